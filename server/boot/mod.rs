@@ -1,0 +1,1 @@
+//! What a host boots and how it is told: architecture, next step, iPXE script, configuration archive. Pure.

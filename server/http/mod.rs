@@ -1,0 +1,1 @@
+//! Every route: `machine` for booting hosts, `ui` for people.

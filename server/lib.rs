@@ -1,0 +1,30 @@
+//! Rackstrap, a bare-metal provisioning server.
+//!
+//! One boot, told as a walk through the modules: a bare host's firmware asks
+//! [`dhcp`], which finds it in the [`inventory`] by any of its MACs and names
+//! the boot file that [`boot`] chooses for its architecture; [`tftp`] or
+//! [`http`] sends that file out of [`files`]; iPXE fetches its script, kernel
+//! and initrds by [`http`]; and the host's own network configuration, which
+//! [`network`] generates from the site that [`model`] describes, goes along.
+//!
+//! `model <- network | dhcp | tftp | boot | config` are pure: no sockets, no
+//! files, no clock (their `service` and `socket` files excepted). `inventory`,
+//! `files`, `http` and the services are the edges; [`serve`] starts them all.
+
+// Nouns and decisions: pure.
+pub mod boot;
+pub mod config;
+pub mod model;
+pub mod network;
+
+// Protocols: pure cores, each with a service at its edge.
+pub mod dhcp;
+pub mod tftp;
+
+// Edges.
+pub mod app;
+pub mod cli;
+pub mod files;
+pub mod http;
+pub mod inventory;
+pub mod serve;

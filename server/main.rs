@@ -1,0 +1,7 @@
+//! The `rackstrap` program: everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rackstrap::cli::main()
+}

@@ -1,0 +1,101 @@
+//! Hosts and what state of its life each is in.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use super::Mac;
+
+/// One server: where it stands, what its NICs are, what it boots and what its network is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Host {
+    /// The rack it stands in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rack: Option<String>,
+    /// The lowest rack unit it fills, counted from 1 at the bottom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<u16>,
+    /// The maker's serial number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// Who has leased it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// What its network looks like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// What it boots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Its NICs: label to permanent MAC, in the order of the slots.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub nics: IndexMap<String, Mac>,
+    /// The addresses that its links bear, by link name. Left out: the inventory
+    /// gives the next free one of the subnet's `hosts` range, and keeps it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub addresses: BTreeMap<String, IpAddr>,
+    /// The address that DHCP gives it on a subnet while it boots, by subnet name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reservations: BTreeMap<String, IpAddr>,
+    /// Replaces the boot file that its firmware's architecture would get.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_file: Option<String>,
+}
+
+impl Host {
+    /// Whether `mac` is one of its NICs.
+    pub fn has_mac(&self, mac: Mac) -> bool {
+        self.nics.values().any(|nic| *nic == mac)
+    }
+}
+
+/// Where a host is in its life (field.md 4.6): it is never in the site file, only in the database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostState {
+    /// In the inventory, never seen.
+    #[default]
+    Waiting,
+    /// Asked DHCP and is on its way up.
+    Booting,
+    /// Said that its network is up.
+    Up,
+    /// Stopped on its way, or said that something is wrong.
+    Failed,
+}
+
+impl HostState {
+    /// The word shown and stored.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Booting => "booting",
+            Self::Up => "up",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl fmt::Display for HostState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+impl FromStr for HostState {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Waiting, Self::Booting, Self::Up, Self::Failed]
+            .into_iter()
+            .find(|state| state.label() == text)
+            .ok_or_else(|| {
+                format!("\"{text}\" is not a host state: waiting, booting, up or failed")
+            })
+    }
+}

@@ -1,0 +1,28 @@
+//! Images: what a host boots.
+
+use serde::{Deserialize, Serialize};
+
+/// What to boot: a kernel with initrds, an EFI program, an iPXE script, or the local disk.
+/// Exactly one of `kernel`, `efi`, `script` and `local` is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Image {
+    /// A Linux kernel, as a path under the files directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
+    /// Initrds in order, as paths under the files directory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub initrd: Vec<String>,
+    /// The kernel's command line.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cmdline: String,
+    /// An EFI program, as a path under the files directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub efi: Option<String>,
+    /// An iPXE script, as a path under the files directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
+    /// Boot the local disk: DHCP sends no boot data at all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub local: bool,
+}

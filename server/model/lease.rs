@@ -1,0 +1,105 @@
+//! Leases: who holds which address until when.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::Mac;
+
+/// Who holds a lease. A host is one client whichever of its NICs asks, so that
+/// it keeps one address from ROM to OS; a stranger is its MAC. The client
+/// identifier is not used: ROM, iPXE and OS send three different ones.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ClientKey {
+    /// A host of the inventory, by name.
+    Host(String),
+    /// An unknown client, by hardware address.
+    Mac(Mac),
+    /// A client without a usable hardware address (InfiniBand, RFC 4390), by client identifier in hexadecimal.
+    Id(String),
+}
+
+impl fmt::Display for ClientKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(name) => write!(f, "host:{name}"),
+            Self::Mac(mac) => write!(f, "mac:{mac}"),
+            Self::Id(id) => write!(f, "id:{id}"),
+        }
+    }
+}
+
+impl FromStr for ClientKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some(("host", name)) => Ok(Self::Host(name.to_owned())),
+            Some(("mac", mac)) => mac.parse().map(Self::Mac).map_err(|error| format!("{error}")),
+            Some(("id", id)) => Ok(Self::Id(id.to_owned())),
+            _ => Err(format!("\"{text}\" is not a client: host:NAME, mac:MAC or id:HEX")),
+        }
+    }
+}
+
+/// One address and who holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// Who holds it.
+    pub client: ClientKey,
+    /// The hardware address that asked last.
+    pub mac: Mac,
+    /// The subnet it belongs to, by name.
+    pub subnet: String,
+    /// Whether it is in use.
+    pub state: LeaseState,
+    /// When it was first given, in Unix seconds.
+    pub starts_at: i64,
+    /// When it ends, in Unix seconds.
+    pub expires_at: i64,
+}
+
+impl Lease {
+    /// Whether nobody else may have the address at `now` (Unix seconds).
+    pub fn is_live(&self, now: i64) -> bool {
+        self.state != LeaseState::Released && self.expires_at > now
+    }
+}
+
+/// What became of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LeaseState {
+    /// Acknowledged to the client.
+    Bound,
+    /// Given back; kept so that the client gets the same address again.
+    Released,
+    /// The client found somebody else on it: nobody gets it until it expires.
+    Declined,
+}
+
+impl LeaseState {
+    /// The word shown and stored.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Bound => "bound",
+            Self::Released => "released",
+            Self::Declined => "declined",
+        }
+    }
+}
+
+impl FromStr for LeaseState {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Bound, Self::Released, Self::Declined]
+            .into_iter()
+            .find(|state| state.label() == text)
+            .ok_or_else(|| format!("\"{text}\" is not a lease state: bound, released or declined"))
+    }
+}

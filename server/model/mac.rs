@@ -1,0 +1,124 @@
+//! Ethernet addresses in every notation that people and firmware use.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A 48-bit Ethernet address, shown as `52:54:00:aa:00:01`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mac(pub [u8; 6]);
+
+/// A text that is no MAC address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "\"{0}\" is not a MAC address: twelve hexadecimal digits are needed, such as 52:54:00:aa:00:01"
+)]
+pub struct InvalidMac(pub String);
+
+impl Mac {
+    /// Whether the group bit is set (IEEE 802.3 section 3.2.3): no NIC has such an address.
+    pub fn is_multicast(self) -> bool {
+        self.0[0] & 1 == 1
+    }
+
+    /// Whether all 48 bits are zero.
+    pub fn is_zero(self) -> bool {
+        self.0 == [0; 6]
+    }
+
+    /// Whether the address is locally administered: made by software, not burnt in.
+    pub fn is_local(self) -> bool {
+        self.0[0] & 2 == 2
+    }
+
+    /// `52-54-00-aa-00-01`, as iPXE's `${mac:hexhyp}` writes it.
+    pub fn hyphenated(self) -> String {
+        self.to_string().replace(':', "-")
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+impl fmt::Debug for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Mac {
+    type Err = InvalidMac;
+
+    /// Reads `aa:bb:cc:dd:ee:ff`, `aa-bb-..`, `aabb.ccdd.eeff` and `aabbccddeeff` in either case.
+    fn from_str(text: &str) -> Result<Self, InvalidMac> {
+        let invalid = || InvalidMac(printable(text));
+        let mut digits = Vec::with_capacity(12);
+        // Separators must stand evenly, so that a lost digit is an error and not another MAC.
+        let groups: Vec<&str> = text.split([':', '-', '.']).collect();
+        let width = 12 / groups.len().max(1);
+        if !matches!(groups.len(), 1 | 3 | 6) || groups.iter().any(|group| group.len() != width) {
+            return Err(invalid());
+        }
+        for group in groups {
+            for character in group.chars() {
+                digits.push(character.to_digit(16).ok_or_else(invalid)? as u8);
+            }
+        }
+        let mut bytes = [0; 6];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = pair[0] << 4 | pair[1];
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// At most 40 printable characters of a text that somebody sent.
+fn printable(text: &str) -> String {
+    text.chars().take(40).map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+impl Serialize for Mac {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Mac {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_notation_reads_the_same() {
+        let mac = Mac([0x52, 0x54, 0x00, 0xaa, 0x00, 0x01]);
+        for text in ["52:54:00:aa:00:01", "52-54-00-AA-00-01", "5254.00aa.0001", "525400AA0001"] {
+            assert_eq!(text.parse(), Ok(mac), "{text}");
+        }
+        assert_eq!(mac.to_string(), "52:54:00:aa:00:01");
+    }
+
+    #[test]
+    fn what_is_no_mac_is_refused_by_name() {
+        for text in [
+            "",
+            "52:54:00:aa:00",
+            "52:54:00:aa:00:0g",
+            "52:54:00:aa:00:01:02",
+            "é",
+            "5:254:00:aa:00:01",
+            "::::::",
+        ] {
+            assert_eq!(text.parse::<Mac>(), Err(InvalidMac(text.into())));
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The nouns of a rack: hosts, NICs, subnets, profiles, images, leases, events.
+//!
+//! Pure data. Every type reads from and writes to the site file by serde, with
+//! networkd's and netplan's words as keys, so that the file, the JSON of the
+//! API and the rows in the database say the same thing in the same words.
+
+mod event;
+mod host;
+mod image;
+mod lease;
+mod mac;
+mod name;
+mod profile;
+mod site;
+mod subnet;
+
+pub use event::{Event, EventKind, Progress};
+pub use host::{Host, HostState};
+pub use image::Image;
+pub use lease::{ClientKey, Lease, LeaseState};
+pub use mac::{InvalidMac, Mac};
+pub use name::{InvalidName, check_host_name, check_link_name, check_noun_name};
+pub use profile::{
+    BondMode, BondSpec, BridgeSpec, Defaults, InvalidDuration, LacpRate, MatchBy, Millis, NicSpec,
+    Profile, TransmitHashPolicy, VlanSpec,
+};
+pub use site::{Rack, Site, Tenant};
+pub use subnet::{DnsServer, InvalidDnsServer, Range, RangeUse, Subnet, UnknownClients};

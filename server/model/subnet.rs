@@ -1,0 +1,185 @@
+//! Subnets: what is true of everything that is plugged into one network.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{InvalidDuration, Millis};
+
+/// One IP network and the facts that nobody should type twice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Subnet {
+    /// The prefix, such as `172.16.160.0/24`.
+    pub cidr: IpNet,
+    /// The 802.1Q VLAN id that carries it, 1 to 4094; none when it is untagged everywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<u16>,
+    /// The default router.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<IpAddr>,
+    /// The largest packet in bytes, 1500 where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+    /// Resolvers, each `ADDRESS` or `ADDRESS#NAME` for DNS over TLS.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dns: Vec<DnsServer>,
+    /// Whether resolvers are asked over TLS.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dns_over_tls: bool,
+    /// Search domains.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<String>,
+    /// Time servers, addresses or names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ntp: Vec<String>,
+    /// The tenant whose hosts alone may be put here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// How long a dynamic lease lasts, such as `1h`; an hour where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_time: Option<Millis>,
+    /// What a client that is in no inventory gets from DHCP.
+    #[serde(default, skip_serializing_if = "UnknownClients::is_default")]
+    pub unknown_clients: UnknownClients,
+    /// Parts of the prefix and what they are for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<Range>,
+}
+
+impl Subnet {
+    /// The lease time in seconds.
+    pub fn lease_seconds(&self) -> u32 {
+        self.lease_time.map_or(3600, |time| (time.0 / 1000).max(60) as u32)
+    }
+
+    /// The use of the range that holds `address`, if one does.
+    pub fn range_of(&self, address: IpAddr) -> Option<&Range> {
+        self.ranges.iter().find(|range| range.contains(address))
+    }
+}
+
+/// What an unknown client gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnknownClients {
+    /// No answer at all.
+    Refuse,
+    /// A lease of five minutes, so that an adopted host moves soon to its own address.
+    Discover,
+    /// A lease as long as everybody's.
+    #[default]
+    Lease,
+}
+
+impl UnknownClients {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A part of a subnet, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Range {
+    /// The first address.
+    pub from: IpAddr,
+    /// The last address.
+    pub to: IpAddr,
+    /// What the addresses are for.
+    #[serde(rename = "for")]
+    pub used_for: RangeUse,
+}
+
+impl Range {
+    /// Whether `address` is one of the range's.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.from <= address && address <= self.to && self.from.is_ipv4() == address.is_ipv4()
+    }
+}
+
+/// What a range is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RangeUse {
+    /// Given by DHCP to clients without an address of their own.
+    Dhcp,
+    /// Given to hosts by the inventory, and kept.
+    Hosts,
+    /// Never given: switches, virtual addresses, another system's pool.
+    Reserved,
+}
+
+impl RangeUse {
+    /// The word of the site file.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Dhcp => "dhcp",
+            Self::Hosts => "hosts",
+            Self::Reserved => "reserved",
+        }
+    }
+}
+
+/// A resolver: its address and, for DNS over TLS, the name in its certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DnsServer {
+    /// Where it is asked.
+    pub address: IpAddr,
+    /// The name that its certificate must bear, after `#`.
+    pub server_name: Option<String>,
+}
+
+/// A text that names no resolver.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "\"{0}\" is not a DNS server: ADDRESS or ADDRESS#NAME is needed, such as 223.5.5.5#dns.alidns.com"
+)]
+pub struct InvalidDnsServer(pub String);
+
+impl FromStr for DnsServer {
+    type Err = InvalidDnsServer;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDnsServer> {
+        let invalid = || InvalidDnsServer(text.to_owned());
+        let (address, server_name) = match text.split_once('#') {
+            Some((address, name)) => (address, Some(name)),
+            None => (text, None),
+        };
+        if server_name.is_some_and(|name| super::check_host_name(name).is_err()) {
+            return Err(invalid());
+        }
+        let address = address.parse().map_err(|_| invalid())?;
+        Ok(Self { address, server_name: server_name.map(str::to_owned) })
+    }
+}
+
+impl fmt::Display for DnsServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.server_name {
+            Some(name) => write!(f, "{}#{name}", self.address),
+            None => write!(f, "{}", self.address),
+        }
+    }
+}
+
+impl Serialize for DnsServer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for DnsServer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl From<InvalidDuration> for String {
+    fn from(error: InvalidDuration) -> Self {
+        error.to_string()
+    }
+}

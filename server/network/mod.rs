@@ -1,0 +1,1 @@
+//! The domain core: profile and host become links, checks and files. Pure.

@@ -1,0 +1,1 @@
+//! Starts every service and stops them all together.

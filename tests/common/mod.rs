@@ -1,0 +1,3 @@
+//! What several subjects need: network namespaces, servers, clients.
+
+pub mod netns;

@@ -1,0 +1,12 @@
+//! The integration tests: one program with a file per subject.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod common;
+
+mod dhcp_clients;
+mod inventory;
+mod machine_http;
+mod networkd;
+mod purity;
+mod tftp_clients;
+mod ui;
