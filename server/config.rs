@@ -2,10 +2,14 @@
 //!
 //! Environment (`RACKSTRAP_KEY`) and flags override the file; see `cli`.
 
+mod load;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+pub use load::{ConfigError, Sources};
 
 /// How the server runs. Every key may be left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,5 +132,12 @@ impl Config {
             IpAddr::V6(address) => format!("[{address}]"),
         };
         if port == 80 { format!("http://{host}") } else { format!("http://{host}:{port}") }
+    }
+
+    /// The UDP ports that TFTP transfers answer from, if a range is given.
+    pub fn tftp_port_range(&self) -> Option<std::ops::RangeInclusive<u16>> {
+        let (from, to) = self.tftp_ports.split_once('-')?;
+        let (from, to) = (from.trim().parse().ok()?, to.trim().parse().ok()?);
+        (1 <= from && from <= to).then_some(from..=to)
     }
 }

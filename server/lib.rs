@@ -27,4 +27,5 @@ pub mod cli;
 pub mod files;
 pub mod http;
 pub mod inventory;
+pub mod logs;
 pub mod serve;

@@ -1,1 +1,195 @@
 //! Starts every service and stops them all together.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::config::Config;
+use crate::files::FileStore;
+use crate::inventory::{Database, Inventory, LeaseBook, OpenError};
+use crate::{dhcp, http, tftp};
+
+/// How long the services may take to finish what they are at.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Why the server does not run, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The data directory cannot be made.
+    #[error("data_dir {path} cannot be made: {source}")]
+    DataDir {
+        /// The directory.
+        path: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The database does not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The database does not answer.
+    #[error("the inventory cannot be read")]
+    Database(#[from] sqlx::Error),
+    /// A port is taken or not allowed.
+    #[error("{key} {address} cannot be listened on: {source}; name another address with {key}")]
+    Listen {
+        /// The configuration key.
+        key: &'static str,
+        /// The address it names.
+        address: SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A service ended.
+    #[error("{service} stopped: {source}")]
+    Service {
+        /// Which one.
+        service: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A server whose database is open and whose listeners are bound.
+pub struct Server {
+    app: App,
+    admin: TcpListener,
+    machine: TcpListener,
+}
+
+impl Server {
+    /// Opens the database, reads the inventory and binds both HTTP listeners.
+    pub async fn open(config: Config) -> Result<Self, ServeError> {
+        for path in [&config.data_dir, &config.files_path()] {
+            std::fs::create_dir_all(path).map_err(|source| ServeError::DataDir {
+                path: path.display().to_string(),
+                source,
+            })?;
+        }
+        let database = Database::open(&config.database_url()).await?;
+        let inventory = Inventory::open(database.clone()).await?;
+        let leases = LeaseBook::open(database).await?;
+        let files = FileStore::new(vec![config.files_path(), config.ipxe_dir.clone()]);
+        let admin = listen("admin_listen", config.admin_listen).await?;
+        let machine = listen("machine_listen", config.machine_listen).await?;
+        Ok(Self { app: App { config: Arc::new(config), inventory, leases, files }, admin, machine })
+    }
+
+    /// What the services share.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Where people reach the UI, the port resolved.
+    pub fn admin_address(&self) -> io::Result<SocketAddr> {
+        self.admin.local_addr()
+    }
+
+    /// Where machines fetch, the port resolved.
+    pub fn machine_address(&self) -> io::Result<SocketAddr> {
+        self.machine.local_addr()
+    }
+
+    /// Runs every service until `stop`, or until one fails; then stops the others.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
+        let Self { app, admin, machine } = self;
+        say_what_is_served(&app, &admin, &machine);
+        let mut services = Services { tasks: JoinSet::new(), stop: stop.clone() };
+        services.start("machine HTTP", http::machine::run(app.clone(), machine, stop.clone()));
+        services.start("web UI", http::ui::run(app.clone(), admin, stop.clone()));
+        if !app.config.interfaces.is_empty() {
+            if app.config.dhcp {
+                services.start("DHCP", dhcp::run(app.clone(), stop.clone()));
+            }
+            if app.config.tftp {
+                services.start("TFTP", tftp::run(app.clone(), stop.clone()));
+            }
+        }
+        let ended = services.wait().await;
+        app.inventory.database.close().await;
+        ended
+    }
+}
+
+/// The running services.
+struct Services {
+    tasks: JoinSet<(&'static str, io::Result<()>)>,
+    stop: CancellationToken,
+}
+
+impl Services {
+    fn start(
+        &mut self,
+        name: &'static str,
+        service: impl Future<Output = io::Result<()>> + Send + 'static,
+    ) {
+        self.tasks.spawn(async move { (name, service.await) });
+    }
+
+    /// Waits for the first service that ends, then for the rest, `DRAIN` at most.
+    async fn wait(mut self) -> Result<(), ServeError> {
+        let mut outcome = Ok(());
+        let drain = async {
+            self.stop.cancelled().await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        tokio::pin!(drain);
+        loop {
+            tokio::select! {
+                () = &mut drain => {
+                    tracing::warn!("some transfers did not finish in {DRAIN:?}; they are cut off");
+                    self.tasks.shutdown().await;
+                    return outcome;
+                }
+                ended = self.tasks.join_next() => match ended {
+                    None => return outcome,
+                    Some(Ok((_, Ok(())))) => {}
+                    Some(Ok((service, Err(source)))) => {
+                        if outcome.is_ok() {
+                            outcome = Err(ServeError::Service { service, source });
+                        }
+                    }
+                    Some(Err(error)) => {
+                        let source = io::Error::other(error);
+                        outcome = Err(ServeError::Service { service: "a service", source });
+                    }
+                },
+            }
+            self.stop.cancel();
+        }
+    }
+}
+
+async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|source| ServeError::Listen { key, address, source })
+}
+
+/// Says in the log where everything is, and plainly what is off.
+fn say_what_is_served(app: &App, admin: &TcpListener, machine: &TcpListener) {
+    let shown = |listener: &TcpListener| {
+        listener.local_addr().map_or_else(|e| e.to_string(), |a| a.to_string())
+    };
+    tracing::info!("web UI at http://{}", shown(admin));
+    tracing::info!("machines fetch from http://{}", shown(machine));
+    let Config { interfaces, dhcp, tftp, router_advertisements, .. } = app.config.as_ref();
+    if interfaces.is_empty() {
+        tracing::warn!(
+            "no interface is named: DHCP, TFTP and router advertisements are off; name one with \
+             --interface NAME or interfaces = [\"NAME\"]"
+        );
+        return;
+    }
+    let on = |enabled: &bool| if *enabled { "on" } else { "off" };
+    tracing::info!(
+        "on {}: DHCP {}, TFTP {}, router advertisements {}",
+        interfaces.join(", "),
+        on(dhcp),
+        on(tftp),
+        on(router_advertisements)
+    );
+}

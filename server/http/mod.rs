@@ -1,1 +1,4 @@
-//! Every route: `machine` for booting hosts, `ui` for people.
+//! Every route: `machine` for booting hosts, `ui` for people, on separate listeners.
+
+pub mod machine;
+pub mod ui;

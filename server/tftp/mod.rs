@@ -1,1 +1,13 @@
 //! A read-only TFTP server: packet and transfer are pure; `service` does the I/O.
+
+use std::io;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+
+/// Serves on the configured interfaces until `stop`.
+pub async fn run(_app: App, stop: CancellationToken) -> io::Result<()> {
+    stop.cancelled().await;
+    Ok(())
+}

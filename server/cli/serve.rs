@@ -1,0 +1,29 @@
+//! `rackstrap serve`.
+
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::{logs, serve};
+
+/// Serves until a signal asks to stop or a service fails.
+pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
+    logs::start(&config)?;
+    let stop = CancellationToken::new();
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let on_signal = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("asked to stop");
+        on_signal.cancel();
+    });
+    let server = serve::Server::open(config).await?;
+    server.run(stop).await?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,81 @@
+//! The flags that every command has: where the configuration is, and what overrides it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::config::{Config, Sources};
+
+/// Where the configuration is looked for when nobody says.
+const DEFAULT_FILE: &str = "/etc/rackstrap/rackstrap.toml";
+
+/// Flags that stand before or after any command.
+#[derive(Clone, Debug, Args)]
+pub struct Settings {
+    /// Configuration file [default: /etc/rackstrap/rackstrap.toml, if it is there]
+    #[arg(long, short, global = true, value_name = "FILE", env = "RACKSTRAP_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Where the database and the boot files live
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// sqlite:PATH or postgres://USER@HOST/NAME
+    #[arg(long, global = true, value_name = "URL")]
+    database: Option<String>,
+    /// Serve DHCP, TFTP and router advertisements on this interface (may be repeated)
+    #[arg(long = "interface", short, global = true, value_name = "NAME")]
+    interfaces: Vec<String>,
+    /// Where people reach the UI and the API
+    #[arg(long, global = true, value_name = "ADDRESS:PORT")]
+    admin_listen: Option<String>,
+    /// Where machines fetch scripts, files and configuration
+    #[arg(long, global = true, value_name = "ADDRESS:PORT")]
+    machine_listen: Option<String>,
+    /// text or json
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// error, warn, info, debug or trace, or a list such as rackstrap::dhcp=debug,info
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+impl Settings {
+    /// Reads the file and the environment, and puts the configuration together.
+    pub fn config(&self) -> anyhow::Result<Config> {
+        let sources = Sources {
+            file: self.read_file()?,
+            environment: std::env::vars()
+                .filter(|(name, _)| name.starts_with("RACKSTRAP_"))
+                .collect(),
+            flags: self.flags(),
+        };
+        Ok(Config::load(&sources)?)
+    }
+
+    fn read_file(&self) -> anyhow::Result<Option<(String, String)>> {
+        let path = match &self.config {
+            Some(path) => path.as_path(),
+            None if Path::new(DEFAULT_FILE).exists() => Path::new(DEFAULT_FILE),
+            None => return Ok(None),
+        };
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("configuration file {name} cannot be read"))?;
+        Ok(Some((name, text)))
+    }
+
+    fn flags(&self) -> Vec<(String, String)> {
+        let interfaces = (!self.interfaces.is_empty()).then(|| self.interfaces.join(","));
+        let given = [
+            ("data_dir", &self.data_dir),
+            ("database", &self.database),
+            ("interfaces", &interfaces),
+            ("admin_listen", &self.admin_listen),
+            ("machine_listen", &self.machine_listen),
+            ("log_format", &self.log_format),
+            ("log_level", &self.log_level),
+        ];
+        let pair = |(key, value): (&str, &Option<String>)| Some((key.to_owned(), value.clone()?));
+        given.into_iter().filter_map(pair).collect()
+    }
+}

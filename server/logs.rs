@@ -1,0 +1,26 @@
+//! Log lines by tracing: readable ones for people, JSON for machines.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::time::SystemTime;
+
+use crate::config::{Config, ConfigError, LogFormat};
+
+/// Starts logging to standard error, as the configuration says.
+pub fn start(config: &Config) -> Result<(), ConfigError> {
+    let filter = EnvFilter::try_new(&config.log_level).map_err(|error| ConfigError::Value {
+        source_name: "configuration".into(),
+        key: "log_level".into(),
+        value: format!("\"{}\"", config.log_level),
+        expected: format!("a level such as \"info\" ({error})"),
+    })?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_timer(SystemTime);
+    // A second start in one process (a test, the lab) keeps the first one's settings.
+    let _ = match config.log_format {
+        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    Ok(())
+}
