@@ -1,0 +1,268 @@
+//! The iPXE script of a host: what to fetch, how often to try, what to say on its console. Pure.
+//!
+//! A script never gives up: a file that does not come is asked for again, then
+//! the script itself is, so that a rack which was powered on before its server
+//! comes up by itself. It must run on the 2019 iPXE of Debian 12 as it is.
+
+use askama::Template;
+
+use super::ipxe_text::{KernelArg, Unsafe, Url, Words};
+use crate::model::{Image, Mac};
+
+/// Whom a script is for, and where it fetches from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The host's name.
+    pub host: String,
+    /// The MAC of the NIC that boots.
+    pub mac: Mac,
+    /// This server as the host reaches it.
+    pub base: Url,
+}
+
+/// Why an image cannot be told to iPXE.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScriptError {
+    /// Something in it would not come through a script as it is.
+    #[error(transparent)]
+    Unsafe(#[from] Unsafe),
+    /// It says nothing, or two things.
+    #[error("exactly one of kernel, efi, script and local must be given")]
+    Ambiguous,
+    /// The template failed.
+    #[error("the script did not render")]
+    Template,
+}
+
+impl From<askama::Error> for ScriptError {
+    fn from(_: askama::Error) -> Self {
+        Self::Template
+    }
+}
+
+/// One initrd: its name on the kernel line, and where it is.
+struct Initrd {
+    name: String,
+    url: Url,
+    /// Where the script goes when it has come.
+    next: String,
+}
+
+#[derive(Template)]
+#[template(path = "linux.ipxe")]
+struct Linux<'a> {
+    title: Words,
+    kernel: Url,
+    arguments: &'a [KernelArg],
+    first: String,
+    initrds: &'a [Initrd],
+    script: Url,
+}
+
+#[derive(Template)]
+#[template(path = "efi.ipxe")]
+struct Efi {
+    title: Words,
+    program: Url,
+    script: Url,
+}
+
+#[derive(Template)]
+#[template(path = "custom.ipxe")]
+struct Custom {
+    title: Words,
+    base: Url,
+    mac: Mac,
+    custom: Url,
+    script: Url,
+}
+
+#[derive(Template)]
+#[template(path = "local.ipxe")]
+struct Local {
+    title: Words,
+}
+
+#[derive(Template)]
+#[template(path = "wait.ipxe")]
+struct Wait {
+    lines: Vec<Words>,
+    script: Url,
+}
+
+#[derive(Template)]
+#[template(path = "autoexec.ipxe")]
+struct Autoexec {
+    base: Url,
+}
+
+/// The script that boots `image`, which has the name `image_name`. With
+/// `with_config` the host's network configuration goes along as the last initrd.
+pub fn boot(
+    target: &Target,
+    image_name: &str,
+    image: &Image,
+    with_config: bool,
+) -> Result<String, ScriptError> {
+    let title = Words::new(&format!("{} boots {image_name}", target.host));
+    let script = script_url(target)?;
+    let text = match (&image.kernel, &image.efi, &image.script, image.local) {
+        (Some(kernel), None, None, false) => {
+            let initrds = initrds(target, image, with_config)?;
+            let arguments = kernel_line(target, image, &initrds)?;
+            let kernel = target.base.of_file(kernel)?;
+            let first = label(0, initrds.len());
+            let arguments = &arguments;
+            Linux { title, kernel, arguments, first, initrds: &initrds, script }.render()
+        }
+        (None, Some(efi), None, false) => {
+            Efi { title, program: target.base.of_file(efi)?, script }.render()
+        }
+        (None, None, Some(custom), false) => {
+            let custom = target.base.of_file(custom)?;
+            Custom { title, base: target.base.clone(), mac: target.mac, custom, script }.render()
+        }
+        (None, None, None, true) => {
+            Local { title: Words::new(&format!("{} boots its disk", target.host)) }.render()
+        }
+        _ => return Err(ScriptError::Ambiguous),
+    };
+    Ok(text?)
+}
+
+/// The script of a host that cannot boot yet: it says why, a line each, waits
+/// and asks again, so that a host which is adopted or mended goes on by itself.
+pub fn wait(target: &Target, reasons: &[String]) -> Result<String, ScriptError> {
+    let lines = reasons.iter().map(|reason| Words::new(reason)).collect();
+    Ok(Wait { lines, script: script_url(target)? }.render()?)
+}
+
+/// The script for whoever does not say who it is: it goes on to its own script by its MAC.
+pub fn autoexec(base: &Url) -> Result<String, ScriptError> {
+    Ok(Autoexec { base: base.clone() }.render()?)
+}
+
+/// Where the host fetches its script.
+fn script_url(target: &Target) -> Result<Url, Unsafe> {
+    target.base.join(&format!("boot/{}.ipxe", target.mac.hyphenated()))
+}
+
+/// The initrds in the order in which the kernel unpacks them: the host's own files last.
+fn initrds(target: &Target, image: &Image, with_config: bool) -> Result<Vec<Initrd>, Unsafe> {
+    let mut urls = Vec::new();
+    for name in &image.initrd {
+        urls.push(target.base.of_file(name)?);
+    }
+    if with_config {
+        urls.push(target.base.join(&format!("config/{}.cpio.gz", target.mac.hyphenated()))?);
+    }
+    let count = urls.len();
+    let initrd = |(index, url)| Initrd {
+        name: format!("initrd{index}"),
+        url,
+        next: label(index + 1, count),
+    };
+    Ok(urls.into_iter().enumerate().map(initrd).collect())
+}
+
+/// The label of the script's part that fetches an initrd; after the last one it boots.
+fn label(index: usize, count: usize) -> String {
+    if index < count { format!("initrd{index}") } else { "start".into() }
+}
+
+/// The image's command line, with what tells the booted system where it comes from.
+fn kernel_line(
+    target: &Target,
+    image: &Image,
+    initrds: &[Initrd],
+) -> Result<Vec<KernelArg>, Unsafe> {
+    let mut arguments = Vec::new();
+    // Under UEFI the kernel's stub loads exactly the initrds that are named here,
+    // in this order; a BIOS kernel ignores the names.
+    for initrd in initrds {
+        arguments.push(format!("initrd={}", initrd.name).parse()?);
+    }
+    // 01 is the ARP hardware type of Ethernet, as PXELINUX writes it.
+    arguments.push(format!("BOOTIF=01-{}", target.mac.hyphenated()).parse()?);
+    arguments.push(format!("rackstrap.url={}", target.base).parse()?);
+    arguments.extend(KernelArg::split(&image.cmdline)?);
+    KernelArg::check_length(&arguments)?;
+    Ok(arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target() -> Target {
+        Target {
+            host: "r1-n01".into(),
+            mac: "52:54:00:aa:00:01".parse().unwrap(),
+            base: "http://10.77.0.1".parse().unwrap(),
+        }
+    }
+
+    fn live() -> Image {
+        Image {
+            kernel: Some("live/vmlinuz".into()),
+            initrd: vec!["live/initrd.img".into()],
+            cmdline: "console=ttyS0 quiet".into(),
+            ..Image::default()
+        }
+    }
+
+    #[test]
+    fn every_kind_of_image_has_its_script() {
+        let efi = Image { efi: Some("tools/shell.efi".into()), ..Image::default() };
+        let custom = Image { script: Some("menus/rescue.ipxe".into()), ..Image::default() };
+        let local = Image { local: true, ..Image::default() };
+        let bare = Image { initrd: vec![], cmdline: String::new(), ..live() };
+        let cases = [
+            (live(), true, include_str!("../../tests/scripts/linux.ipxe")),
+            (bare, false, include_str!("../../tests/scripts/kernel-alone.ipxe")),
+            (efi, false, include_str!("../../tests/scripts/efi.ipxe")),
+            (custom, false, include_str!("../../tests/scripts/custom.ipxe")),
+            (local, false, include_str!("../../tests/scripts/local.ipxe")),
+        ];
+        for (image, with_config, expected) in cases {
+            assert_eq!(boot(&target(), "live", &image, with_config).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_host_that_cannot_boot_is_told_why_and_asks_again() {
+        let reasons = [
+            "52:54:00:aa:00:01 is not in the inventory".to_owned(),
+            "address 10.0.0.1 || reboot is ${taken}\nreboot".to_owned(),
+        ];
+        let expected = include_str!("../../tests/scripts/wait.ipxe");
+        assert_eq!(wait(&target(), &reasons).unwrap(), expected);
+    }
+
+    #[test]
+    fn an_unknown_caller_is_sent_on_by_its_mac() {
+        let expected = include_str!("../../tests/scripts/autoexec.ipxe");
+        assert_eq!(autoexec(&target().base).unwrap(), expected);
+    }
+
+    #[test]
+    fn an_image_that_says_nothing_or_two_things_is_refused() {
+        let two = Image { local: true, ..live() };
+        for image in [Image::default(), two] {
+            assert_eq!(boot(&target(), "x", &image, false), Err(ScriptError::Ambiguous));
+        }
+    }
+
+    #[test]
+    fn nothing_in_an_image_becomes_a_line_of_its_own() {
+        let evil = "x\nchain http://evil\r\n${y} || reboot && shell ; #";
+        let lines = |image: &Image| boot(&target(), evil, image, false).map(|s| s.lines().count());
+        let expected = boot(&target(), "x", &live(), false).unwrap().lines().count();
+        let kernel = Image { kernel: Some(evil.into()), ..live() };
+        let initrd = Image { initrd: vec![evil.into()], ..live() };
+        assert_eq!(lines(&live()), Ok(expected));
+        assert_eq!(lines(&kernel), Ok(expected));
+        assert_eq!(lines(&initrd), Ok(expected));
+        assert!(lines(&Image { cmdline: evil.into(), ..live() }).is_err());
+    }
+}
