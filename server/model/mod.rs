@@ -4,25 +4,29 @@
 //! networkd's and netplan's words as keys, so that the file, the JSON of the
 //! API and the rows in the database say the same thing in the same words.
 
+mod bond;
 mod event;
 mod host;
 mod image;
 mod lease;
+mod link;
 mod mac;
+mod millis;
 mod name;
 mod profile;
 mod site;
 mod subnet;
+mod words;
 
+pub use bond::{BondMode, BondSpec, LacpRate, TransmitHashPolicy};
 pub use event::{Event, EventKind, Progress};
 pub use host::{Host, HostState};
 pub use image::Image;
 pub use lease::{ClientKey, Lease, LeaseState};
+pub use link::{LinkSettings, Overrides};
 pub use mac::{InvalidMac, Mac};
+pub use millis::{InvalidDuration, Millis};
 pub use name::{InvalidName, check_host_name, check_link_name, check_noun_name};
-pub use profile::{
-    BondMode, BondSpec, BridgeSpec, Defaults, InvalidDuration, LacpRate, MatchBy, Millis, NicSpec,
-    Profile, TransmitHashPolicy, VlanSpec,
-};
+pub use profile::{BridgeSpec, Defaults, MatchBy, NicSpec, Profile, ProfileLink, VlanSpec};
 pub use site::{Rack, Site, Tenant};
 pub use subnet::{DnsServer, InvalidDnsServer, Range, RangeUse, Subnet, UnknownClients};
