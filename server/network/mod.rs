@@ -1,1 +1,139 @@
 //! The domain core: profile and host become links, checks and files. Pure.
+//!
+//! [`layout`] lowers a host's profile to typed links ([`HostNetwork`]), which
+//! never fails; [`check_site`] and [`check_host`] say what is wrong with them,
+//! each finding at its place in the site file; [`render_host`] writes them as
+//! one of the [`Format`]s, and refuses a host that has an error.
+
+mod check;
+mod links;
+mod lower;
+mod nearest;
+mod networkd;
+
+use std::fmt;
+use std::str::FromStr;
+
+pub use check::{Finding, Severity, check_host, check_site};
+pub use links::{HostNetwork, Kind, Layer3, Link, Role};
+
+use crate::model::Site;
+
+/// One generated file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Its name without a directory, such as `05-bond0.netdev`.
+    pub name: String,
+    /// All of its text.
+    pub text: String,
+}
+
+/// What the files are written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Format {
+    /// systemd-networkd's `.network` and `.netdev` files.
+    Networkd,
+}
+
+/// Why a host's files cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RenderError {
+    /// The site has no such host.
+    #[error("there is no host \"{name}\"{hint}")]
+    UnknownHost {
+        /// The name asked for.
+        name: String,
+        /// The nearest name there is, as a sentence's end.
+        hint: String,
+    },
+    /// The host has no profile to render.
+    #[error("host \"{host}\" has no profile, so it has no network configuration")]
+    NoProfile {
+        /// The host.
+        host: String,
+    },
+    /// The checks found errors.
+    #[error("{}", refusal(host, findings))]
+    Refused {
+        /// The host.
+        host: String,
+        /// What is wrong, errors only; never empty.
+        findings: Vec<Finding>,
+    },
+    /// There is no such format.
+    #[error("there is no format \"{name}\"; there are: {}", Format::labels())]
+    UnknownFormat {
+        /// The word given.
+        name: String,
+    },
+}
+
+fn refusal(host: &str, findings: &[Finding]) -> String {
+    let texts: Vec<String> = findings.iter().map(Finding::to_string).collect();
+    format!("host \"{host}\" is not served: {}", texts.join("; "))
+}
+
+impl Format {
+    /// All formats.
+    pub const ALL: &[Self] = &[Self::Networkd];
+
+    /// The word for it on the command line and in URLs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Networkd => "networkd",
+        }
+    }
+
+    fn labels() -> String {
+        let labels: Vec<&str> = Self::ALL.iter().map(|format| format.label()).collect();
+        labels.join(", ")
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+impl FromStr for Format {
+    type Err = RenderError;
+
+    fn from_str(text: &str) -> Result<Self, RenderError> {
+        let found = Self::ALL.iter().copied().find(|format| format.label() == text);
+        found.ok_or_else(|| RenderError::UnknownFormat { name: text.to_owned() })
+    }
+}
+
+/// The links of a host, for drawings and renderers. A host that is unknown or has no
+/// profile has its NICs only; what does not fit together is left out.
+pub fn layout(site: &Site, host_name: &str) -> HostNetwork {
+    let none = crate::model::Host::default();
+    let host = site.hosts.get(host_name).unwrap_or(&none);
+    lower::lower(site, host_name, host)
+}
+
+/// Writes the files of one host. The names are in the order in which they are best read,
+/// lowest link first.
+///
+/// # Errors
+/// When there is no such host, when it has no profile, or when a check finds an error.
+pub fn render_host(site: &Site, host_name: &str, format: Format) -> Result<Vec<File>, RenderError> {
+    let Some(host) = site.hosts.get(host_name) else {
+        let names = site.hosts.keys().map(String::as_str);
+        let hint = nearest::hint(host_name, names);
+        return Err(RenderError::UnknownHost { name: host_name.to_owned(), hint });
+    };
+    if host.profile.is_none() {
+        return Err(RenderError::NoProfile { host: host_name.to_owned() });
+    }
+    let mut findings = check_host(site, host_name);
+    findings.retain(|finding| finding.severity == Severity::Error);
+    if !findings.is_empty() {
+        return Err(RenderError::Refused { host: host_name.to_owned(), findings });
+    }
+    let network = lower::lower(site, host_name, host);
+    match format {
+        Format::Networkd => Ok(networkd::render(&network)),
+    }
+}
