@@ -1,5 +1,7 @@
 //! Log lines by tracing: readable ones for people, JSON for machines.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::SystemTime;
 
@@ -16,6 +18,7 @@ pub fn start(config: &Config) -> Result<(), ConfigError> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_timer(SystemTime);
     // A second start in one process (a test, the lab) keeps the first one's settings.
     let _ = match config.log_format {

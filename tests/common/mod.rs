@@ -1,3 +1,4 @@
 //! What several subjects need: network namespaces, servers, clients.
 
 pub mod netns;
+pub mod skip;
