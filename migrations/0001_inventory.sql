@@ -3,22 +3,34 @@
 -- TEXT in their one canonical spelling; the types live in Rust (server/model).
 -- Keys are natural or made in Rust, never autoincrement.
 
+-- A noun's `spec` is its JSON as in the site file, without what stands in a
+-- column or a table of its own: a new field of the model needs no migration.
+
 CREATE TABLE racks (
-    name     TEXT NOT NULL PRIMARY KEY,
-    location TEXT,
-    units    BIGINT
+    name TEXT NOT NULL PRIMARY KEY,
+    spec TEXT NOT NULL                        -- model::Rack
 );
 
 CREATE TABLE tenants (
-    name    TEXT NOT NULL PRIMARY KEY,
-    contact TEXT
+    name TEXT NOT NULL PRIMARY KEY,
+    spec TEXT NOT NULL                        -- model::Tenant
+);
+
+CREATE TABLE profiles (
+    name TEXT NOT NULL PRIMARY KEY,
+    spec TEXT NOT NULL                        -- model::Profile
+);
+
+CREATE TABLE images (
+    name TEXT NOT NULL PRIMARY KEY,
+    spec TEXT NOT NULL                        -- model::Image
 );
 
 CREATE TABLE subnets (
     name   TEXT NOT NULL PRIMARY KEY,
     cidr   TEXT NOT NULL UNIQUE,
     tenant TEXT REFERENCES tenants (name),
-    spec   TEXT NOT NULL                      -- JSON: the rest of model::Subnet
+    spec   TEXT NOT NULL                      -- the rest of model::Subnet
 );
 
 CREATE TABLE subnet_ranges (
@@ -30,28 +42,16 @@ CREATE TABLE subnet_ranges (
     PRIMARY KEY (subnet, position)
 );
 
-CREATE TABLE profiles (
-    name TEXT NOT NULL PRIMARY KEY,
-    spec TEXT NOT NULL                        -- JSON: model::Profile
-);
-
-CREATE TABLE images (
-    name TEXT NOT NULL PRIMARY KEY,
-    spec TEXT NOT NULL                        -- JSON: model::Image
-);
-
 CREATE TABLE hosts (
     name        TEXT NOT NULL PRIMARY KEY,
     rack        TEXT REFERENCES racks (name),
-    unit        BIGINT,
-    serial      TEXT,
     tenant      TEXT REFERENCES tenants (name),
     profile     TEXT REFERENCES profiles (name),
     image       TEXT REFERENCES images (name),
-    boot_file   TEXT,
+    spec        TEXT NOT NULL,                -- the rest of model::Host
     state       TEXT NOT NULL DEFAULT 'waiting'
                 CHECK (state IN ('waiting', 'booting', 'up', 'failed')),
-    state_at    BIGINT NOT NULL DEFAULT 0,
+    state_at_ms BIGINT NOT NULL DEFAULT 0,
     state_text  TEXT NOT NULL DEFAULT ''
 );
 
@@ -71,7 +71,7 @@ CREATE TABLE host_addresses (
     host    TEXT NOT NULL REFERENCES hosts (name) ON DELETE CASCADE ON UPDATE CASCADE,
     link    TEXT,                             -- set: the link that bears it
     subnet  TEXT REFERENCES subnets (name),   -- set: reserved for DHCP there
-    CHECK ((link IS NULL) <> (subnet IS NULL)),
+    CHECK (link IS NOT NULL OR subnet IS NOT NULL),
     UNIQUE (host, link),
     UNIQUE (host, subnet)
 );
@@ -89,7 +89,7 @@ CREATE TABLE leases (
 CREATE INDEX leases_by_client ON leases (client);
 
 CREATE TABLE events (
-    id    TEXT NOT NULL PRIMARY KEY,          -- sortable: milliseconds and a counter
+    id    TEXT NOT NULL PRIMARY KEY,          -- sorts by time: milliseconds, counter, process
     at_ms BIGINT NOT NULL,
     host  TEXT,                               -- no reference: history outlives the host
     mac   TEXT,
@@ -98,14 +98,15 @@ CREATE TABLE events (
 );
 
 CREATE INDEX events_by_host ON events (host, id);
+CREATE INDEX events_by_time ON events (at_ms);
 
 CREATE TABLE revisions (
     id      BIGINT NOT NULL PRIMARY KEY,      -- 1, 2, 3 ...; made in the changing transaction
     at      BIGINT NOT NULL,
     who     TEXT NOT NULL,
     summary TEXT NOT NULL,
-    before  TEXT NOT NULL,                    -- the site file before
-    after   TEXT NOT NULL                     -- the site file after
+    before  TEXT NOT NULL,                    -- a site file of what was changed, as it was
+    after   TEXT NOT NULL                     -- and as it is since
 );
 
 CREATE TABLE users (

@@ -88,9 +88,121 @@ impl Database {
         Ok(Self::Postgres(pool))
     }
 
+    /// Begins a transaction that sees one state of the database throughout.
+    pub(crate) async fn begin_reading(&self) -> sqlx::Result<Transaction> {
+        const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        Ok(match self {
+            Self::Sqlite(pool) => Transaction::Sqlite(pool.begin().await?),
+            Self::Postgres(pool) => Transaction::Postgres(pool.begin_with(SNAPSHOT).await?),
+        })
+    }
+
+    /// Begins a transaction that changes the site. There is one at a time on a database,
+    /// whichever process asks; readers do not wait for it.
+    pub(crate) async fn begin_changing(&self) -> sqlx::Result<Transaction> {
+        match self {
+            // IMMEDIATE: a read that turns into a write later would fail as SQLITE_BUSY.
+            Self::Sqlite(pool) => {
+                Ok(Transaction::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?))
+            }
+            Self::Postgres(pool) => {
+                let mut transaction = pool.begin().await?;
+                sqlx::query("LOCK TABLE revisions IN EXCLUSIVE MODE")
+                    .execute(&mut *transaction)
+                    .await?;
+                Ok(Transaction::Postgres(transaction))
+            }
+        }
+    }
+
+    /// Begins a transaction for writing rows that no invariant of the site hangs on.
+    pub(crate) async fn begin_writing(&self) -> sqlx::Result<Transaction> {
+        Ok(match self {
+            Self::Sqlite(pool) => Transaction::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Postgres(pool) => Transaction::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        with_pool!(self, pool => pool.is_closed())
+    }
+
     /// Closes every connection; what was committed stays.
     pub async fn close(&self) {
         with_pool!(self, pool => pool.close().await);
+    }
+}
+
+/// A transaction on whichever database is open; dropped without a commit, it is rolled back.
+pub(crate) enum Transaction {
+    /// On SQLite.
+    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+    /// On PostgreSQL.
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+}
+
+/// Evaluates `$body` with `$connection` bound to the connection of a [`Transaction`].
+macro_rules! with_connection {
+    ($transaction:expr, $connection:ident => $body:expr) => {
+        match $transaction {
+            $crate::inventory::database::Transaction::Sqlite(inner) => {
+                let $connection = &mut **inner;
+                $body
+            }
+            $crate::inventory::database::Transaction::Postgres(inner) => {
+                let $connection = &mut **inner;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use with_connection;
+
+/// Runs `$sql` in a transaction with the values bound in order; how many rows it touched.
+macro_rules! execute {
+    ($transaction:expr, $sql:expr $(, $value:expr)* $(,)?) => {
+        $crate::inventory::database::with_connection!($transaction, connection =>
+            sqlx::query($sql)$(.bind($value))*
+                .execute(connection)
+                .await
+                .map(|done| done.rows_affected()))
+    };
+}
+pub(crate) use execute;
+
+/// Adds `$rows` in a transaction, several hundred by a statement `$head VALUES ... $tail`.
+macro_rules! insert_rows {
+    ($transaction:expr, $head:expr, $rows:expr, |$row:pat_param| [$($value:expr),* $(,)?], $tail:expr) => {{
+        let rows = $rows;
+        // SQLite allows 32,766 bound values a statement, PostgreSQL 65,535.
+        for chunk in rows.chunks(500) {
+            $crate::inventory::database::with_connection!($transaction, connection => {
+                let mut builder = sqlx::QueryBuilder::new($head);
+                builder.push_values(chunk, |mut values, $row| { $(values.push_bind($value);)* });
+                builder.push($tail);
+                builder.build().persistent(false).execute(connection).await.map(drop)
+            })?;
+        }
+    }};
+}
+pub(crate) use insert_rows;
+
+impl Transaction {
+    /// Makes everything done in it last.
+    pub(crate) async fn commit(self) -> sqlx::Result<()> {
+        match self {
+            Self::Sqlite(inner) => inner.commit().await,
+            Self::Postgres(inner) => inner.commit().await,
+        }
+    }
+
+    /// Undoes everything done in it, and waits until that is so.
+    pub(crate) async fn roll_back(self) -> sqlx::Result<()> {
+        match self {
+            Self::Sqlite(inner) => inner.rollback().await,
+            Self::Postgres(inner) => inner.rollback().await,
+        }
     }
 }
 

@@ -1,16 +1,24 @@
 //! The event bus: everything that happens is shown live and written down.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::inventory::Database;
+use crate::inventory::{Database, now_ms};
 use crate::model::{Event, EventKind, Mac, Progress};
 
 /// How many messages a slow watcher may lag before it misses some.
 const WATCH_BACKLOG: usize = 4096;
 /// How many events may wait for the database; beyond that new ones are shown, not stored.
 const STORE_BACKLOG: usize = 65_536;
+/// How many events one transaction writes at most.
+const BATCH: usize = 1000;
+/// How long events are kept.
+const KEEP: Duration = Duration::from_secs(90 * 86_400);
+/// How often older ones are removed.
+const TRIM_EVERY: Duration = Duration::from_secs(3600);
 
 /// What a watcher sees.
 #[derive(Clone, Debug)]
@@ -23,30 +31,38 @@ pub enum Live {
     Revision(i64),
 }
 
+enum Message {
+    Store(Event),
+    /// Everything sent before is written down: say so.
+    Flush(oneshot::Sender<()>),
+}
+
 /// Where services say what happened. Cheap to clone; never blocks the caller.
 #[derive(Clone)]
 pub struct EventBus {
     watchers: broadcast::Sender<Live>,
-    store: mpsc::Sender<Event>,
+    store: mpsc::Sender<Message>,
+    not_stored: Arc<AtomicU64>,
 }
 
 impl EventBus {
-    /// Starts the task that writes events down in batches.
+    /// Starts the task that writes events down in batches. It ends when every clone is gone.
     pub fn start(database: Database) -> Self {
         let (watchers, _) = broadcast::channel(WATCH_BACKLOG);
         let (store, waiting) = mpsc::channel(STORE_BACKLOG);
-        tokio::spawn(write_down(database, waiting));
-        Self { watchers, store }
+        let not_stored = Arc::new(AtomicU64::new(0));
+        tokio::spawn(write_down(database, waiting, not_stored.clone()));
+        Self { watchers, store, not_stored }
     }
 
     /// Says that something happened now. Control characters in `text` are
     /// replaced: it may hold words of a client.
     pub fn record(&self, host: Option<&str>, mac: Option<Mac>, kind: EventKind, text: String) {
-        let at_ms =
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_millis() as i64);
         let text = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-        let event = Event { at_ms, host: host.map(str::to_owned), mac, kind, text };
-        let _ = self.store.try_send(event.clone());
+        let event = Event { at_ms: now_ms(), host: host.map(str::to_owned), mac, kind, text };
+        if self.store.try_send(Message::Store(event.clone())).is_err() {
+            self.not_stored.fetch_add(1, Ordering::Relaxed);
+        }
         let _ = self.watchers.send(Live::Event(event));
     }
 
@@ -64,8 +80,72 @@ impl EventBus {
     pub fn watch(&self) -> broadcast::Receiver<Live> {
         self.watchers.subscribe()
     }
+
+    /// Waits until everything recorded so far is in the database, for `limit` at most.
+    /// Whether it is.
+    pub async fn flush(&self, limit: Duration) -> bool {
+        let (done, written) = oneshot::channel();
+        let flushed =
+            async { self.store.send(Message::Flush(done)).await.is_ok() && written.await.is_ok() };
+        tokio::time::timeout(limit, flushed).await.unwrap_or(false)
+    }
 }
 
-async fn write_down(_database: Database, mut waiting: mpsc::Receiver<Event>) {
-    while waiting.recv().await.is_some() {}
+async fn write_down(
+    database: Database,
+    mut waiting: mpsc::Receiver<Message>,
+    not_stored: Arc<AtomicU64>,
+) {
+    let mut trim = tokio::time::interval(TRIM_EVERY);
+    let mut batch = Vec::new();
+    loop {
+        tokio::select! {
+            received = waiting.recv_many(&mut batch, BATCH) => {
+                if received == 0 {
+                    return;
+                }
+                write_batch(&database, &mut batch).await;
+            }
+            _ = trim.tick() => forget_old(&database).await,
+        }
+        let lost = not_stored.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            tracing::warn!(lost, "events came faster than the database takes them");
+        }
+    }
+}
+
+async fn write_batch(database: &Database, batch: &mut Vec<Message>) {
+    let mut events = Vec::with_capacity(batch.len());
+    let mut flushes = Vec::new();
+    for message in batch.drain(..) {
+        match message {
+            Message::Store(event) => events.push(event),
+            Message::Flush(done) => flushes.push(done),
+        }
+    }
+    // A full disk is emptied one day: until then events wait, as many as the channel holds.
+    let mut failed_before = false;
+    while let Err(error) = database.add_events(&events).await {
+        if database.is_closed() {
+            return;
+        }
+        if !failed_before {
+            tracing::error!(%error, "events cannot be written down; trying again every second");
+        }
+        failed_before = true;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    for done in flushes {
+        let _ = done.send(());
+    }
+}
+
+async fn forget_old(database: &Database) {
+    let before_ms = now_ms() - KEEP.as_millis() as i64;
+    match database.remove_events_before(before_ms).await {
+        Ok(0) => {}
+        Ok(removed) => tracing::info!(removed, "old events removed"),
+        Err(error) => tracing::warn!(%error, "old events cannot be removed"),
+    }
 }

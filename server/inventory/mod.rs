@@ -4,17 +4,30 @@
 //! that is replaced whole when a revision is made (by this process or another
 //! one on the same database); writes go to the database first.
 
+// The database: one file per noun.
 mod database;
-mod events;
+mod error;
+mod event_log;
+mod host_status;
+mod hosts;
 mod lease_book;
+mod specs;
+mod subnets;
+
+// What the services see.
+mod events;
 mod snapshot;
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 
 pub use database::{Database, OpenError};
+pub use error::Error;
+pub use event_log::EventFilter;
 pub use events::{EventBus, Live};
+pub use host_status::{HostStatus, Report};
 pub use lease_book::LeaseBook;
 pub use snapshot::Snapshot;
 
@@ -30,7 +43,7 @@ pub struct Inventory {
 
 impl Inventory {
     /// Opens the inventory in `database`, which must be migrated, and reads it whole.
-    pub async fn open(database: Database) -> Result<Self, sqlx::Error> {
+    pub async fn open(database: Database) -> Result<Self, Error> {
         let events = EventBus::start(database.clone());
         let snapshot = Snapshot::load(&database).await?;
         Ok(Self { database, events, current: Arc::new(ArcSwap::from_pointee(snapshot)) })
@@ -41,10 +54,29 @@ impl Inventory {
         self.current.load_full()
     }
 
-    /// Reads the site anew from the database.
-    pub async fn reload(&self) -> Result<(), sqlx::Error> {
+    /// Reads the site anew from the database, and says so if it changed.
+    pub async fn reload(&self) -> Result<(), Error> {
         let snapshot = Snapshot::load(&self.database).await?;
-        self.current.store(Arc::new(snapshot));
+        self.show(snapshot);
         Ok(())
     }
+
+    /// Shows a newer snapshot to the services; an older one is dropped, for two tasks may
+    /// have read the database at once.
+    fn show(&self, snapshot: Snapshot) {
+        let revision = snapshot.revision;
+        let snapshot = Arc::new(snapshot);
+        let before = self.current.rcu(|current| {
+            let newer = if current.revision < revision { &snapshot } else { current };
+            newer.clone()
+        });
+        if before.revision < revision {
+            self.events.revision(revision);
+        }
+    }
+}
+
+/// Now, in Unix milliseconds.
+pub(crate) fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_millis() as i64)
 }

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::inventory::Database;
+use crate::inventory::database::{Transaction, with_connection};
+use crate::inventory::{Database, Error, hosts, specs, subnets};
 use crate::model::{Host, Mac, Site};
 
 /// The site at one revision.
@@ -22,9 +23,28 @@ impl Snapshot {
         Self { revision, site, by_mac }
     }
 
-    /// Reads the whole site.
-    pub async fn load(_database: &Database) -> Result<Self, sqlx::Error> {
-        Ok(Self::new(0, Site::default()))
+    /// Reads the whole site: ten queries, however many hosts there are.
+    pub async fn load(database: &Database) -> Result<Self, Error> {
+        let mut transaction = database.begin_reading().await?;
+        let snapshot = Self::read(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(snapshot)
+    }
+
+    /// Reads the whole site as a transaction sees it.
+    pub(crate) async fn read(transaction: &mut Transaction) -> Result<Self, Error> {
+        const REVISION: &str = "SELECT COALESCE(MAX(id), 0) FROM revisions";
+        let revision: i64 = with_connection!(&mut *transaction, connection =>
+            sqlx::query_scalar(REVISION).fetch_one(connection).await)?;
+        let site = Site {
+            racks: specs::list(transaction).await?,
+            tenants: specs::list(transaction).await?,
+            subnets: subnets::list(transaction).await?,
+            profiles: specs::list(transaction).await?,
+            images: specs::list(transaction).await?,
+            hosts: hosts::list(transaction).await?,
+        };
+        Ok(Self::new(revision, site))
     }
 
     /// The host that has this MAC, with its name.

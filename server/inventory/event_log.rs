@@ -1,0 +1,164 @@
+//! Events in the database.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::inventory::database::{insert_rows, with_pool};
+use crate::inventory::host_status::{HostStatus, set_status};
+use crate::inventory::{Database, Error};
+use crate::model::{Event, EventKind};
+
+/// Which events are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct EventFilter {
+    /// Those of one host only.
+    pub host: Option<String>,
+    /// Those after this moment only, in Unix milliseconds.
+    pub after_ms: i64,
+    /// The newest so many.
+    pub limit: u32,
+}
+
+#[derive(sqlx::FromRow)]
+struct EventRow {
+    at_ms: i64,
+    host: Option<String>,
+    mac: Option<String>,
+    kind: String,
+    text: String,
+}
+
+impl TryFrom<EventRow> for Event {
+    type Error = Error;
+
+    fn try_from(row: EventRow) -> Result<Self, Error> {
+        let mac = row
+            .mac
+            .map(|mac| mac.parse().map_err(|error| Error::unreadable("event of", &mac, error)))
+            .transpose()?;
+        let kind: EventKind =
+            row.kind.parse().map_err(|error| Error::unreadable("event", &row.kind, error))?;
+        Ok(Self { at_ms: row.at_ms, host: row.host, mac, kind, text: row.text })
+    }
+}
+
+impl Database {
+    /// Writes events down in one transaction, and brings the hosts they are about into
+    /// the state that they say.
+    pub async fn add_events(&self, events: &[Event]) -> Result<(), Error> {
+        const ADD: &str = "INSERT INTO events (id, at_ms, host, mac, kind, text) ";
+        if events.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<(String, &Event)> =
+            events.iter().map(|event| (next_id(event), event)).collect();
+        let mut transaction = self.begin_writing().await?;
+        insert_rows!(
+            &mut transaction,
+            ADD,
+            &rows,
+            |(id, event)| [
+                id,
+                event.at_ms,
+                &event.host,
+                event.mac.map(|mac| mac.to_string()),
+                event.kind.label(),
+                &event.text,
+            ],
+            ""
+        );
+        for (host, status) in last_states(events) {
+            set_status(&mut transaction, host, &status).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// The newest events that `filter` lets through, newest first.
+    pub async fn list_events(&self, filter: &EventFilter) -> Result<Vec<Event>, Error> {
+        const ALL: &str = "SELECT at_ms, host, mac, kind, text FROM events
+             WHERE at_ms > $1 ORDER BY id DESC LIMIT $2";
+        const OF_HOST: &str = "SELECT at_ms, host, mac, kind, text FROM events
+             WHERE at_ms > $1 AND host = $3 ORDER BY id DESC LIMIT $2";
+        let (after_ms, limit) = (filter.after_ms, i64::from(filter.limit));
+        let rows: Vec<EventRow> = match &filter.host {
+            None => with_pool!(self, pool => sqlx::query_as(ALL)
+                .bind(after_ms)
+                .bind(limit)
+                .fetch_all(pool)
+                .await)?,
+            Some(host) => with_pool!(self, pool => sqlx::query_as(OF_HOST)
+                .bind(after_ms)
+                .bind(limit)
+                .bind(host)
+                .fetch_all(pool)
+                .await)?,
+        };
+        rows.into_iter().map(Event::try_from).collect()
+    }
+
+    /// Removes the events before a moment (Unix milliseconds); how many there were.
+    pub async fn remove_events_before(&self, before_ms: i64) -> Result<u64, Error> {
+        const REMOVE: &str = "DELETE FROM events WHERE at_ms < $1";
+        Ok(with_pool!(self, pool => sqlx::query(REMOVE)
+            .bind(before_ms)
+            .execute(pool)
+            .await
+            .map(|done| done.rows_affected()))?)
+    }
+}
+
+/// The last state that the events of one batch put each host into.
+fn last_states(events: &[Event]) -> HashMap<&str, HostStatus> {
+    events
+        .iter()
+        .filter_map(|event| {
+            let host = event.host.as_deref()?;
+            let state = event.kind.host_state()?;
+            let status = HostStatus { state, since_ms: event.at_ms, reason: event.text.clone() };
+            Some((host, status))
+        })
+        .collect()
+}
+
+/// A key that sorts by time and is nobody else's, though several processes write events
+/// in the same millisecond.
+fn next_id(event: &Event) -> String {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    static PROCESS: std::sync::LazyLock<u32> = std::sync::LazyLock::new(rand::random);
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    format!("{:013}-{count:010}-{:08x}", event.at_ms, *PROCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::HostState;
+
+    fn event(at_ms: i64, host: Option<&str>, kind: EventKind) -> Event {
+        let (host, text) = (host.map(str::to_owned), format!("{kind}"));
+        Event { at_ms, host, mac: None, kind, text }
+    }
+
+    #[test]
+    fn the_last_event_that_says_a_state_decides() {
+        let events = [
+            event(1, Some("a"), EventKind::Discover),
+            event(2, Some("a"), EventKind::Kernel),
+            event(3, Some("a"), EventKind::Change),
+            event(4, None, EventKind::Discover),
+            event(5, Some("b"), EventKind::Login),
+        ];
+        let states = last_states(&events);
+        let expected =
+            HostStatus { state: HostState::Booting, since_ms: 2, reason: "kernel".into() };
+        assert_eq!(states, HashMap::from([("a", expected)]));
+    }
+
+    #[test]
+    fn keys_sort_by_time_and_are_unique() {
+        let late = next_id(&event(1_700_000_000_000, None, EventKind::Ack));
+        let early = next_id(&event(999, None, EventKind::Ack));
+        assert!(early < late, "{early} {late}");
+        assert_ne!(early, next_id(&event(999, None, EventKind::Ack)));
+    }
+}

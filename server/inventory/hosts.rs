@@ -1,0 +1,204 @@
+//! Hosts with their NICs and addresses in the database.
+
+use std::collections::BTreeMap;
+
+use crate::inventory::Error;
+use crate::inventory::database::{Transaction, execute, insert_rows, with_connection};
+use crate::inventory::specs::to_json;
+use crate::model::Host;
+
+type Hosts = BTreeMap<String, Host>;
+
+#[derive(sqlx::FromRow)]
+struct HostRow {
+    name: String,
+    rack: Option<String>,
+    tenant: Option<String>,
+    profile: Option<String>,
+    image: Option<String>,
+    spec: String,
+}
+
+/// Reads every host.
+pub(crate) async fn list(transaction: &mut Transaction) -> Result<Hosts, Error> {
+    const HOSTS: &str = "SELECT name, rack, tenant, profile, image, spec FROM hosts";
+    let rows: Vec<HostRow> = with_connection!(transaction, connection =>
+        sqlx::query_as(HOSTS).fetch_all(connection).await)?;
+    let mut hosts = rows.into_iter().map(read).collect::<Result<Hosts, Error>>()?;
+    add_nics(transaction, &mut hosts).await?;
+    add_addresses(transaction, &mut hosts).await?;
+    Ok(hosts)
+}
+
+fn read(row: HostRow) -> Result<(String, Host), Error> {
+    let host: Host = serde_json::from_str(&row.spec)
+        .map_err(|error| Error::unreadable("host", &row.name, error))?;
+    let HostRow { name, rack, tenant, profile, image, .. } = row;
+    Ok((name, Host { rack, tenant, profile, image, ..host }))
+}
+
+async fn add_nics(transaction: &mut Transaction, hosts: &mut Hosts) -> Result<(), Error> {
+    const NICS: &str = "SELECT host, label, mac FROM nics ORDER BY host, position";
+    let rows: Vec<(String, String, String)> = with_connection!(transaction, connection =>
+        sqlx::query_as(NICS).fetch_all(connection).await)?;
+    for (host, label, mac) in rows {
+        let mac = mac.parse().map_err(|error| Error::unreadable("NIC", &mac, error))?;
+        if let Some(host) = hosts.get_mut(&host) {
+            host.nics.insert(label, mac);
+        }
+    }
+    Ok(())
+}
+
+async fn add_addresses(transaction: &mut Transaction, hosts: &mut Hosts) -> Result<(), Error> {
+    const ADDRESSES: &str = "SELECT host, link, subnet, address FROM host_addresses";
+    type Row = (String, Option<String>, Option<String>, String);
+    let rows: Vec<Row> = with_connection!(transaction, connection =>
+        sqlx::query_as(ADDRESSES).fetch_all(connection).await)?;
+    for (host, link, subnet, address) in rows {
+        let address =
+            address.parse().map_err(|error| Error::unreadable("address", &address, error))?;
+        let Some(host) = hosts.get_mut(&host) else { continue };
+        if let Some(link) = link {
+            host.addresses.insert(link, address);
+        }
+        if let Some(subnet) = subnet {
+            host.reservations.insert(subnet, address);
+        }
+    }
+    Ok(())
+}
+
+/// Gives hosts their new names; their state, reports, NICs and addresses go along.
+pub(crate) async fn rename(
+    transaction: &mut Transaction,
+    renamed: &[(String, String)],
+) -> Result<(), Error> {
+    const RENAME: &str = "UPDATE hosts SET name = $2 WHERE name = $1";
+    for (before, after) in renamed {
+        execute!(transaction, RENAME, before, after)?;
+    }
+    Ok(())
+}
+
+/// Removes the hosts of `before` that `after` lacks, and takes the NICs and addresses
+/// off those that change: two hosts may exchange them.
+pub(crate) async fn release_changed(
+    transaction: &mut Transaction,
+    before: &Hosts,
+    after: &Hosts,
+) -> Result<(), Error> {
+    const REMOVE: &str = "DELETE FROM hosts WHERE name = $1";
+    const FORGET_NICS: &str = "DELETE FROM nics WHERE host = $1";
+    const FORGET_ADDRESSES: &str = "DELETE FROM host_addresses WHERE host = $1";
+    for (name, old) in before {
+        match after.get(name) {
+            Some(new) if new == old => continue,
+            Some(_) => {
+                execute!(transaction, FORGET_NICS, name)?;
+                execute!(transaction, FORGET_ADDRESSES, name)?;
+            }
+            None => {
+                execute!(transaction, REMOVE, name)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes the hosts of `after` that `before` lacks or has otherwise. The state of a
+/// host is not touched: it is not the operator's to declare.
+pub(crate) async fn set_changed(
+    transaction: &mut Transaction,
+    before: &Hosts,
+    after: &Hosts,
+) -> Result<(), Error> {
+    const HOSTS: &str = "INSERT INTO hosts (name, rack, tenant, profile, image, spec) ";
+    const OR_CHANGE: &str = " ON CONFLICT (name) DO UPDATE SET rack = excluded.rack,
+         tenant = excluded.tenant, profile = excluded.profile, image = excluded.image,
+         spec = excluded.spec";
+    const NICS: &str = "INSERT INTO nics (mac, host, label, position) ";
+    const ADDRESSES: &str = "INSERT INTO host_addresses (address, host, link, subnet) ";
+
+    let changed: Vec<(&String, &Host)> =
+        after.iter().filter(|(name, new)| before.get(*name) != Some(*new)).collect();
+    let hosts = changed
+        .iter()
+        .map(|(name, host)| Ok((*name, *host, spec(name, host)?)))
+        .collect::<Result<Vec<_>, Error>>()?;
+    insert_rows!(
+        transaction,
+        HOSTS,
+        &hosts,
+        |(name, host, spec)| [*name, &host.rack, &host.tenant, &host.profile, &host.image, spec,],
+        OR_CHANGE
+    );
+
+    let nics: Vec<_> = changed
+        .iter()
+        .flat_map(|(name, host)| (0_i64..).zip(&host.nics).map(move |nic| (*name, nic)))
+        .collect();
+    insert_rows!(
+        transaction,
+        NICS,
+        &nics,
+        |(host, (position, (label, mac)))| [mac.to_string(), *host, *label, *position,],
+        ""
+    );
+
+    let addresses: Vec<_> = changed.iter().flat_map(|(name, host)| addresses(name, host)).collect();
+    insert_rows!(
+        transaction,
+        ADDRESSES,
+        &addresses,
+        |row| [&row.address, row.host, row.link, row.subnet,],
+        ""
+    );
+    Ok(())
+}
+
+/// The JSON of what has no column or table of its own.
+fn spec(name: &str, host: &Host) -> Result<String, Error> {
+    let rest = Host {
+        rack: None,
+        tenant: None,
+        profile: None,
+        image: None,
+        nics: Default::default(),
+        addresses: BTreeMap::new(),
+        reservations: BTreeMap::new(),
+        ..host.clone()
+    };
+    to_json("host", name, &rest)
+}
+
+struct AddressRow<'a> {
+    address: String,
+    host: &'a str,
+    link: Option<&'a str>,
+    subnet: Option<&'a str>,
+}
+
+/// The rows of a host's addresses. One that is on a link and reserved for DHCP too is one
+/// row; one that stands on two links is two, and the database refuses it.
+fn addresses<'a>(host_name: &'a str, host: &'a Host) -> Vec<AddressRow<'a>> {
+    let row = |address: &std::net::IpAddr, link, subnet| AddressRow {
+        address: address.to_string(),
+        host: host_name,
+        link,
+        subnet,
+    };
+    let mut rows: Vec<_> = host
+        .addresses
+        .iter()
+        .map(|(link, address)| row(address, Some(link.as_str()), None))
+        .collect();
+    for (subnet, address) in &host.reservations {
+        let text = address.to_string();
+        match rows.iter_mut().find(|row| row.address == text && row.subnet.is_none()) {
+            Some(on_link) => on_link.subnet = Some(subnet),
+            None => rows.push(row(address, None, Some(subnet.as_str()))),
+        }
+    }
+    rows
+}

@@ -1,0 +1,92 @@
+//! Racks, tenants, profiles and images: nouns whose row is a name and its JSON.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::inventory::Error;
+use crate::inventory::database::{Transaction, execute, with_connection};
+use crate::model::{Image, Profile, Rack, Tenant};
+
+/// A noun that is stored as one JSON text under its name.
+pub(crate) trait Noun: Serialize + DeserializeOwned + PartialEq {
+    /// What the operator calls it.
+    const NOUN: &'static str;
+    /// Reads every row.
+    const LIST: &'static str;
+    /// Adds a row, or changes the one of that name.
+    const SET: &'static str;
+    /// Removes a row by its name.
+    const REMOVE: &'static str;
+}
+
+macro_rules! nouns {
+    ($($noun:ident $label:literal in $table:literal),* $(,)?) => {$(
+        impl Noun for $noun {
+            const NOUN: &'static str = $label;
+            const LIST: &'static str = concat!("SELECT name, spec FROM ", $table);
+            const SET: &'static str = concat!(
+                "INSERT INTO ", $table, " (name, spec) VALUES ($1, $2)",
+                " ON CONFLICT (name) DO UPDATE SET spec = excluded.spec"
+            );
+            const REMOVE: &'static str = concat!("DELETE FROM ", $table, " WHERE name = $1");
+        }
+    )*};
+}
+
+nouns! {
+    Rack "rack" in "racks",
+    Tenant "tenant" in "tenants",
+    Profile "profile" in "profiles",
+    Image "image" in "images",
+}
+
+/// Reads every row of a noun.
+pub(crate) async fn list<T: Noun>(
+    transaction: &mut Transaction,
+) -> Result<BTreeMap<String, T>, Error> {
+    let rows: Vec<(String, String)> = with_connection!(transaction, connection =>
+        sqlx::query_as(T::LIST).fetch_all(connection).await)?;
+    rows.into_iter()
+        .map(|(name, spec)| {
+            let value = serde_json::from_str(&spec)
+                .map_err(|error| Error::unreadable(T::NOUN, &name, error))?;
+            Ok((name, value))
+        })
+        .collect()
+}
+
+/// Writes the rows of `after` that `before` lacks or has otherwise.
+pub(crate) async fn set_changed<T: Noun>(
+    transaction: &mut Transaction,
+    before: &BTreeMap<String, T>,
+    after: &BTreeMap<String, T>,
+) -> Result<(), Error> {
+    for (name, value) in after.iter().filter(|(name, value)| before.get(*name) != Some(*value)) {
+        let spec = to_json(T::NOUN, name, value)?;
+        execute!(transaction, T::SET, name, spec)?;
+    }
+    Ok(())
+}
+
+/// Removes the rows of `before` that `after` lacks.
+pub(crate) async fn remove_missing<T: Noun>(
+    transaction: &mut Transaction,
+    before: &BTreeMap<String, T>,
+    after: &BTreeMap<String, T>,
+) -> Result<(), Error> {
+    for name in before.keys().filter(|name| !after.contains_key(*name)) {
+        execute!(transaction, T::REMOVE, name)?;
+    }
+    Ok(())
+}
+
+/// The JSON that is stored for `value`.
+pub(crate) fn to_json<T: Serialize>(
+    noun: &'static str,
+    name: &str,
+    value: &T,
+) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|error| Error::unreadable(noun, name, error))
+}
