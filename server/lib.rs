@@ -16,6 +16,7 @@ pub mod boot;
 pub mod config;
 pub mod model;
 pub mod network;
+pub mod site_file;
 
 // Protocols: pure cores, each with a service at its edge.
 pub mod dhcp;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::config::Config;
 use crate::files::FileStore;
-use crate::inventory::{Database, Inventory, LeaseBook, OpenError};
+use crate::inventory::{self, Database, Inventory, LeaseBook, OpenError};
 use crate::{dhcp, http, tftp};
 
 /// How long the services may take to finish what they are at.
@@ -32,9 +32,12 @@ pub enum ServeError {
     /// The database does not open.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The database does not answer.
-    #[error("the inventory cannot be read")]
-    Database(#[from] sqlx::Error),
+    /// The inventory cannot be read.
+    #[error(transparent)]
+    Inventory(#[from] inventory::Error),
+    /// The leases cannot be read.
+    #[error("the leases cannot be read")]
+    Leases(#[from] sqlx::Error),
     /// A port is taken or not allowed.
     #[error("{key} {address} cannot be listened on: {source}; name another address with {key}")]
     Listen {
@@ -100,6 +103,7 @@ impl Server {
         let Self { app, admin, machine } = self;
         say_what_is_served(&app, &admin, &machine);
         let mut services = Services { tasks: JoinSet::new(), stop: stop.clone() };
+        services.start("inventory watch", app.inventory.clone().run_watch(stop.clone()));
         services.start("machine HTTP", http::machine::run(app.clone(), machine, stop.clone()));
         services.start("web UI", http::ui::run(app.clone(), admin, stop.clone()));
         if !app.config.interfaces.is_empty() {
@@ -111,6 +115,7 @@ impl Server {
             }
         }
         let ended = services.wait().await;
+        app.inventory.events.flush(DRAIN).await;
         app.inventory.database.close().await;
         ended
     }

@@ -1,1 +1,364 @@
-//! To come.
+//! The inventory on both databases: what goes in comes out, and nothing is given twice.
+
+use std::time::Duration;
+
+use rackstrap::inventory::{Change, ChangeError, Committed, EventFilter, Inventory, Live};
+use rackstrap::model::{EventKind, HostState, Site};
+use rackstrap::site_file;
+
+use crate::common::store::Store;
+
+const SITE: &str = r##"
+racks:
+  r1: {location: hall 2}
+tenants:
+  acme: {contact: ops@acme.example}
+subnets:
+  provisioning: {cidr: 10.77.0.0/24, ranges: [{from: 10.77.0.100, to: 10.77.0.199, for: dhcp}]}
+  internal:
+    cidr: 172.16.160.0/24
+    vlan: 500
+    gateway: 172.16.160.254
+    mtu: 9000
+    dns: ["223.5.5.5#dns.alidns.com", 223.6.6.6]
+    dns-over-tls: true
+    domains: [example.net.]
+    tenant: acme
+    lease-time: 2h
+    ranges:
+      - {from: 172.16.160.10, to: 172.16.160.99, for: hosts}
+      - {from: 172.16.160.200, to: 172.16.160.253, for: reserved}
+profiles:
+  hypervisor:
+    bonds:
+      bond0: {nics: [eth0, eth1], mode: 802.3ad, lacp-rate: fast, transmit-hash-policy: layer3+4, mii-monitor: 100ms}
+    vlans: {vlan500: {link: bond0, subnet: internal}}
+    bridges: {virbr0: {interfaces: [vlan500], subnet: internal}}
+images:
+  live: {kernel: live/vmlinuz, initrd: [live/initrd.img], cmdline: "console=ttyS0"}
+hosts:
+  r1-n01:
+    rack: r1
+    unit: 1
+    serial: "0042"
+    tenant: acme
+    profile: hypervisor
+    image: live
+    boot-file: snponly.efi
+    nics: {eth1: "52:54:00:aa:00:02", eth0: "52:54:00:aa:00:01"}
+    addresses: {virbr0: 172.16.160.12}
+    reservations: {provisioning: 10.77.0.12}
+  r1-n02:
+    rack: r1
+    tenant: acme
+    profile: hypervisor
+    nics: {eth0: "52:54:00:aa:01:01", eth1: "52:54:00:aa:01:02"}
+    addresses: {virbr0: 172.16.160.13}
+"##;
+
+fn site() -> Site {
+    site_file::parse(SITE, "site.yaml").unwrap()
+}
+
+fn change(summary: &str) -> Change<'_> {
+    Change { who: "test", summary, ..Change::default() }
+}
+
+async fn apply(inventory: &Inventory, site: Site) -> Result<Committed, ChangeError> {
+    inventory.replace_site(change("a whole site"), site).await
+}
+
+fn lines(committed: &Committed) -> Vec<String> {
+    committed.differences.iter().map(ToString::to_string).collect()
+}
+
+#[tokio::test]
+async fn a_site_comes_out_as_it_went_in() {
+    for store in Store::both().await {
+        let inventory = store.inventory().await;
+        let committed = apply(&inventory, site()).await.unwrap();
+        assert_eq!(committed.revision, 1, "{}", store.kind);
+        assert_eq!(committed.differences.len(), 8, "{}: {:?}", store.kind, lines(&committed));
+        let read = store.inventory().await.snapshot();
+        assert_eq!((read.revision, &read.site), (1, &site()), "{}", store.kind);
+        // Equal maps may have their entries in another order; a file shows it.
+        assert_eq!(site_file::render(&read.site), site_file::render(&site()), "{}", store.kind);
+    }
+}
+
+#[tokio::test]
+async fn an_apply_of_the_same_site_changes_nothing() {
+    for store in Store::both().await {
+        let inventory = store.inventory().await;
+        apply(&inventory, site()).await.unwrap();
+        let exported = site_file::render(&inventory.snapshot().site);
+        let again = site_file::parse(&exported, "export").unwrap();
+        let committed = apply(&inventory, again).await.unwrap();
+        assert_eq!((committed.revision, lines(&committed)), (1, vec![]), "{}", store.kind);
+        assert_eq!(inventory.database.newest_revision().await.unwrap(), 1, "{}", store.kind);
+    }
+}
+
+#[tokio::test]
+async fn every_noun_can_change_and_go() {
+    for store in Store::both().await {
+        let inventory = store.inventory().await;
+        apply(&inventory, site()).await.unwrap();
+        let mut changed = site();
+        changed.racks.get_mut("r1").unwrap().units = Some(48);
+        changed.tenants.get_mut("acme").unwrap().contact = None;
+        changed.images.get_mut("live").unwrap().cmdline = "quiet".into();
+        changed.profiles.get_mut("hypervisor").unwrap().bridges["virbr0"].mtu = Some(9000);
+        let internal = changed.subnets.get_mut("internal").unwrap();
+        internal.ranges.pop();
+        internal.vlan = Some(501);
+        changed.hosts.get_mut("r1-n02").unwrap().unit = Some(2);
+        let committed = apply(&inventory, changed.clone()).await.unwrap();
+        let expected =
+            ["~ rack r1 units: none -> 48", "~ tenant acme contact: ops@acme.example -> none"];
+        assert_eq!(lines(&committed)[..2], expected, "{}", store.kind);
+        assert_eq!(store.inventory().await.snapshot().site, changed, "{}", store.kind);
+
+        apply(&inventory, Site::default()).await.unwrap();
+        assert_eq!(store.inventory().await.snapshot().site, Site::default(), "{}", store.kind);
+    }
+}
+
+#[tokio::test]
+async fn hosts_may_exchange_nics_and_addresses_and_subnets_their_prefixes() {
+    for store in Store::both().await {
+        let inventory = store.inventory().await;
+        apply(&inventory, site()).await.unwrap();
+        let mut changed = site();
+        let (first, second) = (site().hosts["r1-n01"].clone(), site().hosts["r1-n02"].clone());
+        let host = changed.hosts.get_mut("r1-n01").unwrap();
+        (host.nics, host.addresses) = (second.nics, second.addresses);
+        let host = changed.hosts.get_mut("r1-n02").unwrap();
+        (host.nics, host.addresses) = (first.nics, first.addresses);
+        apply(&inventory, changed.clone()).await.unwrap();
+        assert_eq!(store.inventory().await.snapshot().site, changed, "{}", store.kind);
+
+        let mut plain = Site { subnets: changed.subnets.clone(), ..Site::default() };
+        plain.subnets.values_mut().for_each(|subnet| {
+            (subnet.tenant, subnet.gateway) = (None, None);
+            subnet.ranges.clear();
+        });
+        apply(&inventory, plain.clone()).await.unwrap();
+        let swapped = (plain.subnets["internal"].cidr, plain.subnets["provisioning"].cidr);
+        plain.subnets.get_mut("provisioning").unwrap().cidr = swapped.0;
+        plain.subnets.get_mut("internal").unwrap().cidr = swapped.1;
+        apply(&inventory, plain.clone()).await.unwrap();
+        assert_eq!(store.inventory().await.snapshot().site, plain, "{}", store.kind);
+    }
+}
+
+#[tokio::test]
+async fn a_renamed_host_keeps_its_state_and_its_report() {
+    use rackstrap::inventory::{HostStatus, Report};
+    for store in Store::both().await {
+        let inventory = store.inventory().await;
+        apply(&inventory, site()).await.unwrap();
+        let status = HostStatus { state: HostState::Up, since_ms: 5, reason: "up".into() };
+        let report = Report { at_ms: 6, body: "{}".into() };
+        assert!(inventory.database.set_host_status("r1-n01", &status).await.unwrap());
+        inventory.database.set_report("r1-n01", &report).await.unwrap();
+        let committed = inventory
+            .change_site(change("rename"), |site| {
+                let host = site.hosts.remove("r1-n01").unwrap();
+                site.hosts.insert("r1-n09".into(), host);
+                Ok(())
+            })
+            .await
+            .unwrap();
+        assert_eq!(lines(&committed), ["~ host r1-n01 is now r1-n09"], "{}", store.kind);
+        let database = &inventory.database;
+        assert_eq!(database.find_host_status("r1-n09").await.unwrap(), Some(status));
+        assert_eq!(database.find_report("r1-n09").await.unwrap(), Some(report));
+        assert_eq!(database.find_host_status("r1-n01").await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_would_be_and_does_nothing() {
+    for store in Store::both().await {
+        let inventory = store.inventory().await;
+        let dry = Change { dry_run: true, ..change("try") };
+        let committed = inventory.replace_site(dry, site()).await.unwrap();
+        assert_eq!(committed.differences.len(), 8, "{}", store.kind);
+        assert_eq!(store.inventory().await.snapshot().site, Site::default(), "{}", store.kind);
+        assert_eq!(inventory.snapshot().site, Site::default(), "{}", store.kind);
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_what_somebody_else_changed_meanwhile_is_refused() {
+    for store in Store::both().await {
+        let (mine, other) = (store.inventory().await, store.inventory().await);
+        apply(&mine, site()).await.unwrap();
+        let seen = mine.snapshot().revision;
+        let theirs = Change { who: "ann", ..change("unit 7") };
+        other
+            .change_site(theirs, |site| {
+                site.hosts.get_mut("r1-n01").unwrap().unit = Some(7);
+                Ok(())
+            })
+            .await
+            .unwrap();
+        let late = Change { base: Some(seen), ..change("late") };
+        let error = mine.replace_site(late, site()).await.unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "ann changed the inventory meanwhile (unit 7; revision 2): look at it again, then \
+             repeat your change",
+            "{}",
+            store.kind
+        );
+    }
+}
+
+/// The constraints themselves, without any check of ours before them.
+#[tokio::test]
+async fn the_database_refuses_what_is_somebodys_already() {
+    const TWICE: [(&str, &str); 4] = [
+        ("host name", "INSERT INTO hosts (name, spec) VALUES ('r1-n01', '{}')"),
+        (
+            "MAC",
+            "INSERT INTO nics (mac, host, label, position)
+             VALUES ('52:54:00:aa:00:01', 'r1-n02', 'eth7', 7)",
+        ),
+        (
+            "address",
+            "INSERT INTO host_addresses (address, host, link)
+             VALUES ('172.16.160.12', 'r1-n02', 'other0')",
+        ),
+        ("prefix", "INSERT INTO subnets (name, cidr, spec) VALUES ('x', '10.77.0.0/24', '{}')"),
+    ];
+    for store in Store::both().await {
+        let inventory = store.inventory().await;
+        apply(&inventory, site()).await.unwrap();
+        for (what, statement) in TWICE {
+            use rackstrap::inventory::Database::{Postgres, Sqlite};
+            let refused = match &inventory.database {
+                Sqlite(pool) => sqlx::query(statement).execute(pool).await.map(drop),
+                Postgres(pool) => sqlx::query(statement).execute(pool).await.map(drop),
+            };
+            let error = refused.expect_err(what);
+            let unique = error.as_database_error().is_some_and(|e| e.is_unique_violation());
+            assert!(unique, "{} {what}: {error}", store.kind);
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_two_writers_who_want_one_mac_or_address_one_is_refused_by_name() {
+    for store in Store::both().await {
+        for (mac, address) in [(1, 2), (2, 1)] {
+            let inventories = [store.inventory().await, store.inventory().await];
+            apply(&inventories[0], site()).await.unwrap();
+            let mut writers = Vec::new();
+            for (number, inventory) in inventories.into_iter().enumerate() {
+                writers.push(tokio::spawn(async move {
+                    let name = format!("new-{number}");
+                    inventory
+                        .change_site(change("add"), |site| {
+                            let mut host = site.hosts["r1-n02"].clone();
+                            let mac_of =
+                                |kind: usize| [2, 0, 0, 0, kind as u8, (kind * number) as u8];
+                            host.nics =
+                                [("eth0".to_owned(), rackstrap::model::Mac(mac_of(mac - 1)))]
+                                    .into();
+                            let last = 20 + (address - 1) * number;
+                            host.addresses = [(
+                                "virbr0".to_owned(),
+                                format!("172.16.160.{last}").parse().unwrap(),
+                            )]
+                            .into();
+                            site.hosts.insert(name, host);
+                            Ok(())
+                        })
+                        .await
+                }));
+            }
+            let mut refused = Vec::new();
+            for writer in writers {
+                if let Err(error) = writer.await.unwrap() {
+                    refused.push(error.to_string());
+                }
+            }
+            assert_eq!(refused.len(), 1, "{}: {refused:?}", store.kind);
+            assert!(refused[0].contains("new-"), "{}: {refused:?}", store.kind);
+            apply(&store.inventory().await, Site::default()).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_change_by_another_process_is_seen_at_once() {
+    for store in Store::both().await {
+        let (server, other) = (store.inventory().await, store.inventory().await);
+        let mut live = server.events.watch();
+        let stop = tokio_util::sync::CancellationToken::new();
+        let watching = tokio::spawn(server.clone().run_watch(stop.clone()));
+        apply(&other, site()).await.unwrap();
+        let seen = async { while !matches!(live.recv().await.unwrap(), Live::Revision(1)) {} };
+        tokio::time::timeout(Duration::from_secs(10), seen).await.expect(store.kind);
+        assert_eq!(server.snapshot().site, site(), "{}", store.kind);
+        stop.cancel();
+        watching.await.unwrap().unwrap();
+        server.database.close().await;
+    }
+}
+
+#[tokio::test]
+async fn events_are_kept_and_move_the_hosts_they_are_about() {
+    for store in Store::both().await {
+        let inventory = store.inventory().await;
+        apply(&inventory, site()).await.unwrap();
+        let mac = Some("52:54:00:aa:00:01".parse().unwrap());
+        let events = &inventory.events;
+        events.record(Some("r1-n01"), mac, EventKind::Discover, "asks\nloudly".into());
+        events.record(Some("r1-n01"), mac, EventKind::Ack, "10.77.0.12".into());
+        events.record(None, None, EventKind::Login, "ann".into());
+        assert!(events.flush(Duration::from_secs(10)).await, "{}", store.kind);
+
+        let database = &inventory.database;
+        let of_host =
+            EventFilter { host: Some("r1-n01".into()), limit: 10, ..EventFilter::default() };
+        let found = database.list_events(&of_host).await.unwrap();
+        let texts: Vec<_> = found.iter().map(|event| (event.kind, event.text.as_str())).collect();
+        let expected = [(EventKind::Ack, "10.77.0.12"), (EventKind::Discover, "asks?loudly")];
+        assert_eq!(texts, expected, "{}", store.kind);
+        assert_eq!(found[0].mac, mac, "{}", store.kind);
+        let newest = EventFilter { limit: 1, ..EventFilter::default() };
+        assert_eq!(database.list_events(&newest).await.unwrap()[0].text, "ann", "{}", store.kind);
+
+        let status = database.list_host_status().await.unwrap();
+        assert_eq!(status["r1-n01"].state, HostState::Booting, "{}", store.kind);
+        assert_eq!(status["r1-n02"].state, HostState::Waiting, "{}", store.kind);
+        assert_eq!(database.remove_events_before(i64::MAX).await.unwrap(), 4, "{}", store.kind);
+    }
+}
+
+#[tokio::test]
+async fn a_revision_holds_what_it_changed_and_nothing_else() {
+    for store in Store::both().await {
+        let inventory = store.inventory().await;
+        apply(&inventory, site()).await.unwrap();
+        inventory
+            .change_site(change("move it"), |site| {
+                site.hosts.get_mut("r1-n01").unwrap().unit = Some(9);
+                Ok(())
+            })
+            .await
+            .unwrap();
+        let revisions = inventory.database.list_revisions(10).await.unwrap();
+        let ids: Vec<_> = revisions.iter().map(|revision| revision.id).collect();
+        assert_eq!(ids, [2, 1], "{}", store.kind);
+        let newest = &revisions[0];
+        assert_eq!((newest.who.as_str(), newest.summary.as_str()), ("test", "move it"));
+        let differences = newest.differences().unwrap();
+        assert_eq!(differences[0].to_string(), "~ host r1-n01 unit: 1 -> 9", "{}", store.kind);
+        assert!(!newest.after.contains("r1-n02"), "{}: {}", store.kind, newest.after);
+        assert_eq!(inventory.database.find_revision(2).await.unwrap().as_ref(), Some(newest));
+    }
+}

@@ -72,7 +72,7 @@ async fn add_addresses(transaction: &mut Transaction, hosts: &mut Hosts) -> Resu
 /// Gives hosts their new names; their state, reports, NICs and addresses go along.
 pub(crate) async fn rename(
     transaction: &mut Transaction,
-    renamed: &[(String, String)],
+    renamed: &BTreeMap<String, String>,
 ) -> Result<(), Error> {
     const RENAME: &str = "UPDATE hosts SET name = $2 WHERE name = $1";
     for (before, after) in renamed {

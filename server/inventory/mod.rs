@@ -11,24 +11,32 @@ mod event_log;
 mod host_status;
 mod hosts;
 mod lease_book;
+mod revisions;
 mod specs;
 mod subnets;
 
 // What the services see.
 mod events;
 mod snapshot;
+mod watch;
+
+// What people change.
+mod change;
+mod complete;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 
+pub use change::{Change, ChangeError, Committed};
 pub use database::{Database, OpenError};
 pub use error::Error;
 pub use event_log::EventFilter;
 pub use events::{EventBus, Live};
 pub use host_status::{HostStatus, Report};
 pub use lease_book::LeaseBook;
+pub use revisions::Revision;
 pub use snapshot::Snapshot;
 
 /// The inventory as the services see it. Cheap to clone.

@@ -5,6 +5,7 @@
 //! API and the rows in the database say the same thing in the same words.
 
 mod bond;
+mod diff;
 mod event;
 mod host;
 mod image;
@@ -19,6 +20,7 @@ mod subnet;
 mod words;
 
 pub use bond::{BondMode, BondSpec, LacpRate, TransmitHashPolicy};
+pub use diff::{Difference, DifferenceKind, FieldDifference, diff, renamed_hosts};
 pub use event::{Event, EventKind, Progress};
 pub use host::{Host, HostState};
 pub use image::Image;

@@ -1,0 +1,119 @@
+//! Revisions: every change of the site, who made it and when.
+
+use serde::Serialize;
+
+use crate::inventory::change::Change;
+use crate::inventory::database::{Transaction, execute, with_connection, with_pool};
+use crate::inventory::{Database, Error};
+use crate::model::{Difference, Site, diff};
+use crate::site_file;
+
+/// One change of the site.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct Revision {
+    /// 1, 2, 3 ...
+    pub id: i64,
+    /// When, in Unix seconds.
+    pub at: i64,
+    /// Who made it.
+    pub who: String,
+    /// What was done, in a few words.
+    pub summary: String,
+    /// A site file of what was changed, as it was.
+    pub before: String,
+    /// And as it is since.
+    pub after: String,
+}
+
+impl Revision {
+    /// A revision that turns one site into another at a moment (Unix seconds).
+    pub(crate) fn new(id: i64, change: Change<'_>, before: &Site, after: &Site, at: i64) -> Self {
+        let mut text = (before.clone(), after.clone());
+        keep_differing(&mut text.0, after);
+        keep_differing(&mut text.1, before);
+        Self {
+            id,
+            at,
+            who: change.who.to_owned(),
+            summary: change.summary.to_owned(),
+            before: site_file::render(&text.0),
+            after: site_file::render(&text.1),
+        }
+    }
+
+    /// What it changed.
+    pub fn differences(&self) -> Result<Vec<Difference>, Error> {
+        let (before, after) = self.sites()?;
+        Ok(diff(&before, &after))
+    }
+
+    /// The entries that it changed, before and after.
+    pub(crate) fn sites(&self) -> Result<(Site, Site), Error> {
+        let name = self.id.to_string();
+        let read = |text: &str| {
+            site_file::parse(text, "revision")
+                .map_err(|errors| Error::unreadable("revision", &name, join(&errors)))
+        };
+        Ok((read(&self.before)?, read(&self.after)?))
+    }
+}
+
+fn join(errors: &[site_file::SiteFileError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Leaves in `site` only the entries that `other` lacks or has otherwise.
+fn keep_differing(site: &mut Site, other: &Site) {
+    site.racks.retain(|name, entry| other.racks.get(name) != Some(entry));
+    site.tenants.retain(|name, entry| other.tenants.get(name) != Some(entry));
+    site.subnets.retain(|name, entry| other.subnets.get(name) != Some(entry));
+    site.profiles.retain(|name, entry| other.profiles.get(name) != Some(entry));
+    site.images.retain(|name, entry| other.images.get(name) != Some(entry));
+    site.hosts.retain(|name, entry| other.hosts.get(name) != Some(entry));
+}
+
+/// Adds a revision.
+pub(crate) async fn add(transaction: &mut Transaction, revision: &Revision) -> Result<(), Error> {
+    const ADD: &str = "INSERT INTO revisions (id, at, who, summary, before, after)
+         VALUES ($1, $2, $3, $4, $5, $6)";
+    let Revision { id, at, who, summary, before, after } = revision;
+    execute!(transaction, ADD, id, at, who, summary, before, after)?;
+    if let Transaction::Postgres(_) = transaction {
+        // The other servers on this database hear of it when it is committed.
+        const TELL: &str = "SELECT pg_notify('rackstrap_revision', '')";
+        execute!(transaction, TELL)?;
+    }
+    Ok(())
+}
+
+/// The newest revision's number, author and summary.
+pub(crate) async fn newest(
+    transaction: &mut Transaction,
+) -> Result<Option<(i64, String, String)>, Error> {
+    const NEWEST: &str = "SELECT id, who, summary FROM revisions ORDER BY id DESC LIMIT 1";
+    Ok(with_connection!(transaction, connection =>
+        sqlx::query_as(NEWEST).fetch_optional(connection).await)?)
+}
+
+impl Database {
+    /// The newest revisions, newest first.
+    pub async fn list_revisions(&self, limit: u32) -> Result<Vec<Revision>, Error> {
+        const LIST: &str = "SELECT id, at, who, summary, before, after FROM revisions
+             ORDER BY id DESC LIMIT $1";
+        Ok(with_pool!(self, pool =>
+            sqlx::query_as(LIST).bind(i64::from(limit)).fetch_all(pool).await)?)
+    }
+
+    /// One revision.
+    pub async fn find_revision(&self, id: i64) -> Result<Option<Revision>, Error> {
+        const FIND: &str =
+            "SELECT id, at, who, summary, before, after FROM revisions WHERE id = $1";
+        Ok(with_pool!(self, pool => sqlx::query_as(FIND).bind(id).fetch_optional(pool).await)?)
+    }
+
+    /// The number of the newest revision; 0 if there is none.
+    pub async fn newest_revision(&self) -> Result<i64, Error> {
+        const NEWEST: &str = "SELECT COALESCE(MAX(id), 0) FROM revisions";
+        Ok(with_pool!(self, pool => sqlx::query_scalar(NEWEST).fetch_one(pool).await)?)
+    }
+}

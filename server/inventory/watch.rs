@@ -1,0 +1,74 @@
+//! Notices revisions that another process made, such as `rackstrap apply` beside the server.
+
+use std::time::Duration;
+
+use sqlx::postgres::PgListener;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::inventory::{Database, Error, Inventory};
+
+/// How soon a revision of another process is seen.
+const POLL: Duration = Duration::from_millis(500);
+/// How soon one is seen on PostgreSQL, should its notification be lost.
+const POLL_WITH_NOTIFICATIONS: Duration = Duration::from_secs(5);
+
+impl Inventory {
+    /// Reads the site anew whenever there is a revision that this process did not make,
+    /// until `stop`.
+    pub async fn run_watch(self, stop: CancellationToken) -> std::io::Result<()> {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.watch_revisions() => {}
+        }
+        Ok(())
+    }
+
+    async fn watch_revisions(&self) {
+        let mut listener = listen(&self.database).await;
+        let mut tick = interval(POLL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut answers = true;
+        loop {
+            let outcome = self.reload_if_newer().await;
+            match &outcome {
+                Err(error) if answers => tracing::error!(%error, "the inventory cannot be read"),
+                Ok(()) if !answers => tracing::info!("the inventory can be read again"),
+                _ => {}
+            }
+            answers = outcome.is_ok();
+            if !heard(&mut listener).await {
+                tick.tick().await;
+                listener = listen(&self.database).await;
+            }
+        }
+    }
+
+    async fn reload_if_newer(&self) -> Result<(), Error> {
+        if self.database.newest_revision().await? > self.snapshot().revision {
+            self.reload().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits for a notification, or until it is time to look without one. False: there is no
+/// listener (any more).
+async fn heard(listener: &mut Option<PgListener>) -> bool {
+    let Some(open) = listener else { return false };
+    match timeout(POLL_WITH_NOTIFICATIONS, open.recv()).await {
+        Ok(Ok(_)) | Err(_) => true,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "PostgreSQL sends no notifications; looking instead");
+            *listener = None;
+            false
+        }
+    }
+}
+
+async fn listen(database: &Database) -> Option<PgListener> {
+    let Database::Postgres(pool) = database else { return None };
+    let mut listener = PgListener::connect_with(pool).await.ok()?;
+    listener.listen("rackstrap_revision").await.ok()?;
+    Some(listener)
+}

@@ -1,0 +1,258 @@
+//! What differs between two sites, in the operator's words. Pure.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Mac, Site};
+
+/// One entry of the site that is new, gone or otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Difference {
+    /// What kind of thing: `rack`, `tenant`, `subnet`, `profile`, `image` or `host`.
+    pub noun: &'static str,
+    /// Its name; of a renamed host the new one.
+    pub name: String,
+    /// What became of it.
+    pub kind: DifferenceKind,
+    /// The single values that differ; none where the whole entry is new or gone.
+    pub fields: Vec<FieldDifference>,
+}
+
+/// What became of an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DifferenceKind {
+    /// It is new.
+    Added,
+    /// It is gone.
+    Removed,
+    /// Some of its values differ.
+    Changed,
+    /// A host bears another name, known by its NICs; some values may differ too.
+    Renamed {
+        /// The name before.
+        from: String,
+    },
+}
+
+/// One value that differs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldDifference {
+    /// Where in the entry: keys joined by dots, such as `nics.eth0`.
+    pub path: String,
+    /// The value before, if there was one.
+    pub before: Option<String>,
+    /// The value after, if there is one.
+    pub after: Option<String>,
+}
+
+impl fmt::Display for Difference {
+    /// `+ host r1-n02`, `- host r1-n03`, or a line for each value: `~ host r1-n01 profile: a -> b`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { noun, name, kind, fields } = self;
+        let mut lines = Vec::new();
+        match kind {
+            DifferenceKind::Added => lines.push(format!("+ {noun} {name}")),
+            DifferenceKind::Removed => lines.push(format!("- {noun} {name}")),
+            DifferenceKind::Renamed { from } => {
+                lines.push(format!("~ {noun} {from} is now {name}"))
+            }
+            DifferenceKind::Changed => {}
+        }
+        lines.extend(fields.iter().map(|field| format!("~ {noun} {name} {field}")));
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl fmt::Display for FieldDifference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".into());
+        write!(f, "{}: {} -> {}", self.path, shown(&self.before), shown(&self.after))
+    }
+}
+
+/// Everything that differs between two sites, noun by noun, each by name.
+pub fn diff(before: &Site, after: &Site) -> Vec<Difference> {
+    let renamed = renamed_hosts(before, after);
+    let none = BTreeMap::new();
+    let mut found = Vec::new();
+    diff_entries("rack", (&before.racks, &after.racks), &none, &mut found);
+    diff_entries("tenant", (&before.tenants, &after.tenants), &none, &mut found);
+    diff_entries("subnet", (&before.subnets, &after.subnets), &none, &mut found);
+    diff_entries("profile", (&before.profiles, &after.profiles), &none, &mut found);
+    diff_entries("image", (&before.images, &after.images), &none, &mut found);
+    diff_entries("host", (&before.hosts, &after.hosts), &renamed, &mut found);
+    found
+}
+
+/// The hosts that bear another name than before, old name to new: a host is its NICs.
+pub fn renamed_hosts(before: &Site, after: &Site) -> BTreeMap<String, String> {
+    let gone: HashMap<Mac, &String> = before
+        .hosts
+        .iter()
+        .filter(|(name, _)| !after.hosts.contains_key(*name))
+        .flat_map(|(name, host)| host.nics.values().map(move |mac| (*mac, name)))
+        .collect();
+    let mut renamed = BTreeMap::new();
+    for (name, host) in after.hosts.iter().filter(|(name, _)| !before.hosts.contains_key(*name)) {
+        if let Some(old) = host.nics.values().find_map(|mac| gone.get(mac)) {
+            renamed.entry((*old).clone()).or_insert_with(|| name.clone());
+        }
+    }
+    renamed
+}
+
+fn diff_entries<T: PartialEq + Serialize>(
+    noun: &'static str,
+    (before, after): (&BTreeMap<String, T>, &BTreeMap<String, T>),
+    renamed: &BTreeMap<String, String>,
+    found: &mut Vec<Difference>,
+) {
+    let new_names: BTreeSet<&String> = renamed.values().collect();
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    for name in names {
+        let difference = match (before.get(name), after.get(name)) {
+            (Some(old), Some(new)) if old == new => continue,
+            (Some(old), Some(new)) => (DifferenceKind::Changed, diff_fields(old, new)),
+            (Some(old), None) => match renamed.get(name) {
+                Some(new_name) => {
+                    let kind = DifferenceKind::Renamed { from: name.clone() };
+                    let fields =
+                        after.get(new_name).map(|new| diff_fields(old, new)).unwrap_or_default();
+                    found.push(Difference { noun, name: new_name.clone(), kind, fields });
+                    continue;
+                }
+                None => (DifferenceKind::Removed, Vec::new()),
+            },
+            (None, Some(_)) if new_names.contains(name) => continue,
+            (None, _) => (DifferenceKind::Added, Vec::new()),
+        };
+        let (kind, fields) = difference;
+        found.push(Difference { noun, name: name.clone(), kind, fields });
+    }
+}
+
+fn diff_fields<T: Serialize>(before: &T, after: &T) -> Vec<FieldDifference> {
+    let (before, after) = (leaves(before), leaves(after));
+    let paths: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let differing = paths.into_iter().filter(|path| before.get(*path) != after.get(*path));
+    differing
+        .map(|path| FieldDifference {
+            path: path.clone(),
+            before: before.get(path).cloned(),
+            after: after.get(path).cloned(),
+        })
+        .collect()
+}
+
+/// Every value of an entry by its path. A list is one value: its order means something.
+fn leaves<T: Serialize>(entry: &T) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    // Every model type serialises: its maps have string keys and its numbers are finite.
+    let value = serde_json::to_value(entry).unwrap_or_default();
+    collect_leaves("", &value, &mut found);
+    found
+}
+
+fn collect_leaves(path: &str, value: &Value, found: &mut BTreeMap<String, String>) {
+    let Value::Object(fields) = value else {
+        found.insert(path.to_owned(), shown(value));
+        return;
+    };
+    for (key, value) in fields {
+        let inner = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        collect_leaves(&inner, value, found);
+    }
+}
+
+/// A value as an operator reads it.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(values) => {
+            format!("[{}]", values.iter().map(shown).collect::<Vec<_>>().join(", "))
+        }
+        Value::Object(fields) => {
+            let pair = |(key, value): (&String, &Value)| format!("{key}: {}", shown(value));
+            format!("{{{}}}", fields.iter().map(pair).collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Host, Image, Rack};
+
+    fn site() -> Site {
+        let nics = [("eth0".to_owned(), Mac([2, 0, 0, 0, 0, 1]))].into_iter().collect();
+        let host =
+            Host { profile: Some("a".into()), rack: Some("r1".into()), nics, ..Host::default() };
+        Site {
+            racks: [("r1".to_owned(), Rack::default())].into(),
+            images: [("live".to_owned(), Image { local: true, ..Image::default() })].into(),
+            hosts: [("r1-n01".to_owned(), host)].into(),
+            ..Site::default()
+        }
+    }
+
+    fn lines(after: impl FnOnce(&mut Site)) -> Vec<String> {
+        let before = site();
+        let mut changed = site();
+        after(&mut changed);
+        diff(&before, &changed).iter().map(|difference| difference.to_string()).collect()
+    }
+
+    #[test]
+    fn nothing_differs_between_equal_sites() {
+        assert_eq!(lines(|_| {}), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_difference_is_a_line_in_the_operators_words() {
+        type Edit = fn(&mut Site);
+        let cases: [(Edit, &str); 6] = [
+            (|s| drop(s.hosts.insert("r1-n02".into(), Host::default())), "+ host r1-n02"),
+            (|s| drop(s.images.remove("live")), "- image live"),
+            (
+                |s| s.hosts.get_mut("r1-n01").unwrap().profile = Some("b".into()),
+                "~ host r1-n01 profile: a -> b",
+            ),
+            (
+                |s| {
+                    s.hosts.get_mut("r1-n01").unwrap().nics.extend([("eth1".into(), Mac([2; 6]))]);
+                },
+                "~ host r1-n01 nics.eth1: none -> 02:02:02:02:02:02",
+            ),
+            (
+                |s| s.images.get_mut("live").unwrap().initrd = vec!["a".into(), "b".into()],
+                "~ image live initrd: none -> [a, b]",
+            ),
+            (
+                |s| {
+                    let mut host = s.hosts.remove("r1-n01").unwrap();
+                    host.unit = Some(3);
+                    s.hosts.insert("r1-n07".into(), host);
+                },
+                "~ host r1-n01 is now r1-n07\n~ host r1-n07 unit: none -> 3",
+            ),
+        ];
+        for (edit, expected) in cases {
+            assert_eq!(lines(edit), [expected]);
+        }
+    }
+
+    #[test]
+    fn a_host_that_took_over_a_nic_of_a_living_host_is_no_renamed_one() {
+        let changed = lines(|s| {
+            let host = s.hosts["r1-n01"].clone();
+            s.hosts.insert("r1-n02".into(), host);
+        });
+        assert_eq!(changed, ["+ host r1-n02"]);
+    }
+}

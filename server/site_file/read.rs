@@ -1,0 +1,272 @@
+//! A tree of YAML values as a serde deserializer, with the operator's words for what is
+//! wrong. Pure.
+
+use std::sync::Arc;
+
+use serde::de::value::StrDeserializer;
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess,
+    SeqAccess, VariantAccess, Visitor,
+};
+
+use super::refusal::Refusal;
+use super::tree::{Content, Key, Node};
+
+/// Reads a value of the model from the tree.
+pub(super) fn value<T: DeserializeOwned>(node: &Node) -> Result<T, Refusal> {
+    T::deserialize(Reader(node)).map_err(|refusal| refusal.or_at(node.position))
+}
+
+/// Reads one node.
+#[derive(Clone, Copy)]
+struct Reader<'a>(&'a Node);
+
+impl<'a> Reader<'a> {
+    fn text(self, wanted: &str) -> Result<&'a str, Refusal> {
+        match &self.0.content {
+            Content::Scalar { text, .. } if !self.0.is_null() => Ok(text),
+            _ => Err(self.0.refuse(wanted)),
+        }
+    }
+
+    fn number<T: std::str::FromStr>(self, wanted: &str) -> Result<T, Refusal> {
+        let text = self.text(wanted)?;
+        text.parse().map_err(|_| self.0.refuse(wanted))
+    }
+
+    fn boolean(self) -> Result<bool, Refusal> {
+        match self.text("true or false")? {
+            "true" | "True" | "TRUE" => Ok(true),
+            "false" | "False" | "FALSE" => Ok(false),
+            _ => Err(self.0.refuse("true or false")),
+        }
+    }
+}
+
+macro_rules! numbers {
+    ($($method:ident $visit:ident $type:ident,)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+            let wanted = format!("a number from {} to {}", $type::MIN, $type::MAX);
+            visitor.$visit(self.number::<$type>(&wanted)?)
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for Reader<'_> {
+    type Error = Refusal;
+
+    numbers! {
+        deserialize_i8 visit_i8 i8,
+        deserialize_i16 visit_i16 i16,
+        deserialize_i32 visit_i32 i32,
+        deserialize_i64 visit_i64 i64,
+        deserialize_u8 visit_u8 u8,
+        deserialize_u16 visit_u16 u16,
+        deserialize_u32 visit_u32 u32,
+        deserialize_u64 visit_u64 u64,
+        deserialize_f32 visit_f32 f32,
+        deserialize_f64 visit_f64 f64,
+    }
+
+    /// For a type that takes more than one kind of value: plain text is read as YAML's core
+    /// schema says (YAML 1.2.2 section 10.3.2).
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        match &self.0.content {
+            Content::List(_) => self.deserialize_seq(visitor),
+            Content::Map(_) => self.deserialize_map(visitor),
+            Content::Scalar { plain: false, .. } => self.deserialize_str(visitor),
+            Content::Scalar { text, .. } => {
+                if self.0.is_null() {
+                    visitor.visit_unit()
+                } else if let Ok(value) = self.boolean() {
+                    visitor.visit_bool(value)
+                } else if let Ok(value) = text.parse::<u64>() {
+                    visitor.visit_u64(value)
+                } else if let Ok(value) = text.parse::<i64>() {
+                    visitor.visit_i64(value)
+                } else {
+                    self.deserialize_str(visitor)
+                }
+            }
+        }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        visitor.visit_bool(self.boolean()?)
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        let text = match &self.0.content {
+            Content::Scalar { text, plain: false } => text,
+            _ => self.text("a text")?,
+        };
+        visitor
+            .visit_str(text)
+            .map_err(|refusal: Refusal| refusal.about(text).or_at(self.0.position))
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Refusal> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        match &self.0.content {
+            Content::List(items) => visitor.visit_seq(Items(items.iter().enumerate())),
+            _ if self.0.is_null() => visitor.visit_seq(Items([].iter().enumerate())),
+            _ => Err(self.0.refuse("a list (in brackets, or a line with \"- \" for each)")),
+        }
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        visitor.visit_map(Entries { entries: self.0.entries()?.iter(), value: None })
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Refusal> {
+        self.deserialize_map(visitor)
+    }
+
+    /// A word is a variant; a mapping with one entry is one with a value, as serde has it.
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Refusal> {
+        let variant = match &self.0.content {
+            Content::Map(entries) if entries.len() == 1 => {
+                Variant { word: &entries[0].0.text, value: Some(&entries[0].1) }
+            }
+            _ => Variant { word: self.text("a word")?, value: None },
+        };
+        visitor.visit_enum(variant)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bytes byte_buf unit unit_struct tuple tuple_struct ignored_any i128 u128
+    }
+}
+
+/// The items of a list.
+struct Items<'a>(std::iter::Enumerate<std::slice::Iter<'a, Arc<Node>>>);
+
+impl<'de> SeqAccess<'de> for Items<'_> {
+    type Error = Refusal;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Refusal> {
+        let Some((index, node)) = self.0.next() else { return Ok(None) };
+        let within = |refusal: Refusal| refusal.or_at(node.position).within(&index.to_string());
+        seed.deserialize(Reader(node)).map(Some).map_err(within)
+    }
+}
+
+/// The entries of a mapping.
+struct Entries<'a> {
+    entries: std::slice::Iter<'a, (Key, Arc<Node>)>,
+    value: Option<(&'a Key, &'a Node)>,
+}
+
+impl<'de> MapAccess<'de> for Entries<'_> {
+    type Error = Refusal;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Refusal> {
+        let Some((key, node)) = self.entries.next() else { return Ok(None) };
+        self.value = Some((key, node));
+        let text: StrDeserializer<'_, Refusal> = key.text.as_str().into_deserializer();
+        seed.deserialize(text).map(Some).map_err(|refusal| refusal.or_at(key.position))
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Refusal> {
+        let Some((key, node)) = self.value.take() else {
+            return Err(serde::de::Error::custom("a value was asked for before its key"));
+        };
+        seed.deserialize(Reader(node))
+            .map_err(|refusal| refusal.or_at(node.position).within(&key.text))
+    }
+}
+
+/// One word of several, with a value or without.
+struct Variant<'a> {
+    word: &'a str,
+    value: Option<&'a Node>,
+}
+
+impl<'de, 'a> EnumAccess<'de> for Variant<'a> {
+    type Error = Refusal;
+    type Variant = Self;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Refusal> {
+        let word: StrDeserializer<'_, Refusal> = self.word.into_deserializer();
+        Ok((seed.deserialize(word)?, self))
+    }
+}
+
+impl<'a> Variant<'a> {
+    fn value(&self) -> Result<&'a Node, Refusal> {
+        self.value.ok_or_else(|| {
+            serde::de::Error::custom(format_args!(
+                "\"{}\" needs a value: {}: ...",
+                self.word, self.word
+            ))
+        })
+    }
+}
+
+impl<'de> VariantAccess<'de> for Variant<'_> {
+    type Error = Refusal;
+
+    fn unit_variant(self) -> Result<(), Refusal> {
+        match self.value {
+            None => Ok(()),
+            Some(node) => {
+                Err(Refusal::at(node.position, format!("\"{}\" takes no value", self.word)))
+            }
+        }
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Refusal> {
+        seed.deserialize(Reader(self.value()?))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, Refusal> {
+        Reader(self.value()?).deserialize_seq(visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Refusal> {
+        Reader(self.value()?).deserialize_map(visitor)
+    }
+}

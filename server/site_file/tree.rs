@@ -1,0 +1,276 @@
+//! YAML text as a tree whose every value knows where it stands. Pure.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use granit_parser::{Event, Marker, Parser, ScalarStyle};
+
+use super::refusal::Refusal;
+
+/// The longest text that is read, in bytes: some forty thousand hosts.
+const MAX_BYTES: usize = 32 << 20;
+/// How many values a file may stand for once its aliases are followed: a few short lines
+/// of aliases could otherwise stand for billions.
+const MAX_VALUES: usize = 4_000_000;
+/// How deep values may stand inside one another.
+const MAX_DEPTH: usize = 32;
+
+/// A place in a text, both counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The character in it.
+    pub column: usize,
+}
+
+impl Default for Position {
+    fn default() -> Self {
+        Self { line: 1, column: 1 }
+    }
+}
+
+impl From<&Marker> for Position {
+    fn from(marker: &Marker) -> Self {
+        Self { line: marker.line().max(1), column: marker.col() + 1 }
+    }
+}
+
+/// A value and where it stands.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub position: Position,
+    pub content: Content,
+    /// How many values it stands for, itself included.
+    values: usize,
+}
+
+/// A value without its place.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// A text; plain if it has no quotes, so that it may be a number or nothing at all.
+    Scalar {
+        text: String,
+        plain: bool,
+    },
+    List(Vec<Arc<Node>>),
+    Map(Vec<(Key, Arc<Node>)>),
+}
+
+/// A key and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Key {
+    pub position: Position,
+    pub text: String,
+}
+
+impl Node {
+    /// The plain text of a value that is given as nothing: `key:`, `key: ~` or `key: null`.
+    pub fn is_null(&self) -> bool {
+        matches!(&self.content, Content::Scalar { text, plain: true }
+            if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+    }
+
+    /// The entries of a mapping; a value that is given as nothing is an empty one.
+    pub fn entries(&self) -> Result<&[(Key, Arc<Node>)], Refusal> {
+        match &self.content {
+            Content::Map(entries) => Ok(entries),
+            _ if self.is_null() => Ok(&[]),
+            _ => Err(self.refuse("a mapping (key: value)")),
+        }
+    }
+
+    /// Refuses the value because `wanted` is needed in its place.
+    pub fn refuse(&self, wanted: &str) -> Refusal {
+        let given = match &self.content {
+            Content::Scalar { .. } if self.is_null() => "nothing".to_owned(),
+            Content::Scalar { text, .. } => format!("\"{text}\""),
+            Content::List(_) => "a list".to_owned(),
+            Content::Map(_) => "a mapping".to_owned(),
+        };
+        Refusal::at(self.position, format!("{wanted} is needed, not {given}"))
+    }
+}
+
+/// Reads a text that holds one document, or none.
+pub(super) fn parse(text: &str) -> Result<Arc<Node>, Refusal> {
+    let start = Position::default();
+    if text.len() > MAX_BYTES {
+        let message = format!("{} bytes are more than the {MAX_BYTES} that are read", text.len());
+        return Err(Refusal::at(start, message));
+    }
+    let options = granit_parser::options! {
+        emit_comments: false,
+        flow_nesting_limit: MAX_DEPTH,
+        block_nesting_limit: MAX_DEPTH,
+    };
+    let mut builder = Builder::default();
+    for event in Parser::new_from_str_with_options(text, options) {
+        let (event, span) = event.map_err(|error| {
+            Refusal::at(error.marker().into(), format!("no YAML: {}", error.info()))
+        })?;
+        builder
+            .take(event, Position::from(&span.start))
+            .map_err(|refusal| builder.place(refusal))?;
+    }
+    let nothing = || Node { position: start, content: Content::Map(Vec::new()), values: 1 };
+    Ok(builder.root.unwrap_or_else(|| Arc::new(nothing())))
+}
+
+/// The place of the value at `path`, or of the innermost value around it. Names may hold
+/// dots themselves: of the keys that fit, the longest is followed.
+pub(super) fn locate(root: &Node, path: &str) -> Position {
+    let (mut node, mut position, mut rest) = (root, root.position, path);
+    while !rest.is_empty() {
+        let Some((place, inner, after)) = step(node, rest) else { break };
+        (position, node, rest) = (place, inner, after);
+    }
+    position
+}
+
+fn step<'a>(node: &'a Node, path: &'a str) -> Option<(Position, &'a Node, &'a str)> {
+    let after = |key: &str| {
+        let rest = path.strip_prefix(key)?;
+        if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') }
+    };
+    match &node.content {
+        Content::Scalar { .. } => None,
+        Content::List(items) => items.iter().enumerate().find_map(|(index, item)| {
+            Some((item.position, item.as_ref(), after(&index.to_string())?))
+        }),
+        Content::Map(entries) => entries
+            .iter()
+            .filter_map(|(key, value)| Some((key, value, after(&key.text)?)))
+            .max_by_key(|(key, ..)| key.text.len())
+            .map(|(key, value, rest)| (key.position, value.as_ref(), rest)),
+    }
+}
+
+/// A list or mapping that is being read.
+struct Open {
+    position: Position,
+    anchor: usize,
+    content: Content,
+    key: Option<Key>,
+    values: usize,
+}
+
+#[derive(Default)]
+struct Builder {
+    open: Vec<Open>,
+    anchors: HashMap<usize, Arc<Node>>,
+    root: Option<Arc<Node>>,
+}
+
+impl Builder {
+    fn take(&mut self, event: Event<'_>, position: Position) -> Result<(), Refusal> {
+        match event {
+            Event::DocumentStart(..) if self.root.is_some() => {
+                Err(Refusal::at(position, "a site file holds one document only".into()))
+            }
+            Event::Scalar(text, style, anchor, _) => {
+                let plain = style == ScalarStyle::Plain;
+                let content = Content::Scalar { text: text.into_owned(), plain };
+                self.close(Node { position, content, values: 1 }, anchor)
+            }
+            Event::SequenceStart(_, anchor, _) => {
+                self.begin(position, anchor, Content::List(Vec::new()));
+                Ok(())
+            }
+            Event::MappingStart(_, anchor, _) => {
+                self.begin(position, anchor, Content::Map(Vec::new()));
+                Ok(())
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let Some(open) = self.open.pop() else { return Ok(()) };
+                let Open { position, anchor, content, values, .. } = open;
+                self.close(Node { position, content: finish(content)?, values }, anchor)
+            }
+            Event::Alias(anchor) => match self.anchors.get(&anchor) {
+                Some(node) => self.add(node.clone(), position),
+                None => Err(Refusal::at(position, "the alias stands inside its own anchor".into())),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// The refusal with the keys that lead to where the builder is.
+    fn place(&self, refusal: Refusal) -> Refusal {
+        let keys = self.open.iter().rev().filter_map(|open| open.key.as_ref());
+        keys.fold(refusal, |refusal, key| refusal.within(&key.text))
+    }
+
+    fn begin(&mut self, position: Position, anchor: usize, content: Content) {
+        self.open.push(Open { position, anchor, content, key: None, values: 1 });
+    }
+
+    fn close(&mut self, node: Node, anchor: usize) -> Result<(), Refusal> {
+        let position = node.position;
+        let node = Arc::new(node);
+        if anchor != 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        self.add(node, position)
+    }
+
+    /// Puts a finished value where it belongs: into the list or mapping around it.
+    fn add(&mut self, node: Arc<Node>, position: Position) -> Result<(), Refusal> {
+        let Some(parent) = self.open.last_mut() else {
+            self.root = Some(node);
+            return Ok(());
+        };
+        parent.values = parent.values.saturating_add(node.values);
+        if parent.values > MAX_VALUES {
+            let message = format!("aliases make this stand for more than {MAX_VALUES} values");
+            return Err(Refusal::at(position, message));
+        }
+        match (&mut parent.content, parent.key.take()) {
+            (Content::List(items), _) => items.push(node),
+            (Content::Map(entries), Some(key)) => entries.push((key, node)),
+            (Content::Map(_), None) => match &node.content {
+                Content::Scalar { text, .. } => {
+                    parent.key = Some(Key { position, text: text.clone() });
+                }
+                _ => return Err(Refusal::at(position, "a key must be a text".into())),
+            },
+            (Content::Scalar { .. }, _) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a key that stands twice, and puts in what `<<` brings along.
+fn finish(content: Content) -> Result<Content, Refusal> {
+    let Content::Map(entries) = content else { return Ok(content) };
+    let (merged, mut own): (Entries, Entries) =
+        entries.into_iter().partition(|(key, _)| key.text == "<<");
+    let mut first_at = HashMap::new();
+    for (key, _) in &own {
+        if let Some(first) = first_at.insert(key.text.clone(), key.position) {
+            let message = format!("the key stands in line {} already", first.line);
+            return Err(Refusal::at(key.position, message).within(&key.text));
+        }
+    }
+    for (key, node) in merged {
+        for (key, value) in merged_entries(&key, &node)? {
+            if first_at.insert(key.text.clone(), key.position).is_none() {
+                own.push((key, value));
+            }
+        }
+    }
+    Ok(Content::Map(own))
+}
+
+type Entries = Vec<(Key, Arc<Node>)>;
+
+/// The entries of the mapping after `<<`, or of all the mappings in a list there.
+fn merged_entries(key: &Key, node: &Node) -> Result<Entries, Refusal> {
+    let within = |refusal: Refusal| refusal.within(&key.text);
+    match &node.content {
+        Content::List(nodes) => {
+            let lists = nodes.iter().map(|node| node.entries().map_err(within));
+            Ok(lists.collect::<Result<Vec<_>, _>>()?.concat())
+        }
+        _ => node.entries().map(<[_]>::to_vec).map_err(within),
+    }
+}

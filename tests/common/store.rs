@@ -1,0 +1,126 @@
+//! Databases for tests: SQLite in a temporary directory, and PostgreSQL in a private
+//! server that lives as long as the test program.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rackstrap::inventory::{Database, Inventory};
+use tempfile::TempDir;
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// An empty database of one kind.
+pub struct Store {
+    /// Which kind, for messages.
+    pub kind: &'static str,
+    /// What `--database` takes.
+    pub url: String,
+    _dir: Option<TempDir>,
+}
+
+impl Store {
+    /// An empty SQLite and an empty PostgreSQL database.
+    pub async fn both() -> [Self; 2] {
+        [Self::sqlite(), Self::postgres().await]
+    }
+
+    /// An empty SQLite database.
+    pub fn sqlite() -> Self {
+        let dir = TempDir::new().unwrap();
+        let url = format!("sqlite:{}", dir.path().join("rackstrap.db").display());
+        Self { kind: "SQLite", url, _dir: Some(dir) }
+    }
+
+    /// An empty PostgreSQL database: on the server that `TEST_POSTGRES_URL` names if it is
+    /// set, else on one of our own.
+    pub async fn postgres() -> Self {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("rackstrap_test_{}_{number}", std::process::id());
+        let base = std::env::var("TEST_POSTGRES_URL").unwrap_or_else(|_| own_server().to_owned());
+        let mut connection =
+            <sqlx::PgConnection as sqlx::Connection>::connect(&base).await.unwrap();
+        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        sqlx::query(create).execute(&mut connection).await.unwrap();
+        Self { kind: "PostgreSQL", url: with_database(&base, &name), _dir: None }
+    }
+
+    /// Opens the database; it may be opened several times, as by several servers.
+    pub async fn open(&self) -> Database {
+        Database::open(&self.url).await.unwrap()
+    }
+
+    /// Opens the inventory in it.
+    pub async fn inventory(&self) -> Inventory {
+        Inventory::open(self.open().await).await.unwrap()
+    }
+}
+
+/// The URL with another database in it.
+fn with_database(base: &str, name: &str) -> String {
+    let (rest, query) = base.split_once('?').map_or((base, None), |(a, b)| (a, Some(b)));
+    let (server, _) = rest.rsplit_once('/').unwrap();
+    query.map_or_else(|| format!("{server}/{name}"), |query| format!("{server}/{name}?{query}"))
+}
+
+/// Sets up a server in `$1` with the programs in `$2`, says "ready", and waits for the end of
+/// its input, which is the end of the test program, however that comes. `initdb` and
+/// `postgres` refuse to be root.
+const SERVER: &str = r#"
+    dir=$1 bin=$2
+    as=; if [ "$(id -u)" = 0 ]; then
+        chown postgres "$dir"; as="setpriv --reuid=postgres --regid=postgres --clear-groups"
+    fi
+    cd "$dir"
+    $as "$bin/initdb" -D "$dir/data" -U postgres --auth=trust --no-sync >"$dir/log" 2>&1 ||
+        { cat "$dir/log"; exit 1; }
+    $as "$bin/postgres" -D "$dir/data" -k "$dir" -c listen_addresses= -c fsync=off \
+        -c max_connections=400 >>"$dir/log" 2>&1 &
+    server=$!
+    until "$bin/pg_isready" -q -h "$dir" -U postgres; do
+        kill -0 $server || { cat "$dir/log"; exit 1; }
+        sleep 0.05
+    done
+    echo ready
+    read -r line
+    kill -INT $server; wait $server
+    rm -rf "$dir"
+"#;
+
+/// The URL of our own server, which the first caller starts.
+fn own_server() -> &'static str {
+    static OWN: OnceLock<(String, Child)> = OnceLock::new();
+    let (url, _) = OWN.get_or_init(|| {
+        let dir = TempDir::new().unwrap().keep();
+        let mut child = Command::new("sh")
+            .args(["-c", SERVER, "postgres-for-tests"])
+            .args([&dir, &programs()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        while !said.ends_with("ready\n") {
+            assert!(lines.read_line(&mut said).unwrap() > 0, "PostgreSQL does not start: {said}");
+        }
+        (format!("postgres://postgres@localhost/postgres?host={}", dir.display()), child)
+    });
+    url
+}
+
+/// Where the newest PostgreSQL that is installed has its programs.
+fn programs() -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let newest = versions
+        .map(|version| version.path().join("bin"))
+        .filter(|bin| bin.join("initdb").exists())
+        .max_by_key(|bin| version_of(bin));
+    newest.expect("no PostgreSQL server: install postgresql, or set TEST_POSTGRES_URL")
+}
+
+fn version_of(bin: &Path) -> Option<u32> {
+    bin.parent()?.file_name()?.to_str()?.parse().ok()
+}
