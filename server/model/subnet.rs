@@ -56,6 +56,18 @@ impl Subnet {
         self.lease_time.map_or(3600, |time| (time.0 / 1000).max(60) as u32)
     }
 
+    /// `network` or `broadcast` for an address that no host can bear here. Both are usable
+    /// in a /31 (RFC 3021), and every address of a /32, /127 and /128.
+    pub fn unusable(&self, address: IpAddr) -> Option<&'static str> {
+        if self.cidr.prefix_len() + 1 >= self.cidr.max_prefix_len() {
+            return None;
+        }
+        if address == self.cidr.network() {
+            return Some("network");
+        }
+        (self.cidr.broadcast() == address && address.is_ipv4()).then_some("broadcast")
+    }
+
     /// The use of the range that holds `address`, if one does.
     pub fn range_of(&self, address: IpAddr) -> Option<&Range> {
         self.ranges.iter().find(|range| range.contains(address))

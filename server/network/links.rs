@@ -81,6 +81,9 @@ pub enum Role {
 /// What a link has above Ethernet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layer3 {
+    /// The subnet whose address the link bears. A link that only carries the subnet to a
+    /// link above bears none.
+    pub subnet: Option<String>,
     /// Addresses with their prefix lengths, in the order they are written.
     pub addresses: Vec<IpNet>,
     /// Whether IPv4 is asked from DHCP.
@@ -131,6 +134,13 @@ impl Link {
     /// Whether it is a physical NIC.
     pub fn is_nic(&self) -> bool {
         matches!(self.kind, Kind::Nic(_))
+    }
+
+    /// Whether it must have a written address of its subnet and has none.
+    pub fn awaits_address(&self) -> bool {
+        let layer3 = &self.layer3;
+        let learns = layer3.dhcp4 || layer3.accept_ra == Some(true);
+        layer3.subnet.is_some() && !learns && layer3.addresses.is_empty()
     }
 
     /// The VLAN id, of a VLAN that has one.

@@ -30,7 +30,7 @@ pub(super) fn lower(site: &Site, name: &str, host: &Host) -> HostNetwork {
     let source = Source { site, host, profile: found.unwrap_or(&none) };
     let mut network = HostNetwork {
         host: name.to_owned(),
-        profile: found.and(host.profile.clone()),
+        profile: found.and_then(|_| host.profile.clone()),
         defaults: source.profile.defaults,
         match_by: source.profile.match_by,
         links: source.links(),
@@ -62,7 +62,7 @@ impl<'a> Source<'a> {
         }
         for (name, spec) in &self.profile.vlans {
             let subnet = spec.subnet.as_deref().and_then(|subnet| self.site.subnets.get(subnet));
-            let id = spec.id.or(subnet.and_then(|subnet| subnet.vlan));
+            let id = spec.id.or_else(|| subnet.and_then(|subnet| subnet.vlan));
             let kind = Kind::Vlan { parent: spec.link.clone(), id };
             links.insert(name.clone(), self.link(name, kind));
         }
@@ -72,11 +72,13 @@ impl<'a> Source<'a> {
         links
     }
 
-    /// The labels of the NICs that the profile itself is sure are NICs.
+    /// The names that the profile speaks of and does not make: they must be NICs.
     fn nic_labels(&self) -> impl Iterator<Item = &'a str> {
         let members = self.profile.bonds.values().flat_map(|bond| &bond.nics);
-        let made = |name: &&String| !self.profile.makes(name);
-        self.profile.nics.keys().chain(members).filter(made).map(String::as_str)
+        let parents = self.profile.vlans.values().map(|vlan| &vlan.link);
+        let ports = self.profile.bridges.values().flat_map(|bridge| &bridge.interfaces);
+        let named = self.profile.nics.keys().chain(members).chain(parents).chain(ports);
+        named.filter(|name| !self.profile.makes(name)).map(String::as_str)
     }
 
     fn settings(&self, name: &str) -> Option<LinkSettings<'a>> {
@@ -122,6 +124,7 @@ impl<'a> Source<'a> {
         let Some(subnet) = subnet.and_then(|name| self.site.subnets.get(name)) else {
             return layer3;
         };
+        layer3.subnet = settings.subnet.map(str::to_owned);
         // With DHCP the server says all this; written down as well it would be there twice.
         if settings.dhcp4 {
             return layer3;
@@ -191,7 +194,7 @@ fn set_roles(network: &mut HostNetwork, profile: &Profile) {
         let layer3 = &link.layer3;
         let mentioned = !link.is_nic() || profile.nics.contains_key(&link.name);
         let hears_ra = layer3.accept_ra == Some(true);
-        if !layer3.addresses.is_empty() || layer3.dhcp4 || hears_ra {
+        if layer3.subnet.is_some() || layer3.dhcp4 || hears_ra {
             Role::Addressed
         } else if above(network, &link.name).next().is_some() {
             Role::Carrier

@@ -4,7 +4,9 @@
 //! never fails; [`check_site`] and [`check_host`] say what is wrong with them,
 //! each finding at its place in the site file; [`render_host`] writes them as
 //! one of the [`Format`]s, and refuses a host that has an error.
+//! [`allocate`] chooses addresses for hosts that have none.
 
+mod allocate;
 mod check;
 mod links;
 mod lower;
@@ -14,6 +16,7 @@ mod networkd;
 use std::fmt;
 use std::str::FromStr;
 
+pub use allocate::{Assignment, allocate};
 pub use check::{Finding, Severity, check_host, check_site};
 pub use links::{HostNetwork, Kind, Layer3, Link, Role};
 

@@ -2,11 +2,27 @@
 //!
 //! networkd never refuses a file: it logs a bad line, skips it and applies the
 //! rest, so a mistake shows only as a host that is not there. It has to be
-//! found here, before anything is served.
+//! found here, before anything is served. The rules' ids are stable.
+
+mod addresses;
+mod bond;
+mod fleet;
+mod host;
+mod mtu;
+mod names;
+mod online;
+mod profile;
+mod routes;
+mod subnet;
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
-use crate::model::Site;
+use super::links::HostNetwork;
+use super::lower::lower;
+use crate::model::{Host, Profile, Site};
 
 /// Whether a finding stops a host from being served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,8 +33,18 @@ pub enum Severity {
     Warning,
 }
 
+impl Severity {
+    /// The word for people.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
 /// One thing that is wrong, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Finding {
     /// The rule's stable id, such as `N141`.
     pub rule: &'static str,
@@ -40,12 +66,147 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Everything that is wrong with a site, errors first.
-pub fn check_site(_site: &Site) -> Vec<Finding> {
-    Vec::new()
+/// Everything that is wrong with a site, errors first. A mistake in a profile is one
+/// finding, however many hosts have the profile.
+pub fn check_site(site: &Site) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    names::check(site, &mut findings);
+    subnet::check_all(site, &mut findings);
+    for (name, profile) in &site.profiles {
+        check_profile(site, name, profile, &mut findings);
+    }
+    for (name, host) in &site.hosts {
+        host::check(&HostView::new(site, name, host), &mut findings);
+    }
+    fleet::check(site, &mut findings);
+    findings.sorted()
 }
 
-/// Everything that is wrong with one host, its profile and the subnets that it is in.
-pub fn check_host(_site: &Site, _host_name: &str) -> Vec<Finding> {
-    Vec::new()
+/// Everything that is wrong with one host, its profile and the subnets that the profile
+/// names. What two hosts have in common is for [`check_site`] to find.
+pub fn check_host(site: &Site, host_name: &str) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    let Some(host) = site.hosts.get(host_name) else { return Vec::new() };
+    let profile = host.profile.as_deref().and_then(|name| site.profiles.get_key_value(name));
+    if let Some((name, profile)) = profile {
+        for subnet in profile.subnets().filter_map(|(_, name)| site.subnets.get_key_value(name)) {
+            subnet::check(subnet.0, subnet.1, &mut findings);
+        }
+        check_profile(site, name, profile, &mut findings);
+    }
+    host::check(&HostView::new(site, host_name, host), &mut findings);
+    findings.sorted()
+}
+
+/// What is wrong with a profile whoever has it.
+fn check_profile(site: &Site, name: &str, profile: &Profile, findings: &mut Findings) {
+    let host = Host { profile: Some(name.to_owned()), ..Host::default() };
+    let network = lower(site, "", &host);
+    let view = ProfileView { site, name, profile, network };
+    profile::check(&view, findings);
+    bond::check(&view, findings);
+    mtu::check(&view, findings);
+    routes::check(&view, findings);
+    online::check(&view, findings);
+}
+
+/// A profile under examination, with the links that it comes to for a host without NICs.
+struct ProfileView<'a> {
+    site: &'a Site,
+    name: &'a str,
+    profile: &'a Profile,
+    network: HostNetwork,
+}
+
+/// A host under examination, with its links.
+struct HostView<'a> {
+    site: &'a Site,
+    name: &'a str,
+    host: &'a Host,
+    network: HostNetwork,
+}
+
+impl<'a> HostView<'a> {
+    fn new(site: &'a Site, name: &'a str, host: &'a Host) -> Self {
+        Self { site, name, host, network: lower(site, name, host) }
+    }
+
+    /// A place in the host's entry, such as `nics.eth0`.
+    fn at(&self, key: &str) -> Place {
+        Place {
+            host: Some(self.name.into()),
+            link: None,
+            path: format!("hosts.{}.{key}", self.name),
+        }
+    }
+
+    /// A place in the host's entry that is about a link.
+    fn at_link(&self, key: &str, link: &str) -> Place {
+        Place { link: Some(link.into()), ..self.at(&format!("{key}.{link}")) }
+    }
+}
+
+impl ProfileView<'_> {
+    /// The place of a link in the profile, or of one of its keys.
+    fn at(&self, link: &str, key: &str) -> Place {
+        let found = self.profile.links().find(|other| other.name == link);
+        // A member that the profile only names stands in the link that has taken it in.
+        let (section, entry, key) = match (found, self.profile.master_of(link)) {
+            (Some(found), _) => (found.section, link, key),
+            (None, Some(master)) if self.profile.bonds.contains_key(master) => {
+                ("bonds", master, "nics")
+            }
+            (None, Some(master)) => ("bridges", master, "interfaces"),
+            (None, None) => ("nics", link, key),
+        };
+        let mut path = format!("profiles.{}.{section}.{entry}", self.name);
+        if !key.is_empty() {
+            path.push('.');
+            path.push_str(key);
+        }
+        Place { host: None, link: Some(link.into()), path }
+    }
+}
+
+/// Where a finding is.
+struct Place {
+    host: Option<String>,
+    link: Option<String>,
+    path: String,
+}
+
+impl Place {
+    /// A place that is about no host and no link.
+    fn new(path: String) -> Self {
+        Self { host: None, link: None, path }
+    }
+}
+
+/// The findings so far.
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn error(&mut self, rule: &'static str, place: Place, text: String) {
+        self.add(rule, Severity::Error, place, text);
+    }
+
+    fn warn(&mut self, rule: &'static str, place: Place, text: String) {
+        self.add(rule, Severity::Warning, place, text);
+    }
+
+    fn add(&mut self, rule: &'static str, severity: Severity, place: Place, text: String) {
+        let Place { host, link, path } = place;
+        self.0.push(Finding { rule, severity, host, link, path, text });
+    }
+
+    /// Errors first, each once, otherwise in the order of discovery.
+    fn sorted(mut self) -> Vec<Finding> {
+        let mut seen = std::collections::HashSet::new();
+        self.0.retain(|finding| {
+            seen.insert((finding.rule, finding.path.clone(), finding.text.clone()))
+        });
+        self.0.sort_by_key(|finding| finding.severity);
+        self.0
+    }
 }

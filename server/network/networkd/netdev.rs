@@ -43,7 +43,7 @@ fn with_monitoring(spec: &BondSpec) -> BondSpec {
         min_links: spec.min_links.or(Some(1)),
         transmit_hash_policy: spec
             .transmit_hash_policy
-            .or(hashes.then_some(TransmitHashPolicy::Layer34)),
+            .or_else(|| hashes.then_some(TransmitHashPolicy::Layer34)),
         ..spec.clone()
     }
 }
@@ -63,6 +63,6 @@ fn bridge(unit: &mut Unit, spec: &BridgeSpec, safe: bool) {
     unit.section("Bridge");
     // Off unless asked for: it keeps the network down for 30 s, and its packets
     // shut a switch port that has BPDU guard.
-    let stp = spec.stp.or(safe.then_some(false));
+    let stp = spec.stp.or_else(|| safe.then_some(false));
     unit.set_some("STP", stp.map(|stp| if stp { "yes" } else { "no" }));
 }

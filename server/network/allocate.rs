@@ -1,0 +1,151 @@
+//! Chooses addresses for hosts that have none. Pure: what it chooses is sticky
+//! because the caller writes it down as the host's own.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::lower::lower;
+use crate::model::{RangeUse, Site, Subnet};
+
+/// An address chosen for a link of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// The host.
+    pub host: String,
+    /// The link that bears the address: the key under the host's `addresses`.
+    pub link: String,
+    /// The subnet that it was taken from.
+    pub subnet: String,
+    /// The address.
+    pub address: IpAddr,
+}
+
+/// Gives every link that must have an address and has none the next free one of its
+/// subnet's `hosts` ranges, in the order of the hosts' names. What is reserved, given by
+/// DHCP, a gateway or somebody's already is left alone. Where no address is free the link
+/// stays without, for [`check_site`](super::check_site) to name.
+pub fn allocate(site: &Site) -> Vec<Assignment> {
+    let mut taken = taken(site);
+    let mut assignments = Vec::new();
+    for (name, host) in &site.hosts {
+        let network = lower(site, name, host);
+        for link in network.links.values().filter(|link| link.awaits_address()) {
+            let subnet =
+                link.layer3.subnet.as_ref().and_then(|name| site.subnets.get_key_value(name));
+            let Some((subnet_name, subnet)) = subnet else { continue };
+            let Some(address) = next_free(subnet, &taken) else { continue };
+            taken.insert(address);
+            assignments.push(Assignment {
+                host: name.clone(),
+                link: link.name.clone(),
+                subnet: subnet_name.clone(),
+                address,
+            });
+        }
+    }
+    assignments
+}
+
+/// Every address of the site that somebody bears.
+fn taken(site: &Site) -> HashSet<IpAddr> {
+    let hosts = site.hosts.values();
+    let own = hosts.flat_map(|host| host.addresses.values().chain(host.reservations.values()));
+    own.copied().chain(site.subnets.values().filter_map(|subnet| subnet.gateway)).collect()
+}
+
+fn next_free(subnet: &Subnet, taken: &HashSet<IpAddr>) -> Option<IpAddr> {
+    let hosts = subnet.ranges.iter().filter(|range| range.used_for == RangeUse::Hosts);
+    let free = |address: &IpAddr| {
+        // A range for hosts may overlap another by mistake; the stricter use wins.
+        let strict = |range: &&crate::model::Range| range.used_for != RangeUse::Hosts;
+        let elsewhere = subnet.ranges.iter().filter(strict).any(|range| range.contains(*address));
+        subnet.cidr.contains(address)
+            && !elsewhere
+            && !taken.contains(address)
+            && subnet.unusable(*address).is_none()
+    };
+    // At most one more address than are taken or withheld need be looked at in a good
+    // range; the bound is for an IPv6 range that lies outside its subnet altogether.
+    hosts.flat_map(|range| walk(range.from, range.to).take(MOST_LOOKED_AT)).find(free)
+}
+
+/// How many addresses of one range are looked at: a /16 full of hosts.
+const MOST_LOOKED_AT: usize = 1 << 16;
+
+/// The addresses from one to another, both included; none if they are of two families.
+fn walk(from: IpAddr, to: IpAddr) -> impl Iterator<Item = IpAddr> {
+    let (from, to, is_ipv4) = match (from, to) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => {
+            (u128::from(from.to_bits()), u128::from(to.to_bits()), true)
+        }
+        (IpAddr::V6(from), IpAddr::V6(to)) => (from.to_bits(), to.to_bits(), false),
+        _ => (1, 0, true),
+    };
+    (from..=to).map(move |bits| match is_ipv4 {
+        true => IpAddr::V4(Ipv4Addr::from_bits(bits as u32)),
+        false => IpAddr::V6(Ipv6Addr::from_bits(bits)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SITE: &str = r#"
+subnets:
+  a:
+    cidr: 10.0.0.0/24
+    gateway: 10.0.0.3
+    ranges:
+      - {from: 10.0.0.0, to: 10.0.0.6, for: hosts}
+      - {from: 10.0.0.10, to: 10.0.0.11, for: hosts}
+      - {from: 10.0.0.4, to: 10.0.0.4, for: reserved}
+  six: {cidr: "fd00::/64", ranges: [{from: "fd00::10", to: "fd00::ffff:ffff", for: hosts}]}
+profiles:
+  plain: {nics: {eth0: {subnet: a}}}
+  asks: {nics: {eth0: {subnet: a, dhcp4: true}}}
+  new: {nics: {eth0: {subnet: six}}}
+hosts:
+  h1: {profile: plain, nics: {eth0: "00:16:3e:00:00:01"}}
+  h2: {profile: plain, nics: {eth0: "00:16:3e:00:00:02"}, addresses: {eth0: 10.0.0.1}}
+  h3: {profile: plain, nics: {eth0: "00:16:3e:00:00:03"}}
+  h4: {profile: plain, nics: {eth0: "00:16:3e:00:00:04"}}
+  h5: {profile: asks, nics: {eth0: "00:16:3e:00:00:05"}}
+  h6: {profile: new, nics: {eth0: "00:16:3e:00:00:06"}}
+  h7: {reservations: {a: 10.0.0.5}}
+  h8: {profile: plain, nics: {eth0: "00:16:3e:00:00:08"}}
+  h9: {profile: plain, nics: {eth0: "00:16:3e:00:00:09"}}
+"#;
+
+    fn chosen(site: &Site) -> Vec<(String, String)> {
+        let pair = |made: Assignment| (made.host, made.address.to_string());
+        allocate(site).into_iter().map(pair).collect()
+    }
+
+    #[test]
+    fn hosts_get_the_next_free_address_and_nothing_that_is_spoken_for() {
+        let site: Site = serde_saphyr::from_str(SITE).unwrap();
+        let expected = [
+            ("h1", "10.0.0.2"),
+            ("h3", "10.0.0.6"),
+            ("h4", "10.0.0.10"),
+            ("h6", "fd00::10"),
+            ("h8", "10.0.0.11"),
+        ];
+        assert_eq!(chosen(&site), expected.map(|(host, address)| (host.into(), address.into())));
+    }
+
+    #[test]
+    fn what_was_chosen_stays() {
+        let mut site: Site = serde_saphyr::from_str(SITE).unwrap();
+        for made in allocate(&site) {
+            let host = site.hosts.get_mut(&made.host).unwrap();
+            host.addresses.insert(made.link, made.address);
+        }
+        let before = site.clone();
+        assert_eq!(chosen(&site), []);
+        site.hosts.remove("h1");
+        assert_eq!(chosen(&site), [("h9".to_owned(), "10.0.0.2".to_owned())]);
+        assert_eq!(before.hosts["h3"], site.hosts["h3"]);
+    }
+}

@@ -1,0 +1,102 @@
+//! Rules about what two hosts must not have in common, and about images. Pure.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use super::{Findings, Place};
+use crate::model::{Image, Mac, Site};
+
+pub(super) fn check(site: &Site, findings: &mut Findings) {
+    macs(site, findings);
+    addresses(site, findings);
+    units(site, findings);
+    for (name, image) in &site.images {
+        one_thing_to_boot(name, image, findings);
+    }
+}
+
+fn at(host: &str, link: Option<&str>, key: String) -> Place {
+    let (host, path) = (host.to_owned(), format!("hosts.{host}.{key}"));
+    Place { host: Some(host), link: link.map(str::to_owned), path }
+}
+
+/// Rule N104: a MAC is how a host is known.
+fn macs(site: &Site, findings: &mut Findings) {
+    let mut owners: HashMap<Mac, (&str, &str)> = HashMap::with_capacity(site.hosts.len() * 4);
+    for (host, (label, mac)) in
+        site.hosts.iter().flat_map(|(name, host)| host.nics.iter().map(move |nic| (name, nic)))
+    {
+        if let Some((other_host, other_label)) = owners.insert(*mac, (host, label)) {
+            let text = format!(
+                "{mac} is NIC {other_label} of {other_host} and {label} of {host}; a host is known by its MAC"
+            );
+            findings.error("N104", at(host, Some(label), format!("nics.{label}")), text);
+        }
+    }
+}
+
+/// Rule N141: one address, one host. A reservation of a host may be an address of its own link.
+fn addresses(site: &Site, findings: &mut Findings) {
+    let mut owners: HashMap<IpAddr, (&str, &str)> = HashMap::with_capacity(site.hosts.len() * 2);
+    for (name, host) in &site.hosts {
+        let links = host.addresses.iter().map(|(link, address)| ("addresses", link, *address));
+        let reserved =
+            host.reservations.iter().map(|(net, address)| ("reservations", net, *address));
+        for (section, key, address) in links.chain(reserved) {
+            let Some((other, other_key)) = owners.insert(address, (name, key)) else { continue };
+            if other == name && section == "reservations" {
+                continue;
+            }
+            let text = format!("{address} is on {other} {other_key} and on {name} {key}");
+            let link = (section == "addresses").then_some(key.as_str());
+            findings.error("N141", at(name, link, format!("{section}.{key}")), text);
+        }
+    }
+}
+
+/// Rule N184: two hosts that claim one unit of one rack.
+fn units(site: &Site, findings: &mut Findings) {
+    let mut owners: HashMap<(&str, u16), &str> = HashMap::new();
+    for (name, host) in &site.hosts {
+        let (Some(rack), Some(unit)) = (host.rack.as_deref(), host.unit) else { continue };
+        let height = site.racks.get(rack).and_then(|rack| rack.units).unwrap_or(42);
+        if unit == 0 || unit > height {
+            let text = format!("rack {rack} has units 1 to {height}, not {unit}");
+            findings.warn("N184", at(name, None, "unit".into()), text);
+        }
+        if let Some(other) = owners.insert((rack, unit), name) {
+            let text = format!("{other} is in unit {unit} of rack {rack} as well");
+            findings.warn("N184", at(name, None, "unit".into()), text);
+        }
+    }
+}
+
+/// Rule N183: an image is one thing to boot.
+fn one_thing_to_boot(name: &str, image: &Image, findings: &mut Findings) {
+    let given: Vec<&str> = [
+        ("kernel", image.kernel.is_some()),
+        ("efi", image.efi.is_some()),
+        ("script", image.script.is_some()),
+        ("local", image.local),
+    ]
+    .into_iter()
+    .filter_map(|(key, given)| given.then_some(key))
+    .collect();
+    let place = || Place::new(format!("images.{name}"));
+    match given[..] {
+        [] => findings.error(
+            "N183",
+            place(),
+            "nothing to boot: give kernel, efi, script or local".into(),
+        ),
+        [_] => {}
+        _ => findings.error(
+            "N183",
+            place(),
+            format!("{} are given; an image boots one thing", given.join(" and ")),
+        ),
+    }
+    if image.kernel.is_none() && !image.initrd.is_empty() {
+        findings.error("N183", place(), "initrds are given without a kernel".into());
+    }
+}

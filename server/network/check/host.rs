@@ -1,0 +1,97 @@
+//! Rules about one host: what it refers to, its NICs, its tenant. Pure.
+
+use super::{Findings, HostView, addresses};
+use crate::model::{MatchBy, check_link_name};
+use crate::network::links::{Kind, Link, Role};
+use crate::network::nearest;
+
+/// QEMU's prefix: locally administered, and yet what the NIC of a virtual host bears.
+const QEMU: [u8; 3] = [0x52, 0x54, 0x00];
+
+pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
+    references(view, findings);
+    nics(view, findings);
+    for link in view.network.links.values().filter(|link| link.role != Role::Unused) {
+        if link.kind == Kind::Nic(None) {
+            missing_nic(view, link, findings);
+        }
+        tenant(view, link, findings);
+    }
+    addresses::check(view, findings);
+}
+
+fn references(view: &HostView<'_>, findings: &mut Findings) {
+    let site = view.site;
+    let (host, profiles) = (view.host, site.profiles.keys().map(String::as_str));
+    unknown(view, "profile", host.profile.as_deref(), profiles.collect(), findings);
+    let images = site.images.keys().map(String::as_str).collect();
+    unknown(view, "image", host.image.as_deref(), images, findings);
+    let tenants = site.tenants.keys().map(String::as_str).collect();
+    unknown(view, "tenant", host.tenant.as_deref(), tenants, findings);
+}
+
+fn unknown(
+    view: &HostView<'_>,
+    key: &str,
+    name: Option<&str>,
+    known: Vec<&str>,
+    findings: &mut Findings,
+) {
+    let Some(name) = name.filter(|name| !known.contains(name)) else { return };
+    let hint = nearest::hint(name, known.into_iter());
+    findings.error("N180", view.at(key), format!("there is no {key} \"{name}\"{hint}"));
+}
+
+fn nics(view: &HostView<'_>, findings: &mut Findings) {
+    for (label, mac) in &view.host.nics {
+        let at = || view.at_link("nics", label);
+        if let Err(error) = check_link_name(label) {
+            findings.error("N101", at(), error.to_string());
+        }
+        if mac.is_zero() || mac.is_multicast() {
+            let text = format!("{mac} is no MAC address of a NIC: it must be unicast and not zero");
+            findings.error("N104", at(), text);
+        } else if mac.is_local() && mac.0[..3] != QEMU {
+            let text =
+                format!("{mac} is locally administered; the NIC's permanent MAC is expected");
+            findings.warn("N105", at(), text);
+        }
+    }
+}
+
+/// Rule N181: a NIC that the profile speaks of and the host does not have.
+fn missing_nic(view: &HostView<'_>, link: &Link, findings: &mut Findings) {
+    let profile = view.network.profile.as_deref().unwrap_or_default();
+    let made = view.network.links.values().filter(|other| other.kind != Kind::Nic(None));
+    let hint = nearest::hint(&link.name, made.map(|other| other.name.as_str()));
+    let user = link.master.as_deref().map(|master| format!(" for {master}")).unwrap_or_default();
+    let text = format!(
+        "profile \"{profile}\" needs NIC \"{}\"{user}, which the host has not{hint}",
+        link.name
+    );
+    match view.network.match_by {
+        MatchBy::PermanentMac => findings.error("N181", view.at_link("nics", &link.name), text),
+        // Its files can be written; but DHCP and `/config/MAC` will not know the host by it.
+        MatchBy::Name => findings.warn("N181", view.at_link("nics", &link.name), text),
+    }
+}
+
+/// Rule N190: VLANs keep tenants apart.
+fn tenant(view: &HostView<'_>, link: &Link, findings: &mut Findings) {
+    let subnet = link.subnet.as_deref().and_then(|name| view.site.subnets.get_key_value(name));
+    let Some((subnet, owner)) =
+        subnet.and_then(|(name, subnet)| Some((name, subnet.tenant.as_deref()?)))
+    else {
+        return;
+    };
+    if view.host.tenant.as_deref() == Some(owner) {
+        return;
+    }
+    let whose = match &view.host.tenant {
+        Some(tenant) => format!("the host is leased to \"{tenant}\""),
+        None => "the host is leased to nobody".into(),
+    };
+    let text =
+        format!("{} would be in subnet \"{subnet}\" of tenant \"{owner}\", but {whose}", link.name);
+    findings.error("N190", view.at("tenant"), text);
+}

@@ -1,0 +1,59 @@
+//! Rules about packet sizes from layer to layer. Pure.
+
+use super::subnet::mtu_bounds;
+use super::{Findings, ProfileView};
+use crate::network::links::{Kind, Link};
+
+/// Ethernet's MTU, from which a link without one of its own starts.
+const ETHERNET_MTU: u32 = 1500;
+
+pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
+    for link in view.network.links.values() {
+        layers(view, link, findings);
+        own_subnet(view, link, findings);
+    }
+}
+
+/// Rules N130 and N131: a link against what it stands on.
+fn layers(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
+    for lower in view.network.below(link) {
+        match (link.mtu, lower.mtu) {
+            (Some(mtu), Some(lower_mtu)) if mtu > lower_mtu => {
+                let text = format!(
+                    "{} has MTU {mtu} and stands on {} with {lower_mtu}; larger packets would be dropped",
+                    link.name, lower.name
+                );
+                findings.error("N130", view.at(&link.name, "mtu"), text);
+            }
+            (None, Some(lower_mtu)) if lower_mtu > ETHERNET_MTU && falls(link) => {
+                let text = format!(
+                    "{} has no MTU; it will fall from {lower_mtu} to 1500 when a port with 1500 joins",
+                    link.name
+                );
+                findings.warn("N131", view.at(&link.name, ""), text);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether the kernel lets the link's MTU follow its smallest port.
+fn falls(link: &Link) -> bool {
+    matches!(link.kind, Kind::Bridge(_))
+}
+
+/// Rules N132 and N133: a link against the subnet whose address it bears.
+fn own_subnet(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
+    let subnet =
+        link.layer3.subnet.as_deref().and_then(|name| view.site.subnets.get_key_value(name));
+    let (Some((name, subnet)), Some(mtu)) = (subnet, link.mtu) else { return };
+    mtu_bounds(subnet.cidr.network(), mtu, view.at(&link.name, "mtu"), findings);
+    let usual = subnet.mtu.unwrap_or(ETHERNET_MTU);
+    if mtu > usual {
+        let text = format!(
+            "{} has MTU {mtu}, but subnet \"{name}\" has {usual}: others there would not receive its large packets",
+            link.name
+        );
+        findings.warn("N133", view.at(&link.name, "mtu"), text);
+    }
+}

@@ -1,0 +1,60 @@
+//! Rules about how a host comes up: waiting, router advertisements, spanning tree. Pure.
+
+use super::{Findings, Place, ProfileView};
+use crate::model::{Defaults, Overrides};
+use crate::network::links::{Kind, Link, Role};
+
+pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
+    for link in view.network.links.values() {
+        carriers(view, link, findings);
+        spanning_tree(view, link, findings);
+        dead_options(view, link, findings);
+    }
+    let addressed = || view.network.links.values().filter(|link| link.role == Role::Addressed);
+    if addressed().next().is_some() && addressed().all(|link| link.optional) {
+        let text = "every link with an address is optional: the host counts as online at once, without any";
+        findings.warn("N163", Place::new(format!("profiles.{}", view.name)), text.into());
+    }
+}
+
+/// Rule N162: measured on systemd 257, which then never calls the host online.
+fn carriers(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
+    let hears = view.profile.defaults == Defaults::Verbatim && link.layer3.accept_ra.is_none();
+    if link.role == Role::Carrier && link.master.is_none() && hears {
+        let text = format!(
+            "{} only carries other links but hears router advertisements; systemd 257 never reports it \
+             configured; write accept-ra: false, or defaults: safe",
+            link.name
+        );
+        findings.warn("N162", view.at(&link.name, "accept-ra"), text);
+    }
+}
+
+/// Rule N164: listening and learning take 15 s each.
+fn spanning_tree(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
+    if let Kind::Bridge(spec) = &link.kind
+        && spec.stp == Some(true)
+    {
+        let text = format!("{}: spanning tree delays the network by 30 s", link.name);
+        findings.warn("N164", view.at(&link.name, "stp"), text);
+    }
+}
+
+/// Rule N161: what is said about an answer that is never asked for. Router advertisements
+/// are heard by default in a verbatim profile, and can start DHCPv6.
+fn dead_options(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
+    let layer3 = &link.layer3;
+    let hears = layer3.accept_ra.unwrap_or(view.profile.defaults == Defaults::Verbatim);
+    let cases = [
+        ("dhcp4-overrides", layer3.dhcp4_overrides, layer3.dhcp4),
+        ("dhcp6-overrides", layer3.dhcp6_overrides, hears),
+        ("ra-overrides", layer3.ra_overrides, hears),
+    ];
+    for (key, overrides, asked) in cases {
+        if overrides != Overrides::default() && !asked {
+            let text =
+                format!("{}: {key} has no effect, because nothing is asked that way", link.name);
+            findings.warn("N161", view.at(&link.name, key), text);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Rules about how the links of a profile stand on each other. Pure.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::subnet::VLAN_IDS;
+use super::{Findings, ProfileView};
+use crate::model::check_link_name;
+use crate::network::links::{Kind, Link, Role};
+use crate::network::nearest;
+
+/// Names that another program on the host would fight over.
+const CONTESTED: [(&str, &str); 2] =
+    [("virbr0", "libvirt's default NAT bridge"), ("docker0", "Docker's default bridge")];
+
+pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
+    names(view, findings);
+    subnets(view, findings);
+    masters(view, findings);
+    rings(view, findings);
+    for link in view.network.links.values() {
+        if let Kind::Vlan { parent, id } = &link.kind {
+            vlan(view, link, parent, *id, findings);
+        }
+        if link.master.is_some() {
+            member(view, link, findings);
+        }
+    }
+    vlan_ids(view, findings);
+}
+
+fn names(view: &ProfileView<'_>, findings: &mut Findings) {
+    let mut sections: HashMap<&str, &str> = HashMap::new();
+    for link in view.profile.links() {
+        if let Some(other) = sections.insert(link.name, link.section) {
+            let text = format!(
+                "two links are named \"{}\", in {other} and in {}; a host's links need names of their own",
+                link.name, link.section
+            );
+            findings.error("N102", view.at(link.name, ""), text);
+        }
+    }
+    for (name, link) in &view.network.links {
+        if let Err(error) = check_link_name(name) {
+            findings.error("N101", view.at(name, ""), error.to_string());
+        }
+        let contested = CONTESTED.iter().find(|(other, _)| other == name);
+        if let Some((_, whose)) = contested.filter(|_| !link.is_nic()) {
+            let text = format!("\"{name}\" is {whose}; where that runs, both will fight over it");
+            findings.warn("N103", view.at(name, ""), text);
+        }
+    }
+}
+
+fn subnets(view: &ProfileView<'_>, findings: &mut Findings) {
+    for (link, subnet) in view.profile.subnets() {
+        if !view.site.subnets.contains_key(subnet) {
+            let hint = nearest::hint(subnet, view.site.subnets.keys().map(String::as_str));
+            let text = format!("there is no subnet \"{subnet}\"{hint}");
+            findings.error("N180", view.at(link, "subnet"), text);
+        }
+    }
+}
+
+/// Rule N120: a link can be in one bond or one bridge, once, and not in itself.
+fn masters(view: &ProfileView<'_>, findings: &mut Findings) {
+    let bonds = view.profile.bonds.iter().map(|(name, spec)| (name, "nics", &spec.nics));
+    let bridges =
+        view.profile.bridges.iter().map(|(name, spec)| (name, "interfaces", &spec.interfaces));
+    let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
+    for (master, key, members) in bonds.chain(bridges) {
+        for member in members {
+            let text = match taken.insert(member, master) {
+                Some(other) if other == master => format!("{member} is in {master} twice"),
+                Some(other) => {
+                    format!("{member} is in {other} and in {master}; it can be in one only")
+                }
+                None => continue,
+            };
+            findings.error("N120", view.at(master, key), text);
+        }
+    }
+    for (name, bond) in &view.profile.bonds {
+        for member in bond.nics.iter().filter(|member| view.profile.makes(member)) {
+            let text = format!("{member} is no NIC; the members of a bond are NICs");
+            findings.error("N120", view.at(name, "nics"), text);
+        }
+    }
+}
+
+/// Rule N120: links that stand on each other in a ring. What stands on nothing is taken
+/// away until nothing can be; what is left is, or stands on, a ring.
+fn rings(view: &ProfileView<'_>, findings: &mut Findings) {
+    let network = &view.network;
+    let mut left: BTreeMap<&str, &Link> =
+        network.links.iter().map(|(name, link)| (name.as_str(), link)).collect();
+    loop {
+        let before = left.len();
+        let still = left.clone();
+        left.retain(|_, link| {
+            network.below(link).any(|lower| still.contains_key(lower.name.as_str()))
+        });
+        if left.len() == before {
+            break;
+        }
+    }
+    let Some(mut link) = left.values().next().copied() else { return };
+    let mut path: Vec<&str> = Vec::new();
+    while !path.contains(&link.name.as_str()) {
+        path.push(&link.name);
+        let lower = network.below(link).find(|lower| left.contains_key(lower.name.as_str()));
+        let Some(lower) = lower else { return };
+        link = lower;
+    }
+    let start = path.iter().position(|name| *name == link.name).unwrap_or(0);
+    let ring = [&path[start..], &[link.name.as_str()]].concat().join(" -> ");
+    findings.error(
+        "N120",
+        view.at(&link.name, ""),
+        format!("links stand on each other in a ring: {ring}"),
+    );
+}
+
+fn vlan(
+    view: &ProfileView<'_>,
+    link: &Link,
+    parent: &str,
+    id: Option<u16>,
+    findings: &mut Findings,
+) {
+    match id {
+        None => {
+            let text =
+                format!("{} has no VLAN id: give it one, or a subnet that has one", link.name);
+            findings.error("N110", view.at(&link.name, "id"), text);
+        }
+        Some(id) if !VLAN_IDS.contains(&id) => {
+            let text = format!("{}: VLAN id {id} is outside 1-4094", link.name);
+            findings.error("N110", view.at(&link.name, "id"), text);
+        }
+        Some(_) => {}
+    }
+    let bond = view.network.links.get(parent).and_then(|parent| parent.master.as_deref());
+    if let Some(bond) = bond.filter(|bond| view.profile.bonds.contains_key(*bond)) {
+        let text = format!(
+            "{}: its parent {parent} is a member of {bond}, which takes all its packets; put the VLAN on {bond}",
+            link.name
+        );
+        findings.error("N112", view.at(&link.name, "link"), text);
+    }
+}
+
+/// Rule N111: one VLAN id once on one parent.
+fn vlan_ids(view: &ProfileView<'_>, findings: &mut Findings) {
+    let mut taken: HashMap<(&str, u16), &str> = HashMap::new();
+    for link in view.network.links.values() {
+        let (Some(parent), Some(id)) = (link.parent(), link.vlan_id()) else { continue };
+        if let Some(other) = taken.insert((parent, id), &link.name) {
+            let text = format!("{other} and {} are both VLAN {id} on {parent}", link.name);
+            findings.error("N111", view.at(&link.name, "id"), text);
+        }
+    }
+}
+
+/// Rule N121: what is in a bond or bridge has no address of its own.
+fn member(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
+    let Some(master) = link.master.as_deref() else { return };
+    if link.role == Role::Addressed {
+        let what = match (&link.layer3.subnet, link.layer3.dhcp4) {
+            (Some(subnet), _) => format!("an address of subnet \"{subnet}\""),
+            (None, true) => "DHCP".into(),
+            (None, false) => "router advertisements".into(),
+        };
+        let text = format!(
+            "{what} on {} is lost, because it is in {master}; move it to {master}",
+            link.name
+        );
+        findings.error("N121", view.at(&link.name, ""), text);
+    }
+}

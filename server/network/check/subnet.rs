@@ -1,0 +1,133 @@
+//! Rules about subnets: prefix, gateway, ranges, resolvers, VLAN id, MTU. Pure.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{Findings, Place};
+use crate::model::{Range, RangeUse, Site, Subnet};
+use crate::network::nearest;
+
+/// The VLAN ids that may be used: 0 and 4095 are reserved (IEEE 802.1Q).
+pub(super) const VLAN_IDS: std::ops::RangeInclusive<u16> = 1..=4094;
+
+pub(super) fn check_all(site: &Site, findings: &mut Findings) {
+    for (name, subnet) in &site.subnets {
+        check(name, subnet, findings);
+        tenant(site, name, subnet, findings);
+    }
+    overlaps(site, findings);
+}
+
+/// What is wrong with one subnet by itself.
+pub(super) fn check(name: &str, subnet: &Subnet, findings: &mut Findings) {
+    let at = |key: &str| Place::new(format!("subnets.{name}.{key}"));
+    if subnet.cidr.addr() != subnet.cidr.network() {
+        let text = format!("{} has host bits; the subnet is {}", subnet.cidr, subnet.cidr.trunc());
+        findings.error("N140", at("cidr"), text);
+    }
+    if let Some(id) = subnet.vlan.filter(|id| !VLAN_IDS.contains(id)) {
+        findings.error("N110", at("vlan"), format!("VLAN id {id} is outside 1-4094"));
+    }
+    if let Some(mtu) = subnet.mtu {
+        mtu_bounds(subnet.cidr.network(), mtu, at("mtu"), findings);
+    }
+    gateway(name, subnet, findings);
+    ranges(name, subnet, findings);
+    if subnet.dns_over_tls {
+        for server in subnet.dns.iter().filter(|server| server.server_name.is_none()) {
+            let text = format!(
+                "{server} is asked over TLS without a name to check its certificate by; \
+                 write {server}#NAME"
+            );
+            findings.warn("N160", at("dns"), text);
+        }
+    }
+}
+
+/// Rule N132 for one MTU of a link that carries the family of `address`.
+pub(super) fn mtu_bounds(address: IpAddr, mtu: u32, place: Place, findings: &mut Findings) {
+    // RFC 791 section 3.2 and RFC 8200 section 5.
+    let (family, smallest) = if address.is_ipv4() { ("IPv4", 68) } else { ("IPv6", 1280) };
+    if mtu < smallest {
+        let text = format!("MTU {mtu} is too small: {family} needs at least {smallest}");
+        findings.error("N132", place, text);
+    } else if mtu > 65_535 {
+        findings.error("N132", place, format!("MTU {mtu} is larger than any packet (65535)"));
+    }
+}
+
+fn gateway(name: &str, subnet: &Subnet, findings: &mut Findings) {
+    let Some(gateway) = subnet.gateway else { return };
+    let at = || Place::new(format!("subnets.{name}.gateway"));
+    if !subnet.cidr.contains(&gateway) {
+        let text = format!(
+            "gateway {gateway} is not inside {}; networkd would wait for it for ever without an error",
+            subnet.cidr
+        );
+        return findings.error("N150", at(), text);
+    }
+    if let Some(word) = subnet.unusable(gateway) {
+        findings.error(
+            "N150",
+            at(),
+            format!("gateway {gateway} is the {word} address of {}", subnet.cidr),
+        );
+    }
+    if let Some(range) =
+        subnet.range_of(gateway).filter(|range| range.used_for != RangeUse::Reserved)
+    {
+        let text = format!(
+            "gateway {gateway} lies in the {} range {}-{} and would be given to a host",
+            range.used_for.label(),
+            range.from,
+            range.to
+        );
+        findings.error("N143", at(), text);
+    }
+}
+
+fn ranges(name: &str, subnet: &Subnet, findings: &mut Findings) {
+    let at = || Place::new(format!("subnets.{name}.ranges"));
+    let shown =
+        |range: &Range| format!("{} range {}-{}", range.used_for.label(), range.from, range.to);
+    for (index, range) in subnet.ranges.iter().enumerate() {
+        if !subnet.cidr.contains(&range.from) || !subnet.cidr.contains(&range.to) {
+            let text = format!("{} is not inside {}", shown(range), subnet.cidr);
+            findings.error("N148", at(), text);
+        } else if range.from > range.to {
+            findings.error("N148", at(), format!("{} ends before it begins", shown(range)));
+        }
+        let overlapping = |other: &&Range| range.from <= other.to && other.from <= range.to;
+        for other in subnet.ranges[..index].iter().filter(overlapping) {
+            let text = format!("{} overlaps the {}", shown(range), shown(other));
+            findings.error("N148", at(), text);
+        }
+    }
+}
+
+fn tenant(site: &Site, name: &str, subnet: &Subnet, findings: &mut Findings) {
+    let unknown = subnet.tenant.as_deref().filter(|tenant| !site.tenants.contains_key(*tenant));
+    if let Some(tenant) = unknown {
+        let hint = nearest::hint(tenant, site.tenants.keys().map(String::as_str));
+        let place = Place::new(format!("subnets.{name}.tenant"));
+        findings.error("N180", place, format!("there is no tenant \"{tenant}\"{hint}"));
+    }
+}
+
+/// Two subnets that hold the same addresses are mostly a typing error. Sorted by their
+/// first address, a subnet can only overlap what comes before it.
+fn overlaps(site: &Site, findings: &mut Findings) {
+    let mut subnets: Vec<(&String, IpNet)> =
+        site.subnets.iter().map(|(name, subnet)| (name, subnet.cidr.trunc())).collect();
+    subnets.sort_by_key(|(_, cidr)| (cidr.network(), cidr.prefix_len()));
+    let mut widest: Option<(&String, IpNet)> = None;
+    for (name, cidr) in subnets {
+        if let Some((other_name, other)) = widest.filter(|(_, other)| other.contains(&cidr)) {
+            let text = format!("{cidr} overlaps {other} of subnet \"{other_name}\"");
+            findings.warn("N145", Place::new(format!("subnets.{name}.cidr")), text);
+        } else {
+            widest = Some((name, cidr));
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! One broken site for every rule: a good site with one line changed.
+
+use super::{Severity, check_host, check_site};
+use crate::model::Site;
+
+const GOOD: &str = r#"
+racks: {r1: {units: 42}}
+tenants: {acme: {}, globex: {}}
+subnets:
+  provisioning:
+    cidr: 10.77.0.0/24
+    gateway: 10.77.0.1
+    ranges: [{from: 10.77.0.100, to: 10.77.0.199, for: dhcp}]
+  internal:
+    cidr: 172.16.160.0/24
+    vlan: 500
+    gateway: 172.16.160.254
+    mtu: 9000
+    dns: ["223.5.5.5#dns.alidns.com"]
+    dns-over-tls: true
+    tenant: acme
+    ranges:
+      - {from: 172.16.160.10, to: 172.16.160.99, for: hosts}
+      - {from: 172.16.160.200, to: 172.16.160.254, for: reserved}
+profiles:
+  hypervisor:
+    bonds:
+      bond0:
+        nics: [eth0, eth1]
+        mode: 802.3ad
+        lacp-rate: fast
+        mii-monitor: 100ms
+        up-delay: 200ms
+    vlans: {vlan500: {link: bond0, subnet: internal}}
+    bridges: {br0: {interfaces: [vlan500], subnet: internal}}
+images:
+  live: {kernel: live/vmlinuz, initrd: [live/initrd.img]}
+hosts:
+  n1:
+    rack: r1
+    unit: 1
+    tenant: acme
+    profile: hypervisor
+    image: live
+    nics: {eth0: "52:54:00:aa:00:01", eth1: "52:54:00:aa:00:02"}
+    addresses: {br0: 172.16.160.12}
+    reservations: {provisioning: 10.77.0.12}
+  n2:
+    rack: r1
+    unit: 2
+    tenant: acme
+    profile: hypervisor
+    nics: {eth0: "52:54:00:aa:00:03", eth1: "52:54:00:aa:00:04"}
+    addresses: {br0: 172.16.160.13}
+"#;
+
+fn site(text: &str) -> Site {
+    serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+/// The good site with one piece of text replaced at its first place.
+fn changed(old: &str, new: &str) -> Site {
+    assert!(GOOD.contains(old), "{old} is not in the good site");
+    site(&GOOD.replacen(old, new, 1))
+}
+
+/// Rule, old text, new text, place of the finding, a piece of what it says.
+type Case = (&'static str, &'static str, &'static str, &'static str, &'static str);
+
+const BOND: &str = "nics: [eth0, eth1]";
+const VLAN: &str = "{vlan500: {link: bond0, subnet: internal}}";
+const BRIDGE: &str = "{br0: {interfaces: [vlan500], subnet: internal}}";
+const N1: &str = "hosts.n1.addresses.br0";
+
+#[rustfmt::skip] // a table: a case a line
+const ERRORS: &[Case] = &[
+    ("N101", "br0: {int", "virbr-production0: {int", "profiles.hypervisor.bridges.virbr-production0", "is 17 bytes"),
+    ("N101", "  n1:\n", "  n_1:\n", "hosts.n_1", "RFC 1123"),
+    ("N101", "images:\n  live:", "images:\n  \"live image\":", "images.live image", "letters, digits"),
+    ("N102", "{br0: {int", "{bond0: {int", "profiles.hypervisor.bonds.bond0", "two links are named"),
+    ("N104", "aa:00:03", "aa:00:01", "hosts.n2.nics.eth0", "is NIC eth0 of n1"),
+    ("N104", "52:54:00:aa:00:01", "53:54:00:aa:00:01", "hosts.n1.nics.eth0", "unicast"),
+    ("N104", "52:54:00:aa:00:01", "00:00:00:00:00:00", "hosts.n1.nics.eth0", "not zero"),
+    ("N110", "vlan: 500", "vlan: 5000", "subnets.internal.vlan", "5000 is outside 1-4094"),
+    ("N110", "    vlan: 500\n", "", "profiles.hypervisor.vlans.vlan500.id", "no VLAN id"),
+    ("N110", "{link: bond0,", "{link: bond0, id: 4095,", "profiles.hypervisor.vlans.vlan500.id", "4095"),
+    ("N111", VLAN, "{vlan500: {link: bond0, subnet: internal}, v9: {link: bond0, id: 500}}", "profiles.hypervisor.vlans.v9.id", "vlan500 and v9 are both VLAN 500"),
+    ("N112", "link: bond0", "link: eth0", "profiles.hypervisor.vlans.vlan500.link", "put the VLAN on bond0"),
+    ("N120", "[vlan500]", "[vlan500, eth0]", "profiles.hypervisor.bridges.br0.interfaces", "eth0 is in bond0 and in br0"),
+    ("N120", BOND, "nics: [eth0, eth0]", "profiles.hypervisor.bonds.bond0.nics", "twice"),
+    ("N120", "[vlan500]", "[br0]", "profiles.hypervisor.bridges.br0", "in a ring: br0 -> br0"),
+    ("N120", "link: bond0", "link: br0", "profiles.hypervisor.bridges.br0", "in a ring: br0 -> vlan500 -> br0"),
+    ("N120", BOND, "nics: [eth0, vlan500]", "profiles.hypervisor.bonds.bond0.nics", "no NIC"),
+    ("N121", "    bonds:", "    nics: {eth0: {subnet: provisioning}}\n    bonds:", "profiles.hypervisor.nics.eth0", "move it to bond0"),
+    ("N121", "    bonds:", "    nics: {eth0: {dhcp4: true}}\n    bonds:", "profiles.hypervisor.nics.eth0", "DHCP on eth0 is lost"),
+    ("N122", BOND, "nics: []", "profiles.hypervisor.bonds.bond0.nics", "no members"),
+    ("N124", "mode: 802.3ad", "mode: active-backup", "profiles.hypervisor.bonds.bond0.lacp-rate", "only for 802.3ad"),
+    ("N124", "lacp-rate: fast", "primary: eth0", "profiles.hypervisor.bonds.bond0.primary", "only for active-backup"),
+    ("N125", "mii-monitor: 100ms", "mii-monitor: 0ms", "profiles.hypervisor.bonds.bond0.mii-monitor", "no link monitoring"),
+    ("N127", "lacp-rate: fast", "min-links: 3", "profiles.hypervisor.bonds.bond0.min-links", "never be up"),
+    ("N130", "lacp-rate: fast", "mtu: 1500", "profiles.hypervisor.vlans.vlan500.mtu", "MTU 9000 and stands on bond0 with 1500"),
+    ("N132", "mtu: 9000", "mtu: 60", "subnets.internal.mtu", "at least 68"),
+    ("N140", "172.16.160.12}", "172.16.160.0}", N1, "network address"),
+    ("N140", "172.16.160.0/24", "172.16.160.1/24", "subnets.internal.cidr", "host bits"),
+    ("N141", "172.16.160.13", "172.16.160.12", "hosts.n2.addresses.br0", "is on n1 br0 and on n2 br0"),
+    ("N142", "10.77.0.12", "10.77.0.120", "hosts.n1.reservations.provisioning", "dhcp range 10.77.0.100-10.77.0.199"),
+    ("N142", "172.16.160.12", "172.16.160.201", N1, "reserved range"),
+    ("N143", "172.16.160.12", "172.16.160.254", N1, "is the gateway of subnet \"internal\""),
+    ("N143", "gateway: 172.16.160.254", "gateway: 172.16.160.11", "subnets.internal.gateway", "would be given to a host"),
+    ("N144", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal}, br1: {interfaces: [eth2], subnet: internal}}", "profiles.hypervisor.bridges.br1.subnet", "both in subnet \"internal\""),
+    ("N146", "    addresses: {br0: 172.16.160.13}\n", "", "hosts.n2.addresses.br0", "has no address in subnet \"internal\""),
+    ("N147", "172.16.160.12", "172.16.161.12", N1, "is not inside 172.16.160.0/24"),
+    ("N148", "to: 10.77.0.199", "to: 10.77.1.199", "subnets.provisioning.ranges", "is not inside 10.77.0.0/24"),
+    ("N148", "from: 10.77.0.100", "from: 10.77.0.200", "subnets.provisioning.ranges", "ends before it begins"),
+    ("N148", "to: 172.16.160.99", "to: 172.16.160.210", "subnets.internal.ranges", "overlaps the hosts range"),
+    ("N150", "gateway: 172.16.160.254", "gateway: 172.16.161.254", "subnets.internal.gateway", "wait for it for ever"),
+    ("N150", "gateway: 172.16.160.254", "gateway: 172.16.160.255", "subnets.internal.gateway", "broadcast"),
+    ("N151", "lacp-rate: fast", "subnet: provisioning", "profiles.hypervisor.bridges.br0.default-route", "default-route: false"),
+    ("N180", "profile: hypervisor", "profile: hypervizor", "hosts.n1.profile", "did you mean \"hypervisor\"?"),
+    ("N180", "image: live", "image: dead", "hosts.n1.image", "there are: live"),
+    ("N180", "subnet: internal}}", "subnet: internel}}", "profiles.hypervisor.vlans.vlan500.subnet", "did you mean \"internal\"?"),
+    ("N180", "{br0: 172.16.160.12}", "{br1: 172.16.160.12}", "hosts.n1.addresses.br1", "did you mean \"br0\"?"),
+    ("N180", "{br0: 172.16.160.12}", "{bond0: 172.16.160.12}", "hosts.n1.addresses.bond0", "bears no address"),
+    ("N180", "tenant: acme\n    ranges", "tenant: acne\n    ranges", "subnets.internal.tenant", "did you mean \"acme\"?"),
+    ("N180", "{provisioning:", "{provision:", "hosts.n1.reservations.provision", "there is no subnet"),
+    ("N181", ", eth1: \"52:54:00:aa:00:02\"", "", "hosts.n1.nics.eth1", "needs NIC \"eth1\" for bond0"),
+    ("N183", "kernel: live/vmlinuz,", "", "images.live", "nothing to boot"),
+    ("N183", "kernel: live/vmlinuz,", "kernel: live/vmlinuz, local: true,", "images.live", "kernel and local"),
+    ("N190", "unit: 1\n    tenant: acme", "unit: 1\n    tenant: globex", "hosts.n1.tenant", "of tenant \"acme\", but the host is leased to \"globex\""),
+];
+
+#[rustfmt::skip] // a table: a case a line
+const WARNINGS: &[Case] = &[
+    ("N103", "{br0: {int", "{docker0: {int", "profiles.hypervisor.bridges.docker0", "Docker"),
+    ("N105", "52:54:00:aa:00:01", "02:54:00:aa:00:01", "hosts.n1.nics.eth0", "locally administered"),
+    ("N122", BOND, "nics: [eth0]", "profiles.hypervisor.bonds.bond0.nics", "no redundancy"),
+    ("N126", "up-delay: 200ms", "up-delay: 250ms", "profiles.hypervisor.bonds.bond0.up-delay", "the kernel uses 200ms"),
+    ("N131", "    bonds:", "    defaults: verbatim\n    vlans: {v1: {link: eth2, id: 1, mtu: 9000}}\n    bridges: {br1: {interfaces: [v1]}}\n  other:\n    bonds:", "profiles.hypervisor.bridges.br1", "it will fall from 9000"),
+    ("N133", "lacp-rate: fast", "subnet: provisioning", "profiles.hypervisor.bonds.bond0.mtu", "but subnet \"provisioning\" has 1500"),
+    ("N145", "10.77.0.0/24", "172.16.0.0/16", "subnets.internal.cidr", "overlaps 172.16.0.0/16"),
+    ("N152", "    gateway: 172.16.160.254\n", "", "profiles.hypervisor", "no default route"),
+    ("N160", "223.5.5.5#dns.alidns.com", "223.5.5.5", "subnets.internal.dns", "without a name"),
+    ("N161", "lacp-rate: fast", "dhcp4-overrides: {use-dns: false}", "profiles.hypervisor.bonds.bond0.dhcp4-overrides", "no effect"),
+    ("N162", "    bonds:", "    defaults: verbatim\n    bonds:", "profiles.hypervisor.bonds.bond0.accept-ra", "systemd 257"),
+    ("N163", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, optional: true}}", "profiles.hypervisor", "optional"),
+    ("N164", "{interfaces: [vlan500],", "{interfaces: [vlan500], stp: true,", "profiles.hypervisor.bridges.br0.stp", "30 s"),
+    ("N184", "unit: 2", "unit: 1", "hosts.n2.unit", "n1 is in unit 1"),
+    ("N184", "unit: 2", "unit: 43", "hosts.n2.unit", "units 1 to 42"),
+];
+
+#[test]
+fn the_good_site_has_no_findings() {
+    assert_eq!(check_site(&site(GOOD)), []);
+    assert_eq!(check_host(&site(GOOD), "n1"), []);
+}
+
+#[test]
+fn every_rule_finds_its_broken_site() {
+    let errors = ERRORS.iter().map(|case| (case, Severity::Error));
+    let warnings = WARNINGS.iter().map(|case| (case, Severity::Warning));
+    let mut missed = Vec::new();
+    for ((rule, old, new, path, says), severity) in errors.chain(warnings) {
+        let findings = check_site(&changed(old, new));
+        let found = findings.iter().any(|finding| {
+            (finding.rule, finding.severity) == (*rule, severity)
+                && finding.path == *path
+                && finding.text.contains(says)
+        });
+        if !found {
+            missed.push(format!("{rule} at {path} after {old:?} -> {new:?}: {findings:#?}"));
+        }
+    }
+    assert!(missed.is_empty(), "not found: {}", missed.join("\n"));
+}
+
+#[test]
+fn a_mistake_in_a_profile_is_one_finding_and_refuses_each_host_that_has_it() {
+    let site = changed(BOND, "nics: []");
+    let empty = |finding: &&super::Finding| finding.rule == "N122";
+    assert_eq!(check_site(&site).iter().filter(empty).count(), 1);
+    for host in ["n1", "n2"] {
+        assert_eq!(check_host(&site, host).iter().filter(empty).count(), 1, "{host}");
+    }
+}
+
+#[test]
+fn errors_come_before_warnings() {
+    let both = GOOD.replace("up-delay: 200ms", "up-delay: 250ms").replace("vlan: 500", "vlan: 0");
+    let severities: Vec<Severity> =
+        check_site(&site(&both)).iter().map(|finding| finding.severity).collect();
+    assert!(severities.is_sorted() && severities.len() >= 2, "{severities:?}");
+}
