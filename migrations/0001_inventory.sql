@@ -124,7 +124,7 @@ CREATE TABLE tokens (
 );
 
 CREATE TABLE sessions (
-    id         TEXT NOT NULL PRIMARY KEY,
+    id         TEXT NOT NULL PRIMARY KEY,     -- SHA-256 of the session's id, hexadecimal
     data       TEXT NOT NULL,                 -- JSON
     expires_at BIGINT NOT NULL
 );

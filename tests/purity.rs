@@ -9,8 +9,19 @@ const PURE: [&str; 7] = ["model", "network", "dhcp", "tftp", "boot", "config", "
 const EDGES: [&str; 2] = ["service", "socket"];
 /// What a pure file may not name.
 const FORBIDDEN: [&str; 13] = [
-    "tokio::", "sqlx", "axum", "std::fs", "std::process", "UdpSocket", "TcpStream", "TcpListener",
-    "SystemTime::now", "Instant::now", "rand::", "std::env", "nix::",
+    "tokio::",
+    "sqlx",
+    "axum",
+    "std::fs",
+    "std::process",
+    "UdpSocket",
+    "TcpStream",
+    "TcpListener",
+    "SystemTime::now",
+    "Instant::now",
+    "rand::",
+    "std::env",
+    "nix::",
 ];
 
 fn files_below(path: &Path, into: &mut Vec<PathBuf>) {

@@ -1,6 +1,6 @@
 //! Events in the database.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::inventory::database::{insert_rows, with_pool};
@@ -94,6 +94,17 @@ impl Database {
                 .await)?,
         };
         rows.into_iter().map(Event::try_from).collect()
+    }
+
+    /// The newest event of every host that has one, by the host's name.
+    pub async fn list_last_events(&self) -> Result<BTreeMap<String, Event>, Error> {
+        const LIST: &str = "SELECT at_ms, host, mac, kind, text FROM hosts
+             JOIN events ON id = (SELECT MAX(id) FROM events WHERE host = hosts.name)";
+        let rows: Vec<EventRow> =
+            with_pool!(self, pool => sqlx::query_as(LIST).fetch_all(pool).await)?;
+        rows.into_iter()
+            .map(|row| Ok((row.host.clone().unwrap_or_default(), Event::try_from(row)?)))
+            .collect()
     }
 
     /// Removes the events before a moment (Unix milliseconds); how many there were.

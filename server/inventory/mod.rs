@@ -12,17 +12,21 @@ mod host_status;
 mod hosts;
 mod lease_book;
 mod revisions;
+mod sessions;
 mod specs;
 mod subnets;
+mod tokens;
+mod users;
 
 // What the services see.
 mod events;
 mod snapshot;
 mod watch;
 
-// What people change.
+// What people change, and how they show who they are.
 mod change;
 mod complete;
+mod secrets;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -37,7 +41,10 @@ pub use events::{EventBus, Live};
 pub use host_status::{HostStatus, Report};
 pub use lease_book::LeaseBook;
 pub use revisions::Revision;
+pub use sessions::SessionStore;
 pub use snapshot::Snapshot;
+pub use tokens::Token;
+pub use users::{AccountError, FIRST_USER, User};
 
 /// The inventory as the services see it. Cheap to clone.
 #[derive(Clone)]

@@ -1,0 +1,143 @@
+//! Users: who may log in.
+
+use serde::Serialize;
+
+use crate::inventory::database::with_pool;
+use crate::inventory::secrets::{password_hash, password_matches, random_text};
+use crate::inventory::{Database, Error, now_ms};
+use crate::model::check_noun_name;
+
+/// The user that the first start makes.
+pub const FIRST_USER: &str = "admin";
+/// The shortest password, in characters (NIST SP 800-63B section 3.1.1).
+const SHORTEST: usize = 8;
+/// The longest, in bytes: hashing is not to be a way to keep the server busy.
+const LONGEST: usize = 1024;
+
+/// Somebody who may log in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct User {
+    /// What they are called.
+    pub name: String,
+    /// Since when there is such a user, in Unix seconds.
+    pub created_at: i64,
+}
+
+/// Why a user or token is not made.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// The name cannot be used.
+    #[error(transparent)]
+    Name(#[from] crate::model::InvalidName),
+    /// The name is somebody's.
+    #[error("there is a {noun} \"{name}\" already")]
+    Exists {
+        /// `user` or `token`.
+        noun: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// The password is too short or too long.
+    #[error("a password has {SHORTEST} characters at least and {LONGEST} bytes at most")]
+    Password,
+    /// The database refused or is gone.
+    #[error(transparent)]
+    Inventory(#[from] Error),
+}
+
+impl From<sqlx::Error> for AccountError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Inventory(error.into())
+    }
+}
+
+impl Database {
+    /// Makes a user.
+    pub async fn add_user(&self, name: &str, password: &str) -> Result<(), AccountError> {
+        const ADD: &str = "INSERT INTO users (name, password_hash, created_at)
+             VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING";
+        check_noun_name("user name", name)?;
+        check_password(password)?;
+        let hash = password_hash(password.to_owned()).await;
+        let added = with_pool!(self, pool => sqlx::query(ADD)
+            .bind(name)
+            .bind(hash)
+            .bind(now_ms() / 1000)
+            .execute(pool)
+            .await
+            .map(|done| done.rows_affected()))?;
+        match added {
+            0 => Err(AccountError::Exists { noun: "user", name: name.to_owned() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the first user if there is none, with a password of our own, which is
+    /// returned and can be found nowhere else.
+    pub async fn add_first_user(&self) -> Result<Option<String>, AccountError> {
+        if !self.list_users().await?.is_empty() {
+            return Ok(None);
+        }
+        let password = random_text(20);
+        match self.add_user(FIRST_USER, &password).await {
+            Ok(()) => Ok(Some(password)),
+            // Another server on the same database was faster.
+            Err(AccountError::Exists { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives a user another password. Whether there is such a user.
+    pub async fn set_password(&self, name: &str, password: &str) -> Result<bool, AccountError> {
+        const SET: &str = "UPDATE users SET password_hash = $2 WHERE name = $1";
+        check_password(password)?;
+        let hash = password_hash(password.to_owned()).await;
+        let set = with_pool!(self, pool => sqlx::query(SET)
+            .bind(name)
+            .bind(hash)
+            .execute(pool)
+            .await
+            .map(|done| done.rows_affected()))?;
+        Ok(set == 1)
+    }
+
+    /// Whether there is such a user and this is their password. As slow for an unknown
+    /// user as for a known one.
+    pub async fn verify_password(&self, name: &str, password: &str) -> Result<bool, Error> {
+        const FIND: &str = "SELECT password_hash FROM users WHERE name = $1";
+        let stored: Option<String> = with_pool!(self, pool =>
+            sqlx::query_scalar(FIND).bind(name).fetch_optional(pool).await)?;
+        if password.len() > LONGEST {
+            return Ok(false);
+        }
+        Ok(password_matches(password.to_owned(), stored).await)
+    }
+
+    /// One user.
+    pub async fn find_user(&self, name: &str) -> Result<Option<User>, Error> {
+        const FIND: &str = "SELECT name, created_at FROM users WHERE name = $1";
+        Ok(with_pool!(self, pool => sqlx::query_as(FIND).bind(name).fetch_optional(pool).await)?)
+    }
+
+    /// Every user, by name.
+    pub async fn list_users(&self) -> Result<Vec<User>, Error> {
+        const LIST: &str = "SELECT name, created_at FROM users ORDER BY name";
+        Ok(with_pool!(self, pool => sqlx::query_as(LIST).fetch_all(pool).await)?)
+    }
+
+    /// Removes a user. Whether there was one.
+    pub async fn remove_user(&self, name: &str) -> Result<bool, Error> {
+        const REMOVE: &str = "DELETE FROM users WHERE name = $1";
+        let removed = with_pool!(self, pool => sqlx::query(REMOVE)
+            .bind(name)
+            .execute(pool)
+            .await
+            .map(|done| done.rows_affected()))?;
+        Ok(removed == 1)
+    }
+}
+
+fn check_password(password: &str) -> Result<(), AccountError> {
+    let fits = password.chars().count() >= SHORTEST && password.len() <= LONGEST;
+    if fits { Ok(()) } else { Err(AccountError::Password) }
+}
