@@ -8,9 +8,10 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use cpio::newc::{self, ModeFileType};
+use serde::Serialize;
 
 /// A file on its way to a host.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HostFile {
     /// Where it goes, absolute, such as `/etc/systemd/network/05-bond0.netdev`.
     pub path: String,

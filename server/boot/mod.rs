@@ -1,5 +1,6 @@
 //! What a host boots and how it is told: architecture, next step, iPXE script, configuration archive. Pure.
 
 pub mod archive;
+pub mod install;
 pub mod ipxe_text;
 pub mod script;

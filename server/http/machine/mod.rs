@@ -1,14 +1,92 @@
-//! To be served.
+//! What booting hosts fetch: a stable contract, plain HTTP, no redirects, and no route of the administration.
+
+mod conditions;
+mod config;
+mod error;
+mod files;
+mod peer;
+mod report;
+mod scripts;
+mod transfer;
 
 use std::io;
+use std::time::Instant;
 
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{Method, Uri};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower::util::MapRequestLayer;
+use tower::{Layer, ServiceBuilder};
+use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
+use error::Error;
+use peer::{Doors, Ends};
 
-/// Serves on `listener` until `stop`.
-pub async fn run(_app: App, _listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
-    stop.cancelled().await;
-    Ok(())
+/// Every route that a booting host may ask for.
+pub fn router(app: App) -> Router {
+    let routes = Router::new()
+        .route("/boot/{script}", get(scripts::host))
+        .route("/autoexec.ipxe", get(scripts::autoexec))
+        .route("/files/{*name}", get(files::file))
+        .route("/config/{mac}", get(config::all))
+        .route("/config/{mac}/networkd/{name}", get(config::one))
+        .route("/report/{mac}", post(report::store))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .fallback(|| async { Error::Nowhere })
+        .method_not_allowed_fallback(
+            |method: Method| async move { Error::Method(method.to_string()) },
+        )
+        .layer(DefaultBodyLimit::max(report::MAX_BYTES))
+        .layer(ServiceBuilder::new().layer(middleware::from_fn(log)).layer(CatchPanicLayer::new()))
+        .with_state(app);
+    // Before the routes are tried, so outside of them.
+    Router::new().fallback_service(MapRequestLayer::new(join_slashes).layer(routes))
+}
+
+/// Serves on `listener` until `stop`; answers that have begun are finished.
+pub async fn run(app: App, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
+    axum::serve(Doors(listener), router(app).into_make_service_with_connect_info::<Ends>())
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+}
+
+/// Reads `//boot//x` as `/boot/x`: firmware joins URLs carelessly and does not follow a redirect.
+fn join_slashes(mut request: Request) -> Request {
+    let uri = request.uri();
+    if !uri.path().contains("//") {
+        return request;
+    }
+    let mut path = String::with_capacity(uri.path().len());
+    for character in uri.path().chars() {
+        if !(character == '/' && path.ends_with('/')) {
+            path.push(character);
+        }
+    }
+    if let Some(query) = uri.query() {
+        path.push('?');
+        path.push_str(query);
+    }
+    if let Ok(joined) = path.parse::<Uri>() {
+        *request.uri_mut() = joined;
+    }
+    request
+}
+
+/// Writes a line for every request.
+async fn log(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let peer =
+        request.extensions().get::<axum::extract::ConnectInfo<Ends>>().map(|ends| ends.0.peer);
+    let response = next.run(request).await;
+    let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
+    let (status, elapsed) = (response.status().as_u16(), started.elapsed());
+    tracing::info!(peer, %method, path, status, ?elapsed, "http");
+    response
 }

@@ -1,0 +1,102 @@
+//! The script that applies a host's files while it runs, and takes them back if they cut it off. Pure.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use askama::Template;
+
+use super::archive::HostFile;
+use super::ipxe_text::Url;
+use super::script::ScriptError;
+use crate::model::Mac;
+
+/// Whom the files are for, and what must answer once they are applied.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The host's name.
+    pub host: String,
+    /// The MAC that it reports by.
+    pub mac: Mac,
+    /// This server as the host reaches it.
+    pub base: Url,
+    /// The revision of the site that the files were made from.
+    pub generation: i64,
+    /// The default routers of the host's links.
+    pub gateways: BTreeSet<IpAddr>,
+}
+
+#[derive(Template)]
+#[template(path = "install.sh")]
+struct Install<'a> {
+    host: &'a str,
+    mac: Mac,
+    base: &'a Url,
+    generation: i64,
+    gateways: &'a BTreeSet<IpAddr>,
+    files: Vec<Document<'a>>,
+}
+
+/// A file as a here-document.
+struct Document<'a> {
+    name: String,
+    text: &'a str,
+    /// The line that ends it, which is no line of the text.
+    end: String,
+}
+
+/// The script of a host. All files go into `/etc/systemd/network`.
+pub fn script(target: &Target, files: &[HostFile]) -> Result<String, ScriptError> {
+    let files = files.iter().map(document).collect();
+    let Target { host, mac, base, generation, gateways } = target;
+    let script = Install { host, mac: *mac, base, generation: *generation, gateways, files };
+    Ok(script.render()?)
+}
+
+fn document(file: &HostFile) -> Document<'_> {
+    let mut end = "END".to_owned();
+    while file.text.lines().any(|line| line == end) {
+        end.push('_');
+    }
+    let name = file.path.rsplit('/').next().unwrap_or_default();
+    // Inside single quotes only a single quote ends the word.
+    Document { name: name.replace('\'', "'\\''"), text: &file.text, end }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target() -> Target {
+        Target {
+            host: "r1-n01".into(),
+            mac: "52:54:00:aa:00:01".parse().unwrap(),
+            base: "http://10.77.0.1".parse().unwrap(),
+            generation: 7,
+            gateways: ["172.16.160.254".parse().unwrap()].into(),
+        }
+    }
+
+    fn file(name: &str, text: &str) -> HostFile {
+        HostFile { path: format!("/etc/systemd/network/{name}"), text: text.into() }
+    }
+
+    #[test]
+    fn the_files_stand_in_it_as_they_are() {
+        let files = [
+            file("05-bond0.netdev", "[NetDev]\nName=bond0\n"),
+            file("x.network", "END\n$(reboot)\n"),
+        ];
+        let script = script(&target(), &files).unwrap();
+        let documents = "\n    put '05-bond0.netdev' <<'END'\n[NetDev]\nName=bond0\nEND\n    \
+                         put 'x.network' <<'END_'\nEND\n$(reboot)\nEND_\n}\n";
+        assert!(script.contains(documents), "{script}");
+        assert!(script.contains("\ngateways='172.16.160.254'\n"));
+        assert!(script.ends_with("\nmain\n"));
+    }
+
+    #[test]
+    fn a_file_name_cannot_leave_its_quotes() {
+        let script = script(&target(), &[file("a'; reboot; '.network", "")]).unwrap();
+        assert!(script.contains("put 'a'\\''; reboot; '\\''.network' <<'END'"), "{script}");
+    }
+}

@@ -1,0 +1,219 @@
+//! `/config/...`: the host's network configuration, for nothing but one of its MACs.
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::conditions::{self, Selection};
+use super::error::Error;
+use super::peer::Caller;
+use super::transfer::size;
+use crate::app::App;
+use crate::boot::archive::{self, HostFile};
+use crate::boot::install;
+use crate::inventory::Snapshot;
+use crate::model::{EventKind, Host, InvalidMac, Mac};
+use crate::network::{self, Format};
+
+/// Where systemd-networkd reads its files.
+const NETWORKD_DIRECTORY: &str = "/etc/systemd/network";
+
+/// The revision of the site that an answer was made from.
+const GENERATION: HeaderName = HeaderName::from_static("x-rackstrap-generation");
+
+/// How the files are wrapped up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wrapping {
+    Text,
+    Tar,
+    CpioGz,
+    Installer,
+    Json,
+}
+
+impl Wrapping {
+    const SUFFIXES: [(&str, Self); 4] = [
+        (".tar", Self::Tar),
+        (".cpio.gz", Self::CpioGz),
+        (".sh", Self::Installer),
+        (".json", Self::Json),
+    ];
+
+    /// What is sent, for the event's text.
+    fn words(self) -> &'static str {
+        match self {
+            Self::Text => "configuration",
+            Self::Tar => "configuration (tar)",
+            Self::CpioGz => "configuration (initrd)",
+            Self::Installer => "configuration (install script)",
+            Self::Json => "configuration (JSON)",
+        }
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; charset=utf-8",
+            Self::Tar => "application/x-tar",
+            Self::CpioGz => "application/gzip",
+            Self::Installer => "text/x-shellscript; charset=utf-8",
+            Self::Json => "application/json",
+        }
+    }
+}
+
+/// Splits the last part of the URL into the MAC and the wrapping.
+fn split(name: &str) -> Result<(Mac, Wrapping), Error> {
+    let suffixed = |(suffix, wrapping)| Some((name.strip_suffix(suffix)?, wrapping));
+    let (text, wrapping) =
+        Wrapping::SUFFIXES.into_iter().find_map(suffixed).unwrap_or((name, Wrapping::Text));
+    text.parse().map(|mac| (mac, wrapping)).map_err(|invalid: InvalidMac| {
+        // `aabb.ccdd.eeff` has dots of its own, so a suffix is looked for behind each.
+        let dots = text.char_indices().filter(|(_, c)| *c == '.').map(|(at, _)| at);
+        let unknown = dots.map(|at| text.split_at(at)).find(|(mac, _)| mac.parse::<Mac>().is_ok());
+        match unknown {
+            Some((_, suffix)) => Error::UnknownFormat(suffix.chars().take(40).collect()),
+            None => invalid.into(),
+        }
+    })
+}
+
+/// `GET /config/{mac}`, `.tar`, `.cpio.gz`, `.sh` and `.json`: all files.
+pub async fn all(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    caller: Caller,
+) -> Result<Response, Error> {
+    let (mac, wrapping) = split(&name)?;
+    let snapshot = app.inventory.snapshot();
+    let request = Request::allow(&app, &snapshot, &caller, mac).await?;
+    let files = request.files()?;
+    let body = request.wrap(&files, wrapping)?;
+    Ok(request.answer(wrapping.words(), wrapping.content_type(), body))
+}
+
+/// `GET /config/{mac}/networkd/{name}`: one file.
+pub async fn one(
+    State(app): State<App>,
+    Path((mac, name)): Path<(String, String)>,
+    caller: Caller,
+) -> Result<Response, Error> {
+    let mac = mac.parse()?;
+    let snapshot = app.inventory.snapshot();
+    let request = Request::allow(&app, &snapshot, &caller, mac).await?;
+    let files = network::render_host(&snapshot.site, request.name, Format::Networkd)?;
+    let Some(file) = files.iter().find(|file| file.name == name) else {
+        let names = files.into_iter().map(|file| file.name).collect();
+        return Err(Error::NoSuchFile { host: request.name.to_owned(), name, names });
+    };
+    let body = Bytes::copy_from_slice(file.text.as_bytes());
+    Ok(request.answer(&file.name, Wrapping::Text.content_type(), body))
+}
+
+/// A request for a known host's configuration by somebody who may have it.
+struct Request<'a> {
+    app: &'a App,
+    snapshot: &'a Snapshot,
+    caller: &'a Caller,
+    mac: Mac,
+    name: &'a str,
+    host: &'a Host,
+}
+
+impl<'a> Request<'a> {
+    async fn allow(
+        app: &'a App,
+        snapshot: &'a Snapshot,
+        caller: &'a Caller,
+        mac: Mac,
+    ) -> Result<Self, Error> {
+        let (name, host) = snapshot.host_of_mac(mac).ok_or(Error::UnknownHost(mac))?;
+        if let Err(error) = caller.check_may_read(app, name, host).await {
+            let address = caller.address;
+            let text = format!("{address} asked for the configuration of {name} and was refused");
+            app.inventory.events.record(Some(name), Some(mac), EventKind::Warning, text);
+            return Err(error);
+        }
+        Ok(Self { app, snapshot, caller, mac, name, host })
+    }
+
+    fn files(&self) -> Result<Vec<HostFile>, Error> {
+        let files = network::render_host(&self.snapshot.site, self.name, Format::Networkd)?;
+        let place = |file: network::File| HostFile {
+            path: format!("{NETWORKD_DIRECTORY}/{}", file.name),
+            text: file.text,
+        };
+        Ok(files.into_iter().map(place).collect())
+    }
+
+    fn wrap(&self, files: &[HostFile], wrapping: Wrapping) -> Result<Bytes, Error> {
+        Ok(match wrapping {
+            Wrapping::Text => archive::text(files).into(),
+            Wrapping::Tar => archive::tar(files)?.into(),
+            Wrapping::CpioGz => archive::cpio_gz(files)?.into(),
+            Wrapping::Installer => self.installer(files)?.into(),
+            Wrapping::Json => {
+                let generation = self.snapshot.revision;
+                let all = AllFiles { host: self.name, generation, files };
+                serde_json::to_vec_pretty(&all).map_err(std::io::Error::other)?.into()
+            }
+        })
+    }
+
+    fn installer(&self, files: &[HostFile]) -> Result<String, Error> {
+        let gateways = network::layout(&self.snapshot.site, self.name).links;
+        let gateways = gateways.values().filter_map(|link| link.layer3.gateway).collect();
+        let target = install::Target {
+            host: self.name.to_owned(),
+            mac: self.mac,
+            base: self.caller.base(self.app)?,
+            generation: self.snapshot.revision,
+            gateways,
+        };
+        Ok(install::script(&target, files)?)
+    }
+
+    /// The answer with what lets a host ask again cheaply, and the event of it.
+    fn answer(&self, what: &str, content_type: &'static str, body: Bytes) -> Response {
+        let etag = format!("\"{}\"", hexadecimal(&Sha256::digest(&body)[..16]));
+        let length = body.len() as u64;
+        let common = [
+            (header::ETAG, etag.clone()),
+            (header::CACHE_CONTROL, "no-cache".to_owned()),
+            (GENERATION, self.snapshot.revision.to_string()),
+        ];
+        // A range of a text of two kilobytes is of no use: it is sent whole.
+        if conditions::select(&self.caller.headers, &etag, length) == Selection::NotModified {
+            return (StatusCode::NOT_MODIFIED, common).into_response();
+        }
+        if !self.caller.only_head {
+            self.record(what, length);
+        }
+        (common, [(header::CONTENT_TYPE, content_type)], body).into_response()
+    }
+
+    /// A host's own fetch is a stage of its boot; an operator's is only written down.
+    fn record(&self, what: &str, bytes: u64) {
+        let own = self.caller.is_host(self.app, self.name, self.host);
+        let kind = if own { EventKind::Config } else { EventKind::File };
+        let text = format!("{what} to {}: {}", self.caller.address, size(bytes));
+        self.app.inventory.events.record(Some(self.name), Some(self.mac), kind, text);
+    }
+}
+
+#[derive(Serialize)]
+struct AllFiles<'a> {
+    host: &'a str,
+    generation: i64,
+    files: &'a [HostFile],
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

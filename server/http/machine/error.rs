@@ -1,0 +1,131 @@
+//! What a machine-facing request can fail with: one line that a shell or a person can act on.
+
+use std::io;
+use std::net::IpAddr;
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::boot::ipxe_text::Unsafe;
+use crate::boot::script::ScriptError;
+use crate::files::FileError;
+use crate::model::{InvalidMac, Mac};
+use crate::network::RenderError;
+
+/// Why a request is not answered with what it asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The MAC in the URL is none.
+    #[error("{0}")]
+    InvalidMac(#[from] InvalidMac),
+    /// The configuration is not to be had in this format.
+    #[error(
+        "\"{0}\" is not a format of the configuration: /config/MAC is one text, and there are MAC.tar, MAC.cpio.gz, MAC.sh, MAC.json and MAC/networkd/NAME"
+    )]
+    UnknownFormat(String),
+    /// No host has the MAC.
+    #[error(
+        "no host of the inventory has the MAC {0}; any NIC's permanent MAC works (`ip -d link` shows it as permaddr); add the host with `rackstrap host set`"
+    )]
+    UnknownHost(Mac),
+    /// Somebody else's configuration.
+    #[error(
+        "{address} is not an address of {host}, so it may not read its configuration: ask from the host itself, from the server by 127.0.0.1, or with -H \"Authorization: Bearer TOKEN\" (`rackstrap token`)"
+    )]
+    Stranger {
+        /// Whose it is.
+        host: String,
+        /// Who asked.
+        address: IpAddr,
+    },
+    /// The configuration cannot be generated.
+    #[error("{}", mend(.0))]
+    Render(#[from] RenderError),
+    /// The host has no such file.
+    #[error("{host} has no file \"{name}\"; it has:\n{}", names.join("\n"))]
+    NoSuchFile {
+        /// The host.
+        host: String,
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        names: Vec<String>,
+    },
+    /// A boot file is missing or refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Nothing is at this path.
+    #[error(
+        "nothing is here: /boot/MAC.ipxe, /autoexec.ipxe, /files/NAME, /config/MAC (also .tar, .cpio.gz, .sh, .json, /networkd/NAME), /report/MAC (POST), /healthz"
+    )]
+    Nowhere,
+    /// The path is served, but not by this method.
+    #[error("{0} is not served here: GET and HEAD, and POST for /report/MAC only")]
+    Method(String),
+    /// The configured URL cannot be put into a script.
+    #[error("machine_url: {0}")]
+    Url(#[from] Unsafe),
+    /// A script did not come about.
+    #[error(transparent)]
+    Script(#[from] ScriptError),
+    /// The database failed.
+    #[error(transparent)]
+    Inventory(#[from] crate::inventory::Error),
+    /// An archive did not come about.
+    #[error("the archive could not be packed: {0}")]
+    Pack(#[from] io::Error),
+    /// The connection's addresses are not known: the router was not served by `run`.
+    #[error("the connection has no address")]
+    NoPeer,
+}
+
+/// Why there is no configuration, a line for each thing to mend.
+fn mend(error: &RenderError) -> String {
+    let RenderError::Refused { host, findings } = error else { return error.to_string() };
+    let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    format!("{host} has no configuration until this is mended:\n{}", lines.join("\n"))
+}
+
+impl Error {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::InvalidMac(_) => StatusCode::BAD_REQUEST,
+            Self::Stranger { .. } => StatusCode::FORBIDDEN,
+            Self::Render(RenderError::Refused { .. }) => StatusCode::CONFLICT,
+            Self::UnknownFormat(_)
+            | Self::UnknownHost(_)
+            | Self::NoSuchFile { .. }
+            | Self::Render(_)
+            | Self::Nowhere
+            | Self::File(FileError::NotFound(_)) => StatusCode::NOT_FOUND,
+            Self::File(FileError::Refused(..)) => StatusCode::FORBIDDEN,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::File(FileError::Io(..))
+            | Self::Url(_)
+            | Self::Script(_)
+            | Self::Inventory(_)
+            | Self::Pack(_)
+            | Self::NoPeer => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let text = match &self {
+            // What the database says is for the log, not for the network.
+            Self::Inventory(error) => {
+                tracing::error!(%error, "a machine's request failed");
+                "the inventory does not answer; try again\n".to_owned()
+            }
+            other => {
+                if status.is_server_error() {
+                    tracing::error!(error = %other, "a machine's request failed");
+                }
+                format!("{other}\n")
+            }
+        };
+        (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+    }
+}

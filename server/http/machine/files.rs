@@ -1,0 +1,128 @@
+//! `/files/...`: kernels, initrds and network boot programs, as firmware wants them:
+//! `Content-Length` always, never chunked, never redirected, ranges, entity tags.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::conditions::{self, Selection};
+use super::error::Error;
+use super::peer::Caller;
+use super::scripts;
+use super::transfer::{self, Subject};
+use crate::app::App;
+use crate::files::{FileError, SharedFile};
+use crate::model::{EventKind, Image};
+
+/// `GET /files/{name}`.
+pub async fn file(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    caller: Caller,
+) -> Result<Response, Error> {
+    let file = match app.files.open(&name).await {
+        // iPXE asks for it beside its own program before it has said who it is,
+        // and some builds stop at a 404.
+        Err(FileError::NotFound(_)) if name.rsplit('/').next() == Some("autoexec.ipxe") => {
+            return scripts::autoexec(State(app), caller).await;
+        }
+        opened => opened?,
+    };
+    let length = file.bytes.len() as u64;
+    let kind = content_type(&name);
+    let common = [
+        (header::ETAG, file.etag.as_str()),
+        (header::ACCEPT_RANGES, "bytes"),
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    Ok(match conditions::select(&caller.headers, &file.etag, length) {
+        Selection::NotModified => (StatusCode::NOT_MODIFIED, common).into_response(),
+        Selection::Unsatisfiable => {
+            let range = format!("bytes */{length}");
+            let status = StatusCode::RANGE_NOT_SATISFIABLE;
+            (status, common, [(header::CONTENT_RANGE, range)]).into_response()
+        }
+        Selection::Part(part) => {
+            let range = format!("bytes {}-{}/{length}", part.start, part.end - 1);
+            let bytes = file.bytes.slice(part.start as usize..part.end as usize);
+            let own = [(header::CONTENT_TYPE, kind), (header::CONTENT_RANGE, &range)];
+            (StatusCode::PARTIAL_CONTENT, common, own, Body::from(bytes)).into_response()
+        }
+        Selection::Whole => {
+            let own = [
+                (header::CONTENT_TYPE, kind.to_owned()),
+                (header::CONTENT_LENGTH, length.to_string()),
+            ];
+            (common, own, whole(&app, &caller, &name, &file)).into_response()
+        }
+    })
+}
+
+/// The body of a whole file, watched if somebody fetches it.
+fn whole(app: &App, caller: &Caller, name: &str, file: &SharedFile) -> Body {
+    if caller.only_head {
+        return Body::empty();
+    }
+    let snapshot = app.inventory.snapshot();
+    let host = caller.find_host(app, &snapshot);
+    let image = host.and_then(|(_, host)| snapshot.site.images.get(host.image.as_deref()?));
+    let subject = Subject {
+        host: host.map(|(name, _)| name.to_owned()),
+        kind: stage(image, name),
+        file: name.trim_start_matches('/').to_owned(),
+        peer: caller.address.to_string(),
+    };
+    transfer::watched(file.bytes.clone(), subject, app.inventory.events.clone())
+}
+
+/// The stage of a boot that a file belongs to, for a host with this image.
+fn stage(image: Option<&Image>, name: &str) -> EventKind {
+    let is = |other: &str| other.trim_start_matches('/') == name.trim_start_matches('/');
+    let suffixes = [".efi", ".kpxe", ".kkpxe", ".pxe"];
+    match image {
+        Some(image) if image.kernel.as_deref().is_some_and(is) => EventKind::Kernel,
+        Some(image) if image.efi.as_deref().is_some_and(is) => EventKind::Kernel,
+        Some(image) if image.initrd.iter().any(|initrd| is(initrd)) => EventKind::Initrd,
+        _ if suffixes.iter().any(|suffix| name.ends_with(suffix)) => EventKind::Nbp,
+        _ => EventKind::File,
+    }
+}
+
+/// What UEFI HTTP Boot needs to know (UEFI specification section 24.7.2), by the suffix.
+fn content_type(name: &str) -> &'static str {
+    let suffix = name.rsplit_once('.').map_or("", |(_, suffix)| suffix);
+    match suffix.to_ascii_lowercase().as_str() {
+        "efi" => "application/efi",
+        "iso" => "application/vnd.efi-iso",
+        "img" => "application/vnd.efi-img",
+        "ipxe" | "txt" | "cfg" => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_a_stage_of_the_boot_of_its_host() {
+        let image = Image {
+            kernel: Some("/live/vmlinuz".into()),
+            initrd: vec!["live/a.img".into(), "live/b.img".into()],
+            ..Image::default()
+        };
+        let cases = [
+            ("live/vmlinuz", EventKind::Kernel),
+            ("/live/vmlinuz", EventKind::Kernel),
+            ("live/b.img", EventKind::Initrd),
+            ("ipxe.efi", EventKind::Nbp),
+            ("undionly.kpxe", EventKind::Nbp),
+            ("other/vmlinuz", EventKind::File),
+        ];
+        for (name, kind) in cases {
+            assert_eq!(stage(Some(&image), name), kind, "{name}");
+        }
+        assert_eq!(stage(None, "live/vmlinuz"), EventKind::File);
+    }
+}

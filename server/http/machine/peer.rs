@@ -1,0 +1,157 @@
+//! Who is at the other end of a connection, and what they may read.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::extract::FromRequestParts;
+use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, header};
+use axum::serve::{IncomingStream, Listener};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::error::Error;
+use crate::app::App;
+use crate::boot::ipxe_text::Url;
+use crate::inventory::Snapshot;
+use crate::model::{ClientKey, Host, Lease};
+
+/// The two ends of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Ends {
+    /// The client.
+    pub peer: SocketAddr,
+    /// The address of this server that the client reached.
+    pub local: SocketAddr,
+}
+
+/// A listener whose connections know both of their ends.
+pub struct Doors(pub TcpListener);
+
+impl Listener for Doors {
+    type Io = TcpStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        let (stream, peer) = Listener::accept(&mut self.0).await;
+        // A short answer must not wait for the client's delayed ACK.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%peer, %error, "no TCP_NODELAY");
+        }
+        (stream, peer)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+impl Connected<IncomingStream<'_, Doors>> for Ends {
+    fn connect_info(stream: IncomingStream<'_, Doors>) -> Self {
+        let peer = *stream.remote_addr();
+        // A socket that has lost its address is closed already: any answer is lost.
+        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        Self { peer, local: stream.io().local_addr().unwrap_or(nowhere) }
+    }
+}
+
+/// Who asks, from where, with which token.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The client's address.
+    pub address: IpAddr,
+    /// The address of this server that the client reached.
+    local: IpAddr,
+    /// The `Authorization: Bearer` token, if one was sent.
+    token: Option<String>,
+    /// Whether only the head of the answer is wanted: then nothing is sent to the host.
+    pub only_head: bool,
+    /// What else the request says.
+    pub headers: HeaderMap,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let ConnectInfo(ends): ConnectInfo<Ends> =
+            ConnectInfo::from_request_parts(parts, state).await.map_err(|_| Error::NoPeer)?;
+        let authorization = parts.headers.get(header::AUTHORIZATION);
+        let token = authorization
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.strip_prefix("Bearer "));
+        Ok(Self {
+            address: ends.peer.ip().to_canonical(),
+            local: ends.local.ip().to_canonical(),
+            token: token.map(|token| token.trim().to_owned()),
+            only_head: parts.method == Method::HEAD,
+            headers: parts.headers.clone(),
+        })
+    }
+}
+
+impl Caller {
+    /// This server as the caller reaches it.
+    pub fn base(&self, app: &App) -> Result<Url, Error> {
+        Ok(app.config.machine_base_url(self.local).parse()?)
+    }
+
+    /// Whether the caller is the host itself: its address is one that the host owns or leases.
+    pub fn is_host(&self, app: &App, name: &str, host: &Host) -> bool {
+        owns(host, self.address) || self.lease(app).is_some_and(|lease| held_by(&lease, name, host))
+    }
+
+    /// The host that the caller is, by its address.
+    pub fn find_host<'a>(&self, app: &App, snapshot: &'a Snapshot) -> Option<(&'a str, &'a Host)> {
+        let hosts = &snapshot.site.hosts;
+        let by_lease = self.lease(app).and_then(|lease| match lease.client {
+            ClientKey::Host(name) => hosts.get_key_value(&name),
+            ClientKey::Mac(_) | ClientKey::Id(_) => {
+                snapshot.host_of_mac(lease.mac).and_then(|(name, _)| hosts.get_key_value(name))
+            }
+        });
+        let found = by_lease.or_else(|| hosts.iter().find(|(_, host)| owns(host, self.address)));
+        found.map(|(name, host)| (name.as_str(), host))
+    }
+
+    /// Lets through the host itself, this very machine and the bearer of a token. A MAC is
+    /// no secret, so it alone opens nothing; the address that the server gave is what counts.
+    pub async fn check_may_read(&self, app: &App, name: &str, host: &Host) -> Result<(), Error> {
+        if self.address.is_loopback() || self.is_host(app, name, host) {
+            return Ok(());
+        }
+        if let Some(token) = &self.token
+            && has_token(app, token).await?
+        {
+            return Ok(());
+        }
+        Err(Error::Stranger { host: name.to_owned(), address: self.address })
+    }
+
+    /// The caller's lease, if it holds one.
+    fn lease(&self, app: &App) -> Option<Lease> {
+        let IpAddr::V4(address) = self.address else { return None };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs() as i64);
+        app.leases.find(address).filter(|lease| lease.is_live(now))
+    }
+}
+
+/// Whether the address is one that the inventory gives to the host.
+fn owns(host: &Host, address: IpAddr) -> bool {
+    host.addresses.values().chain(host.reservations.values()).any(|own| *own == address)
+}
+
+/// Whether a lease is the host's, even one from before it was adopted.
+fn held_by(lease: &Lease, name: &str, host: &Host) -> bool {
+    match &lease.client {
+        ClientKey::Host(holder) => holder == name,
+        ClientKey::Mac(mac) => host.has_mac(*mac),
+        ClientKey::Id(_) => false,
+    }
+}
+
+/// Whether the inventory knows the token.
+async fn has_token(_app: &App, _token: &str) -> Result<bool, Error> {
+    Ok(false)
+}

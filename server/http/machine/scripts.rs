@@ -1,0 +1,112 @@
+//! `/boot/{mac}.ipxe` and `/autoexec.ipxe`: what iPXE is told.
+
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+
+use super::error::Error;
+use super::peer::Caller;
+use crate::app::App;
+use crate::boot::script::{self, Target};
+use crate::inventory::Snapshot;
+use crate::model::{EventKind, Host, Image, Mac};
+use crate::network::{self, Format, RenderError};
+
+/// `GET /boot/{mac}.ipxe`: the host's script. It is always one that runs, even
+/// for a host that cannot boot: iPXE shows no body of an error.
+pub async fn host(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    caller: Caller,
+) -> Result<Response, Error> {
+    let mac: Mac = name.strip_suffix(".ipxe").unwrap_or(&name).parse()?;
+    let snapshot = app.inventory.snapshot();
+    let known = snapshot.host_of_mac(mac);
+    let target = Target {
+        host: known.map_or_else(|| mac.to_string(), |(name, _)| name.to_owned()),
+        mac,
+        base: caller.base(&app)?,
+    };
+    let (text, said) = match plan(&app, &snapshot, known, mac).await {
+        Ok(plan) => match script::boot(&target, plan.image_name, plan.image, plan.with_config) {
+            Ok(text) => (text, format!("boots {}", plan.image_name)),
+            Err(error) => wait(&target, &[format!("image {}: {error}", plan.image_name)])?,
+        },
+        Err(reasons) => wait(&target, &reasons)?,
+    };
+    if !caller.only_head {
+        let text = format!("script to {}: {said}", caller.address);
+        let host = known.map(|(name, _)| name);
+        app.inventory.events.record(host, Some(mac), EventKind::Script, text);
+    }
+    Ok(answer(text))
+}
+
+/// `GET /autoexec.ipxe`: sends iPXE on to its own script.
+pub async fn autoexec(State(app): State<App>, caller: Caller) -> Result<Response, Error> {
+    Ok(answer(script::autoexec(&caller.base(&app)?)?))
+}
+
+fn answer(text: String) -> Response {
+    let head =
+        [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
+    (head, text).into_response()
+}
+
+fn wait(target: &Target, reasons: &[String]) -> Result<(String, String), Error> {
+    Ok((script::wait(target, reasons)?, format!("waits, {}", reasons.join("; "))))
+}
+
+/// What a host is to boot.
+struct Plan<'a> {
+    image_name: &'a str,
+    image: &'a Image,
+    with_config: bool,
+}
+
+/// Finds what the host boots, or says why it must wait, in words for its console.
+async fn plan<'a>(
+    app: &App,
+    snapshot: &'a Snapshot,
+    known: Option<(&str, &'a Host)>,
+    mac: Mac,
+) -> Result<Plan<'a>, Vec<String>> {
+    let Some((name, host)) = known else {
+        return Err(vec![
+            format!("{mac} is in no host of the inventory"),
+            "adopt it in the web UI, or name it in the site file".into(),
+        ]);
+    };
+    let Some(image_name) = host.image.as_deref() else {
+        return Err(vec![format!("{name} has no image to boot: give it one, or local")]);
+    };
+    let Some(image) = snapshot.site.images.get(image_name) else {
+        return Err(vec![format!("{name} is to boot image {image_name}, which does not exist")]);
+    };
+    check_files(app, image_name, image).await?;
+    if image.kernel.is_none() {
+        return Ok(Plan { image_name, image, with_config: false });
+    }
+    let with_config = match network::render_host(&snapshot.site, name, Format::Networkd) {
+        Ok(_) => true,
+        Err(RenderError::NoProfile { .. }) => false,
+        Err(RenderError::Refused { findings, .. }) => {
+            let mut reasons = vec![format!("the network of {name} must be mended first:")];
+            reasons.extend(findings.iter().map(ToString::to_string));
+            return Err(reasons);
+        }
+        Err(error) => return Err(vec![error.to_string()]),
+    };
+    Ok(Plan { image_name, image, with_config })
+}
+
+/// Says at once which file is missing, instead of letting the host try ten times.
+async fn check_files(app: &App, image_name: &str, image: &Image) -> Result<(), Vec<String>> {
+    let programs = [&image.kernel, &image.efi, &image.script].into_iter().flatten();
+    for file in programs.chain(&image.initrd) {
+        if let Err(error) = app.files.open(file).await {
+            return Err(vec![format!("image {image_name}: {error}")]);
+        }
+    }
+    Ok(())
+}

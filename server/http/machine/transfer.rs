@@ -1,0 +1,129 @@
+//! A body that is watched on its way out: live progress, and an event at its end.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::Stream;
+
+use crate::inventory::EventBus;
+use crate::model::{EventKind, Progress};
+
+/// How much is handed to the connection at a time.
+const CHUNK_BYTES: usize = 256 * 1024;
+/// How often watchers hear of a transfer.
+const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+
+/// What is sent to whom.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// The host that fetches, if it is known.
+    pub host: Option<String>,
+    /// The stage of the boot.
+    pub kind: EventKind,
+    /// The file's name.
+    pub file: String,
+    /// Where it goes, for the event's text.
+    pub peer: String,
+}
+
+/// The bytes that are still to be sent. When it is dropped, all have left or the client went away.
+struct Transfer {
+    rest: Bytes,
+    subject: Subject,
+    total_bytes: u64,
+    events: EventBus,
+    started: Instant,
+    told: Instant,
+}
+
+/// A body of `bytes` that says how far it is. The caller sets `Content-Length`:
+/// a body without it would be chunked, which no firmware reads.
+pub fn watched(bytes: Bytes, subject: Subject, events: EventBus) -> Body {
+    let now = Instant::now();
+    let total_bytes = bytes.len() as u64;
+    Body::from_stream(Transfer {
+        rest: bytes,
+        subject,
+        total_bytes,
+        events,
+        started: now,
+        told: now,
+    })
+}
+
+impl Transfer {
+    fn sent_bytes(&self) -> u64 {
+        self.total_bytes - self.rest.len() as u64
+    }
+
+    fn tell_progress(&self) {
+        self.events.progress(Progress {
+            host: self.subject.host.clone(),
+            kind: self.subject.kind,
+            file: self.subject.file.clone(),
+            sent_bytes: self.sent_bytes(),
+            total_bytes: self.total_bytes,
+        });
+    }
+}
+
+impl Stream for Transfer {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        let chunk = this.rest.split_to(this.rest.len().min(CHUNK_BYTES));
+        if this.told.elapsed() >= PROGRESS_EVERY {
+            this.told = Instant::now();
+            this.tell_progress();
+        }
+        Poll::Ready(Some(Ok(chunk)))
+    }
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        let Subject { host, kind, file, peer } = &self.subject;
+        let (sent, total) = (self.sent_bytes(), self.total_bytes);
+        let seconds = self.started.elapsed().as_secs_f64();
+        self.tell_progress();
+        let (kind, text) = if sent == total {
+            (*kind, format!("{file} to {peer}: {} in {seconds:.1} s", size(total)))
+        } else {
+            let (sent, total) = (size(sent), size(total));
+            let text =
+                format!("{file} to {peer} broke off after {sent} of {total}, {seconds:.1} s");
+            (EventKind::Warning, text)
+        };
+        self.events.record(host.as_deref(), None, kind, text);
+    }
+}
+
+/// A size for people: `512 B`, `27.3 MB`.
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn a_size_is_short() {
+        let cases = [(0, "0 B"), (999, "999 B"), (1_500, "1.5 kB"), (27_300_000, "27.3 MB")];
+        for (bytes, text) in cases {
+            assert_eq!(size(bytes), text);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! `/config/...`: every form of a host's configuration, and who may read it.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rackstrap::config::Config;
+use tempfile::TempDir;
+
+use super::{SITE, Server, fill};
+use crate::common::netns::Netns;
+
+/// Runs a program on `input` and gives what it printed; panics unless it succeeds.
+fn pipe(program: &str, arguments: &[&str], input: &[u8], directory: &Path) -> String {
+    use std::io::Write;
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(directory);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{program} {arguments:?}: {errors}");
+    String::from_utf8_lossy(&output.stdout).into_owned() + &errors
+}
+
+/// Checks that `root` holds exactly the files that the text of the configuration shows.
+fn check_unpacked(root: &Path, text: &str) {
+    let directory = root.join("etc/systemd/network");
+    let mut names: Vec<_> = std::fs::read_dir(&directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert!(names.len() >= 7, "{names:?}");
+    for name in names {
+        let file = std::fs::read_to_string(directory.join(&name)).unwrap();
+        assert!(
+            text.contains(&format!("# /etc/systemd/network/{name}\n{file}")),
+            "{name}:\n{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn any_mac_in_any_notation_gives_the_same_configuration() {
+    let server = Server::start().await;
+    let expected = server.text("/config/52:54:00:aa:00:01").await;
+    assert!(expected.starts_with("# /etc/systemd/network/"), "{expected}");
+    assert!(expected.contains("Address=172.16.160.12/24"));
+    for mac in ["52-54-00-AA-00-01", "525400aa0001", "5254.00aa.0001", "52:54:00:aa:00:02"] {
+        let answer = server.get(&format!("/config/{mac}")).await;
+        assert_eq!(answer.status(), 200, "{mac}");
+        assert_eq!(answer.text().await.unwrap(), expected, "{mac}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_mac_is_named_in_a_400_and_an_unknown_one_in_a_404() {
+    let server = Server::start().await;
+    let wrong = [
+        "x",
+        "52:54:00:aa:00",
+        "52:54:00:aa:00:01:02",
+        "52:54:00:aa:00:0g",
+        "52:54:00:aa:0:001",
+        "%00%0a%0d",
+        "5254%2000aa0001",
+        "é",
+        "..",
+        "${net0%2Fmac}",
+        "52:54:00:aa:00:01'--",
+        "%F0%9F%92%A5",
+    ];
+    for mac in wrong {
+        for path in [format!("/config/{mac}.tar"), format!("/boot/{mac}.ipxe")] {
+            let answer = server.get(&path).await;
+            let status = answer.status();
+            let text = answer.text().await.unwrap();
+            assert_eq!(status, 400, "{path}: {text}");
+            assert!(text.contains("is not a MAC address"), "{path}: {text}");
+            assert!(!text.trim_end().contains(char::is_control), "{path}: {text:?}");
+        }
+        assert_ne!(server.report(mac, "up").await.status(), 500, "{mac}");
+    }
+    assert_eq!(server.get("/config/%ff%fe").await.status(), 400);
+    assert_eq!(server.get("/config/").await.status(), 404);
+    assert_eq!(server.get(&format!("/config/{}", "a".repeat(8000))).await.status(), 400);
+    let unknown = server.get("/config/52:54:00:ff:ff:ff").await;
+    assert_eq!(unknown.status(), 404);
+    assert!(unknown.text().await.unwrap().contains("has the MAC 52:54:00:ff:ff:ff"));
+    let format = server.get("/config/5254.00aa.0001.zip").await;
+    assert_eq!(format.status(), 404);
+    assert!(format.text().await.unwrap().contains("\".zip\" is not a format"));
+}
+
+#[tokio::test]
+async fn the_archives_unpack_to_the_same_files() {
+    let server = Server::start().await;
+    let text = server.text("/config/52:54:00:aa:00:01").await;
+    for (suffix, program, arguments) in [
+        (".tar", "tar", ["-x", "-f", "-"].as_slice()),
+        (".cpio.gz", "sh", ["-c", "gunzip | cpio -i --quiet"].as_slice()),
+        (".cpio.gz", "sh", ["-c", "gunzip | busybox cpio -i"].as_slice()),
+        (".sh", "sh", ["-c", "ROOT=. sh"].as_slice()),
+        (".sh", "busybox", ["sh", "-c", "ROOT=. busybox sh"].as_slice()),
+    ] {
+        let answer = server.get(&format!("/config/52-54-00-aa-00-02{suffix}")).await;
+        assert_eq!(answer.status(), 200, "{suffix}");
+        let archive = answer.bytes().await.unwrap();
+        let root = TempDir::new().unwrap();
+        pipe(program, arguments, &archive, root.path());
+        check_unpacked(root.path(), &text);
+    }
+}
+
+#[tokio::test]
+async fn the_install_script_changes_nothing_twice_and_removes_what_it_left() {
+    let server = Server::start().await;
+    let script = server.text("/config/52:54:00:aa:00:01.sh").await;
+    let root = TempDir::new().unwrap();
+    let network = root.path().join("etc/systemd/network");
+    let run = |script: &str| pipe("sh", &["-c", "ROOT=. sh"], script.as_bytes(), root.path());
+    assert!(run(&script).contains("generation 1 is written below"), "{script}");
+    assert!(run(&script).contains("generation 1 is in place already"));
+
+    std::fs::write(network.join("90-mine.network"), "").unwrap();
+    let fewer = script.replace("put '15-virbr0.netdev'", "put '16-virbr0.netdev'");
+    assert_ne!(fewer, script);
+    assert!(run(&fewer).contains("is written below"));
+    assert!(network.join("16-virbr0.netdev").exists());
+    assert!(!network.join("15-virbr0.netdev").exists(), "a file of the last generation stayed");
+    assert!(network.join("90-mine.network").exists(), "an operator's own file went");
+
+    let half = &script[..script.len() - 10];
+    let other = TempDir::new().unwrap();
+    pipe("sh", &["-c", "ROOT=. sh || true"], half.as_bytes(), other.path());
+    assert!(!other.path().join("etc").exists(), "half a script did something");
+}
+
+#[tokio::test]
+async fn the_json_holds_the_files_as_data() {
+    let server = Server::start().await;
+    let answer = server.get("/config/52:54:00:aa:00:01.json").await;
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    let data: serde_json::Value = answer.json().await.unwrap();
+    assert_eq!((&data["host"], &data["generation"]), (&"r1-n01".into(), &1.into()));
+    let path = data["files"][0]["path"].as_str().unwrap();
+    let name = path.strip_prefix("/etc/systemd/network/").unwrap();
+    let one = server.text(&format!("/config/52:54:00:aa:00:02/networkd/{name}")).await;
+    assert_eq!(data["files"][0]["text"], one);
+    let missing = server.get("/config/52:54:00:aa:00:02/networkd/99-x.network").await;
+    assert_eq!(missing.status(), 404);
+    assert!(missing.text().await.unwrap().contains(name));
+}
+
+#[tokio::test]
+async fn an_unchanged_configuration_is_not_sent_again() {
+    let server = Server::start().await;
+    let path = "/config/52:54:00:aa:00:01";
+    let first = server.get(path).await;
+    assert_eq!(first.headers()["x-rackstrap-generation"], "1");
+    let etag = first.headers()["etag"].to_str().unwrap().to_owned();
+    let again = server.get_with(path, "if-none-match", &etag).await;
+    assert_eq!(again.status(), 304);
+    assert_eq!(again.headers()["etag"].to_str().unwrap(), etag);
+    assert_eq!(server.get_with(path, "if-none-match", "\"other\"").await.status(), 200);
+}
+
+#[tokio::test]
+async fn only_the_host_itself_reads_its_configuration() {
+    let directory = TempDir::new().unwrap();
+    let config = Config { data_dir: directory.path().to_owned(), ..Config::default() };
+    fill(&config, SITE).await.database.close().await;
+    let (rack, host) = (Netns::new("rack"), Netns::new("host"));
+    rack.join("port", &host, "eth0");
+    rack.ip("addr add 10.77.0.1/24 dev port");
+    host.ip("addr add 10.77.0.11/24 dev eth0");
+    host.ip("addr add 10.77.0.66/24 dev eth0");
+    let mut server = rack
+        .command(env!("CARGO_BIN_EXE_rackstrap"))
+        .args(["serve", "--data-dir"])
+        .arg(directory.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let curl = |source: &str, words: &str| {
+        let url = "http://10.77.0.1/config/52:54:00:aa:00:02";
+        let line = format!(
+            "curl -s --retry 60 --retry-connrefused --retry-delay 1 -m 60 --interface {source} -w '%{{http_code}}' {words} {url}"
+        );
+        String::from_utf8(host.sh(&line).stdout).unwrap()
+    };
+    let own = curl("10.77.0.11", "");
+    let strange = curl("10.77.0.66", "");
+    let with_token = curl("10.77.0.66", "-H 'Authorization: Bearer wrong'");
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(own.ends_with("200") && own.contains("Address=172.16.160.12/24"), "{own}");
+    assert!(strange.ends_with("403"), "{strange}");
+    assert!(strange.contains("10.77.0.66 is not an address of r1-n01"), "{strange}");
+    assert!(with_token.ends_with("403"), "{with_token}");
+}

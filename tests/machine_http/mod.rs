@@ -1,0 +1,175 @@
+//! What machines fetch, over real sockets from the real router with a real database.
+
+mod config;
+mod files;
+
+use std::sync::Arc;
+
+use rackstrap::app::App;
+use rackstrap::config::Config;
+use rackstrap::files::FileStore;
+use rackstrap::http::machine;
+use rackstrap::inventory::{Change, Database, Inventory, LeaseBook};
+use rackstrap::model::Site;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+const SITE: &str = r#"
+subnets:
+  provisioning: {cidr: 10.77.0.0/24}
+  internal: {cidr: 172.16.160.0/24, vlan: 500, gateway: 172.16.160.254, mtu: 9000}
+profiles:
+  hypervisor:
+    bonds: {bond0: {nics: [eth0, eth1], mode: 802.3ad}}
+    vlans: {vlan500: {link: bond0, subnet: internal}}
+    bridges: {virbr0: {interfaces: [vlan500], subnet: internal}}
+images:
+  live: {kernel: live/vmlinuz, initrd: [live/initrd.img], cmdline: "console=ttyS0"}
+  lost: {kernel: live/gone}
+  disk: {local: true}
+hosts:
+  r1-n01:
+    profile: hypervisor
+    image: live
+    nics: {eth0: "52:54:00:aa:00:01", eth1: "52:54:00:aa:00:02"}
+    addresses: {virbr0: 172.16.160.12}
+    reservations: {provisioning: 10.77.0.11}
+  r1-n02: {image: lost, nics: {eth0: "52:54:00:aa:00:03"}}
+  r1-n03: {image: disk, nics: {eth0: "52:54:00:aa:00:04"}}
+  r1-n04:
+    profile: hypervisor
+    image: live
+    nics: {eth0: "52:54:00:aa:00:05"}
+"#;
+
+/// A server on a loopback port, with a database and files of its own.
+struct Server {
+    app: App,
+    url: String,
+    directory: TempDir,
+    stop: CancellationToken,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let directory = TempDir::new().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let config = Config {
+            data_dir: directory.path().to_owned(),
+            machine_listen: address,
+            ..Config::default()
+        };
+        let inventory = fill(&config, SITE).await;
+        let leases = LeaseBook::open(inventory.database.clone()).await.unwrap();
+        let files = FileStore::new(vec![config.files_path()]);
+        let app = App { config: Arc::new(config), inventory, leases, files };
+        let stop = CancellationToken::new();
+        tokio::spawn(machine::run(app.clone(), listener, stop.clone()));
+        Self { app, url: format!("http://{address}"), directory, stop }
+    }
+
+    async fn get(&self, path: &str) -> reqwest::Response {
+        reqwest::get(format!("{}{path}", self.url)).await.unwrap()
+    }
+
+    async fn text(&self, path: &str) -> String {
+        self.get(path).await.text().await.unwrap()
+    }
+
+    async fn get_with(&self, path: &str, header: &str, value: &str) -> reqwest::Response {
+        let request = reqwest::Client::new().get(format!("{}{path}", self.url));
+        request.header(header, value).send().await.unwrap()
+    }
+
+    async fn report(&self, mac: &str, body: impl Into<reqwest::Body>) -> reqwest::Response {
+        let request = reqwest::Client::new().post(format!("{}/report/{mac}", self.url));
+        request.body(body).send().await.unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Makes the database and the boot files of a data directory.
+async fn fill(config: &Config, site: &str) -> Inventory {
+    let database = Database::open(&config.database_url()).await.unwrap();
+    let inventory = Inventory::open(database).await.unwrap();
+    let site: Site = serde_saphyr::from_str(site).unwrap();
+    let change = Change { who: "test", summary: "fill", ..Change::default() };
+    inventory.replace_site(change, site).await.unwrap();
+    let files = config.files_path();
+    std::fs::create_dir_all(files.join("live")).unwrap();
+    std::fs::write(files.join("live/vmlinuz"), b"0123456789").unwrap();
+    std::fs::write(files.join("live/initrd.img"), vec![7; 3_000_000]).unwrap();
+    std::fs::write(files.join("ipxe.efi"), b"MZ efi").unwrap();
+    inventory
+}
+
+#[tokio::test]
+async fn each_host_gets_a_script_that_runs() {
+    let server = Server::start().await;
+    let script = server.text("/boot/52-54-00-aa-00-02.ipxe").await;
+    let here = &server.url;
+    let kernel = format!(
+        "kernel --name kernel --timeout 30000 {here}/files/live/vmlinuz initrd=initrd0 \
+         initrd=initrd1 BOOTIF=01-52-54-00-aa-00-02 rackstrap.url={here} console=ttyS0 &&"
+    );
+    assert!(script.contains(&kernel), "{script}");
+    assert!(script.contains(&format!("{here}/config/52-54-00-aa-00-02.cpio.gz && goto start")));
+    for (mac, line) in [
+        ("52:54:00:ff:ff:ff", "rackstrap: 52:54:00:ff:ff:ff is in no host of the inventory"),
+        ("52:54:00:aa:00:03", "rackstrap: image lost: no file \"live/gone\" here"),
+        ("52:54:00:aa:00:04", "sanboot --no-describe --drive 0x80"),
+        ("52:54:00:aa:00:05", "rackstrap: the network of r1-n04 must be mended first:"),
+    ] {
+        let answer = server.get(&format!("/boot/{mac}.ipxe")).await;
+        assert_eq!(answer.status(), 200);
+        let script = answer.text().await.unwrap();
+        assert!(script.starts_with("#!ipxe\n") && script.contains(line), "{mac}: {script}");
+    }
+    let conflict = server.get("/config/52:54:00:aa:00:05").await;
+    assert_eq!(conflict.status(), 409);
+    let autoexec = server.text("/autoexec.ipxe").await;
+    assert!(autoexec.contains(&format!("{here}/boot/${{netX/mac:hexhyp}}.ipxe")), "{autoexec}");
+}
+
+#[tokio::test]
+async fn a_report_sets_the_state_of_its_host() {
+    let server = Server::start().await;
+    let status = async |server: &Server| {
+        let status = server.app.inventory.database.find_host_status("r1-n01").await.unwrap();
+        let status = status.unwrap();
+        (status.state.label(), status.reason)
+    };
+    let mac = "52:54:00:aa:00:02";
+    let body = r#"{"state": "failed", "text": "no partner on bond0"}"#;
+    let answer = server.report(mac, body).await;
+    assert_eq!(answer.text().await.unwrap(), "r1-n01 is failed\n");
+    assert_eq!(status(&server).await, ("failed", "no partner on bond0".to_owned()));
+    assert_eq!(server.report(mac, "bond0: up\nall well").await.status(), 200);
+    assert_eq!(status(&server).await, ("up", "bond0: up".to_owned()));
+    let stored = server.app.inventory.database.find_report("r1-n01").await.unwrap().unwrap();
+    assert_eq!(stored.body, "bond0: up\nall well");
+
+    for body in [vec![0; 100], vec![0xff; 100], b"{".to_vec(), vec![b'x'; 64 * 1024]] {
+        assert_eq!(server.report(mac, body).await.status(), 200);
+    }
+    assert_eq!(server.report(mac, vec![b'x'; 64 * 1024 + 1]).await.status(), 413);
+    assert_eq!(server.report("52:54:00:ff:ff:ff", "up").await.status(), 404);
+    assert_eq!(server.get(&format!("/report/{mac}")).await.status(), 405);
+}
+
+#[tokio::test]
+async fn nothing_of_the_administration_is_reachable() {
+    let server = Server::start().await;
+    for path in ["/", "/hosts", "/api/v1/hosts", "/login", "/static/app.css"] {
+        let answer = server.get(path).await;
+        assert_eq!(answer.status(), 404, "{path}");
+        assert!(answer.text().await.unwrap().contains("/config/MAC"), "{path}");
+    }
+}
