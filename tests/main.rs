@@ -4,6 +4,7 @@
 mod common;
 
 mod dhcp_clients;
+mod golden;
 mod inventory;
 mod machine_http;
 mod networkd;
