@@ -1,6 +1,8 @@
 //! What a host boots and how it is told: architecture, next step, iPXE script, configuration archive. Pure.
 
+pub mod arch;
 pub mod archive;
 pub mod install;
 pub mod ipxe_text;
+pub mod next;
 pub mod script;

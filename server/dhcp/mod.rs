@@ -1,13 +1,24 @@
 //! DHCPv4: wire format, decisions and replies are pure; `service` and `socket` do the I/O.
+//!
+//! A packet's way: [`wire`] reads it, [`request`] tells what is asked, [`link`]
+//! finds the subnet, [`table`] tells what is known, [`decide`] chooses, [`reply`]
+//! and [`pxe`] write the answer, and `service` sends it, an ACK only after its
+//! lease is durable.
 
-use std::io;
+pub mod decide;
+pub mod link;
+pub mod pool;
+pub mod pxe;
+pub mod relay;
+pub mod reply;
+pub mod request;
+pub mod router_advertisement;
+pub mod service;
+mod socket;
+pub mod table;
+pub mod wire;
 
-use tokio_util::sync::CancellationToken;
+pub use service::run;
 
-use crate::app::App;
-
-/// Serves on the configured interfaces until `stop`.
-pub async fn run(_app: App, stop: CancellationToken) -> io::Result<()> {
-    stop.cancelled().await;
-    Ok(())
-}
+#[cfg(test)]
+pub(crate) mod test_packets;

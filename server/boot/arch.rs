@@ -1,0 +1,234 @@
+//! What kind of client asks DHCP: which firmware, which architecture, or iPXE. Pure.
+
+use std::fmt;
+
+use crate::dhcp::wire::sub_option;
+use crate::model::Mac;
+
+/// What a DHCP client says of itself, as bytes of its packet.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClientSigns<'a> {
+    /// Option 60, such as `PXEClient:Arch:00007:UNDI:003016`.
+    pub vendor_class: &'a [u8],
+    /// Option 77, `iPXE` for iPXE.
+    pub user_class: &'a [u8],
+    /// Option 93: 16-bit architecture types in network order (RFC 4578 section 2.1).
+    pub client_archs: &'a [u8],
+    /// Option 175, iPXE's own encapsulated options.
+    pub ipxe: Option<&'a [u8]>,
+    /// The hardware address.
+    pub mac: Option<Mac>,
+}
+
+/// What a client is, as far as booting is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Client {
+    /// iPXE that can fetch by HTTP.
+    Ipxe(Arch),
+    /// An old iPXE, often in a NIC's ROM, that knows TFTP only.
+    IpxeWithoutHttp(Arch),
+    /// UEFI HTTP Boot.
+    HttpBoot(Arch),
+    /// PXE firmware, BIOS or UEFI.
+    Pxe(Arch),
+    /// The ROM of a Raspberry Pi.
+    RaspberryPi,
+    /// An operating system, or anything else that does not boot.
+    Plain,
+}
+
+/// Processor and firmware, as far as they decide which program runs
+/// (IANA "Processor Architecture Types", with the errata of RFC 4578).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Arch {
+    /// x86 with BIOS.
+    Bios,
+    /// 32-bit x86 with UEFI.
+    X86Efi,
+    /// 64-bit x86 with UEFI.
+    X64Efi,
+    /// 32-bit ARM with UEFI or U-Boot.
+    Arm32Efi,
+    /// 64-bit ARM with UEFI or U-Boot.
+    Arm64Efi,
+    /// 32-bit RISC-V with UEFI.
+    Riscv32Efi,
+    /// 64-bit RISC-V with UEFI.
+    Riscv64Efi,
+    /// 64-bit LoongArch with UEFI.
+    Loong64Efi,
+    /// Anything else, with its number.
+    Other(u16),
+}
+
+impl Arch {
+    /// The architecture of a number of option 93. HTTP variants are the same machine.
+    pub fn from_number(number: u16) -> Self {
+        match number {
+            0 | 1 | 20 => Self::Bios,
+            6 | 15 => Self::X86Efi,
+            // 9 and 17 are "EFI byte code", but x64 firmware of some vendors says so.
+            7 | 9 | 16 | 17 => Self::X64Efi,
+            10 | 18 | 21 | 23 => Self::Arm32Efi,
+            11 | 19 | 22 | 24 => Self::Arm64Efi,
+            25 | 26 => Self::Riscv32Efi,
+            27 | 28 => Self::Riscv64Efi,
+            39 | 40 => Self::Loong64Efi,
+            other => Self::Other(other),
+        }
+    }
+
+    /// Whether the firmware is UEFI.
+    pub fn is_efi(self) -> bool {
+        !matches!(self, Self::Bios | Self::Other(_))
+    }
+}
+
+impl fmt::Display for Arch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bios => f.write_str("BIOS"),
+            Self::X86Efi => f.write_str("UEFI x86"),
+            Self::X64Efi => f.write_str("UEFI x64"),
+            Self::Arm32Efi => f.write_str("UEFI arm32"),
+            Self::Arm64Efi => f.write_str("UEFI arm64"),
+            Self::Riscv32Efi => f.write_str("UEFI riscv32"),
+            Self::Riscv64Efi => f.write_str("UEFI riscv64"),
+            Self::Loong64Efi => f.write_str("UEFI loong64"),
+            Self::Other(number) => write!(f, "architecture {number}"),
+        }
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ipxe(arch) => write!(f, "iPXE on {arch}"),
+            Self::IpxeWithoutHttp(arch) => write!(f, "iPXE without HTTP on {arch}"),
+            Self::HttpBoot(arch) => write!(f, "{arch} HTTP Boot"),
+            Self::Pxe(arch) => write!(f, "{arch} PXE"),
+            Self::RaspberryPi => f.write_str("Raspberry Pi"),
+            Self::Plain => f.write_str("no boot client"),
+        }
+    }
+}
+
+/// The prefixes of the Raspberry Pi makers' MACs.
+const RASPBERRY_PI: [[u8; 3]; 6] = [
+    [0xb8, 0x27, 0xeb],
+    [0xdc, 0xa6, 0x32],
+    [0xe4, 0x5f, 0x01],
+    [0x28, 0xcd, 0xc1],
+    [0xd8, 0x3a, 0xdd],
+    [0x2c, 0xcf, 0x67],
+];
+/// iPXE's feature "HTTP" in option 175 (iPXE `src/include/ipxe/features.h`).
+const IPXE_HTTP: u8 = 0x13;
+
+impl ClientSigns<'_> {
+    /// Tells what the client is. iPXE first: it calls itself `PXEClient` too.
+    pub fn classify(&self) -> Client {
+        let arch = self.arch();
+        if self.is_ipxe() {
+            return match self.ipxe {
+                Some(features) if !has_feature(features, IPXE_HTTP) => {
+                    Client::IpxeWithoutHttp(arch)
+                }
+                _ => Client::Ipxe(arch),
+            };
+        }
+        if self.vendor_class.starts_with(b"HTTPClient") {
+            return Client::HttpBoot(arch);
+        }
+        if !self.vendor_class.starts_with(b"PXEClient") {
+            return Client::Plain;
+        }
+        let maker = self.mac.map(|Mac([a, b, c, ..])| [a, b, c]);
+        // A Pi 4 and 5 say architecture 0; with UEFI installed they say 11.
+        if maker.is_some_and(|maker| RASPBERRY_PI.contains(&maker)) && arch == Arch::Bios {
+            return Client::RaspberryPi;
+        }
+        Client::Pxe(arch)
+    }
+
+    /// iPXE sends its user class raw; others that pass it on put its length
+    /// before it (RFC 3004).
+    fn is_ipxe(&self) -> bool {
+        let class = match self.user_class {
+            [length, rest @ ..] if usize::from(*length) <= rest.len() && *length < b' ' => rest,
+            class => class,
+        };
+        class.starts_with(b"iPXE") || self.ipxe.is_some()
+    }
+
+    /// The first architecture of option 93 that is known, else the one in option
+    /// 60, else what option 93 says.
+    fn arch(&self) -> Arch {
+        let mut numbers =
+            self.client_archs.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+        let known = |number: &u16| !matches!(Arch::from_number(*number), Arch::Other(_));
+        let first = numbers.clone().next();
+        numbers
+            .find(known)
+            .or_else(|| self.arch_of_vendor_class().filter(known))
+            .or(first)
+            .map_or(Arch::Bios, Arch::from_number)
+    }
+
+    /// `Arch:00007` in the vendor class.
+    fn arch_of_vendor_class(&self) -> Option<u16> {
+        let text = std::str::from_utf8(self.vendor_class).ok()?;
+        let number = text.split_once("Arch:")?.1;
+        number.get(..5)?.parse().ok()
+    }
+}
+
+/// Whether option 175 says that a feature is there.
+fn has_feature(features: &[u8], code: u8) -> bool {
+    sub_option(features, code).is_some_and(|data| data.first().is_some_and(|byte| *byte != 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_client_is_told_apart() {
+        let with_http: Option<&[u8]> = Some(&[0x13, 1, 1, 0x24, 1, 1]);
+        let without_http: Option<&[u8]> = Some(&[0x15, 1, 1]);
+        let pi = Some(Mac([0xdc, 0xa6, 0x32, 1, 2, 3]));
+        #[rustfmt::skip]
+        let cases: &[(&str, &[u8], &[u8], &[u8], Option<&[u8]>, Option<Mac>, Client)] = &[
+            ("BIOS PXE", b"PXEClient:Arch:00000:UNDI:002001", b"", &[0, 0], None, None, Client::Pxe(Arch::Bios)),
+            ("UEFI x64", b"PXEClient:Arch:00007:UNDI:003016", b"", &[0, 7], None, None, Client::Pxe(Arch::X64Efi)),
+            ("UEFI that says byte code", b"PXEClient", b"", &[0, 9], None, None, Client::Pxe(Arch::X64Efi)),
+            ("UEFI arm64", b"PXEClient", b"", &[0, 11], None, None, Client::Pxe(Arch::Arm64Efi)),
+            ("32-bit UEFI", b"PXEClient", b"", &[0, 6], None, None, Client::Pxe(Arch::X86Efi)),
+            ("HTTP Boot", b"HTTPClient:Arch:00016:UNDI:003001", b"", &[0, 16], None, None, Client::HttpBoot(Arch::X64Efi)),
+            ("HTTP Boot 32-bit", b"HTTPClient", b"", &[0, 15], None, None, Client::HttpBoot(Arch::X86Efi)),
+            ("HTTP Boot arm64", b"HTTPClient", b"", &[0, 19], None, None, Client::HttpBoot(Arch::Arm64Efi)),
+            ("architecture in option 60 alone", b"PXEClient:Arch:00007:UNDI:003016", b"", b"", None, None, Client::Pxe(Arch::X64Efi)),
+            ("a list with the known one second", b"PXEClient", b"", &[0, 99, 0, 7], None, None, Client::Pxe(Arch::X64Efi)),
+            ("an odd number of bytes", b"PXEClient", b"", &[0, 7, 0], None, None, Client::Pxe(Arch::X64Efi)),
+            ("an unknown architecture", b"PXEClient", b"", &[0, 13], None, None, Client::Pxe(Arch::Other(13))),
+            ("no architecture at all", b"PXEClient", b"", b"", None, None, Client::Pxe(Arch::Bios)),
+            ("iPXE by user class", b"PXEClient:Arch:00000:UNDI:002001", b"iPXE", &[0, 0], with_http, None, Client::Ipxe(Arch::Bios)),
+            ("iPXE with a length before its class", b"PXEClient", b"\x04iPXE", &[0, 7], with_http, None, Client::Ipxe(Arch::X64Efi)),
+            ("iPXE by option 175 alone", b"PXEClient", b"", &[0, 7], with_http, None, Client::Ipxe(Arch::X64Efi)),
+            ("iPXE whose features are not told", b"PXEClient", b"iPXE", &[0, 7], None, None, Client::Ipxe(Arch::X64Efi)),
+            ("an old ROM's iPXE", b"PXEClient", b"iPXE", &[0, 0], without_http, None, Client::IpxeWithoutHttp(Arch::Bios)),
+            ("a Raspberry Pi", b"PXEClient:Arch:00000:UNDI:002001", b"", &[0, 0], None, pi, Client::RaspberryPi),
+            ("a Raspberry Pi with UEFI", b"PXEClient", b"", &[0, 11], None, pi, Client::Pxe(Arch::Arm64Efi)),
+            ("a Raspberry Pi's Linux", b"dhcpcd-9", b"", b"", None, pi, Client::Plain),
+            ("an operating system", b"systemd", b"", b"", None, None, Client::Plain),
+            ("an Apple", b"AAPLBSDPC", b"", b"", None, None, Client::Plain),
+            ("nothing said", b"", b"", b"", None, None, Client::Plain),
+            ("rubbish", &[0xff; 40], &[200, 1], &[1], None, None, Client::Plain),
+        ];
+        for (name, vendor_class, user_class, client_archs, ipxe, mac, expected) in cases {
+            let signs =
+                ClientSigns { vendor_class, user_class, client_archs, ipxe: *ipxe, mac: *mac };
+            assert_eq!(signs.classify(), *expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What a client boots next and how it is told: a program, a script, or nothing. Pure.
+
+use super::arch::{Arch, Client};
+use crate::model::{Host, Image, Mac};
+
+/// What DHCP tells a client about booting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing at all: firmware then goes on to the next device.
+    Nothing(WhyNothing),
+    /// A network boot program by TFTP, by its name on the server.
+    NbpByTftp(String),
+    /// A network boot program by a full URL.
+    NbpByUrl(String),
+    /// The host's iPXE script, by its URL.
+    Script(String),
+    /// A Raspberry Pi's boot files: their names are the ROM's own.
+    RaspberryPi,
+}
+
+/// Why a client is told nothing about booting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WhyNothing {
+    /// It is no boot client.
+    #[error("the client does not boot from the network")]
+    NoBootClient,
+    /// Its image is the local disk.
+    #[error("the host boots its local disk")]
+    LocalDisk,
+    /// It has no image.
+    #[error("the host has no image")]
+    NoImage,
+    /// No program is known for its architecture.
+    #[error("no boot program is known for the client's architecture")]
+    UnknownArch,
+    /// The URL does not fit into a DHCP option.
+    #[error("the boot URL is longer than the 254 bytes of a DHCP option")]
+    UrlTooLong,
+}
+
+/// What is known of the one who boots.
+#[derive(Clone, Copy, Debug)]
+pub struct Booter<'a> {
+    /// What it is.
+    pub client: Client,
+    /// Its hardware address, for its script's URL.
+    pub mac: Mac,
+    /// The host of the inventory that it is; none for an unknown one.
+    pub host: Option<&'a Host>,
+    /// The image of that host.
+    pub image: Option<&'a Image>,
+    /// Where it fetches from, such as `http://10.77.0.1`.
+    pub base_url: &'a str,
+    /// The server's address and name for TFTP.
+    pub tftp_server: std::net::Ipv4Addr,
+}
+
+/// The program for an architecture, as Debian's iPXE package names it. For UEFI
+/// the one that uses the firmware's own driver: iPXE's native drivers hang on
+/// some NICs, and `boot-file` of the host replaces it where that is better.
+pub fn nbp_of(arch: Arch) -> Option<&'static str> {
+    match arch {
+        Arch::Bios => Some("undionly.kpxe"),
+        Arch::X64Efi => Some("snponly.efi"),
+        Arch::Arm64Efi => Some("ipxe-arm64.efi"),
+        Arch::Riscv64Efi => Some("ipxe-riscv64.efi"),
+        Arch::Loong64Efi => Some("ipxe-loong64.efi"),
+        Arch::X86Efi | Arch::Arm32Efi | Arch::Riscv32Efi | Arch::Other(_) => None,
+    }
+}
+
+/// Chooses what the client boots next. A host that is not known gets a script
+/// too: the script says so on its screen.
+pub fn decide_next(booter: &Booter<'_>) -> Next {
+    if booter.client == Client::Plain {
+        return Next::Nothing(WhyNothing::NoBootClient);
+    }
+    match (booter.host, booter.image) {
+        (Some(_), None) => return Next::Nothing(WhyNothing::NoImage),
+        (Some(_), Some(image)) if image.local => return Next::Nothing(WhyNothing::LocalDisk),
+        _ => {}
+    }
+    let next = match booter.client {
+        Client::Plain => Next::Nothing(WhyNothing::NoBootClient),
+        Client::RaspberryPi => Next::RaspberryPi,
+        Client::Ipxe(_) => Next::Script(format!("{}/boot/{}.ipxe", booter.base_url, booter.mac)),
+        Client::HttpBoot(arch) => program(booter, arch, |name| {
+            Next::NbpByUrl(format!("{}/files/{name}", booter.base_url))
+        }),
+        Client::Pxe(arch) => program(booter, arch, Next::NbpByTftp),
+        // A bare name would be fetched from next-server too, but some ROMs' iPXE
+        // takes it relative to an empty URL.
+        Client::IpxeWithoutHttp(arch) => program(booter, arch, |name| {
+            Next::NbpByUrl(format!("tftp://{}/{name}", booter.tftp_server))
+        }),
+    };
+    match next {
+        // UEFI takes only the first instance of an option, so that a URL cannot be split.
+        Next::NbpByUrl(url) | Next::Script(url) if url.len() > 254 => {
+            Next::Nothing(WhyNothing::UrlTooLong)
+        }
+        next => next,
+    }
+}
+
+fn program(booter: &Booter<'_>, arch: Arch, tell: impl Fn(String) -> Next) -> Next {
+    let own = booter.host.and_then(|host| host.boot_file.as_deref());
+    match own.or(nbp_of(arch)) {
+        Some(name) => tell(name.to_owned()),
+        None => Next::Nothing(WhyNothing::UnknownArch),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAC: Mac = Mac([0x52, 0x54, 0, 0xaa, 0, 1]);
+
+    #[test]
+    fn each_client_is_told_what_it_can_load() {
+        let live = Image { kernel: Some("vmlinuz".into()), ..Image::default() };
+        let disk = Image { local: true, ..Image::default() };
+        let plain = Host::default();
+        let special = Host { boot_file: Some("ipxe.efi".into()), ..Host::default() };
+        let script = || Next::Script("http://10.0.0.1/boot/52:54:00:aa:00:01.ipxe".into());
+        let bios = Client::Pxe(Arch::Bios);
+        let efi = Client::Pxe(Arch::X64Efi);
+        let http = Client::HttpBoot(Arch::X64Efi);
+        let ipxe = Client::Ipxe(Arch::X64Efi);
+        let old_ipxe = Client::IpxeWithoutHttp(Arch::Bios);
+        let tftp = |name: &str| Next::NbpByTftp(name.into());
+        let url = |url: &str| Next::NbpByUrl(url.into());
+        let (known, none) = (Some(&plain), None);
+        #[rustfmt::skip]
+        let cases = [
+            ("BIOS", bios, known, Some(&live), tftp("undionly.kpxe")),
+            ("UEFI", efi, known, Some(&live), tftp("snponly.efi")),
+            ("UEFI of a host with its own program", efi, Some(&special), Some(&live), tftp("ipxe.efi")),
+            ("arm64", Client::Pxe(Arch::Arm64Efi), known, Some(&live), tftp("ipxe-arm64.efi")),
+            ("HTTP Boot", http, known, Some(&live), url("http://10.0.0.1/files/snponly.efi")),
+            ("iPXE", ipxe, known, Some(&live), script()),
+            ("iPXE without HTTP", old_ipxe, known, Some(&live), url("tftp://10.0.0.1/undionly.kpxe")),
+            ("PowerPC", Client::Pxe(Arch::Other(12)), known, Some(&live), Next::Nothing(WhyNothing::UnknownArch)),
+            ("an installed host's ROM", bios, known, Some(&disk), Next::Nothing(WhyNothing::LocalDisk)),
+            ("an installed host's iPXE", ipxe, known, Some(&disk), Next::Nothing(WhyNothing::LocalDisk)),
+            ("a host without an image", efi, known, None, Next::Nothing(WhyNothing::NoImage)),
+            ("an unknown host's ROM", bios, none, None, tftp("undionly.kpxe")),
+            ("an unknown host's iPXE", ipxe, none, None, script()),
+            ("an operating system", Client::Plain, known, Some(&live), Next::Nothing(WhyNothing::NoBootClient)),
+            ("a Raspberry Pi", Client::RaspberryPi, known, Some(&live), Next::RaspberryPi),
+        ];
+        for (name, client, host, image, expected) in cases {
+            let booter = Booter {
+                client,
+                mac: MAC,
+                host,
+                image,
+                base_url: "http://10.0.0.1",
+                tftp_server: std::net::Ipv4Addr::new(10, 0, 0, 1),
+            };
+            assert_eq!(decide_next(&booter), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_url_that_fits_no_option_is_not_sent() {
+        let base_url = format!("http://{}", "a".repeat(250));
+        let booter = Booter {
+            client: Client::Ipxe(Arch::Bios),
+            mac: MAC,
+            host: None,
+            image: None,
+            base_url: &base_url,
+            tftp_server: std::net::Ipv4Addr::LOCALHOST,
+        };
+        assert_eq!(decide_next(&booter), Next::Nothing(WhyNothing::UrlTooLong));
+    }
+}

@@ -1,0 +1,201 @@
+use super::*;
+use ChosenServer::{None as Nobody, Other, Us};
+use Decision::{Ack, Ignore, Inform, Nak, Offer};
+use NakReason::{NotAvailable, NotYours};
+
+const RESERVED: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 10);
+const LEASED: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 101);
+const OFFERED: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 102);
+const PREVIOUS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 103);
+const WANTED: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 104);
+const FREE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 105);
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 7);
+
+/// A client that nothing is known of, in a subnet with free addresses.
+fn stranger() -> Facts {
+    Facts { free: Some(FREE), may_lease: true, ..Facts::default() }
+}
+
+fn leasing() -> Facts {
+    Facts { leased: Some(LEASED), known: true, ..stranger() }
+}
+
+fn owning() -> Facts {
+    Facts { reserved: Some(RESERVED), known: true, ..stranger() }
+}
+
+fn discover(requested: Option<Ipv4Addr>) -> Question {
+    Question {
+        kind: MessageType::Discover,
+        requested,
+        client_address: None,
+        server: Nobody,
+        unicast: false,
+        source_agrees: true,
+    }
+}
+
+fn selecting(server: ChosenServer, requested: Ipv4Addr) -> Question {
+    Question { kind: MessageType::Request, server, ..discover(Some(requested)) }
+}
+
+fn rebooting(requested: Ipv4Addr) -> Question {
+    selecting(Nobody, requested)
+}
+
+fn rebinding(address: Ipv4Addr) -> Question {
+    let client_address = Some(address);
+    Question { kind: MessageType::Request, client_address, ..discover(None) }
+}
+
+fn renewing(address: Ipv4Addr) -> Question {
+    Question { unicast: true, ..rebinding(address) }
+}
+
+/// T-order: RFC 2131 section 4.3.1.
+#[test]
+fn a_discover_is_offered_the_best_address_there_is() {
+    let wanted_free = Facts { requested_is_free: true, ..stranger() };
+    let before = Facts { previous: Some(PREVIOUS), ..wanted_free };
+    let offered = Facts { offered: Some(OFFERED), ..before };
+    let leased = Facts { leased: Some(LEASED), ..offered };
+    let reserved = Facts { reserved: Some(RESERVED), ..leased };
+    let full = Facts { free: None, ..stranger() };
+    let refused = Facts { may_lease: false, ..stranger() };
+    let refused_owner = Facts { may_lease: false, ..owning() };
+    let wish = Some(WANTED);
+    let cases = [
+        ("a new client gets a free address", None, stranger(), Offer(FREE)),
+        ("a wish that is not free is passed over", wish, stranger(), Offer(FREE)),
+        ("a wish beats any free address", wish, wanted_free, Offer(WANTED)),
+        ("the previous address beats a wish", wish, before, Offer(PREVIOUS)),
+        ("a running offer beats the previous address", wish, offered, Offer(OFFERED)),
+        ("a lease beats an offer", wish, leased, Offer(LEASED)),
+        ("an own address beats a lease", wish, reserved, Offer(RESERVED)),
+        ("an empty pool stays silent", None, full, Ignore(Reason::PoolExhausted)),
+        ("a refused stranger stays unanswered", None, refused, Ignore(Reason::UnknownRefused)),
+        ("an own address needs no pool", None, refused_owner, Offer(RESERVED)),
+    ];
+    for (name, requested, facts, expected) in cases {
+        assert_eq!(decide(&discover(requested), &facts), expected, "{name}");
+    }
+}
+
+/// T-sel-ok, T-sel-other-server, T-sel-stolen.
+#[test]
+fn a_selecting_client_gets_what_it_was_offered() {
+    let offered = Facts { offered: Some(OFFERED), ..stranger() };
+    let forgotten = Facts { requested_is_free: true, ..stranger() };
+    let refused = Facts { may_lease: false, ..forgotten };
+    let cases = [
+        ("our offer", selecting(Us, OFFERED), offered, Ack(OFFERED)),
+        ("an offer of our own address", selecting(Us, RESERVED), owning(), Ack(RESERVED)),
+        ("a lease that runs", selecting(Us, LEASED), leasing(), Ack(LEASED)),
+        ("an offer that a restart forgot", selecting(Us, WANTED), forgotten, Ack(WANTED)),
+        ("a stolen address", selecting(Us, WANTED), stranger(), Nak(NotAvailable)),
+        ("an old offer of one who owns another", selecting(Us, WANTED), owning(), Nak(NotYours)),
+        ("a stranger that became refused", selecting(Us, WANTED), refused, Nak(NotAvailable)),
+        ("another server", selecting(Other, OFFERED), offered, Ignore(Reason::OtherServer)),
+    ];
+    for (name, question, facts, expected) in cases {
+        assert_eq!(decide(&question, &facts), expected, "{name}");
+    }
+    let odd = Question { server: Us, ..rebinding(OFFERED) };
+    assert_eq!(decide(&odd, &offered), Ack(OFFERED), "the address stands in ciaddr");
+}
+
+/// T-ir-ok, T-ir-wrongnet-nak, T-ir-unknown-silent, T-ir-unknown-authoritative-nak.
+#[test]
+fn a_rebooting_client_keeps_its_address_or_hears_no() {
+    let before = Facts { previous: Some(PREVIOUS), known: true, ..stranger() };
+    let alone = Facts { authoritative: true, ..stranger() };
+    let cases = [
+        ("its lease runs", LEASED, leasing(), Ack(LEASED)),
+        ("its lease ended and is free", PREVIOUS, before, Ack(PREVIOUS)),
+        ("it owns the address", RESERVED, owning(), Ack(RESERVED)),
+        ("it owns another", LEASED, Facts { leased: Some(LEASED), ..owning() }, Nak(NotYours)),
+        ("a known client on the wrong network", ELSEWHERE, leasing(), Nak(NotYours)),
+        ("a known client whose address is gone", WANTED, before, Nak(NotAvailable)),
+        ("a stranger", WANTED, stranger(), Ignore(Reason::NoRecord)),
+        ("a stranger on the wrong network", ELSEWHERE, stranger(), Ignore(Reason::NoRecord)),
+        ("a stranger where nobody else serves", WANTED, alone, Nak(NotAvailable)),
+    ];
+    for (name, requested, facts, expected) in cases {
+        assert_eq!(decide(&rebooting(requested), &facts), expected, "{name}");
+    }
+}
+
+/// T-renew, T-renew-foreign, T-rebind, T-req-empty.
+#[test]
+fn a_client_that_extends_keeps_its_own_address_only() {
+    let before = Facts { previous: Some(PREVIOUS), known: true, ..stranger() };
+    let adopted = Facts { leased: Some(LEASED), ..owning() };
+    let alone = Facts { authoritative: true, ..stranger() };
+    let cases = [
+        ("renewing its lease", renewing(LEASED), leasing(), Ack(LEASED)),
+        ("renewing its own address", renewing(RESERVED), owning(), Ack(RESERVED)),
+        ("renewing a lease that ended", renewing(PREVIOUS), before, Ack(PREVIOUS)),
+        ("adopted: on to its own address", renewing(LEASED), adopted, Nak(NotYours)),
+        ("renewing what is another's", renewing(WANTED), leasing(), Nak(NotYours)),
+        ("a stranger renews with us", renewing(WANTED), stranger(), Nak(NotAvailable)),
+        ("rebinding its lease", rebinding(LEASED), leasing(), Ack(LEASED)),
+        ("rebinding on another network", rebinding(ELSEWHERE), leasing(), Nak(NotYours)),
+        ("a stranger rebinds", rebinding(WANTED), stranger(), Ignore(Reason::NoRecord)),
+        ("a stranger rebinds where we are alone", rebinding(WANTED), alone, Nak(NotAvailable)),
+    ];
+    for (name, question, facts, expected) in cases {
+        assert_eq!(decide(&question, &facts), expected, "{name}");
+    }
+    let empty = Question { requested: None, ..rebooting(WANTED) };
+    assert_eq!(decide(&empty, &leasing()), Ignore(Reason::NoAddress), "no address at all");
+}
+
+/// T-decline, T-decline-foreign, T-release.
+#[test]
+fn only_the_holder_may_refuse_or_return_an_address() {
+    let holding = Facts { holds_requested: true, ..leasing() };
+    let decline = |server| Question { kind: MessageType::Decline, ..selecting(server, LEASED) };
+    let release = |server, source_agrees| {
+        let kind = MessageType::Release;
+        Question { kind, server, source_agrees, ..renewing(LEASED) }
+    };
+    let declined = Decision::Decline(LEASED);
+    let released = Decision::Release(LEASED);
+    let not_its = Ignore(Reason::NotItsLease);
+    let cases = [
+        ("the holder declines", decline(Us), holding, declined),
+        ("a stranger declines", decline(Us), stranger(), not_its),
+        ("a decline for nobody", decline(Nobody), holding, not_its),
+        ("a decline for another server", decline(Other), holding, Ignore(Reason::OtherServer)),
+        ("the holder releases", release(Us, true), holding, released),
+        ("a stranger releases", release(Us, true), stranger(), not_its),
+        ("a release for nobody", release(Nobody, true), holding, not_its),
+        (
+            "a release for another server",
+            release(Other, true),
+            holding,
+            Ignore(Reason::OtherServer),
+        ),
+        ("a release from elsewhere", release(Us, false), holding, Ignore(Reason::WrongSource)),
+    ];
+    for (name, question, facts, expected) in cases {
+        assert_eq!(decide(&question, &facts), expected, "{name}");
+    }
+    for kind in [MessageType::Decline, MessageType::Release] {
+        let nothing = Question { kind, ..discover(None) };
+        assert_eq!(decide(&nothing, &holding), Ignore(Reason::NoAddress), "{kind:?} of nothing");
+    }
+}
+
+/// T-inform, T-lq-ignored.
+#[test]
+fn an_inform_is_answered_and_what_servers_say_is_not() {
+    let inform = Question { kind: MessageType::Inform, ..renewing(ELSEWHERE) };
+    assert_eq!(decide(&inform, &stranger()), Inform(ELSEWHERE));
+    let nameless = Question { client_address: None, ..inform };
+    assert_eq!(decide(&nameless, &stranger()), Ignore(Reason::NoAddress));
+    for number in (0..=255).filter(|number| !matches!(number, 1 | 3 | 4 | 7 | 8)) {
+        let question = Question { kind: MessageType::from(number), ..renewing(LEASED) };
+        assert_eq!(decide(&question, &leasing()), Ignore(Reason::NotForUs), "type {number}");
+    }
+}

@@ -1,0 +1,189 @@
+//! Where a packet came from: which link, hence which subnet. Pure.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use ipnet::{IpNet, Ipv4Net};
+
+use super::request::Request;
+use super::table::v4;
+use crate::model::{Host, Site, Subnet};
+
+/// An interface that is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its name.
+    pub interface: String,
+    /// Its number in the kernel.
+    pub index: u32,
+    /// Its addresses with their prefixes, the kernel's first one first.
+    pub addresses: Vec<Ipv4Net>,
+    /// The largest packet in bytes.
+    pub mtu: u32,
+}
+
+/// How one packet arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// Who sent it.
+    pub source: SocketAddrV4,
+    /// Where it was sent to: an address of ours, or broadcast.
+    pub destination: Ipv4Addr,
+    /// The address of ours that the sender is answered from.
+    pub local: Ipv4Addr,
+}
+
+impl Arrival {
+    /// Whether it was sent to this server alone.
+    pub fn is_unicast(&self) -> bool {
+        self.destination == self.local
+    }
+}
+
+/// A subnet that a client can be in.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The subnet's name.
+    pub name: &'a str,
+    /// The subnet.
+    pub subnet: &'a Subnet,
+    /// Its prefix.
+    pub net: Ipv4Net,
+}
+
+/// The subnets of the client's link: those around the link selection of the
+/// relay (RFC 3527), else the subnet selection (RFC 3011), else the relay's
+/// address, else the addresses of the receiving interface. A renewing client
+/// behind a router is in the subnet of the address that it renews.
+pub fn places<'a>(
+    site: &'a Site,
+    request: &Request<'_>,
+    link: &Link,
+    arrival: &Arrival,
+) -> Vec<Place<'a>> {
+    let relay = request.relay_address();
+    // Option 82 counts only where a relay can have put it.
+    let link_selection = relay.and(request.relay_info).and_then(|info| info.link_selection);
+    let selected = link_selection
+        .or_else(|| request.packet.options.address(118))
+        .or(relay)
+        .or_else(|| request.client_address.filter(|_| arrival.is_unicast()));
+    if let Some(address) = selected {
+        let found = around(site, |net| net.contains(&address));
+        if !found.is_empty() || link_selection.or(relay).is_some() {
+            return found;
+        }
+    }
+    around(site, |net| link.addresses.iter().any(|own| net.contains(&own.addr())))
+}
+
+/// The IPv4 subnets whose prefix fits.
+fn around(site: &Site, fits: impl Fn(&Ipv4Net) -> bool) -> Vec<Place<'_>> {
+    let subnets = site.subnets.iter();
+    let places = subnets.filter_map(|(name, subnet)| match subnet.cidr {
+        IpNet::V4(net) => Some(Place { name, subnet, net: net.trunc() }),
+        IpNet::V6(_) => None,
+    });
+    places.filter(|place| fits(&place.net)).collect()
+}
+
+/// The place among several where a host owns an address, with that address; else the first.
+pub fn choose_place<'a>(
+    site: &Site,
+    host: Option<&Host>,
+    places: &[Place<'a>],
+) -> Option<(Place<'a>, Option<Ipv4Addr>)> {
+    let owned = |place: &Place<'a>| {
+        let address = v4(site.address_on(host?, place.name)?)?;
+        place.net.contains(&address).then_some((*place, Some(address)))
+    };
+    places.iter().find_map(owned).or_else(|| places.first().map(|place| (*place, None)))
+}
+
+/// What this server is called on the client's link (option 54): what the relay
+/// says (RFC 5107), else the interface's address in the client's subnet, else
+/// the address that the packet came to.
+pub fn server_id(
+    request: &Request<'_>,
+    link: &Link,
+    arrival: &Arrival,
+    net: Option<Ipv4Net>,
+) -> Ipv4Addr {
+    if request.relay_address().is_some() {
+        let said = request.relay_info.and_then(|info| info.server_id_override);
+        return said.unwrap_or(arrival.local);
+    }
+    let inside = |own: &&Ipv4Net| net.is_some_and(|net| net.contains(&own.addr()));
+    link.addresses.iter().find(inside).map_or(arrival.local, Ipv4Net::addr)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dhcp::test_packets::{message, subnet};
+    use crate::dhcp::wire::Packet;
+
+    const LOCAL: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+
+    fn site() -> Site {
+        let mut site = Site::default();
+        for (name, cidr) in [
+            ("link", "10.0.0.0/24"),
+            ("relay", "10.1.0.0/24"),
+            ("selected", "10.2.0.0/24"),
+            ("chosen", "10.3.0.0/24"),
+        ] {
+            site.subnets.insert(name.into(), subnet(cidr, &[]));
+        }
+        site
+    }
+
+    fn place_of(bytes: &[u8], destination: Ipv4Addr) -> Option<String> {
+        let packet = Packet::parse(bytes).unwrap();
+        let request = Request::read(&packet).unwrap();
+        let link = Link {
+            interface: "eth0".into(),
+            index: 2,
+            addresses: vec!["10.0.0.1/24".parse().unwrap()],
+            mtu: 1500,
+        };
+        let source = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68);
+        let arrival = Arrival { source, destination, local: LOCAL };
+        places(&site(), &request, &link, &arrival).first().map(|place| place.name.to_owned())
+    }
+
+    #[test]
+    fn the_most_exact_word_about_the_link_counts() {
+        let link_selection: &[u8] = &[82, 6, 5, 4, 10, 2, 0, 0];
+        let elsewhere: &[u8] = &[82, 6, 5, 4, 192, 168, 0, 0];
+        let subnet_selection: &[u8] = &[118, 4, 10, 3, 0, 0];
+        let relay: Option<[u8; 4]> = Some([10, 1, 0, 254]);
+        #[rustfmt::skip]
+        let cases: &[(&str, Option<[u8; 4]>, &[&[u8]], Option<&str>)] = &[
+            ("the receiving interface", None, &[], Some("link")),
+            ("the relay's address", relay, &[], Some("relay")),
+            ("subnet selection beats the relay's address", relay, &[subnet_selection], Some("chosen")),
+            ("link selection beats subnet selection", relay, &[subnet_selection, link_selection], Some("selected")),
+            ("link selection without a relay is not believed", None, &[link_selection], Some("link")),
+            ("subnet selection without a relay", None, &[subnet_selection], Some("chosen")),
+            ("a relay of nowhere", Some([192, 168, 9, 9]), &[], None),
+            ("link selection of nowhere", relay, &[elsewhere], None),
+        ];
+        for (name, relay, options, expected) in cases {
+            let mut bytes = message(1, options);
+            if let Some(relay) = relay {
+                bytes[24..28].copy_from_slice(relay);
+            }
+            let found = place_of(&bytes, Ipv4Addr::BROADCAST);
+            assert_eq!(found.as_deref(), *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_renews_through_a_router_is_in_its_own_subnet() {
+        let mut bytes = message(3, &[]);
+        bytes[12..16].copy_from_slice(&[10, 3, 0, 7]);
+        assert_eq!(place_of(&bytes, LOCAL).as_deref(), Some("chosen"));
+        // Rebinding is broadcast: the link tells, for the client may have moved.
+        assert_eq!(place_of(&bytes, Ipv4Addr::BROADCAST).as_deref(), Some("link"));
+    }
+}

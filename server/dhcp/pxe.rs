@@ -1,0 +1,131 @@
+//! How a boot decision is said in DHCP: next server, boot file and the options
+//! that each firmware insists on (PXE 2.1, UEFI 2.10 section 24.7, iPXE). Pure.
+
+use std::net::Ipv4Addr;
+
+use super::wire::EncodedOption;
+use crate::boot::arch::Client;
+use crate::boot::next::Next;
+
+/// The option codes of boot data.
+pub const TFTP_SERVER_NAME: u8 = 66;
+/// The boot file's name or URL.
+pub const BOOT_FILE_NAME: u8 = 67;
+const VENDOR_OPTIONS: u8 = 43;
+const VENDOR_CLASS: u8 = 60;
+const CLIENT_UUID: u8 = 97;
+const IPXE_OPTIONS: u8 = 175;
+
+/// PXE discovery control 8: take the boot file named here and ask nobody else.
+/// With option 60 and without this, UEFI asks port 4011 and gives up.
+const USE_BOOT_FILE: [u8; 4] = [6, 1, 8, 255];
+/// iPXE's `no-pxedhcp` (176): otherwise it waits 2 s for a proxy on every boot.
+const NO_PROXY: [u8; 3] = [176, 1, 1];
+/// What a Raspberry Pi's ROM looks for: "Raspberry Pi Boot" and a menu prompt.
+const RASPBERRY_PI_MENU: &[u8] =
+    b"\x06\x01\x03\x0a\x04\x00PXE\x09\x14\x00\x00\x11Raspberry Pi Boot\xff";
+
+/// What an answer says about booting.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BootData {
+    /// Where the boot file is (`siaddr`).
+    pub next_server: Option<Ipv4Addr>,
+    /// The boot file field and option 67; empty for none.
+    pub boot_file: String,
+    /// The options, whether the client asks for them or not.
+    pub options: Vec<EncodedOption>,
+}
+
+/// Says `next` in the words of the client's firmware. `server` is where TFTP is.
+pub fn boot_data(
+    client: Client,
+    next: &Next,
+    server: Ipv4Addr,
+    client_uuid: Option<&[u8]>,
+) -> BootData {
+    let mut options = Vec::new();
+    let boot_file = match next {
+        Next::Nothing(_) => return BootData::default(),
+        Next::NbpByTftp(name) => name.clone(),
+        Next::NbpByUrl(url) | Next::Script(url) => url.clone(),
+        Next::RaspberryPi => String::new(),
+    };
+    match client {
+        Client::HttpBoot(_) => options.push(EncodedOption::raw(VENDOR_CLASS, b"HTTPClient")),
+        Client::Ipxe(_) | Client::IpxeWithoutHttp(_) => {
+            options.push(EncodedOption::raw(VENDOR_CLASS, b"PXEClient"));
+            options.push(EncodedOption::raw(IPXE_OPTIONS, &NO_PROXY));
+        }
+        Client::RaspberryPi => {
+            options.push(EncodedOption::raw(VENDOR_CLASS, b"PXEClient"));
+            options.push(EncodedOption::raw(VENDOR_OPTIONS, RASPBERRY_PI_MENU));
+            // Without a NUL: the Pi 3 takes it for a part of the address.
+            let address = server.to_string();
+            options.push(EncodedOption::raw(TFTP_SERVER_NAME, address.as_bytes()));
+        }
+        Client::Pxe(_) | Client::Plain => {
+            options.push(EncodedOption::raw(VENDOR_CLASS, b"PXEClient"));
+            options.push(EncodedOption::raw(VENDOR_OPTIONS, &USE_BOOT_FILE));
+        }
+    }
+    if !boot_file.is_empty() {
+        options.push(EncodedOption::raw(BOOT_FILE_NAME, &with_nul(&boot_file)));
+    }
+    if let Some(uuid) = client_uuid {
+        options.push(EncodedOption::raw(CLIENT_UUID, uuid));
+    }
+    BootData { next_server: Some(server), boot_file, options }
+}
+
+/// Old ROMs read past the end of option 67, and EDK2 writes a NUL there.
+fn with_nul(text: &str) -> Vec<u8> {
+    let mut bytes = text.as_bytes().to_vec();
+    bytes.push(0);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::boot::arch::Arch;
+
+    const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+
+    fn codes(data: &BootData) -> Vec<u8> {
+        data.options.iter().map(|option| option.code).collect()
+    }
+
+    #[test]
+    fn each_firmware_gets_the_options_it_insists_on() {
+        let tftp = Next::NbpByTftp("snponly.efi".into());
+        let url = Next::NbpByUrl("http://10.0.0.1/files/snponly.efi".into());
+        let script = Next::Script("http://10.0.0.1/boot/x.ipxe".into());
+        let uuid: Option<&[u8]> = Some(&[0; 17]);
+        let x64 = Arch::X64Efi;
+        #[rustfmt::skip]
+        let cases: [(&str, Client, &Next, Option<&[u8]>, &[u8]); 5] = [
+            ("UEFI PXE: 60 goes with 43", Client::Pxe(x64), &tftp, None, &[60, 43, 67]),
+            ("a UUID comes back", Client::Pxe(x64), &tftp, uuid, &[60, 43, 67, 97]),
+            ("HTTP Boot: 60, and no 43", Client::HttpBoot(x64), &url, None, &[60, 67]),
+            ("iPXE is told not to wait for a proxy", Client::Ipxe(x64), &script, None, &[60, 175, 67]),
+            ("a Raspberry Pi names its own files", Client::RaspberryPi, &Next::RaspberryPi, None, &[60, 43, 66]),
+        ];
+        for (name, client, next, uuid, expected) in cases {
+            assert_eq!(codes(&boot_data(client, next, SERVER, uuid)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_local_boot_sends_no_boot_data_at_all() {
+        let next = Next::Nothing(crate::boot::next::WhyNothing::LocalDisk);
+        let data = boot_data(Client::Pxe(Arch::Bios), &next, SERVER, Some(&[0; 17]));
+        assert_eq!(data, BootData::default());
+    }
+
+    #[test]
+    fn the_boot_file_option_ends_with_a_nul() {
+        let data = boot_data(Client::Pxe(Arch::Bios), &Next::NbpByTftp("a".into()), SERVER, None);
+        assert!(data.options.contains(&EncodedOption::raw(67, b"a\0")));
+        assert_eq!(data.boot_file, "a");
+    }
+}

@@ -1,0 +1,219 @@
+//! Builds the answer packet and says where it goes (RFC 2131 sections 4.1 and 4.3). Pure.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use dhcproto::Name;
+use dhcproto::v4::{DhcpOption, MessageType};
+
+use super::link::{Arrival, Place};
+use super::pxe::BootData;
+use super::request::Request;
+use super::table::v4;
+use super::wire::{BROADCAST_FLAG, EncodedOption, ReplyPacket};
+use crate::model::Mac;
+
+/// Where servers and relays listen.
+pub const SERVER_PORT: u16 = 67;
+/// Where clients listen.
+pub const CLIENT_PORT: u16 = 68;
+/// What every client takes, IP and UDP headers included (RFC 2131 section 2).
+const DEFAULT_MESSAGE_BYTES: u16 = 576;
+/// IP and UDP headers.
+const HEADER_BYTES: u16 = 28;
+
+/// What an answer gives.
+#[derive(Clone, Debug)]
+pub struct Grant<'a> {
+    /// Offer or Ack.
+    pub kind: MessageType,
+    /// The address; none for the answer to an INFORM.
+    pub address: Option<Ipv4Addr>,
+    /// For how long, in seconds.
+    pub lease_seconds: u32,
+    /// Where the client is.
+    pub place: Place<'a>,
+    /// What this server is called there.
+    pub server_id: Ipv4Addr,
+    /// The client's name.
+    pub host_name: Option<&'a str>,
+    /// What it boots.
+    pub boot: BootData,
+    /// The largest packet of the link in bytes.
+    pub link_mtu: u32,
+}
+
+/// Where an answer goes (RFC 2131 section 4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// To an address and port that the kernel can reach by itself: a relay, or
+    /// a client that has its address already.
+    Routed(SocketAddrV4),
+    /// To everybody on the link, on the client port.
+    Broadcast,
+    /// To a client that does not answer ARP for its address yet.
+    Hardware(Ipv4Addr, Mac),
+}
+
+/// An answer and where it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The packet's bytes.
+    pub bytes: Vec<u8>,
+    /// Where it goes.
+    pub destination: Destination,
+}
+
+/// Builds an OFFER or an ACK (RFC 2131 table 3).
+pub fn build_grant(request: &Request<'_>, grant: &Grant<'_>) -> ReplyPacket {
+    let mut reply = empty_reply(request, grant.link_mtu);
+    reply.options = ordered_options(request, grant);
+    reply.your_address = grant.address.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    if grant.kind == MessageType::Ack {
+        reply.client_address = request.packet.client_address;
+    }
+    reply.next_server = grant.boot.next_server.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    reply.boot_file = grant.boot.boot_file.clone();
+    // PXE reads `file` as a name whatever option 52 says.
+    reply.may_overload = grant.boot == BootData::default();
+    reply
+}
+
+/// Builds a NAK: message type, server, reason, and what was sent along; no address at all.
+pub fn build_nak(request: &Request<'_>, server_id: Ipv4Addr, reason: &str) -> ReplyPacket {
+    let mut reply = empty_reply(request, u32::from(DEFAULT_MESSAGE_BYTES));
+    reply.options = vec![
+        EncodedOption::raw(53, &[MessageType::Nak.into()]),
+        EncodedOption::address(54, server_id),
+        EncodedOption::raw(56, reason.as_bytes()),
+    ];
+    reply.options.extend(request.client_id.map(|id| EncodedOption::raw(61, id)));
+    if request.relay_address().is_some() {
+        // The relay then broadcasts it: the client's address is wrong.
+        reply.flags |= BROADCAST_FLAG;
+    }
+    reply
+}
+
+fn empty_reply(request: &Request<'_>, link_mtu: u32) -> ReplyPacket {
+    let asked = request.max_message_bytes.filter(|bytes| *bytes >= DEFAULT_MESSAGE_BYTES);
+    let mtu = u16::try_from(link_mtu).unwrap_or(u16::MAX).max(DEFAULT_MESSAGE_BYTES);
+    let packet = request.packet;
+    ReplyPacket {
+        hardware_type: packet.hardware_type,
+        hardware: packet.hardware.to_vec(),
+        transaction_id: packet.transaction_id,
+        flags: packet.flags,
+        client_address: Ipv4Addr::UNSPECIFIED,
+        your_address: Ipv4Addr::UNSPECIFIED,
+        next_server: Ipv4Addr::UNSPECIFIED,
+        relay_address: packet.relay_address,
+        boot_file: String::new(),
+        options: Vec::new(),
+        relay_info: request.relay_info.map(|info| info.bytes.to_vec()),
+        max_bytes: usize::from(asked.unwrap_or(DEFAULT_MESSAGE_BYTES).min(mtu) - HEADER_BYTES),
+        may_overload: false,
+    }
+}
+
+/// Type and server first, since old ROMs look there; then the client's wishes in
+/// its order (RFC 2132 section 9.8); then what every answer has; then boot data.
+fn ordered_options(request: &Request<'_>, grant: &Grant<'_>) -> Vec<EncodedOption> {
+    let mut options = vec![
+        EncodedOption::raw(53, &[grant.kind.into()]),
+        EncodedOption::address(54, grant.server_id),
+    ];
+    options.extend(lease_times(grant));
+    for code in wanted_in_order(request.wanted_options) {
+        let is_new = options.iter().all(|option| option.code != code);
+        options.extend(inventory_option(code, grant).filter(|_| is_new));
+    }
+    options.extend(request.client_id.map(|id| EncodedOption::raw(61, id)));
+    options.extend(grant.boot.options.iter().cloned());
+    options
+}
+
+/// How long the address is good, when to renew and when to rebind (RFC 2131 section 4.4.5).
+fn lease_times(grant: &Grant<'_>) -> Vec<EncodedOption> {
+    if grant.address.is_none() {
+        return Vec::new();
+    }
+    let seconds = grant.lease_seconds;
+    vec![
+        EncodedOption::number(51, seconds),
+        EncodedOption::number(58, seconds / 2),
+        EncodedOption::number(59, (u64::from(seconds) * 7 / 8) as u32),
+    ]
+}
+
+/// The client's wishes with the mask before any router (RFC 2132 section 3.3)
+/// and classless routes before the router that they replace (RFC 3442).
+fn wanted_in_order(wanted: &[u8]) -> Vec<u8> {
+    let mut codes = wanted.to_vec();
+    let Some(router) = codes.iter().position(|code| *code == 3) else { return codes };
+    for code in [121, 1] {
+        if let Some(at) = codes.iter().position(|other| *other == code).filter(|at| *at > router) {
+            let code = codes.remove(at);
+            codes.insert(router, code);
+        }
+    }
+    codes
+}
+
+/// An option that the inventory knows the value of.
+fn inventory_option(code: u8, grant: &Grant<'_>) -> Option<EncodedOption> {
+    let Place { subnet, net, .. } = grant.place;
+    let router = subnet.gateway.and_then(v4);
+    let domain = |text: &String| Name::from_utf8(text).ok();
+    let option = match code {
+        1 => return Some(EncodedOption::address(1, net.netmask())),
+        3 => return Some(EncodedOption::address(3, router?)),
+        6 => DhcpOption::DomainNameServer(
+            subnet.dns.iter().filter_map(|server| v4(server.address)).collect(),
+        ),
+        12 => DhcpOption::Hostname(grant.host_name?.to_owned()),
+        15 => DhcpOption::DomainName(subnet.domains.first()?.trim_end_matches('.').to_owned()),
+        26 => DhcpOption::InterfaceMtu(u16::try_from(subnet.mtu?).ok()?),
+        28 => return Some(EncodedOption::address(28, net.broadcast())),
+        42 => {
+            DhcpOption::NtpServers(subnet.ntp.iter().filter_map(|ntp| ntp.parse().ok()).collect())
+        }
+        119 => DhcpOption::DomainSearch(subnet.domains.iter().filter_map(domain).collect()),
+        // Who heeds 121 forgets 3, so that the default route is said again.
+        121 => DhcpOption::ClasslessStaticRoute(vec![(ipnet::Ipv4Net::default(), router?)]),
+        _ => return None,
+    };
+    EncodedOption::typed(&option).filter(|option| !option.is_empty())
+}
+
+/// Says where the answer to a request goes.
+pub fn destination(
+    request: &Request<'_>,
+    reply: &ReplyPacket,
+    arrival: &Arrival,
+    always_broadcast: bool,
+) -> Destination {
+    if let Some(relay) = request.relay_address() {
+        // A relay that needs its own port back says so (RFC 8357).
+        let own_port = request.relay_info.is_some_and(|info| info.source_port);
+        let port = if own_port { arrival.source.port() } else { SERVER_PORT };
+        return Destination::Routed(SocketAddrV4::new(relay, port));
+    }
+    if reply.options.first() == Some(&EncodedOption::raw(53, &[MessageType::Nak.into()])) {
+        return Destination::Broadcast;
+    }
+    if let Some(address) = request.client_address {
+        return Destination::Routed(SocketAddrV4::new(address, CLIENT_PORT));
+    }
+    if request.kind == MessageType::Inform {
+        return Destination::Routed(SocketAddrV4::new(*arrival.source.ip(), CLIENT_PORT));
+    }
+    match request.mac {
+        Some(mac) if !request.wants_broadcast() && !always_broadcast => {
+            Destination::Hardware(reply.your_address, mac)
+        }
+        _ => Destination::Broadcast,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,50 @@
+//! Serves DHCP on the configured interfaces: reads packets, obeys decisions, sends answers.
+
+mod advertise;
+mod drops;
+mod exchange;
+mod interface;
+mod outcome;
+mod words;
+
+use std::io;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::link::Link;
+use super::socket::{interface_names, read_link};
+use crate::app::App;
+use interface::Interface;
+
+/// Serves on the configured interfaces until `stop`.
+pub async fn run(app: App, stop: CancellationToken) -> io::Result<()> {
+    let mut tasks = JoinSet::new();
+    for name in &app.config.interfaces {
+        let link = find_link(name)?;
+        if link.addresses.is_empty() {
+            tracing::warn!(
+                interface = name,
+                "the interface has no IPv4 address: only clients behind relays are served until it gets one"
+            );
+        }
+        if app.config.router_advertisements {
+            tasks.spawn(advertise::run(link.clone(), stop.clone()));
+        }
+        let interface = Interface::open(app.clone(), link)?;
+        tasks.spawn(interface.run(stop.clone()));
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.map_err(io::Error::other)??;
+    }
+    stop.cancelled().await;
+    Ok(())
+}
+
+fn find_link(name: &str) -> io::Result<Link> {
+    read_link(name).ok_or_else(|| {
+        let names = interface_names().join(", ");
+        let text = format!("interface \"{name}\" does not exist; there are: {names}");
+        io::Error::new(io::ErrorKind::NotFound, text)
+    })
+}

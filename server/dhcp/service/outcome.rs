@@ -1,0 +1,81 @@
+//! What is to be done about a packet, and what is told of it.
+
+use std::net::Ipv4Addr;
+
+use crate::dhcp::decide::Reason;
+use crate::dhcp::reply::Answer;
+use crate::dhcp::request::Unusable;
+use crate::inventory::{CommitError, EventBus};
+use crate::model::{EventKind, Lease, Mac};
+
+/// What is to be done about a packet.
+pub(super) enum Outcome {
+    /// Nothing.
+    Silent(Silence),
+    /// An answer leaves at once.
+    Send(Sending),
+    /// An answer leaves once a lease is durable.
+    Commit(Box<Commit>),
+}
+
+/// Why nothing is answered.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Silence {
+    /// The packet is none.
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
+    /// It was decided so.
+    #[error(transparent)]
+    Decided(#[from] Reason),
+}
+
+/// An answer ready to leave, and the event that tells of it.
+pub(super) struct Sending {
+    pub(super) answer: Answer,
+    /// The address of ours that it leaves from.
+    pub(super) local: Ipv4Addr,
+    pub(super) event: Happened,
+}
+
+/// An event about to be told.
+#[derive(Clone)]
+pub(super) struct Happened {
+    pub(super) host: Option<String>,
+    pub(super) mac: Option<Mac>,
+    pub(super) kind: EventKind,
+    pub(super) text: String,
+}
+
+/// A lease to be made durable and the answers that depend on it.
+pub(super) struct Commit {
+    pub(super) lease: Lease,
+    pub(super) now: i64,
+    /// The answer when it is stored; none where nobody waits (DECLINE, RELEASE).
+    pub(super) granted: Option<Sending>,
+    /// The answer when somebody else holds the address.
+    pub(super) refused: Option<Sending>,
+    /// The answer when the database fails and memory knows a live lease of the client.
+    pub(super) remembered: Option<Sending>,
+}
+
+impl Happened {
+    /// Writes the event to the log and to the event bus.
+    pub(super) fn record(self, events: &EventBus) {
+        let Self { host, mac, kind, text } = self;
+        tracing::info!(host, mac = mac.map(tracing::field::display), "{kind}: {text}");
+        events.record(host.as_deref(), mac, kind, text);
+    }
+}
+
+impl Commit {
+    /// The answer that fits how the commit ended.
+    pub(super) fn outcome(self, stored: &Result<Lease, CommitError>) -> Option<Sending> {
+        match stored {
+            Ok(_) => self.granted,
+            Err(CommitError::Taken(_)) => self.refused,
+            Err(CommitError::Database(_)) => self.remembered,
+            // The client asks again by itself.
+            Err(CommitError::Busy) => None,
+        }
+    }
+}

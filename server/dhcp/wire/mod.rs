@@ -1,0 +1,106 @@
+//! DHCPv4 on the wire: a bounds-checked header and option walk (RFC 2131, 2132, 3396). Pure.
+//!
+//! dhcproto decodes and encodes single options; the whole message is ours,
+//! because its message decoder drops everything after one malformed option and
+//! its encoder reorders option 82, which a relay wants back byte for byte.
+
+mod options;
+mod reply;
+
+use std::net::Ipv4Addr;
+
+pub use options::{Options, decode_option, sub_option};
+pub use reply::{EncodedOption, ReplyPacket};
+
+/// Bytes before the options: the BOOTP header and the magic cookie.
+pub const HEADER_BYTES: usize = 240;
+/// What marks the options as DHCP's (RFC 2131 section 3).
+pub const MAGIC_COOKIE: [u8; 4] = [99, 130, 83, 99];
+/// The flag by which a client asks for a broadcast answer (RFC 2131 section 2).
+pub const BROADCAST_FLAG: u16 = 0x8000;
+
+const SERVER_NAME: std::ops::Range<usize> = 44..108;
+const BOOT_FILE: std::ops::Range<usize> = 108..236;
+
+/// One packet, borrowed from the buffer that it was received in.
+#[derive(Clone, Debug)]
+pub struct Packet<'a> {
+    /// 1 from clients and relays, 2 from servers.
+    pub op: u8,
+    /// The kind of hardware, 1 for Ethernet (`htype`).
+    pub hardware_type: u8,
+    /// How many relays it passed.
+    pub hops: u8,
+    /// What ties an answer to its question (`xid`).
+    pub transaction_id: u32,
+    /// How long the client has been trying, in seconds (`secs`).
+    pub seconds: u16,
+    /// Bit 15 asks for broadcast answers.
+    pub flags: u16,
+    /// The address that the client uses already (`ciaddr`).
+    pub client_address: Ipv4Addr,
+    /// The address that the server gives (`yiaddr`).
+    pub your_address: Ipv4Addr,
+    /// Where the boot file is (`siaddr`).
+    pub next_server: Ipv4Addr,
+    /// The relay agent that passed it on (`giaddr`).
+    pub relay_address: Ipv4Addr,
+    /// The hardware address, as long as the packet says (`chaddr`, `hlen`).
+    pub hardware: &'a [u8],
+    /// The boot file field, all 128 bytes.
+    pub boot_file: &'a [u8],
+    /// The options of all three fields, repeated ones joined.
+    pub options: Options<'a>,
+}
+
+/// Why bytes are no DHCP packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Malformed {
+    /// Shorter than the header and the cookie.
+    #[error("packet of {0} bytes is shorter than the 240 of a DHCP header")]
+    TooShort(usize),
+    /// BOOTP without options, or something else.
+    #[error("packet has no DHCP magic cookie")]
+    NoCookie,
+    /// A hardware address that the header has no room for.
+    #[error("hardware address length {0} is more than 16")]
+    HardwareLength(u8),
+}
+
+impl<'a> Packet<'a> {
+    /// Reads a packet of either direction. Options that are cut short end the
+    /// option list; what came before them counts.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let (header, rest) =
+            bytes.split_at_checked(HEADER_BYTES).ok_or(Malformed::TooShort(bytes.len()))?;
+        if header[236..] != MAGIC_COOKIE {
+            return Err(Malformed::NoCookie);
+        }
+        let hardware_length = header[2];
+        if hardware_length > 16 {
+            return Err(Malformed::HardwareLength(hardware_length));
+        }
+        Ok(Self {
+            op: header[0],
+            hardware_type: header[1],
+            hops: header[3],
+            transaction_id: u32::from_be_bytes(four(header, 4)),
+            seconds: u16::from_be_bytes([header[8], header[9]]),
+            flags: u16::from_be_bytes([header[10], header[11]]),
+            client_address: four(header, 12).into(),
+            your_address: four(header, 16).into(),
+            next_server: four(header, 20).into(),
+            relay_address: four(header, 24).into(),
+            hardware: &header[28..28 + usize::from(hardware_length)],
+            boot_file: &header[BOOT_FILE],
+            options: Options::parse(rest, &header[BOOT_FILE], &header[SERVER_NAME]),
+        })
+    }
+}
+
+fn four(bytes: &[u8], at: usize) -> [u8; 4] {
+    [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! The options of a packet: one walk over the three fields that may hold them. Pure.
+
+use std::borrow::Cow;
+use std::net::Ipv4Addr;
+
+use dhcproto::v4::{DhcpOption, OptionCode};
+use dhcproto::{Decodable, Decoder};
+
+const PAD: u8 = 0;
+const END: u8 = 255;
+const OVERLOAD: u8 = 52;
+
+/// The options of one packet in the order in which each came first.
+#[derive(Clone, Debug)]
+pub struct Options<'a> {
+    list: Vec<(u8, Cow<'a, [u8]>)>,
+    /// By code, one more than the place in `list`; 0 where the packet has none.
+    /// At most 254 codes exist, so a byte holds it.
+    places: [u8; 256],
+}
+
+impl<'a> Options<'a> {
+    /// Walks over the option field, then over `file` and `sname` where option 52
+    /// says that they hold options too, and joins what has the same code
+    /// wherever it stands (RFC 2132 section 9.3, RFC 3396 sections 5 and 7).
+    pub(super) fn parse(options: &'a [u8], boot_file: &'a [u8], server_name: &'a [u8]) -> Self {
+        let mut all = Self { list: Vec::with_capacity(24), places: [0; 256] };
+        all.walk(options);
+        let overload = all.get(OVERLOAD).and_then(|data| data.first().copied()).unwrap_or(0);
+        if overload & 1 != 0 {
+            all.walk(boot_file);
+        }
+        if overload & 2 != 0 {
+            all.walk(server_name);
+        }
+        all
+    }
+
+    fn walk(&mut self, mut field: &'a [u8]) {
+        while let Some((&code, rest)) = field.split_first() {
+            if code == PAD {
+                field = rest;
+                continue;
+            }
+            let Some((&length, rest)) = rest.split_first().filter(|_| code != END) else { return };
+            let Some((data, rest)) = rest.split_at_checked(usize::from(length)) else { return };
+            self.add(code, data);
+            field = rest;
+        }
+    }
+
+    fn add(&mut self, code: u8, data: &'a [u8]) {
+        let place = &mut self.places[usize::from(code)];
+        if let Some(index) = place.checked_sub(1) {
+            self.list[usize::from(index)].1.to_mut().extend_from_slice(data);
+            return;
+        }
+        self.list.push((code, Cow::Borrowed(data)));
+        *place = self.list.len() as u8;
+    }
+
+    /// The bytes of an option.
+    pub fn get(&self, code: u8) -> Option<&[u8]> {
+        let index = self.places[usize::from(code)].checked_sub(1)?;
+        Some(&self.list[usize::from(index)].1)
+    }
+
+    /// The bytes of an option, unless it is there without any.
+    pub fn filled(&self, code: u8) -> Option<&[u8]> {
+        self.get(code).filter(|data| !data.is_empty())
+    }
+
+    /// An option as dhcproto reads it; none if the packet lacks it or it makes no sense.
+    pub fn typed(&self, code: OptionCode) -> Option<DhcpOption> {
+        decode_option(code.into(), self.get(code.into())?)
+    }
+
+    /// An option that is one address other than 0.0.0.0.
+    pub fn address(&self, code: u8) -> Option<Ipv4Addr> {
+        let bytes: [u8; 4] = self.get(code)?.try_into().ok()?;
+        Some(Ipv4Addr::from(bytes)).filter(|address| !address.is_unspecified())
+    }
+
+    /// Every option in order.
+    pub fn iter(&self) -> impl Iterator<Item = (u8, &[u8])> {
+        self.list.iter().map(|(code, data)| (*code, &**data))
+    }
+}
+
+/// Decodes one option with dhcproto. None where its bytes make no sense.
+pub fn decode_option(code: u8, data: &[u8]) -> Option<DhcpOption> {
+    // dhcproto asserts these lengths instead of checking them.
+    let sound = match code {
+        80 => data.is_empty(),
+        81 => data.len() >= 3,
+        94 => data.len() == 3,
+        151 => !data.is_empty(),
+        152..=155 => data.len() == 4,
+        _ => true,
+    };
+    if !sound || matches!(code, PAD | END) {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(data.len() + 2);
+    super::reply::append_option(&mut bytes, code, data);
+    DhcpOption::decode(&mut Decoder::new(&bytes)).ok()
+}
+
+/// The first sub-option of a code in an encapsulated option, such as 43, 82 and 175.
+pub fn sub_option(mut bytes: &[u8], wanted: u8) -> Option<&[u8]> {
+    while let [code, length, rest @ ..] = bytes {
+        let (data, rest) = rest.split_at_checked(usize::from(*length))?;
+        if *code == wanted {
+            return Some(data);
+        }
+        bytes = rest;
+    }
+    None
+}

@@ -1,0 +1,207 @@
+//! Writes a server's packet: explicit order, option 82 last and as it came, bounded size. Pure.
+
+use std::net::Ipv4Addr;
+
+use dhcproto::v4::{DhcpOption, OptionCode};
+use dhcproto::{Encodable, Encoder};
+
+use super::{BOOT_FILE, HEADER_BYTES, MAGIC_COOKIE, SERVER_NAME};
+
+/// The shortest packet that every BOOTP client takes (RFC 951 section 3).
+const MIN_BYTES: usize = 300;
+const END: u8 = 255;
+const OVERLOAD: u8 = 52;
+const RELAY_INFO: u8 = 82;
+
+/// One option ready to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncodedOption {
+    /// Its code.
+    pub code: u8,
+    /// Code, length and data; several times where the data is longer than 255 bytes.
+    bytes: Vec<u8>,
+}
+
+impl EncodedOption {
+    /// An option of raw bytes.
+    pub fn raw(code: u8, data: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(data.len() + 2);
+        append_option(&mut bytes, code, data);
+        Self { code, bytes }
+    }
+
+    /// An option of one address.
+    pub fn address(code: u8, address: Ipv4Addr) -> Self {
+        Self::raw(code, &address.octets())
+    }
+
+    /// An option of one 32-bit number, such as a time in seconds.
+    pub fn number(code: u8, number: u32) -> Self {
+        Self::raw(code, &number.to_be_bytes())
+    }
+
+    /// An option as dhcproto writes it; none where it has no encoding.
+    pub fn typed(option: &DhcpOption) -> Option<Self> {
+        let mut bytes = Vec::new();
+        option.encode(&mut Encoder::new(&mut bytes)).ok()?;
+        Some(Self { code: OptionCode::from(option).into(), bytes })
+    }
+
+    /// Whether there is nothing to write: a list without members.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.len() <= 2
+    }
+}
+
+/// Appends code, length and data, split where the data is longer than 255 bytes (RFC 3396).
+pub(super) fn append_option(bytes: &mut Vec<u8>, code: u8, data: &[u8]) {
+    if data.is_empty() {
+        bytes.extend([code, 0]);
+    }
+    for chunk in data.chunks(255) {
+        bytes.extend([code, chunk.len() as u8]);
+        bytes.extend_from_slice(chunk);
+    }
+}
+
+/// A server's packet before it is bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplyPacket {
+    /// The client's kind of hardware.
+    pub hardware_type: u8,
+    /// The client's hardware address, 16 bytes at most.
+    pub hardware: Vec<u8>,
+    /// The client's transaction id.
+    pub transaction_id: u32,
+    /// The client's flags.
+    pub flags: u16,
+    /// `ciaddr`.
+    pub client_address: Ipv4Addr,
+    /// `yiaddr`.
+    pub your_address: Ipv4Addr,
+    /// `siaddr`.
+    pub next_server: Ipv4Addr,
+    /// `giaddr`.
+    pub relay_address: Ipv4Addr,
+    /// The boot file field; left empty where it is longer than 127 bytes.
+    pub boot_file: String,
+    /// The options in the order in which they are written.
+    pub options: Vec<EncodedOption>,
+    /// Option 82 as the relay sent it.
+    pub relay_info: Option<Vec<u8>>,
+    /// The longest packet that the client takes, without IP and UDP headers.
+    pub max_bytes: usize,
+    /// Whether options that do not fit may go into `file` and `sname`. Not for
+    /// PXE firmware, which reads `file` as a name whatever option 52 says.
+    pub may_overload: bool,
+}
+
+impl ReplyPacket {
+    /// The packet's bytes, and the codes of the options for which there was no room.
+    pub fn encode(&self) -> (Vec<u8>, Vec<u8>) {
+        let mut bytes = self.header();
+        let tail = self.tail();
+        let room = self.max_bytes.max(HEADER_BYTES + tail.len()) - HEADER_BYTES - tail.len();
+        let size: usize = self.options.iter().map(|option| option.bytes.len()).sum();
+        let fits = size <= room;
+        // Option 52 itself needs three bytes of the option field.
+        let overload = !fits && self.may_overload && self.boot_file.is_empty();
+        let mut fields =
+            Fields::new(if overload { room.saturating_sub(3) } else { room }, overload);
+        let left_out: Vec<u8> = self
+            .options
+            .iter()
+            .filter(|option| !fields.place(&option.bytes))
+            .map(|option| option.code)
+            .collect();
+        bytes.extend_from_slice(&fields.options);
+        if let Some(flag) = fields.overload_flag() {
+            bytes.extend([OVERLOAD, 1, flag]);
+        }
+        bytes.extend_from_slice(&tail);
+        fields.write_into(&mut bytes);
+        if bytes.len() < MIN_BYTES {
+            bytes.resize(MIN_BYTES, 0);
+        }
+        (bytes, left_out)
+    }
+
+    /// Option 82 and End: always last, always there.
+    fn tail(&self) -> Vec<u8> {
+        let mut tail = Vec::new();
+        if let Some(relay_info) = &self.relay_info {
+            append_option(&mut tail, RELAY_INFO, relay_info);
+        }
+        tail.push(END);
+        tail
+    }
+
+    fn header(&self) -> Vec<u8> {
+        let hardware = &self.hardware[..self.hardware.len().min(16)];
+        let mut bytes = vec![0; HEADER_BYTES];
+        bytes[0] = 2;
+        bytes[1] = self.hardware_type;
+        bytes[2] = hardware.len() as u8;
+        bytes[4..8].copy_from_slice(&self.transaction_id.to_be_bytes());
+        bytes[10..12].copy_from_slice(&self.flags.to_be_bytes());
+        bytes[12..16].copy_from_slice(&self.client_address.octets());
+        bytes[16..20].copy_from_slice(&self.your_address.octets());
+        bytes[20..24].copy_from_slice(&self.next_server.octets());
+        bytes[24..28].copy_from_slice(&self.relay_address.octets());
+        bytes[28..28 + hardware.len()].copy_from_slice(hardware);
+        if self.boot_file.len() < BOOT_FILE.len() {
+            let end = BOOT_FILE.start + self.boot_file.len();
+            bytes[BOOT_FILE.start..end].copy_from_slice(self.boot_file.as_bytes());
+        }
+        bytes[236..].copy_from_slice(&MAGIC_COOKIE);
+        bytes
+    }
+}
+
+/// The fields that options go into while a packet is written.
+struct Fields {
+    options: Vec<u8>,
+    boot_file: Vec<u8>,
+    server_name: Vec<u8>,
+    room: usize,
+    overload: bool,
+}
+
+impl Fields {
+    fn new(room: usize, overload: bool) -> Self {
+        let (options, boot_file, server_name) = (Vec::new(), Vec::new(), Vec::new());
+        Self { options, boot_file, server_name, room, overload }
+    }
+
+    /// Puts an option into the first field with room for all of it.
+    fn place(&mut self, option: &[u8]) -> bool {
+        // The last byte of an overloaded field is for End.
+        let fields = [
+            (&mut self.options, self.room, true),
+            (&mut self.boot_file, BOOT_FILE.len() - 1, self.overload),
+            (&mut self.server_name, SERVER_NAME.len() - 1, self.overload),
+        ];
+        for (field, room, usable) in fields {
+            if usable && field.len() + option.len() <= room {
+                field.extend_from_slice(option);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn overload_flag(&self) -> Option<u8> {
+        let flag =
+            u8::from(!self.boot_file.is_empty()) | u8::from(!self.server_name.is_empty()) << 1;
+        Some(flag).filter(|flag| *flag != 0)
+    }
+
+    fn write_into(&self, bytes: &mut [u8]) {
+        for (field, range) in [(&self.boot_file, BOOT_FILE), (&self.server_name, SERVER_NAME)] {
+            if !field.is_empty() {
+                bytes[range.start..range.start + field.len()].copy_from_slice(field);
+                bytes[range.start + field.len()] = END;
+            }
+        }
+    }
+}
