@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rackstrap::inventory::{Change, ChangeError, Committed, EventFilter, Inventory, Live};
-use rackstrap::model::{EventKind, HostState, Site};
+use rackstrap::model::{EventKind, HostState, Mac, Site};
 use rackstrap::site_file;
 
 use crate::common::store::Store;
@@ -249,45 +249,51 @@ async fn the_database_refuses_what_is_somebodys_already() {
     }
 }
 
+/// A new host whose first MAC and address end in the numbers given.
+async fn add_host(
+    inventory: Inventory,
+    name: &'static str,
+    mac: u8,
+    address: u8,
+) -> Result<Committed, ChangeError> {
+    inventory
+        .change_site(change("add"), |site| {
+            let mut host = site.hosts["r1-n02"].clone();
+            host.nics["eth0"] = Mac([2, 0, 0, 0, 0, mac]);
+            host.nics["eth1"] = Mac([2, 0, 0, 0, name.len() as u8, mac]);
+            host.addresses.insert("virbr0".into(), [172, 16, 160, address].into());
+            host.unit = None;
+            site.hosts.insert(name.into(), host);
+            Ok(())
+        })
+        .await
+}
+
 #[tokio::test]
 async fn of_two_writers_who_want_one_mac_or_address_one_is_refused_by_name() {
     for store in Store::both().await {
-        for (mac, address) in [(1, 2), (2, 1)] {
-            let inventories = [store.inventory().await, store.inventory().await];
-            apply(&inventories[0], site()).await.unwrap();
-            let mut writers = Vec::new();
-            for (number, inventory) in inventories.into_iter().enumerate() {
-                writers.push(tokio::spawn(async move {
-                    let name = format!("new-{number}");
-                    inventory
-                        .change_site(change("add"), |site| {
-                            let mut host = site.hosts["r1-n02"].clone();
-                            let mac_of =
-                                |kind: usize| [2, 0, 0, 0, kind as u8, (kind * number) as u8];
-                            host.nics =
-                                [("eth0".to_owned(), rackstrap::model::Mac(mac_of(mac - 1)))]
-                                    .into();
-                            let last = 20 + (address - 1) * number;
-                            host.addresses = [(
-                                "virbr0".to_owned(),
-                                format!("172.16.160.{last}").parse().unwrap(),
-                            )]
-                            .into();
-                            site.hosts.insert(name, host);
-                            Ok(())
-                        })
-                        .await
-                }));
-            }
-            let mut refused = Vec::new();
-            for writer in writers {
-                if let Err(error) = writer.await.unwrap() {
-                    refused.push(error.to_string());
-                }
-            }
-            assert_eq!(refused.len(), 1, "{}: {refused:?}", store.kind);
-            assert!(refused[0].contains("new-"), "{}: {refused:?}", store.kind);
-            apply(&store.inventory().await, Site::default()).await.unwrap();
+        let cases = [
+            ("MAC", (7, 30), (7, 31), "02:00:00:00:00:07"),
+            ("address", (8, 32), (9, 32), "172.16.160.32"),
+        ];
+        for (what, one, other, named) in cases {
+            let (first, second) = (store.inventory().await, store.inventory().await);
+            apply(&first, site()).await.unwrap();
+            let (one, other) = tokio::join!(
+                tokio::spawn(add_host(first, "one", one.0, one.1)),
+                tokio::spawn(add_host(second, "other", other.0, other.1)),
+            );
+            let outcomes = [one.unwrap(), other.unwrap()];
+            let errors: Vec<_> =
+                outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
+            let [error] = errors[..] else { panic!("{} {what}: {errors:?}", store.kind) };
+            let text = error.to_string();
+            assert!(text.contains(named), "{} {what}: {text}", store.kind);
+            assert!(
+                text.contains("one") && text.contains("other"),
+                "{} {what}: {text}",
+                store.kind
+            );
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Changing the site: one transaction from reading it to the new revision.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use crate::inventory::complete::complete;
 use crate::inventory::database::Transaction;
 use crate::inventory::revisions::{self, Revision};
+use crate::inventory::taken::find_taken;
 use crate::inventory::{Error, Inventory, Snapshot, hosts, now_ms, specs, subnets};
-use crate::model::{Difference, EventKind, Mac, Site, diff, renamed_hosts};
+use crate::model::{Difference, EventKind, Site, diff, renamed_hosts};
+use crate::network::{Finding, Severity, check_site};
 
 /// Who wants to change what.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,8 +30,8 @@ pub struct Committed {
     pub revision: i64,
     /// What is otherwise now, addresses that the inventory gave included.
     pub differences: Vec<Difference>,
-    /// What somebody should look at.
-    pub warnings: Vec<String>,
+    /// What somebody should look at, in the whole site.
+    pub warnings: Vec<Finding>,
 }
 
 /// Why a change is not made. Nothing of it was done.
@@ -48,6 +50,9 @@ pub enum ChangeError {
         /// What was done.
         summary: String,
     },
+    /// The site would break rules that it does not break now.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Refused(Vec<Finding>),
     /// A MAC or an address is another host's.
     #[error("{0}")]
     Taken(String),
@@ -94,11 +99,11 @@ impl Inventory {
         }
         let mut after = before.site.clone();
         edit(&mut after)?;
-        complete(&before.site, &mut after);
+        let (before, after, verdict) = completed_and_checked(before, after).await;
+        let warnings = verdict?;
         let differences = diff(&before.site, &after);
         if differences.is_empty() {
-            let revision = before.revision;
-            return Ok(Committed { revision, differences, warnings: Vec::new() });
+            return Ok(Committed { revision: before.revision, differences, warnings });
         }
         if let Err(error) = write_site(&mut transaction, &before.site, &after).await {
             transaction.roll_back().await?;
@@ -107,7 +112,7 @@ impl Inventory {
         let revision =
             Revision::new(before.revision + 1, change, &before.site, &after, now_ms() / 1000);
         revisions::add(&mut transaction, &revision).await?;
-        let committed = Committed { revision: revision.id, differences, warnings: Vec::new() };
+        let committed = Committed { revision: revision.id, differences, warnings };
         if change.dry_run {
             transaction.roll_back().await?;
             return Ok(committed);
@@ -140,6 +145,32 @@ async fn outdated(transaction: &mut Transaction) -> Result<ChangeError, Error> {
     Ok(ChangeError::Outdated { revision, who, summary })
 }
 
+/// Fills in what the author left out, and finds what is wrong, away from the threads that
+/// answer packets: a large site takes a good part of a second.
+async fn completed_and_checked(
+    before: Snapshot,
+    mut after: Site,
+) -> (Snapshot, Site, Result<Vec<Finding>, ChangeError>) {
+    let work = move || {
+        complete(&before.site, &mut after);
+        let verdict = check(&before.site, &after);
+        (before, after, verdict)
+    };
+    tokio::task::spawn_blocking(work).await.expect("the rules do not panic and are not aborted")
+}
+
+/// The warnings about `after`, unless it breaks a rule. What was wrong before refuses no
+/// change: a new version's new rule must not lock an operator out of an old inventory.
+fn check(before: &Site, after: &Site) -> Result<Vec<Finding>, ChangeError> {
+    let (mut errors, warnings): (Vec<_>, Vec<_>) =
+        check_site(after).into_iter().partition(|finding| finding.severity == Severity::Error);
+    if !errors.is_empty() {
+        let known: HashSet<Finding> = check_site(before).into_iter().collect();
+        errors.retain(|error| !known.contains(error));
+    }
+    if errors.is_empty() { Ok(warnings) } else { Err(ChangeError::Refused(errors)) }
+}
+
 /// Writes what differs, in the order that the references between tables ask for.
 async fn write_site(
     transaction: &mut Transaction,
@@ -168,38 +199,4 @@ async fn write_site(
     subnets::remove_missing(transaction, &before.subnets, &after.subnets).await?;
     specs::remove_missing(transaction, &before.tenants, &after.tenants).await?;
     specs::remove_missing(transaction, &before.racks, &after.racks).await
-}
-
-/// Which MAC or address of `wanted` has two owners: within it, or in it and in `stored`.
-fn find_taken(wanted: &Site, stored: &Site) -> Option<String> {
-    let mut macs: HashMap<Mac, &String> = HashMap::new();
-    let mut addresses = HashMap::new();
-    let known = stored.hosts.iter().filter(|(name, _)| !wanted.hosts.contains_key(*name));
-    for (name, host) in known.chain(&wanted.hosts) {
-        for (label, mac) in &host.nics {
-            if let Some(owner) = macs.insert(*mac, name) {
-                return Some(format!(
-                    "MAC {mac} of {name} {label} is a NIC of host {owner} already"
-                ));
-            }
-        }
-        for (link, address) in &host.addresses {
-            if let Some(owner) = addresses.insert(*address, name) {
-                return Some(format!(
-                    "address {address} of {name} {link} is host {owner}'s already"
-                ));
-            }
-        }
-        for (subnet, address) in &host.reservations {
-            match addresses.insert(*address, name) {
-                Some(owner) if owner != name => {
-                    return Some(format!(
-                        "address {address} reserved for {name} on {subnet} is host {owner}'s already"
-                    ));
-                }
-                _ => {}
-            }
-        }
-    }
-    None
 }

@@ -1,12 +1,21 @@
-//! What an operator leaves to the inventory: racks that only hosts name, and addresses
-//! that a host has already. Pure.
+//! What an operator leaves to the inventory: racks that only hosts name, and the addresses
+//! of hosts, which keep those that they have. Pure.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 
 use crate::model::{Host, Site, renamed_hosts};
+use crate::network::{Assignment, allocate};
 
 /// Adds to `after` what its author left out.
 pub(crate) fn complete(before: &Site, after: &mut Site) {
     add_named_racks(after);
     keep_addresses(before, after);
+    for Assignment { host, link, address, .. } in allocate(after) {
+        if let Some(host) = after.hosts.get_mut(&host) {
+            host.addresses.insert(link, address);
+        }
+    }
 }
 
 /// A host may name a rack that has no entry of its own.
@@ -20,7 +29,7 @@ fn add_named_racks(site: &mut Site) {
 /// A host keeps its address in a subnet, on whichever link its profile puts it now.
 fn keep_addresses(before: &Site, after: &mut Site) {
     let renamed = renamed_hosts(before, after);
-    let old_names: std::collections::HashMap<&String, &String> =
+    let old_names: HashMap<&String, &String> =
         renamed.iter().map(|(old, new)| (new, old)).collect();
     let mut kept = Vec::new();
     for (name, host) in &after.hosts {
@@ -38,7 +47,7 @@ fn keep_addresses(before: &Site, after: &mut Site) {
     }
 }
 
-type Addresses = std::collections::BTreeMap<String, std::net::IpAddr>;
+type Addresses = BTreeMap<String, IpAddr>;
 
 /// The addresses of a host: those that it is given, and those that it had in subnets
 /// where it is given none. One that stood on a link which the profile lost is dropped.
@@ -47,7 +56,7 @@ fn addresses_kept((before, old): (&Site, &Host), (after, new): (&Site, &Host)) -
     let Some(profile) = new.profile.as_ref().and_then(|name| after.profiles.get(name)) else {
         return addresses;
     };
-    let is_stale = |link: &String, address: &std::net::IpAddr| {
+    let is_stale = |link: &String, address: &IpAddr| {
         old.addresses.get(link) == Some(address)
             && !profile.subnets().any(|(carrier, _)| carrier == link.as_str())
     };
@@ -65,7 +74,7 @@ fn addresses_kept((before, old): (&Site, &Host), (after, new): (&Site, &Host)) -
 }
 
 /// The address that a host bears in a subnet.
-fn link_address(site: &Site, host: &Host, subnet_name: &str) -> Option<std::net::IpAddr> {
+fn link_address(site: &Site, host: &Host, subnet_name: &str) -> Option<IpAddr> {
     let profile = site.profiles.get(host.profile.as_deref()?)?;
     host.addresses.get(profile.link_of_subnet(subnet_name)?).copied()
 }

@@ -27,6 +27,7 @@ mod watch;
 mod change;
 mod complete;
 mod secrets;
+mod taken;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use crate::model::{Site, check_host_name, check_noun_name};
+use crate::model::Site;
 use refusal::{Refusal, unknown};
 use tree::Node;
 pub use tree::Position;
@@ -106,20 +106,18 @@ fn read_site(root: &Node, errors: &mut Vec<Refusal>) -> Site {
     let section = |name: &str| {
         sections.iter().find(|(key, _)| key.text == name).map(|(_, node)| (name.to_owned(), node))
     };
-    let noun = |what: &'static str| move |name: &str| check_noun_name(what, name);
     Site {
-        racks: read_section(section("racks"), noun("rack"), errors),
-        tenants: read_section(section("tenants"), noun("tenant"), errors),
-        subnets: read_section(section("subnets"), noun("subnet"), errors),
-        profiles: read_section(section("profiles"), noun("profile"), errors),
-        images: read_section(section("images"), noun("image"), errors),
-        hosts: read_section(section("hosts"), check_host_name, errors),
+        racks: read_section(section("racks"), errors),
+        tenants: read_section(section("tenants"), errors),
+        subnets: read_section(section("subnets"), errors),
+        profiles: read_section(section("profiles"), errors),
+        images: read_section(section("images"), errors),
+        hosts: read_section(section("hosts"), errors),
     }
 }
 
 fn read_section<T: DeserializeOwned>(
     section: Option<(String, &Arc<Node>)>,
-    check_name: impl Fn(&str) -> Result<(), crate::model::InvalidName>,
     errors: &mut Vec<Refusal>,
 ) -> BTreeMap<String, T> {
     let mut found = BTreeMap::new();
@@ -132,10 +130,6 @@ fn read_section<T: DeserializeOwned>(
         }
     };
     for (key, node) in entries {
-        if let Err(error) = check_name(&key.text) {
-            let refusal = Refusal::at(key.position, error.to_string());
-            errors.push(refusal.within(&key.text).within(&section_name));
-        }
         match read::value(node) {
             Ok(value) => drop(found.insert(key.text.clone(), value)),
             Err(refusal) => errors.push(refusal.within(&key.text).within(&section_name)),
