@@ -1,13 +1,11 @@
 //! A read-only TFTP server: packet and transfer are pure; `service` does the I/O.
 
-use std::io;
+pub mod blocks;
+pub mod negotiate;
+pub mod netascii;
+pub mod packet;
+mod round_trip;
+mod service;
+pub mod transfer;
 
-use tokio_util::sync::CancellationToken;
-
-use crate::app::App;
-
-/// Serves on the configured interfaces until `stop`.
-pub async fn run(_app: App, stop: CancellationToken) -> io::Result<()> {
-    stop.cancelled().await;
-    Ok(())
-}
+pub use service::run;
