@@ -18,6 +18,7 @@ use bytes::Bytes;
 
 use beneath::{Links, Refusal};
 use contents::Identity;
+pub use contents::SMALL_BYTES;
 
 /// For how long a file that was just looked at is taken to be unchanged.
 const FRESH: Duration = Duration::from_secs(1);

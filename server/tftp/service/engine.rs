@@ -1,0 +1,289 @@
+//! The loop: waits for packets, files and moments, and hands each to its place.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use tokio::runtime::Handle;
+
+use super::clients::Clients;
+use super::links::{Link, Peer};
+use super::replies::Replies;
+use super::report::Report;
+use super::requests::{Opened, Opening};
+use super::sockets::{self, Inbox};
+use super::timers::Timers;
+use super::{Signal, Stop};
+use crate::app::App;
+use crate::tftp::transfer::{Ending, Transfer};
+
+/// How often interfaces are looked for and idle things are put away.
+const HOUSEKEEPING: Duration = Duration::from_secs(2);
+/// How many sockets are looked at in one turn.
+const READY: usize = 64;
+/// How many requests are taken from an interface in one turn, before transfers go on.
+const REQUESTS_PER_TURN: usize = 64;
+/// How long running transfers may go on when the server stops.
+const DRAIN: Duration = Duration::from_secs(8);
+
+/// The mark of the signal in epoll; listeners and replies count from theirs.
+const SIGNAL: u64 = 0;
+const FIRST_LISTENER: u64 = 1;
+const FIRST_REPLY: u64 = 1 << 32;
+
+/// A transfer with what the service knows of it.
+pub(super) struct Live {
+    pub(super) transfer: Transfer,
+    pub(super) content: Bytes,
+    /// The socket that it answers from.
+    pub(super) reply: u64,
+    /// When its entry in the timers comes up.
+    pub(super) timer_at: Duration,
+    pub(super) report: Report,
+}
+
+/// Everything the thread owns.
+pub(super) struct Engine {
+    pub(super) app: App,
+    pub(super) tasks: Handle,
+    pub(super) signal: Arc<Signal>,
+    started: Instant,
+    epoll: Epoll,
+    pub(super) links: Vec<Link>,
+    pub(super) replies: Replies,
+    pub(super) live: HashMap<Peer, Live>,
+    pub(super) opening: HashMap<Peer, Opening>,
+    pub(super) opened: (mpsc::Sender<Opened>, mpsc::Receiver<Opened>),
+    pub(super) clients: Clients,
+    pub(super) timers: Timers,
+    /// Packets that were not worth an answer since it was last told.
+    pub(super) dropped: u64,
+    housekeeping_at: Duration,
+    drain_until: Option<Duration>,
+}
+
+impl Engine {
+    /// Opens the listeners of the interfaces that are there. Must be called in a
+    /// tokio runtime, which opens the files.
+    pub(super) fn open(app: App, signal: Arc<Signal>) -> io::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(&signal.event, EpollEvent::new(EpollFlags::EPOLLIN, SIGNAL))?;
+        let links = app.config.interfaces.iter().map(|name| Link::new(name)).collect();
+        let replies = Replies::new(app.config.tftp_port_range());
+        let mut engine = Self {
+            app,
+            tasks: Handle::current(),
+            signal,
+            started: Instant::now(),
+            epoll,
+            links,
+            replies,
+            live: HashMap::new(),
+            opening: HashMap::new(),
+            opened: mpsc::channel(),
+            clients: Clients::default(),
+            timers: Timers::default(),
+            dropped: 0,
+            housekeeping_at: Duration::ZERO,
+            drain_until: None,
+        };
+        engine.keep_house()?;
+        Ok(engine)
+    }
+
+    /// The time, counted from the start of the service.
+    pub(super) fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Serves until it is told to stop and the transfers are done.
+    pub(super) fn run(mut self) -> io::Result<()> {
+        let mut events = [EpollEvent::empty(); READY];
+        let mut inbox = Inbox::new();
+        loop {
+            let ready = match self.epoll.wait(&mut events, self.patience()) {
+                Err(Errno::EINTR) => 0,
+                ready => ready?,
+            };
+            for event in &events[..ready] {
+                self.on_ready(event.data(), event.events(), &mut inbox);
+            }
+            while let Ok(opened) = self.opened.1.try_recv() {
+                self.on_opened(opened);
+            }
+            self.on_time()?;
+            self.send_waiting();
+            if self.has_stopped() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How long nothing is due.
+    fn patience(&self) -> EpollTimeout {
+        let next =
+            self.timers.next().map_or(self.housekeeping_at, |at| at.min(self.housekeeping_at));
+        let wait = next.saturating_sub(self.now());
+        // Rounded up: waking before the moment would only mean to wait again.
+        let milliseconds = wait.as_micros().div_ceil(1000) as u64;
+        EpollTimeout::try_from(Duration::from_millis(milliseconds)).unwrap_or(EpollTimeout::ZERO)
+    }
+
+    fn on_ready(&mut self, mark: u64, events: EpollFlags, inbox: &mut Inbox) {
+        match mark {
+            SIGNAL => {
+                let _ = self.signal.event.read();
+            }
+            FIRST_REPLY.. => self.on_reply_ready(mark - FIRST_REPLY, events, inbox),
+            _ => self.on_requests((mark - FIRST_LISTENER) as usize),
+        }
+    }
+
+    fn on_requests(&mut self, link: usize) {
+        for _ in 0..REQUESTS_PER_TURN {
+            let Some(listener) = self.links.get(link).and_then(|link| link.listener.as_ref())
+            else {
+                return;
+            };
+            match sockets::receive_request(listener) {
+                Ok(Some(request)) => self.on_request(link, request),
+                Ok(None) => self.dropped += 1,
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn on_reply_ready(&mut self, id: u64, events: EpollFlags, inbox: &mut Inbox) {
+        if events.contains(EpollFlags::EPOLLERR) {
+            self.on_unreachable_peers(id);
+        }
+        if events.contains(EpollFlags::EPOLLIN) {
+            self.on_packets(id, inbox);
+        }
+        if events.contains(EpollFlags::EPOLLOUT) {
+            self.flush(id);
+        }
+    }
+
+    fn on_unreachable_peers(&mut self, id: u64) {
+        let Some(link) = self.replies.get(id).map(|reply| reply.way.link) else { return };
+        while let Some(reply) = self.replies.get(id) {
+            match sockets::receive_unreachable(&reply.socket) {
+                Ok(Some(address)) => self.on_unreachable(Peer { link, address }, id),
+                Ok(None) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn on_packets(&mut self, id: u64, inbox: &mut Inbox) {
+        let Some(reply) = self.replies.get(id) else { return };
+        let link = reply.way.link;
+        // An error here is an ICMP message's, which has been taken in already.
+        if inbox.receive(&reply.socket).is_ok() {
+            let now = self.now();
+            for (address, bytes) in inbox.packets() {
+                self.on_packet(Peer { link, address }, id, bytes, now);
+            }
+        }
+        self.flush(id);
+    }
+
+    /// Sends what waits in one socket, and asks epoll to tell when it takes more.
+    pub(super) fn flush(&mut self, id: u64) {
+        let Some(reply) = self.replies.get(id) else { return };
+        let was_full = reply.full;
+        let flushed = reply.flush();
+        let link = reply.way.link;
+        if reply.full != was_full {
+            let mut interest = EpollFlags::EPOLLIN;
+            interest.set(EpollFlags::EPOLLOUT, reply.full);
+            let mut event = EpollEvent::new(interest, FIRST_REPLY + id);
+            let _ = self.epoll.modify(reply.socket.as_fd(), &mut event);
+        }
+        for address in flushed.unreadable {
+            self.finish(Peer { link, address }, Ending::Unreadable);
+        }
+    }
+
+    fn send_waiting(&mut self) {
+        for id in self.replies.take_unsent() {
+            if self.replies.get(id).is_some_and(|reply| !reply.full) {
+                self.flush(id);
+            }
+        }
+    }
+
+    /// Has epoll watch a socket that was opened for replies.
+    pub(super) fn watch(&mut self, id: u64) -> io::Result<()> {
+        if let Some(reply) = self.replies.get(id) {
+            self.epoll.add(
+                reply.socket.as_fd(),
+                EpollEvent::new(EpollFlags::EPOLLIN, FIRST_REPLY + id),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn on_time(&mut self) -> io::Result<()> {
+        let now = self.now();
+        while let Some((at, peer)) = self.timers.take_due(now) {
+            self.on_timer(peer, at, now);
+        }
+        if now >= self.housekeeping_at {
+            self.keep_house()?;
+        }
+        Ok(())
+    }
+
+    fn keep_house(&mut self) -> io::Result<()> {
+        let now = self.now();
+        self.housekeeping_at = now + HOUSEKEEPING;
+        for (place, link) in self.links.iter_mut().enumerate() {
+            if !link.refresh() {
+                continue;
+            }
+            if let Some(listener) = &link.listener {
+                let mark = FIRST_LISTENER + place as u64;
+                self.epoll.add(listener.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, mark))?;
+            }
+        }
+        self.replies.close_idle(now);
+        self.clients.forget_idle(now);
+        if self.dropped > 0 {
+            tracing::debug!(packets = self.dropped, "TFTP packets dropped that no client sends");
+            self.dropped = 0;
+        }
+        Ok(())
+    }
+
+    fn has_stopped(&mut self) -> bool {
+        let stop = self.signal.stop();
+        if stop == Stop::Serve {
+            return false;
+        }
+        let now = self.now();
+        let until = *self.drain_until.get_or_insert(now + DRAIN);
+        if stop == Stop::Drain && now < until && !self.live.is_empty() {
+            // Looked at again in time: nothing else may wake the thread by then.
+            self.housekeeping_at = self.housekeeping_at.min(until);
+            return false;
+        }
+        let peers: Vec<Peer> = self.live.keys().copied().collect();
+        for peer in peers {
+            self.finish(peer, Ending::Stopped);
+        }
+        self.send_waiting();
+        true
+    }
+
+    /// Whether new requests are still served.
+    pub(super) fn is_serving(&self) -> bool {
+        self.drain_until.is_none()
+    }
+}

@@ -1,0 +1,160 @@
+//! The sockets that transfers answer from, shared by many transfers each.
+//!
+//! A client tells transfers apart by the port that answers (RFC 1350 section 4),
+//! the server by the client's address and port: so a few sockets do for any
+//! number of clients, and their packets come and go in batches. A client's next
+//! transfer comes from another port than its last, in case that one's packets
+//! are still under way.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use socket2::Socket;
+
+use super::outbox::{Flushed, Outbox, What};
+use super::sockets;
+
+/// How many sockets answer for one address of this server.
+const SOCKETS: usize = 4;
+/// After this time without a transfer a socket is closed: the next one has another port.
+const KEPT: Duration = Duration::from_secs(60);
+
+/// What a group of sockets has in common.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Way {
+    /// The served interface, by its place in the configuration.
+    pub(super) link: usize,
+    /// The address that was asked, and answers.
+    pub(super) local: Ipv4Addr,
+    /// The interface that answers leave by; none where the route back to the
+    /// client leads through another one than the request came by.
+    pub(super) interface: Option<String>,
+}
+
+/// A socket and what waits to leave by it.
+pub(super) struct Reply {
+    pub(super) way: Way,
+    pub(super) socket: Socket,
+    outbox: Outbox,
+    transfers: usize,
+    used_at: Duration,
+    /// Whether somebody waits until it takes more.
+    pub(super) full: bool,
+}
+
+impl Reply {
+    /// Sends what waits; nothing happens while the socket is full.
+    pub(super) fn flush(&mut self) -> Flushed {
+        let flushed = self.outbox.flush(&self.socket);
+        self.full = flushed.full;
+        flushed
+    }
+}
+
+/// All sockets that answer.
+pub(super) struct Replies {
+    ports: Option<RangeInclusive<u16>>,
+    by_id: HashMap<u64, Reply>,
+    by_way: HashMap<Way, Vec<u64>>,
+    next_id: u64,
+    turn: usize,
+    /// Sockets with something to send.
+    unsent: Vec<u64>,
+}
+
+impl Replies {
+    pub(super) fn new(ports: Option<RangeInclusive<u16>>) -> Self {
+        Self {
+            ports,
+            by_id: HashMap::new(),
+            by_way: HashMap::new(),
+            next_id: 1,
+            turn: 0,
+            unsent: Vec::new(),
+        }
+    }
+
+    /// Chooses a socket for a transfer, another one than `last` if there is one.
+    /// The second value is a socket that was opened for this, to be watched.
+    pub(super) fn choose(
+        &mut self,
+        way: &Way,
+        last: Option<u64>,
+        now: Duration,
+    ) -> io::Result<(u64, Option<u64>)> {
+        let opened = match self.by_way.get(way).map_or(0, Vec::len) {
+            0 => Some(self.open(way, now)?),
+            // More than one is a nicety: a narrow port range may not have it.
+            have if have < SOCKETS => self.open(way, now).ok(),
+            _ => None,
+        };
+        let ids = self.by_way.get(way).map_or(&[][..], Vec::as_slice);
+        self.turn = self.turn.wrapping_add(1);
+        let mut id = ids[self.turn % ids.len()];
+        if Some(id) == last {
+            self.turn = self.turn.wrapping_add(1);
+            id = ids[self.turn % ids.len()];
+        }
+        Ok((id, opened))
+    }
+
+    fn open(&mut self, way: &Way, now: Duration) -> io::Result<u64> {
+        let socket = sockets::reply(way.interface.as_deref(), way.local, self.ports.as_ref())?;
+        let id = self.next_id;
+        self.next_id += 1;
+        let outbox = Outbox::new();
+        let reply =
+            Reply { way: way.clone(), socket, outbox, transfers: 0, used_at: now, full: false };
+        self.by_id.insert(id, reply);
+        self.by_way.entry(way.clone()).or_default().push(id);
+        Ok(id)
+    }
+
+    pub(super) fn get(&mut self, id: u64) -> Option<&mut Reply> {
+        self.by_id.get_mut(&id)
+    }
+
+    /// Puts something into a socket's outbox; [`Self::take_unsent`] then names the socket.
+    pub(super) fn queue(&mut self, id: u64, to: SocketAddrV4, what: What, now: Duration) {
+        let Some(reply) = self.by_id.get_mut(&id) else { return };
+        reply.used_at = now;
+        if reply.outbox.is_empty() {
+            self.unsent.push(id);
+        }
+        reply.outbox.push(to, what);
+    }
+
+    /// The sockets that got something to send since the last call.
+    pub(super) fn take_unsent(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.unsent)
+    }
+
+    /// Notes that a transfer began on a socket.
+    pub(super) fn begin(&mut self, id: u64) {
+        if let Some(reply) = self.by_id.get_mut(&id) {
+            reply.transfers += 1;
+        }
+    }
+
+    /// Notes that a transfer ended on a socket.
+    pub(super) fn end(&mut self, id: u64, now: Duration) {
+        if let Some(reply) = self.by_id.get_mut(&id) {
+            reply.transfers = reply.transfers.saturating_sub(1);
+            reply.used_at = now;
+        }
+    }
+
+    /// Closes sockets that nothing used for a minute.
+    pub(super) fn close_idle(&mut self, now: Duration) {
+        self.by_id.retain(|_, reply| {
+            reply.transfers > 0 || !reply.outbox.is_empty() || reply.used_at + KEPT > now
+        });
+        self.by_way.retain(|_, ids| {
+            ids.retain(|id| self.by_id.contains_key(id));
+            !ids.is_empty()
+        });
+    }
+}

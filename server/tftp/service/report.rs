@@ -1,0 +1,130 @@
+//! What people see of a transfer: two events, and how far it is in between.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use crate::app::App;
+use crate::model::{ClientKey, EventKind, Mac, Progress};
+use crate::tftp::transfer::{Ending, Transfer};
+
+/// Smaller files are through before anybody looks.
+const WORTH_WATCHING_BYTES: u64 = 256 * 1024;
+/// How often progress is told.
+const EVERY: Duration = Duration::from_millis(250);
+
+/// Who a client is, as far as its lease tells.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Who {
+    host: Option<String>,
+    mac: Option<Mac>,
+}
+
+impl Who {
+    /// Finds the host that leases an address.
+    pub(super) fn at(app: &App, address: Ipv4Addr) -> Self {
+        let Some(lease) = app.leases.find(address) else { return Self::default() };
+        let snapshot = app.inventory.snapshot();
+        let host = match lease.client {
+            ClientKey::Host(name) => Some(name),
+            _ => snapshot.host_of_mac(lease.mac).map(|(name, _)| name.to_owned()),
+        };
+        Self { host, mac: Some(lease.mac) }
+    }
+
+    /// Writes an event about this client.
+    pub(super) fn record(&self, app: &App, text: String) {
+        app.inventory.events.record(self.host.as_deref(), self.mac, EventKind::Tftp, text);
+    }
+}
+
+/// The report on one transfer.
+pub(super) struct Report {
+    who: Who,
+    file: String,
+    total_bytes: u64,
+    /// When the client took up the offer; nothing is told of size probes.
+    began: Option<Duration>,
+    told: Duration,
+}
+
+impl Report {
+    pub(super) fn new(who: Who, file: String, total_bytes: u64) -> Self {
+        Self { who, file, total_bytes, began: None, told: Duration::ZERO }
+    }
+
+    /// The name of what is sent.
+    pub(super) fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Notes that the client acknowledged something.
+    pub(super) fn moved(&mut self, app: &App, transfer: &Transfer, now: Duration) {
+        if self.began.is_none() {
+            self.began = Some(now);
+            self.told = now;
+            let text = format!("sends {} ({})", self.file, size(self.total_bytes));
+            self.who.record(app, text);
+        }
+        if self.total_bytes > WORTH_WATCHING_BYTES && now >= self.told + EVERY {
+            self.told = now;
+            self.tell_progress(app, transfer.acked_bytes());
+        }
+    }
+
+    /// Notes the end. `moved` must have been called before if the client has everything.
+    pub(super) fn ended(&self, app: &App, transfer: &Transfer, ending: Ending, now: Duration) {
+        let text = match ending {
+            Ending::Probed => return,
+            Ending::Complete | Ending::Unconfirmed => self.success(transfer, ending, now),
+            Ending::Refused(code) => {
+                self.failure(transfer, &format!("the client gave up with error {code}"))
+            }
+            Ending::Gone => self.failure(transfer, "the client closed its port"),
+            Ending::Silent => self.failure(transfer, "the client stopped answering"),
+            Ending::Superseded => self.failure(transfer, "the client asked for something else"),
+            Ending::Unreadable => self.failure(transfer, "the file was truncated meanwhile"),
+            Ending::Stopped => self.failure(transfer, "the server stops"),
+        };
+        if self.total_bytes > WORTH_WATCHING_BYTES && ending.is_success() {
+            self.tell_progress(app, self.total_bytes);
+        }
+        self.who.record(app, text);
+    }
+
+    fn success(&self, transfer: &Transfer, ending: Ending, now: Duration) -> String {
+        let seconds = now.saturating_sub(self.began.unwrap_or(now)).as_secs_f64();
+        let total = size(self.total_bytes);
+        let mut text = format!("sent {} ({total}) in {seconds:.1} s", self.file);
+        if transfer.resent_blocks() > 0 {
+            text.push_str(&format!(", {} blocks again", transfer.resent_blocks()));
+        }
+        if ending == Ending::Unconfirmed {
+            text.push_str("; its end was not acknowledged");
+        }
+        text
+    }
+
+    fn failure(&self, transfer: &Transfer, why: &str) -> String {
+        let (sent, total) = (size(transfer.acked_bytes()), size(self.total_bytes));
+        format!("{} stopped after {sent} of {total}: {why}", self.file)
+    }
+
+    fn tell_progress(&self, app: &App, sent_bytes: u64) {
+        app.inventory.events.progress(Progress {
+            host: self.who.host.clone(),
+            kind: EventKind::Tftp,
+            file: self.file.clone(),
+            sent_bytes,
+            total_bytes: self.total_bytes,
+        });
+    }
+}
+
+/// A size for people.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{} KiB", bytes.div_ceil(1024)),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}

@@ -1,0 +1,241 @@
+//! From a request to a transfer: what is refused, what is looked up, what begins.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::engine::{Engine, Live};
+use super::library::{self, Content, Refusal};
+use super::links::Peer;
+use super::outbox::What;
+use super::replies::Way;
+use super::report::{Report, Who};
+use super::sockets::{self, Incoming};
+use crate::files::{FileError, SMALL_BYTES, names};
+use crate::tftp::negotiate::negotiate;
+use crate::tftp::netascii;
+use crate::tftp::packet::{ErrorCode, Mode, Packet, ReadRequest, Requested, encode_error, parse};
+use crate::tftp::transfer::{Ending, Transfer};
+
+/// A request whose file is being opened.
+pub(super) struct Opening {
+    local: Ipv4Addr,
+    mode: Mode,
+    options: Requested,
+}
+
+/// A file that was opened for a request, or could not be.
+pub(super) struct Opened {
+    peer: Peer,
+    result: Result<Content, FileError>,
+}
+
+impl Engine {
+    /// Takes in a packet to port 69.
+    pub(super) fn on_request(&mut self, link: usize, incoming: Incoming) {
+        let Incoming { peer: address, local, bytes } = incoming;
+        let peer = Peer { link, address };
+        if address.port() == 0 || !self.is_serving() {
+            self.dropped += 1;
+            return;
+        }
+        let refusal = match parse(&bytes) {
+            Ok(Packet::Read(request)) => match self.on_read(peer, local, &request) {
+                Ok(()) => return,
+                Err(refusal) => {
+                    self.tell_refusal(peer, &names::shown(request.name), &refusal);
+                    refusal
+                }
+            },
+            Ok(Packet::Write) => Refusal::new(ErrorCode::Access, "this server is read-only"),
+            Ok(_) | Err(crate::tftp::packet::Malformed::Short) => {
+                self.dropped += 1;
+                return;
+            }
+            Err(malformed) => Refusal::new(ErrorCode::Illegal, malformed.to_string()),
+        };
+        self.refuse(peer, local, &refusal);
+    }
+
+    fn on_read(
+        &mut self,
+        peer: Peer,
+        local: Ipv4Addr,
+        request: &ReadRequest<'_>,
+    ) -> Result<(), Refusal> {
+        if request.mode == Mode::Mail {
+            return Err(Refusal::new(ErrorCode::Illegal, "mail is not delivered, octet is served"));
+        }
+        let path = names::relative_path(request.name).map_err(|reason| {
+            let name = names::shown(request.name);
+            Refusal::new(ErrorCode::Access, FileError::Refused(name, reason).to_string())
+        })?;
+        if self.is_repeated(peer, &path) {
+            return Ok(());
+        }
+        self.check_room(peer)?;
+        let opening = Opening { local, mode: request.mode, options: request.options };
+        self.look_up(peer, path, opening)
+    }
+
+    /// Whether a request is one that came before: the client sent it again because
+    /// the answer is late, and that answer is under way. Another request from the
+    /// same port means that the client has forgotten the transfer before.
+    fn is_repeated(&mut self, peer: Peer, path: &str) -> bool {
+        if self.opening.contains_key(&peer) {
+            return true;
+        }
+        let Some(live) = self.live.get(&peer) else { return false };
+        if live.report.file() == path && !live.transfer.has_been_answered() {
+            return true;
+        }
+        self.finish(peer, Ending::Superseded);
+        false
+    }
+
+    fn check_room(&self, peer: Peer) -> Result<(), Refusal> {
+        let busy =
+            |what: &str| Refusal::new(ErrorCode::Undefined, format!("busy: {what}, try again"));
+        if self.live.len() + self.opening.len() >= self.app.config.tftp_max_transfers {
+            return Err(busy("too many transfers"));
+        }
+        if self.clients.is_busy(*peer.address.ip()) {
+            return Err(busy("too many transfers to this address"));
+        }
+        Ok(())
+    }
+
+    fn look_up(&mut self, peer: Peer, path: String, opening: Opening) -> Result<(), Refusal> {
+        let now = self.now();
+        if let Some(bytes) = library::generated(&self.app, opening.local, &path) {
+            return self.begin(peer, opening, Content { path, bytes });
+        }
+        let client = self.clients.of(*peer.address.ip(), now);
+        let names = library::candidates(&path, &client.directory);
+        if let Some(content) = library::cached(&self.app.files, &names) {
+            return self.begin(peer, opening, content);
+        }
+        client.running += 1;
+        self.opening.insert(peer, opening);
+        let (files, sender, signal) =
+            (self.app.files.clone(), self.opened.0.clone(), self.signal.clone());
+        self.tasks.spawn(async move {
+            let result = library::open(&files, names).await;
+            // The service may have stopped meanwhile.
+            let _ = sender.send(Opened { peer, result });
+            signal.wake();
+        });
+        Ok(())
+    }
+
+    /// Takes in a file that was opened.
+    pub(super) fn on_opened(&mut self, opened: Opened) {
+        let Opened { peer, result } = opened;
+        let Some(opening) = self.opening.remove(&peer) else { return };
+        self.clients.end(*peer.address.ip());
+        if !self.is_serving() {
+            return;
+        }
+        let local = opening.local;
+        let begun = match result {
+            Ok(content) => self.begin(peer, opening, content),
+            Err(error) => {
+                let refusal = Refusal::from(error);
+                Who::at(&self.app, *peer.address.ip()).record(&self.app, refusal.text.clone());
+                Err(refusal)
+            }
+        };
+        if let Err(refusal) = begun {
+            self.refuse(peer, local, &refusal);
+        }
+    }
+
+    fn begin(&mut self, peer: Peer, opening: Opening, content: Content) -> Result<(), Refusal> {
+        let now = self.now();
+        let Content { path, bytes } = content;
+        let bytes = in_mode(opening.mode, bytes, &path)?;
+        let unreachable = |error: io::Error| Refusal::new(ErrorCode::Undefined, error.to_string());
+        let (way, mtu) = self.way_to(peer, opening.local).map_err(unreachable)?;
+        let reply = self.reply_for(peer, &way, now).map_err(unreachable)?;
+        let total_bytes = bytes.len() as u64;
+        let agreed = negotiate(&opening.options, opening.mode, total_bytes, mtu);
+        let (transfer, first) = Transfer::start(agreed, total_bytes, now);
+        let ip = *peer.address.ip();
+        let client = self.clients.of(ip, now);
+        client.running += 1;
+        client.socket = Some(reply);
+        client.directory = path.rsplit_once('/').map_or("", |(directory, _)| directory).to_owned();
+        self.replies.begin(reply);
+        let timer_at = transfer.deadline();
+        let report = Report::new(Who::at(&self.app, ip), path, total_bytes);
+        self.live.insert(peer, Live { transfer, content: bytes, reply, timer_at, report });
+        self.timers.set(timer_at, peer);
+        self.send(peer, first, now);
+        Ok(())
+    }
+
+    /// The way back to a client, and how long packets may be on it: out of the
+    /// interface that was asked, or where the routes lead if not by that one.
+    fn way_to(&self, peer: Peer, local: Ipv4Addr) -> io::Result<(Way, u16)> {
+        let link = peer.link;
+        let name = self.links[link].name.as_str();
+        match sockets::path_mtu(Some(name), local, peer.address) {
+            Ok(mtu) => Ok((Way { link, local, interface: Some(name.to_owned()) }, mtu)),
+            Err(_) => {
+                let mtu = sockets::path_mtu(None, local, peer.address)?;
+                Ok((Way { link, local, interface: None }, mtu))
+            }
+        }
+    }
+
+    fn reply_for(&mut self, peer: Peer, way: &Way, now: Duration) -> io::Result<u64> {
+        let last = self.clients.of(*peer.address.ip(), now).socket;
+        let (id, opened) = self.replies.choose(way, last, now)?;
+        if let Some(opened) = opened {
+            self.watch(opened)?;
+        }
+        Ok(id)
+    }
+
+    /// Answers a request with an ERROR.
+    fn refuse(&mut self, peer: Peer, local: Ipv4Addr, refusal: &Refusal) {
+        let now = self.now();
+        tracing::debug!(peer = %peer.address, reason = %refusal.text, "TFTP request refused");
+        let sent = self.way_to(peer, local).and_then(|(way, _)| self.reply_for(peer, &way, now));
+        match sent {
+            Ok(reply) => self.send_error(reply, peer.address, refusal, now),
+            Err(error) => tracing::debug!(peer = %peer.address, %error, "no way back"),
+        }
+    }
+
+    /// Puts an ERROR into the outbox of a socket.
+    pub(super) fn send_error(
+        &mut self,
+        reply: u64,
+        to: SocketAddrV4,
+        why: &Refusal,
+        now: Duration,
+    ) {
+        let packet = encode_error(why.code, &why.text);
+        self.replies.queue(reply, to, What::Packet(packet.into()), now);
+    }
+
+    fn tell_refusal(&self, peer: Peer, name: &str, refusal: &Refusal) {
+        Who::at(&self.app, *peer.address.ip())
+            .record(&self.app, format!("asked for {name}: {}", refusal.text));
+    }
+}
+
+/// The content as it goes over the wire.
+fn in_mode(mode: Mode, bytes: Bytes, path: &str) -> Result<Bytes, Refusal> {
+    if mode != Mode::Netascii {
+        return Ok(bytes);
+    }
+    let small = bytes.len() as u64 <= SMALL_BYTES;
+    small.then(|| netascii::encode(&bytes)).flatten().ok_or_else(|| {
+        let text = format!("\"{path}\" is no short text: ask for it in octet (binary) mode");
+        Refusal::new(ErrorCode::Undefined, text)
+    })
+}

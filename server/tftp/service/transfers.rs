@@ -1,0 +1,101 @@
+//! Packets and moments of running transfers.
+
+use std::time::Duration;
+
+use super::engine::Engine;
+use super::library::Refusal;
+use super::links::Peer;
+use super::outbox::What;
+use crate::tftp::blocks::Blocks;
+use crate::tftp::packet::{ErrorCode, Packet, parse};
+use crate::tftp::transfer::{Ending, Event, Send, Step};
+
+impl Engine {
+    /// Takes in a packet to a socket that transfers answer from.
+    pub(super) fn on_packet(&mut self, peer: Peer, reply: u64, bytes: &[u8], now: Duration) {
+        let packet = parse(bytes);
+        let ours = self.live.get(&peer).is_some_and(|live| live.reply == reply);
+        match packet {
+            Ok(Packet::Ack(block)) if ours => self.on_event(peer, Event::Ack(block), now),
+            Ok(Packet::Error { code, .. }) if ours => self.on_event(peer, Event::Error(code), now),
+            // A malformed packet, or an ERROR, is never answered: that might go on for ever.
+            Ok(Packet::Error { .. }) | Err(_) => self.dropped += 1,
+            // From another port of a client that runs a transfer (RFC 1350 section 4).
+            // Late packets of transfers that ended are let go.
+            Ok(_) if !ours && self.clients.running(*peer.address.ip()) > 0 => {
+                let why = Refusal::new(ErrorCode::UnknownTransfer, "no such transfer");
+                self.send_error(reply, peer.address, &why, now);
+            }
+            Ok(_) => self.dropped += 1,
+        }
+    }
+
+    /// Nobody listens at a peer's port.
+    pub(super) fn on_unreachable(&mut self, peer: Peer, reply: u64) {
+        if self.live.get(&peer).is_some_and(|live| live.reply == reply) {
+            self.on_event(peer, Event::Unreachable, self.now());
+        }
+    }
+
+    /// A transfer's entry in the timers came up.
+    pub(super) fn on_timer(&mut self, peer: Peer, at: Duration, now: Duration) {
+        let Some(live) = self.live.get_mut(&peer).filter(|live| live.timer_at == at) else {
+            return;
+        };
+        if live.transfer.deadline() > now {
+            live.timer_at = live.transfer.deadline();
+            self.timers.set(live.timer_at, peer);
+            return;
+        }
+        self.on_event(peer, Event::Timer, now);
+    }
+
+    fn on_event(&mut self, peer: Peer, event: Event, now: Duration) {
+        let Some(live) = self.live.get_mut(&peer) else { return };
+        let acked = live.transfer.acked_bytes();
+        let step = live.transfer.on(event, now);
+        let taken_up = matches!(event, Event::Ack(_)) && live.transfer.has_been_answered();
+        if taken_up && (live.transfer.acked_bytes() > acked || acked == 0) {
+            live.report.moved(&self.app, &live.transfer, now);
+        }
+        let deadline = live.transfer.deadline();
+        if event == Event::Timer || deadline < live.timer_at {
+            live.timer_at = deadline;
+            self.timers.set(deadline, peer);
+        }
+        match step {
+            Step::Go(what) => self.send(peer, what, now),
+            Step::End(ending) => self.finish(peer, ending),
+        }
+    }
+
+    /// Puts what a transfer sends into its socket's outbox.
+    pub(super) fn send(&mut self, peer: Peer, what: Send, now: Duration) {
+        let Some(live) = self.live.get(&peer) else { return };
+        let agreed = *live.transfer.agreed();
+        let what = match what {
+            Send::Nothing => return,
+            Send::OptionAck => What::Packet(agreed.option_ack().into()),
+            Send::Blocks { first, count } => {
+                What::Blocks(Blocks::new(live.content.clone(), agreed, first, count))
+            }
+        };
+        self.replies.queue(live.reply, peer.address, what, now);
+    }
+
+    /// Ends a transfer, and tells everybody who should know.
+    pub(super) fn finish(&mut self, peer: Peer, ending: Ending) {
+        let Some(live) = self.live.remove(&peer) else { return };
+        let now = self.now();
+        self.clients.end(*peer.address.ip());
+        self.replies.end(live.reply, now);
+        live.report.ended(&self.app, &live.transfer, ending, now);
+        let why = match ending {
+            Ending::Unreadable => "the file was truncated",
+            Ending::Stopped => "the server stops",
+            _ => return,
+        };
+        let why = Refusal::new(ErrorCode::Undefined, why);
+        self.send_error(live.reply, peer.address, &why, now);
+    }
+}
