@@ -76,3 +76,9 @@ pub fn run(arguments: &[&str]) -> String {
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     text
 }
+
+/// Moves the calling thread, and the threads that it starts, into a namespace.
+pub fn enter(name: &str) {
+    let namespace = std::fs::File::open(format!("/run/netns/{name}")).unwrap();
+    nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+}
