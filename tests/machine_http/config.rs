@@ -170,7 +170,9 @@ async fn an_unchanged_configuration_is_not_sent_again() {
 async fn only_the_host_itself_reads_its_configuration() {
     let directory = TempDir::new().unwrap();
     let config = Config { data_dir: directory.path().to_owned(), ..Config::default() };
-    fill(&config, SITE).await.database.close().await;
+    let database = fill(&config, SITE).await.database;
+    let token = database.add_token("reader", false, None).await.unwrap();
+    database.close().await;
     let (rack, host) = (Netns::new("rack"), Netns::new("host"));
     rack.join("port", &host, "eth0");
     rack.ip("addr add 10.77.0.1/24 dev port");
@@ -192,11 +194,13 @@ async fn only_the_host_itself_reads_its_configuration() {
     };
     let own = curl("10.77.0.11", "");
     let strange = curl("10.77.0.66", "");
-    let with_token = curl("10.77.0.66", "-H 'Authorization: Bearer wrong'");
+    let wrong_token = curl("10.77.0.66", "-H 'Authorization: Bearer rackstrap_wrong'");
+    let right_token = curl("10.77.0.66", &format!("-H 'Authorization: Bearer {token}'"));
     server.kill().unwrap();
     server.wait().unwrap();
     assert!(own.ends_with("200") && own.contains("Address=172.16.160.12/24"), "{own}");
     assert!(strange.ends_with("403"), "{strange}");
     assert!(strange.contains("10.77.0.66 is not an address of r1-n01"), "{strange}");
-    assert!(with_token.ends_with("403"), "{with_token}");
+    assert!(wrong_token.ends_with("403"), "{wrong_token}");
+    assert!(right_token.ends_with("200"), "{right_token}");
 }

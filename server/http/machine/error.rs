@@ -30,7 +30,7 @@ pub enum Error {
     UnknownHost(Mac),
     /// Somebody else's configuration.
     #[error(
-        "{address} is not an address of {host}, so it may not read its configuration: ask from the host itself, from the server by 127.0.0.1, or with -H \"Authorization: Bearer TOKEN\" (`rackstrap token`)"
+        "{address} is not an address of {host}, so it may neither read its configuration nor report for it: ask from the host itself, from the server by 127.0.0.1, or with -H \"Authorization: Bearer TOKEN\" (`rackstrap token`)"
     )]
     Stranger {
         /// Whose it is.

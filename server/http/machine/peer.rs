@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::error::Error;
 use crate::app::App;
 use crate::boot::ipxe_text::Url;
-use crate::inventory::Snapshot;
+use crate::inventory::{Snapshot, Token};
 use crate::model::{ClientKey, Host, Lease};
 
 /// The two ends of a connection.
@@ -115,16 +115,32 @@ impl Caller {
         found.map(|(name, host)| (name.as_str(), host))
     }
 
-    /// Lets through the host itself, this very machine and the bearer of a token. A MAC is
-    /// no secret, so it alone opens nothing; the address that the server gave is what counts.
+    /// Lets through who may read a host's configuration: the host itself, this very machine
+    /// and the bearer of any token. A MAC is no secret, so it alone opens nothing; the
+    /// address that the server gave is what counts.
     pub async fn check_may_read(&self, app: &App, name: &str, host: &Host) -> Result<(), Error> {
+        self.check(app, (name, host), |_| true).await
+    }
+
+    /// Lets through who may speak for a host: the same, but a token that may change.
+    pub async fn check_may_report(&self, app: &App, name: &str, host: &Host) -> Result<(), Error> {
+        self.check(app, (name, host), |token| token.may_change).await
+    }
+
+    async fn check(
+        &self,
+        app: &App,
+        (name, host): (&str, &Host),
+        suffices: impl Fn(&Token) -> bool,
+    ) -> Result<(), Error> {
         if self.address.is_loopback() || self.is_host(app, name, host) {
             return Ok(());
         }
-        if let Some(token) = &self.token
-            && has_token(app, token).await?
-        {
-            return Ok(());
+        if let Some(token) = &self.token {
+            let token = app.inventory.database.find_token(token).await?;
+            if token.is_some_and(|token| suffices(&token)) {
+                return Ok(());
+            }
         }
         Err(Error::Stranger { host: name.to_owned(), address: self.address })
     }
@@ -149,9 +165,4 @@ fn held_by(lease: &Lease, name: &str, host: &Host) -> bool {
         ClientKey::Mac(mac) => host.has_mac(*mac),
         ClientKey::Id(_) => false,
     }
-}
-
-/// Whether the inventory knows the token.
-async fn has_token(_app: &App, _token: &str) -> Result<bool, Error> {
-    Ok(false)
 }

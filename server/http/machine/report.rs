@@ -29,7 +29,7 @@ pub async fn store(
     let mac: Mac = mac.parse()?;
     let snapshot = app.inventory.snapshot();
     let (name, host) = snapshot.host_of_mac(mac).ok_or(Error::UnknownHost(mac))?;
-    caller.check_may_read(&app, name, host).await?;
+    caller.check_may_report(&app, name, host).await?;
 
     // PostgreSQL has no NUL in TEXT.
     let body = String::from_utf8_lossy(&body).replace('\0', "\u{fffd}");
