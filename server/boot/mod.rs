@@ -6,3 +6,4 @@ pub mod install;
 pub mod ipxe_text;
 pub mod next;
 pub mod script;
+pub mod stall;

@@ -1,0 +1,399 @@
+//! Where a boot has stopped, and the likely cause in words for whoever stands in the aisle. Pure.
+//!
+//! Nothing here is certain: it is what a person who has seen many racks would
+//! look at first, given what the server saw and what it did not see.
+
+use crate::model::{BondMode, Event, EventKind, Image, Mac, Site};
+
+/// What the inventory says of a host, as far as it bears on its boot.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The MACs of NICs that are members of an LACP bond.
+    pub lacp_macs: Vec<Mac>,
+    /// What it boots.
+    pub image: Option<Image>,
+    /// The VLANs that its network is to come up on.
+    pub vlans: Vec<u16>,
+}
+
+impl Facts {
+    /// The facts of one host.
+    pub fn of(site: &Site, host_name: &str) -> Self {
+        let Some(host) = site.hosts.get(host_name) else { return Self::default() };
+        let image = host.image.as_ref().and_then(|name| site.images.get(name)).cloned();
+        let Some(profile) = host.profile.as_ref().and_then(|name| site.profiles.get(name)) else {
+            return Self { image, ..Self::default() };
+        };
+        let lacp = profile.bonds.values().filter(|bond| bond.mode == BondMode::Lacp);
+        let members = lacp.flat_map(|bond| &bond.nics);
+        let vlan_of = |subnet: &Option<String>| site.subnets.get(subnet.as_deref()?)?.vlan;
+        let vlans = profile.vlans.values().filter_map(|vlan| vlan.id.or(vlan_of(&vlan.subnet)));
+        Self {
+            lacp_macs: members.filter_map(|label| host.nics.get(label)).copied().collect(),
+            image,
+            vlans: vlans.collect(),
+        }
+    }
+}
+
+/// A boot that goes on no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stall {
+    /// The last stage that it reached.
+    pub after: EventKind,
+    /// For how long nothing was heard of it.
+    pub silent_seconds: i64,
+    /// What is probably wrong, and what to do about it.
+    pub cause: String,
+}
+
+/// How long silence after a stage is normal, in seconds.
+///
+/// EDK2 asks DHCP again after 4, 8, 16 and 32 s; the 2019 iPXE may spend 20 s
+/// before its script; a server's firmware and kernel spend minutes.
+fn patience_seconds(after: EventKind) -> i64 {
+    match after {
+        EventKind::Discover | EventKind::Offer => 20,
+        EventKind::Request | EventKind::Ack | EventKind::Nak => 45,
+        EventKind::Tftp | EventKind::Nbp => 60,
+        EventKind::Script | EventKind::Kernel => 60,
+        EventKind::Initrd | EventKind::Config => 300,
+        _ => i64::MAX,
+    }
+}
+
+/// Says where a boot has stopped, if it has. `boot` is all that was seen of one boot of
+/// one host, oldest first; `now_ms` is the time in Unix milliseconds.
+pub fn find(boot: &[Event], facts: &Facts, now_ms: i64) -> Option<Stall> {
+    let seen = Seen::of(boot)?;
+    let silent_seconds = (now_ms - seen.last_ms).max(0) / 1000;
+    let cause = seen.refusal(facts).or_else(|| {
+        let silent = silent_seconds >= patience_seconds(seen.reached);
+        silent.then(|| seen.silence(facts)).flatten()
+    })?;
+    Some(Stall { after: seen.reached, silent_seconds, cause })
+}
+
+/// A boot in figures.
+struct Seen<'a> {
+    boot: &'a [Event],
+    /// The furthest stage.
+    reached: EventKind,
+    last_ms: i64,
+}
+
+impl<'a> Seen<'a> {
+    fn of(boot: &'a [Event]) -> Option<Self> {
+        // Kinds are in the order of a boot, up to the report.
+        let stages = || boot.iter().filter(|event| event.kind <= EventKind::Report);
+        let reached = stages().map(|event| event.kind).max()?;
+        let last_ms = stages().map(|event| event.at_ms).max()?;
+        Some(Self { boot, reached, last_ms })
+    }
+
+    fn count(&self, kind: EventKind) -> usize {
+        self.boot.iter().filter(|event| event.kind == kind).count()
+    }
+
+    fn last(&self, kind: EventKind) -> Option<&'a Event> {
+        self.boot.iter().rev().find(|event| event.kind == kind)
+    }
+
+    /// Whether something of this kind came after the last boot program.
+    fn after_program(&self, kind: EventKind) -> bool {
+        let is_program = |event: &Event| matches!(event.kind, EventKind::Tftp | EventKind::Nbp);
+        let since = self.boot.iter().rposition(is_program).unwrap_or_default();
+        self.boot.iter().skip(since).any(|event| event.kind == kind)
+    }
+
+    /// The MAC that asked last.
+    fn mac(&self) -> Option<Mac> {
+        self.boot.iter().rev().find_map(|event| event.mac)
+    }
+
+    /// What is wrong without any doubt, however short the silence.
+    fn refusal(&self, facts: &Facts) -> Option<String> {
+        match self.reached {
+            EventKind::Report => {
+                let text = &self.last(EventKind::Report)?.text;
+                text.starts_with("failed").then(|| format!("the host says: {text}"))
+            }
+            EventKind::Script => {
+                let (_, reasons) = self.last(EventKind::Script)?.text.split_once(": waits, ")?;
+                Some(format!("the host waits for you: {reasons}"))
+            }
+            EventKind::Discover | EventKind::Request => self.no_answer(),
+            EventKind::Offer => self.offers_unheard(facts),
+            EventKind::Nak if self.count(EventKind::Nak) >= 3 => {
+                let text = &self.last(EventKind::Nak)?.text;
+                Some(format!("it asks for the wrong address again and again: {text}"))
+            }
+            EventKind::Tftp | EventKind::Nbp => self.program_trouble(),
+            _ => None,
+        }
+    }
+
+    /// DISCOVERs or REQUESTs that were not answered say why themselves.
+    fn no_answer(&self) -> Option<String> {
+        let asked = self.last(EventKind::Request).or_else(|| self.last(EventKind::Discover))?;
+        let (_, reason) = asked.text.split_once("; not answered: ")?;
+        if reason == "the client chose another server" {
+            return Some(
+                "another DHCP server on this network answered it, and it took that one's offer: \
+                 find that server and switch it off here, or let it name this one as boot server"
+                    .into(),
+            );
+        }
+        Some(format!("this server does not answer it: {reason}"))
+    }
+
+    /// Offers that are never taken up.
+    fn offers_unheard(&self, facts: &Facts) -> Option<String> {
+        let offers = self.count(EventKind::Offer);
+        if offers < 3 {
+            return None;
+        }
+        let bonded = self.mac().is_some_and(|mac| facts.lacp_macs.contains(&mac));
+        Some(if bonded {
+            format!(
+                "{offers} offers, no request, and this NIC is to be in an LACP bond: its switch \
+                 port drops traffic until LACP is up, which no firmware speaks; set LACP fallback \
+                 (\"lacp fallback\", \"no lacp suspend-individual\", \"lacp-bypass\") on the port"
+            )
+        } else {
+            format!(
+                "{offers} offers, no request: another DHCP server answered sooner, or the offers \
+                 do not reach it (wrong VLAN on its port, spanning tree still blocking, a relay \
+                 or firewall that drops the way back; try always_broadcast)"
+            )
+        })
+    }
+
+    fn program_trouble(&self) -> Option<String> {
+        let programs = self.count(EventKind::Nbp) + self.sent_by_tftp();
+        if programs >= 3 {
+            return Some(format!(
+                "the boot program was fetched {programs} times and no script: it starts and is \
+                 sent itself again (another DHCP server answers iPXE?), or it crashes and the \
+                 firmware tries anew: give the host another boot-file, such as ipxe.efi or snponly.efi"
+            ));
+        }
+        let last = self.last(EventKind::Tftp)?;
+        last.text.contains("stopped after 0 B").then(|| {
+            "it asked for its boot program and heard nothing more: a firewall between drops UDP \
+             from the transfer ports (1024 and up; tftp_ports narrows them)"
+                .into()
+        })
+    }
+
+    fn sent_by_tftp(&self) -> usize {
+        let sent =
+            |event: &&Event| event.kind == EventKind::Tftp && event.text.starts_with("sent ");
+        self.boot.iter().filter(sent).count()
+    }
+
+    /// What silence after a stage means.
+    fn silence(&self, facts: &Facts) -> Option<String> {
+        let image = facts.image.as_ref();
+        if image.is_some_and(|image| image.local) {
+            return None;
+        }
+        let cause = match self.reached {
+            EventKind::Discover => {
+                "it asked once and gave up before the answer: look at its link and its switch port"
+            }
+            EventKind::Offer => {
+                "it did not take up the offer: another DHCP server answered sooner, or the offer \
+                 did not reach it"
+            }
+            EventKind::Request => "it asked for the address and was not answered: see the log",
+            EventKind::Nak => "it was told that its address is wrong here and did not ask anew",
+            EventKind::Ack => {
+                "it has its address and fetches nothing: network boot is not what it wants (boot \
+                 order, an installed system), or UDP port 69 and the HTTP port of this server are \
+                 blocked on the way"
+            }
+            EventKind::Tftp | EventKind::Nbp => self.silent_program(),
+            EventKind::Script => match image {
+                Some(image) if image.kernel.is_some() => {
+                    "it has its script and the kernel does not come through: large packets are \
+                     lost on the way (MTU), or its console shows an error of iPXE"
+                }
+                _ => return None,
+            },
+            EventKind::Kernel if image.is_some_and(|image| !image.initrd.is_empty()) => {
+                "the kernel came and its initrd does not: look at its console, and at the link for \
+                 errors"
+            }
+            _ => return Some(silent_system(facts)),
+        };
+        Some(cause.to_owned())
+    }
+
+    fn silent_program(&self) -> &'static str {
+        if !self.after_program(EventKind::Ack) {
+            return "the boot program came and did not start: Secure Boot refuses unsigned programs, \
+                    or it is one for another architecture, or its driver hangs: try another \
+                    boot-file, such as snponly.efi for ipxe.efi";
+        }
+        "iPXE runs and has an address, and does not fetch its script: TCP to the HTTP port of this \
+         server is blocked on the way, or machine_url names an address that it cannot reach"
+    }
+}
+
+/// A system that was started and says nothing.
+fn silent_system(facts: &Facts) -> String {
+    let mut cause =
+        "everything was fetched and the system does not report: the kernel stopped (its \
+                     console says where), it has no driver for the NIC"
+            .to_owned();
+    if !facts.lacp_macs.is_empty() {
+        cause.push_str(", the switch does not run LACP on both ports of the bond");
+    }
+    if !facts.vlans.is_empty() {
+        let vlans: Vec<String> = facts.vlans.iter().map(u16::to_string).collect();
+        cause.push_str(&format!(", VLAN {} is not on the port", vlans.join(", ")));
+    }
+    cause.push_str(", or the image does not report at all");
+    cause
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use EventKind::{Ack, Config, Discover, Initrd, Kernel, Nak, Nbp, Offer, Report, Request};
+    use EventKind::{Script, Tftp, Warning};
+
+    const BOOTS: Mac = Mac([0x52, 0x54, 0, 0xaa, 0, 1]);
+
+    /// Events a second apart.
+    fn boot(kinds: &[(EventKind, &str)]) -> Vec<Event> {
+        let event = |(index, (kind, text)): (usize, &(EventKind, &str))| Event {
+            at_ms: index as i64 * 1000,
+            host: Some("n1".into()),
+            mac: Some(BOOTS),
+            kind: *kind,
+            text: (*text).to_owned(),
+        };
+        kinds.iter().enumerate().map(event).collect()
+    }
+
+    /// The cause found `silent` seconds after the last event.
+    fn cause(kinds: &[(EventKind, &str)], facts: &Facts, silent: i64) -> Option<String> {
+        let boot = boot(kinds);
+        let last_ms = boot.last().map_or(0, |event| event.at_ms);
+        find(&boot, facts, last_ms + silent * 1000).map(|stall| stall.cause)
+    }
+
+    #[test]
+    fn a_stopped_boot_is_told_by_its_likely_cause() {
+        let live = Image { kernel: Some("k".into()), initrd: vec!["i".into()], ..Image::default() };
+        let live = Facts { image: Some(live), ..Facts::default() };
+        let bonded = Facts { lacp_macs: vec![BOOTS], vlans: vec![500], ..live.clone() };
+        let d = (Discover, "asks for an address on eth0");
+        let o = (Offer, "offered 10.0.0.5");
+        let r = (Request, "asks for 10.0.0.5");
+        let a = (Ack, "given 10.0.0.5");
+        let sent = (Tftp, "sent snponly.efi (170 KiB) in 0.1 s");
+        let script = (Script, "script to 10.0.0.5: boots live");
+        let cases: &[(&str, &[_], &Facts, i64, &str)] = &[
+            (
+                "offers unheard",
+                &[d, o, d, o, d, o, d, o],
+                &live,
+                0,
+                "4 offers, no request: another",
+            ),
+            ("LACP", &[d, o, d, o, d, o], &bonded, 0, "LACP fallback"),
+            ("one offer unheard", &[d, o], &live, 20, "did not take up the offer"),
+            (
+                "another server",
+                &[
+                    d,
+                    o,
+                    (Request, "asks for 10.0.0.9; not answered: the client chose another server"),
+                ],
+                &live,
+                0,
+                "another DHCP server on this network answered it",
+            ),
+            (
+                "pool empty",
+                &[(Discover, "asks; not answered: no free address in the subnet's dhcp ranges")],
+                &live,
+                0,
+                "does not answer it: no free address",
+            ),
+            (
+                "NAK",
+                &[r, (Nak, "x"), r, (Nak, "x"), r, (Nak, "may not")],
+                &live,
+                0,
+                "wrong address",
+            ),
+            ("no fetch", &[d, o, r, a], &live, 45, "fetches nothing"),
+            (
+                "transfer ports",
+                &[
+                    d,
+                    o,
+                    r,
+                    a,
+                    (Tftp, "snponly.efi stopped after 0 B of 170 KiB: the client stopped"),
+                ],
+                &live,
+                0,
+                "UDP from the transfer ports (1024 and up",
+            ),
+            ("program dead", &[d, o, r, a, sent], &live, 60, "Secure Boot"),
+            ("HTTP Boot program dead", &[d, o, r, a, (Nbp, "x")], &live, 60, "Secure Boot"),
+            ("no HTTP", &[d, o, r, a, sent, d, o, r, a], &live, 60, "TCP to the HTTP port"),
+            ("loop", &[d, a, sent, d, a, sent, d, a, sent], &live, 0, "fetched 3 times"),
+            (
+                "unknown image",
+                &[d, a, sent, (Script, "script to 10.0.0.5: waits, n1 has no image to boot")],
+                &live,
+                0,
+                "the host waits for you: n1 has no image",
+            ),
+            ("no kernel", &[d, a, sent, script], &live, 60, "MTU"),
+            ("no initrd", &[d, a, sent, script, (Kernel, "k")], &live, 60, "initrd does not"),
+            ("no report", &[script, (Kernel, "k"), (Initrd, "i")], &live, 300, "does not report"),
+            (
+                "no report of a bond",
+                &[script, (Kernel, "k"), (Initrd, "i"), (Config, "c")],
+                &bonded,
+                300,
+                "LACP on both ports of the bond, VLAN 500 is not on the port",
+            ),
+            ("failed", &[(Config, "c"), (Report, "failed: no partner")], &live, 0, "no partner"),
+        ];
+        for (name, kinds, facts, silent, expected) in cases {
+            let cause = cause(kinds, facts, *silent);
+            assert!(cause.as_ref().is_some_and(|c| c.contains(expected)), "{name}: {cause:?}");
+            if *silent > 0 {
+                let sooner = self::cause(kinds, facts, silent - 1);
+                assert_eq!(sooner, None, "{name} is told too soon");
+            }
+        }
+    }
+
+    #[test]
+    fn a_boot_that_goes_on_is_left_alone() {
+        let disk = Image { local: true, ..Image::default() };
+        let disk = Facts { image: Some(disk), ..Facts::default() };
+        let none = Facts::default();
+        let cases: &[(&str, &[_], &Facts, i64)] = &[
+            ("nothing seen", &[], &none, 1000),
+            ("only a warning", &[(Warning, "w")], &none, 1000),
+            ("up", &[(Kernel, "k"), (Report, "up: all well")], &none, 100_000),
+            ("just asked", &[(Discover, "d")], &none, 5),
+            ("iPXE waits for IPv6", &[(Ack, "a"), (Tftp, "sent x")], &none, 20),
+            ("an image is loading", &[(Script, "s"), (Kernel, "k"), (Initrd, "i")], &none, 200),
+            ("its disk needs no server", &[(Discover, "d"), (Ack, "a")], &disk, 100_000),
+        ];
+        for (name, kinds, facts, silent) in cases {
+            assert_eq!(cause(kinds, facts, *silent), None, "{name}");
+        }
+    }
+}
