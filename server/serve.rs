@@ -77,7 +77,7 @@ impl Server {
         let database = Database::open(&config.database_url()).await?;
         let inventory = Inventory::open(database.clone()).await?;
         let leases = LeaseBook::open(database).await?;
-        let files = FileStore::new(vec![config.files_path(), config.ipxe_dir.clone()]);
+        let files = FileStore::new(vec![config.files_path()]).with_package(config.ipxe_dir.clone());
         let admin = listen("admin_listen", config.admin_listen).await?;
         let machine = listen("machine_listen", config.machine_listen).await?;
         Ok(Self { app: App { config: Arc::new(config), inventory, leases, files }, admin, machine })

@@ -10,4 +10,5 @@ mod machine_http;
 mod networkd;
 mod purity;
 mod tftp_clients;
+mod tftp_rules;
 mod ui;

@@ -111,6 +111,11 @@ pub fn parse(bytes: &[u8]) -> Result<Packet<'_>, Malformed> {
     }
 }
 
+/// Whether a packet to a port that is shared with running transfers starts a new one.
+pub fn is_request(bytes: &[u8]) -> bool {
+    split_u16(bytes).is_some_and(|(operation, _)| matches!(operation, READ | WRITE))
+}
+
 fn parse_read(body: &[u8]) -> Result<ReadRequest<'_>, Malformed> {
     let mut strings = Strings { rest: body };
     let (name, terminated) = strings.next().ok_or(Malformed::NoName)?;

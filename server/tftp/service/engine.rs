@@ -11,15 +11,17 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use tokio::runtime::Handle;
 
+use super::batch::Inbox;
 use super::clients::Clients;
 use super::links::{Link, Peer};
 use super::replies::Replies;
 use super::report::Report;
 use super::requests::{Opened, Opening};
-use super::sockets::{self, Inbox};
+use super::sockets::{self, Incoming};
 use super::timers::Timers;
 use super::{Signal, Stop};
 use crate::app::App;
+use crate::tftp::packet::is_request;
 use crate::tftp::transfer::{Ending, Transfer};
 
 /// How often interfaces are looked for and idle things are put away.
@@ -56,6 +58,8 @@ pub(super) struct Engine {
     epoll: Epoll,
     pub(super) links: Vec<Link>,
     pub(super) replies: Replies,
+    /// Room for packets; taken out while they are looked at.
+    inbox: Option<Inbox>,
     pub(super) live: HashMap<Peer, Live>,
     pub(super) opening: HashMap<Peer, Opening>,
     pub(super) opened: (mpsc::Sender<Opened>, mpsc::Receiver<Opened>),
@@ -83,6 +87,7 @@ impl Engine {
             epoll,
             links,
             replies,
+            inbox: Some(Inbox::new()),
             live: HashMap::new(),
             opening: HashMap::new(),
             opened: mpsc::channel(),
@@ -104,14 +109,13 @@ impl Engine {
     /// Serves until it is told to stop and the transfers are done.
     pub(super) fn run(mut self) -> io::Result<()> {
         let mut events = [EpollEvent::empty(); READY];
-        let mut inbox = Inbox::new();
         loop {
             let ready = match self.epoll.wait(&mut events, self.patience()) {
                 Err(Errno::EINTR) => 0,
                 ready => ready?,
             };
             for event in &events[..ready] {
-                self.on_ready(event.data(), event.events(), &mut inbox);
+                self.on_ready(event.data(), event.events());
             }
             while let Ok(opened) = self.opened.1.try_recv() {
                 self.on_opened(opened);
@@ -134,12 +138,12 @@ impl Engine {
         EpollTimeout::try_from(Duration::from_millis(milliseconds)).unwrap_or(EpollTimeout::ZERO)
     }
 
-    fn on_ready(&mut self, mark: u64, events: EpollFlags, inbox: &mut Inbox) {
+    fn on_ready(&mut self, mark: u64, events: EpollFlags) {
         match mark {
             SIGNAL => {
                 let _ = self.signal.event.read();
             }
-            FIRST_REPLY.. => self.on_reply_ready(mark - FIRST_REPLY, events, inbox),
+            FIRST_REPLY.. => self.on_reply_ready(mark - FIRST_REPLY, events),
             _ => self.on_requests((mark - FIRST_LISTENER) as usize),
         }
     }
@@ -158,12 +162,12 @@ impl Engine {
         }
     }
 
-    fn on_reply_ready(&mut self, id: u64, events: EpollFlags, inbox: &mut Inbox) {
+    fn on_reply_ready(&mut self, id: u64, events: EpollFlags) {
         if events.contains(EpollFlags::EPOLLERR) {
             self.on_unreachable_peers(id);
         }
         if events.contains(EpollFlags::EPOLLIN) {
-            self.on_packets(id, inbox);
+            self.on_packets(id);
         }
         if events.contains(EpollFlags::EPOLLOUT) {
             self.flush(id);
@@ -181,16 +185,24 @@ impl Engine {
         }
     }
 
-    fn on_packets(&mut self, id: u64, inbox: &mut Inbox) {
+    /// Takes in the packets that wait in a socket.
+    pub(super) fn on_packets(&mut self, id: u64) {
+        let shared = self.replies.share_port();
         let Some(reply) = self.replies.get(id) else { return };
-        let link = reply.way.link;
+        let (link, local) = (reply.way.link, reply.way.local);
+        let Some(mut inbox) = self.inbox.take() else { return };
         // An error here is an ICMP message's, which has been taken in already.
         if inbox.receive(&reply.socket).is_ok() {
             let now = self.now();
             for (address, bytes) in inbox.packets() {
-                self.on_packet(Peer { link, address }, id, bytes, now);
+                if shared && is_request(bytes) {
+                    self.on_request(link, Incoming { peer: address, local, bytes: bytes.to_vec() });
+                } else {
+                    self.on_packet(Peer { link, address }, id, bytes, now);
+                }
             }
         }
+        self.inbox = Some(inbox);
         self.flush(id);
     }
 
@@ -244,8 +256,9 @@ impl Engine {
     fn keep_house(&mut self) -> io::Result<()> {
         let now = self.now();
         self.housekeeping_at = now + HOUSEKEEPING;
+        let shared_port = self.replies.share_port();
         for (place, link) in self.links.iter_mut().enumerate() {
-            if !link.refresh() {
+            if !link.refresh(shared_port) {
                 continue;
             }
             if let Some(listener) = &link.listener {

@@ -29,8 +29,9 @@ impl Link {
     }
 
     /// Listens anew if the interface appeared or was replaced; gives whether
-    /// something changed. A vanished interface is waited for.
-    pub(super) fn refresh(&mut self) -> bool {
+    /// something changed. A vanished interface is waited for. With `shared_port`
+    /// answers leave from port 69 too.
+    pub(super) fn refresh(&mut self, shared_port: bool) -> bool {
         let index = nix::net::if_::if_nametoindex(self.name.as_str()).ok();
         if index.is_some() && index == self.index {
             return false;
@@ -41,7 +42,7 @@ impl Link {
             self.complain("the interface is not there; it is served when it appears");
             return had_listener;
         }
-        match sockets::listen(&self.name) {
+        match sockets::listen(&self.name, shared_port) {
             Ok(listener) => {
                 tracing::info!(interface = %self.name, "serving TFTP");
                 self.listener = Some(listener);

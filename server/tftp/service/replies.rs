@@ -88,7 +88,7 @@ impl Replies {
         let opened = match self.by_way.get(way).map_or(0, Vec::len) {
             0 => Some(self.open(way, now)?),
             // More than one is a nicety: a narrow port range may not have it.
-            have if have < SOCKETS => self.open(way, now).ok(),
+            have if have < self.wanted() => self.open(way, now).ok(),
             _ => None,
         };
         let ids = self.by_way.get(way).map_or(&[][..], Vec::as_slice);
@@ -99,6 +99,16 @@ impl Replies {
             id = ids[self.turn % ids.len()];
         }
         Ok((id, opened))
+    }
+
+    /// Whether answers leave from port 69, where requests come in: one port is then
+    /// all that a firewall or a translator between the two has to know.
+    pub(super) fn share_port(&self) -> bool {
+        self.ports.as_ref().is_some_and(|ports| ports.contains(&sockets::TFTP))
+    }
+
+    fn wanted(&self) -> usize {
+        self.ports.as_ref().map_or(SOCKETS, |ports| SOCKETS.min(ports.len()))
     }
 
     fn open(&mut self, way: &Way, now: Duration) -> io::Result<u64> {

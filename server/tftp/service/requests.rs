@@ -84,6 +84,11 @@ impl Engine {
     /// the answer is late, and that answer is under way. Another request from the
     /// same port means that the client has forgotten the transfer before.
     fn is_repeated(&mut self, peer: Peer, path: &str) -> bool {
+        // What the client sent to that transfer before this request may still wait:
+        // firmware ends its size probe and asks again within microseconds.
+        if let Some(reply) = self.live.get(&peer).map(|live| live.reply) {
+            self.on_packets(reply);
+        }
         if self.opening.contains_key(&peer) {
             return true;
         }

@@ -5,27 +5,25 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::ops::RangeInclusive;
 use std::os::fd::AsRawFd;
 
-use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, recvmsg, setsockopt, sockopt,
-};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt};
 use socket2::{Domain, Socket, Type};
 
+use super::batch::PACKET_BYTES;
+
 /// TFTP's port.
-const TFTP: u16 = 69;
+pub(super) const TFTP: u16 = 69;
 /// How many bytes may wait in a socket: a rack that is powered on asks within milliseconds.
 const BUFFER_BYTES: usize = 4 << 20;
-/// How many packets are taken from a socket at once.
-const BATCH: usize = 64;
-/// Room for a packet of a client; a longer request is cut, which parsing allows.
-const PACKET_BYTES: usize = 1024;
 /// Of `struct sock_extended_err`: the error came as an ICMP message (linux/errqueue.h).
 const ORIGIN_ICMP: u8 = 2;
 /// ICMP destination unreachable, and its code for a closed port (RFC 792).
 const PORT_UNREACHABLE: (u8, u8) = (3, 3);
 
-/// Opens the socket where requests to any address of `interface` come in.
-pub(super) fn listen(interface: &str) -> io::Result<Socket> {
+/// Opens the socket where requests to any address of `interface` come in. With
+/// `shared` the port may be used by the sockets that answer too.
+pub(super) fn listen(interface: &str, shared: bool) -> io::Result<Socket> {
     let socket = open(Some(interface))?;
+    socket.set_reuse_address(shared)?;
     setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
     socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, TFTP).into())?;
     Ok(socket)
@@ -46,6 +44,7 @@ pub(super) fn reply(
     };
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
     for port in ports.clone() {
+        socket.set_reuse_address(port == TFTP)?;
         match socket.bind(&SocketAddrV4::new(local, port).into()) {
             Ok(()) => return Ok(socket),
             Err(error) => last = error,
@@ -117,42 +116,6 @@ pub(super) fn receive_request(socket: &Socket) -> nix::Result<Option<Incoming>> 
     bytes.truncate(length);
     let local = Ipv4Addr::from(u32::from_be(asked.ipi_addr.s_addr));
     Ok(Some(Incoming { peer, local, bytes }))
-}
-
-/// Room for many packets, received by one system call.
-pub(super) struct Inbox {
-    buffers: Vec<[u8; PACKET_BYTES]>,
-    headers: MultiHeaders<SockaddrIn>,
-    received: Vec<(SocketAddrV4, usize)>,
-}
-
-impl Inbox {
-    pub(super) fn new() -> Self {
-        Self {
-            buffers: vec![[0; PACKET_BYTES]; BATCH],
-            headers: MultiHeaders::preallocate(BATCH, None),
-            received: Vec::with_capacity(BATCH),
-        }
-    }
-
-    /// Takes up to 64 packets that wait in the socket.
-    pub(super) fn receive(&mut self, socket: &Socket) -> nix::Result<()> {
-        self.received.clear();
-        let mut slices: Vec<[IoSliceMut; 1]> =
-            self.buffers.iter_mut().map(|buffer| [IoSliceMut::new(buffer)]).collect();
-        let flags = MsgFlags::MSG_DONTWAIT;
-        let messages =
-            recvmmsg(socket.as_raw_fd(), &mut self.headers, slices.iter_mut(), flags, None)?;
-        self.received
-            .extend(messages.filter_map(|m| Some((SocketAddrV4::from(m.address?), m.bytes))));
-        Ok(())
-    }
-
-    /// The packets that were received last.
-    pub(super) fn packets(&self) -> impl Iterator<Item = (SocketAddrV4, &[u8])> {
-        let packets = self.received.iter().zip(&self.buffers);
-        packets.map(|((peer, length), buffer)| (*peer, &buffer[..*length]))
-    }
 }
 
 /// The next peer whose port turned out to be closed; `Err(EAGAIN)` when all are

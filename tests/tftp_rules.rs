@@ -1,0 +1,375 @@
+//! What a TFTP server must do with clients that are odd, rude or gone: raw packets.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use crate::common::tftp::{Rack, Raw, SERVER, block_of, error_of, read_request, wait_until};
+
+/// Long enough for an answer that must not come to have come.
+const A_WHILE: Duration = Duration::from_millis(300);
+
+/// Reads a whole file, block by block, and gives it with the address that sent it.
+fn read_all(client: &Raw, name: &str) -> (Vec<u8>, SocketAddr) {
+    client.read(name, &[]);
+    let mut content = Vec::new();
+    loop {
+        let (packet, from) = client.receive();
+        client.ack(block_of(&packet), from);
+        content.extend_from_slice(&packet[4..]);
+        if packet.len() < 516 {
+            return (content, from);
+        }
+    }
+}
+
+#[test]
+fn the_answer_comes_from_the_address_that_was_asked() {
+    let rack = Rack::start("multihome");
+    rack.server.ip("address add 10.77.0.2/24 dev srv0");
+    rack.server.ip("address add 192.0.2.1/32 dev lo");
+    rack.client.ip("route add 192.0.2.1/32 via 10.77.0.1");
+    rack.put("file", 100);
+    for address in [SERVER, Ipv4Addr::new(10, 77, 0, 2), Ipv4Addr::new(192, 0, 2, 1)] {
+        let client = rack.socket();
+        client.socket.send_to(&read_request("file", &[]), (address, 69)).unwrap();
+        let (packet, from) = client.receive();
+        assert_eq!((block_of(&packet), from.ip()), (1, address.into()));
+        assert_ne!(from.port(), 69, "a transfer has a port of its own (RFC 1350 section 4)");
+        client.ack(1, from);
+    }
+}
+
+#[test]
+fn names_cannot_leave_the_root_but_may_be_written_oddly() {
+    let rack = Rack::start("names");
+    std::fs::write(rack.directory.path().join("secret"), "secret").unwrap();
+    let content = rack.put("Kernel.img", 100);
+    let client = rack.socket();
+    for name in ["../secret", "x/../../secret", "..\\secret", "/etc/../../secret", "C:\\secret"] {
+        client.read(name, &[]);
+        assert_eq!(error_of(&client.receive().0).0, 2, "{name}");
+    }
+    let absolute = rack.directory.path().join("secret");
+    client.read(absolute.to_str().unwrap(), &[]);
+    assert_eq!(error_of(&client.receive().0).0, 1, "an absolute name is one below the root");
+    for name in ["Kernel.img", "/Kernel.img", ".\\Kernel.img", "//kernel.IMG", "kernel.img\u{7f}"] {
+        assert_eq!(read_all(&client, name).0, content, "{name}");
+    }
+    client.ask(b"\0\x01Kernel.img\xff\0octet\0");
+    let (packet, from) = client.receive();
+    assert_eq!(block_of(&packet), 1);
+    client.ack(1, from);
+}
+
+#[test]
+fn what_is_no_proper_request_gets_a_clear_error_or_nothing() {
+    let mut rack = Rack::start("malformed");
+    rack.put("file", 10);
+    let answered: [(&[u8], u16, &str); 8] = [
+        (b"\0\x01", 4, "the request has no file name"),
+        (b"\0\x01\0octet\0", 4, "the request has no file name"),
+        (b"\0\x01file\0", 4, "the request has no transfer mode"),
+        (b"\0\x01file\0binary\0", 4, "the transfer mode is unknown, octet is served"),
+        (b"\0\x01file\0mail\0", 4, "mail is not delivered, octet is served"),
+        (b"\0\x02file\0octet\0", 2, "this server is read-only"),
+        (b"\0\x09", 4, "operation 9 is unknown"),
+        (b"\0\x01\xfe\xffx\0octet\0", 2, "is not allowed: it is not UTF-8"),
+    ];
+    let client = rack.socket();
+    for (packet, code, text) in answered {
+        client.ask(packet);
+        let (got_code, got_text) = error_of(&client.receive().0);
+        assert!(got_code == code && got_text.ends_with(text), "{packet:?}: {got_code} {got_text}");
+    }
+    for packet in
+        [&b""[..], b"\0", b"\0\x04\0\x01", b"\0\x03\0\x01x", b"\0\x05\0\0no\0", b"\0\x06x"]
+    {
+        client.ask(packet);
+    }
+    assert!(client.receive_within(A_WHILE).is_none(), "these get no answer");
+    assert_eq!(read_all(&client, "file").0.len(), 10, "and the server goes on");
+    rack.wait_for_event("it is not UTF-8");
+}
+
+#[test]
+fn netascii_is_for_short_texts() {
+    let rack = Rack::start("netascii");
+    std::fs::write(rack.files().join("text"), "one\ntwo\n").unwrap();
+    rack.put("binary", 1000);
+    let client = rack.socket();
+    client.ask(b"\0\x01text\0netascii\0tsize\x000\0");
+    let (packet, from) = client.receive();
+    assert_eq!((block_of(&packet), &packet[4..]), (1, &b"one\r\ntwo\r\n"[..]), "and no tsize");
+    client.ack(1, from);
+    client.ask(b"\0\x01binary\0NETASCII\0");
+    let (code, text) = error_of(&client.receive().0);
+    assert_eq!(code, 0);
+    assert!(text.contains("octet"), "{text}");
+}
+
+#[test]
+fn the_script_that_ipxe_asks_for_first_is_made_for_whoever_asks() {
+    let rack = Rack::start("autoexec");
+    let client = rack.socket();
+    for name in ["autoexec.ipxe", "/autoexec.ipxe", "boot\\autoexec.ipxe"] {
+        let script = String::from_utf8(read_all(&client, name).0).unwrap();
+        assert!(script.starts_with("#!ipxe\n"), "{script}");
+        assert!(script.contains("http://10.77.0.1/boot/${netX/mac:hexhyp}.ipxe"), "{script}");
+    }
+}
+
+#[test]
+fn a_thousand_size_probes_leave_nothing_behind_and_are_no_events() {
+    let mut rack = Rack::start_with("probes", |config| config.tftp_max_transfers = 1);
+    rack.put("ipxe.efi", 1000);
+    let client = rack.socket();
+    for _ in 0..1000 {
+        client.read("ipxe.efi", &[("tsize", "0"), ("blksize", "1468")]);
+        let (packet, from) = client.receive();
+        assert_eq!(packet, b"\0\x06blksize\x001468\0tsize\x001000\0");
+        client.socket.send_to(b"\0\x05\0\x08User aborted\0", from).unwrap();
+    }
+    assert_eq!(read_all(&client, "ipxe.efi").0.len(), 1000, "the one place is free");
+    let end = rack.wait_for_event("sent ipxe.efi (1000 B)");
+    assert!(!end.contains("again"), "{end}");
+    assert!(rack.event_texts().is_empty());
+}
+
+#[test]
+fn a_transfer_is_told_to_people_once_at_each_end() {
+    let mut rack = Rack::start("events");
+    rack.put("file", 1000);
+    read_all(&rack.socket(), "file");
+    let mut texts = Vec::new();
+    wait_until("both events", || {
+        texts.extend(rack.event_texts());
+        (texts.len() == 2).then_some(())
+    });
+    assert_eq!(texts[0], "sends file (1000 B)");
+    assert!(texts[1].starts_with("sent file (1000 B) in "), "{texts:?}");
+}
+
+#[test]
+fn blocks_are_as_long_as_the_link_carries() {
+    let rack = Rack::start("mtu");
+    rack.put("file", 10_000);
+    for (mtu, block_size) in [("1500", 1468), ("1400", 1368), ("9000", 8968)] {
+        rack.server.ip(&format!("link set srv0 mtu {mtu}"));
+        let client = rack.socket();
+        client.read("file", &[("blksize", "65464")]);
+        let (packet, _) = client.receive();
+        assert_eq!(packet, format!("\0\x06blksize\0{block_size}\0").into_bytes());
+    }
+}
+
+#[test]
+fn a_packet_from_another_port_is_refused_and_the_transfer_goes_on() {
+    let rack = Rack::start("tid");
+    rack.put("file", 600);
+    let (client, stranger) = (rack.socket(), rack.socket());
+    client.read("file", &[]);
+    let (_, from) = client.receive();
+    stranger.ack(1, from);
+    assert_eq!(error_of(&stranger.receive().0), (5, "no such transfer".into()));
+    stranger.socket.send_to(b"\0\x05\0\0no\0", from).unwrap();
+    assert!(stranger.receive_within(A_WHILE).is_none(), "an ERROR is never answered");
+    client.ack(1, from);
+    assert_eq!(block_of(&client.receive().0), 2);
+}
+
+#[test]
+fn a_repeated_request_starts_one_transfer_and_a_new_one_replaces_the_old() {
+    let rack = Rack::start("repeat");
+    rack.put("one", 600);
+    rack.put("two", 600);
+    let client = rack.socket();
+    for _ in 0..3 {
+        client.read("one", &[]);
+    }
+    let (_, first) = client.receive();
+    assert!(client.receive_within(A_WHILE).is_none(), "the request came again, the data did not");
+    client.ack(1, first);
+    assert_eq!(block_of(&client.receive().0), 2);
+    client.read("two", &[("tsize", "0")]);
+    let (packet, second) = client.receive();
+    assert_eq!(packet, b"\0\x06tsize\x00600\0");
+    assert_ne!(first, second, "late packets of the first transfer must not look like the second's");
+    client.read("one", &[]);
+    assert_eq!(block_of(&client.receive().0), 1);
+}
+
+#[test]
+fn a_client_that_closed_its_port_frees_its_place_at_once() {
+    let mut rack = Rack::start_with("gone", |config| config.tftp_max_transfers = 1);
+    rack.put("file", 100_000);
+    let client = rack.socket();
+    client.read("file", &[]);
+    let (_, from) = client.receive();
+    client.ack(1, from);
+    client.receive();
+    let other = rack.socket();
+    other.read("file", &[]);
+    let (code, text) = error_of(&other.receive().0);
+    assert_eq!((code, text.as_str()), (0, "busy: too many transfers, try again"));
+    drop(client);
+    // The next block that is sent again finds the port closed.
+    let ended = rack.wait_for_event("the client closed its port");
+    assert!(ended.starts_with("file stopped after 512 B of 98 KiB"), "{ended}");
+    assert_eq!(read_all(&other, "file").0.len(), 100_000);
+}
+
+#[test]
+fn a_client_gets_64_transfers_at_once_and_then_is_told_to_wait() {
+    let rack = Rack::start("cap");
+    rack.put("file", 1000);
+    let clients: Vec<Raw> = (0..65).map(|_| rack.socket()).collect();
+    for client in &clients[..64] {
+        client.read("file", &[]);
+        assert_eq!(block_of(&client.receive().0), 1);
+    }
+    clients[64].read("file", &[]);
+    let text = error_of(&clients[64].receive().0).1;
+    assert_eq!(text, "busy: too many transfers to this address, try again");
+    rack.client.ip("address add 10.77.0.101/24 dev cli0");
+    let other = Raw::bind(&rack.client, "10.77.0.101:0".parse().unwrap());
+    assert_eq!(read_all(&other, "file").0.len(), 1000, "others are served");
+}
+
+#[test]
+fn a_silent_peer_is_sent_one_packet_a_second_at_first() {
+    let rack = Rack::start("silent");
+    rack.put("file", 100_000);
+    let client = rack.socket();
+    client.read("file", &[("windowsize", "64"), ("blksize", "1468")]);
+    let started = Instant::now();
+    let mut packets = 0;
+    while let Some((packet, _)) =
+        client.receive_within(Duration::from_millis(3000).saturating_sub(started.elapsed()))
+    {
+        assert_eq!(packet[..2], [0, 6], "no data before the first answer");
+        packets += 1;
+    }
+    assert!((2..=3).contains(&packets), "{packets} packets in 3 s");
+}
+
+#[test]
+fn replies_come_from_the_ports_that_were_configured() {
+    for (ports, allowed) in [("40000-40001", 40_000..=40_001), ("69-69", 69..=69)] {
+        let rack = Rack::start_with("ports", |config| config.tftp_ports = ports.into());
+        rack.put("file", 1000);
+        let clients: Vec<Raw> = (0..10).map(|_| rack.socket()).collect();
+        for client in &clients {
+            client.read("file", &[]);
+        }
+        for client in &clients {
+            let (packet, from) = client.receive();
+            assert!(allowed.contains(&from.port()), "{from}");
+            assert_eq!(block_of(&packet), 1);
+            client.ack(1, from);
+            assert_eq!(block_of(&client.receive().0), 2);
+        }
+        assert_eq!(read_all(&clients[0], "file").0.len(), 1000);
+    }
+}
+
+#[test]
+fn requests_to_a_broadcast_address_are_ignored() {
+    let rack = Rack::start("broadcast");
+    rack.put("file", 10);
+    let client = rack.socket();
+    client.socket.set_broadcast(true).unwrap();
+    client.socket.send_to(&read_request("file", &[]), ("10.77.0.255", 69)).unwrap();
+    assert!(client.receive_within(A_WHILE).is_none());
+}
+
+#[test]
+fn an_interface_is_served_when_it_appears_and_when_it_comes_back() {
+    let rack = Rack::start_with("appears", |config| config.interfaces.push("late0".into()));
+    rack.put("file", 10);
+    for round in 0..2 {
+        rack.server.join("late0", &rack.client, "late1");
+        rack.server.ip("address add 10.78.0.1/24 dev late0");
+        rack.client.ip("address add 10.78.0.100/24 dev late1");
+        let client = Raw::bind(&rack.client, "10.78.0.100:0".parse().unwrap());
+        wait_until(&format!("an answer in round {round}"), || {
+            client.socket.send_to(&read_request("file", &[]), ("10.78.0.1", 69)).unwrap();
+            client.receive_within(Duration::from_millis(100))
+        });
+        rack.server.ip("link del late0");
+    }
+    assert_eq!(read_all(&rack.socket(), "file").0.len(), 10);
+}
+
+#[test]
+fn a_truncated_file_ends_its_transfer_and_nothing_else() {
+    let mut rack = Rack::start("truncated");
+    rack.put("large", 300_000);
+    rack.put("other", 1000);
+    let client = rack.socket();
+    client.read("large", &[]);
+    let (_, from) = client.receive();
+    std::fs::write(rack.files().join("large"), "").unwrap();
+    client.ack(1, from);
+    let mut ending = client.receive().0;
+    while ending[1] == 3 {
+        client.ack(block_of(&ending), from);
+        ending = client.receive().0;
+    }
+    assert_eq!(error_of(&ending), (0, "the file was truncated".into()));
+    rack.wait_for_event("the file was truncated meanwhile");
+    assert_eq!(read_all(&client, "other").0.len(), 1000);
+}
+
+#[test]
+fn shim_finds_grub_beside_itself_although_it_asks_at_the_root() {
+    let rack = Rack::start("shim");
+    std::fs::create_dir(rack.files().join("secure")).unwrap();
+    rack.put("secure/shimx64.efi", 700);
+    let grub = rack.put("secure/grubx64.efi", 900);
+    let client = rack.socket();
+    client.read("grubx64.efi", &[]);
+    assert_eq!(error_of(&client.receive().0).0, 1, "nothing was fetched before");
+    read_all(&client, "secure\\shimx64.efi");
+    assert_eq!(read_all(&client, "grubx64.efi").0, grub);
+}
+
+#[test]
+fn a_server_that_stops_finishes_what_runs_and_begins_nothing() {
+    let mut rack = Rack::start("drain");
+    let content = rack.put("file", 5000);
+    let (client, late) = (rack.socket(), rack.socket());
+    client.read("file", &[]);
+    let (packet, from) = client.receive();
+    rack.begin_stop();
+    let mut got = packet[4..].to_vec();
+    let mut block = block_of(&packet);
+    while got.len() < content.len() {
+        std::thread::sleep(Duration::from_millis(20));
+        client.ack(block, from);
+        let (packet, _) = client.receive();
+        block = block_of(&packet);
+        got.extend_from_slice(&packet[4..]);
+    }
+    late.read("file", &[]);
+    assert!(late.receive_within(A_WHILE).is_none());
+    client.ack(block, from);
+    assert_eq!(got, content);
+    let waited = Instant::now();
+    rack.stop().unwrap();
+    assert!(waited.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn a_transfer_that_cannot_be_finished_is_told_so() {
+    let mut rack = Rack::start("cutoff");
+    rack.put("file", 5000);
+    let client = rack.socket();
+    client.read("file", &[]);
+    client.receive();
+    rack.stop().unwrap();
+    let mut last = client.receive().0;
+    while last[1] == 3 {
+        last = client.receive().0;
+    }
+    assert_eq!(error_of(&last), (0, "the server stops".into()));
+}
