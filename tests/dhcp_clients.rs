@@ -1,1 +1,331 @@
-//! To come.
+//! Real DHCP clients, and crafted packets, against the real server in namespaces.
+
+use std::collections::HashSet;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rackstrap::model::LeaseState;
+
+use crate::common::dhcp::{Client, DhcpServer, Message, PATIENCE, Running, start};
+use crate::common::netns::Netns;
+
+const SITE: &str = r#"
+subnets:
+  provisioning:
+    cidr: 10.77.0.0/24
+    gateway: 10.77.0.254
+    dns: [10.77.0.253]
+    domains: [example.net]
+    ranges: [{from: 10.77.0.100, to: 10.77.0.199, for: dhcp}]
+  behind-relay:
+    cidr: 10.78.0.0/24
+    ranges: [{from: 10.78.0.100, to: 10.78.0.199, for: dhcp}]
+images:
+  live: {kernel: live/vmlinuz}
+hosts:
+  r1-n01:
+    image: live
+    nics: {eth0: "52:54:00:aa:00:01", eth1: "52:54:00:aa:00:02"}
+    reservations: {provisioning: 10.77.0.12}
+"#;
+
+const OWN: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 12);
+const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+const STRANGER: [u8; 6] = [0x52, 0x54, 0, 0xbb, 0, 1];
+
+/// A server whose bridge `lan` has one port for each client NIC, and the clients' namespace.
+fn rack(nics: &[&str]) -> (DhcpServer, Netns) {
+    let (inside, clients) = (Netns::new("server"), Netns::new("clients"));
+    inside.ip("link add lan type bridge");
+    inside.ip("address add 10.77.0.1/24 dev lan");
+    inside.ip("link set lan up");
+    for (number, mac) in nics.iter().enumerate() {
+        let (port, nic) = (format!("p{number}"), format!("eth{number}"));
+        inside.join(&port, &clients, &nic);
+        inside.ip(&format!("link set {port} master lan"));
+        clients.ip(&format!("link set {nic} address {mac}"));
+    }
+    let mut server = DhcpServer::new(inside, SITE);
+    server.start(&["lan"]);
+    (server, clients)
+}
+
+fn tool(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools").join(name)
+}
+
+fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !ready() {
+        assert!(Instant::now() < end, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A real client that tells of itself through the hook script.
+struct RealClient {
+    directory: tempfile::TempDir,
+    process: Running,
+}
+
+impl RealClient {
+    fn dhclient(inside: &Netns, interface: &str, leases: &Path) -> Self {
+        Self::start(inside, "dhclient", |command, directory| {
+            command.args(["-d", "-v", "-sf"]).arg(tool("dhcp-hook.sh"));
+            // It clears its environment.
+            command.arg("-e").arg(format!("HOOK_LOG={}", directory.join("hook").display()));
+            command.arg("-lf").arg(leases).arg("-pf").arg(directory.join("pid")).arg(interface);
+        })
+    }
+
+    fn udhcpc(inside: &Netns, interface: &str) -> Self {
+        Self::start(inside, "busybox", |command, _| {
+            command.args(["udhcpc", "-f", "-t", "10", "-T", "1", "-i", interface, "-s"]);
+            command.arg(tool("dhcp-hook.sh"));
+        })
+    }
+
+    fn start(inside: &Netns, program: &str, arguments: impl Fn(&mut Command, &Path)) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = inside.command(program);
+        arguments(&mut command, directory.path());
+        command.env("HOOK_LOG", directory.path().join("hook"));
+        let process = start(&mut command, &directory.path().join("log"));
+        Self { directory, process }
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(self.directory.path().join("hook")).unwrap_or_default()
+    }
+
+    /// Waits until the hook was called so often for a reason, and gives the last address.
+    fn wait_for(&self, reason: &str, times: usize) -> Ipv4Addr {
+        let lines = || {
+            let said = self.said();
+            let matching = said.lines().filter(|line| line.split(' ').next() == Some(reason));
+            matching.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let log = || fs::read_to_string(self.directory.path().join("log")).unwrap();
+        wait_for(&format!("{reason} {times} times; {} {}", self.said(), log()), || {
+            lines().len() >= times
+        });
+        lines().last().unwrap().split(' ').nth(1).unwrap().parse().unwrap_or(Ipv4Addr::UNSPECIFIED)
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.process.0.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+}
+
+#[test]
+fn a_host_has_one_address_from_either_nic_with_either_client() {
+    let (_server, clients) = rack(&["52:54:00:aa:00:01", "52:54:00:aa:00:02"]);
+    let directory = tempfile::tempdir().unwrap();
+    let first = RealClient::dhclient(&clients, "eth0", &directory.path().join("leases"));
+    assert_eq!(first.wait_for("BOUND", 1), OWN);
+    let second = RealClient::udhcpc(&clients, "eth1");
+    assert_eq!(second.wait_for("bound", 1), OWN);
+}
+
+#[test]
+fn dhclient_comes_back_to_its_address_after_a_reboot_and_gives_it_back() {
+    let (server, clients) = rack(&["52:54:00:bb:00:01"]);
+    let directory = tempfile::tempdir().unwrap();
+    let leases = directory.path().join("leases");
+    let first = RealClient::dhclient(&clients, "eth0", &leases);
+    let address = first.wait_for("BOUND", 1);
+    assert_eq!(address, Ipv4Addr::new(10, 77, 0, 100));
+    drop(first);
+    clients.ip("address flush dev eth0");
+    // INIT-REBOOT out of the lease file.
+    let second = RealClient::dhclient(&clients, "eth0", &leases);
+    assert_eq!(second.wait_for("REBOOT", 1), address);
+    drop(second);
+    let mut release = clients.command("dhclient");
+    release.args(["-r", "-sf"]).arg(tool("dhcp-hook.sh")).arg("-lf").arg(&leases);
+    release.arg("-pf").arg(directory.path().join("pid")).arg("eth0");
+    release.args(["-e", "HOOK_LOG=/dev/null"]);
+    assert!(release.status().unwrap().success());
+    wait_for("the lease is released", || server.leases()[0].state == LeaseState::Released);
+}
+
+#[test]
+fn udhcpc_renews_by_unicast_and_releases() {
+    let (server, clients) = rack(&["52:54:00:bb:00:01"]);
+    let client = RealClient::udhcpc(&clients, "eth0");
+    let address = client.wait_for("bound", 1);
+    client.signal("-USR1");
+    assert_eq!(client.wait_for("renew", 1), address);
+    assert!(server.log().contains("asks for 10.77.0.100"), "{}", server.log());
+    client.signal("-USR2");
+    wait_for("the lease is released", || server.leases()[0].state == LeaseState::Released);
+}
+
+#[test]
+fn networkd_gets_the_address_that_the_rom_had() {
+    let (_server, clients) = rack(&["52:54:00:bb:00:01"]);
+    let rom = Client::bind(&clients, Ipv4Addr::UNSPECIFIED, 68, Some("eth0"));
+    let address = rom.acquire(STRANGER).unwrap();
+    drop(rom);
+    let directory = tempfile::tempdir().unwrap();
+    let files = directory.path().join("files");
+    fs::create_dir(&files).unwrap();
+    let network = "[Match]\nName=eth0\n[Network]\nDHCP=ipv4\nIPv6AcceptRA=no\n";
+    fs::write(files.join("eth0.network"), network).unwrap();
+    let mut command = clients.command("unshare");
+    command.args(["--mount", "--propagation", "private"]).arg(tool("run-networkd.sh")).arg(&files);
+    let log = directory.path().join("log");
+    let _networkd = start(&mut command, &log);
+    wait_for("networkd has the address", || {
+        let output = clients.sh("ip -4 address show dev eth0");
+        String::from_utf8_lossy(&output.stdout).contains(&format!("inet {address}/24"))
+    });
+}
+
+/// T-three-stage: firmware, iPXE and OS with three client identifiers and one MAC.
+#[test]
+fn three_client_identifiers_of_one_mac_are_one_client() {
+    let (server, clients) = rack(&["52:54:00:bb:00:01"]);
+    let client = Client::bind(&clients, Ipv4Addr::UNSPECIFIED, 68, Some("eth0"));
+    let with_mac = [&[1][..], &STRANGER].concat();
+    let duid = [255, 0, 0, 0, 1, 0, 2, 0, 0, 0xab, 0x11, 1, 2, 3, 4, 5, 6, 7, 8];
+    let mut addresses = HashSet::new();
+    for id in [None, Some(&with_mac[..]), Some(&duid[..])] {
+        let identify = |message: Message| match id {
+            Some(id) => message.option(61, id),
+            None => message,
+        };
+        let offer = client.ask(&identify(Message::new(1, STRANGER)), Ipv4Addr::BROADCAST).unwrap();
+        let request = Message::new(3, STRANGER)
+            .option(50, &offer.your_address().octets())
+            .option(54, &SERVER.octets());
+        let ack = client.ask(&identify(request), Ipv4Addr::BROADCAST).unwrap();
+        assert_eq!(ack.kind(), 5);
+        // RFC 6842: it comes back as it was sent.
+        assert_eq!(ack.option(61).as_deref(), id);
+        addresses.insert(ack.your_address());
+    }
+    assert_eq!(addresses.len(), 1);
+    assert_eq!(server.leases().len(), 1);
+}
+
+/// T-addr-relay, T-82-bytes on the wire.
+#[test]
+fn a_relay_hears_its_own_words_back() {
+    let (server, clients) = rack(&["52:54:00:cc:00:01"]);
+    clients.ip("address add 10.77.0.2/24 dev eth0");
+    clients.ip("address add 10.78.0.1/24 dev lo");
+    server.inside.ip("route add 10.78.0.0/24 via 10.77.0.2");
+    let relay_address = Ipv4Addr::new(10, 78, 0, 1);
+    let relay = Client::bind(&clients, relay_address, 67, None);
+    // Out of order, a sub-option twice, and one that is cut short.
+    let info = [2, 2, b'r', b'1', 1, 3, b'g', b'e', b'1', 2, 1, b'x', 151, 9, 0];
+    let relayed = |message: Message| message.address(24, relay_address).option(82, &info);
+    let offer = relay.ask(&relayed(Message::new(1, STRANGER)), SERVER).unwrap();
+    assert_eq!(offer.your_address(), Ipv4Addr::new(10, 78, 0, 100));
+    assert_eq!(offer.option(82).unwrap(), info);
+    let request = relayed(Message::new(3, STRANGER))
+        .option(50, &offer.your_address().octets())
+        .option(54, &offer.option(54).unwrap());
+    let ack = relay.ask(&request, SERVER).unwrap();
+    assert_eq!((ack.kind(), ack.your_address()), (5, offer.your_address()));
+    assert_eq!(ack.option(82).unwrap(), info);
+    // T-nak-relay: to the relay, with the broadcast flag.
+    let wrong = relayed(Message::new(3, STRANGER)).option(50, &[10, 77, 0, 150]);
+    let nak = relay.ask(&wrong, SERVER).unwrap();
+    assert_eq!((nak.kind(), nak.0[10]), (6, 0x80));
+    assert_eq!(nak.option(82).unwrap(), info);
+}
+
+#[test]
+fn a_relay_of_nowhere_is_not_answered() {
+    let (server, clients) = rack(&["52:54:00:cc:00:01"]);
+    clients.ip("address add 10.77.0.2/24 dev eth0");
+    clients.ip("address add 192.168.9.1/24 dev lo");
+    server.inside.ip("route add 192.168.9.0/24 via 10.77.0.2");
+    let relay_address = Ipv4Addr::new(192, 168, 9, 1);
+    let relay = Client::bind(&clients, relay_address, 67, None);
+    let discover = Message::new(1, STRANGER).address(24, relay_address);
+    relay.send(&discover, SERVER);
+    server.wait_for_log("the relay agent is not allowed");
+    assert!(relay.receive(&discover, Duration::from_millis(200)).is_none());
+}
+
+#[test]
+fn leases_outlive_a_killed_server_and_no_address_is_given_twice() {
+    let (mut server, clients) = rack(&["52:54:00:bb:00:01"]);
+    let client = Client::bind(&clients, Ipv4Addr::UNSPECIFIED, 68, Some("eth0"));
+    let mac = |number: u8| [0x52, 0x54, 0, 0xbb, 1, number];
+    let before: Vec<Ipv4Addr> =
+        (0..60).map(|number| client.acquire(mac(number)).unwrap()).collect();
+    server.kill();
+    server.start(&["lan"]);
+    // New clients come first, so that they could be given what others have.
+    let after: Vec<Ipv4Addr> =
+        (60..100).map(|number| client.acquire(mac(number)).unwrap()).collect();
+    let again: Vec<Ipv4Addr> = (0..60).map(|number| client.acquire(mac(number)).unwrap()).collect();
+    assert_eq!(before, again);
+    let all: HashSet<Ipv4Addr> = before.iter().chain(&after).copied().collect();
+    assert_eq!(all.len(), 100);
+    // The range is full.
+    let one_more = Message::new(1, mac(200));
+    client.send(&one_more, Ipv4Addr::BROADCAST);
+    server.wait_for_log("no free address in the subnet's dhcp ranges");
+    assert_eq!(server.leases().len(), 100);
+}
+
+/// T-addr-l2unicast, T-addr-bcast: what a client without an address can hear.
+#[test]
+fn the_frame_goes_to_the_client_alone_unless_it_asks_for_broadcast() {
+    let (_server, clients) = rack(&["52:54:00:bb:00:01"]);
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("capture");
+    let mut command = clients.command("tcpdump");
+    command.args(["-i", "eth0", "-n", "-e", "-l", "-U", "udp and src port 67"]);
+    let _capture = start(&mut command, &log);
+    wait_for("tcpdump listens", || fs::read_to_string(&log).unwrap().contains("listening on"));
+    let client = Client::bind(&clients, Ipv4Addr::UNSPECIFIED, 68, Some("eth0"));
+    let mut quiet = Message::new(1, STRANGER);
+    quiet.0[10] = 0;
+    for (message, expected) in [
+        (
+            quiet,
+            "> 52:54:00:bb:00:01, ethertype IPv4 (0x0800), length 342: 10.77.0.1.67 > 10.77.0.100.68",
+        ),
+        (
+            Message::new(1, STRANGER),
+            "> ff:ff:ff:ff:ff:ff, ethertype IPv4 (0x0800), length 342: 10.77.0.1.67 > 255.255.255.255.68",
+        ),
+    ] {
+        client.send(&message, Ipv4Addr::BROADCAST);
+        wait_for(expected, || fs::read_to_string(&log).unwrap().contains(expected));
+    }
+}
+
+#[test]
+fn a_router_advertisement_comes_to_who_asks_and_says_nothing() {
+    let (_server, clients) = rack(&["52:54:00:bb:00:01"]);
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("capture");
+    let mut command = clients.command("tcpdump");
+    command.args(["-i", "eth0", "-n", "-v", "-l", "-U", "icmp6 and ip6[40] == 134"]);
+    let _capture = start(&mut command, &log);
+    let expected = "router lifetime 0s";
+    wait_for(expected, || fs::read_to_string(&log).unwrap().contains(expected));
+}
+
+#[test]
+fn an_interface_that_does_not_exist_is_named_with_those_that_do() {
+    let inside = Netns::new("server");
+    let server = DhcpServer::new(inside, SITE);
+    let mut command = server.inside.command(env!("CARGO_BIN_EXE_rackstrap"));
+    command.args(["serve", "--interface", "eth9", "--data-dir"]).arg(server.directory.path());
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(said.contains("interface \"eth9\" does not exist; there are: lo"), "{said}");
+}

@@ -1,5 +1,6 @@
 //! What several subjects need: network namespaces, servers, clients.
 
+pub mod dhcp;
 pub mod netns;
 pub mod tftp;
 pub mod skip;

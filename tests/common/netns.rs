@@ -41,6 +41,18 @@ impl Netns {
         self.command("sh").args(["-c", line]).output().unwrap()
     }
 
+    /// Runs `work` on a thread inside the namespace; sockets that it makes stay there.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let namespace = std::fs::File::open(format!("/run/netns/{}", self.name)).unwrap();
+        std::thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+                work()
+            });
+            inside.join().unwrap()
+        })
+    }
+
     /// Joins two namespaces by a veth pair with the given names; both ends are set up.
     pub fn join(&self, name: &str, other: &Self, other_name: &str) {
         run(&[

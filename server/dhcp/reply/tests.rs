@@ -1,1 +1,215 @@
-//! To come.
+use super::*;
+use crate::boot::arch::{Arch, Client};
+use crate::boot::next::Next;
+use crate::dhcp::pxe::boot_data;
+use crate::dhcp::test_packets::{message, subnet};
+use crate::dhcp::wire::Packet;
+use crate::model::Subnet;
+
+const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+const YOURS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 9);
+const RELAY: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 254);
+const MAC: Mac = Mac([0x52, 0x54, 0, 0xaa, 0, 1]);
+
+fn full_subnet() -> Subnet {
+    Subnet {
+        gateway: Some("10.0.0.254".parse().unwrap()),
+        mtu: Some(9000),
+        dns: vec!["10.0.0.53#dns.example.net".parse().unwrap(), "2001:db8::53".parse().unwrap()],
+        domains: vec!["example.net.".into(), "lab.example.net".into()],
+        ntp: vec!["10.0.0.123".into(), "ntp.example.net".into()],
+        ..subnet("10.0.0.0/24", &[])
+    }
+}
+
+/// Builds the answer to a message, and reads it back with `check`.
+fn answer(
+    bytes: &[u8],
+    kind: MessageType,
+    boot: BootData,
+    check: impl FnOnce(&Packet<'_>, &ReplyPacket),
+) {
+    let packet = Packet::parse(bytes).unwrap();
+    let request = Request::read(&packet).unwrap();
+    let subnet = full_subnet();
+    let net = "10.0.0.0/24".parse().unwrap();
+    let reply = build_grant(
+        &request,
+        &Grant {
+            kind,
+            address: Some(YOURS),
+            lease_seconds: 3600,
+            place: Place { name: "provisioning", subnet: &subnet, net },
+            server_id: SERVER,
+            host_name: Some("r1-n01"),
+            boot,
+            link_mtu: 1500,
+        },
+    );
+    let (encoded, _) = reply.encode();
+    check(&Packet::parse(&encoded).unwrap(), &reply);
+}
+
+fn codes(packet: &Packet<'_>) -> Vec<u8> {
+    packet.options.iter().map(|(code, _)| code).collect()
+}
+
+/// T-table3-offer, T-table3-ack: RFC 2131 table 3, field by field.
+#[test]
+fn an_answer_has_the_fields_of_table_3() {
+    let mut bytes = message(3, &[&[50, 4, 10, 0, 0, 9], &[61, 3, 0, 7, 7], &[57, 2, 5, 220]]);
+    bytes[3] = 4;
+    bytes[8..10].copy_from_slice(&[0, 9]);
+    bytes[10] = 0x80;
+    bytes[12..16].copy_from_slice(&YOURS.octets());
+    bytes[24..28].copy_from_slice(&RELAY.octets());
+    for (kind, client_address) in
+        [(MessageType::Offer, Ipv4Addr::UNSPECIFIED), (MessageType::Ack, YOURS)]
+    {
+        answer(&bytes, kind, BootData::default(), |packet, _| {
+            assert_eq!((packet.op, packet.hardware_type, packet.hops), (2, 1, 0));
+            assert_eq!(packet.hardware, MAC.0);
+            assert_eq!((packet.transaction_id, packet.seconds), (0xdead_beef, 0));
+            assert_eq!(packet.flags, 0x8000);
+            assert_eq!(packet.client_address, client_address);
+            assert_eq!(packet.your_address, YOURS);
+            assert_eq!(packet.next_server, Ipv4Addr::UNSPECIFIED);
+            assert_eq!(packet.relay_address, RELAY);
+            assert!(packet.boot_file.iter().all(|byte| *byte == 0));
+            assert_eq!(packet.options.get(53), Some(&[u8::from(kind)][..]));
+            assert_eq!(packet.options.address(54), Some(SERVER));
+            assert_eq!(packet.options.get(51), Some(&3600_u32.to_be_bytes()[..]));
+            assert_eq!(packet.options.get(58), Some(&1800_u32.to_be_bytes()[..]));
+            assert_eq!(packet.options.get(59), Some(&3150_u32.to_be_bytes()[..]));
+            assert_eq!(packet.options.get(61), Some(&[0, 7, 7][..]));
+            for never in [50, 55, 57] {
+                assert_eq!(packet.options.get(never), None, "{never}");
+            }
+        });
+    }
+}
+
+/// T-nak-minimal, T-nak-relay.
+#[test]
+fn a_nak_says_no_and_nothing_else() {
+    let mut bytes = message(3, &[&[61, 2, 0, 7], &[55, 2, 1, 3], &[82, 3, 1, 1, 9]]);
+    bytes[24..28].copy_from_slice(&RELAY.octets());
+    let packet = Packet::parse(&bytes).unwrap();
+    let request = Request::read(&packet).unwrap();
+    let (encoded, left_out) = build_nak(&request, SERVER, "address not available").encode();
+    assert!(left_out.is_empty());
+    let nak = Packet::parse(&encoded).unwrap();
+    assert_eq!(codes(&nak), [53, 54, 56, 61, 82]);
+    assert_eq!(nak.options.get(82), Some(&[1, 1, 9][..]));
+    assert_eq!(nak.flags, 0x8000, "so that the relay broadcasts it");
+    for address in [nak.client_address, nak.your_address, nak.next_server] {
+        assert!(address.is_unspecified());
+    }
+}
+
+/// T-prl-order, T-121-default.
+#[test]
+fn options_come_in_the_clients_order_but_for_what_must_come_first() {
+    let wanted: &[u8] = &[55, 11, 28, 3, 1, 121, 6, 6, 15, 12, 119, 26, 42];
+    answer(&message(1, &[wanted]), MessageType::Offer, BootData::default(), |packet, _| {
+        assert_eq!(codes(packet), [53, 54, 51, 58, 59, 28, 1, 121, 3, 6, 15, 12, 119, 26, 42]);
+        let get = |code| packet.options.get(code).unwrap();
+        assert_eq!(get(1), [255, 255, 255, 0]);
+        assert_eq!(get(3), [10, 0, 0, 254]);
+        assert_eq!(get(121), [0, 10, 0, 0, 254], "the default route again");
+        assert_eq!(get(6), [10, 0, 0, 53], "no IPv6 resolver");
+        assert_eq!(get(12), b"r1-n01");
+        assert_eq!(get(15), b"example.net");
+        assert_eq!(get(26), 9000_u16.to_be_bytes());
+        assert_eq!(get(28), [10, 0, 0, 255]);
+        assert_eq!(get(42), [10, 0, 0, 123], "addresses alone");
+        // The second name points into the first (RFC 3397).
+        assert_eq!(get(119), b"\x07example\x03net\0\x03lab\xc0\0");
+    });
+    // Nothing that was not asked for.
+    answer(&message(1, &[]), MessageType::Offer, BootData::default(), |packet, _| {
+        assert_eq!(codes(packet), [53, 54, 51, 58, 59]);
+    });
+}
+
+/// T-67-nul, and the header's own fields.
+#[test]
+fn boot_data_is_said_in_the_header_and_in_options() {
+    let boot =
+        boot_data(Client::Pxe(Arch::Bios), &Next::NbpByTftp("undionly.kpxe".into()), SERVER, None);
+    answer(&message(1, &[&[55, 1, 67]]), MessageType::Offer, boot, |packet, reply| {
+        assert_eq!(packet.next_server, SERVER);
+        assert!(packet.boot_file.starts_with(b"undionly.kpxe\0"));
+        assert_eq!(packet.options.get(67), Some(&b"undionly.kpxe\0"[..]));
+        assert_eq!(packet.options.get(60), Some(&b"PXEClient"[..]));
+        assert!(!reply.may_overload, "PXE reads the file field as a name");
+    });
+}
+
+/// T-57-576, T-57-missing.
+#[test]
+fn the_answer_is_no_longer_than_the_client_takes() {
+    let cases: [(&str, &[u8], usize); 5] = [
+        ("no word of it", &[], 548),
+        ("1500", &[57, 2, 5, 220], 1472),
+        ("576", &[57, 2, 2, 64], 548),
+        ("less than the least", &[57, 2, 1, 0], 548),
+        ("more than the link carries", &[57, 2, 255, 255], 1472),
+    ];
+    for (name, option, expected) in cases {
+        answer(&message(1, &[option]), MessageType::Offer, BootData::default(), |_, reply| {
+            assert_eq!(reply.max_bytes, expected, "{name}");
+        });
+    }
+}
+
+/// RFC 2131 section 4.1: T-addr-relay, T-addr-ciaddr, T-addr-bcast, T-addr-l2unicast,
+/// T-addr-nak, T-addr-inform.
+#[test]
+fn an_answer_goes_where_the_client_can_hear_it() {
+    let to = |text: &str| Destination::Routed(text.parse().unwrap());
+    let none = Ipv4Addr::UNSPECIFIED;
+    let (bootp, inform, request) = (1, 8, 3);
+    #[rustfmt::skip]
+    let cases = [
+        ("a relay", request, RELAY, none, 0x8000, false, to("10.1.0.254:67")),
+        ("a relay of a client with an address", request, RELAY, YOURS, 0, false, to("10.1.0.254:67")),
+        ("a client with an address", request, none, YOURS, 0x8000, false, to("10.0.0.9:68")),
+        ("one that asks for broadcast", bootp, none, none, 0x8000, false, Destination::Broadcast),
+        ("one without an address", bootp, none, none, 0, false, Destination::Hardware(YOURS, MAC)),
+        ("the same where unicast is lost", bootp, none, none, 0, true, Destination::Broadcast),
+        ("an inform", inform, none, YOURS, 0, false, to("10.0.0.9:68")),
+        ("an inform without ciaddr", inform, none, none, 0, false, to("10.0.0.77:68")),
+    ];
+    for (name, kind, relay, client_address, flags, always_broadcast, expected) in cases {
+        let mut bytes = message(kind, &[]);
+        bytes[10..12].copy_from_slice(&u16::to_be_bytes(flags));
+        bytes[12..16].copy_from_slice(&client_address.octets());
+        bytes[24..28].copy_from_slice(&relay.octets());
+        assert_eq!(way_of(&bytes, false, always_broadcast), expected, "{name}");
+        let to_nak = if relay.is_unspecified() { Destination::Broadcast } else { expected };
+        assert_eq!(way_of(&bytes, true, always_broadcast), to_nak, "a NAK to {name}");
+    }
+}
+
+/// RFC 8357.
+#[test]
+fn a_relay_that_needs_its_source_port_back_gets_it() {
+    let mut bytes = message(1, &[&[82, 4, 19, 2, 0, 0]]);
+    bytes[24..28].copy_from_slice(&RELAY.octets());
+    let expected = Destination::Routed("10.1.0.254:5067".parse().unwrap());
+    assert_eq!(way_of(&bytes, false, false), expected);
+}
+
+fn way_of(bytes: &[u8], nak: bool, always_broadcast: bool) -> Destination {
+    let packet = Packet::parse(bytes).unwrap();
+    let request = Request::read(&packet).unwrap();
+    let mut reply = build_nak(&request, SERVER, "no");
+    if !nak {
+        reply.options[0] = EncodedOption::raw(53, &[5]);
+        reply.your_address = YOURS;
+    }
+    let arrival =
+        Arrival { source: "10.0.0.77:5067".parse().unwrap(), destination: SERVER, local: SERVER };
+    destination(&request, &reply, &arrival, always_broadcast)
+}

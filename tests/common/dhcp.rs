@@ -1,0 +1,272 @@
+//! A real `rackstrap serve` in a namespace, and a bare DHCP client of our own making.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rackstrap::inventory::{Change, Database, Inventory, LeaseBook};
+use rackstrap::model::Lease;
+use rackstrap::site_file;
+use tempfile::TempDir;
+
+use super::netns::Netns;
+
+/// How long anything here may take.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server in a namespace of its own, on the site that a test gives it.
+pub struct DhcpServer {
+    /// The server's namespace.
+    pub inside: Netns,
+    /// Its data directory, with its log.
+    pub directory: TempDir,
+    process: Option<Child>,
+    settings: Vec<(String, String)>,
+}
+
+impl DhcpServer {
+    /// A server with `site` (a site file) in its database; not started yet.
+    pub fn new(inside: Netns, site: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let server = Self { inside, directory, process: None, settings: Vec::new() };
+        server.set_site(site);
+        server
+    }
+
+    /// Sets a configuration key for the next start.
+    pub fn set(&mut self, key: &str, value: &str) {
+        self.settings.push((format!("RACKSTRAP_{}", key.to_uppercase()), value.to_owned()));
+    }
+
+    /// Replaces the site, whether the server runs or not.
+    pub fn set_site(&self, site: &str) {
+        let site = site_file::parse(site, "site.yaml").unwrap();
+        self.with_database(async |database| {
+            let inventory = Inventory::open(database).await.unwrap();
+            let change = Change { who: "test", summary: "site", ..Change::default() };
+            inventory.replace_site(change, site).await.unwrap();
+        });
+    }
+
+    /// Starts the server on `interfaces` and waits until it serves them.
+    pub fn start(&mut self, interfaces: &[&str]) {
+        let before = self.log().matches("serving DHCP").count();
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
+        let mut command = self.inside.command(env!("CARGO_BIN_EXE_rackstrap"));
+        command.args(["serve", "--log-level", "rackstrap=debug,info"]);
+        command.arg("--data-dir").arg(self.directory.path());
+        for interface in interfaces {
+            command.args(["--interface", interface]);
+        }
+        command.envs(self.settings.iter().cloned());
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        self.process = Some(command.spawn().unwrap());
+        let end = Instant::now() + PATIENCE;
+        while self.log().matches("serving DHCP").count() < before + interfaces.len() {
+            assert!(Instant::now() < end, "the server does not serve: {}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Kills the server (SIGKILL), as a power cut would.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    /// What the server logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// Waits until the log holds a text.
+    pub fn wait_for_log(&self, text: &str) {
+        let end = Instant::now() + PATIENCE;
+        while !self.log().contains(text) {
+            assert!(Instant::now() < end, "the server never logged {text:?}: {}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The leases in the database.
+    pub fn leases(&self) -> Vec<Lease> {
+        let mut leases = Vec::new();
+        self.with_database(async |database| {
+            leases = LeaseBook::open(database).await.unwrap().list();
+        });
+        leases
+    }
+
+    fn log_path(&self) -> std::path::PathBuf {
+        self.directory.path().join("log")
+    }
+
+    fn with_database(&self, work: impl AsyncFnOnce(Database)) {
+        let url = format!("sqlite:{}", self.directory.path().join("rackstrap.db").display());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let database = Database::open(&url).await.unwrap();
+            work(database.clone()).await;
+            database.close().await;
+        });
+    }
+}
+
+impl Drop for DhcpServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A client's message, built field by field.
+#[derive(Clone)]
+pub struct Message(pub Vec<u8>);
+
+impl Message {
+    /// A message of a type (option 53) from a MAC, asking for broadcast answers.
+    pub fn new(kind: u8, mac: [u8; 6]) -> Self {
+        let mut bytes = vec![0; 240];
+        bytes[..3].copy_from_slice(&[1, 1, 6]);
+        bytes[4..8].copy_from_slice(&mac[2..]);
+        bytes[10] = 0x80;
+        bytes[28..34].copy_from_slice(&mac);
+        bytes[236..].copy_from_slice(&[99, 130, 83, 99]);
+        bytes.extend([53, 1, kind]);
+        Self(bytes)
+    }
+
+    /// Adds an option.
+    pub fn option(mut self, code: u8, data: &[u8]) -> Self {
+        self.0.extend([code, data.len() as u8]);
+        self.0.extend(data);
+        self
+    }
+
+    /// Sets one of the header's addresses: 12 `ciaddr`, 24 `giaddr`.
+    pub fn address(mut self, offset: usize, address: Ipv4Addr) -> Self {
+        self.0[offset..offset + 4].copy_from_slice(&address.octets());
+        self
+    }
+
+    /// The packet.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = self.0.clone();
+        bytes.push(255);
+        bytes.resize(bytes.len().max(300), 0);
+        bytes
+    }
+}
+
+/// What a server answered.
+pub struct Reply(pub Vec<u8>);
+
+impl Reply {
+    /// The address that it gives.
+    pub fn your_address(&self) -> Ipv4Addr {
+        Ipv4Addr::new(self.0[16], self.0[17], self.0[18], self.0[19])
+    }
+
+    /// An option's bytes.
+    pub fn option(&self, wanted: u8) -> Option<Vec<u8>> {
+        let mut rest = &self.0[240..];
+        while let [code, tail @ ..] = rest {
+            match (code, tail) {
+                (255, _) => return None,
+                (0, _) => rest = tail,
+                (code, [length, data @ ..]) => {
+                    let (data, after) = data.split_at(usize::from(*length));
+                    if *code == wanted {
+                        return Some(data.to_vec());
+                    }
+                    rest = after;
+                }
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    /// Its type: 2 OFFER, 5 ACK, 6 NAK.
+    pub fn kind(&self) -> u8 {
+        self.option(53).unwrap()[0]
+    }
+}
+
+/// A bare client, or a relay: a socket on some port in a namespace.
+pub struct Client(UdpSocket);
+
+impl Client {
+    /// Binds a port in a namespace; `interface` for one that is to hear broadcasts of it.
+    pub fn bind(inside: &Netns, address: Ipv4Addr, port: u16, interface: Option<&str>) -> Self {
+        let socket = inside.run(|| {
+            let socket =
+                socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
+            socket.set_reuse_address(true).unwrap();
+            socket.set_broadcast(true).unwrap();
+            socket.bind_device(interface.map(str::as_bytes)).unwrap();
+            socket.bind(&SocketAddrV4::new(address, port).into()).unwrap();
+            UdpSocket::from(socket)
+        });
+        Self(socket)
+    }
+
+    /// Sends a message.
+    pub fn send(&self, message: &Message, to: Ipv4Addr) {
+        self.0.send_to(&message.bytes(), (to, 67)).unwrap();
+    }
+
+    /// The next answer to this transaction; none after `patience`.
+    pub fn receive(&self, message: &Message, patience: Duration) -> Option<Reply> {
+        let end = Instant::now() + patience;
+        let mut buffer = [0; 2048];
+        while let Some(left) = end.checked_duration_since(Instant::now()).filter(|t| !t.is_zero()) {
+            self.0.set_read_timeout(Some(left)).unwrap();
+            let Ok((length, _)) = self.0.recv_from(&mut buffer) else { return None };
+            if buffer[..length].get(4..8) == Some(&message.0[4..8]) && buffer[0] == 2 {
+                return Some(Reply(buffer[..length].to_vec()));
+            }
+        }
+        None
+    }
+
+    /// Sends a message and gives the answer; asks again each second, as clients do.
+    pub fn ask(&self, message: &Message, to: Ipv4Addr) -> Option<Reply> {
+        for _ in 0..5 {
+            self.send(message, to);
+            if let Some(reply) = self.receive(message, Duration::from_secs(1)) {
+                return Some(reply);
+            }
+        }
+        None
+    }
+
+    /// DISCOVER and REQUEST of a broadcasting client; gives the address that was acknowledged.
+    pub fn acquire(&self, mac: [u8; 6]) -> Option<Ipv4Addr> {
+        let offer = self.ask(&Message::new(1, mac), Ipv4Addr::BROADCAST)?;
+        let request = Message::new(3, mac)
+            .option(50, &offer.your_address().octets())
+            .option(54, &offer.option(54)?);
+        let ack = self.ask(&request, Ipv4Addr::BROADCAST)?;
+        (ack.kind() == 5).then(|| ack.your_address())
+    }
+}
+
+/// A process that ends with the test.
+pub struct Running(pub Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a command with its output in a file.
+pub fn start(command: &mut Command, log: &std::path::Path) -> Running {
+    let log = fs::File::create(log).unwrap();
+    command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+    Running(command.spawn().unwrap())
+}
