@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod lab;
 mod serve;
 mod settings;
 
@@ -24,6 +25,8 @@ struct Arguments {
 enum Command {
     /// Run everything in one process: DHCP, TFTP, HTTP and the web UI
     Serve,
+    /// A virtual rack on this machine: namespaces and QEMU guests, netbooted by the real server
+    Lab(lab::LabArguments),
 }
 
 /// Runs the command that was typed.
@@ -40,9 +43,10 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let config = arguments.settings.config()?;
+    let settings = arguments.settings;
     match arguments.command {
-        Command::Serve => serve::run(config).await,
+        Command::Serve => serve::run(settings.config()?).await,
+        Command::Lab(arguments) => lab::run(arguments).await,
     }
 }
 

@@ -2,6 +2,6 @@
 
 pub mod dhcp;
 pub mod netns;
-pub mod tftp;
 pub mod skip;
 pub mod store;
+pub mod tftp;

@@ -1,0 +1,129 @@
+//! What the operator sees: bars and lines in a terminal, plain lines anywhere else.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+/// The terminal, or what stands in for it. Cheap to clone.
+#[derive(Clone)]
+pub struct Display {
+    bars: MultiProgress,
+    terminal: bool,
+    started: Instant,
+}
+
+impl Display {
+    /// For standard output as it is.
+    pub fn new() -> Self {
+        let terminal = std::io::stdout().is_terminal();
+        Self { bars: MultiProgress::new(), terminal, started: Instant::now() }
+    }
+
+    /// Whether somebody looks on.
+    pub fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// A line that stays, above the bars, with the seconds since the start.
+    pub fn say(&self, text: &str) {
+        let seconds = self.started.elapsed().as_secs_f64();
+        self.print(&format!("{seconds:7.1} s  {text}"));
+    }
+
+    /// Lines that stay, as they are.
+    pub fn print(&self, text: &str) {
+        // A closed standard output must not end the lab before it has cleaned up.
+        if self.terminal {
+            let _ = self.bars.println(text);
+        } else {
+            use std::io::Write;
+            let _ = writeln!(std::io::stdout(), "{text}");
+        }
+    }
+
+    /// Something that takes a while.
+    pub fn step(&self, name: &str) -> Step {
+        let bar = if self.terminal {
+            let bar = self.bars.add(ProgressBar::no_length());
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        } else {
+            ProgressBar::hidden()
+        };
+        bar.set_style(spinner());
+        bar.set_prefix(name.to_owned());
+        Step { display: self.clone(), bar, name: name.to_owned() }
+    }
+}
+
+/// Something that takes a while, with a spinner or a bar. It leaves the terminal when dropped.
+pub struct Step {
+    display: Display,
+    bar: ProgressBar,
+    name: String,
+}
+
+impl Step {
+    /// Says what it is at.
+    pub fn say(&self, what: &str) {
+        if self.display.terminal {
+            self.bar.set_message(what.to_owned());
+        } else {
+            self.display.say(&format!("{}: {what}", self.name));
+        }
+    }
+
+    /// Shows a bar from here on, `length` long.
+    pub fn length(&self, length: u64) {
+        self.bar.set_length(length);
+        self.bar.set_style(bar());
+    }
+
+    /// Shows how far it is, in a terminal only: nobody wants a thousand lines of it.
+    pub fn at(&self, position: u64, what: &str) {
+        self.bar.set_position(position);
+        self.bar.set_message(what.to_owned());
+    }
+
+    /// Shows a percentage as a bar, or a spinner without one; in a terminal only.
+    pub fn show(&self, percent: Option<u64>, what: &str) {
+        match percent {
+            Some(percent) if self.bar.length().is_none() => {
+                self.length(100);
+                self.bar.set_position(percent);
+            }
+            Some(percent) => self.bar.set_position(percent),
+            None if self.bar.length().is_some() => {
+                self.bar.unset_length();
+                self.bar.set_style(spinner());
+            }
+            None => {}
+        }
+        self.bar.set_message(what.to_owned());
+    }
+
+    /// Says that it is done, as a line that stays.
+    pub fn done(self, result: &str) {
+        self.bar.finish_and_clear();
+        self.display.say(&format!("{}: {result}", self.name));
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn spinner() -> ProgressStyle {
+    style("{spinner} {prefix:12} {msg} {elapsed}")
+}
+
+fn bar() -> ProgressStyle {
+    style("{spinner} {prefix:12} [{bar:30}] {percent:3} % {msg}")
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}

@@ -1,0 +1,55 @@
+#!/bin/sh
+# Says to the server how this host's network is: waits until systemd-networkd
+# calls it online, asks the gateway for an answer, and posts what it saw.
+set -u
+word() { sed -n "s/.*\\b$1=\\([^ ]*\\).*/\\1/p" /proc/cmdline; }
+url=$(word rackstrap.url)
+# BOOTIF is 01- and the MAC: the one name of this host that enslaving does not change.
+mac=$(word BOOTIF | cut -c 4-)
+
+# Standard input as one JSON string.
+json() {
+    sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/\t/\\t/g' |
+        awk 'BEGIN { printf "\"" } NR > 1 { printf "\\n" } { printf "%s", $0 } END { printf "\"" }'
+}
+
+state=up
+online=$(/usr/lib/systemd/systemd-networkd-wait-online --timeout=90 2>&1) || {
+    state=failed
+    text="systemd-networkd: ${online:-not online after 90 s}"
+}
+gateway=$(ip -4 route show default | awk '{ print $3; exit }')
+# The first tries may come before the switch has joined its side of the bond.
+for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+    ping=$(ping -n -c 3 -i 0.2 -W 1 "${gateway:-0.0.0.0}" 2>&1) && break
+    [ "$attempt" = 15 ] && state=failed text="the gateway ${gateway:-(none)} does not answer"
+done
+# Both sides of LACP speak once a second: the last port joins a moment after the first.
+for attempt in 1 2 3 4 5 6 7 8 9 10; do
+    ports=$(sed -n 's/.*Number of ports: //p' /proc/net/bonding/* 2>/dev/null | sort -n | head -n 1)
+    [ "${ports:-2}" -ge 2 ] && break
+    sleep 1
+done
+uptime=$(cut -d ' ' -f 1 /proc/uptime)
+[ "$state" = up ] && text="online after $uptime s, gateway $gateway answers"
+
+{
+    printf '{"state":"%s","text":%s' "$state" "$(printf %s "$text" | json)"
+    printf ',"uptime_seconds":%s,"gateway":"%s"' "$uptime" "$gateway"
+    printf ',"addresses":%s' "$(ip -br address | json)"
+    printf ',"links":%s' "$(ip -d -o link | json)"
+    printf ',"routes":%s' "$(ip route | json)"
+    printf ',"ping":%s' "$(printf '%s\n' "$ping" | json)"
+    printf ',"files":%s' "$(ls /etc/systemd/network | json)"
+    printf ',"bonding":{'
+    comma=
+    for bond in /proc/net/bonding/*; do
+        [ -e "$bond" ] || continue
+        printf '%s"%s":%s' "$comma" "${bond##*/}" "$(json < "$bond")"
+        comma=,
+    done
+    printf '}}\n'
+} > /run/rackstrap-report.json
+curl -sS --retry 30 --retry-delay 1 --retry-all-errors --max-time 10 \
+    -H 'Content-Type: application/json' --data-binary @/run/rackstrap-report.json \
+    "$url/report/$mac" && echo "rackstrap: reported $state: $text"

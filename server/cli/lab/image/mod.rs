@@ -1,0 +1,216 @@
+//! The guest's image: a kernel and an initramfs built from Debian packages, kept in a cache.
+//!
+//! The initramfs is the whole system, and the same for hosts and for the switch:
+//! what each is to be comes as a second initrd. Its own files are in `guest/`.
+
+mod elf;
+mod pack;
+mod packages;
+mod tree;
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use sha2::{Digest, Sha256};
+
+use super::display::Display;
+pub use pack::Initramfs;
+use tree::Tree;
+
+/// The guest's own files: where each lies, its permissions, and its text.
+const OWN_FILES: &[(&str, u32, &str)] = &[
+    ("etc/passwd", 0o644, include_str!("../guest/passwd")),
+    ("etc/group", 0o644, include_str!("../guest/group")),
+    // Empty: every boot makes up a machine id of its own, and is no "first boot".
+    ("etc/machine-id", 0o444, ""),
+    ("etc/systemd/system.conf", 0o644, include_str!("../guest/system.conf")),
+    ("etc/systemd/system/rackstrap.target", 0o644, include_str!("../guest/rackstrap.target")),
+    (
+        "etc/systemd/system/rackstrap-config.service",
+        0o644,
+        include_str!("../guest/rackstrap-config.service"),
+    ),
+    (
+        "etc/systemd/system/rackstrap-report.service",
+        0o644,
+        include_str!("../guest/rackstrap-report.service"),
+    ),
+    ("usr/lib/rackstrap/config", 0o755, include_str!("../guest/rackstrap-config.sh")),
+    ("usr/lib/rackstrap/report", 0o755, include_str!("../guest/rackstrap-report.sh")),
+    ("usr/lib/rackstrap/udhcpc", 0o755, include_str!("../guest/udhcpc.sh")),
+];
+
+/// The guest's symbolic links, busybox's names apart.
+const LINKS: &[(&str, &str)] = &[
+    ("bin", "usr/bin"),
+    ("sbin", "usr/sbin"),
+    ("lib", "usr/lib"),
+    ("lib64", "usr/lib64"),
+    ("var/run", "../run"),
+    ("init", "usr/lib/systemd/systemd"),
+    ("usr/bin/sh", "dash"),
+    ("etc/systemd/system/default.target", "rackstrap.target"),
+];
+
+const KEEP: &str = include_str!("../guest/keep.txt");
+const MODULES: &str = include_str!("../guest/modules.txt");
+const APPLETS: &str = include_str!("../guest/applets.txt");
+
+/// A kernel and an initramfs, as a directory that the server serves files from.
+#[derive(Clone, Debug)]
+pub struct GuestImage {
+    /// The directory.
+    pub files: PathBuf,
+}
+
+impl GuestImage {
+    /// The kernel's path below `files`.
+    pub const KERNEL: &str = "live/vmlinuz";
+    /// The path of the gzip'd initramfs below `files`.
+    pub const INITRD: &str = "live/initrd.img";
+
+    /// The kernel.
+    pub fn kernel(&self) -> PathBuf {
+        self.files.join(Self::KERNEL)
+    }
+
+    /// The gzip'd initramfs.
+    pub fn initrd(&self) -> PathBuf {
+        self.files.join(Self::INITRD)
+    }
+}
+
+/// The guest's image out of the cache, built first if it is not there. Blocks;
+/// of two labs at once one builds and the other waits for it.
+pub fn ensure(cache: &Path, display: &Display) -> anyhow::Result<GuestImage> {
+    fs::create_dir_all(cache).with_context(|| format!("{} cannot be made", cache.display()))?;
+    let lock = File::create(cache.join("lock"))?;
+    lock.lock()?;
+    let directory = cache.join(format!("image-{}", fingerprint()));
+    let image = GuestImage { files: directory.clone() };
+    if !image.initrd().exists() {
+        build(cache, &directory, display).context("the guest's image cannot be built")?;
+    }
+    Ok(image)
+}
+
+/// What the image depends on besides Debian: another text, another image.
+fn fingerprint() -> String {
+    let mut hash = Sha256::new();
+    for text in [KEEP, MODULES, APPLETS, include_str!("mod.rs"), include_str!("packages.rs")] {
+        hash.update(text);
+    }
+    for (path, _, text) in OWN_FILES {
+        hash.update(path);
+        hash.update(text);
+    }
+    hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn build(cache: &Path, directory: &Path, display: &Display) -> anyhow::Result<()> {
+    let step = display.step("guest image");
+    step.say("asking apt which packages it takes");
+    let names = packages::names()?;
+    step.say(&format!("downloading {} Debian packages", names.len()));
+    let debs = cache.join("packages");
+    let packages = packages::download(&names, &debs)?;
+    let tree = cache.join("tree");
+    remove(&tree)?;
+    fs::create_dir_all(&tree)?;
+    step.length(packages.len() as u64);
+    for (index, package) in packages.iter().enumerate() {
+        step.at(index as u64, "unpacking packages");
+        packages::unpack(package, &tree)?;
+    }
+    step.say("packing the initramfs");
+    let initrd = initramfs(&tree)?;
+    let kernel = kernel(&tree)?;
+    // Renamed when it is whole: an interrupted build leaves nothing that looks finished.
+    let unfinished = cache.join("unfinished");
+    remove(&unfinished)?;
+    fs::create_dir_all(unfinished.join("live"))?;
+    fs::copy(kernel, unfinished.join(GuestImage::KERNEL))?;
+    fs::write(unfinished.join(GuestImage::INITRD), &initrd)?;
+    remove(directory)?;
+    fs::rename(&unfinished, directory)?;
+    remove(&tree)?;
+    remove(&debs)?;
+    step.done(&format!("initramfs of {} MB", initrd.len() / 1_000_000));
+    Ok(())
+}
+
+fn remove(directory: &Path) -> std::io::Result<()> {
+    if directory.exists() { fs::remove_dir_all(directory) } else { Ok(()) }
+}
+
+/// The packages' only kernel.
+fn kernel(tree: &Path) -> anyhow::Result<PathBuf> {
+    let boot = fs::read_dir(tree.join("boot"))?.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_kernel = |path: &PathBuf| path.to_string_lossy().contains("/vmlinuz-");
+    boot.into_iter().find(is_kernel).context("the kernel's package holds no vmlinuz")
+}
+
+fn initramfs(root: &Path) -> anyhow::Result<Vec<u8>> {
+    let modules = keep_modules(root)?;
+    let tree = Tree::read(root)?;
+    let mut initramfs = Initramfs::of_a_system()?;
+    initramfs.add_console()?;
+    for (path, target) in LINKS {
+        initramfs.add_link(path, target)?;
+    }
+    for applet in lines(APPLETS) {
+        initramfs.add_link(&format!("usr/bin/{applet}"), "busybox")?;
+    }
+    for (path, mode, text) in OWN_FILES {
+        initramfs.add_file(path, *mode, text.as_bytes())?;
+    }
+    let mut wanted = lines(KEEP);
+    wanted.extend(modules.iter().map(String::as_str));
+    for (path, file) in tree.closure(&wanted)? {
+        if file.is_symlink() {
+            let target = fs::read_link(&file)?;
+            initramfs.add_link(&path, target.to_str().context("a link is not UTF-8")?)?;
+        } else {
+            let mode = file.metadata()?.permissions().mode() & 0o777;
+            initramfs.add_file(&path, mode, &fs::read(&file)?)?;
+        }
+    }
+    initramfs.finish()
+}
+
+/// Throws all kernel modules out of the tree but those that the guest needs, and
+/// gives the paths of what is left. The tree's own `depmod` indexes them.
+fn keep_modules(root: &Path) -> anyhow::Result<Vec<String>> {
+    let directories = root.join("lib/modules");
+    let version = fs::read_dir(&directories)?.next().context("there are no kernel modules")??;
+    let version = version.file_name().to_string_lossy().into_owned();
+    let directory = directories.join(&version);
+    let depmod = || {
+        let root = root.to_str().context("the cache's path is not UTF-8")?;
+        packages::output("chroot", &[root, "/sbin/depmod", &version])
+    };
+    depmod()?;
+    let dependencies = fs::read_to_string(directory.join("modules.dep"))?;
+    let kept = tree::modules_with_dependencies(&dependencies, &lines(MODULES));
+    for path in dependencies.lines().filter_map(|line| Some(line.split_once(':')?.0)) {
+        if !kept.contains(path) {
+            fs::remove_file(directory.join(path))?;
+        }
+    }
+    depmod()?;
+    let mut names: Vec<String> = kept.into_iter().collect();
+    for entry in fs::read_dir(&directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    Ok(names.iter().map(|name| format!("usr/lib/modules/{version}/{name}")).collect())
+}
+
+/// The lines of a list that are neither empty nor comments.
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
+}

@@ -1,0 +1,46 @@
+//! A thread that lives in a network namespace and does there what it is asked to.
+
+use std::io;
+use std::sync::mpsc;
+
+use tokio::sync::oneshot;
+
+use super::namespace::Namespace;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A way into a namespace. The thread ends when the last of these is dropped. Cheap to clone.
+#[derive(Clone)]
+pub struct Inside {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Inside {
+    /// Starts the thread.
+    pub fn new(namespace: &Namespace) -> io::Result<Self> {
+        let name = namespace.name().to_owned();
+        let (jobs, waiting) = mpsc::channel::<Job>();
+        let (entered, outcome) = mpsc::channel();
+        std::thread::spawn(move || {
+            let result = Namespace::enter(&name);
+            let failed = result.is_err();
+            let _ = entered.send(result);
+            if !failed {
+                waiting.into_iter().for_each(|job| job());
+            }
+        });
+        outcome.recv().map_err(io::Error::other)??;
+        Ok(Self { jobs })
+    }
+
+    /// Calls `work` inside. What blocks there blocks everybody who asks.
+    pub async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let (answer, result) = oneshot::channel();
+        let job = Box::new(move || drop(answer.send(work())));
+        self.jobs.send(job).map_err(|_| io::Error::other("the namespace's thread is gone"))?;
+        result.await.map_err(io::Error::other)?
+    }
+}

@@ -1,0 +1,158 @@
+//! Network namespaces: made, entered, removed, and cleared of what a crashed lab left behind.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Where `ip netns` keeps its namespaces.
+const NAMESPACES: &str = "/run/netns";
+/// Where labs keep their files, each in a directory named by its process.
+const WORK: &str = "/run/rackstrap-lab";
+/// How the namespaces of labs begin.
+const PREFIX: &str = "rackstrap-lab-";
+
+/// A network namespace; removed with all its links when dropped.
+pub struct Namespace {
+    name: String,
+}
+
+impl Namespace {
+    /// Makes one for this lab, with loopback up.
+    pub fn new(what: &str) -> anyhow::Result<Self> {
+        let namespace = Self { name: format!("{PREFIX}{}-{what}", std::process::id()) };
+        run(&["ip", "netns", "add", &namespace.name])?;
+        namespace.ip("link set lo up\n")?;
+        Ok(namespace)
+    }
+
+    /// Its name, as `ip netns` knows it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs lines of `ip` commands inside.
+    pub fn ip(&self, lines: &str) -> anyhow::Result<()> {
+        let mut ip = Command::new("ip")
+            .args(["-n", &self.name, "-batch", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("ip does not start")?;
+        // ip ends at the first line that fails: what it did not read is no error of ours.
+        if let Some(mut input) = ip.stdin.take() {
+            let _ = input.write_all(lines.as_bytes());
+        }
+        let output = ip.wait_with_output()?;
+        if !output.status.success() {
+            bail!("ip in {}: {}", self.name, String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(())
+    }
+
+    /// A command that runs inside and is killed when this lab dies, however it dies.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new("ip");
+        command.args(["netns", "exec", &self.name, "setpriv", "--pdeathsig", "KILL"]);
+        // A process group of its own: Ctrl-C reaches the lab alone, which then ends them in order.
+        command.arg(program).stdin(Stdio::null()).kill_on_drop(true).process_group(0);
+        command
+    }
+
+    /// Moves the calling thread inside, for good.
+    pub fn enter(name: &str) -> io::Result<()> {
+        let file = File::open(Path::new(NAMESPACES).join(name))?;
+        setns(file, CloneFlags::CLONE_NEWNET).map_err(io::Error::from)
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        remove_namespace(&self.name);
+    }
+}
+
+/// The directory of this lab's files, empty; removed when dropped.
+pub struct WorkDirectory(PathBuf);
+
+impl WorkDirectory {
+    /// Makes it.
+    pub fn new() -> io::Result<Self> {
+        let path = Path::new(WORK).join(std::process::id().to_string());
+        fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for WorkDirectory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Removes what labs left behind that were killed before they could, and says how many there were.
+pub fn remove_leftovers() -> usize {
+    let namespaces = names_in(NAMESPACES);
+    let namespaces = namespaces.iter().filter_map(|name| Some((name, name.strip_prefix(PREFIX)?)));
+    let mut dead: Vec<&str> = Vec::new();
+    for (name, rest) in namespaces {
+        let process = rest.split('-').next().unwrap_or(rest);
+        if !is_a_lab(process) {
+            remove_namespace(name);
+            dead.push(process);
+        }
+    }
+    let directories = names_in(WORK);
+    for process in directories.iter().filter(|process| !is_a_lab(process)) {
+        let _ = fs::remove_dir_all(Path::new(WORK).join(process));
+        dead.push(process);
+    }
+    dead.sort_unstable();
+    dead.dedup();
+    dead.len()
+}
+
+fn names_in(directory: &str) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
+}
+
+/// Whether the process is a lab that runs: another one has its number after a while.
+fn is_a_lab(process: &str) -> bool {
+    let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+    line.split(|byte| *byte == 0).any(|argument| argument == b"lab")
+}
+
+/// Ends what still runs in a namespace and removes it.
+fn remove_namespace(name: &str) {
+    let inside = Command::new("ip").args(["netns", "pids", name]).output();
+    let inside = inside.map(|output| output.stdout).unwrap_or_default();
+    let processes = String::from_utf8_lossy(&inside);
+    for process in processes.split_whitespace().filter_map(|number| number.parse().ok()) {
+        let _ = kill(Pid::from_raw(process), Signal::SIGKILL);
+    }
+    let _ = Command::new("ip").args(["netns", "del", name]).stderr(Stdio::null()).status();
+}
+
+fn run(words: &[&str]) -> anyhow::Result<()> {
+    let (program, arguments) = words.split_first().context("nothing to run")?;
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .with_context(|| format!("{program} does not start"))?;
+    if !output.status.success() {
+        bail!("{}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}

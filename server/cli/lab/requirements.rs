@@ -1,0 +1,46 @@
+//! What the lab needs of the machine: programs, and the Debian packages that have them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+
+/// A file that must be there, and the package that has it.
+const NEEDED: &[(&str, &str)] = &[
+    ("/usr/bin/apt-get", "apt"),
+    ("/usr/bin/curl", "curl"),
+    ("/usr/bin/qemu-system-x86_64", "qemu-system-x86"),
+    ("/usr/lib/ipxe/undionly.kpxe", "ipxe"),
+    ("/usr/lib/ipxe/snponly.efi", "ipxe"),
+    ("/usr/lib/ipxe/qemu/pxe-virtio.rom", "ipxe-qemu"),
+    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf"),
+    ("/usr/share/seabios/bios-256k.bin", "seabios"),
+    ("/sbin/ip", "iproute2"),
+];
+
+/// Refuses a machine that lacks something, and says the one line that mends it.
+pub fn check() -> anyhow::Result<()> {
+    let mut missing: Vec<&str> = NEEDED
+        .iter()
+        .filter(|(file, _)| !Path::new(file).exists())
+        .map(|(_, package)| *package)
+        .collect();
+    missing.dedup();
+    let root = nix::unistd::geteuid().is_root();
+    if !missing.is_empty() {
+        let sudo = if root { "" } else { "sudo " };
+        let missing = missing.join(" ");
+        bail!("Debian packages are missing; install them by: {sudo}apt-get install -y {missing}");
+    }
+    if !root {
+        bail!("network namespaces need root: run it with sudo");
+    }
+    Ok(())
+}
+
+/// Where images are kept when nobody says.
+pub fn default_cache() -> PathBuf {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let base = variable("XDG_CACHE_HOME").map(PathBuf::from);
+    let base = base.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".cache")));
+    base.unwrap_or_else(|| "/var/cache".into()).join("rackstrap-lab")
+}

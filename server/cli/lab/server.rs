@@ -1,0 +1,141 @@
+//! The real server as a child process: `rackstrap serve` of this very program,
+//! in its namespace, and started again should it die.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+
+use super::display::Display;
+use super::fabric::{Fabric, SERVER_LINK};
+use super::forward;
+use super::inside::Inside;
+
+/// Where machines fetch from, inside.
+pub const MACHINE_PORT: u16 = 80;
+/// Where the UI is, inside.
+pub const ADMIN_PORT: u16 = 8080;
+/// A server that dies sooner than this would die again.
+const TOO_SOON: Duration = Duration::from_secs(2);
+/// How long a server may take to listen.
+const STARTING: Duration = Duration::from_secs(20);
+/// How long it may take to stop.
+const STOPPING: Duration = Duration::from_secs(5);
+
+/// The server of the lab.
+pub struct Server {
+    command: Command,
+    child: Child,
+    started: Instant,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Writes the configuration, starts the server and waits until it listens.
+    pub async fn start(
+        fabric: &Fabric,
+        inside: &Inside,
+        files: &Path,
+        directory: &Path,
+    ) -> anyhow::Result<Self> {
+        let config = directory.join("rackstrap.toml");
+        fs::write(&config, configuration(files, directory))?;
+        let log = directory.join("server.log");
+        let mut command = fabric.server.command(std::env::current_exe()?);
+        command.arg("serve").arg("--config").arg(&config);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("RACKSTRAP_") {
+                command.env_remove(name);
+            }
+        }
+        let child = spawn(&mut command, &log)?;
+        let mut server = Self { command, child, started: Instant::now(), log };
+        server.wait_until_ready(inside).await?;
+        Ok(server)
+    }
+
+    /// The number of its process.
+    pub fn process(&self) -> u32 {
+        self.child.id().unwrap_or_default()
+    }
+
+    /// Starts it again whenever it dies, and says so. Ends with the reason if it does not stay up.
+    pub async fn keep_up(&mut self, display: &Display) -> anyhow::Error {
+        loop {
+            let status = match self.child.wait().await {
+                Ok(status) => status,
+                Err(error) => return error.into(),
+            };
+            if self.started.elapsed() < TOO_SOON {
+                return self.died(status);
+            }
+            match spawn(&mut self.command, &self.log) {
+                Ok(child) => self.child = child,
+                Err(error) => return error,
+            }
+            self.started = Instant::now();
+            let process = self.process();
+            display.say(&format!("server: ended ({status}), started again as process {process}"));
+        }
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub async fn stop(mut self) {
+        if let Some(process) = self.child.id().and_then(|id| i32::try_from(id).ok()) {
+            let _ = kill(Pid::from_raw(process), Signal::SIGTERM);
+        }
+        let _ = timeout(STOPPING, self.child.wait()).await;
+    }
+
+    async fn wait_until_ready(&mut self, inside: &Inside) -> anyhow::Result<()> {
+        while self.started.elapsed() < STARTING {
+            if let Some(status) = self.child.try_wait()? {
+                return Err(self.died(status));
+            }
+            if forward::connect(inside, MACHINE_PORT).await.is_ok() {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        bail!(
+            "the server does not listen after {STARTING:?}; its log ends:\n{}",
+            tail(&self.log, 20)
+        )
+    }
+
+    fn died(&self, status: ExitStatus) -> anyhow::Error {
+        anyhow::anyhow!("the server ended ({status}); its log ends:\n{}", tail(&self.log, 20))
+    }
+}
+
+fn spawn(command: &mut Command, log: &Path) -> anyhow::Result<Child> {
+    let log = File::options().create(true).append(true).open(log)?;
+    command.stdout(log.try_clone()?).stderr(log);
+    command.spawn().context("the server does not start")
+}
+
+fn configuration(files: &Path, directory: &Path) -> String {
+    // Debug quoting is a TOML string for every path that a person would choose.
+    format!(
+        "data_dir = {directory:?}\n\
+         files_dir = {files:?}\n\
+         interfaces = [\"{SERVER_LINK}\"]\n\
+         admin_listen = \"127.0.0.1:{ADMIN_PORT}\"\n\
+         machine_listen = \"0.0.0.0:{MACHINE_PORT}\"\n"
+    )
+}
+
+/// The last lines of a file, without control characters.
+pub fn tail(file: &Path, lines: usize) -> String {
+    let bytes = fs::read(file).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let clean = |line: &str| line.chars().filter(|c| !c.is_control()).collect::<String>();
+    let all: Vec<String> = text.lines().map(clean).filter(|line| !line.trim().is_empty()).collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}

@@ -1,0 +1,155 @@
+//! The sample site of the lab: one rack of like hosts. Pure.
+
+use std::fmt::Write;
+
+use clap::ValueEnum;
+
+use super::image::GuestImage;
+
+/// The VLAN of the hosts' own network, where the layout has one.
+pub const VLAN: u16 = 500;
+/// The hosts' default router: the switch.
+pub const GATEWAY: &str = "172.16.160.254";
+
+/// What the hosts' network looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Layout {
+    /// An LACP bond, a VLAN on it, a bridge on that, the address on the bridge
+    BondVlanBridge,
+    /// An LACP bond, a VLAN on it, the address on the VLAN
+    BondVlan,
+    /// An LACP bond with the address on it
+    Bond,
+}
+
+impl Layout {
+    /// The name that people type.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Bond => "bond",
+            Self::BondVlan => "bond-vlan",
+            Self::BondVlanBridge => "bond-vlan-bridge",
+        }
+    }
+
+    /// The link that bears the address: the topmost one.
+    pub fn top(self) -> &'static str {
+        match self {
+            Self::Bond => "bond0",
+            Self::BondVlan => "vlan500",
+            Self::BondVlanBridge => "virbr0",
+        }
+    }
+
+    /// The profile's links.
+    fn links(self) -> String {
+        let bond = |subnet: &str| {
+            format!(
+                "    bonds: {{bond0: {{nics: [eth0, eth1], mode: 802.3ad, lacp-rate: fast, \
+                 transmit-hash-policy: layer3+4, mii-monitor: 100ms, up-delay: 200ms, \
+                 down-delay: 200ms{subnet}}}}}\n"
+            )
+        };
+        let vlan = "    vlans: {vlan500: {link: bond0, subnet: internal}}\n";
+        let bridge = "    bridges: {virbr0: {interfaces: [vlan500], subnet: internal}}\n";
+        match self {
+            Self::Bond => bond(", subnet: internal"),
+            Self::BondVlan => bond("") + vlan,
+            Self::BondVlanBridge => bond("") + vlan + bridge,
+        }
+    }
+}
+
+/// The name of a host, counted from 1.
+pub fn host_name(host: usize) -> String {
+    format!("r1-n{host:02}")
+}
+
+/// The MAC of a host's port.
+pub fn host_mac(host: usize, port: usize) -> String {
+    format!("52:54:00:aa:{host:02x}:{port:02x}")
+}
+
+/// The address that a host's topmost link bears.
+pub fn host_address(host: usize) -> String {
+    format!("172.16.160.{}", host + 11)
+}
+
+/// The site file.
+pub fn site(layout: Layout, hosts: usize) -> String {
+    let vlan = if layout == Layout::Bond { String::new() } else { format!("    vlan: {VLAN}\n") };
+    let mut text = format!(
+        "subnets:\n\
+        \x20 provisioning:\n\
+        \x20   cidr: 10.77.0.0/24\n\
+        \x20   ranges:\n\
+        \x20     - {{from: 10.77.0.10, to: 10.77.0.99, for: hosts}}\n\
+        \x20     - {{from: 10.77.0.100, to: 10.77.0.199, for: dhcp}}\n\
+        \x20 internal:\n\
+        \x20   cidr: 172.16.160.0/24\n\
+         {vlan}\
+        \x20   gateway: {GATEWAY}\n\
+        \x20   mtu: 9000\n\
+        \x20   ranges: [{{from: 172.16.160.10, to: 172.16.160.99, for: hosts}}]\n\
+         racks:\n\
+        \x20 r1: {{}}\n\
+         profiles:\n\
+        \x20 {layout}:\n\
+        \x20   defaults: safe\n\
+         {links}\
+         images:\n\
+        \x20 live: {{kernel: {kernel}, initrd: [{initrd}], cmdline: \"{CMDLINE}\"}}\n\
+         hosts:\n",
+        layout = layout.label(),
+        links = layout.links(),
+        kernel = GuestImage::KERNEL,
+        initrd = GuestImage::INITRD,
+    );
+    for host in 1..=hosts {
+        text.push_str(&row(layout, host));
+    }
+    text
+}
+
+/// Self-tests of ciphers that no guest uses would cost half a second.
+const CMDLINE: &str = "console=ttyS0 quiet cryptomgr.notests";
+
+fn row(layout: Layout, host: usize) -> String {
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = write!(
+        text,
+        "\x20 {name}:\n\
+        \x20   rack: r1\n\
+        \x20   unit: {host}\n\
+        \x20   profile: {layout}\n\
+        \x20   image: live\n\
+        \x20   nics: {{eth0: \"{first}\", eth1: \"{second}\"}}\n\
+        \x20   addresses: {{{top}: {address}}}\n\
+        \x20   reservations: {{provisioning: 10.77.0.{number}}}\n",
+        name = host_name(host),
+        layout = layout.label(),
+        first = host_mac(host, 0),
+        second = host_mac(host, 1),
+        top = layout.top(),
+        address = host_address(host),
+        number = host + 11,
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Site;
+
+    #[test]
+    fn the_site_of_every_layout_is_a_site_file() {
+        for layout in [Layout::Bond, Layout::BondVlan, Layout::BondVlanBridge] {
+            let site: Site = serde_saphyr::from_str(&site(layout, 3)).unwrap();
+            assert_eq!(site.hosts.len(), 3);
+            let host = &site.hosts["r1-n02"];
+            assert_eq!(host.addresses[layout.top()].to_string(), "172.16.160.13");
+        }
+    }
+}
