@@ -8,9 +8,11 @@ mod burst;
 mod contender;
 mod dhcp;
 mod figures;
+mod http;
 mod lab;
+mod ours;
 mod process;
-mod rackstrap;
+mod render;
 mod tftp;
 
 #[path = "../tests/common/netns.rs"]
@@ -26,7 +28,12 @@ use lab::Lab;
 /// A part of the benchmark.
 type Section = (&'static str, fn(&Lab, Effort) -> Findings);
 
-const SECTIONS: &[Section] = &[("dhcp", dhcp::bench), ("tftp", tftp::bench)];
+const SECTIONS: &[Section] = &[
+    ("dhcp", dhcp::bench),
+    ("tftp", tftp::bench),
+    ("http", http::bench),
+    ("render", render::bench),
+];
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);

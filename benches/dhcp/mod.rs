@@ -14,8 +14,8 @@ use rand::seq::SliceRandom;
 use crate::contender::{Board, Effort, Findings, start};
 use crate::figures::{Verdict, percentile};
 use crate::lab::Lab;
+use crate::ours;
 use crate::process::{Process, count_syncs};
-use crate::rackstrap;
 
 use load::{Ledger, Outcome, Pace, Plan};
 use peers::{PEERS, Pool};
@@ -249,8 +249,8 @@ fn start_server(lab: &Lab, name: &str, pools: &[Pool]) -> Result<Process, String
     if let Some(peer) = PEERS.iter().find(|peer| peer.name == name) {
         return start(lab, name, peer.program, |dir| Ok((peer.command)(lab, dir, pools)), answers);
     }
-    let make = |dir: &std::path::Path| rackstrap::command(lab, dir, &rackstrap::dhcp_site(pools));
-    start(lab, name, rackstrap::PROGRAM, make, answers)
+    let make = |dir: &std::path::Path| ours::command(lab, dir, &ours::dhcp_site(pools));
+    start(lab, name, ours::PROGRAM, make, answers)
 }
 
 pub use peers::Pool as AddressPool;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::contender::{Board, Effort, Findings, start};
 use crate::figures::{Verdict, percentile};
 use crate::lab::Lab;
+use crate::ours;
 use crate::process::{Process, Usage};
-use crate::rackstrap;
 
 use load::{Outcome, Plan};
 use peers::PEERS;
@@ -244,6 +244,6 @@ fn start_server(lab: &Lab, name: &str, files: &Files) -> Result<Process, String>
         let make = |dir: &std::path::Path| Ok((peer.command)(lab, dir, &directory));
         return start(lab, name, &(peer.program)(), make, answers);
     }
-    let make = |dir: &std::path::Path| rackstrap::command(lab, dir, &rackstrap::dhcp_site(&[]));
-    start(lab, name, rackstrap::PROGRAM, make, answers)
+    let make = |dir: &std::path::Path| ours::command(lab, dir, &ours::dhcp_site(&[]));
+    start(lab, name, ours::PROGRAM, make, answers)
 }

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use rackstrap::inventory::{Change, Database, Inventory};
+use rackstrap::model::Site;
 use serde_json::{Value, json};
 
 use crate::dhcp::AddressPool;
@@ -12,36 +14,36 @@ use crate::lab::{Lab, SERVER, SERVER_LINK};
 /// The release build.
 pub const PROGRAM: &str = "target/release/rackstrap";
 
-/// Writes configuration and site into `dir`, applies the site, and gives the command that serves it.
+/// Writes the configuration into `dir`, stores the site, and gives the command that serves it.
 pub fn command(lab: &Lab, dir: &Path, site: &Value) -> Result<Command, String> {
+    let (data, files) = (dir.join("data"), lab.dir.join("files"));
+    fs::create_dir_all(&data).map_err(|error| error.to_string())?;
+    store(&data, site).map_err(|error| format!("the site is refused: {error:#}"))?;
     let configuration = format!(
-        "data_dir = \"{dir}/data\"\nfiles_dir = \"{files}\"\nipxe_dir = \"{files}\"\n\
+        "data_dir = {data:?}\nfiles_dir = {files:?}\nipxe_dir = {files:?}\n\
          interfaces = [\"{SERVER_LINK}\"]\nmachine_listen = \"{SERVER}:80\"\n\
-         log_level = \"warn\"\n",
-        dir = dir.display(),
-        files = lab.dir.join("files").display(),
+         log_level = \"warn\"\n"
     );
-    let (path, site_path) = (dir.join("rackstrap.toml"), dir.join("site.yaml"));
+    let path = dir.join("rackstrap.toml");
     fs::write(&path, configuration).map_err(|error| error.to_string())?;
-    // JSON is YAML.
-    fs::write(&site_path, site.to_string()).map_err(|error| error.to_string())?;
     let program = std::env::current_dir().map_err(|error| error.to_string())?.join(PROGRAM);
-    let program = program.to_string_lossy().into_owned();
-    let applied = lab
-        .server
-        .command(&program)
-        .arg("--config")
-        .arg(&path)
-        .arg("apply")
-        .arg(&site_path)
-        .output()
-        .map_err(|error| error.to_string())?;
-    if !applied.status.success() {
-        return Err(format!("apply: {}", String::from_utf8_lossy(&applied.stderr).trim()));
-    }
-    let mut command = lab.server.command(&program);
+    let mut command = lab.server.command(&program.to_string_lossy());
     command.arg("--config").arg(path).arg("serve");
     Ok(command)
+}
+
+/// Makes the site the first revision of the database in `data`, before any server runs on it.
+fn store(data: &Path, site: &Value) -> anyhow::Result<()> {
+    let site: Site = serde_json::from_value(site.clone())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let url = format!("sqlite:{}", data.join("rackstrap.db").display());
+        let inventory = Inventory::open(Database::open(&url).await?).await?;
+        let change = Change { who: "bench", summary: "a site to measure", ..Change::default() };
+        inventory.replace_site(change, site).await?;
+        inventory.database.close().await;
+        Ok(())
+    })
 }
 
 /// A site with the servers' own link and these pools, and no host.
