@@ -1,10 +1,11 @@
 # make run    a virtual rack on this machine, netbooted by the real server
 # make test   every test, on the real components
-# Both install the Debian packages that are missing, and list them first.
+# make bench  rackstrap beside its peers, measured on this machine: BENCH=dhcp|tftp|http|render|storm|quick
+# All install the Debian packages that are missing, and list them first.
 
 SHELL := /bin/bash
 # The lab makes network namespaces, which needs root.
-AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=FIRMWARE,LAYOUT,HOSTS,ONCE)
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=FIRMWARE,LAYOUT,HOSTS,ONCE,BENCH,ROUNDS)
 
 # The virtual rack: emulator, firmware, network boot programs, and what unpacks an image.
 RUN_PACKAGES  := build-essential ca-certificates cpio curl dpkg-dev ipxe iproute2 kmod ovmf qemu-system-x86 seabios
@@ -12,15 +13,25 @@ RUN_PACKAGES  := build-essential ca-certificates cpio curl dpkg-dev ipxe iproute
 TEST_PACKAGES := $(RUN_PACKAGES) atftp busybox-static chromium chromium-driver dhcpcd-base dnsmasq-base \
                  iputils-ping isc-dhcp-client nftables postgresql-15 systemd tftp-hpa udhcpc
 
+# The servers that the benchmark compares with, and what it measures with. Never started as services.
+BENCH_PACKAGES := ca-certificates dnsmasq-base iproute2 isc-dhcp-server kea-dhcp4-server nftables nginx-light strace \
+                  tftpd-hpa
+
 # What the lab boots, and how. See `rackstrap lab --help`.
 export FIRMWARE LAYOUT HOSTS ONCE
+# What the benchmark measures, and how often each server has its turn.
+export BENCH ROUNDS
 
-.PHONY: run test build check fmt bench packages-run packages-test
+.PHONY: run test build check fmt bench packages-run packages-test packages-bench
 run: packages-run build
 	$(AS_ROOT) target/release/rackstrap lab
 
 test: packages-test
 	tests/tools/run-tests.sh
+
+bench: packages-bench build
+	@test -x target/bench-peers/bin/tftpd || cargo install --quiet --root target/bench-peers tftpd@1.0.0 || true
+	@CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="$(AS_ROOT)" cargo bench --locked --bench peers
 
 build:
 	cargo build --release --locked
@@ -37,3 +48,6 @@ packages-run:
 
 packages-test:
 	@tests/tools/install-packages.sh $(TEST_PACKAGES)
+
+packages-bench:
+	@benches/tools/install-peers.sh $(BENCH_PACKAGES)

@@ -61,7 +61,7 @@ pub fn send_all(socket: &UdpSocket, datagrams: &[Vec<u8>], to: SocketAddrV4) {
         let mut rest = &slices[..];
         while !rest.is_empty() {
             let flags = MsgFlags::empty();
-            let sent = sendmmsg(socket.as_raw_fd(), &mut headers, rest, &address, [], flags);
+            let sent = sendmmsg(socket.as_raw_fd(), &mut headers, rest, address, [], flags);
             // A refused one (ICMP, full queue) counts as lost: the timers send it again.
             let count = sent.map_or(1, |sent| sent.count().max(1));
             rest = &rest[count.min(rest.len())..];

@@ -13,6 +13,7 @@ mod lab;
 mod ours;
 mod process;
 mod render;
+mod storm;
 mod tftp;
 
 #[path = "../tests/common/netns.rs"]
@@ -33,6 +34,7 @@ const SECTIONS: &[Section] = &[
     ("tftp", tftp::bench),
     ("http", http::bench),
     ("render", render::bench),
+    ("storm", storm::bench),
 ];
 
 fn main() -> ExitCode {

@@ -1,7 +1,7 @@
 //! DHCP: new leases, known clients, many relays, and a hundred thousand leases.
 
 mod load;
-mod packet;
+pub mod packet;
 mod peers;
 
 use std::net::Ipv4Addr;

@@ -28,6 +28,11 @@ pub fn mac(client: u32) -> [u8; 6] {
     [0x52, 0x54, a, b, c, d]
 }
 
+/// The MAC of a client as a site file has it.
+pub fn mac_text(client: u32) -> String {
+    mac(client).map(|byte| format!("{byte:02x}")).join(":")
+}
+
 /// What one message is about.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask {

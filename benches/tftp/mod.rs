@@ -2,7 +2,7 @@
 
 mod load;
 mod peers;
-mod transfer;
+pub mod transfer;
 
 use std::time::Duration;
 
