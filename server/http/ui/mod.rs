@@ -1,14 +1,90 @@
-//! To be served.
+//! The pages for people: every route on one screen.
+//!
+//! A request passes the guard (host name, security headers), then its session;
+//! everything but the login page and the style sheet needs a login, and every
+//! form its CSRF token ([`form::CheckedForm`]).
+
+mod assets;
+mod clock;
+mod discovered;
+mod drawing;
+mod error;
+mod events;
+mod form;
+mod guard;
+mod host;
+mod host_edit;
+mod host_form;
+mod hosts;
+mod leases;
+mod live;
+mod login;
+mod page;
+mod progress;
+mod revisions;
+mod session;
+mod state;
+mod subnets;
+mod throttle;
+mod timeline;
 
 use std::io;
+use std::net::SocketAddr;
 
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::response::Redirect;
+use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
+use state::Ui;
 
-/// Serves on `listener` until `stop`.
-pub async fn run(_app: App, _listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
-    stop.cancelled().await;
-    Ok(())
+/// The largest form that is read, in bytes: a pasted site file of some thousand hosts.
+const FORM_BYTES: usize = 4 << 20;
+
+/// Every page.
+pub fn router(app: App) -> Router {
+    routes(Ui::start(app, CancellationToken::new()))
+}
+
+fn routes(ui: Ui) -> Router {
+    let with_login = Router::new()
+        .route("/", get(|| async { Redirect::to("/hosts") }))
+        .route("/logout", post(login::leave))
+        .route("/hosts", get(hosts::list))
+        .route("/hosts/new", get(host_edit::blank).post(host_edit::add))
+        .route("/hosts/{name}", get(host::show))
+        .route("/hosts/{name}/edit", get(host_edit::form).post(host_edit::save))
+        .route("/hosts/{name}/remove", get(host_edit::ask_remove).post(host_edit::remove))
+        .route("/subnets", get(subnets::list))
+        .route("/subnets/{name}", get(subnets::show))
+        .route("/leases", get(leases::list))
+        .route("/discovered", get(discovered::list))
+        .route("/events", get(events::list))
+        .route("/revisions", get(revisions::list))
+        .route("/revisions/{id}", get(revisions::show))
+        .route("/live", get(live::all))
+        .route("/live/hosts/{name}", get(live::host))
+        .route_layer(from_fn_with_state(ui.clone(), session::require_login));
+    Router::new()
+        .merge(with_login)
+        .route("/login", get(login::form).post(login::enter))
+        .route("/static/{file}", get(assets::file))
+        .fallback(error::no_such_page)
+        .layer(session::layer(&ui))
+        .layer(DefaultBodyLimit::max(FORM_BYTES))
+        .layer(from_fn_with_state(ui.clone(), guard::check))
+        .layer(CatchPanicLayer::custom(error::after_panic))
+        .with_state(ui)
+}
+
+/// Serves the pages on `listener` until `stop`.
+pub async fn run(app: App, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
+    let routes = routes(Ui::start(app, stop.clone()));
+    let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
 }

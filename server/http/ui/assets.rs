@@ -1,0 +1,60 @@
+//! The style sheet, the script and the icon, which are part of the program.
+
+use std::sync::LazyLock;
+
+use axum::extract::Path;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+
+use super::error::Error;
+
+struct Asset {
+    name: &'static str,
+    content_type: &'static str,
+    text: &'static str,
+}
+
+const ASSETS: [Asset; 3] = [
+    Asset {
+        name: "ui.css",
+        content_type: "text/css; charset=utf-8",
+        text: include_str!("../../../web/static/ui.css"),
+    },
+    Asset {
+        name: "live.js",
+        content_type: "text/javascript; charset=utf-8",
+        text: include_str!("../../../web/static/live.js"),
+    },
+    Asset {
+        name: "icon.svg",
+        content_type: "image/svg+xml",
+        text: include_str!("../../../web/static/icon.svg"),
+    },
+];
+
+/// One entity tag for all of them: they change together, with the program.
+static ETAG: LazyLock<String> = LazyLock::new(|| {
+    let mut hash = Sha256::new();
+    for asset in &ASSETS {
+        hash.update(asset.text);
+    }
+    let digest: String = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
+    format!("\"{digest}\"")
+});
+
+/// `GET /static/{file}`
+pub async fn file(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Error> {
+    let asset = ASSETS
+        .iter()
+        .find(|asset| asset.name == name)
+        .ok_or(Error::NotFound { what: "file", name })?;
+    // Asked anew each time: an old script with new pages would be a riddle.
+    let caching = [(header::ETAG, ETAG.as_str()), (header::CACHE_CONTROL, "no-cache")];
+    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|tag| tag == ETAG.as_str());
+    if known {
+        return Ok((StatusCode::NOT_MODIFIED, caching).into_response());
+    }
+    let content_type = [(header::CONTENT_TYPE, asset.content_type)];
+    Ok((caching, content_type, asset.text).into_response())
+}

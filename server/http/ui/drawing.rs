@@ -1,0 +1,184 @@
+//! Where the boxes of a layered drawing stand. Pure.
+
+/// One thing in the drawing and what it stands on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// Its name, unique in the drawing.
+    pub name: String,
+    /// What kind of thing it is, for the eye (`bond`) and the style sheet.
+    pub kind: &'static str,
+    /// The lines under its name.
+    pub lines: Vec<String>,
+    /// The names of what it stands on; unknown names are left out.
+    pub below: Vec<String>,
+}
+
+/// A node with its place, in pixels from the top left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed<'a> {
+    /// What it shows.
+    pub node: &'a Node,
+    /// Its left edge.
+    pub x: i32,
+    /// Its upper edge.
+    pub y: i32,
+    /// Its width.
+    pub width: i32,
+    /// Its height.
+    pub height: i32,
+}
+
+impl Placed<'_> {
+    /// The lines of text with the place of each baseline.
+    pub fn texts(&self) -> impl Iterator<Item = (i32, &str)> {
+        let line = |(index, text)| (self.y + HEAD + LINE * index as i32 + 12, text);
+        self.node.lines.iter().map(String::as_str).enumerate().map(line)
+    }
+
+    /// The horizontal middle.
+    pub fn middle(&self) -> i32 {
+        self.x + self.width / 2
+    }
+}
+
+/// A whole drawing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Drawing<'a> {
+    /// Every box.
+    pub boxes: Vec<Placed<'a>>,
+    /// Every line, as the `d` of an SVG path.
+    pub lines: Vec<String>,
+    /// How wide it is.
+    pub width: i32,
+    /// How high it is.
+    pub height: i32,
+}
+
+const HEAD: i32 = 26;
+const LINE: i32 = 16;
+const GAP_X: i32 = 20;
+const GAP_Y: i32 = 34;
+const CHARACTER: i32 = 8;
+/// More layers than this are a loop in what was given, not a network.
+const MOST_LAYERS: usize = 16;
+
+/// Places `nodes` so that everything stands above what it stands on, each in the
+/// order given within its layer.
+pub fn draw(nodes: &[Node]) -> Drawing<'_> {
+    let layers = layers(nodes);
+    let mut boxes: Vec<Option<Placed>> = vec![None; nodes.len()];
+    let mut bottom = layers.iter().map(|layer| layer_height(nodes, layer) + GAP_Y).sum::<i32>();
+    let height = (bottom - GAP_Y).max(0) + 2;
+    for layer in &layers {
+        bottom -= GAP_Y;
+        let mut free_x = 1;
+        for index in layer {
+            let node = &nodes[*index];
+            let (width, height) = (box_width(node), box_height(node));
+            let wanted = middle_of_below(nodes, node, &boxes).map_or(free_x, |m| m - width / 2);
+            let x = wanted.max(free_x);
+            boxes[*index] = Some(Placed { node, x, y: bottom - height + 1, width, height });
+            free_x = x + width + GAP_X;
+        }
+        bottom -= layer_height(nodes, layer);
+    }
+    let boxes: Vec<Placed> = boxes.into_iter().flatten().collect();
+    let width = boxes.iter().map(|placed| placed.x + placed.width).max().unwrap_or(0) + 1;
+    let lines = lines(&boxes);
+    Drawing { boxes, lines, width, height }
+}
+
+/// The nodes by layer, lowest first.
+fn layers(nodes: &[Node]) -> Vec<Vec<usize>> {
+    let find = |name: &String| nodes.iter().position(|node| node.name == *name);
+    let mut level = vec![0_usize; nodes.len()];
+    for _ in 0..MOST_LAYERS {
+        for (index, node) in nodes.iter().enumerate() {
+            let below = node.below.iter().filter_map(find).filter(|below| *below != index);
+            let lowest = below.map(|below| level[below] + 1).max().unwrap_or(0);
+            level[index] = lowest.min(MOST_LAYERS - 1);
+        }
+    }
+    let top = level.iter().copied().max().unwrap_or(0);
+    let at = |wanted| (0..nodes.len()).filter(|index| level[*index] == wanted).collect::<Vec<_>>();
+    (0..=top).map(at).filter(|layer: &Vec<_>| !layer.is_empty()).collect()
+}
+
+fn box_width(node: &Node) -> i32 {
+    let head = node.name.chars().count() + node.kind.len() + 4;
+    let longest = node.lines.iter().map(|line| line.chars().count()).max().unwrap_or(0).max(head);
+    (longest as i32 * CHARACTER + 20).clamp(140, 420)
+}
+
+fn box_height(node: &Node) -> i32 {
+    HEAD + LINE * node.lines.len() as i32 + 8
+}
+
+fn layer_height(nodes: &[Node], layer: &[usize]) -> i32 {
+    layer.iter().map(|index| box_height(&nodes[*index])).max().unwrap_or(0)
+}
+
+fn middle_of_below(nodes: &[Node], node: &Node, boxes: &[Option<Placed>]) -> Option<i32> {
+    let place = |name: &String| {
+        let index = nodes.iter().position(|other| other.name == *name)?;
+        boxes[index].as_ref().map(Placed::middle)
+    };
+    let middles: Vec<i32> = node.below.iter().filter_map(place).collect();
+    let (low, high) = (middles.iter().min()?, middles.iter().max()?);
+    Some((low + high) / 2)
+}
+
+fn lines(boxes: &[Placed]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for upper in boxes {
+        let below = upper.node.below.iter();
+        for lower in below.filter_map(|name| boxes.iter().find(|b| b.node.name == *name)) {
+            let (x1, y1) = (upper.middle(), upper.y + upper.height);
+            let (x2, y2) = (lower.middle(), lower.y);
+            let bend = (y1 + y2) / 2;
+            lines.push(format!("M{x1} {y1}V{bend}H{x2}V{y2}"));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(name: &str, below: &[&str]) -> Node {
+        let below = below.iter().map(|name| (*name).to_owned()).collect();
+        Node { name: name.into(), kind: "nic", lines: vec!["line".into()], below }
+    }
+
+    #[test]
+    fn a_stack_stands_above_what_it_stands_on() {
+        let nodes = [
+            node("eth0", &[]),
+            node("eth1", &[]),
+            node("bond0", &["eth0", "eth1"]),
+            node("vlan500", &["bond0"]),
+            node("virbr0", &["vlan500"]),
+        ];
+        let drawing = draw(&nodes);
+        let at = |name: &str| drawing.boxes.iter().find(|b| b.node.name == name).unwrap();
+        assert_eq!(at("eth0").y, at("eth1").y);
+        assert!(at("eth0").x + at("eth0").width < at("eth1").x);
+        for (upper, lower) in [("bond0", "eth0"), ("vlan500", "bond0"), ("virbr0", "vlan500")] {
+            assert!(at(upper).y + at(upper).height < at(lower).y, "{upper} over {lower}");
+        }
+        assert_eq!(at("bond0").middle(), (at("eth0").middle() + at("eth1").middle()) / 2);
+        assert_eq!(drawing.lines.len(), 4);
+        for placed in &drawing.boxes {
+            assert!(placed.x >= 0 && placed.x + placed.width <= drawing.width, "{placed:?}");
+            assert!(placed.y >= 0 && placed.y + placed.height <= drawing.height, "{placed:?}");
+        }
+    }
+
+    #[test]
+    fn loops_and_strangers_do_no_harm() {
+        let nodes = [node("a", &["b"]), node("b", &["a"]), node("c", &["c", "nobody"])];
+        assert_eq!(draw(&nodes).boxes.len(), 3);
+        assert_eq!(draw(&[]), Drawing { height: 2, width: 1, ..Drawing::default() });
+    }
+}

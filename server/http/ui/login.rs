@@ -1,0 +1,164 @@
+//! Logging in and out.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use askama::Template;
+use axum::extract::{ConnectInfo, Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use tower_sessions::Session;
+use tower_sessions::cookie::{Cookie, SameSite};
+
+use super::error::Error;
+use super::form::{self, CheckedForm, Fields};
+use super::page::Page;
+use super::session::{begin, random_token};
+use super::state::{Ui, now_ms};
+use crate::model::EventKind;
+
+/// Holds the login form's token: before the login there is no session to hold one, and
+/// strangers shall not fill the database with sessions.
+const COOKIE: &str = "rackstrap-login";
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct LoginPage {
+    token: String,
+    then: String,
+    name: String,
+    error: Option<String>,
+}
+
+/// Where the login leads.
+#[derive(Deserialize)]
+pub struct Wanted {
+    #[serde(default)]
+    then: String,
+}
+
+/// `GET /login`
+pub async fn form(Query(wanted): Query<Wanted>) -> Result<Response, Error> {
+    let page = LoginPage {
+        token: random_token(),
+        then: wanted.then,
+        name: String::new(),
+        error: None,
+    };
+    answer(StatusCode::OK, page)
+}
+
+/// `POST /login`
+pub async fn enter(
+    State(ui): State<Ui>,
+    session: Session,
+    request: Request,
+) -> Result<Response, Error> {
+    let source = source(&request);
+    let token = token_cookie(request.headers());
+    let fields = form::read(request, &ui).await?;
+    if !fields.has_token(&token) {
+        return Err(Error::Csrf);
+    }
+    let (name, password) = (fields.text("name").to_owned(), fields.text("password"));
+    let who = format!("{source} {}", name.to_lowercase());
+    let wait = ui.throttle().wait_seconds(&who, now_ms() / 1000);
+    if wait > 0 {
+        let error = format!("Too many wrong passwords. Wait {wait} s and try again.");
+        return again(StatusCode::TOO_MANY_REQUESTS, &fields, error);
+    }
+    if !ui.app.inventory.verify_password(&name, password).await? {
+        ui.throttle().failed(who, now_ms() / 1000);
+        record(&ui, format!("login as \"{name}\" from {source} failed"));
+        let error = "The name or the password is wrong.".to_owned();
+        return again(StatusCode::UNAUTHORIZED, &fields, error);
+    }
+    ui.throttle().succeeded(&who);
+    record(&ui, format!("{name} logged in from {source}"));
+    begin(&session, name).await?;
+    Ok(Redirect::to(&own_path(fields.text("then"))).into_response())
+}
+
+/// `POST /logout`
+pub async fn leave(State(ui): State<Ui>, form: CheckedForm) -> Result<Redirect, Error> {
+    record(&ui, format!("{} logged out", form.operator.name));
+    form.operator.leave().await?;
+    Ok(Redirect::to("/login"))
+}
+
+fn record(ui: &Ui, text: String) {
+    ui.app.inventory.events.record(None, None, EventKind::Login, text);
+}
+
+/// The form once more, with what was typed (but the password) and what was wrong.
+fn again(status: StatusCode, fields: &Fields, error: String) -> Result<Response, Error> {
+    let page = LoginPage {
+        token: random_token(),
+        then: fields.text("then").to_owned(),
+        name: fields.text("name").to_owned(),
+        error: Some(error),
+    };
+    answer(status, page)
+}
+
+fn answer(status: StatusCode, page: LoginPage) -> Result<Response, Error> {
+    let cookie = Cookie::build((COOKIE, page.token.clone()))
+        .path("/login")
+        .http_only(true)
+        .same_site(SameSite::Strict)
+        .build()
+        .to_string();
+    let cookie = HeaderValue::from_str(&cookie).map_err(|e| Error::Internal(e.to_string()))?;
+    let mut response = (status, Page(page)).into_response();
+    response.headers_mut().insert(header::SET_COOKIE, cookie);
+    Ok(response)
+}
+
+fn token_cookie(headers: &HeaderMap) -> String {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let cookies = lines.flat_map(Cookie::split_parse).filter_map(Result::ok);
+    cookies.filter(|cookie| cookie.name() == COOKIE).map(|c| c.value().to_owned()).last().unwrap_or_default()
+}
+
+/// The client's address; loopback where the listener does not say.
+fn source(request: &Request) -> IpAddr {
+    let connection = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    connection.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |ConnectInfo(address)| address.ip())
+}
+
+/// A path of this site, never another one: `//evil.example` and `/\evil.example` are others.
+fn own_path(then: &str) -> String {
+    let own = then.starts_with('/')
+        && !then[1..].starts_with(['/', '\\'])
+        && !then.chars().any(|c| c.is_control() || c.is_whitespace());
+    if own && HeaderValue::from_str(then).is_ok() { then.to_owned() } else { "/".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_login_leads_to_no_other_site() {
+        let cases = [
+            ("/hosts/r1-n01?x=1", "/hosts/r1-n01?x=1"),
+            ("", "/"),
+            ("//evil.example", "/"),
+            ("/\\evil.example", "/"),
+            ("https://evil.example", "/"),
+            ("/a\r\nSet-Cookie: x", "/"),
+            ("/\t/evil.example", "/"),
+        ];
+        for (then, path) in cases {
+            assert_eq!(own_path(then), path, "{then:?}");
+        }
+    }
+
+    #[test]
+    fn the_token_is_found_among_other_cookies() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, HeaderValue::from_static("a=b; rackstrap-login=t; c"));
+        assert_eq!(token_cookie(&headers), "t");
+        assert_eq!(token_cookie(&HeaderMap::new()), "");
+    }
+}

@@ -1,0 +1,83 @@
+//! What every page has around its content, and how a template becomes an answer.
+
+use askama::Template;
+use axum::response::{Html, IntoResponse, Response};
+
+use super::error::Error;
+
+/// What stands around the content of every page.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Who is logged in.
+    pub user: String,
+    /// The session's token, which every form carries.
+    pub csrf: String,
+    /// What the last action did, said once.
+    pub notice: Option<String>,
+}
+
+/// A template as an HTML answer.
+pub struct Page<T>(pub T);
+
+impl<T: Template> IntoResponse for Page<T> {
+    fn into_response(self) -> Response {
+        match self.0.render() {
+            Ok(html) => Html(html).into_response(),
+            Err(error) => Error::from(error).into_response(),
+        }
+    }
+}
+
+/// One page of a long list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// Which page, from 1.
+    pub number: usize,
+    /// How many pages there are, at least 1.
+    pub pages: usize,
+    /// How many rows there are in all.
+    pub total: usize,
+    size: usize,
+}
+
+impl Slice {
+    /// The page `wanted` (the nearest one that exists) of `total` rows, `size` a page.
+    pub fn new(wanted: usize, total: usize, size: usize) -> Self {
+        let pages = total.div_ceil(size).max(1);
+        Self { number: wanted.clamp(1, pages), pages, total, size }
+    }
+
+    /// The rows of this page.
+    pub fn of<T>(self, rows: &[T]) -> &[T] {
+        let from = (self.number - 1) * self.size;
+        rows.get(from..rows.len().min(from + self.size)).unwrap_or_default()
+    }
+
+    /// The page before, if there is one.
+    pub fn previous(&self) -> Option<usize> {
+        (self.number > 1).then(|| self.number - 1)
+    }
+
+    /// The page after, if there is one.
+    pub fn next(&self) -> Option<usize> {
+        (self.number < self.pages).then(|| self.number + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slice_is_never_outside_the_list() {
+        let rows: Vec<u32> = (0..250).collect();
+        let cases = [(0, 1, 100), (1, 1, 100), (3, 3, 50), (99, 3, 50), (usize::MAX, 3, 50)];
+        for (wanted, number, length) in cases {
+            let slice = Slice::new(wanted, rows.len(), 100);
+            assert_eq!((slice.number, slice.of(&rows).len()), (number, length), "page {wanted}");
+        }
+        let empty = Slice::new(1, 0, 100);
+        assert_eq!((empty.pages, empty.previous(), empty.next()), (1, None, None));
+        assert!(empty.of::<u32>(&[]).is_empty());
+    }
+}

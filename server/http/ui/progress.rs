@@ -1,0 +1,117 @@
+//! Transfers that are under way: they are shown live and stored nowhere, so a page
+//! that is opened in the middle of one finds it here.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+
+use super::state::now_ms;
+use crate::inventory::{EventBus, Live};
+use crate::model::{EventKind, Progress};
+
+/// A transfer that has not moved for so long is over, whatever became of it.
+const STALE_MS: i64 = 60_000;
+
+/// The latest transfer of each host and stage. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct ProgressBoard {
+    transfers: Arc<Mutex<HashMap<(String, EventKind), (i64, Progress)>>>,
+}
+
+impl ProgressBoard {
+    /// Starts to follow the bus until `stop`.
+    pub fn start(bus: &EventBus, stop: CancellationToken) -> Self {
+        let board = Self::default();
+        let (own, mut live) = (board.clone(), bus.watch());
+        tokio::spawn(async move {
+            loop {
+                let message = tokio::select! {
+                    () = stop.cancelled() => return,
+                    message = live.recv() => message,
+                };
+                match message {
+                    Ok(Live::Progress(progress)) => own.set(progress, now_ms()),
+                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return,
+                }
+            }
+        });
+        board
+    }
+
+    fn set(&self, progress: Progress, now_ms: i64) {
+        let Some(host) = progress.host.clone() else { return };
+        let mut transfers = self.transfers.lock().unwrap_or_else(PoisonError::into_inner);
+        transfers.insert((host, progress.kind), (now_ms, progress));
+        if transfers.len() > 10_000 {
+            transfers.retain(|_, (at_ms, _)| now_ms - *at_ms < STALE_MS);
+        }
+    }
+
+    /// The transfers of a host that moved in the last minute, in the order of a boot.
+    pub fn of_host(&self, host: &str, now_ms: i64) -> Vec<Progress> {
+        let transfers = self.transfers.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = |kind: &EventKind| {
+            let (at_ms, progress) = transfers.get(&(host.to_owned(), *kind))?;
+            (now_ms - at_ms < STALE_MS).then(|| progress.clone())
+        };
+        EventKind::ALL.iter().filter_map(fresh).collect()
+    }
+}
+
+/// How much of a transfer is done, 0 to 100.
+pub fn percent(progress: &Progress) -> u8 {
+    let Progress { sent_bytes, total_bytes, .. } = progress;
+    if *total_bytes == 0 {
+        return 100;
+    }
+    (u128::from(*sent_bytes) * 100 / u128::from(*total_bytes)).min(100) as u8
+}
+
+/// A number of bytes as people read it: `812 B`, `27.4 MiB`.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut amount = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while amount >= 1024.0 && unit + 1 < UNITS.len() {
+        amount /= 1024.0;
+        unit += 1;
+    }
+    format!("{amount:.1} {}", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn progress(kind: EventKind, sent_bytes: u64, total_bytes: u64) -> Progress {
+        Progress { host: Some("n1".into()), kind, file: "f".into(), sent_bytes, total_bytes }
+    }
+
+    #[test]
+    fn the_board_keeps_the_latest_and_forgets_the_stale() {
+        let board = ProgressBoard::default();
+        board.set(progress(EventKind::Initrd, 1, 10), 1000);
+        board.set(progress(EventKind::Kernel, 10, 10), 1000);
+        board.set(progress(EventKind::Initrd, 5, 10), 2000);
+        let shown: Vec<_> = board.of_host("n1", 2500).iter().map(|p| (p.kind, percent(p))).collect();
+        assert_eq!(shown, [(EventKind::Kernel, 100), (EventKind::Initrd, 50)]);
+        assert!(board.of_host("n1", 2000 + STALE_MS).is_empty());
+        assert!(board.of_host("n2", 2500).is_empty());
+    }
+
+    #[test]
+    fn percentages_and_sizes_read_well() {
+        assert_eq!(percent(&progress(EventKind::Kernel, 0, 0)), 100);
+        assert_eq!(percent(&progress(EventKind::Kernel, u64::MAX, u64::MAX)), 100);
+        assert_eq!(percent(&progress(EventKind::Kernel, 999, 1000)), 99);
+        for (bytes, text) in [(812, "812 B"), (1024, "1.0 KiB"), (28_731_000, "27.4 MiB"), (u64::MAX, "16777216.0 TiB")] {
+            assert_eq!(size(bytes), text);
+        }
+    }
+}

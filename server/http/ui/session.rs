@@ -1,0 +1,129 @@
+//! Who is logged in: the session's cookie, its user and its CSRF token.
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{Method, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+use time::Duration;
+use tower_sessions::cookie::SameSite;
+use tower_sessions::{Expiry, Session, SessionManagerLayer};
+
+use super::error::Error;
+use super::page::Frame;
+use super::state::{Ui, now_ms};
+use crate::inventory::SessionRows;
+
+const LOGIN: &str = "login";
+const NOTICE: &str = "notice";
+/// A session is written anew this often while it is used, so that it does not expire; not
+/// with every request, which would be a commit each.
+const RENEW_MS: i64 = 10 * 60 * 1000;
+
+/// What a session knows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Login {
+    user: String,
+    csrf: String,
+    renewed_ms: i64,
+}
+
+/// Somebody who is logged in; handlers behind `require_login` may ask for it.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    /// The user's name.
+    pub name: String,
+    /// The session's CSRF token.
+    pub csrf: String,
+    session: Session,
+}
+
+impl Operator {
+    /// What stands around the page, with the notice of the last action taken out.
+    pub async fn frame(&self) -> Result<Frame, Error> {
+        let notice = self.session.remove(NOTICE).await?;
+        Ok(Frame { user: self.name.clone(), csrf: self.csrf.clone(), notice })
+    }
+
+    /// Leaves a sentence for the next page.
+    pub async fn notify(&self, sentence: String) -> Result<(), Error> {
+        Ok(self.session.insert(NOTICE, sentence).await?)
+    }
+
+    /// Ends the session.
+    pub async fn leave(&self) -> Result<(), Error> {
+        Ok(self.session.flush().await?)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Operator {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        let operator = parts.extensions.get::<Self>().cloned();
+        operator.ok_or_else(|| Error::Internal("a page without login asks for the user".into()))
+    }
+}
+
+/// The cookie and where sessions are kept.
+pub fn layer(ui: &Ui) -> SessionManagerLayer<SessionRows> {
+    let store = SessionRows::new(ui.app.inventory.database.clone());
+    let unused = Duration::hours(i64::from(ui.app.config.session_hours));
+    SessionManagerLayer::new(store)
+        .with_name("rackstrap")
+        .with_http_only(true)
+        .with_same_site(SameSite::Strict)
+        // The listener speaks plain HTTP on loopback; behind a TLS proxy SameSite and
+        // HttpOnly stand all the same.
+        .with_secure(false)
+        .with_expiry(Expiry::OnInactivity(unused))
+}
+
+/// Starts a session for a user whose password was right.
+pub async fn begin(session: &Session, user: String) -> Result<(), Error> {
+    // A new identifier: one planted in the browser before the login is worth nothing.
+    session.cycle_id().await?;
+    let login = Login { user, csrf: random_token(), renewed_ms: now_ms() };
+    Ok(session.insert(LOGIN, login).await?)
+}
+
+/// 128 random bits in hexadecimal.
+pub fn random_token() -> String {
+    format!("{:032x}", rand::rng().random::<u128>())
+}
+
+/// Sends everybody without a login to the login page.
+pub async fn require_login(
+    State(ui): State<Ui>,
+    session: Session,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Error> {
+    let login: Option<Login> = session.get(LOGIN).await?;
+    let Some(mut login) = login else {
+        return Ok(to_login(request.method(), request.uri()).into_response());
+    };
+    if !ui.app.inventory.database.has_user(&login.user).await? {
+        session.flush().await?;
+        return Ok(to_login(&Method::GET, request.uri()).into_response());
+    }
+    let now = now_ms();
+    if now - login.renewed_ms > RENEW_MS {
+        login.renewed_ms = now;
+        session.insert(LOGIN, login.clone()).await?;
+    }
+    request.extensions_mut().insert(Operator { name: login.user, csrf: login.csrf, session });
+    Ok(next.run(request).await)
+}
+
+/// The login page, which leads back to what was asked for.
+fn to_login(method: &Method, uri: &Uri) -> Redirect {
+    let wanted = uri.path_and_query().map_or("/", |path| path.as_str());
+    if method != Method::GET || wanted == "/" || wanted.starts_with("/live") {
+        return Redirect::to("/login");
+    }
+    Redirect::to(&format!("/login?then={}", utf8_percent_encode(wanted, NON_ALPHANUMERIC)))
+}

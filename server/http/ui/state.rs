@@ -1,0 +1,40 @@
+//! What the handlers share.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio_util::sync::CancellationToken;
+
+use super::progress::ProgressBoard;
+use super::throttle::Throttle;
+use crate::app::App;
+
+/// The state of the UI. Cheap to clone.
+#[derive(Clone)]
+pub struct Ui {
+    /// The server's parts.
+    pub app: App,
+    /// Transfers that are under way.
+    pub progress: ProgressBoard,
+    /// Ends the live streams, which would hold up the server's end for ever.
+    pub stop: CancellationToken,
+    throttle: Arc<Mutex<Throttle>>,
+}
+
+impl Ui {
+    /// Makes the state and starts following the transfers until `stop`.
+    pub fn start(app: App, stop: CancellationToken) -> Self {
+        let progress = ProgressBoard::start(&app.inventory.events, stop.clone());
+        Self { app, progress, stop, throttle: Arc::default() }
+    }
+
+    /// The failed logins.
+    pub fn throttle(&self) -> MutexGuard<'_, Throttle> {
+        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Now, in Unix milliseconds.
+pub fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64)
+}
