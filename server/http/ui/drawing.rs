@@ -5,8 +5,12 @@
 pub struct Node {
     /// Its name, unique in the drawing.
     pub name: String,
-    /// What kind of thing it is, for the eye (`bond`) and the style sheet.
+    /// What kind of thing it is, such as `bond`.
     pub kind: &'static str,
+    /// The style sheet's class.
+    pub class: &'static str,
+    /// Its layer, 0 at the bottom; above all that it stands on.
+    pub layer: usize,
     /// The lines under its name.
     pub lines: Vec<String>,
     /// The names of what it stands on; unknown names are left out.
@@ -59,11 +63,9 @@ const LINE: i32 = 16;
 const GAP_X: i32 = 20;
 const GAP_Y: i32 = 34;
 const CHARACTER: i32 = 8;
-/// More layers than this are a loop in what was given, not a network.
-const MOST_LAYERS: usize = 16;
 
-/// Places `nodes` so that everything stands above what it stands on, each in the
-/// order given within its layer.
+/// Places `nodes` in layers, each in the order given and, where there is room, over the
+/// middle of what it stands on.
 pub fn draw(nodes: &[Node]) -> Drawing<'_> {
     let layers = layers(nodes);
     let mut boxes: Vec<Option<Placed>> = vec![None; nodes.len()];
@@ -90,17 +92,8 @@ pub fn draw(nodes: &[Node]) -> Drawing<'_> {
 
 /// The nodes by layer, lowest first.
 fn layers(nodes: &[Node]) -> Vec<Vec<usize>> {
-    let find = |name: &String| nodes.iter().position(|node| node.name == *name);
-    let mut level = vec![0_usize; nodes.len()];
-    for _ in 0..MOST_LAYERS {
-        for (index, node) in nodes.iter().enumerate() {
-            let below = node.below.iter().filter_map(find).filter(|below| *below != index);
-            let lowest = below.map(|below| level[below] + 1).max().unwrap_or(0);
-            level[index] = lowest.min(MOST_LAYERS - 1);
-        }
-    }
-    let top = level.iter().copied().max().unwrap_or(0);
-    let at = |wanted| (0..nodes.len()).filter(|index| level[*index] == wanted).collect::<Vec<_>>();
+    let top = nodes.iter().map(|node| node.layer).max().unwrap_or(0);
+    let at = |wanted| (0..nodes.len()).filter(|i| nodes[*i].layer == wanted).collect::<Vec<_>>();
     (0..=top).map(at).filter(|layer: &Vec<_>| !layer.is_empty()).collect()
 }
 
@@ -146,19 +139,19 @@ fn lines(boxes: &[Placed]) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn node(name: &str, below: &[&str]) -> Node {
+    fn node(name: &str, layer: usize, below: &[&str]) -> Node {
         let below = below.iter().map(|name| (*name).to_owned()).collect();
-        Node { name: name.into(), kind: "nic", lines: vec!["line".into()], below }
+        Node { name: name.into(), layer, lines: vec!["line".into()], below, ..Node::default() }
     }
 
     #[test]
     fn a_stack_stands_above_what_it_stands_on() {
         let nodes = [
-            node("eth0", &[]),
-            node("eth1", &[]),
-            node("bond0", &["eth0", "eth1"]),
-            node("vlan500", &["bond0"]),
-            node("virbr0", &["vlan500"]),
+            node("eth0", 0, &[]),
+            node("eth1", 0, &[]),
+            node("bond0", 1, &["eth0", "eth1"]),
+            node("vlan500", 2, &["bond0"]),
+            node("virbr0", 3, &["vlan500"]),
         ];
         let drawing = draw(&nodes);
         let at = |name: &str| drawing.boxes.iter().find(|b| b.node.name == name).unwrap();
@@ -176,9 +169,10 @@ mod tests {
     }
 
     #[test]
-    fn loops_and_strangers_do_no_harm() {
-        let nodes = [node("a", &["b"]), node("b", &["a"]), node("c", &["c", "nobody"])];
-        assert_eq!(draw(&nodes).boxes.len(), 3);
+    fn unknown_names_and_empty_layers_do_no_harm() {
+        let nodes = [node("a", 0, &["a"]), node("c", 5, &["nobody"])];
+        let drawing = draw(&nodes);
+        assert_eq!((drawing.boxes.len(), drawing.lines.len()), (2, 1));
         assert_eq!(draw(&[]), Drawing { height: 2, width: 1, ..Drawing::default() });
     }
 }

@@ -5,9 +5,21 @@ use axum::response::{Html, IntoResponse, Response};
 
 use super::error::Error;
 
+/// The sections of the UI: the first part of the path, and what it is called.
+pub const SECTIONS: [(&str, &str); 6] = [
+    ("hosts", "Hosts"),
+    ("subnets", "Subnets"),
+    ("leases", "Leases"),
+    ("discovered", "Discovered"),
+    ("events", "Events"),
+    ("revisions", "Revisions"),
+];
+
 /// What stands around the content of every page.
 #[derive(Clone, Debug)]
 pub struct Frame {
+    /// The section that the page belongs to.
+    pub section: &'static str,
     /// Who is logged in.
     pub user: String,
     /// The session's token, which every form carries.

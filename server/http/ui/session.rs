@@ -43,9 +43,9 @@ pub struct Operator {
 
 impl Operator {
     /// What stands around the page, with the notice of the last action taken out.
-    pub async fn frame(&self) -> Result<Frame, Error> {
+    pub async fn frame(&self, section: &'static str) -> Result<Frame, Error> {
         let notice = self.session.remove(NOTICE).await?;
-        Ok(Frame { user: self.name.clone(), csrf: self.csrf.clone(), notice })
+        Ok(Frame { section, user: self.name.clone(), csrf: self.csrf.clone(), notice })
     }
 
     /// Leaves a sentence for the next page.

@@ -3,8 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
+use super::clock::{Moment, moment};
 use super::progress::ProgressBoard;
 use super::throttle::Throttle;
 use crate::app::App;
@@ -26,6 +28,16 @@ impl Ui {
     pub fn start(app: App, stop: CancellationToken) -> Self {
         let progress = ProgressBoard::start(&app.inventory.events, stop.clone());
         Self { app, progress, stop, throttle: Arc::default() }
+    }
+
+    /// Now, in Unix milliseconds.
+    pub fn now_ms(&self) -> i64 {
+        now_ms()
+    }
+
+    /// A moment (Unix milliseconds) as this server's people read it.
+    pub fn moment(&self, at_ms: i64) -> Moment {
+        moment(at_ms, now_ms(), &TimeZone::system())
     }
 
     /// The failed logins.

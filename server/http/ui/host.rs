@@ -1,0 +1,133 @@
+//! One host: its boot as it happens, its network as a drawing and as files, and
+//! what it said of itself.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::IntoResponse;
+
+use super::clock::{Moment, span};
+use super::error::Error;
+use super::events::{EventRow, rows};
+use super::host_row::{Board, StateCell};
+use super::host_timeline::Timeline;
+use super::page::{Frame, Page};
+use super::session::Operator;
+use super::stack;
+use super::state::Ui;
+use crate::inventory::EventFilter;
+use crate::model::{ClientKey, Host, Lease, Site};
+use crate::network::{self, File, Finding, Format, RenderError, Severity};
+
+/// How many of the host's events the page shows.
+const EVENTS: u32 = 40;
+
+#[derive(Template)]
+#[template(path = "host.html")]
+struct HostPage {
+    frame: Frame,
+    name: String,
+    host: Host,
+    state: StateCell,
+    timeline: Timeline,
+    stack: Option<String>,
+    findings: Vec<Finding>,
+    files: Result<Vec<File>, String>,
+    curl: Option<String>,
+    leases: Vec<LeaseLine>,
+    report: Option<ReportText>,
+    events: Vec<EventRow>,
+}
+
+struct LeaseLine {
+    address: Ipv4Addr,
+    state: &'static str,
+    rest: String,
+}
+
+struct ReportText {
+    at: Moment,
+    body: String,
+}
+
+/// `GET /hosts/{name}`
+pub async fn show(
+    State(ui): State<Ui>,
+    operator: Operator,
+    Path(name): Path<String>,
+) -> Result<impl IntoResponse, Error> {
+    let snapshot = ui.app.inventory.snapshot();
+    let site = &snapshot.site;
+    let Some(host) = site.hosts.get(&name) else {
+        return Err(Error::NotFound { what: "host", name });
+    };
+    let database = &ui.app.inventory.database;
+    let filter = EventFilter { host: Some(name.clone()), limit: EVENTS, ..EventFilter::default() };
+    let events = rows(&ui, database.list_events(&filter).await?);
+    let report = database.find_report(&name).await?;
+    Ok(Page(HostPage {
+        frame: operator.frame("hosts").await?,
+        state: Board::read(&ui).await?.state_cell(&ui, &name),
+        timeline: Timeline::read(&ui, &name).await?,
+        stack: stack::svg(&network::layout(site, &name))?,
+        findings: network::check_host(site, &name),
+        files: files(site, &name),
+        curl: curl(&ui, host),
+        leases: leases(&ui, &name, host),
+        report: report.map(|r| ReportText { at: ui.moment(r.at_ms), body: r.body }),
+        events,
+        host: host.clone(),
+        name,
+    }))
+}
+
+fn files(site: &Site, name: &str) -> Result<Vec<File>, String> {
+    network::render_host(site, name, Format::Networkd).map_err(|error| match error {
+        RenderError::Refused { .. } => "There are no files while something is wrong above.".into(),
+        RenderError::NoProfile { .. } => "There are no files without a profile.".into(),
+        other => other.to_string(),
+    })
+}
+
+fn leases(ui: &Ui, name: &str, host: &Host) -> Vec<LeaseLine> {
+    let now = ui.now_ms() / 1000;
+    let is_own = |lease: &Lease| {
+        lease.client == ClientKey::Host(name.to_owned()) || host.has_mac(lease.mac)
+    };
+    let line = |lease: Lease| LeaseLine {
+        address: lease.address,
+        state: lease.state.label(),
+        rest: if lease.expires_at > now {
+            format!("{} left", span(lease.expires_at - now))
+        } else {
+            format!("expired {} ago", span(now - lease.expires_at))
+        },
+    };
+    ui.app.leases.list().into_iter().filter(is_own).map(line).collect()
+}
+
+/// The line that fetches the host's files from anywhere that may.
+fn curl(ui: &Ui, host: &Host) -> Option<String> {
+    let mac = host.nics.values().next()?;
+    let towards = host.reservations.values().chain(host.addresses.values()).next();
+    let base = ui.app.config.machine_base_url(own_address(ui, towards.copied()));
+    Some(format!("curl {base}/config/{mac}"))
+}
+
+/// This server's address as seen from `towards`: what the kernel would send from.
+fn own_address(ui: &Ui, towards: Option<IpAddr>) -> IpAddr {
+    let listening = ui.app.config.machine_listen.ip();
+    if !listening.is_unspecified() {
+        return listening;
+    }
+    let ask = |towards: IpAddr| {
+        let any = if towards.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        let socket = UdpSocket::bind(any)?;
+        // Connecting a UDP socket sends nothing; it only asks the routing table.
+        socket.connect(SocketAddr::new(towards, 9))?;
+        socket.local_addr()
+    };
+    let address = towards.and_then(|towards| ask(towards).ok());
+    address.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip())
+}

@@ -1,0 +1,285 @@
+//! Adding, editing and removing a host.
+
+use std::collections::HashSet;
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use super::error::Error;
+use super::form::CheckedForm;
+use super::host_form::{HostForm, Wrongs, digest};
+use super::page::{Frame, Page};
+use super::session::Operator;
+use super::state::Ui;
+use crate::inventory::{Change, ChangeError};
+use crate::model::{Host, Site};
+use crate::network::{Severity, check_site};
+
+#[derive(Template)]
+#[template(path = "host_edit.html")]
+struct EditPage {
+    frame: Frame,
+    form: HostForm,
+    wrongs: Wrongs,
+    choices: Choices,
+}
+
+impl EditPage {
+    /// What is wrong with a NIC; a spare row is never wrong.
+    fn nic_wrong(&self, label: &str, mac: &str) -> Option<&str> {
+        let spare = label.is_empty() && mac.is_empty();
+        self.wrongs.in_row("nics", label).filter(|_| !spare)
+    }
+}
+
+/// What the form's lists offer.
+struct Choices {
+    racks: Vec<String>,
+    tenants: Vec<String>,
+    profiles: Vec<String>,
+    images: Vec<String>,
+    subnets: Vec<(String, String)>,
+    /// What stands beside each address: the subnet of its link.
+    hints: Vec<(String, String)>,
+}
+
+impl Choices {
+    fn of(site: &Site, form: &HostForm) -> Self {
+        let prefix = |name: &str| site.subnets.get(name).map(|subnet| subnet.cidr.to_string());
+        let profile = site.profiles.get(&form.profile);
+        let hint = |(link, subnet): (&str, &str)| {
+            let prefix = prefix(subnet).unwrap_or_else(|| "unknown subnet".into());
+            (link.to_owned(), format!("{subnet}, {prefix}"))
+        };
+        let subnets = site.subnets.iter().map(|(name, subnet)| (name.clone(), subnet.cidr.to_string()));
+        Self {
+            racks: site.racks.keys().cloned().collect(),
+            tenants: site.tenants.keys().cloned().collect(),
+            profiles: site.profiles.keys().cloned().collect(),
+            images: site.images.keys().cloned().collect(),
+            subnets: subnets.collect(),
+            hints: profile.map(|profile| profile.subnets().map(hint).collect()).unwrap_or_default(),
+        }
+    }
+
+    fn hint(&self, link: &str) -> &str {
+        let found = self.hints.iter().find(|(name, _)| name == link);
+        found.map_or("not a link of this profile", |(_, hint)| hint)
+    }
+}
+
+/// What a new host begins with: an unknown client that somebody adopts.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct Beginning {
+    mac: String,
+    subnet: String,
+    address: String,
+}
+
+/// `GET /hosts/new`
+pub async fn blank(
+    State(ui): State<Ui>,
+    operator: Operator,
+    Query(beginning): Query<Beginning>,
+) -> Result<Response, Error> {
+    let mut form = HostForm::default();
+    if !beginning.mac.is_empty() {
+        form.nics.push(("eth0".into(), beginning.mac));
+    }
+    if !beginning.subnet.is_empty() && !beginning.address.is_empty() {
+        form.reservations.push((beginning.subnet, beginning.address));
+    }
+    page(&ui, &operator, form, Wrongs::default()).await
+}
+
+/// `GET /hosts/{name}/edit`
+pub async fn form(
+    State(ui): State<Ui>,
+    operator: Operator,
+    Path(name): Path<String>,
+) -> Result<Response, Error> {
+    let snapshot = ui.app.inventory.snapshot();
+    let Some(host) = snapshot.site.hosts.get(&name) else {
+        return Err(Error::NotFound { what: "host", name });
+    };
+    page(&ui, &operator, HostForm::of(&name, host), Wrongs::default()).await
+}
+
+/// `POST /hosts/new`
+pub async fn add(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, Error> {
+    take(&ui, sent, "").await
+}
+
+/// `POST /hosts/{name}/edit`
+pub async fn save(
+    State(ui): State<Ui>,
+    Path(name): Path<String>,
+    sent: CheckedForm,
+) -> Result<Response, Error> {
+    take(&ui, sent, &name).await
+}
+
+async fn take(ui: &Ui, sent: CheckedForm, was: &str) -> Result<Response, Error> {
+    let form = HostForm::read(&sent.fields, was);
+    if sent.fields.text("do") == "show" {
+        return page(ui, &sent.operator, form, Wrongs::default()).await;
+    }
+    let (name, host) = match form.host() {
+        Ok(read) => read,
+        Err(wrongs) => return page(ui, &sent.operator, form, wrongs).await,
+    };
+    match commit(ui, &sent.operator, &form, &name, host).await? {
+        Ok(said) => {
+            sent.operator.notify(said).await?;
+            Ok(Redirect::to(&format!("/hosts/{name}")).into_response())
+        }
+        Err(wrongs) => page(ui, &sent.operator, form, wrongs).await,
+    }
+}
+
+/// Makes the change; what is said of it, or what is wrong with it and where.
+async fn commit(
+    ui: &Ui,
+    operator: &Operator,
+    form: &HostForm,
+    name: &str,
+    host: Host,
+) -> Result<Result<String, Wrongs>, Error> {
+    let summary = match form.was.as_str() {
+        "" => format!("added host {name}"),
+        was if was == name => format!("changed host {name}"),
+        was => format!("renamed host {was} to {name} and changed it"),
+    };
+    let change = Change { who: &operator.name, summary: &summary, ..Change::default() };
+    let mut wrongs = Wrongs::default();
+    let outcome = ui.app.inventory.change_site(change, |site| {
+        wrongs = edit(site, form, name, host);
+        if wrongs.is_empty() { Ok(()) } else { Err(ChangeError::Edit(String::new())) }
+    });
+    match outcome.await {
+        Ok(done) if done.differences.is_empty() => Ok(Ok("Nothing was different.".into())),
+        Ok(done) => Ok(Ok(format!("Saved as revision {}.", done.revision))),
+        Err(_) if !wrongs.is_empty() => Ok(Err(wrongs)),
+        Err(error) => {
+            wrongs.add(form.place_of_value(&error.to_string()), refusal(error)?);
+            Ok(Err(wrongs))
+        }
+    }
+}
+
+/// What a refused change is told as; the database's own failures are not the operator's.
+fn refusal(error: ChangeError) -> Result<String, Error> {
+    match error {
+        ChangeError::Inventory(error) => Err(error.into()),
+        other => Ok(other.to_string()),
+    }
+}
+
+/// Puts the host into the site; what is wrong, of what was not wrong before.
+fn edit(site: &mut Site, form: &HostForm, name: &str, host: Host) -> Wrongs {
+    let mut wrongs = Wrongs::default();
+    if form.was != name && site.hosts.contains_key(name) {
+        wrongs.add("name", format!("there is a host \"{name}\" already"));
+        return wrongs;
+    }
+    if !form.was.is_empty() {
+        let now = site.hosts.remove(&form.was);
+        if now.as_ref().map(digest).as_deref() != Some(form.seen.as_str()) {
+            wrongs.add("", format!(
+                "somebody changed {} while you had this form open; open the host again in \
+                 another window, compare, and repeat your change there", form.was
+            ));
+            return wrongs;
+        }
+        if let Some(now) = now {
+            site.hosts.insert(form.was.clone(), now);
+        }
+    }
+    for (place, value, known) in [
+        ("tenant", &host.tenant, host.tenant.as_ref().is_none_or(|name| site.tenants.contains_key(name))),
+        ("profile", &host.profile, host.profile.as_ref().is_none_or(|name| site.profiles.contains_key(name))),
+        ("image", &host.image, host.image.as_ref().is_none_or(|name| site.images.contains_key(name))),
+    ] {
+        if let (false, Some(value)) = (known, value) {
+            wrongs.add(place, format!("there is no {place} \"{value}\""));
+        }
+    }
+    let before: HashSet<String> = errors(site).map(|finding| finding.to_string()).collect();
+    site.hosts.remove(&form.was);
+    site.hosts.insert(name.to_owned(), host);
+    for finding in errors(site).filter(|finding| !before.contains(&finding.to_string())) {
+        wrongs.add(form.place(&finding), finding.text);
+    }
+    wrongs
+}
+
+fn errors(site: &Site) -> impl Iterator<Item = crate::network::Finding> {
+    check_site(site).into_iter().filter(|finding| finding.severity == Severity::Error)
+}
+
+async fn page(
+    ui: &Ui,
+    operator: &Operator,
+    mut form: HostForm,
+    wrongs: Wrongs,
+) -> Result<Response, Error> {
+    let snapshot = ui.app.inventory.snapshot();
+    form.offer_rows(&snapshot.site);
+    let choices = Choices::of(&snapshot.site, &form);
+    let status = if wrongs.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let frame = operator.frame("hosts").await?;
+    Ok((status, Page(EditPage { frame, form, wrongs, choices })).into_response())
+}
+
+#[derive(Template)]
+#[template(path = "host_remove.html")]
+struct RemovePage {
+    frame: Frame,
+    name: String,
+    wrong: Option<String>,
+}
+
+/// `GET /hosts/{name}/remove`
+pub async fn ask_remove(
+    State(ui): State<Ui>,
+    operator: Operator,
+    Path(name): Path<String>,
+) -> Result<impl IntoResponse, Error> {
+    if !ui.app.inventory.snapshot().site.hosts.contains_key(&name) {
+        return Err(Error::NotFound { what: "host", name });
+    }
+    Ok(Page(RemovePage { frame: operator.frame("hosts").await?, name, wrong: None }))
+}
+
+/// `POST /hosts/{name}/remove`
+pub async fn remove(
+    State(ui): State<Ui>,
+    Path(name): Path<String>,
+    sent: CheckedForm,
+) -> Result<Response, Error> {
+    let typed = sent.fields.text("name");
+    if typed != name {
+        let wrong = Some(format!("\"{typed}\" is not the name of this host: type {name} to remove it"));
+        let frame = sent.operator.frame("hosts").await?;
+        let page = Page(RemovePage { frame, name, wrong });
+        return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
+    }
+    let summary = format!("removed host {name}");
+    let change = Change { who: &sent.operator.name, summary: &summary, ..Change::default() };
+    let outcome = ui.app.inventory.change_site(change, |site| {
+        site.hosts.remove(&name);
+        Ok(())
+    });
+    match outcome.await {
+        Ok(done) => {
+            let said = format!("Removed {name} with revision {}, which can be reverted.", done.revision);
+            sent.operator.notify(said).await?;
+            Ok(Redirect::to("/hosts").into_response())
+        }
+        Err(error) => Err(Error::Conflict(refusal(error)?)),
+    }
+}

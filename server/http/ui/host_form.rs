@@ -1,0 +1,334 @@
+//! The form of a host: what was typed, and the host it stands for. Pure.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use sha2::{Digest, Sha256};
+
+use super::form::Fields;
+use crate::model::{Host, Mac, Site, check_host_name, check_link_name, check_noun_name};
+use crate::network::Finding;
+
+/// Empty rows for NICs that the form offers.
+const SPARE_ROWS: usize = 2;
+
+/// The form as it was filled in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostForm {
+    /// The host's name before; empty for a new host.
+    pub was: String,
+    /// What the host was when the form was made ([`digest`]).
+    pub seen: String,
+    /// The host's name.
+    pub name: String,
+    /// Its rack.
+    pub rack: String,
+    /// Its unit.
+    pub unit: String,
+    /// Its serial number.
+    pub serial: String,
+    /// Its tenant.
+    pub tenant: String,
+    /// Its profile.
+    pub profile: String,
+    /// Its image.
+    pub image: String,
+    /// Its own boot file.
+    pub boot_file: String,
+    /// Label and MAC of each NIC.
+    pub nics: Vec<(String, String)>,
+    /// Link and address.
+    pub addresses: Vec<(String, String)>,
+    /// Subnet and address.
+    pub reservations: Vec<(String, String)>,
+}
+
+/// What is wrong, by the place in the host: `name`, `unit`, `nics.eth0`,
+/// `addresses.virbr0`, or nothing for the host as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wrongs(Vec<(String, String)>);
+
+impl Wrongs {
+    /// Notes something wrong.
+    pub fn add(&mut self, place: impl Into<String>, text: impl Into<String>) {
+        self.0.push((place.into(), text.into()));
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What is wrong at a place.
+    pub fn at(&self, place: &str) -> Option<&str> {
+        self.0.iter().find(|(at, _)| at == place).map(|(_, text)| text.as_str())
+    }
+
+    /// What is wrong at a place of a table, such as `nics` and `eth0`.
+    pub fn in_row(&self, table: &str, key: &str) -> Option<&str> {
+        self.at(&format!("{table}.{key}"))
+    }
+
+    /// Everything, as place and text.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(place, text)| (place.as_str(), text.as_str()))
+    }
+}
+
+/// A fingerprint of a host, by which a form knows that nobody changed it meanwhile.
+pub fn digest(host: &Host) -> String {
+    let json = serde_json::to_vec(host).unwrap_or_default();
+    Sha256::digest(json).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl HostForm {
+    /// The form of a host that exists.
+    pub fn of(name: &str, host: &Host) -> Self {
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        let pair = |(key, address): (&String, &IpAddr)| (key.clone(), address.to_string());
+        Self {
+            was: name.to_owned(),
+            seen: digest(host),
+            name: name.to_owned(),
+            rack: text(&host.rack),
+            unit: host.unit.map(|unit| unit.to_string()).unwrap_or_default(),
+            serial: text(&host.serial),
+            tenant: text(&host.tenant),
+            profile: text(&host.profile),
+            image: text(&host.image),
+            boot_file: text(&host.boot_file),
+            nics: host.nics.iter().map(|(label, mac)| (label.clone(), mac.to_string())).collect(),
+            addresses: host.addresses.iter().map(pair).collect(),
+            reservations: host.reservations.iter().map(pair).collect(),
+        }
+    }
+
+    /// What was sent. `was` is the host of the URL.
+    pub fn read(fields: &Fields, was: &str) -> Self {
+        let text = |name| fields.text(name).to_owned();
+        let pairs = |first, second| {
+            let pairs = fields.texts(first).zip(fields.texts(second));
+            let given = pairs.filter(|(a, b)| !a.is_empty() || !b.is_empty());
+            given.map(|(a, b)| (a.to_owned(), b.to_owned())).collect()
+        };
+        Self {
+            was: was.to_owned(),
+            seen: text("seen"),
+            name: text("name"),
+            rack: text("rack"),
+            unit: text("unit"),
+            serial: text("serial"),
+            tenant: text("tenant"),
+            profile: text("profile"),
+            image: text("image"),
+            boot_file: text("boot_file"),
+            nics: pairs("nic.label", "nic.mac"),
+            addresses: pairs("address.link", "address"),
+            reservations: pairs("reservation.subnet", "reservation"),
+        }
+    }
+
+    /// Adds the rows that the page offers beyond what is filled in: every link of the
+    /// profile that bears an address, spare NICs, and one more reservation.
+    pub fn offer_rows(&mut self, site: &Site) {
+        if let Some(profile) = site.profiles.get(&self.profile) {
+            for (_, subnet) in profile.subnets() {
+                let Some(link) = profile.link_of_subnet(subnet) else { continue };
+                if !self.addresses.iter().any(|(known, _)| known == link) {
+                    self.addresses.push((link.to_owned(), String::new()));
+                }
+            }
+        }
+        self.nics.extend(std::iter::repeat_n(<(String, String)>::default(), SPARE_ROWS));
+        self.reservations.push(<(String, String)>::default());
+    }
+
+    /// The name and the host that the form stands for, or all that is wrong with it.
+    pub fn host(&self) -> Result<(String, Host), Wrongs> {
+        let mut wrongs = Wrongs::default();
+        if let Err(error) = check_host_name(&self.name) {
+            wrongs.add("name", error.to_string());
+        }
+        if !self.rack.is_empty()
+            && let Err(error) = check_noun_name("rack", &self.rack)
+        {
+            wrongs.add("rack", error.to_string());
+        }
+        let given = |text: &String| (!text.is_empty()).then(|| text.clone());
+        let host = Host {
+            rack: given(&self.rack),
+            unit: self.unit(&mut wrongs),
+            serial: given(&self.serial),
+            tenant: given(&self.tenant),
+            profile: given(&self.profile),
+            image: given(&self.image),
+            nics: self.nics(&mut wrongs),
+            addresses: addresses("addresses", &self.addresses, &mut wrongs),
+            reservations: addresses("reservations", &self.reservations, &mut wrongs),
+            boot_file: given(&self.boot_file),
+        };
+        if wrongs.is_empty() { Ok((self.name.clone(), host)) } else { Err(wrongs) }
+    }
+
+    fn unit(&self, wrongs: &mut Wrongs) -> Option<u16> {
+        if self.unit.is_empty() {
+            return None;
+        }
+        let unit = self.unit.parse().ok().filter(|unit| (1..=100).contains(unit));
+        if unit.is_none() {
+            wrongs.add("unit", format!("\"{}\" is not a unit: 1 to 100, counted from the bottom", self.unit));
+        }
+        unit
+    }
+
+    fn nics(&self, wrongs: &mut Wrongs) -> indexmap::IndexMap<String, Mac> {
+        let mut nics = indexmap::IndexMap::new();
+        for (label, mac) in &self.nics {
+            let place = format!("nics.{label}");
+            match (check_link_name(label), mac.parse::<Mac>()) {
+                (Err(error), _) => wrongs.add(place, error.to_string()),
+                (_, Err(error)) => wrongs.add(place, error.to_string()),
+                (Ok(()), Ok(mac)) => {
+                    if nics.insert(label.clone(), mac).is_some() {
+                        wrongs.add(place, format!("there are two NICs \"{label}\""));
+                    }
+                }
+            }
+        }
+        nics
+    }
+
+    /// Where in the form a finding belongs: its own place if it is about this host and the
+    /// form has that place, else the field whose value the finding names.
+    pub fn place(&self, finding: &Finding) -> String {
+        let own = finding.path.strip_prefix(&format!("hosts.{}.", self.name)).unwrap_or_default();
+        if self.has_place(own) {
+            return own.to_owned();
+        }
+        self.place_of_value(&finding.text)
+    }
+
+    /// The place of the field whose value stands in a text; nothing where there is none.
+    pub fn place_of_value(&self, text: &str) -> String {
+        let words: Vec<&str> =
+            text.split(|c: char| c.is_whitespace() || "\",;()".contains(c)).map(|w| w.trim_end_matches(['.', ':'])).collect();
+        let named = |value: &String| !value.is_empty() && words.contains(&value.as_str());
+        let nic_named = |value: &String| {
+            value.parse::<Mac>().is_ok_and(|mac| words.contains(&mac.to_string().as_str()))
+        };
+        let tables = [("addresses", &self.addresses), ("reservations", &self.reservations)];
+        let in_nics = self.nics.iter().find(|(_, mac)| nic_named(mac)).map(|(label, _)| format!("nics.{label}"));
+        let in_tables = || {
+            tables.iter().find_map(|(table, rows)| {
+                let (key, _) = rows.iter().find(|(_, value)| named(value))?;
+                Some(format!("{table}.{key}"))
+            })
+        };
+        in_nics.or_else(in_tables).unwrap_or_default()
+    }
+
+    fn has_place(&self, place: &str) -> bool {
+        let in_rows = |rows: &[(String, String)], key: &str| rows.iter().any(|(own, _)| own == key);
+        match place.split_once('.') {
+            None => matches!(place, "rack" | "unit" | "serial" | "tenant" | "profile" | "image" | "boot-file"),
+            Some(("nics", key)) => in_rows(&self.nics, key),
+            Some(("addresses", key)) => in_rows(&self.addresses, key),
+            Some(("reservations", key)) => in_rows(&self.reservations, key),
+            Some(_) => false,
+        }
+    }
+}
+
+fn addresses(table: &str, rows: &[(String, String)], wrongs: &mut Wrongs) -> BTreeMap<String, IpAddr> {
+    let mut addresses = BTreeMap::new();
+    for (key, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
+        let place = format!("{table}.{key}");
+        let Ok(address) = value.parse() else {
+            let hint = match value.split_once('/') {
+                Some((address, _)) if address.parse::<IpAddr>().is_ok() => {
+                    "; the prefix length comes from the subnet, so leave it out"
+                }
+                _ => ", such as 172.16.160.12",
+            };
+            wrongs.add(place, format!("\"{value}\" is not an IP address{hint}"));
+            continue;
+        };
+        if key.is_empty() {
+            wrongs.add(place, format!("say which one {address} is for"));
+        } else if addresses.insert(key.clone(), address).is_some() {
+            wrongs.add(place, format!("\"{key}\" has two addresses here; it can have one"));
+        }
+    }
+    addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::Severity;
+
+    fn form() -> HostForm {
+        HostForm {
+            name: "r1-n01".into(),
+            unit: "7".into(),
+            nics: vec![("eth0".into(), "5254.00AA.0001".into())],
+            addresses: vec![("virbr0".into(), "172.16.160.12".into())],
+            ..HostForm::default()
+        }
+    }
+
+    #[test]
+    fn a_host_and_its_form_say_the_same() {
+        let (name, host) = form().host().unwrap();
+        let again = HostForm::of(&name, &host);
+        assert_eq!(again.nics, [("eth0".to_owned(), "52:54:00:aa:00:01".to_owned())]);
+        assert_eq!(again.host().unwrap(), (name, host));
+    }
+
+    #[test]
+    fn every_refused_value_is_named_at_its_field() {
+        type Change = fn(&mut HostForm);
+        let cases: [(Change, &str, &str); 9] = [
+            (|f| f.name = "a_b".into(), "name", "\"a_b\""),
+            (|f| f.rack = "a b".into(), "rack", "\"a b\""),
+            (|f| f.unit = "0".into(), "unit", "1 to 100"),
+            (|f| f.nics[0].1 = "52:54".into(), "nics.eth0", "\"52:54\""),
+            (|f| f.nics[0].0 = String::new(), "nics.", "1 to 15"),
+            (|f| f.nics.push(f.nics[0].clone()), "nics.eth0", "two NICs"),
+            (|f| f.addresses[0].1 = "172.16.160.300".into(), "addresses.virbr0", "\"172.16.160.300\""),
+            (|f| f.addresses[0].1 = "172.16.160.12/24".into(), "addresses.virbr0", "leave it out"),
+            (|f| f.reservations.push((String::new(), "10.0.0.1".into())), "reservations.", "which one"),
+        ];
+        for (change, place, text) in cases {
+            let mut form = form();
+            change(&mut form);
+            let wrongs = form.host().unwrap_err();
+            let said = wrongs.at(place).unwrap_or_else(|| panic!("nothing at {place}: {wrongs:?}"));
+            assert!(said.contains(text), "{place}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_finding_stands_at_the_field_that_it_is_about() {
+        let finding = |path: &str, text: &str| Finding {
+            rule: "N141",
+            severity: Severity::Error,
+            host: None,
+            link: None,
+            path: path.into(),
+            text: text.into(),
+        };
+        let cases = [
+            ("hosts.r1-n01.addresses.virbr0", "", "addresses.virbr0"),
+            ("hosts.r1-n01.profile", "", "profile"),
+            ("hosts.r1-n01.addresses.other", "", ""),
+            ("hosts.r1-n02.addresses.virbr0", "172.16.160.12 is on two hosts", "addresses.virbr0"),
+            ("hosts.r1-n02.nics.eth0", "MAC 52:54:00:aa:00:01: twice", "nics.eth0"),
+            ("hosts.r1-n02.nics.eth0", "172.16.160.1 is not 172.16.160.120", ""),
+            ("profiles.x", "bad", ""),
+        ];
+        for (path, text, place) in cases {
+            assert_eq!(form().place(&finding(path, text)), place, "{path} {text}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The moving cells of a host's row, as the page shows them and the stream sends them.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+
+use super::clock::Moment;
+use super::progress::percent;
+use super::state::Ui;
+use crate::inventory::{Error, HostStatus};
+use crate::model::{Event, HostState, Progress};
+
+/// What moves in the rows of a list: read once, for all hosts.
+pub struct Board {
+    statuses: BTreeMap<String, HostStatus>,
+    last_events: BTreeMap<String, Event>,
+}
+
+impl Board {
+    /// Reads state and last event of every host.
+    pub async fn read(ui: &Ui) -> Result<Self, Error> {
+        let database = &ui.app.inventory.database;
+        let statuses = database.list_host_status().await?;
+        let last_events = database.list_last_events().await?;
+        Ok(Self { statuses, last_events })
+    }
+
+    /// The state of a host.
+    pub fn state(&self, host: &str) -> HostState {
+        self.statuses.get(host).map(|status| status.state).unwrap_or_default()
+    }
+
+    /// When something happened to a host last, in Unix milliseconds; 0 for never.
+    pub fn last_ms(&self, host: &str) -> i64 {
+        self.last_events.get(host).map_or(0, |event| event.at_ms)
+    }
+
+    /// The state cell of a host's row.
+    pub fn state_cell(&self, ui: &Ui, host: &str) -> StateCell {
+        let state = self.state(host);
+        let transfers = ui.progress.of_host(host, ui.now_ms());
+        let unfinished = transfers.iter().rev().find(|transfer| percent(transfer) < 100);
+        let transfer = unfinished.filter(|_| state == HostState::Booting).map(Transfer::of);
+        StateCell { state, transfer }
+    }
+
+    /// The cell of a host's last event.
+    pub fn event_cell(&self, ui: &Ui, host: &str) -> EventCell {
+        let event = self.last_events.get(host);
+        EventCell {
+            at: event.map(|event| ui.moment(event.at_ms)),
+            kind: event.map(|event| event.kind.label()).unwrap_or_default(),
+            text: event.map(|event| event.text.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// Where a host is, with the bar of a long transfer.
+#[derive(Template)]
+#[template(path = "state_cell.html")]
+pub struct StateCell {
+    state: HostState,
+    transfer: Option<Transfer>,
+}
+
+/// A transfer in a row.
+struct Transfer {
+    kind: &'static str,
+    percent: u8,
+}
+
+impl Transfer {
+    fn of(progress: &Progress) -> Self {
+        Self { kind: progress.kind.label(), percent: percent(progress) }
+    }
+}
+
+/// What happened last.
+#[derive(Template)]
+#[template(path = "event_cell.html")]
+pub struct EventCell {
+    at: Option<Moment>,
+    kind: &'static str,
+    text: String,
+}

@@ -1,0 +1,136 @@
+//! A host's boot timeline as the page shows it and the stream sends it.
+
+use std::time::Duration;
+
+use askama::Template;
+
+use super::clock::{Moment, span};
+use super::progress::{percent, size};
+use super::state::Ui;
+use super::timeline::{Stage, Standing, Step, latest_boot, steps};
+use crate::inventory::{Error, EventFilter};
+use crate::model::{Event, Progress};
+
+/// How many of a host's events are looked at: a boot has some dozen.
+const EVENTS: u32 = 300;
+/// A boot that said nothing for so long has probably stopped.
+const SILENCE: Duration = Duration::from_secs(120);
+
+/// The stages of the latest boot.
+#[derive(Template)]
+#[template(path = "timeline.html")]
+pub struct Timeline {
+    started: Option<Moment>,
+    summary: String,
+    cause: Option<String>,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    label: &'static str,
+    standing: Standing,
+    at: Option<Moment>,
+    after: String,
+    text: String,
+    count: usize,
+    bars: Vec<Bar>,
+}
+
+impl Row {
+    fn mark(&self) -> &'static str {
+        match self.standing {
+            Standing::Done => "\u{2713}",
+            Standing::Trouble => "!",
+            Standing::Skipped => "\u{2013}",
+            Standing::Now | Standing::Pending => "",
+        }
+    }
+}
+
+struct Bar {
+    file: String,
+    percent: u8,
+    size: String,
+}
+
+impl Timeline {
+    /// Reads a host's timeline.
+    pub async fn read(ui: &Ui, host: &str) -> Result<Self, Error> {
+        let filter =
+            EventFilter { host: Some(host.to_owned()), limit: EVENTS, ..EventFilter::default() };
+        let mut events = ui.app.inventory.database.list_events(&filter).await?;
+        events.reverse();
+        let boot = latest_boot(&events);
+        let began_ms = boot.first().map_or(0, |event| event.at_ms);
+        let mut transfers = ui.progress.of_host(host, ui.now_ms());
+        transfers.retain(|_| !boot.is_empty());
+        let row = |step: &Step| row(ui, step, &transfers, began_ms);
+        Ok(Self {
+            started: boot.first().map(|event| ui.moment(event.at_ms)),
+            summary: summary(boot, ui.now_ms()),
+            cause: None,
+            rows: steps(boot).iter().map(row).collect(),
+        })
+    }
+}
+
+fn row(ui: &Ui, step: &Step, transfers: &[Progress], began_ms: i64) -> Row {
+    let own = transfers.iter().filter(|transfer| Stage::of(transfer.kind) == Some(step.stage));
+    let bar = |progress: &Progress| Bar {
+        file: progress.file.clone(),
+        percent: percent(progress),
+        size: size(progress.total_bytes),
+    };
+    let after = step.first.map(|event| (event.at_ms - began_ms) as f64 / 1000.0);
+    Row {
+        label: step.stage.label(),
+        standing: step.standing,
+        at: step.first.map(|event| ui.moment(event.at_ms)),
+        after: after.map(|seconds| format!("+{seconds:.1} s")).unwrap_or_default(),
+        text: step.last.map(|event| event.text.clone()).unwrap_or_default(),
+        count: step.count,
+        bars: own.map(bar).collect(),
+    }
+}
+
+/// How long the boot took, or has said nothing.
+fn summary(boot: &[Event], now_ms: i64) -> String {
+    let (Some(first), Some(last)) = (boot.first(), boot.last()) else {
+        return "This host has not asked for anything yet. Power it on with network boot first in \
+                its boot order."
+            .into();
+    };
+    let took = span((last.at_ms - first.at_ms) / 1000);
+    let silent = Duration::from_millis(now_ms.saturating_sub(last.at_ms).max(0) as u64);
+    let is_up = boot.iter().any(|event| Stage::of(event.kind) == Some(Stage::Report));
+    if is_up {
+        return format!("reported after {took}");
+    }
+    if silent > SILENCE {
+        return format!("silent since {}", span(silent.as_secs() as i64));
+    }
+    format!("{took} so far")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::EventKind;
+
+    #[test]
+    fn the_summary_says_where_the_boot_is() {
+        let event = |seconds: i64, kind| Event {
+            at_ms: seconds * 1000,
+            host: None,
+            mac: None,
+            kind,
+            text: String::new(),
+        };
+        let boot = [event(0, EventKind::Discover), event(20, EventKind::Kernel)];
+        assert_eq!(summary(&boot, 21_000), "20 s so far");
+        assert_eq!(summary(&boot, 620_000), "silent since 10 min");
+        let up = [event(0, EventKind::Discover), event(31, EventKind::Report)];
+        assert_eq!(summary(&up, 900_000_000), "reported after 31 s");
+        assert!(summary(&[], 0).contains("Power it on"));
+    }
+}

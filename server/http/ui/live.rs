@@ -1,0 +1,216 @@
+//! The live streams: server-sent events, each a JSON object of element keys and
+//! the HTML that the page itself would show there.
+
+use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::{Path, Query, State};
+use axum::response::sse::{Event as Message, KeepAlive, Sse};
+use serde::Serialize;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::error::Error;
+use super::host_row::Board;
+use super::host_timeline::Timeline;
+use super::hosts::Wanted;
+use super::state::Ui;
+use crate::inventory::Live;
+
+/// How often a page is brought up to date while something happens.
+const TICK: Duration = Duration::from_millis(300);
+/// A change is shown in this many ticks: the bus is quicker than the database that the
+/// page is read from.
+const SETTLE: u8 = 4;
+/// Messages that may wait for a slow browser.
+const BACKLOG: usize = 4;
+
+type Stream = Sse<axum::response::sse::KeepAliveStream<ReceiverStream<Result<Message, Infallible>>>>;
+
+/// What the script gets.
+#[derive(Default, Serialize)]
+struct Update {
+    /// HTML by the element's `data-live` key.
+    html: BTreeMap<String, String>,
+    /// What a screen reader says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    say: Option<String>,
+}
+
+/// What a stream follows.
+enum Followed {
+    /// The hosts of one page of the list.
+    Hosts(Wanted),
+    /// One host's boot.
+    Host(String),
+}
+
+/// `GET /live`, with the query of the list
+pub async fn all(State(ui): State<Ui>, Query(wanted): Query<Wanted>) -> Stream {
+    stream(ui, Followed::Hosts(wanted))
+}
+
+/// `GET /live/hosts/{name}`
+pub async fn host(State(ui): State<Ui>, Path(name): Path<String>) -> Result<Stream, Error> {
+    if !ui.app.inventory.snapshot().site.hosts.contains_key(&name) {
+        return Err(Error::NotFound { what: "host", name });
+    }
+    Ok(stream(ui, Followed::Host(name)))
+}
+
+fn stream(ui: Ui, followed: Followed) -> Stream {
+    let (sender, receiver) = mpsc::channel(BACKLOG);
+    tokio::spawn(follow(ui, followed, sender));
+    Sse::new(ReceiverStream::new(receiver)).keep_alive(KeepAlive::default())
+}
+
+/// What happened since the page was brought up to date.
+#[derive(Default)]
+struct Pending {
+    /// Ticks in which a host is still to be shown anew.
+    hosts: HashMap<String, u8>,
+    say: Option<String>,
+    /// Everything must be shown anew: it is the beginning, or something was missed.
+    all: bool,
+    changed: bool,
+}
+
+impl Pending {
+    fn note(&mut self, live: &Live, followed: &Followed) {
+        let host = match live {
+            Live::Event(event) => event.host.as_ref(),
+            Live::Progress(progress) => progress.host.as_ref(),
+            Live::Revision(_) => {
+                self.changed = true;
+                return;
+            }
+        };
+        let Some(host) = host else { return };
+        match followed {
+            Followed::Host(name) if name != host => return,
+            Followed::Host(_) => {
+                if let Live::Event(event) = live {
+                    self.say = Some(format!("{}: {}", event.kind, event.text));
+                }
+            }
+            Followed::Hosts(_) => {}
+        }
+        self.hosts.insert(host.clone(), SETTLE);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.hosts.is_empty() && !self.all && !self.changed
+    }
+
+    /// What is left for the next tick.
+    fn settle(&mut self) {
+        self.hosts.retain(|_, ticks| {
+            *ticks -= 1;
+            *ticks > 0
+        });
+        (self.say, self.all, self.changed) = (None, false, false);
+    }
+}
+
+async fn follow(ui: Ui, followed: Followed, sender: mpsc::Sender<Result<Message, Infallible>>) {
+    let mut live = ui.app.inventory.events.watch();
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pending = Pending { all: true, ..Pending::default() };
+    loop {
+        tokio::select! {
+            () = ui.stop.cancelled() => return,
+            () = sender.closed() => return,
+            message = live.recv() => match message {
+                Ok(message) => pending.note(&message, &followed),
+                Err(RecvError::Lagged(_)) => pending.all = true,
+                Err(RecvError::Closed) => return,
+            },
+            _ = tick.tick(), if !pending.is_empty() => {
+                match update(&ui, &followed, &pending).await {
+                    Ok(update) if send(&sender, &update).await.is_err() => return,
+                    Ok(_) => pending.settle(),
+                    // Tried again with the next tick; the page says that it stands still.
+                    Err(error) => tracing::warn!(%error, "a live page cannot be brought up to date"),
+                }
+            }
+        }
+    }
+}
+
+async fn send(
+    sender: &mpsc::Sender<Result<Message, Infallible>>,
+    update: &Update,
+) -> Result<(), mpsc::error::SendError<Result<Message, Infallible>>> {
+    if update.html.is_empty() {
+        return Ok(());
+    }
+    let Ok(message) = Message::default().json_data(update) else { return Ok(()) };
+    sender.send(Ok(message)).await
+}
+
+async fn update(ui: &Ui, followed: &Followed, pending: &Pending) -> Result<Update, Error> {
+    let mut update = match followed {
+        Followed::Hosts(wanted) => update_rows(ui, wanted, pending).await?,
+        Followed::Host(name) => update_host(ui, name).await?,
+    };
+    update.say = pending.say.clone();
+    if pending.changed {
+        let link = "<a href=\"\">The inventory was changed: show it anew</a>";
+        update.html.insert("changed".into(), link.into());
+    }
+    Ok(update)
+}
+
+async fn update_rows(ui: &Ui, wanted: &Wanted, pending: &Pending) -> Result<Update, Error> {
+    let snapshot = ui.app.inventory.snapshot();
+    let board = Board::read(ui).await?;
+    let (names, _) = wanted.names(&snapshot.site, &board);
+    let mut update = Update::default();
+    for name in names.into_iter().filter(|name| pending.all || pending.hosts.contains_key(*name)) {
+        let (state, event) = (board.state_cell(ui, name), board.event_cell(ui, name));
+        update.html.insert(format!("state {name}"), state.to_string());
+        update.html.insert(format!("event {name}"), event.to_string());
+    }
+    Ok(update)
+}
+
+async fn update_host(ui: &Ui, name: &str) -> Result<Update, Error> {
+    let timeline = Timeline::read(ui, name).await?;
+    let board = Board::read(ui).await?;
+    let mut update = Update::default();
+    update.html.insert("timeline".into(), timeline.to_string());
+    update.html.insert("state".into(), board.state_cell(ui, name).to_string());
+    Ok(update)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Event, EventKind};
+
+    fn event(host: Option<&str>) -> Live {
+        let (host, text) = (host.map(str::to_owned), "x".to_owned());
+        Live::Event(Event { at_ms: 0, host, mac: None, kind: EventKind::Kernel, text })
+    }
+
+    #[test]
+    fn a_change_is_shown_until_the_database_has_settled() {
+        let mut pending = Pending::default();
+        let followed = Followed::Host("n1".into());
+        pending.note(&event(Some("n2")), &followed);
+        pending.note(&event(None), &followed);
+        assert!(pending.is_empty());
+        pending.note(&event(Some("n1")), &followed);
+        assert_eq!(pending.say.as_deref(), Some("kernel: x"));
+        for tick in 0..SETTLE {
+            assert!(!pending.is_empty(), "tick {tick}");
+            pending.settle();
+            assert_eq!(pending.say, None);
+        }
+        assert!(pending.is_empty());
+    }
+}
