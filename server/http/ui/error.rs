@@ -4,6 +4,8 @@ use askama::Template;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 
+use crate::inventory;
+
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -35,7 +37,7 @@ pub enum Error {
     Conflict(String),
     /// The database failed.
     #[error("the inventory database does not answer; the server's log says why")]
-    Database(#[from] sqlx::Error),
+    Database(#[from] inventory::Error),
     /// The session could not be read or written.
     #[error("the session cannot be kept; the server's log says why")]
     Session(#[from] tower_sessions::session::Error),

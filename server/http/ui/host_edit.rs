@@ -16,7 +16,7 @@ use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{Change, ChangeError};
 use crate::model::{Host, Site};
-use crate::network::{Severity, check_site};
+use crate::network::{Finding, Severity, allocate, check_site};
 
 #[derive(Template)]
 #[template(path = "host_edit.html")]
@@ -71,13 +71,11 @@ impl Choices {
     }
 }
 
-/// What a new host begins with: an unknown client that somebody adopts.
+/// What a form begins with: the MAC of an unknown client that somebody adopts.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct Beginning {
     mac: String,
-    subnet: String,
-    address: String,
 }
 
 /// `GET /hosts/new`
@@ -87,12 +85,7 @@ pub async fn blank(
     Query(beginning): Query<Beginning>,
 ) -> Result<Response, Error> {
     let mut form = HostForm::default();
-    if !beginning.mac.is_empty() {
-        form.nics.push(("eth0".into(), beginning.mac));
-    }
-    if !beginning.subnet.is_empty() && !beginning.address.is_empty() {
-        form.reservations.push((beginning.subnet, beginning.address));
-    }
+    form.adopt(beginning.mac);
     page(&ui, &operator, form, Wrongs::default()).await
 }
 
@@ -101,12 +94,15 @@ pub async fn form(
     State(ui): State<Ui>,
     operator: Operator,
     Path(name): Path<String>,
+    Query(beginning): Query<Beginning>,
 ) -> Result<Response, Error> {
     let snapshot = ui.app.inventory.snapshot();
     let Some(host) = snapshot.site.hosts.get(&name) else {
         return Err(Error::NotFound { what: "host", name });
     };
-    page(&ui, &operator, HostForm::of(&name, host), Wrongs::default()).await
+    let mut form = HostForm::of(&name, host);
+    form.adopt(beginning.mac);
+    page(&ui, &operator, form, Wrongs::default()).await
 }
 
 /// `POST /hosts/new`
@@ -186,27 +182,15 @@ fn edit(site: &mut Site, form: &HostForm, name: &str, host: Host) -> Wrongs {
         wrongs.add("name", format!("there is a host \"{name}\" already"));
         return wrongs;
     }
-    if !form.was.is_empty() {
-        let now = site.hosts.remove(&form.was);
-        if now.as_ref().map(digest).as_deref() != Some(form.seen.as_str()) {
-            wrongs.add("", format!(
-                "somebody changed {} while you had this form open; open the host again in \
-                 another window, compare, and repeat your change there", form.was
-            ));
-            return wrongs;
-        }
-        if let Some(now) = now {
-            site.hosts.insert(form.was.clone(), now);
-        }
-    }
-    for (place, value, known) in [
-        ("tenant", &host.tenant, host.tenant.as_ref().is_none_or(|name| site.tenants.contains_key(name))),
-        ("profile", &host.profile, host.profile.as_ref().is_none_or(|name| site.profiles.contains_key(name))),
-        ("image", &host.image, host.image.as_ref().is_none_or(|name| site.images.contains_key(name))),
-    ] {
-        if let (false, Some(value)) = (known, value) {
-            wrongs.add(place, format!("there is no {place} \"{value}\""));
-        }
+    let now = site.hosts.get(&form.was).map(digest).unwrap_or_default();
+    if now != form.seen {
+        let text = format!(
+            "somebody changed {} while you had this form open; open the host again in another \
+             window, compare, and repeat your change there",
+            form.was
+        );
+        wrongs.add("", text);
+        return wrongs;
     }
     let before: HashSet<String> = errors(site).map(|finding| finding.to_string()).collect();
     site.hosts.remove(&form.was);
@@ -217,8 +201,15 @@ fn edit(site: &mut Site, form: &HostForm, name: &str, host: Host) -> Wrongs {
     wrongs
 }
 
-fn errors(site: &Site) -> impl Iterator<Item = crate::network::Finding> {
-    check_site(site).into_iter().filter(|finding| finding.severity == Severity::Error)
+/// The errors of a site once the inventory has given the addresses that are left out.
+fn errors(site: &Site) -> impl Iterator<Item = Finding> {
+    let mut complete = site.clone();
+    for given in allocate(site) {
+        if let Some(host) = complete.hosts.get_mut(&given.host) {
+            host.addresses.insert(given.link, given.address);
+        }
+    }
+    check_site(&complete).into_iter().filter(|finding| finding.severity == Severity::Error)
 }
 
 async fn page(

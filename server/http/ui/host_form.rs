@@ -128,6 +128,15 @@ impl HostForm {
         }
     }
 
+    /// Fills in a NIC with the next free label; no MAC adds none.
+    pub fn adopt(&mut self, mac: String) {
+        let label = |number: usize| format!("eth{number}");
+        let free = |number: &usize| !self.nics.iter().any(|(own, _)| *own == label(*number));
+        if let (false, Some(number)) = (mac.is_empty(), (0..).find(free)) {
+            self.nics.push((label(number), mac));
+        }
+    }
+
     /// Adds the rows that the page offers beyond what is filled in: every link of the
     /// profile that bears an address, spare NICs, and one more reservation.
     pub fn offer_rows(&mut self, site: &Site) {

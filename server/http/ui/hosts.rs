@@ -128,7 +128,8 @@ struct Column {
     label: &'static str,
     class: &'static str,
     query: String,
-    sorted: bool,
+    /// What `aria-sort` says; empty where the list is sorted by another column.
+    order: &'static str,
 }
 
 #[derive(Template)]
@@ -178,7 +179,11 @@ fn columns(wanted: &Wanted) -> Vec<Column> {
         label,
         class,
         query: if key.is_empty() { String::new() } else { wanted.query(key) },
-        sorted: key == sort,
+        order: match key == sort {
+            true if key == "event" => "descending",
+            true => "ascending",
+            false => "",
+        },
     };
     columns.into_iter().map(column).collect()
 }

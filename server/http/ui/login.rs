@@ -67,7 +67,7 @@ pub async fn enter(
         let error = format!("Too many wrong passwords. Wait {wait} s and try again.");
         return again(StatusCode::TOO_MANY_REQUESTS, &fields, error);
     }
-    if !ui.app.inventory.verify_password(&name, password).await? {
+    if !ui.app.inventory.database.verify_password(&name, password).await? {
         ui.throttle().failed(who, now_ms() / 1000);
         record(&ui, format!("login as \"{name}\" from {source} failed"));
         let error = "The name or the password is wrong.".to_owned();

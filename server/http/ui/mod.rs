@@ -6,6 +6,7 @@
 
 mod assets;
 mod clock;
+mod difference;
 mod discovered;
 mod drawing;
 mod error;
@@ -15,18 +16,23 @@ mod guard;
 mod host;
 mod host_edit;
 mod host_form;
+mod host_row;
+mod host_timeline;
 mod hosts;
 mod leases;
 mod live;
 mod login;
+mod natural;
 mod page;
 mod progress;
 mod revisions;
 mod session;
+mod stack;
 mod state;
 mod subnets;
 mod throttle;
 mod timeline;
+mod usage;
 
 use std::io;
 use std::net::SocketAddr;
@@ -64,6 +70,7 @@ fn routes(ui: Ui) -> Router {
         .route("/subnets/{name}", get(subnets::show))
         .route("/leases", get(leases::list))
         .route("/discovered", get(discovered::list))
+        .route("/discovered/adopt", get(discovered::adopt))
         .route("/events", get(events::list))
         .route("/revisions", get(revisions::list))
         .route("/revisions/{id}", get(revisions::show))

@@ -15,7 +15,7 @@ use tower_sessions::{Expiry, Session, SessionManagerLayer};
 use super::error::Error;
 use super::page::Frame;
 use super::state::{Ui, now_ms};
-use crate::inventory::SessionRows;
+use crate::inventory::SessionStore;
 
 const LOGIN: &str = "login";
 const NOTICE: &str = "notice";
@@ -69,8 +69,8 @@ impl<S: Sync> FromRequestParts<S> for Operator {
 }
 
 /// The cookie and where sessions are kept.
-pub fn layer(ui: &Ui) -> SessionManagerLayer<SessionRows> {
-    let store = SessionRows::new(ui.app.inventory.database.clone());
+pub fn layer(ui: &Ui) -> SessionManagerLayer<SessionStore> {
+    let store = SessionStore::new(ui.app.inventory.database.clone());
     let unused = Duration::hours(i64::from(ui.app.config.session_hours));
     SessionManagerLayer::new(store)
         .with_name("rackstrap")
@@ -106,7 +106,7 @@ pub async fn require_login(
     let Some(mut login) = login else {
         return Ok(to_login(request.method(), request.uri()).into_response());
     };
-    if !ui.app.inventory.database.has_user(&login.user).await? {
+    if ui.app.inventory.database.find_user(&login.user).await?.is_none() {
         session.flush().await?;
         return Ok(to_login(&Method::GET, request.uri()).into_response());
     }

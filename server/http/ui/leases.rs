@@ -1,0 +1,85 @@
+//! Leases: who holds which address until when.
+
+use std::net::Ipv4Addr;
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::IntoResponse;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+
+use super::clock::{Moment, span};
+use super::error::Error;
+use super::page::{Frame, Page, Slice};
+use super::session::Operator;
+use super::state::Ui;
+use crate::model::{ClientKey, Lease, LeaseState, Mac};
+
+/// How many leases a page shows.
+const PAGE: usize = 200;
+
+struct Row {
+    address: Ipv4Addr,
+    host: Option<String>,
+    mac: Mac,
+    subnet: String,
+    state: &'static str,
+    since: Moment,
+    rest: String,
+}
+
+#[derive(Template)]
+#[template(path = "leases.html")]
+struct LeasesPage {
+    frame: Frame,
+    wanted: Wanted,
+    query: String,
+    rows: Vec<Row>,
+    slice: Slice,
+}
+
+/// Which leases are wanted.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct Wanted {
+    text: String,
+    page: usize,
+}
+
+/// `GET /leases`
+pub async fn list(
+    State(ui): State<Ui>,
+    operator: Operator,
+    Query(wanted): Query<Wanted>,
+) -> Result<impl IntoResponse, Error> {
+    let mut leases = ui.app.leases.list();
+    let text = wanted.text.trim().to_lowercase();
+    leases.retain(|lease| names(lease).to_lowercase().contains(&text));
+    let slice = Slice::new(wanted.page, leases.len(), PAGE);
+    let rows = slice.of(&leases).iter().map(|lease| row(&ui, lease)).collect();
+    let frame = operator.frame("leases").await?;
+    let query = format!("text={}&", utf8_percent_encode(&wanted.text, NON_ALPHANUMERIC));
+    Ok(Page(LeasesPage { frame, wanted, query, rows, slice }))
+}
+
+/// Everything by which somebody may look for a lease.
+fn names(lease: &Lease) -> String {
+    format!("{} {} {} {}", lease.address, lease.client, lease.mac, lease.subnet)
+}
+
+fn row(ui: &Ui, lease: &Lease) -> Row {
+    let left = lease.expires_at - ui.now_ms() / 1000;
+    let expired = left <= 0 && lease.state == LeaseState::Bound;
+    Row {
+        address: lease.address,
+        host: match &lease.client {
+            ClientKey::Host(name) => Some(name.clone()),
+            ClientKey::Mac(_) | ClientKey::Id(_) => None,
+        },
+        mac: lease.mac,
+        subnet: lease.subnet.clone(),
+        state: if expired { "expired" } else { lease.state.label() },
+        since: ui.moment(lease.starts_at.saturating_mul(1000)),
+        rest: if left > 0 { format!("in {}", span(left)) } else { format!("{} ago", span(-left)) },
+    }
+}
