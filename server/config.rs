@@ -61,6 +61,9 @@ pub struct Config {
     pub log_level: String,
     /// How long a login lasts without use, in hours.
     pub session_hours: u32,
+    /// DNS names under which people open the UI, besides localhost and its addresses: a
+    /// request under any other name is refused, which stops DNS rebinding.
+    pub admin_names: Vec<String>,
 }
 
 /// How log lines look.
@@ -98,6 +101,7 @@ impl Default for Config {
             log_format: LogFormat::Text,
             log_level: "info".into(),
             session_hours: 12,
+            admin_names: Vec::new(),
         }
     }
 }

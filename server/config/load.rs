@@ -3,10 +3,10 @@
 use toml::{Table, Value};
 
 use super::Config;
-use crate::model::check_link_name;
+use crate::model::{check_host_name, check_link_name};
 
 /// Every key and what is right for it.
-const KEYS: [(&str, &str); 21] = [
+const KEYS: [(&str, &str); 22] = [
     ("data_dir", "a directory, such as \"/var/lib/rackstrap\""),
     (
         "database",
@@ -37,6 +37,7 @@ const KEYS: [(&str, &str); 21] = [
         "\"error\", \"warn\", \"info\", \"debug\" or \"trace\", or a list such as \"rackstrap::dhcp=debug,info\"",
     ),
     ("session_hours", "a number of hours from 1 to 720"),
+    ("admin_names", "a list of host names, such as [\"rackstrap.example.net\"]"),
 ];
 
 /// A configuration that cannot be used.
@@ -177,6 +178,7 @@ fn is_right(key: &str, config: &Config) -> bool {
         "decline_seconds" => (60..=2_592_000).contains(&config.decline_seconds),
         "session_hours" => (1..=720).contains(&config.session_hours),
         "machine_url" => is_base_url(&config.machine_url),
+        "admin_names" => config.admin_names.iter().all(|name| check_host_name(name).is_ok()),
         "database" => is_database(&config.database),
         _ => true,
     }

@@ -70,6 +70,9 @@ pub enum HostState {
 }
 
 impl HostState {
+    /// All states, in the order of a host's life.
+    pub const ALL: [Self; 4] = [Self::Waiting, Self::Booting, Self::Up, Self::Failed];
+
     /// The word shown and stored.
     pub fn label(self) -> &'static str {
         match self {
@@ -91,7 +94,7 @@ impl FromStr for HostState {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Waiting, Self::Booting, Self::Up, Self::Failed]
+        Self::ALL
             .into_iter()
             .find(|state| state.label() == text)
             .ok_or_else(|| {

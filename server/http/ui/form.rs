@@ -39,14 +39,6 @@ impl Fields {
         self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.trim())
     }
 
-    /// The fields `PREFIX.KEY` as `KEY` and value.
-    pub fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.0.iter().filter_map(move |(field, value)| {
-            let key = field.strip_prefix(prefix)?.strip_prefix('.')?;
-            Some((key, value.trim()))
-        })
-    }
-
     /// Whether the form carries `token`. Compared in constant time.
     pub fn has_token(&self, token: &str) -> bool {
         !token.is_empty() && bool::from(self.text(CSRF_FIELD).as_bytes().ct_eq(token.as_bytes()))
@@ -109,10 +101,9 @@ mod tests {
 
     #[test]
     fn fields_are_decoded_and_kept_in_order() {
-        let fields = Fields::parse(b"csrf=t&name=r1-n01+&nic.label=eth0&nic.label=eth1&address.virbr0=10.0.0.1&x=a%0D%0Ab&y").unwrap();
+        let fields = Fields::parse(b"csrf=t&name=r1-n01+&nic.label=eth0&nic.label=eth1&x=a%0D%0Ab&y").unwrap();
         assert_eq!(fields.text("name"), "r1-n01");
         assert_eq!(fields.texts("nic.label").collect::<Vec<_>>(), ["eth0", "eth1"]);
-        assert_eq!(fields.with_prefix("address").collect::<Vec<_>>(), [("virbr0", "10.0.0.1")]);
         assert_eq!((fields.text("x"), fields.text("y"), fields.text("z")), ("a\nb", "", ""));
     }
 

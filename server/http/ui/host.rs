@@ -40,6 +40,13 @@ struct HostPage {
     events: Vec<EventRow>,
 }
 
+impl HostPage {
+    /// Whether something is wrong that keeps the host from its files.
+    fn is_refused(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Error)
+    }
+}
+
 struct LeaseLine {
     address: Ipv4Addr,
     state: &'static str,

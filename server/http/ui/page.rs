@@ -28,6 +28,13 @@ pub struct Frame {
     pub notice: Option<String>,
 }
 
+impl Frame {
+    /// Whether the page belongs to a section.
+    pub fn is_in(&self, section: &str) -> bool {
+        self.section == section
+    }
+}
+
 /// A template as an HTML answer.
 pub struct Page<T>(pub T);
 
