@@ -1,7 +1,5 @@
 //! Adding, editing and removing a host.
 
-use std::collections::HashSet;
-
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -16,7 +14,6 @@ use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{Change, ChangeError};
 use crate::model::{Host, Site};
-use crate::network::{Finding, Severity, allocate, check_site};
 
 #[derive(Template)]
 #[template(path = "host_edit.html")]
@@ -151,65 +148,47 @@ async fn commit(
         was => format!("renamed host {was} to {name} and changed it"),
     };
     let change = Change { who: &operator.name, summary: &summary, ..Change::default() };
-    let mut wrongs = Wrongs::default();
-    let outcome = ui.app.inventory.change_site(change, |site| {
-        wrongs = edit(site, form, name, host);
-        if wrongs.is_empty() { Ok(()) } else { Err(ChangeError::Edit(String::new())) }
-    });
-    match outcome.await {
+    let outcome = ui.app.inventory.change_site(change, |site| put(site, form, name, host)).await;
+    match outcome {
         Ok(done) if done.differences.is_empty() => Ok(Ok("Nothing was different.".into())),
         Ok(done) => Ok(Ok(format!("Saved as revision {}.", done.revision))),
-        Err(_) if !wrongs.is_empty() => Ok(Err(wrongs)),
-        Err(error) => {
-            wrongs.add(form.place_of_value(&error.to_string()), refusal(error)?);
-            Ok(Err(wrongs))
-        }
+        Err(error) => Ok(Err(wrongs_of(error, form)?)),
     }
 }
 
-/// What a refused change is told as; the database's own failures are not the operator's.
-fn refusal(error: ChangeError) -> Result<String, Error> {
-    match error {
-        ChangeError::Inventory(error) => Err(error.into()),
-        other => Ok(other.to_string()),
-    }
-}
-
-/// Puts the host into the site; what is wrong, of what was not wrong before.
-fn edit(site: &mut Site, form: &HostForm, name: &str, host: Host) -> Wrongs {
-    let mut wrongs = Wrongs::default();
+/// Puts the host into the site, unless it is not what the form was made of.
+fn put(site: &mut Site, form: &HostForm, name: &str, host: Host) -> Result<(), ChangeError> {
     if form.was != name && site.hosts.contains_key(name) {
-        wrongs.add("name", format!("there is a host \"{name}\" already"));
-        return wrongs;
+        return Err(ChangeError::Edit(format!("there is a host \"{name}\" already")));
     }
-    let now = site.hosts.get(&form.was).map(digest).unwrap_or_default();
-    if now != form.seen {
-        let text = format!(
+    let now = site.hosts.remove(&form.was);
+    if now.as_ref().map(digest).unwrap_or_default() != form.seen {
+        return Err(ChangeError::Edit(format!(
             "somebody changed {} while you had this form open; open the host again in another \
              window, compare, and repeat your change there",
             form.was
-        );
-        wrongs.add("", text);
-        return wrongs;
+        )));
     }
-    let before: HashSet<String> = errors(site).map(|finding| finding.to_string()).collect();
-    site.hosts.remove(&form.was);
     site.hosts.insert(name.to_owned(), host);
-    for finding in errors(site).filter(|finding| !before.contains(&finding.to_string())) {
-        wrongs.add(form.place(&finding), finding.text);
-    }
-    wrongs
+    Ok(())
 }
 
-/// The errors of a site once the inventory has given the addresses that are left out.
-fn errors(site: &Site) -> impl Iterator<Item = Finding> {
-    let mut complete = site.clone();
-    for given in allocate(site) {
-        if let Some(host) = complete.hosts.get_mut(&given.host) {
-            host.addresses.insert(given.link, given.address);
+/// A refused change at its fields; the database's own failures are not the operator's.
+fn wrongs_of(error: ChangeError, form: &HostForm) -> Result<Wrongs, Error> {
+    let mut wrongs = Wrongs::default();
+    match error {
+        ChangeError::Inventory(error) => return Err(error.into()),
+        ChangeError::Refused(findings) => {
+            for finding in findings {
+                wrongs.add(form.place(&finding), finding.text);
+            }
+        }
+        other => {
+            let text = other.to_string();
+            wrongs.add(form.place_of_value(&text), text);
         }
     }
-    check_site(&complete).into_iter().filter(|finding| finding.severity == Severity::Error)
+    Ok(wrongs)
 }
 
 async fn page(
@@ -271,6 +250,7 @@ pub async fn remove(
             sent.operator.notify(said).await?;
             Ok(Redirect::to("/hosts").into_response())
         }
-        Err(error) => Err(Error::Conflict(refusal(error)?)),
+        Err(ChangeError::Inventory(error)) => Err(error.into()),
+        Err(error) => Err(Error::Conflict(error.to_string())),
     }
 }

@@ -226,6 +226,9 @@ impl HostForm {
             value.parse::<Mac>().is_ok_and(|mac| words.contains(&mac.to_string().as_str()))
         };
         let tables = [("addresses", &self.addresses), ("reservations", &self.reservations)];
+        if words.contains(&self.name.as_str()) && text.starts_with("there is a host") {
+            return "name".into();
+        }
         let in_nics = self.nics.iter().find(|(_, mac)| nic_named(mac)).map(|(label, _)| format!("nics.{label}"));
         let in_tables = || {
             tables.iter().find_map(|(table, rows)| {

@@ -118,6 +118,6 @@ mod tests {
 
     #[test]
     fn a_host_without_links_has_no_drawing() {
-        assert_eq!(super::svg(&layout(&Site::default(), "nobody")).unwrap(), None);
+        assert_eq!(svg(&layout(&Site::default(), "nobody")).unwrap(), None);
     }
 }

@@ -1,0 +1,149 @@
+//! Adding, editing and removing hosts through their forms, as a browser without script.
+
+use reqwest::header::LOCATION;
+
+use super::server::{Server, fields};
+
+/// The message that stands at a field.
+fn wrong(html: &str, id: &str) -> Option<String> {
+    let (_, rest) = html.split_once(&format!("id=\"{id}-wrong\">"))?;
+    Some(rest.split('<').next()?.to_owned())
+}
+
+#[tokio::test]
+async fn a_refused_value_is_named_at_its_field_and_nothing_is_lost() {
+    let server = Server::start().await;
+    let operator = server.operator().await;
+    let cases = [
+        ("address", "172.16.160.300", "addresses.virbr0", "not an IP address"),
+        ("address", "172.16.160.13", "addresses.virbr0", "r1-n02"),
+        ("address", "10.9.9.9", "addresses.virbr0", "172.16.160.0/24"),
+        ("address", "172.16.160.254", "addresses.virbr0", "gateway"),
+        ("reservation", "10.77.0.150", "reservations.provisioning", "10.77.0.100"),
+        ("nic.mac", "52:54:00:aa:00:03", "nics.eth0", "r1-n02"),
+        ("nic.mac", "52:54:00", "nics.eth0", "not a MAC address"),
+        ("name", "r1_n01", "name", "RFC 1123"),
+        ("name", "r1-n02", "name", "already"),
+        ("unit", "forty", "unit", "1 to 100"),
+        ("profile", "nothing", "profile", "there is no profile"),
+    ];
+    for (field, value, place, text) in cases {
+        let answer =
+            operator.fill_in("/hosts/r1-n01/edit", &[("serial", "NEW"), (field, value)]).await;
+        assert_eq!(answer.status(), 422, "{field}={value}");
+        let html = answer.text().await.unwrap();
+        let said = wrong(&html, place).unwrap_or_else(|| panic!("{field}={value}: nothing at {place}: {html}"));
+        assert!(said.contains(text), "{field}={value}: {said}");
+        let kept = fields(&html);
+        for (name, value) in [("serial", "NEW"), (field, value)] {
+            assert!(kept.contains(&(name.to_owned(), value.to_owned())), "{name} is lost: {kept:?}");
+        }
+    }
+    assert_eq!(server.app.inventory.snapshot().revision, 1);
+}
+
+#[tokio::test]
+async fn a_host_is_edited_and_renamed() {
+    let server = Server::start().await;
+    let operator = server.operator().await;
+    let values = [("name", "r1-n07"), ("unit", "7"), ("address", "172.16.160.17")];
+    let answer = operator.fill_in("/hosts/r1-n01/edit", &values).await;
+    assert_eq!(answer.status(), 303, "{}", answer.text().await.unwrap());
+    assert_eq!(answer.headers()[LOCATION], "/hosts/r1-n07");
+    let html = operator.page("/hosts/r1-n07").await;
+    assert!(html.contains("Saved as revision 2.") && html.contains("172.16.160.17"));
+    assert!(!operator.page("/hosts/r1-n07").await.contains("Saved as"), "said once");
+    assert_eq!(operator.get("/hosts/r1-n01").await.status(), 404);
+    let revision = operator.page("/revisions/2").await;
+    assert!(revision.contains("172.16.160.17") && revision.contains("r1-n07"), "{revision}");
+}
+
+#[tokio::test]
+async fn an_address_that_is_left_out_is_given() {
+    let server = Server::start().await;
+    let operator = server.operator().await;
+    let form = fields(&operator.page("/hosts/new?mac=52:54:00:aa:00:09").await);
+    let nic = |name: &str, value: &str| form.contains(&(name.to_owned(), value.to_owned()));
+    assert!(nic("nic.label", "eth0") && nic("nic.mac", "52:54:00:aa:00:09"));
+
+    let first = [("name", "r1-n03"), ("nic.label", "eth0"), ("nic.mac", "52:54:00:aa:00:09"), ("do", "save")];
+    let answer = operator.fill_in("/hosts/new", &first).await;
+    assert_eq!(answer.status(), 303, "{}", answer.text().await.unwrap());
+    let page = operator.page("/hosts/r1-n03/edit?mac=52:54:00:aa:00:0a").await;
+    let mut form = fields(&page);
+    for (name, value) in &mut form {
+        if name == "profile" {
+            *value = "hypervisor".into();
+        }
+    }
+    let answer = operator.post("/hosts/r1-n03/edit", super::server::encode(&form)).await;
+    assert_eq!(answer.status(), 303, "{}", answer.text().await.unwrap());
+    let snapshot = server.app.inventory.snapshot();
+    let host = &snapshot.site.hosts["r1-n03"];
+    assert_eq!(host.nics.len(), 2);
+    assert_eq!(host.addresses["virbr0"].to_string(), "172.16.160.10");
+}
+
+#[tokio::test]
+async fn showing_a_profile_s_addresses_saves_nothing() {
+    let server = Server::start().await;
+    let operator = server.operator().await;
+    let values = [("name", "r1-n09"), ("profile", "hypervisor"), ("do", "show")];
+    let answer = operator.fill_in("/hosts/new", &values).await;
+    assert_eq!(answer.status(), 200);
+    let html = answer.text().await.unwrap();
+    assert!(html.contains("id=\"addresses.virbr0\"") && html.contains("172.16.160.0/24"));
+    assert_eq!(server.app.inventory.snapshot().revision, 1);
+}
+
+#[tokio::test]
+async fn a_form_that_is_overtaken_is_refused() {
+    let server = Server::start().await;
+    let operator = server.operator().await;
+    let old = fields(&operator.page("/hosts/r1-n01/edit").await);
+    assert_eq!(operator.fill_in("/hosts/r1-n01/edit", &[("unit", "5")]).await.status(), 303);
+    let answer = operator.post("/hosts/r1-n01/edit", super::server::encode(&old)).await;
+    assert_eq!(answer.status(), 422);
+    assert!(answer.text().await.unwrap().contains("somebody changed r1-n01"));
+    assert_eq!(server.app.inventory.snapshot().site.hosts["r1-n01"].unit, Some(5));
+}
+
+#[tokio::test]
+async fn a_host_is_removed_only_by_its_typed_name() {
+    let server = Server::start().await;
+    let operator = server.operator().await;
+    let answer = operator.fill_in("/hosts/r1-n02/remove", &[("name", "r1-n01")]).await;
+    assert_eq!(answer.status(), 422);
+    let answer = operator.fill_in("/hosts/r1-n02/remove", &[("name", "r1-n02")]).await;
+    assert_eq!((answer.status().as_u16(), answer.headers()[LOCATION].to_str().unwrap()), (303, "/hosts"));
+    assert_eq!(server.app.inventory.snapshot().site.hosts.len(), 1);
+}
+
+#[tokio::test]
+async fn malformed_forms_and_queries_get_a_clear_answer() {
+    let server = Server::start().await;
+    let operator = server.operator().await;
+    let csrf = fields(&operator.page("/hosts/new").await)[0].1.clone();
+    let long = "x".repeat(100_000);
+    for (name, value) in [("name", long.as_str()), ("name", "%00"), ("name", "../x"), ("name", "%E2%80%AE")] {
+        let answer = operator.post("/hosts/new", format!("csrf={csrf}&{name}={value}")).await;
+        assert_eq!(answer.status(), 422, "{name}={}", &value[..value.len().min(40)]);
+    }
+    for body in ["%ff", "name=%ff&csrf=x", "csrf[]=1", "&&&=&=", "\0"] {
+        let status = operator.post("/hosts/new", body).await.status();
+        assert!(status == 400 || status == 403, "{body}: {status}");
+    }
+    let big = operator.post("/hosts/new", vec![b'a'; 5 << 20]).await;
+    assert_eq!(big.status(), 400, "{}", big.text().await.unwrap());
+    let request = operator.client.post(format!("{}/hosts/new", server.url)).body("{}");
+    let answer = request.header("content-type", "application/json").send().await.unwrap();
+    assert_eq!(answer.status(), 400);
+    for path in ["/hosts?page=x", "/hosts?page=99999999999999999999", "/hosts/%ff", "/subnets/x?page=-1"] {
+        assert_eq!(operator.get(path).await.status(), 400, "{path}");
+    }
+    for path in ["/hosts/nobody", "/subnets/nothing", "/revisions/x", "/revisions/99", "/hosts/..%2fx", "/discovered/adopt?mac=52:54:00:aa:00:09&host=nobody"] {
+        let answer = operator.get(path).await;
+        assert_eq!(answer.status(), 404, "{path}");
+        assert!(answer.text().await.unwrap().contains("there is no"), "{path}");
+    }
+}

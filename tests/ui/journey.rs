@@ -1,0 +1,137 @@
+//! An operator's way through the pages, in a real browser with script.
+
+use rackstrap::inventory::{HostStatus, Report};
+use rackstrap::model::{EventKind, HostState, Mac, Progress};
+
+use super::browser::Browser;
+use super::server::{PASSWORD, Server};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_follows_a_boot_and_corrects_an_address() {
+    let server = Server::start().await;
+    fill(&server).await;
+    let browser = Browser::start().await;
+    log_in(&browser, &server).await;
+    browser.wait_for_text("#stream-state", "live").await;
+    browser.screenshot("hosts").await;
+
+    browser.click("a[href='/hosts/r1-n01']").await;
+    browser.wait_for_text("h1", "r1-n01").await;
+    watch_boot(&browser, &server).await;
+    correct_address(&browser).await;
+    look_around(&browser, &server).await;
+
+    browser.click(".top form button").await;
+    browser.find("#password").await;
+    browser.client.goto(&format!("{}/hosts", server.url)).await.unwrap();
+    browser.find("#password").await;
+    browser.close().await;
+}
+
+async fn log_in(browser: &Browser, server: &Server) {
+    browser.client.goto(&server.url).await.unwrap();
+    browser.screenshot("login").await;
+    browser.fill("#name", "ada").await;
+    browser.fill("#password", "wrong password").await;
+    browser.click("button").await;
+    browser.wait_for_text(".trouble-box", "wrong").await;
+    browser.fill("#password", PASSWORD).await;
+    browser.click("button").await;
+    browser.wait_for_text("h1", "Hosts").await;
+}
+
+/// Things that happened before the operator came.
+async fn fill(server: &Server) {
+    let events = &server.app.inventory.events;
+    let mac = Mac([0x52, 0x54, 0, 0xaa, 0, 3]);
+    for (kind, text) in [
+        (EventKind::Discover, "UEFI x64 PXE on provisioning asks"),
+        (EventKind::Ack, "10.77.0.100 for 1 h"),
+        (EventKind::Tftp, "ipxe.efi, 1.1 MiB, block size 1468"),
+        (EventKind::Report, "generation 1: virbr0 up with 172.16.160.13"),
+    ] {
+        events.record(Some("r1-n02"), Some(mac), kind, text.into());
+    }
+    let stranger = Mac([0x52, 0x54, 0, 0xbb, 0, 1]);
+    events.record(None, Some(stranger), EventKind::Discover, "BIOS PXE on provisioning asks".into());
+    let database = &server.app.inventory.database;
+    let up = HostStatus { state: HostState::Up, since_ms: i64::MAX / 2, reason: "reported".into() };
+    database.set_host_status("r1-n02", &up).await.unwrap();
+    let body = "bond0: 802.3ad, 2 ports, partner 02:00:00:00:00:01\nvirbr0: 172.16.160.12/24\n";
+    let report = Report { at_ms: 1_790_000_000_000, body: body.into() };
+    database.set_report("r1-n01", &report).await.unwrap();
+}
+
+/// The timeline and the bars move while the page is open.
+async fn watch_boot(browser: &Browser, server: &Server) {
+    browser.wait_for_text("[data-live=timeline]", "Power it on").await;
+    browser.wait_for_text("#stream-state", "live").await;
+    let events = &server.app.inventory.events;
+    let mac = Mac([0x52, 0x54, 0, 0xaa, 0, 1]);
+    for (kind, text) in [
+        (EventKind::Discover, "UEFI x64 PXE on provisioning asks"),
+        (EventKind::Offer, "10.77.0.11, its reservation"),
+        (EventKind::Request, "10.77.0.11"),
+        (EventKind::Ack, "10.77.0.11 for 1 h, boot file ipxe.efi"),
+        (EventKind::Tftp, "ipxe.efi, 1.1 MiB, block size 1468"),
+        (EventKind::Script, "image live"),
+        (EventKind::Kernel, "live/vmlinuz, 8.2 MiB"),
+        (EventKind::Initrd, "live/initrd.img, 27.4 MiB"),
+    ] {
+        events.record(Some("r1-n01"), Some(mac), kind, text.into());
+    }
+    browser.wait_for_text(".timeline .now", "live/initrd.img").await;
+    browser.wait_for_text("#announcer", "initrd").await;
+    browser.wait_for_text("[data-live=state]", "booting").await;
+    for percent in [12, 64] {
+        events.progress(Progress {
+            host: Some("r1-n01".into()),
+            kind: EventKind::Initrd,
+            file: "live/initrd.img".into(),
+            sent_bytes: percent * 287_310,
+            total_bytes: 28_731_000,
+        });
+        browser.wait_for_text(".timeline .transfer", &format!("{percent} %")).await;
+    }
+    let value = browser.run("return document.querySelector('.timeline progress').value").await;
+    assert_eq!(value, 64);
+    browser.click("details.file:nth-of-type(3) summary").await;
+    browser.screenshot("host").await;
+}
+
+/// A wrong address is named at its field, nothing else is lost, and the right one is saved.
+async fn correct_address(browser: &Browser) {
+    const FIELD: &str = "[id='addresses.virbr0']";
+    browser.click("a[href='/hosts/r1-n01/edit']").await;
+    browser.fill("#serial", "CZ4712").await;
+    browser.fill(FIELD, "172.16.160.13").await;
+    browser.click(".head .first").await;
+    browser.wait_for_text("[id='addresses.virbr0-wrong']", "r1-n02").await;
+    browser.screenshot("edit-refused").await;
+    let invalid = browser.find(FIELD).await.attr("aria-invalid").await.unwrap();
+    assert_eq!(invalid.as_deref(), Some("true"));
+    let serial = browser.find("#serial").await.prop("value").await.unwrap();
+    assert_eq!(serial.as_deref(), Some("CZ4712"));
+    browser.fill(FIELD, "172.16.160.14").await;
+    browser.click(".head .first").await;
+    browser.wait_for_text(".notice", "Saved as revision 2.").await;
+    browser.wait_for_text("main", "172.16.160.14").await;
+}
+
+async fn look_around(browser: &Browser, server: &Server) {
+    for (path, name) in [
+        ("/subnets", "subnets"),
+        ("/subnets/internal", "subnet"),
+        ("/discovered", "discovered"),
+        ("/events", "events"),
+        ("/revisions/2", "revision"),
+        ("/hosts/new", "add"),
+        ("/hosts/nobody", "missing"),
+    ] {
+        browser.client.goto(&format!("{}{path}", server.url)).await.unwrap();
+        browser.find("h1").await;
+        browser.screenshot(name).await;
+    }
+    browser.client.goto(&format!("{}/hosts", server.url)).await.unwrap();
+    browser.find("h1").await;
+}

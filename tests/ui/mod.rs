@@ -1,0 +1,8 @@
+//! The web UI: real pages from the real server, by HTTP and in a real browser.
+
+mod browser;
+mod forms;
+mod journey;
+mod pages;
+mod security;
+mod server;

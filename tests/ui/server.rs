@@ -1,0 +1,201 @@
+//! A UI on a loopback port with a database of its own, and a client that is logged in.
+
+use std::sync::Arc;
+
+use rackstrap::app::App;
+use rackstrap::config::Config;
+use rackstrap::files::FileStore;
+use rackstrap::http::ui;
+use rackstrap::inventory::{Change, Database, Inventory, LeaseBook};
+use rackstrap::model::Site;
+use reqwest::header::{COOKIE, HeaderMap, SET_COOKIE};
+use reqwest::{Client, Response, redirect};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub const PASSWORD: &str = "cold aisle 42";
+
+const SITE: &str = r#"
+racks: {r1: {location: hall 2}}
+subnets:
+  provisioning:
+    cidr: 10.77.0.0/24
+    gateway: 10.77.0.1
+    ranges:
+      - {from: 10.77.0.10, to: 10.77.0.99, for: hosts}
+      - {from: 10.77.0.100, to: 10.77.0.199, for: dhcp}
+  internal:
+    cidr: 172.16.160.0/24
+    vlan: 500
+    gateway: 172.16.160.254
+    mtu: 9000
+    dns: ["223.5.5.5#dns.alidns.com"]
+    ranges: [{from: 172.16.160.10, to: 172.16.160.99, for: hosts}]
+profiles:
+  hypervisor:
+    bonds: {bond0: {nics: [eth0, eth1], mode: 802.3ad, mii-monitor: 100ms}}
+    vlans: {vlan500: {link: bond0, subnet: internal}}
+    bridges: {virbr0: {interfaces: [vlan500], subnet: internal}}
+images:
+  live: {kernel: live/vmlinuz, initrd: [live/initrd.img], cmdline: "console=ttyS0"}
+hosts:
+  r1-n01:
+    {rack: r1, unit: 1, serial: CZ4711, profile: hypervisor, image: live,
+     nics: {eth0: "52:54:00:aa:00:01", eth1: "52:54:00:aa:00:02"},
+     addresses: {virbr0: 172.16.160.12}, reservations: {provisioning: 10.77.0.11}}
+  r1-n02:
+    {rack: r1, unit: 2, profile: hypervisor, image: live,
+     nics: {eth0: "52:54:00:aa:00:03", eth1: "52:54:00:aa:00:04"},
+     addresses: {virbr0: 172.16.160.13}}
+"#;
+
+/// A running UI.
+pub struct Server {
+    pub app: App,
+    pub url: String,
+    stop: CancellationToken,
+    _directory: TempDir,
+}
+
+impl Server {
+    /// Starts one with the sample site and a user `ada`.
+    pub async fn start() -> Self {
+        Self::with_site(serde_saphyr::from_str(SITE).unwrap()).await
+    }
+
+    /// Starts one with a site of the test's own.
+    pub async fn with_site(site: Site) -> Self {
+        let directory = TempDir::new().unwrap();
+        let config = Config { data_dir: directory.path().to_owned(), ..Config::default() };
+        let database = Database::open(&config.database_url()).await.unwrap();
+        database.add_user("ada", PASSWORD).await.unwrap();
+        let inventory = Inventory::open(database).await.unwrap();
+        let change = Change { who: "ada", summary: "first site", ..Change::default() };
+        inventory.replace_site(change, site).await.unwrap();
+        let leases = LeaseBook::open(inventory.database.clone()).await.unwrap();
+        let files = FileStore::new(vec![config.files_path()]);
+        let app = App { config: Arc::new(config), inventory, leases, files };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let stop = CancellationToken::new();
+        tokio::spawn(ui::run(app.clone(), listener, stop.clone()));
+        Self { app, url, stop, _directory: directory }
+    }
+
+    /// A client without a login, which follows no redirect.
+    pub fn stranger(&self) -> Visitor {
+        let client = Client::builder()
+            .cookie_store(true)
+            .redirect(redirect::Policy::none())
+            .build()
+            .unwrap();
+        Visitor { url: self.url.clone(), client }
+    }
+
+    /// A client that is logged in as `ada`.
+    pub async fn operator(&self) -> Visitor {
+        let visitor = self.stranger();
+        let answer = visitor.log_in("ada", PASSWORD).await;
+        assert_eq!(answer.status(), 303, "login: {}", answer.text().await.unwrap());
+        visitor
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Somebody with a browser that has cookies and no script.
+pub struct Visitor {
+    pub url: String,
+    pub client: Client,
+}
+
+impl Visitor {
+    pub async fn get(&self, path: &str) -> Response {
+        self.client.get(format!("{}{path}", self.url)).send().await.unwrap()
+    }
+
+    /// A page that must be there.
+    pub async fn page(&self, path: &str) -> String {
+        let answer = self.get(path).await;
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert_eq!(status, 200, "{path}: {text}");
+        text
+    }
+
+    pub async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Response {
+        let request = self.client.post(format!("{}{path}", self.url));
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        request.body(body).send().await.unwrap()
+    }
+
+    /// Fetches a form, replaces values of its fields by name, and sends it as a browser would.
+    pub async fn fill_in(&self, path: &str, values: &[(&str, &str)]) -> Response {
+        let mut fields = fields(&self.page(path).await);
+        for (name, value) in values {
+            match fields.iter_mut().find(|(field, _)| field == name) {
+                Some((_, old)) => (*value).clone_into(old),
+                None => fields.push(((*name).to_owned(), (*value).to_owned())),
+            }
+        }
+        self.post(path, encode(&fields)).await
+    }
+
+    pub async fn log_in(&self, name: &str, password: &str) -> Response {
+        self.fill_in("/login", &[("name", name), ("password", password)]).await
+    }
+}
+
+/// The fields of the last form of a page with their values.
+pub fn fields(html: &str) -> Vec<(String, String)> {
+    let form = &html[html.rfind("<form").expect("the page has a form")..];
+    let mut fields = Vec::new();
+    for tag in form.split('<').skip(1) {
+        let name = || attribute(tag, "name").expect("a field has a name");
+        match tag.split([' ', '>']).next() {
+            Some("input") => fields.push((name(), attribute(tag, "value").unwrap_or_default())),
+            Some("select") => fields.push((name(), String::new())),
+            Some("option") if tag.contains(" selected") => {
+                fields.last_mut().expect("an option is in a select").1 =
+                    attribute(tag, "value").unwrap_or_default();
+            }
+            _ => {}
+        }
+    }
+    fields
+}
+
+/// The value of an attribute in a tag.
+fn attribute(tag: &str, name: &str) -> Option<String> {
+    let (_, rest) = tag.split_once(&format!(" {name}=\""))?;
+    let value = rest.split('"').next()?;
+    Some(value.replace("&#38;", "&").replace("&#34;", "\"").replace("&#60;", "<"))
+}
+
+/// `name=value&...`
+pub fn encode(fields: &[(String, String)]) -> String {
+    let part = |text: &str| -> String {
+        let byte = |byte: u8| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        };
+        text.bytes().map(byte).collect()
+    };
+    let pairs = fields.iter().map(|(name, value)| format!("{}={}", part(name), part(value)));
+    pairs.collect::<Vec<_>>().join("&")
+}
+
+/// The session's cookie as the server sent it.
+pub fn set_cookies(headers: &HeaderMap) -> Vec<String> {
+    let values = headers.get_all(SET_COOKIE).iter();
+    values.map(|value| value.to_str().unwrap().to_owned()).collect()
+}
+
+/// A request header with a cookie.
+pub fn cookie(value: &str) -> HeaderMap {
+    HeaderMap::from_iter([(COOKIE, value.parse().unwrap())])
+}
