@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use fantoccini::elements::Element;
 use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -32,7 +33,7 @@ impl Browser {
             .expect("chromedriver is installed (Debian: chromium-driver)");
         let port = port_of(&mut driver);
         let profile = TempDir::new().unwrap();
-        let client = ClientBuilder::native()
+        let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities(profile.path()))
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
@@ -57,7 +58,8 @@ impl Browser {
         let begin = std::time::Instant::now();
         loop {
             // Read by script: an element that the page replaces meanwhile is no error then.
-            let script = "const e = document.querySelector(arguments[0]); return e ? e.textContent : ''";
+            let script =
+                "const e = document.querySelector(arguments[0]); return e ? e.textContent : ''";
             let text = self.client.execute(script, vec![json!(css)]).await.unwrap();
             if text.as_str().is_some_and(|text| text.contains(word)) {
                 return;

@@ -32,11 +32,15 @@ async fn a_refused_value_is_named_at_its_field_and_nothing_is_lost() {
             operator.fill_in("/hosts/r1-n01/edit", &[("serial", "NEW"), (field, value)]).await;
         assert_eq!(answer.status(), 422, "{field}={value}");
         let html = answer.text().await.unwrap();
-        let said = wrong(&html, place).unwrap_or_else(|| panic!("{field}={value}: nothing at {place}: {html}"));
+        let said = wrong(&html, place)
+            .unwrap_or_else(|| panic!("{field}={value}: nothing at {place}: {html}"));
         assert!(said.contains(text), "{field}={value}: {said}");
         let kept = fields(&html);
         for (name, value) in [("serial", "NEW"), (field, value)] {
-            assert!(kept.contains(&(name.to_owned(), value.to_owned())), "{name} is lost: {kept:?}");
+            assert!(
+                kept.contains(&(name.to_owned(), value.to_owned())),
+                "{name} is lost: {kept:?}"
+            );
         }
     }
     assert_eq!(server.app.inventory.snapshot().revision, 1);
@@ -66,7 +70,12 @@ async fn an_address_that_is_left_out_is_given() {
     let nic = |name: &str, value: &str| form.contains(&(name.to_owned(), value.to_owned()));
     assert!(nic("nic.label", "eth0") && nic("nic.mac", "52:54:00:aa:00:09"));
 
-    let first = [("name", "r1-n03"), ("nic.label", "eth0"), ("nic.mac", "52:54:00:aa:00:09"), ("do", "save")];
+    let first = [
+        ("name", "r1-n03"),
+        ("nic.label", "eth0"),
+        ("nic.mac", "52:54:00:aa:00:09"),
+        ("do", "save"),
+    ];
     let answer = operator.fill_in("/hosts/new", &first).await;
     assert_eq!(answer.status(), 303, "{}", answer.text().await.unwrap());
     let page = operator.page("/hosts/r1-n03/edit?mac=52:54:00:aa:00:0a").await;
@@ -115,7 +124,10 @@ async fn a_host_is_removed_only_by_its_typed_name() {
     let answer = operator.fill_in("/hosts/r1-n02/remove", &[("name", "r1-n01")]).await;
     assert_eq!(answer.status(), 422);
     let answer = operator.fill_in("/hosts/r1-n02/remove", &[("name", "r1-n02")]).await;
-    assert_eq!((answer.status().as_u16(), answer.headers()[LOCATION].to_str().unwrap()), (303, "/hosts"));
+    assert_eq!(
+        (answer.status().as_u16(), answer.headers()[LOCATION].to_str().unwrap()),
+        (303, "/hosts")
+    );
     assert_eq!(server.app.inventory.snapshot().site.hosts.len(), 1);
 }
 
@@ -125,7 +137,9 @@ async fn malformed_forms_and_queries_get_a_clear_answer() {
     let operator = server.operator().await;
     let csrf = fields(&operator.page("/hosts/new").await)[0].1.clone();
     let long = "x".repeat(100_000);
-    for (name, value) in [("name", long.as_str()), ("name", "%00"), ("name", "../x"), ("name", "%E2%80%AE")] {
+    for (name, value) in
+        [("name", long.as_str()), ("name", "%00"), ("name", "../x"), ("name", "%E2%80%AE")]
+    {
         let answer = operator.post("/hosts/new", format!("csrf={csrf}&{name}={value}")).await;
         assert_eq!(answer.status(), 422, "{name}={}", &value[..value.len().min(40)]);
     }
@@ -138,10 +152,19 @@ async fn malformed_forms_and_queries_get_a_clear_answer() {
     let request = operator.client.post(format!("{}/hosts/new", server.url)).body("{}");
     let answer = request.header("content-type", "application/json").send().await.unwrap();
     assert_eq!(answer.status(), 400);
-    for path in ["/hosts?page=x", "/hosts?page=99999999999999999999", "/hosts/%ff", "/subnets/x?page=-1"] {
+    for path in
+        ["/hosts?page=x", "/hosts?page=99999999999999999999", "/hosts/%ff", "/subnets/x?page=-1"]
+    {
         assert_eq!(operator.get(path).await.status(), 400, "{path}");
     }
-    for path in ["/hosts/nobody", "/subnets/nothing", "/revisions/x", "/revisions/99", "/hosts/..%2fx", "/discovered/adopt?mac=52:54:00:aa:00:09&host=nobody"] {
+    for path in [
+        "/hosts/nobody",
+        "/subnets/nothing",
+        "/revisions/x",
+        "/revisions/99",
+        "/hosts/..%2fx",
+        "/discovered/adopt?mac=52:54:00:aa:00:09&host=nobody",
+    ] {
         let answer = operator.get(path).await;
         assert_eq!(answer.status(), 404, "{path}");
         assert!(answer.text().await.unwrap().contains("there is no"), "{path}");

@@ -53,7 +53,12 @@ async fn fill(server: &Server) {
         events.record(Some("r1-n02"), Some(mac), kind, text.into());
     }
     let stranger = Mac([0x52, 0x54, 0, 0xbb, 0, 1]);
-    events.record(None, Some(stranger), EventKind::Discover, "BIOS PXE on provisioning asks".into());
+    events.record(
+        None,
+        Some(stranger),
+        EventKind::Discover,
+        "BIOS PXE on provisioning asks".into(),
+    );
     let database = &server.app.inventory.database;
     let up = HostStatus { state: HostState::Up, since_ms: i64::MAX / 2, reason: "reported".into() };
     database.set_host_status("r1-n02", &up).await.unwrap();

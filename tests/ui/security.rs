@@ -36,7 +36,11 @@ async fn without_a_login_every_page_leads_to_the_login() {
     }
     for path in FORMS {
         let answer = stranger.post(path, "name=r1-n01").await;
-        assert_eq!((answer.status().as_u16(), answer.headers()[LOCATION].to_str().unwrap()), (303, "/login"), "{path}");
+        assert_eq!(
+            (answer.status().as_u16(), answer.headers()[LOCATION].to_str().unwrap()),
+            (303, "/login"),
+            "{path}"
+        );
     }
     assert!(server.app.inventory.snapshot().site.hosts.contains_key("r1-n01"));
 }
@@ -52,7 +56,8 @@ async fn the_login_leads_back_to_what_was_asked_for() {
     let values = [("name", "ada"), ("password", PASSWORD), ("then", then.as_str())];
     let answer = visitor.fill_in("/login", &values).await;
     assert_eq!(answer.headers()[LOCATION], "/hosts/r1-n01?x=1");
-    let cookie = set_cookies(answer.headers()).into_iter().find(|c| c.starts_with("rackstrap=")).unwrap();
+    let cookie =
+        set_cookies(answer.headers()).into_iter().find(|c| c.starts_with("rackstrap=")).unwrap();
     for word in ["HttpOnly", "SameSite=Strict", "Path=/"] {
         assert!(cookie.contains(word), "{cookie}");
     }
@@ -101,7 +106,10 @@ async fn a_form_without_its_token_changes_nothing() {
             assert_eq!(answer.status(), 403, "{path} {body}");
         }
     }
-    assert_eq!(server.stranger().post("/login", format!("name=ada&password={PASSWORD}")).await.status(), 403);
+    assert_eq!(
+        server.stranger().post("/login", format!("name=ada&password={PASSWORD}")).await.status(),
+        403
+    );
     assert_eq!(operator.get("/hosts/r1-n01").await.status(), 200);
 }
 
@@ -123,7 +131,9 @@ async fn a_page_of_another_site_can_send_nothing() {
 async fn a_foreign_host_name_is_refused() {
     let server = Server::start().await;
     let operator = server.operator().await;
-    for (host, status) in [("evil.example", 421), ("192.0.2.1:8080", 421), ("localhost:1", 200), ("[::1]", 200)] {
+    for (host, status) in
+        [("evil.example", 421), ("192.0.2.1:8080", 421), ("localhost:1", 200), ("[::1]", 200)]
+    {
         let request = operator.client.get(format!("{}/hosts", server.url)).header(HOST, host);
         assert_eq!(request.send().await.unwrap().status(), status, "{host}");
     }
@@ -133,11 +143,22 @@ async fn a_foreign_host_name_is_refused() {
 async fn every_page_has_its_headers_and_nothing_inline() {
     let server = Server::start().await;
     let operator = server.operator().await;
-    for path in PAGES.into_iter().filter(|path| !path.starts_with("/live")).chain(["/nowhere", "/hosts/nobody"]) {
+    for path in PAGES
+        .into_iter()
+        .filter(|path| !path.starts_with("/live"))
+        .chain(["/nowhere", "/hosts/nobody"])
+    {
         let answer = operator.get(path).await;
         let policy = answer.headers()["content-security-policy"].to_str().unwrap().to_owned();
-        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{path}: {policy}");
-        for (name, value) in [("x-content-type-options", "nosniff"), ("x-frame-options", "DENY"), ("cache-control", "no-store")] {
+        assert!(
+            policy.contains("default-src 'none'") && !policy.contains("unsafe"),
+            "{path}: {policy}"
+        );
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("cache-control", "no-store"),
+        ] {
             assert_eq!(answer.headers()[name], value, "{path}");
         }
         let html = answer.text().await.unwrap();
@@ -162,7 +183,12 @@ async fn what_clients_say_is_shown_and_never_run() {
     let (events, database) = (&server.app.inventory.events, &server.app.inventory.database);
     for text in CORPUS {
         events.record(Some("r1-n01"), None, EventKind::Kernel, text.to_owned());
-        events.record(Some(text), Some(Mac([2, 0, 0, 0, 0, 9])), EventKind::Discover, text.to_owned());
+        events.record(
+            Some(text),
+            Some(Mac([2, 0, 0, 0, 0, 9])),
+            EventKind::Discover,
+            text.to_owned(),
+        );
     }
     let report = rackstrap::inventory::Report { at_ms: 1, body: CORPUS.concat() };
     database.set_report("r1-n01", &report).await.unwrap();
@@ -184,7 +210,8 @@ fn assert_nothing_inline(path: &str, html: &str) {
         assert!(!rest.contains(wrong), "{path} has {wrong}: {html}");
     }
     for tag in rest.split('<').skip(1).filter_map(|tag| tag.split('>').next()) {
-        let handler = tag.split_whitespace().find(|word| word.starts_with("on") && word.contains('='));
+        let handler =
+            tag.split_whitespace().find(|word| word.starts_with("on") && word.contains('='));
         assert_eq!(handler, None, "{path}: <{tag}>");
     }
 }

@@ -8,7 +8,7 @@ use rackstrap::files::FileStore;
 use rackstrap::http::ui;
 use rackstrap::inventory::{Change, Database, Inventory, LeaseBook};
 use rackstrap::model::Site;
-use reqwest::header::{COOKIE, HeaderMap, SET_COOKIE};
+use reqwest::header::{HeaderMap, SET_COOKIE};
 use reqwest::{Client, Response, redirect};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -193,9 +193,4 @@ pub fn encode(fields: &[(String, String)]) -> String {
 pub fn set_cookies(headers: &HeaderMap) -> Vec<String> {
     let values = headers.get_all(SET_COOKIE).iter();
     values.map(|value| value.to_str().unwrap().to_owned()).collect()
-}
-
-/// A request header with a cookie.
-pub fn cookie(value: &str) -> HeaderMap {
-    HeaderMap::from_iter([(COOKIE, value.parse().unwrap())])
 }

@@ -18,10 +18,7 @@ pub fn moment(at_ms: i64, now_ms: i64, zone: &TimeZone) -> Moment {
     let now = Timestamp::from_millisecond(now_ms).unwrap_or_default().to_zoned(zone.clone());
     let today = at.date() == now.date();
     let form = if today { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
-    Moment {
-        datetime: at.timestamp().to_string(),
-        text: at.strftime(form).to_string(),
-    }
+    Moment { datetime: at.timestamp().to_string(), text: at.strftime(form).to_string() }
 }
 
 /// A span in words: `42 s`, `3 min`, `5 h`, `2 d`.

@@ -50,7 +50,8 @@ pub async fn list(State(ui): State<Ui>, operator: Operator) -> Result<impl IntoR
     let snapshot = ui.app.inventory.snapshot();
     let filter = EventFilter { limit: EVENTS, ..EventFilter::default() };
     let events = ui.app.inventory.database.list_events(&filter).await?;
-    let mut clients = unknown_clients(&snapshot, &events, &ui.app.leases.list(), ui.now_ms() / 1000);
+    let mut clients =
+        unknown_clients(&snapshot, &events, &ui.app.leases.list(), ui.now_ms() / 1000);
     clients.sort_by_key(|(_, client)| std::cmp::Reverse(client.heard_ms));
     let more = clients.len() > SHOWN;
     clients.truncate(SHOWN);
@@ -151,7 +152,10 @@ mod tests {
         };
         let leases = [lease(2, 100), lease(3, 100), lease(4, 5)];
         let found = unknown_clients(&snapshot, &events, &leases, 50);
-        let found: Vec<_> = found.iter().map(|(mac, c)| (mac.0[5], c.heard_ms, c.address.is_some(), c.said.as_str())).collect();
+        let found: Vec<_> = found
+            .iter()
+            .map(|(mac, c)| (mac.0[5], c.heard_ms, c.address.is_some(), c.said.as_str()))
+            .collect();
         assert_eq!(found, [(2, 30, true, "new"), (3, 1000, true, "")]);
     }
 }

@@ -52,7 +52,8 @@ fn pair(piece: &[u8]) -> Result<(String, String), Error> {
 }
 
 fn decode(bytes: &[u8]) -> Result<String, Error> {
-    let spaced: Vec<u8> = bytes.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    let spaced: Vec<u8> =
+        bytes.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
     let text = percent_decode(&spaced).decode_utf8();
     let text = text.map_err(|_| Error::Malformed("the form is not UTF-8".into()))?;
     // Browsers send CR LF for every line break in a text area.
@@ -101,7 +102,9 @@ mod tests {
 
     #[test]
     fn fields_are_decoded_and_kept_in_order() {
-        let fields = Fields::parse(b"csrf=t&name=r1-n01+&nic.label=eth0&nic.label=eth1&x=a%0D%0Ab&y").unwrap();
+        let fields =
+            Fields::parse(b"csrf=t&name=r1-n01+&nic.label=eth0&nic.label=eth1&x=a%0D%0Ab&y")
+                .unwrap();
         assert_eq!(fields.text("name"), "r1-n01");
         assert_eq!(fields.texts("nic.label").collect::<Vec<_>>(), ["eth0", "eth1"]);
         assert_eq!((fields.text("x"), fields.text("y"), fields.text("z")), ("a\nb", "", ""));

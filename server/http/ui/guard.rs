@@ -70,9 +70,7 @@ fn is_own_name(authority: &str, config: &Config) -> bool {
     }
     let listening = config.admin_listen.ip();
     match host.trim_matches(['[', ']']).parse::<IpAddr>() {
-        Ok(address) => {
-            address.is_loopback() || listening.is_unspecified() || address == listening
-        }
+        Ok(address) => address.is_loopback() || listening.is_unspecified() || address == listening,
         Err(_) => config.admin_names.iter().any(|name| name.eq_ignore_ascii_case(&host)),
     }
 }
@@ -101,7 +99,8 @@ mod tests {
 
     #[test]
     fn only_own_names_are_answered() {
-        let mut config = Config { admin_names: vec!["rackstrap.example.net".into()], ..Config::default() };
+        let mut config =
+            Config { admin_names: vec!["rackstrap.example.net".into()], ..Config::default() };
         let cases = [
             ("localhost", true),
             ("localhost:8080", true),

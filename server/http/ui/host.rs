@@ -99,9 +99,8 @@ fn files(site: &Site, name: &str) -> Result<Vec<File>, String> {
 
 fn leases(ui: &Ui, name: &str, host: &Host) -> Vec<LeaseLine> {
     let now = ui.now_ms() / 1000;
-    let is_own = |lease: &Lease| {
-        lease.client == ClientKey::Host(name.to_owned()) || host.has_mac(lease.mac)
-    };
+    let is_own =
+        |lease: &Lease| lease.client == ClientKey::Host(name.to_owned()) || host.has_mac(lease.mac);
     let line = |lease: Lease| LeaseLine {
         address: lease.address,
         state: lease.state.label(),

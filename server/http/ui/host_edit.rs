@@ -51,7 +51,8 @@ impl Choices {
             let prefix = prefix(subnet).unwrap_or_else(|| "unknown subnet".into());
             (link.to_owned(), format!("{subnet}, {prefix}"))
         };
-        let subnets = site.subnets.iter().map(|(name, subnet)| (name.clone(), subnet.cidr.to_string()));
+        let subnets =
+            site.subnets.iter().map(|(name, subnet)| (name.clone(), subnet.cidr.to_string()));
         Self {
             racks: site.racks.keys().cloned().collect(),
             tenants: site.tenants.keys().cloned().collect(),
@@ -233,7 +234,8 @@ pub async fn remove(
 ) -> Result<Response, Error> {
     let typed = sent.fields.text("name");
     if typed != name {
-        let wrong = Some(format!("\"{typed}\" is not the name of this host: type {name} to remove it"));
+        let wrong =
+            Some(format!("\"{typed}\" is not the name of this host: type {name} to remove it"));
         let frame = sent.operator.frame("hosts").await?;
         let page = Page(RemovePage { frame, name, wrong });
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
@@ -246,7 +248,8 @@ pub async fn remove(
     });
     match outcome.await {
         Ok(done) => {
-            let said = format!("Removed {name} with revision {}, which can be reverted.", done.revision);
+            let said =
+                format!("Removed {name} with revision {}, which can be reverted.", done.revision);
             sent.operator.notify(said).await?;
             Ok(Redirect::to("/hosts").into_response())
         }

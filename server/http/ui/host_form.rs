@@ -185,7 +185,10 @@ impl HostForm {
         }
         let unit = self.unit.parse().ok().filter(|unit| (1..=100).contains(unit));
         if unit.is_none() {
-            wrongs.add("unit", format!("\"{}\" is not a unit: 1 to 100, counted from the bottom", self.unit));
+            wrongs.add(
+                "unit",
+                format!("\"{}\" is not a unit: 1 to 100, counted from the bottom", self.unit),
+            );
         }
         unit
     }
@@ -219,8 +222,10 @@ impl HostForm {
 
     /// The place of the field whose value stands in a text; nothing where there is none.
     pub fn place_of_value(&self, text: &str) -> String {
-        let words: Vec<&str> =
-            text.split(|c: char| c.is_whitespace() || "\",;()".contains(c)).map(|w| w.trim_end_matches(['.', ':'])).collect();
+        let words: Vec<&str> = text
+            .split(|c: char| c.is_whitespace() || "\",;()".contains(c))
+            .map(|w| w.trim_end_matches(['.', ':']))
+            .collect();
         let named = |value: &String| !value.is_empty() && words.contains(&value.as_str());
         let nic_named = |value: &String| {
             value.parse::<Mac>().is_ok_and(|mac| words.contains(&mac.to_string().as_str()))
@@ -229,7 +234,11 @@ impl HostForm {
         if words.contains(&self.name.as_str()) && text.starts_with("there is a host") {
             return "name".into();
         }
-        let in_nics = self.nics.iter().find(|(_, mac)| nic_named(mac)).map(|(label, _)| format!("nics.{label}"));
+        let in_nics = self
+            .nics
+            .iter()
+            .find(|(_, mac)| nic_named(mac))
+            .map(|(label, _)| format!("nics.{label}"));
         let in_tables = || {
             tables.iter().find_map(|(table, rows)| {
                 let (key, _) = rows.iter().find(|(_, value)| named(value))?;
@@ -242,7 +251,10 @@ impl HostForm {
     fn has_place(&self, place: &str) -> bool {
         let in_rows = |rows: &[(String, String)], key: &str| rows.iter().any(|(own, _)| own == key);
         match place.split_once('.') {
-            None => matches!(place, "rack" | "unit" | "serial" | "tenant" | "profile" | "image" | "boot-file"),
+            None => matches!(
+                place,
+                "rack" | "unit" | "serial" | "tenant" | "profile" | "image" | "boot-file"
+            ),
             Some(("nics", key)) => in_rows(&self.nics, key),
             Some(("addresses", key)) => in_rows(&self.addresses, key),
             Some(("reservations", key)) => in_rows(&self.reservations, key),
@@ -251,7 +263,11 @@ impl HostForm {
     }
 }
 
-fn addresses(table: &str, rows: &[(String, String)], wrongs: &mut Wrongs) -> BTreeMap<String, IpAddr> {
+fn addresses(
+    table: &str,
+    rows: &[(String, String)],
+    wrongs: &mut Wrongs,
+) -> BTreeMap<String, IpAddr> {
     let mut addresses = BTreeMap::new();
     for (key, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
         let place = format!("{table}.{key}");
@@ -307,9 +323,17 @@ mod tests {
             (|f| f.nics[0].1 = "52:54".into(), "nics.eth0", "\"52:54\""),
             (|f| f.nics[0].0 = String::new(), "nics.", "1 to 15"),
             (|f| f.nics.push(f.nics[0].clone()), "nics.eth0", "two NICs"),
-            (|f| f.addresses[0].1 = "172.16.160.300".into(), "addresses.virbr0", "\"172.16.160.300\""),
+            (
+                |f| f.addresses[0].1 = "172.16.160.300".into(),
+                "addresses.virbr0",
+                "\"172.16.160.300\"",
+            ),
             (|f| f.addresses[0].1 = "172.16.160.12/24".into(), "addresses.virbr0", "leave it out"),
-            (|f| f.reservations.push((String::new(), "10.0.0.1".into())), "reservations.", "which one"),
+            (
+                |f| f.reservations.push((String::new(), "10.0.0.1".into())),
+                "reservations.",
+                "which one",
+            ),
         ];
         for (change, place, text) in cases {
             let mut form = form();

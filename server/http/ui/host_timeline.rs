@@ -8,6 +8,7 @@ use super::clock::{Moment, span};
 use super::progress::{percent, size};
 use super::state::Ui;
 use super::timeline::{Stage, Standing, Step, latest_boot, steps};
+use crate::boot::stall::{self, Facts};
 use crate::inventory::{Error, EventFilter};
 use crate::model::{Event, Progress};
 
@@ -61,6 +62,7 @@ impl Timeline {
         let mut events = ui.app.inventory.database.list_events(&filter).await?;
         events.reverse();
         let boot = latest_boot(&events);
+        let site = &ui.app.inventory.snapshot().site;
         let began_ms = boot.first().map_or(0, |event| event.at_ms);
         let mut transfers = ui.progress.of_host(host, ui.now_ms());
         transfers.retain(|_| !boot.is_empty());
@@ -68,7 +70,7 @@ impl Timeline {
         Ok(Self {
             started: boot.first().map(|event| ui.moment(event.at_ms)),
             summary: summary(boot, ui.now_ms()),
-            cause: None,
+            cause: stall::find(boot, &Facts::of(site, host), ui.now_ms()).map(|stall| stall.cause),
             rows: steps(boot).iter().map(row).collect(),
         })
     }

@@ -58,7 +58,9 @@ impl Wanted {
     fn query(&self, sort: &str) -> String {
         let pairs = [("text", self.text.as_str()), ("state", &self.state), ("sort", sort)];
         let given = pairs.iter().filter(|(_, value)| !value.is_empty());
-        given.map(|(key, value)| format!("{key}={}&", utf8_percent_encode(value, NON_ALPHANUMERIC))).collect()
+        given
+            .map(|(key, value)| format!("{key}={}&", utf8_percent_encode(value, NON_ALPHANUMERIC)))
+            .collect()
     }
 }
 
@@ -84,7 +86,9 @@ impl Needle {
         };
         let mut addresses = host.addresses.values().chain(host.reservations.values());
         name.to_lowercase().contains(text)
-            || [&host.rack, &host.serial, &host.profile, &host.image, &host.tenant].into_iter().any(has)
+            || [&host.rack, &host.serial, &host.profile, &host.image, &host.tenant]
+                .into_iter()
+                .any(has)
             || addresses.any(|address| address.to_string().contains(text))
             || host.nics.values().any(|mac| self.is_in_mac(*mac))
     }
@@ -154,7 +158,8 @@ pub async fn list(
     let board = Board::read(&ui).await?;
     let (names, slice) = wanted.names(&snapshot.site, &board);
     let rows = names.iter().map(|name| row(&ui, &snapshot.site, &board, name)).collect();
-    let count = |state| snapshot.site.hosts.keys().filter(|name| board.state(name) == state).count();
+    let count =
+        |state| snapshot.site.hosts.keys().filter(|name| board.state(name) == state).count();
     Ok(Page(HostsPage {
         frame: operator.frame("hosts").await?,
         query: wanted.query(&wanted.sort),
@@ -215,7 +220,17 @@ mod tests {
             addresses: [("br0".to_owned(), "172.16.160.12".parse().unwrap())].into(),
             ..Host::default()
         };
-        for text in ["", "n01", "R7-N", "r7", "cz12", "160.12", "5254.00aa", "52-54-00-AA-00-01", "aa:00:01"] {
+        for text in [
+            "",
+            "n01",
+            "R7-N",
+            "r7",
+            "cz12",
+            "160.12",
+            "5254.00aa",
+            "52-54-00-AA-00-01",
+            "aa:00:01",
+        ] {
             assert!(Needle::new(text).is_in("r7-n01", &host), "{text}");
         }
         for text in ["n02", "r8", "52:54:00:aa:00:02", "10.0"] {
@@ -225,11 +240,24 @@ mod tests {
 
     #[test]
     fn hosts_stand_in_the_order_of_the_racks() {
-        let host = |rack: Option<&str>, unit| Host { rack: rack.map(str::to_owned), unit, ..Host::default() };
+        let host = |rack: Option<&str>, unit| Host {
+            rack: rack.map(str::to_owned),
+            unit,
+            ..Host::default()
+        };
         let names: Vec<String> = ["z", "b", "a", "y", "c"].map(str::to_owned).into();
-        let hosts = [host(Some("r2"), Some(1)), host(Some("r2"), Some(10)), host(Some("r2"), Some(9)), host(Some("r10"), None), host(None, None)];
+        let hosts = [
+            host(Some("r2"), Some(1)),
+            host(Some("r2"), Some(10)),
+            host(Some("r2"), Some(9)),
+            host(Some("r10"), None),
+            host(None, None),
+        ];
         let mut list: Vec<(&String, &Host)> = names.iter().zip(&hosts).rev().collect();
         list.sort_by(by_place);
-        assert_eq!(list.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["z", "a", "b", "y", "c"]);
+        assert_eq!(
+            list.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+            ["z", "a", "b", "y", "c"]
+        );
     }
 }

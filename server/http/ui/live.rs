@@ -22,13 +22,17 @@ use crate::inventory::Live;
 
 /// How often a page is brought up to date while something happens.
 const TICK: Duration = Duration::from_millis(300);
+/// How often one host's page is brought up to date while nothing happens: that a boot has
+/// stopped shows in silence.
+const QUIET: Duration = Duration::from_secs(10);
 /// A change is shown in this many ticks: the bus is quicker than the database that the
 /// page is read from.
 const SETTLE: u8 = 4;
 /// Messages that may wait for a slow browser.
 const BACKLOG: usize = 4;
 
-type Stream = Sse<axum::response::sse::KeepAliveStream<ReceiverStream<Result<Message, Infallible>>>>;
+type Stream =
+    Sse<axum::response::sse::KeepAliveStream<ReceiverStream<Result<Message, Infallible>>>>;
 
 /// What the script gets.
 #[derive(Default, Serialize)]
@@ -119,6 +123,7 @@ async fn follow(ui: Ui, followed: Followed, sender: mpsc::Sender<Result<Message,
     let mut live = ui.app.inventory.events.watch();
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut quiet = interval(QUIET);
     let mut pending = Pending { all: true, ..Pending::default() };
     loop {
         tokio::select! {
@@ -129,6 +134,7 @@ async fn follow(ui: Ui, followed: Followed, sender: mpsc::Sender<Result<Message,
                 Err(RecvError::Lagged(_)) => pending.all = true,
                 Err(RecvError::Closed) => return,
             },
+            _ = quiet.tick(), if matches!(followed, Followed::Host(_)) => pending.all = true,
             _ = tick.tick(), if !pending.is_empty() => {
                 match update(&ui, &followed, &pending).await {
                     Ok(update) if send(&sender, &update).await.is_err() => return,

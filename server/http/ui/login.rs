@@ -39,12 +39,8 @@ pub struct Wanted {
 
 /// `GET /login`
 pub async fn form(Query(wanted): Query<Wanted>) -> Result<Response, Error> {
-    let page = LoginPage {
-        token: random_token(),
-        then: wanted.then,
-        name: String::new(),
-        error: None,
-    };
+    let page =
+        LoginPage { token: random_token(), then: wanted.then, name: String::new(), error: None };
     answer(StatusCode::OK, page)
 }
 
@@ -117,7 +113,11 @@ fn answer(status: StatusCode, page: LoginPage) -> Result<Response, Error> {
 fn token_cookie(headers: &HeaderMap) -> String {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let cookies = lines.flat_map(Cookie::split_parse).filter_map(Result::ok);
-    cookies.filter(|cookie| cookie.name() == COOKIE).map(|c| c.value().to_owned()).last().unwrap_or_default()
+    cookies
+        .filter(|cookie| cookie.name() == COOKIE)
+        .map(|c| c.value().to_owned())
+        .last()
+        .unwrap_or_default()
 }
 
 /// The client's address; loopback where the listener does not say.

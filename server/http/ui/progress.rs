@@ -99,7 +99,8 @@ mod tests {
         board.set(progress(EventKind::Initrd, 1, 10), 1000);
         board.set(progress(EventKind::Kernel, 10, 10), 1000);
         board.set(progress(EventKind::Initrd, 5, 10), 2000);
-        let shown: Vec<_> = board.of_host("n1", 2500).iter().map(|p| (p.kind, percent(p))).collect();
+        let shown: Vec<_> =
+            board.of_host("n1", 2500).iter().map(|p| (p.kind, percent(p))).collect();
         assert_eq!(shown, [(EventKind::Kernel, 100), (EventKind::Initrd, 50)]);
         assert!(board.of_host("n1", 2000 + STALE_MS).is_empty());
         assert!(board.of_host("n2", 2500).is_empty());
@@ -110,7 +111,12 @@ mod tests {
         assert_eq!(percent(&progress(EventKind::Kernel, 0, 0)), 100);
         assert_eq!(percent(&progress(EventKind::Kernel, u64::MAX, u64::MAX)), 100);
         assert_eq!(percent(&progress(EventKind::Kernel, 999, 1000)), 99);
-        for (bytes, text) in [(812, "812 B"), (1024, "1.0 KiB"), (28_731_000, "27.4 MiB"), (u64::MAX, "16777216.0 TiB")] {
+        for (bytes, text) in [
+            (812, "812 B"),
+            (1024, "1.0 KiB"),
+            (28_731_000, "27.4 MiB"),
+            (u64::MAX, "16777216.0 TiB"),
+        ] {
             assert_eq!(size(bytes), text);
         }
     }

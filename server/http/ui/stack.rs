@@ -72,7 +72,8 @@ pub fn in_words(network: &HostNetwork) -> String {
     links.sort_by_key(|link| std::cmp::Reverse(link.layer));
     let sentences = links.iter().map(|link| {
         let below: Vec<&str> = network.below(link).map(|below| below.name.as_str()).collect();
-        let over = if below.is_empty() { String::new() } else { format!(" over {}", below.join(" and ")) };
+        let over =
+            if below.is_empty() { String::new() } else { format!(" over {}", below.join(" and ")) };
         format!("{} {}{over}: {}.", link.kind.label(), link.name, facts(link).join(", "))
     });
     sentences.collect::<Vec<_>>().join(" ")
@@ -106,7 +107,9 @@ mod tests {
         let network = layout(&site(), "n1");
         let svg = svg(&network).unwrap().unwrap();
         let text = in_words(&network);
-        for word in ["172.16.160.12/24", "802.3ad", "VLAN 500", "52:54:00:aa:00:01", "not in the profile"] {
+        for word in
+            ["172.16.160.12/24", "802.3ad", "VLAN 500", "52:54:00:aa:00:01", "not in the profile"]
+        {
             assert!(svg.contains(word), "{word} in {svg}");
             assert!(text.contains(word), "{word} in {text}");
         }

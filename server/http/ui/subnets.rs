@@ -134,7 +134,9 @@ fn place((index, cell): (usize, Cell)) -> Drawn {
 fn summary(cells: &[Cell]) -> String {
     let count = |class| cells.iter().filter(|cell| cell.class == class).count();
     let parts = Class::ALL.iter().map(|class| (class.label(), count(*class)));
-    let parts: Vec<String> =
-        parts.filter(|(_, count)| *count > 0).map(|(label, count)| format!("{count} {label}")).collect();
+    let parts: Vec<String> = parts
+        .filter(|(_, count)| *count > 0)
+        .map(|(label, count)| format!("{count} {label}"))
+        .collect();
     parts.join(", ")
 }

@@ -188,10 +188,39 @@ mod tests {
     fn a_boot_begins_where_a_person_would_say() {
         let cases = [
             ("nothing happened", vec![], 0),
-            ("one boot asks three times", vec![(0, Discover), (1, Ack), (2, Tftp), (3, Discover), (4, Script), (9, Kernel), (12, Discover), (20, Report)], 0),
-            ("after a report asking is a new boot", vec![(0, Discover), (5, Report), (60, Discover)], 2),
+            (
+                "one boot asks three times",
+                vec![
+                    (0, Discover),
+                    (1, Ack),
+                    (2, Tftp),
+                    (3, Discover),
+                    (4, Script),
+                    (9, Kernel),
+                    (12, Discover),
+                    (20, Report),
+                ],
+                0,
+            ),
+            (
+                "after a report asking is a new boot",
+                vec![(0, Discover), (5, Report), (60, Discover)],
+                2,
+            ),
             ("after a long silence too", vec![(0, Discover), (2, Tftp), (2000, Discover)], 2),
-            ("a reset in the middle is a new boot", vec![(0, Discover), (2, Tftp), (3, Script), (4, Kernel), (30, Discover), (31, Ack), (32, Tftp)], 4),
+            (
+                "a reset in the middle is a new boot",
+                vec![
+                    (0, Discover),
+                    (2, Tftp),
+                    (3, Script),
+                    (4, Kernel),
+                    (30, Discover),
+                    (31, Ack),
+                    (32, Tftp),
+                ],
+                4,
+            ),
             ("a reset without DHCP too", vec![(0, Script), (4, Kernel), (30, Script)], 2),
             ("an inventory change is no boot", vec![(0, Change), (1, Discover)], 1),
         ];
@@ -206,10 +235,38 @@ mod tests {
         use Standing as S;
         let cases = [
             (vec![], [S::Pending; 7]),
-            (vec![(0, Discover)], [S::Now, S::Pending, S::Pending, S::Pending, S::Pending, S::Pending, S::Pending]),
-            (vec![(0, Discover), (1, Nak)], [S::Trouble, S::Pending, S::Pending, S::Pending, S::Pending, S::Pending, S::Pending]),
-            (vec![(0, Discover), (1, Ack), (2, Script), (3, Kernel)], [S::Done, S::Skipped, S::Done, S::Now, S::Pending, S::Pending, S::Pending]),
-            (vec![(0, Ack), (1, Tftp), (2, Script), (3, Kernel), (4, Initrd), (5, Config), (6, Report)], [S::Done; 7]),
+            (
+                vec![(0, Discover)],
+                [S::Now, S::Pending, S::Pending, S::Pending, S::Pending, S::Pending, S::Pending],
+            ),
+            (
+                vec![(0, Discover), (1, Nak)],
+                [
+                    S::Trouble,
+                    S::Pending,
+                    S::Pending,
+                    S::Pending,
+                    S::Pending,
+                    S::Pending,
+                    S::Pending,
+                ],
+            ),
+            (
+                vec![(0, Discover), (1, Ack), (2, Script), (3, Kernel)],
+                [S::Done, S::Skipped, S::Done, S::Now, S::Pending, S::Pending, S::Pending],
+            ),
+            (
+                vec![
+                    (0, Ack),
+                    (1, Tftp),
+                    (2, Script),
+                    (3, Kernel),
+                    (4, Initrd),
+                    (5, Config),
+                    (6, Report),
+                ],
+                [S::Done; 7],
+            ),
         ];
         for (kinds, expected) in cases {
             let all = events(&kinds);

@@ -102,7 +102,8 @@ pub fn occupants(site: &Site, name: &str, leases: &[Lease], now: i64) -> Vec<Occ
         put(gateway, Class::Gateway, None, "gateway".into());
     }
     for lease in leases.iter().filter(|lease| lease.subnet == name && lease.is_live(now)) {
-        let class = if lease.state == LeaseState::Declined { Class::Declined } else { Class::Lease };
+        let class =
+            if lease.state == LeaseState::Declined { Class::Declined } else { Class::Lease };
         put(lease.address.into(), class, None, format!("{} by {}", lease.state.label(), lease.mac));
     }
     for (host_name, host) in &site.hosts {
@@ -234,7 +235,9 @@ mod tests {
     #[test]
     fn a_large_subnet_is_drawn_in_blocks() {
         let mut site = site();
-        for (cidr, count) in [("10.0.0.0/22", 1024), ("10.0.0.0/16", 1024), ("0.0.0.0/0", 1024), ("10.0.0.0/32", 1)] {
+        for (cidr, count) in
+            [("10.0.0.0/22", 1024), ("10.0.0.0/16", 1024), ("0.0.0.0/0", 1024), ("10.0.0.0/32", 1)]
+        {
             site.subnets.get_mut("prov").unwrap().cidr = cidr.parse().unwrap();
             let cells = cells(&site.subnets["prov"], &occupants(&site, "prov", &[], 0));
             assert_eq!(cells.len(), count, "{cidr}");
