@@ -6,6 +6,7 @@ mod common;
 mod dhcp_clients;
 mod golden;
 mod inventory;
+mod ipxe_scripts;
 mod lease_book;
 mod machine_http;
 mod networkd;

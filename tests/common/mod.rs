@@ -1,7 +1,10 @@
 //! What several subjects need: network namespaces, servers, clients.
 
 pub mod dhcp;
+pub mod machine;
 pub mod netns;
+pub mod qemu;
 pub mod skip;
+pub mod spoiler;
 pub mod store;
 pub mod tftp;

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use rackstrap::config::Config;
 use tempfile::TempDir;
 
-use super::{SITE, Server, fill};
+use super::SITE;
+use crate::common::machine::{Server, fill};
 use crate::common::netns::Netns;
 
 /// Runs a program on `input` and gives what it printed; panics unless it succeeds.
@@ -43,7 +44,7 @@ fn check_unpacked(root: &Path, text: &str) {
 
 #[tokio::test]
 async fn any_mac_in_any_notation_gives_the_same_configuration() {
-    let server = Server::start().await;
+    let server = Server::start(SITE).await;
     let expected = server.text("/config/52:54:00:aa:00:01").await;
     assert!(expected.starts_with("# /etc/systemd/network/"), "{expected}");
     assert!(expected.contains("Address=172.16.160.12/24"));
@@ -56,7 +57,7 @@ async fn any_mac_in_any_notation_gives_the_same_configuration() {
 
 #[tokio::test]
 async fn a_wrong_mac_is_named_in_a_400_and_an_unknown_one_in_a_404() {
-    let server = Server::start().await;
+    let server = Server::start(SITE).await;
     let wrong = [
         "x",
         "52:54:00:aa:00",
@@ -95,7 +96,7 @@ async fn a_wrong_mac_is_named_in_a_400_and_an_unknown_one_in_a_404() {
 
 #[tokio::test]
 async fn the_archives_unpack_to_the_same_files() {
-    let server = Server::start().await;
+    let server = Server::start(SITE).await;
     let text = server.text("/config/52:54:00:aa:00:01").await;
     for (suffix, program, arguments) in [
         (".tar", "tar", ["-x", "-f", "-"].as_slice()),
@@ -115,7 +116,7 @@ async fn the_archives_unpack_to_the_same_files() {
 
 #[tokio::test]
 async fn the_install_script_changes_nothing_twice_and_removes_what_it_left() {
-    let server = Server::start().await;
+    let server = Server::start(SITE).await;
     let script = server.text("/config/52:54:00:aa:00:01.sh").await;
     let root = TempDir::new().unwrap();
     let network = root.path().join("etc/systemd/network");
@@ -139,7 +140,7 @@ async fn the_install_script_changes_nothing_twice_and_removes_what_it_left() {
 
 #[tokio::test]
 async fn the_json_holds_the_files_as_data() {
-    let server = Server::start().await;
+    let server = Server::start(SITE).await;
     let answer = server.get("/config/52:54:00:aa:00:01.json").await;
     assert_eq!(answer.headers()["content-type"], "application/json");
     let data: serde_json::Value = answer.json().await.unwrap();
@@ -155,7 +156,7 @@ async fn the_json_holds_the_files_as_data() {
 
 #[tokio::test]
 async fn an_unchanged_configuration_is_not_sent_again() {
-    let server = Server::start().await;
+    let server = Server::start(SITE).await;
     let path = "/config/52:54:00:aa:00:01";
     let first = server.get(path).await;
     assert_eq!(first.headers()["x-rackstrap-generation"], "1");

@@ -7,11 +7,12 @@ use rackstrap::model::EventKind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::Server;
+use super::SITE;
+use crate::common::machine::Server;
 
 #[tokio::test]
 async fn a_file_is_sent_whole_in_part_or_not_at_all() {
-    let server = Server::start().await;
+    let server = Server::start(SITE).await;
     let path = "/files/live/vmlinuz";
     let cases = [
         ("bytes=2-4", 206, "234", Some("bytes 2-4/10")),
@@ -68,7 +69,7 @@ async fn raw(server: &Server, requests: &[&str]) -> Vec<String> {
 
 #[tokio::test]
 async fn firmware_finds_its_rules_kept() {
-    let server = Server::start().await;
+    let server = Server::start(SITE).await;
     // EDK2 asks by HEAD and then on the same connection by GET; a server that closes
     // in between races with it. Doubled slashes must not be answered by a redirect.
     let answers = raw(
@@ -122,7 +123,7 @@ async fn next_event(
 
 #[tokio::test]
 async fn a_transfer_is_seen_while_it_moves_and_when_it_ends() {
-    let server = Server::start().await;
+    let server = Server::start(SITE).await;
     let files = server.directory.path().join("files");
     std::fs::write(files.join("big.img"), vec![1; 20_000_000]).unwrap();
     let mut watch = server.app.inventory.events.watch();

@@ -3,17 +3,7 @@
 mod config;
 mod files;
 
-use std::sync::Arc;
-
-use rackstrap::app::App;
-use rackstrap::config::Config;
-use rackstrap::files::FileStore;
-use rackstrap::http::machine;
-use rackstrap::inventory::{Change, Database, Inventory, LeaseBook};
-use rackstrap::model::Site;
-use tempfile::TempDir;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use crate::common::machine::Server;
 
 const SITE: &str = r#"
 subnets:
@@ -43,76 +33,9 @@ hosts:
     nics: {eth0: "52:54:00:aa:00:05"}
 "#;
 
-/// A server on a loopback port, with a database and files of its own.
-struct Server {
-    app: App,
-    url: String,
-    directory: TempDir,
-    stop: CancellationToken,
-}
-
-impl Server {
-    async fn start() -> Self {
-        let directory = TempDir::new().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let config = Config {
-            data_dir: directory.path().to_owned(),
-            machine_listen: address,
-            ..Config::default()
-        };
-        let inventory = fill(&config, SITE).await;
-        let leases = LeaseBook::open(inventory.database.clone()).await.unwrap();
-        let files = FileStore::new(vec![config.files_path()]);
-        let app = App { config: Arc::new(config), inventory, leases, files };
-        let stop = CancellationToken::new();
-        tokio::spawn(machine::run(app.clone(), listener, stop.clone()));
-        Self { app, url: format!("http://{address}"), directory, stop }
-    }
-
-    async fn get(&self, path: &str) -> reqwest::Response {
-        reqwest::get(format!("{}{path}", self.url)).await.unwrap()
-    }
-
-    async fn text(&self, path: &str) -> String {
-        self.get(path).await.text().await.unwrap()
-    }
-
-    async fn get_with(&self, path: &str, header: &str, value: &str) -> reqwest::Response {
-        let request = reqwest::Client::new().get(format!("{}{path}", self.url));
-        request.header(header, value).send().await.unwrap()
-    }
-
-    async fn report(&self, mac: &str, body: impl Into<reqwest::Body>) -> reqwest::Response {
-        let request = reqwest::Client::new().post(format!("{}/report/{mac}", self.url));
-        request.body(body).send().await.unwrap()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-/// Makes the database and the boot files of a data directory.
-async fn fill(config: &Config, site: &str) -> Inventory {
-    let database = Database::open(&config.database_url()).await.unwrap();
-    let inventory = Inventory::open(database).await.unwrap();
-    let site: Site = serde_saphyr::from_str(site).unwrap();
-    let change = Change { who: "test", summary: "fill", ..Change::default() };
-    inventory.replace_site(change, site).await.unwrap();
-    let files = config.files_path();
-    std::fs::create_dir_all(files.join("live")).unwrap();
-    std::fs::write(files.join("live/vmlinuz"), b"0123456789").unwrap();
-    std::fs::write(files.join("live/initrd.img"), vec![7; 3_000_000]).unwrap();
-    std::fs::write(files.join("ipxe.efi"), b"MZ efi").unwrap();
-    inventory
-}
-
 #[tokio::test]
 async fn each_host_gets_a_script_that_runs() {
-    let server = Server::start().await;
+    let server = Server::start(SITE).await;
     let script = server.text("/boot/52-54-00-aa-00-02.ipxe").await;
     let here = &server.url;
     let kernel = format!(
@@ -140,7 +63,7 @@ async fn each_host_gets_a_script_that_runs() {
 
 #[tokio::test]
 async fn a_report_sets_the_state_of_its_host() {
-    let server = Server::start().await;
+    let server = Server::start(SITE).await;
     let status = async |server: &Server| {
         let status = server.app.inventory.database.find_host_status("r1-n01").await.unwrap();
         let status = status.unwrap();
@@ -166,7 +89,7 @@ async fn a_report_sets_the_state_of_its_host() {
 
 #[tokio::test]
 async fn nothing_of_the_administration_is_reachable() {
-    let server = Server::start().await;
+    let server = Server::start(SITE).await;
     for path in ["/", "/hosts", "/api/v1/hosts", "/login", "/static/app.css"] {
         let answer = server.get(path).await;
         assert_eq!(answer.status(), 404, "{path}");

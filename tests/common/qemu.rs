@@ -1,0 +1,100 @@
+//! A guest without a disk of its own that netboots through QEMU's user network.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::process::{Child, ChildStdout, Command};
+
+/// A running guest; ended when dropped.
+pub struct Guest {
+    _child: Child,
+    console: ChildStdout,
+    /// Everything that its serial console showed, without colours and cursor movements.
+    pub shown: String,
+}
+
+impl Guest {
+    /// Starts a guest with BIOS whose NIC has Debian's iPXE in ROM; its DHCP
+    /// server is QEMU's own and names `script` as the boot file.
+    pub fn bios(mac: &str, script: &str) -> Self {
+        Self::start(mac, script, &["-m", "64", "-boot", "n"])
+    }
+
+    /// Starts a guest with UEFI that boots each directory in turn as a disk with
+    /// `EFI/BOOT/BOOTX64.EFI`. `variables` is a copy of OVMF's variable store.
+    pub fn uefi(mac: &str, script: &str, variables: &Path, disks: &[&Path]) -> Self {
+        let code = "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd";
+        let variables = format!("if=pflash,format=raw,file={}", variables.display());
+        let mut arguments: Vec<String> =
+            ["-machine", "q35", "-m", "256", "-drive", code, "-drive", &variables]
+                .map(str::to_owned)
+                .to_vec();
+        for (index, disk) in disks.iter().enumerate() {
+            let drive = format!("if=none,format=raw,id=d{index},file=fat:rw:{}", disk.display());
+            let device = format!("virtio-blk-pci,drive=d{index},bootindex={index}");
+            arguments.extend(["-drive".into(), drive, "-device".into(), device]);
+        }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        Self::start(mac, script, &arguments)
+    }
+
+    fn start(mac: &str, script: &str, arguments: &[&str]) -> Self {
+        let mut child = Command::new("qemu-system-x86_64")
+            .args(["-accel", "tcg,thread=multi", "-nographic", "-no-reboot"])
+            .args(["-netdev", &format!("user,id=n,bootfile={script}")])
+            .args(["-device", &format!("virtio-net-pci,netdev=n,mac={mac}")])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let console = child.stdout.take().unwrap();
+        Self { _child: child, console, shown: String::new() }
+    }
+
+    /// Waits until the console shows all of `texts`, in this order; panics with what it
+    /// showed after `limit`, or when the guest ends before.
+    pub async fn wait_for(&mut self, texts: &[&str], limit: Duration) {
+        let end = tokio::time::Instant::now() + limit;
+        let mut buffer = [0; 4096];
+        while let Some(missing) = first_missing(&self.shown, texts) {
+            let read = tokio::time::timeout_at(end, self.console.read(&mut buffer)).await;
+            match read {
+                Ok(Ok(count)) if count > 0 => self.shown.push_str(&plain(&buffer[..count])),
+                Ok(_) => panic!("the guest ended without \"{missing}\":\n{}", self.shown),
+                Err(_) => panic!("no \"{missing}\" within {limit:?}:\n{}", self.shown),
+            }
+        }
+    }
+}
+
+/// The first of `texts` that `shown` does not have behind the one before it.
+fn first_missing<'a>(shown: &str, texts: &[&'a str]) -> Option<&'a str> {
+    // The console wraps at 80 columns, so line ends do not count.
+    let shown = shown.replace(['\r', '\n'], "");
+    let mut rest = shown.as_str();
+    for text in texts {
+        match rest.split_once(text) {
+            Some((_, behind)) => rest = behind,
+            None => return Some(text),
+        }
+    }
+    None
+}
+
+/// Console output without its escape sequences.
+fn plain(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let mut parts = text.split('\x1b');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let behind = part.trim_start_matches('[');
+        let end = behind.find(|c: char| c.is_ascii_alphabetic()).map_or(behind.len(), |at| at + 1);
+        plain.push_str(&behind[end..]);
+    }
+    plain
+}
