@@ -3,6 +3,7 @@
 
 mod common;
 
+mod command_line;
 mod dhcp_clients;
 mod golden;
 mod inventory;

@@ -1,13 +1,30 @@
 //! The command line: one file per command.
 
+mod apply;
+mod check;
+mod context;
+mod event;
+mod export;
+mod host;
+mod import;
 mod lab;
+mod lease;
+mod nouns;
+mod outcome;
+mod render;
+mod revision;
 mod serve;
 mod settings;
+mod token;
+mod user;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::model::{Image, Profile, Rack, Subnet, Tenant};
+use context::Context;
+use nouns::NounCommand;
 use settings::Settings;
 
 /// Bare-metal provisioning: DHCP, TFTP, HTTP boot and generated networkd
@@ -17,6 +34,9 @@ use settings::Settings;
 struct Arguments {
     #[command(flatten)]
     settings: Settings,
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -27,6 +47,49 @@ enum Command {
     Serve,
     /// A virtual rack on this machine: namespaces and QEMU guests, netbooted by the real server
     Lab(lab::LabArguments),
+    /// Make the inventory equal to a site file
+    Apply(apply::Apply),
+    /// Add or change hosts from rows of comma-separated values
+    Import(import::Import),
+    /// Print the whole site
+    Export(export::Export),
+    /// Check every rule over the whole site, or a site file
+    Check(check::Check),
+    /// Print the network configuration that a host would get
+    Render(render::Render),
+    /// Hosts
+    #[command(subcommand)]
+    Host(host::HostCommand),
+    /// Racks
+    #[command(subcommand)]
+    Rack(NounCommand),
+    /// Tenants: who may lease hosts
+    #[command(subcommand)]
+    Tenant(NounCommand),
+    /// Subnets
+    #[command(subcommand)]
+    Subnet(NounCommand),
+    /// Profiles: what the network of a kind of host is
+    #[command(subcommand)]
+    Profile(NounCommand),
+    /// Images: what hosts boot
+    #[command(subcommand)]
+    Image(NounCommand),
+    /// Leases: who holds which address until when
+    #[command(subcommand)]
+    Lease(lease::LeaseCommand),
+    /// Events: what happened, to whom, when
+    #[command(subcommand)]
+    Event(event::EventCommand),
+    /// Revisions: the changes of the inventory
+    #[command(subcommand)]
+    Revision(revision::RevisionCommand),
+    /// Users: who may log in
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Tokens: how programs show that they may read or change
+    #[command(subcommand)]
+    Token(token::TokenCommand),
 }
 
 /// Runs the command that was typed.
@@ -43,10 +106,28 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let settings = arguments.settings;
-    match arguments.command {
+    let Arguments { settings, json, command } = arguments;
+    // The lab has a configuration of its own.
+    let context = || anyhow::Ok(Context { config: settings.config()?, json });
+    match command {
         Command::Serve => serve::run(settings.config()?).await,
         Command::Lab(arguments) => lab::run(arguments).await,
+        Command::Apply(apply) => apply.run(context()?).await,
+        Command::Import(import) => import.run(context()?).await,
+        Command::Export(export) => export.run(context()?).await,
+        Command::Check(check) => check.run(context()?).await,
+        Command::Render(render) => render.run(context()?).await,
+        Command::Host(host) => host.run(context()?).await,
+        Command::Rack(noun) => noun.run::<Rack>(context()?).await,
+        Command::Tenant(noun) => noun.run::<Tenant>(context()?).await,
+        Command::Subnet(noun) => noun.run::<Subnet>(context()?).await,
+        Command::Profile(noun) => noun.run::<Profile>(context()?).await,
+        Command::Image(noun) => noun.run::<Image>(context()?).await,
+        Command::Lease(lease) => lease.run(context()?).await,
+        Command::Event(event) => event.run(context()?).await,
+        Command::Revision(revision) => revision.run(context()?).await,
+        Command::User(user) => user.run(context()?).await,
+        Command::Token(token) => token.run(context()?).await,
     }
 }
 

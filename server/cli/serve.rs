@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::user::tell_first_password;
 use crate::config::Config;
 use crate::{logs, serve};
 
@@ -24,6 +25,9 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
         on_signal.cancel();
     });
     let server = serve::Server::open(config).await?;
+    if let Some(password) = server.app().inventory.database.add_first_user().await? {
+        tell_first_password(&password)?;
+    }
     server.run(stop).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::inventory::complete::complete;
 use crate::inventory::database::Transaction;
+use crate::inventory::revert::revert;
 use crate::inventory::revisions::{self, Revision};
 use crate::inventory::taken::find_taken;
 use crate::inventory::{Error, Inventory, Snapshot, hosts, now_ms, specs, subnets};
@@ -122,6 +123,15 @@ impl Inventory {
         let text = format!("{}: {} (revision {})", change.who, change.summary, revision.id);
         self.events.record(None, None, EventKind::Change, text);
         Ok(committed)
+    }
+
+    /// Undoes a revision: every entry that it changed becomes what it was before.
+    pub async fn revert(&self, change: Change<'_>, id: i64) -> Result<Committed, ChangeError> {
+        let edit = |text: String| ChangeError::Edit(text);
+        let revision = self.database.find_revision(id).await?;
+        let revision = revision.ok_or_else(|| edit(format!("there is no revision {id}")))?;
+        let (before, after) = revision.sites()?;
+        self.change_site(change, |site| revert(site, &before, &after).map_err(edit)).await
     }
 
     /// Says who has what the database would not give twice.

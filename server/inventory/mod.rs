@@ -26,6 +26,7 @@ mod watch;
 // What people change, and how they show who they are.
 mod change;
 mod complete;
+mod revert;
 mod secrets;
 mod taken;
 

@@ -94,11 +94,8 @@ impl FromStr for HostState {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|state| state.label() == text)
-            .ok_or_else(|| {
-                format!("\"{text}\" is not a host state: waiting, booting, up or failed")
-            })
+        Self::ALL.into_iter().find(|state| state.label() == text).ok_or_else(|| {
+            format!("\"{text}\" is not a host state: waiting, booting, up or failed")
+        })
     }
 }

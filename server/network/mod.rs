@@ -10,7 +10,7 @@ mod allocate;
 mod check;
 mod links;
 mod lower;
-mod nearest;
+pub(crate) mod nearest;
 mod networkd;
 
 use std::fmt;

@@ -5,7 +5,7 @@ const LISTED: usize = 8;
 
 /// The end of a sentence that says a name is unknown: the nearest name, else all
 /// that there are if they are few.
-pub(super) fn hint<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn hint<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.collect();
     let distance = |other: &&&str| strsim::damerau_levenshtein(name, other);
     let nearest = known.iter().min_by_key(distance);

@@ -3,8 +3,10 @@
 //! The text is read into a tree that knows where each value stands; the nouns
 //! are then read from the tree one by one, so that all errors are found at once.
 
+mod edit;
 mod read;
 mod refusal;
+mod rows;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -14,7 +16,9 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::model::Site;
+pub use edit::set_values;
 use refusal::{Refusal, unknown};
+pub use rows::{RowError, Rows, render as render_rows};
 use tree::Node;
 pub use tree::Position;
 
@@ -35,10 +39,17 @@ impl std::error::Error for SiteFileError {}
 
 impl fmt::Display for SiteFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, position: Position { line, column }, path, message } = self;
-        match path.as_str() {
-            "" => write!(f, "{file}:{line}:{column}: {message}"),
-            path => write!(f, "{file}:{line}:{column}: {path}: {message}"),
+        let Self { file, position: Position { line, column }, .. } = self;
+        write!(f, "{file}:{line}:{column}: {}", self.told())
+    }
+}
+
+impl SiteFileError {
+    /// What is wrong, without the file.
+    fn told(&self) -> String {
+        match self.path.as_str() {
+            "" => self.message.clone(),
+            path => format!("{path}: {}", self.message),
         }
     }
 }
@@ -136,4 +147,131 @@ fn read_section<T: DeserializeOwned>(
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The errors of a text, each as the operator reads it.
+    fn errors(text: &str) -> Vec<String> {
+        SiteFile::parse(text, "site.yaml").unwrap_err().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn every_error_is_told_with_its_line_column_and_path() {
+        let cases: [(&str, &[&str]); 11] = [
+            (
+                "hosts: {a: {nics: {eth0: \"52:54\"}}}",
+                &["site.yaml:1:26: hosts.a.nics.eth0: \"52:54\" is not a MAC address: twelve \
+                 hexadecimal digits are needed, such as 52:54:00:aa:00:01"],
+            ),
+            (
+                "hosts:\n  a: {unit: x}\n  b:\n    profil: p\nracs: {}\n",
+                &[
+                    "site.yaml:2:13: hosts.a.unit: a number from 0 to 65535 is needed, not \"x\"",
+                    "site.yaml:4:5: hosts.b: there is no key \"profil\"; did you mean \"profile\"?",
+                    "site.yaml:5:1: there is no key \"racs\"; did you mean \"racks\"?",
+                ],
+            ),
+            (
+                "subnets: {s: {vlan: 5}}",
+                &["site.yaml:1:14: subnets.s: the key \"cidr\" is missing"],
+            ),
+            (
+                "subnets: {s: {cidr: 10.0.0.0/33}}",
+                &["site.yaml:1:21: subnets.s.cidr: \"10.0.0.0/33\": invalid IP address syntax"],
+            ),
+            (
+                "subnets: {s: {cidr: 10.0.0.0/8, ranges: [{from: 10.0.0.1, to: 10.0.0.2, for: all}]}}",
+                &["site.yaml:1:78: subnets.s.ranges.0.for: there is no word \"all\"; there are: \
+                 dhcp, hosts, reserved"],
+            ),
+            (
+                "hosts: [a, b]",
+                &["site.yaml:1:8: hosts: a mapping (key: value) is needed, not a list"],
+            ),
+            (
+                "images: {a: {initrd: x}}",
+                &[
+                    "site.yaml:1:22: images.a.initrd: a list (in brackets, or a line with \"- \" for \
+                 each) is needed, not \"x\"",
+                ],
+            ),
+            (
+                "hosts:\n  a: {}\n  a: {}\n",
+                &["site.yaml:3:3: hosts.a: the key stands in line 2 already"],
+            ),
+            (
+                "hosts: *nobody",
+                &["site.yaml:1:8: YAML syntax: while parsing node, found unknown anchor"],
+            ),
+            (
+                "---\nhosts: {}\n---\nhosts: {}\n",
+                &["site.yaml:3:1: a site file holds one document only"],
+            ),
+            ("{a: 1}: b", &["site.yaml:1:1: a key must be a text"]),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(errors(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn broken_yaml_is_told_with_its_line() {
+        for (text, line) in [("hosts:\n  a: [1,\n  b: 2\n", 2), ("\thosts: {}", 1), ("a: b: c", 1)]
+        {
+            let found = SiteFile::parse(text, "x").unwrap_err();
+            assert_eq!(found.len(), 1, "{text:?}");
+            assert_eq!(found[0].position.line, line, "{text:?}: {}", found[0]);
+        }
+    }
+
+    #[test]
+    fn nothing_is_a_site_and_so_is_an_empty_section() {
+        for text in ["", "# only a comment\n", "hosts:\n", "---\n", "{}", "racks: ~"] {
+            assert_eq!(parse(text, "x").unwrap(), Site::default(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn anchors_and_merge_keys_spare_typing() {
+        let text = "hosts:\n  a: &base {rack: r1, profile: p}\n  b: {<<: *base, profile: q}\n";
+        let site = parse(text, "x").unwrap();
+        let host = &site.hosts["b"];
+        assert_eq!((host.rack.as_deref(), host.profile.as_deref()), (Some("r1"), Some("q")));
+    }
+
+    #[test]
+    fn a_bomb_of_aliases_is_refused_and_so_is_a_deep_nest() {
+        let mut bomb = String::from("a: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for n in 1..12 {
+            let aliases = vec![format!("*a{}", n - 1); 10].join(", ");
+            bomb.push_str(&format!("b{n}: &a{n} [{aliases}]\n"));
+        }
+        assert!(errors(&bomb)[0].contains("aliases make this stand for more than"), "{bomb}");
+        let deep = format!("hosts: {}{}", "[".repeat(5000), "]".repeat(5000));
+        assert_eq!(errors(&deep).len(), 1);
+        let deep: String = (0..5000).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
+        assert_eq!(errors(&deep).len(), 1);
+        assert!(errors(&" ".repeat(33 << 20))[0].contains("bytes are more than"));
+    }
+
+    #[test]
+    fn a_finding_is_placed_at_the_value_it_is_about_or_at_what_holds_it() {
+        let text = "hosts:\n  n7.example.net:\n    nics: {eth0: \"52:54:00:aa:00:01\"}\n\
+                    subnets:\n  s:\n    cidr: 10.0.0.0/8\n    ranges:\n      - {from: 10.0.0.1, to: 10.0.0.2, for: dhcp}\n";
+        let file = SiteFile::parse(text, "site.yaml").unwrap();
+        let cases = [
+            ("hosts.n7.example.net.nics.eth0", 3, 12),
+            ("hosts.n7.example.net.addresses.eth0", 2, 3),
+            ("subnets.s.ranges.0", 8, 9),
+            ("subnets.s.ranges.0.for", 8, 40),
+            ("profiles.x", 1, 1),
+        ];
+        for (path, line, column) in cases {
+            let error = file.error_at(path, String::new());
+            assert_eq!(error.position, Position { line, column }, "{path}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Position, SiteFileError};
+use crate::network::nearest::hint;
 
 /// Why a value is refused.
 #[derive(Debug)]
@@ -84,13 +85,5 @@ impl serde::de::Error for Refusal {
 
 /// Says that there is no such key or word, and what there is.
 pub(super) fn unknown(what: &str, given: &str, known: &[&str]) -> String {
-    let nearest = known
-        .iter()
-        .max_by(|a, b| strsim::jaro_winkler(given, a).total_cmp(&strsim::jaro_winkler(given, b)));
-    match nearest {
-        Some(nearest) if strsim::jaro_winkler(given, nearest) > 0.8 => {
-            format!("there is no {what} \"{given}\"; did you mean \"{nearest}\"?")
-        }
-        _ => format!("there is no {what} \"{given}\"; there are: {}", known.join(", ")),
-    }
+    format!("there is no {what} \"{given}\"{}", hint(given, known.iter().copied()))
 }

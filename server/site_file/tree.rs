@@ -64,7 +64,19 @@ pub(super) struct Key {
     pub text: String,
 }
 
+impl Key {
+    /// A key that stands in no text.
+    pub fn made(text: String) -> Self {
+        Self { position: Position::default(), text }
+    }
+}
+
 impl Node {
+    /// A value that stands in no text.
+    pub fn made(content: Content) -> Self {
+        Self { position: Position::default(), content, values: 1 }
+    }
+
     /// The plain text of a value that is given as nothing: `key:`, `key: ~` or `key: null`.
     pub fn is_null(&self) -> bool {
         matches!(&self.content, Content::Scalar { text, plain: true }
@@ -107,7 +119,7 @@ pub(super) fn parse(text: &str) -> Result<Arc<Node>, Refusal> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) = event.map_err(|error| {
-            Refusal::at(error.marker().into(), format!("no YAML: {}", error.info()))
+            Refusal::at(error.marker().into(), format!("YAML syntax: {}", error.info()))
         })?;
         builder
             .take(event, Position::from(&span.start))

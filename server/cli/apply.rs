@@ -1,0 +1,58 @@
+//! `rackstrap apply`: makes the inventory equal to a site file.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use crate::cli::context::{Context, change, operator};
+use crate::cli::outcome::{refuse, refuse_change, tell};
+use crate::inventory::ChangeError;
+use crate::site_file::SiteFile;
+
+/// What `apply` is told.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// The site file (YAML); - reads standard input
+    file: PathBuf,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Apply {
+    /// Shows the difference and makes it so.
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        let (name, text) = read_text(&self.file)?;
+        let file = match SiteFile::parse(&text, &name) {
+            Ok(file) => file,
+            Err(errors) => return refuse(&context, &errors),
+        };
+        let inventory = context.inventory().await?;
+        let (who, summary) = (operator(), format!("apply {name}"));
+        let site = file.site.clone();
+        match inventory.replace_site(change(&who, &summary, self.dry_run), site).await {
+            Ok(committed) => tell(&context, &committed, self.dry_run),
+            Err(ChangeError::Refused(findings)) => {
+                let place = |finding: &crate::network::Finding| {
+                    let message = format!("{} ({})", finding.text, finding.rule);
+                    file.error_at(&finding.path, message)
+                };
+                refuse(&context, &findings.iter().map(place).collect::<Vec<_>>())
+            }
+            Err(error) => refuse_change(&context, error),
+        }
+    }
+}
+
+/// Reads a file that an operator named, and the name to tell it by.
+pub fn read_text(path: &PathBuf) -> anyhow::Result<(String, String)> {
+    if path.as_os_str() == "-" {
+        let text = std::io::read_to_string(std::io::stdin())?;
+        return Ok(("standard input".into(), text));
+    }
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).with_context(|| format!("{name} cannot be read"))?;
+    Ok((name, text))
+}

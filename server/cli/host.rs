@@ -1,0 +1,165 @@
+//! `rackstrap host ...`.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::cli::context::{Context, moment, table};
+use crate::cli::nouns::{self, Name, Noun, Remove, Set, or_dash};
+use crate::inventory::{ChangeError, EventFilter, HostStatus, Snapshot};
+use crate::model::{Event, Host, Site};
+use crate::site_file;
+
+/// What can be done with hosts.
+#[derive(Debug, Subcommand)]
+pub enum HostCommand {
+    /// List them all, with their state
+    List,
+    /// Show one (by name or by any of its MACs) with its state and its last events
+    Show(Name),
+    /// Change values of one, or add it
+    Set(Set),
+    /// Give one another name; its state, addresses and history go along
+    Rename(Rename),
+    /// Remove some
+    Remove(Remove),
+}
+
+/// Which host gets which name.
+#[derive(Debug, Args)]
+pub struct Rename {
+    /// Its name now
+    from: String,
+    /// Its name then
+    to: String,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl HostCommand {
+    /// Does it.
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::List => list(&context).await,
+            Self::Show(Name { name }) => show(&context, &name).await,
+            Self::Set(set) => nouns::set::<Host>(&context, set).await,
+            Self::Rename(rename) => self::rename(&context, rename).await,
+            Self::Remove(remove) => nouns::remove::<Host>(&context, remove).await,
+        }
+    }
+}
+
+impl Noun for Host {
+    const NOUN: &'static str = "host";
+    const COLUMNS: &'static [&'static str] = &["rack", "unit", "profile", "image", "addresses"];
+    fn all(site: &Site) -> &BTreeMap<String, Self> {
+        &site.hosts
+    }
+    fn all_mut(site: &mut Site) -> &mut BTreeMap<String, Self> {
+        &mut site.hosts
+    }
+    fn cells(&self, _name: &str, _site: &Site) -> Vec<String> {
+        let mut addresses: Vec<String> = self
+            .addresses
+            .values()
+            .chain(self.reservations.values())
+            .map(ToString::to_string)
+            .collect();
+        addresses.dedup();
+        vec![
+            or_dash(self.rack.as_ref()),
+            or_dash(self.unit),
+            or_dash(self.profile.as_ref()),
+            or_dash(self.image.as_ref()),
+            addresses.join(", "),
+        ]
+    }
+}
+
+async fn list(context: &Context) -> anyhow::Result<ExitCode> {
+    let inventory = context.inventory().await?;
+    let snapshot = inventory.snapshot();
+    let status = inventory.database.list_host_status().await?;
+    let status_of = |name: &String| status.get(name).cloned().unwrap_or_default();
+    let hosts = &snapshot.site.hosts;
+    let values = hosts
+        .iter()
+        .map(|(name, host)| as_json(name, host, &status_of(name)))
+        .collect::<Result<Vec<_>, _>>()?;
+    context.print(&values, || {
+        let row = |(name, host): (&String, &Host)| {
+            let state = status_of(name).state.to_string();
+            [vec![name.clone(), state], host.cells(name, &snapshot.site)].concat()
+        };
+        let header = ["NAME", "STATE", "RACK", "UNIT", "PROFILE", "IMAGE", "ADDRESSES"];
+        table(&header, &hosts.iter().map(row).collect::<Vec<_>>())
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_json(name: &str, host: &Host, status: &HostStatus) -> serde_json::Result<Value> {
+    let mut value = nouns::with_name(name, serde_json::to_value(host)?);
+    value["state"] = json!(status.state);
+    value["state-since-ms"] = json!(status.since_ms);
+    value["state-reason"] = json!(status.reason);
+    Ok(value)
+}
+
+async fn show(context: &Context, name: &str) -> anyhow::Result<ExitCode> {
+    const EVENTS: u32 = 10;
+    let inventory = context.inventory().await?;
+    let snapshot = inventory.snapshot();
+    let name = name_of(&snapshot, name);
+    let (name, host) = nouns::find::<Host>(&snapshot.site, name)?;
+    let status = inventory.database.find_host_status(name).await?.unwrap_or_default();
+    let filter = EventFilter { host: Some(name.clone()), limit: EVENTS, ..EventFilter::default() };
+    let events = inventory.database.list_events(&filter).await?;
+    let mut value = as_json(name, host, &status)?;
+    value["events"] = json!(events);
+    context.print(&value, || {
+        let since = match status.since_ms {
+            0 => String::new(),
+            at => format!(" since {}: {}", moment(at), status.reason),
+        };
+        let events: String = events.iter().rev().map(event_line).collect();
+        let entry = site_file::render(&nouns::fragment(name, host));
+        format!("# {}{since}\n{events}{entry}", status.state)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The name of the host that a MAC belongs to, or the text itself.
+pub fn name_of<'a>(snapshot: &'a Snapshot, text: &'a str) -> &'a str {
+    let by_mac = text.parse().ok().and_then(|mac| snapshot.host_of_mac(mac));
+    by_mac.map_or(text, |(name, _)| name)
+}
+
+fn event_line(event: &Event) -> String {
+    format!("# {} {} {}\n", moment(event.at_ms), event.kind, event.text)
+}
+
+async fn rename(context: &Context, rename: Rename) -> anyhow::Result<ExitCode> {
+    let Rename { from, to, dry_run } = rename;
+    if from == to {
+        bail!("host {from} has that name already");
+    }
+    let summary = format!("rename host {from} to {to}");
+    nouns::commit(context, &summary, dry_run, |site| {
+        let refuse = |error: String| Err(ChangeError::Edit(error));
+        if let Err(error) = nouns::find::<Host>(site, &from) {
+            return refuse(error.to_string());
+        }
+        if site.hosts.contains_key(&to) {
+            return refuse(format!("there is a host \"{to}\" already"));
+        }
+        if let Some(host) = site.hosts.remove(&from) {
+            site.hosts.insert(to.clone(), host);
+        }
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,295 @@
+//! `rackstrap rack|tenant|subnet|profile|image ...`: what every noun of the site can do.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::cli::context::{Context, change, operator, table};
+use crate::cli::outcome::{refuse_change, tell};
+use crate::inventory::ChangeError;
+use crate::model::{Host, Image, Profile, Rack, Site, Subnet, Tenant};
+use crate::network::nearest::hint;
+use crate::site_file::{self, set_values};
+
+/// What can be done with a noun.
+#[derive(Debug, Subcommand)]
+pub enum NounCommand {
+    /// List them all
+    List,
+    /// Show one as the site file has it
+    Show(Name),
+    /// Change values of one, or add it
+    Set(Set),
+    /// Remove some
+    Remove(Remove),
+}
+
+/// Which one.
+#[derive(Debug, Args)]
+pub struct Name {
+    /// Its name
+    pub name: String,
+}
+
+/// What to change.
+#[derive(Debug, Args)]
+pub struct Set {
+    /// Its name
+    pub name: String,
+    /// KEY=VALUE, with the site file's keys and dots between them, such as vlan=500 or
+    /// nics.eth0=52:54:00:aa:00:01; without a value the key is taken away; lists and
+    /// mappings as in YAML: dns=[1.1.1.1]
+    #[arg(value_name = "KEY=VALUE", required = true, value_parser = key_value)]
+    pub values: Vec<(String, String)>,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What to remove.
+#[derive(Debug, Args)]
+pub struct Remove {
+    /// Their names
+    #[arg(required = true)]
+    pub names: Vec<String>,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    let (key, value) = pair.ok_or_else(|| format!("\"{text}\" is not KEY=VALUE"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// A noun of the site.
+pub trait Noun: Serialize + DeserializeOwned + Clone {
+    /// The operator's word for it.
+    const NOUN: &'static str;
+    /// The columns of a list, after the name.
+    const COLUMNS: &'static [&'static str];
+    /// All of them.
+    fn all(site: &Site) -> &BTreeMap<String, Self>;
+    /// All of them, to change.
+    fn all_mut(site: &mut Site) -> &mut BTreeMap<String, Self>;
+    /// The cells of its row in a list, after the name.
+    fn cells(&self, name: &str, site: &Site) -> Vec<String>;
+}
+
+impl NounCommand {
+    /// Does it.
+    pub async fn run<T: Noun>(self, context: Context) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::List => list::<T>(&context).await,
+            Self::Show(Name { name }) => show::<T>(&context, &name).await,
+            Self::Set(set) => self::set::<T>(&context, set).await,
+            Self::Remove(remove) => self::remove::<T>(&context, remove).await,
+        }
+    }
+}
+
+async fn list<T: Noun>(context: &Context) -> anyhow::Result<ExitCode> {
+    let snapshot = context.inventory().await?.snapshot();
+    let all = T::all(&snapshot.site);
+    let header: Vec<String> =
+        ["name"].iter().chain(T::COLUMNS).map(|word| word.to_uppercase()).collect();
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    context.print(&named(all)?, || {
+        let row = |(name, entry): (&String, &T)| {
+            [vec![name.clone()], entry.cells(name, &snapshot.site)].concat()
+        };
+        table(&header, &all.iter().map(row).collect::<Vec<_>>())
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn show<T: Noun>(context: &Context, name: &str) -> anyhow::Result<ExitCode> {
+    let snapshot = context.inventory().await?.snapshot();
+    let (name, entry) = find::<T>(&snapshot.site, name)?;
+    let fragment = fragment(name, entry);
+    let value = with_name(name, serde_json::to_value(entry)?);
+    context.print(&value, || site_file::render(&fragment))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Changes values of one of the nouns, or adds it.
+pub async fn set<T: Noun>(context: &Context, set: Set) -> anyhow::Result<ExitCode> {
+    let Set { name, values, dry_run } = set;
+    let summary = format!("set {} {name}", T::NOUN);
+    commit(context, &summary, dry_run, |site| {
+        let all = T::all_mut(site);
+        let entry = set_values(all.get(&name), &values).map_err(ChangeError::Edit)?;
+        all.insert(name.clone(), entry);
+        Ok(())
+    })
+    .await
+}
+
+/// Removes some of the nouns.
+pub async fn remove<T: Noun>(context: &Context, remove: Remove) -> anyhow::Result<ExitCode> {
+    let Remove { names, dry_run } = remove;
+    let summary = format!("remove {} {}", T::NOUN, names.join(", "));
+    commit(context, &summary, dry_run, |site| {
+        for name in &names {
+            find::<T>(site, name).map_err(|error| ChangeError::Edit(error.to_string()))?;
+            T::all_mut(site).remove(name);
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Makes a change from the command line and tells what became of it.
+pub async fn commit(
+    context: &Context,
+    summary: &str,
+    dry_run: bool,
+    edit: impl FnOnce(&mut Site) -> Result<(), ChangeError>,
+) -> anyhow::Result<ExitCode> {
+    let inventory = context.inventory().await?;
+    match inventory.change_site(change(&operator(), summary, dry_run), edit).await {
+        Ok(committed) => tell(context, &committed, dry_run),
+        Err(error) => refuse_change(context, error),
+    }
+}
+
+/// The entry of that name.
+///
+/// # Errors
+/// When there is none: the nearest name there is.
+pub fn find<'a, T: Noun>(site: &'a Site, name: &str) -> anyhow::Result<(&'a String, &'a T)> {
+    let all = T::all(site);
+    match all.get_key_value(name) {
+        Some(found) => Ok(found),
+        None => {
+            let hint = hint(name, all.keys().map(String::as_str));
+            bail!("there is no {} \"{name}\"{hint}", T::NOUN)
+        }
+    }
+}
+
+/// A site with one entry only, for showing it as the site file has it.
+pub fn fragment<T: Noun>(name: &str, entry: &T) -> Site {
+    let mut site = Site::default();
+    T::all_mut(&mut site).insert(name.to_owned(), entry.clone());
+    site
+}
+
+/// Every entry as JSON with its name in it.
+fn named<T: Serialize>(all: &BTreeMap<String, T>) -> serde_json::Result<Vec<Value>> {
+    all.iter().map(|(name, entry)| Ok(with_name(name, serde_json::to_value(entry)?))).collect()
+}
+
+/// An entry as JSON with its name in front.
+pub fn with_name(name: &str, entry: Value) -> Value {
+    let mut fields = Map::from_iter([("name".to_owned(), Value::from(name))]);
+    if let Value::Object(entry) = entry {
+        fields.extend(entry);
+    }
+    fields.into()
+}
+
+/// A value, or `-` where there is none.
+pub fn or_dash<T: ToString>(value: Option<T>) -> String {
+    value.map_or_else(|| "-".into(), |value| value.to_string())
+}
+
+/// How many hosts a condition holds for.
+fn hosts(site: &Site, with: impl Fn(&Host) -> bool) -> String {
+    site.hosts.values().filter(|host| with(host)).count().to_string()
+}
+
+impl Noun for Rack {
+    const NOUN: &'static str = "rack";
+    const COLUMNS: &'static [&'static str] = &["location", "units", "hosts"];
+    fn all(site: &Site) -> &BTreeMap<String, Self> {
+        &site.racks
+    }
+    fn all_mut(site: &mut Site) -> &mut BTreeMap<String, Self> {
+        &mut site.racks
+    }
+    fn cells(&self, name: &str, site: &Site) -> Vec<String> {
+        let inside = hosts(site, |host| host.rack.as_deref() == Some(name));
+        vec![or_dash(self.location.as_ref()), or_dash(self.units), inside]
+    }
+}
+
+impl Noun for Tenant {
+    const NOUN: &'static str = "tenant";
+    const COLUMNS: &'static [&'static str] = &["contact", "hosts"];
+    fn all(site: &Site) -> &BTreeMap<String, Self> {
+        &site.tenants
+    }
+    fn all_mut(site: &mut Site) -> &mut BTreeMap<String, Self> {
+        &mut site.tenants
+    }
+    fn cells(&self, name: &str, site: &Site) -> Vec<String> {
+        let leased = hosts(site, |host| host.tenant.as_deref() == Some(name));
+        vec![or_dash(self.contact.as_ref()), leased]
+    }
+}
+
+impl Noun for Subnet {
+    const NOUN: &'static str = "subnet";
+    const COLUMNS: &'static [&'static str] =
+        &["cidr", "vlan", "gateway", "mtu", "tenant", "ranges"];
+    fn all(site: &Site) -> &BTreeMap<String, Self> {
+        &site.subnets
+    }
+    fn all_mut(site: &mut Site) -> &mut BTreeMap<String, Self> {
+        &mut site.subnets
+    }
+    fn cells(&self, _name: &str, _site: &Site) -> Vec<String> {
+        let range = |range: &crate::model::Range| {
+            format!("{} {}-{}", range.used_for.label(), range.from, range.to)
+        };
+        vec![
+            self.cidr.to_string(),
+            or_dash(self.vlan),
+            or_dash(self.gateway),
+            or_dash(self.mtu),
+            or_dash(self.tenant.as_ref()),
+            self.ranges.iter().map(range).collect::<Vec<_>>().join(", "),
+        ]
+    }
+}
+
+impl Noun for Profile {
+    const NOUN: &'static str = "profile";
+    const COLUMNS: &'static [&'static str] = &["links", "hosts"];
+    fn all(site: &Site) -> &BTreeMap<String, Self> {
+        &site.profiles
+    }
+    fn all_mut(site: &mut Site) -> &mut BTreeMap<String, Self> {
+        &mut site.profiles
+    }
+    fn cells(&self, name: &str, site: &Site) -> Vec<String> {
+        let links: Vec<&str> = self.links().map(|link| link.name).collect();
+        vec![links.join(", "), hosts(site, |host| host.profile.as_deref() == Some(name))]
+    }
+}
+
+impl Noun for Image {
+    const NOUN: &'static str = "image";
+    const COLUMNS: &'static [&'static str] = &["boots", "hosts"];
+    fn all(site: &Site) -> &BTreeMap<String, Self> {
+        &site.images
+    }
+    fn all_mut(site: &mut Site) -> &mut BTreeMap<String, Self> {
+        &mut site.images
+    }
+    fn cells(&self, name: &str, site: &Site) -> Vec<String> {
+        let boots = [("kernel", &self.kernel), ("efi", &self.efi), ("script", &self.script)];
+        let given =
+            boots.iter().find_map(|(what, path)| Some(format!("{what} {}", path.as_ref()?)));
+        let local = || (if self.local { "local disk" } else { "-" }).to_owned();
+        let used = hosts(site, |host| host.image.as_deref() == Some(name));
+        vec![given.unwrap_or_else(local), used]
+    }
+}

@@ -1,0 +1,65 @@
+//! What a change did, or why it was refused, told to people and programs.
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use crate::cli::context::{Context, status};
+use crate::inventory::{ChangeError, Committed};
+use crate::network::Finding;
+
+/// Tells what a change did.
+pub fn tell(context: &Context, committed: &Committed, dry_run: bool) -> anyhow::Result<ExitCode> {
+    let Committed { revision, differences, warnings } = committed;
+    let value = json!({
+        "revision": revision,
+        "dry_run": dry_run,
+        "differences": differences,
+        "warnings": warnings.iter().map(finding).collect::<Vec<_>>(),
+    });
+    context.print(&value, || {
+        let mut lines: Vec<String> = differences.iter().map(ToString::to_string).collect();
+        lines.push(match (differences.is_empty(), dry_run) {
+            (true, _) => "nothing differs".into(),
+            (false, true) => "dry run: nothing was changed".into(),
+            (false, false) => format!("revision {revision}"),
+        });
+        lines.join("\n") + "\n"
+    })?;
+    if !context.json {
+        for warning in warnings {
+            eprintln!("warning: {warning}");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Tells the errors for which nothing was done.
+pub fn refuse<T: ToString>(context: &Context, errors: &[T]) -> anyhow::Result<ExitCode> {
+    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    for error in &errors {
+        eprintln!("{error}");
+    }
+    if context.json {
+        context.print(&json!({"errors": errors}), String::new)?;
+    } else {
+        let count = errors.len();
+        eprintln!("{count} error{}: nothing was changed", if count == 1 { "" } else { "s" });
+    }
+    Ok(status(false))
+}
+
+/// Tells why a change was refused; the database's own failures are the caller's.
+pub fn refuse_change(context: &Context, error: ChangeError) -> anyhow::Result<ExitCode> {
+    match error {
+        ChangeError::Refused(findings) => refuse(context, &findings),
+        ChangeError::Inventory(error) => Err(error.into()),
+        other => refuse(context, &[other]),
+    }
+}
+
+/// A finding as JSON.
+pub fn finding(finding: &Finding) -> Value {
+    let Finding { rule, severity, host, link, path, text } = finding;
+    json!({"rule": rule, "severity": severity.label(), "host": host, "link": link, "path": path, "text": text})
+}

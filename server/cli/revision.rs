@@ -1,0 +1,100 @@
+//! `rackstrap revision ...`.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::cli::context::{Context, change, moment, operator, table};
+use crate::cli::outcome::{refuse_change, tell};
+use crate::inventory::Revision;
+
+/// What can be done with revisions.
+#[derive(Debug, Subcommand)]
+pub enum RevisionCommand {
+    /// List the changes of the inventory, the newest last
+    List(List),
+    /// Show what one changed
+    Show(Number),
+    /// Undo one, unless what it changed was changed again since
+    Revert(Revert),
+}
+
+/// Which revisions.
+#[derive(Debug, Args)]
+pub struct List {
+    /// The newest so many
+    #[arg(long, short = 'n', default_value_t = 20)]
+    limit: u32,
+}
+
+/// Which revision.
+#[derive(Debug, Args)]
+pub struct Number {
+    /// Its number
+    revision: i64,
+}
+
+/// Which revision to undo.
+#[derive(Debug, Args)]
+pub struct Revert {
+    /// Its number
+    revision: i64,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl RevisionCommand {
+    /// Does it.
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::List(List { limit }) => list(&context, limit).await,
+            Self::Show(Number { revision }) => show(&context, revision).await,
+            Self::Revert(revert) => self::revert(&context, revert).await,
+        }
+    }
+}
+
+async fn list(context: &Context, limit: u32) -> anyhow::Result<ExitCode> {
+    let mut revisions = context.inventory().await?.database.list_revisions(limit).await?;
+    revisions.reverse();
+    context.print(&revisions, || {
+        let row = |revision: &Revision| {
+            let Revision { id, at, who, summary, .. } = revision;
+            vec![id.to_string(), moment(at * 1000), who.clone(), summary.clone()]
+        };
+        let rows: Vec<_> = revisions.iter().map(row).collect();
+        table(&["REVISION", "TIME", "WHO", "WHAT"], &rows)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn show(context: &Context, id: i64) -> anyhow::Result<ExitCode> {
+    let inventory = context.inventory().await?;
+    let Some(revision) = inventory.database.find_revision(id).await? else {
+        bail!("there is no revision {id}");
+    };
+    let differences = revision.differences()?;
+    let Revision { at, who, summary, before, after, .. } = &revision;
+    let value = json!({
+        "id": id, "at": at, "who": who, "summary": summary,
+        "differences": differences, "before": before, "after": after,
+    });
+    context.print(&value, || {
+        let lines: Vec<String> = differences.iter().map(ToString::to_string).collect();
+        format!("# {} {who}: {summary}\n{}\n", moment(at * 1000), lines.join("\n"))
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn revert(context: &Context, revert: Revert) -> anyhow::Result<ExitCode> {
+    let Revert { revision, dry_run } = revert;
+    let inventory = context.inventory().await?;
+    let (who, summary) = (operator(), format!("revert revision {revision}"));
+    match inventory.revert(change(&who, &summary, dry_run), revision).await {
+        Ok(committed) => tell(context, &committed, dry_run),
+        Err(error) => refuse_change(context, error),
+    }
+}

@@ -1,0 +1,143 @@
+//! Changes single values of an entry, given as `key=value` in the operator's words. Pure.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::read;
+use super::tree::{Content, Key, Node};
+
+/// Sets values in an entry of the site, each by its path, such as `nics.eth0`, and gives
+/// the entry as it is then. An empty value takes the key away; one in brackets or braces
+/// is YAML; any other is what it says. Without an entry a new one is made.
+///
+/// # Errors
+/// What is wrong, with the key that it is about.
+pub fn set_values<T: Serialize + DeserializeOwned>(
+    entry: Option<&T>,
+    values: &[(String, String)],
+) -> Result<T, String> {
+    let entry = entry.map_or(Ok(Value::Null), serde_json::to_value).map_err(|e| e.to_string())?;
+    let mut fields = match entry {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    };
+    for (path, text) in values {
+        set(&mut fields, path, parse(text).map_err(|error| format!("{path}: {error}"))?);
+    }
+    read::value(&node(&Value::Object(fields))).map_err(|refusal| refusal.into_error("").told())
+}
+
+/// The value that a text stands for; none for an empty one.
+fn parse(text: &str) -> Result<Option<Value>, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if !text.starts_with(['[', '{']) {
+        return Ok(Some(text.into()));
+    }
+    serde_saphyr::from_str(text).map(Some).map_err(|error| error.to_string())
+}
+
+/// Puts a value at a path or takes what is there away. Names may hold dots themselves: of
+/// the keys there are, the longest that fits is followed.
+fn set(fields: &mut Map<String, Value>, path: &str, value: Option<Value>) {
+    let begins_path =
+        |key: &&String| path.strip_prefix(key.as_str()).is_some_and(|rest| rest.starts_with('.'));
+    let is_leaf = fields.contains_key(path) || !path.contains('.');
+    match (is_leaf, value) {
+        (true, Some(value)) => drop(fields.insert(path.to_owned(), value)),
+        (true, None) => drop(fields.shift_remove(path)),
+        (false, value) => {
+            let known = fields.keys().filter(begins_path).max_by_key(|key| key.len()).cloned();
+            let first = || path.split('.').next().unwrap_or(path).to_owned();
+            let key = known.unwrap_or_else(first);
+            let rest = path[key.len() + 1..].to_owned();
+            let inner = fields.entry(key).or_insert_with(|| Map::new().into());
+            if !inner.is_object() {
+                *inner = Map::new().into();
+            }
+            if let Some(inner) = inner.as_object_mut() {
+                set(inner, &rest, value);
+            }
+        }
+    }
+}
+
+fn node(value: &Value) -> Node {
+    let nodes = |value| Arc::new(node(value));
+    Node::made(match value {
+        Value::Null => Content::Scalar { text: String::new(), plain: true },
+        Value::String(text) => Content::Scalar { text: text.clone(), plain: false },
+        Value::Bool(_) | Value::Number(_) => {
+            Content::Scalar { text: value.to_string(), plain: true }
+        }
+        Value::Array(values) => Content::List(values.iter().map(nodes).collect()),
+        Value::Object(fields) => Content::Map(
+            fields.iter().map(|(key, value)| (Key::made(key.clone()), nodes(value))).collect(),
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Host, Subnet};
+
+    fn changed(values: &[(&str, &str)]) -> Result<String, String> {
+        let nics = [("eth0".to_owned(), crate::model::Mac([2, 0, 0, 0, 0, 1]))].into();
+        let host = Host { unit: Some(4), nics, ..Host::default() };
+        let values: Vec<_> =
+            values.iter().map(|(path, value)| ((*path).to_owned(), (*value).to_owned())).collect();
+        set_values(Some(&host), &values).map(|host| serde_json::to_string(&host).unwrap())
+    }
+
+    #[test]
+    fn a_value_is_set_by_its_path() {
+        let cases: [(&[(&str, &str)], &str); 5] = [
+            (
+                &[("unit", "7"), ("serial", "0042")],
+                r#"{"unit":7,"serial":"0042","nics":{"eth0":"02:00:00:00:00:01"}}"#,
+            ),
+            (
+                &[("nics.eth1", "02-00-00-00-00-02"), ("nics.eth0", "")],
+                r#"{"unit":4,"nics":{"eth1":"02:00:00:00:00:02"}}"#,
+            ),
+            (&[("unit", ""), ("nics", "")], "{}"),
+            (
+                &[("addresses.vlan500", "10.0.0.1")],
+                r#"{"unit":4,"nics":{"eth0":"02:00:00:00:00:01"},"addresses":{"vlan500":"10.0.0.1"}}"#,
+            ),
+            (
+                &[("nics", "{eth5: \"02:00:00:00:00:05\"}")],
+                r#"{"unit":4,"nics":{"eth5":"02:00:00:00:00:05"}}"#,
+            ),
+        ];
+        for (values, expected) in cases {
+            assert_eq!(changed(values).as_deref(), Ok(expected), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_by_its_key() {
+        let cases = [
+            ("unit", "high", "unit: a number from 0 to 65535 is needed, not \"high\""),
+            (
+                "nics.eth0",
+                "52:54",
+                "nics.eth0: \"52:54\" is not a MAC address: twelve \
+                hexadecimal digits are needed, such as 52:54:00:aa:00:01",
+            ),
+            ("profil", "x", "there is no key \"profil\"; did you mean \"profile\"?"),
+            ("unit.x", "1", "unit: a number from 0 to 65535 is needed, not a mapping"),
+        ];
+        for (path, value, expected) in cases {
+            assert_eq!(changed(&[(path, value)]), Err(expected.into()), "{path}={value}");
+        }
+        let missing = set_values::<Subnet>(None, &[("vlan".into(), "5".into())]);
+        assert_eq!(missing.unwrap_err(), "the key \"cidr\" is missing");
+    }
+}

@@ -1,0 +1,272 @@
+//! Hosts as rows of comma-separated values, the way they come with a rack. Pure.
+//!
+//! The first row names the columns: `host`, `rack`, `unit`, `serial`, `tenant`, `profile`,
+//! `image`, `boot-file`, `nics.LABEL`, `addresses.LINK`, `reservations.SUBNET`, and `macs`:
+//! several MACs in one cell, which become eth0, eth1 and so on. An empty cell leaves what is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::edit::set_values;
+use super::refusal::unknown;
+use crate::model::{Host, Site};
+
+const PLAIN: [&str; 7] = ["rack", "unit", "serial", "tenant", "profile", "image", "boot-file"];
+const MAPS: [&str; 3] = ["nics", "addresses", "reservations"];
+
+/// Rows that were read: which host each is about, and what it says of it.
+#[derive(Clone, Debug, Default)]
+pub struct Rows(Vec<Row>);
+
+#[derive(Clone, Debug)]
+struct Row {
+    line: u64,
+    host: String,
+    values: Vec<(String, String)>,
+}
+
+/// A row that cannot be taken, or a first row that names no columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowError {
+    /// Its line in the file, counted from 1.
+    pub line: u64,
+    /// What is wrong with it and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for RowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "row {}: {}", self.line, self.message)
+    }
+}
+
+impl std::error::Error for RowError {}
+
+impl Rows {
+    /// Reads rows. All that are wrong in themselves are found, not only the first.
+    pub fn parse(text: &str) -> Result<Self, Vec<RowError>> {
+        let mut reader =
+            csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
+        let header = reader.headers().map_err(|error| vec![malformed(&error)])?.clone();
+        let columns = columns(&header)?;
+        let (mut rows, mut errors) = (Vec::new(), Vec::new());
+        let mut seen = BTreeMap::new();
+        for record in reader.records() {
+            match record.map_err(|error| malformed(&error)).and_then(|r| row(&columns, &r)) {
+                Ok(row) => match seen.insert(row.host.clone(), row.line) {
+                    Some(first) => {
+                        let message = format!("host {} is in row {first} already", row.host);
+                        errors.push(RowError { line: row.line, message });
+                    }
+                    None => rows.push(row),
+                },
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() { Ok(Self(rows)) } else { Err(errors) }
+    }
+
+    /// Adds the hosts to the site, or changes those that it has. Nothing is changed if a
+    /// row is wrong.
+    pub fn put_into(&self, site: &mut Site) -> Result<(), Vec<RowError>> {
+        let (mut hosts, mut errors) = (Vec::new(), Vec::new());
+        for row in &self.0 {
+            match set_values::<Host>(site.hosts.get(&row.host), &row.values) {
+                Ok(host) => hosts.push((row.host.clone(), host)),
+                Err(message) => errors.push(RowError { line: row.line, message }),
+            }
+        }
+        if errors.is_empty() {
+            site.hosts.extend(hosts);
+            return Ok(());
+        }
+        Err(errors)
+    }
+
+    /// An error about a host, with the row that brought the host.
+    pub fn error_about(&self, host: Option<&str>, message: String) -> Option<RowError> {
+        let row = self.0.iter().find(|row| Some(row.host.as_str()) == host)?;
+        Some(RowError { line: row.line, message })
+    }
+}
+
+/// The path in a host that each column fills; the host's name has none.
+fn columns(header: &csv::StringRecord) -> Result<Vec<Column>, Vec<RowError>> {
+    let found: Vec<_> = header.iter().map(Column::read).collect();
+    let mut errors: Vec<String> = found.iter().filter_map(|column| column.clone().err()).collect();
+    let columns: Vec<Column> = found.into_iter().filter_map(Result::ok).collect();
+    if errors.is_empty() && !columns.contains(&Column::Host) {
+        errors.push("no column is named \"host\"".into());
+    }
+    for (index, column) in columns.iter().enumerate() {
+        if columns[..index].contains(column) {
+            errors.push(format!("column {} stands twice", index + 1));
+        }
+    }
+    if errors.is_empty() {
+        return Ok(columns);
+    }
+    Err(errors.into_iter().map(|message| RowError { line: 1, message }).collect())
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Column {
+    Host,
+    /// Several MACs in one cell.
+    Macs,
+    Path(String),
+}
+
+impl Column {
+    fn read(name: &str) -> Result<Self, String> {
+        // Spreadsheets put a byte order mark before the first name.
+        let name = name.trim_start_matches('\u{feff}');
+        let lower = name.to_ascii_lowercase().replace('_', "-");
+        match lower.as_str() {
+            "host" | "name" => return Ok(Self::Host),
+            "macs" | "mac" => return Ok(Self::Macs),
+            plain if PLAIN.contains(&plain) => return Ok(Self::Path(lower)),
+            _ => {}
+        }
+        if let Some((map, key)) = name.split_once('.') {
+            let map = map.to_ascii_lowercase();
+            if MAPS.contains(&map.as_str()) && !key.is_empty() {
+                return Ok(Self::Path(format!("{map}.{key}")));
+            }
+        }
+        let maps = ["macs", "nics.LABEL", "addresses.LINK", "reservations.SUBNET"];
+        Err(unknown("column", name, &[&["host"][..], &PLAIN, &maps].concat()))
+    }
+}
+
+fn row(columns: &[Column], record: &csv::StringRecord) -> Result<Row, RowError> {
+    let line = record.position().map_or(0, csv::Position::line);
+    let mut row = Row { line, host: String::new(), values: Vec::new() };
+    for (column, cell) in columns.iter().zip(record).filter(|(_, cell)| !cell.is_empty()) {
+        match column {
+            Column::Host => row.host = cell.to_owned(),
+            Column::Path(path) => row.values.push((path.clone(), cell.to_owned())),
+            Column::Macs => {
+                let separators = |c: char| c.is_whitespace() || matches!(c, ';' | ',' | '/');
+                let macs = cell.split(separators).filter(|mac| !mac.is_empty()).enumerate();
+                row.values.extend(macs.map(|(n, mac)| (format!("nics.eth{n}"), mac.to_owned())));
+            }
+        }
+    }
+    if row.host.is_empty() {
+        return Err(RowError { line, message: "the host has no name".into() });
+    }
+    Ok(row)
+}
+
+fn malformed(error: &csv::Error) -> RowError {
+    let line = error.position().map_or(1, csv::Position::line);
+    let message = match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("{len} cells, where the first row names {expected_len} columns")
+        }
+        _ => error.to_string(),
+    };
+    RowError { line, message }
+}
+
+/// Every host of the site as a row; reading them again changes nothing.
+pub fn render(site: &Site) -> String {
+    let key_set = |keys: fn(&Host) -> Vec<&String>| {
+        site.hosts.values().flat_map(keys).collect::<BTreeSet<_>>()
+    };
+    let nics = key_set(|host| host.nics.keys().collect());
+    let links = key_set(|host| host.addresses.keys().collect());
+    let subnets = key_set(|host| host.reservations.keys().collect());
+    let mut header: Vec<String> = vec!["host".into()];
+    header.extend(PLAIN.map(str::to_owned));
+    header.extend(nics.iter().map(|label| format!("nics.{label}")));
+    header.extend(links.iter().map(|link| format!("addresses.{link}")));
+    header.extend(subnets.iter().map(|subnet| format!("reservations.{subnet}")));
+
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let text =
+        |value: Option<&dyn fmt::Display>| value.map(ToString::to_string).unwrap_or_default();
+    let mut records = vec![header];
+    for (name, host) in &site.hosts {
+        let Host { rack, serial, tenant, profile, image, boot_file, .. } = host;
+        let unit = host.unit.map(|unit| unit.to_string());
+        let plain = [rack, &unit, serial, tenant, profile, image, boot_file];
+        let mut record = vec![name.clone()];
+        record.extend(plain.map(|value| value.clone().unwrap_or_default()));
+        record.extend(nics.iter().map(|key| text(host.nics.get(*key).map(|mac| mac as _))));
+        record.extend(links.iter().map(|key| text(host.addresses.get(*key).map(|a| a as _))));
+        record.extend(subnets.iter().map(|key| text(host.reservations.get(*key).map(|a| a as _))));
+        records.push(record);
+    }
+    // Writing to memory fails for no reason of its own.
+    let written = records.iter().try_for_each(|record| writer.write_record(record));
+    let bytes = written.ok().and_then(|()| writer.into_inner().ok()).unwrap_or_default();
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn imported(text: &str) -> Result<Site, Vec<String>> {
+        let mut site = Site::default();
+        let told = |errors: Vec<RowError>| -> Vec<String> {
+            errors.iter().map(ToString::to_string).collect()
+        };
+        Rows::parse(text).and_then(|rows| rows.put_into(&mut site)).map_err(told)?;
+        Ok(site)
+    }
+
+    #[test]
+    fn rows_become_hosts_and_hosts_become_rows() {
+        let text = "\u{feff}Host,Rack,unit,macs,addresses.virbr0,reservations.pxe,serial\n\
+            r1-n01,r1,1,52:54:00:AA:00:01 525400aa0002,10.0.0.1,10.1.0.1,\"7, B\"\n\
+            \n\
+            r1-n02,r1,2,52-54-00-aa-00-03,,,\n";
+        let site = imported(text).unwrap();
+        let first = &site.hosts["r1-n01"];
+        assert_eq!(first.nics["eth1"].to_string(), "52:54:00:aa:00:02");
+        assert_eq!(first.serial.as_deref(), Some("7, B"));
+        assert_eq!(site.hosts["r1-n02"].unit, Some(2));
+        assert_eq!(imported(&render(&site)).unwrap(), site);
+    }
+
+    #[test]
+    fn a_row_changes_only_what_it_says() {
+        let mut site = imported("host,rack,unit\na,r1,1\nb,r1,2\n").unwrap();
+        Rows::parse("host,unit,rack\na,5,\n").unwrap().put_into(&mut site).unwrap();
+        assert_eq!((site.hosts["a"].unit, site.hosts["a"].rack.as_deref()), (Some(5), Some("r1")));
+        assert_eq!(site.hosts["b"].unit, Some(2));
+    }
+
+    #[test]
+    fn every_bad_row_is_named_and_nothing_is_done() {
+        let cases: [(&str, &[&str]); 5] = [
+            ("", &["row 1: no column is named \"host\""]),
+            (
+                "host,colour\na,red\n",
+                &["row 1: there is no column \"colour\"; there are 12, \
+                        such as host, rack, unit, serial, tenant, profile, image, boot-file"],
+            ),
+            (
+                "host,unit\na,x\nb,1,2\n,3\n",
+                &[
+                    "row 3: 3 cells, where the first row names 2 columns",
+                    "row 4: the host has no name",
+                ],
+            ),
+            (
+                "host,unit\na,x\nb,70000\n",
+                &[
+                    "row 2: unit: a number from 0 to 65535 is needed, not \"x\"",
+                    "row 3: unit: a number from 0 to 65535 is needed, not \"70000\"",
+                ],
+            ),
+            ("host,unit\na,1\na,2\n", &["row 3: host a is in row 2 already"]),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(imported(text).unwrap_err(), expected, "{text:?}");
+        }
+    }
+}

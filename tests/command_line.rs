@@ -1,0 +1,283 @@
+//! The commands that read and change the inventory, as people type them.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::common::store::Store;
+
+const SITE: &str = r#"
+subnets:
+  provisioning: {cidr: 10.77.0.0/24, ranges: [{from: 10.77.0.100, to: 10.77.0.199, for: dhcp}]}
+  internal:
+    cidr: 172.16.160.0/24
+    vlan: 500
+    gateway: 172.16.160.254
+    ranges: [{from: 172.16.160.10, to: 172.16.160.99, for: hosts}]
+profiles:
+  hypervisor:
+    bonds: {bond0: {nics: [eth0, eth1], mode: 802.3ad}}
+    vlans: {vlan500: {link: bond0, subnet: internal}}
+images:
+  live: {kernel: live/vmlinuz, initrd: [live/initrd.img]}
+hosts:
+  r1-n01:
+    rack: r1
+    unit: 1
+    profile: hypervisor
+    image: live
+    nics: {eth0: "52:54:00:aa:00:01", eth1: "52:54:00:aa:00:02"}
+  r1-n02:
+    rack: r1
+    unit: 2
+    profile: hypervisor
+    nics: {eth0: "52:54:00:aa:01:01", eth1: "52:54:00:aa:01:02"}
+"#;
+
+/// A directory with files of the operator's, and an inventory.
+struct Desk {
+    dir: TempDir,
+    store: Store,
+}
+
+impl Desk {
+    fn new(store: Store) -> Self {
+        Self { dir: TempDir::new().unwrap(), store }
+    }
+
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Types a command line, in the directory of the files; the words are split at spaces.
+    fn run(&self, words: &str, input: &str) -> Output {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_rackstrap"))
+            .args(["--database", &self.store.url])
+            .args(words.split(' '))
+            .current_dir(&self.dir)
+            .env("TZ", "UTC")
+            .env("SUDO_USER", "ann")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    /// What a command that must succeed prints.
+    fn good(&self, words: &str) -> String {
+        self.good_with(words, "")
+    }
+
+    fn good_with(&self, words: &str, input: &str) -> String {
+        let output = self.run(words, input);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {words}: {errors}", self.store.kind);
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, words: &str) -> Value {
+        serde_json::from_str(&self.good(&format!("{words} --json"))).unwrap()
+    }
+
+    /// The lines that a command which must fail says about it.
+    fn bad(&self, words: &str) -> Vec<String> {
+        self.bad_with(words, "")
+    }
+
+    fn bad_with(&self, words: &str, input: &str) -> Vec<String> {
+        let output = self.run(words, input);
+        assert_eq!(output.status.code(), Some(1), "{}: {words}", self.store.kind);
+        String::from_utf8(output.stderr).unwrap().lines().map(str::to_owned).collect()
+    }
+}
+
+async fn desks() -> [Desk; 2] {
+    Store::both().await.map(Desk::new)
+}
+
+#[tokio::test]
+async fn apply_shows_the_difference_makes_it_so_and_export_gives_it_back() {
+    for desk in desks().await {
+        desk.file("site.yaml", SITE);
+        let tried = desk.good("apply site.yaml --dry-run");
+        assert!(tried.contains("+ host r1-n02\n"), "{tried}");
+        assert!(tried.ends_with("dry run: nothing was changed\n"), "{tried}");
+        assert_eq!(desk.good("export"), "{}\n");
+
+        let done = desk.good("apply site.yaml");
+        assert!(done.ends_with("revision 1\n"), "{done}");
+        let exported = desk.good("export");
+        assert!(exported.contains("vlan500: \"172.16.160.10\"\n"), "{exported}");
+        desk.file("again.yaml", &exported);
+        assert_eq!(desk.good("apply again.yaml"), "nothing differs\n");
+        assert_eq!(desk.good("apply site.yaml"), "nothing differs\n", "addresses are kept");
+        assert_eq!(desk.good_with("apply -", &exported), "nothing differs\n");
+        desk.file("hosts.csv", &desk.good("export --format csv"));
+        assert_eq!(desk.good("import hosts.csv"), "nothing differs\n");
+    }
+}
+
+#[tokio::test]
+async fn apply_lists_every_error_with_its_line_and_does_nothing() {
+    let desk = Desk::new(Store::sqlite());
+    desk.file("site.yaml", "hosts:\n  a: {nics: {eth0: x}}\n  b: {profil: p}\n");
+    assert_eq!(
+        desk.bad("apply site.yaml"),
+        [
+            "site.yaml:2:20: hosts.a.nics.eth0: \"x\" is not a MAC address: twelve hexadecimal \
+             digits are needed, such as 52:54:00:aa:00:01",
+            "site.yaml:3:7: hosts.b: there is no key \"profil\"; did you mean \"profile\"?",
+            "2 errors: nothing was changed",
+        ]
+    );
+    // What only the rules find has its line too.
+    desk.file("site.yaml", &SITE.replace("52:54:00:aa:01:01", "52:54:00:aa:00:02"));
+    let errors = desk.bad("apply site.yaml");
+    assert!(errors[0].starts_with("site.yaml:26:12: hosts.r1-n02.nics.eth0: "), "{errors:?}");
+    assert!(errors[0].contains("52:54:00:aa:00:02"), "{errors:?}");
+    assert_eq!(desk.good("export"), "{}\n");
+    assert_eq!(
+        desk.bad("apply nothing.yaml"),
+        [
+            "rackstrap: nothing.yaml cannot be read",
+            "  because No such file or directory (os error 2)"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn import_takes_all_rows_or_none() {
+    for desk in desks().await {
+        desk.file("site.yaml", SITE);
+        desk.good("apply site.yaml");
+        desk.file("bad.csv", "host,unit,macs\nx,one,\ny,2,52:54:00:aa:00:01\n,3,\n");
+        assert_eq!(
+            desk.bad("import bad.csv"),
+            ["bad.csv: row 4: the host has no name", "1 error: nothing was changed"]
+        );
+        desk.file("bad.csv", "host,unit,macs\nx,one,\ny,2,52:54\n");
+        let errors = desk.bad("import bad.csv");
+        assert!(errors[0].starts_with("bad.csv: row 2: unit: "), "{errors:?}");
+        assert!(errors[1].starts_with("bad.csv: row 3: nics.eth0: "), "{errors:?}");
+        desk.file("bad.csv", "host,macs\nx,52:54:00:aa:09:01\ny,52:54:00:aa:00:01\n");
+        let errors = desk.bad("import bad.csv");
+        let named = |word: &str| errors[0].contains(word);
+        assert!(named("row 3") || named("r1-n01"), "{errors:?}");
+        assert_eq!(desk.json("host list").as_array().unwrap().len(), 2);
+
+        desk.file("good.csv", "host,rack,unit,macs\nr1-n03,r1,3,52:54:00:aa:02:01\nr1-n01,,7,\n");
+        let done = desk.good("import good.csv");
+        assert_eq!(done, "~ host r1-n01 unit: 1 -> 7\n+ host r1-n03\nrevision 2\n");
+    }
+}
+
+#[tokio::test]
+async fn every_noun_can_be_listed_shown_set_and_removed() {
+    for desk in desks().await {
+        desk.file("site.yaml", SITE);
+        desk.good("apply site.yaml");
+        for (noun, name, value, shown) in [
+            ("rack", "r2", "location=hall_1", "location: hall_1"),
+            ("tenant", "acme", "contact=ops@acme.example", "contact: ops@acme.example"),
+            ("subnet", "storage", "cidr=10.9.0.0/16", "cidr: 10.9.0.0/16"),
+            ("profile", "plain", "nics.eth0.subnet=provisioning", "subnet: provisioning"),
+            ("image", "disk", "local=true", "local: true"),
+            ("host", "r1-n09", "nics.eth0=5254.00aa.0901", "52:54:00:aa:09:01"),
+        ] {
+            let done = desk.good(&format!("{noun} set {name} {value}"));
+            assert!(done.starts_with(&format!("+ {noun} {name}\n")), "{noun}: {done}");
+            assert!(desk.good(&format!("{noun} show {name}")).contains(shown), "{noun}");
+            assert_eq!(desk.json(&format!("{noun} show {name}"))["name"], name);
+            assert!(desk.good(&format!("{noun} list")).contains(name), "{noun}");
+            assert!(desk.json(&format!("{noun} list")).as_array().unwrap().len() >= 1);
+            let gone = desk.good(&format!("{noun} remove {name}"));
+            assert!(gone.starts_with(&format!("- {noun} {name}\n")), "{noun}: {gone}");
+            let unknown = desk.bad(&format!("{noun} show {name}"));
+            assert!(unknown[0].contains(&format!("there is no {noun} \"{name}\"")), "{unknown:?}");
+        }
+        assert_eq!(
+            desk.bad("host set r1-n01 unit=high")[0],
+            "unit: a number from 0 to 65535 is needed, not \"high\""
+        );
+        let in_use = desk.bad("profile remove hypervisor");
+        assert!(in_use[0].contains("hypervisor"), "{in_use:?}");
+        assert!(desk.good("host show 52-54-00-AA-00-01").contains("r1-n01"));
+    }
+}
+
+#[tokio::test]
+async fn a_host_can_be_renamed_and_a_revision_undone() {
+    for desk in desks().await {
+        desk.file("site.yaml", SITE);
+        desk.good("apply site.yaml");
+        let done = desk.good("host rename r1-n01 r1-n07");
+        assert_eq!(done, "~ host r1-n01 is now r1-n07\nrevision 2\n");
+        assert_eq!(desk.bad("host rename r1-n02 r1-n07")[0], "there is a host \"r1-n07\" already");
+        desk.good("host set r1-n02 unit=5");
+        assert_eq!(desk.good("revision revert 2"), "~ host r1-n07 is now r1-n01\nrevision 4\n");
+        let again = desk.bad("revision revert 2");
+        assert!(again[0].contains("was changed again since"), "{again:?}");
+        let shown = desk.good("revision show 3");
+        assert!(shown.contains("ann: set host r1-n02\n~ host r1-n02 unit: 2 -> 5\n"), "{shown}");
+        let list = desk.json("revision list");
+        assert_eq!(list.as_array().unwrap().len(), 4);
+        assert_eq!(list[3]["who"], "ann");
+    }
+}
+
+#[tokio::test]
+async fn check_and_render_speak_of_the_site_and_of_a_host() {
+    for desk in desks().await {
+        desk.file("site.yaml", SITE);
+        desk.good("apply site.yaml");
+        assert!(desk.good("check").contains("0 errors"), "{}", desk.store.kind);
+        let files = desk.good("render r1-n01");
+        assert!(files.contains("Address=172.16.160.10/24"), "{files}");
+        assert_eq!(desk.good("render 52:54:00:AA:00:02"), files, "any NIC is the host");
+        assert!(desk.json("render r1-n01")[0]["text"].is_string());
+        let unknown = desk.bad("render r1-n0");
+        assert!(unknown[0].contains("there is no host \"r1-n0\""), "{unknown:?}");
+        let format = desk.bad("render r1-n01 --format netplam");
+        assert!(
+            format[0].contains("there is no format \"netplam\"; there are: networkd"),
+            "{format:?}"
+        );
+
+        desk.file("wrong.yaml", &SITE.replace("172.16.160.254", "172.16.161.254"));
+        let output = desk.run("check wrong.yaml", "");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains("error: wrong.yaml:7:"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn users_and_tokens_are_made_and_removed() {
+    for desk in desks().await {
+        assert_eq!(desk.good_with("user set bob", "good password\n"), "bob may log in\n");
+        assert_eq!(desk.good_with("user set bob", "next password\n"), "bob has a new password\n");
+        assert!(desk.bad_with("user set eve", "short\n")[0].contains("8 characters"));
+        assert!(desk.good("user list").contains("bob"));
+        assert_eq!(desk.json("user show bob")["name"], "bob");
+        desk.good("user remove bob");
+        assert_eq!(desk.bad("user show bob"), ["rackstrap: there is no user \"bob\""]);
+
+        let token = desk.good("token add ci --may-change --days 30");
+        assert!(token.starts_with("rackstrap_"), "{token}");
+        let list = desk.good("token list");
+        assert!(list.contains("ci") && !list.contains(token.trim()), "{list}");
+        desk.good("token remove ci");
+        assert_eq!(desk.bad("token remove ci"), ["rackstrap: there is no token \"ci\""]);
+        assert_eq!(desk.json("lease list"), serde_json::json!([]));
+        assert!(desk.bad("lease show 10.0.0.1")[0].contains("nobody"));
+        assert!(desk.good("event list").starts_with("TIME"));
+    }
+}
