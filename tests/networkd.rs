@@ -72,6 +72,45 @@ fn a_bridge_and_plain_nics_really_come_up_as_modelled() {
     assert_eq!(routes[0]["dev"], "br0", "{routes}");
 }
 
+#[test]
+fn tables_rules_and_several_routers_are_really_installed() {
+    let site = golden::sites().remove("policy-routing").unwrap();
+    let networkd = Networkd::start(&site);
+    let network = layout(&site, golden::HOST);
+    networkd.wait_until("the links are as modelled", |links| differences(&network, links));
+    networkd.wait_until("the last route is there", |_| {
+        let routes = networkd.ip(&["-4", "route", "show", "203.0.113.0/24"]);
+        if routes.as_array().is_some_and(Vec::is_empty) { vec!["none".into()] } else { Vec::new() }
+    });
+    let routes = |arguments: &str| {
+        let words: Vec<&str> = arguments.split(' ').collect();
+        networkd.ip(&[&["-4", "route", "show"], &words[..]].concat())
+    };
+    for (table, gateway, device) in [("100", "10.1.0.1", "eth0"), ("101", "10.2.0.1", "eth1")] {
+        let default = routes(&format!("default table {table}"));
+        assert_eq!((&default[0]["gateway"], &default[0]["dev"]), (&gateway.into(), &device.into()));
+    }
+    let hops = &routes("203.0.113.0/24")[0]["nexthops"];
+    assert_eq!((&hops[0]["weight"], &hops[1]["weight"]), (&1.into(), &3.into()), "{hops}");
+    assert_eq!(routes("198.51.100.0/24")[0]["type"], "blackhole");
+    assert_eq!(routes("192.0.2.0/24")[0]["metric"], 50);
+    let rule = |rule: &Value| {
+        let text = |key: &str| rule[key].as_str().unwrap_or_default().to_owned();
+        (rule["priority"].as_u64().unwrap(), text("src"), text("fwmark"), text("table"))
+    };
+    let rules: Vec<_> = networkd.ip(&["-4", "rule"]).as_array().unwrap().iter().map(rule).collect();
+    let expected = [
+        (100, "all", "0x10", "100"),
+        (101, "all", "0x11", "101"),
+        (500, "10.1.0.10", "", "100"),
+        (501, "10.2.0.10", "", "101"),
+    ];
+    for (priority, from, mark, table) in expected {
+        let rule = (priority, from.to_owned(), mark.to_owned(), table.to_owned());
+        assert!(rules.contains(&rule), "{rule:?} is not in {rules:?}");
+    }
+}
+
 /// What of the kernel's links is not as the model says; empty when all is.
 fn differences(network: &HostNetwork, links: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -98,7 +137,7 @@ fn differences(network: &HostNetwork, links: &Value) -> Vec<String> {
         let seen = (
             real["mtu"].as_u64(),
             real["master"].as_str(),
-            mac.and(real["address"].as_str().map(str::to_owned)),
+            mac.and_then(|_| real["address"].as_str().map(str::to_owned)),
             up,
             global_addresses(real),
         );

@@ -1,8 +1,10 @@
 //! Bonds: the kernel's modes and their parameters, in networkd's words. Pure.
 
-use super::Millis;
+use std::net::Ipv4Addr;
+
 use super::link::link_spec;
 use super::words::words;
+use super::{Mac, Millis};
 
 words! {
     /// The kernel's bonding modes.
@@ -50,6 +52,42 @@ words! {
     }
 }
 
+words! {
+    /// When a primary member that has come back is used again.
+    PrimaryReselect {
+        /// At once.
+        Always = "always",
+        /// When it is faster than the one in use.
+        Better = "better",
+        /// Only when the one in use fails.
+        Failure = "failure",
+    }
+}
+
+words! {
+    /// Which MAC the members of an active-backup bond bear.
+    FailOverMac {
+        /// All bear the bond's.
+        None = "none",
+        /// Each its own, and the bond that of the active one.
+        Active = "active",
+        /// The one that becomes active takes the bond's.
+        Follow = "follow",
+    }
+}
+
+words! {
+    /// Which LACP aggregator is used.
+    AdSelect {
+        /// The one with the most bandwidth, until it has none left.
+        Stable = "stable",
+        /// The one with the most bandwidth, chosen anew at every change.
+        Bandwidth = "bandwidth",
+        /// The one with the most ports, chosen anew at every change.
+        Count = "count",
+    }
+}
+
 link_spec! {
     /// A bond of NICs.
     BondSpec {
@@ -78,6 +116,33 @@ link_spec! {
         /// The member preferred while it is up (active-backup, balance-tlb, balance-alb).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         primary: Option<String>,
+        /// When a `primary` that has come back is used again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        primary_reselect_policy: Option<PrimaryReselect>,
+        /// Which MAC the members bear (active-backup only).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fail_over_mac_policy: Option<FailOverMac>,
+        /// Which aggregator is used (802.3ad only).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ad_select: Option<AdSelect>,
+        /// LACP's system priority, 1 to 65535 (802.3ad only).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ad_actor_system_priority: Option<u16>,
+        /// LACP's system MAC, where it is not the bond's (802.3ad only).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ad_actor_system: Option<Mac>,
+        /// The administrative part of LACP's port key, 0 to 1023 (802.3ad only).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ad_user_port_key: Option<u16>,
+        /// How often the targets are asked by ARP, in place of `mii-monitor`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        arp_interval: Option<Millis>,
+        /// Whom ARP asks, 1 to 16 addresses.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        arp_ip_targets: Vec<Ipv4Addr>,
+        /// How many unsolicited ARP answers follow a change of the active member.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gratuitous_arp: Option<u8>,
         /// Take the bond down when all members are (`BindCarrier=`, by name).
         #[serde(default, skip_serializing_if = "crate::model::link::is_default")]
         bind_carrier: bool,

@@ -2,6 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::words::words;
+use super::{Mac, RouteSpec, RuleSpec, SharedAddress};
+
+words! {
+    /// An IP version.
+    Family {
+        /// IPv4.
+        Ipv4 = "ipv4",
+        /// IPv6.
+        Ipv6 = "ipv6",
+    }
+}
+
 /// Whether a value is the one that is left out of the site file.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
@@ -35,12 +48,32 @@ pub struct LinkSettings<'a> {
     pub subnet: Option<&'a str>,
     /// The MTU in bytes, where the profile says one.
     pub mtu: Option<u32>,
+    /// The IPv6 subnet beside it.
+    pub subnet6: Option<&'a str>,
     /// Whether IPv4 is asked from DHCP.
     pub dhcp4: bool,
+    /// Whether IPv6 is asked from DHCP.
+    pub dhcp6: bool,
+    /// The families that get a link-local address, where the profile says so.
+    pub link_local: Option<&'a [Family]>,
     /// Whether router advertisements are heard, where the profile says so.
     pub accept_ra: Option<bool>,
     /// Whether the subnet's gateway becomes the default route.
     pub default_route: bool,
+    /// The table that the link's own routes go to, with rules that lead there.
+    pub table: Option<u32>,
+    /// The firewall mark of packets that leave by this link.
+    pub mark: Option<u32>,
+    /// Addresses that every host of the profile bears.
+    pub addresses: &'a [SharedAddress],
+    /// Routes beside those of the subnet.
+    pub routes: &'a [RouteSpec],
+    /// Rules beside those of the table.
+    pub rules: &'a [RuleSpec],
+    /// The MAC that the link is given.
+    pub mac: Option<Mac>,
+    /// Whether LLDP announces the host to its switch.
+    pub emit_lldp: bool,
     /// Whether the host counts as online without this link.
     pub optional: bool,
     /// What is taken from DHCPv4.
@@ -68,15 +101,48 @@ macro_rules! link_spec {
             /// The MTU in bytes, where it is not the subnet's, or the largest of what stands on it.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub mtu: Option<u32>,
+            /// The IPv6 subnet beside `subnet`. Its address stands under `LINK/SUBNET` in the
+            /// host's addresses.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub subnet6: Option<String>,
             /// Ask DHCP for the IPv4 address instead of writing it down.
             #[serde(default, alias = "dhcp", skip_serializing_if = "crate::model::link::is_default")]
             pub dhcp4: bool,
+            /// Ask DHCP for an IPv6 address.
+            #[serde(default, skip_serializing_if = "crate::model::link::is_default")]
+            pub dhcp6: bool,
+            /// The families that get a link-local address.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub link_local: Option<Vec<crate::model::link::Family>>,
             /// Hear router advertisements (IPv6 by SLAAC).
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub accept_ra: Option<bool>,
-            /// Whether the subnet's gateway becomes the default route; it does unless told otherwise.
+            /// Whether the subnet's gateway becomes the default route of the main table. It does
+            /// unless told otherwise, or the link has a `table`.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub default_route: Option<bool>,
+            /// A routing table of the link's own: its subnet's routes go there, and what comes
+            /// from its address leaves by it.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub table: Option<u32>,
+            /// The firewall mark of packets that are looked up in `table`.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub mark: Option<u32>,
+            /// Addresses that every host of the profile bears.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            pub addresses: Vec<crate::model::SharedAddress>,
+            /// Routes beside those of the subnet.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            pub routes: Vec<crate::model::RouteSpec>,
+            /// Policy rules beside those of the table.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            pub routing_policy: Vec<crate::model::RuleSpec>,
+            /// The MAC that the link is given.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub macaddress: Option<crate::model::Mac>,
+            /// Whether LLDP announces the host to its switch.
+            #[serde(default, skip_serializing_if = "crate::model::link::is_default")]
+            pub emit_lldp: bool,
             /// Whether the host counts as online without this link.
             #[serde(default, skip_serializing_if = "crate::model::link::is_default")]
             pub optional: bool,
@@ -97,9 +163,19 @@ macro_rules! link_spec {
                 crate::model::link::LinkSettings {
                     subnet: self.subnet.as_deref(),
                     mtu: self.mtu,
+                    subnet6: self.subnet6.as_deref(),
                     dhcp4: self.dhcp4,
+                    dhcp6: self.dhcp6,
+                    link_local: self.link_local.as_deref(),
                     accept_ra: self.accept_ra,
-                    default_route: self.default_route.unwrap_or(true),
+                    default_route: self.default_route.unwrap_or(self.table.is_none()),
+                    table: self.table,
+                    mark: self.mark,
+                    addresses: &self.addresses,
+                    routes: &self.routes,
+                    rules: &self.routing_policy,
+                    mac: self.macaddress,
+                    emit_lldp: self.emit_lldp,
                     optional: self.optional,
                     dhcp4_overrides: self.dhcp4_overrides,
                     dhcp6_overrides: self.dhcp6_overrides,

@@ -5,6 +5,7 @@
 //! API and the rows in the database say the same thing in the same words.
 
 mod bond;
+mod bridge;
 mod diff;
 mod event;
 mod host;
@@ -15,20 +16,31 @@ mod mac;
 mod millis;
 mod name;
 mod profile;
+mod route;
 mod site;
 mod subnet;
 mod words;
 
-pub use bond::{BondMode, BondSpec, LacpRate, TransmitHashPolicy};
+pub use bond::{
+    AdSelect, BondMode, BondSpec, FailOverMac, LacpRate, PrimaryReselect, TransmitHashPolicy,
+};
+pub use bridge::{BridgeSpec, PortSpec};
 pub use diff::{Difference, DifferenceKind, FieldDifference, diff, renamed_hosts};
 pub use event::{Event, EventKind, Progress};
 pub use host::{Host, HostState};
 pub use image::Image;
 pub use lease::{ClientKey, Lease, LeaseState};
-pub use link::{LinkSettings, Overrides};
+pub use link::{Family, LinkSettings, Overrides};
 pub use mac::{InvalidMac, Mac};
 pub use millis::{InvalidDuration, Millis};
 pub use name::{InvalidName, check_host_name, check_link_name, check_noun_name};
-pub use profile::{BridgeSpec, Defaults, MatchBy, NicSpec, Profile, ProfileLink, VlanSpec};
+pub use profile::{
+    Defaults, DummySpec, MatchBy, NicSpec, Profile, ProfileLink, VlanProtocol, VlanSpec, VrfSpec,
+    VxlanSpec,
+};
+pub use route::{
+    AddressRole, Destination, InvalidDestination, NextHop, RouteKind, RouteSpec, RuleSpec,
+    SharedAddress,
+};
 pub use site::{Rack, Site, Tenant};
 pub use subnet::{DnsServer, InvalidDnsServer, Range, RangeUse, Subnet, UnknownClients};

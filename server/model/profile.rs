@@ -1,9 +1,12 @@
 //! Profiles: the network that a kind of host has, in netplan's and networkd's words. Pure.
 
+use std::net::IpAddr;
+
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::bond::BondSpec;
+use super::bridge::BridgeSpec;
 use super::link::{LinkSettings, is_default, link_spec};
 use super::words::words;
 
@@ -29,6 +32,21 @@ pub struct Profile {
     /// Bridges, by link name.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub bridges: IndexMap<String, BridgeSpec>,
+    /// VXLAN tunnels, by link name.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub vxlans: IndexMap<String, VxlanSpec>,
+    /// Routing domains, by link name.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub vrfs: IndexMap<String, VrfSpec>,
+    /// Dummy links, by link name.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub dummies: IndexMap<String, DummySpec>,
+    /// Kernel settings, by name such as `net.core.rmem_max`.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub sysctls: IndexMap<String, String>,
+    /// The version of systemd that reads the files, 247 to 257; 252 where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub systemd: Option<u16>,
 }
 
 words! {
@@ -55,10 +73,26 @@ words! {
     }
 }
 
+words! {
+    /// The protocol of a VLAN's tag.
+    #[derive(Default)]
+    VlanProtocol {
+        /// The customer's tag, EtherType 0x8100.
+        #[default]
+        Dot1q = "802.1q",
+        /// The provider's tag around the customer's, EtherType 0x88a8.
+        Dot1ad = "802.1ad",
+    }
+}
+
 link_spec! {
     /// What a profile says about one NIC.
     #[derive(Default)]
-    NicSpec {}
+    NicSpec {
+        /// Left alone, because another program (Open vSwitch, a container) owns it.
+        #[serde(default, skip_serializing_if = "is_default")]
+        unmanaged: bool,
+    }
 }
 
 link_spec! {
@@ -66,6 +100,9 @@ link_spec! {
     VlanSpec {
         /// The link below.
         link: String,
+        /// The tag's protocol, where it is not 802.1Q.
+        #[serde(default, skip_serializing_if = "is_default")]
+        protocol: VlanProtocol,
         /// The VLAN id, where it is not the subnet's.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<u16>,
@@ -73,20 +110,42 @@ link_spec! {
 }
 
 link_spec! {
-    /// A bridge over links.
-    BridgeSpec {
-        /// The ports.
+    /// A routing domain over links; its `table` is the domain's and nobody else's.
+    VrfSpec {
+        /// The links in it.
         interfaces: Vec<String>,
-        /// Whether spanning tree runs, which delays the network by 30 s.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        stp: Option<bool>,
     }
+}
+
+link_spec! {
+    /// Ethernet in UDP (RFC 7348).
+    VxlanSpec {
+        /// The network identifier, 1 to 16777215.
+        vni: u32,
+        /// The link below, whose address the tunnel leaves from.
+        link: String,
+        /// The other end, or a multicast group; none where another program fills the table.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remote: Option<IpAddr>,
+        /// The UDP port, 4789 where none is given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        port: Option<u16>,
+        /// Whether MACs are learnt from packets.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mac_learning: Option<bool>,
+    }
+}
+
+link_spec! {
+    /// A link to nowhere that bears addresses.
+    #[derive(Default)]
+    DummySpec {}
 }
 
 /// One link of a profile: the key of the profile that holds it, its name and what all links share.
 #[derive(Clone, Copy, Debug)]
 pub struct ProfileLink<'a> {
-    /// `nics`, `bonds`, `vlans` or `bridges`.
+    /// The profile's key: `nics`, `bonds`, `vlans` and so on.
     pub section: &'static str,
     /// The link's name.
     pub name: &'a str,
@@ -100,17 +159,21 @@ impl Profile {
         let nics = self.nics.iter().map(|(name, spec)| ("nics", name, spec.settings()));
         let bonds = self.bonds.iter().map(|(name, spec)| ("bonds", name, spec.settings()));
         let vlans = self.vlans.iter().map(|(name, spec)| ("vlans", name, spec.settings()));
+        let vxlans = self.vxlans.iter().map(|(name, spec)| ("vxlans", name, spec.settings()));
         let bridges = self.bridges.iter().map(|(name, spec)| ("bridges", name, spec.settings()));
-        nics.chain(bonds).chain(vlans).chain(bridges).map(|(section, name, settings)| ProfileLink {
-            section,
-            name,
-            settings,
-        })
+        let vrfs = self.vrfs.iter().map(|(name, spec)| ("vrfs", name, spec.settings()));
+        let dummies = self.dummies.iter().map(|(name, spec)| ("dummies", name, spec.settings()));
+        let upper = bridges.chain(vrfs).chain(dummies);
+        let all = nics.chain(bonds).chain(vlans).chain(vxlans).chain(upper);
+        all.map(|(section, name, settings)| ProfileLink { section, name, settings })
     }
 
     /// Every link of the profile that has a subnet, with the subnet's name, lowest kind first.
     pub fn subnets(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.links().filter_map(|link| Some((link.name, link.settings.subnet?)))
+        self.links().flat_map(|link| {
+            let subnets = [link.settings.subnet, link.settings.subnet6];
+            subnets.into_iter().flatten().map(move |subnet| (link.name, subnet))
+        })
     }
 
     /// The topmost link that carries `subnet`: an address lives there, never on a lower layer.
@@ -118,19 +181,24 @@ impl Profile {
         self.subnets().filter(|(_, name)| *name == subnet).last().map(|(link, _)| link)
     }
 
-    /// The name of the link that stands directly on `link`: the bond or bridge that has
-    /// taken it in.
-    pub fn master_of(&self, link: &str) -> Option<&str> {
-        let bonds = self.bonds.iter().map(|(name, spec)| (name, &spec.nics));
-        let bridges = self.bridges.iter().map(|(name, spec)| (name, &spec.interfaces));
-        let found = bonds.chain(bridges).find(|(_, members)| members.iter().any(|m| m == link));
-        found.map(|(name, _)| name.as_str())
+    /// Every bond, bridge and VRF: its name, the key that lists what is in it, and the list.
+    pub fn masters(&self) -> impl Iterator<Item = (&str, &'static str, &[String])> {
+        let bonds = self.bonds.iter().map(|(name, spec)| (name, "nics", &spec.nics));
+        let bridges =
+            self.bridges.iter().map(|(name, spec)| (name, "interfaces", &spec.interfaces));
+        let vrfs = self.vrfs.iter().map(|(name, spec)| (name, "interfaces", &spec.interfaces));
+        let all = bonds.chain(bridges).chain(vrfs);
+        all.map(|(name, key, members)| (name.as_str(), key, members.as_slice()))
     }
 
-    /// Whether `name` is a link that the profile makes: a bond, VLAN or bridge.
+    /// The bond, bridge or VRF that has taken `link` in.
+    pub fn master_of(&self, link: &str) -> Option<&str> {
+        let found = self.masters().find(|(_, _, members)| members.iter().any(|m| m == link));
+        found.map(|(name, _, _)| name)
+    }
+
+    /// Whether `name` is a link that the profile makes: everything but a NIC.
     pub fn makes(&self, name: &str) -> bool {
-        self.bonds.contains_key(name)
-            || self.vlans.contains_key(name)
-            || self.bridges.contains_key(name)
+        self.links().any(|link| link.name == name && link.section != "nics")
     }
 }

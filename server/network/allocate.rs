@@ -12,7 +12,7 @@ use crate::model::{RangeUse, Site, Subnet};
 pub struct Assignment {
     /// The host.
     pub host: String,
-    /// The link that bears the address: the key under the host's `addresses`.
+    /// The key under the host's `addresses`: the link, or `LINK/SUBNET` for its IPv6 subnet.
     pub link: String,
     /// The subnet that it was taken from.
     pub subnet: String,
@@ -29,16 +29,15 @@ pub fn allocate(site: &Site) -> Vec<Assignment> {
     let mut assignments = Vec::new();
     for (name, host) in &site.hosts {
         let network = lower(site, name, host);
-        for link in network.links.values().filter(|link| link.awaits_address()) {
-            let subnet =
-                link.layer3.subnet.as_ref().and_then(|name| site.subnets.get_key_value(name));
-            let Some((subnet_name, subnet)) = subnet else { continue };
+        let awaiting = network.links.values().flat_map(|link| &link.layer3.borne);
+        for borne in awaiting.filter(|borne| borne.awaits_address()) {
+            let Some(subnet) = site.subnets.get(&borne.subnet) else { continue };
             let Some(address) = next_free(subnet, &taken) else { continue };
             taken.insert(address);
             assignments.push(Assignment {
                 host: name.clone(),
-                link: link.name.clone(),
-                subnet: subnet_name.clone(),
+                link: borne.key.clone(),
+                subnet: borne.subnet.clone(),
                 address,
             });
         }

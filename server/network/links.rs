@@ -1,11 +1,15 @@
 //! A host's network as links: what a profile comes to for one host. Pure data.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use indexmap::IndexMap;
 use ipnet::IpNet;
 
-use crate::model::{BondSpec, BridgeSpec, Defaults, DnsServer, Mac, MatchBy, Overrides};
+use crate::model::{
+    BondSpec, BridgeSpec, Defaults, DnsServer, Family, Mac, MatchBy, Overrides, RouteSpec,
+    RuleSpec, SharedAddress, VlanProtocol, VxlanSpec,
+};
 
 /// Everything that renderers, checks and drawings need to know of one host's network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +22,10 @@ pub struct HostNetwork {
     pub defaults: Defaults,
     /// How the files find the physical NICs.
     pub match_by: MatchBy,
+    /// The version of systemd that reads the files.
+    pub systemd: u16,
+    /// Kernel settings, by name.
+    pub sysctls: BTreeMap<String, String>,
     /// The links by name: NICs in the order of the slots, then bonds, VLANs, bridges.
     pub links: IndexMap<String, Link>,
 }
@@ -29,7 +37,7 @@ pub struct Link {
     pub name: String,
     /// What it is, with what is particular to that kind.
     pub kind: Kind,
-    /// The bond or bridge that has taken it in.
+    /// The bond, bridge or VRF that has taken it in.
     pub master: Option<String>,
     /// How many links lie below it at most: 0 for a NIC, 1 for a bond of NICs and so on.
     pub layer: usize,
@@ -41,8 +49,10 @@ pub struct Link {
     pub mtu: Option<u32>,
     /// Whether the host counts as online without it.
     pub optional: bool,
-    /// The subnet that it carries, even where a link above bears the address.
-    pub subnet: Option<String>,
+    /// Whether LLDP announces the host to the switch on it.
+    pub emit_lldp: bool,
+    /// The subnets that it carries, even where a link above bears the address.
+    pub subnets: Vec<String>,
     /// Addresses, routes and resolvers.
     pub layer3: Layer3,
 }
@@ -60,9 +70,22 @@ pub enum Kind {
         parent: String,
         /// The VLAN id; none when neither profile nor subnet gives one.
         id: Option<u16>,
+        /// The protocol of the tag.
+        protocol: VlanProtocol,
+    },
+    /// A VXLAN tunnel on the link `spec.link`.
+    Vxlan {
+        /// What the profile says of it.
+        spec: VxlanSpec,
+        /// The address that it leaves from: that of the link below.
+        local: Option<IpAddr>,
     },
     /// A bridge; its ports are the links whose master it is.
     Bridge(BridgeSpec),
+    /// A routing domain with its table; the links in it are those whose master it is.
+    Vrf(Option<u32>),
+    /// A link to nowhere.
+    Dummy,
 }
 
 /// What a link is for.
@@ -70,6 +93,8 @@ pub enum Kind {
 pub enum Role {
     /// A NIC of the host that its profile does not speak of: no file is written for it.
     Unused,
+    /// Owned by another program: networkd is told to leave it alone.
+    Unmanaged,
     /// Carries other links and no address.
     Carrier,
     /// Bears addresses.
@@ -81,17 +106,27 @@ pub enum Role {
 /// What a link has above Ethernet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layer3 {
-    /// The subnet whose address the link bears. A link that only carries the subnet to a
+    /// The subnets whose addresses the link bears. A link that only carries a subnet to a
     /// link above bears none.
-    pub subnet: Option<String>,
-    /// Addresses with their prefix lengths, in the order they are written.
+    pub borne: Vec<Borne>,
+    /// Addresses of the host's own with their prefix lengths, in the order they are written.
     pub addresses: Vec<IpNet>,
+    /// Addresses that other hosts bear as well.
+    pub shared: Vec<SharedAddress>,
     /// Whether IPv4 is asked from DHCP.
     pub dhcp4: bool,
+    /// Whether IPv6 is asked from DHCP.
+    pub dhcp6: bool,
+    /// The families that get a link-local address; none leaves networkd's choice, IPv6.
+    pub link_local: Option<Vec<Family>>,
     /// Whether router advertisements are heard; none leaves networkd's choice, which is to hear them.
     pub accept_ra: Option<bool>,
-    /// The default router.
-    pub gateway: Option<IpAddr>,
+    /// The default routers of the main table, one a family.
+    pub gateways: Vec<IpAddr>,
+    /// Every other route.
+    pub routes: Vec<RouteSpec>,
+    /// Policy rules.
+    pub rules: Vec<RuleSpec>,
     /// Resolvers.
     pub dns: Vec<DnsServer>,
     /// Whether resolvers are asked over TLS.
@@ -108,6 +143,26 @@ pub struct Layer3 {
     pub ra_overrides: Overrides,
 }
 
+/// A subnet whose address a link bears.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Borne {
+    /// The subnet's name.
+    pub subnet: String,
+    /// The key of its address under the host's `addresses`: the link's name, or `LINK/SUBNET`.
+    pub key: String,
+    /// Whether the address must be written down, because nobody gives it on the wire.
+    pub written: bool,
+    /// The written address, if the host has one.
+    pub address: Option<IpNet>,
+}
+
+impl Borne {
+    /// Whether an address must be written down and is not.
+    pub fn awaits_address(&self) -> bool {
+        self.written && self.address.is_none()
+    }
+}
+
 impl Kind {
     /// The word for people: `NIC`, `bond`, `VLAN`, `bridge`.
     pub fn label(&self) -> &'static str {
@@ -115,7 +170,10 @@ impl Kind {
             Self::Nic(_) => "NIC",
             Self::Bond(_) => "bond",
             Self::Vlan { .. } => "VLAN",
+            Self::Vxlan { .. } => "VXLAN",
             Self::Bridge(_) => "bridge",
+            Self::Vrf(_) => "VRF",
+            Self::Dummy => "dummy",
         }
     }
 
@@ -125,7 +183,20 @@ impl Kind {
             Self::Nic(_) => "nics",
             Self::Bond(_) => "bonds",
             Self::Vlan { .. } => "vlans",
+            Self::Vxlan { .. } => "vxlans",
             Self::Bridge(_) => "bridges",
+            Self::Vrf(_) => "vrfs",
+            Self::Dummy => "dummies",
+        }
+    }
+
+    /// The bytes that packets of this link are wrapped in on the link below.
+    pub fn overhead(&self) -> u32 {
+        match self {
+            // RFC 7348 section 4: outer IP, UDP, VXLAN and the inner Ethernet header.
+            Self::Vxlan { local: Some(IpAddr::V6(_)), .. } => 70,
+            Self::Vxlan { .. } => 50,
+            _ => 0,
         }
     }
 }
@@ -136,13 +207,6 @@ impl Link {
         matches!(self.kind, Kind::Nic(_))
     }
 
-    /// Whether it must have a written address of its subnet and has none.
-    pub fn awaits_address(&self) -> bool {
-        let layer3 = &self.layer3;
-        let learns = layer3.dhcp4 || layer3.accept_ra == Some(true);
-        layer3.subnet.is_some() && !learns && layer3.addresses.is_empty()
-    }
-
     /// The VLAN id, of a VLAN that has one.
     pub fn vlan_id(&self) -> Option<u16> {
         match self.kind {
@@ -151,12 +215,19 @@ impl Link {
         }
     }
 
-    /// The link that a VLAN stands on.
+    /// The link that a VLAN or VXLAN stands on.
     pub fn parent(&self) -> Option<&str> {
         match &self.kind {
             Kind::Vlan { parent, .. } => Some(parent),
+            Kind::Vxlan { spec, .. } => Some(&spec.link),
             _ => None,
         }
+    }
+
+    /// Every address that it bears with the prefix length, the host's own first.
+    pub fn all_addresses(&self) -> impl Iterator<Item = IpNet> {
+        let shared = self.layer3.shared.iter().map(|shared| shared.address);
+        self.layer3.addresses.iter().copied().chain(shared)
     }
 }
 
@@ -166,12 +237,25 @@ impl HostNetwork {
         self.links.values().filter(move |link| link.master.as_deref() == Some(master))
     }
 
-    /// The VLANs that stand on `parent`, in the order of the links.
-    pub fn vlans_on<'a>(&'a self, parent: &'a str) -> impl Iterator<Item = &'a Link> {
+    /// The VLANs and VXLANs that stand on `parent`, in the order of the links.
+    pub fn children<'a>(&'a self, parent: &'a str) -> impl Iterator<Item = &'a Link> {
         self.links.values().filter(move |link| link.parent() == Some(parent))
     }
 
-    /// The names of the links directly below `link`: members, ports, or a VLAN's parent.
+    /// The bond or bridge that has taken `link` in whole, so that it has no layer 3 of its
+    /// own. In a VRF it keeps that.
+    pub fn owner(&self, link: &Link) -> Option<&Link> {
+        let master = self.links.get(link.master.as_deref()?)?;
+        matches!(master.kind, Kind::Bond(_) | Kind::Bridge(_)).then_some(master)
+    }
+
+    /// The links directly on `link`: the one that has taken it in, and its VLANs and VXLANs.
+    pub fn above<'a>(&'a self, link: &'a Link) -> impl Iterator<Item = &'a Link> {
+        let master = link.master.as_deref().and_then(|master| self.links.get(master));
+        master.into_iter().chain(self.children(&link.name))
+    }
+
+    /// The links directly below `link`: members, ports, or a VLAN's parent.
     pub fn below<'a>(&'a self, link: &'a Link) -> impl Iterator<Item = &'a Link> {
         let parent = link.parent().and_then(|name| self.links.get(name));
         self.members(&link.name).chain(parent)

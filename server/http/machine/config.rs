@@ -164,7 +164,7 @@ impl<'a> Request<'a> {
 
     fn installer(&self, files: &[HostFile]) -> Result<String, Error> {
         let gateways = network::layout(&self.snapshot.site, self.name).links;
-        let gateways = gateways.values().filter_map(|link| link.layer3.gateway).collect();
+        let gateways = gateways.values().flat_map(|link| link.layer3.gateways.clone()).collect();
         let target = install::Target {
             host: self.name.to_owned(),
             mac: self.mac,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{Findings, HostView, Place};
 use crate::model::{RangeUse, Subnet};
-use crate::network::links::Link;
+use crate::network::links::Borne;
 use crate::network::nearest;
 
 pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
@@ -12,7 +12,9 @@ pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
         on_link(view, link, *address, findings);
     }
     for link in view.network.links.values() {
-        missing(view, link, findings);
+        for borne in link.layer3.borne.iter().filter(|borne| borne.awaits_address()) {
+            missing(view, &link.name, borne, findings);
+        }
     }
     for (name, address) in &view.host.reservations {
         let at = || view.at(&format!("reservations.{name}"));
@@ -28,29 +30,27 @@ pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
 
 fn on_link(view: &HostView<'_>, name: &str, address: IpAddr, findings: &mut Findings) {
     let at = || view.at_link("addresses", name);
-    let bearers = || view.network.links.values().filter(|link| link.layer3.subnet.is_some());
-    let bearer = bearers().find(|link| link.name == name);
     // Without a profile there are no links yet; the address waits for one.
     if view.network.profile.is_none() {
         return;
     }
-    let Some(subnet) = bearer.and_then(|link| link.layer3.subnet.as_deref()) else {
-        let hint = nearest::hint(name, bearers().map(|link| link.name.as_str()));
+    let borne = || view.network.links.values().flat_map(|link| &link.layer3.borne);
+    let Some(found) = borne().find(|borne| borne.key == name) else {
+        let hint = nearest::hint(name, borne().map(|borne| borne.key.as_str()));
         let text = match view.network.links.contains_key(name) {
             true => format!("{name} bears no address in this profile{hint}"),
             false => format!("the profile has no link \"{name}\"{hint}"),
         };
         return findings.error("N180", at(), text);
     };
-    if let Some(pair) = view.site.subnets.get_key_value(subnet) {
-        in_subnet((pair.0, pair.1), address, at, findings);
+    if let Some(subnet) = view.site.subnets.get_key_value(&found.subnet) {
+        in_subnet(subnet, address, at, findings);
     }
 }
 
 /// Rule N146: a link that must have an address and has none.
-fn missing(view: &HostView<'_>, link: &Link, findings: &mut Findings) {
-    let name = link.layer3.subnet.as_deref().filter(|_| link.awaits_address());
-    let Some(name) = name else { return };
+fn missing(view: &HostView<'_>, link: &str, borne: &Borne, findings: &mut Findings) {
+    let name = &borne.subnet;
     let Some(subnet) = view.site.subnets.get(name) else { return };
     let has_range = subnet.ranges.iter().any(|range| range.used_for == RangeUse::Hosts);
     let remedy = if has_range {
@@ -58,8 +58,8 @@ fn missing(view: &HostView<'_>, link: &Link, findings: &mut Findings) {
     } else {
         "give it one, or give the subnet a range for hosts"
     };
-    let text = format!("{} has no address in subnet \"{name}\"; {remedy}", link.name);
-    findings.error("N146", view.at_link("addresses", &link.name), text);
+    let text = format!("{link} has no address in subnet \"{name}\"; {remedy}");
+    findings.error("N146", view.at_link("addresses", &borne.key), text);
 }
 
 /// Rules N140, N142, N143 and N147: an address against the subnet that it is in.

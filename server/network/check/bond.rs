@@ -7,6 +7,7 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     for (name, bond) in &view.profile.bonds {
         members(view, name, bond, findings);
         modes(view, name, bond, findings);
+        bounds(view, name, bond, findings);
         monitoring(view, name, bond, findings);
     }
 }
@@ -34,30 +35,63 @@ fn members(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mut F
 
 /// Rule N124: a parameter that the kernel ignores or refuses in this mode.
 fn modes(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mut Findings) {
-    let lacp = bond.mode == BondMode::Lacp;
+    const BY_HASH: &str = "balance-xor, 802.3ad and balance-tlb";
+    const WITH_PRIMARY: &str = "active-backup, balance-tlb and balance-alb";
+    let (lacp, backup) = (bond.mode == BondMode::Lacp, bond.mode == BondMode::ActiveBackup);
+    let (hashes, primary) = (bond.mode.chooses_by_hash(), bond.mode.has_primary());
     let cases = [
-        ("lacp-rate", bond.lacp_rate.is_some() && !lacp, "802.3ad"),
-        (
-            "transmit-hash-policy",
-            bond.transmit_hash_policy.is_some() && !bond.mode.chooses_by_hash(),
-            "balance-xor, 802.3ad and balance-tlb",
-        ),
-        (
-            "primary",
-            bond.primary.is_some() && !bond.mode.has_primary(),
-            "active-backup, balance-tlb and balance-alb",
-        ),
+        ("lacp-rate", bond.lacp_rate.is_some(), lacp, "802.3ad"),
+        ("ad-select", bond.ad_select.is_some(), lacp, "802.3ad"),
+        ("ad-actor-system-priority", bond.ad_actor_system_priority.is_some(), lacp, "802.3ad"),
+        ("ad-actor-system", bond.ad_actor_system.is_some(), lacp, "802.3ad"),
+        ("ad-user-port-key", bond.ad_user_port_key.is_some(), lacp, "802.3ad"),
+        ("transmit-hash-policy", bond.transmit_hash_policy.is_some(), hashes, BY_HASH),
+        ("primary", bond.primary.is_some(), primary, WITH_PRIMARY),
+        ("primary-reselect-policy", bond.primary_reselect_policy.is_some(), primary, WITH_PRIMARY),
+        ("fail-over-mac-policy", bond.fail_over_mac_policy.is_some(), backup, "active-backup"),
+        ("gratuitous-arp", bond.gratuitous_arp.is_some(), backup, "active-backup"),
     ];
-    for (key, wrong, modes) in cases {
-        if wrong {
+    for (key, given, fits, modes) in cases {
+        if given && !fits {
             let text = format!("{name}: {key} is only for {modes} (mode is {})", bond.mode);
             findings.error("N124", view.at(name, key), text);
         }
     }
 }
 
+/// Rule N128: values that the kernel refuses.
+fn bounds(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mut Findings) {
+    let targets = bond.arp_ip_targets.len();
+    let cases = [
+        (
+            "ad-actor-system-priority",
+            bond.ad_actor_system_priority == Some(0),
+            "must be 1 to 65535",
+        ),
+        ("ad-user-port-key", bond.ad_user_port_key > Some(1023), "must be 0 to 1023"),
+        (
+            "ad-actor-system",
+            bond.ad_actor_system.is_some_and(|mac| mac.is_multicast() || mac.is_zero()),
+            "must be a unicast MAC",
+        ),
+        (
+            "arp-ip-targets",
+            bond.arp_interval.is_some() && !(1..=16).contains(&targets),
+            "must be 1 to 16 addresses",
+        ),
+    ];
+    for (key, wrong, why) in cases {
+        if wrong {
+            findings.error("N128", view.at(name, key), format!("{name}: {key} {why}"));
+        }
+    }
+}
+
 /// Rules N125 and N126: a dead member must be noticed, and delays are counted in looks.
 fn monitoring(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mut Findings) {
+    if bond.arp_interval.is_some() {
+        return by_arp(view, name, bond, findings);
+    }
     let monitor = match (bond.mii_monitor, view.profile.defaults) {
         (None, Defaults::Safe) => Millis(100),
         (None, Defaults::Verbatim) | (Some(Millis(0)), _) => {
@@ -74,5 +108,17 @@ fn monitoring(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mu
             "{name}: {key} {delay} is not a multiple of mii-monitor {monitor}; the kernel uses {used}"
         );
         findings.warn("N126", view.at(name, key), text);
+    }
+}
+
+fn by_arp(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mut Findings) {
+    let at = || view.at(name, "arp-interval");
+    if bond.mii_monitor.is_some() {
+        let text = format!("{name}: mii-monitor and arp-interval exclude each other; give one");
+        findings.error("N125", at(), text);
+    }
+    if matches!(bond.mode, BondMode::Lacp | BondMode::BalanceTlb | BondMode::BalanceAlb) {
+        let text = format!("{name}: {} cannot be monitored by ARP; use mii-monitor", bond.mode);
+        findings.error("N125", at(), text);
     }
 }

@@ -78,20 +78,17 @@ fn missing_nic(view: &HostView<'_>, link: &Link, findings: &mut Findings) {
 
 /// Rule N190: VLANs keep tenants apart.
 fn tenant(view: &HostView<'_>, link: &Link, findings: &mut Findings) {
-    let subnet = link.subnet.as_deref().and_then(|name| view.site.subnets.get_key_value(name));
-    let Some((subnet, owner)) =
-        subnet.and_then(|(name, subnet)| Some((name, subnet.tenant.as_deref()?)))
-    else {
-        return;
-    };
-    if view.host.tenant.as_deref() == Some(owner) {
-        return;
+    let subnets = link.subnets.iter().filter_map(|name| view.site.subnets.get_key_value(name));
+    let owned = subnets.filter_map(|(name, subnet)| Some((name, subnet.tenant.as_deref()?)));
+    for (subnet, owner) in owned.filter(|(_, owner)| view.host.tenant.as_deref() != Some(owner)) {
+        let whose = match &view.host.tenant {
+            Some(tenant) => format!("the host is leased to \"{tenant}\""),
+            None => "the host is leased to nobody".into(),
+        };
+        let text = format!(
+            "{} would be in subnet \"{subnet}\" of tenant \"{owner}\", but {whose}",
+            link.name
+        );
+        findings.error("N190", view.at("tenant"), text);
     }
-    let whose = match &view.host.tenant {
-        Some(tenant) => format!("the host is leased to \"{tenant}\""),
-        None => "the host is leased to nobody".into(),
-    };
-    let text =
-        format!("{} would be in subnet \"{subnet}\" of tenant \"{owner}\", but {whose}", link.name);
-    findings.error("N190", view.at("tenant"), text);
 }

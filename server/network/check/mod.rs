@@ -6,14 +6,18 @@
 
 mod addresses;
 mod bond;
+mod bridge;
 mod fleet;
 mod host;
 mod mtu;
 mod names;
 mod online;
+mod policy;
 mod profile;
 mod routes;
 mod subnet;
+mod tunnel;
+mod version;
 
 #[cfg(test)]
 mod tests;
@@ -100,17 +104,35 @@ pub fn check_host(site: &Site, host_name: &str) -> Vec<Finding> {
 
 /// What is wrong with a profile whoever has it.
 fn check_profile(site: &Site, name: &str, profile: &Profile, findings: &mut Findings) {
-    let host = Host { profile: Some(name.to_owned()), ..Host::default() };
-    let network = lower(site, "", &host);
+    let network = lower(site, "", &any_host(site, name, profile));
     let view = ProfileView { site, name, profile, network };
     profile::check(&view, findings);
     bond::check(&view, findings);
     mtu::check(&view, findings);
     routes::check(&view, findings);
+    policy::check(&view, findings);
+    tunnel::check(&view, findings);
+    bridge::check(&view, findings);
+    version::check(&view, findings);
     online::check(&view, findings);
 }
 
-/// A profile under examination, with the links that it comes to for a host without NICs.
+/// A host as the profile expects it: without NICs, but with an address wherever one must be.
+fn any_host(site: &Site, name: &str, profile: &Profile) -> Host {
+    let mut host = Host { profile: Some(name.to_owned()), ..Host::default() };
+    let first = |subnet: &str| site.subnets.get(subnet).map(|subnet| subnet.cidr.network());
+    for link in profile.links() {
+        let main = link.settings.subnet.and_then(first).map(|address| (link.name.into(), address));
+        let beside = link
+            .settings
+            .subnet6
+            .and_then(|subnet| Some((format!("{}/{subnet}", link.name), first(subnet)?)));
+        host.addresses.extend(main.into_iter().chain(beside));
+    }
+    host
+}
+
+/// A profile under examination, with the links that it comes to.
 struct ProfileView<'a> {
     site: &'a Site,
     name: &'a str,

@@ -10,14 +10,28 @@ const ETHERNET_MTU: u32 = 1500;
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     for link in view.network.links.values() {
         layers(view, link, findings);
-        own_subnet(view, link, findings);
+        own_subnets(view, link, findings);
     }
 }
 
 /// Rules N130 and N131: a link against what it stands on.
 fn layers(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
+    // A VRF only groups links; nothing passes through it.
+    if matches!(link.kind, Kind::Vrf(_)) {
+        return;
+    }
+    let overhead = link.kind.overhead();
     for lower in view.network.below(link) {
         match (link.mtu, lower.mtu) {
+            (Some(mtu), Some(lower_mtu)) if overhead > 0 && mtu + overhead > lower_mtu => {
+                let text = format!(
+                    "{}: MTU {mtu} needs {} on {}, which has {lower_mtu}",
+                    link.name,
+                    mtu + overhead,
+                    lower.name
+                );
+                findings.error("N113", view.at(&link.name, "mtu"), text);
+            }
             (Some(mtu), Some(lower_mtu)) if mtu > lower_mtu => {
                 let text = format!(
                     "{} has MTU {mtu} and stands on {} with {lower_mtu}; larger packets would be dropped",
@@ -42,18 +56,21 @@ fn falls(link: &Link) -> bool {
     matches!(link.kind, Kind::Bridge(_))
 }
 
-/// Rules N132 and N133: a link against the subnet whose address it bears.
-fn own_subnet(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
-    let subnet =
-        link.layer3.subnet.as_deref().and_then(|name| view.site.subnets.get_key_value(name));
-    let (Some((name, subnet)), Some(mtu)) = (subnet, link.mtu) else { return };
-    mtu_bounds(subnet.cidr.network(), mtu, view.at(&link.name, "mtu"), findings);
-    let usual = subnet.mtu.unwrap_or(ETHERNET_MTU);
-    if mtu > usual {
-        let text = format!(
-            "{} has MTU {mtu}, but subnet \"{name}\" has {usual}: others there would not receive its large packets",
-            link.name
-        );
-        findings.warn("N133", view.at(&link.name, "mtu"), text);
+/// Rules N132 and N133: a link against the subnets whose addresses it bears.
+fn own_subnets(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
+    let Some(mtu) = link.mtu else { return };
+    for borne in &link.layer3.borne {
+        let name = &borne.subnet;
+        let Some(subnet) = view.site.subnets.get(name) else { continue };
+        mtu_bounds(subnet.cidr.network(), mtu, view.at(&link.name, "mtu"), findings);
+        let usual = subnet.mtu.unwrap_or(ETHERNET_MTU);
+        if mtu > usual {
+            let text = format!(
+                "{} has MTU {mtu}, but subnet \"{name}\" has {usual}: others there would not \
+                 receive its large packets",
+                link.name
+            );
+            findings.warn("N133", view.at(&link.name, "mtu"), text);
+        }
     }
 }

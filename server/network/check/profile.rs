@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::subnet::VLAN_IDS;
 use super::{Findings, ProfileView};
 use crate::model::check_link_name;
-use crate::network::links::{Kind, Link, Role};
+use crate::network::links::{Kind, Link};
 use crate::network::nearest;
 
 /// Names that another program on the host would fight over.
@@ -18,12 +18,10 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     masters(view, findings);
     rings(view, findings);
     for link in view.network.links.values() {
-        if let Kind::Vlan { parent, id } = &link.kind {
+        if let Kind::Vlan { parent, id, .. } = &link.kind {
             vlan(view, link, parent, *id, findings);
         }
-        if link.master.is_some() {
-            member(view, link, findings);
-        }
+        member(view, link, findings);
     }
     vlan_ids(view, findings);
 }
@@ -61,13 +59,10 @@ fn subnets(view: &ProfileView<'_>, findings: &mut Findings) {
     }
 }
 
-/// Rule N120: a link can be in one bond or one bridge, once, and not in itself.
+/// Rule N120: a link can be in one bond, bridge or VRF, once, and not in itself.
 fn masters(view: &ProfileView<'_>, findings: &mut Findings) {
-    let bonds = view.profile.bonds.iter().map(|(name, spec)| (name, "nics", &spec.nics));
-    let bridges =
-        view.profile.bridges.iter().map(|(name, spec)| (name, "interfaces", &spec.interfaces));
     let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
-    for (master, key, members) in bonds.chain(bridges) {
+    for (master, key, members) in view.profile.masters() {
         for member in members {
             let text = match taken.insert(member, master) {
                 Some(other) if other == master => format!("{member} is in {master} twice"),
@@ -163,17 +158,23 @@ fn vlan_ids(view: &ProfileView<'_>, findings: &mut Findings) {
 
 /// Rule N121: what is in a bond or bridge has no address of its own.
 fn member(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
-    let Some(master) = link.master.as_deref() else { return };
-    if link.role == Role::Addressed {
-        let what = match (&link.layer3.subnet, link.layer3.dhcp4) {
-            (Some(subnet), _) => format!("an address of subnet \"{subnet}\""),
-            (None, true) => "DHCP".into(),
-            (None, false) => "router advertisements".into(),
-        };
-        let text = format!(
-            "{what} on {} is lost, because it is in {master}; move it to {master}",
-            link.name
-        );
-        findings.error("N121", view.at(&link.name, ""), text);
-    }
+    let Some(owner) = view.network.owner(link) else { return };
+    let layer3 = &link.layer3;
+    let what = if let Some(borne) = layer3.borne.first() {
+        format!("an address of subnet \"{}\"", borne.subnet)
+    } else if let Some(shared) = layer3.shared.first() {
+        shared.address.to_string()
+    } else if layer3.dhcp4 || layer3.dhcp6 {
+        "DHCP".into()
+    } else if !layer3.routes.is_empty() || !layer3.rules.is_empty() {
+        "a route or rule".into()
+    } else {
+        return;
+    };
+    let text = format!(
+        "{what} on {} is lost, because it is in {owner}; move it to {owner}",
+        link.name,
+        owner = owner.name
+    );
+    findings.error("N121", view.at(&link.name, ""), text);
 }

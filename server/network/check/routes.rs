@@ -1,51 +1,145 @@
 //! Rules about where packets leave a host. Pure.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use super::{Findings, Place, ProfileView};
-use crate::network::links::Role;
+use crate::model::{Destination, RouteKind, RouteSpec};
+use crate::network::links::{Kind, Link, Role};
+
+/// The table of routes that name none.
+pub(super) const MAIN: u32 = 254;
 
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     one_link_per_subnet(view, findings);
     default_routes(view, findings);
+    for link in view.network.links.values() {
+        for route in &link.layer3.routes {
+            hops(view, link, route, findings);
+        }
+    }
 }
 
-/// Rule N144: with two links in one subnet the kernel answers by either (ARP flux).
+/// Rule N144: with two links in one subnet the kernel answers by either (ARP flux), unless
+/// each has a table or a VRF of its own.
 fn one_link_per_subnet(view: &ProfileView<'_>, findings: &mut Findings) {
-    let mut bearers: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut bearers: BTreeMap<(&str, Option<u32>), &str> = BTreeMap::new();
     for link in view.network.links.values() {
-        let Some(subnet) = link.layer3.subnet.as_deref() else { continue };
-        if let Some(other) = bearers.insert(subnet, &link.name) {
+        let settings = view.profile.links().find(|other| other.name == link.name);
+        let own_table = settings.and_then(|link| link.settings.table);
+        let table = domain(view, link).or(own_table);
+        for borne in &link.layer3.borne {
+            let Some(other) = bearers.insert((&borne.subnet, table), &link.name) else { continue };
             let text = format!(
-                "{other} and {} are both in subnet \"{subnet}\"; replies would leave by one of them only",
-                link.name
+                "{other} and {} are both in subnet \"{}\"; replies would leave by one of them only; \
+                 give each a table of its own",
+                link.name, borne.subnet
             );
             findings.error("N144", view.at(&link.name, "subnet"), text);
         }
     }
 }
 
-/// Rules N151 and N152: one default route for each family.
+/// The table of the VRF that a link is in.
+pub(super) fn domain(view: &ProfileView<'_>, link: &Link) -> Option<u32> {
+    let master = view.network.links.get(link.master.as_deref()?)?;
+    match master.kind {
+        Kind::Vrf(table) => table,
+        _ => None,
+    }
+}
+
+/// Rules N151 and N152: one default route for each family, table and metric.
 fn default_routes(view: &ProfileView<'_>, findings: &mut Findings) {
-    let mut routes: BTreeMap<bool, &str> = BTreeMap::new();
+    let mut routes: BTreeMap<(bool, u32, u32), &str> = BTreeMap::new();
     for link in view.network.links.values() {
-        let Some(gateway) = link.layer3.gateway else { continue };
-        if let Some(other) = routes.insert(gateway.is_ipv4(), &link.name) {
-            let family = if gateway.is_ipv4() { "IPv4" } else { "IPv6" };
+        let main = domain(view, link).unwrap_or(MAIN);
+        let own = link.layer3.gateways.iter().map(|gateway| (gateway.is_ipv4(), main, 0));
+        let defaults = link.layer3.routes.iter().filter(|route| route.to == Destination::Default);
+        let more = defaults.filter_map(|route| {
+            let via = route.via.or_else(|| route.next_hops.first().map(|hop| hop.via))?;
+            Some((via.is_ipv4(), route.table.unwrap_or(main), route.metric.unwrap_or(0)))
+        });
+        for (is_ipv4, table, metric) in own.chain(more) {
+            let Some(other) = routes.insert((is_ipv4, table, metric), &link.name) else { continue };
+            let family = if is_ipv4 { "IPv4" } else { "IPv6" };
             let text = format!(
-                "{other} and {} both set the {family} default route; write default-route: false at one of them",
+                "{other} and {} both set the {family} default route of table {table} with metric \
+                 {metric}; write default-route: false at one of them",
                 link.name
             );
             findings.error("N151", view.at(&link.name, "default-route"), text);
         }
     }
     let links = || view.network.links.values();
-    let learns = links().any(|link| link.layer3.dhcp4 || link.layer3.accept_ra == Some(true));
+    let learns = links()
+        .any(|link| link.layer3.dhcp4 || link.layer3.dhcp6 || link.layer3.accept_ra == Some(true));
     let place = || Place::new(format!("profiles.{}", view.name));
     if !links().any(|link| link.role == Role::Addressed) {
         findings.warn("N152", place(), "no link has an address".into());
-    } else if routes.is_empty() && !learns {
+    } else if !routes.keys().any(|(_, table, _)| *table == MAIN) && !learns {
         let text = "no default route: what is not in its own subnets is out of its reach";
         findings.warn("N152", place(), text.into());
     }
+}
+
+/// Rules N150 and N158: the next routers of a route of the profile's own.
+fn hops(view: &ProfileView<'_>, link: &Link, route: &RouteSpec, findings: &mut Findings) {
+    let at = || view.at(&link.name, "routes");
+    let vias: Vec<IpAddr> =
+        route.via.into_iter().chain(route.next_hops.iter().map(|hop| hop.via)).collect();
+    for hop in &route.next_hops {
+        if let Some(weight) = hop.weight.filter(|weight| !(1..=256).contains(weight)) {
+            let text = format!("weight {weight} of {} is outside 1-256", hop.via);
+            findings.error("N158", at(), text);
+        }
+    }
+    if route.via.is_some() && !route.next_hops.is_empty() {
+        findings.error(
+            "N158",
+            at(),
+            format!("the route to {} has via and next-hops; give one", route.to),
+        );
+    }
+    match (route.kind, vias.is_empty()) {
+        (RouteKind::Unicast, _) => {}
+        (kind, false) => {
+            let text = format!("the {kind} route to {} has a router that it never uses", route.to);
+            findings.error("N158", at(), text);
+        }
+        (kind, true) if route.to == Destination::Default => {
+            let text = format!("a {kind} route to default has no family; write 0.0.0.0/0 or ::/0");
+            findings.error("N158", at(), text);
+        }
+        (_, true) => {}
+    }
+    if route.to == Destination::Default && vias.is_empty() && route.kind == RouteKind::Unicast {
+        findings.error("N158", at(), "a default route needs a router: via or next-hops".into());
+    }
+    if route.on_link
+        || link.layer3.dhcp4
+        || link.layer3.dhcp6
+        || link.layer3.accept_ra == Some(true)
+    {
+        return;
+    }
+    for via in vias.into_iter().filter(|via| !reaches(view, link, *via)) {
+        let text = format!(
+            "router {via} is inside no subnet of {}; networkd would wait for ever without an \
+             error; write on-link: true if it is there all the same",
+            link.name
+        );
+        findings.error("N150", at(), text);
+    }
+}
+
+/// Whether one of the link's own prefixes covers `address`.
+fn reaches(view: &ProfileView<'_>, link: &Link, address: IpAddr) -> bool {
+    // A link-local router is on every link (RFC 4291 section 2.5.6).
+    if matches!(address, IpAddr::V6(address) if address.is_unicast_link_local()) {
+        return true;
+    }
+    let borne = link.layer3.borne.iter().filter_map(|borne| view.site.subnets.get(&borne.subnet));
+    let shared = link.layer3.shared.iter().map(|shared| shared.address);
+    borne.map(|subnet| subnet.cidr).chain(shared).any(|net| net.contains(&address))
 }

@@ -1,5 +1,6 @@
 //! Writes a host's links as systemd-networkd files (systemd.network(5), systemd.netdev(5)). Pure.
 
+mod layer3;
 mod netdev;
 mod network;
 mod unit;
@@ -30,6 +31,9 @@ fn stem(host: &HostNetwork, link: &Link) -> String {
         Kind::Bond(_) => 5,
         Kind::Vlan { .. } => 10,
         Kind::Bridge(_) => 15,
+        Kind::Vxlan { .. } => 20,
+        Kind::Vrf(_) => 25,
+        Kind::Dummy => 30,
     };
     match host.defaults {
         Defaults::Safe => format!("{number:02}-{}", link.name),

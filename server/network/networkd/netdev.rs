@@ -1,8 +1,12 @@
 //! `.netdev` files: the links that networkd makes. Pure.
 
+use std::net::IpAddr;
+
 use super::begin;
 use super::unit::Unit;
-use crate::model::{BondMode, BondSpec, BridgeSpec, Defaults, Millis, TransmitHashPolicy};
+use crate::model::{
+    BondMode, BondSpec, BridgeSpec, Defaults, Millis, TransmitHashPolicy, VlanProtocol, VxlanSpec,
+};
 use crate::network::links::{HostNetwork, Kind, Link};
 
 /// The `.netdev` of a link; none for a NIC, which is there already.
@@ -11,7 +15,10 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> Option<String> {
         Kind::Nic(_) => return None,
         Kind::Bond(_) => "bond",
         Kind::Vlan { .. } => "vlan",
+        Kind::Vxlan { .. } => "vxlan",
         Kind::Bridge(_) => "bridge",
+        Kind::Vrf(_) => "vrf",
+        Kind::Dummy => "dummy",
     };
     let mut unit = begin(host);
     unit.section("NetDev");
@@ -23,27 +30,35 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> Option<String> {
     }
     unit.set_some("MACAddress", link.mac);
     match &link.kind {
-        Kind::Nic(_) => {}
+        Kind::Nic(_) | Kind::Dummy => {}
         Kind::Bond(spec) if safe => bond(&mut unit, &with_monitoring(spec)),
         Kind::Bond(spec) => bond(&mut unit, spec),
-        Kind::Vlan { id, .. } => {
+        Kind::Vlan { id, protocol, .. } => {
             unit.section("VLAN");
             unit.set_some("Id", *id);
+            if *protocol != VlanProtocol::default() {
+                unit.set("Protocol", protocol);
+            }
         }
+        Kind::Vxlan { spec, local } => vxlan(&mut unit, spec, *local),
         Kind::Bridge(spec) => bridge(&mut unit, spec, safe),
+        Kind::Vrf(table) => {
+            unit.section("VRF");
+            unit.set_some("Table", *table);
+        }
     }
     Some(unit.finish())
 }
 
 /// The bond with what every bond should have: a dead link is noticed, and one live link is enough.
 fn with_monitoring(spec: &BondSpec) -> BondSpec {
-    let hashes = spec.mode == BondMode::Lacp;
+    let watched = spec.mii_monitor.is_some() || spec.arp_interval.is_some();
+    let mii_monitor = if watched { spec.mii_monitor } else { Some(Millis(100)) };
+    let hash = (spec.mode == BondMode::Lacp).then_some(TransmitHashPolicy::Layer34);
     BondSpec {
-        mii_monitor: spec.mii_monitor.or(Some(Millis(100))),
+        mii_monitor,
         min_links: spec.min_links.or(Some(1)),
-        transmit_hash_policy: spec
-            .transmit_hash_policy
-            .or_else(|| hashes.then_some(TransmitHashPolicy::Layer34)),
+        transmit_hash_policy: spec.transmit_hash_policy.or(hash),
         ..spec.clone()
     }
 }
@@ -57,12 +72,48 @@ fn bond(unit: &mut Unit, spec: &BondSpec) {
     unit.set_some("UpDelaySec", spec.up_delay.map(Millis::as_seconds_text));
     unit.set_some("DownDelaySec", spec.down_delay.map(Millis::as_seconds_text));
     unit.set_some("MinLinks", spec.min_links);
+    unit.set_some("AdSelect", spec.ad_select);
+    unit.set_some("AdActorSystemPriority", spec.ad_actor_system_priority);
+    unit.set_some("AdActorSystem", spec.ad_actor_system);
+    unit.set_some("AdUserPortKey", spec.ad_user_port_key);
+    unit.set_some("ARPIntervalSec", spec.arp_interval.map(Millis::as_seconds_text));
+    if !spec.arp_ip_targets.is_empty() {
+        let targets: Vec<String> = spec.arp_ip_targets.iter().map(ToString::to_string).collect();
+        unit.set("ARPIPTargets", targets.join(" "));
+    }
+    unit.set_some("PrimaryReselectPolicy", spec.primary_reselect_policy);
+    unit.set_some("FailOverMACPolicy", spec.fail_over_mac_policy);
+    unit.set_some("GratuitousARP", spec.gratuitous_arp);
 }
 
 fn bridge(unit: &mut Unit, spec: &BridgeSpec, safe: bool) {
     unit.section("Bridge");
     // Off unless asked for: it keeps the network down for 30 s, and its packets
     // shut a switch port that has BPDU guard.
-    let stp = spec.stp.or_else(|| safe.then_some(false));
-    unit.set_some("STP", stp.map(|stp| if stp { "yes" } else { "no" }));
+    unit.set_yes("STP", spec.stp.or_else(|| safe.then_some(false)));
+    unit.set_some("ForwardDelaySec", spec.forward_delay.map(Millis::as_seconds_text));
+    unit.set_some("HelloTimeSec", spec.hello_time.map(Millis::as_seconds_text));
+    unit.set_some("MaxAgeSec", spec.max_age.map(Millis::as_seconds_text));
+    unit.set_some("AgeingTimeSec", spec.ageing_time.map(Millis::as_seconds_text));
+    unit.set_some("Priority", spec.priority);
+    unit.set_yes("VLANFiltering", spec.vlan_filtering.then_some(true));
+    match spec.default_pvid {
+        Some(0) => unit.set("DefaultPVID", "none"),
+        id => unit.set_some("DefaultPVID", id),
+    }
+    unit.set_yes("MulticastSnooping", spec.multicast_snooping);
+    unit.set_yes("MulticastQuerier", spec.multicast_querier);
+}
+
+fn vxlan(unit: &mut Unit, spec: &VxlanSpec, local: Option<IpAddr>) {
+    unit.section("VXLAN");
+    unit.set("VNI", spec.vni);
+    unit.set_some("Local", local);
+    match spec.remote {
+        Some(group) if group.is_multicast() => unit.set("Group", group),
+        remote => unit.set_some("Remote", remote),
+    }
+    // The kernel's own default is 8472, from before the port was assigned.
+    unit.set("DestinationPort", spec.port.unwrap_or(4789));
+    unit.set_yes("MacLearning", spec.mac_learning);
 }

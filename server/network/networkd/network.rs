@@ -1,30 +1,35 @@
-//! `.network` files: what is on each link. Pure.
+//! `.network` files: how each link is found, and what stands on it. Pure.
 
-use super::begin;
 use super::unit::Unit;
-use crate::model::{Defaults, MatchBy, Overrides};
-use crate::network::links::{HostNetwork, Kind, Layer3, Link, Role};
+use super::{begin, layer3};
+use crate::model::{BridgeSpec, Defaults, MatchBy, PortSpec};
+use crate::network::links::{HostNetwork, Kind, Link, Role};
 
 /// The `.network` of a link.
 pub(super) fn render(host: &HostNetwork, link: &Link) -> String {
     let mut unit = begin(host);
     matching(&mut unit, host, link);
     unit.section("Link");
-    unit.set_some("MTUBytes", link.mtu);
-    if host.defaults == Defaults::Safe {
-        unit.set("RequiredForOnline", required_for_online(link));
+    if link.role == Role::Unmanaged {
+        unit.set("Unmanaged", "yes");
+        return unit.finish();
     }
-    dynamic(&mut unit, host, &link.layer3);
+    unit.set_some("MTUBytes", link.mtu);
+    if link.is_nic() {
+        unit.set_some("MACAddress", link.mac);
+    }
+    if host.defaults == Defaults::Safe {
+        unit.set("RequiredForOnline", required_for_online(host, link));
+    }
+    layer3::learned(&mut unit, host, &link.layer3);
     unit.section("Network");
     stacking(&mut unit, host, link);
-    if host.defaults == Defaults::Safe {
-        quiet(&mut unit, link);
+    layer3::network(&mut unit, host, link);
+    if link.emit_lldp {
+        unit.set("EmitLLDP", "yes");
     }
-    layer3(&mut unit, &link.layer3);
-    for address in &link.layer3.addresses {
-        unit.section("Address");
-        unit.set("Address", address);
-    }
+    layer3::written(&mut unit, link);
+    port(&mut unit, host, link);
     unit.finish()
 }
 
@@ -40,38 +45,16 @@ fn matching(unit: &mut Unit, host: &HostNetwork, link: &Link) {
 
 /// What state of the link `systemd-networkd-wait-online` waits for. Written down always,
 /// because the meaning of the default differs between versions.
-fn required_for_online(link: &Link) -> &'static str {
-    let enslaved = link.master.is_some();
+fn required_for_online(host: &HostNetwork, link: &Link) -> &'static str {
     match (&link.kind, link.role) {
-        _ if enslaved || link.optional => "no",
-        (_, Role::LinkOnly | Role::Unused) => "no",
+        _ if host.owner(link).is_some() || link.optional => "no",
+        (Kind::Vrf(_) | Kind::Dummy, _) => "no",
+        (_, Role::LinkOnly | Role::Unused | Role::Unmanaged) => "no",
         // One dead member, or a port without a guest, must not hold up the boot.
         (Kind::Bond(_) | Kind::Bridge(_), _) => "degraded-carrier",
         (_, Role::Carrier) => "carrier",
         (_, Role::Addressed) => "routable",
     }
-}
-
-/// `[DHCPv4]`, `[DHCPv6]` and `[IPv6AcceptRA]`.
-fn dynamic(unit: &mut Unit, host: &HostNetwork, layer3: &Layer3) {
-    unit.section("DHCPv4");
-    if host.defaults == Defaults::Safe && layer3.dhcp4 {
-        // The server knows the host by its MAC from the ROM on; a DUID would be a stranger.
-        unit.set("ClientIdentifier", "mac");
-    }
-    overrides(unit, &layer3.dhcp4_overrides);
-    unit.section("DHCPv6");
-    overrides(unit, &layer3.dhcp6_overrides);
-    unit.section("IPv6AcceptRA");
-    overrides(unit, &layer3.ra_overrides);
-}
-
-fn overrides(unit: &mut Unit, overrides: &Overrides) {
-    unit.set_some("UseDNS", overrides.use_dns);
-    unit.set_some("UseDomains", overrides.use_domains);
-    unit.set_some("UseNTP", overrides.use_ntp);
-    unit.set_some("UseRoutes", overrides.use_routes);
-    unit.set_some("RouteMetric", overrides.route_metric);
 }
 
 /// What the link belongs to and what stands on it.
@@ -84,11 +67,13 @@ fn stacking(unit: &mut Unit, host: &HostNetwork, link: &Link) {
                 unit.set("PrimarySlave", "true");
             }
         }
+        Some((Kind::Vrf(_), name)) => unit.set("VRF", name),
         Some((_, name)) => unit.set("Bridge", name),
         None => {}
     }
-    for vlan in host.vlans_on(&link.name) {
-        unit.set("VLAN", &vlan.name);
+    for child in host.children(&link.name) {
+        let key = if matches!(child.kind, Kind::Vxlan { .. }) { "VXLAN" } else { "VLAN" };
+        unit.set(key, &child.name);
     }
     if let Kind::Bond(spec) = &link.kind
         && spec.bind_carrier
@@ -97,34 +82,33 @@ fn stacking(unit: &mut Unit, host: &HostNetwork, link: &Link) {
     }
 }
 
-/// No stray IPv6. A layer that only carries others would wait for a router that never
-/// answers (systemd 257 then never calls the host online), or take an address from the
-/// untagged network; a statically addressed one hears routers only if asked to.
-fn quiet(unit: &mut Unit, link: &Link) {
-    if link.role != Role::Addressed {
-        unit.set("LinkLocalAddressing", "no");
-    }
-    if link.layer3.accept_ra.is_none() {
-        unit.set("IPv6AcceptRA", "no");
-    }
+/// `[Bridge]` and `[BridgeVLAN]` of a port, or of the bridge as a port of itself.
+fn port(unit: &mut Unit, host: &HostNetwork, link: &Link) {
+    let bridge = |link: &Link| match &link.kind {
+        Kind::Bridge(spec) => Some(spec.clone()),
+        _ => None,
+    };
+    let owner = host.owner(link).and_then(bridge);
+    let Some(spec) = owner.as_ref().and_then(|spec: &BridgeSpec| spec.ports.get(&link.name)) else {
+        if let Some(spec) = bridge(link).as_ref().and_then(|spec| spec.ports.get(&link.name)) {
+            vlans(unit, spec);
+        }
+        return;
+    };
+    unit.section("Bridge");
+    unit.set_yes("Isolated", spec.isolated.then_some(true));
+    unit.set_yes("HairPin", spec.hairpin.then_some(true));
+    unit.set_some("Cost", spec.cost);
+    vlans(unit, spec);
 }
 
-fn layer3(unit: &mut Unit, layer3: &Layer3) {
-    unit.set_some("IPv6AcceptRA", layer3.accept_ra.map(|accept| if accept { "yes" } else { "no" }));
-    if layer3.dhcp4 {
-        unit.set("DHCP", "ipv4");
+fn vlans(unit: &mut Unit, port: &PortSpec) {
+    unit.section("BridgeVLAN");
+    unit.set_some("PVID", port.pvid);
+    for id in &port.untagged {
+        unit.set("EgressUntagged", id);
     }
-    unit.set_some("Gateway", layer3.gateway);
-    if !layer3.domains.is_empty() {
-        unit.set("Domains", layer3.domains.join(" "));
-    }
-    for server in &layer3.dns {
-        unit.set("DNS", server);
-    }
-    if layer3.dns_over_tls {
-        unit.set("DNSOverTLS", "true");
-    }
-    for server in &layer3.ntp {
-        unit.set("NTP", server);
+    for id in &port.tagged {
+        unit.set("VLAN", id);
     }
 }

@@ -22,6 +22,11 @@ impl Unit {
         self.pending = Some(name);
     }
 
+    /// Writes `key=yes` or `key=no` if there is a value.
+    pub(super) fn set_yes(&mut self, key: &str, value: Option<bool>) {
+        self.set_some(key, value.map(|value| if value { "yes" } else { "no" }));
+    }
+
     /// Writes `key=value`.
     pub(super) fn set(&mut self, key: &str, value: impl Display) {
         if let Some(section) = self.pending.take() {

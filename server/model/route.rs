@@ -1,0 +1,198 @@
+//! Routes, policy rules and addresses of a profile's own, in netplan's words. Pure.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::link::{Family, is_default};
+use super::words::words;
+
+/// Where a route leads: `default` or a prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Destination {
+    /// Everything that no longer prefix covers.
+    Default,
+    /// One network.
+    Net(IpNet),
+}
+
+/// A text that is no destination.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is not a destination: \"default\" or a prefix such as 10.0.0.0/8 is needed")]
+pub struct InvalidDestination(pub String);
+
+impl FromStr for Destination {
+    type Err = InvalidDestination;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDestination> {
+        if text == "default" {
+            return Ok(Self::Default);
+        }
+        text.parse().map(Self::Net).map_err(|_| InvalidDestination(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Net(net) => write!(f, "{net}"),
+        }
+    }
+}
+
+impl Serialize for Destination {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Destination {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+words! {
+    /// What becomes of a packet that a route matches.
+    #[derive(Default)]
+    RouteKind {
+        /// It goes on its way.
+        #[default]
+        Unicast = "unicast",
+        /// It is dropped in silence.
+        Blackhole = "blackhole",
+        /// It is refused as unreachable.
+        Unreachable = "unreachable",
+        /// It is refused as forbidden.
+        Prohibit = "prohibit",
+    }
+}
+
+/// A route beside those that a subnet brings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RouteSpec {
+    /// Where it leads.
+    pub to: Destination,
+    /// The next router.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<IpAddr>,
+    /// Several next routers that share the load; in place of `via`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub next_hops: Vec<NextHop>,
+    /// The router is on the link though no address of the link covers it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_link: bool,
+    /// The source address that the host prefers for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<IpAddr>,
+    /// The lower, the more it is preferred.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<u32>,
+    /// The routing table, main (254) where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<u32>,
+    /// What becomes of a packet.
+    #[serde(default, rename = "type", skip_serializing_if = "is_default")]
+    pub kind: RouteKind,
+    /// The largest packet on it, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+    /// The largest TCP segment that is announced to the other side, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advertised_mss: Option<u32>,
+}
+
+/// One of several routers of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct NextHop {
+    /// The router.
+    pub via: IpAddr,
+    /// Its share of the load against the others', 1 to 256; 1 where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+}
+
+/// Which routing table a packet is looked up in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RuleSpec {
+    /// Its source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<IpNet>,
+    /// Its destination.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<IpNet>,
+    /// Its firewall mark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<u32>,
+    /// Which bits of the mark count; all where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<u32>,
+    /// The link it came in by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incoming_interface: Option<String>,
+    /// The link that its socket is bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outgoing_interface: Option<String>,
+    /// The IP version, where neither `from` nor `to` tells; IPv4 where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family: Option<Family>,
+    /// The table.
+    pub table: u32,
+    /// Rules are tried from the lowest priority up: 1 to 32765.
+    pub priority: u32,
+}
+
+impl RuleSpec {
+    /// The IP version that the rule is for.
+    pub fn family(&self) -> Family {
+        match self.from.or(self.to) {
+            Some(IpNet::V4(_)) => Family::Ipv4,
+            Some(IpNet::V6(_)) => Family::Ipv6,
+            None => self.family.unwrap_or(Family::Ipv4),
+        }
+    }
+}
+
+words! {
+    /// What an address is for that several hosts may bear.
+    AddressRole {
+        /// Announced from several hosts; the nearest answers.
+        Anycast = "anycast",
+        /// Direct server return: the hosts answer for a load balancer, and stay silent to ARP.
+        Dsr = "dsr",
+        /// Moved between hosts by VRRP.
+        Vrrp = "vrrp",
+    }
+}
+
+/// An address that every host of a profile bears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SharedAddress {
+    /// The address with its prefix length.
+    pub address: IpNet,
+    /// Why several hosts may bear it.
+    pub role: AddressRole,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destination_is_default_or_a_prefix() {
+        for text in ["default", "10.0.0.0/8", "fd00::/8"] {
+            assert_eq!(text.parse::<Destination>().unwrap().to_string(), text);
+        }
+        for text in ["", "10.0.0.1", "0", "Default"] {
+            assert!(text.parse::<Destination>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Rules about routing tables and which packets are looked up in them. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::routes::{MAIN, domain};
+use super::{Findings, Place, ProfileView};
+use crate::model::{Family, RuleSpec};
+use crate::network::links::{Kind, Link};
+use crate::network::lower;
+
+/// The kernel's own tables: unspecified, default, main, local.
+const KERNEL_TABLES: [u32; 4] = [0, 253, 254, 255];
+
+pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
+    tables(view, findings);
+    let links = view.network.links.values();
+    let rules: Vec<(&Link, &RuleSpec)> =
+        links.flat_map(|link| link.layer3.rules.iter().map(move |rule| (link, rule))).collect();
+    priorities(view, &rules, findings);
+    empty_tables(view, &rules, findings);
+    sysctls(view, findings);
+}
+
+/// Rule N156: a table that is the kernel's, or a VRF's and somebody else's.
+fn tables(view: &ProfileView<'_>, findings: &mut Findings) {
+    let mut domains: BTreeMap<u32, &str> = BTreeMap::new();
+    for (name, link) in &view.network.links {
+        let Kind::Vrf(table) = link.kind else { continue };
+        let Some(table) = table else {
+            let text = format!("{name} has no table; a VRF is a table of its own");
+            findings.error("N156", view.at(name, "table"), text);
+            continue;
+        };
+        if let Some(other) = domains.insert(table, name) {
+            let text = format!("{other} and {name} have the same table {table}");
+            findings.error("N156", view.at(name, "table"), text);
+        }
+    }
+    for link in view.profile.links() {
+        let Some(table) = link.settings.table else { continue };
+        if KERNEL_TABLES.contains(&table) {
+            let text = format!("{}: table {table} is the kernel's own; take another", link.name);
+            findings.error("N156", view.at(link.name, "table"), text);
+        }
+        if let Some(vrf) = domains.get(&table).filter(|vrf| **vrf != link.name) {
+            let text = format!("{}: table {table} belongs to {vrf} alone", link.name);
+            findings.error("N156", view.at(link.name, "table"), text);
+        }
+    }
+}
+
+/// Rule N155: priorities that the kernel uses itself, or that two rules share, and marks
+/// that are looked at too late.
+fn priorities(view: &ProfileView<'_>, rules: &[(&Link, &RuleSpec)], findings: &mut Findings) {
+    let mut taken: BTreeMap<(u32, Family), &str> = BTreeMap::new();
+    for (link, rule) in rules {
+        let at = || view.at(&link.name, "routing-policy");
+        if !(1..=32_765).contains(&rule.priority) {
+            let text = format!("rule priority {} is outside 1-32765", rule.priority);
+            findings.error("N155", at(), text);
+        }
+        if let Some(other) = taken.insert((rule.priority, rule.family()), &link.name) {
+            let text = format!(
+                "two rules have priority {} ({other} and {}); their order would be chance",
+                rule.priority, link.name
+            );
+            findings.error("N155", at(), text);
+        }
+    }
+    let sources = rules.iter().filter(|(_, rule)| rule.from.is_some() && rule.mark.is_none());
+    let Some(first) = sources.map(|(_, rule)| rule.priority).min() else { return };
+    for (link, rule) in rules.iter().filter(|(_, rule)| rule.mark.is_some() && rule.from.is_none())
+    {
+        if rule.priority > first {
+            let text = format!(
+                "the rule for marks ({}) comes after one for sources ({first}) and never wins",
+                rule.priority
+            );
+            findings.warn("N155", view.at(&link.name, "routing-policy"), text);
+        }
+    }
+}
+
+/// Rule N154: a rule that leads to a table without routes. An own table of a link has
+/// routes as soon as the link bears a subnet.
+fn empty_tables(view: &ProfileView<'_>, rules: &[(&Link, &RuleSpec)], findings: &mut Findings) {
+    let links = || view.network.links.values();
+    let routes = links().flat_map(|link| link.layer3.routes.iter().filter_map(|route| route.table));
+    let domains = links().filter_map(|link| domain(view, link));
+    let filled: BTreeSet<u32> = routes.chain(domains).chain([MAIN, 253, 255]).collect();
+    for (link, rule) in rules.iter().filter(|(_, rule)| !filled.contains(&rule.table)) {
+        let text = format!(
+            "the rule with priority {} looks up table {}, which is empty",
+            rule.priority, rule.table
+        );
+        findings.error("N154", view.at(&link.name, "routing-policy"), text);
+    }
+}
+
+/// Rules N157 and N174: settings without which the addresses and routes do not work.
+fn sysctls(view: &ProfileView<'_>, findings: &mut Findings) {
+    for (name, value) in lower::needed_sysctls(&view.network) {
+        let set = view.network.sysctls.get(name);
+        if set.is_some_and(|set| set == value) {
+            continue;
+        }
+        let set = set.map_or("not set", String::as_str);
+        let text = format!("{name} is {set}; this profile's addresses and routes need {value}");
+        let place = Place::new(format!("profiles.{}.sysctls", view.name));
+        match name.contains("arp_") {
+            true => findings.error("N174", place, text),
+            false => findings.warn("N157", place, text),
+        }
+    }
+}

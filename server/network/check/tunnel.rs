@@ -1,0 +1,51 @@
+//! Rules about VXLAN tunnels, and addresses that several hosts bear. Pure.
+
+use super::{Findings, ProfileView};
+use crate::model::AddressRole;
+use crate::network::links::{Kind, Link};
+
+pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
+    for link in view.network.links.values() {
+        vxlan(view, link, findings);
+        shared(view, link, findings);
+    }
+}
+
+/// Rule N113: the 24 bits of the network identifier (RFC 7348 section 5), and an address
+/// to leave from.
+fn vxlan(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
+    let Kind::Vxlan { spec, .. } = &link.kind else { return };
+    if !(1..1 << 24).contains(&spec.vni) {
+        let text = format!("{}: VNI {} is outside 1-16777215", link.name, spec.vni);
+        findings.error("N113", view.at(&link.name, "vni"), text);
+    }
+    let below = view.network.links.get(&spec.link);
+    if below.is_some_and(|below| view.network.owner(below).is_some()) {
+        let text =
+            format!("{}: {} is in a bond or bridge and has no address", link.name, spec.link);
+        findings.error("N112", view.at(&link.name, "link"), text);
+    } else if below.is_some_and(|below| {
+        below.layer3.borne.is_empty() && below.layer3.shared.is_empty() && !below.layer3.dhcp4
+    }) {
+        let text =
+            format!("{}: {} bears no address that it could leave from", link.name, spec.link);
+        findings.error("N113", view.at(&link.name, "link"), text);
+    }
+}
+
+/// Rule N174: an address with direct server return is one address, or the whole prefix
+/// would be answered for.
+fn shared(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
+    for shared in &link.layer3.shared {
+        let address = shared.address;
+        if shared.role == AddressRole::Dsr && address.prefix_len() != address.max_prefix_len() {
+            let text = format!(
+                "{address} on {} answers for the whole subnet; write {}/{}",
+                link.name,
+                address.addr(),
+                address.max_prefix_len()
+            );
+            findings.error("N174", view.at(&link.name, "addresses"), text);
+        }
+    }
+}

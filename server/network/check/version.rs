@@ -1,0 +1,83 @@
+//! Rule N170: what the target's systemd does not know yet, and rule N182: what has no
+//! meaning where it is said. Pure.
+
+use super::{Findings, Place, ProfileView};
+use crate::model::{LinkSettings, VlanProtocol};
+use crate::network::links::{Kind, Link};
+
+/// The versions whose keys are known (systemd's `*.gperf` of each stable branch).
+const KNOWN: std::ops::RangeInclusive<u16> = 247..=257;
+
+pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
+    let target = view.network.systemd;
+    if !KNOWN.contains(&target) {
+        let place = Place::new(format!("profiles.{}.systemd", view.name));
+        let text = format!("systemd {target} is not known; 247 to 257 are");
+        findings.error("N170", place, text);
+    }
+    for link in view.network.links.values() {
+        for (key, words, since) in newer(link) {
+            if target < since {
+                let text = format!(
+                    "{}: {words} needs systemd {since}, the target has {target}",
+                    link.name
+                );
+                findings.error("N170", view.at(&link.name, key), text);
+            }
+        }
+    }
+    for link in view.profile.links() {
+        meaningless(view, link.name, &link.settings, findings);
+    }
+}
+
+/// What a link uses that came later than the oldest systemd: its key in the profile,
+/// networkd's words for it, and since when.
+fn newer(link: &Link) -> Vec<(&'static str, &'static str, u16)> {
+    let mut used = Vec::new();
+    match &link.kind {
+        Kind::Vlan { protocol: VlanProtocol::Dot1ad, .. } => {
+            used.push(("protocol", "[VLAN] Protocol=", 248));
+        }
+        Kind::Bridge(spec) if spec.ports.values().any(|port| port.isolated) => {
+            used.push(("ports", "[Bridge] Isolated=", 251));
+        }
+        _ => {}
+    }
+    if link.layer3.routes.iter().any(|route| route.advertised_mss.is_some()) {
+        used.push(("routes", "[Route] TCPAdvertisedMaximumSegmentSize=", 248));
+    }
+    used
+}
+
+/// Overrides that the protocol has no answer for.
+fn meaningless(
+    view: &ProfileView<'_>,
+    name: &str,
+    settings: &LinkSettings<'_>,
+    findings: &mut Findings,
+) {
+    let (dhcp6, ra) = (settings.dhcp6_overrides, settings.ra_overrides);
+    let cases = [
+        ("dhcp6-overrides", "use-routes", dhcp6.use_routes.is_some(), "DHCPv6 carries no routes"),
+        (
+            "dhcp6-overrides",
+            "route-metric",
+            dhcp6.route_metric.is_some(),
+            "DHCPv6 carries no routes",
+        ),
+        ("ra-overrides", "use-ntp", ra.use_ntp.is_some(), "routers announce no time servers"),
+        ("ra-overrides", "use-routes", ra.use_routes.is_some(), "write accept-ra: false"),
+        ("ra-overrides", "route-metric", ra.route_metric.is_some(), "systemd 247 has no such key"),
+    ];
+    for (key, word, given, why) in cases {
+        if given {
+            let text = format!("{name}: {word} has no meaning in {key}: {why}");
+            findings.error("N182", view.at(name, key), text);
+        }
+    }
+    if settings.mark.is_some() && settings.table.is_none() {
+        let text = format!("{name}: a mark leads to the link's own table, and it has none");
+        findings.error("N182", view.at(name, "mark"), text);
+    }
+}

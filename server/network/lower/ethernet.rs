@@ -1,0 +1,63 @@
+//! MTU and MAC of each link, where the profile leaves them to us. Pure.
+
+use crate::model::{Mac, Site};
+use crate::network::links::{HostNetwork, Kind, Role};
+
+/// The MTU of Ethernet, where no subnet and no link says another.
+const ETHERNET_MTU: u32 = 1500;
+
+/// Writes an MTU on every layer, because a bridge without one falls to that of its
+/// smallest port: the profile's, else what the link and those on it need.
+pub(super) fn set_mtus(network: &mut HostNetwork, site: &Site) {
+    let order = network.top_down();
+    for index in &order {
+        let link = &network.links[*index];
+        let elsewhere = matches!(link.role, Role::Unused | Role::Unmanaged);
+        if link.mtu.is_some() || elsewhere || matches!(link.kind, Kind::Vrf(_) | Kind::Dummy) {
+            continue;
+        }
+        let subnets = link.subnets.iter().filter_map(|name| site.subnets.get(name));
+        let own = subnets.map(|subnet| subnet.mtu.unwrap_or(ETHERNET_MTU)).max();
+        let wrapped =
+            network.above(link).filter_map(|upper| Some(upper.mtu? + upper.kind.overhead()));
+        let needed = own.max(wrapped.max());
+        // A tunnel with no need of its own takes what its link leaves it, below.
+        let is_tunnel = matches!(link.kind, Kind::Vxlan { .. });
+        network.links[*index].mtu = needed.or_else(|| (!is_tunnel).then_some(ETHERNET_MTU));
+    }
+    for index in order.into_iter().rev() {
+        let link = &network.links[index];
+        let lower = link.parent().and_then(|name| network.links.get(name)?.mtu);
+        let left = lower.map(|mtu| mtu.saturating_sub(link.kind.overhead()));
+        if link.mtu.is_none() && matches!(link.kind, Kind::Vxlan { .. }) {
+            network.links[index].mtu = left;
+        }
+    }
+}
+
+/// Gives every bond and bridge the permanent MAC of its first NIC. Without one networkd
+/// hashes the name with the machine-id, which cloned images share.
+pub(super) fn set_macs(network: &mut HostNetwork) {
+    let mut macs: Vec<Option<Mac>> = vec![None; network.links.len()];
+    for index in network.top_down().into_iter().rev() {
+        // In the profile's order: its first member is the one the operator thinks of.
+        let lower: &[String] = match &network.links[index].kind {
+            Kind::Nic(mac) => {
+                macs[index] = *mac;
+                continue;
+            }
+            Kind::Bond(spec) => &spec.nics,
+            Kind::Vlan { parent, .. } => std::slice::from_ref(parent),
+            Kind::Bridge(spec) => &spec.interfaces,
+            // A tunnel's end is no NIC's: two tunnels over one NIC must not share a MAC.
+            Kind::Vxlan { .. } | Kind::Vrf(_) | Kind::Dummy => continue,
+        };
+        let mac = |name: &String| macs[network.links.get_index_of(name)?];
+        macs[index] = lower.iter().find_map(mac);
+    }
+    for (link, mac) in network.links.values_mut().zip(macs) {
+        if matches!(link.kind, Kind::Bond(_) | Kind::Bridge(_)) {
+            link.mac = link.mac.or(mac);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Addresses, routes, rules and resolvers of each link. Pure.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::Source;
+use crate::model::{Destination, Family, LinkSettings, RouteKind, RouteSpec, RuleSpec, Subnet};
+use crate::network::links::{Borne, HostNetwork, Kind, Layer3};
+
+/// The priorities of the rules that a link's own table gets, plus the link's number. A
+/// mark is looked at before a source, or it would never win; both before the rule that
+/// the kernel adds for VRFs at 1000.
+const MARK_PRIORITY: u32 = 100;
+const SOURCE_PRIORITY: u32 = 500;
+
+impl Source<'_> {
+    /// Gives every link its layer 3, and every tunnel the address that it leaves from.
+    pub(super) fn set_layer3(&self, network: &mut HostNetwork) {
+        let carried = carried_above(network);
+        for link in self.profile.links() {
+            let Some(index) = network.links.get_index_of(link.name) else { continue };
+            // Two links of one name are two mistakes of one profile; the kind tells them apart.
+            if network.links[index].kind.section() != link.section {
+                continue;
+            }
+            let layer3 = self.layer3(link.name, &link.settings, &carried[index], index as u32);
+            network.links[index].layer3 = layer3;
+        }
+        for index in 0..network.links.len() {
+            let parent = network.links[index].parent().and_then(|name| network.links.get(name));
+            let address = parent.and_then(|parent| parent.all_addresses().next());
+            if let Kind::Vxlan { local, .. } = &mut network.links[index].kind {
+                *local = address.map(|address| address.addr());
+            }
+        }
+    }
+
+    /// The layer 3 of one link. `carried` are the subnets that links on it bear instead.
+    fn layer3(
+        &self,
+        name: &str,
+        settings: &LinkSettings<'_>,
+        carried: &BTreeSet<String>,
+        number: u32,
+    ) -> Layer3 {
+        let mut layer3 = Layer3 {
+            shared: settings.addresses.to_vec(),
+            dhcp4: settings.dhcp4,
+            dhcp6: settings.dhcp6,
+            link_local: settings.link_local.map(<[_]>::to_vec),
+            accept_ra: settings.accept_ra,
+            routes: settings.routes.to_vec(),
+            rules: settings.rules.to_vec(),
+            dhcp4_overrides: settings.dhcp4_overrides,
+            dhcp6_overrides: settings.dhcp6_overrides,
+            ra_overrides: settings.ra_overrides,
+            ..Layer3::default()
+        };
+        let named = [settings.subnet, settings.subnet6].into_iter().flatten();
+        for (place, subnet_name) in named.enumerate() {
+            let Some(subnet) = self.site.subnets.get(subnet_name) else { continue };
+            if carried.contains(subnet_name) {
+                continue;
+            }
+            let is_first = place == 0 && settings.subnet.is_some();
+            let key = if is_first { name.to_owned() } else { format!("{name}/{subnet_name}") };
+            self.bear(&mut layer3, settings, (subnet_name, subnet), key);
+        }
+        if let Some(table) = settings.table.filter(|_| !self.profile.vrfs.contains_key(name)) {
+            own_table(&mut layer3, table, settings.mark, number, self);
+        }
+        layer3
+    }
+
+    /// Adds a subnet's address and facts to the link that bears it.
+    fn bear(
+        &self,
+        layer3: &mut Layer3,
+        settings: &LinkSettings<'_>,
+        (name, subnet): (&str, &Subnet),
+        key: String,
+    ) {
+        // With DHCP or SLAAC the wire says all this; written down as well it would be there twice.
+        let learns = match subnet.cidr {
+            IpNet::V4(_) => settings.dhcp4,
+            IpNet::V6(_) => settings.dhcp6 || settings.accept_ra == Some(true),
+        };
+        let address = self.host.addresses.get(&key).copied().filter(|_| !learns);
+        let address =
+            address.and_then(|address| IpNet::new(address, subnet.cidr.prefix_len()).ok());
+        layer3.addresses.extend(address);
+        layer3.borne.push(Borne { subnet: name.to_owned(), key, written: !learns, address });
+        if learns {
+            return;
+        }
+        layer3.gateways.extend(subnet.gateway.filter(|_| settings.default_route));
+        layer3.dns.extend(subnet.dns.iter().cloned());
+        layer3.dns_over_tls |= subnet.dns_over_tls && !subnet.dns.is_empty();
+        extend_new(&mut layer3.domains, &subnet.domains);
+        extend_new(&mut layer3.ntp, &subnet.ntp);
+    }
+}
+
+/// Adds what is not there yet.
+fn extend_new(list: &mut Vec<String>, more: &[String]) {
+    for item in more {
+        if !list.contains(item) {
+            list.push(item.clone());
+        }
+    }
+}
+
+/// Sends what comes from the link's addresses, or bears its mark, out by the link: its
+/// routes in a table of its own, and rules that lead there.
+fn own_table(layer3: &mut Layer3, table: u32, mark: Option<u32>, number: u32, source: &Source<'_>) {
+    for borne in layer3.borne.clone() {
+        let Some(subnet) = source.site.subnets.get(&borne.subnet) else { continue };
+        let from = borne.address.map(|address| address.addr());
+        let cidr = subnet.cidr.trunc();
+        layer3.routes.push(RouteSpec { from, ..route(Destination::Net(cidr), None, table) });
+        if let Some(gateway) = subnet.gateway {
+            layer3.routes.push(route(Destination::Default, Some(gateway), table));
+        }
+        if let Some(from) = borne.address {
+            let (from, priority) = (IpNet::from(from.addr()), SOURCE_PRIORITY + number);
+            let rule = RuleSpec { from: Some(from), table, priority, ..RuleSpec::default() };
+            layer3.rules.push(rule);
+        }
+    }
+    let is_ipv6 = |borne: &Borne| source.site.subnets[&borne.subnet].cidr.addr().is_ipv6();
+    let families: BTreeSet<bool> = layer3.borne.iter().map(is_ipv6).collect();
+    for is_ipv6 in families.into_iter().filter(|_| mark.is_some()) {
+        let family = is_ipv6.then_some(Family::Ipv6);
+        let priority = MARK_PRIORITY + number;
+        layer3.rules.push(RuleSpec { mark, family, table, priority, ..RuleSpec::default() });
+    }
+}
+
+fn route(to: Destination, via: Option<IpAddr>, table: u32) -> RouteSpec {
+    RouteSpec {
+        to,
+        via,
+        next_hops: Vec::new(),
+        on_link: false,
+        from: None,
+        metric: None,
+        table: Some(table),
+        kind: RouteKind::Unicast,
+        mtu: None,
+        advertised_mss: None,
+    }
+}
+
+/// For every link, the subnets that links standing on it carry, directly or not. A VRF
+/// carries none: its members keep their addresses.
+fn carried_above(network: &HostNetwork) -> Vec<BTreeSet<String>> {
+    let mut carried = vec![BTreeSet::new(); network.links.len()];
+    for index in network.top_down() {
+        let mut subnets = BTreeSet::new();
+        for upper in network.above(&network.links[index]) {
+            subnets.extend(upper.subnets.iter().cloned());
+            let upper = network.links.get_index_of(&upper.name);
+            subnets.extend(upper.into_iter().flat_map(|upper| carried[upper].clone()));
+        }
+        carried[index] = subnets;
+    }
+    carried
+}

@@ -1,0 +1,171 @@
+//! Lowers a profile and a host to links. Pure, and never fails: what does not
+//! fit together is left out here and named by `check`, so that a host with a
+//! mistake can still be drawn.
+
+mod ethernet;
+mod layer3;
+mod sysctl;
+
+pub(super) use sysctl::needed as needed_sysctls;
+
+use indexmap::IndexMap;
+
+use super::links::{HostNetwork, Kind, Layer3, Link, Role};
+use crate::model::{Defaults, Host, LinkSettings, Profile, Site};
+
+/// The systemd of Debian 12, where a profile names none.
+const SYSTEMD: u16 = 252;
+
+/// No stack of links is deeper than this; only a ring is.
+const DEEPEST: usize = 32;
+
+/// What the lowering of one host reads.
+struct Source<'a> {
+    site: &'a Site,
+    host: &'a Host,
+    profile: &'a Profile,
+}
+
+/// The network of one host. A host without a known profile has its NICs, unused.
+pub(super) fn lower(site: &Site, name: &str, host: &Host) -> HostNetwork {
+    let none = Profile::default();
+    let found = host.profile.as_deref().and_then(|profile| site.profiles.get(profile));
+    let source = Source { site, host, profile: found.unwrap_or(&none) };
+    let mut network = HostNetwork {
+        host: name.to_owned(),
+        profile: found.and_then(|_| host.profile.clone()),
+        defaults: source.profile.defaults,
+        match_by: source.profile.match_by,
+        systemd: source.profile.systemd.unwrap_or(SYSTEMD),
+        sysctls: Default::default(),
+        links: source.links(),
+    };
+    set_masters(&mut network, source.profile);
+    set_layers(&mut network);
+    source.set_layer3(&mut network);
+    set_roles(&mut network, source.profile);
+    if network.defaults == Defaults::Safe {
+        ethernet::set_mtus(&mut network, site);
+        ethernet::set_macs(&mut network);
+    }
+    network.sysctls = sysctl::settings(&network, source.profile);
+    network
+}
+
+impl<'a> Source<'a> {
+    /// Every link with its kind and its own settings, standing alone.
+    fn links(&self) -> IndexMap<String, Link> {
+        let mut links = IndexMap::new();
+        for (label, mac) in &self.host.nics {
+            links.insert(label.clone(), self.link(label, Kind::Nic(Some(*mac))));
+        }
+        for label in self.nic_labels() {
+            let link = || self.link(label, Kind::Nic(None));
+            links.entry(label.to_owned()).or_insert_with(link);
+        }
+        for (name, kind) in self.made() {
+            links.insert(name.clone(), self.link(name, kind));
+        }
+        links
+    }
+
+    /// The links that the profile makes, with their kinds, lowest kind first.
+    fn made(&self) -> impl Iterator<Item = (&'a String, Kind)> {
+        let profile = self.profile;
+        let bonds = profile.bonds.iter().map(|(name, spec)| (name, Kind::Bond(spec.clone())));
+        let vlans = profile.vlans.iter().map(|(name, spec)| {
+            let subnet = spec.subnet.as_deref().and_then(|subnet| self.site.subnets.get(subnet));
+            let id = spec.id.or_else(|| subnet.and_then(|subnet| subnet.vlan));
+            (name, Kind::Vlan { parent: spec.link.clone(), id, protocol: spec.protocol })
+        });
+        let vxlans = profile.vxlans.iter();
+        let vxlans =
+            vxlans.map(|(name, spec)| (name, Kind::Vxlan { spec: spec.clone(), local: None }));
+        let bridges = profile.bridges.iter();
+        let bridges = bridges.map(|(name, spec)| (name, Kind::Bridge(spec.clone())));
+        let vrfs = profile.vrfs.iter().map(|(name, spec)| (name, Kind::Vrf(spec.table)));
+        let dummies = profile.dummies.keys().map(|name| (name, Kind::Dummy));
+        bonds.chain(vlans).chain(vxlans).chain(bridges).chain(vrfs).chain(dummies)
+    }
+
+    /// The names that the profile speaks of and does not make: they must be NICs.
+    fn nic_labels(&self) -> impl Iterator<Item = &'a str> {
+        let profile = self.profile;
+        let members = profile.masters().flat_map(|(_, _, members)| members);
+        let parents = profile.vlans.values().map(|vlan| &vlan.link);
+        let underlays = profile.vxlans.values().map(|vxlan| &vxlan.link);
+        let named = profile.nics.keys().chain(members).chain(parents).chain(underlays);
+        named.filter(|name| !profile.makes(name)).map(String::as_str)
+    }
+
+    fn link(&self, name: &str, kind: Kind) -> Link {
+        let of_section = |link: &crate::model::ProfileLink<'a>| {
+            link.name == name && link.section == kind.section()
+        };
+        let settings = self.profile.links().find(of_section).map(|link| link.settings);
+        let subnets = |settings: LinkSettings<'a>| [settings.subnet, settings.subnet6];
+        let subnets = settings.into_iter().flat_map(subnets).flatten();
+        Link {
+            name: name.to_owned(),
+            master: None,
+            layer: 0,
+            role: Role::Unused,
+            mac: settings.and_then(|settings| settings.mac),
+            mtu: settings.and_then(|settings| settings.mtu),
+            optional: settings.is_some_and(|settings| settings.optional),
+            emit_lldp: settings.is_some_and(|settings| settings.emit_lldp),
+            subnets: subnets.map(str::to_owned).collect(),
+            layer3: Layer3::default(),
+            kind,
+        }
+    }
+}
+
+fn set_masters(network: &mut HostNetwork, profile: &Profile) {
+    for (name, link) in &mut network.links {
+        link.master = profile.master_of(name).map(str::to_owned);
+    }
+}
+
+/// Puts every link one layer above the highest that it stands on, in rounds until nothing
+/// moves. The bound is for links that stand on each other in a ring, which never settle.
+fn set_layers(network: &mut HostNetwork) {
+    for _ in 0..network.links.len().min(DEEPEST) {
+        let layer = |link: &Link| network.below(link).map(|lower| lower.layer + 1).max();
+        let layers: Vec<usize> =
+            network.links.values().map(|link| layer(link).unwrap_or(0)).collect();
+        let mut changed = false;
+        for (link, layer) in network.links.values_mut().zip(layers) {
+            // A bond whose members are all unknown is still no NIC.
+            let layer = if link.is_nic() { layer } else { layer.max(1) };
+            changed |= link.layer != layer;
+            link.layer = layer;
+        }
+        if !changed {
+            return;
+        }
+    }
+}
+
+fn set_roles(network: &mut HostNetwork, profile: &Profile) {
+    let role = |link: &Link| {
+        let layer3 = &link.layer3;
+        let nic = profile.nics.get(&link.name).filter(|_| link.is_nic());
+        let learns = layer3.dhcp4 || layer3.dhcp6 || layer3.accept_ra == Some(true);
+        if nic.is_some_and(|nic| nic.unmanaged) {
+            Role::Unmanaged
+        } else if !layer3.borne.is_empty() || !layer3.shared.is_empty() || learns {
+            Role::Addressed
+        } else if network.above(link).any(|upper| !matches!(upper.kind, Kind::Vrf(_))) {
+            Role::Carrier
+        } else if nic.is_some() || !link.is_nic() || link.master.is_some() {
+            Role::LinkOnly
+        } else {
+            Role::Unused
+        }
+    };
+    let roles: Vec<Role> = network.links.values().map(role).collect();
+    for (link, role) in network.links.values_mut().zip(roles) {
+        link.role = role;
+    }
+}

@@ -1,0 +1,40 @@
+//! Kernel settings that a network needs besides its links. Pure.
+
+use std::collections::BTreeMap;
+
+use crate::model::{AddressRole, Defaults, Profile};
+use crate::network::links::HostNetwork;
+
+/// The profile's settings, and in a profile that is not verbatim those without which its
+/// addresses and routes do not work.
+pub(super) fn settings(network: &HostNetwork, profile: &Profile) -> BTreeMap<String, String> {
+    let mut settings = BTreeMap::new();
+    if network.defaults == Defaults::Safe {
+        let needed = needed(network).into_iter();
+        settings.extend(needed.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+    // The profile's own word is the last.
+    settings.extend(profile.sysctls.iter().map(|(name, value)| (name.clone(), value.clone())));
+    settings
+}
+
+/// Settings that the links imply, with their values.
+pub(in crate::network) fn needed(network: &HostNetwork) -> Vec<(&'static str, &'static str)> {
+    let layers = || network.links.values().map(|link| &link.layer3);
+    let mut needed = Vec::new();
+    if layers().any(|layer3| layer3.shared.iter().any(|one| one.role == AddressRole::Dsr)) {
+        // The load balancer answers ARP for the address, and nobody else may.
+        needed.push(("net.ipv4.conf.all.arp_ignore", "1"));
+        needed.push(("net.ipv4.conf.all.arp_announce", "2"));
+    }
+    if layers().any(|layer3| !layer3.rules.is_empty()) {
+        // Strict reverse path filtering drops what comes in by another NIC than the main
+        // table would send the answer to. The kernel uses the larger of all and the NIC's.
+        needed.push(("net.ipv4.conf.all.rp_filter", "2"));
+    }
+    if layers().any(|layer3| layer3.routes.iter().any(|route| route.next_hops.len() > 1)) {
+        // By addresses and ports, or all flows between two hosts share one way.
+        needed.push(("net.ipv4.fib_multipath_hash_policy", "1"));
+    }
+    needed
+}

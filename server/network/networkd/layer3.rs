@@ -1,0 +1,132 @@
+//! The parts of a `.network` file above Ethernet: addresses, routes, rules, resolvers. Pure.
+
+use ipnet::IpNet;
+
+use super::unit::Unit;
+use crate::model::{Defaults, Destination, Family, Overrides, RouteKind, RouteSpec, RuleSpec};
+use crate::network::links::{HostNetwork, Layer3, Link, Role};
+
+/// `[DHCPv4]`, `[DHCPv6]` and `[IPv6AcceptRA]`: what is taken from the wire.
+pub(super) fn learned(unit: &mut Unit, host: &HostNetwork, layer3: &Layer3) {
+    unit.section("DHCPv4");
+    if host.defaults == Defaults::Safe && layer3.dhcp4 {
+        // The server knows the host by its MAC from the ROM on; a DUID would be a stranger.
+        unit.set("ClientIdentifier", "mac");
+    }
+    overrides(unit, &layer3.dhcp4_overrides);
+    unit.section("DHCPv6");
+    overrides(unit, &layer3.dhcp6_overrides);
+    unit.section("IPv6AcceptRA");
+    overrides(unit, &layer3.ra_overrides);
+}
+
+fn overrides(unit: &mut Unit, overrides: &Overrides) {
+    unit.set_some("UseDNS", overrides.use_dns);
+    unit.set_some("UseDomains", overrides.use_domains);
+    unit.set_some("UseNTP", overrides.use_ntp);
+    unit.set_some("UseRoutes", overrides.use_routes);
+    unit.set_some("RouteMetric", overrides.route_metric);
+}
+
+/// The keys of `[Network]`.
+pub(super) fn network(unit: &mut Unit, host: &HostNetwork, link: &Link) {
+    let layer3 = &link.layer3;
+    unit.set_some("LinkLocalAddressing", link_local(host, link));
+    // A statically addressed link hears routers only if asked to.
+    let quiet = host.defaults == Defaults::Safe;
+    unit.set_yes("IPv6AcceptRA", layer3.accept_ra.or_else(|| quiet.then_some(layer3.dhcp6)));
+    match (layer3.dhcp4, layer3.dhcp6) {
+        (true, true) => unit.set("DHCP", "yes"),
+        (true, false) => unit.set("DHCP", "ipv4"),
+        (false, true) => unit.set("DHCP", "ipv6"),
+        (false, false) => {}
+    }
+    for gateway in &layer3.gateways {
+        unit.set("Gateway", gateway);
+    }
+    if !layer3.domains.is_empty() {
+        unit.set("Domains", layer3.domains.join(" "));
+    }
+    for server in &layer3.dns {
+        unit.set("DNS", server);
+    }
+    if layer3.dns_over_tls {
+        unit.set("DNSOverTLS", "true");
+    }
+    for server in &layer3.ntp {
+        unit.set("NTP", server);
+    }
+}
+
+/// A layer that only carries others has no address of its own at all: it would wait for a
+/// router that never answers (systemd 257 then never calls the host online), or take an
+/// address from the untagged network.
+fn link_local(host: &HostNetwork, link: &Link) -> Option<&'static str> {
+    let Some(families) = &link.layer3.link_local else {
+        let quiet = host.defaults == Defaults::Safe && link.role != Role::Addressed;
+        return quiet.then_some("no");
+    };
+    Some(match (families.contains(&Family::Ipv4), families.contains(&Family::Ipv6)) {
+        (true, true) => "yes",
+        (true, false) => "ipv4",
+        (false, true) => "ipv6",
+        (false, false) => "no",
+    })
+}
+
+/// `[Address]`, `[Route]` and `[RoutingPolicyRule]`.
+pub(super) fn written(unit: &mut Unit, link: &Link) {
+    for address in link.all_addresses() {
+        unit.section("Address");
+        unit.set("Address", address);
+    }
+    for written in &link.layer3.routes {
+        route(unit, written);
+    }
+    for written in &link.layer3.rules {
+        rule(unit, written);
+    }
+}
+
+fn route(unit: &mut Unit, route: &RouteSpec) {
+    unit.section("Route");
+    if let Destination::Net(net) = route.to {
+        unit.set("Destination", net);
+    }
+    unit.set_some("Gateway", route.via);
+    for hop in &route.next_hops {
+        let weight = hop.weight.map(|weight| format!(" {weight}")).unwrap_or_default();
+        unit.set("MultiPathRoute", format!("{}{weight}", hop.via));
+    }
+    unit.set_yes("GatewayOnLink", route.on_link.then_some(true));
+    if route.kind != RouteKind::default() {
+        unit.set("Type", route.kind);
+    } else if route.via.is_none()
+        && route.next_hops.is_empty()
+        && matches!(route.to, Destination::Net(IpNet::V4(_)))
+    {
+        // IPv6 has no scopes of routes.
+        unit.set("Scope", "link");
+    }
+    unit.set_some("PreferredSource", route.from);
+    unit.set_some("Metric", route.metric);
+    // By number: names need an entry in networkd.conf.
+    unit.set_some("Table", route.table);
+    unit.set_some("MTUBytes", route.mtu);
+    unit.set_some("TCPAdvertisedMaximumSegmentSize", route.advertised_mss);
+}
+
+fn rule(unit: &mut Unit, rule: &RuleSpec) {
+    unit.section("RoutingPolicyRule");
+    if rule.family() == Family::Ipv6 && rule.from.or(rule.to).is_none() {
+        unit.set("Family", "ipv6");
+    }
+    unit.set_some("From", rule.from);
+    unit.set_some("To", rule.to);
+    let mask = rule.mask.map(|mask| format!("/{mask}")).unwrap_or_default();
+    unit.set_some("FirewallMark", rule.mark.map(|mark| format!("{mark}{mask}")));
+    unit.set_some("IncomingInterface", rule.incoming_interface.as_deref());
+    unit.set_some("OutgoingInterface", rule.outgoing_interface.as_deref());
+    unit.set("Table", rule.table);
+    unit.set("Priority", rule.priority);
+}
