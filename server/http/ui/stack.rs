@@ -29,7 +29,7 @@ fn node(network: &HostNetwork, link: &Link) -> Node {
         name: link.name.clone(),
         kind: link.kind.label(),
         class: match link.role {
-            Role::Unused => "unused",
+            Role::Unused | Role::Unmanaged => "unused",
             Role::Addressed => "top-link",
             Role::Carrier | Role::LinkOnly => "",
         },
@@ -51,17 +51,22 @@ fn facts(link: &Link) -> Vec<String> {
         Kind::Bridge(bridge) => {
             facts.push(if bridge.stp == Some(true) { "STP on" } else { "STP off" }.to_owned());
         }
+        Kind::Vxlan { spec, .. } => facts.push(format!("VNI {}", spec.vni)),
+        Kind::Vrf(table) => facts.extend(table.map(|table| format!("table {table}"))),
+        Kind::Dummy => {}
     }
     let layer3 = &link.layer3;
-    facts.extend(layer3.addresses.iter().map(ToString::to_string));
+    facts.extend(link.all_addresses().map(|address| address.to_string()));
     if layer3.dhcp4 {
         facts.push("address by DHCP".into());
     }
-    facts.extend(layer3.gateway.map(|gateway| format!("via {gateway}")));
-    facts.extend(link.subnet.as_ref().map(|subnet| format!("subnet {subnet}")));
+    facts.extend(layer3.gateways.iter().map(|gateway| format!("via {gateway}")));
+    facts.extend(link.subnets.iter().map(|subnet| format!("subnet {subnet}")));
     facts.extend(link.mtu.map(|mtu| format!("MTU {mtu}")));
-    if link.role == Role::Unused {
-        facts.push("not in the profile".into());
+    match link.role {
+        Role::Unused => facts.push("not in the profile".into()),
+        Role::Unmanaged => facts.push("left to another program".into()),
+        Role::Addressed | Role::Carrier | Role::LinkOnly => {}
     }
     facts
 }
