@@ -13,5 +13,6 @@ mod machine_http;
 mod networkd;
 mod purity;
 mod tftp_clients;
+mod tftp_loss;
 mod tftp_rules;
 mod ui;

@@ -7,8 +7,14 @@ use std::time::Duration;
 const FLOOR: Duration = Duration::from_millis(20);
 /// The wait before anything is measured, if the client asked for no other.
 const FIRST: Duration = Duration::from_secs(1);
-/// The longest wait.
+/// The longest wait for a client that did answer, as long as nothing is measured:
+/// its first answer may have been to any of several packets.
+const ANSWERED: Duration = Duration::from_millis(200);
+/// The longest wait for a client that was not measured.
 const CEILING: Duration = Duration::from_secs(5);
+/// The longest wait for one that was. atftp answers a repeated block only once,
+/// and starts its own timer of 5 s anew with each: only a longer silence wakes it.
+const MEASURED_CEILING: Duration = Duration::from_secs(10);
 
 /// The retransmission timer of one transfer.
 #[derive(Clone, Debug)]
@@ -55,11 +61,20 @@ impl RoundTrip {
         self.wait = (next.smoothed + next.variation * 4).clamp(FLOOR, CEILING);
     }
 
+    /// Takes in an answer to something that was sent more than once.
+    pub(super) fn answered(&mut self) {
+        if self.measured.is_none() {
+            self.wait = self.wait.min(ANSWERED);
+        }
+    }
+
     /// Waits longer from now on, until something is measured again. Before the
     /// first measurement the wait grows more slowly: it is long already.
     pub(super) fn back_off(&mut self) {
-        let longer = if self.measured.is_some() { self.wait * 2 } else { self.wait * 3 / 2 };
-        self.wait = longer.min(CEILING);
+        self.wait = match self.measured {
+            Some(_) => (self.wait * 2).min(MEASURED_CEILING),
+            None => (self.wait * 3 / 2).min(CEILING),
+        };
     }
 }
 
@@ -89,6 +104,18 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_answered_late_is_not_waited_for_as_if_it_never_had() {
+        let mut timer = RoundTrip::new(None);
+        timer.back_off();
+        timer.answered();
+        assert_eq!(timer.wait(), ANSWERED);
+        timer.measure(ms(1));
+        timer.back_off();
+        timer.answered();
+        assert_eq!(timer.wait(), FLOOR * 2, "a measurement knows better");
+    }
+
+    #[test]
     fn a_measured_wait_follows_the_round_trip_and_has_a_floor() {
         let mut timer = RoundTrip::new(None);
         timer.measure(Duration::from_micros(60));
@@ -104,7 +131,7 @@ mod tests {
     fn losses_double_the_wait_until_the_next_measurement() {
         let mut timer = RoundTrip::new(None);
         timer.measure(ms(1));
-        for wait in [20, 40, 80, 160, 320, 640, 1280, 2560, 5000, 5000] {
+        for wait in [20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10_000, 10_000] {
             assert_eq!(timer.wait(), ms(wait));
             timer.back_off();
         }

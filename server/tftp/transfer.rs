@@ -213,15 +213,10 @@ impl Transfer {
         if block == self.acked {
             return Step::Go(self.on_repeated_ack(now));
         }
-        let whole_window = block == self.sent;
+        // Half of a window says nothing of the round trip: the client may have waited for more.
+        self.sent_twice |= block != self.sent;
         self.acked = block;
-        if whole_window {
-            self.progress(now);
-        } else {
-            self.progress_at = now;
-            self.tries = 1;
-            self.answered = true;
-        }
+        self.progress(now);
         if self.acked == self.last_block() {
             return Step::End(Ending::Complete);
         }
@@ -268,9 +263,11 @@ impl Transfer {
         tried_enough && (!self.answered || self.all_sent() || silence >= MAX_SILENCE)
     }
 
-    /// Everything outstanding was acknowledged.
+    /// The client acknowledged something new.
     fn progress(&mut self, now: Duration) {
-        if !self.sent_twice {
+        if self.sent_twice {
+            self.timer.answered();
+        } else {
             self.timer.measure(now.saturating_sub(self.sent_at));
         }
         self.sent_twice = false;
