@@ -48,7 +48,7 @@ impl Revision {
     }
 
     /// The entries that it changed, before and after.
-    pub(crate) fn sites(&self) -> Result<(Site, Site), Error> {
+    pub fn sites(&self) -> Result<(Site, Site), Error> {
         let name = self.id.to_string();
         let read = |text: &str| {
             site_file::parse(text, "revision")

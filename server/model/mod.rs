@@ -13,6 +13,7 @@ mod image;
 mod lease;
 mod link;
 mod mac;
+mod merge;
 mod millis;
 mod name;
 mod profile;
@@ -32,6 +33,7 @@ pub use image::Image;
 pub use lease::{ClientKey, Lease, LeaseState};
 pub use link::{Family, LinkSettings, Overrides};
 pub use mac::{InvalidMac, Mac};
+pub use merge::{merge, revert};
 pub use millis::{InvalidDuration, Millis};
 pub use name::{InvalidName, check_host_name, check_link_name, check_noun_name};
 pub use profile::{

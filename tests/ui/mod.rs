@@ -1,6 +1,7 @@
 //! The web UI: real pages from the real server, by HTTP and in a real browser.
 
 mod browser;
+mod changes;
 mod forms;
 mod journey;
 mod pages;

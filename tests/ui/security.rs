@@ -5,7 +5,7 @@ use reqwest::header::{HOST, LOCATION};
 
 use super::server::{PASSWORD, Server, set_cookies};
 
-const PAGES: [&str; 15] = [
+const PAGES: [&str; 20] = [
     "/hosts",
     "/hosts?text=r1&state=up&sort=event&page=9",
     "/hosts/new",
@@ -14,6 +14,11 @@ const PAGES: [&str; 15] = [
     "/hosts/r1-n01/remove",
     "/subnets",
     "/subnets/provisioning",
+    "/profiles",
+    "/profiles/hypervisor",
+    "/images",
+    "/change?noun=profiles&name=hypervisor",
+    "/change?noun=subnets",
     "/leases",
     "/discovered",
     "/events",
@@ -22,7 +27,14 @@ const PAGES: [&str; 15] = [
     "/live",
     "/live/hosts/r1-n01",
 ];
-const FORMS: [&str; 4] = ["/logout", "/hosts/new", "/hosts/r1-n01/edit", "/hosts/r1-n01/remove"];
+const FORMS: [&str; 6] = [
+    "/logout",
+    "/hosts/new",
+    "/hosts/r1-n01/edit",
+    "/hosts/r1-n01/remove",
+    "/change",
+    "/revisions/1/revert",
+];
 
 #[tokio::test]
 async fn without_a_login_every_page_leads_to_the_login() {

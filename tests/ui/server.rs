@@ -157,6 +157,11 @@ pub fn fields(html: &str) -> Vec<(String, String)> {
     for tag in form.split('<').skip(1) {
         let name = || attribute(tag, "name").expect("a field has a name");
         match tag.split([' ', '>']).next() {
+            Some("input") if tag.contains("\"checkbox\"") && !tag.contains(" checked") => {}
+            Some("textarea") => {
+                let text = tag.split_once('>').map_or("", |(_, text)| text);
+                fields.push((name(), unescape(text)));
+            }
             Some("input") => fields.push((name(), attribute(tag, "value").unwrap_or_default())),
             Some("select") => fields.push((name(), String::new())),
             Some("option") if tag.contains(" selected") => {
@@ -173,7 +178,12 @@ pub fn fields(html: &str) -> Vec<(String, String)> {
 fn attribute(tag: &str, name: &str) -> Option<String> {
     let (_, rest) = tag.split_once(&format!(" {name}=\""))?;
     let value = rest.split('"').next()?;
-    Some(value.replace("&#38;", "&").replace("&#34;", "\"").replace("&#60;", "<"))
+    Some(unescape(value))
+}
+
+fn unescape(text: &str) -> String {
+    let named = [("&#34;", "\""), ("&#39;", "'"), ("&#60;", "<"), ("&#62;", ">"), ("&#38;", "&")];
+    named.iter().fold(text.to_owned(), |text, (code, character)| text.replace(code, character))
 }
 
 /// `name=value&...`

@@ -11,11 +11,11 @@ pub struct Line {
     pub text: String,
 }
 
-/// The lines that differ, each with three around it.
-pub fn lines(before: &str, after: &str) -> Vec<Line> {
+/// The lines that differ, each with `around` lines before and after it.
+pub fn lines(before: &str, after: &str, around: usize) -> Vec<Line> {
     let diff = TextDiff::from_lines(before, after);
     let mut lines = Vec::new();
-    for (index, group) in diff.grouped_ops(3).iter().enumerate() {
+    for (index, group) in diff.grouped_ops(around).iter().enumerate() {
         if index > 0 {
             lines.push(Line { class: "gap", text: "  ...".into() });
         }
@@ -40,11 +40,11 @@ mod tests {
     fn only_what_differs_is_shown_with_its_neighbours() {
         let before: String = (0..30).map(|n| format!("line {n}\n")).collect();
         let after = before.replace("line 5\n", "line five\n").replace("line 25\n", "");
-        let lines = lines(&before, &after);
+        let lines = lines(&before, &after, 3);
         let marked: Vec<&str> =
             lines.iter().filter(|l| l.class != "same").map(|l| l.text.as_str()).collect();
         assert_eq!(marked, ["- line 5", "+ line five", "  ...", "- line 25"]);
         assert_eq!(lines.iter().filter(|l| l.class == "same").count(), 12);
-        assert!(super::lines("a\n", "a\n").is_empty());
+        assert!(super::lines("a\n", "a\n", 3).is_empty());
     }
 }

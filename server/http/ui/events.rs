@@ -10,30 +10,50 @@ use super::error::Error;
 use super::page::{Frame, Page};
 use super::session::Operator;
 use super::state::Ui;
-use crate::inventory::EventFilter;
+use crate::inventory::{self, EventFilter};
 use crate::model::{Event, EventKind};
 
 /// How many events are looked at.
 const READ: u32 = 5000;
+/// How many of a host's events its page shows.
+const OF_HOST: u32 = 40;
 /// How many are shown.
 const SHOWN: usize = 300;
 
-/// One event in a table.
-pub struct EventRow {
-    /// When.
-    pub at: Moment,
-    /// The host, of an event about one.
-    pub host: Option<String>,
-    /// The MAC, or nothing.
-    pub mac: String,
-    /// What kind of thing.
-    pub kind: EventKind,
-    /// What happened.
-    pub text: String,
+struct EventRow {
+    at: Moment,
+    host: Option<String>,
+    mac: String,
+    kind: EventKind,
+    text: String,
 }
 
-/// The rows of a table of events.
-pub fn rows(ui: &Ui, events: Vec<Event>) -> Vec<EventRow> {
+/// A table of events.
+#[derive(Template)]
+#[template(path = "event_table.html")]
+pub struct EventTable {
+    events: Vec<EventRow>,
+}
+
+impl EventTable {
+    /// The table of these events.
+    pub fn new(ui: &Ui, events: Vec<Event>) -> Self {
+        Self { events: rows(ui, events) }
+    }
+
+    /// The table of a host's newest events.
+    pub async fn of_host(ui: &Ui, host: &str) -> Result<Self, inventory::Error> {
+        let host = Some(host.to_owned());
+        let filter = EventFilter { host, limit: OF_HOST, ..EventFilter::default() };
+        Ok(Self::new(ui, ui.app.inventory.database.list_events(&filter).await?))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+}
+
+fn rows(ui: &Ui, events: Vec<Event>) -> Vec<EventRow> {
     let row = |event: Event| EventRow {
         at: ui.moment(event.at_ms),
         host: event.host,
@@ -68,7 +88,7 @@ impl Wanted {
 struct EventsPage {
     frame: Frame,
     wanted: Wanted,
-    events: Vec<EventRow>,
+    events: EventTable,
     more: bool,
 }
 
@@ -86,5 +106,5 @@ pub async fn list(
     let more = events.len() > SHOWN;
     events.truncate(SHOWN);
     let frame = operator.frame("events").await?;
-    Ok(Page(EventsPage { frame, wanted, events: rows(&ui, events), more }))
+    Ok(Page(EventsPage { frame, wanted, events: EventTable::new(&ui, events), more }))
 }

@@ -28,10 +28,15 @@ impl Fields {
         Ok(Self(pairs))
     }
 
+    /// The value of a field as it was sent; empty where there is none.
+    pub fn raw(&self, name: &str) -> &str {
+        let pair = self.0.iter().find(|(field, _)| field == name);
+        pair.map_or("", |(_, value)| value.as_str())
+    }
+
     /// The value of a field without white space around it; empty where there is none.
     pub fn text(&self, name: &str) -> &str {
-        let pair = self.0.iter().find(|(field, _)| field == name);
-        pair.map_or("", |(_, value)| value.trim())
+        self.raw(name).trim()
     }
 
     /// The values of a field that stands in the form several times.
@@ -107,6 +112,7 @@ mod tests {
                 .unwrap();
         assert_eq!(fields.text("name"), "r1-n01");
         assert_eq!(fields.texts("nic.label").collect::<Vec<_>>(), ["eth0", "eth1"]);
+        assert_eq!((fields.raw("name"), fields.raw("z")), ("r1-n01 ", ""));
         assert_eq!((fields.text("x"), fields.text("y"), fields.text("z")), ("a\nb", "", ""));
     }
 

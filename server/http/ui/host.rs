@@ -9,19 +9,15 @@ use axum::response::IntoResponse;
 
 use super::clock::{Moment, span};
 use super::error::Error;
-use super::events::{EventRow, rows};
+use super::events::EventTable;
 use super::host_row::{Board, StateCell};
 use super::host_timeline::Timeline;
 use super::page::{Frame, Page};
 use super::session::Operator;
 use super::stack;
 use super::state::Ui;
-use crate::inventory::EventFilter;
 use crate::model::{ClientKey, Host, Lease, Site};
 use crate::network::{self, File, Finding, Format, RenderError, Severity};
-
-/// How many of the host's events the page shows.
-const EVENTS: u32 = 40;
 
 #[derive(Template)]
 #[template(path = "host.html")]
@@ -37,7 +33,7 @@ struct HostPage {
     curl: Option<String>,
     leases: Vec<LeaseLine>,
     report: Option<ReportText>,
-    events: Vec<EventRow>,
+    events: EventTable,
 }
 
 impl HostPage {
@@ -70,8 +66,6 @@ pub async fn show(
         return Err(Error::NotFound { what: "host", name });
     };
     let database = &ui.app.inventory.database;
-    let filter = EventFilter { host: Some(name.clone()), limit: EVENTS, ..EventFilter::default() };
-    let events = rows(&ui, database.list_events(&filter).await?);
     let report = database.find_report(&name).await?;
     Ok(Page(HostPage {
         frame: operator.frame("hosts").await?,
@@ -83,7 +77,7 @@ pub async fn show(
         curl: curl(&ui, host),
         leases: leases(&ui, &name, host),
         report: report.map(|r| ReportText { at: ui.moment(r.at_ms), body: r.body }),
-        events,
+        events: EventTable::of_host(&ui, &name).await?,
         host: host.clone(),
         name,
     }))

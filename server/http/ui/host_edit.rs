@@ -25,6 +25,16 @@ struct EditPage {
 }
 
 impl EditPage {
+    /// What a place in the form is called.
+    fn label(&self, place: &str) -> String {
+        match place.split_once('.') {
+            Some(("nics", nic)) => format!("NIC {nic}"),
+            Some(("addresses", link)) => format!("Address on {link}"),
+            Some(("reservations", subnet)) => format!("Reservation on {subnet}"),
+            _ => place.to_owned(),
+        }
+    }
+
     /// What is wrong with a NIC; a spare row is never wrong.
     fn nic_wrong(&self, label: &str, mac: &str) -> Option<&str> {
         let spare = label.is_empty() && mac.is_empty();

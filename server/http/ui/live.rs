@@ -14,6 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::error::Error;
+use super::events::EventTable;
 use super::host_row::Board;
 use super::host_timeline::Timeline;
 use super::hosts::Wanted;
@@ -189,6 +190,7 @@ async fn update_host(ui: &Ui, name: &str) -> Result<Update, Error> {
     let board = Board::read(ui).await?;
     let mut update = Update::default();
     update.html.insert("timeline".into(), timeline.to_string());
+    update.html.insert("events".into(), EventTable::of_host(ui, name).await?.to_string());
     update.html.insert("state".into(), board.state_cell(ui, name).to_string());
     Ok(update)
 }

@@ -56,7 +56,7 @@ pub async fn enter(
     if !fields.has_token(&token) {
         return Err(Error::Csrf);
     }
-    let (name, password) = (fields.text("name").to_owned(), fields.text("password"));
+    let (name, password) = (fields.text("name").to_owned(), fields.raw("password"));
     let who = format!("{source} {}", name.to_lowercase());
     let wait = ui.throttle().wait_seconds(&who, now_ms() / 1000);
     if wait > 0 {

@@ -5,7 +5,9 @@
 //! form its CSRF token ([`form::CheckedForm`]).
 
 mod assets;
+mod change;
 mod clock;
+mod definitions;
 mod difference;
 mod discovered;
 mod drawing;
@@ -25,6 +27,7 @@ mod login;
 mod natural;
 mod page;
 mod progress;
+mod review;
 mod revisions;
 mod session;
 mod stack;
@@ -68,12 +71,17 @@ fn routes(ui: Ui) -> Router {
         .route("/hosts/{name}/remove", get(host_edit::ask_remove).post(host_edit::remove))
         .route("/subnets", get(subnets::list))
         .route("/subnets/{name}", get(subnets::show))
+        .route("/profiles", get(definitions::profiles))
+        .route("/profiles/{name}", get(definitions::profile))
+        .route("/images", get(definitions::images))
         .route("/leases", get(leases::list))
         .route("/discovered", get(discovered::list))
         .route("/discovered/adopt", get(discovered::adopt))
         .route("/events", get(events::list))
         .route("/revisions", get(revisions::list))
         .route("/revisions/{id}", get(revisions::show))
+        .route("/revisions/{id}/revert", post(revisions::take_back))
+        .route("/change", get(change::form).post(change::take))
         .route("/live", get(live::all))
         .route("/live/hosts/{name}", get(live::host))
         .route_layer(from_fn_with_state(ui.clone(), session::require_login));

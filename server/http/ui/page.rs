@@ -6,9 +6,11 @@ use axum::response::{Html, IntoResponse, Response};
 use super::error::Error;
 
 /// The sections of the UI: the first part of the path, and what it is called.
-pub const SECTIONS: [(&str, &str); 6] = [
+pub const SECTIONS: [(&str, &str); 8] = [
     ("hosts", "Hosts"),
     ("subnets", "Subnets"),
+    ("profiles", "Profiles"),
+    ("images", "Images"),
     ("leases", "Leases"),
     ("discovered", "Discovered"),
     ("events", "Events"),

@@ -2,16 +2,17 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Redirect};
 
 use super::clock::Moment;
 use super::difference::{Line, lines};
 use super::error::Error;
+use super::form::CheckedForm;
 use super::page::{Frame, Page};
 use super::session::Operator;
 use super::state::Ui;
-use crate::inventory::Revision;
-use crate::model::{Difference, DifferenceKind};
+use crate::inventory::{Change, ChangeError, Revision};
+use crate::model::{Difference, DifferenceKind, revert};
 
 /// How many revisions are listed.
 const SHOWN: u32 = 500;
@@ -61,17 +62,54 @@ pub async fn show(
     operator: Operator,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Error> {
-    let found = match id.parse() {
-        Ok(number) => ui.app.inventory.database.find_revision(number).await?,
-        Err(_) => None,
-    };
-    let Some(revision) = found else {
-        return Err(Error::NotFound { what: "revision", name: id });
-    };
+    let revision = find(&ui, id).await?;
     Ok(Page(RevisionPage {
         frame: operator.frame("revisions").await?,
         row: row(&ui, &revision),
         differences: revision.differences()?,
-        lines: lines(&revision.before, &revision.after),
+        lines: lines(&revision.before, &revision.after, 3),
     }))
+}
+
+async fn find(ui: &Ui, id: String) -> Result<Revision, Error> {
+    let found = match id.parse() {
+        Ok(number) => ui.app.inventory.database.find_revision(number).await?,
+        Err(_) => None,
+    };
+    found.ok_or(Error::NotFound { what: "revision", name: id })
+}
+
+/// `POST /revisions/{id}/revert`: takes one change back, as a new revision.
+pub async fn take_back(
+    State(ui): State<Ui>,
+    Path(id): Path<String>,
+    sent: CheckedForm,
+) -> Result<Redirect, Error> {
+    let revision = find(&ui, id).await?;
+    let (before, after) = revision.sites()?;
+    let summary = format!("reverted revision {}: {}", revision.id, revision.summary);
+    let change = Change { who: &sent.operator.name, summary: &summary, ..Change::default() };
+    let outcome = ui.app.inventory.change_site(change, |site| {
+        revert(site, &before, &after).map_err(|since| {
+            ChangeError::Edit(format!(
+                "revision {} cannot be reverted: changed again since were {}; revert those \
+                 revisions first",
+                revision.id,
+                since.join(", ")
+            ))
+        })
+    });
+    match outcome.await {
+        Ok(done) => {
+            let said = if done.differences.is_empty() {
+                "Nothing was different.".to_owned()
+            } else {
+                format!("Reverted revision {} by revision {}.", revision.id, done.revision)
+            };
+            sent.operator.notify(said).await?;
+            Ok(Redirect::to(&format!("/revisions/{}", done.revision)))
+        }
+        Err(ChangeError::Inventory(error)) => Err(error.into()),
+        Err(error) => Err(Error::Conflict(error.to_string())),
+    }
 }

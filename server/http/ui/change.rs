@@ -1,0 +1,242 @@
+//! Changing a part of the site as text, with a review of what it does to every host
+//! before it is saved.
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::error::Error;
+use super::form::CheckedForm;
+use super::page::{Frame, Page};
+use super::review::{Group, rendered};
+use super::session::Operator;
+use super::state::Ui;
+use crate::inventory::{Change, ChangeError, Committed};
+use crate::model::{Difference, DifferenceKind, Site, merge};
+use crate::site_file;
+
+/// Which entry the change begins with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Entry {
+    /// A section of the site file: `subnets`, `profiles`, `images`, `tenants`, `racks`, `hosts`.
+    noun: String,
+    /// The entry's name; empty for a new one.
+    name: String,
+}
+
+impl Entry {
+    /// A site with the entry alone.
+    fn alone(&self, site: &Site) -> Option<Site> {
+        let mut alone = Site::default();
+        let name = self.name.clone();
+        match self.noun.as_str() {
+            "racks" => drop(alone.racks.insert(name, site.racks.get(&self.name)?.clone())),
+            "tenants" => drop(alone.tenants.insert(name, site.tenants.get(&self.name)?.clone())),
+            "subnets" => drop(alone.subnets.insert(name, site.subnets.get(&self.name)?.clone())),
+            "profiles" => drop(alone.profiles.insert(name, site.profiles.get(&self.name)?.clone())),
+            "images" => drop(alone.images.insert(name, site.images.get(&self.name)?.clone())),
+            "hosts" => drop(alone.hosts.insert(name, site.hosts.get(&self.name)?.clone())),
+            _ => return None,
+        }
+        Some(alone)
+    }
+
+    fn remove_from(&self, site: &mut Site) {
+        match self.noun.as_str() {
+            "racks" => drop(site.racks.remove(&self.name)),
+            "tenants" => drop(site.tenants.remove(&self.name)),
+            "subnets" => drop(site.subnets.remove(&self.name)),
+            "profiles" => drop(site.profiles.remove(&self.name)),
+            "images" => drop(site.images.remove(&self.name)),
+            "hosts" => drop(site.hosts.remove(&self.name)),
+            _ => {}
+        }
+    }
+
+    /// What a new entry looks like.
+    fn example(&self) -> &'static str {
+        match self.noun.as_str() {
+            "subnets" => include_str!("../../../web/templates/example_subnet.yaml"),
+            "profiles" => include_str!("../../../web/templates/example_profile.yaml"),
+            "images" => include_str!("../../../web/templates/example_image.yaml"),
+            _ => "",
+        }
+    }
+}
+
+/// What was sent, and what was read of it.
+struct Draft {
+    entry: Entry,
+    text: String,
+    remove: bool,
+    base: i64,
+    /// The [`Draft::digest`] of what was reviewed.
+    reviewed: String,
+}
+
+impl Draft {
+    fn digest(&self) -> String {
+        let text = format!("{:?} {} {} {}", self.entry, self.remove, self.base, self.text);
+        Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn summary(&self) -> String {
+        let Entry { noun, name } = &self.entry;
+        let noun = noun.trim_end_matches('s');
+        match (self.remove, name.as_str()) {
+            (true, _) => format!("removed {noun} {name}"),
+            (false, "") => "changed the site as text".into(),
+            (false, _) => format!("changed {noun} {name}"),
+        }
+    }
+}
+
+/// What the change would do.
+struct Review {
+    differences: Vec<Difference>,
+    groups: Vec<Group>,
+    hosts: usize,
+    warnings: Vec<String>,
+}
+
+#[derive(Template)]
+#[template(path = "change.html")]
+struct ChangePage {
+    frame: Frame,
+    draft: Draft,
+    wrongs: Vec<String>,
+    review: Option<Review>,
+}
+
+/// `GET /change`
+pub async fn form(
+    State(ui): State<Ui>,
+    operator: Operator,
+    Query(entry): Query<Entry>,
+) -> Result<Response, Error> {
+    let snapshot = ui.app.inventory.snapshot();
+    let text = if entry.name.is_empty() {
+        entry.example().to_owned()
+    } else {
+        let alone = entry.alone(&snapshot.site);
+        let alone = alone.ok_or(Error::NotFound { what: "entry", name: entry.name.clone() })?;
+        site_file::render(&alone)
+    };
+    let base = snapshot.revision;
+    let draft = Draft { entry, text, remove: false, base, reviewed: String::new() };
+    page(&operator, draft, Vec::new(), None).await
+}
+
+/// `POST /change`: reviews, or saves what was reviewed.
+pub async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, Error> {
+    let text = |name| sent.fields.text(name).to_owned();
+    let mut draft = Draft {
+        entry: Entry { noun: text("noun"), name: text("name") },
+        text: sent.fields.raw("text").to_owned(),
+        remove: !sent.fields.text("remove").is_empty(),
+        base: sent.fields.text("base").parse().unwrap_or_default(),
+        reviewed: text("reviewed"),
+    };
+    let part = match read(&draft) {
+        Ok(part) => part,
+        Err(wrongs) => return page(&sent.operator, draft, wrongs, None).await,
+    };
+    // What was edited after its review is reviewed once more.
+    let save = sent.fields.text("do") == "save" && draft.reviewed == draft.digest();
+    let (outcome, after) = change(&ui, &sent.operator, &draft, part, !save).await;
+    match outcome {
+        Ok(done) if save => {
+            sent.operator.notify(format!("Saved as revision {}.", done.revision)).await?;
+            Ok(Redirect::to(&format!("/revisions/{}", done.revision)).into_response())
+        }
+        Ok(done) => {
+            draft.reviewed = draft.digest();
+            let review = review(&ui, done, after).await?;
+            page(&sent.operator, draft, Vec::new(), Some(review)).await
+        }
+        Err(ChangeError::Inventory(error)) => Err(error.into()),
+        Err(error) => {
+            let wrongs = wrongs_of(&error);
+            if matches!(error, ChangeError::Outdated { .. }) {
+                draft.base = ui.app.inventory.snapshot().revision;
+            }
+            page(&sent.operator, draft, wrongs, None).await
+        }
+    }
+}
+
+/// The part of the site that the text describes, or its errors with their lines.
+fn read(draft: &Draft) -> Result<Site, Vec<String>> {
+    if draft.remove {
+        return Ok(Site::default());
+    }
+    let told = |error: &site_file::SiteFileError| {
+        let place = if error.path.is_empty() { "" } else { ": " };
+        format!("line {}{place}{}: {}", error.position.line, error.path, error.message)
+    };
+    let part = site_file::parse(&draft.text, "the text");
+    part.map_err(|errors| errors.iter().map(told).collect())
+}
+
+/// Makes the change, or finds out what it would do; with the site as it would be.
+async fn change(
+    ui: &Ui,
+    operator: &Operator,
+    draft: &Draft,
+    part: Site,
+    dry_run: bool,
+) -> (Result<Committed, ChangeError>, Site) {
+    let summary = draft.summary();
+    let change = Change { who: &operator.name, summary: &summary, base: Some(draft.base), dry_run };
+    let mut after = Site::default();
+    let outcome = ui.app.inventory.change_site(change, |site| {
+        if draft.remove {
+            draft.entry.remove_from(site);
+        }
+        merge(site, part);
+        after.clone_from(site);
+        Ok(())
+    });
+    (outcome.await, after)
+}
+
+async fn review(ui: &Ui, done: Committed, after: Site) -> Result<Review, Error> {
+    let before = ui.app.inventory.snapshot();
+    // Thousands of hosts are rendered twice: not on a thread that answers packets.
+    let work = tokio::task::spawn_blocking(move || rendered(&before.site, &after));
+    let groups = work.await.map_err(|error| Error::Internal(error.to_string()))?;
+    Ok(Review {
+        differences: done.differences,
+        hosts: groups.iter().map(|group| group.hosts.len()).sum(),
+        groups,
+        warnings: done.warnings.iter().map(ToString::to_string).collect(),
+    })
+}
+
+fn wrongs_of(error: &ChangeError) -> Vec<String> {
+    match error {
+        ChangeError::Refused(findings) => findings.iter().map(ToString::to_string).collect(),
+        other => vec![other.to_string()],
+    }
+}
+
+async fn page(
+    operator: &Operator,
+    draft: Draft,
+    wrongs: Vec<String>,
+    review: Option<Review>,
+) -> Result<Response, Error> {
+    let status = if wrongs.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let section = match draft.entry.noun.as_str() {
+        "subnets" => "subnets",
+        "profiles" => "profiles",
+        "images" => "images",
+        _ => "hosts",
+    };
+    let frame = operator.frame(section).await?;
+    Ok((status, Page(ChangePage { frame, draft, wrongs, review })).into_response())
+}

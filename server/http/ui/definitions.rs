@@ -1,0 +1,114 @@
+//! Profiles and images: what each is, and which hosts have it.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::IntoResponse;
+
+use super::error::Error;
+use super::page::{Frame, Page};
+use super::session::Operator;
+use super::stack;
+use super::state::Ui;
+use crate::model::{Host, Image, Profile, Site};
+use crate::network::layout;
+use crate::site_file;
+
+struct ProfileRow {
+    name: String,
+    links: String,
+    subnets: String,
+    hosts: usize,
+}
+
+#[derive(Template)]
+#[template(path = "profiles.html")]
+struct ProfilesPage {
+    frame: Frame,
+    rows: Vec<ProfileRow>,
+}
+
+/// `GET /profiles`
+pub async fn profiles(
+    State(ui): State<Ui>,
+    operator: Operator,
+) -> Result<impl IntoResponse, Error> {
+    let snapshot = ui.app.inventory.snapshot();
+    let site = &snapshot.site;
+    let row = |(name, profile): (&String, &Profile)| ProfileRow {
+        name: name.clone(),
+        links: links(profile),
+        subnets: profile.subnets().map(|(_, subnet)| subnet).collect::<Vec<_>>().join(", "),
+        hosts: site.hosts.values().filter(|host| host.profile.as_ref() == Some(name)).count(),
+    };
+    let rows = site.profiles.iter().map(row).collect();
+    Ok(Page(ProfilesPage { frame: operator.frame("profiles").await?, rows }))
+}
+
+fn links(profile: &Profile) -> String {
+    let nics = profile.nics.keys();
+    let above = profile.bonds.keys().chain(profile.vlans.keys()).chain(profile.bridges.keys());
+    nics.chain(above).cloned().collect::<Vec<_>>().join(", ")
+}
+
+#[derive(Template)]
+#[template(path = "profile.html")]
+struct ProfilePage {
+    frame: Frame,
+    name: String,
+    stack: Option<String>,
+    text: String,
+    hosts: Vec<String>,
+}
+
+/// `GET /profiles/{name}`
+pub async fn profile(
+    State(ui): State<Ui>,
+    operator: Operator,
+    Path(name): Path<String>,
+) -> Result<impl IntoResponse, Error> {
+    let snapshot = ui.app.inventory.snapshot();
+    let site = &snapshot.site;
+    let Some(profile) = site.profiles.get(&name) else {
+        return Err(Error::NotFound { what: "profile", name });
+    };
+    let mut alone = Site::default();
+    alone.profiles.insert(name.clone(), profile.clone());
+    let text = site_file::render(&alone);
+    // Drawn as a host would have it, with the subnets of the site.
+    alone.subnets.clone_from(&site.subnets);
+    alone.hosts.insert(name.clone(), Host { profile: Some(name.clone()), ..Host::default() });
+    let has = |(_, host): &(&String, &Host)| host.profile.as_ref() == Some(&name);
+    Ok(Page(ProfilePage {
+        frame: operator.frame("profiles").await?,
+        stack: stack::svg(&layout(&alone, &name))?,
+        text,
+        hosts: site.hosts.iter().filter(has).map(|(name, _)| name.clone()).collect(),
+        name,
+    }))
+}
+
+struct ImageRow {
+    name: String,
+    image: Image,
+    hosts: usize,
+}
+
+#[derive(Template)]
+#[template(path = "images.html")]
+struct ImagesPage {
+    frame: Frame,
+    rows: Vec<ImageRow>,
+}
+
+/// `GET /images`
+pub async fn images(State(ui): State<Ui>, operator: Operator) -> Result<impl IntoResponse, Error> {
+    let snapshot = ui.app.inventory.snapshot();
+    let site = &snapshot.site;
+    let row = |(name, image): (&String, &Image)| ImageRow {
+        name: name.clone(),
+        image: image.clone(),
+        hosts: site.hosts.values().filter(|host| host.image.as_ref() == Some(name)).count(),
+    };
+    let rows = site.images.iter().map(row).collect();
+    Ok(Page(ImagesPage { frame: operator.frame("images").await?, rows }))
+}

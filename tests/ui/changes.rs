@@ -1,0 +1,136 @@
+//! Changing the site as text: nothing is saved without its review, and all can be reverted.
+
+use reqwest::header::LOCATION;
+
+use super::server::{Server, Visitor, encode, fields};
+
+/// Fetches an entry's form and sends it with a replacement in its text.
+async fn send(
+    visitor: &Visitor,
+    url: &str,
+    replaced: (&str, &str),
+    action: &str,
+) -> reqwest::Response {
+    let form = fields(&visitor.page(url).await);
+    resend(visitor, form, replaced, action).await
+}
+
+async fn resend(
+    visitor: &Visitor,
+    mut form: Vec<(String, String)>,
+    (old, new): (&str, &str),
+    action: &str,
+) -> reqwest::Response {
+    for (name, value) in &mut form {
+        if name == "text" {
+            assert!(value.contains(old), "{old} is not in {value}");
+            *value = value.replace(old, new);
+        }
+    }
+    form.push(("do".into(), action.into()));
+    visitor.post("/change", encode(&form)).await
+}
+
+#[tokio::test]
+async fn a_review_tells_what_would_change_and_saving_does_it() {
+    let server = Server::start().await;
+    let operator = server.operator().await;
+    let url = "/change?noun=subnets&name=internal";
+    let answer = send(&operator, url, ("vlan: 500", "vlan: 501"), "review").await;
+    assert_eq!(answer.status(), 200);
+    let html = answer.text().await.unwrap();
+    for word in [
+        "Nothing is saved yet",
+        "vlan: 500 -&#62; 501",
+        "The generated files of 2 hosts change",
+        "r1-n01, r1-n02",
+        "+ Id=501",
+    ] {
+        assert!(html.contains(word), "{word} is not in {html}");
+    }
+    assert_eq!(server.app.inventory.snapshot().revision, 1);
+
+    let answer = resend(&operator, fields(&html), ("", ""), "save").await;
+    assert_eq!(answer.status(), 303, "{}", answer.text().await.unwrap());
+    assert_eq!(answer.headers()[LOCATION], "/revisions/2");
+    assert_eq!(server.app.inventory.snapshot().site.subnets["internal"].vlan, Some(501));
+}
+
+#[tokio::test]
+async fn what_was_not_reviewed_is_not_saved() {
+    let server = Server::start().await;
+    let operator = server.operator().await;
+    let url = "/change?noun=subnets&name=internal";
+    let unseen = send(&operator, url, ("vlan: 500", "vlan: 501"), "save").await;
+    assert_eq!(unseen.status(), 200);
+    let reviewed = fields(&unseen.text().await.unwrap());
+    let edited = resend(&operator, reviewed, ("vlan: 501", "vlan: 502"), "save").await;
+    assert_eq!(edited.status(), 200);
+    assert!(edited.text().await.unwrap().contains("500 -&#62; 502"));
+    assert_eq!(server.app.inventory.snapshot().revision, 1);
+}
+
+#[tokio::test]
+async fn wrong_texts_are_named_by_line_and_kept() {
+    let server = Server::start().await;
+    let operator = server.operator().await;
+    let cases = [
+        ("/change?noun=subnets&name=internal", ("vlan: 500", "vlan: 5000"), "5000"),
+        ("/change?noun=subnets&name=internal", ("vlan: 500", "vlam: 500"), "line 4: subnets.internal: there is no key"),
+        ("/change?noun=subnets&name=internal", ("cidr: ", "cidr: ["), "line 3"),
+        ("/change?noun=profiles&name=hypervisor", ("link: bond0", "link: bond9"), "bond9"),
+    ];
+    for (url, replaced, text) in cases {
+        let answer = send(&operator, url, replaced, "review").await;
+        assert_eq!(answer.status(), 422, "{replaced:?}");
+        let html = answer.text().await.unwrap();
+        assert!(html.contains("Nothing was saved") && html.contains(text), "{text}: {html}");
+        assert!(fields(&html).iter().any(|(_, value)| value.contains(replaced.1)), "{replaced:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_in_use_is_not_removed() {
+    let server = Server::start().await;
+    let operator = server.operator().await;
+    let mut form = fields(&operator.page("/change?noun=profiles&name=hypervisor").await);
+    form.push(("remove".into(), "on".into()));
+    let answer = operator.post("/change", encode(&form)).await;
+    assert_eq!(answer.status(), 422);
+    assert!(answer.text().await.unwrap().contains("there is no profile"));
+}
+
+#[tokio::test]
+async fn a_change_that_was_overtaken_is_told() {
+    let server = Server::start().await;
+    let operator = server.operator().await;
+    let url = "/change?noun=subnets&name=internal";
+    let reviewed = send(&operator, url, ("vlan: 500", "vlan: 501"), "review").await;
+    let reviewed = fields(&reviewed.text().await.unwrap());
+    assert_eq!(operator.fill_in("/hosts/r1-n01/edit", &[("unit", "9")]).await.status(), 303);
+    let answer = resend(&operator, reviewed, ("", ""), "save").await;
+    assert_eq!(answer.status(), 422);
+    let html = answer.text().await.unwrap();
+    assert!(html.contains("ada changed the inventory meanwhile"), "{html}");
+    let again = resend(&operator, fields(&html), ("", ""), "review").await;
+    assert_eq!(again.status(), 200);
+}
+
+#[tokio::test]
+async fn a_revision_is_reverted_unless_it_was_overtaken() {
+    let server = Server::start().await;
+    let operator = server.operator().await;
+    assert_eq!(operator.fill_in("/hosts/r1-n01/edit", &[("unit", "9")]).await.status(), 303);
+    assert_eq!(operator.fill_in("/hosts/r1-n01/edit", &[("unit", "10")]).await.status(), 303);
+    let refused = operator.fill_in("/revisions/2", &[]).await;
+    assert_eq!(refused.status(), 405, "the page itself takes no form");
+
+    let csrf = fields(&operator.page("/revisions/2").await)[0].1.clone();
+    let answer = operator.post("/revisions/2/revert", format!("csrf={csrf}")).await;
+    assert_eq!(answer.status(), 409);
+    assert!(answer.text().await.unwrap().contains("host r1-n01"));
+    let answer = operator.post("/revisions/3/revert", format!("csrf={csrf}")).await;
+    assert_eq!(answer.headers()[LOCATION], "/revisions/4");
+    assert_eq!(server.app.inventory.snapshot().site.hosts["r1-n01"].unit, Some(9));
+    assert!(operator.page("/revisions/4").await.contains("Reverted revision 3 by revision 4."));
+}
