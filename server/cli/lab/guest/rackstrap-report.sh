@@ -18,17 +18,19 @@ online=$(/usr/lib/systemd/systemd-networkd-wait-online --timeout=90 2>&1) || {
     state=failed
     text="systemd-networkd: ${online:-not online after 90 s}"
 }
-gateway=$(ip -4 route show default | awk '{ print $3; exit }')
-# The first tries may come before the switch has joined its side of the bond.
-for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
-    ping=$(ping -n -c 3 -i 0.2 -W 1 "${gateway:-0.0.0.0}" 2>&1) && break
-    [ "$attempt" = 15 ] && state=failed text="the gateway ${gateway:-(none)} does not answer"
-done
-# Both sides of LACP speak once a second: the last port joins a moment after the first.
+# Both sides of LACP speak once a second: the last port joins a moment after the
+# first, and frames may be lost while it does.
 for attempt in 1 2 3 4 5 6 7 8 9 10; do
     ports=$(sed -n 's/.*Number of ports: //p' /proc/net/bonding/* 2>/dev/null | sort -n | head -n 1)
     [ "${ports:-2}" -ge 2 ] && break
     sleep 1
+done
+gateway=$(ip -4 route show default | awk '{ print $3; exit }')
+# The switch may still be on its own way up.
+for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+    ping=$(ping -n -c 3 -i 0.2 -W 1 "${gateway:-0.0.0.0}" 2>&1)
+    case $ping in *" 0% packet loss"*) break ;; esac
+    [ "$attempt" = 15 ] && state=failed text="the gateway ${gateway:-(none)} does not answer"
 done
 uptime=$(cut -d ' ' -f 1 /proc/uptime)
 [ "$state" = up ] && text="online after $uptime s, gateway $gateway answers"
