@@ -53,7 +53,7 @@ impl Accelerator {
     fn arguments(self) -> [&'static str; 4] {
         match self {
             Self::Kvm => ["-accel", "kvm", "-cpu", "host"],
-            Self::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max"],
+            Self::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "qemu64"],
         }
     }
 }
@@ -133,7 +133,7 @@ pub fn start_host(
     let console = console(directory, host);
     let mut command = qemu(fabric, plan.accelerator, "768", &console);
     // With more hosts than that the processors are shared anyway.
-    command.args(["-smp", "2"]);
+    command.args(["-smp", "1"]);
     let rom = match plan.firmware {
         Firmware::Bios => "",
         Firmware::Uefi | Firmware::UefiHttp => {
