@@ -8,6 +8,7 @@ mod dhcp_clients;
 mod golden;
 mod inventory;
 mod ipxe_scripts;
+mod lab;
 mod lease_book;
 mod machine_http;
 mod networkd;
