@@ -27,7 +27,8 @@ impl Facts {
         let lacp = profile.bonds.values().filter(|bond| bond.mode == BondMode::Lacp);
         let members = lacp.flat_map(|bond| &bond.nics);
         let vlan_of = |subnet: &Option<String>| site.subnets.get(subnet.as_deref()?)?.vlan;
-        let vlans = profile.vlans.values().filter_map(|vlan| vlan.id.or(vlan_of(&vlan.subnet)));
+        let vlans =
+            profile.vlans.values().filter_map(|vlan| vlan.id.or_else(|| vlan_of(&vlan.subnet)));
         Self {
             lacp_macs: members.filter_map(|label| host.nics.get(label)).copied().collect(),
             image,

@@ -1,9 +1,13 @@
 //! `/config/...`: every form of a host's configuration, and who may read it.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rackstrap::config::Config;
+use rackstrap::inventory::{Database, LeaseBook};
+use rackstrap::model::{ClientKey, Lease, LeaseState};
 use tempfile::TempDir;
 
 use super::SITE;
@@ -167,18 +171,36 @@ async fn an_unchanged_configuration_is_not_sent_again() {
     assert_eq!(server.get_with(path, "if-none-match", "\"other\"").await.status(), 200);
 }
 
+/// Stores a lease of the host, as DHCP would.
+async fn lease_to_r1_n01(database: &Database, address: Ipv4Addr) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
+    let lease = Lease {
+        address,
+        client: ClientKey::Host("r1-n01".into()),
+        mac: "52:54:00:aa:00:01".parse().unwrap(),
+        subnet: "provisioning".into(),
+        state: LeaseState::Bound,
+        starts_at: now,
+        expires_at: now + 3600,
+    };
+    let leases = LeaseBook::open(database.clone()).await.unwrap();
+    leases.commit(lease, now).await.unwrap();
+}
+
 #[tokio::test]
 async fn only_the_host_itself_reads_its_configuration() {
     let directory = TempDir::new().unwrap();
     let config = Config { data_dir: directory.path().to_owned(), ..Config::default() };
     let database = fill(&config, SITE).await.database;
     let token = database.add_token("reader", false, None).await.unwrap();
+    lease_to_r1_n01(&database, Ipv4Addr::new(10, 77, 0, 100)).await;
     database.close().await;
     let (rack, host) = (Netns::new("rack"), Netns::new("host"));
     rack.join("port", &host, "eth0");
     rack.ip("addr add 10.77.0.1/24 dev port");
     host.ip("addr add 10.77.0.11/24 dev eth0");
     host.ip("addr add 10.77.0.66/24 dev eth0");
+    host.ip("addr add 10.77.0.100/24 dev eth0");
     let mut server = rack
         .command(env!("CARGO_BIN_EXE_rackstrap"))
         .args(["serve", "--data-dir"])
@@ -194,12 +216,14 @@ async fn only_the_host_itself_reads_its_configuration() {
         String::from_utf8(host.sh(&line).stdout).unwrap()
     };
     let own = curl("10.77.0.11", "");
+    let leased = curl("10.77.0.100", "");
     let strange = curl("10.77.0.66", "");
     let wrong_token = curl("10.77.0.66", "-H 'Authorization: Bearer rackstrap_wrong'");
     let right_token = curl("10.77.0.66", &format!("-H 'Authorization: Bearer {token}'"));
     server.kill().unwrap();
     server.wait().unwrap();
     assert!(own.ends_with("200") && own.contains("Address=172.16.160.12/24"), "{own}");
+    assert!(leased.ends_with("200"), "{leased}");
     assert!(strange.ends_with("403"), "{strange}");
     assert!(strange.contains("10.77.0.66 is not an address of r1-n01"), "{strange}");
     assert!(wrong_token.ends_with("403"), "{wrong_token}");

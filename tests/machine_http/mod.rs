@@ -3,6 +3,8 @@
 mod config;
 mod files;
 
+use rackstrap::inventory::Database;
+
 use crate::common::machine::Server;
 
 const SITE: &str = r#"
@@ -30,12 +32,25 @@ hosts:
   r1-n04:
     profile: hypervisor
     image: live
-    nics: {eth0: "52:54:00:aa:00:05"}
+    nics: {eth0: "52:54:00:aa:00:05", eth1: "52:54:00:aa:00:06"}
+    addresses: {virbr0: 172.16.160.14}
 "#;
+
+/// Takes a NIC away behind the inventory's back, which would refuse it.
+async fn break_r1_n04(server: &Server) {
+    let Database::Sqlite(pool) = &server.app.inventory.database else { unreachable!() };
+    let revision = "INSERT INTO revisions (id, at, who, summary, before, after)
+         SELECT id + 1, at, who, summary, before, after FROM revisions";
+    for statement in ["DELETE FROM nics WHERE mac = '52:54:00:aa:00:06'", revision] {
+        sqlx::query(statement).execute(pool).await.unwrap();
+    }
+    server.app.inventory.reload().await.unwrap();
+}
 
 #[tokio::test]
 async fn each_host_gets_a_script_that_runs() {
     let server = Server::start(SITE).await;
+    break_r1_n04(&server).await;
     let script = server.text("/boot/52-54-00-aa-00-02.ipxe").await;
     let here = &server.url;
     let kernel = format!(

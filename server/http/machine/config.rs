@@ -1,16 +1,19 @@
 //! `/config/...`: the host's network configuration, for nothing but one of its MACs.
 
+use std::sync::Arc;
+
 use axum::extract::{Path, State};
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::conditions::{self, Selection};
 use super::error::Error;
 use super::peer::Caller;
+use super::rendered::Answer;
 use super::transfer::size;
+use super::{Machine, now_ms, tell};
 use crate::app::App;
 use crate::boot::archive::{self, HostFile};
 use crate::boot::install;
@@ -26,11 +29,16 @@ const GENERATION: HeaderName = HeaderName::from_static("x-rackstrap-generation")
 
 /// How the files are wrapped up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wrapping {
+pub enum Wrapping {
+    /// One readable text.
     Text,
+    /// For unpacking at `/`.
     Tar,
+    /// For the kernel, as an initrd.
     CpioGz,
+    /// A script that applies them.
     Installer,
+    /// For programs.
     Json,
 }
 
@@ -82,34 +90,38 @@ fn split(name: &str) -> Result<(Mac, Wrapping), Error> {
 
 /// `GET /config/{mac}`, `.tar`, `.cpio.gz`, `.sh` and `.json`: all files.
 pub async fn all(
-    State(app): State<App>,
+    State(machine): State<Machine>,
     Path(name): Path<String>,
     caller: Caller,
 ) -> Result<Response, Error> {
     let (mac, wrapping) = split(&name)?;
-    let snapshot = app.inventory.snapshot();
-    let request = Request::allow(&app, &snapshot, &caller, mac).await?;
-    let files = request.files()?;
-    let body = request.wrap(&files, wrapping)?;
-    Ok(request.answer(wrapping.words(), wrapping.content_type(), body))
+    let snapshot = machine.app.inventory.snapshot();
+    let request = Request::allow(&machine.app, &snapshot, &caller, mac).await?;
+    let make = || request.wrap(&request.files()?, wrapping);
+    let answer = match wrapping {
+        // It names the server as this caller reaches it.
+        Wrapping::Installer => Arc::new(Answer::new(make()?)),
+        _ => machine.rendered.find_or_make(snapshot.revision, request.name, wrapping, make)?,
+    };
+    Ok(request.answer(wrapping.words(), wrapping.content_type(), &answer))
 }
 
 /// `GET /config/{mac}/networkd/{name}`: one file.
 pub async fn one(
-    State(app): State<App>,
+    State(machine): State<Machine>,
     Path((mac, name)): Path<(String, String)>,
     caller: Caller,
 ) -> Result<Response, Error> {
     let mac = mac.parse()?;
-    let snapshot = app.inventory.snapshot();
-    let request = Request::allow(&app, &snapshot, &caller, mac).await?;
+    let snapshot = machine.app.inventory.snapshot();
+    let request = Request::allow(&machine.app, &snapshot, &caller, mac).await?;
     let files = network::render_host(&snapshot.site, request.name, Format::Networkd)?;
     let Some(file) = files.iter().find(|file| file.name == name) else {
         let names = files.into_iter().map(|file| file.name).collect();
         return Err(Error::NoSuchFile { host: request.name.to_owned(), name, names });
     };
-    let body = Bytes::copy_from_slice(file.text.as_bytes());
-    Ok(request.answer(&file.name, Wrapping::Text.content_type(), body))
+    let answer = Answer::new(Bytes::copy_from_slice(file.text.as_bytes()));
+    Ok(request.answer(&file.name, Wrapping::Text.content_type(), &answer))
 }
 
 /// A request for a known host's configuration by somebody who may have it.
@@ -133,7 +145,7 @@ impl<'a> Request<'a> {
         if let Err(error) = caller.check_may_read(app, name, host).await {
             let address = caller.address;
             let text = format!("{address} asked for the configuration of {name} and was refused");
-            app.inventory.events.record(Some(name), Some(mac), EventKind::Warning, text);
+            tell(app, Some(name), Some(mac), (EventKind::Warning, text));
             return Err(error);
         }
         Ok(Self { app, snapshot, caller, mac, name, host })
@@ -176,30 +188,30 @@ impl<'a> Request<'a> {
     }
 
     /// The answer with what lets a host ask again cheaply, and the event of it.
-    fn answer(&self, what: &str, content_type: &'static str, body: Bytes) -> Response {
-        let etag = format!("\"{}\"", hexadecimal(&Sha256::digest(&body)[..16]));
-        let length = body.len() as u64;
+    fn answer(&self, what: &str, content_type: &'static str, answer: &Answer) -> Response {
+        let length = answer.body.len() as u64;
         let common = [
-            (header::ETAG, etag.clone()),
-            (header::CACHE_CONTROL, "no-cache".to_owned()),
-            (GENERATION, self.snapshot.revision.to_string()),
+            (header::ETAG, answer.etag_value()),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+            (GENERATION, self.snapshot.revision.into()),
         ];
         // A range of a text of two kilobytes is of no use: it is sent whole.
-        if conditions::select(&self.caller.headers, &etag, length) == Selection::NotModified {
+        let wanted = conditions::select(&self.caller.headers, &answer.etag, length);
+        if wanted == Selection::NotModified {
             return (StatusCode::NOT_MODIFIED, common).into_response();
         }
-        if !self.caller.only_head {
-            self.record(what, length);
+        if !self.caller.only_head && answer.is_news(now_ms()) {
+            self.tell(what, length);
         }
-        (common, [(header::CONTENT_TYPE, content_type)], body).into_response()
+        (common, [(header::CONTENT_TYPE, content_type)], answer.body.clone()).into_response()
     }
 
     /// A host's own fetch is a stage of its boot; an operator's is only written down.
-    fn record(&self, what: &str, bytes: u64) {
+    fn tell(&self, what: &str, bytes: u64) {
         let own = self.caller.is_host(self.app, self.name, self.host);
         let kind = if own { EventKind::Config } else { EventKind::File };
         let text = format!("{what} to {}: {}", self.caller.address, size(bytes));
-        self.app.inventory.events.record(Some(self.name), Some(self.mac), kind, text);
+        tell(self.app, Some(self.name), Some(self.mac), (kind, text));
     }
 }
 
@@ -208,12 +220,4 @@ struct AllFiles<'a> {
     host: &'a str,
     generation: i64,
     files: &'a [HostFile],
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

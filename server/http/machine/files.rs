@@ -73,7 +73,7 @@ fn whole(app: &App, caller: &Caller, name: &str, file: &SharedFile) -> Body {
         file: name.trim_start_matches('/').to_owned(),
         peer: caller.address.to_string(),
     };
-    transfer::watched(file.bytes.clone(), subject, app.inventory.events.clone())
+    transfer::watched(file.bytes.clone(), subject, app.clone())
 }
 
 /// The stage of a boot that a file belongs to, for a host with this image.

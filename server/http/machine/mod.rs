@@ -5,15 +5,16 @@ mod config;
 mod error;
 mod files;
 mod peer;
+mod rendered;
 mod report;
 mod scripts;
 mod transfer;
 
 use std::io;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRef, Request};
 use axum::http::{Method, Uri};
 use axum::middleware::{self, Next};
 use axum::response::Response;
@@ -25,8 +26,24 @@ use tower::{Layer, ServiceBuilder};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
+use crate::model::{EventKind, Mac};
+use config::Wrapping;
 use error::Error;
 use peer::{Doors, Ends};
+use rendered::Rendered;
+
+/// What the handlers share.
+#[derive(Clone)]
+struct Machine {
+    app: App,
+    rendered: Rendered<Wrapping>,
+}
+
+impl FromRef<Machine> for App {
+    fn from_ref(machine: &Machine) -> Self {
+        machine.app.clone()
+    }
+}
 
 /// Every route that a booting host may ask for.
 pub fn router(app: App) -> Router {
@@ -44,7 +61,7 @@ pub fn router(app: App) -> Router {
         )
         .layer(DefaultBodyLimit::max(report::MAX_BYTES))
         .layer(ServiceBuilder::new().layer(middleware::from_fn(log)).layer(CatchPanicLayer::new()))
-        .with_state(app);
+        .with_state(Machine { app, rendered: Rendered::default() });
     // Before the routes are tried, so outside of them.
     Router::new().fallback_service(MapRequestLayer::new(join_slashes).layer(routes))
 }
@@ -78,15 +95,30 @@ fn join_slashes(mut request: Request) -> Request {
     request
 }
 
-/// Writes a line for every request.
+/// Writes a line for every request that fails, and for the others where debugging asks for it.
+/// What matters of those is told as an event.
 async fn log(request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let peer =
-        request.extensions().get::<axum::extract::ConnectInfo<Ends>>().map(|ends| ends.0.peer);
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let peer = request.extensions().get::<ConnectInfo<Ends>>().map(|ends| ends.0.peer);
     let response = next.run(request).await;
-    let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
+    let peer = peer.map(tracing::field::display);
     let (status, elapsed) = (response.status().as_u16(), started.elapsed());
-    tracing::info!(peer, %method, path, status, ?elapsed, "http");
+    if status < 400 {
+        tracing::debug!(peer, status, ?elapsed, "{method} {uri}");
+    } else {
+        tracing::info!(peer, status, ?elapsed, "{method} {uri}");
+    }
     response
+}
+
+/// Says in the log and on the event bus what happened.
+fn tell(app: &App, host: Option<&str>, mac: Option<Mac>, (kind, text): (EventKind, String)) {
+    tracing::info!(host, mac = mac.map(tracing::field::display), "{kind}: {text}");
+    app.inventory.events.record(host, mac, kind, text);
+}
+
+/// Now, in Unix milliseconds.
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_millis() as i64)
 }

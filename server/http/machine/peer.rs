@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::FromRequestParts;
 use axum::extract::connect_info::{ConnectInfo, Connected};
@@ -12,6 +11,7 @@ use axum::serve::{IncomingStream, Listener};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::error::Error;
+use super::now_ms;
 use crate::app::App;
 use crate::boot::ipxe_text::Url;
 use crate::inventory::{Snapshot, Token};
@@ -148,8 +148,7 @@ impl Caller {
     /// The caller's lease, if it holds one.
     fn lease(&self, app: &App) -> Option<Lease> {
         let IpAddr::V4(address) = self.address else { return None };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs() as i64);
-        app.leases.find(address).filter(|lease| lease.is_live(now))
+        app.leases.find(address).filter(|lease| lease.is_live(now_ms() / 1000))
     }
 }
 

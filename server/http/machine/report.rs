@@ -1,13 +1,12 @@
 //! `POST /report/{mac}`: what a host says of itself.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use serde_json::Value;
 
 use super::error::Error;
 use super::peer::Caller;
+use super::{now_ms, tell};
 use crate::app::App;
 use crate::inventory::{HostStatus, Report};
 use crate::model::{EventKind, HostState, Mac};
@@ -34,13 +33,13 @@ pub async fn store(
     // PostgreSQL has no NUL in TEXT.
     let body = String::from_utf8_lossy(&body).replace('\0', "\u{fffd}");
     let (state, reason) = read(&body);
-    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_millis() as i64);
+    let now_ms = now_ms();
     let report = Report { at_ms: now_ms, body };
     app.inventory.database.set_report(name, &report).await?;
     let status = HostStatus { state, since_ms: now_ms, reason: reason.clone() };
     app.inventory.database.set_host_status(name, &status).await?;
     let text = if reason.is_empty() { state.to_string() } else { format!("{state}: {reason}") };
-    app.inventory.events.record(Some(name), Some(mac), EventKind::Report, text);
+    tell(&app, Some(name), Some(mac), (EventKind::Report, text));
     Ok(format!("{name} is {state}\n"))
 }
 

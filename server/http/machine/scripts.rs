@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::Error;
 use super::peer::Caller;
+use super::tell;
 use crate::app::App;
 use crate::boot::script::{self, Target};
 use crate::inventory::Snapshot;
@@ -37,7 +38,7 @@ pub async fn host(
     if !caller.only_head {
         let text = format!("script to {}: {said}", caller.address);
         let host = known.map(|(name, _)| name);
-        app.inventory.events.record(host, Some(mac), EventKind::Script, text);
+        tell(&app, host, Some(mac), (EventKind::Script, text));
     }
     Ok(answer(text))
 }

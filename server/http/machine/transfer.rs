@@ -9,7 +9,8 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::Stream;
 
-use crate::inventory::EventBus;
+use super::tell;
+use crate::app::App;
 use crate::model::{EventKind, Progress};
 
 /// How much is handed to the connection at a time.
@@ -35,24 +36,17 @@ struct Transfer {
     rest: Bytes,
     subject: Subject,
     total_bytes: u64,
-    events: EventBus,
+    app: App,
     started: Instant,
     told: Instant,
 }
 
 /// A body of `bytes` that says how far it is. The caller sets `Content-Length`:
 /// a body without it would be chunked, which no firmware reads.
-pub fn watched(bytes: Bytes, subject: Subject, events: EventBus) -> Body {
+pub fn watched(bytes: Bytes, subject: Subject, app: App) -> Body {
     let now = Instant::now();
     let total_bytes = bytes.len() as u64;
-    Body::from_stream(Transfer {
-        rest: bytes,
-        subject,
-        total_bytes,
-        events,
-        started: now,
-        told: now,
-    })
+    Body::from_stream(Transfer { rest: bytes, subject, total_bytes, app, started: now, told: now })
 }
 
 impl Transfer {
@@ -61,7 +55,7 @@ impl Transfer {
     }
 
     fn tell_progress(&self) {
-        self.events.progress(Progress {
+        self.app.inventory.events.progress(Progress {
             host: self.subject.host.clone(),
             kind: self.subject.kind,
             file: self.subject.file.clone(),
@@ -102,7 +96,7 @@ impl Drop for Transfer {
                 format!("{file} to {peer} broke off after {sent} of {total}, {seconds:.1} s");
             (EventKind::Warning, text)
         };
-        self.events.record(host.as_deref(), None, kind, text);
+        tell(&self.app, host.as_deref(), None, (kind, text));
     }
 }
 
