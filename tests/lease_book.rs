@@ -71,6 +71,9 @@ async fn an_address_is_taken_until_its_lease_is_over() {
             first.commit(lease(number, 1, NOW), NOW).await.unwrap();
             first.commit(Lease { state, ..lease(number, 1, NOW) }, NOW).await.unwrap();
             let outcome = second.commit(lease(number, client, now), now).await;
+            // Who lost knows now what the other server did.
+            let known = second.find(address(number)).map(|lease| lease.client);
+            assert_eq!(known, Some(ClientKey::Mac(mac(if granted { client } else { 1 }))));
             let expected = if granted {
                 Ok(lease(number, client, now))
             } else {

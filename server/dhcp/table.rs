@@ -1,15 +1,25 @@
 //! Leases, offers and free addresses in memory, and the rules that keep one
 //! address with one client. Pure: the lease book makes it durable.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-use std::net::{IpAddr, Ipv4Addr};
+mod facts;
+mod site;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 
-use super::decide::Facts;
 use super::pool::Pool;
-use crate::model::{ClientKey, Host, Lease, LeaseState, Mac, Site, Subnet};
+use crate::model::{ClientKey, Lease, LeaseState, Mac};
+
+pub use facts::Asker;
+pub use site::v4;
+
+/// How many addresses a client may find in use within an hour before it is no longer believed.
+const DECLINES_AN_HOUR: u32 = 3;
+/// So many offers to strangers are always allowed, however small the pool.
+const MIN_STRANGERS: u64 = 16;
 
 /// Every lease and offer that is known, and which addresses are free.
 #[derive(Debug, Default)]
@@ -22,11 +32,13 @@ pub struct Table {
     offers: HashMap<Ipv4Addr, Offer>,
     offer_of: HashMap<ClientKey, Ipv4Addr>,
     /// Offers in the order in which they end.
-    offers_end: VecDeque<(i64, Ipv4Addr)>,
-    /// The pool of each network, by its first address.
-    pools: BTreeMap<Ipv4Addr, (Ipv4Net, Pool)>,
+    offers_end: BTreeSet<(i64, Ipv4Addr)>,
+    /// The networks by their first addresses.
+    networks: BTreeMap<Ipv4Addr, Network>,
     /// Addresses that hosts own, with the host's name.
     owners: HashMap<Ipv4Addr, String>,
+    /// How often a client found its address in use, and since when it is counted.
+    declines: HashMap<ClientKey, (i64, u32)>,
     /// Gateways, resolvers and this server's own addresses.
     kept_off: HashSet<Ipv4Addr>,
     own: Vec<Ipv4Addr>,
@@ -45,23 +57,27 @@ struct Held {
     expires_at: i64,
 }
 
+/// One network's dynamic addresses.
+#[derive(Clone, Debug)]
+struct Network {
+    net: Ipv4Net,
+    pool: Pool,
+    /// How many addresses are offered to clients that are in no inventory.
+    strangers: u64,
+}
+
+impl Network {
+    /// Whether one more stranger may be offered an address: a flood of invented
+    /// MACs must leave addresses for hosts.
+    fn has_room_for_strangers(&self) -> bool {
+        self.strangers < (self.pool.count().0 / 2).max(MIN_STRANGERS)
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Offer {
     client: ClientKey,
     until: i64,
-}
-
-/// Who asks, and for what.
-#[derive(Clone, Copy, Debug)]
-pub struct Asker<'a> {
-    /// Who.
-    pub client: &'a ClientKey,
-    /// The address that it owns on this subnet.
-    pub reserved: Option<Ipv4Addr>,
-    /// The address that its message speaks of.
-    pub requested: Option<Ipv4Addr>,
-    /// Whether it may have a dynamic address.
-    pub may_lease: bool,
 }
 
 impl Held {
@@ -107,47 +123,13 @@ impl Table {
         all
     }
 
-    /// Takes in a site if it is another than before: pools, who owns what, and
-    /// who the clients of the leases are now.
-    pub fn set_site(&mut self, revision: i64, site: &Site, now: i64) {
-        if self.revision == Some(revision) {
-            return;
-        }
-        self.revision = Some(revision);
-        self.owners = owners(site);
-        self.kept_off = kept_off(site);
-        self.kept_off.extend(&self.own);
-        self.pools = pools(site);
-        self.rename_clients(site);
-        self.mark_all(now);
-    }
-
-    /// Sets this server's own addresses, which no client may have.
-    pub fn set_own_addresses(&mut self, own: Vec<Ipv4Addr>, now: i64) {
-        if self.own == own {
-            return;
-        }
-        self.own = own;
-        self.kept_off.extend(&self.own);
-        self.mark_all(now);
-    }
-
-    /// This server's own addresses.
-    pub fn own_addresses(&self) -> &[Ipv4Addr] {
-        &self.own
-    }
-
     /// Frees what has run out by `now`.
     pub fn tick(&mut self, now: i64) {
-        while let Some(&(until, address)) = self.offers_end.front() {
+        while let Some(&(until, address)) = self.offers_end.first() {
             if until > now {
                 break;
             }
-            self.offers_end.pop_front();
-            // An offer that was renewed has a later entry of its own.
-            if self.offers.get(&address).is_some_and(|offer| offer.until <= now) {
-                self.drop_offer(address);
-            }
+            self.drop_offer(address);
         }
         while let Some(&(end, address)) = self.ends.first() {
             if end > now {
@@ -158,47 +140,15 @@ impl Table {
         }
     }
 
-    /// What is known about a client in a network. `tick` must have run for `now`.
-    pub fn facts(&mut self, asker: &Asker<'_>, net: Ipv4Net, now: i64) -> Facts {
-        let client = asker.client;
-        let reserved = asker.reserved.filter(|address| self.is_open_to(*address, client, now));
-        let mut facts = Facts { reserved, may_lease: asker.may_lease, ..Facts::default() };
-        facts.known = asker.reserved.is_some();
-        for address in self.addresses_of(client) {
-            let Some(held) = self.leases.get(&address) else { continue };
-            facts.known |= held.state != LeaseState::Declined;
-            let live = held.state == LeaseState::Bound && held.is_live(now);
-            facts.holds_requested |= live && asker.requested == Some(address);
-            if !net.contains(&address) || !self.is_usable(address, asker) {
-                continue;
-            }
-            if live {
-                let wanted = facts.leased.filter(|leased| asker.requested == Some(*leased));
-                facts.leased = wanted.or(Some(address));
-            } else if self.is_free(address) {
-                facts.previous = Some(address);
-            }
-        }
-        let offered = self.offer_of.get(client).copied();
-        facts.offered =
-            offered.filter(|address| net.contains(address) && self.is_usable(*address, asker));
-        let requested = asker.requested.filter(|address| net.contains(address));
-        facts.requested_is_free = requested.is_some_and(|address| self.is_free(address));
-        if facts.leased.or(facts.offered).is_none() {
-            facts.free = self.pool_of(net).and_then(Pool::next_free);
-        }
-        facts
-    }
-
     /// Keeps an address for a client until `until`. Any other offer to it is dropped.
     pub fn offer(&mut self, client: &ClientKey, address: Ipv4Addr, until: i64) {
-        if self.offer_of.get(client).is_some_and(|offered| *offered != address) {
-            self.withdraw(client);
-        }
+        self.withdraw(client);
+        self.drop_offer(address);
         self.offer_of.insert(client.clone(), address);
         self.offers.insert(address, Offer { client: client.clone(), until });
-        self.offers_end.push_back((until, address));
+        self.offers_end.insert((until, address));
         self.mark(address, false);
+        self.count_stranger(client, address, 1);
     }
 
     /// Drops the offer to a client, if there is one.
@@ -218,6 +168,15 @@ impl Table {
         same && held.state == LeaseState::Bound && left * 4 >= whole * 3 && left <= whole
     }
 
+    /// Counts that a client found an address in use; says whether it is to be believed.
+    /// One that refuses whatever it gets would empty the pool.
+    pub fn believes_decline(&mut self, client: &ClientKey, now: i64) -> bool {
+        self.declines.retain(|_, (since, _)| now - *since < 3600);
+        let (_, count) = self.declines.entry(client.clone()).or_insert((now, 0));
+        *count = count.saturating_add(1);
+        *count <= DECLINES_AN_HOUR
+    }
+
     /// The name of the host that owns an address.
     pub fn owner(&self, address: Ipv4Addr) -> Option<&str> {
         self.owners.get(&address).map(String::as_str)
@@ -225,24 +184,7 @@ impl Table {
 
     /// How many dynamic addresses a network has, and how many of them are free.
     pub fn count(&self, net: Ipv4Net) -> (u64, u64) {
-        self.pools.get(&net.network()).map_or((0, 0), |(_, pool)| pool.count())
-    }
-
-    /// Whether no other client holds the address.
-    fn is_open_to(&self, address: Ipv4Addr, client: &ClientKey, now: i64) -> bool {
-        let lease = self.leases.get(&address).filter(|held| held.is_live(now));
-        let offer = self.offers.get(&address).filter(|offer| offer.until > now);
-        lease.is_none_or(|held| held.client == *client && held.state == LeaseState::Bound)
-            && offer.is_none_or(|offer| offer.client == *client)
-    }
-
-    /// Whether the site still lets the client have the address.
-    fn is_usable(&self, address: Ipv4Addr, asker: &Asker<'_>) -> bool {
-        asker.reserved == Some(address)
-            || (asker.may_lease
-                && !self.owners.contains_key(&address)
-                && !self.kept_off.contains(&address)
-                && self.pool_around(address).is_some_and(|pool| pool.contains(address)))
+        self.networks.get(&net.network()).map_or((0, 0), |network| network.pool.count())
     }
 
     /// Whether a lease of the address runs, as of the last `tick`.
@@ -258,64 +200,36 @@ impl Table {
 
     /// The pool of the network that the address is in.
     fn pool_around(&self, address: Ipv4Addr) -> Option<&Pool> {
-        let below = self.pools.range(..=address).rev();
-        below.map(|(_, entry)| entry).find(|(net, _)| net.contains(&address)).map(|(_, pool)| pool)
+        let mut below = self.networks.range(..=address).rev().map(|(_, network)| network);
+        below.find(|network| network.net.contains(&address)).map(|network| &network.pool)
     }
 
-    fn addresses_of(&self, client: &ClientKey) -> Vec<Ipv4Addr> {
-        let from = (client.clone(), Ipv4Addr::UNSPECIFIED);
-        let range = self.by_client.range(from..);
-        range.take_while(|(of, _)| of == client).map(|(_, address)| *address).collect()
-    }
-
-    fn pool_of(&mut self, net: Ipv4Net) -> Option<&mut Pool> {
-        self.pools.get_mut(&net.network()).map(|(_, pool)| pool)
+    fn network_around(&mut self, address: Ipv4Addr) -> Option<&mut Network> {
+        let mut below = self.networks.range_mut(..=address).rev().map(|(_, network)| network);
+        below.find(|network| network.net.contains(&address))
     }
 
     /// Marks an address in its pool, where its owner and use allow it to be free at all.
     fn mark(&mut self, address: Ipv4Addr, free: bool) {
         let free = free && !self.owners.contains_key(&address) && !self.kept_off.contains(&address);
-        let mut below = self.pools.range_mut(..=address).rev().map(|(_, entry)| entry);
-        if let Some((_, pool)) = below.find(|(net, _)| net.contains(&address)) {
-            pool.set_free(address, free);
+        if let Some(network) = self.network_around(address) {
+            network.pool.set_free(address, free);
         }
     }
 
-    /// Marks everything that is not free in new pools.
-    fn mark_all(&mut self, now: i64) {
-        let live = self.leases.iter().filter(|(_, held)| held.is_live(now));
-        let mut taken: Vec<Ipv4Addr> = live.map(|(address, _)| *address).collect();
-        taken.extend(self.offers.keys());
-        taken.extend(self.owners.keys());
-        taken.extend(&self.kept_off);
-        for address in taken {
-            self.mark(address, false);
+    fn count_stranger(&mut self, client: &ClientKey, address: Ipv4Addr, change: i64) {
+        if let (false, Some(network)) =
+            (matches!(client, ClientKey::Host(_)), self.network_around(address))
+        {
+            network.strangers = network.strangers.saturating_add_signed(change);
         }
-    }
-
-    /// A host that was added, renamed or removed keeps what its MAC leases.
-    fn rename_clients(&mut self, site: &Site) {
-        let hosts = site.mac_index();
-        let client_of = |held: &Held| match (&held.client, hosts.get(&held.mac)) {
-            (ClientKey::Id(_), _) => None,
-            (_, Some(host)) => Some(ClientKey::Host(host.clone())),
-            (ClientKey::Host(name), None) if !site.hosts.contains_key(name) => {
-                Some(ClientKey::Mac(held.mac))
-            }
-            _ => None,
-        };
-        for held in self.leases.values_mut() {
-            if let Some(client) = client_of(held) {
-                held.client = client;
-            }
-        }
-        let clients = self.leases.iter().map(|(address, held)| (held.client.clone(), *address));
-        self.by_client = clients.collect();
     }
 
     fn drop_offer(&mut self, address: Ipv4Addr) {
         if let Some(offer) = self.offers.remove(&address) {
             self.offer_of.remove(&offer.client);
+            self.offers_end.remove(&(offer.until, address));
+            self.count_stranger(&offer.client, address, -1);
             self.mark(address, !self.is_leased(address));
         }
     }
@@ -349,38 +263,6 @@ impl Held {
             starts_at: self.starts_at,
             expires_at: self.expires_at,
         }
-    }
-}
-
-fn owners(site: &Site) -> HashMap<Ipv4Addr, String> {
-    let of_host = |(name, host): (&String, &Host)| {
-        let addresses = host.addresses.values().chain(host.reservations.values());
-        addresses.filter_map(|address| Some((v4(*address)?, name.clone()))).collect::<Vec<_>>()
-    };
-    site.hosts.iter().flat_map(of_host).collect()
-}
-
-fn kept_off(site: &Site) -> HashSet<Ipv4Addr> {
-    let of_subnet = |subnet: &Subnet| {
-        let resolvers = subnet.dns.iter().map(|server| server.address);
-        subnet.gateway.into_iter().chain(resolvers).filter_map(v4).collect::<Vec<_>>()
-    };
-    site.subnets.values().flat_map(of_subnet).collect()
-}
-
-fn pools(site: &Site) -> BTreeMap<Ipv4Addr, (Ipv4Net, Pool)> {
-    let pool = |subnet: &Subnet| match subnet.cidr {
-        ipnet::IpNet::V4(net) => Some((net.network(), (net.trunc(), Pool::new(subnet)))),
-        ipnet::IpNet::V6(_) => None,
-    };
-    site.subnets.values().filter_map(pool).collect()
-}
-
-/// The IPv4 address, if it is one.
-pub fn v4(address: IpAddr) -> Option<Ipv4Addr> {
-    match address {
-        IpAddr::V4(address) => Some(address),
-        IpAddr::V6(_) => None,
     }
 }
 

@@ -142,6 +142,10 @@ async fn write_down(
         }
         let batch = take_batch(&mut queue);
         let stored = store(&database, &batch).await;
+        if let Ok(stored) = &stored {
+            let lost = batch.iter().map(|write| write.lease.address);
+            learn(&database, &table, lost.filter(|address| !stored.contains_key(address))).await;
+        }
         answer(&table, batch, stored);
     }
 }
@@ -158,13 +162,9 @@ fn take_batch(queue: &mut Vec<Write>) -> Vec<Write> {
 }
 
 /// Takes what is stored into memory, then tells those who wait.
-fn answer(
-    table: &Mutex<Table>,
-    batch: Vec<Write>,
-    stored: Result<Vec<(Ipv4Addr, i64)>, sqlx::Error>,
-) {
+fn answer(table: &Mutex<Table>, batch: Vec<Write>, stored: Result<Stored, sqlx::Error>) {
     let stored = match stored {
-        Ok(stored) => stored.into_iter().collect::<HashMap<_, _>>(),
+        Ok(stored) => stored,
         Err(error) => {
             let error = CommitError::Database(error.to_string());
             for write in batch {
@@ -174,29 +174,52 @@ fn answer(
         }
     };
     let mut results = Vec::with_capacity(batch.len());
-    {
-        let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
-        for Write { mut lease, done, .. } in batch {
-            let result = match stored.get(&lease.address) {
-                Some(starts_at) => {
-                    lease.starts_at = *starts_at;
-                    table.put(lease.clone());
-                    Ok(lease)
-                }
-                None => Err(CommitError::Taken(lease.address)),
-            };
-            results.push((done, result));
-        }
+    let mut memory = table.lock().unwrap_or_else(PoisonError::into_inner);
+    for Write { mut lease, done, .. } in batch {
+        let Some(starts_at) = stored.get(&lease.address) else {
+            memory.withdraw(&lease.client);
+            results.push((done, Err(CommitError::Taken(lease.address))));
+            continue;
+        };
+        lease.starts_at = *starts_at;
+        memory.put(lease.clone());
+        results.push((done, Ok(lease)));
     }
+    drop(memory);
     for (done, result) in results {
         let _ = done.send(result);
     }
 }
 
-/// Stores a batch in one statement and gives what was granted: address and
-/// start. A lease that another client holds stays, so that two servers on one
+/// Reads the leases that another server on the database made, so that their
+/// addresses are not offered again.
+async fn learn(
+    database: &Database,
+    table: &Mutex<Table>,
+    taken: impl Iterator<Item = Ipv4Addr>,
+) {
+    const SQL: &str = "SELECT address, client, mac, subnet, state, starts_at, expires_at \
+                       FROM leases WHERE address = $1";
+    for address in taken {
+        let row: Result<Option<Columns>, _> = with_pool!(database, pool =>
+            sqlx::query_as(SQL).bind(address.to_string()).fetch_optional(pool).await);
+        match row {
+            Ok(row) => {
+                let lease = row.and_then(read_lease);
+                let mut memory = table.lock().unwrap_or_else(PoisonError::into_inner);
+                lease.into_iter().for_each(|lease| memory.put(lease));
+            }
+            Err(error) => tracing::warn!("the lease of {address} cannot be read: {error}"),
+        }
+    }
+}
+
+/// What was granted of a batch: address and start.
+type Stored = HashMap<Ipv4Addr, i64>;
+
+/// Stores a batch in one statement and gives what was granted. A lease that another client holds stays, so that two servers on one
 /// database can never both win. This is the one visible difference between the engines.
-async fn store(database: &Database, batch: &[Write]) -> Result<Vec<(Ipv4Addr, i64)>, sqlx::Error> {
+async fn store(database: &Database, batch: &[Write]) -> Result<Stored, sqlx::Error> {
     let rows: Vec<serde_json::Value> = batch.iter().map(as_json).collect();
     let rows = serde_json::Value::Array(rows).to_string();
     match database {
@@ -241,31 +264,31 @@ fn granted(address: String, starts_at: i64) -> Result<(Ipv4Addr, i64), sqlx::Err
     Ok((parsed(&address).map_err(|error| sqlx::Error::Decode(error.into()))?, starts_at))
 }
 
+/// A row of the table of leases.
+type Columns = (String, String, String, String, String, i64, i64);
+
 async fn read_all(database: &Database) -> Result<Vec<Lease>, sqlx::Error> {
     const SQL: &str =
         "SELECT address, client, mac, subnet, state, starts_at, expires_at FROM leases";
-    type Columns = (String, String, String, String, String, i64, i64);
     let rows: Vec<Columns> = with_pool!(database, pool =>
         sqlx::query_as(SQL).fetch_all(pool).await)?;
-    let leases =
-        rows.into_iter().filter_map(|(address, client, mac, subnet, state, from, until)| {
-            let lease = (|| {
-                Ok::<_, String>(Lease {
-                    address: parsed(&address)?,
-                    client: parsed(&client)?,
-                    mac: parsed(&mac)?,
-                    subnet,
-                    state: parsed(&state)?,
-                    starts_at: from,
-                    expires_at: until,
-                })
-            })();
-            // One spoilt row must not stop every other host from booting.
-            lease
-                .inspect_err(|error| tracing::error!(address, "stored lease is left out: {error}"))
-                .ok()
-        });
-    Ok(leases.collect())
+    Ok(rows.into_iter().filter_map(read_lease).collect())
+}
+
+/// A stored lease. One spoilt row must not stop every other host from booting.
+fn read_lease((address, client, mac, subnet, state, starts_at, expires_at): Columns) -> Option<Lease> {
+    let lease = (|| {
+        Ok::<_, String>(Lease {
+            address: parsed(&address)?,
+            client: parsed(&client)?,
+            mac: parsed(&mac)?,
+            subnet,
+            state: parsed(&state)?,
+            starts_at,
+            expires_at,
+        })
+    })();
+    lease.inspect_err(|error| tracing::error!(address, "stored lease is left out: {error}")).ok()
 }
 
 fn parsed<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
