@@ -193,11 +193,7 @@ fn answer(table: &Mutex<Table>, batch: Vec<Write>, stored: Result<Stored, sqlx::
 
 /// Reads the leases that another server on the database made, so that their
 /// addresses are not offered again.
-async fn learn(
-    database: &Database,
-    table: &Mutex<Table>,
-    taken: impl Iterator<Item = Ipv4Addr>,
-) {
+async fn learn(database: &Database, table: &Mutex<Table>, taken: impl Iterator<Item = Ipv4Addr>) {
     const SQL: &str = "SELECT address, client, mac, subnet, state, starts_at, expires_at \
                        FROM leases WHERE address = $1";
     for address in taken {
@@ -276,7 +272,9 @@ async fn read_all(database: &Database) -> Result<Vec<Lease>, sqlx::Error> {
 }
 
 /// A stored lease. One spoilt row must not stop every other host from booting.
-fn read_lease((address, client, mac, subnet, state, starts_at, expires_at): Columns) -> Option<Lease> {
+fn read_lease(
+    (address, client, mac, subnet, state, starts_at, expires_at): Columns,
+) -> Option<Lease> {
     let lease = (|| {
         Ok::<_, String>(Lease {
             address: parsed(&address)?,

@@ -1,7 +1,9 @@
 use std::net::Ipv4Addr;
 
 use super::*;
+use crate::dhcp::decide::Facts;
 use crate::dhcp::test_packets::subnet;
+use crate::model::{Host, Site};
 
 const NOW: i64 = 1_800_000_000;
 
@@ -200,4 +202,33 @@ fn only_who_comes_early_in_its_lease_is_answered_from_memory() {
     for (name, now, wanted, expected) in cases {
         assert_eq!(table.is_fresh(&wanted, now), expected, "{name}");
     }
+}
+
+/// T-starve: invented MACs do not take what hosts need.
+#[test]
+fn strangers_are_offered_half_of_the_addresses_at_once() {
+    let mut site = site();
+    let subnet = subnet("10.0.0.0/16", &[("10.0.1.0", "10.0.1.99")]);
+    site.subnets.insert("provisioning".into(), subnet);
+    let mut table = table(&site);
+    let net = "10.0.0.0/16".parse().unwrap();
+    let mut offer = |client: &ClientKey, now: i64| {
+        table.tick(now);
+        let asker = Asker { client, reserved: None, requested: None, may_lease: true };
+        let free = table.facts(&asker, net, now).free;
+        free.inspect(|address| table.offer(client, *address, now + 60))
+    };
+    let offered = (0..200).filter(|number| offer(&client(*number), NOW).is_some()).count();
+    assert_eq!(offered, 50);
+    assert!(offer(&ClientKey::Host("r1-n01".into()), NOW).is_some());
+    assert!(offer(&client(210), NOW + 60).is_some(), "old offers end");
+}
+
+/// T-decline-flood.
+#[test]
+fn a_client_that_refuses_every_address_is_believed_three_times_an_hour() {
+    let mut table = Table::default();
+    let mut believed = |at: i64| table.believes_decline(&client(1), NOW + at);
+    assert_eq!([0, 1, 2, 3, 4].map(&mut believed), [true, true, true, false, false]);
+    assert!(believed(3600), "an hour later");
 }
