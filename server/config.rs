@@ -23,6 +23,8 @@ pub struct Config {
     pub interfaces: Vec<String>,
     /// Whether DHCP is served on `interfaces`.
     pub dhcp: bool,
+    /// Whether boot data alone is given, beside another server that gives the addresses.
+    pub proxy_dhcp: ProxyDhcp,
     /// Whether TFTP is served on `interfaces`.
     pub tftp: bool,
     /// Whether router advertisements (lifetime 0, no prefix) are sent on `interfaces`,
@@ -66,6 +68,20 @@ pub struct Config {
     pub admin_names: Vec<String>,
 }
 
+/// Whether another DHCP server gives the addresses, and how boot data is then said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyDhcp {
+    /// This server gives the addresses.
+    #[default]
+    Off,
+    /// The proxy's offer names the boot file.
+    Direct,
+    /// The proxy's offer sends UEFI to port 4011, for firmware that ignores a boot
+    /// file in it. BIOS is told at once.
+    Redirect,
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -84,6 +100,7 @@ impl Default for Config {
             database: String::new(),
             interfaces: Vec::new(),
             dhcp: true,
+            proxy_dhcp: ProxyDhcp::Off,
             tftp: true,
             router_advertisements: true,
             admin_listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),

@@ -5,11 +5,11 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rackstrap::model::LeaseState;
 
-use crate::common::dhcp::{Client, DhcpServer, Message, PATIENCE, Running, start};
+use crate::common::dhcp::{Client, DhcpServer, Message, Running, lan, start, wait_for};
 use crate::common::netns::Netns;
 
 const SITE: &str = r#"
@@ -36,33 +36,15 @@ const OWN: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 12);
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 const STRANGER: [u8; 6] = [0x52, 0x54, 0, 0xbb, 0, 1];
 
-/// A server whose bridge `lan` has one port for each client NIC, and the clients' namespace.
+/// The started server of `SITE` and the clients' namespace.
 fn rack(nics: &[&str]) -> (DhcpServer, Netns) {
-    let (inside, clients) = (Netns::new("server"), Netns::new("clients"));
-    inside.ip("link add lan type bridge");
-    inside.ip("address add 10.77.0.1/24 dev lan");
-    inside.ip("link set lan up");
-    for (number, mac) in nics.iter().enumerate() {
-        let (port, nic) = (format!("p{number}"), format!("eth{number}"));
-        inside.join(&port, &clients, &nic);
-        inside.ip(&format!("link set {port} master lan"));
-        clients.ip(&format!("link set {nic} address {mac}"));
-    }
-    let mut server = DhcpServer::new(inside, SITE);
+    let (mut server, clients) = lan(SITE, nics);
     server.start(&["lan"]);
     (server, clients)
 }
 
 fn tool(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools").join(name)
-}
-
-fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !ready() {
-        assert!(Instant::now() < end, "never: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// A real client that tells of itself through the hook script.

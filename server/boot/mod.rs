@@ -7,3 +7,4 @@ pub mod ipxe_text;
 pub mod next;
 pub mod script;
 pub mod stall;
+pub mod trail;

@@ -69,6 +69,11 @@ pub fn nbp_of(arch: Arch) -> Option<&'static str> {
     }
 }
 
+/// Where a client's script is.
+pub fn script_url(base_url: &str, mac: Mac) -> String {
+    format!("{base_url}/boot/{mac}.ipxe")
+}
+
 /// Chooses what the client boots next. A host that is not known gets a script
 /// too: the script says so on its screen.
 pub fn decide_next(booter: &Booter<'_>) -> Next {
@@ -83,7 +88,7 @@ pub fn decide_next(booter: &Booter<'_>) -> Next {
     let next = match booter.client {
         Client::Plain => Next::Nothing(WhyNothing::NoBootClient),
         Client::RaspberryPi => Next::RaspberryPi,
-        Client::Ipxe(_) => Next::Script(format!("{}/boot/{}.ipxe", booter.base_url, booter.mac)),
+        Client::Ipxe(_) => Next::Script(script_url(booter.base_url, booter.mac)),
         Client::HttpBoot(arch) => program(booter, arch, |name| {
             Next::NbpByUrl(format!("{}/files/{name}", booter.base_url))
         }),

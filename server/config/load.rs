@@ -6,7 +6,7 @@ use super::Config;
 use crate::model::{check_host_name, check_link_name};
 
 /// Every key and what is right for it.
-const KEYS: [(&str, &str); 22] = [
+const KEYS: [(&str, &str); 23] = [
     ("data_dir", "a directory, such as \"/var/lib/rackstrap\""),
     (
         "database",
@@ -14,6 +14,7 @@ const KEYS: [(&str, &str); 22] = [
     ),
     ("interfaces", "a list of interface names, such as [\"eth1\"]"),
     ("dhcp", "true or false"),
+    ("proxy_dhcp", "\"off\", \"direct\" or \"redirect\""),
     ("tftp", "true or false"),
     ("router_advertisements", "true or false"),
     ("admin_listen", "an address and port, such as \"127.0.0.1:8080\""),

@@ -121,6 +121,12 @@ pub enum Reason {
     /// A relay that is not allowed.
     #[error("the relay agent is not allowed")]
     UnknownRelay,
+    /// Another server gives the addresses; this one says what to boot.
+    #[error("addresses are given by another server (proxy_dhcp)")]
+    AddressesElsewhere,
+    /// A question about booting of one that boots nothing from here.
+    #[error("the client boots nothing from here")]
+    BootsNothing,
     /// The client refuses too many addresses.
     #[error("the client declined too many addresses")]
     TooManyDeclines,

@@ -30,6 +30,8 @@ pub struct Arrival {
     pub destination: Ipv4Addr,
     /// The address of ours that the sender is answered from.
     pub local: Ipv4Addr,
+    /// The port of ours that it came to.
+    pub port: u16,
 }
 
 impl Arrival {
@@ -99,21 +101,20 @@ pub fn choose_place<'a>(
     places.iter().find_map(owned).or_else(|| places.first().map(|place| (*place, None)))
 }
 
-/// What this server is called on the client's link (option 54): what the relay
-/// says (RFC 5107), else the interface's address in the client's subnet, else
-/// the address that the packet came to.
-pub fn server_id(
-    request: &Request<'_>,
-    link: &Link,
-    arrival: &Arrival,
-    net: Option<Ipv4Net>,
-) -> Ipv4Addr {
-    if request.relay_address().is_some() {
-        let said = request.relay_info.and_then(|info| info.server_id_override);
-        return said.unwrap_or(arrival.local);
+impl Link {
+    /// The address of ours that a client reaches us by: the interface's own one in
+    /// the client's network, else the one that the packet came to.
+    pub fn address_for(&self, request: &Request<'_>, arrival: &Arrival, net: Ipv4Net) -> Ipv4Addr {
+        let own = self.addresses.iter().map(Ipv4Net::addr).find(|own| net.contains(own));
+        own.filter(|_| request.relay_address().is_none()).unwrap_or(arrival.local)
     }
-    let inside = |own: &&Ipv4Net| net.is_some_and(|net| net.contains(&own.addr()));
-    link.addresses.iter().find(inside).map_or(arrival.local, Ipv4Net::addr)
+}
+
+/// What this server is called on the client's link (option 54): what the relay
+/// says (RFC 5107), else the address that the client reaches it by.
+pub fn server_id(request: &Request<'_>, local: Ipv4Addr) -> Ipv4Addr {
+    let said = request.relay_info.and_then(|info| info.server_id_override);
+    request.relay_address().and(said).unwrap_or(local)
 }
 
 #[cfg(test)]
@@ -147,7 +148,7 @@ mod tests {
             mtu: 1500,
         };
         let source = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68);
-        let arrival = Arrival { source, destination, local: LOCAL };
+        let arrival = Arrival { source, destination, local: LOCAL, port: 67 };
         places(&site(), &request, &link, &arrival).first().map(|place| place.name.to_owned())
     }
 

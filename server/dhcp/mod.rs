@@ -16,6 +16,7 @@ pub mod router_advertisement;
 pub mod service;
 mod socket;
 pub mod table;
+pub mod watch;
 pub mod wire;
 
 pub use service::run;

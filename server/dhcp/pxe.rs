@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::wire::EncodedOption;
+use super::wire::{EncodedOption, sub_option};
 use crate::boot::arch::Client;
 use crate::boot::next::Next;
 
@@ -14,6 +14,7 @@ pub const BOOT_FILE_NAME: u8 = 67;
 const VENDOR_OPTIONS: u8 = 43;
 const VENDOR_CLASS: u8 = 60;
 const CLIENT_UUID: u8 = 97;
+const BOOT_ITEM: u8 = 71;
 const IPXE_OPTIONS: u8 = 175;
 
 /// PXE discovery control 8: take the boot file named here and ask nobody else.
@@ -34,6 +35,30 @@ pub struct BootData {
     pub boot_file: String,
     /// The options, whether the client asks for them or not.
     pub options: Vec<EncodedOption>,
+}
+
+/// What sends UEFI to port 4011: PXEClient without boot data.
+pub fn redirect_data(server: Ipv4Addr) -> BootData {
+    let options = vec![EncodedOption::raw(VENDOR_CLASS, b"PXEClient")];
+    BootData { next_server: Some(server), boot_file: String::new(), options }
+}
+
+/// The boot item that a client chose from a menu (PXE 2.1, option 43 tag 71), as it came.
+pub fn boot_item(vendor_options: &[u8]) -> Option<&[u8]> {
+    sub_option(vendor_options, BOOT_ITEM)
+}
+
+impl BootData {
+    /// Repeats the client's boot item, without which it does not take the answer for its own.
+    pub fn echo_boot_item(&mut self, item: Option<&[u8]>) {
+        let Some(item) = item.filter(|item| item.len() == 4) else { return };
+        for option in self.options.iter_mut().filter(|option| option.code == VENDOR_OPTIONS) {
+            let mut data = vec![BOOT_ITEM, 4];
+            data.extend_from_slice(item);
+            data.extend(USE_BOOT_FILE);
+            *option = EncodedOption::raw(VENDOR_OPTIONS, &data);
+        }
+    }
 }
 
 /// Says `next` in the words of the client's firmware. `server` is where TFTP is.
@@ -120,6 +145,15 @@ mod tests {
         let next = Next::Nothing(crate::boot::next::WhyNothing::LocalDisk);
         let data = boot_data(Client::Pxe(Arch::Bios), &next, SERVER, Some(&[0; 17]));
         assert_eq!(data, BootData::default());
+    }
+
+    #[test]
+    fn a_boot_item_is_repeated_before_the_discovery_control() {
+        let next = Next::NbpByTftp("a".into());
+        let mut data = boot_data(Client::Pxe(Arch::X64Efi), &next, SERVER, None);
+        data.echo_boot_item(boot_item(&[71, 4, 0, 0, 0, 0, 255]));
+        let expected = EncodedOption::raw(43, &[71, 4, 0, 0, 0, 0, 6, 1, 8, 255]);
+        assert!(data.options.contains(&expected));
     }
 
     #[test]

@@ -14,6 +14,8 @@ use crate::model::Mac;
 
 /// Where servers and relays listen.
 pub const SERVER_PORT: u16 = 67;
+/// Where PXE firmware asks for boot data alone (PXE 2.1 section 2.2.3).
+pub const BOOT_SERVER_PORT: u16 = 4011;
 /// Where clients listen.
 pub const CLIENT_PORT: u16 = 68;
 /// What every client takes, IP and UDP headers included (RFC 2131 section 2).
@@ -30,8 +32,8 @@ pub struct Grant<'a> {
     pub address: Option<Ipv4Addr>,
     /// For how long, in seconds.
     pub lease_seconds: u32,
-    /// Where the client is.
-    pub place: Place<'a>,
+    /// Where the client is; none where another server gives the settings.
+    pub place: Option<Place<'a>>,
     /// What this server is called there.
     pub server_id: Ipv4Addr,
     /// The client's name.
@@ -161,7 +163,7 @@ fn wanted_in_order(wanted: &[u8]) -> Vec<u8> {
 
 /// An option that the inventory knows the value of.
 fn inventory_option(code: u8, grant: &Grant<'_>) -> Option<EncodedOption> {
-    let Place { subnet, net, .. } = grant.place;
+    let Place { subnet, net, .. } = grant.place?;
     let router = subnet.gateway.and_then(v4);
     let domain = |text: &String| Name::from_utf8(text).ok();
     let option = match code {

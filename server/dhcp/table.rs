@@ -39,9 +39,10 @@ pub struct Table {
     owners: HashMap<Ipv4Addr, String>,
     /// How often a client found its address in use, and since when it is counted.
     declines: HashMap<ClientKey, (i64, u32)>,
-    /// Gateways, resolvers and this server's own addresses.
+    /// Gateways and resolvers.
     kept_off: HashSet<Ipv4Addr>,
-    own: Vec<Ipv4Addr>,
+    /// This server's own addresses, by interface.
+    own: BTreeMap<String, Vec<Ipv4Addr>>,
     names: HashSet<Arc<str>>,
     revision: Option<i64>,
 }
@@ -209,9 +210,14 @@ impl Table {
         below.find(|network| network.net.contains(&address))
     }
 
+    /// Whether the address belongs to the network itself.
+    fn is_kept_off(&self, address: Ipv4Addr) -> bool {
+        self.kept_off.contains(&address) || self.is_own(address)
+    }
+
     /// Marks an address in its pool, where its owner and use allow it to be free at all.
     fn mark(&mut self, address: Ipv4Addr, free: bool) {
-        let free = free && !self.owners.contains_key(&address) && !self.kept_off.contains(&address);
+        let free = free && !self.owners.contains_key(&address) && !self.is_kept_off(address);
         if let Some(network) = self.network_around(address) {
             network.pool.set_free(address, free);
         }

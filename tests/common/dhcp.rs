@@ -15,6 +15,31 @@ use super::netns::Netns;
 /// How long anything here may take.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// A server (not started) whose bridge `lan` has 10.77.0.1 and one port for each client
+/// NIC, and the clients' namespace.
+pub fn lan(site: &str, nics: &[&str]) -> (DhcpServer, Netns) {
+    let (inside, clients) = (Netns::new("server"), Netns::new("clients"));
+    inside.ip("link add lan type bridge");
+    inside.ip("address add 10.77.0.1/24 dev lan");
+    inside.ip("link set lan up");
+    for (number, mac) in nics.iter().enumerate() {
+        let (port, nic) = (format!("p{number}"), format!("eth{number}"));
+        inside.join(&port, &clients, &nic);
+        inside.ip(&format!("link set {port} master lan"));
+        clients.ip(&format!("link set {nic} address {mac}"));
+    }
+    (DhcpServer::new(inside, site), clients)
+}
+
+/// Waits until `ready`, within `PATIENCE`.
+pub fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !ready() {
+        assert!(Instant::now() < end, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// A server in a namespace of its own, on the site that a test gives it.
 pub struct DhcpServer {
     /// The server's namespace.
@@ -75,6 +100,14 @@ impl DhcpServer {
             process.kill().unwrap();
             process.wait().unwrap();
         }
+    }
+
+    /// The resident memory of the running server, in KiB.
+    pub fn memory_kib(&self) -> u64 {
+        let id = self.process.as_ref().unwrap().id();
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     /// What the server logged so far.
@@ -164,6 +197,12 @@ impl Message {
 pub struct Reply(pub Vec<u8>);
 
 impl Reply {
+    /// The boot file field, up to its NUL.
+    pub fn boot_file(&self) -> String {
+        let field = self.0[108..236].split(|byte| *byte == 0).next().unwrap();
+        String::from_utf8_lossy(field).into_owned()
+    }
+
     /// The address that it gives.
     pub fn your_address(&self) -> Ipv4Addr {
         Ipv4Addr::new(self.0[16], self.0[17], self.0[18], self.0[19])
@@ -215,7 +254,17 @@ impl Client {
 
     /// Sends a message.
     pub fn send(&self, message: &Message, to: Ipv4Addr) {
-        self.0.send_to(&message.bytes(), (to, 67)).unwrap();
+        self.send_to(message, to, 67);
+    }
+
+    /// Sends a message to another port.
+    pub fn send_to(&self, message: &Message, to: Ipv4Addr, port: u16) {
+        self.0.send_to(&message.bytes(), (to, port)).unwrap();
+    }
+
+    /// Sends bytes that need not be a message.
+    pub fn send_bytes(&self, bytes: &[u8], to: Ipv4Addr) {
+        self.0.send_to(bytes, (to, 67)).unwrap();
     }
 
     /// The next answer to this transaction; none after `patience`.

@@ -39,7 +39,7 @@ fn answer(
             kind,
             address: Some(YOURS),
             lease_seconds: 3600,
-            place: Place { name: "provisioning", subnet: &subnet, net },
+            place: Some(Place { name: "provisioning", subnet: &subnet, net }),
             server_id: SERVER,
             host_name: Some("r1-n01"),
             boot,
@@ -209,7 +209,11 @@ fn way_of(bytes: &[u8], nak: bool, always_broadcast: bool) -> Destination {
         reply.options[0] = EncodedOption::raw(53, &[5]);
         reply.your_address = YOURS;
     }
-    let arrival =
-        Arrival { source: "10.0.0.77:5067".parse().unwrap(), destination: SERVER, local: SERVER };
+    let arrival = Arrival {
+        source: "10.0.0.77:5067".parse().unwrap(),
+        destination: SERVER,
+        local: SERVER,
+        port: 67,
+    };
     destination(&request, &reply, &arrival, always_broadcast)
 }

@@ -1,10 +1,13 @@
 //! Serves DHCP on the configured interfaces: reads packets, obeys decisions, sends answers.
 
 mod advertise;
+mod caller;
 mod drops;
 mod exchange;
 mod interface;
+mod leasing;
 mod outcome;
+mod proxy;
 mod words;
 
 use std::io;

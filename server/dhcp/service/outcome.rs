@@ -34,7 +34,9 @@ pub(super) struct Sending {
     pub(super) answer: Answer,
     /// The address of ours that it leaves from.
     pub(super) local: Ipv4Addr,
-    pub(super) event: Happened,
+    /// The port of ours that it leaves from.
+    pub(super) port: u16,
+    pub(super) event: Option<Happened>,
 }
 
 /// An event about to be told.

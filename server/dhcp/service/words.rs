@@ -26,19 +26,19 @@ pub(super) fn asks(wanted: Option<Ipv4Addr>, client: Client, way: &str) -> Strin
     }
 }
 
-/// What a client is given.
-pub(super) fn gives(verb: &str, address: Ipv4Addr, seconds: u32, next: &Next) -> String {
-    let boot = match next {
+/// What a client is told to boot, to follow what it is given.
+pub(super) fn boots(next: &Next) -> String {
+    match next {
         Next::Nothing(_) => String::new(),
         Next::NbpByTftp(name) => format!(", boots {name} by TFTP"),
         Next::NbpByUrl(url) => format!(", boots {url}"),
         Next::Script(url) => format!(", script {url}"),
         Next::RaspberryPi => ", boots a Raspberry Pi's files by TFTP".to_owned(),
-    };
-    format!("{verb} {address} for {}{boot}", duration(seconds))
+    }
 }
 
-fn duration(seconds: u32) -> String {
+/// A time in the largest unit that says it well enough.
+pub(super) fn duration(seconds: u32) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7200 => format!("{} min", seconds / 60),

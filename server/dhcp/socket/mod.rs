@@ -36,6 +36,7 @@ pub(super) struct DhcpSocket {
     /// None without CAP_NET_RAW: answers are broadcast then.
     raw: Option<Socket>,
     interface_index: u32,
+    port: u16,
 }
 
 /// One packet as it came.
@@ -45,7 +46,7 @@ pub(super) struct Received {
 }
 
 impl DhcpSocket {
-    /// Binds port 67 on one interface.
+    /// Binds a port on one interface.
     pub(super) fn open(link: &Link, port: u16) -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
         socket.bind_device(Some(link.interface.as_bytes()))?;
@@ -65,7 +66,12 @@ impl DhcpSocket {
                 );
             })
             .ok();
-        Ok(Self { udp: UdpSocket::from_std(socket.into())?, raw, interface_index: link.index })
+        Ok(Self {
+            udp: UdpSocket::from_std(socket.into())?,
+            raw,
+            interface_index: link.index,
+            port,
+        })
     }
 
     /// Waits for packets and gives those that are there.
@@ -85,9 +91,34 @@ impl DhcpSocket {
     fn receive_all(&self, packets: &mut Vec<Received>) -> io::Result<()> {
         let mut buffer = [0; 4096];
         for _ in 0..BATCH {
-            packets.extend(receive_one(&self.udp, &mut buffer)?);
+            packets.extend(self.receive_one(&mut buffer)?);
         }
         Ok(())
+    }
+
+    /// Reads one packet; none for one whose sender or way is not IPv4's.
+    fn receive_one(&self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
+        let mut control = nix::cmsg_space!(libc::in_pktinfo);
+        let mut slices = [IoSliceMut::new(buffer)];
+        let message = recvmsg::<SockaddrIn>(
+            self.udp.as_raw_fd(),
+            &mut slices,
+            Some(&mut control),
+            MsgFlags::MSG_DONTWAIT,
+        )?;
+        let (length, source) = (message.bytes, message.address);
+        let way = message.cmsgs()?.find_map(|control| match control {
+            ControlMessageOwned::Ipv4PacketInfo(info) => Some(info),
+            _ => None,
+        });
+        let (Some(source), Some(way)) = (source, way) else { return Ok(None) };
+        let arrival = Arrival {
+            source: SocketAddrV4::from(source),
+            destination: Ipv4Addr::from(u32::from_be(way.ipi_addr.s_addr)),
+            local: Ipv4Addr::from(u32::from_be(way.ipi_spec_dst.s_addr)),
+            port: self.port,
+        };
+        Ok(Some(Received { bytes: buffer[..length].to_vec(), arrival }))
     }
 
     /// Sends an answer from our address `local`.
@@ -137,30 +168,6 @@ impl DhcpSocket {
         raw.send_to(&frame, &hardware_address(self.interface_index, mac)?)?;
         Ok(())
     }
-}
-
-/// Reads one packet; none for one whose sender or way is not IPv4's.
-fn receive_one(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Option<Received>> {
-    let mut control = nix::cmsg_space!(libc::in_pktinfo);
-    let mut slices = [IoSliceMut::new(buffer)];
-    let message = recvmsg::<SockaddrIn>(
-        socket.as_raw_fd(),
-        &mut slices,
-        Some(&mut control),
-        MsgFlags::MSG_DONTWAIT,
-    )?;
-    let (length, source) = (message.bytes, message.address);
-    let way = message.cmsgs()?.find_map(|control| match control {
-        ControlMessageOwned::Ipv4PacketInfo(info) => Some(info),
-        _ => None,
-    });
-    let (Some(source), Some(way)) = (source, way) else { return Ok(None) };
-    let arrival = Arrival {
-        source: SocketAddrV4::from(source),
-        destination: Ipv4Addr::from(u32::from_be(way.ipi_addr.s_addr)),
-        local: Ipv4Addr::from(u32::from_be(way.ipi_spec_dst.s_addr)),
-    };
-    Ok(Some(Received { bytes: buffer[..length].to_vec(), arrival }))
 }
 
 /// Asks for a big receive buffer: past the system's limit where we may.

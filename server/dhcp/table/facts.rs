@@ -71,7 +71,7 @@ impl Table {
         asker.reserved == Some(address)
             || (asker.may_lease
                 && !self.owners.contains_key(&address)
-                && !self.kept_off.contains(&address)
+                && !self.is_kept_off(address)
                 && self.pool_around(address).is_some_and(|pool| pool.contains(address)))
     }
 

@@ -17,25 +17,23 @@ impl Table {
         self.revision = Some(revision);
         self.owners = owners(site);
         self.kept_off = kept_off(site);
-        self.kept_off.extend(&self.own);
         self.networks = networks(site);
         self.rename_clients(site);
         self.mark_all(now);
     }
 
-    /// Sets this server's own addresses, which no client may have.
-    pub fn set_own_addresses(&mut self, own: Vec<Ipv4Addr>, now: i64) {
-        if self.own == own {
-            return;
+    /// Sets this server's own addresses on an interface, which no client may have.
+    pub fn set_own_addresses(&mut self, interface: &str, own: Vec<Ipv4Addr>) {
+        let new = own.clone();
+        let before = self.own.insert(interface.to_owned(), own).unwrap_or_default();
+        for address in new.into_iter().chain(before) {
+            self.mark(address, !self.is_leased(address) && !self.offers.contains_key(&address));
         }
-        self.own = own;
-        self.kept_off.extend(&self.own);
-        self.mark_all(now);
     }
 
-    /// This server's own addresses.
-    pub fn own_addresses(&self) -> &[Ipv4Addr] {
-        &self.own
+    /// Whether an address is this server's own.
+    pub fn is_own(&self, address: Ipv4Addr) -> bool {
+        self.own.values().flatten().any(|own| *own == address)
     }
 
     /// Marks everything that is not free in new pools.
@@ -45,6 +43,7 @@ impl Table {
         taken.extend(self.offers.keys());
         taken.extend(self.owners.keys());
         taken.extend(&self.kept_off);
+        taken.extend(self.own.values().flatten());
         for address in taken {
             self.mark(address, false);
         }

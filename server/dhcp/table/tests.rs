@@ -180,9 +180,12 @@ fn what_belongs_to_the_network_is_never_given() {
     subnet.gateway = Some(address(100).into());
     subnet.dns = vec!["10.0.0.101".parse().unwrap()];
     let mut table = table(&site);
-    table.set_own_addresses(vec![address(102)], NOW);
+    table.set_own_addresses("eth0", vec![address(102)]);
     assert_eq!(facts_of(&mut table, &client(1), None, NOW).free, Some(address(103)));
     assert_eq!(table.count(net()), (4, 1));
+    // The server moves.
+    table.set_own_addresses("eth0", vec![address(103)]);
+    assert_eq!(facts_of(&mut table, &client(1), None, NOW).free, Some(address(102)));
 }
 
 #[test]

@@ -1,0 +1,150 @@
+//! Who sent a message, what it boots, and how it is answered: what leasing and proxy share.
+
+use std::net::Ipv4Addr;
+
+use super::outcome::{Happened, Sending};
+use super::words;
+use crate::app::App;
+use crate::boot::arch::{Client, ClientSigns};
+use crate::boot::next::{Booter, Next, decide_next, script_url};
+use crate::boot::trail::Step;
+use crate::dhcp::link::{Arrival, Link};
+use crate::dhcp::reply::{Answer, Destination, destination};
+use crate::dhcp::request::Request;
+use crate::dhcp::watch::Watch;
+use crate::dhcp::wire::ReplyPacket;
+use crate::inventory::Snapshot;
+use crate::model::{ClientKey, EventKind, Host, Mac};
+
+/// What one packet is answered with the help of.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub(super) app: &'a App,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) link: &'a Link,
+    pub(super) arrival: &'a Arrival,
+    /// Unix seconds.
+    pub(super) now: i64,
+}
+
+impl Around<'_> {
+    /// Tells the operator of something that is no single host's.
+    pub(super) fn warn(&self, mac: Option<Mac>, text: String) {
+        tracing::warn!("{text}");
+        self.app.inventory.events.record(None, mac, EventKind::Warning, text);
+    }
+}
+
+/// One message and who sent it.
+#[derive(Clone, Copy)]
+pub(super) struct Caller<'a> {
+    pub(super) around: Around<'a>,
+    pub(super) request: &'a Request<'a>,
+    /// The host of the inventory that it is.
+    pub(super) host: Option<(&'a str, &'a Host)>,
+    pub(super) boots: Client,
+}
+
+impl<'a> Caller<'a> {
+    pub(super) fn new(around: Around<'a>, request: &'a Request<'a>) -> Self {
+        let options = &request.packet.options;
+        let signs = ClientSigns {
+            vendor_class: options.get(60).unwrap_or_default(),
+            user_class: options.get(77).unwrap_or_default(),
+            client_archs: options.get(93).unwrap_or_default(),
+            ipxe: options.get(175),
+            mac: request.mac,
+        };
+        let host = request.mac.and_then(|mac| around.snapshot.host_of_mac(mac));
+        Self { around, request, host, boots: signs.classify() }
+    }
+
+    /// Who holds the client's lease; none for a client that cannot be told apart.
+    pub(super) fn key(&self) -> Option<ClientKey> {
+        match self.host {
+            Some((name, _)) => Some(ClientKey::Host(name.to_owned())),
+            None => self.request.key(),
+        }
+    }
+
+    /// What the client boots next when it reaches us at `local`. With `for_good`
+    /// it is remembered as told, and a boot that goes in circles is told of.
+    pub(super) fn next(&self, local: Ipv4Addr, watch: &mut Watch, for_good: bool) -> Next {
+        let Around { app, snapshot, now, .. } = self.around;
+        let host = self.host.map(|(_, host)| host);
+        let image = host.and_then(|host| host.image.as_deref());
+        let base_url = app.config.machine_base_url(local.into());
+        let mac = self.request.mac_or_zero();
+        let next = decide_next(&Booter {
+            client: self.boots,
+            mac,
+            host,
+            image: image.and_then(|image| snapshot.site.images.get(image)),
+            base_url: &base_url,
+            tftp_server: local,
+        });
+        let script = script_url(&base_url, mac);
+        let transaction_id = self.request.packet.transaction_id;
+        let step = Step { mac, client: self.boots, transaction_id, now, script: &script };
+        let (next, detour) = watch.boots.choose(&step, next);
+        if for_good {
+            watch.boots.record(&step, &next);
+            if let Some(detour) = detour {
+                self.tell(watch, EventKind::Warning, detour.to_string());
+            }
+        }
+        next
+    }
+
+    /// An answer ready to leave from `local`.
+    pub(super) fn sending(
+        &self,
+        reply: &ReplyPacket,
+        local: Ipv4Addr,
+        happened: Option<Happened>,
+    ) -> Sending {
+        let Around { app, arrival, .. } = self.around;
+        let to = destination(self.request, reply, arrival, app.config.always_broadcast);
+        self.sending_to(to, reply, local, happened)
+    }
+
+    /// An answer ready to leave from `local` to a place of its own.
+    pub(super) fn sending_to(
+        &self,
+        destination: Destination,
+        reply: &ReplyPacket,
+        local: Ipv4Addr,
+        event: Option<Happened>,
+    ) -> Sending {
+        let (bytes, left_out) = reply.encode();
+        if !left_out.is_empty() {
+            tracing::warn!(options = ?left_out, "no room for options in the answer");
+        }
+        let port = self.around.arrival.port;
+        Sending { answer: Answer { bytes, destination }, local, port, event }
+    }
+
+    /// An event about the client; none if too much is told of strangers already.
+    pub(super) fn happened(
+        &self,
+        watch: &mut Watch,
+        kind: EventKind,
+        text: String,
+    ) -> Option<Happened> {
+        let host = self.host.map(|(name, _)| name.to_owned());
+        let told = host.is_some() || watch.tells_of_stranger(self.around.now);
+        told.then_some(Happened { host, mac: self.request.mac, kind, text })
+    }
+
+    /// Tells of an event now.
+    pub(super) fn tell(&self, watch: &mut Watch, kind: EventKind, text: String) {
+        if let Some(happened) = self.happened(watch, kind, text) {
+            happened.record(&self.around.app.inventory.events);
+        }
+    }
+
+    /// The interface or relay that the message came by, in words.
+    pub(super) fn way(&self) -> String {
+        words::way(self.request, self.around.link)
+    }
+}

@@ -1,0 +1,214 @@
+//! Carries out what was decided about an address: offers, leases, refusals and their ends.
+
+use std::net::Ipv4Addr;
+
+use dhcproto::v4::MessageType;
+
+use super::caller::Around;
+use super::exchange::Exchange;
+use super::outcome::{Commit, Outcome, Sending};
+use super::words;
+use crate::dhcp::decide::{NakReason, Reason};
+use crate::dhcp::pxe::boot_data;
+use crate::dhcp::reply::{Grant, build_grant, build_nak};
+use crate::dhcp::table::Table;
+use crate::dhcp::watch::Watch;
+use crate::model::{EventKind, Lease, LeaseState, UnknownClients};
+
+/// How long an unknown client leases an address where it is only to be discovered, in seconds.
+const DISCOVERY_SECONDS: u32 = 300;
+/// The shortest lease, in seconds, whatever a client asks for.
+const MIN_LEASE_SECONDS: u32 = 60;
+
+/// An OFFER or ACK before it is a packet.
+struct Given {
+    kind: MessageType,
+    /// None for the answer to an INFORM.
+    address: Option<Ipv4Addr>,
+    lease_seconds: u32,
+    event: EventKind,
+    text: String,
+}
+
+impl Exchange<'_> {
+    pub(super) fn offer(&self, table: &mut Table, watch: &mut Watch, address: Ipv4Addr) -> Outcome {
+        table.offer(&self.client, address, self.offer_ends_at());
+        let given = Given {
+            kind: MessageType::Offer,
+            address: Some(address),
+            lease_seconds: self.lease_seconds(),
+            event: EventKind::Offer,
+            text: format!("offered {address}"),
+        };
+        Outcome::Send(self.grant(watch, given))
+    }
+
+    /// Gives an address: at once if the client comes early in a lease that it
+    /// has, else after the commit.
+    pub(super) fn give(&self, table: &mut Table, watch: &mut Watch, address: Ipv4Addr) -> Outcome {
+        let Around { app, now, .. } = self.caller.around;
+        let lease = self.new_lease(address);
+        let running = table.find(address).filter(|held| {
+            held.client == lease.client && held.state == LeaseState::Bound && held.is_live(now)
+        });
+        let remembered = running.map(|held| {
+            let left = u32::try_from(held.expires_at - now).unwrap_or(0);
+            self.ack(watch, address, left.min(self.lease_seconds()), "keeps")
+        });
+        if app.leases.is_alone() && table.is_fresh(&lease, now) {
+            if let Some(sending) = remembered {
+                return Outcome::Send(sending);
+            }
+        }
+        // Nobody else may be offered it while the commit runs.
+        table.offer(&self.client, address, self.offer_ends_at());
+        Outcome::Commit(Box::new(Commit {
+            lease,
+            now,
+            granted: Some(self.ack(watch, address, self.lease_seconds(), "given")),
+            refused: Some(self.nak(watch, NakReason::NotAvailable, Some(address))),
+            remembered,
+        }))
+    }
+
+    pub(super) fn nak(
+        &self,
+        watch: &mut Watch,
+        reason: NakReason,
+        address: Option<Ipv4Addr>,
+    ) -> Sending {
+        let reply = build_nak(self.caller.request, self.server_id, &reason.to_string());
+        let what = address.map_or_else(|| "it".to_owned(), |address| address.to_string());
+        let text = match self.reserved {
+            Some(own) if Some(own) != address => {
+                format!("may not use {what}: its address here is {own}")
+            }
+            _ => format!("may not use {what}: {reason}"),
+        };
+        let happened = self.caller.happened(watch, EventKind::Nak, text);
+        self.caller.sending(&reply, self.local, happened)
+    }
+
+    pub(super) fn inform(&self, watch: &mut Watch, address: Ipv4Addr) -> Sending {
+        let given = Given {
+            kind: MessageType::Ack,
+            address: None,
+            lease_seconds: 0,
+            event: EventKind::Ack,
+            text: format!("has {address} and is told the rest"),
+        };
+        self.grant(watch, given)
+    }
+
+    pub(super) fn decline(
+        &self,
+        table: &mut Table,
+        watch: &mut Watch,
+        address: Ipv4Addr,
+    ) -> Result<Outcome, Reason> {
+        let Around { app, now, .. } = self.caller.around;
+        if !table.believes_decline(&self.client, now) {
+            return Err(Reason::TooManyDeclines);
+        }
+        let seconds = app.config.decline_seconds;
+        let mut text = format!(
+            "found {address} in use by somebody else: nobody is given it for {}",
+            words::duration(seconds)
+        );
+        if self.reserved == Some(address) {
+            let alarm = format!("{text}. It is its own address: look for who has it");
+            self.caller.tell(watch, EventKind::Warning, alarm);
+            text = format!("found its own address {address} in use");
+        }
+        let until = now + i64::from(seconds);
+        self.end(table, watch, (address, LeaseState::Declined, until), text)
+    }
+
+    pub(super) fn release(
+        &self,
+        table: &Table,
+        watch: &mut Watch,
+        address: Ipv4Addr,
+    ) -> Result<Outcome, Reason> {
+        let now = self.caller.around.now;
+        let text = format!("gave {address} back");
+        self.end(table, watch, (address, LeaseState::Released, now), text)
+    }
+
+    /// Records the end of a lease; nobody waits for an answer.
+    fn end(
+        &self,
+        table: &Table,
+        watch: &mut Watch,
+        (address, state, expires_at): (Ipv4Addr, LeaseState, i64),
+        text: String,
+    ) -> Result<Outcome, Reason> {
+        let lease = table.find(address).ok_or(Reason::NotItsLease)?;
+        let kind = match state {
+            LeaseState::Declined => EventKind::Decline,
+            _ => EventKind::Release,
+        };
+        self.caller.tell(watch, kind, text);
+        let lease = Lease { state, expires_at, ..lease };
+        let (granted, refused, remembered) = (None, None, None);
+        let now = self.caller.around.now;
+        Ok(Outcome::Commit(Box::new(Commit { lease, now, granted, refused, remembered })))
+    }
+
+    fn ack(&self, watch: &mut Watch, address: Ipv4Addr, seconds: u32, verb: &str) -> Sending {
+        let given = Given {
+            kind: MessageType::Ack,
+            address: Some(address),
+            lease_seconds: seconds,
+            event: EventKind::Ack,
+            text: format!("{verb} {address} for {}", words::duration(seconds)),
+        };
+        self.grant(watch, given)
+    }
+
+    fn grant(&self, watch: &mut Watch, given: Given) -> Sending {
+        let Given { kind, address, lease_seconds, event, text } = given;
+        let next = self.caller.next(self.local, watch, kind == MessageType::Ack);
+        let client_uuid = self.caller.request.packet.options.filled(97);
+        let grant = Grant {
+            kind,
+            address,
+            lease_seconds,
+            place: Some(self.place),
+            server_id: self.server_id,
+            host_name: self.caller.host.map(|(name, _)| name),
+            boot: boot_data(self.caller.boots, &next, self.local, client_uuid),
+            link_mtu: self.caller.around.link.mtu,
+        };
+        let reply = build_grant(self.caller.request, &grant);
+        let happened = self.caller.happened(watch, event, text + &words::boots(&next));
+        self.caller.sending(&reply, self.local, happened)
+    }
+
+    fn new_lease(&self, address: Ipv4Addr) -> Lease {
+        let now = self.caller.around.now;
+        Lease {
+            address,
+            client: self.client.clone(),
+            mac: self.caller.request.mac_or_zero(),
+            subnet: self.place.name.to_owned(),
+            state: LeaseState::Bound,
+            starts_at: now,
+            expires_at: now + i64::from(self.lease_seconds()),
+        }
+    }
+
+    fn offer_ends_at(&self) -> i64 {
+        self.caller.around.now + i64::from(self.caller.around.app.config.offer_seconds)
+    }
+
+    /// What the client asks for, within what the subnet allows.
+    fn lease_seconds(&self) -> u32 {
+        let subnet = self.place.subnet;
+        let discovered =
+            self.caller.host.is_none() && subnet.unknown_clients == UnknownClients::Discover;
+        let longest = subnet.lease_seconds().max(MIN_LEASE_SECONDS);
+        let longest = if discovered { longest.min(DISCOVERY_SECONDS) } else { longest };
+        self.caller.request.lease_seconds.unwrap_or(longest).clamp(MIN_LEASE_SECONDS, longest)
+    }
+}

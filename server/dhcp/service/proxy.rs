@@ -1,0 +1,101 @@
+//! Boot data without addresses: beside another DHCP server (proxyDHCP, PXE 2.1
+//! section 2.2), and to who asks on port 4011.
+
+use dhcproto::v4::MessageType;
+
+use super::caller::{Around, Caller};
+use super::outcome::{Outcome, Sending};
+use super::words;
+use crate::boot::arch::{Arch, Client};
+use crate::boot::next::Next;
+use crate::config::ProxyDhcp;
+use crate::dhcp::decide::Reason;
+use crate::dhcp::link::places;
+use crate::dhcp::pxe::{boot_data, boot_item, redirect_data};
+use crate::dhcp::reply::{Destination, Grant, build_grant};
+use crate::dhcp::watch::Watch;
+use crate::dhcp::wire::BROADCAST_FLAG;
+use crate::model::{EventKind, UnknownClients};
+
+impl Caller<'_> {
+    /// Answers a DISCOVER of firmware or iPXE with what to boot, and nothing else:
+    /// the address comes from the other server.
+    pub(super) fn answer_as_proxy(&self, watch: &mut Watch) -> Result<Outcome, Reason> {
+        if self.request.kind != MessageType::Discover {
+            return Err(Reason::AddressesElsewhere);
+        }
+        let next = self.next_if_served(watch, false)?;
+        let text = words::asks(None, self.boots, &self.way());
+        self.tell(watch, EventKind::Discover, text);
+        let mut sending = self.boot_answer(watch, MessageType::Offer, &next);
+        // The client has no address yet, and we do not know which it gets.
+        if self.request.relay_address().is_none() {
+            sending.answer.destination = Destination::Broadcast;
+        }
+        Ok(Outcome::Send(sending))
+    }
+
+    /// Answers on port 4011, whatever kind of question it is, to where it came from.
+    pub(super) fn answer_as_boot_server(&self, watch: &mut Watch) -> Result<Outcome, Reason> {
+        let asks = [MessageType::Discover, MessageType::Request, MessageType::Inform];
+        if !asks.contains(&self.request.kind) {
+            return Err(Reason::NotForUs);
+        }
+        let next = self.next_if_served(watch, true)?;
+        let mut sending = self.boot_answer(watch, MessageType::Ack, &next);
+        sending.answer.destination = Destination::Routed(self.around.arrival.source);
+        Ok(Outcome::Send(sending))
+    }
+
+    /// What the client boots, unless it boots nothing or is a stranger that is not served.
+    fn next_if_served(&self, watch: &mut Watch, for_good: bool) -> Result<Next, Reason> {
+        let Around { snapshot, link, arrival, .. } = self.around;
+        let places = places(&snapshot.site, self.request, link, arrival);
+        let refused = |unknown| unknown == UnknownClients::Refuse;
+        // A network that is not in the site is somebody else's: only hosts boot there.
+        let stranger_is_served =
+            places.first().is_some_and(|place| !refused(place.subnet.unknown_clients));
+        if self.host.is_none() && !stranger_is_served {
+            return Err(Reason::UnknownRefused);
+        }
+        match self.next(arrival.local, watch, for_good) {
+            Next::Nothing(_) => Err(Reason::BootsNothing),
+            next => Ok(next),
+        }
+    }
+
+    fn boot_answer(&self, watch: &mut Watch, kind: MessageType, next: &Next) -> Sending {
+        let Around { app, link, arrival, .. } = self.around;
+        let options = &self.request.packet.options;
+        let redirect = kind == MessageType::Offer
+            && app.config.proxy_dhcp == ProxyDhcp::Redirect
+            && matches!(self.boots, Client::Pxe(arch) if arch != Arch::Bios);
+        let mut boot = if redirect {
+            redirect_data(arrival.local)
+        } else {
+            boot_data(self.boots, next, arrival.local, options.filled(97))
+        };
+        boot.echo_boot_item(boot_item(options.get(43).unwrap_or_default()));
+        let grant = Grant {
+            kind,
+            address: None,
+            lease_seconds: 0,
+            place: None,
+            server_id: arrival.local,
+            host_name: None,
+            boot,
+            link_mtu: link.mtu,
+        };
+        let mut reply = build_grant(self.request, &grant);
+        if kind == MessageType::Offer {
+            reply.flags |= BROADCAST_FLAG;
+        }
+        let text = match redirect {
+            true => "sent to port 4011 for its boot file".to_owned(),
+            false => format!("told what to boot{}", words::boots(next)),
+        };
+        let event = if kind == MessageType::Offer { EventKind::Offer } else { EventKind::Ack };
+        let happened = self.happened(watch, event, text);
+        self.sending(&reply, arrival.local, happened)
+    }
+}

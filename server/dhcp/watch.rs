@@ -1,0 +1,97 @@
+//! What one link's traffic tells over time: foreign servers, floods of strangers,
+//! boots in circles. Pure.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+
+use crate::boot::trail::BootTrails;
+
+/// How long a foreign server is taken to be there, in seconds, and how often it is told of.
+const FOREIGN_SECONDS: i64 = 3600;
+/// How many things of strangers are told in a second: a flood of invented MACs
+/// must not bury what happens to hosts.
+const STRANGERS_A_SECOND: u32 = 20;
+/// How often the same warning is given, in seconds.
+const WARN_AGAIN_SECONDS: i64 = 600;
+/// More foreign servers or warnings than this are not told apart.
+const MAX_ENTRIES: usize = 256;
+
+/// The memory of one link. Times are Unix seconds.
+#[derive(Debug, Default)]
+pub struct Watch {
+    /// What clients were told to boot.
+    pub boots: BootTrails,
+    second: i64,
+    strangers: u32,
+    foreign: HashMap<Ipv4Addr, i64>,
+    warned: HashMap<String, i64>,
+}
+
+impl Watch {
+    /// Whether one more thing of a stranger is told.
+    pub fn tells_of_stranger(&mut self, now: i64) -> bool {
+        if self.second != now {
+            (self.second, self.strangers) = (now, 0);
+        }
+        self.strangers += 1;
+        self.strangers <= STRANGERS_A_SECOND
+    }
+
+    /// Notes that a client took another server's offer. Says whether that server
+    /// is to be told of.
+    pub fn sees_foreign_server(&mut self, server: Ipv4Addr, now: i64) -> bool {
+        self.foreign.retain(|_, seen_at| now - *seen_at < FOREIGN_SECONDS);
+        let is_new = !self.foreign.contains_key(&server);
+        if is_new && self.foreign.len() >= MAX_ENTRIES {
+            return false;
+        }
+        self.foreign.insert(server, now);
+        is_new
+    }
+
+    /// Whether another server serves the link as well.
+    pub fn has_foreign_server(&self, now: i64) -> bool {
+        self.foreign.values().any(|seen_at| now - seen_at < FOREIGN_SECONDS)
+    }
+
+    /// Whether a warning is given, or was a moment ago.
+    pub fn warns(&mut self, what: &str, now: i64) -> bool {
+        self.warned.retain(|_, warned_at| now - *warned_at < WARN_AGAIN_SECONDS);
+        if self.warned.contains_key(what) || self.warned.len() >= MAX_ENTRIES {
+            return false;
+        }
+        self.warned.insert(what.to_owned(), now);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_strangers_is_told_of_in_part() {
+        let mut watch = Watch::default();
+        assert_eq!((0..50_000).filter(|_| watch.tells_of_stranger(7)).count(), 20);
+        assert!(watch.tells_of_stranger(8));
+    }
+
+    #[test]
+    fn a_foreign_server_is_told_of_once_and_forgotten_in_time() {
+        let mut watch = Watch::default();
+        let server = Ipv4Addr::new(10, 0, 0, 66);
+        assert!(watch.sees_foreign_server(server, 0));
+        assert!(!watch.sees_foreign_server(server, 3000));
+        assert!(watch.has_foreign_server(6000));
+        assert!(!watch.has_foreign_server(7000));
+        assert!(watch.sees_foreign_server(server, 7000));
+    }
+
+    #[test]
+    fn a_warning_is_given_once_in_a_while() {
+        let mut watch = Watch::default();
+        let given: Vec<i64> = (0..1000).filter(|now| watch.warns("full", *now)).collect();
+        assert_eq!(given, [0, 600]);
+        assert!(watch.warns("other", 601));
+    }
+}
