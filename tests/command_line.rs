@@ -281,3 +281,60 @@ async fn users_and_tokens_are_made_and_removed() {
         assert!(desk.good("event list").starts_with("TIME"));
     }
 }
+
+#[tokio::test]
+async fn init_writes_a_configuration_and_makes_the_first_user_once() {
+    for desk in desks().await {
+        let init = "--config etc/rackstrap.toml --data-dir data --interface eth9 init";
+        assert!(desk.bad(init)[0].contains("nobody can be asked here: --subnet CIDR is needed"));
+        let done = desk.good(&format!("{init} --subnet 10.77.0.1/24"));
+        assert!(done.contains("added subnet provisioning (10.77.0.0/24, DHCP gives"), "{done}");
+        assert!(done.contains("log in as admin with the password "), "{done}");
+        let file = std::fs::read_to_string(desk.dir.path().join("etc/rackstrap.toml")).unwrap();
+        assert!(file.contains("interfaces = [\"eth9\"]\n"), "{file}");
+        assert!(!file.contains("tftp"), "only what is not the default: {file}");
+        assert!(desk.bad(init)[0].contains("--force writes over it"));
+        let again = desk.good(&format!("{init} --subnet 10.77.0.0/24 --force"));
+        assert!(again.contains("is in the inventory already"), "{again}");
+        assert!(!again.contains("password"), "{again}");
+        let list = desk.good("--config etc/rackstrap.toml subnet list");
+        assert!(list.contains("dhcp 10.77.0.100-10.77.0.184"), "{list}");
+    }
+}
+
+#[tokio::test]
+async fn render_shows_what_is_otherwise_than_before_and_than_on_the_host() {
+    for desk in desks().await {
+        desk.file("site.yaml", SITE);
+        desk.good("apply site.yaml");
+        desk.good("subnet set internal gateway=172.16.160.253");
+        desk.good("host set r1-n02 unit=9");
+        let difference = desk.good("render r1-n01 --since 1");
+        assert!(
+            difference.contains("-Gateway=172.16.160.254\n+Gateway=172.16.160.253\n"),
+            "{difference}"
+        );
+        assert_eq!(desk.good("render r1-n01 --since 2"), "");
+        assert!(desk.bad("render r1-n01 --since 9")[0].contains("there is no revision 9"));
+
+        let dir = desk.dir.path().join("network");
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::write(dir.join("90-own.network"), "[Match]\n").unwrap();
+        let difference = desk.good("render r1-n01 --diff network");
+        assert!(
+            difference.contains("--- a/90-own.network\n+++ b/90-own.network\n"),
+            "{difference}"
+        );
+        assert!(difference.contains("+Gateway=172.16.160.253\n"), "{difference}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_tells_only_the_warnings_that_are_new() {
+    let desk = Desk::new(Store::sqlite());
+    desk.file("site.yaml", &SITE.replace("52:54:00:aa:00:01", "02:00:00:aa:00:01"));
+    let first = desk.run("apply site.yaml", "");
+    assert!(String::from_utf8_lossy(&first.stderr).contains("warning: "));
+    let second = desk.run("host set r1-n02 unit=9", "");
+    assert_eq!(String::from_utf8_lossy(&second.stderr), "");
+}

@@ -7,6 +7,7 @@ mod event;
 mod export;
 mod host;
 mod import;
+mod init;
 mod lab;
 mod lease;
 mod nouns;
@@ -45,6 +46,8 @@ struct Arguments {
 enum Command {
     /// Run everything in one process: DHCP, TFTP, HTTP and the web UI
     Serve,
+    /// Ask for interface and subnet, write the configuration, make the first user
+    Init(init::Init),
     /// A virtual rack on this machine: namespaces and QEMU guests, netbooted by the real server
     Lab(lab::LabArguments),
     /// Make the inventory equal to a site file
@@ -111,6 +114,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let context = || anyhow::Ok(Context { config: settings.config()?, json });
     match command {
         Command::Serve => serve::run(settings.config()?).await,
+        Command::Init(init) => init.run(&settings).await,
         Command::Lab(arguments) => lab::run(arguments).await,
         Command::Apply(apply) => apply.run(context()?).await,
         Command::Import(import) => import.run(context()?).await,

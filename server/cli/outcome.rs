@@ -8,6 +8,9 @@ use crate::cli::context::{Context, status};
 use crate::inventory::{ChangeError, Committed};
 use crate::network::Finding;
 
+/// How many warnings are shown after a change.
+const WARNINGS: usize = 20;
+
 /// Tells what a change did.
 pub fn tell(context: &Context, committed: &Committed, dry_run: bool) -> anyhow::Result<ExitCode> {
     let Committed { revision, differences, warnings } = committed;
@@ -27,8 +30,11 @@ pub fn tell(context: &Context, committed: &Committed, dry_run: bool) -> anyhow::
         lines.join("\n") + "\n"
     })?;
     if !context.json {
-        for warning in warnings {
+        for warning in warnings.iter().take(WARNINGS) {
             eprintln!("warning: {warning}");
+        }
+        if warnings.len() > WARNINGS {
+            eprintln!("{} more warnings: see rackstrap check", warnings.len() - WARNINGS);
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -1,11 +1,17 @@
 //! `rackstrap render`: the network configuration that a host would get.
 
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cli::context::Context;
+use crate::cli::host::name_of;
+use crate::inventory::Inventory;
+use crate::model::Site;
 use crate::network::{File, Format, render_host};
 
 /// What `render` is told.
@@ -16,21 +22,85 @@ pub struct Render {
     /// What the files are written for
     #[arg(long, default_value = "networkd")]
     format: String,
+    /// Show what is otherwise than in the files of this directory, such as a copy of the
+    /// host's /etc/systemd/network
+    #[arg(long, value_name = "DIR", conflicts_with = "since")]
+    diff: Option<PathBuf>,
+    /// Show what is otherwise than at this revision of the inventory
+    #[arg(long, value_name = "REVISION")]
+    since: Option<i64>,
 }
 
 impl Render {
-    /// Prints the host's files.
+    /// Prints the host's files, or what is otherwise in them.
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        let snapshot = context.inventory().await?.snapshot();
-        let by_mac = self.host.parse().ok().and_then(|mac| snapshot.host_of_mac(mac));
-        let name = by_mac.map_or(self.host.as_str(), |(name, _)| name);
+        let inventory = context.inventory().await?;
+        let snapshot = inventory.snapshot();
+        let name = name_of(&snapshot, &self.host).to_owned();
         let format: Format = self.format.parse()?;
-        let files = render_host(&snapshot.site, name, format)?;
-        let value: Vec<Value> =
-            files.iter().map(|file| json!({"name": file.name, "text": file.text})).collect();
-        context.print(&value, || readable(&files))?;
+        let files = render_host(&snapshot.site, &name, format)?;
+        let before = match (&self.diff, self.since) {
+            (Some(dir), _) => read_files(dir)?,
+            (None, Some(revision)) => {
+                let site = site_at(&inventory, revision).await?;
+                render_host(&site, &name, format).unwrap_or_default()
+            }
+            (None, None) => {
+                let value: Vec<Value> = files
+                    .iter()
+                    .map(|file| json!({"name": file.name, "text": file.text}))
+                    .collect();
+                context.print(&value, || readable(&files))?;
+                return Ok(ExitCode::SUCCESS);
+            }
+        };
+        let difference = difference(&before, &files);
+        context.print(&json!({"difference": difference}), || difference.clone())?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The files of a directory, such as a host's own /etc/systemd/network.
+fn read_files(dir: &Path) -> anyhow::Result<Vec<File>> {
+    let failed = || format!("{} cannot be read", dir.display());
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).with_context(failed)? {
+        let path = entry.with_context(failed)?.path();
+        if path.is_file() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(&path)
+                .with_context(|| format!("{} cannot be read", path.display()))?;
+            files.push(File { name, text });
+        }
+    }
+    Ok(files)
+}
+
+/// The site as it was at a revision: every newer one undone.
+async fn site_at(inventory: &Inventory, revision: i64) -> anyhow::Result<Site> {
+    let newest = inventory.snapshot();
+    let newer = u32::try_from(newest.revision - revision)
+        .with_context(|| format!("there is no revision {revision}"))?;
+    let mut site = newest.site.clone();
+    for revision in inventory.database.list_revisions(newer).await? {
+        revision.undo(&mut site)?;
+    }
+    Ok(site)
+}
+
+/// What is otherwise in the second set of files, as `diff -u` shows it.
+fn difference(before: &[File], after: &[File]) -> String {
+    let names: BTreeSet<&String> = before.iter().chain(after).map(|file| &file.name).collect();
+    let text = |files: &[File], name: &String| {
+        let found = files.iter().find(|file| file.name == *name);
+        found.map(|file| file.text.clone()).unwrap_or_default()
+    };
+    let of_file = |name: &String| {
+        let (before, after) = (text(before, name), text(after, name));
+        let lines = similar::TextDiff::from_lines(&before, &after);
+        lines.unified_diff().header(&format!("a/{name}"), &format!("b/{name}")).to_string()
+    };
+    names.into_iter().map(of_file).collect()
 }
 
 /// All files in one text, each under its name.

@@ -52,6 +52,19 @@ impl Settings {
         Ok(Config::load(&sources)?)
     }
 
+    /// The configuration that a new file begins with: environment and flags only.
+    pub fn without_file(&self) -> anyhow::Result<Config> {
+        let file = None;
+        let environment = std::env::vars().filter(|(name, _)| name.starts_with("RACKSTRAP_"));
+        let sources = Sources { file, environment: environment.collect(), flags: self.flags() };
+        Ok(Config::load(&sources)?)
+    }
+
+    /// Where the configuration file is or will be.
+    pub fn path(&self) -> &Path {
+        self.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE))
+    }
+
     fn read_file(&self) -> anyhow::Result<Option<(String, String)>> {
         let path = match &self.config {
             Some(path) => path.as_path(),

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use crate::inventory::complete::complete;
 use crate::inventory::database::Transaction;
-use crate::inventory::revert::revert;
 use crate::inventory::revisions::{self, Revision};
 use crate::inventory::taken::find_taken;
 use crate::inventory::{Error, Inventory, Snapshot, hosts, now_ms, specs, subnets};
@@ -31,7 +30,7 @@ pub struct Committed {
     pub revision: i64,
     /// What is otherwise now, addresses that the inventory gave included.
     pub differences: Vec<Difference>,
-    /// What somebody should look at, in the whole site.
+    /// What somebody should look at since.
     pub warnings: Vec<Finding>,
 }
 
@@ -127,11 +126,10 @@ impl Inventory {
 
     /// Undoes a revision: every entry that it changed becomes what it was before.
     pub async fn revert(&self, change: Change<'_>, id: i64) -> Result<Committed, ChangeError> {
-        let edit = |text: String| ChangeError::Edit(text);
-        let revision = self.database.find_revision(id).await?;
-        let revision = revision.ok_or_else(|| edit(format!("there is no revision {id}")))?;
-        let (before, after) = revision.sites()?;
-        self.change_site(change, |site| revert(site, &before, &after).map_err(edit)).await
+        let Some(revision) = self.database.find_revision(id).await? else {
+            return Err(ChangeError::Edit(format!("there is no revision {id}")));
+        };
+        self.change_site(change, |site| revision.undo(site)).await
     }
 
     /// Says who has what the database would not give twice.
@@ -169,15 +167,16 @@ async fn completed_and_checked(
     tokio::task::spawn_blocking(work).await.expect("the rules do not panic and are not aborted")
 }
 
-/// The warnings about `after`, unless it breaks a rule. What was wrong before refuses no
-/// change: a new version's new rule must not lock an operator out of an old inventory.
+/// The new warnings about `after`, unless it breaks a rule. What was wrong before refuses
+/// no change: a new version's new rule must not lock an operator out of an old inventory.
 fn check(before: &Site, after: &Site) -> Result<Vec<Finding>, ChangeError> {
-    let (mut errors, warnings): (Vec<_>, Vec<_>) =
-        check_site(after).into_iter().partition(|finding| finding.severity == Severity::Error);
-    if !errors.is_empty() {
+    let mut findings = check_site(after);
+    if !findings.is_empty() {
         let known: HashSet<Finding> = check_site(before).into_iter().collect();
-        errors.retain(|error| !known.contains(error));
+        findings.retain(|finding| !known.contains(finding));
     }
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        findings.into_iter().partition(|finding| finding.severity == Severity::Error);
     if errors.is_empty() { Ok(warnings) } else { Err(ChangeError::Refused(errors)) }
 }
 

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use crate::inventory::change::Change;
+use crate::inventory::change::{Change, ChangeError};
 use crate::inventory::database::{Transaction, execute, with_connection, with_pool};
+use crate::inventory::revert::revert;
 use crate::inventory::{Database, Error};
 use crate::model::{Difference, Site, diff};
 use crate::site_file;
@@ -45,6 +46,12 @@ impl Revision {
     pub fn differences(&self) -> Result<Vec<Difference>, Error> {
         let (before, after) = self.sites()?;
         Ok(diff(&before, &after))
+    }
+
+    /// Gives every entry that it changed the value of before.
+    pub fn undo(&self, site: &mut Site) -> Result<(), ChangeError> {
+        let (before, after) = self.sites()?;
+        revert(site, &before, &after).map_err(ChangeError::Edit)
     }
 
     /// The entries that it changed, before and after.
