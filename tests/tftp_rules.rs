@@ -136,17 +136,21 @@ fn a_thousand_size_probes_leave_nothing_behind_and_are_no_events() {
 }
 
 #[test]
-fn a_transfer_is_told_to_people_once_at_each_end() {
+fn people_are_told_of_the_end_and_of_a_long_transfer_its_start_too() {
     let mut rack = Rack::start("events");
-    rack.put("file", 1000);
-    read_all(&rack.socket(), "file");
+    rack.put("small", 1000);
+    rack.put("large", 300_000);
+    let client = rack.socket();
+    read_all(&client, "small");
+    read_all(&client, "large");
     let mut texts = Vec::new();
-    wait_until("both events", || {
+    wait_until("three events", || {
         texts.extend(rack.event_texts());
-        (texts.len() == 2).then_some(())
+        (texts.len() == 3).then_some(())
     });
-    assert_eq!(texts[0], "sends file (1000 B)");
-    assert!(texts[1].starts_with("sent file (1000 B) in "), "{texts:?}");
+    assert!(texts[0].starts_with("sent small (1000 B) in "), "{texts:?}");
+    assert_eq!(texts[1], "sends large (293 KiB)");
+    assert!(texts[2].starts_with("sent large (293 KiB) in "), "{texts:?}");
 }
 
 #[test]

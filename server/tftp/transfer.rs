@@ -114,6 +114,9 @@ pub struct Transfer {
     sent_twice: bool,
     /// Whether an acknowledgement made the outstanding window start again.
     restarted: bool,
+    /// Whether some of the window before was sent twice: a client that answers
+    /// every repeated block repeats its acknowledgement without having lost anything.
+    echoes: bool,
     tries: u32,
     progress_at: Duration,
     deadline: Duration,
@@ -135,6 +138,7 @@ impl Transfer {
             sent_at: now,
             sent_twice: false,
             restarted: false,
+            echoes: false,
             tries: 1,
             progress_at: now,
             deadline: now + timer.wait(),
@@ -232,12 +236,12 @@ impl Transfer {
     /// The last acknowledgement came again. With single blocks it never causes a
     /// resend, or every packet would be sent twice for ever (RFC 1123 section
     /// 4.2.3.1). With windows it is how a client says that it lost the first
-    /// block (RFC 7440 section 4), unless it comes sooner than an answer can:
-    /// then the network doubled it.
+    /// block (RFC 7440 section 4), unless it answers repeated blocks, or comes
+    /// sooner than an answer can: then the network doubled it.
     fn on_repeated_ack(&mut self, now: Duration) -> Send {
         let soonest = self.timer.smallest().unwrap_or(Duration::ZERO) / 2;
         let doubled = now < self.sent_at + soonest.max(Duration::from_micros(1));
-        if self.agreed.window_size() == 1 || self.restarted || doubled {
+        if self.agreed.window_size() == 1 || self.restarted || self.echoes || doubled {
             return Send::Nothing;
         }
         self.restarted = true;
@@ -270,6 +274,7 @@ impl Transfer {
         } else {
             self.timer.measure(now.saturating_sub(self.sent_at));
         }
+        self.echoes = self.sent_twice;
         self.sent_twice = false;
         self.tries = 1;
         self.answered = true;

@@ -18,6 +18,8 @@ pub(super) struct Link {
     pub(super) name: String,
     /// Where requests come in, while the interface is there.
     pub(super) listener: Option<Socket>,
+    /// Asks for routes out of the interface.
+    probe: Option<Socket>,
     /// The number that the kernel gave the interface; another one means another interface.
     index: Option<u32>,
     complained: bool,
@@ -25,7 +27,7 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), listener: None, index: None, complained: false }
+        Self { name: name.to_owned(), listener: None, probe: None, index: None, complained: false }
     }
 
     /// Listens anew if the interface appeared or was replaced; gives whether
@@ -42,6 +44,7 @@ impl Link {
             self.complain("the interface is not there; it is served when it appears");
             return had_listener;
         }
+        self.probe = sockets::probe(Some(&self.name)).ok();
         match sockets::listen(&self.name, shared_port) {
             Ok(listener) => {
                 tracing::info!(interface = %self.name, "serving TFTP");
@@ -52,6 +55,11 @@ impl Link {
             Err(error) => self.complain(&format!("UDP port 69 cannot be listened on: {error}")),
         }
         had_listener || self.listener.is_some()
+    }
+
+    /// How long packets to a peer may be, if there is a way to it out of this interface.
+    pub(super) fn path_mtu(&self, peer: SocketAddrV4) -> Option<u16> {
+        sockets::path_mtu(self.probe.as_ref()?, peer).ok()
     }
 
     /// Warns once, not at every try.

@@ -1,4 +1,5 @@
-//! What people see of a transfer: two events, and how far it is in between.
+//! What people see of a transfer: its end; of a long one its start too, and how
+//! far it is in between.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -42,14 +43,15 @@ pub(super) struct Report {
     who: Who,
     file: String,
     total_bytes: u64,
-    /// When the client took up the offer; nothing is told of size probes.
+    /// When the client took up the offer.
     began: Option<Duration>,
+    told_start: bool,
     told: Duration,
 }
 
 impl Report {
     pub(super) fn new(who: Who, file: String, total_bytes: u64) -> Self {
-        Self { who, file, total_bytes, began: None, told: Duration::ZERO }
+        Self { who, file, total_bytes, began: None, told_start: false, told: Duration::ZERO }
     }
 
     /// The name of what is sent.
@@ -59,19 +61,33 @@ impl Report {
 
     /// Notes that the client acknowledged something.
     pub(super) fn moved(&mut self, app: &App, transfer: &Transfer, now: Duration) {
-        if self.began.is_none() {
-            self.began = Some(now);
-            self.told = now;
-            let text = format!("sends {} ({})", self.file, size(self.total_bytes));
-            self.who.record(app, text);
+        let began = *self.began.get_or_insert(now);
+        if self.total_bytes <= WORTH_WATCHING_BYTES {
+            return;
         }
-        if self.total_bytes > WORTH_WATCHING_BYTES && now >= self.told + EVERY {
+        if !self.told_start {
+            self.tell_start(app);
+            self.told = began;
+        }
+        if now >= self.told + EVERY {
             self.told = now;
             self.tell_progress(app, transfer.acked_bytes());
         }
     }
 
-    /// Notes the end. `moved` must have been called before if the client has everything.
+    /// Notes that the client is slow to answer: even a small file is worth a word now.
+    pub(super) fn stalled(&mut self, app: &App) {
+        if !self.told_start {
+            self.tell_start(app);
+        }
+    }
+
+    fn tell_start(&mut self, app: &App) {
+        self.told_start = true;
+        self.who.record(app, format!("sends {} ({})", self.file, size(self.total_bytes)));
+    }
+
+    /// Notes the end; of a size probe nothing is told.
     pub(super) fn ended(&self, app: &App, transfer: &Transfer, ending: Ending, now: Duration) {
         let text = match ending {
             Ending::Probed => return,

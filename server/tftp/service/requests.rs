@@ -185,14 +185,12 @@ impl Engine {
     /// interface that was asked, or where the routes lead if not by that one.
     fn way_to(&self, peer: Peer, local: Ipv4Addr) -> io::Result<(Way, u16)> {
         let link = peer.link;
-        let name = self.links[link].name.as_str();
-        match sockets::path_mtu(Some(name), local, peer.address) {
-            Ok(mtu) => Ok((Way { link, local, interface: Some(name.to_owned()) }, mtu)),
-            Err(_) => {
-                let mtu = sockets::path_mtu(None, local, peer.address)?;
-                Ok((Way { link, local, interface: None }, mtu))
-            }
+        let served = &self.links[link];
+        if let Some(mtu) = served.path_mtu(peer.address) {
+            return Ok((Way { link, local, interface: Some(served.name.clone()) }, mtu));
         }
+        let mtu = sockets::path_mtu(&sockets::probe(None)?, peer.address)?;
+        Ok((Way { link, local, interface: None }, mtu))
     }
 
     fn reply_for(&mut self, peer: Peer, way: &Way, now: Duration) -> io::Result<u64> {

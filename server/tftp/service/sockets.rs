@@ -68,19 +68,19 @@ fn open(interface: Option<&str>) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// How long packets from `local` to `peer` may be, by the route that they take.
-pub(super) fn path_mtu(
-    interface: Option<&str>,
-    local: Ipv4Addr,
-    peer: SocketAddrV4,
-) -> io::Result<u16> {
+/// Opens a socket that only asks for routes, out of `interface` or out of any.
+pub(super) fn probe(interface: Option<&str>) -> io::Result<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM.cloexec(), None)?;
     if let Some(interface) = interface {
         socket.bind_device(Some(interface.as_bytes()))?;
     }
-    socket.bind(&SocketAddrV4::new(local, 0).into())?;
-    socket.connect(&peer.into())?;
-    let mtu = nix::sys::socket::getsockopt(&socket, sockopt::IpMtu)?;
+    Ok(socket)
+}
+
+/// How long packets to `peer` may be, by the route that a probe finds. Sends nothing.
+pub(super) fn path_mtu(probe: &Socket, peer: SocketAddrV4) -> io::Result<u16> {
+    probe.connect(&peer.into())?;
+    let mtu = nix::sys::socket::getsockopt(probe, sockopt::IpMtu)?;
     Ok(u16::try_from(mtu).unwrap_or(u16::MAX))
 }
 

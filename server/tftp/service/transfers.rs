@@ -58,6 +58,9 @@ impl Engine {
         if taken_up && (live.transfer.acked_bytes() > acked || acked == 0) {
             live.report.moved(&self.app, &live.transfer, now);
         }
+        if event == Event::Timer && step != Step::Go(Send::Nothing) {
+            live.report.stalled(&self.app);
+        }
         let deadline = live.transfer.deadline();
         if event == Event::Timer || deadline < live.timer_at {
             live.timer_at = deadline;

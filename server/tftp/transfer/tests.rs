@@ -134,7 +134,30 @@ fn a_gap_ack_restarts_a_window_only_once() {
         assert_eq!(transfer.on(Event::Ack(4), ms(late)), NOTHING);
     }
     assert_eq!(transfer.on(Event::Ack(8), ms(46)), blocks(9, 4));
-    assert_eq!(transfer.on(Event::Ack(8), ms(56)), blocks(9, 4), "the next window has its own");
+    assert_eq!(transfer.on(Event::Ack(8), ms(56)), NOTHING, "an answer to a repeated block");
+    assert_eq!(transfer.on(Event::Ack(12), ms(57)), blocks(13, 4));
+    assert_eq!(transfer.on(Event::Ack(12), ms(67)), blocks(13, 4), "a later window has its own");
+}
+
+#[test]
+fn one_needless_resend_does_not_make_more() {
+    // A slow client that answers every repeated block: the timer fires once too early.
+    let mut transfer = windowed(16, 160);
+    let late = transfer.deadline();
+    assert_eq!(transfer.on(Event::Timer, late), blocks(1, 16));
+    let mut now = late;
+    for window in 1..10u16 {
+        now += ms(10);
+        let acked = window * 16;
+        assert_eq!(transfer.on(Event::Ack(acked), now), blocks(u64::from(acked) + 1, 16));
+        if window == 1 {
+            for _ in 0..16 {
+                now += ms(1);
+                assert_eq!(transfer.on(Event::Ack(acked), now), NOTHING);
+            }
+        }
+    }
+    assert_eq!(transfer.resent_blocks(), 16);
 }
 
 #[test]
