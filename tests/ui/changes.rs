@@ -76,7 +76,11 @@ async fn wrong_texts_are_named_by_line_and_kept() {
     let operator = server.operator().await;
     let cases = [
         ("/change?noun=subnets&name=internal", ("vlan: 500", "vlan: 5000"), "5000"),
-        ("/change?noun=subnets&name=internal", ("vlan: 500", "vlam: 500"), "line 4: subnets.internal: there is no key"),
+        (
+            "/change?noun=subnets&name=internal",
+            ("vlan: 500", "vlam: 500"),
+            "line 4: subnets.internal: there is no key",
+        ),
         ("/change?noun=subnets&name=internal", ("cidr: ", "cidr: ["), "line "),
         ("/change?noun=profiles&name=hypervisor", ("link: bond0", "link: bond9"), "bond9"),
     ];

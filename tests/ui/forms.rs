@@ -66,7 +66,7 @@ async fn a_host_is_edited_and_renamed() {
 async fn an_address_that_is_left_out_is_given() {
     let server = Server::start().await;
     let operator = server.operator().await;
-    let form = fields(&operator.page("/hosts/new?mac=52:54:00:aa:00:09").await);
+    let form = fields(&operator.page("/add-host?mac=52:54:00:aa:00:09").await);
     let nic = |name: &str, value: &str| form.contains(&(name.to_owned(), value.to_owned()));
     assert!(nic("nic.label", "eth0") && nic("nic.mac", "52:54:00:aa:00:09"));
 
@@ -76,7 +76,7 @@ async fn an_address_that_is_left_out_is_given() {
         ("nic.mac", "52:54:00:aa:00:09"),
         ("do", "save"),
     ];
-    let answer = operator.fill_in("/hosts/new", &first).await;
+    let answer = operator.fill_in("/add-host", &first).await;
     assert_eq!(answer.status(), 303, "{}", answer.text().await.unwrap());
     let page = operator.page("/hosts/r1-n03/edit?mac=52:54:00:aa:00:0a").await;
     let mut form = fields(&page);
@@ -98,7 +98,7 @@ async fn showing_a_profile_s_addresses_saves_nothing() {
     let server = Server::start().await;
     let operator = server.operator().await;
     let values = [("name", "r1-n09"), ("profile", "hypervisor"), ("do", "show")];
-    let answer = operator.fill_in("/hosts/new", &values).await;
+    let answer = operator.fill_in("/add-host", &values).await;
     assert_eq!(answer.status(), 200);
     let html = answer.text().await.unwrap();
     assert!(html.contains("id=\"addresses.virbr0\"") && html.contains("172.16.160.0/24"));
@@ -135,21 +135,21 @@ async fn a_host_is_removed_only_by_its_typed_name() {
 async fn malformed_forms_and_queries_get_a_clear_answer() {
     let server = Server::start().await;
     let operator = server.operator().await;
-    let csrf = fields(&operator.page("/hosts/new").await)[0].1.clone();
+    let csrf = fields(&operator.page("/add-host").await)[0].1.clone();
     let long = "x".repeat(100_000);
     for (name, value) in
         [("name", long.as_str()), ("name", "%00"), ("name", "../x"), ("name", "%E2%80%AE")]
     {
-        let answer = operator.post("/hosts/new", format!("csrf={csrf}&{name}={value}")).await;
+        let answer = operator.post("/add-host", format!("csrf={csrf}&{name}={value}")).await;
         assert_eq!(answer.status(), 422, "{name}={}", &value[..value.len().min(40)]);
     }
     for body in ["%ff", "name=%ff&csrf=x", "csrf[]=1", "&&&=&=", "\0"] {
-        let status = operator.post("/hosts/new", body).await.status();
+        let status = operator.post("/add-host", body).await.status();
         assert!(status == 400 || status == 403, "{body}: {status}");
     }
-    let big = operator.post("/hosts/new", vec![b'a'; 5 << 20]).await;
+    let big = operator.post("/add-host", vec![b'a'; 5 << 20]).await;
     assert_eq!(big.status(), 400, "{}", big.text().await.unwrap());
-    let request = operator.client.post(format!("{}/hosts/new", server.url)).body("{}");
+    let request = operator.client.post(format!("{}/add-host", server.url)).body("{}");
     let answer = request.header("content-type", "application/json").send().await.unwrap();
     assert_eq!(answer.status(), 400);
     for path in

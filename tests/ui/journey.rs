@@ -123,20 +123,70 @@ async fn correct_address(browser: &Browser) {
     browser.wait_for_text("main", "172.16.160.14").await;
 }
 
+/// Every page is looked at in light and dark: it has all that those need who do not see it
+/// or use no mouse, and nothing on it was refused by the browser.
 async fn look_around(browser: &Browser, server: &Server) {
     for (path, name) in [
+        ("/hosts", "hosts-after"),
+        ("/hosts/r1-n01", "host-after"),
+        ("/hosts/r1-n01/edit", "edit"),
+        ("/hosts/r1-n01/remove", "remove"),
+        ("/edit-hosts?host=r1-n01&host=r1-n02", "bulk"),
+        ("/racks", "racks"),
+        ("/racks/r1", "rack"),
+        ("/profiles", "profiles"),
+        ("/profiles/hypervisor", "profile"),
+        ("/images", "images"),
+        ("/change?noun=profiles&name=hypervisor", "change"),
+        ("/leases", "leases"),
+        ("/revisions", "revisions"),
+        ("/access", "access"),
         ("/subnets", "subnets"),
         ("/subnets/internal", "subnet"),
         ("/discovered", "discovered"),
         ("/events", "events"),
         ("/revisions/2", "revision"),
-        ("/hosts/new", "add"),
+        ("/add-host", "add"),
         ("/hosts/nobody", "missing"),
     ] {
         browser.client.goto(&format!("{}{path}", server.url)).await.unwrap();
         browser.find("h1").await;
+        audit(browser, path).await;
         browser.screenshot(name).await;
+        browser.run("document.documentElement.style.colorScheme = 'dark'").await;
+        audit(browser, &format!("{path} in the dark")).await;
+        if matches!(name, "host-after" | "hosts-after" | "change") {
+            browser.screenshot(&format!("{name}-dark")).await;
+        }
     }
+    review(browser, server).await;
     browser.client.goto(&format!("{}/hosts", server.url)).await.unwrap();
     browser.find("h1").await;
+}
+
+/// A VLAN is changed in the text of its subnet, reviewed, and saved.
+async fn review(browser: &Browser, server: &Server) {
+    let url = format!("{}/change?noun=subnets&name=internal", server.url);
+    browser.client.goto(&url).await.unwrap();
+    let area = browser.find("#text").await;
+    let text = area.prop("value").await.unwrap().unwrap();
+    browser.fill("#text", &text.replace("vlan: 500", "vlan: 501")).await;
+    browser.click(".head .first").await;
+    browser.wait_for_text("#review", "Nothing is saved yet").await;
+    browser.wait_for_text(".diff", "+ Id=501").await;
+    audit(browser, "the review").await;
+    browser.screenshot("review").await;
+    browser.click(".head .first").await;
+    browser.wait_for_text(".notice", "Saved as revision 3.").await;
+}
+
+async fn audit(browser: &Browser, page: &str) {
+    let wrong = browser.run(include_str!("audit.js")).await;
+    assert_eq!(wrong, serde_json::json!([]), "{page}");
+    let policy = "const done = arguments[0]; \
+        const seen = new ReportingObserver((reports) => done(reports.map((r) => r.body.blockedURL)), \
+            {buffered: true, types: ['csp-violation']}); \
+        seen.observe(); setTimeout(() => done([]), 20)";
+    let refused = browser.client.execute_async(policy, Vec::new()).await.unwrap();
+    assert_eq!(refused, serde_json::json!([]), "{page}: refused by the policy");
 }

@@ -1,6 +1,8 @@
 //! The web UI: real pages from the real server, by HTTP and in a real browser.
 
+mod access;
 mod browser;
+mod bulk;
 mod changes;
 mod forms;
 mod journey;

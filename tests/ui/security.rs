@@ -5,10 +5,10 @@ use reqwest::header::{HOST, LOCATION};
 
 use super::server::{PASSWORD, Server, set_cookies};
 
-const PAGES: [&str; 20] = [
+const PAGES: [&str; 25] = [
     "/hosts",
     "/hosts?text=r1&state=up&sort=event&page=9",
-    "/hosts/new",
+    "/add-host",
     "/hosts/r1-n01",
     "/hosts/r1-n01/edit",
     "/hosts/r1-n01/remove",
@@ -19,6 +19,10 @@ const PAGES: [&str; 20] = [
     "/images",
     "/change?noun=profiles&name=hypervisor",
     "/change?noun=subnets",
+    "/racks",
+    "/racks/r1",
+    "/edit-hosts?host=r1-n01&host=%3Cscript%3E",
+    "/access",
     "/leases",
     "/discovered",
     "/events",
@@ -26,14 +30,19 @@ const PAGES: [&str; 20] = [
     "/revisions/1",
     "/live",
     "/live/hosts/r1-n01",
+    "/live/racks/r1",
 ];
-const FORMS: [&str; 6] = [
+const FORMS: [&str; 10] = [
     "/logout",
-    "/hosts/new",
+    "/add-host",
     "/hosts/r1-n01/edit",
     "/hosts/r1-n01/remove",
     "/change",
     "/revisions/1/revert",
+    "/edit-hosts",
+    "/access/tokens",
+    "/access/tokens/x/remove",
+    "/access/password",
 ];
 
 #[tokio::test]

@@ -11,11 +11,10 @@ use sha2::{Digest, Sha256};
 use super::error::Error;
 use super::form::CheckedForm;
 use super::page::{Frame, Page};
-use super::review::{Group, rendered};
+use super::proposal::{Outcome, Proposal, Review, propose};
 use super::session::Operator;
 use super::state::Ui;
-use crate::inventory::{Change, ChangeError, Committed};
-use crate::model::{Difference, DifferenceKind, Site, merge};
+use crate::model::{DifferenceKind, Site, merge};
 use crate::site_file;
 
 /// Which entry the change begins with.
@@ -95,14 +94,6 @@ impl Draft {
     }
 }
 
-/// What the change would do.
-struct Review {
-    differences: Vec<Difference>,
-    groups: Vec<Group>,
-    hosts: usize,
-    warnings: Vec<String>,
-}
-
 #[derive(Template)]
 #[template(path = "change.html")]
 struct ChangePage {
@@ -147,23 +138,25 @@ pub async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, E
     };
     // What was edited after its review is reviewed once more.
     let save = sent.fields.text("do") == "save" && draft.reviewed == draft.digest();
-    let (outcome, after) = change(&ui, &sent.operator, &draft, part, !save).await;
-    match outcome {
-        Ok(done) if save => {
-            sent.operator.notify(format!("Saved as revision {}.", done.revision)).await?;
-            Ok(Redirect::to(&format!("/revisions/{}", done.revision)).into_response())
+    let summary = draft.summary();
+    let proposal = Proposal { who: &sent.operator.name, summary: &summary, base: draft.base, save };
+    let edit = |site: &mut Site| {
+        if draft.remove {
+            draft.entry.remove_from(site);
         }
-        Ok(done) => {
+        merge(site, part);
+    };
+    match propose(&ui, proposal, edit).await? {
+        Outcome::Saved(revision) => {
+            sent.operator.notify(format!("Saved as revision {revision}.")).await?;
+            Ok(Redirect::to(&format!("/revisions/{revision}")).into_response())
+        }
+        Outcome::Told(review) => {
             draft.reviewed = draft.digest();
-            let review = review(&ui, done, after).await?;
             page(&sent.operator, draft, Vec::new(), Some(review)).await
         }
-        Err(ChangeError::Inventory(error)) => Err(error.into()),
-        Err(error) => {
-            let wrongs = wrongs_of(&error);
-            if matches!(error, ChangeError::Outdated { .. }) {
-                draft.base = ui.app.inventory.snapshot().revision;
-            }
+        Outcome::Refused(wrongs) => {
+            draft.base = ui.app.inventory.snapshot().revision;
             page(&sent.operator, draft, wrongs, None).await
         }
     }
@@ -180,48 +173,6 @@ fn read(draft: &Draft) -> Result<Site, Vec<String>> {
     };
     let part = site_file::parse(&draft.text, "the text");
     part.map_err(|errors| errors.iter().map(told).collect())
-}
-
-/// Makes the change, or finds out what it would do; with the site as it would be.
-async fn change(
-    ui: &Ui,
-    operator: &Operator,
-    draft: &Draft,
-    part: Site,
-    dry_run: bool,
-) -> (Result<Committed, ChangeError>, Site) {
-    let summary = draft.summary();
-    let change = Change { who: &operator.name, summary: &summary, base: Some(draft.base), dry_run };
-    let mut after = Site::default();
-    let outcome = ui.app.inventory.change_site(change, |site| {
-        if draft.remove {
-            draft.entry.remove_from(site);
-        }
-        merge(site, part);
-        after.clone_from(site);
-        Ok(())
-    });
-    (outcome.await, after)
-}
-
-async fn review(ui: &Ui, done: Committed, after: Site) -> Result<Review, Error> {
-    let before = ui.app.inventory.snapshot();
-    // Thousands of hosts are rendered twice: not on a thread that answers packets.
-    let work = tokio::task::spawn_blocking(move || rendered(&before.site, &after));
-    let groups = work.await.map_err(|error| Error::Internal(error.to_string()))?;
-    Ok(Review {
-        differences: done.differences,
-        hosts: groups.iter().map(|group| group.hosts.len()).sum(),
-        groups,
-        warnings: done.warnings.iter().map(ToString::to_string).collect(),
-    })
-}
-
-fn wrongs_of(error: &ChangeError) -> Vec<String> {
-    match error {
-        ChangeError::Refused(findings) => findings.iter().map(ToString::to_string).collect(),
-        other => vec![other.to_string()],
-    }
 }
 
 async fn page(

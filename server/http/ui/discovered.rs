@@ -112,7 +112,7 @@ pub async fn adopt(
     let Adopted { mac, host } = adopted;
     let mac: Mac = mac.parse().map_err(|error| Error::Malformed(format!("{error}")))?;
     if host.is_empty() {
-        return Ok(Redirect::to(&format!("/hosts/new?mac={mac}")));
+        return Ok(Redirect::to(&format!("/add-host?mac={mac}")));
     }
     if !ui.app.inventory.snapshot().site.hosts.contains_key(&host) {
         return Err(Error::NotFound { what: "host", name: host });

@@ -86,7 +86,7 @@ pub struct Beginning {
     mac: String,
 }
 
-/// `GET /hosts/new`
+/// `GET /add-host`
 pub async fn blank(
     State(ui): State<Ui>,
     operator: Operator,
@@ -113,7 +113,7 @@ pub async fn form(
     page(&ui, &operator, form, Wrongs::default()).await
 }
 
-/// `POST /hosts/new`
+/// `POST /add-host`
 pub async fn add(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, Error> {
     take(&ui, sent, "").await
 }

@@ -18,6 +18,7 @@ use super::events::EventTable;
 use super::host_row::Board;
 use super::host_timeline::Timeline;
 use super::hosts::Wanted;
+use super::racks;
 use super::state::Ui;
 use crate::inventory::Live;
 
@@ -51,6 +52,8 @@ enum Followed {
     Hosts(Wanted),
     /// One host's boot.
     Host(String),
+    /// The hosts of one rack.
+    Rack(String),
 }
 
 /// `GET /live`, with the query of the list
@@ -64,6 +67,14 @@ pub async fn host(State(ui): State<Ui>, Path(name): Path<String>) -> Result<Stre
         return Err(Error::NotFound { what: "host", name });
     }
     Ok(stream(ui, Followed::Host(name)))
+}
+
+/// `GET /live/racks/{name}`
+pub async fn rack(State(ui): State<Ui>, Path(name): Path<String>) -> Result<Stream, Error> {
+    if !ui.app.inventory.snapshot().site.racks.contains_key(&name) {
+        return Err(Error::NotFound { what: "rack", name });
+    }
+    Ok(stream(ui, Followed::Rack(name)))
 }
 
 fn stream(ui: Ui, followed: Followed) -> Stream {
@@ -101,13 +112,18 @@ impl Pending {
                     self.say = Some(format!("{}: {}", event.kind, event.text));
                 }
             }
-            Followed::Hosts(_) => {}
+            Followed::Hosts(_) | Followed::Rack(_) => {}
         }
         self.hosts.insert(host.clone(), SETTLE);
     }
 
     fn is_empty(&self) -> bool {
         self.hosts.is_empty() && !self.all && !self.changed
+    }
+
+    /// Whether a host is to be shown anew.
+    fn is_due(&self, host: &str) -> bool {
+        self.all || self.hosts.contains_key(host)
     }
 
     /// What is left for the next tick.
@@ -163,6 +179,7 @@ async fn update(ui: &Ui, followed: &Followed, pending: &Pending) -> Result<Updat
     let mut update = match followed {
         Followed::Hosts(wanted) => update_rows(ui, wanted, pending).await?,
         Followed::Host(name) => update_host(ui, name).await?,
+        Followed::Rack(name) => update_rack(ui, name, pending).await?,
     };
     update.say = pending.say.clone();
     if pending.changed {
@@ -177,10 +194,20 @@ async fn update_rows(ui: &Ui, wanted: &Wanted, pending: &Pending) -> Result<Upda
     let board = Board::read(ui).await?;
     let (names, _) = wanted.names(&snapshot.site, &board);
     let mut update = Update::default();
-    for name in names.into_iter().filter(|name| pending.all || pending.hosts.contains_key(*name)) {
+    for name in names.into_iter().filter(|name| pending.is_due(name)) {
         let (state, event) = (board.state_cell(ui, name), board.event_cell(ui, name));
         update.html.insert(format!("state {name}"), state.to_string());
         update.html.insert(format!("event {name}"), event.to_string());
+    }
+    Ok(update)
+}
+
+async fn update_rack(ui: &Ui, rack: &str, pending: &Pending) -> Result<Update, Error> {
+    let names = racks::host_names(&ui.app.inventory.snapshot().site, rack);
+    let board = Board::read(ui).await?;
+    let mut update = Update::default();
+    for name in names.into_iter().filter(|name| pending.is_due(name)) {
+        update.html.insert(format!("rack {name}"), racks::mark(&board, &name));
     }
     Ok(update)
 }

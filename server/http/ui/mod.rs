@@ -4,7 +4,9 @@
 //! everything but the login page and the style sheet needs a login, and every
 //! form its CSRF token ([`form::CheckedForm`]).
 
+mod access;
 mod assets;
+mod bulk;
 mod change;
 mod clock;
 mod definitions;
@@ -27,6 +29,8 @@ mod login;
 mod natural;
 mod page;
 mod progress;
+mod proposal;
+mod racks;
 mod review;
 mod revisions;
 mod session;
@@ -65,10 +69,13 @@ fn routes(ui: Ui) -> Router {
         .route("/", get(|| async { Redirect::to("/hosts") }))
         .route("/logout", post(login::leave))
         .route("/hosts", get(hosts::list))
-        .route("/hosts/new", get(host_edit::blank).post(host_edit::add))
+        .route("/add-host", get(host_edit::blank).post(host_edit::add))
+        .route("/edit-hosts", get(bulk::form).post(bulk::take))
         .route("/hosts/{name}", get(host::show))
         .route("/hosts/{name}/edit", get(host_edit::form).post(host_edit::save))
         .route("/hosts/{name}/remove", get(host_edit::ask_remove).post(host_edit::remove))
+        .route("/racks", get(racks::list))
+        .route("/racks/{name}", get(racks::show))
         .route("/subnets", get(subnets::list))
         .route("/subnets/{name}", get(subnets::show))
         .route("/profiles", get(definitions::profiles))
@@ -82,8 +89,13 @@ fn routes(ui: Ui) -> Router {
         .route("/revisions/{id}", get(revisions::show))
         .route("/revisions/{id}/revert", post(revisions::take_back))
         .route("/change", get(change::form).post(change::take))
+        .route("/access", get(access::show))
+        .route("/access/tokens", post(access::add_token))
+        .route("/access/tokens/{name}/remove", post(access::remove_token))
+        .route("/access/password", post(access::set_password))
         .route("/live", get(live::all))
         .route("/live/hosts/{name}", get(live::host))
+        .route("/live/racks/{name}", get(live::rack))
         .route_layer(from_fn_with_state(ui.clone(), session::require_login));
     Router::new()
         .merge(with_login)

@@ -6,8 +6,9 @@ use axum::response::{Html, IntoResponse, Response};
 use super::error::Error;
 
 /// The sections of the UI: the first part of the path, and what it is called.
-pub const SECTIONS: [(&str, &str); 8] = [
+pub const SECTIONS: [(&str, &str); 10] = [
     ("hosts", "Hosts"),
+    ("racks", "Racks"),
     ("subnets", "Subnets"),
     ("profiles", "Profiles"),
     ("images", "Images"),
@@ -15,6 +16,7 @@ pub const SECTIONS: [(&str, &str); 8] = [
     ("discovered", "Discovered"),
     ("events", "Events"),
     ("revisions", "Revisions"),
+    ("access", "Access"),
 ];
 
 /// What stands around the content of every page.

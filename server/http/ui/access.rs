@@ -1,0 +1,128 @@
+//! Who may reach the API, and one's own password.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::clock::Moment;
+use super::error::Error;
+use super::form::CheckedForm;
+use super::page::{Frame, Page};
+use super::session::Operator;
+use super::state::Ui;
+use crate::inventory::{AccountError, Token};
+use crate::model::EventKind;
+
+/// The longest life of a token that the form gives, in days.
+const MOST_DAYS: i64 = 3650;
+
+struct Row {
+    token: Token,
+    made: Moment,
+    ends: Option<Moment>,
+    ended: bool,
+}
+
+#[derive(Default)]
+struct Said {
+    /// A new token, which is shown this once.
+    token: Option<String>,
+    /// What was wrong with the form for a token.
+    token_wrong: Option<String>,
+    /// What was wrong with the form for the password.
+    password_wrong: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "access.html")]
+struct AccessPage {
+    frame: Frame,
+    rows: Vec<Row>,
+    said: Said,
+}
+
+/// `GET /access`
+pub async fn show(State(ui): State<Ui>, operator: Operator) -> Result<Response, Error> {
+    page(&ui, &operator, Said::default()).await
+}
+
+/// `POST /access/tokens`: the answer shows the token; there is no second look at it.
+pub async fn add_token(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, Error> {
+    let (name, days) = (sent.fields.text("name"), sent.fields.text("days"));
+    let may_change = !sent.fields.text("may_change").is_empty();
+    let now = ui.now_ms() / 1000;
+    let ends = match days.parse::<i64>() {
+        _ if days.is_empty() => None,
+        Ok(days) if (1..=MOST_DAYS).contains(&days) => Some(now + days * 86_400),
+        _ => {
+            let wrong = format!("\"{days}\" is not a number of days from 1 to {MOST_DAYS}");
+            return page(&ui, &sent.operator, Said { token_wrong: Some(wrong), ..Said::default() })
+                .await;
+        }
+    };
+    let said = match ui.app.inventory.database.add_token(name, may_change, ends).await {
+        Ok(token) => {
+            record(&ui, format!("{} made token {name}", sent.operator.name));
+            Said { token: Some(token), ..Said::default() }
+        }
+        Err(AccountError::Inventory(error)) => return Err(error.into()),
+        Err(error) => Said { token_wrong: Some(error.to_string()), ..Said::default() },
+    };
+    page(&ui, &sent.operator, said).await
+}
+
+/// `POST /access/tokens/{name}/remove`
+pub async fn remove_token(
+    State(ui): State<Ui>,
+    Path(name): Path<String>,
+    sent: CheckedForm,
+) -> Result<Redirect, Error> {
+    if !ui.app.inventory.database.remove_token(&name).await? {
+        return Err(Error::NotFound { what: "token", name });
+    }
+    record(&ui, format!("{} removed token {name}", sent.operator.name));
+    sent.operator.notify(format!("Removed token {name}: it opens nothing any more.")).await?;
+    Ok(Redirect::to("/access"))
+}
+
+/// `POST /access/password`
+pub async fn set_password(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, Error> {
+    let (database, user) = (&ui.app.inventory.database, &sent.operator.name);
+    let (old, new) = (sent.fields.raw("old"), sent.fields.raw("new"));
+    let wrong = if !database.verify_password(user, old).await? {
+        "that is not your present password".to_owned()
+    } else if new != sent.fields.raw("again") {
+        "the new password and its repetition differ".to_owned()
+    } else {
+        match database.set_password(user, new).await {
+            Ok(_) => {
+                record(&ui, format!("{user} has a new password"));
+                sent.operator.notify("Your new password is valid from now on.".into()).await?;
+                return Ok(Redirect::to("/access").into_response());
+            }
+            Err(AccountError::Inventory(error)) => return Err(error.into()),
+            Err(error) => error.to_string(),
+        }
+    };
+    page(&ui, &sent.operator, Said { password_wrong: Some(wrong), ..Said::default() }).await
+}
+
+fn record(ui: &Ui, text: String) {
+    ui.app.inventory.events.record(None, None, EventKind::Change, text);
+}
+
+async fn page(ui: &Ui, operator: &Operator, said: Said) -> Result<Response, Error> {
+    let now = ui.now_ms() / 1000;
+    let row = |token: Token| Row {
+        made: ui.moment(token.created_at.saturating_mul(1000)),
+        ends: token.expires_at.map(|at| ui.moment(at.saturating_mul(1000))),
+        ended: token.expires_at.is_some_and(|at| at <= now),
+        token,
+    };
+    let rows = ui.app.inventory.database.list_tokens().await?.into_iter().map(row).collect();
+    let wrong = said.token_wrong.is_some() || said.password_wrong.is_some();
+    let status = if wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let frame = operator.frame("access").await?;
+    Ok((status, Page(AccessPage { frame, rows, said })).into_response())
+}
