@@ -12,6 +12,8 @@ mod ipxe_scripts;
 mod lab;
 mod lease_book;
 mod machine_http;
+mod netplan;
+mod network_property;
 mod networkd;
 mod purity;
 mod tftp_clients;

@@ -249,6 +249,14 @@ impl HostNetwork {
         matches!(master.kind, Kind::Bond(_) | Kind::Bridge(_)).then_some(master)
     }
 
+    /// The table of the VRF that `link` is in.
+    pub fn domain(&self, link: &Link) -> Option<u32> {
+        match self.links.get(link.master.as_deref()?)?.kind {
+            Kind::Vrf(table) => table,
+            _ => None,
+        }
+    }
+
     /// The links directly on `link`: the one that has taken it in, and its VLANs and VXLANs.
     pub fn above<'a>(&'a self, link: &'a Link) -> impl Iterator<Item = &'a Link> {
         let master = link.master.as_deref().and_then(|master| self.links.get(master));

@@ -8,10 +8,14 @@
 
 mod allocate;
 mod check;
+mod cloud_init;
 mod links;
+mod losses;
 mod lower;
 pub(crate) mod nearest;
+mod netplan;
 mod networkd;
+mod yaml;
 
 use std::fmt;
 use std::str::FromStr;
@@ -36,6 +40,15 @@ pub struct File {
 pub enum Format {
     /// systemd-networkd's `.network` and `.netdev` files.
     Networkd,
+    /// netplan's YAML.
+    Netplan,
+    /// A NoCloud tree for cloud-init, with network configuration version 2.
+    CloudInit,
+    /// A NoCloud tree for cloud-init, with network configuration version 1.
+    CloudInitV1,
+    /// Kernel settings for sysctl.d: what a network needs besides its links. No file for a
+    /// host that needs none.
+    Sysctl,
 }
 
 /// Why a host's files cannot be written.
@@ -63,6 +76,16 @@ pub enum RenderError {
         /// What is wrong, errors only; never empty.
         findings: Vec<Finding>,
     },
+    /// The format has no words for something that the host's profile uses.
+    #[error("{format} cannot say what host \"{host}\" needs: {}; networkd can", features.join(", "))]
+    Unsupported {
+        /// The format.
+        format: Format,
+        /// The host.
+        host: String,
+        /// What would be lost, each as `LINK: FEATURE`; never empty.
+        features: Vec<String>,
+    },
     /// There is no such format.
     #[error("there is no format \"{name}\"; there are: {}", Format::labels())]
     UnknownFormat {
@@ -78,12 +101,27 @@ fn refusal(host: &str, findings: &[Finding]) -> String {
 
 impl Format {
     /// All formats.
-    pub const ALL: &[Self] = &[Self::Networkd];
+    pub const ALL: &[Self] =
+        &[Self::Networkd, Self::Netplan, Self::CloudInit, Self::CloudInitV1, Self::Sysctl];
 
     /// The word for it on the command line and in URLs.
     pub fn label(self) -> &'static str {
         match self {
             Self::Networkd => "networkd",
+            Self::Netplan => "netplan",
+            Self::CloudInit => "cloud-init",
+            Self::CloudInitV1 => "cloud-init-v1",
+            Self::Sysctl => "sysctl",
+        }
+    }
+
+    /// Where a host keeps the files; none for those that it fetches and does not keep.
+    pub fn directory(self) -> Option<&'static str> {
+        match self {
+            Self::Networkd => Some("/etc/systemd/network"),
+            Self::Netplan => Some("/etc/netplan"),
+            Self::Sysctl => Some("/etc/sysctl.d"),
+            Self::CloudInit | Self::CloudInitV1 => None,
         }
     }
 
@@ -136,7 +174,33 @@ pub fn render_host(site: &Site, host_name: &str, format: Format) -> Result<Vec<F
         return Err(RenderError::Refused { host: host_name.to_owned(), findings });
     }
     let network = lower::lower(site, host_name, host);
-    match format {
-        Format::Networkd => Ok(networkd::render(&network)),
-    }
+    let unsupported = |features| {
+        let host = host_name.to_owned();
+        RenderError::Unsupported { format, host, features }
+    };
+    write(&network, format).map_err(unsupported)
+}
+
+/// The files of a host without a mistake, or what the format cannot say.
+fn write(network: &HostNetwork, format: Format) -> Result<Vec<File>, Vec<String>> {
+    let mut losses = losses::Losses::default();
+    let files = match format {
+        Format::Networkd => networkd::render(network),
+        Format::Netplan => {
+            let text = netplan::document(network, netplan::Dialect::Netplan, &mut losses);
+            let text = yaml::write(&serde_json::json!({"network": text}));
+            vec![File { name: "90-rackstrap.yaml".into(), text }]
+        }
+        Format::CloudInit => cloud_init::version2(network, &mut losses),
+        Format::CloudInitV1 => cloud_init::version1(network, &mut losses),
+        Format::Sysctl => sysctl(network),
+    };
+    losses.into_result().map(|()| files)
+}
+
+fn sysctl(network: &HostNetwork) -> Vec<File> {
+    let line = |(name, value): (&String, &String)| format!("{name} = {value}\n");
+    let text: String = network.sysctls.iter().map(line).collect();
+    let file = File { name: "90-rackstrap.conf".into(), text };
+    if file.text.is_empty() { Vec::new() } else { vec![file] }
 }

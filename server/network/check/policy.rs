@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::routes::{MAIN, domain};
+use super::routes::MAIN;
 use super::{Findings, Place, ProfileView};
 use crate::model::{Family, RuleSpec};
 use crate::network::links::{Kind, Link};
@@ -86,7 +86,7 @@ fn priorities(view: &ProfileView<'_>, rules: &[(&Link, &RuleSpec)], findings: &m
 fn empty_tables(view: &ProfileView<'_>, rules: &[(&Link, &RuleSpec)], findings: &mut Findings) {
     let links = || view.network.links.values();
     let routes = links().flat_map(|link| link.layer3.routes.iter().filter_map(|route| route.table));
-    let domains = links().filter_map(|link| domain(view, link));
+    let domains = links().filter_map(|link| view.network.domain(link));
     let filled: BTreeSet<u32> = routes.chain(domains).chain([MAIN, 253, 255]).collect();
     for (link, rule) in rules.iter().filter(|(_, rule)| !filled.contains(&rule.table)) {
         let text = format!(

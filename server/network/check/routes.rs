@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::{Findings, Place, ProfileView};
 use crate::model::{Destination, RouteKind, RouteSpec};
-use crate::network::links::{Kind, Link, Role};
+use crate::network::links::{Link, Role};
 
 /// The table of routes that name none.
 pub(super) const MAIN: u32 = 254;
@@ -27,7 +27,7 @@ fn one_link_per_subnet(view: &ProfileView<'_>, findings: &mut Findings) {
     for link in view.network.links.values() {
         let settings = view.profile.links().find(|other| other.name == link.name);
         let own_table = settings.and_then(|link| link.settings.table);
-        let table = domain(view, link).or(own_table);
+        let table = view.network.domain(link).or(own_table);
         for borne in &link.layer3.borne {
             let Some(other) = bearers.insert((&borne.subnet, table), &link.name) else { continue };
             let text = format!(
@@ -40,20 +40,11 @@ fn one_link_per_subnet(view: &ProfileView<'_>, findings: &mut Findings) {
     }
 }
 
-/// The table of the VRF that a link is in.
-pub(super) fn domain(view: &ProfileView<'_>, link: &Link) -> Option<u32> {
-    let master = view.network.links.get(link.master.as_deref()?)?;
-    match master.kind {
-        Kind::Vrf(table) => table,
-        _ => None,
-    }
-}
-
 /// Rules N151 and N152: one default route for each family, table and metric.
 fn default_routes(view: &ProfileView<'_>, findings: &mut Findings) {
     let mut routes: BTreeMap<(bool, u32, u32), &str> = BTreeMap::new();
     for link in view.network.links.values() {
-        let main = domain(view, link).unwrap_or(MAIN);
+        let main = view.network.domain(link).unwrap_or(MAIN);
         let own = link.layer3.gateways.iter().map(|gateway| (gateway.is_ipv4(), main, 0));
         let defaults = link.layer3.routes.iter().filter(|route| route.to == Destination::Default);
         let more = defaults.filter_map(|route| {

@@ -1,6 +1,6 @@
 //! MTU and MAC of each link, where the profile leaves them to us. Pure.
 
-use crate::model::{Mac, Site};
+use crate::model::{BondMode, Mac, Millis, Site, TransmitHashPolicy};
 use crate::network::links::{HostNetwork, Kind, Role};
 
 /// The MTU of Ethernet, where no subnet and no link says another.
@@ -58,6 +58,30 @@ pub(super) fn set_macs(network: &mut HostNetwork) {
     for (link, mac) in network.links.values_mut().zip(macs) {
         if matches!(link.kind, Kind::Bond(_) | Kind::Bridge(_)) {
             link.mac = link.mac.or(mac);
+        }
+    }
+}
+
+/// Gives every bond and bridge what each should have: a dead member is noticed, one live
+/// member is enough, flows are spread by ports as well, and no spanning tree.
+pub(super) fn set_parameters(network: &mut HostNetwork) {
+    for link in network.links.values_mut() {
+        match &mut link.kind {
+            Kind::Bond(spec) => {
+                if spec.arp_interval.is_none() {
+                    spec.mii_monitor.get_or_insert(Millis(100));
+                }
+                spec.min_links.get_or_insert(1);
+                if spec.mode == BondMode::Lacp {
+                    spec.transmit_hash_policy.get_or_insert(TransmitHashPolicy::Layer34);
+                }
+            }
+            // It keeps the network down for 30 s, and its packets shut a switch port that
+            // has BPDU guard.
+            Kind::Bridge(spec) => {
+                spec.stp.get_or_insert(false);
+            }
+            _ => {}
         }
     }
 }

@@ -47,6 +47,7 @@ pub(super) fn lower(site: &Site, name: &str, host: &Host) -> HostNetwork {
     if network.defaults == Defaults::Safe {
         ethernet::set_mtus(&mut network, site);
         ethernet::set_macs(&mut network);
+        ethernet::set_parameters(&mut network);
     }
     network.sysctls = sysctl::settings(&network, source.profile);
     network

@@ -4,9 +4,7 @@ use std::net::IpAddr;
 
 use super::begin;
 use super::unit::Unit;
-use crate::model::{
-    BondMode, BondSpec, BridgeSpec, Defaults, Millis, TransmitHashPolicy, VlanProtocol, VxlanSpec,
-};
+use crate::model::{BondSpec, BridgeSpec, Defaults, Millis, VlanProtocol, VxlanSpec};
 use crate::network::links::{HostNetwork, Kind, Link};
 
 /// The `.netdev` of a link; none for a NIC, which is there already.
@@ -24,14 +22,12 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> Option<String> {
     unit.section("NetDev");
     unit.set("Name", &link.name);
     unit.set("Kind", word);
-    let safe = host.defaults == Defaults::Safe;
-    if safe {
+    if host.defaults == Defaults::Safe {
         unit.set_some("MTUBytes", link.mtu);
     }
     unit.set_some("MACAddress", link.mac);
     match &link.kind {
         Kind::Nic(_) | Kind::Dummy => {}
-        Kind::Bond(spec) if safe => bond(&mut unit, &with_monitoring(spec)),
         Kind::Bond(spec) => bond(&mut unit, spec),
         Kind::Vlan { id, protocol, .. } => {
             unit.section("VLAN");
@@ -41,26 +37,13 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> Option<String> {
             }
         }
         Kind::Vxlan { spec, local } => vxlan(&mut unit, spec, *local),
-        Kind::Bridge(spec) => bridge(&mut unit, spec, safe),
+        Kind::Bridge(spec) => bridge(&mut unit, spec),
         Kind::Vrf(table) => {
             unit.section("VRF");
             unit.set_some("Table", *table);
         }
     }
     Some(unit.finish())
-}
-
-/// The bond with what every bond should have: a dead link is noticed, and one live link is enough.
-fn with_monitoring(spec: &BondSpec) -> BondSpec {
-    let watched = spec.mii_monitor.is_some() || spec.arp_interval.is_some();
-    let mii_monitor = if watched { spec.mii_monitor } else { Some(Millis(100)) };
-    let hash = (spec.mode == BondMode::Lacp).then_some(TransmitHashPolicy::Layer34);
-    BondSpec {
-        mii_monitor,
-        min_links: spec.min_links.or(Some(1)),
-        transmit_hash_policy: spec.transmit_hash_policy.or(hash),
-        ..spec.clone()
-    }
 }
 
 fn bond(unit: &mut Unit, spec: &BondSpec) {
@@ -86,11 +69,9 @@ fn bond(unit: &mut Unit, spec: &BondSpec) {
     unit.set_some("GratuitousARP", spec.gratuitous_arp);
 }
 
-fn bridge(unit: &mut Unit, spec: &BridgeSpec, safe: bool) {
+fn bridge(unit: &mut Unit, spec: &BridgeSpec) {
     unit.section("Bridge");
-    // Off unless asked for: it keeps the network down for 30 s, and its packets
-    // shut a switch port that has BPDU guard.
-    unit.set_yes("STP", spec.stp.or_else(|| safe.then_some(false)));
+    unit.set_yes("STP", spec.stp);
     unit.set_some("ForwardDelaySec", spec.forward_delay.map(Millis::as_seconds_text));
     unit.set_some("HelloTimeSec", spec.hello_time.map(Millis::as_seconds_text));
     unit.set_some("MaxAgeSec", spec.max_age.map(Millis::as_seconds_text));

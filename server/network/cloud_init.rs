@@ -1,0 +1,198 @@
+//! Writes the tree of cloud-init's NoCloud source, with its network configuration in
+//! version 2 (for netplan's distributions) or version 1 (for all others). Pure.
+
+use serde_json::{Map, Value, json};
+
+use super::links::{HostNetwork, Kind, Layer3, Link, Role};
+use super::losses::Losses;
+use super::netplan::{self, Dialect, present};
+use super::{File, yaml};
+use crate::model::{
+    BondSpec, BridgeSpec, Defaults, Destination, Family, MatchBy, Millis, Overrides, RouteKind,
+    VlanProtocol,
+};
+
+/// The four documents of a NoCloud tree with network configuration version 2.
+pub(super) fn version2(host: &HostNetwork, losses: &mut Losses) -> Vec<File> {
+    let network = netplan::document(host, Dialect::CloudInit, losses);
+    tree(host, network)
+}
+
+/// The same with network configuration version 1.
+pub(super) fn version1(host: &HostNetwork, losses: &mut Losses) -> Vec<File> {
+    let managed = |link: &&Link| !matches!(link.role, Role::Unused | Role::Unmanaged);
+    let links = host.links.values().filter(managed);
+    let config: Vec<Value> = links.map(|link| device(host, link, losses)).collect();
+    tree(host, json!({"version": 1, "config": config}))
+}
+
+fn tree(host: &HostNetwork, network: Value) -> Vec<File> {
+    let meta = json!({"instance-id": host.host, "local-hostname": host.host});
+    let file = |name: &str, text: String| File { name: name.into(), text };
+    vec![
+        file("meta-data", yaml::write(&meta)),
+        file("user-data", "#cloud-config\n{}\n".into()),
+        file("vendor-data", "#cloud-config\n{}\n".into()),
+        file("network-config", yaml::write(&network)),
+    ]
+}
+
+/// One entry of version 1's list.
+fn device(host: &HostNetwork, link: &Link, losses: &mut Losses) -> Value {
+    let mut lose = |lost: bool, feature: &str| losses.add_if(lost, &link.name, feature);
+    let mac = match link.kind {
+        Kind::Nic(mac) if host.match_by == MatchBy::PermanentMac => mac,
+        _ => link.mac,
+    };
+    lose(link.is_nic() && link.mac.is_some(), "macaddress of a NIC");
+    lose(link.emit_lldp, "emit-lldp");
+    let (kind, own) = match &link.kind {
+        Kind::Nic(_) => ("physical", Value::Null),
+        Kind::Bond(spec) => ("bond", bond(spec, &mut lose)),
+        Kind::Vlan { parent, id, protocol } => {
+            lose(*protocol != VlanProtocol::default(), "protocol 802.1ad");
+            ("vlan", json!({"vlan_link": parent, "vlan_id": id}))
+        }
+        Kind::Bridge(spec) => ("bridge", bridge(spec, &mut lose)),
+        Kind::Vxlan { .. } | Kind::Vrf(_) | Kind::Dummy => {
+            lose(true, link.kind.label());
+            ("", Value::Null)
+        }
+    };
+    let subnets = subnets(&link.layer3, &mut lose);
+    let common = present([
+        ("type", Some(json!(kind))),
+        ("name", Some(json!(link.name))),
+        ("mac_address", mac.map(|mac| json!(mac.to_string()))),
+        ("mtu", link.mtu.map(|mtu| json!(mtu))),
+        ("accept-ra", accept_ra(host, &link.layer3).map(|accept| json!(accept))),
+    ]);
+    let mut device: Map<String, Value> = Map::new();
+    for part in [common, own] {
+        device.extend(part.as_object().cloned().unwrap_or_default());
+    }
+    if !subnets.is_empty() {
+        device.insert("subnets".into(), json!(subnets));
+    }
+    Value::Object(device)
+}
+
+fn accept_ra(host: &HostNetwork, layer3: &Layer3) -> Option<bool> {
+    let quiet = host.defaults == Defaults::Safe;
+    layer3.accept_ra.or_else(|| quiet.then_some(layer3.dhcp6))
+}
+
+fn bond(spec: &BondSpec, lose: &mut impl FnMut(bool, &str)) -> Value {
+    lose(spec.bind_carrier, "bind-carrier");
+    let millis = |time: Option<Millis>| time.map(|time| json!(time.0));
+    let targets: Vec<String> = spec.arp_ip_targets.iter().map(ToString::to_string).collect();
+    let params = present([
+        ("bond-mode", Some(json!(spec.mode.label()))),
+        ("bond-lacp-rate", spec.lacp_rate.map(|rate| json!(rate.label()))),
+        ("bond-miimon", millis(spec.mii_monitor)),
+        ("bond-xmit-hash-policy", spec.transmit_hash_policy.map(|hash| json!(hash.label()))),
+        ("bond-updelay", millis(spec.up_delay)),
+        ("bond-downdelay", millis(spec.down_delay)),
+        ("bond-min-links", spec.min_links.map(|links| json!(links))),
+        ("bond-ad-select", spec.ad_select.map(|select| json!(select.label()))),
+        ("bond-arp-interval", millis(spec.arp_interval)),
+        ("bond-arp-ip-target", (!targets.is_empty()).then(|| json!(targets.join(",")))),
+        ("bond-primary", spec.primary.as_ref().map(|primary| json!(primary))),
+        ("bond-primary-reselect", spec.primary_reselect_policy.map(|when| json!(when.label()))),
+        ("bond-fail-over-mac", spec.fail_over_mac_policy.map(|mac| json!(mac.label()))),
+        ("bond-num-grat-arp", spec.gratuitous_arp.map(|count| json!(count))),
+    ]);
+    lose(spec.ad_actor_system.is_some(), "ad-actor-system");
+    lose(spec.ad_actor_system_priority.is_some(), "ad-actor-system-priority");
+    lose(spec.ad_user_port_key.is_some(), "ad-user-port-key");
+    json!({"bond_interfaces": spec.nics, "params": params})
+}
+
+fn bridge(spec: &BridgeSpec, lose: &mut impl FnMut(bool, &str)) -> Value {
+    lose(spec.vlan_filtering || spec.default_pvid.is_some(), "vlan-filtering");
+    lose(spec.multicast_snooping.is_some(), "multicast-snooping");
+    lose(spec.multicast_querier.is_some(), "multicast-querier");
+    lose(!spec.ports.is_empty(), "ports");
+    let times = [spec.forward_delay, spec.hello_time, spec.max_age, spec.ageing_time];
+    lose(times.iter().flatten().any(|time| time.0 % 1000 != 0), "times below a second");
+    let seconds = |time: Option<Millis>| time.map(|time| json!(time.0 / 1000));
+    let params = present([
+        ("bridge_stp", spec.stp.map(|stp| json!(stp))),
+        ("bridge_fd", seconds(spec.forward_delay)),
+        ("bridge_hello", seconds(spec.hello_time)),
+        ("bridge_maxage", seconds(spec.max_age)),
+        ("bridge_ageing", seconds(spec.ageing_time)),
+        ("bridge_bridgeprio", spec.priority.map(|priority| json!(priority))),
+    ]);
+    json!({"bridge_interfaces": spec.interfaces, "params": params})
+}
+
+/// The addresses of a link, the resolvers and routes with the first.
+fn subnets(layer3: &Layer3, lose: &mut impl FnMut(bool, &str)) -> Vec<Value> {
+    let overrides = [layer3.dhcp4_overrides, layer3.dhcp6_overrides, layer3.ra_overrides];
+    lose(overrides.iter().any(|one| *one != Overrides::default()), "overrides");
+    lose(layer3.dns_over_tls, "DNS over TLS");
+    lose(!layer3.ntp.is_empty(), "time servers");
+    lose(!layer3.rules.is_empty(), "policy rules");
+    lose(
+        layer3.link_local.as_deref().is_some_and(|families| families != [Family::Ipv6]),
+        "link-local",
+    );
+    let learned = [
+        (layer3.dhcp4, "dhcp4"),
+        (layer3.dhcp6, "dhcp6"),
+        (layer3.accept_ra == Some(true) && !layer3.dhcp6, "ipv6_slaac"),
+    ];
+    let learned = learned.iter().filter(|(used, _)| *used).map(|(_, kind)| json!({"type": kind}));
+    let mut subnets: Vec<Value> = learned.collect();
+    let routes = routes(layer3, lose);
+    let written = layer3.addresses.iter().chain(layer3.shared.iter().map(|shared| &shared.address));
+    let servers: Vec<String> = layer3.dns.iter().map(|dns| dns.address.to_string()).collect();
+    for (index, address) in written.enumerate() {
+        let is_ipv4 = address.addr().is_ipv4();
+        let gateway = layer3
+            .gateways
+            .iter()
+            .find(|gateway| gateway.is_ipv4() == is_ipv4 && address.contains(*gateway));
+        let first = index == 0;
+        subnets.push(present([
+            ("type", Some(json!(if is_ipv4 { "static" } else { "static6" }))),
+            ("address", Some(json!(address.to_string()))),
+            ("gateway", gateway.map(|gateway| json!(gateway))),
+            ("dns_nameservers", (first && !servers.is_empty()).then(|| json!(servers))),
+            ("dns_search", (first && !layer3.domains.is_empty()).then(|| json!(layer3.domains))),
+            ("routes", (first && !routes.is_empty()).then(|| json!(routes))),
+        ]));
+    }
+    lose(subnets.is_empty() && !routes.is_empty(), "routes without an address");
+    if subnets.is_empty() {
+        subnets.push(json!({"type": "manual"}));
+    }
+    subnets
+}
+
+fn routes(layer3: &Layer3, lose: &mut impl FnMut(bool, &str)) -> Vec<Value> {
+    let mut routes = Vec::new();
+    for route in &layer3.routes {
+        lose(route.table.is_some(), "routes with a table");
+        lose(!route.next_hops.is_empty(), "several routers for one route");
+        lose(route.kind != RouteKind::default(), "routes with a type");
+        let own = route.on_link || route.from.is_some() || route.mtu.is_some();
+        lose(
+            own || route.advertised_mss.is_some(),
+            "routes with from, on-link, mtu or advertised-mss",
+        );
+        lose(route.via.is_none(), "routes without a router");
+        let destination = match (route.to, route.via.is_some_and(|via| via.is_ipv6())) {
+            (Destination::Net(net), _) => net.to_string(),
+            (Destination::Default, false) => "0.0.0.0/0".into(),
+            (Destination::Default, true) => "::/0".into(),
+        };
+        routes.push(present([
+            ("destination", Some(json!(destination))),
+            ("gateway", route.via.map(|via| json!(via))),
+            ("metric", route.metric.map(|metric| json!(metric))),
+        ]));
+    }
+    routes
+}

@@ -1,0 +1,360 @@
+//! Writes a host's links as netplan's YAML, version 2, in the vocabulary of netplan 0.106
+//! (Debian 12). Pure. cloud-init's network configuration version 2 is a part of it.
+
+use std::net::IpAddr;
+
+use serde_json::{Map, Value, json};
+
+use super::links::{HostNetwork, Kind, Layer3, Link, Role};
+use super::losses::Losses;
+use crate::model::{
+    BondSpec, BridgeSpec, Defaults, Destination, Family, MatchBy, Millis, Overrides, RouteKind,
+    RouteSpec, RuleSpec, VlanProtocol, VxlanSpec,
+};
+
+/// Whose version 2 it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// netplan's own.
+    Netplan,
+    /// cloud-init's, whose schema knows less of routes and nothing of rules.
+    CloudInit,
+}
+
+/// The document below `network:`, and what it cannot say.
+pub(super) fn document(host: &HostNetwork, dialect: Dialect, losses: &mut Losses) -> Value {
+    let mut sections: Map<String, Value> = Map::new();
+    let managed = |link: &&Link| !matches!(link.role, Role::Unused | Role::Unmanaged);
+    for link in host.links.values().filter(managed) {
+        let mut writer = Writer { host, link, dialect, keys: Map::new(), losses };
+        let section = writer.link();
+        let keys = Value::Object(writer.keys);
+        let entry = sections.entry(section).or_insert_with(|| json!({}));
+        if let Some(entry) = entry.as_object_mut() {
+            entry.insert(link.name.clone(), keys);
+        }
+    }
+    let mut network = Map::from_iter([("version".into(), json!(2))]);
+    if dialect == Dialect::Netplan {
+        network.insert("renderer".into(), json!("networkd"));
+    }
+    network.extend(sections);
+    Value::Object(network)
+}
+
+/// One link under construction.
+struct Writer<'a> {
+    host: &'a HostNetwork,
+    link: &'a Link,
+    dialect: Dialect,
+    keys: Map<String, Value>,
+    losses: &'a mut Losses,
+}
+
+impl Writer<'_> {
+    fn set(&mut self, key: &str, value: impl Into<Value>) {
+        self.keys.insert(key.to_owned(), value.into());
+    }
+
+    fn lose(&mut self, lost: bool, feature: &str) {
+        self.losses.add_if(lost, &self.link.name, feature);
+    }
+
+    /// Only netplan itself knows the feature.
+    fn beyond_cloud_init(&mut self, used: bool, feature: &str) {
+        self.lose(used && self.dialect == Dialect::CloudInit, feature);
+    }
+
+    /// Writes the link and gives the section that it belongs to.
+    fn link(&mut self) -> String {
+        let section = self.kind().to_owned();
+        // A VRF has members and a table, and no other words.
+        if matches!(self.link.kind, Kind::Vrf(_)) {
+            return section;
+        }
+        if let Some(mtu) = self.link.mtu {
+            self.set("mtu", mtu);
+        }
+        if let Some(mac) = self.link.mac {
+            self.set("macaddress", mac.to_string());
+        }
+        if self.link.emit_lldp {
+            self.set("emit-lldp", true);
+        }
+        let learned = matches!(self.link.role, Role::Addressed) && !self.link.optional;
+        let waited_for =
+            learned || (self.link.role == Role::Carrier && self.host.owner(self.link).is_none());
+        if self.host.defaults == Defaults::Safe && !waited_for {
+            self.set("optional", true);
+        }
+        self.layer3();
+        section
+    }
+
+    fn kind(&mut self) -> &'static str {
+        match &self.link.kind {
+            Kind::Nic(mac) => {
+                if let (Some(mac), MatchBy::PermanentMac) = (mac, self.host.match_by) {
+                    self.set("match", json!({"macaddress": mac.to_string()}));
+                }
+                "ethernets"
+            }
+            Kind::Bond(spec) => {
+                self.bond(spec);
+                "bonds"
+            }
+            Kind::Vlan { parent, id, protocol } => {
+                self.lose(*protocol != VlanProtocol::default(), "protocol 802.1ad");
+                self.set("id", *id);
+                self.set("link", parent.as_str());
+                "vlans"
+            }
+            Kind::Vxlan { spec, local } => {
+                self.beyond_cloud_init(true, "VXLAN");
+                self.vxlan(spec, *local);
+                "tunnels"
+            }
+            Kind::Bridge(spec) => {
+                self.bridge(spec);
+                "bridges"
+            }
+            Kind::Vrf(table) => {
+                self.beyond_cloud_init(true, "VRF");
+                self.set("table", *table);
+                let members: Vec<&str> =
+                    self.host.members(&self.link.name).map(|link| link.name.as_str()).collect();
+                self.set("interfaces", members);
+                "vrfs"
+            }
+            Kind::Dummy => {
+                self.lose(true, "dummy link");
+                "dummy-devices"
+            }
+        }
+    }
+
+    fn bond(&mut self, spec: &BondSpec) {
+        self.lose(spec.ad_actor_system_priority.is_some(), "ad-actor-system-priority");
+        self.lose(spec.ad_actor_system.is_some(), "ad-actor-system");
+        self.lose(spec.ad_user_port_key.is_some(), "ad-user-port-key");
+        self.lose(spec.bind_carrier, "bind-carrier");
+        self.set("interfaces", spec.nics.clone());
+        let millis = |time: Option<Millis>| time.map(|time| time.0);
+        let targets: Vec<String> = spec.arp_ip_targets.iter().map(ToString::to_string).collect();
+        let parameters = [
+            ("mode", Some(json!(spec.mode.label()))),
+            ("lacp-rate", spec.lacp_rate.map(|rate| json!(rate.label()))),
+            // A text, for cloud-init's schema.
+            ("mii-monitor-interval", millis(spec.mii_monitor).map(|time| json!(time.to_string()))),
+            ("min-links", spec.min_links.map(|links| json!(links))),
+            ("transmit-hash-policy", spec.transmit_hash_policy.map(|hash| json!(hash.label()))),
+            ("ad-select", spec.ad_select.map(|select| json!(select.label()))),
+            ("arp-interval", millis(spec.arp_interval).map(|time| json!(time))),
+            ("arp-ip-targets", (!targets.is_empty()).then(|| json!(targets))),
+            ("up-delay", millis(spec.up_delay).map(|time| json!(time))),
+            ("down-delay", millis(spec.down_delay).map(|time| json!(time))),
+            ("fail-over-mac-policy", spec.fail_over_mac_policy.map(|mac| json!(mac.label()))),
+            ("gratuitous-arp", spec.gratuitous_arp.map(|count| json!(count))),
+            ("primary", spec.primary.as_ref().map(|primary| json!(primary))),
+            (
+                "primary-reselect-policy",
+                spec.primary_reselect_policy.map(|when| json!(when.label())),
+            ),
+        ];
+        self.set("parameters", present(parameters));
+    }
+
+    fn bridge(&mut self, spec: &BridgeSpec) {
+        self.lose(spec.vlan_filtering || spec.default_pvid.is_some(), "vlan-filtering");
+        self.lose(spec.multicast_snooping.is_some(), "multicast-snooping");
+        self.lose(spec.multicast_querier.is_some(), "multicast-querier");
+        let costs: Map<String, Value> = spec
+            .ports
+            .iter()
+            .filter_map(|(port, spec)| Some((port.clone(), json!(spec.cost?))))
+            .collect();
+        for port in spec.ports.values() {
+            self.lose(port.isolated, "isolated");
+            self.lose(port.hairpin, "hairpin");
+        }
+        self.beyond_cloud_init(!costs.is_empty(), "cost");
+        self.set("interfaces", spec.interfaces.clone());
+        let times = [spec.forward_delay, spec.hello_time, spec.max_age, spec.ageing_time];
+        self.lose(times.iter().flatten().any(|time| time.0 % 1000 != 0), "times below a second");
+        let seconds = |time: Option<Millis>| time.map(|time| json!(time.0 / 1000));
+        let parameters = [
+            ("stp", spec.stp.map(|stp| json!(stp))),
+            ("forward-delay", seconds(spec.forward_delay)),
+            ("hello-time", seconds(spec.hello_time)),
+            ("max-age", seconds(spec.max_age)),
+            ("ageing-time", seconds(spec.ageing_time)),
+            ("priority", spec.priority.map(|priority| json!(priority))),
+            ("path-cost", (!costs.is_empty()).then(|| Value::Object(costs))),
+        ];
+        self.set("parameters", present(parameters));
+    }
+
+    fn vxlan(&mut self, spec: &VxlanSpec, local: Option<IpAddr>) {
+        self.set("mode", "vxlan");
+        self.set("id", spec.vni);
+        self.set("link", spec.link.as_str());
+        for (key, address) in [("local", local), ("remote", spec.remote)] {
+            if let Some(address) = address {
+                self.set(key, address.to_string());
+            }
+        }
+        self.set("port", spec.port.unwrap_or(4789));
+        if let Some(learning) = spec.mac_learning {
+            self.set("mac-learning", learning);
+        }
+    }
+
+    fn layer3(&mut self) {
+        let layer3 = &self.link.layer3;
+        let safe = self.host.defaults == Defaults::Safe;
+        self.dynamic(layer3, safe);
+        let addresses: Vec<String> = self.link.all_addresses().map(|net| net.to_string()).collect();
+        if !addresses.is_empty() {
+            self.set("addresses", addresses);
+        }
+        self.names(layer3);
+        // netplan does not know that a link in a VRF routes by the VRF's table.
+        let domain = self.host.domain(self.link);
+        let default = |via: &IpAddr| {
+            present([
+                ("to", Some(json!(default(via.is_ipv4(), self.dialect)))),
+                ("via", Some(json!(via))),
+                ("table", domain.map(|table| json!(table))),
+            ])
+        };
+        let mut routes: Vec<Value> = layer3.gateways.iter().map(default).collect();
+        for route in &layer3.routes {
+            routes.push(self.route(route));
+        }
+        if !routes.is_empty() {
+            self.set("routes", routes);
+        }
+        self.beyond_cloud_init(!layer3.rules.is_empty(), "policy rules");
+        let rules: Vec<Value> = layer3.rules.iter().map(|rule| self.rule(rule)).collect();
+        if !rules.is_empty() {
+            self.set("routing-policy", rules);
+        }
+    }
+
+    fn dynamic(&mut self, layer3: &Layer3, safe: bool) {
+        if layer3.dhcp4 {
+            self.set("dhcp4", true);
+            self.overrides("dhcp4-overrides", &layer3.dhcp4_overrides);
+            if safe {
+                self.set("dhcp-identifier", "mac");
+            }
+        }
+        if layer3.dhcp6 {
+            self.set("dhcp6", true);
+            self.overrides("dhcp6-overrides", &layer3.dhcp6_overrides);
+        }
+        self.lose(layer3.ra_overrides != Overrides::default(), "ra-overrides");
+        if let Some(accept) = layer3.accept_ra.or_else(|| safe.then_some(layer3.dhcp6)) {
+            self.set("accept-ra", accept);
+        }
+        let quiet = safe && self.link.role != Role::Addressed;
+        let families = layer3.link_local.clone().or_else(|| quiet.then(Vec::new));
+        if let Some(families) = families {
+            let labels: Vec<&str> = families.into_iter().map(Family::label).collect();
+            self.set("link-local", labels);
+        }
+    }
+
+    fn overrides(&mut self, key: &str, overrides: &Overrides) {
+        let Overrides { use_dns, use_domains, use_ntp, use_routes, route_metric } = *overrides;
+        let flag = |value: Option<bool>| value.map(|value| json!(value));
+        let keys = present([
+            ("use-dns", flag(use_dns)),
+            ("use-domains", use_domains.map(|value| json!(value.to_string()))),
+            ("use-ntp", flag(use_ntp)),
+            ("use-routes", flag(use_routes)),
+            ("route-metric", route_metric.map(|metric| json!(metric))),
+        ]);
+        if keys.as_object().is_some_and(|keys| !keys.is_empty()) {
+            self.set(key, keys);
+        }
+    }
+
+    fn names(&mut self, layer3: &Layer3) {
+        self.lose(layer3.dns_over_tls, "DNS over TLS");
+        self.lose(!layer3.ntp.is_empty(), "time servers");
+        let servers: Vec<String> = layer3.dns.iter().map(|dns| dns.address.to_string()).collect();
+        let nameservers = present([
+            ("addresses", (!servers.is_empty()).then(|| json!(servers))),
+            ("search", (!layer3.domains.is_empty()).then(|| json!(layer3.domains))),
+        ]);
+        if nameservers.as_object().is_some_and(|keys| !keys.is_empty()) {
+            self.set("nameservers", nameservers);
+        }
+    }
+
+    fn route(&mut self, route: &RouteSpec) -> Value {
+        self.lose(!route.next_hops.is_empty(), "several routers for one route");
+        self.lose(route.advertised_mss.is_some(), "advertised-mss");
+        self.lose(
+            route.to == Destination::Default && route.via.is_none(),
+            "a default route without a router",
+        );
+        let own =
+            route.table.is_some() || route.from.is_some() || route.on_link || route.mtu.is_some();
+        self.beyond_cloud_init(own, "routes with table, from, on-link or mtu");
+        self.beyond_cloud_init(route.kind != RouteKind::default(), "routes with a type");
+        let is_ipv4 = route.via.is_none_or(|via| via.is_ipv4());
+        let to = match route.to {
+            Destination::Default => default(is_ipv4, self.dialect).to_owned(),
+            Destination::Net(net) => net.to_string(),
+        };
+        let scope = route.kind == RouteKind::default() && route.via.is_none();
+        self.beyond_cloud_init(scope, "routes without a router");
+        present([
+            ("to", Some(json!(to))),
+            ("via", route.via.map(|via| json!(via))),
+            ("scope", scope.then(|| json!("link"))),
+            ("type", (route.kind != RouteKind::default()).then(|| json!(route.kind.label()))),
+            ("on-link", route.on_link.then(|| json!(true))),
+            ("from", route.from.map(|from| json!(from))),
+            ("metric", route.metric.map(|metric| json!(metric))),
+            (
+                "table",
+                route.table.or_else(|| self.host.domain(self.link)).map(|table| json!(table)),
+            ),
+            ("mtu", route.mtu.map(|mtu| json!(mtu))),
+        ])
+    }
+
+    fn rule(&mut self, rule: &RuleSpec) -> Value {
+        self.lose(rule.mask.is_some(), "rules with a mask");
+        let by_link = rule.incoming_interface.is_some() || rule.outgoing_interface.is_some();
+        self.lose(by_link, "rules by interface");
+        // Without from and to, netplan has no way to say the family.
+        let unsaid = rule.from.or(rule.to).is_none() && rule.family() == Family::Ipv6;
+        self.lose(unsaid, "IPv6 rules by mark alone");
+        present([
+            ("from", rule.from.map(|from| json!(from.to_string()))),
+            ("to", rule.to.map(|to| json!(to.to_string()))),
+            ("mark", rule.mark.map(|mark| json!(mark))),
+            ("table", Some(json!(rule.table))),
+            ("priority", Some(json!(rule.priority))),
+        ])
+    }
+}
+
+/// The default destination: cloud-init's other renderers know prefixes only.
+fn default(is_ipv4: bool, dialect: Dialect) -> &'static str {
+    match (dialect, is_ipv4) {
+        (Dialect::Netplan, _) => "default",
+        (Dialect::CloudInit, true) => "0.0.0.0/0",
+        (Dialect::CloudInit, false) => "::/0",
+    }
+}
+
+/// The keys that have a value.
+pub(super) fn present<const N: usize>(keys: [(&str, Option<Value>); N]) -> Value {
+    let given = keys.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    Value::Object(given.collect())
+}
