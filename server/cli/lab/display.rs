@@ -1,6 +1,6 @@
 //! What the operator sees: bars and lines in a terminal, plain lines anywhere else.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -34,12 +34,7 @@ impl Display {
     /// Lines that stay, as they are.
     pub fn print(&self, text: &str) {
         // A closed standard output must not end the lab before it has cleaned up.
-        if self.terminal {
-            let _ = self.bars.println(text);
-        } else {
-            use std::io::Write;
-            let _ = writeln!(std::io::stdout(), "{text}");
-        }
+        self.bars.suspend(|| drop(writeln!(std::io::stdout(), "{text}")));
     }
 
     /// Something that takes a while.

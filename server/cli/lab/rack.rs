@@ -41,10 +41,13 @@ pub struct Plan {
     pub accelerator: Accelerator,
 }
 
+/// What makes a host up, or the stage it stopped at and why.
+pub type Verdict = Result<String, String>;
+
 /// How the boot went.
 pub struct Outcome {
-    /// By host: what makes it up, or the stage it stopped at and why.
-    pub verdicts: Vec<(String, Result<String, String>)>,
+    /// The verdict on every host, by its name.
+    pub verdicts: Vec<(String, Verdict)>,
     /// What the first host reported, and how long each host took.
     pub reports: Vec<String>,
 }
@@ -109,7 +112,8 @@ impl Rack {
     pub fn welcome(&self) -> String {
         let address = self.admin.address;
         let moved = if address.port() == 8080 { "" } else { " (port 8080 is taken)" };
-        let login = self.password.as_ref().map(|password| format!(", user admin, {password}"));
+        let login = self.password.as_ref();
+        let login = login.map(|password| format!(", log in as admin with {password}"));
         format!("web UI: http://{address}/{moved}{}", login.unwrap_or_default())
     }
 
@@ -137,7 +141,11 @@ impl Rack {
         let mut outcome = Outcome { verdicts: Vec::new(), reports: Vec::new() };
         for (index, (name, boot)) in watch.boots().enumerate() {
             let host = index + 1;
-            let verdict = self.judge(host, name, boot, patience, &mut outcome.reports).await?;
+            let (verdict, report) = self.judge(host, name, boot, patience).await?;
+            // One host's report says how all of them look; of the others only a bad one matters.
+            if let Some(report) = report.filter(|_| host == 1 || verdict.is_err()) {
+                outcome.reports.push(format!("\n== {name} reported\n{}", report.render()));
+            }
             outcome.reports.push(times(name, boot, start_ms));
             outcome.verdicts.push((name.to_owned(), verdict));
         }
@@ -163,29 +171,25 @@ impl Rack {
         drop(directory);
     }
 
-    /// Whether a host is up as its layout promises.
+    /// Whether a host is up as its layout promises, and what it reported.
     async fn judge(
         &self,
         host: usize,
         name: &str,
         boot: &Boot,
         patience: Duration,
-        reports: &mut Vec<String>,
-    ) -> anyhow::Result<Result<String, String>> {
+    ) -> anyhow::Result<(Verdict, Option<HostReport>)> {
         if !boot.is_over() {
-            return Ok(Err(self.late(host, name, boot, patience).await?));
+            return Ok((Err(self.late(host, name, boot, patience).await?), None));
         }
         let report = self.database.find_report(name).await?;
         let report = report.map(|report| serde_json::from_str::<HostReport>(&report.body));
         let Some(Ok(report)) = report else {
-            return Ok(Err(format!("{} without a report that can be read", boot.state)));
+            return Ok((Err(format!("{} without a report that can be read", boot.state)), None));
         };
         let verdict = report.check(self.plan.layout, &site::host_address(host));
-        // One host's report says how all of them look; of the others only a bad one is of interest.
-        if host == 1 || verdict.is_err() {
-            reports.push(format!("\n== {name} reported\n{}", report.render()));
-        }
-        Ok(verdict.map_err(|why| format!("at the stage of its report: {why}")))
+        let verdict = verdict.map_err(|why| format!("at the stage of its report: {why}"));
+        Ok((verdict, Some(report)))
     }
 
     /// Says where a host is that did not come up in time, and why it probably is there.

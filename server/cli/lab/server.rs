@@ -131,11 +131,37 @@ fn configuration(files: &Path, directory: &Path) -> String {
     )
 }
 
-/// The last lines of a file, without control characters.
+/// The last lines of a file, as plain text.
 pub fn tail(file: &Path, lines: usize) -> String {
     let bytes = fs::read(file).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let clean = |line: &str| line.chars().filter(|c| !c.is_control()).collect::<String>();
-    let all: Vec<String> = text.lines().map(clean).filter(|line| !line.trim().is_empty()).collect();
+    let text = plain(&String::from_utf8_lossy(&bytes));
+    let all: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     all[all.len().saturating_sub(lines)..].join("\n")
+}
+
+/// The text without what moves a terminal's cursor or colours it (ECMA-48 section 5.4):
+/// firmware paints its console.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        if character == '\u{1b}' && characters.next_if_eq(&'[').is_some() {
+            // Parameters up to the final byte.
+            characters.by_ref().find(|c| ('@'..='~').contains(c));
+        } else if character == '\n' || !character.is_control() {
+            plain.push(character);
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_console_is_told_without_its_colours() {
+        let painted = "\u{1b}[2J\u{1b}[01;01H\u{1b}[0;1miPXE\u{1b}[0m -- \r\nok\u{1b}[";
+        assert_eq!(plain(painted), "iPXE -- \nok");
+    }
 }
