@@ -5,6 +5,7 @@ mod common;
 
 mod command_line;
 mod dhcp_clients;
+mod dhcp_crash;
 mod dhcp_service;
 mod golden;
 mod inventory;

@@ -110,7 +110,7 @@ pub fn decide_next(booter: &Booter<'_>) -> Next {
 
 fn program(booter: &Booter<'_>, arch: Arch, tell: impl Fn(String) -> Next) -> Next {
     let own = booter.host.and_then(|host| host.boot_file.as_deref());
-    match own.or(nbp_of(arch)) {
+    match own.or_else(|| nbp_of(arch)) {
         Some(name) => tell(name.to_owned()),
         None => Next::Nothing(WhyNothing::UnknownArch),
     }

@@ -55,10 +55,9 @@ impl Exchange<'_> {
             let left = u32::try_from(held.expires_at - now).unwrap_or(0);
             self.ack(watch, address, left.min(self.lease_seconds()), "keeps")
         });
-        if app.leases.is_alone() && table.is_fresh(&lease, now) {
-            if let Some(sending) = remembered {
-                return Outcome::Send(sending);
-            }
+        let fresh = app.leases.is_alone() && table.is_fresh(&lease, now);
+        if fresh && let Some(sending) = remembered {
+            return Outcome::Send(sending);
         }
         // Nobody else may be offered it while the commit runs.
         table.offer(&self.client, address, self.offer_ends_at());
