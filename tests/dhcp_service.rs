@@ -13,6 +13,7 @@ const SITE: &str = r#"
 subnets:
   provisioning:
     cidr: 10.77.0.0/24
+    dhcp-options: {150: 10.77.0.66, time-offset: 3600, 43.1: "hex:0a0b"}
     ranges: [{from: 10.77.0.100, to: 10.77.0.199, for: dhcp}]
 images:
   live: {kernel: live/vmlinuz}
@@ -87,6 +88,16 @@ fn each_stage_of_a_boot_is_told_the_next_one() {
         assert_eq!(offer.0[20..24], next_server.octets(), "{name}");
         assert_eq!(offer.option(175).is_some(), name == "iPXE", "{name}");
     }
+}
+
+#[test]
+fn an_operators_options_reach_the_client() {
+    let (_server, clients) = rack();
+    let discover = Message::new(1, HOST).option(55, &[150, 2, 43]);
+    let offer = client(&clients).ask(&discover, EVERYBODY).unwrap();
+    assert_eq!(offer.option(150).unwrap(), [10, 77, 0, 66]);
+    assert_eq!(offer.option(2).unwrap(), 3600_u32.to_be_bytes());
+    assert_eq!(offer.option(43).unwrap(), [1, 2, 10, 11]);
 }
 
 /// A boot program that comes round for ever, such as an iPXE that hides what it is.

@@ -10,7 +10,7 @@ use super::pxe::BootData;
 use super::request::Request;
 use super::table::v4;
 use super::wire::{BROADCAST_FLAG, EncodedOption, ReplyPacket};
-use crate::model::Mac;
+use crate::model::{DhcpOptions, Mac};
 
 /// Where servers and relays listen.
 pub const SERVER_PORT: u16 = 67;
@@ -38,6 +38,8 @@ pub struct Grant<'a> {
     pub server_id: Ipv4Addr,
     /// The client's name.
     pub host_name: Option<&'a str>,
+    /// Options that the client's profile adds to those of the subnet.
+    pub profile_options: Option<&'a DhcpOptions>,
     /// What it boots.
     pub boot: BootData,
     /// The largest packet of the link in bytes.
@@ -126,12 +128,20 @@ fn ordered_options(request: &Request<'_>, grant: &Grant<'_>) -> Vec<EncodedOptio
     ];
     options.extend(lease_times(grant));
     for code in wanted_in_order(request.wanted_options) {
-        let is_new = options.iter().all(|option| option.code != code);
-        options.extend(inventory_option(code, grant).filter(|_| is_new));
+        let is_new = options.iter().chain(&grant.boot.options).all(|option| option.code != code);
+        let option = added_option(code, grant).or_else(|| inventory_option(code, grant));
+        options.extend(option.filter(|_| is_new));
     }
     options.extend(request.client_id.map(|id| EncodedOption::raw(61, id)));
     options.extend(grant.boot.options.iter().cloned());
     options
+}
+
+/// An option that an operator added, to the profile before the subnet.
+fn added_option(code: u8, grant: &Grant<'_>) -> Option<EncodedOption> {
+    let of_subnet = grant.place.and_then(|place| place.subnet.dhcp_options.get(code));
+    let data = grant.profile_options.and_then(|options| options.get(code)).or(of_subnet)?;
+    Some(EncodedOption::raw(code, data))
 }
 
 /// How long the address is good, when to renew and when to rebind (RFC 2131 section 4.4.5).

@@ -42,6 +42,7 @@ pub(crate) fn subnet(cidr: &str, ranges: &[(&str, &str)]) -> Subnet {
         tenant: None,
         lease_time: None,
         unknown_clients: UnknownClients::default(),
+        dhcp_options: Default::default(),
         ranges: ranges.iter().map(range).collect(),
     }
 }

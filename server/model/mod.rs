@@ -6,6 +6,7 @@
 
 mod bond;
 mod bridge;
+mod dhcp_options;
 mod diff;
 mod event;
 mod host;
@@ -26,6 +27,7 @@ pub use bond::{
     AdSelect, BondMode, BondSpec, FailOverMac, LacpRate, PrimaryReselect, TransmitHashPolicy,
 };
 pub use bridge::{BridgeSpec, PortSpec};
+pub use dhcp_options::{DhcpOptions, InvalidDhcpOption};
 pub use diff::{Difference, DifferenceKind, FieldDifference, diff, renamed_hosts};
 pub use event::{Event, EventKind, Progress};
 pub use host::{Host, HostState};

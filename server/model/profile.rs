@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bond::BondSpec;
 use super::bridge::BridgeSpec;
+use super::dhcp_options::DhcpOptions;
 use super::link::{LinkSettings, is_default, link_spec};
 use super::words::words;
 
@@ -17,6 +18,9 @@ pub struct Profile {
     /// Whether the generator adds what makes a host come up well.
     #[serde(default, skip_serializing_if = "is_default")]
     pub defaults: Defaults,
+    /// DHCP options of its hosts, by name or number; they go before those of the subnet.
+    #[serde(default, skip_serializing_if = "DhcpOptions::is_empty")]
+    pub dhcp_options: DhcpOptions,
     /// How the files find the physical NICs.
     #[serde(default, rename = "match", skip_serializing_if = "is_default")]
     pub match_by: MatchBy,

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{InvalidDuration, Millis};
+use super::{DhcpOptions, InvalidDuration, Millis};
 
 /// One IP network and the facts that nobody should type twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +45,9 @@ pub struct Subnet {
     /// What a client that is in no inventory gets from DHCP.
     #[serde(default, skip_serializing_if = "UnknownClients::is_default")]
     pub unknown_clients: UnknownClients,
+    /// DHCP options beyond those that follow from the rest, by name or number.
+    #[serde(default, skip_serializing_if = "DhcpOptions::is_empty")]
+    pub dhcp_options: DhcpOptions,
     /// Parts of the prefix and what they are for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ranges: Vec<Range>,

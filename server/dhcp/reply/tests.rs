@@ -18,8 +18,32 @@ fn full_subnet() -> Subnet {
         dns: vec!["10.0.0.53#dns.example.net".parse().unwrap(), "2001:db8::53".parse().unwrap()],
         domains: vec!["example.net.".into(), "lab.example.net".into()],
         ntp: vec!["10.0.0.123".into(), "ntp.example.net".into()],
+        dhcp_options: options(r#"{"150": "10.0.0.66", "17": "/subnet", "43.1": "x"}"#),
         ..subnet("10.0.0.0/24", &[])
     }
+}
+
+fn options(json: &str) -> DhcpOptions {
+    serde_json::from_str(json).unwrap()
+}
+
+#[test]
+fn an_operators_options_go_to_who_asks_and_the_profiles_before_the_subnets() {
+    let profile = options(r#"{"42": "10.0.0.99", "17": "/profile"}"#);
+    let wanted = message(1, &[&[55, 6, 150, 17, 42, 43, 60, 3]]);
+    let plain = (MessageType::Offer, BootData::default());
+    answer_with(Some(profile.clone()), &wanted, plain, |packet, _| {
+        assert_eq!(packet.options.get(150), Some(&[10, 0, 0, 66][..]));
+        assert_eq!(packet.options.get(17), Some(&b"/profile"[..]));
+        assert_eq!(packet.options.get(42), Some(&[10, 0, 0, 99][..]), "instead of the subnet's");
+        assert_eq!(packet.options.get(43), Some(&[1, 1, b'x'][..]));
+    });
+    // What firmware insists on stays as it is.
+    let next = Next::NbpByTftp("a".into());
+    let boot = boot_data(Client::Pxe(Arch::Bios), &next, SERVER, None);
+    answer_with(None, &wanted, (MessageType::Offer, boot), |packet, _| {
+        assert_eq!(packet.options.get(43), Some(&[6, 1, 8, 255][..]));
+    });
 }
 
 /// Builds the answer to a message, and reads it back with `check`.
@@ -27,6 +51,16 @@ fn answer(
     bytes: &[u8],
     kind: MessageType,
     boot: BootData,
+    check: impl FnOnce(&Packet<'_>, &ReplyPacket),
+) {
+    answer_with(None, bytes, (kind, boot), check);
+}
+
+/// The same for a client whose profile adds options.
+fn answer_with(
+    profile: Option<DhcpOptions>,
+    bytes: &[u8],
+    (kind, boot): (MessageType, BootData),
     check: impl FnOnce(&Packet<'_>, &ReplyPacket),
 ) {
     let packet = Packet::parse(bytes).unwrap();
@@ -42,6 +76,7 @@ fn answer(
             place: Some(Place { name: "provisioning", subnet: &subnet, net }),
             server_id: SERVER,
             host_name: Some("r1-n01"),
+            profile_options: profile.as_ref(),
             boot,
             link_mtu: 1500,
         },

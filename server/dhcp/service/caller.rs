@@ -14,7 +14,7 @@ use crate::dhcp::request::Request;
 use crate::dhcp::watch::Watch;
 use crate::dhcp::wire::ReplyPacket;
 use crate::inventory::Snapshot;
-use crate::model::{ClientKey, EventKind, Host, Mac};
+use crate::model::{ClientKey, EventKind, Host, Mac, Profile};
 
 /// What one packet is answered with the help of.
 #[derive(Clone, Copy)]
@@ -65,6 +65,12 @@ impl<'a> Caller<'a> {
             Some((name, _)) => Some(ClientKey::Host(name.to_owned())),
             None => self.request.key(),
         }
+    }
+
+    /// The profile of the host.
+    pub(super) fn profile(&self) -> Option<&'a Profile> {
+        let name = self.host?.1.profile.as_deref()?;
+        self.around.snapshot.site.profiles.get(name)
     }
 
     /// What the client boots next when it reaches us at `local`. With `for_good`

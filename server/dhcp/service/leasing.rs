@@ -176,6 +176,7 @@ impl Exchange<'_> {
             place: Some(self.place),
             server_id: self.server_id,
             host_name: self.caller.host.map(|(name, _)| name),
+            profile_options: self.caller.profile().map(|profile| &profile.dhcp_options),
             boot: boot_data(self.caller.boots, &next, self.local, client_uuid),
             link_mtu: self.caller.around.link.mtu,
         };

@@ -83,6 +83,7 @@ impl Caller<'_> {
             place: None,
             server_id: arrival.local,
             host_name: None,
+            profile_options: None,
             boot,
             link_mtu: link.mtu,
         };
