@@ -189,10 +189,11 @@ fn fifty_thousand_strangers_do_not_starve_a_host() {
         let [_, a, b, c] = number.to_be_bytes();
         client.send(&Message::new(1, [0x02, 0, 1, a, b, c]), EVERYBODY);
         if number % 10_000 == 0 {
-            assert_eq!(client.acquire(HOST), Some(OWN), "after {number} strangers");
+            // Its packets stand behind those of the flood in the queue.
+            wait_for("the host is served", || client.acquire(HOST) == Some(OWN));
         }
     }
-    assert_eq!(client.acquire(HOST), Some(OWN));
+    wait_for("the host is served", || client.acquire(HOST) == Some(OWN));
     let grown = server.memory_kib().saturating_sub(before);
     assert!(grown < 32 * 1024, "{grown} KiB more");
     assert!(server.leases().len() <= 2, "offers are no leases");
