@@ -159,9 +159,24 @@ async fn look_around(browser: &Browser, server: &Server) {
             browser.screenshot(&format!("{name}-dark")).await;
         }
     }
+    watch_rack(browser, server).await;
     review(browser, server).await;
     browser.client.goto(&format!("{}/hosts", server.url)).await.unwrap();
     browser.find("h1").await;
+}
+
+/// The drawing of a rack moves too; and the search for barriers does find one.
+async fn watch_rack(browser: &Browser, server: &Server) {
+    browser.client.goto(&format!("{}/racks/r1", server.url)).await.unwrap();
+    browser.wait_for_text("#stream-state", "live").await;
+    browser.wait_for_text("[data-live='rack r1-n01']", "booting").await;
+    let up = HostStatus { state: HostState::Up, since_ms: i64::MAX / 2, reason: "reported".into() };
+    server.app.inventory.database.set_host_status("r1-n01", &up).await.unwrap();
+    server.app.inventory.events.record(Some("r1-n01"), None, EventKind::Report, "up".into());
+    browser.wait_for_text("[data-live='rack r1-n01']", "up").await;
+    browser.run("document.querySelector('main').append(document.createElement('input'))").await;
+    let wrong = browser.run(include_str!("audit.js")).await;
+    assert_eq!(wrong, serde_json::json!(["no name: <input>"]));
 }
 
 /// A VLAN is changed in the text of its subnet, reviewed, and saved.

@@ -2,7 +2,7 @@
 //! before it is saved.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
@@ -12,6 +12,7 @@ use super::error::Error;
 use super::form::CheckedForm;
 use super::page::{Frame, Page};
 use super::proposal::{Outcome, Proposal, Review, propose};
+use super::query::Asked;
 use super::session::Operator;
 use super::state::Ui;
 use crate::model::{DifferenceKind, Site, merge};
@@ -107,7 +108,7 @@ struct ChangePage {
 pub async fn form(
     State(ui): State<Ui>,
     operator: Operator,
-    Query(entry): Query<Entry>,
+    Asked(entry): Asked<Entry>,
 ) -> Result<Response, Error> {
     let snapshot = ui.app.inventory.snapshot();
     let text = if entry.name.is_empty() {

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
 use serde::Deserialize;
 
 use super::clock::Moment;
 use super::error::Error;
 use super::page::{Frame, Page};
+use super::query::Asked;
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{EventFilter, Snapshot};
@@ -107,7 +108,7 @@ pub struct Adopted {
 /// `GET /discovered/adopt`: leads to the host's form with the MAC filled in.
 pub async fn adopt(
     State(ui): State<Ui>,
-    Query(adopted): Query<Adopted>,
+    Asked(adopted): Asked<Adopted>,
 ) -> Result<Redirect, Error> {
     let Adopted { mac, host } = adopted;
     let mac: Mac = mac.parse().map_err(|error| Error::Malformed(format!("{error}")))?;

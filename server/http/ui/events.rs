@@ -1,13 +1,14 @@
 //! Events: what happened to whom, newest first.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 
 use super::clock::Moment;
 use super::error::Error;
 use super::page::{Frame, Page};
+use super::query::Asked;
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{self, EventFilter};
@@ -96,7 +97,7 @@ struct EventsPage {
 pub async fn list(
     State(ui): State<Ui>,
     operator: Operator,
-    Query(wanted): Query<Wanted>,
+    Asked(wanted): Asked<Wanted>,
 ) -> Result<impl IntoResponse, Error> {
     let host = wanted.host.trim();
     let host = (!host.is_empty()).then(|| host.to_owned());

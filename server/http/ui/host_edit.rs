@@ -1,7 +1,7 @@
 //! Adding, editing and removing a host.
 
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
@@ -10,6 +10,7 @@ use super::error::Error;
 use super::form::CheckedForm;
 use super::host_form::{HostForm, Wrongs, digest};
 use super::page::{Frame, Page};
+use super::query::Asked;
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{Change, ChangeError};
@@ -90,7 +91,7 @@ pub struct Beginning {
 pub async fn blank(
     State(ui): State<Ui>,
     operator: Operator,
-    Query(beginning): Query<Beginning>,
+    Asked(beginning): Asked<Beginning>,
 ) -> Result<Response, Error> {
     let mut form = HostForm::default();
     form.adopt(beginning.mac);
@@ -102,7 +103,7 @@ pub async fn form(
     State(ui): State<Ui>,
     operator: Operator,
     Path(name): Path<String>,
-    Query(beginning): Query<Beginning>,
+    Asked(beginning): Asked<Beginning>,
 ) -> Result<Response, Error> {
     let snapshot = ui.app.inventory.snapshot();
     let Some(host) = snapshot.site.hosts.get(&name) else {

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -12,6 +12,7 @@ use super::error::Error;
 use super::host_row::{Board, EventCell, StateCell};
 use super::natural::natural;
 use super::page::{Frame, Page, Slice};
+use super::query::Asked;
 use super::session::Operator;
 use super::state::Ui;
 use crate::model::{Host, HostState, Mac, Site};
@@ -152,7 +153,7 @@ struct HostsPage {
 pub async fn list(
     State(ui): State<Ui>,
     operator: Operator,
-    Query(wanted): Query<Wanted>,
+    Asked(wanted): Asked<Wanted>,
 ) -> Result<impl IntoResponse, Error> {
     let snapshot = ui.app.inventory.snapshot();
     let board = Board::read(&ui).await?;

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::clock::{Moment, span};
 use super::error::Error;
 use super::page::{Frame, Page, Slice};
+use super::query::Asked;
 use super::session::Operator;
 use super::state::Ui;
 use crate::model::{ClientKey, Lease, LeaseState, Mac};
@@ -50,7 +51,7 @@ pub struct Wanted {
 pub async fn list(
     State(ui): State<Ui>,
     operator: Operator,
-    Query(wanted): Query<Wanted>,
+    Asked(wanted): Asked<Wanted>,
 ) -> Result<impl IntoResponse, Error> {
     let mut leases = ui.app.leases.list();
     let text = wanted.text.trim().to_lowercase();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use serde::Serialize;
 use tokio::sync::broadcast::error::RecvError;
@@ -18,6 +18,7 @@ use super::events::EventTable;
 use super::host_row::Board;
 use super::host_timeline::Timeline;
 use super::hosts::Wanted;
+use super::query::Asked;
 use super::racks;
 use super::state::Ui;
 use crate::inventory::Live;
@@ -57,7 +58,7 @@ enum Followed {
 }
 
 /// `GET /live`, with the query of the list
-pub async fn all(State(ui): State<Ui>, Query(wanted): Query<Wanted>) -> Stream {
+pub async fn all(State(ui): State<Ui>, Asked(wanted): Asked<Wanted>) -> Stream {
     stream(ui, Followed::Hosts(wanted))
 }
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use askama::Template;
-use axum::extract::{ConnectInfo, Query, Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
@@ -13,6 +13,7 @@ use tower_sessions::cookie::{Cookie, SameSite};
 use super::error::Error;
 use super::form::{self, CheckedForm, Fields};
 use super::page::Page;
+use super::query::Asked;
 use super::session::{begin, random_token};
 use super::state::{Ui, now_ms};
 use crate::model::EventKind;
@@ -38,7 +39,7 @@ pub struct Wanted {
 }
 
 /// `GET /login`
-pub async fn form(Query(wanted): Query<Wanted>) -> Result<Response, Error> {
+pub async fn form(Asked(wanted): Asked<Wanted>) -> Result<Response, Error> {
     let page =
         LoginPage { token: random_token(), then: wanted.then, name: String::new(), error: None };
     answer(StatusCode::OK, page)

@@ -30,6 +30,7 @@ mod natural;
 mod page;
 mod progress;
 mod proposal;
+mod query;
 mod racks;
 mod review;
 mod revisions;

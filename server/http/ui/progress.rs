@@ -14,10 +14,13 @@ use crate::model::{EventKind, Progress};
 /// A transfer that has not moved for so long is over, whatever became of it.
 const STALE_MS: i64 = 60_000;
 
+/// By host and stage: when it moved last, in Unix milliseconds, and how far it is.
+type Transfers = HashMap<(String, EventKind), (i64, Progress)>;
+
 /// The latest transfer of each host and stage. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct ProgressBoard {
-    transfers: Arc<Mutex<HashMap<(String, EventKind), (i64, Progress)>>>,
+    transfers: Arc<Mutex<Transfers>>,
 }
 
 impl ProgressBoard {

@@ -1,12 +1,13 @@
 //! Subnets: what each is, and who has which address in it.
 
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use serde::Deserialize;
 
 use super::error::Error;
 use super::page::{Frame, Page, Slice};
+use super::query::Asked;
 use super::session::Operator;
 use super::state::Ui;
 use super::usage::{Cell, Class, Occupant, capacity, cells, occupants};
@@ -104,7 +105,7 @@ pub async fn show(
     State(ui): State<Ui>,
     operator: Operator,
     Path(name): Path<String>,
-    Query(wanted): Query<Wanted>,
+    Asked(wanted): Asked<Wanted>,
 ) -> Result<impl IntoResponse, Error> {
     let snapshot = ui.app.inventory.snapshot();
     let Some(subnet) = snapshot.site.subnets.get(&name) else {

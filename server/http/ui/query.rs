@@ -1,0 +1,26 @@
+//! The query of a URL; one that cannot be read is answered by a page like any other error.
+
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use super::error::Error;
+
+/// The query, read as `T`.
+pub struct Asked<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(asked)) => Ok(Self(asked)),
+            Err(rejection) => Err(Error::Malformed(format!(
+                "\"?{}\" is not a query of this page: {}",
+                parts.uri.query().unwrap_or_default(),
+                std::error::Error::source(&rejection)
+                    .map_or_else(|| rejection.to_string(), ToString::to_string)
+            ))),
+        }
+    }
+}
