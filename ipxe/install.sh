@@ -66,10 +66,18 @@ proven() {
     [ -z "$silent" ]
 }
 
+# Succeeds once all answered five times in a row, a second apart: networkd changes the links
+# after it was told, so that the first answers may still come by the old ones.
 wait_for_proof() {
     end=$(($(date +%s) + $1))
-    until proven; do
-        [ "$(date +%s)" -lt "$end" ] || return 1
+    streak=0
+    while [ "$streak" -lt 5 ]; do
+        if proven; then
+            streak=$((streak + 1))
+        else
+            streak=0
+            [ "$(date +%s)" -lt "$end" ] || return 1
+        fi
         sleep 1
     done
 }
@@ -97,31 +105,39 @@ unchanged() {
     done <"$state/files.new"
 }
 
-reload() {
-    if systemctl is-active -q systemd-networkd; then
-        networkctl reload
+# Finds how networkd is told of new files. Where it does not run nothing could be put back.
+find_reload() {
+    if networkctl reload 2>/dev/null; then
+        reload='networkctl reload'
+    elif systemctl is-active -q systemd-networkd; then
+        # Without D-Bus networkctl reaches nobody; a restart keeps the links up.
+        reload='systemctl restart systemd-networkd'
     else
-        systemctl enable --now systemd-networkd
+        fail 'systemd-networkd does not run here: start it first, or set ROOT=/ to write the files only'
     fi
 }
 
-# networkd makes devices but never removes one.
-remove_new_devices() {
+# The devices that the new files make and the old ones do not.
+new_devices() {
     for netdev in "$directory"/*.netdev; do
         [ -e "$netdev" ] && [ ! -e "$state/before/$(basename "$netdev")" ] || continue
-        device=$(sed -n 's/^Name=//p' "$netdev" | head -n 1)
-        ip link delete "$device" 2>/dev/null || :
+        sed -n 's/^Name=//p' "$netdev" | head -n 1
     done
 }
 
 put_back() {
-    remove_new_devices
+    devices=$(new_devices)
     while read -r name; do
         rm -f "$directory/$name"
     done <"$state/files.new"
     cp -a "$state/before/." "$directory/"
     rm -f "$state/files.new"
-    networkctl reload
+    # networkd makes devices but never removes one; its old files must be read before, or it
+    # would put the NICs to the new use again.
+    $reload
+    for device in $devices; do
+        ip link delete "$device" 2>/dev/null || :
+    done
 }
 
 main() {
@@ -140,6 +156,7 @@ main() {
         [ -n "${ROOT-}" ] || report up "generation $generation was in place already"
         exit 0
     fi
+    [ -n "${ROOT-}" ] || find_reload
     rm -rf "$state/before"
     mkdir "$state/before" && cp -a "$directory/." "$state/before/" || fail 'no room for a copy of the old files'
     rm -rf "$state"/before/.rackstrap.*
@@ -153,7 +170,7 @@ main() {
         say "generation $generation is written below $ROOT"
         exit 0
     fi
-    reload
+    $reload
     if wait_for_proof "${WAIT-60}"; then
         mv -f "$state/files.new" "$state/files"
         say "applied generation $generation"

@@ -8,6 +8,7 @@ mod dhcp_clients;
 mod dhcp_crash;
 mod dhcp_service;
 mod golden;
+mod install_script;
 mod inventory;
 mod ipxe_scripts;
 mod lab;

@@ -31,8 +31,13 @@ impl Server {
 
     /// Starts one with this site and configuration.
     pub async fn start_with(site: &str, config: Config) -> Self {
-        let directory = TempDir::new().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on(listener, site, config).await
+    }
+
+    /// Starts one on a listener that is bound already, maybe in another network namespace.
+    pub async fn start_on(listener: TcpListener, site: &str, config: Config) -> Self {
+        let directory = TempDir::new().unwrap();
         let address = listener.local_addr().unwrap();
         let config =
             Config { data_dir: directory.path().to_owned(), machine_listen: address, ..config };

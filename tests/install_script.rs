@@ -1,0 +1,131 @@
+//! The install script on a host with a real systemd-networkd: it applies, and puts back what
+//! cuts the host off.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use rackstrap::config::Config;
+use rackstrap::inventory::Change;
+use rackstrap::model::Site;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+use crate::common::machine::Server;
+use crate::common::netns::Netns;
+
+/// A veth has no permanent MAC, hence `match: name`.
+const SITE: &str = r#"
+subnets:
+  rack: {cidr: 10.77.0.0/24, gateway: 10.77.0.1}
+profiles:
+  plain: {match: name, nics: {eth0: {subnet: rack}}}
+hosts:
+  n1:
+    profile: plain
+    nics: {eth0: "52:54:00:aa:00:01"}
+    addresses: {eth0: 10.77.0.12}
+"#;
+
+/// What the host had before: its address, no gateway.
+const OLD: &str = "[Match]\nName=eth0\n\n[Network]\nAddress=10.77.0.12/24\n\
+                   LinkLocalAddressing=no\nIPv6AcceptRA=no\n";
+
+/// A shell on a host with networkd; all of it ends when dropped.
+struct Host {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+    _files: TempDir,
+}
+
+impl Host {
+    /// Starts networkd in the namespace with one old file.
+    fn start(inside: &Netns) -> Self {
+        let files = TempDir::new().unwrap();
+        std::fs::write(files.path().join("50-old.network"), OLD).unwrap();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/networkd-host.sh");
+        let mut child = Command::new("ip")
+            .args(["netns", "exec", &inside.name])
+            .args(["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"])
+            .args([&script, files.path()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.take();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Self { child, stdin, stdout, _files: files }
+    }
+
+    /// Runs one line and gives what it printed and its exit status.
+    fn run(&mut self, line: &str) -> (String, i32) {
+        writeln!(self.stdin.as_mut().unwrap(), "{line}").unwrap();
+        let mut printed = String::new();
+        loop {
+            let mut line = String::new();
+            assert_ne!(self.stdout.read_line(&mut line).unwrap(), 0, "the host ended: {printed}");
+            match line.strip_prefix("ended ") {
+                Some(status) => return (printed, status.trim().parse().unwrap()),
+                None => printed.push_str(&line),
+            }
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // The end of its input ends the shell, and the shell ends the rest.
+        drop(self.stdin.take());
+        self.child.wait().unwrap();
+    }
+}
+
+async fn status(server: &Server) -> (&'static str, String) {
+    let status = server.app.inventory.database.find_host_status("n1").await.unwrap().unwrap();
+    (status.state.label(), status.reason)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_is_applied_if_it_works_and_put_back_if_not() {
+    let (rack, inside) = (Netns::new("rack"), Netns::new("host"));
+    rack.join("port", &inside, "eth0");
+    rack.ip("addr add 10.77.0.1/24 dev port");
+    let listener = rack.run(|| std::net::TcpListener::bind("10.77.0.1:80").unwrap());
+    listener.set_nonblocking(true).unwrap();
+    let listener = TcpListener::from_std(listener).unwrap();
+    let server = Server::start_on(listener, SITE, Config::default()).await;
+    let mut host = Host::start(&inside);
+    let fetch = "curl -fs --retry 30 --retry-all-errors --retry-delay 1 \
+                 http://10.77.0.1/config/52:54:00:aa:00:01.sh";
+    let default_route = |host: &mut Host| host.run("ip -4 route show default").0;
+
+    let (said, ended) = host.run(&format!("{fetch} | WAIT=20 sh"));
+    assert_eq!((said.trim_end(), ended), ("rackstrap: applied generation 1", 0));
+    assert!(default_route(&mut host).starts_with("default via 10.77.0.1 dev eth0"));
+    assert_eq!(status(&server).await, ("up", "applied generation 1".into()));
+    let (said, ended) = host.run(&format!("{fetch} | WAIT=20 sh"));
+    assert_eq!((said.trim_end(), ended), ("rackstrap: generation 1 is in place already", 0));
+
+    let change = Change { who: "test", summary: "a bridge, and no gateway", ..Change::default() };
+    let silent = |site: &mut Site| {
+        let text = SITE
+            .replace("gateway: 10.77.0.1}", "gateway: 10.77.0.254}")
+            .replace(
+                "nics: {eth0: {subnet: rack}}",
+                "bridges: {br0: {interfaces: [eth0], subnet: rack}}",
+            )
+            .replace("addresses: {eth0:", "addresses: {br0:");
+        *site = serde_saphyr::from_str(&text).unwrap();
+        Ok(())
+    };
+    server.app.inventory.change_site(change, silent).await.unwrap();
+    let (said, ended) = host.run(&format!("{fetch} | WAIT=4 sh"));
+    let verdict = "put generation 2 back after 4 s without an answer from gateway 10.77.0.254";
+    assert_eq!((said.trim_end(), ended), (format!("rackstrap: {verdict}").as_str(), 1));
+    assert!(default_route(&mut host).starts_with("default via 10.77.0.1 dev eth0"), "{said}");
+    assert_eq!(status(&server).await, ("failed", verdict.into()));
+    assert_ne!(host.run("ip link show br0 2>&1").1, 0, "the bridge stayed");
+    let (files, _) = host.run("ls -A /etc/systemd/network");
+    assert_eq!(files, "01-eth0.network\n50-old.network\n");
+}
