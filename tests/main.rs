@@ -3,6 +3,8 @@
 
 mod common;
 
+mod accounts;
+mod api;
 mod command_line;
 mod dhcp_clients;
 mod dhcp_crash;

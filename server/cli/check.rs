@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::cli::apply::read_text;
 use crate::cli::context::{Context, print, status};
-use crate::cli::outcome::{finding, refuse};
+use crate::cli::outcome::refuse;
 use crate::network::{Finding, Severity, check_site};
 use crate::site_file::SiteFile;
 
@@ -43,7 +43,7 @@ fn tell(
 ) -> anyhow::Result<ExitCode> {
     let errors = findings.iter().filter(|found| found.severity == Severity::Error).count();
     if context.json {
-        context.print(&findings.iter().map(finding).collect::<Vec<_>>(), String::new)?;
+        context.print(&findings, String::new)?;
         return Ok(status(errors == 0));
     }
     let line = |found: &Finding| format!("{}: {}\n", found.severity.label(), shown(found));

@@ -1,6 +1,5 @@
 //! `rackstrap host ...`.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -8,9 +7,9 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::cli::context::{Context, moment, table};
-use crate::cli::nouns::{self, Name, Noun, Remove, Set, or_dash};
+use crate::cli::nouns::{self, Listed, Name, Remove, Set, or_dash};
 use crate::inventory::{ChangeError, EventFilter, HostStatus, Snapshot};
-use crate::model::{Event, Host, Site};
+use crate::model::{Event, Host, Noun, Site};
 use crate::site_file;
 
 /// What can be done with hosts.
@@ -53,15 +52,8 @@ impl HostCommand {
     }
 }
 
-impl Noun for Host {
-    const NOUN: &'static str = "host";
+impl Listed for Host {
     const COLUMNS: &'static [&'static str] = &["rack", "unit", "profile", "image", "addresses"];
-    fn all(site: &Site) -> &BTreeMap<String, Self> {
-        &site.hosts
-    }
-    fn all_mut(site: &mut Site) -> &mut BTreeMap<String, Self> {
-        &mut site.hosts
-    }
     fn cells(&self, _name: &str, _site: &Site) -> Vec<String> {
         let mut addresses: Vec<String> = self
             .addresses
@@ -86,10 +78,8 @@ async fn list(context: &Context) -> anyhow::Result<ExitCode> {
     let status = inventory.database.list_host_status().await?;
     let status_of = |name: &String| status.get(name).cloned().unwrap_or_default();
     let hosts = &snapshot.site.hosts;
-    let values = hosts
-        .iter()
-        .map(|(name, host)| as_json(name, host, &status_of(name)))
-        .collect::<Result<Vec<_>, _>>()?;
+    let values: Vec<Value> =
+        hosts.iter().map(|(name, host)| as_json(name, host, &status_of(name))).collect();
     context.print(&values, || {
         let row = |(name, host): (&String, &Host)| {
             let state = status_of(name).state.to_string();
@@ -101,12 +91,12 @@ async fn list(context: &Context) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_json(name: &str, host: &Host, status: &HostStatus) -> serde_json::Result<Value> {
-    let mut value = nouns::with_name(name, serde_json::to_value(host)?);
+fn as_json(name: &str, host: &Host, status: &HostStatus) -> Value {
+    let mut value = host.named(name);
     value["state"] = json!(status.state);
     value["state-since-ms"] = json!(status.since_ms);
     value["state-reason"] = json!(status.reason);
-    Ok(value)
+    value
 }
 
 async fn show(context: &Context, name: &str) -> anyhow::Result<ExitCode> {
@@ -118,7 +108,7 @@ async fn show(context: &Context, name: &str) -> anyhow::Result<ExitCode> {
     let status = inventory.database.find_host_status(name).await?.unwrap_or_default();
     let filter = EventFilter { host: Some(name.clone()), limit: EVENTS, ..EventFilter::default() };
     let events = inventory.database.list_events(&filter).await?;
-    let mut value = as_json(name, host, &status)?;
+    let mut value = as_json(name, host, &status);
     value["events"] = json!(events);
     context.print(&value, || {
         let since = match status.since_ms {

@@ -18,6 +18,7 @@ mod serve;
 mod settings;
 mod token;
 mod user;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -60,6 +61,8 @@ enum Command {
     Check(check::Check),
     /// Print the network configuration that a host would get
     Render(render::Render),
+    /// Show what happens as it happens: the boots of all hosts, or of one
+    Watch(watch::Watch),
     /// Hosts
     #[command(subcommand)]
     Host(host::HostCommand),
@@ -121,6 +124,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Export(export) => export.run(context()?).await,
         Command::Check(check) => check.run(context()?).await,
         Command::Render(render) => render.run(context()?).await,
+        Command::Watch(watch) => watch.run(context()?).await,
         Command::Host(host) => host.run(context()?).await,
         Command::Rack(noun) => noun.run::<Rack>(context()?).await,
         Command::Tenant(noun) => noun.run::<Tenant>(context()?).await,

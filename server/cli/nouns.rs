@@ -1,18 +1,15 @@
 //! `rackstrap rack|tenant|subnet|profile|image ...`: what every noun of the site can do.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::cli::context::{Context, change, operator, table};
 use crate::cli::outcome::{refuse_change, tell};
 use crate::inventory::ChangeError;
-use crate::model::{Host, Image, Profile, Rack, Site, Subnet, Tenant};
+use crate::model::{Host, Image, Noun, Profile, Rack, Site, Subnet, Tenant};
 use crate::network::nearest::hint;
 use crate::site_file::{self, set_values};
 
@@ -68,23 +65,17 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
-/// A noun of the site.
-pub trait Noun: Serialize + DeserializeOwned + Clone {
-    /// The operator's word for it.
-    const NOUN: &'static str;
+/// A noun that can be listed.
+pub trait Listed: Noun {
     /// The columns of a list, after the name.
     const COLUMNS: &'static [&'static str];
-    /// All of them.
-    fn all(site: &Site) -> &BTreeMap<String, Self>;
-    /// All of them, to change.
-    fn all_mut(site: &mut Site) -> &mut BTreeMap<String, Self>;
     /// The cells of its row in a list, after the name.
     fn cells(&self, name: &str, site: &Site) -> Vec<String>;
 }
 
 impl NounCommand {
     /// Does it.
-    pub async fn run<T: Noun>(self, context: Context) -> anyhow::Result<ExitCode> {
+    pub async fn run<T: Listed>(self, context: Context) -> anyhow::Result<ExitCode> {
         match self {
             Self::List => list::<T>(&context).await,
             Self::Show(Name { name }) => show::<T>(&context, &name).await,
@@ -94,13 +85,14 @@ impl NounCommand {
     }
 }
 
-async fn list<T: Noun>(context: &Context) -> anyhow::Result<ExitCode> {
+async fn list<T: Listed>(context: &Context) -> anyhow::Result<ExitCode> {
     let snapshot = context.inventory().await?.snapshot();
     let all = T::all(&snapshot.site);
     let header: Vec<String> =
         ["name"].iter().chain(T::COLUMNS).map(|word| word.to_uppercase()).collect();
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
-    context.print(&named(all)?, || {
+    let values: Vec<Value> = all.iter().map(|(name, entry)| entry.named(name)).collect();
+    context.print(&values, || {
         let row = |(name, entry): (&String, &T)| {
             [vec![name.clone()], entry.cells(name, &snapshot.site)].concat()
         };
@@ -113,8 +105,7 @@ async fn show<T: Noun>(context: &Context, name: &str) -> anyhow::Result<ExitCode
     let snapshot = context.inventory().await?.snapshot();
     let (name, entry) = find::<T>(&snapshot.site, name)?;
     let fragment = fragment(name, entry);
-    let value = with_name(name, serde_json::to_value(entry)?);
-    context.print(&value, || site_file::render(&fragment))?;
+    context.print(&entry.named(name), || site_file::render(&fragment))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -181,20 +172,6 @@ pub fn fragment<T: Noun>(name: &str, entry: &T) -> Site {
     site
 }
 
-/// Every entry as JSON with its name in it.
-fn named<T: Serialize>(all: &BTreeMap<String, T>) -> serde_json::Result<Vec<Value>> {
-    all.iter().map(|(name, entry)| Ok(with_name(name, serde_json::to_value(entry)?))).collect()
-}
-
-/// An entry as JSON with its name in front.
-pub fn with_name(name: &str, entry: Value) -> Value {
-    let mut fields = Map::from_iter([("name".to_owned(), Value::from(name))]);
-    if let Value::Object(entry) = entry {
-        fields.extend(entry);
-    }
-    fields.into()
-}
-
 /// A value, or `-` where there is none.
 pub fn or_dash<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "-".into(), |value| value.to_string())
@@ -205,46 +182,25 @@ fn hosts(site: &Site, with: impl Fn(&Host) -> bool) -> String {
     site.hosts.values().filter(|host| with(host)).count().to_string()
 }
 
-impl Noun for Rack {
-    const NOUN: &'static str = "rack";
+impl Listed for Rack {
     const COLUMNS: &'static [&'static str] = &["location", "units", "hosts"];
-    fn all(site: &Site) -> &BTreeMap<String, Self> {
-        &site.racks
-    }
-    fn all_mut(site: &mut Site) -> &mut BTreeMap<String, Self> {
-        &mut site.racks
-    }
     fn cells(&self, name: &str, site: &Site) -> Vec<String> {
         let inside = hosts(site, |host| host.rack.as_deref() == Some(name));
         vec![or_dash(self.location.as_ref()), or_dash(self.units), inside]
     }
 }
 
-impl Noun for Tenant {
-    const NOUN: &'static str = "tenant";
+impl Listed for Tenant {
     const COLUMNS: &'static [&'static str] = &["contact", "hosts"];
-    fn all(site: &Site) -> &BTreeMap<String, Self> {
-        &site.tenants
-    }
-    fn all_mut(site: &mut Site) -> &mut BTreeMap<String, Self> {
-        &mut site.tenants
-    }
     fn cells(&self, name: &str, site: &Site) -> Vec<String> {
         let leased = hosts(site, |host| host.tenant.as_deref() == Some(name));
         vec![or_dash(self.contact.as_ref()), leased]
     }
 }
 
-impl Noun for Subnet {
-    const NOUN: &'static str = "subnet";
+impl Listed for Subnet {
     const COLUMNS: &'static [&'static str] =
         &["cidr", "vlan", "gateway", "mtu", "tenant", "ranges"];
-    fn all(site: &Site) -> &BTreeMap<String, Self> {
-        &site.subnets
-    }
-    fn all_mut(site: &mut Site) -> &mut BTreeMap<String, Self> {
-        &mut site.subnets
-    }
     fn cells(&self, _name: &str, _site: &Site) -> Vec<String> {
         let range = |range: &crate::model::Range| {
             format!("{} {}-{}", range.used_for.label(), range.from, range.to)
@@ -260,30 +216,16 @@ impl Noun for Subnet {
     }
 }
 
-impl Noun for Profile {
-    const NOUN: &'static str = "profile";
+impl Listed for Profile {
     const COLUMNS: &'static [&'static str] = &["links", "hosts"];
-    fn all(site: &Site) -> &BTreeMap<String, Self> {
-        &site.profiles
-    }
-    fn all_mut(site: &mut Site) -> &mut BTreeMap<String, Self> {
-        &mut site.profiles
-    }
     fn cells(&self, name: &str, site: &Site) -> Vec<String> {
         let links: Vec<&str> = self.links().map(|link| link.name).collect();
         vec![links.join(", "), hosts(site, |host| host.profile.as_deref() == Some(name))]
     }
 }
 
-impl Noun for Image {
-    const NOUN: &'static str = "image";
+impl Listed for Image {
     const COLUMNS: &'static [&'static str] = &["boots", "hosts"];
-    fn all(site: &Site) -> &BTreeMap<String, Self> {
-        &site.images
-    }
-    fn all_mut(site: &mut Site) -> &mut BTreeMap<String, Self> {
-        &mut site.images
-    }
     fn cells(&self, name: &str, site: &Site) -> Vec<String> {
         let boots = [("kernel", &self.kernel), ("efi", &self.efi), ("script", &self.script)];
         let given =

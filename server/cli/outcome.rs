@@ -2,11 +2,10 @@
 
 use std::process::ExitCode;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cli::context::{Context, status};
 use crate::inventory::{ChangeError, Committed};
-use crate::network::Finding;
 
 /// How many warnings are shown after a change.
 const WARNINGS: usize = 20;
@@ -18,7 +17,7 @@ pub fn tell(context: &Context, committed: &Committed, dry_run: bool) -> anyhow::
         "revision": revision,
         "dry_run": dry_run,
         "differences": differences,
-        "warnings": warnings.iter().map(finding).collect::<Vec<_>>(),
+        "warnings": warnings,
     });
     context.print(&value, || {
         let mut lines: Vec<String> = differences.iter().map(ToString::to_string).collect();
@@ -62,10 +61,4 @@ pub fn refuse_change(context: &Context, error: ChangeError) -> anyhow::Result<Ex
         ChangeError::Inventory(error) => Err(error.into()),
         other => refuse(context, &[other]),
     }
-}
-
-/// A finding as JSON.
-pub fn finding(finding: &Finding) -> Value {
-    let Finding { rule, severity, host, link, path, text } = finding;
-    json!({"rule": rule, "severity": severity.label(), "host": host, "link": link, "path": path, "text": text})
 }

@@ -1,4 +1,5 @@
-//! Every route: `machine` for booting hosts, `ui` for people, on separate listeners.
+//! Every route: `machine` for booting hosts, `ui` for people, `api` for programs, on separate listeners.
 
+pub mod api;
 pub mod machine;
 pub mod ui;

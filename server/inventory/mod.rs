@@ -26,7 +26,6 @@ mod watch;
 // What people change, and how they show who they are.
 mod change;
 mod complete;
-mod revert;
 mod secrets;
 mod taken;
 

@@ -4,9 +4,8 @@ use serde::Serialize;
 
 use crate::inventory::change::{Change, ChangeError};
 use crate::inventory::database::{Transaction, execute, with_connection, with_pool};
-use crate::inventory::revert::revert;
 use crate::inventory::{Database, Error};
-use crate::model::{Difference, Site, diff};
+use crate::model::{Difference, Site, diff, revert};
 use crate::site_file;
 
 /// One change of the site.
@@ -51,7 +50,14 @@ impl Revision {
     /// Gives every entry that it changed the value of before.
     pub fn undo(&self, site: &mut Site) -> Result<(), ChangeError> {
         let (before, after) = self.sites()?;
-        revert(site, &before, &after).map_err(ChangeError::Edit)
+        revert(site, &before, &after).map_err(|since| {
+            ChangeError::Edit(format!(
+                "revision {} cannot be reverted: changed again since were {}; revert those \
+                 revisions first",
+                self.id,
+                since.join(", ")
+            ))
+        })
     }
 
     /// The entries that it changed, before and after.

@@ -3,16 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::inventory::Error;
 use crate::inventory::database::{Transaction, execute, with_connection};
-use crate::model::{Image, Profile, Rack, Tenant};
+use crate::model::{Image, Noun, Profile, Rack, Tenant};
 
 /// A noun that is stored as one JSON text under its name.
-pub(crate) trait Noun: Serialize + DeserializeOwned + PartialEq {
-    /// What the operator calls it.
-    const NOUN: &'static str;
+pub(crate) trait Stored: Noun {
     /// Reads every row.
     const LIST: &'static str;
     /// Adds a row, or changes the one of that name.
@@ -22,9 +19,8 @@ pub(crate) trait Noun: Serialize + DeserializeOwned + PartialEq {
 }
 
 macro_rules! nouns {
-    ($($noun:ident $label:literal in $table:literal),* $(,)?) => {$(
-        impl Noun for $noun {
-            const NOUN: &'static str = $label;
+    ($($noun:ident in $table:literal),* $(,)?) => {$(
+        impl Stored for $noun {
             const LIST: &'static str = concat!("SELECT name, spec FROM ", $table);
             const SET: &'static str = concat!(
                 "INSERT INTO ", $table, " (name, spec) VALUES ($1, $2)",
@@ -36,14 +32,14 @@ macro_rules! nouns {
 }
 
 nouns! {
-    Rack "rack" in "racks",
-    Tenant "tenant" in "tenants",
-    Profile "profile" in "profiles",
-    Image "image" in "images",
+    Rack in "racks",
+    Tenant in "tenants",
+    Profile in "profiles",
+    Image in "images",
 }
 
 /// Reads every row of a noun.
-pub(crate) async fn list<T: Noun>(
+pub(crate) async fn list<T: Stored>(
     transaction: &mut Transaction,
 ) -> Result<BTreeMap<String, T>, Error> {
     let rows: Vec<(String, String)> = with_connection!(transaction, connection =>
@@ -58,7 +54,7 @@ pub(crate) async fn list<T: Noun>(
 }
 
 /// Writes the rows of `after` that `before` lacks or has otherwise.
-pub(crate) async fn set_changed<T: Noun>(
+pub(crate) async fn set_changed<T: Stored>(
     transaction: &mut Transaction,
     before: &BTreeMap<String, T>,
     after: &BTreeMap<String, T>,
@@ -71,7 +67,7 @@ pub(crate) async fn set_changed<T: Noun>(
 }
 
 /// Removes the rows of `before` that `after` lacks.
-pub(crate) async fn remove_missing<T: Noun>(
+pub(crate) async fn remove_missing<T: Stored>(
     transaction: &mut Transaction,
     before: &BTreeMap<String, T>,
     after: &BTreeMap<String, T>,

@@ -17,6 +17,7 @@ mod mac;
 mod merge;
 mod millis;
 mod name;
+mod noun;
 mod profile;
 mod route;
 mod site;
@@ -38,6 +39,7 @@ pub use mac::{InvalidMac, Mac};
 pub use merge::{merge, revert};
 pub use millis::{InvalidDuration, Millis};
 pub use name::{InvalidName, check_host_name, check_link_name, check_noun_name};
+pub use noun::Noun;
 pub use profile::{
     Defaults, DummySpec, MatchBy, NicSpec, Profile, ProfileLink, VlanProtocol, VlanSpec, VrfSpec,
     VxlanSpec,

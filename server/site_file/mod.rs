@@ -93,6 +93,13 @@ pub fn parse(text: &str, name: &str) -> Result<Site, Vec<SiteFileError>> {
     Ok(SiteFile::parse(text, name)?.site)
 }
 
+/// Reads one entry of a site, JSON or YAML.
+pub fn parse_entry<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, SiteFileError> {
+    tree::parse(text)
+        .and_then(|root| read::value(&root))
+        .map_err(|refusal| refusal.into_error(name))
+}
+
 /// The text of a site file that says everything about `site`.
 pub fn render(site: &Site) -> String {
     // Every model type serialises: its maps have string keys and its numbers are finite.

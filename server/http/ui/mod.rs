@@ -55,6 +55,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
+use crate::http::api;
 use state::Ui;
 
 /// The largest form that is read, in bytes: a pasted site file of some thousand hosts.
@@ -102,6 +103,7 @@ fn routes(ui: Ui) -> Router {
         .merge(with_login)
         .route("/login", get(login::form).post(login::enter))
         .route("/static/{file}", get(assets::file))
+        .nest("/api/v1", api::router(ui.app.clone()))
         .fallback(error::no_such_page)
         .layer(session::layer(&ui))
         .layer(DefaultBodyLimit::max(FORM_BYTES))

@@ -12,7 +12,7 @@ use super::page::{Frame, Page};
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{Change, ChangeError, Revision};
-use crate::model::{Difference, DifferenceKind, revert};
+use crate::model::{Difference, DifferenceKind};
 
 /// How many revisions are listed.
 const SHOWN: u32 = 500;
@@ -86,19 +86,9 @@ pub async fn take_back(
     sent: CheckedForm,
 ) -> Result<Redirect, Error> {
     let revision = find(&ui, id).await?;
-    let (before, after) = revision.sites()?;
     let summary = format!("reverted revision {}: {}", revision.id, revision.summary);
     let change = Change { who: &sent.operator.name, summary: &summary, ..Change::default() };
-    let outcome = ui.app.inventory.change_site(change, |site| {
-        revert(site, &before, &after).map_err(|since| {
-            ChangeError::Edit(format!(
-                "revision {} cannot be reverted: changed again since were {}; revert those \
-                 revisions first",
-                revision.id,
-                since.join(", ")
-            ))
-        })
-    });
+    let outcome = ui.app.inventory.revert(change, revision.id);
     match outcome.await {
         Ok(done) => {
             let said = if done.differences.is_empty() {

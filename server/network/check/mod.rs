@@ -24,12 +24,15 @@ mod tests;
 
 use std::fmt;
 
+use serde::Serialize;
+
 use super::links::HostNetwork;
 use super::lower::lower;
 use crate::model::{Host, Profile, Site};
 
 /// Whether a finding stops a host from being served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// The host is not served, and a change that brings it is refused.
     Error,
@@ -48,7 +51,7 @@ impl Severity {
 }
 
 /// One thing that is wrong, and where.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Finding {
     /// The rule's stable id, such as `N141`.
     pub rule: &'static str,

@@ -1,0 +1,189 @@
+//! `rackstrap watch`: the boots as they go, with a bar for every long transfer.
+
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use crate::cli::context::{Context, moment, print};
+use crate::cli::host::name_of;
+use crate::inventory::{Database, EventFilter};
+use crate::model::{Event, Progress};
+
+/// How often the database is looked at where no server can be asked.
+const POLL: Duration = Duration::from_millis(500);
+/// How long the server may take to answer.
+const ANSWER: Duration = Duration::from_secs(3);
+/// How long the token lasts that the server is asked with, in seconds.
+const TOKEN_SECONDS: i64 = 7 * 86_400;
+
+/// What `watch` is told.
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// One host only, by name or by any of its MACs
+    host: Option<String>,
+}
+
+impl Watch {
+    /// Shows what happens until Ctrl-C.
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        let inventory = context.inventory().await?;
+        let snapshot = inventory.snapshot();
+        let host = self.host.map(|host| name_of(&snapshot, &host).to_owned());
+        if let Some(host) = host.as_ref().filter(|host| !snapshot.site.hosts.contains_key(*host)) {
+            bail!("there is no host \"{host}\"");
+        }
+        let database = &inventory.database;
+        let now = jiff::Timestamp::now();
+        let name = format!("watch-{}-{}", std::process::id(), now.as_millisecond());
+        let expires_at = Some(now.as_second() + TOKEN_SECONDS);
+        let token = database.add_token(&name, false, expires_at).await?;
+        let mut screen = Screen::new(host, context.json);
+        let watched = async {
+            match connect(&context, &token).await {
+                Ok(lines) => follow(lines, &mut screen).await,
+                Err(error) => {
+                    eprintln!("{error:#}: events come from the database, without progress");
+                    poll(database, &mut screen, now.as_millisecond()).await
+                }
+            }
+        };
+        let outcome = tokio::select! {
+            outcome = watched => outcome,
+            _ = tokio::signal::ctrl_c() => Ok(()),
+        };
+        database.remove_token(&name).await?;
+        outcome.map(|()| ExitCode::SUCCESS)
+    }
+}
+
+type Stream = Lines<BufReader<TcpStream>>;
+
+/// Asks the server for everything that happens (server-sent events over HTTP/1.0, which
+/// knows no chunks).
+async fn connect(context: &Context, token: &str) -> anyhow::Result<Stream> {
+    let listening = context.config.admin_listen;
+    let asked = async {
+        let mut address = listening;
+        if address.ip().is_unspecified() {
+            address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+        }
+        let mut stream = TcpStream::connect(address).await?;
+        let request = format!(
+            "GET /api/v1/live HTTP/1.0\r\nHost: {address}\r\nAccept: text/event-stream\r\n\
+             Authorization: Bearer {token}\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let mut lines = BufReader::new(stream).lines();
+        let status = lines.next_line().await?.unwrap_or_default();
+        if status.split(' ').nth(1) != Some("200") {
+            bail!("it answered \"{status}\"");
+        }
+        while lines.next_line().await?.is_some_and(|line| !line.is_empty()) {}
+        Ok(lines)
+    };
+    let answered = timeout(ANSWER, asked).await.context("it did not answer in time").flatten();
+    answered.with_context(|| format!("the server at {listening} cannot be asked"))
+}
+
+/// Shows what the server sends until it ends.
+async fn follow(mut lines: Stream, screen: &mut Screen) -> anyhow::Result<()> {
+    let mut kind = String::new();
+    while let Some(line) = lines.next_line().await? {
+        match line.split_once(':').map(|(field, value)| (field, value.trim_start())) {
+            Some(("event", value)) => value.clone_into(&mut kind),
+            Some(("data", data)) if kind == "event" => screen.event(&read(data)?)?,
+            Some(("data", data)) if kind == "progress" => screen.progress(&read(data)?),
+            Some(("data", data)) if kind == "missed" => eprintln!("missed: {data}"),
+            _ => {}
+        }
+    }
+    bail!("the server ended")
+}
+
+fn read<T: DeserializeOwned>(data: &str) -> anyhow::Result<T> {
+    serde_json::from_str(data).with_context(|| format!("the server sent what is not known: {data}"))
+}
+
+/// Shows what comes into the database, for ever.
+async fn poll(database: &Database, screen: &mut Screen, since_ms: i64) -> anyhow::Result<()> {
+    let mut after_ms = since_ms - 1;
+    loop {
+        let filter = EventFilter { host: screen.host.clone(), after_ms, limit: 1000 };
+        let events = database.list_events(&filter).await?;
+        for event in events.iter().rev() {
+            screen.event(event)?;
+            after_ms = after_ms.max(event.at_ms);
+        }
+        sleep(POLL).await;
+    }
+}
+
+/// Where it is shown: lines that stay, and bars below them at a terminal.
+struct Screen {
+    host: Option<String>,
+    json: bool,
+    bars: Option<MultiProgress>,
+    running: HashMap<(Option<String>, String), ProgressBar>,
+}
+
+impl Screen {
+    fn new(host: Option<String>, json: bool) -> Self {
+        let at_terminal =
+            !json && std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
+        Self { host, json, bars: at_terminal.then(MultiProgress::new), running: HashMap::new() }
+    }
+
+    fn shows(&self, host: Option<&String>) -> bool {
+        self.host.is_none() || self.host.as_ref() == host
+    }
+
+    fn event(&self, event: &Event) -> anyhow::Result<()> {
+        if !self.shows(event.host.as_ref()) {
+            return Ok(());
+        }
+        let line = match self.json {
+            true => serde_json::to_string(event)?,
+            false => line(event),
+        };
+        match &self.bars {
+            Some(bars) => Ok(bars.println(line)?),
+            None => print(&(line + "\n")),
+        }
+    }
+
+    fn progress(&mut self, progress: &Progress) {
+        let Some(bars) = self.bars.as_ref().filter(|_| self.shows(progress.host.as_ref())) else {
+            return;
+        };
+        let Progress { host, kind, file, sent_bytes, total_bytes } = progress;
+        let key = (host.clone(), file.clone());
+        let bar = self.running.entry(key.clone()).or_insert_with(|| {
+            let style = "{prefix} [{bar:30}] {percent:>3} % {bytes_per_sec}";
+            // The template is a constant and right; the plain bar would do as well.
+            let style = ProgressStyle::with_template(style)
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            let whom = host.as_deref().unwrap_or("unknown host");
+            let bar = ProgressBar::new(*total_bytes).with_style(style);
+            bars.add(bar.with_prefix(format!("{whom} {kind} {file}")))
+        });
+        bar.set_position(*sent_bytes);
+        if sent_bytes >= total_bytes {
+            bar.finish_and_clear();
+            self.running.remove(&key);
+        }
+    }
+}
+
+fn line(event: &Event) -> String {
+    let whom = event.host.clone().or_else(|| Some(event.mac?.to_string())).unwrap_or_default();
+    format!("{} {whom:<17} {:<8} {}", moment(event.at_ms), event.kind.label(), event.text)
+}

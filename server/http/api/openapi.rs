@@ -1,0 +1,98 @@
+//! `GET /openapi.json`: the description of all routes (OpenAPI 3.1).
+
+use axum::Json;
+use serde_json::{Map, Value, json};
+
+/// Every route: method, path and what it does.
+pub(super) const ROUTES: [(&str, &str, &str); 20] = [
+    ("get", "/site", "The whole site and its revision"),
+    ("put", "/site", "Make the site equal to the body (JSON or YAML), as rackstrap apply"),
+    ("get", "/check", "Everything that is wrong with the site, errors first"),
+    ("get", "/{section}", "All entries of a section"),
+    ("get", "/{section}/{name}", "One entry"),
+    ("put", "/{section}/{name}", "Add an entry or replace it (JSON or YAML)"),
+    ("delete", "/{section}/{name}", "Remove an entry"),
+    ("get", "/hosts/{name}/status", "The state of a host and its last report"),
+    ("get", "/hosts/{name}/config", "The network configuration that the host gets"),
+    ("get", "/leases", "Who holds which address until when"),
+    ("get", "/leases/{address}", "One lease"),
+    ("delete", "/leases/{address}", "Take a lease back; its client is not told"),
+    ("get", "/events", "What happened, newest first"),
+    ("get", "/revisions", "The changes of the inventory, newest first"),
+    ("get", "/revisions/{id}", "One change and what it changed"),
+    ("post", "/revisions/{id}/revert", "Undo a change, unless it was changed again since"),
+    ("get", "/live", "Everything that happens from now on, as server-sent events"),
+    ("get", "/openapi.json", "This description"),
+    ("head", "/site", "Whether the token is good"),
+    ("head", "/openapi.json", "Whether the API is there"),
+];
+
+/// The sections that `{section}` stands for.
+const SECTIONS: [&str; 6] = ["racks", "tenants", "subnets", "profiles", "images", "hosts"];
+
+/// `GET /openapi.json`
+pub async fn document() -> Json<Value> {
+    let mut paths = Map::new();
+    for (method, path, summary) in ROUTES {
+        let entry = paths.entry(path.to_owned()).or_insert_with(|| json!({}));
+        entry[method] = operation(method, path, summary);
+    }
+    Json(json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "rackstrap",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Entries have the site file's keys. Errors are {\"error\": text}.",
+        },
+        "servers": [{"url": "/api/v1"}],
+        "security": [{"token": []}],
+        "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+        "paths": paths,
+    }))
+}
+
+fn operation(method: &str, path: &str, summary: &str) -> Value {
+    let named = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let mut parameters: Vec<Value> = named.map(path_parameter).collect();
+    if matches!(method, "put" | "post") || (method == "delete" && path.contains("section")) {
+        parameters.push(query("dry_run", "boolean"));
+        parameters.push(query("base", "integer"));
+    }
+    let history = method == "get" && matches!(path, "/events" | "/revisions");
+    parameters.extend(history.then(|| query("limit", "integer")));
+    if path == "/events" {
+        parameters.extend([query("host", "string"), query("after_ms", "integer")]);
+    }
+    parameters.extend((path == "/hosts/{name}/config").then(|| query("format", "string")));
+    let mut operation = json!({
+        "summary": summary,
+        "parameters": parameters,
+        "responses": {
+            "200": {"description": "done"},
+            "401": {"description": "no token"},
+            "403": {"description": "the token may only read"},
+            "404": {"description": "there is no such thing"},
+            "409": {"description": "it does not fit what there is now"},
+            "422": {"description": "the rules refuse it: findings"},
+        },
+    });
+    if method == "put" {
+        let schema = json!({"schema": {"type": "object"}});
+        operation["requestBody"] =
+            json!({"content": {"application/json": schema, "application/yaml": schema}});
+    }
+    operation
+}
+
+fn path_parameter(name: &str) -> Value {
+    let schema = match name {
+        "section" => json!({"type": "string", "enum": SECTIONS}),
+        "id" => json!({"type": "integer"}),
+        _ => json!({"type": "string"}),
+    };
+    json!({"name": name, "in": "path", "required": true, "schema": schema})
+}
+
+fn query(name: &str, kind: &str) -> Value {
+    json!({"name": name, "in": "query", "schema": {"type": kind}})
+}

@@ -1,0 +1,66 @@
+//! The whole site, its findings, and the configuration of one host.
+
+use axum::Json;
+use axum::extract::{Extension, Path, Query, State};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::auth::Program;
+use super::error::Error;
+use super::nouns::{How, told};
+use crate::app::App;
+use crate::inventory::ChangeError;
+use crate::network::{Finding, Format, check_site, render_host};
+use crate::site_file::SiteFile;
+
+/// `GET /site`
+pub async fn show(State(app): State<App>) -> Json<Value> {
+    let snapshot = app.inventory.snapshot();
+    Json(json!({"revision": snapshot.revision, "site": snapshot.site}))
+}
+
+/// `PUT /site`: as `rackstrap apply`.
+pub async fn replace(
+    State(app): State<App>,
+    Extension(program): Extension<Program>,
+    Query(how): Query<How>,
+    body: String,
+) -> Result<Json<Value>, Error> {
+    let file = SiteFile::parse(&body, "body").map_err(Error::Body)?;
+    let change = how.change(&program, "put the site");
+    match app.inventory.replace_site(change, file.site.clone()).await {
+        Ok(committed) => Ok(told(&committed)),
+        Err(ChangeError::Refused(findings)) => {
+            let place = |finding: &Finding| file.error_at(&finding.path, finding.text.clone());
+            Err(Error::Body(findings.iter().map(place).collect()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `GET /check`: everything that is wrong with the site, errors first.
+pub async fn check(State(app): State<App>) -> Json<Vec<Finding>> {
+    let snapshot = app.inventory.snapshot();
+    let findings = tokio::task::spawn_blocking(move || check_site(&snapshot.site)).await;
+    Json(findings.unwrap_or_default())
+}
+
+/// Which format is wanted.
+#[derive(Debug, Deserialize)]
+pub struct Wanted {
+    format: Option<String>,
+}
+
+/// `GET /hosts/{name}/config`
+pub async fn config(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Query(Wanted { format }): Query<Wanted>,
+) -> Result<Json<Vec<Value>>, Error> {
+    let format: Format = match format.as_deref() {
+        None => Format::Networkd,
+        Some(format) => format.parse().map_err(|error| Error::BadRequest(format!("{error}")))?,
+    };
+    let files = render_host(&app.inventory.snapshot().site, &name, format)?;
+    Ok(Json(files.iter().map(|file| json!({"name": file.name, "text": file.text})).collect()))
+}

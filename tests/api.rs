@@ -1,0 +1,229 @@
+//! `/api/v1` by the real router on a real database.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
+use futures_util::StreamExt;
+use rackstrap::app::App;
+use rackstrap::config::Config;
+use rackstrap::files::FileStore;
+use rackstrap::inventory::LeaseBook;
+use rackstrap::model::EventKind;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use crate::common::store::Store;
+
+struct Api {
+    router: Router,
+    app: App,
+    reader: String,
+    writer: String,
+    _store: Store,
+}
+
+impl Api {
+    async fn start() -> Self {
+        let store = Store::sqlite();
+        let inventory = store.inventory().await;
+        let database = inventory.database.clone();
+        let app = App {
+            config: Arc::new(Config::default()),
+            leases: LeaseBook::open(database.clone()).await.unwrap(),
+            files: FileStore::new(Vec::new()),
+            inventory,
+        };
+        let reader = database.add_token("reader", false, None).await.unwrap();
+        let writer = database.add_token("writer", true, None).await.unwrap();
+        let router = rackstrap::http::ui::router(app.clone());
+        Self { router, app, reader, writer, _store: store }
+    }
+
+    fn request(method: &str, path: &str, token: &str) -> axum::http::request::Builder {
+        let builder = Request::builder()
+            .method(method)
+            .uri(format!("/api/v1{path}"))
+            .header(header::HOST, "localhost");
+        match token {
+            "" => builder,
+            token => builder.header(header::AUTHORIZATION, format!("Bearer {token}")),
+        }
+    }
+
+    async fn ask(&self, token: &str, method: &str, path: &str, body: &str) -> (StatusCode, Value) {
+        let request = Self::request(method, path, token).body(Body::from(body.to_owned()));
+        let response = self.router.clone().oneshot(request.unwrap()).await.unwrap();
+        let status = response.status();
+        let bytes = axum::body::to_bytes(response.into_body(), 1 << 24).await.unwrap();
+        let value = serde_json::from_slice(&bytes)
+            .unwrap_or_else(|_| panic!("{path}: {}", String::from_utf8_lossy(&bytes)));
+        (status, value)
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let (status, value) = self.ask(&self.reader, "GET", path, "").await;
+        assert_eq!(status, StatusCode::OK, "{path}: {value}");
+        value
+    }
+}
+
+#[tokio::test]
+async fn only_a_token_that_may_is_let_in() {
+    let api = Api::start().await;
+    let cases = [
+        ("", "GET", "/hosts", StatusCode::UNAUTHORIZED),
+        ("rackstrap_nobodys", "GET", "/hosts", StatusCode::UNAUTHORIZED),
+        (&api.reader, "GET", "/hosts", StatusCode::OK),
+        (&api.reader, "PUT", "/racks/r1", StatusCode::FORBIDDEN),
+        (&api.reader, "DELETE", "/racks/r1", StatusCode::FORBIDDEN),
+        (&api.writer, "PUT", "/racks/r1", StatusCode::CREATED),
+        ("", "GET", "/openapi.json", StatusCode::OK),
+        ("", "GET", "/nothing", StatusCode::NOT_FOUND),
+    ];
+    for (token, method, path, expected) in cases {
+        let (status, value) = api.ask(token, method, path, "{}").await;
+        assert_eq!(status, expected, "{method} {path}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn entries_are_listed_shown_put_and_removed() {
+    let api = Api::start().await;
+    let body = r#"{"cidr": "10.9.0.0/24", "vlan": 9}"#;
+    let (status, done) = api.ask(&api.writer, "PUT", "/subnets/storage", body).await;
+    assert_eq!((status, &done["revision"]), (StatusCode::CREATED, &json!(1)), "{done}");
+    assert_eq!(api.get("/subnets/storage").await["vlan"], 9);
+    assert_eq!(api.get("/subnets").await[0]["name"], "storage");
+    let yaml = "cidr: 10.9.0.0/24\nvlan: 10\n";
+    let (status, done) = api.ask(&api.writer, "PUT", "/subnets/storage?dry_run=true", yaml).await;
+    assert_eq!(status, StatusCode::OK, "{done}");
+    assert_eq!(done["differences"][0]["fields"][0]["after"], "10", "{done}");
+    assert_eq!(api.get("/subnets/storage").await["vlan"], 9, "a dry run changes nothing");
+
+    let (status, wrong) = api.ask(&api.writer, "PUT", "/hosts/a", r#"{"unti": 1}"#).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert_eq!(wrong["errors"][0], "body:1:2: there is no key \"unti\"; did you mean \"unit\"?");
+    let (status, refused) = api.ask(&api.writer, "PUT", "/hosts/a", r#"{"profile": "x"}"#).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{refused}");
+    assert_eq!(refused["findings"][0]["path"], "hosts.a.profile", "{refused}");
+    let (status, late) = api.ask(&api.writer, "DELETE", "/subnets/storage?base=7", "").await;
+    assert_eq!(status, StatusCode::CONFLICT, "{late}");
+    let (status, _) = api.ask(&api.writer, "DELETE", "/subnets/storage", "").await;
+    assert_eq!(status, StatusCode::OK);
+    let (status, gone) = api.ask(&api.writer, "DELETE", "/subnets/storage", "").await;
+    assert_eq!(status, StatusCode::NOT_FOUND, "{gone}");
+
+    let (status, done) = api.ask(&api.writer, "POST", "/revisions/2/revert", "").await;
+    assert_eq!(status, StatusCode::OK, "{done}");
+    assert_eq!(api.get("/subnets/storage").await["vlan"], 9);
+    let revisions = api.get("/revisions?limit=1").await;
+    assert_eq!(revisions[0]["who"], "token writer", "{revisions}");
+    assert_eq!(api.get("/revisions/2").await["differences"][0]["name"], "storage");
+}
+
+#[tokio::test]
+async fn the_whole_site_and_one_host_are_read_and_replaced() {
+    let api = Api::start().await;
+    let site = "subnets: {lan: {cidr: 10.1.0.0/24}}\nprofiles: {p: {nics: {eth0: {subnet: lan}}}}\n\
+                hosts: {a: {profile: p, nics: {eth0: \"52:54:00:aa:00:01\"}, addresses: {eth0: 10.1.0.5}}}\n";
+    let (status, done) = api.ask(&api.writer, "PUT", "/site", site).await;
+    assert_eq!(status, StatusCode::OK, "{done}");
+    assert_eq!(api.get("/site").await["site"]["hosts"]["a"]["addresses"]["eth0"], "10.1.0.5");
+    let files = api.get("/hosts/a/config").await;
+    assert!(files[0]["text"].as_str().unwrap().contains("10.1.0.5/24"), "{files}");
+    assert!(api.get("/check").await.is_array());
+    let status = api.get("/hosts/a/status").await;
+    assert_eq!(status["status"]["state"], "waiting", "{status}");
+    let (status, _) = api.ask(&api.reader, "GET", "/hosts/b/status", "").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert_eq!(api.get("/leases").await, json!([]));
+    api.app.inventory.events.record(Some("a"), None, EventKind::Ack, "10.1.0.5".into());
+    assert!(api.app.inventory.events.flush(Duration::from_secs(10)).await);
+    assert_eq!(api.get("/events?host=a").await[0]["kind"], "ack");
+}
+
+#[tokio::test]
+async fn what_happens_is_streamed() {
+    let api = Api::start().await;
+    let request = Api::request("GET", "/live", &api.reader).body(Body::empty()).unwrap();
+    let response = api.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
+    let mut stream = response.into_body().into_data_stream();
+    api.app.inventory.events.record(None, None, EventKind::Discover, "somebody".into());
+    let next = tokio::time::timeout(Duration::from_secs(10), stream.next()).await.unwrap();
+    let text = String::from_utf8(next.unwrap().unwrap().to_vec()).unwrap();
+    assert!(text.contains("event: event") && text.contains("somebody"), "{text}");
+}
+
+/// The description speaks of routes that there are, and of all of them that matter.
+#[tokio::test]
+async fn every_route_that_is_described_answers() {
+    let api = Api::start().await;
+    let (_, document) = api.ask("", "GET", "/openapi.json", "").await;
+    assert_eq!(document["openapi"], "3.1.0");
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys().filter(|method| *method != "head") {
+            let real = path
+                .replace("{section}", "hosts")
+                .replace("{name}", "a")
+                .replace("{id}", "1")
+                .replace("{address}", "10.0.0.1");
+            let request = Api::request(&method.to_uppercase(), &real, "").body(Body::empty());
+            let response = api.router.clone().oneshot(request.unwrap()).await.unwrap();
+            let expected = match path.as_str() {
+                "/openapi.json" => StatusCode::OK,
+                _ => StatusCode::UNAUTHORIZED,
+            };
+            assert_eq!(response.status(), expected, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn watch_shows_what_happens_with_a_server_and_without() {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
+    for with_server in [true, false] {
+        let api = Api::start().await;
+        let mut admin = nowhere;
+        if with_server {
+            let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+            admin = listener.local_addr().unwrap();
+            let serving = axum::serve(listener, api.router.clone());
+            tokio::spawn(async move { serving.await.unwrap() });
+        }
+        let mut child =
+            tokio::process::Command::from(Command::new(env!("CARGO_BIN_EXE_rackstrap")))
+                .args([
+                    "--database",
+                    &api._store.url,
+                    "--admin-listen",
+                    &admin.to_string(),
+                    "watch",
+                ])
+                .stdout(Stdio::piped())
+                .kill_on_drop(true)
+                .spawn()
+                .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let events = api.app.inventory.events.clone();
+        // It is not told when the watching begins: something happens until it is seen.
+        let seen = async {
+            loop {
+                events.record(None, None, EventKind::Discover, "somebody".into());
+                let wait = Duration::from_millis(200);
+                if let Ok(line) = tokio::time::timeout(wait, lines.next_line()).await {
+                    return line.unwrap().unwrap();
+                }
+            }
+        };
+        let line = tokio::time::timeout(Duration::from_secs(20), seen).await.unwrap();
+        assert!(line.contains("discover somebody"), "{with_server}: {line}");
+        child.kill().await.unwrap();
+    }
+}
