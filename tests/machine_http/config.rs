@@ -159,6 +159,28 @@ async fn the_json_holds_the_files_as_data() {
 }
 
 #[tokio::test]
+async fn every_format_is_served_by_its_name() {
+    let server = Server::start(SITE).await;
+    let url = "/config/52:54:00:aa:00:02";
+    let netplan = server.text(&format!("{url}/netplan.yaml")).await;
+    assert!(netplan.starts_with("network:\n") && netplan.contains("virbr0:"), "{netplan}");
+    assert_eq!(netplan, server.text(&format!("{url}/netplan/90-rackstrap.yaml")).await);
+    for (name, says) in [
+        ("meta-data", "local-hostname: r1-n01"),
+        ("user-data", "#cloud-config"),
+        ("vendor-data", "#cloud-config"),
+        ("network-config", "version: 2"),
+    ] {
+        let text = server.text(&format!("{url}/cloud-init/{name}")).await;
+        assert!(text.contains(says), "{name}: {text}");
+    }
+    let unknown = server.get(&format!("{url}/windows/x")).await;
+    assert_eq!(unknown.status(), 404);
+    let text = unknown.text().await.unwrap();
+    assert!(text.contains("\"windows\"") && text.contains("netplan, cloud-init"), "{text}");
+}
+
+#[tokio::test]
 async fn an_unchanged_configuration_is_not_sent_again() {
     let server = Server::start(SITE).await;
     let path = "/config/52:54:00:aa:00:01";

@@ -106,17 +106,40 @@ pub async fn all(
     Ok(request.answer(wrapping.words(), wrapping.content_type(), &answer))
 }
 
-/// `GET /config/{mac}/networkd/{name}`: one file.
-pub async fn one(
-    State(machine): State<Machine>,
-    Path((mac, name)): Path<(String, String)>,
+/// `GET /config/{mac}/netplan.yaml`: the one file that netplan needs.
+pub async fn netplan(
+    machine: State<Machine>,
+    Path(mac): Path<String>,
     caller: Caller,
+) -> Result<Response, Error> {
+    send(machine.0, caller, mac, Format::Netplan, None).await
+}
+
+/// `GET /config/{mac}/{format}/{name}`: one file of a format, such as `networkd/05-bond0.netdev`
+/// or `cloud-init/meta-data`.
+pub async fn one(
+    machine: State<Machine>,
+    Path((mac, format, name)): Path<(String, String, String)>,
+    caller: Caller,
+) -> Result<Response, Error> {
+    send(machine.0, caller, mac, format.parse()?, Some(name)).await
+}
+
+/// Sends the file of a format that has this name, or the only one that it has.
+async fn send(
+    machine: Machine,
+    caller: Caller,
+    mac: String,
+    format: Format,
+    name: Option<String>,
 ) -> Result<Response, Error> {
     let mac = mac.parse()?;
     let snapshot = machine.app.inventory.snapshot();
     let request = Request::allow(&machine.app, &snapshot, &caller, mac).await?;
-    let files = network::render_host(&snapshot.site, request.name, Format::Networkd)?;
-    let Some(file) = files.iter().find(|file| file.name == name) else {
+    let files = network::render_host(&snapshot.site, request.name, format)?;
+    let wanted = |file: &&network::File| name.as_ref().is_none_or(|name| file.name == *name);
+    let Some(file) = files.iter().find(wanted) else {
+        let name = name.unwrap_or_default();
         let names = files.into_iter().map(|file| file.name).collect();
         return Err(Error::NoSuchFile { host: request.name.to_owned(), name, names });
     };

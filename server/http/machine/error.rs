@@ -20,7 +20,7 @@ pub enum Error {
     InvalidMac(#[from] InvalidMac),
     /// The configuration is not to be had in this format.
     #[error(
-        "\"{0}\" is not a format of the configuration: /config/MAC is one text, and there are MAC.tar, MAC.cpio.gz, MAC.sh, MAC.json and MAC/networkd/NAME"
+        "\"{0}\" is not a format of the configuration: /config/MAC is one text, and there are MAC.tar, MAC.cpio.gz, MAC.sh, MAC.json, MAC/netplan.yaml and MAC/FORMAT/NAME"
     )]
     UnknownFormat(String),
     /// No host has the MAC.
@@ -91,7 +91,9 @@ impl Error {
         match self {
             Self::InvalidMac(_) => StatusCode::BAD_REQUEST,
             Self::Stranger { .. } => StatusCode::FORBIDDEN,
-            Self::Render(RenderError::Refused { .. }) => StatusCode::CONFLICT,
+            Self::Render(RenderError::Refused { .. } | RenderError::Unsupported { .. }) => {
+                StatusCode::CONFLICT
+            }
             Self::UnknownFormat(_)
             | Self::UnknownHost(_)
             | Self::NoSuchFile { .. }
