@@ -47,7 +47,9 @@ impl Server {
         let config = directory.join("rackstrap.toml");
         fs::write(&config, configuration(files, directory))?;
         let log = directory.join("server.log");
-        let mut command = fabric.server.command(std::env::current_exe()?);
+        // By its process, not its path: a new build may have taken this one's place there.
+        let program = format!("/proc/{}/exe", std::process::id());
+        let mut command = fabric.server.command(program);
         command.arg("serve").arg("--config").arg(&config);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("RACKSTRAP_") {

@@ -11,10 +11,12 @@ use super::inside::Inside;
 use super::site::host_name;
 use super::traffic;
 use crate::inventory::{Database, Error, EventFilter};
-use crate::model::{Event, HostState};
+use crate::model::{Event, EventKind, HostState};
 
 /// How often the database is looked into.
 const TICK: Duration = Duration::from_millis(250);
+/// How many more times for the events of hosts that are up.
+const LAST_LOOKS: usize = 20;
 /// Events are written in batches, so that one may appear after a later one: this far back
 /// is looked again, in milliseconds.
 const OVERLAP_MS: i64 = 5_000;
@@ -67,9 +69,22 @@ impl Watch {
         while Instant::now() < deadline {
             self.look().await?;
             if self.rows.iter().all(|row| row.boot.is_over()) {
+                return self.catch_up().await;
+            }
+            sleep(TICK).await;
+        }
+        Ok(())
+    }
+
+    /// Reads the last events: a host's state is written down at once, its report's event
+    /// with the next batch.
+    async fn catch_up(&mut self) -> Result<(), Error> {
+        for _ in 0..LAST_LOOKS {
+            if self.rows.iter().all(|row| row.boot.stage() == Some(EventKind::Report)) {
                 break;
             }
             sleep(TICK).await;
+            self.look().await?;
         }
         Ok(())
     }
