@@ -86,10 +86,7 @@ fn lease(client: &Client, mac: [u8; 6]) -> Option<Ipv4Addr> {
         .option(50, &offer.your_address().octets())
         .option(54, &offer.option(54)?);
     client.send(&request, Ipv4Addr::BROADCAST);
-    // A repeated OFFER may still be on its way.
-    let answer = std::iter::repeat_with(|| client.receive(&request, patience))
-        .take(3)
-        .find(|reply| reply.as_ref().is_none_or(|reply| reply.kind() != 2))??;
+    let answer = client.receive(&request, patience)?;
     (answer.kind() == 5).then(|| answer.your_address())
 }
 

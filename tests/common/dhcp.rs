@@ -197,6 +197,13 @@ impl Message {
 pub struct Reply(pub Vec<u8>);
 
 impl Reply {
+    /// Whether it is for a message: an OFFER that comes late is not for the REQUEST after it.
+    fn answers(&self, message: &Message) -> bool {
+        let (request, offer) = (3, 2);
+        let same = self.0.len() > 240 && self.0[0] == 2 && self.0[4..8] == message.0[4..8];
+        same && (message.0.get(242) != Some(&request) || self.kind() != offer)
+    }
+
     /// The boot file field, up to its NUL.
     pub fn boot_file(&self) -> String {
         let field = self.0[108..236].split(|byte| *byte == 0).next().unwrap();
@@ -267,15 +274,16 @@ impl Client {
         self.0.send_to(bytes, (to, 67)).unwrap();
     }
 
-    /// The next answer to this transaction; none after `patience`.
+    /// The next answer to this message; none after `patience`.
     pub fn receive(&self, message: &Message, patience: Duration) -> Option<Reply> {
         let end = Instant::now() + patience;
         let mut buffer = [0; 2048];
         while let Some(left) = end.checked_duration_since(Instant::now()).filter(|t| !t.is_zero()) {
             self.0.set_read_timeout(Some(left)).unwrap();
             let Ok((length, _)) = self.0.recv_from(&mut buffer) else { return None };
-            if buffer[..length].get(4..8) == Some(&message.0[4..8]) && buffer[0] == 2 {
-                return Some(Reply(buffer[..length].to_vec()));
+            let reply = Reply(buffer[..length].to_vec());
+            if reply.answers(message) {
+                return Some(reply);
             }
         }
         None
