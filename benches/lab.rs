@@ -14,6 +14,11 @@ use crate::netns::Netns;
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 80, 0, 1);
 /// Where the generators speak from: a relay agent, and a host's own address.
 pub const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 80, 0, 2);
+/// The address of one of many simulated hosts: a server may bound what one address gets.
+pub fn host_address(number: u32) -> Ipv4Addr {
+    (u32::from(Ipv4Addr::new(10, 96, 16, 0)) + number).into()
+}
+
 /// The servers' interface.
 pub const SERVER_LINK: &str = "sv0";
 

@@ -14,10 +14,8 @@ use tokio::time::timeout;
 use crate::burst;
 use crate::dhcp::AddressPool;
 use crate::dhcp::packet::{ACK, Ask, NAK, OFFER, Reply, mac_text, parse};
-use crate::lab::SERVER;
+use crate::lab::{SERVER, host_address};
 use crate::tftp::transfer::{Request, Step, Transfer};
-
-use super::address_of;
 
 /// How long a host waits before it repeats itself, and how often it does.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -115,7 +113,7 @@ impl Dhcp {
 /// Boots one host; an error says where it stopped.
 pub async fn boot(number: u32, dhcp: &Dhcp, program: &[u8]) -> Result<Booted, String> {
     let mut booted = Booted::default();
-    let own = address_of(number);
+    let own = host_address(number);
     let mut began = Instant::now();
     for (turn, stage) in [DHCP, NBP, DHCP, SCRIPT, DHCP, CONFIGURATION].into_iter().enumerate() {
         match stage {

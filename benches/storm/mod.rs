@@ -13,7 +13,7 @@ use crate::dhcp::AddressPool;
 use crate::dhcp::packet::mac_text;
 use crate::figures::{Verdict, percentile};
 use crate::http::fetch;
-use crate::lab::Lab;
+use crate::lab::{Lab, host_address};
 use crate::ours;
 
 use host::{Booted, Dhcp, boot};
@@ -130,11 +130,6 @@ fn storm(count: u32, program: &[u8]) -> Vec<Result<Booted, String>> {
     })
 }
 
-/// The address that the inventory gives a host while it boots.
-fn address_of(number: u32) -> std::net::Ipv4Addr {
-    (u32::from(std::net::Ipv4Addr::new(10, 96, 16, 0)) + number).into()
-}
-
 fn site(count: u32) -> serde_json::Value {
     let pool = AddressPool::LARGE;
     let hosts: serde_json::Map<String, serde_json::Value> = (0..count)
@@ -145,7 +140,7 @@ fn site(count: u32) -> serde_json::Value {
                 "profile": "server", "image": "live",
                 "nics": {"eth0": mac_text(number)},
                 "addresses": {"vlan500": internal.to_string()},
-                "reservations": {"boot": address_of(number).to_string()},
+                "reservations": {"boot": host_address(number).to_string()},
             });
             (format!("h{number:04}"), host)
         })

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 
 use crate::burst::{self, Inbox};
-use crate::lab::{CLIENT, SERVER};
+use crate::lab::{SERVER, host_address};
 
 use super::transfer::{Request, Step, Transfer};
 
@@ -107,7 +107,7 @@ impl Generator<'_> {
             return;
         }
         self.begun += 1;
-        let socket = UdpSocket::bind((CLIENT, 0)).expect("a free port");
+        let socket = UdpSocket::bind((host_address(slot as u32), 0)).expect("a free port");
         socket.set_nonblocking(true).expect("a socket takes it");
         burst::widen(&socket, 1 << 20);
         let _ = self.epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, slot as u64));
