@@ -1,20 +1,47 @@
 //! SQLite or PostgreSQL behind one enum; each query is written once, with `$1`.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// The database that is open.
 #[derive(Clone, Debug)]
 pub enum Database {
     /// One file, the default.
-    Sqlite(SqlitePool),
+    Sqlite(Sqlite),
     /// A server that several rackstraps may share.
     Postgres(PgPool),
+}
+
+/// An open SQLite file.
+#[derive(Clone, Debug)]
+pub struct Sqlite {
+    /// Connections whose commits are on the disk when they return.
+    pub(crate) pool: SqlitePool,
+    /// A connection whose commits may be lost in a power cut, though never in part: they
+    /// wait for no disk.
+    log: SqlitePool,
+    writing: Arc<Mutex<()>>,
+}
+
+impl Sqlite {
+    /// Waits for one's turn to write. SQLite has one writer at a time and lets the others
+    /// look again in steps of up to 100 ms; here they queue, and go on at once.
+    pub(crate) async fn turn(&self) -> OwnedMutexGuard<()> {
+        self.writing.clone().lock_owned().await
+    }
+
+    async fn begin(&self, pool: &SqlitePool) -> sqlx::Result<Transaction> {
+        let turn = self.turn().await;
+        // IMMEDIATE: a read that turns into a write later would fail as SQLITE_BUSY.
+        Ok(Transaction::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?, Some(turn)))
+    }
 }
 
 /// Why the database cannot be used.
@@ -40,7 +67,10 @@ pub enum OpenError {
 macro_rules! with_pool {
     ($db:expr, $pool:ident => $body:expr) => {
         match $db {
-            $crate::inventory::Database::Sqlite($pool) => $body,
+            $crate::inventory::Database::Sqlite(sqlite) => {
+                let $pool = &sqlite.pool;
+                $body
+            }
             $crate::inventory::Database::Postgres($pool) => $body,
         }
     };
@@ -71,12 +101,17 @@ impl Database {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            // 32 MB of pages: a checkpoint makes whoever commits wait for the disk twice.
+            .pragma("wal_autocheckpoint", "8000")
             .busy_timeout(Duration::from_secs(10));
-        let pool =
-            SqlitePoolOptions::new().max_connections(8).connect_with(options).await.map_err(
-                |source| OpenError::Connect { what: path.display().to_string(), source },
-            )?;
-        Ok(Self::Sqlite(pool))
+        let unhurried = options.clone().synchronous(SqliteSynchronous::Normal);
+        let open = async |options, connections| {
+            SqlitePoolOptions::new().max_connections(connections).connect_with(options).await
+        };
+        let failed = |source| OpenError::Connect { what: path.display().to_string(), source };
+        let pool = open(options, 8).await.map_err(failed)?;
+        let log = open(unhurried, 1).await.map_err(failed)?;
+        Ok(Self::Sqlite(Sqlite { pool, log, writing: Arc::default() }))
     }
 
     async fn open_postgres(url: &str) -> Result<Self, OpenError> {
@@ -92,7 +127,7 @@ impl Database {
     pub(crate) async fn begin_reading(&self) -> sqlx::Result<Transaction> {
         const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         Ok(match self {
-            Self::Sqlite(pool) => Transaction::Sqlite(pool.begin().await?),
+            Self::Sqlite(sqlite) => Transaction::Sqlite(sqlite.pool.begin().await?, None),
             Self::Postgres(pool) => Transaction::Postgres(pool.begin_with(SNAPSHOT).await?),
         })
     }
@@ -101,10 +136,7 @@ impl Database {
     /// whichever process asks; readers do not wait for it.
     pub(crate) async fn begin_changing(&self) -> sqlx::Result<Transaction> {
         match self {
-            // IMMEDIATE: a read that turns into a write later would fail as SQLITE_BUSY.
-            Self::Sqlite(pool) => {
-                Ok(Transaction::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?))
-            }
+            Self::Sqlite(sqlite) => sqlite.begin(&sqlite.pool).await,
             Self::Postgres(pool) => {
                 let mut transaction = pool.begin().await?;
                 sqlx::query("LOCK TABLE revisions IN EXCLUSIVE MODE")
@@ -115,12 +147,13 @@ impl Database {
         }
     }
 
-    /// Begins a transaction for writing rows that no invariant of the site hangs on.
+    /// Begins a transaction for writing rows that no invariant of the site hangs on, and
+    /// of which a power cut may take the last seconds.
     pub(crate) async fn begin_writing(&self) -> sqlx::Result<Transaction> {
-        Ok(match self {
-            Self::Sqlite(pool) => Transaction::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Transaction::Postgres(pool.begin().await?),
-        })
+        match self {
+            Self::Sqlite(sqlite) => sqlite.begin(&sqlite.log).await,
+            Self::Postgres(pool) => Ok(Transaction::Postgres(pool.begin().await?)),
+        }
     }
 
     /// Whether it was closed.
@@ -130,14 +163,17 @@ impl Database {
 
     /// Closes every connection; what was committed stays.
     pub async fn close(&self) {
+        if let Self::Sqlite(sqlite) = self {
+            sqlite.log.close().await;
+        }
         with_pool!(self, pool => pool.close().await);
     }
 }
 
 /// A transaction on whichever database is open; dropped without a commit, it is rolled back.
 pub(crate) enum Transaction {
-    /// On SQLite.
-    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+    /// On SQLite, with the turn to write if it writes.
+    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>, Option<OwnedMutexGuard<()>>),
     /// On PostgreSQL.
     Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
 }
@@ -146,7 +182,7 @@ pub(crate) enum Transaction {
 macro_rules! with_connection {
     ($transaction:expr, $connection:ident => $body:expr) => {
         match $transaction {
-            $crate::inventory::database::Transaction::Sqlite(inner) => {
+            $crate::inventory::database::Transaction::Sqlite(inner, _) => {
                 let $connection = &mut **inner;
                 $body
             }
@@ -192,7 +228,7 @@ impl Transaction {
     /// Makes everything done in it last.
     pub(crate) async fn commit(self) -> sqlx::Result<()> {
         match self {
-            Self::Sqlite(inner) => inner.commit().await,
+            Self::Sqlite(inner, _turn) => inner.commit().await,
             Self::Postgres(inner) => inner.commit().await,
         }
     }
@@ -200,7 +236,7 @@ impl Transaction {
     /// Undoes everything done in it, and waits until that is so.
     pub(crate) async fn roll_back(self) -> sqlx::Result<()> {
         match self {
-            Self::Sqlite(inner) => inner.rollback().await,
+            Self::Sqlite(inner, _turn) => inner.rollback().await,
             Self::Postgres(inner) => inner.rollback().await,
         }
     }

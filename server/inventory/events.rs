@@ -13,8 +13,11 @@ use crate::model::{Event, EventKind, Mac, Progress};
 const WATCH_BACKLOG: usize = 4096;
 /// How many events may wait for the database; beyond that new ones are shown, not stored.
 const STORE_BACKLOG: usize = 65_536;
-/// How many events one transaction writes at most.
-const BATCH: usize = 1000;
+/// How many events may wait before those of strangers are shown, not stored: a flood of
+/// unknown clients must not cost the hosts their history.
+const STRANGERS_BACKLOG: usize = 4096;
+/// How many events one transaction writes at most: a lease may wait for it.
+const BATCH: usize = 250;
 /// How long events are kept.
 const KEEP: Duration = Duration::from_secs(90 * 86_400);
 /// How often older ones are removed.
@@ -60,10 +63,14 @@ impl EventBus {
     pub fn record(&self, host: Option<&str>, mac: Option<Mac>, kind: EventKind, text: String) {
         let text = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
         let event = Event { at_ms: now_ms(), host: host.map(str::to_owned), mac, kind, text };
-        if self.store.try_send(Message::Store(event.clone())).is_err() {
+        if self.watchers.receiver_count() > 0 {
+            let _ = self.watchers.send(Live::Event(event.clone()));
+        }
+        let waiting = STORE_BACKLOG - self.store.capacity();
+        let shed = waiting > STRANGERS_BACKLOG && event.host.is_none();
+        if shed || self.store.try_send(Message::Store(event)).is_err() {
             self.not_stored.fetch_add(1, Ordering::Relaxed);
         }
-        let _ = self.watchers.send(Live::Event(event));
     }
 
     /// Says how far a transfer is.

@@ -219,14 +219,15 @@ async fn store(database: &Database, batch: &[Write]) -> Result<Stored, sqlx::Err
     let rows: Vec<serde_json::Value> = batch.iter().map(as_json).collect();
     let rows = serde_json::Value::Array(rows).to_string();
     match database {
-        Database::Sqlite(pool) => {
+        Database::Sqlite(sqlite) => {
             let sql = concat!(
                 "INSERT INTO leases (address, client, mac, subnet, state, starts_at, expires_at) ",
                 "SELECT value->>'address', value->>'client', value->>'mac', value->>'subnet', ",
                 "value->>'state', value->>'now', value->>'expires_at' FROM json_each($1) WHERE true ",
                 claim_guard!()
             );
-            let rows = sqlx::query(sql).bind(rows).fetch_all(pool).await?;
+            let _turn = sqlite.turn().await;
+            let rows = sqlx::query(sql).bind(rows).fetch_all(&sqlite.pool).await?;
             rows.iter().map(|row| granted(row.try_get(0)?, row.try_get(1)?)).collect()
         }
         Database::Postgres(pool) => {
