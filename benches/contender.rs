@@ -117,6 +117,9 @@ pub fn start(
     make: impl FnOnce(&Path) -> Result<Command, String>,
     mut answers: impl FnMut() -> bool,
 ) -> Result<Process, String> {
+    if std::env::var("ONLY").is_ok_and(|only| !only.is_empty() && only != name) {
+        return Err("ONLY asks for another".to_owned());
+    }
     if !has_program(program) {
         return Err(format!("{program} is not installed"));
     }

@@ -1,9 +1,7 @@
 //! The domain core: checks and files of a site of four thousand hosts with four NICs each, on one core.
 
-use std::time::Instant;
-
 use rackstrap::model::Site;
-use rackstrap::network::{Format, check_site, render_host};
+use rackstrap::network::{Format, Severity, check_site, render_host};
 use serde_json::json;
 
 use crate::contender::{Board, Effort, Findings};
@@ -11,10 +9,18 @@ use crate::figures::Verdict;
 use crate::lab::Lab;
 
 const HOSTS: usize = 4000;
-const CHECK: &str = "check_site s";
-const RENDER: &str = "render_host of all s";
-const ALL: &str = "in all s";
+const CHECK: &str = "check_site CPU s";
+const RENDER: &str = "render_host of all CPU s";
+const ALL: &str = "in all CPU s";
 const KILOBYTES: &str = "kB written";
+
+/// Processor seconds of this thread so far (`/proc/thread-self/schedstat`, its first figure):
+/// others on the machine do not count.
+fn thread_cpu() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = text.split_whitespace().next().and_then(|first| first.parse::<f64>().ok());
+    nanoseconds.unwrap_or(f64::NAN) / 1e9
+}
 
 /// Measures both in this process.
 pub fn bench(_lab: &Lab, effort: Effort) -> Findings {
@@ -23,9 +29,9 @@ pub fn bench(_lab: &Lab, effort: Effort) -> Findings {
     let site = site();
     for _ in 0..effort.rounds {
         let samples = board.of("rackstrap");
-        let began = Instant::now();
+        let began = thread_cpu();
         let found = check_site(&site);
-        let checked = began.elapsed().as_secs_f64();
+        let checked = thread_cpu() - began;
         let mut bytes = 0;
         for name in site.hosts.keys() {
             match render_host(&site, name, Format::Networkd) {
@@ -33,12 +39,13 @@ pub fn bench(_lab: &Lab, effort: Effort) -> Findings {
                 Err(error) => findings.faults.push(format!("render: {error}")),
             }
         }
-        let all = began.elapsed().as_secs_f64();
+        let all = thread_cpu() - began;
         samples.add(CHECK, checked);
         samples.add(RENDER, all - checked);
         samples.add(ALL, all);
         samples.add(KILOBYTES, bytes as f64 / 1e3);
-        findings.faults.extend(found.iter().take(3).map(|finding| format!("check: {finding}")));
+        let errors = found.iter().filter(|finding| finding.severity == Severity::Error);
+        findings.faults.extend(errors.take(3).map(|finding| format!("check: {finding}")));
         findings.faults.truncate(5);
     }
     findings.tables.push(board.table(
@@ -47,7 +54,11 @@ pub fn bench(_lab: &Lab, effort: Effort) -> Findings {
         &[(CHECK, 3), (RENDER, 3), (ALL, 3), (KILOBYTES, 0)],
     ));
     let seconds = board.median("rackstrap", ALL);
-    findings.verdicts.push(Verdict::at_most("render + check 4,000 hosts <= 1 s", seconds, 1.0));
+    findings.verdicts.push(Verdict::at_most(
+        "render + check 4,000 hosts <= 1 s of one core",
+        seconds,
+        1.0,
+    ));
     findings
 }
 
@@ -76,7 +87,7 @@ fn site() -> Site {
 
 fn host(number: usize) -> (String, serde_json::Value) {
     let (high, low) = (number / 250, number % 250 + 1);
-    let mac = |nic: usize| format!("52:54:{nic:02x}:00:{high:02x}:{low:02x}");
+    let mac = |nic: usize| format!("0c:42:a1:{nic:02x}:{high:02x}:{low:02x}");
     let host = json!({
         "rack": format!("r{:03}", number / 40),
         "unit": number % 40 + 1,

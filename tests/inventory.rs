@@ -239,7 +239,7 @@ async fn the_database_refuses_what_is_somebodys_already() {
         for (what, statement) in TWICE {
             use rackstrap::inventory::Database::{Postgres, Sqlite};
             let refused = match &inventory.database {
-                Sqlite(pool) => sqlx::query(statement).execute(pool).await.map(drop),
+                Sqlite(file) => sqlx::query(statement).execute(&file.pool).await.map(drop),
                 Postgres(pool) => sqlx::query(statement).execute(pool).await.map(drop),
             };
             let error = refused.expect_err(what);

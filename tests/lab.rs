@@ -182,9 +182,10 @@ fn leases(directory: &Path) -> HashMap<String, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let database = Database::open(&url).await.unwrap();
-        let Database::Sqlite(pool) = &database else { panic!("not SQLite") };
+        let Database::Sqlite(file) = &database else { panic!("not SQLite") };
         const BOUND: &str = "SELECT address, client FROM leases WHERE state = 'bound'";
-        let rows: Vec<(String, String)> = sqlx::query_as(BOUND).fetch_all(pool).await.unwrap();
+        let rows: Vec<(String, String)> =
+            sqlx::query_as(BOUND).fetch_all(&file.pool).await.unwrap();
         database.close().await;
         rows.into_iter().collect()
     })

@@ -28,7 +28,7 @@ pub struct Outcome {
     pub done: usize,
     /// Bytes of bodies, of unfinished ones too.
     pub bytes: usize,
-    /// From the first request to the end.
+    /// From when all are connected to the end.
     pub elapsed: Duration,
     /// Request to last byte, in milliseconds.
     pub waits: Vec<f64>,
@@ -83,7 +83,6 @@ pub fn run(plan: Plan<'_>) -> Outcome {
     let mut outcome = Outcome::default();
     let request = format!("GET {} HTTP/1.1\r\nHost: {SERVER}\r\n\r\n", plan.path).into_bytes();
     let epoll = Epoll::new(EpollCreateFlags::empty()).expect("epoll is there");
-    let began = Instant::now();
     let mut connections = Vec::new();
     for slot in 0..plan.connections {
         match Connection::open(&request) {
@@ -98,6 +97,7 @@ pub fn run(plan: Plan<'_>) -> Outcome {
             }
         }
     }
+    let began = Instant::now();
     let mut room = vec![0; 256 << 10];
     let mut events = vec![EpollEvent::empty(); 128];
     while began.elapsed() < plan.limit && outcome.faults.is_empty() {

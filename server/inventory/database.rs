@@ -23,7 +23,7 @@ pub enum Database {
 #[derive(Clone, Debug)]
 pub struct Sqlite {
     /// Connections whose commits are on the disk when they return.
-    pub(crate) pool: SqlitePool,
+    pub pool: SqlitePool,
     /// A connection whose commits may be lost in a power cut, though never in part: they
     /// wait for no disk.
     log: SqlitePool,

@@ -38,11 +38,11 @@ hosts:
 
 /// Takes a NIC away behind the inventory's back, which would refuse it.
 async fn break_r1_n04(server: &Server) {
-    let Database::Sqlite(pool) = &server.app.inventory.database else { unreachable!() };
+    let Database::Sqlite(file) = &server.app.inventory.database else { unreachable!() };
     let revision = "INSERT INTO revisions (id, at, who, summary, before, after)
          SELECT id + 1, at, who, summary, before, after FROM revisions";
     for statement in ["DELETE FROM nics WHERE mac = '52:54:00:aa:00:06'", revision] {
-        sqlx::query(statement).execute(pool).await.unwrap();
+        sqlx::query(statement).execute(&file.pool).await.unwrap();
     }
     server.app.inventory.reload().await.unwrap();
 }
