@@ -222,6 +222,10 @@ impl<'a> Turn<'a> {
     }
 
     fn note(&mut self, column: &'static str, value: f64) {
+        let forks = PEERS.iter().any(|peer| peer.name == self.name && !peer.has_cpu);
+        if forks && [RACK_CPU, WINDOW_CPU, CROWD_CPU].contains(&column) {
+            return;
+        }
         self.board.of(self.name).add(column, value);
     }
 }

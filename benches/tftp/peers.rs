@@ -18,14 +18,40 @@ pub struct Peer {
     pub command: fn(&Lab, &Path, &Path) -> Command,
     /// Whether it knows `windowsize` (RFC 7440).
     pub has_windows: bool,
+    /// Whether its processor time can be told: not of children that nobody waits for.
+    pub has_cpu: bool,
 }
 
 /// The peers.
 pub const PEERS: &[Peer] = &[
-    Peer { name: "tftpd-hpa", program: || "in.tftpd".into(), command: hpa, has_windows: false },
-    Peer { name: "dnsmasq", program: || "dnsmasq".into(), command: dnsmasq, has_windows: false },
-    Peer { name: "async-tftp", program: own_program, command: async_tftp, has_windows: true },
-    Peer { name: "tftpd (crate)", program: crate_program, command: crate_tftpd, has_windows: true },
+    Peer {
+        name: "tftpd-hpa",
+        program: || "in.tftpd".into(),
+        command: hpa,
+        has_windows: false,
+        has_cpu: false,
+    },
+    Peer {
+        name: "dnsmasq",
+        program: || "dnsmasq".into(),
+        command: dnsmasq,
+        has_windows: false,
+        has_cpu: true,
+    },
+    Peer {
+        name: "async-tftp",
+        program: own_program,
+        command: async_tftp,
+        has_windows: true,
+        has_cpu: true,
+    },
+    Peer {
+        name: "tftpd (crate)",
+        program: crate_program,
+        command: crate_tftpd,
+        has_windows: true,
+        has_cpu: true,
+    },
 ];
 
 fn hpa(lab: &Lab, _dir: &Path, files: &Path) -> Command {
