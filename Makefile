@@ -11,7 +11,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=FIRMWARE,LAYOUT,
 RUN_PACKAGES  := build-essential ca-certificates cpio curl dpkg-dev ipxe iproute2 kmod ovmf qemu-system-x86 seabios
 # The clients, databases and browser that the tests drive.
 TEST_PACKAGES := $(RUN_PACKAGES) atftp busybox-static chromium chromium-driver dhcpcd-base dnsmasq-base \
-                 iputils-ping isc-dhcp-client netplan.io nftables postgresql-15 systemd tftp-hpa udhcpc
+                 iputils-ping isc-dhcp-client netplan.io nftables postgresql-15 systemd tcpdump tftp-hpa udhcpc
 
 # The servers that the benchmark compares with, and what it measures with. Never started as services.
 BENCH_PACKAGES := ca-certificates dnsmasq-base iproute2 isc-dhcp-server kea-dhcp4-server nftables nginx-light strace \
