@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use sha2::{Digest, Sha256};
 
-use super::display::Display;
+use super::display::{Display, Step};
 pub use pack::Initramfs;
 use tree::Tree;
 
@@ -109,13 +109,24 @@ fn fingerprint() -> String {
     hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn build(cache: &Path, directory: &Path, display: &Display) -> anyhow::Result<()> {
-    let step = display.step("guest image");
-    step.say("asking apt which packages it takes");
+fn download(directory: &Path, step: &Step) -> anyhow::Result<Vec<PathBuf>> {
+    step.say("asking apt which packages the guest takes");
     let names = packages::names()?;
     step.say(&format!("downloading {} Debian packages", names.len()));
+    packages::download(&names, directory)
+}
+
+fn build(cache: &Path, directory: &Path, display: &Display) -> anyhow::Result<()> {
+    let step = display.step("guest image");
     let debs = cache.join("packages");
-    let packages = packages::download(&names, &debs)?;
+    let packages = match download(&debs, &step) {
+        Ok(packages) => packages,
+        Err(_) => {
+            step.say("bringing apt's lists up to date");
+            packages::update_lists()?;
+            download(&debs, &step)?
+        }
+    };
     let tree = cache.join("tree");
     remove(&tree)?;
     fs::create_dir_all(&tree)?;

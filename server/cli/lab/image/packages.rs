@@ -12,6 +12,12 @@ const PROGRAMS: &[&str] =
 /// The package that always depends on the newest kernel for virtual machines.
 const KERNEL: &str = "linux-image-cloud-amd64";
 
+/// Brings apt's lists up to date: on a new machine there are none, and on one that was not
+/// updated for weeks they name packages that have been replaced since.
+pub fn update_lists() -> anyhow::Result<()> {
+    output("apt-get", &["-qq", "update"]).map(drop)
+}
+
 /// The names of all packages whose files the guest may take.
 pub fn names() -> anyhow::Result<Vec<String>> {
     let mut names: Vec<String> = PROGRAMS.iter().map(|name| (*name).to_owned()).collect();
@@ -44,7 +50,7 @@ pub fn download(names: &[String], directory: &Path) -> anyhow::Result<Vec<PathBu
         .context("apt-get does not start")?;
     if !status.status.success() {
         let reason = String::from_utf8_lossy(&status.stderr);
-        bail!("apt-get download failed ({}); try apt-get update first", reason.trim());
+        bail!("apt-get download failed: {}", reason.trim());
     }
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory)? {
