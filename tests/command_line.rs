@@ -197,7 +197,7 @@ async fn every_noun_can_be_listed_shown_set_and_removed() {
             assert!(desk.good(&format!("{noun} show {name}")).contains(shown), "{noun}");
             assert_eq!(desk.json(&format!("{noun} show {name}"))["name"], name);
             assert!(desk.good(&format!("{noun} list")).contains(name), "{noun}");
-            assert!(desk.json(&format!("{noun} list")).as_array().unwrap().len() >= 1);
+            assert!(!desk.json(&format!("{noun} list")).as_array().unwrap().is_empty());
             let gone = desk.good(&format!("{noun} remove {name}"));
             assert!(gone.starts_with(&format!("- {noun} {name}\n")), "{noun}: {gone}");
             let unknown = desk.bad(&format!("{noun} show {name}"));

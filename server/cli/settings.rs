@@ -62,7 +62,7 @@ impl Settings {
 
     /// Where the configuration file is or will be.
     pub fn path(&self) -> &Path {
-        self.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE))
+        self.config.as_deref().unwrap_or_else(|| Path::new(DEFAULT_FILE))
     }
 
     fn read_file(&self) -> anyhow::Result<Option<(String, String)>> {

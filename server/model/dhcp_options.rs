@@ -223,7 +223,7 @@ fn routes(words: &[&str]) -> Option<Vec<u8>> {
 
 fn hexadecimal(digits: &str) -> Option<Vec<u8>> {
     let digits: String = digits.chars().filter(|c| !matches!(c, ':' | ' ')).collect();
-    if !digits.is_ascii() || digits.len() % 2 != 0 {
+    if !digits.is_ascii() || !digits.len().is_multiple_of(2) {
         return None;
     }
     (0..digits.len())

@@ -226,7 +226,8 @@ mod tests {
 
     #[test]
     fn broken_yaml_is_told_with_its_line() {
-        for (text, line) in [("hosts:\n  a: [1,\n  b: 2\n", 2), ("\thosts: {}", 1), ("a: b: c", 1)]
+        for (text, line) in
+            [("hosts:\n  a: [1,\n  b: 2\n", 2), ("hosts:\n\ta: {}\n", 2), ("a: b: c", 1)]
         {
             let found = SiteFile::parse(text, "x").unwrap_err();
             assert_eq!(found.len(), 1, "{text:?}");
