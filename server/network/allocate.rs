@@ -1,7 +1,7 @@
 //! Chooses addresses for hosts that have none. Pure: what it chooses is sticky
 //! because the caller writes it down as the host's own.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::lower::lower;
@@ -26,14 +26,16 @@ pub struct Assignment {
 /// stays without, for [`check_site`](super::check_site) to name.
 pub fn allocate(site: &Site) -> Vec<Assignment> {
     let mut taken = taken(site);
+    let mut ahead: HashMap<&str, Candidates<'_>> = HashMap::new();
     let mut assignments = Vec::new();
     for (name, host) in &site.hosts {
         let network = lower(site, name, host);
         let awaiting = network.links.values().flat_map(|link| &link.layer3.borne);
         for borne in awaiting.filter(|borne| borne.awaits_address()) {
-            let Some(subnet) = site.subnets.get(&borne.subnet) else { continue };
-            let Some(address) = next_free(subnet, &taken) else { continue };
-            taken.insert(address);
+            let Some((key, subnet)) = site.subnets.get_key_value(&borne.subnet) else { continue };
+            // What was passed over once is taken for good: nothing is given back in here.
+            let ahead = ahead.entry(key.as_str()).or_insert_with(|| candidates(subnet));
+            let Some(address) = ahead.find(|address| taken.insert(*address)) else { continue };
             assignments.push(Assignment {
                 host: name.clone(),
                 link: borne.key.clone(),
@@ -52,20 +54,20 @@ fn taken(site: &Site) -> HashSet<IpAddr> {
     own.copied().chain(site.subnets.values().filter_map(|subnet| subnet.gateway)).collect()
 }
 
-fn next_free(subnet: &Subnet, taken: &HashSet<IpAddr>) -> Option<IpAddr> {
+/// The addresses of a subnet that a host may get, each once, whether somebody bears it or not.
+type Candidates<'a> = Box<dyn Iterator<Item = IpAddr> + 'a>;
+
+fn candidates(subnet: &Subnet) -> Candidates<'_> {
     let hosts = subnet.ranges.iter().filter(|range| range.used_for == RangeUse::Hosts);
-    let free = |address: &IpAddr| {
+    let usable = |address: &IpAddr| {
         // A range for hosts may overlap another by mistake; the stricter use wins.
         let strict = |range: &&crate::model::Range| range.used_for != RangeUse::Hosts;
         let elsewhere = subnet.ranges.iter().filter(strict).any(|range| range.contains(*address));
-        subnet.cidr.contains(address)
-            && !elsewhere
-            && !taken.contains(address)
-            && subnet.unusable(*address).is_none()
+        subnet.cidr.contains(address) && !elsewhere && subnet.unusable(*address).is_none()
     };
     // At most one more address than are taken or withheld need be looked at in a good
     // range; the bound is for an IPv6 range that lies outside its subnet altogether.
-    hosts.flat_map(|range| walk(range.from, range.to).take(MOST_LOOKED_AT)).find(free)
+    Box::new(hosts.flat_map(|range| walk(range.from, range.to).take(MOST_LOOKED_AT)).filter(usable))
 }
 
 /// How many addresses of one range are looked at: a /16 full of hosts.
@@ -89,6 +91,7 @@ fn walk(from: IpAddr, to: IpAddr) -> impl Iterator<Item = IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Host;
 
     const SITE: &str = r#"
 subnets:
@@ -146,5 +149,34 @@ hosts:
         site.hosts.remove("h1");
         assert_eq!(chosen(&site), [("h9".to_owned(), "10.0.0.2".to_owned())]);
         assert_eq!(before.hosts["h3"], site.hosts["h3"]);
+    }
+
+    #[test]
+    fn four_thousand_hosts_get_two_addresses_each_and_no_two_the_same() {
+        let mut site: Site = serde_saphyr::from_str(
+            r#"
+subnets:
+  a: {cidr: 10.0.0.0/16, ranges: [{from: 10.0.0.1, to: 10.0.255.254, for: hosts}]}
+  b: {cidr: 10.1.0.0/16, ranges: [{from: 10.1.0.1, to: 10.1.15.160, for: hosts}]}
+profiles:
+  two: {nics: {eth0: {subnet: a}, eth1: {subnet: b}}}
+"#,
+        )
+        .unwrap();
+        for number in 0..4000 {
+            let host = Host { profile: Some("two".into()), ..Host::default() };
+            site.hosts.insert(format!("h{number:04}"), host);
+        }
+        let made = allocate(&site);
+        let addresses: HashSet<IpAddr> = made.iter().map(|made| made.address).collect();
+        assert_eq!((made.len(), addresses.len()), (8000, 8000));
+        let of =
+            |made: &Assignment| (made.host.clone(), made.link.clone(), made.address.to_string());
+        let expect =
+            |host: &str, link: &str, address: &str| (host.into(), link.into(), address.into());
+        assert_eq!(of(&made[0]), expect("h0000", "eth0", "10.0.0.1"));
+        assert_eq!(of(&made[1]), expect("h0000", "eth1", "10.1.0.1"));
+        assert_eq!(of(&made[7998]), expect("h3999", "eth0", "10.0.15.160"));
+        assert_eq!(of(&made[7999]), expect("h3999", "eth1", "10.1.15.160"));
     }
 }
