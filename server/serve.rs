@@ -110,6 +110,9 @@ impl Server {
             if app.config.dhcp {
                 services.start("DHCP", dhcp::run(app.clone(), stop.clone()));
             }
+            if app.config.router_advertisements {
+                services.start("router advertisements", dhcp::advertise(app.clone(), stop.clone()));
+            }
             if app.config.tftp {
                 services.start("TFTP", tftp::run(app.clone(), stop.clone()));
             }

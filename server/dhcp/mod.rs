@@ -19,7 +19,7 @@ pub mod table;
 pub mod watch;
 pub mod wire;
 
-pub use service::run;
+pub use service::{advertise, run};
 
 #[cfg(test)]
 pub(crate) mod test_packets;

@@ -31,11 +31,22 @@ pub async fn run(app: App, stop: CancellationToken) -> io::Result<()> {
                 "the interface has no IPv4 address: only clients behind relays are served until it gets one"
             );
         }
-        if app.config.router_advertisements {
-            tasks.spawn(advertise::run(link.clone(), stop.clone()));
-        }
         let interface = Interface::open(app.clone(), link)?;
         tasks.spawn(interface.run(stop.clone()));
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.map_err(io::Error::other)??;
+    }
+    stop.cancelled().await;
+    Ok(())
+}
+
+/// Sends router advertisements on the configured interfaces until `stop`, whether DHCP is
+/// served there or not: the iPXE that waits for one may have its address from elsewhere.
+pub async fn advertise(app: App, stop: CancellationToken) -> io::Result<()> {
+    let mut tasks = JoinSet::new();
+    for name in &app.config.interfaces {
+        tasks.spawn(advertise::run(find_link(name)?, stop.clone()));
     }
     while let Some(ended) = tasks.join_next().await {
         ended.map_err(io::Error::other)??;

@@ -56,7 +56,7 @@ pub enum Error {
     File(#[from] FileError),
     /// Nothing is at this path.
     #[error(
-        "nothing is here: /boot/MAC.ipxe, /autoexec.ipxe, /files/NAME, /config/MAC (also .tar, .cpio.gz, .sh, .json, /networkd/NAME), /report/MAC (POST), /healthz"
+        "nothing is here: /boot/MAC.ipxe, /autoexec.ipxe, /files/NAME, /config/MAC (also .tar, .cpio.gz, .sh, .json, /netplan.yaml, /FORMAT/NAME), /report/MAC (POST), /healthz"
     )]
     Nowhere,
     /// The path is served, but not by this method.
