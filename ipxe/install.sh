@@ -11,10 +11,11 @@ server='{{ base }}'
 mac='{{ mac }}'
 generation='{{ generation }}'
 gateways='{% for gateway in gateways %}{% if !loop.first %} {% endif %}{{ gateway }}{% endfor %}'
+settings={% if has_settings %}yes{% endif %}
 
 unpack() {
 {%- for file in files %}
-    put '{{ file.name }}' <<'{{ file.end }}'
+    {{ file.put }} '{{ file.name }}' <<'{{ file.end }}'
 {{ file.text }}{{ file.end }}
 {%- endfor %}
 }
@@ -31,6 +32,17 @@ fail() {
 
 put() {
     cat >"$staging/$1" || fail "$staging/$1 cannot be written"
+}
+
+put_setting() {
+    cat >"$sysctl_staging/$1" || fail "$sysctl_staging/$1 cannot be written"
+}
+
+# Does a thing with networkd's files and, where there are any, with the kernel's settings:
+# a directory, the new files beside it, and the name under which $state knows them.
+each() {
+    "$@" "$directory" "$staging" files || return 1
+    [ -z "$settings" ] || "$@" "$sysctl_directory" "$sysctl_staging" settings
 }
 
 fetch() {
@@ -82,27 +94,79 @@ wait_for_proof() {
     done
 }
 
+list() {
+    ls "$2" >"$state/$3.new"
+}
+
+keep_copy() {
+    rm -rf "$state/before.$3"
+    mkdir "$state/before.$3" && cp -a "$1/." "$state/before.$3/" || return 1
+    rm -rf "$state/before.$3"/.rackstrap.*
+}
+
 # Each file appears whole or not at all; what an earlier generation left over goes.
 place() {
-    from=$1
-    for file in "$from"/*; do
+    for file in "$2"/*; do
         [ -e "$file" ] || continue
-        mv -f "$file" "$directory/" || return 1
+        mv -f "$file" "$1/" || return 1
     done
 }
 
 remove_stale() {
-    [ -f "$state/files" ] || return 0
+    [ -f "$state/$3" ] || return 0
     while read -r name; do
-        grep -qxF "$name" "$state/files.new" || rm -f "$directory/$name"
-    done <"$state/files"
+        grep -qxF "$name" "$state/$3.new" || rm -f "$1/$name"
+    done <"$state/$3"
 }
 
 unchanged() {
-    [ -f "$state/files" ] && cmp -s "$state/files" "$state/files.new" || return 1
+    [ -f "$state/$3" ] && cmp -s "$state/$3" "$state/$3.new" || return 1
     while read -r name; do
-        cmp -s "$staging/$name" "$directory/$name" || return 1
-    done <"$state/files.new"
+        cmp -s "$2/$name" "$1/$name" || return 1
+    done <"$state/$3.new"
+}
+
+keep() {
+    mv -f "$state/$3.new" "$state/$3"
+}
+
+restore() {
+    while read -r name; do
+        rm -f "$1/$name"
+    done <"$state/$3.new"
+    cp -a "$state/before.$3/." "$1/"
+    rm -f "$state/$3.new"
+}
+
+# Writes down what the kernel has now of all that the new files set. A setting that no file
+# makes any more stays as it is until the host boots.
+keep_values() {
+    : >"$state/values"
+    [ -n "$settings" ] || return 0
+    sed 's/[ =].*//' "$sysctl_staging"/* 2>/dev/null | while read -r name; do
+        value=$(sysctl -n "$name" 2>/dev/null) && echo "$name = $value" >>"$state/values"
+    done
+    return 0
+}
+
+set_values() {
+    [ -n "$settings" ] || return 0
+    while read -r name; do
+        sysctl -q "$@" -p "$sysctl_directory/$name" >/dev/null 2>&1 || return 1
+    done <"$state/settings.new"
+}
+
+# Sets 'why' where the new files do not work.
+attempt() {
+    why='because the kernel refuses its settings'
+    # A link that networkd is yet to make has no settings; udev sets them when it appears.
+    set_values -e || return 1
+    $reload
+    if ! wait_for_proof "${WAIT-60}"; then
+        why="after ${WAIT-60} s without an answer from$silent"
+        return 1
+    fi
+    set_values
 }
 
 # Finds how networkd is told of new files. Where it does not run nothing could be put back.
@@ -120,18 +184,15 @@ find_reload() {
 # The devices that the new files make and the old ones do not.
 new_devices() {
     for netdev in "$directory"/*.netdev; do
-        [ -e "$netdev" ] && [ ! -e "$state/before/$(basename "$netdev")" ] || continue
+        [ -e "$netdev" ] && [ ! -e "$state/before.files/$(basename "$netdev")" ] || continue
         sed -n 's/^Name=//p' "$netdev" | head -n 1
     done
 }
 
 put_back() {
     devices=$(new_devices)
-    while read -r name; do
-        rm -f "$directory/$name"
-    done <"$state/files.new"
-    cp -a "$state/before/." "$directory/"
-    rm -f "$state/files.new"
+    each restore
+    sysctl -q -e -p "$state/values" >/dev/null 2>&1 || :
     # networkd makes devices but never removes one; its old files must be read before, or it
     # would put the NICs to the new use again.
     $reload
@@ -143,41 +204,48 @@ put_back() {
 main() {
     [ "$(id -u)" = 0 ] || fail 'this must run as root'
     directory=${ROOT-}/etc/systemd/network
+    sysctl_directory=${ROOT-}/etc/sysctl.d
+    sysctl_staging=
     state=${ROOT-}/var/lib/rackstrap
     mkdir -p "$directory" "$state" || fail "$directory and $state are needed"
     # On the same file system as the files, so that moving them is atomic.
     staging=$(mktemp -d "$directory/.rackstrap.XXXXXX") || fail "$directory is not writable"
-    trap 'rm -rf "$staging"' EXIT
+    trap 'rm -rf "$staging" "$sysctl_staging"' EXIT
+    # Also where only an earlier generation had settings: they are stale.
+    [ ! -f "$state/settings" ] || settings=yes
+    if [ -n "$settings" ]; then
+        mkdir -p "$sysctl_directory" || fail "$sysctl_directory is needed"
+        sysctl_staging=$(mktemp -d "$sysctl_directory/.rackstrap.XXXXXX") || fail "$sysctl_directory is not writable"
+        [ -n "${ROOT-}" ] || command -v sysctl >/dev/null || fail 'the program sysctl is needed for the kernel settings'
+    fi
     unpack
-    ls "$staging" >"$state/files.new"
+    each list
 
-    if unchanged; then
+    if each unchanged; then
         say "generation $generation is in place already"
         [ -n "${ROOT-}" ] || report up "generation $generation was in place already"
         exit 0
     fi
     [ -n "${ROOT-}" ] || find_reload
-    rm -rf "$state/before"
-    mkdir "$state/before" && cp -a "$directory/." "$state/before/" || fail 'no room for a copy of the old files'
-    rm -rf "$state"/before/.rackstrap.*
+    each keep_copy || fail 'no room for a copy of the old files'
+    [ -n "${ROOT-}" ] || keep_values
 
     # From here to the verdict nothing may stop the script half way.
     trap '' HUP INT TERM PIPE
-    place "$staging" || fail "$directory cannot be written"
-    remove_stale
+    each place || fail "$directory cannot be written"
+    each remove_stale
     if [ -n "${ROOT-}" ]; then
-        mv -f "$state/files.new" "$state/files"
+        each keep
         say "generation $generation is written below $ROOT"
         exit 0
     fi
-    $reload
-    if wait_for_proof "${WAIT-60}"; then
-        mv -f "$state/files.new" "$state/files"
+    if attempt; then
+        each keep
         say "applied generation $generation"
         report up "applied generation $generation"
         exit 0
     fi
-    verdict="put generation $generation back after ${WAIT-60} s without an answer from$silent"
+    verdict="put generation $generation back $why"
     put_back
     say "$verdict"
     gateways=

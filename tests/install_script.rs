@@ -86,41 +86,95 @@ async fn status(server: &Server) -> (&'static str, String) {
     (status.state.label(), status.reason)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_configuration_is_applied_if_it_works_and_put_back_if_not() {
+/// A server with this site, and a host with one old file on the same wire.
+async fn rack(site: &str) -> (Server, Host, [Netns; 2]) {
     let (rack, inside) = (Netns::new("rack"), Netns::new("host"));
     rack.join("port", &inside, "eth0");
     rack.ip("addr add 10.77.0.1/24 dev port");
     let listener = rack.run(|| std::net::TcpListener::bind("10.77.0.1:80").unwrap());
     listener.set_nonblocking(true).unwrap();
     let listener = TcpListener::from_std(listener).unwrap();
-    let server = Server::start_on(listener, SITE, Config::default()).await;
-    let mut host = Host::start(&inside);
-    let fetch = "curl -fs --retry 30 --retry-all-errors --retry-delay 1 \
-                 http://10.77.0.1/config/52:54:00:aa:00:01.sh";
+    let server = Server::start_on(listener, site, Config::default()).await;
+    let host = Host::start(&inside);
+    (server, host, [rack, inside])
+}
+
+const FETCH: &str = "curl -fs --retry 30 --retry-all-errors --retry-delay 1 \
+                     http://10.77.0.1/config/52:54:00:aa:00:01.sh";
+
+/// Puts another site in the place of the server's.
+async fn set_site(server: &Server, text: &str) {
+    let change = Change { who: "test", summary: "another site", ..Change::default() };
+    let replace = |site: &mut Site| {
+        *site = serde_saphyr::from_str(text).unwrap();
+        Ok(())
+    };
+    server.app.inventory.change_site(change, replace).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kernel_settings_are_applied_with_the_files_and_put_back_with_them() {
+    let site = |policy: &str, more: &str| {
+        let sysctls =
+            format!("sysctls: {{net.ipv4.fib_multipath_hash_policy: \"{policy}\"{more}}}");
+        SITE.replace("match: name,", &format!("match: name, {sysctls},"))
+    };
+    let good = site("1", "");
+    let (server, mut host, _wire) = rack(&good).await;
+    let file = "cat /etc/sysctl.d/90-rackstrap.conf";
+    let policy = "sysctl -n net.ipv4.fib_multipath_hash_policy";
+    let in_place = |host: &mut Host| {
+        let line = "net.ipv4.fib_multipath_hash_policy = 1\n";
+        assert_eq!((host.run(policy).0.as_str(), host.run(file).0.as_str()), ("1\n", line));
+    };
+    let apply = format!("{FETCH} | WAIT=4 sh");
+    assert_eq!(host.run(policy).0, "0\n");
+    assert_eq!(host.run(&apply), ("rackstrap: applied generation 1\n".into(), 0));
+    in_place(&mut host);
+
+    let silent = site("2", "").replace("gateway: 10.77.0.1}", "gateway: 10.77.0.254}");
+    set_site(&server, &silent).await;
+    let verdict = "put generation 2 back after 4 s without an answer from gateway 10.77.0.254";
+    assert_eq!(host.run(&apply), (format!("rackstrap: {verdict}\n"), 1));
+    in_place(&mut host);
+
+    for (generation, wrong) in
+        [("3", site("0", ", net.ipv4.nonsense: \"1\"")), ("4", site("99", ""))]
+    {
+        set_site(&server, &wrong).await;
+        let verdict =
+            format!("put generation {generation} back because the kernel refuses its settings");
+        assert_eq!(host.run(&apply), (format!("rackstrap: {verdict}\n"), 1));
+        assert_eq!(status(&server).await, ("failed", verdict));
+        in_place(&mut host);
+    }
+
+    set_site(&server, SITE).await;
+    assert_eq!(host.run(&apply), ("rackstrap: applied generation 5\n".into(), 0));
+    assert_eq!(host.run("ls -A /etc/sysctl.d").0, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_is_applied_if_it_works_and_put_back_if_not() {
+    let (server, mut host, _wire) = rack(SITE).await;
     let default_route = |host: &mut Host| host.run("ip -4 route show default").0;
 
-    let (said, ended) = host.run(&format!("{fetch} | WAIT=20 sh"));
+    let (said, ended) = host.run(&format!("{FETCH} | WAIT=20 sh"));
     assert_eq!((said.trim_end(), ended), ("rackstrap: applied generation 1", 0));
     assert!(default_route(&mut host).starts_with("default via 10.77.0.1 dev eth0"));
     assert_eq!(status(&server).await, ("up", "applied generation 1".into()));
-    let (said, ended) = host.run(&format!("{fetch} | WAIT=20 sh"));
+    let (said, ended) = host.run(&format!("{FETCH} | WAIT=20 sh"));
     assert_eq!((said.trim_end(), ended), ("rackstrap: generation 1 is in place already", 0));
 
-    let change = Change { who: "test", summary: "a bridge, and no gateway", ..Change::default() };
-    let silent = |site: &mut Site| {
-        let text = SITE
-            .replace("gateway: 10.77.0.1}", "gateway: 10.77.0.254}")
-            .replace(
-                "nics: {eth0: {subnet: rack}}",
-                "bridges: {br0: {interfaces: [eth0], subnet: rack}}",
-            )
-            .replace("addresses: {eth0:", "addresses: {br0:");
-        *site = serde_saphyr::from_str(&text).unwrap();
-        Ok(())
-    };
-    server.app.inventory.change_site(change, silent).await.unwrap();
-    let (said, ended) = host.run(&format!("{fetch} | WAIT=4 sh"));
+    let bridge_without_gateway = SITE
+        .replace("gateway: 10.77.0.1}", "gateway: 10.77.0.254}")
+        .replace(
+            "nics: {eth0: {subnet: rack}}",
+            "bridges: {br0: {interfaces: [eth0], subnet: rack}}",
+        )
+        .replace("addresses: {eth0:", "addresses: {br0:");
+    set_site(&server, &bridge_without_gateway).await;
+    let (said, ended) = host.run(&format!("{FETCH} | WAIT=4 sh"));
     let verdict = "put generation 2 back after 4 s without an answer from gateway 10.77.0.254";
     assert_eq!((said.trim_end(), ended), (format!("rackstrap: {verdict}").as_str(), 1));
     assert!(default_route(&mut host).starts_with("default via 10.77.0.1 dev eth0"), "{said}");

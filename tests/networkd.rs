@@ -172,7 +172,9 @@ impl Networkd {
         let directory = tempfile::tempdir().unwrap();
         let files = directory.path().join("files");
         fs::create_dir(&files).unwrap();
-        for file in render_host(site, golden::HOST, Format::Networkd).unwrap() {
+        let mut rendered = render_host(site, golden::HOST, Format::Networkd).unwrap();
+        rendered.retain(|file| file.directory == Format::Networkd.directory());
+        for file in rendered {
             let text = edit(&file.name, matching_by_name(site, file.text));
             fs::write(files.join(&file.name), text).unwrap();
         }

@@ -34,32 +34,40 @@ struct Install<'a> {
     generation: i64,
     gateways: &'a BTreeSet<IpAddr>,
     files: Vec<Document<'a>>,
+    has_settings: bool,
 }
 
 /// A file as a here-document.
 struct Document<'a> {
+    /// The script's function that takes it.
+    put: &'static str,
     name: String,
     text: &'a str,
     /// The line that ends it, which is no line of the text.
     end: String,
 }
 
-/// The script of a host. All files go into `/etc/systemd/network`.
+/// The script of a host. Its files are networkd's, and those of `/etc/sysctl.d`.
 pub fn script(target: &Target, files: &[HostFile]) -> Result<String, ScriptError> {
-    let files = files.iter().map(document).collect();
+    let files: Vec<Document<'_>> = files.iter().map(document).collect();
+    let has_settings = files.iter().any(|file| file.put == PUT_SETTING);
     let Target { host, mac, base, generation, gateways } = target;
-    let script = Install { host, mac: *mac, base, generation: *generation, gateways, files };
+    let generation = *generation;
+    let script = Install { host, mac: *mac, base, generation, gateways, files, has_settings };
     Ok(script.render()?)
 }
+
+const PUT_SETTING: &str = "put_setting";
 
 fn document(file: &HostFile) -> Document<'_> {
     let mut end = "END".to_owned();
     while file.text.lines().any(|line| line == end) {
         end.push('_');
     }
-    let name = file.path.rsplit('/').next().unwrap_or_default();
+    let (directory, name) = file.path.rsplit_once('/').unwrap_or_default();
+    let put = if directory == "/etc/sysctl.d" { PUT_SETTING } else { "put" };
     // Inside single quotes only a single quote ends the word.
-    Document { name: name.replace('\'', "'\\''"), text: &file.text, end }
+    Document { put, name: name.replace('\'', "'\\''"), text: &file.text, end }
 }
 
 #[cfg(test)]
@@ -98,5 +106,20 @@ mod tests {
     fn a_file_name_cannot_leave_its_quotes() {
         let script = script(&target(), &[file("a'; reboot; '.network", "")]).unwrap();
         assert!(script.contains("put 'a'\\''; reboot; '\\''.network' <<'END'"), "{script}");
+    }
+
+    #[test]
+    fn kernel_settings_go_where_they_are_read() {
+        let settings = HostFile {
+            path: "/etc/sysctl.d/90-rackstrap.conf".into(),
+            text: "net.ipv4.conf.all.rp_filter = 2\n".into(),
+        };
+        let with = script(&target(), &[file("x.network", "[Match]\n"), settings]).unwrap();
+        let put = "\n    put 'x.network' <<'END'\n[Match]\nEND\n    \
+                   put_setting '90-rackstrap.conf' <<'END'\nnet.ipv4.conf.all.rp_filter = 2\nEND\n}\n";
+        assert!(with.contains(put), "{with}");
+        assert!(with.contains("\nsettings=yes\n"));
+        let without = script(&target(), &[file("x.network", "[Match]\n")]).unwrap();
+        assert!(without.contains("\nsettings=\n"));
     }
 }

@@ -23,7 +23,7 @@ pub struct Render {
     #[arg(long, default_value = "networkd")]
     format: String,
     /// Show what is otherwise than in the files of this directory, such as a copy of the
-    /// host's /etc/systemd/network
+    /// host's /etc/systemd/network; files that belong elsewhere are not compared
     #[arg(long, value_name = "DIR", conflicts_with = "since")]
     diff: Option<PathBuf>,
     /// Show what is otherwise than at this revision of the inventory
@@ -38,9 +38,12 @@ impl Render {
         let snapshot = inventory.snapshot();
         let name = name_of(&snapshot, &self.host).to_owned();
         let format: Format = self.format.parse()?;
-        let files = render_host(&snapshot.site, &name, format)?;
+        let mut files = render_host(&snapshot.site, &name, format)?;
+        if self.diff.is_some() {
+            files.retain(|file| file.directory == format.directory());
+        }
         let before = match (&self.diff, self.since) {
-            (Some(dir), _) => read_files(dir)?,
+            (Some(dir), _) => read_files(dir, format.directory())?,
             (None, Some(revision)) => {
                 let site = site_at(&inventory, revision).await?;
                 render_host(&site, &name, format).unwrap_or_default()
@@ -48,7 +51,7 @@ impl Render {
             (None, None) => {
                 let value: Vec<Value> = files
                     .iter()
-                    .map(|file| json!({"name": file.name, "text": file.text}))
+                    .map(|file| json!({"name": file.name, "path": file.path(), "text": file.text}))
                     .collect();
                 context.print(&value, || readable(&files))?;
                 return Ok(ExitCode::SUCCESS);
@@ -60,8 +63,8 @@ impl Render {
     }
 }
 
-/// The files of a directory, such as a host's own /etc/systemd/network.
-fn read_files(dir: &Path) -> anyhow::Result<Vec<File>> {
+/// The files of a copy of a host's own `directory`, such as /etc/systemd/network.
+fn read_files(dir: &Path, directory: Option<&'static str>) -> anyhow::Result<Vec<File>> {
     let failed = || format!("{} cannot be read", dir.display());
     let mut files = Vec::new();
     for entry in std::fs::read_dir(dir).with_context(failed)? {
@@ -70,7 +73,7 @@ fn read_files(dir: &Path) -> anyhow::Result<Vec<File>> {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let text = std::fs::read_to_string(&path)
                 .with_context(|| format!("{} cannot be read", path.display()))?;
-            files.push(File { name, text });
+            files.push(File { name, directory, text });
         }
     }
     Ok(files)
@@ -105,6 +108,6 @@ fn difference(before: &[File], after: &[File]) -> String {
 
 /// All files in one text, each under its name.
 fn readable(files: &[File]) -> String {
-    let texts = files.iter().map(|file| format!("# {}\n{}", file.name, file.text));
+    let texts = files.iter().map(|file| format!("# {}\n{}", file.path(), file.text));
     texts.collect::<Vec<_>>().join("\n")
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::links::{HostNetwork, Kind, Layer3, Link, Role};
 use super::losses::Losses;
 use super::netplan::{self, Dialect, present};
-use super::{File, yaml};
+use super::{File, Format, yaml};
 use crate::model::{
     BondSpec, BridgeSpec, Defaults, Destination, Family, MatchBy, Millis, Overrides, RouteKind,
     VlanProtocol,
@@ -28,7 +28,7 @@ pub(super) fn version1(host: &HostNetwork, losses: &mut Losses) -> Vec<File> {
 
 fn tree(host: &HostNetwork, network: Value) -> Vec<File> {
     let meta = json!({"instance-id": host.host, "local-hostname": host.host});
-    let file = |name: &str, text: String| File { name: name.into(), text };
+    let file = |name: &str, text: String| File::of(Format::CloudInit, name, text);
     vec![
         file("meta-data", yaml::write(&meta)),
         file("user-data", "#cloud-config\n{}\n".into()),

@@ -31,14 +31,33 @@ use crate::model::Site;
 pub struct File {
     /// Its name without a directory, such as `05-bond0.netdev`.
     pub name: String,
+    /// Where a host keeps it; none for one that it fetches and does not keep.
+    pub directory: Option<&'static str>,
     /// All of its text.
     pub text: String,
+}
+
+impl File {
+    /// A file of a format, in the directory of that format.
+    fn of(format: Format, name: impl Into<String>, text: String) -> Self {
+        Self { name: name.into(), directory: format.directory(), text }
+    }
+
+    /// Where a host keeps it, such as `/etc/sysctl.d/90-rackstrap.conf`; the name alone if
+    /// it does not.
+    pub fn path(&self) -> String {
+        match self.directory {
+            Some(directory) => format!("{directory}/{}", self.name),
+            None => self.name.clone(),
+        }
+    }
 }
 
 /// What the files are written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Format {
-    /// systemd-networkd's `.network` and `.netdev` files.
+    /// systemd-networkd's `.network` and `.netdev` files, and behind them what
+    /// [`Sysctl`](Self::Sysctl) gives: without it some of them do not work.
     Networkd,
     /// netplan's YAML.
     Netplan,
@@ -185,11 +204,11 @@ pub fn render_host(site: &Site, host_name: &str, format: Format) -> Result<Vec<F
 fn write(network: &HostNetwork, format: Format) -> Result<Vec<File>, Vec<String>> {
     let mut losses = losses::Losses::default();
     let files = match format {
-        Format::Networkd => networkd::render(network),
+        Format::Networkd => [networkd::render(network), sysctl(network)].concat(),
         Format::Netplan => {
             let text = netplan::document(network, netplan::Dialect::Netplan, &mut losses);
             let text = yaml::write(&serde_json::json!({"network": text}));
-            vec![File { name: "90-rackstrap.yaml".into(), text }]
+            vec![File::of(format, "90-rackstrap.yaml", text)]
         }
         Format::CloudInit => cloud_init::version2(network, &mut losses),
         Format::CloudInitV1 => cloud_init::version1(network, &mut losses),
@@ -201,6 +220,8 @@ fn write(network: &HostNetwork, format: Format) -> Result<Vec<File>, Vec<String>
 fn sysctl(network: &HostNetwork) -> Vec<File> {
     let line = |(name, value): (&String, &String)| format!("{name} = {value}\n");
     let text: String = network.sysctls.iter().map(line).collect();
-    let file = File { name: "90-rackstrap.conf".into(), text };
-    if file.text.is_empty() { Vec::new() } else { vec![file] }
+    if text.is_empty() {
+        return Vec::new();
+    }
+    vec![File::of(Format::Sysctl, "90-rackstrap.conf", text)]
 }

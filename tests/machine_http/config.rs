@@ -98,10 +98,9 @@ async fn a_wrong_mac_is_named_in_a_400_and_an_unknown_one_in_a_404() {
     assert!(format.text().await.unwrap().contains("\".zip\" is not a format"));
 }
 
-#[tokio::test]
-async fn the_archives_unpack_to_the_same_files() {
-    let server = Server::start(SITE).await;
-    let text = server.text("/config/52:54:00:aa:00:01").await;
+/// Unpacks every form of the configuration as hosts do, each into a directory of its own.
+async fn unpack_all(server: &Server) -> Vec<TempDir> {
+    let mut roots = Vec::new();
     for (suffix, program, arguments) in [
         (".tar", "tar", ["-x", "-f", "-"].as_slice()),
         (".cpio.gz", "sh", ["-c", "gunzip | cpio -i --quiet"].as_slice()),
@@ -114,8 +113,47 @@ async fn the_archives_unpack_to_the_same_files() {
         let archive = answer.bytes().await.unwrap();
         let root = TempDir::new().unwrap();
         pipe(program, arguments, &archive, root.path());
-        check_unpacked(root.path(), &text);
+        roots.push(root);
     }
+    roots
+}
+
+#[tokio::test]
+async fn the_archives_unpack_to_the_same_files() {
+    let server = Server::start(SITE).await;
+    let text = server.text("/config/52:54:00:aa:00:01").await;
+    assert!(!text.contains("sysctl"), "{text}");
+    for root in unpack_all(&server).await {
+        check_unpacked(root.path(), &text);
+        assert!(!root.path().join("etc/sysctl.d").exists());
+    }
+}
+
+#[tokio::test]
+async fn kernel_settings_come_with_the_links_that_need_them() {
+    let settings = "  hypervisor:\n    sysctls: {net.ipv4.conf.all.rp_filter: \"2\"}\n";
+    let server = Server::start(&SITE.replace("  hypervisor:\n", settings)).await;
+    let text = server.text("/config/52:54:00:aa:00:01").await;
+    let path = "/etc/sysctl.d/90-rackstrap.conf";
+    let line = "net.ipv4.conf.all.rp_filter = 2\n";
+    assert!(text.ends_with(&format!("\n\n# {path}\n{line}")), "{text}");
+    for root in unpack_all(&server).await {
+        check_unpacked(root.path(), &text);
+        assert_eq!(std::fs::read_to_string(root.path().join(&path[1..])).unwrap(), line);
+    }
+    let data: serde_json::Value =
+        server.get("/config/52:54:00:aa:00:01.json").await.json().await.unwrap();
+    let last = data["files"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["path"], &last["text"]), (&path.into(), &line.into()));
+
+    // A generation without settings takes away those of the last one.
+    let script = server.text("/config/52:54:00:aa:00:01.sh").await;
+    let (root, run) = (TempDir::new().unwrap(), ["-c", "ROOT=. sh"]);
+    pipe("sh", &run, script.as_bytes(), root.path());
+    let bare = Server::start(SITE).await.text("/config/52:54:00:aa:00:01.sh").await;
+    pipe("sh", &run, bare.as_bytes(), root.path());
+    assert!(!root.path().join(&path[1..]).exists());
+    check_unpacked(root.path(), &text);
 }
 
 #[tokio::test]

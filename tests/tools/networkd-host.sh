@@ -7,6 +7,7 @@ mount --make-rprivate /
 mount -o remount,ro,bind /sys
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /var/lib
+mount -t tmpfs tmpfs /etc/sysctl.d
 mkdir -p /run/dbus /run/systemd/netif/links /run/systemd/netif/leases /run/systemd/netif/lldp
 chown -R systemd-network:systemd-network /run/systemd/netif
 mount --bind "$1" /etc/systemd/network

@@ -10,7 +10,7 @@ use super::error::Error;
 use super::nouns::{How, told};
 use crate::app::App;
 use crate::inventory::ChangeError;
-use crate::network::{Finding, Format, check_site, render_host};
+use crate::network::{File, Finding, Format, check_site, render_host};
 use crate::site_file::SiteFile;
 
 /// `GET /site`
@@ -62,5 +62,6 @@ pub async fn config(
         Some(format) => format.parse().map_err(|error| Error::BadRequest(format!("{error}")))?,
     };
     let files = render_host(&app.inventory.snapshot().site, &name, format)?;
-    Ok(Json(files.iter().map(|file| json!({"name": file.name, "text": file.text})).collect()))
+    let told = |file: &File| json!({"name": file.name, "path": file.path(), "text": file.text});
+    Ok(Json(files.iter().map(told).collect()))
 }

@@ -21,9 +21,6 @@ use crate::inventory::Snapshot;
 use crate::model::{EventKind, Host, InvalidMac, Mac};
 use crate::network::{self, Format};
 
-/// Where systemd-networkd reads its files.
-const NETWORKD_DIRECTORY: &str = "/etc/systemd/network";
-
 /// The revision of the site that an answer was made from.
 const GENERATION: HeaderName = HeaderName::from_static("x-rackstrap-generation");
 
@@ -176,10 +173,7 @@ impl<'a> Request<'a> {
 
     fn files(&self) -> Result<Vec<HostFile>, Error> {
         let files = network::render_host(&self.snapshot.site, self.name, Format::Networkd)?;
-        let place = |file: network::File| HostFile {
-            path: format!("{NETWORKD_DIRECTORY}/{}", file.name),
-            text: file.text,
-        };
+        let place = |file: network::File| HostFile { path: file.path(), text: file.text };
         Ok(files.into_iter().map(place).collect())
     }
 

@@ -60,7 +60,7 @@ fn with_addresses(site: &Site) -> Site {
 /// A host's files by name; instead of them one line that says why there are none.
 fn files(site: &Site, name: &str) -> Vec<(String, String)> {
     match render_host(site, name, Format::Networkd) {
-        Ok(files) => files.into_iter().map(|file| (file.name, file.text)).collect(),
+        Ok(files) => files.into_iter().map(|file| (file.path(), file.text)).collect(),
         Err(RenderError::UnknownHost { .. } | RenderError::NoProfile { .. }) => Vec::new(),
         Err(error) => vec![("no files".into(), format!("{error}\n"))],
     }

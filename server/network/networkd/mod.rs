@@ -5,8 +5,8 @@ mod netdev;
 mod network;
 mod unit;
 
-use super::File;
 use super::links::{HostNetwork, Kind, Link, Role};
+use super::{File, Format};
 use crate::model::Defaults;
 
 /// The files of a host: for every link a `.netdev` where networkd makes it, and a `.network`.
@@ -17,9 +17,9 @@ pub(super) fn render(host: &HostNetwork) -> Vec<File> {
 
 fn files(host: &HostNetwork, link: &Link) -> Vec<File> {
     let stem = stem(host, link);
-    let netdev =
-        netdev::render(host, link).map(|text| File { name: format!("{stem}.netdev"), text });
-    let network = File { name: format!("{stem}.network"), text: network::render(host, link) };
+    let file = |ending, text| File::of(Format::Networkd, format!("{stem}.{ending}"), text);
+    let netdev = netdev::render(host, link).map(|text| file("netdev", text));
+    let network = file("network", network::render(host, link));
     netdev.into_iter().chain([network]).collect()
 }
 
