@@ -85,3 +85,20 @@ fn no_golden_site_has_an_error() {
         assert_eq!(findings, [], "{name}");
     }
 }
+
+#[test]
+fn ignition_writes_the_very_files_of_networkd() {
+    for (name, site) in sites() {
+        let text = render_host(&site, HOST, Format::Ignition).unwrap().remove(0).text;
+        let config: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let written = config["storage"]["files"].as_array().unwrap().iter().map(|file| {
+            let url = file["contents"]["source"].as_str().unwrap();
+            let text = percent_encoding::percent_decode_str(url.strip_prefix("data:,").unwrap());
+            assert_eq!((&file["mode"], &file["overwrite"]), (&420.into(), &true.into()));
+            (file["path"].as_str().unwrap().to_owned(), text.decode_utf8().unwrap().into_owned())
+        });
+        let files = render_host(&site, HOST, Format::Networkd).unwrap();
+        let files = files.into_iter().map(|file| (file.path(), file.text));
+        assert_eq!(written.collect::<Vec<_>>(), files.collect::<Vec<_>>(), "{name}");
+    }
+}

@@ -9,6 +9,7 @@
 mod allocate;
 mod check;
 mod cloud_init;
+mod ignition;
 mod links;
 mod losses;
 mod lower;
@@ -65,6 +66,8 @@ pub enum Format {
     CloudInit,
     /// A NoCloud tree for cloud-init, with network configuration version 1.
     CloudInitV1,
+    /// An Ignition configuration that writes the files of [`Networkd`](Self::Networkd).
+    Ignition,
     /// Kernel settings for sysctl.d: what a network needs besides its links. No file for a
     /// host that needs none.
     Sysctl,
@@ -120,8 +123,14 @@ fn refusal(host: &str, findings: &[Finding]) -> String {
 
 impl Format {
     /// All formats.
-    pub const ALL: &[Self] =
-        &[Self::Networkd, Self::Netplan, Self::CloudInit, Self::CloudInitV1, Self::Sysctl];
+    pub const ALL: &[Self] = &[
+        Self::Networkd,
+        Self::Netplan,
+        Self::CloudInit,
+        Self::CloudInitV1,
+        Self::Ignition,
+        Self::Sysctl,
+    ];
 
     /// The word for it on the command line and in URLs.
     pub fn label(self) -> &'static str {
@@ -130,6 +139,7 @@ impl Format {
             Self::Netplan => "netplan",
             Self::CloudInit => "cloud-init",
             Self::CloudInitV1 => "cloud-init-v1",
+            Self::Ignition => "ignition",
             Self::Sysctl => "sysctl",
         }
     }
@@ -140,7 +150,7 @@ impl Format {
             Self::Networkd => Some("/etc/systemd/network"),
             Self::Netplan => Some("/etc/netplan"),
             Self::Sysctl => Some("/etc/sysctl.d"),
-            Self::CloudInit | Self::CloudInitV1 => None,
+            Self::CloudInit | Self::CloudInitV1 | Self::Ignition => None,
         }
     }
 
@@ -204,7 +214,7 @@ pub fn render_host(site: &Site, host_name: &str, format: Format) -> Result<Vec<F
 fn write(network: &HostNetwork, format: Format) -> Result<Vec<File>, Vec<String>> {
     let mut losses = losses::Losses::default();
     let files = match format {
-        Format::Networkd => [networkd::render(network), sysctl(network)].concat(),
+        Format::Networkd => for_networkd(network),
         Format::Netplan => {
             let text = netplan::document(network, netplan::Dialect::Netplan, &mut losses);
             let text = yaml::write(&serde_json::json!({"network": text}));
@@ -212,9 +222,15 @@ fn write(network: &HostNetwork, format: Format) -> Result<Vec<File>, Vec<String>
         }
         Format::CloudInit => cloud_init::version2(network, &mut losses),
         Format::CloudInitV1 => cloud_init::version1(network, &mut losses),
+        Format::Ignition => ignition::render(&for_networkd(network)),
         Format::Sysctl => sysctl(network),
     };
     losses.into_result().map(|()| files)
+}
+
+/// Everything that a host with networkd keeps.
+fn for_networkd(network: &HostNetwork) -> Vec<File> {
+    [networkd::render(network), sysctl(network)].concat()
 }
 
 fn sysctl(network: &HostNetwork) -> Vec<File> {

@@ -212,6 +212,8 @@ async fn every_format_is_served_by_its_name() {
         let text = server.text(&format!("{url}/cloud-init/{name}")).await;
         assert!(text.contains(says), "{name}: {text}");
     }
+    let ignition = server.text(&format!("{url}/ignition/config.ign")).await;
+    assert!(ignition.contains("\"path\": \"/etc/systemd/network/05-bond0.netdev\""), "{ignition}");
     let unknown = server.get(&format!("{url}/windows/x")).await;
     assert_eq!(unknown.status(), 404);
     let text = unknown.text().await.unwrap();
