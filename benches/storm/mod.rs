@@ -37,7 +37,10 @@ pub fn bench(lab: &Lab, effort: Effort) -> Findings {
     let count = HOSTS / effort.divisor as u32;
     let program: Vec<u8> =
         (0..1 << 18).flat_map(|n: u32| (n ^ 0x5a5a_1234).to_le_bytes()).collect();
-    std::fs::write(lab.dir.join("files/storm.efi"), &program).expect("room on the disk");
+    // The kernel and initrd are never fetched here, but a script names only files that are there.
+    for name in ["storm.efi", "vmlinuz", "initrd.img"] {
+        std::fs::write(lab.dir.join("files").join(name), &program).expect("room on the disk");
+    }
     let mut findings = Findings::default();
     let mut board = Board::default();
     let make = |dir: &Path| ours::command(lab, dir, &site(count));
@@ -155,7 +158,7 @@ fn site(count: u32) -> serde_json::Value {
             "bonds": {"bond0": {"nics": ["eth0"], "mode": "802.3ad"}},
             "vlans": {"vlan500": {"link": "bond0", "subnet": "internal"}},
         }},
-        "images": {"live": {"kernel": "medium.bin", "initrd": ["initrd.img"], "cmdline": "quiet"}},
+        "images": {"live": {"kernel": "vmlinuz", "initrd": ["initrd.img"], "cmdline": "quiet"}},
         "hosts": hosts,
     })
 }
