@@ -21,6 +21,7 @@ mod noun;
 mod profile;
 mod route;
 mod site;
+mod size;
 mod subnet;
 mod words;
 
@@ -49,4 +50,5 @@ pub use route::{
     SharedAddress,
 };
 pub use site::{Rack, Site, Tenant};
+pub use size::size_text;
 pub use subnet::{DnsServer, InvalidDnsServer, Range, RangeUse, Subnet, UnknownClients};

@@ -136,7 +136,7 @@ async fn a_transfer_is_seen_while_it_moves_and_when_it_ends() {
     }
     assert_eq!(received, 20_000_000);
     let (text, sent) = next_event(&mut watch, EventKind::File).await;
-    assert!(text.starts_with("big.img to 127.0.0.1: 20.0 MB in "), "{text}");
+    assert!(text.starts_with("big.img to 127.0.0.1: 19.1 MiB in "), "{text}");
     assert_eq!(sent.last(), Some(&20_000_000));
     assert!(sent.is_sorted());
 

@@ -12,13 +12,12 @@ use super::conditions::{self, Selection};
 use super::error::Error;
 use super::peer::Caller;
 use super::rendered::Answer;
-use super::transfer::size;
 use super::{Machine, now_ms, tell};
 use crate::app::App;
 use crate::boot::archive::{self, HostFile};
 use crate::boot::install;
 use crate::inventory::Snapshot;
-use crate::model::{EventKind, Host, InvalidMac, Mac};
+use crate::model::{EventKind, Host, InvalidMac, Mac, size_text};
 use crate::network::{self, Format};
 
 /// The revision of the site that an answer was made from.
@@ -227,7 +226,7 @@ impl<'a> Request<'a> {
     fn tell(&self, what: &str, bytes: u64) {
         let own = self.caller.is_host(self.app, self.name, self.host);
         let kind = if own { EventKind::Config } else { EventKind::File };
-        let text = format!("{what} to {}: {}", self.caller.address, size(bytes));
+        let text = format!("{what} to {}: {}", self.caller.address, size_text(bytes));
         tell(self.app, Some(self.name), Some(self.mac), (kind, text));
     }
 }

@@ -11,7 +11,7 @@ use futures_util::Stream;
 
 use super::tell;
 use crate::app::App;
-use crate::model::{EventKind, Progress};
+use crate::model::{EventKind, Progress, size_text};
 
 /// How much is handed to the connection at a time.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -89,35 +89,13 @@ impl Drop for Transfer {
         let seconds = self.started.elapsed().as_secs_f64();
         self.tell_progress();
         let (kind, text) = if sent == total {
-            (*kind, format!("{file} to {peer}: {} in {seconds:.1} s", size(total)))
+            (*kind, format!("{file} to {peer}: {} in {seconds:.1} s", size_text(total)))
         } else {
-            let (sent, total) = (size(sent), size(total));
+            let (sent, total) = (size_text(sent), size_text(total));
             let text =
                 format!("{file} to {peer} broke off after {sent} of {total}, {seconds:.1} s");
             (EventKind::Warning, text)
         };
         tell(&self.app, host.as_deref(), None, (kind, text));
-    }
-}
-
-/// A size for people: `512 B`, `27.3 MB`.
-pub fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_000 => format!("{bytes} B"),
-        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        _ => format!("{:.1} MB", bytes as f64 / 1e6),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::size;
-
-    #[test]
-    fn a_size_is_short() {
-        let cases = [(0, "0 B"), (999, "999 B"), (1_500, "1.5 kB"), (27_300_000, "27.3 MB")];
-        for (bytes, text) in cases {
-            assert_eq!(size(bytes), text);
-        }
     }
 }

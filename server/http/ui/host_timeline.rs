@@ -5,12 +5,12 @@ use std::time::Duration;
 use askama::Template;
 
 use super::clock::{Moment, span};
-use super::progress::{percent, size};
+use super::progress::percent;
 use super::state::Ui;
 use super::timeline::{Stage, Standing, Step, latest_boot, steps};
 use crate::boot::stall::{self, Facts};
 use crate::inventory::{Error, EventFilter};
-use crate::model::{Event, Progress};
+use crate::model::{Event, Progress, size_text};
 
 /// How many of a host's events are looked at: a boot has some dozen.
 const EVENTS: u32 = 300;
@@ -81,7 +81,7 @@ fn row(ui: &Ui, step: &Step, transfers: &[Progress], began_ms: i64) -> Row {
     let bar = |progress: &Progress| Bar {
         file: progress.file.clone(),
         percent: percent(progress),
-        size: size(progress.total_bytes),
+        size: size_text(progress.total_bytes),
     };
     let after = step.first.map(|event| (event.at_ms - began_ms) as f64 / 1000.0);
     Row {

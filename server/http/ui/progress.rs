@@ -73,21 +73,6 @@ pub fn percent(progress: &Progress) -> u8 {
     (u128::from(*sent_bytes) * 100 / u128::from(*total_bytes)).min(100) as u8
 }
 
-/// A number of bytes as people read it: `812 B`, `27.4 MiB`.
-pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let mut amount = bytes as f64 / 1024.0;
-    let mut unit = 0;
-    while amount >= 1024.0 && unit + 1 < UNITS.len() {
-        amount /= 1024.0;
-        unit += 1;
-    }
-    format!("{amount:.1} {}", UNITS[unit])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,17 +95,9 @@ mod tests {
     }
 
     #[test]
-    fn percentages_and_sizes_read_well() {
+    fn a_percentage_is_whole_and_honest() {
         assert_eq!(percent(&progress(EventKind::Kernel, 0, 0)), 100);
         assert_eq!(percent(&progress(EventKind::Kernel, u64::MAX, u64::MAX)), 100);
         assert_eq!(percent(&progress(EventKind::Kernel, 999, 1000)), 99);
-        for (bytes, text) in [
-            (812, "812 B"),
-            (1024, "1.0 KiB"),
-            (28_731_000, "27.4 MiB"),
-            (u64::MAX, "16777216.0 TiB"),
-        ] {
-            assert_eq!(size(bytes), text);
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::app::App;
-use crate::model::{ClientKey, EventKind, Mac, Progress};
+use crate::model::{ClientKey, EventKind, Mac, Progress, size_text};
 use crate::tftp::transfer::{Ending, Transfer};
 
 /// Smaller files are through before anybody looks.
@@ -84,7 +84,7 @@ impl Report {
 
     fn tell_start(&mut self, app: &App) {
         self.told_start = true;
-        self.who.record(app, format!("sends {} ({})", self.file, size(self.total_bytes)));
+        self.who.record(app, format!("sends {} ({})", self.file, size_text(self.total_bytes)));
     }
 
     /// Notes the end; of a size probe nothing is told.
@@ -109,7 +109,7 @@ impl Report {
 
     fn success(&self, transfer: &Transfer, ending: Ending, now: Duration) -> String {
         let seconds = now.saturating_sub(self.began.unwrap_or(now)).as_secs_f64();
-        let total = size(self.total_bytes);
+        let total = size_text(self.total_bytes);
         let mut text = format!("sent {} ({total}) in {seconds:.1} s", self.file);
         if transfer.resent_blocks() > 0 {
             text.push_str(&format!(", {} blocks again", transfer.resent_blocks()));
@@ -121,7 +121,7 @@ impl Report {
     }
 
     fn failure(&self, transfer: &Transfer, why: &str) -> String {
-        let (sent, total) = (size(transfer.acked_bytes()), size(self.total_bytes));
+        let (sent, total) = (size_text(transfer.acked_bytes()), size_text(self.total_bytes));
         format!("{} stopped after {sent} of {total}: {why}", self.file)
     }
 
@@ -133,14 +133,5 @@ impl Report {
             sent_bytes,
             total_bytes: self.total_bytes,
         });
-    }
-}
-
-/// A size for people.
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..1024 => format!("{bytes} B"),
-        1024..1_048_576 => format!("{} KiB", bytes.div_ceil(1024)),
-        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
     }
 }
