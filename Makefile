@@ -10,8 +10,8 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=FIRMWARE,LAYOUT,
 # The virtual rack: emulator, firmware, network boot programs, and what unpacks an image.
 RUN_PACKAGES  := build-essential ca-certificates cpio curl dpkg-dev ipxe iproute2 kmod ovmf qemu-system-x86 seabios
 # The clients, databases and browser that the tests drive.
-TEST_PACKAGES := $(RUN_PACKAGES) atftp busybox-static chromium chromium-driver dhcpcd-base dnsmasq-base \
-                 iputils-ping isc-dhcp-client netplan.io nftables postgresql-15 systemd tcpdump tftp-hpa udhcpc
+TEST_PACKAGES := $(RUN_PACKAGES) atftp busybox-static chromium chromium-driver dbus-daemon dhcpcd-base dnsmasq-base \
+                 iputils-ping isc-dhcp-client netplan.io nftables postgresql-15 procps systemd tcpdump tftp-hpa udhcpc
 
 # The servers that the benchmark compares with, and what it measures with. Never started as services.
 BENCH_PACKAGES := ca-certificates dnsmasq-base iproute2 isc-dhcp-server kea-dhcp4-server nftables nginx-light strace \
