@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::words::words;
+use super::words::{switch_words, words};
 use super::{Mac, RouteSpec, RuleSpec, SharedAddress};
 
 words! {
@@ -12,6 +12,32 @@ words! {
         Ipv4 = "ipv4",
         /// IPv6.
         Ipv6 = "ipv6",
+    }
+}
+
+switch_words! {
+    /// How far LLDP announces the host (IEEE 802.1AB section 7.1).
+    EmitLldp {
+        /// Not at all.
+        No,
+        /// To the switch that it is plugged into.
+        Yes = "nearest-bridge",
+        /// To the nearest bridge that is more than a relay of two ports.
+        NonTpmr = "non-tpmr-bridge",
+        /// To the nearest bridge of its own network, through a provider's.
+        Customer = "customer-bridge",
+    }
+}
+
+switch_words! {
+    /// Which announcements of neighbours are kept.
+    ReceiveLldp {
+        /// None.
+        No,
+        /// All.
+        Yes = "all",
+        /// Those of routers and switches.
+        Routers = "routers-only",
     }
 }
 
@@ -73,7 +99,17 @@ pub struct LinkSettings<'a> {
     /// The MAC that the link is given.
     pub mac: Option<Mac>,
     /// Whether LLDP announces the host to its switch.
-    pub emit_lldp: bool,
+    pub emit_lldp: EmitLldp,
+    /// Which announcements of neighbours are kept, where the profile says so.
+    pub lldp: Option<ReceiveLldp>,
+    /// The largest TCP segment that is announced over the subnet's default route, in bytes.
+    pub advertised_mss: Option<u32>,
+    /// Search domains, and routing domains with a `~`, beside the subnet's.
+    pub domains: &'a [String],
+    /// Whether its addresses and routes are set before it has a carrier.
+    pub ignore_carrier: bool,
+    /// Whether its addresses and routes outlive networkd: the root is reached by it.
+    pub critical: bool,
     /// Whether the host counts as online without this link.
     pub optional: bool,
     /// What is taken from DHCPv4.
@@ -140,9 +176,27 @@ macro_rules! link_spec {
             /// The MAC that the link is given.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub macaddress: Option<crate::model::Mac>,
-            /// Whether LLDP announces the host to its switch.
+            /// Whether, and how far, LLDP announces the host.
             #[serde(default, skip_serializing_if = "crate::model::link::is_default")]
-            pub emit_lldp: bool,
+            pub emit_lldp: crate::model::link::EmitLldp,
+            /// Which announcements of neighbours are kept.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub lldp: Option<crate::model::link::ReceiveLldp>,
+            /// The largest TCP segment that is announced over the subnet's default route, in
+            /// bytes: where packets larger than that are lost on the way.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub advertised_mss: Option<u32>,
+            /// Search domains beside the subnet's. One with `~` before it is a routing domain:
+            /// its names are asked of this link's resolvers, and it is not searched.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            pub domains: Vec<String>,
+            /// Set addresses and routes before the link has a carrier.
+            #[serde(default, skip_serializing_if = "crate::model::link::is_default")]
+            pub ignore_carrier: bool,
+            /// Keep addresses and routes whatever becomes of networkd: for the link by which
+            /// the host reaches its root file system.
+            #[serde(default, skip_serializing_if = "crate::model::link::is_default")]
+            pub critical: bool,
             /// Whether the host counts as online without this link.
             #[serde(default, skip_serializing_if = "crate::model::link::is_default")]
             pub optional: bool,
@@ -176,6 +230,11 @@ macro_rules! link_spec {
                     rules: &self.routing_policy,
                     mac: self.macaddress,
                     emit_lldp: self.emit_lldp,
+                    lldp: self.lldp,
+                    advertised_mss: self.advertised_mss,
+                    domains: &self.domains,
+                    ignore_carrier: self.ignore_carrier,
+                    critical: self.critical,
                     optional: self.optional,
                     dhcp4_overrides: self.dhcp4_overrides,
                     dhcp6_overrides: self.dhcp6_overrides,

@@ -17,12 +17,14 @@ mod mac;
 mod merge;
 mod millis;
 mod name;
+mod nic;
 mod noun;
 mod profile;
 mod route;
 mod site;
 mod size;
 mod subnet;
+mod virtual_link;
 mod words;
 
 pub use bond::{
@@ -35,14 +37,18 @@ pub use event::{Event, EventKind, Progress};
 pub use host::{Host, HostState};
 pub use image::Image;
 pub use lease::{ClientKey, Lease, LeaseState};
-pub use link::{Family, LinkSettings, Overrides};
+pub use link::{EmitLldp, Family, LinkSettings, Overrides, ReceiveLldp};
 pub use mac::{InvalidMac, Mac};
 pub use merge::{merge, revert};
 pub use millis::{InvalidDuration, Millis};
 pub use name::{InvalidName, check_host_name, check_link_name, check_noun_name};
+pub use nic::{
+    ChannelSpec, Eswitch, FunctionSpec, FunctionState, NicSpec, OffloadSpec, RingSpec, SriovSpec,
+    WakeOnLan,
+};
 pub use noun::Noun;
 pub use profile::{
-    Defaults, DummySpec, MatchBy, NicSpec, Profile, ProfileLink, VlanProtocol, VlanSpec, VrfSpec,
+    Defaults, DummySpec, MatchBy, Profile, ProfileLink, VlanProtocol, VlanSpec, VrfSpec,
     VxlanSpec,
 };
 pub use route::{
@@ -52,3 +58,6 @@ pub use route::{
 pub use site::{Rack, Site, Tenant};
 pub use size::size_text;
 pub use subnet::{DnsServer, InvalidDnsServer, Range, RangeUse, Subnet, UnknownClients};
+pub use virtual_link::{
+    IpvlanMode, IpvlanSpec, LoopbackSpec, MacvlanMode, MacvlanSpec, VethSpec,
+};

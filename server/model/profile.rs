@@ -9,6 +9,8 @@ use super::bond::BondSpec;
 use super::bridge::BridgeSpec;
 use super::dhcp_options::DhcpOptions;
 use super::link::{LinkSettings, is_default, link_spec};
+use super::nic::NicSpec;
+use super::virtual_link::{IpvlanSpec, LoopbackSpec, MacvlanSpec, VethSpec};
 use super::words::words;
 
 /// What the network of a kind of host looks like. Forty hosts are one profile and forty rows.
@@ -45,6 +47,18 @@ pub struct Profile {
     /// Dummy links, by link name.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub dummies: IndexMap<String, DummySpec>,
+    /// Ends of virtual cables, by link name.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub veths: IndexMap<String, VethSpec>,
+    /// MACVLANs, by link name.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub macvlans: IndexMap<String, MacvlanSpec>,
+    /// IPVLANs, by link name.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub ipvlans: IndexMap<String, IpvlanSpec>,
+    /// The loopback, whose name is `lo`.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub loopbacks: IndexMap<String, LoopbackSpec>,
     /// Kernel settings, by name such as `net.core.rmem_max`.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub sysctls: IndexMap<String, String>,
@@ -74,6 +88,8 @@ words! {
         PermanentMac = "permanent-mac",
         /// `Name=` with the NIC's label, for hosts with predictable kernel names.
         Name = "name",
+        /// `Path=` with the NIC's `path`, for hosts whose NICs are exchanged.
+        Path = "path",
     }
 }
 
@@ -86,16 +102,6 @@ words! {
         Dot1q = "802.1q",
         /// The provider's tag around the customer's, EtherType 0x88a8.
         Dot1ad = "802.1ad",
-    }
-}
-
-link_spec! {
-    /// What a profile says about one NIC.
-    #[derive(Default)]
-    NicSpec {
-        /// Left alone, because another program (Open vSwitch, a container) owns it.
-        #[serde(default, skip_serializing_if = "is_default")]
-        unmanaged: bool,
     }
 }
 
@@ -167,8 +173,14 @@ impl Profile {
         let bridges = self.bridges.iter().map(|(name, spec)| ("bridges", name, spec.settings()));
         let vrfs = self.vrfs.iter().map(|(name, spec)| ("vrfs", name, spec.settings()));
         let dummies = self.dummies.iter().map(|(name, spec)| ("dummies", name, spec.settings()));
-        let upper = bridges.chain(vrfs).chain(dummies);
-        let all = nics.chain(bonds).chain(vlans).chain(vxlans).chain(upper);
+        let veths = self.veths.iter().map(|(name, spec)| ("veths", name, spec.settings()));
+        let macvlans = self.macvlans.iter().map(|(name, spec)| ("macvlans", name, spec.settings()));
+        let ipvlans = self.ipvlans.iter().map(|(name, spec)| ("ipvlans", name, spec.settings()));
+        let loopbacks =
+            self.loopbacks.iter().map(|(name, spec)| ("loopbacks", name, spec.settings()));
+        let lower = loopbacks.chain(nics).chain(veths).chain(bonds).chain(vlans).chain(vxlans);
+        let all =
+            lower.chain(bridges).chain(macvlans).chain(ipvlans).chain(vrfs).chain(dummies);
         all.map(|(section, name, settings)| ProfileLink { section, name, settings })
     }
 
@@ -204,5 +216,6 @@ impl Profile {
     /// Whether `name` is a link that the profile makes: everything but a NIC.
     pub fn makes(&self, name: &str) -> bool {
         self.links().any(|link| link.name == name && link.section != "nics")
+            || self.veths.values().any(|veth| veth.peer == name)
     }
 }

@@ -107,6 +107,24 @@ pub struct RouteSpec {
     pub advertised_mss: Option<u32>,
 }
 
+impl RouteSpec {
+    /// A route that says nothing but where it leads.
+    pub fn to(to: Destination) -> Self {
+        Self {
+            to,
+            via: None,
+            next_hops: Vec::new(),
+            on_link: false,
+            from: None,
+            metric: None,
+            table: None,
+            kind: RouteKind::default(),
+            mtu: None,
+            advertised_mss: None,
+        }
+    }
+}
+
 /// One of several routers of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

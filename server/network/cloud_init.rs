@@ -8,7 +8,7 @@ use super::losses::Losses;
 use super::netplan::{self, Dialect, present};
 use super::{File, Format, yaml};
 use crate::model::{
-    BondSpec, BridgeSpec, Defaults, Destination, Family, MatchBy, Millis, Overrides, RouteKind,
+    BondSpec, BridgeSpec, Defaults, Destination, EmitLldp, Family, MatchBy, Millis, Overrides, RouteKind,
     VlanProtocol,
 };
 
@@ -45,16 +45,21 @@ fn device(host: &HostNetwork, link: &Link, losses: &mut Losses) -> Value {
         _ => link.mac,
     };
     lose(link.is_nic() && link.mac.is_some(), "macaddress of a NIC");
-    lose(link.emit_lldp, "emit-lldp");
+    bringup(host, link, &mut lose);
     let (kind, own) = match &link.kind {
         Kind::Nic(_) => ("physical", Value::Null),
-        Kind::Bond(spec) => ("bond", bond(spec, &mut lose)),
+        Kind::Bond(spec) => ("bond", bond(host, spec, &mut lose)),
         Kind::Vlan { parent, id, protocol } => {
             lose(*protocol != VlanProtocol::default(), "protocol 802.1ad");
-            ("vlan", json!({"vlan_link": parent, "vlan_id": id}))
+            ("vlan", json!({"vlan_link": host.device(parent), "vlan_id": id}))
         }
-        Kind::Bridge(spec) => ("bridge", bridge(spec, &mut lose)),
+        Kind::Bridge(spec) => ("bridge", bridge(host, spec, &mut lose)),
+        Kind::Loopback => ("loopback", Value::Null),
         Kind::Vxlan { .. } | Kind::Vrf(_) | Kind::Dummy => {
+            lose(true, link.kind.label());
+            ("", Value::Null)
+        }
+        Kind::Veth { .. } | Kind::Macvlan(_) | Kind::Ipvlan(_) => {
             lose(true, link.kind.label());
             ("", Value::Null)
         }
@@ -62,7 +67,7 @@ fn device(host: &HostNetwork, link: &Link, losses: &mut Losses) -> Value {
     let subnets = subnets(&link.layer3, &mut lose);
     let common = present([
         ("type", Some(json!(kind))),
-        ("name", Some(json!(link.name))),
+        ("name", Some(json!(link.device()))),
         ("mac_address", mac.map(|mac| json!(mac.to_string()))),
         ("mtu", link.mtu.map(|mtu| json!(mtu))),
         ("accept-ra", accept_ra(host, &link.layer3).map(|accept| json!(accept))),
@@ -77,12 +82,34 @@ fn device(host: &HostNetwork, link: &Link, losses: &mut Losses) -> Value {
     Value::Object(device)
 }
 
+/// What version 1 has no words for: how a link is announced and brought up, and hardware.
+fn bringup(host: &HostNetwork, link: &Link, lose: &mut impl FnMut(bool, &str)) {
+    lose(link.emit_lldp != EmitLldp::No, "emit-lldp");
+    lose(link.lldp.is_some(), "lldp");
+    lose(link.ignore_carrier, "ignore-carrier");
+    lose(link.critical, "critical");
+    lose(link.is_nic() && host.match_by == MatchBy::Path, "match by path");
+    let Some(nic) = &link.nic else { return };
+    // It renames a NIC to its name by its MAC, without being asked.
+    lose(nic.set_name.is_some() && link.kind == Kind::Nic(None), "set-name without a MAC");
+    lose(nic.wake_on_lan.is_some(), "wake-on-lan");
+    lose(nic.offload != Default::default(), "offload");
+    lose(nic.ring != Default::default(), "ring");
+    lose(nic.channels != Default::default(), "channels");
+    lose(nic.sriov.is_some(), "sriov");
+}
+
 fn accept_ra(host: &HostNetwork, layer3: &Layer3) -> Option<bool> {
     let quiet = host.defaults == Defaults::Safe;
     layer3.accept_ra.or_else(|| quiet.then_some(layer3.dhcp6))
 }
 
-fn bond(spec: &BondSpec, lose: &mut impl FnMut(bool, &str)) -> Value {
+/// The kernel's names of links.
+fn devices<'a>(host: &'a HostNetwork, names: &'a [String]) -> Vec<&'a str> {
+    names.iter().map(|name| host.device(name)).collect()
+}
+
+fn bond(host: &HostNetwork, spec: &BondSpec, lose: &mut impl FnMut(bool, &str)) -> Value {
     lose(spec.bind_carrier, "bind-carrier");
     let millis = |time: Option<Millis>| time.map(|time| json!(time.0));
     let targets: Vec<String> = spec.arp_ip_targets.iter().map(ToString::to_string).collect();
@@ -97,7 +124,7 @@ fn bond(spec: &BondSpec, lose: &mut impl FnMut(bool, &str)) -> Value {
         ("bond-ad-select", spec.ad_select.map(|select| json!(select.label()))),
         ("bond-arp-interval", millis(spec.arp_interval)),
         ("bond-arp-ip-target", (!targets.is_empty()).then(|| json!(targets.join(",")))),
-        ("bond-primary", spec.primary.as_ref().map(|primary| json!(primary))),
+        ("bond-primary", spec.primary.as_ref().map(|primary| json!(host.device(primary)))),
         ("bond-primary-reselect", spec.primary_reselect_policy.map(|when| json!(when.label()))),
         ("bond-fail-over-mac", spec.fail_over_mac_policy.map(|mac| json!(mac.label()))),
         ("bond-num-grat-arp", spec.gratuitous_arp.map(|count| json!(count))),
@@ -105,10 +132,10 @@ fn bond(spec: &BondSpec, lose: &mut impl FnMut(bool, &str)) -> Value {
     lose(spec.ad_actor_system.is_some(), "ad-actor-system");
     lose(spec.ad_actor_system_priority.is_some(), "ad-actor-system-priority");
     lose(spec.ad_user_port_key.is_some(), "ad-user-port-key");
-    json!({"bond_interfaces": spec.nics, "params": params})
+    json!({"bond_interfaces": devices(host, &spec.nics), "params": params})
 }
 
-fn bridge(spec: &BridgeSpec, lose: &mut impl FnMut(bool, &str)) -> Value {
+fn bridge(host: &HostNetwork, spec: &BridgeSpec, lose: &mut impl FnMut(bool, &str)) -> Value {
     lose(spec.vlan_filtering || spec.default_pvid.is_some(), "vlan-filtering");
     lose(spec.multicast_snooping.is_some(), "multicast-snooping");
     lose(spec.multicast_querier.is_some(), "multicast-querier");
@@ -124,7 +151,7 @@ fn bridge(spec: &BridgeSpec, lose: &mut impl FnMut(bool, &str)) -> Value {
         ("bridge_ageing", seconds(spec.ageing_time)),
         ("bridge_bridgeprio", spec.priority.map(|priority| json!(priority))),
     ]);
-    json!({"bridge_interfaces": spec.interfaces, "params": params})
+    json!({"bridge_interfaces": devices(host, &spec.interfaces), "params": params})
 }
 
 /// The addresses of a link, the resolvers and routes with the first.

@@ -7,8 +7,9 @@ use indexmap::IndexMap;
 use ipnet::IpNet;
 
 use crate::model::{
-    BondSpec, BridgeSpec, Defaults, DnsServer, Family, Mac, MatchBy, Overrides, RouteSpec,
-    RuleSpec, SharedAddress, VlanProtocol, VxlanSpec,
+    BondSpec, BridgeSpec, Defaults, DnsServer, EmitLldp, Family, IpvlanSpec, Mac, MacvlanSpec,
+    MatchBy, NicSpec, Overrides, ReceiveLldp, RouteSpec, RuleSpec, SharedAddress, VlanProtocol,
+    VxlanSpec,
 };
 
 /// Everything that renderers, checks and drawings need to know of one host's network.
@@ -49,8 +50,16 @@ pub struct Link {
     pub mtu: Option<u32>,
     /// Whether the host counts as online without it.
     pub optional: bool,
-    /// Whether LLDP announces the host to the switch on it.
-    pub emit_lldp: bool,
+    /// Whether LLDP announces the host on it, and how far.
+    pub emit_lldp: EmitLldp,
+    /// Which LLDP announcements of neighbours are kept; none leaves networkd's choice.
+    pub lldp: Option<ReceiveLldp>,
+    /// Whether its addresses and routes are set before it has a carrier.
+    pub ignore_carrier: bool,
+    /// Whether its addresses and routes outlive the program that set them.
+    pub critical: bool,
+    /// What the profile says of the hardware, of a NIC that it speaks of.
+    pub nic: Option<Box<NicSpec>>,
     /// The subnets that it carries, even where a link above bears the address.
     pub subnets: Vec<String>,
     /// Addresses, routes and resolvers.
@@ -86,6 +95,20 @@ pub enum Kind {
     Vrf(Option<u32>),
     /// A link to nowhere.
     Dummy,
+    /// One end of a virtual cable.
+    Veth {
+        /// The other end.
+        peer: String,
+        /// Whether making this end makes the other, with that MAC if one is given. One end
+        /// of a pair does.
+        makes_peer: Option<Option<Mac>>,
+    },
+    /// A link with a MAC of its own on the link `link` of the spec.
+    Macvlan(MacvlanSpec),
+    /// A link that shares the MAC of the link `link` of the spec.
+    Ipvlan(IpvlanSpec),
+    /// The loopback.
+    Loopback,
 }
 
 /// What a link is for.
@@ -174,6 +197,10 @@ impl Kind {
             Self::Bridge(_) => "bridge",
             Self::Vrf(_) => "VRF",
             Self::Dummy => "dummy",
+            Self::Veth { .. } => "veth",
+            Self::Macvlan(_) => "MACVLAN",
+            Self::Ipvlan(_) => "IPVLAN",
+            Self::Loopback => "loopback",
         }
     }
 
@@ -187,6 +214,10 @@ impl Kind {
             Self::Bridge(_) => "bridges",
             Self::Vrf(_) => "vrfs",
             Self::Dummy => "dummies",
+            Self::Veth { .. } => "veths",
+            Self::Macvlan(_) => "macvlans",
+            Self::Ipvlan(_) => "ipvlans",
+            Self::Loopback => "loopbacks",
         }
     }
 
@@ -215,13 +246,26 @@ impl Link {
         }
     }
 
-    /// The link that a VLAN or VXLAN stands on.
+    /// The link that a VLAN, VXLAN, MACVLAN or IPVLAN stands on.
     pub fn parent(&self) -> Option<&str> {
         match &self.kind {
             Kind::Vlan { parent, .. } => Some(parent),
             Kind::Vxlan { spec, .. } => Some(&spec.link),
+            Kind::Macvlan(spec) => Some(&spec.link),
+            Kind::Ipvlan(spec) => Some(&spec.link),
             _ => None,
         }
+    }
+
+    /// The kernel's name for it: what a NIC is renamed to, else its name here.
+    pub fn device(&self) -> &str {
+        let renamed = self.nic.as_ref().and_then(|nic| nic.set_name.as_deref());
+        renamed.unwrap_or(&self.name)
+    }
+
+    /// Whether the kernel makes it by itself: a NIC, or the loopback.
+    pub fn is_found(&self) -> bool {
+        matches!(self.kind, Kind::Nic(_) | Kind::Loopback)
     }
 
     /// Every address that it bears with the prefix length, the host's own first.
@@ -237,7 +281,7 @@ impl HostNetwork {
         self.links.values().filter(move |link| link.master.as_deref() == Some(master))
     }
 
-    /// The VLANs and VXLANs that stand on `parent`, in the order of the links.
+    /// The VLANs, VXLANs, MACVLANs and IPVLANs that stand on `parent`, in the order of the links.
     pub fn children<'a>(&'a self, parent: &'a str) -> impl Iterator<Item = &'a Link> {
         self.links.values().filter(move |link| link.parent() == Some(parent))
     }
@@ -249,6 +293,11 @@ impl HostNetwork {
         matches!(master.kind, Kind::Bond(_) | Kind::Bridge(_)).then_some(master)
     }
 
+    /// The kernel's name of the link `name`, or `name` where the host has no such link.
+    pub fn device<'a>(&'a self, name: &'a str) -> &'a str {
+        self.links.get(name).map_or(name, Link::device)
+    }
+
     /// The table of the VRF that `link` is in.
     pub fn domain(&self, link: &Link) -> Option<u32> {
         match self.links.get(link.master.as_deref()?)?.kind {
@@ -257,7 +306,7 @@ impl HostNetwork {
         }
     }
 
-    /// The links directly on `link`: the one that has taken it in, and its VLANs and VXLANs.
+    /// The links directly on `link`: the one that has taken it in, and those whose parent it is.
     pub fn above<'a>(&'a self, link: &'a Link) -> impl Iterator<Item = &'a Link> {
         let master = link.master.as_deref().and_then(|master| self.links.get(master));
         master.into_iter().chain(self.children(&link.name))

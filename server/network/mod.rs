@@ -99,7 +99,7 @@ pub enum RenderError {
         findings: Vec<Finding>,
     },
     /// The format has no words for something that the host's profile uses.
-    #[error("{format} cannot say what host \"{host}\" needs: {}; networkd can", features.join(", "))]
+    #[error("{format} cannot say what host \"{host}\" needs: {}{}", features.join(", "), format.better())]
     Unsupported {
         /// The format.
         format: Format,
@@ -151,6 +151,14 @@ impl Format {
             Self::Netplan => Some("/etc/netplan"),
             Self::Sysctl => Some("/etc/sysctl.d"),
             Self::CloudInit | Self::CloudInitV1 | Self::Ignition => None,
+        }
+    }
+
+    /// The format to take instead of one that cannot say something, as a sentence's end.
+    fn better(self) -> &'static str {
+        match self {
+            Self::Networkd | Self::Ignition => "",
+            _ => "; networkd can",
         }
     }
 
@@ -214,7 +222,7 @@ pub fn render_host(site: &Site, host_name: &str, format: Format) -> Result<Vec<F
 fn write(network: &HostNetwork, format: Format) -> Result<Vec<File>, Vec<String>> {
     let mut losses = losses::Losses::default();
     let files = match format {
-        Format::Networkd => for_networkd(network),
+        Format::Networkd => for_networkd(network, &mut losses),
         Format::Netplan => {
             let text = netplan::document(network, netplan::Dialect::Netplan, &mut losses);
             let text = yaml::write(&serde_json::json!({"network": text}));
@@ -222,15 +230,15 @@ fn write(network: &HostNetwork, format: Format) -> Result<Vec<File>, Vec<String>
         }
         Format::CloudInit => cloud_init::version2(network, &mut losses),
         Format::CloudInitV1 => cloud_init::version1(network, &mut losses),
-        Format::Ignition => ignition::render(&for_networkd(network)),
+        Format::Ignition => ignition::render(&for_networkd(network, &mut losses)),
         Format::Sysctl => sysctl(network),
     };
     losses.into_result().map(|()| files)
 }
 
 /// Everything that a host with networkd keeps.
-fn for_networkd(network: &HostNetwork) -> Vec<File> {
-    [networkd::render(network), sysctl(network)].concat()
+fn for_networkd(network: &HostNetwork, losses: &mut losses::Losses) -> Vec<File> {
+    [networkd::render(network, losses), sysctl(network)].concat()
 }
 
 fn sysctl(network: &HostNetwork) -> Vec<File> {

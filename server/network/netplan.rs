@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::links::{HostNetwork, Kind, Layer3, Link, Role};
 use super::losses::Losses;
 use crate::model::{
-    BondSpec, BridgeSpec, Defaults, Destination, Family, MatchBy, Millis, Overrides, RouteKind,
-    RouteSpec, RuleSpec, VlanProtocol, VxlanSpec,
+    BondSpec, BridgeSpec, Defaults, Destination, EmitLldp, Family, MatchBy, Millis, NicSpec,
+    OffloadSpec, Overrides, RouteKind, RouteSpec, RuleSpec, VlanProtocol, VxlanSpec, WakeOnLan,
 };
 
 /// Whose version 2 it is.
@@ -78,9 +78,7 @@ impl Writer<'_> {
         if let Some(mac) = self.link.mac {
             self.set("macaddress", mac.to_string());
         }
-        if self.link.emit_lldp {
-            self.set("emit-lldp", true);
-        }
+        self.bringup();
         let learned = matches!(self.link.role, Role::Addressed) && !self.link.optional;
         let waited_for =
             learned || (self.link.role == Role::Carrier && self.host.owner(self.link).is_none());
@@ -91,12 +89,45 @@ impl Writer<'_> {
         section
     }
 
+    /// What is said of how the link is announced and brought up.
+    fn bringup(&mut self) {
+        match self.link.emit_lldp {
+            EmitLldp::No => {}
+            EmitLldp::Yes => self.set("emit-lldp", true),
+            EmitLldp::NonTpmr | EmitLldp::Customer => self.lose(true, "emit-lldp by distance"),
+        }
+        self.lose(self.link.lldp.is_some(), "lldp");
+        if self.link.ignore_carrier {
+            self.set("ignore-carrier", true);
+        }
+        self.beyond_cloud_init(self.link.ignore_carrier, "ignore-carrier");
+        if self.link.critical {
+            self.set("critical", true);
+        }
+        self.beyond_cloud_init(self.link.critical, "critical");
+    }
+
     fn kind(&mut self) -> &'static str {
         match &self.link.kind {
             Kind::Nic(mac) => {
-                if let (Some(mac), MatchBy::PermanentMac) = (mac, self.host.match_by) {
-                    self.set("match", json!({"macaddress": mac.to_string()}));
+                match (mac, self.host.match_by) {
+                    (Some(mac), MatchBy::PermanentMac) => {
+                        self.set("match", json!({"macaddress": mac.to_string()}));
+                    }
+                    (_, MatchBy::Path) => self.lose(true, "match by path"),
+                    _ => {}
                 }
+                if let Some(nic) = &self.link.nic {
+                    self.nic(nic);
+                }
+                "ethernets"
+            }
+            Kind::Loopback => {
+                self.set("match", json!({"name": "lo"}));
+                "ethernets"
+            }
+            Kind::Veth { .. } | Kind::Macvlan(_) | Kind::Ipvlan(_) => {
+                self.lose(true, self.link.kind.label());
                 "ethernets"
             }
             Kind::Bond(spec) => {
@@ -130,6 +161,47 @@ impl Writer<'_> {
                 self.lose(true, "dummy link");
                 "dummy-devices"
             }
+        }
+    }
+
+    /// What is said of the hardware. `.link` files are netplan's as well: it writes them.
+    fn nic(&mut self, nic: &NicSpec) {
+        if let Some(name) = &nic.set_name {
+            self.lose(self.host.match_by != MatchBy::PermanentMac, "set-name without a MAC");
+            self.set("set-name", name.as_str());
+        }
+        match nic.wake_on_lan.as_deref() {
+            None => {}
+            Some([]) => self.set("wakeonlan", false),
+            Some([WakeOnLan::Magic]) => self.set("wakeonlan", true),
+            Some(_) => self.lose(true, "wake-on-lan but by magic"),
+        }
+        self.offload(&nic.offload);
+        self.lose(nic.ring != Default::default(), "ring");
+        self.lose(nic.channels != Default::default(), "channels");
+        let Some(sriov) = &nic.sriov else { return };
+        self.beyond_cloud_init(true, "sriov");
+        self.lose(!sriov.functions.is_empty(), "single virtual functions");
+        self.set("virtual-function-count", sriov.count);
+        if let Some(mode) = sriov.eswitch {
+            self.set("embedded-switch-mode", mode.label());
+        }
+    }
+
+    fn offload(&mut self, offload: &OffloadSpec) {
+        let keys = [
+            ("receive-checksum-offload", offload.rx_checksum),
+            ("transmit-checksum-offload", offload.tx_checksum),
+            ("tcp-segmentation-offload", offload.tso),
+            ("tcp6-segmentation-offload", offload.tso6),
+            ("generic-segmentation-offload", offload.gso),
+            ("generic-receive-offload", offload.gro),
+            ("large-receive-offload", offload.lro),
+        ];
+        for (key, value) in keys {
+            let Some(value) = value else { continue };
+            self.beyond_cloud_init(true, "offload");
+            self.set(key, value);
         }
     }
 

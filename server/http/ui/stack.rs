@@ -53,7 +53,10 @@ fn facts(link: &Link) -> Vec<String> {
         }
         Kind::Vxlan { spec, .. } => facts.push(format!("VNI {}", spec.vni)),
         Kind::Vrf(table) => facts.extend(table.map(|table| format!("table {table}"))),
-        Kind::Dummy => {}
+        Kind::Veth { peer, .. } => facts.push(format!("to {peer}")),
+        Kind::Macvlan(spec) => facts.push(format!("mode {}", spec.mode)),
+        Kind::Ipvlan(spec) => facts.push(format!("mode {}", spec.mode)),
+        Kind::Dummy | Kind::Loopback => {}
     }
     let layer3 = &link.layer3;
     facts.extend(link.all_addresses().map(|address| address.to_string()));

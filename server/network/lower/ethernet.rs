@@ -1,5 +1,6 @@
 //! MTU and MAC of each link, where the profile leaves them to us. Pure.
 
+use super::virtual_links::derived_mac;
 use crate::model::{BondMode, Mac, Millis, Site, TransmitHashPolicy};
 use crate::network::links::{HostNetwork, Kind, Role};
 
@@ -13,7 +14,7 @@ pub(super) fn set_mtus(network: &mut HostNetwork, site: &Site) {
     for index in &order {
         let link = &network.links[*index];
         let elsewhere = matches!(link.role, Role::Unused | Role::Unmanaged);
-        if link.mtu.is_some() || elsewhere || matches!(link.kind, Kind::Vrf(_) | Kind::Dummy) {
+        if link.mtu.is_some() || elsewhere || is_without_mtu(&link.kind) {
             continue;
         }
         let subnets = link.subnets.iter().filter_map(|name| site.subnets.get(name));
@@ -35,8 +36,13 @@ pub(super) fn set_mtus(network: &mut HostNetwork, site: &Site) {
     }
 }
 
-/// Gives every bond and bridge the permanent MAC of its first NIC. Without one networkd
-/// hashes the name with the machine-id, which cloned images share.
+/// Whether packets of the link never see a wire.
+fn is_without_mtu(kind: &Kind) -> bool {
+    matches!(kind, Kind::Vrf(_) | Kind::Dummy | Kind::Loopback)
+}
+
+/// Gives every bond and bridge the permanent MAC of its first NIC, and every MACVLAN one made
+/// of it. Without one networkd hashes the name with the machine-id, which cloned images share.
 pub(super) fn set_macs(network: &mut HostNetwork) {
     let mut macs: Vec<Option<Mac>> = vec![None; network.links.len()];
     for index in network.top_down().into_iter().rev() {
@@ -49,16 +55,21 @@ pub(super) fn set_macs(network: &mut HostNetwork) {
             Kind::Bond(spec) => &spec.nics,
             Kind::Vlan { parent, .. } => std::slice::from_ref(parent),
             Kind::Bridge(spec) => &spec.interfaces,
+            Kind::Macvlan(spec) => std::slice::from_ref(&spec.link),
+            Kind::Ipvlan(spec) => std::slice::from_ref(&spec.link),
             // A tunnel's end is no NIC's: two tunnels over one NIC must not share a MAC.
             Kind::Vxlan { .. } | Kind::Vrf(_) | Kind::Dummy => continue,
+            Kind::Veth { .. } | Kind::Loopback => continue,
         };
         let mac = |name: &String| macs[network.links.get_index_of(name)?];
         macs[index] = lower.iter().find_map(mac);
     }
     for (link, mac) in network.links.values_mut().zip(macs) {
-        if matches!(link.kind, Kind::Bond(_) | Kind::Bridge(_)) {
-            link.mac = link.mac.or(mac);
-        }
+        link.mac = link.mac.or(match link.kind {
+            Kind::Bond(_) | Kind::Bridge(_) => mac,
+            Kind::Macvlan(_) => mac.map(|nic| derived_mac(nic, &link.name)),
+            _ => None,
+        });
     }
 }
 

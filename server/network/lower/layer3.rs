@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::Source;
-use crate::model::{Destination, Family, LinkSettings, RouteKind, RouteSpec, RuleSpec, Subnet};
+use crate::model::{Destination, Family, LinkSettings, RouteSpec, RuleSpec, Subnet};
 use crate::network::links::{Borne, HostNetwork, Kind, Layer3};
 
 /// The priorities of the rules that a link's own table gets, plus the link's number. A
@@ -58,6 +58,7 @@ impl Source<'_> {
             ra_overrides: settings.ra_overrides,
             ..Layer3::default()
         };
+        extend_new(&mut layer3.domains, settings.domains);
         let named = [settings.subnet, settings.subnet6].into_iter().flatten();
         for (place, subnet_name) in named.enumerate() {
             let Some(subnet) = self.site.subnets.get(subnet_name) else { continue };
@@ -69,7 +70,7 @@ impl Source<'_> {
             self.bear(&mut layer3, settings, (subnet_name, subnet), key);
         }
         if let Some(table) = settings.table.filter(|_| !self.profile.vrfs.contains_key(name)) {
-            own_table(&mut layer3, table, settings.mark, number, self);
+            own_table(&mut layer3, (table, settings), number, self);
         }
         layer3
     }
@@ -95,7 +96,17 @@ impl Source<'_> {
         if learns {
             return;
         }
-        layer3.gateways.extend(subnet.gateway.filter(|_| settings.default_route));
+        let gateway = subnet.gateway.filter(|_| settings.default_route);
+        if let Some(mss) = settings.advertised_mss {
+            let default = gateway.map(|gateway| RouteSpec {
+                via: Some(gateway),
+                advertised_mss: Some(mss),
+                ..RouteSpec::to(Destination::Default)
+            });
+            layer3.routes.extend(default);
+        } else {
+            layer3.gateways.extend(gateway);
+        }
         layer3.dns.extend(subnet.dns.iter().cloned());
         layer3.dns_over_tls |= subnet.dns_over_tls && !subnet.dns.is_empty();
         extend_new(&mut layer3.domains, &subnet.domains);
@@ -114,14 +125,21 @@ fn extend_new(list: &mut Vec<String>, more: &[String]) {
 
 /// Sends what comes from the link's addresses, or bears its mark, out by the link: its
 /// routes in a table of its own, and rules that lead there.
-fn own_table(layer3: &mut Layer3, table: u32, mark: Option<u32>, number: u32, source: &Source<'_>) {
+fn own_table(
+    layer3: &mut Layer3,
+    (table, settings): (u32, &LinkSettings<'_>),
+    number: u32,
+    source: &Source<'_>,
+) {
+    let (mark, advertised_mss) = (settings.mark, settings.advertised_mss);
     for borne in layer3.borne.clone() {
         let Some(subnet) = source.site.subnets.get(&borne.subnet) else { continue };
         let from = borne.address.map(|address| address.addr());
         let cidr = subnet.cidr.trunc();
         layer3.routes.push(RouteSpec { from, ..route(Destination::Net(cidr), None, table) });
         if let Some(gateway) = subnet.gateway {
-            layer3.routes.push(route(Destination::Default, Some(gateway), table));
+            let default = route(Destination::Default, Some(gateway), table);
+            layer3.routes.push(RouteSpec { advertised_mss, ..default });
         }
         if let Some(from) = borne.address {
             let (from, priority) = (IpNet::from(from.addr()), SOURCE_PRIORITY + number);
@@ -139,18 +157,7 @@ fn own_table(layer3: &mut Layer3, table: u32, mark: Option<u32>, number: u32, so
 }
 
 fn route(to: Destination, via: Option<IpAddr>, table: u32) -> RouteSpec {
-    RouteSpec {
-        to,
-        via,
-        next_hops: Vec::new(),
-        on_link: false,
-        from: None,
-        metric: None,
-        table: Some(table),
-        kind: RouteKind::Unicast,
-        mtu: None,
-        advertised_mss: None,
-    }
+    RouteSpec { via, table: Some(table), ..RouteSpec::to(to) }
 }
 
 /// For every link, the subnets that links standing on it carry, directly or not. A VRF

@@ -5,13 +5,14 @@
 mod ethernet;
 mod layer3;
 mod sysctl;
+mod virtual_links;
 
 pub(super) use sysctl::needed as needed_sysctls;
 
 use indexmap::IndexMap;
 
 use super::links::{HostNetwork, Kind, Layer3, Link, Role};
-use crate::model::{Defaults, Host, LinkSettings, Profile, Site};
+use crate::model::{Defaults, Host, LinkSettings, NicSpec, Profile, Site};
 
 /// The systemd of Debian 12, where a profile names none.
 const SYSTEMD: u16 = 252;
@@ -86,7 +87,9 @@ impl<'a> Source<'a> {
         let bridges = bridges.map(|(name, spec)| (name, Kind::Bridge(spec.clone())));
         let vrfs = profile.vrfs.iter().map(|(name, spec)| (name, Kind::Vrf(spec.table)));
         let dummies = profile.dummies.keys().map(|name| (name, Kind::Dummy));
-        bonds.chain(vlans).chain(vxlans).chain(bridges).chain(vrfs).chain(dummies)
+        let ethernet = virtual_links::veths(profile).chain(bonds).chain(vlans).chain(vxlans);
+        let upper = bridges.chain(virtual_links::on_others(profile));
+        ethernet.chain(upper).chain(vrfs).chain(dummies).chain(virtual_links::loopbacks(profile))
     }
 
     /// The names that the profile speaks of and does not make: they must be NICs.
@@ -95,6 +98,7 @@ impl<'a> Source<'a> {
         let members = profile.masters().flat_map(|(_, _, members)| members);
         let parents = profile.vlans.values().map(|vlan| &vlan.link);
         let underlays = profile.vxlans.values().map(|vxlan| &vxlan.link);
+        let parents = parents.chain(virtual_links::parents(profile));
         let named = profile.nics.keys().chain(members).chain(parents).chain(underlays);
         named.filter(|name| !profile.makes(name)).map(String::as_str)
     }
@@ -114,11 +118,23 @@ impl<'a> Source<'a> {
             mac: settings.and_then(|settings| settings.mac),
             mtu: settings.and_then(|settings| settings.mtu),
             optional: settings.is_some_and(|settings| settings.optional),
-            emit_lldp: settings.is_some_and(|settings| settings.emit_lldp),
+            emit_lldp: settings.map(|settings| settings.emit_lldp).unwrap_or_default(),
+            lldp: settings.and_then(|settings| settings.lldp),
+            ignore_carrier: settings.is_some_and(|settings| settings.ignore_carrier),
+            critical: settings.is_some_and(|settings| settings.critical),
+            nic: self.nic_spec(name, &kind),
             subnets: subnets.map(str::to_owned).collect(),
             layer3: Layer3::default(),
             kind,
         }
+    }
+}
+
+impl Source<'_> {
+    /// What the profile says of a NIC's hardware.
+    fn nic_spec(&self, name: &str, kind: &Kind) -> Option<Box<NicSpec>> {
+        let spec = self.profile.nics.get(name).filter(|_| matches!(kind, Kind::Nic(_)));
+        spec.cloned().map(Box::new)
     }
 }
 
@@ -138,7 +154,7 @@ fn set_layers(network: &mut HostNetwork) {
         let mut changed = false;
         for (link, layer) in network.links.values_mut().zip(layers) {
             // A bond whose members are all unknown is still no NIC.
-            let layer = if link.is_nic() { layer } else { layer.max(1) };
+            let layer = if link.is_found() { layer } else { layer.max(1) };
             changed |= link.layer != layer;
             link.layer = layer;
         }
@@ -159,6 +175,8 @@ fn set_roles(network: &mut HostNetwork, profile: &Profile) {
             Role::Addressed
         } else if network.above(link).any(|upper| !matches!(upper.kind, Kind::Vrf(_))) {
             Role::Carrier
+        } else if virtual_links::is_given_away(link, profile) && link.master.is_none() {
+            Role::Unmanaged
         } else if nic.is_some() || !link.is_nic() || link.master.is_some() {
             Role::LinkOnly
         } else {

@@ -75,7 +75,7 @@ fn link_local(host: &HostNetwork, link: &Link) -> Option<&'static str> {
 }
 
 /// `[Address]`, `[Route]` and `[RoutingPolicyRule]`.
-pub(super) fn written(unit: &mut Unit, link: &Link) {
+pub(super) fn written(unit: &mut Unit, host: &HostNetwork, link: &Link) {
     for address in link.all_addresses() {
         unit.section("Address");
         unit.set("Address", address);
@@ -84,7 +84,7 @@ pub(super) fn written(unit: &mut Unit, link: &Link) {
         route(unit, written);
     }
     for written in &link.layer3.rules {
-        rule(unit, written);
+        rule(unit, host, written);
     }
 }
 
@@ -116,7 +116,7 @@ fn route(unit: &mut Unit, route: &RouteSpec) {
     unit.set_some("TCPAdvertisedMaximumSegmentSize", route.advertised_mss);
 }
 
-fn rule(unit: &mut Unit, rule: &RuleSpec) {
+fn rule(unit: &mut Unit, host: &HostNetwork, rule: &RuleSpec) {
     unit.section("RoutingPolicyRule");
     if rule.family() == Family::Ipv6 && rule.from.or(rule.to).is_none() {
         unit.set("Family", "ipv6");
@@ -125,8 +125,9 @@ fn rule(unit: &mut Unit, rule: &RuleSpec) {
     unit.set_some("To", rule.to);
     let mask = rule.mask.map(|mask| format!("/{mask}")).unwrap_or_default();
     unit.set_some("FirewallMark", rule.mark.map(|mark| format!("{mark}{mask}")));
-    unit.set_some("IncomingInterface", rule.incoming_interface.as_deref());
-    unit.set_some("OutgoingInterface", rule.outgoing_interface.as_deref());
+    let device = |name: &Option<String>| name.as_ref().map(|name| host.device(name).to_owned());
+    unit.set_some("IncomingInterface", device(&rule.incoming_interface));
+    unit.set_some("OutgoingInterface", device(&rule.outgoing_interface));
     unit.set("Table", rule.table);
     unit.set("Priority", rule.priority);
 }

@@ -1,26 +1,35 @@
 //! Writes a host's links as systemd-networkd files (systemd.network(5), systemd.netdev(5)). Pure.
 
 mod layer3;
+mod link;
 mod netdev;
 mod network;
 mod unit;
 
 use super::links::{HostNetwork, Kind, Link, Role};
 use super::{File, Format};
-use crate::model::Defaults;
+use super::losses::Losses;
+use crate::model::{Defaults, Eswitch};
 
-/// The files of a host: for every link a `.netdev` where networkd makes it, and a `.network`.
-pub(super) fn render(host: &HostNetwork) -> Vec<File> {
+/// The files of a host: for every link a `.link` where udev has to set something, a `.netdev`
+/// where networkd makes it, and a `.network`.
+pub(super) fn render(host: &HostNetwork, losses: &mut Losses) -> Vec<File> {
     let used = |link: &&Link| link.role != Role::Unused;
+    for link in host.links.values().filter(used) {
+        let sriov = link.nic.as_ref().and_then(|nic| nic.sriov.as_ref());
+        let eswitch = sriov.and_then(|sriov| sriov.eswitch);
+        losses.add_if(eswitch == Some(Eswitch::Switchdev), &link.name, "eswitch switchdev");
+    }
     host.links.values().filter(used).flat_map(|link| files(host, link)).collect()
 }
 
 fn files(host: &HostNetwork, link: &Link) -> Vec<File> {
     let stem = stem(host, link);
     let file = |ending, text| File::of(Format::Networkd, format!("{stem}.{ending}"), text);
+    let own = link::render(host, link).map(|text| file("link", text));
     let netdev = netdev::render(host, link).map(|text| file("netdev", text));
     let network = file("network", network::render(host, link));
-    netdev.into_iter().chain([network]).collect()
+    own.into_iter().chain(netdev).chain([network]).collect()
 }
 
 /// The name that both files of a link begin with. The number makes lower links come
@@ -28,9 +37,12 @@ fn files(host: &HostNetwork, link: &Link) -> Vec<File> {
 fn stem(host: &HostNetwork, link: &Link) -> String {
     let number = match link.kind {
         Kind::Nic(_) => 1,
+        Kind::Loopback => 2,
+        Kind::Veth { .. } => 3,
         Kind::Bond(_) => 5,
         Kind::Vlan { .. } => 10,
         Kind::Bridge(_) => 15,
+        Kind::Macvlan(_) | Kind::Ipvlan(_) => 17,
         Kind::Vxlan { .. } => 20,
         Kind::Vrf(_) => 25,
         Kind::Dummy => 30,

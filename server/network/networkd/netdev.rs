@@ -7,16 +7,20 @@ use super::unit::Unit;
 use crate::model::{BondSpec, BridgeSpec, Defaults, Millis, VlanProtocol, VxlanSpec};
 use crate::network::links::{HostNetwork, Kind, Link};
 
-/// The `.netdev` of a link; none for a NIC, which is there already.
+/// The `.netdev` of a link; none for one that is there already: a NIC, the loopback, or the
+/// end of a cable that the other end's file makes.
 pub(super) fn render(host: &HostNetwork, link: &Link) -> Option<String> {
     let word = match link.kind {
-        Kind::Nic(_) => return None,
+        Kind::Nic(_) | Kind::Loopback | Kind::Veth { makes_peer: None, .. } => return None,
         Kind::Bond(_) => "bond",
         Kind::Vlan { .. } => "vlan",
         Kind::Vxlan { .. } => "vxlan",
         Kind::Bridge(_) => "bridge",
         Kind::Vrf(_) => "vrf",
         Kind::Dummy => "dummy",
+        Kind::Veth { .. } => "veth",
+        Kind::Macvlan(_) => "macvlan",
+        Kind::Ipvlan(_) => "ipvlan",
     };
     let mut unit = begin(host);
     unit.section("NetDev");
@@ -27,7 +31,7 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> Option<String> {
     }
     unit.set_some("MACAddress", link.mac);
     match &link.kind {
-        Kind::Nic(_) | Kind::Dummy => {}
+        Kind::Nic(_) | Kind::Dummy | Kind::Loopback => {}
         Kind::Bond(spec) => bond(&mut unit, spec),
         Kind::Vlan { id, protocol, .. } => {
             unit.section("VLAN");
@@ -41,6 +45,22 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> Option<String> {
         Kind::Vrf(table) => {
             unit.section("VRF");
             unit.set_some("Table", *table);
+        }
+        Kind::Veth { peer, makes_peer } => {
+            unit.section("Peer");
+            unit.set("Name", peer);
+            unit.set_some("MACAddress", makes_peer.flatten());
+        }
+        Kind::Macvlan(spec) => {
+            unit.section("MACVLAN");
+            unit.set("Mode", spec.mode);
+            for mac in &spec.source_macaddresses {
+                unit.set("SourceMACAddress", mac);
+            }
+        }
+        Kind::Ipvlan(spec) => {
+            unit.section("IPVLAN");
+            unit.set("Mode", spec.mode.label().to_ascii_uppercase());
         }
     }
     Some(unit.finish())

@@ -2,7 +2,7 @@
 
 use super::unit::Unit;
 use super::{begin, layer3};
-use crate::model::{BridgeSpec, Defaults, MatchBy, PortSpec};
+use crate::model::{BridgeSpec, Defaults, EmitLldp, FunctionState, MatchBy, PortSpec};
 use crate::network::links::{HostNetwork, Kind, Link, Role};
 
 /// The `.network` of a link.
@@ -25,21 +25,44 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> String {
     unit.section("Network");
     stacking(&mut unit, host, link);
     layer3::network(&mut unit, host, link);
-    if link.emit_lldp {
-        unit.set("EmitLLDP", "yes");
-    }
-    layer3::written(&mut unit, link);
+    unit.set_some("LLDP", link.lldp);
+    unit.set_some("EmitLLDP", Some(link.emit_lldp).filter(|mode| *mode != EmitLldp::No));
+    unit.set_yes("ConfigureWithoutCarrier", link.ignore_carrier.then_some(true));
+    unit.set_yes("KeepConfiguration", link.critical.then_some(true));
+    layer3::written(&mut unit, host, link);
     port(&mut unit, host, link);
+    virtual_functions(&mut unit, link);
     unit.finish()
+}
+
+/// `[SR-IOV]`, one for each virtual function of which something is said.
+fn virtual_functions(unit: &mut Unit, link: &Link) {
+    let sriov = link.nic.as_ref().and_then(|nic| nic.sriov.as_ref());
+    for (number, function) in sriov.iter().flat_map(|sriov| &sriov.functions) {
+        unit.section("SR-IOV");
+        unit.set("VirtualFunction", number);
+        unit.set_some("VLANId", function.vlan);
+        unit.set_some("QualityOfService", function.qos);
+        unit.set_yes("MACSpoofCheck", function.spoof_check);
+        unit.set_yes("Trust", function.trust);
+        unit.set_some("LinkState", function.link_state.map(|state| match state {
+            FunctionState::Auto => "auto",
+            FunctionState::Up => "yes",
+            FunctionState::Down => "no",
+        }));
+        unit.set_some("MACAddress", function.macaddress);
+    }
 }
 
 /// A physical NIC is found by its permanent MAC, because a bond rewrites the current one
 /// and a VLAN on it shares it: `MACAddress=` then matches the wrong links.
 fn matching(unit: &mut Unit, host: &HostNetwork, link: &Link) {
     unit.section("Match");
-    match (&link.kind, host.match_by) {
-        (Kind::Nic(Some(mac)), MatchBy::PermanentMac) => unit.set("PermanentMACAddress", mac),
-        _ => unit.set("Name", &link.name),
+    let path = link.nic.as_ref().and_then(|nic| nic.path.as_deref());
+    match (&link.kind, host.match_by, path) {
+        (Kind::Nic(Some(mac)), MatchBy::PermanentMac, _) => unit.set("PermanentMACAddress", mac),
+        (Kind::Nic(_), MatchBy::Path, Some(path)) => unit.set("Path", path),
+        _ => unit.set("Name", link.device()),
     }
 }
 
@@ -48,13 +71,19 @@ fn matching(unit: &mut Unit, host: &HostNetwork, link: &Link) {
 fn required_for_online(host: &HostNetwork, link: &Link) -> &'static str {
     match (&link.kind, link.role) {
         _ if host.owner(link).is_some() || link.optional => "no",
-        (Kind::Vrf(_) | Kind::Dummy, _) => "no",
+        (Kind::Vrf(_) | Kind::Dummy | Kind::Loopback, _) => "no",
+        // Until somebody takes the other end and brings it up, this one has no carrier.
+        (Kind::Veth { peer, .. }, _) if is_unmanaged(host, peer) => "no",
         (_, Role::LinkOnly | Role::Unused | Role::Unmanaged) => "no",
         // One dead member, or a port without a guest, must not hold up the boot.
         (Kind::Bond(_) | Kind::Bridge(_), _) => "degraded-carrier",
         (_, Role::Carrier) => "carrier",
         (_, Role::Addressed) => "routable",
     }
+}
+
+fn is_unmanaged(host: &HostNetwork, name: &str) -> bool {
+    host.links.get(name).is_some_and(|link| link.role == Role::Unmanaged)
 }
 
 /// What the link belongs to and what stands on it.
@@ -72,13 +101,19 @@ fn stacking(unit: &mut Unit, host: &HostNetwork, link: &Link) {
         None => {}
     }
     for child in host.children(&link.name) {
-        let key = if matches!(child.kind, Kind::Vxlan { .. }) { "VXLAN" } else { "VLAN" };
+        let key = match child.kind {
+            Kind::Vxlan { .. } => "VXLAN",
+            Kind::Macvlan(_) => "MACVLAN",
+            Kind::Ipvlan(_) => "IPVLAN",
+            _ => "VLAN",
+        };
         unit.set(key, &child.name);
     }
     if let Kind::Bond(spec) = &link.kind
         && spec.bind_carrier
     {
-        unit.set("BindCarrier", spec.nics.join(" "));
+        let names: Vec<&str> = spec.nics.iter().map(|name| host.device(name)).collect();
+        unit.set("BindCarrier", names.join(" "));
     }
 }
 
