@@ -48,8 +48,7 @@ pub use nic::{
 };
 pub use noun::Noun;
 pub use profile::{
-    Defaults, DummySpec, MatchBy, Profile, ProfileLink, VlanProtocol, VlanSpec, VrfSpec,
-    VxlanSpec,
+    Defaults, DummySpec, MatchBy, Profile, ProfileLink, VlanProtocol, VlanSpec, VrfSpec, VxlanSpec,
 };
 pub use route::{
     AddressRole, Destination, InvalidDestination, NextHop, RouteKind, RouteSpec, RuleSpec,
@@ -58,6 +57,4 @@ pub use route::{
 pub use site::{Rack, Site, Tenant};
 pub use size::size_text;
 pub use subnet::{DnsServer, InvalidDnsServer, Range, RangeUse, Subnet, UnknownClients};
-pub use virtual_link::{
-    IpvlanMode, IpvlanSpec, LoopbackSpec, MacvlanMode, MacvlanSpec, VethSpec,
-};
+pub use virtual_link::{IpvlanMode, IpvlanSpec, LoopbackSpec, MacvlanMode, MacvlanSpec, VethSpec};

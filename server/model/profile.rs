@@ -179,8 +179,7 @@ impl Profile {
         let loopbacks =
             self.loopbacks.iter().map(|(name, spec)| ("loopbacks", name, spec.settings()));
         let lower = loopbacks.chain(nics).chain(veths).chain(bonds).chain(vlans).chain(vxlans);
-        let all =
-            lower.chain(bridges).chain(macvlans).chain(ipvlans).chain(vrfs).chain(dummies);
+        let all = lower.chain(bridges).chain(macvlans).chain(ipvlans).chain(vrfs).chain(dummies);
         all.map(|(section, name, settings)| ProfileLink { section, name, settings })
     }
 

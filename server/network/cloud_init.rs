@@ -8,8 +8,8 @@ use super::losses::Losses;
 use super::netplan::{self, Dialect, present};
 use super::{File, Format, yaml};
 use crate::model::{
-    BondSpec, BridgeSpec, Defaults, Destination, EmitLldp, Family, MatchBy, Millis, Overrides, RouteKind,
-    VlanProtocol,
+    BondSpec, BridgeSpec, Defaults, Destination, EmitLldp, Family, MatchBy, Millis, Overrides,
+    RouteKind, VlanProtocol,
 };
 
 /// The four documents of a NoCloud tree with network configuration version 2.

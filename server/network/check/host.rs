@@ -70,7 +70,9 @@ fn missing_nic(view: &HostView<'_>, link: &Link, findings: &mut Findings) {
         link.name
     );
     match view.network.match_by {
-        MatchBy::PermanentMac | MatchBy::Path => findings.error("N181", view.at_link("nics", &link.name), text),
+        MatchBy::PermanentMac | MatchBy::Path => {
+            findings.error("N181", view.at_link("nics", &link.name), text)
+        }
         // Its files can be written; but DHCP and `/config/MAC` will not know the host by it.
         MatchBy::Name => findings.warn("N181", view.at_link("nics", &link.name), text),
     }

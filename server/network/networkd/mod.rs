@@ -7,8 +7,8 @@ mod network;
 mod unit;
 
 use super::links::{HostNetwork, Kind, Link, Role};
-use super::{File, Format};
 use super::losses::Losses;
+use super::{File, Format};
 use crate::model::{Defaults, Eswitch};
 
 /// The files of a host: for every link a `.link` where udev has to set something, a `.netdev`

@@ -41,15 +41,19 @@ fn virtual_functions(unit: &mut Unit, link: &Link) {
     for (number, function) in sriov.iter().flat_map(|sriov| &sriov.functions) {
         unit.section("SR-IOV");
         unit.set("VirtualFunction", number);
-        unit.set_some("VLANId", function.vlan);
+        // networkd has no word for none, and does not touch what it is not told of.
+        unit.set_some("VLANId", function.vlan.filter(|id| *id != 0));
         unit.set_some("QualityOfService", function.qos);
         unit.set_yes("MACSpoofCheck", function.spoof_check);
         unit.set_yes("Trust", function.trust);
-        unit.set_some("LinkState", function.link_state.map(|state| match state {
-            FunctionState::Auto => "auto",
-            FunctionState::Up => "yes",
-            FunctionState::Down => "no",
-        }));
+        unit.set_some(
+            "LinkState",
+            function.link_state.map(|state| match state {
+                FunctionState::Auto => "auto",
+                FunctionState::Up => "yes",
+                FunctionState::Down => "no",
+            }),
+        );
         unit.set_some("MACAddress", function.macaddress);
     }
 }
