@@ -1,5 +1,6 @@
 # make run    a virtual rack on this machine, netbooted by the real server
 # make test   every test, on the real components
+# make fuzz   every fuzz target for TIME seconds (default 60): TIME=600, TARGETS="url mac"
 # make bench  rackstrap beside its peers, measured on this machine: BENCH=dhcp|tftp|http|render|storm|quick
 # All install the Debian packages that are missing, and list them first.
 
@@ -22,12 +23,16 @@ export FIRMWARE LAYOUT HOSTS ONCE
 # What the benchmark measures, and how often each server has its turn.
 export BENCH ROUNDS
 
-.PHONY: run test build check fmt bench packages-run packages-test packages-bench
+.PHONY: run test fuzz build check fmt bench packages-run packages-test packages-bench
 run: packages-run build
 	$(AS_ROOT) target/release/rackstrap lab
 
 test: packages-test
 	tests/tools/run-tests.sh
+
+fuzz: TIME ?= 60
+fuzz:
+	@tests/tools/fuzz.sh $(TIME) $(TARGETS)
 
 bench: packages-bench build
 	@test -x target/bench-peers/bin/tftpd || cargo install --quiet --root target/bench-peers tftpd@1.0.0 || true

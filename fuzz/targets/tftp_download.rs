@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| rackstrap_fuzz::tftp::exercise::download(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| rackstrap::exercise::run("tftp_download", bytes));

@@ -6,6 +6,8 @@
 //! lease is durable.
 
 pub mod decide;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod exercise;
 pub mod link;
 pub mod pool;
 pub mod pxe;

@@ -88,9 +88,9 @@ pub fn build_nak(request: &Request<'_>, server_id: Ipv4Addr, reason: &str) -> Re
     reply.options = vec![
         EncodedOption::raw(53, &[MessageType::Nak.into()]),
         EncodedOption::address(54, server_id),
-        EncodedOption::raw(56, reason.as_bytes()),
     ];
     reply.options.extend(request.client_id.map(|id| EncodedOption::raw(61, id)));
+    reply.options.push(EncodedOption::raw(56, reason.as_bytes()));
     if request.relay_address().is_some() {
         // The relay then broadcasts it: the client's address is wrong.
         reply.flags |= BROADCAST_FLAG;
@@ -119,20 +119,20 @@ fn empty_reply(request: &Request<'_>, link_mtu: u32) -> ReplyPacket {
     }
 }
 
-/// Type and server first, since old ROMs look there; then the client's wishes in
-/// its order (RFC 2132 section 9.8); then what every answer has; then boot data.
+/// Type and server first, since old ROMs look there, with what else no answer may lack;
+/// then the client's wishes in its order (RFC 2132 section 9.8); then boot data.
 fn ordered_options(request: &Request<'_>, grant: &Grant<'_>) -> Vec<EncodedOption> {
     let mut options = vec![
         EncodedOption::raw(53, &[grant.kind.into()]),
         EncodedOption::address(54, grant.server_id),
     ];
     options.extend(lease_times(grant));
+    options.extend(request.client_id.map(|id| EncodedOption::raw(61, id)));
     for code in wanted_in_order(request.wanted_options) {
         let is_new = options.iter().chain(&grant.boot.options).all(|option| option.code != code);
         let option = added_option(code, grant).or_else(|| inventory_option(code, grant));
         options.extend(option.filter(|_| is_new));
     }
-    options.extend(request.client_id.map(|id| EncodedOption::raw(61, id)));
     options.extend(grant.boot.options.iter().cloned());
     options
 }

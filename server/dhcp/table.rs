@@ -88,9 +88,14 @@ impl Held {
 }
 
 impl Table {
-    /// Takes in a lease that is durable.
+    /// Takes in a lease that is durable, or the end of one that is about to be. That is
+    /// said a second time when it is durable: by then the address may be on offer again.
     pub fn put(&mut self, lease: Lease) {
         let address = lease.address;
+        let held = self.leases.get(&address).filter(|_| lease.state != LeaseState::Bound);
+        if held.is_some_and(|held| held.as_lease(address) == lease) {
+            return;
+        }
         self.drop_offer(address);
         self.withdraw(&lease.client);
         self.unindex(address);

@@ -6,6 +6,8 @@
 
 mod beneath;
 mod contents;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod exercise;
 pub mod names;
 
 use std::collections::HashMap;

@@ -9,6 +9,8 @@ mod bridge;
 mod dhcp_options;
 mod diff;
 mod event;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod exercise;
 mod host;
 mod image;
 mod lease;

@@ -4,6 +4,8 @@
 //! are then read from the tree one by one, so that all errors are found at once.
 
 mod edit;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod exercise;
 mod read;
 mod refusal;
 mod rows;

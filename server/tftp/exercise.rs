@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::negotiate::{Agreed, negotiate};
 use super::packet::{Mode, Packet, Requested, parse};
 use super::transfer::{Ending, Event, Send, Step, Transfer, block_range};
+use crate::exercise::Dice;
 
 /// The most packets that a peer gets which never answers.
 const MAX_UNANSWERED: usize = 6;
@@ -32,9 +33,9 @@ pub fn session(bytes: &[u8]) {
     let mut watch = Watch { unanswered: 0, acked_bytes: 0 };
     watch.check(&transfer, total_bytes, Step::Go(first));
     while let Some(kind) = dice.next() {
-        now += Duration::from_millis(dice.next().unwrap_or(0).into());
+        now += Duration::from_millis(dice.byte().into());
         let event = match kind % 8 {
-            0..=4 => Event::Ack(u16::from_be_bytes([kind >> 5 & 1, dice.next().unwrap_or(0)])),
+            0..=4 => Event::Ack(u16::from_be_bytes([kind >> 5 & 1, dice.byte()])),
             5 => Event::Timer,
             6 => Event::Ack(dice.number() as u16),
             _ if kind > 250 => Event::Error(kind.into()),
@@ -101,7 +102,7 @@ pub fn download(bytes: &[u8]) {
 }
 
 fn begin(bytes: &[u8]) -> (Dice<'_>, Agreed, u64) {
-    let mut dice = Dice { bytes };
+    let mut dice = Dice::new(bytes);
     let mut option = |values: [u64; 4]| Some(values[usize::from(dice.next()? % 5).checked_sub(1)?]);
     let requested = Requested {
         block_size: option([8, 512, 1468, 65_464]),
@@ -120,23 +121,6 @@ fn packets(sent: Send) -> std::ops::Range<u64> {
         Send::Nothing => 0..0,
         Send::OptionAck => 0..1,
         Send::Blocks { first, count } => first..first + u64::from(count),
-    }
-}
-
-/// Bytes to decide by.
-struct Dice<'a> {
-    bytes: &'a [u8],
-}
-
-impl Dice<'_> {
-    fn next(&mut self) -> Option<u8> {
-        let (first, rest) = self.bytes.split_first()?;
-        self.bytes = rest;
-        Some(*first)
-    }
-
-    fn number(&mut self) -> u32 {
-        (0..4).fold(0, |number, _| number << 8 | u32::from(self.next().unwrap_or(0)))
     }
 }
 

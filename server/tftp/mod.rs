@@ -1,8 +1,8 @@
 //! A read-only TFTP server: packet and transfer are pure; `service` does the I/O.
 
 pub mod blocks;
-#[cfg(test)]
-mod exercise;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod exercise;
 pub mod negotiate;
 pub mod netascii;
 pub mod packet;

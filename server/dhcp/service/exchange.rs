@@ -104,7 +104,7 @@ impl<'a> Exchange<'a> {
             }
             Decision::Inform(address) => Ok(Outcome::Send(self.inform(watch, address))),
             Decision::Decline(address) => self.decline(&mut table, watch, address),
-            Decision::Release(address) => self.release(&table, watch, address),
+            Decision::Release(address) => self.release(&mut table, watch, address),
             Decision::Ignore(Reason::OtherServer) => {
                 table.withdraw(&self.client);
                 self.note_foreign_server(watch);

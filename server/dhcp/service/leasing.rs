@@ -125,7 +125,7 @@ impl Exchange<'_> {
 
     pub(super) fn release(
         &self,
-        table: &Table,
+        table: &mut Table,
         watch: &mut Watch,
         address: Ipv4Addr,
     ) -> Result<Outcome, Reason> {
@@ -137,7 +137,7 @@ impl Exchange<'_> {
     /// Records the end of a lease; nobody waits for an answer.
     fn end(
         &self,
-        table: &Table,
+        table: &mut Table,
         watch: &mut Watch,
         (address, state, expires_at): (Ipv4Addr, LeaseState, i64),
         text: String,
@@ -149,6 +149,9 @@ impl Exchange<'_> {
         };
         self.caller.tell(watch, kind, text);
         let lease = Lease { state, expires_at, ..lease };
+        // At once: while the commit runs, memory must not tell the client that it still
+        // has the address, for the next one may have it then.
+        table.put(lease.clone());
         let (granted, refused, remembered) = (None, None, None);
         let now = self.caller.around.now;
         Ok(Outcome::Commit(Box::new(Commit { lease, now, granted, refused, remembered })))

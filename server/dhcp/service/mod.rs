@@ -4,6 +4,8 @@ mod advertise;
 mod caller;
 mod drops;
 mod exchange;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod exercise;
 mod interface;
 mod leasing;
 mod outcome;

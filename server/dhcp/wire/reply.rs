@@ -12,6 +12,9 @@ const MIN_BYTES: usize = 300;
 const END: u8 = 255;
 const OVERLOAD: u8 = 52;
 const RELAY_INFO: u8 = 82;
+/// What no answer may lack: its type, the server, the lease times and the client
+/// identifier (RFC 2131 table 3, RFC 6842). They stand first.
+const ESSENTIAL: [u8; 6] = [53, 54, 51, 58, 59, 61];
 
 /// One option ready to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +54,10 @@ impl EncodedOption {
     pub fn is_empty(&self) -> bool {
         self.bytes.len() <= 2
     }
+}
+
+fn size_of<'a>(options: impl Iterator<Item = &'a EncodedOption>) -> usize {
+    options.map(|option| option.bytes.len()).sum()
 }
 
 /// Appends code, length and data, split where the data is longer than 255 bytes (RFC 3396).
@@ -101,13 +108,14 @@ impl ReplyPacket {
     pub fn encode(&self) -> (Vec<u8>, Vec<u8>) {
         let mut bytes = self.header();
         let tail = self.tail();
-        let room = self.max_bytes.max(HEADER_BYTES + tail.len()) - HEADER_BYTES - tail.len();
-        let size: usize = self.options.iter().map(|option| option.bytes.len()).sum();
-        let fits = size <= room;
+        let essential = self.options.iter().filter(|option| ESSENTIAL.contains(&option.code));
+        let essential = size_of(essential);
+        let room = self.room(tail.len(), essential);
+        let fits = size_of(self.options.iter()) <= room;
         // Option 52 itself needs three bytes of the option field.
-        let overload = !fits && self.may_overload && self.boot_file.is_empty();
-        let mut fields =
-            Fields::new(if overload { room.saturating_sub(3) } else { room }, overload);
+        let overload =
+            !fits && self.may_overload && self.boot_file.is_empty() && essential + 3 <= room;
+        let mut fields = Fields::new(if overload { room - 3 } else { room }, overload);
         let left_out: Vec<u8> = self
             .options
             .iter()
@@ -124,6 +132,15 @@ impl ReplyPacket {
             bytes.resize(MIN_BYTES, 0);
         }
         (bytes, left_out)
+    }
+
+    /// How many bytes there are for options before a tail.
+    fn room(&self, tail_bytes: usize, essential_bytes: usize) -> usize {
+        // A relay may say so much that nothing else fits. It takes its words out again
+        // before the client sees the packet, so the client's limit is not theirs.
+        let clients_room = self.max_bytes.saturating_sub(HEADER_BYTES + 1);
+        let room = self.max_bytes.saturating_sub(HEADER_BYTES + tail_bytes);
+        room.max(clients_room.min(essential_bytes))
     }
 
     /// Option 82 and End: always last, always there.

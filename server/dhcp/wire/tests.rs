@@ -123,6 +123,22 @@ fn what_does_not_fit_goes_into_the_name_fields_or_is_named() {
     assert_eq!(booting.encode().1, [119, 15]);
 }
 
+/// T-82-long: what a relay says may fill a packet; the client's part is there all the same.
+#[test]
+fn a_talkative_relay_costs_no_answer_its_type_or_server() {
+    let essential = [53, 54, 51, 58, 59, 61].map(|code| EncodedOption::raw(code, &[1; 4]));
+    let mut options = essential.to_vec();
+    options.push(EncodedOption::raw(6, &[7; 200]));
+    let relay_info = vec![b'r'; 290];
+    let full = ReplyPacket { relay_info: Some(relay_info.clone()), ..reply(options) };
+    let (bytes, left_out) = full.encode();
+    assert_eq!(left_out, [6]);
+    let packet = Packet::parse(&bytes).unwrap();
+    assert_eq!(codes(&packet), [53, 54, 51, 58, 59, 61, 82]);
+    assert_eq!(packet.options.get(82), Some(&relay_info[..]));
+    assert!(bytes.len() <= 548 + 294, "{}", bytes.len());
+}
+
 #[test]
 fn a_boot_file_too_long_for_its_field_is_left_out_of_it() {
     for (length, expected) in [(127, b'a'), (128, 0), (1000, 0)] {

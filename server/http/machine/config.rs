@@ -69,7 +69,7 @@ impl Wrapping {
 }
 
 /// Splits the last part of the URL into the MAC and the wrapping.
-fn split(name: &str) -> Result<(Mac, Wrapping), Error> {
+pub(super) fn split(name: &str) -> Result<(Mac, Wrapping), Error> {
     let suffixed = |(suffix, wrapping)| Some((name.strip_suffix(suffix)?, wrapping));
     let (text, wrapping) =
         Wrapping::SUFFIXES.into_iter().find_map(suffixed).unwrap_or((name, Wrapping::Text));

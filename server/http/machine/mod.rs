@@ -3,6 +3,8 @@
 mod conditions;
 mod config;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod exercise;
 mod files;
 mod peer;
 mod rendered;

@@ -1,0 +1,107 @@
+//! What every answer must be (RFC 2131 table 3, RFC 3046, RFC 6842).
+
+use std::net::Ipv4Addr;
+
+use dhcproto::v4::{Message, MessageType};
+use dhcproto::{Decodable, Decoder};
+
+use super::SERVER;
+use super::messages::Sent;
+use crate::dhcp::exercise::{check_relay_info, check_size};
+use crate::dhcp::reply::{BOOT_SERVER_PORT, Destination};
+use crate::dhcp::request::Request;
+use crate::dhcp::service::outcome::Sending;
+use crate::dhcp::wire::{BROADCAST_FLAG, Packet};
+
+const NOBODY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
+
+/// Checks an answer to a message. Gives what it promises: an address and for how long.
+pub(super) fn check(sent: &Sent, sending: &Sending) -> Option<(Ipv4Addr, u32)> {
+    let bytes = &sending.answer.bytes;
+    let packet = Packet::parse(&sent.bytes).expect("only a packet is answered");
+    let request = Request::read(&packet).expect("only a request is answered");
+    let answer = Packet::parse(bytes).expect("an answer is a packet");
+    check_relay_info(&packet, bytes);
+    check_size(&request, bytes, 1500);
+    check_header(&request, &answer);
+    let kind = answer.options.get(53).and_then(|data| data.first().copied()).unwrap_or(0);
+    let others = Message::decode(&mut Decoder::new(bytes)).expect("others read it too");
+    assert_eq!(others.opts().msg_type(), Some(MessageType::from(kind)));
+    assert_eq!(others.yiaddr(), answer.your_address);
+    for never in [50, 55, 57] {
+        assert_eq!(answer.options.get(never), None, "option {never} in an answer");
+    }
+    // RFC 6842; for one that takes several options there may be no room.
+    if request.client_id.is_none_or(|id| id.len() <= 255) {
+        assert_eq!(answer.options.get(61), request.client_id, "the client identifier");
+    }
+    check_destination(&request, sending);
+    if sent.arrival.port == BOOT_SERVER_PORT {
+        assert_eq!((kind, answer.your_address), (5, NOBODY), "boot data and no address");
+        return None;
+    }
+    check_kind(&request, &answer, kind)
+}
+
+fn check_header(request: &Request<'_>, answer: &Packet<'_>) {
+    let packet = request.packet;
+    assert_eq!((answer.op, answer.hardware_type), (2, packet.hardware_type));
+    assert_eq!(answer.hardware, packet.hardware);
+    assert_eq!((answer.hops, answer.seconds), (0, 0));
+    assert_eq!(answer.transaction_id, packet.transaction_id);
+    assert_eq!(answer.relay_address, packet.relay_address);
+    assert_eq!(answer.flags | BROADCAST_FLAG, packet.flags | BROADCAST_FLAG);
+    let server = answer.options.address(54).expect("an answer says who gives it");
+    let said = request.relay_address().and(request.relay_info).and_then(|i| i.server_id_override);
+    assert!(server == SERVER || Some(server) == said, "{server} is not this server");
+}
+
+fn check_destination(request: &Request<'_>, sending: &Sending) {
+    match (sending.answer.destination, request.relay_address()) {
+        (Destination::Routed(to), Some(relay)) if sending.port != BOOT_SERVER_PORT => {
+            assert_eq!(*to.ip(), relay);
+        }
+        (_, Some(_)) if sending.port != BOOT_SERVER_PORT => panic!("a relay's answer goes astray"),
+        (Destination::Hardware(address, mac), _) => {
+            assert!(!address.is_unspecified() && Some(mac) == request.mac);
+            assert!(!request.wants_broadcast());
+        }
+        _ => {}
+    }
+}
+
+fn check_kind(request: &Request<'_>, answer: &Packet<'_>, kind: u8) -> Option<(Ipv4Addr, u32)> {
+    let options = &answer.options;
+    let seconds = options
+        .get(51)
+        .map(|data| u32::from_be_bytes(data.try_into().expect("a time has four bytes")));
+    let asked = request.kind;
+    match (asked, kind) {
+        (MessageType::Discover, 2) => {
+            assert_eq!(answer.client_address, NOBODY);
+            assert!(!answer.your_address.is_unspecified() && seconds.is_some());
+            None
+        }
+        (MessageType::Request, 5) => {
+            assert_eq!(answer.client_address, request.packet.client_address);
+            assert!(!answer.your_address.is_unspecified());
+            let wanted = [request.requested_address, request.client_address];
+            assert!(wanted.contains(&Some(answer.your_address)), "not what was asked for");
+            Some((answer.your_address, seconds.expect("an ACK says for how long")))
+        }
+        (MessageType::Request, 6) => {
+            let addresses = [answer.client_address, answer.your_address, answer.next_server];
+            assert_eq!(addresses, [NOBODY; 3], "a NAK with an address");
+            assert!(answer.boot_file.iter().all(|byte| *byte == 0));
+            let codes: Vec<u8> = options.iter().map(|(code, _)| code).collect();
+            assert!(codes.iter().all(|code| [53, 54, 56, 61, 82].contains(code)), "{codes:?}");
+            None
+        }
+        (MessageType::Inform, 5) => {
+            assert_eq!((answer.your_address, seconds), (NOBODY, None));
+            assert!(options.get(58).is_none() && options.get(59).is_none());
+            None
+        }
+        _ => panic!("a {asked:?} is answered with type {kind}"),
+    }
+}

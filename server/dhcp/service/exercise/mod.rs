@@ -1,0 +1,337 @@
+//! Any messages in any order against the real decisions, on a small site: each gets at
+//! most one answer, the answer keeps to RFC 2131, and no address is ever promised twice.
+//!
+//! The database is played by a model ([`Storage`]), so that bytes decide when a commit
+//! ends and how, and at which moment the power fails.
+
+mod answers;
+mod messages;
+mod storage;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::Ipv4Addr;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::caller::Around;
+use super::exchange;
+use super::outcome::{Commit, Outcome, Sending};
+use crate::config::Config;
+use crate::dhcp::link::Link;
+use crate::dhcp::request::Request;
+use crate::dhcp::table::Table;
+use crate::dhcp::watch::Watch;
+use crate::dhcp::wire::Packet;
+use crate::exercise::{Dice, Stage};
+use crate::inventory::{CommitError, Snapshot};
+use crate::model::{ClientKey, LeaseState, Mac};
+use crate::site_file;
+use messages::Sent;
+use storage::Storage;
+
+/// The server's address on the link.
+pub(super) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+/// How many commits may be under way.
+const MAX_PENDING: usize = 8;
+/// More messages than this of one input teach nothing new.
+const MAX_STEPS: usize = 300;
+const START: i64 = 1_800_000_000;
+
+/// The site as it was, with a host adopted, and with that host renamed and another gone.
+const SITES: [&str; 3] = [
+    r#"
+subnets:
+  provisioning: &provisioning
+    cidr: 10.0.0.0/24
+    gateway: 10.0.0.254
+    dns: [10.0.0.103]
+    lease-time: 10m
+    unknown-clients: lease
+    ranges: [{from: 10.0.0.100, to: 10.0.0.105, for: dhcp}, {from: 10.0.0.104, to: 10.0.0.104, for: reserved}]
+  behind: &behind
+    cidr: 10.1.0.0/24
+    lease-time: 2m
+    unknown-clients: discover
+    ranges: [{from: 10.1.0.100, to: 10.1.0.102, for: dhcp}]
+images: {local: {local: true}, live: {kernel: vmlinuz}}
+hosts:
+  owner: &owner
+    image: live
+    nics: {eth0: "52:54:00:aa:00:01", eth1: "52:54:00:aa:00:02"}
+    reservations: {provisioning: 10.0.0.101, behind: 10.1.0.9}
+  outside: {image: local, nics: {eth0: "52:54:00:aa:00:03"}, reservations: {provisioning: 10.0.0.12}}
+"#,
+    r#"
+subnets:
+  provisioning: {cidr: 10.0.0.0/24, lease-time: 10m, unknown-clients: lease, ranges: [{from: 10.0.0.100, to: 10.0.0.105, for: dhcp}]}
+  behind: {cidr: 10.1.0.0/24, unknown-clients: refuse, ranges: [{from: 10.1.0.100, to: 10.1.0.102, for: dhcp}]}
+images: {live: {kernel: vmlinuz}}
+hosts:
+  owner: {image: live, nics: {eth0: "52:54:00:aa:00:01", eth1: "52:54:00:aa:00:02"}, reservations: {provisioning: 10.0.0.101}}
+  adopted: {nics: {eth0: "52:54:00:bb:00:00"}, reservations: {provisioning: 10.0.0.100}}
+  dynamic: {nics: {eth0: "52:54:00:bb:00:01"}}
+"#,
+    r#"
+subnets:
+  provisioning: {cidr: 10.0.0.0/24, unknown-clients: lease, ranges: [{from: 10.0.0.100, to: 10.0.0.105, for: dhcp}]}
+hosts:
+  renamed: {nics: {eth0: "52:54:00:aa:00:01"}, reservations: {provisioning: 10.0.0.101}}
+  dynamic: {nics: {eth0: "52:54:00:aa:00:03"}}
+"#,
+];
+
+struct Fixture {
+    stage: Stage,
+    snapshots: [Snapshot; 3],
+}
+
+fn fixture() -> MutexGuard<'static, Fixture> {
+    static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
+    let fixture = FIXTURE.get_or_init(|| {
+        let mut revision = 0;
+        let snapshots = SITES.map(|text| {
+            revision += 1;
+            let site = site_file::parse(text, "site.yaml").expect("a sound site");
+            Snapshot::new(revision, site)
+        });
+        Mutex::new(Fixture { stage: Stage::set(Config::default(), ""), snapshots })
+    });
+    fixture.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Sends messages and lets things happen as the bytes say.
+pub(crate) fn answer(bytes: &[u8]) {
+    let fixture = fixture();
+    let mut dice = Dice::new(bytes);
+    let mut rack = Rack::new(&fixture);
+    for _ in 0..MAX_STEPS {
+        let Some(kind) = dice.next() else { break };
+        rack.step(kind, &mut dice);
+    }
+    while !rack.pending.is_empty() {
+        rack.finish(true);
+    }
+}
+
+/// One who may be promised an address: by what it is known, and by its NIC.
+#[derive(Clone, Debug)]
+struct Person {
+    key: ClientKey,
+    mac: Option<Mac>,
+}
+
+impl Person {
+    fn is(&self, other: &Self) -> bool {
+        self.key == other.key || (self.mac.is_some() && self.mac == other.mac)
+    }
+}
+
+/// An address that an ACK gave.
+struct Promise {
+    person: Person,
+    until: i64,
+}
+
+/// A commit under way, and the question that it answers.
+struct Pending {
+    sent: Sent,
+    person: Person,
+    commit: Commit,
+}
+
+struct Rack<'a> {
+    fixture: &'a Fixture,
+    site: usize,
+    link: Link,
+    watch: Watch,
+    now: i64,
+    storage: Storage,
+    pending: VecDeque<Pending>,
+    promises: HashMap<Ipv4Addr, Promise>,
+    last: Option<Sent>,
+}
+
+impl<'a> Rack<'a> {
+    fn new(fixture: &'a Fixture) -> Self {
+        let net = "10.0.0.1/24".parse().expect("an address");
+        let link = Link { interface: "lan".into(), index: 1, addresses: vec![net], mtu: 1500 };
+        let rack = Self {
+            fixture,
+            site: 0,
+            link,
+            watch: Watch::default(),
+            now: START,
+            storage: Storage::default(),
+            pending: VecDeque::new(),
+            promises: HashMap::new(),
+            last: None,
+        };
+        rack.start();
+        rack
+    }
+
+    /// Starts the server on what is stored.
+    fn start(&self) {
+        let mut table = self.fixture.stage.app.leases.table();
+        *table = Table::default();
+        table.set_own_addresses("lan", vec![SERVER]);
+        self.storage.leases().for_each(|lease| table.put(lease.clone()));
+    }
+
+    fn step(&mut self, kind: u8, dice: &mut Dice<'_>) {
+        match kind % 16 {
+            0..=8 => self.send(messages::message(dice)),
+            9 => self.send(messages::raw(dice)),
+            10 => self.now += dice.pick(&[1, 29, 60, 61, 119, 300, 301, 600, 3600, 86_400]),
+            11 => self.finish(true),
+            12 => self.finish(false),
+            13 => self.fail_power(dice),
+            14 => self.site = usize::from(dice.byte()) % SITES.len(),
+            _ => self.last.clone().into_iter().for_each(|sent| self.send(sent)),
+        }
+        // Most commits end before the next message comes.
+        if kind & 0x10 == 0 || self.pending.len() > MAX_PENDING {
+            while !self.pending.is_empty() {
+                self.finish(true);
+            }
+        }
+    }
+
+    fn snapshot(&self) -> &'a Snapshot {
+        &self.fixture.snapshots[self.site]
+    }
+
+    fn send(&mut self, sent: Sent) {
+        let outcome = {
+            let around = Around {
+                app: &self.fixture.stage.app,
+                snapshot: self.snapshot(),
+                link: &self.link,
+                arrival: &sent.arrival,
+                now: self.now,
+            };
+            exchange::answer(around, &mut self.watch, &sent.bytes)
+        };
+        self.last = Some(sent.clone());
+        if matches!(outcome, Outcome::Silent(_)) {
+            return;
+        }
+        let person = self.person(&sent.bytes);
+        match outcome {
+            Outcome::Silent(_) => {}
+            Outcome::Send(sending) => self.deliver(&sent, &person, self.now, &sending),
+            Outcome::Commit(commit) => {
+                self.check_commit(&person, &commit);
+                self.pending.push_back(Pending { sent, person, commit: *commit });
+            }
+        }
+    }
+
+    fn person(&self, bytes: &[u8]) -> Person {
+        let packet = Packet::parse(bytes).expect("only a packet is answered");
+        let request = Request::read(&packet).expect("only a request is answered");
+        let host = request.mac.and_then(|mac| self.snapshot().host_of_mac(mac));
+        let key = match host {
+            Some((name, _)) => ClientKey::Host(name.to_owned()),
+            None => request.key().expect("only a client is answered"),
+        };
+        Person { key, mac: request.mac }
+    }
+
+    /// What is to be stored is the client's own doing.
+    fn check_commit(&mut self, person: &Person, commit: &Commit) {
+        let lease = &commit.lease;
+        if lease.state == LeaseState::Bound {
+            assert_eq!(lease.client, person.key);
+            assert!(commit.granted.is_some());
+            self.check_address(person, lease.address);
+            return;
+        }
+        let replies = [&commit.granted, &commit.refused, &commit.remembered];
+        assert!(replies.iter().all(|reply| reply.is_none()), "nobody waits for an answer");
+        // The client uses it no longer, whatever becomes of the commit.
+        let ended = self.promises.remove(&lease.address);
+        assert!(ended.is_none_or(|promise| promise.person.is(person)), "not its own lease");
+    }
+
+    /// A stranger never gets what a host owns, nor anybody what is no client's.
+    fn check_address(&self, person: &Person, address: Ipv4Addr) {
+        let owner = self.snapshot().site.hosts.iter().find(|(_, host)| {
+            host.reservations.values().any(|own| *own == std::net::IpAddr::V4(address))
+        });
+        if let Some((name, _)) = owner {
+            let owner = ClientKey::Host(name.clone());
+            assert_eq!(person.key, owner, "{address} is another host's");
+            return;
+        }
+        let [a, b, c, last] = address.octets();
+        let dynamic = match [a, b, c] {
+            [10, 0, 0] => (100..=105).contains(&last),
+            [10, 1, 0] => (100..=102).contains(&last),
+            _ => false,
+        };
+        assert!(dynamic, "{address} is in no range");
+        assert!(self.site != 0 || !matches!(address.octets(), [10, 0, 0, 103 | 104]));
+    }
+
+    /// The oldest commit ends: as the database decides, or in a failure of it.
+    fn finish(&mut self, works: bool) {
+        let Some(Pending { sent, person, commit }) = self.pending.pop_front() else { return };
+        let (asked_at, wanted) = (commit.now, commit.lease.clone());
+        let mut table = self.fixture.stage.app.leases.table();
+        let stored = if !works {
+            Err(CommitError::Database("disk full".into()))
+        } else if let Some(lease) = self.storage.claim(&wanted, asked_at) {
+            table.put(lease.clone());
+            Ok(lease)
+        } else {
+            self.storage.find(wanted.address).into_iter().for_each(|lease| table.put(lease));
+            table.withdraw(&wanted.client);
+            Err(CommitError::Taken(wanted.address))
+        };
+        drop(table);
+        if let Some(sending) = commit.outcome(&stored) {
+            self.deliver(&sent, &person, asked_at, &sending);
+        }
+    }
+
+    /// The power fails: of the commits under way the first may be stored, and no answer leaves.
+    fn fail_power(&mut self, dice: &mut Dice<'_>) {
+        let kept = usize::from(dice.byte()) % (self.pending.len() + 1);
+        for Pending { commit, .. } in std::mem::take(&mut self.pending).into_iter().take(kept) {
+            self.storage.claim(&commit.lease, commit.now);
+        }
+        self.watch = Watch::default();
+        self.start();
+    }
+
+    /// An answer reaches the client: it must be a proper one, and keep every promise.
+    fn deliver(&mut self, sent: &Sent, person: &Person, asked_at: i64, sending: &Sending) {
+        let Some((address, seconds)) = answers::check(sent, sending) else { return };
+        let until = asked_at + i64::from(seconds);
+        if let Some(promise) = self.promises.get(&address) {
+            let open = promise.until <= asked_at || promise.person.is(person);
+            assert!(open, "{address} is promised to {:?}, not {person:?}", promise.person);
+        }
+        let stored = self.storage.find(address);
+        let durable = stored.is_some_and(|lease| {
+            let own = lease.client == person.key || Some(lease.mac) == person.mac;
+            own && lease.state == LeaseState::Bound && lease.expires_at >= until
+        });
+        assert!(durable, "{address} is promised to {person:?} and not stored");
+        self.promises.insert(address, Promise { person: person.clone(), until });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_messages_in_any_order_are_answered_by_the_rules(
+            bytes in proptest::collection::vec(any::<u8>(), 0..1200),
+        ) {
+            super::answer(&bytes);
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What must hold of any URL that a booting host asks for, with the real routes.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{Request, StatusCode, Uri};
+use tower::ServiceExt;
+
+use super::config::split;
+use super::peer::Ends;
+use super::router;
+use crate::app::App;
+use crate::config::Config;
+use crate::exercise::Stage;
+use crate::model::Mac;
+
+const SITE: &str = r#"
+images: {disk: {local: true}}
+hosts:
+  r1-n01: {image: disk, nics: {eth0: "52:54:00:aa:00:01"}}
+"#;
+const KNOWN: Mac = Mac([0x52, 0x54, 0, 0xaa, 0, 1]);
+
+/// Any path is answered, never by a failure of the server; and whatever is taken for a MAC
+/// with a suffix is one, written one way or another.
+pub(crate) fn url(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok((mac, _)) = split(text) {
+        let digits: String = text.chars().filter(|c| !matches!(c, ':' | '-' | '.')).collect();
+        let plain = mac.to_string().replace(':', "");
+        assert!(digits.to_ascii_lowercase().starts_with(&plain), "{text} is read as {mac}");
+    }
+    let prefixes = ["", "/config/", "/boot/", "/files/"];
+    prefixes.iter().for_each(|prefix| ask(&format!("{prefix}{text}")));
+}
+
+fn ask(path: &str) {
+    let Ok(uri) = path.parse::<Uri>() else { return };
+    let status = status_of(&uri);
+    assert!(!status.is_server_error(), "{uri}: {status}");
+    // A script is one that runs, whatever MAC it is for.
+    let known = uri.path().strip_prefix("/boot/").map(|name| name.trim_end_matches(".ipxe"));
+    if known.and_then(|text| text.parse().ok()) == Some(KNOWN) {
+        assert_eq!(status, StatusCode::OK, "{uri}");
+    }
+    assert!(!status.is_redirection() || status == StatusCode::NOT_MODIFIED, "{uri}: {status}");
+}
+
+fn status_of(uri: &Uri) -> StatusCode {
+    static ROUTES: OnceLock<(Mutex<Stage>, Router)> = OnceLock::new();
+    let (stage, routes) = ROUTES.get_or_init(|| {
+        let config = Config { files_dir: PathBuf::from("/nonexistent"), ..Config::default() };
+        let stage = Stage::set(config, SITE);
+        let routes = router(App::clone(&stage.app));
+        (Mutex::new(stage), routes)
+    });
+    let stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
+    let end = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
+    let request = Request::get(uri).extension(ConnectInfo(Ends { peer: end, local: end }));
+    let request = request.body(Body::empty()).expect("a request of a URI");
+    let Ok(response) = stage.block_on(routes.clone().oneshot(request));
+    response.status()
+}

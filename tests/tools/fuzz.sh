@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Fuzzes each target for some seconds: fuzz.sh SECONDS [TARGET...]. Installs what is missing.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+seconds=$1; shift
+rustup toolchain list | grep -q '^nightly' || rustup toolchain install nightly --profile minimal
+cargo fuzz --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-fuzz
+targets=("$@")
+[ ${#targets[@]} -gt 0 ] || for file in fuzz/targets/*.rs; do targets+=("$(basename "$file" .rs)"); done
+cargo +nightly fuzz build
+failed=()
+for target in "${targets[@]}"; do
+  echo "== $target: $seconds s"
+  # What the fuzzer finds stays out of the corpus that is in the repository.
+  found=fuzz/target/corpus/$target; log=fuzz/target/$target.log
+  mkdir -p "$found"
+  cargo +nightly fuzz run "$target" "$found" "fuzz/corpus/$target" -- \
+    -max_total_time="$seconds" -max_len=4096 -timeout=20 -print_final_stats=1 >"$log" 2>&1 || failed+=("$target")
+  grep -aE '^#[0-9]+\s+DONE|stat::(number_of_executed_units|average_exec_per_sec)|panicked|SUMMARY' "$log" | tail -n 5
+done
+[ ${#failed[@]} -eq 0 ] || { echo "failed: ${failed[*]}; see fuzz/artifacts/ and fuzz/target/*.log" >&2; exit 1; }
+echo "fuzz: ${#targets[@]} targets for $seconds s each, nothing found"
