@@ -1,5 +1,6 @@
 # make run    a virtual rack on this machine, netbooted by the real server
 # make test   every test, on the real components
+# make test-full  the same, and the proofs that take minutes: whole guests, layout after layout
 # make fuzz   every fuzz target for TIME seconds (default 60): TIME=600, TARGETS="url mac"
 # make bench  rackstrap beside its peers, measured on this machine: BENCH=dhcp|tftp|http|render|storm|quick
 # All install the Debian packages that are missing, and list them first.
@@ -23,12 +24,15 @@ export FIRMWARE LAYOUT HOSTS ONCE
 # What the benchmark measures, and how often each server has its turn.
 export BENCH ROUNDS
 
-.PHONY: run test fuzz build check fmt bench packages-run packages-test packages-bench
+.PHONY: run test test-full fuzz build check fmt bench packages-run packages-test packages-bench trees
 run: packages-run build
 	$(AS_ROOT) target/release/rackstrap lab
 
-test: packages-test
+test: packages-test trees
 	tests/tools/run-tests.sh
+
+test-full: packages-test trees
+	tests/tools/run-tests.sh --include-ignored
 
 fuzz: TIME ?= 60
 fuzz:
@@ -47,6 +51,10 @@ check:
 
 fmt:
 	cargo fmt
+
+# The systemd of other Debian releases; tests without them are reported as skipped.
+trees:
+	@tests/tools/get-trees.sh || echo "The systemd of other releases could not be unpacked."
 
 packages-run:
 	@tests/tools/install-packages.sh $(RUN_PACKAGES)

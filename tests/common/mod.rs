@@ -1,8 +1,10 @@
 //! What several subjects need: network namespaces, servers, clients.
 
 pub mod dhcp;
+pub mod kernel;
 pub mod machine;
 pub mod netns;
+pub mod networkd;
 pub mod qemu;
 pub mod skip;
 pub mod spoiler;

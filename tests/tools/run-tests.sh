@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Builds and runs every test as root (network namespaces need it), and closes with a plain count.
+# What is given goes to the test programs, such as --include-ignored for the long ones.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 [ "$(id -u)" = 0 ] || export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="sudo -E"
@@ -13,9 +14,10 @@ status=${PIPESTATUS[0]}
 count() { grep -E '^test result:' "$log" | grep -oE "[0-9]+ $1" | awk '{n += $1} END {print n + 0}'; }
 passed=$(count passed) failed=$(count failed) ignored=$(count ignored)
 skipped=$(wc -l <"$RACKSTRAP_SKIPPED")
-if [ "$skipped" -gt 0 ]; then
+if [ "$((skipped + ignored))" -gt 0 ]; then
   echo "Skipped, and why:"
   sed 's/^/  /' "$RACKSTRAP_SKIPPED"
+  sed -nE 's/^test (.*) \.\.\. ignored(, )?/  \1: /p' "$log"
 fi
 echo "Took $((SECONDS - started)) s."
 [ "$passed" -gt 0 ] || status=1
