@@ -15,6 +15,10 @@ RUN_PACKAGES  := build-essential ca-certificates cpio curl dpkg-dev ipxe iproute
 TEST_PACKAGES := $(RUN_PACKAGES) atftp busybox-static chromium chromium-driver dbus-daemon dhcpcd-base dnsmasq-base \
                  iputils-ping isc-dhcp-client netplan.io nftables postgresql-15 procps systemd tcpdump tftp-hpa udhcpc
 
+# Programs that read what we write for them. Unpacked for the tests, not installed: their
+# services must not start.
+TEST_TOOLS    := libnm0 network-manager
+
 # The servers that the benchmark compares with, and what it measures with. Never started as services.
 BENCH_PACKAGES := ca-certificates dnsmasq-base iproute2 isc-dhcp-server kea-dhcp4-server nftables nginx-light strace \
                   tftpd-hpa
@@ -61,6 +65,7 @@ packages-run:
 
 packages-test:
 	@tests/tools/install-packages.sh $(TEST_PACKAGES)
+	@tests/tools/fetch-tools.sh target/tools $(TEST_TOOLS)
 
 packages-bench:
 	@benches/tools/install-peers.sh $(BENCH_PACKAGES)

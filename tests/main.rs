@@ -17,6 +17,7 @@ mod lab;
 mod lease_book;
 mod machine_http;
 mod netplan;
+mod network_manager;
 mod network_property;
 mod networkd;
 mod purity;

@@ -8,15 +8,23 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use cpio::newc::{self, ModeFileType};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// A file on its way to a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HostFile {
     /// Where it goes, absolute, such as `/etc/systemd/network/05-bond0.netdev`.
     pub path: String,
+    /// Its permissions, such as `0o644`; `"0644"` in JSON.
+    #[serde(serialize_with = "octal")]
+    pub mode: u32,
     /// What is in it.
     pub text: String,
+}
+
+/// JSON has no octal numbers, and nobody reads permissions in decimal.
+fn octal<S: Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{mode:04o}"))
 }
 
 /// All files in one readable text, each under a line `# PATH`.
@@ -37,13 +45,13 @@ pub fn text(files: &[HostFile]) -> String {
     all
 }
 
-/// A tar archive to unpack at `/`: root's files, mode 0644, in their order.
+/// A tar archive to unpack at `/`: root's files, in their order.
 pub fn tar(files: &[HostFile]) -> io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
     for file in files {
         let mut header = tar::Header::new_gnu();
         header.set_size(file.text.len() as u64);
-        header.set_mode(0o644);
+        header.set_mode(file.mode);
         header.set_mtime(0);
         header.set_uid(0);
         header.set_gid(0);
@@ -66,7 +74,7 @@ pub fn cpio_gz(files: &[HostFile]) -> io::Result<Vec<u8>> {
         archive = header.write(archive, 0).finish()?;
     }
     for file in files {
-        let header = entry(relative(&file.path), ModeFileType::Regular, 0o644, 1);
+        let header = entry(relative(&file.path), ModeFileType::Regular, file.mode, 1);
         let size = u32::try_from(file.text.len()).map_err(io::Error::other)?;
         let mut writer = header.write(archive, size);
         writer.write_all(file.text.as_bytes())?;
@@ -101,7 +109,8 @@ mod tests {
     use super::*;
 
     fn files() -> Vec<HostFile> {
-        let file = |path: &str, text: &str| HostFile { path: path.into(), text: text.into() };
+        let file =
+            |path: &str, text: &str| HostFile { path: path.into(), mode: 0o644, text: text.into() };
         vec![
             file("/etc/systemd/network/05-bond0.netdev", "[NetDev]\nName=bond0\n"),
             file("/etc/systemd/network/05-bond0.network", "[Match]\nName=bond0"),

@@ -85,7 +85,7 @@ mod tests {
     }
 
     fn file(name: &str, text: &str) -> HostFile {
-        HostFile { path: format!("/etc/systemd/network/{name}"), text: text.into() }
+        HostFile { path: format!("/etc/systemd/network/{name}"), mode: 0o644, text: text.into() }
     }
 
     #[test]
@@ -112,6 +112,7 @@ mod tests {
     fn kernel_settings_go_where_they_are_read() {
         let settings = HostFile {
             path: "/etc/sysctl.d/90-rackstrap.conf".into(),
+            mode: 0o644,
             text: "net.ipv4.conf.all.rp_filter = 2\n".into(),
         };
         let with = script(&target(), &[file("x.network", "[Match]\n"), settings]).unwrap();

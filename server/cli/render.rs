@@ -43,7 +43,7 @@ impl Render {
             files.retain(|file| file.directory == format.directory());
         }
         let before = match (&self.diff, self.since) {
-            (Some(dir), _) => read_files(dir, format.directory())?,
+            (Some(dir), _) => read_files(dir, format)?,
             (None, Some(revision)) => {
                 let site = site_at(&inventory, revision).await?;
                 render_host(&site, &name, format).unwrap_or_default()
@@ -51,7 +51,7 @@ impl Render {
             (None, None) => {
                 let value: Vec<Value> = files
                     .iter()
-                    .map(|file| json!({"name": file.name, "path": file.path(), "text": file.text}))
+                    .map(|file| json!({"name": file.name, "path": file.path(), "mode": file.mode_text(), "text": file.text}))
                     .collect();
                 context.print(&value, || readable(&files))?;
                 return Ok(ExitCode::SUCCESS);
@@ -64,7 +64,7 @@ impl Render {
 }
 
 /// The files of a copy of a host's own `directory`, such as /etc/systemd/network.
-fn read_files(dir: &Path, directory: Option<&'static str>) -> anyhow::Result<Vec<File>> {
+fn read_files(dir: &Path, format: Format) -> anyhow::Result<Vec<File>> {
     let failed = || format!("{} cannot be read", dir.display());
     let mut files = Vec::new();
     for entry in std::fs::read_dir(dir).with_context(failed)? {
@@ -73,7 +73,7 @@ fn read_files(dir: &Path, directory: Option<&'static str>) -> anyhow::Result<Vec
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let text = std::fs::read_to_string(&path)
                 .with_context(|| format!("{} cannot be read", path.display()))?;
-            files.push(File { name, directory, text });
+            files.push(File::of(format, name, text));
         }
     }
     Ok(files)

@@ -8,8 +8,8 @@ use super::losses::Losses;
 use super::netplan::{self, Dialect, present};
 use super::{File, Format, yaml};
 use crate::model::{
-    BondSpec, BridgeSpec, Defaults, Destination, EmitLldp, Family, MatchBy, Millis, Overrides,
-    RouteKind, VlanProtocol,
+    BondSpec, BridgeSpec, Destination, EmitLldp, Family, MatchBy, Millis, Overrides, RouteKind,
+    VlanProtocol,
 };
 
 /// The four documents of a NoCloud tree with network configuration version 2.
@@ -70,7 +70,7 @@ fn device(host: &HostNetwork, link: &Link, losses: &mut Losses) -> Value {
         ("name", Some(json!(link.device()))),
         ("mac_address", mac.map(|mac| json!(mac.to_string()))),
         ("mtu", link.mtu.map(|mtu| json!(mtu))),
-        ("accept-ra", accept_ra(host, &link.layer3).map(|accept| json!(accept))),
+        ("accept-ra", host.accept_ra(link).map(|accept| json!(accept))),
     ]);
     let mut device: Map<String, Value> = Map::new();
     for part in [common, own] {
@@ -97,11 +97,6 @@ fn bringup(host: &HostNetwork, link: &Link, lose: &mut impl FnMut(bool, &str)) {
     lose(nic.ring != Default::default(), "ring");
     lose(nic.channels != Default::default(), "channels");
     lose(nic.sriov.is_some(), "sriov");
-}
-
-fn accept_ra(host: &HostNetwork, layer3: &Layer3) -> Option<bool> {
-    let quiet = host.defaults == Defaults::Safe;
-    layer3.accept_ra.or_else(|| quiet.then_some(layer3.dhcp6))
 }
 
 /// The kernel's names of links.

@@ -12,7 +12,7 @@ pub(super) fn render(files: &[File]) -> Vec<File> {
         json!({
             "path": file.path(),
             // JSON has no octal numbers: the specification wants it in decimal.
-            "mode": 0o644,
+            "mode": file.mode,
             "overwrite": true,
             "contents": {"source": data_url(&file.text)},
         })

@@ -9,69 +9,24 @@
 mod allocate;
 mod check;
 mod cloud_init;
+mod format;
 mod ignition;
 mod links;
 mod losses;
 mod lower;
 pub(crate) mod nearest;
 mod netplan;
+mod network_manager;
 mod networkd;
+mod unit;
 mod yaml;
-
-use std::fmt;
-use std::str::FromStr;
 
 pub use allocate::{Assignment, allocate};
 pub use check::{Finding, Severity, check_host, check_site};
+pub use format::{File, Format};
 pub use links::{HostNetwork, Kind, Layer3, Link, Role};
 
 use crate::model::Site;
-
-/// One generated file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct File {
-    /// Its name without a directory, such as `05-bond0.netdev`.
-    pub name: String,
-    /// Where a host keeps it; none for one that it fetches and does not keep.
-    pub directory: Option<&'static str>,
-    /// All of its text.
-    pub text: String,
-}
-
-impl File {
-    /// A file of a format, in the directory of that format.
-    fn of(format: Format, name: impl Into<String>, text: String) -> Self {
-        Self { name: name.into(), directory: format.directory(), text }
-    }
-
-    /// Where a host keeps it, such as `/etc/sysctl.d/90-rackstrap.conf`; the name alone if
-    /// it does not.
-    pub fn path(&self) -> String {
-        match self.directory {
-            Some(directory) => format!("{directory}/{}", self.name),
-            None => self.name.clone(),
-        }
-    }
-}
-
-/// What the files are written for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Format {
-    /// systemd-networkd's `.network` and `.netdev` files, and behind them what
-    /// [`Sysctl`](Self::Sysctl) gives: without it some of them do not work.
-    Networkd,
-    /// netplan's YAML.
-    Netplan,
-    /// A NoCloud tree for cloud-init, with network configuration version 2.
-    CloudInit,
-    /// A NoCloud tree for cloud-init, with network configuration version 1.
-    CloudInitV1,
-    /// An Ignition configuration that writes the files of [`Networkd`](Self::Networkd).
-    Ignition,
-    /// Kernel settings for sysctl.d: what a network needs besides its links. No file for a
-    /// host that needs none.
-    Sysctl,
-}
 
 /// Why a host's files cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -119,68 +74,6 @@ pub enum RenderError {
 fn refusal(host: &str, findings: &[Finding]) -> String {
     let texts: Vec<String> = findings.iter().map(Finding::to_string).collect();
     format!("host \"{host}\" is not served: {}", texts.join("; "))
-}
-
-impl Format {
-    /// All formats.
-    pub const ALL: &[Self] = &[
-        Self::Networkd,
-        Self::Netplan,
-        Self::CloudInit,
-        Self::CloudInitV1,
-        Self::Ignition,
-        Self::Sysctl,
-    ];
-
-    /// The word for it on the command line and in URLs.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Networkd => "networkd",
-            Self::Netplan => "netplan",
-            Self::CloudInit => "cloud-init",
-            Self::CloudInitV1 => "cloud-init-v1",
-            Self::Ignition => "ignition",
-            Self::Sysctl => "sysctl",
-        }
-    }
-
-    /// Where a host keeps the files; none for those that it fetches and does not keep.
-    pub fn directory(self) -> Option<&'static str> {
-        match self {
-            Self::Networkd => Some("/etc/systemd/network"),
-            Self::Netplan => Some("/etc/netplan"),
-            Self::Sysctl => Some("/etc/sysctl.d"),
-            Self::CloudInit | Self::CloudInitV1 | Self::Ignition => None,
-        }
-    }
-
-    /// The format to take instead of one that cannot say something, as a sentence's end.
-    fn better(self) -> &'static str {
-        match self {
-            Self::Networkd | Self::Ignition => "",
-            _ => "; networkd can",
-        }
-    }
-
-    fn labels() -> String {
-        let labels: Vec<&str> = Self::ALL.iter().map(|format| format.label()).collect();
-        labels.join(", ")
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.label())
-    }
-}
-
-impl FromStr for Format {
-    type Err = RenderError;
-
-    fn from_str(text: &str) -> Result<Self, RenderError> {
-        let found = Self::ALL.iter().copied().find(|format| format.label() == text);
-        found.ok_or_else(|| RenderError::UnknownFormat { name: text.to_owned() })
-    }
 }
 
 /// The links of a host, for drawings and renderers. A host that is unknown or has no
@@ -231,6 +124,9 @@ fn write(network: &HostNetwork, format: Format) -> Result<Vec<File>, Vec<String>
         Format::CloudInit => cloud_init::version2(network, &mut losses),
         Format::CloudInitV1 => cloud_init::version1(network, &mut losses),
         Format::Ignition => ignition::render(&for_networkd(network, &mut losses)),
+        Format::NetworkManager => {
+            [network_manager::render(network, &mut losses), sysctl(network)].concat()
+        }
         Format::Sysctl => sysctl(network),
     };
     losses.into_result().map(|()| files)

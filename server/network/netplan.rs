@@ -326,13 +326,11 @@ impl Writer<'_> {
             self.overrides("dhcp6-overrides", &layer3.dhcp6_overrides);
         }
         self.lose(layer3.ra_overrides != Overrides::default(), "ra-overrides");
-        if let Some(accept) = layer3.accept_ra.or_else(|| safe.then_some(layer3.dhcp6)) {
+        if let Some(accept) = self.host.accept_ra(self.link) {
             self.set("accept-ra", accept);
         }
-        let quiet = safe && self.link.role != Role::Addressed;
-        let families = layer3.link_local.clone().or_else(|| quiet.then(Vec::new));
-        if let Some(families) = families {
-            let labels: Vec<&str> = families.into_iter().map(Family::label).collect();
+        if let Some(families) = self.host.link_local(self.link) {
+            let labels: Vec<&str> = families.iter().map(|family| family.label()).collect();
             self.set("link-local", labels);
         }
     }

@@ -10,3 +10,4 @@ pub mod skip;
 pub mod spoiler;
 pub mod store;
 pub mod tftp;
+pub mod tools;

@@ -96,5 +96,5 @@ fn carrier(name: &str, over: &str) -> String {
 }
 
 fn file(name: &str, text: String) -> HostFile {
-    HostFile { path: format!("/etc/systemd/network/{name}"), text }
+    HostFile { path: format!("/etc/systemd/network/{name}"), mode: 0o644, text }
 }

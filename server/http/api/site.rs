@@ -62,6 +62,6 @@ pub async fn config(
         Some(format) => format.parse().map_err(|error| Error::BadRequest(format!("{error}")))?,
     };
     let files = render_host(&app.inventory.snapshot().site, &name, format)?;
-    let told = |file: &File| json!({"name": file.name, "path": file.path(), "text": file.text});
+    let told = |file: &File| json!({"name": file.name, "path": file.path(), "mode": file.mode_text(), "text": file.text});
     Ok(Json(files.iter().map(told).collect()))
 }

@@ -172,7 +172,8 @@ impl<'a> Request<'a> {
 
     fn files(&self) -> Result<Vec<HostFile>, Error> {
         let files = network::render_host(&self.snapshot.site, self.name, Format::Networkd)?;
-        let place = |file: network::File| HostFile { path: file.path(), text: file.text };
+        let place =
+            |file: network::File| HostFile { path: file.path(), mode: file.mode, text: file.text };
         Ok(files.into_iter().map(place).collect())
     }
 

@@ -2,9 +2,9 @@
 
 use ipnet::IpNet;
 
-use super::unit::Unit;
 use crate::model::{Defaults, Destination, Family, Overrides, RouteKind, RouteSpec, RuleSpec};
-use crate::network::links::{HostNetwork, Layer3, Link, Role};
+use crate::network::links::{HostNetwork, Layer3, Link};
+use crate::network::unit::Unit;
 
 /// `[DHCPv4]`, `[DHCPv6]` and `[IPv6AcceptRA]`: what is taken from the wire.
 pub(super) fn learned(unit: &mut Unit, host: &HostNetwork, layer3: &Layer3) {
@@ -31,10 +31,8 @@ fn overrides(unit: &mut Unit, overrides: &Overrides) {
 /// The keys of `[Network]`.
 pub(super) fn network(unit: &mut Unit, host: &HostNetwork, link: &Link) {
     let layer3 = &link.layer3;
-    unit.set_some("LinkLocalAddressing", link_local(host, link));
-    // A statically addressed link hears routers only if asked to.
-    let quiet = host.defaults == Defaults::Safe;
-    unit.set_yes("IPv6AcceptRA", layer3.accept_ra.or_else(|| quiet.then_some(layer3.dhcp6)));
+    unit.set_some("LinkLocalAddressing", host.link_local(link).map(link_local));
+    unit.set_yes("IPv6AcceptRA", host.accept_ra(link));
     match (layer3.dhcp4, layer3.dhcp6) {
         (true, true) => unit.set("DHCP", "yes"),
         (true, false) => unit.set("DHCP", "ipv4"),
@@ -58,20 +56,13 @@ pub(super) fn network(unit: &mut Unit, host: &HostNetwork, link: &Link) {
     }
 }
 
-/// A layer that only carries others has no address of its own at all: it would wait for a
-/// router that never answers (systemd 257 then never calls the host online), or take an
-/// address from the untagged network.
-fn link_local(host: &HostNetwork, link: &Link) -> Option<&'static str> {
-    let Some(families) = &link.layer3.link_local else {
-        let quiet = host.defaults == Defaults::Safe && link.role != Role::Addressed;
-        return quiet.then_some("no");
-    };
-    Some(match (families.contains(&Family::Ipv4), families.contains(&Family::Ipv6)) {
+fn link_local(families: &[Family]) -> &'static str {
+    match (families.contains(&Family::Ipv4), families.contains(&Family::Ipv6)) {
         (true, true) => "yes",
         (true, false) => "ipv4",
         (false, true) => "ipv6",
         (false, false) => "no",
-    })
+    }
 }
 
 /// `[Address]`, `[Route]` and `[RoutingPolicyRule]`.

@@ -1,9 +1,9 @@
 //! `.link` files: what udev sets on a NIC before the network comes up (systemd.link(5)). Pure.
 
 use super::begin;
-use super::unit::Unit;
 use crate::model::{ChannelSpec, MatchBy, OffloadSpec, RingSpec, WakeOnLan};
 use crate::network::links::{HostNetwork, Kind, Link, Role};
+use crate::network::unit::Unit;
 
 /// The `.link` of a NIC of which something is said that only udev can set.
 pub(super) fn render(host: &HostNetwork, link: &Link) -> Option<String> {

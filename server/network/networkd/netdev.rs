@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use super::begin;
-use super::unit::Unit;
 use crate::model::{BondSpec, BridgeSpec, Defaults, Millis, VlanProtocol, VxlanSpec};
 use crate::network::links::{HostNetwork, Kind, Link};
+use crate::network::unit::Unit;
 
 /// The `.netdev` of a link; none for one that is there already: a NIC, the loopback, or the
 /// end of a cable that the other end's file makes.

@@ -1,9 +1,9 @@
 //! `.network` files: how each link is found, and what stands on it. Pure.
 
-use super::unit::Unit;
 use super::{begin, layer3};
 use crate::model::{BridgeSpec, Defaults, EmitLldp, FunctionState, MatchBy, PortSpec};
 use crate::network::links::{HostNetwork, Kind, Link, Role};
+use crate::network::unit::Unit;
 
 /// The `.network` of a link.
 pub(super) fn render(host: &HostNetwork, link: &Link) -> String {

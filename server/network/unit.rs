@@ -1,4 +1,4 @@
-//! The text of a networkd file: sections of `Key=value` lines. Pure.
+//! The text of a networkd file or a keyfile: sections of `Key=value` lines. Pure.
 
 use std::fmt::Display;
 use std::fmt::Write as _;
@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 pub(super) struct Unit {
     text: String,
     /// The section whose header is still to be written.
-    pending: Option<&'static str>,
+    pending: Option<String>,
 }
 
 impl Unit {
@@ -18,8 +18,8 @@ impl Unit {
     }
 
     /// Begins a section; its header is written with its first key.
-    pub(super) fn section(&mut self, name: &'static str) {
-        self.pending = Some(name);
+    pub(super) fn section(&mut self, name: &str) {
+        self.pending = Some(name.to_owned());
     }
 
     /// Writes `key=yes` or `key=no` if there is a value.

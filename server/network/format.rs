@@ -1,0 +1,134 @@
+//! What a host's configuration can be written for, and the files that come of it. Pure.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::RenderError;
+
+/// One generated file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Its name without a directory, such as `05-bond0.netdev`.
+    pub name: String,
+    /// Where a host keeps it; none for one that it fetches and does not keep.
+    pub directory: Option<&'static str>,
+    /// Its permissions, such as `0o644`.
+    pub mode: u32,
+    /// All of its text.
+    pub text: String,
+}
+
+impl File {
+    /// A file of a format, in the directory of that format.
+    pub fn of(format: Format, name: impl Into<String>, text: String) -> Self {
+        Self { name: name.into(), directory: format.directory(), mode: format.mode(), text }
+    }
+
+    /// The permissions as `chmod` takes them, such as `0644`.
+    pub fn mode_text(&self) -> String {
+        format!("{:04o}", self.mode)
+    }
+
+    /// Where a host keeps it, such as `/etc/sysctl.d/90-rackstrap.conf`; the name alone if
+    /// it does not.
+    pub fn path(&self) -> String {
+        match self.directory {
+            Some(directory) => format!("{directory}/{}", self.name),
+            None => self.name.clone(),
+        }
+    }
+}
+
+/// What the files are written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Format {
+    /// systemd-networkd's `.network` and `.netdev` files, and behind them what
+    /// [`Sysctl`](Self::Sysctl) gives: without it some of them do not work.
+    Networkd,
+    /// netplan's YAML.
+    Netplan,
+    /// A NoCloud tree for cloud-init, with network configuration version 2.
+    CloudInit,
+    /// A NoCloud tree for cloud-init, with network configuration version 1.
+    CloudInitV1,
+    /// An Ignition configuration that writes the files of [`Networkd`](Self::Networkd).
+    Ignition,
+    /// NetworkManager's keyfiles, and what [`Sysctl`](Self::Sysctl) gives.
+    NetworkManager,
+    /// Kernel settings for sysctl.d: what a network needs besides its links. No file for a
+    /// host that needs none.
+    Sysctl,
+}
+
+impl Format {
+    /// All formats.
+    pub const ALL: &[Self] = &[
+        Self::Networkd,
+        Self::Netplan,
+        Self::CloudInit,
+        Self::CloudInitV1,
+        Self::Ignition,
+        Self::NetworkManager,
+        Self::Sysctl,
+    ];
+
+    /// The word for it on the command line and in URLs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Networkd => "networkd",
+            Self::Netplan => "netplan",
+            Self::CloudInit => "cloud-init",
+            Self::CloudInitV1 => "cloud-init-v1",
+            Self::Ignition => "ignition",
+            Self::NetworkManager => "networkmanager",
+            Self::Sysctl => "sysctl",
+        }
+    }
+
+    /// Where a host keeps the files; none for those that it fetches and does not keep.
+    pub fn directory(self) -> Option<&'static str> {
+        match self {
+            Self::Networkd => Some("/etc/systemd/network"),
+            Self::Netplan => Some("/etc/netplan"),
+            Self::NetworkManager => Some("/etc/NetworkManager/system-connections"),
+            Self::Sysctl => Some("/etc/sysctl.d"),
+            Self::CloudInit | Self::CloudInitV1 | Self::Ignition => None,
+        }
+    }
+
+    /// The permissions of the files. NetworkManager ignores keyfiles that others may read.
+    fn mode(self) -> u32 {
+        match self {
+            Self::NetworkManager => 0o600,
+            _ => 0o644,
+        }
+    }
+
+    /// The format to take instead of one that cannot say something, as a sentence's end.
+    pub(super) fn better(self) -> &'static str {
+        match self {
+            Self::Networkd | Self::Ignition => "",
+            _ => "; networkd can",
+        }
+    }
+
+    pub(super) fn labels() -> String {
+        let labels: Vec<&str> = Self::ALL.iter().map(|format| format.label()).collect();
+        labels.join(", ")
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+impl FromStr for Format {
+    type Err = RenderError;
+
+    fn from_str(text: &str) -> Result<Self, RenderError> {
+        let found = Self::ALL.iter().copied().find(|format| format.label() == text);
+        found.ok_or_else(|| RenderError::UnknownFormat { name: text.to_owned() })
+    }
+}

@@ -1,0 +1,155 @@
+//! The sections of a keyfile that are particular to one kind of link. Pure.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::{Keyfile, has_known_name, uuid};
+use crate::model::{
+    BondSpec, BridgeSpec, MacvlanMode, MacvlanSpec, Millis, PortSpec, VlanProtocol, VxlanSpec,
+};
+use crate::network::links::Kind;
+
+impl Keyfile<'_> {
+    pub(super) fn kind(&mut self) {
+        match &self.link.kind {
+            Kind::Nic(_) | Kind::Dummy | Kind::Loopback => {}
+            // Known to version 1.52.
+            Kind::Ipvlan(_) => self.lose(true, "IPVLAN"),
+            Kind::Macvlan(spec) => self.macvlan(spec),
+            Kind::Veth { peer, makes_peer } => {
+                self.lose(matches!(makes_peer, Some(Some(_))), "peer-macaddress");
+                self.unit.section("veth");
+                self.unit.set("peer", peer);
+            }
+            Kind::Bond(spec) => self.bond(spec),
+            Kind::Vlan { parent, id, protocol } => {
+                self.unit.section("vlan");
+                self.unit.set_some("id", *id);
+                self.unit.set("parent", self.reference(parent));
+                if *protocol == VlanProtocol::Dot1ad {
+                    self.unit.set("protocol", protocol);
+                }
+            }
+            Kind::Vxlan { spec, local } => self.vxlan(spec, *local),
+            Kind::Bridge(spec) => self.bridge(spec),
+            Kind::Vrf(table) => {
+                self.unit.section("vrf");
+                self.unit.set_some("table", *table);
+            }
+        }
+    }
+
+    /// How another connection names a link: a NIC that may be called anything, by its
+    /// connection.
+    fn reference(&self, name: &str) -> String {
+        let named = |link| has_known_name(self.host, link);
+        match self.host.links.get(name).is_none_or(named) {
+            true => self.host.device(name).to_owned(),
+            false => uuid(self.host, name),
+        }
+    }
+
+    fn bond(&mut self, spec: &BondSpec) {
+        self.lose(spec.bind_carrier, "bind-carrier");
+        let primary = spec.primary.as_ref().and_then(|name| self.host.links.get(name));
+        let unnamed = primary.is_some_and(|link| !has_known_name(self.host, link));
+        self.lose(unnamed, "a primary without set-name or match: name");
+        let millis = |time: Option<Millis>| time.map(|time| time.0);
+        let unit = &mut self.unit;
+        unit.section("bond");
+        unit.set("mode", spec.mode);
+        unit.set_some("miimon", millis(spec.mii_monitor));
+        unit.set_some("updelay", millis(spec.up_delay));
+        unit.set_some("downdelay", millis(spec.down_delay));
+        unit.set_some("lacp_rate", spec.lacp_rate);
+        unit.set_some("xmit_hash_policy", spec.transmit_hash_policy);
+        unit.set_some("min_links", spec.min_links);
+        unit.set_some("ad_select", spec.ad_select);
+        unit.set_some("ad_actor_sys_prio", spec.ad_actor_system_priority);
+        unit.set_some("ad_actor_system", spec.ad_actor_system);
+        unit.set_some("ad_user_port_key", spec.ad_user_port_key);
+        unit.set_some("arp_interval", millis(spec.arp_interval));
+        if !spec.arp_ip_targets.is_empty() {
+            let targets: Vec<String> =
+                spec.arp_ip_targets.iter().map(ToString::to_string).collect();
+            unit.set("arp_ip_target", targets.join(","));
+        }
+        unit.set_some("primary", primary.map(|link| link.device()));
+        unit.set_some("primary_reselect", spec.primary_reselect_policy);
+        unit.set_some("fail_over_mac", spec.fail_over_mac_policy);
+        unit.set_some("num_grat_arp", spec.gratuitous_arp);
+    }
+
+    fn vxlan(&mut self, spec: &VxlanSpec, local: Option<IpAddr>) {
+        let parent = self.reference(&spec.link);
+        let unit = &mut self.unit;
+        unit.section("vxlan");
+        unit.set("id", spec.vni);
+        unit.set("parent", parent);
+        unit.set_some("local", local);
+        unit.set_some("remote", spec.remote);
+        // Its own default is 8472, from before the port was assigned.
+        unit.set("destination-port", spec.port.unwrap_or(4789));
+        unit.set_some("learning", spec.mac_learning);
+    }
+
+    fn macvlan(&mut self, spec: &MacvlanSpec) {
+        let mode = match spec.mode {
+            MacvlanMode::Vepa => 1,
+            MacvlanMode::Bridge => 2,
+            MacvlanMode::Private => 3,
+            MacvlanMode::Passthru => 4,
+            MacvlanMode::Source => 5,
+        };
+        self.lose(!spec.source_macaddresses.is_empty(), "source-macaddresses");
+        let parent = self.reference(&spec.link);
+        self.unit.section("macvlan");
+        self.unit.set("mode", mode);
+        self.unit.set("parent", parent);
+    }
+
+    fn bridge(&mut self, spec: &BridgeSpec) {
+        let times = [spec.forward_delay, spec.hello_time, spec.max_age, spec.ageing_time];
+        self.lose(times.iter().flatten().any(|time| time.0 % 1000 != 0), "times below a second");
+        let seconds = |time: Option<Millis>| time.map(|time| time.0 / 1000);
+        let unit = &mut self.unit;
+        unit.section("bridge");
+        // Its own default is yes, the kernel's no.
+        unit.set("stp", spec.stp.unwrap_or(false));
+        unit.set_some("forward-delay", seconds(spec.forward_delay));
+        unit.set_some("hello-time", seconds(spec.hello_time));
+        unit.set_some("max-age", seconds(spec.max_age));
+        unit.set_some("ageing-time", seconds(spec.ageing_time));
+        unit.set_some("priority", spec.priority);
+        unit.set_some("vlan-filtering", spec.vlan_filtering.then_some(true));
+        unit.set_some("vlan-default-pvid", spec.default_pvid);
+        unit.set_some("multicast-snooping", spec.multicast_snooping);
+        unit.set_some("multicast-querier", spec.multicast_querier);
+        unit.set_some("vlans", spec.ports.get(&self.link.name).and_then(vlans));
+    }
+
+    /// What is particular to a port of a bridge.
+    pub(super) fn port(&mut self) {
+        let Some(Kind::Bridge(bridge)) = self.host.owner(self.link).map(|owner| &owner.kind) else {
+            return;
+        };
+        let Some(spec) = bridge.ports.get(&self.link.name) else { return };
+        self.lose(spec.isolated, "isolated");
+        self.unit.section("bridge-port");
+        self.unit.set_some("path-cost", spec.cost);
+        self.unit.set_some("hairpin-mode", spec.hairpin.then_some(true));
+        self.unit.set_some("vlans", vlans(spec));
+    }
+}
+
+/// A port's VLANs, such as `10 pvid untagged,20`; none for a port without.
+fn vlans(port: &PortSpec) -> Option<String> {
+    let mut flags: BTreeMap<u16, &str> = port.tagged.iter().map(|id| (*id, "")).collect();
+    flags.extend(port.untagged.iter().map(|id| (*id, " untagged")));
+    if let Some(id) = port.pvid {
+        let untagged = port.untagged.contains(&id);
+        flags.insert(id, if untagged { " pvid untagged" } else { " pvid" });
+    }
+    let texts: Vec<String> = flags.into_iter().map(|(id, flags)| format!("{id}{flags}")).collect();
+    (!texts.is_empty()).then(|| texts.join(","))
+}

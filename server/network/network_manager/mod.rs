@@ -1,0 +1,210 @@
+//! Writes a host's links as NetworkManager keyfiles (nm-settings-keyfile(5)), in the
+//! vocabulary of NetworkManager 1.42 (Debian 12). Pure. What udev sets on a NIC stays in
+//! `.link` files, which are udev's whatever brings the links up.
+
+mod addresses;
+mod kinds;
+mod routes;
+
+use sha1::{Digest, Sha1};
+
+use super::links::{HostNetwork, Kind, Link, Role};
+use super::losses::Losses;
+use super::unit::Unit;
+use super::{File, Format, networkd};
+use crate::model::{EmitLldp, Eswitch, Mac, MatchBy, NicSpec, ReceiveLldp};
+
+/// The namespace of the connections' UUIDs, a random one.
+const NAMESPACE: [u8; 16] = *b"\x8e\x1d\x6a\x52\x0c\x3f\x4b\x97\xa4\x5e\x21\xd0\x7b\x94\xc6\x38";
+
+/// What NetworkManager does by itself, and a connection for every link.
+pub(super) fn render(host: &HostNetwork, losses: &mut Losses) -> Vec<File> {
+    let managed = |link: &&Link| !matches!(link.role, Role::Unused | Role::Unmanaged);
+    let mut files = networkd::link_files(host);
+    files.push(settings(host));
+    for link in host.links.values().filter(managed) {
+        let text = Keyfile { host, link, unit: Unit::default(), losses }.write();
+        let name = format!("{}.nmconnection", link.name);
+        files.push(File::of(Format::NetworkManager, name, text));
+    }
+    files
+}
+
+/// What holds whatever connection a link has. Without it, every NIC that has none gets one
+/// that asks DHCP.
+fn settings(host: &HostNetwork) -> File {
+    let mut unit = Unit::default();
+    unit.comment(&host.origin());
+    unit.section("main");
+    unit.set("no-auto-default", "*");
+    for link in host.links.values() {
+        let unmanaged = link.role == Role::Unmanaged;
+        if !unmanaged && !link.ignore_carrier {
+            continue;
+        }
+        unit.section(&format!("device-rackstrap-{}", link.name));
+        match known_by(host, link) {
+            KnownBy::Mac(mac) => unit.set("match-device", format!("mac:{mac}")),
+            _ => unit.set("match-device", format!("interface-name:{}", link.device())),
+        }
+        match unmanaged {
+            true => unit.set("managed", 0),
+            false => unit.set("ignore-carrier", 1),
+        }
+    }
+    File {
+        name: "90-rackstrap.conf".into(),
+        directory: Some("/etc/NetworkManager/conf.d"),
+        mode: 0o644,
+        text: unit.finish(),
+    }
+}
+
+/// How a connection finds its link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum KnownBy<'a> {
+    /// By the permanent MAC of a NIC, whatever it is called.
+    Mac(Mac),
+    /// By the place of a NIC, whatever it is called.
+    Path(&'a str),
+    /// By name.
+    Name,
+}
+
+fn known_by<'a>(host: &HostNetwork, link: &'a Link) -> KnownBy<'a> {
+    let path = link.nic.as_ref().and_then(|nic| nic.path.as_deref());
+    match (&link.kind, host.match_by, path) {
+        (Kind::Nic(Some(mac)), MatchBy::PermanentMac, _) => KnownBy::Mac(*mac),
+        (Kind::Nic(_), MatchBy::Path, Some(path)) => KnownBy::Path(path),
+        _ => KnownBy::Name,
+    }
+}
+
+/// Whether the kernel's name of a link is known for sure.
+fn has_known_name(host: &HostNetwork, link: &Link) -> bool {
+    let renamed = link.nic.as_ref().is_some_and(|nic| nic.set_name.is_some());
+    renamed || known_by(host, link) == KnownBy::Name
+}
+
+/// The UUID of a link's connection, the same whenever it is rendered (RFC 9562 section 5.5).
+fn uuid(host: &HostNetwork, link: &str) -> String {
+    let mut hash = Sha1::new();
+    hash.update(NAMESPACE);
+    hash.update(format!("{}/{link}", host.host));
+    let mut bytes: [u8; 16] = std::array::from_fn({
+        let hash = hash.finalize();
+        move |index| hash[index]
+    });
+    bytes[6] = bytes[6] & 0x0f | 0x50;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let mut text = String::new();
+    for (index, byte) in bytes.iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
+}
+
+/// One connection under construction.
+struct Keyfile<'a> {
+    host: &'a HostNetwork,
+    link: &'a Link,
+    unit: Unit,
+    losses: &'a mut Losses,
+}
+
+impl Keyfile<'_> {
+    fn lose(&mut self, lost: bool, feature: &str) {
+        self.losses.add_if(lost, &self.link.name, feature);
+    }
+
+    fn write(mut self) -> String {
+        self.unit.comment(&self.host.origin());
+        self.connection();
+        if let KnownBy::Path(path) = known_by(self.host, self.link) {
+            self.unit.section("match");
+            self.unit.set("path", path);
+        }
+        self.ethernet();
+        self.kind();
+        self.port();
+        if let Some(nic) = &self.link.nic {
+            self.virtual_functions(nic);
+        }
+        // What a bond or a bridge has taken in has no addresses.
+        if self.host.owner(self.link).is_none() {
+            self.addresses();
+        }
+        self.unit.finish()
+    }
+
+    fn connection(&mut self) {
+        let link = self.link;
+        let layer3 = &link.layer3;
+        let learns = layer3.dhcp4 || self.host.accept_ra(link) == Some(true) || layer3.dhcp6;
+        self.lose(link.optional && learns, "optional (it waits for what it asks)");
+        self.lose(link.critical, "critical");
+        self.lose(!layer3.ntp.is_empty(), "time servers");
+        self.unit.section("connection");
+        self.unit.set("id", &link.name);
+        self.unit.set("uuid", uuid(self.host, &link.name));
+        self.unit.set("type", kind_word(&link.kind));
+        if known_by(self.host, link) == KnownBy::Name {
+            self.unit.set("interface-name", link.device());
+        }
+        if let Some(master) = link.master.as_deref().and_then(|name| self.host.links.get(name)) {
+            self.unit.set("master", &master.name);
+            self.unit.set("slave-type", kind_word(&master.kind));
+        }
+        if layer3.dns_over_tls {
+            // Strictly; 1 would be opportunistic.
+            self.unit.set("dns-over-tls", 2);
+        }
+        self.lldp();
+    }
+
+    /// It hears LLDP and cannot speak it.
+    fn lldp(&mut self) {
+        self.lose(self.link.emit_lldp != EmitLldp::No, "emit-lldp");
+        self.lose(self.link.lldp == Some(ReceiveLldp::Routers), "lldp: routers-only");
+        let received = self.link.lldp.map(|received| u8::from(received != ReceiveLldp::No));
+        self.unit.set_some("lldp", received);
+    }
+
+    /// The MTU and the MAC, which every kind of link has here but the loopback.
+    fn ethernet(&mut self) {
+        let is_loopback = self.link.kind == Kind::Loopback;
+        self.lose(is_loopback && self.link.mac.is_some(), "macaddress of the loopback");
+        self.unit.section(if is_loopback { "loopback" } else { "ethernet" });
+        if let KnownBy::Mac(mac) = known_by(self.host, self.link) {
+            self.unit.set("mac-address", mac);
+        }
+        self.unit.set_some("cloned-mac-address", self.link.mac);
+        self.unit.set_some("mtu", self.link.mtu);
+    }
+
+    /// Their number is in the `.link` file.
+    fn virtual_functions(&mut self, nic: &NicSpec) {
+        let Some(sriov) = &nic.sriov else { return };
+        self.lose(sriov.eswitch == Some(Eswitch::Switchdev), "eswitch switchdev");
+        self.lose(!sriov.functions.is_empty(), "single virtual functions");
+    }
+}
+
+fn kind_word(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Nic(_) => "ethernet",
+        Kind::Bond(_) => "bond",
+        Kind::Vlan { .. } => "vlan",
+        Kind::Vxlan { .. } => "vxlan",
+        Kind::Bridge(_) => "bridge",
+        Kind::Vrf(_) => "vrf",
+        Kind::Dummy => "dummy",
+        Kind::Veth { .. } => "veth",
+        Kind::Macvlan(_) => "macvlan",
+        Kind::Ipvlan(_) => "ipvlan",
+        Kind::Loopback => "loopback",
+    }
+}

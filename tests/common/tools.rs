@@ -1,0 +1,41 @@
+//! Programs of other projects that read what we write. `make test` unpacks them below
+//! `target/tools` and installs none: their services must never start on this machine.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// Where `tests/tools/fetch-tools.sh` has put them.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/root")
+}
+
+/// A program that was unpacked, with the libraries beside it; none if it is not there or
+/// does not start.
+pub fn find(path: &str) -> Option<Tool> {
+    let tool = Tool(root().join(path));
+    let starts = tool.command().arg("--version").output();
+    starts.is_ok_and(|output| output.status.success()).then_some(tool)
+}
+
+/// A program, by its path.
+pub struct Tool(PathBuf);
+
+impl Tool {
+    /// A command that runs it.
+    pub fn command(&self) -> Command {
+        let libraries = root().join("usr/lib/x86_64-linux-gnu");
+        let mut command = Command::new(&self.0);
+        let path = format!("{}:{}/frr", libraries.display(), libraries.display());
+        command.env("LD_LIBRARY_PATH", path).env("LC_ALL", "C");
+        command
+    }
+}
+
+/// Runs a command with a text as its standard input.
+pub fn feed(command: &mut Command, text: &str) -> Output {
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
