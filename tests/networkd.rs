@@ -113,7 +113,7 @@ fn what_a_version_lacks_is_refused_by_name() {
             };
             let newer = |finding: &Finding| {
                 let since = finding.text.split_once("needs systemd ").map(|(_, rest)| &rest[..3]);
-                finding.rule == "N170" && since.is_some_and(|since| since > &version.to_string())
+                finding.rule == "N170" && since.is_some_and(|since| *since > *version.to_string())
             };
             assert!(refused.iter().all(newer), "{name}, systemd {version}: {refused:#?}");
             for (_, words, since) in REFUSED.iter().filter(|(site, ..)| *site == name) {
