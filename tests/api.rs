@@ -127,6 +127,21 @@ async fn entries_are_listed_shown_put_and_removed() {
 }
 
 #[tokio::test]
+async fn a_dry_run_tells_what_becomes_of_the_hosts() {
+    let api = Api::start().await;
+    let site = "subnets: {lan: {cidr: 10.1.0.0/24, vlan: 7}}\n\
+                profiles: {p: {vlans: {v: {link: eth0, subnet: lan, dhcp4: true}}}}\n\
+                hosts: {a: {profile: p, nics: {eth0: \"52:54:00:aa:00:01\"}}}\n";
+    let (_, done) = api.ask(&api.writer, "PUT", "/site", site).await;
+    assert_eq!(done["consequences"], Value::Null, "{done}");
+    let subnet = r#"{"cidr": "10.1.0.0/24", "vlan": 8}"#;
+    let (_, told) = api.ask(&api.writer, "PUT", "/subnets/lan?dry_run=true", subnet).await;
+    let host = &told["consequences"]["hosts"][0];
+    assert_eq!(host["hosts"], json!(["a"]), "{told}");
+    assert_eq!(host["facts"], json!(["VLAN of v: 7 -> 8"]), "{told}");
+}
+
+#[tokio::test]
 async fn the_whole_site_and_one_host_are_read_and_replaced() {
     let api = Api::start().await;
     let site = "subnets: {lan: {cidr: 10.1.0.0/24}}\nprofiles: {p: {nics: {eth0: {subnet: lan}}}}\n\

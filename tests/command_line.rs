@@ -332,6 +332,49 @@ async fn render_shows_what_is_otherwise_than_before_and_than_on_the_host() {
 }
 
 #[tokio::test]
+async fn a_move_to_another_tenant_is_told_before_it_is_made() {
+    const SITE: &str = r#"
+tenants: {acme: {contact: ops@acme.example}, globex: {}}
+subnets:
+  a: {cidr: 10.0.0.0/24, vlan: 500, tenant: acme, role: internal, ranges: [{from: 10.0.0.10, to: 10.0.0.99, for: hosts}]}
+  g: {cidr: 10.0.1.0/24, vlan: 501, tenant: globex, role: internal, ranges: [{from: 10.0.1.10, to: 10.0.1.99, for: hosts}]}
+profiles:
+  leased: {vlans: {lan: {link: eth0, subnet: tenant/internal}}}
+hosts:
+  n1: {tenant: acme, leased-from: 2025-01-01, leased-until: 2025-12-31, profile: leased, nics: {eth0: "52:54:00:aa:00:01"}}
+"#;
+    for desk in desks().await {
+        desk.file("site.yaml", SITE);
+        desk.good("apply site.yaml");
+        assert_eq!(desk.good("apply site.yaml"), "nothing differs\n");
+        let shown = desk.good("tenant show acme");
+        let row = shown.lines().last().unwrap();
+        assert_eq!(row, "n1    2025-01-01   2025-12-31    ended", "{shown}");
+        assert!(desk.good("tenant list").contains("ENDED"));
+        let told = desk.good("host set n1 tenant=globex --dry-run");
+        for line in [
+            "~ host n1 tenant: acme -> globex",
+            "~ host n1 addresses.lan: 10.0.0.10 -> 10.0.1.10",
+            "~ host n1 leased-until: 2025-12-31 -> none",
+            "network of n1:",
+            "  VLAN of lan: 500 -> 501",
+            "  address of lan: 10.0.0.10/24 -> 10.0.1.10/24",
+            "  /etc/systemd/network/10-lan.network",
+            "  - Address=10.0.0.10/24",
+            "  + Address=10.0.1.10/24",
+            "dry run: nothing was changed",
+        ] {
+            assert!(told.lines().any(|told| told == line), "{line} is not in {told}");
+        }
+        desk.file("more.csv", "host,tenant,leased-until\nn1,globex,2031-12-31\n");
+        desk.good("import more.csv");
+        let tenant = desk.json("tenant show globex");
+        assert_eq!(tenant["hosts"][0]["leased-until"], "2031-12-31", "{tenant}");
+        assert_eq!(desk.json("host show n1")["addresses"]["lan"], "10.0.1.10");
+    }
+}
+
+#[tokio::test]
 async fn a_change_tells_only_the_warnings_that_are_new() {
     let desk = Desk::new(Store::sqlite());
     desk.file("site.yaml", &SITE.replace("52:54:00:aa:00:01", "02:00:00:aa:00:01"));

@@ -372,3 +372,77 @@ async fn a_revision_holds_what_it_changed_and_nothing_else() {
         assert_eq!(inventory.database.find_revision(2).await.unwrap().as_ref(), Some(newest));
     }
 }
+
+/// Two tenants, one profile that serves both, and a host of each.
+const TENANTS: &str = r##"
+tenants: {acme: {}, globex: {}}
+subnets:
+  acme-internal:
+    {cidr: 172.16.160.0/24, vlan: 500, tenant: acme, role: internal, gateway: 172.16.160.254,
+     dns: [172.16.160.253], ranges: [{from: 172.16.160.10, to: 172.16.160.99, for: hosts}]}
+  globex-internal:
+    {cidr: 172.16.161.0/24, vlan: 501, tenant: globex, role: internal, gateway: 172.16.161.254,
+     dns: [172.16.161.253], ranges: [{from: 172.16.161.10, to: 172.16.161.99, for: hosts}]}
+profiles:
+  leased: {vlans: {lan: {link: eth0, subnet: tenant/internal}}}
+hosts:
+  a: {tenant: acme, leased-from: 2026-01-01, leased-until: 2026-12-31, profile: leased,
+      nics: {eth0: "52:54:00:aa:00:01"}, reservations: {acme-internal: 172.16.160.10}}
+  b: {tenant: globex, profile: leased, nics: {eth0: "52:54:00:aa:00:02"}}
+"##;
+
+#[tokio::test]
+async fn a_host_moves_to_another_tenant_by_one_edit_which_is_told_first() {
+    for store in Store::both().await {
+        let inventory = store.inventory().await;
+        let site = site_file::parse(TENANTS, "site.yaml").unwrap();
+        apply(&inventory, site).await.unwrap();
+        let stored = Inventory::open(store.open().await).await.unwrap().snapshot();
+        let a = &stored.site.hosts["a"];
+        assert_eq!(a.addresses["lan"].to_string(), "172.16.160.11");
+        assert_eq!(a.leased_until.unwrap().to_string(), "2026-12-31");
+        assert_eq!(stored.site.subnets["acme-internal"].role.as_deref(), Some("internal"));
+
+        let give = |site: &mut Site| {
+            site.hosts.get_mut("a").unwrap().give_to(Some("globex".into()));
+            Ok(())
+        };
+        let told = Change { dry_run: true, ..change("give a to globex") };
+        let mut told = inventory.change_site(told, give).await.unwrap();
+        let consequences = told.take_consequences().await;
+        assert_eq!(consequences.host_count(), 1, "{consequences:?}");
+        assert_eq!(
+            consequences.hosts[0].facts,
+            [
+                "DHCP on acme-internal: 172.16.160.10 -> none",
+                "DNS of lan: 172.16.160.253 -> 172.16.161.253",
+                "VLAN of lan: 500 -> 501",
+                "address of lan: 172.16.160.11/24 -> 172.16.161.11/24",
+                "router of lan: 172.16.160.254 -> 172.16.161.254",
+            ],
+        );
+        assert!(consequences.hosts[0].lines.iter().any(|line| line.text == "+ Id=501"));
+
+        let done = inventory.change_site(change("give a to globex"), give).await.unwrap();
+        assert_eq!(done.differences, told.differences);
+        let free = inventory.change_site(change("a new host of acme"), |site| {
+            let mut host = site.hosts["b"].clone();
+            host.give_to(Some("acme".into()));
+            host.nics["eth0"] = Mac([2, 0, 0, 0, 0, 9]);
+            host.addresses.clear();
+            site.hosts.insert("c".into(), host);
+            Ok(())
+        });
+        free.await.unwrap();
+        let snapshot = inventory.snapshot();
+        assert_eq!(snapshot.site.hosts["c"].addresses["lan"].to_string(), "172.16.160.10");
+        assert_eq!(snapshot.site.hosts["a"].leased_until, None);
+
+        let refused = inventory.change_site(change("a host of nobody"), |site| {
+            site.hosts.get_mut("c").unwrap().give_to(None);
+            Ok(())
+        });
+        let refused = refused.await.unwrap_err().to_string();
+        assert!(refused.contains("leased to nobody") && refused.contains("N191"), "{refused}");
+    }
+}

@@ -21,7 +21,7 @@ impl Facts {
     pub fn of(site: &Site, host_name: &str) -> Self {
         let Some(host) = site.hosts.get(host_name) else { return Self::default() };
         let image = host.image.as_ref().and_then(|name| site.images.get(name)).cloned();
-        let Some(profile) = host.profile.as_ref().and_then(|name| site.profiles.get(name)) else {
+        let Some(profile) = site.profile_of(host) else {
             return Self { image, ..Self::default() };
         };
         let lacp = profile.bonds.values().filter(|bond| bond.mode == BondMode::Lacp);

@@ -33,7 +33,7 @@ impl Apply {
         let (who, summary) = (operator(), format!("apply {name}"));
         let site = file.site.clone();
         match inventory.replace_site(change(&who, &summary, self.dry_run), site).await {
-            Ok(committed) => tell(&context, &committed, self.dry_run),
+            Ok(committed) => tell(&context, committed, self.dry_run).await,
             Err(ChangeError::Refused(findings)) => {
                 let place = |finding: &crate::network::Finding| {
                     let message = format!("{} ({})", finding.text, finding.rule);

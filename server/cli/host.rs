@@ -45,7 +45,7 @@ impl HostCommand {
         match self {
             Self::List => list(&context).await,
             Self::Show(Name { name }) => show(&context, &name).await,
-            Self::Set(set) => nouns::set::<Host>(&context, set).await,
+            Self::Set(set) => nouns::set_by(&context, set, site_file::set_host).await,
             Self::Rename(rename) => self::rename(&context, rename).await,
             Self::Remove(remove) => nouns::remove::<Host>(&context, remove).await,
         }

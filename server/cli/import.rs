@@ -16,7 +16,7 @@ use crate::site_file::{RowError, Rows};
 #[derive(Debug, Args)]
 pub struct Import {
     /// Comma-separated rows; the first names the columns: host, rack, unit, serial, tenant,
-    /// profile, image, boot-file, macs, nics.LABEL, addresses.LINK, reservations.SUBNET.
+    /// leased-from, leased-until, profile, image, boot-file, macs, nics.LABEL, addresses.LINK, reservations.SUBNET.
     /// - reads standard input
     file: PathBuf,
     /// Show what would change, and change nothing
@@ -42,7 +42,7 @@ impl Import {
             })
         });
         match outcome.await {
-            Ok(committed) => tell(&context, &committed, self.dry_run),
+            Ok(committed) => tell(&context, committed, self.dry_run).await,
             Err(ChangeError::Edit(_)) => refuse(&context, &told(&name, &bad_rows)),
             Err(ChangeError::Refused(findings)) => refuse(
                 &context,

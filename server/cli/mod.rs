@@ -16,6 +16,7 @@ mod render;
 mod revision;
 mod serve;
 mod settings;
+mod tenant;
 mod token;
 mod user;
 mod watch;
@@ -24,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::model::{Image, Profile, Rack, Subnet, Tenant};
+use crate::model::{Image, Profile, Rack, Subnet};
 use context::Context;
 use nouns::NounCommand;
 use settings::Settings;
@@ -71,7 +72,7 @@ enum Command {
     Rack(NounCommand),
     /// Tenants: who may lease hosts
     #[command(subcommand)]
-    Tenant(NounCommand),
+    Tenant(tenant::TenantCommand),
     /// Subnets
     #[command(subcommand)]
     Subnet(NounCommand),
@@ -127,7 +128,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Watch(watch) => watch.run(context()?).await,
         Command::Host(host) => host.run(context()?).await,
         Command::Rack(noun) => noun.run::<Rack>(context()?).await,
-        Command::Tenant(noun) => noun.run::<Tenant>(context()?).await,
+        Command::Tenant(tenant) => tenant.run(context()?).await,
         Command::Subnet(noun) => noun.run::<Subnet>(context()?).await,
         Command::Profile(noun) => noun.run::<Profile>(context()?).await,
         Command::Image(noun) => noun.run::<Image>(context()?).await,

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::cli::context::{Context, change, operator, table};
 use crate::cli::outcome::{refuse_change, tell};
-use crate::inventory::ChangeError;
-use crate::model::{Host, Image, Noun, Profile, Rack, Site, Subnet, Tenant};
+use crate::inventory::{ChangeError, now_ms};
+use crate::model::{Host, Image, LeaseTerm, Noun, Profile, Rack, Site, Subnet, Tenant};
 use crate::network::nearest::hint;
 use crate::site_file::{self, set_values};
 
@@ -111,6 +111,15 @@ async fn show<T: Noun>(context: &Context, name: &str) -> anyhow::Result<ExitCode
 
 /// Changes values of one of the nouns, or adds it.
 pub async fn set<T: Noun>(context: &Context, set: Set) -> anyhow::Result<ExitCode> {
+    set_by(context, set, set_values::<T>).await
+}
+
+/// Changes values of one of the nouns, or adds it, by a function that sets values.
+pub async fn set_by<T: Noun>(
+    context: &Context,
+    set: Set,
+    set_values: impl FnOnce(Option<&T>, &[(String, String)]) -> Result<T, String>,
+) -> anyhow::Result<ExitCode> {
     let Set { name, values, dry_run } = set;
     let summary = format!("set {} {name}", T::NOUN);
     commit(context, &summary, dry_run, |site| {
@@ -145,7 +154,7 @@ pub async fn commit(
 ) -> anyhow::Result<ExitCode> {
     let inventory = context.inventory().await?;
     match inventory.change_site(change(&operator(), summary, dry_run), edit).await {
-        Ok(committed) => tell(context, &committed, dry_run),
+        Ok(committed) => tell(context, committed, dry_run).await,
         Err(error) => refuse_change(context, error),
     }
 }
@@ -191,10 +200,22 @@ impl Listed for Rack {
 }
 
 impl Listed for Tenant {
-    const COLUMNS: &'static [&'static str] = &["contact", "hosts"];
+    const COLUMNS: &'static [&'static str] =
+        &["contact", "hosts", "subnets", "ending soon", "ended"];
     fn cells(&self, name: &str, site: &Site) -> Vec<String> {
-        let leased = hosts(site, |host| host.tenant.as_deref() == Some(name));
-        vec![or_dash(self.contact.as_ref()), leased]
+        let now = now_ms() / 1000;
+        let of_tenant = |host: &Host| host.tenant.as_deref() == Some(name);
+        let in_term = |wanted: fn(LeaseTerm) -> bool| {
+            hosts(site, |host| of_tenant(host) && host.lease_term(now).is_some_and(wanted))
+        };
+        let subnets = site.subnets.iter().filter(|(_, net)| net.tenant.as_deref() == Some(name));
+        vec![
+            or_dash(self.contact.as_ref()),
+            hosts(site, of_tenant),
+            subnets.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "),
+            in_term(|term| matches!(term, LeaseTerm::EndsSoon(_))),
+            in_term(|term| matches!(term, LeaseTerm::Ended(_))),
+        ]
     }
 }
 

@@ -6,21 +6,31 @@ use serde_json::json;
 
 use crate::cli::context::{Context, status};
 use crate::inventory::{ChangeError, Committed};
+use crate::network::Consequences;
 
 /// How many warnings are shown after a change.
 const WARNINGS: usize = 20;
 
 /// Tells what a change did.
-pub fn tell(context: &Context, committed: &Committed, dry_run: bool) -> anyhow::Result<ExitCode> {
-    let Committed { revision, differences, warnings } = committed;
-    let value = json!({
+pub async fn tell(
+    context: &Context,
+    mut committed: Committed,
+    dry_run: bool,
+) -> anyhow::Result<ExitCode> {
+    let consequences = committed.take_consequences().await;
+    let Committed { revision, differences, warnings, .. } = &committed;
+    let mut value = json!({
         "revision": revision,
         "dry_run": dry_run,
         "differences": differences,
         "warnings": warnings,
     });
+    if dry_run {
+        value["consequences"] = json!(consequences);
+    }
     context.print(&value, || {
         let mut lines: Vec<String> = differences.iter().map(ToString::to_string).collect();
+        lines.extend(told(&consequences));
         lines.push(match (differences.is_empty(), dry_run) {
             (true, _) => "nothing differs".into(),
             (false, true) => "dry run: nothing was changed".into(),
@@ -37,6 +47,22 @@ pub fn tell(context: &Context, committed: &Committed, dry_run: bool) -> anyhow::
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a dry run would do to the generated files. Those of new hosts are only counted.
+fn told(consequences: &Consequences) -> Vec<String> {
+    let mut lines = Vec::new();
+    for group in consequences.hosts.iter().filter(|group| !group.is_new) {
+        lines.push(format!("network of {}:", group.some_hosts()));
+        lines.extend(group.facts.iter().map(|fact| format!("  {fact}")));
+        lines.extend(group.lines.iter().map(|line| format!("  {}", line.text)));
+    }
+    let new: usize =
+        consequences.hosts.iter().filter(|group| group.is_new).map(|group| group.hosts.len()).sum();
+    lines.extend(
+        (new > 0).then(|| format!("{new} host{} get files", if new == 1 { "" } else { "s" })),
+    );
+    lines
 }
 
 /// Tells the errors for which nothing was done.

@@ -94,7 +94,7 @@ async fn revert(context: &Context, revert: Revert) -> anyhow::Result<ExitCode> {
     let inventory = context.inventory().await?;
     let (who, summary) = (operator(), format!("revert revision {revision}"));
     match inventory.revert(change(&who, &summary, dry_run), revision).await {
-        Ok(committed) => tell(context, &committed, dry_run),
+        Ok(committed) => tell(context, committed, dry_run).await,
         Err(error) => refuse_change(context, error),
     }
 }

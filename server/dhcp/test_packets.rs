@@ -40,6 +40,7 @@ pub(crate) fn subnet(cidr: &str, ranges: &[(&str, &str)]) -> Subnet {
         domains: Vec::new(),
         ntp: Vec::new(),
         tenant: None,
+        role: None,
         lease_time: None,
         unknown_clients: UnknownClients::default(),
         dhcp_options: Default::default(),

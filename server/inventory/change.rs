@@ -8,7 +8,7 @@ use crate::inventory::revisions::{self, Revision};
 use crate::inventory::taken::find_taken;
 use crate::inventory::{Error, Inventory, Snapshot, hosts, now_ms, specs, subnets};
 use crate::model::{Difference, EventKind, Site, diff, renamed_hosts};
-use crate::network::{Finding, Severity, check_site};
+use crate::network::{Consequences, Finding, Severity, check_site, consequences};
 
 /// Who wants to change what.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,6 +32,29 @@ pub struct Committed {
     pub differences: Vec<Difference>,
     /// What somebody should look at since.
     pub warnings: Vec<Finding>,
+    /// The site as it is and as it would be; of a dry run only.
+    pub tried: Option<Box<Tried>>,
+}
+
+/// What a dry run would make of a site.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    /// The site as it is.
+    pub before: Site,
+    /// The site as it would be, with the addresses that the inventory would give.
+    pub after: Site,
+}
+
+impl Committed {
+    /// What a dry run would do to the generated files, away from the threads that answer
+    /// packets: thousands of hosts are rendered twice. Nothing but for a dry run.
+    pub async fn take_consequences(&mut self) -> Consequences {
+        let Some(tried) = self.tried.take() else { return Consequences::default() };
+        let work = move || consequences(&tried.before, &tried.after);
+        tokio::task::spawn_blocking(work)
+            .await
+            .expect("rendering does not panic and is not aborted")
+    }
 }
 
 /// Why a change is not made. Nothing of it was done.
@@ -103,7 +126,8 @@ impl Inventory {
         let warnings = verdict?;
         let differences = diff(&before.site, &after);
         if differences.is_empty() {
-            return Ok(Committed { revision: before.revision, differences, warnings });
+            let tried = None;
+            return Ok(Committed { revision: before.revision, differences, warnings, tried });
         }
         if let Err(error) = write_site(&mut transaction, &before.site, &after).await {
             transaction.roll_back().await?;
@@ -112,9 +136,10 @@ impl Inventory {
         let revision =
             Revision::new(before.revision + 1, change, &before.site, &after, now_ms() / 1000);
         revisions::add(&mut transaction, &revision).await?;
-        let committed = Committed { revision: revision.id, differences, warnings };
+        let mut committed = Committed { revision: revision.id, differences, warnings, tried: None };
         if change.dry_run {
             transaction.roll_back().await?;
+            committed.tried = Some(Box::new(Tried { before: before.site, after }));
             return Ok(committed);
         }
         transaction.commit().await?;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use crate::model::{Host, Site, renamed_hosts};
-use crate::network::{Assignment, allocate};
+use crate::network::{Assignment, allocate, layout};
 
 /// Adds to `after` what its author left out.
 pub(crate) fn complete(before: &Site, after: &mut Site) {
@@ -26,8 +26,10 @@ fn add_named_racks(site: &mut Site) {
     }
 }
 
-/// A host keeps its address in a subnet, on whichever link its profile puts it now.
+/// A host keeps its address in a subnet, on whichever link its profile puts it now, and
+/// leaves those of its tenant behind when it is given to another.
 fn keep_addresses(before: &Site, after: &mut Site) {
+    let same_networks = before.profiles == after.profiles && before.subnets == after.subnets;
     let renamed = renamed_hosts(before, after);
     let old_names: HashMap<&String, &String> =
         renamed.iter().map(|(old, new)| (new, old)).collect();
@@ -35,48 +37,85 @@ fn keep_addresses(before: &Site, after: &mut Site) {
     for (name, host) in &after.hosts {
         let old_name = old_names.get(name).copied().unwrap_or(name);
         let Some(old) = before.hosts.get(old_name) else { continue };
-        let addresses = addresses_kept((before, old), (after, host));
-        if addresses != host.addresses {
-            kept.push((name.clone(), addresses));
+        if same_networks && old == host {
+            continue;
+        }
+        let was = Network { site: before, host: old, bears: bears(before, old_name) };
+        let is = Network { site: after, host, bears: bears(after, name) };
+        kept.push((name.clone(), addresses_kept(&was, &is), reservations_kept(&was, &is)));
+    }
+    for (name, addresses, reservations) in kept {
+        if let Some(host) = after.hosts.get_mut(&name) {
+            (host.addresses, host.reservations) = (addresses, reservations);
         }
     }
-    for (name, addresses) in kept {
-        if let Some(host) = after.hosts.get_mut(&name) {
-            host.addresses = addresses;
-        }
+}
+
+/// A host of a site, with the keys of its addresses by the subnets that they are in.
+struct Network<'a> {
+    site: &'a Site,
+    host: &'a Host,
+    bears: BTreeMap<String, String>,
+}
+
+/// The keys under a host's `addresses`, by subnet.
+fn bears(site: &Site, name: &str) -> BTreeMap<String, String> {
+    let links = layout(site, name).links.into_values();
+    links.flat_map(|link| link.layer3.borne).map(|borne| (borne.subnet, borne.key)).collect()
+}
+
+impl Network<'_> {
+    /// The subnet that the address under a key is in.
+    fn subnet_of(&self, key: &str) -> Option<&String> {
+        self.bears.iter().find(|(_, own)| *own == key).map(|(subnet, _)| subnet)
     }
 }
 
 type Addresses = BTreeMap<String, IpAddr>;
 
 /// The addresses of a host: those that it is given, and those that it had in subnets
-/// where it is given none. One that stood on a link which the profile lost is dropped.
-fn addresses_kept((before, old): (&Site, &Host), (after, new): (&Site, &Host)) -> Addresses {
-    let mut addresses = new.addresses.clone();
-    let Some(profile) = new.profile.as_ref().and_then(|name| after.profiles.get(name)) else {
+/// where it is given none. One whose link is now in another subnet, or in none, is dropped.
+fn addresses_kept(was: &Network<'_>, is: &Network<'_>) -> Addresses {
+    let mut addresses = is.host.addresses.clone();
+    if !is.site.profiles.contains_key(is.host.profile.as_deref().unwrap_or_default()) {
         return addresses;
+    }
+    let fits = |subnet: &String, address: &IpAddr| {
+        is.site.subnets.get(subnet).is_some_and(|subnet| subnet.cidr.contains(address))
     };
-    let is_stale = |link: &String, address: &IpAddr| {
-        old.addresses.get(link) == Some(address)
-            && !profile.subnets().any(|(carrier, _)| carrier == link.as_str())
+    let is_stale = |key: &String, address: &IpAddr| {
+        let moved = match is.subnet_of(key) {
+            None => true,
+            Some(subnet) => was.subnet_of(key) != Some(subnet) && !fits(subnet, address),
+        };
+        moved && was.host.addresses.get(key) == Some(address)
     };
-    addresses.retain(|link, address| !is_stale(link, address));
-    for (_, subnet_name) in profile.subnets() {
-        let Some(link) = profile.link_of_subnet(subnet_name) else { continue };
-        let Some(subnet) = after.subnets.get(subnet_name) else { continue };
-        let Some(address) = link_address(before, old, subnet_name) else { continue };
-        let free = !addresses.values().any(|given| *given == address);
-        if subnet.cidr.contains(&address) && free {
-            addresses.entry(link.to_owned()).or_insert(address);
+    addresses.retain(|key, address| !is_stale(key, address));
+    for (subnet, key) in &is.bears {
+        let before = was.bears.get(subnet).and_then(|key| was.host.addresses.get(key));
+        let Some(address) = before.filter(|address| fits(subnet, address)) else { continue };
+        if !addresses.values().any(|given| given == address) {
+            addresses.entry(key.clone()).or_insert(*address);
         }
     }
     addresses
 }
 
-/// The address that a host bears in a subnet.
-fn link_address(site: &Site, host: &Host, subnet_name: &str) -> Option<IpAddr> {
-    let profile = site.profiles.get(host.profile.as_deref()?)?;
-    host.addresses.get(profile.link_of_subnet(subnet_name)?).copied()
+/// The reservations of a host, without those that it had by its tenant before.
+fn reservations_kept(was: &Network<'_>, is: &Network<'_>) -> Addresses {
+    let mut reservations = is.host.reservations.clone();
+    if was.host.tenant == is.host.tenant {
+        return reservations;
+    }
+    let of_old_tenant = |name: &String| {
+        let subnet = is.site.subnets.get(name);
+        subnet.is_some_and(|subnet| subnet.tenant.is_some() && subnet.tenant == was.host.tenant)
+    };
+    let left = |name: &String| was.bears.contains_key(name) && !is.bears.contains_key(name);
+    reservations.retain(|name, address| {
+        was.host.reservations.get(name) != Some(address) || !(of_old_tenant(name) || left(name))
+    });
+    reservations
 }
 
 #[cfg(test)]
@@ -136,6 +175,60 @@ mod tests {
         for (name, after, expected) in cases {
             assert_eq!(completed(&before, after), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn a_host_that_is_given_to_another_tenant_moves_to_its_subnet() {
+        let before: Site = serde_json::from_value(serde_json::json!({
+            "tenants": {"acme": {}, "globex": {}},
+            "subnets": {
+                "a": {"cidr": "10.0.0.0/24", "tenant": "acme", "role": "internal"},
+                "g": {"cidr": "10.0.1.0/24", "tenant": "globex", "role": "internal",
+                      "ranges": [{"from": "10.0.1.10", "to": "10.0.1.20", "for": "hosts"}]},
+                "pxe": {"cidr": "10.0.2.0/24"},
+            },
+            "profiles": {"p": {
+                "vlans": {"v": {"link": "eth0", "id": 7, "subnet": "tenant/internal"}},
+                "nics": {"eth1": {"subnet": "pxe"}},
+            }},
+            "hosts": {"n": {
+                "tenant": "acme", "profile": "p",
+                "addresses": {"v": "10.0.0.9", "eth1": "10.0.2.9"},
+                "reservations": {"a": "10.0.0.9", "pxe": "10.0.2.9"},
+            }},
+        }))
+        .unwrap();
+        let mut after = before.clone();
+        after.hosts.get_mut("n").unwrap().give_to(Some("globex".into()));
+        complete(&before, &mut after);
+        let told = |host: &Host| format!("{:?} {:?}", host.addresses, host.reservations);
+        assert_eq!(
+            told(&after.hosts["n"]),
+            r#"{"eth1": 10.0.2.9, "v": 10.0.1.10} {"pxe": 10.0.2.9}"#
+        );
+
+        let mut back = after.clone();
+        back.hosts.get_mut("n").unwrap().give_to(Some("acme".into()));
+        back.hosts.get_mut("n").unwrap().addresses.insert("v".into(), [10, 0, 0, 7].into());
+        complete(&after, &mut back);
+        assert_eq!(
+            told(&back.hosts["n"]),
+            r#"{"eth1": 10.0.2.9, "v": 10.0.0.7} {"pxe": 10.0.2.9}"#
+        );
+    }
+
+    #[test]
+    fn an_address_beside_the_main_one_is_kept() {
+        let site: Site = serde_json::from_value(serde_json::json!({
+            "subnets": {"four": {"cidr": "10.0.0.0/24"}, "six": {"cidr": "fd00::/64"}},
+            "profiles": {"p": {"nics": {"eth0": {"subnet": "four", "subnet6": "six"}}}},
+            "hosts": {"n": {"profile": "p", "addresses": {"eth0": "10.0.0.9", "eth0/six": "fd00::9"}}},
+        }))
+        .unwrap();
+        let mut after = site.clone();
+        after.hosts.get_mut("n").unwrap().unit = Some(7);
+        complete(&site, &mut after);
+        assert_eq!(after.hosts["n"].addresses, site.hosts["n"].addresses);
     }
 
     #[test]

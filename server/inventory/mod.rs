@@ -34,7 +34,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 
-pub use change::{Change, ChangeError, Committed};
+pub use change::{Change, ChangeError, Committed, Tried};
 pub use database::{Database, OpenError};
 pub use error::Error;
 pub use event_log::EventFilter;

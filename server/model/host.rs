@@ -8,7 +8,7 @@ use std::str::FromStr;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::Mac;
+use super::{Mac, When};
 
 /// One server: where it stands, what its NICs are, what it boots and what its network is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,12 @@ pub struct Host {
     /// Who has leased it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
+    /// When the tenant's lease begins: a day, or a time (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leased_from: Option<When>,
+    /// When it ends; a day is its last one. Nothing is switched off then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leased_until: Option<When>,
     /// What its network looks like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,

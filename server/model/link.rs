@@ -130,8 +130,9 @@ macro_rules! link_spec {
         #[serde(deny_unknown_fields, rename_all = "kebab-case")]
         pub struct $name {
             $($(#[$field_meta])* pub $field: $type,)*
-            /// The subnet whose address, gateway, resolvers and MTU the link gets. Where links
-            /// that stand on each other name one subnet, the topmost bears the address.
+            /// The subnet whose address, gateway, resolvers and MTU the link gets; `tenant/ROLE`
+            /// for the one with that role of the host's tenant. Where links that stand on each
+            /// other name one subnet, the topmost bears the address.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub subnet: Option<String>,
             /// The MTU in bytes, where it is not the subnet's, or the largest of what stands on it.

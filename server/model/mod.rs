@@ -26,7 +26,9 @@ mod route;
 mod site;
 mod size;
 mod subnet;
+mod tenancy;
 mod virtual_link;
+mod when;
 mod words;
 
 pub use bond::{
@@ -59,4 +61,6 @@ pub use route::{
 pub use site::{Rack, Site, Tenant};
 pub use size::size_text;
 pub use subnet::{DnsServer, InvalidDnsServer, Range, RangeUse, Subnet, UnknownClients};
+pub use tenancy::{LeaseTerm, tenant_role};
 pub use virtual_link::{IpvlanMode, IpvlanSpec, LoopbackSpec, MacvlanMode, MacvlanSpec, VethSpec};
+pub use when::{InvalidWhen, When};

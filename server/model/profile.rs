@@ -191,6 +191,20 @@ impl Profile {
         })
     }
 
+    /// The same subnets, to change.
+    pub(super) fn subnets_mut(&mut self) -> impl Iterator<Item = &mut Option<String>> {
+        macro_rules! of {
+            ($links:expr) => {
+                $links.values_mut().flat_map(|link| [&mut link.subnet, &mut link.subnet6])
+            };
+        }
+        let lower = of!(self.nics).chain(of!(self.bonds)).chain(of!(self.vlans));
+        let upper = of!(self.bridges).chain(of!(self.vrfs)).chain(of!(self.dummies));
+        let virtual_links = of!(self.veths).chain(of!(self.macvlans)).chain(of!(self.ipvlans));
+        let upper = upper.chain(of!(self.vxlans)).chain(virtual_links);
+        lower.chain(upper).chain(of!(self.loopbacks))
+    }
+
     /// The topmost link that carries `subnet`: an address lives there, never on a lower layer.
     pub fn link_of_subnet(&self, subnet: &str) -> Option<&str> {
         self.subnets().filter(|(_, name)| *name == subnet).last().map(|(link, _)| link)

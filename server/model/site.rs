@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Host, Image, Mac, Profile, Subnet};
+use super::{Host, Image, Mac, Profile, Subnet, tenant_role};
 
 /// Everything that an operator declares. `rackstrap apply` makes the inventory
 /// equal to one of these; `rackstrap export` writes one.
@@ -70,7 +70,13 @@ impl Site {
             return Some(*address);
         }
         let profile = self.profiles.get(host.profile.as_deref()?)?;
-        let link = profile.link_of_subnet(subnet_name)?;
+        let tenant = host.tenant.as_deref();
+        // Asked for every packet: no profile is made for a tenant here.
+        let meant = |named: &str| match tenant_role(named) {
+            Some(role) => self.subnet_of_tenant(tenant, role) == Some(subnet_name),
+            None => named == subnet_name,
+        };
+        let (link, _) = profile.subnets().filter(|(_, named)| meant(named)).last()?;
         host.addresses.get(link).copied()
     }
 

@@ -39,6 +39,10 @@ pub struct Subnet {
     /// The tenant whose hosts alone may be put here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
+    /// What it is for among its tenant's: a link of a profile that says `tenant/ROLE` means
+    /// the one of its host's tenant. One without a tenant is for hosts of nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
     /// How long a dynamic lease lasts, such as `1h`; an hour where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_time: Option<Millis>,

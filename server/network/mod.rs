@@ -9,6 +9,8 @@
 mod allocate;
 mod check;
 mod cloud_init;
+mod consequences;
+mod difference;
 mod format;
 mod ignition;
 mod links;
@@ -23,6 +25,8 @@ mod yaml;
 
 pub use allocate::{Assignment, allocate};
 pub use check::{Finding, Severity, check_host, check_site};
+pub use consequences::{Consequences, Group, consequences};
+pub use difference::{Line, lines};
 pub use format::{File, Format};
 pub use links::{HostNetwork, Kind, Layer3, Link, Role};
 

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::read;
 use super::tree::{Content, Key, Node};
+use crate::model::Host;
 
 /// Sets values in an entry of the site, each by its path, such as `nics.eth0`, and gives
 /// the entry as it is then. An empty value takes the key away; one in brackets or braces
@@ -28,6 +29,21 @@ pub fn set_values<T: Serialize + DeserializeOwned>(
         set(&mut fields, path, parse(text).map_err(|error| format!("{path}: {error}"))?);
     }
     read::value(&node(&Value::Object(fields))).map_err(|refusal| refusal.into_error("").told())
+}
+
+/// [`set_values`] of a host: the days of a lease end with its tenant, unless they are
+/// among the values.
+///
+/// # Errors
+/// Those of [`set_values`].
+pub fn set_host(host: Option<&Host>, values: &[(String, String)]) -> Result<Host, String> {
+    let mut new: Host = set_values(host, values)?;
+    let told = |key: &str| values.iter().any(|(path, _)| path == key);
+    if host.is_some_and(|old| old.tenant != new.tenant) {
+        new.leased_from = new.leased_from.filter(|_| told("leased-from"));
+        new.leased_until = new.leased_until.filter(|_| told("leased-until"));
+    }
+    Ok(new)
 }
 
 /// The value that a text stands for; none for an empty one.
@@ -85,7 +101,7 @@ fn node(value: &Value) -> Node {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Host, Subnet};
+    use crate::model::Subnet;
 
     fn changed(values: &[(&str, &str)]) -> Result<String, String> {
         let nics = [("eth0".to_owned(), crate::model::Mac([2, 0, 0, 0, 0, 1]))].into();
@@ -118,6 +134,29 @@ mod tests {
         ];
         for (values, expected) in cases {
             assert_eq!(changed(values).as_deref(), Ok(expected), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn the_days_of_a_lease_end_with_its_tenant() {
+        let when = |text: &str| text.parse().unwrap();
+        let host = Host {
+            tenant: Some("acme".into()),
+            leased_from: Some(when("2026-01-01")),
+            leased_until: Some(when("2026-12-31")),
+            ..Host::default()
+        };
+        let cases: [(&[(&str, &str)], [Option<&str>; 2]); 4] = [
+            (&[("unit", "7")], [Some("2026-01-01"), Some("2026-12-31")]),
+            (&[("tenant", "globex")], [None, None]),
+            (&[("tenant", "globex"), ("leased-until", "2026-12-31")], [None, Some("2026-12-31")]),
+            (&[("tenant", "")], [None, None]),
+        ];
+        for (values, expected) in cases {
+            let values: Vec<_> =
+                values.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+            let new = set_host(Some(&host), &values).unwrap();
+            assert_eq!([new.leased_from, new.leased_until], expected.map(|text| text.map(when)));
         }
     }
 

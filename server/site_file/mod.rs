@@ -18,7 +18,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::model::Site;
-pub use edit::set_values;
+pub use edit::{set_host, set_values};
 use refusal::{Refusal, unknown};
 pub use rows::{RowError, Rows, render as render_rows};
 use tree::Node;

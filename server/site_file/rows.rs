@@ -1,17 +1,27 @@
 //! Hosts as rows of comma-separated values, the way they come with a rack. Pure.
 //!
-//! The first row names the columns: `host`, `rack`, `unit`, `serial`, `tenant`, `profile`,
-//! `image`, `boot-file`, `nics.LABEL`, `addresses.LINK`, `reservations.SUBNET`, and `macs`:
+//! The first row names the columns: `host`, `rack`, `unit`, `serial`, `tenant`, `leased-from`,
+//! `leased-until`, `profile`, `image`, `boot-file`, `nics.LABEL`, `addresses.LINK`, `reservations.SUBNET`, and `macs`:
 //! several MACs in one cell, which become eth0, eth1 and so on. An empty cell leaves what is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::edit::set_values;
+use super::edit::set_host;
 use super::refusal::unknown;
 use crate::model::{Host, Site};
 
-const PLAIN: [&str; 7] = ["rack", "unit", "serial", "tenant", "profile", "image", "boot-file"];
+const PLAIN: [&str; 9] = [
+    "rack",
+    "unit",
+    "serial",
+    "tenant",
+    "leased-from",
+    "leased-until",
+    "profile",
+    "image",
+    "boot-file",
+];
 const MAPS: [&str; 3] = ["nics", "addresses", "reservations"];
 
 /// Rows that were read: which host each is about, and what it says of it.
@@ -71,7 +81,7 @@ impl Rows {
     pub fn put_into(&self, site: &mut Site) -> Result<(), Vec<RowError>> {
         let (mut hosts, mut errors) = (Vec::new(), Vec::new());
         for row in &self.0 {
-            match set_values::<Host>(site.hosts.get(&row.host), &row.values) {
+            match set_host(site.hosts.get(&row.host), &row.values) {
                 Ok(host) => hosts.push((row.host.clone(), host)),
                 Err(message) => errors.push(RowError { line: row.line, message }),
             }
@@ -191,7 +201,9 @@ pub fn render(site: &Site) -> String {
     for (name, host) in &site.hosts {
         let Host { rack, serial, tenant, profile, image, boot_file, .. } = host;
         let unit = host.unit.map(|unit| unit.to_string());
-        let plain = [rack, &unit, serial, tenant, profile, image, boot_file];
+        let [from, until] =
+            [host.leased_from, host.leased_until].map(|when| when.map(|when| when.to_string()));
+        let plain = [rack, &unit, serial, tenant, &from, &until, profile, image, boot_file];
         let mut record = vec![name.clone()];
         record.extend(plain.map(|value| value.clone().unwrap_or_default()));
         record.extend(nics.iter().map(|key| text(host.nics.get(*key).map(|mac| mac as _))));
@@ -246,8 +258,8 @@ mod tests {
             ("", &["row 1: no column is named \"host\""]),
             (
                 "host,colour\na,red\n",
-                &["row 1: there is no column \"colour\"; there are 12, \
-                        such as host, rack, unit, serial, tenant, profile, image, boot-file"],
+                &["row 1: there is no column \"colour\"; there are 14, \
+                        such as host, rack, unit, serial, tenant, leased-from, leased-until, profile"],
             ),
             (
                 "host,unit\na,x\nb,1,2\n,3\n",

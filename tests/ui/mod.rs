@@ -9,3 +9,4 @@ mod journey;
 mod pages;
 mod security;
 mod server;
+mod tenants;

@@ -126,5 +126,5 @@ pub async fn revert(
     Query(how): Query<How>,
 ) -> Result<Json<Value>, Error> {
     let summary = format!("revert revision {id}");
-    Ok(told(&app.inventory.revert(how.change(&program, &summary), id).await?))
+    Ok(told(app.inventory.revert(how.change(&program, &summary), id).await?).await)
 }

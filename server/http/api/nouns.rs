@@ -31,10 +31,20 @@ impl How {
     }
 }
 
-/// What a change did, as JSON.
-pub fn told(committed: &Committed) -> Json<Value> {
-    let Committed { revision, differences, warnings } = committed;
-    Json(json!({"revision": revision, "differences": differences, "warnings": warnings}))
+/// What a change did, as JSON; of a dry run also what it would do to the generated files.
+pub async fn told(mut committed: Committed) -> Json<Value> {
+    let consequences = match committed.tried.is_some() {
+        true => Some(committed.take_consequences().await),
+        false => None,
+    };
+    let Committed { revision, differences, warnings, .. } = &committed;
+    let mut value = json!({
+        "revision": revision, "differences": differences, "warnings": warnings,
+    });
+    if let Some(consequences) = consequences {
+        value["consequences"] = json!(consequences);
+    }
+    Json(value)
 }
 
 /// `GET /{section}`
@@ -74,7 +84,7 @@ pub async fn put<T: Noun>(
         Ok(())
     };
     let committed = app.inventory.change_site(how.change(&program, &summary), edit).await?;
-    Ok((status, told(&committed)))
+    Ok((status, told(committed).await))
 }
 
 /// `DELETE /{section}/{name}`
@@ -96,7 +106,7 @@ pub async fn remove<T: Noun>(
     let outcome = app.inventory.change_site(how.change(&program, &summary), edit).await;
     match missing {
         Some(error) => Err(error),
-        None => Ok(told(&outcome?)),
+        None => Ok(told(outcome?).await),
     }
 }
 

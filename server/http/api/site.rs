@@ -29,7 +29,7 @@ pub async fn replace(
     let file = SiteFile::parse(&body, "body").map_err(Error::Body)?;
     let change = how.change(&program, "put the site");
     match app.inventory.replace_site(change, file.site.clone()).await {
-        Ok(committed) => Ok(told(&committed)),
+        Ok(committed) => Ok(told(committed).await),
         Err(ChangeError::Refused(findings)) => {
             let place = |finding: &Finding| file.error_at(&finding.path, finding.text.clone());
             Err(Error::Body(findings.iter().map(place).collect()))

@@ -45,7 +45,9 @@ impl Bulk {
             let Some(host) = site.hosts.get_mut(name) else { continue };
             set(&mut host.profile, &self.profile);
             set(&mut host.image, &self.image);
-            set(&mut host.tenant, &self.tenant);
+            let mut tenant = host.tenant.clone();
+            set(&mut tenant, &self.tenant);
+            host.give_to(tenant);
         }
     }
 
@@ -112,7 +114,11 @@ pub async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, E
     let save = sent.fields.text("do") == "save" && reviewed;
     let summary = bulk.summary();
     let proposal = Proposal { who: &sent.operator.name, summary: &summary, base: bulk.base, save };
-    match propose(&ui, proposal, |site| bulk.apply(site)).await? {
+    let edit = |site: &mut Site| {
+        bulk.apply(site);
+        Ok(())
+    };
+    match propose(&ui, proposal, edit).await? {
         Outcome::Saved(revision) => {
             sent.operator.notify(format!("Saved as revision {revision}.")).await?;
             Ok(Redirect::to(&format!("/revisions/{revision}")).into_response())

@@ -63,6 +63,7 @@ impl Entry {
             "subnets" => include_str!("../../../web/templates/example_subnet.yaml"),
             "profiles" => include_str!("../../../web/templates/example_profile.yaml"),
             "images" => include_str!("../../../web/templates/example_image.yaml"),
+            "tenants" => "tenants:\n  acme:\n    contact: ops@acme.example\n",
             _ => "",
         }
     }
@@ -146,6 +147,7 @@ pub async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, E
             draft.entry.remove_from(site);
         }
         merge(site, part);
+        Ok(())
     };
     match propose(&ui, proposal, edit).await? {
         Outcome::Saved(revision) => {
@@ -185,6 +187,7 @@ async fn page(
     let status = if wrongs.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let section = match draft.entry.noun.as_str() {
         "subnets" => "subnets",
+        "tenants" => "tenants",
         "profiles" => "profiles",
         "images" => "images",
         _ => "hosts",

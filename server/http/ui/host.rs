@@ -16,6 +16,7 @@ use super::page::{Frame, Page};
 use super::session::Operator;
 use super::stack;
 use super::state::Ui;
+use super::tenants::{LeaseCell, lease_cell};
 use crate::model::{ClientKey, Host, Lease, Site};
 use crate::network::{self, File, Finding, Format, RenderError, Severity};
 
@@ -25,6 +26,7 @@ struct HostPage {
     frame: Frame,
     name: String,
     host: Host,
+    lease: Option<LeaseCell>,
     state: StateCell,
     timeline: Timeline,
     stack: Option<String>,
@@ -78,6 +80,7 @@ pub async fn show(
         leases: leases(&ui, &name, host),
         report: report.map(|r| ReportText { at: ui.moment(r.at_ms), body: r.body }),
         events: EventTable::of_host(&ui, &name).await?,
+        lease: lease_cell(host, ui.now_ms() / 1000),
         host: host.clone(),
         name,
     }))

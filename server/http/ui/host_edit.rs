@@ -10,11 +10,12 @@ use super::error::Error;
 use super::form::CheckedForm;
 use super::host_form::{HostForm, Wrongs, digest};
 use super::page::{Frame, Page};
+use super::proposal::{Review, review};
 use super::query::Asked;
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{Change, ChangeError};
-use crate::model::{Host, Site};
+use crate::model::{DifferenceKind, Host, Site};
 
 #[derive(Template)]
 #[template(path = "host_edit.html")]
@@ -23,6 +24,7 @@ struct EditPage {
     form: HostForm,
     wrongs: Wrongs,
     choices: Choices,
+    review: Option<Review>,
 }
 
 impl EditPage {
@@ -57,7 +59,9 @@ struct Choices {
 impl Choices {
     fn of(site: &Site, form: &HostForm) -> Self {
         let prefix = |name: &str| site.subnets.get(name).map(|subnet| subnet.cidr.to_string());
+        let tenant = Some(form.tenant.as_str()).filter(|tenant| !tenant.is_empty());
         let profile = site.profiles.get(&form.profile);
+        let profile = profile.map(|profile| site.for_tenant(profile, tenant));
         let hint = |(link, subnet): (&str, &str)| {
             let prefix = prefix(subnet).unwrap_or_else(|| "unknown subnet".into());
             (link.to_owned(), format!("{subnet}, {prefix}"))
@@ -130,40 +134,72 @@ pub async fn save(
 
 async fn take(ui: &Ui, sent: CheckedForm, was: &str) -> Result<Response, Error> {
     let form = HostForm::read(&sent.fields, was);
-    if sent.fields.text("do") == "show" {
+    let wanted = sent.fields.text("do");
+    if wanted == "show" {
         return page(ui, &sent.operator, form, Wrongs::default()).await;
     }
     let (name, host) = match form.host() {
         Ok(read) => read,
         Err(wrongs) => return page(ui, &sent.operator, form, wrongs).await,
     };
-    match commit(ui, &sent.operator, &form, &name, host).await? {
-        Ok(said) => {
+    // A host that is given to another tenant moves to its networks: nobody saves that unseen.
+    let unseen = moves(ui, &form, &host) && form.reviewed != digest(&host);
+    let change = Proposed { name: &name, review: wanted == "review" || unseen };
+    match commit(ui, &sent.operator, &form, change, host).await? {
+        Ok(Saved::As(said)) => {
             sent.operator.notify(said).await?;
             Ok(Redirect::to(&format!("/hosts/{name}")).into_response())
+        }
+        Ok(Saved::Not(review, digest)) => {
+            let form = HostForm { reviewed: digest, ..form };
+            page_with(ui, &sent.operator, form, Wrongs::default(), Some(review)).await
         }
         Err(wrongs) => page(ui, &sent.operator, form, wrongs).await,
     }
 }
 
-/// Makes the change; what is said of it, or what is wrong with it and where.
+/// Whether the host is another tenant's, or nobody's, as it is now.
+fn moves(ui: &Ui, form: &HostForm, host: &Host) -> bool {
+    let snapshot = ui.app.inventory.snapshot();
+    snapshot.site.hosts.get(&form.was).is_some_and(|now| now.tenant != host.tenant)
+}
+
+/// The name that a host shall have, and whether the change is only reviewed.
+struct Proposed<'a> {
+    name: &'a str,
+    review: bool,
+}
+
+/// What became of a form without mistakes.
+enum Saved {
+    /// It is saved: what is said of it.
+    As(String),
+    /// It is reviewed: what it would change, and the [`digest`] of the host.
+    Not(Review, String),
+}
+
+/// Makes the change or reviews it; or what is wrong with it and where.
 async fn commit(
     ui: &Ui,
     operator: &Operator,
     form: &HostForm,
-    name: &str,
+    Proposed { name, review: dry_run }: Proposed<'_>,
     host: Host,
-) -> Result<Result<String, Wrongs>, Error> {
+) -> Result<Result<Saved, Wrongs>, Error> {
+    let reviewed = digest(&host);
     let summary = match form.was.as_str() {
         "" => format!("added host {name}"),
         was if was == name => format!("changed host {name}"),
         was => format!("renamed host {was} to {name} and changed it"),
     };
-    let change = Change { who: &operator.name, summary: &summary, ..Change::default() };
+    let change = Change { who: &operator.name, summary: &summary, base: None, dry_run };
     let outcome = ui.app.inventory.change_site(change, |site| put(site, form, name, host)).await;
     match outcome {
-        Ok(done) if done.differences.is_empty() => Ok(Ok("Nothing was different.".into())),
-        Ok(done) => Ok(Ok(format!("Saved as revision {}.", done.revision))),
+        Ok(done) if dry_run => Ok(Ok(Saved::Not(review(done).await, reviewed))),
+        Ok(done) if done.differences.is_empty() => {
+            Ok(Ok(Saved::As("Nothing was different.".into())))
+        }
+        Ok(done) => Ok(Ok(Saved::As(format!("Saved as revision {}.", done.revision)))),
         Err(error) => Ok(Err(wrongs_of(error, form)?)),
     }
 }
@@ -206,15 +242,25 @@ fn wrongs_of(error: ChangeError, form: &HostForm) -> Result<Wrongs, Error> {
 async fn page(
     ui: &Ui,
     operator: &Operator,
+    form: HostForm,
+    wrongs: Wrongs,
+) -> Result<Response, Error> {
+    page_with(ui, operator, form, wrongs, None).await
+}
+
+async fn page_with(
+    ui: &Ui,
+    operator: &Operator,
     mut form: HostForm,
     wrongs: Wrongs,
+    review: Option<Review>,
 ) -> Result<Response, Error> {
     let snapshot = ui.app.inventory.snapshot();
     form.offer_rows(&snapshot.site);
     let choices = Choices::of(&snapshot.site, &form);
     let status = if wrongs.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let frame = operator.frame("hosts").await?;
-    Ok((status, Page(EditPage { frame, form, wrongs, choices })).into_response())
+    Ok((status, Page(EditPage { frame, form, wrongs, choices, review })).into_response())
 }
 
 #[derive(Template)]

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use sha2::{Digest, Sha256};
 
 use super::form::Fields;
-use crate::model::{Host, Mac, Site, check_host_name, check_link_name, check_noun_name};
+use crate::model::{Host, Mac, Site, When, check_host_name, check_link_name, check_noun_name};
 use crate::network::Finding;
 
 /// Empty rows for NICs that the form offers.
@@ -19,6 +19,8 @@ pub struct HostForm {
     pub was: String,
     /// What the host was when the form was made ([`digest`]).
     pub seen: String,
+    /// The [`digest`] of the host as it was reviewed; empty where nothing was.
+    pub reviewed: String,
     /// The host's name.
     pub name: String,
     /// Its rack.
@@ -29,6 +31,10 @@ pub struct HostForm {
     pub serial: String,
     /// Its tenant.
     pub tenant: String,
+    /// When the tenant's lease begins.
+    pub leased_from: String,
+    /// When it ends.
+    pub leased_until: String,
     /// Its profile.
     pub profile: String,
     /// Its image.
@@ -86,14 +92,18 @@ impl HostForm {
     pub fn of(name: &str, host: &Host) -> Self {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         let pair = |(key, address): (&String, &IpAddr)| (key.clone(), address.to_string());
+        let when = |when: Option<When>| when.map(|when| when.to_string()).unwrap_or_default();
         Self {
             was: name.to_owned(),
             seen: digest(host),
+            reviewed: String::new(),
             name: name.to_owned(),
             rack: text(&host.rack),
             unit: host.unit.map(|unit| unit.to_string()).unwrap_or_default(),
             serial: text(&host.serial),
             tenant: text(&host.tenant),
+            leased_from: when(host.leased_from),
+            leased_until: when(host.leased_until),
             profile: text(&host.profile),
             image: text(&host.image),
             boot_file: text(&host.boot_file),
@@ -114,11 +124,14 @@ impl HostForm {
         Self {
             was: was.to_owned(),
             seen: text("seen"),
+            reviewed: text("reviewed"),
             name: text("name"),
             rack: text("rack"),
             unit: text("unit"),
             serial: text("serial"),
             tenant: text("tenant"),
+            leased_from: text("leased-from"),
+            leased_until: text("leased-until"),
             profile: text("profile"),
             image: text("image"),
             boot_file: text("boot_file"),
@@ -141,6 +154,8 @@ impl HostForm {
     /// profile that bears an address, spare NICs, and one more reservation.
     pub fn offer_rows(&mut self, site: &Site) {
         if let Some(profile) = site.profiles.get(&self.profile) {
+            let tenant = Some(self.tenant.as_str()).filter(|tenant| !tenant.is_empty());
+            let profile = site.for_tenant(profile, tenant);
             for (_, subnet) in profile.subnets() {
                 let Some(link) = profile.link_of_subnet(subnet) else { continue };
                 if !self.addresses.iter().any(|(known, _)| known == link) {
@@ -169,6 +184,8 @@ impl HostForm {
             unit: self.unit(&mut wrongs),
             serial: given(&self.serial),
             tenant: given(&self.tenant),
+            leased_from: when("leased-from", &self.leased_from, &mut wrongs),
+            leased_until: when("leased-until", &self.leased_until, &mut wrongs),
             profile: given(&self.profile),
             image: given(&self.image),
             nics: self.nics(&mut wrongs),
@@ -253,7 +270,15 @@ impl HostForm {
         match place.split_once('.') {
             None => matches!(
                 place,
-                "rack" | "unit" | "serial" | "tenant" | "profile" | "image" | "boot-file"
+                "rack"
+                    | "unit"
+                    | "serial"
+                    | "tenant"
+                    | "leased-from"
+                    | "leased-until"
+                    | "profile"
+                    | "image"
+                    | "boot-file"
             ),
             Some(("nics", key)) => in_rows(&self.nics, key),
             Some(("addresses", key)) => in_rows(&self.addresses, key),
@@ -261,6 +286,15 @@ impl HostForm {
             Some(_) => false,
         }
     }
+}
+
+/// A day or time of the form; nothing for an empty field.
+fn when(place: &str, text: &str, wrongs: &mut Wrongs) -> Option<When> {
+    if text.is_empty() {
+        return None;
+    }
+    let read = text.parse::<When>();
+    read.inspect_err(|error| wrongs.add(place, error.to_string())).ok()
 }
 
 fn addresses(
@@ -316,10 +350,11 @@ mod tests {
     #[test]
     fn every_refused_value_is_named_at_its_field() {
         type Change = fn(&mut HostForm);
-        let cases: [(Change, &str, &str); 9] = [
+        let cases: [(Change, &str, &str); 10] = [
             (|f| f.name = "a_b".into(), "name", "\"a_b\""),
             (|f| f.rack = "a b".into(), "rack", "\"a b\""),
             (|f| f.unit = "0".into(), "unit", "1 to 100"),
+            (|f| f.leased_until = "soon".into(), "leased-until", "\"soon\" is no day"),
             (|f| f.nics[0].1 = "52:54".into(), "nics.eth0", "\"52:54\""),
             (|f| f.nics[0].0 = String::new(), "nics.", "1 to 15"),
             (|f| f.nics.push(f.nics[0].clone()), "nics.eth0", "two NICs"),

@@ -10,7 +10,6 @@ mod bulk;
 mod change;
 mod clock;
 mod definitions;
-mod difference;
 mod discovered;
 mod drawing;
 mod error;
@@ -32,12 +31,12 @@ mod progress;
 mod proposal;
 mod query;
 mod racks;
-mod review;
 mod revisions;
 mod session;
 mod stack;
 mod state;
 mod subnets;
+mod tenants;
 mod throttle;
 mod timeline;
 mod usage;
@@ -80,6 +79,8 @@ fn routes(ui: Ui) -> Router {
         .route("/racks/{name}", get(racks::show))
         .route("/subnets", get(subnets::list))
         .route("/subnets/{name}", get(subnets::show))
+        .route("/tenants", get(tenants::list))
+        .route("/tenants/{name}", get(tenants::show))
         .route("/profiles", get(definitions::profiles))
         .route("/profiles/{name}", get(definitions::profile))
         .route("/images", get(definitions::images))

@@ -6,10 +6,11 @@ use axum::response::{Html, IntoResponse, Response};
 use super::error::Error;
 
 /// The sections of the UI: the first part of the path, and what it is called.
-pub const SECTIONS: [(&str, &str); 10] = [
+pub const SECTIONS: [(&str, &str); 11] = [
     ("hosts", "Hosts"),
     ("racks", "Racks"),
     ("subnets", "Subnets"),
+    ("tenants", "Tenants"),
     ("profiles", "Profiles"),
     ("images", "Images"),
     ("leases", "Leases"),

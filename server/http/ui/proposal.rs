@@ -3,9 +3,9 @@
 
 use crate::inventory::{Change, ChangeError, Committed};
 use crate::model::{Difference, Site};
+use crate::network::Consequences;
 
 use super::error::Error;
-use super::review::{Group, rendered};
 use super::state::Ui;
 
 /// Who proposes what, having seen which revision.
@@ -35,35 +35,23 @@ pub struct Review {
     /// In the inventory.
     pub differences: Vec<Difference>,
     /// In the generated files.
-    pub groups: Vec<Group>,
+    pub consequences: Consequences,
     /// What somebody should look at.
     pub warnings: Vec<String>,
-}
-
-impl Review {
-    /// How many hosts get other files.
-    pub fn host_count(&self) -> usize {
-        self.groups.iter().map(|group| group.hosts.len()).sum()
-    }
 }
 
 /// Makes a change, or finds out what it would do.
 pub async fn propose(
     ui: &Ui,
     proposal: Proposal<'_>,
-    edit: impl FnOnce(&mut Site),
+    edit: impl FnOnce(&mut Site) -> Result<(), ChangeError>,
 ) -> Result<Outcome, Error> {
     let Proposal { who, summary, base, save } = proposal;
     let change = Change { who, summary, base: Some(base), dry_run: !save };
-    let mut after = Site::default();
-    let outcome = ui.app.inventory.change_site(change, |site| {
-        edit(site);
-        after.clone_from(site);
-        Ok(())
-    });
+    let outcome = ui.app.inventory.change_site(change, edit);
     match outcome.await {
         Ok(done) if save => Ok(Outcome::Saved(done.revision)),
-        Ok(done) => Ok(Outcome::Told(review(ui, done, after).await?)),
+        Ok(done) => Ok(Outcome::Told(review(done).await)),
         Err(ChangeError::Inventory(error)) => Err(error.into()),
         Err(ChangeError::Refused(findings)) => {
             Ok(Outcome::Refused(findings.iter().map(ToString::to_string).collect()))
@@ -72,11 +60,9 @@ pub async fn propose(
     }
 }
 
-async fn review(ui: &Ui, done: Committed, after: Site) -> Result<Review, Error> {
-    let before = ui.app.inventory.snapshot();
-    // Thousands of hosts are rendered twice: not on a thread that answers packets.
-    let work = tokio::task::spawn_blocking(move || rendered(&before.site, &after));
-    let groups = work.await.map_err(|error| Error::Internal(error.to_string()))?;
+/// What a dry run found.
+pub async fn review(mut done: Committed) -> Review {
+    let consequences = done.take_consequences().await;
     let warnings = done.warnings.iter().map(ToString::to_string).collect();
-    Ok(Review { differences: done.differences, groups, warnings })
+    Review { differences: done.differences, consequences, warnings }
 }

@@ -5,7 +5,6 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect};
 
 use super::clock::Moment;
-use super::difference::{Line, lines};
 use super::error::Error;
 use super::form::CheckedForm;
 use super::page::{Frame, Page};
@@ -13,6 +12,7 @@ use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{Change, ChangeError, Revision};
 use crate::model::{Difference, DifferenceKind};
+use crate::network::{Line, lines};
 
 /// How many revisions are listed.
 const SHOWN: u32 = 500;

@@ -1,4 +1,4 @@
-//! Rules about one host: what it refers to, its NICs, its tenant. Pure.
+//! Rules about one host: what it refers to and its NICs. Pure.
 
 use super::{Findings, HostView, addresses};
 use crate::model::{MatchBy, check_link_name};
@@ -11,11 +11,9 @@ const QEMU: [u8; 3] = [0x52, 0x54, 0x00];
 pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
     references(view, findings);
     nics(view, findings);
-    for link in view.network.links.values().filter(|link| link.role != Role::Unused) {
-        if link.kind == Kind::Nic(None) {
-            missing_nic(view, link, findings);
-        }
-        tenant(view, link, findings);
+    let used = view.network.links.values().filter(|link| link.role != Role::Unused);
+    for link in used.filter(|link| link.kind == Kind::Nic(None)) {
+        missing_nic(view, link, findings);
     }
     addresses::check(view, findings);
 }
@@ -75,22 +73,5 @@ fn missing_nic(view: &HostView<'_>, link: &Link, findings: &mut Findings) {
         }
         // Its files can be written; but DHCP and `/config/MAC` will not know the host by it.
         MatchBy::Name => findings.warn("N181", view.at_link("nics", &link.name), text),
-    }
-}
-
-/// Rule N190: VLANs keep tenants apart.
-fn tenant(view: &HostView<'_>, link: &Link, findings: &mut Findings) {
-    let subnets = link.subnets.iter().filter_map(|name| view.site.subnets.get_key_value(name));
-    let owned = subnets.filter_map(|(name, subnet)| Some((name, subnet.tenant.as_deref()?)));
-    for (subnet, owner) in owned.filter(|(_, owner)| view.host.tenant.as_deref() != Some(owner)) {
-        let whose = match &view.host.tenant {
-            Some(tenant) => format!("the host is leased to \"{tenant}\""),
-            None => "the host is leased to nobody".into(),
-        };
-        let text = format!(
-            "{} would be in subnet \"{subnet}\" of tenant \"{owner}\", but {whose}",
-            link.name
-        );
-        findings.error("N190", view.at("tenant"), text);
     }
 }

@@ -16,12 +16,14 @@ mod policy;
 mod profile;
 mod routes;
 mod subnet;
+mod tenant;
 mod tunnel;
 mod version;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -80,10 +82,16 @@ pub fn check_site(site: &Site) -> Vec<Finding> {
     names::check(site, &mut findings);
     subnet::check_all(site, &mut findings);
     for (name, profile) in &site.profiles {
-        check_profile(site, name, profile, &mut findings);
+        for tenant in tenants_of(site, name, profile) {
+            check_profile(site, name, tenant, &mut findings);
+        }
     }
+    tenant::check_all(site, &mut findings);
+    let owners = tenant::Owners::of(site);
     for (name, host) in &site.hosts {
-        host::check(&HostView::new(site, name, host), &mut findings);
+        let view = HostView::new(site, name, host);
+        host::check(&view, &mut findings);
+        tenant::check(&view, &owners, &mut findings);
     }
     fleet::check(site, &mut findings);
     findings.sorted()
@@ -94,21 +102,44 @@ pub fn check_site(site: &Site) -> Vec<Finding> {
 pub fn check_host(site: &Site, host_name: &str) -> Vec<Finding> {
     let mut findings = Findings::default();
     let Some(host) = site.hosts.get(host_name) else { return Vec::new() };
-    let profile = host.profile.as_deref().and_then(|name| site.profiles.get_key_value(name));
-    if let Some((name, profile)) = profile {
+    if let (Some(name), Some(profile)) = (&host.profile, site.profile_of(host)) {
         for subnet in profile.subnets().filter_map(|(_, name)| site.subnets.get_key_value(name)) {
             subnet::check(subnet.0, subnet.1, &mut findings);
         }
-        check_profile(site, name, profile, &mut findings);
+        check_profile(site, name, host.tenant.as_deref(), &mut findings);
     }
-    host::check(&HostView::new(site, host_name, host), &mut findings);
+    let view = HostView::new(site, host_name, host);
+    host::check(&view, &mut findings);
+    tenant::check(&view, &tenant::Owners::of(site), &mut findings);
     findings.sorted()
 }
 
-/// What is wrong with a profile whoever has it.
-fn check_profile(site: &Site, name: &str, profile: &Profile, findings: &mut Findings) {
-    let network = lower(site, "", &any_host(site, name, profile));
-    let view = ProfileView { site, name, profile, network };
+/// Whose subnets a profile is looked at with: those of every tenant whose hosts have it,
+/// where it serves tenants.
+fn tenants_of<'a>(site: &'a Site, name: &str, profile: &Profile) -> BTreeSet<Option<&'a str>> {
+    if !profile.serves_tenants() {
+        return [None].into();
+    }
+    let hosts = site.hosts.values().filter(|host| host.profile.as_deref() == Some(name));
+    let tenants: BTreeSet<_> = hosts.map(|host| host.tenant.as_deref()).collect();
+    if !tenants.is_empty() {
+        return tenants;
+    }
+    let mut all = std::iter::once(None).chain(site.tenants.keys().map(|name| Some(name.as_str())));
+    let served = all.find(|tenant| !site.for_tenant(profile, *tenant).serves_tenants());
+    [served.flatten()].into()
+}
+
+/// What is wrong with a profile whichever host of a tenant has it.
+fn check_profile(site: &Site, name: &str, tenant: Option<&str>, findings: &mut Findings) {
+    let Some(profile) = site.profiles.get(name) else { return };
+    let profile = &*site.for_tenant(profile, tenant);
+    let any_host = Host { tenant: tenant.map(str::to_owned), ..any_host(site, name, profile) };
+    let view = ProfileView { site, name, profile, network: lower(site, "", &any_host) };
+    // What its tenant has no subnet for would only look as if it had been forgotten.
+    if profile.serves_tenants() {
+        return profile::roles(&view, findings);
+    }
     profile::check(&view, findings);
     bond::check(&view, findings);
     mtu::check(&view, findings);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::subnet::VLAN_IDS;
 use super::{Findings, ProfileView};
-use crate::model::check_link_name;
+use crate::model::{check_link_name, tenant_role};
 use crate::network::links::{Kind, Link};
 use crate::network::nearest;
 
@@ -54,6 +54,19 @@ fn subnets(view: &ProfileView<'_>, findings: &mut Findings) {
         if !view.site.subnets.contains_key(subnet) {
             let hint = nearest::hint(subnet, view.site.subnets.keys().map(String::as_str));
             let text = format!("there is no subnet \"{subnet}\"{hint}");
+            findings.error("N180", view.at(link, "subnet"), text);
+        }
+    }
+}
+
+/// Roles that no subnet has. Where only this tenant has none, rule N191 says so of its hosts.
+pub(super) fn roles(view: &ProfileView<'_>, findings: &mut Findings) {
+    let known = || view.site.subnets.values().filter_map(|subnet| subnet.role.as_deref());
+    for (link, subnet) in view.profile.subnets() {
+        let Some(role) = tenant_role(subnet) else { continue };
+        if !known().any(|known| known == role) {
+            let hint = nearest::hint(role, known());
+            let text = format!("no subnet has the role \"{role}\"{hint}");
             findings.error("N180", view.at(link, "subnet"), text);
         }
     }

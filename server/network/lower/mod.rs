@@ -30,11 +30,11 @@ struct Source<'a> {
 /// The network of one host. A host without a known profile has its NICs, unused.
 pub(super) fn lower(site: &Site, name: &str, host: &Host) -> HostNetwork {
     let none = Profile::default();
-    let found = host.profile.as_deref().and_then(|profile| site.profiles.get(profile));
-    let source = Source { site, host, profile: found.unwrap_or(&none) };
+    let found = site.profile_of(host);
+    let source = Source { site, host, profile: found.as_deref().unwrap_or(&none) };
     let mut network = HostNetwork {
         host: name.to_owned(),
-        profile: found.and_then(|_| host.profile.clone()),
+        profile: found.as_ref().and_then(|_| host.profile.clone()),
         defaults: source.profile.defaults,
         match_by: source.profile.match_by,
         systemd: source.profile.systemd.unwrap_or(SYSTEMD),

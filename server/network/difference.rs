@@ -1,11 +1,12 @@
 //! Two texts side by side as lines that are kept, gone and new. Pure.
 
+use serde::Serialize;
 use similar::{ChangeTag, TextDiff};
 
 /// One line of a difference.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Line {
-    /// The style sheet's class: `same`, `removed`, `added` or `gap`.
+    /// The style sheet's class: `same`, `removed`, `added`, `gap` or `file`.
     pub class: &'static str,
     /// The line with its mark.
     pub text: String,

@@ -1,0 +1,120 @@
+//! Tenants: whose hosts are whose, and whose leases end.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::IntoResponse;
+
+use super::clock::span;
+use super::error::Error;
+use super::page::{Frame, Page};
+use super::session::Operator;
+use super::state::Ui;
+use crate::model::{Host, LeaseTerm, Site, Tenant};
+
+/// A tenant in the list.
+struct Row {
+    name: String,
+    tenant: Tenant,
+    subnets: Vec<String>,
+    hosts: usize,
+    ending: usize,
+    ended: usize,
+}
+
+#[derive(Template)]
+#[template(path = "tenants.html")]
+struct TenantsPage {
+    frame: Frame,
+    rows: Vec<Row>,
+}
+
+/// `GET /tenants`
+pub async fn list(State(ui): State<Ui>, operator: Operator) -> Result<impl IntoResponse, Error> {
+    let snapshot = ui.app.inventory.snapshot();
+    let now = ui.now_ms() / 1000;
+    let rows = snapshot.site.tenants.keys().filter_map(|name| row(&snapshot.site, name, now));
+    let rows = rows.collect();
+    Ok(Page(TenantsPage { frame: operator.frame("tenants").await?, rows }))
+}
+
+fn row(site: &Site, name: &str, now: i64) -> Option<Row> {
+    let terms: Vec<LeaseTerm> =
+        hosts_of(site, name).filter_map(|(_, host)| host.lease_term(now)).collect();
+    let count = |wanted: fn(&&LeaseTerm) -> bool| terms.iter().filter(wanted).count();
+    let subnets = site.subnets.iter().filter(|(_, net)| net.tenant.as_deref() == Some(name));
+    Some(Row {
+        name: name.to_owned(),
+        tenant: site.tenants.get(name)?.clone(),
+        subnets: subnets.map(|(name, _)| name.clone()).collect(),
+        hosts: terms.len(),
+        ending: count(|term| matches!(term, LeaseTerm::EndsSoon(_))),
+        ended: count(|term| matches!(term, LeaseTerm::Ended(_))),
+    })
+}
+
+fn hosts_of<'a>(
+    site: &'a Site,
+    tenant: &'a str,
+) -> impl Iterator<Item = (&'a String, &'a Host)> + 'a {
+    site.hosts.iter().filter(move |(_, host)| host.tenant.as_deref() == Some(tenant))
+}
+
+/// A tenant's lease of a host, for a page.
+pub struct LeaseCell {
+    /// The style sheet's class: `warning` where somebody should look.
+    pub class: &'static str,
+    /// Where the lease is, in words.
+    pub text: String,
+}
+
+/// Where a host's lease is at a moment (Unix seconds), in words; none for a host of nobody.
+pub fn lease_cell(host: &Host, now: i64) -> Option<LeaseCell> {
+    Some(match host.lease_term(now)? {
+        LeaseTerm::Ahead(left) => {
+            LeaseCell { class: "", text: format!("begins in {}", span(left)) }
+        }
+        LeaseTerm::Running => LeaseCell { class: "", text: "running".into() },
+        LeaseTerm::EndsSoon(left) => {
+            LeaseCell { class: "kind warning", text: format!("ends in {}", span(left)) }
+        }
+        LeaseTerm::Ended(ago) => {
+            LeaseCell { class: "kind warning", text: format!("ended {} ago", span(ago)) }
+        }
+    })
+}
+
+struct LeasedHost {
+    name: String,
+    from: String,
+    until: String,
+    term: Option<LeaseCell>,
+}
+
+#[derive(Template)]
+#[template(path = "tenant.html")]
+struct TenantPage {
+    frame: Frame,
+    row: Row,
+    hosts: Vec<LeasedHost>,
+}
+
+/// `GET /tenants/{name}`
+pub async fn show(
+    State(ui): State<Ui>,
+    operator: Operator,
+    Path(name): Path<String>,
+) -> Result<impl IntoResponse, Error> {
+    let snapshot = ui.app.inventory.snapshot();
+    let (site, now) = (&snapshot.site, ui.now_ms() / 1000);
+    let Some(row) = row(site, &name, now) else {
+        return Err(Error::NotFound { what: "tenant", name });
+    };
+    let leased = |(name, host): (&String, &Host)| LeasedHost {
+        name: name.clone(),
+        from: host.leased_from.map(|when| when.to_string()).unwrap_or_default(),
+        until: host.leased_until.map(|when| when.to_string()).unwrap_or_default(),
+        term: lease_cell(host, now),
+    };
+    let hosts = hosts_of(site, &name).map(leased).collect();
+    Ok(Page(TenantPage { frame: operator.frame("tenants").await?, row, hosts }))
+}

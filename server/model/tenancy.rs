@@ -1,0 +1,180 @@
+//! Whose hosts are whose: a tenant's lease of a host, and profiles that say "the tenant's
+//! subnet" and so serve every tenant. Pure.
+
+use std::borrow::Cow;
+
+use super::{Host, Profile, Site};
+
+/// How long before its end a lease is said to end soon, in seconds.
+const SOON_SECONDS: i64 = 14 * 86_400;
+
+/// Where a tenant's lease of a host is at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseTerm {
+    /// It begins after so many seconds.
+    Ahead(i64),
+    /// It runs, without an end or with one that is far off.
+    Running,
+    /// It ends after so many seconds, two weeks at most.
+    EndsSoon(i64),
+    /// It ended so many seconds ago. Nothing is switched off for that.
+    Ended(i64),
+}
+
+impl LeaseTerm {
+    /// The word for people.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Ahead(_) => "not begun",
+            Self::Running => "running",
+            Self::EndsSoon(_) => "ending soon",
+            Self::Ended(_) => "ended",
+        }
+    }
+}
+
+impl Host {
+    /// Where its tenant's lease is at a moment (Unix seconds); none for a host of nobody.
+    pub fn lease_term(&self, now: i64) -> Option<LeaseTerm> {
+        self.tenant.as_ref()?;
+        let ahead = self.leased_from.map(|from| from.begins_at() - now).filter(|left| *left > 0);
+        let left = self.leased_until.map(|until| until.ends_at() - now);
+        Some(match (ahead, left) {
+            (_, Some(left)) if left <= 0 => LeaseTerm::Ended(-left),
+            (Some(ahead), _) => LeaseTerm::Ahead(ahead),
+            (None, Some(left)) if left <= SOON_SECONDS => LeaseTerm::EndsSoon(left),
+            (None, _) => LeaseTerm::Running,
+        })
+    }
+
+    /// Gives the host to another tenant, or to nobody. The days of the old lease do not go on
+    /// for the new tenant.
+    pub fn give_to(&mut self, tenant: Option<String>) {
+        if self.tenant != tenant {
+            self.tenant = tenant;
+            self.leased_from = None;
+            self.leased_until = None;
+        }
+    }
+}
+
+/// The role in `tenant/ROLE`, which a link says for the subnet that has the role among those
+/// of the host's tenant. No subnet's own name has a slash.
+pub fn tenant_role(subnet: &str) -> Option<&str> {
+    subnet.strip_prefix("tenant/")
+}
+
+impl Profile {
+    /// Whether a link of it says `tenant/ROLE`.
+    pub fn serves_tenants(&self) -> bool {
+        self.subnets().any(|(_, subnet)| tenant_role(subnet).is_some())
+    }
+}
+
+impl Site {
+    /// The subnet with a role among those of a tenant. A host of nobody has those that have
+    /// the role and no tenant.
+    pub fn subnet_of_tenant(&self, tenant: Option<&str>, role: &str) -> Option<&str> {
+        let mut subnets = self.subnets.iter();
+        let found = subnets.find(|(_, subnet)| {
+            subnet.role.as_deref() == Some(role) && subnet.tenant.as_deref() == tenant
+        });
+        found.map(|(name, _)| name.as_str())
+    }
+
+    /// A host's profile, with its tenant's subnets in it. What its tenant has no subnet for
+    /// still says `tenant/ROLE`.
+    pub fn profile_of(&self, host: &Host) -> Option<Cow<'_, Profile>> {
+        let profile = self.profiles.get(host.profile.as_deref()?)?;
+        Some(self.for_tenant(profile, host.tenant.as_deref()))
+    }
+
+    /// A profile with the subnets of a tenant in it.
+    pub fn for_tenant<'a>(&self, profile: &'a Profile, tenant: Option<&str>) -> Cow<'a, Profile> {
+        if !profile.serves_tenants() {
+            return Cow::Borrowed(profile);
+        }
+        let mut profile = profile.clone();
+        for subnet in profile.subnets_mut() {
+            let role = subnet.as_deref().and_then(tenant_role);
+            if let Some(found) = role.and_then(|role| self.subnet_of_tenant(tenant, role)) {
+                *subnet = Some(found.to_owned());
+            }
+        }
+        Cow::Owned(profile)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 86_400;
+
+    fn leased(from: Option<&str>, until: Option<&str>) -> Host {
+        let when = |text: &str| text.parse().unwrap();
+        Host {
+            tenant: Some("acme".into()),
+            leased_from: from.map(when),
+            leased_until: until.map(when),
+            ..Host::default()
+        }
+    }
+
+    #[test]
+    fn a_lease_begins_runs_and_ends_at_the_end_of_its_last_day() {
+        let now = 100 * DAY; // 1970-04-11
+        let cases = [
+            (leased(None, None), LeaseTerm::Running),
+            (leased(Some("1970-04-11"), None), LeaseTerm::Running),
+            (leased(Some("1970-04-12"), None), LeaseTerm::Ahead(DAY)),
+            (leased(Some("1970-01-01"), Some("1970-05-31")), LeaseTerm::Running),
+            (leased(None, Some("1970-04-24")), LeaseTerm::EndsSoon(14 * DAY)),
+            (leased(None, Some("1970-04-11")), LeaseTerm::EndsSoon(DAY)),
+            (leased(None, Some("1970-04-10")), LeaseTerm::Ended(0)),
+            (leased(None, Some("1970-04-10T23:00:00Z")), LeaseTerm::Ended(3600)),
+        ];
+        for (host, expected) in cases {
+            assert_eq!(host.lease_term(now), Some(expected), "{host:?}");
+        }
+        assert_eq!(Host::default().lease_term(now), None);
+    }
+
+    #[test]
+    fn a_new_tenant_gets_no_old_days() {
+        let mut host = leased(None, Some("1970-04-10"));
+        host.give_to(Some("acme".into()));
+        assert!(host.leased_until.is_some());
+        host.give_to(Some("globex".into()));
+        assert_eq!((host.tenant.as_deref(), host.leased_until), (Some("globex"), None));
+    }
+
+    #[test]
+    fn one_profile_serves_every_tenant() {
+        let site: Site = serde_json::from_value(serde_json::json!({
+            "subnets": {
+                "a": {"cidr": "10.0.0.0/24", "tenant": "acme", "role": "internal"},
+                "g": {"cidr": "10.0.1.0/24", "tenant": "globex", "role": "internal"},
+                "spare": {"cidr": "10.0.2.0/24", "role": "internal"},
+            },
+            "profiles": {"p": {"nics": {"eth0": {"subnet": "tenant/internal"}, "eth1": {"subnet": "a"}}}},
+        }))
+        .unwrap();
+        let cases = [
+            (Some("acme"), "a"),
+            (Some("globex"), "g"),
+            (None, "spare"),
+            (Some("initech"), "tenant/internal"),
+        ];
+        for (tenant, expected) in cases {
+            let host = Host {
+                profile: Some("p".into()),
+                tenant: tenant.map(str::to_owned),
+                ..Host::default()
+            };
+            let profile = site.profile_of(&host).unwrap();
+            let subnets: Vec<&str> = profile.subnets().map(|(_, subnet)| subnet).collect();
+            assert_eq!(subnets, [expected, "a"], "{tenant:?}");
+        }
+    }
+}
