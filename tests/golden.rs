@@ -3,7 +3,7 @@
 //!
 //! `GOLDEN=write cargo test golden::` writes what is rendered; read the difference.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -40,6 +40,8 @@ pub fn read_files(directory: &Path) -> BTreeMap<String, String> {
 
 /// Rendered files by name.
 pub fn by_name(files: Vec<File>) -> BTreeMap<String, String> {
+    let names: BTreeSet<&String> = files.iter().map(|file| &file.name).collect();
+    assert_eq!(names.len(), files.len(), "two files of one name: {names:?}");
     files.into_iter().map(|file| (file.name, file.text)).collect()
 }
 

@@ -9,6 +9,7 @@ mod command_line;
 mod dhcp_clients;
 mod dhcp_crash;
 mod dhcp_service;
+mod frr;
 mod golden;
 mod install_script;
 mod inventory;

@@ -93,6 +93,10 @@ fn meaning(text: &str) -> Meaning {
 /// Adds a section: its single keys where their order and grouping mean nothing, else whole.
 fn end_section(meaning: &mut Meaning, section: &str, mut block: BTreeSet<(String, String)>) {
     let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    if section == "Match" && block.iter().any(|(key, _)| key == "PermanentMACAddress") {
+        // Of a NIC that is renamed netplan wants the new name as well.
+        block.retain(|(key, _)| key != "Name");
+    }
     match section {
         "Route" => {
             let ipv6 = block.iter().any(|(key, value)| key == "Gateway" && value.contains(':'));

@@ -47,6 +47,12 @@ struct Document<'a> {
     end: String,
 }
 
+/// Whether the script can apply a file and put it back: those of networkd and of `/etc/sysctl.d`.
+pub fn can_place(file: &HostFile) -> bool {
+    let directory = file.path.rsplit_once('/').map(|(directory, _)| directory);
+    matches!(directory, Some("/etc/systemd/network" | "/etc/sysctl.d"))
+}
+
 /// The script of a host. Its files are networkd's, and those of `/etc/sysctl.d`.
 pub fn script(target: &Target, files: &[HostFile]) -> Result<String, ScriptError> {
     let files: Vec<Document<'_>> = files.iter().map(document).collect();

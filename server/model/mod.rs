@@ -4,6 +4,7 @@
 //! networkd's and netplan's words as keys, so that the file, the JSON of the
 //! API and the rows in the database say the same thing in the same words.
 
+mod bgp;
 mod bond;
 mod bridge;
 mod dhcp_options;
@@ -31,6 +32,7 @@ mod virtual_link;
 mod when;
 mod words;
 
+pub use bgp::{Announcement, BgpNeighbor, BgpSpec, InvalidRemoteAs, RemoteAs};
 pub use bond::{
     AdSelect, BondMode, BondSpec, FailOverMac, LacpRate, PrimaryReselect, TransmitHashPolicy,
 };

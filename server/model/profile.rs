@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use super::bgp::BgpSpec;
 use super::bond::BondSpec;
 use super::bridge::BridgeSpec;
 use super::dhcp_options::DhcpOptions;
@@ -59,6 +60,9 @@ pub struct Profile {
     /// The loopback, whose name is `lo`.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub loopbacks: IndexMap<String, LoopbackSpec>,
+    /// Whom the host speaks BGP with, and what it announces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bgp: Option<BgpSpec>,
     /// Kernel settings, by name such as `net.core.rmem_max`.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub sysctls: IndexMap<String, String>,

@@ -15,7 +15,7 @@ use crate::model::{
 /// The four documents of a NoCloud tree with network configuration version 2.
 pub(super) fn version2(host: &HostNetwork, losses: &mut Losses) -> Vec<File> {
     let network = netplan::document(host, Dialect::CloudInit, losses);
-    tree(host, network)
+    tree(host, network, losses)
 }
 
 /// The same with network configuration version 1.
@@ -23,18 +23,41 @@ pub(super) fn version1(host: &HostNetwork, losses: &mut Losses) -> Vec<File> {
     let managed = |link: &&Link| !matches!(link.role, Role::Unused | Role::Unmanaged);
     let links = host.links.values().filter(managed);
     let config: Vec<Value> = links.map(|link| device(host, link, losses)).collect();
-    tree(host, json!({"version": 1, "config": config}))
+    tree(host, json!({"version": 1, "config": config}), losses)
 }
 
-fn tree(host: &HostNetwork, network: Value) -> Vec<File> {
+fn tree(host: &HostNetwork, network: Value, losses: &mut Losses) -> Vec<File> {
+    losses.add_if(host.bgp.is_some(), "profile", "bgp");
     let meta = json!({"instance-id": host.host, "local-hostname": host.host});
     let file = |name: &str, text: String| File::of(Format::CloudInit, name, text);
     vec![
         file("meta-data", yaml::write(&meta)),
-        file("user-data", "#cloud-config\n{}\n".into()),
+        file("user-data", format!("#cloud-config\n{}", yaml::write(&user_data(host)))),
         file("vendor-data", "#cloud-config\n{}\n".into()),
         file("network-config", yaml::write(&network)),
     ]
+}
+
+/// What is the host's and not a link's: kernel settings and time servers.
+fn user_data(host: &HostNetwork) -> Value {
+    let mut servers: Vec<&String> = Vec::new();
+    for server in host.links.values().flat_map(|link| &link.layer3.ntp) {
+        if !servers.contains(&server) {
+            servers.push(server);
+        }
+    }
+    let entry = |file: File| {
+        let mode = file.mode_text();
+        json!({"path": file.path(), "permissions": mode, "content": file.text})
+    };
+    let files: Vec<Value> = super::sysctl(host).into_iter().map(entry).collect();
+    // The file came after the kernel had its settings from the others.
+    let commands = json!([["sysctl", "-p", "/etc/sysctl.d/90-rackstrap.conf"]]);
+    present([
+        ("ntp", (!servers.is_empty()).then(|| json!({"enabled": true, "servers": servers}))),
+        ("runcmd", (!files.is_empty()).then_some(commands)),
+        ("write_files", (!files.is_empty()).then(|| json!(files))),
+    ])
 }
 
 /// One entry of version 1's list.
@@ -154,7 +177,6 @@ fn subnets(layer3: &Layer3, lose: &mut impl FnMut(bool, &str)) -> Vec<Value> {
     let overrides = [layer3.dhcp4_overrides, layer3.dhcp6_overrides, layer3.ra_overrides];
     lose(overrides.iter().any(|one| *one != Overrides::default()), "overrides");
     lose(layer3.dns_over_tls, "DNS over TLS");
-    lose(!layer3.ntp.is_empty(), "time servers");
     lose(!layer3.rules.is_empty(), "policy rules");
     lose(
         layer3.link_local.as_deref().is_some_and(|families| families != [Family::Ipv6]),

@@ -55,6 +55,8 @@ pub enum Format {
     Ignition,
     /// NetworkManager's keyfiles, and what [`Sysctl`](Self::Sysctl) gives.
     NetworkManager,
+    /// FRR's files. None for a host that speaks no BGP.
+    Frr,
     /// Kernel settings for sysctl.d: what a network needs besides its links. No file for a
     /// host that needs none.
     Sysctl,
@@ -69,6 +71,7 @@ impl Format {
         Self::CloudInitV1,
         Self::Ignition,
         Self::NetworkManager,
+        Self::Frr,
         Self::Sysctl,
     ];
 
@@ -81,6 +84,7 @@ impl Format {
             Self::CloudInitV1 => "cloud-init-v1",
             Self::Ignition => "ignition",
             Self::NetworkManager => "networkmanager",
+            Self::Frr => "frr",
             Self::Sysctl => "sysctl",
         }
     }
@@ -91,6 +95,7 @@ impl Format {
             Self::Networkd => Some("/etc/systemd/network"),
             Self::Netplan => Some("/etc/netplan"),
             Self::NetworkManager => Some("/etc/NetworkManager/system-connections"),
+            Self::Frr => Some("/etc/frr"),
             Self::Sysctl => Some("/etc/sysctl.d"),
             Self::CloudInit | Self::CloudInitV1 | Self::Ignition => None,
         }

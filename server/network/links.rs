@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use indexmap::IndexMap;
 use ipnet::IpNet;
 
+use super::bgp::Bgp;
 use crate::model::{
     BondSpec, BridgeSpec, Defaults, DnsServer, EmitLldp, Family, IpvlanSpec, Mac, MacvlanSpec,
     MatchBy, NicSpec, Overrides, ReceiveLldp, RouteSpec, RuleSpec, SharedAddress, VlanProtocol,
@@ -25,6 +26,8 @@ pub struct HostNetwork {
     pub match_by: MatchBy,
     /// The version of systemd that reads the files.
     pub systemd: u16,
+    /// What the host says by BGP, if anything.
+    pub bgp: Option<Bgp>,
     /// Kernel settings, by name.
     pub sysctls: BTreeMap<String, String>,
     /// The links by name: NICs in the order of the slots, then bonds, VLANs, bridges.

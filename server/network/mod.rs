@@ -7,11 +7,13 @@
 //! [`allocate`] chooses addresses for hosts that have none.
 
 mod allocate;
+mod bgp;
 mod check;
 mod cloud_init;
 mod consequences;
 mod difference;
 mod format;
+mod frr;
 mod ignition;
 mod links;
 mod losses;
@@ -24,6 +26,7 @@ mod unit;
 mod yaml;
 
 pub use allocate::{Assignment, allocate};
+pub use bgp::{Bgp, Neighbor, Peer};
 pub use check::{Finding, Severity, check_host, check_site};
 pub use consequences::{Consequences, Group, consequences};
 pub use difference::{Line, lines};
@@ -123,14 +126,19 @@ fn write(network: &HostNetwork, format: Format) -> Result<Vec<File>, Vec<String>
         Format::Netplan => {
             let text = netplan::document(network, netplan::Dialect::Netplan, &mut losses);
             let text = yaml::write(&serde_json::json!({"network": text}));
-            vec![File::of(format, "90-rackstrap.yaml", text)]
+            let mut files = vec![File::of(format, "90-rackstrap.yaml", text)];
+            // What netplan makes of it is networkd's.
+            files.extend(networkd::settings(network));
+            files.extend(beside(network));
+            files
         }
         Format::CloudInit => cloud_init::version2(network, &mut losses),
         Format::CloudInitV1 => cloud_init::version1(network, &mut losses),
         Format::Ignition => ignition::render(&for_networkd(network, &mut losses)),
         Format::NetworkManager => {
-            [network_manager::render(network, &mut losses), sysctl(network)].concat()
+            [network_manager::render(network, &mut losses), beside(network)].concat()
         }
+        Format::Frr => frr::render(network),
         Format::Sysctl => sysctl(network),
     };
     losses.into_result().map(|()| files)
@@ -138,7 +146,12 @@ fn write(network: &HostNetwork, format: Format) -> Result<Vec<File>, Vec<String>
 
 /// Everything that a host with networkd keeps.
 fn for_networkd(network: &HostNetwork, losses: &mut losses::Losses) -> Vec<File> {
-    [networkd::render(network, losses), sysctl(network)].concat()
+    [networkd::render(network, losses), beside(network)].concat()
+}
+
+/// What a host keeps besides its links, whatever brings them up.
+fn beside(network: &HostNetwork) -> Vec<File> {
+    [sysctl(network), frr::render(network)].concat()
 }
 
 fn sysctl(network: &HostNetwork) -> Vec<File> {

@@ -352,7 +352,9 @@ impl Writer<'_> {
 
     fn names(&mut self, layer3: &Layer3) {
         self.lose(layer3.dns_over_tls, "DNS over TLS");
-        self.lose(!layer3.ntp.is_empty(), "time servers");
+        // cloud-init has a place of its own for them.
+        let lost = self.dialect == Dialect::Netplan && !layer3.ntp.is_empty();
+        self.lose(lost, "time servers");
         let servers: Vec<String> = layer3.dns.iter().map(|dns| dns.address.to_string()).collect();
         let nameservers = present([
             ("addresses", (!servers.is_empty()).then(|| json!(servers))),

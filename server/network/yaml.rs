@@ -12,7 +12,8 @@ use serde_json::Value;
 pub(super) fn write(document: &Value) -> String {
     let mut text = String::new();
     block(&mut text, document, 0);
-    text
+    // Nothing at all would be no document.
+    if is_empty(document) { format!("{}\n", scalar(document)) } else { text }
 }
 
 /// Writes a map or a list of things, each on a line of its own.

@@ -192,6 +192,9 @@ impl<'a> Request<'a> {
     }
 
     fn installer(&self, files: &[HostFile]) -> Result<String, Error> {
+        if let Some(file) = files.iter().find(|file| !install::can_place(file)) {
+            return Err(Error::NotByScript { host: self.name.to_owned(), path: file.path.clone() });
+        }
         let gateways = network::layout(&self.snapshot.site, self.name).links;
         let gateways = gateways.values().flat_map(|link| link.layer3.gateways.clone()).collect();
         let target = install::Target {

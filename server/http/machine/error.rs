@@ -51,6 +51,16 @@ pub enum Error {
         /// What there is.
         names: Vec<String>,
     },
+    /// The install script could not put everything back.
+    #[error(
+        "{host} keeps {path}, which the install script cannot put back if it fails: unpack /config/MAC.tar at / instead"
+    )]
+    NotByScript {
+        /// The host.
+        host: String,
+        /// The file.
+        path: String,
+    },
     /// A boot file is missing or refused.
     #[error(transparent)]
     File(#[from] FileError),
@@ -91,9 +101,8 @@ impl Error {
         match self {
             Self::InvalidMac(_) => StatusCode::BAD_REQUEST,
             Self::Stranger { .. } => StatusCode::FORBIDDEN,
-            Self::Render(RenderError::Refused { .. } | RenderError::Unsupported { .. }) => {
-                StatusCode::CONFLICT
-            }
+            Self::Render(RenderError::Refused { .. } | RenderError::Unsupported { .. })
+            | Self::NotByScript { .. } => StatusCode::CONFLICT,
             Self::UnknownFormat(_)
             | Self::UnknownHost(_)
             | Self::NoSuchFile { .. }

@@ -5,6 +5,7 @@
 //! found here, before anything is served. The rules' ids are stable.
 
 mod addresses;
+mod bgp;
 mod bond;
 mod bridge;
 mod fleet;
@@ -149,6 +150,7 @@ fn check_profile(site: &Site, name: &str, tenant: Option<&str>, findings: &mut F
     bridge::check(&view, findings);
     version::check(&view, findings);
     online::check(&view, findings);
+    bgp::check(&view, findings);
 }
 
 /// A host as the profile expects it: without NICs, but with an address wherever one must be.

@@ -68,7 +68,10 @@ fn default_routes(view: &ProfileView<'_>, findings: &mut Findings) {
     let place = || Place::new(format!("profiles.{}", view.name));
     if !links().any(|link| link.role == Role::Addressed) {
         findings.warn("N152", place(), "no link has an address".into());
-    } else if !routes.keys().any(|(_, table, _)| *table == MAIN) && !learns {
+    } else if !routes.keys().any(|(_, table, _)| *table == MAIN)
+        && !learns
+        && view.profile.bgp.is_none()
+    {
         let text = "no default route: what is not in its own subnets is out of its reach";
         findings.warn("N152", place(), text.into());
     }

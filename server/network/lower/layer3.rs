@@ -89,14 +89,19 @@ impl Source<'_> {
             IpNet::V6(_) => settings.dhcp6 || settings.accept_ra == Some(true),
         };
         let address = self.host.addresses.get(&key).copied().filter(|_| !learns);
-        let address =
-            address.and_then(|address| IpNet::new(address, subnet.cidr.prefix_len()).ok());
+        // On a link to nowhere the address is alone: with the subnet's prefix the host would
+        // take the whole subnet for its own.
+        let link = key.split('/').next().unwrap_or(&key);
+        let alone =
+            self.profile.loopbacks.contains_key(link) || self.profile.dummies.contains_key(link);
+        let length = if alone { subnet.cidr.max_prefix_len() } else { subnet.cidr.prefix_len() };
+        let address = address.and_then(|address| IpNet::new(address, length).ok());
         layer3.addresses.extend(address);
         layer3.borne.push(Borne { subnet: name.to_owned(), key, written: !learns, address });
         if learns {
             return;
         }
-        let gateway = subnet.gateway.filter(|_| settings.default_route);
+        let gateway = subnet.gateway.filter(|_| settings.default_route && !alone);
         if let Some(mss) = settings.advertised_mss {
             let default = gateway.map(|gateway| RouteSpec {
                 via: Some(gateway),

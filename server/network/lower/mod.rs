@@ -2,6 +2,7 @@
 //! fit together is left out here and named by `check`, so that a host with a
 //! mistake can still be drawn.
 
+mod bgp;
 mod ethernet;
 mod layer3;
 mod sysctl;
@@ -38,13 +39,16 @@ pub(super) fn lower(site: &Site, name: &str, host: &Host) -> HostNetwork {
         defaults: source.profile.defaults,
         match_by: source.profile.match_by,
         systemd: source.profile.systemd.unwrap_or(SYSTEMD),
+        bgp: None,
         sysctls: Default::default(),
         links: source.links(),
     };
     set_masters(&mut network, source.profile);
     set_layers(&mut network);
     source.set_layer3(&mut network);
+    bgp::set_link_local(&mut network, source.profile);
     set_roles(&mut network, source.profile);
+    network.bgp = bgp::lower(&network, source.profile);
     if network.defaults == Defaults::Safe {
         ethernet::set_mtus(&mut network, site);
         ethernet::set_macs(&mut network);

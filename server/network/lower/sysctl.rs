@@ -32,7 +32,10 @@ pub(in crate::network) fn needed(network: &HostNetwork) -> Vec<(&'static str, &'
         // table would send the answer to. The kernel uses the larger of all and the NIC's.
         needed.push(("net.ipv4.conf.all.rp_filter", "2"));
     }
-    if layers().any(|layer3| layer3.routes.iter().any(|route| route.next_hops.len() > 1)) {
+    let multipath = network.bgp.as_ref().and_then(|bgp| bgp.max_paths) > Some(1);
+    if multipath
+        || layers().any(|layer3| layer3.routes.iter().any(|route| route.next_hops.len() > 1))
+    {
         // By addresses and ports, or all flows between two hosts share one way.
         needed.push(("net.ipv4.fib_multipath_hash_policy", "1"));
     }

@@ -53,7 +53,7 @@ fn settings(host: &HostNetwork) -> File {
         }
     }
     File {
-        name: "90-rackstrap.conf".into(),
+        name: "90-rackstrap-devices.conf".into(),
         directory: Some("/etc/NetworkManager/conf.d"),
         mode: 0o644,
         text: unit.finish(),

@@ -19,7 +19,23 @@ pub(super) fn render(host: &HostNetwork, losses: &mut Losses) -> Vec<File> {
         let eswitch = sriov.and_then(|sriov| sriov.eswitch);
         losses.add_if(eswitch == Some(Eswitch::Switchdev), &link.name, "eswitch switchdev");
     }
-    host.links.values().filter(used).flat_map(|link| files(host, link)).collect()
+    let links = host.links.values().filter(used).flat_map(|link| files(host, link));
+    links.chain(settings(host)).collect()
+}
+
+/// What holds for networkd as a whole, of a host that speaks BGP: left to itself it removes
+/// the routes that it did not make whenever it starts, those of FRR among them.
+pub(super) fn settings(host: &HostNetwork) -> Option<File> {
+    host.bgp.as_ref()?;
+    let mut unit = begin(host);
+    unit.section("Network");
+    unit.set("ManageForeignRoutes", "no");
+    // Before version 249 it leaves rules alone.
+    if host.systemd >= 249 {
+        unit.set("ManageForeignRoutingPolicyRules", "no");
+    }
+    let file = File::of(Format::Networkd, "90-rackstrap-bgp.conf", unit.finish());
+    Some(File { directory: Some("/etc/systemd/networkd.conf.d"), ..file })
 }
 
 /// The `.link` files alone, which are udev's whatever brings the links up.

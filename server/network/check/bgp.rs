@@ -1,0 +1,153 @@
+//! Rules about BGP from the host: numbers, neighbours and what is announced. Pure.
+
+use std::collections::HashSet;
+
+use super::{Findings, Place, ProfileView};
+use crate::model::{Announcement, BgpNeighbor, BgpSpec, Family, MatchBy, RemoteAs};
+use crate::network::links::{Link, Role};
+use crate::network::nearest;
+
+/// FRR is built for no more.
+const MOST_PATHS: u16 = 128;
+
+pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
+    let Some(bgp) = &view.profile.bgp else { return };
+    numbers(view, bgp, findings);
+    router_id(view, bgp, findings);
+    if bgp.neighbors.is_empty() {
+        let text = "there is no neighbour, so nothing is announced to anybody";
+        findings.error("N193", place(view, "neighbors"), text.into());
+    }
+    let mut seen = HashSet::new();
+    for neighbor in &bgp.neighbors {
+        let at = || place(view, "neighbors");
+        if !seen.insert((&neighbor.link, neighbor.address)) {
+            findings.error("N193", at(), "this neighbour is there twice".into());
+        }
+        if let Some(text) = neighbor_mistake(view, neighbor) {
+            findings.error("N193", at(), text);
+        } else if let Some(text) = neighbor_doubt(view, neighbor) {
+            findings.warn("N193", at(), text);
+        }
+        if let RemoteAs::Number(number) = neighbor.remote_as
+            && let Some(why) = unusable(number)
+        {
+            findings.error("N191", at(), format!("remote-as {number} {why}"));
+        }
+    }
+    for announcement in &bgp.announce {
+        if let Some(text) = announced(view, announcement) {
+            findings.error("N194", place(view, "announce"), text);
+        }
+    }
+}
+
+fn place(view: &ProfileView<'_>, key: &str) -> Place {
+    Place::new(format!("profiles.{}.bgp.{key}", view.name))
+}
+
+/// Why a number is no autonomous system's (RFC 7607, RFC 4893, RFC 7300).
+fn unusable(asn: u32) -> Option<&'static str> {
+    match asn {
+        0 | 65535 | u32::MAX => Some("is reserved; 4200000000 to 4294967294 are free to use"),
+        23456 => Some("stands for numbers above 65535 and is nobody's"),
+        _ => None,
+    }
+}
+
+/// Rules N191 and N195.
+fn numbers(view: &ProfileView<'_>, bgp: &BgpSpec, findings: &mut Findings) {
+    if let Some(why) = unusable(bgp.asn) {
+        findings.error("N191", place(view, "asn"), format!("asn {} {why}", bgp.asn));
+    }
+    if let Some(paths) = bgp.max_paths.filter(|paths| !(1..=MOST_PATHS).contains(paths)) {
+        let text = format!("max-paths {paths} must be 1 to {MOST_PATHS}");
+        findings.error("N195", place(view, "max-paths"), text);
+    }
+}
+
+/// Rule N192: two routers with one identifier do not speak to each other.
+fn router_id(view: &ProfileView<'_>, bgp: &BgpSpec, findings: &mut Findings) {
+    if view.network.bgp.as_ref().is_some_and(|bgp| bgp.router_id.is_some()) {
+        return;
+    }
+    let names = || view.network.links.keys().map(String::as_str);
+    let text = match &bgp.router_id {
+        Some(name) if !view.network.links.contains_key(name) => {
+            format!("there is no link \"{name}\"{}", nearest::hint(name, names()))
+        }
+        Some(name) => format!("{name} bears no IPv4 address that is the host's own"),
+        None => "no link bears an IPv4 address that is the host's own; give the loopback one by a \
+                 subnet"
+            .into(),
+    };
+    findings.error("N192", place(view, "router-id"), text);
+}
+
+fn neighbor_mistake(view: &ProfileView<'_>, neighbor: &BgpNeighbor) -> Option<String> {
+    let name = match (&neighbor.link, neighbor.address) {
+        (Some(name), None) => name,
+        (None, Some(address)) => {
+            let own = view.network.links.values().flat_map(Link::all_addresses);
+            let is_own = own.map(|net| net.addr()).any(|own| own == address);
+            return is_own.then(|| format!("{address} is the host's own address"));
+        }
+        _ => return Some("a neighbour has a link or an address, and not both".into()),
+    };
+    let Some(link) = view.network.links.get(name) else {
+        let names = view.network.links.keys().map(String::as_str);
+        return Some(format!("there is no link \"{name}\"{}", nearest::hint(name, names)));
+    };
+    if let Some(owner) = view.network.owner(link) {
+        let owner = &owner.name;
+        return Some(format!("{name} is in {owner}; the neighbour is at the other end of {owner}"));
+    }
+    if link.role == Role::Unmanaged {
+        return Some(format!("{name} is left alone, so no neighbour is heard on it"));
+    }
+    let local = view.network.link_local(link);
+    let silent = local.is_some_and(|families| !families.contains(&Family::Ipv6));
+    silent.then(|| {
+        format!("{name} has no IPv6 link-local address, by which the neighbour is reached")
+    })
+}
+
+fn neighbor_doubt(view: &ProfileView<'_>, neighbor: &BgpNeighbor) -> Option<String> {
+    if let Some(address) = neighbor.address {
+        let mut nets = view.network.links.values().flat_map(Link::all_addresses);
+        let learns = view.network.links.values().any(|link| link.layer3.dhcp4);
+        let far = !learns && !nets.any(|net| net.contains(&address));
+        return far
+            .then(|| format!("{address} is in no subnet of the host: it is more than a hop away"));
+    }
+    let link = view.network.links.get(neighbor.link.as_deref()?)?;
+    let unsure = link.is_nic() && view.network.match_by != MatchBy::Name;
+    let renamed = link.nic.as_ref().is_some_and(|nic| nic.set_name.is_some());
+    (unsure && !renamed).then(|| {
+        let name = &link.name;
+        format!(
+            "FRR knows the NIC as {name}, which may not be its name; give set-name, or match: name"
+        )
+    })
+}
+
+/// Rule N194: what is announced must end here.
+fn announced(view: &ProfileView<'_>, announcement: &Announcement) -> Option<String> {
+    match announcement {
+        Announcement::Link(name) => match view.network.links.get(name) {
+            Some(link) if link.all_addresses().next().is_some() => None,
+            Some(_) => Some(format!("{name} bears no address to announce")),
+            None => {
+                let names = view.network.links.keys().map(String::as_str);
+                Some(format!("there is no link \"{name}\"{}", nearest::hint(name, names)))
+            }
+        },
+        Announcement::Prefix(prefix) => {
+            let mut nets = view.network.links.values().flat_map(Link::all_addresses);
+            let borne = nets.any(|net| net.trunc() == prefix.trunc());
+            (!borne).then(|| {
+                format!("no link bears {prefix}: packets to it would come here and be dropped")
+            })
+        }
+    }
+}
