@@ -16,28 +16,28 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     router_id(view, bgp, findings);
     if bgp.neighbors.is_empty() {
         let text = "there is no neighbour, so nothing is announced to anybody";
-        findings.error("N193", place(view, "neighbors"), text.into());
+        findings.error("N203", place(view, "neighbors"), text.into());
     }
     let mut seen = HashSet::new();
     for neighbor in &bgp.neighbors {
         let at = || place(view, "neighbors");
         if !seen.insert((&neighbor.link, neighbor.address)) {
-            findings.error("N193", at(), "this neighbour is there twice".into());
+            findings.error("N203", at(), "this neighbour is there twice".into());
         }
         if let Some(text) = neighbor_mistake(view, neighbor) {
-            findings.error("N193", at(), text);
+            findings.error("N203", at(), text);
         } else if let Some(text) = neighbor_doubt(view, neighbor) {
-            findings.warn("N193", at(), text);
+            findings.warn("N203", at(), text);
         }
         if let RemoteAs::Number(number) = neighbor.remote_as
             && let Some(why) = unusable(number)
         {
-            findings.error("N191", at(), format!("remote-as {number} {why}"));
+            findings.error("N201", at(), format!("remote-as {number} {why}"));
         }
     }
     for announcement in &bgp.announce {
         if let Some(text) = announced(view, announcement) {
-            findings.error("N194", place(view, "announce"), text);
+            findings.error("N204", place(view, "announce"), text);
         }
     }
 }
@@ -55,18 +55,18 @@ fn unusable(asn: u32) -> Option<&'static str> {
     }
 }
 
-/// Rules N191 and N195.
+/// Rules N201 and N205.
 fn numbers(view: &ProfileView<'_>, bgp: &BgpSpec, findings: &mut Findings) {
     if let Some(why) = unusable(bgp.asn) {
-        findings.error("N191", place(view, "asn"), format!("asn {} {why}", bgp.asn));
+        findings.error("N201", place(view, "asn"), format!("asn {} {why}", bgp.asn));
     }
     if let Some(paths) = bgp.max_paths.filter(|paths| !(1..=MOST_PATHS).contains(paths)) {
         let text = format!("max-paths {paths} must be 1 to {MOST_PATHS}");
-        findings.error("N195", place(view, "max-paths"), text);
+        findings.error("N205", place(view, "max-paths"), text);
     }
 }
 
-/// Rule N192: two routers with one identifier do not speak to each other.
+/// Rule N202: two routers with one identifier do not speak to each other.
 fn router_id(view: &ProfileView<'_>, bgp: &BgpSpec, findings: &mut Findings) {
     if view.network.bgp.as_ref().is_some_and(|bgp| bgp.router_id.is_some()) {
         return;
@@ -81,7 +81,7 @@ fn router_id(view: &ProfileView<'_>, bgp: &BgpSpec, findings: &mut Findings) {
                  subnet"
             .into(),
     };
-    findings.error("N192", place(view, "router-id"), text);
+    findings.error("N202", place(view, "router-id"), text);
 }
 
 fn neighbor_mistake(view: &ProfileView<'_>, neighbor: &BgpNeighbor) -> Option<String> {
@@ -131,7 +131,7 @@ fn neighbor_doubt(view: &ProfileView<'_>, neighbor: &BgpNeighbor) -> Option<Stri
     })
 }
 
-/// Rule N194: what is announced must end here.
+/// Rule N204: what is announced must end here.
 fn announced(view: &ProfileView<'_>, announcement: &Announcement) -> Option<String> {
     match announcement {
         Announcement::Link(name) => match view.network.links.get(name) {

@@ -173,18 +173,18 @@ const ERRORS: &[Case] = &[
     ("N192", "unit: 1\n    tenant: acme", "unit: 1\n    leased-until: 2026-11-01", "hosts.n1.leased-until", "leased to nobody"),
     ("N193", "tenant: acme\n    ranges", "tenant: globex\n    role: secret\n    ranges", "subnets.secret.role", "\"internal\" and \"secret\""),
     ("N101", "role: secret", "role: a/b", "subnets.secret.role", "letters, digits"),
-    ("N191", "    bonds:", "    bgp: {asn: 0, neighbors: [{link: br0}]}\n    bonds:", "profiles.hypervisor.bgp.asn", "is reserved"),
-    ("N191", "    bonds:", "    bgp: {asn: 65001, neighbors: [{link: br0, remote-as: 23456}]}\n    bonds:", "profiles.hypervisor.bgp.neighbors", "nobody's"),
-    ("N192", "    bonds:", "    bgp: {asn: 65001, neighbors: [{link: br0}], router-id: vlan500}\n    bonds:", "profiles.hypervisor.bgp.router-id", "no IPv4 address"),
-    ("N192", "    bonds:", "    bgp: {asn: 65001, neighbors: [{link: br0}], router-id: br1}\n    bonds:", "profiles.hypervisor.bgp.router-id", "there is no link"),
-    ("N193", "    bonds:", "    bgp: {asn: 65001, neighbors: []}\n    bonds:", "profiles.hypervisor.bgp.neighbors", "no neighbour"),
-    ("N193", "    bonds:", "    bgp: {asn: 65001, neighbors: [{link: eth9}]}\n    bonds:", "profiles.hypervisor.bgp.neighbors", "there is no link"),
-    ("N193", "    bonds:", "    bgp: {asn: 65001, neighbors: [{link: eth0}]}\n    bonds:", "profiles.hypervisor.bgp.neighbors", "other end of bond0"),
-    ("N193", "    bonds:", "    bgp: {asn: 65001, neighbors: [{link: br0}, {link: br0}]}\n    bonds:", "profiles.hypervisor.bgp.neighbors", "twice"),
-    ("N193", "    bonds:", "    bgp: {asn: 65001, neighbors: [{}]}\n    bonds:", "profiles.hypervisor.bgp.neighbors", "a link or an address"),
-    ("N194", "    bonds:", "    bgp: {asn: 65001, neighbors: [{link: br0}], announce: [192.0.2.0/24]}\n    bonds:", "profiles.hypervisor.bgp.announce", "no link bears"),
-    ("N194", "    bonds:", "    bgp: {asn: 65001, neighbors: [{link: br0}], announce: [bond0]}\n    bonds:", "profiles.hypervisor.bgp.announce", "no address to announce"),
-    ("N195", "    bonds:", "    bgp: {asn: 65001, neighbors: [{link: br0}], max-paths: 0}\n    bonds:", "profiles.hypervisor.bgp.max-paths", "1 to 128"),
+    ("N201", "    bonds:", "    bgp: {asn: 0, neighbors: [{link: br0}]}\n    bonds:", "profiles.hypervisor.bgp.asn", "is reserved"),
+    ("N201", "    bonds:", "    bgp: {asn: 65001, neighbors: [{link: br0, remote-as: 23456}]}\n    bonds:", "profiles.hypervisor.bgp.neighbors", "nobody's"),
+    ("N202", "    bonds:", "    bgp: {asn: 65001, neighbors: [{link: br0}], router-id: vlan500}\n    bonds:", "profiles.hypervisor.bgp.router-id", "no IPv4 address"),
+    ("N202", "    bonds:", "    bgp: {asn: 65001, neighbors: [{link: br0}], router-id: br1}\n    bonds:", "profiles.hypervisor.bgp.router-id", "there is no link"),
+    ("N203", "    bonds:", "    bgp: {asn: 65001, neighbors: []}\n    bonds:", "profiles.hypervisor.bgp.neighbors", "no neighbour"),
+    ("N203", "    bonds:", "    bgp: {asn: 65001, neighbors: [{link: eth9}]}\n    bonds:", "profiles.hypervisor.bgp.neighbors", "there is no link"),
+    ("N203", "    bonds:", "    bgp: {asn: 65001, neighbors: [{link: eth0}]}\n    bonds:", "profiles.hypervisor.bgp.neighbors", "other end of bond0"),
+    ("N203", "    bonds:", "    bgp: {asn: 65001, neighbors: [{link: br0}, {link: br0}]}\n    bonds:", "profiles.hypervisor.bgp.neighbors", "twice"),
+    ("N203", "    bonds:", "    bgp: {asn: 65001, neighbors: [{}]}\n    bonds:", "profiles.hypervisor.bgp.neighbors", "a link or an address"),
+    ("N204", "    bonds:", "    bgp: {asn: 65001, neighbors: [{link: br0}], announce: [192.0.2.0/24]}\n    bonds:", "profiles.hypervisor.bgp.announce", "no link bears"),
+    ("N204", "    bonds:", "    bgp: {asn: 65001, neighbors: [{link: br0}], announce: [bond0]}\n    bonds:", "profiles.hypervisor.bgp.announce", "no address to announce"),
+    ("N205", "    bonds:", "    bgp: {asn: 65001, neighbors: [{link: br0}], max-paths: 0}\n    bonds:", "profiles.hypervisor.bgp.max-paths", "1 to 128"),
 ];
 
 #[rustfmt::skip] // a table: a case a line
@@ -206,8 +206,8 @@ const WARNINGS: &[Case] = &[
     ("N164", "{interfaces: [vlan500],", "{interfaces: [vlan500], stp: true,", "profiles.hypervisor.bridges.br0.stp", "30 s"),
     ("N184", "unit: 2", "unit: 1", "hosts.n2.unit", "n1 is in unit 1"),
     ("N184", "unit: 2", "unit: 43", "hosts.n2.unit", "units 1 to 42"),
-    ("N193", "    bonds:", "    bgp: {asn: 65001, neighbors: [{address: 192.0.2.1}]}\n    bonds:", "profiles.hypervisor.bgp.neighbors", "more than a hop"),
-    ("N193", "    bonds:", "    nics: {eth2: {}}\n    bgp: {asn: 65001, neighbors: [{link: eth2}]}\n    bonds:", "profiles.hypervisor.bgp.neighbors", "set-name"),
+    ("N203", "    bonds:", "    bgp: {asn: 65001, neighbors: [{address: 192.0.2.1}]}\n    bonds:", "profiles.hypervisor.bgp.neighbors", "more than a hop"),
+    ("N203", "    bonds:", "    nics: {eth2: {}}\n    bgp: {asn: 65001, neighbors: [{link: eth2}]}\n    bonds:", "profiles.hypervisor.bgp.neighbors", "set-name"),
 ];
 
 #[test]
