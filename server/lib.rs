@@ -30,6 +30,7 @@ pub mod http;
 pub mod inventory;
 pub mod logs;
 pub mod serve;
+mod udp;
 
 // What must hold whatever comes, for tests and the fuzzer.
 #[cfg(any(test, fuzzing))]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::arch::Client;
-use super::next::Next;
+use super::next::{Next, script_url};
 use crate::model::Mac;
 
 /// A program told so often within `LOOP_SECONDS` is a loop.
@@ -16,7 +16,11 @@ const MAX_CLIENTS: usize = 16_384;
 
 /// The trails of all clients of a link.
 #[derive(Debug, Default)]
-pub struct BootTrails(HashMap<Mac, Trail>);
+pub struct BootTrails {
+    of: HashMap<Mac, Trail>,
+    /// When room was last made, in Unix seconds.
+    swept_at: i64,
+}
 
 #[derive(Debug)]
 struct Trail {
@@ -40,8 +44,8 @@ pub struct Step<'a> {
     pub transaction_id: u32,
     /// Unix seconds.
     pub now: i64,
-    /// The URL of its script.
-    pub script: &'a str,
+    /// Where it fetches from, such as `http://10.77.0.1`.
+    pub base_url: &'a str,
 }
 
 /// Why a client is told its script instead of a program.
@@ -61,13 +65,13 @@ pub enum Detour {
 impl BootTrails {
     /// What the client is told: `next`, unless that leads in circles.
     pub fn choose(&self, step: &Step<'_>, next: Next) -> (Next, Option<Detour>) {
-        let Some(trail) = self.0.get(&step.mac).filter(|_| is_program(&next)) else {
+        let Some(trail) = self.of.get(&step.mac).filter(|_| is_program(&next)) else {
             return (next, None);
         };
         if trail.last.0 == step.transaction_id {
             return (trail.last.1.clone(), None);
         }
-        let script = || Next::Script(step.script.to_owned());
+        let script = || Next::Script(script_url(step.base_url, step.mac));
         let chained = trail.chained_at.is_some_and(|at| step.now - at < CHAINED_SECONDS);
         if chained && matches!(step.client, Client::IpxeWithoutHttp(_)) {
             return (script(), Some(Detour::Chained));
@@ -80,16 +84,18 @@ impl BootTrails {
 
     /// Remembers that the client was told `next` for good (by an ACK).
     pub fn record(&mut self, step: &Step<'_>, next: &Next) {
-        if self.0.len() >= MAX_CLIENTS {
-            self.0.retain(|_, trail| step.now - trail.seen_at < LOOP_SECONDS);
+        // Not for every packet of a crowd: it looks at all of them.
+        if self.of.len() >= MAX_CLIENTS && self.swept_at != step.now {
+            self.swept_at = step.now;
+            self.of.retain(|_, trail| step.now - trail.seen_at < LOOP_SECONDS);
         }
-        let known = self.0.get(&step.mac);
+        let known = self.of.get(&step.mac);
         if known.is_some_and(|trail| trail.last.0 == step.transaction_id)
-            || (known.is_none() && self.0.len() >= MAX_CLIENTS)
+            || (known.is_none() && self.of.len() >= MAX_CLIENTS)
         {
             return;
         }
-        let trail = self.0.entry(step.mac).or_insert_with(|| Trail {
+        let trail = self.of.entry(step.mac).or_insert_with(|| Trail {
             last: (step.transaction_id, next.clone()),
             since: step.now,
             times: 0,
@@ -122,10 +128,11 @@ mod tests {
     use super::*;
     use crate::boot::arch::Arch;
 
-    const SCRIPT: &str = "http://10.0.0.1/boot/x.ipxe";
+    const BASE_URL: &str = "http://10.0.0.1";
+    const SCRIPT: &str = "http://10.0.0.1/boot/52:54:00:00:00:01.ipxe";
 
     fn step(client: Client, transaction_id: u32, now: i64) -> Step<'static> {
-        Step { mac: Mac([0x52, 0x54, 0, 0, 0, 1]), client, transaction_id, now, script: SCRIPT }
+        Step { mac: Mac([0x52, 0x54, 0, 0, 0, 1]), client, transaction_id, now, base_url: BASE_URL }
     }
 
     /// One boot: the choice of the OFFER is the choice of the ACK, also asked twice.

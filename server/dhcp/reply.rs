@@ -128,10 +128,15 @@ fn ordered_options(request: &Request<'_>, grant: &Grant<'_>) -> Vec<EncodedOptio
     ];
     options.extend(lease_times(grant));
     options.extend(request.client_id.map(|id| EncodedOption::raw(61, id)));
+    let mut there = [false; 256];
+    for option in options.iter().chain(&grant.boot.options) {
+        there[usize::from(option.code)] = true;
+    }
     for code in wanted_in_order(request.wanted_options) {
-        let is_new = options.iter().chain(&grant.boot.options).all(|option| option.code != code);
-        let option = added_option(code, grant).or_else(|| inventory_option(code, grant));
-        options.extend(option.filter(|_| is_new));
+        if !std::mem::replace(&mut there[usize::from(code)], true) {
+            let option = added_option(code, grant).or_else(|| inventory_option(code, grant));
+            options.extend(option);
+        }
     }
     options.extend(grant.boot.options.iter().cloned());
     options
@@ -175,26 +180,36 @@ fn wanted_in_order(wanted: &[u8]) -> Vec<u8> {
 fn inventory_option(code: u8, grant: &Grant<'_>) -> Option<EncodedOption> {
     let Place { subnet, net, .. } = grant.place?;
     let router = subnet.gateway.and_then(v4);
-    let domain = |text: &String| Name::from_utf8(text).ok();
     let option = match code {
-        1 => return Some(EncodedOption::address(1, net.netmask())),
-        3 => return Some(EncodedOption::address(3, router?)),
-        6 => DhcpOption::DomainNameServer(
-            subnet.dns.iter().filter_map(|server| v4(server.address)).collect(),
-        ),
-        12 => DhcpOption::Hostname(grant.host_name?.to_owned()),
-        15 => DhcpOption::DomainName(subnet.domains.first()?.trim_end_matches('.').to_owned()),
-        26 => DhcpOption::InterfaceMtu(u16::try_from(subnet.mtu?).ok()?),
-        28 => return Some(EncodedOption::address(28, net.broadcast())),
-        42 => {
-            DhcpOption::NtpServers(subnet.ntp.iter().filter_map(|ntp| ntp.parse().ok()).collect())
+        1 => EncodedOption::address(1, net.netmask()),
+        3 => EncodedOption::address(3, router?),
+        6 => addresses(6, subnet.dns.iter().filter_map(|server| v4(server.address))),
+        12 => EncodedOption::raw(12, grant.host_name?.as_bytes()),
+        15 => {
+            let domain = subnet.domains.first()?.trim_end_matches('.');
+            EncodedOption::raw(15, domain.as_bytes())
         }
-        119 => DhcpOption::DomainSearch(subnet.domains.iter().filter_map(domain).collect()),
+        26 => EncodedOption::raw(26, &u16::try_from(subnet.mtu?).ok()?.to_be_bytes()),
+        28 => EncodedOption::address(28, net.broadcast()),
+        42 => addresses(42, subnet.ntp.iter().filter_map(|ntp| ntp.parse().ok())),
+        119 => {
+            let domains = subnet.domains.iter().filter_map(|text| Name::from_utf8(text).ok());
+            EncodedOption::typed(&DhcpOption::DomainSearch(domains.collect()))?
+        }
         // Who heeds 121 forgets 3, so that the default route is said again.
-        121 => DhcpOption::ClasslessStaticRoute(vec![(ipnet::Ipv4Net::default(), router?)]),
+        121 => {
+            let default = vec![(ipnet::Ipv4Net::default(), router?)];
+            EncodedOption::typed(&DhcpOption::ClasslessStaticRoute(default))?
+        }
         _ => return None,
     };
-    EncodedOption::typed(&option).filter(|option| !option.is_empty())
+    Some(option).filter(|option| !option.is_empty())
+}
+
+/// An option of several addresses.
+fn addresses(code: u8, addresses: impl Iterator<Item = Ipv4Addr>) -> EncodedOption {
+    let bytes: Vec<u8> = addresses.flat_map(|address| address.octets()).collect();
+    EncodedOption::raw(code, &bytes)
 }
 
 /// Says where the answer to a request goes.

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use dhcproto::v4::{DhcpOption, MessageType, OptionCode};
+use dhcproto::v4::MessageType;
 
 use super::relay::RelayInfo;
 use super::wire::{BROADCAST_FLAG, Malformed, Packet};
@@ -63,9 +63,10 @@ impl<'a> Request<'a> {
             return Err(Unusable::FromServer);
         }
         let options = &packet.options;
-        let Some(DhcpOption::MessageType(kind)) = options.typed(OptionCode::MessageType) else {
+        let Some(&[kind]) = options.get(53).and_then(|data| data.first_chunk()) else {
             return Err(Unusable::NoMessageType);
         };
+        let kind = MessageType::from(kind);
         let request = Self {
             packet,
             kind,
@@ -76,14 +77,14 @@ impl<'a> Request<'a> {
             client_address: Some(packet.client_address)
                 .filter(|address| !address.is_unspecified() && kind != MessageType::Discover),
             server_id: options.address(54),
-            lease_seconds: match options.typed(OptionCode::AddressLeaseTime) {
-                Some(DhcpOption::AddressLeaseTime(seconds)) => Some(seconds),
-                _ => None,
-            },
-            max_message_bytes: match options.typed(OptionCode::MaxMessageSize) {
-                Some(DhcpOption::MaxMessageSize(bytes)) => Some(bytes),
-                _ => None,
-            },
+            lease_seconds: options
+                .get(51)
+                .and_then(|data| data.first_chunk())
+                .map(|bytes| u32::from_be_bytes(*bytes)),
+            max_message_bytes: options
+                .get(57)
+                .and_then(|data| data.first_chunk())
+                .map(|bytes| u16::from_be_bytes(*bytes)),
             wanted_options: options.get(55).unwrap_or_default(),
             relay_info: options.get(82).map(RelayInfo::read),
         };

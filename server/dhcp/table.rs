@@ -174,6 +174,12 @@ impl Table {
         same && held.state == LeaseState::Bound && left * 4 >= whole * 3 && left <= whole
     }
 
+    /// When the lease began that runs on an address at `now`, if one does.
+    pub fn running_since(&self, address: Ipv4Addr, now: i64) -> Option<i64> {
+        let held = self.leases.get(&address)?;
+        (held.state == LeaseState::Bound && held.expires_at > now).then_some(held.starts_at)
+    }
+
     /// Counts that a client found an address in use; says whether it is to be believed.
     /// One that refuses whatever it gets would empty the pool.
     pub fn believes_decline(&mut self, client: &ClientKey, now: i64) -> bool {

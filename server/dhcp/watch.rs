@@ -1,5 +1,4 @@
-//! What one link's traffic tells over time: foreign servers, floods of strangers,
-//! boots in circles. Pure.
+//! What one link's traffic tells over time: foreign servers, boots in circles. Pure.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -8,9 +7,6 @@ use crate::boot::trail::BootTrails;
 
 /// How long a foreign server is taken to be there, in seconds, and how often it is told of.
 const FOREIGN_SECONDS: i64 = 3600;
-/// How many things of strangers are told in a second: a flood of invented MACs
-/// must not bury what happens to hosts.
-const STRANGERS_A_SECOND: u32 = 20;
 /// How often the same warning is given, in seconds.
 const WARN_AGAIN_SECONDS: i64 = 600;
 /// More foreign servers or warnings than this are not told apart.
@@ -21,22 +17,11 @@ const MAX_ENTRIES: usize = 256;
 pub struct Watch {
     /// What clients were told to boot.
     pub boots: BootTrails,
-    second: i64,
-    strangers: u32,
     foreign: HashMap<Ipv4Addr, i64>,
     warned: HashMap<String, i64>,
 }
 
 impl Watch {
-    /// Whether one more thing of a stranger is told.
-    pub fn tells_of_stranger(&mut self, now: i64) -> bool {
-        if self.second != now {
-            (self.second, self.strangers) = (now, 0);
-        }
-        self.strangers += 1;
-        self.strangers <= STRANGERS_A_SECOND
-    }
-
     /// Notes that a client took another server's offer. Says whether that server
     /// is to be told of.
     pub fn sees_foreign_server(&mut self, server: Ipv4Addr, now: i64) -> bool {
@@ -68,13 +53,6 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_flood_of_strangers_is_told_of_in_part() {
-        let mut watch = Watch::default();
-        assert_eq!((0..50_000).filter(|_| watch.tells_of_stranger(7)).count(), 20);
-        assert!(watch.tells_of_stranger(8));
-    }
 
     #[test]
     fn a_foreign_server_is_told_of_once_and_forgotten_in_time() {

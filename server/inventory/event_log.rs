@@ -76,18 +76,18 @@ impl Database {
     /// The newest events that `filter` lets through, newest first.
     pub async fn list_events(&self, filter: &EventFilter) -> Result<Vec<Event>, Error> {
         const ALL: &str = "SELECT at_ms, host, mac, kind, text FROM events
-             WHERE at_ms > $1 ORDER BY id DESC LIMIT $2";
+             WHERE id > $1 ORDER BY id DESC LIMIT $2";
         const OF_HOST: &str = "SELECT at_ms, host, mac, kind, text FROM events
-             WHERE at_ms > $1 AND host = $3 ORDER BY id DESC LIMIT $2";
-        let (after_ms, limit) = (filter.after_ms, i64::from(filter.limit));
+             WHERE id > $1 AND host = $3 ORDER BY id DESC LIMIT $2";
+        let (after, limit) = (first_id(filter.after_ms.saturating_add(1)), i64::from(filter.limit));
         let rows: Vec<EventRow> = match &filter.host {
             None => with_pool!(self, pool => sqlx::query_as(ALL)
-                .bind(after_ms)
+                .bind(&after)
                 .bind(limit)
                 .fetch_all(pool)
                 .await)?,
             Some(host) => with_pool!(self, pool => sqlx::query_as(OF_HOST)
-                .bind(after_ms)
+                .bind(&after)
                 .bind(limit)
                 .bind(host)
                 .fetch_all(pool)
@@ -109,9 +109,9 @@ impl Database {
 
     /// Removes the events before a moment (Unix milliseconds); how many there were.
     pub async fn remove_events_before(&self, before_ms: i64) -> Result<u64, Error> {
-        const REMOVE: &str = "DELETE FROM events WHERE at_ms < $1";
+        const REMOVE: &str = "DELETE FROM events WHERE id < $1";
         Ok(with_pool!(self, pool => sqlx::query(REMOVE)
-            .bind(before_ms)
+            .bind(first_id(before_ms))
             .execute(pool)
             .await
             .map(|done| done.rows_affected()))?)
@@ -137,7 +137,13 @@ fn next_id(event: &Event) -> String {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     static PROCESS: std::sync::LazyLock<u32> = std::sync::LazyLock::new(rand::random);
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    format!("{:013}-{count:010}-{:08x}", event.at_ms, *PROCESS)
+    format!("{}-{count:010}-{:08x}", first_id(event.at_ms), *PROCESS)
+}
+
+/// What sorts before the key of every event from a moment on (Unix milliseconds), and after
+/// those before it.
+fn first_id(at_ms: i64) -> String {
+    format!("{:013}", at_ms.max(0))
 }
 
 #[cfg(test)]

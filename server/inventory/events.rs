@@ -1,13 +1,13 @@
 //! The event bus: everything that happens is shown live and written down.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::inventory::{Database, now_ms};
-use crate::model::{Event, EventKind, Mac, Progress};
+use crate::model::{Event, EventKind, Mac, Progress, StrangerBudget};
 
 /// How many messages a slow watcher may lag before it misses some.
 const WATCH_BACKLOG: usize = 4096;
@@ -46,6 +46,7 @@ pub struct EventBus {
     watchers: broadcast::Sender<Live>,
     store: mpsc::Sender<Message>,
     not_stored: Arc<AtomicU64>,
+    strangers: Arc<Mutex<StrangerBudget>>,
 }
 
 impl EventBus {
@@ -55,7 +56,7 @@ impl EventBus {
         let (store, waiting) = mpsc::channel(STORE_BACKLOG);
         let not_stored = Arc::new(AtomicU64::new(0));
         tokio::spawn(write_down(database, waiting, not_stored.clone()));
-        Self { watchers, store, not_stored }
+        Self { watchers, store, not_stored, strangers: Arc::default() }
     }
 
     /// Says that something happened now. Control characters in `text` are
@@ -71,6 +72,13 @@ impl EventBus {
         if shed || self.store.try_send(Message::Store(event)).is_err() {
             self.not_stored.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Whether one more thing is to be told of a client that is no host. To be asked before its
+    /// words are made: they cost more than a packet.
+    pub fn tells_of_stranger(&self) -> bool {
+        let mut budget = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        budget.takes_one(now_ms() / 1000)
     }
 
     /// Says how far a transfer is.

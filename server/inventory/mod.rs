@@ -40,7 +40,7 @@ pub use error::Error;
 pub use event_log::EventFilter;
 pub use events::{EventBus, Live};
 pub use host_status::{HostStatus, Report};
-pub use lease_book::{CommitError, LeaseBook};
+pub use lease_book::{Claim, CommitError, Ended, LeaseBook, Outcomes};
 pub use revisions::Revision;
 pub use sessions::SessionStore;
 pub use snapshot::Snapshot;

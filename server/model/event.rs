@@ -127,3 +127,37 @@ pub struct Progress {
     /// How many there are in all.
     pub total_bytes: u64,
 }
+
+/// How many things of strangers are told in a second: a flood of invented MACs
+/// must not bury what happens to hosts.
+const STRANGERS_A_SECOND: u32 = 20;
+
+/// What may still be told of strangers in a second.
+#[derive(Debug, Default)]
+pub struct StrangerBudget {
+    second: i64,
+    told: u32,
+}
+
+impl StrangerBudget {
+    /// Whether one more thing of a stranger is told at `now` (Unix seconds).
+    pub fn takes_one(&mut self, now: i64) -> bool {
+        if self.second != now {
+            (self.second, self.told) = (now, 0);
+        }
+        self.told = self.told.saturating_add(1);
+        self.told <= STRANGERS_A_SECOND
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_strangers_is_told_of_in_part() {
+        let mut budget = StrangerBudget::default();
+        assert_eq!((0..50_000).filter(|_| budget.takes_one(7)).count(), 20);
+        assert!(budget.takes_one(8));
+    }
+}

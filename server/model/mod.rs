@@ -39,7 +39,7 @@ pub use bond::{
 pub use bridge::{BridgeSpec, PortSpec};
 pub use dhcp_options::{DhcpOptions, InvalidDhcpOption};
 pub use diff::{Difference, DifferenceKind, FieldDifference, diff, renamed_hosts};
-pub use event::{Event, EventKind, Progress};
+pub use event::{Event, EventKind, Progress, StrangerBudget};
 pub use host::{Host, HostState};
 pub use image::Image;
 pub use lease::{ClientKey, Lease, LeaseState};

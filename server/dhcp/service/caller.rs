@@ -6,7 +6,7 @@ use super::outcome::{Happened, Sending};
 use super::words;
 use crate::app::App;
 use crate::boot::arch::{Client, ClientSigns};
-use crate::boot::next::{Booter, Next, decide_next, script_url};
+use crate::boot::next::{Booter, Next, decide_next};
 use crate::boot::trail::Step;
 use crate::dhcp::link::{Arrival, Link};
 use crate::dhcp::reply::{Answer, Destination, destination};
@@ -89,14 +89,14 @@ impl<'a> Caller<'a> {
             base_url: &base_url,
             tftp_server: local,
         });
-        let script = script_url(&base_url, mac);
         let transaction_id = self.request.packet.transaction_id;
-        let step = Step { mac, client: self.boots, transaction_id, now, script: &script };
+        let base_url = base_url.as_str();
+        let step = Step { mac, client: self.boots, transaction_id, now, base_url };
         let (next, detour) = watch.boots.choose(&step, next);
         if for_good {
             watch.boots.record(&step, &next);
             if let Some(detour) = detour {
-                self.tell(watch, EventKind::Warning, detour.to_string());
+                self.tell(EventKind::Warning, || detour.to_string());
             }
         }
         next
@@ -133,18 +133,19 @@ impl<'a> Caller<'a> {
     /// An event about the client; none if too much is told of strangers already.
     pub(super) fn happened(
         &self,
-        watch: &mut Watch,
         kind: EventKind,
-        text: String,
+        text: impl FnOnce() -> String,
     ) -> Option<Happened> {
+        if self.host.is_none() && !self.around.app.inventory.events.tells_of_stranger() {
+            return None;
+        }
         let host = self.host.map(|(name, _)| name.to_owned());
-        let told = host.is_some() || watch.tells_of_stranger(self.around.now);
-        told.then_some(Happened { host, mac: self.request.mac, kind, text })
+        Some(Happened { host, mac: self.request.mac, kind, text: text() })
     }
 
     /// Tells of an event now.
-    pub(super) fn tell(&self, watch: &mut Watch, kind: EventKind, text: String) {
-        if let Some(happened) = self.happened(watch, kind, text) {
+    pub(super) fn tell(&self, kind: EventKind, text: impl FnOnce() -> String) {
+        if let Some(happened) = self.happened(kind, text) {
             happened.record(&self.around.app.inventory.events);
         }
     }

@@ -100,11 +100,11 @@ impl<'a> Exchange<'a> {
             Decision::Ack(address) => Ok(self.give(&mut table, watch, address)),
             Decision::Nak(reason) => {
                 let address = question.requested.or(question.client_address);
-                Ok(Outcome::Send(self.nak(watch, reason, address)))
+                Ok(Outcome::Send(self.nak(reason, address)))
             }
             Decision::Inform(address) => Ok(Outcome::Send(self.inform(watch, address))),
-            Decision::Decline(address) => self.decline(&mut table, watch, address),
-            Decision::Release(address) => self.release(&mut table, watch, address),
+            Decision::Decline(address) => self.decline(&mut table, address),
+            Decision::Release(address) => self.release(&mut table, address),
             Decision::Ignore(Reason::OtherServer) => {
                 table.withdraw(&self.client);
                 self.note_foreign_server(watch);
@@ -160,15 +160,14 @@ impl<'a> Exchange<'a> {
             _ => return,
         };
         let wanted = question.requested.or(question.client_address);
-        let mut text = words::asks(wanted, self.caller.boots, &self.caller.way());
-        if let Decision::Ignore(reason) = decision {
-            self.warn_of_full_subnet(reason, watch);
-            if self.caller.host.is_none() {
-                return;
-            }
-            text.push_str(&format!("; not answered: {reason}"));
+        let asks = || words::asks(wanted, self.caller.boots, &self.caller.way());
+        let Decision::Ignore(reason) = decision else {
+            return self.caller.tell(kind, asks);
+        };
+        self.warn_of_full_subnet(reason, watch);
+        if self.caller.host.is_some() {
+            self.caller.tell(kind, || format!("{}; not answered: {reason}", asks()));
         }
-        self.caller.tell(watch, kind, text);
     }
 
     fn warn_of_full_subnet(&self, reason: Reason, watch: &mut Watch) {

@@ -1,25 +1,27 @@
 //! One served interface: its sockets, and the answers that wait for their lease's commit.
 
+use std::collections::HashMap;
 use std::future::pending;
 use std::io;
+use std::mem;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::caller::Around;
 use super::drops::Drops;
 use super::exchange;
-use super::outcome::{Commit, Outcome, Sending};
+use super::outcome::{Answers, Commit, Outcome, Sending};
 use crate::app::App;
-use crate::dhcp::link::Link;
+use crate::dhcp::link::{Arrival, Link};
 use crate::dhcp::reply::{BOOT_SERVER_PORT, SERVER_PORT};
-use crate::dhcp::socket::{DhcpSocket, Received, read_link};
+use crate::dhcp::socket::{DhcpSocket, Letter, arrival_of, read_link};
 use crate::dhcp::watch::Watch;
-use crate::inventory::CommitError;
+use crate::inventory::{Claim, CommitError, Ended, Outcomes, Snapshot};
 use crate::model::EventKind;
+use crate::udp::Inbox;
 
 /// How often the kernel is asked whether the interface changed.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -32,9 +34,17 @@ pub(super) struct Interface {
     link: Link,
     /// None while the interface is gone.
     sockets: Option<Sockets>,
+    /// Room for packets; taken out while they are looked at.
+    inbox: Option<Inbox>,
     drops: Drops,
     watch: Watch,
-    waiting: FuturesUnordered<BoxFuture<'static, Committed>>,
+    /// Leases to be stored and answers to be sent, those of one waking together.
+    claims: Vec<Claim>,
+    outbox: Vec<Sending>,
+    /// The answers that wait for their lease, by the claim's number.
+    waiting: HashMap<u64, Answers>,
+    last_number: u64,
+    outcomes: (Outcomes, mpsc::UnboundedReceiver<Vec<Ended>>),
 }
 
 /// The sockets of one interface.
@@ -44,18 +54,22 @@ struct Sockets {
     boot_server: Option<DhcpSocket>,
 }
 
-/// A commit that ended.
-struct Committed {
-    answer: Option<Sending>,
-    failure: Option<String>,
-}
-
 impl Interface {
     /// Binds the interface's sockets.
     pub(super) fn open(app: App, link: Link) -> io::Result<Self> {
-        let sockets = Some(Sockets::open(&link)?);
-        let (drops, watch, waiting) = <(Drops, Watch, _)>::default();
-        let interface = Self { app, link, sockets, drops, watch, waiting };
+        let interface = Self {
+            sockets: Some(Sockets::open(&link)?),
+            app,
+            link,
+            inbox: Some(DhcpSocket::inbox()),
+            drops: Drops::default(),
+            watch: Watch::default(),
+            claims: Vec::new(),
+            outbox: Vec::new(),
+            waiting: HashMap::new(),
+            last_number: 0,
+            outcomes: mpsc::unbounded_channel(),
+        };
         interface.note_addresses();
         Ok(interface)
     }
@@ -65,20 +79,21 @@ impl Interface {
         let mut look_again = interval(LOOK_AGAIN);
         look_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looks = 0;
+        let stopped = stop.cancelled();
+        tokio::pin!(stopped);
         loop {
             tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                packets = receive(self.sockets.as_ref()) => match packets {
-                    Ok(packets) => packets.iter().for_each(|packet| self.handle(packet)),
-                    // The interface is down; it may come back.
-                    Err(error) => {
+                () = &mut stopped => return Ok(()),
+                port = readable(self.sockets.as_ref()) => {
+                    if let Err(error) = port.and_then(|port| self.take_in(port)) {
+                        // The interface is down; it may come back.
                         let interface = &self.link.interface;
                         tracing::warn!(interface, "DHCP cannot be read: {error}");
                         look_again.tick().await;
                         self.look();
                     }
-                },
-                Some(done) = self.waiting.next() => self.finish(done),
+                }
+                Some(ended) = self.outcomes.1.recv() => self.finish(ended),
                 _ = look_again.tick() => {
                     looks += 1;
                     if looks % LOOKS_A_REPORT == 0 {
@@ -87,6 +102,32 @@ impl Interface {
                     self.look();
                 }
             }
+            self.send_answers();
+        }
+    }
+
+    /// Takes in the packets that wait at a port.
+    fn take_in(&mut self, port: u16) -> io::Result<()> {
+        let Some(mut inbox) = self.inbox.take() else { return Ok(()) };
+        let received = self.socket(port).map_or(Ok(()), |socket| socket.receive(&mut inbox));
+        let snapshot = self.app.inventory.snapshot();
+        let now = now();
+        for packet in inbox.packets() {
+            let Some(arrival) = arrival_of(&packet, port) else { continue };
+            self.handle(&snapshot, arrival, packet.bytes, now);
+        }
+        self.inbox = Some(inbox);
+        if !self.claims.is_empty() {
+            self.app.leases.commit_all(mem::take(&mut self.claims), &self.outcomes.0);
+        }
+        received
+    }
+
+    fn socket(&self, port: u16) -> Option<&DhcpSocket> {
+        let sockets = self.sockets.as_ref()?;
+        match port {
+            BOOT_SERVER_PORT => sockets.boot_server.as_ref(),
+            _ => Some(&sockets.server),
         }
     }
 
@@ -126,69 +167,69 @@ impl Interface {
         tracing::info!(interface, addresses = addresses.join(" "), "serving DHCP");
     }
 
-    fn handle(&mut self, received: &Received) {
-        let snapshot = self.app.inventory.snapshot();
-        let around = Around {
-            app: &self.app,
-            snapshot: &snapshot,
-            link: &self.link,
-            arrival: &received.arrival,
-            now: now(),
-        };
-        match exchange::answer(around, &mut self.watch, &received.bytes) {
+    fn handle(&mut self, snapshot: &Snapshot, arrival: Arrival, bytes: &[u8], now: i64) {
+        let around = Around { app: &self.app, snapshot, link: &self.link, arrival: &arrival, now };
+        match exchange::answer(around, &mut self.watch, bytes) {
             Outcome::Silent(reason) => self.drops.count(&reason),
-            Outcome::Send(sending) => self.send(sending),
-            Outcome::Commit(commit) => self.commit(*commit),
+            Outcome::Send(sending) => self.outbox.push(sending),
+            Outcome::Commit(commit) => {
+                let Commit { lease, now, answers } = *commit;
+                self.last_number += 1;
+                let number = self.last_number;
+                self.claims.push(Claim { lease, now, number });
+                self.waiting.insert(number, answers);
+            }
         }
     }
 
-    fn commit(&mut self, commit: Commit) {
-        let stored = self.app.leases.commit(commit.lease.clone(), commit.now);
-        self.waiting.push(Box::pin(async move {
-            let stored = stored.await;
-            let failure = match &stored {
-                Err(CommitError::Database(error)) => Some(error.clone()),
-                _ => None,
-            };
-            Committed { answer: commit.outcome(&stored), failure }
-        }));
+    /// Lets the answers go whose leases are stored.
+    fn finish(&mut self, ended: Vec<Ended>) {
+        for Ended { number, outcome } in ended {
+            let Some(answers) = self.waiting.remove(&number) else { continue };
+            if let Err(CommitError::Database(error)) = &outcome {
+                self.warn_of_database(error);
+            }
+            self.outbox.extend(answers.choose(&outcome));
+        }
     }
 
-    fn finish(&mut self, done: Committed) {
-        if let Some(error) = done.failure
-            && self.watch.warns("database", now())
-        {
+    fn warn_of_database(&mut self, error: &str) {
+        if self.watch.warns("database", now()) {
             let text = format!("no new leases are given: the database does not take them: {error}");
             tracing::error!("{text}");
             self.app.inventory.events.record(None, None, EventKind::Warning, text);
         }
-        if let Some(sending) = done.answer {
-            self.send(sending);
-        }
     }
 
-    fn send(&mut self, sending: Sending) {
-        let Sending { answer, local, port, event } = sending;
-        let sockets = self.sockets.as_ref();
-        let socket = match port {
-            BOOT_SERVER_PORT => sockets.and_then(|sockets| sockets.boot_server.as_ref()),
-            _ => sockets.map(|sockets| &sockets.server),
+    /// Sends the answers that are ready, and tells of them.
+    fn send_answers(&mut self) {
+        if self.outbox.is_empty() {
+            return;
+        }
+        let mut outbox = mem::take(&mut self.outbox);
+        for answers in outbox.chunk_by_mut(|one, next| one.port == next.port) {
+            self.send_together(answers);
+        }
+        outbox.clear();
+        self.outbox = outbox;
+    }
+
+    /// Sends answers that leave from one port.
+    fn send_together(&mut self, answers: &mut [Sending]) {
+        let Some(socket) = answers.first().and_then(|first| self.socket(first.port)) else {
+            return;
         };
-        let Some(socket) = socket else { return };
-        match socket.send(&answer.bytes, answer.destination, local) {
-            Ok(()) => {
-                if let Some(event) = event {
-                    event.record(&self.app.inventory.events);
-                }
-            }
-            Err(error) => {
-                let to = answer.destination;
-                tracing::warn!(
-                    interface = self.link.interface,
-                    "answer to {to:?} not sent: {error}"
-                );
-                self.drops.count(&"the answer could not be sent");
-            }
+        let letters: Vec<Letter<'_>> = answers.iter().map(Sending::letter).collect();
+        let mut failures = Vec::new();
+        socket.send(&letters, |place, error| failures.push((place, error)));
+        for (place, error) in failures {
+            let (to, interface) = (answers[place].answer.destination, &self.link.interface);
+            tracing::warn!(interface, "answer to {to:?} not sent: {error}");
+            self.drops.count(&"the answer could not be sent");
+            answers[place].event = None;
+        }
+        for event in answers.iter_mut().filter_map(|answer| answer.event.take()) {
+            event.record(&self.app.inventory.events);
         }
     }
 }
@@ -210,15 +251,18 @@ impl Sockets {
     }
 }
 
-/// Waits for packets on either port; for ever while there are no sockets.
-async fn receive(sockets: Option<&Sockets>) -> io::Result<Vec<Received>> {
-    match sockets {
-        None => pending().await,
-        Some(Sockets { server, boot_server: None }) => server.receive().await,
-        Some(Sockets { server, boot_server: Some(boot_server) }) => tokio::select! {
-            packets = server.receive() => packets,
-            packets = boot_server.receive() => packets,
-        },
+/// Waits for packets on either port and says which; for ever while there are no sockets.
+async fn readable(sockets: Option<&Sockets>) -> io::Result<u16> {
+    let Some(Sockets { server, boot_server }) = sockets else { return pending().await };
+    let on_boot_server = async {
+        match boot_server {
+            Some(socket) => socket.readable().await,
+            None => pending().await,
+        }
+    };
+    tokio::select! {
+        ready = server.readable() => ready.map(|()| SERVER_PORT),
+        ready = on_boot_server => ready.map(|()| BOOT_SERVER_PORT),
     }
 }
 

@@ -6,7 +6,7 @@ use dhcproto::v4::MessageType;
 
 use super::caller::Around;
 use super::exchange::Exchange;
-use super::outcome::{Commit, Outcome, Sending};
+use super::outcome::{Answers, Commit, Outcome, Sending};
 use super::words;
 use crate::dhcp::decide::{NakReason, Reason};
 use crate::dhcp::pxe::boot_data;
@@ -27,7 +27,6 @@ struct Given {
     address: Option<Ipv4Addr>,
     lease_seconds: u32,
     event: EventKind,
-    text: String,
 }
 
 impl Exchange<'_> {
@@ -38,9 +37,8 @@ impl Exchange<'_> {
             address: Some(address),
             lease_seconds: self.lease_seconds(),
             event: EventKind::Offer,
-            text: format!("offered {address}"),
         };
-        Outcome::Send(self.grant(watch, given))
+        Outcome::Send(self.grant(watch, given, || format!("offered {address}")))
     }
 
     /// Gives an address: at once if the client comes early in a lease that it
@@ -61,30 +59,26 @@ impl Exchange<'_> {
         }
         // Nobody else may be offered it while the commit runs.
         table.offer(&self.client, address, self.offer_ends_at());
-        Outcome::Commit(Box::new(Commit {
-            lease,
-            now,
+        let answers = Answers {
             granted: Some(self.ack(watch, address, self.lease_seconds(), "given")),
-            refused: Some(self.nak(watch, NakReason::NotAvailable, Some(address))),
+            refused: Some(self.nak(NakReason::NotAvailable, Some(address))),
             remembered,
-        }))
+        };
+        Outcome::Commit(Box::new(Commit { lease, now, answers }))
     }
 
-    pub(super) fn nak(
-        &self,
-        watch: &mut Watch,
-        reason: NakReason,
-        address: Option<Ipv4Addr>,
-    ) -> Sending {
+    pub(super) fn nak(&self, reason: NakReason, address: Option<Ipv4Addr>) -> Sending {
         let reply = build_nak(self.caller.request, self.server_id, &reason.to_string());
-        let what = address.map_or_else(|| "it".to_owned(), |address| address.to_string());
-        let text = match self.reserved {
-            Some(own) if Some(own) != address => {
-                format!("may not use {what}: its address here is {own}")
+        let text = || {
+            let what = address.map_or_else(|| "it".to_owned(), |address| address.to_string());
+            match self.reserved {
+                Some(own) if Some(own) != address => {
+                    format!("may not use {what}: its address here is {own}")
+                }
+                _ => format!("may not use {what}: {reason}"),
             }
-            _ => format!("may not use {what}: {reason}"),
         };
-        let happened = self.caller.happened(watch, EventKind::Nak, text);
+        let happened = self.caller.happened(EventKind::Nak, text);
         self.caller.sending(&reply, self.local, happened)
     }
 
@@ -94,17 +88,11 @@ impl Exchange<'_> {
             address: None,
             lease_seconds: 0,
             event: EventKind::Ack,
-            text: format!("has {address} and is told the rest"),
         };
-        self.grant(watch, given)
+        self.grant(watch, given, || format!("has {address} and is told the rest"))
     }
 
-    pub(super) fn decline(
-        &self,
-        table: &mut Table,
-        watch: &mut Watch,
-        address: Ipv4Addr,
-    ) -> Result<Outcome, Reason> {
+    pub(super) fn decline(&self, table: &mut Table, address: Ipv4Addr) -> Result<Outcome, Reason> {
         let Around { app, now, .. } = self.caller.around;
         if !table.believes_decline(&self.client, now) {
             return Err(Reason::TooManyDeclines);
@@ -116,29 +104,23 @@ impl Exchange<'_> {
         );
         if self.reserved == Some(address) {
             let alarm = format!("{text}. It is its own address: look for who has it");
-            self.caller.tell(watch, EventKind::Warning, alarm);
+            self.caller.tell(EventKind::Warning, || alarm);
             text = format!("found its own address {address} in use");
         }
         let until = now + i64::from(seconds);
-        self.end(table, watch, (address, LeaseState::Declined, until), text)
+        self.end(table, (address, LeaseState::Declined, until), text)
     }
 
-    pub(super) fn release(
-        &self,
-        table: &mut Table,
-        watch: &mut Watch,
-        address: Ipv4Addr,
-    ) -> Result<Outcome, Reason> {
+    pub(super) fn release(&self, table: &mut Table, address: Ipv4Addr) -> Result<Outcome, Reason> {
         let now = self.caller.around.now;
         let text = format!("gave {address} back");
-        self.end(table, watch, (address, LeaseState::Released, now), text)
+        self.end(table, (address, LeaseState::Released, now), text)
     }
 
     /// Records the end of a lease; nobody waits for an answer.
     fn end(
         &self,
         table: &mut Table,
-        watch: &mut Watch,
         (address, state, expires_at): (Ipv4Addr, LeaseState, i64),
         text: String,
     ) -> Result<Outcome, Reason> {
@@ -147,14 +129,13 @@ impl Exchange<'_> {
             LeaseState::Declined => EventKind::Decline,
             _ => EventKind::Release,
         };
-        self.caller.tell(watch, kind, text);
+        self.caller.tell(kind, || text);
         let lease = Lease { state, expires_at, ..lease };
         // At once: while the commit runs, memory must not tell the client that it still
         // has the address, for the next one may have it then.
         table.put(lease.clone());
-        let (granted, refused, remembered) = (None, None, None);
-        let now = self.caller.around.now;
-        Ok(Outcome::Commit(Box::new(Commit { lease, now, granted, refused, remembered })))
+        let (now, answers) = (self.caller.around.now, Answers::default());
+        Ok(Outcome::Commit(Box::new(Commit { lease, now, answers })))
     }
 
     fn ack(&self, watch: &mut Watch, address: Ipv4Addr, seconds: u32, verb: &str) -> Sending {
@@ -163,13 +144,12 @@ impl Exchange<'_> {
             address: Some(address),
             lease_seconds: seconds,
             event: EventKind::Ack,
-            text: format!("{verb} {address} for {}", words::duration(seconds)),
         };
-        self.grant(watch, given)
+        self.grant(watch, given, || format!("{verb} {address} for {}", words::duration(seconds)))
     }
 
-    fn grant(&self, watch: &mut Watch, given: Given) -> Sending {
-        let Given { kind, address, lease_seconds, event, text } = given;
+    fn grant(&self, watch: &mut Watch, given: Given, text: impl FnOnce() -> String) -> Sending {
+        let Given { kind, address, lease_seconds, event } = given;
         let next = self.caller.next(self.local, watch, kind == MessageType::Ack);
         let client_uuid = self.caller.request.packet.options.filled(97);
         let grant = Grant {
@@ -184,7 +164,7 @@ impl Exchange<'_> {
             link_mtu: self.caller.around.link.mtu,
         };
         let reply = build_grant(self.caller.request, &grant);
-        let happened = self.caller.happened(watch, event, text + &words::boots(&next));
+        let happened = self.caller.happened(event, || text() + &words::boots(&next));
         self.caller.sending(&reply, self.local, happened)
     }
 

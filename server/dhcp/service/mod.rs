@@ -14,6 +14,7 @@ mod words;
 
 use std::io;
 
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -33,14 +34,26 @@ pub async fn run(app: App, stop: CancellationToken) -> io::Result<()> {
                 "the interface has no IPv4 address: only clients behind relays are served until it gets one"
             );
         }
-        let interface = Interface::open(app.clone(), link)?;
-        tasks.spawn(interface.run(stop.clone()));
+        tasks.spawn(serve(app.clone(), link, stop.clone()));
     }
     while let Some(ended) = tasks.join_next().await {
         ended.map_err(io::Error::other)??;
     }
     stop.cancelled().await;
     Ok(())
+}
+
+/// Serves one interface on a thread of its own: a packet that is read there is answered
+/// there, whatever the other services are at.
+async fn serve(app: App, link: Link, stop: CancellationToken) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (sender, ended) = oneshot::channel();
+    std::thread::Builder::new().name(format!("dhcp {}", link.interface)).spawn(move || {
+        let served = async { Interface::open(app, link)?.run(stop).await };
+        // Nobody listens any more if the services were cut off.
+        let _ = sender.send(runtime.block_on(served));
+    })?;
+    ended.await.map_err(|_| io::Error::other("its thread died"))?
 }
 
 /// Sends router advertisements on the configured interfaces until `stop`, whether DHCP is

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use crate::dhcp::decide::Reason;
 use crate::dhcp::reply::Answer;
 use crate::dhcp::request::Unusable;
+use crate::dhcp::socket::Letter;
 use crate::inventory::{CommitError, EventBus};
 use crate::model::{EventKind, Lease, Mac};
 
@@ -51,7 +52,14 @@ pub(super) struct Happened {
 /// A lease to be made durable and the answers that depend on it.
 pub(super) struct Commit {
     pub(super) lease: Lease,
+    /// As of when, in Unix seconds.
     pub(super) now: i64,
+    pub(super) answers: Answers,
+}
+
+/// The answers that depend on how the commit of a lease ends.
+#[derive(Default)]
+pub(super) struct Answers {
     /// The answer when it is stored; none where nobody waits (DECLINE, RELEASE).
     pub(super) granted: Option<Sending>,
     /// The answer when somebody else holds the address.
@@ -69,9 +77,17 @@ impl Happened {
     }
 }
 
-impl Commit {
-    /// The answer that fits how the commit ended.
-    pub(super) fn outcome(self, stored: &Result<Lease, CommitError>) -> Option<Sending> {
+impl Sending {
+    /// The answer as the socket takes it.
+    pub(super) fn letter(&self) -> Letter<'_> {
+        let Answer { bytes, destination } = &self.answer;
+        Letter { bytes, destination: *destination, local: self.local }
+    }
+}
+
+impl Answers {
+    /// The one that fits how the commit ended.
+    pub(super) fn choose(self, stored: &Result<Lease, CommitError>) -> Option<Sending> {
         match stored {
             Ok(_) => self.granted,
             Err(CommitError::Taken(_)) => self.refused,

@@ -25,9 +25,8 @@ impl Caller<'_> {
             return Err(Reason::AddressesElsewhere);
         }
         let next = self.next_if_served(watch, false)?;
-        let text = words::asks(None, self.boots, &self.way());
-        self.tell(watch, EventKind::Discover, text);
-        let mut sending = self.boot_answer(watch, MessageType::Offer, &next);
+        self.tell(EventKind::Discover, || words::asks(None, self.boots, &self.way()));
+        let mut sending = self.boot_answer(MessageType::Offer, &next);
         // The client has no address yet, and we do not know which it gets.
         if self.request.relay_address().is_none() {
             sending.answer.destination = Destination::Broadcast;
@@ -42,7 +41,7 @@ impl Caller<'_> {
             return Err(Reason::NotForUs);
         }
         let next = self.next_if_served(watch, true)?;
-        let mut sending = self.boot_answer(watch, MessageType::Ack, &next);
+        let mut sending = self.boot_answer(MessageType::Ack, &next);
         sending.answer.destination = Destination::Routed(self.around.arrival.source);
         Ok(Outcome::Send(sending))
     }
@@ -64,7 +63,7 @@ impl Caller<'_> {
         }
     }
 
-    fn boot_answer(&self, watch: &mut Watch, kind: MessageType, next: &Next) -> Sending {
+    fn boot_answer(&self, kind: MessageType, next: &Next) -> Sending {
         let Around { app, link, arrival, .. } = self.around;
         let options = &self.request.packet.options;
         let redirect = kind == MessageType::Offer
@@ -91,12 +90,12 @@ impl Caller<'_> {
         if kind == MessageType::Offer {
             reply.flags |= BROADCAST_FLAG;
         }
-        let text = match redirect {
+        let text = || match redirect {
             true => "sent to port 4011 for its boot file".to_owned(),
             false => format!("told what to boot{}", words::boots(next)),
         };
         let event = if kind == MessageType::Offer { EventKind::Offer } else { EventKind::Ack };
-        let happened = self.happened(watch, event, text);
+        let happened = self.happened(event, text);
         self.sending(&reply, arrival.local, happened)
     }
 }

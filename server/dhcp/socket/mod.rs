@@ -5,15 +5,12 @@ mod frame;
 mod icmp;
 mod interface;
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::os::fd::AsRawFd;
 
+use nix::errno::Errno;
 use nix::libc;
-use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, sendmsg, setsockopt,
-    sockopt::Ipv4PacketInfo,
-};
+use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -21,14 +18,15 @@ use tokio::net::UdpSocket;
 use super::link::{Arrival, Link};
 use super::reply::{CLIENT_PORT, Destination, SERVER_PORT};
 use crate::model::Mac;
+use crate::udp::{self, Door, Inbox, Message, Received};
 
 pub(super) use icmp::IcmpSocket;
 pub(super) use interface::{interface_names, read_link};
 
 /// What a storm of a whole row of racks fills before we read it.
 const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
-/// How many packets are read at one waking.
-const BATCH: usize = 64;
+/// Room for a packet; no client's is longer.
+const PACKET_BYTES: usize = 4096;
 
 /// The sockets of one interface.
 pub(super) struct DhcpSocket {
@@ -36,13 +34,15 @@ pub(super) struct DhcpSocket {
     /// None without CAP_NET_RAW: answers are broadcast then.
     raw: Option<Socket>,
     interface_index: u32,
-    port: u16,
 }
 
-/// One packet as it came.
-pub(super) struct Received {
-    pub(super) bytes: Vec<u8>,
-    pub(super) arrival: Arrival,
+/// A packet on its way out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Letter<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) destination: Destination,
+    /// The address of ours that it leaves from.
+    pub(super) local: Ipv4Addr,
 }
 
 impl DhcpSocket {
@@ -53,7 +53,7 @@ impl DhcpSocket {
         socket.set_reuse_address(true)?;
         socket.set_broadcast(true)?;
         socket.set_nonblocking(true)?;
-        setsockopt(&socket, Ipv4PacketInfo, &true)?;
+        setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
         enlarge_receive_buffer(&socket);
         let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
         socket.bind(&address.into())?;
@@ -66,113 +66,90 @@ impl DhcpSocket {
                 );
             })
             .ok();
-        Ok(Self {
-            udp: UdpSocket::from_std(socket.into())?,
-            raw,
-            interface_index: link.index,
-            port,
-        })
+        Ok(Self { udp: UdpSocket::from_std(socket.into())?, raw, interface_index: link.index })
     }
 
-    /// Waits for packets and gives those that are there.
-    pub(super) async fn receive(&self) -> io::Result<Vec<Received>> {
-        loop {
-            self.udp.readable().await?;
-            let mut packets = Vec::new();
-            match self.udp.try_io(Interest::READABLE, || self.receive_all(&mut packets)) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && packets.is_empty() => {}
-                Err(error) if packets.is_empty() => return Err(error),
-                _ => return Ok(packets),
+    /// Room for the packets of one [`Self::receive`].
+    pub(super) fn inbox() -> Inbox {
+        Inbox::new(PACKET_BYTES)
+    }
+
+    /// Waits until a packet is there.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        self.udp.readable().await
+    }
+
+    /// Takes the packets that are there, perhaps none.
+    pub(super) fn receive(&self, inbox: &mut Inbox) -> io::Result<()> {
+        let taken = self.udp.try_io(Interest::READABLE, || match inbox.receive(&self.udp)? {
+            true => Ok(()),
+            // All were taken. To say so now saves the call that would find nothing.
+            false => Err(io::ErrorKind::WouldBlock.into()),
+        });
+        match taken {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends packets, as many by one call as can be; tells which failed, by its place.
+    pub(super) fn send(&self, letters: &[Letter<'_>], mut failed: impl FnMut(usize, io::Error)) {
+        let slices: Vec<[IoSlice<'_>; 1]> =
+            letters.iter().map(|letter| [IoSlice::new(letter.bytes)]).collect();
+        let (mut places, mut messages) = (Vec::new(), Vec::new());
+        for (place, (letter, slices)) in letters.iter().zip(&slices).enumerate() {
+            let to = match (letter.destination, &self.raw) {
+                (Destination::Routed(to), _) => to,
+                (Destination::Hardware(address, mac), Some(raw)) => {
+                    if let Err(error) = self.send_raw(raw, letter, (address, mac)) {
+                        failed(place, error);
+                    }
+                    continue;
+                }
+                (Destination::Broadcast | Destination::Hardware(..), _) => {
+                    SocketAddrV4::new(Ipv4Addr::BROADCAST, CLIENT_PORT)
+                }
+            };
+            let by = Some(Door { interface: self.interface_index, address: letter.local });
+            places.push(place);
+            messages.push(Message { to, by, slices, segment: None });
+        }
+        let mut next = 0;
+        while next < messages.len() {
+            match udp::send(&self.udp, &messages[next..]) {
+                Ok(sent) => next += sent,
+                Err(Errno::EINTR) => {}
+                Err(errno) => {
+                    failed(places[next], errno.into());
+                    next += 1;
+                }
             }
         }
-    }
-
-    /// Reads until nothing is left or a batch is full.
-    fn receive_all(&self, packets: &mut Vec<Received>) -> io::Result<()> {
-        let mut buffer = [0; 4096];
-        for _ in 0..BATCH {
-            packets.extend(self.receive_one(&mut buffer)?);
-        }
-        Ok(())
-    }
-
-    /// Reads one packet; none for one whose sender or way is not IPv4's.
-    fn receive_one(&self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
-        let mut control = nix::cmsg_space!(libc::in_pktinfo);
-        let mut slices = [IoSliceMut::new(buffer)];
-        let message = recvmsg::<SockaddrIn>(
-            self.udp.as_raw_fd(),
-            &mut slices,
-            Some(&mut control),
-            MsgFlags::MSG_DONTWAIT,
-        )?;
-        let (length, source) = (message.bytes, message.address);
-        let way = message.cmsgs()?.find_map(|control| match control {
-            ControlMessageOwned::Ipv4PacketInfo(info) => Some(info),
-            _ => None,
-        });
-        let (Some(source), Some(way)) = (source, way) else { return Ok(None) };
-        let arrival = Arrival {
-            source: SocketAddrV4::from(source),
-            destination: Ipv4Addr::from(u32::from_be(way.ipi_addr.s_addr)),
-            local: Ipv4Addr::from(u32::from_be(way.ipi_spec_dst.s_addr)),
-            port: self.port,
-        };
-        Ok(Some(Received { bytes: buffer[..length].to_vec(), arrival }))
-    }
-
-    /// Sends an answer from our address `local`.
-    pub(super) fn send(
-        &self,
-        bytes: &[u8],
-        destination: Destination,
-        local: Ipv4Addr,
-    ) -> io::Result<()> {
-        match destination {
-            Destination::Routed(to) => self.send_udp(bytes, to, local),
-            Destination::Broadcast => self.broadcast(bytes, local),
-            Destination::Hardware(address, mac) => match &self.raw {
-                Some(raw) => self.send_raw(raw, bytes, (local, address), mac),
-                None => self.broadcast(bytes, local),
-            },
-        }
-    }
-
-    fn broadcast(&self, bytes: &[u8], local: Ipv4Addr) -> io::Result<()> {
-        self.send_udp(bytes, SocketAddrV4::new(Ipv4Addr::BROADCAST, CLIENT_PORT), local)
-    }
-
-    fn send_udp(&self, bytes: &[u8], to: SocketAddrV4, local: Ipv4Addr) -> io::Result<()> {
-        let source = libc::in_pktinfo {
-            ipi_ifindex: self.interface_index as libc::c_int,
-            ipi_spec_dst: libc::in_addr { s_addr: u32::from(local).to_be() },
-            ipi_addr: libc::in_addr { s_addr: 0 },
-        };
-        let socket = self.udp.as_raw_fd();
-        let control = [ControlMessage::Ipv4PacketInfo(&source)];
-        let to = SockaddrIn::from(to);
-        sendmsg(socket, &[IoSlice::new(bytes)], &control, MsgFlags::MSG_DONTWAIT, Some(&to))?;
-        Ok(())
     }
 
     fn send_raw(
         &self,
         raw: &Socket,
-        bytes: &[u8],
-        (source, destination): (Ipv4Addr, Ipv4Addr),
-        mac: Mac,
+        letter: &Letter<'_>,
+        (destination, mac): (Ipv4Addr, Mac),
     ) -> io::Result<()> {
-        let from = SocketAddrV4::new(source, SERVER_PORT);
+        let from = SocketAddrV4::new(letter.local, SERVER_PORT);
         let to = SocketAddrV4::new(destination, CLIENT_PORT);
-        let frame = frame::encode_ipv4_udp(from, to, bytes);
+        let frame = frame::encode_ipv4_udp(from, to, letter.bytes);
         raw.send_to(&frame, &hardware_address(self.interface_index, mac)?)?;
         Ok(())
     }
 }
 
+/// How a packet to a port arrived; none if its way is not IPv4's.
+pub(super) fn arrival_of(packet: &Received<'_>, port: u16) -> Option<Arrival> {
+    let (destination, local) = packet.to?;
+    Some(Arrival { source: packet.peer, destination, local, port })
+}
+
 /// Asks for a big receive buffer: past the system's limit where we may.
 fn enlarge_receive_buffer(socket: &Socket) {
-    let forced = setsockopt(socket, nix::sys::socket::sockopt::RcvBufForce, &RECEIVE_BUFFER_BYTES);
+    let forced = setsockopt(socket, sockopt::RcvBufForce, &RECEIVE_BUFFER_BYTES);
     if forced.is_err() {
         let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
     }

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use dhcproto::v4::{DhcpOption, OptionCode};
 use dhcproto::{Encodable, Encoder};
+use smallvec::SmallVec;
 
 use super::{BOOT_FILE, HEADER_BYTES, MAGIC_COOKIE, SERVER_NAME};
 
@@ -15,6 +16,8 @@ const RELAY_INFO: u8 = 82;
 /// What no answer may lack: its type, the server, the lease times and the client
 /// identifier (RFC 2131 table 3, RFC 6842). They stand first.
 const ESSENTIAL: [u8; 6] = [53, 54, 51, 58, 59, 61];
+/// Up to this length, head included, an option needs no allocation.
+const INLINE_BYTES: usize = 24;
 
 /// One option ready to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,13 +25,13 @@ pub struct EncodedOption {
     /// Its code.
     pub code: u8,
     /// Code, length and data; several times where the data is longer than 255 bytes.
-    bytes: Vec<u8>,
+    bytes: SmallVec<[u8; INLINE_BYTES]>,
 }
 
 impl EncodedOption {
     /// An option of raw bytes.
     pub fn raw(code: u8, data: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(data.len() + 2);
+        let mut bytes = SmallVec::with_capacity(data.len() + 2);
         append_option(&mut bytes, code, data);
         Self { code, bytes }
     }
@@ -47,7 +50,7 @@ impl EncodedOption {
     pub fn typed(option: &DhcpOption) -> Option<Self> {
         let mut bytes = Vec::new();
         option.encode(&mut Encoder::new(&mut bytes)).ok()?;
-        Some(Self { code: OptionCode::from(option).into(), bytes })
+        Some(Self { code: OptionCode::from(option).into(), bytes: bytes.into() })
     }
 
     /// Whether there is nothing to write: a list without members.
@@ -61,13 +64,13 @@ fn size_of<'a>(options: impl Iterator<Item = &'a EncodedOption>) -> usize {
 }
 
 /// Appends code, length and data, split where the data is longer than 255 bytes (RFC 3396).
-pub(super) fn append_option(bytes: &mut Vec<u8>, code: u8, data: &[u8]) {
+pub(super) fn append_option(bytes: &mut impl Extend<u8>, code: u8, data: &[u8]) {
     if data.is_empty() {
         bytes.extend([code, 0]);
     }
     for chunk in data.chunks(255) {
         bytes.extend([code, chunk.len() as u8]);
-        bytes.extend_from_slice(chunk);
+        bytes.extend(chunk.iter().copied());
     }
 }
 
@@ -106,17 +109,33 @@ pub struct ReplyPacket {
 impl ReplyPacket {
     /// The packet's bytes, and the codes of the options for which there was no room.
     pub fn encode(&self) -> (Vec<u8>, Vec<u8>) {
-        let mut bytes = self.header();
         let tail = self.tail();
         let essential = self.options.iter().filter(|option| ESSENTIAL.contains(&option.code));
         let essential = size_of(essential);
         let room = self.room(tail.len(), essential);
-        let fits = size_of(self.options.iter()) <= room;
+        let size = size_of(self.options.iter());
+        let mut bytes = Vec::with_capacity((HEADER_BYTES + size + tail.len()).max(MIN_BYTES));
+        self.write_header(&mut bytes);
+        let left_out = if size <= room {
+            self.options.iter().for_each(|option| bytes.extend_from_slice(&option.bytes));
+            Vec::new()
+        } else {
+            self.write_what_fits(&mut bytes, room, essential)
+        };
+        bytes.extend_from_slice(&tail);
+        if bytes.len() < MIN_BYTES {
+            bytes.resize(MIN_BYTES, 0);
+        }
+        (bytes, left_out)
+    }
+
+    /// Writes as many options as there is room for, in other fields too where that is
+    /// allowed; gives the codes of the rest.
+    fn write_what_fits(&self, bytes: &mut Vec<u8>, room: usize, essential: usize) -> Vec<u8> {
         // Option 52 itself needs three bytes of the option field.
-        let overload =
-            !fits && self.may_overload && self.boot_file.is_empty() && essential + 3 <= room;
+        let overload = self.may_overload && self.boot_file.is_empty() && essential + 3 <= room;
         let mut fields = Fields::new(if overload { room - 3 } else { room }, overload);
-        let left_out: Vec<u8> = self
+        let left_out = self
             .options
             .iter()
             .filter(|option| !fields.place(&option.bytes))
@@ -126,12 +145,8 @@ impl ReplyPacket {
         if let Some(flag) = fields.overload_flag() {
             bytes.extend([OVERLOAD, 1, flag]);
         }
-        bytes.extend_from_slice(&tail);
-        fields.write_into(&mut bytes);
-        if bytes.len() < MIN_BYTES {
-            bytes.resize(MIN_BYTES, 0);
-        }
-        (bytes, left_out)
+        fields.write_into(bytes);
+        left_out
     }
 
     /// How many bytes there are for options before a tail.
@@ -144,8 +159,8 @@ impl ReplyPacket {
     }
 
     /// Option 82 and End: always last, always there.
-    fn tail(&self) -> Vec<u8> {
-        let mut tail = Vec::new();
+    fn tail(&self) -> SmallVec<[u8; INLINE_BYTES]> {
+        let mut tail = SmallVec::new();
         if let Some(relay_info) = &self.relay_info {
             append_option(&mut tail, RELAY_INFO, relay_info);
         }
@@ -153,9 +168,9 @@ impl ReplyPacket {
         tail
     }
 
-    fn header(&self) -> Vec<u8> {
+    fn write_header(&self, bytes: &mut Vec<u8>) {
         let hardware = &self.hardware[..self.hardware.len().min(16)];
-        let mut bytes = vec![0; HEADER_BYTES];
+        bytes.resize(HEADER_BYTES, 0);
         bytes[0] = 2;
         bytes[1] = self.hardware_type;
         bytes[2] = hardware.len() as u8;
@@ -171,7 +186,6 @@ impl ReplyPacket {
             bytes[BOOT_FILE.start..end].copy_from_slice(self.boot_file.as_bytes());
         }
         bytes[236..].copy_from_slice(&MAGIC_COOKIE);
-        bytes
     }
 }
 

@@ -7,29 +7,30 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use tokio::runtime::Handle;
 
-use super::batch::Inbox;
 use super::clients::Clients;
 use super::links::{Link, Peer};
 use super::replies::Replies;
 use super::report::Report;
 use super::requests::{Opened, Opening};
-use super::sockets::{self, Incoming};
+use super::sockets::{self, Incoming, PACKET_BYTES};
 use super::timers::Timers;
 use super::{Signal, Stop};
 use crate::app::App;
 use crate::tftp::packet::is_request;
 use crate::tftp::transfer::{Ending, Transfer};
+use crate::udp::{Inbox, Received};
 
 /// How often interfaces are looked for and idle things are put away.
 const HOUSEKEEPING: Duration = Duration::from_secs(2);
 /// How many sockets are looked at in one turn.
 const READY: usize = 64;
-/// How many requests are taken from an interface in one turn, before transfers go on.
-const REQUESTS_PER_TURN: usize = 64;
+/// How many calls take packets from one socket in one turn, before others have theirs.
+const CALLS_PER_TURN: usize = 4;
 /// How long running transfers may go on when the server stops.
 const DRAIN: Duration = Duration::from_secs(8);
 
@@ -58,9 +59,10 @@ pub(super) struct Engine {
     epoll: Epoll,
     pub(super) links: Vec<Link>,
     pub(super) replies: Replies,
-    /// Room for packets; taken out while they are looked at.
+    /// Room for packets, and for requests; taken out while they are looked at.
     inbox: Option<Inbox>,
-    pub(super) live: HashMap<Peer, Live>,
+    request_inbox: Option<Inbox>,
+    pub(super) live: HashMap<Peer, Live, RandomState>,
     pub(super) opening: HashMap<Peer, Opening>,
     pub(super) opened: (mpsc::Sender<Opened>, mpsc::Receiver<Opened>),
     pub(super) clients: Clients,
@@ -87,8 +89,9 @@ impl Engine {
             epoll,
             links,
             replies,
-            inbox: Some(Inbox::new()),
-            live: HashMap::new(),
+            inbox: Some(Inbox::new(PACKET_BYTES)),
+            request_inbox: Some(Inbox::new(PACKET_BYTES)),
+            live: HashMap::default(),
             opening: HashMap::new(),
             opened: mpsc::channel(),
             clients: Clients::default(),
@@ -149,17 +152,19 @@ impl Engine {
     }
 
     fn on_requests(&mut self, link: usize) {
-        for _ in 0..REQUESTS_PER_TURN {
-            let Some(listener) = self.links.get(link).and_then(|link| link.listener.as_ref())
-            else {
-                return;
-            };
-            match sockets::receive_request(listener) {
-                Ok(Some(request)) => self.on_request(link, request),
-                Ok(None) => self.dropped += 1,
-                Err(_) => return,
+        let Some(listener) = self.links.get(link).and_then(|link| link.listener.as_ref()) else {
+            return;
+        };
+        let Some(mut inbox) = self.request_inbox.take() else { return };
+        if inbox.receive(listener).is_ok() {
+            for packet in inbox.packets() {
+                match Incoming::of(&packet) {
+                    Some(request) => self.on_request(link, request),
+                    None => self.dropped += 1,
+                }
             }
         }
+        self.request_inbox = Some(inbox);
     }
 
     fn on_reply_ready(&mut self, id: u64, events: EpollFlags) {
@@ -191,15 +196,20 @@ impl Engine {
         let Some(reply) = self.replies.get(id) else { return };
         let (link, local) = (reply.way.link, reply.way.local);
         let Some(mut inbox) = self.inbox.take() else { return };
-        // An error here is an ICMP message's, which has been taken in already.
-        if inbox.receive(&reply.socket).is_ok() {
+        for _ in 0..CALLS_PER_TURN {
+            let Some(reply) = self.replies.get(id) else { break };
+            // An error here is an ICMP message's, which has been taken in already.
+            let Ok(more) = inbox.receive(&reply.socket) else { break };
             let now = self.now();
-            for (address, bytes) in inbox.packets() {
+            for Received { peer: address, bytes, .. } in inbox.packets() {
                 if shared && is_request(bytes) {
-                    self.on_request(link, Incoming { peer: address, local, bytes: bytes.to_vec() });
+                    self.on_request(link, Incoming { peer: address, local, bytes });
                 } else {
                     self.on_packet(Peer { link, address }, id, bytes, now);
                 }
+            }
+            if !more {
+                break;
             }
         }
         self.inbox = Some(inbox);

@@ -8,12 +8,10 @@ use bytes::Bytes;
 use nix::errno::Errno;
 use socket2::Socket;
 
-use super::batch::{Message, send};
 use crate::tftp::blocks::Blocks;
 use crate::tftp::packet::DATA_HEAD_BYTES;
+use crate::udp::{BATCH, Message, send};
 
-/// How many messages one system call sends.
-const BATCH: usize = 64;
 /// How many packets one message may be cut into (UDP_MAX_SEGMENTS of older kernels).
 const MAX_SEGMENTS: usize = 64;
 /// The longest UDP payload over IPv4: what the packets of one message may add up to.
@@ -117,7 +115,7 @@ impl Outbox {
         let mut messages = Vec::with_capacity(groups.len());
         for Group { to, count, segment } in &groups {
             let (slices, later) = rest.split_at(count * 2);
-            messages.push(Message { to: *to, slices, segment: *segment });
+            messages.push(Message { to: *to, by: None, slices, segment: *segment });
             rest = later;
         }
         let sent = send(socket, &messages)?;
@@ -127,7 +125,9 @@ impl Outbox {
 
     /// The packets in front, and which of them leave together.
     fn gather(&self) -> (Vec<Packet<'_>>, Vec<Group>) {
-        let (mut packets, mut groups) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
+        let expected = self.waiting.len().min(BATCH);
+        let (mut packets, mut groups) =
+            (Vec::with_capacity(expected), Vec::with_capacity(expected));
         for (to, what) in &self.waiting {
             let before = packets.len();
             let room = BATCH - groups.len();

@@ -12,13 +12,15 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use socket2::Socket;
 
 use super::outbox::{Flushed, Outbox, What};
 use super::sockets;
 
-/// How many sockets answer for one address of this server.
-const SOCKETS: usize = 4;
+/// How many sockets answer for one address of this server: one would repeat ports, and the
+/// more there are, the fewer packets each call takes or sends.
+const SOCKETS: usize = 2;
 /// After this time without a transfer a socket is closed: the next one has another port.
 const KEPT: Duration = Duration::from_secs(60);
 
@@ -57,7 +59,7 @@ impl Reply {
 /// All sockets that answer.
 pub(super) struct Replies {
     ports: Option<RangeInclusive<u16>>,
-    by_id: HashMap<u64, Reply>,
+    by_id: HashMap<u64, Reply, RandomState>,
     by_way: HashMap<Way, Vec<u64>>,
     next_id: u64,
     turn: usize,
@@ -69,7 +71,7 @@ impl Replies {
     pub(super) fn new(ports: Option<RangeInclusive<u16>>) -> Self {
         Self {
             ports,
-            by_id: HashMap::new(),
+            by_id: HashMap::default(),
             by_way: HashMap::new(),
             next_id: 1,
             turn: 0,

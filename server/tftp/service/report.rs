@@ -32,9 +32,12 @@ impl Who {
         Self { host, mac: Some(lease.mac) }
     }
 
-    /// Writes an event about this client.
-    pub(super) fn record(&self, app: &App, text: String) {
-        app.inventory.events.record(self.host.as_deref(), self.mac, EventKind::Tftp, text);
+    /// Writes an event about this client; not all of a stranger.
+    pub(super) fn record(&self, app: &App, text: impl FnOnce() -> String) {
+        let events = &app.inventory.events;
+        if self.host.is_some() || events.tells_of_stranger() {
+            events.record(self.host.as_deref(), self.mac, EventKind::Tftp, text());
+        }
     }
 }
 
@@ -84,27 +87,34 @@ impl Report {
 
     fn tell_start(&mut self, app: &App) {
         self.told_start = true;
-        self.who.record(app, format!("sends {} ({})", self.file, size_text(self.total_bytes)));
+        self.who.record(app, || format!("sends {} ({})", self.file, size_text(self.total_bytes)));
     }
 
     /// Notes the end; of a size probe nothing is told.
     pub(super) fn ended(&self, app: &App, transfer: &Transfer, ending: Ending, now: Duration) {
-        let text = match ending {
-            Ending::Probed => return,
-            Ending::Complete | Ending::Unconfirmed => self.success(transfer, ending, now),
-            Ending::Refused(code) => {
-                self.failure(transfer, &format!("the client gave up with error {code}"))
-            }
-            Ending::Gone => self.failure(transfer, "the client closed its port"),
-            Ending::Silent => self.failure(transfer, "the client stopped answering"),
-            Ending::Superseded => self.failure(transfer, "the client asked for something else"),
-            Ending::Unreadable => self.failure(transfer, "the file was truncated meanwhile"),
-            Ending::Stopped => self.failure(transfer, "the server stops"),
-        };
+        if ending == Ending::Probed {
+            return;
+        }
         if self.total_bytes > WORTH_WATCHING_BYTES && ending.is_success() {
             self.tell_progress(app, self.total_bytes);
         }
-        self.who.record(app, text);
+        self.who.record(app, || self.end(transfer, ending, now));
+    }
+
+    fn end(&self, transfer: &Transfer, ending: Ending, now: Duration) -> String {
+        let why = match ending {
+            Ending::Complete | Ending::Unconfirmed => return self.success(transfer, ending, now),
+            Ending::Refused(code) => {
+                return self.failure(transfer, &format!("the client gave up with error {code}"));
+            }
+            Ending::Probed => "the client asked for its size only",
+            Ending::Gone => "the client closed its port",
+            Ending::Silent => "the client stopped answering",
+            Ending::Superseded => "the client asked for something else",
+            Ending::Unreadable => "the file was truncated meanwhile",
+            Ending::Stopped => "the server stops",
+        };
+        self.failure(transfer, why)
     }
 
     fn success(&self, transfer: &Transfer, ending: Ending, now: Duration) -> String {

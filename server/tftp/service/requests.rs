@@ -34,18 +34,18 @@ pub(super) struct Opened {
 
 impl Engine {
     /// Takes in a packet to port 69.
-    pub(super) fn on_request(&mut self, link: usize, incoming: Incoming) {
+    pub(super) fn on_request(&mut self, link: usize, incoming: Incoming<'_>) {
         let Incoming { peer: address, local, bytes } = incoming;
         let peer = Peer { link, address };
         if address.port() == 0 || !self.is_serving() {
             self.dropped += 1;
             return;
         }
-        let refusal = match parse(&bytes) {
+        let refusal = match parse(bytes) {
             Ok(Packet::Read(request)) => match self.on_read(peer, local, &request) {
                 Ok(()) => return,
                 Err(refusal) => {
-                    self.tell_refusal(peer, &names::shown(request.name), &refusal);
+                    self.tell_refusal(peer, request.name, &refusal);
                     refusal
                 }
             },
@@ -148,7 +148,7 @@ impl Engine {
             Ok(content) => self.begin(peer, opening, content),
             Err(error) => {
                 let refusal = Refusal::from(error);
-                Who::at(&self.app, *peer.address.ip()).record(&self.app, refusal.text.clone());
+                Who::at(&self.app, *peer.address.ip()).record(&self.app, || refusal.text.clone());
                 Err(refusal)
             }
         };
@@ -225,9 +225,9 @@ impl Engine {
         self.replies.queue(reply, to, What::Packet(packet.into()), now);
     }
 
-    fn tell_refusal(&self, peer: Peer, name: &str, refusal: &Refusal) {
+    fn tell_refusal(&self, peer: Peer, name: &[u8], refusal: &Refusal) {
         Who::at(&self.app, *peer.address.ip())
-            .record(&self.app, format!("asked for {name}: {}", refusal.text));
+            .record(&self.app, || format!("asked for {}: {}", names::shown(name), refusal.text));
     }
 }
 

@@ -8,10 +8,12 @@ use std::os::fd::AsRawFd;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt};
 use socket2::{Domain, Socket, Type};
 
-use super::batch::PACKET_BYTES;
+use crate::udp::Received;
 
 /// TFTP's port.
 pub(super) const TFTP: u16 = 69;
+/// Room for a packet of a client; a longer request is cut, which parsing allows.
+pub(super) const PACKET_BYTES: usize = 1024;
 /// How many bytes may wait in a socket: a rack that is powered on asks within milliseconds.
 const BUFFER_BYTES: usize = 4 << 20;
 /// Of `struct sock_extended_err`: the error came as an ICMP message (linux/errqueue.h).
@@ -85,37 +87,23 @@ pub(super) fn path_mtu(probe: &Socket, peer: SocketAddrV4) -> io::Result<u16> {
 }
 
 /// A request as it came in.
-pub(super) struct Incoming {
+pub(super) struct Incoming<'a> {
     /// Who asks.
     pub(super) peer: SocketAddrV4,
     /// The address that was asked.
     pub(super) local: Ipv4Addr,
     /// The packet.
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: &'a [u8],
 }
 
-/// Takes the next request from a listener; `Ok(None)` if it came to a broadcast
-/// address, which no TFTP server answers (RFC 1123 section 4.2.3.5).
-pub(super) fn receive_request(socket: &Socket) -> nix::Result<Option<Incoming>> {
-    let mut bytes = vec![0; PACKET_BYTES];
-    let mut control = nix::cmsg_space!(nix::libc::in_pktinfo);
-    let mut slices = [IoSliceMut::new(&mut bytes)];
-    let flags = MsgFlags::MSG_DONTWAIT;
-    let message =
-        recvmsg::<SockaddrIn>(socket.as_raw_fd(), &mut slices, Some(&mut control), flags)?;
-    let length = message.bytes;
-    let peer = message.address.map(SocketAddrV4::from);
-    let asked = message.cmsgs()?.find_map(|control| match control {
-        ControlMessageOwned::Ipv4PacketInfo(info) => Some(info),
-        _ => None,
-    });
-    let (Some(peer), Some(asked)) = (peer, asked) else { return Ok(None) };
-    if asked.ipi_addr.s_addr != asked.ipi_spec_dst.s_addr {
-        return Ok(None);
+impl<'a> Incoming<'a> {
+    /// A packet to a listener; none if it came to a broadcast address, which no TFTP
+    /// server answers (RFC 1123 section 4.2.3.5).
+    pub(super) fn of(packet: &Received<'a>) -> Option<Self> {
+        let Received { peer, to, bytes } = *packet;
+        let local = to.filter(|(asked, local)| asked == local)?.1;
+        Some(Self { peer, local, bytes })
     }
-    bytes.truncate(length);
-    let local = Ipv4Addr::from(u32::from_be(asked.ipi_addr.s_addr));
-    Ok(Some(Incoming { peer, local, bytes }))
 }
 
 /// The next peer whose port turned out to be closed; `Err(EAGAIN)` when all are

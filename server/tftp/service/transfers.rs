@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::engine::Engine;
+use super::engine::{Engine, Live};
 use super::library::Refusal;
 use super::links::Peer;
 use super::outbox::What;
@@ -67,7 +67,11 @@ impl Engine {
             self.timers.set(deadline, peer);
         }
         match step {
-            Step::Go(what) => self.send(peer, what, now),
+            Step::Go(what) => {
+                if let Some(what) = live.packets(what) {
+                    self.replies.queue(live.reply, peer.address, what, now);
+                }
+            }
             Step::End(ending) => self.finish(peer, ending),
         }
     }
@@ -75,15 +79,9 @@ impl Engine {
     /// Puts what a transfer sends into its socket's outbox.
     pub(super) fn send(&mut self, peer: Peer, what: Send, now: Duration) {
         let Some(live) = self.live.get(&peer) else { return };
-        let agreed = *live.transfer.agreed();
-        let what = match what {
-            Send::Nothing => return,
-            Send::OptionAck => What::Packet(agreed.option_ack().into()),
-            Send::Blocks { first, count } => {
-                What::Blocks(Blocks::new(live.content.clone(), agreed, first, count))
-            }
-        };
-        self.replies.queue(live.reply, peer.address, what, now);
+        if let Some(what) = live.packets(what) {
+            self.replies.queue(live.reply, peer.address, what, now);
+        }
     }
 
     /// Ends a transfer, and tells everybody who should know.
@@ -100,5 +98,19 @@ impl Engine {
         };
         let why = Refusal::new(ErrorCode::Undefined, why);
         self.send_error(live.reply, peer.address, &why, now);
+    }
+}
+
+impl Live {
+    /// What a transfer sends, as the outbox takes it.
+    fn packets(&self, what: Send) -> Option<What> {
+        let agreed = *self.transfer.agreed();
+        match what {
+            Send::Nothing => None,
+            Send::OptionAck => Some(What::Packet(agreed.option_ack().into())),
+            Send::Blocks { first, count } => {
+                Some(What::Blocks(Blocks::new(self.content.clone(), agreed, first, count)))
+            }
+        }
     }
 }

@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::caller::Around;
 use super::exchange;
-use super::outcome::{Commit, Outcome, Sending};
+use super::outcome::{Answers, Commit, Outcome, Sending};
 use crate::config::Config;
 use crate::dhcp::link::Link;
 use crate::dhcp::request::Request;
@@ -242,11 +242,12 @@ impl<'a> Rack<'a> {
         let lease = &commit.lease;
         if lease.state == LeaseState::Bound {
             assert_eq!(lease.client, person.key);
-            assert!(commit.granted.is_some());
+            assert!(commit.answers.granted.is_some());
             self.check_address(person, lease.address);
             return;
         }
-        let replies = [&commit.granted, &commit.refused, &commit.remembered];
+        let Answers { granted, refused, remembered } = &commit.answers;
+        let replies = [granted, refused, remembered];
         assert!(replies.iter().all(|reply| reply.is_none()), "nobody waits for an answer");
         // The client uses it no longer, whatever becomes of the commit.
         let ended = self.promises.remove(&lease.address);
@@ -289,7 +290,7 @@ impl<'a> Rack<'a> {
             Err(CommitError::Taken(wanted.address))
         };
         drop(table);
-        if let Some(sending) = commit.outcome(&stored) {
+        if let Some(sending) = commit.answers.choose(&stored) {
             self.deliver(&sent, &person, asked_at, &sending);
         }
     }

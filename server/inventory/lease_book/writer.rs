@@ -1,0 +1,262 @@
+//! Writes leases down, many in one commit: while one runs, the next batch fills by itself.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+use tokio::sync::mpsc;
+
+use super::{Claim, Columns, CommitError, Ended, Outcomes, parsed, read_lease};
+use crate::dhcp::table::Table;
+use crate::inventory::{Database, database::with_pool};
+use crate::model::LeaseState;
+
+/// How many leases may wait for the database; beyond that, clients are made to ask again.
+const WAITING: usize = 16_384;
+/// How many leases one commit carries at most.
+const BATCH: usize = 1024;
+
+/// What lets a claim replace a stored lease: that one is over, or is the same
+/// client's (or the same MAC's, whose host was added, renamed or removed since).
+/// A running lease keeps its start.
+macro_rules! claim_guard {
+    () => {
+        "ON CONFLICT (address) DO UPDATE SET client = excluded.client, mac = excluded.mac, \
+         subnet = excluded.subnet, state = excluded.state, expires_at = excluded.expires_at, \
+         starts_at = CASE WHEN leases.state = 'bound' AND leases.expires_at > excluded.starts_at \
+         THEN leases.starts_at ELSE excluded.starts_at END \
+         WHERE leases.expires_at <= excluded.starts_at OR leases.state = 'released' \
+         OR (leases.state = 'bound' AND (leases.client = excluded.client \
+         OR (leases.mac = excluded.mac AND leases.mac <> '00:00:00:00:00:00')))"
+    };
+}
+/// A claim on its way into the database, and who waits for it.
+struct Write {
+    claim: Claim,
+    to: Outcomes,
+}
+
+/// The claims that wait for the database.
+#[derive(Clone)]
+pub(super) struct Queue {
+    writer: mpsc::UnboundedSender<Vec<Write>>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Queue {
+    /// Starts the task that writes; it ends when every clone is gone.
+    pub(super) fn start(database: Database, table: Arc<Mutex<Table>>) -> Self {
+        let (writer, claims) = mpsc::unbounded_channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        tokio::spawn(Writer { database, table, claims, waiting: waiting.clone() }.run());
+        Self { writer, waiting }
+    }
+
+    /// Lets claims wait together, unless too many do already.
+    pub(super) fn add(&self, claims: Vec<Claim>, to: &Outcomes) {
+        let count = claims.len();
+        if self.waiting.fetch_add(count, Ordering::Relaxed) + count > WAITING {
+            self.waiting.fetch_sub(count, Ordering::Relaxed);
+            let busy =
+                |claim: Claim| Ended { number: claim.number, outcome: Err(CommitError::Busy) };
+            let _ = to.send(claims.into_iter().map(busy).collect());
+            return;
+        }
+        let writes = claims.into_iter().map(|claim| Write { claim, to: to.clone() });
+        // Fails only when the runtime is gone; who waits is told so by the closed channel.
+        let _ = self.writer.send(writes.collect());
+    }
+}
+
+/// The task that writes.
+struct Writer {
+    database: Database,
+    table: Arc<Mutex<Table>>,
+    claims: mpsc::UnboundedReceiver<Vec<Write>>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Writer {
+    async fn run(mut self) {
+        let mut queue: Vec<Write> = Vec::new();
+        loop {
+            if queue.is_empty() {
+                let Some(writes) = self.claims.recv().await else { return };
+                queue = writes;
+            }
+            while queue.len() < BATCH {
+                let Ok(writes) = self.claims.try_recv() else { break };
+                queue.extend(writes);
+            }
+            let batch = take_batch(&mut queue);
+            self.waiting.fetch_sub(batch.len(), Ordering::Relaxed);
+            let stored = store(&self.database, &batch).await;
+            if let Ok(stored) = &stored {
+                let lost = batch.iter().map(|write| write.claim.lease.address);
+                let lost = lost.filter(|address| !stored.has(*address));
+                learn(&self.database, &self.table, lost).await;
+            }
+            answer(&self.table, batch, stored);
+        }
+    }
+}
+
+/// Takes from the queue what one statement can carry: each address once. The
+/// rest keeps its order, so that a release comes before the lease that follows it.
+fn take_batch(queue: &mut Vec<Write>) -> Vec<Write> {
+    let mut seen = HashSet::with_capacity(queue.len());
+    let (batch, rest) = std::mem::take(queue)
+        .into_iter()
+        .partition(|write| seen.len() < BATCH && seen.insert(write.claim.lease.address));
+    *queue = rest;
+    batch
+}
+
+/// Takes what is stored into memory, then tells those who wait.
+fn answer(table: &Mutex<Table>, batch: Vec<Write>, stored: Result<Stored, sqlx::Error>) {
+    let mut posts: Vec<(Outcomes, Vec<Ended>)> = Vec::with_capacity(1);
+    let mut post = |to: Outcomes, ended: Ended| match posts
+        .iter_mut()
+        .find(|(other, _)| other.same_channel(&to))
+    {
+        Some((_, list)) => list.push(ended),
+        None => posts.push((to, vec![ended])),
+    };
+    let mut memory = table.lock().unwrap_or_else(PoisonError::into_inner);
+    for Write { claim: Claim { mut lease, now, number }, to } in batch {
+        let outcome = match &stored {
+            Err(error) => Err(CommitError::Database(error.to_string())),
+            Ok(stored) if stored.has(lease.address) => {
+                lease.starts_at = match stored {
+                    Stored::Some(starts) => starts[&lease.address],
+                    // What the statement kept: memory and database are one here.
+                    Stored::All if lease.state != LeaseState::Bound => lease.starts_at,
+                    Stored::All => memory.running_since(lease.address, now).unwrap_or(now),
+                };
+                memory.put(lease.clone());
+                Ok(lease)
+            }
+            Ok(_) => {
+                memory.withdraw(&lease.client);
+                Err(CommitError::Taken(lease.address))
+            }
+        };
+        post(to, Ended { number, outcome });
+    }
+    drop(memory);
+    for (to, ended) in posts {
+        // Nobody waits any more: the service stopped.
+        let _ = to.send(ended);
+    }
+}
+
+/// Reads the leases that another server on the database made, so that their
+/// addresses are not offered again.
+async fn learn(database: &Database, table: &Mutex<Table>, taken: impl Iterator<Item = Ipv4Addr>) {
+    const SQL: &str = "SELECT address, client, mac, subnet, state, starts_at, expires_at \
+                       FROM leases WHERE address = $1";
+    for address in taken {
+        let row: Result<Option<Columns>, _> = with_pool!(database, pool =>
+            sqlx::query_as(SQL).bind(address.to_string()).fetch_optional(pool).await);
+        match row {
+            Ok(row) => {
+                let lease = row.and_then(read_lease);
+                let mut memory = table.lock().unwrap_or_else(PoisonError::into_inner);
+                lease.into_iter().for_each(|lease| memory.put(lease));
+            }
+            Err(error) => tracing::warn!("the lease of {address} cannot be read: {error}"),
+        }
+    }
+}
+
+/// What was granted of a batch.
+enum Stored {
+    /// All of it.
+    All,
+    /// These addresses, each with the start of its lease.
+    Some(HashMap<Ipv4Addr, i64>),
+}
+
+impl Stored {
+    fn has(&self, address: Ipv4Addr) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(granted) => granted.contains_key(&address),
+        }
+    }
+}
+
+/// Stores a batch in one statement and gives what was granted. A lease that another client
+/// holds stays, so that two servers on one database can never both win. This is the one
+/// visible difference between the engines.
+async fn store(database: &Database, batch: &[Write]) -> Result<Stored, sqlx::Error> {
+    let rows = serde_json::to_string(batch).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    match database {
+        Database::Sqlite(sqlite) => {
+            let sql = concat!(
+                "INSERT INTO leases (address, client, mac, subnet, state, starts_at, expires_at) ",
+                "SELECT value->>'address', value->>'client', value->>'mac', value->>'subnet', ",
+                "value->>'state', value->>'now', value->>'expires_at' FROM json_each($1) WHERE true ",
+                claim_guard!()
+            );
+            let _turn = sqlite.turn().await;
+            let done = sqlx::query(sql).bind(&rows).execute(&sqlite.pool).await?;
+            // Rows that come back cost more than the insert: they are asked for where it matters.
+            if done.rows_affected() == batch.len() as u64 {
+                return Ok(Stored::All);
+            }
+            const GRANTED: &str = "SELECT address, starts_at FROM leases \
+                 JOIN json_each($1) ON address = value->>'address' \
+                 WHERE client = value->>'client' AND mac = value->>'mac' \
+                 AND state = value->>'state' AND expires_at = value->>'expires_at'";
+            granted(sqlx::query_as(GRANTED).bind(rows).fetch_all(&sqlite.pool).await?)
+        }
+        Database::Postgres(pool) => {
+            let sql = concat!(
+                "INSERT INTO leases (address, client, mac, subnet, state, starts_at, expires_at) ",
+                "SELECT address, client, mac, subnet, state, now, expires_at ",
+                "FROM jsonb_to_recordset($1::jsonb) AS claim(address TEXT, client TEXT, mac TEXT, ",
+                "subnet TEXT, state TEXT, now BIGINT, expires_at BIGINT) ",
+                claim_guard!(),
+                " RETURNING address, starts_at"
+            );
+            granted(sqlx::query_as(sql).bind(rows).fetch_all(pool).await?)
+        }
+    }
+}
+
+fn granted(rows: Vec<(String, i64)>) -> Result<Stored, sqlx::Error> {
+    let granted = rows.into_iter().map(|(address, starts_at)| Ok((parsed(&address)?, starts_at)));
+    granted
+        .collect::<Result<_, String>>()
+        .map(Stored::Some)
+        .map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// A claim as a row of JSON.
+impl Serialize for Write {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Claim { lease, now, .. } = &self.claim;
+        let mut row = serializer.serialize_struct("claim", 7)?;
+        row.serialize_field("address", &lease.address)?;
+        row.serialize_field("client", &Shown(&lease.client))?;
+        row.serialize_field("mac", &Shown(lease.mac))?;
+        row.serialize_field("subnet", &lease.subnet)?;
+        row.serialize_field("state", lease.state.label())?;
+        row.serialize_field("now", now)?;
+        row.serialize_field("expires_at", &lease.expires_at)?;
+        row.end()
+    }
+}
+
+/// Something as its text.
+struct Shown<T>(T);
+
+impl<T: Display> Serialize for Shown<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}

@@ -1,0 +1,337 @@
+//! UDP packets, many by one system call, each with its own peer and own address of ours.
+#![allow(unsafe_code)] // sendmmsg and recvmmsg take raw pointers; nix has no control data per message.
+
+use std::io::IoSlice;
+use std::mem::{size_of, zeroed};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::AsRawFd;
+use std::ptr;
+
+use nix::errno::Errno;
+use nix::libc;
+
+/// How many packets one call carries at most.
+pub(crate) const BATCH: usize = 64;
+/// How many packets one call is ready for at least.
+const FEW: usize = 4;
+
+/// Room for a `u16` and an `in_pktinfo` as control messages, aligned as `cmsghdr` wants it.
+type Control = [u64; 7];
+
+/// A packet, or several of one length that the kernel or the NIC cuts apart.
+pub(crate) struct Message<'a> {
+    /// Where it goes.
+    pub(crate) to: SocketAddrV4,
+    /// What it leaves by, if the routes and the socket's own address are not to decide.
+    pub(crate) by: Option<Door>,
+    /// Its bytes in pieces.
+    pub(crate) slices: &'a [IoSlice<'a>],
+    /// The length of each packet in it but the last (UDP_SEGMENT), if there are several.
+    pub(crate) segment: Option<u16>,
+}
+
+/// What a packet leaves by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Door {
+    /// The kernel's number of the interface.
+    pub(crate) interface: u32,
+    /// The address of ours.
+    pub(crate) address: Ipv4Addr,
+}
+
+/// A packet that was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Received<'a> {
+    /// Who sent it.
+    pub(crate) peer: SocketAddrV4,
+    /// Where it was sent to and the address of ours that its sender is answered from;
+    /// none where the socket was not asked for IP_PKTINFO.
+    pub(crate) to: Option<(Ipv4Addr, Ipv4Addr)>,
+    /// Its bytes, cut where there was no more room.
+    pub(crate) bytes: &'a [u8],
+}
+
+/// Sends up to [`BATCH`] messages until the socket takes no more, and gives how many left;
+/// the error is that of the first one.
+pub(crate) fn send(socket: &impl AsRawFd, messages: &[Message<'_>]) -> nix::Result<usize> {
+    let messages = &messages[..messages.len().min(BATCH)];
+    let mut peers: Vec<libc::sockaddr_in> = messages.iter().map(|m| raw_address(m.to)).collect();
+    let mut controls: Vec<Control> = vec![[0; 7]; messages.len()];
+    let mut headers: Vec<libc::mmsghdr> = messages
+        .iter()
+        .zip(peers.iter_mut().zip(&mut controls))
+        .map(|(message, (peer, control))| header(message, peer, control))
+        .collect();
+    // SAFETY: each header points to a peer, slices and control data that are
+    // borrowed or owned by this function until the call returns, with their lengths.
+    let sent = unsafe {
+        libc::sendmmsg(
+            socket.as_raw_fd(),
+            headers.as_mut_ptr(),
+            headers.len() as libc::c_uint,
+            libc::MSG_DONTWAIT,
+        )
+    };
+    Errno::result(sent).map(|count| count as usize)
+}
+
+fn header(
+    message: &Message<'_>,
+    peer: &mut libc::sockaddr_in,
+    control: &mut Control,
+) -> libc::mmsghdr {
+    let mut header = empty_header(peer);
+    // IoSlice has the layout of iovec; the kernel only reads it.
+    header.msg_iov = message.slices.as_ptr().cast_mut().cast();
+    header.msg_iovlen = message.slices.len();
+    let mut used = 0;
+    if let Some(segment) = message.segment {
+        used += put(control, used, (libc::SOL_UDP, libc::UDP_SEGMENT), segment);
+    }
+    if let Some(Door { interface, address }) = message.by {
+        let info = libc::in_pktinfo {
+            ipi_ifindex: interface as libc::c_int,
+            ipi_spec_dst: libc::in_addr { s_addr: u32::from(address).to_be() },
+            ipi_addr: libc::in_addr { s_addr: 0 },
+        };
+        used += put(control, used, (libc::IPPROTO_IP, libc::IP_PKTINFO), info);
+    }
+    if used > 0 {
+        header.msg_control = control.as_mut_ptr().cast();
+        header.msg_controllen = used;
+    }
+    libc::mmsghdr { msg_hdr: header, msg_len: 0 }
+}
+
+/// Writes a control message at an offset and gives the room that it takes.
+fn put<T>(control: &mut Control, at: usize, (level, kind): (i32, i32), value: T) -> usize {
+    let length = size_of::<T>() as libc::c_uint;
+    // SAFETY: CMSG_SPACE and CMSG_LEN only compute.
+    let (space, length) = unsafe { (libc::CMSG_SPACE(length), libc::CMSG_LEN(length)) };
+    let space = space as usize;
+    assert!(at + space <= size_of::<Control>(), "a control message has room");
+    // SAFETY: the room from `at` on was checked, and `at` is a sum of CMSG_SPACEs, hence
+    // aligned; cmsghdr is plain data, and CMSG_DATA lies CMSG_SPACE's head behind it.
+    unsafe {
+        let first = control.as_mut_ptr().cast::<u8>().add(at).cast::<libc::cmsghdr>();
+        (*first).cmsg_level = level;
+        (*first).cmsg_type = kind;
+        (*first).cmsg_len = length as usize;
+        ptr::write_unaligned(libc::CMSG_DATA(first).cast::<T>(), value);
+    }
+    space
+}
+
+/// Packets that were received by one call.
+pub(crate) struct Inbox {
+    /// Room for [`BATCH`] packets, touched only as far as packets come together.
+    buffers: Vec<u8>,
+    packet_bytes: usize,
+    /// How many packets the next call is ready for.
+    ready_for: usize,
+    received: Vec<Arrived>,
+}
+
+struct Arrived {
+    peer: SocketAddrV4,
+    to: Option<(Ipv4Addr, Ipv4Addr)>,
+    length: usize,
+}
+
+impl Inbox {
+    /// Room for packets of up to `packet_bytes`; longer ones are cut.
+    pub(crate) fn new(packet_bytes: usize) -> Self {
+        let buffers = vec![0; packet_bytes * BATCH];
+        Self { buffers, packet_bytes, ready_for: FEW, received: Vec::with_capacity(BATCH) }
+    }
+
+    /// Takes up to [`BATCH`] packets that wait in the socket; what was here before is
+    /// forgotten. Gives whether more may wait.
+    pub(crate) fn receive(&mut self, socket: &impl AsRawFd) -> nix::Result<bool> {
+        self.received.clear();
+        // SAFETY: all zeroes is valid for these plain structures.
+        let (mut peers, mut slices, mut headers): (
+            [libc::sockaddr_in; BATCH],
+            [libc::iovec; BATCH],
+            [libc::mmsghdr; BATCH],
+        ) = unsafe { zeroed() };
+        let mut controls: [Control; BATCH] = [[0; 7]; BATCH];
+        let wanted = self.ready_for;
+        for (number, buffer) in
+            self.buffers.chunks_exact_mut(self.packet_bytes).take(wanted).enumerate()
+        {
+            slices[number] =
+                libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+            let header = &mut headers[number].msg_hdr;
+            *header = empty_header(&mut peers[number]);
+            header.msg_iov = ptr::from_mut(&mut slices[number]);
+            header.msg_iovlen = 1;
+            header.msg_control = controls[number].as_mut_ptr().cast();
+            header.msg_controllen = size_of::<Control>();
+        }
+        // SAFETY: each of the `wanted` headers points to a peer, a slice and control data that
+        // live until the call returns, and each slice to a buffer that nothing else uses.
+        let received = unsafe {
+            libc::recvmmsg(
+                socket.as_raw_fd(),
+                headers.as_mut_ptr(),
+                wanted as libc::c_uint,
+                libc::MSG_DONTWAIT,
+                ptr::null_mut(),
+            )
+        };
+        let count = Errno::result(received)? as usize;
+        for (header, peer) in headers.iter().zip(peers).take(count) {
+            let (peer, to) = (address(peer), packet_info(&header.msg_hdr));
+            self.received.push(Arrived { peer, to, length: header.msg_len as usize });
+        }
+        let is_full = count == wanted;
+        self.ready_for =
+            if is_full { (wanted * 4).min(BATCH) } else { (count * 2).clamp(FEW, BATCH) };
+        Ok(is_full)
+    }
+
+    /// The packets that were received last.
+    pub(crate) fn packets(&self) -> impl Iterator<Item = Received<'_>> {
+        let packets = self.received.iter().zip(self.buffers.chunks_exact(self.packet_bytes));
+        packets.map(|(arrived, buffer)| {
+            let Arrived { peer, to, length } = *arrived;
+            Received { peer, to, bytes: &buffer[..length] }
+        })
+    }
+}
+
+/// Where a packet was sent to, and the address of ours that stands for it.
+fn packet_info(header: &libc::msghdr) -> Option<(Ipv4Addr, Ipv4Addr)> {
+    // SAFETY: the kernel wrote the control data that the header describes; CMSG_FIRSTHDR and
+    // CMSG_NXTHDR stay within it.
+    unsafe {
+        let mut control = libc::CMSG_FIRSTHDR(header);
+        while !control.is_null() {
+            if ((*control).cmsg_level, (*control).cmsg_type) == (libc::IPPROTO_IP, libc::IP_PKTINFO)
+            {
+                let info: libc::in_pktinfo = ptr::read_unaligned(libc::CMSG_DATA(control).cast());
+                return Some((ipv4(info.ipi_addr), ipv4(info.ipi_spec_dst)));
+            }
+            control = libc::CMSG_NXTHDR(header, control);
+        }
+    }
+    None
+}
+
+fn empty_header(peer: &mut libc::sockaddr_in) -> libc::msghdr {
+    // SAFETY: all zeroes is a valid msghdr: null pointers with zero lengths.
+    let mut header: libc::msghdr = unsafe { zeroed() };
+    header.msg_name = ptr::from_mut(peer).cast();
+    header.msg_namelen = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+    header
+}
+
+fn raw_address(address: SocketAddrV4) -> libc::sockaddr_in {
+    libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: address.port().to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from(*address.ip()).to_be() },
+        sin_zero: [0; 8],
+    }
+}
+
+fn address(raw: libc::sockaddr_in) -> SocketAddrV4 {
+    SocketAddrV4::new(ipv4(raw.sin_addr), u16::from_be(raw.sin_port))
+}
+
+fn ipv4(raw: libc::in_addr) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from_be(raw.s_addr))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{SocketAddr, UdpSocket};
+    use std::time::Duration;
+
+    use nix::sys::socket::{setsockopt, sockopt};
+
+    use super::*;
+
+    fn address_of(socket: &UdpSocket) -> SocketAddrV4 {
+        match socket.local_addr().unwrap() {
+            SocketAddr::V4(address) => address,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn segments_arrive_as_packets_and_each_message_at_its_peer() {
+        let receivers = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+        let peers = receivers.each_ref().map(address_of);
+        let sender = UdpSocket::bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let pieces: [&[u8]; 4] = [b"1:", b"ab", b"2:", b"c"];
+        let slices = pieces.map(IoSlice::new);
+        let messages = [
+            Message { to: peers[0], by: None, slices: &slices, segment: Some(4) },
+            Message { to: peers[1], by: None, slices: &slices[..2], segment: None },
+        ];
+        assert_eq!(send(&sender, &messages), Ok(2));
+        let receive = |receiver: &UdpSocket| {
+            receiver.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            let mut buffer = [0; 16];
+            let length = receiver.recv(&mut buffer).unwrap();
+            buffer[..length].to_vec()
+        };
+        assert_eq!(receive(&receivers[0]), b"1:ab");
+        assert_eq!(receive(&receivers[0]), b"2:c");
+        assert_eq!(receive(&receivers[1]), b"1:ab");
+    }
+
+    #[test]
+    fn packets_are_received_with_their_peers_and_lengths() {
+        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let senders = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+        for (sender, packet) in senders.iter().zip([&b"abc"[..], b""]) {
+            sender.send_to(packet, receiver.local_addr().unwrap()).unwrap();
+        }
+        let mut inbox = Inbox::new(1024);
+        assert_eq!(inbox.receive(&receiver), Ok(false));
+        let got: Vec<_> = inbox.packets().map(|packet| (packet.peer, packet.bytes)).collect();
+        let peers = senders.each_ref().map(address_of);
+        assert_eq!(got, [(peers[0], &b"abc"[..]), (peers[1], b"")]);
+        assert_eq!(inbox.receive(&receiver), Err(Errno::EAGAIN));
+        assert_eq!(inbox.packets().count(), 0);
+    }
+
+    #[test]
+    fn a_crowd_is_received_in_few_calls_and_in_order() {
+        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for number in 0..100_u8 {
+            sender.send_to(&[number], receiver.local_addr().unwrap()).unwrap();
+        }
+        let mut inbox = Inbox::new(16);
+        let (mut got, mut calls) = (Vec::new(), 0);
+        while inbox.receive(&receiver).is_ok() {
+            got.extend(inbox.packets().map(|packet| packet.bytes[0]));
+            calls += 1;
+        }
+        assert_eq!(got, (0..100).collect::<Vec<u8>>());
+        assert_eq!(calls, 4, "4 + 16 + 64 + 16");
+    }
+
+    #[test]
+    fn a_packet_tells_where_it_went_and_leaves_from_where_it_is_told() {
+        let (asked, other) = (Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::new(127, 0, 0, 3));
+        let server = UdpSocket::bind("0.0.0.0:0").unwrap();
+        setsockopt(&server, sockopt::Ipv4PacketInfo, &true).unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.send_to(b"?", (asked, address_of(&server).port())).unwrap();
+        let mut inbox = Inbox::new(16);
+        inbox.receive(&server).unwrap();
+        assert_eq!(inbox.packets().next().unwrap().to, Some((asked, asked)));
+        let to = address_of(&client);
+        let by = Some(Door { interface: 0, address: other });
+        let slices = [IoSlice::new(b"!")];
+        assert_eq!(send(&server, &[Message { to, by, slices: &slices, segment: None }]), Ok(1));
+        client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let (_, from) = client.recv_from(&mut [0; 4]).unwrap();
+        assert_eq!(from.ip(), other);
+    }
+}
