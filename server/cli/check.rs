@@ -16,14 +16,24 @@ use crate::site_file::SiteFile;
 pub struct Check {
     /// A site file to check instead of the inventory
     file: Option<PathBuf>,
+    /// Put right what can be: shows every fix and asks before it is made
+    #[arg(long, conflicts_with = "file")]
+    fix: bool,
+    /// With --fix: make every fix without asking
+    #[arg(long, requires = "fix")]
+    yes: bool,
 }
 
 impl Check {
     /// Prints what is wrong; fails if something is an error.
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let Some(path) = self.file else {
-            let snapshot = context.inventory().await?.snapshot();
-            return tell(&context, &check_site(&snapshot.site), ToString::to_string);
+            let inventory = context.inventory().await?;
+            if self.fix {
+                super::fix::run(&inventory, self.yes).await?;
+            }
+            let site = &inventory.snapshot().site;
+            return tell(&context, &check_site(site), ToString::to_string);
         };
         let (name, text) = read_text(&path)?;
         match SiteFile::parse(&text, &name) {
@@ -41,13 +51,21 @@ fn tell(
     findings: &[Finding],
     shown: impl Fn(&Finding) -> String,
 ) -> anyhow::Result<ExitCode> {
-    let errors = findings.iter().filter(|found| found.severity == Severity::Error).count();
+    let count = |severity| findings.iter().filter(|found| found.severity == severity).count();
+    let errors = count(Severity::Error);
     if context.json {
         context.print(&findings, String::new)?;
         return Ok(status(errors == 0));
     }
-    let line = |found: &Finding| format!("{}: {}\n", found.severity.label(), shown(found));
+    let line = |found: &Finding| {
+        let fix = found.fix.as_ref().map(|fix| format!("  fix: {fix}\n")).unwrap_or_default();
+        format!("{}: {}\n{fix}", found.severity.label(), shown(found))
+    };
     print(&findings.iter().map(line).collect::<String>())?;
-    print(&format!("{errors} errors, {} warnings\n", findings.len() - errors))?;
+    let silenced = match count(Severity::Silenced) {
+        0 => String::new(),
+        silenced => format!(", {silenced} silenced"),
+    };
+    print(&format!("{errors} errors, {} warnings{silenced}\n", count(Severity::Warning)))?;
     Ok(status(errors == 0))
 }

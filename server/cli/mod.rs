@@ -5,6 +5,7 @@ mod check;
 mod context;
 mod event;
 mod export;
+mod fix;
 mod host;
 mod import;
 mod init;

@@ -88,6 +88,30 @@ words! {
     }
 }
 
+words! {
+    /// Which ARP packets count as a member's sign of life.
+    ArpValidate {
+        /// All.
+        None = "none",
+        /// The answers to the active member.
+        Active = "active",
+        /// The questions that the others hear.
+        Backup = "backup",
+        /// Both.
+        All = "all",
+    }
+}
+
+words! {
+    /// How many ARP targets must answer.
+    ArpTargets {
+        /// One of them.
+        Any = "any",
+        /// Every one.
+        All = "all",
+    }
+}
+
 link_spec! {
     /// A bond of NICs.
     BondSpec {
@@ -143,9 +167,56 @@ link_spec! {
         /// How many unsolicited ARP answers follow a change of the active member.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         gratuitous_arp: Option<u8>,
+        /// Which ARP packets count as a sign of life (with `arp-interval`).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        arp_validate: Option<ArpValidate>,
+        /// How many of the targets must answer (with `arp-interval`).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        arp_all_targets: Option<ArpTargets>,
+        /// How many unanswered questions make a member dead, 2 where none is given (with
+        /// `arp-interval`).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        arp_missed_max: Option<u8>,
+        /// Whether packets are taken from members that are not in use.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        all_members_active: Option<bool>,
+        /// How many packets go by one member before the next has its turn; 0 for chance
+        /// (balance-rr only).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        packets_per_member: Option<u16>,
+        /// How often the members tell the switch their MACs (balance-tlb, balance-alb).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        learn_packet_interval: Option<Millis>,
+        /// How many IGMP reports follow a change of the active member.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resend_igmp: Option<u8>,
+        /// Whether flows are moved by load (balance-tlb only).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dynamic_load_balancing: Option<bool>,
+        /// The time between the announcements of a new active member (active-backup only).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        peer_notify_delay: Option<Millis>,
         /// Take the bond down when all members are (`BindCarrier=`, by name).
         #[serde(default, skip_serializing_if = "crate::model::link::is_default")]
         bind_carrier: bool,
+    }
+}
+
+impl BondSpec {
+    /// Parameters that few formats have words for, with the names of those that are given.
+    pub fn rare(&self) -> impl Iterator<Item = &'static str> {
+        let given = [
+            ("arp-validate", self.arp_validate.is_some()),
+            ("arp-all-targets", self.arp_all_targets.is_some()),
+            ("arp-missed-max", self.arp_missed_max.is_some()),
+            ("all-members-active", self.all_members_active.is_some()),
+            ("packets-per-member", self.packets_per_member.is_some()),
+            ("learn-packet-interval", self.learn_packet_interval.is_some()),
+            ("resend-igmp", self.resend_igmp.is_some()),
+            ("dynamic-load-balancing", self.dynamic_load_balancing.is_some()),
+            ("peer-notify-delay", self.peer_notify_delay.is_some()),
+        ];
+        given.into_iter().filter_map(|(name, given)| given.then_some(name))
     }
 }
 

@@ -48,6 +48,9 @@ pub struct Host {
     /// The address that DHCP gives it on a subnet while it boots, by subnet name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub reservations: BTreeMap<String, IpAddr>,
+    /// Rules, such as `N152`, whose warnings about it are silenced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<String>,
     /// Replaces the boot file that its firmware's architecture would get.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_file: Option<String>,

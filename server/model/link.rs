@@ -104,6 +104,8 @@ pub struct LinkSettings<'a> {
     pub lldp: Option<ReceiveLldp>,
     /// The largest TCP segment that is announced over the subnet's default route, in bytes.
     pub advertised_mss: Option<u32>,
+    /// Rules whose warnings about the link are silenced.
+    pub allow: &'a [String],
     /// Search domains, and routing domains with a `~`, beside the subnet's.
     pub domains: &'a [String],
     /// Whether its addresses and routes are set before it has a carrier.
@@ -187,6 +189,9 @@ macro_rules! link_spec {
             /// bytes: where packets larger than that are lost on the way.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub advertised_mss: Option<u32>,
+            /// Rules, such as `N131`, whose warnings about the link are silenced.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            pub allow: Vec<String>,
             /// Search domains beside the subnet's. One with `~` before it is a routing domain:
             /// its names are asked of this link's resolvers, and it is not searched.
             #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -233,6 +238,7 @@ macro_rules! link_spec {
                     emit_lldp: self.emit_lldp,
                     lldp: self.lldp,
                     advertised_mss: self.advertised_mss,
+                    allow: &self.allow,
                     domains: &self.domains,
                     ignore_carrier: self.ignore_carrier,
                     critical: self.critical,

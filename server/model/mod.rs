@@ -22,6 +22,7 @@ mod millis;
 mod name;
 mod nic;
 mod noun;
+mod numbered;
 mod profile;
 mod route;
 mod site;
@@ -34,7 +35,8 @@ mod words;
 
 pub use bgp::{Announcement, BgpNeighbor, BgpSpec, InvalidRemoteAs, RemoteAs};
 pub use bond::{
-    AdSelect, BondMode, BondSpec, FailOverMac, LacpRate, PrimaryReselect, TransmitHashPolicy,
+    AdSelect, ArpTargets, ArpValidate, BondMode, BondSpec, FailOverMac, LacpRate, PrimaryReselect,
+    TransmitHashPolicy,
 };
 pub use bridge::{BridgeSpec, PortSpec};
 pub use dhcp_options::{DhcpOptions, InvalidDhcpOption};

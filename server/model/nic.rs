@@ -15,6 +15,10 @@ link_spec! {
         /// Left alone, because another program (Open vSwitch, a container) owns it.
         #[serde(default, skip_serializing_if = "is_default")]
         unmanaged: bool,
+        /// The kernel's name for it, or a pattern with `*` and `?`, where that is not its label:
+        /// for profiles with `match: name`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        match_name: Option<String>,
         /// The kernel's name that the NIC is given at boot. Not `eth0`: the kernel gives such
         /// names itself, and two NICs may then fight over one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -155,7 +159,7 @@ pub struct SriovSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eswitch: Option<Eswitch>,
     /// What is particular to single ones, by number from 0.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, with = "super::numbered", skip_serializing_if = "BTreeMap::is_empty")]
     pub functions: BTreeMap<u16, FunctionSpec>,
 }
 

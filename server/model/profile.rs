@@ -1,5 +1,6 @@
 //! Profiles: the network that a kind of host has, in netplan's and networkd's words. Pure.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use indexmap::IndexMap;
@@ -66,6 +67,12 @@ pub struct Profile {
     /// Kernel settings, by name such as `net.core.rmem_max`.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub sysctls: IndexMap<String, String>,
+    /// Rules, such as `N152`, whose warnings about it are silenced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<String>,
+    /// What its hosts read, such as `netplan`: what that cannot say is refused at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
     /// The version of systemd that reads the files, 247 to 257; 252 where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub systemd: Option<u16>,
@@ -92,6 +99,9 @@ words! {
         PermanentMac = "permanent-mac",
         /// `Name=` with the NIC's label, for hosts with predictable kernel names.
         Name = "name",
+        /// `MACAddress=`, the present one, for links that have no permanent one (veth, some
+        /// clouds). Not where a bond, bridge or VLAN bears the same.
+        Mac = "mac",
         /// `Path=` with the NIC's `path`, for hosts whose NICs are exchanged.
         Path = "path",
     }
@@ -120,6 +130,12 @@ link_spec! {
         /// The VLAN id, where it is not the subnet's.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<u16>,
+        /// The kernel's priority of packets that come in, by the tag's (0 to 7).
+        #[serde(default, with = "super::numbered", skip_serializing_if = "BTreeMap::is_empty")]
+        ingress_qos: BTreeMap<u32, u32>,
+        /// The tag's priority (0 to 7) of packets that go out, by the kernel's.
+        #[serde(default, with = "super::numbered", skip_serializing_if = "BTreeMap::is_empty")]
+        egress_qos: BTreeMap<u32, u32>,
     }
 }
 

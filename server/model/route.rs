@@ -161,6 +161,13 @@ pub struct RuleSpec {
     /// The IP version, where neither `from` nor `to` tells; IPv4 where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<Family>,
+    /// Whether it is for every packet that does not match.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub invert: bool,
+    /// Routes with prefixes of this length or less do not count: 0 passes over the default
+    /// route of the table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suppress_prefix_length: Option<u8>,
     /// The table.
     pub table: u32,
     /// Rules are tried from the lowest priority up: 1 to 32765.

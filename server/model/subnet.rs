@@ -43,6 +43,15 @@ pub struct Subnet {
     /// the one of its host's tenant. One without a tenant is for hosts of nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
+    /// Rules, such as `N152`, whose warnings about it are silenced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<String>,
+    /// The address of the provisioning server in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<IpAddr>,
+    /// The rail that it is on: NICs of that rail, and no others, may bear its addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rail: Option<u16>,
     /// How long a dynamic lease lasts, such as `1h`; an hour where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_time: Option<Millis>,

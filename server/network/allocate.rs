@@ -25,17 +25,13 @@ pub struct Assignment {
 /// DHCP, a gateway or somebody's already is left alone. Where no address is free the link
 /// stays without, for [`check_site`](super::check_site) to name.
 pub fn allocate(site: &Site) -> Vec<Assignment> {
-    let mut taken = taken(site);
-    let mut ahead: HashMap<&str, Candidates<'_>> = HashMap::new();
+    let mut free = Free::new(site);
     let mut assignments = Vec::new();
     for (name, host) in &site.hosts {
         let network = lower(site, name, host);
         let awaiting = network.links.values().flat_map(|link| &link.layer3.borne);
         for borne in awaiting.filter(|borne| borne.awaits_address()) {
-            let Some((key, subnet)) = site.subnets.get_key_value(&borne.subnet) else { continue };
-            // What was passed over once is taken for good: nothing is given back in here.
-            let ahead = ahead.entry(key.as_str()).or_insert_with(|| candidates(subnet));
-            let Some(address) = ahead.find(|address| taken.insert(*address)) else { continue };
+            let Some(address) = free.next(&borne.subnet) else { continue };
             assignments.push(Assignment {
                 host: name.clone(),
                 link: borne.key.clone(),
@@ -45,6 +41,27 @@ pub fn allocate(site: &Site) -> Vec<Assignment> {
         }
     }
     assignments
+}
+
+/// The addresses that hosts may get: each is given out once.
+pub(super) struct Free<'a> {
+    site: &'a Site,
+    taken: HashSet<IpAddr>,
+    ahead: HashMap<&'a str, Candidates<'a>>,
+}
+
+impl<'a> Free<'a> {
+    pub(super) fn new(site: &'a Site) -> Self {
+        Self { site, taken: taken(site), ahead: HashMap::new() }
+    }
+
+    /// The next free address of a subnet's `hosts` ranges, if there is one.
+    pub(super) fn next(&mut self, subnet: &str) -> Option<IpAddr> {
+        let (name, subnet) = self.site.subnets.get_key_value(subnet)?;
+        // What was passed over once is taken for good: nothing is given back in here.
+        let ahead = self.ahead.entry(name.as_str()).or_insert_with(|| candidates(subnet));
+        ahead.find(|address| self.taken.insert(*address))
+    }
 }
 
 /// Every address of the site that somebody bears.

@@ -64,7 +64,7 @@ fn user_data(host: &HostNetwork) -> Value {
 fn device(host: &HostNetwork, link: &Link, losses: &mut Losses) -> Value {
     let mut lose = |lost: bool, feature: &str| losses.add_if(lost, &link.name, feature);
     let mac = match link.kind {
-        Kind::Nic(mac) if host.match_by == MatchBy::PermanentMac => mac,
+        Kind::Nic(mac) if matches!(host.match_by, MatchBy::PermanentMac | MatchBy::Mac) => mac,
         _ => link.mac,
     };
     lose(link.is_nic() && link.mac.is_some(), "macaddress of a NIC");
@@ -72,7 +72,8 @@ fn device(host: &HostNetwork, link: &Link, losses: &mut Losses) -> Value {
     let (kind, own) = match &link.kind {
         Kind::Nic(_) => ("physical", Value::Null),
         Kind::Bond(spec) => ("bond", bond(host, spec, &mut lose)),
-        Kind::Vlan { parent, id, protocol } => {
+        Kind::Vlan { parent, id, protocol, qos } => {
+            lose(qos.is_some(), "priorities of tags");
             lose(*protocol != VlanProtocol::default(), "protocol 802.1ad");
             ("vlan", json!({"vlan_link": host.device(parent), "vlan_id": id}))
         }
@@ -115,6 +116,7 @@ fn bringup(host: &HostNetwork, link: &Link, lose: &mut impl FnMut(bool, &str)) {
     let Some(nic) = &link.nic else { return };
     // It renames a NIC to its name by its MAC, without being asked.
     lose(nic.set_name.is_some() && link.kind == Kind::Nic(None), "set-name without a MAC");
+    lose(nic.match_name.as_deref().is_some_and(|name| name != link.device()), "match-name");
     lose(nic.wake_on_lan.is_some(), "wake-on-lan");
     lose(nic.offload != Default::default(), "offload");
     lose(nic.ring != Default::default(), "ring");
@@ -129,6 +131,9 @@ fn devices<'a>(host: &'a HostNetwork, names: &'a [String]) -> Vec<&'a str> {
 
 fn bond(host: &HostNetwork, spec: &BondSpec, lose: &mut impl FnMut(bool, &str)) -> Value {
     lose(spec.bind_carrier, "bind-carrier");
+    for parameter in spec.rare() {
+        lose(true, parameter);
+    }
     let millis = |time: Option<Millis>| time.map(|time| json!(time.0));
     let targets: Vec<String> = spec.arp_ip_targets.iter().map(ToString::to_string).collect();
     let params = present([

@@ -28,6 +28,8 @@ pub struct HostNetwork {
     pub systemd: u16,
     /// What the host says by BGP, if anything.
     pub bgp: Option<Bgp>,
+    /// Rules whose warnings about the profile are silenced.
+    pub allow: Vec<String>,
     /// Kernel settings, by name.
     pub sysctls: BTreeMap<String, String>,
     /// The links by name: NICs in the order of the slots, then bonds, VLANs, bridges.
@@ -63,6 +65,8 @@ pub struct Link {
     pub critical: bool,
     /// What the profile says of the hardware, of a NIC that it speaks of.
     pub nic: Option<Box<NicSpec>>,
+    /// Rules whose warnings about it are silenced.
+    pub allow: Vec<String>,
     /// The subnets that it carries, even where a link above bears the address.
     pub subnets: Vec<String>,
     /// Addresses, routes and resolvers.
@@ -84,6 +88,8 @@ pub enum Kind {
         id: Option<u16>,
         /// The protocol of the tag.
         protocol: VlanProtocol,
+        /// The kernel's priorities by the tag's, and the tag's by the kernel's.
+        qos: Qos,
     },
     /// A VXLAN tunnel on the link `spec.link`.
     Vxlan {
@@ -112,6 +118,22 @@ pub enum Kind {
     Ipvlan(IpvlanSpec),
     /// The loopback.
     Loopback,
+}
+
+/// How the priorities of a VLAN's tag and of the kernel answer to each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Qos {
+    /// The kernel's, by the tag's.
+    pub ingress: BTreeMap<u32, u32>,
+    /// The tag's, by the kernel's.
+    pub egress: BTreeMap<u32, u32>,
+}
+
+impl Qos {
+    /// Whether something is said of them.
+    pub fn is_some(&self) -> bool {
+        !(self.ingress.is_empty() && self.egress.is_empty())
+    }
 }
 
 /// What a link is for.
@@ -260,10 +282,13 @@ impl Link {
         }
     }
 
-    /// The kernel's name for it: what a NIC is renamed to, else its name here.
+    /// The kernel's name for it: what a NIC is renamed to or found by, else its name here.
     pub fn device(&self) -> &str {
-        let renamed = self.nic.as_ref().and_then(|nic| nic.set_name.as_deref());
-        renamed.unwrap_or(&self.name)
+        let named = self.nic.as_ref().and_then(|nic| {
+            let is_name = |name: &&str| !name.contains(['*', '?']);
+            nic.set_name.as_deref().or(nic.match_name.as_deref().filter(is_name))
+        });
+        named.unwrap_or(&self.name)
     }
 
     /// Whether the kernel makes it by itself: a NIC, or the loopback.
@@ -341,6 +366,21 @@ impl HostNetwork {
     pub fn below<'a>(&'a self, link: &'a Link) -> impl Iterator<Item = &'a Link> {
         let parent = link.parent().and_then(|name| self.links.get(name));
         self.members(&link.name).chain(parent)
+    }
+
+    /// The NICs that `link` stands on, itself if it is one.
+    pub fn nics_below<'a>(&'a self, link: &'a Link) -> Vec<&'a Link> {
+        let mut nics = Vec::new();
+        let mut left = vec![link];
+        // A ring of links is found by its bound.
+        for _ in 0..=self.links.len() {
+            let Some(link) = left.pop() else { break };
+            if link.is_nic() {
+                nics.push(link);
+            }
+            left.extend(self.below(link));
+        }
+        nics
     }
 
     /// The links in layers for a drawing, NICs first. Every link is above all that it stands on.

@@ -27,7 +27,7 @@ mod yaml;
 
 pub use allocate::{Assignment, allocate};
 pub use bgp::{Bgp, Neighbor, Peer};
-pub use check::{Finding, Severity, check_host, check_site};
+pub use check::{Edit, Finding, Fix, Severity, check_host, check_site};
 pub use consequences::{Consequences, Group, consequences};
 pub use difference::{Line, lines};
 pub use format::{File, Format};

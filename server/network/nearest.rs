@@ -7,16 +7,18 @@ const LISTED: usize = 8;
 /// that there are if they are few.
 pub(crate) fn hint<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.collect();
-    let distance = |other: &&&str| strsim::damerau_levenshtein(name, other);
-    let nearest = known.iter().min_by_key(distance);
-    match nearest {
-        None => "; there are none".into(),
-        Some(nearest) if distance(&nearest) <= (name.len() / 3).max(1) => {
-            format!("; did you mean \"{nearest}\"?")
-        }
-        Some(_) if known.len() <= LISTED => format!("; there are: {}", known.join(", ")),
-        Some(_) => format!("; there are {}, such as {}", known.len(), known[..LISTED].join(", ")),
+    match nearest(name, known.iter().copied()) {
+        _ if known.is_empty() => "; there are none".into(),
+        Some(nearest) => format!("; did you mean \"{nearest}\"?"),
+        None if known.len() <= LISTED => format!("; there are: {}", known.join(", ")),
+        None => format!("; there are {}, such as {}", known.len(), known[..LISTED].join(", ")),
     }
+}
+
+/// The name that was meant, if one is near enough to a wrong one.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let distance = |other: &&str| strsim::damerau_levenshtein(name, other);
+    known.min_by_key(distance).filter(|other| distance(other) <= (name.len() / 3).max(1))
 }
 
 #[cfg(test)]

@@ -217,7 +217,9 @@ fn put(site: &mut Site, form: &HostForm, name: &str, host: Host) -> Result<(), C
             form.was
         )));
     }
-    site.hosts.insert(name.to_owned(), host);
+    // What the form does not show stays.
+    let allow = now.map(|now| now.allow).unwrap_or_default();
+    site.hosts.insert(name.to_owned(), Host { allow, ..host });
     Ok(())
 }
 

@@ -192,6 +192,7 @@ impl HostForm {
             addresses: addresses("addresses", &self.addresses, &mut wrongs),
             reservations: addresses("reservations", &self.reservations, &mut wrongs),
             boot_file: given(&self.boot_file),
+            ..Host::default()
         };
         if wrongs.is_empty() { Ok((self.name.clone(), host)) } else { Err(wrongs) }
     }
@@ -388,6 +389,7 @@ mod tests {
             link: None,
             path: path.into(),
             text: text.into(),
+            fix: None,
         };
         let cases = [
             ("hosts.r1-n01.addresses.virbr0", "", "addresses.virbr0"),

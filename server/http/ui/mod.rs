@@ -8,6 +8,7 @@ mod access;
 mod assets;
 mod bulk;
 mod change;
+mod checks;
 mod clock;
 mod definitions;
 mod discovered;
@@ -91,6 +92,8 @@ fn routes(ui: Ui) -> Router {
         .route("/revisions", get(revisions::list))
         .route("/revisions/{id}", get(revisions::show))
         .route("/revisions/{id}/revert", post(revisions::take_back))
+        .route("/checks", get(checks::list))
+        .route("/checks/fix", post(checks::fix))
         .route("/change", get(change::form).post(change::take))
         .route("/access", get(access::show))
         .route("/access/tokens", post(access::add_token))

@@ -13,6 +13,7 @@ pub const SECTIONS: [(&str, &str); 11] = [
     ("tenants", "Tenants"),
     ("profiles", "Profiles"),
     ("images", "Images"),
+    ("checks", "Checks"),
     ("leases", "Leases"),
     ("discovered", "Discovered"),
     ("events", "Events"),

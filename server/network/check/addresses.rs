@@ -80,6 +80,10 @@ fn in_subnet(
     if subnet.gateway == Some(address) {
         findings.error("N143", at(), format!("{address} is the gateway of subnet \"{name}\""));
     }
+    if subnet.server == Some(address) {
+        let text = format!("{address} is the provisioning server in subnet \"{name}\"");
+        findings.error("N143", at(), text);
+    }
     if let Some(range) = subnet.range_of(address).filter(|range| range.used_for != RangeUse::Hosts)
     {
         let text = format!(

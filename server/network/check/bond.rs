@@ -25,6 +25,7 @@ fn members(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mut F
             bond.nics.len()
         );
         findings.error("N127", view.at(name, "min-links"), text);
+        findings.suggest(view.path(name, "min-links"), bond.nics.len());
     }
     if let Some(primary) = bond.primary.as_ref().filter(|primary| !bond.nics.contains(primary)) {
         let hint = crate::network::nearest::hint(primary, bond.nics.iter().map(String::as_str));
@@ -36,8 +37,11 @@ fn members(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mut F
 /// Rule N124: a parameter that the kernel ignores or refuses in this mode.
 fn modes(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mut Findings) {
     const BY_HASH: &str = "balance-xor, 802.3ad and balance-tlb";
+    const BY_LOAD: &str = "balance-tlb and balance-alb";
     const WITH_PRIMARY: &str = "active-backup, balance-tlb and balance-alb";
     let (lacp, backup) = (bond.mode == BondMode::Lacp, bond.mode == BondMode::ActiveBackup);
+    let (in_turn, tlb) = (bond.mode == BondMode::BalanceRr, bond.mode == BondMode::BalanceTlb);
+    let by_load = tlb || bond.mode == BondMode::BalanceAlb;
     let (hashes, primary) = (bond.mode.chooses_by_hash(), bond.mode.has_primary());
     let cases = [
         ("lacp-rate", bond.lacp_rate.is_some(), lacp, "802.3ad"),
@@ -50,11 +54,16 @@ fn modes(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mut Fin
         ("primary-reselect-policy", bond.primary_reselect_policy.is_some(), primary, WITH_PRIMARY),
         ("fail-over-mac-policy", bond.fail_over_mac_policy.is_some(), backup, "active-backup"),
         ("gratuitous-arp", bond.gratuitous_arp.is_some(), backup, "active-backup"),
+        ("peer-notify-delay", bond.peer_notify_delay.is_some(), backup, "active-backup"),
+        ("packets-per-member", bond.packets_per_member.is_some(), in_turn, "balance-rr"),
+        ("learn-packet-interval", bond.learn_packet_interval.is_some(), by_load, BY_LOAD),
+        ("dynamic-load-balancing", bond.dynamic_load_balancing.is_some(), tlb, "balance-tlb"),
     ];
     for (key, given, fits, modes) in cases {
         if given && !fits {
             let text = format!("{name}: {key} is only for {modes} (mode is {})", bond.mode);
             findings.error("N124", view.at(name, key), text);
+            findings.suggest(view.path(name, key), "");
         }
     }
 }
@@ -62,6 +71,9 @@ fn modes(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mut Fin
 /// Rule N128: values that the kernel refuses.
 fn bounds(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mut Findings) {
     let targets = bond.arp_ip_targets.len();
+    let asks = bond.arp_validate.is_some()
+        || bond.arp_all_targets.is_some()
+        || bond.arp_missed_max.is_some();
     let cases = [
         (
             "ad-actor-system-priority",
@@ -73,6 +85,11 @@ fn bounds(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mut Fi
             "ad-actor-system",
             bond.ad_actor_system.is_some_and(|mac| mac.is_multicast() || mac.is_zero()),
             "must be a unicast MAC",
+        ),
+        (
+            "arp-interval",
+            bond.arp_interval.is_none() && asks,
+            "is missing, and what else is said of ARP has no effect without it",
         ),
         (
             "arp-ip-targets",
@@ -97,7 +114,8 @@ fn monitoring(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mu
         (None, Defaults::Verbatim) | (Some(Millis(0)), _) => {
             let text =
                 format!("{name}: no link monitoring; a dead link would keep receiving traffic");
-            return findings.error("N125", view.at(name, "mii-monitor"), text);
+            findings.error("N125", view.at(name, "mii-monitor"), text);
+            return findings.suggest(view.path(name, "mii-monitor"), Millis(100));
         }
         (Some(monitor), _) => monitor,
     };
@@ -108,6 +126,7 @@ fn monitoring(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mu
             "{name}: {key} {delay} is not a multiple of mii-monitor {monitor}; the kernel uses {used}"
         );
         findings.warn("N126", view.at(name, key), text);
+        findings.suggest(view.path(name, key), Millis(used.0.max(monitor.0)));
     }
 }
 
@@ -116,9 +135,12 @@ fn by_arp(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mut Fi
     if bond.mii_monitor.is_some() {
         let text = format!("{name}: mii-monitor and arp-interval exclude each other; give one");
         findings.error("N125", at(), text);
+        findings.suggest(view.path(name, "arp-interval"), "");
     }
     if matches!(bond.mode, BondMode::Lacp | BondMode::BalanceTlb | BondMode::BalanceAlb) {
         let text = format!("{name}: {} cannot be monitored by ARP; use mii-monitor", bond.mode);
         findings.error("N125", at(), text);
+        findings.suggest(view.path(name, "arp-interval"), "");
+        findings.suggest(view.path(name, "mii-monitor"), Millis(100));
     }
 }

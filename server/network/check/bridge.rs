@@ -10,6 +10,10 @@ use crate::network::nearest;
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     for (name, bridge) in &view.profile.bridges {
         timers(view, name, bridge, findings);
+        if let Some(id) = bridge.default_pvid.filter(|id| *id > *VLAN_IDS.end()) {
+            let text = format!("{name}: VLAN id {id} is outside 1-4094, and not 0 for none");
+            findings.error("N110", view.at(name, "default-pvid"), text);
+        }
         for (port, spec) in &bridge.ports {
             ports(view, (name, bridge), (port, spec), findings);
         }
@@ -54,6 +58,7 @@ fn ports(
             "{port} has VLANs, but {name} does not tell them apart; write vlan-filtering: true"
         );
         findings.error("N165", at(), text);
+        findings.suggest(view.path(name, "vlan-filtering"), true);
     }
     if let Some(id) = spec.tagged.iter().find(|id| spec.untagged.contains(id)) {
         findings.error(

@@ -1,7 +1,7 @@
 //! Rules about one host: what it refers to and its NICs. Pure.
 
 use super::{Findings, HostView, addresses};
-use crate::model::{MatchBy, check_link_name};
+use crate::model::{MatchBy, NicSpec, check_link_name};
 use crate::network::links::{Kind, Link, Role};
 use crate::network::nearest;
 
@@ -36,8 +36,11 @@ fn unknown(
     findings: &mut Findings,
 ) {
     let Some(name) = name.filter(|name| !known.contains(name)) else { return };
-    let hint = nearest::hint(name, known.into_iter());
+    let hint = nearest::hint(name, known.iter().copied());
     findings.error("N180", view.at(key), format!("there is no {key} \"{name}\"{hint}"));
+    if let Some(nearest) = nearest::nearest(name, known.into_iter()) {
+        findings.suggest(view.at(key).path, nearest);
+    }
 }
 
 fn nics(view: &HostView<'_>, findings: &mut Findings) {
@@ -57,6 +60,10 @@ fn nics(view: &HostView<'_>, findings: &mut Findings) {
     }
 }
 
+fn needs_mac(nic: &Box<NicSpec>) -> bool {
+    nic.needs_link_file() && nic.path.is_none()
+}
+
 /// Rule N181: a NIC that the profile speaks of and the host does not have.
 fn missing_nic(view: &HostView<'_>, link: &Link, findings: &mut Findings) {
     let profile = view.network.profile.as_deref().unwrap_or_default();
@@ -68,8 +75,15 @@ fn missing_nic(view: &HostView<'_>, link: &Link, findings: &mut Findings) {
         link.name
     );
     match view.network.match_by {
-        MatchBy::PermanentMac | MatchBy::Path => {
+        MatchBy::PermanentMac | MatchBy::Mac | MatchBy::Path => {
             findings.error("N181", view.at_link("nics", &link.name), text)
+        }
+        MatchBy::Name if link.nic.as_ref().is_some_and(needs_mac) => {
+            let text = format!(
+                "{}: its .link file finds it by MAC or path, and neither is given",
+                link.name
+            );
+            findings.error("N108", view.at_link("nics", &link.name), text);
         }
         // Its files can be written; but DHCP and `/config/MAC` will not know the host by it.
         MatchBy::Name => findings.warn("N181", view.at_link("nics", &link.name), text),

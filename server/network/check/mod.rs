@@ -8,73 +8,38 @@ mod addresses;
 mod bgp;
 mod bond;
 mod bridge;
+mod finding;
 mod fleet;
+mod free;
+mod hardware;
 mod host;
+mod losses;
 mod mtu;
 mod names;
+mod network_root;
 mod online;
 mod policy;
 mod profile;
+mod reach;
 mod routes;
+mod silence;
 mod subnet;
 mod tenant;
 mod tunnel;
 mod version;
+mod virtual_links;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
-use std::fmt;
 
-use serde::Serialize;
+pub use finding::{Edit, Finding, Fix, Severity};
+use finding::{Findings, Place};
 
 use super::links::HostNetwork;
 use super::lower::lower;
 use crate::model::{Host, Profile, Site};
-
-/// Whether a finding stops a host from being served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Severity {
-    /// The host is not served, and a change that brings it is refused.
-    Error,
-    /// The host is served; somebody should look.
-    Warning,
-}
-
-impl Severity {
-    /// The word for people.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-        }
-    }
-}
-
-/// One thing that is wrong, and where.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-pub struct Finding {
-    /// The rule's stable id, such as `N141`.
-    pub rule: &'static str,
-    /// Whether it stops the host.
-    pub severity: Severity,
-    /// The host, of a finding about one.
-    pub host: Option<String>,
-    /// The link, of a finding about one.
-    pub link: Option<String>,
-    /// The place in the site file: keys joined by dots, such as `hosts.r1-n01.addresses.virbr0`.
-    pub path: String,
-    /// What is wrong, why it matters and what to do.
-    pub text: String,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} ({})", self.path, self.text, self.rule)
-    }
-}
 
 /// Everything that is wrong with a site, errors first. A mistake in a profile is one
 /// finding, however many hosts have the profile.
@@ -90,11 +55,11 @@ pub fn check_site(site: &Site) -> Vec<Finding> {
     tenant::check_all(site, &mut findings);
     let owners = tenant::Owners::of(site);
     for (name, host) in &site.hosts {
-        let view = HostView::new(site, name, host);
-        host::check(&view, &mut findings);
-        tenant::check(&view, &owners, &mut findings);
+        check_one(&HostView::new(site, name, host), &owners, &mut findings);
     }
     fleet::check(site, &mut findings);
+    free::suggest(site, &mut findings);
+    silence::by_entries(site, site.hosts.iter(), &mut findings);
     findings.sorted()
 }
 
@@ -109,10 +74,19 @@ pub fn check_host(site: &Site, host_name: &str) -> Vec<Finding> {
         }
         check_profile(site, name, host.tenant.as_deref(), &mut findings);
     }
-    let view = HostView::new(site, host_name, host);
-    host::check(&view, &mut findings);
-    tenant::check(&view, &tenant::Owners::of(site), &mut findings);
+    let owners = tenant::Owners::of(site);
+    check_one(&HostView::new(site, host_name, host), &owners, &mut findings);
+    silence::by_entries(site, site.hosts.get_key_value(host_name).into_iter(), &mut findings);
     findings.sorted()
+}
+
+/// What is wrong with a host by itself.
+fn check_one(view: &HostView<'_>, owners: &tenant::Owners<'_>, findings: &mut Findings) {
+    let start = findings.len();
+    host::check(view, findings);
+    tenant::check(view, owners, findings);
+    network_root::check(view, findings);
+    silence::by_hosts_profile(view, findings, start);
 }
 
 /// Whose subnets a profile is looked at with: those of every tenant whose hosts have it,
@@ -141,6 +115,7 @@ fn check_profile(site: &Site, name: &str, tenant: Option<&str>, findings: &mut F
     if profile.serves_tenants() {
         return profile::roles(&view, findings);
     }
+    let start = findings.len();
     profile::check(&view, findings);
     bond::check(&view, findings);
     mtu::check(&view, findings);
@@ -151,6 +126,11 @@ fn check_profile(site: &Site, name: &str, tenant: Option<&str>, findings: &mut F
     version::check(&view, findings);
     online::check(&view, findings);
     bgp::check(&view, findings);
+    virtual_links::check(&view, findings);
+    hardware::check(&view, findings);
+    reach::check(&view, findings);
+    losses::check(&view, findings);
+    silence::by_profile(&view, findings, start);
 }
 
 /// A host as the profile expects it: without NICs, but with an address wherever one must be.
@@ -205,6 +185,13 @@ impl<'a> HostView<'a> {
 }
 
 impl ProfileView<'_> {
+    /// The path of a key of one of the profile's links, whether the profile lists the link
+    /// or only names it.
+    fn path(&self, link: &str, key: &str) -> String {
+        let section = self.network.links.get(link).map_or("nics", |link| link.kind.section());
+        format!("profiles.{}.{section}.{link}.{key}", self.name)
+    }
+
     /// The place of a link in the profile, or of one of its keys.
     fn at(&self, link: &str, key: &str) -> Place {
         let found = self.profile.links().find(|other| other.name == link);
@@ -214,7 +201,10 @@ impl ProfileView<'_> {
             (None, Some(master)) if self.profile.bonds.contains_key(master) => {
                 ("bonds", master, "nics")
             }
-            (None, Some(master)) => ("bridges", master, "interfaces"),
+            (None, Some(master)) if self.profile.bridges.contains_key(master) => {
+                ("bridges", master, "interfaces")
+            }
+            (None, Some(master)) => ("vrfs", master, "interfaces"),
             (None, None) => ("nics", link, key),
         };
         let mut path = format!("profiles.{}.{section}.{entry}", self.name);
@@ -223,48 +213,5 @@ impl ProfileView<'_> {
             path.push_str(key);
         }
         Place { host: None, link: Some(link.into()), path }
-    }
-}
-
-/// Where a finding is.
-struct Place {
-    host: Option<String>,
-    link: Option<String>,
-    path: String,
-}
-
-impl Place {
-    /// A place that is about no host and no link.
-    fn new(path: String) -> Self {
-        Self { host: None, link: None, path }
-    }
-}
-
-/// The findings so far.
-#[derive(Default)]
-struct Findings(Vec<Finding>);
-
-impl Findings {
-    fn error(&mut self, rule: &'static str, place: Place, text: String) {
-        self.add(rule, Severity::Error, place, text);
-    }
-
-    fn warn(&mut self, rule: &'static str, place: Place, text: String) {
-        self.add(rule, Severity::Warning, place, text);
-    }
-
-    fn add(&mut self, rule: &'static str, severity: Severity, place: Place, text: String) {
-        let Place { host, link, path } = place;
-        self.0.push(Finding { rule, severity, host, link, path, text });
-    }
-
-    /// Errors first, each once, otherwise in the order of discovery.
-    fn sorted(mut self) -> Vec<Finding> {
-        let mut seen = std::collections::HashSet::new();
-        self.0.retain(|finding| {
-            seen.insert((finding.rule, finding.path.clone(), finding.text.clone()))
-        });
-        self.0.sort_by_key(|finding| finding.severity);
-        self.0
     }
 }

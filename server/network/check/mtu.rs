@@ -10,6 +10,7 @@ const ETHERNET_MTU: u32 = 1500;
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     for link in view.network.links.values() {
         layers(view, link, findings);
+        ports(view, link, findings);
         own_subnets(view, link, findings);
     }
 }
@@ -31,6 +32,7 @@ fn layers(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
                     lower.name
                 );
                 findings.error("N113", view.at(&link.name, "mtu"), text);
+                findings.suggest(view.path(&lower.name, "mtu"), mtu + overhead);
             }
             (Some(mtu), Some(lower_mtu)) if mtu > lower_mtu => {
                 let text = format!(
@@ -38,6 +40,7 @@ fn layers(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
                     link.name, lower.name
                 );
                 findings.error("N130", view.at(&link.name, "mtu"), text);
+                findings.suggest(view.path(&lower.name, "mtu"), mtu);
             }
             (None, Some(lower_mtu)) if lower_mtu > ETHERNET_MTU && falls(link) => {
                 let text = format!(
@@ -45,10 +48,34 @@ fn layers(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
                     link.name
                 );
                 findings.warn("N131", view.at(&link.name, ""), text);
+                findings.suggest(view.path(&link.name, "mtu"), lower_mtu);
             }
             _ => {}
         }
     }
+}
+
+/// Rule N131: a bridge whose ports differ passes what fits the larger ones and not the others.
+fn ports(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
+    if !matches!(link.kind, Kind::Bridge(_)) {
+        return;
+    }
+    let sizes: Vec<(&str, u32)> = view
+        .network
+        .members(&link.name)
+        .filter_map(|port| Some((port.name.as_str(), port.mtu?)))
+        .collect();
+    let least = sizes.iter().min_by_key(|(_, mtu)| *mtu);
+    let most = sizes.iter().max_by_key(|(_, mtu)| *mtu);
+    let Some(((small, least), (large, most))) = least.zip(most).filter(|(a, b)| a.1 < b.1) else {
+        return;
+    };
+    let text = format!(
+        "{}: its ports {small} (MTU {least}) and {large} (MTU {most}) differ; large packets between \
+         them are lost",
+        link.name
+    );
+    findings.warn("N131", view.at(&link.name, "interfaces"), text);
 }
 
 /// Whether the kernel lets the link's MTU follow its smallest port.
@@ -59,6 +86,9 @@ fn falls(link: &Link) -> bool {
 /// Rules N132 and N133: a link against the subnets whose addresses it bears.
 fn own_subnets(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     let Some(mtu) = link.mtu else { return };
+    for address in link.layer3.shared.iter().map(|shared| shared.address.addr()) {
+        mtu_bounds(address, mtu, view.at(&link.name, "mtu"), findings);
+    }
     for borne in &link.layer3.borne {
         let name = &borne.subnet;
         let Some(subnet) = view.site.subnets.get(name) else { continue };
@@ -71,6 +101,7 @@ fn own_subnets(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
                 link.name
             );
             findings.warn("N133", view.at(&link.name, "mtu"), text);
+            findings.suggest(view.path(&link.name, "mtu"), usual);
         }
     }
 }

@@ -1,19 +1,26 @@
 //! Rules about how a host comes up: waiting, router advertisements, spanning tree. Pure.
 
 use super::{Findings, Place, ProfileView};
-use crate::model::{Defaults, Overrides};
+use crate::model::{Defaults, Millis, Overrides};
 use crate::network::links::{Kind, Link, Role};
+
+/// The kernel's forwarding delay, where a bridge says none (IEEE 802.1D).
+const FORWARD_DELAY: Millis = Millis(15_000);
 
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     for link in view.network.links.values() {
         carriers(view, link, findings);
         spanning_tree(view, link, findings);
         dead_options(view, link, findings);
+        never_online(view, link, findings);
     }
     let addressed = || view.network.links.values().filter(|link| link.role == Role::Addressed);
     if addressed().next().is_some() && addressed().all(|link| link.optional) {
         let text = "every link with an address is optional: the host counts as online at once, without any";
         findings.warn("N163", Place::new(format!("profiles.{}", view.name)), text.into());
+        for link in addressed().take(1) {
+            findings.suggest(view.path(&link.name, "optional"), "");
+        }
     }
 }
 
@@ -27,6 +34,7 @@ fn carriers(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
             link.name
         );
         findings.warn("N162", view.at(&link.name, "accept-ra"), text);
+        findings.suggest(view.path(&link.name, "accept-ra"), false);
     }
 }
 
@@ -35,8 +43,26 @@ fn spanning_tree(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     if let Kind::Bridge(spec) = &link.kind
         && spec.stp == Some(true)
     {
-        let text = format!("{}: spanning tree delays the network by 30 s", link.name);
+        // Listening, then learning.
+        let delay = Millis(2 * spec.forward_delay.unwrap_or(FORWARD_DELAY).0);
+        let text =
+            format!("{}: spanning tree delays the network by {} s", link.name, delay.0 / 1000);
         findings.warn("N164", view.at(&link.name, "stp"), text);
+        findings.suggest(view.path(&link.name, "stp"), false);
+    }
+}
+
+/// Rule N163: a verbatim file that says nothing of `RequiredForOnline=` waits for the link.
+fn never_online(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
+    let waits = view.profile.defaults == Defaults::Verbatim && !link.optional;
+    let quiet = link.layer3.link_local.as_ref().is_some_and(Vec::is_empty);
+    if waits && link.role == Role::LinkOnly && link.master.is_none() && quiet {
+        let text = format!(
+            "{} has no address but is waited for: the boot would hang for 120 s; write optional: true",
+            link.name
+        );
+        findings.warn("N163", view.at(&link.name, "optional"), text);
+        findings.suggest(view.path(&link.name, "optional"), true);
     }
 }
 
@@ -55,6 +81,7 @@ fn dead_options(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
             let text =
                 format!("{}: {key} has no effect, because nothing is asked that way", link.name);
             findings.warn("N161", view.at(&link.name, key), text);
+            findings.suggest(view.path(&link.name, key), "");
         }
     }
 }

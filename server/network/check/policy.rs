@@ -9,7 +9,10 @@ use crate::network::links::{Kind, Link};
 use crate::network::lower;
 
 /// The kernel's own tables: unspecified, default, main, local.
-const KERNEL_TABLES: [u32; 4] = [0, 253, 254, 255];
+const KERNEL_TABLES: [u32; 4] = [0, 253, MAIN, LOCAL];
+
+/// The table of the host's own addresses.
+const LOCAL: u32 = 255;
 
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     tables(view, findings);
@@ -29,11 +32,13 @@ fn tables(view: &ProfileView<'_>, findings: &mut Findings) {
         let Some(table) = table else {
             let text = format!("{name} has no table; a VRF is a table of its own");
             findings.error("N156", view.at(name, "table"), text);
+            findings.suggest(view.path(name, "table"), free_table(view));
             continue;
         };
         if let Some(other) = domains.insert(table, name) {
             let text = format!("{other} and {name} have the same table {table}");
             findings.error("N156", view.at(name, "table"), text);
+            findings.suggest(view.path(name, "table"), free_table(view));
         }
     }
     for link in view.profile.links() {
@@ -41,12 +46,40 @@ fn tables(view: &ProfileView<'_>, findings: &mut Findings) {
         if KERNEL_TABLES.contains(&table) {
             let text = format!("{}: table {table} is the kernel's own; take another", link.name);
             findings.error("N156", view.at(link.name, "table"), text);
+            findings.suggest(view.path(link.name, "table"), free_table(view));
         }
         if let Some(vrf) = domains.get(&table).filter(|vrf| **vrf != link.name) {
             let text = format!("{}: table {table} belongs to {vrf} alone", link.name);
             findings.error("N156", view.at(link.name, "table"), text);
+            findings.suggest(view.path(link.name, "table"), free_table(view));
         }
     }
+    for link in view.network.links.values() {
+        let own = view.network.domain(link);
+        for table in link.layer3.routes.iter().filter_map(|route| route.table) {
+            let vrf = domains.get(&table).filter(|vrf| own != Some(table) && **vrf != link.name);
+            let text = match vrf {
+                _ if matches!(table, 0 | LOCAL) => {
+                    format!(
+                        "{}: a route cannot be put in table {table}, the kernel's own",
+                        link.name
+                    )
+                }
+                Some(vrf) => format!("{}: table {table} belongs to {vrf} alone", link.name),
+                None => continue,
+            };
+            findings.error("N156", view.at(&link.name, "routes"), text);
+        }
+    }
+}
+
+/// The lowest table from 100 on that the profile does not use.
+fn free_table(view: &ProfileView<'_>) -> u32 {
+    let own = view.profile.links().filter_map(|link| link.settings.table);
+    let links = view.network.links.values();
+    let routes = links.flat_map(|link| link.layer3.routes.iter().filter_map(|route| route.table));
+    let used: BTreeSet<u32> = own.chain(routes).chain(KERNEL_TABLES).collect();
+    (100..).find(|table| !used.contains(table)).unwrap_or(100)
 }
 
 /// Rule N155: priorities that the kernel uses itself, or that two rules share, and marks
@@ -81,7 +114,7 @@ fn priorities(view: &ProfileView<'_>, rules: &[(&Link, &RuleSpec)], findings: &m
     }
 }
 
-/// Rule N154: a rule that leads to a table without routes. An own table of a link has
+/// Rule N154: a rule that leads to a table without routes, and a table without a rule. An own table of a link has
 /// routes as soon as the link bears a subnet.
 fn empty_tables(view: &ProfileView<'_>, rules: &[(&Link, &RuleSpec)], findings: &mut Findings) {
     let links = || view.network.links.values();
@@ -94,6 +127,24 @@ fn empty_tables(view: &ProfileView<'_>, rules: &[(&Link, &RuleSpec)], findings: 
             rule.priority, rule.table
         );
         findings.error("N154", view.at(&link.name, "routing-policy"), text);
+    }
+    let led_to: BTreeSet<u32> =
+        rules.iter().map(|(_, rule)| rule.table).chain(KERNEL_TABLES).collect();
+    let domains: BTreeSet<u32> = links()
+        .filter_map(|link| match link.kind {
+            Kind::Vrf(table) => table,
+            _ => None,
+        })
+        .collect();
+    let mut told = BTreeSet::new();
+    for link in links() {
+        let tables = link.layer3.routes.iter().filter_map(|route| route.table);
+        for table in tables.filter(|table| !led_to.contains(table) && !domains.contains(table)) {
+            if told.insert(table) {
+                let text = format!("no rule leads to table {table}, which {} fills", link.name);
+                findings.warn("N154", view.at(&link.name, "routes"), text);
+            }
+        }
     }
 }
 
@@ -111,5 +162,10 @@ fn sysctls(view: &ProfileView<'_>, findings: &mut Findings) {
             true => findings.error("N174", place, text),
             false => findings.warn("N157", place, text),
         }
+        let mut settings = view.profile.sysctls.clone();
+        settings.insert(name.to_owned(), value.to_owned());
+        // Names of settings have dots: the map as a whole.
+        let map = serde_json::json!(settings);
+        findings.suggest(format!("profiles.{}.sysctls", view.name), map);
     }
 }

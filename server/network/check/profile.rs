@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::subnet::VLAN_IDS;
 use super::{Findings, ProfileView};
-use crate::model::{check_link_name, tenant_role};
+use crate::model::{VlanProtocol, check_link_name, tenant_role};
 use crate::network::links::{Kind, Link};
 use crate::network::nearest;
 
 /// Names that another program on the host would fight over.
-const CONTESTED: [(&str, &str); 2] =
-    [("virbr0", "libvirt's default NAT bridge"), ("docker0", "Docker's default bridge")];
+const CONTESTED: [(&str, &str); 3] = [
+    ("virbr0", "libvirt's default NAT bridge"),
+    ("docker0", "Docker's default bridge"),
+    ("lo", "the kernel's loopback"),
+];
 
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     names(view, findings);
@@ -42,8 +45,8 @@ fn names(view: &ProfileView<'_>, findings: &mut Findings) {
             findings.error("N101", view.at(name, ""), error.to_string());
         }
         let contested = CONTESTED.iter().find(|(other, _)| other == name);
-        if let Some((_, whose)) = contested.filter(|_| !link.is_nic()) {
-            let text = format!("\"{name}\" is {whose}; where that runs, both will fight over it");
+        if let Some((_, whose)) = contested.filter(|_| !link.is_found()) {
+            let text = format!("\"{name}\" is {whose}; where that is, both will fight over it");
             findings.warn("N103", view.at(name, ""), text);
         }
     }
@@ -55,6 +58,13 @@ fn subnets(view: &ProfileView<'_>, findings: &mut Findings) {
             let hint = nearest::hint(subnet, view.site.subnets.keys().map(String::as_str));
             let text = format!("there is no subnet \"{subnet}\"{hint}");
             findings.error("N180", view.at(link, "subnet"), text);
+            let names = view.site.subnets.keys().map(String::as_str);
+            if let Some(nearest) = nearest::nearest(subnet, names) {
+                let settings = view.profile.links().find(|other| other.name == link);
+                let second = settings.is_some_and(|link| link.settings.subnet6 == Some(subnet));
+                let key = if second { "subnet6" } else { "subnet" };
+                findings.suggest(view.path(link, key), nearest);
+            }
         }
     }
 }
@@ -154,15 +164,16 @@ fn vlan(
             link.name
         );
         findings.error("N112", view.at(&link.name, "link"), text);
+        findings.suggest(view.path(&link.name, "link"), bond);
     }
 }
 
-/// Rule N111: one VLAN id once on one parent.
+/// Rule N111: one VLAN id of one protocol once on one parent.
 fn vlan_ids(view: &ProfileView<'_>, findings: &mut Findings) {
-    let mut taken: HashMap<(&str, u16), &str> = HashMap::new();
+    let mut taken: HashMap<(&str, u16, VlanProtocol), &str> = HashMap::new();
     for link in view.network.links.values() {
-        let (Some(parent), Some(id)) = (link.parent(), link.vlan_id()) else { continue };
-        if let Some(other) = taken.insert((parent, id), &link.name) {
+        let Kind::Vlan { parent, id: Some(id), protocol, .. } = &link.kind else { continue };
+        if let Some(other) = taken.insert((parent, *id, *protocol), &link.name) {
             let text = format!("{other} and {} are both VLAN {id} on {parent}", link.name);
             findings.error("N111", view.at(&link.name, "id"), text);
         }
@@ -179,6 +190,8 @@ fn member(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
         shared.address.to_string()
     } else if layer3.dhcp4 || layer3.dhcp6 {
         "DHCP".into()
+    } else if layer3.accept_ra == Some(true) {
+        "what routers announce".into()
     } else if !layer3.routes.is_empty() || !layer3.rules.is_empty() {
         "a route or rule".into()
     } else {

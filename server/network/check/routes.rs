@@ -60,6 +60,7 @@ fn default_routes(view: &ProfileView<'_>, findings: &mut Findings) {
                 link.name
             );
             findings.error("N151", view.at(&link.name, "default-route"), text);
+            findings.suggest(view.path(&link.name, "default-route"), false);
         }
     }
     let links = || view.network.links.values();

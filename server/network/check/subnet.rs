@@ -25,12 +25,17 @@ pub(super) fn check(name: &str, subnet: &Subnet, findings: &mut Findings) {
     if subnet.cidr.addr() != subnet.cidr.network() {
         let text = format!("{} has host bits; the subnet is {}", subnet.cidr, subnet.cidr.trunc());
         findings.error("N140", at("cidr"), text);
+        findings.suggest(format!("subnets.{name}.cidr"), subnet.cidr.trunc());
     }
     if let Some(id) = subnet.vlan.filter(|id| !VLAN_IDS.contains(id)) {
         findings.error("N110", at("vlan"), format!("VLAN id {id} is outside 1-4094"));
     }
     if let Some(mtu) = subnet.mtu {
         mtu_bounds(subnet.cidr.network(), mtu, at("mtu"), findings);
+    }
+    if let Some(server) = subnet.server.filter(|server| !subnet.cidr.contains(server)) {
+        let text = format!("the provisioning server {server} is not inside {}", subnet.cidr);
+        findings.error("N147", at("server"), text);
     }
     gateway(name, subnet, findings);
     ranges(name, subnet, findings);
@@ -51,7 +56,9 @@ pub(super) fn mtu_bounds(address: IpAddr, mtu: u32, place: Place, findings: &mut
     let (family, smallest) = if address.is_ipv4() { ("IPv4", 68) } else { ("IPv6", 1280) };
     if mtu < smallest {
         let text = format!("MTU {mtu} is too small: {family} needs at least {smallest}");
+        let path = place.path.clone();
         findings.error("N132", place, text);
+        findings.suggest(path, smallest);
     } else if mtu > 65_535 {
         findings.error("N132", place, format!("MTU {mtu} is larger than any packet (65535)"));
     }
@@ -65,7 +72,11 @@ fn gateway(name: &str, subnet: &Subnet, findings: &mut Findings) {
             "gateway {gateway} is not inside {}; networkd would wait for it for ever without an error",
             subnet.cidr
         );
-        return findings.error("N150", at(), text);
+        findings.error("N150", at(), text);
+        if let Some(inside) = moved_in(subnet.cidr, gateway) {
+            findings.suggest(format!("subnets.{name}.gateway"), inside);
+        }
+        return;
     }
     if let Some(word) = subnet.unusable(gateway) {
         findings.error(
@@ -85,6 +96,22 @@ fn gateway(name: &str, subnet: &Subnet, findings: &mut Findings) {
         );
         findings.error("N143", at(), text);
     }
+}
+
+/// The address of the subnet with the same last part, if a router can have it.
+fn moved_in(cidr: IpNet, gateway: IpAddr) -> Option<IpAddr> {
+    let inside = match (cidr, gateway) {
+        (IpNet::V4(net), IpAddr::V4(address)) => {
+            let part = address.to_bits() & net.hostmask().to_bits();
+            IpAddr::V4((net.network().to_bits() | part).into())
+        }
+        (IpNet::V6(net), IpAddr::V6(address)) => {
+            let part = address.to_bits() & net.hostmask().to_bits();
+            IpAddr::V6((net.network().to_bits() | part).into())
+        }
+        _ => return None,
+    };
+    (inside != cidr.network() && (inside != cidr.broadcast() || inside.is_ipv6())).then_some(inside)
 }
 
 fn ranges(name: &str, subnet: &Subnet, findings: &mut Findings) {

@@ -1,7 +1,10 @@
 //! One broken site for every rule: a good site with one line changed.
 
-use super::{Severity, check_host, check_site};
+use std::collections::BTreeSet;
+
+use super::{Finding, Severity, check_host, check_site};
 use crate::model::Site;
+use crate::site_file::set_values;
 
 const GOOD: &str = r#"
 racks: {r1: {units: 42}}
@@ -10,6 +13,8 @@ subnets:
   provisioning:
     cidr: 10.77.0.0/24
     gateway: 10.77.0.1
+    server: 10.77.0.2
+    rail: 3
     ranges: [{from: 10.77.0.100, to: 10.77.0.199, for: dhcp}]
   internal:
     cidr: 172.16.160.0/24
@@ -157,6 +162,46 @@ const ERRORS: &[Case] = &[
     ("N182", "lacp-rate: fast", "ra-overrides: {use-ntp: true}", "profiles.hypervisor.bonds.bond0.ra-overrides", "routers announce no time"),
     ("N183", "kernel: live/vmlinuz,", "", "images.live", "nothing to boot"),
     ("N183", "kernel: live/vmlinuz,", "kernel: live/vmlinuz, local: true,", "images.live", "kernel and local"),
+    ("N101", "    vlans:", "    loopbacks: {lo1: {}}\n    vlans:", "profiles.hypervisor.loopbacks.lo1", "Linux has one"),
+    ("N101", "    bonds:", "    nics: {eth5: {set-name: \"a b\"}}\n    bonds:", "profiles.hypervisor.nics.eth5.set-name", "letters, digits"),
+    ("N102", "    bonds:", "    nics: {eth0: {set-name: eth1}}\n    bonds:", "profiles.hypervisor.nics.eth1.set-name", "would both be named \"eth1\""),
+    ("N106", "    bonds:", "    match: mac\n    bonds:", "profiles.hypervisor.match", "eth0: [Match] MACAddress= would also match bond0"),
+    ("N108", "    bonds:", "    match: path\n    bonds:", "profiles.hypervisor.nics.eth0.path", "has no path"),
+    ("N108", "    bonds:", "    match: name\n    nics: {eth7: {set-name: lan7}}\n    bonds:", "hosts.n1.nics.eth7", "by MAC or path"),
+    ("N110", "[vlan500],", "[vlan500], default-pvid: 4095,", "profiles.hypervisor.bridges.br0.default-pvid", "4095 is outside"),
+    ("N112", "    vlans:", "    macvlans: {mv: {link: eth0}}\n    vlans:", "profiles.hypervisor.macvlans.mv.link", "put it on bond0"),
+    ("N115", "    vlans:", "    veths: {a: {peer: a}}\n    vlans:", "profiles.hypervisor.veths.a.peer", "its own other end"),
+    ("N115", "    vlans:", "    veths: {a: {peer: b}, b: {peer: c}}\n    vlans:", "profiles.hypervisor.veths.a.peer", "a ends at b, which ends at c"),
+    ("N115", "    vlans:", "    veths: {a: {peer: c}, b: {peer: c}}\n    vlans:", "profiles.hypervisor.veths.b.peer", "the other end of a and of b"),
+    ("N115", "    vlans:", "    veths: {a: {peer: bond0}}\n    vlans:", "profiles.hypervisor.veths.a.peer", "no end of a cable"),
+    ("N116", "    vlans:", "    macvlans: {mv: {link: eth7}}\n    ipvlans: {iv: {link: eth7}}\n    vlans:", "profiles.hypervisor.ipvlans.iv.link", "eth7 cannot carry the IPVLAN iv and the MACVLAN mv"),
+    ("N116", "    vlans:", "    ipvlans: {i1: {link: eth7, mode: l3}, i2: {link: eth7}}\n    vlans:", "profiles.hypervisor.ipvlans.i2.mode", "all IPVLANs on eth7 have one mode"),
+    ("N116", "    vlans:", "    macvlans: {m1: {link: eth7, mode: passthru}, m2: {link: eth7}}\n    vlans:", "profiles.hypervisor.macvlans.m1.mode", "m1 has all of eth7"),
+    ("N121", "    bonds:", "    nics: {eth0: {accept-ra: true}}\n    bonds:", "profiles.hypervisor.nics.eth0", "what routers announce on eth0 is lost"),
+    ("N123", "    bonds:", "    nics: {eth0: {bondable: false}}\n    bonds:", "profiles.hypervisor.bonds.bond0.nics", "eth0 cannot be in a bond"),
+    ("N124", "lacp-rate: fast", "packets-per-member: 5", "profiles.hypervisor.bonds.bond0.packets-per-member", "only for balance-rr"),
+    ("N128", "lacp-rate: fast", "arp-validate: all", "profiles.hypervisor.bonds.bond0.arp-interval", "is missing"),
+    ("N132", "    bonds:", "    nics: {eth0: {max-mtu: 1500}}\n    bonds:", "profiles.hypervisor.nics.eth0.max-mtu", "eth0 would have MTU 9000, and its hardware takes 1500"),
+    ("N140", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, addresses: [{address: 192.0.2.0/24, role: vrrp}]}}", "profiles.hypervisor.bridges.br0.addresses", "192.0.2.0/24 on br0 is the network address"),
+    ("N143", "vlan: 500", "vlan: 500\n    server: 172.16.160.12", N1, "172.16.160.12 is the provisioning server"),
+    ("N145", "    bonds:", "    nics: {eth5: {rail: 1, subnet: provisioning}}\n    bonds:", "profiles.hypervisor.nics.eth5.subnet", "of rail 3, but eth5 is cabled to rail 1"),
+    ("N147", "server: 10.77.0.2", "server: 10.78.0.2", "subnets.provisioning.server", "10.78.0.2 is not inside"),
+    ("N153", "    gateway: 172.16.160.254\n", "", "profiles.hypervisor", "(10.77.0.2) is unreachable"),
+    ("N156", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 10.0.0.0/8, via: 172.16.160.9, table: 255}]}}", "profiles.hypervisor.bridges.br0.routes", "table 255, the kernel's own"),
+    ("N156", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 10.0.0.0/8, via: 172.16.160.9, table: 9}]}}\n    vrfs: {blue: {table: 9, interfaces: [eth7]}}", "profiles.hypervisor.bridges.br0.routes", "belongs to blue alone"),
+    ("N170", "    bonds:", "    systemd: 250\n    nics: {eth5: {sriov: {count: 1}}}\n    bonds:", "profiles.hypervisor.nics.eth5.sriov", "SR-IOVVirtualFunctions= needs systemd 251"),
+    ("N170", "lacp-rate: fast", "peer-notify-delay: 1s", "profiles.hypervisor.bonds.bond0.peer-notify-delay", "needs systemd 256, the target has 252"),
+    ("N170", "    bonds:", "    systemd: 247\n    vlans: {v9: {link: eth2, id: 9, egress-qos: {1: 7}}}\n  other:\n    bonds:", "profiles.hypervisor.vlans.v9.egress-qos", "needs systemd 248"),
+    ("N171", "    bonds:", "    format: netplan\n    bonds:", "profiles.hypervisor.format", "netplan cannot say br0: DNS over TLS"),
+    ("N174", "    vlans:", "    loopbacks: {lo: {addresses: [{address: 192.0.2.1/24, role: vrrp}]}}\n    vlans:", "profiles.hypervisor.loopbacks.lo.addresses", "192.0.2.1/24 on lo answers for the whole subnet"),
+    ("N174", "    vlans:", "    loopbacks: {lo: {subnet: provisioning}}\n    vlans:", "profiles.hypervisor.loopbacks.lo.subnet", "answers for the whole subnet"),
+    ("N175", "    bonds:", "    nics: {eth5: {sriov: {count: 1, functions: {1: {}}}}}\n    bonds:", "profiles.hypervisor.nics.eth5.sriov.functions.1", "no virtual function 1"),
+    ("N175", "    bonds:", "    nics: {eth5: {sriov: {count: 1, functions: {0: {vlan: 4096}}}}}\n    bonds:", "profiles.hypervisor.nics.eth5.sriov.functions.0.vlan", "4096 of virtual function 0 is outside 0-4095"),
+    ("N175", "    bonds:", "    nics: {eth5: {sriov: {count: 1, functions: {0: {qos: 8}}}}}\n    bonds:", "profiles.hypervisor.nics.eth5.sriov.functions.0.qos", "outside 0-7"),
+    ("N180", "    bonds:", "    allow: [\"204\"]\n    bonds:", "profiles.hypervisor.allow", "rules are named like N131"),
+    ("N180", "    bonds:", "    format: netplam\n    bonds:", "profiles.hypervisor.format", "did you mean \"netplan\"?"),
+    ("N182", "    bonds:", "    nics: {eth5: {match-name: \"en*\"}}\n    bonds:", "profiles.hypervisor.nics.eth5.match-name", "found by permanent-mac"),
+    ("N182", "    vlans:", "    macvlans: {mv: {link: eth7, source-macaddresses: [\"52:54:00:00:00:01\"]}}\n    vlans:", "profiles.hypervisor.macvlans.mv.source-macaddresses", "only for mode source"),
     ("N190", "unit: 1\n    tenant: acme", "unit: 1\n    tenant: globex", "hosts.n1.tenant", "of tenant \"acme\", but the host is leased to \"globex\""),
     ("N190", "unit: 1\n    tenant: acme", "unit: 1", "hosts.n1.tenant", "br0 would be in subnet \"internal\" of tenant \"acme\", but the host is leased to nobody"),
     ("N190", "profile: hypervisor\n    image", "profile: foreign\n    image", "hosts.n1.tenant", "v77 would be with VLAN 77 in subnet \"secret\" of tenant \"globex\""),
@@ -190,6 +235,25 @@ const ERRORS: &[Case] = &[
 #[rustfmt::skip] // a table: a case a line
 const WARNINGS: &[Case] = &[
     ("N103", "{br0: {int", "{docker0: {int", "profiles.hypervisor.bridges.docker0", "Docker"),
+    ("N103", "    vlans:", "    dummies: {lo: {}}\n    vlans:", "profiles.hypervisor.dummies.lo", "the kernel's loopback"),
+    ("N103", "    bonds:", "    nics: {eth5: {set-name: eth9}}\n    bonds:", "profiles.hypervisor.nics.eth5.set-name", "the kernel gives itself"),
+    ("N107", "    bonds:", "    match: name\n    nics: {eth5: {match-name: \"b*\"}}\n    bonds:", "profiles.hypervisor.nics.eth5.match-name", "Name=b* also matches bond0"),
+    ("N108", "lacp-rate: fast", "bind-carrier: true", "profiles.hypervisor.bonds.bond0.bind-carrier", "BindCarrier=eth1 goes by the kernel's name"),
+    ("N108", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routing-policy: [{incoming-interface: br9, table: 254, priority: 9}]}}", "profiles.hypervisor.bridges.br0.routing-policy", "about a link \"br9\""),
+    ("N116", "    vlans:", "    ipvlans: {iv: {link: eth7, dhcp4: true}}\n    vlans:", "profiles.hypervisor.ipvlans.iv.dhcp4", "give both one address"),
+    ("N123", "    bonds:", "    nics: {eth0: {speed: 25000}, eth1: {speed: 10000}}\n    bonds:", "profiles.hypervisor.bonds.bond0.nics", "25G and 10G members; LACP"),
+    ("N123", "    bonds:", "    nics: {eth0: {numa: 0}, eth1: {numa: 1}}\n    bonds:", "profiles.hypervisor.bonds.bond0.nics", "members on NUMA nodes 0 and 1"),
+    ("N123", "    bonds:", "    nics: {eth0: {rail: 0}, eth1: {rail: 1}}\n    bonds:", "profiles.hypervisor.bonds.bond0.nics", "members on rails 0 and 1"),
+    ("N131", "    bonds:", "    nics: {eth5: {mtu: 9000}, eth6: {}}\n    bridges: {br1: {interfaces: [eth5, eth6], mtu: 1500}}\n  other:\n    bonds:", "profiles.hypervisor.bridges.br1.interfaces", "eth6 (MTU 1500) and eth5 (MTU 9000) differ"),
+    ("N152", "    dns: [\"223.5.5.5#dns.alidns.com\"]\n", "", "profiles.hypervisor", "no resolver on any link"),
+    ("N154", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 10.0.0.0/8, via: 172.16.160.9, table: 77}]}}", "profiles.hypervisor.bridges.br0.routes", "no rule leads to table 77"),
+    ("N160", "    gateway: 172.16.160.254\n", "", "profiles.hypervisor.bridges.br0.subnet", "resolver 223.5.5.5 is in no subnet"),
+    ("N163", "    bonds:", "    defaults: verbatim\n    nics: {eth5: {link-local: []}}\n    bonds:", "profiles.hypervisor.nics.eth5.optional", "hang for 120 s"),
+    ("N164", "{interfaces: [vlan500],", "{interfaces: [vlan500], stp: true, forward-delay: 4s,", "profiles.hypervisor.bridges.br0.stp", "by 8 s"),
+    ("N173", "kernel: live/vmlinuz,", "kernel: live/vmlinuz, cmdline: \"root=iscsi:target\",", "profiles.hypervisor.bridges.br0.critical", "boots from iSCSI over br0"),
+    ("N175", "    bonds:", "    nics: {eth5: {sriov-max: 2, sriov: {count: 3}}}\n    bonds:", "profiles.hypervisor.nics.eth5.sriov.count", "3 virtual functions, the device has 2"),
+    ("N175", "    bonds:", "    nics: {eth0: {sriov: {count: 1}}}\n    bonds:", "profiles.hypervisor.nics.eth0.sriov", "eth0 is in bond0"),
+    ("N185", BOND, "nics: []\n        allow: [N122]", "profiles.hypervisor.bonds.bond0.allow", "cannot be silenced"),
     ("N105", "52:54:00:aa:00:01", "02:54:00:aa:00:01", "hosts.n1.nics.eth0", "locally administered"),
     ("N122", BOND, "nics: [eth0]", "profiles.hypervisor.bonds.bond0.nics", "no redundancy"),
     ("N126", "up-delay: 200ms", "up-delay: 250ms", "profiles.hypervisor.bonds.bond0.up-delay", "the kernel uses 200ms"),
@@ -236,9 +300,75 @@ fn every_rule_finds_its_broken_site() {
 }
 
 #[test]
+fn every_fix_puts_its_finding_right() {
+    let mut fixed = BTreeSet::new();
+    for (rule, old, new, path, _) in ERRORS.iter().chain(WARNINGS) {
+        let site = changed(old, new);
+        for finding in check_site(&site) {
+            let Some(fix) =
+                finding.fix.filter(|_| (finding.rule, &*finding.path) == (*rule, *path))
+            else {
+                continue;
+            };
+            let edits = fix.edits.iter().map(|edit| (edit.path.clone(), edit.value.clone()));
+            let edits: Vec<_> = edits.collect();
+            let better: Site = set_values(Some(&site), &edits)
+                .unwrap_or_else(|error| panic!("{rule}: {fix}: {error}"));
+            let left = check_site(&better);
+            let same = |other: &Finding| {
+                (other.rule, &other.path, &other.text)
+                    == (finding.rule, &finding.path, &finding.text)
+            };
+            assert!(!left.iter().any(same), "{rule}: {fix} does not help: {left:#?}");
+            fixed.insert(*rule);
+        }
+    }
+    let expected = [
+        "N106", "N108", "N112", "N113", "N115", "N116", "N124", "N125", "N126", "N127", "N130",
+        "N131", "N132", "N133", "N140", "N141", "N142", "N143", "N147", "N150", "N151", "N156",
+        "N157", "N161", "N162", "N163", "N164", "N165", "N171", "N173", "N174", "N175", "N180",
+        "N182",
+    ];
+    let lacking: Vec<_> = expected.iter().filter(|rule| !fixed.contains(**rule)).collect();
+    assert!(lacking.is_empty(), "without a fix: {lacking:?}; with one: {fixed:?}");
+}
+
+#[test]
+fn a_warning_is_silenced_where_its_rule_is_allowed_and_is_shown_so() {
+    let cases = [
+        ("N126", "up-delay: 200ms", "up-delay: 250ms\n        allow: [N126]"),
+        ("N164", "{interfaces: [vlan500],", "{interfaces: [vlan500], stp: true, allow: [N164],"),
+        (
+            "N152",
+            "    bonds:",
+            "    allow: [N152]\n    nics: {eth9: {default-route: false}}\n  other:\n    bonds:",
+        ),
+        (
+            "N105",
+            "52:54:00:aa:00:01\", eth1: \"52:54:00:aa:00:02\"}",
+            "02:54:00:aa:00:01\", eth1: \"52:54:00:aa:00:02\"}\n    allow: [N105]",
+        ),
+        ("N160", "223.5.5.5#dns.alidns.com\"]", "223.5.5.5\"]\n    allow: [N160]"),
+    ];
+    for (rule, old, new) in cases {
+        let findings = check_site(&changed(old, new));
+        let of_rule: Vec<Severity> = findings
+            .iter()
+            .filter(|found| found.rule == rule)
+            .map(|found| found.severity)
+            .collect();
+        assert!(!of_rule.is_empty(), "{rule} has vanished: {findings:#?}");
+        assert!(
+            of_rule.iter().all(|severity| *severity == Severity::Silenced),
+            "{rule}: {findings:#?}"
+        );
+    }
+}
+
+#[test]
 fn a_mistake_in_a_profile_is_one_finding_and_refuses_each_host_that_has_it() {
     let site = changed(BOND, "nics: []");
-    let empty = |finding: &&super::Finding| finding.rule == "N122";
+    let empty = |finding: &&Finding| finding.rule == "N122";
     assert_eq!(check_site(&site).iter().filter(empty).count(), 1);
     for host in ["n1", "n2"] {
         assert_eq!(check_host(&site, host).iter().filter(empty).count(), 1, "{host}");

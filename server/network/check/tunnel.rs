@@ -38,7 +38,13 @@ fn vxlan(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
 fn shared(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     for shared in &link.layer3.shared {
         let address = shared.address;
-        if shared.role == AddressRole::Dsr && address.prefix_len() != address.max_prefix_len() {
+        let is_one = address.prefix_len() == address.max_prefix_len();
+        if !is_one && address.addr() == address.network() {
+            let text = format!("{address} on {} is the network address of its prefix", link.name);
+            findings.error("N140", view.at(&link.name, "addresses"), text);
+        }
+        let must_be_one = shared.role == AddressRole::Dsr || link.kind == Kind::Loopback;
+        if must_be_one && !is_one {
             let text = format!(
                 "{address} on {} answers for the whole subnet; write {}/{}",
                 link.name,
@@ -46,6 +52,11 @@ fn shared(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
                 address.max_prefix_len()
             );
             findings.error("N174", view.at(&link.name, "addresses"), text);
+            let mut all = link.layer3.shared.clone();
+            for one in all.iter_mut().filter(|one| one.address == address) {
+                one.address = address.addr().into();
+            }
+            findings.suggest(view.path(&link.name, "addresses"), serde_json::json!(all));
         }
     }
 }

@@ -39,6 +39,21 @@ fn newer(link: &Link) -> Vec<(&'static str, &'static str, u16)> {
         Kind::Vlan { protocol: VlanProtocol::Dot1ad, .. } => {
             used.push(("protocol", "[VLAN] Protocol=", 248));
         }
+        Kind::Vlan { qos, .. } if qos.is_some() => {
+            let key = if qos.egress.is_empty() { "ingress-qos" } else { "egress-qos" };
+            used.push((key, "[VLAN] EgressQOSMaps= and IngressQOSMaps=", 248));
+        }
+        Kind::Bond(spec) => {
+            if spec.arp_missed_max.is_some() {
+                used.push(("arp-missed-max", "[Bond] ARPMissedMax=", 256));
+            }
+            if spec.peer_notify_delay.is_some() {
+                used.push(("peer-notify-delay", "[Bond] PeerNotifyDelaySec=", 256));
+            }
+        }
+        Kind::Nic(_) if link.nic.as_ref().is_some_and(|nic| nic.sriov.is_some()) => {
+            used.push(("sriov", "[Link] SR-IOVVirtualFunctions=", 251));
+        }
         Kind::Bridge(spec) if spec.ports.values().any(|port| port.isolated) => {
             used.push(("ports", "[Bridge] Isolated=", 251));
         }
@@ -74,10 +89,12 @@ fn meaningless(
         if given {
             let text = format!("{name}: {word} has no meaning in {key}: {why}");
             findings.error("N182", view.at(name, key), text);
+            findings.suggest(format!("{}.{word}", view.path(name, key)), "");
         }
     }
     if settings.mark.is_some() && settings.table.is_none() {
         let text = format!("{name}: a mark leads to the link's own table, and it has none");
         findings.error("N182", view.at(name, "mark"), text);
+        findings.suggest(view.path(name, "mark"), "");
     }
 }

@@ -12,7 +12,7 @@ pub(super) use sysctl::needed as needed_sysctls;
 
 use indexmap::IndexMap;
 
-use super::links::{HostNetwork, Kind, Layer3, Link, Role};
+use super::links::{HostNetwork, Kind, Layer3, Link, Qos, Role};
 use crate::model::{Defaults, Host, LinkSettings, NicSpec, Profile, Site};
 
 /// The systemd of Debian 12, where a profile names none.
@@ -40,6 +40,7 @@ pub(super) fn lower(site: &Site, name: &str, host: &Host) -> HostNetwork {
         match_by: source.profile.match_by,
         systemd: source.profile.systemd.unwrap_or(SYSTEMD),
         bgp: None,
+        allow: source.profile.allow.clone(),
         sysctls: Default::default(),
         links: source.links(),
     };
@@ -53,6 +54,7 @@ pub(super) fn lower(site: &Site, name: &str, host: &Host) -> HostNetwork {
         ethernet::set_mtus(&mut network, site);
         ethernet::set_macs(&mut network);
         ethernet::set_parameters(&mut network);
+        set_critical(&mut network);
     }
     network.sysctls = sysctl::settings(&network, source.profile);
     network
@@ -82,7 +84,8 @@ impl<'a> Source<'a> {
         let vlans = profile.vlans.iter().map(|(name, spec)| {
             let subnet = spec.subnet.as_deref().and_then(|subnet| self.site.subnets.get(subnet));
             let id = spec.id.or_else(|| subnet.and_then(|subnet| subnet.vlan));
-            (name, Kind::Vlan { parent: spec.link.clone(), id, protocol: spec.protocol })
+            let qos = Qos { ingress: spec.ingress_qos.clone(), egress: spec.egress_qos.clone() };
+            (name, Kind::Vlan { parent: spec.link.clone(), id, protocol: spec.protocol, qos })
         });
         let vxlans = profile.vxlans.iter();
         let vxlans =
@@ -127,6 +130,7 @@ impl<'a> Source<'a> {
             ignore_carrier: settings.is_some_and(|settings| settings.ignore_carrier),
             critical: settings.is_some_and(|settings| settings.critical),
             nic: self.nic_spec(name, &kind),
+            allow: settings.map(|settings| settings.allow.to_vec()).unwrap_or_default(),
             subnets: subnets.map(str::to_owned).collect(),
             layer3: Layer3::default(),
             kind,
@@ -165,6 +169,15 @@ fn set_layers(network: &mut HostNetwork) {
         if !changed {
             return;
         }
+    }
+}
+
+/// What a critical link stands on is critical as well.
+fn set_critical(network: &mut HostNetwork) {
+    for index in network.top_down() {
+        let link = &network.links[index];
+        let carries = network.above(link).any(|upper| upper.critical);
+        network.links[index].critical |= carries;
     }
 }
 

@@ -22,7 +22,8 @@ impl Keyfile<'_> {
                 self.unit.set("peer", peer);
             }
             Kind::Bond(spec) => self.bond(spec),
-            Kind::Vlan { parent, id, protocol } => {
+            Kind::Vlan { parent, id, protocol, qos } => {
+                self.lose(qos.is_some(), "priorities of tags");
                 self.unit.section("vlan");
                 self.unit.set_some("id", *id);
                 self.unit.set("parent", self.reference(parent));
@@ -51,6 +52,9 @@ impl Keyfile<'_> {
 
     fn bond(&mut self, spec: &BondSpec) {
         self.lose(spec.bind_carrier, "bind-carrier");
+        for parameter in spec.rare() {
+            self.lose(true, parameter);
+        }
         let primary = spec.primary.as_ref().and_then(|name| self.host.links.get(name));
         let unnamed = primary.is_some_and(|link| !has_known_name(self.host, link));
         self.lose(unnamed, "a primary without set-name or match: name");

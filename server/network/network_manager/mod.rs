@@ -74,7 +74,7 @@ enum KnownBy<'a> {
 fn known_by<'a>(host: &HostNetwork, link: &'a Link) -> KnownBy<'a> {
     let path = link.nic.as_ref().and_then(|nic| nic.path.as_deref());
     match (&link.kind, host.match_by, path) {
-        (Kind::Nic(Some(mac)), MatchBy::PermanentMac, _) => KnownBy::Mac(*mac),
+        (Kind::Nic(Some(mac)), MatchBy::PermanentMac | MatchBy::Mac, _) => KnownBy::Mac(*mac),
         (Kind::Nic(_), MatchBy::Path, Some(path)) => KnownBy::Path(path),
         _ => KnownBy::Name,
     }

@@ -119,6 +119,8 @@ fn rule(unit: &mut Unit, host: &HostNetwork, rule: &RuleSpec) {
     let device = |name: &Option<String>| name.as_ref().map(|name| host.device(name).to_owned());
     unit.set_some("IncomingInterface", device(&rule.incoming_interface));
     unit.set_some("OutgoingInterface", device(&rule.outgoing_interface));
+    unit.set_yes("InvertRule", rule.invert.then_some(true));
+    unit.set_some("SuppressPrefixLength", rule.suppress_prefix_length);
     unit.set("Table", rule.table);
     unit.set("Priority", rule.priority);
 }

@@ -1,5 +1,6 @@
 //! `.netdev` files: the links that networkd makes. Pure.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::begin;
@@ -33,12 +34,19 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> Option<String> {
     match &link.kind {
         Kind::Nic(_) | Kind::Dummy | Kind::Loopback => {}
         Kind::Bond(spec) => bond(&mut unit, spec),
-        Kind::Vlan { id, protocol, .. } => {
+        Kind::Vlan { id, protocol, qos, .. } => {
             unit.section("VLAN");
             unit.set_some("Id", *id);
             if *protocol != VlanProtocol::default() {
                 unit.set("Protocol", protocol);
             }
+            let pairs = |map: &BTreeMap<u32, u32>| {
+                let pairs: Vec<String> =
+                    map.iter().map(|(from, to)| format!("{from}-{to}")).collect();
+                Some(pairs.join(" ")).filter(|pairs| !pairs.is_empty())
+            };
+            unit.set_some("IngressQOSMaps", pairs(&qos.ingress));
+            unit.set_some("EgressQOSMaps", pairs(&qos.egress));
         }
         Kind::Vxlan { spec, local } => vxlan(&mut unit, spec, *local),
         Kind::Bridge(spec) => bridge(&mut unit, spec),
@@ -87,6 +95,18 @@ fn bond(unit: &mut Unit, spec: &BondSpec) {
     unit.set_some("PrimaryReselectPolicy", spec.primary_reselect_policy);
     unit.set_some("FailOverMACPolicy", spec.fail_over_mac_policy);
     unit.set_some("GratuitousARP", spec.gratuitous_arp);
+    unit.set_some("ARPValidate", spec.arp_validate);
+    unit.set_some("ARPAllTargets", spec.arp_all_targets);
+    unit.set_some("ARPMissedMax", spec.arp_missed_max);
+    unit.set_yes("AllSlavesActive", spec.all_members_active);
+    unit.set_some("PacketsPerSlave", spec.packets_per_member);
+    unit.set_some(
+        "LearnPacketIntervalSec",
+        spec.learn_packet_interval.map(Millis::as_seconds_text),
+    );
+    unit.set_some("ResendIGMP", spec.resend_igmp);
+    unit.set_yes("DynamicTransmitLoadBalancing", spec.dynamic_load_balancing);
+    unit.set_some("PeerNotifyDelaySec", spec.peer_notify_delay.map(Millis::as_seconds_text));
 }
 
 fn bridge(unit: &mut Unit, spec: &BridgeSpec) {

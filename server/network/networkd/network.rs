@@ -20,6 +20,8 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> String {
     }
     if host.defaults == Defaults::Safe {
         unit.set("RequiredForOnline", required_for_online(host, link));
+    } else if link.optional {
+        unit.set("RequiredForOnline", "no");
     }
     layer3::learned(&mut unit, host, &link.layer3);
     unit.section("Network");
@@ -63,10 +65,15 @@ fn virtual_functions(unit: &mut Unit, link: &Link) {
 fn matching(unit: &mut Unit, host: &HostNetwork, link: &Link) {
     unit.section("Match");
     let path = link.nic.as_ref().and_then(|nic| nic.path.as_deref());
+    // What a NIC is renamed to is its name by the time that networkd looks.
+    let renamed = link.nic.as_ref().is_some_and(|nic| nic.set_name.is_some());
+    let pattern = link.nic.as_ref().and_then(|nic| nic.match_name.as_deref());
+    let pattern = pattern.filter(|_| !renamed);
     match (&link.kind, host.match_by, path) {
         (Kind::Nic(Some(mac)), MatchBy::PermanentMac, _) => unit.set("PermanentMACAddress", mac),
+        (Kind::Nic(Some(mac)), MatchBy::Mac, _) => unit.set("MACAddress", mac),
         (Kind::Nic(_), MatchBy::Path, Some(path)) => unit.set("Path", path),
-        _ => unit.set("Name", link.device()),
+        _ => unit.set("Name", pattern.unwrap_or(link.device())),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Writes a host's links as netplan's YAML, version 2, in the vocabulary of netplan 0.106
 //! (Debian 12). Pure. cloud-init's network configuration version 2 is a part of it.
 
+mod hardware;
+
 use std::net::IpAddr;
 
 use serde_json::{Map, Value, json};
@@ -8,8 +10,8 @@ use serde_json::{Map, Value, json};
 use super::links::{HostNetwork, Kind, Layer3, Link, Role};
 use super::losses::Losses;
 use crate::model::{
-    BondSpec, BridgeSpec, Defaults, Destination, EmitLldp, Family, MatchBy, Millis, NicSpec,
-    OffloadSpec, Overrides, RouteKind, RouteSpec, RuleSpec, VlanProtocol, VxlanSpec, WakeOnLan,
+    BondSpec, BridgeSpec, Defaults, Destination, Family, MatchBy, Millis, Overrides, RouteKind,
+    RouteSpec, RuleSpec, VlanProtocol, VxlanSpec,
 };
 
 /// Whose version 2 it is.
@@ -89,29 +91,11 @@ impl Writer<'_> {
         section
     }
 
-    /// What is said of how the link is announced and brought up.
-    fn bringup(&mut self) {
-        match self.link.emit_lldp {
-            EmitLldp::No => {}
-            EmitLldp::Yes => self.set("emit-lldp", true),
-            EmitLldp::NonTpmr | EmitLldp::Customer => self.lose(true, "emit-lldp by distance"),
-        }
-        self.lose(self.link.lldp.is_some(), "lldp");
-        if self.link.ignore_carrier {
-            self.set("ignore-carrier", true);
-        }
-        self.beyond_cloud_init(self.link.ignore_carrier, "ignore-carrier");
-        if self.link.critical {
-            self.set("critical", true);
-        }
-        self.beyond_cloud_init(self.link.critical, "critical");
-    }
-
     fn kind(&mut self) -> &'static str {
         match &self.link.kind {
             Kind::Nic(mac) => {
                 match (mac, self.host.match_by) {
-                    (Some(mac), MatchBy::PermanentMac) => {
+                    (Some(mac), MatchBy::PermanentMac | MatchBy::Mac) => {
                         self.set("match", json!({"macaddress": mac.to_string()}));
                     }
                     (_, MatchBy::Path) => self.lose(true, "match by path"),
@@ -134,7 +118,8 @@ impl Writer<'_> {
                 self.bond(spec);
                 "bonds"
             }
-            Kind::Vlan { parent, id, protocol } => {
+            Kind::Vlan { parent, id, protocol, qos } => {
+                self.lose(qos.is_some(), "priorities of tags");
                 self.lose(*protocol != VlanProtocol::default(), "protocol 802.1ad");
                 self.set("id", *id);
                 self.set("link", parent.as_str());
@@ -164,52 +149,14 @@ impl Writer<'_> {
         }
     }
 
-    /// What is said of the hardware. `.link` files are netplan's as well: it writes them.
-    fn nic(&mut self, nic: &NicSpec) {
-        if let Some(name) = &nic.set_name {
-            self.lose(self.host.match_by != MatchBy::PermanentMac, "set-name without a MAC");
-            self.set("set-name", name.as_str());
-        }
-        match nic.wake_on_lan.as_deref() {
-            None => {}
-            Some([]) => self.set("wakeonlan", false),
-            Some([WakeOnLan::Magic]) => self.set("wakeonlan", true),
-            Some(_) => self.lose(true, "wake-on-lan but by magic"),
-        }
-        self.offload(&nic.offload);
-        self.lose(nic.ring != Default::default(), "ring");
-        self.lose(nic.channels != Default::default(), "channels");
-        let Some(sriov) = &nic.sriov else { return };
-        self.beyond_cloud_init(true, "sriov");
-        self.lose(!sriov.functions.is_empty(), "single virtual functions");
-        self.set("virtual-function-count", sriov.count);
-        if let Some(mode) = sriov.eswitch {
-            self.set("embedded-switch-mode", mode.label());
-        }
-    }
-
-    fn offload(&mut self, offload: &OffloadSpec) {
-        let keys = [
-            ("receive-checksum-offload", offload.rx_checksum),
-            ("transmit-checksum-offload", offload.tx_checksum),
-            ("tcp-segmentation-offload", offload.tso),
-            ("tcp6-segmentation-offload", offload.tso6),
-            ("generic-segmentation-offload", offload.gso),
-            ("generic-receive-offload", offload.gro),
-            ("large-receive-offload", offload.lro),
-        ];
-        for (key, value) in keys {
-            let Some(value) = value else { continue };
-            self.beyond_cloud_init(true, "offload");
-            self.set(key, value);
-        }
-    }
-
     fn bond(&mut self, spec: &BondSpec) {
         self.lose(spec.ad_actor_system_priority.is_some(), "ad-actor-system-priority");
         self.lose(spec.ad_actor_system.is_some(), "ad-actor-system");
         self.lose(spec.ad_user_port_key.is_some(), "ad-user-port-key");
         self.lose(spec.bind_carrier, "bind-carrier");
+        for parameter in spec.rare() {
+            self.lose(true, parameter);
+        }
         self.set("interfaces", spec.nics.clone());
         let millis = |time: Option<Millis>| time.map(|time| time.0);
         let targets: Vec<String> = spec.arp_ip_targets.iter().map(ToString::to_string).collect();
@@ -403,6 +350,8 @@ impl Writer<'_> {
         self.lose(rule.mask.is_some(), "rules with a mask");
         let by_link = rule.incoming_interface.is_some() || rule.outgoing_interface.is_some();
         self.lose(by_link, "rules by interface");
+        let own = rule.invert || rule.suppress_prefix_length.is_some();
+        self.lose(own, "rules with invert or suppress-prefix-length");
         // Without from and to, netplan has no way to say the family.
         let unsaid = rule.from.or(rule.to).is_none() && rule.family() == Family::Ipv6;
         self.lose(unsaid, "IPv6 rules by mark alone");

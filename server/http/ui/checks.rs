@@ -1,0 +1,89 @@
+//! Everything that is wrong with the site, and buttons for what can be put right at once.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect};
+
+use super::error::Error;
+use super::form::CheckedForm;
+use super::page::{Frame, Page};
+use super::session::Operator;
+use super::state::Ui;
+use crate::inventory::{Change, ChangeError};
+use crate::model::Site;
+use crate::network::{Finding, Severity, check_site};
+use crate::site_file::set_values;
+
+/// How many findings of a kind are listed: who puts these right sees the next.
+const SHOWN: usize = 500;
+
+/// The findings of one severity.
+struct Group {
+    title: &'static str,
+    class: &'static str,
+    shown: Vec<Finding>,
+    more: usize,
+}
+
+#[derive(Template)]
+#[template(path = "checks.html")]
+struct ChecksPage {
+    frame: Frame,
+    revision: i64,
+    groups: Vec<Group>,
+}
+
+/// `GET /checks`
+pub async fn list(State(ui): State<Ui>, operator: Operator) -> Result<impl IntoResponse, Error> {
+    let snapshot = ui.app.inventory.snapshot();
+    let revision = snapshot.revision;
+    let findings = check(snapshot.site.clone()).await?;
+    let group = |severity, title, class| {
+        let own: Vec<&Finding> = findings.iter().filter(|one| one.severity == severity).collect();
+        let shown = own.iter().take(SHOWN).map(|one| (*one).clone()).collect();
+        Group { title, class, shown, more: own.len().saturating_sub(SHOWN) }
+    };
+    let groups = [
+        group(Severity::Error, "Errors: these hosts are not served", "trouble-box"),
+        group(Severity::Warning, "Worth a look", "advice"),
+        group(Severity::Silenced, "Silenced by allow", "card"),
+    ];
+    let groups = groups.into_iter().filter(|group| !group.shown.is_empty()).collect();
+    Ok(Page(ChecksPage { frame: operator.frame("checks").await?, revision, groups }))
+}
+
+/// All findings, away from the threads that answer packets.
+async fn check(site: Site) -> Result<Vec<Finding>, Error> {
+    let work = tokio::task::spawn_blocking(move || check_site(&site));
+    work.await.map_err(|error| Error::Internal(error.to_string()))
+}
+
+/// `POST /checks/fix`: makes the fix that was shown, if it is still the one that would be.
+pub async fn fix(State(ui): State<Ui>, sent: CheckedForm) -> Result<Redirect, Error> {
+    let (rule, path, fix) =
+        (sent.fields.text("rule"), sent.fields.text("path"), sent.fields.text("fix"));
+    let base = sent.fields.text("revision").parse().ok();
+    let findings = check(ui.app.inventory.snapshot().site.clone()).await?;
+    let is_meant = |found: &&Finding| (found.rule, found.path.as_str()) == (rule, path);
+    let meant = findings.iter().filter(is_meant).filter_map(|found| found.fix.as_ref());
+    let Some(meant) = meant.into_iter().find(|own| own.to_string() == fix) else {
+        return Err(Error::Conflict("this is put right already, or is otherwise now".into()));
+    };
+    let edits = meant.edits.iter().map(|edit| (edit.path.clone(), edit.value.clone()));
+    let edits: Vec<(String, String)> = edits.collect();
+    let summary = format!("fixed {rule}: {fix}");
+    let change = Change { who: &sent.operator.name, summary: &summary, base, ..Change::default() };
+    let outcome = ui.app.inventory.change_site(change, |site| {
+        *site = set_values(Some(&*site), &edits).map_err(ChangeError::Edit)?;
+        Ok(())
+    });
+    match outcome.await {
+        Ok(done) => {
+            let said = format!("Done as revision {}: {fix}.", done.revision);
+            sent.operator.notify(said).await?;
+            Ok(Redirect::to("/checks"))
+        }
+        Err(ChangeError::Inventory(error)) => Err(error.into()),
+        Err(error) => Err(Error::Conflict(error.to_string())),
+    }
+}

@@ -1,0 +1,98 @@
+//! `allow`: warnings that somebody has looked at and lives with. They are shown, as silenced. Pure.
+
+use super::finding::{Finding, Findings, Place, Severity};
+use super::{HostView, ProfileView};
+use crate::model::{Host, Site};
+
+/// Silences the warnings from `start` on for which `allowed` names the list that allows them.
+/// An error in such a list stays one, and rule N185 says so.
+fn silence(
+    findings: &mut Findings,
+    start: usize,
+    allowed: impl Fn(&Finding) -> Option<(String, Vec<String>)>,
+) {
+    let mut in_vain = Vec::new();
+    for finding in findings.since(start) {
+        let Some((list, rules)) = allowed(finding) else { continue };
+        if !rules.iter().any(|rule| rule == finding.rule) {
+            continue;
+        }
+        match finding.severity {
+            Severity::Error => in_vain.push((list, finding.rule)),
+            Severity::Warning => finding.severity = Severity::Silenced,
+            Severity::Silenced => {}
+        }
+    }
+    for (list, rule) in in_vain {
+        let text = format!("{rule} is an error here, and an error cannot be silenced");
+        findings.warn("N185", Place::new(list), text);
+    }
+}
+
+/// What a profile and its links allow of the findings about the profile.
+pub(super) fn by_profile(view: &ProfileView<'_>, findings: &mut Findings, start: usize) {
+    let network = &view.network;
+    let profile = format!("profiles.{}.allow", view.name);
+    silence(findings, start, |_| Some((profile.clone(), network.allow.clone())));
+    silence(findings, start, |finding| {
+        let link = network.links.get(finding.link.as_deref()?)?;
+        Some((view.path(&link.name, "allow"), link.allow.clone()))
+    });
+    let links = network.links.values().map(|link| (view.path(&link.name, "allow"), &link.allow));
+    for (path, rules) in links.chain([(profile.clone(), &network.allow)]) {
+        spelled(path, rules, findings);
+    }
+}
+
+/// What a host's profile and its links allow of the findings about the host.
+pub(super) fn by_hosts_profile(view: &HostView<'_>, findings: &mut Findings, start: usize) {
+    let network = &view.network;
+    let Some(profile) = &network.profile else { return };
+    let path = || format!("profiles.{profile}.allow");
+    if !network.allow.is_empty() {
+        silence(findings, start, |_| Some((path(), network.allow.clone())));
+    }
+    if network.links.values().any(|link| !link.allow.is_empty()) {
+        silence(findings, start, |finding| {
+            let link = network.links.get(finding.link.as_deref()?)?;
+            Some((path(), link.allow.clone()))
+        });
+    }
+}
+
+/// What subnets, and the hosts that are looked at, allow of the findings about themselves.
+pub(super) fn by_entries<'a>(
+    site: &Site,
+    hosts: impl Iterator<Item = (&'a String, &'a Host)>,
+    findings: &mut Findings,
+) {
+    let subnets = site.subnets.iter().filter(|(_, subnet)| !subnet.allow.is_empty());
+    for (name, subnet) in subnets {
+        let entry = format!("subnets.{name}.");
+        silence(findings, 0, |finding| {
+            let own = finding.path.starts_with(&entry);
+            own.then(|| (format!("{entry}allow"), subnet.allow.clone()))
+        });
+        spelled(format!("{entry}allow"), &subnet.allow, findings);
+    }
+    for (name, host) in hosts.filter(|(_, host)| !host.allow.is_empty()) {
+        let entry = format!("hosts.{name}.");
+        silence(findings, 0, |finding| {
+            let own = finding.host.as_ref() == Some(name) || finding.path.starts_with(&entry);
+            own.then(|| (format!("{entry}allow"), host.allow.clone()))
+        });
+        spelled(format!("{entry}allow"), &host.allow, findings);
+    }
+}
+
+/// Rule N180 for rules' ids.
+fn spelled(path: String, rules: &[String], findings: &mut Findings) {
+    let is_id = |rule: &str| {
+        let digits = rule.strip_prefix('N').unwrap_or_default();
+        digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    for rule in rules.iter().filter(|rule| !is_id(rule)) {
+        let text = format!("\"{rule}\" is no rule; rules are named like N131");
+        findings.error("N180", Place::new(path.clone()), text);
+    }
+}

@@ -1,0 +1,135 @@
+//! Rules about veth pairs, MACVLANs, IPVLANs and the loopback. Pure.
+
+use std::collections::BTreeMap;
+
+use super::{Findings, ProfileView};
+use crate::model::MacvlanMode;
+use crate::network::links::{Kind, Link};
+
+pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
+    pairs(view, findings);
+    for link in view.network.links.values() {
+        siblings(view, link, findings);
+        match &link.kind {
+            Kind::Macvlan(spec) => {
+                parent(view, link, &spec.link, findings);
+                let chooses = spec.mode == MacvlanMode::Source;
+                if !chooses && !spec.source_macaddresses.is_empty() {
+                    let text = format!(
+                        "{}: source-macaddresses is only for mode source (mode is {})",
+                        link.name, spec.mode
+                    );
+                    findings.error("N182", view.at(&link.name, "source-macaddresses"), text);
+                    findings.suggest(view.path(&link.name, "mode"), MacvlanMode::Source);
+                }
+            }
+            Kind::Ipvlan(spec) => {
+                parent(view, link, &spec.link, findings);
+                if link.layer3.dhcp4 {
+                    let text = format!(
+                        "{} has the MAC of {}: DHCP would give both one address",
+                        link.name, spec.link
+                    );
+                    findings.warn("N116", view.at(&link.name, "dhcp4"), text);
+                }
+            }
+            Kind::Loopback => loopback(view, link, findings),
+            _ => {}
+        }
+    }
+}
+
+/// Rule N115: the two ends of a cable name each other, and nobody else.
+fn pairs(view: &ProfileView<'_>, findings: &mut Findings) {
+    let mut named: BTreeMap<&str, &str> = BTreeMap::new();
+    for (name, spec) in &view.profile.veths {
+        let at = || view.at(name, "peer");
+        let text = if spec.peer == *name {
+            format!("{name} is its own other end")
+        } else if let Some(other) = named.insert(&spec.peer, name) {
+            format!("{} is the other end of {other} and of {name}", spec.peer)
+        } else if let Some(peer) = view.profile.veths.get(&spec.peer) {
+            if peer.peer == *name {
+                continue;
+            }
+            let text = format!("{name} ends at {}, which ends at {}", spec.peer, peer.peer);
+            findings.error("N115", at(), text);
+            findings.suggest(view.path(&spec.peer, "peer"), name);
+            continue;
+        } else if view.profile.links().any(|link| link.name == spec.peer) {
+            format!("{name} ends at {}, which is no end of a cable", spec.peer)
+        } else {
+            continue;
+        };
+        findings.error("N115", at(), text);
+    }
+}
+
+/// Rule N112: what is in a bond or bridge gives all its packets to that.
+fn parent(view: &ProfileView<'_>, link: &Link, parent: &str, findings: &mut Findings) {
+    let Some(owner) = view.network.links.get(parent).and_then(|lower| view.network.owner(lower))
+    else {
+        return;
+    };
+    let text = format!(
+        "{}: its parent {parent} is in {owner}, which takes all its packets; put it on {owner}",
+        link.name,
+        owner = owner.name
+    );
+    findings.error("N112", view.at(&link.name, "link"), text);
+    findings.suggest(view.path(&link.name, "link"), &owner.name);
+}
+
+/// Rule N116: what the kernel does not let stand on one link together.
+fn siblings(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
+    let children: Vec<&Link> = view.network.children(&link.name).collect();
+    let mode = |child: &&Link| match &child.kind {
+        Kind::Ipvlan(spec) => Some((child.name.clone(), spec.mode)),
+        _ => None,
+    };
+    let ipvlans: Vec<_> = children.iter().filter_map(mode).collect();
+    let macvlans = || children.iter().filter(|child| matches!(child.kind, Kind::Macvlan(_)));
+    if let (Some((ipvlan, _)), Some(macvlan)) = (ipvlans.first(), macvlans().next()) {
+        let text = format!(
+            "{} cannot carry the IPVLAN {ipvlan} and the MACVLAN {} at once",
+            link.name, macvlan.name
+        );
+        findings.error("N116", view.at(ipvlan, "link"), text);
+    }
+    if let Some((first, rest)) = ipvlans.split_first() {
+        for (name, mode) in rest.iter().filter(|(_, mode)| *mode != first.1) {
+            let text = format!(
+                "{name} has mode {mode} and {} has {}: all IPVLANs on {} have one mode",
+                first.0, first.1, link.name
+            );
+            findings.error("N116", view.at(name, "mode"), text);
+            findings.suggest(view.path(name, "mode"), first.1);
+        }
+    }
+    let is_alone = |child: &&&Link| matches!(&child.kind, Kind::Macvlan(spec) if spec.mode == MacvlanMode::Passthru);
+    if let Some(alone) = macvlans().find(is_alone).filter(|_| macvlans().count() > 1) {
+        let text = format!("{} has all of {}: nothing else can be on it", alone.name, link.name);
+        findings.error("N116", view.at(&alone.name, "mode"), text);
+    }
+}
+
+/// Rules N101 and N174: there is one loopback, and it answers for whole prefixes.
+fn loopback(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
+    if link.name != "lo" {
+        let text = format!("\"{}\" is no loopback: Linux has one, named lo", link.name);
+        findings.error("N101", view.at(&link.name, ""), text);
+    }
+    for borne in &link.layer3.borne {
+        let Some(subnet) = view.site.subnets.get(&borne.subnet) else { continue };
+        if subnet.cidr.prefix_len() < subnet.cidr.max_prefix_len() {
+            let text = format!(
+                "an address of {} on {} answers for the whole subnet; give it as one of \
+                 addresses, with /{}",
+                subnet.cidr,
+                link.name,
+                subnet.cidr.max_prefix_len()
+            );
+            findings.error("N174", view.at(&link.name, "subnet"), text);
+        }
+    }
+}

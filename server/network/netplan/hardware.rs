@@ -1,0 +1,71 @@
+//! What netplan says of NICs, and of how links are announced and brought up. Pure.
+
+use serde_json::json;
+
+use super::Writer;
+use crate::model::{EmitLldp, MatchBy, NicSpec, OffloadSpec, WakeOnLan};
+
+impl Writer<'_> {
+    /// What is said of how the link is announced and brought up.
+    pub(super) fn bringup(&mut self) {
+        match self.link.emit_lldp {
+            EmitLldp::No => {}
+            EmitLldp::Yes => self.set("emit-lldp", true),
+            EmitLldp::NonTpmr | EmitLldp::Customer => self.lose(true, "emit-lldp by distance"),
+        }
+        self.lose(self.link.lldp.is_some(), "lldp");
+        if self.link.ignore_carrier {
+            self.set("ignore-carrier", true);
+        }
+        self.beyond_cloud_init(self.link.ignore_carrier, "ignore-carrier");
+        if self.link.critical {
+            self.set("critical", true);
+        }
+        self.beyond_cloud_init(self.link.critical, "critical");
+    }
+
+    /// What is said of the hardware. `.link` files are netplan's as well: it writes them.
+    pub(super) fn nic(&mut self, nic: &NicSpec) {
+        let by_name = self.host.match_by == MatchBy::Name;
+        if let Some(name) = &nic.set_name {
+            self.lose(by_name, "set-name without a MAC");
+            self.set("set-name", name.as_str());
+        }
+        if let Some(name) = nic.match_name.as_deref().filter(|_| by_name) {
+            self.set("match", json!({"name": name}));
+        }
+        match nic.wake_on_lan.as_deref() {
+            None => {}
+            Some([]) => self.set("wakeonlan", false),
+            Some([WakeOnLan::Magic]) => self.set("wakeonlan", true),
+            Some(_) => self.lose(true, "wake-on-lan but by magic"),
+        }
+        self.offload(&nic.offload);
+        self.lose(nic.ring != Default::default(), "ring");
+        self.lose(nic.channels != Default::default(), "channels");
+        let Some(sriov) = &nic.sriov else { return };
+        self.beyond_cloud_init(true, "sriov");
+        self.lose(!sriov.functions.is_empty(), "single virtual functions");
+        self.set("virtual-function-count", sriov.count);
+        if let Some(mode) = sriov.eswitch {
+            self.set("embedded-switch-mode", mode.label());
+        }
+    }
+
+    fn offload(&mut self, offload: &OffloadSpec) {
+        let keys = [
+            ("receive-checksum-offload", offload.rx_checksum),
+            ("transmit-checksum-offload", offload.tx_checksum),
+            ("tcp-segmentation-offload", offload.tso),
+            ("tcp6-segmentation-offload", offload.tso6),
+            ("generic-segmentation-offload", offload.gso),
+            ("generic-receive-offload", offload.gro),
+            ("large-receive-offload", offload.lro),
+        ];
+        for (key, value) in keys {
+            let Some(value) = value else { continue };
+            self.beyond_cloud_init(true, "offload");
+            self.set(key, value);
+        }
+    }
+}
