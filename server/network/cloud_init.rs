@@ -116,7 +116,7 @@ fn bringup(host: &HostNetwork, link: &Link, lose: &mut impl FnMut(bool, &str)) {
     let Some(nic) = &link.nic else { return };
     // It renames a NIC to its name by its MAC, without being asked.
     lose(nic.set_name.is_some() && link.kind == Kind::Nic(None), "set-name without a MAC");
-    lose(nic.match_name.as_deref().is_some_and(|name| name != link.device()), "match-name");
+    lose(link.has_pattern(), "match-name with a pattern");
     lose(nic.wake_on_lan.is_some(), "wake-on-lan");
     lose(nic.offload != Default::default(), "offload");
     lose(nic.ring != Default::default(), "ring");

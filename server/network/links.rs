@@ -291,6 +291,12 @@ impl Link {
         named.unwrap_or(&self.name)
     }
 
+    /// Whether it is a NIC that is found by a pattern of names.
+    pub fn has_pattern(&self) -> bool {
+        let name = self.nic.as_ref().and_then(|nic| nic.match_name.as_deref());
+        name.is_some_and(|name| name.contains(['*', '?']))
+    }
+
     /// Whether the kernel makes it by itself: a NIC, or the loopback.
     pub fn is_found(&self) -> bool {
         matches!(self.kind, Kind::Nic(_) | Kind::Loopback)

@@ -56,9 +56,11 @@ impl Keyfile<'_> {
             ("iif", device(&rule.incoming_interface)),
             ("oif", device(&rule.outgoing_interface)),
             ("table", Some(rule.table.to_string())),
+            ("suppress_prefixlength", rule.suppress_prefix_length.map(|bits| bits.to_string())),
         ];
         let words = words.into_iter().filter_map(|(key, value)| Some(format!(" {key} {}", value?)));
-        format!("priority {}", rule.priority) + &words.collect::<String>()
+        let not = if rule.invert { " not" } else { "" };
+        format!("priority {}{not}", rule.priority) + &words.collect::<String>()
     }
 }
 
