@@ -170,7 +170,7 @@ fn foreign<'a>(view: &HostView<'a>, owners: &Owners<'a>, link: &Link) -> Vec<(St
 /// or those of a NIC's virtual functions. A tag inside a tag or a tunnel is the host's own affair.
 fn vlan_ids(network: &HostNetwork, link: &Link) -> Vec<u16> {
     match &link.kind {
-        Kind::Vlan { id: Some(id), protocol: VlanProtocol::Dot1q, parent } => {
+        Kind::Vlan { id: Some(id), protocol: VlanProtocol::Dot1q, parent, .. } => {
             let parent = network.links.get(parent);
             let inside = parent.is_some_and(|parent| parent.parent().is_some());
             if inside { Vec::new() } else { vec![*id] }

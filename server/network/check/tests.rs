@@ -27,7 +27,7 @@ subnets:
     ranges:
       - {from: 172.16.160.10, to: 172.16.160.99, for: hosts}
       - {from: 172.16.160.200, to: 172.16.160.254, for: reserved}
-  secret: {cidr: 10.99.0.0/24, vlan: 77, gateway: 10.99.0.1, tenant: globex, role: secret}
+  secret: {cidr: 10.99.0.0/24, vlan: 77, gateway: 10.99.0.1, dns: [10.99.0.53], tenant: globex, role: secret}
 profiles:
   rented: {nics: {eth0: {subnet: tenant/secret}, eth1: {}}}
   foreign: {vlans: {v77: {link: eth0, id: 77, dhcp4: true}}, nics: {eth1: {}}}
