@@ -8,6 +8,8 @@ use std::os::unix::fs::MetadataExt;
 use bytes::Bytes;
 use memmap2::{Advice, Mmap};
 
+use super::mapped::Mapped;
+
 /// Up to this size a file is read into memory: it costs less than a mapping, and
 /// code may look at the bytes (TFTP's netascii).
 pub const SMALL_BYTES: u64 = 64 * 1024;
@@ -57,5 +59,9 @@ pub(super) fn share(file: &File, size: u64) -> io::Result<Bytes> {
     let mapping = unsafe { Mmap::map(file)? };
     // Advice only: without it the first transfer waits for the disk page by page.
     let _ = mapping.advise_range(Advice::WillNeed, 0, mapping.len().min(READ_AHEAD_BYTES));
-    Ok(Bytes::from_owner(mapping))
+    // Without a descriptor to spare its bytes are copied, no more.
+    Ok(match file.try_clone() {
+        Ok(file) => Bytes::from_owner(Mapped::new(mapping, file)),
+        Err(_) => Bytes::from_owner(mapping),
+    })
 }

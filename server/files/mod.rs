@@ -8,6 +8,7 @@ mod beneath;
 mod contents;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod exercise;
+mod mapped;
 pub mod names;
 
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ use bytes::Bytes;
 use beneath::{Links, Refusal};
 use contents::Identity;
 pub use contents::SMALL_BYTES;
+pub use mapped::file_of;
 
 /// For how long a file that was just looked at is taken to be unchanged.
 const FRESH: Duration = Duration::from_secs(1);

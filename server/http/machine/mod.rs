@@ -2,6 +2,7 @@
 
 mod conditions;
 mod config;
+mod connection;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod exercise;

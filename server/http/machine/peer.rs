@@ -8,8 +8,9 @@ use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum::serve::{IncomingStream, Listener};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
+use super::connection::Connection;
 use super::error::Error;
 use super::now_ms;
 use crate::app::App;
@@ -30,16 +31,16 @@ pub struct Ends {
 pub struct Doors(pub TcpListener);
 
 impl Listener for Doors {
-    type Io = TcpStream;
+    type Io = Connection;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
         let (stream, peer) = Listener::accept(&mut self.0).await;
         // A short answer must not wait for the client's delayed ACK.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, %error, "no TCP_NODELAY");
         }
-        (stream, peer)
+        (Connection(stream), peer)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::model::{EventKind, Progress, size_text};
 
 /// How much is handed to the connection at a time.
-const CHUNK_BYTES: usize = 256 * 1024;
+const CHUNK_BYTES: usize = 1024 * 1024;
 /// How often watchers hear of a transfer.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 
