@@ -11,6 +11,7 @@ mod dhcp_crash;
 mod dhcp_service;
 mod frr;
 mod golden;
+mod guests;
 mod install_script;
 mod inventory;
 mod ipxe_scripts;

@@ -71,7 +71,9 @@ impl Kernel {
         let mut expected = expected(link);
         expected.insert("/master", json!(link.master));
         if let Some(parent) = link.parent() {
-            expected.insert("/link", json!(by_label(parent)));
+            let is_tunnel = matches!(link.kind, Kind::Vxlan { .. });
+            let place = if is_tunnel { "/linkinfo/info_data/link" } else { "/link" };
+            expected.insert(place, json!(by_label(parent)));
         }
         if let Kind::Bond(spec) = &link.kind
             && let Some(primary) = &spec.primary

@@ -1,10 +1,12 @@
 //! What several subjects need: network namespaces, servers, clients.
 
 pub mod dhcp;
+pub mod guest;
 pub mod kernel;
 pub mod machine;
 pub mod netns;
 pub mod networkd;
+pub mod partner;
 pub mod qemu;
 pub mod skip;
 pub mod spoiler;

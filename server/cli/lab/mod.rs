@@ -55,6 +55,9 @@ pub struct LabArguments {
     /// How long the hosts may take to come up, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     patience: u64,
+    /// Build the guests' image if it is not there, print where it is, and end
+    #[arg(long)]
+    build_image: bool,
     /// Where the guests' image is kept [default: rackstrap-lab in the user's cache directory]
     #[arg(long, value_name = "DIR", env = "LAB_CACHE")]
     cache: Option<PathBuf>,
@@ -64,6 +67,11 @@ pub struct LabArguments {
 pub async fn run(arguments: LabArguments) -> anyhow::Result<ExitCode> {
     requirements::check()?;
     let display = Display::new();
+    if arguments.build_image {
+        let image = guest_image(&arguments, &display).await?;
+        display.print(&image.files.display().to_string());
+        return Ok(ExitCode::SUCCESS);
+    }
     let stay = display.is_terminal() && !arguments.once;
     let mut stop = Stop::new()?;
     let (rack, outcome) = tokio::select! {
@@ -97,9 +105,7 @@ async fn boot(arguments: &LabArguments, display: &Display) -> anyhow::Result<(Ra
     if leftovers > 0 {
         display.say(&format!("removed what {leftovers} killed lab(s) left behind"));
     }
-    let cache = arguments.cache.clone().unwrap_or_else(requirements::default_cache);
-    let for_build = display.clone();
-    let image = tokio::task::spawn_blocking(move || image::ensure(&cache, &for_build)).await??;
+    let image = guest_image(arguments, display).await?;
     let accelerator = Accelerator::probe(&image).await;
     display.say(&format!("guests run on {accelerator}"));
     let plan = Plan { firmware: arguments.firmware, layout: arguments.layout, hosts, accelerator };
@@ -107,6 +113,15 @@ async fn boot(arguments: &LabArguments, display: &Display) -> anyhow::Result<(Ra
     let patience = Duration::from_secs(arguments.patience);
     let outcome = rack.boot(&image, display, patience).await?;
     Ok((rack, outcome))
+}
+
+async fn guest_image(
+    arguments: &LabArguments,
+    display: &Display,
+) -> anyhow::Result<image::GuestImage> {
+    let cache = arguments.cache.clone().unwrap_or_else(requirements::default_cache);
+    let display = display.clone();
+    tokio::task::spawn_blocking(move || image::ensure(&cache, &display)).await?
 }
 
 /// Prints what the hosts said, and the one line that fetches a host's configuration.

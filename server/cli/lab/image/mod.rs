@@ -135,6 +135,7 @@ fn build(cache: &Path, directory: &Path, display: &Display) -> anyhow::Result<()
         step.at(index as u64, "unpacking packages");
         packages::unpack(package, &tree)?;
     }
+    tree::merge_usr(&tree)?;
     step.say("packing the initramfs");
     let initrd = initramfs(&tree)?;
     let kernel = kernel(&tree)?;

@@ -6,9 +6,19 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-/// What the guest runs. Their libraries are found by `apt-cache`.
-const PROGRAMS: &[&str] =
-    &["systemd", "udev", "iproute2", "curl", "kmod", "iputils-ping", "busybox-static", "dash"];
+/// What the guest runs. Their libraries are found by `apt-cache`, but for liblzma: a newer kmod
+/// is not linked with it, and loads it to read modules.
+const PROGRAMS: &[&str] = &[
+    "systemd",
+    "udev",
+    "iproute2",
+    "curl",
+    "kmod",
+    "liblzma5",
+    "iputils-ping",
+    "busybox-static",
+    "dash",
+];
 /// The package that always depends on the newest kernel for virtual machines.
 const KERNEL: &str = "linux-image-cloud-amd64";
 

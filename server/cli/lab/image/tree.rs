@@ -1,6 +1,7 @@
 //! The unpacked packages, and what of them the guest takes along.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -59,6 +60,18 @@ impl Tree {
         }
         Ok(kept)
     }
+}
+
+/// Adds the links to directories in `/usr` that packages of a release after Debian 12 count on
+/// and do not bring.
+pub fn merge_usr(root: &Path) -> std::io::Result<()> {
+    for directory in MERGED {
+        let name = directory.trim_end_matches('/');
+        if !root.join(name).exists() {
+            symlink(Path::new("usr").join(name), root.join(name))?;
+        }
+    }
+    Ok(())
 }
 
 /// The kernel modules named, and what they depend on: paths below the modules directory,
