@@ -109,6 +109,10 @@ pub enum Reason {
     /// The client gives back or refuses an address that it does not hold.
     #[error("the client does not hold that address")]
     NotItsLease,
+    /// The client gives back or refuses an address while it asks for it: the lease would
+    /// outlive its end in memory.
+    #[error("a lease of that address is being made")]
+    BeingGiven,
     /// The packet does not come from the address that the client says it has.
     #[error("the packet does not come from the address it speaks of")]
     WrongSource,

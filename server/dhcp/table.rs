@@ -157,6 +157,11 @@ impl Table {
         self.count_stranger(client, address, 1);
     }
 
+    /// Whether an address is on offer, or a lease of it is on its way to the disk.
+    pub fn is_offered(&self, address: Ipv4Addr) -> bool {
+        self.offers.contains_key(&address)
+    }
+
     /// Drops the offer to a client, if there is one.
     pub fn withdraw(&mut self, client: &ClientKey) {
         if let Some(address) = self.offer_of.get(client).copied() {

@@ -55,6 +55,7 @@ impl Exchange<'_> {
         });
         let fresh = app.leases.is_alone() && table.is_fresh(&lease, now);
         if fresh && let Some(sending) = remembered {
+            table.withdraw(&self.client);
             return Outcome::Send(sending);
         }
         // Nobody else may be offered it while the commit runs.
@@ -124,6 +125,9 @@ impl Exchange<'_> {
         (address, state, expires_at): (Ipv4Addr, LeaseState, i64),
         text: String,
     ) -> Result<Outcome, Reason> {
+        if table.is_offered(address) {
+            return Err(Reason::BeingGiven);
+        }
         let lease = table.find(address).ok_or(Reason::NotItsLease)?;
         let kind = match state {
             LeaseState::Declined => EventKind::Decline,

@@ -1,0 +1,426 @@
+//! The lease book against a small reference model, with the power failing at any moment:
+//! what was acknowledged is still there, no address is promised twice, and memory says
+//! what the database says.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::net::Ipv4Addr;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use rackstrap::dhcp::table::Asker;
+use rackstrap::inventory::{CommitError, Database, LeaseBook};
+use rackstrap::model::{ClientKey, Lease, LeaseState, Mac, Site};
+use rackstrap::site_file;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::common::store::Store;
+
+const START: i64 = 1_800_000_000;
+const LEASE_SECONDS: i64 = 600;
+/// How long the database may take to let go of what was cut off.
+const PATIENCE: Duration = Duration::from_secs(20);
+const SITE: &str = "subnets: {lan: {cidr: 10.0.0.0/24, unknown-clients: lease, \
+    ranges: [{from: 10.0.0.1, to: 10.0.0.4, for: dhcp}]}}";
+
+/// What happens next.
+#[derive(Clone, Debug)]
+enum Step {
+    /// Changes are asked for at once, and all are waited for.
+    Changes(Vec<Change>),
+    /// Changes are asked for at once; the power fails when they were looked at so often.
+    PowerFailure(Vec<Change>, u32),
+    /// A client asks for an address, and is kept one in memory.
+    Discover(u8),
+    /// An operator takes an address back.
+    Remove(u8),
+    /// Time goes by, in seconds.
+    Wait(i64),
+}
+
+/// One change of one address by one client.
+#[derive(Clone, Copy, Debug)]
+struct Change {
+    state: LeaseState,
+    address: u8,
+    client: u8,
+    /// Whether the client is known by its host's name by now.
+    named: bool,
+}
+
+fn address(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 0, 0, 1 + number)
+}
+
+fn mac(client: u8) -> Mac {
+    Mac([0x52, 0x54, 0, 0xaa, 0, client])
+}
+
+impl Change {
+    fn lease(self, now: i64) -> Lease {
+        let lasts = if self.state == LeaseState::Released { 0 } else { LEASE_SECONDS };
+        let client = match self.named {
+            true => ClientKey::Host(format!("host{}", self.client)),
+            false => ClientKey::Mac(mac(self.client)),
+        };
+        Lease {
+            address: address(self.address),
+            client,
+            mac: mac(self.client),
+            subnet: "lan".into(),
+            state: self.state,
+            starts_at: now,
+            expires_at: now + lasts,
+        }
+    }
+}
+
+fn changes() -> impl Strategy<Value = Vec<Change>> {
+    use LeaseState::{Bound, Declined, Released};
+    let state = prop::sample::select(vec![Bound, Bound, Bound, Bound, Released, Declined]);
+    let change = (state, 0..4_u8, 0..3_u8, prop::bool::weighted(0.2));
+    let change =
+        change.prop_map(|(state, address, client, named)| Change { state, address, client, named });
+    prop::collection::vec(change, 1..8)
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let looks = prop_oneof![0..12_u32, (0..15_u32).prop_map(|power| 1 << power)];
+    let waits = prop::sample::select(vec![1, 59, 60, 299, 599, 600, 601]);
+    let step = prop_oneof![
+        6 => changes().prop_map(Step::Changes),
+        4 => (changes(), looks).prop_map(|(changes, looks)| Step::PowerFailure(changes, looks)),
+        2 => (0..3_u8).prop_map(Step::Discover),
+        1 => (0..4_u8).prop_map(Step::Remove),
+        3 => waits.prop_map(Step::Wait),
+    ];
+    prop::collection::vec(step, 1..16)
+}
+
+/// The reference: what the database holds.
+#[derive(Clone, Debug, Default)]
+struct Model(BTreeMap<Ipv4Addr, Lease>);
+
+impl Model {
+    /// A running lease yields to nobody but its own client, by name or by MAC; a
+    /// quarantine to nobody at all.
+    fn apply(&mut self, wanted: &Lease, now: i64) -> Result<Lease, CommitError> {
+        let before = self.0.get(&wanted.address);
+        let runs = |lease: &&Lease| lease.state != LeaseState::Released && lease.expires_at > now;
+        if let Some(before) = before.filter(runs) {
+            let own = before.client == wanted.client || before.mac == wanted.mac;
+            if before.state == LeaseState::Declined || !own {
+                return Err(CommitError::Taken(wanted.address));
+            }
+        }
+        let starts_at = before.filter(runs).map_or(now, |lease| lease.starts_at);
+        let lease = Lease { starts_at, ..wanted.clone() };
+        self.0.insert(lease.address, lease.clone());
+        Ok(lease)
+    }
+
+    fn list(&self) -> Vec<Lease> {
+        self.0.values().cloned().collect()
+    }
+}
+
+/// What is gone when the power fails.
+struct Server {
+    runtime: Runtime,
+    database: Database,
+    book: LeaseBook,
+}
+
+impl Server {
+    fn start(store: &Store) -> Self {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let (database, book) = runtime.block_on(async {
+            let database = store.open().await;
+            (database.clone(), LeaseBook::open(database).await.unwrap())
+        });
+        Self { runtime, database, book }
+    }
+}
+
+/// A server's life, and what was promised to clients.
+struct World<'a> {
+    store: &'a Store,
+    server: Option<Server>,
+    model: Model,
+    /// Who was told that an address is theirs, and until when.
+    promises: BTreeMap<Ipv4Addr, (Mac, i64)>,
+    site: Site,
+    now: i64,
+}
+
+type Waiting = Pin<Box<dyn Future<Output = Result<Lease, CommitError>> + Send>>;
+
+impl<'a> World<'a> {
+    fn new(store: &'a Store) -> Self {
+        let site = site_file::parse(SITE, "site.yaml").unwrap();
+        let (model, promises) = (Model::default(), BTreeMap::new());
+        let server = Some(Server::start(store));
+        Self { store, server, model, promises, site, now: START }
+    }
+
+    fn server(&self) -> &Server {
+        self.server.as_ref().unwrap()
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Wait(seconds) => self.now += seconds,
+            Step::Discover(client) => self.discover(*client)?,
+            Step::Remove(number) => {
+                let Server { runtime, book, .. } = self.server();
+                runtime.block_on(book.remove(address(*number))).unwrap();
+                self.model.0.remove(&address(*number));
+                self.promises.remove(&address(*number));
+            }
+            Step::Changes(changes) => {
+                let outcomes = self.ask(changes, u32::MAX);
+                self.take(changes, &outcomes)?;
+            }
+            Step::PowerFailure(changes, looks) => {
+                let outcomes = self.ask(changes, *looks);
+                self.fail_power();
+                self.take_back(changes, &outcomes)?;
+            }
+        }
+        self.check_quiet()
+    }
+
+    /// Asks for changes at once and looks at the answers so often at most; none where
+    /// there was no answer yet.
+    fn ask(&mut self, changes: &[Change], looks: u32) -> Vec<Option<Result<Lease, CommitError>>> {
+        let ask = |change: &Change| -> Waiting { Box::pin(self.commit(*change)) };
+        self.server().runtime.block_on(async {
+            let mut waiting: Vec<Waiting> = changes.iter().map(ask).collect();
+            let mut outcomes = vec![None; waiting.len()];
+            let mut looked = 0;
+            poll_fn(|context| {
+                for (outcome, answer) in outcomes.iter_mut().zip(&mut waiting) {
+                    if outcome.is_none()
+                        && let Poll::Ready(result) = answer.as_mut().poll(context)
+                    {
+                        *outcome = Some(result);
+                    }
+                }
+                looked += 1;
+                if looked > looks || outcomes.iter().all(Option::is_some) {
+                    return Poll::Ready(());
+                }
+                // Each look lets the book's task go one await further.
+                context.waker().wake_by_ref();
+                Poll::Pending
+            })
+            .await;
+            outcomes
+        })
+    }
+
+    /// Asks for one change as the DHCP server does: an end counts in memory at once, and
+    /// an address is kept for its client while the commit runs.
+    fn commit(&self, change: Change) -> impl Future<Output = Result<Lease, CommitError>> + use<> {
+        let mut lease = change.lease(self.now);
+        let mut table = self.server().book.table();
+        let held = table.find(lease.address).filter(|held| held.is_live(self.now));
+        let own = held.as_ref().is_none_or(|held| held.mac == lease.mac);
+        if let Some(held) = held.filter(|_| change.state != LeaseState::Bound) {
+            lease.starts_at = held.starts_at;
+        }
+        match change.state {
+            LeaseState::Bound => table.offer(&lease.client, lease.address, self.now + 60),
+            _ if own && !table.is_offered(lease.address) => table.put(lease.clone()),
+            _ => {}
+        }
+        drop(table);
+        self.server().book.commit(lease, self.now)
+    }
+
+    /// Every change was answered: as the model answers it.
+    fn take(
+        &mut self,
+        changes: &[Change],
+        outcomes: &[Option<Result<Lease, CommitError>>],
+    ) -> Result<(), TestCaseError> {
+        for (change, outcome) in changes.iter().zip(outcomes) {
+            let expected = self.model.apply(&change.lease(self.now), self.now);
+            prop_assert_eq!(outcome.as_ref(), Some(&expected), "{:?}", change);
+            self.promise(*change, outcome)?;
+        }
+        Ok(())
+    }
+
+    /// The power failed: what was answered is stored; of the rest, any beginning may be.
+    fn take_back(
+        &mut self,
+        changes: &[Change],
+        outcomes: &[Option<Result<Lease, CommitError>>],
+    ) -> Result<(), TestCaseError> {
+        let stored: BTreeMap<_, _> =
+            self.server().book.list().into_iter().map(|lease| (lease.address, lease)).collect();
+        for number in 0..4 {
+            let address = address(number);
+            let mut possible = vec![self.model.0.get(&address).cloned()];
+            let own = changes.iter().zip(outcomes).filter(|(change, _)| change.address == number);
+            for (change, outcome) in own {
+                let expected = self.model.apply(&change.lease(self.now), self.now);
+                if let Some(outcome) = outcome {
+                    prop_assert_eq!(outcome, &expected, "{:?}", change);
+                    possible.clear();
+                }
+                possible.push(self.model.0.get(&address).cloned());
+            }
+            let found = stored.get(&address).cloned();
+            prop_assert!(possible.contains(&found), "{:?} is none of {:?}", found, possible);
+        }
+        self.model = Model(stored);
+        let mut all = changes.iter().zip(outcomes);
+        all.try_for_each(|(change, outcome)| self.promise(*change, outcome))
+    }
+
+    /// Notes who was told that an address is theirs, and who said that it no longer is.
+    fn promise(
+        &mut self,
+        change: Change,
+        outcome: &Option<Result<Lease, CommitError>>,
+    ) -> Result<(), TestCaseError> {
+        if change.state != LeaseState::Bound {
+            let (address, client) = (address(change.address), mac(change.client));
+            self.promises.retain(|of, (holder, _)| *of != address || *holder != client);
+            return Ok(());
+        }
+        let Some(Ok(lease)) = outcome else { return Ok(()) };
+        if let Some((holder, until)) = self.promises.get(&lease.address) {
+            let open = *until <= self.now || *holder == lease.mac;
+            prop_assert!(
+                open,
+                "{} is promised to {} and given to {}",
+                lease.address,
+                holder,
+                lease.mac
+            );
+        }
+        self.promises.insert(lease.address, (lease.mac, lease.expires_at));
+        Ok(())
+    }
+
+    /// A client is offered an address that nobody holds.
+    fn discover(&mut self, client: u8) -> Result<(), TestCaseError> {
+        let key = ClientKey::Mac(mac(client));
+        let net = "10.0.0.0/24".parse().unwrap();
+        let mut table = self.server.as_ref().unwrap().book.table();
+        table.set_site(1, &self.site, self.now);
+        table.tick(self.now);
+        let asker = Asker { client: &key, reserved: None, requested: None, may_lease: true };
+        let facts = table.facts(&asker, net, self.now);
+        let offered = facts.leased.or(facts.offered).or(facts.previous).or(facts.free);
+        if let Some(offered) = offered {
+            table.offer(&key, offered, self.now + 60);
+            let running = self.model.0.get(&offered).filter(|lease| lease.is_live(self.now));
+            let own = running.is_none_or(|lease| lease.mac == mac(client) || lease.client == key);
+            prop_assert!(
+                own,
+                "{} is offered to client {} and leased: {:?}",
+                offered,
+                client,
+                running
+            );
+        }
+        Ok(())
+    }
+
+    /// Nothing is under way: memory, the database and the model say the same.
+    fn check_quiet(&self) -> Result<(), TestCaseError> {
+        let Server { runtime, database, book } = self.server();
+        // Memory knows a client by the name of today, if the site was read meanwhile.
+        let unnamed = |leases: Vec<Lease>| -> Vec<Lease> {
+            let unnamed = |lease: Lease| Lease { client: ClientKey::Mac(lease.mac), ..lease };
+            leases.into_iter().map(unnamed).collect()
+        };
+        prop_assert_eq!(unnamed(book.list()), unnamed(self.model.list()), "memory");
+        let again = runtime.block_on(LeaseBook::open(database.clone())).unwrap();
+        prop_assert_eq!(again.list(), self.model.list(), "the database");
+        Ok(())
+    }
+
+    /// Everything of the server that is in memory is gone, wherever its tasks were.
+    fn fail_power(&mut self) {
+        let Server { runtime, database, book } = self.server.take().unwrap();
+        // In this order: whatever is under way is cut off, not ended properly.
+        drop(runtime);
+        drop((book, database));
+        wait_until_let_go(self.store);
+        self.server = Some(Server::start(self.store));
+    }
+}
+
+/// Waits until no connection of before is at work any more: a real power failure ends
+/// those at once.
+fn wait_until_let_go(store: &Store) {
+    let end = Instant::now() + PATIENCE;
+    while is_held(store) {
+        assert!(Instant::now() < end, "{} is still at it", store.kind);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn is_held(store: &Store) -> bool {
+    if let Some(path) = store.url.strip_prefix("sqlite:") {
+        let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let mut targets = open.filter_map(|file| std::fs::read_link(file.path()).ok());
+        return targets.any(|target| target.to_string_lossy().starts_with(path));
+    }
+    const OTHERS: &str = "SELECT COUNT(*) FROM pg_stat_activity \
+        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let others: i64 = runtime.block_on(async {
+        let mut connection =
+            <sqlx::PgConnection as sqlx::Connection>::connect(&store.url).await.unwrap();
+        sqlx::query_scalar(OTHERS).fetch_one(&mut connection).await.unwrap()
+    });
+    others > 0
+}
+
+/// Runs so many lives, and says how many changes and power failures were in them.
+fn run_lives(cases: u32, store: impl Fn() -> Store) {
+    let counts = RefCell::new((0, 0));
+    let config =
+        Config { cases, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
+    let result = TestRunner::new(config).run(&steps(), |steps| {
+        let store = store();
+        let mut world = World::new(&store);
+        for step in &steps {
+            let mut counts = counts.borrow_mut();
+            match step {
+                Step::Changes(changes) => counts.0 += changes.len(),
+                Step::PowerFailure(changes, _) => {
+                    counts.0 += changes.len();
+                    counts.1 += 1;
+                }
+                _ => {}
+            }
+            world.step(step)?;
+        }
+        Ok(())
+    });
+    result.unwrap_or_else(|failure| panic!("{failure}"));
+    let (changes, failures) = counts.into_inner();
+    println!("{cases} lives, {changes} changes, {failures} power failures");
+}
+
+#[test]
+fn a_book_on_sqlite_is_what_the_model_says_whenever_the_power_fails() {
+    run_lives(60, Store::sqlite);
+}
+
+#[test]
+fn a_book_on_postgresql_is_what_the_model_says_whenever_the_power_fails() {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    run_lives(6, || runtime.block_on(Store::postgres()));
+}
