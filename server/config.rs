@@ -43,6 +43,10 @@ pub struct Config {
     pub ipxe_dir: PathBuf,
     /// UDP ports that TFTP transfers answer from, such as `40000-40999`; empty means any.
     pub tftp_ports: String,
+    /// The number of the TFTP block after 65535, for clients that do not ask for one.
+    pub tftp_rollover: TftpRollover,
+    /// Clients that are not told how long a file is even if they ask by TFTP's `tsize`.
+    pub tftp_without_size: Vec<ipnet::Ipv4Net>,
     /// How many TFTP transfers may run at once.
     pub tftp_max_transfers: usize,
     /// How long an offered address is held for the client, in seconds.
@@ -82,6 +86,17 @@ pub enum ProxyDhcp {
     Redirect,
 }
 
+/// The number of the TFTP block after 65535.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TftpRollover {
+    /// 0, as nearly all clients expect.
+    #[default]
+    Zero,
+    /// 1, as some old ROMs expect.
+    One,
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -109,6 +124,8 @@ impl Default for Config {
             files_dir: PathBuf::new(),
             ipxe_dir: PathBuf::from("/usr/lib/ipxe"),
             tftp_ports: String::new(),
+            tftp_rollover: TftpRollover::Zero,
+            tftp_without_size: Vec::new(),
             tftp_max_transfers: 4096,
             offer_seconds: 60,
             decline_seconds: 86_400,

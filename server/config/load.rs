@@ -6,7 +6,7 @@ use super::Config;
 use crate::model::{check_host_name, check_link_name};
 
 /// Every key and what is right for it.
-const KEYS: [(&str, &str); 23] = [
+const KEYS: [(&str, &str); 25] = [
     ("data_dir", "a directory, such as \"/var/lib/rackstrap\""),
     (
         "database",
@@ -26,6 +26,8 @@ const KEYS: [(&str, &str); 23] = [
     ("files_dir", "a directory, or \"\" for files in data_dir"),
     ("ipxe_dir", "the directory of the iPXE programs, such as \"/usr/lib/ipxe\""),
     ("tftp_ports", "a range of UDP ports, such as \"40000-40999\", or \"\" for any"),
+    ("tftp_rollover", "\"zero\" or \"one\""),
+    ("tftp_without_size", "a list of IPv4 networks, such as [\"10.77.0.5/32\"]"),
     ("tftp_max_transfers", "a number from 1 to 65536"),
     ("offer_seconds", "a number of seconds from 10 to 600"),
     ("decline_seconds", "a number of seconds from 60 to 2592000"),

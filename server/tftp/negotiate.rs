@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::packet::{Mode, Requested, encode_option_ack};
+use crate::config::TftpRollover;
 
 /// The block size without the option (RFC 1350).
 const DEFAULT_BLOCK_SIZE: u16 = 512;
@@ -25,6 +26,8 @@ pub struct Agreed {
     timeout_seconds: Option<u8>,
     transfer_size: Option<u64>,
     rollover: Option<Rollover>,
+    /// How block numbers go on for a client that says nothing of it.
+    unasked_rollover: Rollover,
 }
 
 /// The number of the block after 65535.
@@ -35,6 +38,24 @@ pub enum Rollover {
     ToZero,
     /// 1, as some ask by the `rollover` option.
     ToOne,
+}
+
+impl From<TftpRollover> for Rollover {
+    fn from(configured: TftpRollover) -> Self {
+        match configured {
+            TftpRollover::Zero => Self::ToZero,
+            TftpRollover::One => Self::ToOne,
+        }
+    }
+}
+
+/// What an operator says about clients that a standard transfer does not work for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quirks {
+    /// How block numbers go on for a client that says nothing of it.
+    pub rollover: Rollover,
+    /// Whether the client is not told how long a file is, even if it asks.
+    pub keeps_size: bool,
 }
 
 impl Rollover {
@@ -69,13 +90,22 @@ pub fn negotiate(requested: &Requested, mode: Mode, total_bytes: u64, mtu: u16) 
             Some(1) => Some(Rollover::ToOne),
             _ => None,
         },
+        unasked_rollover: Rollover::default(),
     }
 }
 
 impl Agreed {
+    /// The same for a client with quirks.
+    #[must_use]
+    pub fn with(mut self, quirks: Quirks) -> Self {
+        self.unasked_rollover = quirks.rollover;
+        self.transfer_size = self.transfer_size.filter(|_| !quirks.keeps_size);
+        self
+    }
+
     /// Whether the client asked for nothing: the transfer begins with block 1 and no OACK.
     pub fn is_plain(&self) -> bool {
-        *self == Self::default()
+        Self { unasked_rollover: Rollover::default(), ..*self } == Self::default()
     }
 
     /// How many bytes every block but the last one has.
@@ -100,7 +130,7 @@ impl Agreed {
 
     /// How block numbers go on after 65535.
     pub fn rollover(&self) -> Rollover {
-        self.rollover.unwrap_or_default()
+        self.rollover.unwrap_or(self.unasked_rollover)
     }
 
     /// The OACK packet.
@@ -201,6 +231,18 @@ mod tests {
             b"\0\x06blksize\x001468\0timeout\x003\0tsize\x001000\0windowsize\x0064\0rollover\x001\0"
         );
         assert!(agree(Requested { rollover: Some(2), ..NONE }).is_plain());
+    }
+
+    #[test]
+    fn a_clients_quirks_are_met_and_what_it_asks_for_comes_first() {
+        let quirks = Quirks { rollover: Rollover::ToOne, keeps_size: true };
+        let plain = agree(NONE).with(quirks);
+        assert!(plain.is_plain(), "no OACK for what nobody asked");
+        assert_eq!(plain.rollover(), Rollover::ToOne);
+        let asked = Requested { transfer_size: Some(0), rollover: Some(0), ..NONE };
+        let agreed = agree(asked).with(quirks);
+        assert_eq!(agreed.option_ack(), b"\0\x06rollover\x000\0");
+        assert_eq!((agreed.rollover(), agreed.tells_size()), (Rollover::ToZero, false));
     }
 
     #[test]

@@ -203,6 +203,19 @@ pub enum ErrorCode {
     UnknownTransfer = 5,
 }
 
+impl ErrorCode {
+    /// The word that it is counted under.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Undefined => "undefined",
+            Self::NotFound => "not-found",
+            Self::Access => "access",
+            Self::Illegal => "illegal",
+            Self::UnknownTransfer => "unknown-transfer",
+        }
+    }
+}
+
 /// The code with which a client refuses the options of an OACK (RFC 2347).
 pub const OPTIONS_REFUSED: u16 = 8;
 

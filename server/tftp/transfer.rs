@@ -80,6 +80,21 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// The word that it is counted under.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Probed => "probed",
+            Self::Refused(_) => "refused",
+            Self::Gone => "gone",
+            Self::Silent => "silent",
+            Self::Superseded => "superseded",
+            Self::Unreadable => "unreadable",
+            Self::Stopped => "stopped",
+        }
+    }
+
     /// Whether the client got what it wanted, as far as anybody can know.
     pub fn is_success(self) -> bool {
         matches!(self, Self::Complete | Self::Unconfirmed | Self::Probed)

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::app::App;
+use crate::metrics::TFTP_TRANSFERS;
 use crate::model::{ClientKey, EventKind, Mac, Progress, size_text};
 use crate::tftp::transfer::{Ending, Transfer};
 
@@ -92,6 +93,7 @@ impl Report {
 
     /// Notes the end; of a size probe nothing is told.
     pub(super) fn ended(&self, app: &App, transfer: &Transfer, ending: Ending, now: Duration) {
+        TFTP_TRANSFERS.count(ending.label());
         if ending == Ending::Probed {
             return;
         }

@@ -14,7 +14,8 @@ use super::replies::Way;
 use super::report::{Report, Who};
 use super::sockets::{self, Incoming};
 use crate::files::{FileError, SMALL_BYTES, names};
-use crate::tftp::negotiate::negotiate;
+use crate::metrics::TFTP_REFUSED;
+use crate::tftp::negotiate::{Quirks, negotiate};
 use crate::tftp::netascii;
 use crate::tftp::packet::{ErrorCode, Mode, Packet, ReadRequest, Requested, encode_error, parse};
 use crate::tftp::transfer::{Ending, Transfer};
@@ -165,7 +166,8 @@ impl Engine {
         let (way, mtu) = self.way_to(peer, opening.local).map_err(unreachable)?;
         let reply = self.reply_for(peer, &way, now).map_err(unreachable)?;
         let total_bytes = bytes.len() as u64;
-        let agreed = negotiate(&opening.options, opening.mode, total_bytes, mtu);
+        let agreed = negotiate(&opening.options, opening.mode, total_bytes, mtu)
+            .with(self.quirks_of(*peer.address.ip()));
         let (transfer, first) = Transfer::start(agreed, total_bytes, now);
         let ip = *peer.address.ip();
         let client = self.clients.of(ip, now);
@@ -179,6 +181,13 @@ impl Engine {
         self.timers.set(timer_at, peer);
         self.send(peer, first, now);
         Ok(())
+    }
+
+    /// What the configuration says about a client.
+    fn quirks_of(&self, client: Ipv4Addr) -> Quirks {
+        let config = &self.app.config;
+        let without_size = config.tftp_without_size.iter().any(|net| net.contains(&client));
+        Quirks { rollover: config.tftp_rollover.into(), keeps_size: without_size }
     }
 
     /// The way back to a client, and how long packets may be on it: out of the
@@ -205,6 +214,7 @@ impl Engine {
     /// Answers a request with an ERROR.
     fn refuse(&mut self, peer: Peer, local: Ipv4Addr, refusal: &Refusal) {
         let now = self.now();
+        TFTP_REFUSED.count(refusal.code.label());
         tracing::debug!(peer = %peer.address, reason = %refusal.text, "TFTP request refused");
         let sent = self.way_to(peer, local).and_then(|(way, _)| self.reply_for(peer, &way, now));
         match sent {
