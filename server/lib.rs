@@ -29,6 +29,7 @@ pub mod files;
 pub mod http;
 pub mod inventory;
 pub mod logs;
+pub mod metrics;
 pub mod serve;
 mod udp;
 

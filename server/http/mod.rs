@@ -1,5 +1,6 @@
 //! Every route: `machine` for booting hosts, `ui` for people, `api` for programs, on separate listeners.
 
 pub mod api;
+pub mod health;
 pub mod machine;
 pub mod ui;

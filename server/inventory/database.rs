@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+use sqlx::Connection;
+use sqlx::pool::PoolConnectionMetadata;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -115,7 +119,8 @@ impl Database {
             .busy_timeout(Duration::from_secs(10));
         let unhurried = options.clone().synchronous(SqliteSynchronous::Normal);
         let open = async |options, connections| {
-            SqlitePoolOptions::new().max_connections(connections).connect_with(options).await
+            let pool = SqlitePoolOptions::new().max_connections(connections);
+            pool.before_acquire(is_sound).connect_with(options).await
         };
         let failed = |source| OpenError::Connect { what: path.display().to_string(), source };
         let pool = open(options, 8).await.map_err(failed)?;
@@ -191,6 +196,17 @@ impl Database {
         }
         with_pool!(self, pool => pool.close().await);
     }
+}
+
+/// Whether a connection of the pool may be used again. A full disk makes SQLite roll back
+/// by itself; sqlx then fails to, takes the connection to be inside a transaction for ever,
+/// and refuses to begin another one on it.
+fn is_sound(
+    connection: &mut SqliteConnection,
+    _: PoolConnectionMetadata,
+) -> BoxFuture<'_, sqlx::Result<bool>> {
+    let sound = !connection.is_in_transaction();
+    Box::pin(async move { Ok(sound) })
 }
 
 /// A transaction on whichever database is open; dropped without a commit, it is rolled back.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::inventory::{Database, now_ms};
+use crate::metrics::DATABASE;
 use crate::model::{Event, EventKind, Mac, Progress, StrangerBudget};
 
 /// How many messages a slow watcher may lag before it misses some.
@@ -145,11 +146,15 @@ async fn write_batch(database: &Database, batch: &mut Vec<Message>) {
         if database.is_closed() {
             return;
         }
+        DATABASE.failed(&error);
         if !failed_before {
             tracing::error!(%error, "events cannot be written down; trying again every second");
         }
         failed_before = true;
         tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    if !events.is_empty() {
+        DATABASE.works();
     }
     for done in flushes {
         let _ = done.send(());

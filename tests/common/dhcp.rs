@@ -44,8 +44,9 @@ pub fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
 pub struct DhcpServer {
     /// The server's namespace.
     pub inside: Netns,
-    /// Its data directory, with its log.
+    /// Its data directory.
     pub directory: TempDir,
+    logs: TempDir,
     process: Option<Child>,
     settings: Vec<(String, String)>,
 }
@@ -54,7 +55,8 @@ impl DhcpServer {
     /// A server with `site` (a site file) in its database; not started yet.
     pub fn new(inside: Netns, site: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let server = Self { inside, directory, process: None, settings: Vec::new() };
+        let logs = tempfile::tempdir().unwrap();
+        let server = Self { inside, directory, logs, process: None, settings: Vec::new() };
         server.set_site(site);
         server
     }
@@ -134,7 +136,7 @@ impl DhcpServer {
     }
 
     fn log_path(&self) -> std::path::PathBuf {
-        self.directory.path().join("log")
+        self.logs.path().join("log")
     }
 
     fn with_database(&self, work: impl AsyncFnOnce(Database)) {

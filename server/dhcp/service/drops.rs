@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
+use crate::metrics::DHCP_UNANSWERED;
+
 /// How many different reasons are told apart; the rest is counted together.
 const MAX_REASONS: usize = 64;
 
@@ -14,6 +16,7 @@ impl Drops {
     /// Counts one packet.
     pub(super) fn count(&mut self, reason: &impl Display) {
         let reason = reason.to_string();
+        DHCP_UNANSWERED.count(&reason);
         if self.0.len() >= MAX_REASONS && !self.0.contains_key(&reason) {
             *self.0.entry("other".to_owned()).or_default() += 1;
             return;

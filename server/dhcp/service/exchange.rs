@@ -16,6 +16,7 @@ use crate::dhcp::table::{Asker, Table};
 use crate::dhcp::watch::Watch;
 use crate::dhcp::wire::Packet;
 use crate::inventory::Snapshot;
+use crate::metrics::DHCP_MESSAGES;
 use crate::model::{ClientKey, EventKind, UnknownClients};
 
 /// Answers one packet out of the inventory and the lease book as they are now.
@@ -28,6 +29,7 @@ pub(super) fn answer(around: Around<'_>, watch: &mut Watch, bytes: &[u8]) -> Out
         Ok(request) => request,
         Err(error) => return Outcome::Silent(error.into()),
     };
+    DHCP_MESSAGES.count(message_name(request.kind));
     let caller = Caller::new(around, &request);
     let span = tracing::info_span!(
         "dhcp",
@@ -37,6 +39,18 @@ pub(super) fn answer(around: Around<'_>, watch: &mut Watch, bytes: &[u8]) -> Out
     );
     let _inside = span.enter();
     answer_caller(caller, watch).unwrap_or_else(silent)
+}
+
+/// The type of a message as it is counted.
+fn message_name(kind: MessageType) -> &'static str {
+    match kind {
+        MessageType::Discover => "discover",
+        MessageType::Request => "request",
+        MessageType::Decline => "decline",
+        MessageType::Release => "release",
+        MessageType::Inform => "inform",
+        _ => "other",
+    }
 }
 
 fn answer_caller(caller: Caller<'_>, watch: &mut Watch) -> Result<Outcome, Reason> {

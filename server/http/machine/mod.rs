@@ -29,6 +29,7 @@ use tower::{Layer, ServiceBuilder};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
+use crate::http::health;
 use crate::model::{EventKind, Mac};
 use config::Wrapping;
 use error::Error;
@@ -58,7 +59,8 @@ pub fn router(app: App) -> Router {
         .route("/config/{mac}/netplan.yaml", get(config::netplan))
         .route("/config/{mac}/{format}/{name}", get(config::one))
         .route("/report/{mac}", post(report::store))
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
         .fallback(|| async { Error::Nowhere })
         .method_not_allowed_fallback(
             |method: Method| async move { Error::Method(method.to_string()) },

@@ -55,7 +55,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
-use crate::http::api;
+use crate::http::{api, health};
 use state::Ui;
 
 /// The largest form that is read, in bytes: a pasted site file of some thousand hosts.
@@ -107,6 +107,9 @@ fn routes(ui: Ui) -> Router {
         .merge(with_login)
         .route("/login", get(login::form).post(login::enter))
         .route("/static/{file}", get(assets::file))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics).with_state(ui.app.clone()))
         .nest("/api/v1", api::router(ui.app.clone()))
         .fallback(error::no_such_page)
         .layer(session::layer(&ui))

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::{Claim, Columns, CommitError, Ended, Outcomes, parsed, read_lease};
 use crate::dhcp::table::Table;
 use crate::inventory::{Database, database::with_pool};
+use crate::metrics::DATABASE;
 use crate::model::LeaseState;
 
 /// How many leases may wait for the database; beyond that, clients are made to ask again.
@@ -117,6 +118,10 @@ fn take_batch(queue: &mut Vec<Write>) -> Vec<Write> {
 
 /// Takes what is stored into memory, then tells those who wait.
 fn answer(table: &Mutex<Table>, batch: Vec<Write>, stored: Result<Stored, sqlx::Error>) {
+    match &stored {
+        Ok(_) => DATABASE.works(),
+        Err(error) => DATABASE.failed(error),
+    }
     let mut posts: Vec<(Outcomes, Vec<Ended>)> = Vec::with_capacity(1);
     let mut post = |to: Outcomes, ended: Ended| match posts
         .iter_mut()

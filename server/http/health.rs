@@ -1,0 +1,47 @@
+//! `/healthz`, `/readyz` and `/metrics`: for supervisors and monitoring, without a login.
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::app::App;
+use crate::metrics::{self, counters, escaped, gauge};
+
+/// `GET /healthz`: the process answers.
+pub async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`: 200 where everything works, else 503 and what does not.
+pub async fn ready() -> Response {
+    match metrics::DATABASE.failure() {
+        None => "ready\n".into_response(),
+        Some(reason) => {
+            let text = format!("the database does not take writes: {reason}\n");
+            (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+        }
+    }
+}
+
+/// `GET /metrics`: counters and gauges in Prometheus's text format. Counts only, no names
+/// of hosts.
+pub async fn metrics(State(app): State<App>) -> Response {
+    let mut text = counters();
+    let one = |value: u64| [(String::new(), value)];
+    let ready = u64::from(metrics::DATABASE.failure().is_none());
+    gauge(&mut text, "rackstrap_ready", "Whether the database takes writes", &one(ready));
+    let snapshot = app.inventory.snapshot();
+    let hosts = snapshot.site.hosts.len() as u64;
+    gauge(&mut text, "rackstrap_hosts", "Hosts in the inventory", &one(hosts));
+    let mut pools = Vec::new();
+    let table = app.leases.table();
+    for (name, subnet) in &snapshot.site.subnets {
+        let ipnet::IpNet::V4(net) = subnet.cidr else { continue };
+        let (all, free) = table.count(net.trunc());
+        let labels = |state: &str| format!("{{subnet=\"{}\",state=\"{state}\"}}", escaped(name));
+        pools.extend([(labels("all"), all), (labels("free"), free)]);
+    }
+    drop(table);
+    gauge(&mut text, "rackstrap_pool_addresses", "Dynamic addresses of a subnet", &pools);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
