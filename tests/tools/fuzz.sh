@@ -17,7 +17,7 @@ for target in "${targets[@]}"; do
   found=fuzz/target/corpus/$target; log=fuzz/target/$target.log
   mkdir -p "$found"
   cargo +nightly fuzz run "$target" "$found" "fuzz/corpus/$target" -- \
-    -max_total_time="$seconds" -max_len=4096 -timeout=20 -print_final_stats=1 >"$log" 2>&1 || failed+=("$target")
+    -max_total_time="$seconds" -max_len=4096 -timeout=120 -print_final_stats=1 >"$log" 2>&1 || failed+=("$target")
   grep -aE '^#[0-9]+\s+DONE|stat::(number_of_executed_units|average_exec_per_sec)|panicked|SUMMARY' "$log" | tail -n 5
 done
 [ ${#failed[@]} -eq 0 ] || { echo "failed: ${failed[*]}; see fuzz/artifacts/ and fuzz/target/*.log" >&2; exit 1; }
