@@ -52,9 +52,11 @@ pub fn dhcp_site(pools: &[AddressPool]) -> Value {
     subnets.insert("link".to_owned(), json!({"cidr": "10.80.0.0/24"}));
     for (number, pool) in pools.iter().enumerate() {
         let (from, to) = pool.range;
+        // The others are told not to ping either.
         let ranges = json!([{"from": from.to_string(), "to": to.to_string(), "for": "dhcp"}]);
         let subnet = json!({
             "cidr": pool.cidr(), "gateway": pool.relay.to_string(), "ranges": ranges,
+            "conflict-probe": "off",
         });
         subnets.insert(format!("pool{number}"), subnet);
     }

@@ -16,6 +16,7 @@ const SITE: &str = r#"
 subnets:
   provisioning:
     cidr: 10.77.0.0/24
+    conflict-probe: off
     gateway: 10.77.0.254
     dns: [10.77.0.253]
     domains: [example.net]
@@ -67,6 +68,15 @@ impl RealClient {
         Self::start(inside, "busybox", |command, _| {
             command.args(["udhcpc", "-f", "-t", "10", "-T", "1", "-i", interface, "-s"]);
             command.arg(tool("dhcp-hook.sh"));
+        })
+    }
+
+    /// dhcpcd, whose leases are in `leases`; without a word it runs until it is told to stop.
+    fn dhcpcd(inside: &Netns, leases: &Path, words: &[&str]) -> Self {
+        Self::start(inside, "unshare", |command, _| {
+            command.args(["--mount", "--propagation", "private"]).arg(tool("run-dhcpcd.sh"));
+            command.arg(leases).args(["-c".as_ref(), tool("dhcp-hook.sh").as_os_str()]);
+            command.args(words).arg("eth0");
         })
     }
 
@@ -147,6 +157,84 @@ fn udhcpc_renews_by_unicast_and_releases() {
     wait_for("the lease is released", || server.leases()[0].state == LeaseState::Released);
 }
 
+/// T-renew, T-rebind, T-release, T-ir-ok by dhcpcd.
+#[test]
+fn dhcpcd_acquires_renews_rebinds_reboots_and_releases() {
+    let (server, clients) = rack(&["52:54:00:bb:00:01"]);
+    let leases = tempfile::tempdir().unwrap();
+    // It asks nobody whether the address is free; that is another test's.
+    let first = RealClient::dhcpcd(&clients, leases.path(), &["--noarp"]);
+    let address = first.wait_for("BOUND", 1);
+    assert_eq!(address, Ipv4Addr::new(10, 77, 0, 100));
+    first.signal("-USR1");
+    assert_eq!(first.wait_for("RENEW", 1), address);
+    first.signal("-HUP");
+    // Broadcast: it does not ask this server alone.
+    assert_eq!(first.wait_for("RENEW", 2), address);
+    first.signal("-TERM");
+    first.wait_for("STOPPED", 1);
+    let second = RealClient::dhcpcd(&clients, leases.path(), &["--noarp"]);
+    assert_eq!(second.wait_for("REBOOT", 1), address);
+    second.signal("-ALRM");
+    wait_for("the lease is released", || server.leases()[0].state == LeaseState::Released);
+}
+
+/// T-inform by dhcpcd.
+#[test]
+fn dhcpcd_is_told_the_rest_for_an_address_of_its_own() {
+    let (server, clients) = rack(&["52:54:00:bb:00:01"]);
+    let leases = tempfile::tempdir().unwrap();
+    let client = RealClient::dhcpcd(&clients, leases.path(), &["--inform=10.77.0.66/24"]);
+    client.wait_for("INFORM", 1);
+    server.wait_for_log("has 10.77.0.66 and is told the rest");
+    assert!(server.leases().is_empty());
+}
+
+/// T-decline by clients that look before they use an address: the server's own probe is off.
+#[test]
+fn real_clients_decline_what_a_squatter_uses() {
+    let (server, clients) = rack(&["52:54:00:bb:00:01", "52:54:00:bb:00:02"]);
+    let squatter = Netns::new("squatter");
+    server.inside.join("p9", &squatter, "eth0");
+    server.inside.ip("link set p9 master lan");
+    squatter.ip("address add 10.77.0.100/24 dev eth0");
+    squatter.ip("address add 10.77.0.102/24 dev eth0");
+    let declined = |address: Ipv4Addr| {
+        wait_for("the address rests", || {
+            let leases = server.leases();
+            leases.iter().any(|l| l.address == address && l.state == LeaseState::Declined)
+        });
+    };
+    let address = |last| Ipv4Addr::new(10, 77, 0, last);
+    let leases = tempfile::tempdir().unwrap();
+    let dhcpcd = RealClient::dhcpcd(&clients, leases.path(), &[]);
+    declined(address(100));
+    assert_eq!(dhcpcd.wait_for("BOUND", 1), address(101));
+    let udhcpc = RealClient::start(&clients, "busybox", |command, _| {
+        command.args(["udhcpc", "-f", "-a300", "-t", "10", "-T", "1", "-A", "1", "-i", "eth1"]);
+        command.arg("-s").arg(tool("dhcp-hook.sh"));
+    });
+    declined(address(102));
+    assert_eq!(udhcpc.wait_for("bound", 1), address(103));
+}
+
+/// A discovered host that was adopted moves to its own address: its renewal is refused.
+#[test]
+fn an_adopted_host_moves_to_its_own_address_at_its_next_renewal() {
+    let (server, clients) = rack(&["52:54:00:bb:00:01"]);
+    let client = RealClient::udhcpc(&clients, "eth0");
+    assert_eq!(client.wait_for("bound", 1), Ipv4Addr::new(10, 77, 0, 100));
+    let adopted = "  adopted:\n    nics: {eth0: \"52:54:00:bb:00:01\"}\n    \
+                   reservations: {provisioning: 10.77.0.13}\n";
+    server.set_site(&format!("{SITE}{adopted}"));
+    wait_for("the adoption is seen and the renewal refused", || {
+        client.signal("-USR1");
+        std::thread::sleep(Duration::from_millis(300));
+        server.log().contains("its address here is 10.77.0.13")
+    });
+    assert_eq!(client.wait_for("bound", 2), Ipv4Addr::new(10, 77, 0, 13));
+}
+
 #[test]
 fn networkd_gets_the_address_that_the_rom_had() {
     let (_server, clients) = rack(&["52:54:00:bb:00:01"]);
@@ -200,7 +288,7 @@ fn three_client_identifiers_of_one_mac_are_one_client() {
 fn a_relay_hears_its_own_words_back() {
     let (server, clients) = rack(&["52:54:00:cc:00:01"]);
     clients.ip("address add 10.77.0.2/24 dev eth0");
-    clients.ip("address add 10.78.0.1/24 dev lo");
+    clients.ip("address add 10.78.0.1/32 dev lo");
     server.inside.ip("route add 10.78.0.0/24 via 10.77.0.2");
     let relay_address = Ipv4Addr::new(10, 78, 0, 1);
     let relay = Client::bind(&clients, relay_address, 67, None);

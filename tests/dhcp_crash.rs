@@ -14,6 +14,7 @@ const SITE: &str = r#"
 subnets:
   provisioning:
     cidr: 10.77.0.0/16
+    conflict-probe: off
     ranges: [{from: 10.77.4.0, to: 10.77.60.255, for: dhcp}]
 "#;
 

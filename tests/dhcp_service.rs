@@ -13,6 +13,7 @@ const SITE: &str = r#"
 subnets:
   provisioning:
     cidr: 10.77.0.0/24
+    conflict-probe: off
     dhcp-options: {150: 10.77.0.66, time-offset: 3600, 43.1: "hex:0a0b"}
     ranges: [{from: 10.77.0.100, to: 10.77.0.199, for: dhcp}]
 images:

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use rackstrap::inventory::{CommitError, LeaseBook};
+use rackstrap::inventory::{Change, CommitError, LeaseBook};
 use rackstrap::model::{ClientKey, Lease, LeaseState, Mac};
 
 use crate::common::store::Store;
@@ -154,5 +154,33 @@ async fn a_quarantine_can_be_ended_by_hand() {
         assert_eq!(book.find(address(1)), None);
         book.commit(lease(1, 2, NOW), NOW).await.unwrap();
         assert_eq!(open(&store).await.list(), [lease(1, 2, NOW)], "{}", store.kind);
+    }
+}
+
+#[tokio::test]
+async fn a_lease_follows_its_host_through_every_name() {
+    for store in Store::both().await {
+        let inventory = store.inventory().await;
+        let named = async |name: Option<&str>| {
+            let nics = "{eth0: \"52:54:00:00:00:01\", eth1: \"52:54:00:00:00:02\"}";
+            let host = name
+                .map_or_else(String::new, |name| format!("hosts: {{{name}: {{nics: {nics}}}}}"));
+            let site = rackstrap::site_file::parse(&host, "site.yaml").unwrap();
+            let change = Change { who: "test", summary: "name", ..Change::default() };
+            inventory.replace_site(change, site).await.unwrap();
+        };
+        let holder = async || open(&store).await.find(address(1)).unwrap().client;
+        open(&store).await.commit(lease(1, 1, NOW), NOW).await.unwrap();
+        for name in ["r1-n01", "r1-n02"] {
+            named(Some(name)).await;
+            let host = ClientKey::Host(name.into());
+            assert_eq!(holder().await, host, "{name} on {}", store.kind);
+            // Its other NIC may have it as well.
+            let other = Lease { client: host, mac: mac(2), ..lease(1, 1, NOW) };
+            let granted = open(&store).await.commit(other.clone(), NOW + 1).await;
+            assert_eq!(granted, Ok(other), "{name} on {}", store.kind);
+        }
+        named(None).await;
+        assert_eq!(holder().await, ClientKey::Mac(mac(2)), "{}", store.kind);
     }
 }

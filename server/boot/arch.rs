@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::dhcp::wire::sub_option;
-use crate::model::Mac;
+use crate::model::{FirmwareArch, Mac};
 
 /// What a DHCP client says of itself, as bytes of its packet.
 #[derive(Clone, Copy, Debug, Default)]
@@ -78,6 +78,21 @@ impl Arch {
         }
     }
 
+    /// What the site file calls it; none where no boot program exists.
+    pub fn of_firmware(self) -> Option<FirmwareArch> {
+        match self {
+            Self::Bios => Some(FirmwareArch::Bios),
+            Self::X86Efi => Some(FirmwareArch::X86),
+            Self::X64Efi => Some(FirmwareArch::X64),
+            Self::Arm32Efi => Some(FirmwareArch::Arm32),
+            Self::Arm64Efi => Some(FirmwareArch::Arm64),
+            Self::Riscv32Efi => Some(FirmwareArch::Riscv32),
+            Self::Riscv64Efi => Some(FirmwareArch::Riscv64),
+            Self::Loong64Efi => Some(FirmwareArch::Loong64),
+            Self::Other(_) => None,
+        }
+    }
+
     /// Whether the firmware is UEFI.
     pub fn is_efi(self) -> bool {
         !matches!(self, Self::Bios | Self::Other(_))
@@ -122,6 +137,8 @@ const RASPBERRY_PI: [[u8; 3]; 6] = [
     [0xd8, 0x3a, 0xdd],
     [0x2c, 0xcf, 0x67],
 ];
+/// "rpiboot", the Raspberry Pi's own architecture (IANA).
+const RPIBOOT: Arch = Arch::Other(41);
 /// iPXE's feature "HTTP" in option 175 (iPXE `src/include/ipxe/features.h`).
 const IPXE_HTTP: u8 = 0x13;
 
@@ -145,7 +162,8 @@ impl ClientSigns<'_> {
         }
         let maker = self.mac.map(|Mac([a, b, c, ..])| [a, b, c]);
         // A Pi 4 and 5 say architecture 0; with UEFI installed they say 11.
-        if maker.is_some_and(|maker| RASPBERRY_PI.contains(&maker)) && arch == Arch::Bios {
+        let is_pi = maker.is_some_and(|maker| RASPBERRY_PI.contains(&maker));
+        if (is_pi && arch == Arch::Bios) || arch == RPIBOOT {
             return Client::RaspberryPi;
         }
         Client::Pxe(arch)
@@ -218,6 +236,7 @@ mod tests {
             ("iPXE whose features are not told", b"PXEClient", b"iPXE", &[0, 7], None, None, Client::Ipxe(Arch::X64Efi)),
             ("an old ROM's iPXE", b"PXEClient", b"iPXE", &[0, 0], without_http, None, Client::IpxeWithoutHttp(Arch::Bios)),
             ("a Raspberry Pi", b"PXEClient:Arch:00000:UNDI:002001", b"", &[0, 0], None, pi, Client::RaspberryPi),
+            ("a Raspberry Pi of another maker", b"PXEClient", b"", &[0, 41], None, None, Client::RaspberryPi),
             ("a Raspberry Pi with UEFI", b"PXEClient", b"", &[0, 11], None, pi, Client::Pxe(Arch::Arm64Efi)),
             ("a Raspberry Pi's Linux", b"dhcpcd-9", b"", b"", None, pi, Client::Plain),
             ("an operating system", b"systemd", b"", b"", None, None, Client::Plain),

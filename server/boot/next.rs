@@ -1,7 +1,9 @@
 //! What a client boots next and how it is told: a program, a script, or nothing. Pure.
 
+use std::collections::BTreeMap;
+
 use super::arch::{Arch, Client};
-use crate::model::{Host, Image, Mac};
+use crate::model::{FirmwareArch, Host, Image, Mac};
 
 /// What DHCP tells a client about booting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +51,8 @@ pub struct Booter<'a> {
     pub host: Option<&'a Host>,
     /// The image of that host.
     pub image: Option<&'a Image>,
+    /// The subnet's own boot files, by architecture.
+    pub boot_files: Option<&'a BTreeMap<FirmwareArch, String>>,
     /// Where it fetches from, such as `http://10.77.0.1`.
     pub base_url: &'a str,
     /// The server's address and name for TFTP.
@@ -110,7 +114,9 @@ pub fn decide_next(booter: &Booter<'_>) -> Next {
 
 fn program(booter: &Booter<'_>, arch: Arch, tell: impl Fn(String) -> Next) -> Next {
     let own = booter.host.and_then(|host| host.boot_file.as_deref());
-    match own.or_else(|| nbp_of(arch)) {
+    let of_subnet =
+        || booter.boot_files.and_then(|files| Some(files.get(&arch.of_firmware()?)?.as_str()));
+    match own.or_else(of_subnet).or_else(|| nbp_of(arch)) {
         Some(name) => tell(name.to_owned()),
         None => Next::Nothing(WhyNothing::UnknownArch),
     }
@@ -161,10 +167,37 @@ mod tests {
                 mac: MAC,
                 host,
                 image,
+                boot_files: None,
                 base_url: "http://10.0.0.1",
                 tftp_server: std::net::Ipv4Addr::new(10, 0, 0, 1),
             };
             assert_eq!(decide_next(&booter), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_subnets_boot_file_stands_between_the_hosts_and_the_usual_one() {
+        let files = [(FirmwareArch::X64, "shimx64.efi"), (FirmwareArch::X86, "ipxe32.efi")];
+        let files = files.map(|(arch, file)| (arch, file.to_owned())).into();
+        let special = Host { boot_file: Some("own.efi".into()), ..Host::default() };
+        let cases = [
+            (Arch::X64Efi, None, "shimx64.efi"),
+            (Arch::X86Efi, None, "ipxe32.efi"),
+            (Arch::Bios, None, "undionly.kpxe"),
+            (Arch::X64Efi, Some(&special), "own.efi"),
+        ];
+        let image = Image { kernel: Some("vmlinuz".into()), ..Image::default() };
+        for (arch, host, expected) in cases {
+            let booter = Booter {
+                client: Client::Pxe(arch),
+                mac: MAC,
+                host,
+                image: Some(&image),
+                boot_files: Some(&files),
+                base_url: "http://10.0.0.1",
+                tftp_server: std::net::Ipv4Addr::LOCALHOST,
+            };
+            assert_eq!(decide_next(&booter), Next::NbpByTftp(expected.into()), "{arch}");
         }
     }
 
@@ -176,6 +209,7 @@ mod tests {
             mac: MAC,
             host: None,
             image: None,
+            boot_files: None,
             base_url: &base_url,
             tftp_server: std::net::Ipv4Addr::LOCALHOST,
         };

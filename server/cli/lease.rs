@@ -2,14 +2,18 @@
 
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::cli::context::{Context, moment, table};
+use crate::cli::context::{Context, moment, operator, table};
 use crate::inventory::LeaseBook;
-use crate::model::Lease;
+use crate::model::{EventKind, Lease};
+
+/// How long the event of a change may take to be stored.
+const FLUSH: Duration = Duration::from_secs(5);
 
 /// What can be done with leases.
 #[derive(Debug, Subcommand)]
@@ -18,6 +22,8 @@ pub enum LeaseCommand {
     List(List),
     /// Show one
     Show(Address),
+    /// Take one back, or end a quarantine: the address is free again; its client is not told
+    Remove(Address),
 }
 
 /// Which leases.
@@ -38,8 +44,9 @@ pub struct Address {
 impl LeaseCommand {
     /// Does it.
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        let database = context.inventory().await?.database;
-        let mut leases = LeaseBook::open(database).await?.list();
+        let inventory = context.inventory().await?;
+        let book = LeaseBook::open(inventory.database.clone()).await?;
+        let mut leases = book.list();
         let now = jiff::Timestamp::now().as_second();
         match self {
             Self::List(List { all }) => leases.retain(|lease| all || lease.is_live(now)),
@@ -48,6 +55,16 @@ impl LeaseCommand {
                 if leases.is_empty() {
                     bail!("nobody has had a lease of {address}");
                 }
+            }
+            Self::Remove(Address { address }) => {
+                leases.retain(|lease| lease.address == address);
+                let Some(lease) = leases.first() else {
+                    bail!("nobody has had a lease of {address}");
+                };
+                book.remove(address).await?;
+                let text = format!("{} took back {address} of {}", operator(), lease.client);
+                inventory.events.record(None, Some(lease.mac), EventKind::Change, text);
+                inventory.events.flush(FLUSH).await;
             }
         }
         context.print(&leases.iter().map(as_json).collect::<Vec<_>>(), || {

@@ -3,6 +3,7 @@
 mod apply;
 mod check;
 mod context;
+mod doctor;
 mod event;
 mod export;
 mod fix;
@@ -61,6 +62,8 @@ enum Command {
     Export(export::Export),
     /// Check every rule over the whole site, or a site file
     Check(check::Check),
+    /// Say what would stop a boot here, each with its remedy
+    Doctor(doctor::Doctor),
     /// Print the network configuration that a host would get
     Render(render::Render),
     /// Show what happens as it happens: the boots of all hosts, or of one
@@ -125,6 +128,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Import(import) => import.run(context()?).await,
         Command::Export(export) => export.run(context()?).await,
         Command::Check(check) => check.run(context()?).await,
+        Command::Doctor(doctor) => doctor.run(context()?).await,
         Command::Render(render) => render.run(context()?).await,
         Command::Watch(watch) => watch.run(context()?).await,
         Command::Host(host) => host.run(context()?).await,

@@ -17,6 +17,12 @@ pub struct Question {
     pub server: ChosenServer,
     /// Whether it was sent to this server alone, not broadcast.
     pub unicast: bool,
+    /// Whether it is BOOTP: there is no kind.
+    pub bootp: bool,
+    /// Whether it wants its lease in two packets and may have it so (RFC 4039).
+    pub rapid_commit: bool,
+    /// Whether it has not asked for long enough (`secs`) for this server to step in.
+    pub too_early: bool,
     /// Whether the packet came from the address that the client says it uses.
     /// Always so for a relayed one.
     pub source_agrees: bool,
@@ -56,6 +62,8 @@ pub struct Facts {
     pub may_lease: bool,
     /// Whether no other server serves this link, so that a stranger may be told no.
     pub authoritative: bool,
+    /// Whether the subnet answers BOOTP.
+    pub bootp_allowed: bool,
 }
 
 /// What to do.
@@ -73,6 +81,8 @@ pub enum Decision {
     Release(Ipv4Addr),
     /// Tell a client with an address of its own the other settings.
     Inform(Ipv4Addr),
+    /// Give a BOOTP client the address that its host owns, for ever.
+    Bootp(Ipv4Addr),
     /// Stay silent.
     Ignore(Reason),
 }
@@ -131,6 +141,17 @@ pub enum Reason {
     /// A question about booting of one that boots nothing from here.
     #[error("the client boots nothing from here")]
     BootsNothing,
+    /// BOOTP is for hosts that own an address, where the subnet says so.
+    #[error(
+        "a BOOTP client is answered only with an address of its own, where the subnet has bootp"
+    )]
+    NoBootp,
+    /// Another server has time to answer first.
+    #[error("the client has not asked for min-secs seconds yet")]
+    TooEarly,
+    /// The address that it is to have is being probed: the answer follows.
+    #[error("its address is being probed")]
+    BeingProbed,
     /// The client refuses too many addresses.
     #[error("the client declined too many addresses")]
     TooManyDeclines,
@@ -146,7 +167,12 @@ impl Facts {
 
 /// Chooses the answer.
 pub fn decide(question: &Question, facts: &Facts) -> Decision {
+    if question.bootp {
+        let own = facts.reserved.filter(|_| facts.bootp_allowed);
+        return own.map_or(Decision::Ignore(Reason::NoBootp), Decision::Bootp);
+    }
     match question.kind {
+        MessageType::Discover if question.too_early => Decision::Ignore(Reason::TooEarly),
         MessageType::Discover => decide_discover(question, facts),
         MessageType::Request => decide_request(question, facts),
         MessageType::Decline => decide_decline(question, facts),
@@ -162,15 +188,16 @@ pub fn decide(question: &Question, facts: &Facts) -> Decision {
 /// RFC 2131 section 4.3.1: the client's own address, else its current one, its
 /// previous one, the one it asks for, any free one.
 fn decide_discover(question: &Question, facts: &Facts) -> Decision {
+    let offer = if question.rapid_commit { Decision::Ack } else { Decision::Offer };
     if let Some(address) = facts.reserved {
-        return Decision::Offer(address);
+        return offer(address);
     }
     if !facts.may_lease {
         return Decision::Ignore(Reason::UnknownRefused);
     }
     let wanted = question.requested.filter(|_| facts.requested_is_free);
     let address = facts.leased.or(facts.offered).or(facts.previous).or(wanted).or(facts.free);
-    address.map_or(Decision::Ignore(Reason::PoolExhausted), Decision::Offer)
+    address.map_or(Decision::Ignore(Reason::PoolExhausted), offer)
 }
 
 /// RFC 2131 section 4.3.2: which fields are filled tells the client's state.

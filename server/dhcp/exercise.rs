@@ -115,9 +115,10 @@ pub(crate) fn relay(bytes: &[u8]) {
         place: Some(Place { name: "provisioning", subnet, net }),
         server_id: server,
         host_name: Some(&name),
-        profile_options: None,
+        own_options: [None, None],
         boot,
         link_mtu: 1500,
+        rapid_commit: false,
     };
     for reply in [build_grant(&request, &grant), build_nak(&request, server, &name)] {
         let (bytes, left_out) = reply.encode();

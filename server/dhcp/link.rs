@@ -55,7 +55,8 @@ pub struct Place<'a> {
 /// The subnets of the client's link: those around the link selection of the
 /// relay (RFC 3527), else the subnet selection (RFC 3011), else the relay's
 /// address, else the addresses of the receiving interface. A renewing client
-/// behind a router is in the subnet of the address that it renews.
+/// behind a router is in the subnet of the address that it renews. The other subnets of a
+/// shared network come after.
 pub fn places<'a>(
     site: &'a Site,
     request: &Request<'_>,
@@ -72,33 +73,56 @@ pub fn places<'a>(
     if let Some(address) = selected {
         let found = around(site, |net| net.contains(&address));
         if !found.is_empty() || link_selection.or(relay).is_some() {
-            return found;
+            return with_shared(site, found);
         }
     }
-    around(site, |net| link.addresses.iter().any(|own| net.contains(&own.addr())))
+    with_shared(
+        site,
+        around(site, |net| link.addresses.iter().any(|own| net.contains(&own.addr()))),
+    )
+}
+
+/// The places with the other subnets of their links.
+fn with_shared<'a>(site: &'a Site, mut places: Vec<Place<'a>>) -> Vec<Place<'a>> {
+    let shares = |subnet: &Subnet, with: &[Place<'a>]| {
+        let link = subnet.shared_network.as_deref();
+        link.is_some() && with.iter().any(|place| place.subnet.shared_network.as_deref() == link)
+    };
+    if places.iter().all(|place| place.subnet.shared_network.is_none()) {
+        return places;
+    }
+    let others = site.subnets.iter().filter(|(name, subnet)| {
+        shares(subnet, &places) && places.iter().all(|place| place.name != name.as_str())
+    });
+    let others: Vec<_> = others.filter_map(|(name, subnet)| place(name, subnet)).collect();
+    places.extend(others);
+    places
 }
 
 /// The IPv4 subnets whose prefix fits.
 fn around(site: &Site, fits: impl Fn(&Ipv4Net) -> bool) -> Vec<Place<'_>> {
-    let subnets = site.subnets.iter();
-    let places = subnets.filter_map(|(name, subnet)| match subnet.cidr {
-        IpNet::V4(net) => Some(Place { name, subnet, net: net.trunc() }),
-        IpNet::V6(_) => None,
-    });
+    let places = site.subnets.iter().filter_map(|(name, subnet)| place(name, subnet));
     places.filter(|place| fits(&place.net)).collect()
 }
 
-/// The place among several where a host owns an address, with that address; else the first.
-pub fn choose_place<'a>(
+/// The place that an IPv4 subnet is.
+fn place<'a>(name: &'a str, subnet: &'a Subnet) -> Option<Place<'a>> {
+    match subnet.cidr {
+        IpNet::V4(net) => Some(Place { name, subnet, net: net.trunc() }),
+        IpNet::V6(_) => None,
+    }
+}
+
+/// The place among several where a host owns an address, with that address.
+pub fn owned_place<'a>(
     site: &Site,
-    host: Option<&Host>,
+    host: &Host,
     places: &[Place<'a>],
-) -> Option<(Place<'a>, Option<Ipv4Addr>)> {
-    let owned = |place: &Place<'a>| {
-        let address = v4(site.address_on(host?, place.name)?)?;
-        place.net.contains(&address).then_some((*place, Some(address)))
-    };
-    places.iter().find_map(owned).or_else(|| places.first().map(|place| (*place, None)))
+) -> Option<(Place<'a>, Ipv4Addr)> {
+    places.iter().find_map(|place| {
+        let address = v4(site.address_on(host, place.name)?)?;
+        place.net.contains(&address).then_some((*place, address))
+    })
 }
 
 impl Link {
@@ -152,6 +176,7 @@ mod tests {
         places(&site(), &request, &link, &arrival).first().map(|place| place.name.to_owned())
     }
 
+    /// T-link-select, T-subnet-select, T-82.5-vs-118.
     #[test]
     fn the_most_exact_word_about_the_link_counts() {
         let link_selection: &[u8] = &[82, 6, 5, 4, 10, 2, 0, 0];
@@ -177,6 +202,20 @@ mod tests {
             let found = place_of(&bytes, Ipv4Addr::BROADCAST);
             assert_eq!(found.as_deref(), *expected, "{name}");
         }
+    }
+
+    #[test]
+    fn the_subnets_of_a_shared_network_come_after_the_one_that_was_named() {
+        let mut site = site();
+        for name in ["chosen", "relay", "selected"] {
+            site.subnets.get_mut(name).unwrap().shared_network = Some("row1".into());
+        }
+        let found = around(&site, |net| net.contains(&Ipv4Addr::new(10, 1, 0, 254)));
+        let names = |places: Vec<Place<'_>>| places.iter().map(|p| p.name.to_owned()).collect();
+        let all: Vec<String> = names(with_shared(&site, found));
+        assert_eq!(all, ["relay", "chosen", "selected"]);
+        let alone = around(&site, |net| net.contains(&LOCAL));
+        assert_eq!(names(with_shared(&site, alone)), ["link".to_owned()]);
     }
 
     #[test]

@@ -8,8 +8,10 @@
 pub mod decide;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod exercise;
+pub mod identity;
 pub mod link;
 pub mod pool;
+pub mod probe;
 pub mod pxe;
 pub mod relay;
 pub mod reply;

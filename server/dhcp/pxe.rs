@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::wire::{EncodedOption, sub_option};
+use super::wire::{EncodedOption, sub_option, sub_options};
 use crate::boot::arch::Client;
 use crate::boot::next::Next;
 
@@ -57,6 +57,35 @@ impl BootData {
             data.extend_from_slice(item);
             data.extend(USE_BOOT_FILE);
             *option = EncodedOption::raw(VENDOR_OPTIONS, &data);
+        }
+    }
+}
+
+/// The options that may hold sub-options of ours and of the operator's.
+const SHARED: [u8; 2] = [VENDOR_OPTIONS, IPXE_OPTIONS];
+
+/// Puts the operator's sub-options beside ours in options 43 and 175. One that both have is
+/// the operator's: who writes it means it.
+pub fn merge_added<'a>(boot: &mut BootData, added: impl Fn(u8) -> Option<&'a [u8]>) {
+    for option in &mut boot.options {
+        let Some(theirs) = SHARED.contains(&option.code).then(|| added(option.code)).flatten()
+        else {
+            continue;
+        };
+        let theirs = sub_options(theirs);
+        let ours = sub_options(option.data());
+        let kept = ours.iter().filter(|(code, _)| theirs.iter().all(|(other, _)| other != code));
+        let mut data = Vec::new();
+        for (code, value) in kept.chain(&theirs) {
+            data.extend([*code, value.len() as u8]);
+            data.extend_from_slice(value);
+        }
+        if option.code == VENDOR_OPTIONS {
+            data.push(255);
+        }
+        // Firmware takes the first instance of an option only, so that it cannot be split.
+        if data.len() <= 255 {
+            *option = EncodedOption::raw(option.code, &data);
         }
     }
 }
@@ -154,6 +183,28 @@ mod tests {
         data.echo_boot_item(boot_item(&[71, 4, 0, 0, 0, 0, 255]));
         let expected = EncodedOption::raw(43, &[71, 4, 0, 0, 0, 0, 6, 1, 8, 255]);
         assert!(data.options.contains(&expected));
+    }
+
+    #[test]
+    fn an_operators_sub_options_stand_beside_ours() {
+        let script = Next::Script("http://10.0.0.1/boot/x.ipxe".into());
+        let x64 = Arch::X64Efi;
+        let tftp = Next::NbpByTftp("a".into());
+        let long = [&[1, 250][..], &[7; 250]].concat();
+        #[rustfmt::skip]
+        let cases: [(&str, Client, &Next, u8, &[u8], &[u8]); 6] = [
+            ("beside ours", Client::Pxe(x64), &tftp, 43, &[1, 1, 9, 255], &[6, 1, 8, 1, 1, 9, 255]),
+            ("in place of ours", Client::Pxe(x64), &tftp, 43, &[6, 1, 3], &[6, 1, 3, 255]),
+            ("rubbish", Client::Pxe(x64), &tftp, 43, &[9, 9], &[6, 1, 8, 255]),
+            ("no room for both", Client::Pxe(x64), &tftp, 43, &long, &[6, 1, 8, 255]),
+            ("iPXE's", Client::Ipxe(x64), &script, 175, &[8, 1, 2], &[176, 1, 1, 8, 1, 2]),
+            ("another option", Client::Pxe(x64), &tftp, 60, b"x", b"PXEClient"),
+        ];
+        for (name, client, next, code, added, expected) in cases {
+            let mut data = boot_data(client, next, SERVER, None);
+            merge_added(&mut data, |asked| (asked == code).then_some(added));
+            assert!(data.options.contains(&EncodedOption::raw(code, expected)), "{name}: {data:?}");
+        }
     }
 
     #[test]

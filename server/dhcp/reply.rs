@@ -6,7 +6,7 @@ use dhcproto::Name;
 use dhcproto::v4::{DhcpOption, MessageType};
 
 use super::link::{Arrival, Place};
-use super::pxe::BootData;
+use super::pxe::{BootData, merge_added};
 use super::request::Request;
 use super::table::v4;
 use super::wire::{BROADCAST_FLAG, EncodedOption, ReplyPacket};
@@ -20,6 +20,10 @@ pub const BOOT_SERVER_PORT: u16 = 4011;
 pub const CLIENT_PORT: u16 = 68;
 /// What every client takes, IP and UDP headers included (RFC 2131 section 2).
 const DEFAULT_MESSAGE_BYTES: u16 = 576;
+/// The option by which two packets make a lease (RFC 4039).
+pub const RAPID_COMMIT: u8 = 80;
+/// What a BOOTP client is told without asking (RFC 1533): it has no option 55.
+const BOOTP_OPTIONS: [u8; 7] = [1, 3, 6, 12, 15, 26, 28];
 /// IP and UDP headers.
 const HEADER_BYTES: u16 = 28;
 
@@ -38,12 +42,29 @@ pub struct Grant<'a> {
     pub server_id: Ipv4Addr,
     /// The client's name.
     pub host_name: Option<&'a str>,
-    /// Options that the client's profile adds to those of the subnet.
-    pub profile_options: Option<&'a DhcpOptions>,
+    /// Options that the host adds to those of its profile, and the profile to those of the subnet.
+    pub own_options: [Option<&'a DhcpOptions>; 2],
     /// What it boots.
     pub boot: BootData,
     /// The largest packet of the link in bytes.
     pub link_mtu: u32,
+    /// Whether it answers a DISCOVER with a lease (RFC 4039).
+    pub rapid_commit: bool,
+}
+
+impl<'a> Grant<'a> {
+    /// An option that an operator added: to the host, else its profile, else the subnet.
+    pub fn added(&self, code: u8) -> Option<&'a [u8]> {
+        let own = self.own_options.into_iter().flatten().find_map(|options| options.get(code));
+        own.or_else(|| self.place.and_then(|place| place.subnet.dhcp_options.get(code)))
+    }
+
+    /// Puts the operator's vendor options beside those of the boot data.
+    pub fn merge_added(&mut self) {
+        let mut boot = std::mem::take(&mut self.boot);
+        merge_added(&mut boot, |code| self.added(code));
+        self.boot = boot;
+    }
 }
 
 /// Where an answer goes (RFC 2131 section 4.1).
@@ -79,6 +100,19 @@ pub fn build_grant(request: &Request<'_>, grant: &Grant<'_>) -> ReplyPacket {
     reply.boot_file = grant.boot.boot_file.clone();
     // PXE reads `file` as a name whatever option 52 says.
     reply.may_overload = grant.boot == BootData::default();
+    reply
+}
+
+/// Builds the answer to a BOOTP client: an address for ever and nothing of DHCP's own
+/// (RFC 1534 section 2). The client's vendor area has 64 bytes, a modern one takes more.
+pub fn build_bootp(request: &Request<'_>, grant: &Grant<'_>) -> ReplyPacket {
+    let mut reply = empty_reply(request, grant.link_mtu);
+    let added = |code| grant.added(code).map(|data| EncodedOption::raw(code, data));
+    let codes = BOOTP_OPTIONS.into_iter();
+    reply.options = codes.filter_map(|c| added(c).or_else(|| inventory_option(c, grant))).collect();
+    reply.your_address = grant.address.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    reply.next_server = grant.boot.next_server.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    reply.boot_file = grant.boot.boot_file.clone();
     reply
 }
 
@@ -128,25 +162,19 @@ fn ordered_options(request: &Request<'_>, grant: &Grant<'_>) -> Vec<EncodedOptio
     ];
     options.extend(lease_times(grant));
     options.extend(request.client_id.map(|id| EncodedOption::raw(61, id)));
+    options.extend(grant.rapid_commit.then(|| EncodedOption::raw(RAPID_COMMIT, &[])));
     let mut there = [false; 256];
     for option in options.iter().chain(&grant.boot.options) {
         there[usize::from(option.code)] = true;
     }
     for code in wanted_in_order(request.wanted_options) {
         if !std::mem::replace(&mut there[usize::from(code)], true) {
-            let option = added_option(code, grant).or_else(|| inventory_option(code, grant));
-            options.extend(option);
+            let added = grant.added(code).map(|data| EncodedOption::raw(code, data));
+            options.extend(added.or_else(|| inventory_option(code, grant)));
         }
     }
     options.extend(grant.boot.options.iter().cloned());
     options
-}
-
-/// An option that an operator added, to the profile before the subnet.
-fn added_option(code: u8, grant: &Grant<'_>) -> Option<EncodedOption> {
-    let of_subnet = grant.place.and_then(|place| place.subnet.dhcp_options.get(code));
-    let data = grant.profile_options.and_then(|options| options.get(code)).or(of_subnet)?;
-    Some(EncodedOption::raw(code, data))
 }
 
 /// How long the address is good, when to renew and when to rebind (RFC 2131 section 4.4.5).

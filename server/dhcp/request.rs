@@ -16,8 +16,10 @@ const INFINIBAND: u8 = 32;
 pub struct Request<'a> {
     /// The packet it came in.
     pub packet: &'a Packet<'a>,
-    /// What kind of message.
+    /// What kind of message; of no meaning for BOOTP.
     pub kind: MessageType,
+    /// Whether it is a BOOTP client's (RFC 951): a DHCP header without a message type.
+    pub is_bootp: bool,
     /// The Ethernet address; none for clients of another kind and for UEFI
     /// that puts its GUID there.
     pub mac: Option<Mac>,
@@ -48,8 +50,8 @@ pub enum Unusable {
     /// A server's packet, perhaps our own.
     #[error("packet is from a server")]
     FromServer,
-    /// BOOTP: there is no message type.
-    #[error("packet has no DHCP message type")]
+    /// The message type is none.
+    #[error("packet's DHCP message type makes no sense")]
     NoMessageType,
     /// The hardware address names no single client.
     #[error("packet has no usable hardware address (type {0}, {1} bytes)")]
@@ -63,13 +65,17 @@ impl<'a> Request<'a> {
             return Err(Unusable::FromServer);
         }
         let options = &packet.options;
-        let Some(&[kind]) = options.get(53).and_then(|data| data.first_chunk()) else {
-            return Err(Unusable::NoMessageType);
+        let is_bootp = options.get(53).is_none();
+        let kind = match options.get(53).map(|data| data.first_chunk()) {
+            Some(Some(&[kind])) => kind,
+            Some(None) => return Err(Unusable::NoMessageType),
+            None => 0,
         };
         let kind = MessageType::from(kind);
         let request = Self {
             packet,
             kind,
+            is_bootp,
             mac: ethernet_address(packet),
             client_id: options.filled(61),
             requested_address: options.address(50),
@@ -107,6 +113,13 @@ impl<'a> Request<'a> {
             (_, 16) => Some(ClientKey::Id(hexadecimal(self.packet.hardware))),
             _ => None,
         }
+    }
+
+    /// Who asks where the subnet tells clients apart by what they call themselves
+    /// (RFC 2131 section 2): the client identifier where there is one.
+    pub fn strict_key(&self) -> Option<ClientKey> {
+        let named = self.client_id.map(|id| ClientKey::Id(hexadecimal(id)));
+        named.or_else(|| self.key())
     }
 
     /// The MAC, or zero where there is none.
@@ -150,6 +163,7 @@ mod tests {
         Request::read(&packet).map(|request| request.kind)
     }
 
+    /// T-malformed, T-sendguid, T-op2.
     #[test]
     fn what_names_no_client_is_dropped_with_a_reason() {
         let cases: &[(&str, &[(usize, u8)], Result<MessageType, Unusable>)] = &[
@@ -168,7 +182,8 @@ mod tests {
                 Err(Unusable::NoClient(1, 6)),
             ),
             ("no cookie", &[(236, 0)], Err(Malformed::NoCookie.into())),
-            ("no message type", &[(240, 0), (241, 0), (242, 0)], Err(Unusable::NoMessageType)),
+            ("BOOTP", &[(240, 0), (241, 0), (242, 0)], Ok(MessageType::Unknown(0))),
+            ("a message type of no bytes", &[(241, 0)], Err(Unusable::NoMessageType)),
         ];
         for (name, changes, expected) in cases {
             assert_eq!(read_changed(changes), *expected, "{name}");
@@ -180,6 +195,7 @@ mod tests {
         );
     }
 
+    /// T-ipoib.
     #[test]
     fn infiniband_is_known_by_its_client_identifier() {
         let mut bytes = discover();

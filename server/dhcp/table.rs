@@ -11,7 +11,7 @@ use std::sync::Arc;
 use ipnet::Ipv4Net;
 
 use super::pool::Pool;
-use crate::model::{ClientKey, Lease, LeaseState, Mac};
+use crate::model::{ClientKey, Identity, Lease, LeaseState, Mac};
 
 pub use facts::Asker;
 pub use site::v4;
@@ -43,6 +43,10 @@ pub struct Table {
     kept_off: HashSet<Ipv4Addr>,
     /// This server's own addresses, by interface.
     own: BTreeMap<String, Vec<Ipv4Addr>>,
+    /// The addresses of servers that share the database, and until when that is believed.
+    peers: HashMap<Ipv4Addr, i64>,
+    /// Which host is known by what besides its MACs.
+    identities: HashMap<Identity, String>,
     names: HashSet<Arc<str>>,
     revision: Option<i64>,
 }

@@ -1,6 +1,6 @@
 //! Packets and subnets that the unit tests of this folder share.
 
-use crate::model::{Range, RangeUse, Subnet, UnknownClients};
+use crate::model::Subnet;
 
 /// A DISCOVER of 52:54:00:aa:00:01: a header, option 53, End, padded to 300 bytes.
 pub(crate) fn discover() -> Vec<u8> {
@@ -25,28 +25,8 @@ pub(crate) fn message(kind: u8, options: &[&[u8]]) -> Vec<u8> {
 
 /// A subnet with `dhcp` ranges.
 pub(crate) fn subnet(cidr: &str, ranges: &[(&str, &str)]) -> Subnet {
-    let range = |(from, to): &(&str, &str)| Range {
-        from: from.parse().unwrap(),
-        to: to.parse().unwrap(),
-        used_for: RangeUse::Dhcp,
-    };
-    Subnet {
-        cidr: cidr.parse().unwrap(),
-        vlan: None,
-        gateway: None,
-        mtu: None,
-        dns: Vec::new(),
-        dns_over_tls: false,
-        domains: Vec::new(),
-        ntp: Vec::new(),
-        tenant: None,
-        role: None,
-        allow: Vec::new(),
-        server: None,
-        rail: None,
-        lease_time: None,
-        unknown_clients: UnknownClients::default(),
-        dhcp_options: Default::default(),
-        ranges: ranges.iter().map(range).collect(),
-    }
+    let range =
+        |(from, to): &(&str, &str)| serde_json::json!({"from": from, "to": to, "for": "dhcp"});
+    let ranges: Vec<_> = ranges.iter().map(range).collect();
+    serde_json::from_value(serde_json::json!({"cidr": cidr, "ranges": ranges})).unwrap()
 }

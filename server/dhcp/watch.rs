@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
+use super::probe::Probes;
 use crate::boot::trail::BootTrails;
 
 /// How long a foreign server is taken to be there, in seconds, and how often it is told of.
@@ -17,6 +18,8 @@ const MAX_ENTRIES: usize = 256;
 pub struct Watch {
     /// What clients were told to boot.
     pub boots: BootTrails,
+    /// Which addresses are being probed, and which are clear.
+    pub probes: Probes,
     foreign: HashMap<Ipv4Addr, i64>,
     warned: HashMap<String, i64>,
 }

@@ -184,6 +184,15 @@ impl Database {
         stretched.map_err(io::Error::other)?.map_err(sqlx::Error::Io)
     }
 
+    /// Whether a change could be written now. Nothing is.
+    pub async fn check_writable(&self) -> sqlx::Result<()> {
+        let mut transaction = self.begin_changing().await?;
+        // A row of nothing: a file that cannot be written says so only when it is.
+        let touched = execute!(&mut transaction, "UPDATE racks SET name = name");
+        transaction.roll_back().await?;
+        touched.map(drop)
+    }
+
     /// Whether it was closed.
     pub fn is_closed(&self) -> bool {
         with_pool!(self, pool => pool.is_closed())

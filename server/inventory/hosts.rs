@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::inventory::Error;
 use crate::inventory::database::{Transaction, execute, insert_rows, with_connection};
 use crate::inventory::specs::to_json;
-use crate::model::Host;
+use crate::model::{ClientKey, Host};
 
 type Hosts = BTreeMap<String, Host>;
 
@@ -69,15 +69,31 @@ async fn add_addresses(transaction: &mut Transaction, hosts: &mut Hosts) -> Resu
     Ok(())
 }
 
-/// Gives hosts their new names; their state, reports, NICs and addresses go along.
+/// Gives hosts their new names; their state, reports, NICs, addresses and leases go along.
 pub(crate) async fn rename(
     transaction: &mut Transaction,
     renamed: &BTreeMap<String, String>,
 ) -> Result<(), Error> {
     const RENAME: &str = "UPDATE hosts SET name = $2 WHERE name = $1";
+    const RENAME_LEASES: &str = "UPDATE leases SET client = $2 WHERE client = $1";
     for (before, after) in renamed {
         execute!(transaction, RENAME, before, after)?;
+        execute!(transaction, RENAME_LEASES, client(before), client(after))?;
     }
+    Ok(())
+}
+
+/// How the leases name a host.
+fn client(host: &str) -> String {
+    ClientKey::Host(host.to_owned()).to_string()
+}
+
+/// Gives hosts the leases that their NICs have made as strangers.
+async fn adopt_leases(transaction: &mut Transaction) -> Result<(), Error> {
+    const ADOPT: &str = "UPDATE leases SET client =
+         (SELECT 'host:' || nics.host FROM nics WHERE nics.mac = leases.mac)
+         WHERE client LIKE 'mac:%' AND mac IN (SELECT mac FROM nics)";
+    execute!(transaction, ADOPT)?;
     Ok(())
 }
 
@@ -89,19 +105,27 @@ pub(crate) async fn release_changed(
     after: &Hosts,
 ) -> Result<(), Error> {
     const REMOVE: &str = "DELETE FROM hosts WHERE name = $1";
+    // Whoever has the MAC keeps what it leases, as a stranger.
+    const FORGET_LEASES: &str = "UPDATE leases SET client = 'mac:' || mac
+         WHERE client LIKE 'host:%' AND substr(client, 6) NOT IN (SELECT name FROM hosts)";
     const FORGET_NICS: &str = "DELETE FROM nics WHERE host = $1";
     const FORGET_ADDRESSES: &str = "DELETE FROM host_addresses WHERE host = $1";
+    const FORGET_IDENTITIES: &str = "DELETE FROM host_identities WHERE host = $1";
     for (name, old) in before {
         match after.get(name) {
             Some(new) if new == old => continue,
             Some(_) => {
                 execute!(transaction, FORGET_NICS, name)?;
                 execute!(transaction, FORGET_ADDRESSES, name)?;
+                execute!(transaction, FORGET_IDENTITIES, name)?;
             }
             None => {
                 execute!(transaction, REMOVE, name)?;
             }
         }
+    }
+    if before.keys().any(|name| !after.contains_key(name)) {
+        execute!(transaction, FORGET_LEASES)?;
     }
     Ok(())
 }
@@ -154,6 +178,24 @@ pub(crate) async fn set_changed(
         |row| [&row.address, row.host, row.link, row.subnet,],
         ""
     );
+
+    // They are read from the host's spec; the rows keep each with one host.
+    const IDENTITIES: &str = "INSERT INTO host_identities (kind, value, host) ";
+    let identities: Vec<_> = changed
+        .iter()
+        .flat_map(|(name, host)| host.known_by.identities().map(move |identity| (*name, identity)))
+        .collect();
+    insert_rows!(
+        transaction,
+        IDENTITIES,
+        &identities,
+        |(host, identity)| [identity.kind(), identity.value(), *host,],
+        ""
+    );
+    if changed.iter().any(|(name, host)| before.get(*name).map(|old| &old.nics) != Some(&host.nics))
+    {
+        adopt_leases(transaction).await?;
+    }
     Ok(())
 }
 

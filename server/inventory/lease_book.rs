@@ -72,6 +72,11 @@ impl LeaseBook {
         Ok(Self { table, queue, database })
     }
 
+    /// The database behind it.
+    pub(super) fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// The lease of an address, live or not.
     pub fn find(&self, address: Ipv4Addr) -> Option<Lease> {
         self.table().find(address)
@@ -119,15 +124,26 @@ impl LeaseBook {
     /// Ends whatever holds an address: a quarantine or a lease that an operator takes back.
     pub async fn remove(&self, address: Ipv4Addr) -> Result<(), sqlx::Error> {
         const SQL: &str = "DELETE FROM leases WHERE address = $1";
-        with_pool!(&self.database, pool =>
-            sqlx::query(SQL).bind(address.to_string()).execute(pool).await.map(drop))?;
+        const TELL: &str =
+            "INSERT INTO lease_removals (address) VALUES ($1) ON CONFLICT DO NOTHING";
+        match &self.database {
+            Database::Sqlite(sqlite) => {
+                let _turn = sqlite.turn().await;
+                sqlx::query(SQL).bind(address.to_string()).execute(&sqlite.pool).await?;
+                // For the server, if it is another process that removes the lease.
+                sqlx::query(TELL).bind(address.to_string()).execute(&sqlite.pool).await?;
+            }
+            Database::Postgres(pool) => {
+                sqlx::query(SQL).bind(address.to_string()).execute(pool).await?;
+            }
+        }
         self.table().forget(address);
         Ok(())
     }
 }
 
 /// A row of the table of leases.
-type Columns = (String, String, String, String, String, i64, i64);
+pub(super) type Columns = (String, String, String, String, String, i64, i64);
 
 async fn read_all(database: &Database) -> Result<Vec<Lease>, sqlx::Error> {
     const SQL: &str =
@@ -138,7 +154,7 @@ async fn read_all(database: &Database) -> Result<Vec<Lease>, sqlx::Error> {
 }
 
 /// A stored lease. One spoilt row must not stop every other host from booting.
-fn read_lease(
+pub(super) fn read_lease(
     (address, client, mac, subnet, state, starts_at, expires_at): Columns,
 ) -> Option<Lease> {
     let lease = (|| {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::inventory::database::{Transaction, with_connection};
 use crate::inventory::{Database, Error, hosts, specs, subnets};
-use crate::model::{Host, Mac, Site};
+use crate::model::{Host, Identity, Mac, Site};
 
 /// The site at one revision.
 #[derive(Clone, Debug, Default)]
@@ -14,13 +14,14 @@ pub struct Snapshot {
     /// Everything the operators declared.
     pub site: Site,
     by_mac: HashMap<Mac, String>,
+    by_identity: HashMap<Identity, String>,
 }
 
 impl Snapshot {
     /// Makes the indexes for a site.
     pub fn new(revision: i64, site: Site) -> Self {
-        let by_mac = site.mac_index();
-        Self { revision, site, by_mac }
+        let (by_mac, by_identity) = (site.mac_index(), site.identity_index());
+        Self { revision, site, by_mac, by_identity }
     }
 
     /// Reads the whole site: ten queries, however many hosts there are.
@@ -49,7 +50,21 @@ impl Snapshot {
 
     /// The host that has this MAC, with its name.
     pub fn host_of_mac(&self, mac: Mac) -> Option<(&str, &Host)> {
-        let name = self.by_mac.get(&mac)?;
+        self.host(self.by_mac.get(&mac)?)
+    }
+
+    /// Whether some host is known by more than its MACs.
+    pub fn knows_identities(&self) -> bool {
+        !self.by_identity.is_empty()
+    }
+
+    /// The host that is known by this, with its name.
+    pub fn host_of_identity(&self, identity: &Identity) -> Option<(&str, &Host)> {
+        self.host(self.by_identity.get(identity)?)
+    }
+
+    /// The host of this name.
+    pub fn host(&self, name: &str) -> Option<(&str, &Host)> {
         self.site.hosts.get_key_value(name).map(|(name, host)| (name.as_str(), host))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 use std::hash::Hash;
 
-use crate::model::{Host, Site};
+use crate::model::{Host, Identity, Site};
 
 /// Says which MAC or address of `wanted` has a second owner, in it or in `stored`. The rules
 /// say so first; this is for a writer that did not ask them and was stopped by the database.
@@ -15,7 +15,21 @@ pub(crate) fn find_taken(wanted: &Site, stored: &Site) -> Option<String> {
     let addresses = hosts.iter().flat_map(|(name, host)| {
         host.addresses.iter().chain(&host.reservations).map(|address| (*name, address))
     });
-    second_owner("MAC", nics).or_else(|| second_owner("address", addresses))
+    let identities: Vec<_> = hosts
+        .iter()
+        .flat_map(|(name, host)| host.known_by.identities().map(move |identity| (*name, identity)))
+        .collect();
+    second_owner("MAC", nics)
+        .or_else(|| second_owner("address", addresses))
+        .or_else(|| second_match(&identities))
+}
+
+fn second_match(identities: &[(&String, Identity)]) -> Option<String> {
+    let mut owners = HashMap::new();
+    identities.iter().find_map(|(host, identity)| {
+        let owner = owners.insert(identity, host).filter(|owner| owner != &host)?;
+        Some(format!("{identity} (match of {host}) is host {owner}'s already"))
+    })
 }
 
 fn second_owner<'a, T: Copy + Display + Eq + Hash + 'a>(

@@ -221,7 +221,8 @@ fn routes(words: &[&str]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-fn hexadecimal(digits: &str) -> Option<Vec<u8>> {
+/// The bytes of an even number of hexadecimal digits; colons and spaces between them do not count.
+pub(super) fn hexadecimal(digits: &str) -> Option<Vec<u8>> {
     let digits: String = digits.chars().filter(|c| !matches!(c, ':' | ' ')).collect();
     if !digits.is_ascii() || !digits.len().is_multiple_of(2) {
         return None;

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Mac, Site};
+use super::{Identity, Mac, Site};
 
 /// One entry of the site that is new, gone or otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -89,17 +89,20 @@ pub fn diff(before: &Site, after: &Site) -> Vec<Difference> {
     found
 }
 
-/// The hosts that bear another name than before, old name to new: a host is its NICs.
+/// The hosts that bear another name than before, old name to new: a host is its NICs, and
+/// whatever else it is known by.
 pub fn renamed_hosts(before: &Site, after: &Site) -> BTreeMap<String, String> {
-    let gone: HashMap<Mac, &String> = before
-        .hosts
-        .iter()
-        .filter(|(name, _)| !after.hosts.contains_key(*name))
-        .flat_map(|(name, host)| host.nics.values().map(move |mac| (*mac, name)))
+    let gone = || before.hosts.iter().filter(|(name, _)| !after.hosts.contains_key(*name));
+    let macs: HashMap<Mac, &String> =
+        gone().flat_map(|(name, host)| host.nics.values().map(move |mac| (*mac, name))).collect();
+    let identities: HashMap<Identity, &String> = gone()
+        .flat_map(|(name, host)| host.known_by.identities().map(move |it| (it, name)))
         .collect();
     let mut renamed = BTreeMap::new();
     for (name, host) in after.hosts.iter().filter(|(name, _)| !before.hosts.contains_key(*name)) {
-        if let Some(old) = host.nics.values().find_map(|mac| gone.get(mac)) {
+        let by_mac = host.nics.values().find_map(|mac| macs.get(mac));
+        let old = by_mac.or_else(|| host.known_by.identities().find_map(|it| identities.get(&it)));
+        if let Some(old) = old {
             renamed.entry((*old).clone()).or_insert_with(|| name.clone());
         }
     }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Mac, When};
+use super::{DhcpOptions, HostMatch, Mac, When};
 
 /// One server: where it stands, what its NICs are, what it boots and what its network is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +54,12 @@ pub struct Host {
     /// Replaces the boot file that its firmware's architecture would get.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_file: Option<String>,
+    /// What DHCP knows it by besides its MACs.
+    #[serde(default, rename = "match", skip_serializing_if = "HostMatch::is_empty")]
+    pub known_by: HostMatch,
+    /// DHCP options of its own, by name or number; they go before those of its profile and subnet.
+    #[serde(default, skip_serializing_if = "DhcpOptions::is_empty")]
+    pub dhcp_options: DhcpOptions,
 }
 
 impl Host {

@@ -13,6 +13,7 @@ mod event;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod exercise;
 mod host;
+mod identity;
 mod image;
 mod lease;
 mod link;
@@ -43,6 +44,7 @@ pub use dhcp_options::{DhcpOptions, InvalidDhcpOption};
 pub use diff::{Difference, DifferenceKind, FieldDifference, diff, renamed_hosts};
 pub use event::{Event, EventKind, Progress, StrangerBudget};
 pub use host::{Host, HostState};
+pub use identity::{HostMatch, Identity, InvalidOctets, InvalidUuid, Octets, Uuid};
 pub use image::Image;
 pub use lease::{ClientKey, Lease, LeaseState};
 pub use link::{EmitLldp, Family, LinkSettings, Overrides, ReceiveLldp};
@@ -64,7 +66,10 @@ pub use route::{
 };
 pub use site::{Rack, Site, Tenant};
 pub use size::size_text;
-pub use subnet::{DnsServer, InvalidDnsServer, Range, RangeUse, Subnet, UnknownClients};
+pub use subnet::{
+    ConflictProbe, DnsServer, FirmwareArch, IdentifyBy, InvalidDnsServer, Range, RangeUse, Subnet,
+    UnknownClients,
+};
 pub use tenancy::{LeaseTerm, tenant_role};
 pub use virtual_link::{IpvlanMode, IpvlanSpec, LoopbackSpec, MacvlanMode, MacvlanSpec, VethSpec};
 pub use when::{InvalidWhen, When};

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Host, Image, Mac, Profile, Subnet, tenant_role};
+use super::{Host, Identity, Image, Mac, Profile, Subnet, tenant_role};
 
 /// Everything that an operator declares. `rackstrap apply` makes the inventory
 /// equal to one of these; `rackstrap export` writes one.
@@ -86,5 +86,13 @@ impl Site {
             host.nics.values().map(|mac| (*mac, name.clone())).collect::<Vec<_>>()
         };
         self.hosts.iter().flat_map(nics).collect()
+    }
+
+    /// Whatever else hosts are known by, with the name of the host.
+    pub fn identity_index(&self) -> HashMap<Identity, String> {
+        let of_host = |(name, host): (&String, &Host)| {
+            host.known_by.identities().map(|it| (it, name.clone())).collect::<Vec<_>>()
+        };
+        self.hosts.iter().flat_map(of_host).collect()
     }
 }

@@ -1,5 +1,6 @@
 //! Subnets: what is true of everything that is plugged into one network.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -7,6 +8,8 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::link::is_default;
+use super::words::words;
 use super::{DhcpOptions, InvalidDuration, Millis};
 
 /// One IP network and the facts that nobody should type twice.
@@ -58,6 +61,31 @@ pub struct Subnet {
     /// What a client that is in no inventory gets from DHCP.
     #[serde(default, skip_serializing_if = "UnknownClients::is_default")]
     pub unknown_clients: UnknownClients,
+    /// What tells clients apart that are in no inventory.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub identify_by: IdentifyBy,
+    /// The name of the link that several subnets share: a client there may get an address of
+    /// any of them, those first that the packet speaks of, then the others by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_network: Option<String>,
+    /// Whether an address is probed before a client gets it that has not had it before.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub conflict_probe: ConflictProbe,
+    /// Whether a client that asks for it gets its lease in two packets (RFC 4039). Only where
+    /// no other DHCP server serves.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rapid_commit: bool,
+    /// For how many seconds a client must have asked (`secs`) before it is answered: for a
+    /// server that stands by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_secs: Option<u16>,
+    /// Whether BOOTP clients (RFC 951) get the address that their host owns, for ever.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bootp: bool,
+    /// Boot files by the firmware's architecture, where they are not the usual ones, such as
+    /// a signed chain for Secure Boot. A host's own goes before.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub boot_files: BTreeMap<FirmwareArch, String>,
     /// DHCP options beyond those that follow from the rest, by name or number.
     #[serde(default, skip_serializing_if = "DhcpOptions::is_empty")]
     pub dhcp_options: DhcpOptions,
@@ -106,6 +134,52 @@ pub enum UnknownClients {
 impl UnknownClients {
     fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+words! {
+    /// What tells clients apart that are in no inventory.
+    #[derive(Default)]
+    IdentifyBy {
+        /// The MAC, which ROM, iPXE and OS of one machine have in common.
+        #[default]
+        Mac = "mac",
+        /// The client identifier where one is sent (RFC 2131 section 2), else the MAC.
+        ClientId = "client-id",
+    }
+}
+
+words! {
+    /// Whether an address is probed before it is offered to a client that has not had it.
+    #[derive(Default)]
+    ConflictProbe {
+        /// By ARP on the link (RFC 5227), by ICMP through a relay.
+        #[default]
+        On = "on",
+        /// Never.
+        Off = "off",
+    }
+}
+
+words! {
+    /// Processor and firmware, as far as a boot program exists for them.
+    FirmwareArch {
+        /// x86 with BIOS.
+        Bios = "bios",
+        /// 32-bit x86 with UEFI.
+        X86 = "x86",
+        /// 64-bit x86 with UEFI.
+        X64 = "x64",
+        /// 32-bit ARM with UEFI or U-Boot.
+        Arm32 = "arm32",
+        /// 64-bit ARM with UEFI or U-Boot.
+        Arm64 = "arm64",
+        /// 32-bit RISC-V with UEFI.
+        Riscv32 = "riscv32",
+        /// 64-bit RISC-V with UEFI.
+        Riscv64 = "riscv64",
+        /// 64-bit LoongArch with UEFI.
+        Loong64 = "loong64",
     }
 }
 

@@ -1,15 +1,16 @@
 //! Hosts as rows of comma-separated values, the way they come with a rack. Pure.
 //!
 //! The first row names the columns: `host`, `rack`, `unit`, `serial`, `tenant`, `leased-from`,
-//! `leased-until`, `profile`, `image`, `boot-file`, `nics.LABEL`, `addresses.LINK`, `reservations.SUBNET`, and `macs`:
-//! several MACs in one cell, which become eth0, eth1 and so on. An empty cell leaves what is.
+//! `leased-until`, `profile`, `image`, `boot-file`, `nics.LABEL`, `addresses.LINK`,
+//! `reservations.SUBNET`, `match.KEY`, and `macs`: several MACs in one cell, which become
+//! eth0, eth1 and so on. An empty cell leaves what is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::edit::set_host;
 use super::refusal::unknown;
-use crate::model::{Host, Site};
+use crate::model::{Host, HostMatch, Site};
 
 const PLAIN: [&str; 9] = [
     "rack",
@@ -22,7 +23,7 @@ const PLAIN: [&str; 9] = [
     "image",
     "boot-file",
 ];
-const MAPS: [&str; 3] = ["nics", "addresses", "reservations"];
+const MAPS: [&str; 4] = ["nics", "addresses", "reservations", "match"];
 
 /// Rows that were read: which host each is about, and what it says of it.
 #[derive(Clone, Debug, Default)]
@@ -144,7 +145,7 @@ impl Column {
                 return Ok(Self::Path(format!("{map}.{key}")));
             }
         }
-        let maps = ["macs", "nics.LABEL", "addresses.LINK", "reservations.SUBNET"];
+        let maps = ["macs", "nics.LABEL", "addresses.LINK", "reservations.SUBNET", "match.KEY"];
         Err(unknown("column", name, &[&["host"][..], &PLAIN, &maps].concat()))
     }
 }
@@ -193,6 +194,9 @@ pub fn render(site: &Site) -> String {
     header.extend(nics.iter().map(|label| format!("nics.{label}")));
     header.extend(links.iter().map(|link| format!("addresses.{link}")));
     header.extend(subnets.iter().map(|subnet| format!("reservations.{subnet}")));
+    let matches: Vec<&str> =
+        HostMatch::KEYS.into_iter().filter(|key| is_matched(site, key)).collect();
+    header.extend(matches.iter().map(|key| format!("match.{key}")));
 
     let mut writer = csv::Writer::from_writer(Vec::new());
     let text =
@@ -209,12 +213,22 @@ pub fn render(site: &Site) -> String {
         record.extend(nics.iter().map(|key| text(host.nics.get(*key).map(|mac| mac as _))));
         record.extend(links.iter().map(|key| text(host.addresses.get(*key).map(|a| a as _))));
         record.extend(subnets.iter().map(|key| text(host.reservations.get(*key).map(|a| a as _))));
+        let values = host.known_by.values().into_iter();
+        let used = values.filter(|(key, _)| matches.contains(key));
+        record.extend(used.map(|(_, value)| value.unwrap_or_default()));
         records.push(record);
     }
     // Writing to memory fails for no reason of its own.
     let written = records.iter().try_for_each(|record| writer.write_record(record));
     let bytes = written.ok().and_then(|()| writer.into_inner().ok()).unwrap_or_default();
     String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// Whether some host is known by this key.
+fn is_matched(site: &Site, key: &str) -> bool {
+    let has =
+        |host: &Host| host.known_by.values().iter().any(|(own, v)| *own == key && v.is_some());
+    site.hosts.values().any(has)
 }
 
 #[cfg(test)]
@@ -232,10 +246,10 @@ mod tests {
 
     #[test]
     fn rows_become_hosts_and_hosts_become_rows() {
-        let text = "\u{feff}Host,Rack,unit,macs,addresses.virbr0,reservations.pxe,serial\n\
-            r1-n01,r1,1,52:54:00:AA:00:01 525400aa0002,10.0.0.1,10.1.0.1,\"7, B\"\n\
+        let text = "\u{feff}Host,Rack,unit,macs,addresses.virbr0,reservations.pxe,serial,match.circuit-id\n\
+            r1-n01,r1,1,52:54:00:AA:00:01 525400aa0002,10.0.0.1,10.1.0.1,\"7, B\",ge-0/0/1\n\
             \n\
-            r1-n02,r1,2,52-54-00-aa-00-03,,,\n";
+            r1-n02,r1,2,52-54-00-aa-00-03,,,,\n";
         let site = imported(text).unwrap();
         let first = &site.hosts["r1-n01"];
         assert_eq!(first.nics["eth1"].to_string(), "52:54:00:aa:00:02");
@@ -258,7 +272,7 @@ mod tests {
             ("", &["row 1: no column is named \"host\""]),
             (
                 "host,colour\na,red\n",
-                &["row 1: there is no column \"colour\"; there are 14, \
+                &["row 1: there is no column \"colour\"; there are 15, \
                         such as host, rack, unit, serial, tenant, leased-from, leased-until, profile"],
             ),
             (

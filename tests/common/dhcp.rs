@@ -18,6 +18,11 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// A server (not started) whose bridge `lan` has 10.77.0.1 and one port for each client
 /// NIC, and the clients' namespace.
 pub fn lan(site: &str, nics: &[&str]) -> (DhcpServer, Netns) {
+    lan_on(None, site, nics)
+}
+
+/// The same with the server's inventory in a database of its own; none for SQLite.
+pub fn lan_on(database: Option<&str>, site: &str, nics: &[&str]) -> (DhcpServer, Netns) {
     let (inside, clients) = (Netns::new("server"), Netns::new("clients"));
     inside.ip("link add lan type bridge");
     inside.ip("address add 10.77.0.1/24 dev lan");
@@ -28,7 +33,7 @@ pub fn lan(site: &str, nics: &[&str]) -> (DhcpServer, Netns) {
         inside.ip(&format!("link set {port} master lan"));
         clients.ip(&format!("link set {nic} address {mac}"));
     }
-    (DhcpServer::new(inside, site), clients)
+    (DhcpServer::on(database, inside, site), clients)
 }
 
 /// Waits until `ready`, within `PATIENCE`.
@@ -49,14 +54,23 @@ pub struct DhcpServer {
     logs: TempDir,
     process: Option<Child>,
     settings: Vec<(String, String)>,
+    database: String,
 }
 
 impl DhcpServer {
     /// A server with `site` (a site file) in its database; not started yet.
     pub fn new(inside: Netns, site: &str) -> Self {
+        Self::on(None, inside, site)
+    }
+
+    /// The same on a database of its own; none for SQLite.
+    pub fn on(database: Option<&str>, inside: Netns, site: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let logs = tempfile::tempdir().unwrap();
-        let server = Self { inside, directory, logs, process: None, settings: Vec::new() };
+        let sqlite = format!("sqlite:{}", directory.path().join("rackstrap.db").display());
+        let database = database.map_or(sqlite, str::to_owned);
+        let settings = vec![("RACKSTRAP_DATABASE".to_owned(), database.clone())];
+        let server = Self { inside, directory, logs, process: None, settings, database };
         server.set_site(site);
         server
     }
@@ -140,10 +154,9 @@ impl DhcpServer {
     }
 
     fn with_database(&self, work: impl AsyncFnOnce(Database)) {
-        let url = format!("sqlite:{}", self.directory.path().join("rackstrap.db").display());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let database = Database::open(&url).await.unwrap();
+            let database = Database::open(&self.database).await.unwrap();
             work(database.clone()).await;
             database.close().await;
         });
@@ -289,6 +302,14 @@ impl Client {
             }
         }
         None
+    }
+
+    /// The next answer to anybody; none after `patience`.
+    pub fn next(&self, patience: Duration) -> Option<Reply> {
+        let mut buffer = [0; 2048];
+        self.0.set_read_timeout(Some(patience)).unwrap();
+        let (length, _) = self.0.recv_from(&mut buffer).ok()?;
+        Some(Reply(buffer[..length].to_vec()))
     }
 
     /// Sends a message and gives the answer; asks again each second, as clients do.

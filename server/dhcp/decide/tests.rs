@@ -32,6 +32,9 @@ fn discover(requested: Option<Ipv4Addr>) -> Question {
         server: Nobody,
         unicast: false,
         source_agrees: true,
+        bootp: false,
+        rapid_commit: false,
+        too_early: false,
     }
 }
 
@@ -197,5 +200,53 @@ fn an_inform_is_answered_and_what_servers_say_is_not() {
     for number in (0..=255).filter(|number| !matches!(number, 1 | 3 | 4 | 7 | 8)) {
         let question = Question { kind: MessageType::from(number), ..renewing(LEASED) };
         assert_eq!(decide(&question, &leasing()), Ignore(Reason::NotForUs), "type {number}");
+    }
+}
+
+/// T-80: RFC 4039.
+#[test]
+fn a_rapid_client_is_given_at_once_what_it_would_be_offered() {
+    let rapid = Question { rapid_commit: true, ..discover(Some(WANTED)) };
+    let cases = [
+        ("a new client", stranger(), Ack(FREE)),
+        ("its wish", Facts { requested_is_free: true, ..stranger() }, Ack(WANTED)),
+        ("its lease", leasing(), Ack(LEASED)),
+        ("its own address", owning(), Ack(RESERVED)),
+        ("nothing is free", Facts { free: None, ..stranger() }, Ignore(Reason::PoolExhausted)),
+        ("refused", Facts { may_lease: false, ..stranger() }, Ignore(Reason::UnknownRefused)),
+    ];
+    for (name, facts, expected) in cases {
+        assert_eq!(decide(&rapid, &facts), expected, "{name}");
+    }
+}
+
+/// T-secs.
+#[test]
+fn a_standby_server_waits_for_new_clients_only() {
+    let early = |question: Question| Question { too_early: true, ..question };
+    let cases = [
+        ("a discover", early(discover(None)), Ignore(Reason::TooEarly)),
+        ("its own client selects", early(selecting(Us, LEASED)), Ack(LEASED)),
+        ("its own client renews", early(renewing(LEASED)), Ack(LEASED)),
+        ("its own client rebinds", early(rebinding(LEASED)), Ack(LEASED)),
+    ];
+    for (name, question, expected) in cases {
+        assert_eq!(decide(&question, &leasing()), expected, "{name}");
+    }
+}
+
+/// T-bootp: RFC 1534.
+#[test]
+fn bootp_is_for_hosts_that_own_an_address_where_it_is_allowed() {
+    let bootp = Question { bootp: true, kind: MessageType::Unknown(0), ..discover(None) };
+    let allowed = |facts: Facts| Facts { bootp_allowed: true, ..facts };
+    let cases = [
+        ("an owner", allowed(owning()), Decision::Bootp(RESERVED)),
+        ("an owner where it is off", owning(), Ignore(Reason::NoBootp)),
+        ("a stranger", allowed(stranger()), Ignore(Reason::NoBootp)),
+        ("one that leases", allowed(leasing()), Ignore(Reason::NoBootp)),
+    ];
+    for (name, facts, expected) in cases {
+        assert_eq!(decide(&bootp, &facts), expected, "{name}");
     }
 }

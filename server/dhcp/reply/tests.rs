@@ -76,9 +76,10 @@ fn answer_with(
             place: Some(Place { name: "provisioning", subnet: &subnet, net }),
             server_id: SERVER,
             host_name: Some("r1-n01"),
-            profile_options: profile.as_ref(),
+            own_options: [None, profile.as_ref()],
             boot,
             link_mtu: 1500,
+            rapid_commit: false,
         },
     );
     let (encoded, _) = reply.encode();
@@ -251,4 +252,67 @@ fn way_of(bytes: &[u8], nak: bool, always_broadcast: bool) -> Destination {
         port: 67,
     };
     destination(&request, &reply, &arrival, always_broadcast)
+}
+
+/// What a host says goes before its profile, and that before the subnet.
+#[test]
+fn the_nearest_options_count() {
+    let options = |json: &str| serde_json::from_str::<DhcpOptions>(json).unwrap();
+    let host = options(r#"{"150": "10.0.0.66"}"#);
+    let profile = options(r#"{"150": "10.0.0.67", "42": "10.0.0.68"}"#);
+    let mut subnet = full_subnet();
+    subnet.dhcp_options = options(r#"{"42": "10.0.0.69", "2": 3600}"#);
+    let net = "10.0.0.0/24".parse().unwrap();
+    let grant = Grant {
+        kind: MessageType::Offer,
+        address: Some(YOURS),
+        lease_seconds: 3600,
+        place: Some(Place { name: "provisioning", subnet: &subnet, net }),
+        server_id: SERVER,
+        host_name: None,
+        own_options: [Some(&host), Some(&profile)],
+        boot: BootData::default(),
+        link_mtu: 1500,
+        rapid_commit: false,
+    };
+    assert_eq!(grant.added(150), Some(&[10, 0, 0, 66][..]));
+    assert_eq!(grant.added(42), Some(&[10, 0, 0, 68][..]));
+    assert_eq!(grant.added(2), Some(&3600_u32.to_be_bytes()[..]));
+    assert_eq!(grant.added(7), None);
+}
+
+/// T-80: the answer in two packets says that it is one. T-bootp: the answer to BOOTP has
+/// nothing of DHCP in it.
+#[test]
+fn a_lease_in_two_packets_says_so_and_bootp_hears_nothing_of_dhcp() {
+    let subnet = full_subnet();
+    let grant = |rapid_commit| Grant {
+        kind: MessageType::Ack,
+        address: Some(YOURS),
+        lease_seconds: 3600,
+        place: Some(Place {
+            name: "provisioning",
+            subnet: &subnet,
+            net: "10.0.0.0/24".parse().unwrap(),
+        }),
+        server_id: SERVER,
+        host_name: Some("r1-n01"),
+        own_options: [None, None],
+        boot: BootData { boot_file: "rom".into(), ..BootData::default() },
+        link_mtu: 1500,
+        rapid_commit,
+    };
+    let bytes = message(1, &[&[80, 0]]);
+    let packet = Packet::parse(&bytes).unwrap();
+    let request = Request::read(&packet).unwrap();
+    let (rapid, _) = build_grant(&request, &grant(true)).encode();
+    assert_eq!(Packet::parse(&rapid).unwrap().options.get(80), Some(&[][..]));
+    let (bootp, _) = build_bootp(&request, &grant(false)).encode();
+    assert_eq!(bootp.len(), 300);
+    let bootp = Packet::parse(&bootp).unwrap();
+    assert_eq!((bootp.your_address, bootp.client_address), (YOURS, Ipv4Addr::UNSPECIFIED));
+    assert!(bootp.boot_file.starts_with(b"rom\0"));
+    let dhcp_only = [50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61];
+    assert!(codes(&bootp).iter().all(|code| !dhcp_only.contains(code)), "{:?}", codes(&bootp));
+    assert_eq!(bootp.options.get(1), Some(&[255, 255, 255, 0][..]));
 }

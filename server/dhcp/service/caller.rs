@@ -8,13 +8,14 @@ use crate::app::App;
 use crate::boot::arch::{Client, ClientSigns};
 use crate::boot::next::{Booter, Next, decide_next};
 use crate::boot::trail::Step;
+use crate::dhcp::identity::identities;
 use crate::dhcp::link::{Arrival, Link};
 use crate::dhcp::reply::{Answer, Destination, destination};
 use crate::dhcp::request::Request;
 use crate::dhcp::watch::Watch;
 use crate::dhcp::wire::ReplyPacket;
 use crate::inventory::Snapshot;
-use crate::model::{ClientKey, EventKind, Host, Mac, Profile};
+use crate::model::{ClientKey, DhcpOptions, EventKind, Host, IdentifyBy, Mac, Profile, Subnet};
 
 /// What one packet is answered with the help of.
 #[derive(Clone, Copy)]
@@ -27,7 +28,26 @@ pub(super) struct Around<'a> {
     pub(super) now: i64,
 }
 
-impl Around<'_> {
+impl<'a> Around<'a> {
+    /// The host that a message without a known MAC tells of by something else, or told of
+    /// when it leased the address that it speaks of: a renewal passes no relay, and no
+    /// system but the firmware sends a UUID.
+    fn host_of_identity(&self, request: &Request<'_>) -> Option<(&'a str, &'a Host)> {
+        let snapshot = self.snapshot;
+        if !snapshot.knows_identities() {
+            return None;
+        }
+        let known = identities(request).find_map(|identity| snapshot.host_of_identity(&identity));
+        known.or_else(|| {
+            let address = request.client_address.or(request.requested_address)?;
+            let lease = self.app.leases.find(address)?;
+            match &lease.client {
+                ClientKey::Host(name) if Some(lease.mac) == request.mac => snapshot.host(name),
+                _ => None,
+            }
+        })
+    }
+
     /// Tells the operator of something that is no single host's.
     pub(super) fn warn(&self, mac: Option<Mac>, text: String) {
         tracing::warn!("{text}");
@@ -56,14 +76,16 @@ impl<'a> Caller<'a> {
             mac: request.mac,
         };
         let host = request.mac.and_then(|mac| around.snapshot.host_of_mac(mac));
+        let host = host.or_else(|| around.host_of_identity(request));
         Self { around, request, host, boots: signs.classify() }
     }
 
     /// Who holds the client's lease; none for a client that cannot be told apart.
-    pub(super) fn key(&self) -> Option<ClientKey> {
-        match self.host {
-            Some((name, _)) => Some(ClientKey::Host(name.to_owned())),
-            None => self.request.key(),
+    pub(super) fn key(&self, identify_by: IdentifyBy) -> Option<ClientKey> {
+        match (self.host, identify_by) {
+            (Some((name, _)), _) => Some(ClientKey::Host(name.to_owned())),
+            (None, IdentifyBy::Mac) => self.request.key(),
+            (None, IdentifyBy::ClientId) => self.request.strict_key(),
         }
     }
 
@@ -73,9 +95,21 @@ impl<'a> Caller<'a> {
         self.around.snapshot.site.profiles.get(name)
     }
 
+    /// The DHCP options of the host, then of its profile.
+    pub(super) fn own_options(&self) -> [Option<&'a DhcpOptions>; 2] {
+        let of_host = self.host.map(|(_, host)| &host.dhcp_options);
+        [of_host, self.profile().map(|profile| &profile.dhcp_options)]
+    }
+
     /// What the client boots next when it reaches us at `local`. With `for_good`
     /// it is remembered as told, and a boot that goes in circles is told of.
-    pub(super) fn next(&self, local: Ipv4Addr, watch: &mut Watch, for_good: bool) -> Next {
+    pub(super) fn next(
+        &self,
+        local: Ipv4Addr,
+        subnet: Option<&Subnet>,
+        watch: &mut Watch,
+        for_good: bool,
+    ) -> Next {
         let Around { app, snapshot, now, .. } = self.around;
         let host = self.host.map(|(_, host)| host);
         let image = host.and_then(|host| host.image.as_deref());
@@ -86,6 +120,7 @@ impl<'a> Caller<'a> {
             mac,
             host,
             image: image.and_then(|image| snapshot.site.images.get(image)),
+            boot_files: subnet.map(|subnet| &subnet.boot_files),
             base_url: &base_url,
             tftp_server: local,
         });

@@ -6,18 +6,20 @@ use dhcproto::v4::MessageType;
 
 use super::caller::{Around, Caller};
 use super::outcome::{Outcome, Silence};
+use super::place::Placed;
 use super::words;
 use crate::config::ProxyDhcp;
 use crate::dhcp::decide::{ChosenServer, Decision, Facts, Question, Reason, decide};
-use crate::dhcp::link::{Place, choose_place, places, server_id};
-use crate::dhcp::reply::BOOT_SERVER_PORT;
+use crate::dhcp::link::{Place, server_id};
+use crate::dhcp::probe::Verdict;
+use crate::dhcp::reply::{BOOT_SERVER_PORT, RAPID_COMMIT};
 use crate::dhcp::request::{Request, Unusable};
 use crate::dhcp::table::{Asker, Table};
 use crate::dhcp::watch::Watch;
 use crate::dhcp::wire::Packet;
 use crate::inventory::Snapshot;
 use crate::metrics::DHCP_MESSAGES;
-use crate::model::{ClientKey, EventKind, UnknownClients};
+use crate::model::{ClientKey, ConflictProbe, EventKind};
 
 /// Answers one packet out of the inventory and the lease book as they are now.
 pub(super) fn answer(around: Around<'_>, watch: &mut Watch, bytes: &[u8]) -> Outcome {
@@ -88,13 +90,9 @@ pub(super) struct Exchange<'a> {
 
 impl<'a> Exchange<'a> {
     fn begin(caller: Caller<'a>) -> Result<Self, Reason> {
-        let Around { snapshot, link, arrival, .. } = caller.around;
+        let Around { link, arrival, .. } = caller.around;
         let request = caller.request;
-        let site = &snapshot.site;
-        let client = caller.key().ok_or(Reason::NoRecord)?;
-        let places = places(site, request, link, arrival);
-        let host = caller.host.map(|(_, host)| host);
-        let (place, reserved) = choose_place(site, host, &places).ok_or(Reason::NoSubnet)?;
+        let Placed { place, client, reserved } = caller.find_place()?;
         let local = link.address_for(request, arrival, place.net);
         let server_id = server_id(request, local);
         Ok(Self { caller, client, place, reserved, server_id, local })
@@ -108,6 +106,13 @@ impl<'a> Exchange<'a> {
         let question = self.question(&table);
         let facts = self.facts(&mut table, &question, watch);
         let decision = decide(&question, &facts);
+        if let Some(address) = self.unproven(decision, &facts) {
+            match watch.probes.verdict(address, now) {
+                Verdict::Clear => {}
+                Verdict::Running => return Err(Reason::BeingProbed),
+                Verdict::Needed => return Ok(self.probe(&mut table, watch, address)),
+            }
+        }
         self.tell_what_is_asked(&question, decision, watch);
         match decision {
             Decision::Offer(address) => Ok(self.offer(&mut table, watch, address)),
@@ -117,20 +122,35 @@ impl<'a> Exchange<'a> {
                 Ok(Outcome::Send(self.nak(reason, address)))
             }
             Decision::Inform(address) => Ok(Outcome::Send(self.inform(watch, address))),
+            Decision::Bootp(address) => Ok(Outcome::Send(self.bootp(address))),
             Decision::Decline(address) => self.decline(&mut table, address),
             Decision::Release(address) => self.release(&mut table, address),
             Decision::Ignore(Reason::OtherServer) => {
                 table.withdraw(&self.client);
-                self.note_foreign_server(watch);
+                self.note_foreign_server(&table, watch);
                 Err(Reason::OtherServer)
             }
             Decision::Ignore(reason) => Err(reason),
         }
     }
 
+    /// The address that a client is to have which has not had it before, where somebody may
+    /// use it unasked. Whoever renews, or owns the address, never waits for a probe.
+    fn unproven(&self, decision: Decision, facts: &Facts) -> Option<Ipv4Addr> {
+        let address = match decision {
+            Decision::Offer(address) => address,
+            Decision::Ack(address) if self.caller.request.kind == MessageType::Discover => address,
+            _ => return None,
+        };
+        let had = facts.reserved == Some(address) || facts.leased == Some(address);
+        let wanted = self.place.subnet.conflict_probe == ConflictProbe::On;
+        (wanted && !had).then_some(address)
+    }
+
     fn question(&self, table: &Table) -> Question {
         let request = self.caller.request;
         let arrival = self.caller.around.arrival;
+        let subnet = self.place.subnet;
         let is_ours =
             |id: Ipv4Addr| id == self.server_id || id == arrival.local || table.is_own(id);
         let source = *arrival.source.ip();
@@ -147,21 +167,25 @@ impl<'a> Exchange<'a> {
                 Some(_) => ChosenServer::Other,
             },
             unicast: arrival.is_unicast() && !relayed,
+            bootp: request.is_bootp,
+            rapid_commit: subnet.rapid_commit && request.packet.options.get(RAPID_COMMIT).is_some(),
+            too_early: subnet.min_secs.is_some_and(|least| request.packet.seconds < least),
             source_agrees: relayed || request.client_address == Some(source),
         }
     }
 
     fn facts(&self, table: &mut Table, question: &Question, watch: &Watch) -> Facts {
         let Around { app, now, .. } = self.caller.around;
-        let policy = self.place.subnet.unknown_clients;
+        let subnet = self.place.subnet;
         let asker = Asker {
             client: &self.client,
             reserved: self.reserved,
             requested: question.requested.or(question.client_address),
-            may_lease: self.caller.host.is_some() || policy != UnknownClients::Refuse,
+            may_lease: self.caller.may_lease(subnet),
         };
         let mut facts = table.facts(&asker, self.place.net, now);
         // Where another server is, strangers may be its clients.
+        facts.bootp_allowed = subnet.bootp;
         facts.authoritative = app.config.authoritative && !watch.has_foreign_server(now);
         facts
     }
@@ -171,6 +195,7 @@ impl<'a> Exchange<'a> {
         let kind = match question.kind {
             MessageType::Discover => EventKind::Discover,
             MessageType::Request => EventKind::Request,
+            _ if question.bootp => EventKind::Discover,
             _ => return,
         };
         let wanted = question.requested.or(question.client_address);
@@ -193,12 +218,16 @@ impl<'a> Exchange<'a> {
     }
 
     /// A client on the link itself took another server's offer: that server is there.
-    fn note_foreign_server(&self, watch: &mut Watch) {
+    fn note_foreign_server(&self, table: &Table, watch: &mut Watch) {
         let Around { link, now, .. } = self.caller.around;
         let request = self.caller.request;
         let Some(server) = request.server_id.filter(|_| request.relay_address().is_none()) else {
             return;
         };
+        // One that shares the database.
+        if table.is_peer(server, now) {
+            return;
+        }
         if watch.sees_foreign_server(server, now) {
             let text =
                 format!("another DHCP server, {server}, gives addresses on {}", link.interface);

@@ -1,11 +1,15 @@
 //! One served interface: its sockets, and the answers that wait for their lease's commit.
 
+mod probing;
+
 use std::collections::HashMap;
 use std::future::pending;
 use std::io;
 use std::mem;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -14,6 +18,7 @@ use super::caller::Around;
 use super::drops::Drops;
 use super::exchange;
 use super::outcome::{Answers, Commit, Outcome, Sending};
+use super::probe::{Probed, Prober};
 use crate::app::App;
 use crate::dhcp::link::{Arrival, Link};
 use crate::dhcp::reply::{BOOT_SERVER_PORT, SERVER_PORT};
@@ -45,6 +50,8 @@ pub(super) struct Interface {
     waiting: HashMap<u64, Answers>,
     last_number: u64,
     outcomes: (Outcomes, mpsc::UnboundedReceiver<Vec<Ended>>),
+    prober: Prober,
+    probing: FuturesUnordered<BoxFuture<'static, Probed>>,
 }
 
 /// The sockets of one interface.
@@ -69,6 +76,8 @@ impl Interface {
             waiting: HashMap::new(),
             last_number: 0,
             outcomes: mpsc::unbounded_channel(),
+            prober: Prober::default(),
+            probing: FuturesUnordered::new(),
         };
         interface.note_addresses();
         Ok(interface)
@@ -94,6 +103,7 @@ impl Interface {
                     }
                 }
                 Some(ended) = self.outcomes.1.recv() => self.finish(ended),
+                Some(done) = self.probing.next() => self.end_probe(done),
                 _ = look_again.tick() => {
                     looks += 1;
                     if looks % LOOKS_A_REPORT == 0 {
@@ -117,10 +127,15 @@ impl Interface {
             self.handle(&snapshot, arrival, packet.bytes, now);
         }
         self.inbox = Some(inbox);
+        self.commit_claims();
+        received
+    }
+
+    /// Hands the leases of one waking to the lease book.
+    fn commit_claims(&mut self) {
         if !self.claims.is_empty() {
             self.app.leases.commit_all(mem::take(&mut self.claims), &self.outcomes.0);
         }
-        received
     }
 
     fn socket(&self, port: u16) -> Option<&DhcpSocket> {
@@ -154,6 +169,7 @@ impl Interface {
                 Err(error) => return tracing::warn!(interface, "not served: {error}"),
             }
         }
+        self.prober.forget_link();
         self.link = link;
         self.note_addresses();
     }
@@ -179,6 +195,7 @@ impl Interface {
                 self.claims.push(Claim { lease, now, number });
                 self.waiting.insert(number, answers);
             }
+            Outcome::Probe(probe) => self.probe(*probe, arrival, bytes),
         }
     }
 

@@ -7,10 +7,11 @@ use dhcproto::v4::MessageType;
 use super::caller::Around;
 use super::exchange::Exchange;
 use super::outcome::{Answers, Commit, Outcome, Sending};
+use super::probe::Probe;
 use super::words;
 use crate::dhcp::decide::{NakReason, Reason};
-use crate::dhcp::pxe::boot_data;
-use crate::dhcp::reply::{Grant, build_grant, build_nak};
+use crate::dhcp::pxe::{BootData, boot_data};
+use crate::dhcp::reply::{Grant, build_bootp, build_grant, build_nak};
 use crate::dhcp::table::Table;
 use crate::dhcp::watch::Watch;
 use crate::model::{EventKind, Lease, LeaseState, UnknownClients};
@@ -41,6 +42,19 @@ impl Exchange<'_> {
         Outcome::Send(self.grant(watch, given, || format!("offered {address}")))
     }
 
+    /// Keeps an address for the client while it is probed.
+    pub(super) fn probe(&self, table: &mut Table, watch: &mut Watch, address: Ipv4Addr) -> Outcome {
+        table.offer(&self.client, address, self.offer_ends_at());
+        watch.probes.begin(address);
+        let nics = self.caller.host.into_iter().flat_map(|(_, host)| host.nics.values().copied());
+        Outcome::Probe(Box::new(Probe {
+            address,
+            subnet: self.place.name.to_owned(),
+            own: self.caller.request.mac.into_iter().chain(nics).collect(),
+            is_routed: self.caller.request.relay_address().is_some(),
+        }))
+    }
+
     /// Gives an address: at once if the client comes early in a lease that it
     /// has, else after the commit.
     pub(super) fn give(&self, table: &mut Table, watch: &mut Watch, address: Ipv4Addr) -> Outcome {
@@ -62,7 +76,9 @@ impl Exchange<'_> {
         table.offer(&self.client, address, self.offer_ends_at());
         let answers = Answers {
             granted: Some(self.ack(watch, address, self.lease_seconds(), "given")),
-            refused: Some(self.nak(NakReason::NotAvailable, Some(address))),
+            // A DISCOVER is never refused: its client asks again (RFC 4039 section 3.1).
+            refused: (self.caller.request.kind != MessageType::Discover)
+                .then(|| self.nak(NakReason::NotAvailable, Some(address))),
             remembered,
         };
         Outcome::Commit(Box::new(Commit { lease, now, answers }))
@@ -91,6 +107,32 @@ impl Exchange<'_> {
             event: EventKind::Ack,
         };
         self.grant(watch, given, || format!("has {address} and is told the rest"))
+    }
+
+    /// Answers a BOOTP client. Nothing is stored: the address is its host's anyway.
+    pub(super) fn bootp(&self, address: Ipv4Addr) -> Sending {
+        let file = self.caller.host.and_then(|(_, host)| host.boot_file.clone());
+        let boot = file.map_or_else(BootData::default, |boot_file| BootData {
+            next_server: Some(self.local),
+            boot_file,
+            options: Vec::new(),
+        });
+        let grant = Grant {
+            kind: MessageType::Unknown(0),
+            address: Some(address),
+            lease_seconds: 0,
+            place: Some(self.place),
+            server_id: self.server_id,
+            host_name: self.caller.host.map(|(name, _)| name),
+            own_options: self.caller.own_options(),
+            boot,
+            link_mtu: self.caller.around.link.mtu,
+            rapid_commit: false,
+        };
+        let reply = build_bootp(self.caller.request, &grant);
+        let text = || format!("given {address} for ever (BOOTP)");
+        let happened = self.caller.happened(EventKind::Ack, text);
+        self.caller.sending(&reply, self.local, happened)
     }
 
     pub(super) fn decline(&self, table: &mut Table, address: Ipv4Addr) -> Result<Outcome, Reason> {
@@ -154,19 +196,22 @@ impl Exchange<'_> {
 
     fn grant(&self, watch: &mut Watch, given: Given, text: impl FnOnce() -> String) -> Sending {
         let Given { kind, address, lease_seconds, event } = given;
-        let next = self.caller.next(self.local, watch, kind == MessageType::Ack);
+        let for_good = kind == MessageType::Ack;
+        let next = self.caller.next(self.local, Some(self.place.subnet), watch, for_good);
         let client_uuid = self.caller.request.packet.options.filled(97);
-        let grant = Grant {
+        let mut grant = Grant {
             kind,
             address,
             lease_seconds,
             place: Some(self.place),
             server_id: self.server_id,
             host_name: self.caller.host.map(|(name, _)| name),
-            profile_options: self.caller.profile().map(|profile| &profile.dhcp_options),
+            own_options: self.caller.own_options(),
             boot: boot_data(self.caller.boots, &next, self.local, client_uuid),
             link_mtu: self.caller.around.link.mtu,
+            rapid_commit: for_good && self.caller.request.kind == MessageType::Discover,
         };
+        grant.merge_added();
         let reply = build_grant(self.caller.request, &grant);
         let happened = self.caller.happened(event, || text() + &words::boots(&next));
         self.caller.sending(&reply, self.local, happened)

@@ -9,6 +9,8 @@ pub(crate) mod exercise;
 mod interface;
 mod leasing;
 mod outcome;
+mod place;
+mod probe;
 mod proxy;
 mod words;
 

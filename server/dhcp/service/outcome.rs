@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use super::probe::Probe;
 use crate::dhcp::decide::Reason;
 use crate::dhcp::reply::Answer;
 use crate::dhcp::request::Unusable;
@@ -17,6 +18,8 @@ pub(super) enum Outcome {
     Send(Sending),
     /// An answer leaves once a lease is durable.
     Commit(Box<Commit>),
+    /// The message is looked at again once it is known whether somebody uses an address.
+    Probe(Box<Probe>),
 }
 
 /// Why nothing is answered.

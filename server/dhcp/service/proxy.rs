@@ -57,7 +57,8 @@ impl Caller<'_> {
         if self.host.is_none() && !stranger_is_served {
             return Err(Reason::UnknownRefused);
         }
-        match self.next(arrival.local, watch, for_good) {
+        let subnet = places.first().map(|place| place.subnet);
+        match self.next(arrival.local, subnet, watch, for_good) {
             Next::Nothing(_) => Err(Reason::BootsNothing),
             next => Ok(next),
         }
@@ -75,17 +76,19 @@ impl Caller<'_> {
             boot_data(self.boots, next, arrival.local, options.filled(97))
         };
         boot.echo_boot_item(boot_item(options.get(43).unwrap_or_default()));
-        let grant = Grant {
+        let mut grant = Grant {
             kind,
             address: None,
             lease_seconds: 0,
             place: None,
             server_id: arrival.local,
             host_name: None,
-            profile_options: None,
+            own_options: self.own_options(),
             boot,
             link_mtu: link.mtu,
+            rapid_commit: false,
         };
+        grant.merge_added();
         let mut reply = build_grant(self.request, &grant);
         if kind == MessageType::Offer {
             reply.flags |= BROADCAST_FLAG;

@@ -8,6 +8,7 @@ use nix::ifaddrs::getifaddrs;
 use nix::net::if_::if_nametoindex;
 
 use crate::dhcp::link::Link;
+use crate::model::Mac;
 
 /// The interface as it is now; none if there is none of that name.
 pub(in crate::dhcp) fn read_link(interface: &str) -> Option<Link> {
@@ -28,6 +29,12 @@ fn addresses(interface: &str) -> Vec<Ipv4Net> {
             Ipv4Net::with_netmask(address, mask).ok()
         })
         .collect()
+}
+
+/// The interface's own MAC.
+pub(super) fn mac_of(interface: &str) -> Option<Mac> {
+    let mut entries = getifaddrs().ok()?.filter(|entry| entry.interface_name == interface);
+    entries.find_map(|entry| entry.address?.as_link_addr()?.addr()).map(Mac)
 }
 
 /// The names of all interfaces, for an error that says what would be right.

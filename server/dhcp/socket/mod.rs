@@ -4,6 +4,7 @@
 mod frame;
 mod icmp;
 mod interface;
+mod probe;
 
 use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -22,6 +23,7 @@ use crate::udp::{self, Door, Inbox, Message, Received};
 
 pub(super) use icmp::IcmpSocket;
 pub(super) use interface::{interface_names, read_link};
+pub(super) use probe::{ArpSocket, EchoSocket};
 
 /// What a storm of a whole row of racks fills before we read it.
 const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
@@ -136,7 +138,7 @@ impl DhcpSocket {
         let from = SocketAddrV4::new(letter.local, SERVER_PORT);
         let to = SocketAddrV4::new(destination, CLIENT_PORT);
         let frame = frame::encode_ipv4_udp(from, to, letter.bytes);
-        raw.send_to(&frame, &hardware_address(self.interface_index, mac)?)?;
+        raw.send_to(&frame, &hardware_address(self.interface_index, mac, libc::ETH_P_IP)?)?;
         Ok(())
     }
 }
@@ -155,14 +157,19 @@ fn enlarge_receive_buffer(socket: &Socket) {
     }
 }
 
-/// The link-layer address of a client on an interface.
+/// The link-layer address of a client on an interface, for packets of a protocol (`ETH_P_IP`
+/// and so on).
 #[allow(unsafe_code)]
-fn hardware_address(interface_index: u32, Mac(mac): Mac) -> io::Result<SockAddr> {
+fn hardware_address(
+    interface_index: u32,
+    Mac(mac): Mac,
+    protocol: libc::c_int,
+) -> io::Result<SockAddr> {
     let mut address = [0; 8];
     address[..6].copy_from_slice(&mac);
     let link = libc::sockaddr_ll {
         sll_family: libc::AF_PACKET as u16,
-        sll_protocol: (libc::ETH_P_IP as u16).to_be(),
+        sll_protocol: (protocol as u16).to_be(),
         sll_ifindex: interface_index as i32,
         sll_hatype: 0,
         sll_pkttype: 0,

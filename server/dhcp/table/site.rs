@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::{Held, Network, Table};
 use crate::dhcp::pool::Pool;
-use crate::model::{ClientKey, Host, Site, Subnet};
+use crate::model::{ClientKey, Host, Identity, Octets, Site, Subnet};
 
 impl Table {
     /// Takes in a site if it is another than before: pools, who owns what, and
@@ -29,6 +29,21 @@ impl Table {
         for address in new.into_iter().chain(before) {
             self.mark(address, !self.is_leased(address) && !self.offers.contains_key(&address));
         }
+    }
+
+    /// This server's own addresses.
+    pub fn own_addresses(&self) -> Vec<Ipv4Addr> {
+        self.own.values().flatten().copied().collect()
+    }
+
+    /// Notes that servers on the same database have these addresses, until `until`.
+    pub fn note_peers(&mut self, peers: Vec<Ipv4Addr>, until: i64) {
+        self.peers.extend(peers.into_iter().map(|peer| (peer, until)));
+    }
+
+    /// Whether an address is that of a server on the same database.
+    pub fn is_peer(&self, address: Ipv4Addr, now: i64) -> bool {
+        self.peers.get(&address).is_some_and(|until| *until > now)
     }
 
     /// Whether an address is this server's own.
@@ -60,14 +75,24 @@ impl Table {
         }
     }
 
-    /// A host that was added, renamed or removed keeps what its MAC leases.
+    /// A host that was added, renamed or removed keeps what its MAC leases, and one that is
+    /// known by something else what it leases by that.
     fn rename_clients(&mut self, site: &Site) {
         let hosts = site.mac_index();
+        let before = std::mem::replace(&mut self.identities, site.identity_index());
+        let now_called = |name: &str| {
+            let mut its = before.iter().filter(|(_, host)| *host == name).map(|(it, _)| it);
+            its.find_map(|identity| self.identities.get(identity))
+        };
         let client_of = |held: &Held| match (&held.client, hosts.get(&held.mac)) {
-            (ClientKey::Id(_), _) => None,
             (_, Some(host)) => Some(ClientKey::Host(host.clone())),
             (ClientKey::Host(name), None) if !site.hosts.contains_key(name) => {
-                Some(ClientKey::Mac(held.mac))
+                let renamed = now_called(name).cloned().map(ClientKey::Host);
+                Some(renamed.unwrap_or(ClientKey::Mac(held.mac)))
+            }
+            (ClientKey::Id(id), None) => {
+                let identity = Identity::ClientId(octets(id)?);
+                self.identities.get(&identity).cloned().map(ClientKey::Host)
             }
             _ => None,
         };
@@ -79,6 +104,11 @@ impl Table {
         let clients = self.leases.iter().map(|(address, held)| (held.client.clone(), *address));
         self.by_client = clients.collect();
     }
+}
+
+/// The bytes of a client identifier that is kept in hexadecimal.
+fn octets(hexadecimal: &str) -> Option<Vec<u8>> {
+    format!("hex:{hexadecimal}").parse::<Octets>().ok().map(|octets| octets.0)
 }
 
 fn owners(site: &Site) -> HashMap<Ipv4Addr, String> {

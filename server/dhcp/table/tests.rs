@@ -166,6 +166,23 @@ fn a_host_that_is_added_renamed_or_removed_keeps_what_its_nic_leases() {
 }
 
 #[test]
+fn a_host_without_macs_keeps_its_lease_when_it_is_named_otherwise() {
+    let mut table = table(&site());
+    table.put(Lease { client: ClientKey::Id("ff01".into()), ..lease(102, 1, NOW + 600) });
+    let named = |name: &str| {
+        let mut site = site();
+        let known_by = serde_json::from_str(r#"{"match": {"client-id": "hex:ff01"}}"#).unwrap();
+        site.hosts.insert(name.into(), known_by);
+        site
+    };
+    for (revision, name) in [(2, "r1-n01"), (3, "r1-n02")] {
+        table.set_site(revision, &named(name), NOW);
+        let host = ClientKey::Host(name.into());
+        assert_eq!(facts_of(&mut table, &host, None, NOW).leased, Some(address(102)), "{name}");
+    }
+}
+
+#[test]
 fn a_lease_outside_the_ranges_of_today_cannot_be_kept() {
     let mut table = table(&site());
     table.put(lease(50, 1, NOW + 600));

@@ -9,7 +9,7 @@ mod reply;
 
 use std::net::Ipv4Addr;
 
-pub use options::{Options, decode_option, sub_option};
+pub use options::{Options, decode_option, sub_option, sub_options};
 pub use reply::{EncodedOption, ReplyPacket};
 
 /// Bytes before the options: the BOOTP header and the magic cookie.

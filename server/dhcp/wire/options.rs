@@ -106,6 +106,22 @@ pub fn decode_option(code: u8, data: &[u8]) -> Option<DhcpOption> {
     DhcpOption::decode(&mut Decoder::new(&bytes)).ok()
 }
 
+/// Every sub-option of an encapsulated option in order; what is cut short ends the list.
+pub fn sub_options(mut bytes: &[u8]) -> Vec<(u8, &[u8])> {
+    let mut all = Vec::new();
+    while let [code, rest @ ..] = bytes {
+        if *code == PAD {
+            bytes = rest;
+            continue;
+        }
+        let Some((length, rest)) = rest.split_first().filter(|_| *code != END) else { break };
+        let Some((data, rest)) = rest.split_at_checked(usize::from(*length)) else { break };
+        all.push((*code, data));
+        bytes = rest;
+    }
+    all
+}
+
 /// The first sub-option of a code in an encapsulated option, such as 43, 82 and 175.
 pub fn sub_option(mut bytes: &[u8], wanted: u8) -> Option<&[u8]> {
     while let [code, length, rest @ ..] = bytes {

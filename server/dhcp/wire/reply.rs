@@ -53,6 +53,12 @@ impl EncodedOption {
         Some(Self { code: OptionCode::from(option).into(), bytes: bytes.into() })
     }
 
+    /// Its data, as far as one instance of the option holds it.
+    pub fn data(&self) -> &[u8] {
+        let length = self.bytes.get(1).map_or(0, |length| usize::from(*length));
+        self.bytes.get(2..2 + length).unwrap_or_default()
+    }
+
     /// Whether there is nothing to write: a list without members.
     pub fn is_empty(&self) -> bool {
         self.bytes.len() <= 2

@@ -160,7 +160,7 @@ impl<'a> Request<'a> {
         caller: &'a Caller,
         mac: Mac,
     ) -> Result<Self, Error> {
-        let (name, host) = snapshot.host_of_mac(mac).ok_or(Error::UnknownHost(mac))?;
+        let (name, host) = caller.host_of_mac(app, snapshot, mac).ok_or(Error::UnknownHost(mac))?;
         if let Err(error) = caller.check_may_read(app, name, host).await {
             let address = caller.address;
             let text = format!("{address} asked for the configuration of {name} and was refused");

@@ -16,7 +16,7 @@ use super::now_ms;
 use crate::app::App;
 use crate::boot::ipxe_text::Url;
 use crate::inventory::{Snapshot, Token};
-use crate::model::{ClientKey, Host, Lease};
+use crate::model::{ClientKey, Host, Lease, Mac};
 
 /// The two ends of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +101,21 @@ impl Caller {
     /// Whether the caller is the host itself: its address is one that the host owns or leases.
     pub fn is_host(&self, app: &App, name: &str, host: &Host) -> bool {
         owns(host, self.address) || self.lease(app).is_some_and(|lease| held_by(&lease, name, host))
+    }
+
+    /// The host of a MAC: the inventory's, else the one that DHCP knew this very caller for,
+    /// by its UUID, client identifier or switch port.
+    pub fn host_of_mac<'a>(
+        &self,
+        app: &App,
+        snapshot: &'a Snapshot,
+        mac: Mac,
+    ) -> Option<(&'a str, &'a Host)> {
+        snapshot.host_of_mac(mac).or_else(|| {
+            let lease = self.lease(app).filter(|lease| lease.mac == mac)?;
+            let ClientKey::Host(name) = &lease.client else { return None };
+            snapshot.host(name)
+        })
     }
 
     /// The host that the caller is, by its address.

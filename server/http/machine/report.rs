@@ -27,7 +27,7 @@ pub async fn store(
 ) -> Result<String, Error> {
     let mac: Mac = mac.parse()?;
     let snapshot = app.inventory.snapshot();
-    let (name, host) = snapshot.host_of_mac(mac).ok_or(Error::UnknownHost(mac))?;
+    let (name, host) = caller.host_of_mac(&app, &snapshot, mac).ok_or(Error::UnknownHost(mac))?;
     caller.check_may_report(&app, name, host).await?;
 
     // PostgreSQL has no NUL in TEXT.

@@ -22,7 +22,7 @@ pub async fn host(
 ) -> Result<Response, Error> {
     let mac: Mac = name.strip_suffix(".ipxe").unwrap_or(&name).parse()?;
     let snapshot = app.inventory.snapshot();
-    let known = snapshot.host_of_mac(mac);
+    let known = caller.host_of_mac(&app, &snapshot, mac);
     let target = Target {
         host: known.map_or_else(|| mac.to_string(), |(name, _)| name.to_owned()),
         mac,

@@ -34,6 +34,7 @@ impl EditPage {
             Some(("nics", nic)) => format!("NIC {nic}"),
             Some(("addresses", link)) => format!("Address on {link}"),
             Some(("reservations", subnet)) => format!("Reservation on {subnet}"),
+            Some(("match", key)) => format!("Known by {key}"),
             _ => place.to_owned(),
         }
     }
@@ -218,8 +219,8 @@ fn put(site: &mut Site, form: &HostForm, name: &str, host: Host) -> Result<(), C
         )));
     }
     // What the form does not show stays.
-    let allow = now.map(|now| now.allow).unwrap_or_default();
-    site.hosts.insert(name.to_owned(), Host { allow, ..host });
+    let Host { allow, dhcp_options, .. } = now.unwrap_or_default();
+    site.hosts.insert(name.to_owned(), Host { allow, dhcp_options, ..host });
     Ok(())
 }
 

@@ -6,8 +6,11 @@ use std::net::IpAddr;
 use sha2::{Digest, Sha256};
 
 use super::form::Fields;
-use crate::model::{Host, Mac, Site, When, check_host_name, check_link_name, check_noun_name};
+use crate::model::{
+    Host, HostMatch, Mac, Site, When, check_host_name, check_link_name, check_noun_name,
+};
 use crate::network::Finding;
+use crate::site_file::set_values;
 
 /// Empty rows for NICs that the form offers.
 const SPARE_ROWS: usize = 2;
@@ -47,6 +50,8 @@ pub struct HostForm {
     pub addresses: Vec<(String, String)>,
     /// Subnet and address.
     pub reservations: Vec<(String, String)>,
+    /// What else it is known by: key and value.
+    pub known_by: Vec<(String, String)>,
 }
 
 /// What is wrong, by the place in the host: `name`, `unit`, `nics.eth0`,
@@ -110,6 +115,12 @@ impl HostForm {
             nics: host.nics.iter().map(|(label, mac)| (label.clone(), mac.to_string())).collect(),
             addresses: host.addresses.iter().map(pair).collect(),
             reservations: host.reservations.iter().map(pair).collect(),
+            known_by: host
+                .known_by
+                .values()
+                .into_iter()
+                .filter_map(|(key, value)| Some((key.to_owned(), value?)))
+                .collect(),
         }
     }
 
@@ -138,7 +149,13 @@ impl HostForm {
             nics: pairs("nic.label", "nic.mac"),
             addresses: pairs("address.link", "address"),
             reservations: pairs("reservation.subnet", "reservation"),
+            known_by: pairs("match.key", "match"),
         }
+    }
+
+    /// Whether it says more than MACs of what the host is known by.
+    pub fn is_known_by_more(&self) -> bool {
+        self.known_by.iter().any(|(_, value)| !value.is_empty())
     }
 
     /// Fills in a NIC with the next free label; no MAC adds none.
@@ -165,6 +182,11 @@ impl HostForm {
         }
         self.nics.extend(std::iter::repeat_n(<(String, String)>::default(), SPARE_ROWS));
         self.reservations.push(<(String, String)>::default());
+        for key in HostMatch::KEYS {
+            if !self.known_by.iter().any(|(known, _)| known == key) {
+                self.known_by.push((key.to_owned(), String::new()));
+            }
+        }
     }
 
     /// The name and the host that the form stands for, or all that is wrong with it.
@@ -192,9 +214,19 @@ impl HostForm {
             addresses: addresses("addresses", &self.addresses, &mut wrongs),
             reservations: addresses("reservations", &self.reservations, &mut wrongs),
             boot_file: given(&self.boot_file),
+            known_by: self.known_by(&mut wrongs),
             ..Host::default()
         };
         if wrongs.is_empty() { Ok((self.name.clone(), host)) } else { Err(wrongs) }
+    }
+
+    fn known_by(&self, wrongs: &mut Wrongs) -> HostMatch {
+        for pair in &self.known_by {
+            if let Err(error) = set_values::<HostMatch>(None, std::slice::from_ref(pair)) {
+                wrongs.add(format!("match.{}", pair.0), error);
+            }
+        }
+        set_values(None, &self.known_by).unwrap_or_default()
     }
 
     fn unit(&self, wrongs: &mut Wrongs) -> Option<u16> {
@@ -284,6 +316,7 @@ impl HostForm {
             Some(("nics", key)) => in_rows(&self.nics, key),
             Some(("addresses", key)) => in_rows(&self.addresses, key),
             Some(("reservations", key)) => in_rows(&self.reservations, key),
+            Some(("match", key)) => in_rows(&self.known_by, key),
             Some(_) => false,
         }
     }

@@ -3,18 +3,20 @@
 use std::net::Ipv4Addr;
 
 use askama::Template;
-use axum::extract::State;
-use axum::response::IntoResponse;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::clock::{Moment, span};
 use super::error::Error;
+use super::form::CheckedForm;
 use super::page::{Frame, Page, Slice};
 use super::query::Asked;
 use super::session::Operator;
 use super::state::Ui;
-use crate::model::{ClientKey, Lease, LeaseState, Mac};
+use crate::inventory;
+use crate::model::{ClientKey, EventKind, Lease, LeaseState, Mac};
 
 /// How many leases a page shows.
 const PAGE: usize = 200;
@@ -61,6 +63,21 @@ pub async fn list(
     let frame = operator.frame("leases").await?;
     let query = format!("text={}&", utf8_percent_encode(&wanted.text, NON_ALPHANUMERIC));
     Ok(Page(LeasesPage { frame, wanted, query, rows, slice }))
+}
+
+/// `POST /leases/{address}/remove`: takes a lease back, or ends a quarantine.
+pub async fn remove(
+    State(ui): State<Ui>,
+    Path(address): Path<String>,
+    sent: CheckedForm,
+) -> Result<Redirect, Error> {
+    let found = address.parse().ok().and_then(|address| ui.app.leases.find(address));
+    let Some(lease) = found else { return Err(Error::NotFound { what: "lease", name: address }) };
+    ui.app.leases.remove(lease.address).await.map_err(inventory::Error::from)?;
+    let text = format!("{} took back {address} of {}", sent.operator.name, lease.client);
+    ui.app.inventory.events.record(None, Some(lease.mac), EventKind::Change, text);
+    sent.operator.notify(format!("{address} is free again.")).await?;
+    Ok(Redirect::to("/leases"))
 }
 
 /// Everything by which somebody may look for a lease.

@@ -86,6 +86,7 @@ fn routes(ui: Ui) -> Router {
         .route("/profiles/{name}", get(definitions::profile))
         .route("/images", get(definitions::images))
         .route("/leases", get(leases::list))
+        .route("/leases/{address}/remove", post(leases::remove))
         .route("/discovered", get(discovered::list))
         .route("/discovered/adopt", get(discovered::adopt))
         .route("/events", get(events::list))

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::{Findings, Place};
-use crate::model::{Image, Mac, Site};
+use crate::model::{Identity, Image, Mac, Site};
 
 pub(super) fn check(site: &Site, findings: &mut Findings) {
     macs(site, findings);
+    identities(site, findings);
     addresses(site, findings);
     units(site, findings);
     for (name, image) in &site.images {
@@ -31,6 +32,20 @@ fn macs(site: &Site, findings: &mut Findings) {
                 "{mac} is NIC {other_label} of {other_host} and {label} of {host}; a host is known by its MAC"
             );
             findings.error("N104", at(host, Some(label), format!("nics.{label}")), text);
+        }
+    }
+}
+
+/// Rule N109: whatever else a host is known by is its own.
+fn identities(site: &Site, findings: &mut Findings) {
+    let mut owners: HashMap<Identity, &str> = HashMap::new();
+    for (name, host) in &site.hosts {
+        for identity in host.known_by.identities() {
+            let text = format!("{identity} is what {name} is known by, and ");
+            if let Some(other) = owners.insert(identity, name) {
+                let text = format!("{text}{other} as well: each must be one host's");
+                findings.error("N109", at(name, None, "match".into()), text);
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::{Findings, Place};
-use crate::model::{Range, RangeUse, Site, Subnet};
+use crate::model::{Range, RangeUse, Site, Subnet, check_noun_name};
 use crate::network::nearest;
 
 /// The VLAN ids that may be used: 0 and 4095 are reserved (IEEE 802.1Q).
@@ -36,6 +36,11 @@ pub(super) fn check(name: &str, subnet: &Subnet, findings: &mut Findings) {
     if let Some(server) = subnet.server.filter(|server| !subnet.cidr.contains(server)) {
         let text = format!("the provisioning server {server} is not inside {}", subnet.cidr);
         findings.error("N147", at("server"), text);
+    }
+    if let Some(link) = &subnet.shared_network
+        && let Err(error) = check_noun_name("shared network", link)
+    {
+        findings.error("N149", at("shared-network"), error.to_string());
     }
     gateway(name, subnet, findings);
     ranges(name, subnet, findings);

@@ -215,9 +215,14 @@ impl<'a> Rack<'a> {
         if matches!(outcome, Outcome::Silent(_)) {
             return;
         }
+        if let Outcome::Probe(probe) = outcome {
+            // Nobody is found, and the message is looked at again.
+            self.watch.probes.end(probe.address, true, self.now);
+            return self.send(sent);
+        }
         let person = self.person(&sent.bytes);
         match outcome {
-            Outcome::Silent(_) => {}
+            Outcome::Silent(_) | Outcome::Probe(_) => {}
             Outcome::Send(sending) => self.deliver(&sent, &person, self.now, &sending),
             Outcome::Commit(commit) => {
                 self.check_commit(&person, &commit);
