@@ -106,7 +106,7 @@ fn prove(test: &str, systemd: u16, image: Result<Image, String>) {
 fn row(scenario: &Scenario, seen: &Seen) -> String {
     let given_up = format!("not in {}", scenario.wait);
     let online = seen.online.map_or(given_up, |seconds| format!("{seconds:.1}"));
-    let lost = seen.lost.map_or("-".to_owned(), |lost| format!("{lost} of {}", 2 * PINGS));
+    let lost = seen.lost.map_or_else(|| "-".to_owned(), |lost| format!("{lost} of {}", 2 * PINGS));
     format!("{:<28}{online:>12}{:>14.1}{lost:>12}\n", scenario.name, seen.modelled)
 }
 

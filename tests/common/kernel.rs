@@ -99,7 +99,7 @@ impl Kernel {
             let (name, domain) = (self.name(link), network.domain(link));
             for gateway in &link.layer3.gateways {
                 let metric = if gateway.is_ipv6() { 1024 } else { 0 };
-                let table = domain.map_or("main".to_owned(), |table| table.to_string());
+                let table = domain.map_or_else(|| "main".to_owned(), |table| table.to_string());
                 let route = Route {
                     to: "default".into(),
                     via: gateway.to_string(),
@@ -284,7 +284,7 @@ fn modelled(spec: &RouteSpec, device: &str, domain: Option<u32>) -> String {
         device: if named { device.to_owned() } else { String::new() },
         from: text(spec.from),
         metric: spec.metric.map_or(if is_ipv6 { 1024 } else { 0 }, u64::from),
-        table: table.map_or("main".to_owned(), |table| table.to_string()),
+        table: table.map_or_else(|| "main".to_owned(), |table| table.to_string()),
         hops,
     }
     .to_string()
@@ -301,8 +301,8 @@ fn installed(route: &Value) -> Route {
             )
         })
         .collect();
-    let kind = Some(text("type")).filter(|kind| !kind.is_empty()).unwrap_or("unicast".into());
-    let table = Some(text("table")).filter(|table| !table.is_empty()).unwrap_or("main".into());
+    let text_or = |key: &str, usual: &str| route[key].as_str().unwrap_or(usual).to_owned();
+    let (kind, table) = (text_or("type", "unicast"), text_or("table", "main"));
     let device = if kind == "unicast" { text("dev") } else { String::new() };
     Route {
         kind,
@@ -318,7 +318,7 @@ fn installed(route: &Value) -> Route {
 
 fn modelled_rule(rule: &RuleSpec) -> String {
     let net = |net: Option<ipnet::IpNet>| {
-        let text = net.map_or("all".to_owned(), |net| net.to_string());
+        let text = net.map_or_else(|| "all".to_owned(), |net| net.to_string());
         let host = text.strip_suffix("/32").or_else(|| text.strip_suffix("/128"));
         host.unwrap_or(&text).to_owned()
     };
