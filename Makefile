@@ -17,7 +17,7 @@ TEST_PACKAGES := $(RUN_PACKAGES) atftp busybox-static chromium chromium-driver d
 
 # Programs that read what we write for them. Unpacked for the tests, not installed: their
 # services must not start.
-TEST_TOOLS    := frr libc-ares2 libjson-c5 libnm0 libyang2 network-manager
+TEST_TOOLS    := frr libc-ares2 libjson-c5 libnm0 libyang2 network-manager udev
 
 # The servers that the benchmark compares with, and what it measures with. Never started as services.
 BENCH_PACKAGES := ca-certificates dnsmasq-base iproute2 isc-dhcp-server kea-dhcp4-server nftables nginx-light strace \

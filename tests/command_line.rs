@@ -383,3 +383,28 @@ async fn a_change_tells_only_the_warnings_that_are_new() {
     let second = desk.run("host set r1-n02 unit=9", "");
     assert_eq!(String::from_utf8_lossy(&second.stderr), "");
 }
+
+#[tokio::test]
+async fn check_tells_each_fix_makes_it_when_told_to_and_shows_what_is_silenced() {
+    for desk in desks().await {
+        let fast = "mode: 802.3ad, up-delay: 250ms";
+        desk.file("site.yaml", &SITE.replace("mode: 802.3ad", fast));
+        desk.good("apply site.yaml");
+        let told = desk.good("check");
+        let fix = "  fix: set profiles.hypervisor.bonds.bond0.up-delay to 200ms\n";
+        assert!(told.contains(fix), "{told}");
+        let asked = desk.bad("check --fix");
+        assert!(asked[0].contains("--fix --yes"), "{asked:?}");
+        desk.good("check --fix --yes");
+        let site = desk.good("export");
+        assert!(site.contains("up-delay: 200ms\n"), "{site}");
+        assert!(!desk.good("check").contains("up-delay"));
+
+        desk.file("site.yaml", &SITE.replace("mode: 802.3ad", &format!("{fast}, allow: [N126]")));
+        desk.good("apply site.yaml");
+        let told = desk.good("check");
+        assert!(told.contains("silenced: ") && told.ends_with(", 1 silenced\n"), "{told}");
+        desk.good("check --fix --yes");
+        assert!(desk.good("check").contains("250ms"), "what is silenced is left as it is");
+    }
+}

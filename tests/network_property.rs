@@ -19,7 +19,26 @@ struct Plan {
     bridge: bool,
     verbatim: bool,
     table: Option<u32>,
+    beside: usize,
 }
+
+/// A link beside the stack, as a section of the profile and what is in it.
+const BESIDE: [(&str, &str); 8] = [
+    ("nics", r#"{"eth2": {"set-name": "rail0", "wake-on-lan": ["magic"], "ring": {"rx": 512}}}"#),
+    (
+        "nics",
+        r#"{"eth2": {"sriov-max": 8, "sriov": {"count": 2, "functions": {"1": {"vlan": 7}}}}}"#,
+    ),
+    ("veths", r#"{"v0": {"peer": "v1"}, "v1": {"peer": "v0"}}"#),
+    ("veths", r#"{"v0": {"peer": "v1", "peer-macaddress": "02:00:00:00:00:01"}}"#),
+    ("macvlans", r#"{"mv0": {"link": "bond0", "mode": "vepa"}, "mv1": {"link": "eth2"}}"#),
+    (
+        "ipvlans",
+        r#"{"iv0": {"link": "eth2", "mode": "l3"}, "iv1": {"link": "eth2", "mode": "l3"}}"#,
+    ),
+    ("loopbacks", r#"{"lo": {"addresses": [{"address": "192.0.2.1/32", "role": "anycast"}]}}"#),
+    ("dummies", r#"{"vip": {"addresses": [{"address": "192.0.2.1/32", "role": "vrrp"}]}}"#),
+];
 
 const MODES: [&str; 7] = [
     "balance-rr",
@@ -34,8 +53,9 @@ const MODES: [&str; 7] = [
 fn plans() -> impl Strategy<Value = Plan> {
     let modes = prop::sample::select(&MODES[..]);
     let table = prop::option::of(1u32..200);
-    (1u8..20, modes, 1u16..4095, 68u32..9001, any::<bool>(), any::<bool>(), table).prop_map(
-        |(hosts, mode, vlan, mtu, bridge, verbatim, table)| Plan {
+    let stack = (1u16..4095, 68u32..9001, any::<bool>(), any::<bool>());
+    (1u8..20, modes, stack, table, 0..BESIDE.len()).prop_map(
+        |(hosts, mode, (vlan, mtu, bridge, verbatim), table, beside)| Plan {
             hosts,
             mode,
             vlan,
@@ -43,6 +63,7 @@ fn plans() -> impl Strategy<Value = Plan> {
             bridge,
             verbatim,
             table,
+            beside,
         },
     )
 }
@@ -63,10 +84,13 @@ fn good(plan: &Plan) -> Value {
         vlan["table"] = json!(plan.table);
     }
     profile["vlans"] = json!({"vlan1": vlan});
+    let (section, links) = BESIDE[plan.beside];
+    profile[section] = serde_json::from_str(links).unwrap();
     let host = |number: u8| {
         let nics = json!({
             "eth0": format!("00:16:3e:00:00:{number:02x}"),
             "eth1": format!("00:16:3e:00:01:{number:02x}"),
+            "eth2": format!("00:16:3e:00:02:{number:02x}"),
         });
         (format!("n{number}"), json!({"profile": "p", "nics": nics}))
     };
@@ -95,29 +119,66 @@ fn site(value: Value) -> Site {
 type Breakage = (&'static str, fn(&mut Value));
 
 const BREAKAGES: &[Breakage] = &[
+    ("N101", |site| site["profiles"]["p"]["loopbacks"] = json!({"lo1": {}})),
+    ("N102", |site| site["profiles"]["p"]["nics"] = json!({"eth2": {"set-name": "eth0"}})),
     ("N104", |site| {
         let mac = site["hosts"]["n0"]["nics"]["eth0"].clone();
         site["hosts"]["n0"]["nics"]["eth1"] = mac;
     }),
+    ("N106", |site| site["profiles"]["p"]["match"] = json!("mac")),
+    ("N108", |site| site["profiles"]["p"]["match"] = json!("path")),
     ("N110", |site| site["subnets"]["internal"]["vlan"] = json!(4095)),
     ("N112", |site| site["profiles"]["p"]["vlans"]["vlan1"]["link"] = json!("eth0")),
+    ("N112", |site| site["profiles"]["p"]["macvlans"] = json!({"mv9": {"link": "eth1"}})),
+    ("N115", |site| {
+        site["profiles"]["p"]["veths"] = json!({"a": {"peer": "b"}, "b": {"peer": "c"}});
+    }),
+    ("N116", |site| {
+        site["profiles"]["p"]["macvlans"] = json!({"mv9": {"link": "eth2"}});
+        site["profiles"]["p"]["ipvlans"] = json!({"iv9": {"link": "eth2"}});
+    }),
     ("N120", |site| {
         site["profiles"]["p"]["bridges"]["br9"] = json!({"interfaces": ["eth0"]});
     }),
     ("N121", |site| site["profiles"]["p"]["nics"] = json!({"eth0": {"dhcp4": true}})),
     ("N122", |site| site["profiles"]["p"]["bonds"]["bond0"]["nics"] = json!([])),
+    ("N123", |site| site["profiles"]["p"]["nics"] = json!({"eth1": {"bondable": false}})),
     ("N125", |site| site["profiles"]["p"]["bonds"]["bond0"]["mii-monitor"] = json!("0ms")),
     ("N130", |site| {
         site["profiles"]["p"]["bonds"]["bond0"]["mtu"] = json!(1400);
         site["profiles"]["p"]["vlans"]["vlan1"]["mtu"] = json!(1500);
     }),
     ("N132", |site| site["subnets"]["internal"]["mtu"] = json!(67)),
+    ("N132", |site| {
+        site["profiles"]["p"]["nics"] = json!({"eth2": {"mtu": 9000, "max-mtu": 8896}});
+    }),
     ("N142", |site| site["hosts"]["n0"]["reservations"] = json!({"internal": "10.0.0.150"})),
     ("N143", |site| site["hosts"]["n0"]["reservations"] = json!({"internal": "10.0.0.254"})),
     ("N146", |site| site["subnets"]["internal"]["ranges"] = json!([])),
     ("N147", |site| site["hosts"]["n0"]["reservations"] = json!({"internal": "10.0.1.1"})),
     ("N148", |site| site["subnets"]["internal"]["ranges"][1]["to"] = json!("10.0.1.1")),
     ("N150", |site| site["subnets"]["internal"]["gateway"] = json!("10.0.1.254")),
+    ("N153", |site| {
+        site["subnets"]["internal"]["gateway"] = Value::Null;
+        site["subnets"]["boot"] = json!({"cidr": "10.9.0.0/24", "server": "10.9.0.1"});
+    }),
+    ("N170", |site| {
+        site["profiles"]["p"]["systemd"] = json!(250);
+        site["profiles"]["p"]["nics"] = json!({"eth2": {"sriov": {"count": 1}}});
+    }),
+    ("N171", |site| {
+        site["profiles"]["p"]["format"] = json!("netplan");
+        site["profiles"]["p"]["nics"] = json!({"eth2": {"ring": {"rx": 512}}});
+    }),
+    ("N174", |site| {
+        let shared = json!([{"address": "192.0.2.1/24", "role": "vrrp"}]);
+        site["profiles"]["p"]["loopbacks"] = json!({"lo": {"addresses": shared}});
+    }),
+    ("N175", |site| {
+        let functions = json!({"0": {"vlan": 4096}});
+        let sriov = json!({"count": 1, "functions": functions});
+        site["profiles"]["p"]["nics"] = json!({"eth2": {"sriov": sriov}});
+    }),
     ("N180", |site| site["hosts"]["n0"]["profile"] = json!("q")),
     ("N181", |site| site["hosts"]["n0"]["nics"] = json!({"eth0": "00:16:3e:00:00:00"})),
     ("N190", |site| {

@@ -3,12 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use rackstrap::model::Site;
 use rackstrap::network::{Finding, Format, Kind, RenderError, layout, render_host};
 
+use crate::common::netns::Netns;
 use crate::common::networkd::{Networkd, Systemd};
 use crate::common::skip::skip;
+use crate::common::tools;
 use crate::golden;
 
 /// The systemd versions of Debian 11 and 13.
@@ -169,6 +172,70 @@ fn come_up(systemd: &Systemd) {
 #[test]
 fn bridges_tables_rules_and_several_routers_are_really_installed_as_modelled() {
     come_up(&Systemd::here());
+}
+
+/// Whether the kernel can put a link of this kind on another.
+fn kernel_has(kind: &str) -> bool {
+    let namespace = Netns::new("kinds");
+    namespace.ip("link add below type veth peer name other");
+    let mut ip = namespace.command("ip");
+    let added = ip.args(["link", "add", "above", "link", "below", "type", kind]).output().unwrap();
+    added.status.success()
+}
+
+#[test]
+fn cables_macvlans_and_addresses_of_the_loopback_come_up_as_modelled() {
+    let mut site = golden::sites().remove("virtual").unwrap();
+    let profile = site.profiles.values_mut().next().unwrap();
+    if !kernel_has("ipvlan") {
+        profile.ipvlans.clear();
+    }
+    if !kernel_has("macvlan") {
+        profile.macvlans.clear();
+        site.hosts.get_mut(golden::HOST).unwrap().addresses.remove("services");
+    }
+    let networkd = Networkd::start(&Systemd::here(), &site);
+    networkd.wait_until_as_modelled(&layout(&site, golden::HOST));
+    let loopback = networkd.ip("addr show dev lo").to_string();
+    for address in ["127.0.0.1", "192.0.2.10", "2001:db8::10"] {
+        assert!(loopback.contains(address), "{address} is not on {loopback}");
+    }
+    let given_away = networkd.ip("link show dev web1");
+    let is_up = given_away[0]["flags"].as_array().unwrap().contains(&"UP".into());
+    assert!(!is_up, "networkd leaves the end of a cable alone: {given_away}");
+    assert_eq!(given_away[0]["address"], "02:00:00:00:00:0b");
+}
+
+/// udev words a value that it cannot read as `FILE:LINE: ...`.
+#[test]
+fn the_real_udev_reads_every_link_file_without_a_complaint() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut written = 0;
+    for (name, site) in all_sites() {
+        let Ok(files) = render_host(&site, golden::HOST, Format::Networkd) else { continue };
+        for file in files.iter().filter(|file| file.name.ends_with(".link")) {
+            let path = directory.path().join(format!("{name}-{}", file.name));
+            std::fs::write(path, &file.text).unwrap();
+            written += 1;
+        }
+    }
+    assert!(written >= 3, "{written} .link files");
+    let Some(udevadm) = tools::find("bin/udevadm") else {
+        let test = "the_real_udev_reads_every_link_file_without_a_complaint";
+        return skip(test, "`make test` could not unpack udevadm");
+    };
+    let broken = "[Match]\nPermanentMACAddress=02:00:00:00:00:01\n[Link]\nWakeOnLan=maybe\n";
+    std::fs::write(directory.path().join("broken.link"), broken).unwrap();
+    let script = "mount --bind \"$1\" /etc/systemd/network && \
+                  exec \"$0\" test-builtin net_setup_link /sys/class/net/lo";
+    let mut unshare = Command::new("unshare");
+    let read = unshare.args(["--mount", "--propagation", "private", "sh", "-c", script]);
+    let read = read.arg(udevadm.command().get_program()).arg(directory.path());
+    let output = read.env("SYSTEMD_LOG_LEVEL", "debug").output().unwrap();
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    let about_a_line = |line: &&str| line.starts_with("/etc/systemd/network/");
+    let complaints: Vec<&str> = said.lines().filter(about_a_line).collect();
+    assert!(complaints.len() == 1 && complaints[0].contains("broken.link:4"), "{said}");
 }
 
 #[test]

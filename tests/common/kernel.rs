@@ -189,6 +189,9 @@ fn expected(link: &Link) -> BTreeMap<&'static str, Value> {
         Kind::Bridge(_) => "bridge",
         Kind::Vrf(_) => "vrf",
         Kind::Dummy => "dummy",
+        Kind::Veth { .. } => "veth",
+        Kind::Macvlan(_) => "macvlan",
+        Kind::Ipvlan(_) => "ipvlan",
         _ => return all,
     };
     set("/linkinfo/info_kind", Some(json!(kind)));

@@ -4,6 +4,7 @@ mod access;
 mod browser;
 mod bulk;
 mod changes;
+mod checks;
 mod forms;
 mod journey;
 mod pages;

@@ -254,6 +254,7 @@ const WARNINGS: &[Case] = &[
     ("N175", "    bonds:", "    nics: {eth5: {sriov-max: 2, sriov: {count: 3}}}\n    bonds:", "profiles.hypervisor.nics.eth5.sriov.count", "3 virtual functions, the device has 2"),
     ("N175", "    bonds:", "    nics: {eth0: {sriov: {count: 1}}}\n    bonds:", "profiles.hypervisor.nics.eth0.sriov", "eth0 is in bond0"),
     ("N185", BOND, "nics: []\n        allow: [N122]", "profiles.hypervisor.bonds.bond0.allow", "cannot be silenced"),
+    ("N104", "{interfaces: [vlan500],", "{interfaces: [vlan500], macaddress: \"52:54:00:bb:00:01\",", "profiles.hypervisor.bridges.br0.macaddress", "on every host that has the profile"),
     ("N105", "52:54:00:aa:00:01", "02:54:00:aa:00:01", "hosts.n1.nics.eth0", "locally administered"),
     ("N122", BOND, "nics: [eth0]", "profiles.hypervisor.bonds.bond0.nics", "no redundancy"),
     ("N126", "up-delay: 200ms", "up-delay: 250ms", "profiles.hypervisor.bonds.bond0.up-delay", "the kernel uses 200ms"),

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::{Findings, ProfileView};
-use crate::model::MacvlanMode;
+use crate::model::{Host, MacvlanMode};
 use crate::network::links::{Kind, Link};
 
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     pairs(view, findings);
+    same_macs(view, findings);
     for link in view.network.links.values() {
         siblings(view, link, findings);
         match &link.kind {
@@ -36,6 +37,26 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
             Kind::Loopback => loopback(view, link, findings),
             _ => {}
         }
+    }
+}
+
+/// Rule N104: a MAC that the profile writes down is that of every host which has the profile.
+fn same_macs(view: &ProfileView<'_>, findings: &mut Findings) {
+    let bears = |host: &&Host| host.profile.as_deref() == Some(view.name);
+    let own = view.profile.links().filter_map(|link| Some((link.name, link.settings.mac?)));
+    let peers = view.profile.veths.iter();
+    let peers = peers.filter_map(|(name, spec)| Some((name.as_str(), spec.peer_macaddress?)));
+    let functions = view.profile.nics.iter().flat_map(|(name, nic)| {
+        let functions = nic.sriov.iter().flat_map(|sriov| sriov.functions.values());
+        functions.filter_map(move |function| Some((name.as_str(), function.macaddress?)))
+    });
+    let mut macs = own.chain(peers).chain(functions).peekable();
+    if macs.peek().is_none() || view.site.hosts.values().filter(bears).take(2).count() < 2 {
+        return;
+    }
+    for (link, mac) in macs {
+        let text = format!("{mac} of {link} would be on every host that has the profile");
+        findings.warn("N104", view.at(link, "macaddress"), text);
     }
 }
 

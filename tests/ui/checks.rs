@@ -1,0 +1,50 @@
+//! The page of all findings, and the buttons that put them right.
+
+use rackstrap::model::{Millis, Site};
+
+use super::server::{Server, encode, fields};
+
+/// A site with one thing to fix and one that somebody has looked at.
+const SITE: &str = r#"
+subnets:
+  internal: {cidr: 10.0.0.0/24, gateway: 10.0.0.254, dns: [10.0.0.253], ranges: [{from: 10.0.0.1, to: 10.0.0.99, for: hosts}]}
+profiles:
+  hypervisor:
+    bonds: {bond0: {nics: [eth0, eth1], mode: 802.3ad, up-delay: 250ms}}
+    bridges: {br0: {interfaces: [bond0], subnet: internal, stp: true, allow: [N164]}}
+hosts:
+  n1: {profile: hypervisor, nics: {eth0: "52:54:00:aa:00:01", eth1: "52:54:00:aa:00:02"}}
+"#;
+
+fn up_delay(site: &Site) -> Option<Millis> {
+    site.profiles["hypervisor"].bonds["bond0"].up_delay
+}
+
+#[tokio::test]
+async fn a_finding_is_shown_with_its_fix_and_a_button_makes_it() {
+    let server = Server::with_site(serde_saphyr::from_str(SITE).unwrap()).await;
+    let operator = server.operator().await;
+    let html = operator.page("/checks").await;
+    for words in [
+        "Worth a look",
+        "up-delay 250ms is not a multiple of mii-monitor 100ms",
+        "set profiles.hypervisor.bonds.bond0.up-delay to 200ms",
+        "Silenced by allow",
+        "spanning tree delays the network by 30 s",
+    ] {
+        assert!(html.contains(words), "{words} is not in {html}");
+    }
+    // The silenced one comes last and has a button as well: the form before it is the one.
+    let first = &html[..html.find("Silenced by allow").unwrap()];
+    let form = encode(&fields(first));
+    let answer = operator.post("/checks/fix", form.clone()).await;
+    assert_eq!(answer.status(), 303, "{}", answer.text().await.unwrap());
+    assert_eq!(up_delay(&server.app.inventory.snapshot().site), Some(Millis(200)));
+    assert_eq!(server.app.inventory.snapshot().revision, 2);
+    let html = operator.page("/checks").await;
+    assert!(html.contains("Done as revision 2") && !html.contains("Worth a look"), "{html}");
+
+    let again = operator.post("/checks/fix", form).await;
+    assert_eq!(again.status(), 409, "what is right already is not put right twice");
+    assert_eq!(server.app.inventory.snapshot().revision, 2);
+}
