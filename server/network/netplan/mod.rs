@@ -81,7 +81,10 @@ impl Writer<'_> {
             self.set("macaddress", mac.to_string());
         }
         self.bringup();
-        let learned = matches!(self.link.role, Role::Addressed) && !self.link.optional;
+        // The loopback is never waited for.
+        let learned = matches!(self.link.role, Role::Addressed)
+            && !self.link.optional
+            && self.link.kind != Kind::Loopback;
         let waited_for =
             learned || (self.link.role == Role::Carrier && self.host.owner(self.link).is_none());
         if self.host.defaults == Defaults::Safe && !waited_for {
