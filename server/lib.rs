@@ -7,7 +7,7 @@
 //! and initrds by [`http`]; and the host's own network configuration, which
 //! [`network`] generates from the site that [`model`] describes, goes along.
 //!
-//! `model <- network | dhcp | tftp | boot | config` are pure: no sockets, no
+//! `tree <- model <- network | dhcp | tftp | boot | config` are pure: no sockets, no
 //! files, no clock (their `service` and `socket` files excepted). `inventory`,
 //! `files`, `http` and the services are the edges; [`serve`] starts them all.
 
@@ -17,6 +17,7 @@ pub mod config;
 pub mod model;
 pub mod network;
 pub mod site_file;
+pub(crate) mod tree;
 
 // Protocols: pure cores, each with a service at its edge.
 pub mod dhcp;

@@ -10,7 +10,9 @@ use crate::common::store::Store;
 
 const SITE: &str = r##"
 racks:
-  r1: {location: hall 2}
+  r1: {location: hall 2, parameters: {delay: 200ms}, network: {systemd: 255}}
+parameters: {delay: 100ms, unused: 7}
+network: {bonds: {bond0: {min-links: 1}}}
 tenants:
   acme: {contact: ops@acme.example}
 subnets:
@@ -29,7 +31,9 @@ subnets:
       - {from: 172.16.160.10, to: 172.16.160.99, for: hosts}
       - {from: 172.16.160.200, to: 172.16.160.253, for: reserved}
 profiles:
+  base: {parameters: {delay: {type: text}}, bonds: {bond0: {up-delay: =delay}}}
   hypervisor:
+    extends: base
     bonds:
       bond0: {nics: [eth0, eth1], mode: 802.3ad, lacp-rate: fast, transmit-hash-policy: layer3+4, mii-monitor: 100ms}
     vlans: {vlan500: {link: bond0, subnet: internal}}
@@ -40,7 +44,10 @@ hosts:
   r1-n01:
     rack: r1
     unit: 1
+    index: 11
     serial: "0042"
+    parameters: {delay: 300ms}
+    network: {bonds: {bond0: {lacp-rate: slow}}}
     tenant: acme
     profile: hypervisor
     image: live
@@ -78,7 +85,7 @@ async fn a_site_comes_out_as_it_went_in() {
         let inventory = store.inventory().await;
         let committed = apply(&inventory, site()).await.unwrap();
         assert_eq!(committed.revision, 1, "{}", store.kind);
-        assert_eq!(committed.differences.len(), 8, "{}: {:?}", store.kind, lines(&committed));
+        assert_eq!(committed.differences.len(), 10, "{}: {:?}", store.kind, lines(&committed));
         let read = store.inventory().await.snapshot();
         assert_eq!((read.revision, &read.site), (1, &site()), "{}", store.kind);
         // Equal maps may have their entries in another order; a file shows it.
@@ -108,7 +115,9 @@ async fn every_noun_can_change_and_go() {
         changed.racks.get_mut("r1").unwrap().units = Some(48);
         changed.tenants.get_mut("acme").unwrap().contact = None;
         changed.images.get_mut("live").unwrap().cmdline = "quiet".into();
-        changed.profiles.get_mut("hypervisor").unwrap().bridges["virbr0"].mtu = Some(9000);
+        let mut profile = serde_json::to_value(&changed.profiles["hypervisor"]).unwrap();
+        profile["bridges"]["virbr0"]["mtu"] = 9000.into();
+        changed.profiles.insert("hypervisor".into(), serde_json::from_value(profile).unwrap());
         let internal = changed.subnets.get_mut("internal").unwrap();
         internal.ranges.pop();
         internal.vlan = Some(501);
@@ -184,7 +193,7 @@ async fn a_dry_run_says_what_would_be_and_does_nothing() {
         let inventory = store.inventory().await;
         let dry = Change { dry_run: true, ..change("try") };
         let committed = inventory.replace_site(dry, site()).await.unwrap();
-        assert_eq!(committed.differences.len(), 8, "{}", store.kind);
+        assert_eq!(committed.differences.len(), 10, "{}", store.kind);
         assert_eq!(store.inventory().await.snapshot().site, Site::default(), "{}", store.kind);
         assert_eq!(inventory.snapshot().site, Site::default(), "{}", store.kind);
     }

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders whose files decide and never act.
-const PURE: [&str; 8] =
-    ["model", "network", "dhcp", "tftp", "boot", "config", "config.rs", "site_file"];
+const PURE: [&str; 9] =
+    ["tree", "model", "network", "dhcp", "tftp", "boot", "config", "config.rs", "site_file"];
 /// Files in them that are edges on purpose.
 const EDGES: [&str; 2] = ["service", "socket"];
 /// What a pure file may not name.

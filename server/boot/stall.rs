@@ -21,9 +21,10 @@ impl Facts {
     pub fn of(site: &Site, host_name: &str) -> Self {
         let Some(host) = site.hosts.get(host_name) else { return Self::default() };
         let image = host.image.as_ref().and_then(|name| site.images.get(name)).cloned();
-        let Some(profile) = site.profile_of(host) else {
+        let Some(resolution) = site.profile_of(host) else {
             return Self { image, ..Self::default() };
         };
+        let profile = &resolution.profile;
         let lacp = profile.bonds.values().filter(|bond| bond.mode == BondMode::Lacp);
         let members = lacp.flat_map(|bond| &bond.nics);
         let vlan_of = |subnet: &Option<String>| site.subnets.get(subnet.as_deref()?)?.vlan;

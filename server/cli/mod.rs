@@ -27,7 +27,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::model::{Image, Profile, Rack, Subnet};
+use crate::model::{Image, ProfileTree, Rack, Subnet};
 use context::Context;
 use nouns::NounCommand;
 use settings::Settings;
@@ -135,7 +135,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Rack(noun) => noun.run::<Rack>(context()?).await,
         Command::Tenant(tenant) => tenant.run(context()?).await,
         Command::Subnet(noun) => noun.run::<Subnet>(context()?).await,
-        Command::Profile(noun) => noun.run::<Profile>(context()?).await,
+        Command::Profile(noun) => noun.run::<ProfileTree>(context()?).await,
         Command::Image(noun) => noun.run::<Image>(context()?).await,
         Command::Lease(lease) => lease.run(context()?).await,
         Command::Event(event) => event.run(context()?).await,

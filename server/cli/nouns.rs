@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::cli::context::{Context, change, operator, table};
 use crate::cli::outcome::{refuse_change, tell};
 use crate::inventory::{ChangeError, now_ms};
-use crate::model::{Host, Image, LeaseTerm, Noun, Profile, Rack, Site, Subnet, Tenant};
+use crate::model::{Host, Image, LeaseTerm, Noun, ProfileTree, Rack, Site, Subnet, Tenant};
 use crate::network::nearest::hint;
 use crate::site_file::{self, set_values};
 
@@ -237,10 +237,11 @@ impl Listed for Subnet {
     }
 }
 
-impl Listed for Profile {
+impl Listed for ProfileTree {
     const COLUMNS: &'static [&'static str] = &["links", "hosts"];
     fn cells(&self, name: &str, site: &Site) -> Vec<String> {
-        let links: Vec<&str> = self.links().map(|link| link.name).collect();
+        let resolution = site.profile_named(name, None).unwrap_or_default();
+        let links: Vec<&str> = resolution.profile.links().map(|link| link.name).collect();
         vec![links.join(", "), hosts(site, |host| host.profile.as_deref() == Some(name))]
     }
 }

@@ -227,11 +227,13 @@ async fn write_site(
     specs::set_changed(transaction, &before.racks, &after.racks).await?;
     specs::set_changed(transaction, &before.tenants, &after.tenants).await?;
     subnets::set_changed(transaction, &before.subnets, &after.subnets).await?;
+    specs::set_changed(transaction, &before.wide(), &after.wide()).await?;
     specs::set_changed(transaction, &before.profiles, &after.profiles).await?;
     specs::set_changed(transaction, &before.images, &after.images).await?;
     hosts::set_changed(transaction, &hosts_before, &after.hosts).await?;
 
     specs::remove_missing(transaction, &before.images, &after.images).await?;
+    specs::remove_missing(transaction, &before.wide(), &after.wide()).await?;
     specs::remove_missing(transaction, &before.profiles, &after.profiles).await?;
     subnets::remove_missing(transaction, &before.subnets, &after.subnets).await?;
     specs::remove_missing(transaction, &before.tenants, &after.tenants).await?;

@@ -11,6 +11,7 @@ use crate::network::{Assignment, allocate, layout};
 pub(crate) fn complete(before: &Site, after: &mut Site) {
     add_named_racks(after);
     keep_addresses(before, after);
+    compute_addresses(before, after);
     for Assignment { host, link, address, .. } in allocate(after) {
         if let Some(host) = after.hosts.get_mut(&host) {
             host.addresses.insert(link, address);
@@ -29,7 +30,7 @@ fn add_named_racks(site: &mut Site) {
 /// A host keeps its address in a subnet, on whichever link its profile puts it now, and
 /// leaves those of its tenant behind when it is given to another.
 fn keep_addresses(before: &Site, after: &mut Site) {
-    let same_networks = before.profiles == after.profiles && before.subnets == after.subnets;
+    let same_networks = before.has_networks_of(after);
     let renamed = renamed_hosts(before, after);
     let old_names: HashMap<&String, &String> =
         renamed.iter().map(|(old, new)| (new, old)).collect();
@@ -40,8 +41,8 @@ fn keep_addresses(before: &Site, after: &mut Site) {
         if same_networks && old == host {
             continue;
         }
-        let was = Network { site: before, host: old, bears: bears(before, old_name) };
-        let is = Network { site: after, host, bears: bears(after, name) };
+        let was = Network::of(before, old_name, old);
+        let is = Network::of(after, name, host);
         kept.push((name.clone(), addresses_kept(&was, &is), reservations_kept(&was, &is)));
     }
     for (name, addresses, reservations) in kept {
@@ -56,18 +57,55 @@ struct Network<'a> {
     site: &'a Site,
     host: &'a Host,
     bears: BTreeMap<String, String>,
+    /// The addresses that its profile computes, by key.
+    computed: Addresses,
 }
 
-/// The keys under a host's `addresses`, by subnet.
-fn bears(site: &Site, name: &str) -> BTreeMap<String, String> {
-    let links = layout(site, name).links.into_values();
-    links.flat_map(|link| link.layer3.borne).map(|borne| (borne.subnet, borne.key)).collect()
-}
+impl<'a> Network<'a> {
+    fn of(site: &'a Site, name: &str, host: &'a Host) -> Self {
+        let (mut bears, mut computed) = (BTreeMap::new(), Addresses::new());
+        for borne in layout(site, name).links.into_values().flat_map(|link| link.layer3.borne) {
+            let address = borne.computed.and_then(Result::ok).filter(|_| borne.written);
+            computed.extend(address.map(|address| (borne.key.clone(), address)));
+            bears.insert(borne.subnet, borne.key);
+        }
+        Self { site, host, bears, computed }
+    }
 
-impl Network<'_> {
     /// The subnet that the address under a key is in.
     fn subnet_of(&self, key: &str) -> Option<&String> {
         self.bears.iter().find(|(_, own)| *own == key).map(|(subnet, _)| subnet)
+    }
+}
+
+/// The addresses that profiles compute. One that the host is given stays; but what was
+/// computed before is no gift, and changes with what it is computed from.
+fn compute_addresses(before: &Site, after: &mut Site) {
+    let renamed = renamed_hosts(before, after);
+    let old_names: HashMap<&String, &String> =
+        renamed.iter().map(|(old, new)| (new, old)).collect();
+    let mut computed = Vec::new();
+    for (name, host) in &after.hosts {
+        let computes = |site: &Site, host: &Host| {
+            site.profile_of(host).is_some_and(|found| found.profile.computes_addresses())
+        };
+        if !computes(after, host) {
+            continue;
+        }
+        let old_name = old_names.get(name).copied().unwrap_or(name);
+        let old = before.hosts.get(old_name).filter(|old| computes(before, old));
+        let old = old.map(|old| Network::of(before, old_name, old).computed).unwrap_or_default();
+        for (key, address) in Network::of(after, name, host).computed {
+            let given = host.addresses.get(&key);
+            if given.is_none() || given == old.get(&key) {
+                computed.push((name.clone(), key, address));
+            }
+        }
+    }
+    for (name, key, address) in computed {
+        if let Some(host) = after.hosts.get_mut(&name) {
+            host.addresses.insert(key, address);
+        }
     }
 }
 
@@ -94,7 +132,8 @@ fn addresses_kept(was: &Network<'_>, is: &Network<'_>) -> Addresses {
     for (subnet, key) in &is.bears {
         let before = was.bears.get(subnet).and_then(|key| was.host.addresses.get(key));
         let Some(address) = before.filter(|address| fits(subnet, address)) else { continue };
-        if !addresses.values().any(|given| given == address) {
+        let is_free = !addresses.values().any(|given| given == address);
+        if is_free && !is.computed.contains_key(key) {
             addresses.entry(key.clone()).or_insert(*address);
         }
     }
@@ -174,6 +213,63 @@ mod tests {
         ];
         for (name, after, expected) in cases {
             assert_eq!(completed(&before, after), expected, "{name}");
+        }
+    }
+
+    /// A site whose profile numbers its hosts' addresses, with one host.
+    fn numbered(index: Option<u32>, number: &str, address: Option<&str>) -> Site {
+        let mut site: Site = serde_json::from_value(serde_json::json!({
+            "subnets": {"s": {"cidr": "10.0.0.0/24", "gateway": "10.0.0.1"}},
+            "profiles": {"p": {"nics": {"eth0": {"subnet": "s", "host-number": number}}}},
+            "hosts": {"a": {"profile": "p", "nics": {"eth0": "52:54:00:aa:00:01"}}},
+        }))
+        .unwrap();
+        let host = site.hosts.get_mut("a").unwrap();
+        host.index = index;
+        let address = address.map(|address| ("eth0".to_owned(), address.parse().unwrap()));
+        host.addresses.extend(address);
+        site
+    }
+
+    #[test]
+    fn a_computed_address_follows_what_it_is_computed_from_and_yields_to_a_given_one() {
+        let nothing = Site::default();
+        let seven = numbered(Some(7), "=index + 10", Some("10.0.0.17"));
+        let own = numbered(Some(7), "=index + 10", Some("10.0.0.5"));
+        let cases = [
+            (
+                "a new host",
+                &nothing,
+                numbered(Some(7), "=index + 10", None),
+                &["eth0 10.0.0.17"][..],
+            ),
+            ("given otherwise", &nothing, own.clone(), &["eth0 10.0.0.5"]),
+            ("not said again", &seven, numbered(Some(7), "=index + 10", None), &["eth0 10.0.0.17"]),
+            ("another index", &seven, numbered(Some(8), "=index + 10", None), &["eth0 10.0.0.18"]),
+            (
+                "another index beside the address of the old",
+                &seven,
+                numbered(Some(8), "=index + 10", Some("10.0.0.17")),
+                &["eth0 10.0.0.18"],
+            ),
+            (
+                "another expression",
+                &seven,
+                numbered(Some(7), "=index + 20", Some("10.0.0.17")),
+                &["eth0 10.0.0.27"],
+            ),
+            (
+                "its own stays",
+                &own,
+                numbered(Some(8), "=index + 10", Some("10.0.0.5")),
+                &["eth0 10.0.0.5"],
+            ),
+            ("its own goes", &own, numbered(Some(7), "=index + 10", None), &["eth0 10.0.0.17"]),
+            ("no index", &nothing, numbered(None, "=index + 10", None), &[]),
+            ("the gateway's", &nothing, numbered(Some(1), "=index", None), &[]),
+        ];
+        for (name, before, after, expected) in cases {
+            assert_eq!(completed(before, after), expected, "{name}");
         }
     }
 

@@ -80,6 +80,9 @@ fn keep_differing(site: &mut Site, other: &Site) {
     site.racks.retain(|name, entry| other.racks.get(name) != Some(entry));
     site.tenants.retain(|name, entry| other.tenants.get(name) != Some(entry));
     site.subnets.retain(|name, entry| other.subnets.get(name) != Some(entry));
+    if site.wide() == other.wide() {
+        site.set_wide(Default::default());
+    }
     site.profiles.retain(|name, entry| other.profiles.get(name) != Some(entry));
     site.images.retain(|name, entry| other.images.get(name) != Some(entry));
     site.hosts.retain(|name, entry| other.hosts.get(name) != Some(entry));

@@ -24,7 +24,7 @@ impl Snapshot {
         Self { revision, site, by_mac, by_identity }
     }
 
-    /// Reads the whole site: ten queries, however many hosts there are.
+    /// Reads the whole site: eleven queries, however many hosts there are.
     pub async fn load(database: &Database) -> Result<Self, Error> {
         let mut transaction = database.begin_reading().await?;
         let snapshot = Self::read(&mut transaction).await?;
@@ -37,14 +37,16 @@ impl Snapshot {
         const REVISION: &str = "SELECT COALESCE(MAX(id), 0) FROM revisions";
         let revision: i64 = with_connection!(&mut *transaction, connection =>
             sqlx::query_scalar(REVISION).fetch_one(connection).await)?;
-        let site = Site {
+        let mut site = Site {
             racks: specs::list(transaction).await?,
             tenants: specs::list(transaction).await?,
             subnets: subnets::list(transaction).await?,
             profiles: specs::list(transaction).await?,
             images: specs::list(transaction).await?,
             hosts: hosts::list(transaction).await?,
+            ..Site::default()
         };
+        site.set_wide(specs::list(transaction).await?);
         Ok(Self::new(revision, site))
     }
 

@@ -1,15 +1,18 @@
-//! Racks, tenants, profiles and images: nouns whose row is a name and its JSON.
+//! Racks, tenants, profiles, images and the site itself: what is a row of a name and its JSON.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::inventory::Error;
 use crate::inventory::database::{Transaction, execute, with_connection};
-use crate::model::{Image, Noun, Profile, Rack, Tenant};
+use crate::model::{Image, ProfileTree, Rack, SiteWide, Tenant};
 
-/// A noun that is stored as one JSON text under its name.
-pub(crate) trait Stored: Noun {
+/// What is stored as one JSON text under its name.
+pub(crate) trait Stored: Serialize + DeserializeOwned + PartialEq {
+    /// The operator's word for one.
+    const WORD: &'static str;
     /// Reads every row.
     const LIST: &'static str;
     /// Adds a row, or changes the one of that name.
@@ -19,8 +22,9 @@ pub(crate) trait Stored: Noun {
 }
 
 macro_rules! nouns {
-    ($($noun:ident in $table:literal),* $(,)?) => {$(
+    ($($noun:ident $word:literal in $table:literal),* $(,)?) => {$(
         impl Stored for $noun {
+            const WORD: &'static str = $word;
             const LIST: &'static str = concat!("SELECT name, spec FROM ", $table);
             const SET: &'static str = concat!(
                 "INSERT INTO ", $table, " (name, spec) VALUES ($1, $2)",
@@ -32,10 +36,11 @@ macro_rules! nouns {
 }
 
 nouns! {
-    Rack in "racks",
-    Tenant in "tenants",
-    Profile in "profiles",
-    Image in "images",
+    Rack "rack" in "racks",
+    Tenant "tenant" in "tenants",
+    ProfileTree "profile" in "profiles",
+    Image "image" in "images",
+    SiteWide "site" in "site_wide",
 }
 
 /// Reads every row of a noun.
@@ -47,7 +52,7 @@ pub(crate) async fn list<T: Stored>(
     rows.into_iter()
         .map(|(name, spec)| {
             let value = serde_json::from_str(&spec)
-                .map_err(|error| Error::unreadable(T::NOUN, &name, error))?;
+                .map_err(|error| Error::unreadable(T::WORD, &name, error))?;
             Ok((name, value))
         })
         .collect()
@@ -60,7 +65,7 @@ pub(crate) async fn set_changed<T: Stored>(
     after: &BTreeMap<String, T>,
 ) -> Result<(), Error> {
     for (name, value) in after.iter().filter(|(name, value)| before.get(*name) != Some(*value)) {
-        let spec = to_json(T::NOUN, name, value)?;
+        let spec = to_json(T::WORD, name, value)?;
         execute!(transaction, T::SET, name, spec)?;
     }
     Ok(())

@@ -12,7 +12,7 @@ use super::{Identity, Mac, Site};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Difference {
-    /// What kind of thing: `rack`, `tenant`, `subnet`, `profile`, `image` or `host`.
+    /// What kind of thing: `rack`, `tenant`, `subnet`, `site`, `profile`, `image` or `host`.
     pub noun: &'static str,
     /// Its name; of a renamed host the new one.
     pub name: String,
@@ -83,6 +83,7 @@ pub fn diff(before: &Site, after: &Site) -> Vec<Difference> {
     diff_entries("rack", (&before.racks, &after.racks), &none, &mut found);
     diff_entries("tenant", (&before.tenants, &after.tenants), &none, &mut found);
     diff_entries("subnet", (&before.subnets, &after.subnets), &none, &mut found);
+    diff_entries("site", (&before.wide(), &after.wide()), &none, &mut found);
     diff_entries("profile", (&before.profiles, &after.profiles), &none, &mut found);
     diff_entries("image", (&before.images, &after.images), &none, &mut found);
     diff_entries("host", (&before.hosts, &after.hosts), &renamed, &mut found);
@@ -173,7 +174,7 @@ fn collect_leaves(path: &str, value: &Value, found: &mut BTreeMap<String, String
 }
 
 /// A value as an operator reads it.
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Array(values) => {

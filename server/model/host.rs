@@ -8,7 +8,7 @@ use std::str::FromStr;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::{DhcpOptions, HostMatch, Mac, When};
+use super::{DhcpOptions, HostMatch, Mac, ProfileTree, Scalar, When};
 
 /// One server: where it stands, what its NICs are, what it boots and what its network is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct Host {
     /// The lowest rack unit it fills, counted from 1 at the bottom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<u16>,
+    /// Its own number, for profiles that compute with it; its unit where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<u32>,
     /// The maker's serial number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<String>,
@@ -35,6 +38,12 @@ pub struct Host {
     /// What its network looks like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
+    /// What it gives to the parameters of its profile.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, Scalar>,
+    /// What its network is otherwise than its profile says: a part of a profile, laid over it.
+    #[serde(default, skip_serializing_if = "ProfileTree::is_empty")]
+    pub network: ProfileTree,
     /// What it boots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
@@ -63,6 +72,11 @@ pub struct Host {
 }
 
 impl Host {
+    /// The number that profiles know it by.
+    pub fn number(&self) -> Option<u32> {
+        self.index.or_else(|| self.unit.map(u32::from))
+    }
+
     /// Whether `mac` is one of its NICs.
     pub fn has_mac(&self, mac: Mac) -> bool {
         self.nics.values().any(|nic| *nic == mac)

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::words::{switch_words, words};
-use super::{Mac, RouteSpec, RuleSpec, SharedAddress};
+use super::{HostNumber, Mac, RouteSpec, RuleSpec, SharedAddress};
 
 words! {
     /// An IP version.
@@ -76,6 +76,10 @@ pub struct LinkSettings<'a> {
     pub mtu: Option<u32>,
     /// The IPv6 subnet beside it.
     pub subnet6: Option<&'a str>,
+    /// The number of its address in `subnet`, where the profile computes it.
+    pub host_number: Option<&'a HostNumber>,
+    /// The number of its address in `subnet6`, where the profile computes it.
+    pub host_number6: Option<&'a HostNumber>,
     /// Whether IPv4 is asked from DHCP.
     pub dhcp4: bool,
     /// Whether IPv6 is asked from DHCP.
@@ -144,6 +148,13 @@ macro_rules! link_spec {
             /// host's addresses.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub subnet6: Option<String>,
+            /// The number of the address within `subnet`, such as `=index + 10`. An address that
+            /// the host is given goes before it.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub host_number: Option<crate::model::HostNumber>,
+            /// The number of the address within `subnet6`.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub host_number6: Option<crate::model::HostNumber>,
             /// Ask DHCP for the IPv4 address instead of writing it down.
             #[serde(default, alias = "dhcp", skip_serializing_if = "crate::model::link::is_default")]
             pub dhcp4: bool,
@@ -224,6 +235,8 @@ macro_rules! link_spec {
                     subnet: self.subnet.as_deref(),
                     mtu: self.mtu,
                     subnet6: self.subnet6.as_deref(),
+                    host_number: self.host_number.as_ref(),
+                    host_number6: self.host_number6.as_ref(),
                     dhcp4: self.dhcp4,
                     dhcp6: self.dhcp6,
                     link_local: self.link_local.as_deref(),

@@ -9,6 +9,10 @@ pub fn merge(site: &mut Site, part: Site) {
     site.racks.extend(part.racks);
     site.tenants.extend(part.tenants);
     site.subnets.extend(part.subnets);
+    site.parameters.extend(part.parameters);
+    if !part.network.is_empty() {
+        site.network = part.network;
+    }
     site.profiles.extend(part.profiles);
     site.images.extend(part.images);
     site.hosts.extend(part.hosts);
@@ -25,6 +29,9 @@ pub fn revert(site: &mut Site, before: &Site, after: &Site) -> Result<(), Vec<St
     revert_entries("rack", &mut reverted.racks, (&before.racks, &after.racks), &mut since);
     revert_entries("tenant", &mut reverted.tenants, (&before.tenants, &after.tenants), &mut since);
     revert_entries("subnet", &mut reverted.subnets, (&before.subnets, &after.subnets), &mut since);
+    let mut wide = reverted.wide();
+    revert_entries("site", &mut wide, (&before.wide(), &after.wide()), &mut since);
+    reverted.set_wide(wide);
     revert_entries(
         "profile",
         &mut reverted.profiles,

@@ -12,7 +12,9 @@ mod diff;
 mod event;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod exercise;
+mod expression;
 mod host;
+mod host_number;
 mod identity;
 mod image;
 mod lease;
@@ -24,8 +26,12 @@ mod name;
 mod nic;
 mod noun;
 mod numbered;
+mod parameter;
 mod profile;
+mod profile_tree;
+mod resolve;
 mod route;
+mod scalar;
 mod site;
 mod size;
 mod subnet;
@@ -44,6 +50,7 @@ pub use dhcp_options::{DhcpOptions, InvalidDhcpOption};
 pub use diff::{Difference, DifferenceKind, FieldDifference, diff, renamed_hosts};
 pub use event::{Event, EventKind, Progress, StrangerBudget};
 pub use host::{Host, HostState};
+pub use host_number::HostNumber;
 pub use identity::{HostMatch, Identity, InvalidOctets, InvalidUuid, Octets, Uuid};
 pub use image::Image;
 pub use lease::{ClientKey, Lease, LeaseState};
@@ -57,14 +64,18 @@ pub use nic::{
     WakeOnLan,
 };
 pub use noun::Noun;
+pub use parameter::{Parameter, ParameterKind};
 pub use profile::{
     Defaults, DummySpec, MatchBy, Profile, ProfileLink, VlanProtocol, VlanSpec, VrfSpec, VxlanSpec,
 };
+pub use profile_tree::ProfileTree;
+pub use resolve::{Explained, Fault, Layer, Origin, Resolution, Resolved};
 pub use route::{
     AddressRole, Destination, InvalidDestination, NextHop, RouteKind, RouteSpec, RuleSpec,
     SharedAddress,
 };
-pub use site::{Rack, Site, Tenant};
+pub use scalar::Scalar;
+pub use site::{Rack, Site, SiteWide, Tenant};
 pub use size::size_text;
 pub use subnet::{
     ConflictProbe, DnsServer, FirmwareArch, IdentifyBy, InvalidDnsServer, Range, RangeUse, Subnet,

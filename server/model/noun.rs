@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Host, Image, Profile, Rack, Site, Subnet, Tenant};
+use super::{Host, Image, ProfileTree, Rack, Site, Subnet, Tenant};
 
 /// A kind of entry of the site.
 pub trait Noun: Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync + 'static {
@@ -51,7 +51,7 @@ nouns! {
     Rack "rack" racks,
     Tenant "tenant" tenants,
     Subnet "subnet" subnets,
-    Profile "profile" profiles,
+    ProfileTree "profile" profiles,
     Image "image" images,
     Host "host" hosts,
 }

@@ -225,6 +225,11 @@ impl Profile {
         lower.chain(upper).chain(of!(self.loopbacks))
     }
 
+    /// Whether it computes an address of its hosts.
+    pub fn computes_addresses(&self) -> bool {
+        self.links().any(|link| link.settings.host_number.or(link.settings.host_number6).is_some())
+    }
+
     /// The topmost link that carries `subnet`: an address lives there, never on a lower layer.
     pub fn link_of_subnet(&self, subnet: &str) -> Option<&str> {
         self.subnets().filter(|(_, name)| *name == subnet).last().map(|(link, _)| link)

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Host, Identity, Image, Mac, Profile, Subnet, tenant_role};
+use super::{Host, Identity, Image, Mac, ProfileTree, Resolved, Scalar, Subnet};
 
 /// Everything that an operator declares. `rackstrap apply` makes the inventory
 /// equal to one of these; `rackstrap export` writes one.
@@ -23,13 +23,35 @@ pub struct Site {
     pub subnets: BTreeMap<String, Subnet>,
     /// Profiles by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub profiles: BTreeMap<String, Profile>,
+    pub profiles: BTreeMap<String, ProfileTree>,
+    /// What hosts give to the parameters of their profiles where neither they nor their racks do.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, Scalar>,
+    /// What holds where neither a host, nor its profile, nor its rack says otherwise: a part
+    /// of a profile. What it says of a link is for the profiles that have the link.
+    #[serde(default, skip_serializing_if = "ProfileTree::is_empty")]
+    pub network: ProfileTree,
     /// Images by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<String, Image>,
     /// Hosts by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub hosts: BTreeMap<String, Host>,
+    /// The profiles that were resolved already; it is never told apart from another.
+    #[serde(skip)]
+    pub resolved: Resolved,
+}
+
+/// What a site says of itself rather than of one of its entries.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SiteWide {
+    /// See [`Site::parameters`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, Scalar>,
+    /// See [`Site::network`].
+    #[serde(default, skip_serializing_if = "ProfileTree::is_empty")]
+    pub network: ProfileTree,
 }
 
 /// A rack. A host may name a rack that has no entry of its own: the entry is then made.
@@ -42,6 +64,13 @@ pub struct Rack {
     /// How many units it has, 42 where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub units: Option<u16>,
+    /// What its hosts give to the parameters of their profiles where they do not themselves.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, Scalar>,
+    /// What holds for its hosts where their profiles do not say otherwise: a part of a profile.
+    /// What it says of a link is for the profiles that have the link.
+    #[serde(default, skip_serializing_if = "ProfileTree::is_empty")]
+    pub network: ProfileTree,
 }
 
 /// Who may lease hosts.
@@ -69,15 +98,30 @@ impl Site {
         if let Some(address) = host.reservations.get(subnet_name) {
             return Some(*address);
         }
-        let profile = self.profiles.get(host.profile.as_deref()?)?;
-        let tenant = host.tenant.as_deref();
-        // Asked for every packet: no profile is made for a tenant here.
-        let meant = |named: &str| match tenant_role(named) {
-            Some(role) => self.subnet_of_tenant(tenant, role) == Some(subnet_name),
-            None => named == subnet_name,
-        };
-        let (link, _) = profile.subnets().filter(|(_, named)| meant(named)).last()?;
+        let resolution = self.profile_of(host)?;
+        let link = resolution.profile.link_of_subnet(subnet_name)?;
         host.addresses.get(link).copied()
+    }
+
+    /// Whether the same profiles come to the same in both: what differs is of single hosts.
+    pub fn has_networks_of(&self, other: &Self) -> bool {
+        self.profiles == other.profiles
+            && self.subnets == other.subnets
+            && self.racks == other.racks
+            && (&self.parameters, &self.network) == (&other.parameters, &other.network)
+    }
+
+    /// What it says of itself: under `site` if it says anything.
+    pub fn wide(&self) -> BTreeMap<String, SiteWide> {
+        let wide = SiteWide { parameters: self.parameters.clone(), network: self.network.clone() };
+        let entry = (wide != SiteWide::default()).then(|| ("site".to_owned(), wide));
+        entry.into_iter().collect()
+    }
+
+    /// Makes it say this of itself.
+    pub fn set_wide(&mut self, wide: BTreeMap<String, SiteWide>) {
+        let wide = wide.into_values().next().unwrap_or_default();
+        (self.parameters, self.network) = (wide.parameters, wide.network);
     }
 
     /// Every MAC of the site with the name of its host.

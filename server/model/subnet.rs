@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use ipnet::IpNet;
@@ -110,6 +110,36 @@ impl Subnet {
             return Some("network");
         }
         (self.cidr.broadcast() == address && address.is_ipv4()).then_some("broadcast")
+    }
+
+    /// The address with this number in the subnet, whose name is `name`.
+    ///
+    /// # Errors
+    /// When no host can bear it.
+    pub fn host(&self, name: &str, number: i64) -> Result<IpAddr, String> {
+        let bits = self.cidr.max_prefix_len() - self.cidr.prefix_len();
+        let offset = u128::try_from(number).ok();
+        let offset = offset.filter(|offset| offset.checked_shr(bits.into()).unwrap_or(0) == 0);
+        let Some(offset) = offset else {
+            return Err(format!(
+                "number {number} is not inside {} of subnet \"{name}\"",
+                self.cidr
+            ));
+        };
+        let address = match self.cidr.network() {
+            IpAddr::V4(network) => Ipv4Addr::from_bits(network.to_bits() + offset as u32).into(),
+            IpAddr::V6(network) => Ipv6Addr::from_bits(network.to_bits() + offset).into(),
+        };
+        if let Some(word) = self.unusable(address) {
+            return Err(format!(
+                "number {number} is the {word} address of {} (subnet \"{name}\")",
+                self.cidr
+            ));
+        }
+        if self.gateway == Some(address) {
+            return Err(format!("number {number} is {address}, the gateway of subnet \"{name}\""));
+        }
+        Ok(address)
     }
 
     /// The use of the range that holds `address`, if one does.

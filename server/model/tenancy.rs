@@ -1,7 +1,7 @@
 //! Whose hosts are whose: a tenant's lease of a host, and profiles that say "the tenant's
 //! subnet" and so serve every tenant. Pure.
 
-use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use super::{Host, Profile, Site};
 
@@ -82,28 +82,36 @@ impl Site {
         found.map(|(name, _)| name.as_str())
     }
 
-    /// A host's profile, with its tenant's subnets in it. What its tenant has no subnet for
-    /// still says `tenant/ROLE`.
-    pub fn profile_of(&self, host: &Host) -> Option<Cow<'_, Profile>> {
-        let profile = self.profiles.get(host.profile.as_deref()?)?;
-        Some(self.for_tenant(profile, host.tenant.as_deref()))
+    /// Puts the subnets of a tenant into a profile that serves tenants, and says which role
+    /// is which. What the tenant has no subnet for still says `tenant/ROLE`.
+    pub(super) fn serve(&self, profile: &mut Profile, tenant: Option<&str>) -> Served {
+        let mut served = Served::new();
+        for subnet in profile.subnets_mut() {
+            let Some(role) = subnet.as_deref().and_then(tenant_role).map(str::to_owned) else {
+                continue;
+            };
+            let found = self.subnet_of_tenant(tenant, &role).map(str::to_owned);
+            if found.is_some() {
+                subnet.clone_from(&found);
+            }
+            served.insert(role, found);
+        }
+        served
     }
 
-    /// A profile with the subnets of a tenant in it.
-    pub fn for_tenant<'a>(&self, profile: &'a Profile, tenant: Option<&str>) -> Cow<'a, Profile> {
-        if !profile.serves_tenants() {
-            return Cow::Borrowed(profile);
-        }
-        let mut profile = profile.clone();
-        for subnet in profile.subnets_mut() {
-            let role = subnet.as_deref().and_then(tenant_role);
-            if let Some(found) = role.and_then(|role| self.subnet_of_tenant(tenant, role)) {
-                *subnet = Some(found.to_owned());
-            }
-        }
-        Cow::Owned(profile)
+    /// Whether the subnets that serve a tenant are still those.
+    pub(super) fn still_serves(&self, served: &Served, tenant: Option<&str>) -> bool {
+        served.iter().all(|(role, found)| match found {
+            Some(name) => self.subnets.get(name).is_some_and(|subnet| {
+                subnet.role.as_deref() == Some(role) && subnet.tenant.as_deref() == tenant
+            }),
+            None => self.subnet_of_tenant(tenant, role).is_none(),
+        })
     }
 }
+
+/// The subnets of a tenant by their roles.
+pub(super) type Served = BTreeMap<String, Option<String>>;
 
 #[cfg(test)]
 mod tests {
@@ -172,8 +180,8 @@ mod tests {
                 tenant: tenant.map(str::to_owned),
                 ..Host::default()
             };
-            let profile = site.profile_of(&host).unwrap();
-            let subnets: Vec<&str> = profile.subnets().map(|(_, subnet)| subnet).collect();
+            let found = site.profile_of(&host).unwrap();
+            let subnets: Vec<&str> = found.profile.subnets().map(|(_, subnet)| subnet).collect();
             assert_eq!(subnets, [expected, "a"], "{tenant:?}");
         }
     }

@@ -30,7 +30,7 @@ pub fn allocate(site: &Site) -> Vec<Assignment> {
     for (name, host) in &site.hosts {
         let network = lower(site, name, host);
         let awaiting = network.links.values().flat_map(|link| &link.layer3.borne);
-        for borne in awaiting.filter(|borne| borne.awaits_address()) {
+        for borne in awaiting.filter(|borne| borne.takes_any_address()) {
             let Some(address) = free.next(&borne.subnet) else { continue };
             assignments.push(Assignment {
                 host: name.clone(),

@@ -51,7 +51,7 @@ impl Group {
 
 /// The differences of the files of all hosts between two sites, the same ones together.
 pub fn consequences(before: &Site, after: &Site) -> Consequences {
-    let same_networks = before.profiles == after.profiles && before.subnets == after.subnets;
+    let same_networks = before.has_networks_of(after);
     let mut groups: Vec<Group> = Vec::new();
     let names: BTreeSet<&String> = before.hosts.keys().chain(after.hosts.keys()).collect();
     for name in names {

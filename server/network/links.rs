@@ -202,12 +202,23 @@ pub struct Borne {
     pub written: bool,
     /// The written address, if the host has one.
     pub address: Option<IpNet>,
+    /// The address that the profile computes, where it does; one that the host is given goes
+    /// before it.
+    pub computed: Option<Computed>,
 }
+
+/// The address that a profile computes for a host, or why it cannot.
+pub type Computed = Result<IpAddr, String>;
 
 impl Borne {
     /// Whether an address must be written down and is not.
     pub fn awaits_address(&self) -> bool {
         self.written && self.address.is_none()
+    }
+
+    /// Whether the next free address will do: the profile computes none.
+    pub fn takes_any_address(&self) -> bool {
+        self.awaits_address() && self.computed.is_none()
     }
 }
 

@@ -18,20 +18,20 @@ mod ignition;
 mod links;
 mod losses;
 mod lower;
-pub(crate) mod nearest;
 mod netplan;
 mod network_manager;
 mod networkd;
 mod unit;
 mod yaml;
 
+pub(crate) use crate::tree::nearest;
 pub use allocate::{Assignment, allocate};
 pub use bgp::{Bgp, Neighbor, Peer};
 pub use check::{Edit, Finding, Fix, Severity, check_host, check_site};
 pub use consequences::{Consequences, Group, consequences};
 pub use difference::{Line, lines};
 pub use format::{File, Format};
-pub use links::{HostNetwork, Kind, Layer3, Link, Role};
+pub use links::{Borne, Computed, HostNetwork, Kind, Layer3, Link, Role};
 
 use crate::model::Site;
 

@@ -1,14 +1,11 @@
 //! Changes single values of an entry, given as `key=value` in the operator's words. Pure.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::read;
-use super::tree::{Content, Key, Node};
 use crate::model::Host;
+use crate::tree;
 
 /// Sets values in an entry of the site, each by its path, such as `nics.eth0`, and gives
 /// the entry as it is then. An empty value takes the key away; one in brackets or braces
@@ -28,7 +25,7 @@ pub fn set_values<T: Serialize + DeserializeOwned>(
     for (path, text) in values {
         set(&mut fields, path, parse(text).map_err(|error| format!("{path}: {error}"))?);
     }
-    read::value(&node(&Value::Object(fields))).map_err(|refusal| refusal.into_error("").told())
+    tree::read_json(&Value::Object(fields)).map_err(|refusal| refusal.told())
 }
 
 /// [`set_values`] of a host: the days of a lease end with its tenant, unless they are
@@ -51,6 +48,12 @@ fn parse(text: &str) -> Result<Option<Value>, String> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);
+    }
+    if let Some(number) = tree::number::<i64>(text) {
+        return Ok(Some(number.into()));
+    }
+    if let Ok(truth) = text.parse::<bool>() {
+        return Ok(Some(truth.into()));
     }
     if !text.starts_with(['[', '{']) {
         return Ok(Some(text.into()));
@@ -81,21 +84,6 @@ fn set(fields: &mut Map<String, Value>, path: &str, value: Option<Value>) {
             }
         }
     }
-}
-
-fn node(value: &Value) -> Node {
-    let nodes = |value| Arc::new(node(value));
-    Node::made(match value {
-        Value::Null => Content::Scalar { text: String::new(), plain: true },
-        Value::String(text) => Content::Scalar { text: text.clone(), plain: false },
-        Value::Bool(_) | Value::Number(_) => {
-            Content::Scalar { text: value.to_string(), plain: true }
-        }
-        Value::Array(values) => Content::List(values.iter().map(nodes).collect()),
-        Value::Object(fields) => Content::Map(
-            fields.iter().map(|(key, value)| (Key::made(key.clone()), nodes(value))).collect(),
-        ),
-    })
 }
 
 #[cfg(test)]

@@ -6,23 +6,19 @@
 mod edit;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod exercise;
-mod read;
-mod refusal;
 mod rows;
-mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use crate::model::Site;
+use crate::model::{Fault, Site};
+pub use crate::tree::Position;
+use crate::tree::{self, Node, Refusal, unknown};
 pub use edit::{set_host, set_values};
-use refusal::{Refusal, unknown};
 pub use rows::{RowError, Rows, render as render_rows};
-use tree::Node;
-pub use tree::Position;
 
 /// One thing that is wrong with a site file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,12 +68,13 @@ impl SiteFile {
         let mut errors = Vec::new();
         let root = match tree::parse(text) {
             Ok(root) => root,
-            Err(refusal) => return Err(vec![refusal.into_error(name)]),
+            Err(refusal) => return Err(vec![placed(&refusal, name)]),
         };
         let site = read_site(&root, &mut errors);
+        check_profiles(&site, &root, &mut errors);
         if !errors.is_empty() {
             errors.sort_by_key(|error: &Refusal| error.position);
-            return Err(errors.into_iter().map(|error| error.into_error(name)).collect());
+            return Err(errors.into_iter().map(|error| placed(&error, name)).collect());
         }
         Ok(Self { site, name: name.to_owned(), root })
     }
@@ -85,9 +82,16 @@ impl SiteFile {
     /// An error about the value at `path`; of one that is not in the file, about what
     /// would hold it.
     pub fn error_at(&self, path: &str, message: String) -> SiteFileError {
-        let position = tree::locate(&self.root, path);
+        let position = tree::place(&self.root, path);
         SiteFileError { file: self.name.clone(), position, path: path.to_owned(), message }
     }
+}
+
+/// What the operator is told of a refusal in the file `name`.
+fn placed(refusal: &Refusal, name: &str) -> SiteFileError {
+    let position = refusal.position.unwrap_or_default();
+    let (path, message) = (refusal.path(), refusal.to_string());
+    SiteFileError { file: name.to_owned(), position, path, message }
 }
 
 /// Reads the text of the file `name` and forgets where everything stood.
@@ -97,9 +101,7 @@ pub fn parse(text: &str, name: &str) -> Result<Site, Vec<SiteFileError>> {
 
 /// Reads one entry of a site, JSON or YAML.
 pub fn parse_entry<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, SiteFileError> {
-    tree::parse(text)
-        .and_then(|root| read::value(&root))
-        .map_err(|refusal| refusal.into_error(name))
+    tree::parse(text).and_then(|root| tree::read(&root)).map_err(|refusal| placed(&refusal, name))
 }
 
 /// The text of a site file that says everything about `site`.
@@ -108,7 +110,8 @@ pub fn render(site: &Site) -> String {
     serde_saphyr::to_string(site).unwrap_or_else(|error| format!("# {error}\n"))
 }
 
-const SECTIONS: [&str; 6] = ["racks", "tenants", "subnets", "profiles", "images", "hosts"];
+const SECTIONS: [&str; 8] =
+    ["racks", "tenants", "subnets", "parameters", "network", "profiles", "images", "hosts"];
 
 fn read_site(root: &Node, errors: &mut Vec<Refusal>) -> Site {
     let sections = match root.entries() {
@@ -133,6 +136,41 @@ fn read_site(root: &Node, errors: &mut Vec<Refusal>) -> Site {
         profiles: read_section(section("profiles"), errors),
         images: read_section(section("images"), errors),
         hosts: read_section(section("hosts"), errors),
+        parameters: read_section(section("parameters"), errors),
+        network: read_part(section("network"), errors),
+        ..Site::default()
+    }
+}
+
+/// A section that is one entry itself.
+fn read_part<T: DeserializeOwned + Default>(
+    section: Option<(String, &Arc<Node>)>,
+    errors: &mut Vec<Refusal>,
+) -> T {
+    let Some((name, node)) = section else { return T::default() };
+    tree::read(node).unwrap_or_else(|refusal| {
+        errors.push(refusal.within(&name));
+        T::default()
+    })
+}
+
+/// Adds what is wrong with profiles in themselves, and with what hosts lay over them. It is
+/// found once they are resolved, and told where it was written.
+fn check_profiles(site: &Site, root: &Node, errors: &mut Vec<Refusal>) {
+    let mut told = HashSet::new();
+    let mut tell = |fault: &Fault, host: &str| {
+        let path = fault.place(host);
+        let place = tree::value_place(root, &path, fault.key.as_deref());
+        if fault.in_itself && told.insert((path.clone(), fault.text.clone())) {
+            errors.push(Refusal::at(place, fault.text.clone()).within(&path));
+        }
+    };
+    for resolution in site.profiles.keys().filter_map(|name| site.profile_named(name, None)) {
+        resolution.faults.iter().for_each(|fault| tell(fault, ""));
+    }
+    for (name, host) in site.hosts.iter().filter(|(_, host)| !host.network.is_empty()) {
+        let faults = site.profile_of(host);
+        faults.iter().flat_map(|found| &found.faults).for_each(|fault| tell(fault, name));
     }
 }
 
@@ -150,7 +188,7 @@ fn read_section<T: DeserializeOwned>(
         }
     };
     for (key, node) in entries {
-        match read::value(node) {
+        match tree::read(node) {
             Ok(value) => drop(found.insert(key.text.clone(), value)),
             Err(refusal) => errors.push(refusal.within(&key.text).within(&section_name)),
         }

@@ -1,20 +1,21 @@
 //! Hosts as rows of comma-separated values, the way they come with a rack. Pure.
 //!
-//! The first row names the columns: `host`, `rack`, `unit`, `serial`, `tenant`, `leased-from`,
-//! `leased-until`, `profile`, `image`, `boot-file`, `nics.LABEL`, `addresses.LINK`,
-//! `reservations.SUBNET`, `match.KEY`, and `macs`: several MACs in one cell, which become
-//! eth0, eth1 and so on. An empty cell leaves what is.
+//! The first row names the columns: `host`, `rack`, `unit`, `index`, `serial`, `tenant`,
+//! `leased-from`, `leased-until`, `profile`, `image`, `boot-file`, `nics.LABEL`,
+//! `addresses.LINK`, `reservations.SUBNET`, `parameters.NAME`, `match.KEY`, and `macs`: several MACs in one
+//! cell, which become eth0, eth1 and so on. An empty cell leaves what is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::edit::set_host;
-use super::refusal::unknown;
 use crate::model::{Host, HostMatch, Site};
+use crate::tree::unknown;
 
-const PLAIN: [&str; 9] = [
+const PLAIN: [&str; 10] = [
     "rack",
     "unit",
+    "index",
     "serial",
     "tenant",
     "leased-from",
@@ -23,7 +24,7 @@ const PLAIN: [&str; 9] = [
     "image",
     "boot-file",
 ];
-const MAPS: [&str; 4] = ["nics", "addresses", "reservations", "match"];
+const MAPS: [&str; 5] = ["nics", "addresses", "reservations", "parameters", "match"];
 
 /// Rows that were read: which host each is about, and what it says of it.
 #[derive(Clone, Debug, Default)]
@@ -145,7 +146,14 @@ impl Column {
                 return Ok(Self::Path(format!("{map}.{key}")));
             }
         }
-        let maps = ["macs", "nics.LABEL", "addresses.LINK", "reservations.SUBNET", "match.KEY"];
+        let maps = [
+            "macs",
+            "nics.LABEL",
+            "addresses.LINK",
+            "reservations.SUBNET",
+            "parameters.NAME",
+            "match.KEY",
+        ];
         Err(unknown("column", name, &[&["host"][..], &PLAIN, &maps].concat()))
     }
 }
@@ -189,11 +197,13 @@ pub fn render(site: &Site) -> String {
     let nics = key_set(|host| host.nics.keys().collect());
     let links = key_set(|host| host.addresses.keys().collect());
     let subnets = key_set(|host| host.reservations.keys().collect());
+    let parameters = key_set(|host| host.parameters.keys().collect());
     let mut header: Vec<String> = vec!["host".into()];
     header.extend(PLAIN.map(str::to_owned));
     header.extend(nics.iter().map(|label| format!("nics.{label}")));
     header.extend(links.iter().map(|link| format!("addresses.{link}")));
     header.extend(subnets.iter().map(|subnet| format!("reservations.{subnet}")));
+    header.extend(parameters.iter().map(|name| format!("parameters.{name}")));
     let matches: Vec<&str> =
         HostMatch::KEYS.into_iter().filter(|key| is_matched(site, key)).collect();
     header.extend(matches.iter().map(|key| format!("match.{key}")));
@@ -205,14 +215,16 @@ pub fn render(site: &Site) -> String {
     for (name, host) in &site.hosts {
         let Host { rack, serial, tenant, profile, image, boot_file, .. } = host;
         let unit = host.unit.map(|unit| unit.to_string());
+        let index = host.index.map(|index| index.to_string());
         let [from, until] =
             [host.leased_from, host.leased_until].map(|when| when.map(|when| when.to_string()));
-        let plain = [rack, &unit, serial, tenant, &from, &until, profile, image, boot_file];
+        let plain = [rack, &unit, &index, serial, tenant, &from, &until, profile, image, boot_file];
         let mut record = vec![name.clone()];
         record.extend(plain.map(|value| value.clone().unwrap_or_default()));
         record.extend(nics.iter().map(|key| text(host.nics.get(*key).map(|mac| mac as _))));
         record.extend(links.iter().map(|key| text(host.addresses.get(*key).map(|a| a as _))));
         record.extend(subnets.iter().map(|key| text(host.reservations.get(*key).map(|a| a as _))));
+        record.extend(parameters.iter().map(|key| text(host.parameters.get(*key).map(|v| v as _))));
         let values = host.known_by.values().into_iter();
         let used = values.filter(|(key, _)| matches.contains(key));
         record.extend(used.map(|(_, value)| value.unwrap_or_default()));
@@ -246,14 +258,15 @@ mod tests {
 
     #[test]
     fn rows_become_hosts_and_hosts_become_rows() {
-        let text = "\u{feff}Host,Rack,unit,macs,addresses.virbr0,reservations.pxe,serial,match.circuit-id\n\
-            r1-n01,r1,1,52:54:00:AA:00:01 525400aa0002,10.0.0.1,10.1.0.1,\"7, B\",ge-0/0/1\n\
+        let text = "\u{feff}Host,Rack,unit,macs,addresses.virbr0,reservations.pxe,serial,index,parameters.rails,match.circuit-id\n\
+            r1-n01,r1,1,52:54:00:AA:00:01 525400aa0002,10.0.0.1,10.1.0.1,\"7, B\",7,8,ge-0/0/1\n\
             \n\
-            r1-n02,r1,2,52-54-00-aa-00-03,,,,\n";
+            r1-n02,r1,2,52-54-00-aa-00-03,,,,,,\n";
         let site = imported(text).unwrap();
         let first = &site.hosts["r1-n01"];
         assert_eq!(first.nics["eth1"].to_string(), "52:54:00:aa:00:02");
         assert_eq!(first.serial.as_deref(), Some("7, B"));
+        assert_eq!((first.index, first.parameters["rails"].0.as_str()), (Some(7), "8"));
         assert_eq!(site.hosts["r1-n02"].unit, Some(2));
         assert_eq!(imported(&render(&site)).unwrap(), site);
     }
@@ -272,8 +285,8 @@ mod tests {
             ("", &["row 1: no column is named \"host\""]),
             (
                 "host,colour\na,red\n",
-                &["row 1: there is no column \"colour\"; there are 15, \
-                        such as host, rack, unit, serial, tenant, leased-from, leased-until, profile"],
+                &["row 1: there is no column \"colour\"; there are 17, \
+                        such as host, rack, unit, index, serial, tenant, leased-from, leased-until"],
             ),
             (
                 "host,unit\na,x\nb,1,2\n,3\n",

@@ -1,6 +1,7 @@
 //! Who sent a message, what it boots, and how it is answered: what leasing and proxy share.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use super::outcome::{Happened, Sending};
 use super::words;
@@ -15,7 +16,7 @@ use crate::dhcp::request::Request;
 use crate::dhcp::watch::Watch;
 use crate::dhcp::wire::ReplyPacket;
 use crate::inventory::Snapshot;
-use crate::model::{ClientKey, DhcpOptions, EventKind, Host, IdentifyBy, Mac, Profile, Subnet};
+use crate::model::{ClientKey, DhcpOptions, EventKind, Host, IdentifyBy, Mac, Resolution, Subnet};
 
 /// What one packet is answered with the help of.
 #[derive(Clone, Copy)]
@@ -90,15 +91,20 @@ impl<'a> Caller<'a> {
     }
 
     /// The profile of the host.
-    pub(super) fn profile(&self) -> Option<&'a Profile> {
-        let name = self.host?.1.profile.as_deref()?;
-        self.around.snapshot.site.profiles.get(name)
+    pub(super) fn profile(&self) -> Option<Arc<Resolution>> {
+        self.around.snapshot.site.profile_of(self.host?.1)
     }
 
     /// The DHCP options of the host, then of its profile.
-    pub(super) fn own_options(&self) -> [Option<&'a DhcpOptions>; 2] {
+    pub(super) fn own_options<'b>(
+        &self,
+        profile: Option<&'b Resolution>,
+    ) -> [Option<&'b DhcpOptions>; 2]
+    where
+        'a: 'b,
+    {
         let of_host = self.host.map(|(_, host)| &host.dhcp_options);
-        [of_host, self.profile().map(|profile| &profile.dhcp_options)]
+        [of_host, profile.map(|found| &found.profile.dhcp_options)]
     }
 
     /// What the client boots next when it reaches us at `local`. With `for_good`

@@ -117,6 +117,7 @@ impl Exchange<'_> {
             boot_file,
             options: Vec::new(),
         });
+        let profile = self.caller.profile();
         let grant = Grant {
             kind: MessageType::Unknown(0),
             address: Some(address),
@@ -124,7 +125,7 @@ impl Exchange<'_> {
             place: Some(self.place),
             server_id: self.server_id,
             host_name: self.caller.host.map(|(name, _)| name),
-            own_options: self.caller.own_options(),
+            own_options: self.caller.own_options(profile.as_deref()),
             boot,
             link_mtu: self.caller.around.link.mtu,
             rapid_commit: false,
@@ -199,6 +200,7 @@ impl Exchange<'_> {
         let for_good = kind == MessageType::Ack;
         let next = self.caller.next(self.local, Some(self.place.subnet), watch, for_good);
         let client_uuid = self.caller.request.packet.options.filled(97);
+        let profile = self.caller.profile();
         let mut grant = Grant {
             kind,
             address,
@@ -206,7 +208,7 @@ impl Exchange<'_> {
             place: Some(self.place),
             server_id: self.server_id,
             host_name: self.caller.host.map(|(name, _)| name),
-            own_options: self.caller.own_options(),
+            own_options: self.caller.own_options(profile.as_deref()),
             boot: boot_data(self.caller.boots, &next, self.local, client_uuid),
             link_mtu: self.caller.around.link.mtu,
             rapid_commit: for_good && self.caller.request.kind == MessageType::Discover,

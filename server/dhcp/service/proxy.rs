@@ -76,6 +76,7 @@ impl Caller<'_> {
             boot_data(self.boots, next, arrival.local, options.filled(97))
         };
         boot.echo_boot_item(boot_item(options.get(43).unwrap_or_default()));
+        let profile = self.profile();
         let mut grant = Grant {
             kind,
             address: None,
@@ -83,7 +84,7 @@ impl Caller<'_> {
             place: None,
             server_id: arrival.local,
             host_name: None,
-            own_options: self.own_options(),
+            own_options: self.own_options(profile.as_deref()),
             boot,
             link_mtu: link.mtu,
             rapid_commit: false,

@@ -17,7 +17,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use crate::app::App;
-use crate::model::{Host, Image, Noun, Profile, Rack, Subnet, Tenant};
+use crate::model::{Host, Image, Noun, ProfileTree, Rack, Subnet, Tenant};
 
 /// The largest body that is read, in bytes: what a site file may have.
 const BODY_BYTES: usize = 32 << 20;
@@ -30,7 +30,7 @@ pub fn router<S: Clone + Send + Sync + 'static>(app: App) -> Router<S> {
         .merge(noun::<Rack>())
         .merge(noun::<Tenant>())
         .merge(noun::<Subnet>())
-        .merge(noun::<Profile>())
+        .merge(noun::<ProfileTree>())
         .merge(noun::<Image>())
         .merge(noun::<Host>())
         .route("/hosts/{name}/status", get(history::status))

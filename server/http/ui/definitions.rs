@@ -34,13 +34,17 @@ pub async fn profiles(
 ) -> Result<impl IntoResponse, Error> {
     let snapshot = ui.app.inventory.snapshot();
     let site = &snapshot.site;
-    let row = |(name, profile): (&String, &Profile)| ProfileRow {
-        name: name.clone(),
-        links: links(profile),
-        subnets: profile.subnets().map(|(_, subnet)| subnet).collect::<Vec<_>>().join(", "),
-        hosts: site.hosts.values().filter(|host| host.profile.as_ref() == Some(name)).count(),
+    let row = |name: &String| {
+        let resolution = site.profile_named(name, None).unwrap_or_default();
+        let subnets = resolution.profile.subnets().map(|(_, subnet)| subnet);
+        ProfileRow {
+            name: name.clone(),
+            links: links(&resolution.profile),
+            subnets: subnets.collect::<Vec<_>>().join(", "),
+            hosts: site.hosts.values().filter(|host| host.profile.as_ref() == Some(name)).count(),
+        }
     };
-    let rows = site.profiles.iter().map(row).collect();
+    let rows = site.profiles.keys().map(row).collect();
     Ok(Page(ProfilesPage { frame: operator.frame("profiles").await?, rows }))
 }
 
@@ -74,13 +78,13 @@ pub async fn profile(
     let mut alone = Site::default();
     alone.profiles.insert(name.clone(), profile.clone());
     let text = site_file::render(&alone);
-    // Drawn as a host would have it, with the subnets of the site.
-    alone.subnets.clone_from(&site.subnets);
-    alone.hosts.insert(name.clone(), Host { profile: Some(name.clone()), ..Host::default() });
+    // Drawn as a host would have it, with everything else of the site.
+    let example = Host { profile: Some(name.clone()), index: Some(1), ..Host::default() };
+    let site_with_example = Site { hosts: [(name.clone(), example)].into(), ..site.clone() };
     let has = |(_, host): &(&String, &Host)| host.profile.as_ref() == Some(&name);
     Ok(Page(ProfilePage {
         frame: operator.frame("profiles").await?,
-        stack: stack::svg(&layout(&alone, &name))?,
+        stack: stack::svg(&layout(&site_with_example, &name))?,
         text,
         hosts: site.hosts.iter().filter(has).map(|(name, _)| name.clone()).collect(),
         name,

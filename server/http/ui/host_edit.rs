@@ -61,8 +61,7 @@ impl Choices {
     fn of(site: &Site, form: &HostForm) -> Self {
         let prefix = |name: &str| site.subnets.get(name).map(|subnet| subnet.cidr.to_string());
         let tenant = Some(form.tenant.as_str()).filter(|tenant| !tenant.is_empty());
-        let profile = site.profiles.get(&form.profile);
-        let profile = profile.map(|profile| site.for_tenant(profile, tenant));
+        let resolution = site.profile_named(&form.profile, tenant).unwrap_or_default();
         let hint = |(link, subnet): (&str, &str)| {
             let prefix = prefix(subnet).unwrap_or_else(|| "unknown subnet".into());
             (link.to_owned(), format!("{subnet}, {prefix}"))
@@ -75,7 +74,7 @@ impl Choices {
             profiles: site.profiles.keys().cloned().collect(),
             images: site.images.keys().cloned().collect(),
             subnets: subnets.collect(),
-            hints: profile.map(|profile| profile.subnets().map(hint).collect()).unwrap_or_default(),
+            hints: resolution.profile.subnets().map(hint).collect(),
         }
     }
 
@@ -219,8 +218,9 @@ fn put(site: &mut Site, form: &HostForm, name: &str, host: Host) -> Result<(), C
         )));
     }
     // What the form does not show stays.
-    let Host { allow, dhcp_options, .. } = now.unwrap_or_default();
-    site.hosts.insert(name.to_owned(), Host { allow, dhcp_options, ..host });
+    let Host { allow, dhcp_options, index, parameters, network, .. } = now.unwrap_or_default();
+    let host = Host { allow, dhcp_options, index, parameters, network, ..host };
+    site.hosts.insert(name.to_owned(), host);
     Ok(())
 }
 

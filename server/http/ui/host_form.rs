@@ -170,9 +170,9 @@ impl HostForm {
     /// Adds the rows that the page offers beyond what is filled in: every link of the
     /// profile that bears an address, spare NICs, and one more reservation.
     pub fn offer_rows(&mut self, site: &Site) {
-        if let Some(profile) = site.profiles.get(&self.profile) {
-            let tenant = Some(self.tenant.as_str()).filter(|tenant| !tenant.is_empty());
-            let profile = site.for_tenant(profile, tenant);
+        let tenant = Some(self.tenant.as_str()).filter(|tenant| !tenant.is_empty());
+        if let Some(resolution) = site.profile_named(&self.profile, tenant) {
+            let profile = &resolution.profile;
             for (_, subnet) in profile.subnets() {
                 let Some(link) = profile.link_of_subnet(subnet) else { continue };
                 if !self.addresses.iter().any(|(known, _)| known == link) {

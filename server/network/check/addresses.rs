@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{Findings, HostView, Place};
 use crate::model::{RangeUse, Subnet};
-use crate::network::links::Borne;
+use crate::network::links::{Borne, Computed};
 use crate::network::nearest;
 
 pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
@@ -12,8 +12,12 @@ pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
         on_link(view, link, *address, findings);
     }
     for link in view.network.links.values() {
-        for borne in link.layer3.borne.iter().filter(|borne| borne.awaits_address()) {
-            missing(view, &link.name, borne, findings);
+        for borne in &link.layer3.borne {
+            match &borne.computed {
+                Some(computed) => self::computed(view, &link.name, (borne, computed), findings),
+                None if borne.awaits_address() => missing(view, &link.name, borne, findings),
+                None => {}
+            }
         }
     }
     for (name, address) in &view.host.reservations {
@@ -60,6 +64,32 @@ fn missing(view: &HostView<'_>, link: &str, borne: &Borne, findings: &mut Findin
     };
     let text = format!("{link} has no address in subnet \"{name}\"; {remedy}");
     findings.error("N146", view.at_link("addresses", &borne.key), text);
+}
+
+/// Rules N188 and N189: an address that the profile computes and cannot, or that the host
+/// does not bear.
+fn computed(
+    view: &HostView<'_>,
+    link: &str,
+    (borne, computed): (&Borne, &Computed),
+    findings: &mut Findings,
+) {
+    let at = || view.at_link("addresses", &borne.key);
+    match (computed, borne.address) {
+        _ if !borne.written => {}
+        (Err(error), None) => {
+            findings.error("N188", at(), format!("{link} has no address: {error}"));
+        }
+        (Ok(computed), Some(address)) if *computed != address.addr() => {
+            let text = format!(
+                "{link} keeps {}, which the host is given, though its profile computes {computed}; \
+                 take it away from the host to have it computed",
+                address.addr()
+            );
+            findings.warn("N189", at(), text);
+        }
+        _ => {}
+    }
 }
 
 /// Rules N140, N142, N143 and N147: an address against the subnet that it is in.

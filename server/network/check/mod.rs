@@ -21,6 +21,7 @@ mod online;
 mod policy;
 mod profile;
 mod reach;
+mod resolved;
 mod routes;
 mod silence;
 mod subnet;
@@ -31,8 +32,6 @@ mod virtual_links;
 
 #[cfg(test)]
 mod tests;
-
-use std::collections::BTreeSet;
 
 pub use finding::{Edit, Finding, Fix, Severity};
 use finding::{Findings, Place};
@@ -47,11 +46,7 @@ pub fn check_site(site: &Site) -> Vec<Finding> {
     let mut findings = Findings::default();
     names::check(site, &mut findings);
     subnet::check_all(site, &mut findings);
-    for (name, profile) in &site.profiles {
-        for tenant in tenants_of(site, name, profile) {
-            check_profile(site, name, tenant, &mut findings);
-        }
-    }
+    resolved::check_all(site, &mut findings);
     tenant::check_all(site, &mut findings);
     let owners = tenant::Owners::of(site);
     for (name, host) in &site.hosts {
@@ -68,11 +63,12 @@ pub fn check_site(site: &Site) -> Vec<Finding> {
 pub fn check_host(site: &Site, host_name: &str) -> Vec<Finding> {
     let mut findings = Findings::default();
     let Some(host) = site.hosts.get(host_name) else { return Vec::new() };
-    if let (Some(name), Some(profile)) = (&host.profile, site.profile_of(host)) {
-        for subnet in profile.subnets().filter_map(|(_, name)| site.subnets.get_key_value(name)) {
+    if let Some(resolution) = site.profile_of(host) {
+        let subnets = resolution.profile.subnets();
+        for subnet in subnets.filter_map(|(_, name)| site.subnets.get_key_value(name)) {
             subnet::check(subnet.0, subnet.1, &mut findings);
         }
-        check_profile(site, name, host.tenant.as_deref(), &mut findings);
+        resolved::check(site, (host_name, host), &resolution, &mut findings);
     }
     let owners = tenant::Owners::of(site);
     check_one(&HostView::new(site, host_name, host), &owners, &mut findings);
@@ -89,63 +85,28 @@ fn check_one(view: &HostView<'_>, owners: &tenant::Owners<'_>, findings: &mut Fi
     silence::by_hosts_profile(view, findings, start);
 }
 
-/// Whose subnets a profile is looked at with: those of every tenant whose hosts have it,
-/// where it serves tenants.
-fn tenants_of<'a>(site: &'a Site, name: &str, profile: &Profile) -> BTreeSet<Option<&'a str>> {
-    if !profile.serves_tenants() {
-        return [None].into();
-    }
-    let hosts = site.hosts.values().filter(|host| host.profile.as_deref() == Some(name));
-    let tenants: BTreeSet<_> = hosts.map(|host| host.tenant.as_deref()).collect();
-    if !tenants.is_empty() {
-        return tenants;
-    }
-    let mut all = std::iter::once(None).chain(site.tenants.keys().map(|name| Some(name.as_str())));
-    let served = all.find(|tenant| !site.for_tenant(profile, *tenant).serves_tenants());
-    [served.flatten()].into()
-}
-
 /// What is wrong with a profile whichever host of a tenant has it.
-fn check_profile(site: &Site, name: &str, tenant: Option<&str>, findings: &mut Findings) {
-    let Some(profile) = site.profiles.get(name) else { return };
-    let profile = &*site.for_tenant(profile, tenant);
-    let any_host = Host { tenant: tenant.map(str::to_owned), ..any_host(site, name, profile) };
-    let view = ProfileView { site, name, profile, network: lower(site, "", &any_host) };
+fn check_profile(view: &ProfileView<'_>, findings: &mut Findings) {
     // What its tenant has no subnet for would only look as if it had been forgotten.
-    if profile.serves_tenants() {
-        return profile::roles(&view, findings);
+    if view.profile.serves_tenants() {
+        return profile::roles(view, findings);
     }
     let start = findings.len();
-    profile::check(&view, findings);
-    bond::check(&view, findings);
-    mtu::check(&view, findings);
-    routes::check(&view, findings);
-    policy::check(&view, findings);
-    tunnel::check(&view, findings);
-    bridge::check(&view, findings);
-    version::check(&view, findings);
-    online::check(&view, findings);
-    bgp::check(&view, findings);
-    virtual_links::check(&view, findings);
-    hardware::check(&view, findings);
-    reach::check(&view, findings);
-    losses::check(&view, findings);
-    silence::by_profile(&view, findings, start);
-}
-
-/// A host as the profile expects it: without NICs, but with an address wherever one must be.
-fn any_host(site: &Site, name: &str, profile: &Profile) -> Host {
-    let mut host = Host { profile: Some(name.to_owned()), ..Host::default() };
-    let first = |subnet: &str| site.subnets.get(subnet).map(|subnet| subnet.cidr.network());
-    for link in profile.links() {
-        let main = link.settings.subnet.and_then(first).map(|address| (link.name.into(), address));
-        let beside = link
-            .settings
-            .subnet6
-            .and_then(|subnet| Some((format!("{}/{subnet}", link.name), first(subnet)?)));
-        host.addresses.extend(main.into_iter().chain(beside));
-    }
-    host
+    profile::check(view, findings);
+    bond::check(view, findings);
+    mtu::check(view, findings);
+    routes::check(view, findings);
+    policy::check(view, findings);
+    tunnel::check(view, findings);
+    bridge::check(view, findings);
+    version::check(view, findings);
+    online::check(view, findings);
+    bgp::check(view, findings);
+    virtual_links::check(view, findings);
+    hardware::check(view, findings);
+    reach::check(view, findings);
+    losses::check(view, findings);
+    silence::by_profile(view, findings, start);
 }
 
 /// A profile under examination, with the links that it comes to.

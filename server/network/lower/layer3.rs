@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::Source;
-use crate::model::{Destination, Family, LinkSettings, RouteSpec, RuleSpec, Subnet};
-use crate::network::links::{Borne, HostNetwork, Kind, Layer3};
+use crate::model::{Destination, Family, HostNumber, LinkSettings, RouteSpec, RuleSpec, Subnet};
+use crate::network::links::{Borne, Computed, HostNetwork, Kind, Layer3};
 
 /// The priorities of the rules that a link's own table gets, plus the link's number. A
 /// mark is looked at before a source, or it would never win; both before the rule that
@@ -66,13 +66,24 @@ impl Source<'_> {
                 continue;
             }
             let is_first = place == 0 && settings.subnet.is_some();
-            let key = if is_first { name.to_owned() } else { format!("{name}/{subnet_name}") };
-            self.bear(&mut layer3, settings, (subnet_name, subnet), key);
+            let (key, number) = match is_first {
+                true => (name.to_owned(), settings.host_number),
+                false => (format!("{name}/{subnet_name}"), settings.host_number6),
+            };
+            let computed = number.map(|number| self.computed(number, (subnet_name, subnet)));
+            self.bear(&mut layer3, settings, (subnet_name, subnet), (key, computed));
         }
         if let Some(table) = settings.table.filter(|_| !self.profile.vrfs.contains_key(name)) {
             own_table(&mut layer3, (table, settings), number, self);
         }
         layer3
+    }
+
+    /// The address that the profile computes for the host in a subnet.
+    fn computed(&self, number: &HostNumber, (name, subnet): (&str, &Subnet)) -> Computed {
+        let address = number.of(self.host.number()).and_then(|number| subnet.host(name, number));
+        let with = self.host.number().map(|index| format!(" with index {index}"));
+        address.map_err(|error| format!("{number}{}: {error}", with.unwrap_or_default()))
     }
 
     /// Adds a subnet's address and facts to the link that bears it.
@@ -81,14 +92,17 @@ impl Source<'_> {
         layer3: &mut Layer3,
         settings: &LinkSettings<'_>,
         (name, subnet): (&str, &Subnet),
-        key: String,
+        (key, computed): (String, Option<Computed>),
     ) {
         // With DHCP or SLAAC the wire says all this; written down as well it would be there twice.
         let learns = match subnet.cidr {
             IpNet::V4(_) => settings.dhcp4,
             IpNet::V6(_) => settings.dhcp6 || settings.accept_ra == Some(true),
         };
-        let address = self.host.addresses.get(&key).copied().filter(|_| !learns);
+        let given = self.host.addresses.get(&key).copied();
+        let address =
+            given.or_else(|| computed.as_ref().and_then(|computed| computed.clone().ok()));
+        let address = address.filter(|_| !learns);
         // On a link to nowhere the address is alone: with the subnet's prefix the host would
         // take the whole subnet for its own.
         let link = key.split('/').next().unwrap_or(&key);
@@ -97,7 +111,13 @@ impl Source<'_> {
         let length = if alone { subnet.cidr.max_prefix_len() } else { subnet.cidr.prefix_len() };
         let address = address.and_then(|address| IpNet::new(address, length).ok());
         layer3.addresses.extend(address);
-        layer3.borne.push(Borne { subnet: name.to_owned(), key, written: !learns, address });
+        layer3.borne.push(Borne {
+            subnet: name.to_owned(),
+            key,
+            written: !learns,
+            address,
+            computed,
+        });
         if learns {
             return;
         }

@@ -28,14 +28,27 @@ struct Source<'a> {
     profile: &'a Profile,
 }
 
-/// The network of one host. A host without a known profile has its NICs, unused.
+/// The network of one host. A host without a profile that can be read has its
+/// NICs, unused.
 pub(super) fn lower(site: &Site, name: &str, host: &Host) -> HostNetwork {
+    match site.profile_of(host).filter(|found| found.faults.is_empty()) {
+        Some(found) => lower_with(site, name, host, Some(&found.profile)),
+        None => lower_with(site, name, host, None),
+    }
+}
+
+/// The same with this profile for the host's.
+pub(super) fn lower_with(
+    site: &Site,
+    name: &str,
+    host: &Host,
+    profile: Option<&Profile>,
+) -> HostNetwork {
     let none = Profile::default();
-    let found = site.profile_of(host);
-    let source = Source { site, host, profile: found.as_deref().unwrap_or(&none) };
+    let source = Source { site, host, profile: profile.unwrap_or(&none) };
     let mut network = HostNetwork {
         host: name.to_owned(),
-        profile: found.as_ref().and_then(|_| host.profile.clone()),
+        profile: profile.and_then(|_| host.profile.clone()),
         defaults: source.profile.defaults,
         match_by: source.profile.match_by,
         systemd: source.profile.systemd.unwrap_or(SYSTEMD),

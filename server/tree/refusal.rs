@@ -1,24 +1,26 @@
-//! Why a value of a site file is refused, and where it stands. Pure.
+//! Why a value is refused, and where it stands. Pure.
 
 use std::fmt;
 
-use super::{Position, SiteFileError};
-use crate::network::nearest::hint;
+use super::Position;
+use super::nearest::hint;
 
 /// Why a value is refused.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub struct Refusal {
     /// Where the value stands; nowhere until the reader that knows has seen it.
     pub position: Option<Position>,
     /// The keys that lead to it, the innermost first.
     path: Vec<String>,
+    key: Option<String>,
+    is_missing: bool,
     message: String,
 }
 
 impl Refusal {
     /// A refusal of what stands at `position`.
     pub fn at(position: Position, message: String) -> Self {
-        Self { position: Some(position), path: Vec::new(), message }
+        Self { position: Some(position), path: Vec::new(), key: None, is_missing: false, message }
     }
 
     /// The same, where nobody nearer knew the place.
@@ -41,11 +43,33 @@ impl Refusal {
         self
     }
 
-    /// What the operator is told.
-    pub fn into_error(self, file: &str) -> SiteFileError {
-        let path = self.path.into_iter().rev().collect::<Vec<_>>().join(".");
-        let position = self.position.unwrap_or_default();
-        SiteFileError { file: file.to_owned(), position, path, message: self.message }
+    /// The keys that lead to the value, joined by dots; empty for the text itself.
+    pub fn path(&self) -> String {
+        self.path.iter().rev().map(String::as_str).collect::<Vec<_>>().join(".")
+    }
+
+    /// The key that is refused, where it is a key and no value.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    /// Whether something is missing, that somebody else may say.
+    pub fn is_missing(&self) -> bool {
+        self.is_missing
+    }
+
+    /// What is wrong, after the path of what is wrong.
+    pub fn told(&self) -> String {
+        match self.path().as_str() {
+            "" => self.message.clone(),
+            path => format!("{path}: {}", self.message),
+        }
+    }
+
+    /// The same about a key.
+    pub fn of_key(mut self, key: &str) -> Self {
+        self.key.get_or_insert_with(|| key.to_owned());
+        self
     }
 }
 
@@ -59,7 +83,13 @@ impl std::error::Error for Refusal {}
 
 impl serde::de::Error for Refusal {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self { position: None, path: Vec::new(), message: message.to_string() }
+        Self {
+            position: None,
+            path: Vec::new(),
+            key: None,
+            is_missing: false,
+            message: message.to_string(),
+        }
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
@@ -71,7 +101,8 @@ impl serde::de::Error for Refusal {
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::custom(format_args!("the key \"{field}\" is missing"))
+        let refusal = Self::custom(format_args!("the key \"{field}\" is missing"));
+        Self { is_missing: true, ..refusal }
     }
 
     fn invalid_type(given: serde::de::Unexpected<'_>, wanted: &dyn serde::de::Expected) -> Self {
@@ -84,6 +115,6 @@ impl serde::de::Error for Refusal {
 }
 
 /// Says that there is no such key or word, and what there is.
-pub(super) fn unknown(what: &str, given: &str, known: &[&str]) -> String {
+pub fn unknown(what: &str, given: &str, known: &[&str]) -> String {
     format!("there is no {what} \"{given}\"{}", hint(given, known.iter().copied()))
 }

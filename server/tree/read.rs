@@ -9,11 +9,10 @@ use serde::de::{
     SeqAccess, VariantAccess, Visitor,
 };
 
-use super::refusal::Refusal;
-use super::tree::{Content, Key, Node};
+use super::{Content, Key, Node, Refusal};
 
 /// Reads a value of the model from the tree.
-pub(super) fn value<T: DeserializeOwned>(node: &Node) -> Result<T, Refusal> {
+pub fn value<T: DeserializeOwned>(node: &Node) -> Result<T, Refusal> {
     T::deserialize(Reader(node)).map_err(|refusal| refusal.or_at(node.position))
 }
 
@@ -43,6 +42,11 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// A number that is written as the text has it.
+pub fn number<T: std::str::FromStr + ToString>(text: &str) -> Option<T> {
+    text.parse().ok().filter(|number: &T| number.to_string() == text)
+}
+
 macro_rules! numbers {
     ($($method:ident $visit:ident $type:ident,)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
@@ -68,8 +72,8 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         deserialize_f64 visit_f64 f64,
     }
 
-    /// For a type that takes more than one kind of value: plain text is read as YAML's core
-    /// schema says (YAML 1.2.2 section 10.3.2).
+    /// For a type that takes more than one kind of value: plain text is what it would be
+    /// written as, so that `007` and `True` stay the texts that somebody typed.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
         match &self.0.content {
             Content::List(_) => self.deserialize_seq(visitor),
@@ -78,11 +82,11 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             Content::Scalar { text, .. } => {
                 if self.0.is_null() {
                     visitor.visit_unit()
-                } else if let Ok(value) = self.boolean() {
+                } else if let Ok(value) = text.parse::<bool>() {
                     visitor.visit_bool(value)
-                } else if let Ok(value) = text.parse::<u64>() {
+                } else if let Some(value) = number::<u64>(text) {
                     visitor.visit_u64(value)
-                } else if let Ok(value) = text.parse::<i64>() {
+                } else if let Some(value) = number::<i64>(text) {
                     visitor.visit_i64(value)
                 } else {
                     self.deserialize_str(visitor)
@@ -202,8 +206,12 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     ) -> Result<Option<K::Value>, Refusal> {
         let Some((key, node)) = self.entries.next() else { return Ok(None) };
         self.value = Some((key, node));
-        let text: StrDeserializer<'_, Refusal> = key.text.as_str().into_deserializer();
-        seed.deserialize(text).map(Some).map_err(|refusal| refusal.or_at(key.position))
+        // Of its own kind: a key may be a number to who reads it.
+        let content = Content::Scalar { text: key.text.clone(), plain: false };
+        let text = Node { position: key.position, ..Node::made(content) };
+        seed.deserialize(Reader(&text))
+            .map(Some)
+            .map_err(|refusal| refusal.or_at(key.position).of_key(&key.text))
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Refusal> {

@@ -1,11 +1,11 @@
-//! YAML text as a tree whose every value knows where it stands. Pure.
+//! YAML text to a tree. Pure.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use granit_parser::{Event, Marker, Parser, ScalarStyle};
+use granit_parser::{Event, Parser, ScalarStyle};
 
-use super::refusal::Refusal;
+use super::{Content, Key, Node, Position, Refusal};
 
 /// The longest text that is read, in bytes: some forty thousand hosts.
 const MAX_BYTES: usize = 32 << 20;
@@ -15,97 +15,8 @@ const MAX_VALUES: usize = 4_000_000;
 /// How deep values may stand inside one another.
 const MAX_DEPTH: usize = 32;
 
-/// A place in a text, both counted from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
-    /// The line.
-    pub line: usize,
-    /// The character in it.
-    pub column: usize,
-}
-
-impl Default for Position {
-    fn default() -> Self {
-        Self { line: 1, column: 1 }
-    }
-}
-
-impl From<&Marker> for Position {
-    fn from(marker: &Marker) -> Self {
-        Self { line: marker.line().max(1), column: marker.col() + 1 }
-    }
-}
-
-/// A value and where it stands.
-#[derive(Debug)]
-pub(super) struct Node {
-    pub position: Position,
-    pub content: Content,
-    /// How many values it stands for, itself included.
-    values: usize,
-}
-
-/// A value without its place.
-#[derive(Debug)]
-pub(super) enum Content {
-    /// A text; plain if it has no quotes, so that it may be a number or nothing at all.
-    Scalar {
-        text: String,
-        plain: bool,
-    },
-    List(Vec<Arc<Node>>),
-    Map(Vec<(Key, Arc<Node>)>),
-}
-
-/// A key and where it stands.
-#[derive(Clone, Debug)]
-pub(super) struct Key {
-    pub position: Position,
-    pub text: String,
-}
-
-impl Key {
-    /// A key that stands in no text.
-    pub fn made(text: String) -> Self {
-        Self { position: Position::default(), text }
-    }
-}
-
-impl Node {
-    /// A value that stands in no text.
-    pub fn made(content: Content) -> Self {
-        Self { position: Position::default(), content, values: 1 }
-    }
-
-    /// The plain text of a value that is given as nothing: `key:`, `key: ~` or `key: null`.
-    pub fn is_null(&self) -> bool {
-        matches!(&self.content, Content::Scalar { text, plain: true }
-            if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
-    }
-
-    /// The entries of a mapping; a value that is given as nothing is an empty one.
-    pub fn entries(&self) -> Result<&[(Key, Arc<Node>)], Refusal> {
-        match &self.content {
-            Content::Map(entries) => Ok(entries),
-            _ if self.is_null() => Ok(&[]),
-            _ => Err(self.refuse("a mapping (key: value)")),
-        }
-    }
-
-    /// Refuses the value because `wanted` is needed in its place.
-    pub fn refuse(&self, wanted: &str) -> Refusal {
-        let given = match &self.content {
-            Content::Scalar { .. } if self.is_null() => "nothing".to_owned(),
-            Content::Scalar { text, .. } => format!("\"{text}\""),
-            Content::List(_) => "a list".to_owned(),
-            Content::Map(_) => "a mapping".to_owned(),
-        };
-        Refusal::at(self.position, format!("{wanted} is needed, not {given}"))
-    }
-}
-
 /// Reads a text that holds one document, or none.
-pub(super) fn parse(text: &str) -> Result<Arc<Node>, Refusal> {
+pub fn parse(text: &str) -> Result<Arc<Node>, Refusal> {
     let start = Position::default();
     if text.len() > MAX_BYTES {
         let message = format!("{} bytes are more than the {MAX_BYTES} that are read", text.len());
@@ -127,35 +38,6 @@ pub(super) fn parse(text: &str) -> Result<Arc<Node>, Refusal> {
     }
     let nothing = || Node { position: start, content: Content::Map(Vec::new()), values: 1 };
     Ok(builder.root.unwrap_or_else(|| Arc::new(nothing())))
-}
-
-/// The place of the value at `path`, or of the innermost value around it. Names may hold
-/// dots themselves: of the keys that fit, the longest is followed.
-pub(super) fn locate(root: &Node, path: &str) -> Position {
-    let (mut node, mut position, mut rest) = (root, root.position, path);
-    while !rest.is_empty() {
-        let Some((place, inner, after)) = step(node, rest) else { break };
-        (position, node, rest) = (place, inner, after);
-    }
-    position
-}
-
-fn step<'a>(node: &'a Node, path: &'a str) -> Option<(Position, &'a Node, &'a str)> {
-    let after = |key: &str| {
-        let rest = path.strip_prefix(key)?;
-        if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') }
-    };
-    match &node.content {
-        Content::Scalar { .. } => None,
-        Content::List(items) => items.iter().enumerate().find_map(|(index, item)| {
-            Some((item.position, item.as_ref(), after(&index.to_string())?))
-        }),
-        Content::Map(entries) => entries
-            .iter()
-            .filter_map(|(key, value)| Some((key, value, after(&key.text)?)))
-            .max_by_key(|(key, ..)| key.text.len())
-            .map(|(key, value, rest)| (key.position, value.as_ref(), rest)),
-    }
 }
 
 /// A list or mapping that is being read.

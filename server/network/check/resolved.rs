@@ -1,0 +1,132 @@
+//! Rules about what profiles come to: each once, however many hosts it comes to the same
+//! for, and each finding where the value in question was written. Pure.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::finding::{Findings, Place};
+use super::{ProfileView, check_profile};
+use crate::model::{Fault, Host, Origin, Profile, Resolution, Site};
+use crate::network::lower::lower_with;
+use crate::network::nearest;
+
+/// Every profile as its hosts have it, and those that no host has.
+pub(super) fn check_all(site: &Site, findings: &mut Findings) {
+    let mut checked: HashMap<*const Resolution, Arc<Resolution>> = HashMap::new();
+    let mut named = BTreeSet::new();
+    for (name, host) in &site.hosts {
+        let Some(resolution) = site.profile_of(host) else { continue };
+        named.extend(host.profile.as_deref());
+        if checked.insert(Arc::as_ptr(&resolution), resolution.clone()).is_none() {
+            check(site, (name, host), &resolution, findings);
+        }
+    }
+    let mut parameters = BTreeSet::new();
+    for name in site.profiles.keys() {
+        let Some(resolution) = named_for_some_tenant(site, name) else { continue };
+        parameters.extend(resolution.parameters.keys().cloned());
+        if named.contains(name.as_str()) {
+            continue;
+        }
+        let host = Host { profile: Some(name.clone()), ..Host::default() };
+        let is_base = site.profiles.values().any(|other| other.extends() == Some(name));
+        match resolution.is_example || is_base {
+            // Made-up values would break rules that nobody breaks, and a profile that is only
+            // there to be extended need not be whole.
+            true => faults("", resolution.faults.iter().filter(|fault| fault.in_itself), findings),
+            false => check(site, ("", &host), &resolution, findings),
+        }
+    }
+    unused_parameters(site, &parameters, findings);
+}
+
+/// A profile without a host, for the first tenant whom it can serve, where it serves tenants.
+fn named_for_some_tenant(site: &Site, name: &str) -> Option<Arc<Resolution>> {
+    let first = site.profile_named(name, None)?;
+    if !first.profile.serves_tenants() {
+        return Some(first);
+    }
+    let mut tenants = site.tenants.keys();
+    let served = tenants.find_map(|tenant| {
+        site.profile_named(name, Some(tenant)).filter(|found| !found.profile.serves_tenants())
+    });
+    Some(served.unwrap_or(first))
+}
+
+/// The profile of a host, which others may share.
+pub(super) fn check(
+    site: &Site,
+    (host_name, host): (&str, &Host),
+    resolution: &Resolution,
+    findings: &mut Findings,
+) {
+    if !resolution.faults.is_empty() {
+        return faults(host_name, resolution.faults.iter(), findings);
+    }
+    let name = host.profile.as_deref().unwrap_or_default();
+    let profile = &resolution.profile;
+    let network = lower_with(site, "", &any_host(site, host, profile), Some(profile));
+    let first = findings.len();
+    check_profile(&ProfileView { site, name, profile, network }, findings);
+    let prefix = format!("profiles.{name}.");
+    let placed = |path: &str| resolution.place(host_name, path.strip_prefix(&prefix)?);
+    for finding in findings.since(first) {
+        if let Some((place, is_own)) = placed(&finding.path) {
+            finding.path = place;
+            finding.host = is_own.then(|| host_name.to_owned());
+        }
+        for edit in finding.fix.iter_mut().flat_map(|fix| &mut fix.edits) {
+            if let Some((place, _)) = placed(&edit.path) {
+                edit.path = place;
+            }
+        }
+    }
+}
+
+/// A host as the profile expects it: without NICs, but with an address wherever one must be.
+fn any_host(site: &Site, like: &Host, profile: &Profile) -> Host {
+    let mut host = Host {
+        profile: like.profile.clone(),
+        tenant: like.tenant.clone(),
+        index: Some(1),
+        ..Host::default()
+    };
+    let first = |subnet: &str| site.subnets.get(subnet).map(|subnet| subnet.cidr.network());
+    for link in profile.links() {
+        let main = link.settings.subnet.and_then(first).map(|address| (link.name.into(), address));
+        let beside = link
+            .settings
+            .subnet6
+            .and_then(|subnet| Some((format!("{}/{subnet}", link.name), first(subnet)?)));
+        host.addresses.extend(main.into_iter().chain(beside));
+    }
+    host
+}
+
+/// Rules N186 and N187: a profile that cannot be read, and what a host lacks to have it.
+fn faults<'a>(host: &str, faults: impl Iterator<Item = &'a Fault>, findings: &mut Findings) {
+    for fault in faults {
+        let rule = if fault.origin.is_some() { "N186" } else { "N187" };
+        let is_own = matches!(fault.origin, None | Some(Origin::Host));
+        let place = Place {
+            host: (is_own && !host.is_empty()).then(|| host.to_owned()),
+            link: None,
+            path: fault.place(host),
+        };
+        findings.error(rule, place, fault.text.clone());
+    }
+}
+
+/// Rule N187: what the site or a rack gives to a parameter that no profile has.
+fn unused_parameters(site: &Site, known: &BTreeSet<String>, findings: &mut Findings) {
+    let of_site = site.parameters.keys().map(|name| (format!("parameters.{name}"), name));
+    let of_racks = site.racks.iter().flat_map(|(rack, entry)| {
+        let place = move |name: &String| format!("racks.{rack}.parameters.{name}");
+        entry.parameters.keys().map(move |name| (place(name), name))
+    });
+    for (path, name) in of_site.chain(of_racks).filter(|(_, name)| !known.contains(*name)) {
+        let hint = nearest::hint(name, known.iter().map(String::as_str));
+        let text = format!("no profile has a parameter \"{name}\"{hint}");
+        findings.warn("N187", Place::new(path), text);
+    }
+}
