@@ -42,8 +42,9 @@ fn all_sites() -> BTreeMap<String, Site> {
 
 /// The site, written for a version of systemd.
 fn aimed_at(mut site: Site, version: u16) -> Site {
-    for profile in site.profiles.values_mut() {
-        profile.systemd = Some(version);
+    for host in site.hosts.values_mut() {
+        let aim = serde_json::json!({"systemd": version});
+        host.network = serde_json::from_value(aim).unwrap();
     }
     site
 }
