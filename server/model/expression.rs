@@ -127,7 +127,8 @@ impl Scope<'_> {
         let found = found.map(str::to_owned);
         self.served.borrow_mut().insert(role.to_owned(), found.clone());
         found.ok_or_else(|| {
-            let whose = tenant.map_or("nobody".into(), |tenant| format!("tenant \"{tenant}\""));
+            let whose =
+                tenant.map_or_else(|| "nobody".into(), |tenant| format!("tenant \"{tenant}\""));
             format!("no subnet of {whose} has the role \"{role}\"")
         })
     }

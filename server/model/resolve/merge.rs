@@ -59,7 +59,7 @@ impl Merged {
             merged.read_needs();
             let takes_subnet = |p: &Parameter| p.kind == ParameterKind::Subnet;
             merged.may_serve_tenants = merged.parameters.values().any(takes_subnet)
-                || [&merged.upper, &merged.lower].into_iter().any(|tree| names_tenant(tree));
+                || [&merged.upper, &merged.lower].into_iter().any(names_tenant);
         }
         merged
     }
