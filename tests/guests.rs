@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use rackstrap::boot::archive::HostFile;
-use rackstrap::model::{BondMode, Defaults, Site};
+use rackstrap::model::{BondMode, Defaults, Host, Site};
 use rackstrap::network::{Format, HostNetwork, Kind, Link, layout, render_host};
 
 use crate::common::guest::{Guest, Image, file};
@@ -133,23 +133,33 @@ fn scenarios(systemd: u16) -> Vec<Scenario> {
             wait: patience,
         },
     ];
-    for profile in all.iter_mut().flat_map(|scenario| scenario.site.profiles.values_mut()) {
-        profile.systemd = Some(systemd);
+    for host in all.iter_mut().flat_map(|scenario| scenario.site.hosts.values_mut()) {
+        set_network(host, serde_json::json!({"systemd": systemd}));
     }
     all
 }
 
 /// The rails, with a route over two routers of the first.
 fn with_several_routers(mut site: Site) -> Site {
-    let route = r#"{"to": "203.0.113.0/24",
-                    "next-hops": [{"via": "10.10.0.1"}, {"via": "10.10.0.2", "weight": 3}]}"#;
-    let rail = site.profiles.values_mut().find_map(|profile| profile.nics.get_mut("rail0"));
-    rail.unwrap().routes.push(serde_json::from_str(route).unwrap());
+    let hops = serde_json::json!([{"via": "10.10.0.1"}, {"via": "10.10.0.2", "weight": 3}]);
+    let route = serde_json::json!({"to": "203.0.113.0/24", "next-hops": hops});
+    for host in site.hosts.values_mut() {
+        set_network(host, serde_json::json!({"nics": {"rail0": {"routes": [route]}}}));
+    }
     site
 }
 
+/// Lays something over the profile of a host, beside what is laid there already.
+fn set_network(host: &mut Host, network: serde_json::Value) {
+    let mut entries = host.network.entries().clone();
+    entries.extend(network.as_object().unwrap().clone());
+    host.network = entries.into();
+}
+
 fn is_safe(scenario: &Scenario) -> bool {
-    scenario.site.profiles.values().all(|profile| profile.defaults == Defaults::Safe)
+    let site = &scenario.site;
+    let mut found = site.hosts.values().map(|host| site.profile_of(host).unwrap());
+    found.all(|found| found.profile.defaults == Defaults::Safe)
 }
 
 /// A scenario's files, below a directory with its name.
