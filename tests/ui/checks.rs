@@ -17,7 +17,7 @@ hosts:
 "#;
 
 fn up_delay(site: &Site) -> Option<Millis> {
-    site.profiles["hypervisor"].bonds["bond0"].up_delay
+    site.profile_of(&site.hosts["n1"])?.profile.bonds["bond0"].up_delay
 }
 
 #[tokio::test]
