@@ -139,7 +139,8 @@ fn joined<T: Display>(values: impl IntoIterator<Item = T>) -> String {
 fn differing_facts(before: &Facts, after: &Facts) -> Vec<String> {
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let differing = names.into_iter().filter(|name| before.get(*name) != after.get(*name));
-    let told = |facts: &Facts, name: &str| facts.get(name).cloned().unwrap_or("none".into());
+    let told =
+        |facts: &Facts, name: &str| facts.get(name).cloned().unwrap_or_else(|| "none".into());
     differing
         .map(|name| format!("{name}: {} -> {}", told(before, name), told(after, name)))
         .collect()

@@ -297,7 +297,7 @@ impl Link {
     pub fn device(&self) -> &str {
         let named = self.nic.as_ref().and_then(|nic| {
             let is_name = |name: &&str| !name.contains(['*', '?']);
-            nic.set_name.as_deref().or(nic.match_name.as_deref().filter(is_name))
+            nic.set_name.as_deref().or_else(|| nic.match_name.as_deref().filter(is_name))
         });
         named.unwrap_or(&self.name)
     }
@@ -340,7 +340,7 @@ impl HostNetwork {
     /// address from the untagged network.
     pub(super) fn link_local<'a>(&self, link: &'a Link) -> Option<&'a [Family]> {
         let quiet = self.defaults == Defaults::Safe && link.role != Role::Addressed;
-        link.layer3.link_local.as_deref().or(quiet.then_some(&[]))
+        link.layer3.link_local.as_deref().or_else(|| quiet.then_some(&[]))
     }
 
     /// The members of a bond or the ports of a bridge, in the order of the links.

@@ -52,7 +52,7 @@ impl Kernel {
         self.links.iter().find(|real| match link.kind {
             Kind::Nic(Some(mac)) => {
                 // The kernel shows it only where another one is in use. A veth has none.
-                let permanent = real.get("permaddr").unwrap_or(&real["address"]);
+                let permanent = real.get("permaddr").unwrap_or_else(|| &real["address"]);
                 let kind = real.pointer("/linkinfo/info_kind").and_then(Value::as_str);
                 kind.is_none_or(|kind| kind == "veth") && *permanent == mac.to_string()
             }

@@ -112,7 +112,7 @@ pub(super) async fn database(patient: &Patient) -> Vec<Finding> {
 
 fn bytes_left(directory: &Path) -> Option<u64> {
     let disk = statvfs(directory).ok()?;
-    Some(u64::from(disk.blocks_available()).saturating_mul(u64::from(disk.fragment_size())))
+    Some(disk.blocks_available().saturating_mul(disk.fragment_size()))
 }
 
 /// Whether the clock can be right: leases live by it.

@@ -60,7 +60,7 @@ fn nics(view: &HostView<'_>, findings: &mut Findings) {
     }
 }
 
-fn needs_mac(nic: &Box<NicSpec>) -> bool {
+fn needs_mac(nic: &NicSpec) -> bool {
     nic.needs_link_file() && nic.path.is_none()
 }
 
@@ -78,7 +78,7 @@ fn missing_nic(view: &HostView<'_>, link: &Link, findings: &mut Findings) {
         MatchBy::PermanentMac | MatchBy::Mac | MatchBy::Path => {
             findings.error("N181", view.at_link("nics", &link.name), text)
         }
-        MatchBy::Name if link.nic.as_ref().is_some_and(needs_mac) => {
+        MatchBy::Name if link.nic.as_ref().is_some_and(|nic| needs_mac(nic)) => {
             let text = format!(
                 "{}: its .link file finds it by MAC or path, and neither is given",
                 link.name

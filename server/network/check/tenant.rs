@@ -69,7 +69,8 @@ pub(super) fn check_all(site: &Site, findings: &mut Findings) {
                 findings.error("N101", at("role"), error.to_string());
             }
             if let Some(other) = roles.insert((tenant, role), name) {
-                let whose = tenant.map_or("nobody".into(), |tenant| format!("\"{tenant}\""));
+                let whose =
+                    tenant.map_or_else(|| "nobody".into(), |tenant| format!("\"{tenant}\""));
                 let text = format!(
                     "\"{other}\" and \"{name}\" of {whose} both have the role \"{role}\"; a link \
                      that says tenant/{role} means one"

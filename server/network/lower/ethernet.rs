@@ -65,7 +65,7 @@ pub(super) fn set_macs(network: &mut HostNetwork) {
         macs[index] = lower.iter().find_map(mac);
     }
     for (link, mac) in network.links.values_mut().zip(macs) {
-        link.mac = link.mac.or(match link.kind {
+        link.mac = link.mac.or_else(|| match link.kind {
             Kind::Bond(_) | Kind::Bridge(_) => mac,
             Kind::Macvlan(_) => mac.map(|nic| derived_mac(nic, &link.name)),
             _ => None,

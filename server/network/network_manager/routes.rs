@@ -17,7 +17,7 @@ impl Keyfile<'_> {
             self.lose(route.via.as_ref().is_some_and(other), "a router of the other family");
             let several = !route.next_hops.is_empty();
             self.lose(several && family == Family::Ipv6, "several routers for one IPv6 route");
-            let metric = route.metric.or(learns.then_some(0));
+            let metric = route.metric.or_else(|| learns.then_some(0));
             let ways: Vec<(Option<IpAddr>, Option<u32>)> = match several {
                 // Routes to one place with weights become one route with several routers.
                 true => {
@@ -65,7 +65,7 @@ impl Keyfile<'_> {
 }
 
 fn family(route: &RouteSpec) -> Family {
-    let via = route.via.or(route.next_hops.first().map(|hop| hop.via)).or(route.from);
+    let via = route.via.or_else(|| route.next_hops.first().map(|hop| hop.via)).or(route.from);
     let is_ipv4 = match route.to {
         Destination::Net(net) => net.addr().is_ipv4(),
         Destination::Default => via.is_none_or(|via| via.is_ipv4()),

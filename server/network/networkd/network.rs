@@ -73,7 +73,7 @@ fn matching(unit: &mut Unit, host: &HostNetwork, link: &Link) {
         (Kind::Nic(Some(mac)), MatchBy::PermanentMac, _) => unit.set("PermanentMACAddress", mac),
         (Kind::Nic(Some(mac)), MatchBy::Mac, _) => unit.set("MACAddress", mac),
         (Kind::Nic(_), MatchBy::Path, Some(path)) => unit.set("Path", path),
-        _ => unit.set("Name", pattern.unwrap_or(link.device())),
+        _ => unit.set("Name", pattern.unwrap_or_else(|| link.device())),
     }
 }
 
