@@ -26,7 +26,8 @@ fn main() {
     let mut site: Site = serde_saphyr::from_str(SITE).unwrap();
     for number in 0..HOSTS {
         let [_, _, high, low] = number.to_be_bytes();
-        let nic = |slot: u8| (format!("eth{slot}"), Mac([0x00, 0x16, 0x3e, slot, high, low]));
+        let nic =
+            |slot: u8| (format!("eth{slot}"), Mac([0x00, 0x16, 0x3e, slot, high, low]).into());
         let nics = (0..4).map(nic).collect();
         let host = Host { profile: Some("hypervisor".into()), nics, ..Host::default() };
         site.hosts.insert(format!("n{number:04}"), host);

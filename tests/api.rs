@@ -131,9 +131,14 @@ async fn a_dry_run_tells_what_becomes_of_the_hosts() {
     let api = Api::start().await;
     let site = "subnets: {lan: {cidr: 10.1.0.0/24, vlan: 7}}\n\
                 profiles: {p: {vlans: {v: {link: eth0, subnet: lan, dhcp4: true}}}}\n\
-                hosts: {a: {profile: p, nics: {eth0: \"52:54:00:aa:00:01\"}}}\n";
+                switches: {leaf1: {vendor: sonic}}\n\
+                hosts: {a: {profile: p, nics: {eth0: {mac: \"52:54:00:aa:00:01\", switch: leaf1, port: Ethernet4}}}}\n";
     let (_, done) = api.ask(&api.writer, "PUT", "/site", site).await;
     assert_eq!(done["consequences"], Value::Null, "{done}");
+    let (status, _) = api.ask(&api.reader, "GET", "/switches/leaf9/config", "").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    let config = api.get("/switches/leaf1/config").await;
+    assert!(config["text"].as_str().unwrap().contains("Vlan7|Ethernet4"), "{config}");
     let subnet = r#"{"cidr": "10.1.0.0/24", "vlan": 8}"#;
     let (_, told) = api.ask(&api.writer, "PUT", "/subnets/lan?dry_run=true", subnet).await;
     let host = &told["consequences"]["hosts"][0];

@@ -335,13 +335,14 @@ async fn render_shows_what_is_otherwise_than_before_and_than_on_the_host() {
 async fn a_move_to_another_tenant_is_told_before_it_is_made() {
     const SITE: &str = r#"
 tenants: {acme: {contact: ops@acme.example}, globex: {}}
+switches: {leaf1a: {vendor: eos}}
 subnets:
   a: {cidr: 10.0.0.0/24, vlan: 500, tenant: acme, role: internal, ranges: [{from: 10.0.0.10, to: 10.0.0.99, for: hosts}]}
   g: {cidr: 10.0.1.0/24, vlan: 501, tenant: globex, role: internal, ranges: [{from: 10.0.1.10, to: 10.0.1.99, for: hosts}]}
 profiles:
   leased: {vlans: {lan: {link: eth0, subnet: tenant/internal}}}
 hosts:
-  n1: {tenant: acme, leased-from: 2025-01-01, leased-until: 2025-12-31, profile: leased, nics: {eth0: "52:54:00:aa:00:01"}}
+  n1: {tenant: acme, leased-from: 2025-01-01, leased-until: 2025-12-31, profile: leased, nics: {eth0: {mac: "52:54:00:aa:00:01", switch: leaf1a, port: Ethernet1}}}
 "#;
     for desk in desks().await {
         desk.file("site.yaml", SITE);
@@ -360,12 +361,18 @@ hosts:
             "  VLAN of lan: 500 -> 501",
             "  address of lan: 10.0.0.10/24 -> 10.0.1.10/24",
             "  /etc/systemd/network/10-lan.network",
+            "switch leaf1a:",
+            "  -    switchport trunk allowed vlan 500",
+            "  +    switchport trunk allowed vlan 501",
             "  - Address=10.0.0.10/24",
             "  + Address=10.0.1.10/24",
             "dry run: nothing was changed",
         ] {
             assert!(told.lines().any(|told| told == line), "{line} is not in {told}");
         }
+        assert!(desk.good("render --switch leaf1a").contains("interface Ethernet1\n"));
+        assert!(desk.bad("render --switch leaf1")[0].contains("did you mean \"leaf1a\"?"));
+        assert!(desk.good("switch list").contains("leaf1a  eos"));
         desk.file("more.csv", "host,tenant,leased-until\nn1,globex,2031-12-31\n");
         desk.good("import more.csv");
         let tenant = desk.json("tenant show globex");

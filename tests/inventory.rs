@@ -30,6 +30,8 @@ subnets:
     ranges:
       - {from: 172.16.160.10, to: 172.16.160.99, for: hosts}
       - {from: 172.16.160.200, to: 172.16.160.253, for: reserved}
+switches:
+  leaf1a: {vendor: sonic, rack: r1, native-vlan: 10}
 profiles:
   base: {parameters: {delay: {type: text}}, bonds: {bond0: {up-delay: =delay}}}
   hypervisor:
@@ -59,7 +61,7 @@ hosts:
     rack: r1
     tenant: acme
     profile: hypervisor
-    nics: {eth0: "52:54:00:aa:01:01", eth1: "52:54:00:aa:01:02"}
+    nics: {eth0: {mac: "52:54:00:aa:01:01", switch: leaf1a, port: Ethernet48}, eth1: "52:54:00:aa:01:02"}
     addresses: {virbr0: 172.16.160.13}
 "##;
 
@@ -85,7 +87,7 @@ async fn a_site_comes_out_as_it_went_in() {
         let inventory = store.inventory().await;
         let committed = apply(&inventory, site()).await.unwrap();
         assert_eq!(committed.revision, 1, "{}", store.kind);
-        assert_eq!(committed.differences.len(), 10, "{}: {:?}", store.kind, lines(&committed));
+        assert_eq!(committed.differences.len(), 11, "{}: {:?}", store.kind, lines(&committed));
         let read = store.inventory().await.snapshot();
         assert_eq!((read.revision, &read.site), (1, &site()), "{}", store.kind);
         // Equal maps may have their entries in another order; a file shows it.
@@ -193,7 +195,7 @@ async fn a_dry_run_says_what_would_be_and_does_nothing() {
         let inventory = store.inventory().await;
         let dry = Change { dry_run: true, ..change("try") };
         let committed = inventory.replace_site(dry, site()).await.unwrap();
-        assert_eq!(committed.differences.len(), 10, "{}", store.kind);
+        assert_eq!(committed.differences.len(), 11, "{}", store.kind);
         assert_eq!(store.inventory().await.snapshot().site, Site::default(), "{}", store.kind);
         assert_eq!(inventory.snapshot().site, Site::default(), "{}", store.kind);
     }
@@ -228,7 +230,7 @@ async fn a_change_of_what_somebody_else_changed_meanwhile_is_refused() {
 /// The constraints themselves, without any check of ours before them.
 #[tokio::test]
 async fn the_database_refuses_what_is_somebodys_already() {
-    const TWICE: [(&str, &str); 4] = [
+    const TWICE: [(&str, &str); 5] = [
         ("host name", "INSERT INTO hosts (name, spec) VALUES ('r1-n01', '{}')"),
         (
             "MAC",
@@ -239,6 +241,11 @@ async fn the_database_refuses_what_is_somebodys_already() {
             "address",
             "INSERT INTO host_addresses (address, host, link)
              VALUES ('172.16.160.12', 'r1-n02', 'other0')",
+        ),
+        (
+            "switch port",
+            "INSERT INTO nics (mac, host, label, position, switch, port)
+             VALUES ('52:54:00:aa:00:77', 'r1-n01', 'eth7', 7, 'leaf1a', 'Ethernet48')",
         ),
         ("prefix", "INSERT INTO subnets (name, cidr, spec) VALUES ('x', '10.77.0.0/24', '{}')"),
     ];
@@ -268,8 +275,8 @@ async fn add_host(
     inventory
         .change_site(change("add"), |site| {
             let mut host = site.hosts["r1-n02"].clone();
-            host.nics["eth0"] = Mac([2, 0, 0, 0, 0, mac]);
-            host.nics["eth1"] = Mac([2, 0, 0, 0, name.len() as u8, mac]);
+            host.nics["eth0"] = Mac([2, 0, 0, 0, 0, mac]).into();
+            host.nics["eth1"] = Mac([2, 0, 0, 0, name.len() as u8, mac]).into();
             host.addresses.insert("virbr0".into(), [172, 16, 160, address].into());
             host.unit = None;
             site.hosts.insert(name.into(), host);
@@ -437,7 +444,7 @@ async fn a_host_moves_to_another_tenant_by_one_edit_which_is_told_first() {
         let free = inventory.change_site(change("a new host of acme"), |site| {
             let mut host = site.hosts["b"].clone();
             host.give_to(Some("acme".into()));
-            host.nics["eth0"] = Mac([2, 0, 0, 0, 0, 9]);
+            host.nics["eth0"] = Mac([2, 0, 0, 0, 0, 9]).into();
             host.addresses.clear();
             site.hosts.insert("c".into(), host);
             Ok(())

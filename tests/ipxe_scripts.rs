@@ -110,7 +110,7 @@ async fn an_unknown_host_says_so_and_goes_on_once_it_is_adopted() {
     guest.wait_for(&["is in no host of the inventory", "asking again in 15 s"], LIMIT).await;
     let adopt = |site: &mut rackstrap::model::Site| {
         let host = site.hosts.get_mut("n2").unwrap();
-        host.nics.insert("eth1".into(), mac.parse().unwrap());
+        host.nics.insert("eth1".into(), mac.parse::<rackstrap::model::Mac>().unwrap().into());
         Ok(())
     };
     let change =

@@ -14,6 +14,7 @@ mod dhcp_service;
 mod dhcp_shared;
 mod disk_full;
 mod doctor;
+mod fabric;
 mod frr;
 mod golden;
 mod guests;

@@ -31,7 +31,7 @@ impl Facts {
         let vlans =
             profile.vlans.values().filter_map(|vlan| vlan.id.or_else(|| vlan_of(&vlan.subnet)));
         Self {
-            lacp_macs: members.filter_map(|label| host.nics.get(label)).copied().collect(),
+            lacp_macs: members.filter_map(|label| Some(host.nics.get(label)?.mac)).collect(),
             image,
             vlans: vlans.collect(),
         }

@@ -27,7 +27,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::model::{Image, ProfileTree, Rack, Subnet};
+use crate::model::{Image, ProfileTree, Rack, Subnet, Switch};
 use context::Context;
 use nouns::NounCommand;
 use settings::Settings;
@@ -77,6 +77,9 @@ enum Command {
     /// Tenants: who may lease hosts
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
+    /// Switches: what hosts are cabled to
+    #[command(subcommand)]
+    Switch(NounCommand),
     /// Subnets
     #[command(subcommand)]
     Subnet(NounCommand),
@@ -134,6 +137,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Host(host) => host.run(context()?).await,
         Command::Rack(noun) => noun.run::<Rack>(context()?).await,
         Command::Tenant(tenant) => tenant.run(context()?).await,
+        Command::Switch(noun) => noun.run::<Switch>(context()?).await,
         Command::Subnet(noun) => noun.run::<Subnet>(context()?).await,
         Command::Profile(noun) => noun.run::<ProfileTree>(context()?).await,
         Command::Image(noun) => noun.run::<Image>(context()?).await,

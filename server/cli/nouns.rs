@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::cli::context::{Context, change, operator, table};
 use crate::cli::outcome::{refuse_change, tell};
 use crate::inventory::{ChangeError, now_ms};
-use crate::model::{Host, Image, LeaseTerm, Noun, ProfileTree, Rack, Site, Subnet, Tenant};
+use crate::model::{Host, Image, LeaseTerm, Noun, ProfileTree, Rack, Site, Subnet, Switch, Tenant};
 use crate::network::nearest::hint;
 use crate::site_file::{self, set_values};
 
@@ -215,6 +215,20 @@ impl Listed for Tenant {
             subnets.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "),
             in_term(|term| matches!(term, LeaseTerm::EndsSoon(_))),
             in_term(|term| matches!(term, LeaseTerm::Ended(_))),
+        ]
+    }
+}
+
+impl Listed for Switch {
+    const COLUMNS: &'static [&'static str] = &["vendor", "rack", "mlag peer", "ports"];
+    fn cells(&self, name: &str, site: &Site) -> Vec<String> {
+        let nics = site.hosts.values().flat_map(|host| host.nics.values());
+        let cabled = nics.filter_map(|nic| nic.cable.as_ref()).filter(|end| end.switch == name);
+        vec![
+            self.vendor.to_string(),
+            or_dash(self.rack.as_ref()),
+            or_dash(self.mlag_peer.as_ref()),
+            cabled.count().to_string(),
         ]
     }
 }

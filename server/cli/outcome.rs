@@ -57,6 +57,10 @@ fn told(consequences: &Consequences) -> Vec<String> {
         lines.extend(group.facts.iter().map(|fact| format!("  {fact}")));
         lines.extend(group.lines.iter().map(|line| format!("  {}", line.text)));
     }
+    for change in &consequences.switches {
+        lines.push(format!("switch {}:", change.switch));
+        lines.extend(change.lines.iter().map(|line| format!("  {}", line.text)));
+    }
     let new: usize =
         consequences.hosts.iter().filter(|group| group.is_new).map(|group| group.hosts.len()).sum();
     lines.extend(

@@ -12,13 +12,17 @@ use crate::cli::context::Context;
 use crate::cli::host::name_of;
 use crate::inventory::Inventory;
 use crate::model::Site;
-use crate::network::{File, Format, render_host};
+use crate::network::{File, Format, render_host, render_switch};
 
 /// What `render` is told.
 #[derive(Debug, Args)]
 pub struct Render {
     /// The host, by name or by any of its MACs
-    host: String,
+    #[arg(required_unless_present = "switch", conflicts_with = "switch")]
+    host: Option<String>,
+    /// Print the ports of this switch in its vendor's words instead: Arista EOS, NVUE or SONiC
+    #[arg(long, value_name = "SWITCH", conflicts_with_all = ["format", "diff"])]
+    switch: Option<String>,
     /// What the files are written for
     #[arg(long, default_value = "networkd")]
     format: String,
@@ -36,7 +40,11 @@ impl Render {
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let inventory = context.inventory().await?;
         let snapshot = inventory.snapshot();
-        let name = name_of(&snapshot, &self.host).to_owned();
+        let Some(host) = &self.host else {
+            let switch = self.switch.as_deref().unwrap_or_default();
+            return self::switch(&context, &inventory, switch, self.since).await;
+        };
+        let name = name_of(&snapshot, host).to_owned();
         let format: Format = self.format.parse()?;
         let mut files = render_host(&snapshot.site, &name, format)?;
         if self.diff.is_some() {
@@ -61,6 +69,24 @@ impl Render {
         context.print(&json!({"difference": difference}), || difference.clone())?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Prints a switch's configuration, or what is otherwise in it since a revision.
+async fn switch(
+    context: &Context,
+    inventory: &Inventory,
+    name: &str,
+    since: Option<i64>,
+) -> anyhow::Result<ExitCode> {
+    let text = render_switch(&inventory.snapshot().site, name)?;
+    let Some(revision) = since else {
+        context.print(&json!({"switch": name, "text": text}), || text.clone())?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let before = render_switch(&site_at(inventory, revision).await?, name).unwrap_or_default();
+    let difference = unified(name, &before, &text);
+    context.print(&json!({"difference": difference}), || difference.clone())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The files of a copy of a host's own `directory`, such as /etc/systemd/network.
@@ -100,10 +126,15 @@ fn difference(before: &[File], after: &[File]) -> String {
     };
     let of_file = |name: &String| {
         let (before, after) = (text(before, name), text(after, name));
-        let lines = similar::TextDiff::from_lines(&before, &after);
-        lines.unified_diff().header(&format!("a/{name}"), &format!("b/{name}")).to_string()
+        unified(name, &before, &after)
     };
     names.into_iter().map(of_file).collect()
+}
+
+/// What is otherwise in the second text, as `diff -u` shows it.
+fn unified(name: &str, before: &str, after: &str) -> String {
+    let lines = similar::TextDiff::from_lines(before, after);
+    lines.unified_diff().header(&format!("a/{name}"), &format!("b/{name}")).to_string()
 }
 
 /// All files in one text, each under its name.

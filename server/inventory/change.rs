@@ -226,6 +226,7 @@ async fn write_site(
 
     specs::set_changed(transaction, &before.racks, &after.racks).await?;
     specs::set_changed(transaction, &before.tenants, &after.tenants).await?;
+    specs::set_changed(transaction, &before.switches, &after.switches).await?;
     subnets::set_changed(transaction, &before.subnets, &after.subnets).await?;
     specs::set_changed(transaction, &before.wide(), &after.wide()).await?;
     specs::set_changed(transaction, &before.profiles, &after.profiles).await?;
@@ -235,6 +236,7 @@ async fn write_site(
     specs::remove_missing(transaction, &before.images, &after.images).await?;
     specs::remove_missing(transaction, &before.wide(), &after.wide()).await?;
     specs::remove_missing(transaction, &before.profiles, &after.profiles).await?;
+    specs::remove_missing(transaction, &before.switches, &after.switches).await?;
     subnets::remove_missing(transaction, &before.subnets, &after.subnets).await?;
     specs::remove_missing(transaction, &before.tenants, &after.tenants).await?;
     specs::remove_missing(transaction, &before.racks, &after.racks).await

@@ -19,9 +19,11 @@ pub(crate) fn complete(before: &Site, after: &mut Site) {
     }
 }
 
-/// A host may name a rack that has no entry of its own.
+/// A host or switch may name a rack that has no entry of its own.
 fn add_named_racks(site: &mut Site) {
-    let named: Vec<String> = site.hosts.values().filter_map(|host| host.rack.clone()).collect();
+    let hosts = site.hosts.values().map(|host| &host.rack);
+    let racks = hosts.chain(site.switches.values().map(|switch| &switch.rack));
+    let named: Vec<String> = racks.flatten().cloned().collect();
     for rack in named {
         site.racks.entry(rack).or_default();
     }

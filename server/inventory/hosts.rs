@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::inventory::Error;
 use crate::inventory::database::{Transaction, execute, insert_rows, with_connection};
 use crate::inventory::specs::to_json;
-use crate::model::{ClientKey, Host};
+use crate::model::{Cable, ClientKey, Host, Nic};
 
 type Hosts = BTreeMap<String, Host>;
 
@@ -38,13 +38,15 @@ fn read(row: HostRow) -> Result<(String, Host), Error> {
 }
 
 async fn add_nics(transaction: &mut Transaction, hosts: &mut Hosts) -> Result<(), Error> {
-    const NICS: &str = "SELECT host, label, mac FROM nics ORDER BY host, position";
-    let rows: Vec<(String, String, String)> = with_connection!(transaction, connection =>
+    const NICS: &str = "SELECT host, label, mac, switch, port FROM nics ORDER BY host, position";
+    type Row = (String, String, String, Option<String>, Option<String>);
+    let rows: Vec<Row> = with_connection!(transaction, connection =>
         sqlx::query_as(NICS).fetch_all(connection).await)?;
-    for (host, label, mac) in rows {
+    for (host, label, mac, switch, port) in rows {
         let mac = mac.parse().map_err(|error| Error::unreadable("NIC", &mac, error))?;
+        let cable = switch.zip(port).map(|(switch, port)| Cable { switch, port });
         if let Some(host) = hosts.get_mut(&host) {
-            host.nics.insert(label, mac);
+            host.nics.insert(label, Nic { mac, cable });
         }
     }
     Ok(())
@@ -141,7 +143,7 @@ pub(crate) async fn set_changed(
     const OR_CHANGE: &str = " ON CONFLICT (name) DO UPDATE SET rack = excluded.rack,
          tenant = excluded.tenant, profile = excluded.profile, image = excluded.image,
          spec = excluded.spec";
-    const NICS: &str = "INSERT INTO nics (mac, host, label, position) ";
+    const NICS: &str = "INSERT INTO nics (mac, host, label, position, switch, port) ";
     const ADDRESSES: &str = "INSERT INTO host_addresses (address, host, link, subnet) ";
 
     let changed: Vec<(&String, &Host)> =
@@ -166,7 +168,14 @@ pub(crate) async fn set_changed(
         transaction,
         NICS,
         &nics,
-        |(host, (position, (label, mac)))| [mac.to_string(), *host, *label, *position,],
+        |(host, (position, (label, nic)))| [
+            nic.mac.to_string(),
+            *host,
+            *label,
+            *position,
+            nic.cable.as_ref().map(|cable| cable.switch.as_str()),
+            nic.cable.as_ref().map(|cable| cable.port.as_str()),
+        ],
         ""
     );
 

@@ -79,6 +79,7 @@ fn join(errors: &[site_file::SiteFileError]) -> String {
 fn keep_differing(site: &mut Site, other: &Site) {
     site.racks.retain(|name, entry| other.racks.get(name) != Some(entry));
     site.tenants.retain(|name, entry| other.tenants.get(name) != Some(entry));
+    site.switches.retain(|name, entry| other.switches.get(name) != Some(entry));
     site.subnets.retain(|name, entry| other.subnets.get(name) != Some(entry));
     if site.wide() == other.wide() {
         site.set_wide(Default::default());

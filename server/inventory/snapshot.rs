@@ -40,6 +40,7 @@ impl Snapshot {
         let mut site = Site {
             racks: specs::list(transaction).await?,
             tenants: specs::list(transaction).await?,
+            switches: specs::list(transaction).await?,
             subnets: subnets::list(transaction).await?,
             profiles: specs::list(transaction).await?,
             images: specs::list(transaction).await?,

@@ -1,4 +1,5 @@
-//! Racks, tenants, profiles, images and the site itself: what is a row of a name and its JSON.
+//! Racks, tenants, switches, profiles, images and the site itself: what is a row of a name and its
+//! JSON.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::inventory::Error;
 use crate::inventory::database::{Transaction, execute, with_connection};
-use crate::model::{Image, ProfileTree, Rack, SiteWide, Tenant};
+use crate::model::{Image, ProfileTree, Rack, SiteWide, Switch, Tenant};
 
 /// What is stored as one JSON text under its name.
 pub(crate) trait Stored: Serialize + DeserializeOwned + PartialEq {
@@ -38,6 +39,7 @@ macro_rules! nouns {
 nouns! {
     Rack "rack" in "racks",
     Tenant "tenant" in "tenants",
+    Switch "switch" in "switches",
     ProfileTree "profile" in "profiles",
     Image "image" in "images",
     SiteWide "site" in "site_wide",

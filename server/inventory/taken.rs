@@ -11,7 +11,9 @@ use crate::model::{Host, Identity, Site};
 pub(crate) fn find_taken(wanted: &Site, stored: &Site) -> Option<String> {
     let only_stored = stored.hosts.iter().filter(|(name, _)| !wanted.hosts.contains_key(*name));
     let hosts: BTreeMap<&String, &Host> = only_stored.chain(&wanted.hosts).collect();
-    let nics = hosts.iter().flat_map(|(name, host)| host.nics.iter().map(|nic| (*name, nic)));
+    let nics = hosts
+        .iter()
+        .flat_map(|(name, host)| host.nics.iter().map(|(label, nic)| (*name, (label, &nic.mac))));
     let addresses = hosts.iter().flat_map(|(name, host)| {
         host.addresses.iter().chain(&host.reservations).map(|address| (*name, address))
     });
@@ -52,7 +54,7 @@ mod tests {
 
     fn site(name: &str, mac: u8, address: u8) -> Site {
         let host = Host {
-            nics: [("eth0".to_owned(), Mac([2, 0, 0, 0, 0, mac]))].into(),
+            nics: [("eth0".to_owned(), Mac([2, 0, 0, 0, 0, mac]).into())].into(),
             addresses: [("eth0".to_owned(), [10, 0, 0, address].into())].into(),
             ..Host::default()
         };

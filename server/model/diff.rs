@@ -12,7 +12,8 @@ use super::{Identity, Mac, Site};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Difference {
-    /// What kind of thing: `rack`, `tenant`, `subnet`, `site`, `profile`, `image` or `host`.
+    /// What kind of thing: `rack`, `tenant`, `switch`, `subnet`, `site`, `profile`, `image` or
+    /// `host`.
     pub noun: &'static str,
     /// Its name; of a renamed host the new one.
     pub name: String,
@@ -82,6 +83,7 @@ pub fn diff(before: &Site, after: &Site) -> Vec<Difference> {
     let mut found = Vec::new();
     diff_entries("rack", (&before.racks, &after.racks), &none, &mut found);
     diff_entries("tenant", (&before.tenants, &after.tenants), &none, &mut found);
+    diff_entries("switch", (&before.switches, &after.switches), &none, &mut found);
     diff_entries("subnet", (&before.subnets, &after.subnets), &none, &mut found);
     diff_entries("site", (&before.wide(), &after.wide()), &none, &mut found);
     diff_entries("profile", (&before.profiles, &after.profiles), &none, &mut found);
@@ -94,14 +96,15 @@ pub fn diff(before: &Site, after: &Site) -> Vec<Difference> {
 /// whatever else it is known by.
 pub fn renamed_hosts(before: &Site, after: &Site) -> BTreeMap<String, String> {
     let gone = || before.hosts.iter().filter(|(name, _)| !after.hosts.contains_key(*name));
-    let macs: HashMap<Mac, &String> =
-        gone().flat_map(|(name, host)| host.nics.values().map(move |mac| (*mac, name))).collect();
+    let macs: HashMap<Mac, &String> = gone()
+        .flat_map(|(name, host)| host.nics.values().map(move |nic| (nic.mac, name)))
+        .collect();
     let identities: HashMap<Identity, &String> = gone()
         .flat_map(|(name, host)| host.known_by.identities().map(move |it| (it, name)))
         .collect();
     let mut renamed = BTreeMap::new();
     for (name, host) in after.hosts.iter().filter(|(name, _)| !before.hosts.contains_key(*name)) {
-        let by_mac = host.nics.values().find_map(|mac| macs.get(mac));
+        let by_mac = host.nics.values().find_map(|nic| macs.get(&nic.mac));
         let old = by_mac.or_else(|| host.known_by.identities().find_map(|it| identities.get(&it)));
         if let Some(old) = old {
             renamed.entry((*old).clone()).or_insert_with(|| name.clone());
@@ -194,7 +197,7 @@ mod tests {
     use crate::model::{Host, Image, Rack};
 
     fn site() -> Site {
-        let nics = [("eth0".to_owned(), Mac([2, 0, 0, 0, 0, 1]))].into_iter().collect();
+        let nics = [("eth0".to_owned(), Mac([2, 0, 0, 0, 0, 1]).into())].into_iter().collect();
         let host =
             Host { profile: Some("a".into()), rack: Some("r1".into()), nics, ..Host::default() };
         Site {
@@ -229,7 +232,11 @@ mod tests {
             ),
             (
                 |s| {
-                    s.hosts.get_mut("r1-n01").unwrap().nics.extend([("eth1".into(), Mac([2; 6]))]);
+                    s.hosts
+                        .get_mut("r1-n01")
+                        .unwrap()
+                        .nics
+                        .extend([("eth1".into(), Mac([2; 6]).into())]);
                 },
                 "~ host r1-n01 nics.eth1: none -> 02:02:02:02:02:02",
             ),

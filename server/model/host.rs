@@ -8,7 +8,7 @@ use std::str::FromStr;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::{DhcpOptions, HostMatch, Mac, ProfileTree, Scalar, When};
+use super::{DhcpOptions, HostMatch, Mac, Nic, ProfileTree, Scalar, When};
 
 /// One server: where it stands, what its NICs are, what it boots and what its network is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,9 +47,10 @@ pub struct Host {
     /// What it boots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// Its NICs: label to permanent MAC, in the order of the slots.
+    /// Its NICs by label, in the order of the slots: the permanent MAC, and the switch port
+    /// it is cabled to.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub nics: IndexMap<String, Mac>,
+    pub nics: IndexMap<String, Nic>,
     /// The addresses that its links bear, by link name. Left out: the inventory
     /// gives the next free one of the subnet's `hosts` range, and keeps it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -79,7 +80,7 @@ impl Host {
 
     /// Whether `mac` is one of its NICs.
     pub fn has_mac(&self, mac: Mac) -> bool {
-        self.nics.values().any(|nic| *nic == mac)
+        self.nics.values().any(|nic| nic.mac == mac)
     }
 }
 

@@ -8,6 +8,7 @@ use super::Site;
 pub fn merge(site: &mut Site, part: Site) {
     site.racks.extend(part.racks);
     site.tenants.extend(part.tenants);
+    site.switches.extend(part.switches);
     site.subnets.extend(part.subnets);
     site.parameters.extend(part.parameters);
     if !part.network.is_empty() {
@@ -28,6 +29,12 @@ pub fn revert(site: &mut Site, before: &Site, after: &Site) -> Result<(), Vec<St
     let mut since = Vec::new();
     revert_entries("rack", &mut reverted.racks, (&before.racks, &after.racks), &mut since);
     revert_entries("tenant", &mut reverted.tenants, (&before.tenants, &after.tenants), &mut since);
+    revert_entries(
+        "switch",
+        &mut reverted.switches,
+        (&before.switches, &after.switches),
+        &mut since,
+    );
     revert_entries("subnet", &mut reverted.subnets, (&before.subnets, &after.subnets), &mut since);
     let mut wide = reverted.wide();
     revert_entries("site", &mut wide, (&before.wide(), &after.wide()), &mut since);

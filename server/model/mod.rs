@@ -7,6 +7,7 @@
 mod bgp;
 mod bond;
 mod bridge;
+mod cable;
 mod dhcp_options;
 mod diff;
 mod event;
@@ -46,6 +47,7 @@ pub use bond::{
     TransmitHashPolicy,
 };
 pub use bridge::{BridgeSpec, PortSpec};
+pub use cable::{Cable, Nic, Switch, Vendor};
 pub use dhcp_options::{DhcpOptions, InvalidDhcpOption};
 pub use diff::{Difference, DifferenceKind, FieldDifference, diff, renamed_hosts};
 pub use event::{Event, EventKind, Progress, StrangerBudget};

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Host, Image, ProfileTree, Rack, Site, Subnet, Tenant};
+use super::{Host, Image, ProfileTree, Rack, Site, Subnet, Switch, Tenant};
 
 /// A kind of entry of the site.
 pub trait Noun: Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync + 'static {
@@ -50,6 +50,7 @@ macro_rules! nouns {
 nouns! {
     Rack "rack" racks,
     Tenant "tenant" tenants,
+    Switch "switch" switches,
     Subnet "subnet" subnets,
     ProfileTree "profile" profiles,
     Image "image" images,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Host, Identity, Image, Mac, ProfileTree, Resolved, Scalar, Subnet};
+use super::{Host, Identity, Image, Mac, ProfileTree, Resolved, Scalar, Subnet, Switch};
 
 /// Everything that an operator declares. `rackstrap apply` makes the inventory
 /// equal to one of these; `rackstrap export` writes one.
@@ -18,6 +18,9 @@ pub struct Site {
     /// Tenants by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tenants: BTreeMap<String, Tenant>,
+    /// Switches by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub switches: BTreeMap<String, Switch>,
     /// Subnets by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub subnets: BTreeMap<String, Subnet>,
@@ -127,7 +130,7 @@ impl Site {
     /// Every MAC of the site with the name of its host.
     pub fn mac_index(&self) -> HashMap<Mac, String> {
         let nics = |(name, host): (&String, &Host)| {
-            host.nics.values().map(|mac| (*mac, name.clone())).collect::<Vec<_>>()
+            host.nics.values().map(|nic| (nic.mac, name.clone())).collect::<Vec<_>>()
         };
         self.hosts.iter().flat_map(nics).collect()
     }

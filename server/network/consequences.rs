@@ -6,6 +6,7 @@ use std::fmt::Display;
 use serde::Serialize;
 
 use super::difference::{Line, lines};
+use super::fabric::{FabricError, render_switch};
 use super::links::HostNetwork;
 use super::{Format, RenderError, layout, render_host};
 use crate::model::{Host, Site};
@@ -15,6 +16,17 @@ use crate::model::{Host, Site};
 pub struct Consequences {
     /// To those of hosts.
     pub hosts: Vec<Group>,
+    /// To those of switches.
+    pub switches: Vec<SwitchChange>,
+}
+
+/// A switch whose configuration changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SwitchChange {
+    /// Its name.
+    pub switch: String,
+    /// What differs in its configuration.
+    pub lines: Vec<Line>,
 }
 
 /// Hosts whose files change in the same way.
@@ -71,7 +83,25 @@ pub fn consequences(before: &Site, after: &Site) -> Consequences {
             None => groups.push(Group { hosts: vec![name.clone()], is_new, facts, lines }),
         }
     }
-    Consequences { hosts: groups }
+    Consequences { hosts: groups, switches: switches(before, after) }
+}
+
+/// The switches whose configuration differs.
+fn switches(before: &Site, after: &Site) -> Vec<SwitchChange> {
+    if before == after {
+        return Vec::new();
+    }
+    let names: BTreeSet<&String> = before.switches.keys().chain(after.switches.keys()).collect();
+    let text = |site: &Site, name: &str| match render_switch(site, name) {
+        Ok(text) => text,
+        Err(FabricError::UnknownSwitch { .. }) => String::new(),
+        Err(error) => format!("{error}\n"),
+    };
+    let changes = names.into_iter().map(|name| {
+        let lines = lines(&text(before, name), &text(after, name), 2);
+        SwitchChange { switch: name.clone(), lines }
+    });
+    changes.filter(|change| !change.lines.is_empty()).collect()
 }
 
 /// A host's files by name; instead of them one line that says why there are none.

@@ -12,6 +12,7 @@ mod check;
 mod cloud_init;
 mod consequences;
 mod difference;
+mod fabric;
 mod format;
 mod frr;
 mod ignition;
@@ -28,8 +29,9 @@ pub(crate) use crate::tree::nearest;
 pub use allocate::{Assignment, allocate};
 pub use bgp::{Bgp, Neighbor, Peer};
 pub use check::{Edit, Finding, Fix, Severity, check_host, check_site};
-pub use consequences::{Consequences, Group, consequences};
+pub use consequences::{Consequences, Group, SwitchChange, consequences};
 pub use difference::{Line, lines};
+pub use fabric::{Fabric, FabricError, Lag, Lan, Port, fabric, render_switch};
 pub use format::{File, Format};
 pub use links::{Borne, Computed, HostNetwork, Kind, Layer3, Link, Role};
 

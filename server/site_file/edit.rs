@@ -1,5 +1,7 @@
 //! Changes single values of an entry, given as `key=value` in the operator's words. Pure.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -34,6 +36,7 @@ pub fn set_values<T: Serialize + DeserializeOwned>(
 /// # Errors
 /// Those of [`set_values`].
 pub fn set_host(host: Option<&Host>, values: &[(String, String)]) -> Result<Host, String> {
+    let values = &nic_values(host, values);
     let mut new: Host = set_values(host, values)?;
     let told = |key: &str| values.iter().any(|(path, _)| path == key);
     if host.is_some_and(|old| old.tenant != new.tenant) {
@@ -41,6 +44,36 @@ pub fn set_host(host: Option<&Host>, values: &[(String, String)]) -> Result<Host
         new.leased_until = new.leased_until.filter(|_| told("leased-until"));
     }
     Ok(new)
+}
+
+/// The values of a host with those of its cabled NICs as a mapping each: `nics.eth0.port`
+/// is a value of the NIC, and `nics.eth0` its MAC, which leaves the cable where it is.
+fn nic_values(host: Option<&Host>, values: &[(String, String)]) -> Vec<(String, String)> {
+    let parts = |path: &str| {
+        let (label, part) = path.strip_prefix("nics.")?.rsplit_once('.')?;
+        matches!(part, "mac" | "switch" | "port").then(|| label.to_owned())
+    };
+    let cabled: BTreeSet<String> = values.iter().filter_map(|(path, _)| parts(path)).collect();
+    let mut all = Vec::new();
+    for (label, nic) in host.into_iter().flat_map(|host| &host.nics) {
+        if cabled.contains(label) && nic.cable.is_none() {
+            all.push((format!("nics.{label}"), format!("{{mac: \"{}\"}}", nic.mac)));
+        }
+    }
+    for (path, value) in values {
+        let label = path.strip_prefix("nics.");
+        let has_cable = |label: &str| {
+            let nic = host.and_then(|host| host.nics.get(label));
+            cabled.contains(label) || nic.is_some_and(|nic| nic.cable.is_some())
+        };
+        let is_mac = !value.is_empty() && !value.starts_with('{');
+        let path = match label.is_some_and(has_cable) && is_mac {
+            true => format!("{path}.mac"),
+            false => path.clone(),
+        };
+        all.push((path, value.clone()));
+    }
+    all
 }
 
 /// The value that a text stands for; none for an empty one.
@@ -92,7 +125,7 @@ mod tests {
     use crate::model::Subnet;
 
     fn changed(values: &[(&str, &str)]) -> Result<String, String> {
-        let nics = [("eth0".to_owned(), crate::model::Mac([2, 0, 0, 0, 0, 1]))].into();
+        let nics = [("eth0".to_owned(), crate::model::Mac([2, 0, 0, 0, 0, 1]).into())].into();
         let host = Host { unit: Some(4), nics, ..Host::default() };
         let values: Vec<_> =
             values.iter().map(|(path, value)| ((*path).to_owned(), (*value).to_owned())).collect();

@@ -110,8 +110,17 @@ pub fn render(site: &Site) -> String {
     serde_saphyr::to_string(site).unwrap_or_else(|error| format!("# {error}\n"))
 }
 
-const SECTIONS: [&str; 8] =
-    ["racks", "tenants", "subnets", "parameters", "network", "profiles", "images", "hosts"];
+const SECTIONS: [&str; 9] = [
+    "racks",
+    "tenants",
+    "switches",
+    "subnets",
+    "parameters",
+    "network",
+    "profiles",
+    "images",
+    "hosts",
+];
 
 fn read_site(root: &Node, errors: &mut Vec<Refusal>) -> Site {
     let sections = match root.entries() {
@@ -132,6 +141,7 @@ fn read_site(root: &Node, errors: &mut Vec<Refusal>) -> Site {
     Site {
         racks: read_section(section("racks"), errors),
         tenants: read_section(section("tenants"), errors),
+        switches: read_section(section("switches"), errors),
         subnets: read_section(section("subnets"), errors),
         profiles: read_section(section("profiles"), errors),
         images: read_section(section("images"), errors),

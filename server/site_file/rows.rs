@@ -1,9 +1,10 @@
 //! Hosts as rows of comma-separated values, the way they come with a rack. Pure.
 //!
 //! The first row names the columns: `host`, `rack`, `unit`, `index`, `serial`, `tenant`,
-//! `leased-from`, `leased-until`, `profile`, `image`, `boot-file`, `nics.LABEL`,
-//! `addresses.LINK`, `reservations.SUBNET`, `parameters.NAME`, `match.KEY`, and `macs`: several MACs in one
-//! cell, which become eth0, eth1 and so on. An empty cell leaves what is.
+//! `leased-from`, `leased-until`, `profile`, `image`, `boot-file`, `nics.LABEL` with
+//! `nics.LABEL.switch` and `nics.LABEL.port`, `addresses.LINK`, `reservations.SUBNET`,
+//! `parameters.NAME`, `match.KEY`, and `macs`: several MACs in one cell, which become eth0,
+//! eth1 and so on. An empty cell leaves what is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -201,6 +202,13 @@ pub fn render(site: &Site) -> String {
     let mut header: Vec<String> = vec!["host".into()];
     header.extend(PLAIN.map(str::to_owned));
     header.extend(nics.iter().map(|label| format!("nics.{label}")));
+    let cabled = key_set(|host| {
+        let cabled = host.nics.iter().filter(|(_, nic)| nic.cable.is_some());
+        cabled.map(|(label, _)| label).collect()
+    });
+    header.extend(
+        cabled.iter().flat_map(|label| ["switch", "port"].map(|end| format!("nics.{label}.{end}"))),
+    );
     header.extend(links.iter().map(|link| format!("addresses.{link}")));
     header.extend(subnets.iter().map(|subnet| format!("reservations.{subnet}")));
     header.extend(parameters.iter().map(|name| format!("parameters.{name}")));
@@ -221,7 +229,11 @@ pub fn render(site: &Site) -> String {
         let plain = [rack, &unit, &index, serial, tenant, &from, &until, profile, image, boot_file];
         let mut record = vec![name.clone()];
         record.extend(plain.map(|value| value.clone().unwrap_or_default()));
-        record.extend(nics.iter().map(|key| text(host.nics.get(*key).map(|mac| mac as _))));
+        record.extend(nics.iter().map(|key| text(host.nics.get(*key).map(|nic| nic as _))));
+        record.extend(cabled.iter().flat_map(|key| {
+            let cable = host.nics.get(*key).and_then(|nic| nic.cable.clone());
+            cable.map_or_else(Default::default, |cable| [cable.switch, cable.port])
+        }));
         record.extend(links.iter().map(|key| text(host.addresses.get(*key).map(|a| a as _))));
         record.extend(subnets.iter().map(|key| text(host.reservations.get(*key).map(|a| a as _))));
         record.extend(parameters.iter().map(|key| text(host.parameters.get(*key).map(|v| v as _))));
@@ -269,6 +281,27 @@ mod tests {
         assert_eq!((first.index, first.parameters["rails"].0.as_str()), (Some(7), "8"));
         assert_eq!(site.hosts["r1-n02"].unit, Some(2));
         assert_eq!(imported(&render(&site)).unwrap(), site);
+    }
+
+    #[test]
+    fn cables_come_in_columns_of_their_own_and_a_new_mac_keeps_its_cable() {
+        let text = "host,nics.eth0,nics.eth0.switch,nics.eth0.port\na,52:54:00:aa:00:01,leaf1a,Ethernet12\n";
+        let mut site = imported(text).unwrap();
+        let nic = |site: &Site| format!("{:?}", site.hosts["a"].nics["eth0"]);
+        assert!(nic(&site).contains("Ethernet12"));
+        assert_eq!(imported(&render(&site)).unwrap(), site);
+        for (text, mac, port) in [
+            ("host,nics.eth0\na,52:54:00:aa:00:02\n", "aa:00:02", "Ethernet12"),
+            ("host,nics.eth0.port\na,Ethernet13\n", "aa:00:02", "Ethernet13"),
+        ] {
+            Rows::parse(text).unwrap().put_into(&mut site).unwrap();
+            assert!(nic(&site).contains(mac) && nic(&site).contains(port), "{}", nic(&site));
+        }
+        let plain = imported("host,nics.eth0\na,52:54:00:aa:00:01\n").unwrap();
+        let mut site = plain.clone();
+        let cabling = "host,nics.eth0.switch,nics.eth0.port\na,leaf1a,Ethernet12\n";
+        Rows::parse(cabling).unwrap().put_into(&mut site).unwrap();
+        assert!(nic(&site).contains("aa:00:01") && nic(&site).contains("leaf1a"));
     }
 
     #[test]

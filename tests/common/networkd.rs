@@ -73,8 +73,8 @@ impl Networkd {
             fs::write(files.join(&file.name), text).unwrap();
         }
         let (inside, outside) = (Netns::new("networkd"), Netns::new("switch"));
-        for (label, mac) in &site.hosts[golden::HOST].nics {
-            add_nic(&inside, &outside, label, *mac);
+        for (label, nic) in &site.hosts[golden::HOST].nics {
+            add_nic(&inside, &outside, label, nic.mac);
         }
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/run-networkd.sh");
         let log = fs::File::create(directory.path().join("log")).unwrap();

@@ -10,4 +10,5 @@ mod journey;
 mod pages;
 mod security;
 mod server;
+mod switches;
 mod tenants;

@@ -18,6 +18,7 @@ pub const PASSWORD: &str = "cold aisle 42";
 
 const SITE: &str = r#"
 racks: {r1: {location: hall 2}}
+switches: {leaf1a: {vendor: eos, rack: r1, native-vlan: 10}}
 subnets:
   provisioning:
     cidr: 10.77.0.0/24
@@ -46,7 +47,7 @@ hosts:
      addresses: {virbr0: 172.16.160.12}, reservations: {provisioning: 10.77.0.11}}
   r1-n02:
     {rack: r1, unit: 2, profile: hypervisor, image: live,
-     nics: {eth0: "52:54:00:aa:00:03", eth1: "52:54:00:aa:00:04"},
+     nics: {eth0: {mac: "52:54:00:aa:00:03", switch: leaf1a, port: Ethernet2}, eth1: "52:54:00:aa:00:04"},
      addresses: {virbr0: 172.16.160.13}}
 "#;
 

@@ -41,7 +41,7 @@ fn site() -> Site {
 fn site_with_host(own: u8) -> Site {
     let mut site = site();
     let mut host = Host::default();
-    host.nics.insert("eth0".into(), mac(1));
+    host.nics.insert("eth0".into(), mac(1).into());
     host.reservations.insert("provisioning".into(), address(own).into());
     site.hosts.insert("r1-n01".into(), host);
     site

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::inventory::{self, ChangeError};
-use crate::network::{Finding, RenderError};
+use crate::network::{FabricError, Finding, RenderError};
 use crate::site_file::SiteFileError;
 
 /// What a request can fail with.
@@ -43,6 +43,9 @@ pub enum Error {
     /// The host cannot be rendered.
     #[error(transparent)]
     Render(#[from] RenderError),
+    /// The switch cannot be rendered.
+    #[error(transparent)]
+    Fabric(#[from] FabricError),
     /// The database refused or is gone.
     #[error("the inventory database failed")]
     Inventory(#[from] inventory::Error),
@@ -63,11 +66,13 @@ impl Error {
         match self {
             Self::NoToken => StatusCode::UNAUTHORIZED,
             Self::MayNotChange(_) => StatusCode::FORBIDDEN,
-            Self::NotFound { .. } | Self::Render(RenderError::UnknownHost { .. }) => {
-                StatusCode::NOT_FOUND
-            }
+            Self::NotFound { .. }
+            | Self::Render(RenderError::UnknownHost { .. })
+            | Self::Fabric(FabricError::UnknownSwitch { .. }) => StatusCode::NOT_FOUND,
             Self::BadRequest(_) | Self::Body(_) => StatusCode::BAD_REQUEST,
-            Self::Refused(_) | Self::Render(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Refused(_) | Self::Render(_) | Self::Fabric(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Inventory(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }

@@ -17,7 +17,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use crate::app::App;
-use crate::model::{Host, Image, Noun, ProfileTree, Rack, Subnet, Tenant};
+use crate::model::{Host, Image, Noun, ProfileTree, Rack, Subnet, Switch, Tenant};
 
 /// The largest body that is read, in bytes: what a site file may have.
 const BODY_BYTES: usize = 32 << 20;
@@ -29,12 +29,14 @@ pub fn router<S: Clone + Send + Sync + 'static>(app: App) -> Router<S> {
         .route("/check", get(site::check))
         .merge(noun::<Rack>())
         .merge(noun::<Tenant>())
+        .merge(noun::<Switch>())
         .merge(noun::<Subnet>())
         .merge(noun::<ProfileTree>())
         .merge(noun::<Image>())
         .merge(noun::<Host>())
         .route("/hosts/{name}/status", get(history::status))
         .route("/hosts/{name}/config", get(site::config))
+        .route("/switches/{name}/config", get(site::switch_config))
         .route("/leases", get(history::leases))
         .route("/leases/{address}", get(history::lease).delete(history::remove_lease))
         .route("/events", get(history::events))

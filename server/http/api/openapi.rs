@@ -4,7 +4,7 @@ use axum::Json;
 use serde_json::{Map, Value, json};
 
 /// Every route: method, path and what it does.
-pub(super) const ROUTES: [(&str, &str, &str); 20] = [
+pub(super) const ROUTES: [(&str, &str, &str); 21] = [
     ("get", "/site", "The whole site and its revision"),
     ("put", "/site", "Make the site equal to the body (JSON or YAML), as rackstrap apply"),
     ("get", "/check", "Everything that is wrong with the site, errors first"),
@@ -14,6 +14,7 @@ pub(super) const ROUTES: [(&str, &str, &str); 20] = [
     ("delete", "/{section}/{name}", "Remove an entry"),
     ("get", "/hosts/{name}/status", "The state of a host and its last report"),
     ("get", "/hosts/{name}/config", "The network configuration that the host gets"),
+    ("get", "/switches/{name}/config", "The ports of a switch in its vendor's words"),
     ("get", "/leases", "Who holds which address until when"),
     ("get", "/leases/{address}", "One lease"),
     ("delete", "/leases/{address}", "Take a lease back; its client is not told"),
@@ -28,7 +29,8 @@ pub(super) const ROUTES: [(&str, &str, &str); 20] = [
 ];
 
 /// The sections that `{section}` stands for.
-const SECTIONS: [&str; 6] = ["racks", "tenants", "subnets", "profiles", "images", "hosts"];
+const SECTIONS: [&str; 7] =
+    ["racks", "tenants", "switches", "subnets", "profiles", "images", "hosts"];
 
 /// `GET /openapi.json`
 pub async fn document() -> Json<Value> {

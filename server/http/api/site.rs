@@ -10,7 +10,7 @@ use super::error::Error;
 use super::nouns::{How, told};
 use crate::app::App;
 use crate::inventory::ChangeError;
-use crate::network::{File, Finding, Format, check_site, render_host};
+use crate::network::{File, Finding, Format, check_site, render_host, render_switch};
 use crate::site_file::SiteFile;
 
 /// `GET /site`
@@ -64,4 +64,13 @@ pub async fn config(
     let files = render_host(&app.inventory.snapshot().site, &name, format)?;
     let told = |file: &File| json!({"name": file.name, "path": file.path(), "mode": file.mode_text(), "text": file.text});
     Ok(Json(files.iter().map(told).collect()))
+}
+
+/// `GET /switches/{name}/config`: its ports in its vendor's words.
+pub async fn switch_config(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, Error> {
+    let text = render_switch(&app.inventory.snapshot().site, &name)?;
+    Ok(Json(json!({"switch": name, "text": text})))
 }

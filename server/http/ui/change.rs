@@ -36,6 +36,7 @@ impl Entry {
         match self.noun.as_str() {
             "racks" => drop(alone.racks.insert(name, site.racks.get(&self.name)?.clone())),
             "tenants" => drop(alone.tenants.insert(name, site.tenants.get(&self.name)?.clone())),
+            "switches" => drop(alone.switches.insert(name, site.switches.get(&self.name)?.clone())),
             "subnets" => drop(alone.subnets.insert(name, site.subnets.get(&self.name)?.clone())),
             "profiles" => drop(alone.profiles.insert(name, site.profiles.get(&self.name)?.clone())),
             "images" => drop(alone.images.insert(name, site.images.get(&self.name)?.clone())),
@@ -49,6 +50,7 @@ impl Entry {
         match self.noun.as_str() {
             "racks" => drop(site.racks.remove(&self.name)),
             "tenants" => drop(site.tenants.remove(&self.name)),
+            "switches" => drop(site.switches.remove(&self.name)),
             "subnets" => drop(site.subnets.remove(&self.name)),
             "profiles" => drop(site.profiles.remove(&self.name)),
             "images" => drop(site.images.remove(&self.name)),
@@ -63,6 +65,7 @@ impl Entry {
             "subnets" => include_str!("../../../web/templates/example_subnet.yaml"),
             "profiles" => include_str!("../../../web/templates/example_profile.yaml"),
             "images" => include_str!("../../../web/templates/example_image.yaml"),
+            "switches" => "switches:\n  leaf1a:\n    vendor: eos\n    rack: r1\n",
             "tenants" => "tenants:\n  acme:\n    contact: ops@acme.example\n",
             _ => "",
         }
@@ -87,7 +90,10 @@ impl Draft {
 
     fn summary(&self) -> String {
         let Entry { noun, name } = &self.entry;
-        let noun = noun.trim_end_matches('s');
+        let noun = match noun.as_str() {
+            "switches" => "switch",
+            noun => noun.trim_end_matches('s'),
+        };
         match (self.remove, name.as_str()) {
             (true, _) => format!("removed {noun} {name}"),
             (false, "") => "changed the site as text".into(),
@@ -188,6 +194,7 @@ async fn page(
     let section = match draft.entry.noun.as_str() {
         "subnets" => "subnets",
         "tenants" => "tenants",
+        "switches" => "switches",
         "profiles" => "profiles",
         "images" => "images",
         _ => "hosts",

@@ -112,7 +112,7 @@ fn leases(ui: &Ui, name: &str, host: &Host) -> Vec<LeaseLine> {
 
 /// The line that fetches the host's files from anywhere that may.
 fn curl(ui: &Ui, host: &Host) -> Option<String> {
-    let mac = host.nics.values().next()?;
+    let mac = host.nics.values().next()?.mac;
     let towards = host.reservations.values().chain(host.addresses.values()).next();
     let base = ui.app.config.machine_base_url(own_address(ui, towards.copied()));
     Some(format!("curl {base}/config/{mac}"))

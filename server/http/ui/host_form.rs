@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::form::Fields;
 use crate::model::{
-    Host, HostMatch, Mac, Site, When, check_host_name, check_link_name, check_noun_name,
+    Cable, Host, HostMatch, Mac, Nic, Site, When, check_host_name, check_link_name, check_noun_name,
 };
 use crate::network::Finding;
 use crate::site_file::set_values;
@@ -46,6 +46,8 @@ pub struct HostForm {
     pub boot_file: String,
     /// Label and MAC of each NIC.
     pub nics: Vec<(String, String)>,
+    /// Label and switch port of each NIC that is cabled, the latter as `SWITCH PORT`.
+    pub cables: Vec<(String, String)>,
     /// Link and address.
     pub addresses: Vec<(String, String)>,
     /// Subnet and address.
@@ -97,6 +99,8 @@ impl HostForm {
     pub fn of(name: &str, host: &Host) -> Self {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         let pair = |(key, address): (&String, &IpAddr)| (key.clone(), address.to_string());
+        let cable =
+            |(label, nic): (&String, &Nic)| Some((label.clone(), nic.cable.as_ref()?.to_string()));
         let when = |when: Option<When>| when.map(|when| when.to_string()).unwrap_or_default();
         Self {
             was: name.to_owned(),
@@ -112,7 +116,12 @@ impl HostForm {
             profile: text(&host.profile),
             image: text(&host.image),
             boot_file: text(&host.boot_file),
-            nics: host.nics.iter().map(|(label, mac)| (label.clone(), mac.to_string())).collect(),
+            nics: host
+                .nics
+                .iter()
+                .map(|(label, nic)| (label.clone(), nic.mac.to_string()))
+                .collect(),
+            cables: host.nics.iter().filter_map(cable).collect(),
             addresses: host.addresses.iter().map(pair).collect(),
             reservations: host.reservations.iter().map(pair).collect(),
             known_by: host
@@ -147,6 +156,7 @@ impl HostForm {
             image: text("image"),
             boot_file: text("boot_file"),
             nics: pairs("nic.label", "nic.mac"),
+            cables: pairs("nic.label", "nic.cable"),
             addresses: pairs("address.link", "address"),
             reservations: pairs("reservation.subnet", "reservation"),
             known_by: pairs("match.key", "match"),
@@ -243,7 +253,7 @@ impl HostForm {
         unit
     }
 
-    fn nics(&self, wrongs: &mut Wrongs) -> indexmap::IndexMap<String, Mac> {
+    fn nics(&self, wrongs: &mut Wrongs) -> indexmap::IndexMap<String, Nic> {
         let mut nics = indexmap::IndexMap::new();
         for (label, mac) in &self.nics {
             let place = format!("nics.{label}");
@@ -251,13 +261,34 @@ impl HostForm {
                 (Err(error), _) => wrongs.add(place, error.to_string()),
                 (_, Err(error)) => wrongs.add(place, error.to_string()),
                 (Ok(()), Ok(mac)) => {
-                    if nics.insert(label.clone(), mac).is_some() {
+                    let cable = self.cable_of(label, wrongs);
+                    if nics.insert(label.clone(), Nic { mac, cable }).is_some() {
                         wrongs.add(place, format!("there are two NICs \"{label}\""));
                     }
                 }
             }
         }
         nics
+    }
+
+    /// The switch port of a NIC as it was typed; nothing for none.
+    pub fn cable(&self, label: &str) -> &str {
+        let found = self.cables.iter().find(|(own, _)| own == label);
+        found.map_or("", |(_, cable)| cable)
+    }
+
+    fn cable_of(&self, label: &str, wrongs: &mut Wrongs) -> Option<Cable> {
+        let typed = self.cable(label);
+        let words: Vec<&str> = typed.split_whitespace().collect();
+        match words[..] {
+            [] => None,
+            [switch, port] => Some(Cable { switch: switch.into(), port: port.into() }),
+            _ => {
+                let text = format!("\"{typed}\" is no switch port, such as leaf1a Ethernet12");
+                wrongs.add(format!("nics.{label}"), text);
+                None
+            }
+        }
     }
 
     /// Where in the form a finding belongs: its own place if it is about this host and the

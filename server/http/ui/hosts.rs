@@ -91,7 +91,7 @@ impl Needle {
                 .into_iter()
                 .any(has)
             || addresses.any(|address| address.to_string().contains(text))
-            || host.nics.values().any(|mac| self.is_in_mac(*mac))
+            || host.nics.values().any(|nic| self.is_in_mac(nic.mac))
     }
 
     fn is_in_mac(&self, mac: Mac) -> bool {
@@ -217,7 +217,7 @@ mod tests {
         let host = Host {
             rack: Some("R7".into()),
             serial: Some("CZ123".into()),
-            nics: [("eth0".to_owned(), "52:54:00:aa:00:01".parse().unwrap())].into(),
+            nics: [("eth0".to_owned(), "52:54:00:aa:00:01".parse::<Mac>().unwrap().into())].into(),
             addresses: [("br0".to_owned(), "172.16.160.12".parse().unwrap())].into(),
             ..Host::default()
         };

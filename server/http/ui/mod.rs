@@ -37,6 +37,7 @@ mod session;
 mod stack;
 mod state;
 mod subnets;
+mod switches;
 mod tenants;
 mod throttle;
 mod timeline;
@@ -80,6 +81,8 @@ fn routes(ui: Ui) -> Router {
         .route("/racks/{name}", get(racks::show))
         .route("/subnets", get(subnets::list))
         .route("/subnets/{name}", get(subnets::show))
+        .route("/switches", get(switches::list))
+        .route("/switches/{name}", get(switches::show))
         .route("/tenants", get(tenants::list))
         .route("/tenants/{name}", get(tenants::show))
         .route("/profiles", get(definitions::profiles))

@@ -9,6 +9,7 @@ use super::error::Error;
 pub const SECTIONS: [(&str, &str); 12] = [
     ("hosts", "Hosts"),
     ("racks", "Racks"),
+    ("switches", "Switches"),
     ("subnets", "Subnets"),
     ("tenants", "Tenants"),
     ("profiles", "Profiles"),

@@ -24,10 +24,11 @@ fn at(host: &str, link: Option<&str>, key: String) -> Place {
 /// Rule N104: a MAC is how a host is known.
 fn macs(site: &Site, findings: &mut Findings) {
     let mut owners: HashMap<Mac, (&str, &str)> = HashMap::with_capacity(site.hosts.len() * 4);
-    for (host, (label, mac)) in
+    for (host, (label, nic)) in
         site.hosts.iter().flat_map(|(name, host)| host.nics.iter().map(move |nic| (name, nic)))
     {
-        if let Some((other_host, other_label)) = owners.insert(*mac, (host, label)) {
+        let mac = nic.mac;
+        if let Some((other_host, other_label)) = owners.insert(mac, (host, label)) {
             let text = format!(
                 "{mac} is NIC {other_label} of {other_host} and {label} of {host}; a host is known by its MAC"
             );

@@ -1,7 +1,7 @@
 //! Rules about one host: what it refers to and its NICs. Pure.
 
 use super::{Findings, HostView, addresses};
-use crate::model::{MatchBy, NicSpec, check_link_name};
+use crate::model::{MatchBy, Nic, NicSpec, check_link_name};
 use crate::network::links::{Kind, Link, Role};
 use crate::network::nearest;
 
@@ -44,7 +44,7 @@ fn unknown(
 }
 
 fn nics(view: &HostView<'_>, findings: &mut Findings) {
-    for (label, mac) in &view.host.nics {
+    for (label, Nic { mac, .. }) in &view.host.nics {
         let at = || view.at_link("nics", label);
         if let Err(error) = check_link_name(label) {
             findings.error("N101", at(), error.to_string());

@@ -8,6 +8,7 @@ mod addresses;
 mod bgp;
 mod bond;
 mod bridge;
+mod fabric;
 mod finding;
 mod fleet;
 mod free;
@@ -48,6 +49,7 @@ pub fn check_site(site: &Site) -> Vec<Finding> {
     subnet::check_all(site, &mut findings);
     resolved::check_all(site, &mut findings);
     tenant::check_all(site, &mut findings);
+    fabric::check_all(site, &mut findings);
     let owners = tenant::Owners::of(site);
     for (name, host) in &site.hosts {
         check_one(&HostView::new(site, name, host), &owners, &mut findings);
@@ -81,6 +83,7 @@ fn check_one(view: &HostView<'_>, owners: &tenant::Owners<'_>, findings: &mut Fi
     let start = findings.len();
     host::check(view, findings);
     tenant::check(view, owners, findings);
+    fabric::check(view, findings);
     network_root::check(view, findings);
     silence::by_hosts_profile(view, findings, start);
 }

@@ -9,6 +9,7 @@ pub(super) fn check(site: &Site, findings: &mut Findings) {
     }
     nouns("racks", "rack name", site.racks.keys(), findings);
     nouns("tenants", "tenant name", site.tenants.keys(), findings);
+    nouns("switches", "switch name", site.switches.keys(), findings);
     nouns("subnets", "subnet name", site.subnets.keys(), findings);
     nouns("profiles", "profile name", site.profiles.keys(), findings);
     nouns("images", "image name", site.images.keys(), findings);

@@ -9,6 +9,9 @@ use crate::site_file::set_values;
 const GOOD: &str = r#"
 racks: {r1: {units: 42}}
 tenants: {acme: {}, globex: {}}
+switches:
+  leaf1a: {vendor: eos, mlag-peer: leaf1b, native-vlan: 10}
+  leaf1b: {vendor: eos, mlag-peer: leaf1a, native-vlan: 10}
 subnets:
   provisioning:
     cidr: 10.77.0.0/24
@@ -28,6 +31,7 @@ subnets:
       - {from: 172.16.160.10, to: 172.16.160.99, for: hosts}
       - {from: 172.16.160.200, to: 172.16.160.254, for: reserved}
   secret: {cidr: 10.99.0.0/24, vlan: 77, gateway: 10.99.0.1, dns: [10.99.0.53], tenant: globex, role: secret}
+  other: {cidr: 10.98.0.0/24, vlan: 30, dns: [10.98.0.53]}
 profiles:
   rented: {nics: {eth0: {subnet: tenant/secret}, eth1: {}}}
   foreign: {vlans: {v77: {link: eth0, id: 77, dhcp4: true}}, nics: {eth1: {}}}
@@ -58,8 +62,11 @@ hosts:
     unit: 2
     tenant: acme
     profile: hypervisor
-    nics: {eth0: "52:54:00:aa:00:03", eth1: "52:54:00:aa:00:04"}
+    nics:
+      eth0: {mac: "52:54:00:aa:00:03", switch: leaf1a, port: Ethernet2}
+      eth1: {mac: "52:54:00:aa:00:04", switch: leaf1b, port: Ethernet2}
     addresses: {br0: 172.16.160.13}
+    reservations: {provisioning: 10.77.0.13}
 "#;
 
 fn site(text: &str) -> Site {
@@ -210,6 +217,15 @@ const ERRORS: &[Case] = &[
     ("N180", "    bonds:", "    format: netplam\n    bonds:", "profiles.hypervisor.format", "did you mean \"netplan\"?"),
     ("N182", "    bonds:", "    nics: {eth5: {match-name: \"en*\"}}\n    bonds:", "profiles.hypervisor.nics.eth5.match-name", "found by permanent-mac"),
     ("N182", "    vlans:", "    macvlans: {mv: {link: eth7, source-macaddresses: [\"52:54:00:00:00:01\"]}}\n    vlans:", "profiles.hypervisor.macvlans.mv.source-macaddresses", "only for mode source"),
+    ("N101", "leaf1a: {vendor", "\"leaf 1\": {vendor", "switches.leaf 1", "letters, digits"),
+    ("N110", "native-vlan: 10}", "native-vlan: 4095}", "switches.leaf1a.native-vlan", "outside 1-4094"),
+    ("N115", "switch: leaf1b, port: Ethernet2}", "switch: leaf1a, port: Ethernet2}", "hosts.n2.nics.eth1", "leaf1a Ethernet2 is where eth0 of n2 is cabled to"),
+    ("N116", "mlag-peer: leaf1a", "mlag-peer: leaf1b", "switches.leaf1a.mlag-peer", "whose mlag-peer is leaf1b"),
+    ("N116", "leaf1b: {vendor: eos", "leaf1b: {vendor: sonic", "switches.leaf1a.mlag-peer", "leaf1a is eos, its peer leaf1b sonic"),
+    ("N118", "switch: leaf1b, port: Ethernet2}", "switch: leaf1b, port: swp2}", "hosts.n2.nics.eth1", "\"swp2\" is no port of leaf1b (eos)"),
+    ("N164", "{interfaces: [vlan500],", "{interfaces: [vlan500], stp: true,", "hosts.n2.nics.eth0", "br0 runs spanning tree towards leaf1a Ethernet2"),
+    ("N180", "mlag-peer: leaf1b", "mlag-peer: leaf1c", "switches.leaf1a.mlag-peer", "there is no switch \"leaf1c\""),
+    ("N180", "switch: leaf1b,", "switch: leaf2b,", "hosts.n2.nics.eth1", "did you mean \"leaf1b\"?"),
     ("N190", "unit: 1\n    tenant: acme", "unit: 1\n    tenant: globex", "hosts.n1.tenant", "of tenant \"acme\", but the host is leased to \"globex\""),
     ("N190", "unit: 1\n    tenant: acme", "unit: 1", "hosts.n1.tenant", "br0 would be in subnet \"internal\" of tenant \"acme\", but the host is leased to nobody"),
     ("N190", "profile: hypervisor\n    image", "profile: foreign\n    image", "hosts.n1.tenant", "v77 would be with VLAN 77 in subnet \"secret\" of tenant \"globex\""),
@@ -264,7 +280,14 @@ const WARNINGS: &[Case] = &[
     ("N185", BOND, "nics: []\n        allow: [N122]", "profiles.hypervisor.bonds.bond0.allow", "cannot be silenced"),
     ("N104", "{interfaces: [vlan500],", "{interfaces: [vlan500], macaddress: \"52:54:00:bb:00:01\",", "profiles.hypervisor.bridges.br0.macaddress", "on every host that has the profile"),
     ("N105", "52:54:00:aa:00:01", "02:54:00:aa:00:01", "hosts.n1.nics.eth0", "locally administered"),
+    ("N114", "native-vlan: 10}", "native-vlan: 10, vlans: [10, 20]}", "hosts.n2.nics.eth0", "bond0 -> leaf1a Ethernet2: VLAN 500 is none of those that leaf1a carries (10, 20)"),
     ("N122", BOND, "nics: [eth0]", "profiles.hypervisor.bonds.bond0.nics", "no redundancy"),
+    ("N127", "mlag-peer: leaf1b, native-vlan: 10}\n  leaf1b: {vendor: eos, mlag-peer: leaf1a", "native-vlan: 10}\n  leaf1b: {vendor: eos", "hosts.n2.nics.eth1", "bond0: members end on leaf1a and leaf1b, which are no MLAG pair"),
+    ("N127", "mode: 802.3ad\n        lacp-rate: fast", "mode: balance-rr", "hosts.n2.nics.eth1", "balance-rr"),
+    ("N132", "native-vlan: 10}", "native-vlan: 10, mtu: 9000}", "hosts.n2.nics.eth0", "eth0 has MTU 9000 and needs 9022 on leaf1a Ethernet2, which has 9000"),
+    ("N172", "native-vlan: 10}", "native-vlan: 10, no-lacp-fallback: true}", "hosts.n2.nics.eth0", "LACP without fallback"),
+    ("N172", "mlag-peer: leaf1b, native-vlan: 10", "mlag-peer: leaf1b", "hosts.n2.nics.eth0", "the VLAN of subnet \"provisioning\", in which it boots, is not known"),
+    ("N172", "lacp-rate: fast", "subnet: other", "hosts.n2.nics.eth0", "so its firmware does not reach \"provisioning\""),
     ("N126", "up-delay: 200ms", "up-delay: 250ms", "profiles.hypervisor.bonds.bond0.up-delay", "the kernel uses 200ms"),
     ("N131", "    bonds:", "    defaults: verbatim\n    vlans: {v1: {link: eth2, id: 1, mtu: 9000}}\n    bridges: {br1: {interfaces: [v1]}}\n  other:\n    bonds:", "profiles.hypervisor.bridges.br1", "it will fall from 9000"),
     ("N133", "lacp-rate: fast", "subnet: provisioning", "profiles.hypervisor.bonds.bond0.mtu", "but subnet \"provisioning\" has 1500"),

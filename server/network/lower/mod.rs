@@ -77,8 +77,8 @@ impl<'a> Source<'a> {
     /// Every link with its kind and its own settings, standing alone.
     fn links(&self) -> IndexMap<String, Link> {
         let mut links = IndexMap::new();
-        for (label, mac) in &self.host.nics {
-            links.insert(label.clone(), self.link(label, Kind::Nic(Some(*mac))));
+        for (label, nic) in &self.host.nics {
+            links.insert(label.clone(), self.link(label, Kind::Nic(Some(nic.mac))));
         }
         for label in self.nic_labels() {
             let link = || self.link(label, Kind::Nic(None));

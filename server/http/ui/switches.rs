@@ -1,0 +1,99 @@
+//! Switches: their ports, who is cabled to them, and the configuration that they need.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::IntoResponse;
+
+use super::error::Error;
+use super::page::{Frame, Page};
+use super::session::Operator;
+use super::state::Ui;
+use crate::model::{Site, Switch};
+use crate::network::{Fabric, Finding, Lan, check_host, fabric};
+
+struct Row {
+    name: String,
+    switch: Switch,
+    ports: usize,
+}
+
+#[derive(Template)]
+#[template(path = "switches.html")]
+struct SwitchesPage {
+    frame: Frame,
+    rows: Vec<Row>,
+}
+
+/// `GET /switches`
+pub async fn list(State(ui): State<Ui>, operator: Operator) -> Result<impl IntoResponse, Error> {
+    let snapshot = ui.app.inventory.snapshot();
+    let site = &snapshot.site;
+    let row = |(name, switch): (&String, &Switch)| Row {
+        name: name.clone(),
+        switch: switch.clone(),
+        ports: cabled(site, name),
+    };
+    let rows = site.switches.iter().map(row).collect();
+    Ok(Page(SwitchesPage { frame: operator.frame("switches").await?, rows }))
+}
+
+fn cabled(site: &Site, name: &str) -> usize {
+    let nics = site.hosts.values().flat_map(|host| host.nics.values());
+    nics.filter(|nic| nic.cable.as_ref().is_some_and(|end| end.switch == name)).count()
+}
+
+#[derive(Template)]
+#[template(path = "switch.html")]
+struct SwitchPage {
+    frame: Frame,
+    name: String,
+    switch: Switch,
+    fabric: Fabric,
+    findings: Vec<Finding>,
+}
+
+impl SwitchPage {
+    /// The VLANs of a port in words.
+    fn vlans(&self, lan: &Lan) -> String {
+        let native = lan.native.map(|id| format!("{id} untagged"));
+        let tagged = lan.tagged.iter().map(ToString::to_string);
+        native.into_iter().chain(tagged).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The group of a port in words.
+    fn group(&self, lag: &Option<u32>) -> String {
+        let found = self.fabric.lags.iter().find(|group| Some(group.id) == *lag);
+        let Some(group) = found else { return String::new() };
+        let how = match group.lacp_fast {
+            Some(true) => "LACP, fast",
+            Some(false) => "LACP, slow",
+            None => "static",
+        };
+        let mlag = if group.mlag { ", MLAG" } else { "" };
+        let fallback = if group.fallback { ", fallback" } else { "" };
+        format!("{} {how}{mlag}{fallback}", group.id)
+    }
+}
+
+/// `GET /switches/{name}`
+pub async fn show(
+    State(ui): State<Ui>,
+    operator: Operator,
+    Path(name): Path<String>,
+) -> Result<impl IntoResponse, Error> {
+    let snapshot = ui.app.inventory.snapshot();
+    let site = &snapshot.site;
+    let (Some(switch), Ok(fabric)) = (site.switches.get(&name).cloned(), fabric(site, &name))
+    else {
+        return Err(Error::NotFound { what: "switch", name });
+    };
+    let mut hosts: Vec<&String> = fabric.ports.iter().map(|port| &port.host).collect();
+    hosts.dedup();
+    let of_cables = |finding: &Finding| {
+        ["N114", "N115", "N118", "N127", "N132", "N164", "N172"].contains(&finding.rule)
+            && finding.text.contains(&name)
+    };
+    let findings = hosts.iter().flat_map(|host| check_host(site, host)).filter(of_cables).collect();
+    let frame = operator.frame("switches").await?;
+    Ok(Page(SwitchPage { frame, switch, findings, fabric, name }))
+}

@@ -1,0 +1,208 @@
+//! Rules about switches, and about hosts and switches that must agree. Pure.
+
+use std::collections::HashMap;
+
+use super::subnet::VLAN_IDS;
+use super::{Findings, HostView, Place};
+use crate::model::{BondMode, Site, Switch, Vendor};
+use crate::network::fabric::{Attachment, Bundling, HEADROOM, attachments, port_mtu};
+use crate::network::nearest;
+
+/// What is wrong with the switches as such, and with two hosts on one port.
+pub(super) fn check_all(site: &Site, findings: &mut Findings) {
+    for (name, switch) in &site.switches {
+        vlans(name, switch, findings);
+        pair(site, name, switch, findings);
+    }
+    let mut owners: HashMap<(&str, &str), (&str, &str)> = HashMap::new();
+    for (host, (label, nic)) in
+        site.hosts.iter().flat_map(|(name, host)| host.nics.iter().map(move |nic| (name, nic)))
+    {
+        let Some(cable) = &nic.cable else { continue };
+        let place = || Place {
+            host: Some(host.clone()),
+            link: Some(label.clone()),
+            path: format!("hosts.{host}.nics.{label}"),
+        };
+        let port = (cable.switch.as_str(), cable.port.as_str());
+        // Rule N115: a port has one cable.
+        if let Some((other, nic)) = owners.insert(port, (host, label)) {
+            let text = format!("{cable} is where {nic} of {other} is cabled to; a port has one");
+            findings.error("N115", place(), text);
+        }
+    }
+}
+
+fn vlans(name: &str, switch: &Switch, findings: &mut Findings) {
+    let natives = switch.native_vlan.iter().map(|id| ("native-vlan", id));
+    let ids = natives.chain(switch.vlans.iter().map(|id| ("vlans", id)));
+    for (key, id) in ids.filter(|(_, id)| !VLAN_IDS.contains(id)) {
+        let place = Place::new(format!("switches.{name}.{key}"));
+        findings.error("N110", place, format!("VLAN id {id} is outside 1-4094"));
+    }
+}
+
+/// Rule N116: two switches are a pair for both of them.
+fn pair(site: &Site, name: &str, switch: &Switch, findings: &mut Findings) {
+    let Some(peer) = switch.mlag_peer.as_deref() else { return };
+    let place = || Place::new(format!("switches.{name}.mlag-peer"));
+    let Some(other) = site.switches.get(peer) else {
+        let hint = nearest::hint(peer, site.switches.keys().map(String::as_str));
+        return findings.error("N180", place(), format!("there is no switch \"{peer}\"{hint}"));
+    };
+    if other.mlag_peer.as_deref() != Some(name) || peer == name {
+        let theirs = other.mlag_peer.as_deref().unwrap_or("none");
+        let text = format!("{name} is to be a pair with {peer}, whose mlag-peer is {theirs}");
+        findings.error("N116", place(), text);
+    } else if other.vendor != switch.vendor {
+        let text = format!("{name} is {}, its peer {peer} {}", switch.vendor, other.vendor);
+        findings.error("N116", place(), text);
+    }
+}
+
+/// What is wrong between one host and the switches that it is cabled to.
+pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
+    if view.host.nics.values().all(|nic| nic.cable.is_none()) {
+        return;
+    }
+    let needs = attachments(view.site, (view.name, view.host), &view.network);
+    for need in &needs {
+        let Some(switch) = view.site.switches.get(&need.cable.switch) else {
+            let known = view.site.switches.keys().map(String::as_str);
+            let name = &need.cable.switch;
+            let text = format!("there is no switch \"{name}\"{}", nearest::hint(name, known));
+            findings.error("N180", at(view, need), text);
+            continue;
+        };
+        port_name(view, need, switch, findings);
+        carried(view, need, switch, findings);
+        booting(view, need, switch, findings);
+        frames(view, need, switch, findings);
+    }
+    bonds(view, &needs, findings);
+}
+
+fn at(view: &HostView<'_>, need: &Attachment<'_>) -> Place {
+    view.at_link("nics", need.nic)
+}
+
+/// Rule N118: a name that no port of the vendor bears. It stands in the configuration as it is.
+fn port_name(view: &HostView<'_>, need: &Attachment<'_>, switch: &Switch, findings: &mut Findings) {
+    let port = need.cable.port.as_str();
+    let (prefix, example) = match switch.vendor {
+        Vendor::Eos => ("Ethernet", "Ethernet12 or Ethernet12/1"),
+        Vendor::Nvue => ("swp", "swp12 or swp12s0"),
+        Vendor::Sonic => ("Ethernet", "Ethernet48"),
+    };
+    let separator = if switch.vendor == Vendor::Nvue { 's' } else { '/' };
+    let number =
+        |part: &str| (1..=4).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    let rest = port.strip_prefix(prefix);
+    let parts = rest.map(|rest| rest.split(separator).collect::<Vec<_>>());
+    if !parts.is_some_and(|parts| parts.len() <= 3 && parts.into_iter().all(number)) {
+        let text = format!(
+            "\"{port}\" is no port of {} ({}); {example} is",
+            need.cable.switch, switch.vendor
+        );
+        findings.error("N118", at(view, need), text);
+    }
+}
+
+/// Rule N114: a VLAN that the switch does not carry.
+fn carried(view: &HostView<'_>, need: &Attachment<'_>, switch: &Switch, findings: &mut Findings) {
+    if switch.vlans.is_empty() {
+        return;
+    }
+    let allowed: Vec<String> = switch.vlans.iter().map(ToString::to_string).collect();
+    let native = need.untagged.subnet().and_then(|name| view.site.subnets.get(name)?.vlan);
+    let ids = need.tagged.iter().copied().chain(native);
+    for id in ids.filter(|id| !switch.vlans.contains(id)) {
+        let link = need.bond.as_ref().map_or(need.nic, |bond| bond.name.as_str());
+        let text = format!(
+            "{link} -> {}: VLAN {id} is none of those that {} carries ({})",
+            need.cable,
+            need.cable.switch,
+            allowed.join(", ")
+        );
+        findings.warn("N114", at(view, need), text);
+    }
+}
+
+/// Rule N172: firmware speaks no LACP and sends no tags.
+fn booting(view: &HostView<'_>, need: &Attachment<'_>, switch: &Switch, findings: &mut Findings) {
+    let Some(booting) = need.untagged.booting.as_deref().filter(|_| need.boots) else { return };
+    let lacp = need.bond.as_ref().is_some_and(|bond| matches!(bond.mode, Bundling::Lacp { .. }));
+    if lacp && switch.no_lacp_fallback {
+        let text = format!(
+            "{} -> {}: LACP without fallback; PXE would time out, firmware speaks no LACP",
+            need.nic, need.cable
+        );
+        findings.warn("N172", at(view, need), text);
+    }
+    let native = |name: &str| {
+        let subnet = view.site.subnets.get(name)?;
+        subnet.vlan.or(switch.native_vlan)
+    };
+    if let Some(running) = need.untagged.running.as_deref().filter(|name| *name != booting) {
+        if native(running) != native(booting) {
+            let text = format!(
+                "{} -> {}: its untagged packets are of subnet \"{running}\", so its firmware \
+                 does not reach \"{booting}\" to boot",
+                need.nic, need.cable
+            );
+            findings.warn("N172", at(view, need), text);
+        }
+    } else if native(booting).is_none() {
+        let text = format!(
+            "{} -> {}: the VLAN of subnet \"{booting}\", in which it boots, is not known: give the \
+             subnet a vlan, or {} a native-vlan",
+            need.nic, need.cable, need.cable.switch
+        );
+        findings.warn("N172", at(view, need), text);
+    }
+}
+
+/// Rules N132 and N164: packets that the port drops, and those that shut it.
+fn frames(view: &HostView<'_>, need: &Attachment<'_>, switch: &Switch, findings: &mut Findings) {
+    let room = switch.mtu.is_none_or(|mtu| need.mtu + HEADROOM <= mtu);
+    if !room || port_mtu(switch, need.mtu).is_none() {
+        let has = switch.mtu.map_or("is too small".into(), |mtu| format!("has {mtu}"));
+        let text = format!(
+            "{} has MTU {} and needs {} on {}, which {has}",
+            need.nic,
+            need.mtu,
+            need.mtu + HEADROOM,
+            need.cable
+        );
+        findings.warn("N132", at(view, need), text);
+    }
+    if let Some(bridge) = need.spanning_tree.as_deref().filter(|_| switch.guards_bpdus()) {
+        let text = format!(
+            "{bridge} runs spanning tree towards {}, which has BPDU guard and would shut the port",
+            need.cable
+        );
+        findings.error("N164", at(view, need), text);
+    }
+}
+
+/// Rule N127: the members of a bond end where they can be one.
+fn bonds(view: &HostView<'_>, needs: &[Attachment<'_>], findings: &mut Findings) {
+    for (index, need) in needs.iter().enumerate() {
+        let Some(bond) = &need.bond else { continue };
+        let same =
+            |other: &&Attachment<'_>| other.bond.as_ref().is_some_and(|b| b.name == bond.name);
+        let Some(first) = needs[..index].iter().find(same) else { continue };
+        let (here, there) = (&need.cable.switch, &first.cable.switch);
+        if here == there || bond.mode == Bundling::Apart {
+            continue;
+        }
+        let peer = view.site.switches.get(here).and_then(|switch| switch.mlag_peer.as_ref());
+        let why = match bond.bond_mode {
+            BondMode::BalanceRr => "balance-rr sends a flow's packets by both, out of order",
+            _ if peer == Some(there) => continue,
+            _ => "which are no MLAG pair",
+        };
+        let text = format!("{}: members end on {there} and {here}, {why}", bond.name);
+        findings.warn("N127", at(view, need), text);
+    }
+}
