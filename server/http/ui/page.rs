@@ -6,7 +6,7 @@ use axum::response::{Html, IntoResponse, Response};
 use super::error::Error;
 
 /// The sections of the UI: the first part of the path, and what it is called.
-pub const SECTIONS: [(&str, &str); 12] = [
+pub const SECTIONS: [(&str, &str); 13] = [
     ("hosts", "Hosts"),
     ("racks", "Racks"),
     ("switches", "Switches"),

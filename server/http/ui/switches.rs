@@ -90,7 +90,7 @@ pub async fn show(
     let mut hosts: Vec<&String> = fabric.ports.iter().map(|port| &port.host).collect();
     hosts.dedup();
     let of_cables = |finding: &Finding| {
-        ["N114", "N115", "N118", "N127", "N132", "N164", "N172"].contains(&finding.rule)
+        ["N114", "N118", "N119", "N127", "N132", "N164", "N172"].contains(&finding.rule)
             && finding.text.contains(&name)
     };
     let findings = hosts.iter().flat_map(|host| check_host(site, host)).filter(of_cables).collect();

@@ -25,10 +25,10 @@ pub(super) fn check_all(site: &Site, findings: &mut Findings) {
             path: format!("hosts.{host}.nics.{label}"),
         };
         let port = (cable.switch.as_str(), cable.port.as_str());
-        // Rule N115: a port has one cable.
+        // Rule N119: a port has one cable.
         if let Some((other, nic)) = owners.insert(port, (host, label)) {
             let text = format!("{cable} is where {nic} of {other} is cabled to; a port has one");
-            findings.error("N115", place(), text);
+            findings.error("N119", place(), text);
         }
     }
 }
@@ -42,7 +42,7 @@ fn vlans(name: &str, switch: &Switch, findings: &mut Findings) {
     }
 }
 
-/// Rule N116: two switches are a pair for both of them.
+/// Rule N129: two switches are a pair for both of them.
 fn pair(site: &Site, name: &str, switch: &Switch, findings: &mut Findings) {
     let Some(peer) = switch.mlag_peer.as_deref() else { return };
     let place = || Place::new(format!("switches.{name}.mlag-peer"));
@@ -53,10 +53,10 @@ fn pair(site: &Site, name: &str, switch: &Switch, findings: &mut Findings) {
     if other.mlag_peer.as_deref() != Some(name) || peer == name {
         let theirs = other.mlag_peer.as_deref().unwrap_or("none");
         let text = format!("{name} is to be a pair with {peer}, whose mlag-peer is {theirs}");
-        findings.error("N116", place(), text);
+        findings.error("N129", place(), text);
     } else if other.vendor != switch.vendor {
         let text = format!("{name} is {}, its peer {peer} {}", switch.vendor, other.vendor);
-        findings.error("N116", place(), text);
+        findings.error("N129", place(), text);
     }
 }
 
