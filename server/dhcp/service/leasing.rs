@@ -46,7 +46,11 @@ impl Exchange<'_> {
     pub(super) fn probe(&self, table: &mut Table, watch: &mut Watch, address: Ipv4Addr) -> Outcome {
         table.offer(&self.client, address, self.offer_ends_at());
         watch.probes.begin(address);
-        let nics = self.caller.host.into_iter().flat_map(|(_, host)| host.nics.values().copied());
+        let nics = self
+            .caller
+            .host
+            .into_iter()
+            .flat_map(|(_, host)| host.nics.values().map(|nic| nic.mac));
         Outcome::Probe(Box::new(Probe {
             address,
             subnet: self.place.name.to_owned(),
