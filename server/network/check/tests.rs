@@ -372,7 +372,7 @@ fn every_fix_puts_its_finding_right() {
 fn a_warning_is_silenced_where_its_rule_is_allowed_and_is_shown_so() {
     let cases = [
         ("N126", "up-delay: 200ms", "up-delay: 250ms\n        allow: [N126]"),
-        ("N164", "{interfaces: [vlan500],", "{interfaces: [vlan500], stp: true, allow: [N164],"),
+        ("N122", BOND, "nics: [eth0]\n        allow: [N122]"),
         (
             "N152",
             "    bonds:",
