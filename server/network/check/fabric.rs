@@ -166,7 +166,7 @@ fn booting(view: &HostView<'_>, need: &Attachment<'_>, switch: &Switch, findings
 fn frames(view: &HostView<'_>, need: &Attachment<'_>, switch: &Switch, findings: &mut Findings) {
     let room = switch.mtu.is_none_or(|mtu| need.mtu + HEADROOM <= mtu);
     if !room || port_mtu(switch, need.mtu).is_none() {
-        let has = switch.mtu.map_or("is too small".into(), |mtu| format!("has {mtu}"));
+        let has = switch.mtu.map_or_else(|| "is too small".into(), |mtu| format!("has {mtu}"));
         let text = format!(
             "{} has MTU {} and needs {} on {}, which {has}",
             need.nic,

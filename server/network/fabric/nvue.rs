@@ -71,7 +71,7 @@ fn bridge(lan: &Lan) -> Value {
     match (lan.native, lan.tagged.is_empty()) {
         (Some(id), true) => domain["access"] = id.into(),
         (native, _) => {
-            domain["untagged"] = native.map_or("none".into(), Value::from);
+            domain["untagged"] = native.map_or_else(|| "none".into(), Value::from);
             let vlans: Map<String, Value> = match lan.tagged.is_empty() {
                 true => Map::new(),
                 false => Map::from_iter([(ranges(&lan.vlans()), json!({}))]),
