@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How many labels of one family are told apart; what comes after is counted as `other`.
 const MAX_LABELS: usize = 64;
@@ -89,6 +89,10 @@ pub fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
+/// How long nothing may fail until a failure is over: on a disk that is all but full a small
+/// write is stored between two that are not.
+const SETTLED: Duration = Duration::from_secs(2);
+
 /// Whether something works; its failure is said once, and its return.
 #[derive(Debug)]
 pub struct Health(Mutex<Option<Failure>>);
@@ -97,6 +101,8 @@ pub struct Health(Mutex<Option<Failure>>);
 struct Failure {
     since: Instant,
     reason: String,
+    /// The first write that was stored after the last that failed.
+    stored: Option<Instant>,
 }
 
 impl Health {
@@ -115,20 +121,33 @@ impl Health {
             );
         }
         let since = failure.as_ref().map_or_else(Instant::now, |before| before.since);
-        *failure = Some(Failure { since, reason });
+        *failure = Some(Failure { since, reason, stored: None });
     }
 
     /// Notes that a write was stored.
     pub fn works(&self) {
-        if let Some(failure) = lock(&self.0).take() {
-            let seconds = failure.since.elapsed().as_secs();
-            tracing::info!("the database takes writes again, after {seconds} s");
+        let now = Instant::now();
+        if let Some(failure) = lock(&self.0).as_mut() {
+            failure.stored.get_or_insert(now);
         }
+        self.settle(now);
     }
 
     /// Why it does not work; none if it does.
     pub fn failure(&self) -> Option<String> {
+        self.settle(Instant::now());
         lock(&self.0).as_ref().map(|failure| failure.reason.clone())
+    }
+
+    /// Ends a failure that has not come back for [`SETTLED`].
+    fn settle(&self, now: Instant) {
+        let is_over = |failure: &mut Failure| {
+            failure.stored.is_some_and(|stored| now.duration_since(stored) >= SETTLED)
+        };
+        if let Some(failure) = lock(&self.0).take_if(is_over) {
+            let seconds = now.duration_since(failure.since).as_secs();
+            tracing::info!("the database takes writes again, after {seconds} s");
+        }
     }
 }
 
@@ -155,14 +174,21 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_lasts_until_something_is_stored() {
+    fn a_failure_lasts_until_writes_are_stored_for_some_time() {
         let health = Health::new();
         health.works();
         assert_eq!(health.failure(), None);
         health.failed(&"disk full");
         health.failed(&"disk still full");
         assert_eq!(health.failure().as_deref(), Some("disk still full"));
+        let start = Instant::now();
         health.works();
+        assert_eq!(health.failure().as_deref(), Some("disk still full"));
+        health.failed(&"disk full again");
+        health.settle(start + 2 * SETTLED);
+        assert_eq!(health.failure().as_deref(), Some("disk full again"));
+        health.works();
+        health.settle(Instant::now() + SETTLED);
         assert_eq!(health.failure(), None);
     }
 }
