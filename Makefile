@@ -13,11 +13,11 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=FIRMWARE,LAYOUT,
 RUN_PACKAGES  := build-essential ca-certificates cpio curl dpkg-dev ipxe iproute2 kmod ovmf qemu-system-x86 seabios
 # The clients, databases and browser that the tests drive.
 TEST_PACKAGES := $(RUN_PACKAGES) atftp busybox-static chromium chromium-driver dbus-daemon dhcpcd-base dnsmasq-base \
-                 iputils-ping isc-dhcp-client netplan.io nftables postgresql-15 procps systemd tcpdump tftp-hpa udhcpc
+                 iputils-ping isc-dhcp-client netplan.io nftables postgresql-15 procps python3-jsonschema systemd tcpdump tftp-hpa udhcpc
 
 # Programs that read what we write for them. Unpacked for the tests, not installed: their
 # services must not start.
-TEST_TOOLS    := frr libc-ares2 libjson-c5 libnm0 libyang2 network-manager udev
+TEST_TOOLS    := frr ifupdown2 libc-ares2 libjson-c5 libnm0 libyang2 network-manager python3-ironic udev
 
 # The servers that the benchmark compares with, and what it measures with. Never started as services.
 BENCH_PACKAGES := ca-certificates dnsmasq-base iproute2 isc-dhcp-server kea-dhcp4-server nftables nginx-light strace \

@@ -123,6 +123,16 @@ impl RouteSpec {
             advertised_mss: None,
         }
     }
+
+    /// The IP version that the route is for; IPv4 where nothing in it tells.
+    pub fn family(&self) -> Family {
+        let via = self.via.or_else(|| self.next_hops.first().map(|hop| hop.via)).or(self.from);
+        let is_ipv4 = match self.to {
+            Destination::Net(net) => net.addr().is_ipv4(),
+            Destination::Default => via.is_none_or(|via| via.is_ipv4()),
+        };
+        if is_ipv4 { Family::Ipv4 } else { Family::Ipv6 }
+    }
 }
 
 /// One of several routers of a route.

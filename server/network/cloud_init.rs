@@ -8,8 +8,7 @@ use super::losses::Losses;
 use super::netplan::{self, Dialect, present};
 use super::{File, Format, yaml};
 use crate::model::{
-    BondSpec, BridgeSpec, Destination, EmitLldp, Family, MatchBy, Millis, Overrides, RouteKind,
-    VlanProtocol,
+    BondSpec, BridgeSpec, Destination, Family, MatchBy, Millis, Overrides, RouteKind, VlanProtocol,
 };
 
 /// The four documents of a NoCloud tree with network configuration version 2.
@@ -62,13 +61,17 @@ fn user_data(host: &HostNetwork) -> Value {
 
 /// One entry of version 1's list.
 fn device(host: &HostNetwork, link: &Link, losses: &mut Losses) -> Value {
+    losses.bring_up(link);
+    losses.hardware(host, link);
     let mut lose = |lost: bool, feature: &str| losses.add_if(lost, &link.name, feature);
+    let renamed = link.nic.as_ref().is_some_and(|nic| nic.set_name.is_some());
+    // It renames a NIC to its name by its MAC, without being asked.
+    lose(renamed && link.kind == Kind::Nic(None), "set-name without a MAC");
     let mac = match link.kind {
         Kind::Nic(mac) if matches!(host.match_by, MatchBy::PermanentMac | MatchBy::Mac) => mac,
         _ => link.mac,
     };
     lose(link.is_nic() && link.mac.is_some(), "macaddress of a NIC");
-    bringup(host, link, &mut lose);
     let (kind, own) = match &link.kind {
         Kind::Nic(_) => ("physical", Value::Null),
         Kind::Bond(spec) => ("bond", bond(host, spec, &mut lose)),
@@ -104,24 +107,6 @@ fn device(host: &HostNetwork, link: &Link, losses: &mut Losses) -> Value {
         device.insert("subnets".into(), json!(subnets));
     }
     Value::Object(device)
-}
-
-/// What version 1 has no words for: how a link is announced and brought up, and hardware.
-fn bringup(host: &HostNetwork, link: &Link, lose: &mut impl FnMut(bool, &str)) {
-    lose(link.emit_lldp != EmitLldp::No, "emit-lldp");
-    lose(link.lldp.is_some(), "lldp");
-    lose(link.ignore_carrier, "ignore-carrier");
-    lose(link.critical, "critical");
-    lose(link.is_nic() && host.match_by == MatchBy::Path, "match by path");
-    let Some(nic) = &link.nic else { return };
-    // It renames a NIC to its name by its MAC, without being asked.
-    lose(nic.set_name.is_some() && link.kind == Kind::Nic(None), "set-name without a MAC");
-    lose(link.has_pattern(), "match-name with a pattern");
-    lose(nic.wake_on_lan.is_some(), "wake-on-lan");
-    lose(nic.offload != Default::default(), "offload");
-    lose(nic.ring != Default::default(), "ring");
-    lose(nic.channels != Default::default(), "channels");
-    lose(nic.sriov.is_some(), "sriov");
 }
 
 /// The kernel's names of links.

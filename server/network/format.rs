@@ -55,6 +55,10 @@ pub enum Format {
     Ignition,
     /// NetworkManager's keyfiles, and what [`Sysctl`](Self::Sysctl) gives.
     NetworkManager,
+    /// `/etc/network/interfaces` for ifupdown2, with the files beside it that it needs.
+    Ifupdown2,
+    /// OpenStack's `network_data.json`.
+    NetworkData,
     /// FRR's files. None for a host that speaks no BGP.
     Frr,
     /// Kernel settings for sysctl.d: what a network needs besides its links. No file for a
@@ -71,6 +75,8 @@ impl Format {
         Self::CloudInitV1,
         Self::Ignition,
         Self::NetworkManager,
+        Self::Ifupdown2,
+        Self::NetworkData,
         Self::Frr,
         Self::Sysctl,
     ];
@@ -84,6 +90,8 @@ impl Format {
             Self::CloudInitV1 => "cloud-init-v1",
             Self::Ignition => "ignition",
             Self::NetworkManager => "networkmanager",
+            Self::Ifupdown2 => "ifupdown2",
+            Self::NetworkData => "network-data",
             Self::Frr => "frr",
             Self::Sysctl => "sysctl",
         }
@@ -95,9 +103,10 @@ impl Format {
             Self::Networkd => Some("/etc/systemd/network"),
             Self::Netplan => Some("/etc/netplan"),
             Self::NetworkManager => Some("/etc/NetworkManager/system-connections"),
+            Self::Ifupdown2 => Some("/etc/network"),
             Self::Frr => Some("/etc/frr"),
             Self::Sysctl => Some("/etc/sysctl.d"),
-            Self::CloudInit | Self::CloudInitV1 | Self::Ignition => None,
+            Self::CloudInit | Self::CloudInitV1 | Self::Ignition | Self::NetworkData => None,
         }
     }
 
@@ -117,7 +126,8 @@ impl Format {
         }
     }
 
-    pub(super) fn labels() -> String {
+    /// The words for all formats, as a sentence has them.
+    pub fn labels() -> String {
         let labels: Vec<&str> = Self::ALL.iter().map(|format| format.label()).collect();
         labels.join(", ")
     }

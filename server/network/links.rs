@@ -365,6 +365,14 @@ impl HostNetwork {
         self.links.get(name).map_or(name, Link::device)
     }
 
+    /// Whether the kernel's name of `link` is known for sure: it is made by that name, found by
+    /// it, or given it by udev.
+    pub(super) fn has_known_name(&self, link: &Link) -> bool {
+        let renamed = link.nic.as_ref().is_some_and(|nic| nic.set_name.is_some());
+        let named = self.match_by == MatchBy::Name && !link.has_pattern();
+        renamed || !link.is_nic() || named
+    }
+
     /// The table of the VRF that `link` is in.
     pub fn domain(&self, link: &Link) -> Option<u32> {
         match self.links.get(link.master.as_deref()?)?.kind {

@@ -1,5 +1,8 @@
 //! What a format cannot say of a host, by name: it is refused, never dropped. Pure.
 
+use super::links::{HostNetwork, Link};
+use crate::model::{EmitLldp, MatchBy};
+
 /// Features that would be lost, each once, as `LINK: FEATURE`.
 #[derive(Debug, Default)]
 pub(super) struct Losses(Vec<String>);
@@ -10,6 +13,36 @@ impl Losses {
         let text = format!("{link}: {feature}");
         if used && !self.0.contains(&text) {
             self.0.push(text);
+        }
+    }
+
+    /// Notes what is said of how a link is announced and brought up.
+    pub(super) fn bring_up(&mut self, link: &Link) {
+        let words = [
+            (link.emit_lldp != EmitLldp::No, "emit-lldp"),
+            (link.lldp.is_some(), "lldp"),
+            (link.ignore_carrier, "ignore-carrier"),
+            (link.critical, "critical"),
+        ];
+        for (used, feature) in words {
+            self.add_if(used, &link.name, feature);
+        }
+    }
+
+    /// Notes what is said of a NIC's hardware besides its name.
+    pub(super) fn hardware(&mut self, host: &HostNetwork, link: &Link) {
+        self.add_if(link.is_nic() && host.match_by == MatchBy::Path, &link.name, "match by path");
+        self.add_if(link.has_pattern(), &link.name, "match-name with a pattern");
+        let Some(nic) = &link.nic else { return };
+        let words = [
+            (nic.wake_on_lan.is_some(), "wake-on-lan"),
+            (nic.offload != Default::default(), "offload"),
+            (nic.ring != Default::default(), "ring"),
+            (nic.channels != Default::default(), "channels"),
+            (nic.sriov.is_some(), "sriov"),
+        ];
+        for (used, feature) in words {
+            self.add_if(used, &link.name, feature);
         }
     }
 

@@ -15,15 +15,19 @@ mod difference;
 mod fabric;
 mod format;
 mod frr;
+mod ifupdown2;
 mod ignition;
 mod links;
 mod losses;
 mod lower;
 mod netplan;
+mod network_data;
 mod network_manager;
 mod networkd;
 mod unit;
 mod yaml;
+
+use std::collections::BTreeMap;
 
 pub(crate) use crate::tree::nearest;
 pub use allocate::{Assignment, allocate};
@@ -140,6 +144,10 @@ fn write(network: &HostNetwork, format: Format) -> Result<Vec<File>, Vec<String>
         Format::NetworkManager => {
             [network_manager::render(network, &mut losses), beside(network)].concat()
         }
+        Format::Ifupdown2 => {
+            [ifupdown2::render(network, &mut losses), frr::render(network)].concat()
+        }
+        Format::NetworkData => network_data::render(network, &mut losses),
         Format::Frr => frr::render(network),
         Format::Sysctl => sysctl(network),
     };
@@ -157,10 +165,12 @@ fn beside(network: &HostNetwork) -> Vec<File> {
 }
 
 fn sysctl(network: &HostNetwork) -> Vec<File> {
+    settings_file(&network.sysctls).into_iter().collect()
+}
+
+/// Kernel settings for sysctl.d, if there are any.
+fn settings_file(settings: &BTreeMap<String, String>) -> Option<File> {
     let line = |(name, value): (&String, &String)| format!("{name} = {value}\n");
-    let text: String = network.sysctls.iter().map(line).collect();
-    if text.is_empty() {
-        return Vec::new();
-    }
-    vec![File::of(Format::Sysctl, "90-rackstrap.conf", text)]
+    let text: String = settings.iter().map(line).collect();
+    (!text.is_empty()).then(|| File::of(Format::Sysctl, "90-rackstrap.conf", text))
 }

@@ -3,6 +3,8 @@
 use axum::Json;
 use serde_json::{Map, Value, json};
 
+use crate::network::Format;
+
 /// Every route: method, path and what it does.
 pub(super) const ROUTES: [(&str, &str, &str); 21] = [
     ("get", "/site", "The whole site and its revision"),
@@ -65,7 +67,7 @@ fn operation(method: &str, path: &str, summary: &str) -> Value {
     if path == "/events" {
         parameters.extend([query("host", "string"), query("after_ms", "integer")]);
     }
-    parameters.extend((path == "/hosts/{name}/config").then(|| query("format", "string")));
+    parameters.extend((path == "/hosts/{name}/config").then(format));
     let mut operation = json!({
         "summary": summary,
         "parameters": parameters,
@@ -93,6 +95,11 @@ fn path_parameter(name: &str) -> Value {
         _ => json!({"type": "string"}),
     };
     json!({"name": name, "in": "path", "required": true, "schema": schema})
+}
+
+fn format() -> Value {
+    let labels: Vec<&str> = Format::ALL.iter().map(|format| format.label()).collect();
+    json!({"name": "format", "in": "query", "schema": {"type": "string", "enum": labels, "default": "networkd"}})
 }
 
 fn query(name: &str, kind: &str) -> Value {

@@ -68,11 +68,15 @@ impl Wrapping {
     }
 }
 
-/// Splits the last part of the URL into the MAC and the wrapping.
-pub(super) fn split(name: &str) -> Result<(Mac, Wrapping), Error> {
+/// Takes the ending off that tells the wrapping.
+fn unsuffixed(name: &str) -> (&str, Wrapping) {
     let suffixed = |(suffix, wrapping)| Some((name.strip_suffix(suffix)?, wrapping));
-    let (text, wrapping) =
-        Wrapping::SUFFIXES.into_iter().find_map(suffixed).unwrap_or((name, Wrapping::Text));
+    Wrapping::SUFFIXES.into_iter().find_map(suffixed).unwrap_or((name, Wrapping::Text))
+}
+
+/// Splits the last part of the URL into the MAC and the wrapping.
+fn split(name: &str) -> Result<(Mac, Wrapping), Error> {
+    let (text, wrapping) = unsuffixed(name);
     text.parse().map(|mac| (mac, wrapping)).map_err(|invalid: InvalidMac| {
         // `aabb.ccdd.eeff` has dots of its own, so a suffix is looked for behind each.
         let dots = text.char_indices().filter(|(_, c)| *c == '.').map(|(at, _)| at);
@@ -84,20 +88,40 @@ pub(super) fn split(name: &str) -> Result<(Mac, Wrapping), Error> {
     })
 }
 
-/// `GET /config/{mac}`, `.tar`, `.cpio.gz`, `.sh` and `.json`: all files.
+/// `GET /config/{mac}`, `.tar`, `.cpio.gz`, `.sh` and `.json`: all files of networkd.
 pub async fn all(
-    State(machine): State<Machine>,
+    machine: State<Machine>,
     Path(name): Path<String>,
     caller: Caller,
 ) -> Result<Response, Error> {
     let (mac, wrapping) = split(&name)?;
+    send_all(machine.0, caller, mac, (Format::Networkd, wrapping)).await
+}
+
+/// `GET /config/{mac}/{format}`, with the same endings: all files of another format.
+pub async fn of_format(
+    machine: State<Machine>,
+    Path((mac, name)): Path<(String, String)>,
+    caller: Caller,
+) -> Result<Response, Error> {
+    let (format, wrapping) = unsuffixed(&name);
+    send_all(machine.0, caller, mac.parse()?, (format.parse()?, wrapping)).await
+}
+
+async fn send_all(
+    machine: Machine,
+    caller: Caller,
+    mac: Mac,
+    form: (Format, Wrapping),
+) -> Result<Response, Error> {
+    let (format, wrapping) = form;
     let snapshot = machine.app.inventory.snapshot();
     let request = Request::allow(&machine.app, &snapshot, &caller, mac).await?;
-    let make = || request.wrap(&request.files()?, wrapping);
+    let make = || request.wrap(&request.files(format)?, wrapping);
     let answer = match wrapping {
         // It names the server as this caller reaches it.
         Wrapping::Installer => Arc::new(Answer::new(make()?)),
-        _ => machine.rendered.find_or_make(snapshot.revision, request.name, wrapping, make)?,
+        _ => machine.rendered.find_or_make(snapshot.revision, request.name, form, make)?,
     };
     Ok(request.answer(wrapping.words(), wrapping.content_type(), &answer))
 }
@@ -170,8 +194,8 @@ impl<'a> Request<'a> {
         Ok(Self { app, snapshot, caller, mac, name, host })
     }
 
-    fn files(&self) -> Result<Vec<HostFile>, Error> {
-        let files = network::render_host(&self.snapshot.site, self.name, Format::Networkd)?;
+    fn files(&self, format: Format) -> Result<Vec<HostFile>, Error> {
+        let files = network::render_host(&self.snapshot.site, self.name, format)?;
         let place =
             |file: network::File| HostFile { path: file.path(), mode: file.mode, text: file.text };
         Ok(files.into_iter().map(place).collect())

@@ -10,7 +10,7 @@ use crate::boot::ipxe_text::Unsafe;
 use crate::boot::script::ScriptError;
 use crate::files::FileError;
 use crate::model::{InvalidMac, Mac};
-use crate::network::RenderError;
+use crate::network::{Format, RenderError};
 
 /// Why a request is not answered with what it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +20,8 @@ pub enum Error {
     InvalidMac(#[from] InvalidMac),
     /// The configuration is not to be had in this format.
     #[error(
-        "\"{0}\" is not a format of the configuration: /config/MAC is one text, and there are MAC.tar, MAC.cpio.gz, MAC.sh, MAC.json, MAC/netplan.yaml and MAC/FORMAT/NAME"
+        "\"{0}\" is not a format of the configuration: /config/MAC is one text, and there are MAC.tar, MAC.cpio.gz, MAC.sh, MAC.json, MAC/netplan.yaml, MAC/FORMAT (.tar, .cpio.gz, .json) and MAC/FORMAT/NAME, where FORMAT is one of {formats}",
+        formats = Format::labels()
     )]
     UnknownFormat(String),
     /// No host has the MAC.
@@ -66,7 +67,8 @@ pub enum Error {
     File(#[from] FileError),
     /// Nothing is at this path.
     #[error(
-        "nothing is here: /boot/MAC.ipxe, /autoexec.ipxe, /files/NAME, /config/MAC (also .tar, .cpio.gz, .sh, .json, /netplan.yaml, /FORMAT/NAME), /report/MAC (POST), /healthz"
+        "nothing is here: /boot/MAC.ipxe, /autoexec.ipxe, /files/NAME, /config/MAC (also .tar, .cpio.gz, .sh, .json, /netplan.yaml, /FORMAT, /FORMAT/NAME with a FORMAT of {formats}), /report/MAC (POST), /healthz",
+        formats = Format::labels()
     )]
     Nowhere,
     /// The path is served, but not by this method.

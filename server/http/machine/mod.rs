@@ -31,6 +31,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::app::App;
 use crate::http::health;
 use crate::model::{EventKind, Mac};
+use crate::network::Format;
 use config::Wrapping;
 use error::Error;
 use peer::{Doors, Ends};
@@ -40,7 +41,7 @@ use rendered::Rendered;
 #[derive(Clone)]
 struct Machine {
     app: App,
-    rendered: Rendered<Wrapping>,
+    rendered: Rendered<(Format, Wrapping)>,
 }
 
 impl FromRef<Machine> for App {
@@ -57,6 +58,7 @@ pub fn router(app: App) -> Router {
         .route("/files/{*name}", get(files::file))
         .route("/config/{mac}", get(config::all))
         .route("/config/{mac}/netplan.yaml", get(config::netplan))
+        .route("/config/{mac}/{format}", get(config::of_format))
         .route("/config/{mac}/{format}/{name}", get(config::one))
         .route("/report/{mac}", post(report::store))
         .route("/healthz", get(health::alive))

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
+use serde::Deserialize;
 
 use super::clock::{Moment, span};
 use super::error::Error;
@@ -13,6 +14,7 @@ use super::events::EventTable;
 use super::host_row::{Board, StateCell};
 use super::host_timeline::Timeline;
 use super::page::{Frame, Page};
+use super::query::Asked;
 use super::session::Operator;
 use super::stack;
 use super::state::Ui;
@@ -32,6 +34,7 @@ struct HostPage {
     stack: Option<String>,
     findings: Vec<Finding>,
     files: Result<Vec<File>, String>,
+    format: Format,
     curl: Option<String>,
     leases: Vec<LeaseLine>,
     report: Option<ReportText>,
@@ -56,12 +59,25 @@ struct ReportText {
     body: String,
 }
 
+/// What the files are shown for.
+#[derive(Deserialize)]
+pub struct Wanted {
+    format: Option<String>,
+}
+
 /// `GET /hosts/{name}`
 pub async fn show(
     State(ui): State<Ui>,
     operator: Operator,
     Path(name): Path<String>,
+    Asked(wanted): Asked<Wanted>,
 ) -> Result<impl IntoResponse, Error> {
+    let format: Format = match wanted.format {
+        None => Format::Networkd,
+        Some(word) => {
+            word.parse().map_err(|error: RenderError| Error::Malformed(error.to_string()))?
+        }
+    };
     let snapshot = ui.app.inventory.snapshot();
     let site = &snapshot.site;
     let Some(host) = site.hosts.get(&name) else {
@@ -75,8 +91,9 @@ pub async fn show(
         timeline: Timeline::read(&ui, &name).await?,
         stack: stack::svg(&network::layout(site, &name))?,
         findings: network::check_host(site, &name),
-        files: files(site, &name),
-        curl: curl(&ui, host),
+        files: files(site, &name, format),
+        format,
+        curl: curl(&ui, host, format),
         leases: leases(&ui, &name, host),
         report: report.map(|r| ReportText { at: ui.moment(r.at_ms), body: r.body }),
         events: EventTable::of_host(&ui, &name).await?,
@@ -86,8 +103,8 @@ pub async fn show(
     }))
 }
 
-fn files(site: &Site, name: &str) -> Result<Vec<File>, String> {
-    network::render_host(site, name, Format::Networkd).map_err(|error| match error {
+fn files(site: &Site, name: &str, format: Format) -> Result<Vec<File>, String> {
+    network::render_host(site, name, format).map_err(|error| match error {
         RenderError::Refused { .. } => "There are no files while something is wrong above.".into(),
         RenderError::NoProfile { .. } => "There are no files without a profile.".into(),
         other => other.to_string(),
@@ -111,11 +128,12 @@ fn leases(ui: &Ui, name: &str, host: &Host) -> Vec<LeaseLine> {
 }
 
 /// The line that fetches the host's files from anywhere that may.
-fn curl(ui: &Ui, host: &Host) -> Option<String> {
+fn curl(ui: &Ui, host: &Host, format: Format) -> Option<String> {
     let mac = host.nics.values().next()?.mac;
     let towards = host.reservations.values().chain(host.addresses.values()).next();
     let base = ui.app.config.machine_base_url(own_address(ui, towards.copied()));
-    Some(format!("curl {base}/config/{mac}"))
+    let other = (format != Format::Networkd).then(|| format!("/{format}"));
+    Some(format!("curl {base}/config/{mac}{}", other.unwrap_or_default()))
 }
 
 /// This server's address as seen from `towards`: what the kernel would send from.

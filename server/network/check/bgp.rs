@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Findings, Place, ProfileView};
-use crate::model::{Announcement, BgpNeighbor, BgpSpec, Family, MatchBy, RemoteAs};
+use crate::model::{Announcement, BgpNeighbor, BgpSpec, Family, RemoteAs};
 use crate::network::links::{Link, Role};
 use crate::network::nearest;
 
@@ -121,9 +121,7 @@ fn neighbor_doubt(view: &ProfileView<'_>, neighbor: &BgpNeighbor) -> Option<Stri
             .then(|| format!("{address} is in no subnet of the host: it is more than a hop away"));
     }
     let link = view.network.links.get(neighbor.link.as_deref()?)?;
-    let unsure = link.is_nic() && view.network.match_by != MatchBy::Name;
-    let renamed = link.nic.as_ref().is_some_and(|nic| nic.set_name.is_some());
-    (unsure && !renamed).then(|| {
+    (!view.network.has_known_name(link)).then(|| {
         let name = &link.name;
         format!(
             "FRR knows the NIC as {name}, which may not be its name; give set-name, or match: name"

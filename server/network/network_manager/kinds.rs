@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::{Keyfile, has_known_name, uuid};
+use super::{Keyfile, uuid};
 use crate::model::{
     BondSpec, BridgeSpec, MacvlanMode, MacvlanSpec, Millis, PortSpec, VlanProtocol, VxlanSpec,
 };
@@ -43,7 +43,7 @@ impl Keyfile<'_> {
     /// How another connection names a link: a NIC that may be called anything, by its
     /// connection.
     fn reference(&self, name: &str) -> String {
-        let named = |link| has_known_name(self.host, link);
+        let named = |link| self.host.has_known_name(link);
         match self.host.links.get(name).is_none_or(named) {
             true => self.host.device(name).to_owned(),
             false => uuid(self.host, name),
@@ -56,7 +56,7 @@ impl Keyfile<'_> {
             self.lose(true, parameter);
         }
         let primary = spec.primary.as_ref().and_then(|name| self.host.links.get(name));
-        let unnamed = primary.is_some_and(|link| !has_known_name(self.host, link));
+        let unnamed = primary.is_some_and(|link| !self.host.has_known_name(link));
         self.lose(unnamed, "a primary without set-name or match: name");
         let millis = |time: Option<Millis>| time.map(|time| time.0);
         let unit = &mut self.unit;

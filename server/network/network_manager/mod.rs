@@ -80,12 +80,6 @@ fn known_by<'a>(host: &HostNetwork, link: &'a Link) -> KnownBy<'a> {
     }
 }
 
-/// Whether the kernel's name of a link is known for sure.
-fn has_known_name(host: &HostNetwork, link: &Link) -> bool {
-    let renamed = link.nic.as_ref().is_some_and(|nic| nic.set_name.is_some());
-    renamed || known_by(host, link) == KnownBy::Name
-}
-
 /// The UUID of a link's connection, the same whenever it is rendered (RFC 9562 section 5.5).
 fn uuid(host: &HostNetwork, link: &str) -> String {
     let mut hash = Sha1::new();

@@ -12,7 +12,7 @@ impl Keyfile<'_> {
     pub(super) fn routes(&mut self, family: Family, learns: bool) {
         let layer3 = &self.link.layer3;
         let mut number = 0;
-        for route in layer3.routes.iter().filter(|route| self::family(route) == family) {
+        for route in layer3.routes.iter().filter(|route| route.family() == family) {
             let other = |via: &IpAddr| !is_of(*via, family);
             self.lose(route.via.as_ref().is_some_and(other), "a router of the other family");
             let several = !route.next_hops.is_empty();
@@ -64,24 +64,15 @@ impl Keyfile<'_> {
     }
 }
 
-fn family(route: &RouteSpec) -> Family {
-    let via = route.via.or_else(|| route.next_hops.first().map(|hop| hop.via)).or(route.from);
-    let is_ipv4 = match route.to {
-        Destination::Net(net) => net.addr().is_ipv4(),
-        Destination::Default => via.is_none_or(|via| via.is_ipv4()),
-    };
-    if is_ipv4 { Family::Ipv4 } else { Family::Ipv6 }
-}
-
 /// `DESTINATION,ROUTER,METRIC`, as much of it as there is.
 fn way(route: &RouteSpec, via: Option<IpAddr>, metric: Option<u32>) -> String {
-    let mut text = match (route.to, family(route)) {
+    let mut text = match (route.to, route.family()) {
         (Destination::Net(net), _) => net.to_string(),
         (Destination::Default, Family::Ipv4) => "0.0.0.0/0".into(),
         (Destination::Default, Family::Ipv6) => "::/0".into(),
     };
     // The metric is the third word, with or without a second.
-    let none = || if family(route) == Family::Ipv4 { "0.0.0.0" } else { "::" }.to_owned();
+    let none = || if route.family() == Family::Ipv4 { "0.0.0.0" } else { "::" }.to_owned();
     let via = via.map(|via| via.to_string()).or_else(|| metric.map(|_| none()));
     for word in [via, metric.map(|metric| metric.to_string())].into_iter().flatten() {
         text.push(',');

@@ -1,0 +1,172 @@
+//! The attributes of an interface that are particular to its kind. Pure.
+
+use std::net::IpAddr;
+
+use super::Writer;
+use crate::model::{BondSpec, BridgeSpec, Millis, PortSpec, VlanProtocol, VxlanSpec};
+use crate::network::links::Kind;
+
+/// The tables that it takes for VRFs.
+const VRF_TABLES: std::ops::RangeInclusive<u32> = 1001..=5000;
+
+impl Writer<'_> {
+    pub(super) fn kind(&mut self) {
+        match &self.link.kind {
+            Kind::Nic(_) | Kind::Loopback => {}
+            Kind::Bond(spec) => self.bond(spec),
+            Kind::Vlan { parent, id, protocol, qos } => {
+                self.lose(qos.is_some(), "priorities of tags");
+                self.set("vlan-raw-device", self.host.device(parent).to_owned());
+                self.set_some("vlan-id", *id);
+                if *protocol == VlanProtocol::Dot1ad {
+                    self.set("vlan-protocol", protocol);
+                }
+            }
+            Kind::Vxlan { spec, local } => self.vxlan(spec, *local),
+            Kind::Bridge(spec) => self.bridge(spec),
+            Kind::Vrf(table) => {
+                self.lose(
+                    table.is_some_and(|table| !VRF_TABLES.contains(&table)),
+                    "a VRF's table outside 1001 to 5000",
+                );
+                self.set_some("vrf-table", *table);
+            }
+            Kind::Dummy => self.set("link-type", "dummy"),
+            Kind::Veth { peer, makes_peer } => {
+                self.lose(matches!(makes_peer, Some(Some(_))), "peer-macaddress");
+                self.set("link-type", "veth");
+                self.set("veth-peer-name", peer);
+            }
+            Kind::Macvlan(_) | Kind::Ipvlan(_) => self.lose(true, self.link.kind.label()),
+        }
+    }
+
+    fn names(&self, links: &[String]) -> String {
+        let names: Vec<&str> = links.iter().map(|name| self.host.device(name)).collect();
+        names.join(" ")
+    }
+
+    fn bond(&mut self, spec: &BondSpec) {
+        self.lose(spec.ad_select.is_some(), "ad-select");
+        self.lose(spec.ad_user_port_key.is_some(), "ad-user-port-key");
+        self.lose(spec.arp_interval.is_some(), "arp-interval");
+        self.lose(spec.fail_over_mac_policy.is_some(), "fail-over-mac-policy");
+        self.lose(spec.bind_carrier, "bind-carrier");
+        self.lose(spec.mii_monitor > Some(Millis(255)), "mii-monitor above 255 ms");
+        self.set("bond-slaves", self.names(&spec.nics));
+        self.set("bond-mode", spec.mode);
+        self.set_some("bond-miimon", spec.mii_monitor.map(|time| time.0));
+        self.set_some("bond-updelay", spec.up_delay.map(|time| time.0));
+        self.set_some("bond-downdelay", spec.down_delay.map(|time| time.0));
+        self.set_some("bond-lacp-rate", spec.lacp_rate);
+        self.set_some("bond-xmit-hash-policy", spec.transmit_hash_policy);
+        self.set_some("bond-min-links", spec.min_links);
+        self.set_some("bond-ad-actor-sys-prio", spec.ad_actor_system_priority);
+        self.set_some("bond-ad-actor-system", spec.ad_actor_system);
+        let primary = spec.primary.as_deref().map(|name| self.host.device(name).to_owned());
+        self.set_some("bond-primary", primary);
+        self.set_some("bond-primary-reselect", spec.primary_reselect_policy);
+        self.set_some("bond-num-grat-arp", spec.gratuitous_arp);
+    }
+
+    fn vxlan(&mut self, spec: &VxlanSpec, local: Option<IpAddr>) {
+        let ipv6 = [local, spec.remote].iter().flatten().any(IpAddr::is_ipv6);
+        self.lose(ipv6, "VXLAN over IPv6");
+        self.set("vxlan-id", spec.vni);
+        self.set("vxlan-physdev", self.host.device(&spec.link).to_owned());
+        self.set_some("vxlan-local-tunnelip", local);
+        match spec.remote {
+            Some(group) if group.is_multicast() => self.set("vxlan-mcastgrp", group),
+            remote => self.set_some("vxlan-remoteip", remote),
+        }
+        self.set("vxlan-port", spec.port.unwrap_or(4789));
+        self.set("vxlan-learning", yes(spec.mac_learning.unwrap_or(true)));
+    }
+
+    fn bridge(&mut self, spec: &BridgeSpec) {
+        let times = [spec.forward_delay, spec.hello_time, spec.max_age, spec.ageing_time];
+        self.lose(times.iter().flatten().any(|time| time.0 % 1000 != 0), "times below a second");
+        self.lose(spec.default_pvid == Some(0), "default-pvid 0");
+        self.lose(spec.default_pvid.is_some() && !spec.vlan_filtering, "default-pvid");
+        self.lose(spec.ports.contains_key(&self.link.name), "VLANs of the bridge itself");
+        let seconds = |time: Option<Millis>| time.map(|time| time.0 / 1000);
+        self.set("bridge-ports", self.names(&spec.interfaces));
+        self.set("bridge-stp", yes(spec.stp.unwrap_or(false)));
+        self.set_some("bridge-fd", seconds(spec.forward_delay));
+        self.set_some("bridge-hello", seconds(spec.hello_time));
+        self.set_some("bridge-maxage", seconds(spec.max_age));
+        self.set_some("bridge-ageing", seconds(spec.ageing_time));
+        self.set_some("bridge-bridgeprio", spec.priority);
+        self.set_some("bridge-mcsnoop", spec.multicast_snooping.map(yes));
+        self.set_some("bridge-mcquerier", spec.multicast_querier.map(yes));
+        if spec.vlan_filtering {
+            self.set("bridge-vlan-aware", "yes");
+            self.set_some("bridge-pvid", spec.default_pvid);
+            return;
+        }
+        // A bridge that knows VLANs has this at its ports.
+        let cost = |(port, spec): (&String, &PortSpec)| {
+            Some(format!("{}={}", self.host.device(port), spec.cost?))
+        };
+        let costs: Vec<String> = spec.ports.iter().filter_map(cost).collect();
+        self.set_some("bridge-pathcosts", (!costs.is_empty()).then(|| costs.join(" ")));
+    }
+
+    /// What is particular to a port of a bridge.
+    pub(super) fn port(&mut self) {
+        let Some(Kind::Bridge(bridge)) = self.host.owner(self.link).map(|owner| &owner.kind) else {
+            return;
+        };
+        let Some(port) = bridge.ports.get(&self.link.name) else { return };
+        self.lose(port.isolated, "isolated");
+        self.lose(port.hairpin, "hairpin");
+        let has_vlans = port.pvid.is_some() || !port.tagged.is_empty() || !port.untagged.is_empty();
+        self.lose(has_vlans && !bridge.vlan_filtering, "VLANs without vlan-filtering");
+        // What comes untagged goes untagged, and no other VLAN does.
+        let pvid: Vec<u16> = port.pvid.into_iter().collect();
+        self.lose(port.untagged != pvid, "untagged VLANs that are not the pvid");
+        if bridge.vlan_filtering {
+            self.set_some("bridge-pvid", port.pvid);
+            let tagged = ranges(&port.tagged);
+            self.set_some("bridge-vids", (!tagged.is_empty()).then_some(tagged));
+            self.set_some("bridge-pathcosts", port.cost);
+        }
+    }
+}
+
+fn yes(value: bool) -> &'static str {
+    if value { "yes" } else { "no" }
+}
+
+/// VLAN ids with neighbours joined, such as `10 20-29`.
+fn ranges(ids: &[u16]) -> String {
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut ranges: Vec<(u16, u16)> = Vec::new();
+    for id in ids {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == id => *last = id,
+            _ => ranges.push((id, id)),
+        }
+    }
+    let text = |(first, last): (u16, u16)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    ranges.into_iter().map(text).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ranges;
+
+    #[test]
+    fn neighbouring_vlans_are_one_range() {
+        for (ids, text) in
+            [(&[][..], ""), (&[7], "7"), (&[20, 10, 21, 22, 4094, 20], "10 20-22 4094")]
+        {
+            assert_eq!(ranges(ids), text);
+        }
+    }
+}
