@@ -221,6 +221,36 @@ async fn every_format_is_served_by_its_name() {
 }
 
 #[tokio::test]
+async fn every_format_is_served_whole_and_unpacks_with_its_permissions() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = Server::start(SITE).await;
+    let url = "/config/52:54:00:aa:00:02/networkmanager";
+    let text = server.text(url).await;
+    let path = "etc/NetworkManager/system-connections/bond0.nmconnection";
+    assert!(text.contains(&format!("# /{path}\n")), "{text}");
+    for (suffix, program, arguments) in [
+        (".tar", "tar", ["-x", "-f", "-"].as_slice()),
+        (".cpio.gz", "sh", ["-c", "gunzip | cpio -i --quiet"].as_slice()),
+    ] {
+        let archive = server.get(&format!("{url}{suffix}")).await.bytes().await.unwrap();
+        let root = TempDir::new().unwrap();
+        pipe(program, arguments, &archive, root.path());
+        let mode = std::fs::metadata(root.path().join(path)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{suffix}");
+    }
+    let data: serde_json::Value = server.get(&format!("{url}.json")).await.json().await.unwrap();
+    let modes = data["files"].as_array().unwrap().iter().map(|file| &file["mode"]);
+    assert!(modes.clone().any(|mode| mode == "0600"), "{data}");
+    let script = server.get(&format!("{url}.sh")).await;
+    assert_eq!(script.status(), 409);
+    let text = script.text().await.unwrap();
+    assert!(text.contains("cannot put back"), "{text}");
+    let unknown = server.get("/config/52:54:00:aa:00:02/windows").await;
+    assert_eq!(unknown.status(), 404);
+    assert!(unknown.text().await.unwrap().contains("there are: networkd, netplan"));
+}
+
+#[tokio::test]
 async fn an_unchanged_configuration_is_not_sent_again() {
     let server = Server::start(SITE).await;
     let path = "/config/52:54:00:aa:00:01";
