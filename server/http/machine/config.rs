@@ -75,7 +75,7 @@ fn unsuffixed(name: &str) -> (&str, Wrapping) {
 }
 
 /// Splits the last part of the URL into the MAC and the wrapping.
-fn split(name: &str) -> Result<(Mac, Wrapping), Error> {
+pub(super) fn split(name: &str) -> Result<(Mac, Wrapping), Error> {
     let (text, wrapping) = unsuffixed(name);
     text.parse().map(|mac| (mac, wrapping)).map_err(|invalid: InvalidMac| {
         // `aabb.ccdd.eeff` has dots of its own, so a suffix is looked for behind each.
