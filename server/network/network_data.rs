@@ -111,6 +111,9 @@ fn bond_losses(spec: &BondSpec, lose: &mut impl FnMut(bool, &str)) {
     lose(spec.fail_over_mac_policy.is_some(), "fail-over-mac-policy");
     lose(spec.gratuitous_arp.is_some(), "gratuitous-arp");
     lose(spec.bind_carrier, "bind-carrier");
+    for parameter in spec.rare() {
+        lose(true, parameter);
+    }
 }
 
 /// The networks on a link: one for each way to an address.

@@ -52,6 +52,9 @@ impl Writer<'_> {
         self.lose(spec.arp_interval.is_some(), "arp-interval");
         self.lose(spec.fail_over_mac_policy.is_some(), "fail-over-mac-policy");
         self.lose(spec.bind_carrier, "bind-carrier");
+        for parameter in spec.rare() {
+            self.lose(true, parameter);
+        }
         self.lose(spec.mii_monitor > Some(Millis(255)), "mii-monitor above 255 ms");
         self.set("bond-slaves", self.names(&spec.nics));
         self.set("bond-mode", spec.mode);
