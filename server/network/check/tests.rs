@@ -209,7 +209,6 @@ const ERRORS: &[Case] = &[
     ("N170", "    bonds:", "    systemd: 247\n    vlans: {v9: {link: eth2, id: 9, egress-qos: {1: 7}}}\n  other:\n    bonds:", "profiles.hypervisor.vlans.v9.egress-qos", "needs systemd 248"),
     ("N171", "    bonds:", "    format: netplan\n    bonds:", "profiles.hypervisor.format", "netplan cannot say br0: DNS over TLS"),
     ("N174", "    vlans:", "    loopbacks: {lo: {addresses: [{address: 192.0.2.1/24, role: vrrp}]}}\n    vlans:", "profiles.hypervisor.loopbacks.lo.addresses", "192.0.2.1/24 on lo answers for the whole subnet"),
-    ("N174", "    vlans:", "    loopbacks: {lo: {subnet: provisioning}}\n    vlans:", "profiles.hypervisor.loopbacks.lo.subnet", "answers for the whole subnet"),
     ("N175", "    bonds:", "    nics: {eth5: {sriov: {count: 1, functions: {1: {}}}}}\n    bonds:", "profiles.hypervisor.nics.eth5.sriov.functions.1", "no virtual function 1"),
     ("N175", "    bonds:", "    nics: {eth5: {sriov: {count: 1, functions: {0: {vlan: 4096}}}}}\n    bonds:", "profiles.hypervisor.nics.eth5.sriov.functions.0.vlan", "4096 of virtual function 0 is outside 0-4095"),
     ("N175", "    bonds:", "    nics: {eth5: {sriov: {count: 1, functions: {0: {qos: 8}}}}}\n    bonds:", "profiles.hypervisor.nics.eth5.sriov.functions.0.qos", "outside 0-7"),

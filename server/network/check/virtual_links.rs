@@ -134,23 +134,10 @@ fn siblings(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     }
 }
 
-/// Rules N101 and N174: there is one loopback, and it answers for whole prefixes.
+/// Rule N101: there is one loopback. A subnet's address is alone on it, without the prefix.
 fn loopback(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     if link.name != "lo" {
         let text = format!("\"{}\" is no loopback: Linux has one, named lo", link.name);
         findings.error("N101", view.at(&link.name, ""), text);
-    }
-    for borne in &link.layer3.borne {
-        let Some(subnet) = view.site.subnets.get(&borne.subnet) else { continue };
-        if subnet.cidr.prefix_len() < subnet.cidr.max_prefix_len() {
-            let text = format!(
-                "an address of {} on {} answers for the whole subnet; give it as one of \
-                 addresses, with /{}",
-                subnet.cidr,
-                link.name,
-                subnet.cidr.max_prefix_len()
-            );
-            findings.error("N174", view.at(&link.name, "subnet"), text);
-        }
     }
 }
