@@ -10,7 +10,7 @@ use crate::common::tools::{self, Tool};
 use crate::golden;
 
 fn vtysh(test: &str) -> Option<Tool> {
-    let found = tools::find("usr/bin/vtysh");
+    let found = tools::find("usr/bin/vtysh", &["--help"]);
     if found.is_none() {
         skip(test, "vtysh of the package frr is not unpacked, or does not start");
     }

@@ -13,7 +13,7 @@ use crate::golden;
 type Keys = BTreeMap<(String, String), String>;
 
 fn nmcli(test: &str) -> Option<Tool> {
-    let found = tools::find("usr/bin/nmcli");
+    let found = tools::find("usr/bin/nmcli", &["--version"]);
     if found.is_none() {
         skip(test, "nmcli of the package network-manager is not unpacked, or does not start");
     }

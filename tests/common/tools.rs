@@ -11,10 +11,10 @@ pub fn root() -> PathBuf {
 }
 
 /// A program that was unpacked, with the libraries beside it; none if it is not there or
-/// does not start.
-pub fn find(path: &str) -> Option<Tool> {
+/// does not start with these arguments.
+pub fn find(path: &str, arguments: &[&str]) -> Option<Tool> {
     let tool = Tool(root().join(path));
-    let starts = tool.command().arg("--version").output();
+    let starts = tool.command().args(arguments).output();
     starts.is_ok_and(|output| output.status.success()).then_some(tool)
 }
 
