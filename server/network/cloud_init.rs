@@ -11,6 +11,9 @@ use crate::model::{
     BondSpec, BridgeSpec, Destination, Family, MatchBy, Millis, Overrides, RouteKind, VlanProtocol,
 };
 
+/// What the kernel gives a link by itself, in bytes.
+const MTU: u32 = 1500;
+
 /// The four documents of a NoCloud tree with network configuration version 2.
 pub(super) fn version2(host: &HostNetwork, losses: &mut Losses) -> Vec<File> {
     let network = netplan::document(host, Dialect::CloudInit, losses);
@@ -91,12 +94,18 @@ fn device(host: &HostNetwork, link: &Link, losses: &mut Losses) -> Value {
             ("", Value::Null)
         }
     };
+    // A bridge has no word for it: the kernel gives it the least of its ports'.
+    let is_bridge = matches!(link.kind, Kind::Bridge(_));
+    let of_ports = host.members(&link.name).map(|port| port.mtu.unwrap_or(MTU)).min();
+    let other = link.mtu.is_some_and(|mtu| mtu != of_ports.unwrap_or(MTU));
+    lose(is_bridge && other, "an MTU of a bridge unlike its ports'");
+    let mtu = link.mtu.filter(|_| !is_bridge);
     let subnets = subnets(&link.layer3, &mut lose);
     let common = present([
         ("type", Some(json!(kind))),
         ("name", Some(json!(link.device()))),
         ("mac_address", mac.map(|mac| json!(mac.to_string()))),
-        ("mtu", link.mtu.map(|mtu| json!(mtu))),
+        ("mtu", mtu.map(|mtu| json!(mtu))),
         ("accept-ra", host.accept_ra(link).map(|accept| json!(accept))),
     ]);
     let mut device: Map<String, Value> = Map::new();
@@ -126,7 +135,8 @@ fn bond(host: &HostNetwork, spec: &BondSpec, lose: &mut impl FnMut(bool, &str)) 
         ("bond-lacp-rate", spec.lacp_rate.map(|rate| json!(rate.label()))),
         ("bond-miimon", millis(spec.mii_monitor)),
         ("bond-xmit-hash-policy", spec.transmit_hash_policy.map(|hash| json!(hash.label()))),
-        ("bond-updelay", millis(spec.up_delay)),
+        // The schema wants a text here, and a number below; the readers take either.
+        ("bond-updelay", spec.up_delay.map(|time| json!(time.0.to_string()))),
         ("bond-downdelay", millis(spec.down_delay)),
         ("bond-min-links", spec.min_links.map(|links| json!(links))),
         ("bond-ad-select", spec.ad_select.map(|select| json!(select.label()))),
@@ -152,7 +162,7 @@ fn bridge(host: &HostNetwork, spec: &BridgeSpec, lose: &mut impl FnMut(bool, &st
     lose(times.iter().flatten().any(|time| time.0 % 1000 != 0), "times below a second");
     let seconds = |time: Option<Millis>| time.map(|time| json!(time.0 / 1000));
     let params = present([
-        ("bridge_stp", spec.stp.map(|stp| json!(stp))),
+        ("bridge_stp", spec.stp.map(|stp| json!(if stp { "on" } else { "off" }))),
         ("bridge_fd", seconds(spec.forward_delay)),
         ("bridge_hello", seconds(spec.hello_time)),
         ("bridge_maxage", seconds(spec.max_age)),
