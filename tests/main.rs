@@ -15,6 +15,7 @@ mod dhcp_shared;
 mod disk_full;
 mod doctor;
 mod fabric;
+mod dracut;
 mod frr;
 mod golden;
 mod guests;

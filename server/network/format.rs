@@ -59,6 +59,8 @@ pub enum Format {
     Ifupdown2,
     /// OpenStack's `network_data.json`.
     NetworkData,
+    /// The kernel command line for an initramfs made by dracut.
+    Dracut,
     /// FRR's files. None for a host that speaks no BGP.
     Frr,
     /// Kernel settings for sysctl.d: what a network needs besides its links. No file for a
@@ -77,6 +79,7 @@ impl Format {
         Self::NetworkManager,
         Self::Ifupdown2,
         Self::NetworkData,
+        Self::Dracut,
         Self::Frr,
         Self::Sysctl,
     ];
@@ -92,6 +95,7 @@ impl Format {
             Self::NetworkManager => "networkmanager",
             Self::Ifupdown2 => "ifupdown2",
             Self::NetworkData => "network-data",
+            Self::Dracut => "dracut",
             Self::Frr => "frr",
             Self::Sysctl => "sysctl",
         }
@@ -106,7 +110,8 @@ impl Format {
             Self::Ifupdown2 => Some("/etc/network"),
             Self::Frr => Some("/etc/frr"),
             Self::Sysctl => Some("/etc/sysctl.d"),
-            Self::CloudInit | Self::CloudInitV1 | Self::Ignition | Self::NetworkData => None,
+            Self::CloudInit | Self::CloudInitV1 | Self::Ignition => None,
+            Self::NetworkData | Self::Dracut => None,
         }
     }
 

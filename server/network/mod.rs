@@ -13,6 +13,7 @@ mod cloud_init;
 mod consequences;
 mod difference;
 mod fabric;
+mod dracut;
 mod format;
 mod frr;
 mod ifupdown2;
@@ -148,6 +149,7 @@ fn write(network: &HostNetwork, format: Format) -> Result<Vec<File>, Vec<String>
             [ifupdown2::render(network, &mut losses), frr::render(network)].concat()
         }
         Format::NetworkData => network_data::render(network, &mut losses),
+        Format::Dracut => dracut::render(network, &mut losses),
         Format::Frr => frr::render(network),
         Format::Sysctl => sysctl(network),
     };
