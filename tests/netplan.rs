@@ -108,6 +108,8 @@ fn end_section(meaning: &mut Meaning, section: &str, mut block: BTreeSet<(String
             meaning.insert((section.into(), block));
         }
         "RoutingPolicyRule" => {
+            // netplan wants a source said even where any will do.
+            block.remove(&pair("From", "0.0.0.0/0"));
             meaning.insert((section.into(), block));
         }
         _ => {

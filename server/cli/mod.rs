@@ -14,6 +14,7 @@ mod lab;
 mod lease;
 mod nouns;
 mod outcome;
+mod profile;
 mod render;
 mod revision;
 mod serve;
@@ -27,7 +28,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::model::{Image, ProfileTree, Rack, Subnet, Switch};
+use crate::model::{Image, Rack, Subnet, Switch};
 use context::Context;
 use nouns::NounCommand;
 use settings::Settings;
@@ -85,7 +86,7 @@ enum Command {
     Subnet(NounCommand),
     /// Profiles: what the network of a kind of host is
     #[command(subcommand)]
-    Profile(NounCommand),
+    Profile(profile::ProfileCommand),
     /// Images: what hosts boot
     #[command(subcommand)]
     Image(NounCommand),
@@ -139,7 +140,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Tenant(tenant) => tenant.run(context()?).await,
         Command::Switch(noun) => noun.run::<Switch>(context()?).await,
         Command::Subnet(noun) => noun.run::<Subnet>(context()?).await,
-        Command::Profile(noun) => noun.run::<ProfileTree>(context()?).await,
+        Command::Profile(profile) => profile.run(context()?).await,
         Command::Image(noun) => noun.run::<Image>(context()?).await,
         Command::Lease(lease) => lease.run(context()?).await,
         Command::Event(event) => event.run(context()?).await,

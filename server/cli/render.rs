@@ -12,6 +12,7 @@ use crate::cli::context::Context;
 use crate::cli::host::name_of;
 use crate::inventory::Inventory;
 use crate::model::Site;
+use crate::network::nearest::hint;
 use crate::network::{File, Format, render_host, render_switch};
 
 /// What `render` is told.
@@ -30,6 +31,9 @@ pub struct Render {
     /// host's /etc/systemd/network; files that belong elsewhere are not compared
     #[arg(long, value_name = "DIR", conflicts_with = "since")]
     diff: Option<PathBuf>,
+    /// Show every value of the host's profile, and whose word it is, instead of files
+    #[arg(long, conflicts_with_all = ["diff", "since", "switch"])]
+    explain: bool,
     /// Show what is otherwise than at this revision of the inventory
     #[arg(long, value_name = "REVISION")]
     since: Option<i64>,
@@ -46,6 +50,9 @@ impl Render {
         };
         let name = name_of(&snapshot, host).to_owned();
         let format: Format = self.format.parse()?;
+        if self.explain {
+            return explain(&context, &snapshot.site, &name);
+        }
         let mut files = render_host(&snapshot.site, &name, format)?;
         if self.diff.is_some() {
             files.retain(|file| file.directory == format.directory());
@@ -69,6 +76,17 @@ impl Render {
         context.print(&json!({"difference": difference}), || difference.clone())?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Prints every value of a host's profile with the layer that it comes from.
+fn explain(context: &Context, site: &Site, name: &str) -> anyhow::Result<ExitCode> {
+    let Some(host) = site.hosts.get(name) else {
+        let hint = hint(name, site.hosts.keys().map(String::as_str));
+        anyhow::bail!("there is no host \"{name}\"{hint}");
+    };
+    let explained = site.explain(host);
+    context.print(&explained, || explained.iter().map(|value| format!("{value}\n")).collect())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints a switch's configuration, or what is otherwise in it since a revision.

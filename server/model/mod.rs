@@ -30,6 +30,7 @@ mod numbered;
 mod parameter;
 mod profile;
 mod profile_tree;
+mod ready;
 mod resolve;
 mod route;
 mod scalar;
@@ -71,6 +72,7 @@ pub use profile::{
     Defaults, DummySpec, MatchBy, Profile, ProfileLink, VlanProtocol, VlanSpec, VrfSpec, VxlanSpec,
 };
 pub use profile_tree::ProfileTree;
+pub use ready::{READY_PROFILES, ReadyProfile};
 pub use resolve::{Explained, Fault, Layer, Origin, Resolution, Resolved};
 pub use route::{
     AddressRole, Destination, InvalidDestination, NextHop, RouteKind, RouteSpec, RuleSpec,

@@ -19,7 +19,7 @@ use super::session::Operator;
 use super::stack;
 use super::state::Ui;
 use super::tenants::{LeaseCell, lease_cell};
-use crate::model::{ClientKey, Host, Lease, Site};
+use crate::model::{ClientKey, Explained, Host, Lease, Site};
 use crate::network::{self, File, Finding, Format, RenderError, Severity};
 
 #[derive(Template)]
@@ -35,6 +35,8 @@ struct HostPage {
     findings: Vec<Finding>,
     files: Result<Vec<File>, String>,
     format: Format,
+    /// Every value of its profile and where it comes from.
+    explained: Vec<Explained>,
     curl: Option<String>,
     leases: Vec<LeaseLine>,
     report: Option<ReportText>,
@@ -93,6 +95,7 @@ pub async fn show(
         findings: network::check_host(site, &name),
         files: files(site, &name, format),
         format,
+        explained: site.explain(host),
         curl: curl(&ui, host, format),
         leases: leases(&ui, &name, host),
         report: report.map(|r| ReportText { at: ui.moment(r.at_ms), body: r.body }),

@@ -74,15 +74,30 @@ fn from(layers: &[Layer], layer: &Layer) -> String {
     }
 }
 
+/// Whether the value at a path of a layer's own is computed.
+pub(super) fn is_computed(layer: &Layer, path: &str) -> bool {
+    let written = at(layer.tree.entries(), path).and_then(Value::as_str);
+    written.is_some_and(|text| text.starts_with('=') || text.contains('<'))
+}
+
 /// The value at a path of a layer's own.
 fn at<'a>(entries: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     let begins = |key: &&String| {
         path.strip_prefix(key.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
     let key = entries.keys().filter(begins).max_by_key(|key| key.len())?;
-    let value = &entries[key];
-    match path[key.len()..].strip_prefix('.') {
-        None => Some(value),
-        Some(rest) => at(value.as_object()?, rest),
+    inside(&entries[key], &path[key.len()..])
+}
+
+/// The value in another at what is left of a path, with the dot before it.
+fn inside<'a>(value: &'a Value, rest: &str) -> Option<&'a Value> {
+    let Some(rest) = rest.strip_prefix('.') else { return Some(value) };
+    match value {
+        Value::Object(entries) => at(entries, rest),
+        Value::Array(items) => {
+            let end = rest.find('.').unwrap_or(rest.len());
+            inside(items.get(rest[..end].parse::<usize>().ok()?)?, &rest[end..])
+        }
+        _ => None,
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::{Fault, mapping};
+use crate::model::ready::{ready_names, ready_profile};
 use crate::model::{Host, ProfileTree, Site};
 use crate::tree::nearest::hint;
 
@@ -107,8 +108,9 @@ fn chain<'a>(site: &'a Site, name: &'a str) -> (Chain<'a>, Option<Fault>) {
             let text = format!("profiles extend each other in a ring: {}", names.join(" -> "));
             return (chain.clone(), Some(fault(text)));
         }
-        let Some(tree) = site.profiles.get(name) else {
-            let hint = hint(name, site.profiles.keys().map(String::as_str));
+        let Some(tree) = site.profiles.get(name).or_else(|| ready_profile(name)) else {
+            let own = site.profiles.keys().map(String::as_str);
+            let hint = hint(name, own.chain(ready_names()));
             let fault = fault(format!("there is no profile \"{name}\"{hint}"));
             return (chain, Some(fault));
         };

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::evaluate::{Evaluation, Names};
+use super::explain::is_computed;
 use super::layers::{Layer, find};
 use super::{Fault, META, Origin, REMEMBERED, Resolution};
 use crate::model::expression::{Scope, Term, unknown_name};
@@ -71,6 +72,11 @@ impl Merged {
             None => (None, path.to_owned()),
         };
         Fault { origin, path, key: None, text, in_itself: true }
+    }
+
+    /// Whether the value at `path` of the merged tree is computed in the layer that says it.
+    pub fn is_computed_at(&self, path: &str) -> bool {
+        find(&self.layers, path).is_some_and(|(layer, path)| is_computed(layer, &path))
     }
 
     /// Refuses what only a profile may say in a layer that is none.

@@ -197,8 +197,9 @@ impl Site {
                 let text = refusal.to_string();
                 let fault = merged.fault_at(&refusal.path(), text);
                 let key = refusal.key().map(str::to_owned);
-                // What lies above a profile may say what is missing in it.
-                let in_itself = !refusal.is_missing();
+                // What lies above a profile may say what is missing in it, and a host gives
+                // it the values that it is computed with.
+                let in_itself = !refusal.is_missing() && !merged.is_computed_at(&refusal.path());
                 resolution.faults.push(Fault { key, in_itself, ..fault });
             }
         }

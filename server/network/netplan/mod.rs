@@ -358,8 +358,11 @@ impl Writer<'_> {
         // Without from and to, netplan has no way to say the family.
         let unsaid = rule.from.or(rule.to).is_none() && rule.family() == Family::Ipv6;
         self.lose(unsaid, "IPv6 rules by mark alone");
+        // It refuses a rule that has neither.
+        let everywhere = || rule.to.is_none().then(|| "0.0.0.0/0".to_owned());
+        let from = rule.from.map(|from| from.to_string()).or_else(everywhere);
         present([
-            ("from", rule.from.map(|from| json!(from.to_string()))),
+            ("from", from.map(|from| json!(from))),
             ("to", rule.to.map(|to| json!(to.to_string()))),
             ("mark", rule.mark.map(|mark| json!(mark))),
             ("table", Some(json!(rule.table))),

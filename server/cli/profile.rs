@@ -1,0 +1,55 @@
+//! `rackstrap profile ...`: profiles, and those that come with the program.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::cli::context::{Context, table};
+use crate::cli::nouns::NounCommand;
+use crate::model::{ProfileTree, READY_PROFILES};
+
+/// What can be done with profiles.
+#[derive(Debug, Subcommand)]
+pub enum ProfileCommand {
+    #[command(flatten)]
+    Noun(NounCommand),
+    /// List the profiles that come with rackstrap, or show one: extend it with `extends: NAME`
+    Ready {
+        /// Its name, such as ready/bond
+        name: Option<String>,
+    },
+}
+
+impl ProfileCommand {
+    /// Does it.
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Noun(noun) => noun.run::<ProfileTree>(context).await,
+            Self::Ready { name: None } => list(&context),
+            Self::Ready { name: Some(name) } => show(&context, &name),
+        }
+    }
+}
+
+fn list(context: &Context) -> anyhow::Result<ExitCode> {
+    let value = |ready: &crate::model::ReadyProfile| json!({"name": ready.name, "purpose": ready.purpose(), "text": ready.text});
+    let values: Vec<Value> = READY_PROFILES.iter().map(value).collect();
+    context.print(&values, || {
+        let row = |ready: &crate::model::ReadyProfile| vec![ready.name.into(), ready.purpose()];
+        table(&["NAME", "WHAT IT IS FOR"], &READY_PROFILES.iter().map(row).collect::<Vec<_>>())
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(context: &Context, name: &str) -> anyhow::Result<ExitCode> {
+    let found = READY_PROFILES.iter().find(|ready| ready.name == name);
+    let ready = found.with_context(|| {
+        let names: Vec<&str> = READY_PROFILES.iter().map(|ready| ready.name).collect();
+        format!("there is no profile \"{name}\" that comes ready; there are: {}", names.join(", "))
+    })?;
+    let value = json!({"name": ready.name, "purpose": ready.purpose(), "text": ready.text});
+    context.print(&value, || ready.text.to_owned())?;
+    Ok(ExitCode::SUCCESS)
+}
