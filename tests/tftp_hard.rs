@@ -12,7 +12,8 @@ use rackstrap::config::TftpRollover;
 use crate::common::netns::Netns;
 use crate::common::tftp::{Rack, Raw, SERVER, block_of, read_request};
 
-/// Reads a file in windows, and gives it with the numbers of its blocks.
+/// Reads a file in windows, and gives it with the numbers of its blocks. Whoever is slow to
+/// answer is sent a window again, as this client is with its second: it passes that over.
 fn read_windows(client: &Raw, name: &str, block_size: u16, window: u16) -> (Vec<u8>, Vec<u16>) {
     let (size, count) = (block_size.to_string(), window.to_string());
     client.read(name, &[("blksize", &size), ("windowsize", &count)]);
@@ -22,9 +23,16 @@ fn read_windows(client: &Raw, name: &str, block_size: u16, window: u16) -> (Vec<
     let (mut content, mut numbers) = (Vec::new(), Vec::new());
     loop {
         let (packet, from) = client.receive();
+        if packet == option_ack || is_repeated(&numbers, block_of(&packet), window) {
+            continue;
+        }
         numbers.push(block_of(&packet));
         content.extend_from_slice(&packet[4..]);
         let is_last = packet.len() < 4 + usize::from(block_size);
+        if numbers.len() == 2 * usize::from(window) {
+            let (again, _) = client.receive();
+            assert!(is_repeated(&numbers, block_of(&again), window), "not the window again");
+        }
         if is_last || numbers.len() % usize::from(window) == 0 {
             client.ack(block_of(&packet), from);
         }
@@ -32,6 +40,11 @@ fn read_windows(client: &Raw, name: &str, block_size: u16, window: u16) -> (Vec<
             return (content, numbers);
         }
     }
+}
+
+/// Whether a block came already, in this window or in the one before.
+fn is_repeated(numbers: &[u16], block: u16, window: u16) -> bool {
+    numbers.iter().rev().take(2 * usize::from(window)).any(|number| *number == block)
 }
 
 /// One of many transfers, driven without waiting.
