@@ -205,6 +205,29 @@ async fn every_route_that_is_described_answers() {
 }
 
 #[tokio::test]
+async fn the_document_of_a_cluster_is_to_be_had_by_its_profile() {
+    let api = Api::start().await;
+    let site = include_str!("golden/ready-microcloud.yaml");
+    assert_eq!(api.ask(&api.writer, "PUT", "/site", site).await.0, StatusCode::OK);
+    let path = "/profiles/own/microcloud-preseed";
+    let document = api.get(path).await;
+    assert_eq!(document["name"], "microcloud-preseed.yaml");
+    let text = document["text"].as_str().unwrap();
+    assert!(text.contains("ovn_uplink_interface: uplink0\n"), "{text}");
+    let cases = [
+        ("?underlay=eth7", StatusCode::UNPROCESSABLE_ENTITY, "underlay"),
+        ("?ovn-range=9", StatusCode::BAD_REQUEST, "FROM-TO"),
+    ];
+    for (words, status, sentence) in cases {
+        let (found, value) = api.ask(&api.reader, "GET", &format!("{path}{words}"), "").await;
+        assert_eq!(found, status, "{words}");
+        assert!(value["error"].as_str().unwrap().contains(sentence), "{value}");
+    }
+    let missing = api.ask(&api.reader, "GET", "/profiles/owm/microcloud-preseed", "").await;
+    assert_eq!(missing.0, StatusCode::NOT_FOUND, "{}", missing.1);
+}
+
+#[tokio::test]
 async fn watch_shows_what_happens_with_a_server_and_without() {
     use tokio::io::{AsyncBufReadExt, BufReader};
     let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));

@@ -1,12 +1,6 @@
 //! The commands that read and change the inventory, as people type them.
 
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
-
-use serde_json::Value;
-use tempfile::TempDir;
-
+use crate::common::desk::Desk;
 use crate::common::store::Store;
 
 const SITE: &str = r#"
@@ -36,68 +30,6 @@ hosts:
     profile: hypervisor
     nics: {eth0: "52:54:00:aa:01:01", eth1: "52:54:00:aa:01:02"}
 "#;
-
-/// A directory with files of the operator's, and an inventory.
-struct Desk {
-    dir: TempDir,
-    store: Store,
-}
-
-impl Desk {
-    fn new(store: Store) -> Self {
-        Self { dir: TempDir::new().unwrap(), store }
-    }
-
-    fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.dir.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-
-    /// Types a command line, in the directory of the files; the words are split at spaces.
-    fn run(&self, words: &str, input: &str) -> Output {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_rackstrap"))
-            .args(["--database", &self.store.url])
-            .args(words.split(' '))
-            .current_dir(&self.dir)
-            .env("TZ", "UTC")
-            .env("SUDO_USER", "ann")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        child.wait_with_output().unwrap()
-    }
-
-    /// What a command that must succeed prints.
-    fn good(&self, words: &str) -> String {
-        self.good_with(words, "")
-    }
-
-    fn good_with(&self, words: &str, input: &str) -> String {
-        let output = self.run(words, input);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{}: {words}: {errors}", self.store.kind);
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn json(&self, words: &str) -> Value {
-        serde_json::from_str(&self.good(&format!("{words} --json"))).unwrap()
-    }
-
-    /// The lines that a command which must fail says about it.
-    fn bad(&self, words: &str) -> Vec<String> {
-        self.bad_with(words, "")
-    }
-
-    fn bad_with(&self, words: &str, input: &str) -> Vec<String> {
-        let output = self.run(words, input);
-        assert_eq!(output.status.code(), Some(1), "{}: {words}", self.store.kind);
-        String::from_utf8(output.stderr).unwrap().lines().map(str::to_owned).collect()
-    }
-}
 
 async fn desks() -> [Desk; 2] {
     Store::both().await.map(Desk::new)

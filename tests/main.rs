@@ -33,6 +33,7 @@ mod network_manager;
 mod network_property;
 mod networkd;
 mod purity;
+mod ready_profiles;
 mod schemas;
 mod tftp_clients;
 mod tftp_hard;

@@ -12,6 +12,7 @@ mod import;
 mod init;
 mod lab;
 mod lease;
+mod microcloud;
 mod nouns;
 mod outcome;
 mod profile;

@@ -10,21 +10,22 @@ use serde_json::{Value, json};
 
 use crate::cli::context::Context;
 use crate::cli::host::name_of;
+use crate::cli::microcloud::{self, Members};
 use crate::inventory::Inventory;
 use crate::model::Site;
 use crate::network::nearest::hint;
-use crate::network::{File, Format, render_host, render_switch};
+use crate::network::{File, Format, MICROCLOUD_FILE, render_host, render_switch};
 
 /// What `render` is told.
 #[derive(Debug, Args)]
 pub struct Render {
-    /// The host, by name or by any of its MACs
-    #[arg(required_unless_present = "switch", conflicts_with = "switch")]
-    host: Option<String>,
+    /// The host, by name or by any of its MACs; several for microcloud-preseed
+    #[arg(required_unless_present_any = ["profile", "switch"], conflicts_with = "switch")]
+    hosts: Vec<String>,
     /// Print the ports of this switch in its vendor's words instead: Arista EOS, NVUE or SONiC
-    #[arg(long, value_name = "SWITCH", conflicts_with_all = ["format", "diff"])]
+    #[arg(long, value_name = "SWITCH", conflicts_with_all = ["format", "diff", "profile"])]
     switch: Option<String>,
-    /// What the files are written for
+    /// What the files are written for; microcloud-preseed is one document for several hosts
     #[arg(long, default_value = "networkd")]
     format: String,
     /// Show what is otherwise than in the files of this directory, such as a copy of the
@@ -37,6 +38,8 @@ pub struct Render {
     /// Show what is otherwise than at this revision of the inventory
     #[arg(long, value_name = "REVISION")]
     since: Option<i64>,
+    #[command(flatten)]
+    members: Members,
 }
 
 impl Render {
@@ -44,11 +47,24 @@ impl Render {
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let inventory = context.inventory().await?;
         let snapshot = inventory.snapshot();
-        let Some(host) = &self.host else {
-            let switch = self.switch.as_deref().unwrap_or_default();
+        if let Some(switch) = &self.switch {
             return self::switch(&context, &inventory, switch, self.since).await;
-        };
-        let name = name_of(&snapshot, host).to_owned();
+        }
+        let names = self.hosts.iter().map(|host| name_of(&snapshot, host).to_owned());
+        let mut names: Vec<String> = names.collect();
+        if self.format == microcloud::FORMAT {
+            let text = self.members.render(&snapshot.site, names)?;
+            let value = json!([{"name": MICROCLOUD_FILE, "text": text}]);
+            context.print(&value, || text.clone())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        if names.len() != 1 || self.members != Members::default() {
+            anyhow::bail!(
+                "several hosts, and what they are to be, are for --format {}",
+                microcloud::FORMAT
+            );
+        }
+        let name = names.remove(0);
         let format: Format = self.format.parse()?;
         if self.explain {
             return explain(&context, &snapshot.site, &name);

@@ -21,6 +21,7 @@ mod ignition;
 mod links;
 mod losses;
 mod lower;
+mod microcloud;
 mod netplan;
 mod network_data;
 mod network_manager;
@@ -39,6 +40,9 @@ pub use difference::{Line, lines};
 pub use fabric::{Fabric, FabricError, Lag, Lan, Port, fabric, render_switch};
 pub use format::{File, Format};
 pub use links::{Borne, Computed, HostNetwork, Kind, Layer3, Link, Role};
+pub use microcloud::{
+    Cluster, MICROCLOUD_FILE, OvnRange, PreseedError, PreseedWords, microcloud_preseed,
+};
 
 use crate::model::Site;
 
@@ -104,6 +108,16 @@ pub fn layout(site: &Site, host_name: &str) -> HostNetwork {
 /// # Errors
 /// When there is no such host, when it has no profile, or when a check finds an error.
 pub fn render_host(site: &Site, host_name: &str, format: Format) -> Result<Vec<File>, RenderError> {
+    let network = checked(site, host_name)?;
+    let unsupported = |features| {
+        let host = host_name.to_owned();
+        RenderError::Unsupported { format, host, features }
+    };
+    write(&network, format).map_err(unsupported)
+}
+
+/// The links of a host that has a profile and no mistake.
+fn checked(site: &Site, host_name: &str) -> Result<HostNetwork, RenderError> {
     let Some(host) = site.hosts.get(host_name) else {
         let names = site.hosts.keys().map(String::as_str);
         let hint = nearest::hint(host_name, names);
@@ -117,12 +131,7 @@ pub fn render_host(site: &Site, host_name: &str, format: Format) -> Result<Vec<F
     if !findings.is_empty() {
         return Err(RenderError::Refused { host: host_name.to_owned(), findings });
     }
-    let network = lower::lower(site, host_name, host);
-    let unsupported = |features| {
-        let host = host_name.to_owned();
-        RenderError::Unsupported { format, host, features }
-    };
-    write(&network, format).map_err(unsupported)
+    Ok(lower::lower(site, host_name, host))
 }
 
 /// The files of a host without a mistake, or what the format cannot say.

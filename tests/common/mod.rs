@@ -1,5 +1,6 @@
 //! What several subjects need: network namespaces, servers, clients.
 
+pub mod desk;
 pub mod dhcp;
 pub mod guest;
 pub mod kernel;

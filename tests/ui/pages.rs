@@ -48,6 +48,14 @@ async fn every_list_says_what_is_in_it() {
     wait_for(&operator, "/events?kind=discover", "who is this").await;
 }
 
+#[tokio::test]
+async fn a_profile_of_members_shows_the_document_of_their_cluster() {
+    let site = serde_saphyr::from_str(include_str!("../golden/ready-microcloud.yaml")).unwrap();
+    let server = Server::with_site(site).await;
+    let html = server.operator().await.page("/profiles/own").await;
+    assert!(html.contains("lookup_subnet:"), "{html}");
+}
+
 /// Loads a page until it has a word: events reach the database a moment after they happen.
 async fn wait_for(visitor: &super::server::Visitor, path: &str, word: &str) {
     let found = async {

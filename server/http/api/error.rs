@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::inventory::{self, ChangeError};
-use crate::network::{FabricError, Finding, RenderError};
+use crate::network::{FabricError, Finding, PreseedError, RenderError};
 use crate::site_file::SiteFileError;
 
 /// What a request can fail with.
@@ -43,6 +43,9 @@ pub enum Error {
     /// The host cannot be rendered.
     #[error(transparent)]
     Render(#[from] RenderError),
+    /// The hosts are no MicroCloud, or are not told enough.
+    #[error(transparent)]
+    Preseed(#[from] PreseedError),
     /// The switch cannot be rendered.
     #[error(transparent)]
     Fabric(#[from] FabricError),
@@ -69,8 +72,10 @@ impl Error {
             Self::NotFound { .. }
             | Self::Render(RenderError::UnknownHost { .. })
             | Self::Fabric(FabricError::UnknownSwitch { .. }) => StatusCode::NOT_FOUND,
-            Self::BadRequest(_) | Self::Body(_) => StatusCode::BAD_REQUEST,
-            Self::Refused(_) | Self::Render(_) | Self::Fabric(_) => {
+            Self::BadRequest(_) | Self::Body(_) | Self::Preseed(PreseedError::InvalidRange(_)) => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::Refused(_) | Self::Render(_) | Self::Preseed(_) | Self::Fabric(_) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             Self::Conflict(_) => StatusCode::CONFLICT,

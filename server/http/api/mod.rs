@@ -37,6 +37,7 @@ pub fn router<S: Clone + Send + Sync + 'static>(app: App) -> Router<S> {
         .route("/hosts/{name}/status", get(history::status))
         .route("/hosts/{name}/config", get(site::config))
         .route("/switches/{name}/config", get(site::switch_config))
+        .route("/profiles/{name}/microcloud-preseed", get(site::microcloud))
         .route("/leases", get(history::leases))
         .route("/leases/{address}", get(history::lease).delete(history::remove_lease))
         .route("/events", get(history::events))

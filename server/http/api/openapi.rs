@@ -3,10 +3,10 @@
 use axum::Json;
 use serde_json::{Map, Value, json};
 
-use crate::network::Format;
+use crate::network::{Format, PreseedWords};
 
 /// Every route: method, path and what it does.
-pub(super) const ROUTES: [(&str, &str, &str); 21] = [
+pub(super) const ROUTES: [(&str, &str, &str); 22] = [
     ("get", "/site", "The whole site and its revision"),
     ("put", "/site", "Make the site equal to the body (JSON or YAML), as rackstrap apply"),
     ("get", "/check", "Everything that is wrong with the site, errors first"),
@@ -17,6 +17,11 @@ pub(super) const ROUTES: [(&str, &str, &str); 21] = [
     ("get", "/hosts/{name}/status", "The state of a host and its last report"),
     ("get", "/hosts/{name}/config", "The network configuration that the host gets"),
     ("get", "/switches/{name}/config", "The ports of a switch in its vendor's words"),
+    (
+        "get",
+        "/profiles/{name}/microcloud-preseed",
+        "The microcloud preseed document of the hosts of a profile",
+    ),
     ("get", "/leases", "Who holds which address until when"),
     ("get", "/leases/{address}", "One lease"),
     ("delete", "/leases/{address}", "Take a lease back; its client is not told"),
@@ -68,6 +73,9 @@ fn operation(method: &str, path: &str, summary: &str) -> Value {
         parameters.extend([query("host", "string"), query("after_ms", "integer")]);
     }
     parameters.extend((path == "/hosts/{name}/config").then(format));
+    if path.ends_with("/microcloud-preseed") {
+        parameters.extend(PreseedWords::KEYS.map(|key| query(key, "string")));
+    }
     let mut operation = json!({
         "summary": summary,
         "parameters": parameters,

@@ -7,10 +7,14 @@ use serde_json::{Value, json};
 
 use super::auth::Program;
 use super::error::Error;
-use super::nouns::{How, told};
+use super::nouns::{How, not_found, told};
 use crate::app::App;
 use crate::inventory::ChangeError;
-use crate::network::{File, Finding, Format, check_site, render_host, render_switch};
+use crate::model::ProfileTree;
+use crate::network::{
+    Cluster, File, Finding, Format, MICROCLOUD_FILE, PreseedWords, check_site, microcloud_preseed,
+    render_host, render_switch,
+};
 use crate::site_file::SiteFile;
 
 /// `GET /site`
@@ -64,6 +68,21 @@ pub async fn config(
     let files = render_host(&app.inventory.snapshot().site, &name, format)?;
     let told = |file: &File| json!({"name": file.name, "path": file.path(), "mode": file.mode_text(), "text": file.text});
     Ok(Json(files.iter().map(told).collect()))
+}
+
+/// `GET /profiles/{name}/microcloud-preseed`: one document for all hosts of a profile.
+pub async fn microcloud(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Query(words): Query<PreseedWords>,
+) -> Result<Json<Value>, Error> {
+    let snapshot = app.inventory.snapshot();
+    if !snapshot.site.profiles.contains_key(&name) {
+        return Err(not_found::<ProfileTree>(&snapshot.site, name));
+    }
+    let cluster = words.tell(Cluster::of_profile(&snapshot.site, &name))?;
+    let text = microcloud_preseed(&snapshot.site, &cluster)?;
+    Ok(Json(json!({"name": MICROCLOUD_FILE, "text": text})))
 }
 
 /// `GET /switches/{name}/config`: its ports in its vendor's words.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use crate::boot::archive::{self, HostFile};
 use crate::boot::install;
 use crate::inventory::Snapshot;
 use crate::model::{EventKind, Host, InvalidMac, Mac, size_text};
-use crate::network::{self, Format};
+use crate::network::{self, Cluster, Format, MICROCLOUD_FILE, PreseedWords};
 
 /// The revision of the site that an answer was made from.
 const GENERATION: HeaderName = HeaderName::from_static("x-rackstrap-generation");
@@ -133,6 +133,23 @@ pub async fn netplan(
     caller: Caller,
 ) -> Result<Response, Error> {
     send(machine.0, caller, mac, Format::Netplan, None).await
+}
+
+/// `GET /config/{mac}/microcloud-preseed.yaml`: the document of the cluster that the host is
+/// in, which all hosts of its profile and tenant are.
+pub async fn microcloud(
+    machine: State<Machine>,
+    Path(mac): Path<String>,
+    Query(words): Query<PreseedWords>,
+    caller: Caller,
+) -> Result<Response, Error> {
+    let mac = mac.parse()?;
+    let snapshot = machine.app.inventory.snapshot();
+    let request = Request::allow(&machine.app, &snapshot, &caller, mac).await?;
+    let cluster = words.tell(Cluster::of_host(&snapshot.site, request.host))?;
+    let text = network::microcloud_preseed(&snapshot.site, &cluster)?;
+    let answer = Answer::new(text.into());
+    Ok(request.answer(MICROCLOUD_FILE, Wrapping::Text.content_type(), &answer))
 }
 
 /// `GET /config/{mac}/{format}/{name}`: one file of a format, such as `networkd/05-bond0.netdev`

@@ -10,7 +10,7 @@ use crate::boot::ipxe_text::Unsafe;
 use crate::boot::script::ScriptError;
 use crate::files::FileError;
 use crate::model::{InvalidMac, Mac};
-use crate::network::{Format, RenderError};
+use crate::network::{Format, PreseedError, RenderError};
 
 /// Why a request is not answered with what it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +20,7 @@ pub enum Error {
     InvalidMac(#[from] InvalidMac),
     /// The configuration is not to be had in this format.
     #[error(
-        "\"{0}\" is not a format of the configuration: /config/MAC is one text, and there are MAC.tar, MAC.cpio.gz, MAC.sh, MAC.json, MAC/netplan.yaml, MAC/FORMAT (.tar, .cpio.gz, .json) and MAC/FORMAT/NAME, where FORMAT is one of {formats}",
+        "\"{0}\" is not a format of the configuration: /config/MAC is one text, and there are MAC.tar, MAC.cpio.gz, MAC.sh, MAC.json, MAC/netplan.yaml, MAC/microcloud-preseed.yaml, MAC/FORMAT (.tar, .cpio.gz, .json) and MAC/FORMAT/NAME, where FORMAT is one of {formats}",
         formats = Format::labels()
     )]
     UnknownFormat(String),
@@ -42,6 +42,9 @@ pub enum Error {
     /// The configuration cannot be generated.
     #[error("{}", mend(.0))]
     Render(#[from] RenderError),
+    /// The hosts are no MicroCloud, or are not told enough.
+    #[error("{}", mend_member(.0))]
+    Preseed(#[from] PreseedError),
     /// The host has no such file.
     #[error("{host} has no file \"{name}\"; it has:\n{}", names.join("\n"))]
     NoSuchFile {
@@ -67,7 +70,7 @@ pub enum Error {
     File(#[from] FileError),
     /// Nothing is at this path.
     #[error(
-        "nothing is here: /boot/MAC.ipxe, /autoexec.ipxe, /files/NAME, /config/MAC (also .tar, .cpio.gz, .sh, .json, /netplan.yaml, /FORMAT, /FORMAT/NAME with a FORMAT of {formats}), /report/MAC (POST), /healthz",
+        "nothing is here: /boot/MAC.ipxe, /autoexec.ipxe, /files/NAME, /config/MAC (also .tar, .cpio.gz, .sh, .json, /netplan.yaml, /microcloud-preseed.yaml, /FORMAT, /FORMAT/NAME with a FORMAT of {formats}), /report/MAC (POST), /healthz",
         formats = Format::labels()
     )]
     Nowhere,
@@ -98,12 +101,23 @@ fn mend(error: &RenderError) -> String {
     format!("{host} has no configuration until this is mended:\n{}", lines.join("\n"))
 }
 
+/// Why there is no document for a cluster.
+fn mend_member(error: &PreseedError) -> String {
+    match error {
+        PreseedError::Render(error) => mend(error),
+        other => other.to_string(),
+    }
+}
+
 impl Error {
     fn status(&self) -> StatusCode {
         match self {
-            Self::InvalidMac(_) => StatusCode::BAD_REQUEST,
+            Self::InvalidMac(_) | Self::Preseed(PreseedError::InvalidRange(_)) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Stranger { .. } => StatusCode::FORBIDDEN,
             Self::Render(RenderError::Refused { .. } | RenderError::Unsupported { .. })
+            | Self::Preseed(_)
             | Self::NotByScript { .. } => StatusCode::CONFLICT,
             Self::UnknownFormat(_)
             | Self::UnknownHost(_)

@@ -58,6 +58,7 @@ pub fn router(app: App) -> Router {
         .route("/files/{*name}", get(files::file))
         .route("/config/{mac}", get(config::all))
         .route("/config/{mac}/netplan.yaml", get(config::netplan))
+        .route("/config/{mac}/microcloud-preseed.yaml", get(config::microcloud))
         .route("/config/{mac}/{format}", get(config::of_format))
         .route("/config/{mac}/{format}/{name}", get(config::one))
         .route("/report/{mac}", post(report::store))

@@ -10,7 +10,7 @@ use super::session::Operator;
 use super::stack;
 use super::state::Ui;
 use crate::model::{Host, Image, Profile, Site};
-use crate::network::layout;
+use crate::network::{Cluster, layout, microcloud_preseed};
 use crate::site_file;
 
 struct ProfileRow {
@@ -62,6 +62,8 @@ struct ProfilePage {
     stack: Option<String>,
     text: String,
     hosts: Vec<String>,
+    /// The document of the cluster, where its hosts can be one.
+    microcloud: Option<String>,
 }
 
 /// `GET /profiles/{name}`
@@ -86,6 +88,7 @@ pub async fn profile(
         frame: operator.frame("profiles").await?,
         stack: stack::svg(&layout(&site_with_example, &name))?,
         text,
+        microcloud: microcloud_preseed(site, &Cluster::of_profile(site, &name)).ok(),
         hosts: site.hosts.iter().filter(has).map(|(name, _)| name.clone()).collect(),
         name,
     }))
