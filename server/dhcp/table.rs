@@ -25,6 +25,8 @@ const MIN_STRANGERS: u64 = 16;
 #[derive(Debug, Default)]
 pub struct Table {
     leases: HashMap<Ipv4Addr, Held>,
+    /// The addresses whose lease is over here, and not yet in the database.
+    ending: HashSet<Ipv4Addr>,
     /// The addresses of `leases` by client.
     by_client: BTreeSet<(ClientKey, Ipv4Addr)>,
     /// When each live lease ends.
@@ -92,16 +94,35 @@ impl Held {
 }
 
 impl Table {
-    /// Takes in a lease that is durable, or the end of one that is about to be. That is
-    /// said a second time when it is durable: by then the address may be on offer again.
+    /// Takes in a lease that is durable, or one's end that is. An end that was known before
+    /// changes nothing any more: the address may be on offer again by now.
     pub fn put(&mut self, lease: Lease) {
-        let address = lease.address;
-        let held = self.leases.get(&address).filter(|_| lease.state != LeaseState::Bound);
-        if held.is_some_and(|held| held.as_lease(address) == lease) {
-            return;
+        self.ending.remove(&lease.address);
+        let held = self.leases.get_mut(&lease.address);
+        match held.filter(|held| held.state != LeaseState::Bound && held.is_same(&lease)) {
+            Some(held) => held.starts_at = lease.starts_at,
+            None => self.replace(lease),
         }
+    }
+
+    /// Takes in the end of a lease that is about to be durable.
+    pub fn end(&mut self, lease: Lease) {
+        self.ending.insert(lease.address);
+        self.replace(lease);
+    }
+
+    /// Whether the database may still hold a lease that is over in memory.
+    pub fn is_ending(&self, address: Ipv4Addr) -> bool {
+        self.ending.contains(&address)
+    }
+
+    fn replace(&mut self, lease: Lease) {
+        let address = lease.address;
         self.drop_offer(address);
-        self.withdraw(&lease.client);
+        if lease.state == LeaseState::Bound {
+            // An end says nothing of another address, whose lease may be on its way to the disk.
+            self.withdraw(&lease.client);
+        }
         self.unindex(address);
         self.by_client.insert((lease.client.clone(), address));
         if lease.state != LeaseState::Released {
@@ -116,6 +137,7 @@ impl Table {
     /// Forgets the lease of an address, such as a quarantine that is over.
     pub fn forget(&mut self, address: Ipv4Addr) {
         self.unindex(address);
+        self.ending.remove(&address);
         self.leases.remove(&address);
         self.mark(address, !self.offers.contains_key(&address));
     }
@@ -279,6 +301,13 @@ impl Table {
 }
 
 impl Held {
+    /// Whether a lease of the same address is this one, whenever it began.
+    fn is_same(&self, lease: &Lease) -> bool {
+        let Lease { client, mac, subnet, state, expires_at, .. } = lease;
+        (&self.client, &self.mac, &*self.subnet) == (client, mac, subnet)
+            && (self.state, self.expires_at) == (*state, *expires_at)
+    }
+
     fn as_lease(&self, address: Ipv4Addr) -> Lease {
         Lease {
             address,

@@ -44,6 +44,8 @@ words! {
         Subnet = "subnet",
         /// An IP address, with a prefix length or without.
         Address = "address",
+        /// An IP address with its prefix length.
+        AddressAndLength = "address-and-length",
         /// A MAC address.
         Mac = "mac",
         /// True or false.
@@ -101,6 +103,7 @@ impl Parameter {
             ParameterKind::Address => {
                 text.parse::<IpAddr>().is_ok() || text.parse::<IpNet>().is_ok()
             }
+            ParameterKind::AddressAndLength => text.parse::<IpNet>().is_ok(),
             ParameterKind::Mac => text.parse::<Mac>().is_ok(),
             _ => text.chars().count() <= LONGEST && text.chars().all(is_harmless),
         };
@@ -111,6 +114,7 @@ impl Parameter {
             ParameterKind::Word => format!("one of {}", self.words.join(", ")),
             ParameterKind::Subnet => "the name of a subnet".into(),
             ParameterKind::Address => "an address".into(),
+            ParameterKind::AddressAndLength => "an address with its length (192.0.2.1/32)".into(),
             ParameterKind::Mac => "a MAC address".into(),
             _ => format!("a text of up to {LONGEST} letters, digits, spaces and . , : / @ _ + -"),
         })
@@ -143,6 +147,7 @@ impl Parameter {
             ParameterKind::Word => text(self.words.first().map_or("", String::as_str)),
             ParameterKind::Subnet => text("subnet"),
             ParameterKind::Address => text("192.0.2.1"),
+            ParameterKind::AddressAndLength => text("192.0.2.1/32"),
             ParameterKind::Mac => text("52:54:00:00:00:01"),
             ParameterKind::Boolean => Term::Truth(false),
             ParameterKind::Text => text("text"),
@@ -177,6 +182,13 @@ mod tests {
             ("{type: address}", "10.0.0.1", Ok("10.0.0.1")),
             ("{type: address}", "10.0.0.1/32", Ok("10.0.0.1/32")),
             ("{type: address}", "10", Err("an address is needed, not \"10\"")),
+            ("{type: address-and-length}", "10.0.0.1/32", Ok("10.0.0.1/32")),
+            ("{type: address-and-length}", "2001:db8::1/128", Ok("2001:db8::1/128")),
+            (
+                "{type: address-and-length}",
+                "10.0.0.1",
+                Err("an address with its length (192.0.2.1/32) is needed, not \"10.0.0.1\""),
+            ),
             ("{type: mac}", "52:54:00:aa:00:01", Ok("52:54:00:aa:00:01")),
             ("{type: boolean}", "true", Ok("true")),
             ("{type: boolean}", "1", Err("true or false is needed, not \"1\"")),

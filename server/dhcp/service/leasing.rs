@@ -184,7 +184,7 @@ impl Exchange<'_> {
         let lease = Lease { state, expires_at, ..lease };
         // At once: while the commit runs, memory must not tell the client that it still
         // has the address, for the next one may have it then.
-        table.put(lease.clone());
+        table.end(lease.clone());
         let (now, answers) = (self.caller.around.now, Answers::default());
         Ok(Outcome::Commit(Box::new(Commit { lease, now, answers })))
     }

@@ -124,6 +124,29 @@ fn a_released_address_is_free_at_once_and_a_declined_one_is_not() {
 
 /// T-resv-in: an owned address in the range is nobody else's, its owner being away or not.
 #[test]
+fn an_end_that_is_stored_takes_no_offer_that_was_made_since() {
+    let mut table = table(&site());
+    table.put(lease(100, 1, NOW + 60));
+    let released = Lease { state: LeaseState::Released, ..lease(100, 1, NOW) };
+    table.end(released.clone());
+    assert!(table.is_ending(address(100)));
+    table.offer(&client(2), address(100), NOW + 60);
+    // The database knows better when the lease began.
+    table.put(Lease { starts_at: NOW - 60, ..released });
+    assert!(table.is_offered(address(100)) && !table.is_ending(address(100)));
+    assert_eq!(table.find(address(100)).unwrap().starts_at, NOW - 60);
+}
+
+#[test]
+fn the_end_of_one_address_leaves_a_clients_other_address_on_offer() {
+    let mut table = table(&site());
+    table.put(lease(100, 1, NOW + 60));
+    table.offer(&client(1), address(101), NOW + 60);
+    table.end(Lease { state: LeaseState::Declined, ..lease(100, 1, NOW + 600) });
+    assert!(table.is_offered(address(101)));
+}
+
+#[test]
 fn an_address_that_a_host_owns_is_never_free() {
     let mut table = table(&site_with_host(100));
     assert_eq!(facts_of(&mut table, &client(2), None, NOW).free, Some(address(101)));

@@ -92,17 +92,70 @@ impl Writer {
                 let Ok(writes) = self.claims.try_recv() else { break };
                 queue.extend(writes);
             }
-            let batch = take_batch(&mut queue);
+            let mut batch = take_batch(&mut queue);
             self.waiting.fetch_sub(batch.len(), Ordering::Relaxed);
             let stored = store(&self.database, &batch).await;
             if let Ok(stored) = &stored {
                 let lost = batch.iter().map(|write| write.claim.lease.address);
                 let lost = lost.filter(|address| !stored.has(*address));
                 learn(&self.database, &self.table, lost).await;
+                self.note_starts(&mut batch, stored).await;
             }
             answer(&self.table, batch, stored);
         }
     }
+
+    /// Notes when the leases of a stored batch began.
+    async fn note_starts(&self, batch: &mut [Write], stored: &Stored) {
+        let asked;
+        let starts = match stored {
+            Stored::Some(starts) => starts,
+            Stored::All => {
+                let unsure = note_known_starts(&self.table, batch);
+                asked = read_starts(&self.database, &unsure).await;
+                &asked
+            }
+        };
+        for Claim { lease, .. } in batch.iter_mut().map(|write| &mut write.claim) {
+            if let Some(starts_at) = starts.get(&lease.address) {
+                lease.starts_at = *starts_at;
+            }
+        }
+    }
+}
+
+/// Notes when leases began as far as memory knows it, and gives the addresses of the others:
+/// of a lease that ends, and where an end that memory knows already was not stored before.
+fn note_known_starts(table: &Mutex<Table>, batch: &mut [Write]) -> Vec<Ipv4Addr> {
+    let memory = table.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut unsure = Vec::new();
+    for Claim { lease, now, .. } in batch.iter_mut().map(|write| &mut write.claim) {
+        if lease.state != LeaseState::Bound || memory.is_ending(lease.address) {
+            unsure.push(lease.address);
+        }
+        if lease.state == LeaseState::Bound {
+            lease.starts_at = memory.running_since(lease.address, *now).unwrap_or(*now);
+        }
+    }
+    unsure
+}
+
+/// When the leases of these addresses began, from the database.
+async fn read_starts(database: &Database, addresses: &[Ipv4Addr]) -> HashMap<Ipv4Addr, i64> {
+    let Database::Sqlite(sqlite) = database else { return HashMap::new() };
+    if addresses.is_empty() {
+        return HashMap::new();
+    }
+    const SQL: &str = "SELECT address, starts_at FROM leases \
+                       WHERE address IN (SELECT value FROM json_each($1))";
+    let read = async {
+        let addresses = as_json(addresses)?;
+        starts(sqlx::query_as(SQL).bind(addresses).fetch_all(&sqlite.pool).await?)
+    };
+    // The leases are stored all the same: a start in the timeline that is seconds off hurts
+    // nobody, a client without an answer does not boot.
+    let unread = |error| tracing::warn!("when leases began cannot be read: {error}");
+    read.await.map_err(unread).unwrap_or_default()
 }
 
 /// Takes from the queue what one statement can carry: each address once. The
@@ -131,16 +184,10 @@ fn answer(table: &Mutex<Table>, batch: Vec<Write>, stored: Result<Stored, sqlx::
         None => posts.push((to, vec![ended])),
     };
     let mut memory = table.lock().unwrap_or_else(PoisonError::into_inner);
-    for Write { claim: Claim { mut lease, now, number }, to } in batch {
+    for Write { claim: Claim { lease, number, .. }, to } in batch {
         let outcome = match &stored {
             Err(error) => Err(CommitError::Database(error.to_string())),
             Ok(stored) if stored.has(lease.address) => {
-                lease.starts_at = match stored {
-                    Stored::Some(starts) => starts[&lease.address],
-                    // What the statement kept: memory and database are one here.
-                    Stored::All if lease.state != LeaseState::Bound => lease.starts_at,
-                    Stored::All => memory.running_since(lease.address, now).unwrap_or(now),
-                };
                 memory.put(lease.clone());
                 Ok(lease)
             }
@@ -198,7 +245,7 @@ impl Stored {
 /// holds stays, so that two servers on one database can never both win. This is the one
 /// visible difference between the engines.
 async fn store(database: &Database, batch: &[Write]) -> Result<Stored, sqlx::Error> {
-    let rows = serde_json::to_string(batch).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let rows = as_json(batch)?;
     match database {
         Database::Sqlite(sqlite) => {
             let sql = concat!(
@@ -217,7 +264,8 @@ async fn store(database: &Database, batch: &[Write]) -> Result<Stored, sqlx::Err
                  JOIN json_each($1) ON address = value->>'address' \
                  WHERE client = value->>'client' AND mac = value->>'mac' \
                  AND state = value->>'state' AND expires_at = value->>'expires_at'";
-            granted(sqlx::query_as(GRANTED).bind(rows).fetch_all(&sqlite.pool).await?)
+            starts(sqlx::query_as(GRANTED).bind(rows).fetch_all(&sqlite.pool).await?)
+                .map(Stored::Some)
         }
         Database::Postgres(pool) => {
             let sql = concat!(
@@ -228,17 +276,19 @@ async fn store(database: &Database, batch: &[Write]) -> Result<Stored, sqlx::Err
                 claim_guard!(),
                 " RETURNING address, starts_at"
             );
-            granted(sqlx::query_as(sql).bind(rows).fetch_all(pool).await?)
+            starts(sqlx::query_as(sql).bind(rows).fetch_all(pool).await?).map(Stored::Some)
         }
     }
 }
 
-fn granted(rows: Vec<(String, i64)>) -> Result<Stored, sqlx::Error> {
-    let granted = rows.into_iter().map(|(address, starts_at)| Ok((parsed(&address)?, starts_at)));
-    granted
-        .collect::<Result<_, String>>()
-        .map(Stored::Some)
-        .map_err(|error| sqlx::Error::Decode(error.into()))
+/// Rows of addresses with the starts of their leases.
+fn starts(rows: Vec<(String, i64)>) -> Result<HashMap<Ipv4Addr, i64>, sqlx::Error> {
+    let starts = rows.into_iter().map(|(address, starts_at)| Ok((parsed(&address)?, starts_at)));
+    starts.collect::<Result<_, String>>().map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+fn as_json<T: Serialize + ?Sized>(rows: &T) -> Result<String, sqlx::Error> {
+    serde_json::to_string(rows).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
 /// A claim as a row of JSON.
