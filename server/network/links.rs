@@ -1,5 +1,7 @@
 //! A host's network as links: what a profile comes to for one host. Pure data.
 
+mod layer3;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -8,10 +10,11 @@ use ipnet::IpNet;
 
 use super::bgp::Bgp;
 use crate::model::{
-    BondSpec, BridgeSpec, Defaults, DnsServer, EmitLldp, Family, IpvlanSpec, Mac, MacvlanSpec,
-    MatchBy, NicSpec, Overrides, ReceiveLldp, RouteSpec, RuleSpec, SharedAddress, VlanProtocol,
-    VxlanSpec,
+    BondSpec, BridgeSpec, Defaults, EmitLldp, Family, IpvlanSpec, Mac, MacvlanSpec, MatchBy,
+    NicSpec, ReceiveLldp, VlanProtocol, VxlanSpec,
 };
+
+pub use layer3::{Borne, Computed, Layer3};
 
 /// Everything that renderers, checks and drawings need to know of one host's network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,77 +152,6 @@ pub enum Role {
     Addressed,
     /// Is up without an address, for OVN, Open vSwitch or virtual hosts to use.
     LinkOnly,
-}
-
-/// What a link has above Ethernet.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Layer3 {
-    /// The subnets whose addresses the link bears. A link that only carries a subnet to a
-    /// link above bears none.
-    pub borne: Vec<Borne>,
-    /// Addresses of the host's own with their prefix lengths, in the order they are written.
-    pub addresses: Vec<IpNet>,
-    /// Addresses that other hosts bear as well.
-    pub shared: Vec<SharedAddress>,
-    /// Whether IPv4 is asked from DHCP.
-    pub dhcp4: bool,
-    /// Whether IPv6 is asked from DHCP.
-    pub dhcp6: bool,
-    /// The families that get a link-local address; none leaves networkd's choice, IPv6.
-    pub link_local: Option<Vec<Family>>,
-    /// Whether router advertisements are heard; none leaves networkd's choice, which is to hear them.
-    pub accept_ra: Option<bool>,
-    /// The default routers of the main table, one a family.
-    pub gateways: Vec<IpAddr>,
-    /// Every other route.
-    pub routes: Vec<RouteSpec>,
-    /// Policy rules.
-    pub rules: Vec<RuleSpec>,
-    /// Resolvers.
-    pub dns: Vec<DnsServer>,
-    /// Whether resolvers are asked over TLS.
-    pub dns_over_tls: bool,
-    /// Search domains.
-    pub domains: Vec<String>,
-    /// Time servers.
-    pub ntp: Vec<String>,
-    /// What is taken from DHCPv4.
-    pub dhcp4_overrides: Overrides,
-    /// What is taken from DHCPv6.
-    pub dhcp6_overrides: Overrides,
-    /// What is taken from router advertisements.
-    pub ra_overrides: Overrides,
-}
-
-/// A subnet whose address a link bears.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Borne {
-    /// The subnet's name.
-    pub subnet: String,
-    /// The key of its address under the host's `addresses`: the link's name, or `LINK/SUBNET`.
-    pub key: String,
-    /// Whether the address must be written down, because nobody gives it on the wire.
-    pub written: bool,
-    /// The written address, if the host has one.
-    pub address: Option<IpNet>,
-    /// The address that the profile computes, where it does; one that the host is given goes
-    /// before it.
-    pub computed: Option<Computed>,
-}
-
-/// The address that a profile computes for a host, or why it cannot.
-pub type Computed = Result<IpAddr, String>;
-
-impl Borne {
-    /// Whether an address must be written down and is not.
-    pub fn awaits_address(&self) -> bool {
-        self.written && self.address.is_none()
-    }
-
-    /// Whether the next free address will do: the profile computes none.
-    pub fn takes_any_address(&self) -> bool {
-        self.awaits_address() && self.computed.is_none()
-    }
 }
 
 impl Kind {

@@ -1,5 +1,8 @@
 //! The form of a host: what was typed, and the host it stands for. Pure.
 
+mod places;
+mod wrongs;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -9,8 +12,9 @@ use super::form::Fields;
 use crate::model::{
     Cable, Host, HostMatch, Mac, Nic, Site, When, check_host_name, check_link_name, check_noun_name,
 };
-use crate::network::Finding;
 use crate::site_file::set_values;
+
+pub use wrongs::Wrongs;
 
 /// Empty rows for NICs that the form offers.
 const SPARE_ROWS: usize = 2;
@@ -54,38 +58,6 @@ pub struct HostForm {
     pub reservations: Vec<(String, String)>,
     /// What else it is known by: key and value.
     pub known_by: Vec<(String, String)>,
-}
-
-/// What is wrong, by the place in the host: `name`, `unit`, `nics.eth0`,
-/// `addresses.virbr0`, or nothing for the host as a whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wrongs(Vec<(String, String)>);
-
-impl Wrongs {
-    /// Notes something wrong.
-    pub fn add(&mut self, place: impl Into<String>, text: impl Into<String>) {
-        self.0.push((place.into(), text.into()));
-    }
-
-    /// Whether nothing is wrong.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// What is wrong at a place.
-    pub fn at(&self, place: &str) -> Option<&str> {
-        self.0.iter().find(|(at, _)| at == place).map(|(_, text)| text.as_str())
-    }
-
-    /// What is wrong at a place of a table, such as `nics` and `eth0`.
-    pub fn in_row(&self, table: &str, key: &str) -> Option<&str> {
-        self.at(&format!("{table}.{key}"))
-    }
-
-    /// Everything, as place and text.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(place, text)| (place.as_str(), text.as_str()))
-    }
 }
 
 /// A fingerprint of a host, by which a form knows that nobody changed it meanwhile.
@@ -290,67 +262,6 @@ impl HostForm {
             }
         }
     }
-
-    /// Where in the form a finding belongs: its own place if it is about this host and the
-    /// form has that place, else the field whose value the finding names.
-    pub fn place(&self, finding: &Finding) -> String {
-        let own = finding.path.strip_prefix(&format!("hosts.{}.", self.name)).unwrap_or_default();
-        if self.has_place(own) {
-            return own.to_owned();
-        }
-        self.place_of_value(&finding.text)
-    }
-
-    /// The place of the field whose value stands in a text; nothing where there is none.
-    pub fn place_of_value(&self, text: &str) -> String {
-        let words: Vec<&str> = text
-            .split(|c: char| c.is_whitespace() || "\",;()".contains(c))
-            .map(|w| w.trim_end_matches(['.', ':']))
-            .collect();
-        let named = |value: &String| !value.is_empty() && words.contains(&value.as_str());
-        let nic_named = |value: &String| {
-            value.parse::<Mac>().is_ok_and(|mac| words.contains(&mac.to_string().as_str()))
-        };
-        let tables = [("addresses", &self.addresses), ("reservations", &self.reservations)];
-        if words.contains(&self.name.as_str()) && text.starts_with("there is a host") {
-            return "name".into();
-        }
-        let in_nics = self
-            .nics
-            .iter()
-            .find(|(_, mac)| nic_named(mac))
-            .map(|(label, _)| format!("nics.{label}"));
-        let in_tables = || {
-            tables.iter().find_map(|(table, rows)| {
-                let (key, _) = rows.iter().find(|(_, value)| named(value))?;
-                Some(format!("{table}.{key}"))
-            })
-        };
-        in_nics.or_else(in_tables).unwrap_or_default()
-    }
-
-    fn has_place(&self, place: &str) -> bool {
-        let in_rows = |rows: &[(String, String)], key: &str| rows.iter().any(|(own, _)| own == key);
-        match place.split_once('.') {
-            None => matches!(
-                place,
-                "rack"
-                    | "unit"
-                    | "serial"
-                    | "tenant"
-                    | "leased-from"
-                    | "leased-until"
-                    | "profile"
-                    | "image"
-                    | "boot-file"
-            ),
-            Some(("nics", key)) => in_rows(&self.nics, key),
-            Some(("addresses", key)) => in_rows(&self.addresses, key),
-            Some(("reservations", key)) => in_rows(&self.reservations, key),
-            Some(("match", key)) => in_rows(&self.known_by, key),
-            Some(_) => false,
-        }
-    }
 }
 
 /// A day or time of the form; nothing for an empty field.
@@ -390,82 +301,4 @@ fn addresses(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::network::Severity;
-
-    fn form() -> HostForm {
-        HostForm {
-            name: "r1-n01".into(),
-            unit: "7".into(),
-            nics: vec![("eth0".into(), "5254.00AA.0001".into())],
-            addresses: vec![("virbr0".into(), "172.16.160.12".into())],
-            ..HostForm::default()
-        }
-    }
-
-    #[test]
-    fn a_host_and_its_form_say_the_same() {
-        let (name, host) = form().host().unwrap();
-        let again = HostForm::of(&name, &host);
-        assert_eq!(again.nics, [("eth0".to_owned(), "52:54:00:aa:00:01".to_owned())]);
-        assert_eq!(again.host().unwrap(), (name, host));
-    }
-
-    #[test]
-    fn every_refused_value_is_named_at_its_field() {
-        type Change = fn(&mut HostForm);
-        let cases: [(Change, &str, &str); 10] = [
-            (|f| f.name = "a_b".into(), "name", "\"a_b\""),
-            (|f| f.rack = "a b".into(), "rack", "\"a b\""),
-            (|f| f.unit = "0".into(), "unit", "1 to 100"),
-            (|f| f.leased_until = "soon".into(), "leased-until", "\"soon\" is no day"),
-            (|f| f.nics[0].1 = "52:54".into(), "nics.eth0", "\"52:54\""),
-            (|f| f.nics[0].0 = String::new(), "nics.", "1 to 15"),
-            (|f| f.nics.push(f.nics[0].clone()), "nics.eth0", "two NICs"),
-            (
-                |f| f.addresses[0].1 = "172.16.160.300".into(),
-                "addresses.virbr0",
-                "\"172.16.160.300\"",
-            ),
-            (|f| f.addresses[0].1 = "172.16.160.12/24".into(), "addresses.virbr0", "leave it out"),
-            (
-                |f| f.reservations.push((String::new(), "10.0.0.1".into())),
-                "reservations.",
-                "which one",
-            ),
-        ];
-        for (change, place, text) in cases {
-            let mut form = form();
-            change(&mut form);
-            let wrongs = form.host().unwrap_err();
-            let said = wrongs.at(place).unwrap_or_else(|| panic!("nothing at {place}: {wrongs:?}"));
-            assert!(said.contains(text), "{place}: {said}");
-        }
-    }
-
-    #[test]
-    fn a_finding_stands_at_the_field_that_it_is_about() {
-        let finding = |path: &str, text: &str| Finding {
-            rule: "N141",
-            severity: Severity::Error,
-            host: None,
-            link: None,
-            path: path.into(),
-            text: text.into(),
-            fix: None,
-        };
-        let cases = [
-            ("hosts.r1-n01.addresses.virbr0", "", "addresses.virbr0"),
-            ("hosts.r1-n01.profile", "", "profile"),
-            ("hosts.r1-n01.addresses.other", "", ""),
-            ("hosts.r1-n02.addresses.virbr0", "172.16.160.12 is on two hosts", "addresses.virbr0"),
-            ("hosts.r1-n02.nics.eth0", "MAC 52:54:00:aa:00:01: twice", "nics.eth0"),
-            ("hosts.r1-n02.nics.eth0", "172.16.160.1 is not 172.16.160.120", ""),
-            ("profiles.x", "bad", ""),
-        ];
-        for (path, text, place) in cases {
-            assert_eq!(form().place(&finding(path, text)), place, "{path} {text}");
-        }
-    }
-}
+mod tests;

@@ -1,0 +1,69 @@
+use super::*;
+use crate::network::{Finding, Severity};
+
+fn form() -> HostForm {
+    HostForm {
+        name: "r1-n01".into(),
+        unit: "7".into(),
+        nics: vec![("eth0".into(), "5254.00AA.0001".into())],
+        addresses: vec![("virbr0".into(), "172.16.160.12".into())],
+        ..HostForm::default()
+    }
+}
+
+#[test]
+fn a_host_and_its_form_say_the_same() {
+    let (name, host) = form().host().unwrap();
+    let again = HostForm::of(&name, &host);
+    assert_eq!(again.nics, [("eth0".to_owned(), "52:54:00:aa:00:01".to_owned())]);
+    assert_eq!(again.host().unwrap(), (name, host));
+}
+
+#[test]
+fn every_refused_value_is_named_at_its_field() {
+    type Change = fn(&mut HostForm);
+    let cases: [(Change, &str, &str); 10] = [
+        (|f| f.name = "a_b".into(), "name", "\"a_b\""),
+        (|f| f.rack = "a b".into(), "rack", "\"a b\""),
+        (|f| f.unit = "0".into(), "unit", "1 to 100"),
+        (|f| f.leased_until = "soon".into(), "leased-until", "\"soon\" is no day"),
+        (|f| f.nics[0].1 = "52:54".into(), "nics.eth0", "\"52:54\""),
+        (|f| f.nics[0].0 = String::new(), "nics.", "1 to 15"),
+        (|f| f.nics.push(f.nics[0].clone()), "nics.eth0", "two NICs"),
+        (|f| f.addresses[0].1 = "172.16.160.300".into(), "addresses.virbr0", "\"172.16.160.300\""),
+        (|f| f.addresses[0].1 = "172.16.160.12/24".into(), "addresses.virbr0", "leave it out"),
+        (|f| f.reservations.push((String::new(), "10.0.0.1".into())), "reservations.", "which one"),
+    ];
+    for (change, place, text) in cases {
+        let mut form = form();
+        change(&mut form);
+        let wrongs = form.host().unwrap_err();
+        let said = wrongs.at(place).unwrap_or_else(|| panic!("nothing at {place}: {wrongs:?}"));
+        assert!(said.contains(text), "{place}: {said}");
+    }
+}
+
+#[test]
+fn a_finding_stands_at_the_field_that_it_is_about() {
+    let finding = |path: &str, text: &str| Finding {
+        rule: "N141",
+        severity: Severity::Error,
+        host: None,
+        link: None,
+        path: path.into(),
+        text: text.into(),
+        fix: None,
+    };
+    let cases = [
+        ("hosts.r1-n01.addresses.virbr0", "", "addresses.virbr0"),
+        ("hosts.r1-n01.profile", "", "profile"),
+        ("hosts.r1-n01.addresses.other", "", ""),
+        ("hosts.r1-n02.addresses.virbr0", "172.16.160.12 is on two hosts", "addresses.virbr0"),
+        ("hosts.r1-n02.nics.eth0", "MAC 52:54:00:aa:00:01: twice", "nics.eth0"),
+        ("hosts.r1-n02.nics.eth0", "172.16.160.1 is not 172.16.160.120", ""),
+        ("profiles.x", "bad", ""),
+    ];
+    for (path, text, place) in cases {
+        assert_eq!(form().place(&finding(path, text)), place, "{path} {text}");
+    }
+}
