@@ -135,6 +135,20 @@ fn a_uefi_host_comes_up_on_its_bond_and_vlan() {
     boots("uefi", "bond-vlan", "vlan500");
 }
 
+/// The host asks DHCP by itself, fetches its files by curl, and loses the address again.
+#[test]
+fn a_host_whose_initrds_bring_no_configuration_fetches_it() {
+    let _alone = alone();
+    let arguments = ["--layout", "bond", "--delivery", "fetch", "--patience", PATIENCE];
+    let (process, output) = output_of(&arguments);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}\n{complaint}");
+    let verdict = "r1-n01 is up: 172.16.160.12 on bond0, LACP with 2 ports";
+    assert!(text.contains(verdict), "no \"{verdict}\" in:\n{text}");
+    assert_eq!(remains(process), Vec::<String>::new());
+}
+
 /// Every address that was given to a host is in the database under that host's name,
 /// once, and stays there.
 #[test]

@@ -32,7 +32,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use display::Display;
 use guest::{Accelerator, Firmware};
 use rack::{Outcome, Plan, Rack};
-use site::Layout;
+use site::{Delivery, Layout};
 
 /// How many hosts fit on a desk's machine, and into the addresses of the sample site.
 const MOST_HOSTS: u8 = 16;
@@ -46,6 +46,9 @@ pub struct LabArguments {
     /// What the hosts' network looks like: bond, bond-vlan or bond-vlan-bridge
     #[arg(long, env, default_value = "bond-vlan-bridge", value_parser = choice::<Layout>)]
     layout: Layout,
+    /// How the hosts get their network configuration: initrd or fetch
+    #[arg(long, default_value = "initrd", value_parser = choice::<Delivery>)]
+    delivery: Delivery,
     /// How many hosts, 1 to 16
     #[arg(long, env, default_value = "1", value_parser = host_count)]
     hosts: u8,
@@ -108,7 +111,8 @@ async fn boot(arguments: &LabArguments, display: &Display) -> anyhow::Result<(Ra
     let image = guest_image(arguments, display).await?;
     let accelerator = Accelerator::probe(&image).await;
     display.say(&format!("guests run on {accelerator}"));
-    let plan = Plan { firmware: arguments.firmware, layout: arguments.layout, hosts, accelerator };
+    let LabArguments { firmware, layout, delivery, .. } = *arguments;
+    let plan = Plan { firmware, layout, delivery, hosts, accelerator };
     let mut rack = Rack::build(plan, &image, display).await?;
     let patience = Duration::from_secs(arguments.patience);
     let outcome = rack.boot(&image, display, patience).await?;

@@ -15,7 +15,7 @@ use super::image::GuestImage;
 use super::inside::Inside;
 use super::namespace::WorkDirectory;
 use super::server::{ADMIN_PORT, MACHINE_PORT, Server, tail};
-use super::site::{self, Layout};
+use super::site::{self, Delivery, Layout};
 use super::verdict::HostReport;
 use super::watch::Watch;
 use crate::boot::stall::Facts;
@@ -35,6 +35,8 @@ pub struct Plan {
     pub firmware: Firmware,
     /// What the hosts' network looks like.
     pub layout: Layout,
+    /// How they get its configuration.
+    pub delivery: Delivery,
     /// How many there are.
     pub hosts: usize,
     /// What runs their instructions.
@@ -214,7 +216,7 @@ impl Rack {
 
 /// Makes the sample site the inventory's.
 async fn fill(database: &Database, plan: &Plan) -> anyhow::Result<()> {
-    let text = site::site(plan.layout, plan.hosts);
+    let text = site::site(plan.layout, plan.delivery, plan.hosts);
     let site = site_file::parse(&text, "site.yaml").map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         anyhow!("the sample site is not one: {}", lines.join("; "))

@@ -22,6 +22,28 @@ pub enum Layout {
     Bond,
 }
 
+/// How the hosts get their network configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Delivery {
+    /// As an initrd behind the image's
+    Initrd,
+    /// The host fetches it by curl, with nothing but its MAC
+    Fetch,
+}
+
+impl Delivery {
+    /// The sample site's image.
+    fn image(self) -> String {
+        let (kernel, initrd) = (GuestImage::KERNEL, GuestImage::INITRD);
+        match self {
+            Self::Initrd => {
+                format!("{{kernel: {kernel}, initrd: [{initrd}], cmdline: \"{CMDLINE}\"}}")
+            }
+            Self::Fetch => format!("{{script: {}}}", GuestImage::FETCH_SCRIPT),
+        }
+    }
+}
+
 impl Layout {
     /// The name that people type.
     pub fn label(self) -> &'static str {
@@ -76,7 +98,7 @@ pub fn host_address(host: usize) -> String {
 }
 
 /// The site file.
-pub fn site(layout: Layout, hosts: usize) -> String {
+pub fn site(layout: Layout, delivery: Delivery, hosts: usize) -> String {
     let vlan = if layout == Layout::Bond { String::new() } else { format!("    vlan: {VLAN}\n") };
     let mut text = format!(
         "subnets:\n\
@@ -98,12 +120,11 @@ pub fn site(layout: Layout, hosts: usize) -> String {
         \x20   defaults: safe\n\
          {links}\
          images:\n\
-        \x20 live: {{kernel: {kernel}, initrd: [{initrd}], cmdline: \"{CMDLINE}\"}}\n\
+        \x20 live: {image}\n\
          hosts:\n",
         layout = layout.label(),
         links = layout.links(),
-        kernel = GuestImage::KERNEL,
-        initrd = GuestImage::INITRD,
+        image = delivery.image(),
     );
     for host in 1..=hosts {
         text.push_str(&row(layout, host));
@@ -145,8 +166,12 @@ mod tests {
 
     #[test]
     fn the_site_of_every_layout_is_a_site_file() {
-        for layout in [Layout::Bond, Layout::BondVlan, Layout::BondVlanBridge] {
-            let site: Site = serde_saphyr::from_str(&site(layout, 3)).unwrap();
+        let layouts = Layout::value_variants().iter();
+        let all = layouts.flat_map(|layout| {
+            Delivery::value_variants().iter().map(move |delivery| (*layout, *delivery))
+        });
+        for (layout, delivery) in all {
+            let site: Site = serde_saphyr::from_str(&site(layout, delivery, 3)).unwrap();
             assert_eq!(site.hosts.len(), 3);
             let host = &site.hosts["r1-n02"];
             assert_eq!(host.addresses[layout.top()].to_string(), "172.16.160.13");

@@ -57,6 +57,7 @@ const LINKS: &[(&str, &str)] = &[
 const KEEP: &str = include_str!("../guest/keep.txt");
 const MODULES: &str = include_str!("../guest/modules.txt");
 const APPLETS: &str = include_str!("../guest/applets.txt");
+const FETCH: &str = include_str!("../guest/fetch.ipxe");
 
 /// A kernel and an initramfs, as a directory that the server serves files from.
 #[derive(Clone, Debug)]
@@ -70,6 +71,8 @@ impl GuestImage {
     pub const KERNEL: &str = "live/vmlinuz";
     /// The path of the gzip'd initramfs below `files`.
     pub const INITRD: &str = "live/initrd.img";
+    /// The path of the iPXE script that boots both without a host's configuration.
+    pub const FETCH_SCRIPT: &str = "live/fetch.ipxe";
 
     /// The kernel.
     pub fn kernel(&self) -> PathBuf {
@@ -99,7 +102,8 @@ pub fn ensure(cache: &Path, display: &Display) -> anyhow::Result<GuestImage> {
 /// What the image depends on besides Debian: another text, another image.
 fn fingerprint() -> String {
     let mut hash = Sha256::new();
-    for text in [KEEP, MODULES, APPLETS, include_str!("mod.rs"), include_str!("packages.rs")] {
+    for text in [KEEP, MODULES, APPLETS, FETCH, include_str!("mod.rs"), include_str!("packages.rs")]
+    {
         hash.update(text);
     }
     for (path, _, text) in OWN_FILES {
@@ -145,6 +149,7 @@ fn build(cache: &Path, directory: &Path, display: &Display) -> anyhow::Result<()
     fs::create_dir_all(unfinished.join("live"))?;
     fs::copy(kernel, unfinished.join(GuestImage::KERNEL))?;
     fs::write(unfinished.join(GuestImage::INITRD), &initrd)?;
+    fs::write(unfinished.join(GuestImage::FETCH_SCRIPT), FETCH)?;
     remove(directory)?;
     fs::rename(&unfinished, directory)?;
     remove(&tree)?;
