@@ -18,12 +18,15 @@ online=$(/usr/lib/systemd/systemd-networkd-wait-online --timeout=90 2>&1) || {
     state=failed
     text="systemd-networkd: ${online:-not online after 90 s}"
 }
-# Both sides of LACP speak once a second: the last port joins a moment after the
-# first, and frames may be lost while it does.
-for attempt in 1 2 3 4 5 6 7 8 9 10; do
+# A port counts as soon as it is in the aggregator and carries frames only when both
+# sides collect and distribute (0x30 of the state): what is sent before is lost.
+attempt=0
+while [ "$attempt" -lt 50 ]; do
     ports=$(sed -n 's/.*Number of ports: //p' /proc/net/bonding/* 2>/dev/null | sort -n | head -n 1)
-    [ "${ports:-2}" -ge 2 ] && break
-    sleep 1
+    idle=$(sed -n 's/.*port state: //p' /proc/net/bonding/* 2>/dev/null | awk 'int($1 / 16) % 4 < 3')
+    [ "${ports:-2}" -ge 2 ] && [ -z "$idle" ] && break
+    attempt=$((attempt + 1))
+    sleep 0.2
 done
 gateway=$(ip -4 route show default | awk '{ print $3; exit }')
 # The switch may still be on its own way up.
