@@ -3,7 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::common::tftp::{Rack, Raw, SERVER, block_of, error_of, read_request, wait_until};
+use crate::common::tftp::{
+    PATIENCE, Rack, Raw, SERVER, block_of, error_of, read_request, wait_until,
+};
 
 /// Long enough for an answer that must not come to have come.
 const A_WHILE: Duration = Duration::from_millis(300);
@@ -200,6 +202,40 @@ fn a_repeated_request_starts_one_transfer_and_a_new_one_replaces_the_old() {
     assert_ne!(first, second, "late packets of the first transfer must not look like the second's");
     client.read("one", &[]);
     assert_eq!(block_of(&client.receive().0), 1);
+}
+
+#[test]
+fn a_copy_of_the_request_that_comes_late_leaves_the_transfer_alone() {
+    let rack = Rack::start("copy");
+    rack.put("file", 5000);
+    let (client, other) = (rack.socket(), rack.socket());
+    // Another transfer of the same client runs: a stray packet would be answered.
+    other.read("file", &[]);
+    other.receive();
+    client.read("file", &[]);
+    let (_, first) = client.receive();
+    client.ack(1, first);
+    assert_eq!(block_of(&client.receive().0), 2);
+    // It waited behind a crowd's requests while the answer to the one before came.
+    client.read("file", &[]);
+    client.ack(2, first);
+    let (packet, from) = client.receive();
+    assert_eq!((block_of(&packet), from), (3, first), "the transfer goes on");
+    // A client that says nothing more to it has begun anew.
+    let limit = Instant::now() + PATIENCE;
+    let second = loop {
+        client.read("file", &[]);
+        match client.receive() {
+            (packet, from) if from != first => break block_of(&packet),
+            _ => assert!(Instant::now() < limit, "no transfer from another port"),
+        }
+    };
+    assert_eq!(second, 1);
+    // What it sent to the old one is let go.
+    client.ack(3, first);
+    while let Some((packet, _)) = client.receive_within(A_WHILE) {
+        assert_eq!(block_of(&packet), 1, "no ERROR");
+    }
 }
 
 #[test]

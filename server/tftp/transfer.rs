@@ -15,6 +15,8 @@ use super::round_trip::RoundTrip;
 const MAX_UNANSWERED: u32 = 6;
 /// How long a client that did answer may be silent.
 const MAX_SILENCE: Duration = Duration::from_secs(18);
+/// How long after an acknowledgement a request is still taken for a late copy of the first one.
+const COPIES_COME_WITHIN: Duration = Duration::from_millis(500);
 
 /// Something that happened to a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,10 +192,18 @@ impl Transfer {
         (self.acked * self.block_size()).min(self.total_bytes)
     }
 
-    /// Whether the client has answered the first packet: a retransmitted request
-    /// comes before that.
+    /// Whether the client has answered the first packet.
     pub fn has_been_answered(&self) -> bool {
         self.answered
+    }
+
+    /// Whether the request for what this transfer sends, coming again, is a copy of the one
+    /// that began it: the client has not answered yet, or is in the middle of the file. A
+    /// copy can wait behind a crowd's requests while its transfer runs already. A client
+    /// that began anew instead is silent on this transfer, and asks once more.
+    pub fn is_begun_by_copy(&self, now: Duration) -> bool {
+        let heard_lately = now.saturating_sub(self.progress_at) < COPIES_COME_WITHIN;
+        !self.answered || (heard_lately && !self.all_sent())
     }
 
     /// How many blocks were sent again.

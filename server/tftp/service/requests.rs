@@ -82,8 +82,8 @@ impl Engine {
     }
 
     /// Whether a request is one that came before: the client sent it again because
-    /// the answer is late, and that answer is under way. Another request from the
-    /// same port means that the client has forgotten the transfer before.
+    /// the answer was late, and that answer is under way or has come. Another request
+    /// from the same port means that the client has forgotten the transfer before.
     fn is_repeated(&mut self, peer: Peer, path: &str) -> bool {
         // What the client sent to that transfer before this request may still wait:
         // firmware ends its size probe and asks again within microseconds.
@@ -94,7 +94,7 @@ impl Engine {
             return true;
         }
         let Some(live) = self.live.get(&peer) else { return false };
-        if live.report.file() == path && !live.transfer.has_been_answered() {
+        if live.report.file() == path && live.transfer.is_begun_by_copy(self.now()) {
             return true;
         }
         self.finish(peer, Ending::Superseded);

@@ -21,13 +21,19 @@ impl Engine {
             // A malformed packet, or an ERROR, is never answered: that might go on for ever.
             Ok(Packet::Error { .. }) | Err(_) => self.dropped += 1,
             // From another port of a client that runs a transfer (RFC 1350 section 4).
-            // Late packets of transfers that ended are let go.
-            Ok(_) if !ours && self.clients.running(*peer.address.ip()) > 0 => {
+            // Late packets of transfers that ended are let go: an ERROR would be taken
+            // for the answer to the request that the same port sent since.
+            Ok(_) if !self.serves(peer) && self.clients.running(*peer.address.ip()) > 0 => {
                 let why = Refusal::new(ErrorCode::UnknownTransfer, "no such transfer");
                 self.send_error(reply, peer.address, &why, now);
             }
             Ok(_) => self.dropped += 1,
         }
+    }
+
+    /// Whether a peer has a transfer, by whatever socket, or is about to.
+    fn serves(&self, peer: Peer) -> bool {
+        self.live.contains_key(&peer) || self.opening.contains_key(&peer)
     }
 
     /// Nobody listens at a peer's port.
