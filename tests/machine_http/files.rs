@@ -1,5 +1,6 @@
 //! `/files/...`: the rules of firmware, and what the operator sees of a transfer.
 
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use rackstrap::inventory::Live;
@@ -145,4 +146,84 @@ async fn a_transfer_is_seen_while_it_moves_and_when_it_ends() {
     drop(broken);
     let (text, _) = next_event(&mut watch, EventKind::Warning).await;
     assert!(text.starts_with("big.img to 127.0.0.1 broke off after "), "{text}");
+}
+
+/// Sends a request with more headers on a connection of its own, and gives the head of the
+/// answer with the stream that its body comes by.
+async fn ask(server: &Server, method: &str, headers: &str) -> (String, TcpStream) {
+    let mut stream = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).await.unwrap();
+    let text = format!("{method} /files/huge.img HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    (String::from_utf8(head).unwrap(), stream)
+}
+
+/// No one call sends more than 2 GiB, and no offset may be cut to 32 bits.
+#[tokio::test]
+async fn a_file_of_five_gigabytes_is_sent_from_anywhere_in_it() {
+    const SIZE: u64 = 5 << 30;
+    const MARK: &[u8] = b"here";
+    let server = Server::start(SITE).await;
+    let path = server.directory.path().join("files/huge.img");
+    let file = std::fs::File::create(&path).unwrap();
+    file.set_len(SIZE).unwrap();
+    let marks = [0, (1 << 31) - 2, (1 << 32) - 2, (1 << 32) + 70_000, SIZE - 4];
+    for at in marks {
+        file.write_all_at(MARK, at).unwrap();
+    }
+    for at in marks {
+        let (head, mut stream) = ask(&server, "GET", &format!("Range: bytes={at}-\r\n")).await;
+        assert!(head.starts_with("HTTP/1.1 206"), "{head}");
+        assert!(head.contains(&format!("content-range: bytes {at}-{}/{SIZE}\r\n", SIZE - 1)));
+        assert!(head.contains(&format!("content-length: {}\r\n", SIZE - at)), "{head}");
+        let mut mark = [0; 4];
+        stream.read_exact(&mut mark).await.unwrap();
+        assert_eq!(mark, MARK, "at {at}");
+    }
+    let (from, to) = (1 << 30, (1_u64 << 30) + (1 << 31) + 99_999);
+    let range = format!("Range: bytes={from}-{to}\r\nConnection: close\r\n");
+    let (head, mut stream) = ask(&server, "GET", &range).await;
+    assert!(head.contains(&format!("content-length: {}\r\n", to - from + 1)), "{head}");
+    let (mut room, mut got) = (vec![0; 1 << 20], 0);
+    loop {
+        match stream.read(&mut room).await.unwrap() {
+            0 => break,
+            length => got += length as u64,
+        }
+    }
+    assert_eq!(got, to - from + 1, "more than one call can send");
+}
+
+#[tokio::test]
+async fn a_head_request_speaks_of_the_whole_file_and_a_range_needs_the_version_it_is_of() {
+    let server = Server::start(SITE).await;
+    std::fs::write(server.directory.path().join("files/huge.img"), vec![1; 100_000]).unwrap();
+    let (head, _) = ask(&server, "HEAD", "").await;
+    let etag = head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap().to_owned();
+    let part = "Range: bytes=10-19\r\n";
+    let far = "Range: bytes=100000-\r\n".to_owned();
+    let date = "Sun, 22 Nov 2026 00:00:00 GMT";
+    let cases = [
+        // For GET alone ranges are defined (RFC 9110 section 14.2).
+        ("HEAD", part.to_owned(), 200, 100_000),
+        ("HEAD", far.clone(), 200, 100_000),
+        ("GET", part.to_owned(), 206, 10),
+        ("GET", far, 416, 0),
+        ("GET", format!("{part}If-Range: {etag}\r\n"), 206, 10),
+        // Weak tags and dates never match here (section 13.1.5).
+        ("GET", format!("{part}If-Range: W/{etag}\r\n"), 200, 100_000),
+        ("GET", format!("{part}If-Range: {date}\r\n"), 200, 100_000),
+        ("GET", format!("{part}If-Range: \"other\"\r\n"), 200, 100_000),
+        ("GET", "Range: bytes=0-9,20-29\r\n".to_owned(), 200, 100_000),
+    ];
+    for (method, headers, status, length) in cases {
+        let (head, _) = ask(&server, method, &headers).await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{method} {headers}: {head}");
+        let said = format!("content-length: {length}\r\n");
+        assert!(head.contains(&said), "{method} {headers}: {head}");
+        assert_eq!(head.contains("content-range: bytes 10-19/100000\r\n"), status == 206);
+    }
 }

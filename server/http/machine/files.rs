@@ -36,7 +36,12 @@ pub async fn file(
         (header::ACCEPT_RANGES, "bytes"),
         (header::CACHE_CONTROL, "no-cache"),
     ];
-    Ok(match conditions::select(&caller.headers, &file.etag, length) {
+    let selection = match conditions::select(&caller.headers, &file.etag, length) {
+        // Ranges are defined for GET alone (RFC 9110 section 14.2).
+        Selection::Part(_) | Selection::Unsatisfiable if caller.only_head => Selection::Whole,
+        selection => selection,
+    };
+    Ok(match selection {
         Selection::NotModified => (StatusCode::NOT_MODIFIED, common).into_response(),
         Selection::Unsatisfiable => {
             let range = format!("bytes */{length}");
