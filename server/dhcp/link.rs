@@ -6,7 +6,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::request::Request;
 use super::table::v4;
-use crate::model::{Host, Site, Subnet};
+use crate::model::{Host, Site, Subnet, SubnetIndex};
 
 /// An interface that is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub struct Place<'a> {
 /// behind a router is in the subnet of the address that it renews. The other subnets of a
 /// shared network come after.
 pub fn places<'a>(
-    site: &'a Site,
+    (site, index): (&'a Site, &SubnetIndex),
     request: &Request<'_>,
     link: &Link,
     arrival: &Arrival,
@@ -71,15 +71,13 @@ pub fn places<'a>(
         .or(relay)
         .or_else(|| request.client_address.filter(|_| arrival.is_unicast()));
     if let Some(address) = selected {
-        let found = around(site, |net| net.contains(&address));
+        let found = around(site, index, &[address]);
         if !found.is_empty() || link_selection.or(relay).is_some() {
             return with_shared(site, found);
         }
     }
-    with_shared(
-        site,
-        around(site, |net| link.addresses.iter().any(|own| net.contains(&own.addr()))),
-    )
+    let own: Vec<Ipv4Addr> = link.addresses.iter().map(Ipv4Net::addr).collect();
+    with_shared(site, around(site, index, &own))
 }
 
 /// The places with the other subnets of their links.
@@ -99,10 +97,14 @@ fn with_shared<'a>(site: &'a Site, mut places: Vec<Place<'a>>) -> Vec<Place<'a>>
     places
 }
 
-/// The IPv4 subnets whose prefix fits.
-fn around(site: &Site, fits: impl Fn(&Ipv4Net) -> bool) -> Vec<Place<'_>> {
-    let places = site.subnets.iter().filter_map(|(name, subnet)| place(name, subnet));
-    places.filter(|place| fits(&place.net)).collect()
+/// The subnets around any of some addresses, in the order of the site.
+fn around<'a>(site: &'a Site, index: &SubnetIndex, addresses: &[Ipv4Addr]) -> Vec<Place<'a>> {
+    let mut names: Vec<&str> =
+        addresses.iter().flat_map(|address| index.around(*address)).collect();
+    names.sort_unstable();
+    names.dedup();
+    let found = names.into_iter().filter_map(|name| site.subnets.get_key_value(name));
+    found.filter_map(|(name, subnet)| place(name, subnet)).collect()
 }
 
 /// The place that an IPv4 subnet is.
@@ -173,7 +175,10 @@ mod tests {
         };
         let source = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68);
         let arrival = Arrival { source, destination, local: LOCAL, port: 67 };
-        places(&site(), &request, &link, &arrival).first().map(|place| place.name.to_owned())
+        let site = site();
+        let index = SubnetIndex::new(&site);
+        let found = places((&site, &index), &request, &link, &arrival);
+        found.first().map(|place| place.name.to_owned())
     }
 
     /// T-link-select, T-subnet-select, T-82.5-vs-118.
@@ -210,11 +215,12 @@ mod tests {
         for name in ["chosen", "relay", "selected"] {
             site.subnets.get_mut(name).unwrap().shared_network = Some("row1".into());
         }
-        let found = around(&site, |net| net.contains(&Ipv4Addr::new(10, 1, 0, 254)));
+        let index = SubnetIndex::new(&site);
+        let found = around(&site, &index, &[Ipv4Addr::new(10, 1, 0, 254)]);
         let names = |places: Vec<Place<'_>>| places.iter().map(|p| p.name.to_owned()).collect();
         let all: Vec<String> = names(with_shared(&site, found));
         assert_eq!(all, ["relay", "chosen", "selected"]);
-        let alone = around(&site, |net| net.contains(&LOCAL));
+        let alone = around(&site, &index, &[LOCAL, LOCAL]);
         assert_eq!(names(with_shared(&site, alone)), ["link".to_owned()]);
     }
 

@@ -120,6 +120,8 @@ impl Database {
         let unhurried = options.clone().synchronous(SqliteSynchronous::Normal);
         let open = async |options, connections| {
             let pool = SqlitePoolOptions::new().max_connections(connections);
+            // A file does not go away as a server does: no journey to its thread to ask it.
+            let pool = pool.test_before_acquire(false);
             pool.before_acquire(is_sound).connect_with(options).await
         };
         let failed = |source| OpenError::Connect { what: path.display().to_string(), source };

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::inventory::database::{Transaction, with_connection};
 use crate::inventory::{Database, Error, hosts, specs, subnets};
-use crate::model::{Host, Identity, Mac, Site};
+use crate::model::{Host, Identity, Mac, Site, SubnetIndex};
 
 /// The site at one revision.
 #[derive(Clone, Debug, Default)]
@@ -15,13 +15,15 @@ pub struct Snapshot {
     pub site: Site,
     by_mac: HashMap<Mac, String>,
     by_identity: HashMap<Identity, String>,
+    subnets: SubnetIndex,
 }
 
 impl Snapshot {
     /// Makes the indexes for a site.
     pub fn new(revision: i64, site: Site) -> Self {
         let (by_mac, by_identity) = (site.mac_index(), site.identity_index());
-        Self { revision, site, by_mac, by_identity }
+        let subnets = SubnetIndex::new(&site);
+        Self { revision, site, by_mac, by_identity, subnets }
     }
 
     /// Reads the whole site: eleven queries, however many hosts there are.
@@ -64,6 +66,11 @@ impl Snapshot {
     /// The host that is known by this, with its name.
     pub fn host_of_identity(&self, identity: &Identity) -> Option<(&str, &Host)> {
         self.host(self.by_identity.get(identity)?)
+    }
+
+    /// Which subnets an address is in.
+    pub fn subnets(&self) -> &SubnetIndex {
+        &self.subnets
     }
 
     /// The host of this name.

@@ -37,6 +37,7 @@ mod scalar;
 mod site;
 mod size;
 mod subnet;
+mod subnet_index;
 mod tenancy;
 mod virtual_link;
 mod when;
@@ -85,6 +86,7 @@ pub use subnet::{
     ConflictProbe, DnsServer, FirmwareArch, IdentifyBy, InvalidDnsServer, Range, RangeUse, Subnet,
     UnknownClients,
 };
+pub use subnet_index::SubnetIndex;
 pub use tenancy::{LeaseTerm, tenant_role};
 pub use virtual_link::{IpvlanMode, IpvlanSpec, LoopbackSpec, MacvlanMode, MacvlanSpec, VethSpec};
 pub use when::{InvalidWhen, When};

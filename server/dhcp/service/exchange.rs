@@ -241,5 +241,5 @@ fn is_allowed(relay: Ipv4Addr, listed: &[Ipv4Addr], snapshot: &Snapshot) -> bool
     if !listed.is_empty() {
         return listed.contains(&relay);
     }
-    snapshot.site.subnets.values().any(|subnet| subnet.cidr.contains(&std::net::IpAddr::V4(relay)))
+    snapshot.subnets().around(relay).next().is_some()
 }

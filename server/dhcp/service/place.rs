@@ -23,7 +23,7 @@ impl<'a> Caller<'a> {
     /// Finds the client's place. Only a link with several subnets costs a look at the leases.
     pub(super) fn find_place(&self) -> Result<Placed<'a>, Reason> {
         let Around { snapshot, link, arrival, .. } = self.around;
-        let places = places(&snapshot.site, self.request, link, arrival);
+        let places = places((&snapshot.site, snapshot.subnets()), self.request, link, arrival);
         let first = *places.first().ok_or(Reason::NoSubnet)?;
         let owned = self.host.and_then(|(_, host)| owned_place(&snapshot.site, host, &places));
         if let Some((place, address)) = owned {

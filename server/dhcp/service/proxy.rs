@@ -49,7 +49,7 @@ impl Caller<'_> {
     /// What the client boots, unless it boots nothing or is a stranger that is not served.
     fn next_if_served(&self, watch: &mut Watch, for_good: bool) -> Result<Next, Reason> {
         let Around { snapshot, link, arrival, .. } = self.around;
-        let places = places(&snapshot.site, self.request, link, arrival);
+        let places = places((&snapshot.site, snapshot.subnets()), self.request, link, arrival);
         let refused = |unknown| unknown == UnknownClients::Refuse;
         // A network that is not in the site is somebody else's: only hosts boot there.
         let stranger_is_served =

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
+use sqlx::pool::PoolConnection;
 use tokio::sync::mpsc;
 
 use super::{Claim, Columns, CommitError, Ended, Outcomes, parsed, read_lease};
@@ -52,7 +53,8 @@ impl Queue {
     pub(super) fn start(database: Database, table: Arc<Mutex<Table>>) -> Self {
         let (writer, claims) = mpsc::unbounded_channel();
         let waiting = Arc::new(AtomicUsize::new(0));
-        tokio::spawn(Writer { database, table, claims, waiting: waiting.clone() }.run());
+        let kept = None;
+        tokio::spawn(Writer { database, table, claims, waiting: waiting.clone(), kept }.run());
         Self { writer, waiting }
     }
 
@@ -78,14 +80,19 @@ struct Writer {
     table: Arc<Mutex<Table>>,
     claims: mpsc::UnboundedReceiver<Vec<Write>>,
     waiting: Arc<AtomicUsize>,
+    kept: Kept,
 }
+
+/// A connection of its own, from the first lease on: to take one out of the pool and give it
+/// back costs two more journeys to SQLite's thread than the statement.
+type Kept = Option<PoolConnection<sqlx::Sqlite>>;
 
 impl Writer {
     async fn run(mut self) {
         let mut queue: Vec<Write> = Vec::new();
         loop {
             if queue.is_empty() {
-                let Some(writes) = self.claims.recv().await else { return };
+                let Some(writes) = self.next_claims().await else { return };
                 queue = writes;
             }
             while queue.len() < BATCH {
@@ -94,15 +101,31 @@ impl Writer {
             }
             let mut batch = take_batch(&mut queue);
             self.waiting.fetch_sub(batch.len(), Ordering::Relaxed);
-            let stored = store(&self.database, &batch).await;
-            if let Ok(stored) = &stored {
-                let lost = batch.iter().map(|write| write.claim.lease.address);
-                let lost = lost.filter(|address| !stored.has(*address));
-                learn(&self.database, &self.table, lost).await;
-                self.note_starts(&mut batch, stored).await;
+            let stored = store(&self.database, &mut self.kept, &batch).await;
+            match &stored {
+                Ok(stored) => {
+                    let lost = batch.iter().map(|write| write.claim.lease.address);
+                    let lost = lost.filter(|address| !stored.has(*address));
+                    learn(&self.database, &self.table, lost).await;
+                    self.note_starts(&mut batch, stored).await;
+                }
+                // The pool looks whether it may be used again.
+                Err(_) => self.kept = None,
             }
             answer(&self.table, batch, stored);
         }
+    }
+
+    /// Waits for claims. A database that is being closed gets its connection back.
+    async fn next_claims(&mut self) -> Option<Vec<Write>> {
+        if let (Database::Sqlite(sqlite), true) = (&self.database, self.kept.is_some()) {
+            tokio::select! {
+                biased;
+                writes = self.claims.recv() => return writes,
+                () = sqlite.pool.close_event() => self.kept = None,
+            }
+        }
+        self.claims.recv().await
     }
 
     /// Notes when the leases of a stored batch began.
@@ -244,7 +267,11 @@ impl Stored {
 /// Stores a batch in one statement and gives what was granted. A lease that another client
 /// holds stays, so that two servers on one database can never both win. This is the one
 /// visible difference between the engines.
-async fn store(database: &Database, batch: &[Write]) -> Result<Stored, sqlx::Error> {
+async fn store(
+    database: &Database,
+    kept: &mut Kept,
+    batch: &[Write],
+) -> Result<Stored, sqlx::Error> {
     let rows = as_json(batch)?;
     match database {
         Database::Sqlite(sqlite) => {
@@ -255,7 +282,11 @@ async fn store(database: &Database, batch: &[Write]) -> Result<Stored, sqlx::Err
                 claim_guard!()
             );
             let _turn = sqlite.turn().await;
-            let done = sqlx::query(sql).bind(&rows).execute(&sqlite.pool).await?;
+            let connection = match kept {
+                Some(connection) => connection,
+                None => kept.insert(sqlite.pool.acquire().await?),
+            };
+            let done = sqlx::query(sql).bind(&rows).execute(&mut **connection).await?;
             // Rows that come back cost more than the insert: they are asked for where it matters.
             if done.rows_affected() == batch.len() as u64 {
                 return Ok(Stored::All);
@@ -264,8 +295,7 @@ async fn store(database: &Database, batch: &[Write]) -> Result<Stored, sqlx::Err
                  JOIN json_each($1) ON address = value->>'address' \
                  WHERE client = value->>'client' AND mac = value->>'mac' \
                  AND state = value->>'state' AND expires_at = value->>'expires_at'";
-            starts(sqlx::query_as(GRANTED).bind(rows).fetch_all(&sqlite.pool).await?)
-                .map(Stored::Some)
+            granted(sqlx::query_as(GRANTED).bind(rows).fetch_all(&mut **connection).await?)
         }
         Database::Postgres(pool) => {
             let sql = concat!(
