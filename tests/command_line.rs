@@ -271,8 +271,10 @@ switches: {leaf1a: {vendor: eos}}
 subnets:
   a: {cidr: 10.0.0.0/24, vlan: 500, tenant: acme, role: internal, ranges: [{from: 10.0.0.10, to: 10.0.0.99, for: hosts}]}
   g: {cidr: 10.0.1.0/24, vlan: 501, tenant: globex, role: internal, ranges: [{from: 10.0.1.10, to: 10.0.1.99, for: hosts}]}
+  a-vms: {cidr: 10.0.2.0/24, vlan: 600, tenant: acme, role: vms}
+  g-vms: {cidr: 10.0.3.0/24, vlan: 601, tenant: globex, role: vms}
 profiles:
-  leased: {vlans: {lan: {link: eth0, subnet: tenant/internal}}}
+  leased: {vlans: {lan: {link: eth0, subnet: tenant/internal}, vms: {link: eth0, id: tenant/vms}}}
 hosts:
   n1: {tenant: acme, leased-from: 2025-01-01, leased-until: 2025-12-31, profile: leased, nics: {eth0: {mac: "52:54:00:aa:00:01", switch: leaf1a, port: Ethernet1}}}
 "#;
@@ -291,11 +293,12 @@ hosts:
             "~ host n1 leased-until: 2025-12-31 -> none",
             "network of n1:",
             "  VLAN of lan: 500 -> 501",
+            "  VLAN of vms: 600 -> 601",
             "  address of lan: 10.0.0.10/24 -> 10.0.1.10/24",
             "  /etc/systemd/network/10-lan.network",
             "switch leaf1a:",
-            "  -    switchport trunk allowed vlan 500",
-            "  +    switchport trunk allowed vlan 501",
+            "  -    switchport trunk allowed vlan 500,600",
+            "  +    switchport trunk allowed vlan 501,601",
             "  - Address=10.0.0.10/24",
             "  + Address=10.0.1.10/24",
             "dry run: nothing was changed",

@@ -27,9 +27,7 @@ impl Facts {
         let profile = &resolution.profile;
         let lacp = profile.bonds.values().filter(|bond| bond.mode == BondMode::Lacp);
         let members = lacp.flat_map(|bond| &bond.nics);
-        let vlan_of = |subnet: &Option<String>| site.subnets.get(subnet.as_deref()?)?.vlan;
-        let vlans =
-            profile.vlans.values().filter_map(|vlan| vlan.id.or_else(|| vlan_of(&vlan.subnet)));
+        let vlans = profile.vlans.values().filter_map(|vlan| site.vlan_of(vlan));
         Self {
             lacp_macs: members.filter_map(|label| Some(host.nics.get(label)?.mac)).collect(),
             image,

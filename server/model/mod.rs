@@ -40,6 +40,7 @@ mod subnet;
 mod subnet_index;
 mod tenancy;
 mod virtual_link;
+mod vlan_id;
 mod when;
 mod words;
 
@@ -89,4 +90,5 @@ pub use subnet::{
 pub use subnet_index::SubnetIndex;
 pub use tenancy::{LeaseTerm, tenant_role};
 pub use virtual_link::{IpvlanMode, IpvlanSpec, LoopbackSpec, MacvlanMode, MacvlanSpec, VethSpec};
+pub use vlan_id::VlanId;
 pub use when::{InvalidWhen, When};

@@ -13,6 +13,7 @@ use super::dhcp_options::DhcpOptions;
 use super::link::{LinkSettings, is_default, link_spec};
 use super::nic::NicSpec;
 use super::virtual_link::{IpvlanSpec, LoopbackSpec, MacvlanSpec, VethSpec};
+use super::vlan_id::VlanId;
 use super::words::words;
 
 /// What the network of a kind of host looks like. Forty hosts are one profile and forty rows.
@@ -127,9 +128,10 @@ link_spec! {
         /// The tag's protocol, where it is not 802.1Q.
         #[serde(default, skip_serializing_if = "is_default")]
         protocol: VlanProtocol,
-        /// The VLAN id, where it is not the subnet's.
+        /// The VLAN id, where it is not the subnet's; or the name of a subnet, or `tenant/ROLE`,
+        /// for its VLAN without its address.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        id: Option<u16>,
+        id: Option<VlanId>,
         /// The kernel's priority of packets that come in, by the tag's (0 to 7).
         #[serde(default, with = "super::numbered", skip_serializing_if = "BTreeMap::is_empty")]
         ingress_qos: BTreeMap<u32, u32>,
@@ -211,14 +213,24 @@ impl Profile {
         })
     }
 
-    /// The same subnets, to change.
-    pub(super) fn subnets_mut(&mut self) -> impl Iterator<Item = &mut Option<String>> {
+    /// Every VLAN whose id is that of a subnet, with the subnet's name.
+    pub fn vlan_subnets(&self) -> impl Iterator<Item = (&str, &str)> {
+        let vlans = self.vlans.iter();
+        vlans.filter_map(|(name, spec)| Some((name.as_str(), spec.id.as_ref()?.subnet()?)))
+    }
+
+    /// The same subnets, and those of [`vlan_subnets`](Self::vlan_subnets), to change.
+    pub(super) fn subnets_mut(&mut self) -> impl Iterator<Item = &mut String> {
         macro_rules! of {
             ($links:expr) => {
-                $links.values_mut().flat_map(|link| [&mut link.subnet, &mut link.subnet6])
+                $links.values_mut().flat_map(|link| [&mut link.subnet, &mut link.subnet6]).flatten()
             };
         }
-        let lower = of!(self.nics).chain(of!(self.bonds)).chain(of!(self.vlans));
+        let vlans = self.vlans.values_mut().flat_map(|vlan| {
+            let of_id = vlan.id.as_mut().and_then(VlanId::subnet_mut);
+            vlan.subnet.iter_mut().chain(&mut vlan.subnet6).chain(of_id)
+        });
+        let lower = of!(self.nics).chain(of!(self.bonds)).chain(vlans);
         let upper = of!(self.bridges).chain(of!(self.vrfs)).chain(of!(self.dummies));
         let virtual_links = of!(self.veths).chain(of!(self.macvlans)).chain(of!(self.ipvlans));
         let upper = upper.chain(of!(self.vxlans)).chain(virtual_links);

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Host, Identity, Image, Mac, ProfileTree, Resolved, Scalar, Subnet, Switch};
+use super::{
+    Host, Identity, Image, Mac, ProfileTree, Resolved, Scalar, Subnet, Switch, VlanId, VlanSpec,
+};
 
 /// Everything that an operator declares. `rackstrap apply` makes the inventory
 /// equal to one of these; `rackstrap export` writes one.
@@ -104,6 +106,16 @@ impl Site {
         let resolution = self.profile_of(host)?;
         let link = resolution.profile.link_of_subnet(subnet_name)?;
         host.addresses.get(link).copied()
+    }
+
+    /// The id of a VLAN: its own, or that of the subnet that it names or carries.
+    pub fn vlan_of(&self, vlan: &VlanSpec) -> Option<u16> {
+        let subnet = match &vlan.id {
+            Some(VlanId::Number(number)) => return Some(*number),
+            Some(VlanId::Of(subnet)) => Some(subnet),
+            None => vlan.subnet.as_ref(),
+        };
+        self.subnets.get(subnet?)?.vlan
     }
 
     /// Whether the same profiles come to the same in both: what differs is of single hosts.

@@ -67,7 +67,8 @@ pub fn tenant_role(subnet: &str) -> Option<&str> {
 impl Profile {
     /// Whether a link of it says `tenant/ROLE`.
     pub fn serves_tenants(&self) -> bool {
-        self.subnets().any(|(_, subnet)| tenant_role(subnet).is_some())
+        let mut subnets = self.subnets().chain(self.vlan_subnets());
+        subnets.any(|(_, subnet)| tenant_role(subnet).is_some())
     }
 }
 
@@ -87,12 +88,10 @@ impl Site {
     pub(super) fn serve(&self, profile: &mut Profile, tenant: Option<&str>) -> Served {
         let mut served = Served::new();
         for subnet in profile.subnets_mut() {
-            let Some(role) = subnet.as_deref().and_then(tenant_role).map(str::to_owned) else {
-                continue;
-            };
+            let Some(role) = tenant_role(subnet).map(str::to_owned) else { continue };
             let found = self.subnet_of_tenant(tenant, &role).map(str::to_owned);
-            if found.is_some() {
-                subnet.clone_from(&found);
+            if let Some(found) = &found {
+                subnet.clone_from(found);
             }
             served.insert(role, found);
         }

@@ -10,8 +10,10 @@ tenants: {acme: {contact: ops@acme.example}, globex: {}}
 subnets:
   acme-internal: {cidr: 10.0.0.0/24, vlan: 500, tenant: acme, role: internal, gateway: 10.0.0.1, ranges: [{from: 10.0.0.10, to: 10.0.0.99, for: hosts}]}
   globex-internal: {cidr: 10.0.1.0/24, vlan: 501, tenant: globex, role: internal, gateway: 10.0.1.1, ranges: [{from: 10.0.1.10, to: 10.0.1.99, for: hosts}]}
+  acme-guests: {cidr: 10.0.2.0/24, vlan: 600, tenant: acme, role: guests}
+  globex-guests: {cidr: 10.0.3.0/24, vlan: 601, tenant: globex, role: guests}
 profiles:
-  leased: {vlans: {lan: {link: eth0, subnet: tenant/internal}}}
+  leased: {vlans: {lan: {link: eth0, subnet: tenant/internal}, vms: {link: eth0, id: tenant/guests}}}
 hosts:
   n1: {tenant: acme, leased-until: 2025-12-31, profile: leased, nics: {eth0: "52:54:00:aa:00:01"}}
   n2: {tenant: acme, profile: leased, nics: {eth0: "52:54:00:aa:00:02"}}
@@ -51,6 +53,7 @@ async fn a_host_is_given_to_another_tenant_after_its_move_was_seen() {
 
     browser.wait_for_text("#review", "Nothing is saved yet").await;
     browser.wait_for_text(".facts-changed", "VLAN of lan: 500 -> 501").await;
+    browser.wait_for_text(".facts-changed", "VLAN of vms: 600 -> 601").await;
     browser.wait_for_text(".facts-changed", "address of lan: 10.0.0.10/24 -> 10.0.1.10/24").await;
     browser.wait_for_text(".diff", "+ Gateway=10.0.1.1").await;
     assert_eq!(server.app.inventory.snapshot().revision, 1);

@@ -66,7 +66,8 @@ pub fn check_host(site: &Site, host_name: &str) -> Vec<Finding> {
     let mut findings = Findings::default();
     let Some(host) = site.hosts.get(host_name) else { return Vec::new() };
     if let Some(resolution) = site.profile_of(host) {
-        let subnets = resolution.profile.subnets();
+        let profile = &resolution.profile;
+        let subnets = profile.subnets().chain(profile.vlan_subnets());
         for subnet in subnets.filter_map(|(_, name)| site.subnets.get_key_value(name)) {
             subnet::check(subnet.0, subnet.1, &mut findings);
         }

@@ -72,12 +72,14 @@ fn subnets(view: &ProfileView<'_>, findings: &mut Findings) {
 /// Roles that no subnet has. Where only this tenant has none, rule N191 says so of its hosts.
 pub(super) fn roles(view: &ProfileView<'_>, findings: &mut Findings) {
     let known = || view.site.subnets.values().filter_map(|subnet| subnet.role.as_deref());
-    for (link, subnet) in view.profile.subnets() {
+    let subnets = view.profile.subnets().map(|named| (named, "subnet"));
+    let vlans = view.profile.vlan_subnets().map(|named| (named, "id"));
+    for ((link, subnet), key) in subnets.chain(vlans) {
         let Some(role) = tenant_role(subnet) else { continue };
         if !known().any(|known| known == role) {
             let hint = nearest::hint(role, known());
             let text = format!("no subnet has the role \"{role}\"{hint}");
-            findings.error("N180", view.at(link, "subnet"), text);
+            findings.error("N180", view.at(link, key), text);
         }
     }
 }
@@ -147,9 +149,7 @@ fn vlan(
 ) {
     match id {
         None => {
-            let text =
-                format!("{} has no VLAN id: give it one, or a subnet that has one", link.name);
-            findings.error("N110", view.at(&link.name, "id"), text);
+            findings.error("N110", view.at(&link.name, "id"), without_id(view, link));
         }
         Some(id) if !VLAN_IDS.contains(&id) => {
             let text = format!("{}: VLAN id {id} is outside 1-4094", link.name);
@@ -165,6 +165,22 @@ fn vlan(
         );
         findings.error("N112", view.at(&link.name, "link"), text);
         findings.suggest(view.path(&link.name, "link"), bond);
+    }
+}
+
+/// Why a VLAN has no id.
+fn without_id(view: &ProfileView<'_>, link: &Link) -> String {
+    let of_subnet = view.profile.vlan_subnets().find(|(name, _)| *name == link.name);
+    let names = || view.site.subnets.keys().map(String::as_str);
+    match of_subnet {
+        Some((name, subnet)) if view.site.subnets.contains_key(subnet) => {
+            format!("{name} has no VLAN id: subnet \"{subnet}\", whose id it is, has none")
+        }
+        Some((name, subnet)) => format!(
+            "{name} has no VLAN id: there is no subnet \"{subnet}\"{}",
+            nearest::hint(subnet, names())
+        ),
+        None => format!("{} has no VLAN id: give it one, or a subnet that has one", link.name),
     }
 }
 

@@ -34,6 +34,7 @@ subnets:
   other: {cidr: 10.98.0.0/24, vlan: 30, dns: [10.98.0.53]}
 profiles:
   rented: {nics: {eth0: {subnet: tenant/secret}, eth1: {}}}
+  vms: {vlans: {v: {link: eth0, id: tenant/secret}}, nics: {eth1: {dhcp4: true}}}
   foreign: {vlans: {v77: {link: eth0, id: 77, dhcp4: true}}, nics: {eth1: {}}}
   hypervisor:
     bonds:
@@ -235,6 +236,13 @@ const ERRORS: &[Case] = &[
     ("N190", "reservations: {provisioning: 10.77.0.12}", "reservations: {secret: 10.99.0.12}", "hosts.n1.reservations.secret", "its reservation is in subnet \"secret\""),
     ("N190", "vlan: 77", "vlan: 500", "subnets.secret.vlan", "VLAN 500 is that of \"internal\" of tenant \"acme\" too"),
     ("N191", "[vlan500], subnet: internal}", "[vlan500], subnet: tenant/secret}", "hosts.n1.tenant", "br0 needs the \"secret\" subnet of tenant \"acme\""),
+    ("N191", VLAN, "{vlan500: {link: bond0, subnet: internal}, v9: {link: bond0, id: tenant/secret}}", "hosts.n1.tenant", "v9 needs the \"secret\" subnet of tenant \"acme\""),
+    ("N190", VLAN, "{vlan500: {link: bond0, subnet: internal}, v9: {link: bond0, id: secret}}", "hosts.n1.tenant", "v9 would be in subnet \"secret\" of tenant \"globex\""),
+    ("N180", VLAN, "{vlan500: {link: bond0, subnet: internal}, v9: {link: bond0, id: tenant/secrets}}", "profiles.hypervisor.vlans.v9.id", "did you mean \"secret\"?"),
+    ("N110", VLAN, "{vlan500: {link: bond0, subnet: internal}, v9: {link: bond0, id: othr}}", "profiles.hypervisor.vlans.v9.id", "there is no subnet \"othr\"; did you mean \"other\"?"),
+    ("N110", VLAN, "{vlan500: {link: bond0, subnet: internal}, v9: {link: bond0, id: provisioning}}", "profiles.hypervisor.vlans.v9.id", "subnet \"provisioning\", whose id it is, has none"),
+    ("N111", VLAN, "{vlan500: {link: bond0, subnet: internal}, v9: {link: bond0, id: internal}}", "profiles.hypervisor.vlans.v9.id", "vlan500 and v9 are both VLAN 500"),
+    ("N191", "unit: 1\n    tenant: acme\n    profile: hypervisor", "unit: 1\n    profile: vms", "hosts.n1.tenant", "v needs the \"secret\" subnet of the host's tenant, but it is leased to nobody"),
     ("N191", "profile: hypervisor\n    image", "profile: rented\n    image", "hosts.n1.tenant", "who has none: write role: secret"),
     ("N180", "tenant/secret", "tenant/secrets", "profiles.rented.nics.eth0.subnet", "did you mean \"secret\"?"),
     ("N192", "unit: 1\n    tenant: acme", "unit: 1\n    tenant: acme\n    leased-from: 2026-11-02\n    leased-until: 2026-11-01", "hosts.n1.leased-until", "ends (2026-11-01) before it begins (2026-11-02)"),

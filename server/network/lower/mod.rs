@@ -60,6 +60,7 @@ pub(super) fn lower_with(
     set_masters(&mut network, source.profile);
     set_layers(&mut network);
     source.set_layer3(&mut network);
+    source.set_vlan_subnets(&mut network);
     bgp::set_link_local(&mut network, source.profile);
     set_roles(&mut network, source.profile);
     network.bgp = bgp::lower(&network, source.profile);
@@ -95,8 +96,7 @@ impl<'a> Source<'a> {
         let profile = self.profile;
         let bonds = profile.bonds.iter().map(|(name, spec)| (name, Kind::Bond(spec.clone())));
         let vlans = profile.vlans.iter().map(|(name, spec)| {
-            let subnet = spec.subnet.as_deref().and_then(|subnet| self.site.subnets.get(subnet));
-            let id = spec.id.or_else(|| subnet.and_then(|subnet| subnet.vlan));
+            let id = self.site.vlan_of(spec);
             let qos = Qos { ingress: spec.ingress_qos.clone(), egress: spec.egress_qos.clone() };
             (name, Kind::Vlan { parent: spec.link.clone(), id, protocol: spec.protocol, qos })
         });
@@ -152,6 +152,16 @@ impl<'a> Source<'a> {
 }
 
 impl Source<'_> {
+    /// A VLAN that is a subnet's carries the subnet, though it bears no address of it.
+    fn set_vlan_subnets(&self, network: &mut HostNetwork) {
+        for (name, subnet) in self.profile.vlan_subnets() {
+            let link = network.links.get_mut(name).filter(|link| link.kind.section() == "vlans");
+            if let Some(link) = link.filter(|link| !link.subnets.iter().any(|own| own == subnet)) {
+                link.subnets.push(subnet.to_owned());
+            }
+        }
+    }
+
     /// What the profile says of a NIC's hardware.
     fn nic_spec(&self, name: &str, kind: &Kind) -> Option<Box<NicSpec>> {
         let spec = self.profile.nics.get(name).filter(|_| matches!(kind, Kind::Nic(_)));
