@@ -295,7 +295,8 @@ async fn store(
                  JOIN json_each($1) ON address = value->>'address' \
                  WHERE client = value->>'client' AND mac = value->>'mac' \
                  AND state = value->>'state' AND expires_at = value->>'expires_at'";
-            granted(sqlx::query_as(GRANTED).bind(rows).fetch_all(&mut **connection).await?)
+            let granted = sqlx::query_as(GRANTED).bind(rows).fetch_all(&mut **connection).await?;
+            starts(granted).map(Stored::Some)
         }
         Database::Postgres(pool) => {
             let sql = concat!(
