@@ -172,6 +172,23 @@ impl Kind {
         }
     }
 
+    /// The kernel's word for a link that is made (`ip link add type`); none for one that is
+    /// there by itself.
+    pub fn kernel_kind(&self) -> Option<&'static str> {
+        match self {
+            Self::Nic(_) | Self::Loopback => None,
+            Self::Bond(_) => Some("bond"),
+            Self::Vlan { .. } => Some("vlan"),
+            Self::Vxlan { .. } => Some("vxlan"),
+            Self::Bridge(_) => Some("bridge"),
+            Self::Vrf(_) => Some("vrf"),
+            Self::Dummy => Some("dummy"),
+            Self::Veth { .. } => Some("veth"),
+            Self::Macvlan(_) => Some("macvlan"),
+            Self::Ipvlan(_) => Some("ipvlan"),
+        }
+    }
+
     /// The key of a profile that holds links of this kind.
     pub fn section(&self) -> &'static str {
         match self {

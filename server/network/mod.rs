@@ -18,6 +18,7 @@ mod format;
 mod frr;
 mod ifupdown2;
 mod ignition;
+mod ip_rule;
 mod links;
 mod losses;
 mod lower;

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use super::Writer;
 use crate::model::{Destination, Family, NextHop, Overrides, RouteKind, RouteSpec, RuleSpec};
+use crate::network::ip_rule::ip_rule;
+use crate::network::links::HostNetwork;
 
 impl Writer<'_> {
     /// What it asks of others: dhclient's IPv4 alone, with whatever that takes.
@@ -54,7 +56,7 @@ impl Writer<'_> {
             }
         }
         for rule in &self.link.layer3.rules {
-            let (ip, words) = (ip(rule.family() == Family::Ipv4), self.rule(rule));
+            let (ip, words) = (ip(rule.family() == Family::Ipv4), rule_words(self.host, rule));
             // A reload runs it again; the kernel would not take the same rule twice.
             self.set(
                 "post-up",
@@ -96,25 +98,11 @@ impl Writer<'_> {
         words.extend(route.next_hops.iter().map(hop));
         words.join(" ")
     }
+}
 
-    /// A rule in the words of `ip rule`.
-    fn rule(&self, rule: &RuleSpec) -> String {
-        let mask = rule.mask.map(|mask| format!("/{mask:#x}")).unwrap_or_default();
-        let device =
-            |name: &Option<String>| name.as_ref().map(|name| self.host.device(name).to_owned());
-        let words = [
-            ("from", Some(rule.from.map_or_else(|| "all".to_owned(), |net| net.to_string()))),
-            ("to", rule.to.map(|net| net.to_string())),
-            ("fwmark", rule.mark.map(|mark| format!("{mark:#x}{mask}"))),
-            ("iif", device(&rule.incoming_interface)),
-            ("oif", device(&rule.outgoing_interface)),
-            ("table", Some(rule.table.to_string())),
-            ("suppress_prefixlength", rule.suppress_prefix_length.map(|bits| bits.to_string())),
-        ];
-        let words = words.into_iter().filter_map(|(key, value)| Some(format!(" {key} {}", value?)));
-        let not = if rule.invert { " not" } else { "" };
-        format!("priority {}{not}", rule.priority) + &words.collect::<String>()
-    }
+/// A rule in the words of `ip rule`.
+fn rule_words(host: &HostNetwork, rule: &RuleSpec) -> String {
+    ip_rule(host, rule, Some(rule.from.map_or_else(|| "all".to_owned(), |net| net.to_string())))
 }
 
 fn ip(is_ipv4: bool) -> &'static str {

@@ -189,17 +189,6 @@ impl Keyfile<'_> {
 }
 
 fn kind_word(kind: &Kind) -> &'static str {
-    match kind {
-        Kind::Nic(_) => "ethernet",
-        Kind::Bond(_) => "bond",
-        Kind::Vlan { .. } => "vlan",
-        Kind::Vxlan { .. } => "vxlan",
-        Kind::Bridge(_) => "bridge",
-        Kind::Vrf(_) => "vrf",
-        Kind::Dummy => "dummy",
-        Kind::Veth { .. } => "veth",
-        Kind::Macvlan(_) => "macvlan",
-        Kind::Ipvlan(_) => "ipvlan",
-        Kind::Loopback => "loopback",
-    }
+    let found = || if matches!(kind, Kind::Loopback) { "loopback" } else { "ethernet" };
+    kind.kernel_kind().unwrap_or_else(found)
 }

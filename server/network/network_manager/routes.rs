@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::Keyfile;
 use super::addresses::is_of;
 use crate::model::{Destination, Family, RouteKind, RouteSpec, RuleSpec};
+use crate::network::ip_rule::ip_rule;
 
 impl Keyfile<'_> {
     /// The routes and rules of one family. On a link that also learns routes, the metric of
@@ -46,21 +47,7 @@ impl Keyfile<'_> {
         let everything = if rule.family() == Family::Ipv4 { "0.0.0.0/0" } else { "::/0" };
         let from = rule.from.map(|net| net.to_string());
         let from = from.or_else(|| rule.to.is_none().then(|| everything.to_owned()));
-        let mask = rule.mask.map(|mask| format!("/{mask:#x}")).unwrap_or_default();
-        let device =
-            |name: &Option<String>| name.as_ref().map(|name| self.host.device(name).to_owned());
-        let words = [
-            ("from", from),
-            ("to", rule.to.map(|net| net.to_string())),
-            ("fwmark", rule.mark.map(|mark| format!("{mark:#x}{mask}"))),
-            ("iif", device(&rule.incoming_interface)),
-            ("oif", device(&rule.outgoing_interface)),
-            ("table", Some(rule.table.to_string())),
-            ("suppress_prefixlength", rule.suppress_prefix_length.map(|bits| bits.to_string())),
-        ];
-        let words = words.into_iter().filter_map(|(key, value)| Some(format!(" {key} {}", value?)));
-        let not = if rule.invert { " not" } else { "" };
-        format!("priority {}{not}", rule.priority) + &words.collect::<String>()
+        ip_rule(self.host, rule, from)
     }
 }
 

@@ -11,18 +11,10 @@ use crate::network::unit::Unit;
 /// The `.netdev` of a link; none for one that is there already: a NIC, the loopback, or the
 /// end of a cable that the other end's file makes.
 pub(super) fn render(host: &HostNetwork, link: &Link) -> Option<String> {
-    let word = match link.kind {
-        Kind::Nic(_) | Kind::Loopback | Kind::Veth { makes_peer: None, .. } => return None,
-        Kind::Bond(_) => "bond",
-        Kind::Vlan { .. } => "vlan",
-        Kind::Vxlan { .. } => "vxlan",
-        Kind::Bridge(_) => "bridge",
-        Kind::Vrf(_) => "vrf",
-        Kind::Dummy => "dummy",
-        Kind::Veth { .. } => "veth",
-        Kind::Macvlan(_) => "macvlan",
-        Kind::Ipvlan(_) => "ipvlan",
-    };
+    if matches!(link.kind, Kind::Veth { makes_peer: None, .. }) {
+        return None;
+    }
+    let word = link.kind.kernel_kind()?;
     let mut unit = begin(host);
     unit.section("NetDev");
     unit.set("Name", &link.name);
