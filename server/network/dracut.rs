@@ -27,7 +27,7 @@ pub(super) fn render(host: &HostNetwork, losses: &mut Losses) -> Vec<File> {
     let mut words = vec!["rd.neednet=1".to_owned()];
     // More than one `ip=` asks for it.
     let routed = links.iter().find(|link| !link.layer3.gateways.is_empty());
-    let main = routed.or(links.iter().find(|link| link.role == Role::Addressed));
+    let main = routed.or_else(|| links.iter().find(|link| link.role == Role::Addressed));
     words.extend(main.map(|link| format!("bootdev={}", device(host, link))));
     for link in &links {
         let mut writer = Writer { host, link, losses, words: Vec::new() };
