@@ -4,7 +4,7 @@
 
 mod load;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,8 @@ pub struct Config {
     pub router_advertisements: bool,
     /// Where people reach the UI and the API.
     pub admin_listen: SocketAddr,
-    /// Where machines fetch scripts, files and their network configuration.
+    /// Where machines fetch scripts, files and their network configuration. `[::]` is every
+    /// address of both families.
     pub machine_listen: SocketAddr,
     /// What machines are told to fetch from, such as `http://10.77.0.1`; empty
     /// means this server's own address on the link that asked.
@@ -41,12 +42,14 @@ pub struct Config {
     pub files_dir: PathBuf,
     /// Where the distribution's iPXE programs are.
     pub ipxe_dir: PathBuf,
+    /// Whether TFTP is served over IPv6 too, at every address of the interfaces.
+    pub tftp_ipv6: bool,
     /// UDP ports that TFTP transfers answer from, such as `40000-40999`; empty means any.
     pub tftp_ports: String,
     /// The number of the TFTP block after 65535, for clients that do not ask for one.
     pub tftp_rollover: TftpRollover,
     /// Clients that are not told how long a file is even if they ask by TFTP's `tsize`.
-    pub tftp_without_size: Vec<ipnet::Ipv4Net>,
+    pub tftp_without_size: Vec<ipnet::IpNet>,
     /// How many TFTP transfers may run at once.
     pub tftp_max_transfers: usize,
     /// How long an offered address is held for the client, in seconds.
@@ -119,10 +122,11 @@ impl Default for Config {
             tftp: true,
             router_advertisements: true,
             admin_listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
-            machine_listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 80),
+            machine_listen: SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 80),
             machine_url: String::new(),
             files_dir: PathBuf::new(),
             ipxe_dir: PathBuf::from("/usr/lib/ipxe"),
+            tftp_ipv6: true,
             tftp_ports: String::new(),
             tftp_rollover: TftpRollover::Zero,
             tftp_without_size: Vec::new(),

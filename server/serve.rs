@@ -1,10 +1,12 @@
 //! Starts every service and stops them all together.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::libc;
+use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +19,8 @@ use crate::{dhcp, http, tftp};
 
 /// How long the services may take to finish what they are at.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How many connections may wait to be accepted: a rack that is powered on comes at once.
+const BACKLOG: i32 = 1024;
 
 /// Why the server does not run, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -81,8 +85,8 @@ impl Server {
         }
         let leases = LeaseBook::open(database).await?;
         let files = FileStore::new(vec![config.files_path()]).with_package(config.ipxe_dir.clone());
-        let admin = listen("admin_listen", config.admin_listen).await?;
-        let machine = listen("machine_listen", config.machine_listen).await?;
+        let admin = listen("admin_listen", config.admin_listen)?;
+        let machine = listen("machine_listen", config.machine_listen)?;
         Ok(Self { app: App { config: Arc::new(config), inventory, leases, files }, admin, machine })
     }
 
@@ -177,8 +181,32 @@ impl Services {
     }
 }
 
-async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address).await.map_err(|source| ServeError::Listen { key, address, source })
+fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let bound = match bind(address) {
+        // A kernel without IPv6 has every address all the same.
+        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && is_without_ipv6(&error) => {
+            bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
+        }
+        bound => bound,
+    };
+    bound.map_err(|source| ServeError::Listen { key, address, source })
+}
+
+/// Listens on an address; on `[::]` for IPv4 as well, whatever the kernel's default is.
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Whether there is no IPv6: compiled out, or switched off at boot (`ipv6.disable=1`).
+fn is_without_ipv6(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL))
 }
 
 /// Says in the log where everything is, and plainly what is off.

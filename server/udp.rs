@@ -3,7 +3,7 @@
 
 use std::io::IoSlice;
 use std::mem::{size_of, zeroed};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::AsRawFd;
 use std::ptr;
 
@@ -15,13 +15,17 @@ pub(crate) const BATCH: usize = 64;
 /// How many packets one call is ready for at least.
 const FEW: usize = 4;
 
-/// Room for a `u16` and an `in_pktinfo` as control messages, aligned as `cmsghdr` wants it.
+/// Room for a `u16` and an `in_pktinfo`, or for an `in6_pktinfo`, as control messages,
+/// aligned as `cmsghdr` wants it.
 type Control = [u64; 7];
+
+/// An address as the kernel has it: a `sockaddr_in` at the beginning, or all of it.
+type RawAddress = libc::sockaddr_in6;
 
 /// A packet, or several of one length that the kernel or the NIC cuts apart.
 pub(crate) struct Message<'a> {
     /// Where it goes.
-    pub(crate) to: SocketAddrV4,
+    pub(crate) to: SocketAddr,
     /// What it leaves by, if the routes and the socket's own address are not to decide.
     pub(crate) by: Option<Door>,
     /// Its bytes in pieces.
@@ -30,7 +34,7 @@ pub(crate) struct Message<'a> {
     pub(crate) segment: Option<u16>,
 }
 
-/// What a packet leaves by.
+/// What a packet leaves by, over IPv4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Door {
     /// The kernel's number of the interface.
@@ -43,10 +47,10 @@ pub(crate) struct Door {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Received<'a> {
     /// Who sent it.
-    pub(crate) peer: SocketAddrV4,
+    pub(crate) peer: SocketAddr,
     /// Where it was sent to and the address of ours that its sender is answered from;
-    /// none where the socket was not asked for IP_PKTINFO.
-    pub(crate) to: Option<(Ipv4Addr, Ipv4Addr)>,
+    /// none where the socket was not asked for IP_PKTINFO or IPV6_PKTINFO.
+    pub(crate) to: Option<(IpAddr, IpAddr)>,
     /// Its bytes, cut where there was no more room.
     pub(crate) bytes: &'a [u8],
 }
@@ -55,7 +59,7 @@ pub(crate) struct Received<'a> {
 /// the error is that of the first one.
 pub(crate) fn send(socket: &impl AsRawFd, messages: &[Message<'_>]) -> nix::Result<usize> {
     let messages = &messages[..messages.len().min(BATCH)];
-    let mut peers: Vec<libc::sockaddr_in> = messages.iter().map(|m| raw_address(m.to)).collect();
+    let mut peers: Vec<RawAddress> = messages.iter().map(|m| raw_address(m.to)).collect();
     let mut controls: Vec<Control> = vec![[0; 7]; messages.len()];
     let mut headers: Vec<libc::mmsghdr> = messages
         .iter()
@@ -75,11 +79,7 @@ pub(crate) fn send(socket: &impl AsRawFd, messages: &[Message<'_>]) -> nix::Resu
     Errno::result(sent).map(|count| count as usize)
 }
 
-fn header(
-    message: &Message<'_>,
-    peer: &mut libc::sockaddr_in,
-    control: &mut Control,
-) -> libc::mmsghdr {
+fn header(message: &Message<'_>, peer: &mut RawAddress, control: &mut Control) -> libc::mmsghdr {
     let mut header = empty_header(peer);
     // IoSlice has the layout of iovec; the kernel only reads it.
     header.msg_iov = message.slices.as_ptr().cast_mut().cast();
@@ -133,8 +133,8 @@ pub(crate) struct Inbox {
 }
 
 struct Arrived {
-    peer: SocketAddrV4,
-    to: Option<(Ipv4Addr, Ipv4Addr)>,
+    peer: SocketAddr,
+    to: Option<(IpAddr, IpAddr)>,
     length: usize,
 }
 
@@ -151,7 +151,7 @@ impl Inbox {
         self.received.clear();
         // SAFETY: all zeroes is valid for these plain structures.
         let (mut peers, mut slices, mut headers): (
-            [libc::sockaddr_in; BATCH],
+            [RawAddress; BATCH],
             [libc::iovec; BATCH],
             [libc::mmsghdr; BATCH],
         ) = unsafe { zeroed() };
@@ -182,7 +182,7 @@ impl Inbox {
         };
         let count = Errno::result(received)? as usize;
         for (header, peer) in headers.iter().zip(peers).take(count) {
-            let (peer, to) = (address(peer), packet_info(&header.msg_hdr));
+            let (peer, to) = (address(&peer), packet_info(&header.msg_hdr));
             self.received.push(Arrived { peer, to, length: header.msg_len as usize });
         }
         let is_full = count == wanted;
@@ -202,16 +202,25 @@ impl Inbox {
 }
 
 /// Where a packet was sent to, and the address of ours that stands for it.
-fn packet_info(header: &libc::msghdr) -> Option<(Ipv4Addr, Ipv4Addr)> {
+fn packet_info(header: &libc::msghdr) -> Option<(IpAddr, IpAddr)> {
     // SAFETY: the kernel wrote the control data that the header describes; CMSG_FIRSTHDR and
     // CMSG_NXTHDR stay within it.
     unsafe {
         let mut control = libc::CMSG_FIRSTHDR(header);
         while !control.is_null() {
-            if ((*control).cmsg_level, (*control).cmsg_type) == (libc::IPPROTO_IP, libc::IP_PKTINFO)
-            {
-                let info: libc::in_pktinfo = ptr::read_unaligned(libc::CMSG_DATA(control).cast());
-                return Some((ipv4(info.ipi_addr), ipv4(info.ipi_spec_dst)));
+            match ((*control).cmsg_level, (*control).cmsg_type) {
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                    let info: libc::in_pktinfo =
+                        ptr::read_unaligned(libc::CMSG_DATA(control).cast());
+                    return Some((ipv4(info.ipi_addr).into(), ipv4(info.ipi_spec_dst).into()));
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                    let info: libc::in6_pktinfo =
+                        ptr::read_unaligned(libc::CMSG_DATA(control).cast());
+                    let to = IpAddr::from(info.ipi6_addr.s6_addr);
+                    return Some((to, to));
+                }
+                _ => {}
             }
             control = libc::CMSG_NXTHDR(header, control);
         }
@@ -219,25 +228,70 @@ fn packet_info(header: &libc::msghdr) -> Option<(Ipv4Addr, Ipv4Addr)> {
     None
 }
 
-fn empty_header(peer: &mut libc::sockaddr_in) -> libc::msghdr {
+fn empty_header(peer: &mut RawAddress) -> libc::msghdr {
     // SAFETY: all zeroes is a valid msghdr: null pointers with zero lengths.
     let mut header: libc::msghdr = unsafe { zeroed() };
     header.msg_name = ptr::from_mut(peer).cast();
-    header.msg_namelen = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+    let is_v4 = i32::from(peer.sin6_family) == libc::AF_INET;
+    let length = if is_v4 { size_of::<libc::sockaddr_in>() } else { size_of::<RawAddress>() };
+    header.msg_namelen = length as libc::socklen_t;
     header
 }
 
-fn raw_address(address: SocketAddrV4) -> libc::sockaddr_in {
-    libc::sockaddr_in {
+fn raw_address(address: SocketAddr) -> RawAddress {
+    let address = match address {
+        SocketAddr::V6(address) => {
+            return libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_port: address.port().to_be(),
+                sin6_flowinfo: 0,
+                sin6_addr: libc::in6_addr { s6_addr: address.ip().octets() },
+                sin6_scope_id: address.scope_id(),
+            };
+        }
+        SocketAddr::V4(address) => address,
+    };
+    let short = libc::sockaddr_in {
         sin_family: libc::AF_INET as libc::sa_family_t,
         sin_port: address.port().to_be(),
         sin_addr: libc::in_addr { s_addr: u32::from(*address.ip()).to_be() },
         sin_zero: [0; 8],
+    };
+    // SAFETY: all zeroes is a valid sockaddr_in6, which is longer than a sockaddr_in and
+    // aligned as strictly.
+    unsafe {
+        let mut raw: RawAddress = zeroed();
+        ptr::from_mut(&mut raw).cast::<libc::sockaddr_in>().write(short);
+        raw
     }
 }
 
-fn address(raw: libc::sockaddr_in) -> SocketAddrV4 {
-    SocketAddrV4::new(ipv4(raw.sin_addr), u16::from_be(raw.sin_port))
+fn address(raw: &RawAddress) -> SocketAddr {
+    if i32::from(raw.sin6_family) == libc::AF_INET6 {
+        let ip = Ipv6Addr::from(raw.sin6_addr.s6_addr);
+        return SocketAddrV6::new(ip, u16::from_be(raw.sin6_port), 0, raw.sin6_scope_id).into();
+    }
+    // SAFETY: a sockaddr_in6 is longer than a sockaddr_in and aligned as strictly, and
+    // sockaddr_in takes any bytes.
+    let short = unsafe { ptr::from_ref(raw).cast::<libc::sockaddr_in>().read() };
+    SocketAddrV4::new(ipv4(short.sin_addr), u16::from_be(short.sin_port)).into()
+}
+
+/// How long packets may be on the way to the peer of a connected IPv6 socket (IPV6_MTU).
+pub(crate) fn ipv6_mtu(socket: &impl AsRawFd) -> nix::Result<i32> {
+    let mut mtu: libc::c_int = 0;
+    let mut length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes, and `mtu` has as many.
+    let done = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IPV6,
+            libc::IPV6_MTU,
+            ptr::from_mut(&mut mtu).cast(),
+            &mut length,
+        )
+    };
+    Errno::result(done).map(|_| mtu)
 }
 
 fn ipv4(raw: libc::in_addr) -> Ipv4Addr {
@@ -246,18 +300,15 @@ fn ipv4(raw: libc::in_addr) -> Ipv4Addr {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{SocketAddr, UdpSocket};
+    use std::net::UdpSocket;
     use std::time::Duration;
 
     use nix::sys::socket::{setsockopt, sockopt};
 
     use super::*;
 
-    fn address_of(socket: &UdpSocket) -> SocketAddrV4 {
-        match socket.local_addr().unwrap() {
-            SocketAddr::V4(address) => address,
-            other => panic!("{other}"),
-        }
+    fn address_of(socket: &UdpSocket) -> SocketAddr {
+        socket.local_addr().unwrap()
     }
 
     #[test]
@@ -325,7 +376,7 @@ mod tests {
         client.send_to(b"?", (asked, address_of(&server).port())).unwrap();
         let mut inbox = Inbox::new(16);
         inbox.receive(&server).unwrap();
-        assert_eq!(inbox.packets().next().unwrap().to, Some((asked, asked)));
+        assert_eq!(inbox.packets().next().unwrap().to, Some((asked.into(), asked.into())));
         let to = address_of(&client);
         let by = Some(Door { interface: 0, address: other });
         let slices = [IoSlice::new(b"!")];
@@ -333,5 +384,29 @@ mod tests {
         client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let (_, from) = client.recv_from(&mut [0; 4]).unwrap();
         assert_eq!(from.ip(), other);
+    }
+
+    #[test]
+    fn ipv6_packets_come_and_go_with_their_addresses() {
+        let server = UdpSocket::bind("[::1]:0").unwrap();
+        setsockopt(&server, sockopt::Ipv6RecvPacketInfo, &true).unwrap();
+        let client = UdpSocket::bind("[::1]:0").unwrap();
+        client.connect(address_of(&server)).unwrap();
+        client.send(b"?").unwrap();
+        let mut inbox = Inbox::new(16);
+        inbox.receive(&server).unwrap();
+        let loopback = IpAddr::from(Ipv6Addr::LOCALHOST);
+        let packet = inbox.packets().next().unwrap();
+        assert_eq!((packet.peer, packet.to), (address_of(&client), Some((loopback, loopback))));
+        let slices = [IoSlice::new(b"1:ab2:c")];
+        let message = Message { to: packet.peer, by: None, slices: &slices, segment: Some(4) };
+        assert_eq!(send(&server, &[message]), Ok(1));
+        client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let mut buffer = [0; 16];
+        assert_eq!(
+            [client.recv(&mut buffer), client.recv(&mut buffer)].map(Result::unwrap),
+            [4, 3]
+        );
+        assert_eq!(ipv6_mtu(&client), Ok(65_536), "the loopback's");
     }
 }

@@ -6,7 +6,7 @@ use super::Config;
 use crate::model::{check_host_name, check_link_name};
 
 /// Every key and what is right for it.
-const KEYS: [(&str, &str); 25] = [
+const KEYS: [(&str, &str); 26] = [
     ("data_dir", "a directory, such as \"/var/lib/rackstrap\""),
     (
         "database",
@@ -21,13 +21,15 @@ const KEYS: [(&str, &str); 25] = [
     ("machine_listen", "an address and port, such as \"0.0.0.0:80\""),
     (
         "machine_url",
-        "\"http://HOST\" or \"http://HOST:PORT\" (https where the boot programs speak it), or \"\"",
+        "\"http://HOST\" or \"http://HOST:PORT\" (https where the boot programs speak it), at most \
+         120 bytes, or \"\"",
     ),
     ("files_dir", "a directory, or \"\" for files in data_dir"),
     ("ipxe_dir", "the directory of the iPXE programs, such as \"/usr/lib/ipxe\""),
+    ("tftp_ipv6", "true or false"),
     ("tftp_ports", "a range of UDP ports, such as \"40000-40999\", or \"\" for any"),
     ("tftp_rollover", "\"zero\" or \"one\""),
-    ("tftp_without_size", "a list of IPv4 networks, such as [\"10.77.0.5/32\"]"),
+    ("tftp_without_size", "a list of networks, such as [\"10.77.0.5/32\"]"),
     ("tftp_max_transfers", "a number from 1 to 65536"),
     ("offer_seconds", "a number of seconds from 10 to 600"),
     ("decline_seconds", "a number of seconds from 60 to 2592000"),
@@ -193,13 +195,18 @@ fn is_database(url: &str) -> bool {
         || schemes.iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme))
 }
 
+/// The longest `machine_url`: with `/files/` and a boot file's name of 127 bytes it still fits
+/// the 254 bytes of option 67, of which firmware takes the first instance only.
+const BASE_URL_BYTES: usize = 120;
+
 /// Whether the text is a scheme and an authority of safe characters: it goes into iPXE scripts.
 fn is_base_url(url: &str) -> bool {
     let Some(rest) = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")) else {
         return url.is_empty();
     };
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-._:[]/".contains(c);
-    !rest.trim_end_matches('/').is_empty() && rest.chars().all(allowed)
+    let fits = url.len() <= BASE_URL_BYTES;
+    fits && !rest.trim_end_matches('/').is_empty() && rest.chars().all(allowed)
 }
 
 #[cfg(test)]
@@ -229,6 +236,12 @@ mod tests {
         assert_eq!(config.interfaces, ["eth4"]);
     }
 
+    /// A base that is longer.
+    const LONG_URL: &str = concat!(
+        "machine_url = \"http://a-name-of-fifty-bytes-that-nobody-would-give-a-server",
+        ".another-name-that-is-as-long-as-the-one-before-it-or-so.example.net\""
+    );
+
     #[test]
     fn every_refusal_names_key_value_and_what_would_be_right() {
         let cases = [
@@ -240,6 +253,7 @@ mod tests {
             ("offer_seconds = 1", "from 10 to 600"),
             ("relays = [\"x\"]", "a list of IPv4 addresses"),
             ("machine_url = \"http://a b\"", "http://HOST"),
+            (LONG_URL, "at most 120 bytes"),
             ("database = \"mysql://x\"", "sqlite:PATH"),
             ("log_format = \"xml\"", "\"text\" or \"json\""),
             ("dhcp = ", "rackstrap.toml"),

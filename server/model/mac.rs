@@ -1,6 +1,7 @@
 //! Ethernet addresses in every notation that people and firmware use.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -30,6 +31,18 @@ impl Mac {
     /// Whether the address is locally administered: made by software, not burnt in.
     pub fn is_local(self) -> bool {
         self.0[0] & 2 == 2
+    }
+
+    /// The MAC that an IPv6 address was made of, if its lower half is a modified EUI-64
+    /// (RFC 4291 appendix A): firmware makes its link-local address so.
+    pub fn of_interface_id(address: Ipv6Addr) -> Option<Self> {
+        match address.octets() {
+            [_, _, _, _, _, _, _, _, a, b, c, 0xff, 0xfe, d, e, f] => {
+                let mac = Self([a ^ 2, b, c, d, e, f]);
+                (!mac.is_multicast()).then_some(mac)
+            }
+            _ => None,
+        }
     }
 
     /// `52-54-00-aa-00-01`, as iPXE's `${mac:hexhyp}` writes it.
@@ -105,6 +118,21 @@ mod tests {
             assert_eq!(text.parse(), Ok(mac), "{text}");
         }
         assert_eq!(mac.to_string(), "52:54:00:aa:00:01");
+    }
+
+    #[test]
+    fn the_address_that_a_nic_makes_of_its_mac_tells_the_mac() {
+        for (address, mac) in [
+            ("fe80::5054:ff:feaa:1", Some("52:54:00:aa:00:01")),
+            ("2001:db8::5054:ff:feaa:1", Some("52:54:00:aa:00:01")),
+            ("fe80::21b:21ff:fe00:1", Some("00:1b:21:00:00:01")),
+            ("fe80::300:ff:fe00:1", None),
+            ("fe80::1", None),
+            ("2001:db8::fffe:0:1", None),
+        ] {
+            let made = Mac::of_interface_id(address.parse().unwrap());
+            assert_eq!(made, mac.map(|mac| mac.parse().unwrap()), "{address}");
+        }
     }
 
     #[test]

@@ -17,8 +17,8 @@ const MAX_MOMENTS: usize = 40;
 pub fn request(bytes: &[u8]) {
     let Ok(Packet::Read(request)) = parse(bytes) else { return };
     assert!(!request.name.is_empty());
-    for mtu in [0, 576, 1500, u16::MAX] {
-        let agreed = negotiate(&request.options, request.mode, 1 << 40, mtu);
+    for room in [0, 548, 1472, u16::MAX] {
+        let agreed = negotiate(&request.options, request.mode, 1 << 40, room);
         assert!((8..=65_464).contains(&agreed.block_size()));
         assert!((1..=64).contains(&agreed.window_size()));
         assert!(agreed.option_ack().len() <= 512, "an OACK fits any client's buffer");
@@ -112,7 +112,7 @@ fn begin(bytes: &[u8]) -> (Dice<'_>, Agreed, u64) {
         rollover: option([0, 1, 0, 1]),
     };
     let total_bytes = option([0, 8 * 70_000, 1468 * 40, 513]).unwrap_or(1 << 16);
-    (dice, negotiate(&requested, Mode::Octet, total_bytes, 1500), total_bytes)
+    (dice, negotiate(&requested, Mode::Octet, total_bytes, 1472), total_bytes)
 }
 
 /// The blocks of what is sent; the OACK stands as block 0.

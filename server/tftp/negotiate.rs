@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::packet::{Mode, Requested, encode_option_ack};
+use super::packet::{DATA_HEAD_BYTES, Mode, Requested, encode_option_ack};
 use crate::config::TftpRollover;
 
 /// The block size without the option (RFC 1350).
@@ -15,8 +15,6 @@ const WINDOW_SIZES: std::ops::RangeInclusive<u64> = 1..=65_535;
 const MAX_WINDOW_SIZE: u64 = 64;
 /// The bounds of `timeout` (RFC 2349).
 const TIMEOUT_SECONDS: std::ops::RangeInclusive<u64> = 1..=255;
-/// IPv4, UDP and TFTP heads: what a block is smaller than its packet.
-const HEADS_BYTES: u16 = 20 + 8 + 4;
 
 /// The options of a transfer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,12 +68,12 @@ impl Rollover {
     }
 }
 
-/// Chooses the options for a file of `total_bytes` to a client whose path carries
-/// packets of `mtu` bytes. A value out of its bounds is left out, not refused
+/// Chooses the options for a file of `total_bytes` to a client whose path carries UDP
+/// packets with `room` bytes of content. A value out of its bounds is left out, not refused
 /// (RFC 2347); nothing is granted that was not asked for, or more than was asked.
-pub fn negotiate(requested: &Requested, mode: Mode, total_bytes: u64, mtu: u16) -> Agreed {
+pub fn negotiate(requested: &Requested, mode: Mode, total_bytes: u64, room: u16) -> Agreed {
     // A block that does not fit is fragmented, and many ROMs cannot put fragments together.
-    let fitting = u64::from(mtu.saturating_sub(HEADS_BYTES)).max(*BLOCK_SIZES.start());
+    let fitting = u64::from(room.saturating_sub(DATA_HEAD_BYTES as u16)).max(*BLOCK_SIZES.start());
     let block_size = requested.block_size.filter(|size| BLOCK_SIZES.contains(size));
     let window_size = requested.window_size.filter(|size| WINDOW_SIZES.contains(size));
     let timeout = requested.timeout_seconds.filter(|seconds| TIMEOUT_SECONDS.contains(seconds));
@@ -152,6 +150,8 @@ impl Agreed {
 mod tests {
     use super::*;
 
+    /// What an Ethernet frame carries behind the heads of IPv4 and UDP.
+    const ETHERNET: u16 = 1500 - 20 - 8;
     const NONE: Requested = Requested {
         block_size: None,
         window_size: None,
@@ -161,7 +161,7 @@ mod tests {
     };
 
     fn agree(requested: Requested) -> Agreed {
-        negotiate(&requested, Mode::Octet, 1000, 1500)
+        negotiate(&requested, Mode::Octet, 1000, ETHERNET)
     }
 
     #[test]
@@ -174,23 +174,25 @@ mod tests {
     #[test]
     fn block_sizes_stay_within_the_rfc_and_the_mtu_and_are_never_raised() {
         let table = [
-            (7, 1500, None),
-            (8, 1500, Some(8)),
-            (512, 1500, Some(512)),
-            (1428, 1500, Some(1428)),
-            (1468, 1500, Some(1468)),
-            (1469, 1500, Some(1468)),
-            (65_464, 1500, Some(1468)),
-            (65_464, 9000, Some(8968)),
-            (65_464, 65_535, Some(65_464)),
-            (65_465, 1500, None),
-            (1468, 1400, Some(1368)),
+            (7, ETHERNET, None),
+            (8, ETHERNET, Some(8)),
+            (512, ETHERNET, Some(512)),
+            (1428, ETHERNET, Some(1428)),
+            (1468, ETHERNET, Some(1468)),
+            (1469, ETHERNET, Some(1468)),
+            (65_464, ETHERNET, Some(1468)),
+            (1468, ETHERNET - 20, Some(1448)),
+            (65_464, 9000 - 28, Some(8968)),
+            (65_464, 65_535 - 28, Some(65_464)),
+            (65_465, ETHERNET, None),
+            (1468, 1400 - 28, Some(1368)),
             (1468, 10, Some(8)),
+            (1468, 0, Some(8)),
         ];
-        for (asked, mtu, granted) in table {
+        for (asked, room, granted) in table {
             let requested = Requested { block_size: Some(asked), ..NONE };
-            let agreed = negotiate(&requested, Mode::Octet, 1000, mtu);
-            assert_eq!(agreed.block_size, granted, "{asked} at {mtu}");
+            let agreed = negotiate(&requested, Mode::Octet, 1000, room);
+            assert_eq!(agreed.block_size, granted, "{asked} at {room}");
         }
     }
 
@@ -213,7 +215,7 @@ mod tests {
     fn the_size_is_told_only_to_who_asks_and_only_of_octets() {
         let asked = Requested { transfer_size: Some(0), ..NONE };
         assert_eq!(agree(asked).option_ack(), b"\0\x06tsize\x001000\0");
-        assert!(negotiate(&asked, Mode::Netascii, 1000, 1500).is_plain());
+        assert!(negotiate(&asked, Mode::Netascii, 1000, ETHERNET).is_plain());
         assert!(!agree(Requested { block_size: Some(512), ..NONE }).tells_size());
     }
 

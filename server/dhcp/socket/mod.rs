@@ -7,7 +7,7 @@ mod interface;
 mod probe;
 
 use std::io::{self, IoSlice};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -114,7 +114,7 @@ impl DhcpSocket {
             };
             let by = Some(Door { interface: self.interface_index, address: letter.local });
             places.push(place);
-            messages.push(Message { to, by, slices, segment: None });
+            messages.push(Message { to: to.into(), by, slices, segment: None });
         }
         let mut next = 0;
         while next < messages.len() {
@@ -145,8 +145,12 @@ impl DhcpSocket {
 
 /// How a packet to a port arrived; none if its way is not IPv4's.
 pub(super) fn arrival_of(packet: &Received<'_>, port: u16) -> Option<Arrival> {
-    let (destination, local) = packet.to?;
-    Some(Arrival { source: packet.peer, destination, local, port })
+    let (SocketAddr::V4(source), Some((IpAddr::V4(destination), IpAddr::V4(local)))) =
+        (packet.peer, packet.to)
+    else {
+        return None;
+    };
+    Some(Arrival { source, destination, local, port })
 }
 
 /// Asks for a big receive buffer: past the system's limit where we may.

@@ -1,7 +1,7 @@
 //! What is remembered of each client, by address.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// How many transfers one client may run. Firmware runs one at a time; many
@@ -25,29 +25,29 @@ pub(super) struct Client {
 /// All clients that were seen lately.
 #[derive(Default)]
 pub(super) struct Clients {
-    by_address: HashMap<Ipv4Addr, Client>,
+    by_address: HashMap<IpAddr, Client>,
 }
 
 impl Clients {
     /// The client of an address.
-    pub(super) fn of(&mut self, address: Ipv4Addr, now: Duration) -> &mut Client {
+    pub(super) fn of(&mut self, address: IpAddr, now: Duration) -> &mut Client {
         let client = self.by_address.entry(address).or_default();
         client.seen_at = now;
         client
     }
 
     /// Whether a client runs as many transfers as it may.
-    pub(super) fn is_busy(&self, address: Ipv4Addr) -> bool {
+    pub(super) fn is_busy(&self, address: IpAddr) -> bool {
         self.running(address) >= MAX_TRANSFERS
     }
 
     /// How many transfers a client runs.
-    pub(super) fn running(&self, address: Ipv4Addr) -> usize {
+    pub(super) fn running(&self, address: IpAddr) -> usize {
         self.by_address.get(&address).map_or(0, |client| client.running)
     }
 
     /// Notes that one of a client's transfers ended.
-    pub(super) fn end(&mut self, address: Ipv4Addr) {
+    pub(super) fn end(&mut self, address: IpAddr) {
         if let Some(client) = self.by_address.get_mut(&address) {
             client.running = client.running.saturating_sub(1);
         }

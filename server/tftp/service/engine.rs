@@ -13,7 +13,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use tokio::runtime::Handle;
 
 use super::clients::Clients;
-use super::links::{Link, Peer};
+use super::links::{Family, Link, Peer};
 use super::replies::Replies;
 use super::report::Report;
 use super::requests::{Opened, Opening};
@@ -79,7 +79,11 @@ impl Engine {
     pub(super) fn open(app: App, signal: Arc<Signal>) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&signal.event, EpollEvent::new(EpollFlags::EPOLLIN, SIGNAL))?;
-        let links = app.config.interfaces.iter().map(|name| Link::new(name)).collect();
+        let families: &[Family] =
+            if app.config.tftp_ipv6 { &[Family::V4, Family::V6] } else { &[Family::V4] };
+        let links = app.config.interfaces.iter();
+        let links = links.flat_map(|name| families.iter().map(|family| Link::new(name, *family)));
+        let links = links.collect();
         let replies = Replies::new(app.config.tftp_port_range());
         let mut engine = Self {
             app,

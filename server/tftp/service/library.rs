@@ -1,6 +1,6 @@
 //! What a name stands for: a file, or content that is made when it is asked for.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use bytes::Bytes;
 
@@ -50,12 +50,12 @@ impl From<FileError> for Refusal {
 }
 
 /// Content that is no file. `local` is this server's address as the client knows it.
-pub(super) fn generated(app: &App, local: Ipv4Addr, path: &str) -> Option<Bytes> {
+pub(super) fn generated(app: &App, local: IpAddr, path: &str) -> Option<Bytes> {
     let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
     if name != AUTOEXEC {
         return None;
     }
-    let base = app.config.machine_base_url(IpAddr::V4(local)).parse().ok()?;
+    let base = app.config.machine_base_url(local).parse().ok()?;
     script::autoexec(&base).ok().map(Bytes::from)
 }
 

@@ -1,21 +1,42 @@
 //! The interfaces that TFTP is served on. They may appear, vanish and come back.
 
-use std::net::SocketAddrV4;
+use std::net::{IpAddr, SocketAddr};
 
 use socket2::Socket;
 
 use super::sockets;
 
-/// Who asks, on which of the served interfaces (by its place in the configuration).
+/// Who asks, on which of the served interfaces (by its place among the links).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Peer {
     pub(super) link: usize,
-    pub(super) address: SocketAddrV4,
+    pub(super) address: SocketAddr,
 }
 
-/// A served interface.
+/// Which of the two protocols.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    pub(super) fn of(address: IpAddr) -> Self {
+        if address.is_ipv6() { Self::V6 } else { Self::V4 }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        }
+    }
+}
+
+/// A served interface, for one family of addresses.
 pub(super) struct Link {
     pub(super) name: String,
+    family: Family,
     /// Where requests come in, while the interface is there.
     pub(super) listener: Option<Socket>,
     /// Asks for routes out of the interface.
@@ -26,8 +47,9 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), listener: None, probe: None, index: None, complained: false }
+    pub(super) fn new(name: &str, family: Family) -> Self {
+        let name = name.to_owned();
+        Self { name, family, listener: None, probe: None, index: None, complained: false }
     }
 
     /// Listens anew if the interface appeared or was replaced; gives whether
@@ -44,10 +66,11 @@ impl Link {
             self.complain("the interface is not there; it is served when it appears");
             return had_listener;
         }
-        self.probe = sockets::probe(Some(&self.name)).ok();
-        match sockets::listen(&self.name, shared_port) {
+        let family = self.family;
+        self.probe = sockets::probe(Some(&self.name), family).ok();
+        match sockets::listen(&self.name, family, shared_port) {
             Ok(listener) => {
-                tracing::info!(interface = %self.name, "serving TFTP");
+                tracing::info!(interface = %self.name, family = family.label(), "serving TFTP");
                 self.listener = Some(listener);
                 self.index = index;
                 self.complained = false;
@@ -57,15 +80,16 @@ impl Link {
         had_listener || self.listener.is_some()
     }
 
-    /// How long packets to a peer may be, if there is a way to it out of this interface.
-    pub(super) fn path_mtu(&self, peer: SocketAddrV4) -> Option<u16> {
-        sockets::path_mtu(self.probe.as_ref()?, peer).ok()
+    /// How long the content of a packet to a peer may be, if there is a way to it out of this
+    /// interface.
+    pub(super) fn room(&self, peer: SocketAddr) -> Option<u16> {
+        sockets::room(self.probe.as_ref()?, peer).ok()
     }
 
     /// Warns once, not at every try.
     fn complain(&mut self, what: &str) {
         if !self.complained {
-            tracing::warn!(interface = %self.name, "TFTP: {what}");
+            tracing::warn!(interface = %self.name, "TFTP over {}: {what}", self.family.label());
         }
         self.complained = true;
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::net::SocketAddrV4;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use nix::errno::Errno;
@@ -27,7 +27,7 @@ pub(super) enum What {
 
 /// The packets that wait for one socket.
 pub(super) struct Outbox {
-    waiting: VecDeque<(SocketAddrV4, What)>,
+    waiting: VecDeque<(SocketAddr, What)>,
     /// Whether a window leaves as one message that the kernel or the NIC cuts up:
     /// 3 to 5 times less CPU. Off where the interface cannot.
     segments: bool,
@@ -39,7 +39,7 @@ pub(super) struct Flushed {
     /// The socket takes no more for now.
     pub(super) full: bool,
     /// Peers whose content cannot be read any more: the file was truncated.
-    pub(super) unreadable: Vec<SocketAddrV4>,
+    pub(super) unreadable: Vec<SocketAddr>,
 }
 
 /// A packet to send: its head, of which `head_bytes` count, and the rest.
@@ -51,7 +51,7 @@ struct Packet<'a> {
 
 /// Packets in a row that leave as one message.
 struct Group {
-    to: SocketAddrV4,
+    to: SocketAddr,
     count: usize,
     segment: Option<u16>,
 }
@@ -61,7 +61,7 @@ impl Outbox {
         Self { waiting: VecDeque::new(), segments: true }
     }
 
-    pub(super) fn push(&mut self, to: SocketAddrV4, what: What) {
+    pub(super) fn push(&mut self, to: SocketAddr, what: What) {
         self.waiting.push_back((to, what));
     }
 
@@ -100,7 +100,7 @@ impl Outbox {
         flushed
     }
 
-    fn drop_front(&mut self) -> Option<SocketAddrV4> {
+    fn drop_front(&mut self) -> Option<SocketAddr> {
         self.waiting.pop_front().map(|(to, _)| to)
     }
 

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -27,10 +27,10 @@ const KEPT: Duration = Duration::from_secs(60);
 /// What a group of sockets has in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Way {
-    /// The served interface, by its place in the configuration.
+    /// The served interface, by its place among the links.
     pub(super) link: usize,
     /// The address that was asked, and answers.
-    pub(super) local: Ipv4Addr,
+    pub(super) local: IpAddr,
     /// The interface that answers leave by; none where the route back to the
     /// client leads through another one than the request came by.
     pub(super) interface: Option<String>,
@@ -130,7 +130,7 @@ impl Replies {
     }
 
     /// Puts something into a socket's outbox; [`Self::take_unsent`] then names the socket.
-    pub(super) fn queue(&mut self, id: u64, to: SocketAddrV4, what: What, now: Duration) {
+    pub(super) fn queue(&mut self, id: u64, to: SocketAddr, what: What, now: Duration) {
         let Some(reply) = self.by_id.get_mut(&id) else { return };
         reply.used_at = now;
         if reply.outbox.is_empty() {

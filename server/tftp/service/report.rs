@@ -1,11 +1,12 @@
 //! What people see of a transfer: its end; of a long one its start too, and how
 //! far it is in between.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::app::App;
-use crate::metrics::TFTP_TRANSFERS;
+use crate::metrics::{TFTP_BYTES, TFTP_RUNNING, TFTP_TRANSFERS};
 use crate::model::{ClientKey, EventKind, Mac, Progress, size_text};
 use crate::tftp::transfer::{Ending, Transfer};
 
@@ -22,10 +23,18 @@ pub(super) struct Who {
 }
 
 impl Who {
-    /// Finds the host that leases an address.
-    pub(super) fn at(app: &App, address: Ipv4Addr) -> Self {
-        let Some(lease) = app.leases.find(address) else { return Self::default() };
+    /// Finds the host that leases an address, or whose NIC made it by itself (RFC 4862).
+    pub(super) fn at(app: &App, address: IpAddr) -> Self {
         let snapshot = app.inventory.snapshot();
+        let address = match address {
+            IpAddr::V4(address) => address,
+            IpAddr::V6(address) => {
+                let mac = Mac::of_interface_id(address);
+                let host = mac.and_then(|mac| snapshot.host_of_mac(mac));
+                return Self { host: host.map(|(name, _)| name.to_owned()), mac };
+            }
+        };
+        let Some(lease) = app.leases.find(address) else { return Self::default() };
         let host = match lease.client {
             ClientKey::Host(name) => Some(name),
             _ => snapshot.host_of_mac(lease.mac).map(|(name, _)| name.to_owned()),
@@ -55,6 +64,7 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(who: Who, file: String, total_bytes: u64) -> Self {
+        TFTP_RUNNING.fetch_add(1, Ordering::Relaxed);
         Self { who, file, total_bytes, began: None, told_start: false, told: Duration::ZERO }
     }
 
@@ -94,6 +104,8 @@ impl Report {
     /// Notes the end; of a size probe nothing is told.
     pub(super) fn ended(&self, app: &App, transfer: &Transfer, ending: Ending, now: Duration) {
         TFTP_TRANSFERS.count(ending.label());
+        TFTP_BYTES.add(ending.label(), transfer.acked_bytes());
+        TFTP_RUNNING.fetch_sub(1, Ordering::Relaxed);
         if ending == Ending::Probed {
             return;
         }

@@ -1,14 +1,14 @@
 //! From a request to a transfer: what is refused, what is looked up, what begins.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::engine::{Engine, Live};
 use super::library::{self, Content, Refusal};
-use super::links::Peer;
+use super::links::{Family, Peer};
 use super::outbox::What;
 use super::replies::Way;
 use super::report::{Report, Who};
@@ -22,7 +22,7 @@ use crate::tftp::transfer::{Ending, Transfer};
 
 /// A request whose file is being opened.
 pub(super) struct Opening {
-    local: Ipv4Addr,
+    local: IpAddr,
     mode: Mode,
     options: Requested,
 }
@@ -63,7 +63,7 @@ impl Engine {
     fn on_read(
         &mut self,
         peer: Peer,
-        local: Ipv4Addr,
+        local: IpAddr,
         request: &ReadRequest<'_>,
     ) -> Result<(), Refusal> {
         if request.mode == Mode::Mail {
@@ -107,7 +107,7 @@ impl Engine {
         if self.live.len() + self.opening.len() >= self.app.config.tftp_max_transfers {
             return Err(busy("too many transfers"));
         }
-        if self.clients.is_busy(*peer.address.ip()) {
+        if self.clients.is_busy(peer.address.ip()) {
             return Err(busy("too many transfers to this address"));
         }
         Ok(())
@@ -118,7 +118,7 @@ impl Engine {
         if let Some(bytes) = library::generated(&self.app, opening.local, &path) {
             return self.begin(peer, opening, Content { path, bytes });
         }
-        let client = self.clients.of(*peer.address.ip(), now);
+        let client = self.clients.of(peer.address.ip(), now);
         let names = library::candidates(&path, &client.directory);
         if let Some(content) = library::cached(&self.app.files, &names) {
             return self.begin(peer, opening, content);
@@ -140,7 +140,7 @@ impl Engine {
     pub(super) fn on_opened(&mut self, opened: Opened) {
         let Opened { peer, result } = opened;
         let Some(opening) = self.opening.remove(&peer) else { return };
-        self.clients.end(*peer.address.ip());
+        self.clients.end(peer.address.ip());
         if !self.is_serving() {
             return;
         }
@@ -149,7 +149,7 @@ impl Engine {
             Ok(content) => self.begin(peer, opening, content),
             Err(error) => {
                 let refusal = Refusal::from(error);
-                Who::at(&self.app, *peer.address.ip()).record(&self.app, || refusal.text.clone());
+                Who::at(&self.app, peer.address.ip()).record(&self.app, || refusal.text.clone());
                 Err(refusal)
             }
         };
@@ -163,13 +163,13 @@ impl Engine {
         let Content { path, bytes } = content;
         let bytes = in_mode(opening.mode, bytes, &path)?;
         let unreachable = |error: io::Error| Refusal::new(ErrorCode::Undefined, error.to_string());
-        let (way, mtu) = self.way_to(peer, opening.local).map_err(unreachable)?;
+        let (way, room) = self.way_to(peer, opening.local).map_err(unreachable)?;
         let reply = self.reply_for(peer, &way, now).map_err(unreachable)?;
         let total_bytes = bytes.len() as u64;
-        let agreed = negotiate(&opening.options, opening.mode, total_bytes, mtu)
-            .with(self.quirks_of(*peer.address.ip()));
+        let agreed = negotiate(&opening.options, opening.mode, total_bytes, room)
+            .with(self.quirks_of(peer.address.ip()));
         let (transfer, first) = Transfer::start(agreed, total_bytes, now);
-        let ip = *peer.address.ip();
+        let ip = peer.address.ip();
         let client = self.clients.of(ip, now);
         client.running += 1;
         client.socket = Some(reply);
@@ -184,26 +184,27 @@ impl Engine {
     }
 
     /// What the configuration says about a client.
-    fn quirks_of(&self, client: Ipv4Addr) -> Quirks {
+    fn quirks_of(&self, client: IpAddr) -> Quirks {
         let config = &self.app.config;
         let without_size = config.tftp_without_size.iter().any(|net| net.contains(&client));
         Quirks { rollover: config.tftp_rollover.into(), keeps_size: without_size }
     }
 
-    /// The way back to a client, and how long packets may be on it: out of the
-    /// interface that was asked, or where the routes lead if not by that one.
-    fn way_to(&self, peer: Peer, local: Ipv4Addr) -> io::Result<(Way, u16)> {
+    /// The way back to a client, and how long the content of a packet may be on it: out of
+    /// the interface that was asked, or where the routes lead if not by that one.
+    fn way_to(&self, peer: Peer, local: IpAddr) -> io::Result<(Way, u16)> {
         let link = peer.link;
         let served = &self.links[link];
-        if let Some(mtu) = served.path_mtu(peer.address) {
-            return Ok((Way { link, local, interface: Some(served.name.clone()) }, mtu));
+        if let Some(room) = served.room(peer.address) {
+            return Ok((Way { link, local, interface: Some(served.name.clone()) }, room));
         }
-        let mtu = sockets::path_mtu(&sockets::probe(None)?, peer.address)?;
-        Ok((Way { link, local, interface: None }, mtu))
+        let probe = sockets::probe(None, Family::of(local))?;
+        let room = sockets::room(&probe, peer.address)?;
+        Ok((Way { link, local, interface: None }, room))
     }
 
     fn reply_for(&mut self, peer: Peer, way: &Way, now: Duration) -> io::Result<u64> {
-        let last = self.clients.of(*peer.address.ip(), now).socket;
+        let last = self.clients.of(peer.address.ip(), now).socket;
         let (id, opened) = self.replies.choose(way, last, now)?;
         if let Some(opened) = opened {
             self.watch(opened)?;
@@ -212,7 +213,7 @@ impl Engine {
     }
 
     /// Answers a request with an ERROR.
-    fn refuse(&mut self, peer: Peer, local: Ipv4Addr, refusal: &Refusal) {
+    fn refuse(&mut self, peer: Peer, local: IpAddr, refusal: &Refusal) {
         let now = self.now();
         TFTP_REFUSED.count(refusal.code.label());
         tracing::debug!(peer = %peer.address, reason = %refusal.text, "TFTP request refused");
@@ -224,19 +225,13 @@ impl Engine {
     }
 
     /// Puts an ERROR into the outbox of a socket.
-    pub(super) fn send_error(
-        &mut self,
-        reply: u64,
-        to: SocketAddrV4,
-        why: &Refusal,
-        now: Duration,
-    ) {
+    pub(super) fn send_error(&mut self, reply: u64, to: SocketAddr, why: &Refusal, now: Duration) {
         let packet = encode_error(why.code, &why.text);
         self.replies.queue(reply, to, What::Packet(packet.into()), now);
     }
 
     fn tell_refusal(&self, peer: Peer, name: &[u8], refusal: &Refusal) {
-        Who::at(&self.app, *peer.address.ip())
+        Who::at(&self.app, peer.address.ip())
             .record(&self.app, || format!("asked for {}: {}", names::shown(name), refusal.text));
     }
 }

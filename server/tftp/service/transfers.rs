@@ -23,7 +23,7 @@ impl Engine {
             // From another port of a client that runs a transfer (RFC 1350 section 4).
             // Late packets of transfers that ended are let go: an ERROR would be taken
             // for the answer to the request that the same port sent since.
-            Ok(_) if !self.serves(peer) && self.clients.running(*peer.address.ip()) > 0 => {
+            Ok(_) if !self.serves(peer) && self.clients.running(peer.address.ip()) > 0 => {
                 let why = Refusal::new(ErrorCode::UnknownTransfer, "no such transfer");
                 self.send_error(reply, peer.address, &why, now);
             }
@@ -94,7 +94,7 @@ impl Engine {
     pub(super) fn finish(&mut self, peer: Peer, ending: Ending) {
         let Some(live) = self.live.remove(&peer) else { return };
         let now = self.now();
-        self.clients.end(*peer.address.ip());
+        self.clients.end(peer.address.ip());
         self.replies.end(live.reply, now);
         live.report.ended(&self.app, &live.transfer, ending, now);
         let why = match ending {

@@ -20,7 +20,7 @@ fn blocks(first: u64, count: u16) -> Step {
 }
 
 fn start(requested: Requested, total_bytes: u64) -> (Transfer, Send) {
-    let agreed = negotiate(&requested, Mode::Octet, total_bytes, 1500);
+    let agreed = negotiate(&requested, Mode::Octet, total_bytes, 1472);
     Transfer::start(agreed, total_bytes, ms(0))
 }
 
