@@ -1,6 +1,6 @@
 //! Rules about one host: what it refers to and its NICs. Pure.
 
-use super::{Findings, HostView, addresses};
+use super::{Findings, HostView, addresses, subnet};
 use crate::model::{MatchBy, Nic, NicSpec, check_link_name};
 use crate::network::links::{Kind, Link, Role};
 use crate::network::nearest;
@@ -11,6 +11,9 @@ const QEMU: [u8; 3] = [0x52, 0x54, 0x00];
 pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
     references(view, findings);
     nics(view, findings);
+    if let Some(name) = &view.host.boot_file {
+        subnet::boot_file(name, view.at("boot-file"), findings);
+    }
     let used = view.network.links.values().filter(|link| link.role != Role::Unused);
     for link in used.filter(|link| link.kind == Kind::Nic(None)) {
         missing_nic(view, link, findings);

@@ -11,6 +11,9 @@ use crate::network::nearest;
 /// The VLAN ids that may be used: 0 and 4095 are reserved (IEEE 802.1Q).
 pub(super) const VLAN_IDS: std::ops::RangeInclusive<u16> = 1..=4094;
 
+/// The longest name of a boot file, in bytes.
+const BOOT_FILE_BYTES: usize = 127;
+
 pub(super) fn check_all(site: &Site, findings: &mut Findings) {
     for (name, subnet) in &site.subnets {
         check(name, subnet, findings);
@@ -42,6 +45,9 @@ pub(super) fn check(name: &str, subnet: &Subnet, findings: &mut Findings) {
     {
         findings.error("N149", at("shared-network"), error.to_string());
     }
+    for (arch, file) in &subnet.boot_files {
+        boot_file(file, at(&format!("boot-files.{arch}")), findings);
+    }
     gateway(name, subnet, findings);
     ranges(name, subnet, findings);
     if subnet.dns_over_tls {
@@ -52,6 +58,20 @@ pub(super) fn check(name: &str, subnet: &Subnet, findings: &mut Findings) {
             );
             findings.warn("N160", at("dns"), text);
         }
+    }
+}
+
+/// Rule N210: a boot file whose name a DHCP answer cannot carry. The `file` field has 128
+/// bytes with its NUL (RFC 951), and `machine_url` leaves as much room in option 67, which
+/// firmware takes from one option only.
+pub(super) fn boot_file(name: &str, place: Place, findings: &mut Findings) {
+    if name.len() > BOOT_FILE_BYTES {
+        let bytes = name.len();
+        let text = format!(
+            "the name of the boot file has {bytes} bytes, and a DHCP answer carries \
+             {BOOT_FILE_BYTES}; give it a shorter one"
+        );
+        findings.error("N210", place, text);
     }
 }
 
@@ -161,5 +181,26 @@ fn overlaps(site: &Site, findings: &mut Findings) {
         } else {
             widest = Some((name, cidr));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::network::check_site;
+
+    #[test]
+    fn a_boot_file_that_no_answer_carries_is_named_before_anybody_boots() {
+        let rules = |bytes: usize| {
+            let name = format!("boot/{}", "x".repeat(bytes - 5));
+            let text = format!(
+                "{{subnets: {{p: {{cidr: 10.0.0.0/24, boot-files: {{x64: {name}}}}}}}, \
+                 hosts: {{n1: {{nics: {{eth0: \"52:54:00:aa:00:01\"}}, boot-file: {name}}}}}}}"
+            );
+            let found = check_site(&serde_saphyr::from_str(&text).unwrap());
+            let told = found.iter().filter(|one| one.rule == "N210");
+            told.map(|one| one.path.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(rules(127), [""; 0]);
+        assert_eq!(rules(128), ["subnets.p.boot-files.x64", "hosts.n1.boot-file"]);
     }
 }
