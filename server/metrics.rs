@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,15 @@ pub static DHCP_MESSAGES: Family = Family::new(
     "rackstrap_dhcp_messages_total",
     "type",
     "DHCP messages that could be read, by type",
+);
+/// DHCP answers that were sent, by type.
+pub static DHCP_ANSWERS: Family =
+    Family::new("rackstrap_dhcp_answers_total", "type", "DHCP answers that were sent, by type");
+/// Leases that were to be stored before their answer, by what became of it.
+pub static LEASE_COMMITS: Family = Family::new(
+    "rackstrap_lease_commits_total",
+    "outcome",
+    "Leases that were to be stored before their answer, by outcome",
 );
 /// DHCP packets without an answer, by reason.
 pub static DHCP_UNANSWERED: Family = Family::new(
@@ -30,10 +40,33 @@ pub static TFTP_REFUSED: Family = Family::new(
     "error",
     "TFTP requests that were refused, by error code",
 );
+/// Bytes that clients acknowledged, by how their transfer ended.
+pub static TFTP_BYTES: Family = Family::new(
+    "rackstrap_tftp_bytes_total",
+    "ending",
+    "Bytes of TFTP transfers that clients acknowledged, by how the transfer ended",
+);
+/// TFTP transfers that run.
+pub static TFTP_RUNNING: AtomicU64 = AtomicU64::new(0);
+/// Answers of the machine-facing HTTP server, by status.
+pub static HTTP_ANSWERS: Family =
+    Family::new("rackstrap_http_answers_total", "status", "Answers to machines by HTTP, by status");
+/// Everything that is told of, by kind: warnings are one.
+pub static EVENTS: Family = Family::new("rackstrap_events_total", "kind", "Events, by kind");
 /// Whether the database takes writes.
 pub static DATABASE: Health = Health::new();
 
-const FAMILIES: [&Family; 4] = [&DHCP_MESSAGES, &DHCP_UNANSWERED, &TFTP_TRANSFERS, &TFTP_REFUSED];
+const FAMILIES: [&Family; 9] = [
+    &DHCP_MESSAGES,
+    &DHCP_ANSWERS,
+    &DHCP_UNANSWERED,
+    &LEASE_COMMITS,
+    &TFTP_TRANSFERS,
+    &TFTP_BYTES,
+    &TFTP_REFUSED,
+    &HTTP_ANSWERS,
+    &EVENTS,
+];
 
 /// Counters of one kind that differ in one label.
 #[derive(Debug)]
@@ -51,13 +84,18 @@ impl Family {
 
     /// Counts one.
     pub fn count(&self, label: &str) {
+        self.add(label, 1);
+    }
+
+    /// Counts several.
+    pub fn add(&self, label: &str, many: u64) {
         let mut counts = lock(&self.counts);
         if let Some(count) = counts.get_mut(label) {
-            *count += 1;
+            *count += many;
             return;
         }
         let label = if counts.len() < MAX_LABELS { label } else { "other" };
-        *counts.entry(label.to_owned()).or_default() += 1;
+        *counts.entry(label.to_owned()).or_default() += many;
     }
 
     fn write(&self, text: &mut String) {
@@ -74,6 +112,11 @@ pub fn counters() -> String {
     let mut text = String::new();
     FAMILIES.iter().for_each(|family| family.write(&mut text));
     text
+}
+
+/// How many TFTP transfers run.
+pub fn running_transfers() -> u64 {
+    TFTP_RUNNING.load(Ordering::Relaxed)
 }
 
 /// One gauge in the same format, with the value of its label where it has one.

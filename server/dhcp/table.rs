@@ -230,6 +230,15 @@ impl Table {
         self.networks.get(&net.network()).map_or((0, 0), |network| network.pool.count())
     }
 
+    /// How many leases run at `now`, and how many addresses are in quarantine, by subnet.
+    pub fn count_live(&self, now: i64) -> BTreeMap<(&str, LeaseState), u64> {
+        let mut counts = BTreeMap::new();
+        for held in self.leases.values().filter(|held| held.is_live(now)) {
+            *counts.entry((&*held.subnet, held.state)).or_default() += 1;
+        }
+        counts
+    }
+
     /// Whether a lease of the address runs, as of the last `tick`.
     fn is_leased(&self, address: Ipv4Addr) -> bool {
         self.leases

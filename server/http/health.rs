@@ -41,7 +41,18 @@ pub async fn metrics(State(app): State<App>) -> Response {
         let labels = |state: &str| format!("{{subnet=\"{}\",state=\"{state}\"}}", escaped(name));
         pools.extend([(labels("all"), all), (labels("free"), free)]);
     }
+    let live = table.count_live(jiff::Timestamp::now().as_second());
+    let leases = live.into_iter().map(|((subnet, state), count)| {
+        let labels = format!("{{subnet=\"{}\",state=\"{}\"}}", escaped(subnet), state.label());
+        (labels, count)
+    });
+    let leases: Vec<_> = leases.collect();
     drop(table);
     gauge(&mut text, "rackstrap_pool_addresses", "Dynamic addresses of a subnet", &pools);
+    gauge(&mut text, "rackstrap_leases", "Leases that run, and quarantines, by subnet", &leases);
+    let running = one(metrics::running_transfers());
+    gauge(&mut text, "rackstrap_tftp_transfers_running", "TFTP transfers that run", &running);
+    let version = [(format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1)];
+    gauge(&mut text, "rackstrap_build_info", "The version that runs", &version);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::inventory::{Database, now_ms};
-use crate::metrics::DATABASE;
+use crate::metrics::{DATABASE, EVENTS};
 use crate::model::{Event, EventKind, Mac, Progress, StrangerBudget};
 
 /// How many messages a slow watcher may lag before it misses some.
@@ -63,6 +63,7 @@ impl EventBus {
     /// Says that something happened now. Control characters in `text` are
     /// replaced: it may hold words of a client.
     pub fn record(&self, host: Option<&str>, mac: Option<Mac>, kind: EventKind, text: String) {
+        EVENTS.count(kind.label());
         let text = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
         let event = Event { at_ms: now_ms(), host: host.map(str::to_owned), mac, kind, text };
         if self.watchers.receiver_count() > 0 {

@@ -25,7 +25,8 @@ use crate::dhcp::reply::{BOOT_SERVER_PORT, SERVER_PORT};
 use crate::dhcp::socket::{DhcpSocket, Letter, arrival_of, read_link};
 use crate::dhcp::watch::Watch;
 use crate::inventory::{Claim, CommitError, Ended, Outcomes, Snapshot};
-use crate::model::EventKind;
+use crate::metrics::{DHCP_ANSWERS, LEASE_COMMITS};
+use crate::model::{EventKind, Lease};
 use crate::udp::Inbox;
 
 /// How often the kernel is asked whether the interface changed.
@@ -203,6 +204,7 @@ impl Interface {
     fn finish(&mut self, ended: Vec<Ended>) {
         for Ended { number, outcome } in ended {
             let Some(answers) = self.waiting.remove(&number) else { continue };
+            LEASE_COMMITS.count(outcome_name(&outcome));
             if let Err(CommitError::Database(error)) = &outcome {
                 self.warn_of_database(error);
             }
@@ -239,6 +241,10 @@ impl Interface {
         let letters: Vec<Letter<'_>> = answers.iter().map(Sending::letter).collect();
         let mut failures = Vec::new();
         socket.send(&letters, |place, error| failures.push((place, error)));
+        let failed = |place: usize| failures.iter().any(|(failed, _)| *failed == place);
+        for (_, sent) in answers.iter().enumerate().filter(|(place, _)| !failed(*place)) {
+            DHCP_ANSWERS.count(sent.type_name());
+        }
         for (place, error) in failures {
             let (to, interface) = (answers[place].answer.destination, &self.link.interface);
             tracing::warn!(interface, "answer to {to:?} not sent: {error}");
@@ -280,6 +286,16 @@ async fn readable(sockets: Option<&Sockets>) -> io::Result<u16> {
     tokio::select! {
         ready = server.readable() => ready.map(|()| SERVER_PORT),
         ready = on_boot_server => ready.map(|()| BOOT_SERVER_PORT),
+    }
+}
+
+/// How a commit ended, as it is counted.
+fn outcome_name(outcome: &Result<Lease, CommitError>) -> &'static str {
+    match outcome {
+        Ok(_) => "stored",
+        Err(CommitError::Taken(_)) => "taken",
+        Err(CommitError::Database(_)) => "failed",
+        Err(CommitError::Busy) => "busy",
     }
 }
 

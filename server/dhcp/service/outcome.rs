@@ -7,6 +7,7 @@ use crate::dhcp::decide::Reason;
 use crate::dhcp::reply::Answer;
 use crate::dhcp::request::Unusable;
 use crate::dhcp::socket::Letter;
+use crate::dhcp::wire::HEADER_BYTES;
 use crate::inventory::{CommitError, EventBus};
 use crate::model::{EventKind, Lease, Mac};
 
@@ -81,6 +82,16 @@ impl Happened {
 }
 
 impl Sending {
+    /// The type of the answer as it is counted: option 53 stands first in all but BOOTP's.
+    pub(super) fn type_name(&self) -> &'static str {
+        match self.answer.bytes.get(HEADER_BYTES..HEADER_BYTES + 3) {
+            Some([53, 1, 2]) => "offer",
+            Some([53, 1, 5]) => "ack",
+            Some([53, 1, 6]) => "nak",
+            _ => "bootp",
+        }
+    }
+
     /// The answer as the socket takes it.
     pub(super) fn letter(&self) -> Letter<'_> {
         let Answer { bytes, destination } = &self.answer;

@@ -30,6 +30,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
 use crate::http::health;
+use crate::metrics::HTTP_ANSWERS;
 use crate::model::{EventKind, Mac};
 use crate::network::Format;
 use config::Wrapping;
@@ -112,6 +113,7 @@ async fn log(request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<Ends>>().map(|ends| ends.0.peer);
     let response = next.run(request).await;
     let peer = peer.map(tracing::field::display);
+    HTTP_ANSWERS.count(response.status().as_str());
     let (status, elapsed) = (response.status().as_u16(), started.elapsed());
     if status < 400 {
         tracing::debug!(peer, status, ?elapsed, "{method} {uri}");
