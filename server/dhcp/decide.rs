@@ -279,7 +279,12 @@ fn decide_decline(question: &Question, facts: &Facts) -> Decision {
 }
 
 fn decide_release(question: &Question, facts: &Facts) -> Decision {
-    match (question.client_address, question.server) {
+    // systemd-networkd (252) sends its RELEASE without option 54, to this server alone.
+    let server = match question.server {
+        ChosenServer::None if question.unicast => ChosenServer::Us,
+        said => said,
+    };
+    match (question.client_address, server) {
         (None, _) => Decision::Ignore(Reason::NoAddress),
         (_, ChosenServer::Other) => Decision::Ignore(Reason::OtherServer),
         (Some(_), _) if !question.source_agrees => Decision::Ignore(Reason::WrongSource),

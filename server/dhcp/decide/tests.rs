@@ -162,6 +162,8 @@ fn only_the_holder_may_refuse_or_return_an_address() {
         let kind = MessageType::Release;
         Question { kind, server, source_agrees, ..renewing(LEASED) }
     };
+    let to_us = |question| Question { unicast: true, ..question };
+    let to_all = |question| Question { unicast: false, ..question };
     let declined = Decision::Decline(LEASED);
     let released = Decision::Release(LEASED);
     let not_its = Ignore(Reason::NotItsLease);
@@ -172,7 +174,15 @@ fn only_the_holder_may_refuse_or_return_an_address() {
         ("a decline for another server", decline(Other), holding, Ignore(Reason::OtherServer)),
         ("the holder releases", release(Us, true), holding, released),
         ("a stranger releases", release(Us, true), stranger(), not_its),
-        ("a release for nobody", release(Nobody, true), holding, not_its),
+        ("a release for nobody", to_all(release(Nobody, true)), holding, not_its),
+        ("networkd's release, to us alone", to_us(release(Nobody, true)), holding, released),
+        ("the same of a stranger", to_us(release(Nobody, true)), stranger(), not_its),
+        (
+            "the same from elsewhere",
+            to_us(release(Nobody, false)),
+            holding,
+            Ignore(Reason::WrongSource),
+        ),
         (
             "a release for another server",
             release(Other, true),
