@@ -8,7 +8,7 @@ use dhcproto::{Decodable, Decoder};
 use super::SERVER;
 use super::messages::Sent;
 use crate::dhcp::exercise::{check_relay_info, check_size};
-use crate::dhcp::reply::{BOOT_SERVER_PORT, Destination};
+use crate::dhcp::reply::{BOOT_SERVER_PORT, Destination, RAPID_COMMIT};
 use crate::dhcp::request::Request;
 use crate::dhcp::service::outcome::Sending;
 use crate::dhcp::wire::{BROADCAST_FLAG, Packet};
@@ -23,6 +23,11 @@ pub(super) fn check(sent: &Sent, sending: &Sending) -> Option<(Ipv4Addr, u32)> {
     let answer = Packet::parse(bytes).expect("an answer is a packet");
     check_relay_info(&packet, bytes);
     check_size(&request, bytes, 1500);
+    if request.is_bootp {
+        check_bootp(&request, &answer);
+        check_destination(&request, sending);
+        return None;
+    }
     check_header(&request, &answer);
     let kind = answer.options.get(53).and_then(|data| data.first().copied()).unwrap_or(0);
     let others = Message::decode(&mut Decoder::new(bytes)).expect("others read it too");
@@ -41,6 +46,16 @@ pub(super) fn check(sent: &Sent, sending: &Sending) -> Option<(Ipv4Addr, u32)> {
         return None;
     }
     check_kind(&request, &answer, kind)
+}
+
+/// An answer to a BOOTP client says nothing of DHCP, and is for ever (RFC 1534).
+fn check_bootp(request: &Request<'_>, answer: &Packet<'_>) {
+    assert_eq!((answer.op, answer.hardware), (2, request.packet.hardware));
+    assert_eq!(answer.transaction_id, request.packet.transaction_id);
+    assert!(!answer.your_address.is_unspecified());
+    for never in [51, 53, 54, 58, 59] {
+        assert_eq!(answer.options.get(never), None, "option {never} in an answer by BOOTP");
+    }
 }
 
 fn check_header(request: &Request<'_>, answer: &Packet<'_>) {
@@ -81,6 +96,13 @@ fn check_kind(request: &Request<'_>, answer: &Packet<'_>, kind: u8) -> Option<(I
             assert_eq!(answer.client_address, NOBODY);
             assert!(!answer.your_address.is_unspecified() && seconds.is_some());
             None
+        }
+        (MessageType::Discover, 5) => {
+            assert_eq!(answer.client_address, NOBODY);
+            // RFC 4039: only to who asks for it, and said in the answer.
+            assert!(request.packet.options.get(RAPID_COMMIT).is_some());
+            assert!(options.get(RAPID_COMMIT).is_some() && !answer.your_address.is_unspecified());
+            Some((answer.your_address, seconds.expect("an ACK says for how long")))
         }
         (MessageType::Request, 5) => {
             assert_eq!(answer.client_address, request.packet.client_address);

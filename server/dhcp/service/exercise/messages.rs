@@ -5,13 +5,13 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use super::SERVER;
 use crate::dhcp::exercise::push_option;
 use crate::dhcp::link::Arrival;
-use crate::dhcp::reply::{BOOT_SERVER_PORT, CLIENT_PORT, SERVER_PORT};
+use crate::dhcp::reply::{BOOT_SERVER_PORT, CLIENT_PORT, RAPID_COMMIT, SERVER_PORT};
 use crate::dhcp::wire::{HEADER_BYTES, MAGIC_COOKIE};
 use crate::exercise::Dice;
 
 const NOBODY: [u8; 4] = [0; 4];
 /// Addresses that messages speak of: owned, dynamic, the network's own, and elsewhere.
-const ADDRESSES: [[u8; 4]; 16] = [
+const ADDRESSES: [[u8; 4]; 18] = [
     [10, 0, 0, 100],
     [10, 0, 0, 101],
     [10, 0, 0, 102],
@@ -28,6 +28,8 @@ const ADDRESSES: [[u8; 4]; 16] = [
     [192, 168, 1, 7],
     [255; 4],
     NOBODY,
+    [10, 0, 2, 100],
+    [10, 0, 2, 101],
 ];
 /// Relay agents: none, those of either subnet, and one of nowhere.
 const RELAYS: [[u8; 4]; 8] = [
@@ -85,7 +87,11 @@ pub(super) fn message(dice: &mut Dice<'_>) -> Sent {
     bytes[24..28].copy_from_slice(&dice.pick(&RELAYS));
     bytes[28..28 + hardware.len()].copy_from_slice(hardware);
     bytes[236..].copy_from_slice(&MAGIC_COOKIE);
-    push_option(&mut bytes, 53, &[dice.pick(&[1, 3, 3, 3, 4, 7, 8, 13])]);
+    // Without a type it is BOOTP's.
+    match dice.pick(&[1, 3, 3, 3, 4, 7, 8, 13, 0]) {
+        0 => {}
+        kind => push_option(&mut bytes, 53, &[kind]),
+    }
     if hardware.is_empty() {
         push_option(&mut bytes, 61, &[0xff, dice.byte() & 1]);
     }
@@ -143,6 +149,9 @@ fn add_boot_signs(bytes: &mut Vec<u8>, dice: &mut Dice<'_>) {
     }
     if signs & 8 != 0 {
         push_option(bytes, 43, dice.take(20));
+    }
+    if signs & 16 != 0 {
+        push_option(bytes, RAPID_COMMIT, &[]);
     }
 }
 

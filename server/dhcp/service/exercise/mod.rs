@@ -33,10 +33,11 @@ pub(super) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 /// How many commits may be under way.
 const MAX_PENDING: usize = 8;
 /// More messages than this of one input teach nothing new.
-const MAX_STEPS: usize = 300;
+const MAX_STEPS: usize = 64;
 const START: i64 = 1_800_000_000;
 
-/// The site as it was, with a host adopted, and with that host renamed and another gone.
+/// The site as it was, with a host adopted, and with that host renamed and another gone,
+/// where old clients and hasty ones are served too and a link has two subnets.
 const SITES: [&str; 3] = [
     r#"
 subnets:
@@ -72,9 +73,23 @@ hosts:
 "#,
     r#"
 subnets:
-  provisioning: {cidr: 10.0.0.0/24, unknown-clients: lease, ranges: [{from: 10.0.0.100, to: 10.0.0.105, for: dhcp}]}
+  provisioning:
+    cidr: 10.0.0.0/24
+    unknown-clients: lease
+    shared-network: row
+    rapid-commit: true
+    bootp: true
+    ranges: [{from: 10.0.0.100, to: 10.0.0.105, for: dhcp}]
+  more:
+    cidr: 10.0.2.0/24
+    unknown-clients: lease
+    shared-network: row
+    rapid-commit: true
+    bootp: true
+    ranges: [{from: 10.0.2.100, to: 10.0.2.101, for: dhcp}]
 hosts:
   renamed: {nics: {eth0: "52:54:00:aa:00:01"}, reservations: {provisioning: 10.0.0.101}}
+  other: {nics: {eth0: "52:54:00:aa:00:02"}, reservations: {more: 10.0.2.100}}
   dynamic: {nics: {eth0: "52:54:00:aa:00:03"}}
 "#,
 ];
@@ -273,6 +288,7 @@ impl<'a> Rack<'a> {
         let dynamic = match [a, b, c] {
             [10, 0, 0] => (100..=105).contains(&last),
             [10, 1, 0] => (100..=102).contains(&last),
+            [10, 0, 2] => (100..=101).contains(&last),
             _ => false,
         };
         assert!(dynamic, "{address} is in no range");
