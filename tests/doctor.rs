@@ -1,7 +1,7 @@
 //! `rackstrap doctor` in a namespace where one thing after another is wrong.
 
 use std::fs;
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
 
 use serde_json::Value;
@@ -25,7 +25,13 @@ hosts:
 
 /// What the doctor finds, with more words on its command line.
 fn findings(server: &DhcpServer, words: &[&str]) -> Vec<Value> {
-    let mut command = server.inside.command(env!("CARGO_BIN_EXE_rackstrap"));
+    findings_by(server, &["env"], words)
+}
+
+/// The same, started by another program: a line of `env`, `setpriv` and the like.
+fn findings_by(server: &DhcpServer, by: &[&str], words: &[&str]) -> Vec<Value> {
+    let mut command = server.inside.command(by[0]);
+    command.args(&by[1..]).arg(env!("CARGO_BIN_EXE_rackstrap"));
     command.arg("--data-dir").arg(server.directory.path());
     command.env("RACKSTRAP_IPXE_DIR", server.directory.path().join("ipxe"));
     command.args(["--json", "doctor", "--wait", "1"]).args(words);
@@ -39,7 +45,11 @@ fn findings(server: &DhcpServer, words: &[&str]) -> Vec<Value> {
 
 /// The texts and remedies of what is wrong, as `check: text -> remedy`.
 fn wrong(server: &DhcpServer, words: &[&str]) -> Vec<String> {
-    let found = findings(server, words);
+    wrong_by(server, &["env"], words)
+}
+
+fn wrong_by(server: &DhcpServer, by: &[&str], words: &[&str]) -> Vec<String> {
+    let found = findings_by(server, by, words);
     let wrong = found.iter().filter(|finding| finding["verdict"] != "good");
     let told = |finding: &Value| {
         let part = |key: &str| finding[key].as_str().unwrap().to_owned();
@@ -119,6 +129,111 @@ END";
     one_tells(&wrong(&server, &on_link), "lan has no IPv4 address");
     server.inside.ip("address add 192.168.9.1/24 dev lan");
     one_tells(&wrong(&server, &on_link), "192.168.9.1/24, which is in no subnet of the site");
+}
+
+const QUIET: [&str; 3] = ["--interface", "lan", "--quiet"];
+
+/// A sound server that was not started.
+fn sound() -> (DhcpServer, Netns) {
+    let (server, clients) = lan(SITE, &["52:54:00:cc:00:01"]);
+    fill(server.directory.path());
+    assert_eq!(wrong(&server, &QUIET), [""; 0]);
+    (server, clients)
+}
+
+#[test]
+fn what_this_user_may_not_do_is_told_with_what_that_costs() {
+    let (server, _clients) = sound();
+    let unbound = wrong_by(&server, &["setpriv", "--bounding-set=-net_bind_service"], &QUIET);
+    one_tells(&unbound, "may not bind ports below 1024 (CAP_NET_BIND_SERVICE) -> run it as root");
+    for port in ["UDP port 67", "UDP port 69", "TCP port 80"] {
+        one_tells(&unbound, &format!("ports: {port}"));
+    }
+    one_tells(&unbound, "AmbientCapabilities=CAP_NET_BIND_SERVICE CAP_NET_RAW");
+    let without_raw = wrong_by(&server, &["setpriv", "--bounding-set=-net_raw"], &QUIET);
+    assert_eq!(without_raw.len(), 1, "{without_raw:#?}");
+    one_tells(&without_raw, "clients without an address are answered by broadcast");
+    // The question to other servers is asked from port 68.
+    let by = ["setpriv", "--bounding-set=-net_bind_service"];
+    let loud = wrong_by(&server, &by, &QUIET[..2]);
+    one_tells(&loud, "other DHCP servers: lan cannot be asked");
+    // Somebody who is not root at all; the program may lie where only root may look.
+    let directory = server.directory.path();
+    let program = directory.join("program");
+    fs::copy(env!("CARGO_BIN_EXE_rackstrap"), &program).unwrap();
+    let open_to_all = format!("chmod -R a+rwX {}", directory.display());
+    assert!(server.inside.sh(&open_to_all).status.success());
+    let line = format!(
+        "setpriv --reuid=65534 --regid=65534 --clear-groups {} --data-dir {} --interface lan doctor",
+        program.display(),
+        directory.display()
+    );
+    let output = server.inside.sh(&line);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!output.status.success() && said.contains("may not bind ports below 1024"), "{said}");
+}
+
+#[test]
+fn a_clock_that_cannot_be_right_is_told() {
+    let (server, _clients) = sound();
+    let library = server.directory.path().join("clock.so");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tools/old-clock.c");
+    let compiled = server.inside.sh(&format!("cc -shared -fPIC -o {} {source}", library.display()));
+    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+    let preload = format!("LD_PRELOAD={}", library.display());
+    let old = wrong_by(&server, &["env", &preload], &QUIET);
+    assert_eq!(old.len(), 1, "{old:#?}");
+    one_tells(
+        &old,
+        "clock: it says 1970-01-12T13:46:40Z -> set it, and let a time service keep it",
+    );
+
+    server.tell_of_tomorrow();
+    let behind = wrong(&server, &QUIET);
+    assert_eq!(behind.len(), 1, "{behind:#?}");
+    one_tells(&behind, "s behind the newest event: leases would not end -> set it");
+}
+
+#[test]
+fn a_database_that_is_not_writable_is_told() {
+    let (mut server, _clients) = sound();
+    let directory = server.directory.path().display();
+    let by = format!(
+        "mount --bind {directory} {directory} && mount -o remount,ro,bind {directory} && exec \"$@\""
+    );
+    let by = ["unshare", "--mount", "--propagation", "private", "sh", "-c", &by, "read-only"];
+    let found = wrong_by(&server, &by, &QUIET);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    // It does not even open, unless whoever had it open last left its log behind.
+    let unopened = "does not open";
+    let tells = |line: &String| line.contains(unopened) || line.contains("cannot be written");
+    assert!(found[0].starts_with("database: ") && tells(&found[0]), "{found:#?}");
+    server.start(&["lan"]);
+    let found = wrong_by(&server, &by, &QUIET);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    one_tells(&found, "database: it cannot be written, so that no lease is given");
+    one_tells(&found, "readonly database -> look at its owner, its mode and its disk");
+    assert_eq!(wrong(&server, &QUIET), [""; 0]);
+}
+
+#[test]
+fn addresses_that_run_out_and_relays_of_nowhere_are_told() {
+    let (server, _clients) = sound();
+    let strangers = SITE.replace("10.77.0.199", "10.77.0.129");
+    server.set_site(&strangers);
+    let address = |last: u8| Ipv4Addr::new(10, 77, 0, last);
+    server.lease_to_strangers((100..129).map(address));
+    let nearly = wrong(&server, &QUIET);
+    one_tells(&nearly, "1 of 30 dynamic addresses of subnet provisioning are left -> widen");
+    assert!(findings(&server, &QUIET).iter().all(|finding| finding["verdict"] != "trouble"));
+    server.lease_to_strangers([address(129)].into_iter());
+    let full = wrong(&server, &QUIET);
+    one_tells(&full, "all 30 dynamic addresses of subnet provisioning are taken -> widen its dhcp");
+
+    let relays = ["env", "RACKSTRAP_RELAYS=10.77.0.9,192.168.9.1"];
+    let found = wrong_by(&server, &relays, &QUIET);
+    one_tells(&found, "relay 192.168.9.1 is in no subnet of the site");
+    assert!(!found.iter().any(|line| line.contains("10.77.0.9")), "{found:#?}");
 }
 
 /// Somebody else's DHCP server on the clients' link.

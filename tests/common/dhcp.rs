@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rackstrap::inventory::{Change, Database, Inventory, LeaseBook};
-use rackstrap::model::Lease;
+use rackstrap::model::{ClientKey, Event, EventKind, Lease, LeaseState, Mac};
 use rackstrap::site_file;
 use tempfile::TempDir;
 
@@ -147,6 +147,35 @@ impl DhcpServer {
             leases = LeaseBook::open(database).await.unwrap().list();
         });
         leases
+    }
+
+    /// Gives addresses to a stranger each, for an hour.
+    pub fn lease_to_strangers(&self, addresses: impl Iterator<Item = Ipv4Addr>) {
+        let now = jiff::Timestamp::now().as_second();
+        self.with_database(async |database| {
+            let book = LeaseBook::open(database).await.unwrap();
+            for address in addresses {
+                let [_, _, high, low] = address.octets();
+                let mac = Mac([0x52, 0x54, 0, 0xbb, high, low]);
+                let lease = Lease {
+                    address,
+                    client: ClientKey::Mac(mac),
+                    mac,
+                    subnet: "provisioning".into(),
+                    state: LeaseState::Bound,
+                    starts_at: now,
+                    expires_at: now + 3600,
+                };
+                book.commit(lease, now).await.unwrap();
+            }
+        });
+    }
+
+    /// Writes an event down that happens tomorrow.
+    pub fn tell_of_tomorrow(&self) {
+        let at_ms = jiff::Timestamp::now().as_millisecond() + 86_400_000;
+        let event = Event { at_ms, host: None, mac: None, kind: EventKind::Ack, text: "x".into() };
+        self.with_database(async |database| database.add_events(&[event]).await.unwrap());
     }
 
     fn log_path(&self) -> std::path::PathBuf {

@@ -9,6 +9,7 @@ pub mod netns;
 pub mod networkd;
 pub mod partner;
 pub mod qemu;
+pub mod real_client;
 pub mod skip;
 pub mod spoiler;
 pub mod store;

@@ -1,0 +1,184 @@
+//! Databases that earlier versions left behind: whichever migrations one has seen, it is
+//! brought up to date, nothing in it is lost, and the program works on it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rackstrap::inventory::{Change, Database, EventFilter, Inventory, LeaseBook};
+use rackstrap::model::{ClientKey, Lease, LeaseState, Site};
+use rackstrap::site_file;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+
+use crate::common::store::Store;
+
+/// The site as the rows of the first migration have it.
+const SITE: &str = r#"
+racks: {r1: {}}
+tenants: {acme: {}}
+subnets:
+  provisioning:
+    cidr: 10.77.0.0/24
+    gateway: 10.77.0.254
+    ranges: [{from: 10.77.0.100, to: 10.77.0.199, for: dhcp}]
+profiles: {plain: {nics: {eth0: {mtu: 9000}}}}
+images: {live: {kernel: live/vmlinuz}}
+hosts:
+  n01:
+    rack: r1
+    tenant: acme
+    profile: plain
+    image: live
+    nics: {eth0: "52:54:00:aa:00:01"}
+    reservations: {provisioning: 10.77.0.10}
+"#;
+
+/// Rows in every table of the first migration, as its version wrote them.
+const ROWS: &str = r#"
+INSERT INTO racks (name, spec) VALUES ('r1', '{}');
+INSERT INTO tenants (name, spec) VALUES ('acme', '{}');
+INSERT INTO profiles (name, spec) VALUES ('plain', '{"nics":{"eth0":{"mtu":9000}}}');
+INSERT INTO images (name, spec) VALUES ('live', '{"kernel":"live/vmlinuz"}');
+INSERT INTO subnets (name, cidr, tenant, spec)
+    VALUES ('provisioning', '10.77.0.0/24', NULL, '{"gateway":"10.77.0.254"}');
+INSERT INTO subnet_ranges (subnet, position, first_address, last_address, used_for)
+    VALUES ('provisioning', 0, '10.77.0.100', '10.77.0.199', 'dhcp');
+INSERT INTO hosts (name, rack, tenant, profile, image, spec, state, state_at_ms, state_text)
+    VALUES ('n01', 'r1', 'acme', 'plain', 'live', '{}', 'failed', 1700000000000, 'no kernel');
+INSERT INTO nics (mac, host, label, position) VALUES ('52:54:00:aa:00:01', 'n01', 'eth0', 0);
+INSERT INTO host_addresses (address, host, link, subnet)
+    VALUES ('10.77.0.10', 'n01', NULL, 'provisioning');
+INSERT INTO leases (address, client, mac, subnet, state, starts_at, expires_at) VALUES
+    ('10.77.0.10', 'host:n01', '52:54:00:aa:00:01', 'provisioning', 'bound', 1700000000, 4000000000),
+    ('10.77.0.100', 'mac:52:54:00:bb:00:01', '52:54:00:bb:00:01', 'provisioning', 'declined',
+     1700000000, 4000000000);
+INSERT INTO events (id, at_ms, host, mac, kind, text)
+    VALUES ('1790000000000-0000000000-00000001', 1790000000000, 'n01', '52:54:00:aa:00:01', 'ack', '10.77.0.10');
+INSERT INTO revisions (id, at, who, summary, before, after)
+    VALUES (7, 1700000000, 'ann', 'apply site.yaml', '{}', 'racks: {r1: {}}');
+INSERT INTO users (name, password_hash, created_at) VALUES ('ann', '$argon2id$', 1700000000);
+INSERT INTO tokens (hash, name, may_change, created_at, expires_at) VALUES
+    ('406ea0b9489c7b96ecc07af24dfbfa7c6037ad3ce8728b4f3fd4e01bb092a842', 'ci', true, 1700000000, NULL);
+INSERT INTO sessions (id, data, expires_at) VALUES ('00', '{}', 4000000000);
+INSERT INTO reports (host, at_ms, body) VALUES ('n01', 1700000000000, 'NIC eth0 up');
+"#;
+
+/// The token whose hash stands in the rows.
+fn token() -> String {
+    format!("rackstrap_{}", "a".repeat(40))
+}
+
+/// The files of the migrations, in their order.
+fn migrations() -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// Makes the database as it was when only these migrations existed.
+async fn leave_behind(store: &Store, migrations: &[PathBuf]) {
+    let directory = tempfile::tempdir().unwrap();
+    for file in migrations {
+        fs::copy(file, directory.path().join(file.file_name().unwrap())).unwrap();
+    }
+    let migrator = Migrator::new(directory.path()).await.unwrap();
+    if let Some(path) = store.url.strip_prefix("sqlite:") {
+        let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+        let pool = SqlitePool::connect_with(options).await.unwrap();
+        migrator.run(&pool).await.unwrap();
+        sqlx::raw_sql(ROWS).execute(&pool).await.unwrap();
+        pool.close().await;
+    } else {
+        let pool = sqlx::PgPool::connect(&store.url).await.unwrap();
+        migrator.run(&pool).await.unwrap();
+        sqlx::raw_sql(ROWS).execute(&pool).await.unwrap();
+        pool.close().await;
+    }
+}
+
+fn site(text: &str) -> Site {
+    site_file::parse(text, "site.yaml").unwrap()
+}
+
+/// The site with something in it that only the newest version can say: what a host is known
+/// by (0002), what is said site-wide (0003), a switch and a cable to it (0007).
+fn grown() -> Site {
+    let text = SITE.replace(
+        "    nics: {eth0: \"52:54:00:aa:00:01\"}\n",
+        "    nics: {eth0: {mac: \"52:54:00:aa:00:01\", switch: leaf1, port: Ethernet1}}\n    \
+         match: {uuid: 4c4c4544-0042-3510-8054-b4c04f4d3032}\n",
+    );
+    site(&format!("{text}switches: {{leaf1: {{vendor: eos}}}}\nparameters: {{asn: 65001}}\n"))
+}
+
+async fn check_kept(database: &Database) {
+    let inventory = Inventory::open(database.clone()).await.unwrap();
+    let snapshot = inventory.snapshot();
+    assert_eq!((snapshot.revision, &snapshot.site), (7, &site(SITE)));
+    let leases = LeaseBook::open(database.clone()).await.unwrap();
+    let own = leases.find("10.77.0.10".parse().unwrap()).unwrap();
+    assert_eq!((own.client, own.expires_at), (ClientKey::Host("n01".into()), 4_000_000_000));
+    let quarantine = leases.find("10.77.0.100".parse().unwrap()).unwrap();
+    assert_eq!(quarantine.state, LeaseState::Declined);
+    let status = database.find_host_status("n01").await.unwrap().unwrap();
+    assert_eq!((status.state.label(), status.reason.as_str()), ("failed", "no kernel"));
+    assert_eq!(database.find_report("n01").await.unwrap().unwrap().body, "NIC eth0 up");
+    let filter = EventFilter { limit: 10, ..EventFilter::default() };
+    let events = database.list_events(&filter).await.unwrap();
+    assert_eq!(events.iter().map(|event| event.text.as_str()).collect::<Vec<_>>(), ["10.77.0.10"]);
+    assert!(database.find_user("ann").await.unwrap().is_some());
+    assert!(database.find_token(&token()).await.unwrap().unwrap().may_change);
+    assert_eq!(database.find_revision(7).await.unwrap().unwrap().who, "ann");
+}
+
+async fn check_works(database: &Database) {
+    let inventory = Inventory::open(database.clone()).await.unwrap();
+    let change = Change { who: "test", summary: "grow", ..Change::default() };
+    inventory.replace_site(change, grown()).await.unwrap();
+    assert_eq!(inventory.snapshot().site, grown());
+    let leases = LeaseBook::open(database.clone()).await.unwrap();
+    let mac = "52:54:00:bb:00:02".parse().unwrap();
+    let lease = Lease {
+        address: "10.77.0.101".parse().unwrap(),
+        client: ClientKey::Mac(mac),
+        mac,
+        subnet: "provisioning".into(),
+        state: LeaseState::Bound,
+        starts_at: 1_800_000_000,
+        expires_at: 4_000_000_000,
+    };
+    assert_eq!(leases.commit(lease.clone(), 1_800_000_000).await, Ok(lease));
+    leases.remove("10.77.0.100".parse().unwrap()).await.unwrap();
+}
+
+/// What the program itself prints of the database.
+fn program(store: &Store, words: &[&str]) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rackstrap"));
+    command.arg("--data-dir").arg(directory.path()).args(["--database", &store.url]).args(words);
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{}: {words:?}: {said}", store.kind);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn a_database_of_any_earlier_version_keeps_its_rows_and_works() {
+    let all = migrations();
+    for count in 1..=all.len() {
+        for store in Store::both().await {
+            println!("{} after {}", store.kind, all[count - 1].display());
+            leave_behind(&store, &all[..count]).await;
+            let database = store.open().await;
+            check_kept(&database).await;
+            check_works(&database).await;
+            database.close().await;
+            assert_eq!(site(&program(&store, &["export"])), grown(), "{}", store.kind);
+            let leases = program(&store, &["lease", "list"]);
+            assert!(leases.contains("10.77.0.101") && !leases.contains("10.77.0.100"), "{leases}");
+        }
+    }
+}
