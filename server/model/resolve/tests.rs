@@ -216,7 +216,7 @@ fn what_is_wrong_is_told_where_it_was_written() {
         ),
         (
             "profiles: {a: {parameters: {n: {type: colour}}}}\nhosts: {x: {profile: a}}",
-            "profiles.a.parameters.n.type: there is no word \"colour\"; there are: number, word, subnet, address, mac, boolean, text",
+            "profiles.a.parameters.n.type: there is no word \"colour\"; there are: number, word, subnet, address, address-and-length, mac, boolean, text",
         ),
         (
             "profiles: {a: {}}\nhosts: {x: {profile: a, network: {extends: b}}}",
