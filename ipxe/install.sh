@@ -12,6 +12,7 @@ mac='{{ mac }}'
 generation='{{ generation }}'
 gateways='{% for gateway in gateways %}{% if !loop.first %} {% endif %}{{ gateway }}{% endfor %}'
 settings={% if has_settings %}yes{% endif %}
+rules={% if has_rules %}yes{% endif %}
 
 unpack() {
 {%- for file in files %}
@@ -38,11 +39,16 @@ put_setting() {
     cat >"$sysctl_staging/$1" || fail "$sysctl_staging/$1 cannot be written"
 }
 
-# Does a thing with networkd's files and, where there are any, with the kernel's settings:
-# a directory, the new files beside it, and the name under which $state knows them.
+put_rules() {
+    cat >"$rules_staging/$1" || fail "$rules_staging/$1 cannot be written"
+}
+
+# Does a thing with networkd's files and, where there are any, with the kernel's settings and the
+# rules of nftables: a directory, the new files beside it, and the name under which $state knows them.
 each() {
     "$@" "$directory" "$staging" files || return 1
-    [ -z "$settings" ] || "$@" "$sysctl_directory" "$sysctl_staging" settings
+    [ -z "$settings" ] || "$@" "$sysctl_directory" "$sysctl_staging" settings || return 1
+    [ -z "$rules" ] || "$@" "$rules_directory" "$rules_staging" rules
 }
 
 fetch() {
@@ -156,16 +162,29 @@ set_values() {
     done <"$state/settings.new"
 }
 
+# Loads the rules that are in place now, or takes away those that no file has any more.
+load_rules() {
+    [ -n "$rules" ] || return 0
+    if [ -e "$rules_directory/90-rackstrap.nft" ]; then
+        nft -f "$rules_directory/90-rackstrap.nft" >/dev/null 2>&1
+    else
+        nft delete table inet rackstrap >/dev/null 2>&1 || :
+    fi
+}
+
 # Sets 'why' where the new files do not work.
 attempt() {
     why='because the kernel refuses its settings'
     # A link that networkd is yet to make has no settings; udev sets them when it appears.
     set_values -e || return 1
+    why='because the kernel refuses its rules for packets'
+    load_rules || return 1
     $reload
     if ! wait_for_proof "${WAIT-60}"; then
         why="after ${WAIT-60} s without an answer from$silent"
         return 1
     fi
+    why='because the kernel refuses its settings'
     set_values
 }
 
@@ -193,6 +212,7 @@ put_back() {
     devices=$(new_devices)
     each restore
     sysctl -q -e -p "$state/values" >/dev/null 2>&1 || :
+    load_rules || :
     # networkd makes devices but never removes one; its old files must be read before, or it
     # would put the NICs to the new use again.
     $reload
@@ -206,17 +226,25 @@ main() {
     directory=${ROOT-}/etc/systemd/network
     sysctl_directory=${ROOT-}/etc/sysctl.d
     sysctl_staging=
+    rules_directory=${ROOT-}/etc/systemd/system/systemd-networkd.service.d
+    rules_staging=
     state=${ROOT-}/var/lib/rackstrap
     mkdir -p "$directory" "$state" || fail "$directory and $state are needed"
     # On the same file system as the files, so that moving them is atomic.
     staging=$(mktemp -d "$directory/.rackstrap.XXXXXX") || fail "$directory is not writable"
-    trap 'rm -rf "$staging" "$sysctl_staging"' EXIT
-    # Also where only an earlier generation had settings: they are stale.
+    trap 'rm -rf "$staging" "$sysctl_staging" "$rules_staging"' EXIT
+    # Also where only an earlier generation had settings or rules: they are stale.
     [ ! -f "$state/settings" ] || settings=yes
+    [ ! -f "$state/rules" ] || rules=yes
     if [ -n "$settings" ]; then
         mkdir -p "$sysctl_directory" || fail "$sysctl_directory is needed"
         sysctl_staging=$(mktemp -d "$sysctl_directory/.rackstrap.XXXXXX") || fail "$sysctl_directory is not writable"
         [ -n "${ROOT-}" ] || command -v sysctl >/dev/null || fail 'the program sysctl is needed for the kernel settings'
+    fi
+    if [ -n "$rules" ]; then
+        mkdir -p "$rules_directory" || fail "$rules_directory is needed"
+        rules_staging=$(mktemp -d "$rules_directory/.rackstrap.XXXXXX") || fail "$rules_directory is not writable"
+        [ -n "${ROOT-}" ] || command -v nft >/dev/null || fail 'the program nft is needed for the rules for packets'
     fi
     unpack
     each list

@@ -155,6 +155,32 @@ async fn kernel_settings_are_applied_with_the_files_and_put_back_with_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rules_for_packets_are_loaded_with_the_files_and_put_back_with_them() {
+    let words = "subnet: rack, table: 100, mark: 1, default-route: true, cpus: ";
+    let with = |cpus: &str| SITE.replace("{subnet: rack}", &format!("{{{words}{cpus}}}"));
+    let (server, mut host, _wire) = rack(&with("0-7")).await;
+    let apply = format!("{FETCH} | WAIT=4 sh");
+    let loaded = |host: &mut Host| {
+        let rules = host.run("nft list table inet rackstrap").0;
+        rules.contains("meta cpu 0-7") && rules.contains("snat ip to 10.77.0.12")
+    };
+    assert_eq!(host.run(&apply), ("rackstrap: applied generation 1\n".into(), 0));
+    assert!(loaded(&mut host), "{}", host.run("nft list ruleset").0);
+
+    set_site(&server, &with("8-9").replace("gateway: 10.77.0.1}", "gateway: 10.77.0.254}")).await;
+    let verdict = "put generation 2 back after 4 s without an answer from gateway 10.77.0.254";
+    assert_eq!(host.run(&apply), (format!("rackstrap: {verdict}\n"), 1));
+    assert!(loaded(&mut host), "{}", host.run("nft list ruleset").0);
+    let file = "cat /etc/systemd/system/systemd-networkd.service.d/90-rackstrap.nft";
+    assert!(host.run(file).0.contains("meta cpu { 0-7 }"));
+
+    set_site(&server, SITE).await;
+    assert_eq!(host.run(&apply), ("rackstrap: applied generation 3\n".into(), 0));
+    assert_eq!(host.run("ls -A /etc/systemd/system/systemd-networkd.service.d").0, "");
+    assert_eq!(host.run("nft list ruleset").0, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_configuration_is_applied_if_it_works_and_put_back_if_not() {
     let (server, mut host, _wire) = rack(SITE).await;
     let default_route = |host: &mut Host| host.run("ip -4 route show default").0;

@@ -38,6 +38,7 @@ mod networkd;
 mod purity;
 mod ready_profiles;
 mod schemas;
+mod source_nat;
 mod tftp_clients;
 mod tftp_hard;
 mod tftp_ipv6;

@@ -35,6 +35,7 @@ struct Install<'a> {
     gateways: &'a BTreeSet<IpAddr>,
     files: Vec<Document<'a>>,
     has_settings: bool,
+    has_rules: bool,
 }
 
 /// A file as a here-document.
@@ -47,23 +48,37 @@ struct Document<'a> {
     end: String,
 }
 
-/// Whether the script can apply a file and put it back: those of networkd and of `/etc/sysctl.d`.
+/// Whether the script can apply a file and put it back: those of networkd, of its service, and
+/// of `/etc/sysctl.d`.
 pub fn can_place(file: &HostFile) -> bool {
     let directory = file.path.rsplit_once('/').map(|(directory, _)| directory);
-    matches!(directory, Some("/etc/systemd/network" | "/etc/sysctl.d"))
+    directory == Some("/etc/systemd/network") || directory.is_some_and(|it| put(it) != PUT)
 }
 
-/// The script of a host. Its files are networkd's, and those of `/etc/sysctl.d`.
+/// The script of a host. Its files are those that [`can_place`] takes.
 pub fn script(target: &Target, files: &[HostFile]) -> Result<String, ScriptError> {
     let files: Vec<Document<'_>> = files.iter().map(document).collect();
     let has_settings = files.iter().any(|file| file.put == PUT_SETTING);
+    let has_rules = files.iter().any(|file| file.put == PUT_RULES);
     let Target { host, mac, base, generation, gateways } = target;
     let generation = *generation;
-    let script = Install { host, mac: *mac, base, generation, gateways, files, has_settings };
+    let mac = *mac;
+    let script = Install { host, mac, base, generation, gateways, files, has_settings, has_rules };
     Ok(script.render()?)
 }
 
+const PUT: &str = "put";
 const PUT_SETTING: &str = "put_setting";
+const PUT_RULES: &str = "put_rules";
+
+/// The script's function for the files of a directory.
+fn put(directory: &str) -> &'static str {
+    match directory {
+        "/etc/sysctl.d" => PUT_SETTING,
+        "/etc/systemd/system/systemd-networkd.service.d" => PUT_RULES,
+        _ => PUT,
+    }
+}
 
 fn document(file: &HostFile) -> Document<'_> {
     let mut end = "END".to_owned();
@@ -71,7 +86,7 @@ fn document(file: &HostFile) -> Document<'_> {
         end.push('_');
     }
     let (directory, name) = file.path.rsplit_once('/').unwrap_or_default();
-    let put = if directory == "/etc/sysctl.d" { PUT_SETTING } else { "put" };
+    let put = put(directory);
     // Inside single quotes only a single quote ends the word.
     Document { put, name: name.replace('\'', "'\\''"), text: &file.text, end }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::words::{switch_words, words};
-use super::{HostNumber, Mac, RouteSpec, RuleSpec, SharedAddress};
+use super::{CpuList, HostNumber, Mac, RouteSpec, RuleSpec, SharedAddress};
 
 words! {
     /// An IP version.
@@ -94,6 +94,8 @@ pub struct LinkSettings<'a> {
     pub table: Option<u32>,
     /// The firewall mark of packets that leave by this link.
     pub mark: Option<u32>,
+    /// The processors whose new connections leave by this link.
+    pub cpus: &'a CpuList,
     /// Addresses that every host of the profile bears.
     pub addresses: &'a [SharedAddress],
     /// Routes beside those of the subnet.
@@ -178,6 +180,10 @@ macro_rules! link_spec {
             /// The firewall mark of packets that are looked up in `table`.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub mark: Option<u32>,
+            /// Processors, such as `0-55,112-167`, whose new connections leave by this link and
+            /// from its address, by rules of nftables. It needs a `table` and a `mark`.
+            #[serde(default, skip_serializing_if = "crate::model::CpuList::is_empty")]
+            pub cpus: crate::model::CpuList,
             /// Addresses that every host of the profile bears.
             #[serde(default, skip_serializing_if = "Vec::is_empty")]
             pub addresses: Vec<crate::model::SharedAddress>,
@@ -244,6 +250,7 @@ macro_rules! link_spec {
                     default_route: self.default_route.unwrap_or(self.table.is_none()),
                     table: self.table,
                     mark: self.mark,
+                    cpus: &self.cpus,
                     addresses: &self.addresses,
                     routes: &self.routes,
                     rules: &self.routing_policy,

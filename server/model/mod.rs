@@ -8,6 +8,7 @@ mod bgp;
 mod bond;
 mod bridge;
 mod cable;
+mod cpu_list;
 mod dhcp_options;
 mod diff;
 mod event;
@@ -51,6 +52,7 @@ pub use bond::{
 };
 pub use bridge::{BridgeSpec, PortSpec};
 pub use cable::{Cable, Nic, Switch, Vendor};
+pub use cpu_list::{CpuList, InvalidCpuList};
 pub use dhcp_options::{DhcpOptions, InvalidDhcpOption};
 pub use diff::{Difference, DifferenceKind, FieldDifference, diff, renamed_hosts};
 pub use event::{Event, EventKind, Progress, StrangerBudget};

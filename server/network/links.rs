@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use ipnet::IpNet;
 
 use super::bgp::Bgp;
+use super::source_nat::SourceNat;
 use crate::model::{
     BondSpec, BridgeSpec, Defaults, EmitLldp, Family, IpvlanSpec, Mac, MacvlanSpec, MatchBy,
     NicSpec, ReceiveLldp, VlanProtocol, VxlanSpec,
@@ -31,6 +32,8 @@ pub struct HostNetwork {
     pub systemd: u16,
     /// What the host says by BGP, if anything.
     pub bgp: Option<Bgp>,
+    /// The links that the connections of processors leave by.
+    pub source_nat: Vec<SourceNat>,
     /// Rules whose warnings about the profile are silenced.
     pub allow: Vec<String>,
     /// Kernel settings, by name.

@@ -27,6 +27,7 @@ mod netplan;
 mod network_data;
 mod network_manager;
 mod networkd;
+mod source_nat;
 mod unit;
 mod yaml;
 
@@ -44,6 +45,7 @@ pub use links::{Borne, Computed, HostNetwork, Kind, Layer3, Link, Role};
 pub use microcloud::{
     Cluster, MICROCLOUD_FILE, OvnRange, PreseedError, PreseedWords, microcloud_preseed,
 };
+pub use source_nat::SourceNat;
 
 use crate::model::Site;
 
@@ -138,6 +140,13 @@ fn checked(site: &Site, host_name: &str) -> Result<HostNetwork, RenderError> {
 /// The files of a host without a mistake, or what the format cannot say.
 fn write(network: &HostNetwork, format: Format) -> Result<Vec<File>, Vec<String>> {
     let mut losses = losses::Losses::default();
+    let says_all = matches!(format, Format::Networkd | Format::Netplan | Format::Ignition);
+    // Those that are a part of the host's files by themselves say nothing else.
+    if !says_all && !matches!(format, Format::Frr | Format::Sysctl) {
+        for nat in &network.source_nat {
+            losses.add_if(true, &nat.link, "cpus");
+        }
+    }
     let files = match format {
         Format::Networkd => for_networkd(network, &mut losses),
         Format::Netplan => {
@@ -147,6 +156,7 @@ fn write(network: &HostNetwork, format: Format) -> Result<Vec<File>, Vec<String>
             // What netplan makes of it is networkd's.
             files.extend(networkd::settings(network));
             files.extend(beside(network));
+            files.extend(source_nat::render(network));
             files
         }
         Format::CloudInit => cloud_init::version2(network, &mut losses),
@@ -168,7 +178,7 @@ fn write(network: &HostNetwork, format: Format) -> Result<Vec<File>, Vec<String>
 
 /// Everything that a host with networkd keeps.
 fn for_networkd(network: &HostNetwork, losses: &mut losses::Losses) -> Vec<File> {
-    [networkd::render(network, losses), beside(network)].concat()
+    [networkd::render(network, losses), beside(network), source_nat::render(network)].concat()
 }
 
 /// What a host keeps besides its links, whatever brings them up.

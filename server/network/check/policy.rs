@@ -22,6 +22,36 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     priorities(view, &rules, findings);
     empty_tables(view, &rules, findings);
     sysctls(view, findings);
+    processors(view, findings);
+}
+
+/// Rule N159: processors whose connections cannot leave by the link that they are given to.
+fn processors(view: &ProfileView<'_>, findings: &mut Findings) {
+    let links: Vec<_> =
+        view.profile.links().filter(|link| !link.settings.cpus.is_empty()).collect();
+    for (place, link) in links.iter().enumerate() {
+        let (name, settings) = (link.name, link.settings);
+        let mut wrong = |text: String| findings.error("N159", view.at(name, "cpus"), text);
+        if settings.table.is_none() || settings.mark.is_none() {
+            wrong(format!(
+                "{name} has cpus, whose connections a mark leads to a table: give it both"
+            ));
+        }
+        let own = view.network.links.get(name);
+        if own.is_none_or(|link| link.layer3.addresses.is_empty()) {
+            wrong(format!(
+                "{name} has cpus and no written address that their connections could have"
+            ));
+        }
+        for other in &links[..place] {
+            if let Some(cpu) = settings.cpus.shared(other.settings.cpus) {
+                wrong(format!("processor {cpu} is in the cpus of {} and of {name}", other.name));
+            }
+            if settings.mark.is_some() && settings.mark == other.settings.mark {
+                wrong(format!("{} and {name} have cpus and the same mark", other.name));
+            }
+        }
+    }
 }
 
 /// Rule N156: a table that is the kernel's, or a VRF's and somebody else's.

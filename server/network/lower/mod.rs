@@ -13,6 +13,7 @@ pub(super) use sysctl::needed as needed_sysctls;
 use indexmap::IndexMap;
 
 use super::links::{HostNetwork, Kind, Layer3, Link, Qos, Role};
+use super::source_nat;
 use crate::model::{Defaults, Host, LinkSettings, NicSpec, Profile, Site};
 
 /// The systemd of Debian 12, where a profile names none.
@@ -53,6 +54,7 @@ pub(super) fn lower_with(
         match_by: source.profile.match_by,
         systemd: source.profile.systemd.unwrap_or(SYSTEMD),
         bgp: None,
+        source_nat: Vec::new(),
         allow: source.profile.allow.clone(),
         sysctls: Default::default(),
         links: source.links(),
@@ -64,6 +66,7 @@ pub(super) fn lower_with(
     bgp::set_link_local(&mut network, source.profile);
     set_roles(&mut network, source.profile);
     network.bgp = bgp::lower(&network, source.profile);
+    network.source_nat = source_nat::lower(&network, source.profile);
     if network.defaults == Defaults::Safe {
         ethernet::set_mtus(&mut network, site);
         ethernet::set_macs(&mut network);

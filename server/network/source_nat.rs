@@ -1,0 +1,96 @@
+//! Connections that leave by the NIC of the processor which began them: an nftables file, and
+//! what has systemd-networkd load it at boot. Pure.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use super::File;
+use super::links::HostNetwork;
+use crate::model::{CpuList, Profile};
+
+/// Where both files are: systemd reads those of a service's directory that end in `.conf`.
+const DIRECTORY: &str = "/etc/systemd/system/systemd-networkd.service.d";
+/// The file of rules.
+const RULES: &str = "90-rackstrap.nft";
+/// The file that has it loaded.
+const LOADER: &str = "90-rackstrap-nft.conf";
+
+/// Whose new connections leave by a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceNat {
+    /// The link.
+    pub link: String,
+    /// The processors.
+    pub cpus: CpuList,
+    /// The mark whose rule leads to the link's table.
+    pub mark: u32,
+    /// The addresses that such connections have, one a family.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// What a profile says of processors, of links that a mark leads to.
+pub(super) fn lower(network: &HostNetwork, profile: &Profile) -> Vec<SourceNat> {
+    let links = profile.links().filter(|link| !link.settings.cpus.is_empty());
+    let of_link = |link: crate::model::ProfileLink<'_>| {
+        let mark = link.settings.mark.filter(|_| link.settings.table.is_some())?;
+        let own = &network.links.get(link.name)?.layer3.addresses;
+        let first = |is_ipv4: bool| {
+            own.iter().map(|address| address.addr()).find(|address| address.is_ipv4() == is_ipv4)
+        };
+        let addresses = first(true).into_iter().chain(first(false)).collect();
+        let cpus = link.settings.cpus.clone();
+        Some(SourceNat { link: link.name.to_owned(), cpus, mark, addresses })
+    };
+    links.filter_map(of_link).collect()
+}
+
+/// The rules and what loads them; nothing for a host that does not ask for them.
+pub(super) fn render(host: &HostNetwork) -> Vec<File> {
+    if host.source_nat.is_empty() {
+        return Vec::new();
+    }
+    let file = |name: &str, text| File {
+        name: name.to_owned(),
+        directory: Some(DIRECTORY),
+        mode: 0o644,
+        text,
+    };
+    // With `+`, because networkd itself may not load rules; with `-`, because a host without
+    // nft is to come up all the same.
+    let loader = format!(
+        "# {}\n[Service]\nExecStartPost=+-/usr/sbin/nft -f {DIRECTORY}/{RULES}\n",
+        host.origin()
+    );
+    vec![file(LOADER, loader), file(RULES, rules(host))]
+}
+
+fn rules(host: &HostNetwork) -> String {
+    let mut text = format!("#!/usr/sbin/nft -f\n# {}\n", host.origin());
+    // Made before it is deleted, so that deleting it is never a mistake.
+    text.push_str("table inet rackstrap\ndelete table inet rackstrap\ntable inet rackstrap {\n");
+    text.push_str("\tchain output {\n\t\ttype route hook output priority mangle\n");
+    // Only what this host begins: an answer leaves as its connection came.
+    for SourceNat { cpus, mark, .. } in &host.source_nat {
+        let cpus = cpus.to_string().replace(',', ", ");
+        let _ = writeln!(
+            text,
+            "\t\tct state new ct direction original meta cpu {{ {cpus} }} ct mark set {mark}"
+        );
+    }
+    let marks: Vec<String> = host.source_nat.iter().map(|nat| nat.mark.to_string()).collect();
+    let _ = writeln!(text, "\t\tct mark {{ {} }} meta mark set ct mark\n\t}}", marks.join(", "));
+    // What stays on the host has a mark too, and keeps its address.
+    text.push_str("\tchain postrouting {\n\t\ttype nat hook postrouting priority srcnat\n");
+    for nat in &host.source_nat {
+        for address in &nat.addresses {
+            let (family, word) = if address.is_ipv4() { ("ipv4", "ip") } else { ("ipv6", "ip6") };
+            let _ = writeln!(
+                text,
+                "\t\toifname != \"lo\" meta nfproto {family} meta mark {} snat {word} to {address}",
+                nat.mark
+            );
+        }
+    }
+    text.push_str("\t}\n}\n");
+    text
+}
