@@ -28,6 +28,7 @@ mod ipxe_scripts;
 mod lab;
 mod lease_book;
 mod lease_book_model;
+mod lease_ends;
 mod machine_http;
 mod metrics;
 mod migrations;

@@ -20,6 +20,7 @@ mod users;
 
 // What the services see.
 mod events;
+mod lease_ends;
 mod lease_watch;
 mod snapshot;
 mod watch;

@@ -15,7 +15,8 @@ use super::page::{Frame, Page, Slice};
 use super::query::Asked;
 use super::session::Operator;
 use super::state::Ui;
-use crate::model::{Host, HostState, Mac, Site};
+use super::tenants::{LeaseCell, lease_cell};
+use crate::model::{Host, HostState, LeaseTerm, Mac, Site};
 
 /// How many hosts a page shows.
 const PAGE: usize = 100;
@@ -126,6 +127,8 @@ struct Row {
     address: String,
     state: StateCell,
     event: EventCell,
+    /// That its tenant's lease has ended.
+    ended: Option<LeaseCell>,
 }
 
 /// A column's heading: a link that sorts by it.
@@ -197,6 +200,8 @@ fn columns(wanted: &Wanted) -> Vec<Column> {
 fn row(ui: &Ui, site: &Site, board: &Board, name: &str) -> Row {
     let none = Host::default();
     let host = site.hosts.get(name).unwrap_or(&none);
+    let now = ui.now_ms() / 1000;
+    let is_ended = matches!(host.lease_term(now), Some(LeaseTerm::Ended(_)));
     let address = host.addresses.values().chain(host.reservations.values()).next();
     Row {
         name: name.to_owned(),
@@ -205,6 +210,7 @@ fn row(ui: &Ui, site: &Site, board: &Board, name: &str) -> Row {
         address: address.map(ToString::to_string).unwrap_or_default(),
         state: board.state_cell(ui, name),
         event: board.event_cell(ui, name),
+        ended: lease_cell(host, now).filter(|_| is_ended),
     }
 }
 

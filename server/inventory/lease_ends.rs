@@ -1,0 +1,90 @@
+//! Tells once that a tenant's lease of a host has ended, however many servers there are.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::inventory::database::{execute, with_pool};
+use crate::inventory::{Database, Error, Inventory, now_ms};
+use crate::model::{EventKind, Host};
+
+/// How soon an end is told.
+const EVERY: Duration = Duration::from_secs(60);
+
+impl Database {
+    /// Every end of a lease that was told: host, tenant and moment (Unix seconds).
+    async fn list_told_lease_ends(&self) -> Result<HashSet<(String, String, i64)>, Error> {
+        const LIST: &str = "SELECT host, tenant, until FROM told_lease_ends";
+        let rows: Vec<_> = with_pool!(self, pool => sqlx::query_as(LIST).fetch_all(pool).await)?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// Notes ends of leases as told, and gives those that nobody had noted before.
+    async fn claim_lease_ends<'a>(
+        &self,
+        ends: Vec<(&'a str, &'a str, i64)>,
+    ) -> Result<Vec<(&'a str, &'a str, i64)>, Error> {
+        const CLAIM: &str = "INSERT INTO told_lease_ends (host, tenant, until)
+             VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+        let mut own = Vec::new();
+        let mut transaction = self.begin_writing().await?;
+        for (host, tenant, until) in ends {
+            if execute!(&mut transaction, CLAIM, host, tenant, until)? == 1 {
+                own.push((host, tenant, until));
+            }
+        }
+        transaction.commit().await?;
+        Ok(own)
+    }
+}
+
+impl Inventory {
+    /// Tells of leases that have ended, until `stop`.
+    pub async fn run_lease_ends(self, stop: CancellationToken) -> std::io::Result<()> {
+        let mut tick = interval(EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                _ = tick.tick() => {}
+            }
+            if let Err(error) = self.tell_lease_ends(now_ms() / 1000).await {
+                tracing::warn!(%error, "that leases have ended cannot be told; trying again");
+            }
+        }
+    }
+
+    /// Tells of the leases that have ended at `now` (Unix seconds) and of which nobody told.
+    /// How many there were.
+    pub async fn tell_lease_ends(&self, now: i64) -> Result<usize, Error> {
+        let snapshot = self.snapshot();
+        let ended = |(name, host): (&'_ String, &Host)| {
+            let until = host.leased_until?.ends_at();
+            let tenant = host.tenant.clone().filter(|_| until <= now)?;
+            Some((name.clone(), tenant, until))
+        };
+        let mut ends: Vec<_> = snapshot.site.hosts.iter().filter_map(ended).collect();
+        if ends.is_empty() {
+            return Ok(0);
+        }
+        let told = self.database.list_told_lease_ends().await?;
+        ends.retain(|end| !told.contains(end));
+        if ends.is_empty() {
+            return Ok(0);
+        }
+        // In an order that is every server's, so that two never wait for each other.
+        ends.sort();
+        let ends = ends.iter().map(|(host, tenant, until)| (&**host, &**tenant, *until));
+        let own = self.database.claim_lease_ends(ends.collect()).await?;
+        for (host, tenant, _) in &own {
+            let until = snapshot.site.hosts.get(*host).and_then(|host| host.leased_until);
+            let until = until.map(|until| format!(" ({until})")).unwrap_or_default();
+            let text =
+                format!("the lease of tenant {tenant} has ended{until}; nothing was changed");
+            self.events.record(Some(host), None, EventKind::Warning, text);
+        }
+        Ok(own.len())
+    }
+}
