@@ -15,9 +15,9 @@ RUN_PACKAGES  := build-essential ca-certificates cpio curl dpkg-dev ipxe iproute
 TEST_PACKAGES := $(RUN_PACKAGES) atftp busybox-static chromium chromium-driver dbus-daemon dhcpcd-base dnsmasq-base \
                  iputils-ping isc-dhcp-client netplan.io nftables postgresql-15 procps python3-jsonschema systemd tcpdump tftp-hpa udhcpc
 
-# Programs that read what we write for them. Unpacked for the tests, not installed: their
+# Programs and schemas that read what we write for them, one of another Debian release. Unpacked for the tests, not installed: their
 # services must not start.
-TEST_TOOLS    := frr ifupdown2 libc-ares2 libjson-c5 libnm0 libyang2 network-manager python3-ironic udev
+TEST_TOOLS    := trixie/cloud-init frr ifupdown2 libc-ares2 libjson-c5 libnm0 libyang2 network-manager python3-ironic udev
 
 # The servers that the benchmark compares with, and what it measures with. Never started as services.
 BENCH_PACKAGES := ca-certificates dnsmasq-base iproute2 isc-dhcp-server kea-dhcp4-server nftables nginx-light strace \
@@ -28,14 +28,14 @@ export FIRMWARE LAYOUT HOSTS ONCE
 # What the benchmark measures, and how often each server has its turn.
 export BENCH ROUNDS
 
-.PHONY: run test test-full fuzz build check fmt bench packages-run packages-test packages-bench trees
+.PHONY: run test test-full fuzz build check fmt bench packages-run packages-test packages-bench trees tools
 run: packages-run build
 	$(AS_ROOT) target/release/rackstrap lab
 
-test: packages-test trees
+test: packages-test trees tools
 	tests/tools/run-tests.sh
 
-test-full: packages-test trees
+test-full: packages-test trees tools
 	tests/tools/run-tests.sh --include-ignored
 
 fuzz: TIME ?= 60
@@ -66,6 +66,9 @@ packages-run:
 
 packages-test:
 	@tests/tools/install-packages.sh $(TEST_PACKAGES)
+
+# After the trees: one of the tools comes by the apt that they have.
+tools: trees
 	@tests/tools/fetch-tools.sh target/tools $(TEST_TOOLS)
 
 packages-bench:

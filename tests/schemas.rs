@@ -1,9 +1,12 @@
-//! What we write for OpenStack fits the schema that Ironic publishes and checks it with.
+//! What we write for OpenStack fits the schema that Ironic publishes, and what we write for
+//! cloud-init fits its own.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
 
 use rackstrap::network::{Format, render_host};
+use serde_json::Value;
 
 use crate::common::skip::skip;
 use crate::common::tools;
@@ -55,4 +58,78 @@ fn network_data_fits_ironics_schema() {
     assert!(fitting > 0, "no site was validated");
     let wrong = r#"{"links": [{"id": "eth0", "type": "phy"}], "networks": [], "services": []}"#;
     assert!(!validate(schema, wrong).status.success(), "a NIC without a MAC fits");
+}
+
+/// cloud-init's schemas, in the package of Debian 13: that of Debian 12 has none for networks.
+const CLOUD_INIT: &str = "usr/lib/python3/dist-packages/cloudinit/config/schemas";
+
+/// What the schema of version 1 refuses and its renderers read: the kind, the key, and why it
+/// is written.
+const READ_ALL_THE_SAME: [(&str, &str, &str); 7] = [
+    ("bond", "accept-ra", "every renderer reads it of every kind; the schema has it of NICs alone"),
+    ("vlan", "accept-ra", "the same"),
+    ("bridge", "accept-ra", "the same"),
+    (
+        "bridge",
+        "mac_address",
+        "netplan's renderer makes it the bridge's MAC; `bridge_hw` is ifupdown's alone",
+    ),
+    ("bond", "params.bond-lacp-rate", "sysconfig's renderer drops the schema's `bond-lacp_rate`"),
+    ("bond", "params.bond-min-links", "so it does `bond-min_links`"),
+    ("bond", "params.bond-xmit-hash-policy", "so it does `bond-xmit_hash_policy`"),
+];
+
+/// Takes away what the schema refuses, and notes which of it there was.
+fn as_the_schema_has_it(network: &mut Value, seen: &mut BTreeSet<(&'static str, &'static str)>) {
+    for item in network["config"].as_array_mut().unwrap() {
+        let kind = item["type"].as_str().unwrap().to_owned();
+        for (of, key, _) in READ_ALL_THE_SAME.iter().filter(|(of, ..)| *of == kind) {
+            let (place, name) = match key.split_once('.') {
+                Some((place, name)) => (&mut item[place], name),
+                None => (&mut *item, *key),
+            };
+            let found = place.as_object_mut().and_then(|place| place.remove(name));
+            seen.extend(found.map(|_| (*of, *key)));
+        }
+    }
+}
+
+/// The sites that a format can say, each with cloud-init's network configuration as JSON.
+fn networks(format: Format) -> Vec<(String, Value)> {
+    let written = golden::sites().into_iter().filter_map(|(name, site)| {
+        let files = render_host(&site, golden::HOST, format).ok()?;
+        let file = files.into_iter().find(|file| file.name == "network-config").unwrap();
+        let mut document: Value = serde_saphyr::from_str(&file.text).unwrap();
+        // Within a NoCloud tree the key `network` may be there or not.
+        let inner = document.get_mut("network").map(Value::take);
+        Some((name, inner.unwrap_or(document)))
+    });
+    written.collect()
+}
+
+#[test]
+fn network_configurations_fit_cloud_inits_schemas() {
+    const TEST: &str = "network_configurations_fit_cloud_inits_schemas";
+    let directory = tools::root().join(CLOUD_INIT);
+    let schema = |version: u8| directory.join(format!("schema-network-config-v{version}.json"));
+    if !can_validate(TEST, &schema(1)) || !can_validate(TEST, &schema(2)) {
+        return;
+    }
+    let mut seen = BTreeSet::new();
+    for (format, version) in [(Format::CloudInitV1, 1), (Format::CloudInit, 2)] {
+        let networks = networks(format);
+        assert!(networks.len() >= 4, "{format}: only {} sites", networks.len());
+        for (name, mut network) in networks {
+            if version == 1 {
+                as_the_schema_has_it(&mut network, &mut seen);
+            }
+            let output = validate(&schema(version), &network.to_string());
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success(), "{format} {name}: {said}{network:#}");
+        }
+        let wrong = format!(r#"{{"version": {version}, "config": 7, "ethernets": 7}}"#);
+        assert!(!validate(&schema(version), &wrong).status.success(), "{format}");
+    }
+    let listed: BTreeSet<_> = READ_ALL_THE_SAME.iter().map(|(of, key, _)| (*of, *key)).collect();
+    assert_eq!(seen, listed, "what is listed and no longer written, or the other way round");
 }
