@@ -173,3 +173,76 @@ async fn malformed_forms_and_queries_get_a_clear_answer() {
         assert!(answer.text().await.unwrap().contains("there is no"), "{path}");
     }
 }
+
+const PARAMETERS: &str = r#"
+subnets:
+  lan: {cidr: 10.0.0.0/24, ranges: [{from: 10.0.0.10, to: 10.0.0.99, for: hosts}]}
+  rail0: {cidr: 10.1.0.0/24, mtu: 9000}
+  rail1: {cidr: 10.1.1.0/24, mtu: 9000}
+profiles:
+  accelerator:
+    extends: ready/rails
+    for-each: {rail: {nics: {rail<rail>: {host-number: =index + 10}}}}
+hosts:
+  g1:
+    profile: accelerator
+    index: 1
+    parameters: {subnet: lan, rails: 1}
+    nics: {eth0: "52:54:00:aa:00:01", rail0: "52:54:00:aa:00:02", rail1: "52:54:00:aa:00:03"}
+"#;
+
+#[tokio::test]
+async fn a_profiles_parameters_are_fields_with_their_kinds_and_defaults() {
+    let server = Server::with_site(serde_saphyr::from_str(PARAMETERS).unwrap()).await;
+    let operator = server.operator().await;
+    let html = operator.page("/hosts/g1/edit").await;
+    for words in [
+        "how many rails the host has, 1 to 16; default 8",
+        "the network of eth0; needed",
+        "<option value=\"lan\" selected>lan</option>",
+        "placeholder=\"100\"",
+        "name=\"index\" value=\"1\"",
+    ] {
+        assert!(html.contains(words), "{words} is not in {html}");
+    }
+    let cases = [
+        ("index", "many", "index", "whole number"),
+        ("parameters.rails", "many", "parameters.rails", "a number from 1 to 16 is needed"),
+        ("parameters.rails", "17", "parameters.rails", "1 to 16"),
+        ("parameters.subnet", "nowhere", "parameters.subnet", "there is no subnet"),
+    ];
+    for (field, value, place, text) in cases {
+        let body = with_field(&operator.page("/hosts/g1/edit").await, field, value);
+        let answer = operator.post("/hosts/g1/edit", body).await;
+        assert_eq!(answer.status(), 422, "{field}={value}");
+        let html = answer.text().await.unwrap();
+        let said = wrong(&html, place).unwrap_or_else(|| panic!("nothing at {place}: {html}"));
+        assert!(said.contains(text), "{field}={value}: {said}");
+    }
+    let body = with_field(&operator.page("/hosts/g1/edit").await, "parameters.rails", "2");
+    let body = body.replace("index=1&", "index=7&");
+    let answer = operator.post("/hosts/g1/edit", body).await;
+    assert_eq!(answer.status(), 303, "{}", answer.text().await.unwrap());
+    let host = server.app.inventory.snapshot().site.hosts["g1"].clone();
+    assert_eq!((host.index, host.parameters["rails"].0.as_str()), (Some(7), "2"));
+    assert_eq!(host.addresses["rail1"].to_string(), "10.1.1.17");
+}
+
+/// The page's form with another value in one field; a parameter's field follows its name.
+fn with_field(html: &str, field: &str, value: &str) -> String {
+    let wanted = field.strip_prefix("parameters.");
+    let mut is_next = false;
+    let mut pairs = Vec::new();
+    for (name, old) in fields(html) {
+        let is_it = name == field || (name == "parameter" && is_next);
+        is_next = name == "parameter.name" && Some(old.as_str()) == wanted;
+        let value = if is_it { value.to_owned() } else { old };
+        pairs.push((name, value));
+    }
+    pairs.push(("do".into(), "save".into()));
+    let encode = |text: &str| {
+        percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+    };
+    let pair = |(name, value): &(String, String)| format!("{}={}", encode(name), encode(value));
+    pairs.iter().map(pair).collect::<Vec<_>>().join("&")
+}

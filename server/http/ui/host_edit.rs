@@ -10,6 +10,7 @@ use super::error::Error;
 use super::form::CheckedForm;
 use super::host_form::{HostForm, Wrongs, digest};
 use super::page::{Frame, Page};
+use super::parameter_choice::{ParameterChoice, parameter_choices};
 use super::proposal::{Review, review};
 use super::query::Asked;
 use super::session::Operator;
@@ -34,6 +35,7 @@ impl EditPage {
             Some(("nics", nic)) => format!("NIC {nic}"),
             Some(("addresses", link)) => format!("Address on {link}"),
             Some(("reservations", subnet)) => format!("Reservation on {subnet}"),
+            Some(("parameters", name)) => format!("Parameter {name}"),
             Some(("match", key)) => format!("Known by {key}"),
             _ => place.to_owned(),
         }
@@ -55,6 +57,8 @@ struct Choices {
     subnets: Vec<(String, String)>,
     /// What stands beside each address: the subnet of its link.
     hints: Vec<(String, String)>,
+    /// The parameters of the profile.
+    parameters: Vec<ParameterChoice>,
 }
 
 impl Choices {
@@ -75,7 +79,13 @@ impl Choices {
             images: site.images.keys().cloned().collect(),
             subnets: subnets.collect(),
             hints: resolution.profile.subnets().map(hint).collect(),
+            parameters: parameter_choices(site, &form.rack, &resolution.parameters),
         }
+    }
+
+    /// What is known of a parameter; none for one that the profile does not take.
+    fn parameter(&self, name: &str) -> Option<&ParameterChoice> {
+        self.parameters.iter().find(|parameter| parameter.name == name)
     }
 
     fn hint(&self, link: &str) -> &str {
@@ -218,8 +228,8 @@ fn put(site: &mut Site, form: &HostForm, name: &str, host: Host) -> Result<(), C
         )));
     }
     // What the form does not show stays.
-    let Host { allow, dhcp_options, index, parameters, network, .. } = now.unwrap_or_default();
-    let host = Host { allow, dhcp_options, index, parameters, network, ..host };
+    let Host { allow, dhcp_options, network, .. } = now.unwrap_or_default();
+    let host = Host { allow, dhcp_options, network, ..host };
     site.hosts.insert(name.to_owned(), host);
     Ok(())
 }

@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::form::Fields;
 use crate::model::{
-    Cable, Host, HostMatch, Mac, Nic, Site, When, check_host_name, check_link_name, check_noun_name,
+    Cable, Host, HostMatch, Mac, Nic, Scalar, Site, When, check_host_name, check_link_name,
+    check_noun_name,
 };
 use crate::site_file::set_values;
 
@@ -34,6 +35,10 @@ pub struct HostForm {
     pub rack: String,
     /// Its unit.
     pub unit: String,
+    /// Its own number.
+    pub index: String,
+    /// What it gives to the parameters of its profile: name and value.
+    pub parameters: Vec<(String, String)>,
     /// Its serial number.
     pub serial: String,
     /// Its tenant.
@@ -81,6 +86,8 @@ impl HostForm {
             name: name.to_owned(),
             rack: text(&host.rack),
             unit: host.unit.map(|unit| unit.to_string()).unwrap_or_default(),
+            index: host.index.map(|index| index.to_string()).unwrap_or_default(),
+            parameters: host.parameters.iter().map(|(k, v)| (k.clone(), v.to_string())).collect(),
             serial: text(&host.serial),
             tenant: text(&host.tenant),
             leased_from: when(host.leased_from),
@@ -120,6 +127,8 @@ impl HostForm {
             name: text("name"),
             rack: text("rack"),
             unit: text("unit"),
+            index: text("index"),
+            parameters: pairs("parameter.name", "parameter"),
             serial: text("serial"),
             tenant: text("tenant"),
             leased_from: text("leased-from"),
@@ -154,6 +163,11 @@ impl HostForm {
     pub fn offer_rows(&mut self, site: &Site) {
         let tenant = Some(self.tenant.as_str()).filter(|tenant| !tenant.is_empty());
         if let Some(resolution) = site.profile_named(&self.profile, tenant) {
+            for name in resolution.parameters.keys() {
+                if !self.parameters.iter().any(|(known, _)| known == name) {
+                    self.parameters.push((name.clone(), String::new()));
+                }
+            }
             let profile = &resolution.profile;
             for (_, subnet) in profile.subnets() {
                 let Some(link) = profile.link_of_subnet(subnet) else { continue };
@@ -186,6 +200,8 @@ impl HostForm {
         let host = Host {
             rack: given(&self.rack),
             unit: self.unit(&mut wrongs),
+            index: self.index(&mut wrongs),
+            parameters: self.parameters(),
             serial: given(&self.serial),
             tenant: given(&self.tenant),
             leased_from: when("leased-from", &self.leased_from, &mut wrongs),
@@ -209,6 +225,20 @@ impl HostForm {
             }
         }
         set_values(None, &self.known_by).unwrap_or_default()
+    }
+
+    fn index(&self, wrongs: &mut Wrongs) -> Option<u32> {
+        let index = self.index.parse().ok();
+        if index.is_none() && !self.index.is_empty() {
+            wrongs.add("index", format!("\"{}\" is not a whole number from 0 on", self.index));
+        }
+        index
+    }
+
+    /// What is left empty is left to the rack, the site and the profile's default.
+    fn parameters(&self) -> BTreeMap<String, Scalar> {
+        let given = self.parameters.iter().filter(|(_, value)| !value.is_empty());
+        given.map(|(name, value)| (name.clone(), Scalar(value.clone()))).collect()
     }
 
     fn unit(&self, wrongs: &mut Wrongs) -> Option<u16> {

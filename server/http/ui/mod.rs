@@ -28,6 +28,7 @@ mod live;
 mod login;
 mod natural;
 mod page;
+mod parameter_choice;
 mod progress;
 mod proposal;
 mod query;

@@ -50,6 +50,7 @@ impl HostForm {
                 place,
                 "rack"
                     | "unit"
+                    | "index"
                     | "serial"
                     | "tenant"
                     | "leased-from"
@@ -61,6 +62,7 @@ impl HostForm {
             Some(("nics", key)) => in_rows(&self.nics, key),
             Some(("addresses", key)) => in_rows(&self.addresses, key),
             Some(("reservations", key)) => in_rows(&self.reservations, key),
+            Some(("parameters", key)) => in_rows(&self.parameters, key),
             Some(("match", key)) => in_rows(&self.known_by, key),
             Some(_) => false,
         }

@@ -7,6 +7,8 @@ fn form() -> HostForm {
         unit: "7".into(),
         nics: vec![("eth0".into(), "5254.00AA.0001".into())],
         addresses: vec![("virbr0".into(), "172.16.160.12".into())],
+        index: "12".into(),
+        parameters: vec![("rails".into(), "8".into()), ("note".into(), String::new())],
         ..HostForm::default()
     }
 }
@@ -16,13 +18,20 @@ fn a_host_and_its_form_say_the_same() {
     let (name, host) = form().host().unwrap();
     let again = HostForm::of(&name, &host);
     assert_eq!(again.nics, [("eth0".to_owned(), "52:54:00:aa:00:01".to_owned())]);
+    assert_eq!(
+        again.parameters,
+        [("rails".to_owned(), "8".to_owned())],
+        "what is empty is not given"
+    );
+    assert_eq!((again.index.as_str(), host.index), ("12", Some(12)));
     assert_eq!(again.host().unwrap(), (name, host));
 }
 
 #[test]
 fn every_refused_value_is_named_at_its_field() {
     type Change = fn(&mut HostForm);
-    let cases: [(Change, &str, &str); 10] = [
+    let cases: [(Change, &str, &str); 11] = [
+        (|f| f.index = "-1".into(), "index", "\"-1\" is not a whole number"),
         (|f| f.name = "a_b".into(), "name", "\"a_b\""),
         (|f| f.rack = "a b".into(), "rack", "\"a b\""),
         (|f| f.unit = "0".into(), "unit", "1 to 100"),
@@ -57,6 +66,8 @@ fn a_finding_stands_at_the_field_that_it_is_about() {
     let cases = [
         ("hosts.r1-n01.addresses.virbr0", "", "addresses.virbr0"),
         ("hosts.r1-n01.profile", "", "profile"),
+        ("hosts.r1-n01.parameters.rails", "", "parameters.rails"),
+        ("hosts.r1-n01.index", "", "index"),
         ("hosts.r1-n01.addresses.other", "", ""),
         ("hosts.r1-n02.addresses.virbr0", "172.16.160.12 is on two hosts", "addresses.virbr0"),
         ("hosts.r1-n02.nics.eth0", "MAC 52:54:00:aa:00:01: twice", "nics.eth0"),

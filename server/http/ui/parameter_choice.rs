@@ -1,0 +1,124 @@
+//! What the form of a host offers for a parameter of its profile. Pure.
+
+use indexmap::IndexMap;
+
+use crate::model::{Parameter, ParameterKind, Scalar, Site};
+
+/// A parameter in the form.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ParameterChoice {
+    /// Its name.
+    pub name: String,
+    /// What it is for, and what it may be.
+    pub hint: String,
+    /// What it is where the host says nothing; empty where the host must say something.
+    pub otherwise: String,
+    /// What it may be, where there is only so much; else it is typed.
+    pub options: Vec<String>,
+    /// Whether it is a number, and its bounds as attributes.
+    pub number: Option<(String, String)>,
+}
+
+/// The parameters of a profile, for a host in a rack.
+pub fn parameter_choices(
+    site: &Site,
+    rack: &str,
+    parameters: &IndexMap<String, Parameter>,
+) -> Vec<ParameterChoice> {
+    let of_rack = site.racks.get(rack).map(|rack| &rack.parameters);
+    let choice = |(name, parameter): (&String, &Parameter)| {
+        let given = of_rack.and_then(|of_rack| of_rack.get(name));
+        let otherwise = given.or_else(|| site.parameters.get(name)).or(parameter.default.as_ref());
+        let whose = match (given, site.parameters.get(name)) {
+            (Some(_), _) => "the rack's",
+            (None, Some(_)) => "the site's",
+            (None, None) => "default",
+        };
+        ParameterChoice {
+            name: name.clone(),
+            hint: hint(parameter, otherwise, whose),
+            otherwise: otherwise.map(ToString::to_string).unwrap_or_default(),
+            options: options(site, parameter),
+            number: (parameter.kind == ParameterKind::Number).then(|| bounds(parameter)),
+        }
+    };
+    parameters.iter().map(choice).collect()
+}
+
+fn hint(parameter: &Parameter, otherwise: Option<&Scalar>, whose: &str) -> String {
+    let help = parameter.help.clone().unwrap_or_else(|| parameter.kind.label().to_owned());
+    let range = match (parameter.min, parameter.max) {
+        (None, None) => String::new(),
+        (Some(min), None) => format!(", {min} or more"),
+        (None, Some(max)) => format!(", up to {max}"),
+        (Some(min), Some(max)) => format!(", {min} to {max}"),
+    };
+    match otherwise {
+        None => format!("{help}{range}; needed"),
+        Some(value) if value.0.is_empty() => format!("{help}{range}"),
+        Some(value) => format!("{help}{range}; {whose} {value}"),
+    }
+}
+
+fn options(site: &Site, parameter: &Parameter) -> Vec<String> {
+    match parameter.kind {
+        ParameterKind::Word => parameter.words.clone(),
+        ParameterKind::Boolean => ["true", "false"].map(str::to_owned).into(),
+        ParameterKind::Subnet => {
+            let own = site.subnets.keys().cloned();
+            let mut roles: Vec<&str> =
+                site.subnets.values().filter_map(|subnet| subnet.role.as_deref()).collect();
+            roles.sort_unstable();
+            roles.dedup();
+            own.chain(roles.into_iter().map(|role| format!("tenant/{role}"))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn bounds(parameter: &Parameter) -> (String, String) {
+    let text = |bound: Option<i64>| bound.map(|bound| bound.to_string()).unwrap_or_default();
+    (text(parameter.min), text(parameter.max))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_is_offered_as_what_it_is() {
+        let site: Site = serde_json::from_value(serde_json::json!({
+            "parameters": {"rails": 4, "net": "lan"},
+            "racks": {"r1": {"parameters": {"rails": 2}}},
+            "subnets": {"lan": {"cidr": "10.0.0.0/24"}, "a": {"cidr": "10.0.1.0/24", "role": "internal"}},
+        }))
+        .unwrap();
+        let parameters = serde_json::from_value(serde_json::json!({
+            "rails": {"type": "number", "min": 1, "max": 8, "default": 8, "help": "how many rails"},
+            "net": {"type": "subnet"},
+            "why": {"type": "word", "words": ["one", "two"]},
+            "fast": {"type": "boolean", "default": true},
+            "note": {"type": "text", "default": ""},
+        }))
+        .unwrap();
+        let told = |rack: &str| -> Vec<String> {
+            let choices = parameter_choices(&site, rack, &parameters);
+            let line = |choice: &ParameterChoice| {
+                format!(
+                    "{} ({}) {:?} {:?}",
+                    choice.hint, choice.otherwise, choice.options, choice.number
+                )
+            };
+            choices.iter().map(line).collect()
+        };
+        let expected = [
+            r#"how many rails, 1 to 8; the rack's 2 (2) [] Some(("1", "8"))"#,
+            r#"subnet; the site's lan (lan) ["a", "lan", "tenant/internal"] None"#,
+            r#"word; needed () ["one", "two"] None"#,
+            r#"boolean; default true (true) ["true", "false"] None"#,
+            "text () [] None",
+        ];
+        assert_eq!(told("r1"), expected);
+        assert!(told("r2")[0].starts_with("how many rails, 1 to 8; the site's 4 (4)"));
+    }
+}
