@@ -19,6 +19,13 @@ async fn a_ready_profile_is_shown_extended_and_explained() {
     assert!(explained.contains(line), "{explained}");
     assert!(explained.contains("nics.eth0.subnet: management - from"), "{explained}");
 
+    let formats = desk.good("formats");
+    assert!(formats.starts_with("FEATURE") && formats.contains("networkd 257"), "{formats}");
+    let rows = desk.json("formats");
+    let bridge = rows.as_array().unwrap().iter().find(|row| row["feature"] == "bridge").unwrap();
+    assert!(bridge["refusals"]["netplan"].is_null(), "{bridge}");
+    assert!(bridge["refusals"]["network-data"].as_str().unwrap().contains("br0"), "{bridge}");
+
     let words = "render --profile own --format microcloud-preseed --session-passphrase x";
     let text = desk.good(words);
     assert!(text.contains("  ipv4_range: \"10.0.1.101-10.0.1.150\"\n"), "{text}");

@@ -7,6 +7,7 @@ mod doctor;
 mod event;
 mod export;
 mod fix;
+mod formats;
 mod host;
 mod import;
 mod init;
@@ -68,6 +69,8 @@ enum Command {
     Doctor(doctor::Doctor),
     /// Print the network configuration that a host would get
     Render(render::Render),
+    /// List what each format of a host's network configuration can say
+    Formats,
     /// Show what happens as it happens: the boots of all hosts, or of one
     Watch(watch::Watch),
     /// Hosts
@@ -141,6 +144,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Tenant(tenant) => tenant.run(context()?).await,
         Command::Switch(noun) => noun.run::<Switch>(context()?).await,
         Command::Subnet(noun) => noun.run::<Subnet>(context()?).await,
+        Command::Formats => formats::run(&context()?),
         Command::Profile(profile) => profile.run(context()?).await,
         Command::Image(noun) => noun.run::<Image>(context()?).await,
         Command::Lease(lease) => lease.run(context()?).await,

@@ -6,6 +6,7 @@
 //! one of the [`Format`]s, and refuses a host that has an error.
 //! [`allocate`] chooses addresses for hosts that have none.
 
+mod ability;
 mod allocate;
 mod bgp;
 mod check;
@@ -34,6 +35,7 @@ mod yaml;
 use std::collections::BTreeMap;
 
 pub(crate) use crate::tree::nearest;
+pub use ability::{Ability, Reader, abilities};
 pub use allocate::{Assignment, allocate};
 pub use bgp::{Bgp, Neighbor, Peer};
 pub use check::{Edit, Finding, Fix, Severity, check_host, check_site};

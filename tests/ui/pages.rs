@@ -38,6 +38,7 @@ async fn every_list_says_what_is_in_it() {
         ("/subnets/internal", "172.16.160.12", "10.77.0.11"),
         ("/revisions", "first site", "not been changed"),
         ("/leases", "Nobody has asked", "10.77"),
+        ("/formats", "source NAT by processor", "no host"),
     ];
     for (path, there, absent) in cases {
         let html = operator.page(path).await;

@@ -16,6 +16,7 @@ mod drawing;
 mod error;
 mod events;
 mod form;
+mod formats;
 mod guard;
 mod host;
 mod host_edit;
@@ -88,6 +89,7 @@ fn routes(ui: Ui) -> Router {
         .route("/tenants/{name}", get(tenants::show))
         .route("/profiles", get(definitions::profiles))
         .route("/profiles/{name}", get(definitions::profile))
+        .route("/formats", get(formats::show))
         .route("/images", get(definitions::images))
         .route("/leases", get(leases::list))
         .route("/leases/{address}/remove", post(leases::remove))

@@ -1,0 +1,206 @@
+//! What each format can say, found out by asking the renderers: a small profile for every kind of
+//! link and every feature, rendered for each of them. Pure.
+
+use std::sync::LazyLock;
+
+use super::{Format, RenderError, render_host};
+use crate::model::Site;
+use crate::tree;
+
+/// The versions of systemd that differ in what they can be told.
+const VERSIONS: [u16; 5] = [247, 249, 252, 255, 257];
+
+/// A column of the table: a format, and which systemd reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reader {
+    /// The format.
+    pub format: Format,
+    /// The version of systemd, of networkd's own files.
+    pub systemd: Option<u16>,
+}
+
+impl Reader {
+    /// Every reader that is told the whole of a host's network.
+    pub fn all() -> Vec<Self> {
+        let of_version = |version| Self { format: Format::Networkd, systemd: Some(version) };
+        let is_part = |format: &&Format| matches!(format, Format::Frr | Format::Sysctl);
+        // Ignition carries networkd's own files.
+        let is_networkd = |format: &&Format| matches!(format, Format::Networkd | Format::Ignition);
+        let others = Format::ALL.iter().filter(|format| !is_part(format) && !is_networkd(format));
+        let others = others.map(|format| Self { format: *format, systemd: None });
+        VERSIONS.into_iter().map(of_version).chain(others).collect()
+    }
+
+    /// Its name, such as `networkd 252`.
+    pub fn label(&self) -> String {
+        match self.systemd {
+            Some(version) => format!("{} {version}", self.format),
+            None => self.format.to_string(),
+        }
+    }
+}
+
+/// A row of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ability {
+    /// What is to be said.
+    pub feature: &'static str,
+    /// For each of [`Reader::all`] why it cannot be told; none where it can.
+    pub refusals: Vec<Option<String>>,
+}
+
+/// Features, each as a part of a profile. `lan` is a subnet of IPv4, `lan6` one of IPv6, `tls` one
+/// whose resolvers are asked over TLS; `eth0` to `eth2` are NICs.
+const FEATURES: &[(&str, &str)] = &[
+    ("NIC", "nics: {eth0: {subnet: lan, host-number: 12}}"),
+    (
+        "bond",
+        "bonds: {bond0: {nics: [eth0, eth1], mode: 802.3ad, lacp-rate: fast, subnet: lan, host-number: 12}}",
+    ),
+    ("VLAN", "vlans: {vlan500: {link: eth0, subnet: lan, host-number: 12}}"),
+    ("bridge", "bridges: {br0: {interfaces: [eth0], subnet: lan, host-number: 12}}"),
+    (
+        "VXLAN",
+        "{nics: {eth0: {subnet: lan, host-number: 12}}, vxlans: {vx0: {vni: 7, link: eth0, remote: 10.0.0.9, mtu: 1400}}}",
+    ),
+    (
+        "VRF",
+        "{nics: {eth0: {subnet: lan, host-number: 12}}, vrfs: {blue: {table: 1000, interfaces: [eth0]}}}",
+    ),
+    (
+        "dummy",
+        "{nics: {eth0: {subnet: lan, host-number: 12}}, dummies: {d0: {addresses: [{address: 192.0.2.1/32, role: anycast}]}}}",
+    ),
+    (
+        "loopback",
+        "{nics: {eth0: {subnet: lan, host-number: 12}}, loopbacks: {lo: {addresses: [{address: 192.0.2.1/32, role: anycast}]}}}",
+    ),
+    ("veth", "{nics: {eth0: {subnet: lan, host-number: 12}}, veths: {v0: {peer: v1}}}"),
+    ("MACVLAN", "macvlans: {m0: {link: eth0, subnet: lan, host-number: 12}}"),
+    ("IPVLAN", "ipvlans: {i0: {link: eth0, subnet: lan, host-number: 12}}"),
+    ("DHCP", "nics: {eth0: {dhcp4: true}}"),
+    ("router advertisements", "nics: {eth0: {accept-ra: true}}"),
+    (
+        "IPv4 and IPv6",
+        "nics: {eth0: {subnet: lan, host-number: 12, subnet6: lan6, host-number6: 12}}",
+    ),
+    (
+        "routes",
+        "nics: {eth0: {subnet: lan, host-number: 12, routes: [{to: 10.9.0.0/16, via: 10.0.0.9, metric: 50}]}}",
+    ),
+    (
+        "on-link router",
+        "nics: {eth0: {subnet: lan, host-number: 12, routes: [{to: 10.9.0.0/16, via: 10.8.0.9, on-link: true}]}}",
+    ),
+    (
+        "multipath",
+        "nics: {eth0: {subnet: lan, host-number: 12, routes: [{to: 10.9.0.0/16, next-hops: [{via: 10.0.0.8}, {via: 10.0.0.9}]}]}}",
+    ),
+    (
+        "own table and mark",
+        "nics: {eth0: {subnet: lan, host-number: 12, table: 100, mark: 1, default-route: true}}",
+    ),
+    (
+        "source NAT by processor",
+        "nics: {eth0: {subnet: lan, host-number: 12, table: 100, mark: 1, cpus: 0-3, default-route: true}}",
+    ),
+    ("smaller TCP segments", "nics: {eth0: {subnet: lan, host-number: 12, advertised-mss: 1360}}"),
+    ("DNS over TLS", "nics: {eth0: {subnet: tls, host-number: 12}}"),
+    ("domains of a link", "nics: {eth0: {subnet: lan, host-number: 12, domains: [example.net]}}"),
+    (
+        "BGP",
+        "{nics: {eth0: {subnet: lan, host-number: 12}}, bgp: {asn: 65001, neighbors: [{address: 10.0.0.1, remote-as: 65000}]}}",
+    ),
+    (
+        "kernel settings",
+        "{nics: {eth0: {subnet: lan, host-number: 12}}, sysctls: {net.core.rmem_max: \"8388608\"}}",
+    ),
+    (
+        "ARP monitor",
+        "bonds: {bond0: {nics: [eth0, eth1], mode: active-backup, arp-interval: 200ms, arp-ip-targets: [10.0.0.1], subnet: lan, host-number: 12}}",
+    ),
+    (
+        "provider VLAN",
+        "vlans: {v: {link: eth0, protocol: 802.1ad, id: 7, subnet: lan, host-number: 12}}",
+    ),
+    (
+        "VLAN priorities",
+        "vlans: {v: {link: eth0, id: 7, egress-qos: {0: 3}, subnet: lan, host-number: 12}}",
+    ),
+    (
+        "spanning tree",
+        "bridges: {br0: {interfaces: [eth0], stp: true, forward-delay: 4s, subnet: lan, host-number: 12}}",
+    ),
+    (
+        "bridge that filters VLANs",
+        "bridges: {br0: {interfaces: [eth0], vlan-filtering: true, ports: {eth0: {pvid: 5, untagged: [5]}}, subnet: lan, host-number: 12}}",
+    ),
+    ("NIC without address", "nics: {eth0: {subnet: lan, host-number: 12}, eth1: {}}"),
+    (
+        "NIC of another program",
+        "nics: {eth0: {subnet: lan, host-number: 12}, eth1: {unmanaged: true}}",
+    ),
+    ("NIC's name", "nics: {eth0: {subnet: lan, host-number: 12, set-name: lan0}}"),
+    ("Wake-on-LAN", "nics: {eth0: {subnet: lan, host-number: 12, wake-on-lan: [magic]}}"),
+    ("offloads", "nics: {eth0: {subnet: lan, host-number: 12, offload: {tso: true, lro: true}}}"),
+    ("SR-IOV", "nics: {eth0: {subnet: lan, host-number: 12, sriov: {count: 2}}}"),
+    ("LLDP", "nics: {eth0: {subnet: lan, host-number: 12, emit-lldp: true}}"),
+    ("kept addresses", "nics: {eth0: {subnet: lan, host-number: 12, critical: true}}"),
+];
+
+/// The rest of a site that has one of the features.
+const AROUND: &str = r#"
+subnets:
+  lan: {cidr: 10.0.0.0/24, vlan: 500, gateway: 10.0.0.1, dns: [10.0.0.1]}
+  lan6: {cidr: "fd00::/64", gateway: "fd00::1"}
+  tls: {cidr: 10.0.0.0/24, gateway: 10.0.0.1, dns: ["10.0.0.1#dns.example.net"], dns-over-tls: true}
+hosts:
+  n: {profile: p, nics: {eth0: "52:54:00:aa:00:01", eth1: "52:54:00:aa:00:02", eth2: "52:54:00:aa:00:03"}}
+"#;
+
+/// A site with one host, whose profile has nothing but the feature.
+fn sample(part: &str, systemd: Option<u16>, match_by: &str) -> Option<Site> {
+    let mut site: Site = tree::parse(AROUND).and_then(|root| tree::read(&root)).ok()?;
+    let whole = format!("{{match: {match_by}, systemd: {}}}", systemd.unwrap_or(257));
+    let read =
+        |text: &str| tree::parse(text).and_then(|root| tree::read::<serde_json::Value>(&root)).ok();
+    let mut profile = read(part)?;
+    profile.as_object_mut()?.extend(read(&whole)?.as_object()?.clone());
+    site.profiles.insert("p".into(), serde_json::from_value(profile).ok()?);
+    Some(site)
+}
+
+/// Why a reader cannot be told of a feature, if it cannot. NICs may be found by MAC or by name:
+/// some readers know but one of the two.
+fn refusal(part: &str, reader: Reader) -> Option<String> {
+    let mut refused = None;
+    for match_by in ["permanent-mac", "name"] {
+        let site = sample(part, reader.systemd, match_by).unwrap_or_default();
+        let error = match render_host(&site, "n", reader.format) {
+            Ok(_) => return None,
+            Err(RenderError::Unsupported { features, .. }) => features.join(", "),
+            Err(RenderError::Refused { findings, .. }) => {
+                findings.iter().map(|finding| finding.text.clone()).collect::<Vec<_>>().join("; ")
+            }
+            Err(other) => other.to_string(),
+        };
+        refused = Some(error);
+    }
+    refused
+}
+
+/// What every reader can be told, feature by feature. The same for every site, so found out once.
+pub fn abilities() -> &'static [Ability] {
+    static ABILITIES: LazyLock<Vec<Ability>> = LazyLock::new(|| {
+        let readers = Reader::all();
+        let row = |(feature, part): &(&'static str, &str)| Ability {
+            feature,
+            refusals: readers.iter().map(|reader| refusal(part, *reader)).collect(),
+        };
+        FEATURES.iter().map(row).collect()
+    });
+    &ABILITIES
+}
+
+#[cfg(test)]
+mod tests;
