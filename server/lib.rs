@@ -31,6 +31,7 @@ pub mod http;
 pub mod inventory;
 pub mod logs;
 pub mod metrics;
+mod priority;
 pub mod serve;
 mod udp;
 

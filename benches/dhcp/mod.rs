@@ -36,6 +36,7 @@ const OFFER_P50: &str = "OFFER p50 ms at half rate";
 const OFFER_P99: &str = "OFFER p99 ms at half rate";
 const EXCHANGE_P99: &str = "exchange p99 ms at half rate";
 const RACKS: &str = "40 relays + option 82, /s";
+const RACKS_CPU: &str = "CPU s/10k 40 relays";
 const IDLE: &str = "RSS idle MB";
 const LOADED: &str = "RSS 10k MB";
 const SYNCS: &str = "syncs/1000 leases";
@@ -80,6 +81,7 @@ pub fn bench(lab: &Lab, effort: Effort) -> Findings {
             (AGAIN, 0),
             (AGAIN_CPU, 3),
             (RACKS, 0),
+            (RACKS_CPU, 3),
             (SYNCS, 0),
             (LOST, 0),
             (IDLE, 1),
@@ -110,6 +112,11 @@ fn verdicts(board: &Board, large: &Board) -> Vec<Verdict> {
         ),
         Verdict::at_most("CPU s per 10,000 exchanges <= 0.30", board.median(OURS, NEW_CPU), 0.30),
         Verdict::at_most("OFFER p99 at half rate <= 0.35 ms", board.median(OURS, OFFER_P99), 0.35),
+        Verdict::at_least(
+            "40 relays with option 82: >= 0.95x the rate with one",
+            board.median(OURS, RACKS) / board.median(OURS, NEW),
+            0.95,
+        ),
         Verdict::at_least("100,000 leases: >= 0.9x the rate at 10,000", kept, 0.9),
         Verdict::at_most(
             "100,000 leases: <= 35 MB over idle",
@@ -177,8 +184,9 @@ impl Turn<'_> {
             pace: CLOSED,
             limit: Duration::from_secs(3),
         };
-        let (outcome, _) = self.load(&plan, &mut Ledger::new());
+        let (outcome, cpu) = self.load(&plan, &mut Ledger::new());
         self.note(RACKS, outcome.rate());
+        self.note(RACKS_CPU, cpu / outcome.done.max(1) as f64 * 1e4);
     }
 
     /// How often 1,000 new leases wait for the disk.

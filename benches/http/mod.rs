@@ -86,6 +86,11 @@ fn verdicts(board: &Board) -> Vec<Verdict> {
         Verdict::at_least("/config/MAC: >= nginx's file of that size", ratio(FORTY), 1.0),
         Verdict::at_least("64 MiB: rate >= nginx", ratio(BIG), 1.0),
         Verdict::at_most("64 MiB: CPU <= 1.3x nginx", ratio(BIG_CPU), 1.3),
+        Verdict::at_most(
+            "64 MiB over 40 connections: CPU <= 1.3x nginx",
+            ratio(BIG_FORTY_CPU),
+            1.3,
+        ),
     ]
 }
 

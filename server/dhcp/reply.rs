@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use dhcproto::Name;
 use dhcproto::v4::{DhcpOption, MessageType};
+use smallvec::SmallVec;
 
 use super::link::{Arrival, Place};
 use super::pxe::{BootData, merge_added};
@@ -24,6 +25,8 @@ const DEFAULT_MESSAGE_BYTES: u16 = 576;
 pub const RAPID_COMMIT: u8 = 80;
 /// What a BOOTP client is told without asking (RFC 1533): it has no option 55.
 const BOOTP_OPTIONS: [u8; 7] = [1, 3, 6, 12, 15, 26, 28];
+/// So many options have room at once; few answers have more.
+const USUAL_OPTIONS: usize = 16;
 /// IP and UDP headers.
 const HEADER_BYTES: u16 = 28;
 
@@ -156,11 +159,12 @@ fn empty_reply(request: &Request<'_>, link_mtu: u32) -> ReplyPacket {
 /// Type and server first, since old ROMs look there, with what else no answer may lack;
 /// then the client's wishes in its order (RFC 2132 section 9.8); then boot data.
 fn ordered_options(request: &Request<'_>, grant: &Grant<'_>) -> Vec<EncodedOption> {
-    let mut options = vec![
-        EncodedOption::raw(53, &[grant.kind.into()]),
-        EncodedOption::address(54, grant.server_id),
-    ];
-    options.extend(lease_times(grant));
+    let mut options = Vec::with_capacity(USUAL_OPTIONS);
+    options.push(EncodedOption::raw(53, &[grant.kind.into()]));
+    options.push(EncodedOption::address(54, grant.server_id));
+    if grant.address.is_some() {
+        options.extend(lease_times(grant.lease_seconds));
+    }
     options.extend(request.client_id.map(|id| EncodedOption::raw(61, id)));
     options.extend(grant.rapid_commit.then(|| EncodedOption::raw(RAPID_COMMIT, &[])));
     let mut there = [false; 256];
@@ -178,12 +182,8 @@ fn ordered_options(request: &Request<'_>, grant: &Grant<'_>) -> Vec<EncodedOptio
 }
 
 /// How long the address is good, when to renew and when to rebind (RFC 2131 section 4.4.5).
-fn lease_times(grant: &Grant<'_>) -> Vec<EncodedOption> {
-    if grant.address.is_none() {
-        return Vec::new();
-    }
-    let seconds = grant.lease_seconds;
-    vec![
+fn lease_times(seconds: u32) -> [EncodedOption; 3] {
+    [
         EncodedOption::number(51, seconds),
         EncodedOption::number(58, seconds / 2),
         EncodedOption::number(59, (u64::from(seconds) * 7 / 8) as u32),
@@ -192,8 +192,8 @@ fn lease_times(grant: &Grant<'_>) -> Vec<EncodedOption> {
 
 /// The client's wishes with the mask before any router (RFC 2132 section 3.3)
 /// and classless routes before the router that they replace (RFC 3442).
-fn wanted_in_order(wanted: &[u8]) -> Vec<u8> {
-    let mut codes = wanted.to_vec();
+fn wanted_in_order(wanted: &[u8]) -> SmallVec<[u8; 64]> {
+    let mut codes = SmallVec::from_slice(wanted);
     let Some(router) = codes.iter().position(|code| *code == 3) else { return codes };
     for code in [121, 1] {
         if let Some(at) = codes.iter().position(|other| *other == code).filter(|at| *at > router) {

@@ -5,6 +5,7 @@ mod facts;
 mod site;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -21,28 +22,35 @@ const DECLINES_AN_HOUR: u32 = 3;
 /// So many offers to strangers are always allowed, however small the pool.
 const MIN_STRANGERS: u64 = 16;
 
+/// By addresses of this server's own choice: no client can make them collide.
+type ByAddress<T> = HashMap<Ipv4Addr, T, foldhash::fast::RandomState>;
+/// See [`ByAddress`].
+type Addresses = HashSet<Ipv4Addr, foldhash::fast::RandomState>;
+
 /// Every lease and offer that is known, and which addresses are free.
 #[derive(Debug, Default)]
 pub struct Table {
-    leases: HashMap<Ipv4Addr, Held>,
+    leases: ByAddress<Held>,
     /// The addresses whose lease is over here, and not yet in the database.
-    ending: HashSet<Ipv4Addr>,
-    /// The addresses of `leases` by client.
-    by_client: BTreeSet<(ClientKey, Ipv4Addr)>,
+    ending: Addresses,
+    /// The addresses of `leases` by the hashes of their clients: a hundred thousand clients
+    /// themselves take twice the memory, and longer to compare.
+    by_client: BTreeSet<(u64, Ipv4Addr)>,
+    hasher: RandomState,
     /// When each live lease ends.
     ends: BTreeSet<(i64, Ipv4Addr)>,
-    offers: HashMap<Ipv4Addr, Offer>,
+    offers: ByAddress<Offer>,
     offer_of: HashMap<ClientKey, Ipv4Addr>,
     /// Offers in the order in which they end.
     offers_end: BTreeSet<(i64, Ipv4Addr)>,
     /// The networks by their first addresses.
     networks: BTreeMap<Ipv4Addr, Network>,
     /// Addresses that hosts own, with the host's name.
-    owners: HashMap<Ipv4Addr, String>,
+    owners: ByAddress<String>,
     /// How often a client found its address in use, and since when it is counted.
     declines: HashMap<ClientKey, (i64, u32)>,
     /// Gateways and resolvers.
-    kept_off: HashSet<Ipv4Addr>,
+    kept_off: Addresses,
     /// This server's own addresses, by interface.
     own: BTreeMap<String, Vec<Ipv4Addr>>,
     /// The addresses of servers that share the database, and until when that is believed.
@@ -124,7 +132,7 @@ impl Table {
             self.withdraw(&lease.client);
         }
         self.unindex(address);
-        self.by_client.insert((lease.client.clone(), address));
+        self.by_client.insert((self.hasher.hash_one(&lease.client), address));
         if lease.state != LeaseState::Released {
             self.ends.insert((lease.expires_at, address));
         }
@@ -293,7 +301,7 @@ impl Table {
 
     fn unindex(&mut self, address: Ipv4Addr) {
         if let Some(held) = self.leases.get(&address) {
-            self.by_client.remove(&(held.client.clone(), address));
+            self.by_client.remove(&(self.hasher.hash_one(&held.client), address));
             self.ends.remove(&(held.expires_at, address));
         }
     }

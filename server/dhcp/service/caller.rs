@@ -7,7 +7,7 @@ use super::outcome::{Happened, Sending};
 use super::words;
 use crate::app::App;
 use crate::boot::arch::{Client, ClientSigns};
-use crate::boot::next::{Booter, Next, decide_next};
+use crate::boot::next::{Booter, Next, WhyNothing, decide_next};
 use crate::boot::trail::Step;
 use crate::dhcp::identity::identities;
 use crate::dhcp::link::{Arrival, Link};
@@ -116,6 +116,9 @@ impl<'a> Caller<'a> {
         watch: &mut Watch,
         for_good: bool,
     ) -> Next {
+        if self.boots == Client::Plain {
+            return Next::Nothing(WhyNothing::NoBootClient);
+        }
         let Around { app, snapshot, now, .. } = self.around;
         let host = self.host.map(|(_, host)| host);
         let image = host.and_then(|host| host.image.as_deref());

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::link::Link;
 use super::socket::{interface_names, read_link};
 use crate::app::App;
+use crate::priority;
 use interface::Interface;
 
 /// Serves on the configured interfaces until `stop`.
@@ -51,6 +52,7 @@ async fn serve(app: App, link: Link, stop: CancellationToken) -> io::Result<()> 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (sender, ended) = oneshot::channel();
     std::thread::Builder::new().name(format!("dhcp {}", link.interface)).spawn(move || {
+        priority::answer_soon();
         let served = async { Interface::open(app, link)?.run(stop).await };
         // Nobody listens any more if the services were cut off.
         let _ = sender.send(runtime.block_on(served));

@@ -1,5 +1,6 @@
 //! What a decision must know of one client, read out of the table. Pure.
 
+use std::hash::BuildHasher;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
@@ -75,9 +76,15 @@ impl Table {
                 && self.pool_around(address).is_some_and(|pool| pool.contains(address)))
     }
 
+    /// The addresses that are or were a client's.
     fn addresses_of(&self, client: &ClientKey) -> Vec<Ipv4Addr> {
-        let from = (client.clone(), Ipv4Addr::UNSPECIFIED);
-        let range = self.by_client.range(from..);
-        range.take_while(|(of, _)| of == client).map(|(_, address)| *address).collect()
+        let hash = self.hasher.hash_one(client);
+        let range = (hash, Ipv4Addr::UNSPECIFIED)..=(hash, Ipv4Addr::BROADCAST);
+        let addresses = self.by_client.range(range).map(|(_, address)| *address);
+        // Two clients may share a hash.
+        let is_its = |address: &Ipv4Addr| {
+            self.leases.get(address).is_some_and(|held| held.client == *client)
+        };
+        addresses.filter(is_its).collect()
     }
 }

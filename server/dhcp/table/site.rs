@@ -1,9 +1,10 @@
 //! What the table takes from the site: pools, owners, and who its clients are. Pure.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::{Held, Network, Table};
+use super::{Addresses, ByAddress, Held, Network, Table};
 use crate::dhcp::pool::Pool;
 use crate::model::{ClientKey, Host, Identity, Octets, Site, Subnet};
 
@@ -101,7 +102,8 @@ impl Table {
                 held.client = client;
             }
         }
-        let clients = self.leases.iter().map(|(address, held)| (held.client.clone(), *address));
+        let hash = |held: &Held| self.hasher.hash_one(&held.client);
+        let clients = self.leases.iter().map(|(address, held)| (hash(held), *address));
         self.by_client = clients.collect();
     }
 }
@@ -111,7 +113,7 @@ fn octets(hexadecimal: &str) -> Option<Vec<u8>> {
     format!("hex:{hexadecimal}").parse::<Octets>().ok().map(|octets| octets.0)
 }
 
-fn owners(site: &Site) -> HashMap<Ipv4Addr, String> {
+fn owners(site: &Site) -> ByAddress<String> {
     let of_host = |(name, host): (&String, &Host)| {
         let addresses = host.addresses.values().chain(host.reservations.values());
         addresses.filter_map(|address| Some((v4(*address)?, name.clone()))).collect::<Vec<_>>()
@@ -119,7 +121,7 @@ fn owners(site: &Site) -> HashMap<Ipv4Addr, String> {
     site.hosts.iter().flat_map(of_host).collect()
 }
 
-fn kept_off(site: &Site) -> HashSet<Ipv4Addr> {
+fn kept_off(site: &Site) -> Addresses {
     let of_subnet = |subnet: &Subnet| {
         let resolvers = subnet.dns.iter().map(|server| server.address);
         subnet.gateway.into_iter().chain(resolvers).filter_map(v4).collect::<Vec<_>>()

@@ -6,6 +6,8 @@ use std::net::Ipv4Addr;
 use dhcproto::v4::{DhcpOption, OptionCode};
 use dhcproto::{Decodable, Decoder};
 
+use super::reply::{OptionBytes, append_option};
+
 const PAD: u8 = 0;
 const END: u8 = 255;
 const OVERLOAD: u8 = 52;
@@ -101,8 +103,8 @@ pub fn decode_option(code: u8, data: &[u8]) -> Option<DhcpOption> {
     if !sound || matches!(code, PAD | END) {
         return None;
     }
-    let mut bytes = Vec::with_capacity(data.len() + 2);
-    super::reply::append_option(&mut bytes, code, data);
+    let mut bytes = OptionBytes::with_capacity(data.len() + 2);
+    append_option(&mut bytes, code, data);
     DhcpOption::decode(&mut Decoder::new(&bytes)).ok()
 }
 

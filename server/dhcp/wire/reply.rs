@@ -19,13 +19,16 @@ const ESSENTIAL: [u8; 6] = [53, 54, 51, 58, 59, 61];
 /// Up to this length, head included, an option needs no allocation.
 const INLINE_BYTES: usize = 24;
 
+/// Options as they stand in a packet.
+pub(super) type OptionBytes = SmallVec<[u8; INLINE_BYTES]>;
+
 /// One option ready to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncodedOption {
     /// Its code.
     pub code: u8,
     /// Code, length and data; several times where the data is longer than 255 bytes.
-    bytes: SmallVec<[u8; INLINE_BYTES]>,
+    bytes: OptionBytes,
 }
 
 impl EncodedOption {
@@ -70,13 +73,13 @@ fn size_of<'a>(options: impl Iterator<Item = &'a EncodedOption>) -> usize {
 }
 
 /// Appends code, length and data, split where the data is longer than 255 bytes (RFC 3396).
-pub(super) fn append_option(bytes: &mut impl Extend<u8>, code: u8, data: &[u8]) {
+pub(super) fn append_option(bytes: &mut OptionBytes, code: u8, data: &[u8]) {
     if data.is_empty() {
-        bytes.extend([code, 0]);
+        bytes.extend_from_slice(&[code, 0]);
     }
     for chunk in data.chunks(255) {
-        bytes.extend([code, chunk.len() as u8]);
-        bytes.extend(chunk.iter().copied());
+        bytes.extend_from_slice(&[code, chunk.len() as u8]);
+        bytes.extend_from_slice(chunk);
     }
 }
 
@@ -165,8 +168,8 @@ impl ReplyPacket {
     }
 
     /// Option 82 and End: always last, always there.
-    fn tail(&self) -> SmallVec<[u8; INLINE_BYTES]> {
-        let mut tail = SmallVec::new();
+    fn tail(&self) -> OptionBytes {
+        let mut tail = OptionBytes::new();
         if let Some(relay_info) = &self.relay_info {
             append_option(&mut tail, RELAY_INFO, relay_info);
         }

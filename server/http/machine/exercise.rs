@@ -4,7 +4,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode, Uri};
@@ -12,7 +11,7 @@ use tower::ServiceExt;
 
 use super::config::split;
 use super::peer::Ends;
-use super::router;
+use super::{Service, service};
 use crate::app::App;
 use crate::config::Config;
 use crate::exercise::Stage;
@@ -51,11 +50,11 @@ fn ask(path: &str) {
 }
 
 fn status_of(uri: &Uri) -> StatusCode {
-    static ROUTES: OnceLock<(Mutex<Stage>, Router)> = OnceLock::new();
+    static ROUTES: OnceLock<(Mutex<Stage>, Service)> = OnceLock::new();
     let (stage, routes) = ROUTES.get_or_init(|| {
         let config = Config { files_dir: PathBuf::from("/nonexistent"), ..Config::default() };
         let stage = Stage::set(config, SITE);
-        let routes = router(App::clone(&stage.app));
+        let routes = service(App::clone(&stage.app));
         (Mutex::new(stage), routes)
     });
     let stage = stage.lock().unwrap_or_else(PoisonError::into_inner);

@@ -14,18 +14,20 @@ mod scripts;
 mod transfer;
 
 use std::io;
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRef, Request};
 use axum::http::{Method, Uri};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
+use axum::{Router, ServiceExt};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tower::util::MapRequestLayer;
-use tower::{Layer, ServiceBuilder};
+use tower::ServiceBuilder;
+use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
@@ -38,11 +40,21 @@ use error::Error;
 use peer::{Doors, Ends};
 use rendered::Rendered;
 
-/// What the handlers share.
+/// What the handlers share. Cheaper to clone than its parts, which happens at every request.
 #[derive(Clone)]
-struct Machine {
+struct Machine(Arc<Parts>);
+
+struct Parts {
     app: App,
     rendered: Rendered<(Format, Wrapping)>,
+}
+
+impl Deref for Machine {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 impl FromRef<Machine> for App {
@@ -51,8 +63,11 @@ impl FromRef<Machine> for App {
     }
 }
 
+/// The routes, and what is done to a request before they are tried, so outside of them.
+type Service = MapRequest<Router, fn(Request) -> Request>;
+
 /// Every route that a booting host may ask for.
-pub fn router(app: App) -> Router {
+fn service(app: App) -> Service {
     let routes = Router::new()
         .route("/boot/{script}", get(scripts::host))
         .route("/autoexec.ipxe", get(scripts::autoexec))
@@ -71,14 +86,13 @@ pub fn router(app: App) -> Router {
         )
         .layer(DefaultBodyLimit::max(report::MAX_BYTES))
         .layer(ServiceBuilder::new().layer(middleware::from_fn(log)).layer(CatchPanicLayer::new()))
-        .with_state(Machine { app, rendered: Rendered::default() });
-    // Before the routes are tried, so outside of them.
-    Router::new().fallback_service(MapRequestLayer::new(join_slashes).layer(routes))
+        .with_state(Machine(Arc::new(Parts { app, rendered: Rendered::default() })));
+    MapRequest::new(routes, join_slashes)
 }
 
 /// Serves on `listener` until `stop`; answers that have begun are finished.
 pub async fn run(app: App, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
-    axum::serve(Doors(listener), router(app).into_make_service_with_connect_info::<Ends>())
+    axum::serve(Doors(listener), service(app).into_make_service_with_connect_info::<Ends>())
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
 }

@@ -278,7 +278,7 @@ async fn store(
             let sql = concat!(
                 "INSERT INTO leases (address, client, mac, subnet, state, starts_at, expires_at) ",
                 "SELECT value->>'address', value->>'client', value->>'mac', value->>'subnet', ",
-                "value->>'state', value->>'now', value->>'expires_at' FROM json_each($1) WHERE true ",
+                "value->>'state', value->>'now', value->>'expires_at' FROM jsonb_each($1) WHERE true ",
                 claim_guard!()
             );
             let _turn = sqlite.turn().await;

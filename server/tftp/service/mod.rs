@@ -25,6 +25,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::priority;
 use engine::Engine;
 
 /// Serves TFTP on the configured interfaces until `stop`; transfers that run then
@@ -40,6 +41,7 @@ pub async fn run(app: App, stop: CancellationToken) -> io::Result<()> {
     let engine = Engine::open(app, Arc::clone(&signal))?;
     let (sender, mut ended) = oneshot::channel();
     std::thread::Builder::new().name("tftp".into()).spawn(move || {
+        priority::answer_soon();
         let _ = sender.send(engine.run());
     })?;
     let lost = |_| io::Error::other("its thread died");
