@@ -97,7 +97,7 @@ pub fn build_grant(request: &Request<'_>, grant: &Grant<'_>) -> ReplyPacket {
     reply.options = ordered_options(request, grant);
     reply.your_address = grant.address.unwrap_or(Ipv4Addr::UNSPECIFIED);
     if grant.kind == MessageType::Ack {
-        reply.client_address = request.packet.client_address;
+        reply.client_address = request.client_address.unwrap_or(Ipv4Addr::UNSPECIFIED);
     }
     reply.next_server = grant.boot.next_server.unwrap_or(Ipv4Addr::UNSPECIFIED);
     reply.boot_file = grant.boot.boot_file.clone();
