@@ -205,6 +205,7 @@ async fn a_profiles_parameters_are_fields_with_their_kinds_and_defaults() {
     ] {
         assert!(html.contains(words), "{words} is not in {html}");
     }
+    assert!(!html.contains("id=\"addresses.rail1\""), "one rail was asked for: {html}");
     let cases = [
         ("index", "many", "index", "whole number"),
         ("parameters.rails", "many", "parameters.rails", "a number from 1 to 16 is needed"),

@@ -64,8 +64,7 @@ struct Choices {
 impl Choices {
     fn of(site: &Site, form: &HostForm) -> Self {
         let prefix = |name: &str| site.subnets.get(name).map(|subnet| subnet.cidr.to_string());
-        let tenant = Some(form.tenant.as_str()).filter(|tenant| !tenant.is_empty());
-        let resolution = site.profile_named(&form.profile, tenant).unwrap_or_default();
+        let resolution = form.resolution(site).unwrap_or_default();
         let hint = |(link, subnet): (&str, &str)| {
             let prefix = prefix(subnet).unwrap_or_else(|| "unknown subnet".into());
             (link.to_owned(), format!("{subnet}, {prefix}"))

@@ -5,13 +5,14 @@ mod wrongs;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use super::form::Fields;
 use crate::model::{
-    Cable, Host, HostMatch, Mac, Nic, Scalar, Site, When, check_host_name, check_link_name,
-    check_noun_name,
+    Cable, Host, HostMatch, Mac, Nic, Resolution, Scalar, Site, When, check_host_name,
+    check_link_name, check_noun_name,
 };
 use crate::site_file::set_values;
 
@@ -158,11 +159,27 @@ impl HostForm {
         }
     }
 
+    /// The profile as the host would have it with what is filled in so far; with made-up values
+    /// where that is not enough.
+    pub fn resolution(&self, site: &Site) -> Option<Arc<Resolution>> {
+        let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let host = Host {
+            profile: given(&self.profile),
+            tenant: given(&self.tenant),
+            rack: given(&self.rack),
+            unit: self.unit.parse().ok(),
+            index: self.index.parse().ok(),
+            parameters: self.parameters(),
+            ..Host::default()
+        };
+        let own = site.profile_of(&host).filter(|found| found.faults.is_empty());
+        own.or_else(|| site.profile_named(&self.profile, host.tenant.as_deref()))
+    }
+
     /// Adds the rows that the page offers beyond what is filled in: every link of the
     /// profile that bears an address, spare NICs, and one more reservation.
     pub fn offer_rows(&mut self, site: &Site) {
-        let tenant = Some(self.tenant.as_str()).filter(|tenant| !tenant.is_empty());
-        if let Some(resolution) = site.profile_named(&self.profile, tenant) {
+        if let Some(resolution) = self.resolution(site) {
             for name in resolution.parameters.keys() {
                 if !self.parameters.iter().any(|(known, _)| known == name) {
                     self.parameters.push((name.clone(), String::new()));
