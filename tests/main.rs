@@ -37,6 +37,7 @@ mod network_manager;
 mod network_property;
 mod networkd;
 mod purity;
+mod pxe_rom;
 mod ready_profiles;
 mod schemas;
 mod source_nat;

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rackstrap::inventory::{Change, Database, Inventory, LeaseBook};
+use rackstrap::inventory::{Change, Database, EventFilter, Inventory, LeaseBook};
 use rackstrap::model::{ClientKey, Event, EventKind, Lease, LeaseState, Mac};
 use rackstrap::site_file;
 use tempfile::TempDir;
@@ -178,6 +178,16 @@ impl DhcpServer {
         self.with_database(async |database| database.add_events(&[event]).await.unwrap());
     }
 
+    /// What happened to a host, in words, the newest first.
+    pub fn events_of(&self, host: &str) -> Vec<String> {
+        let filter = EventFilter { host: Some(host.to_owned()), after_ms: 0, limit: 1000 };
+        let mut events = Vec::new();
+        self.with_database(async |database| {
+            events = database.list_events(&filter).await.unwrap();
+        });
+        events.into_iter().map(|event| event.text).collect()
+    }
+
     fn log_path(&self) -> std::path::PathBuf {
         self.logs.path().join("log")
     }
@@ -261,28 +271,32 @@ impl Reply {
 
     /// An option's bytes.
     pub fn option(&self, wanted: u8) -> Option<Vec<u8>> {
-        let mut rest = &self.0[240..];
-        while let [code, tail @ ..] = rest {
-            match (code, tail) {
-                (255, _) => return None,
-                (0, _) => rest = tail,
-                (code, [length, data @ ..]) => {
-                    let (data, after) = data.split_at(usize::from(*length));
-                    if *code == wanted {
-                        return Some(data.to_vec());
-                    }
-                    rest = after;
-                }
-                _ => return None,
-            }
-        }
-        None
+        let mut all = options(&self.0).into_iter();
+        all.find(|(code, _)| *code == wanted).map(|(_, data)| data.to_vec())
     }
 
     /// Its type: 2 OFFER, 5 ACK, 6 NAK.
     pub fn kind(&self) -> u8 {
         self.option(53).unwrap()[0]
     }
+}
+
+/// The options of a packet, in its order.
+pub fn options(packet: &[u8]) -> Vec<(u8, &[u8])> {
+    let mut all = Vec::new();
+    let mut rest = &packet[240..];
+    while let [code, tail @ ..] = rest {
+        match (code, tail) {
+            (0, _) => rest = tail,
+            (1..=254, [length, data @ ..]) => {
+                let (data, after) = data.split_at(usize::from(*length));
+                all.push((*code, data));
+                rest = after;
+            }
+            _ => break,
+        }
+    }
+    all
 }
 
 /// A bare client, or a relay: a socket on some port in a namespace.
@@ -315,7 +329,12 @@ impl Client {
 
     /// Sends bytes that need not be a message.
     pub fn send_bytes(&self, bytes: &[u8], to: Ipv4Addr) {
-        self.0.send_to(bytes, (to, 67)).unwrap();
+        self.pass(bytes, to, 67);
+    }
+
+    /// Sends bytes to another port.
+    pub fn pass(&self, bytes: &[u8], to: Ipv4Addr, port: u16) {
+        self.0.send_to(bytes, (to, port)).unwrap();
     }
 
     /// The next answer to this message; none after `patience`.

@@ -1,4 +1,4 @@
-//! A guest without a disk of its own that netboots through QEMU's user network.
+//! A guest without a disk of its own that netboots, mostly through QEMU's user network.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -6,6 +6,10 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStdout, Command};
+
+use super::netns::Netns;
+
+const QEMU: &str = "qemu-system-x86_64";
 
 /// A running guest; ended when dropped.
 pub struct Guest {
@@ -20,6 +24,12 @@ impl Guest {
     /// server is QEMU's own and names `script` as the boot file.
     pub fn bios(mac: &str, script: &str) -> Self {
         Self::start(mac, script, &["-m", "64", "-boot", "n"])
+    }
+
+    /// The same with a cable to `tap` in a namespace instead of QEMU's user network.
+    pub fn bios_on_tap(inside: &Netns, tap: &str, mac: &str) -> Self {
+        let netdev = format!("tap,id=n,ifname={tap},script=no,downscript=no");
+        Self::run(inside.command(QEMU).into(), mac, &netdev, &["-m", "64", "-boot", "n"])
     }
 
     /// Starts a guest with UEFI that boots each directory in turn as a disk with
@@ -41,9 +51,14 @@ impl Guest {
     }
 
     fn start(mac: &str, script: &str, arguments: &[&str]) -> Self {
-        let mut child = Command::new("qemu-system-x86_64")
+        let netdev = format!("user,id=n,bootfile={script}");
+        Self::run(Command::new(QEMU), mac, &netdev, arguments)
+    }
+
+    fn run(mut qemu: Command, mac: &str, netdev: &str, arguments: &[&str]) -> Self {
+        let mut child = qemu
             .args(["-accel", "tcg,thread=multi", "-nographic", "-no-reboot"])
-            .args(["-netdev", &format!("user,id=n,bootfile={script}")])
+            .args(["-netdev", netdev])
             .args(["-device", &format!("virtio-net-pci,netdev=n,mac={mac}")])
             .args(arguments)
             .stdin(Stdio::null())
