@@ -118,6 +118,32 @@ fn the_host_on_a_switch_port_is_known_with_the_relay_and_without() {
     assert!(script.contains("image live"), "{script}");
 }
 
+/// T-move: a NIC at another switch port than before is told of, once.
+#[test]
+fn a_nic_that_turns_up_at_another_switch_port_is_told_of() {
+    let (server, clients) = rack(SITE);
+    clients.ip("address add 10.77.0.2/24 dev eth0");
+    clients.ip("address add 10.78.0.1/24 dev lo");
+    server.inside.ip("route add 10.78.0.0/24 via 10.77.0.2");
+    let relay = Client::bind(&clients, RELAY, 67, None);
+    let acquire = |port: &[u8]| {
+        let info = [&[1, port.len() as u8][..], port, &[2, 3], b"sw1"].concat();
+        let relayed = |message: Message| message.address(24, RELAY).option(82, &info);
+        let offer = relay.ask(&relayed(Message::new(1, mac(3))), SERVER).unwrap();
+        let wanted = offer.your_address().octets();
+        let request = Message::new(3, mac(3)).option(50, &wanted).option(54, &SERVER.octets());
+        assert_eq!(relay.ask(&relayed(request), SERVER).unwrap().kind(), 5);
+    };
+    let told = "is at port ge-0/0/8 of sw1 and was at port ge-0/0/7 of sw1";
+    acquire(b"ge-0/0/7");
+    acquire(b"ge-0/0/7");
+    assert!(!server.log().contains("was at port"), "{}", server.log());
+    acquire(b"ge-0/0/8");
+    server.wait_for_log(told);
+    acquire(b"ge-0/0/8");
+    assert_eq!(server.log().matches("was at port").count(), 1, "{}", server.log());
+}
+
 /// RFC 2131 section 2, where a subnet asks for it.
 #[test]
 fn a_strict_subnet_tells_strangers_apart_by_their_client_identifiers() {

@@ -97,6 +97,8 @@ pub fn build_grant(request: &Request<'_>, grant: &Grant<'_>) -> ReplyPacket {
     reply.options = ordered_options(request, grant);
     reply.your_address = grant.address.unwrap_or(Ipv4Addr::UNSPECIFIED);
     if grant.kind == MessageType::Ack {
+        // As the request has it: what stands there in a DISCOVER, answered at once by an ACK
+        // (option 80), means nothing.
         reply.client_address = request.client_address.unwrap_or(Ipv4Addr::UNSPECIFIED);
     }
     reply.next_server = grant.boot.next_server.unwrap_or(Ipv4Addr::UNSPECIFIED);

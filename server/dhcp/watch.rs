@@ -1,10 +1,12 @@
-//! What one link's traffic tells over time: foreign servers, boots in circles. Pure.
+//! What one link's traffic tells over time: foreign servers, boots in circles, NICs that
+//! were plugged in elsewhere. Pure.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 use super::probe::Probes;
 use crate::boot::trail::BootTrails;
+use crate::model::{Identity, Mac};
 
 /// How long a foreign server is taken to be there, in seconds, and how often it is told of.
 const FOREIGN_SECONDS: i64 = 3600;
@@ -12,6 +14,8 @@ const FOREIGN_SECONDS: i64 = 3600;
 const WARN_AGAIN_SECONDS: i64 = 600;
 /// More foreign servers or warnings than this are not told apart.
 const MAX_ENTRIES: usize = 256;
+/// The ports of more NICs than this are not remembered.
+const MAX_PORTS: usize = 16_384;
 
 /// The memory of one link. Times are Unix seconds.
 #[derive(Debug, Default)]
@@ -22,6 +26,8 @@ pub struct Watch {
     pub probes: Probes,
     foreign: HashMap<Ipv4Addr, i64>,
     warned: HashMap<String, i64>,
+    /// The switch port at which each NIC was last given an address.
+    ports: HashMap<Mac, Identity>,
 }
 
 impl Watch {
@@ -40,6 +46,19 @@ impl Watch {
     /// Whether another server serves the link as well.
     pub fn has_foreign_server(&self, now: i64) -> bool {
         self.foreign.values().any(|seen_at| now - seen_at < FOREIGN_SECONDS)
+    }
+
+    /// Notes the switch port at which a NIC is given an address. Gives the port before, if it
+    /// was another.
+    pub fn sees_port(&mut self, mac: Mac, port: &Identity) -> Option<Identity> {
+        if let Some(known) = self.ports.get_mut(&mac) {
+            let is_another = known != port;
+            return is_another.then(|| std::mem::replace(known, port.clone()));
+        }
+        if self.ports.len() < MAX_PORTS {
+            self.ports.insert(mac, port.clone());
+        }
+        None
     }
 
     /// Whether a warning is given, or was a moment ago.
@@ -66,6 +85,20 @@ mod tests {
         assert!(watch.has_foreign_server(6000));
         assert!(!watch.has_foreign_server(7000));
         assert!(watch.sees_foreign_server(server, 7000));
+    }
+
+    #[test]
+    fn a_nic_at_another_port_is_noticed_each_time() {
+        let mut watch = Watch::default();
+        let port = |number: u8| Identity::Port { circuit: Some(vec![number]), remote: None };
+        let mac = Mac([0x52, 0x54, 0, 0, 0, 1]);
+        let seen = [1, 1, 2, 2, 1].map(|number| watch.sees_port(mac, &port(number)));
+        assert_eq!(seen, [None, None, Some(port(1)), None, Some(port(2))]);
+        for number in 0..MAX_PORTS as u32 + 10 {
+            let [a, b, c, d] = number.to_be_bytes();
+            watch.sees_port(Mac([2, 2, a, b, c, d]), &port(1));
+        }
+        assert_eq!(watch.ports.len(), MAX_PORTS);
     }
 
     #[test]

@@ -90,6 +90,16 @@ fn codes(packet: &Packet<'_>) -> Vec<u8> {
     packet.options.iter().map(|(code, _)| code).collect()
 }
 
+/// T-table3-ack, where `ciaddr` means nothing: a DISCOVER that is answered at once.
+#[test]
+fn an_ack_to_a_discover_has_no_client_address() {
+    let mut hasty = message(1, &[&[80, 0]]);
+    hasty[12..16].copy_from_slice(&YOURS.octets());
+    answer(&hasty, MessageType::Ack, BootData::default(), |packet, _| {
+        assert_eq!(packet.client_address, Ipv4Addr::UNSPECIFIED);
+    });
+}
+
 /// T-table3-offer, T-table3-ack: RFC 2131 table 3, field by field.
 #[test]
 fn an_answer_has_the_fields_of_table_3() {

@@ -10,6 +10,7 @@ use super::place::Placed;
 use super::words;
 use crate::config::ProxyDhcp;
 use crate::dhcp::decide::{ChosenServer, Decision, Facts, Question, Reason, decide};
+use crate::dhcp::identity::identities;
 use crate::dhcp::link::{Place, server_id};
 use crate::dhcp::probe::Verdict;
 use crate::dhcp::reply::{BOOT_SERVER_PORT, RAPID_COMMIT};
@@ -19,7 +20,7 @@ use crate::dhcp::watch::Watch;
 use crate::dhcp::wire::Packet;
 use crate::inventory::Snapshot;
 use crate::metrics::DHCP_MESSAGES;
-use crate::model::{ClientKey, ConflictProbe, EventKind};
+use crate::model::{ClientKey, ConflictProbe, EventKind, Identity};
 
 /// Answers one packet out of the inventory and the lease book as they are now.
 pub(super) fn answer(around: Around<'_>, watch: &mut Watch, bytes: &[u8]) -> Outcome {
@@ -116,7 +117,10 @@ impl<'a> Exchange<'a> {
         self.tell_what_is_asked(&question, decision, watch);
         match decision {
             Decision::Offer(address) => Ok(self.offer(&mut table, watch, address)),
-            Decision::Ack(address) => Ok(self.give(&mut table, watch, address)),
+            Decision::Ack(address) => {
+                self.note_port(watch);
+                Ok(self.give(&mut table, watch, address))
+            }
             Decision::Nak(reason) => {
                 let address = question.requested.or(question.client_address);
                 Ok(Outcome::Send(self.nak(reason, address)))
@@ -214,6 +218,20 @@ impl<'a> Exchange<'a> {
         if reason == Reason::PoolExhausted && watch.warns(subnet, self.caller.around.now) {
             let text = format!("no free address is left in the dhcp ranges of subnet {subnet}");
             self.caller.around.warn(None, text);
+        }
+    }
+
+    /// A NIC at another switch port than before was plugged in there, or somebody else there
+    /// says that its MAC is his: the operator knows which.
+    fn note_port(&self, watch: &mut Watch) {
+        let request = self.caller.request;
+        let (Some(mac), Some(_)) = (request.mac, request.relay_info) else { return };
+        let is_port = |it: &Identity| matches!(it, Identity::Port { circuit: Some(_), .. });
+        let Some(port) = identities(request).find(is_port) else { return };
+        if let Some(before) = watch.sees_port(mac, &port) {
+            self.caller.tell(EventKind::Warning, || {
+                format!("is at {port} and was at {before}: it was moved, or another has its MAC")
+            });
         }
     }
 
