@@ -40,6 +40,7 @@ test-full: packages-test trees tools
 
 fuzz: TIME ?= 60
 fuzz:
+	@tests/tools/install-packages.sh build-essential
 	@tests/tools/fuzz.sh $(TIME) $(TARGETS)
 
 bench: packages-bench build
