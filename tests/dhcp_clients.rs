@@ -61,6 +61,9 @@ fn dhclient_comes_back_to_its_address_after_a_reboot_and_gives_it_back() {
     let first = RealClient::dhclient(&clients, "eth0", &leases);
     let address = first.wait_for("BOUND", 1);
     assert_eq!(address, Ipv4Addr::new(10, 77, 0, 100));
+    // It calls its script before it writes the lease down.
+    let written = || fs::read_to_string(&leases).unwrap_or_default();
+    wait_for("the lease is in its file", || written().contains("fixed-address 10.77.0.100;"));
     drop(first);
     clients.ip("address flush dev eth0");
     // INIT-REBOOT out of the lease file.

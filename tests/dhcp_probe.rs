@@ -136,6 +136,33 @@ fn many_probes_run_at_once() {
     assert!(began.elapsed() >= Duration::from_millis(250), "{:?}", began.elapsed());
 }
 
+/// T-probe-latency: while a crowd's addresses are probed, who renews is answered at once.
+#[test]
+fn who_renews_does_not_wait_for_the_probes_of_a_crowd() {
+    const CROWD: u8 = 30;
+    let wide =
+        SITE.replacen("from: 10.77.0.100, to: 10.77.0.101", "from: 10.77.0.20, to: 10.77.0.250", 1);
+    let (_server, clients, _squatter) = rack(&wide);
+    let client = client(&clients);
+    let given = client.acquire(mac(0)).unwrap();
+    let renewal = Message::new(3, mac(0)).option(50, &given.octets());
+    let mut waits = Vec::new();
+    for round in 0..3 {
+        for number in 1..=CROWD {
+            client.send(&Message::new(1, mac(round * CROWD + number)), EVERYBODY);
+        }
+        for _ in 0..5 {
+            let began = Instant::now();
+            let ack = client.ask(&renewal, EVERYBODY).unwrap();
+            assert_eq!((ack.kind(), ack.your_address()), (5, given));
+            waits.push(began.elapsed());
+        }
+    }
+    waits.sort();
+    // One probe takes 300 ms.
+    assert!(waits[waits.len() / 2] < Duration::from_millis(100), "{waits:?}");
+}
+
 /// Behind a relay ARP does not reach: an echo does.
 #[test]
 fn an_address_behind_a_relay_is_probed_by_an_echo() {
