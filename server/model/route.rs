@@ -124,6 +124,11 @@ impl RouteSpec {
         }
     }
 
+    /// Whether it names the links that its routers are behind.
+    pub fn spans_links(&self) -> bool {
+        self.next_hops.iter().any(|hop| hop.link.is_some())
+    }
+
     /// The IP version that the route is for; IPv4 where nothing in it tells.
     pub fn family(&self) -> Family {
         let via = self.via.or_else(|| self.next_hops.first().map(|hop| hop.via)).or(self.from);
@@ -136,11 +141,14 @@ impl RouteSpec {
 }
 
 /// One of several routers of a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct NextHop {
     /// The router.
     pub via: IpAddr,
+    /// The link that leads to it, where it is another than the one that has the route.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
     /// Its share of the load against the others', 1 to 256; 1 where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,

@@ -49,7 +49,7 @@ pub struct Ability {
     pub refusals: Vec<Option<String>>,
 }
 
-/// Features, each as a part of a profile. `lan` is a subnet of IPv4, `lan6` one of IPv6, `tls` one
+/// Features, each as a part of a profile. `lan` and `lan2` are subnets of IPv4, `lan6` one of IPv6, `tls` one
 /// whose resolvers are asked over TLS; `eth0` to `eth2` are NICs.
 const FEATURES: &[(&str, &str)] = &[
     ("NIC", "nics: {eth0: {subnet: lan, host-number: 12}}"),
@@ -95,6 +95,11 @@ const FEATURES: &[(&str, &str)] = &[
     (
         "multipath",
         "nics: {eth0: {subnet: lan, host-number: 12, routes: [{to: 10.9.0.0/16, next-hops: [{via: 10.0.0.8}, {via: 10.0.0.9}]}]}}",
+    ),
+    (
+        "multipath over several NICs",
+        "{nics: {eth0: {subnet: lan, host-number: 12, set-name: lan0}, eth1: {subnet: lan2, host-number: 12, set-name: lan1}}, \
+          loopbacks: {lo: {routes: [{to: 10.9.0.0/16, next-hops: [{via: 10.0.0.8, link: eth0}, {via: 10.1.0.8, link: eth1}]}]}}}",
     ),
     (
         "own table and mark",
@@ -152,6 +157,7 @@ const FEATURES: &[(&str, &str)] = &[
 const AROUND: &str = r#"
 subnets:
   lan: {cidr: 10.0.0.0/24, vlan: 500, gateway: 10.0.0.1, dns: [10.0.0.1]}
+  lan2: {cidr: 10.1.0.0/24}
   lan6: {cidr: "fd00::/64", gateway: "fd00::1"}
   tls: {cidr: 10.0.0.0/24, gateway: 10.0.0.1, dns: ["10.0.0.1#dns.example.net"], dns-over-tls: true}
 hosts:

@@ -110,7 +110,9 @@ impl Kernel {
                 };
                 routes.insert(route.to_string());
             }
-            routes.extend(link.layer3.routes.iter().map(|spec| modelled(spec, name, domain)));
+            let of = |label: &String| self.name(&network.links[label]).to_owned();
+            let written = link.layer3.routes.iter();
+            routes.extend(written.map(|spec| modelled(spec, name, domain, of)));
         }
         routes
     }
@@ -255,8 +257,11 @@ struct Route {
     from: String,
     metric: u64,
     table: String,
-    hops: Vec<(String, u64)>,
+    hops: Vec<Hop>,
 }
+
+/// One of several ways: the router, the device and the weight.
+type Hop = (String, String, u64);
 
 impl std::fmt::Display for Route {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -267,7 +272,13 @@ impl std::fmt::Display for Route {
     }
 }
 
-fn modelled(spec: &RouteSpec, device: &str, domain: Option<u32>) -> String {
+/// A route of the model, on a link that is `device`. `of` knows the devices of the others.
+fn modelled(
+    spec: &RouteSpec,
+    device: &str,
+    domain: Option<u32>,
+    of: impl Fn(&String) -> String,
+) -> String {
     let text = |address: Option<std::net::IpAddr>| {
         address.map(|address| address.to_string()).unwrap_or_default()
     };
@@ -276,9 +287,11 @@ fn modelled(spec: &RouteSpec, device: &str, domain: Option<u32>) -> String {
     let to = to.strip_suffix("/32").or_else(|| to.strip_suffix("/128")).unwrap_or(&to).to_owned();
     let is_ipv6 = to.contains(':') || spec.via.is_some_and(|via| via.is_ipv6());
     let table = spec.table.or(domain).filter(|table| *table != 254);
-    let hops = spec.next_hops.iter();
-    let hops: Vec<_> =
-        hops.map(|hop| (hop.via.to_string(), hop.weight.unwrap_or(1).into())).collect();
+    let hops = spec.next_hops.iter().map(|hop| {
+        let device = hop.link.as_ref().map_or_else(|| device.to_owned(), &of);
+        (hop.via.to_string(), device, hop.weight.unwrap_or(1).into())
+    });
+    let hops: Vec<Hop> = hops.collect();
     let named = spec.kind == RouteKind::Unicast && hops.is_empty();
     Route {
         kind: spec.kind.label().to_owned(),
@@ -296,14 +309,11 @@ fn modelled(spec: &RouteSpec, device: &str, domain: Option<u32>) -> String {
 fn installed(route: &Value) -> Route {
     let text = |key: &str| route[key].as_str().unwrap_or_default().to_owned();
     let hops = route["nexthops"].as_array().into_iter().flatten();
-    let hops: Vec<_> = hops
-        .map(|hop| {
-            (
-                hop["gateway"].as_str().unwrap_or_default().to_owned(),
-                hop["weight"].as_u64().unwrap(),
-            )
-        })
-        .collect();
+    let hops = hops.map(|hop| {
+        let text = |key: &str| hop[key].as_str().unwrap_or_default().to_owned();
+        (text("gateway"), text("dev"), hop["weight"].as_u64().unwrap())
+    });
+    let hops: Vec<Hop> = hops.collect();
     let text_or = |key: &str, usual: &str| route[key].as_str().unwrap_or(usual).to_owned();
     let (kind, table) = (text_or("type", "unicast"), text_or("table", "main"));
     let device = if kind == "unicast" { text("dev") } else { String::new() };

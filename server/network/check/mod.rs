@@ -30,6 +30,7 @@ mod tenant;
 mod tunnel;
 mod version;
 mod virtual_links;
+mod ways;
 
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
         // Rule N152 says so.
         return;
     }
-    let learns = links().any(learns);
+    let learns = links().any(|link| link.layer3.learns());
     let servers: Vec<(&Link, IpAddr)> = links()
         .flat_map(|link| link.layer3.dns.iter().map(move |server| (link, server.address)))
         .collect();
@@ -39,16 +39,15 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     }
 }
 
-fn learns(link: &Link) -> bool {
-    let layer3 = &link.layer3;
-    layer3.dhcp4 || layer3.dhcp6 || layer3.accept_ra == Some(true)
-}
-
 /// Whether the main table leads to `address`, or may learn to.
 fn reaches(view: &ProfileView<'_>, address: IpAddr) -> bool {
     let network = &view.network;
     let main = |link: &&Link| network.domain(link).is_none();
-    network.links.values().filter(main).any(|link| learns(link) || leads(view, link, address))
+    network
+        .links
+        .values()
+        .filter(main)
+        .any(|link| link.layer3.learns() || leads(view, link, address))
 }
 
 /// Whether a route of one link in the main table covers `address`.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::{Findings, Place, ProfileView};
+use super::{Findings, Place, ProfileView, ways};
 use crate::model::{Destination, RouteKind, RouteSpec};
 use crate::network::links::{Link, Role};
 
@@ -16,6 +16,7 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     for link in view.network.links.values() {
         for route in &link.layer3.routes {
             hops(view, link, route, findings);
+            ways::check(view, link, route, findings);
         }
     }
 }
@@ -64,8 +65,7 @@ fn default_routes(view: &ProfileView<'_>, findings: &mut Findings) {
         }
     }
     let links = || view.network.links.values();
-    let learns = links()
-        .any(|link| link.layer3.dhcp4 || link.layer3.dhcp6 || link.layer3.accept_ra == Some(true));
+    let learns = links().any(|link| link.layer3.learns());
     let place = || Place::new(format!("profiles.{}", view.name));
     if !links().any(|link| link.role == Role::Addressed) {
         findings.warn("N152", place(), "no link has an address".into());
@@ -78,24 +78,16 @@ fn default_routes(view: &ProfileView<'_>, findings: &mut Findings) {
     }
 }
 
-/// Rules N150 and N158: the next routers of a route of the profile's own.
+/// Rules N150 and N158: the routers of a route of the profile's own.
 fn hops(view: &ProfileView<'_>, link: &Link, route: &RouteSpec, findings: &mut Findings) {
     let at = || view.at(&link.name, "routes");
-    let vias: Vec<IpAddr> =
-        route.via.into_iter().chain(route.next_hops.iter().map(|hop| hop.via)).collect();
-    for hop in &route.next_hops {
-        if let Some(weight) = hop.weight.filter(|weight| !(1..=256).contains(weight)) {
-            let text = format!("weight {weight} of {} is outside 1-256", hop.via);
-            findings.error("N158", at(), text);
-        }
-    }
-    if route.via.is_some() && !route.next_hops.is_empty() {
-        findings.error(
-            "N158",
-            at(),
-            format!("the route to {} has via and next-hops; give one", route.to),
-        );
-    }
+    let own = route.via.map(|via| (via, link));
+    let shared = route.next_hops.iter().filter_map(|hop| {
+        let name = hop.link.as_deref().unwrap_or(&link.name);
+        // `ways` names a link that is not there.
+        Some((hop.via, view.network.links.get(name)?))
+    });
+    let vias: Vec<(IpAddr, &Link)> = own.into_iter().chain(shared).collect();
     match (route.kind, vias.is_empty()) {
         (RouteKind::Unicast, _) => {}
         (kind, false) => {
@@ -111,14 +103,11 @@ fn hops(view: &ProfileView<'_>, link: &Link, route: &RouteSpec, findings: &mut F
     if route.to == Destination::Default && vias.is_empty() && route.kind == RouteKind::Unicast {
         findings.error("N158", at(), "a default route needs a router: via or next-hops".into());
     }
-    if route.on_link
-        || link.layer3.dhcp4
-        || link.layer3.dhcp6
-        || link.layer3.accept_ra == Some(true)
-    {
+    if route.on_link {
         return;
     }
-    for via in vias.into_iter().filter(|via| !reaches(view, link, *via)) {
+    let lost = |(via, link): &(IpAddr, &Link)| !link.layer3.learns() && !reaches(view, link, *via);
+    for (via, link) in vias.into_iter().filter(lost) {
         let text = format!(
             "router {via} is inside no subnet of {}; networkd would wait for ever without an \
              error; write on-link: true if it is there all the same",
@@ -129,7 +118,7 @@ fn hops(view: &ProfileView<'_>, link: &Link, route: &RouteSpec, findings: &mut F
 }
 
 /// Whether one of the link's own prefixes covers `address`.
-fn reaches(view: &ProfileView<'_>, link: &Link, address: IpAddr) -> bool {
+pub(super) fn reaches(view: &ProfileView<'_>, link: &Link, address: IpAddr) -> bool {
     // A link-local router is on every link (RFC 4291 section 2.5.6).
     if matches!(address, IpAddr::V6(address) if address.is_unicast_link_local()) {
         return true;

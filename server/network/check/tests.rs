@@ -159,6 +159,8 @@ const ERRORS: &[Case] = &[
     ("N156", "    vlans:", "    vrfs: {blue: {interfaces: [eth7]}}\n    vlans:", "profiles.hypervisor.vrfs.blue.table", "a VRF is a table"),
     ("N156", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, table: 9}}\n    vrfs: {blue: {table: 9, interfaces: [eth7]}}", "profiles.hypervisor.bridges.br0.table", "belongs to blue alone"),
     ("N158", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 10.0.0.0/8, next-hops: [{via: 172.16.160.9, weight: 300}]}]}}", "profiles.hypervisor.bridges.br0.routes", "weight 300"),
+    ("N158", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 10.0.0.0/8, next-hops: [{via: 172.16.160.9, link: vlan5}]}]}}", "profiles.hypervisor.bridges.br0.routes", "behind a link \"vlan5\""),
+    ("N158", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 10.0.0.0/8, next-hops: [{via: 172.16.160.9, link: vlan500}]}]}}", "profiles.hypervisor.bridges.br0.routes", "behind vlan500, which has no address"),
     ("N165", "[vlan500],", "[vlan500], forward-delay: 1s,", "profiles.hypervisor.bridges.br0.forward-delay", "2s-30s"),
     ("N165", "[vlan500],", "[vlan500], ports: {vlan500: {pvid: 7}},", "profiles.hypervisor.bridges.br0.ports", "vlan-filtering: true"),
     ("N170", "    bonds:", "    systemd: 246\n    bonds:", "profiles.hypervisor.systemd", "247 to 257"),
@@ -269,6 +271,8 @@ const ERRORS: &[Case] = &[
 
 #[rustfmt::skip] // a table: a case a line
 const WARNINGS: &[Case] = &[
+    ("N158", "id: 77, dhcp4: true}}, nics: {eth1: {}}}", "id: 77, dhcp4: true, routes: [{to: 10.50.0.0/16, next-hops: [{via: 10.1.0.1}, {via: 10.2.0.1, link: eth1}]}]}}, nics: {eth1: {dhcp4: true, set-name: nic1}}}", "profiles.foreign.vlans.v77.routes", "write it under loopbacks.lo"),
+    ("N158", "id: 77, dhcp4: true}}, nics: {eth1: {}}}", "id: 77, dhcp4: true}}, loopbacks: {lo: {routes: [{to: 10.50.0.0/16, next-hops: [{via: 10.1.0.1, link: v77}, {via: 10.2.0.1, link: eth1}]}]}}, nics: {eth1: {dhcp4: true}}}", "profiles.foreign.loopbacks.lo.routes", "finds the way over eth1"),
     ("N103", "{br0: {int", "{docker0: {int", "profiles.hypervisor.bridges.docker0", "Docker"),
     ("N103", "    vlans:", "    dummies: {lo: {}}\n    vlans:", "profiles.hypervisor.dummies.lo", "the kernel's loopback"),
     ("N103", "    bonds:", "    nics: {eth5: {set-name: eth9}}\n    bonds:", "profiles.hypervisor.nics.eth5.set-name", "the kernel gives itself"),

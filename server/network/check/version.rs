@@ -2,7 +2,7 @@
 //! meaning where it is said. Pure.
 
 use super::{Findings, Place, ProfileView};
-use crate::model::{LinkSettings, VlanProtocol};
+use crate::model::{LinkSettings, RouteSpec, VlanProtocol};
 use crate::network::links::{Kind, Link};
 
 /// The versions whose keys are known (systemd's `*.gperf` of each stable branch).
@@ -61,6 +61,11 @@ fn newer(link: &Link) -> Vec<(&'static str, &'static str, u16)> {
     }
     if link.layer3.routes.iter().any(|route| route.advertised_mss.is_some()) {
         used.push(("routes", "[Route] TCPAdvertisedMaximumSegmentSize=", 248));
+    }
+    // Version 247 asks the kernel for it on the link that has the route, and too early: the
+    // kernel refuses. Of those that wait, 252 is the oldest that was seen to install it.
+    if link.layer3.routes.iter().any(RouteSpec::spans_links) {
+        used.push(("routes", "[Route] MultiPathRoute= with a link", 252));
     }
     used
 }

@@ -48,6 +48,8 @@ impl Writer<'_> {
         for route in &self.link.layer3.routes {
             let other = route.via.is_some_and(|via| via.is_ipv4() != is_ipv4(route));
             self.lose(other, "a router of the other family");
+            // It begins link after link, and the kernel refuses a way over one that is not up yet.
+            self.lose(route.spans_links(), "routers of one route on several links");
             let (ip, words) = (ip(is_ipv4(route)), self.route(route));
             self.set("post-up", format!("{ip} route replace {words}"));
             // The others go with the interface.

@@ -46,6 +46,13 @@ pub struct Layer3 {
     pub ra_overrides: Overrides,
 }
 
+impl Layer3 {
+    /// Whether the wire tells the link of networks that nobody writes down.
+    pub fn learns(&self) -> bool {
+        self.dhcp4 || self.dhcp6 || self.accept_ra == Some(true)
+    }
+}
+
 /// A subnet whose address a link bears.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Borne {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{AddressRole, Defaults, Profile};
+use crate::model::{AddressRole, Defaults, Profile, RouteSpec};
 use crate::network::links::HostNetwork;
 
 /// The profile's settings, and in a profile that is not verbatim those without which its
@@ -31,6 +31,12 @@ pub(in crate::network) fn needed(network: &HostNetwork) -> Vec<(&'static str, &'
         // Strict reverse path filtering drops what comes in by another NIC than the main
         // table would send the answer to. The kernel uses the larger of all and the NIC's.
         needed.push(("net.ipv4.conf.all.rp_filter", "2"));
+    }
+    let mut routes = layers().flat_map(|layer3| &layer3.routes);
+    if routes.any(RouteSpec::spans_links) {
+        // Without it the kernel goes on choosing the way over a link that has lost its carrier.
+        needed.push(("net.ipv4.conf.all.ignore_routes_with_linkdown", "1"));
+        needed.push(("net.ipv6.conf.all.ignore_routes_with_linkdown", "1"));
     }
     let multipath = network.bgp.as_ref().and_then(|bgp| bgp.max_paths) > Some(1);
     if multipath

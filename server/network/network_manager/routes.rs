@@ -18,6 +18,7 @@ impl Keyfile<'_> {
             self.lose(route.via.as_ref().is_some_and(other), "a router of the other family");
             let several = !route.next_hops.is_empty();
             self.lose(several && family == Family::Ipv6, "several routers for one IPv6 route");
+            self.lose(route.spans_links(), "routers of one route on several links");
             let metric = route.metric.or_else(|| learns.then_some(0));
             let ways: Vec<(Option<IpAddr>, Option<u32>)> = match several {
                 // Routes to one place with weights become one route with several routers.

@@ -72,22 +72,23 @@ pub(super) fn written(unit: &mut Unit, host: &HostNetwork, link: &Link) {
         unit.set("Address", address);
     }
     for written in &link.layer3.routes {
-        route(unit, written);
+        route(unit, host, written);
     }
     for written in &link.layer3.rules {
         rule(unit, host, written);
     }
 }
 
-fn route(unit: &mut Unit, route: &RouteSpec) {
+fn route(unit: &mut Unit, host: &HostNetwork, route: &RouteSpec) {
     unit.section("Route");
     if let Destination::Net(net) = route.to {
         unit.set("Destination", net);
     }
     unit.set_some("Gateway", route.via);
     for hop in &route.next_hops {
+        let device = hop.link.as_ref().map(|link| format!("@{}", host.device(link)));
         let weight = hop.weight.map(|weight| format!(" {weight}")).unwrap_or_default();
-        unit.set("MultiPathRoute", format!("{}{weight}", hop.via));
+        unit.set("MultiPathRoute", format!("{}{}{weight}", hop.via, device.unwrap_or_default()));
     }
     unit.set_yes("GatewayOnLink", route.on_link.then_some(true));
     if route.kind != RouteKind::default() {
