@@ -40,6 +40,7 @@ mod purity;
 mod pxe_rom;
 mod ready_profiles;
 mod schemas;
+mod site_schema;
 mod source_nat;
 mod tftp_clients;
 mod tftp_hard;

@@ -11,6 +11,7 @@ mod formats;
 mod host;
 mod import;
 mod init;
+mod keys;
 mod lab;
 mod lease;
 mod microcloud;
@@ -71,6 +72,10 @@ enum Command {
     Render(render::Render),
     /// List what each format of a host's network configuration can say
     Formats,
+    /// List every key of the site file, with what it takes and what it is for
+    Keys(keys::Keys),
+    /// Print the JSON Schema of the site file, for editors
+    Schema,
     /// Show what happens as it happens: the boots of all hosts, or of one
     Watch(watch::Watch),
     /// Hosts
@@ -145,6 +150,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Switch(noun) => noun.run::<Switch>(context()?).await,
         Command::Subnet(noun) => noun.run::<Subnet>(context()?).await,
         Command::Formats => formats::run(&context()?),
+        Command::Keys(keys) => keys.run(&context()?),
+        Command::Schema => keys::schema(),
         Command::Profile(profile) => profile.run(context()?).await,
         Command::Image(noun) => noun.run::<Image>(context()?).await,
         Command::Lease(lease) => lease.run(context()?).await,

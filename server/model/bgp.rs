@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::link::is_default;
 
 /// What a host says and hears by BGP (RFC 4271).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct BgpSpec {
     /// The host's autonomous system (RFC 6793); 4200000000 to 4294967294 and 64512 to 65534
@@ -35,7 +35,7 @@ pub struct BgpSpec {
 }
 
 /// One router that a host speaks to: by link, or by address.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct BgpNeighbor {
     /// Whoever is at the other end of the link, by its link-local address (RFC 8950).

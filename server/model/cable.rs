@@ -116,7 +116,7 @@ words! {
 }
 
 /// A switch that hosts are cabled to. Its configuration is rendered, never pushed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Switch {
     /// Whose words its configuration is in.

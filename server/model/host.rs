@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{DhcpOptions, HostMatch, Mac, Nic, ProfileTree, Scalar, When};
 
 /// One server: where it stands, what its NICs are, what it boots and what its network is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Host {
     /// The rack it stands in.
@@ -85,7 +85,9 @@ impl Host {
 }
 
 /// Where a host is in its life (field.md 4.6): it is never in the site file, only in the database.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum HostState {
     /// In the inventory, never seen.

@@ -12,7 +12,7 @@ use super::dhcp_options::hexadecimal;
 /// A MAC of the inventory counts before all of these; then the UUID, the client identifier
 /// and the switch port, in this order. `circuit-id` and `remote-id` together are one port:
 /// most switches number their circuits alike.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct HostMatch {
     /// The machine's UUID as `dmidecode` prints it (option 97, or what UEFI sends in its place).

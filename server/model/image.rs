@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What to boot: a kernel with initrds, an EFI program, an iPXE script, or the local disk.
 /// Exactly one of `kernel`, `efi`, `script` and `local` is given.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Image {
     /// A Linux kernel, as a path under the files directory.

@@ -35,6 +35,7 @@ mod ready;
 mod resolve;
 mod route;
 mod scalar;
+mod schema;
 mod site;
 mod size;
 mod subnet;
@@ -83,6 +84,7 @@ pub use route::{
     SharedAddress,
 };
 pub use scalar::Scalar;
+pub use schema::{Key, Section, sections, site_schema};
 pub use site::{Rack, Site, SiteWide, Tenant};
 pub use size::size_text;
 pub use subnet::{

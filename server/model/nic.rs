@@ -83,7 +83,9 @@ words! {
 }
 
 /// What a NIC does in place of the kernel; what is left out stays as its driver has it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct OffloadSpec {
     /// Checks the checksums of what comes in.
@@ -110,7 +112,9 @@ pub struct OffloadSpec {
 }
 
 /// How many packets a NIC's rings hold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RingSpec {
     /// Packets that come in.
@@ -122,7 +126,9 @@ pub struct RingSpec {
 }
 
 /// How many queues a NIC has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ChannelSpec {
     /// For what comes in.
@@ -150,7 +156,7 @@ words! {
 }
 
 /// The virtual functions of a NIC.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SriovSpec {
     /// How many there are.
@@ -160,11 +166,14 @@ pub struct SriovSpec {
     pub eswitch: Option<Eswitch>,
     /// What is particular to single ones, by number from 0.
     #[serde(default, with = "super::numbered", skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, FunctionSpec>")]
     pub functions: BTreeMap<u16, FunctionSpec>,
 }
 
 /// What is particular to one virtual function.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct FunctionSpec {
     /// The VLAN that the NIC tags its packets with; 0 for none.

@@ -10,7 +10,7 @@ use super::words::words;
 use super::{Mac, Scalar, check_noun_name, tenant_role};
 
 /// One value that a host, its rack or the site gives to a profile.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Parameter {
     /// What kind of value it is.

@@ -17,7 +17,7 @@ use super::vlan_id::VlanId;
 use super::words::words;
 
 /// What the network of a kind of host looks like. Forty hosts are one profile and forty rows.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Profile {
     /// Whether the generator adds what makes a host come up well.
@@ -67,6 +67,7 @@ pub struct Profile {
     pub bgp: Option<BgpSpec>,
     /// Kernel settings, by name such as `net.core.rmem_max`.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    #[schemars(with = "IndexMap<String, super::Scalar>")]
     pub sysctls: IndexMap<String, String>,
     /// Rules, such as `N152`, whose warnings about it are silenced.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -134,9 +135,11 @@ link_spec! {
         id: Option<VlanId>,
         /// The kernel's priority of packets that come in, by the tag's (0 to 7).
         #[serde(default, with = "super::numbered", skip_serializing_if = "BTreeMap::is_empty")]
+        #[schemars(with = "BTreeMap<String, u32>")]
         ingress_qos: BTreeMap<u32, u32>,
         /// The tag's priority (0 to 7) of packets that go out, by the kernel's.
         #[serde(default, with = "super::numbered", skip_serializing_if = "BTreeMap::is_empty")]
+        #[schemars(with = "BTreeMap<String, u32>")]
         egress_qos: BTreeMap<u32, u32>,
     }
 }

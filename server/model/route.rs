@@ -73,7 +73,7 @@ words! {
 }
 
 /// A route beside those that a subnet brings.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RouteSpec {
     /// Where it leads.
@@ -141,7 +141,7 @@ impl RouteSpec {
 }
 
 /// One of several routers of a route.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct NextHop {
     /// The router.
@@ -155,14 +155,16 @@ pub struct NextHop {
 }
 
 /// Which routing table a packet is looked up in.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RuleSpec {
     /// Its source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<super::schema::Prefix>")]
     pub from: Option<IpNet>,
     /// Its destination.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<super::schema::Prefix>")]
     pub to: Option<IpNet>,
     /// Its firewall mark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -216,10 +218,11 @@ words! {
 }
 
 /// An address that every host of a profile bears.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SharedAddress {
     /// The address with its prefix length.
+    #[schemars(with = "super::schema::Prefix")]
     pub address: IpNet,
     /// Why several hosts may bear it.
     pub role: AddressRole,

@@ -11,7 +11,7 @@ use super::{
 
 /// Everything that an operator declares. `rackstrap apply` makes the inventory
 /// equal to one of these; `rackstrap export` writes one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Site {
     /// Racks by name.
@@ -48,7 +48,7 @@ pub struct Site {
 }
 
 /// What a site says of itself rather than of one of its entries.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SiteWide {
     /// See [`Site::parameters`].
@@ -60,7 +60,7 @@ pub struct SiteWide {
 }
 
 /// A rack. A host may name a rack that has no entry of its own: the entry is then made.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Rack {
     /// Where it stands, in the operator's words.
@@ -79,7 +79,7 @@ pub struct Rack {
 }
 
 /// Who may lease hosts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Tenant {
     /// How to reach them, in the operator's words.

@@ -13,10 +13,11 @@ use super::words::words;
 use super::{DhcpOptions, InvalidDuration, Millis};
 
 /// One IP network and the facts that nobody should type twice.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Subnet {
     /// The prefix, such as `172.16.160.0/24`.
+    #[schemars(with = "super::schema::Prefix")]
     pub cidr: IpNet,
     /// The 802.1Q VLAN id that carries it, 1 to 4094; none when it is untagged everywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -149,7 +150,9 @@ impl Subnet {
 }
 
 /// What an unknown client gets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum UnknownClients {
     /// No answer at all.
@@ -214,7 +217,7 @@ words! {
 }
 
 /// A part of a subnet, both ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Range {
     /// The first address.
@@ -234,7 +237,7 @@ impl Range {
 }
 
 /// What a range is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RangeUse {
     /// Given by DHCP to clients without an address of their own.

@@ -5,7 +5,7 @@ macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$member:meta])* $variant:ident = $word:literal),* $(,)? }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[derive(serde::Serialize, serde::Deserialize)]
+        #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
         pub enum $name { $($(#[$member])* #[serde(rename = $word)] $variant),* }
 
         impl $name {

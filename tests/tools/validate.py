@@ -8,7 +8,7 @@ import jsonschema
 
 with open(sys.argv[1], encoding="utf-8") as file:
     schema = json.load(file)
-validator = jsonschema.Draft7Validator(schema)
+validator = jsonschema.validators.validator_for(schema, default=jsonschema.Draft7Validator)(schema)
 errors = list(validator.iter_errors(json.load(sys.stdin)))
 for error in errors:
     print(f"{'.'.join(map(str, error.absolute_path))}: {error.message[:400]}")

@@ -39,6 +39,8 @@ async fn every_list_says_what_is_in_it() {
         ("/revisions", "first site", "not been changed"),
         ("/leases", "Nobody has asked", "10.77"),
         ("/formats", "source NAT by processor", "no host"),
+        ("/keys", "profiles.NAME.bonds.NAME", "WrittenProfile"),
+        ("/keys/schema.json", "rackstrap site file", "WrittenProfil "),
     ];
     for (path, there, absent) in cases {
         let html = operator.page(path).await;

@@ -5,7 +5,7 @@ use reqwest::header::{HOST, LOCATION};
 
 use super::server::{PASSWORD, Server, set_cookies};
 
-const PAGES: [&str; 25] = [
+const PAGES: [&str; 26] = [
     "/hosts",
     "/hosts?text=r1&state=up&sort=event&page=9",
     "/add-host",
@@ -15,6 +15,7 @@ const PAGES: [&str; 25] = [
     "/subnets",
     "/subnets/provisioning",
     "/profiles",
+    "/keys",
     "/profiles/hypervisor",
     "/images",
     "/change?noun=profiles&name=hypervisor",

@@ -24,6 +24,7 @@ mod host_form;
 mod host_row;
 mod host_timeline;
 mod hosts;
+mod keys;
 mod leases;
 mod live;
 mod login;
@@ -90,6 +91,8 @@ fn routes(ui: Ui) -> Router {
         .route("/profiles", get(definitions::profiles))
         .route("/profiles/{name}", get(definitions::profile))
         .route("/formats", get(formats::show))
+        .route("/keys", get(keys::show))
+        .route("/keys/schema.json", get(keys::schema))
         .route("/images", get(definitions::images))
         .route("/leases", get(leases::list))
         .route("/leases/{address}/remove", post(leases::remove))

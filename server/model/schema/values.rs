@@ -1,0 +1,74 @@
+//! The schemas of single values: texts and numbers that the model reads by itself. Pure.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use crate::model::bgp::{Announcement, RemoteAs};
+use crate::model::dhcp_options::DhcpOptions;
+use crate::model::identity::{Octets, Uuid};
+use crate::model::{
+    CpuList, Destination, DnsServer, EmitLldp, HostNumber, Mac, Millis, Nic, ReceiveLldp, Scalar,
+    VlanId, When,
+};
+
+/// An IP network or an address with its prefix length, for fields that hold an `IpNet`.
+pub struct Prefix;
+
+/// Gives each type the schema of a value whose description says what it looks like.
+macro_rules! values {
+    ($($type:ident: $schema:tt,)*) => {$(
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    )*};
+}
+
+values! {
+    Announcement: {"type": "string", "description": "The name of a link, or a prefix such as 192.0.2.10/32."},
+    CpuList: {"type": ["string", "integer"], "description": "Processors such as 0-55,112-167."},
+    Destination: {"type": "string", "description": "default, or a prefix such as 10.0.0.0/8."},
+    DhcpOptions: {
+        "type": "object",
+        "additionalProperties": {
+            "type": ["boolean", "integer", "string", "array"],
+            "items": {"type": ["string", "integer"]},
+        },
+        "description": "DHCP options by name or number, such as {150: 10.0.0.1, 43.1: \"hex:0a0b\"}.",
+    },
+    DnsServer: {"type": "string", "description": "An address, with #NAME behind it the name in its certificate."},
+    EmitLldp: {"type": ["boolean", "string"], "description": "true, false, nearest-bridge, non-tpmr-bridge or customer-bridge."},
+    HostNumber: {"type": ["integer", "string"], "description": "A number, or an expression over the host's own, such as =index + 10."},
+    Mac: {"type": "string", "description": "A MAC address, in any notation."},
+    Millis: {"type": "string", "pattern": "^(=|[0-9]+(ms|s|m|h|d)$)", "description": "A span of time, such as 100ms, 2s, 5m, 1h or 1d."},
+    Nic: {
+        "anyOf": [
+            {"type": "string"},
+            {
+                "type": "object",
+                "required": ["mac"],
+                "additionalProperties": false,
+                "properties": {
+                    "mac": {"type": "string", "description": "The NIC's permanent MAC address."},
+                    "switch": {"type": "string", "description": "The switch that it is cabled to."},
+                    "port": {"type": "string", "description": "The switch's name of the port."},
+                },
+            },
+        ],
+        "description": "A MAC address, or one with the switch and the port that the NIC is cabled to.",
+    },
+    Octets: {"type": "string", "description": "Bytes: a text, or hex: and hexadecimal digits."},
+    Prefix: {"type": "string", "pattern": "^(=|.*/[0-9]+$)", "description": "A network or an address with its prefix length, such as 10.77.0.0/24."},
+    ReceiveLldp: {"type": ["boolean", "string"], "description": "true, false or routers-only."},
+    RemoteAs: {"type": ["integer", "string"], "description": "The number of an autonomous system, external or internal."},
+    Scalar: {"type": ["string", "integer", "boolean"], "description": "A number, a text, or true or false."},
+    Uuid: {"type": "string", "description": "A UUID as dmidecode prints it."},
+    VlanId: {"type": ["integer", "string"], "description": "A VLAN id from 1 to 4094, the name of a subnet that has one, or tenant/ROLE."},
+    When: {"type": "string", "description": "A day such as 2026-12-31, or a moment in RFC 3339."},
+}
