@@ -13,6 +13,7 @@ generation='{{ generation }}'
 gateways='{% for gateway in gateways %}{% if !loop.first %} {% endif %}{{ gateway }}{% endfor %}'
 settings={% if has_settings %}yes{% endif %}
 rules={% if has_rules %}yes{% endif %}
+modules={% if has_modules %}yes{% endif %}
 
 unpack() {
 {%- for file in files %}
@@ -43,12 +44,18 @@ put_rules() {
     cat >"$rules_staging/$1" || fail "$rules_staging/$1 cannot be written"
 }
 
-# Does a thing with networkd's files and, where there are any, with the kernel's settings and the
-# rules of nftables: a directory, the new files beside it, and the name under which $state knows them.
+# The kernel reads them when it loads a module: those that are loaded stay as they are.
+put_modules() {
+    cat >"$modules_staging/$1" || fail "$modules_staging/$1 cannot be written"
+}
+
+# Does a thing with networkd's files and, where there are any, with the kernel's settings, the rules
+# of nftables and the settings of modules: a directory, the new files beside it, and the name under which $state knows them.
 each() {
     "$@" "$directory" "$staging" files || return 1
     [ -z "$settings" ] || "$@" "$sysctl_directory" "$sysctl_staging" settings || return 1
-    [ -z "$rules" ] || "$@" "$rules_directory" "$rules_staging" rules
+    [ -z "$rules" ] || "$@" "$rules_directory" "$rules_staging" rules || return 1
+    [ -z "$modules" ] || "$@" "$modules_directory" "$modules_staging" modules
 }
 
 fetch() {
@@ -228,14 +235,17 @@ main() {
     sysctl_staging=
     rules_directory=${ROOT-}/etc/systemd/system/systemd-networkd.service.d
     rules_staging=
+    modules_directory=${ROOT-}/etc/modprobe.d
+    modules_staging=
     state=${ROOT-}/var/lib/rackstrap
     mkdir -p "$directory" "$state" || fail "$directory and $state are needed"
     # On the same file system as the files, so that moving them is atomic.
     staging=$(mktemp -d "$directory/.rackstrap.XXXXXX") || fail "$directory is not writable"
-    trap 'rm -rf "$staging" "$sysctl_staging" "$rules_staging"' EXIT
-    # Also where only an earlier generation had settings or rules: they are stale.
+    trap 'rm -rf "$staging" "$sysctl_staging" "$rules_staging" "$modules_staging"' EXIT
+    # Also where only an earlier generation had settings, rules or modules: they are stale.
     [ ! -f "$state/settings" ] || settings=yes
     [ ! -f "$state/rules" ] || rules=yes
+    [ ! -f "$state/modules" ] || modules=yes
     if [ -n "$settings" ]; then
         mkdir -p "$sysctl_directory" || fail "$sysctl_directory is needed"
         sysctl_staging=$(mktemp -d "$sysctl_directory/.rackstrap.XXXXXX") || fail "$sysctl_directory is not writable"
@@ -245,6 +255,10 @@ main() {
         mkdir -p "$rules_directory" || fail "$rules_directory is needed"
         rules_staging=$(mktemp -d "$rules_directory/.rackstrap.XXXXXX") || fail "$rules_directory is not writable"
         [ -n "${ROOT-}" ] || command -v nft >/dev/null || fail 'the program nft is needed for the rules for packets'
+    fi
+    if [ -n "$modules" ]; then
+        mkdir -p "$modules_directory" || fail "$modules_directory is needed"
+        modules_staging=$(mktemp -d "$modules_directory/.rackstrap.XXXXXX") || fail "$modules_directory is not writable"
     fi
     unpack
     each list

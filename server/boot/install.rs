@@ -36,6 +36,7 @@ struct Install<'a> {
     files: Vec<Document<'a>>,
     has_settings: bool,
     has_rules: bool,
+    has_modules: bool,
 }
 
 /// A file as a here-document.
@@ -48,8 +49,8 @@ struct Document<'a> {
     end: String,
 }
 
-/// Whether the script can apply a file and put it back: those of networkd, of its service, and
-/// of `/etc/sysctl.d`.
+/// Whether the script can apply a file and put it back: those of networkd, of its service, of
+/// `/etc/sysctl.d` and of `/etc/modprobe.d`.
 pub fn can_place(file: &HostFile) -> bool {
     let directory = file.path.rsplit_once('/').map(|(directory, _)| directory);
     directory == Some("/etc/systemd/network") || directory.is_some_and(|it| put(it) != PUT)
@@ -58,24 +59,35 @@ pub fn can_place(file: &HostFile) -> bool {
 /// The script of a host. Its files are those that [`can_place`] takes.
 pub fn script(target: &Target, files: &[HostFile]) -> Result<String, ScriptError> {
     let files: Vec<Document<'_>> = files.iter().map(document).collect();
-    let has_settings = files.iter().any(|file| file.put == PUT_SETTING);
-    let has_rules = files.iter().any(|file| file.put == PUT_RULES);
-    let Target { host, mac, base, generation, gateways } = target;
-    let generation = *generation;
-    let mac = *mac;
-    let script = Install { host, mac, base, generation, gateways, files, has_settings, has_rules };
+    let has = |put: &str| files.iter().any(|file| file.put == put);
+    let (has_settings, has_rules, has_modules) =
+        (has(PUT_SETTING), has(PUT_RULES), has(PUT_MODULES));
+    let Target { host, base, gateways, .. } = target;
+    let script = Install {
+        host,
+        mac: target.mac,
+        base,
+        generation: target.generation,
+        gateways,
+        files,
+        has_settings,
+        has_rules,
+        has_modules,
+    };
     Ok(script.render()?)
 }
 
 const PUT: &str = "put";
 const PUT_SETTING: &str = "put_setting";
 const PUT_RULES: &str = "put_rules";
+const PUT_MODULES: &str = "put_modules";
 
 /// The script's function for the files of a directory.
 fn put(directory: &str) -> &'static str {
     match directory {
         "/etc/sysctl.d" => PUT_SETTING,
         "/etc/systemd/system/systemd-networkd.service.d" => PUT_RULES,
+        "/etc/modprobe.d" => PUT_MODULES,
         _ => PUT,
     }
 }
@@ -141,7 +153,15 @@ mod tests {
                    put_setting '90-rackstrap.conf' <<'END'\nnet.ipv4.conf.all.rp_filter = 2\nEND\n}\n";
         assert!(with.contains(put), "{with}");
         assert!(with.contains("\nsettings=yes\n"));
+        let modules = HostFile {
+            path: "/etc/modprobe.d/90-rackstrap-modules.conf".into(),
+            mode: 0o644,
+            text: "options bonding max_bonds=0\n".into(),
+        };
+        let of_modules = script(&target(), &[modules]).unwrap();
+        assert!(of_modules.contains("\n    put_modules '90-rackstrap-modules.conf' <<'END'\n"));
+        assert!(of_modules.contains("\nmodules=yes\n"), "{of_modules}");
         let without = script(&target(), &[file("x.network", "[Match]\n")]).unwrap();
-        assert!(without.contains("\nsettings=\n"));
+        assert!(without.contains("\nsettings=\n") && without.contains("\nmodules=\n"));
     }
 }

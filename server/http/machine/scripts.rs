@@ -10,7 +10,7 @@ use super::tell;
 use crate::app::App;
 use crate::boot::script::{self, Target};
 use crate::inventory::Snapshot;
-use crate::model::{EventKind, Host, Image, Mac};
+use crate::model::{EventKind, Host, Image, Mac, Site};
 use crate::network::{self, Format, RenderError};
 
 /// `GET /boot/{mac}.ipxe`: the host's script. It is always one that runs, even
@@ -29,10 +29,13 @@ pub async fn host(
         base: caller.base(&app)?,
     };
     let (text, said) = match plan(&app, &snapshot, known, mac).await {
-        Ok(plan) => match script::boot(&target, plan.image_name, plan.image, plan.with_config) {
-            Ok(text) => (text, format!("boots {}", plan.image_name)),
-            Err(error) => wait(&target, &[format!("image {}: {error}", plan.image_name)])?,
-        },
+        Ok(plan) => {
+            let Plan { image_name, image, with_config, dracut } = plan;
+            match script::boot(&target, image_name, image, with_config, dracut.as_deref()) {
+                Ok(text) => (text, format!("boots {image_name}")),
+                Err(error) => wait(&target, &[format!("image {image_name}: {error}")])?,
+            }
+        }
         Err(reasons) => wait(&target, &reasons)?,
     };
     if !caller.only_head {
@@ -63,6 +66,8 @@ struct Plan<'a> {
     image_name: &'a str,
     image: &'a Image,
     with_config: bool,
+    /// Its network for an initramfs that dracut made, where the image asks for it.
+    dracut: Option<String>,
 }
 
 /// Finds what the host boots, or says why it must wait, in words for its console.
@@ -86,7 +91,7 @@ async fn plan<'a>(
     };
     check_files(app, image_name, image).await?;
     if image.kernel.is_none() {
-        return Ok(Plan { image_name, image, with_config: false });
+        return Ok(Plan { image_name, image, with_config: false, dracut: None });
     }
     let with_config = match network::render_host(&snapshot.site, name, Format::Networkd) {
         Ok(_) => true,
@@ -98,7 +103,24 @@ async fn plan<'a>(
         }
         Err(error) => return Err(vec![error.to_string()]),
     };
-    Ok(Plan { image_name, image, with_config })
+    let dracut = match image.wants_dracut() && with_config {
+        true => Some(for_dracut(&snapshot.site, name)?),
+        false => None,
+    };
+    Ok(Plan { image_name, image, with_config, dracut })
+}
+
+/// The network of a host on one line, or what dracut has no words for, a line each.
+fn for_dracut(site: &Site, name: &str) -> Result<String, Vec<String>> {
+    match network::render_host(site, name, Format::Dracut) {
+        Ok(files) => Ok(files.into_iter().map(|file| file.text).collect()),
+        Err(RenderError::Unsupported { features, .. }) => {
+            let mut reasons = vec![format!("dracut has no words for the network of {name}:")];
+            reasons.extend(features);
+            Err(reasons)
+        }
+        Err(error) => Err(vec![error.to_string()]),
+    }
 }
 
 /// Says at once which file is missing, instead of letting the host try ten times.

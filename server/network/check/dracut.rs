@@ -1,0 +1,30 @@
+//! Rule N171 for images whose command line stands for the network of their hosts. Pure.
+
+use super::{Findings, HostView};
+use crate::model::DRACUT_WORD;
+use crate::network::{Format, write};
+
+pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
+    let Some(name) = &view.host.image else { return };
+    if !view.site.images.get(name).is_some_and(|image| image.wants_dracut()) {
+        return;
+    }
+    if view.host.profile.is_none() {
+        let text = format!(
+            "image \"{name}\" has {DRACUT_WORD} on its command line, and the host has no profile \
+             whose network could stand there"
+        );
+        return findings.error("N171", view.at("image"), text);
+    }
+    // One that cannot be read is named elsewhere, and has no links here.
+    if view.network.profile.is_none() {
+        return;
+    }
+    let Err(features) = write(&view.network, Format::Dracut) else { return };
+    for feature in features {
+        let text = format!(
+            "image \"{name}\" has {DRACUT_WORD} on its command line, and dracut cannot say {feature}"
+        );
+        findings.error("N171", view.at("image"), text);
+    }
+}
