@@ -155,6 +155,30 @@ async fn kernel_settings_are_applied_with_the_files_and_put_back_with_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn settings_of_modules_are_written_with_the_files_and_put_back_with_them() {
+    let dummy = |address: &str| {
+        let dummies =
+            format!("dummies: {{vip0: {{addresses: [{{address: {address}/32, role: anycast}}]}}}}");
+        SITE.replace("match: name,", &format!("match: name, {dummies},"))
+    };
+    let (server, mut host, _wire) = rack(&dummy("192.0.2.1")).await;
+    let file = "cat /etc/modprobe.d/90-rackstrap-modules.conf";
+    let apply = format!("{FETCH} | WAIT=4 sh");
+    assert_eq!(host.run(&apply), ("rackstrap: applied generation 1\n".into(), 0));
+    assert!(host.run(file).0.ends_with("plain.\noptions dummy numdummies=0\n"));
+
+    let silent = SITE.replace("gateway: 10.77.0.1}", "gateway: 10.77.0.254}");
+    set_site(&server, &silent).await;
+    let verdict = "put generation 2 back after 4 s without an answer from gateway 10.77.0.254";
+    assert_eq!(host.run(&apply), (format!("rackstrap: {verdict}\n"), 1));
+    assert!(host.run(file).0.ends_with("options dummy numdummies=0\n"));
+
+    set_site(&server, SITE).await;
+    assert_eq!(host.run(&apply), ("rackstrap: applied generation 3\n".into(), 0));
+    assert_eq!(host.run("ls -A /etc/modprobe.d").0, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rules_for_packets_are_loaded_with_the_files_and_put_back_with_them() {
     let words = "subnet: rack, table: 100, mark: 1, default-route: true, cpus: ";
     let with = |cpus: &str| SITE.replace("{subnet: rack}", &format!("{{{words}{cpus}}}"));

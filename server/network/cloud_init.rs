@@ -40,7 +40,7 @@ fn tree(host: &HostNetwork, network: Value, losses: &mut Losses) -> Vec<File> {
     ]
 }
 
-/// What is the host's and not a link's: kernel settings and time servers.
+/// What is the host's and not a link's: kernel settings, those of its modules, time servers.
 fn user_data(host: &HostNetwork) -> Value {
     let mut servers: Vec<&String> = Vec::new();
     for server in host.links.values().flat_map(|link| &link.layer3.ntp) {
@@ -52,12 +52,15 @@ fn user_data(host: &HostNetwork) -> Value {
         let mode = file.mode_text();
         json!({"path": file.path(), "permissions": mode, "content": file.text})
     };
-    let files: Vec<Value> = super::sysctl(host).into_iter().map(entry).collect();
+    let settings = super::sysctl(host);
+    let has_settings = !settings.is_empty();
+    let files = settings.into_iter().chain(super::modules::render(host));
+    let files: Vec<Value> = files.map(entry).collect();
     // The file came after the kernel had its settings from the others.
     let commands = json!([["sysctl", "-p", "/etc/sysctl.d/90-rackstrap.conf"]]);
     present([
         ("ntp", (!servers.is_empty()).then(|| json!({"enabled": true, "servers": servers}))),
-        ("runcmd", (!files.is_empty()).then_some(commands)),
+        ("runcmd", has_settings.then_some(commands)),
         ("write_files", (!files.is_empty()).then(|| json!(files))),
     ])
 }

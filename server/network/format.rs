@@ -42,8 +42,8 @@ impl File {
 /// What the files are written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Format {
-    /// systemd-networkd's `.network` and `.netdev` files, and behind them what
-    /// [`Sysctl`](Self::Sysctl) gives: without it some of them do not work.
+    /// systemd-networkd's `.network` and `.netdev` files, and behind them the settings of kernel
+    /// modules and what [`Sysctl`](Self::Sysctl) gives: without it some of them do not work.
     Networkd,
     /// netplan's YAML.
     Netplan,

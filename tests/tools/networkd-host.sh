@@ -8,6 +8,7 @@ mount -o remount,ro,bind /sys
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /var/lib
 mount -t tmpfs tmpfs /etc/sysctl.d
+mount -t tmpfs tmpfs /etc/modprobe.d
 mount -t tmpfs tmpfs /etc/systemd/system
 mkdir -p /run/dbus /run/systemd/netif/links /run/systemd/netif/leases /run/systemd/netif/lldp
 chown -R systemd-network:systemd-network /run/systemd/netif
