@@ -49,8 +49,8 @@ pub async fn tell(
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a dry run would do to the generated files. Those of new hosts are only counted.
-fn told(consequences: &Consequences) -> Vec<String> {
+/// What a change does to the generated files. Those of new hosts are only counted.
+pub(super) fn told(consequences: &Consequences) -> Vec<String> {
     let mut lines = Vec::new();
     for group in consequences.hosts.iter().filter(|group| !group.is_new) {
         lines.push(format!("network of {}:", group.some_hosts()));

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::cli::context::{Context, change, moment, operator, table};
-use crate::cli::outcome::{refuse_change, tell};
+use crate::cli::outcome::{self, refuse_change, tell};
 use crate::inventory::Revision;
 
 /// What can be done with revisions.
@@ -77,13 +77,16 @@ async fn show(context: &Context, id: i64) -> anyhow::Result<ExitCode> {
         bail!("there is no revision {id}");
     };
     let differences = revision.differences()?;
+    let consequences = inventory.find_consequences(id).await?;
     let Revision { at, who, summary, before, after, .. } = &revision;
     let value = json!({
         "id": id, "at": at, "who": who, "summary": summary,
         "differences": differences, "before": before, "after": after,
+        "consequences": consequences,
     });
     context.print(&value, || {
-        let lines: Vec<String> = differences.iter().map(ToString::to_string).collect();
+        let mut lines: Vec<String> = differences.iter().map(ToString::to_string).collect();
+        lines.extend(consequences.iter().flat_map(outcome::told));
         format!("# {} {who}: {summary}\n{}\n", moment(at * 1000), lines.join("\n"))
     })?;
     Ok(ExitCode::SUCCESS)

@@ -4,9 +4,13 @@ use serde::Serialize;
 
 use crate::inventory::change::{Change, ChangeError};
 use crate::inventory::database::{Transaction, execute, with_connection, with_pool};
-use crate::inventory::{Database, Error};
+use crate::inventory::{Database, Error, Inventory};
 use crate::model::{Difference, Site, diff, revert};
+use crate::network::{Consequences, consequences};
 use crate::site_file;
+
+/// How many newer revisions are taken back to find the site as an older one left it.
+const FARTHEST: i64 = 100;
 
 /// One change of the site.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
@@ -128,9 +132,39 @@ impl Database {
         Ok(with_pool!(self, pool => sqlx::query_as(FIND).bind(id).fetch_optional(pool).await)?)
     }
 
+    /// The revisions from one number to another, both included, newest first.
+    async fn list_revisions_between(&self, from: i64, to: i64) -> Result<Vec<Revision>, Error> {
+        const LIST: &str = "SELECT id, at, who, summary, before, after FROM revisions
+             WHERE id >= $1 AND id <= $2 ORDER BY id DESC";
+        Ok(with_pool!(self, pool =>
+            sqlx::query_as(LIST).bind(from).bind(to).fetch_all(pool).await)?)
+    }
+
     /// The number of the newest revision; 0 if there is none.
     pub async fn newest_revision(&self) -> Result<i64, Error> {
         const NEWEST: &str = "SELECT COALESCE(MAX(id), 0) FROM revisions";
         Ok(with_pool!(self, pool => sqlx::query_scalar(NEWEST).fetch_one(pool).await)?)
+    }
+}
+
+impl Inventory {
+    /// What a revision did to the generated files of hosts and switches; none if it is too long
+    /// ago to be found out. The site is not kept as it was: what came since is taken back.
+    pub async fn find_consequences(&self, id: i64) -> Result<Option<Consequences>, Error> {
+        let snapshot = self.snapshot();
+        if !(0..FARTHEST).contains(&(snapshot.revision - id)) {
+            return Ok(None);
+        }
+        let since = self.database.list_revisions_between(id, snapshot.revision).await?;
+        let work = move || {
+            let mut after = snapshot.site.clone();
+            let (revision, newer) = since.split_last()?;
+            newer.iter().try_for_each(|newer| newer.undo(&mut after)).ok()?;
+            let mut before = after.clone();
+            revision.undo(&mut before).ok()?;
+            Some(consequences(&before, &after))
+        };
+        let found = tokio::task::spawn_blocking(work).await;
+        Ok(found.expect("rendering does not panic and is not aborted"))
     }
 }

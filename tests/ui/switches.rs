@@ -19,6 +19,13 @@ async fn a_switch_shows_its_ports_and_a_change_of_a_host_shows_its_switch() {
     let html = answer.text().await.unwrap();
     assert!(html.contains("Switch leaf1a") && html.contains("+ interface Ethernet7"), "{html}");
 
+    let form = [("nic.cable", "leaf1a Ethernet7"), ("do", "save")];
+    assert_eq!(operator.fill_in("/hosts/r1-n01/edit", &form).await.status(), 303);
+    let revision = operator.page("/revisions/2").await;
+    assert_eq!(revision.matches("<h3>Switch leaf1a</h3>").count(), 1, "{revision}");
+    assert!(revision.contains("+ interface Ethernet7"), "{revision}");
+    assert!(revision.contains("The generated files of no host change."), "{revision}");
+
     let form = [("nic.cable", "leaf1a"), ("do", "save")];
     let answer = operator.fill_in("/hosts/r1-n01/edit", &form).await;
     assert_eq!(answer.status(), 422);

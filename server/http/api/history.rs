@@ -109,13 +109,17 @@ pub async fn revisions(
     Ok(Json(app.inventory.database.list_revisions(part.limit()).await?))
 }
 
-/// `GET /revisions/{id}`: with what it changed.
+/// `GET /revisions/{id}`: with what it changed, in the generated files too unless it is too long
+/// ago to be found out.
 pub async fn revision(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Value>, Error> {
     let revision = app.inventory.database.find_revision(id).await?.ok_or_else(|| {
         Error::NotFound { noun: "revision", name: id.to_string(), hint: String::new() }
     })?;
     let differences = revision.differences()?;
-    Ok(Json(json!({"revision": revision, "differences": differences})))
+    let consequences = app.inventory.find_consequences(id).await?;
+    Ok(Json(json!({
+        "revision": revision, "differences": differences, "consequences": consequences,
+    })))
 }
 
 /// `POST /revisions/{id}/revert`: undoes one, as a new revision.

@@ -12,7 +12,7 @@ use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{Change, ChangeError, Revision};
 use crate::model::{Difference, DifferenceKind};
-use crate::network::{Line, lines};
+use crate::network::{Consequences, Line, lines};
 
 /// How many revisions are listed.
 const SHOWN: u32 = 500;
@@ -53,6 +53,8 @@ struct RevisionPage {
     frame: Frame,
     row: Row,
     differences: Vec<Difference>,
+    /// What it did to the generated files, if that can be said still.
+    consequences: Option<Consequences>,
     lines: Vec<Line>,
 }
 
@@ -63,10 +65,12 @@ pub async fn show(
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Error> {
     let revision = find(&ui, id).await?;
+    let consequences = ui.app.inventory.find_consequences(revision.id).await?;
     Ok(Page(RevisionPage {
         frame: operator.frame("revisions").await?,
         row: row(&ui, &revision),
         differences: revision.differences()?,
+        consequences,
         lines: lines(&revision.before, &revision.after, 3),
     }))
 }
