@@ -265,6 +265,39 @@ async fn the_database_refuses_what_is_somebodys_already() {
     }
 }
 
+#[tokio::test]
+async fn an_address_of_another_routing_domain_may_be_used_again() {
+    let text = r#"
+subnets:
+  a: {cidr: 10.0.0.0/24, vlan: 10, vrf: red}
+  b: {cidr: 10.0.0.0/25, vlan: 20, vrf: blue}
+profiles:
+  red: {vlans: {v: {link: eth0, subnet: a}}}
+  blue: {vlans: {v: {link: eth0, subnet: b}}}
+hosts:
+  n1: {profile: red, nics: {eth0: "52:54:00:aa:00:01"}, addresses: {v: 10.0.0.7}}
+  n2: {profile: blue, nics: {eth0: "52:54:00:aa:00:02"}, addresses: {v: 10.0.0.7}}
+"#;
+    for store in Store::both().await {
+        let inventory = store.inventory().await;
+        let site = |text: &str| site_file::parse(text, "site.yaml").unwrap();
+        apply(&inventory, site(text)).await.unwrap();
+        assert_eq!(store.inventory().await.snapshot().site.hosts["n2"].addresses.len(), 1);
+        // The host is as it was, and its address moves to the domain of the other.
+        let moved = text.replace("vrf: blue", "vrf: red");
+        let error = apply(&inventory, site(&moved)).await.unwrap_err().to_string();
+        assert!(error.contains("10.0.0.7 of VRF red is on n1 v and on n2 v"), "{error}");
+        let apart =
+            text.replace("n2: {profile: blue", "n2: {profile: red").replace("10.0.0.7}}\n\"", "");
+        let error = apply(&inventory, site(&apart)).await.unwrap_err().to_string();
+        assert!(error.contains("10.0.0.7 of VRF red"), "{} {error}", store.kind);
+        let renamed = text.replace("vrf: red", "vrf: green");
+        apply(&inventory, site(&renamed)).await.unwrap();
+        let swapped = renamed.replace("vrf: green", "vrf: x").replace("vrf: blue", "vrf: green");
+        apply(&inventory, site(&swapped)).await.unwrap();
+    }
+}
+
 /// A new host whose first MAC and address end in the numbers given.
 async fn add_host(
     inventory: Inventory,

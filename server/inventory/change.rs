@@ -222,7 +222,8 @@ async fn write_site(
             hosts_before.insert(new, host);
         }
     }
-    hosts::release_changed(transaction, &hosts_before, &after.hosts).await?;
+    let changing = hosts::Changing::new(before, &hosts_before, after);
+    hosts::release_changed(transaction, &changing).await?;
 
     specs::set_changed(transaction, &before.racks, &after.racks).await?;
     specs::set_changed(transaction, &before.tenants, &after.tenants).await?;
@@ -231,7 +232,7 @@ async fn write_site(
     specs::set_changed(transaction, &before.wide(), &after.wide()).await?;
     specs::set_changed(transaction, &before.profiles, &after.profiles).await?;
     specs::set_changed(transaction, &before.images, &after.images).await?;
-    hosts::set_changed(transaction, &hosts_before, &after.hosts).await?;
+    hosts::set_changed(transaction, &changing).await?;
 
     specs::remove_missing(transaction, &before.images, &after.images).await?;
     specs::remove_missing(transaction, &before.wide(), &after.wide()).await?;

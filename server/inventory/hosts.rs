@@ -5,9 +5,31 @@ use std::collections::BTreeMap;
 use crate::inventory::Error;
 use crate::inventory::database::{Transaction, execute, insert_rows, with_connection};
 use crate::inventory::specs::to_json;
-use crate::model::{Cable, ClientKey, Host, Nic};
+use crate::model::{Cable, ClientKey, Host, Nic, Site};
+use crate::network::Domains;
 
 type Hosts = BTreeMap<String, Host>;
+
+/// The hosts before and after a change, those of before under their new names.
+pub(crate) struct Changing<'a> {
+    before: &'a Hosts,
+    after: &'a Hosts,
+    domains: (Domains<'a>, Domains<'a>),
+}
+
+impl<'a> Changing<'a> {
+    /// The hosts of `after`, and of `site` as `before` names them.
+    pub(crate) fn new(site: &'a Site, before: &'a Hosts, after: &'a Site) -> Self {
+        let domains = (Domains::of(site), Domains::of(after));
+        Self { before, after: &after.hosts, domains }
+    }
+
+    /// Whether the rows of a host that stays are the same: it, and its addresses' domains.
+    fn stays(&self, name: &str) -> bool {
+        let (before, after) = &self.domains;
+        self.before.get(name) == self.after.get(name) && before.of_host(name) == after.of_host(name)
+    }
+}
 
 #[derive(sqlx::FromRow)]
 struct HostRow {
@@ -103,8 +125,7 @@ async fn adopt_leases(transaction: &mut Transaction) -> Result<(), Error> {
 /// off those that change: two hosts may exchange them.
 pub(crate) async fn release_changed(
     transaction: &mut Transaction,
-    before: &Hosts,
-    after: &Hosts,
+    hosts: &Changing<'_>,
 ) -> Result<(), Error> {
     const REMOVE: &str = "DELETE FROM hosts WHERE name = $1";
     // Whoever has the MAC keeps what it leases, as a stranger.
@@ -113,9 +134,10 @@ pub(crate) async fn release_changed(
     const FORGET_NICS: &str = "DELETE FROM nics WHERE host = $1";
     const FORGET_ADDRESSES: &str = "DELETE FROM host_addresses WHERE host = $1";
     const FORGET_IDENTITIES: &str = "DELETE FROM host_identities WHERE host = $1";
-    for (name, old) in before {
+    let Changing { before, after, .. } = hosts;
+    for name in before.keys() {
         match after.get(name) {
-            Some(new) if new == old => continue,
+            Some(_) if hosts.stays(name) => continue,
             Some(_) => {
                 execute!(transaction, FORGET_NICS, name)?;
                 execute!(transaction, FORGET_ADDRESSES, name)?;
@@ -136,26 +158,26 @@ pub(crate) async fn release_changed(
 /// host is not touched: it is not the operator's to declare.
 pub(crate) async fn set_changed(
     transaction: &mut Transaction,
-    before: &Hosts,
-    after: &Hosts,
+    hosts: &Changing<'_>,
 ) -> Result<(), Error> {
     const HOSTS: &str = "INSERT INTO hosts (name, rack, tenant, profile, image, spec) ";
     const OR_CHANGE: &str = " ON CONFLICT (name) DO UPDATE SET rack = excluded.rack,
          tenant = excluded.tenant, profile = excluded.profile, image = excluded.image,
          spec = excluded.spec";
     const NICS: &str = "INSERT INTO nics (mac, host, label, position, switch, port) ";
-    const ADDRESSES: &str = "INSERT INTO host_addresses (address, host, link, subnet) ";
+    const ADDRESSES: &str = "INSERT INTO host_addresses (vrf, address, host, link, subnet) ";
 
+    let Changing { before, after, domains: (_, domains) } = hosts;
     let changed: Vec<(&String, &Host)> =
-        after.iter().filter(|(name, new)| before.get(*name) != Some(*new)).collect();
-    let hosts = changed
+        after.iter().filter(|(name, _)| !hosts.stays(name)).collect();
+    let rows = changed
         .iter()
         .map(|(name, host)| Ok((*name, *host, spec(name, host)?)))
         .collect::<Result<Vec<_>, Error>>()?;
     insert_rows!(
         transaction,
         HOSTS,
-        &hosts,
+        &rows,
         |(name, host, spec)| [*name, &host.rack, &host.tenant, &host.profile, &host.image, spec,],
         OR_CHANGE
     );
@@ -179,12 +201,13 @@ pub(crate) async fn set_changed(
         ""
     );
 
-    let addresses: Vec<_> = changed.iter().flat_map(|(name, host)| addresses(name, host)).collect();
+    let addresses: Vec<_> =
+        changed.iter().flat_map(|(name, host)| addresses(name, host, domains)).collect();
     insert_rows!(
         transaction,
         ADDRESSES,
         &addresses,
-        |row| [&row.address, row.host, row.link, row.subnet,],
+        |row| [row.vrf, &row.address, row.host, row.link, row.subnet,],
         ""
     );
 
@@ -224,6 +247,7 @@ fn spec(name: &str, host: &Host) -> Result<String, Error> {
 }
 
 struct AddressRow<'a> {
+    vrf: &'a str,
     address: String,
     host: &'a str,
     link: Option<&'a str>,
@@ -232,23 +256,18 @@ struct AddressRow<'a> {
 
 /// The rows of a host's addresses. One that is on a link and reserved for DHCP too is one
 /// row; one that stands on two links is two, and the database refuses it.
-fn addresses<'a>(host_name: &'a str, host: &'a Host) -> Vec<AddressRow<'a>> {
-    let row = |address: &std::net::IpAddr, link, subnet| AddressRow {
-        address: address.to_string(),
-        host: host_name,
-        link,
-        subnet,
-    };
-    let mut rows: Vec<_> = host
-        .addresses
-        .iter()
-        .map(|(link, address)| row(address, Some(link.as_str()), None))
-        .collect();
-    for (subnet, address) in &host.reservations {
-        let text = address.to_string();
-        match rows.iter_mut().find(|row| row.address == text && row.subnet.is_none()) {
-            Some(on_link) => on_link.subnet = Some(subnet),
-            None => rows.push(row(address, None, Some(subnet.as_str()))),
+fn addresses<'a>(host_name: &'a str, host: &'a Host, domains: &Domains<'a>) -> Vec<AddressRow<'a>> {
+    let mut rows: Vec<AddressRow<'a>> = Vec::new();
+    for (section, key, (vrf, address)) in domains.owned(host_name, host) {
+        let address = address.to_string();
+        let key = Some(key.as_str());
+        let same = |row: &&mut AddressRow<'_>| {
+            (row.vrf, &row.address, row.subnet) == (vrf, &address, None)
+        };
+        let (link, subnet) = if section == "addresses" { (key, None) } else { (None, key) };
+        match rows.iter_mut().find(same).filter(|_| subnet.is_some()) {
+            Some(on_link) => on_link.subnet = subnet,
+            None => rows.push(AddressRow { vrf, address, host: host_name, link, subnet }),
         }
     }
     rows

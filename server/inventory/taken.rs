@@ -1,10 +1,10 @@
 //! Who has the MAC or address that a host cannot have. Pure.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Display;
 use std::hash::Hash;
 
 use crate::model::{Host, Identity, Site};
+use crate::network::Domains;
 
 /// Says which MAC or address of `wanted` has a second owner, in it or in `stored`. The rules
 /// say so first; this is for a writer that did not ask them and was stopped by the database.
@@ -14,15 +14,21 @@ pub(crate) fn find_taken(wanted: &Site, stored: &Site) -> Option<String> {
     let nics = hosts
         .iter()
         .flat_map(|(name, host)| host.nics.iter().map(|(label, nic)| (*name, (label, &nic.mac))));
-    let addresses = hosts.iter().flat_map(|(name, host)| {
-        host.addresses.iter().chain(&host.reservations).map(|address| (*name, address))
+    let (new, old) = (Domains::of(wanted), Domains::of(stored));
+    let owned = hosts.iter().flat_map(|(name, host)| {
+        let domains = if wanted.hosts.contains_key(*name) { &new } else { &old };
+        domains.owned(name, host).map(|(_, key, owned)| (*name, (key, owned)))
     });
+    let addresses: Vec<_> = owned.collect();
     let identities: Vec<_> = hosts
         .iter()
         .flat_map(|(name, host)| host.known_by.identities().map(move |identity| (*name, identity)))
         .collect();
-    second_owner("MAC", nics)
-        .or_else(|| second_owner("address", addresses))
+    second_owner("MAC", nics, |mac| mac.to_string())
+        .or_else(|| {
+            let addresses = addresses.iter().map(|(host, (key, owned))| (*host, (*key, owned)));
+            second_owner("address", addresses, |(_, address)| address.to_string())
+        })
         .or_else(|| second_match(&identities))
 }
 
@@ -34,13 +40,15 @@ fn second_match(identities: &[(&String, Identity)]) -> Option<String> {
     })
 }
 
-fn second_owner<'a, T: Copy + Display + Eq + Hash + 'a>(
+fn second_owner<'a, T: Copy + Eq + Hash + 'a>(
     what: &str,
     owned: impl Iterator<Item = (&'a String, (&'a String, &'a T))>,
+    told: impl Fn(&T) -> String,
 ) -> Option<String> {
     let mut owners = HashMap::new();
     for (host, (key, value)) in owned {
         if let Some(owner) = owners.insert(*value, host).filter(|owner| *owner != host) {
+            let value = told(value);
             return Some(format!("{what} {value} ({key} of {host}) is host {owner}'s already"));
         }
     }

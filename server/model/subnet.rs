@@ -56,6 +56,10 @@ pub struct Subnet {
     /// The rail that it is on: NICs of that rail, and no others, may bear its addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rail: Option<u16>,
+    /// The routing domain (VRF) of the fabric that it is in, where that is not the usual one. The
+    /// same addresses may be used again in another; DHCP serves none that overlap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vrf: Option<String>,
     /// How long a dynamic lease lasts, such as `1h`; an hour where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_time: Option<Millis>,

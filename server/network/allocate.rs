@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::domain::Domains;
 use super::lower::lower;
 use crate::model::{RangeUse, Site, Subnet};
 
@@ -46,7 +47,8 @@ pub fn allocate(site: &Site) -> Vec<Assignment> {
 /// The addresses that hosts may get: each is given out once.
 pub(super) struct Free<'a> {
     site: &'a Site,
-    taken: HashSet<IpAddr>,
+    /// By routing domain.
+    taken: HashSet<(&'a str, IpAddr)>,
     ahead: HashMap<&'a str, Candidates<'a>>,
 }
 
@@ -60,15 +62,22 @@ impl<'a> Free<'a> {
         let (name, subnet) = self.site.subnets.get_key_value(subnet)?;
         // What was passed over once is taken for good: nothing is given back in here.
         let ahead = self.ahead.entry(name.as_str()).or_insert_with(|| candidates(subnet));
-        ahead.find(|address| self.taken.insert(*address))
+        let domain = subnet.vrf.as_deref().unwrap_or_default();
+        ahead.find(|address| self.taken.insert((domain, *address)))
     }
 }
 
 /// Every address of the site that somebody bears.
-fn taken(site: &Site) -> HashSet<IpAddr> {
-    let hosts = site.hosts.values();
-    let own = hosts.flat_map(|host| host.addresses.values().chain(host.reservations.values()));
-    own.copied().chain(site.subnets.values().filter_map(|subnet| subnet.gateway)).collect()
+fn taken(site: &Site) -> HashSet<(&str, IpAddr)> {
+    let domains = Domains::of(site);
+    let hosts = site.hosts.iter();
+    let hosts = hosts.flat_map(|(name, host)| domains.owned(name, host).map(|(.., owned)| owned));
+    let of_subnet = |(name, subnet): (&String, &Subnet)| {
+        let own = subnet.gateway.into_iter().chain(subnet.server);
+        let domain = domains.of_subnet(name);
+        own.map(|address| (domain, address)).collect::<Vec<_>>()
+    };
+    hosts.chain(site.subnets.iter().flat_map(of_subnet)).collect()
 }
 
 /// The addresses of a subnet that a host may get, each once, whether somebody bears it or not.

@@ -13,6 +13,7 @@ mod check;
 mod cloud_init;
 mod consequences;
 mod difference;
+mod domain;
 mod dracut;
 mod fabric;
 mod format;
@@ -24,6 +25,7 @@ mod links;
 mod losses;
 mod lower;
 mod microcloud;
+mod modules;
 mod netplan;
 mod network_data;
 mod network_manager;
@@ -41,6 +43,7 @@ pub use bgp::{Bgp, Neighbor, Peer};
 pub use check::{Edit, Finding, Fix, Severity, check_host, check_site};
 pub use consequences::{Consequences, Group, SwitchChange, consequences};
 pub use difference::{Line, lines};
+pub use domain::Domains;
 pub use fabric::{Fabric, FabricError, Lag, Lan, Port, fabric, render_switch};
 pub use format::{File, Format};
 pub use links::{Borne, Computed, HostNetwork, Kind, Layer3, Link, Role};
@@ -157,6 +160,7 @@ fn write(network: &HostNetwork, format: Format) -> Result<Vec<File>, Vec<String>
             let mut files = vec![File::of(format, "90-rackstrap.yaml", text)];
             // What netplan makes of it is networkd's.
             files.extend(networkd::settings(network));
+            files.extend(modules::render(network));
             files.extend(beside(network));
             files.extend(source_nat::render(network));
             files
@@ -180,7 +184,9 @@ fn write(network: &HostNetwork, format: Format) -> Result<Vec<File>, Vec<String>
 
 /// Everything that a host with networkd keeps.
 fn for_networkd(network: &HostNetwork, losses: &mut losses::Losses) -> Vec<File> {
-    [networkd::render(network, losses), beside(network), source_nat::render(network)].concat()
+    let modules = modules::render(network).into_iter().collect();
+    let links = networkd::render(network, losses);
+    [links, modules, beside(network), source_nat::render(network)].concat()
 }
 
 /// What a host keeps besides its links, whatever brings them up.

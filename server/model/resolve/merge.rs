@@ -218,13 +218,18 @@ pub fn canonical(key: &str) -> &str {
     if key == "dhcp" { "dhcp4" } else { key }
 }
 
-/// Lays `over` over a tree: mappings merge, everything else replaces. A `null` stays, so that
+/// The one list that grows from layer to layer: what a profile says is still said, and still
+/// allowed, in one that extends it and allows more.
+const ALLOW: &str = "allow";
+
+/// Lays `over` over a tree: mappings merge, everything else but [`ALLOW`] replaces. A `null` stays, so that
 /// it takes away what is laid below later.
 fn lay_over(tree: &mut Map<String, Value>, over: &Map<String, Value>) {
     for (key, value) in over {
         let key = canonical(key);
         match (tree.get_mut(key), value) {
             (Some(Value::Object(below)), Value::Object(over)) => lay_over(below, over),
+            (Some(Value::Array(below)), Value::Array(over)) if key == ALLOW => join(below, over),
             (_, Value::Object(over)) => {
                 let mut entries = Map::new();
                 lay_over(&mut entries, over);
@@ -241,7 +246,17 @@ pub fn lay_under(tree: &mut Map<String, Value>, under: Map<String, Value>) {
         match (tree.get_mut(&key), value) {
             (None, value) => drop(tree.insert(key, value)),
             (Some(Value::Object(tree)), Value::Object(under)) => lay_under(tree, under),
+            (Some(Value::Array(tree)), Value::Array(under)) if key == ALLOW => join(tree, &under),
             _ => {}
+        }
+    }
+}
+
+/// Adds what a list lacks.
+fn join(list: &mut Vec<Value>, more: &[Value]) {
+    for value in more {
+        if !list.contains(value) {
+            list.push(value.clone());
         }
     }
 }

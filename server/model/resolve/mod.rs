@@ -3,7 +3,7 @@
 //! The layers of a host, the strongest first: its own `network`, its profile and what that
 //! `extends`, its rack's `network`, the site's. They are laid over each other as trees,
 //! before any default of a type is known: mappings merge, lists and single values replace,
-//! `null` takes away. Then loops are unrolled and expressions computed, and what comes out is
+//! `null` takes away; only `allow` grows. Then loops are unrolled and expressions computed, and what comes out is
 //! read as a [`Profile`]. Hosts whose layers and values are the same share one.
 
 mod environment;

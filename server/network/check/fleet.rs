@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::{Findings, Place};
-use crate::model::{Identity, Image, Mac, Site};
+use super::{Findings, Place, shared};
+use crate::model::{DRACUT_WORD, Identity, Image, Mac, Site};
+use crate::network::Domains;
 
 pub(super) fn check(site: &Site, findings: &mut Findings) {
     macs(site, findings);
@@ -13,6 +14,7 @@ pub(super) fn check(site: &Site, findings: &mut Findings) {
     units(site, findings);
     for (name, image) in &site.images {
         one_thing_to_boot(name, image, findings);
+        placeholders(name, image, findings);
     }
 }
 
@@ -51,21 +53,30 @@ fn identities(site: &Site, findings: &mut Findings) {
     }
 }
 
-/// Rule N141: one address, one host. A reservation of a host may be an address of its own link.
+/// Rule N141: one address of a routing domain, one host. A reservation of a host may be an address of its own link.
 fn addresses(site: &Site, findings: &mut Findings) {
-    let mut owners: HashMap<IpAddr, (&str, &str)> = HashMap::with_capacity(site.hosts.len() * 2);
+    let domains = Domains::of(site);
+    let shared = shared::all(site);
+    let mut owners: HashMap<(&str, IpAddr), (&str, &str)> =
+        HashMap::with_capacity(site.hosts.len() * 2);
     for (name, host) in &site.hosts {
-        let links = host.addresses.iter().map(|(link, address)| ("addresses", link, *address));
-        let reserved =
-            host.reservations.iter().map(|(net, address)| ("reservations", net, *address));
-        for (section, key, address) in links.chain(reserved) {
-            let Some((other, other_key)) = owners.insert(address, (name, key)) else { continue };
+        for (section, key, owned) in domains.owned(name, host) {
+            let (domain, address) = owned;
+            let link = (section == "addresses").then_some(key.as_str());
+            let place = || at(name, link, format!("{section}.{key}"));
+            if domain.is_empty() {
+                shared::is_own(&shared, address, place, findings);
+            }
+            let Some((other, other_key)) = owners.insert(owned, (name, key)) else { continue };
             if other == name && section == "reservations" {
                 continue;
             }
-            let text = format!("{address} is on {other} {other_key} and on {name} {key}");
-            let link = (section == "addresses").then_some(key.as_str());
-            findings.error("N141", at(name, link, format!("{section}.{key}")), text);
+            let domain = match domain {
+                "" => String::new(),
+                domain => format!(" of VRF {domain}"),
+            };
+            let text = format!("{address}{domain} is on {other} {other_key} and on {name} {key}");
+            findings.error("N141", place(), text);
         }
     }
 }
@@ -114,5 +125,19 @@ fn one_thing_to_boot(name: &str, image: &Image, findings: &mut Findings) {
     }
     if image.kernel.is_none() && !image.initrd.is_empty() {
         findings.error("N183", place(), "initrds are given without a kernel".into());
+    }
+}
+
+/// Rule N183: a word of the command line that stands for something nobody knows.
+fn placeholders(name: &str, image: &Image, findings: &mut Findings) {
+    let words = image.cmdline.split_whitespace();
+    for word in words.filter(|word| word.contains(['{', '}']) && *word != DRACUT_WORD) {
+        let text =
+            format!("\"{word}\" stands for nothing; there is {DRACUT_WORD}, a word by itself");
+        findings.error("N183", Place::new(format!("images.{name}.cmdline")), text);
+    }
+    if image.wants_dracut() && image.kernel.is_none() {
+        let text = format!("{DRACUT_WORD} is given without a kernel");
+        findings.error("N183", Place::new(format!("images.{name}.cmdline")), text);
     }
 }

@@ -8,6 +8,7 @@ mod addresses;
 mod bgp;
 mod bond;
 mod bridge;
+mod dracut;
 mod fabric;
 mod finding;
 mod fleet;
@@ -24,6 +25,7 @@ mod profile;
 mod reach;
 mod resolved;
 mod routes;
+mod shared;
 mod silence;
 mod subnet;
 mod tenant;
@@ -87,6 +89,7 @@ fn check_one(view: &HostView<'_>, owners: &tenant::Owners<'_>, findings: &mut Fi
     tenant::check(view, owners, findings);
     fabric::check(view, findings);
     network_root::check(view, findings);
+    dracut::check(view, findings);
     silence::by_hosts_profile(view, findings, start);
 }
 
@@ -103,6 +106,7 @@ fn check_profile(view: &ProfileView<'_>, findings: &mut Findings) {
     routes::check(view, findings);
     policy::check(view, findings);
     tunnel::check(view, findings);
+    shared::check(view, findings);
     bridge::check(view, findings);
     version::check(view, findings);
     online::check(view, findings);

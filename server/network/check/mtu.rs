@@ -1,5 +1,7 @@
 //! Rules about packet sizes from layer to layer. Pure.
 
+use std::net::Ipv6Addr;
+
 use super::subnet::mtu_bounds;
 use super::{Findings, ProfileView};
 use crate::network::links::{Kind, Link};
@@ -86,6 +88,9 @@ fn falls(link: &Link) -> bool {
 /// Rules N132 and N133: a link against the subnets whose addresses it bears.
 fn own_subnets(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     let Some(mtu) = link.mtu else { return };
+    if link.layer3.dhcp6 || link.layer3.accept_ra == Some(true) {
+        mtu_bounds(Ipv6Addr::UNSPECIFIED.into(), mtu, view.at(&link.name, "mtu"), findings);
+    }
     for address in link.layer3.shared.iter().map(|shared| shared.address.addr()) {
         mtu_bounds(address, mtu, view.at(&link.name, "mtu"), findings);
     }

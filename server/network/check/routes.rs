@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::{Findings, Place, ProfileView, ways};
-use crate::model::{Destination, RouteKind, RouteSpec};
+use crate::model::{Destination, RouteKind, RouteSpec, Subnet};
 use crate::network::links::{Link, Role};
 
 /// The table of routes that name none.
@@ -38,6 +38,34 @@ fn one_link_per_subnet(view: &ProfileView<'_>, findings: &mut Findings) {
             );
             findings.error("N144", view.at(&link.name, "subnet"), text);
         }
+    }
+    overlapping_domains(view, &bearers, findings);
+}
+
+/// Rule N144 for subnets of two routing domains: where their prefixes overlap, one table cannot
+/// lead to both.
+fn overlapping_domains(
+    view: &ProfileView<'_>,
+    bearers: &BTreeMap<(&str, Option<u32>), &str>,
+    findings: &mut Findings,
+) {
+    let found = bearers.iter().filter_map(|((name, table), link)| {
+        Some((*name, view.site.subnets.get(*name)?, *table, *link))
+    });
+    let borne: Vec<_> = found.collect();
+    for (index, (name, subnet, table, link)) in borne.iter().enumerate() {
+        let overlaps = |(_, other, its_table, _): &&(&str, &Subnet, Option<u32>, &str)| {
+            let (one, two) = (subnet.cidr.trunc(), other.cidr.trunc());
+            other.vrf != subnet.vrf
+                && its_table == table
+                && (one.contains(&two) || two.contains(&one))
+        };
+        let Some((other, _, _, their)) = borne[..index].iter().find(overlaps) else { continue };
+        let text = format!(
+            "{their} is in subnet \"{other}\" and {link} in \"{name}\" of another VRF with the same \
+             addresses; put one of them in a VRF of the host"
+        );
+        findings.error("N144", view.at(link, "subnet"), text);
     }
 }
 

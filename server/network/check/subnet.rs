@@ -1,5 +1,6 @@
 //! Rules about subnets: prefix, gateway, ranges, resolvers, VLAN id, MTU. Pure.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -39,6 +40,11 @@ pub(super) fn check(name: &str, subnet: &Subnet, findings: &mut Findings) {
     if let Some(server) = subnet.server.filter(|server| !subnet.cidr.contains(server)) {
         let text = format!("the provisioning server {server} is not inside {}", subnet.cidr);
         findings.error("N147", at("server"), text);
+    }
+    if let Some(domain) = &subnet.vrf
+        && let Err(error) = check_noun_name("VRF", domain)
+    {
+        findings.error("N101", at("vrf"), error.to_string());
     }
     if let Some(link) = &subnet.shared_network
         && let Err(error) = check_noun_name("shared network", link)
@@ -167,21 +173,53 @@ fn tenant(site: &Site, name: &str, subnet: &Subnet, findings: &mut Findings) {
     }
 }
 
-/// Two subnets that hold the same addresses are mostly a typing error. Sorted by their
-/// first address, a subnet can only overlap what comes before it.
+/// Rule N145: two subnets of one routing domain that hold the same addresses are mostly a typing
+/// error; of two domains, they are nobody's business but that of DHCP, which has no word for
+/// domains. Sorted by their first address, a subnet can only overlap what comes before it.
 fn overlaps(site: &Site, findings: &mut Findings) {
-    let mut subnets: Vec<(&String, IpNet)> =
-        site.subnets.iter().map(|(name, subnet)| (name, subnet.cidr.trunc())).collect();
-    subnets.sort_by_key(|(_, cidr)| (cidr.network(), cidr.prefix_len()));
-    let mut widest: Option<(&String, IpNet)> = None;
-    for (name, cidr) in subnets {
-        if let Some((other_name, other)) = widest.filter(|(_, other)| other.contains(&cidr)) {
-            let text = format!("{cidr} overlaps {other} of subnet \"{other_name}\"");
-            findings.warn("N145", Place::new(format!("subnets.{name}.cidr")), text);
-        } else {
-            widest = Some((name, cidr));
+    let mut subnets: Vec<(&String, &Subnet)> = site.subnets.iter().collect();
+    subnets.sort_by_key(|(_, subnet)| (subnet.cidr.network(), subnet.cidr.prefix_len()));
+    let served = served(site);
+    // Prefixes are nested or apart: these are the ones around the present one, widest first.
+    let mut around: Vec<(&String, &Subnet)> = Vec::new();
+    for (name, subnet) in subnets {
+        let cidr = subnet.cidr.trunc();
+        while around.last().is_some_and(|(_, other)| !other.cidr.trunc().contains(&cidr)) {
+            around.pop();
         }
+        let at = || Place::new(format!("subnets.{name}.cidr"));
+        let text = |other: &String, net: IpNet| {
+            format!("{cidr} overlaps {} of subnet \"{other}\"", net.trunc())
+        };
+        let same = around.iter().find(|(_, other)| other.vrf == subnet.vrf);
+        if let Some((other, net)) = same {
+            findings.warn("N145", at(), text(other, net.cidr));
+        }
+        let is_served = |name: &String| served.contains(name.as_str());
+        let mut elsewhere = around.iter().filter(|(_, other)| other.vrf != subnet.vrf);
+        if let Some((other, net)) = elsewhere.find(|(other, _)| is_served(other) || is_served(name))
+        {
+            let text = format!(
+                "{} of another VRF, and DHCP serves one of them; it tells subnets apart by their \
+                 addresses alone",
+                text(other, net.cidr)
+            );
+            findings.error("N145", at(), text);
+        }
+        around.push((name, subnet));
     }
+}
+
+/// The subnets in which DHCP gives addresses, of a site with more than one routing domain.
+fn served(site: &Site) -> HashSet<&str> {
+    if site.subnets.values().all(|subnet| subnet.vrf.is_none()) {
+        return HashSet::new();
+    }
+    let dhcp = |range: &Range| range.used_for == RangeUse::Dhcp;
+    let serves = |subnet: &Subnet| subnet.server.is_some() || subnet.ranges.iter().any(dhcp);
+    let subnets = site.subnets.iter().filter(|(_, subnet)| serves(subnet)).map(|(name, _)| name);
+    let reserved = site.hosts.values().flat_map(|host| host.reservations.keys());
+    subnets.chain(reserved).map(String::as_str).collect()
 }
 
 #[cfg(test)]

@@ -51,8 +51,10 @@ impl<'a> Owners<'a> {
 
     /// The narrowest subnet that holds an address, if it is a tenant's other than `tenant`.
     fn of_address(&self, address: IpAddr, tenant: Option<&str>) -> Option<Owned<'a>> {
-        let (_, subnet, owner) = self.nets.iter().find(|(net, ..)| net.contains(&address))?;
-        let owner = owner.filter(|owner| Some(*owner) != tenant)?;
+        let (net, subnet, owner) = self.nets.iter().find(|(net, ..)| net.contains(&address))?;
+        // In two routing domains it may be the host's tenant's as well.
+        let own = self.nets.iter().any(|(other, _, owner)| other == net && *owner == tenant);
+        let owner = owner.filter(|_| !own)?;
         Some(Owned { subnet, tenant: owner })
     }
 }
