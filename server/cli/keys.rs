@@ -56,8 +56,7 @@ fn section_text(section: &Section) -> String {
 fn key_text(key: &Key) -> String {
     let needed = if key.required { " (needed)" } else { "" };
     let at = key.section.as_ref().map(|path| format!(", see {path}")).unwrap_or_default();
-    let kind = key.kind.trim_end_matches('.');
-    let mut text = format!("  {}{needed}: {kind}{at}\n      {}\n", key.name, key.purpose);
+    let mut text = format!("  {}{needed}: {}{at}\n      {}\n", key.name, key.kind, key.purpose);
     for (word, meaning) in &key.words {
         let meaning = if meaning.is_empty() { String::new() } else { format!(": {meaning}") };
         text.push_str(&format!("      - {word}{meaning}\n"));

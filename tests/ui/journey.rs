@@ -136,6 +136,8 @@ async fn look_around(browser: &Browser, server: &Server) {
         ("/racks/r1", "rack"),
         ("/profiles", "profiles"),
         ("/profiles/hypervisor", "profile"),
+        ("/keys", "keys"),
+        ("/formats", "formats"),
         ("/images", "images"),
         ("/change?noun=profiles&name=hypervisor", "change"),
         ("/leases", "leases"),

@@ -134,11 +134,11 @@ impl<'a> Reader<'a> {
         match kinds[..] {
             ["array"] => {
                 let item = self.shape(&value["items"], path);
-                Shape { kind: format!("list: {}", item.kind), ..item }
+                Shape { kind: format!("a list of {}", many(&item.kind)), ..item }
             }
             ["object"] if value["additionalProperties"].is_object() => {
                 let entry = self.shape(&value["additionalProperties"], &format!("{path}.NAME"));
-                Shape { kind: format!("mapping: {}", entry.kind), ..entry }
+                Shape { kind: format!("names, each with {}", entry.kind), ..entry }
             }
             _ => Shape { kind: plain(&kinds, value), ..Shape::default() },
         }
@@ -160,7 +160,7 @@ impl<'a> Reader<'a> {
             return Shape { kind: "a word".into(), words, ..Shape::default() };
         }
         if definition.get("properties").is_none() {
-            return Shape { kind: text(definition), ..Shape::default() };
+            return Shape { kind: phrase(&text(definition)), ..Shape::default() };
         }
         if !self.paths.contains_key(name) {
             self.paths.insert(name.to_owned(), path.into());
@@ -198,6 +198,29 @@ fn plain(kinds: &[&str], value: &Value) -> String {
         other => other.to_owned(),
     };
     kinds.iter().map(word).collect::<Vec<_>>().join(", or ")
+}
+
+/// A sentence as a part of another.
+fn phrase(text: &str) -> String {
+    let text = text.trim_end_matches('.');
+    match text.split_once(' ') {
+        Some((first @ ("A" | "An" | "Bytes" | "Processors" | "The"), rest)) => {
+            format!("{} {rest}", first.to_lowercase())
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// Several of what `kind` names.
+fn many(kind: &str) -> String {
+    match kind {
+        "a mapping" => "mappings".to_owned(),
+        "a text" => "texts".to_owned(),
+        "a number" => "numbers".to_owned(),
+        "a word" => "words".to_owned(),
+        "an IP address" => "IP addresses".to_owned(),
+        other => format!("values, each {other}"),
+    }
 }
 
 /// A description as one line.
@@ -241,11 +264,11 @@ mod tests {
         assert_eq!(key("subnets.NAME", "vlan").kind, "a number from 0 to 65535");
         assert!(key("subnets.NAME", "cidr").required);
         let routes = key("profiles.NAME.dummies.NAME", "routes");
-        assert_eq!(routes.kind, "list: a mapping");
+        assert_eq!(routes.kind, "a list of mappings");
         assert!(routes.section.is_some());
         assert_eq!(
             key("profiles.NAME", "sysctls").kind,
-            "mapping: A number, a text, or true or false."
+            "names, each with a number, a text, or true or false"
         );
     }
 }
