@@ -90,7 +90,6 @@ fn udhcpc_renews_by_unicast_and_releases() {
     wait_for("the lease is released", || server.leases()[0].state == LeaseState::Released);
 }
 
-/// T-renew, T-rebind, T-release, T-ir-ok by dhcpcd.
 #[test]
 fn dhcpcd_acquires_renews_rebinds_reboots_and_releases() {
     let (server, clients) = rack(&["52:54:00:bb:00:01"]);
@@ -112,7 +111,7 @@ fn dhcpcd_acquires_renews_rebinds_reboots_and_releases() {
     wait_for("the lease is released", || server.leases()[0].state == LeaseState::Released);
 }
 
-/// T-inform by dhcpcd.
+/// INFORM.
 #[test]
 fn dhcpcd_is_told_the_rest_for_an_address_of_its_own() {
     let (server, clients) = rack(&["52:54:00:bb:00:01"]);
@@ -123,7 +122,7 @@ fn dhcpcd_is_told_the_rest_for_an_address_of_its_own() {
     assert!(server.leases().is_empty());
 }
 
-/// T-decline by clients that look before they use an address: the server's own probe is off.
+/// DECLINE by clients that look before they use an address: the server's own probe is off.
 /// Not by systemd-networkd: that of 252 fails to send its DECLINE ("network is unreachable").
 #[test]
 fn real_clients_decline_what_a_squatter_uses() {
@@ -186,7 +185,7 @@ fn networkd_gets_the_address_that_the_rom_had() {
     });
 }
 
-/// T-three-stage: firmware, iPXE and OS with three client identifiers and one MAC.
+/// Firmware, iPXE and OS with three client identifiers and one MAC.
 #[test]
 fn three_client_identifiers_of_one_mac_are_one_client() {
     let (server, clients) = rack(&["52:54:00:bb:00:01"]);
@@ -213,7 +212,7 @@ fn three_client_identifiers_of_one_mac_are_one_client() {
     assert_eq!(server.leases().len(), 1);
 }
 
-/// T-addr-relay, T-82-bytes on the wire.
+/// RFC 3046 section 2.2.
 #[test]
 fn a_relay_hears_its_own_words_back() {
     let (server, clients) = rack(&["52:54:00:cc:00:01"]);
@@ -234,7 +233,7 @@ fn a_relay_hears_its_own_words_back() {
     let ack = relay.ask(&request, SERVER).unwrap();
     assert_eq!((ack.kind(), ack.your_address()), (5, offer.your_address()));
     assert_eq!(ack.option(82).unwrap(), info);
-    // T-nak-relay: to the relay, with the broadcast flag.
+    // To the relay, with the broadcast flag.
     let wrong = relayed(Message::new(3, STRANGER)).option(50, &[10, 77, 0, 150]);
     let nak = relay.ask(&wrong, SERVER).unwrap();
     assert_eq!((nak.kind(), nak.0[10]), (6, 0x80));
@@ -278,7 +277,7 @@ fn leases_outlive_a_killed_server_and_no_address_is_given_twice() {
     assert_eq!(server.leases().len(), 100);
 }
 
-/// T-addr-l2unicast, T-addr-bcast: what a client without an address can hear.
+/// What a client without an address can hear.
 #[test]
 fn the_frame_goes_to_the_client_alone_unless_it_asks_for_broadcast() {
     let (_server, clients) = rack(&["52:54:00:bb:00:01"]);

@@ -57,7 +57,7 @@ fn mac(number: u8) -> [u8; 6] {
     [0x52, 0x54, 0, 0xbb, 0, number]
 }
 
-/// T-resv-prio: MAC, UUID, client identifier, in this order.
+/// MAC, UUID, client identifier, in this order.
 #[test]
 fn a_host_is_known_by_the_first_of_its_signs_that_somebody_has() {
     let (_server, clients) = rack(SITE);
@@ -83,7 +83,7 @@ fn a_host_is_known_by_the_first_of_its_signs_that_somebody_has() {
     }
 }
 
-/// T-82-stash: the host on a switch port keeps its address when it renews without the relay,
+/// The host on a switch port keeps its address when it renews without the relay,
 /// and its script is its own although nobody has its MAC.
 #[test]
 fn the_host_on_a_switch_port_is_known_with_the_relay_and_without() {
@@ -118,7 +118,7 @@ fn the_host_on_a_switch_port_is_known_with_the_relay_and_without() {
     assert!(script.contains("image live"), "{script}");
 }
 
-/// T-move: a NIC at another switch port than before is told of, once.
+/// A NIC at another switch port than before is told of, once.
 #[test]
 fn a_nic_that_turns_up_at_another_switch_port_is_told_of() {
     let (server, clients) = rack(SITE);
@@ -220,7 +220,7 @@ hosts:
     reservations: {provisioning: 10.77.0.12}
 "#;
 
-/// T-bootp, T-80 and T-secs on the wire.
+/// BOOTP, rapid commit (RFC 4039) and `secs` on the wire.
 #[test]
 fn old_clients_hasty_clients_and_patient_ones_are_served() {
     let (server, clients) = rack(OLD);
@@ -252,7 +252,7 @@ fn old_clients_hasty_clients_and_patient_ones_are_served() {
     assert_eq!(server.leases()[0].address, ack.your_address());
 }
 
-/// T-54-multi, T-82.11: a client may name any address of the server, and one behind a relay
+/// A client may name any address of the server, and one behind a relay
 /// what that calls the server (RFC 5107).
 #[test]
 fn the_server_is_known_by_each_of_its_addresses_and_by_what_a_relay_calls_it() {
@@ -277,7 +277,7 @@ fn the_server_is_known_by_each_of_its_addresses_and_by_what_a_relay_calls_it() {
     assert_eq!(relay.ask(&request, SERVER).unwrap().kind(), 5);
 }
 
-/// T-lease-bounds: RFC 2131 section 4.4.5; no lease is for ever.
+/// RFC 2131 section 4.4.5; no lease is for ever.
 #[test]
 fn a_lease_is_as_long_as_its_client_asks_within_the_subnets_bounds() {
     let (_server, clients) = rack(SITE);

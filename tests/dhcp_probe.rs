@@ -61,7 +61,7 @@ fn lease_command(server: &DhcpServer, words: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// T-probe-conflict, and the quarantine that an operator sees and ends.
+/// An operator sees the quarantine, and ends it.
 #[test]
 fn an_address_that_somebody_uses_is_put_aside_until_an_operator_ends_that() {
     let (server, clients, squatter) = rack(SITE);
@@ -88,7 +88,7 @@ fn an_address_that_somebody_uses_is_put_aside_until_an_operator_ends_that() {
     assert!(!lease_command(&server, &["list", "--all"]).contains("declined"));
 }
 
-/// T-probe-latency: who has the address already is answered without a probe, whoever else
+/// Who has the address already is answered without a probe, whoever else
 /// claims it: there is nothing to wait for.
 #[test]
 fn neither_an_owner_nor_who_renews_waits_for_a_probe() {
@@ -136,7 +136,7 @@ fn many_probes_run_at_once() {
     assert!(began.elapsed() >= Duration::from_millis(250), "{:?}", began.elapsed());
 }
 
-/// T-probe-latency: while a crowd's addresses are probed, who renews is answered at once.
+/// While a crowd's addresses are probed, who renews is answered at once.
 #[test]
 fn who_renews_does_not_wait_for_the_probes_of_a_crowd() {
     const CROWD: u8 = 30;
@@ -179,7 +179,7 @@ fn an_address_behind_a_relay_is_probed_by_an_echo() {
     server.wait_for_log("somebody uses 10.78.0.100, which nobody leases");
 }
 
-/// T-80 with a squatter: what is given at once was probed as well.
+/// A squatter and rapid commit (RFC 4039): what is given at once was probed as well.
 #[test]
 fn a_hasty_client_is_not_given_what_somebody_uses() {
     let hasty = SITE.replacen("ranges:", "rapid-commit: true\n    ranges:", 1);

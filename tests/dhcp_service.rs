@@ -141,7 +141,7 @@ fn a_declined_address_rests_and_a_liar_is_not_believed_for_ever() {
             leases.iter().any(|l| l.address == address && l.state == LeaseState::Declined)
         });
     }
-    // T-decline-foreign: nobody else's word counts.
+    // Nobody else's word counts.
     let address = client.acquire(mac(2)).unwrap();
     assert!(!refused.contains(&address));
     decline(address);
@@ -152,7 +152,7 @@ fn a_declined_address_rests_and_a_liar_is_not_believed_for_ever() {
     assert_eq!(client.acquire(mac(1)), Some(kept));
 }
 
-/// T-release-spoof: a RELEASE counts only from the address that it gives back.
+/// A RELEASE counts only from the address that it gives back.
 #[test]
 fn a_forged_release_changes_nothing() {
     let (server, clients) = rack();
@@ -179,7 +179,7 @@ fn an_inform_is_answered_without_a_lease() {
     assert!(server.leases().is_empty());
 }
 
-/// T-starve: a flood of invented MACs, and a host that boots meanwhile.
+/// A flood of invented MACs, and a host that boots meanwhile.
 #[test]
 fn fifty_thousand_strangers_do_not_starve_a_host() {
     let (server, clients) = rack();
@@ -245,7 +245,7 @@ fn a_client_string_is_data_in_the_log() {
     assert!(!log.contains("evil") && !log.contains("<script>"), "{log}");
 }
 
-/// T-rogue, by what the clients of the other server say.
+/// Noticed by what the clients of the other server say.
 #[test]
 fn another_server_on_the_link_is_told_of_and_its_clients_are_left_alone() {
     let (server, clients) = rack();
@@ -254,7 +254,7 @@ fn another_server_on_the_link_is_told_of_and_its_clients_are_left_alone() {
     let chosen = Message::new(3, mac(1)).option(50, &[10, 77, 0, 250]).option(54, &[10, 77, 0, 9]);
     client.send(&chosen, EVERYBODY);
     server.wait_for_log("another DHCP server, 10.77.0.9, gives addresses on lan");
-    // T-sel-other-server: our offer to it is free for the next one at once.
+    // Our offer to it is free for the next one at once.
     let wish = Message::new(1, mac(2)).option(50, &offer.your_address().octets());
     assert_eq!(client.ask(&wish, EVERYBODY).unwrap().your_address(), offer.your_address());
 }

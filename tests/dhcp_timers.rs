@@ -39,7 +39,7 @@ fn wait_until_longer(server: &DhcpServer, before: &[Lease]) {
     }
 }
 
-/// T-renew and T-rebind: dhclient, dhcpcd and networkd renew at T1; where their unicast is
+/// dhclient, dhcpcd and networkd renew at T1; where their unicast is
 /// lost they ask everybody at T2, and are answered; networkd gives its address back.
 #[test]
 fn clients_renew_at_t1_and_rebind_at_t2_by_themselves() {
@@ -88,7 +88,7 @@ END";
     });
 }
 
-/// T-ir-ok by udhcpc, which asks for the address that it had.
+/// INIT-REBOOT by udhcpc, which asks for the address that it had.
 #[test]
 fn udhcpc_asks_for_the_address_that_it_had_and_gets_it() {
     let (mut server, clients) = lan(SITE, &NICS[..2]);

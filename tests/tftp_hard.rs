@@ -124,7 +124,7 @@ fn run_all(fetches: &mut [Fetch], started: Instant) {
     }
 }
 
-/// T-1000: nobody starves, and the slowest is not much slower than most.
+/// Nobody starves, and the slowest is not much slower than most.
 #[test]
 fn a_thousand_clients_at_once_get_the_same_share() {
     const THREADS: u8 = 20;
@@ -158,7 +158,7 @@ fn a_thousand_clients_at_once_get_the_same_share() {
     assert!(p99 < median * 3 + Duration::from_secs(2), "median {median:?}, p99 {p99:?}");
 }
 
-/// T-single-port: a NAT without a helper for TFTP lets only the port through that was asked.
+/// A NAT without a helper for TFTP lets only the port through that was asked.
 #[test]
 fn one_port_is_enough_for_clients_behind_a_nat() {
     let rack = Rack::start_with("nat", |config| config.tftp_ports = "69-69".into());
@@ -189,7 +189,7 @@ fn one_port_is_enough_for_clients_behind_a_nat() {
     }
 }
 
-/// T-amp: what a forged request can draw upon somebody.
+/// What a forged request can draw upon somebody.
 #[test]
 fn a_silent_peer_is_sent_six_packets_in_all() {
     let mut rack = Rack::start("amplifier");
@@ -248,7 +248,6 @@ fn a_file_that_is_replaced_meanwhile_arrives_as_it_was() {
     }
 }
 
-/// T-roll, by configuration.
 #[test]
 fn block_numbers_go_on_with_one_where_the_configuration_says_so() {
     for (rollover, after_last) in [(TftpRollover::Zero, 0), (TftpRollover::One, 1)] {

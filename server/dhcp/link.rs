@@ -181,7 +181,7 @@ mod tests {
         found.first().map(|place| place.name.to_owned())
     }
 
-    /// T-link-select, T-subnet-select, T-82.5-vs-118.
+    /// RFC 3527 (82.5) before RFC 3011 (118) before `giaddr` before the interface.
     #[test]
     fn the_most_exact_word_about_the_link_counts() {
         let link_selection: &[u8] = &[82, 6, 5, 4, 10, 2, 0, 0];

@@ -163,7 +163,6 @@ mod tests {
         Request::read(&packet).map(|request| request.kind)
     }
 
-    /// T-malformed, T-sendguid, T-op2.
     #[test]
     fn what_names_no_client_is_dropped_with_a_reason() {
         let cases: &[(&str, &[(usize, u8)], Result<MessageType, Unusable>)] = &[
@@ -195,7 +194,7 @@ mod tests {
         );
     }
 
-    /// T-ipoib.
+    /// RFC 4390.
     #[test]
     fn infiniband_is_known_by_its_client_identifier() {
         let mut bytes = discover();

@@ -55,7 +55,7 @@ fn renewing(address: Ipv4Addr) -> Question {
     Question { unicast: true, ..rebinding(address) }
 }
 
-/// T-order: RFC 2131 section 4.3.1.
+/// RFC 2131 section 4.3.1.
 #[test]
 fn a_discover_is_offered_the_best_address_there_is() {
     let wanted_free = Facts { requested_is_free: true, ..stranger() };
@@ -84,7 +84,7 @@ fn a_discover_is_offered_the_best_address_there_is() {
     }
 }
 
-/// T-sel-ok, T-sel-other-server, T-sel-stolen.
+/// RFC 2131 section 4.3.2, SELECTING.
 #[test]
 fn a_selecting_client_gets_what_it_was_offered() {
     let offered = Facts { offered: Some(OFFERED), ..stranger() };
@@ -107,7 +107,7 @@ fn a_selecting_client_gets_what_it_was_offered() {
     assert_eq!(decide(&odd, &offered), Ack(OFFERED), "the address stands in ciaddr");
 }
 
-/// T-ir-ok, T-ir-wrongnet-nak, T-ir-unknown-silent, T-ir-unknown-authoritative-nak.
+/// RFC 2131 section 4.3.2, INIT-REBOOT.
 #[test]
 fn a_rebooting_client_keeps_its_address_or_hears_no() {
     let before = Facts { previous: Some(PREVIOUS), known: true, ..stranger() };
@@ -128,7 +128,7 @@ fn a_rebooting_client_keeps_its_address_or_hears_no() {
     }
 }
 
-/// T-renew, T-renew-foreign, T-rebind, T-req-empty.
+/// RFC 2131 section 4.3.2, RENEWING and REBINDING.
 #[test]
 fn a_client_that_extends_keeps_its_own_address_only() {
     let before = Facts { previous: Some(PREVIOUS), known: true, ..stranger() };
@@ -153,7 +153,7 @@ fn a_client_that_extends_keeps_its_own_address_only() {
     assert_eq!(decide(&empty, &leasing()), Ignore(Reason::NoAddress), "no address at all");
 }
 
-/// T-decline, T-decline-foreign, T-release.
+/// RFC 2131 sections 4.3.3 and 4.3.4.
 #[test]
 fn only_the_holder_may_refuse_or_return_an_address() {
     let holding = Facts { holds_requested: true, ..leasing() };
@@ -200,7 +200,7 @@ fn only_the_holder_may_refuse_or_return_an_address() {
     }
 }
 
-/// T-inform, T-lq-ignored.
+/// RFC 2131 section 4.3.5; RFC 4388 (LEASEQUERY) is not spoken.
 #[test]
 fn an_inform_is_answered_and_what_servers_say_is_not() {
     let inform = Question { kind: MessageType::Inform, ..renewing(ELSEWHERE) };
@@ -213,7 +213,7 @@ fn an_inform_is_answered_and_what_servers_say_is_not() {
     }
 }
 
-/// T-80: RFC 4039.
+/// RFC 4039.
 #[test]
 fn a_rapid_client_is_given_at_once_what_it_would_be_offered() {
     let rapid = Question { rapid_commit: true, ..discover(Some(WANTED)) };
@@ -230,7 +230,6 @@ fn a_rapid_client_is_given_at_once_what_it_would_be_offered() {
     }
 }
 
-/// T-secs.
 #[test]
 fn a_standby_server_waits_for_new_clients_only() {
     let early = |question: Question| Question { too_early: true, ..question };
@@ -245,7 +244,7 @@ fn a_standby_server_waits_for_new_clients_only() {
     }
 }
 
-/// T-bootp: RFC 1534.
+/// RFC 1534.
 #[test]
 fn bootp_is_for_hosts_that_own_an_address_where_it_is_allowed() {
     let bootp = Question { bootp: true, kind: MessageType::Unknown(0), ..discover(None) };

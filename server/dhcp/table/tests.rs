@@ -65,7 +65,6 @@ fn facts_of(table: &mut Table, client: &ClientKey, reserved: Option<Ipv4Addr>, n
     table.facts(&asker, net(), now)
 }
 
-/// T-offer-expiry, T-sel-other-server.
 #[test]
 fn an_offer_keeps_the_address_until_it_ends_or_is_withdrawn() {
     let mut table = table(&site());
@@ -80,7 +79,6 @@ fn an_offer_keeps_the_address_until_it_ends_or_is_withdrawn() {
     assert_eq!(table.count(net()), (4, 4));
 }
 
-/// T-disc-idempotent.
 #[test]
 fn a_client_that_asks_a_thousand_times_holds_one_address() {
     let mut table = table(&site());
@@ -122,7 +120,6 @@ fn a_released_address_is_free_at_once_and_a_declined_one_is_not() {
     assert_eq!(table.count(net()), (4, 4));
 }
 
-/// T-resv-in: an owned address in the range is nobody else's, its owner being away or not.
 #[test]
 fn an_end_that_is_stored_takes_no_offer_that_was_made_since() {
     let mut table = table(&site());
@@ -146,6 +143,7 @@ fn the_end_of_one_address_leaves_a_clients_other_address_on_offer() {
     assert!(table.is_offered(address(101)));
 }
 
+/// An owned address in the range is nobody else's, its owner being away or not.
 #[test]
 fn an_address_that_a_host_owns_is_never_free() {
     let mut table = table(&site_with_host(100));
@@ -156,7 +154,6 @@ fn an_address_that_a_host_owns_is_never_free() {
     assert_eq!(table.owner(address(100)), Some("r1-n01"));
 }
 
-/// T-resv-takeover.
 #[test]
 fn an_owner_waits_for_the_end_of_another_clients_lease() {
     let mut table = table(&site());
@@ -247,7 +244,7 @@ fn only_who_comes_early_in_its_lease_is_answered_from_memory() {
     }
 }
 
-/// T-starve: invented MACs do not take what hosts need.
+/// Invented MACs do not take what hosts need.
 #[test]
 fn strangers_are_offered_half_of_the_addresses_at_once() {
     let mut site = site();
@@ -267,7 +264,6 @@ fn strangers_are_offered_half_of_the_addresses_at_once() {
     assert!(offer(&client(210), NOW + 60).is_some(), "old offers end");
 }
 
-/// T-decline-flood.
 #[test]
 fn a_client_that_refuses_every_address_is_believed_three_times_an_hour() {
     let mut table = Table::default();

@@ -20,7 +20,7 @@ fn options_are_read_past_one_that_makes_no_sense() {
     assert_eq!(packet.options.get(61), Some(&[1, 2][..]));
 }
 
-/// T-3396-nonadjacent.
+/// RFC 3396 section 7.
 #[test]
 fn pieces_of_an_option_are_joined_wherever_they_stand() {
     let bytes = message(1, &[&[60, 3, b'P', b'X', b'E'], &[0], &[93, 2, 0, 7], &[60, 1, b'C']]);
@@ -28,7 +28,7 @@ fn pieces_of_an_option_are_joined_wherever_they_stand() {
     assert_eq!(packet.options.get(60), Some(&b"PXEC"[..]));
 }
 
-/// T-overload-in: both fields hold options and are read in the order of RFC 3396.
+/// Both fields hold options and are read in the order of RFC 3396.
 #[test]
 fn overloaded_fields_are_read() {
     let mut bytes = message(1, &[&[52, 1, 3], &[60, 1, b'a']]);
@@ -77,7 +77,7 @@ fn a_reply_is_written_as_dhcproto_reads_it() {
     let options = vec![EncodedOption::raw(53, &[2]), EncodedOption::number(51, 3600)];
     let (bytes, left_out) = reply(options).encode();
     assert!(left_out.is_empty());
-    // T-min300.
+    // No client of BOOTP's age takes less.
     assert_eq!(bytes.len(), 300);
     let message = v4::Message::decode(&mut Decoder::new(&bytes)).unwrap();
     assert_eq!(message.opcode(), v4::Opcode::BootReply);
@@ -100,7 +100,7 @@ fn options_keep_the_order_they_are_given_in() {
     assert_eq!(codes(&packet), [53, 54, 51, 6, 3, 1, 82]);
 }
 
-/// T-57-576 and T-overload-out.
+/// RFC 2132 section 9.3.
 #[test]
 fn what_does_not_fit_goes_into_the_name_fields_or_is_named() {
     let options: Vec<_> =
@@ -123,7 +123,7 @@ fn what_does_not_fit_goes_into_the_name_fields_or_is_named() {
     assert_eq!(booting.encode().1, [119, 15]);
 }
 
-/// T-82-long: what a relay says may fill a packet; the client's part is there all the same.
+/// What a relay says may fill a packet; the client's part is there all the same.
 #[test]
 fn a_talkative_relay_costs_no_answer_its_type_or_server() {
     let essential = [53, 54, 51, 58, 59, 61].map(|code| EncodedOption::raw(code, &[1; 4]));
@@ -217,7 +217,7 @@ proptest! {
         let _ = Packet::parse(&discover()[..end]);
     }
 
-    /// T-82-bytes.
+    /// RFC 3046 section 2.2.
     #[test]
     fn option_82_goes_back_byte_for_byte(info in prop::collection::vec(any::<u8>(), 0..300)) {
         let options = (0..40).map(|code| EncodedOption::raw(code + 100, &[1; 20])).collect();
