@@ -75,6 +75,7 @@ fn what_happens_is_counted_and_every_counter_is_documented() {
         "rackstrap_events_total{kind=\"nak\"} 1",
         "rackstrap_pool_addresses{subnet=\"provisioning\",state=\"all\"} 10",
         "rackstrap_pool_addresses{subnet=\"provisioning\",state=\"free\"} 9",
+        "rackstrap_pool_level{subnet=\"provisioning\"} 0",
         "rackstrap_hosts 1",
         "rackstrap_ready 1",
     ] {

@@ -8,6 +8,7 @@
 pub mod decide;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod exercise;
+pub mod fill;
 pub mod identity;
 pub mod link;
 pub mod pool;

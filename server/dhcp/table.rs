@@ -2,6 +2,7 @@
 //! address with one client. Pure: the lease book makes it durable.
 
 mod facts;
+mod filling;
 mod site;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 
+use super::fill::Level;
 use super::pool::Pool;
 use crate::model::{ClientKey, Identity, Lease, LeaseState, Mac};
 
@@ -45,6 +47,8 @@ pub struct Table {
     offers_end: BTreeSet<(i64, Ipv4Addr)>,
     /// The networks by their first addresses.
     networks: BTreeMap<Ipv4Addr, Network>,
+    /// What was told of how full they are.
+    told: BTreeMap<Ipv4Addr, Level>,
     /// Addresses that hosts own, with the host's name.
     owners: ByAddress<String>,
     /// How often a client found its address in use, and since when it is counted.
@@ -77,6 +81,8 @@ struct Held {
 struct Network {
     net: Ipv4Net,
     pool: Pool,
+    /// How many addresses of the pool are hosts' own, or the network's.
+    owned: u64,
     /// How many addresses are offered to clients that are in no inventory.
     strangers: u64,
 }

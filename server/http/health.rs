@@ -33,15 +33,21 @@ pub async fn metrics(State(app): State<App>) -> Response {
     let snapshot = app.inventory.snapshot();
     let hosts = snapshot.site.hosts.len() as u64;
     gauge(&mut text, "rackstrap_hosts", "Hosts in the inventory", &one(hosts));
-    let mut pools = Vec::new();
-    let table = app.leases.table();
+    let (mut pools, mut levels) = (Vec::new(), Vec::new());
+    let now = jiff::Timestamp::now().as_second();
+    let mut table = app.leases.table();
+    // Else there were no pools until the first packet comes.
+    table.set_site(snapshot.revision, &snapshot.site, now);
+    table.tick(now);
     for (name, subnet) in &snapshot.site.subnets {
         let ipnet::IpNet::V4(net) = subnet.cidr else { continue };
         let (all, free) = table.count(net.trunc());
+        let level = table.usage(net.trunc()).level();
+        levels.push((format!("{{subnet=\"{}\"}}", escaped(name)), level as u64));
         let labels = |state: &str| format!("{{subnet=\"{}\",state=\"{state}\"}}", escaped(name));
         pools.extend([(labels("all"), all), (labels("free"), free)]);
     }
-    let live = table.count_live(jiff::Timestamp::now().as_second());
+    let live = table.count_live(now);
     let leases = live.into_iter().map(|((subnet, state), count)| {
         let labels = format!("{{subnet=\"{}\",state=\"{}\"}}", escaped(subnet), state.label());
         (labels, count)
@@ -49,6 +55,8 @@ pub async fn metrics(State(app): State<App>) -> Response {
     let leases: Vec<_> = leases.collect();
     drop(table);
     gauge(&mut text, "rackstrap_pool_addresses", "Dynamic addresses of a subnet", &pools);
+    let help = "How full the dhcp ranges of a subnet are: 0 enough, 1 running low, 2 exhausted";
+    gauge(&mut text, "rackstrap_pool_level", help, &levels);
     gauge(&mut text, "rackstrap_leases", "Leases that run, and quarantines, by subnet", &leases);
     let running = one(metrics::running_transfers());
     gauge(&mut text, "rackstrap_tftp_transfers_running", "TFTP transfers that run", &running);

@@ -78,6 +78,8 @@ event_kinds! {
     Login = "login",
     /// Something that the operator should look at.
     Warning = "warning",
+    /// Something that keeps clients from being served.
+    Error = "error",
 }
 
 impl EventKind {

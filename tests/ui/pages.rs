@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rackstrap::model::{EventKind, Mac, Progress, Site};
+use rackstrap::model::{ClientKey, EventKind, Lease, LeaseState, Mac, Progress, Site};
 use tokio::time::timeout;
 
 use super::server::Server;
@@ -134,4 +134,38 @@ async fn read_until(stream: &mut reqwest::Response, word: &str) {
     };
     let done = timeout(Duration::from_secs(10), reading).await;
     assert!(done.is_ok(), "no {word:?} in {seen}");
+}
+
+#[tokio::test]
+async fn a_subnet_whose_pool_runs_low_says_so() {
+    let site = "subnets: {lan: {cidr: 10.77.0.0/24, \
+                ranges: [{from: 10.77.0.100, to: 10.77.0.104, for: dhcp}]}}";
+    let server = Server::with_site(serde_saphyr::from_str(site).unwrap()).await;
+    let operator = server.operator().await;
+    let now = jiff::Timestamp::now().as_second();
+    let expected = [
+        (3, "3 of 5 in use", ""),
+        (4, "4 of 5 in use", "The DHCP ranges are running low: 4 of 5 addresses are in use."),
+        (5, "5 of 5 in use", "The DHCP ranges are exhausted: 5 of 5 addresses are in use."),
+    ];
+    let mut given = 0;
+    for (count, fact, notice) in expected {
+        while given < count {
+            let mac = Mac([0x52, 0x54, 0, 0xbb, 0, given]);
+            let lease = Lease {
+                address: std::net::Ipv4Addr::new(10, 77, 0, 100 + given),
+                client: ClientKey::Mac(mac),
+                mac,
+                subnet: "lan".into(),
+                state: LeaseState::Bound,
+                starts_at: now,
+                expires_at: now + 3600,
+            };
+            server.app.leases.commit(lease, now).await.unwrap();
+            given += 1;
+        }
+        let html = operator.page("/subnets/lan").await;
+        assert!(html.contains(fact) && html.contains(notice), "{html}");
+        assert_eq!(html.contains("The DHCP ranges are"), !notice.is_empty(), "{html}");
+    }
 }

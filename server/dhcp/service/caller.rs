@@ -54,6 +54,12 @@ impl<'a> Around<'a> {
         tracing::warn!("{text}");
         self.app.inventory.events.record(None, mac, EventKind::Warning, text);
     }
+
+    /// Tells the operator of something that keeps clients from being served.
+    pub(super) fn alarm(&self, text: String) {
+        tracing::error!("{text}");
+        self.app.inventory.events.record(None, None, EventKind::Error, text);
+    }
 }
 
 /// One message and who sent it.

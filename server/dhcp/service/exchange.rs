@@ -10,6 +10,7 @@ use super::place::Placed;
 use super::words;
 use crate::config::ProxyDhcp;
 use crate::dhcp::decide::{ChosenServer, Decision, Facts, Question, Reason, decide};
+use crate::dhcp::fill::{self, Level};
 use crate::dhcp::identity::identities;
 use crate::dhcp::link::{Place, server_id};
 use crate::dhcp::probe::Verdict;
@@ -114,8 +115,8 @@ impl<'a> Exchange<'a> {
                 Verdict::Needed => return Ok(self.probe(&mut table, watch, address)),
             }
         }
-        self.tell_what_is_asked(&question, decision, watch);
-        match decision {
+        self.tell_what_is_asked(&question, decision);
+        let outcome = match decision {
             Decision::Offer(address) => Ok(self.offer(&mut table, watch, address)),
             Decision::Ack(address) => {
                 self.note_port(watch);
@@ -135,7 +136,9 @@ impl<'a> Exchange<'a> {
                 Err(Reason::OtherServer)
             }
             Decision::Ignore(reason) => Err(reason),
-        }
+        };
+        self.note_filling(decision, &mut table, watch);
+        outcome
     }
 
     /// The address that a client is to have which has not had it before, where somebody may
@@ -195,7 +198,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Tells of the question, unless it is a stranger's that gets no answer: that is counted.
-    fn tell_what_is_asked(&self, question: &Question, decision: Decision, watch: &mut Watch) {
+    fn tell_what_is_asked(&self, question: &Question, decision: Decision) {
         let kind = match question.kind {
             MessageType::Discover => EventKind::Discover,
             MessageType::Request => EventKind::Request,
@@ -207,17 +210,36 @@ impl<'a> Exchange<'a> {
         let Decision::Ignore(reason) = decision else {
             return self.caller.tell(kind, asks);
         };
-        self.warn_of_full_subnet(reason, watch);
         if self.caller.host.is_some() {
             self.caller.tell(kind, || format!("{}; not answered: {reason}", asks()));
         }
     }
 
-    fn warn_of_full_subnet(&self, reason: Reason, watch: &mut Watch) {
-        let subnet = self.place.name;
-        if reason == Reason::PoolExhausted && watch.warns(subnet, self.caller.around.now) {
-            let text = format!("no free address is left in the dhcp ranges of subnet {subnet}");
-            self.caller.around.warn(None, text);
+    /// Tells once that the subnet's ranges run low, and once that they are exhausted.
+    fn note_filling(&self, decision: Decision, table: &mut Table, watch: &mut Watch) {
+        let is_short = match decision {
+            Decision::Offer(_) | Decision::Ack(_) => false,
+            Decision::Ignore(Reason::PoolExhausted) => true,
+            _ => return,
+        };
+        let Place { name: subnet, net, .. } = self.place;
+        let around = self.caller.around;
+        match table.fill_news(net) {
+            Some((Level::Exhausted, usage)) => {
+                around.alarm(fill::words(subnet, Level::Exhausted, usage));
+            }
+            Some((level, usage)) => around.warn(None, fill::words(subnet, level, usage)),
+            // There are some, and strangers have as many on offer as they may.
+            None if is_short && table.usage(net).level() != Level::Exhausted => {
+                if watch.warns(subnet, around.now) {
+                    let text = format!(
+                        "half of the dhcp ranges of subnet {subnet} is on offer to clients that \
+                         are in no inventory: no other of these is offered an address meanwhile"
+                    );
+                    around.warn(None, text);
+                }
+            }
+            None => {}
         }
     }
 

@@ -54,15 +54,15 @@ impl Table {
 
     /// Marks everything that is not free in new pools.
     fn mark_all(&mut self, now: i64) {
+        let mut owned: Vec<Ipv4Addr> = self.owners.keys().copied().collect();
+        owned.extend(&self.kept_off);
+        owned.extend(self.own.values().flatten());
+        owned.into_iter().for_each(|address| self.mark(address, false));
+        self.networks.values_mut().for_each(Network::count_owned);
         let live = self.leases.iter().filter(|(_, held)| held.is_live(now));
         let mut taken: Vec<Ipv4Addr> = live.map(|(address, _)| *address).collect();
         taken.extend(self.offers.keys());
-        taken.extend(self.owners.keys());
-        taken.extend(&self.kept_off);
-        taken.extend(self.own.values().flatten());
-        for address in taken {
-            self.mark(address, false);
-        }
+        taken.into_iter().for_each(|address| self.mark(address, false));
         self.count_strangers();
     }
 
@@ -133,7 +133,7 @@ fn networks(site: &Site) -> BTreeMap<Ipv4Addr, Network> {
     let network = |subnet: &Subnet| match subnet.cidr {
         ipnet::IpNet::V4(net) => {
             let (net, pool) = (net.trunc(), Pool::new(subnet));
-            Some((net.network(), Network { net, pool, strangers: 0 }))
+            Some((net.network(), Network { net, pool, owned: 0, strangers: 0 }))
         }
         ipnet::IpNet::V6(_) => None,
     };

@@ -2,6 +2,7 @@ use std::net::Ipv4Addr;
 
 use super::*;
 use crate::dhcp::decide::Facts;
+use crate::dhcp::fill::{Level, Usage};
 use crate::dhcp::test_packets::subnet;
 use crate::model::{Host, Site};
 
@@ -270,4 +271,25 @@ fn a_client_that_refuses_every_address_is_believed_three_times_an_hour() {
     let mut believed = |at: i64| table.believes_decline(&client(1), NOW + at);
     assert_eq!([0, 1, 2, 3, 4].map(&mut believed), [true, true, true, false, false]);
     assert!(believed(3600), "an hour later");
+}
+
+#[test]
+fn what_hosts_own_is_not_counted_and_what_was_told_outlives_a_new_site() {
+    let mut table = table(&site_with_host(100));
+    assert_eq!(table.usage(net()), Usage { used: 0, of: 3 });
+    table.put(lease(101, 2, NOW + 60));
+    table.offer(&client(3), address(102), NOW + 60);
+    assert_eq!(table.fill_news(net()), None);
+    table.offer(&client(4), address(103), NOW + 60);
+    let full = Usage { used: 3, of: 3 };
+    assert_eq!(table.fill_news(net()), Some((Level::Exhausted, full)));
+    table.set_site(2, &site_with_host(100), NOW);
+    assert_eq!((table.usage(net()), table.fill_news(net())), (full, None));
+    table.tick(NOW + 60);
+    assert_eq!(table.usage(net()), Usage { used: 0, of: 3 });
+    assert_eq!(table.fill_news(net()), None);
+    // The host goes, and its address is anybody's.
+    table.set_site(3, &site(), NOW + 60);
+    assert_eq!(table.usage(net()), Usage { used: 0, of: 4 });
+    assert_eq!(table.usage("10.9.0.0/24".parse().unwrap()), Usage::default());
 }

@@ -11,6 +11,8 @@ use super::query::Asked;
 use super::session::Operator;
 use super::state::Ui;
 use super::usage::{Cell, Class, Occupant, capacity, cells, occupants};
+use crate::dhcp::fill::{Level, Usage};
+use crate::inventory::Snapshot;
 use crate::model::{Lease, RangeUse, Site, Subnet};
 
 /// How many addresses a page lists.
@@ -91,6 +93,8 @@ struct SubnetPage {
     summary: String,
     occupants: Vec<Occupant>,
     slice: Slice,
+    /// None where DHCP gives no addresses.
+    pool: Option<Usage>,
 }
 
 /// Which part of the addresses is wanted.
@@ -124,7 +128,17 @@ pub async fn show(
         cells: cells.into_iter().enumerate().map(place).collect(),
         occupants: slice.of(&occupants).to_vec(),
         slice,
+        pool: pool(&ui, &snapshot, subnet, now),
     }))
+}
+
+/// How many of the subnet's dynamic addresses are in use: as its DHCP clients find them.
+fn pool(ui: &Ui, snapshot: &Snapshot, subnet: &Subnet, now: i64) -> Option<Usage> {
+    let ipnet::IpNet::V4(net) = subnet.cidr else { return None };
+    let mut table = ui.app.leases.table();
+    table.set_site(snapshot.revision, &snapshot.site, now);
+    table.tick(now);
+    Some(table.usage(net.trunc())).filter(|usage| usage.of > 0)
 }
 
 fn place((index, cell): (usize, Cell)) -> Drawn {

@@ -47,7 +47,7 @@ impl Stage {
             K::Initrd => Self::Initrd,
             K::Config => Self::Config,
             K::Report => Self::Report,
-            K::Release | K::File | K::Change | K::Login | K::Warning => return None,
+            K::Release | K::File | K::Change | K::Login | K::Warning | K::Error => return None,
         })
     }
 
