@@ -4,12 +4,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use rackstrap::inventory::{Change, Database, EventFilter, Inventory, LeaseBook};
-use rackstrap::model::{ClientKey, Lease, LeaseState, Site};
+use rackstrap::model::{ClientKey, Host, Identity, Lease, LeaseState, Site};
 use rackstrap::site_file;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+use tokio_util::sync::CancellationToken;
 
 use crate::common::store::Store;
 
@@ -64,6 +66,84 @@ INSERT INTO sessions (id, data, expires_at) VALUES ('00', '{}', 4000000000);
 INSERT INTO reports (host, at_ms, body) VALUES ('n01', 1700000000000, 'NIC eth0 up');
 "#;
 
+/// Rows in the tables and columns that later migrations made, as the version that made them
+/// wrote them: the migration, the rows, and what the site file says since then.
+const LATER: [(&str, &str, fn(Site) -> Site); 5] = [
+    (
+        "0002_host_identities.sql",
+        // A UUID is one key for both orders of its bytes: the lesser one.
+        r#"
+        UPDATE hosts SET spec = '{"match":{"uuid":"4c4c4544-0042-3510-8054-b4c04f4d3032",
+            "client-id":"hex:ff0102","circuit-id":"ge-0/0/1","remote-id":"sw1"}}';
+        INSERT INTO host_identities (kind, value, host) VALUES
+            ('uuid', '44454c4c420010358054b4c04f4d3032', 'n01'),
+            ('client-id', 'ff0102', 'n01'),
+            ('port', '67652d302f302f31 at 737731', 'n01');
+        "#,
+        |mut site| {
+            let host = site.hosts.get_mut("n01").unwrap();
+            let known_by = r#"{"uuid": "4c4c4544-0042-3510-8054-b4c04f4d3032",
+                "client-id": "hex:ff0102", "circuit-id": "ge-0/0/1", "remote-id": "sw1"}"#;
+            host.known_by = serde_json::from_str(known_by).unwrap();
+            site
+        },
+    ),
+    (
+        "0003_site_wide.sql",
+        r#"INSERT INTO site_wide (name, spec) VALUES
+            ('site', '{"parameters":{"asn":65001},"network":{"nics":{"eth0":{"mtu":1500}}}}')"#,
+        |mut site| {
+            let wide = r#"{"parameters":{"asn":65001},"network":{"nics":{"eth0":{"mtu":1500}}}}"#;
+            let wide: Site = serde_json::from_str(wide).unwrap();
+            (site.parameters, site.network) = (wide.parameters, wide.network);
+            site
+        },
+    ),
+    (
+        "0006_lease_removals.sql",
+        // One whose address was leased anew since, and one whose address was not.
+        "INSERT INTO lease_removals (address) VALUES ('10.77.0.10'), ('10.77.0.150')",
+        |site| site,
+    ),
+    (
+        "0007_switches.sql",
+        r#"
+        INSERT INTO switches (name, spec) VALUES ('leaf1', '{"vendor":"eos"}');
+        UPDATE nics SET switch = 'leaf1', port = 'Ethernet1';
+        "#,
+        |mut site| {
+            let nic = r#"{"mac": "52:54:00:aa:00:01", "switch": "leaf1", "port": "Ethernet1"}"#;
+            let nic = serde_json::from_str(nic).unwrap();
+            site.hosts.get_mut("n01").unwrap().nics.insert("eth0".into(), nic);
+            let switch = serde_json::from_str(r#"{"vendor": "eos"}"#).unwrap();
+            site.switches.insert("leaf1".into(), switch);
+            site
+        },
+    ),
+    (
+        "0008_told_lease_ends.sql",
+        r#"
+        UPDATE hosts SET spec = '{"match":{"uuid":"4c4c4544-0042-3510-8054-b4c04f4d3032",
+            "client-id":"hex:ff0102","circuit-id":"ge-0/0/1","remote-id":"sw1"},
+            "leased-until":"2025-12-31"}';
+        INSERT INTO told_lease_ends (host, tenant, until) VALUES ('n01', 'acme', 1767225600);
+        "#,
+        |mut site| {
+            let host = site.hosts.get_mut("n01").unwrap();
+            host.leased_until = Some("2025-12-31".parse().unwrap());
+            site
+        },
+    ),
+];
+
+/// What of these a database has that saw some migrations.
+fn later(
+    migrations: &[PathBuf],
+) -> impl Iterator<Item = &'static (&'static str, &'static str, fn(Site) -> Site)> {
+    let is_there = |name: &str| migrations.iter().any(|file| file.ends_with(name));
+    LATER.iter().filter(move |(name, ..)| is_there(name))
+}
+
 /// The token whose hash stands in the rows.
 fn token() -> String {
     format!("rackstrap_{}", "a".repeat(40))
@@ -84,17 +164,19 @@ async fn leave_behind(store: &Store, migrations: &[PathBuf]) {
     for file in migrations {
         fs::copy(file, directory.path().join(file.file_name().unwrap())).unwrap();
     }
+    let rows = later(migrations).fold(ROWS.to_owned(), |rows, (_, own, _)| rows + own + ";");
+    let rows = sqlx::AssertSqlSafe(rows);
     let migrator = Migrator::new(directory.path()).await.unwrap();
     if let Some(path) = store.url.strip_prefix("sqlite:") {
         let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
         let pool = SqlitePool::connect_with(options).await.unwrap();
         migrator.run(&pool).await.unwrap();
-        sqlx::raw_sql(ROWS).execute(&pool).await.unwrap();
+        sqlx::raw_sql(rows).execute(&pool).await.unwrap();
         pool.close().await;
     } else {
         let pool = sqlx::PgPool::connect(&store.url).await.unwrap();
         migrator.run(&pool).await.unwrap();
-        sqlx::raw_sql(ROWS).execute(&pool).await.unwrap();
+        sqlx::raw_sql(rows).execute(&pool).await.unwrap();
         pool.close().await;
     }
 }
@@ -114,10 +196,11 @@ fn grown() -> Site {
     site(&format!("{text}switches: {{leaf1: {{vendor: eos}}}}\nparameters: {{asn: 65001}}\n"))
 }
 
-async fn check_kept(database: &Database) {
+async fn check_kept(database: &Database, migrations: &[PathBuf]) {
     let inventory = Inventory::open(database.clone()).await.unwrap();
     let snapshot = inventory.snapshot();
-    assert_eq!((snapshot.revision, &snapshot.site), (7, &site(SITE)));
+    let expected = later(migrations).fold(site(SITE), |site, (_, _, add)| add(site));
+    assert_eq!((snapshot.revision, &snapshot.site), (7, &expected));
     let leases = LeaseBook::open(database.clone()).await.unwrap();
     let own = leases.find("10.77.0.10".parse().unwrap()).unwrap();
     assert_eq!((own.client, own.expires_at), (ClientKey::Host("n01".into()), 4_000_000_000));
@@ -132,6 +215,87 @@ async fn check_kept(database: &Database) {
     assert!(database.find_user("ann").await.unwrap().is_some());
     assert!(database.find_token(&token()).await.unwrap().unwrap().may_change);
     assert_eq!(database.find_revision(7).await.unwrap().unwrap().who, "ann");
+}
+
+/// What the rows of later migrations are for still holds.
+async fn check_meant(store: &Store, database: &Database, migrations: &[PathBuf]) {
+    let inventory = Inventory::open(database.clone()).await.unwrap();
+    for (name, ..) in later(migrations) {
+        match *name {
+            "0002_host_identities.sql" => check_identities(&inventory).await,
+            "0006_lease_removals.sql" => check_removals(store, database).await,
+            "0007_switches.sql" => check_port(&inventory).await,
+            "0008_told_lease_ends.sql" => {
+                let after = 1_767_225_600 + 60;
+                assert_eq!(inventory.tell_lease_ends(after).await.unwrap(), 0, "told already");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Tries to give what is `n01`'s to another host as well; gives why that is refused.
+async fn second_owner(inventory: &Inventory, host: &str) -> String {
+    let host: Host = serde_json::from_str(host).unwrap();
+    let change = Change { who: "test", summary: "twice", ..Change::default() };
+    let outcome = inventory.change_site(change, |site| {
+        site.hosts.insert("n02".into(), host);
+        Ok(())
+    });
+    outcome.await.map(|done| done.revision).unwrap_err().to_string()
+}
+
+/// The host is found by each, in either byte order of the UUID, and each is its alone.
+async fn check_identities(inventory: &Inventory) {
+    let snapshot = inventory.snapshot();
+    let uuid = 0x4445_4c4c_4200_1035_8054_b4c0_4f4d_3032_u128;
+    let (circuit, remote) = (Some(b"ge-0/0/1".to_vec()), Some(b"sw1".to_vec()));
+    let known_by = [
+        Identity::uuid(uuid.to_be_bytes()),
+        Identity::ClientId(vec![0xff, 1, 2]),
+        Identity::Port { circuit, remote },
+    ];
+    for identity in known_by {
+        let found = snapshot.host_of_identity(&identity).map(|(name, _)| name);
+        assert_eq!(found, Some("n01"), "{identity}");
+    }
+    let said = second_owner(inventory, r#"{"match": {"client-id": "hex:ff0102"}}"#).await;
+    assert!(said.contains("n01"), "{said}");
+}
+
+/// A server on SQLite takes the notes, and heeds none about an address that was leased since.
+async fn check_removals(store: &Store, database: &Database) {
+    if store.kind != "SQLite" {
+        return;
+    }
+    let leases = LeaseBook::open(database.clone()).await.unwrap();
+    let before = leases.list();
+    let stop = CancellationToken::new();
+    let watch = tokio::spawn(leases.clone().run_watch(stop.clone()));
+    let path = store.url.strip_prefix("sqlite:").unwrap();
+    let pool = SqlitePool::connect(&format!("sqlite:{path}")).await.unwrap();
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        let count = sqlx::query_scalar("SELECT COUNT(*) FROM lease_removals");
+        let count: i64 = count.fetch_one(&pool).await.unwrap();
+        if count == 0 {
+            break;
+        }
+        assert!(Instant::now() < end, "{count} notes are left");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stop.cancel();
+    watch.await.unwrap().unwrap();
+    pool.close().await;
+    assert_eq!(leases.list(), before);
+}
+
+/// The port is that NIC's alone.
+async fn check_port(inventory: &Inventory) {
+    let nic = r#"{"nics": {"eth0":
+        {"mac": "52:54:00:aa:00:02", "switch": "leaf1", "port": "Ethernet1"}}}"#;
+    let said = second_owner(inventory, nic).await;
+    assert!(said.contains("n01"), "{said}");
 }
 
 async fn check_works(database: &Database) {
@@ -173,7 +337,8 @@ async fn a_database_of_any_earlier_version_keeps_its_rows_and_works() {
             println!("{} after {}", store.kind, all[count - 1].display());
             leave_behind(&store, &all[..count]).await;
             let database = store.open().await;
-            check_kept(&database).await;
+            check_kept(&database, &all[..count]).await;
+            check_meant(&store, &database, &all[..count]).await;
             check_works(&database).await;
             database.close().await;
             assert_eq!(site(&program(&store, &["export"])), grown(), "{}", store.kind);
