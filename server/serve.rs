@@ -183,18 +183,23 @@ impl Services {
 }
 
 fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
-    let bound = match bind(address) {
-        // A kernel without IPv6 has every address all the same.
+    let listener = bind(address).and_then(|socket| TcpListener::from_std(socket.into()));
+    listener.map_err(|source| ServeError::Listen { key, address, source })
+}
+
+/// Listens on an address; on `[::]` for IPv4 as well, and for IPv4 alone where the kernel has
+/// no IPv6: every address is meant all the same.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<Socket> {
+    match bind_exactly(address) {
         Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && is_without_ipv6(&error) => {
-            bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
+            bind_exactly(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
         }
         bound => bound,
-    };
-    bound.map_err(|source| ServeError::Listen { key, address, source })
+    }
 }
 
 /// Listens on an address; on `[::]` for IPv4 as well, whatever the kernel's default is.
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind_exactly(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
     if address.is_ipv6() {
         socket.set_only_v6(!address.ip().is_unspecified())?;
@@ -202,7 +207,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket)
 }
 
 /// Whether there is no IPv6: compiled out, or switched off at boot (`ipv6.disable=1`).

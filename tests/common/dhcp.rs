@@ -54,6 +54,7 @@ pub struct DhcpServer {
     logs: TempDir,
     process: Option<Child>,
     settings: Vec<(String, String)>,
+    by: Option<std::path::PathBuf>,
     database: String,
 }
 
@@ -70,7 +71,8 @@ impl DhcpServer {
         let sqlite = format!("sqlite:{}", directory.path().join("rackstrap.db").display());
         let database = database.map_or(sqlite, str::to_owned);
         let settings = vec![("RACKSTRAP_DATABASE".to_owned(), database.clone())];
-        let server = Self { inside, directory, logs, process: None, settings, database };
+        let (process, by) = (None, None);
+        let server = Self { inside, directory, logs, process, settings, by, database };
         server.set_site(site);
         server
     }
@@ -78,6 +80,11 @@ impl DhcpServer {
     /// Sets a configuration key for the next start.
     pub fn set(&mut self, key: &str, value: &str) {
         self.settings.push((format!("RACKSTRAP_{}", key.to_uppercase()), value.to_owned()));
+    }
+
+    /// Has the server started by a program that takes its command line.
+    pub fn start_by(&mut self, program: std::path::PathBuf) {
+        self.by = Some(program);
     }
 
     /// Replaces the site, whether the server runs or not.
@@ -94,7 +101,12 @@ impl DhcpServer {
     pub fn start(&mut self, interfaces: &[&str]) {
         let before = self.log().matches("serving DHCP").count();
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
-        let mut command = self.inside.command(env!("CARGO_BIN_EXE_rackstrap"));
+        let program = env!("CARGO_BIN_EXE_rackstrap");
+        let mut command = match &self.by {
+            Some(by) => self.inside.command(by.to_str().unwrap()),
+            None => self.inside.command(program),
+        };
+        command.args(self.by.is_some().then_some(program));
         command.args(["serve", "--log-level", "rackstrap=debug,info"]);
         command.arg("--data-dir").arg(self.directory.path());
         for interface in interfaces {
@@ -176,6 +188,15 @@ impl DhcpServer {
         let at_ms = jiff::Timestamp::now().as_millisecond() + 86_400_000;
         let event = Event { at_ms, host: None, mac: None, kind: EventKind::Ack, text: "x".into() };
         self.with_database(async |database| database.add_events(&[event]).await.unwrap());
+    }
+
+    /// A token that may change everything.
+    pub fn token(&self) -> String {
+        let mut token = String::new();
+        self.with_database(async |database| {
+            token = database.add_token("test", true, None).await.unwrap();
+        });
+        token
     }
 
     /// What happened to a host, in words, the newest first.

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 
 use super::Finding;
 use crate::config::Config;
+use crate::serve;
 
 /// The bit of a capability in `/proc/self/status` (linux/capability.h).
 const NET_BIND_SERVICE: u32 = 10;
@@ -32,7 +33,7 @@ pub(super) fn ports(config: &Config) -> Vec<Finding> {
     ];
     for (key, address, what) in listeners {
         let what = format!("{what} ({key} {address})");
-        let bound = TcpListener::bind(address).map(drop);
+        let bound = serve::bind(address).map(drop);
         findings.push(port_finding("tcp", address.port(), &what, bound));
     }
     findings
