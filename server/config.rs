@@ -176,10 +176,46 @@ impl Config {
         if port == 80 { format!("http://{host}") } else { format!("http://{host}:{port}") }
     }
 
+    /// The addresses that machines fetch from where the served interfaces have `own`: these,
+    /// or the one that `machine_url` names. None if that is a name, which a resolver knows.
+    pub fn reached_at(&self, own: &[Ipv4Addr]) -> Vec<IpAddr> {
+        if self.machine_url.is_empty() {
+            return own.iter().copied().map(IpAddr::from).collect();
+        }
+        let rest = self.machine_url.split_once("://").map_or("", |(_, rest)| rest);
+        let authority = rest.split('/').next().unwrap_or_default();
+        let bracketed = authority.strip_prefix('[').and_then(|rest| rest.split(']').next());
+        let host = bracketed.unwrap_or_else(|| authority.split(':').next().unwrap_or_default());
+        host.parse().into_iter().collect()
+    }
+
     /// The UDP ports that TFTP transfers answer from, if a range is given.
     pub fn tftp_port_range(&self) -> Option<std::ops::RangeInclusive<u16>> {
         let (from, to) = self.tftp_ports.split_once('-')?;
         let (from, to) = (from.trim().parse().ok()?, to.trim().parse().ok()?);
         (1 <= from && from <= to).then_some(from..=to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machines_reach_the_interfaces_unless_a_url_names_an_address() {
+        let own = [Ipv4Addr::new(10, 77, 0, 1)];
+        let cases = [
+            ("", &["10.77.0.1"][..]),
+            ("http://10.77.0.9", &["10.77.0.9"]),
+            ("http://10.77.0.9:8080/boot/", &["10.77.0.9"]),
+            ("http://[2001:db8::1]:8080", &["2001:db8::1"]),
+            ("http://boot.example.net", &[]),
+            ("nonsense", &[]),
+        ];
+        for (url, expected) in cases {
+            let config = Config { machine_url: url.into(), ..Config::default() };
+            let expected: Vec<IpAddr> = expected.iter().map(|text| text.parse().unwrap()).collect();
+            assert_eq!(config.reached_at(&own), expected, "{url}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Changing the site: one transaction from reading it to the new revision.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::inventory::complete::complete;
 use crate::inventory::database::Transaction;
@@ -8,7 +9,9 @@ use crate::inventory::revisions::{self, Revision};
 use crate::inventory::taken::find_taken;
 use crate::inventory::{Error, Inventory, Snapshot, hosts, now_ms, specs, subnets};
 use crate::model::{Difference, EventKind, Site, diff, renamed_hosts};
-use crate::network::{Consequences, Finding, Severity, check_site, consequences};
+use crate::network::{
+    Consequences, Finding, Severity, Surroundings, check_site_within, consequences,
+};
 
 /// Who wants to change what.
 #[derive(Clone, Copy, Debug, Default)]
@@ -122,7 +125,8 @@ impl Inventory {
         }
         let mut after = before.site.clone();
         edit(&mut after)?;
-        let (before, after, verdict) = completed_and_checked(before, after).await;
+        let (before, after, verdict) =
+            completed_and_checked(before, after, self.surroundings()).await;
         let warnings = verdict?;
         let differences = diff(&before.site, &after);
         if differences.is_empty() {
@@ -183,10 +187,11 @@ async fn outdated(transaction: &mut Transaction) -> Result<ChangeError, Error> {
 async fn completed_and_checked(
     before: Snapshot,
     mut after: Site,
+    around: Arc<Surroundings>,
 ) -> (Snapshot, Site, Result<Vec<Finding>, ChangeError>) {
     let work = move || {
         complete(&before.site, &mut after);
-        let verdict = check(&before.site, &after);
+        let verdict = check(&before.site, &after, &around);
         (before, after, verdict)
     };
     tokio::task::spawn_blocking(work).await.expect("the rules do not panic and are not aborted")
@@ -194,12 +199,12 @@ async fn completed_and_checked(
 
 /// The new warnings about `after`, unless it breaks a rule. What was wrong before refuses
 /// no change: a new version's new rule must not lock an operator out of an old inventory.
-fn check(before: &Site, after: &Site) -> Result<Vec<Finding>, ChangeError> {
-    let mut findings = check_site(after);
+fn check(before: &Site, after: &Site, around: &Surroundings) -> Result<Vec<Finding>, ChangeError> {
+    let mut findings = check_site_within(after, around);
     if !findings.is_empty() {
         // Without the fix: which address is free next is no other finding.
         let told = |finding: &Finding| (finding.rule, finding.path.clone(), finding.text.clone());
-        let known: HashSet<_> = check_site(before).iter().map(told).collect();
+        let known: HashSet<_> = check_site_within(before, around).iter().map(told).collect();
         findings.retain(|finding| !known.contains(&told(finding)));
     }
     findings.retain(|finding| finding.severity != Severity::Silenced);

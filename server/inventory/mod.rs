@@ -36,6 +36,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 
+use crate::network::Surroundings;
+
 pub use change::{Change, ChangeError, Committed, Tried};
 pub use database::{Database, OpenError};
 pub use error::Error;
@@ -57,6 +59,7 @@ pub struct Inventory {
     /// What happens, for whoever wants to know.
     pub events: EventBus,
     current: Arc<ArcSwap<Snapshot>>,
+    around: Arc<ArcSwap<Surroundings>>,
 }
 
 impl Inventory {
@@ -64,12 +67,23 @@ impl Inventory {
     pub async fn open(database: Database) -> Result<Self, Error> {
         let events = EventBus::start(database.clone());
         let snapshot = Snapshot::load(&database).await?;
-        Ok(Self { database, events, current: Arc::new(ArcSwap::from_pointee(snapshot)) })
+        let current = Arc::new(ArcSwap::from_pointee(snapshot));
+        Ok(Self { database, events, current, around: Arc::default() })
     }
 
     /// The site as it is now. Take it once per request, so that one answer speaks of one site.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.current.load_full()
+    }
+
+    /// What this process knows besides the site.
+    pub fn surroundings(&self) -> Arc<Surroundings> {
+        self.around.load_full()
+    }
+
+    /// Takes note of what this process knows besides the site.
+    pub fn set_surroundings(&self, around: Surroundings) {
+        self.around.store(Arc::new(around));
     }
 
     /// Reads the site anew from the database, and says so if it changed.

@@ -40,7 +40,10 @@ pub(crate) use crate::tree::nearest;
 pub use ability::{Ability, Reader, abilities};
 pub use allocate::{Assignment, allocate};
 pub use bgp::{Bgp, Neighbor, Peer};
-pub use check::{Edit, Finding, Fix, Severity, check_host, check_site};
+pub use check::{
+    Edit, Finding, Fix, Severity, Surroundings, check_host, check_host_within, check_site,
+    check_site_within,
+};
 pub use consequences::{Consequences, Group, SwitchChange, consequences};
 pub use difference::{Line, lines};
 pub use domain::Domains;

@@ -1,6 +1,8 @@
 //! The page of all findings, and the buttons that put them right.
 
+use rackstrap::inventory::Change;
 use rackstrap::model::{Millis, Site};
+use rackstrap::network::Surroundings;
 
 use super::server::{Server, encode, fields};
 
@@ -47,4 +49,38 @@ async fn a_finding_is_shown_with_its_fix_and_a_button_makes_it() {
     let again = operator.post("/checks/fix", form).await;
     assert_eq!(again.status(), 409, "what is right already is not put right twice");
     assert_eq!(server.app.inventory.snapshot().revision, 2);
+}
+
+/// What the running server knows of its own address is told wherever findings are.
+#[tokio::test]
+async fn a_profile_without_a_way_to_the_running_server_is_shown_before_and_after_it_is_saved() {
+    let server = Server::with_site(serde_saphyr::from_str(SITE).unwrap()).await;
+    let words = "with this configuration the provisioning server (192.0.2.1) is unreachable: the \
+                 host could never fetch a fix";
+    let operator = server.operator().await;
+    let pages = ["/checks", "/hosts/n1"];
+    let servers = vec!["192.0.2.1".parse().unwrap()];
+    server.app.inventory.set_surroundings(Surroundings { servers });
+    for page in pages {
+        let html = operator.page(page).await;
+        assert!(!html.contains(words), "a gateway leads there: {html}");
+    }
+    let gateway = "gateway: 10.0.0.254, ";
+    let url = "/change?noun=subnets&name=internal";
+    let mut form = fields(&operator.page(url).await);
+    for (_, text) in form.iter_mut().filter(|(name, _)| name == "text") {
+        assert!(text.contains("gateway: 10.0.0.254\n"), "{text}");
+        *text = text.replace("gateway: 10.0.0.254\n", "");
+    }
+    form.push(("do".into(), "review".into()));
+    let review = operator.post("/change", encode(&form)).await.text().await.unwrap();
+    assert!(review.contains(words), "{review}");
+    let site = serde_saphyr::from_str(&SITE.replace(gateway, "")).unwrap();
+    let change = Change { who: "ada", summary: "no gateway", ..Change::default() };
+    let committed = server.app.inventory.replace_site(change, site).await.unwrap();
+    assert!(committed.warnings.iter().any(|warning| warning.text == words));
+    for page in pages {
+        let html = operator.page(page).await;
+        assert!(html.contains(words), "{page}: {html}");
+    }
 }

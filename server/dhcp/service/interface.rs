@@ -27,6 +27,7 @@ use crate::dhcp::watch::Watch;
 use crate::inventory::{Claim, CommitError, Ended, Outcomes, Snapshot};
 use crate::metrics::{DHCP_ANSWERS, LEASE_COMMITS};
 use crate::model::{EventKind, Lease};
+use crate::network::Surroundings;
 use crate::udp::Inbox;
 
 /// How often the kernel is asked whether the interface changed.
@@ -179,7 +180,11 @@ impl Interface {
     fn note_addresses(&self) {
         let Link { interface, addresses, .. } = &self.link;
         let own = addresses.iter().map(ipnet::Ipv4Net::addr).collect();
-        self.app.leases.table().set_own_addresses(interface, own);
+        let mut table = self.app.leases.table();
+        table.set_own_addresses(interface, own);
+        let servers = self.app.config.reached_at(&table.own_addresses());
+        drop(table);
+        self.app.inventory.set_surroundings(Surroundings { servers });
         let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         tracing::info!(interface, addresses = addresses.join(" "), "serving DHCP");
     }

@@ -12,8 +12,8 @@ use crate::app::App;
 use crate::inventory::ChangeError;
 use crate::model::ProfileTree;
 use crate::network::{
-    Cluster, File, Finding, Format, MICROCLOUD_FILE, PreseedWords, check_site, microcloud_preseed,
-    render_host, render_switch,
+    Cluster, File, Finding, Format, MICROCLOUD_FILE, PreseedWords, check_site_within,
+    microcloud_preseed, render_host, render_switch,
 };
 use crate::site_file::SiteFile;
 
@@ -45,7 +45,9 @@ pub async fn replace(
 /// `GET /check`: everything that is wrong with the site, errors first.
 pub async fn check(State(app): State<App>) -> Json<Vec<Finding>> {
     let snapshot = app.inventory.snapshot();
-    let findings = tokio::task::spawn_blocking(move || check_site(&snapshot.site)).await;
+    let around = app.inventory.surroundings();
+    let work = move || check_site_within(&snapshot.site, &around);
+    let findings = tokio::task::spawn_blocking(work).await;
     Json(findings.unwrap_or_default())
 }
 

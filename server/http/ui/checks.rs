@@ -1,5 +1,7 @@
 //! Everything that is wrong with the site, and buttons for what can be put right at once.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
@@ -9,9 +11,8 @@ use super::form::CheckedForm;
 use super::page::{Frame, Page};
 use super::session::Operator;
 use super::state::Ui;
-use crate::inventory::{Change, ChangeError};
-use crate::model::Site;
-use crate::network::{Finding, Severity, check_site};
+use crate::inventory::{Change, ChangeError, Snapshot};
+use crate::network::{Finding, Severity, check_site_within};
 use crate::site_file::set_values;
 
 /// How many findings of a kind are listed: who puts these right sees the next.
@@ -37,7 +38,7 @@ struct ChecksPage {
 pub async fn list(State(ui): State<Ui>, operator: Operator) -> Result<impl IntoResponse, Error> {
     let snapshot = ui.app.inventory.snapshot();
     let revision = snapshot.revision;
-    let findings = check(snapshot.site.clone()).await?;
+    let findings = check(&ui, snapshot).await?;
     let group = |severity, title, class| {
         let own: Vec<&Finding> = findings.iter().filter(|one| one.severity == severity).collect();
         let shown = own.iter().take(SHOWN).map(|one| (*one).clone()).collect();
@@ -53,8 +54,9 @@ pub async fn list(State(ui): State<Ui>, operator: Operator) -> Result<impl IntoR
 }
 
 /// All findings, away from the threads that answer packets.
-async fn check(site: Site) -> Result<Vec<Finding>, Error> {
-    let work = tokio::task::spawn_blocking(move || check_site(&site));
+async fn check(ui: &Ui, snapshot: Arc<Snapshot>) -> Result<Vec<Finding>, Error> {
+    let around = ui.app.inventory.surroundings();
+    let work = tokio::task::spawn_blocking(move || check_site_within(&snapshot.site, &around));
     work.await.map_err(|error| Error::Internal(error.to_string()))
 }
 
@@ -63,7 +65,7 @@ pub async fn fix(State(ui): State<Ui>, sent: CheckedForm) -> Result<Redirect, Er
     let (rule, path, fix) =
         (sent.fields.text("rule"), sent.fields.text("path"), sent.fields.text("fix"));
     let base = sent.fields.text("revision").parse().ok();
-    let findings = check(ui.app.inventory.snapshot().site.clone()).await?;
+    let findings = check(&ui, ui.app.inventory.snapshot()).await?;
     let is_meant = |found: &&Finding| (found.rule, found.path.as_str()) == (rule, path);
     let meant = findings.iter().filter(is_meant).filter_map(|found| found.fix.as_ref());
     let Some(meant) = meant.into_iter().find(|own| own.to_string() == fix) else {

@@ -92,7 +92,7 @@ pub async fn show(
         state: Board::read(&ui).await?.state_cell(&ui, &name),
         timeline: Timeline::read(&ui, &name).await?,
         stack: stack::svg(&network::layout(site, &name))?,
-        findings: network::check_host(site, &name),
+        findings: network::check_host_within(site, &name, &ui.app.inventory.surroundings()),
         files: files(site, &name, format),
         format,
         explained: site.explain(host),

@@ -40,17 +40,31 @@ mod tests;
 pub use finding::{Edit, Finding, Fix, Severity};
 use finding::{Findings, Place};
 
+use std::net::IpAddr;
+
 use super::links::HostNetwork;
 use super::lower::lower;
 use crate::model::{Host, Profile, Site};
 
+/// What a running server knows besides the site.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// The addresses that hosts reach this server at; none where nobody knows.
+    pub servers: Vec<IpAddr>,
+}
+
 /// Everything that is wrong with a site, errors first. A mistake in a profile is one
 /// finding, however many hosts have the profile.
 pub fn check_site(site: &Site) -> Vec<Finding> {
+    check_site_within(site, &Surroundings::default())
+}
+
+/// The same with what else is known.
+pub fn check_site_within(site: &Site, around: &Surroundings) -> Vec<Finding> {
     let mut findings = Findings::default();
     names::check(site, &mut findings);
     subnet::check_all(site, &mut findings);
-    resolved::check_all(site, &mut findings);
+    resolved::check_all(site, around, &mut findings);
     tenant::check_all(site, &mut findings);
     fabric::check_all(site, &mut findings);
     let owners = tenant::Owners::of(site);
@@ -66,6 +80,11 @@ pub fn check_site(site: &Site) -> Vec<Finding> {
 /// Everything that is wrong with one host, its profile and the subnets that the profile
 /// names. What two hosts have in common is for [`check_site`] to find.
 pub fn check_host(site: &Site, host_name: &str) -> Vec<Finding> {
+    check_host_within(site, host_name, &Surroundings::default())
+}
+
+/// The same with what else is known.
+pub fn check_host_within(site: &Site, host_name: &str, around: &Surroundings) -> Vec<Finding> {
     let mut findings = Findings::default();
     let Some(host) = site.hosts.get(host_name) else { return Vec::new() };
     if let Some(resolution) = site.profile_of(host) {
@@ -74,7 +93,7 @@ pub fn check_host(site: &Site, host_name: &str) -> Vec<Finding> {
         for subnet in subnets.filter_map(|(_, name)| site.subnets.get_key_value(name)) {
             subnet::check(subnet.0, subnet.1, &mut findings);
         }
-        resolved::check(site, (host_name, host), &resolution, &mut findings);
+        resolved::check(site, around, (host_name, host), &resolution, &mut findings);
     }
     let owners = tenant::Owners::of(site);
     check_one(&HostView::new(site, host_name, host), &owners, &mut findings);
@@ -121,6 +140,7 @@ fn check_profile(view: &ProfileView<'_>, findings: &mut Findings) {
 /// A profile under examination, with the links that it comes to.
 struct ProfileView<'a> {
     site: &'a Site,
+    around: &'a Surroundings,
     name: &'a str,
     profile: &'a Profile,
     network: HostNetwork,

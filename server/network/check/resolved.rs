@@ -5,20 +5,20 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::finding::{Findings, Place};
-use super::{ProfileView, check_profile};
+use super::{ProfileView, Surroundings, check_profile};
 use crate::model::{Fault, Host, Origin, Profile, Resolution, Site};
 use crate::network::lower::lower_with;
 use crate::network::nearest;
 
 /// Every profile as its hosts have it, and those that no host has.
-pub(super) fn check_all(site: &Site, findings: &mut Findings) {
+pub(super) fn check_all(site: &Site, around: &Surroundings, findings: &mut Findings) {
     let mut checked: HashMap<*const Resolution, Arc<Resolution>> = HashMap::new();
     let mut named = BTreeSet::new();
     for (name, host) in &site.hosts {
         let Some(resolution) = site.profile_of(host) else { continue };
         named.extend(host.profile.as_deref());
         if checked.insert(Arc::as_ptr(&resolution), resolution.clone()).is_none() {
-            check(site, (name, host), &resolution, findings);
+            check(site, around, (name, host), &resolution, findings);
         }
     }
     let mut parameters = BTreeSet::new();
@@ -34,7 +34,7 @@ pub(super) fn check_all(site: &Site, findings: &mut Findings) {
             // Made-up values would break rules that nobody breaks, and a profile that is only
             // there to be extended need not be whole.
             true => faults("", resolution.faults.iter().filter(|fault| fault.in_itself), findings),
-            false => check(site, ("", &host), &resolution, findings),
+            false => check(site, around, ("", &host), &resolution, findings),
         }
     }
     unused_parameters(site, &parameters, findings);
@@ -56,6 +56,7 @@ fn named_for_some_tenant(site: &Site, name: &str) -> Option<Arc<Resolution>> {
 /// The profile of a host, which others may share.
 pub(super) fn check(
     site: &Site,
+    around: &Surroundings,
     (host_name, host): (&str, &Host),
     resolution: &Resolution,
     findings: &mut Findings,
@@ -67,7 +68,7 @@ pub(super) fn check(
     let profile = &resolution.profile;
     let network = lower_with(site, "", &any_host(site, host, profile), Some(profile));
     let first = findings.len();
-    check_profile(&ProfileView { site, name, profile, network }, findings);
+    check_profile(&ProfileView { site, around, name, profile, network }, findings);
     let prefix = format!("profiles.{name}.");
     let placed = |path: &str| resolution.place(host_name, path.strip_prefix(&prefix)?);
     for finding in findings.since(first) {
