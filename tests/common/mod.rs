@@ -5,6 +5,7 @@ pub mod dhcp;
 pub mod guest;
 pub mod kernel;
 pub mod machine;
+pub mod message;
 pub mod netns;
 pub mod networkd;
 pub mod partner;
