@@ -128,7 +128,11 @@ impl Generator<'_> {
         let request = self.plan.request;
         loop {
             let Some(client) = &mut self.clients[slot] else { return };
-            let count = inbox.receive(&client.socket);
+            // With a window of 1 no second packet follows before the answer to the first.
+            let count = match request.window {
+                1 => inbox.receive_one(&client.socket),
+                _ => inbox.receive(&client.socket),
+            };
             for number in 0..count {
                 let (packet, from) = inbox.datagram(number);
                 if client.peer.is_none() {
