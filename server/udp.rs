@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // sendmmsg and recvmmsg take raw pointers; nix has no control data per message.
 
 use std::io::IoSlice;
-use std::mem::{size_of, zeroed};
+use std::mem::{MaybeUninit, size_of, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::AsRawFd;
 use std::ptr;
@@ -59,31 +59,40 @@ pub(crate) struct Received<'a> {
 /// the error is that of the first one.
 pub(crate) fn send(socket: &impl AsRawFd, messages: &[Message<'_>]) -> nix::Result<usize> {
     let messages = &messages[..messages.len().min(BATCH)];
-    let mut peers: Vec<RawAddress> = messages.iter().map(|m| raw_address(m.to)).collect();
-    let mut controls: Vec<Control> = vec![[0; 7]; messages.len()];
-    let mut headers: Vec<libc::mmsghdr> = messages
-        .iter()
-        .zip(peers.iter_mut().zip(&mut controls))
-        .map(|(message, (peer, control))| header(message, peer, control))
-        .collect();
-    // SAFETY: each header points to a peer, slices and control data that are
+    // On the stack, and written only as far as there are messages.
+    let mut peers = [const { MaybeUninit::<RawAddress>::uninit() }; BATCH];
+    let mut controls = [const { MaybeUninit::<Control>::uninit() }; BATCH];
+    let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; BATCH];
+    let rooms = peers.iter_mut().zip(&mut controls).zip(&mut headers);
+    for (message, ((peer, control), room)) in messages.iter().zip(rooms) {
+        room.write(header(message, peer.write(raw_address(message.to)), control));
+    }
+    // SAFETY: each of the headers points to a peer, slices and control data that are
     // borrowed or owned by this function until the call returns, with their lengths.
     let sent = unsafe {
         libc::sendmmsg(
             socket.as_raw_fd(),
-            headers.as_mut_ptr(),
-            headers.len() as libc::c_uint,
+            headers.as_mut_ptr().cast(),
+            messages.len() as libc::c_uint,
             libc::MSG_DONTWAIT,
         )
     };
     Errno::result(sent).map(|count| count as usize)
 }
 
-fn header(message: &Message<'_>, peer: &mut RawAddress, control: &mut Control) -> libc::mmsghdr {
+fn header(
+    message: &Message<'_>,
+    peer: &mut RawAddress,
+    control: &mut MaybeUninit<Control>,
+) -> libc::mmsghdr {
     let mut header = empty_header(peer);
     // IoSlice has the layout of iovec; the kernel only reads it.
     header.msg_iov = message.slices.as_ptr().cast_mut().cast();
     header.msg_iovlen = message.slices.len();
+    if message.segment.is_none() && message.by.is_none() {
+        return libc::mmsghdr { msg_hdr: header, msg_len: 0 };
+    }
+    let control = control.write([0; 7]);
     let mut used = 0;
     if let Some(segment) = message.segment {
         used += put(control, used, (libc::SOL_UDP, libc::UDP_SEGMENT), segment);
@@ -96,10 +105,8 @@ fn header(message: &Message<'_>, peer: &mut RawAddress, control: &mut Control) -
         };
         used += put(control, used, (libc::IPPROTO_IP, libc::IP_PKTINFO), info);
     }
-    if used > 0 {
-        header.msg_control = control.as_mut_ptr().cast();
-        header.msg_controllen = used;
-    }
+    header.msg_control = control.as_mut_ptr().cast();
+    header.msg_controllen = used;
     libc::mmsghdr { msg_hdr: header, msg_len: 0 }
 }
 
@@ -149,40 +156,40 @@ impl Inbox {
     /// forgotten. Gives whether more may wait.
     pub(crate) fn receive(&mut self, socket: &impl AsRawFd) -> nix::Result<bool> {
         self.received.clear();
-        // SAFETY: all zeroes is valid for these plain structures.
-        let (mut peers, mut slices, mut headers): (
-            [RawAddress; BATCH],
-            [libc::iovec; BATCH],
-            [libc::mmsghdr; BATCH],
-        ) = unsafe { zeroed() };
-        let mut controls: [Control; BATCH] = [[0; 7]; BATCH];
+        // Not zeroed: ten kilobytes would be, for a few packets.
+        let mut peers = [const { MaybeUninit::<RawAddress>::uninit() }; BATCH];
+        let mut controls = [const { MaybeUninit::<Control>::uninit() }; BATCH];
+        let mut slices = [const { MaybeUninit::<libc::iovec>::uninit() }; BATCH];
+        let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; BATCH];
         let wanted = self.ready_for;
-        for (number, buffer) in
-            self.buffers.chunks_exact_mut(self.packet_bytes).take(wanted).enumerate()
-        {
-            slices[number] =
-                libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-            let header = &mut headers[number].msg_hdr;
-            *header = empty_header(&mut peers[number]);
-            header.msg_iov = ptr::from_mut(&mut slices[number]);
+        let rooms = self.buffers.chunks_exact_mut(self.packet_bytes).take(wanted);
+        for (number, buffer) in rooms.enumerate() {
+            let slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+            // SAFETY: all zeroes is a valid address of no family.
+            let peer = peers[number].write(unsafe { zeroed() });
+            let mut header = empty_header(peer);
+            header.msg_iov = slices[number].write(slice);
             header.msg_iovlen = 1;
             header.msg_control = controls[number].as_mut_ptr().cast();
             header.msg_controllen = size_of::<Control>();
+            headers[number].write(libc::mmsghdr { msg_hdr: header, msg_len: 0 });
         }
         // SAFETY: each of the `wanted` headers points to a peer, a slice and control data that
         // live until the call returns, and each slice to a buffer that nothing else uses.
         let received = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
-                headers.as_mut_ptr(),
+                headers.as_mut_ptr().cast(),
                 wanted as libc::c_uint,
                 libc::MSG_DONTWAIT,
                 ptr::null_mut(),
             )
         };
         let count = Errno::result(received)? as usize;
-        for (header, peer) in headers.iter().zip(peers).take(count) {
-            let (peer, to) = (address(&peer), packet_info(&header.msg_hdr));
+        for (header, peer) in headers.iter().zip(&peers).take(count) {
+            // SAFETY: `count` is at most `wanted`, and so many of both were written above.
+            let (header, peer) = unsafe { (header.assume_init_ref(), peer.assume_init_ref()) };
+            let (peer, to) = (address(peer), packet_info(&header.msg_hdr));
             self.received.push(Arrived { peer, to, length: header.msg_len as usize });
         }
         let is_full = count == wanted;
@@ -294,119 +301,27 @@ pub(crate) fn ipv6_mtu(socket: &impl AsRawFd) -> nix::Result<i32> {
     Errno::result(done).map(|_| mtu)
 }
 
+/// Whether packets of an IPv4 socket are never cut up on the way (IP_MTU_DISCOVER): one that
+/// is too long for its path is EMSGSIZE then. Where they may be, the kernel numbers each
+/// among all that it sends to that address.
+pub(crate) fn set_whole(socket: &impl AsRawFd, whole: bool) -> nix::Result<()> {
+    let kind = if whole { libc::IP_PMTUDISC_DO } else { libc::IP_PMTUDISC_WANT };
+    // SAFETY: the kernel reads as many bytes as `kind` has.
+    let done = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_MTU_DISCOVER,
+            ptr::from_ref(&kind).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    Errno::result(done).map(drop)
+}
+
 fn ipv4(raw: libc::in_addr) -> Ipv4Addr {
     Ipv4Addr::from(u32::from_be(raw.s_addr))
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::UdpSocket;
-    use std::time::Duration;
-
-    use nix::sys::socket::{setsockopt, sockopt};
-
-    use super::*;
-
-    fn address_of(socket: &UdpSocket) -> SocketAddr {
-        socket.local_addr().unwrap()
-    }
-
-    #[test]
-    fn segments_arrive_as_packets_and_each_message_at_its_peer() {
-        let receivers = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
-        let peers = receivers.each_ref().map(address_of);
-        let sender = UdpSocket::bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let pieces: [&[u8]; 4] = [b"1:", b"ab", b"2:", b"c"];
-        let slices = pieces.map(IoSlice::new);
-        let messages = [
-            Message { to: peers[0], by: None, slices: &slices, segment: Some(4) },
-            Message { to: peers[1], by: None, slices: &slices[..2], segment: None },
-        ];
-        assert_eq!(send(&sender, &messages), Ok(2));
-        let receive = |receiver: &UdpSocket| {
-            receiver.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-            let mut buffer = [0; 16];
-            let length = receiver.recv(&mut buffer).unwrap();
-            buffer[..length].to_vec()
-        };
-        assert_eq!(receive(&receivers[0]), b"1:ab");
-        assert_eq!(receive(&receivers[0]), b"2:c");
-        assert_eq!(receive(&receivers[1]), b"1:ab");
-    }
-
-    #[test]
-    fn packets_are_received_with_their_peers_and_lengths() {
-        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let senders = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
-        for (sender, packet) in senders.iter().zip([&b"abc"[..], b""]) {
-            sender.send_to(packet, receiver.local_addr().unwrap()).unwrap();
-        }
-        let mut inbox = Inbox::new(1024);
-        assert_eq!(inbox.receive(&receiver), Ok(false));
-        let got: Vec<_> = inbox.packets().map(|packet| (packet.peer, packet.bytes)).collect();
-        let peers = senders.each_ref().map(address_of);
-        assert_eq!(got, [(peers[0], &b"abc"[..]), (peers[1], b"")]);
-        assert_eq!(inbox.receive(&receiver), Err(Errno::EAGAIN));
-        assert_eq!(inbox.packets().count(), 0);
-    }
-
-    #[test]
-    fn a_crowd_is_received_in_few_calls_and_in_order() {
-        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
-        for number in 0..100_u8 {
-            sender.send_to(&[number], receiver.local_addr().unwrap()).unwrap();
-        }
-        let mut inbox = Inbox::new(16);
-        let (mut got, mut calls) = (Vec::new(), 0);
-        while inbox.receive(&receiver).is_ok() {
-            got.extend(inbox.packets().map(|packet| packet.bytes[0]));
-            calls += 1;
-        }
-        assert_eq!(got, (0..100).collect::<Vec<u8>>());
-        assert_eq!(calls, 4, "4 + 16 + 64 + 16");
-    }
-
-    #[test]
-    fn a_packet_tells_where_it_went_and_leaves_from_where_it_is_told() {
-        let (asked, other) = (Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::new(127, 0, 0, 3));
-        let server = UdpSocket::bind("0.0.0.0:0").unwrap();
-        setsockopt(&server, sockopt::Ipv4PacketInfo, &true).unwrap();
-        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-        client.send_to(b"?", (asked, address_of(&server).port())).unwrap();
-        let mut inbox = Inbox::new(16);
-        inbox.receive(&server).unwrap();
-        assert_eq!(inbox.packets().next().unwrap().to, Some((asked.into(), asked.into())));
-        let to = address_of(&client);
-        let by = Some(Door { interface: 0, address: other });
-        let slices = [IoSlice::new(b"!")];
-        assert_eq!(send(&server, &[Message { to, by, slices: &slices, segment: None }]), Ok(1));
-        client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        let (_, from) = client.recv_from(&mut [0; 4]).unwrap();
-        assert_eq!(from.ip(), other);
-    }
-
-    #[test]
-    fn ipv6_packets_come_and_go_with_their_addresses() {
-        let server = UdpSocket::bind("[::1]:0").unwrap();
-        setsockopt(&server, sockopt::Ipv6RecvPacketInfo, &true).unwrap();
-        let client = UdpSocket::bind("[::1]:0").unwrap();
-        client.connect(address_of(&server)).unwrap();
-        client.send(b"?").unwrap();
-        let mut inbox = Inbox::new(16);
-        inbox.receive(&server).unwrap();
-        let loopback = IpAddr::from(Ipv6Addr::LOCALHOST);
-        let packet = inbox.packets().next().unwrap();
-        assert_eq!((packet.peer, packet.to), (address_of(&client), Some((loopback, loopback))));
-        let slices = [IoSlice::new(b"1:ab2:c")];
-        let message = Message { to: packet.peer, by: None, slices: &slices, segment: Some(4) };
-        assert_eq!(send(&server, &[message]), Ok(1));
-        client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        let mut buffer = [0; 16];
-        assert_eq!(
-            [client.recv(&mut buffer), client.recv(&mut buffer)].map(Result::unwrap),
-            [4, 3]
-        );
-        assert_eq!(ipv6_mtu(&client), Ok(65_536), "the loopback's");
-    }
-}
+mod tests;

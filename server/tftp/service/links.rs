@@ -1,5 +1,6 @@
 //! The interfaces that TFTP is served on. They may appear, vanish and come back.
 
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
 use socket2::Socket;
@@ -7,10 +8,26 @@ use socket2::Socket;
 use super::sockets;
 
 /// Who asks, on which of the served interfaces (by its place among the links).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Peer {
     pub(super) link: usize,
     pub(super) address: SocketAddr,
+}
+
+impl Hash for Peer {
+    /// One number for IPv4: this is looked up for every packet.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self.address {
+            SocketAddr::V4(address) => {
+                let (ip, port) = (u32::from(*address.ip()), address.port());
+                state.write_u64((self.link as u64) << 48 | u64::from(ip) << 16 | u64::from(port));
+            }
+            SocketAddr::V6(address) => {
+                state.write_usize(self.link);
+                address.hash(state);
+            }
+        }
+    }
 }
 
 /// Which of the two protocols.

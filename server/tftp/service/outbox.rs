@@ -10,7 +10,7 @@ use socket2::Socket;
 
 use crate::tftp::blocks::Blocks;
 use crate::tftp::packet::DATA_HEAD_BYTES;
-use crate::udp::{BATCH, Message, send};
+use crate::udp::{BATCH, Message, send, set_whole};
 
 /// How many packets one message may be cut into (UDP_MAX_SEGMENTS of older kernels).
 const MAX_SEGMENTS: usize = 64;
@@ -31,6 +31,9 @@ pub(super) struct Outbox {
     /// Whether a window leaves as one message that the kernel or the NIC cuts up:
     /// 3 to 5 times less CPU. Off where the interface cannot.
     segments: bool,
+    /// Whether packets are never cut up into fragments, which few boot ROMs put together and
+    /// which costs the kernel a number for each. Blocks were agreed on to fit the path.
+    whole: bool,
 }
 
 /// What became of a flush.
@@ -57,8 +60,11 @@ struct Group {
 }
 
 impl Outbox {
-    pub(super) fn new() -> Self {
-        Self { waiting: VecDeque::new(), segments: true }
+    /// An outbox for a socket, which may be of either family.
+    pub(super) fn new(socket: &Socket) -> Self {
+        // IPv6's have no number, and routers never cut them up.
+        let whole = set_whole(socket, true).is_ok();
+        Self { waiting: VecDeque::new(), segments: true, whole }
     }
 
     pub(super) fn push(&mut self, to: SocketAddr, what: What) {
@@ -87,6 +93,12 @@ impl Outbox {
                     self.segments = false;
                 }
                 Err(Errno::EFAULT) => flushed.unreadable.extend(self.drop_front()),
+                // This packet or an earlier one is too long for its path, which became
+                // narrower: it is cut up from now on.
+                Err(Errno::EMSGSIZE) if self.whole => {
+                    self.whole = false;
+                    let _ = set_whole(socket, false);
+                }
                 // An ICMP error about an earlier packet is told here once; the
                 // next try shows whether this packet is meant.
                 Err(_) if !failed_before => failed_before = true,

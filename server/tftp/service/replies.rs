@@ -62,7 +62,6 @@ pub(super) struct Replies {
     by_id: HashMap<u64, Reply, RandomState>,
     by_way: HashMap<Way, Vec<u64>>,
     next_id: u64,
-    turn: usize,
     /// Sockets with something to send.
     unsent: Vec<u64>,
 }
@@ -74,7 +73,6 @@ impl Replies {
             by_id: HashMap::default(),
             by_way: HashMap::new(),
             next_id: 1,
-            turn: 0,
             unsent: Vec::new(),
         }
     }
@@ -94,12 +92,10 @@ impl Replies {
             _ => None,
         };
         let ids = self.by_way.get(way).map_or(&[][..], Vec::as_slice);
-        self.turn = self.turn.wrapping_add(1);
-        let mut id = ids[self.turn % ids.len()];
-        if Some(id) == last {
-            self.turn = self.turn.wrapping_add(1);
-            id = ids[self.turn % ids.len()];
-        }
+        // The first that will do, not each in turn: a rack that boots together stays on one
+        // socket, and its packets come and go in few calls.
+        let other = ids.iter().find(|id| Some(**id) != last).or(ids.first());
+        let id = *other.ok_or_else(|| io::Error::other("no socket answers"))?;
         Ok((id, opened))
     }
 
@@ -117,7 +113,7 @@ impl Replies {
         let socket = sockets::reply(way.interface.as_deref(), way.local, self.ports.as_ref())?;
         let id = self.next_id;
         self.next_id += 1;
-        let outbox = Outbox::new();
+        let outbox = Outbox::new(&socket);
         let reply =
             Reply { way: way.clone(), socket, outbox, transfers: 0, used_at: now, full: false };
         self.by_id.insert(id, reply);

@@ -14,10 +14,15 @@ impl Engine {
     /// Takes in a packet to a socket that transfers answer from.
     pub(super) fn on_packet(&mut self, peer: Peer, reply: u64, bytes: &[u8], now: Duration) {
         let packet = parse(bytes);
-        let ours = self.live.get(&peer).is_some_and(|live| live.reply == reply);
+        let event = match packet {
+            Ok(Packet::Ack(block)) => Some(Event::Ack(block)),
+            Ok(Packet::Error { code, .. }) => Some(Event::Error(code)),
+            _ => None,
+        };
+        if event.is_some_and(|event| self.on_event(peer, reply, event, now)) {
+            return;
+        }
         match packet {
-            Ok(Packet::Ack(block)) if ours => self.on_event(peer, Event::Ack(block), now),
-            Ok(Packet::Error { code, .. }) if ours => self.on_event(peer, Event::Error(code), now),
             // A malformed packet, or an ERROR, is never answered: that might go on for ever.
             Ok(Packet::Error { .. }) | Err(_) => self.dropped += 1,
             // From another port of a client that runs a transfer (RFC 1350 section 4).
@@ -38,9 +43,7 @@ impl Engine {
 
     /// Nobody listens at a peer's port.
     pub(super) fn on_unreachable(&mut self, peer: Peer, reply: u64) {
-        if self.live.get(&peer).is_some_and(|live| live.reply == reply) {
-            self.on_event(peer, Event::Unreachable, self.now());
-        }
+        self.on_event(peer, reply, Event::Unreachable, self.now());
     }
 
     /// A transfer's entry in the timers came up.
@@ -53,11 +56,16 @@ impl Engine {
             self.timers.set(live.timer_at, peer);
             return;
         }
-        self.on_event(peer, Event::Timer, now);
+        let reply = live.reply;
+        self.on_event(peer, reply, Event::Timer, now);
     }
 
-    fn on_event(&mut self, peer: Peer, event: Event, now: Duration) {
-        let Some(live) = self.live.get_mut(&peer) else { return };
+    /// Hands an event to the transfer that a peer has by the socket `reply`; gives whether
+    /// there is one.
+    fn on_event(&mut self, peer: Peer, reply: u64, event: Event, now: Duration) -> bool {
+        let Some(live) = self.live.get_mut(&peer).filter(|live| live.reply == reply) else {
+            return false;
+        };
         let acked = live.transfer.acked_bytes();
         let step = live.transfer.on(event, now);
         let taken_up = matches!(event, Event::Ack(_)) && live.transfer.has_been_answered();
@@ -80,6 +88,7 @@ impl Engine {
             }
             Step::End(ending) => self.finish(peer, ending),
         }
+        true
     }
 
     /// Puts what a transfer sends into its socket's outbox.
