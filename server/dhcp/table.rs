@@ -188,6 +188,15 @@ impl Table {
 
     /// Keeps an address for a client until `until`. Any other offer to it is dropped.
     pub fn offer(&mut self, client: &ClientKey, address: Ipv4Addr, until: i64) {
+        // Whoever takes up an offer has it once more, until its lease is stored.
+        if let Some(offer) = self.offers.get_mut(&address).filter(|offer| offer.client == *client) {
+            let before = std::mem::replace(&mut offer.until, until);
+            if before != until {
+                self.offers_end.remove(&(before, address));
+                self.offers_end.insert((until, address));
+            }
+            return;
+        }
         self.withdraw(client);
         self.drop_offer(address);
         self.offer_of.insert(client.clone(), address);

@@ -245,7 +245,7 @@ impl Interface {
         };
         let letters: Vec<Letter<'_>> = answers.iter().map(Sending::letter).collect();
         let mut failures = Vec::new();
-        socket.send(&letters, |place, error| failures.push((place, error)));
+        socket.send(&letters, &mut |place, error| failures.push((place, error)));
         let failed = |place: usize| failures.iter().any(|(failed, _)| *failed == place);
         for (_, sent) in answers.iter().enumerate().filter(|(place, _)| !failed(*place)) {
             DHCP_ANSWERS.count(sent.type_name());

@@ -8,6 +8,7 @@ mod probe;
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -29,6 +30,10 @@ pub(super) use probe::{ArpSocket, EchoSocket};
 const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
 /// Room for a packet; no client's is longer.
 const PACKET_BYTES: usize = 4096;
+/// How many packets one message is cut into at most, and how long each is, so that all of
+/// them fit the longest message (UDP_MAX_SEGMENTS of older kernels, 65,507 bytes).
+const MAX_SEGMENTS: usize = 64;
+const MAX_SEGMENT_BYTES: usize = 1000;
 
 /// The sockets of one interface.
 pub(super) struct DhcpSocket {
@@ -36,6 +41,8 @@ pub(super) struct DhcpSocket {
     /// None without CAP_NET_RAW: answers are broadcast then.
     raw: Option<Socket>,
     interface_index: u32,
+    /// Whether several packets may leave as one message that is cut up.
+    segments: AtomicBool,
 }
 
 /// A packet on its way out.
@@ -45,6 +52,17 @@ pub(super) struct Letter<'a> {
     pub(super) destination: Destination,
     /// The address of ours that it leaves from.
     pub(super) local: Ipv4Addr,
+}
+
+impl Letter<'_> {
+    /// Whether it and another may leave as one message.
+    fn goes_with(&self, other: &Self) -> bool {
+        matches!(self.destination, Destination::Routed(_))
+            && self.destination == other.destination
+            && self.local == other.local
+            && self.bytes.len() == other.bytes.len()
+            && self.bytes.len() <= MAX_SEGMENT_BYTES
+    }
 }
 
 impl DhcpSocket {
@@ -68,7 +86,12 @@ impl DhcpSocket {
                 );
             })
             .ok();
-        Ok(Self { udp: UdpSocket::from_std(socket.into())?, raw, interface_index: link.index })
+        Ok(Self {
+            udp: UdpSocket::from_std(socket.into())?,
+            raw,
+            interface_index: link.index,
+            segments: AtomicBool::new(true),
+        })
     }
 
     /// Room for the packets of one [`Self::receive`].
@@ -94,27 +117,38 @@ impl DhcpSocket {
         }
     }
 
-    /// Sends packets, as many by one call as can be; tells which failed, by its place.
-    pub(super) fn send(&self, letters: &[Letter<'_>], mut failed: impl FnMut(usize, io::Error)) {
-        let slices: Vec<[IoSlice<'_>; 1]> =
-            letters.iter().map(|letter| [IoSlice::new(letter.bytes)]).collect();
-        let (mut places, mut messages) = (Vec::new(), Vec::new());
-        for (place, (letter, slices)) in letters.iter().zip(&slices).enumerate() {
-            let to = match (letter.destination, &self.raw) {
-                (Destination::Routed(to), _) => to,
-                (Destination::Hardware(address, mac), Some(raw)) => {
-                    if let Err(error) = self.send_raw(raw, letter, (address, mac)) {
-                        failed(place, error);
-                    }
+    /// Sends packets, as many by one call as can be; tells which failed, by its place. Those of
+    /// one length to one relay leave as one message that the kernel or the NIC cuts up.
+    pub(super) fn send(&self, letters: &[Letter<'_>], failed: &mut dyn FnMut(usize, io::Error)) {
+        self.send_grouped(letters, self.segments.load(Ordering::Relaxed), failed);
+    }
+
+    fn send_grouped(
+        &self,
+        letters: &[Letter<'_>],
+        together: bool,
+        failed: &mut dyn FnMut(usize, io::Error),
+    ) {
+        let slices: Vec<IoSlice<'_>> =
+            letters.iter().map(|letter| IoSlice::new(letter.bytes)).collect();
+        let (mut groups, mut messages) = (Vec::new(), Vec::new());
+        let mut next = 0;
+        for group in letters.chunk_by(|one, other| together && one.goes_with(other)) {
+            for part in group.chunks(MAX_SEGMENTS) {
+                let places = next..next + part.len();
+                next = places.end;
+                let Some(to) = self.routed(&part[0]).unwrap_or_else(|error| {
+                    failed(places.start, error);
+                    None
+                }) else {
                     continue;
-                }
-                (Destination::Broadcast | Destination::Hardware(..), _) => {
-                    SocketAddrV4::new(Ipv4Addr::BROADCAST, CLIENT_PORT)
-                }
-            };
-            let by = Some(Door { interface: self.interface_index, address: letter.local });
-            places.push(place);
-            messages.push(Message { to: to.into(), by, slices, segment: None });
+                };
+                let by = Some(Door { interface: self.interface_index, address: part[0].local });
+                let segment = (part.len() > 1).then_some(part[0].bytes.len() as u16);
+                let slices = &slices[places.clone()];
+                groups.push(places);
+                messages.push(Message { to: to.into(), by, slices, segment });
+            }
         }
         let mut next = 0;
         while next < messages.len() {
@@ -122,9 +156,42 @@ impl DhcpSocket {
                 Ok(sent) => next += sent,
                 Err(Errno::EINTR) => {}
                 Err(errno) => {
-                    failed(places[next], errno.into());
+                    let places = groups[next].clone();
+                    self.send_failed(&letters[places.clone()], errno, &mut |place, error| {
+                        failed(places.start + place, error);
+                    });
                     next += 1;
                 }
+            }
+        }
+    }
+
+    /// Sends one by one what could not leave together; one alone has failed.
+    fn send_failed(
+        &self,
+        letters: &[Letter<'_>],
+        errno: Errno,
+        failed: &mut dyn FnMut(usize, io::Error),
+    ) {
+        if letters.len() == 1 {
+            return failed(0, errno.into());
+        }
+        // No checksum offload, or a message that is too long for the link.
+        if matches!(errno, Errno::EIO | Errno::EINVAL | Errno::EOPNOTSUPP) {
+            self.segments.store(false, Ordering::Relaxed);
+        }
+        self.send_grouped(letters, false, failed);
+    }
+
+    /// Where a letter goes by UDP; none if it has left by the raw socket.
+    fn routed(&self, letter: &Letter<'_>) -> io::Result<Option<SocketAddrV4>> {
+        match (letter.destination, &self.raw) {
+            (Destination::Routed(to), _) => Ok(Some(to)),
+            (Destination::Hardware(address, mac), Some(raw)) => {
+                self.send_raw(raw, letter, (address, mac)).map(|()| None)
+            }
+            (Destination::Broadcast | Destination::Hardware(..), _) => {
+                Ok(Some(SocketAddrV4::new(Ipv4Addr::BROADCAST, CLIENT_PORT)))
             }
         }
     }
@@ -193,3 +260,6 @@ fn hardware_address(
     };
     Ok(address)
 }
+
+#[cfg(test)]
+mod tests;
