@@ -94,7 +94,7 @@ impl Replies {
         let ids = self.by_way.get(way).map_or(&[][..], Vec::as_slice);
         // The first that will do, not each in turn: a rack that boots together stays on one
         // socket, and its packets come and go in few calls.
-        let other = ids.iter().find(|id| Some(**id) != last).or(ids.first());
+        let other = ids.iter().find(|id| Some(**id) != last).or_else(|| ids.first());
         let id = *other.ok_or_else(|| io::Error::other("no socket answers"))?;
         Ok((id, opened))
     }
