@@ -1,5 +1,7 @@
 //! The inventory on both databases: what goes in comes out, and nothing is given twice.
 
+mod owners;
+
 use std::time::Duration;
 
 use rackstrap::inventory::{Change, ChangeError, Committed, EventFilter, Inventory, Live};
@@ -224,126 +226,6 @@ async fn a_change_of_what_somebody_else_changed_meanwhile_is_refused() {
             "{}",
             store.kind
         );
-    }
-}
-
-/// The constraints themselves, without any check of ours before them.
-#[tokio::test]
-async fn the_database_refuses_what_is_somebodys_already() {
-    const TWICE: [(&str, &str); 5] = [
-        ("host name", "INSERT INTO hosts (name, spec) VALUES ('r1-n01', '{}')"),
-        (
-            "MAC",
-            "INSERT INTO nics (mac, host, label, position)
-             VALUES ('52:54:00:aa:00:01', 'r1-n02', 'eth7', 7)",
-        ),
-        (
-            "address",
-            "INSERT INTO host_addresses (address, host, link)
-             VALUES ('172.16.160.12', 'r1-n02', 'other0')",
-        ),
-        (
-            "switch port",
-            "INSERT INTO nics (mac, host, label, position, switch, port)
-             VALUES ('52:54:00:aa:00:77', 'r1-n01', 'eth7', 7, 'leaf1a', 'Ethernet48')",
-        ),
-        ("prefix", "INSERT INTO subnets (name, cidr, spec) VALUES ('x', '10.77.0.0/24', '{}')"),
-    ];
-    for store in Store::both().await {
-        let inventory = store.inventory().await;
-        apply(&inventory, site()).await.unwrap();
-        for (what, statement) in TWICE {
-            use rackstrap::inventory::Database::{Postgres, Sqlite};
-            let refused = match &inventory.database {
-                Sqlite(file) => sqlx::query(statement).execute(&file.pool).await.map(drop),
-                Postgres(pool) => sqlx::query(statement).execute(pool).await.map(drop),
-            };
-            let error = refused.expect_err(what);
-            let unique = error.as_database_error().is_some_and(|e| e.is_unique_violation());
-            assert!(unique, "{} {what}: {error}", store.kind);
-        }
-    }
-}
-
-#[tokio::test]
-async fn an_address_of_another_routing_domain_may_be_used_again() {
-    let text = r#"
-subnets:
-  a: {cidr: 10.0.0.0/24, vlan: 10, vrf: red}
-  b: {cidr: 10.0.0.0/25, vlan: 20, vrf: blue}
-profiles:
-  red: {vlans: {v: {link: eth0, subnet: a}}}
-  blue: {vlans: {v: {link: eth0, subnet: b}}}
-hosts:
-  n1: {profile: red, nics: {eth0: "52:54:00:aa:00:01"}, addresses: {v: 10.0.0.7}}
-  n2: {profile: blue, nics: {eth0: "52:54:00:aa:00:02"}, addresses: {v: 10.0.0.7}}
-"#;
-    for store in Store::both().await {
-        let inventory = store.inventory().await;
-        let site = |text: &str| site_file::parse(text, "site.yaml").unwrap();
-        apply(&inventory, site(text)).await.unwrap();
-        assert_eq!(store.inventory().await.snapshot().site.hosts["n2"].addresses.len(), 1);
-        // The host is as it was, and its address moves to the domain of the other.
-        let moved = text.replace("vrf: blue", "vrf: red");
-        let error = apply(&inventory, site(&moved)).await.unwrap_err().to_string();
-        assert!(error.contains("10.0.0.7 of VRF red is on n1 v and on n2 v"), "{error}");
-        let apart =
-            text.replace("n2: {profile: blue", "n2: {profile: red").replace("10.0.0.7}}\n\"", "");
-        let error = apply(&inventory, site(&apart)).await.unwrap_err().to_string();
-        assert!(error.contains("10.0.0.7 of VRF red"), "{} {error}", store.kind);
-        let renamed = text.replace("vrf: red", "vrf: green");
-        apply(&inventory, site(&renamed)).await.unwrap();
-        let swapped = renamed.replace("vrf: green", "vrf: x").replace("vrf: blue", "vrf: green");
-        apply(&inventory, site(&swapped)).await.unwrap();
-    }
-}
-
-/// A new host whose first MAC and address end in the numbers given.
-async fn add_host(
-    inventory: Inventory,
-    name: &'static str,
-    mac: u8,
-    address: u8,
-) -> Result<Committed, ChangeError> {
-    inventory
-        .change_site(change("add"), |site| {
-            let mut host = site.hosts["r1-n02"].clone();
-            host.nics["eth0"] = Mac([2, 0, 0, 0, 0, mac]).into();
-            host.nics["eth1"] = Mac([2, 0, 0, 0, name.len() as u8, mac]).into();
-            host.addresses.insert("virbr0".into(), [172, 16, 160, address].into());
-            host.unit = None;
-            site.hosts.insert(name.into(), host);
-            Ok(())
-        })
-        .await
-}
-
-#[tokio::test]
-async fn of_two_writers_who_want_one_mac_or_address_one_is_refused_by_name() {
-    for store in Store::both().await {
-        let cases = [
-            ("MAC", (7, 30), (7, 31), "02:00:00:00:00:07"),
-            ("address", (8, 32), (9, 32), "172.16.160.32"),
-        ];
-        for (what, one, other, named) in cases {
-            let (first, second) = (store.inventory().await, store.inventory().await);
-            apply(&first, site()).await.unwrap();
-            let (one, other) = tokio::join!(
-                tokio::spawn(add_host(first, "one", one.0, one.1)),
-                tokio::spawn(add_host(second, "other", other.0, other.1)),
-            );
-            let outcomes = [one.unwrap(), other.unwrap()];
-            let errors: Vec<_> =
-                outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
-            let [error] = errors[..] else { panic!("{} {what}: {errors:?}", store.kind) };
-            let text = error.to_string();
-            assert!(text.contains(named), "{} {what}: {text}", store.kind);
-            assert!(
-                text.contains("one") && text.contains("other"),
-                "{} {what}: {text}",
-                store.kind
-            );
-        }
     }
 }
 
