@@ -230,14 +230,15 @@ impl<'a> Exchange<'a> {
             }
             Some((level, usage)) => around.warn(None, fill::words(subnet, level, usage)),
             // There are some, and strangers have as many on offer as they may.
-            None if is_short && table.usage(net).level() != Level::Exhausted => {
-                if watch.warns(subnet, around.now) {
-                    let text = format!(
-                        "half of the dhcp ranges of subnet {subnet} is on offer to clients that \
-                         are in no inventory: no other of these is offered an address meanwhile"
-                    );
-                    around.warn(None, text);
-                }
+            None if is_short
+                && table.usage(net).level() != Level::Exhausted
+                && watch.warns(subnet, around.now) =>
+            {
+                let text = format!(
+                    "half of the dhcp ranges of subnet {subnet} is on offer to clients that \
+                     are in no inventory: no other of these is offered an address meanwhile"
+                );
+                around.warn(None, text);
             }
             None => {}
         }

@@ -97,7 +97,7 @@ impl<'a, 'b> Evaluation<'a, 'b> {
             let value = self.value(key, value);
             let number = value
                 .as_i64()
-                .or(value.as_bool().map(i64::from))
+                .or_else(|| value.as_bool().map(i64::from))
                 .filter(|number| (0..=MOST_ROUNDS).contains(number));
             if number.is_none() && !value.is_null() {
                 self.fault(format!("a number from 0 to {MOST_ROUNDS} is needed, not {value}"));

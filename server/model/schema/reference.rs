@@ -127,8 +127,9 @@ impl<'a> Reader<'a> {
                 None => Shape::default(),
             };
         }
-        let types =
-            value["type"].as_array().map_or(std::slice::from_ref(&value["type"]), Vec::as_slice);
+        let types = value["type"]
+            .as_array()
+            .map_or_else(|| std::slice::from_ref(&value["type"]), Vec::as_slice);
         let kinds: Vec<&str> =
             types.iter().filter_map(Value::as_str).filter(|kind| *kind != "null").collect();
         match kinds[..] {
