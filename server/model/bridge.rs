@@ -41,6 +41,9 @@ link_spec! {
         /// Whether the bridge asks who wants multicast, where no router does.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         multicast_querier: Option<bool>,
+        /// The version of IGMP that it speaks as a querier, 2 or 3; the kernel's 2 where none is given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        multicast_igmp_version: Option<u8>,
         /// What is particular to single ports, by link name; the bridge's own name for itself.
         #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
         ports: IndexMap<String, PortSpec>,

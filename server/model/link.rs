@@ -41,6 +41,16 @@ switch_words! {
     }
 }
 
+words! {
+    /// When a link is brought up, where that is not at boot.
+    ActivationMode {
+        /// When somebody brings it up.
+        Manual = "manual",
+        /// Never: it is taken down whenever it is up.
+        Off = "off",
+    }
+}
+
 /// Whether a value is the one that is left out of the site file.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
@@ -122,6 +132,10 @@ pub struct LinkSettings<'a> {
     pub critical: bool,
     /// Whether the host counts as online without this link.
     pub optional: bool,
+    /// Whether its written IPv4 addresses are probed before they are used.
+    pub duplicate_detection: bool,
+    /// When it is brought up, where that is not at boot.
+    pub activation_mode: Option<ActivationMode>,
     /// What is taken from DHCPv4.
     pub dhcp4_overrides: Overrides,
     /// What is taken from DHCPv6.
@@ -225,6 +239,13 @@ macro_rules! link_spec {
             /// Whether the host counts as online without this link.
             #[serde(default, skip_serializing_if = "crate::model::link::is_default")]
             pub optional: bool,
+            /// Probe the written IPv4 addresses of the host's own by ARP before they are used
+            /// (RFC 5227): one that another host bears is left off.
+            #[serde(default, skip_serializing_if = "crate::model::link::is_default")]
+            pub duplicate_detection: bool,
+            /// When the link is brought up, where that is not at boot.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub activation_mode: Option<crate::model::link::ActivationMode>,
             /// What is taken from DHCPv4 besides the address.
             #[serde(default, skip_serializing_if = "crate::model::link::is_default")]
             pub dhcp4_overrides: crate::model::link::Overrides,
@@ -265,6 +286,8 @@ macro_rules! link_spec {
                     ignore_carrier: self.ignore_carrier,
                     critical: self.critical,
                     optional: self.optional,
+                    duplicate_detection: self.duplicate_detection,
+                    activation_mode: self.activation_mode,
                     dhcp4_overrides: self.dhcp4_overrides,
                     dhcp6_overrides: self.dhcp6_overrides,
                     ra_overrides: self.ra_overrides,

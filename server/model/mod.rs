@@ -62,7 +62,7 @@ pub use host_number::HostNumber;
 pub use identity::{HostMatch, Identity, InvalidOctets, InvalidUuid, Octets, Uuid};
 pub use image::{DRACUT_WORD, Image};
 pub use lease::{ClientKey, Lease, LeaseState};
-pub use link::{EmitLldp, Family, LinkSettings, Overrides, ReceiveLldp};
+pub use link::{ActivationMode, EmitLldp, Family, LinkSettings, Overrides, ReceiveLldp};
 pub use mac::{InvalidMac, Mac};
 pub use merge::{merge, revert};
 pub use millis::{InvalidDuration, Millis};

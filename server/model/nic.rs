@@ -32,6 +32,9 @@ link_spec! {
         /// The NUMA node that it is next to.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         numa: Option<u16>,
+        /// The accelerator that it is next to, by its number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gpu: Option<u16>,
         /// Its speed in Mbit/s.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         speed: Option<u32>,

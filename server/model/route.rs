@@ -105,6 +105,9 @@ pub struct RouteSpec {
     /// The largest TCP segment that is announced to the other side, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advertised_mss: Option<u32>,
+    /// How many segments a TCP connection may send before the first answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub congestion_window: Option<u32>,
 }
 
 impl RouteSpec {
@@ -121,6 +124,7 @@ impl RouteSpec {
             kind: RouteKind::default(),
             mtu: None,
             advertised_mss: None,
+            congestion_window: None,
         }
     }
 
@@ -206,7 +210,7 @@ impl RuleSpec {
 }
 
 words! {
-    /// What an address is for that several hosts may bear.
+    /// What an address of a profile is for; all but the last may be on several hosts.
     AddressRole {
         /// Announced from several hosts; the nearest answers.
         Anycast = "anycast",
@@ -214,6 +218,8 @@ words! {
         Dsr = "dsr",
         /// Moved between hosts by VRRP.
         Vrrp = "vrrp",
+        /// One host's own, beside that of the link's subnet: for the `network` of a host.
+        Secondary = "secondary",
     }
 }
 
@@ -224,7 +230,7 @@ pub struct SharedAddress {
     /// The address with its prefix length.
     #[schemars(with = "super::schema::Prefix")]
     pub address: IpNet,
-    /// Why several hosts may bear it.
+    /// What it is for, and whether several hosts may bear it.
     pub role: AddressRole,
 }
 

@@ -150,6 +150,41 @@ const FEATURES: &[(&str, &str)] = &[
     ("offloads", "nics: {eth0: {subnet: lan, host-number: 12, offload: {tso: true, lro: true}}}"),
     ("SR-IOV", "nics: {eth0: {subnet: lan, host-number: 12, sriov: {count: 2}}}"),
     ("LLDP", "nics: {eth0: {subnet: lan, host-number: 12, emit-lldp: true}}"),
+    (
+        "second address",
+        "nics: {eth0: {subnet: lan, host-number: 12, addresses: [{address: 10.8.0.9/24, role: secondary}]}}",
+    ),
+    ("probed addresses", "nics: {eth0: {subnet: lan, host-number: 12, duplicate-detection: true}}"),
+    (
+        "NIC that is left down",
+        "nics: {eth0: {subnet: lan, host-number: 12}, eth1: {activation-mode: manual}}",
+    ),
+    (
+        "multicast on a bridge",
+        "bridges: {br0: {interfaces: [eth0], multicast-snooping: true, multicast-querier: true, multicast-igmp-version: 3, subnet: lan, host-number: 12}}",
+    ),
+    (
+        "isolated ports",
+        "bridges: {br0: {interfaces: [eth0], ports: {eth0: {isolated: true}}, subnet: lan, host-number: 12}}",
+    ),
+    ("routing domains", "nics: {eth0: {subnet: lan, host-number: 12, domains: [~corp.example]}}"),
+    (
+        "congestion window",
+        "nics: {eth0: {subnet: lan, host-number: 12, routes: [{to: 10.9.0.0/16, via: 10.0.0.9, congestion-window: 20}]}}",
+    ),
+    (
+        "LACP parameters",
+        "bonds: {bond0: {nics: [eth0, eth1], mode: 802.3ad, ad-user-port-key: 7, ad-actor-system: \"02:00:00:00:00:01\", \
+          ad-actor-system-priority: 100, subnet: lan, host-number: 12}}",
+    ),
+    (
+        "rule by interface",
+        "nics: {eth0: {subnet: lan, host-number: 12, routing-policy: [{incoming-interface: eth0, table: 254, priority: 9, invert: true}]}}",
+    ),
+    (
+        "what routers and DHCP say",
+        "nics: {eth0: {accept-ra: true, ra-overrides: {use-dns: false}}}",
+    ),
     ("kept addresses", "nics: {eth0: {subnet: lan, host-number: 12, critical: true}}"),
 ];
 

@@ -160,6 +160,7 @@ fn bridge(host: &HostNetwork, spec: &BridgeSpec, lose: &mut impl FnMut(bool, &st
     lose(spec.vlan_filtering || spec.default_pvid.is_some(), "vlan-filtering");
     lose(spec.multicast_snooping.is_some(), "multicast-snooping");
     lose(spec.multicast_querier.is_some(), "multicast-querier");
+    lose(spec.multicast_igmp_version.is_some(), "multicast-igmp-version");
     lose(!spec.ports.is_empty(), "ports");
     let times = [spec.forward_delay, spec.hello_time, spec.max_age, spec.ageing_time];
     lose(times.iter().flatten().any(|time| time.0 % 1000 != 0), "times below a second");
@@ -229,6 +230,7 @@ fn routes(layer3: &Layer3, lose: &mut impl FnMut(bool, &str)) -> Vec<Value> {
             own || route.advertised_mss.is_some(),
             "routes with from, on-link, mtu or advertised-mss",
         );
+        lose(route.congestion_window.is_some(), "congestion-window");
         lose(route.via.is_none(), "routes without a router");
         let destination = match (route.to, route.via.is_some_and(|via| via.is_ipv6())) {
             (Destination::Net(net), _) => net.to_string(),

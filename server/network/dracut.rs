@@ -235,7 +235,7 @@ impl Writer<'_> {
             self.lose(route.to == Destination::Default, "routes to everywhere");
             let plain = RouteSpec { via: route.via, ..RouteSpec::to(route.to) };
             let plain = RouteSpec { next_hops: route.next_hops.clone(), kind: route.kind, ..plain };
-            let features = "routes with metric, table, from, on-link, mtu or advertised-mss";
+            let features = "routes with metric, table, from, on-link, mtu, advertised-mss or congestion-window";
             self.lose(plain != *route, features);
         }
     }

@@ -11,8 +11,8 @@ use ipnet::IpNet;
 use super::bgp::Bgp;
 use super::source_nat::SourceNat;
 use crate::model::{
-    BondSpec, BridgeSpec, Defaults, EmitLldp, Family, IpvlanSpec, Mac, MacvlanSpec, MatchBy,
-    NicSpec, ReceiveLldp, VlanProtocol, VxlanSpec,
+    ActivationMode, BondSpec, BridgeSpec, Defaults, EmitLldp, Family, IpvlanSpec, Mac, MacvlanSpec,
+    MatchBy, NicSpec, ReceiveLldp, VlanProtocol, VxlanSpec,
 };
 
 pub use layer3::{Borne, Computed, Layer3};
@@ -65,6 +65,10 @@ pub struct Link {
     pub emit_lldp: EmitLldp,
     /// Which LLDP announcements of neighbours are kept; none leaves networkd's choice.
     pub lldp: Option<ReceiveLldp>,
+    /// Whether its written IPv4 addresses are probed before they are used.
+    pub duplicate_detection: bool,
+    /// When it is brought up, where that is not at boot.
+    pub activation_mode: Option<ActivationMode>,
     /// Whether its addresses and routes are set before it has a carrier.
     pub ignore_carrier: bool,
     /// Whether its addresses and routes outlive the program that set them.

@@ -21,6 +21,8 @@ impl Losses {
         let words = [
             (link.emit_lldp != EmitLldp::No, "emit-lldp"),
             (link.lldp.is_some(), "lldp"),
+            (link.duplicate_detection, "duplicate-detection"),
+            (link.activation_mode.is_some(), "activation-mode"),
             (link.ignore_carrier, "ignore-carrier"),
             (link.critical, "critical"),
         ];

@@ -176,7 +176,10 @@ fn layer3_losses(link: &Link, losses: &mut Losses) {
         lose(route.kind != RouteKind::default(), "routes with a type");
         let own = RouteSpec { via: route.via, ..RouteSpec::to(route.to) };
         let more = RouteSpec { next_hops: Vec::new(), kind: RouteKind::default(), ..route.clone() };
-        lose(own != more, "routes with metric, table, from, on-link, mtu or advertised-mss");
+        lose(
+            own != more,
+            "routes with metric, table, from, on-link, mtu, advertised-mss or congestion-window",
+        );
     }
 }
 

@@ -14,6 +14,10 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
             let text = format!("{name}: VLAN id {id} is outside 1-4094, and not 0 for none");
             findings.error("N110", view.at(name, "default-pvid"), text);
         }
+        if let Some(version) = bridge.multicast_igmp_version.filter(|it| !(2..=3).contains(it)) {
+            let text = format!("{name}: the kernel speaks IGMP 2 and 3, not {version}");
+            findings.error("N165", view.at(name, "multicast-igmp-version"), text);
+        }
         for (port, spec) in &bridge.ports {
             ports(view, (name, bridge), (port, spec), findings);
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::{Findings, Place, shared};
-use crate::model::{DRACUT_WORD, Identity, Image, Mac, Site};
+use crate::model::{AddressRole, DRACUT_WORD, Identity, Image, Mac, SharedAddress, Site};
 use crate::network::Domains;
 
 pub(super) fn check(site: &Site, findings: &mut Findings) {
@@ -77,6 +77,35 @@ fn addresses(site: &Site, findings: &mut Findings) {
             };
             let text = format!("{address}{domain} is on {other} {other_key} and on {name} {key}");
             findings.error("N141", place(), text);
+        }
+    }
+    let taken = owners.into_iter().filter(|((domain, _), _)| domain.is_empty());
+    secondary(site, taken.map(|((_, address), owner)| (address, owner)).collect(), findings);
+}
+
+/// Rule N141 for the addresses that hosts have beside those of their subnets.
+fn secondary<'a>(
+    site: &'a Site,
+    mut owners: HashMap<IpAddr, (&'a str, &'a str)>,
+    findings: &mut Findings,
+) {
+    for (name, host) in &site.hosts {
+        let Some(resolution) = site.profile_of(host) else { continue };
+        for link in resolution.profile.links() {
+            let own = |one: &&SharedAddress| one.role == AddressRole::Secondary;
+            for address in link.settings.addresses.iter().filter(own).map(|one| one.address.addr())
+            {
+                let key = "beside its subnet";
+                let Some((other, other_key)) = owners.insert(address, (name, key)) else {
+                    continue;
+                };
+                let text = format!(
+                    "{address} is on {other} ({other_key}) and on {} of {name}; a secondary address \
+                     is one host's",
+                    link.name
+                );
+                findings.error("N141", at(name, None, "network".into()), text);
+            }
         }
     }
 }

@@ -187,6 +187,7 @@ fn mixed(view: &ProfileView<'_>, (bond, mode): (&Link, BondMode), findings: &mut
     let places = [
         ("rails", members().filter_map(|nic| nic.rail).collect::<BTreeSet<u16>>()),
         ("NUMA nodes", members().filter_map(|nic| nic.numa).collect()),
+        ("GPUs", members().filter_map(|nic| nic.gpu).collect()),
     ];
     for (what, numbers) in places.into_iter().filter(|(_, numbers)| numbers.len() > 1) {
         let numbers: Vec<String> = numbers.iter().map(u16::to_string).collect();

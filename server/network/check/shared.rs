@@ -105,7 +105,8 @@ pub(super) fn all(site: &Site) -> HashMap<IpAddr, (String, String)> {
         }
         let profile = host.profile.as_deref().unwrap_or_default();
         for link in resolution.profile.links() {
-            for one in link.settings.addresses {
+            let several = |one: &&SharedAddress| one.role != AddressRole::Secondary;
+            for one in link.settings.addresses.iter().filter(several) {
                 let bearer = (profile.to_owned(), link.name.to_owned());
                 shared.entry(one.address.addr()).or_insert(bearer);
             }

@@ -59,6 +59,9 @@ fn newer(link: &Link) -> Vec<(&'static str, &'static str, u16)> {
         }
         _ => {}
     }
+    if link.activation_mode.is_some() {
+        used.push(("activation-mode", "[Link] ActivationPolicy=", 248));
+    }
     if link.layer3.routes.iter().any(|route| route.advertised_mss.is_some()) {
         used.push(("routes", "[Route] TCPAdvertisedMaximumSegmentSize=", 248));
     }

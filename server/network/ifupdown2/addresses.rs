@@ -93,6 +93,7 @@ impl Writer<'_> {
         add("table", table.map(|table| table.to_string()));
         add("mtu", route.mtu.map(|mtu| mtu.to_string()));
         add("advmss", route.advertised_mss.map(|mss| mss.to_string()));
+        add("initcwnd", route.congestion_window.map(|window| window.to_string()));
         let hop = |hop: &NextHop| {
             let weight = hop.weight.unwrap_or(1);
             format!("nexthop via {} dev {device}{on_link} weight {weight}", hop.via)

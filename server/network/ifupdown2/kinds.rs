@@ -102,6 +102,7 @@ impl Writer<'_> {
         self.set_some("bridge-bridgeprio", spec.priority);
         self.set_some("bridge-mcsnoop", spec.multicast_snooping.map(yes));
         self.set_some("bridge-mcquerier", spec.multicast_querier.map(yes));
+        self.set_some("bridge-igmp-version", spec.multicast_igmp_version);
         if spec.vlan_filtering {
             self.set("bridge-vlan-aware", "yes");
             self.set_some("bridge-pvid", spec.default_pvid);

@@ -14,7 +14,7 @@ pub struct Layer3 {
     pub borne: Vec<Borne>,
     /// Addresses of the host's own with their prefix lengths, in the order they are written.
     pub addresses: Vec<IpNet>,
-    /// Addresses that other hosts bear as well.
+    /// Addresses that other hosts bear as well, and those beside the subnet's.
     pub shared: Vec<SharedAddress>,
     /// Whether IPv4 is asked from DHCP.
     pub dhcp4: bool,

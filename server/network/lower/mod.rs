@@ -143,6 +143,8 @@ impl<'a> Source<'a> {
             optional: settings.is_some_and(|settings| settings.optional),
             emit_lldp: settings.map(|settings| settings.emit_lldp).unwrap_or_default(),
             lldp: settings.and_then(|settings| settings.lldp),
+            duplicate_detection: settings.is_some_and(|settings| settings.duplicate_detection),
+            activation_mode: settings.and_then(|settings| settings.activation_mode),
             ignore_carrier: settings.is_some_and(|settings| settings.ignore_carrier),
             critical: settings.is_some_and(|settings| settings.critical),
             nic: self.nic_spec(name, &kind),

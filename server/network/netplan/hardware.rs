@@ -14,6 +14,11 @@ impl Writer<'_> {
             EmitLldp::NonTpmr | EmitLldp::Customer => self.lose(true, "emit-lldp by distance"),
         }
         self.lose(self.link.lldp.is_some(), "lldp");
+        self.lose(self.link.duplicate_detection, "duplicate-detection");
+        if let Some(mode) = self.link.activation_mode {
+            self.set("activation-mode", mode.label());
+        }
+        self.beyond_cloud_init(self.link.activation_mode.is_some(), "activation-mode");
         if self.link.ignore_carrier {
             self.set("ignore-carrier", true);
         }

@@ -190,6 +190,7 @@ impl Writer<'_> {
         self.lose(spec.vlan_filtering || spec.default_pvid.is_some(), "vlan-filtering");
         self.lose(spec.multicast_snooping.is_some(), "multicast-snooping");
         self.lose(spec.multicast_querier.is_some(), "multicast-querier");
+        self.lose(spec.multicast_igmp_version.is_some(), "multicast-igmp-version");
         let costs: Map<String, Value> = spec
             .ports
             .iter()
@@ -325,6 +326,7 @@ impl Writer<'_> {
         let own =
             route.table.is_some() || route.from.is_some() || route.on_link || route.mtu.is_some();
         self.beyond_cloud_init(own, "routes with table, from, on-link or mtu");
+        self.beyond_cloud_init(route.congestion_window.is_some(), "congestion-window");
         self.beyond_cloud_init(route.kind != RouteKind::default(), "routes with a type");
         let is_ipv4 = route.via.is_none_or(|via| via.is_ipv4());
         let to = match route.to {
@@ -346,6 +348,7 @@ impl Writer<'_> {
                 route.table.or_else(|| self.host.domain(self.link)).map(|table| json!(table)),
             ),
             ("mtu", route.mtu.map(|mtu| json!(mtu))),
+            ("congestion-window", route.congestion_window.map(|window| json!(window))),
         ])
     }
 

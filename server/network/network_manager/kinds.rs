@@ -113,6 +113,7 @@ impl Keyfile<'_> {
     }
 
     fn bridge(&mut self, spec: &BridgeSpec) {
+        self.lose(spec.multicast_igmp_version.is_some(), "multicast-igmp-version");
         let times = [spec.forward_delay, spec.hello_time, spec.max_age, spec.ageing_time];
         self.lose(times.iter().flatten().any(|time| time.0 % 1000 != 0), "times below a second");
         let seconds = |time: Option<Millis>| time.map(|time| time.0 / 1000);

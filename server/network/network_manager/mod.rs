@@ -140,6 +140,8 @@ impl Keyfile<'_> {
         let learns = layer3.dhcp4 || self.host.accept_ra(link) == Some(true) || layer3.dhcp6;
         self.lose(link.optional && learns, "optional (it waits for what it asks)");
         self.lose(link.critical, "critical");
+        self.lose(link.duplicate_detection, "duplicate-detection");
+        self.lose(link.activation_mode.is_some(), "activation-mode");
         self.lose(link.has_pattern(), "match-name with a pattern");
         self.lose(!layer3.ntp.is_empty(), "time servers");
         self.unit.section("connection");

@@ -78,6 +78,7 @@ fn options(route: &RouteSpec, weight: Option<u32>) -> Vec<String> {
         ("onlink", route.on_link.then(|| "true".to_owned())),
         ("mtu", route.mtu.map(|mtu| mtu.to_string())),
         ("advmss", route.advertised_mss.map(|mss| mss.to_string())),
+        ("initcwnd", route.congestion_window.map(|window| window.to_string())),
         ("weight", weight.map(|weight| weight.to_string())),
     ];
     words.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", value?))).collect()

@@ -70,6 +70,10 @@ pub(super) fn written(unit: &mut Unit, host: &HostNetwork, link: &Link) {
     for address in link.all_addresses() {
         unit.section("Address");
         unit.set("Address", address);
+        // One that several hosts bear would be taken for a duplicate.
+        let own = address.addr().is_ipv4() && link.layer3.addresses.contains(&address);
+        let probed = own && link.duplicate_detection;
+        unit.set_some("DuplicateAddressDetection", probed.then_some("ipv4"));
     }
     for written in &link.layer3.routes {
         route(unit, host, written);
@@ -106,6 +110,7 @@ fn route(unit: &mut Unit, host: &HostNetwork, route: &RouteSpec) {
     unit.set_some("Table", route.table);
     unit.set_some("MTUBytes", route.mtu);
     unit.set_some("TCPAdvertisedMaximumSegmentSize", route.advertised_mss);
+    unit.set_some("InitialCongestionWindow", route.congestion_window);
 }
 
 fn rule(unit: &mut Unit, host: &HostNetwork, rule: &RuleSpec) {

@@ -116,6 +116,7 @@ fn bridge(unit: &mut Unit, spec: &BridgeSpec) {
     }
     unit.set_yes("MulticastSnooping", spec.multicast_snooping);
     unit.set_yes("MulticastQuerier", spec.multicast_querier);
+    unit.set_some("MulticastIGMPVersion", spec.multicast_igmp_version);
 }
 
 fn vxlan(unit: &mut Unit, spec: &VxlanSpec, local: Option<IpAddr>) {

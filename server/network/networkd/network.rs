@@ -1,7 +1,9 @@
 //! `.network` files: how each link is found, and what stands on it. Pure.
 
 use super::{begin, layer3};
-use crate::model::{BridgeSpec, Defaults, EmitLldp, FunctionState, MatchBy, PortSpec};
+use crate::model::{
+    ActivationMode, BridgeSpec, Defaults, EmitLldp, FunctionState, MatchBy, PortSpec,
+};
 use crate::network::links::{HostNetwork, Kind, Link, Role};
 use crate::network::unit::Unit;
 
@@ -18,6 +20,7 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> String {
     if link.is_nic() {
         unit.set_some("MACAddress", link.mac);
     }
+    unit.set_some("ActivationPolicy", link.activation_mode.map(activation_policy));
     if host.defaults == Defaults::Safe {
         unit.set("RequiredForOnline", required_for_online(host, link));
     } else if link.optional {
@@ -82,6 +85,7 @@ fn matching(unit: &mut Unit, host: &HostNetwork, link: &Link) {
 fn required_for_online(host: &HostNetwork, link: &Link) -> &'static str {
     match (&link.kind, link.role) {
         _ if host.owner(link).is_some() || link.optional => "no",
+        _ if link.activation_mode.is_some() => "no",
         (Kind::Vrf(_) | Kind::Dummy | Kind::Loopback, _) => "no",
         // Until somebody takes the other end and brings it up, this one has no carrier.
         (Kind::Veth { peer, .. }, _) if is_unmanaged(host, peer) => "no",
@@ -90,6 +94,13 @@ fn required_for_online(host: &HostNetwork, link: &Link) -> &'static str {
         (Kind::Bond(_) | Kind::Bridge(_), _) => "degraded-carrier",
         (_, Role::Carrier) => "carrier",
         (_, Role::Addressed) => "routable",
+    }
+}
+
+fn activation_policy(mode: ActivationMode) -> &'static str {
+    match mode {
+        ActivationMode::Manual => "manual",
+        ActivationMode::Off => "always-down",
     }
 }
 

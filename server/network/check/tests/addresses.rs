@@ -35,6 +35,8 @@ pub(super) const ERRORS: &[Case] = &[
     ("N141", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, addresses: [{address: 172.16.160.12/32, role: anycast}]}}", N1, "172.16.160.12 is on br0 of every host with profile \"hypervisor\""),
     ("N144", "  other: {cidr: 10.98.0.0/24, vlan: 30, dns: [10.98.0.53]}\nprofiles:", "  other: {cidr: 172.16.0.0/16, vlan: 30, vrf: blue}\nprofiles:\n  two: {nics: {eth0: {subnet: internal, dhcp4: true}, eth1: {subnet: other, dhcp4: true}}}", "profiles.two.nics.eth1.subnet", "of another VRF with the same addresses"),
     ("N145", "  other: {cidr: 10.98.0.0/24,", "  other: {cidr: 10.77.0.128/25, vrf: blue,", "subnets.other.cidr", "of another VRF, and DHCP serves one of them"),
+    ("N141", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, addresses: [{address: 10.8.0.9/24, role: secondary}]}}", "hosts.n2.network", "10.8.0.9 is on n1 (beside its subnet) and on br0 of n2"),
+    ("N141", "addresses: {br0: 172.16.160.12}", "addresses: {br0: 172.16.160.12}\n    network: {bridges: {br0: {addresses: [{address: 172.16.160.13/24, role: secondary}]}}}", "hosts.n1.network", "172.16.160.13 is on n2 (br0) and on br0 of n1"),
 ];
 
 #[rustfmt::skip] // a table: a case a line

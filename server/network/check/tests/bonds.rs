@@ -26,4 +26,5 @@ pub(super) const WARNINGS: &[Case] = &[
     ("N122", BOND, "nics: [eth0]", "profiles.hypervisor.bonds.bond0.nics", "no redundancy"),
     ("N126", "up-delay: 200ms", "up-delay: 250ms", "profiles.hypervisor.bonds.bond0.up-delay", "the kernel uses 200ms"),
     ("N126", "addresses: {br0: 172.16.160.12}", "network: {bonds: {bond0: {up-delay: 250ms}}}", "hosts.n1.network.bonds.bond0.up-delay", "the kernel uses 200ms"),
+    ("N123", "    bonds:", "    nics: {eth0: {gpu: 0}, eth1: {gpu: 1}}\n    bonds:", "profiles.hypervisor.bonds.bond0.nics", "members on GPUs 0 and 1"),
 ];

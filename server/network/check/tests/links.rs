@@ -43,6 +43,7 @@ pub(super) const ERRORS: &[Case] = &[
     ("N121", "    bonds:", "    nics: {eth0: {routes: [{to: 10.0.0.0/8, via: 10.1.1.1, on-link: true}]}}\n    bonds:", "profiles.hypervisor.nics.eth0", "a route or rule on eth0 is lost"),
     ("N132", "    bonds:", "    nics: {eth5: {mtu: 1200, dhcp6: true}}\n    bonds:", "profiles.hypervisor.nics.eth5.mtu", "IPv6 needs at least 1280"),
     ("N132", "    bonds:", "    nics: {eth5: {mtu: 1200, accept-ra: true}}\n    bonds:", "profiles.hypervisor.nics.eth5.mtu", "IPv6 needs at least 1280"),
+    ("N165", "[vlan500],", "[vlan500], multicast-igmp-version: 1,", "profiles.hypervisor.bridges.br0.multicast-igmp-version", "IGMP 2 and 3, not 1"),
 ];
 
 #[rustfmt::skip] // a table: a case a line
