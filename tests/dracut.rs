@@ -114,3 +114,19 @@ fn fields(value: &str) -> Vec<String> {
     }
     fields
 }
+
+/// Without `rd.bootif=0`, which a boot script writes before our words, the NIC that booted would
+/// be asked by DHCP though the bond has taken it.
+#[test]
+fn the_nic_that_booted_has_no_connection_of_its_own_beside_the_bond() {
+    let test = "the_nic_that_booted_has_no_connection_of_its_own_beside_the_bond";
+    let Some(generator) = generator(test) else { return };
+    let site = golden::sites().remove("openstack").unwrap();
+    let words = &render_host(&site, golden::HOST, Format::Dracut).unwrap()[0].text;
+    for (own, expected) in [("", true), ("rd.bootif=0", false)] {
+        let line = format!("BOOTIF=01-52-54-00-aa-00-01 {own} {words}");
+        let all = connections(&generator, &line);
+        let found = all.iter().any(|line| line.starts_with("bootif_connection "));
+        assert_eq!(found, expected, "{own}: {all:#?}");
+    }
+}
