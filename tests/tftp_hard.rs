@@ -10,7 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rackstrap::config::TftpRollover;
 
 use crate::common::netns::Netns;
-use crate::common::tftp::{Rack, Raw, SERVER, block_of, read_request};
+use crate::common::tftp::{CLIENT, Rack, Raw, SERVER, block_of, read_request};
 
 /// Reads a file in windows, and gives it with the numbers of its blocks. Whoever is slow to
 /// answer is sent a window again, as this client is with its second: it passes that over.
@@ -181,6 +181,33 @@ fn one_port_is_enough_for_clients_behind_a_nat() {
     for line in [
         "curl -sS -m 30 --tftp-blksize 1428 -o TO tftp://SERVER/file",
         "busybox tftp -g -r file -l TO SERVER",
+    ] {
+        let line = line.replace("SERVER", &SERVER.to_string()).replace("TO", to.to_str().unwrap());
+        let output = inside.sh(&line);
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(std::fs::read(&to).unwrap() == content, "{line}");
+    }
+}
+
+/// The client's own link takes blocks of 1468 bytes, and one on the way does not: a router says
+/// so of the first (ICMP fragmentation needed), which then goes in pieces, as all after it.
+#[test]
+fn a_narrower_link_on_the_way_costs_fragments_not_the_boot() {
+    let rack = Rack::start("narrow");
+    let content = rack.put("file", 300_000);
+    let inside = Netns::new("narrow-inside");
+    rack.client.join("in0", &inside, "eth0");
+    rack.client.ip("address add 192.168.7.1/24 dev in0");
+    rack.client.ip("link set in0 mtu 1300");
+    inside.ip("address add 192.168.7.2/24 dev eth0");
+    inside.ip("route add default via 192.168.7.1");
+    rack.server.ip(&format!("route add 192.168.7.0/24 via {CLIENT}"));
+    let output = rack.client.sh("sysctl -q net.ipv4.ip_forward=1");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let to = rack.directory.path().join("got");
+    for line in [
+        "curl -sS -m 30 --tftp-blksize 1468 -o TO tftp://SERVER/file",
+        "atftp --option \"blksize 1468\" --option \"windowsize 8\" --get -r file -l TO SERVER",
     ] {
         let line = line.replace("SERVER", &SERVER.to_string()).replace("TO", to.to_str().unwrap());
         let output = inside.sh(&line);
