@@ -213,7 +213,7 @@ fn inventory_option(code: u8, grant: &Grant<'_>) -> Option<EncodedOption> {
     let option = match code {
         1 => EncodedOption::address(1, net.netmask()),
         3 => EncodedOption::address(3, router?),
-        6 => addresses(6, subnet.dns.iter().filter_map(|server| v4(server.address))),
+        6 => addresses(6, subnet.usual_resolvers().filter_map(v4)),
         12 => EncodedOption::raw(12, grant.host_name?.as_bytes()),
         15 => {
             let domain = subnet.domains.first()?.trim_end_matches('.');

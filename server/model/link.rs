@@ -51,6 +51,34 @@ words! {
     }
 }
 
+words! {
+    /// How far a link must have come before the host counts as online.
+    OnlineState {
+        /// It has a carrier.
+        Carrier = "carrier",
+        /// It has a carrier, and of a bond or bridge some member may lack one.
+        DegradedCarrier = "degraded-carrier",
+        /// It has a link-local address.
+        Degraded = "degraded",
+        /// It has an address that others reach.
+        Routable = "routable",
+    }
+}
+
+words! {
+    /// The families of which a link must have an address before the host counts as online.
+    OnlineFamily {
+        /// One of the two.
+        Any = "any",
+        /// IPv4.
+        Ipv4 = "ipv4",
+        /// IPv6.
+        Ipv6 = "ipv6",
+        /// Both.
+        Both = "both",
+    }
+}
+
 /// Whether a value is the one that is left out of the site file.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
@@ -136,6 +164,14 @@ pub struct LinkSettings<'a> {
     pub duplicate_detection: bool,
     /// When it is brought up, where that is not at boot.
     pub activation_mode: Option<ActivationMode>,
+    /// How far it must have come before the host counts as online.
+    pub online_state: Option<OnlineState>,
+    /// The families of which it must have an address before that.
+    pub online_family: Option<OnlineFamily>,
+    /// What it is for, in the operator's words.
+    pub description: Option<&'a str>,
+    /// The number of the kernel's group of links that it is in.
+    pub group: Option<u32>,
     /// What is taken from DHCPv4.
     pub dhcp4_overrides: Overrides,
     /// What is taken from DHCPv6.
@@ -246,6 +282,19 @@ macro_rules! link_spec {
             /// When the link is brought up, where that is not at boot.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub activation_mode: Option<crate::model::link::ActivationMode>,
+            /// How far the link must have come before the host counts as online, where that is
+            /// not what its kind asks for.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub online_state: Option<crate::model::link::OnlineState>,
+            /// The families of which the link must have an address before the host counts as online.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub online_family: Option<crate::model::link::OnlineFamily>,
+            /// What the link is for, in the operator's words.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub description: Option<crate::model::Caption>,
+            /// The number of the kernel's group of links that it is in (`ip link set group`).
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub group: Option<u32>,
             /// What is taken from DHCPv4 besides the address.
             #[serde(default, skip_serializing_if = "crate::model::link::is_default")]
             pub dhcp4_overrides: crate::model::link::Overrides,
@@ -288,6 +337,10 @@ macro_rules! link_spec {
                     optional: self.optional,
                     duplicate_detection: self.duplicate_detection,
                     activation_mode: self.activation_mode,
+                    online_state: self.online_state,
+                    online_family: self.online_family,
+                    description: self.description.as_ref().map(crate::model::Caption::as_str),
+                    group: self.group,
                     dhcp4_overrides: self.dhcp4_overrides,
                     dhcp6_overrides: self.dhcp6_overrides,
                     ra_overrides: self.ra_overrides,

@@ -8,6 +8,7 @@ mod bgp;
 mod bond;
 mod bridge;
 mod cable;
+mod caption;
 mod cpu_list;
 mod dhcp_options;
 mod diff;
@@ -53,6 +54,7 @@ pub use bond::{
 };
 pub use bridge::{BridgeSpec, PortSpec};
 pub use cable::{Cable, Nic, Switch, Vendor};
+pub use caption::{Caption, InvalidCaption};
 pub use cpu_list::{CpuList, InvalidCpuList};
 pub use dhcp_options::{DhcpOptions, InvalidDhcpOption};
 pub use diff::{Difference, DifferenceKind, FieldDifference, diff, renamed_hosts};
@@ -62,7 +64,10 @@ pub use host_number::HostNumber;
 pub use identity::{HostMatch, Identity, InvalidOctets, InvalidUuid, Octets, Uuid};
 pub use image::{DRACUT_WORD, Image};
 pub use lease::{ClientKey, Lease, LeaseState};
-pub use link::{ActivationMode, EmitLldp, Family, LinkSettings, Overrides, ReceiveLldp};
+pub use link::{
+    ActivationMode, EmitLldp, Family, LinkSettings, OnlineFamily, OnlineState, Overrides,
+    ReceiveLldp,
+};
 pub use mac::{InvalidMac, Mac};
 pub use merge::{merge, revert};
 pub use millis::{InvalidDuration, Millis};
@@ -88,8 +93,8 @@ pub use schema::{Key, Section, sections, site_schema};
 pub use site::{Rack, Site, SiteWide, Tenant};
 pub use size::size_text;
 pub use subnet::{
-    ConflictProbe, DnsServer, FirmwareArch, IdentifyBy, InvalidDnsServer, Range, RangeUse, Subnet,
-    UnknownClients,
+    ConflictProbe, DnsOverTls, DnsServer, Dnssec, FirmwareArch, IdentifyBy, InvalidDnsServer,
+    Range, RangeUse, Subnet, UnknownClients,
 };
 pub use subnet_index::SubnetIndex;
 pub use tenancy::{LeaseTerm, tenant_role};

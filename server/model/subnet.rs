@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::link::is_default;
-use super::words::words;
+use super::words::{switch_words, words};
 use super::{DhcpOptions, InvalidDuration, Millis};
 
 /// One IP network and the facts that nobody should type twice.
@@ -28,12 +28,16 @@ pub struct Subnet {
     /// The largest packet in bytes, 1500 where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,
-    /// Resolvers, each `ADDRESS` or `ADDRESS#NAME` for DNS over TLS.
+    /// Resolvers, each `ADDRESS`, with `:PORT` behind it where that is not 53 (an IPv6 address
+    /// then in brackets), and with `#NAME` for DNS over TLS.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dns: Vec<DnsServer>,
     /// Whether resolvers are asked over TLS.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub dns_over_tls: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub dns_over_tls: DnsOverTls,
+    /// Whether their answers must be signed (DNSSEC), where that is not the resolver's choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dnssec: Option<Dnssec>,
     /// Search domains.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub domains: Vec<String>,
@@ -100,6 +104,13 @@ pub struct Subnet {
 }
 
 impl Subnet {
+    /// The resolvers that answer at the usual port: DHCP, and others that know addresses alone,
+    /// can name no other.
+    pub fn usual_resolvers(&self) -> impl Iterator<Item = IpAddr> {
+        let usual = self.dns.iter().filter(|server| server.port.is_none());
+        usual.map(|server| server.address)
+    }
+
     /// The lease time in seconds.
     pub fn lease_seconds(&self) -> u32 {
         self.lease_time.map_or(3600, |time| (time.0 / 1000).max(60) as u32)
@@ -263,11 +274,44 @@ impl RangeUse {
     }
 }
 
+switch_words! {
+    /// Whether resolvers are asked over TLS.
+    DnsOverTls {
+        /// Never.
+        No,
+        /// Always: one that does not answer so, or has another's certificate, is not asked.
+        Yes = "strict",
+        /// Where they can, without looking at certificates.
+        Opportunistic = "opportunistic",
+    }
+}
+
+switch_words! {
+    /// Whether answers of resolvers must be signed.
+    Dnssec {
+        /// Nobody looks.
+        No,
+        /// They must.
+        Yes = "strict",
+        /// They must unless the resolver knows of no signatures.
+        AllowDowngrade = "allow-downgrade",
+    }
+}
+
+impl DnsOverTls {
+    /// Whether resolvers are asked over TLS at all.
+    pub fn is_on(self) -> bool {
+        self != Self::No
+    }
+}
+
 /// A resolver: its address and, for DNS over TLS, the name in its certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DnsServer {
     /// Where it is asked.
     pub address: IpAddr,
+    /// The port, where it is not the usual one.
+    pub port: Option<u16>,
     /// The name that its certificate must bear, after `#`.
     pub server_name: Option<String>,
 }
@@ -275,7 +319,8 @@ pub struct DnsServer {
 /// A text that names no resolver.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "\"{0}\" is not a DNS server: ADDRESS or ADDRESS#NAME is needed, such as 223.5.5.5#dns.alidns.com"
+    "\"{0}\" is not a DNS server: ADDRESS, ADDRESS:PORT or either with #NAME is needed, such as \
+     223.5.5.5#dns.alidns.com"
 )]
 pub struct InvalidDnsServer(pub String);
 
@@ -291,16 +336,29 @@ impl FromStr for DnsServer {
         if server_name.is_some_and(|name| super::check_host_name(name).is_err()) {
             return Err(invalid());
         }
-        let address = address.parse().map_err(|_| invalid())?;
-        Ok(Self { address, server_name: server_name.map(str::to_owned) })
+        let (address, port) = match address.parse::<IpAddr>() {
+            Ok(address) => (address, None),
+            Err(_) => {
+                let socket: SocketAddr = address.parse().map_err(|_| invalid())?;
+                (socket.ip(), Some(socket.port()))
+            }
+        };
+        if port == Some(0) {
+            return Err(invalid());
+        }
+        Ok(Self { address, port, server_name: server_name.map(str::to_owned) })
     }
 }
 
 impl fmt::Display for DnsServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => SocketAddr::new(self.address, port).fmt(f)?,
+            None => self.address.fmt(f)?,
+        }
         match &self.server_name {
-            Some(name) => write!(f, "{}#{name}", self.address),
-            None => write!(f, "{}", self.address),
+            Some(name) => write!(f, "#{name}"),
+            None => Ok(()),
         }
     }
 }

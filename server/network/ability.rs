@@ -50,7 +50,7 @@ pub struct Ability {
 }
 
 /// Features, each as a part of a profile. `lan` and `lan2` are subnets of IPv4, `lan6` one of IPv6, `tls` one
-/// whose resolvers are asked over TLS; `eth0` to `eth2` are NICs.
+/// whose resolvers are asked over TLS, `signed` and `port` one with DNSSEC and a port of theirs; `eth0` to `eth2` are NICs.
 const FEATURES: &[(&str, &str)] = &[
     ("NIC", "nics: {eth0: {subnet: lan, host-number: 12}}"),
     (
@@ -109,6 +109,18 @@ const FEATURES: &[(&str, &str)] = &[
         "source NAT by processor",
         "nics: {eth0: {subnet: lan, host-number: 12, table: 100, mark: 1, cpus: 0-3, default-route: true}}",
     ),
+    (
+        "state for being online",
+        "nics: {eth0: {subnet: lan, host-number: 12, online-state: degraded}}",
+    ),
+    (
+        "families for being online",
+        "nics: {eth0: {subnet: lan, host-number: 12, online-family: ipv4}}",
+    ),
+    ("description", "nics: {eth0: {subnet: lan, host-number: 12, description: to the spine}}"),
+    ("group of links", "nics: {eth0: {subnet: lan, host-number: 12, group: 7}}"),
+    ("DNSSEC", "nics: {eth0: {subnet: signed, host-number: 12}}"),
+    ("resolver's port", "nics: {eth0: {subnet: port, host-number: 12}}"),
     ("smaller TCP segments", "nics: {eth0: {subnet: lan, host-number: 12, advertised-mss: 1360}}"),
     ("DNS over TLS", "nics: {eth0: {subnet: tls, host-number: 12}}"),
     ("domains of a link", "nics: {eth0: {subnet: lan, host-number: 12, domains: [example.net]}}"),
@@ -192,6 +204,8 @@ const FEATURES: &[(&str, &str)] = &[
 const AROUND: &str = r#"
 subnets:
   lan: {cidr: 10.0.0.0/24, vlan: 500, gateway: 10.0.0.1, dns: [10.0.0.1]}
+  signed: {cidr: 10.0.0.0/24, gateway: 10.0.0.1, dns: [10.0.0.1], dnssec: allow-downgrade}
+  port: {cidr: 10.0.0.0/24, gateway: 10.0.0.1, dns: ["10.0.0.1:5353"]}
   lan2: {cidr: 10.1.0.0/24}
   lan6: {cidr: "fd00::/64", gateway: "fd00::1"}
   tls: {cidr: 10.0.0.0/24, gateway: 10.0.0.1, dns: ["10.0.0.1#dns.example.net"], dns-over-tls: true}

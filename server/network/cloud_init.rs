@@ -180,7 +180,9 @@ fn bridge(host: &HostNetwork, spec: &BridgeSpec, lose: &mut impl FnMut(bool, &st
 fn subnets(layer3: &Layer3, lose: &mut impl FnMut(bool, &str)) -> Vec<Value> {
     let overrides = [layer3.dhcp4_overrides, layer3.dhcp6_overrides, layer3.ra_overrides];
     lose(overrides.iter().any(|one| *one != Overrides::default()), "overrides");
-    lose(layer3.dns_over_tls, "DNS over TLS");
+    for (said, words) in layer3.resolver_words() {
+        lose(said, words);
+    }
     lose(!layer3.rules.is_empty(), "policy rules");
     lose(
         layer3.link_local.as_deref().is_some_and(|families| families != [Family::Ipv6]),

@@ -220,12 +220,11 @@ impl Writer<'_> {
             (overrides.iter().any(|one| *one != Overrides::default()), "overrides"),
             (local.is_some_and(|families| families != [Family::Ipv6]), "link-local"),
             (layer3.accept_ra == Some(false), "accept-ra: false"),
-            (layer3.dns_over_tls, "DNS over TLS"),
             (!layer3.domains.is_empty(), "search domains"),
             (!layer3.ntp.is_empty(), "time servers"),
             (!layer3.rules.is_empty(), "policy rules"),
         ];
-        for (lost, feature) in lost {
+        for (lost, feature) in lost.into_iter().chain(layer3.resolver_words()) {
             self.lose(lost, feature);
         }
         for route in &layer3.routes {

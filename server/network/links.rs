@@ -12,7 +12,7 @@ use super::bgp::Bgp;
 use super::source_nat::SourceNat;
 use crate::model::{
     ActivationMode, BondSpec, BridgeSpec, Defaults, EmitLldp, Family, IpvlanSpec, Mac, MacvlanSpec,
-    MatchBy, NicSpec, ReceiveLldp, VlanProtocol, VxlanSpec,
+    MatchBy, NicSpec, OnlineFamily, OnlineState, ReceiveLldp, VlanProtocol, VxlanSpec,
 };
 
 pub use layer3::{Borne, Computed, Layer3};
@@ -69,6 +69,14 @@ pub struct Link {
     pub duplicate_detection: bool,
     /// When it is brought up, where that is not at boot.
     pub activation_mode: Option<ActivationMode>,
+    /// How far it must have come before the host counts as online, where that is said.
+    pub online_state: Option<OnlineState>,
+    /// The families of which it must have an address before that, where that is said.
+    pub online_family: Option<OnlineFamily>,
+    /// What it is for, in the operator's words.
+    pub description: Option<String>,
+    /// The number of the kernel's group of links that it is in.
+    pub group: Option<u32>,
     /// Whether its addresses and routes are set before it has a carrier.
     pub ignore_carrier: bool,
     /// Whether its addresses and routes outlive the program that set them.

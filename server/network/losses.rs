@@ -23,6 +23,10 @@ impl Losses {
             (link.lldp.is_some(), "lldp"),
             (link.duplicate_detection, "duplicate-detection"),
             (link.activation_mode.is_some(), "activation-mode"),
+            (link.online_state.is_some(), "online-state"),
+            (link.online_family.is_some(), "online-family"),
+            (link.description.is_some(), "description"),
+            (link.group.is_some(), "group"),
             (link.ignore_carrier, "ignore-carrier"),
             (link.critical, "critical"),
         ];

@@ -298,12 +298,12 @@ fn ovn(site: &Site, cluster: &Cluster, member: &Member) -> Result<Value, Preseed
     let mut ovn = Map::new();
     ovn.insert("ipv4_gateway".into(), gateway(subnet).ok_or_else(no_gateway)?.into());
     ovn.insert("ipv4_range".into(), range.to_string().into());
-    let mut dns: Vec<String> = subnet.dns.iter().map(|server| server.address.to_string()).collect();
+    let mut dns: Vec<String> = subnet.usual_resolvers().map(|server| server.to_string()).collect();
     // What is on the same link is the same network in IPv6.
     let beside = managed(site, member).find(|(_, other)| other.cidr.addr().is_ipv6());
     if let Some((_, other)) = beside.filter(|_| member.subnets.contains(name)) {
         ovn.extend(gateway(other).map(|gateway| ("ipv6_gateway".into(), gateway.into())));
-        dns.extend(other.dns.iter().map(|server| server.address.to_string()));
+        dns.extend(other.usual_resolvers().map(|server| server.to_string()));
     }
     if !dns.is_empty() {
         ovn.insert("dns_servers".into(), dns.join(",").into());

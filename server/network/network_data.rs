@@ -166,7 +166,9 @@ fn layer3_losses(link: &Link, losses: &mut Losses) {
     let local = layer3.link_local.as_deref();
     lose(local.is_some_and(|families| families != [Family::Ipv6]), "link-local");
     lose(layer3.accept_ra == Some(false), "accept-ra: false");
-    lose(layer3.dns_over_tls, "DNS over TLS");
+    for (said, words) in layer3.resolver_words() {
+        lose(said, words);
+    }
     lose(!layer3.domains.is_empty(), "search domains");
     lose(!layer3.ntp.is_empty(), "time servers");
     lose(!layer3.rules.is_empty(), "policy rules");

@@ -178,6 +178,7 @@ fn expected(link: &Link) -> BTreeMap<&'static str, Value> {
         }
     };
     set("/mtu", link.mtu.map(Value::from));
+    set("/group", link.group.map(|group| json!(group.to_string())));
     // A bond gives its members its own MAC.
     let written = link.mac.filter(|_| link.master.is_none() || !link.is_nic());
     set("/address", written.map(|mac| json!(mac.to_string())));

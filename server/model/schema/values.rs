@@ -8,8 +8,8 @@ use crate::model::bgp::{Announcement, RemoteAs};
 use crate::model::dhcp_options::DhcpOptions;
 use crate::model::identity::{Octets, Uuid};
 use crate::model::{
-    CpuList, Destination, DnsServer, EmitLldp, HostNumber, Mac, Millis, Nic, ReceiveLldp, Scalar,
-    VlanId, When,
+    Caption, CpuList, Destination, DnsOverTls, DnsServer, Dnssec, EmitLldp, HostNumber, Mac,
+    Millis, Nic, ReceiveLldp, Scalar, VlanId, When,
 };
 
 /// An IP network or an address with its prefix length, for fields that hold an `IpNet`.
@@ -32,6 +32,7 @@ macro_rules! values {
 
 values! {
     Announcement: {"type": "string", "description": "The name of a link, or a prefix such as 192.0.2.10/32."},
+    Caption: {"type": "string", "description": "One line of text, without a backslash."},
     CpuList: {"type": ["string", "integer"], "description": "Processors such as 0-55,112-167."},
     Destination: {"type": "string", "description": "default, or a prefix such as 10.0.0.0/8."},
     DhcpOptions: {
@@ -42,7 +43,9 @@ values! {
         },
         "description": "DHCP options by name or number, such as {150: 10.0.0.1, 43.1: \"hex:0a0b\"}.",
     },
-    DnsServer: {"type": "string", "description": "An address, with #NAME behind it the name in its certificate."},
+    DnsOverTls: {"type": ["boolean", "string"], "description": "true, false or opportunistic."},
+    Dnssec: {"type": ["boolean", "string"], "description": "true, false or allow-downgrade."},
+    DnsServer: {"type": "string", "description": "An address, with :PORT behind it where that is not 53, and with #NAME the name in its certificate."},
     EmitLldp: {"type": ["boolean", "string"], "description": "true, false, nearest-bridge, non-tpmr-bridge or customer-bridge."},
     HostNumber: {"type": ["integer", "string"], "description": "A number, or an expression over the host's own, such as =index + 10."},
     Mac: {"type": "string", "description": "A MAC address, in any notation."},

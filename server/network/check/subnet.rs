@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::{Findings, Place};
-use crate::model::{Range, RangeUse, Site, Subnet, check_noun_name};
+use crate::model::{DnsOverTls, Range, RangeUse, Site, Subnet, check_noun_name};
 use crate::network::nearest;
 
 /// The VLAN ids that may be used: 0 and 4095 are reserved (IEEE 802.1Q).
@@ -56,7 +56,7 @@ pub(super) fn check(name: &str, subnet: &Subnet, findings: &mut Findings) {
     }
     gateway(name, subnet, findings);
     ranges(name, subnet, findings);
-    if subnet.dns_over_tls {
+    if subnet.dns_over_tls == DnsOverTls::Yes {
         for server in subnet.dns.iter().filter(|server| server.server_name.is_none()) {
             let text = format!(
                 "{server} is asked over TLS without a name to check its certificate by; \

@@ -59,6 +59,9 @@ fn newer(link: &Link) -> Vec<(&'static str, &'static str, u16)> {
         }
         _ => {}
     }
+    if link.online_family.is_some() {
+        used.push(("online-family", "[Link] RequiredFamilyForOnline=", 249));
+    }
     if link.activation_mode.is_some() {
         used.push(("activation-mode", "[Link] ActivationPolicy=", 248));
     }

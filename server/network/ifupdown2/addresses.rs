@@ -18,7 +18,9 @@ impl Writer<'_> {
         self.lose(overrides.iter().any(|one| *one != Overrides::default()), "overrides");
         let ipv4 = |families: &[Family]| families.contains(&Family::Ipv4);
         self.lose(self.host.link_local(self.link).is_some_and(ipv4), "link-local IPv4");
-        self.lose(layer3.dns_over_tls, "DNS over TLS");
+        for (said, words) in layer3.resolver_words() {
+            self.lose(said, words);
+        }
         self.lose(!layer3.ntp.is_empty(), "time servers");
     }
 

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::model::{DnsServer, Family, Overrides, RouteSpec, RuleSpec, SharedAddress};
+use crate::model::{
+    DnsOverTls, DnsServer, Dnssec, Family, Overrides, RouteSpec, RuleSpec, SharedAddress,
+};
 
 /// What a link has above Ethernet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,7 +35,9 @@ pub struct Layer3 {
     /// Resolvers.
     pub dns: Vec<DnsServer>,
     /// Whether resolvers are asked over TLS.
-    pub dns_over_tls: bool,
+    pub dns_over_tls: DnsOverTls,
+    /// Whether their answers must be signed; none leaves the resolver's choice.
+    pub dnssec: Option<Dnssec>,
     /// Search domains.
     pub domains: Vec<String>,
     /// Time servers.
@@ -50,6 +54,15 @@ impl Layer3 {
     /// Whether the wire tells the link of networks that nobody writes down.
     pub fn learns(&self) -> bool {
         self.dhcp4 || self.dhcp6 || self.accept_ra == Some(true)
+    }
+
+    /// What is said of resolvers besides their addresses, each with whether it is.
+    pub fn resolver_words(&self) -> [(bool, &'static str); 3] {
+        [
+            (self.dns_over_tls.is_on(), "DNS over TLS"),
+            (self.dnssec.is_some(), "DNSSEC"),
+            (self.dns.iter().any(|server| server.port.is_some()), "resolvers with a port"),
+        ]
     }
 }
 

@@ -133,7 +133,10 @@ impl Source<'_> {
             layer3.gateways.extend(gateway);
         }
         layer3.dns.extend(subnet.dns.iter().cloned());
-        layer3.dns_over_tls |= subnet.dns_over_tls && !subnet.dns.is_empty();
+        if !subnet.dns.is_empty() {
+            layer3.dns_over_tls = layer3.dns_over_tls.max(subnet.dns_over_tls);
+            layer3.dnssec = layer3.dnssec.max(subnet.dnssec);
+        }
         extend_new(&mut layer3.domains, &subnet.domains);
         extend_new(&mut layer3.ntp, &subnet.ntp);
     }

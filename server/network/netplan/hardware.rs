@@ -15,6 +15,10 @@ impl Writer<'_> {
         }
         self.lose(self.link.lldp.is_some(), "lldp");
         self.lose(self.link.duplicate_detection, "duplicate-detection");
+        self.lose(self.link.online_state.is_some(), "online-state");
+        self.lose(self.link.online_family.is_some(), "online-family");
+        self.lose(self.link.description.is_some(), "description");
+        self.lose(self.link.group.is_some(), "group");
         if let Some(mode) = self.link.activation_mode {
             self.set("activation-mode", mode.label());
         }

@@ -302,7 +302,9 @@ impl Writer<'_> {
     }
 
     fn names(&mut self, layer3: &Layer3) {
-        self.lose(layer3.dns_over_tls, "DNS over TLS");
+        for (said, words) in layer3.resolver_words() {
+            self.lose(said, words);
+        }
         // cloud-init has a place of its own for them.
         let lost = self.dialect == Dialect::Netplan && !layer3.ntp.is_empty();
         self.lose(lost, "time servers");

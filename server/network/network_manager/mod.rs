@@ -12,7 +12,7 @@ use super::links::{HostNetwork, Kind, Link, Role};
 use super::losses::Losses;
 use super::unit::Unit;
 use super::{File, Format, networkd};
-use crate::model::{EmitLldp, Eswitch, Mac, MatchBy, NicSpec, ReceiveLldp};
+use crate::model::{DnsOverTls, EmitLldp, Eswitch, Mac, MatchBy, NicSpec, ReceiveLldp};
 
 /// The namespace of the connections' UUIDs, a random one.
 const NAMESPACE: [u8; 16] = *b"\x8e\x1d\x6a\x52\x0c\x3f\x4b\x97\xa4\x5e\x21\xd0\x7b\x94\xc6\x38";
@@ -142,6 +142,10 @@ impl Keyfile<'_> {
         self.lose(link.critical, "critical");
         self.lose(link.duplicate_detection, "duplicate-detection");
         self.lose(link.activation_mode.is_some(), "activation-mode");
+        self.lose(link.online_state.is_some(), "online-state");
+        self.lose(link.online_family.is_some(), "online-family");
+        self.lose(link.description.is_some(), "description");
+        self.lose(link.group.is_some(), "group");
         self.lose(link.has_pattern(), "match-name with a pattern");
         self.lose(!layer3.ntp.is_empty(), "time servers");
         self.unit.section("connection");
@@ -155,9 +159,14 @@ impl Keyfile<'_> {
             self.unit.set("master", &master.name);
             self.unit.set("slave-type", kind_word(&master.kind));
         }
-        if layer3.dns_over_tls {
-            // Strictly; 1 would be opportunistic.
-            self.unit.set("dns-over-tls", 2);
+        match layer3.dns_over_tls {
+            DnsOverTls::No => {}
+            DnsOverTls::Opportunistic => self.unit.set("dns-over-tls", 1),
+            DnsOverTls::Yes => self.unit.set("dns-over-tls", 2),
+        }
+        let own = layer3.resolver_words().into_iter().filter(|(_, words)| *words != "DNS over TLS");
+        for (said, words) in own {
+            self.lose(said, words);
         }
         self.lldp();
     }

@@ -2,7 +2,9 @@
 
 use ipnet::IpNet;
 
-use crate::model::{Defaults, Destination, Family, Overrides, RouteKind, RouteSpec, RuleSpec};
+use crate::model::{
+    Defaults, Destination, DnsOverTls, Family, Overrides, RouteKind, RouteSpec, RuleSpec,
+};
 use crate::network::links::{HostNetwork, Layer3, Link};
 use crate::network::unit::Unit;
 
@@ -48,9 +50,12 @@ pub(super) fn network(unit: &mut Unit, host: &HostNetwork, link: &Link) {
     for server in &layer3.dns {
         unit.set("DNS", server);
     }
-    if layer3.dns_over_tls {
-        unit.set("DNSOverTLS", "true");
+    match layer3.dns_over_tls {
+        DnsOverTls::No => {}
+        DnsOverTls::Yes => unit.set("DNSOverTLS", "true"),
+        DnsOverTls::Opportunistic => unit.set("DNSOverTLS", "opportunistic"),
     }
+    unit.set_some("DNSSEC", layer3.dnssec);
     for server in &layer3.ntp {
         unit.set("NTP", server);
     }

@@ -2,7 +2,7 @@
 
 use super::{begin, layer3};
 use crate::model::{
-    ActivationMode, BridgeSpec, Defaults, EmitLldp, FunctionState, MatchBy, PortSpec,
+    ActivationMode, BridgeSpec, Defaults, EmitLldp, FunctionState, MatchBy, OnlineState, PortSpec,
 };
 use crate::network::links::{HostNetwork, Kind, Link, Role};
 use crate::network::unit::Unit;
@@ -20,14 +20,17 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> String {
     if link.is_nic() {
         unit.set_some("MACAddress", link.mac);
     }
+    unit.set_some("Group", link.group);
     unit.set_some("ActivationPolicy", link.activation_mode.map(activation_policy));
-    if host.defaults == Defaults::Safe {
+    if host.defaults == Defaults::Safe || link.online_state.is_some() {
         unit.set("RequiredForOnline", required_for_online(host, link));
     } else if link.optional {
         unit.set("RequiredForOnline", "no");
     }
+    unit.set_some("RequiredFamilyForOnline", link.online_family);
     layer3::learned(&mut unit, host, &link.layer3);
     unit.section("Network");
+    unit.set_some("Description", link.description.as_deref());
     stacking(&mut unit, host, link);
     layer3::network(&mut unit, host, link);
     unit.set_some("LLDP", link.lldp);
@@ -86,6 +89,7 @@ fn required_for_online(host: &HostNetwork, link: &Link) -> &'static str {
     match (&link.kind, link.role) {
         _ if host.owner(link).is_some() || link.optional => "no",
         _ if link.activation_mode.is_some() => "no",
+        _ if link.online_state.is_some() => link.online_state.map_or("no", OnlineState::label),
         (Kind::Vrf(_) | Kind::Dummy | Kind::Loopback, _) => "no",
         // Until somebody takes the other end and brings it up, this one has no carrier.
         (Kind::Veth { peer, .. }, _) if is_unmanaged(host, peer) => "no",

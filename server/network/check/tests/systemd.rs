@@ -13,6 +13,7 @@ pub(super) const ERRORS: &[Case] = &[
     ("N164", "{interfaces: [vlan500],", "{interfaces: [vlan500], stp: true,", "hosts.n2.nics.eth0", "br0 runs spanning tree towards leaf1a Ethernet2"),
     ("N171", "initrd: [live/initrd.img]}", "initrd: [live/initrd.img], cmdline: \"quiet {dracut}\"}", "hosts.n1.image", "image \"live\" has {dracut} on its command line, and dracut cannot say br0: bridge"),
     ("N171", "initrd: [live/initrd.img]}\nhosts:", "initrd: [live/initrd.img], cmdline: \"{dracut}\"}\nhosts:\n  n0: {image: live}", "hosts.n0.image", "the host has no profile"),
+    ("N170", "    bonds:", "    systemd: 247\n    nics: {eth5: {online-family: both}}\n    bonds:", "profiles.hypervisor.nics.eth5.online-family", "needs systemd 249"),
     ("N170", "    bonds:", "    systemd: 247\n    nics: {eth5: {activation-mode: manual}}\n    bonds:", "profiles.hypervisor.nics.eth5.activation-mode", "needs systemd 248"),
 ];
 
