@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rackstrap::model::LeaseState;
 
-use crate::common::dhcp::{Client, DhcpServer, Message, lan, start, wait_for};
+use crate::common::dhcp::{ANSWERS, Client, DhcpServer, Message, capture, lan, wait_for};
 use crate::common::netns::Netns;
 use crate::common::real_client::{RealClient, tool};
 
@@ -283,10 +283,7 @@ fn the_frame_goes_to_the_client_alone_unless_it_asks_for_broadcast() {
     let (_server, clients) = rack(&["52:54:00:bb:00:01"]);
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("capture");
-    let mut command = clients.command("tcpdump");
-    command.args(["-i", "eth0", "-n", "-e", "-l", "-U", "udp and src port 67"]);
-    let _capture = start(&mut command, &log);
-    wait_for("tcpdump listens", || fs::read_to_string(&log).unwrap().contains("listening on"));
+    let _capture = capture(&clients, ANSWERS, &log);
     let client = Client::bind(&clients, Ipv4Addr::UNSPECIFIED, 68, Some("eth0"));
     let mut quiet = Message::new(1, STRANGER);
     quiet.0[10] = 0;
@@ -310,9 +307,7 @@ fn a_router_advertisement_comes_to_who_asks_and_says_nothing() {
     let (_server, clients) = rack(&["52:54:00:bb:00:01"]);
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("capture");
-    let mut command = clients.command("tcpdump");
-    command.args(["-i", "eth0", "-n", "-v", "-l", "-U", "icmp6 and ip6[40] == 134"]);
-    let _capture = start(&mut command, &log);
+    let _capture = capture(&clients, ["-v", "icmp6 and ip6[40] == 134"], &log);
     let expected = "router lifetime 0s";
     wait_for(expected, || fs::read_to_string(&log).unwrap().contains(expected));
 }

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use rackstrap::model::LeaseState;
 
-use crate::common::dhcp::{Client, DhcpServer, Message, lan, start, wait_for};
+use crate::common::dhcp::{ANSWERS, Client, DhcpServer, Message, capture, lan, wait_for};
 use crate::common::netns::Netns;
 
 const SITE: &str = r#"
@@ -52,10 +52,7 @@ fn each_kind_of_answer_goes_where_its_client_listens() {
     let (_server, clients) = rack();
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("capture");
-    let mut command = clients.command("tcpdump");
-    command.args(["-i", "eth0", "-n", "-e", "-l", "-U", "udp and src port 67"]);
-    let _capture = start(&mut command, &log);
-    wait_for("tcpdump listens", || fs::read_to_string(&log).unwrap().contains("listening on"));
+    let _capture = capture(&clients, ANSWERS, &log);
     let everybody = Client::bind(&clients, Ipv4Addr::UNSPECIFIED, 68, Some("eth0"));
     let address = everybody.acquire(STRANGER).unwrap();
     clients.ip(&format!("address add {address}/24 dev eth0"));

@@ -46,6 +46,19 @@ pub fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
     }
 }
 
+/// Those packets of the servers that the clients' `eth0` sees: their frame, addresses and length.
+pub const ANSWERS: [&str; 2] = ["-e", "udp and src port 67"];
+
+/// Has tcpdump write the packets on `eth0` into `log` until the answer is dropped. It listens by
+/// the time that this returns.
+pub fn capture(clients: &Netns, wanted: [&str; 2], log: &std::path::Path) -> Running {
+    let mut command = clients.command("tcpdump");
+    command.args(["-i", "eth0", "-n", "-l", "-U"]).args(wanted);
+    let capture = start(&mut command, log);
+    wait_for("tcpdump listens", || fs::read_to_string(log).unwrap().contains("listening on"));
+    capture
+}
+
 /// A server in a namespace of its own, on the site that a test gives it.
 pub struct DhcpServer {
     /// The server's namespace.

@@ -2,7 +2,7 @@
 
 use super::{begin, layer3};
 use crate::model::{
-    ActivationMode, BridgeSpec, Defaults, EmitLldp, FunctionState, MatchBy, OnlineState, PortSpec,
+    ActivationMode, BridgeSpec, Defaults, EmitLldp, FunctionState, MatchBy, PortSpec,
 };
 use crate::network::links::{HostNetwork, Kind, Link, Role};
 use crate::network::unit::Unit;
@@ -86,10 +86,13 @@ fn matching(unit: &mut Unit, host: &HostNetwork, link: &Link) {
 /// What state of the link `systemd-networkd-wait-online` waits for. Written down always,
 /// because the meaning of the default differs between versions.
 fn required_for_online(host: &HostNetwork, link: &Link) -> &'static str {
+    if host.owner(link).is_some() || link.optional || link.activation_mode.is_some() {
+        return "no";
+    }
+    if let Some(state) = link.online_state {
+        return state.label();
+    }
     match (&link.kind, link.role) {
-        _ if host.owner(link).is_some() || link.optional => "no",
-        _ if link.activation_mode.is_some() => "no",
-        _ if link.online_state.is_some() => link.online_state.map_or("no", OnlineState::label),
         (Kind::Vrf(_) | Kind::Dummy | Kind::Loopback, _) => "no",
         // Until somebody takes the other end and brings it up, this one has no carrier.
         (Kind::Veth { peer, .. }, _) if is_unmanaged(host, peer) => "no",
