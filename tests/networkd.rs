@@ -19,10 +19,11 @@ const OTHERS: [u16; 2] = [247, 257];
 
 /// What golden sites use that older versions have no words for: the site, the refusal's
 /// words, and the version that came with it.
-const REFUSED: [(&str, &str, u16); 5] = [
+const REFUSED: [(&str, &str, u16); 6] = [
     ("everything", "outer: [VLAN] Protocol= needs systemd 248", 248),
     ("everything", "br0: [Bridge] Isolated= needs systemd 251", 251),
     ("policy-routing", "eth1: [Route] TCPAdvertisedMaximumSegmentSize= needs systemd 248", 248),
+    ("macs", "br0: [NetDev] MACAddress=none needs systemd 250", 250),
     ("online", "eth0: [Link] RequiredFamilyForOnline= needs systemd 249", 249),
     ("spread-rails", "lo: [Route] MultiPathRoute= with a link needs systemd 252", 252),
 ];

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::words::{switch_words, words};
-use super::{CpuList, HostNumber, Mac, RouteSpec, RuleSpec, SharedAddress};
+use super::{AddressScope, CpuList, HostNumber, LinkMac, RouteSpec, RuleSpec, SharedAddress};
 
 words! {
     /// An IP version.
@@ -120,6 +120,12 @@ pub struct LinkSettings<'a> {
     pub host_number: Option<&'a HostNumber>,
     /// The number of its address in `subnet6`, where the profile computes it.
     pub host_number6: Option<&'a HostNumber>,
+    /// The number in `subnet` of the only other end that the link leads to.
+    pub peer_number: Option<&'a HostNumber>,
+    /// The number in `subnet6` of that other end.
+    pub peer_number6: Option<&'a HostNumber>,
+    /// Where its own IPv4 address is valid, where the profile says so.
+    pub address_scope: Option<AddressScope>,
     /// Whether IPv4 is asked from DHCP.
     pub dhcp4: bool,
     /// Whether IPv6 is asked from DHCP.
@@ -142,8 +148,8 @@ pub struct LinkSettings<'a> {
     pub routes: &'a [RouteSpec],
     /// Rules beside those of the table.
     pub rules: &'a [RuleSpec],
-    /// The MAC that the link is given.
-    pub mac: Option<Mac>,
+    /// The MAC that the link is given, or who chooses it.
+    pub mac: Option<LinkMac>,
     /// Whether LLDP announces the host to its switch.
     pub emit_lldp: EmitLldp,
     /// Which announcements of neighbours are kept, where the profile says so.
@@ -209,6 +215,16 @@ macro_rules! link_spec {
             /// The number of the address within `subnet6`.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub host_number6: Option<crate::model::HostNumber>,
+            /// The number within `subnet` of the one other end that the link leads to, such as
+            /// the router's. The rest of the subnet is then not on the link.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub peer_number: Option<crate::model::HostNumber>,
+            /// The number within `subnet6` of that other end.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub peer_number6: Option<crate::model::HostNumber>,
+            /// Where the link's own IPv4 address is valid: `global` unless told otherwise.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub address_scope: Option<crate::model::AddressScope>,
             /// Ask DHCP for the IPv4 address instead of writing it down.
             #[serde(default, alias = "dhcp", skip_serializing_if = "crate::model::link::is_default")]
             pub dhcp4: bool,
@@ -245,9 +261,10 @@ macro_rules! link_spec {
             /// Policy rules beside those of the table.
             #[serde(default, skip_serializing_if = "Vec::is_empty")]
             pub routing_policy: Vec<crate::model::RuleSpec>,
-            /// The MAC that the link is given.
+            /// The MAC that the link is given; or who chooses it: `inherit` for that of the
+            /// first NIC below it, `none` for the kernel's choice, `persistent` for networkd's.
             #[serde(default, skip_serializing_if = "Option::is_none")]
-            pub macaddress: Option<crate::model::Mac>,
+            pub macaddress: Option<crate::model::LinkMac>,
             /// Whether, and how far, LLDP announces the host.
             #[serde(default, skip_serializing_if = "crate::model::link::is_default")]
             pub emit_lldp: crate::model::link::EmitLldp,
@@ -315,6 +332,9 @@ macro_rules! link_spec {
                     subnet6: self.subnet6.as_deref(),
                     host_number: self.host_number.as_ref(),
                     host_number6: self.host_number6.as_ref(),
+                    peer_number: self.peer_number.as_ref(),
+                    peer_number6: self.peer_number6.as_ref(),
+                    address_scope: self.address_scope,
                     dhcp4: self.dhcp4,
                     dhcp6: self.dhcp6,
                     link_local: self.link_local.as_deref(),

@@ -22,6 +22,7 @@ mod identity;
 mod image;
 mod lease;
 mod link;
+mod link_mac;
 mod mac;
 mod merge;
 mod millis;
@@ -68,6 +69,7 @@ pub use link::{
     ActivationMode, EmitLldp, Family, LinkSettings, OnlineFamily, OnlineState, Overrides,
     ReceiveLldp,
 };
+pub use link_mac::{InvalidLinkMac, LinkMac, MacPolicy};
 pub use mac::{InvalidMac, Mac};
 pub use merge::{merge, revert};
 pub use millis::{InvalidDuration, Millis};
@@ -85,8 +87,8 @@ pub use profile_tree::ProfileTree;
 pub use ready::{READY_PROFILES, ReadyProfile};
 pub use resolve::{Explained, Fault, Layer, Origin, Resolution, Resolved};
 pub use route::{
-    AddressRole, Destination, InvalidDestination, NextHop, RouteKind, RouteSpec, RuleSpec,
-    SharedAddress,
+    AddressRole, AddressScope, Destination, InvalidDestination, NextHop, RouteKind, RouteSpec,
+    RuleSpec, SharedAddress,
 };
 pub use scalar::Scalar;
 pub use schema::{Key, Section, sections, site_schema};

@@ -223,6 +223,18 @@ words! {
     }
 }
 
+words! {
+    /// Where an IPv4 address is valid (`ip address add ... scope`).
+    AddressScope {
+        /// Everywhere.
+        Global = "global",
+        /// On the link alone: no source of what goes further.
+        Link = "link",
+        /// Within the host alone.
+        Host = "host",
+    }
+}
+
 /// An address that every host of a profile bears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -232,6 +244,12 @@ pub struct SharedAddress {
     pub address: IpNet,
     /// What it is for, and whether several hosts may bear it.
     pub role: AddressRole,
+    /// The address of the only other end that the link leads to by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<IpAddr>,
+    /// Where it is valid, of an IPv4 address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<AddressScope>,
 }
 
 #[cfg(test)]

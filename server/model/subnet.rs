@@ -128,11 +128,23 @@ impl Subnet {
         (self.cidr.broadcast() == address && address.is_ipv4()).then_some("broadcast")
     }
 
-    /// The address with this number in the subnet, whose name is `name`.
+    /// The address with this number in the subnet, whose name is `name`, for a host to bear.
     ///
     /// # Errors
     /// When no host can bear it.
     pub fn host(&self, name: &str, number: i64) -> Result<IpAddr, String> {
+        let address = self.numbered(name, number)?;
+        match self.gateway == Some(address) {
+            true => Err(format!("number {number} is {address}, the gateway of subnet \"{name}\"")),
+            false => Ok(address),
+        }
+    }
+
+    /// The address with this number in the subnet, whose name is `name`, whoever bears it.
+    ///
+    /// # Errors
+    /// When nobody can bear it.
+    pub fn numbered(&self, name: &str, number: i64) -> Result<IpAddr, String> {
         let bits = self.cidr.max_prefix_len() - self.cidr.prefix_len();
         let offset = u128::try_from(number).ok();
         let offset = offset.filter(|offset| offset.checked_shr(bits.into()).unwrap_or(0) == 0);
@@ -151,9 +163,6 @@ impl Subnet {
                 "number {number} is the {word} address of {} (subnet \"{name}\")",
                 self.cidr
             ));
-        }
-        if self.gateway == Some(address) {
-            return Err(format!("number {number} is {address}, the gateway of subnet \"{name}\""));
         }
         Ok(address)
     }

@@ -197,6 +197,16 @@ const FEATURES: &[(&str, &str)] = &[
         "what routers and DHCP say",
         "nics: {eth0: {accept-ra: true, ra-overrides: {use-dns: false}}}",
     ),
+    ("the other end's address", "nics: {eth0: {subnet: lan, host-number: 12, peer-number: 1}}"),
+    ("scope of an address", "nics: {eth0: {subnet: lan, host-number: 12, address-scope: link}}"),
+    (
+        "the kernel's own choice of a MAC",
+        "bonds: {bond0: {nics: [eth0, eth1], mode: 802.3ad, macaddress: none, subnet: lan, host-number: 12}}",
+    ),
+    (
+        "networkd's own choice of a MAC",
+        "bonds: {bond0: {nics: [eth0, eth1], mode: 802.3ad, macaddress: persistent, subnet: lan, host-number: 12}}",
+    ),
     ("kept addresses", "nics: {eth0: {subnet: lan, host-number: 12, critical: true}}"),
 ];
 

@@ -150,7 +150,7 @@ fn network_facts(network: &HostNetwork) -> Facts {
         let layer3 = &link.layer3;
         let told = [
             (format!("VLAN of {name}"), joined(link.vlan_id())),
-            (format!("address of {name}"), joined(&layer3.addresses)),
+            (format!("address of {name}"), joined(link.written().filter(|written| written.is_own))),
             (format!("router of {name}"), joined(&layer3.gateways)),
             (format!("DNS of {name}"), joined(&layer3.dns)),
             (format!("search domains of {name}"), joined(&layer3.domains)),

@@ -1,21 +1,23 @@
 //! A host's network as links: what a profile comes to for one host. Pure data.
 
 mod layer3;
+mod written;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use indexmap::IndexMap;
-use ipnet::IpNet;
 
 use super::bgp::Bgp;
 use super::source_nat::SourceNat;
 use crate::model::{
-    ActivationMode, BondSpec, BridgeSpec, Defaults, EmitLldp, Family, IpvlanSpec, Mac, MacvlanSpec,
-    MatchBy, NicSpec, OnlineFamily, OnlineState, ReceiveLldp, VlanProtocol, VxlanSpec,
+    ActivationMode, BondSpec, BridgeSpec, Defaults, EmitLldp, Family, IpvlanSpec, LinkMac, Mac,
+    MacPolicy, MacvlanSpec, MatchBy, NicSpec, OnlineFamily, OnlineState, ReceiveLldp, VlanProtocol,
+    VxlanSpec,
 };
 
 pub use layer3::{Borne, Computed, Layer3};
+pub use written::Written;
 
 /// Everything that renderers, checks and drawings need to know of one host's network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +59,8 @@ pub struct Link {
     pub role: Role,
     /// The MAC that is written for it; none leaves the kernel's or networkd's choice.
     pub mac: Option<Mac>,
+    /// Who chooses its MAC, where the profile says so.
+    pub mac_policy: Option<MacPolicy>,
     /// The MTU in bytes that is written for it; none leaves the kernel's choice.
     pub mtu: Option<u32>,
     /// Whether the host counts as online without it.
@@ -126,9 +130,9 @@ pub enum Kind {
     Veth {
         /// The other end.
         peer: String,
-        /// Whether making this end makes the other, with that MAC if one is given. One end
-        /// of a pair does.
-        makes_peer: Option<Option<Mac>>,
+        /// Whether making this end makes the other, with that MAC, or a MAC that is chosen so,
+        /// if the profile says. One end of a pair does.
+        makes_peer: Option<Option<LinkMac>>,
     },
     /// A link with a MAC of its own on the link `link` of the spec.
     Macvlan(MacvlanSpec),
@@ -275,12 +279,6 @@ impl Link {
     /// Whether the kernel makes it by itself: a NIC, or the loopback.
     pub fn is_found(&self) -> bool {
         matches!(self.kind, Kind::Nic(_) | Kind::Loopback)
-    }
-
-    /// Every address that it bears with the prefix length, the host's own first.
-    pub fn all_addresses(&self) -> impl Iterator<Item = IpNet> {
-        let shared = self.layer3.shared.iter().map(|shared| shared.address);
-        self.layer3.addresses.iter().copied().chain(shared)
     }
 }
 

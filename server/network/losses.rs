@@ -1,7 +1,7 @@
 //! What a format cannot say of a host, by name: it is refused, never dropped. Pure.
 
 use super::links::{HostNetwork, Link};
-use crate::model::{EmitLldp, MatchBy};
+use crate::model::{EmitLldp, MacPolicy, MatchBy};
 
 /// Features that would be lost, each once, as `LINK: FEATURE`.
 #[derive(Debug, Default)]
@@ -21,14 +21,28 @@ impl Losses {
         let words = [
             (link.emit_lldp != EmitLldp::No, "emit-lldp"),
             (link.lldp.is_some(), "lldp"),
-            (link.duplicate_detection, "duplicate-detection"),
             (link.activation_mode.is_some(), "activation-mode"),
+            (link.mac_policy == Some(MacPolicy::Persistent), "macaddress: persistent"),
+            (link.ignore_carrier, "ignore-carrier"),
+            (link.critical, "critical"),
+        ];
+        for (used, feature) in words {
+            self.add_if(used, &link.name, feature);
+        }
+        self.networkd_alone(link);
+    }
+
+    /// Notes what networkd alone is told of a link.
+    pub(super) fn networkd_alone(&mut self, link: &Link) {
+        let words = [
+            (link.duplicate_detection, "duplicate-detection"),
             (link.online_state.is_some(), "online-state"),
             (link.online_family.is_some(), "online-family"),
             (link.description.is_some(), "description"),
             (link.group.is_some(), "group"),
-            (link.ignore_carrier, "ignore-carrier"),
-            (link.critical, "critical"),
+            (link.mac_policy == Some(MacPolicy::Kernel), "macaddress: none"),
+            (link.written().any(|written| written.peer.is_some()), "peer"),
+            (link.written().any(|written| written.scope.is_some()), "scope of an address"),
         ];
         for (used, feature) in words {
             self.add_if(used, &link.name, feature);

@@ -225,7 +225,7 @@ fn member(site: &Site, cluster: &Cluster, host: &str) -> Result<Member, PreseedE
     let missing = |wanted: &str| PreseedError::Missing { host: host.into(), wanted: wanted.into() };
     let links = || network.links.values();
     let management = links()
-        .find(|link| !link.layer3.gateways.is_empty() && !link.layer3.addresses.is_empty())
+        .find(|link| !link.layer3.gateways.is_empty() && may_be_managed_by(link))
         .ok_or_else(|| missing("link with a written address and the default route"))?;
     let uplinks = links().filter(|link| may_be_uplink(link)).collect();
     let uplink = pick(host, "uplink", uplinks, cluster.uplink.as_deref())?
@@ -245,6 +245,12 @@ fn member(site: &Site, cluster: &Cluster, host: &str) -> Result<Member, PreseedE
 fn may_be_uplink(link: &Link) -> bool {
     let is_kind = matches!(link.kind, Kind::Nic(_) | Kind::Bond(_) | Kind::Vlan { .. });
     is_kind && link.role == Role::LinkOnly
+}
+
+/// Members find each other's addresses by the prefix of their own: a peer has none.
+fn may_be_managed_by(link: &Link) -> bool {
+    let peers = || link.written().filter_map(|written| written.peer);
+    !link.layer3.addresses.is_empty() && peers().next().is_none()
 }
 
 fn may_be_underlay(link: &Link) -> bool {

@@ -2,9 +2,12 @@
 //! the model. For networkd in a namespace and for whole guests alike.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
-use rackstrap::model::{Millis, RouteKind, RouteSpec, RuleSpec, VlanProtocol};
-use rackstrap::network::{HostNetwork, Kind, Link, Role};
+use rackstrap::model::{
+    AddressScope, MacPolicy, Millis, RouteKind, RouteSpec, RuleSpec, VlanProtocol,
+};
+use rackstrap::network::{HostNetwork, Kind, Link, Role, Written};
 use serde_json::{Value, json};
 
 /// Routes that somebody wrote down, as networkd installs them.
@@ -89,7 +92,8 @@ impl Kernel {
         if !flags(real).contains("UP") {
             wrong.push(format!("{} is not up", link.name));
         }
-        let addresses = link.all_addresses().map(|address| address.to_string()).collect();
+        chosen_mac(network, link, real, wrong);
+        let addresses = link.written().map(|written| modelled_address(&written)).collect();
         compare(&format!("{} addresses", link.name), addresses_of(real), addresses, wrong);
     }
 
@@ -161,11 +165,47 @@ fn compare(
     wrong.extend(seen.difference(&expected).map(|one| format!("{what}: \"{one}\" is too much")));
 }
 
+/// The written addresses of a link: all but those that it has by itself.
 fn addresses_of(real: &Value) -> BTreeSet<String> {
     let infos = real["addr_info"].as_array().into_iter().flatten();
-    let global = infos.filter(|info| info["scope"] == "global");
-    let text = |info: &Value| format!("{}/{}", info["local"].as_str().unwrap(), info["prefixlen"]);
-    global.map(text).collect()
+    let is_written = |info: &&Value| {
+        let address: IpAddr = info["local"].as_str().unwrap().parse().unwrap();
+        let is_link_local = match address {
+            IpAddr::V4(address) => address.is_link_local(),
+            IpAddr::V6(address) => address.is_unicast_link_local(),
+        };
+        !is_link_local && !address.is_loopback()
+    };
+    let text = |info: &Value| {
+        let text = |key: &str| info[key].as_str().unwrap_or_default();
+        let (local, length) = (text("local"), &info["prefixlen"]);
+        format!("{local}/{length} peer {} scope {}", text("address"), text("scope"))
+    };
+    infos.filter(is_written).map(text).collect()
+}
+
+fn modelled_address(written: &Written) -> String {
+    let peer = written.peer.map(|peer| peer.to_string()).unwrap_or_default();
+    let scope = written.scope.unwrap_or(AddressScope::Global);
+    format!("{} peer {peer} scope {scope}", written.address)
+}
+
+/// Whether a bond or bridge has the MAC of one of its NICs, where the profile leaves the choice
+/// to others: the kernel takes one of theirs, and networkd makes another.
+fn chosen_mac(network: &HostNetwork, link: &Link, real: &Value, wrong: &mut Vec<String>) {
+    let is_one_of_theirs = network
+        .nics_below(link)
+        .iter()
+        .any(|nic| matches!(nic.kind, Kind::Nic(Some(mac)) if real["address"] == mac.to_string()));
+    let expected = match (&link.kind, link.mac_policy) {
+        (Kind::Bond(_) | Kind::Bridge(_), Some(MacPolicy::Kernel)) => true,
+        (Kind::Bond(_) | Kind::Bridge(_), Some(MacPolicy::Persistent)) => false,
+        _ => return,
+    };
+    if is_one_of_theirs != expected {
+        let (name, mac) = (&link.name, &real["address"]);
+        wrong.push(format!("{name}: {mac} is a NIC's: {is_one_of_theirs}, expected {expected}"));
+    }
 }
 
 /// What the model says of a link, by its place in the kernel's own words. What the model
@@ -280,9 +320,8 @@ fn modelled(
     domain: Option<u32>,
     of: impl Fn(&String) -> String,
 ) -> String {
-    let text = |address: Option<std::net::IpAddr>| {
-        address.map(|address| address.to_string()).unwrap_or_default()
-    };
+    let text =
+        |address: Option<IpAddr>| address.map(|address| address.to_string()).unwrap_or_default();
     let to = spec.to.to_string();
     // The kernel leaves the length of a host route away.
     let to = to.strip_suffix("/32").or_else(|| to.strip_suffix("/128")).unwrap_or(&to).to_owned();

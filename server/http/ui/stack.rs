@@ -59,7 +59,7 @@ fn facts(link: &Link) -> Vec<String> {
         Kind::Dummy | Kind::Loopback => {}
     }
     let layer3 = &link.layer3;
-    facts.extend(link.all_addresses().map(|address| address.to_string()));
+    facts.extend(link.written().map(|written| written.to_string()));
     if layer3.dhcp4 {
         facts.push("address by DHCP".into());
     }

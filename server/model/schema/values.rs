@@ -8,8 +8,8 @@ use crate::model::bgp::{Announcement, RemoteAs};
 use crate::model::dhcp_options::DhcpOptions;
 use crate::model::identity::{Octets, Uuid};
 use crate::model::{
-    Caption, CpuList, Destination, DnsOverTls, DnsServer, Dnssec, EmitLldp, HostNumber, Mac,
-    Millis, Nic, ReceiveLldp, Scalar, VlanId, When,
+    Caption, CpuList, Destination, DnsOverTls, DnsServer, Dnssec, EmitLldp, HostNumber, LinkMac,
+    Mac, Millis, Nic, ReceiveLldp, Scalar, VlanId, When,
 };
 
 /// An IP network or an address with its prefix length, for fields that hold an `IpNet`.
@@ -48,6 +48,7 @@ values! {
     DnsServer: {"type": "string", "description": "An address, with :PORT behind it where that is not 53, and with #NAME the name in its certificate."},
     EmitLldp: {"type": ["boolean", "string"], "description": "true, false, nearest-bridge, non-tpmr-bridge or customer-bridge."},
     HostNumber: {"type": ["integer", "string"], "description": "A number, or an expression over the host's own, such as =index + 10."},
+    LinkMac: {"type": "string", "description": "A MAC address in any notation; or inherit, none or persistent."},
     Mac: {"type": "string", "description": "A MAC address, in any notation."},
     Millis: {"type": "string", "pattern": "^(=|[0-9]+(ms|s|m|h|d)$)", "description": "A span of time, such as 100ms, 2s, 5m, 1h or 1d."},
     Nic: {

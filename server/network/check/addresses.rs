@@ -18,6 +18,7 @@ pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
                 None if borne.awaits_address() => missing(view, &link.name, borne, findings),
                 None => {}
             }
+            peer(view, &link.name, borne, findings);
         }
     }
     for (name, address) in &view.host.reservations {
@@ -87,6 +88,21 @@ fn computed(
                 address.addr()
             );
             findings.warn("N189", at(), text);
+        }
+        _ => {}
+    }
+}
+
+/// Rules N188 and N140: the other end that the profile computes, and cannot, or that is this one.
+fn peer(view: &HostView<'_>, link: &str, borne: &Borne, findings: &mut Findings) {
+    let at = || view.at_link("addresses", &borne.key);
+    let own = borne.address.map(|address| address.addr());
+    match &borne.peer {
+        Some(Err(error)) if borne.written => {
+            findings.error("N188", at(), format!("{link} has no peer: {error}"));
+        }
+        Some(Ok(peer)) if own == Some(*peer) => {
+            findings.error("N140", at(), format!("{peer} on {link} is its own peer"));
         }
         _ => {}
     }

@@ -20,6 +20,7 @@ mod mtu;
 mod names;
 mod network_root;
 mod online;
+mod peers;
 mod policy;
 mod profile;
 mod reach;
@@ -133,6 +134,7 @@ fn check_profile(view: &ProfileView<'_>, findings: &mut Findings) {
     virtual_links::check(view, findings);
     hardware::check(view, findings);
     reach::check(view, findings);
+    peers::check(view, findings);
     losses::check(view, findings);
     silence::by_profile(view, findings, start);
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{Findings, Place, ProfileView};
 use crate::model::{Destination, RouteKind};
-use crate::network::check::routes::MAIN;
+use crate::network::check::routes::{MAIN, connected};
 use crate::network::links::{Link, Role};
 
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
@@ -80,13 +80,10 @@ fn reaches(view: &ProfileView<'_>, address: IpAddr) -> bool {
 /// Whether a route of one link in the main table covers `address`.
 fn leads(view: &ProfileView<'_>, link: &Link, address: IpAddr) -> bool {
     let layer3 = &link.layer3;
-    let mut borne =
-        layer3.borne.iter().filter_map(|borne| view.site.subnets.get(&borne.subnet)?.cidr.into());
     let mut routes = layer3.routes.iter().filter(|route| {
         route.table.is_none_or(|table| table == MAIN) && route.kind == RouteKind::Unicast
     });
-    borne.any(|net: ipnet::IpNet| net.contains(&address))
-        || link.all_addresses().any(|net| net.contains(&address))
+    connected(view, link).any(|net| net.contains(&address))
         || layer3.gateways.iter().any(|gateway| gateway.is_ipv4() == address.is_ipv4())
         || routes.any(|route| match route.to {
             Destination::Net(net) => net.contains(&address),

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::{Findings, Place, ProfileView, ways};
+use ipnet::IpNet;
+
 use crate::model::{Destination, RouteKind, RouteSpec, Subnet};
 use crate::network::links::{Link, Role};
 
@@ -151,7 +153,19 @@ pub(super) fn reaches(view: &ProfileView<'_>, link: &Link, address: IpAddr) -> b
     if matches!(address, IpAddr::V6(address) if address.is_unicast_link_local()) {
         return true;
     }
-    let borne = link.layer3.borne.iter().filter_map(|borne| view.site.subnets.get(&borne.subnet));
-    let shared = link.layer3.shared.iter().map(|shared| shared.address);
-    borne.map(|subnet| subnet.cidr).chain(shared).any(|net| net.contains(&address))
+    connected(view, link).any(|net| net.contains(&address))
+}
+
+/// What the link leads to without a router: the other ends that it names, and whole prefixes.
+pub(super) fn connected<'a>(
+    view: &'a ProfileView<'_>,
+    link: &'a Link,
+) -> impl Iterator<Item = IpNet> + 'a {
+    // A subnet is on the link whether the host has been given its address yet or not.
+    let borne = link.layer3.borne.iter().filter_map(|borne| {
+        let subnet = view.site.subnets.get(&borne.subnet)?;
+        Some(borne.known_peer().map_or(subnet.cidr, IpNet::from))
+    });
+    let shared = link.written().filter(|written| !written.is_own);
+    borne.chain(shared.map(|written| written.connected()))
 }

@@ -2,7 +2,7 @@
 //! meaning where it is said. Pure.
 
 use super::{Findings, Place, ProfileView};
-use crate::model::{LinkSettings, RouteSpec, VlanProtocol};
+use crate::model::{LinkSettings, MacPolicy, RouteSpec, VlanProtocol};
 use crate::network::links::{Kind, Link};
 
 /// The versions whose keys are known (systemd's `*.gperf` of each stable branch).
@@ -61,6 +61,9 @@ fn newer(link: &Link) -> Vec<(&'static str, &'static str, u16)> {
     }
     if link.online_family.is_some() {
         used.push(("online-family", "[Link] RequiredFamilyForOnline=", 249));
+    }
+    if link.mac_policy == Some(MacPolicy::Kernel) {
+        used.push(("macaddress", "[NetDev] MACAddress=none", 250));
     }
     if link.activation_mode.is_some() {
         used.push(("activation-mode", "[Link] ActivationPolicy=", 248));

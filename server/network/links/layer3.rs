@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::model::{
-    DnsOverTls, DnsServer, Dnssec, Family, Overrides, RouteSpec, RuleSpec, SharedAddress,
+    AddressScope, DnsOverTls, DnsServer, Dnssec, Family, Overrides, RouteSpec, RuleSpec,
+    SharedAddress,
 };
 
 /// What a link has above Ethernet.
@@ -16,6 +17,8 @@ pub struct Layer3 {
     pub borne: Vec<Borne>,
     /// Addresses of the host's own with their prefix lengths, in the order they are written.
     pub addresses: Vec<IpNet>,
+    /// Where those of IPv4 are valid, where the profile says so.
+    pub address_scope: Option<AddressScope>,
     /// Addresses that other hosts bear as well, and those beside the subnet's.
     pub shared: Vec<SharedAddress>,
     /// Whether IPv4 is asked from DHCP.
@@ -80,6 +83,8 @@ pub struct Borne {
     /// The address that the profile computes, where it does; one that the host is given goes
     /// before it.
     pub computed: Option<Computed>,
+    /// The other end, where the profile names one: the link leads to it alone.
+    pub peer: Option<Computed>,
 }
 
 /// The address that a profile computes for a host, or why it cannot.

@@ -1,8 +1,8 @@
 //! MTU and MAC of each link, where the profile leaves them to us. Pure.
 
 use super::virtual_links::derived_mac;
-use crate::model::{BondMode, Mac, Millis, Site, TransmitHashPolicy};
-use crate::network::links::{HostNetwork, Kind, Role};
+use crate::model::{BondMode, Defaults, Mac, MacPolicy, Millis, Site, TransmitHashPolicy};
+use crate::network::links::{HostNetwork, Kind, Link, Role};
 
 /// The MTU of Ethernet, where no subnet and no link says another.
 const ETHERNET_MTU: u32 = 1500;
@@ -42,7 +42,8 @@ fn is_without_mtu(kind: &Kind) -> bool {
 }
 
 /// Gives every bond and bridge the permanent MAC of its first NIC, and every MACVLAN one made
-/// of it. Without one networkd hashes the name with the machine-id, which cloned images share.
+/// of it, unless the profile leaves the choice to others. Without one networkd hashes the name
+/// with the machine-id, which cloned images share.
 pub(super) fn set_macs(network: &mut HostNetwork) {
     let mut macs: Vec<Option<Mac>> = vec![None; network.links.len()];
     for index in network.top_down().into_iter().rev() {
@@ -64,7 +65,12 @@ pub(super) fn set_macs(network: &mut HostNetwork) {
         let mac = |name: &String| macs[network.links.get_index_of(name)?];
         macs[index] = lower.iter().find_map(mac);
     }
-    for (link, mac) in network.links.values_mut().zip(macs) {
+    let usual = match network.defaults {
+        Defaults::Safe => MacPolicy::Inherit,
+        Defaults::Verbatim => MacPolicy::Persistent,
+    };
+    let inherits = |link: &&mut Link| link.mac_policy.unwrap_or(usual) == MacPolicy::Inherit;
+    for (link, mac) in network.links.values_mut().zip(macs).filter(|(link, _)| inherits(link)) {
         link.mac = link.mac.or_else(|| match link.kind {
             Kind::Bond(_) | Kind::Bridge(_) => mac,
             Kind::Macvlan(_) => mac.map(|nic| derived_mac(nic, &link.name)),

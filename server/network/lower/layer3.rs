@@ -47,6 +47,7 @@ impl Source<'_> {
     ) -> Layer3 {
         let mut layer3 = Layer3 {
             shared: settings.addresses.to_vec(),
+            address_scope: settings.address_scope,
             dhcp4: settings.dhcp4,
             dhcp6: settings.dhcp6,
             link_local: settings.link_local.map(<[_]>::to_vec),
@@ -66,12 +67,18 @@ impl Source<'_> {
                 continue;
             }
             let is_first = place == 0 && settings.subnet.is_some();
-            let (key, number) = match is_first {
-                true => (name.to_owned(), settings.host_number),
-                false => (format!("{name}/{subnet_name}"), settings.host_number6),
+            let (key, number, peer) = match is_first {
+                true => (name.to_owned(), settings.host_number, settings.peer_number),
+                false => {
+                    (format!("{name}/{subnet_name}"), settings.host_number6, settings.peer_number6)
+                }
             };
-            let computed = number.map(|number| self.computed(number, (subnet_name, subnet)));
-            self.bear(&mut layer3, settings, (subnet_name, subnet), (key, computed));
+            let computed = number
+                .map(|number| self.computed(number, |number| subnet.host(subnet_name, number)));
+            let peer = peer
+                .map(|number| self.computed(number, |number| subnet.numbered(subnet_name, number)));
+            let numbers = (computed, peer);
+            self.bear(&mut layer3, settings, (subnet_name, subnet), (key, numbers));
         }
         if let Some(table) = settings.table.filter(|_| !self.profile.vrfs.contains_key(name)) {
             own_table(&mut layer3, (table, settings), number, self);
@@ -79,9 +86,9 @@ impl Source<'_> {
         layer3
     }
 
-    /// The address that the profile computes for the host in a subnet.
-    fn computed(&self, number: &HostNumber, (name, subnet): (&str, &Subnet)) -> Computed {
-        let address = number.of(self.host.number()).and_then(|number| subnet.host(name, number));
+    /// The address `of` the number that the profile computes for the host.
+    fn computed(&self, number: &HostNumber, of: impl Fn(i64) -> Computed) -> Computed {
+        let address = number.of(self.host.number()).and_then(of);
         let with = self.host.number().map(|index| format!(" with index {index}"));
         address.map_err(|error| format!("{number}{}: {error}", with.unwrap_or_default()))
     }
@@ -92,7 +99,7 @@ impl Source<'_> {
         layer3: &mut Layer3,
         settings: &LinkSettings<'_>,
         (name, subnet): (&str, &Subnet),
-        (key, computed): (String, Option<Computed>),
+        (key, (computed, peer)): (String, (Option<Computed>, Option<Computed>)),
     ) {
         // With DHCP or SLAAC the wire says all this; written down as well it would be there twice.
         let learns = match subnet.cidr {
@@ -108,7 +115,8 @@ impl Source<'_> {
         let link = key.split('/').next().unwrap_or(&key);
         let alone =
             self.profile.loopbacks.contains_key(link) || self.profile.dummies.contains_key(link);
-        let length = if alone { subnet.cidr.max_prefix_len() } else { subnet.cidr.prefix_len() };
+        let single = alone || peer.is_some();
+        let length = if single { subnet.cidr.max_prefix_len() } else { subnet.cidr.prefix_len() };
         let address = address.and_then(|address| IpNet::new(address, length).ok());
         layer3.addresses.extend(address);
         layer3.borne.push(Borne {
@@ -117,6 +125,7 @@ impl Source<'_> {
             written: !learns,
             address,
             computed,
+            peer,
         });
         if learns {
             return;
@@ -163,7 +172,7 @@ fn own_table(
     for borne in layer3.borne.clone() {
         let Some(subnet) = source.site.subnets.get(&borne.subnet) else { continue };
         let from = borne.address.map(|address| address.addr());
-        let cidr = subnet.cidr.trunc();
+        let cidr = borne.known_peer().map_or(subnet.cidr.trunc(), IpNet::from);
         layer3.routes.push(RouteSpec { from, ..route(Destination::Net(cidr), None, table) });
         if let Some(gateway) = subnet.gateway {
             let default = route(Destination::Default, Some(gateway), table);

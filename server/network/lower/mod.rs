@@ -67,9 +67,9 @@ pub(super) fn lower_with(
     set_roles(&mut network, source.profile);
     network.bgp = bgp::lower(&network, source.profile);
     network.source_nat = source_nat::lower(&network, source.profile);
+    ethernet::set_macs(&mut network);
     if network.defaults == Defaults::Safe {
         ethernet::set_mtus(&mut network, site);
-        ethernet::set_macs(&mut network);
         ethernet::set_parameters(&mut network);
         set_critical(&mut network);
     }
@@ -138,7 +138,8 @@ impl<'a> Source<'a> {
             master: None,
             layer: 0,
             role: Role::Unused,
-            mac: settings.and_then(|settings| settings.mac),
+            mac: settings.and_then(|settings| settings.mac?.given()),
+            mac_policy: settings.and_then(|settings| settings.mac?.policy()),
             mtu: settings.and_then(|settings| settings.mtu),
             optional: settings.is_some_and(|settings| settings.optional),
             emit_lldp: settings.map(|settings| settings.emit_lldp).unwrap_or_default(),

@@ -1,6 +1,6 @@
 //! Veth pairs, MACVLANs, IPVLANs and the loopback of a profile. Pure.
 
-use crate::model::{Mac, Profile};
+use crate::model::{LinkMac, Mac, Profile};
 use crate::network::links::{Kind, Link};
 
 /// Every end of every cable. Of two ends that the profile lists the first makes both; one
@@ -8,7 +8,8 @@ use crate::network::links::{Kind, Link};
 pub(super) fn veths(profile: &Profile) -> impl Iterator<Item = (&String, Kind)> {
     profile.veths.iter().enumerate().flat_map(|(place, (name, spec))| {
         let listed = profile.veths.get_full(&spec.peer);
-        let peer_mac = listed.map_or(spec.peer_macaddress, |(_, _, peer)| peer.macaddress);
+        let given = spec.peer_macaddress.map(LinkMac::Given);
+        let peer_mac = listed.map_or(given, |(_, _, peer)| peer.macaddress);
         let first = listed.is_none_or(|(peer_place, _, _)| place <= peer_place);
         let makes_peer = first.then_some(peer_mac);
         let own = (name, Kind::Veth { peer: spec.peer.clone(), makes_peer });

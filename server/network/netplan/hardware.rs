@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Writer;
-use crate::model::{EmitLldp, MatchBy, NicSpec, OffloadSpec, WakeOnLan};
+use crate::model::{EmitLldp, MacPolicy, MatchBy, NicSpec, OffloadSpec, WakeOnLan};
 
 impl Writer<'_> {
     /// What is said of how the link is announced and brought up.
@@ -14,11 +14,10 @@ impl Writer<'_> {
             EmitLldp::NonTpmr | EmitLldp::Customer => self.lose(true, "emit-lldp by distance"),
         }
         self.lose(self.link.lldp.is_some(), "lldp");
-        self.lose(self.link.duplicate_detection, "duplicate-detection");
-        self.lose(self.link.online_state.is_some(), "online-state");
-        self.lose(self.link.online_family.is_some(), "online-family");
-        self.lose(self.link.description.is_some(), "description");
-        self.lose(self.link.group.is_some(), "group");
+        self.losses.networkd_alone(self.link);
+        // Without one, what netplan writes for networkd leaves the choice to that.
+        let persistent = self.link.mac_policy == Some(MacPolicy::Persistent);
+        self.beyond_cloud_init(persistent, "macaddress: persistent");
         if let Some(mode) = self.link.activation_mode {
             self.set("activation-mode", mode.label());
         }

@@ -12,7 +12,7 @@ use super::links::{HostNetwork, Kind, Link, Role};
 use super::losses::Losses;
 use super::unit::Unit;
 use super::{File, Format, networkd};
-use crate::model::{DnsOverTls, EmitLldp, Eswitch, Mac, MatchBy, NicSpec, ReceiveLldp};
+use crate::model::{DnsOverTls, EmitLldp, Eswitch, Mac, MacPolicy, MatchBy, NicSpec, ReceiveLldp};
 
 /// The namespace of the connections' UUIDs, a random one.
 const NAMESPACE: [u8; 16] = *b"\x8e\x1d\x6a\x52\x0c\x3f\x4b\x97\xa4\x5e\x21\xd0\x7b\x94\xc6\x38";
@@ -140,12 +140,10 @@ impl Keyfile<'_> {
         let learns = layer3.dhcp4 || self.host.accept_ra(link) == Some(true) || layer3.dhcp6;
         self.lose(link.optional && learns, "optional (it waits for what it asks)");
         self.lose(link.critical, "critical");
-        self.lose(link.duplicate_detection, "duplicate-detection");
+        self.losses.networkd_alone(link);
         self.lose(link.activation_mode.is_some(), "activation-mode");
-        self.lose(link.online_state.is_some(), "online-state");
-        self.lose(link.online_family.is_some(), "online-family");
-        self.lose(link.description.is_some(), "description");
-        self.lose(link.group.is_some(), "group");
+        let persistent = link.mac_policy == Some(MacPolicy::Persistent);
+        self.lose(persistent, "macaddress: persistent");
         self.lose(link.has_pattern(), "match-name with a pattern");
         self.lose(!layer3.ntp.is_empty(), "time servers");
         self.unit.section("connection");

@@ -72,11 +72,14 @@ fn link_local(families: &[Family]) -> &'static str {
 
 /// `[Address]`, `[Route]` and `[RoutingPolicyRule]`.
 pub(super) fn written(unit: &mut Unit, host: &HostNetwork, link: &Link) {
-    for address in link.all_addresses() {
+    for written in link.written() {
         unit.section("Address");
-        unit.set("Address", address);
+        unit.set("Address", written.address);
+        // With the length of one address: networkd takes the last length for both.
+        unit.set_some("Peer", written.peer.map(IpNet::from));
+        unit.set_some("Scope", written.scope);
         // One that several hosts bear would be taken for a duplicate.
-        let own = address.addr().is_ipv4() && link.layer3.addresses.contains(&address);
+        let own = written.is_own && written.address.addr().is_ipv4();
         let probed = own && link.duplicate_detection;
         unit.set_some("DuplicateAddressDetection", probed.then_some("ipv4"));
     }

@@ -1,12 +1,31 @@
 //! `.link` files: what udev sets on a NIC before the network comes up (systemd.link(5)). Pure.
 
 use super::begin;
-use crate::model::{ChannelSpec, MatchBy, OffloadSpec, RingSpec, WakeOnLan};
+use crate::model::{ChannelSpec, MacPolicy, MatchBy, OffloadSpec, RingSpec, WakeOnLan};
 use crate::network::links::{HostNetwork, Kind, Link, Role};
 use crate::network::unit::Unit;
 
-/// The `.link` of a NIC of which something is said that only udev can set.
+/// The `.link` of a NIC of which something is said that only udev can set, or of a link whose
+/// MAC udev is to leave alone.
 pub(super) fn render(host: &HostNetwork, link: &Link) -> Option<String> {
+    match link.mac_policy {
+        Some(MacPolicy::Kernel) => Some(left_alone(host, link)),
+        _ => nic(host, link),
+    }
+}
+
+/// Left to itself, udev gives a link that is made the MAC that networkd would have given it:
+/// 99-default.link says so of all of them.
+fn left_alone(host: &HostNetwork, link: &Link) -> String {
+    let mut unit = begin(host);
+    unit.section("Match");
+    unit.set("OriginalName", &link.name);
+    unit.section("Link");
+    unit.set("MACAddressPolicy", MacPolicy::Kernel);
+    unit.finish()
+}
+
+fn nic(host: &HostNetwork, link: &Link) -> Option<String> {
     let nic = link.nic.as_ref().filter(|nic| nic.needs_link_file())?;
     let Kind::Nic(mac) = link.kind else { return None };
     let mut unit = begin(host);

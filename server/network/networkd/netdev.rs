@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::begin;
-use crate::model::{BondSpec, BridgeSpec, Defaults, Millis, VlanProtocol, VxlanSpec};
+use crate::model::{
+    BondSpec, BridgeSpec, Defaults, LinkMac, MacPolicy, Millis, VlanProtocol, VxlanSpec,
+};
 use crate::network::links::{HostNetwork, Kind, Link};
 use crate::network::unit::Unit;
 
@@ -23,6 +25,9 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> Option<String> {
         unit.set_some("MTUBytes", link.mtu);
     }
     unit.set_some("MACAddress", link.mac);
+    if link.mac_policy == Some(MacPolicy::Kernel) {
+        unit.set("MACAddress", MacPolicy::Kernel);
+    }
     match &link.kind {
         Kind::Nic(_) | Kind::Dummy | Kind::Loopback => {}
         Kind::Bond(spec) => bond(&mut unit, spec),
@@ -49,7 +54,10 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> Option<String> {
         Kind::Veth { peer, makes_peer } => {
             unit.section("Peer");
             unit.set("Name", peer);
-            unit.set_some("MACAddress", makes_peer.flatten());
+            let said = makes_peer.flatten();
+            let left =
+                |mac: &LinkMac| mac.given().is_some() || mac.policy() == Some(MacPolicy::Kernel);
+            unit.set_some("MACAddress", said.filter(left));
         }
         Kind::Macvlan(spec) => {
             unit.section("MACVLAN");

@@ -2,7 +2,7 @@
 
 use super::{begin, layer3};
 use crate::model::{
-    ActivationMode, BridgeSpec, Defaults, EmitLldp, FunctionState, MatchBy, PortSpec,
+    ActivationMode, AddressScope, BridgeSpec, Defaults, EmitLldp, FunctionState, MatchBy, PortSpec,
 };
 use crate::network::links::{HostNetwork, Kind, Link, Role};
 use crate::network::unit::Unit;
@@ -100,7 +100,17 @@ fn required_for_online(host: &HostNetwork, link: &Link) -> &'static str {
         // One dead member, or a port without a guest, must not hold up the boot.
         (Kind::Bond(_) | Kind::Bridge(_), _) => "degraded-carrier",
         (_, Role::Carrier) => "carrier",
-        (_, Role::Addressed) => "routable",
+        (_, Role::Addressed) => furthest(link),
+    }
+}
+
+/// How far a link with addresses ever comes, to networkd.
+fn furthest(link: &Link) -> &'static str {
+    let widest = link.written().map(|written| written.scope.unwrap_or(AddressScope::Global)).min();
+    match widest.filter(|_| !link.layer3.learns()) {
+        None | Some(AddressScope::Global) => "routable",
+        Some(AddressScope::Link) => "degraded",
+        Some(AddressScope::Host) => "carrier",
     }
 }
 

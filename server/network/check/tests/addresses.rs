@@ -4,6 +4,15 @@ use super::{BRIDGE, Case, N1};
 
 #[rustfmt::skip] // a table: a case a line
 pub(super) const ERRORS: &[Case] = &[
+    ("N140", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, peer-number: 12}}", N1, "172.16.160.12 on br0 is its own peer"),
+    ("N188", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, peer-number: 300}}", N1, "br0 has no peer: "),
+    ("N140", "    bonds:", "    nics: {eth5: {addresses: [{address: 192.0.2.1/32, role: anycast, peer: \"fd00::1\"}]}}\n    bonds:", "profiles.hypervisor.nics.eth5.addresses", "of two families"),
+    ("N140", "    bonds:", "    nics: {eth5: {addresses: [{address: 192.0.2.1/32, role: anycast, peer: 192.0.2.1}]}}\n    bonds:", "profiles.hypervisor.nics.eth5.addresses", "192.0.2.1/32 on eth5 is its own peer"),
+    ("N140", "    bonds:", "    nics: {eth5: {addresses: [{address: 192.0.2.1/24, role: anycast, peer: 192.0.2.2}]}}\n    bonds:", "profiles.hypervisor.nics.eth5.addresses", "write 192.0.2.1/32"),
+    ("N182", "    bonds:", "    nics: {eth5: {addresses: [{address: \"fd00::1/128\", role: anycast, scope: link}]}}\n    bonds:", "profiles.hypervisor.nics.eth5.addresses", "of an IPv6 address by the address"),
+    ("N182", "    bonds:", "    nics: {eth5: {peer-number: 1}}\n    bonds:", "profiles.hypervisor.nics.eth5.peer-number", "eth5 has peer-number and no written address of a subnet"),
+    ("N182", "    bonds:", "    nics: {eth5: {subnet: other, dhcp4: true, address-scope: link}}\n    bonds:", "profiles.hypervisor.nics.eth5.address-scope", "no written address of an IPv4 subnet"),
+    ("N150", "    bonds:", "    nics: {eth5: {subnet: provisioning, peer-number: 7}}\n    bonds:", "profiles.hypervisor.nics.eth5.peer-number", "router 10.77.0.1 is not on eth5, which leads to its peer 10.77.0.7 alone"),
     ("N140", "172.16.160.12}", "172.16.160.0}", N1, "network address"),
     ("N140", "172.16.160.0/24", "172.16.160.1/24", "subnets.internal.cidr", "host bits"),
     ("N141", "172.16.160.13", "172.16.160.12", "hosts.n2.addresses.br0", "is on n1 br0 and on n2 br0"),

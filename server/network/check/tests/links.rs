@@ -4,6 +4,7 @@ use super::{BOND, BRIDGE, Case, VLAN};
 
 #[rustfmt::skip] // a table: a case a line
 pub(super) const ERRORS: &[Case] = &[
+    ("N182", "    bonds:", "    nics: {eth5: {macaddress: none}}\n    bonds:", "profiles.hypervisor.nics.eth5.macaddress", "macaddress none has no meaning: a NIC has its own MAC"),
     ("N110", "vlan: 500", "vlan: 5000", "subnets.internal.vlan", "5000 is outside 1-4094"),
     ("N110", "    vlan: 500\n", "", "profiles.hypervisor.vlans.vlan500.id", "no VLAN id"),
     ("N110", "{link: bond0,", "{link: bond0, id: 4095,", "profiles.hypervisor.vlans.vlan500.id", "4095"),
@@ -48,6 +49,7 @@ pub(super) const ERRORS: &[Case] = &[
 
 #[rustfmt::skip] // a table: a case a line
 pub(super) const WARNINGS: &[Case] = &[
+    ("N117", "lacp-rate: fast", "dhcp4: true\n        macaddress: persistent", "profiles.hypervisor.bonds.bond0.macaddress", "would be a stranger; write macaddress: inherit"),
     ("N116", "    vlans:", "    ipvlans: {iv: {link: eth7, dhcp4: true}}\n    vlans:", "profiles.hypervisor.ipvlans.iv.dhcp4", "give both one address"),
     ("N131", "    bonds:", "    nics: {eth5: {mtu: 9000}, eth6: {}}\n    bridges: {br1: {interfaces: [eth5, eth6], mtu: 1500}}\n  other:\n    bonds:", "profiles.hypervisor.bridges.br1.interfaces", "eth6 (MTU 1500) and eth5 (MTU 9000) differ"),
     ("N132", "native-vlan: 10}", "native-vlan: 10, mtu: 9000}", "hosts.n2.nics.eth0", "eth0 has MTU 9000 and needs 9022 on leaf1a Ethernet2, which has 9000"),

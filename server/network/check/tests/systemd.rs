@@ -9,6 +9,7 @@ pub(super) const ERRORS: &[Case] = &[
     ("N170", "    bonds:", "    systemd: 250\n    nics: {eth5: {sriov: {count: 1}}}\n    bonds:", "profiles.hypervisor.nics.eth5.sriov", "SR-IOVVirtualFunctions= needs systemd 251"),
     ("N170", "lacp-rate: fast", "peer-notify-delay: 1s", "profiles.hypervisor.bonds.bond0.peer-notify-delay", "needs systemd 256, the target has 252"),
     ("N170", "    bonds:", "    systemd: 247\n    vlans: {v9: {link: eth2, id: 9, egress-qos: {1: 7}}}\n  other:\n    bonds:", "profiles.hypervisor.vlans.v9.egress-qos", "needs systemd 248"),
+    ("N170", "    bonds:", "    systemd: 249\n    bridges: {b9: {interfaces: [eth2], macaddress: none}}\n  other:\n    bonds:", "profiles.hypervisor.bridges.b9.macaddress", "[NetDev] MACAddress=none needs systemd 250"),
     ("N171", "    bonds:", "    format: netplan\n    bonds:", "profiles.hypervisor.format", "netplan cannot say br0: DNS over TLS"),
     ("N164", "{interfaces: [vlan500],", "{interfaces: [vlan500], stp: true,", "hosts.n2.nics.eth0", "br0 runs spanning tree towards leaf1a Ethernet2"),
     ("N171", "initrd: [live/initrd.img]}", "initrd: [live/initrd.img], cmdline: \"quiet {dracut}\"}", "hosts.n1.image", "image \"live\" has {dracut} on its command line, and dracut cannot say br0: bridge"),
