@@ -119,7 +119,8 @@ fn row(scenario: &Scenario, seen: &Seen) -> String {
     row + "\n"
 }
 
-/// The three layouts as they are and as an operator once wrote them, rails, and a VRF.
+/// The three layouts as they are and as an operator once wrote them, rails, a VRF, bonds whose
+/// MAC somebody else chooses, and rules of nftables.
 fn scenarios(systemd: u16) -> Vec<Scenario> {
     let written = |name: &str| {
         let layouts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/layouts");
@@ -134,6 +135,13 @@ fn scenarios(systemd: u16) -> Vec<Scenario> {
         Scenario { name: "bond-vlan-bridge", site: safe("bond-vlan-bridge"), wait: 30 },
         Scenario { name: "rails", site: with_several_routers(safe("rails")), wait: 30 },
         Scenario { name: "stack", site: safe("stack"), wait: 30 },
+        Scenario { name: "bond, kernel's MAC", site: with_mac(safe("bond"), "none"), wait: 30 },
+        Scenario {
+            name: "bond, networkd's MAC",
+            site: with_mac(safe("bond"), "persistent"),
+            wait: 30,
+        },
+        Scenario { name: "source-nat", site: safe("source-nat"), wait: 30 },
         Scenario { name: "1-bond, verbatim", site: written("1-bond"), wait: patience },
         Scenario { name: "2-bond-vlan, verbatim", site: written("2-bond-vlan"), wait: patience },
         Scenario {
@@ -154,6 +162,14 @@ fn with_several_routers(mut site: Site) -> Site {
     let route = serde_json::json!({"to": "203.0.113.0/24", "next-hops": hops});
     for host in site.hosts.values_mut() {
         set_network(host, serde_json::json!({"nics": {"rail0": {"routes": [route]}}}));
+    }
+    site
+}
+
+/// The bond, with the MAC that somebody else chooses.
+fn with_mac(mut site: Site, chooser: &str) -> Site {
+    for host in site.hosts.values_mut() {
+        set_network(host, serde_json::json!({"bonds": {"bond0": {"macaddress": chooser}}}));
     }
     site
 }
@@ -179,7 +195,7 @@ fn files(scenario: &Scenario) -> Vec<HostFile> {
 }
 
 fn directory(scenario: &Scenario) -> String {
-    format!("/proof/{}", scenario.name.replace([' ', ','], ""))
+    format!("/proof/{}", scenario.name.replace([' ', ',', '\''], ""))
 }
 
 fn run(guest: &mut Guest, scenario: &Scenario) -> Seen {
@@ -188,7 +204,7 @@ fn run(guest: &mut Guest, scenario: &Scenario) -> Seen {
     guest.ok("sh /usr/lib/proof/reset");
     guest.ok(&partner.shell());
     guest.ok(&format!("busybox cp -r {}/etc /", directory(scenario)));
-    guest.ok("/usr/lib/systemd/systemd-sysctl");
+    guest.ok("/usr/lib/systemd/systemd-sysctl; udevadm control --reload; systemctl daemon-reload");
     let said = guest.ok(&format!("WAIT={}; {START}", scenario.wait));
     let times: Vec<f64> =
         said.lines().last().unwrap().split(' ').map(|number| number.parse().unwrap()).collect();
@@ -201,6 +217,7 @@ fn run(guest: &mut Guest, scenario: &Scenario) -> Seen {
         let path = format!("/proc/sys/{}", name.replace('.', "/"));
         assert_eq!(guest.ok(&format!("cat {path}")).trim(), value, "{}: {name}", scenario.name);
     }
+    source_nat(guest, &network);
     assert!(!partner.gateways.is_empty(), "{}", scenario.name);
     for gateway in &partner.gateways {
         ping(guest, scenario, &network, gateway);
@@ -215,6 +232,16 @@ fn run(guest: &mut Guest, scenario: &Scenario) -> Seen {
         lost.iter().sum()
     });
     Seen { online, unready, modelled, lost }
+}
+
+/// Whether systemd has had the rules loaded, of a host that has any.
+fn source_nat(guest: &mut Guest, network: &HostNetwork) {
+    for nat in &network.source_nat {
+        let chain = guest.ok("nft list chain inet rackstrap postrouting");
+        for address in &nat.addresses {
+            assert!(chain.contains(&format!(" to {address}\n")), "{address} is not in {chain}");
+        }
+    }
 }
 
 /// The links that networkd has not set up to its end. `networkctl` needs a bus on 252.

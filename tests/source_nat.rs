@@ -105,6 +105,9 @@ fn what_a_processor_begins_leaves_by_its_nic() {
     load(&host, "-f", &rules(&serde_saphyr::from_str(SITE).unwrap()).unwrap());
     assert_eq!(ping(1), [3, 3]);
     assert_eq!(ping(0), [6, 3]);
+    let bound = host.sh("taskset -c 0 ping -n -c 1 -W 2 -I eth1 10.2.0.1");
+    assert!(bound.status.success(), "{}", String::from_utf8_lossy(&bound.stdout));
+    assert_eq!(echoes(&sides[1]), 4, "who binds itself to a link leaves by it, with its address");
     let local = host.sh("ip link set lo up; taskset -c 1 ping -n -c 1 -W 2 10.1.0.12");
     assert!(local.status.success(), "{}", String::from_utf8_lossy(&local.stdout));
 }

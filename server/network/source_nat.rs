@@ -4,8 +4,10 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::File;
-use super::links::HostNetwork;
+use super::links::{HostNetwork, Link};
 use crate::model::{CpuList, Profile};
 
 /// Where both files are: systemd reads those of a service's directory that end in `.conf`.
@@ -26,6 +28,8 @@ pub struct SourceNat {
     pub mark: u32,
     /// The addresses that such connections have, one a family.
     pub addresses: Vec<IpAddr>,
+    /// What the link leads to without a router.
+    pub connected: Vec<IpNet>,
 }
 
 /// What a profile says of processors, of links that a mark leads to.
@@ -33,13 +37,19 @@ pub(super) fn lower(network: &HostNetwork, profile: &Profile) -> Vec<SourceNat> 
     let links = profile.links().filter(|link| !link.settings.cpus.is_empty());
     let of_link = |link: crate::model::ProfileLink<'_>| {
         let mark = link.settings.mark.filter(|_| link.settings.table.is_some())?;
-        let own = &network.links.get(link.name)?.layer3.addresses;
+        let own = || network.links.get(link.name).into_iter().flat_map(Link::written);
+        let own = || own().filter(|written| written.is_own);
         let first = |is_ipv4: bool| {
-            own.iter().map(|address| address.addr()).find(|address| address.is_ipv4() == is_ipv4)
+            let mut addresses = own().map(|written| written.address.addr());
+            addresses.find(|address| address.is_ipv4() == is_ipv4)
         };
-        let addresses = first(true).into_iter().chain(first(false)).collect();
-        let cpus = link.settings.cpus.clone();
-        Some(SourceNat { link: link.name.to_owned(), cpus, mark, addresses })
+        Some(SourceNat {
+            link: link.name.to_owned(),
+            cpus: link.settings.cpus.clone(),
+            mark,
+            addresses: first(true).into_iter().chain(first(false)).collect(),
+            connected: own().map(|written| written.connected().trunc()).collect(),
+        })
     };
     links.filter_map(of_link).collect()
 }
@@ -86,11 +96,26 @@ fn rules(host: &HostNetwork) -> String {
             let (family, word) = if address.is_ipv4() { ("ipv4", "ip") } else { ("ipv6", "ip6") };
             let _ = writeln!(
                 text,
-                "\t\toifname != \"lo\" meta nfproto {family} meta mark {} snat {word} to {address}",
-                nat.mark
+                "\t\toifname != \"lo\" meta nfproto {family} meta mark {}{} snat {word} to {address}",
+                nat.mark,
+                unless_elsewhere(host, nat, word)
             );
         }
     }
     text.push_str("\t}\n}\n");
     text
+}
+
+/// That the next router, or the other end itself, is in no network of the other links: a program
+/// that binds itself to one of them leaves by it whatever its mark, and must have its address.
+/// By network and not by name: a NIC that is found by its MAC may have any name.
+fn unless_elsewhere(host: &HostNetwork, nat: &SourceNat, word: &str) -> String {
+    let others = host.source_nat.iter().filter(|other| other.link != nat.link);
+    let others = others.flat_map(|other| &other.connected);
+    let family = others.filter(|net| net.addr().is_ipv4() == (word == "ip"));
+    let nets: Vec<String> = family.map(IpNet::to_string).collect();
+    match nets.is_empty() {
+        true => String::new(),
+        false => format!(" rt {word} nexthop != {{ {} }}", nets.join(", ")),
+    }
 }

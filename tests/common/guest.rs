@@ -34,7 +34,8 @@ const UNITS: [(&str, &str); 2] = [
 
 /// Makes the kernel's names those of the files that match by name, and the other end of
 /// each cable a port of the switch.
-const CABLING: &str = "for module in bonding 8021q bridge vrf dummy vxlan; do modprobe $module; done; \
+const CABLING: &str = "for module in bonding 8021q bridge vrf dummy vxlan nft_ct nft_nat nft_chain_nat; \
+                       do modprobe $module; done; \
                        ip netns add switch; ip -n switch link set lo up; \
                        for port in 0 1 2 3 4; do \
                        ip link set eth$((port + 5)) netns switch name port$port; \

@@ -20,5 +20,7 @@ for family in -4 -6; do
     ip "$family" rule flush protocol static
     ip "$family" route flush table all protocol static
 done 2>/dev/null
+nft flush ruleset
 busybox rm -rf /run/systemd/netif /etc/systemd/network /etc/sysctl.d
+busybox rm -rf /etc/systemd/system/systemd-networkd.service.d
 busybox mkdir -p /etc/systemd/network

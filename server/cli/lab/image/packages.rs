@@ -16,6 +16,7 @@ const PROGRAMS: &[&str] = &[
     "kmod",
     "liblzma5",
     "iputils-ping",
+    "nftables",
     "busybox-static",
     "dash",
 ];
