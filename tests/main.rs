@@ -49,6 +49,7 @@ mod tables;
 mod tftp_clients;
 mod tftp_hard;
 mod tftp_ipv6;
+mod tftp_life;
 mod tftp_loss;
 mod tftp_rules;
 mod tftp_windows;

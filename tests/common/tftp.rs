@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::netns::{Netns, enter};
 
+/// Long enough for an answer that must not come to have come.
+pub const A_WHILE: Duration = Duration::from_millis(300);
 /// The server's address on the link to its clients.
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 /// The client's address there.
@@ -254,4 +256,18 @@ pub fn error_of(packet: &[u8]) -> (u16, String) {
     assert_eq!(packet[..2], [0, 5], "not ERROR: {packet:?}");
     let text = packet[4..].split(|byte| *byte == 0).next().unwrap();
     (u16::from_be_bytes([packet[2], packet[3]]), String::from_utf8_lossy(text).into_owned())
+}
+
+/// Reads a whole file, block by block, and gives it with the address that sent it.
+pub fn read_all(client: &Raw, name: &str) -> (Vec<u8>, SocketAddr) {
+    client.read(name, &[]);
+    let mut content = Vec::new();
+    loop {
+        let (packet, from) = client.receive();
+        client.ack(block_of(&packet), from);
+        content.extend_from_slice(&packet[4..]);
+        if packet.len() < 516 {
+            return (content, from);
+        }
+    }
 }
