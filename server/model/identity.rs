@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
+use super::as_text::as_text;
 use super::dhcp_options::hexadecimal;
 
 /// What a host is known by before anybody has its MACs, or after its NICs were exchanged.
@@ -206,21 +207,6 @@ impl fmt::Display for Uuid {
     }
 }
 
-macro_rules! as_text {
-    ($($type:ident),*) => {$(
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    )*};
-}
 as_text!(Octets, Uuid);
 
 #[cfg(test)]

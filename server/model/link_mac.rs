@@ -3,10 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
+use super::as_text::as_text;
 use super::words::words;
-use super::{InvalidMac, Mac};
+use super::{Defaults, InvalidMac, Mac};
 
 words! {
     /// Who chooses the MAC of a link that is made.
@@ -50,6 +49,16 @@ impl LinkMac {
     }
 }
 
+impl Defaults {
+    /// Who chooses the MACs of a profile that says nothing of them.
+    pub fn mac_policy(self) -> MacPolicy {
+        match self {
+            Self::Safe => MacPolicy::Inherit,
+            Self::Verbatim => MacPolicy::Persistent,
+        }
+    }
+}
+
 /// A text that is neither a MAC nor a word for who chooses one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}; or write inherit, none or persistent")]
@@ -75,17 +84,7 @@ impl fmt::Display for LinkMac {
     }
 }
 
-impl Serialize for LinkMac {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for LinkMac {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+as_text!(LinkMac);
 
 #[cfg(test)]
 mod tests {

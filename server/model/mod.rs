@@ -4,6 +4,7 @@
 //! networkd's and netplan's words as keys, so that the file, the JSON of the
 //! API and the rows in the database say the same thing in the same words.
 
+mod as_text;
 mod bgp;
 mod bond;
 mod bridge;

@@ -6,8 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
+use super::as_text::as_text;
 use super::link::is_default;
 use super::words::{switch_words, words};
 use super::{DhcpOptions, InvalidDuration, Millis};
@@ -372,17 +373,7 @@ impl fmt::Display for DnsServer {
     }
 }
 
-impl Serialize for DnsServer {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for DnsServer {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+as_text!(DnsServer);
 
 impl From<InvalidDuration> for String {
     fn from(error: InvalidDuration) -> Self {

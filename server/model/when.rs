@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::as_text::as_text;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A day such as `2026-11-01`, or a time such as `2026-11-01T12:00:00Z` (RFC 3339). Days are
 /// counted in UTC.
@@ -70,17 +70,7 @@ impl fmt::Display for When {
     }
 }
 
-impl Serialize for When {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for When {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+as_text!(When);
 
 #[cfg(test)]
 mod tests {
