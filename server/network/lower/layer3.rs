@@ -172,7 +172,7 @@ fn own_table(
     for borne in layer3.borne.clone() {
         let Some(subnet) = source.site.subnets.get(&borne.subnet) else { continue };
         let from = borne.address.map(|address| address.addr());
-        let cidr = borne.known_peer().map_or(subnet.cidr.trunc(), IpNet::from);
+        let cidr = borne.known_peer().map_or_else(|| subnet.cidr.trunc(), IpNet::from);
         layer3.routes.push(RouteSpec { from, ..route(Destination::Net(cidr), None, table) });
         if let Some(gateway) = subnet.gateway {
             let default = route(Destination::Default, Some(gateway), table);
