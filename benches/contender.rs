@@ -47,6 +47,11 @@ impl Samples {
         self.values.get(column).map_or(f64::NAN, |values| median(values))
     }
 
+    /// The largest of a column; NaN if nothing was noted.
+    pub fn worst(&self, column: &str) -> f64 {
+        self.values.get(column).into_iter().flatten().copied().fold(f64::NAN, f64::max)
+    }
+
     /// The median as a table shows it, with `digits` after the point.
     pub fn cell(&self, column: &str, digits: usize) -> String {
         let value = self.median(column);

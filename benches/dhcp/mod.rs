@@ -24,6 +24,9 @@ const OURS: &str = "rackstrap";
 /// A client number that no load uses.
 const PROBE: u32 = u32::MAX;
 const CLIENTS: u32 = 10_000;
+/// So often is each server's delay measured in a round, for a second each: one pause of the
+/// machine spoils one pass, and the median over the passes tells of the server.
+const PASSES: usize = 4;
 /// So many exchanges are outstanding at any time.
 const CLOSED: Pace = Pace::Closed(64);
 
@@ -32,9 +35,10 @@ const NEW_CPU: &str = "CPU s/10k new";
 const NEW_P99: &str = "p99 ms new";
 const AGAIN: &str = "again/s";
 const AGAIN_CPU: &str = "CPU s/10k again";
-const OFFER_P50: &str = "OFFER p50 ms at half rate";
-const OFFER_P99: &str = "OFFER p99 ms at half rate";
-const EXCHANGE_P99: &str = "exchange p99 ms at half rate";
+const OFFER_P50: &str = "OFFER p50 ms";
+const OFFER_P99: &str = "OFFER p99 ms";
+const OFFER_WORST: &str = "its worst pass";
+const EXCHANGE_P99: &str = "exchange p99 ms";
 const RACKS: &str = "40 relays + option 82, /s";
 const RACKS_CPU: &str = "CPU s/10k 40 relays";
 const IDLE: &str = "RSS idle MB";
@@ -70,6 +74,9 @@ pub fn bench(lab: &Lab, effort: Effort) -> Findings {
     for name in ["kea", OURS] {
         findings.faults.append(&mut many_leases(lab, name, &mut large, effort));
     }
+    for samples in board.servers.values_mut() {
+        samples.add(OFFER_WORST, samples.worst(OFFER_P99));
+    }
     findings.verdicts = verdicts(&board, &large);
     findings.tables.push(board.table(
         "DHCP, 64 clients outstanding, relayed, 10,000 clients",
@@ -89,9 +96,12 @@ pub fn bench(lab: &Lab, effort: Effort) -> Findings {
         ],
     ));
     findings.tables.push(board.table(
-        "DHCP, open loop at half of each server's own rate, known clients",
+        &format!(
+            "DHCP, open loop at half of each server's own rate, known clients, {} passes",
+            PASSES * effort.rounds
+        ),
         &names,
-        &[(OFFER_P50, 3), (OFFER_P99, 3), (EXCHANGE_P99, 3)],
+        &[(OFFER_P50, 3), (OFFER_P99, 3), (OFFER_WORST, 3), (EXCHANGE_P99, 3)],
     ));
     findings.tables.push(large.table(
         "DHCP, 100,000 new leases in a pool of 131,072",
@@ -163,20 +173,29 @@ impl Turn<'_> {
         self.note(AGAIN, outcome.rate());
         self.note(AGAIN_CPU, cpu / outcome.done.max(1) as f64 * 1e4);
 
-        let (outcome, _) = self.load(&one_relay(&clients, Pace::Open(rate / 2.0), 3), &mut ledger);
-        self.note(OFFER_P50, percentile(&outcome.offers, 50.0));
-        self.note(OFFER_P99, percentile(&outcome.offers, 99.0));
-        self.note(EXCHANGE_P99, percentile(&outcome.exchanges, 99.0));
-
+        for _ in 0..PASSES {
+            self.delays(&mut clients, rate / 2.0, &mut ledger);
+        }
         self.many_relays(effort);
         if first {
             self.syncs(&mut ledger);
         }
     }
 
+    /// How long known clients wait when `rate` of them come in a second, whatever the server
+    /// does. A second of them, or each once.
+    fn delays(&mut self, clients: &mut [u32], rate: f64, ledger: &mut Ledger) {
+        let count = (rate as usize).clamp(1, clients.len());
+        let (outcome, _) = self.load(&one_relay(&clients[..count], Pace::Open(rate), 3), ledger);
+        self.note(OFFER_P50, percentile(&outcome.offers, 50.0));
+        self.note(OFFER_P99, percentile(&outcome.offers, 99.0));
+        self.note(EXCHANGE_P99, percentile(&outcome.exchanges, 99.0));
+        clients.rotate_left(count);
+    }
+
     fn many_relays(&mut self, effort: Effort) {
         let relays: Vec<_> = (0..40).map(|number| Pool::rack(number).relay).collect();
-        let clients: Vec<u32> = (100_000..100_000 + 6_000 / effort.divisor as u32).collect();
+        let clients: Vec<u32> = (100_000..100_000 + CLIENTS / effort.divisor as u32).collect();
         let plan = Plan {
             clients: &clients,
             relays: &relays,
