@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::arch::Client;
 use super::next::{Next, script_url};
 use crate::model::Mac;
@@ -17,7 +19,7 @@ const MAX_CLIENTS: usize = 16_384;
 /// The trails of all clients of a link.
 #[derive(Debug, Default)]
 pub struct BootTrails {
-    of: HashMap<Mac, Trail>,
+    of: HashMap<Mac, Trail, RandomState>,
     /// When room was last made, in Unix seconds.
     swept_at: i64,
 }

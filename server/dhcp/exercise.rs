@@ -60,7 +60,7 @@ fn check_written_again(packet: &Packet<'_>, max_bytes: usize, may_overload: bool
     let options = packet.options.iter().filter(|(code, _)| ours(*code));
     let reply = ReplyPacket {
         hardware_type: packet.hardware_type,
-        hardware: packet.hardware.to_vec(),
+        hardware: packet.hardware,
         transaction_id: packet.transaction_id,
         flags: packet.flags,
         client_address: packet.client_address,
@@ -69,7 +69,7 @@ fn check_written_again(packet: &Packet<'_>, max_bytes: usize, may_overload: bool
         relay_address: packet.relay_address,
         boot_file: String::new(),
         options: options.map(|(code, data)| EncodedOption::raw(code, data)).collect(),
-        relay_info: packet.options.get(RELAY_INFO).map(<[u8]>::to_vec),
+        relay_info: packet.options.get(RELAY_INFO),
         max_bytes,
         may_overload,
     };

@@ -92,7 +92,7 @@ pub struct Answer {
 }
 
 /// Builds an OFFER or an ACK (RFC 2131 table 3).
-pub fn build_grant(request: &Request<'_>, grant: &Grant<'_>) -> ReplyPacket {
+pub fn build_grant<'a>(request: &Request<'a>, grant: &Grant<'_>) -> ReplyPacket<'a> {
     let mut reply = empty_reply(request, grant.link_mtu);
     reply.options = ordered_options(request, grant);
     reply.your_address = grant.address.unwrap_or(Ipv4Addr::UNSPECIFIED);
@@ -110,7 +110,7 @@ pub fn build_grant(request: &Request<'_>, grant: &Grant<'_>) -> ReplyPacket {
 
 /// Builds the answer to a BOOTP client: an address for ever and nothing of DHCP's own
 /// (RFC 1534 section 2). The client's vendor area has 64 bytes, a modern one takes more.
-pub fn build_bootp(request: &Request<'_>, grant: &Grant<'_>) -> ReplyPacket {
+pub fn build_bootp<'a>(request: &Request<'a>, grant: &Grant<'_>) -> ReplyPacket<'a> {
     let mut reply = empty_reply(request, grant.link_mtu);
     let added = |code| grant.added(code).map(|data| EncodedOption::raw(code, data));
     let codes = BOOTP_OPTIONS.into_iter();
@@ -122,7 +122,7 @@ pub fn build_bootp(request: &Request<'_>, grant: &Grant<'_>) -> ReplyPacket {
 }
 
 /// Builds a NAK: message type, server, reason, and what was sent along; no address at all.
-pub fn build_nak(request: &Request<'_>, server_id: Ipv4Addr, reason: &str) -> ReplyPacket {
+pub fn build_nak<'a>(request: &Request<'a>, server_id: Ipv4Addr, reason: &str) -> ReplyPacket<'a> {
     let mut reply = empty_reply(request, u32::from(DEFAULT_MESSAGE_BYTES));
     reply.options = vec![
         EncodedOption::raw(53, &[MessageType::Nak.into()]),
@@ -137,13 +137,13 @@ pub fn build_nak(request: &Request<'_>, server_id: Ipv4Addr, reason: &str) -> Re
     reply
 }
 
-fn empty_reply(request: &Request<'_>, link_mtu: u32) -> ReplyPacket {
+fn empty_reply<'a>(request: &Request<'a>, link_mtu: u32) -> ReplyPacket<'a> {
     let asked = request.max_message_bytes.filter(|bytes| *bytes >= DEFAULT_MESSAGE_BYTES);
     let mtu = u16::try_from(link_mtu).unwrap_or(u16::MAX).max(DEFAULT_MESSAGE_BYTES);
     let packet = request.packet;
     ReplyPacket {
         hardware_type: packet.hardware_type,
-        hardware: packet.hardware.to_vec(),
+        hardware: packet.hardware,
         transaction_id: packet.transaction_id,
         flags: packet.flags,
         client_address: Ipv4Addr::UNSPECIFIED,
@@ -152,7 +152,7 @@ fn empty_reply(request: &Request<'_>, link_mtu: u32) -> ReplyPacket {
         relay_address: packet.relay_address,
         boot_file: String::new(),
         options: Vec::new(),
-        relay_info: request.relay_info.map(|info| info.bytes.to_vec()),
+        relay_info: request.relay_info.map(|info| info.bytes),
         max_bytes: usize::from(asked.unwrap_or(DEFAULT_MESSAGE_BYTES).min(mtu) - HEADER_BYTES),
         may_overload: false,
     }
@@ -245,7 +245,7 @@ fn addresses(code: u8, addresses: impl Iterator<Item = Ipv4Addr>) -> EncodedOpti
 /// Says where the answer to a request goes.
 pub fn destination(
     request: &Request<'_>,
-    reply: &ReplyPacket,
+    reply: &ReplyPacket<'_>,
     arrival: &Arrival,
     always_broadcast: bool,
 ) -> Destination {

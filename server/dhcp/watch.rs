@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
+use foldhash::fast::RandomState;
+
 use super::probe::Probes;
 use crate::boot::trail::BootTrails;
 use crate::model::{Identity, Mac};
@@ -27,7 +29,7 @@ pub struct Watch {
     foreign: HashMap<Ipv4Addr, i64>,
     warned: HashMap<String, i64>,
     /// The switch port at which each NIC was last given an address.
-    ports: HashMap<Mac, Identity>,
+    ports: HashMap<Mac, Identity, RandomState>,
 }
 
 impl Watch {

@@ -39,7 +39,7 @@ pub struct Sqlite {
 }
 
 /// How many pages the write-ahead log holds before they go into the database.
-const LOG_PAGES: u64 = 2000;
+const LOG_PAGES: u64 = 4000;
 /// A page of 4,096 bytes with its head in the log.
 const LOG_PAGE_BYTES: u64 = 4096 + 24;
 

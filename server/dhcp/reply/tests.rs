@@ -51,7 +51,7 @@ fn answer(
     bytes: &[u8],
     kind: MessageType,
     boot: BootData,
-    check: impl FnOnce(&Packet<'_>, &ReplyPacket),
+    check: impl FnOnce(&Packet<'_>, &ReplyPacket<'_>),
 ) {
     answer_with(None, bytes, (kind, boot), check);
 }
@@ -61,7 +61,7 @@ fn answer_with(
     profile: Option<DhcpOptions>,
     bytes: &[u8],
     (kind, boot): (MessageType, BootData),
-    check: impl FnOnce(&Packet<'_>, &ReplyPacket),
+    check: impl FnOnce(&Packet<'_>, &ReplyPacket<'_>),
 ) {
     let packet = Packet::parse(bytes).unwrap();
     let request = Request::read(&packet).unwrap();

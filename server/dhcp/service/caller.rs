@@ -155,7 +155,7 @@ impl<'a> Caller<'a> {
     /// An answer ready to leave from `local`.
     pub(super) fn sending(
         &self,
-        reply: &ReplyPacket,
+        reply: &ReplyPacket<'_>,
         local: Ipv4Addr,
         happened: Option<Happened>,
     ) -> Sending {
@@ -168,7 +168,7 @@ impl<'a> Caller<'a> {
     pub(super) fn sending_to(
         &self,
         destination: Destination,
-        reply: &ReplyPacket,
+        reply: &ReplyPacket<'_>,
         local: Ipv4Addr,
         event: Option<Happened>,
     ) -> Sending {

@@ -5,11 +5,11 @@ use std::net::Ipv4Addr;
 use dhcproto::v4::MessageType;
 
 use super::caller::{Around, Caller};
-use super::outcome::{Outcome, Silence};
+use super::outcome::{Outcome, Sending, Silence};
 use super::place::Placed;
 use super::words;
 use crate::config::ProxyDhcp;
-use crate::dhcp::decide::{ChosenServer, Decision, Facts, Question, Reason, decide};
+use crate::dhcp::decide::{ChosenServer, Decision, Facts, NakReason, Question, Reason, decide};
 use crate::dhcp::fill::{self, Level};
 use crate::dhcp::identity::identities;
 use crate::dhcp::link::{Place, server_id};
@@ -43,6 +43,15 @@ pub(super) fn answer(around: Around<'_>, watch: &mut Watch, bytes: &[u8]) -> Out
     );
     let _inside = span.enter();
     answer_caller(caller, watch).unwrap_or_else(silent)
+}
+
+/// Refuses an address that was to be given to the sender of a packet: the database knows that
+/// it is somebody else's.
+pub(super) fn refuse(around: Around<'_>, bytes: &[u8], address: Ipv4Addr) -> Option<Sending> {
+    let packet = Packet::parse(bytes).ok()?;
+    let request = Request::read(&packet).ok()?;
+    let exchange = Exchange::begin(Caller::new(around, &request)).ok()?;
+    Some(exchange.nak(NakReason::NotAvailable, Some(address)))
 }
 
 /// The type of a message as it is counted.

@@ -6,8 +6,10 @@ use std::collections::HashMap;
 use std::future::pending;
 use std::io;
 use std::mem;
+use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use foldhash::fast::RandomState;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc;
@@ -49,11 +51,18 @@ pub(super) struct Interface {
     claims: Vec<Claim>,
     outbox: Vec<Sending>,
     /// The answers that wait for their lease, by the claim's number.
-    waiting: HashMap<u64, Answers>,
+    waiting: HashMap<u64, Waiting, RandomState>,
     last_number: u64,
     outcomes: (Outcomes, mpsc::UnboundedReceiver<Vec<Ended>>),
     prober: Prober,
     probing: FuturesUnordered<BoxFuture<'static, Probed>>,
+}
+
+/// Answers that wait for their lease.
+struct Waiting {
+    answers: Answers,
+    /// What is to be answered, if it may come to a refusal.
+    packet: Option<(Arrival, Box<[u8]>)>,
 }
 
 /// The sockets of one interface.
@@ -75,7 +84,7 @@ impl Interface {
             watch: Watch::default(),
             claims: Vec::new(),
             outbox: Vec::new(),
-            waiting: HashMap::new(),
+            waiting: HashMap::default(),
             last_number: 0,
             outcomes: mpsc::unbounded_channel(),
             prober: Prober::default(),
@@ -199,7 +208,8 @@ impl Interface {
                 self.last_number += 1;
                 let number = self.last_number;
                 self.claims.push(Claim { lease, now, number });
-                self.waiting.insert(number, answers);
+                let packet = answers.may_refuse.then(|| (arrival, bytes.into()));
+                self.waiting.insert(number, Waiting { answers, packet });
             }
             Outcome::Probe(probe) => self.probe(*probe, arrival, bytes),
         }
@@ -208,13 +218,24 @@ impl Interface {
     /// Lets the answers go whose leases are stored.
     fn finish(&mut self, ended: Vec<Ended>) {
         for Ended { number, outcome } in ended {
-            let Some(answers) = self.waiting.remove(&number) else { continue };
+            let Some(Waiting { answers, packet }) = self.waiting.remove(&number) else { continue };
             LEASE_COMMITS.count(outcome_name(&outcome));
             if let Err(CommitError::Database(error)) = &outcome {
                 self.warn_of_database(error);
             }
-            self.outbox.extend(answers.choose(&outcome));
+            let refused = match (&outcome, packet) {
+                (Err(CommitError::Taken(address)), Some(packet)) => self.refuse(packet, *address),
+                _ => None,
+            };
+            self.outbox.extend(refused.or_else(|| answers.choose(&outcome)));
         }
+    }
+
+    fn refuse(&self, (arrival, bytes): (Arrival, Box<[u8]>), address: Ipv4Addr) -> Option<Sending> {
+        let snapshot = self.app.inventory.snapshot();
+        let (app, link, now) = (&self.app, &self.link, now());
+        let around = Around { app, snapshot: &snapshot, link, arrival: &arrival, now };
+        exchange::refuse(around, &bytes, address)
     }
 
     fn warn_of_database(&mut self, error: &str) {

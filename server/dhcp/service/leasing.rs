@@ -81,8 +81,7 @@ impl Exchange<'_> {
         let answers = Answers {
             granted: Some(self.ack(watch, address, self.lease_seconds(), "given")),
             // A DISCOVER is never refused: its client asks again (RFC 4039 section 3.1).
-            refused: (self.caller.request.kind != MessageType::Discover)
-                .then(|| self.nak(NakReason::NotAvailable, Some(address))),
+            may_refuse: self.caller.request.kind != MessageType::Discover,
             remembered,
         };
         Outcome::Commit(Box::new(Commit { lease, now, answers }))

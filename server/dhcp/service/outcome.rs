@@ -66,8 +66,9 @@ pub(super) struct Commit {
 pub(super) struct Answers {
     /// The answer when it is stored; none where nobody waits (DECLINE, RELEASE).
     pub(super) granted: Option<Sending>,
-    /// The answer when somebody else holds the address.
-    pub(super) refused: Option<Sending>,
+    /// Whether the client is told no when somebody else holds the address. That happens so
+    /// seldom that its answer is made only then.
+    pub(super) may_refuse: bool,
     /// The answer when the database fails and memory knows a live lease of the client.
     pub(super) remembered: Option<Sending>,
 }
@@ -100,14 +101,13 @@ impl Sending {
 }
 
 impl Answers {
-    /// The one that fits how the commit ended.
+    /// The one that fits how the commit ended, unless it is a refusal.
     pub(super) fn choose(self, stored: &Result<Lease, CommitError>) -> Option<Sending> {
         match stored {
             Ok(_) => self.granted,
-            Err(CommitError::Taken(_)) => self.refused,
             Err(CommitError::Database(_)) => self.remembered,
-            // The client asks again by itself.
-            Err(CommitError::Busy) => None,
+            // Refused, or the client asks again by itself.
+            Err(CommitError::Taken(_) | CommitError::Busy) => None,
         }
     }
 }

@@ -72,24 +72,28 @@ fn size_of<'a>(options: impl Iterator<Item = &'a EncodedOption>) -> usize {
     options.map(|option| option.bytes.len()).sum()
 }
 
-/// Appends code, length and data, split where the data is longer than 255 bytes (RFC 3396).
+/// Appends an option, in several pieces where its data is long.
 pub(super) fn append_option(bytes: &mut OptionBytes, code: u8, data: &[u8]) {
-    if data.is_empty() {
-        bytes.extend_from_slice(&[code, 0]);
+    for (head, data) in pieces(code, data) {
+        bytes.extend_from_slice(&head);
+        bytes.extend_from_slice(data);
     }
-    for chunk in data.chunks(255) {
-        bytes.extend_from_slice(&[code, chunk.len() as u8]);
-        bytes.extend_from_slice(chunk);
-    }
+}
+
+/// An option in pieces of at most 255 bytes, each with code and length before it (RFC 3396).
+fn pieces(code: u8, data: &[u8]) -> impl Iterator<Item = ([u8; 2], &[u8])> {
+    let empty = data.is_empty().then_some(data);
+    let all = data.chunks(255).chain(empty);
+    all.map(move |piece| ([code, piece.len() as u8], piece))
 }
 
 /// A server's packet before it is bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReplyPacket {
+pub struct ReplyPacket<'a> {
     /// The client's kind of hardware.
     pub hardware_type: u8,
     /// The client's hardware address, 16 bytes at most.
-    pub hardware: Vec<u8>,
+    pub hardware: &'a [u8],
     /// The client's transaction id.
     pub transaction_id: u32,
     /// The client's flags.
@@ -107,7 +111,7 @@ pub struct ReplyPacket {
     /// The options in the order in which they are written.
     pub options: Vec<EncodedOption>,
     /// Option 82 as the relay sent it.
-    pub relay_info: Option<Vec<u8>>,
+    pub relay_info: Option<&'a [u8]>,
     /// The longest packet that the client takes, without IP and UDP headers.
     pub max_bytes: usize,
     /// Whether options that do not fit may go into `file` and `sname`. Not for
@@ -115,15 +119,15 @@ pub struct ReplyPacket {
     pub may_overload: bool,
 }
 
-impl ReplyPacket {
+impl ReplyPacket<'_> {
     /// The packet's bytes, and the codes of the options for which there was no room.
     pub fn encode(&self) -> (Vec<u8>, Vec<u8>) {
-        let tail = self.tail();
+        let tail_bytes = self.tail_bytes();
         let essential = self.options.iter().filter(|option| ESSENTIAL.contains(&option.code));
         let essential = size_of(essential);
-        let room = self.room(tail.len(), essential);
+        let room = self.room(tail_bytes, essential);
         let size = size_of(self.options.iter());
-        let mut bytes = Vec::with_capacity((HEADER_BYTES + size + tail.len()).max(MIN_BYTES));
+        let mut bytes = Vec::with_capacity((HEADER_BYTES + size + tail_bytes).max(MIN_BYTES));
         self.write_header(&mut bytes);
         let left_out = if size <= room {
             self.options.iter().for_each(|option| bytes.extend_from_slice(&option.bytes));
@@ -131,7 +135,7 @@ impl ReplyPacket {
         } else {
             self.write_what_fits(&mut bytes, room, essential)
         };
-        bytes.extend_from_slice(&tail);
+        self.write_tail(&mut bytes);
         if bytes.len() < MIN_BYTES {
             bytes.resize(MIN_BYTES, 0);
         }
@@ -167,14 +171,23 @@ impl ReplyPacket {
         room.max(clients_room.min(essential_bytes))
     }
 
-    /// Option 82 and End: always last, always there.
-    fn tail(&self) -> OptionBytes {
-        let mut tail = OptionBytes::new();
-        if let Some(relay_info) = &self.relay_info {
-            append_option(&mut tail, RELAY_INFO, relay_info);
+    /// Option 82 in pieces, if a relay sent it.
+    fn relay_info(&self) -> impl Iterator<Item = ([u8; 2], &[u8])> {
+        self.relay_info.into_iter().flat_map(|data| pieces(RELAY_INFO, data))
+    }
+
+    /// How long option 82 and End are.
+    fn tail_bytes(&self) -> usize {
+        self.relay_info().map(|(head, data)| head.len() + data.len()).sum::<usize>() + 1
+    }
+
+    /// Writes option 82 and End: always last, always there.
+    fn write_tail(&self, bytes: &mut Vec<u8>) {
+        for (head, data) in self.relay_info() {
+            bytes.extend_from_slice(&head);
+            bytes.extend_from_slice(data);
         }
-        tail.push(END);
-        tail
+        bytes.push(END);
     }
 
     fn write_header(&self, bytes: &mut Vec<u8>) {

@@ -54,10 +54,10 @@ fn what_runs_past_the_end_ends_the_list() {
     }
 }
 
-fn reply(options: Vec<EncodedOption>) -> ReplyPacket {
+fn reply(options: Vec<EncodedOption>) -> ReplyPacket<'static> {
     ReplyPacket {
         hardware_type: 1,
-        hardware: vec![0x52, 0x54, 0, 0xaa, 0, 1],
+        hardware: &[0x52, 0x54, 0, 0xaa, 0, 1],
         transaction_id: 0xdead_beef,
         flags: 0x8000,
         client_address: Ipv4Addr::UNSPECIFIED,
@@ -94,8 +94,7 @@ fn a_reply_is_written_as_dhcproto_reads_it() {
 fn options_keep_the_order_they_are_given_in() {
     let given = [53, 54, 51, 6, 3, 1];
     let options = given.map(|code| EncodedOption::raw(code, &[1, 2, 3, 4]));
-    let (bytes, _) =
-        ReplyPacket { relay_info: Some(vec![1, 1, 7]), ..reply(options.into()) }.encode();
+    let (bytes, _) = ReplyPacket { relay_info: Some(&[1, 1, 7]), ..reply(options.into()) }.encode();
     let packet = Packet::parse(&bytes).unwrap();
     assert_eq!(codes(&packet), [53, 54, 51, 6, 3, 1, 82]);
 }
@@ -129,8 +128,8 @@ fn a_talkative_relay_costs_no_answer_its_type_or_server() {
     let essential = [53, 54, 51, 58, 59, 61].map(|code| EncodedOption::raw(code, &[1; 4]));
     let mut options = essential.to_vec();
     options.push(EncodedOption::raw(6, &[7; 200]));
-    let relay_info = vec![b'r'; 290];
-    let full = ReplyPacket { relay_info: Some(relay_info.clone()), ..reply(options) };
+    let relay_info = [b'r'; 290];
+    let full = ReplyPacket { relay_info: Some(&relay_info), ..reply(options) };
     let (bytes, left_out) = full.encode();
     assert_eq!(left_out, [6]);
     let packet = Packet::parse(&bytes).unwrap();
@@ -221,7 +220,7 @@ proptest! {
     #[test]
     fn option_82_goes_back_byte_for_byte(info in prop::collection::vec(any::<u8>(), 0..300)) {
         let options = (0..40).map(|code| EncodedOption::raw(code + 100, &[1; 20])).collect();
-        let (bytes, _) = ReplyPacket { relay_info: Some(info.clone()), ..reply(options) }.encode();
+        let (bytes, _) = ReplyPacket { relay_info: Some(&info), ..reply(options) }.encode();
         prop_assert!(bytes.len() <= 548);
         let packet = Packet::parse(&bytes).unwrap();
         prop_assert_eq!(packet.options.get(82), Some(&info[..]));

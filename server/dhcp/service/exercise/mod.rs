@@ -215,17 +215,20 @@ impl<'a> Rack<'a> {
         &self.fixture.snapshots[self.site]
     }
 
+    fn around<'b>(&'b self, sent: &'b Sent) -> Around<'b> {
+        Around {
+            app: &self.fixture.stage.app,
+            snapshot: self.snapshot(),
+            link: &self.link,
+            arrival: &sent.arrival,
+            now: self.now,
+        }
+    }
+
     fn send(&mut self, sent: Sent) {
-        let outcome = {
-            let around = Around {
-                app: &self.fixture.stage.app,
-                snapshot: self.snapshot(),
-                link: &self.link,
-                arrival: &sent.arrival,
-                now: self.now,
-            };
-            exchange::answer(around, &mut self.watch, &sent.bytes)
-        };
+        let mut watch = std::mem::take(&mut self.watch);
+        let outcome = exchange::answer(self.around(&sent), &mut watch, &sent.bytes);
+        self.watch = watch;
         self.last = Some(sent.clone());
         if matches!(outcome, Outcome::Silent(_)) {
             return;
@@ -266,9 +269,9 @@ impl<'a> Rack<'a> {
             self.check_address(person, lease.address);
             return;
         }
-        let Answers { granted, refused, remembered } = &commit.answers;
-        let replies = [granted, refused, remembered];
-        assert!(replies.iter().all(|reply| reply.is_none()), "nobody waits for an answer");
+        let Answers { granted, may_refuse, remembered } = &commit.answers;
+        let has_answer = granted.is_some() || remembered.is_some() || *may_refuse;
+        assert!(!has_answer, "nobody waits for an answer");
         // The client uses it no longer, whatever becomes of the commit.
         let ended = self.promises.remove(&lease.address);
         assert!(ended.is_none_or(|promise| promise.person.is(person)), "not its own lease");
@@ -311,7 +314,13 @@ impl<'a> Rack<'a> {
             Err(CommitError::Taken(wanted.address))
         };
         drop(table);
-        if let Some(sending) = commit.answers.choose(&stored) {
+        let refused = match stored {
+            Err(CommitError::Taken(address)) if commit.answers.may_refuse => {
+                exchange::refuse(self.around(&sent), &sent.bytes, address)
+            }
+            _ => None,
+        };
+        if let Some(sending) = refused.or_else(|| commit.answers.choose(&stored)) {
             self.deliver(&sent, &person, asked_at, &sending);
         }
     }
