@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use nix::time::ClockId;
 
 /// The kernel's clock ticks in a second, of `/proc/PID/stat` (`USER_HZ`, the same on every architecture).
@@ -69,20 +70,26 @@ impl Process {
         let result = work();
         let anonymous_mb = peak.stop();
         let (resident_mb, _) = self.memory();
+        assert!(resident_mb > 0.0, "the server ended before its measurement: who answered?");
         (result, Usage { cpu: self.cpu() - before, anonymous_mb, resident_mb })
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Children first: a server killed outright leaves its workers behind.
+        // Stopped first: nginx begins a new worker as soon as one is killed. Then its children:
+        // a server killed outright leaves its workers behind, and those go on answering.
+        send(self.id(), Signal::SIGSTOP);
         let children = family(self.id()).into_iter().map(|p| p.id).filter(|id| *id != self.id());
         for id in children.chain([self.id()]) {
-            let id = nix::unistd::Pid::from_raw(id as i32);
-            let _ = nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGKILL);
+            send(id, Signal::SIGKILL);
         }
         let _ = self.child.wait();
     }
+}
+
+fn send(id: u32, signal: Signal) {
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(id as i32), signal);
 }
 
 /// The most anonymous memory seen, sampled every 20 ms.
@@ -200,8 +207,7 @@ pub fn count_syncs(id: u32, dir: &std::path::Path, work: impl FnOnce()) -> Optio
         fs::read_to_string(&status).is_ok_and(|text| !text.contains("TracerPid:\t0"))
     });
     work();
-    let tracer_id = nix::unistd::Pid::from_raw(tracer.id() as i32);
-    let _ = nix::sys::signal::kill(tracer_id, nix::sys::signal::Signal::SIGINT);
+    send(tracer.id(), Signal::SIGINT);
     let _ = tracer.wait();
     let text = fs::read_to_string(&report).ok()?;
     let is_call = |line: &&str| line.contains("sync") && !line.contains("resumed");
