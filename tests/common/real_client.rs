@@ -108,6 +108,11 @@ impl RealClient {
         }
     }
 
+    /// How often the hook was called for a reason so far.
+    pub fn times(&self, reason: &str) -> usize {
+        self.said().lines().filter(|line| line.split(' ').next() == Some(reason)).count()
+    }
+
     /// Sends a signal to the client.
     pub fn signal(&self, signal: &str) {
         let pid = self.process.0.id().to_string();
