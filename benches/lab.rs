@@ -66,15 +66,12 @@ impl Lab {
 
     /// Runs `work` on a thread inside the client namespace.
     pub fn in_client<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let path = format!("/run/netns/{}", self.client.name);
-        thread::scope(|scope| {
-            let worker = scope.spawn(move || {
-                let namespace = File::open(path).expect("the namespace exists");
-                setns(namespace, CloneFlags::CLONE_NEWNET).expect("root may enter it");
-                work()
-            });
-            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        inside(&self.client, work)
+    }
+
+    /// Runs `work` on a thread inside the server namespace.
+    pub fn in_server<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        inside(&self.server, work)
     }
 
     /// Drops one packet in `every` that the client receives or sends, until the guard goes.
@@ -88,6 +85,18 @@ impl Lab {
         assert!(status.is_ok_and(|s| s.success()), "nft refused: {rules}");
         Loss(self)
     }
+}
+
+fn inside<T: Send>(namespace: &Netns, work: impl FnOnce() -> T + Send) -> T {
+    let path = format!("/run/netns/{}", namespace.name);
+    thread::scope(|scope| {
+        let worker = scope.spawn(move || {
+            let namespace = File::open(path).expect("the namespace exists");
+            setns(namespace, CloneFlags::CLONE_NEWNET).expect("root may enter it");
+            work()
+        });
+        worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// Packet loss that ends when dropped.

@@ -163,6 +163,34 @@ fn read_stat(id: u32) -> Option<Relative> {
     Some(Relative { id, parent, reaped_ticks })
 }
 
+/// What the machine's own host gives to others while it runs: a virtual machine's processors
+/// may be taken away for milliseconds, and no program on it can do anything about that.
+pub struct Stolen(ProcessorTicks);
+
+/// Ticks of all processors since the start: all, and those that were taken away.
+type ProcessorTicks = (u64, u64);
+
+impl Stolen {
+    /// From now on.
+    pub fn begin() -> Self {
+        Self(processor_ticks())
+    }
+
+    /// The part of the processors' time that was taken away since.
+    pub fn percent(self) -> f64 {
+        let (all, stolen) = processor_ticks();
+        (stolen - self.0.1) as f64 * 100.0 / (all - self.0.0).max(1) as f64
+    }
+}
+
+/// The first line of `/proc/stat` (proc(5)): user, nice, system, idle, iowait, irq, softirq, steal.
+fn processor_ticks() -> ProcessorTicks {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let fields = text.lines().next().unwrap_or_default().split_whitespace().skip(1).take(8);
+    let ticks: Vec<u64> = fields.filter_map(|field| field.parse().ok()).collect();
+    (ticks.iter().sum(), ticks.last().copied().unwrap_or_default())
+}
+
 fn memory(id: u32) -> (f64, f64) {
     let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
     let text = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();

@@ -40,6 +40,8 @@ pub struct Plan<'a> {
     pub relays: &'a [Ipv4Addr],
     /// Whether the relays add option 82.
     pub circuit: bool,
+    /// The server's port.
+    pub port: u16,
     /// Closed or open loop.
     pub pace: Pace,
     /// When it is cut off.
@@ -202,7 +204,7 @@ impl Generator<'_> {
 
     fn flush(&mut self, socket: &UdpSocket) {
         if !self.outbox.is_empty() {
-            burst::send_all(socket, &self.outbox, SocketAddrV4::new(SERVER, 67));
+            burst::send_all(socket, &self.outbox, SocketAddrV4::new(SERVER, self.plan.port));
             self.spare.append(&mut self.outbox);
         }
     }

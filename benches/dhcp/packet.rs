@@ -92,6 +92,25 @@ fn option(packet: &mut Vec<u8>, code: u8, value: &[u8]) {
     packet.extend(value);
 }
 
+/// The answer to a message of [`Ask`]'s without looking anything up: an address made of the MAC,
+/// for an hour. None if it is something else.
+pub fn turned_round(packet: &[u8], server: Ipv4Addr) -> Option<Vec<u8>> {
+    let kind = match packet.get(OPTIONS..OPTIONS + 3)? {
+        [53, 1, DISCOVER] => OFFER,
+        [53, 1, REQUEST] => ACK,
+        _ => return None,
+    };
+    let mut reply = packet[..OPTIONS].to_vec();
+    reply[0] = 2;
+    reply.copy_within(30..34, 16);
+    option(&mut reply, 53, &[kind]);
+    option(&mut reply, 54, &server.octets());
+    option(&mut reply, 51, &3600_u32.to_be_bytes());
+    reply.push(255);
+    reply.resize(reply.len().max(300), 0);
+    Some(reply)
+}
+
 /// What a generator needs of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
