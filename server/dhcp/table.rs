@@ -1,12 +1,12 @@
 //! Leases, offers and free addresses in memory, and the rules that keep one
 //! address with one client. Pure: the lease book makes it durable.
 
+mod by_client;
 mod facts;
 mod filling;
 mod site;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use super::fill::Level;
 use super::pool::Pool;
 use crate::model::{ClientKey, Identity, Lease, LeaseState, Mac};
 
+use by_client::ByClient;
 pub use facts::Asker;
 pub use site::v4;
 
@@ -35,12 +36,11 @@ pub struct Table {
     leases: ByAddress<Held>,
     /// The addresses whose lease is over here, and not yet in the database.
     ending: Addresses,
-    /// The addresses of `leases` by the hashes of their clients: a hundred thousand clients
-    /// themselves take twice the memory, and longer to compare.
-    by_client: BTreeSet<(u64, Ipv4Addr)>,
-    hasher: RandomState,
+    by_client: ByClient,
     /// When each live lease ends.
     ends: BTreeSet<(i64, Ipv4Addr)>,
+    /// Up to when what has run out was freed, in Unix seconds.
+    ticked: i64,
     offers: ByAddress<Offer>,
     offer_of: HashMap<ClientKey, Ipv4Addr>,
     /// Offers in the order in which they end.
@@ -138,14 +138,15 @@ impl Table {
             self.withdraw(&lease.client);
         }
         self.unindex(address);
-        self.by_client.insert((self.hasher.hash_one(&lease.client), address));
         if lease.state != LeaseState::Released {
             self.ends.insert((lease.expires_at, address));
         }
         let subnet = self.name(&lease.subnet);
         let Lease { client, mac, state, starts_at, expires_at, .. } = lease;
+        let leases = &self.leases;
+        self.by_client.insert(&client, address, |it| leases.get(&it).map(|held| &held.client));
         self.leases.insert(address, Held { client, mac, subnet, state, starts_at, expires_at });
-        self.mark(address, lease.state == LeaseState::Released);
+        self.mark(address, state == LeaseState::Released);
     }
 
     /// Forgets the lease of an address, such as a quarantine that is over.
@@ -171,6 +172,7 @@ impl Table {
 
     /// Frees what has run out by `now`.
     pub fn tick(&mut self, now: i64) {
+        self.ticked = self.ticked.max(now);
         while let Some(&(until, address)) = self.offers_end.first() {
             if until > now {
                 break;
@@ -264,9 +266,7 @@ impl Table {
 
     /// Whether a lease of the address runs, as of the last `tick`.
     fn is_leased(&self, address: Ipv4Addr) -> bool {
-        self.leases
-            .get(&address)
-            .is_some_and(|held| self.ends.contains(&(held.expires_at, address)))
+        self.leases.get(&address).is_some_and(|held| held.is_live(self.ticked))
     }
 
     fn is_free(&self, address: Ipv4Addr) -> bool {
@@ -316,7 +316,7 @@ impl Table {
 
     fn unindex(&mut self, address: Ipv4Addr) {
         if let Some(held) = self.leases.get(&address) {
-            self.by_client.remove(&(self.hasher.hash_one(&held.client), address));
+            self.by_client.remove(&held.client, address);
             self.ends.remove(&(held.expires_at, address));
         }
     }

@@ -1,9 +1,9 @@
 //! What a decision must know of one client, read out of the table. Pure.
 
-use std::hash::BuildHasher;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
+use smallvec::SmallVec;
 
 use super::Table;
 use crate::dhcp::decide::Facts;
@@ -76,15 +76,13 @@ impl Table {
                 && self.pool_around(address).is_some_and(|pool| pool.contains(address)))
     }
 
-    /// The addresses that are or were a client's.
-    fn addresses_of(&self, client: &ClientKey) -> Vec<Ipv4Addr> {
-        let hash = self.hasher.hash_one(client);
-        let range = (hash, Ipv4Addr::UNSPECIFIED)..=(hash, Ipv4Addr::BROADCAST);
-        let addresses = self.by_client.range(range).map(|(_, address)| *address);
-        // Two clients may share a hash.
+    /// The addresses that are or were a client's, in order.
+    fn addresses_of(&self, client: &ClientKey) -> SmallVec<[Ipv4Addr; 4]> {
         let is_its = |address: &Ipv4Addr| {
             self.leases.get(address).is_some_and(|held| held.client == *client)
         };
-        addresses.filter(is_its).collect()
+        let mut addresses: SmallVec<_> = self.by_client.find(client).filter(is_its).collect();
+        addresses.sort_unstable();
+        addresses
     }
 }

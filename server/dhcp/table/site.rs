@@ -1,9 +1,9 @@
 //! What the table takes from the site: pools, owners, and who its clients are. Pure.
 
 use std::collections::BTreeMap;
-use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::by_client::ByClient;
 use super::{Addresses, ByAddress, Held, Network, Table};
 use crate::dhcp::pool::Pool;
 use crate::model::{ClientKey, Host, Identity, Octets, Site, Subnet};
@@ -102,9 +102,12 @@ impl Table {
                 held.client = client;
             }
         }
-        let hash = |held: &Held| self.hasher.hash_one(&held.client);
-        let clients = self.leases.iter().map(|(address, held)| (hash(held), *address));
-        self.by_client = clients.collect();
+        let leases = &self.leases;
+        self.by_client = ByClient::default();
+        for (address, held) in leases {
+            let client_of = |it| leases.get(&it).map(|held| &held.client);
+            self.by_client.insert(&held.client, *address, client_of);
+        }
     }
 }
 
