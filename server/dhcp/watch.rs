@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
@@ -30,6 +31,8 @@ pub struct Watch {
     warned: HashMap<String, i64>,
     /// The switch port at which each NIC was last given an address.
     ports: HashMap<Mac, Identity, RandomState>,
+    /// Where machines fetch from that reach this server at an address: the last one asked for.
+    base_url: Option<(Ipv4Addr, Arc<str>)>,
 }
 
 impl Watch {
@@ -61,6 +64,15 @@ impl Watch {
             self.ports.insert(mac, port.clone());
         }
         None
+    }
+
+    /// Where machines fetch from that reach this server at `local`; `make` writes it, which
+    /// takes longer than to look up all else that an answer needs.
+    pub fn base_url(&mut self, local: Ipv4Addr, make: impl FnOnce() -> String) -> Arc<str> {
+        match &self.base_url {
+            Some((address, url)) if *address == local => url.clone(),
+            _ => self.base_url.insert((local, make().into())).1.clone(),
+        }
     }
 
     /// Whether a warning is given, or was a moment ago.
@@ -101,6 +113,16 @@ mod tests {
             watch.sees_port(Mac([2, 2, a, b, c, d]), &port(1));
         }
         assert_eq!(watch.ports.len(), MAX_PORTS);
+    }
+
+    #[test]
+    fn an_address_has_its_own_url_however_often_they_take_turns() {
+        let mut watch = Watch::default();
+        for last in [1, 1, 2, 1] {
+            let local = Ipv4Addr::new(10, 0, 0, last);
+            let url = watch.base_url(local, || format!("http://{local}"));
+            assert_eq!(*url, format!("http://10.0.0.{last}"));
+        }
     }
 
     #[test]

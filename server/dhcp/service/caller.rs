@@ -128,7 +128,7 @@ impl<'a> Caller<'a> {
         let Around { app, snapshot, now, .. } = self.around;
         let host = self.host.map(|(_, host)| host);
         let image = host.and_then(|host| host.image.as_deref());
-        let base_url = app.config.machine_base_url(local.into());
+        let base_url = watch.base_url(local, || app.config.machine_base_url(local.into()));
         let mac = self.request.mac_or_zero();
         let next = decide_next(&Booter {
             client: self.boots,
@@ -140,8 +140,7 @@ impl<'a> Caller<'a> {
             tftp_server: local,
         });
         let transaction_id = self.request.packet.transaction_id;
-        let base_url = base_url.as_str();
-        let step = Step { mac, client: self.boots, transaction_id, now, base_url };
+        let step = Step { mac, client: self.boots, transaction_id, now, base_url: &base_url };
         let (next, detour) = watch.boots.choose(&step, next);
         if for_good {
             watch.boots.record(&step, &next);
