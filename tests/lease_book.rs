@@ -1,6 +1,7 @@
 //! The lease book on both databases: durable before the answer, and nothing given twice.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use rackstrap::inventory::{Change, CommitError, LeaseBook};
 use rackstrap::model::{ClientKey, Lease, LeaseState, Mac};
@@ -101,6 +102,39 @@ async fn a_lease_follows_its_nic_when_the_host_gets_a_name() {
         book.commit(nobody("ff01"), NOW).await.unwrap();
         let other = book.commit(nobody("ff02"), NOW).await;
         assert_eq!(other, Err(CommitError::Taken(address(2))), "{}", store.kind);
+    }
+}
+
+/// On a runtime of its own, as each served interface has one, that ends with it.
+fn write_elsewhere(book: &LeaseBook, turns: u32) -> std::thread::JoinHandle<()> {
+    let book = book.clone();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for _ in 0..turns {
+            let stop = async { tokio::time::sleep(Duration::from_millis(2)).await };
+            runtime.block_on(book.write_here(stop));
+        }
+    })
+}
+
+#[tokio::test]
+async fn no_claim_is_lost_where_the_writer_moves_from_thread_to_thread() {
+    for store in Store::both().await {
+        let book = open(&store).await;
+        let others = [write_elsewhere(&book, 100), write_elsewhere(&book, 100)];
+        let mut stored = 0;
+        while others.iter().any(|other| !other.is_finished()) {
+            let claims = (stored..stored + 20).map(|n| book.commit(lease(n, n, NOW), NOW));
+            let outcomes = futures_util::future::join_all(claims).await;
+            assert_eq!(outcomes.iter().find(|outcome| outcome.is_err()), None, "{}", store.kind);
+            stored += 20;
+        }
+        // The task of its own has it again.
+        book.commit(lease(stored, stored, NOW), NOW).await.unwrap();
+        assert_eq!(open(&store).await.list().len() as u32, stored + 1, "{}", store.kind);
+        for other in others {
+            other.join().unwrap();
+        }
     }
 }
 

@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use futures_util::future::poll_immediate;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use sqlx::pool::PoolConnection;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::{Claim, Columns, CommitError, Ended, Outcomes, parsed, read_lease};
 use crate::dhcp::table::Table;
@@ -44,18 +45,56 @@ struct Write {
 /// The claims that wait for the database.
 #[derive(Clone)]
 pub(super) struct Queue {
-    writer: mpsc::UnboundedSender<Vec<Write>>,
+    claims: mpsc::UnboundedSender<Vec<Write>>,
     waiting: Arc<AtomicUsize>,
+    /// With whoever runs the writer, and gone with the last: a connection that outlives its
+    /// runtime panics when it is dropped.
+    desk: Weak<Desk>,
+}
+
+/// Where the writer is, for whoever is to run it.
+struct Desk {
+    /// Those who wait for it have it in turn.
+    writer: tokio::sync::Mutex<Writer>,
+    /// The task of its own gives way to another that waits.
+    wanted: Notify,
 }
 
 impl Queue {
     /// Starts the task that writes; it ends when every clone is gone.
     pub(super) fn start(database: Database, table: Arc<Mutex<Table>>) -> Self {
-        let (writer, claims) = mpsc::unbounded_channel();
+        let (sender, claims) = mpsc::unbounded_channel();
         let waiting = Arc::new(AtomicUsize::new(0));
-        let kept = None;
-        tokio::spawn(Writer { database, table, claims, waiting: waiting.clone(), kept }.run());
-        Self { writer, waiting }
+        let queue = Vec::new();
+        let writer =
+            Writer { database, table, claims, queue, waiting: waiting.clone(), kept: None };
+        let desk = Arc::new(Desk { writer: writer.into(), wanted: Notify::new() });
+        let queue = Self { claims: sender, waiting, desk: Arc::downgrade(&desk) };
+        tokio::spawn(async move {
+            while desk.writer.lock().await.run(desk.wanted.notified()).await == Run::GaveWay {}
+        });
+        queue
+    }
+
+    /// Writes in the calling task until `stop`, a batch that was begun to its end.
+    pub(super) async fn write_here(&self, stop: impl Future<Output = ()>) {
+        tokio::pin!(stop);
+        // Gone only with the runtime that the book was opened in.
+        let Some(desk) = self.desk.upgrade() else { return };
+        let turn = desk.writer.lock();
+        tokio::pin!(turn);
+        // In the queue first: whoever gives way asks for the next turn but one.
+        let mut writer = match poll_immediate(turn.as_mut()).await {
+            Some(writer) => writer,
+            None => {
+                desk.wanted.notify_one();
+                tokio::select! {
+                    writer = turn => writer,
+                    () = &mut stop => return,
+                }
+            }
+        };
+        writer.run(stop).await;
     }
 
     /// Lets claims wait together, unless too many do already.
@@ -70,7 +109,7 @@ impl Queue {
         }
         let writes = claims.into_iter().map(|claim| Write { claim, to: to.clone() });
         // Fails only when the runtime is gone; who waits is told so by the closed channel.
-        let _ = self.writer.send(writes.collect());
+        let _ = self.claims.send(writes.collect());
     }
 }
 
@@ -79,8 +118,19 @@ struct Writer {
     database: Database,
     table: Arc<Mutex<Table>>,
     claims: mpsc::UnboundedReceiver<Vec<Write>>,
+    /// What was taken out of `claims` and is not written yet.
+    queue: Vec<Write>,
     waiting: Arc<AtomicUsize>,
     kept: Kept,
+}
+
+/// Why the writer stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Run {
+    /// It was told to, and nothing is half done.
+    GaveWay,
+    /// Nobody can send claims any more.
+    Ended,
 }
 
 /// A connection of its own, from the first lease on: to take one out of the pool and give it
@@ -88,32 +138,43 @@ struct Writer {
 type Kept = Option<PoolConnection<sqlx::Sqlite>>;
 
 impl Writer {
-    async fn run(mut self) {
-        let mut queue: Vec<Write> = Vec::new();
+    /// Writes until `stop`.
+    async fn run(&mut self, stop: impl Future<Output = ()>) -> Run {
+        tokio::pin!(stop);
         loop {
-            if queue.is_empty() {
-                let Some(writes) = self.next_claims().await else { return };
-                queue = writes;
-            }
-            while queue.len() < BATCH {
-                let Ok(writes) = self.claims.try_recv() else { break };
-                queue.extend(writes);
-            }
-            let mut batch = take_batch(&mut queue);
-            self.waiting.fetch_sub(batch.len(), Ordering::Relaxed);
-            let stored = store(&self.database, &mut self.kept, &batch).await;
-            match &stored {
-                Ok(stored) => {
-                    let lost = batch.iter().map(|write| write.claim.lease.address);
-                    let lost = lost.filter(|address| !stored.has(*address));
-                    learn(&self.database, &self.table, lost).await;
-                    self.note_starts(&mut batch, stored).await;
+            if self.queue.is_empty() {
+                tokio::select! {
+                    writes = self.next_claims() => match writes {
+                        Some(writes) => self.queue = writes,
+                        None => return Run::Ended,
+                    },
+                    () = &mut stop => return Run::GaveWay,
                 }
-                // The pool looks whether it may be used again.
-                Err(_) => self.kept = None,
             }
-            answer(&self.table, batch, stored);
+            self.write_batch().await;
         }
+    }
+
+    /// Writes what waits, as much of it as one statement carries.
+    async fn write_batch(&mut self) {
+        while self.queue.len() < BATCH {
+            let Ok(writes) = self.claims.try_recv() else { break };
+            self.queue.extend(writes);
+        }
+        let mut batch = take_batch(&mut self.queue);
+        self.waiting.fetch_sub(batch.len(), Ordering::Relaxed);
+        let stored = store(&self.database, &mut self.kept, &batch).await;
+        match &stored {
+            Ok(stored) => {
+                let lost = batch.iter().map(|write| write.claim.lease.address);
+                let lost = lost.filter(|address| !stored.has(*address));
+                learn(&self.database, &self.table, lost).await;
+                self.note_starts(&mut batch, stored).await;
+            }
+            // The pool looks whether it may be used again.
+            Err(_) => self.kept = None,
+        }
+        answer(&self.table, batch, stored);
     }
 
     /// Waits for claims. A database that is being closed gets its connection back.
