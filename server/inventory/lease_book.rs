@@ -1,6 +1,7 @@
 //! The lease book: who holds which address. Reads come from memory, every
 //! promise waits for its commit.
 
+mod statement;
 mod writer;
 
 use std::fmt::Display;

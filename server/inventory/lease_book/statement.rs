@@ -1,0 +1,152 @@
+//! The statements that store claims: what differs between the engines, and nothing else.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::net::Ipv4Addr;
+
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+use sqlx::pool::PoolConnection;
+
+use super::writer::Write;
+use super::{Claim, parsed};
+use crate::inventory::Database;
+
+/// What lets a claim replace a stored lease: that one is over, or is the same
+/// client's (or the same MAC's, whose host was added, renamed or removed since).
+/// A running lease keeps its start.
+macro_rules! claim_guard {
+    () => {
+        "ON CONFLICT (address) DO UPDATE SET client = excluded.client, mac = excluded.mac, \
+         subnet = excluded.subnet, state = excluded.state, expires_at = excluded.expires_at, \
+         starts_at = CASE WHEN leases.state = 'bound' AND leases.expires_at > excluded.starts_at \
+         THEN leases.starts_at ELSE excluded.starts_at END \
+         WHERE leases.expires_at <= excluded.starts_at OR leases.state = 'released' \
+         OR (leases.state = 'bound' AND (leases.client = excluded.client \
+         OR (leases.mac = excluded.mac AND leases.mac <> '00:00:00:00:00:00')))"
+    };
+}
+
+/// A connection of its own, from the first lease on: to take one out of the pool and give it
+/// back costs two more journeys to SQLite's thread than the statement.
+pub(super) type Kept = Option<PoolConnection<sqlx::Sqlite>>;
+
+/// What was granted of a batch.
+pub(super) enum Stored {
+    /// All of it.
+    All,
+    /// These addresses, each with the start of its lease.
+    Some(HashMap<Ipv4Addr, i64>),
+}
+
+impl Stored {
+    pub(super) fn has(&self, address: Ipv4Addr) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(granted) => granted.contains_key(&address),
+        }
+    }
+}
+
+/// Stores a batch in one statement and gives what was granted. A lease that another client
+/// holds stays, so that two servers on one database can never both win. This is the one
+/// visible difference between the engines.
+pub(super) async fn store(
+    database: &Database,
+    kept: &mut Kept,
+    batch: &[Write],
+) -> Result<Stored, sqlx::Error> {
+    let rows = as_json(batch)?;
+    match database {
+        Database::Sqlite(sqlite) => {
+            let sql = concat!(
+                "INSERT INTO leases (address, client, mac, subnet, state, starts_at, expires_at) ",
+                "SELECT value->>'address', value->>'client', value->>'mac', value->>'subnet', ",
+                "value->>'state', value->>'now', value->>'expires_at' FROM jsonb_each($1) WHERE true ",
+                claim_guard!()
+            );
+            let _turn = sqlite.turn().await;
+            let connection = match kept {
+                Some(connection) => connection,
+                None => kept.insert(sqlite.pool.acquire().await?),
+            };
+            let done = sqlx::query(sql).bind(&rows).execute(&mut **connection).await?;
+            // Rows that come back cost more than the insert: they are asked for where it matters.
+            if done.rows_affected() == batch.len() as u64 {
+                return Ok(Stored::All);
+            }
+            const GRANTED: &str = "SELECT address, starts_at FROM leases \
+                 JOIN json_each($1) ON address = value->>'address' \
+                 WHERE client = value->>'client' AND mac = value->>'mac' \
+                 AND state = value->>'state' AND expires_at = value->>'expires_at'";
+            let granted = sqlx::query_as(GRANTED).bind(rows).fetch_all(&mut **connection).await?;
+            starts(granted).map(Stored::Some)
+        }
+        Database::Postgres(pool) => {
+            let sql = concat!(
+                "INSERT INTO leases (address, client, mac, subnet, state, starts_at, expires_at) ",
+                "SELECT address, client, mac, subnet, state, now, expires_at ",
+                "FROM jsonb_to_recordset($1::jsonb) AS claim(address TEXT, client TEXT, mac TEXT, ",
+                "subnet TEXT, state TEXT, now BIGINT, expires_at BIGINT) ",
+                claim_guard!(),
+                " RETURNING address, starts_at"
+            );
+            starts(sqlx::query_as(sql).bind(rows).fetch_all(pool).await?).map(Stored::Some)
+        }
+    }
+}
+
+/// When the leases of these addresses began, from the database.
+pub(super) async fn read_starts(
+    database: &Database,
+    addresses: &[Ipv4Addr],
+) -> HashMap<Ipv4Addr, i64> {
+    let Database::Sqlite(sqlite) = database else { return HashMap::new() };
+    if addresses.is_empty() {
+        return HashMap::new();
+    }
+    const SQL: &str = "SELECT address, starts_at FROM leases \
+                       WHERE address IN (SELECT value FROM json_each($1))";
+    let read = async {
+        let addresses = as_json(addresses)?;
+        starts(sqlx::query_as(SQL).bind(addresses).fetch_all(&sqlite.pool).await?)
+    };
+    // The leases are stored all the same: a start in the timeline that is seconds off hurts
+    // nobody, a client without an answer does not boot.
+    let unread = |error| tracing::warn!("when leases began cannot be read: {error}");
+    read.await.map_err(unread).unwrap_or_default()
+}
+
+/// Rows of addresses with the starts of their leases.
+fn starts(rows: Vec<(String, i64)>) -> Result<HashMap<Ipv4Addr, i64>, sqlx::Error> {
+    let starts = rows.into_iter().map(|(address, starts_at)| Ok((parsed(&address)?, starts_at)));
+    starts.collect::<Result<_, String>>().map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+fn as_json<T: Serialize + ?Sized>(rows: &T) -> Result<String, sqlx::Error> {
+    serde_json::to_string(rows).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+/// A claim as a row of JSON.
+impl Serialize for Write {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Claim { lease, now, .. } = &self.claim;
+        let mut row = serializer.serialize_struct("claim", 7)?;
+        row.serialize_field("address", &lease.address)?;
+        row.serialize_field("client", &Shown(&lease.client))?;
+        row.serialize_field("mac", &Shown(lease.mac))?;
+        row.serialize_field("subnet", &lease.subnet)?;
+        row.serialize_field("state", lease.state.label())?;
+        row.serialize_field("now", now)?;
+        row.serialize_field("expires_at", &lease.expires_at)?;
+        row.end()
+    }
+}
+
+/// Something as its text.
+struct Shown<T>(T);
+
+impl<T: Display> Serialize for Shown<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
