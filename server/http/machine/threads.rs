@@ -20,7 +20,7 @@ use super::Service;
 use super::connection::Connection;
 use super::peer::Ends;
 
-/// More threads than this have nothing to do: four feed a link of 40 Gbit/s.
+/// More threads than this have nothing to do: one alone sends 2 GB/s.
 const MOST: usize = 4;
 /// How many connections may wait for a thread.
 const WAITING: usize = 64;
