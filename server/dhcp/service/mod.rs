@@ -52,7 +52,7 @@ async fn serve(app: App, link: Link, stop: CancellationToken) -> io::Result<()> 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (sender, ended) = oneshot::channel();
     std::thread::Builder::new().name(format!("dhcp {}", link.interface)).spawn(move || {
-        priority::answer_soon();
+        priority::answer_at_once();
         let served = async {
             let done = CancellationToken::new();
             let (leases, until) = (app.leases.clone(), done.clone().cancelled_owned());
