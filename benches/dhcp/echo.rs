@@ -1,5 +1,5 @@
-//! The least that could answer DHCP: one thread that turns each packet round and looks
-//! nothing up. Its delay is the machine's own.
+//! The least that could answer DHCP: one thread that turns each packet round, looks nothing up
+//! and waits for no other thread. Its delay is the machine's own.
 
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
@@ -12,6 +12,7 @@ use nix::poll::{PollFd, PollFlags, poll};
 use super::packet;
 use crate::burst::{self, Inbox};
 use crate::lab::{Lab, SERVER};
+use crate::process::wait_for_nobody;
 
 /// Where it listens: the server that it is compared with has port 67.
 pub const PORT: u16 = 6767;
@@ -22,7 +23,7 @@ pub fn beside<T>(lab: &Lab, work: impl FnOnce() -> T) -> T {
     thread::scope(|scope| {
         scope.spawn(|| lab.in_server(|| answer(&stop)));
         // Until it listens.
-        thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(100));
         let result = work();
         stop.store(true, Ordering::Relaxed);
         result
@@ -32,6 +33,7 @@ pub fn beside<T>(lab: &Lab, work: impl FnOnce() -> T) -> T {
 fn answer(stop: &AtomicBool) {
     let socket = UdpSocket::bind((SERVER, PORT)).expect("the port is free here");
     burst::widen(&socket, 8 << 20);
+    wait_for_nobody();
     let mut inbox = Inbox::new(1500);
     while !stop.load(Ordering::Relaxed) {
         let mut waiting = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];

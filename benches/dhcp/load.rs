@@ -3,16 +3,15 @@
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsFd;
-use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
-use nix::unistd::gettid;
 
 use crate::burst::{self, BURST, Inbox};
 use crate::lab::SERVER;
+use crate::process;
 
 use super::packet::{self, ACK, Ask, NAK, OFFER, Reply, mac};
 
@@ -106,7 +105,7 @@ pub fn run(plan: &Plan<'_>, ledger: &mut Ledger) -> Outcome {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 67)).expect("port 67 is free here");
     burst::widen(&socket, 8 << 20);
     if matches!(plan.pace, Pace::Open(_)) {
-        wait_for_nobody();
+        process::wait_for_nobody();
     }
     let mut inbox = Inbox::new(1500);
     let mut generator = Generator {
@@ -145,15 +144,6 @@ pub fn run(plan: &Plan<'_>, ledger: &mut Ledger) -> Outcome {
     }
     generator.outcome.elapsed = began.elapsed();
     generator.outcome
-}
-
-/// Has the calling thread run whenever it wants to. It stands for many machines, none of
-/// which waits for a processor of the server's: a pause of its own would be taken for the
-/// server's.
-fn wait_for_nobody() {
-    let thread = gettid().to_string();
-    let done = Command::new("chrt").args(["--fifo", "--pid", "1", &thread]).status();
-    assert!(done.is_ok_and(|status| status.success()), "chrt gives a thread priority");
 }
 
 impl Generator<'_> {
