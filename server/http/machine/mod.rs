@@ -11,7 +11,6 @@ mod peer;
 mod rendered;
 mod report;
 mod scripts;
-mod threads;
 mod transfer;
 
 use std::io;
@@ -19,12 +18,12 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRef, Request};
 use axum::http::{Method, Uri};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
+use axum::{Router, ServiceExt};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
@@ -38,7 +37,7 @@ use crate::model::{EventKind, Mac};
 use crate::network::Format;
 use config::Wrapping;
 use error::Error;
-use peer::Ends;
+use peer::{Doors, Ends};
 use rendered::Rendered;
 
 /// What the handlers share. Cheaper to clone than its parts, which happens at every request.
@@ -93,7 +92,9 @@ fn service(app: App) -> Service {
 
 /// Serves on `listener` until `stop`; answers that have begun are finished.
 pub async fn run(app: App, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
-    threads::serve(service(app), listener, stop).await
+    axum::serve(Doors(listener), service(app).into_make_service_with_connect_info::<Ends>())
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
 }
 
 /// Reads `//boot//x` as `/boot/x`: firmware joins URLs carelessly and does not follow a redirect.

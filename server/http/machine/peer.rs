@@ -1,16 +1,18 @@
 //! Who is at the other end of a connection, and what they may read.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::extract::FromRequestParts;
 use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
-use axum::serve::IncomingStream;
+use axum::serve::{IncomingStream, Listener};
+use tokio::net::TcpListener;
 
+use super::connection::Connection;
 use super::error::Error;
 use super::now_ms;
-use super::threads::Door;
 use crate::app::App;
 use crate::boot::ipxe_text::Url;
 use crate::inventory::{Snapshot, Token};
@@ -25,8 +27,29 @@ pub struct Ends {
     pub local: SocketAddr,
 }
 
-impl Connected<IncomingStream<'_, Door>> for Ends {
-    fn connect_info(stream: IncomingStream<'_, Door>) -> Self {
+/// A listener whose connections know both of their ends.
+pub struct Doors(pub TcpListener);
+
+impl Listener for Doors {
+    type Io = Connection;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
+        let (stream, peer) = Listener::accept(&mut self.0).await;
+        // A short answer must not wait for the client's delayed ACK.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%peer, %error, "no TCP_NODELAY");
+        }
+        (Connection(stream), peer)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+impl Connected<IncomingStream<'_, Doors>> for Ends {
+    fn connect_info(stream: IncomingStream<'_, Doors>) -> Self {
         let peer = *stream.remote_addr();
         // A socket that has lost its address is closed already: any answer is lost.
         let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
