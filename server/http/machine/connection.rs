@@ -15,41 +15,75 @@ use tokio::net::TcpStream;
 
 use crate::files;
 
+/// How much of a file one call sends at most: it may have to wait for the disk, and
+/// whoever shares the thread waits with it.
+const CALL_BYTES: usize = 1024 * 1024;
+
 /// A connection of a client.
-pub struct Connection(pub TcpStream);
+pub struct Connection {
+    stream: TcpStream,
+    /// Whether the kernel holds back what does not fill a packet, because more follows.
+    corked: bool,
+}
 
 impl Connection {
-    /// The address of this server that the client reached.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+    /// A connection that was just accepted.
+    pub fn new(stream: TcpStream) -> Self {
+        Self { stream, corked: false }
     }
 
+    /// The address of this server that the client reached.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr()
+    }
+
+    /// The stream, for what is no file: nothing is held back any longer.
     fn stream(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
-        Pin::new(&mut self.get_mut().0)
+        let this = self.get_mut();
+        this.cork(false);
+        Pin::new(&mut this.stream)
+    }
+
+    /// Without a cork each call of sendfile ends in a packet that is not full, and a wake-up
+    /// of the client for it. tcp(7): a cork that is forgotten holds back for 200 ms.
+    fn cork(&mut self, more_follows: bool) {
+        if self.corked != more_follows
+            && SockRef::from(&self.stream).set_tcp_cork(more_follows).is_ok()
+        {
+            self.corked = more_follows;
+        }
     }
 
     /// Sends a part of a mapped file; none if `bytes` are no such part.
     fn poll_send_file(
-        &self,
+        &mut self,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Option<Poll<io::Result<usize>>> {
         let (file, offset) = files::file_of(bytes)?;
-        let length = NonZeroUsize::new(bytes.len());
-        let send = || SockRef::from(&self.0).sendfile(&file, offset, length);
+        let length = NonZeroUsize::new(bytes.len().min(CALL_BYTES));
+        if bytes.len() > CALL_BYTES {
+            self.cork(true);
+        }
+        let send = || SockRef::from(&self.stream).sendfile(&file, offset, length);
         Some(loop {
-            match self.0.poll_write_ready(context) {
+            match self.stream.poll_write_ready(context) {
                 Poll::Ready(Ok(())) => {}
                 not_ready => break not_ready.map_ok(|()| 0),
             }
-            match self.0.try_io(Interest::WRITABLE, send) {
+            match self.stream.try_io(Interest::WRITABLE, send) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(0) => {
                     let truncated = io::Error::other("the file was truncated meanwhile");
                     break Poll::Ready(Err(truncated));
                 }
-                sent => break Poll::Ready(sent),
+                sent => {
+                    if sent.as_ref().is_ok_and(|sent| *sent == bytes.len()) {
+                        self.cork(false);
+                    }
+                    break Poll::Ready(sent);
+                }
             }
         })
     }
@@ -57,17 +91,17 @@ impl Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.stream().poll_read(context, buffer)
+        Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
@@ -78,14 +112,19 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let before = slices.iter().take_while(|slice| files::file_of(slice).is_none()).count();
-        match slices.get(before).filter(|_| before == 0) {
-            Some(slice) => self.poll_write(context, slice),
-            None => self.stream().poll_write_vectored(context, &slices[..before]),
+        match slices.get(before) {
+            Some(slice) if before == 0 => self.poll_write(context, slice),
+            Some(_) => {
+                // The head leaves in the first packet of the file that follows it.
+                self.cork(true);
+                Pin::new(&mut self.stream).poll_write_vectored(context, &slices[..before])
+            }
+            None => self.stream().poll_write_vectored(context, slices),
         }
     }
 
@@ -93,11 +132,51 @@ impl AsyncWrite for Connection {
         true
     }
 
+    // Only what was written as a whole is flushed.
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stream().poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stream().poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::files::FileStore;
+
+    #[tokio::test]
+    async fn nothing_of_a_file_is_held_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let content: Vec<u8> = (0..2_500_001_u32).map(|n| (n % 251) as u8).collect();
+        std::fs::write(directory.path().join("initrd"), &content).unwrap();
+        let store = FileStore::new(vec![directory.path().to_owned()]);
+        let file = store.open("initrd").await.unwrap().bytes;
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut connection = Connection::new(listener.accept().await.unwrap().0);
+        let reading = tokio::spawn(async move {
+            let mut got = Vec::new();
+            client.read_to_end(&mut got).await.map(|_| got)
+        });
+        let is_corked = |on: &Connection| SockRef::from(&on.stream).tcp_cork().unwrap();
+
+        let both = [IoSlice::new(b"head"), IoSlice::new(&file)];
+        assert_eq!(connection.write_vectored(&both).await.unwrap(), 4, "the file comes after it");
+        assert!(is_corked(&connection));
+        let first = connection.write(&file).await.unwrap();
+        assert!(first <= CALL_BYTES && is_corked(&connection), "more of it follows");
+        let last = &file[content.len() - 70_001..];
+        connection.write_all(last).await.unwrap();
+        assert!(!is_corked(&connection), "this part was the last");
+
+        drop(connection);
+        assert!(reading.await.unwrap().unwrap() == [b"head", &content[..first], last].concat());
     }
 }

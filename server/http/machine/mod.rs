@@ -2,6 +2,7 @@
 
 mod conditions;
 mod config;
+mod congestion;
 mod connection;
 mod error;
 #[cfg(any(test, fuzzing))]
@@ -92,7 +93,7 @@ fn service(app: App) -> Service {
 
 /// Serves on `listener` until `stop`; answers that have begun are finished.
 pub async fn run(app: App, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
-    axum::serve(Doors(listener), service(app).into_make_service_with_connect_info::<Ends>())
+    axum::serve(Doors::new(listener), service(app).into_make_service_with_connect_info::<Ends>())
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
 }

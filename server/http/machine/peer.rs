@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, Method, header};
 use axum::serve::{IncomingStream, Listener};
 use tokio::net::TcpListener;
 
+use super::congestion;
 use super::connection::Connection;
 use super::error::Error;
 use super::now_ms;
@@ -28,23 +29,37 @@ pub struct Ends {
 }
 
 /// A listener whose connections know both of their ends.
-pub struct Doors(pub TcpListener);
+pub struct Doors {
+    listener: TcpListener,
+    usual: congestion::Usual,
+}
+
+impl Doors {
+    /// Opens them.
+    pub fn new(listener: TcpListener) -> Self {
+        let usual = congestion::Usual::of(&listener);
+        Self { listener, usual }
+    }
+}
 
 impl Listener for Doors {
     type Io = Connection;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
-        let (stream, peer) = Listener::accept(&mut self.0).await;
+        let (stream, peer) = Listener::accept(&mut self.listener).await;
         // A short answer must not wait for the client's delayed ACK.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, %error, "no TCP_NODELAY");
         }
-        (Connection(stream), peer)
+        if let Err(error) = self.usual.suit(&stream) {
+            tracing::debug!(%peer, %error, "its congestion control stays as it is");
+        }
+        (Connection::new(stream), peer)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.listener.local_addr()
     }
 }
 

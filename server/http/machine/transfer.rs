@@ -13,8 +13,8 @@ use super::tell;
 use crate::app::App;
 use crate::model::{EventKind, Progress, size_text};
 
-/// How much is handed to the connection at a time.
-const CHUNK_BYTES: usize = 1024 * 1024;
+/// How much is handed to the connection at a time: whole packets but for the last of it.
+const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 /// How often watchers hear of a transfer.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 
