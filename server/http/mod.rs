@@ -3,4 +3,5 @@
 pub mod api;
 pub mod health;
 pub mod machine;
+mod settled;
 pub mod ui;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 
 use crate::inventory::{Database, now_ms};
 use crate::metrics::{DATABASE, EVENTS};
@@ -19,6 +19,11 @@ const STORE_BACKLOG: usize = 65_536;
 const STRANGERS_BACKLOG: usize = 4096;
 /// How many events one transaction writes at most: a lease may wait for it.
 const BATCH: usize = 250;
+/// How long the first of a batch waits for others: a transaction for every file that a
+/// thousand hosts fetch would cost more than it tells. Whoever reads has them written at once.
+const GATHER: Duration = Duration::from_millis(100);
+/// How long a reader waits for what happened just before it came.
+const SETTLE: Duration = Duration::from_millis(250);
 /// How long events are kept.
 const KEEP: Duration = Duration::from_secs(90 * 86_400);
 /// How often older ones are removed.
@@ -46,6 +51,7 @@ enum Message {
 pub struct EventBus {
     watchers: broadcast::Sender<Live>,
     store: mpsc::Sender<Message>,
+    hurry: Arc<Notify>,
     not_stored: Arc<AtomicU64>,
     strangers: Arc<Mutex<StrangerBudget>>,
 }
@@ -56,8 +62,9 @@ impl EventBus {
         let (watchers, _) = broadcast::channel(WATCH_BACKLOG);
         let (store, waiting) = mpsc::channel(STORE_BACKLOG);
         let not_stored = Arc::new(AtomicU64::new(0));
-        tokio::spawn(write_down(database, waiting, not_stored.clone()));
-        Self { watchers, store, not_stored, strangers: Arc::default() }
+        let hurry = Arc::<Notify>::default();
+        tokio::spawn(write_down(database, waiting, hurry.clone(), not_stored.clone()));
+        Self { watchers, store, hurry, not_stored, strangers: Arc::default() }
     }
 
     /// Says that something happened now. Control characters in `text` are
@@ -98,12 +105,20 @@ impl EventBus {
         self.watchers.subscribe()
     }
 
+    /// Waits for a moment until what was recorded so far can be read.
+    pub async fn settle(&self) {
+        self.flush(SETTLE).await;
+    }
+
     /// Waits until everything recorded so far is in the database, for `limit` at most.
     /// Whether it is.
     pub async fn flush(&self, limit: Duration) -> bool {
         let (done, written) = oneshot::channel();
-        let flushed =
-            async { self.store.send(Message::Flush(done)).await.is_ok() && written.await.is_ok() };
+        let flushed = async {
+            let asked = self.store.send(Message::Flush(done)).await;
+            self.hurry.notify_one();
+            asked.is_ok() && written.await.is_ok()
+        };
         tokio::time::timeout(limit, flushed).await.unwrap_or(false)
     }
 }
@@ -111,6 +126,7 @@ impl EventBus {
 async fn write_down(
     database: Database,
     mut waiting: mpsc::Receiver<Message>,
+    hurry: Arc<Notify>,
     not_stored: Arc<AtomicU64>,
 ) {
     let mut trim = tokio::time::interval(TRIM_EVERY);
@@ -121,6 +137,7 @@ async fn write_down(
                 if received == 0 {
                     return;
                 }
+                gather(&mut waiting, &mut batch, &hurry).await;
                 write_batch(&database, &mut batch).await;
             }
             _ = trim.tick() => forget_old(&database).await,
@@ -129,6 +146,18 @@ async fn write_down(
         if lost > 0 {
             tracing::warn!(lost, "events came faster than the database takes them");
         }
+    }
+}
+
+/// Adds to a batch what comes soon after, unless it is full or someone waits for it.
+async fn gather(waiting: &mut mpsc::Receiver<Message>, batch: &mut Vec<Message>, hurry: &Notify) {
+    if batch.len() >= BATCH || batch.iter().any(|message| matches!(message, Message::Flush(_))) {
+        return;
+    }
+    let _ = tokio::time::timeout(GATHER, hurry.notified()).await;
+    while batch.len() < BATCH {
+        let Ok(message) = waiting.try_recv() else { return };
+        batch.push(message);
     }
 }
 

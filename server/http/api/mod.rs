@@ -17,6 +17,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use crate::app::App;
+use crate::http::settled::settled;
 use crate::model::{Host, Image, Noun, ProfileTree, Rack, Subnet, Switch, Tenant};
 
 /// The largest body that is read, in bytes: what a site file may have.
@@ -45,6 +46,7 @@ pub fn router<S: Clone + Send + Sync + 'static>(app: App) -> Router<S> {
         .route("/revisions/{id}", get(history::revision))
         .route("/revisions/{id}/revert", post(history::revert))
         .route("/live", get(live::stream))
+        .route_layer(from_fn_with_state(app.clone(), settled))
         .route_layer(from_fn_with_state(app.clone(), auth::require_token));
     Router::new()
         .merge(with_token)

@@ -177,6 +177,7 @@ async fn send(
 }
 
 async fn update(ui: &Ui, followed: &Followed, pending: &Pending) -> Result<Update, Error> {
+    ui.app.inventory.events.settle().await;
     let mut update = match followed {
         Followed::Hosts(wanted) => update_rows(ui, wanted, pending).await?,
         Followed::Host(name) => update_host(ui, name).await?,

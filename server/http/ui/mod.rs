@@ -59,6 +59,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
+use crate::http::settled::settled;
 use crate::http::{api, health};
 use state::Ui;
 
@@ -112,6 +113,7 @@ fn routes(ui: Ui) -> Router {
         .route("/live", get(live::all))
         .route("/live/hosts/{name}", get(live::host))
         .route("/live/racks/{name}", get(live::rack))
+        .route_layer(from_fn_with_state(ui.app.clone(), settled))
         .route_layer(from_fn_with_state(ui.clone(), session::require_login));
     Router::new()
         .merge(with_login)
