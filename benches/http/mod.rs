@@ -2,6 +2,7 @@
 
 mod load;
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -20,6 +21,9 @@ pub use load::fetch;
 
 const OURS: &str = "rackstrap";
 const NGINX: &str = "nginx";
+/// nginx on a machine that sends by acknowledgements, as rackstrap does to nearby clients
+/// whatever is usual: what is left is the servers' own difference.
+const NGINX_RENO: &str = "nginx-reno";
 const CONFIG: &str = "/config/52:54:00:00:00:01";
 const INITRD: &str = "/files/initrd.img";
 const INITRD_BYTES: usize = 64 << 20;
@@ -35,12 +39,16 @@ const BIG_FORTY: &str = "64 MiB, 40 connections, MB/s";
 const BIG_FORTY_CPU: &str = "CPU s/GB, 40";
 const MEMORY: &str = "RSS MB";
 
+/// One client's rate swings by a third from one turn to the next, whoever serves it (nginx: 2,373
+/// to 3,719 MB/s within a quiet quarter of an hour), so it has several turns in each round.
+const TURNS_OF_ONE: usize = 3;
+
 /// Runs every HTTP row.
 pub fn bench(lab: &Lab, effort: Effort) -> Findings {
     let mut board = Board::default();
-    let mut findings = Findings::default();
+    let findings = Findings::default();
     let initrd: Vec<u8> = (0..INITRD_BYTES / 4).flat_map(|n| (n as u32).to_le_bytes()).collect();
-    std::fs::write(lab.dir.join("files/initrd.img"), &initrd).expect("room on the disk");
+    fs::write(lab.dir.join("files/initrd.img"), &initrd).expect("room on the disk");
     let config = match start_rackstrap(lab).and_then(|_server| lab.in_client(|| fetch(CONFIG))) {
         Ok(config) => config,
         Err(reason) => {
@@ -49,23 +57,13 @@ pub fn bench(lab: &Lab, effort: Effort) -> Findings {
             vec![b'#'; 2048]
         }
     };
-    for _ in 0..effort.rounds {
-        for name in [NGINX, OURS] {
-            let server =
-                if name == NGINX { start_nginx(lab, &config) } else { start_rackstrap(lab) };
-            match server {
-                Ok(server) => {
-                    let faults = Vec::new();
-                    let mut turn = Turn { lab, server, name, effort, board: &mut board, faults };
-                    turn.run(&config, &initrd);
-                    findings.faults.append(&mut turn.faults);
-                }
-                Err(reason) => {
-                    board.skipped.insert(name, reason);
-                }
-            }
-        }
-    }
+    let mut contest = Contest { lab, effort, config: &config, initrd: &initrd, board, findings };
+    contest.turns(effort.rounds, &[NGINX, OURS], |turn, config, initrd| {
+        turn.many_clients(config, initrd)
+    });
+    let turns = effort.rounds * TURNS_OF_ONE;
+    contest.turns(turns, &[NGINX, NGINX_RENO, OURS], |turn, _, initrd| turn.one_big_file(initrd));
+    let Contest { board, mut findings, .. } = contest;
     findings.verdicts = verdicts(&board);
     findings.tables.push(board.table(
         &format!("HTTP, configuration of a host ({} bytes), keep-alive", config.len()),
@@ -74,7 +72,7 @@ pub fn bench(lab: &Lab, effort: Effort) -> Findings {
     ));
     findings.tables.push(board.table(
         "HTTP, 64 MiB initrd",
-        &[NGINX, OURS],
+        &[NGINX, NGINX_RENO, OURS],
         &[(BIG, 0), (BIG_CPU, 3), (BIG_FORTY, 0), (BIG_FORTY_CPU, 3), (MEMORY, 1)],
     ));
     findings
@@ -94,20 +92,62 @@ fn verdicts(board: &Board) -> Vec<Verdict> {
     ]
 }
 
+/// The servers, what they serve, and what came of it.
+struct Contest<'a> {
+    lab: &'a Lab,
+    effort: Effort,
+    config: &'a [u8],
+    initrd: &'a [u8],
+    board: Board,
+    findings: Findings,
+}
+
+impl Contest<'_> {
+    /// Starts the servers in turn, so many times, and measures each.
+    fn turns(
+        &mut self,
+        rounds: usize,
+        names: &[&'static str],
+        measure: fn(&mut Turn<'_>, &[u8], &[u8]),
+    ) {
+        let Self { lab, effort, config, initrd, board, findings } = self;
+        for _ in 0..rounds {
+            for &name in names {
+                let server = match name {
+                    NGINX => start_nginx(lab, name, config),
+                    NGINX_RENO => with_reno(lab, || start_nginx(lab, name, config)),
+                    _ => start_rackstrap(lab),
+                };
+                match server {
+                    Ok(server) => {
+                        let limit = Duration::from_secs(2) / effort.divisor.min(2) as u32;
+                        let faults = &mut findings.faults;
+                        let mut turn = Turn { lab, server, name, limit, board, faults };
+                        measure(&mut turn, config, initrd);
+                    }
+                    Err(reason) => {
+                        board.skipped.insert(name, reason);
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// One server's turn in a round.
 struct Turn<'a> {
     lab: &'a Lab,
     server: Process,
     name: &'static str,
-    effort: Effort,
+    /// How long each load lasts.
+    limit: Duration,
     board: &'a mut Board,
-    faults: Vec<String>,
+    faults: &'a mut Vec<String>,
 }
 
 impl Turn<'_> {
-    fn run(&mut self, config: &[u8], initrd: &[u8]) {
-        let limit = Duration::from_secs(2) / self.effort.divisor.min(2) as u32;
-        let small = Plan { path: CONFIG, body: config, connections: 1, limit };
+    fn many_clients(&mut self, config: &[u8], initrd: &[u8]) {
+        let small = Plan { path: CONFIG, body: config, connections: 1, limit: self.limit };
         let (one, _) = self.load(small);
         self.note(ONE, one.rate());
         let (forty, usage) = self.load(Plan { connections: 40, ..small });
@@ -117,14 +157,18 @@ impl Turn<'_> {
         self.note(MANY, many.rate());
         self.note(MANY_P99, percentile(&many.waits, 99.0));
 
-        let big = Plan { path: INITRD, body: initrd, connections: 1, limit };
-        let (one, usage) = self.load(big);
-        self.note(BIG, one.megabytes());
-        self.note(BIG_CPU, per_gigabyte(usage, &one));
-        let (forty, usage) = self.load(Plan { connections: 40, ..big });
+        let big = Plan { path: INITRD, body: initrd, connections: 40, limit: self.limit };
+        let (forty, usage) = self.load(big);
         self.note(BIG_FORTY, forty.megabytes());
         self.note(BIG_FORTY_CPU, per_gigabyte(usage, &forty));
         self.note(MEMORY, usage.resident_mb);
+    }
+
+    fn one_big_file(&mut self, initrd: &[u8]) {
+        let big = Plan { path: INITRD, body: initrd, connections: 1, limit: self.limit };
+        let (one, usage) = self.load(big);
+        self.note(BIG, one.megabytes());
+        self.note(BIG_CPU, per_gigabyte(usage, &one));
     }
 
     /// Runs a load; gives its outcome and what the server used.
@@ -150,12 +194,12 @@ fn answers(lab: &Lab, path: &str) -> bool {
 }
 
 /// nginx as the distribution configures it, with two workers and the small file in its root.
-fn start_nginx(lab: &Lab, config: &[u8]) -> Result<Process, String> {
+fn start_nginx(lab: &Lab, name: &str, config: &[u8]) -> Result<Process, String> {
     let make = |dir: &Path| {
         let root = dir.join("root");
         let small = root.join(CONFIG.trim_start_matches('/'));
-        std::fs::create_dir_all(root.join("config")).map_err(|error| error.to_string())?;
-        std::fs::write(small, config).map_err(|error| error.to_string())?;
+        fs::create_dir_all(root.join("config")).map_err(|error| error.to_string())?;
+        fs::write(small, config).map_err(|error| error.to_string())?;
         std::os::unix::fs::symlink(lab.dir.join("files"), root.join("files"))
             .map_err(|error| error.to_string())?;
         let path = dir.join("nginx.conf");
@@ -166,12 +210,23 @@ fn start_nginx(lab: &Lab, config: &[u8]) -> Result<Process, String> {
              http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000;\n\
              server {{ listen {SERVER}:80; root {root}; }} }}\n"
         );
-        std::fs::write(&path, text).map_err(|error| error.to_string())?;
+        fs::write(&path, text).map_err(|error| error.to_string())?;
         let mut command: Command = lab.server.command("nginx");
         command.arg("-c").arg(path);
         Ok(command)
     };
-    start(lab, NGINX, NGINX, make, || answers(lab, CONFIG))
+    start(lab, name, NGINX, make, || answers(lab, CONFIG))
+}
+
+/// Starts a server whose listening socket gets reno instead of what is usual here.
+fn with_reno<T>(lab: &Lab, start: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    const SETTING: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
+    let set = |name: &str| lab.in_server(|| fs::write(SETTING, name)).map_err(|e| e.to_string());
+    let usual = lab.in_server(|| fs::read_to_string(SETTING)).map_err(|e| e.to_string())?;
+    set("reno")?;
+    let started = start();
+    set(&usual)?;
+    started
 }
 
 fn start_rackstrap(lab: &Lab) -> Result<Process, String> {
