@@ -136,10 +136,10 @@ fn a_uefi_host_comes_up_on_its_bond_and_vlan() {
 }
 
 /// The host asks DHCP by itself, fetches its files by curl, and loses the address again.
-#[test]
-fn a_host_whose_initrds_bring_no_configuration_fetches_it() {
+fn fetches_its_configuration(firmware: &str) {
     let _alone = alone();
-    let arguments = ["--layout", "bond", "--delivery", "fetch", "--patience", PATIENCE];
+    let arguments = ["--firmware", firmware, "--layout", "bond", "--delivery", "fetch"];
+    let arguments = [&arguments[..], &["--patience", PATIENCE]].concat();
     let (process, output) = output_of(&arguments);
     let text = String::from_utf8(output.stdout).unwrap();
     let complaint = String::from_utf8_lossy(&output.stderr);
@@ -147,6 +147,16 @@ fn a_host_whose_initrds_bring_no_configuration_fetches_it() {
     let verdict = "r1-n01 is up: 172.16.160.12 on bond0, LACP with 2 ports";
     assert!(text.contains(verdict), "no \"{verdict}\" in:\n{text}");
     assert_eq!(remains(process), Vec::<String>::new());
+}
+
+#[test]
+fn a_bios_host_whose_initrds_bring_no_configuration_fetches_it() {
+    fetches_its_configuration("bios");
+}
+
+#[test]
+fn a_uefi_host_whose_initrds_bring_no_configuration_fetches_it() {
+    fetches_its_configuration("uefi");
 }
 
 /// Every address that was given to a host is in the database under that host's name,
