@@ -12,7 +12,6 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use tokio::runtime::Handle;
 
-use super::alarm::Alarm;
 use super::clients::Clients;
 use super::links::{Family, Link, Peer};
 use super::replies::Replies;
@@ -35,10 +34,9 @@ const CALLS_PER_TURN: usize = 4;
 /// How long running transfers may go on when the server stops.
 const DRAIN: Duration = Duration::from_secs(8);
 
-/// The marks of the signal and the alarm in epoll; listeners and replies count from theirs.
+/// The mark of the signal in epoll; listeners and replies count from theirs.
 const SIGNAL: u64 = 0;
-const ALARM: u64 = 1;
-const FIRST_LISTENER: u64 = 2;
+const FIRST_LISTENER: u64 = 1;
 const FIRST_REPLY: u64 = 1 << 32;
 
 /// A transfer with what the service knows of it.
@@ -59,7 +57,6 @@ pub(super) struct Engine {
     pub(super) signal: Arc<Signal>,
     started: Instant,
     epoll: Epoll,
-    alarm: Alarm,
     pub(super) links: Vec<Link>,
     pub(super) replies: Replies,
     /// Room for packets, and for requests; taken out while they are looked at.
@@ -82,7 +79,6 @@ impl Engine {
     pub(super) fn open(app: App, signal: Arc<Signal>) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&signal.event, EpollEvent::new(EpollFlags::EPOLLIN, SIGNAL))?;
-        let alarm = Alarm::new(&epoll, ALARM)?;
         let families: &[Family] =
             if app.config.tftp_ipv6 { &[Family::V4, Family::V6] } else { &[Family::V4] };
         let links = app.config.interfaces.iter();
@@ -95,7 +91,6 @@ impl Engine {
             signal,
             started: Instant::now(),
             epoll,
-            alarm,
             links,
             replies,
             inbox: Some(Inbox::new(PACKET_BYTES)),
@@ -122,13 +117,12 @@ impl Engine {
     pub(super) fn run(mut self) -> io::Result<()> {
         let mut events = [EpollEvent::empty(); READY];
         loop {
-            let patience = self.patience()?;
-            let ready = match self.epoll.wait(&mut events, patience) {
+            let ready = match self.epoll.wait(&mut events, self.patience()) {
                 Err(Errno::EINTR) => 0,
                 ready => ready?,
             };
             for event in &events[..ready] {
-                self.on_ready(event.data(), event.events())?;
+                self.on_ready(event.data(), event.events());
             }
             while let Ok(opened) = self.opened.1.try_recv() {
                 self.on_opened(opened);
@@ -141,24 +135,24 @@ impl Engine {
         }
     }
 
-    /// How long epoll is to wait; the alarm is set for what is due then.
-    fn patience(&mut self) -> io::Result<EpollTimeout> {
+    /// How long nothing is due.
+    fn patience(&self) -> EpollTimeout {
         let next =
             self.timers.next().map_or(self.housekeeping_at, |at| at.min(self.housekeeping_at));
-        let now = self.now();
-        self.alarm.set(next, now)
+        let wait = next.saturating_sub(self.now());
+        // Rounded up: waking before the moment would only mean to wait again.
+        let milliseconds = wait.as_micros().div_ceil(1000) as u64;
+        EpollTimeout::try_from(Duration::from_millis(milliseconds)).unwrap_or(EpollTimeout::ZERO)
     }
 
-    fn on_ready(&mut self, mark: u64, events: EpollFlags) -> io::Result<()> {
+    fn on_ready(&mut self, mark: u64, events: EpollFlags) {
         match mark {
             SIGNAL => {
                 let _ = self.signal.event.read();
             }
-            ALARM => self.alarm.take()?,
             FIRST_REPLY.. => self.on_reply_ready(mark - FIRST_REPLY, events),
             _ => self.on_requests((mark - FIRST_LISTENER) as usize),
         }
-        Ok(())
     }
 
     fn on_requests(&mut self, link: usize) {

@@ -4,7 +4,6 @@
 //! no lock and no copy lies between. Only opening a file waits for a disk, and
 //! that happens elsewhere.
 
-mod alarm;
 mod clients;
 mod engine;
 mod library;
