@@ -24,6 +24,7 @@ const NGINX: &str = "nginx";
 /// nginx on a machine that sends by acknowledgements, as rackstrap does to nearby clients
 /// whatever is usual: what is left is the servers' own difference.
 const NGINX_RENO: &str = "nginx-reno";
+const CONGESTION: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
 const CONFIG: &str = "/config/52:54:00:00:00:01";
 const INITRD: &str = "/files/initrd.img";
 const INITRD_BYTES: usize = 64 << 20;
@@ -113,9 +114,9 @@ impl Contest<'_> {
         let Self { lab, effort, config, initrd, board, findings } = self;
         for _ in 0..rounds {
             for &name in names {
+                let _reno = (name == NGINX_RENO).then(|| Reno::new(lab));
                 let server = match name {
-                    NGINX => start_nginx(lab, name, config),
-                    NGINX_RENO => with_reno(lab, || start_nginx(lab, name, config)),
+                    NGINX | NGINX_RENO => start_nginx(lab, name, config),
                     _ => start_rackstrap(lab),
                 };
                 match server {
@@ -218,15 +219,25 @@ fn start_nginx(lab: &Lab, name: &str, config: &[u8]) -> Result<Process, String> 
     start(lab, name, NGINX, make, || answers(lab, CONFIG))
 }
 
-/// Starts a server whose listening socket gets reno instead of what is usual here.
-fn with_reno<T>(lab: &Lab, start: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    const SETTING: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
-    let set = |name: &str| lab.in_server(|| fs::write(SETTING, name)).map_err(|e| e.to_string());
-    let usual = lab.in_server(|| fs::read_to_string(SETTING)).map_err(|e| e.to_string())?;
-    set("reno")?;
-    let started = start();
-    set(&usual)?;
-    started
+/// The servers' namespace with reno instead of what is usual here, until it is dropped. A
+/// connection gets what is usual at the moment when it is accepted.
+struct Reno<'a> {
+    lab: &'a Lab,
+    usual: String,
+}
+
+impl<'a> Reno<'a> {
+    fn new(lab: &'a Lab) -> Self {
+        let usual = lab.in_server(|| fs::read_to_string(CONGESTION)).expect("Linux has it");
+        lab.in_server(|| fs::write(CONGESTION, "reno")).expect("everyone may choose reno");
+        Self { lab, usual }
+    }
+}
+
+impl Drop for Reno<'_> {
+    fn drop(&mut self) {
+        let _ = self.lab.in_server(|| fs::write(CONGESTION, &self.usual));
+    }
 }
 
 fn start_rackstrap(lab: &Lab) -> Result<Process, String> {
