@@ -132,7 +132,7 @@ impl AsyncWrite for Connection {
         true
     }
 
-    // Only what was written as a whole is flushed.
+    // What was written leaves now, full packet or not.
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stream().poll_flush(context)
     }
