@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::files::FileStore;
-use crate::inventory::{Inventory, LeaseBook};
+use crate::inventory::Inventory;
+use crate::leases::LeaseBook;
 
 /// The shared parts of a running server. Cheap to clone.
 #[derive(Clone)]

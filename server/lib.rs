@@ -13,9 +13,13 @@
 
 // Nouns and decisions: pure.
 pub mod boot;
+pub mod bundle;
 pub mod config;
+pub mod leases;
+pub mod lifecycle;
 pub mod model;
 pub mod network;
+pub mod profile;
 pub mod site_file;
 pub(crate) mod tree;
 
@@ -29,6 +33,7 @@ pub mod cli;
 pub mod files;
 pub mod http;
 pub mod inventory;
+mod lab;
 pub mod logs;
 pub mod metrics;
 mod priority;

@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::config::Config;
 use crate::files::FileStore;
-use crate::inventory::{self, Database, Inventory, LeaseBook, OpenError};
+use crate::inventory::{self, Database, Inventory, OpenError};
+use crate::leases::LeaseBook;
 use crate::{dhcp, http, tftp};
 
 /// How long the services may take to finish what they are at.

@@ -12,8 +12,8 @@ use futures_util::StreamExt;
 use rackstrap::app::App;
 use rackstrap::config::Config;
 use rackstrap::files::FileStore;
-use rackstrap::inventory::LeaseBook;
-use rackstrap::model::EventKind;
+use rackstrap::leases::LeaseBook;
+use rackstrap::lifecycle::EventKind;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 

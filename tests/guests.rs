@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use rackstrap::boot::archive::HostFile;
+use rackstrap::bundle::archive::HostFile;
 use rackstrap::model::{BondMode, Defaults, Host, Site};
 use rackstrap::network::{Format, HostNetwork, Kind, Link, layout, render_host};
 

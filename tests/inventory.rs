@@ -5,7 +5,8 @@ mod owners;
 use std::time::Duration;
 
 use rackstrap::inventory::{Change, ChangeError, Committed, EventFilter, Inventory, Live};
-use rackstrap::model::{EventKind, HostState, Mac, Site};
+use rackstrap::lifecycle::EventKind;
+use rackstrap::model::{HostState, Mac, Site};
 use rackstrap::site_file;
 
 use crate::common::store::Store;

@@ -3,7 +3,8 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use rackstrap::inventory::{Change, CommitError, LeaseBook};
+use rackstrap::inventory::Change;
+use rackstrap::leases::{CommitError, LeaseBook};
 use rackstrap::model::{ClientKey, Lease, LeaseState, Mac};
 
 use crate::common::store::Store;

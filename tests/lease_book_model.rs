@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
-use rackstrap::dhcp::table::Asker;
-use rackstrap::inventory::{CommitError, Database, LeaseBook};
+use rackstrap::inventory::Database;
+use rackstrap::leases::table::Asker;
+use rackstrap::leases::{CommitError, LeaseBook};
 use rackstrap::model::{ClientKey, Lease, LeaseState, Mac, Site};
 use rackstrap::site_file;
 use tokio::runtime::{Builder, Runtime};

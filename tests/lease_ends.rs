@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use rackstrap::inventory::{Change, EventFilter, Inventory};
-use rackstrap::model::{EventKind, Site};
+use rackstrap::lifecycle::EventKind;
+use rackstrap::model::Site;
 
 use crate::common::store::Store;
 

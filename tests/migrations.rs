@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rackstrap::inventory::{Change, Database, EventFilter, Inventory, LeaseBook};
+use rackstrap::inventory::{Change, Database, EventFilter, Inventory};
+use rackstrap::leases::LeaseBook;
 use rackstrap::model::{ClientKey, Host, Identity, Lease, LeaseState, Site};
 use rackstrap::site_file;
 use sqlx::migrate::Migrator;

@@ -4,10 +4,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders whose files decide and never act.
-const PURE: [&str; 9] =
-    ["tree", "model", "network", "dhcp", "tftp", "boot", "config", "config.rs", "site_file"];
+const PURE: [&str; 12] = [
+    "tree",
+    "model",
+    "profile",
+    "network",
+    "leases",
+    "lifecycle",
+    "dhcp",
+    "tftp",
+    "boot",
+    "bundle",
+    "config",
+    "site_file",
+];
 /// Files in them that are edges on purpose.
-const EDGES: [&str; 2] = ["service", "socket"];
+const EDGES: [&str; 4] = ["service", "socket", "book", "watch"];
 /// What a pure file may not name.
 const FORBIDDEN: [&str; 13] = [
     "tokio::",

@@ -36,7 +36,7 @@ impl EventCommand {
         let mut events = inventory.database.list_events(&filter).await?;
         events.reverse();
         context.print(&events, || {
-            let row = |event: &crate::model::Event| {
+            let row = |event: &crate::lifecycle::Event| {
                 let whom = event.host.clone().or_else(|| Some(event.mac?.to_string()));
                 vec![
                     moment(event.at_ms),

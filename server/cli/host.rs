@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::cli::context::{Context, moment, table};
 use crate::cli::nouns::{self, Listed, Name, Remove, Set, or_dash};
 use crate::inventory::{ChangeError, EventFilter, HostStatus, Snapshot};
-use crate::model::{Event, Host, Noun, Site};
+use crate::lifecycle::Event;
+use crate::model::{Host, Noun, Site};
 use crate::site_file;
 
 /// What can be done with hosts.

@@ -9,8 +9,9 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::cli::context::{Context, moment, operator, table};
-use crate::inventory::LeaseBook;
-use crate::model::{EventKind, Lease};
+use crate::leases::LeaseBook;
+use crate::lifecycle::EventKind;
+use crate::model::Lease;
 
 /// How long the event of a change may take to be stored.
 const FLUSH: Duration = Duration::from_secs(5);

@@ -12,7 +12,6 @@ mod host;
 mod import;
 mod init;
 mod keys;
-mod lab;
 mod lease;
 mod microcloud;
 mod nouns;
@@ -57,7 +56,7 @@ enum Command {
     /// Ask for interface and subnet, write the configuration, make the first user
     Init(init::Init),
     /// A virtual rack on this machine: namespaces and QEMU guests, netbooted by the real server
-    Lab(lab::LabArguments),
+    Lab(crate::lab::LabArguments),
     /// Make the inventory equal to a site file
     Apply(apply::Apply),
     /// Add or change hosts from rows of comma-separated values
@@ -136,7 +135,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve => serve::run(settings.config()?).await,
         Command::Init(init) => init.run(&settings).await,
-        Command::Lab(arguments) => lab::run(arguments).await,
+        Command::Lab(arguments) => crate::lab::run(arguments).await,
         Command::Apply(apply) => apply.run(context()?).await,
         Command::Import(import) => import.run(context()?).await,
         Command::Export(export) => export.run(context()?).await,

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use crate::cli::context::{Context, table};
 use crate::cli::nouns::NounCommand;
-use crate::model::{ProfileTree, READY_PROFILES};
+use crate::model::ProfileTree;
+use crate::profile::READY_PROFILES;
 
 /// What can be done with profiles.
 #[derive(Debug, Subcommand)]
@@ -34,10 +35,10 @@ impl ProfileCommand {
 }
 
 fn list(context: &Context) -> anyhow::Result<ExitCode> {
-    let value = |ready: &crate::model::ReadyProfile| json!({"name": ready.name, "purpose": ready.purpose(), "text": ready.text});
+    let value = |ready: &crate::profile::ReadyProfile| json!({"name": ready.name, "purpose": ready.purpose(), "text": ready.text});
     let values: Vec<Value> = READY_PROFILES.iter().map(value).collect();
     context.print(&values, || {
-        let row = |ready: &crate::model::ReadyProfile| vec![ready.name.into(), ready.purpose()];
+        let row = |ready: &crate::profile::ReadyProfile| vec![ready.name.into(), ready.purpose()];
         table(&["NAME", "WHAT IT IS FOR"], &READY_PROFILES.iter().map(row).collect::<Vec<_>>())
     })?;
     Ok(ExitCode::SUCCESS)

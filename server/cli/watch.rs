@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use crate::cli::context::{Context, moment, print};
 use crate::cli::host::name_of;
 use crate::inventory::{Database, EventFilter};
-use crate::model::{Event, Progress};
+use crate::lifecycle::{Event, Progress};
 
 /// How often the database is looked at where no server can be asked.
 const POLL: Duration = Duration::from_millis(500);

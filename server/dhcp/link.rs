@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use ipnet::{IpNet, Ipv4Net};
 
 use super::request::Request;
-use super::table::v4;
+use crate::leases::table::v4;
 use crate::model::{Host, Site, Subnet, SubnetIndex};
 
 /// An interface that is served.

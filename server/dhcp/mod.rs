@@ -8,10 +8,8 @@
 pub mod decide;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod exercise;
-pub mod fill;
 pub mod identity;
 pub mod link;
-pub mod pool;
 pub mod probe;
 pub mod pxe;
 pub mod relay;
@@ -20,7 +18,6 @@ pub mod request;
 pub mod router_advertisement;
 pub mod service;
 mod socket;
-pub mod table;
 pub mod watch;
 pub mod wire;
 

@@ -8,7 +8,8 @@ use tokio::runtime::{Builder, Runtime};
 use crate::app::App;
 use crate::config::Config;
 use crate::files::FileStore;
-use crate::inventory::{Change, Database, Inventory, LeaseBook};
+use crate::inventory::{Change, Database, Inventory};
+use crate::leases::LeaseBook;
 use crate::site_file;
 
 /// A server without sockets, and the runtime that its tasks are on: they go on only

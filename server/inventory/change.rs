@@ -8,7 +8,8 @@ use crate::inventory::database::Transaction;
 use crate::inventory::revisions::{self, Revision};
 use crate::inventory::taken::find_taken;
 use crate::inventory::{Error, Inventory, Snapshot, hosts, now_ms, specs, subnets};
-use crate::model::{Difference, EventKind, Site, diff, renamed_hosts};
+use crate::lifecycle::EventKind;
+use crate::model::{Difference, Site, diff, renamed_hosts};
 use crate::network::{
     Consequences, Finding, Severity, Surroundings, check_site_within, consequences,
 };

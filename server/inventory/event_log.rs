@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::inventory::database::{insert_rows, with_pool};
 use crate::inventory::host_status::{HostStatus, set_status};
 use crate::inventory::{Database, Error};
-use crate::model::{Event, EventKind};
+use crate::lifecycle::{Event, EventKind};
 
 /// Which events are wanted.
 #[derive(Clone, Debug, Default)]

@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 
 use crate::inventory::{Database, now_ms};
+use crate::lifecycle::{Event, EventKind, Progress, StrangerBudget};
 use crate::metrics::{DATABASE, EVENTS};
-use crate::model::{Event, EventKind, Mac, Progress, StrangerBudget};
+use crate::model::Mac;
 
 /// How many messages a slow watcher may lag before it misses some.
 const WATCH_BACKLOG: usize = 4096;

@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::inventory::database::{execute, with_pool};
 use crate::inventory::{Database, Error, Inventory, now_ms};
-use crate::model::{EventKind, Host};
+use crate::lifecycle::EventKind;
+use crate::model::Host;
 
 /// How soon an end is told.
 const EVERY: Duration = Duration::from_secs(60);

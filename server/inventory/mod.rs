@@ -5,12 +5,11 @@
 //! one on the same database); writes go to the database first.
 
 // The database: one file per noun.
-mod database;
+pub(crate) mod database;
 mod error;
 mod event_log;
 mod host_status;
 mod hosts;
-mod lease_book;
 mod revisions;
 mod sessions;
 mod specs;
@@ -21,7 +20,6 @@ mod users;
 // What the services see.
 mod events;
 mod lease_ends;
-mod lease_watch;
 mod snapshot;
 mod watch;
 
@@ -44,7 +42,6 @@ pub use error::Error;
 pub use event_log::EventFilter;
 pub use events::{EventBus, Live};
 pub use host_status::{HostStatus, Report};
-pub use lease_book::{Claim, CommitError, Ended, LeaseBook, Outcomes};
 pub use revisions::Revision;
 pub use sessions::SessionStore;
 pub use snapshot::Snapshot;

@@ -177,7 +177,7 @@ fn collect_leaves(path: &str, value: &Value, found: &mut BTreeMap<String, String
 }
 
 /// A value as an operator reads it.
-pub(super) fn shown(value: &Value) -> String {
+pub(crate) fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Array(values) => {

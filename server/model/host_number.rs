@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::expression::{Expression, Scope, Term};
+use crate::profile::expression::{Expression, Scope, Term};
 
 /// What a profile knows a host's own number by.
 pub const INDEX: &str = "index";

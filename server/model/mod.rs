@@ -5,49 +5,45 @@
 //! API and the rows in the database say the same thing in the same words.
 
 mod as_text;
-mod bgp;
+pub(crate) mod bgp;
 mod bond;
 mod bridge;
 mod cable;
 mod caption;
 mod cpu_list;
-mod dhcp_options;
-mod diff;
-mod event;
+pub(crate) mod dhcp_options;
+pub(crate) mod diff;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod exercise;
-mod expression;
-mod host;
-mod host_number;
-mod identity;
+pub(crate) mod host;
+pub(crate) mod host_number;
+pub(crate) mod identity;
 mod image;
 mod lease;
-mod link;
+pub(crate) mod link;
 mod link_mac;
 mod mac;
-mod merge;
+pub(crate) mod merge;
 mod millis;
 mod name;
 mod nic;
 mod noun;
 mod numbered;
-mod parameter;
+pub(crate) mod parameter;
 mod profile;
-mod profile_tree;
-mod ready;
-mod resolve;
+pub(crate) mod profile_tree;
 mod route;
 mod scalar;
-mod schema;
-mod site;
+pub(crate) mod schema;
+pub(crate) mod site;
 mod size;
 mod subnet;
 mod subnet_index;
-mod tenancy;
+pub(crate) mod tenancy;
 mod virtual_link;
 mod vlan_id;
 mod when;
-mod words;
+pub(crate) mod words;
 
 pub use bgp::{Announcement, BgpNeighbor, BgpSpec, InvalidRemoteAs, RemoteAs};
 pub use bond::{
@@ -60,7 +56,6 @@ pub use caption::{Caption, InvalidCaption};
 pub use cpu_list::{CpuList, InvalidCpuList};
 pub use dhcp_options::{DhcpOptions, InvalidDhcpOption};
 pub use diff::{Difference, DifferenceKind, FieldDifference, diff, renamed_hosts};
-pub use event::{Event, EventKind, Progress, StrangerBudget};
 pub use host::{Host, HostState};
 pub use host_number::HostNumber;
 pub use identity::{HostMatch, Identity, InvalidOctets, InvalidUuid, Octets, Uuid};
@@ -85,8 +80,6 @@ pub use profile::{
     Defaults, DummySpec, MatchBy, Profile, ProfileLink, VlanProtocol, VlanSpec, VrfSpec, VxlanSpec,
 };
 pub use profile_tree::ProfileTree;
-pub use ready::{READY_PROFILES, ReadyProfile};
-pub use resolve::{Explained, Fault, Layer, Origin, Resolution, Resolved};
 pub use route::{
     AddressRole, AddressScope, Destination, InvalidDestination, NextHop, RouteKind, RouteSpec,
     RuleSpec, SharedAddress,

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::expression::Term;
 use super::words::words;
 use super::{Mac, Scalar, check_noun_name, tenant_role};
+use crate::profile::expression::Term;
 
 /// One value that a host, its rack or the site gives to a profile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -31,7 +31,7 @@ impl ProfileTree {
 
     /// A number that is the same for copies, and differs from that of every other tree that
     /// lives at the same time.
-    pub(super) fn identity(&self) -> usize {
+    pub(crate) fn identity(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
     }
 }

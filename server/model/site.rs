@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Host, Identity, Image, Mac, ProfileTree, Resolved, Scalar, Subnet, Switch, VlanId, VlanSpec,
-};
+use crate::profile::Resolved;
+
+use super::{Host, Identity, Image, Mac, ProfileTree, Scalar, Subnet, Switch, VlanId, VlanSpec};
 
 /// Everything that an operator declares. `rackstrap apply` makes the inventory
 /// equal to one of these; `rackstrap export` writes one.

@@ -85,7 +85,7 @@ impl Site {
 
     /// Puts the subnets of a tenant into a profile that serves tenants, and says which role
     /// is which. What the tenant has no subnet for still says `tenant/ROLE`.
-    pub(super) fn serve(&self, profile: &mut Profile, tenant: Option<&str>) -> Served {
+    pub(crate) fn serve(&self, profile: &mut Profile, tenant: Option<&str>) -> Served {
         let mut served = Served::new();
         for subnet in profile.subnets_mut() {
             let Some(role) = tenant_role(subnet).map(str::to_owned) else { continue };
@@ -99,7 +99,7 @@ impl Site {
     }
 
     /// Whether the subnets that serve a tenant are still those.
-    pub(super) fn still_serves(&self, served: &Served, tenant: Option<&str>) -> bool {
+    pub(crate) fn still_serves(&self, served: &Served, tenant: Option<&str>) -> bool {
         served.iter().all(|(role, found)| match found {
             Some(name) => self.subnets.get(name).is_some_and(|subnet| {
                 subnet.role.as_deref() == Some(role) && subnet.tenant.as_deref() == tenant
@@ -110,7 +110,7 @@ impl Site {
 }
 
 /// The subnets of a tenant by their roles.
-pub(super) type Served = BTreeMap<String, Option<String>>;
+pub(crate) type Served = BTreeMap<String, Option<String>>;
 
 #[cfg(test)]
 mod tests {

@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use crate::model::{Fault, Site};
+use crate::model::Site;
+use crate::profile::Fault;
 pub use crate::tree::Position;
 use crate::tree::{self, Node, Refusal, unknown};
 pub use edit::{set_host, set_values};

@@ -5,8 +5,10 @@ use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rackstrap::inventory::{Change, Database, EventFilter, Inventory, LeaseBook};
-use rackstrap::model::{ClientKey, Event, EventKind, Lease, LeaseState, Mac};
+use rackstrap::inventory::{Change, Database, EventFilter, Inventory};
+use rackstrap::leases::LeaseBook;
+use rackstrap::lifecycle::{Event, EventKind};
+use rackstrap::model::{ClientKey, Lease, LeaseState, Mac};
 use rackstrap::site_file;
 use tempfile::TempDir;
 

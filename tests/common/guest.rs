@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rackstrap::boot::archive::{HostFile, cpio_gz};
+use rackstrap::bundle::archive::{HostFile, cpio_gz};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

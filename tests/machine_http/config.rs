@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rackstrap::config::Config;
-use rackstrap::inventory::{Database, LeaseBook};
+use rackstrap::inventory::Database;
+use rackstrap::leases::LeaseBook;
 use rackstrap::model::{ClientKey, Lease, LeaseState};
 use tempfile::TempDir;
 

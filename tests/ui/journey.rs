@@ -1,7 +1,8 @@
 //! An operator's way through the pages, in a real browser with script.
 
 use rackstrap::inventory::{HostStatus, Report};
-use rackstrap::model::{EventKind, HostState, Mac, Progress};
+use rackstrap::lifecycle::{EventKind, Progress};
+use rackstrap::model::{HostState, Mac};
 
 use super::browser::Browser;
 use super::server::{PASSWORD, Server};

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use rackstrap::model::{ClientKey, EventKind, Lease, LeaseState, Mac, Progress, Site};
+use rackstrap::lifecycle::{EventKind, Progress};
+use rackstrap::model::{ClientKey, Lease, LeaseState, Mac, Site};
 use tokio::time::timeout;
 
 use super::server::Server;

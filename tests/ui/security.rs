@@ -1,6 +1,7 @@
 //! Who gets in, and what a hostile page, name or client can do: nothing.
 
-use rackstrap::model::{EventKind, Mac};
+use rackstrap::lifecycle::EventKind;
+use rackstrap::model::Mac;
 use reqwest::header::{HOST, LOCATION};
 
 use super::server::{PASSWORD, Server, set_cookies};

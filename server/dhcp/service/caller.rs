@@ -8,7 +8,6 @@ use super::words;
 use crate::app::App;
 use crate::boot::arch::{Client, ClientSigns};
 use crate::boot::next::{Booter, Next, WhyNothing, decide_next};
-use crate::boot::trail::Step;
 use crate::dhcp::identity::identities;
 use crate::dhcp::link::{Arrival, Link};
 use crate::dhcp::reply::{Answer, Destination, destination};
@@ -16,7 +15,10 @@ use crate::dhcp::request::Request;
 use crate::dhcp::watch::Watch;
 use crate::dhcp::wire::ReplyPacket;
 use crate::inventory::Snapshot;
-use crate::model::{ClientKey, DhcpOptions, EventKind, Host, IdentifyBy, Mac, Resolution, Subnet};
+use crate::lifecycle::EventKind;
+use crate::lifecycle::trail::Step;
+use crate::model::{ClientKey, DhcpOptions, Host, IdentifyBy, Mac, Subnet};
+use crate::profile::Resolution;
 
 /// What one packet is answered with the help of.
 #[derive(Clone, Copy)]

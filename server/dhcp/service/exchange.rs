@@ -9,19 +9,21 @@ use super::outcome::{Outcome, Sending, Silence};
 use super::place::Placed;
 use super::words;
 use crate::config::ProxyDhcp;
-use crate::dhcp::decide::{ChosenServer, Decision, Facts, NakReason, Question, Reason, decide};
-use crate::dhcp::fill::{self, Level};
+use crate::dhcp::decide::{ChosenServer, Decision, NakReason, Question, Reason, decide};
 use crate::dhcp::identity::identities;
 use crate::dhcp::link::{Place, server_id};
 use crate::dhcp::probe::Verdict;
 use crate::dhcp::reply::{BOOT_SERVER_PORT, RAPID_COMMIT};
 use crate::dhcp::request::{Request, Unusable};
-use crate::dhcp::table::{Asker, Table};
 use crate::dhcp::watch::Watch;
 use crate::dhcp::wire::Packet;
 use crate::inventory::Snapshot;
+use crate::leases::facts::Facts;
+use crate::leases::fill::{self, Level};
+use crate::leases::table::{Asker, Table};
+use crate::lifecycle::EventKind;
 use crate::metrics::DHCP_MESSAGES;
-use crate::model::{ClientKey, ConflictProbe, EventKind, Identity};
+use crate::model::{ClientKey, ConflictProbe, Identity};
 
 /// Answers one packet out of the inventory and the lease book as they are now.
 pub(super) fn answer(around: Around<'_>, watch: &mut Watch, bytes: &[u8]) -> Outcome {

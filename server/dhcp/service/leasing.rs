@@ -12,9 +12,10 @@ use super::words;
 use crate::dhcp::decide::{NakReason, Reason};
 use crate::dhcp::pxe::{BootData, boot_data};
 use crate::dhcp::reply::{Grant, build_bootp, build_grant, build_nak};
-use crate::dhcp::table::Table;
 use crate::dhcp::watch::Watch;
-use crate::model::{EventKind, Lease, LeaseState, UnknownClients};
+use crate::leases::table::Table;
+use crate::lifecycle::EventKind;
+use crate::model::{Lease, LeaseState, UnknownClients};
 
 /// How long an unknown client leases an address where it is only to be discovered, in seconds.
 const DISCOVERY_SECONDS: u32 = 300;

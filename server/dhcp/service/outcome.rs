@@ -8,8 +8,10 @@ use crate::dhcp::reply::Answer;
 use crate::dhcp::request::Unusable;
 use crate::dhcp::socket::Letter;
 use crate::dhcp::wire::HEADER_BYTES;
-use crate::inventory::{CommitError, EventBus};
-use crate::model::{EventKind, Lease, Mac};
+use crate::inventory::EventBus;
+use crate::leases::CommitError;
+use crate::lifecycle::EventKind;
+use crate::model::{Lease, Mac};
 
 /// What is to be done about a packet.
 pub(super) enum Outcome {

@@ -6,10 +6,11 @@ use std::net::Ipv4Addr;
 use dhcproto::v4::MessageType;
 
 use super::caller::{Around, Caller};
-use crate::dhcp::decide::{Facts, Reason};
+use crate::dhcp::decide::Reason;
 use crate::dhcp::link::{Place, owned_place, places};
 use crate::dhcp::request::Request;
-use crate::dhcp::table::Asker;
+use crate::leases::facts::Facts;
+use crate::leases::table::Asker;
 use crate::model::{ClientKey, Subnet, UnknownClients};
 
 /// A client's subnet, what it is called there, and the address that it owns there.

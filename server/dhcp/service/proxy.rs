@@ -15,7 +15,8 @@ use crate::dhcp::pxe::{boot_data, boot_item, redirect_data};
 use crate::dhcp::reply::{Destination, Grant, build_grant};
 use crate::dhcp::watch::Watch;
 use crate::dhcp::wire::BROADCAST_FLAG;
-use crate::model::{EventKind, UnknownClients};
+use crate::lifecycle::EventKind;
+use crate::model::UnknownClients;
 
 impl Caller<'_> {
     /// Answers a DISCOVER of firmware or iPXE with what to boot, and nothing else:

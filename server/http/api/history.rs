@@ -12,7 +12,8 @@ use super::error::Error;
 use super::nouns::{How, not_found, told};
 use crate::app::App;
 use crate::inventory::{self, EventFilter, Revision};
-use crate::model::{Event, EventKind, Host, Lease};
+use crate::lifecycle::{Event, EventKind};
+use crate::model::{Host, Lease};
 
 /// How many entries a list has when nobody says.
 const USUAL: u32 = 100;

@@ -14,10 +14,11 @@ use super::peer::Caller;
 use super::rendered::Answer;
 use super::{Machine, now_ms, tell};
 use crate::app::App;
-use crate::boot::archive::{self, HostFile};
-use crate::boot::install;
+use crate::bundle::apply;
+use crate::bundle::archive::{self, HostFile};
 use crate::inventory::Snapshot;
-use crate::model::{EventKind, Host, InvalidMac, Mac, size_text};
+use crate::lifecycle::EventKind;
+use crate::model::{Host, InvalidMac, Mac, size_text};
 use crate::network::{self, Cluster, Format, MICROCLOUD_FILE, PreseedWords};
 
 /// The revision of the site that an answer was made from.
@@ -233,19 +234,19 @@ impl<'a> Request<'a> {
     }
 
     fn installer(&self, files: &[HostFile]) -> Result<String, Error> {
-        if let Some(file) = files.iter().find(|file| !install::can_place(file)) {
+        if let Some(file) = files.iter().find(|file| !apply::can_place(file)) {
             return Err(Error::NotByScript { host: self.name.to_owned(), path: file.path.clone() });
         }
         let gateways = network::layout(&self.snapshot.site, self.name).links;
         let gateways = gateways.values().flat_map(|link| link.layer3.gateways.clone()).collect();
-        let target = install::Target {
+        let target = apply::Target {
             host: self.name.to_owned(),
             mac: self.mac,
             base: self.caller.base(self.app)?,
             generation: self.snapshot.revision,
             gateways,
         };
-        Ok(install::script(&target, files)?)
+        Ok(apply::script(&target, files)?)
     }
 
     /// The answer with what lets a host ask again cheaply, and the event of it.

@@ -13,7 +13,8 @@ use super::scripts;
 use super::transfer::{self, Subject};
 use crate::app::App;
 use crate::files::{FileError, SharedFile};
-use crate::model::{EventKind, Image};
+use crate::lifecycle::EventKind;
+use crate::model::Image;
 
 /// `GET /files/{name}`.
 pub async fn file(

@@ -33,8 +33,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
 use crate::http::health;
+use crate::lifecycle::EventKind;
 use crate::metrics::HTTP_ANSWERS;
-use crate::model::{EventKind, Mac};
+use crate::model::Mac;
 use crate::network::Format;
 use config::Wrapping;
 use error::Error;

@@ -9,7 +9,8 @@ use super::peer::Caller;
 use super::{now_ms, tell};
 use crate::app::App;
 use crate::inventory::{HostStatus, Report};
-use crate::model::{EventKind, HostState, Mac};
+use crate::lifecycle::EventKind;
+use crate::model::{HostState, Mac};
 
 /// The longest report that is taken, in bytes.
 pub const MAX_BYTES: usize = 64 * 1024;

@@ -10,7 +10,8 @@ use super::tell;
 use crate::app::App;
 use crate::boot::script::{self, Target};
 use crate::inventory::Snapshot;
-use crate::model::{EventKind, Host, Image, Mac, Site};
+use crate::lifecycle::EventKind;
+use crate::model::{Host, Image, Mac, Site};
 use crate::network::{self, Format, RenderError};
 
 /// `GET /boot/{mac}.ipxe`: the host's script. It is always one that runs, even

@@ -11,7 +11,8 @@ use futures_util::Stream;
 
 use super::tell;
 use crate::app::App;
-use crate::model::{EventKind, Progress, size_text};
+use crate::lifecycle::{EventKind, Progress};
+use crate::model::size_text;
 
 /// How much is handed to the connection at a time: whole packets but for the last of it.
 const CHUNK_BYTES: usize = 4 * 1024 * 1024;

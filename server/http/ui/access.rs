@@ -12,7 +12,7 @@ use super::page::{Frame, Page};
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{AccountError, Token};
-use crate::model::EventKind;
+use crate::lifecycle::EventKind;
 
 /// The longest life of a token that the form gives, in days.
 const MOST_DAYS: i64 = 3650;

@@ -15,7 +15,8 @@ use super::query::Asked;
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{EventFilter, Snapshot};
-use crate::model::{Event, Lease, Mac};
+use crate::lifecycle::Event;
+use crate::model::{Lease, Mac};
 
 /// How many events are looked at for clients without a lease.
 const EVENTS: u32 = 5000;
@@ -124,7 +125,8 @@ pub async fn adopt(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ClientKey, EventKind, LeaseState, Site};
+    use crate::lifecycle::EventKind;
+    use crate::model::{ClientKey, LeaseState, Site};
 
     #[test]
     fn only_macs_of_no_host_are_unknown() {

@@ -12,7 +12,7 @@ use super::query::Asked;
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{self, EventFilter};
-use crate::model::{Event, EventKind};
+use crate::lifecycle::{Event, EventKind};
 
 /// How many events are looked at.
 const READ: u32 = 5000;

@@ -19,8 +19,9 @@ use super::session::Operator;
 use super::stack;
 use super::state::Ui;
 use super::tenants::{LeaseCell, lease_cell};
-use crate::model::{ClientKey, Explained, Host, Lease, Site};
+use crate::model::{ClientKey, Host, Lease, Site};
 use crate::network::{self, File, Finding, Format, RenderError, Severity};
+use crate::profile::Explained;
 
 #[derive(Template)]
 #[template(path = "host.html")]

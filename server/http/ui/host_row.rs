@@ -8,7 +8,8 @@ use super::clock::Moment;
 use super::progress::percent;
 use super::state::Ui;
 use crate::inventory::{Error, HostStatus};
-use crate::model::{Event, HostState, Progress};
+use crate::lifecycle::{Event, Progress};
+use crate::model::HostState;
 
 /// What moves in the rows of a list: read once, for all hosts.
 pub struct Board {

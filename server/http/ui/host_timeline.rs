@@ -7,10 +7,11 @@ use askama::Template;
 use super::clock::{Moment, span};
 use super::progress::percent;
 use super::state::Ui;
-use super::timeline::{Stage, Standing, Step, latest_boot, steps};
-use crate::boot::stall::{self, Facts};
 use crate::inventory::{Error, EventFilter};
-use crate::model::{Event, Progress, size_text};
+use crate::lifecycle::stall::{self, Facts};
+use crate::lifecycle::timeline::{Stage, Standing, Step, latest_boot, steps};
+use crate::lifecycle::{Event, Progress};
+use crate::model::size_text;
 
 /// How many of a host's events are looked at: a boot has some dozen.
 const EVENTS: u32 = 300;
@@ -117,7 +118,7 @@ fn summary(boot: &[Event], now_ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::EventKind;
+    use crate::lifecycle::EventKind;
 
     #[test]
     fn the_summary_says_where_the_boot_is() {

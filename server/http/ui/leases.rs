@@ -16,7 +16,8 @@ use super::query::Asked;
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory;
-use crate::model::{ClientKey, EventKind, Lease, LeaseState, Mac};
+use crate::lifecycle::EventKind;
+use crate::model::{ClientKey, Lease, LeaseState, Mac};
 
 /// How many leases a page shows.
 const PAGE: usize = 200;

@@ -227,7 +227,7 @@ async fn update_host(ui: &Ui, name: &str) -> Result<Update, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Event, EventKind};
+    use crate::lifecycle::{Event, EventKind};
 
     fn event(host: Option<&str>) -> Live {
         let (host, text) = (host.map(str::to_owned), "x".to_owned());

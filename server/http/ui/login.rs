@@ -16,7 +16,7 @@ use super::page::Page;
 use super::query::Asked;
 use super::session::{begin, random_token};
 use super::state::{Ui, now_ms};
-use crate::model::EventKind;
+use crate::lifecycle::EventKind;
 
 /// Holds the login form's token: before the login there is no session to hold one, and
 /// strangers shall not fill the database with sessions.

@@ -43,7 +43,6 @@ mod subnets;
 mod switches;
 mod tenants;
 mod throttle;
-mod timeline;
 mod usage;
 
 use std::io;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::state::now_ms;
 use crate::inventory::{EventBus, Live};
-use crate::model::{EventKind, Progress};
+use crate::lifecycle::{EventKind, Progress};
 
 /// A transfer that has not moved for so long is over, whatever became of it.
 const STALE_MS: i64 = 60_000;

@@ -11,8 +11,8 @@ use super::query::Asked;
 use super::session::Operator;
 use super::state::Ui;
 use super::usage::{Cell, Class, Occupant, capacity, cells, occupants};
-use crate::dhcp::fill::{Level, Usage};
 use crate::inventory::Snapshot;
+use crate::leases::fill::{Level, Usage};
 use crate::model::{Lease, RangeUse, Site, Subnet};
 
 /// How many addresses a page lists.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use super::finding::{Findings, Place};
 use super::{ProfileView, Surroundings, check_profile};
-use crate::model::{Fault, Host, Origin, Profile, Resolution, Site};
+use crate::model::{Host, Profile, Site};
 use crate::network::lower::lower_with;
 use crate::network::nearest;
+use crate::profile::{Fault, Origin, Resolution};
 
 /// Every profile as its hosts have it, and those that no host has.
 pub(super) fn check_all(site: &Site, around: &Surroundings, findings: &mut Findings) {

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::{Findings, Place, ProfileView};
-use crate::model::{AddressRole, RangeUse, Resolution, SharedAddress, Site};
+use crate::model::{AddressRole, RangeUse, SharedAddress, Site};
 use crate::network::links::{Kind, Link};
+use crate::profile::Resolution;
 
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     for link in view.network.links.values() {

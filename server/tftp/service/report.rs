@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::app::App;
+use crate::lifecycle::{EventKind, Progress};
 use crate::metrics::{TFTP_BYTES, TFTP_RUNNING, TFTP_TRANSFERS};
-use crate::model::{ClientKey, EventKind, Mac, Progress, size_text};
+use crate::model::{ClientKey, Mac, size_text};
 use crate::tftp::transfer::{Ending, Transfer};
 
 /// Smaller files are through before anybody looks.

@@ -3,7 +3,8 @@
 use super::{Interface, now};
 use crate::dhcp::link::Arrival;
 use crate::dhcp::service::probe::{Found, Probe, Probed};
-use crate::model::{EventKind, Mac};
+use crate::lifecycle::EventKind;
+use crate::model::Mac;
 
 impl Interface {
     /// Probes an address; the packet waits.

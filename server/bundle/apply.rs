@@ -1,0 +1,167 @@
+//! The script that applies a host's files while it runs, and takes them back if they cut it off. Pure.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use askama::Template;
+
+use super::archive::HostFile;
+use crate::boot::ipxe_text::Url;
+use crate::boot::script::ScriptError;
+use crate::model::Mac;
+
+/// Whom the files are for, and what must answer once they are applied.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The host's name.
+    pub host: String,
+    /// The MAC that it reports by.
+    pub mac: Mac,
+    /// This server as the host reaches it.
+    pub base: Url,
+    /// The revision of the site that the files were made from.
+    pub generation: i64,
+    /// The default routers of the host's links.
+    pub gateways: BTreeSet<IpAddr>,
+}
+
+#[derive(Template)]
+#[template(path = "apply.sh")]
+struct Install<'a> {
+    host: &'a str,
+    mac: Mac,
+    base: &'a Url,
+    generation: i64,
+    gateways: &'a BTreeSet<IpAddr>,
+    files: Vec<Document<'a>>,
+    has_settings: bool,
+    has_rules: bool,
+    has_modules: bool,
+}
+
+/// A file as a here-document.
+struct Document<'a> {
+    /// The script's function that takes it.
+    put: &'static str,
+    name: String,
+    text: &'a str,
+    /// The line that ends it, which is no line of the text.
+    end: String,
+}
+
+/// Whether the script can apply a file and put it back: those of networkd, of its service, of
+/// `/etc/sysctl.d` and of `/etc/modprobe.d`.
+pub fn can_place(file: &HostFile) -> bool {
+    let directory = file.path.rsplit_once('/').map(|(directory, _)| directory);
+    directory == Some("/etc/systemd/network") || directory.is_some_and(|it| put(it) != PUT)
+}
+
+/// The script of a host. Its files are those that [`can_place`] takes.
+pub fn script(target: &Target, files: &[HostFile]) -> Result<String, ScriptError> {
+    let files: Vec<Document<'_>> = files.iter().map(document).collect();
+    let has = |put: &str| files.iter().any(|file| file.put == put);
+    let (has_settings, has_rules, has_modules) =
+        (has(PUT_SETTING), has(PUT_RULES), has(PUT_MODULES));
+    let Target { host, base, gateways, .. } = target;
+    let script = Install {
+        host,
+        mac: target.mac,
+        base,
+        generation: target.generation,
+        gateways,
+        files,
+        has_settings,
+        has_rules,
+        has_modules,
+    };
+    Ok(script.render()?)
+}
+
+const PUT: &str = "put";
+const PUT_SETTING: &str = "put_setting";
+const PUT_RULES: &str = "put_rules";
+const PUT_MODULES: &str = "put_modules";
+
+/// The script's function for the files of a directory.
+fn put(directory: &str) -> &'static str {
+    match directory {
+        "/etc/sysctl.d" => PUT_SETTING,
+        "/etc/systemd/system/systemd-networkd.service.d" => PUT_RULES,
+        "/etc/modprobe.d" => PUT_MODULES,
+        _ => PUT,
+    }
+}
+
+fn document(file: &HostFile) -> Document<'_> {
+    let mut end = "END".to_owned();
+    while file.text.lines().any(|line| line == end) {
+        end.push('_');
+    }
+    let (directory, name) = file.path.rsplit_once('/').unwrap_or_default();
+    let put = put(directory);
+    // Inside single quotes only a single quote ends the word.
+    Document { put, name: name.replace('\'', "'\\''"), text: &file.text, end }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target() -> Target {
+        Target {
+            host: "r1-n01".into(),
+            mac: "52:54:00:aa:00:01".parse().unwrap(),
+            base: "http://10.77.0.1".parse().unwrap(),
+            generation: 7,
+            gateways: ["172.16.160.254".parse().unwrap()].into(),
+        }
+    }
+
+    fn file(name: &str, text: &str) -> HostFile {
+        HostFile { path: format!("/etc/systemd/network/{name}"), mode: 0o644, text: text.into() }
+    }
+
+    #[test]
+    fn the_files_stand_in_it_as_they_are() {
+        let files = [
+            file("05-bond0.netdev", "[NetDev]\nName=bond0\n"),
+            file("x.network", "END\n$(reboot)\n"),
+        ];
+        let script = script(&target(), &files).unwrap();
+        let documents = "\n    put '05-bond0.netdev' <<'END'\n[NetDev]\nName=bond0\nEND\n    \
+                         put 'x.network' <<'END_'\nEND\n$(reboot)\nEND_\n}\n";
+        assert!(script.contains(documents), "{script}");
+        assert!(script.contains("\ngateways='172.16.160.254'\n"));
+        assert!(script.ends_with("\nmain\n"));
+    }
+
+    #[test]
+    fn a_file_name_cannot_leave_its_quotes() {
+        let script = script(&target(), &[file("a'; reboot; '.network", "")]).unwrap();
+        assert!(script.contains("put 'a'\\''; reboot; '\\''.network' <<'END'"), "{script}");
+    }
+
+    #[test]
+    fn kernel_settings_go_where_they_are_read() {
+        let settings = HostFile {
+            path: "/etc/sysctl.d/90-rackstrap.conf".into(),
+            mode: 0o644,
+            text: "net.ipv4.conf.all.rp_filter = 2\n".into(),
+        };
+        let with = script(&target(), &[file("x.network", "[Match]\n"), settings]).unwrap();
+        let put = "\n    put 'x.network' <<'END'\n[Match]\nEND\n    \
+                   put_setting '90-rackstrap.conf' <<'END'\nnet.ipv4.conf.all.rp_filter = 2\nEND\n}\n";
+        assert!(with.contains(put), "{with}");
+        assert!(with.contains("\nsettings=yes\n"));
+        let modules = HostFile {
+            path: "/etc/modprobe.d/90-rackstrap-modules.conf".into(),
+            mode: 0o644,
+            text: "options bonding max_bonds=0\n".into(),
+        };
+        let of_modules = script(&target(), &[modules]).unwrap();
+        assert!(of_modules.contains("\n    put_modules '90-rackstrap-modules.conf' <<'END'\n"));
+        assert!(of_modules.contains("\nmodules=yes\n"), "{of_modules}");
+        let without = script(&target(), &[file("x.network", "[Match]\n")]).unwrap();
+        assert!(without.contains("\nsettings=\n") && without.contains("\nmodules=\n"));
+    }
+}

@@ -1,0 +1,276 @@
+//! Builds the answer packet and says where it goes (RFC 2131 sections 4.1 and 4.3). Pure.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use dhcproto::Name;
+use dhcproto::v4::{DhcpOption, MessageType};
+use smallvec::SmallVec;
+
+use super::link::{Arrival, Place};
+use super::pxe::{BootData, merge_added};
+use super::request::Request;
+use super::wire::{BROADCAST_FLAG, EncodedOption, ReplyPacket};
+use crate::leases::table::v4;
+use crate::model::{DhcpOptions, Mac};
+
+/// Where servers and relays listen.
+pub const SERVER_PORT: u16 = 67;
+/// Where PXE firmware asks for boot data alone (PXE 2.1 section 2.2.3).
+pub const BOOT_SERVER_PORT: u16 = 4011;
+/// Where clients listen.
+pub const CLIENT_PORT: u16 = 68;
+/// What every client takes, IP and UDP headers included (RFC 2131 section 2).
+const DEFAULT_MESSAGE_BYTES: u16 = 576;
+/// The option by which two packets make a lease (RFC 4039).
+pub const RAPID_COMMIT: u8 = 80;
+/// What a BOOTP client is told without asking (RFC 1533): it has no option 55.
+const BOOTP_OPTIONS: [u8; 7] = [1, 3, 6, 12, 15, 26, 28];
+/// So many options have room at once; few answers have more.
+const USUAL_OPTIONS: usize = 16;
+/// IP and UDP headers.
+const HEADER_BYTES: u16 = 28;
+
+/// What an answer gives.
+#[derive(Clone, Debug)]
+pub struct Grant<'a> {
+    /// Offer or Ack.
+    pub kind: MessageType,
+    /// The address; none for the answer to an INFORM.
+    pub address: Option<Ipv4Addr>,
+    /// For how long, in seconds.
+    pub lease_seconds: u32,
+    /// Where the client is; none where another server gives the settings.
+    pub place: Option<Place<'a>>,
+    /// What this server is called there.
+    pub server_id: Ipv4Addr,
+    /// The client's name.
+    pub host_name: Option<&'a str>,
+    /// Options that the host adds to those of its profile, and the profile to those of the subnet.
+    pub own_options: [Option<&'a DhcpOptions>; 2],
+    /// What it boots.
+    pub boot: BootData,
+    /// The largest packet of the link in bytes.
+    pub link_mtu: u32,
+    /// Whether it answers a DISCOVER with a lease (RFC 4039).
+    pub rapid_commit: bool,
+}
+
+impl<'a> Grant<'a> {
+    /// An option that an operator added: to the host, else its profile, else the subnet.
+    pub fn added(&self, code: u8) -> Option<&'a [u8]> {
+        let own = self.own_options.into_iter().flatten().find_map(|options| options.get(code));
+        own.or_else(|| self.place.and_then(|place| place.subnet.dhcp_options.get(code)))
+    }
+
+    /// Puts the operator's vendor options beside those of the boot data.
+    pub fn merge_added(&mut self) {
+        let mut boot = std::mem::take(&mut self.boot);
+        merge_added(&mut boot, |code| self.added(code));
+        self.boot = boot;
+    }
+}
+
+/// Where an answer goes (RFC 2131 section 4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// To an address and port that the kernel can reach by itself: a relay, or
+    /// a client that has its address already.
+    Routed(SocketAddrV4),
+    /// To everybody on the link, on the client port.
+    Broadcast,
+    /// To a client that does not answer ARP for its address yet.
+    Hardware(Ipv4Addr, Mac),
+}
+
+/// An answer and where it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The packet's bytes.
+    pub bytes: Vec<u8>,
+    /// Where it goes.
+    pub destination: Destination,
+}
+
+/// Builds an OFFER or an ACK (RFC 2131 table 3).
+pub fn build_grant<'a>(request: &Request<'a>, grant: &Grant<'_>) -> ReplyPacket<'a> {
+    let mut reply = empty_reply(request, grant.link_mtu);
+    reply.options = ordered_options(request, grant);
+    reply.your_address = grant.address.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    if grant.kind == MessageType::Ack {
+        // As the request has it: what stands there in a DISCOVER, answered at once by an ACK
+        // (option 80), means nothing.
+        reply.client_address = request.client_address.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    }
+    reply.next_server = grant.boot.next_server.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    reply.boot_file = grant.boot.boot_file.clone();
+    // PXE reads `file` as a name whatever option 52 says.
+    reply.may_overload = grant.boot == BootData::default();
+    reply
+}
+
+/// Builds the answer to a BOOTP client: an address for ever and nothing of DHCP's own
+/// (RFC 1534 section 2). The client's vendor area has 64 bytes, a modern one takes more.
+pub fn build_bootp<'a>(request: &Request<'a>, grant: &Grant<'_>) -> ReplyPacket<'a> {
+    let mut reply = empty_reply(request, grant.link_mtu);
+    let added = |code| grant.added(code).map(|data| EncodedOption::raw(code, data));
+    let codes = BOOTP_OPTIONS.into_iter();
+    reply.options = codes.filter_map(|c| added(c).or_else(|| inventory_option(c, grant))).collect();
+    reply.your_address = grant.address.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    reply.next_server = grant.boot.next_server.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    reply.boot_file = grant.boot.boot_file.clone();
+    reply
+}
+
+/// Builds a NAK: message type, server, reason, and what was sent along; no address at all.
+pub fn build_nak<'a>(request: &Request<'a>, server_id: Ipv4Addr, reason: &str) -> ReplyPacket<'a> {
+    let mut reply = empty_reply(request, u32::from(DEFAULT_MESSAGE_BYTES));
+    reply.options = vec![
+        EncodedOption::raw(53, &[MessageType::Nak.into()]),
+        EncodedOption::address(54, server_id),
+    ];
+    reply.options.extend(request.client_id.map(|id| EncodedOption::raw(61, id)));
+    reply.options.push(EncodedOption::raw(56, reason.as_bytes()));
+    if request.relay_address().is_some() {
+        // The relay then broadcasts it: the client's address is wrong.
+        reply.flags |= BROADCAST_FLAG;
+    }
+    reply
+}
+
+fn empty_reply<'a>(request: &Request<'a>, link_mtu: u32) -> ReplyPacket<'a> {
+    let asked = request.max_message_bytes.filter(|bytes| *bytes >= DEFAULT_MESSAGE_BYTES);
+    let mtu = u16::try_from(link_mtu).unwrap_or(u16::MAX).max(DEFAULT_MESSAGE_BYTES);
+    let packet = request.packet;
+    ReplyPacket {
+        hardware_type: packet.hardware_type,
+        hardware: packet.hardware,
+        transaction_id: packet.transaction_id,
+        flags: packet.flags,
+        client_address: Ipv4Addr::UNSPECIFIED,
+        your_address: Ipv4Addr::UNSPECIFIED,
+        next_server: Ipv4Addr::UNSPECIFIED,
+        relay_address: packet.relay_address,
+        boot_file: String::new(),
+        options: Vec::new(),
+        relay_info: request.relay_info.map(|info| info.bytes),
+        max_bytes: usize::from(asked.unwrap_or(DEFAULT_MESSAGE_BYTES).min(mtu) - HEADER_BYTES),
+        may_overload: false,
+    }
+}
+
+/// Type and server first, since old ROMs look there, with what else no answer may lack;
+/// then the client's wishes in its order (RFC 2132 section 9.8); then boot data.
+fn ordered_options(request: &Request<'_>, grant: &Grant<'_>) -> Vec<EncodedOption> {
+    let mut options = Vec::with_capacity(USUAL_OPTIONS);
+    options.push(EncodedOption::raw(53, &[grant.kind.into()]));
+    options.push(EncodedOption::address(54, grant.server_id));
+    if grant.address.is_some() {
+        options.extend(lease_times(grant.lease_seconds));
+    }
+    options.extend(request.client_id.map(|id| EncodedOption::raw(61, id)));
+    options.extend(grant.rapid_commit.then(|| EncodedOption::raw(RAPID_COMMIT, &[])));
+    let mut there = [false; 256];
+    for option in options.iter().chain(&grant.boot.options) {
+        there[usize::from(option.code)] = true;
+    }
+    for code in wanted_in_order(request.wanted_options) {
+        if !std::mem::replace(&mut there[usize::from(code)], true) {
+            let added = grant.added(code).map(|data| EncodedOption::raw(code, data));
+            options.extend(added.or_else(|| inventory_option(code, grant)));
+        }
+    }
+    options.extend(grant.boot.options.iter().cloned());
+    options
+}
+
+/// How long the address is good, when to renew and when to rebind (RFC 2131 section 4.4.5).
+fn lease_times(seconds: u32) -> [EncodedOption; 3] {
+    [
+        EncodedOption::number(51, seconds),
+        EncodedOption::number(58, seconds / 2),
+        EncodedOption::number(59, (u64::from(seconds) * 7 / 8) as u32),
+    ]
+}
+
+/// The client's wishes with the mask before any router (RFC 2132 section 3.3)
+/// and classless routes before the router that they replace (RFC 3442).
+fn wanted_in_order(wanted: &[u8]) -> SmallVec<[u8; 64]> {
+    let mut codes = SmallVec::from_slice(wanted);
+    let Some(router) = codes.iter().position(|code| *code == 3) else { return codes };
+    for code in [121, 1] {
+        if let Some(at) = codes.iter().position(|other| *other == code).filter(|at| *at > router) {
+            let code = codes.remove(at);
+            codes.insert(router, code);
+        }
+    }
+    codes
+}
+
+/// An option that the inventory knows the value of.
+fn inventory_option(code: u8, grant: &Grant<'_>) -> Option<EncodedOption> {
+    let Place { subnet, net, .. } = grant.place?;
+    let router = subnet.gateway.and_then(v4);
+    let option = match code {
+        1 => EncodedOption::address(1, net.netmask()),
+        3 => EncodedOption::address(3, router?),
+        6 => addresses(6, subnet.usual_resolvers().filter_map(v4)),
+        12 => EncodedOption::raw(12, grant.host_name?.as_bytes()),
+        15 => {
+            let domain = subnet.domains.first()?.trim_end_matches('.');
+            EncodedOption::raw(15, domain.as_bytes())
+        }
+        26 => EncodedOption::raw(26, &u16::try_from(subnet.mtu?).ok()?.to_be_bytes()),
+        28 => EncodedOption::address(28, net.broadcast()),
+        42 => addresses(42, subnet.ntp.iter().filter_map(|ntp| ntp.parse().ok())),
+        119 => {
+            let domains = subnet.domains.iter().filter_map(|text| Name::from_utf8(text).ok());
+            EncodedOption::typed(&DhcpOption::DomainSearch(domains.collect()))?
+        }
+        // Who heeds 121 forgets 3, so that the default route is said again.
+        121 => {
+            let default = vec![(ipnet::Ipv4Net::default(), router?)];
+            EncodedOption::typed(&DhcpOption::ClasslessStaticRoute(default))?
+        }
+        _ => return None,
+    };
+    Some(option).filter(|option| !option.is_empty())
+}
+
+/// An option of several addresses.
+fn addresses(code: u8, addresses: impl Iterator<Item = Ipv4Addr>) -> EncodedOption {
+    let bytes: Vec<u8> = addresses.flat_map(|address| address.octets()).collect();
+    EncodedOption::raw(code, &bytes)
+}
+
+/// Says where the answer to a request goes.
+pub fn destination(
+    request: &Request<'_>,
+    reply: &ReplyPacket<'_>,
+    arrival: &Arrival,
+    always_broadcast: bool,
+) -> Destination {
+    if let Some(relay) = request.relay_address() {
+        // A relay that needs its own port back says so (RFC 8357).
+        let own_port = request.relay_info.is_some_and(|info| info.source_port);
+        let port = if own_port { arrival.source.port() } else { SERVER_PORT };
+        return Destination::Routed(SocketAddrV4::new(relay, port));
+    }
+    if reply.options.first() == Some(&EncodedOption::raw(53, &[MessageType::Nak.into()])) {
+        return Destination::Broadcast;
+    }
+    if let Some(address) = request.client_address {
+        return Destination::Routed(SocketAddrV4::new(address, CLIENT_PORT));
+    }
+    if request.kind == MessageType::Inform {
+        return Destination::Routed(SocketAddrV4::new(*arrival.source.ip(), CLIENT_PORT));
+    }
+    match request.mac {
+        Some(mac) if !request.wants_broadcast() && !always_broadcast => {
+            Destination::Hardware(reply.your_address, mac)
+        }
+        _ => Destination::Broadcast,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,333 @@
+//! One served interface: its sockets, and the answers that wait for their lease's commit.
+
+mod probing;
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::io;
+use std::mem;
+use std::net::Ipv4Addr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use foldhash::fast::RandomState;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::caller::Around;
+use super::drops::Drops;
+use super::exchange;
+use super::outcome::{Answers, Commit, Outcome, Sending};
+use super::probe::{Probed, Prober};
+use crate::app::App;
+use crate::dhcp::link::{Arrival, Link};
+use crate::dhcp::reply::{BOOT_SERVER_PORT, SERVER_PORT};
+use crate::dhcp::socket::{DhcpSocket, Letter, arrival_of, read_link};
+use crate::dhcp::watch::Watch;
+use crate::inventory::Snapshot;
+use crate::leases::{Claim, CommitError, Ended, Outcomes};
+use crate::lifecycle::EventKind;
+use crate::metrics::{DHCP_ANSWERS, LEASE_COMMITS};
+use crate::model::Lease;
+use crate::network::Surroundings;
+use crate::udp::Inbox;
+
+/// How often the kernel is asked whether the interface changed.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How many looks go by between two reports of dropped packets.
+const LOOKS_A_REPORT: u32 = 30;
+
+/// An interface that is served.
+pub(super) struct Interface {
+    app: App,
+    link: Link,
+    /// None while the interface is gone.
+    sockets: Option<Sockets>,
+    /// Room for packets; taken out while they are looked at.
+    inbox: Option<Inbox>,
+    drops: Drops,
+    watch: Watch,
+    /// Leases to be stored and answers to be sent, those of one waking together.
+    claims: Vec<Claim>,
+    outbox: Vec<Sending>,
+    /// The answers that wait for their lease, by the claim's number.
+    waiting: HashMap<u64, Waiting, RandomState>,
+    last_number: u64,
+    outcomes: (Outcomes, mpsc::UnboundedReceiver<Vec<Ended>>),
+    prober: Prober,
+    probing: FuturesUnordered<BoxFuture<'static, Probed>>,
+}
+
+/// Answers that wait for their lease.
+struct Waiting {
+    answers: Answers,
+    /// What is to be answered, if it may come to a refusal.
+    packet: Option<(Arrival, Box<[u8]>)>,
+}
+
+/// The sockets of one interface.
+struct Sockets {
+    server: DhcpSocket,
+    /// Port 4011, unless another program has it.
+    boot_server: Option<DhcpSocket>,
+}
+
+impl Interface {
+    /// Binds the interface's sockets.
+    pub(super) fn open(app: App, link: Link) -> io::Result<Self> {
+        let interface = Self {
+            sockets: Some(Sockets::open(&link)?),
+            app,
+            link,
+            inbox: Some(DhcpSocket::inbox()),
+            drops: Drops::default(),
+            watch: Watch::default(),
+            claims: Vec::new(),
+            outbox: Vec::new(),
+            waiting: HashMap::default(),
+            last_number: 0,
+            outcomes: mpsc::unbounded_channel(),
+            prober: Prober::default(),
+            probing: FuturesUnordered::new(),
+        };
+        interface.note_addresses();
+        Ok(interface)
+    }
+
+    /// Answers until `stop`.
+    pub(super) async fn run(mut self, stop: CancellationToken) -> io::Result<()> {
+        let mut look_again = interval(LOOK_AGAIN);
+        look_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looks = 0;
+        let stopped = stop.cancelled();
+        tokio::pin!(stopped);
+        loop {
+            tokio::select! {
+                () = &mut stopped => return Ok(()),
+                port = readable(self.sockets.as_ref()) => {
+                    if let Err(error) = port.and_then(|port| self.take_in(port)) {
+                        // The interface is down; it may come back.
+                        let interface = &self.link.interface;
+                        tracing::warn!(interface, "DHCP cannot be read: {error}");
+                        look_again.tick().await;
+                        self.look();
+                    }
+                }
+                Some(ended) = self.outcomes.1.recv() => self.finish(ended),
+                Some(done) = self.probing.next() => self.end_probe(done),
+                _ = look_again.tick() => {
+                    looks += 1;
+                    if looks % LOOKS_A_REPORT == 0 {
+                        self.drops.report(&self.link.interface);
+                    }
+                    self.look();
+                }
+            }
+            self.send_answers();
+        }
+    }
+
+    /// Takes in the packets that wait at a port.
+    fn take_in(&mut self, port: u16) -> io::Result<()> {
+        let Some(mut inbox) = self.inbox.take() else { return Ok(()) };
+        let received = self.socket(port).map_or(Ok(()), |socket| socket.receive(&mut inbox));
+        let snapshot = self.app.inventory.snapshot();
+        let now = now();
+        for packet in inbox.packets() {
+            let Some(arrival) = arrival_of(&packet, port) else { continue };
+            self.handle(&snapshot, arrival, packet.bytes, now);
+        }
+        self.inbox = Some(inbox);
+        self.commit_claims();
+        received
+    }
+
+    /// Hands the leases of one waking to the lease book.
+    fn commit_claims(&mut self) {
+        if !self.claims.is_empty() {
+            self.app.leases.commit_all(mem::take(&mut self.claims), &self.outcomes.0);
+        }
+    }
+
+    fn socket(&self, port: u16) -> Option<&DhcpSocket> {
+        let sockets = self.sockets.as_ref()?;
+        match port {
+            BOOT_SERVER_PORT => sockets.boot_server.as_ref(),
+            _ => Some(&sockets.server),
+        }
+    }
+
+    /// Takes note of new addresses and another MTU, and of an interface that is
+    /// gone or has come back as another one.
+    fn look(&mut self) {
+        let interface = self.link.interface.clone();
+        let link = match read_link(&interface) {
+            Some(link) if link == self.link && self.sockets.is_some() => return,
+            Some(link) => link,
+            None => {
+                if self.sockets.take().is_some() {
+                    tracing::warn!(
+                        interface,
+                        "the interface is gone; it is served again when it is back"
+                    );
+                }
+                return;
+            }
+        };
+        if self.sockets.is_none() || link.index != self.link.index {
+            match Sockets::open(&link) {
+                Ok(sockets) => self.sockets = Some(sockets),
+                Err(error) => return tracing::warn!(interface, "not served: {error}"),
+            }
+        }
+        self.prober.forget_link();
+        self.link = link;
+        self.note_addresses();
+    }
+
+    /// Keeps this server's own addresses from clients, and says what is served.
+    fn note_addresses(&self) {
+        let Link { interface, addresses, .. } = &self.link;
+        let own = addresses.iter().map(ipnet::Ipv4Net::addr).collect();
+        let mut table = self.app.leases.table();
+        table.set_own_addresses(interface, own);
+        let servers = self.app.config.reached_at(&table.own_addresses());
+        drop(table);
+        self.app.inventory.set_surroundings(Surroundings { servers });
+        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        tracing::info!(interface, addresses = addresses.join(" "), "serving DHCP");
+    }
+
+    fn handle(&mut self, snapshot: &Snapshot, arrival: Arrival, bytes: &[u8], now: i64) {
+        let around = Around { app: &self.app, snapshot, link: &self.link, arrival: &arrival, now };
+        match exchange::answer(around, &mut self.watch, bytes) {
+            Outcome::Silent(reason) => self.drops.count(&reason),
+            Outcome::Send(sending) => self.outbox.push(sending),
+            Outcome::Commit(commit) => {
+                let Commit { lease, now, answers } = *commit;
+                self.last_number += 1;
+                let number = self.last_number;
+                self.claims.push(Claim { lease, now, number });
+                let packet = answers.may_refuse.then(|| (arrival, bytes.into()));
+                self.waiting.insert(number, Waiting { answers, packet });
+            }
+            Outcome::Probe(probe) => self.probe(*probe, arrival, bytes),
+        }
+    }
+
+    /// Lets the answers go whose leases are stored.
+    fn finish(&mut self, ended: Vec<Ended>) {
+        for Ended { number, outcome } in ended {
+            let Some(Waiting { answers, packet }) = self.waiting.remove(&number) else { continue };
+            LEASE_COMMITS.count(outcome_name(&outcome));
+            if let Err(CommitError::Database(error)) = &outcome {
+                self.warn_of_database(error);
+            }
+            let refused = match (&outcome, packet) {
+                (Err(CommitError::Taken(address)), Some(packet)) => self.refuse(packet, *address),
+                _ => None,
+            };
+            self.outbox.extend(refused.or_else(|| answers.choose(&outcome)));
+        }
+    }
+
+    fn refuse(&self, (arrival, bytes): (Arrival, Box<[u8]>), address: Ipv4Addr) -> Option<Sending> {
+        let snapshot = self.app.inventory.snapshot();
+        let (app, link, now) = (&self.app, &self.link, now());
+        let around = Around { app, snapshot: &snapshot, link, arrival: &arrival, now };
+        exchange::refuse(around, &bytes, address)
+    }
+
+    fn warn_of_database(&mut self, error: &str) {
+        if self.watch.warns("database", now()) {
+            let text = format!("no new leases are given: the database does not take them: {error}");
+            tracing::error!("{text}");
+            self.app.inventory.events.record(None, None, EventKind::Warning, text);
+        }
+    }
+
+    /// Sends the answers that are ready, and tells of them.
+    fn send_answers(&mut self) {
+        if self.outbox.is_empty() {
+            return;
+        }
+        let mut outbox = mem::take(&mut self.outbox);
+        for answers in outbox.chunk_by_mut(|one, next| one.port == next.port) {
+            self.send_together(answers);
+        }
+        outbox.clear();
+        self.outbox = outbox;
+    }
+
+    /// Sends answers that leave from one port.
+    fn send_together(&mut self, answers: &mut [Sending]) {
+        let Some(socket) = answers.first().and_then(|first| self.socket(first.port)) else {
+            return;
+        };
+        let letters: Vec<Letter<'_>> = answers.iter().map(Sending::letter).collect();
+        let mut failures = Vec::new();
+        socket.send(&letters, &mut |place, error| failures.push((place, error)));
+        let failed = |place: usize| failures.iter().any(|(failed, _)| *failed == place);
+        for (_, sent) in answers.iter().enumerate().filter(|(place, _)| !failed(*place)) {
+            DHCP_ANSWERS.count(sent.type_name());
+        }
+        for (place, error) in failures {
+            let (to, interface) = (answers[place].answer.destination, &self.link.interface);
+            tracing::warn!(interface, "answer to {to:?} not sent: {error}");
+            self.drops.count(&"the answer could not be sent");
+            answers[place].event = None;
+        }
+        for event in answers.iter_mut().filter_map(|answer| answer.event.take()) {
+            event.record(&self.app.inventory.events);
+        }
+    }
+}
+
+impl Sockets {
+    fn open(link: &Link) -> io::Result<Self> {
+        let interface = &link.interface;
+        let server = DhcpSocket::open(link, SERVER_PORT).map_err(|error| {
+            let text =
+                format!("DHCP cannot be served on {interface}: UDP port {SERVER_PORT}: {error}");
+            io::Error::new(error.kind(), text)
+        })?;
+        let boot_server = DhcpSocket::open(link, BOOT_SERVER_PORT)
+            .inspect_err(|error| {
+                tracing::warn!(interface, "port {BOOT_SERVER_PORT} is not served: {error}");
+            })
+            .ok();
+        Ok(Self { server, boot_server })
+    }
+}
+
+/// Waits for packets on either port and says which; for ever while there are no sockets.
+async fn readable(sockets: Option<&Sockets>) -> io::Result<u16> {
+    let Some(Sockets { server, boot_server }) = sockets else { return pending().await };
+    let on_boot_server = async {
+        match boot_server {
+            Some(socket) => socket.readable().await,
+            None => pending().await,
+        }
+    };
+    tokio::select! {
+        ready = server.readable() => ready.map(|()| SERVER_PORT),
+        ready = on_boot_server => ready.map(|()| BOOT_SERVER_PORT),
+    }
+}
+
+/// How a commit ended, as it is counted.
+fn outcome_name(outcome: &Result<Lease, CommitError>) -> &'static str {
+    match outcome {
+        Ok(_) => "stored",
+        Err(CommitError::Taken(_)) => "taken",
+        Err(CommitError::Database(_)) => "failed",
+        Err(CommitError::Busy) => "busy",
+    }
+}
+
+/// Unix seconds.
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+}

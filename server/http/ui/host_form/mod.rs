@@ -1,0 +1,352 @@
+//! The form of a host: what was typed, and the host it stands for. Pure.
+
+mod places;
+mod wrongs;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::form::Fields;
+use crate::model::{
+    Cable, Host, HostMatch, Mac, Nic, Scalar, Site, When, check_host_name, check_link_name,
+    check_noun_name,
+};
+use crate::profile::Resolution;
+use crate::site_file::set_values;
+
+pub use wrongs::Wrongs;
+
+/// Empty rows for NICs that the form offers.
+const SPARE_ROWS: usize = 2;
+
+/// The form as it was filled in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostForm {
+    /// The host's name before; empty for a new host.
+    pub was: String,
+    /// What the host was when the form was made ([`digest`]).
+    pub seen: String,
+    /// The [`digest`] of the host as it was reviewed; empty where nothing was.
+    pub reviewed: String,
+    /// The host's name.
+    pub name: String,
+    /// Its rack.
+    pub rack: String,
+    /// Its unit.
+    pub unit: String,
+    /// Its own number.
+    pub index: String,
+    /// What it gives to the parameters of its profile: name and value.
+    pub parameters: Vec<(String, String)>,
+    /// Its serial number.
+    pub serial: String,
+    /// Its tenant.
+    pub tenant: String,
+    /// When the tenant's lease begins.
+    pub leased_from: String,
+    /// When it ends.
+    pub leased_until: String,
+    /// Its profile.
+    pub profile: String,
+    /// Its image.
+    pub image: String,
+    /// Its own boot file.
+    pub boot_file: String,
+    /// Label and MAC of each NIC.
+    pub nics: Vec<(String, String)>,
+    /// Label and switch port of each NIC that is cabled, the latter as `SWITCH PORT`.
+    pub cables: Vec<(String, String)>,
+    /// Link and address.
+    pub addresses: Vec<(String, String)>,
+    /// Subnet and address.
+    pub reservations: Vec<(String, String)>,
+    /// What else it is known by: key and value.
+    pub known_by: Vec<(String, String)>,
+}
+
+/// A fingerprint of a host, by which a form knows that nobody changed it meanwhile.
+pub fn digest(host: &Host) -> String {
+    let json = serde_json::to_vec(host).unwrap_or_default();
+    Sha256::digest(json).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl HostForm {
+    /// The form of a host that exists.
+    pub fn of(name: &str, host: &Host) -> Self {
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        let pair = |(key, address): (&String, &IpAddr)| (key.clone(), address.to_string());
+        let cable =
+            |(label, nic): (&String, &Nic)| Some((label.clone(), nic.cable.as_ref()?.to_string()));
+        let when = |when: Option<When>| when.map(|when| when.to_string()).unwrap_or_default();
+        Self {
+            was: name.to_owned(),
+            seen: digest(host),
+            reviewed: String::new(),
+            name: name.to_owned(),
+            rack: text(&host.rack),
+            unit: host.unit.map(|unit| unit.to_string()).unwrap_or_default(),
+            index: host.index.map(|index| index.to_string()).unwrap_or_default(),
+            parameters: host.parameters.iter().map(|(k, v)| (k.clone(), v.to_string())).collect(),
+            serial: text(&host.serial),
+            tenant: text(&host.tenant),
+            leased_from: when(host.leased_from),
+            leased_until: when(host.leased_until),
+            profile: text(&host.profile),
+            image: text(&host.image),
+            boot_file: text(&host.boot_file),
+            nics: host
+                .nics
+                .iter()
+                .map(|(label, nic)| (label.clone(), nic.mac.to_string()))
+                .collect(),
+            cables: host.nics.iter().filter_map(cable).collect(),
+            addresses: host.addresses.iter().map(pair).collect(),
+            reservations: host.reservations.iter().map(pair).collect(),
+            known_by: host
+                .known_by
+                .values()
+                .into_iter()
+                .filter_map(|(key, value)| Some((key.to_owned(), value?)))
+                .collect(),
+        }
+    }
+
+    /// What was sent. `was` is the host of the URL.
+    pub fn read(fields: &Fields, was: &str) -> Self {
+        let text = |name| fields.text(name).to_owned();
+        let pairs = |first, second| {
+            let pairs = fields.texts(first).zip(fields.texts(second));
+            let given = pairs.filter(|(a, b)| !a.is_empty() || !b.is_empty());
+            given.map(|(a, b)| (a.to_owned(), b.to_owned())).collect()
+        };
+        Self {
+            was: was.to_owned(),
+            seen: text("seen"),
+            reviewed: text("reviewed"),
+            name: text("name"),
+            rack: text("rack"),
+            unit: text("unit"),
+            index: text("index"),
+            parameters: pairs("parameter.name", "parameter"),
+            serial: text("serial"),
+            tenant: text("tenant"),
+            leased_from: text("leased-from"),
+            leased_until: text("leased-until"),
+            profile: text("profile"),
+            image: text("image"),
+            boot_file: text("boot_file"),
+            nics: pairs("nic.label", "nic.mac"),
+            cables: pairs("nic.label", "nic.cable"),
+            addresses: pairs("address.link", "address"),
+            reservations: pairs("reservation.subnet", "reservation"),
+            known_by: pairs("match.key", "match"),
+        }
+    }
+
+    /// Whether it says more than MACs of what the host is known by.
+    pub fn is_known_by_more(&self) -> bool {
+        self.known_by.iter().any(|(_, value)| !value.is_empty())
+    }
+
+    /// Fills in a NIC with the next free label; no MAC adds none.
+    pub fn adopt(&mut self, mac: String) {
+        let label = |number: usize| format!("eth{number}");
+        let free = |number: &usize| !self.nics.iter().any(|(own, _)| *own == label(*number));
+        if let (false, Some(number)) = (mac.is_empty(), (0..).find(free)) {
+            self.nics.push((label(number), mac));
+        }
+    }
+
+    /// The profile as the host would have it with what is filled in so far; with made-up values
+    /// where that is not enough.
+    pub fn resolution(&self, site: &Site) -> Option<Arc<Resolution>> {
+        let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let host = Host {
+            profile: given(&self.profile),
+            tenant: given(&self.tenant),
+            rack: given(&self.rack),
+            unit: self.unit.parse().ok(),
+            index: self.index.parse().ok(),
+            parameters: self.parameters(),
+            ..Host::default()
+        };
+        let own = site.profile_of(&host).filter(|found| found.faults.is_empty());
+        own.or_else(|| site.profile_named(&self.profile, host.tenant.as_deref()))
+    }
+
+    /// Adds the rows that the page offers beyond what is filled in: every link of the
+    /// profile that bears an address, spare NICs, and one more reservation.
+    pub fn offer_rows(&mut self, site: &Site) {
+        if let Some(resolution) = self.resolution(site) {
+            for name in resolution.parameters.keys() {
+                if !self.parameters.iter().any(|(known, _)| known == name) {
+                    self.parameters.push((name.clone(), String::new()));
+                }
+            }
+            let profile = &resolution.profile;
+            for (_, subnet) in profile.subnets() {
+                let Some(link) = profile.link_of_subnet(subnet) else { continue };
+                if !self.addresses.iter().any(|(known, _)| known == link) {
+                    self.addresses.push((link.to_owned(), String::new()));
+                }
+            }
+        }
+        self.nics.extend(std::iter::repeat_n(<(String, String)>::default(), SPARE_ROWS));
+        self.reservations.push(<(String, String)>::default());
+        for key in HostMatch::KEYS {
+            if !self.known_by.iter().any(|(known, _)| known == key) {
+                self.known_by.push((key.to_owned(), String::new()));
+            }
+        }
+    }
+
+    /// The name and the host that the form stands for, or all that is wrong with it.
+    pub fn host(&self) -> Result<(String, Host), Wrongs> {
+        let mut wrongs = Wrongs::default();
+        if let Err(error) = check_host_name(&self.name) {
+            wrongs.add("name", error.to_string());
+        }
+        if !self.rack.is_empty()
+            && let Err(error) = check_noun_name("rack", &self.rack)
+        {
+            wrongs.add("rack", error.to_string());
+        }
+        let given = |text: &String| (!text.is_empty()).then(|| text.clone());
+        let host = Host {
+            rack: given(&self.rack),
+            unit: self.unit(&mut wrongs),
+            index: self.index(&mut wrongs),
+            parameters: self.parameters(),
+            serial: given(&self.serial),
+            tenant: given(&self.tenant),
+            leased_from: when("leased-from", &self.leased_from, &mut wrongs),
+            leased_until: when("leased-until", &self.leased_until, &mut wrongs),
+            profile: given(&self.profile),
+            image: given(&self.image),
+            nics: self.nics(&mut wrongs),
+            addresses: addresses("addresses", &self.addresses, &mut wrongs),
+            reservations: addresses("reservations", &self.reservations, &mut wrongs),
+            boot_file: given(&self.boot_file),
+            known_by: self.known_by(&mut wrongs),
+            ..Host::default()
+        };
+        if wrongs.is_empty() { Ok((self.name.clone(), host)) } else { Err(wrongs) }
+    }
+
+    fn known_by(&self, wrongs: &mut Wrongs) -> HostMatch {
+        for pair in &self.known_by {
+            if let Err(error) = set_values::<HostMatch>(None, std::slice::from_ref(pair)) {
+                wrongs.add(format!("match.{}", pair.0), error);
+            }
+        }
+        set_values(None, &self.known_by).unwrap_or_default()
+    }
+
+    fn index(&self, wrongs: &mut Wrongs) -> Option<u32> {
+        let index = self.index.parse().ok();
+        if index.is_none() && !self.index.is_empty() {
+            wrongs.add("index", format!("\"{}\" is not a whole number from 0 on", self.index));
+        }
+        index
+    }
+
+    /// What is left empty is left to the rack, the site and the profile's default.
+    fn parameters(&self) -> BTreeMap<String, Scalar> {
+        let given = self.parameters.iter().filter(|(_, value)| !value.is_empty());
+        given.map(|(name, value)| (name.clone(), Scalar(value.clone()))).collect()
+    }
+
+    fn unit(&self, wrongs: &mut Wrongs) -> Option<u16> {
+        if self.unit.is_empty() {
+            return None;
+        }
+        let unit = self.unit.parse().ok().filter(|unit| (1..=100).contains(unit));
+        if unit.is_none() {
+            wrongs.add(
+                "unit",
+                format!("\"{}\" is not a unit: 1 to 100, counted from the bottom", self.unit),
+            );
+        }
+        unit
+    }
+
+    fn nics(&self, wrongs: &mut Wrongs) -> indexmap::IndexMap<String, Nic> {
+        let mut nics = indexmap::IndexMap::new();
+        for (label, mac) in &self.nics {
+            let place = format!("nics.{label}");
+            match (check_link_name(label), mac.parse::<Mac>()) {
+                (Err(error), _) => wrongs.add(place, error.to_string()),
+                (_, Err(error)) => wrongs.add(place, error.to_string()),
+                (Ok(()), Ok(mac)) => {
+                    let cable = self.cable_of(label, wrongs);
+                    if nics.insert(label.clone(), Nic { mac, cable }).is_some() {
+                        wrongs.add(place, format!("there are two NICs \"{label}\""));
+                    }
+                }
+            }
+        }
+        nics
+    }
+
+    /// The switch port of a NIC as it was typed; nothing for none.
+    pub fn cable(&self, label: &str) -> &str {
+        let found = self.cables.iter().find(|(own, _)| own == label);
+        found.map_or("", |(_, cable)| cable)
+    }
+
+    fn cable_of(&self, label: &str, wrongs: &mut Wrongs) -> Option<Cable> {
+        let typed = self.cable(label);
+        let words: Vec<&str> = typed.split_whitespace().collect();
+        match words[..] {
+            [] => None,
+            [switch, port] => Some(Cable { switch: switch.into(), port: port.into() }),
+            _ => {
+                let text = format!("\"{typed}\" is no switch port, such as leaf1a Ethernet12");
+                wrongs.add(format!("nics.{label}"), text);
+                None
+            }
+        }
+    }
+}
+
+/// A day or time of the form; nothing for an empty field.
+fn when(place: &str, text: &str, wrongs: &mut Wrongs) -> Option<When> {
+    if text.is_empty() {
+        return None;
+    }
+    let read = text.parse::<When>();
+    read.inspect_err(|error| wrongs.add(place, error.to_string())).ok()
+}
+
+fn addresses(
+    table: &str,
+    rows: &[(String, String)],
+    wrongs: &mut Wrongs,
+) -> BTreeMap<String, IpAddr> {
+    let mut addresses = BTreeMap::new();
+    for (key, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
+        let place = format!("{table}.{key}");
+        let Ok(address) = value.parse() else {
+            let hint = match value.split_once('/') {
+                Some((address, _)) if address.parse::<IpAddr>().is_ok() => {
+                    "; the prefix length comes from the subnet, so leave it out"
+                }
+                _ => ", such as 172.16.160.12",
+            };
+            wrongs.add(place, format!("\"{value}\" is not an IP address{hint}"));
+            continue;
+        };
+        if key.is_empty() {
+            wrongs.add(place, format!("say which one {address} is for"));
+        } else if addresses.insert(key.clone(), address).is_some() {
+            wrongs.add(place, format!("\"{key}\" has two addresses here; it can have one"));
+        }
+    }
+    addresses
+}
+
+#[cfg(test)]
+mod tests;

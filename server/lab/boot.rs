@@ -1,0 +1,108 @@
+//! One boot as the server's events tell it: its stages, where it is, why it may have stopped. Pure.
+
+use crate::lifecycle::stall::{self, Facts};
+use crate::lifecycle::{Event, EventKind};
+use crate::model::HostState;
+
+/// Longer than any stage may be silent, in milliseconds: whoever asks has lost patience.
+const LONG_MS: i64 = 3_600_000;
+
+/// What has been seen of one host's boot.
+#[derive(Clone, Debug, Default)]
+pub struct Boot {
+    /// Its events in order.
+    events: Vec<Event>,
+    /// What the host said of itself, or what the server thinks of it.
+    pub state: HostState,
+    /// Why it is in that state, in the server's words.
+    pub reason: String,
+}
+
+impl Boot {
+    /// Takes an event of this host into account.
+    pub fn note(&mut self, event: &Event) {
+        self.events.push(event.clone());
+    }
+
+    /// The last stage that was reached.
+    pub fn stage(&self) -> Option<EventKind> {
+        self.stages().map(|event| event.kind).next_back()
+    }
+
+    /// Whether it is over, well or badly.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, HostState::Up | HostState::Failed)
+    }
+
+    /// Whether kernel and initrds are on their way now.
+    pub fn is_loading(&self) -> bool {
+        matches!(self.stage(), Some(EventKind::Script | EventKind::Kernel))
+    }
+
+    /// What it does now, in a few words.
+    pub fn doing(&self) -> &'static str {
+        match self.stage() {
+            None => "its firmware starts",
+            Some(EventKind::Discover | EventKind::Offer | EventKind::Request | EventKind::Nak) => {
+                "asks for an address"
+            }
+            Some(EventKind::Ack) => "has an address",
+            Some(EventKind::Tftp | EventKind::Nbp) => "starts iPXE",
+            Some(EventKind::Script | EventKind::Kernel) => "loads kernel and initrds",
+            Some(EventKind::Initrd | EventKind::Config) => "boots Linux",
+            Some(_) => "reported",
+        }
+    }
+
+    /// What most likely keeps it where it is.
+    pub fn likely_cause(&self, facts: &Facts) -> String {
+        let Some(last) = self.events.last() else {
+            return "its firmware never asked for an address".to_owned();
+        };
+        let stall = stall::find(&self.events, facts, last.at_ms + LONG_MS);
+        stall.map_or_else(|| "the cause is not known".to_owned(), |stall| stall.cause)
+    }
+
+    /// Seconds from `start_ms` (Unix milliseconds) to each kind of stage, at its first time.
+    pub fn times(&self, start_ms: i64) -> Vec<(EventKind, f64)> {
+        let mut times: Vec<(EventKind, f64)> = Vec::new();
+        for event in self.stages() {
+            if !times.iter().any(|(seen, _)| *seen == event.kind) {
+                times.push((event.kind, (event.at_ms - start_ms) as f64 / 1000.0));
+            }
+        }
+        times
+    }
+
+    /// The events that are stages of a boot: kinds up to the report are.
+    fn stages(&self) -> impl DoubleEndedIterator<Item = &Event> {
+        self.events.iter().filter(|event| event.kind <= EventKind::Report)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(at_ms: i64, kind: EventKind) -> Event {
+        Event { at_ms, host: None, mac: None, kind, text: String::new() }
+    }
+
+    #[test]
+    fn the_stage_is_the_last_event_that_belongs_to_a_boot() {
+        let mut boot = Boot::default();
+        assert_eq!(boot.doing(), "its firmware starts");
+        assert!(boot.likely_cause(&Facts::default()).contains("never asked"));
+        for (at, kind) in [(1000, EventKind::Discover), (1500, EventKind::Ack)] {
+            boot.note(&event(at, kind));
+        }
+        boot.note(&event(1600, EventKind::Change));
+        boot.note(&event(2000, EventKind::Discover));
+        boot.note(&event(2500, EventKind::Script));
+        assert_eq!(boot.stage(), Some(EventKind::Script));
+        assert!(boot.is_loading() && !boot.is_over());
+        let expected =
+            [(EventKind::Discover, 0.5), (EventKind::Ack, 1.0), (EventKind::Script, 2.0)];
+        assert_eq!(boot.times(500), expected);
+    }
+}

@@ -1,0 +1,186 @@
+//! The guests: how QEMU is told what a host and the switch are.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use super::fabric::{self, Fabric, PORTS};
+use super::image::GuestImage;
+use super::rack::Plan;
+use super::{site, switch};
+
+const QEMU: &str = "qemu-system-x86_64";
+/// UEFI for virtual machines, and the settings it is delivered with.
+const UEFI: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+const UEFI_SETTINGS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+/// How long a kernel may take to its end on a processor that really runs guests.
+const PROBE: Duration = Duration::from_secs(8);
+
+/// What a host's mainboard runs before any operating system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Firmware {
+    /// BIOS; the NIC's ROM is an iPXE
+    Bios,
+    /// UEFI, PXE over TFTP
+    Uefi,
+    /// UEFI HTTP Boot
+    UefiHttp,
+}
+
+/// What runs the guests' instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accelerator {
+    /// The processor itself.
+    Kvm,
+    /// QEMU, several times slower.
+    Tcg,
+}
+
+impl Accelerator {
+    /// KVM if a kernel really boots on it: `/dev/kvm` may open where no guest runs.
+    pub async fn probe(image: &GuestImage) -> Self {
+        let may_open = fs::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok();
+        if may_open && boots_on_kvm(image).await { Self::Kvm } else { Self::Tcg }
+    }
+
+    fn arguments(self) -> [&'static str; 4] {
+        match self {
+            Self::Kvm => ["-accel", "kvm", "-cpu", "host"],
+            Self::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "qemu64"],
+        }
+    }
+}
+
+impl fmt::Display for Accelerator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kvm => "KVM",
+            Self::Tcg => "TCG, for no guest runs on /dev/kvm here",
+        })
+    }
+}
+
+/// Boots a kernel without any root: one that runs ends in a panic, and QEMU with it.
+async fn boots_on_kvm(image: &GuestImage) -> bool {
+    let mut command = Command::new(QEMU);
+    command
+        .args(Accelerator::Kvm.arguments())
+        .args(MACHINE)
+        .args(["-m", "256", "-serial", "stdio"]);
+    command.arg("-kernel").arg(image.kernel()).args(["-append", "console=ttyS0 panic=-1"]);
+    command.kill_on_drop(true);
+    let Ok(Ok(output)) = timeout(PROBE, command.output()).await else { return false };
+    String::from_utf8_lossy(&output.stdout).contains("Kernel panic - not syncing: VFS")
+}
+
+/// What every guest has: no screen, no reboot. `graphics=off` makes firmware use the serial port.
+const MACHINE: [&str; 6] =
+    ["-machine", "q35,graphics=off", "-display", "none", "-nodefaults", "-no-reboot"];
+
+/// A NIC: its tap, its MAC and its place in the boot order.
+struct Nic {
+    tap: String,
+    mac: String,
+    boot_index: Option<usize>,
+}
+
+/// Starts the switch, with its files as a second initrd behind the image's.
+pub fn start_switch(
+    fabric: &Fabric,
+    image: &GuestImage,
+    plan: &Plan,
+    directory: &Path,
+) -> anyhow::Result<Child> {
+    let mut initrd = fs::read(image.initrd())?;
+    initrd.extend(crate::bundle::archive::cpio_gz(&switch::files(plan.layout, plan.hosts))?);
+    let path = directory.join("switch.img");
+    fs::write(&path, initrd)?;
+    let mut nics = vec![Nic {
+        tap: fabric::SWITCH_UPLINK.to_owned(),
+        mac: switch::UPLINK_MAC.to_owned(),
+        boot_index: None,
+    }];
+    for host in 1..=plan.hosts {
+        nics.extend((0..PORTS).map(|port| Nic {
+            tap: fabric::switch_tap(host, port),
+            mac: switch::port_mac(host, port),
+            boot_index: None,
+        }));
+    }
+    let mut command = qemu(fabric, plan.accelerator, "384", &directory.join("switch.console"));
+    command.arg("-kernel").arg(image.kernel()).arg("-initrd").arg(path);
+    command.args(["-append", switch::CMDLINE]);
+    for nic in nics {
+        command.args(nic_arguments(&nic, ",romfile="));
+    }
+    command.spawn().context("QEMU does not start")
+}
+
+/// Powers a host on: nothing but firmware and two NICs.
+pub fn start_host(
+    fabric: &Fabric,
+    plan: &Plan,
+    host: usize,
+    directory: &Path,
+) -> anyhow::Result<Child> {
+    let console = console(directory, host);
+    let mut command = qemu(fabric, plan.accelerator, "768", &console);
+    // With more hosts than that the processors are shared anyway.
+    command.args(["-smp", "1"]);
+    let rom = match plan.firmware {
+        Firmware::Bios => "",
+        Firmware::Uefi | Firmware::UefiHttp => {
+            let settings = directory.join(format!("{}.vars", site::host_name(host)));
+            fs::copy(UEFI_SETTINGS, &settings).context("the UEFI settings cannot be copied")?;
+            command.args(["-drive", &format!("if=pflash,format=raw,readonly=on,file={UEFI}")]);
+            command.args(["-drive", &format!("if=pflash,format=raw,file={}", settings.display())]);
+            // The NIC's own ROM is an iPXE; without it UEFI's network stack boots.
+            ",romfile="
+        }
+    };
+    if plan.firmware == Firmware::UefiHttp {
+        for family in ["IPv4", "IPv6"] {
+            command.args(["-fw_cfg", &format!("opt/org.tianocore/{family}PXESupport,string=n")]);
+        }
+    }
+    for port in 0..PORTS {
+        let nic = Nic {
+            tap: fabric::host_tap(host, port),
+            mac: site::host_mac(host, port),
+            boot_index: Some(port),
+        };
+        command.args(nic_arguments(&nic, rom));
+    }
+    command.spawn().context("QEMU does not start")
+}
+
+/// Where a host's serial console is written.
+pub fn console(directory: &Path, host: usize) -> PathBuf {
+    directory.join(format!("{}.console", site::host_name(host)))
+}
+
+fn qemu(fabric: &Fabric, accelerator: Accelerator, memory: &str, console: &Path) -> Command {
+    let mut command = fabric.cables.command(QEMU);
+    command.args(accelerator.arguments()).args(MACHINE).args(["-m", memory]);
+    let mut serial = OsString::from("file:");
+    serial.push(console);
+    command.arg("-serial").arg(serial).args(["-device", "virtio-rng-pci"]);
+    command
+}
+
+fn nic_arguments(nic: &Nic, rom: &str) -> [String; 4] {
+    let Nic { tap, mac, boot_index } = nic;
+    let boot = boot_index.map_or_else(String::new, |index| format!(",bootindex={index}"));
+    // LACP joins only ports that have a speed, which virtio-net does not have by itself.
+    let device =
+        format!("virtio-net-pci,netdev={tap},mac={mac},speed=25000,duplex=full{boot}{rom}");
+    let netdev = format!("tap,id={tap},ifname={tap},script=no,downscript=no");
+    ["-netdev".to_owned(), netdev, "-device".to_owned(), device]
+}

@@ -1,0 +1,151 @@
+//! Watches the hosts come up: reads the server's events out of its database and shows them.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use super::boot::Boot;
+use super::display::{Display, Step};
+use super::inside::Inside;
+use super::site::host_name;
+use super::traffic;
+use crate::inventory::{Database, Error, EventFilter};
+use crate::lifecycle::{Event, EventKind};
+use crate::model::HostState;
+
+/// How often the database is looked into.
+const TICK: Duration = Duration::from_millis(250);
+/// How many more times for the events of hosts that are up.
+const LAST_LOOKS: usize = 20;
+/// Events are written in batches, so that one may appear after a later one: this far back
+/// is looked again, in milliseconds.
+const OVERLAP_MS: i64 = 5_000;
+/// More events than all hosts together can cause in that time.
+const NEWEST: u32 = 10_000;
+
+/// One host on the screen.
+struct Row {
+    name: String,
+    boot: Boot,
+    step: Option<Step>,
+    /// Bytes it had received when its kernel began to come.
+    base: Option<u64>,
+}
+
+/// All hosts on the screen.
+pub struct Watch {
+    database: Database,
+    cables: Inside,
+    display: Display,
+    rows: Vec<Row>,
+    /// How many bytes of kernel and initrd each host loads.
+    image_bytes: u64,
+    last_ms: i64,
+    seen: HashSet<String>,
+}
+
+impl Watch {
+    /// Watches the first `hosts` hosts from `start_ms` (Unix milliseconds) on.
+    pub fn new(
+        database: Database,
+        cables: Inside,
+        display: &Display,
+        hosts: usize,
+        image_bytes: u64,
+    ) -> Self {
+        let row = |host| {
+            let name = host_name(host);
+            let step = Some(display.step(&name));
+            Row { name, boot: Boot::default(), step, base: None }
+        };
+        let rows = (1..=hosts).map(row).collect();
+        let (display, seen) = (display.clone(), HashSet::new());
+        Self { database, cables, display, rows, image_bytes, last_ms: 0, seen }
+    }
+
+    /// Waits until every host is up or has failed, or `patience` is over.
+    pub async fn until_over(&mut self, patience: Duration) -> Result<(), Error> {
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            self.look().await?;
+            if self.rows.iter().all(|row| row.boot.is_over()) {
+                return self.catch_up().await;
+            }
+            sleep(TICK).await;
+        }
+        Ok(())
+    }
+
+    /// Reads the last events: a host's state is written down at once, its report's event
+    /// with the next batch.
+    async fn catch_up(&mut self) -> Result<(), Error> {
+        for _ in 0..LAST_LOOKS {
+            if self.rows.iter().all(|row| row.boot.stage() == Some(EventKind::Report)) {
+                break;
+            }
+            sleep(TICK).await;
+            self.look().await?;
+        }
+        Ok(())
+    }
+
+    /// Name and boot of every host, in order.
+    pub fn boots(&self) -> impl Iterator<Item = (&str, &Boot)> {
+        self.rows.iter().map(|row| (row.name.as_str(), &row.boot))
+    }
+
+    async fn look(&mut self) -> Result<(), Error> {
+        let after_ms = self.last_ms - OVERLAP_MS;
+        let filter = EventFilter { host: None, after_ms, limit: NEWEST };
+        let mut events = self.database.list_events(&filter).await?;
+        events.reverse();
+        for event in &events {
+            self.last_ms = self.last_ms.max(event.at_ms);
+            let Event { at_ms, host, kind, text, .. } = event;
+            if self.seen.insert(format!("{at_ms} {host:?} {kind} {text}")) {
+                self.note(event);
+            }
+        }
+        let states = self.database.list_host_status().await?;
+        let received = traffic::bytes_into_hosts(&self.cables, self.rows.len()).await;
+        for (index, row) in self.rows.iter_mut().enumerate() {
+            if let Some(status) = states.get(&row.name) {
+                (row.boot.state, row.boot.reason) = (status.state, status.reason.clone());
+            }
+            let received = received.as_ref().map_or(0, |bytes| bytes[index]);
+            row.show(received, self.image_bytes);
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, event: &Event) {
+        let Some(name) = event.host.as_deref() else { return };
+        let Some(row) = self.rows.iter_mut().find(|row| row.name == name) else { return };
+        row.boot.note(event);
+        self.display.say(&format!("{name}: {:8} {}", event.kind.label(), event.text));
+    }
+}
+
+impl Row {
+    /// Brings the bar up to date.
+    fn show(&mut self, received: u64, image_bytes: u64) {
+        if self.boot.is_over() {
+            if let Some(step) = self.step.take() {
+                let mark = if self.boot.state == HostState::Up { "up" } else { "failed" };
+                step.done(&format!("{mark}, {}", self.boot.reason));
+            }
+            return;
+        }
+        let Some(step) = &self.step else { return };
+        if !self.boot.is_loading() {
+            self.base = None;
+            step.show(None, self.boot.doing());
+            return;
+        }
+        let base = *self.base.get_or_insert(received);
+        // Headers make what crosses the cable a few percent more than the files.
+        let loaded = (received.saturating_sub(base) * 100 / image_bytes.max(1)).min(99);
+        step.show(Some(loaded), self.boot.doing());
+    }
+}

@@ -1,0 +1,357 @@
+//! Leases, offers and free addresses in memory, and the rules that keep one
+//! address with one client. Pure: the lease book makes it durable.
+
+mod by_client;
+mod facts;
+mod filling;
+mod site;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use ipnet::Ipv4Net;
+
+use crate::leases::fill::Level;
+use crate::leases::pool::Pool;
+use crate::model::{ClientKey, Identity, Lease, LeaseState, Mac};
+
+use by_client::ByClient;
+pub use facts::Asker;
+pub use site::v4;
+
+/// How many addresses a client may find in use within an hour before it is no longer believed.
+const DECLINES_AN_HOUR: u32 = 3;
+/// So many offers to strangers are always allowed, however small the pool.
+const MIN_STRANGERS: u64 = 16;
+
+/// By addresses of this server's own choice: no client can make them collide.
+type ByAddress<T> = HashMap<Ipv4Addr, T, foldhash::fast::RandomState>;
+/// See [`ByAddress`].
+type Addresses = HashSet<Ipv4Addr, foldhash::fast::RandomState>;
+
+/// Every lease and offer that is known, and which addresses are free.
+#[derive(Debug, Default)]
+pub struct Table {
+    leases: ByAddress<Held>,
+    /// The addresses whose lease is over here, and not yet in the database.
+    ending: Addresses,
+    by_client: ByClient,
+    /// When each live lease ends.
+    ends: BTreeSet<(i64, Ipv4Addr)>,
+    /// Up to when what has run out was freed, in Unix seconds.
+    ticked: i64,
+    offers: ByAddress<Offer>,
+    offer_of: HashMap<ClientKey, Ipv4Addr>,
+    /// Offers in the order in which they end.
+    offers_end: BTreeSet<(i64, Ipv4Addr)>,
+    /// The networks by their first addresses.
+    networks: BTreeMap<Ipv4Addr, Network>,
+    /// What was told of how full they are.
+    told: BTreeMap<Ipv4Addr, Level>,
+    /// Addresses that hosts own, with the host's name.
+    owners: ByAddress<String>,
+    /// How often a client found its address in use, and since when it is counted.
+    declines: HashMap<ClientKey, (i64, u32)>,
+    /// Gateways and resolvers.
+    kept_off: Addresses,
+    /// This server's own addresses, by interface.
+    own: BTreeMap<String, Vec<Ipv4Addr>>,
+    /// The addresses of servers that share the database, and until when that is believed.
+    peers: HashMap<Ipv4Addr, i64>,
+    /// Which host is known by what besides its MACs.
+    identities: HashMap<Identity, String>,
+    names: HashSet<Arc<str>>,
+    revision: Option<i64>,
+}
+
+/// A lease without its address.
+#[derive(Clone, Debug)]
+struct Held {
+    client: ClientKey,
+    mac: Mac,
+    subnet: Arc<str>,
+    state: LeaseState,
+    starts_at: i64,
+    expires_at: i64,
+}
+
+/// One network's dynamic addresses.
+#[derive(Clone, Debug)]
+struct Network {
+    net: Ipv4Net,
+    pool: Pool,
+    /// How many addresses of the pool are hosts' own, or the network's.
+    owned: u64,
+    /// How many addresses are offered to clients that are in no inventory.
+    strangers: u64,
+}
+
+impl Network {
+    /// Whether one more stranger may be offered an address: a flood of invented
+    /// MACs must leave addresses for hosts.
+    fn has_room_for_strangers(&self) -> bool {
+        self.strangers < (self.pool.count().0 / 2).max(MIN_STRANGERS)
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Offer {
+    client: ClientKey,
+    until: i64,
+}
+
+impl Held {
+    fn is_live(&self, now: i64) -> bool {
+        self.state != LeaseState::Released && self.expires_at > now
+    }
+}
+
+impl Table {
+    /// Takes in a lease that is durable, or one's end that is. An end that was known before
+    /// changes nothing any more: the address may be on offer again by now.
+    pub fn put(&mut self, lease: Lease) {
+        self.ending.remove(&lease.address);
+        let held = self.leases.get_mut(&lease.address);
+        match held.filter(|held| held.state != LeaseState::Bound && held.is_same(&lease)) {
+            Some(held) => held.starts_at = lease.starts_at,
+            None => self.replace(lease),
+        }
+    }
+
+    /// Takes in the end of a lease that is about to be durable.
+    pub fn end(&mut self, lease: Lease) {
+        self.ending.insert(lease.address);
+        self.replace(lease);
+    }
+
+    /// Whether the database may still hold a lease that is over in memory.
+    pub fn is_ending(&self, address: Ipv4Addr) -> bool {
+        self.ending.contains(&address)
+    }
+
+    fn replace(&mut self, lease: Lease) {
+        let address = lease.address;
+        self.drop_offer(address);
+        if lease.state == LeaseState::Bound {
+            // An end says nothing of another address, whose lease may be on its way to the disk.
+            self.withdraw(&lease.client);
+        }
+        self.unindex(address);
+        if lease.state != LeaseState::Released {
+            self.ends.insert((lease.expires_at, address));
+        }
+        let subnet = self.name(&lease.subnet);
+        let Lease { client, mac, state, starts_at, expires_at, .. } = lease;
+        let leases = &self.leases;
+        self.by_client.insert(&client, address, |it| leases.get(&it).map(|held| &held.client));
+        self.leases.insert(address, Held { client, mac, subnet, state, starts_at, expires_at });
+        self.mark(address, state == LeaseState::Released);
+    }
+
+    /// Forgets the lease of an address, such as a quarantine that is over.
+    pub fn forget(&mut self, address: Ipv4Addr) {
+        self.unindex(address);
+        self.ending.remove(&address);
+        self.leases.remove(&address);
+        self.mark(address, !self.offers.contains_key(&address));
+    }
+
+    /// The lease of an address, live or not.
+    pub fn find(&self, address: Ipv4Addr) -> Option<Lease> {
+        self.leases.get(&address).map(|held| held.as_lease(address))
+    }
+
+    /// Every lease, by address.
+    pub fn list(&self) -> Vec<Lease> {
+        let mut all: Vec<Lease> =
+            self.leases.iter().map(|(address, held)| held.as_lease(*address)).collect();
+        all.sort_by_key(|lease| lease.address);
+        all
+    }
+
+    /// Frees what has run out by `now`.
+    pub fn tick(&mut self, now: i64) {
+        self.ticked = self.ticked.max(now);
+        while let Some(&(until, address)) = self.offers_end.first() {
+            if until > now {
+                break;
+            }
+            self.drop_offer(address);
+        }
+        while let Some(&(end, address)) = self.ends.first() {
+            if end > now {
+                break;
+            }
+            self.ends.pop_first();
+            self.mark(address, !self.offers.contains_key(&address));
+        }
+    }
+
+    /// Keeps an address for a client until `until`. Any other offer to it is dropped.
+    pub fn offer(&mut self, client: &ClientKey, address: Ipv4Addr, until: i64) {
+        // Whoever takes up an offer has it once more, until its lease is stored.
+        if let Some(offer) = self.offers.get_mut(&address).filter(|offer| offer.client == *client) {
+            let before = std::mem::replace(&mut offer.until, until);
+            if before != until {
+                self.offers_end.remove(&(before, address));
+                self.offers_end.insert((until, address));
+            }
+            return;
+        }
+        self.withdraw(client);
+        self.drop_offer(address);
+        self.offer_of.insert(client.clone(), address);
+        self.offers.insert(address, Offer { client: client.clone(), until });
+        self.offers_end.insert((until, address));
+        self.mark(address, false);
+        self.count_stranger(client, address, 1);
+    }
+
+    /// Whether an address is on offer, or a lease of it is on its way to the disk.
+    pub fn is_offered(&self, address: Ipv4Addr) -> bool {
+        self.offers.contains_key(&address)
+    }
+
+    /// Drops the offer to a client, if there is one.
+    pub fn withdraw(&mut self, client: &ClientKey) {
+        if let Some(address) = self.offer_of.get(client).copied() {
+            self.drop_offer(address);
+        }
+    }
+
+    /// Whether the same client and NIC already leases the address with at least
+    /// three quarters of the time of `wanted` left: one that asks this early is
+    /// answered without a write. ROM, iPXE and OS of one boot come within seconds.
+    pub fn is_fresh(&self, wanted: &Lease, now: i64) -> bool {
+        let Some(held) = self.leases.get(&wanted.address) else { return false };
+        let (left, whole) = (held.expires_at - now, wanted.expires_at - now);
+        let same = held.client == wanted.client && held.mac == wanted.mac;
+        same && held.state == LeaseState::Bound && left * 4 >= whole * 3 && left <= whole
+    }
+
+    /// When the lease began that runs on an address at `now`, if one does.
+    pub fn running_since(&self, address: Ipv4Addr, now: i64) -> Option<i64> {
+        let held = self.leases.get(&address)?;
+        (held.state == LeaseState::Bound && held.expires_at > now).then_some(held.starts_at)
+    }
+
+    /// Counts that a client found an address in use; says whether it is to be believed.
+    /// One that refuses whatever it gets would empty the pool.
+    pub fn believes_decline(&mut self, client: &ClientKey, now: i64) -> bool {
+        self.declines.retain(|_, (since, _)| now - *since < 3600);
+        let (_, count) = self.declines.entry(client.clone()).or_insert((now, 0));
+        *count = count.saturating_add(1);
+        *count <= DECLINES_AN_HOUR
+    }
+
+    /// The name of the host that owns an address.
+    pub fn owner(&self, address: Ipv4Addr) -> Option<&str> {
+        self.owners.get(&address).map(String::as_str)
+    }
+
+    /// How many dynamic addresses a network has, and how many of them are free.
+    pub fn count(&self, net: Ipv4Net) -> (u64, u64) {
+        self.networks.get(&net.network()).map_or((0, 0), |network| network.pool.count())
+    }
+
+    /// How many leases run at `now`, and how many addresses are in quarantine, by subnet.
+    pub fn count_live(&self, now: i64) -> BTreeMap<(&str, LeaseState), u64> {
+        let mut counts = BTreeMap::new();
+        for held in self.leases.values().filter(|held| held.is_live(now)) {
+            *counts.entry((&*held.subnet, held.state)).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Whether a lease of the address runs, as of the last `tick`.
+    fn is_leased(&self, address: Ipv4Addr) -> bool {
+        self.leases.get(&address).is_some_and(|held| held.is_live(self.ticked))
+    }
+
+    fn is_free(&self, address: Ipv4Addr) -> bool {
+        self.pool_around(address).is_some_and(|pool| pool.is_free(address))
+    }
+
+    /// The pool of the network that the address is in.
+    fn pool_around(&self, address: Ipv4Addr) -> Option<&Pool> {
+        let mut below = self.networks.range(..=address).rev().map(|(_, network)| network);
+        below.find(|network| network.net.contains(&address)).map(|network| &network.pool)
+    }
+
+    fn network_around(&mut self, address: Ipv4Addr) -> Option<&mut Network> {
+        let mut below = self.networks.range_mut(..=address).rev().map(|(_, network)| network);
+        below.find(|network| network.net.contains(&address))
+    }
+
+    /// Whether the address belongs to the network itself.
+    fn is_kept_off(&self, address: Ipv4Addr) -> bool {
+        self.kept_off.contains(&address) || self.is_own(address)
+    }
+
+    /// Marks an address in its pool, where its owner and use allow it to be free at all.
+    fn mark(&mut self, address: Ipv4Addr, free: bool) {
+        let free = free && !self.owners.contains_key(&address) && !self.is_kept_off(address);
+        if let Some(network) = self.network_around(address) {
+            network.pool.set_free(address, free);
+        }
+    }
+
+    fn count_stranger(&mut self, client: &ClientKey, address: Ipv4Addr, change: i64) {
+        if let (false, Some(network)) =
+            (matches!(client, ClientKey::Host(_)), self.network_around(address))
+        {
+            network.strangers = network.strangers.saturating_add_signed(change);
+        }
+    }
+
+    fn drop_offer(&mut self, address: Ipv4Addr) {
+        if let Some(offer) = self.offers.remove(&address) {
+            self.offer_of.remove(&offer.client);
+            self.offers_end.remove(&(offer.until, address));
+            self.count_stranger(&offer.client, address, -1);
+            self.mark(address, !self.is_leased(address));
+        }
+    }
+
+    fn unindex(&mut self, address: Ipv4Addr) {
+        if let Some(held) = self.leases.get(&address) {
+            self.by_client.remove(&held.client, address);
+            self.ends.remove(&(held.expires_at, address));
+        }
+    }
+
+    /// One shared copy of each subnet's name.
+    fn name(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.names.get(name) {
+            return known.clone();
+        }
+        let name: Arc<str> = name.into();
+        self.names.insert(name.clone());
+        name
+    }
+}
+
+impl Held {
+    /// Whether a lease of the same address is this one, whenever it began.
+    fn is_same(&self, lease: &Lease) -> bool {
+        let Lease { client, mac, subnet, state, expires_at, .. } = lease;
+        (&self.client, &self.mac, &*self.subnet) == (client, mac, subnet)
+            && (self.state, self.expires_at) == (*state, *expires_at)
+    }
+
+    fn as_lease(&self, address: Ipv4Addr) -> Lease {
+        Lease {
+            address,
+            client: self.client.clone(),
+            mac: self.mac,
+            subnet: self.subnet.to_string(),
+            state: self.state,
+            starts_at: self.starts_at,
+            expires_at: self.expires_at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

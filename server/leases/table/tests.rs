@@ -1,0 +1,295 @@
+use std::net::Ipv4Addr;
+
+use super::*;
+use crate::dhcp::test_packets::subnet;
+use crate::leases::facts::Facts;
+use crate::leases::fill::{Level, Usage};
+use crate::model::{Host, Site};
+
+const NOW: i64 = 1_800_000_000;
+
+fn net() -> Ipv4Net {
+    "10.0.0.0/24".parse().unwrap()
+}
+
+fn address(last: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 0, 0, last)
+}
+
+fn mac(number: u8) -> Mac {
+    Mac([0x52, 0x54, 0, 0xaa, 0, number])
+}
+
+fn client(number: u8) -> ClientKey {
+    ClientKey::Mac(mac(number))
+}
+
+/// A table of a subnet with the addresses .100 to .103 for anybody.
+fn table(site: &Site) -> Table {
+    let mut table = Table::default();
+    table.set_site(1, site, NOW);
+    table
+}
+
+fn site() -> Site {
+    let mut site = Site::default();
+    let subnet = subnet("10.0.0.0/24", &[("10.0.0.100", "10.0.0.103")]);
+    site.subnets.insert("provisioning".into(), subnet);
+    site
+}
+
+/// A host `r1-n01` with the NIC of client 1 that owns an address.
+fn site_with_host(own: u8) -> Site {
+    let mut site = site();
+    let mut host = Host::default();
+    host.nics.insert("eth0".into(), mac(1).into());
+    host.reservations.insert("provisioning".into(), address(own).into());
+    site.hosts.insert("r1-n01".into(), host);
+    site
+}
+
+fn lease(last: u8, number: u8, until: i64) -> Lease {
+    Lease {
+        address: address(last),
+        client: client(number),
+        mac: mac(number),
+        subnet: "provisioning".into(),
+        state: LeaseState::Bound,
+        starts_at: NOW,
+        expires_at: until,
+    }
+}
+
+fn facts_of(table: &mut Table, client: &ClientKey, reserved: Option<Ipv4Addr>, now: i64) -> Facts {
+    table.tick(now);
+    let asker = Asker { client, reserved, requested: None, may_lease: true };
+    table.facts(&asker, net(), now)
+}
+
+#[test]
+fn an_offer_keeps_the_address_until_it_ends_or_is_withdrawn() {
+    let mut table = table(&site());
+    table.offer(&client(1), address(100), NOW + 60);
+    assert_eq!(facts_of(&mut table, &client(2), None, NOW).free, Some(address(101)));
+    assert_eq!(facts_of(&mut table, &client(1), None, NOW + 59).offered, Some(address(100)));
+    assert_eq!(table.count(net()), (4, 3));
+    facts_of(&mut table, &client(1), None, NOW + 60);
+    assert_eq!(table.count(net()), (4, 4));
+    table.offer(&client(1), address(100), NOW + 120);
+    table.withdraw(&client(1));
+    assert_eq!(table.count(net()), (4, 4));
+}
+
+#[test]
+fn a_client_that_asks_a_thousand_times_holds_one_address() {
+    let mut table = table(&site());
+    for second in 0..1000 {
+        let facts = facts_of(&mut table, &client(1), None, NOW + second / 10);
+        let offered = facts.offered.or(facts.free).unwrap();
+        table.offer(&client(1), offered, NOW + second / 10 + 60);
+    }
+    assert_eq!(table.count(net()), (4, 3));
+    assert!(facts_of(&mut table, &client(1), None, NOW + 100).offered.is_some());
+}
+
+#[test]
+fn a_lease_that_ran_out_is_kept_for_its_client_while_nobody_needs_it() {
+    let mut table = table(&site());
+    table.put(lease(100, 1, NOW + 60));
+    assert_eq!(facts_of(&mut table, &client(1), None, NOW + 59).leased, Some(address(100)));
+    let facts = facts_of(&mut table, &client(1), None, NOW + 60);
+    assert_eq!((facts.leased, facts.previous), (None, Some(address(100))));
+    table.put(Lease { starts_at: NOW + 60, ..lease(100, 2, NOW + 120) });
+    let facts = facts_of(&mut table, &client(1), None, NOW + 61);
+    assert_eq!((facts.previous, facts.known), (None, false));
+}
+
+#[test]
+fn a_released_address_is_free_at_once_and_a_declined_one_is_not() {
+    let mut table = table(&site());
+    table.put(lease(100, 1, NOW + 60));
+    table.put(Lease { state: LeaseState::Released, ..lease(100, 1, NOW) });
+    assert_eq!(table.count(net()), (4, 4));
+    table.put(Lease { state: LeaseState::Declined, ..lease(100, 1, NOW + 600) });
+    let facts = facts_of(&mut table, &client(1), None, NOW + 599);
+    assert_eq!((facts.leased, facts.previous, facts.free), (None, None, Some(address(101))));
+    facts_of(&mut table, &client(1), None, NOW + 600);
+    assert_eq!(table.count(net()), (4, 4));
+    // An operator who knows better.
+    table.put(Lease { state: LeaseState::Declined, ..lease(101, 1, NOW + 6000) });
+    table.forget(address(101));
+    assert_eq!(table.count(net()), (4, 4));
+}
+
+#[test]
+fn an_end_that_is_stored_takes_no_offer_that_was_made_since() {
+    let mut table = table(&site());
+    table.put(lease(100, 1, NOW + 60));
+    let released = Lease { state: LeaseState::Released, ..lease(100, 1, NOW) };
+    table.end(released.clone());
+    assert!(table.is_ending(address(100)));
+    table.offer(&client(2), address(100), NOW + 60);
+    // The database knows better when the lease began.
+    table.put(Lease { starts_at: NOW - 60, ..released });
+    assert!(table.is_offered(address(100)) && !table.is_ending(address(100)));
+    assert_eq!(table.find(address(100)).unwrap().starts_at, NOW - 60);
+}
+
+#[test]
+fn the_end_of_one_address_leaves_a_clients_other_address_on_offer() {
+    let mut table = table(&site());
+    table.put(lease(100, 1, NOW + 60));
+    table.offer(&client(1), address(101), NOW + 60);
+    table.end(Lease { state: LeaseState::Declined, ..lease(100, 1, NOW + 600) });
+    assert!(table.is_offered(address(101)));
+}
+
+/// An owned address in the range is nobody else's, its owner being away or not.
+#[test]
+fn an_address_that_a_host_owns_is_never_free() {
+    let mut table = table(&site_with_host(100));
+    assert_eq!(facts_of(&mut table, &client(2), None, NOW).free, Some(address(101)));
+    let host = ClientKey::Host("r1-n01".into());
+    let own = Some(address(100));
+    assert_eq!(facts_of(&mut table, &host, own, NOW).reserved, own);
+    assert_eq!(table.owner(address(100)), Some("r1-n01"));
+}
+
+#[test]
+fn an_owner_waits_for_the_end_of_another_clients_lease() {
+    let mut table = table(&site());
+    table.put(lease(100, 2, NOW + 60));
+    table.set_site(2, &site_with_host(100), NOW);
+    let host = ClientKey::Host("r1-n01".into());
+    let own = Some(address(100));
+    assert_eq!(facts_of(&mut table, &host, own, NOW + 59).reserved, None);
+    // Its present holder may not renew it.
+    assert_eq!(facts_of(&mut table, &client(2), None, NOW + 59).leased, None);
+    assert_eq!(facts_of(&mut table, &host, own, NOW + 60).reserved, own);
+    assert_eq!(facts_of(&mut table, &client(2), None, NOW + 60).previous, None);
+}
+
+#[test]
+fn a_host_that_is_added_renamed_or_removed_keeps_what_its_nic_leases() {
+    let mut table = table(&site());
+    table.put(lease(102, 1, NOW + 600));
+    let mut site_before = site_with_host(10);
+    table.set_site(2, &site_before, NOW);
+    let named = ClientKey::Host("r1-n01".into());
+    assert_eq!(facts_of(&mut table, &named, None, NOW).leased, Some(address(102)));
+    let host = site_before.hosts.remove("r1-n01").unwrap();
+    site_before.hosts.insert("r1-n02".into(), host);
+    table.set_site(3, &site_before, NOW);
+    let renamed = ClientKey::Host("r1-n02".into());
+    assert_eq!(facts_of(&mut table, &renamed, None, NOW).leased, Some(address(102)));
+    table.set_site(4, &site(), NOW);
+    assert_eq!(facts_of(&mut table, &client(1), None, NOW).leased, Some(address(102)));
+}
+
+#[test]
+fn a_host_without_macs_keeps_its_lease_when_it_is_named_otherwise() {
+    let mut table = table(&site());
+    table.put(Lease { client: ClientKey::Id("ff01".into()), ..lease(102, 1, NOW + 600) });
+    let named = |name: &str| {
+        let mut site = site();
+        let known_by = serde_json::from_str(r#"{"match": {"client-id": "hex:ff01"}}"#).unwrap();
+        site.hosts.insert(name.into(), known_by);
+        site
+    };
+    for (revision, name) in [(2, "r1-n01"), (3, "r1-n02")] {
+        table.set_site(revision, &named(name), NOW);
+        let host = ClientKey::Host(name.into());
+        assert_eq!(facts_of(&mut table, &host, None, NOW).leased, Some(address(102)), "{name}");
+    }
+}
+
+#[test]
+fn a_lease_outside_the_ranges_of_today_cannot_be_kept() {
+    let mut table = table(&site());
+    table.put(lease(50, 1, NOW + 600));
+    let facts = facts_of(&mut table, &client(1), None, NOW);
+    assert_eq!((facts.leased, facts.known), (None, true));
+}
+
+#[test]
+fn what_belongs_to_the_network_is_never_given() {
+    let mut site = site();
+    let subnet = site.subnets.get_mut("provisioning").unwrap();
+    subnet.gateway = Some(address(100).into());
+    subnet.dns = vec!["10.0.0.101".parse().unwrap()];
+    let mut table = table(&site);
+    table.set_own_addresses("eth0", vec![address(102)]);
+    assert_eq!(facts_of(&mut table, &client(1), None, NOW).free, Some(address(103)));
+    assert_eq!(table.count(net()), (4, 1));
+    // The server moves.
+    table.set_own_addresses("eth0", vec![address(103)]);
+    assert_eq!(facts_of(&mut table, &client(1), None, NOW).free, Some(address(102)));
+}
+
+#[test]
+fn only_who_comes_early_in_its_lease_is_answered_from_memory() {
+    let mut table = table(&site());
+    table.put(lease(100, 1, NOW + 3600));
+    let again = |at: i64| Lease { expires_at: at + 3600, ..lease(100, 1, 0) };
+    let cases = [
+        ("at once", NOW, again(NOW), true),
+        ("after a quarter", NOW + 900, again(NOW + 900), true),
+        ("after more than a quarter", NOW + 901, again(NOW + 901), false),
+        ("for a shorter time", NOW, Lease { expires_at: NOW + 60, ..again(NOW) }, false),
+        ("by another NIC", NOW, Lease { mac: mac(9), ..again(NOW) }, false),
+        ("by another client", NOW, Lease { client: client(2), ..again(NOW) }, false),
+        ("for another address", NOW, Lease { address: address(101), ..again(NOW) }, false),
+    ];
+    for (name, now, wanted, expected) in cases {
+        assert_eq!(table.is_fresh(&wanted, now), expected, "{name}");
+    }
+}
+
+/// Invented MACs do not take what hosts need.
+#[test]
+fn strangers_are_offered_half_of_the_addresses_at_once() {
+    let mut site = site();
+    let subnet = subnet("10.0.0.0/16", &[("10.0.1.0", "10.0.1.99")]);
+    site.subnets.insert("provisioning".into(), subnet);
+    let mut table = table(&site);
+    let net = "10.0.0.0/16".parse().unwrap();
+    let mut offer = |client: &ClientKey, now: i64| {
+        table.tick(now);
+        let asker = Asker { client, reserved: None, requested: None, may_lease: true };
+        let free = table.facts(&asker, net, now).free;
+        free.inspect(|address| table.offer(client, *address, now + 60))
+    };
+    let offered = (0..200).filter(|number| offer(&client(*number), NOW).is_some()).count();
+    assert_eq!(offered, 50);
+    assert!(offer(&ClientKey::Host("r1-n01".into()), NOW).is_some());
+    assert!(offer(&client(210), NOW + 60).is_some(), "old offers end");
+}
+
+#[test]
+fn a_client_that_refuses_every_address_is_believed_three_times_an_hour() {
+    let mut table = Table::default();
+    let mut believed = |at: i64| table.believes_decline(&client(1), NOW + at);
+    assert_eq!([0, 1, 2, 3, 4].map(&mut believed), [true, true, true, false, false]);
+    assert!(believed(3600), "an hour later");
+}
+
+#[test]
+fn what_hosts_own_is_not_counted_and_what_was_told_outlives_a_new_site() {
+    let mut table = table(&site_with_host(100));
+    assert_eq!(table.usage(net()), Usage { used: 0, of: 3 });
+    table.put(lease(101, 2, NOW + 60));
+    table.offer(&client(3), address(102), NOW + 60);
+    assert_eq!(table.fill_news(net()), None);
+    table.offer(&client(4), address(103), NOW + 60);
+    let full = Usage { used: 3, of: 3 };
+    assert_eq!(table.fill_news(net()), Some((Level::Exhausted, full)));
+    table.set_site(2, &site_with_host(100), NOW);
+    assert_eq!((table.usage(net()), table.fill_news(net())), (full, None));
+    table.tick(NOW + 60);
+    assert_eq!(table.usage(net()), Usage { used: 0, of: 3 });
+    assert_eq!(table.fill_news(net()), None);
+    // The host goes, and its address is anybody's.
+    table.set_site(3, &site(), NOW + 60);
+    assert_eq!(table.usage(net()), Usage { used: 0, of: 4 });
+    assert_eq!(table.usage("10.9.0.0/24".parse().unwrap()), Usage::default());
+}

@@ -1,0 +1,227 @@
+//! Learns at once what other processes do to leases: other servers on one PostgreSQL, which
+//! tell their addresses too, and `rackstrap lease remove` beside a server on SQLite.
+
+use std::collections::HashSet;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgListener, PgPool};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::inventory::database::Sqlite;
+use crate::inventory::{Database, now_ms};
+use crate::leases::LeaseBook;
+use crate::leases::book::{Columns, read_lease};
+use crate::model::Lease;
+
+/// What PostgreSQL's notifications about leases are sent on.
+const CHANNEL: &str = "rackstrap_lease";
+/// How often this server tells its own addresses to the others, and how long it believes theirs.
+const HELLO: Duration = Duration::from_secs(5);
+const PEER_SECONDS: i64 = 30;
+/// How often SQLite is asked for leases that were taken back.
+const POLL: Duration = Duration::from_millis(500);
+/// How soon PostgreSQL is asked again after a failure.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How many leases are taken in under one lock.
+const CHUNK: usize = 512;
+
+/// Makes the database itself tell of every change of a lease, whoever makes it. A trigger,
+/// so that no statement that writes leases can forget it. Two servers that start together
+/// take turns.
+const TELL: [&str; 3] = [
+    "SELECT pg_advisory_xact_lock(7261636873747261)",
+    "CREATE OR REPLACE FUNCTION rackstrap_tell_lease() RETURNS trigger LANGUAGE plpgsql AS $$
+     BEGIN
+         IF TG_OP = 'DELETE' THEN
+             PERFORM pg_notify('rackstrap_lease', OLD.address);
+         ELSE
+             PERFORM pg_notify('rackstrap_lease',
+                 concat_ws(' ', NEW.address, NEW.state, NEW.expires_at, NEW.client));
+         END IF;
+         RETURN NULL;
+     END $$",
+    "DO $$ BEGIN
+         IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'rackstrap_tell_lease'
+                        AND tgrelid = 'leases'::regclass) THEN
+             CREATE TRIGGER rackstrap_tell_lease AFTER INSERT OR UPDATE OR DELETE ON leases
+             FOR EACH ROW EXECUTE FUNCTION rackstrap_tell_lease();
+         END IF;
+     END $$",
+];
+
+impl LeaseBook {
+    /// Learns what other processes do to leases, until `stop`.
+    pub async fn run_watch(self, stop: CancellationToken) -> std::io::Result<()> {
+        let watch = async {
+            match self.database() {
+                Database::Sqlite(sqlite) => self.watch_removals(sqlite).await,
+                Database::Postgres(pool) => self.watch_notifications(pool).await,
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = watch => {}
+        }
+        Ok(())
+    }
+
+    async fn watch_notifications(&self, pool: &PgPool) {
+        loop {
+            if let Err(error) = self.hear(pool).await {
+                tracing::warn!(%error, "what other servers lease cannot be heard; trying again");
+            }
+            sleep(AGAIN).await;
+        }
+    }
+
+    /// Hears notifications until the connection is lost.
+    async fn hear(&self, pool: &PgPool) -> sqlx::Result<()> {
+        let mut transaction = pool.begin().await?;
+        for statement in TELL {
+            sqlx::query(statement).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        let mut listener = PgListener::connect_with(pool).await?;
+        listener.listen(CHANNEL).await?;
+        // What happened before anybody listened.
+        self.learn_all(pool).await?;
+        let mut hello = interval(HELLO);
+        hello.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut known = Vec::new();
+        loop {
+            tokio::select! {
+                _ = hello.tick() => {
+                    known = self.table().own_addresses();
+                    tell_addresses(pool, &known).await?;
+                }
+                heard = listener.try_recv() => {
+                    let Some(first) = heard? else { return Ok(()) };
+                    let mut told = vec![first.payload().to_owned()];
+                    while let Some(next) = listener.next_buffered() {
+                        told.push(next.payload().to_owned());
+                    }
+                    self.take_in(pool, &told).await?;
+                }
+            }
+            // An interface got another address: the others must not take us for a stranger.
+            if self.table().own_addresses() != known {
+                hello.reset_immediately();
+            }
+        }
+    }
+
+    /// Takes in what notifications tell. What memory knows already costs nothing; anything
+    /// else is read, since an older notification may come after a newer commit of our own.
+    async fn take_in(&self, pool: &PgPool, told: &[String]) -> sqlx::Result<()> {
+        let mut unknown = HashSet::new();
+        for text in told {
+            if let Some(peers) = text.strip_prefix('@') {
+                self.note_peers(peers);
+                continue;
+            }
+            let Some(address) = text.split(' ').next().and_then(|a| a.parse::<Ipv4Addr>().ok())
+            else {
+                continue;
+            };
+            if self.find(address).is_none_or(|lease| summary(&lease) != *text) {
+                unknown.insert(address);
+            }
+        }
+        let unknown: Vec<Ipv4Addr> = unknown.into_iter().collect();
+        for addresses in unknown.chunks(CHUNK) {
+            const SQL: &str = "SELECT address, client, mac, subnet, state, starts_at, expires_at
+                               FROM leases WHERE address = ANY($1)";
+            let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            let rows: Vec<Columns> = sqlx::query_as(SQL).bind(texts).fetch_all(pool).await?;
+            self.learn(addresses, rows);
+        }
+        Ok(())
+    }
+
+    /// Notes the addresses of a server on the same database.
+    fn note_peers(&self, addresses: &str) {
+        let now = now_ms() / 1000;
+        let mut table = self.table();
+        let peers = addresses.split(' ').filter_map(|address| address.parse().ok());
+        let peers: Vec<Ipv4Addr> = peers.filter(|address| !table.is_own(*address)).collect();
+        for peer in peers.iter().filter(|peer| !table.is_peer(**peer, now)) {
+            tracing::info!("the server at {peer} shares the database");
+        }
+        table.note_peers(peers, now + PEER_SECONDS);
+    }
+
+    /// Reads every lease anew.
+    async fn learn_all(&self, pool: &PgPool) -> sqlx::Result<()> {
+        const SQL: &str =
+            "SELECT address, client, mac, subnet, state, starts_at, expires_at FROM leases";
+        let before: Vec<Ipv4Addr> = self.list().iter().map(|lease| lease.address).collect();
+        let rows: Vec<Columns> = sqlx::query_as(SQL).fetch_all(pool).await?;
+        self.learn(&before, rows);
+        Ok(())
+    }
+
+    /// Takes in rows that were read, and forgets those of `addresses` that have none.
+    fn learn(&self, addresses: &[Ipv4Addr], rows: Vec<Columns>) {
+        let leases: Vec<Lease> = rows.into_iter().filter_map(read_lease).collect();
+        let stored: HashSet<Ipv4Addr> = leases.iter().map(|lease| lease.address).collect();
+        for chunk in leases.chunks(CHUNK) {
+            let mut table = self.table();
+            for lease in chunk {
+                if table.find(lease.address).as_ref() != Some(lease) {
+                    table.put(lease.clone());
+                }
+            }
+        }
+        for address in addresses.iter().filter(|address| !stored.contains(address)) {
+            tracing::info!("{address} was taken back");
+            self.table().forget(*address);
+        }
+    }
+
+    async fn watch_removals(&self, sqlite: &Sqlite) {
+        let mut poll = interval(POLL);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            poll.tick().await;
+            if let Err(error) = self.take_removals(sqlite).await {
+                tracing::debug!(%error, "leases that were taken back cannot be read");
+            }
+        }
+    }
+
+    /// Forgets the leases that another process removed. An address may have been given anew
+    /// since: the row tells.
+    async fn take_removals(&self, sqlite: &Sqlite) -> sqlx::Result<()> {
+        const REMOVED: &str = "SELECT address FROM lease_removals";
+        const TAKEN: &str = "DELETE FROM lease_removals WHERE address = $1";
+        const SQL: &str = "SELECT address, client, mac, subnet, state, starts_at, expires_at
+                           FROM leases WHERE address = $1";
+        let removed: Vec<String> = sqlx::query_scalar(REMOVED).fetch_all(&sqlite.pool).await?;
+        for text in removed {
+            let turn = sqlite.turn().await;
+            sqlx::query(TAKEN).bind(&text).execute(&sqlite.pool).await?;
+            drop(turn);
+            let rows = sqlx::query_as(SQL).bind(&text).fetch_all(&sqlite.pool).await?;
+            if let Ok(address) = text.parse() {
+                self.learn(&[address], rows);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the trigger says of a lease.
+fn summary(lease: &Lease) -> String {
+    format!("{} {} {} {}", lease.address, lease.state.label(), lease.expires_at, lease.client)
+}
+
+/// Tells the other servers which addresses are this one's, so that they do not take it for
+/// a foreign DHCP server.
+async fn tell_addresses(pool: &PgPool, own: &[Ipv4Addr]) -> sqlx::Result<()> {
+    let addresses: Vec<String> = own.iter().map(ToString::to_string).collect();
+    let text = format!("@{}", addresses.join(" "));
+    sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(text).execute(pool).await?;
+    Ok(())
+}

@@ -1,0 +1,277 @@
+//! A host's latest boot, told as stages. Pure.
+
+use crate::lifecycle::{Event, EventKind};
+
+/// A client that was silent for so long begins a new boot when it asks again.
+const NEW_BOOT_MS: i64 = 15 * 60 * 1000;
+
+/// The stages of a boot, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// DHCP gives the address.
+    Address,
+    /// The network boot program goes out.
+    Program,
+    /// iPXE fetches the host's script.
+    Script,
+    /// The kernel goes out.
+    Kernel,
+    /// The initrds go out.
+    Initrd,
+    /// The generated network configuration goes out.
+    Config,
+    /// The host says that it is up.
+    Report,
+}
+
+impl Stage {
+    /// All stages, in order.
+    pub const ALL: [Self; 7] = [
+        Self::Address,
+        Self::Program,
+        Self::Script,
+        Self::Kernel,
+        Self::Initrd,
+        Self::Config,
+        Self::Report,
+    ];
+
+    /// The stage that an event belongs to, if it is one of a boot.
+    pub fn of(kind: EventKind) -> Option<Self> {
+        use EventKind as K;
+        Some(match kind {
+            K::Discover | K::Offer | K::Request | K::Ack | K::Nak | K::Decline => Self::Address,
+            K::Tftp | K::Nbp => Self::Program,
+            K::Script => Self::Script,
+            K::Kernel => Self::Kernel,
+            K::Initrd => Self::Initrd,
+            K::Config => Self::Config,
+            K::Report => Self::Report,
+            K::Release | K::File | K::Change | K::Login | K::Warning | K::Error => return None,
+        })
+    }
+
+    /// What the stage is called on the page.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Address => "Address",
+            Self::Program => "Boot program",
+            Self::Script => "Boot script",
+            Self::Kernel => "Kernel",
+            Self::Initrd => "Initrd",
+            Self::Config => "Configuration",
+            Self::Report => "Report",
+        }
+    }
+}
+
+/// What is known of one stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step<'a> {
+    /// Which stage.
+    pub stage: Stage,
+    /// How far it is.
+    pub standing: Standing,
+    /// Its first event.
+    pub first: Option<&'a Event>,
+    /// Its latest event.
+    pub last: Option<&'a Event>,
+    /// How many events it has.
+    pub count: usize,
+}
+
+/// How far a stage is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Passed.
+    Done,
+    /// The boot is here.
+    Now,
+    /// Something was refused here.
+    Trouble,
+    /// Left out: a later stage came without it.
+    Skipped,
+    /// Not yet.
+    Pending,
+}
+
+impl Standing {
+    /// The word that the page shows and the style sheet knows.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Now => "now",
+            Self::Trouble => "trouble",
+            Self::Skipped => "not used",
+            Self::Pending => "to come",
+        }
+    }
+
+    /// The style sheet's class.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Now => "now",
+            Self::Trouble => "trouble",
+            Self::Skipped => "skipped",
+            Self::Pending => "pending",
+        }
+    }
+}
+
+/// The latest boot among a host's events, which come oldest first.
+pub fn latest_boot(events: &[Event]) -> &[Event] {
+    let mut start = 0;
+    let mut asked_since = None;
+    let mut reached: Option<Stage> = None;
+    let mut last_ms = i64::MIN;
+    for (index, event) in events.iter().enumerate() {
+        let Some(stage) = Stage::of(event.kind) else { continue };
+        let silent = event.at_ms.saturating_sub(last_ms) > NEW_BOOT_MS;
+        let asks = event.kind == EventKind::Discover;
+        // One boot asks DHCP three times (ROM, iPXE, system), so asking alone starts no new
+        // one; fetching the boot program or script again after the kernel does.
+        let again = stage <= Stage::Script && reached > Some(Stage::Script);
+        if reached.is_none() || asks && (silent || reached == Some(Stage::Report)) {
+            (start, reached, asked_since) = (index, None, None);
+        } else if again && stage > Stage::Address {
+            (start, reached) = (asked_since.unwrap_or(index), None);
+            asked_since = None;
+        } else if again && asks && asked_since.is_none() {
+            asked_since = Some(index);
+        }
+        reached = reached.max(Some(stage));
+        last_ms = event.at_ms;
+    }
+    events.get(start..).unwrap_or_default()
+}
+
+/// The stages of a boot, from its events oldest first.
+pub fn steps(boot: &[Event]) -> Vec<Step<'_>> {
+    let reached = boot.iter().filter_map(|event| Stage::of(event.kind)).max();
+    Stage::ALL.iter().map(|stage| step(*stage, reached, boot)).collect()
+}
+
+fn step(stage: Stage, reached: Option<Stage>, boot: &[Event]) -> Step<'_> {
+    let events = || boot.iter().filter(|event| Stage::of(event.kind) == Some(stage));
+    let last = events().next_back();
+    let refused = matches!(last.map(|e| e.kind), Some(EventKind::Nak | EventKind::Decline));
+    let standing = match reached {
+        _ if refused => Standing::Trouble,
+        Some(reached) if stage < reached && last.is_none() => Standing::Skipped,
+        Some(reached) if stage < reached || stage == Stage::Report && last.is_some() => {
+            Standing::Done
+        }
+        Some(reached) if stage == reached => Standing::Now,
+        _ => Standing::Pending,
+    };
+    Step { stage, standing, first: events().next(), last, count: events().count() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use EventKind::*;
+
+    fn events(kinds: &[(i64, EventKind)]) -> Vec<Event> {
+        let event = |(seconds, kind): &(i64, EventKind)| Event {
+            at_ms: seconds * 1000,
+            host: Some("n1".into()),
+            mac: None,
+            kind: *kind,
+            text: String::new(),
+        };
+        kinds.iter().map(event).collect()
+    }
+
+    #[test]
+    fn a_boot_begins_where_a_person_would_say() {
+        let cases = [
+            ("nothing happened", vec![], 0),
+            (
+                "one boot asks three times",
+                vec![
+                    (0, Discover),
+                    (1, Ack),
+                    (2, Tftp),
+                    (3, Discover),
+                    (4, Script),
+                    (9, Kernel),
+                    (12, Discover),
+                    (20, Report),
+                ],
+                0,
+            ),
+            (
+                "after a report asking is a new boot",
+                vec![(0, Discover), (5, Report), (60, Discover)],
+                2,
+            ),
+            ("after a long silence too", vec![(0, Discover), (2, Tftp), (2000, Discover)], 2),
+            (
+                "a reset in the middle is a new boot",
+                vec![
+                    (0, Discover),
+                    (2, Tftp),
+                    (3, Script),
+                    (4, Kernel),
+                    (30, Discover),
+                    (31, Ack),
+                    (32, Tftp),
+                ],
+                4,
+            ),
+            ("a reset without DHCP too", vec![(0, Script), (4, Kernel), (30, Script)], 2),
+            ("an inventory change is no boot", vec![(0, Change), (1, Discover)], 1),
+        ];
+        for (name, kinds, start) in cases {
+            let all = events(&kinds);
+            assert_eq!(latest_boot(&all).len(), all.len() - start, "{name}");
+        }
+    }
+
+    #[test]
+    fn stages_stand_where_the_boot_is() {
+        use Standing as S;
+        let cases = [
+            (vec![], [S::Pending; 7]),
+            (
+                vec![(0, Discover)],
+                [S::Now, S::Pending, S::Pending, S::Pending, S::Pending, S::Pending, S::Pending],
+            ),
+            (
+                vec![(0, Discover), (1, Nak)],
+                [
+                    S::Trouble,
+                    S::Pending,
+                    S::Pending,
+                    S::Pending,
+                    S::Pending,
+                    S::Pending,
+                    S::Pending,
+                ],
+            ),
+            (
+                vec![(0, Discover), (1, Ack), (2, Script), (3, Kernel)],
+                [S::Done, S::Skipped, S::Done, S::Now, S::Pending, S::Pending, S::Pending],
+            ),
+            (
+                vec![
+                    (0, Ack),
+                    (1, Tftp),
+                    (2, Script),
+                    (3, Kernel),
+                    (4, Initrd),
+                    (5, Config),
+                    (6, Report),
+                ],
+                [S::Done; 7],
+            ),
+        ];
+        for (kinds, expected) in cases {
+            let all = events(&kinds);
+            let standings: Vec<_> = steps(&all).iter().map(|step| step.standing).collect();
+            assert_eq!(standings, expected, "{kinds:?}");
+        }
+    }
+}

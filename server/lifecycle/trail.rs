@@ -1,0 +1,192 @@
+//! What each client was told to boot in the last minutes, to break boots that go in circles. Pure.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use crate::boot::arch::Client;
+use crate::boot::next::{Next, script_url};
+use crate::model::Mac;
+
+/// A program told so often within `LOOP_SECONDS` is a loop.
+const LOOP_TIMES: u32 = 3;
+const LOOP_SECONDS: i64 = 60;
+/// How long it is remembered that an iPXE without HTTP was sent to ours, in seconds.
+const CHAINED_SECONDS: i64 = 300;
+/// More clients than this are not remembered at once.
+const MAX_CLIENTS: usize = 16_384;
+
+/// The trails of all clients of a link.
+#[derive(Debug, Default)]
+pub struct BootTrails {
+    of: HashMap<Mac, Trail, RandomState>,
+    /// When room was last made, in Unix seconds.
+    swept_at: i64,
+}
+
+#[derive(Debug)]
+struct Trail {
+    /// The last exchange and what it was told: a repeated question gets the same answer.
+    last: (u32, Next),
+    /// How often a program was told since when.
+    since: i64,
+    times: u32,
+    chained_at: Option<i64>,
+    seen_at: i64,
+}
+
+/// One exchange in which a client is told what to boot.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// Who boots.
+    pub mac: Mac,
+    /// What it is.
+    pub client: Client,
+    /// Its transaction.
+    pub transaction_id: u32,
+    /// Unix seconds.
+    pub now: i64,
+    /// Where it fetches from, such as `http://10.77.0.1`.
+    pub base_url: &'a str,
+}
+
+/// Why a client is told its script instead of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Detour {
+    /// It was told the same program again and again.
+    #[error(
+        "was told its boot program 3 times within a minute and is told its script now: \
+             the program does not start, or iPXE hides what it is (options 77 and 175)"
+    )]
+    Loop,
+    /// Its iPXE has no HTTP, and the one it was sent to seems to be no better.
+    #[error("is an iPXE without HTTP that was sent to another iPXE already: told its script now")]
+    Chained,
+}
+
+impl BootTrails {
+    /// What the client is told: `next`, unless that leads in circles.
+    pub fn choose(&self, step: &Step<'_>, next: Next) -> (Next, Option<Detour>) {
+        let Some(trail) = self.of.get(&step.mac).filter(|_| is_program(&next)) else {
+            return (next, None);
+        };
+        if trail.last.0 == step.transaction_id {
+            return (trail.last.1.clone(), None);
+        }
+        let script = || Next::Script(script_url(step.base_url, step.mac));
+        let chained = trail.chained_at.is_some_and(|at| step.now - at < CHAINED_SECONDS);
+        if chained && matches!(step.client, Client::IpxeWithoutHttp(_)) {
+            return (script(), Some(Detour::Chained));
+        }
+        if trail.times >= LOOP_TIMES && step.now - trail.since < LOOP_SECONDS {
+            return (script(), Some(Detour::Loop));
+        }
+        (next, None)
+    }
+
+    /// Remembers that the client was told `next` for good (by an ACK).
+    pub fn record(&mut self, step: &Step<'_>, next: &Next) {
+        // Not for every packet of a crowd: it looks at all of them.
+        if self.of.len() >= MAX_CLIENTS && self.swept_at != step.now {
+            self.swept_at = step.now;
+            self.of.retain(|_, trail| step.now - trail.seen_at < LOOP_SECONDS);
+        }
+        let known = self.of.get(&step.mac);
+        if known.is_some_and(|trail| trail.last.0 == step.transaction_id)
+            || (known.is_none() && self.of.len() >= MAX_CLIENTS)
+        {
+            return;
+        }
+        let trail = self.of.entry(step.mac).or_insert_with(|| Trail {
+            last: (step.transaction_id, next.clone()),
+            since: step.now,
+            times: 0,
+            chained_at: None,
+            seen_at: step.now,
+        });
+        trail.last = (step.transaction_id, next.clone());
+        trail.seen_at = step.now;
+        if !is_program(next) {
+            // The circle is broken: a program may be tried again.
+            (trail.times, trail.chained_at) = (0, None);
+            return;
+        }
+        if step.now - trail.since >= LOOP_SECONDS || trail.times == 0 {
+            (trail.since, trail.times) = (step.now, 0);
+        }
+        trail.times += 1;
+        if matches!(step.client, Client::IpxeWithoutHttp(_)) {
+            trail.chained_at = Some(step.now);
+        }
+    }
+}
+
+fn is_program(next: &Next) -> bool {
+    matches!(next, Next::NbpByTftp(_) | Next::NbpByUrl(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::boot::arch::Arch;
+
+    const BASE_URL: &str = "http://10.0.0.1";
+    const SCRIPT: &str = "http://10.0.0.1/boot/52:54:00:00:00:01.ipxe";
+
+    fn step(client: Client, transaction_id: u32, now: i64) -> Step<'static> {
+        Step { mac: Mac([0x52, 0x54, 0, 0, 0, 1]), client, transaction_id, now, base_url: BASE_URL }
+    }
+
+    /// One boot: the choice of the OFFER is the choice of the ACK, also asked twice.
+    fn boot(trails: &mut BootTrails, step: Step<'_>, next: &Next) -> (Next, Option<Detour>) {
+        let offered = trails.choose(&step, next.clone());
+        trails.record(&step, &offered.0);
+        let (again, _) = trails.choose(&step, next.clone());
+        assert_eq!(again, offered.0);
+        trails.record(&step, &again);
+        offered
+    }
+
+    #[test]
+    fn a_program_that_comes_round_again_and_again_gives_way_to_the_script_once() {
+        let mut trails = BootTrails::default();
+        let nbp = Next::NbpByTftp("undionly.kpxe".into());
+        let bios = Client::Pxe(Arch::Bios);
+        let detours: Vec<Option<Detour>> = (0..8)
+            .map(|number| boot(&mut trails, step(bios, number, i64::from(number) * 5), &nbp).1)
+            .collect();
+        let looped = Some(Detour::Loop);
+        assert_eq!(detours, [None, None, None, looped, None, None, None, looped]);
+    }
+
+    #[test]
+    fn boots_that_take_their_time_are_no_loop() {
+        let mut trails = BootTrails::default();
+        let nbp = Next::NbpByTftp("snponly.efi".into());
+        for number in 0..10 {
+            let step = step(Client::Pxe(Arch::X64Efi), number, i64::from(number) * 40);
+            assert_eq!(boot(&mut trails, step, &nbp), (nbp.clone(), None), "{number}");
+        }
+    }
+
+    #[test]
+    fn an_old_ipxe_is_sent_to_ours_once() {
+        let mut trails = BootTrails::default();
+        let url = Next::NbpByUrl("tftp://10.0.0.1/undionly.kpxe".into());
+        let old = Client::IpxeWithoutHttp(Arch::Bios);
+        assert_eq!(boot(&mut trails, step(old, 1, 0), &url).1, None);
+        let (next, detour) = boot(&mut trails, step(old, 2, 10), &url);
+        assert_eq!((next, detour), (Next::Script(SCRIPT.into()), Some(Detour::Chained)));
+        assert_eq!(boot(&mut trails, step(old, 3, 400), &url).1, None, "the next boot");
+    }
+
+    #[test]
+    fn scripts_and_local_boots_are_left_alone() {
+        let mut trails = BootTrails::default();
+        let script = Next::Script(SCRIPT.into());
+        for number in 0..20 {
+            let step = step(Client::Ipxe(Arch::Bios), number, 0);
+            assert_eq!(boot(&mut trails, step, &script), (script.clone(), None));
+        }
+    }
+}
