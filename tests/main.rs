@@ -5,6 +5,7 @@ mod common;
 
 mod accounts;
 mod api;
+mod architecture;
 mod command_line;
 mod dhcp_clients;
 mod dhcp_crash;

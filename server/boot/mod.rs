@@ -4,3 +4,4 @@ pub mod arch;
 pub mod ipxe_text;
 pub mod next;
 pub mod script;
+pub mod trail;

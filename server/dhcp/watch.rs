@@ -8,7 +8,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::probe::Probes;
-use crate::lifecycle::trail::BootTrails;
+use crate::boot::trail::BootTrails;
 use crate::model::{Identity, Mac};
 
 /// How long a foreign server is taken to be there, in seconds, and how often it is told of.

@@ -3,6 +3,5 @@
 pub mod event;
 pub mod stall;
 pub mod timeline;
-pub mod trail;
 
 pub use event::{Event, EventKind, Progress, StrangerBudget};

@@ -12,6 +12,7 @@ pub mod partner;
 pub mod qemu;
 pub mod real_client;
 pub mod skip;
+pub mod source;
 pub mod spoiler;
 pub mod store;
 pub mod tftp;

@@ -8,6 +8,7 @@ use super::words;
 use crate::app::App;
 use crate::boot::arch::{Client, ClientSigns};
 use crate::boot::next::{Booter, Next, WhyNothing, decide_next};
+use crate::boot::trail::Step;
 use crate::dhcp::identity::identities;
 use crate::dhcp::link::{Arrival, Link};
 use crate::dhcp::reply::{Answer, Destination, destination};
@@ -16,7 +17,6 @@ use crate::dhcp::watch::Watch;
 use crate::dhcp::wire::ReplyPacket;
 use crate::inventory::Snapshot;
 use crate::lifecycle::EventKind;
-use crate::lifecycle::trail::Step;
 use crate::model::{ClientKey, DhcpOptions, Host, IdentifyBy, Mac, Subnet};
 use crate::profile::Resolution;
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use crate::boot::arch::Client;
-use crate::boot::next::{Next, script_url};
+use super::arch::Client;
+use super::next::{Next, script_url};
 use crate::model::Mac;
 
 /// A program told so often within `LOOP_SECONDS` is a loop.
@@ -127,8 +127,8 @@ fn is_program(next: &Next) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::arch::Arch;
     use super::*;
-    use crate::boot::arch::Arch;
 
     const BASE_URL: &str = "http://10.0.0.1";
     const SCRIPT: &str = "http://10.0.0.1/boot/52:54:00:00:00:01.ipxe";
