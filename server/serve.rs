@@ -81,9 +81,6 @@ impl Server {
         }
         let database = Database::open(&config.database_url()).await?;
         let inventory = Inventory::open(database.clone()).await?;
-        if let Err(error) = database.stretch_log().await {
-            tracing::warn!(%error, "leases will wait longer for the disk");
-        }
         let leases = LeaseBook::open(database).await?;
         let files = FileStore::new(vec![config.files_path()]).with_package(config.ipxe_dir.clone());
         let admin = listen("admin_listen", config.admin_listen)?;

@@ -1,9 +1,6 @@
 //! SQLite or PostgreSQL behind one enum; each query is written once, with `$1`.
 
-use std::fs::{File, OpenOptions};
-use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,13 +32,10 @@ pub struct Sqlite {
     /// wait for no disk.
     log: SqlitePool,
     writing: Arc<Mutex<()>>,
-    path: PathBuf,
 }
 
-/// How many pages the write-ahead log holds before they go into the database.
-const LOG_PAGES: u64 = 4000;
-/// A page of 4,096 bytes with its head in the log.
-const LOG_PAGE_BYTES: u64 = 4096 + 24;
+/// How many pages the write-ahead log holds before SQLite moves them into the database.
+const WAL_PAGES: u32 = 4000;
 
 impl Sqlite {
     /// Waits for one's turn to write. SQLite has one writer at a time and lets the others
@@ -115,7 +109,7 @@ impl Database {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             // More than the default: a checkpoint makes whoever commits wait for the disk twice.
-            .pragma("wal_autocheckpoint", LOG_PAGES.to_string())
+            .pragma("wal_autocheckpoint", WAL_PAGES.to_string())
             .busy_timeout(Duration::from_secs(10));
         let unhurried = options.clone().synchronous(SqliteSynchronous::Normal);
         let open = async |options, connections| {
@@ -127,8 +121,7 @@ impl Database {
         let failed = |source| OpenError::Connect { what: path.display().to_string(), source };
         let pool = open(options, 8).await.map_err(failed)?;
         let log = open(unhurried, 1).await.map_err(failed)?;
-        let path = path.to_owned();
-        Ok(Self::Sqlite(Sqlite { pool, log, writing: Arc::default(), path }))
+        Ok(Self::Sqlite(Sqlite { pool, log, writing: Arc::default() }))
     }
 
     async fn open_postgres(url: &str) -> Result<Self, OpenError> {
@@ -171,19 +164,6 @@ impl Database {
             Self::Sqlite(sqlite) => sqlite.begin(&sqlite.log).await,
             Self::Postgres(pool) => Ok(Transaction::Postgres(pool.begin().await?)),
         }
-    }
-
-    /// Makes the write-ahead log as long as it gets, once for a server that runs long: to
-    /// overwrite blocks waits for the disk once, to append also for the file system's journal.
-    pub async fn stretch_log(&self) -> sqlx::Result<()> {
-        let Self::Sqlite(sqlite) = self else { return Ok(()) };
-        // While a write transaction is open, no process appends to the log.
-        let transaction = sqlite.begin(&sqlite.pool).await?;
-        let mut path = sqlite.path.clone().into_os_string();
-        path.push("-wal");
-        let stretched = tokio::task::spawn_blocking(move || stretch(Path::new(&path))).await;
-        transaction.roll_back().await?;
-        stretched.map_err(io::Error::other)?.map_err(sqlx::Error::Io)
     }
 
     /// Whether a change could be written now. Nothing is.
@@ -290,20 +270,6 @@ impl Transaction {
             Self::Postgres(inner) => inner.rollback().await,
         }
     }
-}
-
-/// Lengthens a write-ahead log by zeroes, which SQLite takes for no page: it reads pages only
-/// as far as their salts and checksums agree.
-fn stretch(path: &Path) -> io::Result<()> {
-    let file: File = OpenOptions::new().write(true).open(path)?;
-    let zeroes = vec![0; 1 << 20];
-    let (mut at, end) = (file.metadata()?.len(), LOG_PAGES * LOG_PAGE_BYTES);
-    while at < end {
-        let length = (end - at).min(zeroes.len() as u64);
-        file.write_all_at(&zeroes[..length as usize], at)?;
-        at += length;
-    }
-    file.sync_all()
 }
 
 /// The URL with its password left out, for messages.

@@ -47,20 +47,13 @@ pub async fn run(app: App, stop: CancellationToken) -> io::Result<()> {
 }
 
 /// Serves one interface on a thread of its own: a packet that is read there is answered
-/// there, whatever the other services are at, and its lease is written from there.
+/// there, however busy the other services are.
 async fn serve(app: App, link: Link, stop: CancellationToken) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (sender, ended) = oneshot::channel();
     std::thread::Builder::new().name(format!("dhcp {}", link.interface)).spawn(move || {
         priority::answer_at_once();
-        let served = async {
-            let done = CancellationToken::new();
-            let (leases, until) = (app.leases.clone(), done.clone().cancelled_owned());
-            let writing = tokio::spawn(async move { leases.write_here(until).await });
-            let served = async { Interface::open(app, link)?.run(stop).await }.await;
-            done.cancel();
-            writing.await.map_err(io::Error::other).and(served)
-        };
+        let served = async { Interface::open(app, link)?.run(stop).await };
         // Nobody listens any more if the services were cut off.
         let _ = sender.send(runtime.block_on(served));
     })?;

@@ -10,7 +10,7 @@ use axum::http::{Request, StatusCode, Uri};
 use tower::ServiceExt;
 
 use super::config::split;
-use super::peer::Ends;
+use super::peer::ConnectionAddresses;
 use super::{Service, service};
 use crate::app::App;
 use crate::config::Config;
@@ -59,7 +59,8 @@ fn status_of(uri: &Uri) -> StatusCode {
     });
     let stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
     let end = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
-    let request = Request::get(uri).extension(ConnectInfo(Ends { peer: end, local: end }));
+    let request =
+        Request::get(uri).extension(ConnectInfo(ConnectionAddresses { peer: end, local: end }));
     let request = request.body(Body::empty()).expect("a request of a URI");
     let Ok(response) = stage.block_on(routes.clone().oneshot(request));
     response.status()

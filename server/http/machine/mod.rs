@@ -39,7 +39,7 @@ use crate::model::Mac;
 use crate::network::Format;
 use config::Wrapping;
 use error::Error;
-use peer::{Doors, Ends};
+use peer::{ConnectionAddresses, MachineListener};
 use rendered::Rendered;
 
 /// What the handlers share. Cheaper to clone than its parts, which happens at every request.
@@ -94,9 +94,12 @@ fn service(app: App) -> Service {
 
 /// Serves on `listener` until `stop`; answers that have begun are finished.
 pub async fn run(app: App, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
-    axum::serve(Doors::new(listener), service(app).into_make_service_with_connect_info::<Ends>())
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
+    axum::serve(
+        MachineListener(listener),
+        service(app).into_make_service_with_connect_info::<ConnectionAddresses>(),
+    )
+    .with_graceful_shutdown(stop.cancelled_owned())
+    .await
 }
 
 /// Reads `//boot//x` as `/boot/x`: firmware joins URLs carelessly and does not follow a redirect.
@@ -126,7 +129,8 @@ fn join_slashes(mut request: Request) -> Request {
 async fn log(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let peer = request.extensions().get::<ConnectInfo<Ends>>().map(|ends| ends.0.peer);
+    let peer =
+        request.extensions().get::<ConnectInfo<ConnectionAddresses>>().map(|info| info.0.peer);
     let response = next.run(request).await;
     let peer = peer.map(tracing::field::display);
     HTTP_ANSWERS.count(response.status().as_str());

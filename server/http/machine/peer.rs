@@ -19,52 +19,41 @@ use crate::boot::ipxe_text::Url;
 use crate::inventory::{Snapshot, Token};
 use crate::model::{ClientKey, Host, Lease, Mac};
 
-/// The two ends of a connection.
+/// The addresses of a connection.
 #[derive(Clone, Copy, Debug)]
-pub struct Ends {
+pub struct ConnectionAddresses {
     /// The client.
     pub peer: SocketAddr,
     /// The address of this server that the client reached.
     pub local: SocketAddr,
 }
 
-/// A listener whose connections know both of their ends.
-pub struct Doors {
-    listener: TcpListener,
-    usual: congestion::Usual,
-}
+/// A listener whose connections know both of their addresses.
+pub struct MachineListener(pub TcpListener);
 
-impl Doors {
-    /// Opens them.
-    pub fn new(listener: TcpListener) -> Self {
-        let usual = congestion::Usual::of(&listener);
-        Self { listener, usual }
-    }
-}
-
-impl Listener for Doors {
+impl Listener for MachineListener {
     type Io = Connection;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
-        let (stream, peer) = Listener::accept(&mut self.listener).await;
+        let (stream, peer) = Listener::accept(&mut self.0).await;
         // A short answer must not wait for the client's delayed ACK.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, %error, "no TCP_NODELAY");
         }
-        if let Err(error) = self.usual.suit(&stream) {
-            tracing::debug!(%peer, %error, "its congestion control stays as it is");
+        if let Err(error) = congestion::suit(&stream, peer.ip()) {
+            tracing::debug!(%peer, %error, "congestion control unchanged");
         }
         (Connection::new(stream), peer)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.0.local_addr()
     }
 }
 
-impl Connected<IncomingStream<'_, Doors>> for Ends {
-    fn connect_info(stream: IncomingStream<'_, Doors>) -> Self {
+impl Connected<IncomingStream<'_, MachineListener>> for ConnectionAddresses {
+    fn connect_info(stream: IncomingStream<'_, MachineListener>) -> Self {
         let peer = *stream.remote_addr();
         // A socket that has lost its address is closed already: any answer is lost.
         let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
@@ -91,7 +80,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        let ConnectInfo(ends): ConnectInfo<Ends> =
+        let ConnectInfo(addresses): ConnectInfo<ConnectionAddresses> =
             ConnectInfo::from_request_parts(parts, state).await.map_err(|_| Error::NoPeer)?;
         // Nothing after this looks at them, and a copy costs as much as the answer.
         let headers = std::mem::take(&mut parts.headers);
@@ -101,8 +90,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
             .and_then(|value| value.strip_prefix("Bearer "))
             .map(|token| token.trim().to_owned());
         Ok(Self {
-            address: ends.peer.ip().to_canonical(),
-            local: ends.local.ip().to_canonical(),
+            address: addresses.peer.ip().to_canonical(),
+            local: addresses.local.ip().to_canonical(),
             token,
             only_head: parts.method == Method::HEAD,
             headers,

@@ -117,17 +117,6 @@ impl LeaseBook {
         }
     }
 
-    /// Writes leases in the calling task until `stop`, instead of in a task of the book's own:
-    /// where the claims come from, two journeys between threads for each commit are saved. Tasks
-    /// that ask for it while another has it wait for their turn. Does nothing on PostgreSQL,
-    /// whose connections belong to the runtime that they were opened in.
-    pub async fn write_here(&self, stop: impl Future<Output = ()>) {
-        match self.database {
-            Database::Sqlite(_) => self.queue.write_here(stop).await,
-            Database::Postgres(_) => stop.await,
-        }
-    }
-
     /// Makes leases durable, all at once; each outcome comes after the commit.
     pub fn commit_all(&self, claims: Vec<Claim>, to: &Outcomes) {
         self.queue.add(claims, to);

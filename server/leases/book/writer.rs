@@ -3,10 +3,9 @@
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::future::poll_immediate;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
 use super::statement::{Kept, Stored, read_starts, store};
 use super::{Claim, Columns, CommitError, Ended, Outcomes, read_lease};
@@ -31,17 +30,6 @@ pub(super) struct Write {
 pub(super) struct Queue {
     claims: mpsc::UnboundedSender<Vec<Write>>,
     waiting: Arc<AtomicUsize>,
-    /// With whoever runs the writer, and gone with the last: a connection that outlives its
-    /// runtime panics when it is dropped.
-    desk: Weak<Desk>,
-}
-
-/// Where the writer is, for whoever is to run it.
-struct Desk {
-    /// Those who wait for it have it in turn.
-    writer: tokio::sync::Mutex<Writer>,
-    /// The task of its own gives way to another that waits.
-    wanted: Notify,
 }
 
 impl Queue {
@@ -49,36 +37,16 @@ impl Queue {
     pub(super) fn start(database: Database, table: Arc<Mutex<Table>>) -> Self {
         let (sender, claims) = mpsc::unbounded_channel();
         let waiting = Arc::new(AtomicUsize::new(0));
-        let queue = Vec::new();
-        let writer =
-            Writer { database, table, claims, queue, waiting: waiting.clone(), kept: None };
-        let desk = Arc::new(Desk { writer: writer.into(), wanted: Notify::new() });
-        let queue = Self { claims: sender, waiting, desk: Arc::downgrade(&desk) };
-        tokio::spawn(async move {
-            while desk.writer.lock().await.run(desk.wanted.notified()).await == Run::GaveWay {}
-        });
-        queue
-    }
-
-    /// Writes in the calling task until `stop`, a batch that was begun to its end.
-    pub(super) async fn write_here(&self, stop: impl Future<Output = ()>) {
-        tokio::pin!(stop);
-        // Gone only with the runtime that the book was opened in.
-        let Some(desk) = self.desk.upgrade() else { return };
-        let turn = desk.writer.lock();
-        tokio::pin!(turn);
-        // In the queue first: whoever gives way asks for the next turn but one.
-        let mut writer = match poll_immediate(turn.as_mut()).await {
-            Some(writer) => writer,
-            None => {
-                desk.wanted.notify_one();
-                tokio::select! {
-                    writer = turn => writer,
-                    () = &mut stop => return,
-                }
-            }
+        let writer = Writer {
+            database,
+            table,
+            claims,
+            queue: Vec::new(),
+            waiting: waiting.clone(),
+            kept: None,
         };
-        writer.run(stop).await;
+        tokio::spawn(writer.run());
+        Self { claims: sender, waiting }
     }
 
     /// Lets claims wait together, unless too many do already.
@@ -108,27 +76,14 @@ struct Writer {
     kept: Kept,
 }
 
-/// Why the writer stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Run {
-    /// It was told to, and nothing is half done.
-    GaveWay,
-    /// Nobody can send claims any more.
-    Ended,
-}
-
 impl Writer {
-    /// Writes until `stop`.
-    async fn run(&mut self, stop: impl Future<Output = ()>) -> Run {
-        tokio::pin!(stop);
+    /// Writes until nobody can send claims any more.
+    async fn run(mut self) {
         loop {
             if self.queue.is_empty() {
-                tokio::select! {
-                    writes = self.next_claims() => match writes {
-                        Some(writes) => self.queue = writes,
-                        None => return Run::Ended,
-                    },
-                    () = &mut stop => return Run::GaveWay,
+                match self.next_claims().await {
+                    Some(writes) => self.queue = writes,
+                    None => return,
                 }
             }
             self.write_batch().await;

@@ -81,8 +81,6 @@ impl Table {
         let is_its = |address: &Ipv4Addr| {
             self.leases.get(address).is_some_and(|held| held.client == *client)
         };
-        let mut addresses: SmallVec<_> = self.by_client.find(client).filter(is_its).collect();
-        addresses.sort_unstable();
-        addresses
+        self.by_client.find(client).filter(is_its).collect()
     }
 }

@@ -143,8 +143,7 @@ impl Table {
         }
         let subnet = self.name(&lease.subnet);
         let Lease { client, mac, state, starts_at, expires_at, .. } = lease;
-        let leases = &self.leases;
-        self.by_client.insert(&client, address, |it| leases.get(&it).map(|held| &held.client));
+        self.by_client.insert(&client, address);
         self.leases.insert(address, Held { client, mac, subnet, state, starts_at, expires_at });
         self.mark(address, state == LeaseState::Released);
     }

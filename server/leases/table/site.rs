@@ -102,11 +102,9 @@ impl Table {
                 held.client = client;
             }
         }
-        let leases = &self.leases;
         self.by_client = ByClient::default();
-        for (address, held) in leases {
-            let client_of = |it| leases.get(&it).map(|held| &held.client);
-            self.by_client.insert(&held.client, *address, client_of);
+        for (address, held) in &self.leases {
+            self.by_client.insert(&held.client, *address);
         }
     }
 }
