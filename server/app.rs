@@ -1,4 +1,4 @@
-//! What every service shares.
+//! State that all services share.
 
 use std::sync::Arc;
 
@@ -7,15 +7,15 @@ use crate::files::FileStore;
 use crate::inventory::Inventory;
 use crate::leases::LeaseBook;
 
-/// The shared parts of a running server. Cheap to clone.
+/// The state of a running server that all services share. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
-    /// The configuration as it was at the start.
+    /// The configuration at startup; a change needs a restart.
     pub config: Arc<Config>,
-    /// Site, events and database.
+    /// The site, its events and the database.
     pub inventory: Inventory,
-    /// Who holds which address.
+    /// DHCP leases.
     pub leases: LeaseBook,
-    /// Kernels, initrds and network boot programs.
+    /// Kernels, initrds and boot programs.
     pub files: FileStore,
 }

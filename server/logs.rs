@@ -1,4 +1,4 @@
-//! Log lines by tracing: readable ones for people, JSON for machines.
+//! Log lines on standard error: text for people, JSON for programs.
 
 use std::io::IsTerminal;
 
@@ -7,20 +7,23 @@ use tracing_subscriber::fmt::time::SystemTime;
 
 use crate::config::{Config, ConfigError, LogFormat};
 
-/// Starts logging to standard error, as the configuration says.
+/// Installs the log subscriber of the process.
+///
+/// # Errors
+/// If `log_level` is not a valid filter.
 pub fn start(config: &Config) -> Result<(), ConfigError> {
     let filter = EnvFilter::try_new(&config.log_level).map_err(|error| ConfigError::Value {
         source_name: "configuration".into(),
         key: "log_level".into(),
         value: format!("\"{}\"", config.log_level),
-        expected: format!("a level such as \"info\" ({error})"),
+        expected: format!("a filter such as \"info\" ({error})"),
     })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_timer(SystemTime);
-    // A second start in one process (a test, the lab) keeps the first one's settings.
+    // A process that starts twice (a test, the lab) keeps the first subscriber.
     let _ = match config.log_format {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

@@ -1,5 +1,5 @@
-//! What happened since the start, counted, and whether the database takes writes:
-//! `/metrics` and `/readyz` are made of this. One process is one server, so it is global.
+//! Counters since startup, and the health of the database, for `/metrics` and `/readyz`.
+//! They are global, because a process runs one server.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -7,56 +7,57 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How many labels of one family are told apart; what comes after is counted as `other`.
+/// The most label values in a family; further ones are counted as `other`.
 const MAX_LABELS: usize = 64;
 
-/// DHCP messages of clients by type.
+/// Well-formed DHCP messages of clients, by type.
 pub static DHCP_MESSAGES: Family = Family::new(
     "rackstrap_dhcp_messages_total",
     "type",
-    "DHCP messages that could be read, by type",
+    "Well-formed DHCP messages received, by type",
 );
-/// DHCP answers that were sent, by type.
+/// DHCP replies, by type.
 pub static DHCP_ANSWERS: Family =
-    Family::new("rackstrap_dhcp_answers_total", "type", "DHCP answers that were sent, by type");
-/// Leases that were to be stored before their answer, by what became of it.
+    Family::new("rackstrap_dhcp_answers_total", "type", "DHCP replies sent, by type");
+/// Leases to store before their reply, by outcome.
 pub static LEASE_COMMITS: Family = Family::new(
     "rackstrap_lease_commits_total",
     "outcome",
-    "Leases that were to be stored before their answer, by outcome",
+    "Leases to store before their reply, by outcome",
 );
-/// DHCP packets without an answer, by reason.
+/// DHCP packets without a reply, by reason.
 pub static DHCP_UNANSWERED: Family = Family::new(
     "rackstrap_dhcp_unanswered_total",
     "reason",
-    "DHCP packets that were not answered, by reason",
+    "DHCP packets not answered, by reason",
 );
-/// TFTP transfers by how they ended.
-pub static TFTP_TRANSFERS: Family =
-    Family::new("rackstrap_tftp_transfers_total", "ending", "TFTP transfers by how they ended");
-/// TFTP requests that were refused, by what the client was told.
-pub static TFTP_REFUSED: Family = Family::new(
-    "rackstrap_tftp_refused_total",
-    "error",
-    "TFTP requests that were refused, by error code",
+/// Finished TFTP transfers, by how they ended.
+pub static TFTP_TRANSFERS: Family = Family::new(
+    "rackstrap_tftp_transfers_total",
+    "ending",
+    "Finished TFTP transfers, by how they ended",
 );
-/// Bytes that clients acknowledged, by how their transfer ended.
+/// Refused TFTP requests, by error code.
+pub static TFTP_REFUSED: Family =
+    Family::new("rackstrap_tftp_refused_total", "error", "Refused TFTP requests, by error code");
+/// Bytes that TFTP clients acknowledged, by how their transfer ended.
 pub static TFTP_BYTES: Family = Family::new(
     "rackstrap_tftp_bytes_total",
     "ending",
-    "Bytes of TFTP transfers that clients acknowledged, by how the transfer ended",
+    "Bytes acknowledged by TFTP clients, by how the transfer ended",
 );
-/// TFTP transfers that run.
+/// Running TFTP transfers.
 pub static TFTP_RUNNING: AtomicU64 = AtomicU64::new(0);
-/// Answers of the machine-facing HTTP server, by status.
+/// HTTP responses to hosts, by status.
 pub static HTTP_ANSWERS: Family =
-    Family::new("rackstrap_http_answers_total", "status", "Answers to machines by HTTP, by status");
-/// Everything that is told of, by kind: warnings are one.
-pub static EVENTS: Family = Family::new("rackstrap_events_total", "kind", "Events, by kind");
-/// Whether the database takes writes.
+    Family::new("rackstrap_http_answers_total", "status", "HTTP responses to hosts, by status");
+/// Events, by kind.
+pub static EVENTS: Family =
+    Family::new("rackstrap_events_total", "kind", "Events recorded, by kind");
+/// Whether the database is writable.
 pub static DATABASE: Health = Health::new();
 
-const FAMILIES: [&Family; 9] = [
+const FAMILIES: &[&Family] = &[
     &DHCP_MESSAGES,
     &DHCP_ANSWERS,
     &DHCP_UNANSWERED,
@@ -68,7 +69,7 @@ const FAMILIES: [&Family; 9] = [
     &EVENTS,
 ];
 
-/// Counters of one kind that differ in one label.
+/// Counters with one name and one label.
 #[derive(Debug)]
 pub struct Family {
     name: &'static str,
@@ -82,20 +83,20 @@ impl Family {
         Self { name, label, help, counts: Mutex::new(BTreeMap::new()) }
     }
 
-    /// Counts one.
+    /// Adds 1 to the counter of a label value.
     pub fn count(&self, label: &str) {
         self.add(label, 1);
     }
 
-    /// Counts several.
-    pub fn add(&self, label: &str, many: u64) {
+    /// Adds `amount` to the counter of a label value.
+    pub fn add(&self, label: &str, amount: u64) {
         let mut counts = lock(&self.counts);
         if let Some(count) = counts.get_mut(label) {
-            *count += many;
+            *count += amount;
             return;
         }
         let label = if counts.len() < MAX_LABELS { label } else { "other" };
-        *counts.entry(label.to_owned()).or_default() += many;
+        *counts.entry(label.to_owned()).or_default() += amount;
     }
 
     fn write(&self, text: &mut String) {
@@ -107,19 +108,20 @@ impl Family {
     }
 }
 
-/// Every counter in Prometheus's text format (version 0.0.4).
+/// All counters in the Prometheus text format (version 0.0.4).
 pub fn counters() -> String {
     let mut text = String::new();
     FAMILIES.iter().for_each(|family| family.write(&mut text));
     text
 }
 
-/// How many TFTP transfers run.
+/// The number of running TFTP transfers.
 pub fn running_transfers() -> u64 {
     TFTP_RUNNING.load(Ordering::Relaxed)
 }
 
-/// One gauge in the same format, with the value of its label where it has one.
+/// Appends a gauge in the Prometheus text format. Each value has its labels, as `{name="value"}`,
+/// or an empty text.
 pub fn gauge(text: &mut String, name: &str, help: &str, values: &[(String, u64)]) {
     let _ = writeln!(text, "# HELP {name} {help}.\n# TYPE {name} gauge");
     for (labels, value) in values {
@@ -127,16 +129,16 @@ pub fn gauge(text: &mut String, name: &str, help: &str, values: &[(String, u64)]
     }
 }
 
-/// A label's value as the format wants it.
+/// A label value with the escapes of the text format.
 pub fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-/// How long nothing may fail until a failure is over: on a disk that is all but full a small
-/// write is stored between two that are not.
+/// How long all writes must succeed before a failure is over: on a nearly full disk, a small
+/// write succeeds between two that fail.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// Whether something works; its failure is said once, and its return.
+/// Whether the database is writable. Logs the beginning and the end of a failure once.
 #[derive(Debug)]
 pub struct Health(Mutex<Option<Failure>>);
 
@@ -144,7 +146,7 @@ pub struct Health(Mutex<Option<Failure>>);
 struct Failure {
     since: Instant,
     reason: String,
-    /// The first write that was stored after the last that failed.
+    /// When the first write since the last failure succeeded.
     stored: Option<Instant>,
 }
 
@@ -159,15 +161,15 @@ impl Health {
         let reason = reason.to_string();
         if failure.is_none() {
             tracing::error!(
-                "the database does not take writes: {reason}; leases that run are confirmed from \
-                 memory, new ones are not given until it does"
+                "cannot write to the database: {reason}; existing leases are renewed from memory, new \
+                 clients get no address until writes succeed"
             );
         }
         let since = failure.as_ref().map_or_else(Instant::now, |before| before.since);
         *failure = Some(Failure { since, reason, stored: None });
     }
 
-    /// Notes that a write was stored.
+    /// Notes that a write succeeded.
     pub fn works(&self) {
         let now = Instant::now();
         if let Some(failure) = lock(&self.0).as_mut() {
@@ -176,20 +178,20 @@ impl Health {
         self.settle(now);
     }
 
-    /// Why it does not work; none if it does.
+    /// Why the last write failed, or `None` if the database is writable.
     pub fn failure(&self) -> Option<String> {
         self.settle(Instant::now());
         lock(&self.0).as_ref().map(|failure| failure.reason.clone())
     }
 
-    /// Ends a failure that has not come back for [`SETTLED`].
+    /// Ends a failure if no write has failed for [`SETTLED`].
     fn settle(&self, now: Instant) {
         let is_over = |failure: &mut Failure| {
             failure.stored.is_some_and(|stored| now.duration_since(stored) >= SETTLED)
         };
         if let Some(failure) = lock(&self.0).take_if(is_over) {
             let seconds = now.duration_since(failure.since).as_secs();
-            tracing::info!("the database takes writes again, after {seconds} s");
+            tracing::info!("database is writable again after {seconds} s");
         }
     }
 }

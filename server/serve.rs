@@ -1,4 +1,4 @@
-//! Starts every service and stops them all together.
+//! Starts all services and stops them together.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -18,47 +18,47 @@ use crate::inventory::{self, Database, Inventory, OpenError};
 use crate::leases::LeaseBook;
 use crate::{dhcp, http, tftp};
 
-/// How long the services may take to finish what they are at.
+/// How long the services may take to finish running transfers when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How many connections may wait to be accepted: a rack that is powered on comes at once.
+/// The listen backlog: all hosts of a rack that is powered on connect at once.
 const BACKLOG: i32 = 1024;
 
-/// Why the server does not run, or stopped.
+/// Why the server did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The data directory cannot be made.
-    #[error("data_dir {path} cannot be made: {source}")]
+    /// The data directory or the files directory cannot be created.
+    #[error("cannot create directory {path}: {source}")]
     DataDir {
         /// The directory.
         path: String,
         /// The system's reason.
         source: io::Error,
     },
-    /// The database does not open.
+    /// The database cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The inventory cannot be read.
     #[error(transparent)]
     Inventory(#[from] inventory::Error),
     /// The leases cannot be read.
-    #[error("the leases cannot be read")]
+    #[error("cannot read the leases: {0}")]
     Leases(#[from] sqlx::Error),
-    /// A port is taken or not allowed.
-    #[error("{key} {address} cannot be listened on: {source}; name another address with {key}")]
+    /// A listener cannot be bound: the port is in use or not allowed.
+    #[error("cannot listen on {address}: {source}; set {key} to another address")]
     Listen {
         /// The configuration key.
         key: &'static str,
-        /// The address it names.
+        /// Its value.
         address: SocketAddr,
         /// The system's reason.
         source: io::Error,
     },
-    /// A service ended.
-    #[error("{service} stopped: {source}")]
+    /// A service failed.
+    #[error("{service} failed: {source}")]
     Service {
-        /// Which one.
+        /// Name of the service, such as `DHCP`.
         service: &'static str,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
 }
@@ -88,29 +88,29 @@ impl Server {
         Ok(Self { app: App { config: Arc::new(config), inventory, leases, files }, admin, machine })
     }
 
-    /// What the services share.
+    /// The state that the services share.
     pub fn app(&self) -> &App {
         &self.app
     }
 
-    /// Where people reach the UI, the port resolved.
+    /// Address and port of the web UI.
     pub fn admin_address(&self) -> io::Result<SocketAddr> {
         self.admin.local_addr()
     }
 
-    /// Where machines fetch, the port resolved.
+    /// Address and port that hosts fetch from.
     pub fn machine_address(&self) -> io::Result<SocketAddr> {
         self.machine.local_addr()
     }
 
-    /// Runs every service until `stop`, or until one fails; then stops the others.
+    /// Runs all services until `stop`, or until one fails; then stops the others.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
         let Self { app, admin, machine } = self;
-        say_what_is_served(&app, &admin, &machine);
+        log_services(&app, &admin, &machine);
         let mut services = Services { tasks: JoinSet::new(), stop: stop.clone() };
         services.start("inventory watch", app.inventory.clone().run_watch(stop.clone()));
         services.start("lease watch", app.leases.clone().run_watch(stop.clone()));
-        services.start("ends of leases", app.inventory.clone().run_lease_ends(stop.clone()));
+        services.start("rental watch", app.inventory.clone().run_lease_ends(stop.clone()));
         services.start("machine HTTP", http::machine::run(app.clone(), machine, stop.clone()));
         services.start("web UI", http::ui::run(app.clone(), admin, stop.clone()));
         if !app.config.interfaces.is_empty() {
@@ -146,7 +146,7 @@ impl Services {
         self.tasks.spawn(async move { (name, service.await) });
     }
 
-    /// Waits for the first service that ends, then for the rest, `DRAIN` at most.
+    /// Waits until one service ends, then up to [`DRAIN`] for the others.
     async fn wait(mut self) -> Result<(), ServeError> {
         let mut outcome = Ok(());
         let drain = async {
@@ -157,7 +157,7 @@ impl Services {
         loop {
             tokio::select! {
                 () = &mut drain => {
-                    tracing::warn!("some transfers did not finish in {DRAIN:?}; they are cut off");
+                    tracing::warn!("transfers still running after {DRAIN:?}; closing them");
                     self.tasks.shutdown().await;
                     return outcome;
                 }
@@ -185,18 +185,18 @@ fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, ServeEr
     listener.map_err(|source| ServeError::Listen { key, address, source })
 }
 
-/// Listens on an address; on `[::]` for IPv4 as well, and for IPv4 alone where the kernel has
-/// no IPv6: every address is meant all the same.
+/// Listens on an address. `[::]` means every address: IPv4 too, and IPv4 only if the kernel
+/// has no IPv6.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<Socket> {
     match bind_exactly(address) {
-        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && is_without_ipv6(&error) => {
+        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && lacks_ipv6(&error) => {
             bind_exactly(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
         }
         bound => bound,
     }
 }
 
-/// Listens on an address; on `[::]` for IPv4 as well, whatever the kernel's default is.
+/// Listens on an address; on `[::]` for IPv4 too, whatever `net.ipv6.bindv6only` is.
 fn bind_exactly(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
     if address.is_ipv6() {
@@ -208,29 +208,29 @@ fn bind_exactly(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Whether there is no IPv6: compiled out, or switched off at boot (`ipv6.disable=1`).
-fn is_without_ipv6(error: &io::Error) -> bool {
+/// Whether the kernel has no IPv6: not compiled in, or disabled by `ipv6.disable=1`.
+fn lacks_ipv6(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL))
 }
 
-/// Says in the log where everything is, and plainly what is off.
-fn say_what_is_served(app: &App, admin: &TcpListener, machine: &TcpListener) {
+/// Logs the listening addresses and which services are on.
+fn log_services(app: &App, admin: &TcpListener, machine: &TcpListener) {
     let shown = |listener: &TcpListener| {
         listener.local_addr().map_or_else(|e| e.to_string(), |a| a.to_string())
     };
     tracing::info!("web UI at http://{}", shown(admin));
-    tracing::info!("machines fetch from http://{}", shown(machine));
+    tracing::info!("hosts fetch from http://{}", shown(machine));
     let Config { interfaces, dhcp, tftp, router_advertisements, .. } = app.config.as_ref();
     if interfaces.is_empty() {
         tracing::warn!(
-            "no interface is named: DHCP, TFTP and router advertisements are off; name one with \
+            "no interface is configured: DHCP, TFTP and router advertisements are off; set \
              --interface NAME or interfaces = [\"NAME\"]"
         );
         return;
     }
     let on = |enabled: &bool| if *enabled { "on" } else { "off" };
     tracing::info!(
-        "on {}: DHCP {}, TFTP {}, router advertisements {}",
+        "serving on {}: DHCP {}, TFTP {}, router advertisements {}",
         interfaces.join(", "),
         on(dhcp),
         on(tftp),

@@ -14,7 +14,7 @@ const SITE: &str = "subnets: {provisioning: {cidr: 10.77.0.0/24, unknown-clients
 const EVERYBODY: Ipv4Addr = Ipv4Addr::BROADCAST;
 const ACK: u8 = 5;
 const OLD: [u8; 6] = [0x52, 0x54, 0, 0xbb, 0, 1];
-const COMPLAINT: &str = "the database does not take writes";
+const COMPLAINT: &str = "cannot write to the database";
 
 /// A small file system at a directory, until it is dropped.
 struct SmallDisk(PathBuf);
@@ -109,7 +109,7 @@ fn a_full_disk_costs_no_running_lease_and_is_over_when_there_is_room() {
 
     fs::remove_file(disk.filler()).unwrap();
     wait_for("everything works again", || fetch(&server, ready).0 == "200");
-    server.wait_for_log("the database takes writes again");
+    server.wait_for_log("database is writable again");
     assert!(client.acquire(refused).is_some());
     assert!(fetch(&server, "http://127.0.0.1:8080/metrics").1.contains("rackstrap_ready 1"));
     let leases = server.leases();

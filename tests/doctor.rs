@@ -38,22 +38,22 @@ fn findings_by(server: &DhcpServer, by: &[&str], words: &[&str]) -> Vec<Value> {
     let output = command.output().unwrap();
     let found: Vec<Value> = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
-    let troubled = found.iter().any(|finding| finding["verdict"] == "trouble");
-    assert_eq!(output.status.success(), !troubled);
+    let failed = found.iter().any(|finding| finding["verdict"] == "error");
+    assert_eq!(output.status.success(), !failed);
     found
 }
 
-/// The texts and remedies of what is wrong, as `check: text -> remedy`.
+/// The errors and warnings, as `check: text -> fix`.
 fn wrong(server: &DhcpServer, words: &[&str]) -> Vec<String> {
     wrong_by(server, &["env"], words)
 }
 
 fn wrong_by(server: &DhcpServer, by: &[&str], words: &[&str]) -> Vec<String> {
     let found = findings_by(server, by, words);
-    let wrong = found.iter().filter(|finding| finding["verdict"] != "good");
+    let wrong = found.iter().filter(|finding| finding["verdict"] != "ok");
     let told = |finding: &Value| {
         let part = |key: &str| finding[key].as_str().unwrap().to_owned();
-        format!("{}: {} -> {}", part("check"), part("text"), part("remedy"))
+        format!("{}: {} -> {}", part("check"), part("text"), part("fix"))
     };
     wrong.map(told).collect()
 }
@@ -67,41 +67,44 @@ fn fill(directory: &Path) {
     }
 }
 
-fn one_tells(found: &[String], text: &str) {
-    assert!(found.iter().any(|line| line.contains(text)), "nothing tells {text:?}: {found:#?}");
+fn assert_reported(found: &[String], text: &str) {
+    assert!(found.iter().any(|line| line.contains(text)), "no finding has {text:?}: {found:#?}");
 }
 
 #[test]
-fn a_sound_server_has_nothing_wrong_running_or_not() {
+fn a_sound_server_passes_all_checks_running_or_not() {
     let (mut server, _clients) = lan(SITE, &["52:54:00:cc:00:01"]);
     fill(server.directory.path());
     assert_eq!(wrong(&server, &["--interface", "lan"]), [""; 0]);
     server.start(&["lan"]);
     let found = findings(&server, &["--interface", "lan"]);
     let told: Vec<&str> = found.iter().filter_map(|finding| finding["text"].as_str()).collect();
-    assert!(told.contains(&"UDP port 67 for DHCP is rackstrap's"), "{told:#?}");
+    assert!(told.contains(&"UDP port 67 for DHCP is in use by rackstrap"), "{told:#?}");
     assert_eq!(wrong(&server, &["--interface", "lan"]), [""; 0]);
 }
 
 #[test]
-fn each_thing_that_stops_a_boot_is_told_with_its_remedy() {
+fn each_problem_is_reported_with_its_fix() {
     let (server, clients) = lan(SITE, &["52:54:00:cc:00:01"]);
     let on_link = ["--interface", "lan"];
     let missing = wrong(&server, &on_link);
-    one_tells(&missing, "undionly.kpxe");
-    one_tells(&missing, "apt install ipxe");
-    one_tells(&missing, "image live, which 1 hosts boot: no file \"live/vmlinuz\"");
-    one_tells(&missing, "boot-file of host r1-n01");
+    assert_reported(&missing, "undionly.kpxe");
+    assert_reported(&missing, "apt install ipxe");
+    assert_reported(&missing, "image live of 1 hosts: no file \"live/vmlinuz\"");
+    assert_reported(&missing, "boot-file of host r1-n01");
     fill(server.directory.path());
 
-    one_tells(&wrong(&server, &[]), "no interface is named");
+    assert_reported(&wrong(&server, &[]), "no interface is configured");
     let absent = wrong(&server, &["--interface", "eth9"]);
-    one_tells(&absent, "eth9 does not exist -> name one that is there: lan, lo");
+    assert_reported(
+        &absent,
+        "eth9 does not exist -> use an existing interface (available: lan, lo)",
+    );
     server.inside.ip("link add idle type bridge");
-    one_tells(&wrong(&server, &["--interface", "idle"]), "ip link set idle up");
+    assert_reported(&wrong(&server, &["--interface", "idle"]), "ip link set idle up");
 
     let holder = server.inside.run(|| UdpSocket::bind("0.0.0.0:69").unwrap());
-    one_tells(&wrong(&server, &on_link), "UDP port 69 for TFTP is taken by");
+    assert_reported(&wrong(&server, &on_link), "UDP port 69 for TFTP is in use by");
     drop(holder);
 
     let rules = "nft -f - <<END
@@ -115,20 +118,26 @@ table inet t {
 END";
     assert!(server.inside.sh(rules).status.success());
     let closed = wrong(&server, &on_link);
-    one_tells(&closed, "nftables seems to drop udp port 67: chain input drops");
-    one_tells(&closed, "udp dport 69 accept");
+    assert_reported(&closed, "nftables probably drops udp port 67: chain input has policy drop");
+    assert_reported(&closed, "udp dport 69 accept");
     assert!(!closed.iter().any(|line| line.contains("tcp port 80")), "{closed:#?}");
     server.inside.sh("nft flush ruleset");
 
     let foreign = Foreign::start(&clients);
-    one_tells(&wrong(&server, &on_link), "10.77.0.9 gives addresses on lan as well");
+    assert_reported(
+        &wrong(&server, &on_link),
+        "DHCP server 10.77.0.9 also assigns addresses on lan",
+    );
     assert_eq!(wrong(&server, &["--interface", "lan", "--quiet"]), [""; 0]);
     drop(foreign);
 
     server.inside.ip("address flush dev lan");
-    one_tells(&wrong(&server, &on_link), "lan has no IPv4 address");
+    assert_reported(&wrong(&server, &on_link), "lan has no IPv4 address");
     server.inside.ip("address add 192.168.9.1/24 dev lan");
-    one_tells(&wrong(&server, &on_link), "192.168.9.1/24, which is in no subnet of the site");
+    assert_reported(
+        &wrong(&server, &on_link),
+        "192.168.9.1/24, which is not in a subnet of the site",
+    );
 }
 
 const QUIET: [&str; 3] = ["--interface", "lan", "--quiet"];
@@ -142,21 +151,21 @@ fn sound() -> (DhcpServer, Netns) {
 }
 
 #[test]
-fn what_this_user_may_not_do_is_told_with_what_that_costs() {
+fn missing_capabilities_are_reported_with_their_effect() {
     let (server, _clients) = sound();
     let unbound = wrong_by(&server, &["setpriv", "--bounding-set=-net_bind_service"], &QUIET);
-    one_tells(&unbound, "may not bind ports below 1024 (CAP_NET_BIND_SERVICE) -> run it as root");
+    assert_reported(&unbound, "cannot bind ports below 1024 (CAP_NET_BIND_SERVICE) -> run as root");
     for port in ["UDP port 67", "UDP port 69", "TCP port 80"] {
-        one_tells(&unbound, &format!("ports: {port}"));
+        assert_reported(&unbound, &format!("ports: {port}"));
     }
-    one_tells(&unbound, "AmbientCapabilities=CAP_NET_BIND_SERVICE CAP_NET_RAW");
+    assert_reported(&unbound, "AmbientCapabilities=CAP_NET_BIND_SERVICE CAP_NET_RAW");
     let without_raw = wrong_by(&server, &["setpriv", "--bounding-set=-net_raw"], &QUIET);
     assert_eq!(without_raw.len(), 1, "{without_raw:#?}");
-    one_tells(&without_raw, "clients without an address are answered by broadcast");
+    assert_reported(&without_raw, "replies to clients without an address are broadcast");
     // The question to other servers is asked from port 68.
     let by = ["setpriv", "--bounding-set=-net_bind_service"];
     let loud = wrong_by(&server, &by, &QUIET[..2]);
-    one_tells(&loud, "other DHCP servers: lan cannot be asked");
+    assert_reported(&loud, "other DHCP servers: cannot send a DHCPDISCOVER on lan");
     // Somebody who is not root at all; the program may lie where only root may look.
     let directory = server.directory.path();
     let program = directory.join("program");
@@ -170,11 +179,11 @@ fn what_this_user_may_not_do_is_told_with_what_that_costs() {
     );
     let output = server.inside.sh(&line);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(!output.status.success() && said.contains("may not bind ports below 1024"), "{said}");
+    assert!(!output.status.success() && said.contains("cannot bind ports below 1024"), "{said}");
 }
 
 #[test]
-fn a_clock_that_cannot_be_right_is_told() {
+fn an_implausible_clock_is_reported() {
     let (server, _clients) = sound();
     let library = server.directory.path().join("clock.so");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tools/old-clock.c");
@@ -183,19 +192,19 @@ fn a_clock_that_cannot_be_right_is_told() {
     let preload = format!("LD_PRELOAD={}", library.display());
     let old = wrong_by(&server, &["env", &preload], &QUIET);
     assert_eq!(old.len(), 1, "{old:#?}");
-    one_tells(
+    assert_reported(
         &old,
-        "clock: it says 1970-01-12T13:46:40Z -> set it, and let a time service keep it",
+        "clock: the clock is wrong: 1970-01-12T13:46:40Z -> set the clock and keep it synchronised",
     );
 
     server.tell_of_tomorrow();
     let behind = wrong(&server, &QUIET);
     assert_eq!(behind.len(), 1, "{behind:#?}");
-    one_tells(&behind, "s behind the newest event: leases would not end -> set it");
+    assert_reported(&behind, "s behind the newest event: leases expire late -> set the clock");
 }
 
 #[test]
-fn a_database_that_is_not_writable_is_told() {
+fn a_database_that_is_not_writable_is_reported() {
     let (mut server, _clients) = sound();
     let directory = server.directory.path().display();
     let by = format!(
@@ -206,33 +215,39 @@ fn a_database_that_is_not_writable_is_told() {
     assert_eq!(found.len(), 1, "{found:#?}");
     // It does not even open, unless whoever had it open last left its log behind.
     let unopened = "does not open";
-    let tells = |line: &String| line.contains(unopened) || line.contains("cannot be written");
+    let tells = |line: &String| line.contains(unopened) || line.contains("not writable");
     assert!(found[0].starts_with("database: ") && tells(&found[0]), "{found:#?}");
     server.start(&["lan"]);
     let found = wrong_by(&server, &by, &QUIET);
     assert_eq!(found.len(), 1, "{found:#?}");
-    one_tells(&found, "database: it cannot be written, so that no lease is given");
-    one_tells(&found, "readonly database -> look at its owner, its mode and its disk");
+    assert_reported(&found, "database: not writable, so no client gets an address");
+    assert_reported(&found, "readonly database -> check owner, mode and disk");
     assert_eq!(wrong(&server, &QUIET), [""; 0]);
 }
 
 #[test]
-fn addresses_that_run_out_and_relays_of_nowhere_are_told() {
+fn full_ranges_and_unknown_relays_are_reported() {
     let (server, _clients) = sound();
     let strangers = SITE.replace("10.77.0.199", "10.77.0.129");
     server.set_site(&strangers);
     let address = |last: u8| Ipv4Addr::new(10, 77, 0, last);
     server.lease_to_strangers((100..129).map(address));
     let nearly = wrong(&server, &QUIET);
-    one_tells(&nearly, "1 of 30 dynamic addresses of subnet provisioning are left -> widen");
-    assert!(findings(&server, &QUIET).iter().all(|finding| finding["verdict"] != "trouble"));
+    assert_reported(
+        &nearly,
+        "only 1 of 30 dynamic addresses of subnet provisioning are free -> extend",
+    );
+    assert!(findings(&server, &QUIET).iter().all(|finding| finding["verdict"] != "error"));
     server.lease_to_strangers([address(129)].into_iter());
     let full = wrong(&server, &QUIET);
-    one_tells(&full, "all 30 dynamic addresses of subnet provisioning are taken -> widen its dhcp");
+    assert_reported(
+        &full,
+        "all 30 dynamic addresses of subnet provisioning are in use -> extend its dhcp",
+    );
 
     let relays = ["env", "RACKSTRAP_RELAYS=10.77.0.9,192.168.9.1"];
     let found = wrong_by(&server, &relays, &QUIET);
-    one_tells(&found, "relay 192.168.9.1 is in no subnet of the site");
+    assert_reported(&found, "relay 192.168.9.1 is not in a subnet of the site");
     assert!(!found.iter().any(|line| line.contains("10.77.0.9")), "{found:#?}");
 }
 

@@ -41,7 +41,7 @@ const MISHAPS: &[Mishap] = &[Mishap::Closed, Mishap::Unavailable, Mishap::Half];
 async fn server(mishaps: &'static [Mishap]) -> (Server, Spoiler) {
     let mut spoiler = Spoiler::bind().await;
     // What QEMU's user network calls the machine that it runs on.
-    let machine_url = format!("http://10.0.2.2:{}", spoiler.address.port());
+    let machine_url = format!("http://10.0.2.2:{}", spoiler.address.port()).parse().ok();
     let server = Server::start_with(SITE, Config { machine_url, ..Config::default() }).await;
     let files = server.directory.path().join("files");
     std::fs::copy("/usr/lib/ipxe/ipxe.lkrn", files.join("ipxe.lkrn")).unwrap();

@@ -1,4 +1,4 @@
-//! `rackstrap apply`: makes the inventory equal to a site file.
+//! `rackstrap apply`: replaces the inventory with a site file.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,18 +11,18 @@ use crate::cli::outcome::{refuse, refuse_change, tell};
 use crate::inventory::ChangeError;
 use crate::site_file::SiteFile;
 
-/// What `apply` is told.
+/// `rackstrap apply`.
 #[derive(Debug, Args)]
 pub struct Apply {
-    /// The site file (YAML); - reads standard input
+    /// Site file (YAML), or - for standard input
     file: PathBuf,
-    /// Show what would change, and change nothing
+    /// Show what would change, without changing it
     #[arg(long)]
     dry_run: bool,
 }
 
 impl Apply {
-    /// Shows the difference and makes it so.
+    /// Applies the file and prints the differences.
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let (name, text) = read_text(&self.file)?;
         let file = match SiteFile::parse(&text, &name) {
@@ -46,13 +46,13 @@ impl Apply {
     }
 }
 
-/// Reads a file that an operator named, and the name to tell it by.
+/// The name and text of a file, or of standard input for `-`.
 pub fn read_text(path: &PathBuf) -> anyhow::Result<(String, String)> {
     if path.as_os_str() == "-" {
         let text = std::io::read_to_string(std::io::stdin())?;
         return Ok(("standard input".into(), text));
     }
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).with_context(|| format!("{name} cannot be read"))?;
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
     Ok((name, text))
 }

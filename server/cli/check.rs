@@ -1,4 +1,4 @@
-//! `rackstrap check`: every rule over the whole site.
+//! `rackstrap check`: the inventory or a site file against all rules.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,21 +11,21 @@ use crate::cli::outcome::refuse;
 use crate::network::{Finding, Severity, check_site};
 use crate::site_file::SiteFile;
 
-/// What `check` is told.
+/// `rackstrap check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// A site file to check instead of the inventory
+    /// Site file to check instead of the inventory, or - for standard input
     file: Option<PathBuf>,
-    /// Put right what can be: shows every fix and asks before it is made
+    /// Apply the available fixes, after asking for each
     #[arg(long, conflicts_with = "file")]
     fix: bool,
-    /// With --fix: make every fix without asking
+    /// With --fix: apply every fix without asking
     #[arg(long, requires = "fix")]
     yes: bool,
 }
 
 impl Check {
-    /// Prints what is wrong; fails if something is an error.
+    /// Prints the findings; fails if one is an error.
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let Some(path) = self.file else {
             let inventory = context.inventory().await?;
@@ -33,11 +33,11 @@ impl Check {
                 super::fix::run(&inventory, self.yes).await?;
             }
             let site = &inventory.snapshot().site;
-            return tell(&context, &check_site(site), ToString::to_string);
+            return print_findings(&context, &check_site(site), ToString::to_string);
         };
         let (name, text) = read_text(&path)?;
         match SiteFile::parse(&text, &name) {
-            Ok(file) => tell(&context, &check_site(&file.site), |finding| {
+            Ok(file) => print_findings(&context, &check_site(&file.site), |finding| {
                 let message = format!("{} ({})", finding.text, finding.rule);
                 file.error_at(&finding.path, message).to_string()
             }),
@@ -46,7 +46,7 @@ impl Check {
     }
 }
 
-fn tell(
+fn print_findings(
     context: &Context,
     findings: &[Finding],
     shown: impl Fn(&Finding) -> String,

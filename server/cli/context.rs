@@ -1,4 +1,4 @@
-//! What every command works with: the configuration, the inventory, and where it prints.
+//! State and output that the commands share.
 
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
@@ -9,29 +9,29 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::inventory::{Change, Database, Inventory};
 
-/// What every command works with.
+/// The configuration and output format of a command.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// How rackstrap is configured.
+    /// The merged configuration.
     pub config: Config,
-    /// Whether answers are JSON.
+    /// Whether to print JSON.
     pub json: bool,
 }
 
 impl Context {
-    /// Opens the inventory. A server that runs on the same database sees every change at
-    /// once, so that a command never needs to ask it.
+    /// Opens the inventory. Commands work on the database; a running server notices their
+    /// changes by itself.
     pub async fn inventory(&self) -> anyhow::Result<Inventory> {
-        if self.config.database.is_empty() {
+        if self.config.database.is_none() {
             let dir = &self.config.data_dir;
             std::fs::create_dir_all(dir)
-                .with_context(|| format!("data_dir {} cannot be made", dir.display()))?;
+                .with_context(|| format!("cannot create data_dir {}", dir.display()))?;
         }
         let database = Database::open(&self.config.database_url()).await?;
         Ok(Inventory::open(database).await?)
     }
 
-    /// Prints text, or a value as JSON if that was asked for.
+    /// Prints the text, or with `--json` the value.
     pub fn print<T: Serialize>(
         &self,
         value: &T,
@@ -44,7 +44,7 @@ impl Context {
     }
 }
 
-/// Prints to standard output. A reader that has read enough, such as `head`, is no error.
+/// Prints to standard output. Ignores a closed pipe, as `| head` leaves it.
 pub fn print(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -53,23 +53,23 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// A change that is made from the command line.
+/// The metadata of a change made from the command line.
 pub fn change<'a>(who: &'a str, summary: &'a str, dry_run: bool) -> Change<'a> {
     Change { who, summary, base: None, dry_run }
 }
 
-/// Who types: the login name, also behind sudo.
+/// The login name of the operator, also under sudo.
 pub fn operator() -> String {
     let named = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
     named.filter(|name| !name.is_empty()).unwrap_or_else(|| "root".into())
 }
 
-/// Success, or the status of a refusal.
+/// The exit code of a command that ran but may have found errors.
 pub fn status(good: bool) -> ExitCode {
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Rows under a header, each column as wide as its widest cell.
+/// A table with columns as wide as their widest cell.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
@@ -87,14 +87,14 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
-/// A moment (Unix milliseconds) as `2026-11-21 20:55:42`, in the time zone of the machine.
+/// A time (Unix milliseconds) as `2026-11-21 20:55:42` in the system's time zone.
 pub fn moment(at_ms: i64) -> String {
     let Ok(moment) = jiff::Timestamp::from_millisecond(at_ms) else { return at_ms.to_string() };
     moment.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// Whether somebody sits at a terminal and can be asked.
-pub fn somebody_can_be_asked() -> bool {
+/// Whether standard input and standard error are a terminal.
+pub fn is_interactive() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 

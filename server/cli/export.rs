@@ -1,4 +1,4 @@
-//! `rackstrap export`: the whole site as text that `apply` or `import` takes.
+//! `rackstrap export`: the inventory as a file for `apply` or `import`.
 
 use std::process::ExitCode;
 
@@ -7,10 +7,10 @@ use clap::{Args, ValueEnum};
 use crate::cli::context::{Context, print};
 use crate::site_file;
 
-/// What `export` is told.
+/// `rackstrap export`.
 #[derive(Debug, Args)]
 pub struct Export {
-    /// yaml: everything, for `apply`; csv: the hosts, for `import` and spreadsheets
+    /// yaml: the whole site, for `rackstrap apply`; csv: the hosts, for `rackstrap import`
     #[arg(long, value_enum, default_value = "yaml")]
     format: Format,
 }
@@ -22,7 +22,7 @@ enum Format {
 }
 
 impl Export {
-    /// Prints the site.
+    /// Prints the inventory.
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let snapshot = context.inventory().await?.snapshot();
         if context.json {

@@ -1,20 +1,20 @@
-//! `rackstrap check --fix`: the edits that put findings right, one by one.
+//! `rackstrap check --fix`: applies the fixes of findings.
 
 use std::collections::HashSet;
 use std::io::{BufRead, Write};
 
 use anyhow::bail;
 
-use crate::cli::context::{change, operator, somebody_can_be_asked};
+use crate::cli::context::{change, is_interactive, operator};
 use crate::inventory::{ChangeError, Inventory};
 use crate::network::{Finding, Fix, Severity, check_site};
 use crate::site_file::set_values;
 
-/// Makes every fix, each as a change of its own, after asking unless `yes`. After each the
-/// site is looked at anew, because one fix often puts several findings right.
+/// Applies each fix as a revision of its own, after asking unless `yes`. Checks the site again
+/// after each, because one fix often resolves several findings.
 pub async fn run(inventory: &Inventory, yes: bool) -> anyhow::Result<()> {
-    if !yes && !somebody_can_be_asked() {
-        bail!("nobody can be asked here: --fix --yes makes every fix without asking");
+    if !yes && !is_interactive() {
+        bail!("--fix needs a terminal to ask; --fix --yes applies every fix without asking");
     }
     let mut seen: HashSet<String> = HashSet::new();
     loop {
@@ -26,16 +26,16 @@ pub async fn run(inventory: &Inventory, yes: bool) -> anyhow::Result<()> {
         let Some((finding, fix)) = left.find_map(|found| Some((found, found.fix.as_ref()?))) else {
             return Ok(());
         };
-        // Once each: a fix that is declined, or does not help, is not offered again.
+        // Offered once: the operator may decline it, or it may not help.
         seen.insert(finding.to_string());
         eprintln!("{}: {finding}", finding.severity.label());
-        if yes || is_wanted(fix)? {
-            make(inventory, finding, fix).await?;
+        if yes || confirm(fix)? {
+            apply(inventory, finding, fix).await?;
         }
     }
 }
 
-fn is_wanted(fix: &Fix) -> anyhow::Result<bool> {
+fn confirm(fix: &Fix) -> anyhow::Result<bool> {
     eprint!("  {fix}? [y/N] ");
     std::io::stderr().flush()?;
     let mut answer = String::new();
@@ -43,8 +43,8 @@ fn is_wanted(fix: &Fix) -> anyhow::Result<bool> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// Makes one fix; one that the rules refuse is told, and nothing of it is done.
-async fn make(inventory: &Inventory, finding: &Finding, fix: &Fix) -> anyhow::Result<()> {
+/// Applies a fix, or prints why the rules refuse it.
+async fn apply(inventory: &Inventory, finding: &Finding, fix: &Fix) -> anyhow::Result<()> {
     let (who, summary) = (operator(), format!("fixed {}: {fix}", finding.rule));
     let edits = fix.edits.iter().map(|edit| (edit.path.clone(), edit.value.clone()));
     let edits: Vec<(String, String)> = edits.collect();

@@ -1,4 +1,4 @@
-//! `rackstrap formats`: what each format can say of a host's network.
+//! `rackstrap formats`: the network features that each output format supports.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::context::{Context, table};
 use crate::network::{Ability, Reader, abilities};
 
-/// Prints the table, and why below it.
+/// Prints a table of features and formats.
 pub fn run(context: &Context) -> anyhow::Result<ExitCode> {
     let labels: Vec<String> = Reader::all().iter().map(Reader::label).collect();
     let value = |row: &Ability| {
@@ -32,7 +32,7 @@ fn text(labels: &[String]) -> String {
     let rows: Vec<Vec<String>> = abilities().iter().map(row).collect();
     let mut text = table(&head, &rows);
     text.push_str(
-        "\nA format that cannot say what a host needs is refused for it, never written in part.\n",
+        "\nA host that needs a feature marked - gets an error in that format, never an incomplete file.\n",
     );
     text
 }

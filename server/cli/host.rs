@@ -13,35 +13,35 @@ use crate::lifecycle::Event;
 use crate::model::{Host, Noun, Site};
 use crate::site_file;
 
-/// What can be done with hosts.
+/// `rackstrap host`.
 #[derive(Debug, Subcommand)]
 pub enum HostCommand {
-    /// List them all, with their state
+    /// List hosts with their state
     List,
-    /// Show one (by name or by any of its MACs) with its state and its last events
+    /// Show a host (by name or MAC address) with its state and latest events
     Show(Name),
-    /// Change values of one, or add it
+    /// Set keys of a host, or add it
     Set(Set),
-    /// Give one another name; its state, addresses and history go along
+    /// Rename a host; its state, addresses and history stay
     Rename(Rename),
-    /// Remove some
+    /// Remove hosts
     Remove(Remove),
 }
 
-/// Which host gets which name.
+/// `rackstrap host rename`.
 #[derive(Debug, Args)]
 pub struct Rename {
-    /// Its name now
+    /// Current name
     from: String,
-    /// Its name then
+    /// New name
     to: String,
-    /// Show what would change, and change nothing
+    /// Show what would change, without changing it
     #[arg(long)]
     dry_run: bool,
 }
 
 impl HostCommand {
-    /// Does it.
+    /// Runs the command.
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         match self {
             Self::List => list(&context).await,
@@ -123,7 +123,7 @@ async fn show(context: &Context, name: &str) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The name of the host that a MAC belongs to, or the text itself.
+/// The name of the host with this MAC address, or the text itself.
 pub fn name_of<'a>(snapshot: &'a Snapshot, text: &'a str) -> &'a str {
     let by_mac = text.parse().ok().and_then(|mac| snapshot.host_of_mac(mac));
     by_mac.map_or(text, |(name, _)| name)
@@ -136,7 +136,7 @@ fn event_line(event: &Event) -> String {
 async fn rename(context: &Context, rename: Rename) -> anyhow::Result<ExitCode> {
     let Rename { from, to, dry_run } = rename;
     if from == to {
-        bail!("host {from} has that name already");
+        bail!("host {from} already has that name");
     }
     let summary = format!("rename host {from} to {to}");
     nouns::commit(context, &summary, dry_run, |site| {
@@ -145,7 +145,7 @@ async fn rename(context: &Context, rename: Rename) -> anyhow::Result<ExitCode> {
             return refuse(error.to_string());
         }
         if site.hosts.contains_key(&to) {
-            return refuse(format!("there is a host \"{to}\" already"));
+            return refuse(format!("host \"{to}\" already exists"));
         }
         if let Some(host) = site.hosts.remove(&from) {
             site.hosts.insert(to.clone(), host);

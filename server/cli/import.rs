@@ -1,4 +1,4 @@
-//! `rackstrap import`: hosts from a table, as they come with a rack.
+//! `rackstrap import`: hosts from a CSV file, such as a delivery list.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,25 +12,24 @@ use crate::inventory::ChangeError;
 use crate::network::Finding;
 use crate::site_file::{RowError, Rows};
 
-/// What `import` is told.
+/// `rackstrap import`.
 #[derive(Debug, Args)]
 pub struct Import {
-    /// Comma-separated rows; the first names the columns: host, rack, unit, serial, tenant,
+    /// CSV file, or - for standard input. The first row names the columns: host, rack, unit, serial, tenant,
     /// leased-from, leased-until, profile, image, boot-file, macs, nics.LABEL, addresses.LINK, reservations.SUBNET.
-    /// - reads standard input
     file: PathBuf,
-    /// Show what would change, and change nothing
+    /// Show what would change, without changing it
     #[arg(long)]
     dry_run: bool,
 }
 
 impl Import {
-    /// Adds and changes the hosts that the rows name; all of them or none.
+    /// Adds or changes the hosts of all rows, or of none.
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let (name, text) = read_text(&self.file)?;
         let rows = match Rows::parse(&text) {
             Ok(rows) => rows,
-            Err(errors) => return refuse(&context, &told(&name, &errors)),
+            Err(errors) => return refuse(&context, &located(&name, &errors)),
         };
         let inventory = context.inventory().await?;
         let (who, summary) = (operator(), format!("import {name}"));
@@ -43,7 +42,7 @@ impl Import {
         });
         match outcome.await {
             Ok(committed) => tell(&context, committed, self.dry_run).await,
-            Err(ChangeError::Edit(_)) => refuse(&context, &told(&name, &bad_rows)),
+            Err(ChangeError::Edit(_)) => refuse(&context, &located(&name, &bad_rows)),
             Err(ChangeError::Refused(findings)) => refuse(
                 &context,
                 &findings.iter().map(|f| place(&name, &rows, f)).collect::<Vec<_>>(),
@@ -53,11 +52,11 @@ impl Import {
     }
 }
 
-fn told(file: &str, errors: &[RowError]) -> Vec<String> {
+fn located(file: &str, errors: &[RowError]) -> Vec<String> {
     errors.iter().map(|error| format!("{file}: {error}")).collect()
 }
 
-/// A finding at the row of its host, or at its place in the site.
+/// A finding with the row of its host, or with its path in the site.
 fn place(file: &str, rows: &Rows, finding: &Finding) -> String {
     match rows.error_about(finding.host.as_deref(), finding.to_string()) {
         Some(error) => format!("{file}: {error}"),

@@ -1,9 +1,12 @@
-//! `rackstrap init`: asks what must be known, writes the configuration, makes the first user.
+//! `rackstrap init`: asks for interface and subnet, writes the configuration file, creates the
+//! first user.
 
+use std::fmt;
 use std::io::{BufRead, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -11,49 +14,73 @@ use ipnet::Ipv4Net;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 
-use crate::cli::context::{Context, change, operator, print, somebody_can_be_asked};
+use crate::cli::context::{Context, change, is_interactive, operator, print};
 use crate::cli::settings::Settings;
-use crate::cli::user::tell_first_password;
+use crate::cli::user::print_first_password;
 use crate::config::Config;
 use crate::inventory::{ChangeError, Inventory};
 use crate::model::{Range, RangeUse, Site, Subnet};
 
-/// What `init` is told; it asks for the rest at a terminal.
+/// `rackstrap init`. At a terminal it asks for what the flags leave out.
 #[derive(Debug, Args)]
 pub struct Init {
-    /// The subnet on the interface, such as 10.77.0.0/24 [default: the interface's own]
+    /// Subnet of the interface, such as 10.77.0.0/24 [default: the interface's]
     #[arg(long, value_name = "CIDR")]
     subnet: Option<Ipv4Net>,
-    /// The addresses that DHCP gives to unknown clients, such as 10.77.0.100-10.77.0.199
-    #[arg(long, value_name = "FROM-TO", value_parser = addresses)]
-    dhcp_range: Option<(Ipv4Addr, Ipv4Addr)>,
-    /// What the subnet is called
+    /// Address range for unknown DHCP clients, such as 10.77.0.100-10.77.0.199
+    #[arg(long, value_name = "FROM-TO")]
+    dhcp_range: Option<AddressRange>,
+    /// Name of the subnet
     #[arg(long, value_name = "NAME", default_value = "provisioning")]
     subnet_name: String,
-    /// Write over a configuration file that is there
+    /// Overwrite an existing configuration file
     #[arg(long)]
     force: bool,
 }
 
-fn addresses(text: &str) -> Result<(Ipv4Addr, Ipv4Addr), String> {
-    let parsed = text.split_once('-').and_then(|(from, to)| {
-        Some((from.trim().parse().ok()?, to.trim().parse().ok()?)).filter(|(from, to)| from <= to)
-    });
-    parsed.ok_or_else(|| format!("\"{text}\" is not FROM-TO, such as 10.77.0.100-10.77.0.199"))
+/// A range of addresses, both ends included, written `FROM-TO`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct AddressRange {
+    from: Ipv4Addr,
+    to: Ipv4Addr,
 }
 
-/// An interface of this machine and its address.
+#[derive(Debug, thiserror::Error)]
+#[error("expected FROM-TO, such as 10.77.0.100-10.77.0.199")]
+struct InvalidAddressRange;
+
+impl FromStr for AddressRange {
+    type Err = InvalidAddressRange;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAddressRange> {
+        let (from, to) = text.split_once('-').ok_or(InvalidAddressRange)?;
+        let address = |text: &str| text.trim().parse().map_err(|_| InvalidAddressRange);
+        let (from, to) = (address(from)?, address(to)?);
+        if to < from {
+            return Err(InvalidAddressRange);
+        }
+        Ok(Self { from, to })
+    }
+}
+
+impl fmt::Display for AddressRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.from, self.to)
+    }
+}
+
+/// A local interface and its IPv4 address.
 struct Interface {
     name: String,
     net: Ipv4Net,
 }
 
 impl Init {
-    /// Asks, writes and says what to do next.
+    /// Asks, writes the file and prints the next steps.
     pub async fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let path = settings.path();
         if path.exists() && !self.force {
-            bail!("{} is there already; --force writes over it", path.display());
+            bail!("{} already exists; overwrite it with --force", path.display());
         }
         let mut config = settings.without_file()?;
         let interfaces = interfaces()?;
@@ -70,11 +97,13 @@ impl Init {
         write_file(path, &context.config)?;
         print(&format!("wrote {}\n{added}\n", path.display()))?;
         if let Some(password) = inventory.database.add_first_user().await? {
-            tell_first_password(&password)?;
+            print_first_password(&password)?;
         }
         if !own.is_some_and(|own| subnet.contains(&own.net.addr())) {
             let name = &context.config.interfaces[0];
-            eprintln!("warning: {name} has no address in {subnet} yet: give it one before serving");
+            eprintln!(
+                "warning: {name} has no address in {subnet}; assign one before you start the server"
+            );
         }
         print(&next_steps(path, &context.config))?;
         Ok(ExitCode::SUCCESS)
@@ -84,36 +113,25 @@ impl Init {
         let usual = own.map(|own| own.net.trunc());
         match self.subnet {
             Some(subnet) => Ok(subnet.trunc()),
-            None => ask("Subnet", usual, "--subnet CIDR", |text| {
-                text.parse::<Ipv4Net>().map(|net| net.trunc()).map_err(|error| error.to_string())
-            }),
+            None => {
+                ask("Subnet", usual, "--subnet CIDR", |text| Ok(text.parse::<Ipv4Net>()?.trunc()))
+            }
         }
     }
 
-    fn choose_range(&self, subnet: Ipv4Net) -> anyhow::Result<Option<(Ipv4Addr, Ipv4Addr)>> {
+    fn choose_range(&self, subnet: Ipv4Net) -> anyhow::Result<Option<AddressRange>> {
         let usual = usual_range(subnet);
-        if self.dhcp_range.is_some() || usual.is_none() || !somebody_can_be_asked() {
+        if self.dhcp_range.is_some() || usual.is_none() || !is_interactive() {
             return Ok(self.dhcp_range.or(usual));
         }
-        let shown = usual.map(|(from, to)| RangeText(from, to));
-        let chosen = ask("Addresses for DHCP", shown, "--dhcp-range FROM-TO", |text| {
-            addresses(text).map(|(from, to)| RangeText(from, to))
-        })?;
-        Ok(Some((chosen.0, chosen.1)))
+        let flag = "--dhcp-range FROM-TO";
+        ask("Addresses for DHCP", usual, flag, |text| Ok(text.parse()?)).map(Some)
     }
 }
 
-struct RangeText(Ipv4Addr, Ipv4Addr);
-
-impl std::fmt::Display for RangeText {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}-{}", self.0, self.1)
-    }
-}
-
-/// The middle of a subnet, 200 addresses at most: the ends are where routers and servers
-/// stand. None for a subnet of less than sixteen addresses.
-fn usual_range(subnet: Ipv4Net) -> Option<(Ipv4Addr, Ipv4Addr)> {
+/// The middle of a subnet, at most 100 addresses: routers and servers are usually at the ends.
+/// `None` for a subnet of fewer than 16 addresses.
+fn usual_range(subnet: Ipv4Net) -> Option<AddressRange> {
     let size = 1_u64 << (32 - u32::from(subnet.prefix_len()));
     if size < 16 {
         return None;
@@ -121,13 +139,13 @@ fn usual_range(subnet: Ipv4Net) -> Option<(Ipv4Addr, Ipv4Addr)> {
     let first = u64::from(subnet.network().to_bits()) + (size * 2 / 5).min(100);
     let last = first + (size / 3).min(100) - 1;
     let address = |bits| u32::try_from(bits).ok().map(Ipv4Addr::from_bits);
-    Some((address(first)?, address(last)?))
+    Some(AddressRange { from: address(first)?, to: address(last)? })
 }
 
-/// The interfaces that have an IPv4 address and are not loopback.
+/// The interfaces with an IPv4 address, without loopback.
 fn interfaces() -> anyhow::Result<Vec<Interface>> {
     let mut found = Vec::new();
-    for entry in getifaddrs().context("the interfaces of this machine cannot be listed")? {
+    for entry in getifaddrs().context("cannot list the network interfaces")? {
         let address = entry.address.as_ref().and_then(|address| address.as_sockaddr_in());
         let mask = entry.netmask.as_ref().and_then(|mask| mask.as_sockaddr_in());
         let (Some(address), Some(mask)) = (address, mask) else { continue };
@@ -145,23 +163,24 @@ fn ask_interface(interfaces: &[Interface]) -> anyhow::Result<String> {
         .iter()
         .map(|interface| format!("{} ({})", interface.name, interface.net))
         .collect();
-    if somebody_can_be_asked() {
-        eprintln!("Interfaces with an address: {}", known.join(", "));
+    if is_interactive() {
+        eprintln!("Interfaces with an IPv4 address: {}", known.join(", "));
     }
-    ask("Interface that the hosts are on", None, "--interface NAME", |text| {
-        crate::model::check_link_name(text).map(|()| text.to_owned()).map_err(|e| e.to_string())
+    ask("Interface of the hosts", None, "--interface NAME", |text| {
+        crate::model::check_link_name(text)?;
+        Ok(text.to_owned())
     })
 }
 
-/// Asks until the answer is right; an empty one takes what is usual.
-fn ask<T: std::fmt::Display>(
+/// Asks until the answer is valid. An empty answer takes the default.
+fn ask<T: fmt::Display>(
     question: &str,
     usual: Option<T>,
     flag: &str,
-    parse: impl Fn(&str) -> Result<T, String>,
+    parse: impl Fn(&str) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    if !somebody_can_be_asked() {
-        return usual.with_context(|| format!("nobody can be asked here: {flag} is needed"));
+    if !is_interactive() {
+        return usual.with_context(|| format!("not a terminal: set {flag}"));
     }
     let hint = usual.as_ref().map(|usual| format!(" [{usual}]")).unwrap_or_default();
     loop {
@@ -169,7 +188,7 @@ fn ask<T: std::fmt::Display>(
         std::io::stderr().flush()?;
         let mut line = String::new();
         if std::io::stdin().lock().read_line(&mut line)? == 0 {
-            bail!("no answer; {flag} says it too");
+            bail!("no answer; set {flag} instead");
         }
         match (line.trim(), usual.is_some()) {
             ("", true) => break,
@@ -179,43 +198,43 @@ fn ask<T: std::fmt::Display>(
             },
         }
     }
-    usual.context("nothing was answered")
+    usual.context("no answer")
 }
 
-/// Adds the subnet, unless the inventory has it; says what was done.
+/// Adds the subnet, unless the inventory has it. Returns the line to print.
 async fn add_subnet(
     inventory: &Inventory,
     name: &str,
     cidr: Ipv4Net,
-    range: Option<(Ipv4Addr, Ipv4Addr)>,
+    range: Option<AddressRange>,
 ) -> anyhow::Result<String> {
     let known = |site: &Site| {
         let same = site.subnets.iter().find(|(_, subnet)| subnet.cidr == cidr.into());
         same.map(|(name, _)| name.clone())
     };
     if let Some(name) = known(&inventory.snapshot().site) {
-        return Ok(format!("subnet {name} ({cidr}) is in the inventory already"));
+        return Ok(format!("subnet {name} ({cidr}) already exists"));
     }
     let who = operator();
     let edit = |site: &mut Site| {
         if site.subnets.contains_key(name) {
             return Err(ChangeError::Edit(format!(
-                "there is a subnet \"{name}\" already, another one: --subnet-name NAME"
+                "subnet \"{name}\" already exists with another CIDR; choose a name with --subnet-name"
             )));
         }
         site.subnets.insert(name.to_owned(), subnet(cidr, range)?);
         Ok(())
     };
     inventory.change_site(change(&who, "init", false), edit).await?;
-    let given = range.map(|(from, to)| format!(", DHCP gives {from} to {to}")).unwrap_or_default();
+    let given = range.map(|range| format!(", DHCP range {range}")).unwrap_or_default();
     Ok(format!("added subnet {name} ({cidr}{given})"))
 }
 
-fn subnet(cidr: Ipv4Net, range: Option<(Ipv4Addr, Ipv4Addr)>) -> Result<Subnet, ChangeError> {
+fn subnet(cidr: Ipv4Net, range: Option<AddressRange>) -> Result<Subnet, ChangeError> {
     let values = [("cidr".to_owned(), cidr.to_string())];
     let mut subnet: Subnet =
         crate::site_file::set_values(None, &values).map_err(ChangeError::Edit)?;
-    subnet.ranges.extend(range.map(|(from, to)| Range {
+    subnet.ranges.extend(range.map(|AddressRange { from, to }| Range {
         from: IpAddr::V4(from),
         to: IpAddr::V4(to),
         used_for: RangeUse::Dhcp,
@@ -223,7 +242,7 @@ fn subnet(cidr: Ipv4Net, range: Option<(Ipv4Addr, Ipv4Addr)>) -> Result<Subnet, 
     Ok(subnet)
 }
 
-/// Writes the keys that are otherwise than by default.
+/// Writes the keys that differ from their defaults.
 fn write_file(path: &Path, config: &Config) -> anyhow::Result<()> {
     let (chosen, usual) =
         (toml::Table::try_from(config)?, toml::Table::try_from(Config::default())?);
@@ -234,10 +253,9 @@ fn write_file(path: &Path, config: &Config) -> anyhow::Result<()> {
         toml::to_string(&chosen)?
     );
     if let Some(dir) = path.parent().filter(|dir| *dir != Path::new("")) {
-        std::fs::create_dir_all(dir)
-            .with_context(|| format!("{} cannot be made", dir.display()))?;
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     }
-    std::fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn next_steps(path: &Path, config: &Config) -> String {
@@ -264,7 +282,7 @@ mod tests {
         ];
         for (subnet, expected) in cases {
             let range = usual_range(subnet.parse().unwrap());
-            let text = range.map(|(from, to)| RangeText(from, to).to_string());
+            let text = range.map(|range| range.to_string());
             assert_eq!(text.as_deref(), expected, "{subnet}");
         }
     }

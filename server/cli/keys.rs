@@ -1,4 +1,4 @@
-//! `rackstrap keys` and `rackstrap schema`: what a site file may say.
+//! `rackstrap keys` and `rackstrap schema`: the keys of a site file.
 
 use std::process::ExitCode;
 
@@ -7,22 +7,20 @@ use clap::Args;
 use crate::cli::context::Context;
 use crate::model::{Key, Section, sections, site_schema};
 
-/// `rackstrap keys`
+/// `rackstrap keys`.
 #[derive(Debug, Args)]
 pub struct Keys {
-    /// Only those whose path or name has this in it, such as `bonds` or `mtu`
+    /// Only keys whose path contains this text, such as `bonds` or `mtu`
     words: Option<String>,
 }
 
 impl Keys {
-    /// Prints the keys, each with what it takes and what it is for.
+    /// Prints the keys with type and purpose.
     pub fn run(&self, context: &Context) -> anyhow::Result<ExitCode> {
         let wanted = self.words.as_deref().unwrap_or_default();
         let found: Vec<Section> = sections().iter().filter_map(|one| part(one, wanted)).collect();
         if found.is_empty() {
-            anyhow::bail!(
-                "no key of the site file has \"{wanted}\" in its path; without a word all are listed"
-            );
+            anyhow::bail!("no key matches \"{wanted}\"; rackstrap keys lists all");
         }
         context.print(&found, || found.iter().map(section_text).collect::<Vec<_>>().join("\n"))?;
         Ok(ExitCode::SUCCESS)
@@ -35,7 +33,7 @@ pub fn schema() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A section, whole if its path has the word, else the keys that have it; none if none has.
+/// A section whose path contains the word, or else its keys that do; `None` if none does.
 fn part(section: &Section, word: &str) -> Option<Section> {
     let mut part = section.clone();
     if !section.path.contains(word) {
@@ -47,14 +45,14 @@ fn part(section: &Section, word: &str) -> Option<Section> {
 fn section_text(section: &Section) -> String {
     let mut text = format!("{}\n  {}\n", section.anchor(), section.purpose);
     if section.is_link {
-        text.push_str("  It has the keys of every link as well: profiles.NAME.dummies.NAME.\n");
+        text.push_str("  Also takes the keys of every link: profiles.NAME.dummies.NAME.\n");
     }
     section.keys.iter().for_each(|key| text.push_str(&key_text(key)));
     text
 }
 
 fn key_text(key: &Key) -> String {
-    let needed = if key.required { " (needed)" } else { "" };
+    let needed = if key.required { " (required)" } else { "" };
     let at = key.section.as_ref().map(|path| format!(", see {path}")).unwrap_or_default();
     let mut text = format!("  {}{needed}: {}{at}\n      {}\n", key.name, key.kind, key.purpose);
     for (word, meaning) in &key.words {

@@ -13,37 +13,37 @@ use crate::leases::LeaseBook;
 use crate::lifecycle::EventKind;
 use crate::model::Lease;
 
-/// How long the event of a change may take to be stored.
+/// How long to wait for the event of a release to be stored.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// What can be done with leases.
+/// `rackstrap lease`.
 #[derive(Debug, Subcommand)]
 pub enum LeaseCommand {
-    /// List who holds which address until when
+    /// List leases
     List(List),
-    /// Show one
+    /// Show a lease
     Show(Address),
-    /// Take one back, or end a quarantine: the address is free again; its client is not told
+    /// Release an address, leased or declined, at once; its client is not notified
     Remove(Address),
 }
 
-/// Which leases.
+/// `rackstrap lease list`.
 #[derive(Debug, Args)]
 pub struct List {
-    /// Those too that are over
+    /// Include expired leases
     #[arg(long)]
     all: bool,
 }
 
-/// Which lease.
+/// A lease by its address.
 #[derive(Debug, Args)]
 pub struct Address {
-    /// Its address
+    /// IPv4 address
     address: Ipv4Addr,
 }
 
 impl LeaseCommand {
-    /// Does it.
+    /// Runs the command.
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let inventory = context.inventory().await?;
         let book = LeaseBook::open(inventory.database.clone()).await?;
@@ -54,13 +54,13 @@ impl LeaseCommand {
             Self::Show(Address { address }) => {
                 leases.retain(|lease| lease.address == address);
                 if leases.is_empty() {
-                    bail!("nobody has had a lease of {address}");
+                    bail!("{address} has no lease");
                 }
             }
             Self::Remove(Address { address }) => {
                 leases.retain(|lease| lease.address == address);
                 let Some(lease) = leases.first() else {
-                    bail!("nobody has had a lease of {address}");
+                    bail!("{address} has no lease");
                 };
                 book.remove(address).await?;
                 let text = format!("{} took back {address} of {}", operator(), lease.client);

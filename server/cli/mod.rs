@@ -1,4 +1,4 @@
-//! The command line: one file per command.
+//! The command line, one file per command.
 
 mod apply;
 mod check;
@@ -35,14 +35,14 @@ use context::Context;
 use nouns::NounCommand;
 use settings::Settings;
 
-/// Bare-metal provisioning: DHCP, TFTP, HTTP boot and generated networkd
-/// configuration for every host, from one inventory.
+/// Bare-metal provisioning: DHCP, TFTP, HTTP boot and generated network configuration for
+/// every host, from one inventory
 #[derive(Debug, Parser)]
 #[command(name = "rackstrap", version, about, max_term_width = 100)]
 struct Arguments {
     #[command(flatten)]
     settings: Settings,
-    /// Answer in JSON
+    /// Print JSON
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -51,71 +51,71 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run everything in one process: DHCP, TFTP, HTTP and the web UI
+    /// Run the server: DHCP, TFTP, HTTP and the web UI
     Serve,
-    /// Ask for interface and subnet, write the configuration, make the first user
+    /// Ask for interface and subnet, write the configuration file, create the first user
     Init(init::Init),
-    /// A virtual rack on this machine: namespaces and QEMU guests, netbooted by the real server
+    /// Run a virtual rack here: network namespaces and QEMU guests that boot from a real server
     Lab(crate::lab::LabArguments),
-    /// Make the inventory equal to a site file
+    /// Replace the inventory with a site file
     Apply(apply::Apply),
-    /// Add or change hosts from rows of comma-separated values
+    /// Add or change hosts from a CSV file
     Import(import::Import),
-    /// Print the whole site
+    /// Print the inventory as a site file or as CSV
     Export(export::Export),
-    /// Check every rule over the whole site, or a site file
+    /// Check the inventory, or a site file, against all rules
     Check(check::Check),
-    /// Say what would stop a boot here, each with its remedy
+    /// Find what prevents hosts from booting here, with a fix for each problem
     Doctor(doctor::Doctor),
-    /// Print the network configuration that a host would get
+    /// Print the network configuration of a host or a switch
     Render(render::Render),
-    /// List what each format of a host's network configuration can say
+    /// List which network features each output format supports
     Formats,
-    /// List every key of the site file, with what it takes and what it is for
+    /// List the keys of the site file, with type and purpose
     Keys(keys::Keys),
-    /// Print the JSON Schema of the site file, for editors
+    /// Print the JSON Schema of the site file
     Schema,
-    /// Show what happens as it happens: the boots of all hosts, or of one
+    /// Follow events and boots live, of all hosts or of one
     Watch(watch::Watch),
-    /// Hosts
+    /// Manage hosts
     #[command(subcommand)]
     Host(host::HostCommand),
-    /// Racks
+    /// Manage racks
     #[command(subcommand)]
     Rack(NounCommand),
     /// Tenants: who may lease hosts
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
-    /// Switches: what hosts are cabled to
+    /// Manage switches
     #[command(subcommand)]
     Switch(NounCommand),
-    /// Subnets
+    /// Manage subnets
     #[command(subcommand)]
     Subnet(NounCommand),
-    /// Profiles: what the network of a kind of host is
+    /// Manage profiles: the network configuration of a kind of host
     #[command(subcommand)]
     Profile(profile::ProfileCommand),
-    /// Images: what hosts boot
+    /// Manage images: what hosts boot
     #[command(subcommand)]
     Image(NounCommand),
-    /// Leases: who holds which address until when
+    /// Show and release DHCP leases
     #[command(subcommand)]
     Lease(lease::LeaseCommand),
-    /// Events: what happened, to whom, when
+    /// Show events
     #[command(subcommand)]
     Event(event::EventCommand),
-    /// Revisions: the changes of the inventory
+    /// Show and revert changes of the inventory
     #[command(subcommand)]
     Revision(revision::RevisionCommand),
-    /// Users: who may log in
+    /// Manage users of the web UI
     #[command(subcommand)]
     User(user::UserCommand),
-    /// Tokens: how programs show that they may read or change
+    /// Manage API tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
 }
 
-/// Runs the command that was typed.
+/// Runs the command in the process arguments.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -130,7 +130,7 @@ pub fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let Arguments { settings, json, command } = arguments;
-    // The lab has a configuration of its own.
+    // Read on demand: the lab writes its own configuration.
     let context = || anyhow::Ok(Context { config: settings.config()?, json });
     match command {
         Command::Serve => serve::run(settings.config()?).await,
@@ -161,11 +161,11 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Says what went wrong and why, each cause on a line of its own.
+/// Prints an error, with each cause on its own line.
 fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("rackstrap: {error}");
     for cause in error.chain().skip(1) {
-        eprintln!("  because {cause}");
+        eprintln!("  caused by: {cause}");
     }
     ExitCode::FAILURE
 }

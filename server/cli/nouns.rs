@@ -1,6 +1,7 @@
-//! `rackstrap rack|tenant|subnet|profile|image ...`: what every noun of the site can do.
+//! The commands that every noun has: list, show, set and remove.
 
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
@@ -13,68 +14,86 @@ use crate::model::{Host, Image, LeaseTerm, Noun, ProfileTree, Rack, Site, Subnet
 use crate::network::nearest::hint;
 use crate::site_file::{self, set_values};
 
-/// What can be done with a noun.
+/// The subcommands of a noun.
 #[derive(Debug, Subcommand)]
 pub enum NounCommand {
-    /// List them all
+    /// List all
     List,
-    /// Show one as the site file has it
+    /// Show one as in the site file
     Show(Name),
-    /// Change values of one, or add it
+    /// Set keys of one, or add it
     Set(Set),
-    /// Remove some
+    /// Remove one or more
     Remove(Remove),
 }
 
-/// Which one.
+/// The name of an entry.
 #[derive(Debug, Args)]
 pub struct Name {
-    /// Its name
+    /// Name
     pub name: String,
 }
 
-/// What to change.
+/// `rackstrap NOUN set`.
 #[derive(Debug, Args)]
 pub struct Set {
-    /// Its name
+    /// Name
     pub name: String,
-    /// KEY=VALUE, with the site file's keys and dots between them, such as vlan=500 or
-    /// nics.eth0=52:54:00:aa:00:01; without a value the key is taken away; lists and
-    /// mappings as in YAML: dns=[1.1.1.1]
-    #[arg(value_name = "KEY=VALUE", required = true, value_parser = key_value)]
-    pub values: Vec<(String, String)>,
-    /// Show what would change, and change nothing
+    /// Keys of the site file, with dots between levels, such as vlan=500 or
+    /// nics.eth0=52:54:00:aa:00:01. KEY= removes a key. Lists and mappings are YAML:
+    /// dns=[1.1.1.1]
+    #[arg(value_name = "KEY=VALUE", required = true)]
+    pub values: Vec<KeyValue>,
+    /// Show what would change, without changing it
     #[arg(long)]
     pub dry_run: bool,
 }
 
-/// What to remove.
+/// `rackstrap NOUN remove`.
 #[derive(Debug, Args)]
 pub struct Remove {
-    /// Their names
+    /// Names
     #[arg(required = true)]
     pub names: Vec<String>,
-    /// Show what would change, and change nothing
+    /// Show what would change, without changing it
     #[arg(long)]
     pub dry_run: bool,
 }
 
-fn key_value(text: &str) -> Result<(String, String), String> {
-    let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
-    let (key, value) = pair.ok_or_else(|| format!("\"{text}\" is not KEY=VALUE"))?;
-    Ok((key.to_owned(), value.to_owned()))
+/// A key of the site file and its new value; an empty value removes the key.
+#[derive(Clone, Debug)]
+pub struct KeyValue {
+    key: String,
+    value: String,
 }
 
-/// A noun that can be listed.
+/// Text that is not `KEY=VALUE`.
+#[derive(Debug, thiserror::Error)]
+#[error("expected KEY=VALUE")]
+pub struct InvalidKeyValue;
+
+impl FromStr for KeyValue {
+    type Err = InvalidKeyValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKeyValue> {
+        let (key, value) = text.split_once('=').ok_or(InvalidKeyValue)?;
+        if key.is_empty() {
+            return Err(InvalidKeyValue);
+        }
+        Ok(Self { key: key.to_owned(), value: value.to_owned() })
+    }
+}
+
+/// A noun with a table for `list`.
 pub trait Listed: Noun {
-    /// The columns of a list, after the name.
+    /// The columns after the name.
     const COLUMNS: &'static [&'static str];
-    /// The cells of its row in a list, after the name.
+    /// The cells of an entry, one per column.
     fn cells(&self, name: &str, site: &Site) -> Vec<String>;
 }
 
 impl NounCommand {
-    /// Does it.
+    /// Runs the command for one noun.
     pub async fn run<T: Listed>(self, context: Context) -> anyhow::Result<ExitCode> {
         match self {
             Self::List => list::<T>(&context).await,
@@ -109,18 +128,20 @@ async fn show<T: Noun>(context: &Context, name: &str) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-/// Changes values of one of the nouns, or adds it.
+/// Sets keys of an entry, or adds it.
 pub async fn set<T: Noun>(context: &Context, set: Set) -> anyhow::Result<ExitCode> {
     set_by(context, set, set_values::<T>).await
 }
 
-/// Changes values of one of the nouns, or adds it, by a function that sets values.
+/// Sets keys of an entry, or adds it, with the given setter.
 pub async fn set_by<T: Noun>(
     context: &Context,
     set: Set,
     set_values: impl FnOnce(Option<&T>, &[(String, String)]) -> Result<T, String>,
 ) -> anyhow::Result<ExitCode> {
     let Set { name, values, dry_run } = set;
+    let values: Vec<(String, String)> =
+        values.into_iter().map(|KeyValue { key, value }| (key, value)).collect();
     let summary = format!("set {} {name}", T::NOUN);
     commit(context, &summary, dry_run, |site| {
         let all = T::all_mut(site);
@@ -131,7 +152,7 @@ pub async fn set_by<T: Noun>(
     .await
 }
 
-/// Removes some of the nouns.
+/// Removes entries.
 pub async fn remove<T: Noun>(context: &Context, remove: Remove) -> anyhow::Result<ExitCode> {
     let Remove { names, dry_run } = remove;
     let summary = format!("remove {} {}", T::NOUN, names.join(", "));
@@ -145,7 +166,7 @@ pub async fn remove<T: Noun>(context: &Context, remove: Remove) -> anyhow::Resul
     .await
 }
 
-/// Makes a change from the command line and tells what became of it.
+/// Commits a change and prints its result.
 pub async fn commit(
     context: &Context,
     summary: &str,
@@ -159,42 +180,42 @@ pub async fn commit(
     }
 }
 
-/// The entry of that name.
+/// The entry with that name.
 ///
 /// # Errors
-/// When there is none: the nearest name there is.
+/// If it does not exist; the message suggests the most similar name.
 pub fn find<'a, T: Noun>(site: &'a Site, name: &str) -> anyhow::Result<(&'a String, &'a T)> {
     let all = T::all(site);
     match all.get_key_value(name) {
         Some(found) => Ok(found),
         None => {
             let hint = hint(name, all.keys().map(String::as_str));
-            bail!("there is no {} \"{name}\"{hint}", T::NOUN)
+            bail!("{} \"{name}\" does not exist{hint}", T::NOUN)
         }
     }
 }
 
-/// A site with one entry only, for showing it as the site file has it.
+/// A site with a single entry, to render it as in the site file.
 pub fn fragment<T: Noun>(name: &str, entry: &T) -> Site {
     let mut site = Site::default();
     T::all_mut(&mut site).insert(name.to_owned(), entry.clone());
     site
 }
 
-/// A value, or `-` where there is none.
+/// A value, or `-` for `None`.
 pub fn or_dash<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "-".into(), |value| value.to_string())
 }
 
-/// How many hosts a condition holds for.
-fn hosts(site: &Site, with: impl Fn(&Host) -> bool) -> String {
-    site.hosts.values().filter(|host| with(host)).count().to_string()
+/// The number of hosts that match.
+fn count_hosts(site: &Site, matches: impl Fn(&Host) -> bool) -> String {
+    site.hosts.values().filter(|host| matches(host)).count().to_string()
 }
 
 impl Listed for Rack {
     const COLUMNS: &'static [&'static str] = &["location", "units", "hosts"];
     fn cells(&self, name: &str, site: &Site) -> Vec<String> {
-        let inside = hosts(site, |host| host.rack.as_deref() == Some(name));
+        let inside = count_hosts(site, |host| host.rack.as_deref() == Some(name));
         vec![or_dash(self.location.as_ref()), or_dash(self.units), inside]
     }
 }
@@ -206,12 +227,12 @@ impl Listed for Tenant {
         let now = now_ms() / 1000;
         let of_tenant = |host: &Host| host.tenant.as_deref() == Some(name);
         let in_term = |wanted: fn(LeaseTerm) -> bool| {
-            hosts(site, |host| of_tenant(host) && host.lease_term(now).is_some_and(wanted))
+            count_hosts(site, |host| of_tenant(host) && host.lease_term(now).is_some_and(wanted))
         };
         let subnets = site.subnets.iter().filter(|(_, net)| net.tenant.as_deref() == Some(name));
         vec![
             or_dash(self.contact.as_ref()),
-            hosts(site, of_tenant),
+            count_hosts(site, of_tenant),
             subnets.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "),
             in_term(|term| matches!(term, LeaseTerm::EndsSoon(_))),
             in_term(|term| matches!(term, LeaseTerm::Ended(_))),
@@ -256,7 +277,7 @@ impl Listed for ProfileTree {
     fn cells(&self, name: &str, site: &Site) -> Vec<String> {
         let resolution = site.profile_named(name, None).unwrap_or_default();
         let links: Vec<&str> = resolution.profile.links().map(|link| link.name).collect();
-        vec![links.join(", "), hosts(site, |host| host.profile.as_deref() == Some(name))]
+        vec![links.join(", "), count_hosts(site, |host| host.profile.as_deref() == Some(name))]
     }
 }
 
@@ -267,7 +288,7 @@ impl Listed for Image {
         let given =
             boots.iter().find_map(|(what, path)| Some(format!("{what} {}", path.as_ref()?)));
         let local = || (if self.local { "local disk" } else { "-" }).to_owned();
-        let used = hosts(site, |host| host.image.as_deref() == Some(name));
+        let used = count_hosts(site, |host| host.image.as_deref() == Some(name));
         vec![given.unwrap_or_else(local), used]
     }
 }

@@ -1,4 +1,4 @@
-//! What a change did, or why it was refused, told to people and programs.
+//! Prints the result of a change, or why it was refused.
 
 use std::process::ExitCode;
 
@@ -8,10 +8,10 @@ use crate::cli::context::{Context, status};
 use crate::inventory::{ChangeError, Committed};
 use crate::network::Consequences;
 
-/// How many warnings are shown after a change.
+/// The most warnings printed after a change.
 const WARNINGS: usize = 20;
 
-/// Tells what a change did.
+/// Prints the differences of a change, its consequences on a dry run, and its warnings.
 pub async fn tell(
     context: &Context,
     mut committed: Committed,
@@ -30,10 +30,10 @@ pub async fn tell(
     }
     context.print(&value, || {
         let mut lines: Vec<String> = differences.iter().map(ToString::to_string).collect();
-        lines.extend(told(&consequences));
+        lines.extend(consequence_lines(&consequences));
         lines.push(match (differences.is_empty(), dry_run) {
-            (true, _) => "nothing differs".into(),
-            (false, true) => "dry run: nothing was changed".into(),
+            (true, _) => "no changes".into(),
+            (false, true) => "dry run: nothing changed".into(),
             (false, false) => format!("revision {revision}"),
         });
         lines.join("\n") + "\n"
@@ -43,14 +43,17 @@ pub async fn tell(
             eprintln!("warning: {warning}");
         }
         if warnings.len() > WARNINGS {
-            eprintln!("{} more warnings: see rackstrap check", warnings.len() - WARNINGS);
+            eprintln!(
+                "{} more warnings; list them with rackstrap check",
+                warnings.len() - WARNINGS
+            );
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a change does to the generated files. Those of new hosts are only counted.
-pub(super) fn told(consequences: &Consequences) -> Vec<String> {
+/// The lines that a change adds and removes in generated files. New hosts are only counted.
+pub(super) fn consequence_lines(consequences: &Consequences) -> Vec<String> {
     let mut lines = Vec::new();
     for group in consequences.hosts.iter().filter(|group| !group.is_new) {
         lines.push(format!("network of {}:", group.some_hosts()));
@@ -63,13 +66,11 @@ pub(super) fn told(consequences: &Consequences) -> Vec<String> {
     }
     let new: usize =
         consequences.hosts.iter().filter(|group| group.is_new).map(|group| group.hosts.len()).sum();
-    lines.extend(
-        (new > 0).then(|| format!("{new} host{} get files", if new == 1 { "" } else { "s" })),
-    );
+    lines.extend((new > 0).then(|| format!("{new} new host{}", if new == 1 { "" } else { "s" })));
     lines
 }
 
-/// Tells the errors for which nothing was done.
+/// Prints the errors of a change that was refused.
 pub fn refuse<T: ToString>(context: &Context, errors: &[T]) -> anyhow::Result<ExitCode> {
     let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
     for error in &errors {
@@ -79,12 +80,15 @@ pub fn refuse<T: ToString>(context: &Context, errors: &[T]) -> anyhow::Result<Ex
         context.print(&json!({"errors": errors}), String::new)?;
     } else {
         let count = errors.len();
-        eprintln!("{count} error{}: nothing was changed", if count == 1 { "" } else { "s" });
+        eprintln!("{count} error{}; nothing changed", if count == 1 { "" } else { "s" });
     }
     Ok(status(false))
 }
 
-/// Tells why a change was refused; the database's own failures are the caller's.
+/// Prints why a change was refused.
+///
+/// # Errors
+/// Returns database failures to the caller.
 pub fn refuse_change(context: &Context, error: ChangeError) -> anyhow::Result<ExitCode> {
     match error {
         ChangeError::Refused(findings) => refuse(context, &findings),

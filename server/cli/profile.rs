@@ -1,4 +1,4 @@
-//! `rackstrap profile ...`: profiles, and those that come with the program.
+//! `rackstrap profile`: the profiles of the site and the built-in ones.
 
 use std::process::ExitCode;
 
@@ -11,20 +11,20 @@ use crate::cli::nouns::NounCommand;
 use crate::model::ProfileTree;
 use crate::profile::READY_PROFILES;
 
-/// What can be done with profiles.
+/// `rackstrap profile`.
 #[derive(Debug, Subcommand)]
 pub enum ProfileCommand {
     #[command(flatten)]
     Noun(NounCommand),
-    /// List the profiles that come with rackstrap, or show one: extend it with `extends: NAME`
+    /// List the built-in profiles, or show one; use it with `extends: NAME`
     Ready {
-        /// Its name, such as ready/bond
+        /// Name, such as ready/bond
         name: Option<String>,
     },
 }
 
 impl ProfileCommand {
-    /// Does it.
+    /// Runs the command.
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         match self {
             Self::Noun(noun) => noun.run::<ProfileTree>(context).await,
@@ -39,7 +39,7 @@ fn list(context: &Context) -> anyhow::Result<ExitCode> {
     let values: Vec<Value> = READY_PROFILES.iter().map(value).collect();
     context.print(&values, || {
         let row = |ready: &crate::profile::ReadyProfile| vec![ready.name.into(), ready.purpose()];
-        table(&["NAME", "WHAT IT IS FOR"], &READY_PROFILES.iter().map(row).collect::<Vec<_>>())
+        table(&["NAME", "PURPOSE"], &READY_PROFILES.iter().map(row).collect::<Vec<_>>())
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -48,7 +48,7 @@ fn show(context: &Context, name: &str) -> anyhow::Result<ExitCode> {
     let found = READY_PROFILES.iter().find(|ready| ready.name == name);
     let ready = found.with_context(|| {
         let names: Vec<&str> = READY_PROFILES.iter().map(|ready| ready.name).collect();
-        format!("there is no profile \"{name}\" that comes ready; there are: {}", names.join(", "))
+        format!("built-in profile \"{name}\" does not exist (available: {})", names.join(", "))
     })?;
     let value = json!({"name": ready.name, "purpose": ready.purpose(), "text": ready.text});
     context.print(&value, || ready.text.to_owned())?;

@@ -1,4 +1,4 @@
-//! `rackstrap render`: the network configuration that a host would get.
+//! `rackstrap render`: the network configuration of a host or a switch.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,26 +16,26 @@ use crate::model::Site;
 use crate::network::nearest::hint;
 use crate::network::{File, Format, MICROCLOUD_FILE, render_host, render_switch};
 
-/// What `render` is told.
+/// `rackstrap render`.
 #[derive(Debug, Args)]
 pub struct Render {
-    /// The host, by name or by any of its MACs; several for microcloud-preseed
+    /// Host, by name or MAC address; several for microcloud-preseed
     #[arg(required_unless_present_any = ["profile", "switch"], conflicts_with = "switch")]
     hosts: Vec<String>,
-    /// Print the ports of this switch in its vendor's words instead: Arista EOS, NVUE or SONiC
+    /// Print the port configuration of this switch instead, for Arista EOS, NVUE or SONiC
     #[arg(long, value_name = "SWITCH", conflicts_with_all = ["format", "diff", "profile"])]
     switch: Option<String>,
-    /// What the files are written for; microcloud-preseed is one document for several hosts
+    /// Output format (see rackstrap formats), or microcloud-preseed for one document of several hosts
     #[arg(long, default_value = "networkd")]
     format: String,
-    /// Show what is otherwise than in the files of this directory, such as a copy of the
-    /// host's /etc/systemd/network; files that belong elsewhere are not compared
+    /// Show the differences from the files in this directory, such as a copy of the host's
+    /// /etc/systemd/network. Files of other directories are not compared
     #[arg(long, value_name = "DIR", conflicts_with = "since")]
     diff: Option<PathBuf>,
-    /// Show every value of the host's profile, and whose word it is, instead of files
+    /// Show every value of the host's profile and where it is set, instead of files
     #[arg(long, conflicts_with_all = ["diff", "since", "switch"])]
     explain: bool,
-    /// Show what is otherwise than at this revision of the inventory
+    /// Show the differences from this revision of the inventory
     #[arg(long, value_name = "REVISION")]
     since: Option<i64>,
     #[command(flatten)]
@@ -43,7 +43,7 @@ pub struct Render {
 }
 
 impl Render {
-    /// Prints the host's files, or what is otherwise in them.
+    /// Prints the files, or their differences.
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let inventory = context.inventory().await?;
         let snapshot = inventory.snapshot();
@@ -60,7 +60,7 @@ impl Render {
         }
         if names.len() != 1 || self.members != Members::default() {
             anyhow::bail!(
-                "several hosts, and what they are to be, are for --format {}",
+                "several hosts, and the flags of a cluster, need --format {}",
                 microcloud::FORMAT
             );
         }
@@ -94,18 +94,18 @@ impl Render {
     }
 }
 
-/// Prints every value of a host's profile with the layer that it comes from.
+/// Prints every value of a host's profile and the layer that sets it.
 fn explain(context: &Context, site: &Site, name: &str) -> anyhow::Result<ExitCode> {
     let Some(host) = site.hosts.get(name) else {
         let hint = hint(name, site.hosts.keys().map(String::as_str));
-        anyhow::bail!("there is no host \"{name}\"{hint}");
+        anyhow::bail!("host \"{name}\" does not exist{hint}");
     };
     let explained = site.explain(host);
     context.print(&explained, || explained.iter().map(|value| format!("{value}\n")).collect())?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints a switch's configuration, or what is otherwise in it since a revision.
+/// Prints a switch's configuration, or its differences since a revision.
 async fn switch(
     context: &Context,
     inventory: &Inventory,
@@ -123,27 +123,27 @@ async fn switch(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The files of a copy of a host's own `directory`, such as /etc/systemd/network.
+/// The files in a copy of a host's directory, such as /etc/systemd/network.
 fn read_files(dir: &Path, format: Format) -> anyhow::Result<Vec<File>> {
-    let failed = || format!("{} cannot be read", dir.display());
+    let failed = || format!("cannot read {}", dir.display());
     let mut files = Vec::new();
     for entry in std::fs::read_dir(dir).with_context(failed)? {
         let path = entry.with_context(failed)?.path();
         if path.is_file() {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let text = std::fs::read_to_string(&path)
-                .with_context(|| format!("{} cannot be read", path.display()))?;
+                .with_context(|| format!("cannot read {}", path.display()))?;
             files.push(File::of(format, name, text));
         }
     }
     Ok(files)
 }
 
-/// The site as it was at a revision: every newer one undone.
+/// The site at a revision, reached by undoing every newer one.
 async fn site_at(inventory: &Inventory, revision: i64) -> anyhow::Result<Site> {
     let newest = inventory.snapshot();
     let newer = u32::try_from(newest.revision - revision)
-        .with_context(|| format!("there is no revision {revision}"))?;
+        .with_context(|| format!("revision {revision} does not exist"))?;
     let mut site = newest.site.clone();
     for revision in inventory.database.list_revisions(newer).await? {
         revision.undo(&mut site)?;
@@ -151,7 +151,7 @@ async fn site_at(inventory: &Inventory, revision: i64) -> anyhow::Result<Site> {
     Ok(site)
 }
 
-/// What is otherwise in the second set of files, as `diff -u` shows it.
+/// The differences between two sets of files, in unified format.
 fn difference(before: &[File], after: &[File]) -> String {
     let names: BTreeSet<&String> = before.iter().chain(after).map(|file| &file.name).collect();
     let text = |files: &[File], name: &String| {
@@ -165,13 +165,13 @@ fn difference(before: &[File], after: &[File]) -> String {
     names.into_iter().map(of_file).collect()
 }
 
-/// What is otherwise in the second text, as `diff -u` shows it.
+/// The differences between two texts, in unified format.
 fn unified(name: &str, before: &str, after: &str) -> String {
     let lines = similar::TextDiff::from_lines(before, after);
     lines.unified_diff().header(&format!("a/{name}"), &format!("b/{name}")).to_string()
 }
 
-/// All files in one text, each under its name.
+/// All files in one text, each below its path.
 fn readable(files: &[File]) -> String {
     let texts = files.iter().map(|file| format!("# {}\n{}", file.path(), file.text));
     texts.collect::<Vec<_>>().join("\n")

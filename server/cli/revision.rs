@@ -10,44 +10,44 @@ use crate::cli::context::{Context, change, moment, operator, table};
 use crate::cli::outcome::{self, refuse_change, tell};
 use crate::inventory::Revision;
 
-/// What can be done with revisions.
+/// `rackstrap revision`.
 #[derive(Debug, Subcommand)]
 pub enum RevisionCommand {
-    /// List the changes of the inventory, the newest last
+    /// List revisions, newest last
     List(List),
-    /// Show what one changed
+    /// Show what a revision changed
     Show(Number),
-    /// Undo one, unless what it changed was changed again since
+    /// Undo a revision, unless a later one changed the same values
     Revert(Revert),
 }
 
-/// Which revisions.
+/// `rackstrap revision list`.
 #[derive(Debug, Args)]
 pub struct List {
-    /// The newest so many
+    /// How many revisions to list
     #[arg(long, short = 'n', default_value_t = 20)]
     limit: u32,
 }
 
-/// Which revision.
+/// A revision by its number.
 #[derive(Debug, Args)]
 pub struct Number {
-    /// Its number
+    /// Number of the revision
     revision: i64,
 }
 
-/// Which revision to undo.
+/// `rackstrap revision revert`.
 #[derive(Debug, Args)]
 pub struct Revert {
-    /// Its number
+    /// Number of the revision
     revision: i64,
-    /// Show what would change, and change nothing
+    /// Show what would change, without changing it
     #[arg(long)]
     dry_run: bool,
 }
 
 impl RevisionCommand {
-    /// Does it.
+    /// Runs the command.
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         match self {
             Self::List(List { limit }) => list(&context, limit).await,
@@ -74,7 +74,7 @@ async fn list(context: &Context, limit: u32) -> anyhow::Result<ExitCode> {
 async fn show(context: &Context, id: i64) -> anyhow::Result<ExitCode> {
     let inventory = context.inventory().await?;
     let Some(revision) = inventory.database.find_revision(id).await? else {
-        bail!("there is no revision {id}");
+        bail!("revision {id} does not exist");
     };
     let differences = revision.differences()?;
     let consequences = inventory.find_consequences(id).await?;
@@ -86,7 +86,7 @@ async fn show(context: &Context, id: i64) -> anyhow::Result<ExitCode> {
     });
     context.print(&value, || {
         let mut lines: Vec<String> = differences.iter().map(ToString::to_string).collect();
-        lines.extend(consequences.iter().flat_map(outcome::told));
+        lines.extend(consequences.iter().flat_map(outcome::consequence_lines));
         format!("# {} {who}: {summary}\n{}\n", moment(at * 1000), lines.join("\n"))
     })?;
     Ok(ExitCode::SUCCESS)

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::user::tell_first_password;
+use crate::cli::user::print_first_password;
 use crate::config::Config;
 use crate::{logs, serve};
 
-/// Serves until a signal asks to stop or a service fails.
+/// Serves until SIGINT or SIGTERM, or until a service fails.
 pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
     logs::start(&config)?;
     let stop = CancellationToken::new();
@@ -21,12 +21,12 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        tracing::info!("asked to stop");
+        tracing::info!("shutting down");
         on_signal.cancel();
     });
     let server = serve::Server::open(config).await?;
     if let Some(password) = server.app().inventory.database.add_first_user().await? {
-        tell_first_password(&password)?;
+        print_first_password(&password)?;
     }
     server.run(stop).await?;
     Ok(ExitCode::SUCCESS)

@@ -1,4 +1,4 @@
-//! The flags that every command has: where the configuration is, and what overrides it.
+//! Flags of every command: the configuration file and the values that override it.
 
 use std::path::{Path, PathBuf};
 
@@ -7,40 +7,40 @@ use clap::Args;
 
 use crate::config::{Config, Sources};
 
-/// Where the configuration is looked for when nobody says.
+/// The configuration file, unless `--config` names another one.
 const DEFAULT_FILE: &str = "/etc/rackstrap/rackstrap.toml";
 
-/// Flags that stand before or after any command.
+/// Global flags, before or after any command.
 #[derive(Clone, Debug, Args)]
 pub struct Settings {
-    /// Configuration file [default: /etc/rackstrap/rackstrap.toml, if it is there]
+    /// Configuration file [default: /etc/rackstrap/rackstrap.toml, if it exists]
     #[arg(long, short, global = true, value_name = "FILE", env = "RACKSTRAP_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Where the database and the boot files live
+    /// Directory of the database and the boot files
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<String>,
-    /// sqlite:PATH or postgres://USER@HOST/NAME
+    /// Database: sqlite:PATH or postgres://USER@HOST/NAME
     #[arg(long, global = true, value_name = "URL")]
     database: Option<String>,
-    /// Serve DHCP, TFTP and router advertisements on this interface (may be repeated)
+    /// Serve DHCP, TFTP and router advertisements on this interface (can be repeated)
     #[arg(long = "interface", short, global = true, value_name = "NAME")]
     interfaces: Vec<String>,
-    /// Where people reach the UI and the API
+    /// Address and port of the web UI and the API
     #[arg(long, global = true, value_name = "ADDRESS:PORT")]
     admin_listen: Option<String>,
-    /// Where machines fetch scripts, files and configuration
+    /// Address and port that hosts fetch scripts, files and configuration from
     #[arg(long, global = true, value_name = "ADDRESS:PORT")]
     machine_listen: Option<String>,
-    /// text or json
+    /// Log format: text or json
     #[arg(long, global = true, value_name = "FORMAT")]
     log_format: Option<String>,
-    /// error, warn, info, debug or trace, or a list such as rackstrap::dhcp=debug,info
+    /// Log level: error, warn, info, debug or trace, or a filter such as rackstrap::dhcp=debug,info
     #[arg(long, global = true, value_name = "LEVEL")]
     log_level: Option<String>,
 }
 
 impl Settings {
-    /// Reads the file and the environment, and puts the configuration together.
+    /// The configuration from file, environment and flags.
     pub fn config(&self) -> anyhow::Result<Config> {
         let sources = Sources {
             file: self.read_file()?,
@@ -52,7 +52,7 @@ impl Settings {
         Ok(Config::load(&sources)?)
     }
 
-    /// The configuration that a new file begins with: environment and flags only.
+    /// The configuration from environment and flags only, for `init`.
     pub fn without_file(&self) -> anyhow::Result<Config> {
         let file = None;
         let environment = std::env::vars().filter(|(name, _)| name.starts_with("RACKSTRAP_"));
@@ -60,7 +60,7 @@ impl Settings {
         Ok(Config::load(&sources)?)
     }
 
-    /// Where the configuration file is or will be.
+    /// Path of the configuration file, whether or not it exists.
     pub fn path(&self) -> &Path {
         self.config.as_deref().unwrap_or_else(|| Path::new(DEFAULT_FILE))
     }
@@ -73,7 +73,7 @@ impl Settings {
         };
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path)
-            .with_context(|| format!("configuration file {name} cannot be read"))?;
+            .with_context(|| format!("cannot read configuration file {name}"))?;
         Ok(Some((name, text)))
     }
 

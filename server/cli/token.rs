@@ -10,46 +10,46 @@ use crate::cli::context::{Context, moment, table};
 use crate::cli::nouns::or_dash;
 use crate::inventory::Token;
 
-/// What can be done with tokens.
+/// `rackstrap token`.
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
-    /// List them; the tokens themselves are not kept
+    /// List tokens by name; the secrets are not stored
     List,
-    /// Make a token and show it, this once
+    /// Create a token and print it; it is shown only once
     Add(Add),
-    /// Remove some: they stop working at once
+    /// Revoke tokens, with immediate effect
     Remove(Names),
 }
 
-/// What the token allows.
+/// `rackstrap token add`.
 #[derive(Debug, Args)]
 pub struct Add {
-    /// What to call it
+    /// Name of the token
     name: String,
-    /// It may change the inventory, not only read
+    /// Allow changes of the inventory; without this, the token is read-only
     #[arg(long)]
     may_change: bool,
-    /// It ends after so many days
+    /// Expire after this many days [default: never]
     #[arg(long, value_name = "N")]
     days: Option<u32>,
 }
 
-/// Which ones.
+/// `rackstrap token remove`.
 #[derive(Debug, Args)]
 pub struct Names {
-    /// Their names
+    /// Names of the tokens
     #[arg(required = true)]
     names: Vec<String>,
 }
 
 impl TokenCommand {
-    /// Does it.
+    /// Runs the command.
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let database = context.inventory().await?.database;
         match self {
             Self::List => {
                 let tokens = database.list_tokens().await?;
-                let header = ["NAME", "MAY", "SINCE", "UNTIL"];
+                let header = ["NAME", "ACCESS", "CREATED", "EXPIRES"];
                 context.print(&tokens, || {
                     table(&header, &tokens.iter().map(row).collect::<Vec<_>>())
                 })?;
@@ -64,7 +64,7 @@ impl TokenCommand {
             Self::Remove(Names { names }) => {
                 for name in &names {
                     if !database.remove_token(name).await? {
-                        bail!("there is no token \"{name}\"");
+                        bail!("token \"{name}\" does not exist");
                     }
                 }
                 context.print(&json!({"removed": names}), String::new)?;
@@ -76,7 +76,7 @@ impl TokenCommand {
 
 fn row(token: &Token) -> Vec<String> {
     let Token { name, may_change, created_at, expires_at } = token;
-    let may = if *may_change { "change" } else { "read" };
+    let access = if *may_change { "change" } else { "read" };
     let until = or_dash(expires_at.map(|at| moment(at * 1000)));
-    vec![name.clone(), may.into(), moment(created_at * 1000), until]
+    vec![name.clone(), access.into(), moment(created_at * 1000), until]
 }

@@ -7,33 +7,32 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::cli::context::{Context, moment, print, somebody_can_be_asked, table};
+use crate::cli::context::{Context, is_interactive, moment, print, table};
 use crate::cli::nouns::Name;
 
-/// What can be done with users.
+/// `rackstrap user`.
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
-    /// List who may log in
+    /// List users
     List,
-    /// Show one
+    /// Show a user
     Show(Name),
-    /// Make a user, or give one another password, which is asked for or read from
-    /// standard input
+    /// Create a user or set a password. Asks for the password, or reads it from standard input
     Set(Name),
-    /// Remove some
+    /// Remove users
     Remove(Names),
 }
 
-/// Whom.
+/// `rackstrap user remove`.
 #[derive(Debug, Args)]
 pub struct Names {
-    /// Their names
+    /// Names of the users
     #[arg(required = true)]
     names: Vec<String>,
 }
 
 impl UserCommand {
-    /// Does it.
+    /// Runs the command.
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let database = context.inventory().await?.database;
         match self {
@@ -43,14 +42,14 @@ impl UserCommand {
                     let row = |user: &crate::inventory::User| {
                         vec![user.name.clone(), moment(user.created_at * 1000)]
                     };
-                    table(&["NAME", "SINCE"], &users.iter().map(row).collect::<Vec<_>>())
+                    table(&["NAME", "CREATED"], &users.iter().map(row).collect::<Vec<_>>())
                 })?;
             }
             Self::Show(Name { name }) => match database.find_user(&name).await? {
                 Some(user) => context.print(&user, || {
-                    format!("{} since {}\n", user.name, moment(user.created_at * 1000))
+                    format!("{}, created {}\n", user.name, moment(user.created_at * 1000))
                 })?,
-                None => bail!("there is no user \"{name}\""),
+                None => bail!("user \"{name}\" does not exist"),
             },
             Self::Set(Name { name }) => {
                 let password = read_password()?;
@@ -58,13 +57,13 @@ impl UserCommand {
                 if !changed {
                     database.add_user(&name, &password).await?;
                 }
-                let done = if changed { "has a new password" } else { "may log in" };
-                context.print(&json!({"name": name}), || format!("{name} {done}\n"))?;
+                let done = if changed { "set the password of" } else { "created user" };
+                context.print(&json!({"name": name}), || format!("{done} {name}\n"))?;
             }
             Self::Remove(Names { names }) => {
                 for name in &names {
                     if !database.remove_user(name).await? {
-                        bail!("there is no user \"{name}\"");
+                        bail!("user \"{name}\" does not exist");
                     }
                 }
                 context.print(&json!({"removed": names}), String::new)?;
@@ -74,14 +73,14 @@ impl UserCommand {
     }
 }
 
-/// Reads a password: at a terminal without showing it, twice; else one line.
+/// Reads a password: at a terminal twice, without echo; otherwise one line.
 fn read_password() -> anyhow::Result<String> {
-    if !somebody_can_be_asked() {
+    if !is_interactive() {
         return read_line();
     }
     let first = ask_hidden("password: ")?;
-    if first != ask_hidden("once more: ")? {
-        bail!("the two passwords differ");
+    if first != ask_hidden("repeat the password: ")? {
+        bail!("the passwords do not match");
     }
     Ok(first)
 }
@@ -104,13 +103,13 @@ fn ask_hidden(prompt: &str) -> anyhow::Result<String> {
 fn read_line() -> anyhow::Result<String> {
     let mut line = String::new();
     if std::io::stdin().lock().read_line(&mut line)? == 0 {
-        bail!("no password was given: type it on standard input");
+        bail!("no password on standard input");
     }
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-/// Tells the password of the first user, which is shown once and kept nowhere.
-pub fn tell_first_password(password: &str) -> anyhow::Result<()> {
+/// Prints the password of the first user. Only its hash is stored.
+pub fn print_first_password(password: &str) -> anyhow::Result<()> {
     let user = crate::inventory::FIRST_USER;
-    print(&format!("log in as {user} with the password {password} (shown this once)\n"))
+    print(&format!("log in as {user} with the password {password} (shown only once)\n"))
 }

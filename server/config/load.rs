@@ -1,98 +1,107 @@
-//! Puts a configuration together from file, environment and flags. Pure.
+//! Merges file, environment and flags into a configuration. Pure.
 
 use toml::{Table, Value};
 
 use super::Config;
 use crate::model::{check_host_name, check_link_name};
 
-/// Every key and what is right for it.
-const KEYS: [(&str, &str); 26] = [
-    ("data_dir", "a directory, such as \"/var/lib/rackstrap\""),
-    (
-        "database",
-        "\"sqlite:PATH\" or \"postgres://USER@HOST/NAME\", or \"\" for SQLite in data_dir",
-    ),
-    ("interfaces", "a list of interface names, such as [\"eth1\"]"),
-    ("dhcp", "true or false"),
-    ("proxy_dhcp", "\"off\", \"direct\" or \"redirect\""),
-    ("tftp", "true or false"),
-    ("router_advertisements", "true or false"),
-    ("admin_listen", "an address and port, such as \"127.0.0.1:8080\""),
-    ("machine_listen", "an address and port, such as \"0.0.0.0:80\""),
-    (
+/// A key of the configuration and the values it takes.
+struct Key {
+    name: &'static str,
+    /// The expected value, as the end of "expected ...".
+    expected: &'static str,
+}
+
+const KEYS: &[Key] = &[
+    key("data_dir", "a directory, such as \"/var/lib/rackstrap\""),
+    key("database", "\"sqlite:PATH\" or \"postgres://USER@HOST/NAME\""),
+    key("interfaces", "a list of interface names, such as [\"eth1\"]"),
+    key("dhcp", "true or false"),
+    key("proxy_dhcp", "\"off\", \"direct\" or \"redirect\""),
+    key("tftp", "true or false"),
+    key("router_advertisements", "true or false"),
+    key("admin_listen", "an address and a port, such as \"127.0.0.1:8080\""),
+    key("machine_listen", "an address and a port, such as \"0.0.0.0:80\""),
+    key(
         "machine_url",
-        "\"http://HOST\" or \"http://HOST:PORT\" (https where the boot programs speak it), at most \
-         120 bytes, or \"\"",
+        "\"http://HOST\" or \"http://HOST:PORT\" of at most 120 bytes (https if the boot \
+         programs support it)",
     ),
-    ("files_dir", "a directory, or \"\" for files in data_dir"),
-    ("ipxe_dir", "the directory of the iPXE programs, such as \"/usr/lib/ipxe\""),
-    ("tftp_ipv6", "true or false"),
-    ("tftp_ports", "a range of UDP ports, such as \"40000-40999\", or \"\" for any"),
-    ("tftp_rollover", "\"zero\" or \"one\""),
-    ("tftp_without_size", "a list of networks, such as [\"10.77.0.5/32\"]"),
-    ("tftp_max_transfers", "a number from 1 to 65536"),
-    ("offer_seconds", "a number of seconds from 10 to 600"),
-    ("decline_seconds", "a number of seconds from 60 to 2592000"),
-    ("authoritative", "true or false"),
-    ("always_broadcast", "true or false"),
-    ("relays", "a list of IPv4 addresses, such as [\"10.20.0.1\"]"),
-    ("log_format", "\"text\" or \"json\""),
-    (
+    key("files_dir", "a directory, such as \"/srv/boot\""),
+    key("ipxe_dir", "the directory of the iPXE programs, such as \"/usr/lib/ipxe\""),
+    key("tftp_ipv6", "true or false"),
+    key("tftp_ports", "a range of UDP ports, such as \"40000-40999\""),
+    key("tftp_rollover", "\"zero\" or \"one\""),
+    key("tftp_without_size", "a list of networks, such as [\"10.77.0.5/32\"]"),
+    key("tftp_max_transfers", "a number from 1 to 65536"),
+    key("offer_seconds", "a number of seconds from 10 to 600"),
+    key("decline_seconds", "a number of seconds from 60 to 2592000"),
+    key("authoritative", "true or false"),
+    key("always_broadcast", "true or false"),
+    key("relays", "a list of IPv4 addresses, such as [\"10.20.0.1\"]"),
+    key("log_format", "\"text\" or \"json\""),
+    key(
         "log_level",
-        "\"error\", \"warn\", \"info\", \"debug\" or \"trace\", or a list such as \"rackstrap::dhcp=debug,info\"",
+        "\"error\", \"warn\", \"info\", \"debug\" or \"trace\", or a filter such as \
+         \"rackstrap::dhcp=debug,info\"",
     ),
-    ("session_hours", "a number of hours from 1 to 720"),
-    ("admin_names", "a list of host names, such as [\"rackstrap.example.net\"]"),
+    key("session_hours", "a number of hours from 1 to 720"),
+    key("admin_names", "a list of host names, such as [\"rackstrap.example.net\"]"),
 ];
 
-/// A configuration that cannot be used.
+const fn key(name: &'static str, expected: &'static str) -> Key {
+    Key { name, expected }
+}
+
+/// Why a configuration is refused. `source_name` is the file, `environment NAME` or
+/// `command line`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// The file is not TOML.
     #[error("{source_name}: {message}")]
     Syntax {
-        /// The file.
+        /// The source.
         source_name: String,
-        /// Where and what, in the parser's words.
+        /// Position and problem, as the TOML parser reports them.
         message: String,
     },
     /// A key that does not exist.
-    #[error("{source_name}: there is no key \"{key}\"{hint}")]
+    #[error("{source_name}: unknown key \"{key}\"{hint}")]
     UnknownKey {
-        /// The file, `environment` or `flag`.
+        /// The source.
         source_name: String,
-        /// The key as given.
+        /// The key as written.
         key: String,
-        /// The nearest right name, as a question.
+        /// `; did you mean "KEY"?`, or where to find the list of keys.
         hint: String,
     },
-    /// A value that is not right for its key.
-    #[error("{source_name}: {key} = {value} is not right; {expected} is needed")]
+    /// A value that its key does not take.
+    #[error("{source_name}: invalid value {value} for {key}: expected {expected}")]
     Value {
-        /// The file, `environment` or `flag`.
+        /// The source.
         source_name: String,
         /// The key.
         key: String,
-        /// The value as given.
+        /// The value as written.
         value: String,
-        /// What would be right.
+        /// The values that the key takes, as the end of "expected ...".
         expected: String,
     },
 }
 
-/// Where the values come from; later ones override earlier ones.
+/// Where the values come from. The environment overrides the file; flags override both.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// The file's name and text.
+    /// Name and text of the file.
     pub file: Option<(String, String)>,
     /// `RACKSTRAP_...` variables.
     pub environment: Vec<(String, String)>,
-    /// Keys given by flags.
+    /// Keys and values of the command line.
     pub flags: Vec<(String, String)>,
 }
 
 impl Config {
-    /// Puts the configuration together and checks every value.
+    /// Merges the sources over the defaults and checks every value.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
         let mut table =
             Table::try_from(Self::default()).map_err(|error| syntax("defaults", &error))?;
@@ -104,8 +113,8 @@ impl Config {
         }
         for (variable, text) in &sources.environment {
             let Some(key) = variable.strip_prefix("RACKSTRAP_") else { continue };
-            // The program's own variables: which file to read, and the lab's and tests' switches.
-            if !KEYS.iter().any(|(name, _)| name.eq_ignore_ascii_case(key)) {
+            // Other variables are not keys: RACKSTRAP_CONFIG, and switches of the lab and the tests.
+            if !KEYS.iter().any(|known| known.name.eq_ignore_ascii_case(key)) {
                 continue;
             }
             let key = key.to_ascii_lowercase();
@@ -124,9 +133,9 @@ fn syntax(source_name: &str, error: &dyn std::fmt::Display) -> ConfigError {
     ConfigError::Syntax { source_name: source_name.to_owned(), message: error.to_string() }
 }
 
-/// Puts one value in, if the key exists and the value is right for it.
+/// Sets one key, if it exists and takes the value.
 fn set(table: &mut Table, source_name: &str, key: &str, value: Value) -> Result<(), ConfigError> {
-    let Some((_, expected)) = KEYS.iter().find(|(name, _)| *name == key) else {
+    let Some(Key { expected, .. }) = KEYS.iter().find(|known| known.name == key) else {
         return Err(ConfigError::UnknownKey {
             source_name: source_name.to_owned(),
             key: key.to_owned(),
@@ -140,12 +149,12 @@ fn set(table: &mut Table, source_name: &str, key: &str, value: Value) -> Result<
         expected: (*expected).to_owned(),
     };
     table.insert(key.to_owned(), value);
-    // Deserialising after each key is how the error knows its key; twenty keys cost nothing.
+    // Deserialising after each key is how the error knows its key; it takes microseconds.
     let config: Config = table.clone().try_into().map_err(|_| refused.clone())?;
-    if is_right(key, &config) { Ok(()) } else { Err(refused) }
+    if is_in_range(key, &config) { Ok(()) } else { Err(refused) }
 }
 
-/// The value that a text from environment or command line stands for, by the type of the default.
+/// The value of a text from the environment or the command line, by the type of the default.
 fn from_text(table: &Table, key: &str, text: &str) -> Value {
     let text = text.trim();
     let fallback = || Value::String(text.to_owned());
@@ -160,53 +169,30 @@ fn from_text(table: &Table, key: &str, text: &str) -> Value {
     }
 }
 
-/// `; did you mean "x"?`, if a key is near enough.
+/// `; did you mean "KEY"?` for the most similar key; else where to find the list.
 fn nearest(key: &str) -> String {
     let near = |name: &&str| strsim::jaro_winkler(name, key);
     KEYS.iter()
-        .map(|(name, _)| *name)
+        .map(|known| known.name)
         .max_by(|a, b| near(a).total_cmp(&near(b)))
         .filter(|name| near(name) > 0.8)
         .map_or_else(
-            || "; rackstrap.example.toml lists them all".into(),
+            || "; rackstrap.example.toml lists all keys".into(),
             |name| format!("; did you mean \"{name}\"?"),
         )
 }
 
-/// What the type alone does not say.
-fn is_right(key: &str, config: &Config) -> bool {
+/// Checks what the types do not: ranges of numbers and forms of names.
+fn is_in_range(key: &str, config: &Config) -> bool {
     match key {
         "interfaces" => config.interfaces.iter().all(|name| check_link_name(name).is_ok()),
-        "tftp_ports" => config.tftp_ports.is_empty() || config.tftp_port_range().is_some(),
         "tftp_max_transfers" => (1..=65_536).contains(&config.tftp_max_transfers),
         "offer_seconds" => (10..=600).contains(&config.offer_seconds),
         "decline_seconds" => (60..=2_592_000).contains(&config.decline_seconds),
         "session_hours" => (1..=720).contains(&config.session_hours),
-        "machine_url" => is_base_url(&config.machine_url),
         "admin_names" => config.admin_names.iter().all(|name| check_host_name(name).is_ok()),
-        "database" => is_database(&config.database),
         _ => true,
     }
-}
-
-fn is_database(url: &str) -> bool {
-    let schemes = ["sqlite:", "postgres://", "postgresql://"];
-    url.is_empty()
-        || schemes.iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme))
-}
-
-/// The longest `machine_url`: with `/files/` and a boot file's name of 127 bytes it still fits
-/// the 254 bytes of option 67, of which firmware takes the first instance only.
-const BASE_URL_BYTES: usize = 120;
-
-/// Whether the text is a scheme and an authority of safe characters: it goes into iPXE scripts.
-fn is_base_url(url: &str) -> bool {
-    let Some(rest) = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")) else {
-        return url.is_empty();
-    };
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-._:[]/".contains(c);
-    let fits = url.len() <= BASE_URL_BYTES;
-    fits && !rest.trim_end_matches('/').is_empty() && rest.chars().all(allowed)
 }
 
 #[cfg(test)]
@@ -236,17 +222,17 @@ mod tests {
         assert_eq!(config.interfaces, ["eth4"]);
     }
 
-    /// A base that is longer.
+    /// A `machine_url` of more than 120 bytes.
     const LONG_URL: &str = concat!(
-        "machine_url = \"http://a-name-of-fifty-bytes-that-nobody-would-give-a-server",
+        "machine_url = \"http://a-name-of-fifty-bytes-that-no-server-would-ever-have",
         ".another-name-that-is-as-long-as-the-one-before-it-or-so.example.net\""
     );
 
     #[test]
-    fn every_refusal_names_key_value_and_what_would_be_right() {
+    fn every_error_names_the_key_the_value_and_what_is_expected() {
         let cases = [
             ("interface = \"eth1\"", "did you mean \"interfaces\"?"),
-            ("dhcp = \"yes\"", "dhcp = \"yes\" is not right; true or false is needed"),
+            ("dhcp = \"yes\"", "invalid value \"yes\" for dhcp: expected true or false"),
             ("admin_listen = \"8080\"", "an address and port"),
             ("tftp_ports = \"900-100\"", "a range of UDP ports"),
             ("interfaces = [\"a b\"]", "a list of interface names"),
@@ -265,11 +251,35 @@ mod tests {
     }
 
     #[test]
-    fn the_example_file_says_the_defaults_and_every_key() {
+    fn an_empty_text_is_the_default() {
+        let text = "database = \"\"\nmachine_url = \"\"\nfiles_dir = \"\"\ntftp_ports = \"\"\n";
+        assert_eq!(Config::load(&file(text)), Ok(Config::default()));
+        let sources = Sources { flags: vec![("database".into(), String::new())], ..file("") };
+        assert_eq!(Config::load(&sources), Ok(Config::default()));
+    }
+
+    #[test]
+    fn a_configuration_can_be_written_and_read_back() {
+        let text = "database = \"sqlite:/x.db\"\nmachine_url = \"http://10.0.0.1/\"\n\
+                    files_dir = \"/srv\"\ntftp_ports = \"40000-40999\"\n";
+        let config = Config::load(&file(text)).unwrap();
+        assert_eq!(config.machine_base_url([10, 0, 0, 9].into()), "http://10.0.0.1");
+        assert_eq!(config.tftp_ports.unwrap().ports(), 40_000..=40_999);
+        let written = toml::to_string(&config).unwrap();
+        assert_eq!(Config::load(&file(&written)), Ok(config));
+    }
+
+    #[test]
+    fn the_example_file_has_every_key_with_its_default() {
         let text = include_str!("../../rackstrap.example.toml");
         assert_eq!(Config::load(&file(text)), Ok(Config::default()));
-        for (key, _) in KEYS {
-            assert!(text.contains(&format!("\n{key} = ")), "{key} is not in the example");
+        for key in KEYS {
+            let is_in = |prefix: &str| text.contains(&format!("\n{prefix}{} = ", key.name));
+            assert!(is_in("") || is_in("#"), "{} is not in the example", key.name);
         }
+        // A commented key shows an example of its value: that has to be valid, too.
+        let uncommented = text.lines().filter_map(|line| line.strip_prefix('#'));
+        let examples: Vec<&str> = uncommented.filter(|line| !line.starts_with(' ')).collect();
+        Config::load(&file(&examples.join("\n"))).unwrap();
     }
 }

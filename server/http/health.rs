@@ -17,7 +17,7 @@ pub async fn ready() -> Response {
     match metrics::DATABASE.failure() {
         None => "ready\n".into_response(),
         Some(reason) => {
-            let text = format!("the database does not take writes: {reason}\n");
+            let text = format!("cannot write to the database: {reason}\n");
             (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
         }
     }
@@ -29,7 +29,7 @@ pub async fn metrics(State(app): State<App>) -> Response {
     let mut text = counters();
     let one = |value: u64| [(String::new(), value)];
     let ready = u64::from(metrics::DATABASE.failure().is_none());
-    gauge(&mut text, "rackstrap_ready", "Whether the database takes writes", &one(ready));
+    gauge(&mut text, "rackstrap_ready", "1 if the database is writable", &one(ready));
     let snapshot = app.inventory.snapshot();
     let hosts = snapshot.site.hosts.len() as u64;
     gauge(&mut text, "rackstrap_hosts", "Hosts in the inventory", &one(hosts));

@@ -1,4 +1,4 @@
-//! nftables rules that keep clients' packets from this server, as far as their text tells.
+//! nftables rules that drop packets of clients, as far as the text of the ruleset shows.
 
 use tokio::process::Command;
 
@@ -7,7 +7,7 @@ use crate::config::Config;
 
 const CHECK: &str = "firewall";
 
-/// Whether the rules of the kernel let clients in.
+/// Checks that no rule drops a port that is served.
 pub(super) async fn rules(config: &Config) -> Vec<Finding> {
     let output = Command::new("nft").args(["list", "ruleset"]).output().await;
     let Ok(output) = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
@@ -25,37 +25,37 @@ pub(super) async fn rules(config: &Config) -> Vec<Finding> {
     let blocked: Vec<Finding> = wanted
         .filter_map(|(protocol, port, _)| {
             let why = blocked(&output, protocol, port)?;
-            let text = format!("nftables seems to drop {protocol} port {port}: {why}");
-            let remedy = format!("allow it before that, such as: {protocol} dport {port} accept");
-            Some(Finding::trouble(CHECK, text, remedy))
+            let text = format!("nftables probably drops {protocol} port {port}: {why}");
+            let fix = format!("add a rule before it: {protocol} dport {port} accept");
+            Some(Finding::error(CHECK, text, fix))
         })
         .collect();
     if blocked.is_empty() {
-        return vec![Finding::good(CHECK, "no nftables rule keeps clients out")];
+        return vec![Finding::ok(CHECK, "no nftables rule drops a served port")];
     }
     blocked
 }
 
-/// The rule or policy that seems to keep a port's packets out. It reads the text of the
-/// rules and does not follow every jump: what it says is worth a look, not a proof.
+/// The rule or policy that probably drops the packets of a port. It reads the text of the
+/// ruleset and does not follow jumps, so it can be wrong both ways.
 fn blocked(ruleset: &str, protocol: &str, port: u16) -> Option<String> {
     let lines: Vec<&str> = ruleset.lines().map(str::trim).collect();
-    let speaks_of = |line: &str| mentions(line, protocol, port);
-    let accepted = |line: &str| speaks_of(line) && line.contains("accept");
+    let matches = |line: &str| mentions(line, protocol, port);
+    let accepted = |line: &str| matches(line) && line.contains("accept");
     let mut chain = "";
     for (at, line) in lines.iter().enumerate() {
         if let Some(name) = line.strip_prefix("chain ") {
             chain = name.trim_end_matches(" {");
         }
-        if speaks_of(line) && (line.contains(" drop") || line.contains(" reject")) {
-            // An earlier rule may have let it in.
-            let let_in = lines[..at].iter().any(|line| accepted(line));
-            return (!let_in).then(|| format!("\"{line}\""));
+        if matches(line) && (line.contains(" drop") || line.contains(" reject")) {
+            // An earlier rule may accept it.
+            let is_accepted = lines[..at].iter().any(|line| accepted(line));
+            return (!is_accepted).then(|| format!("\"{line}\""));
         }
         if line.contains("hook input") && line.contains("policy drop") {
-            let let_in = lines.iter().any(|line| accepted(line) || is_for_all(line));
-            if !let_in {
-                return Some(format!("chain {chain} drops what no rule accepts"));
+            let is_accepted = lines.iter().any(|line| accepted(line) || accepts_interface(line));
+            if !is_accepted {
+                return Some(format!("chain {chain} has policy drop"));
             }
         }
     }
@@ -63,7 +63,7 @@ fn blocked(ruleset: &str, protocol: &str, port: u16) -> Option<String> {
 }
 
 /// Whether a rule accepts everything of an interface other than loopback.
-fn is_for_all(line: &str) -> bool {
+fn accepts_interface(line: &str) -> bool {
     let words: Vec<&str> = line.split_whitespace().collect();
     match words[..] {
         ["iifname" | "iif", interface, .., "accept"] => {
@@ -73,7 +73,7 @@ fn is_for_all(line: &str) -> bool {
     }
 }
 
-/// Whether a rule is about a destination port of a protocol.
+/// Whether a rule matches a destination port of a protocol.
 fn mentions(line: &str, protocol: &str, port: u16) -> bool {
     let Some((before, ports)) = line.split_once("dport ") else { return false };
     let of_protocol = before.trim_end().ends_with(protocol) || before.trim_end().ends_with("th");
@@ -101,7 +101,7 @@ fn mentions(line: &str, protocol: &str, port: u16) -> bool {
 mod tests {
     use super::*;
 
-    /// A ruleset with one chain at the input hook.
+    /// A ruleset with one chain on the input hook.
     fn input(policy: &str, rules: &str) -> String {
         format!(
             "table inet filter {{\n\tchain input {{\n\t\ttype filter hook input priority filter; \
@@ -110,17 +110,29 @@ mod tests {
     }
 
     #[test]
-    fn what_keeps_clients_out_is_named() {
+    fn the_rule_that_drops_a_port_is_named() {
         let cases = [
             ("nothing", String::new(), None),
             ("an open chain", input("accept", ""), None),
-            ("a closed chain", input("drop", "iifname \"lo\" accept"), Some("chain input drops")),
+            (
+                "a closed chain",
+                input("drop", "iifname \"lo\" accept"),
+                Some("chain input has policy drop"),
+            ),
             ("let in by number", input("drop", "udp dport 67 accept"), None),
             ("let in by name", input("drop", "udp dport { bootps, tftp } accept"), None),
             ("let in by range", input("drop", "udp dport 60-70 accept"), None),
             ("let in by interface", input("drop", "iifname \"lan\" accept"), None),
-            ("another port", input("drop", "udp dport 68 accept"), Some("chain input drops")),
-            ("another protocol", input("drop", "tcp dport 67 accept"), Some("chain input drops")),
+            (
+                "another port",
+                input("drop", "udp dport 68 accept"),
+                Some("chain input has policy drop"),
+            ),
+            (
+                "another protocol",
+                input("drop", "tcp dport 67 accept"),
+                Some("chain input has policy drop"),
+            ),
             ("dropped", input("accept", "udp dport 67 counter drop"), Some("udp dport 67")),
             (
                 "let in before it is dropped",

@@ -1,4 +1,4 @@
-//! Other DHCP servers on the links: asks as a client would, and listens.
+//! Other DHCP servers on the served interfaces, found with a DHCPDISCOVER.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -17,18 +17,18 @@ use crate::dhcp::wire::{HEADER_BYTES, MAGIC_COOKIE, Packet};
 
 const CHECK: &str = "other DHCP servers";
 
-/// Whether somebody else answers DHCP on the interfaces that are served.
+/// Checks that another DHCP server answers if, and only if, `proxy_dhcp` is on.
 pub(super) async fn servers(config: &Config, wait: Duration) -> Vec<Finding> {
     let mut findings = Vec::new();
     for interface in config.interfaces.iter().filter(|_| config.dhcp) {
-        match ask(interface, wait).await {
+        match discover_servers(interface, wait).await {
             Ok(found) => findings.push(finding(interface, &found, config.proxy_dhcp)),
             Err(error) => {
-                let text = format!("{interface} cannot be asked: {error}");
+                let text = format!("cannot send a DHCPDISCOVER on {interface}: {error}");
                 findings.push(Finding::warning(
                     CHECK,
                     text,
-                    "run it as root, while the link is up",
+                    "run rackstrap doctor as root, with the link up",
                 ));
             }
         }
@@ -41,28 +41,29 @@ fn finding(interface: &str, found: &BTreeSet<Ipv4Addr>, proxy: ProxyDhcp) -> Fin
     let shown = shown.join(", ");
     match (found.is_empty(), proxy) {
         (true, ProxyDhcp::Off) => {
-            Finding::good(CHECK, format!("nobody else answers on {interface}"))
+            Finding::ok(CHECK, format!("no other DHCP server answers on {interface}"))
         }
-        (false, ProxyDhcp::Off) => Finding::trouble(
+        (false, ProxyDhcp::Off) => Finding::error(
             CHECK,
             format!(
-                "{shown} gives addresses on {interface} as well: hosts that take its offer boot nothing"
+                "DHCP server {shown} also assigns addresses on {interface}: hosts that accept its offer do not boot"
             ),
-            "switch it off there, or let it give the addresses and set proxy_dhcp = \"direct\"",
+            "disable that server on this link, or let it assign the addresses: proxy_dhcp = \"direct\"",
         ),
-        (true, _) => Finding::trouble(
+        (true, _) => Finding::error(
             CHECK,
-            format!(
-                "nobody gives addresses on {interface}, and proxy_dhcp leaves that to another server"
-            ),
-            "start that server, or set proxy_dhcp = \"off\"",
+            format!("proxy_dhcp is on, but no DHCP server assigns addresses on {interface}"),
+            "start that DHCP server, or set proxy_dhcp = \"off\"",
         ),
-        (false, _) => Finding::good(CHECK, format!("{shown} gives the addresses on {interface}")),
+        (false, _) => {
+            Finding::ok(CHECK, format!("DHCP server {shown} assigns the addresses on {interface}"))
+        }
     }
 }
 
-/// Sends a DISCOVER of an invented client; the servers that offer, but this machine's own.
-async fn ask(interface: &str, wait: Duration) -> io::Result<BTreeSet<Ipv4Addr>> {
+/// Broadcasts a DHCPDISCOVER from a made-up client. Returns the servers that answer within
+/// `wait`, without this host's addresses.
+async fn discover_servers(interface: &str, wait: Duration) -> io::Result<BTreeSet<Ipv4Addr>> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
     socket.bind_device(Some(interface.as_bytes()))?;
     socket.set_reuse_address(true)?;
@@ -80,12 +81,12 @@ async fn ask(interface: &str, wait: Duration) -> io::Result<BTreeSet<Ipv4Addr>> 
             found.extend(offered_by(&buffer[..length], number).filter(|it| !own.contains(it)));
         }
     };
-    // It ends by the time that is given: nobody says that all have answered.
+    // Always runs into the timeout: there is no telling when the last server has answered.
     let _ = timeout(wait, listen).await;
     Ok(found)
 }
 
-/// A DISCOVER that asks for broadcast answers, of a MAC that no maker has.
+/// A DHCPDISCOVER with the broadcast flag, from a locally administered MAC address.
 fn discover(number: u32) -> Vec<u8> {
     let mut bytes = vec![0; HEADER_BYTES];
     bytes[..3].copy_from_slice(&[1, 1, 6]);
@@ -99,7 +100,7 @@ fn discover(number: u32) -> Vec<u8> {
     bytes
 }
 
-/// The server of an answer to our question.
+/// The server identifier of an offer with our transaction id.
 fn offered_by(bytes: &[u8], number: u32) -> Option<Ipv4Addr> {
     let packet = Packet::parse(bytes).ok()?;
     let is_ours = packet.op == 2 && packet.transaction_id == number;

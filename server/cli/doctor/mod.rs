@@ -1,4 +1,4 @@
-//! `rackstrap doctor`: what would stop a boot here, each with its remedy.
+//! `rackstrap doctor`: finds what prevents hosts from booting, with a fix for each problem.
 
 mod firewall;
 mod foreign;
@@ -19,136 +19,136 @@ use crate::config::Config;
 use crate::inventory::{Inventory, Snapshot};
 use crate::leases::LeaseBook;
 
-/// What `doctor` is told.
+/// `rackstrap doctor`.
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// Ask no question on the network: do not look for other DHCP servers
+    /// Send nothing on the network: do not search for other DHCP servers
     #[arg(long)]
     quiet: bool,
-    /// How many seconds other DHCP servers have to answer
+    /// How long to wait for other DHCP servers
     #[arg(long, default_value_t = 3, value_name = "SECONDS")]
     wait: u64,
 }
 
-/// How bad it is.
+/// How serious a finding is, most serious first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Verdict {
-    /// It stops a boot.
-    Trouble,
-    /// It stops some boots, or may.
+    /// Hosts cannot boot.
+    Error,
+    /// Some hosts cannot boot, or may not.
     Warning,
-    /// It is as it should be.
-    Good,
+    /// No problem.
+    Ok,
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::Trouble => "trouble",
+            Self::Error => "error",
             Self::Warning => "warning",
-            Self::Good => "good",
+            Self::Ok => "ok",
         })
     }
 }
 
-/// One thing that was looked at.
+/// The result of a check.
 #[derive(Debug, Serialize)]
 struct Finding {
-    /// What was looked at, such as `ports`.
+    /// Name of the check, such as `ports`.
     check: &'static str,
     verdict: Verdict,
     text: String,
-    /// What to do about it.
+    /// How to fix it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    remedy: Option<String>,
+    fix: Option<String>,
 }
 
 impl Finding {
-    fn good(check: &'static str, text: impl Into<String>) -> Self {
-        Self { check, verdict: Verdict::Good, text: text.into(), remedy: None }
+    fn ok(check: &'static str, text: impl Into<String>) -> Self {
+        Self { check, verdict: Verdict::Ok, text: text.into(), fix: None }
     }
 
-    fn warning(check: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> Self {
-        let remedy = Some(remedy.into());
-        Self { check, verdict: Verdict::Warning, text: text.into(), remedy }
+    fn warning(check: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Self {
+        let fix = Some(fix.into());
+        Self { check, verdict: Verdict::Warning, text: text.into(), fix }
     }
 
-    fn trouble(check: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> Self {
-        let remedy = Some(remedy.into());
-        Self { check, verdict: Verdict::Trouble, text: text.into(), remedy }
+    fn error(check: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Self {
+        let fix = Some(fix.into());
+        Self { check, verdict: Verdict::Error, text: text.into(), fix }
     }
 }
 
-/// What the checks look at.
-struct Patient {
+/// The installation to check.
+struct Target {
     config: Config,
     inventory: Inventory,
     leases: LeaseBook,
 }
 
-impl Patient {
+impl Target {
     fn snapshot(&self) -> std::sync::Arc<Snapshot> {
         self.inventory.snapshot()
     }
 }
 
 impl Doctor {
-    /// Looks at everything; fails if something would stop a boot.
+    /// Runs all checks; fails if one finds an error.
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let mut findings = match open(&context).await {
-            Ok(patient) => self.look(&patient).await,
-            Err(error) => vec![Finding::trouble(
+            Ok(target) => self.check(&target).await,
+            Err(error) => vec![Finding::error(
                 "database",
                 format!("{error:#}"),
-                "mend what it says; without the inventory nobody is served",
+                "repair the database; the server does not start without it",
             )],
         };
         findings.sort_by_key(|finding| finding.verdict);
-        let sound = findings.iter().all(|finding| finding.verdict != Verdict::Trouble);
+        let passed = findings.iter().all(|finding| finding.verdict != Verdict::Error);
         if context.json {
             context.print(&findings, String::new)?;
         } else {
-            print(&findings.iter().map(told).collect::<String>())?;
+            print(&findings.iter().map(lines).collect::<String>())?;
             let count = |verdict| findings.iter().filter(|found| found.verdict == verdict).count();
-            let (troubles, warnings) = (count(Verdict::Trouble), count(Verdict::Warning));
-            print(&format!("{troubles} would stop a boot, {warnings} to look at\n"))?;
+            let (errors, warnings) = (count(Verdict::Error), count(Verdict::Warning));
+            print(&format!("{errors} errors, {warnings} warnings\n"))?;
         }
-        Ok(status(sound))
+        Ok(status(passed))
     }
 
-    async fn look(&self, patient: &Patient) -> Vec<Finding> {
+    async fn check(&self, target: &Target) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut add = |found: Vec<Finding>| findings.extend(found);
-        add(links::interfaces(patient));
-        add(ports::ports(&patient.config));
-        add(ports::capabilities(&patient.config));
+        add(links::interfaces(target));
+        add(ports::ports(&target.config));
+        add(ports::capabilities(&target.config));
         if !self.quiet {
-            add(foreign::servers(&patient.config, Duration::from_secs(self.wait)).await);
+            add(foreign::servers(&target.config, Duration::from_secs(self.wait)).await);
         }
-        add(firewall::rules(&patient.config).await);
-        add(store::boot_programs(patient).await);
-        add(store::images(patient).await);
-        add(store::database(patient).await);
-        add(store::clock(patient).await);
-        add(site::pools(patient));
-        add(site::hosts(patient));
-        add(site::relays(patient));
+        add(firewall::rules(&target.config).await);
+        add(store::boot_programs(target).await);
+        add(store::images(target).await);
+        add(store::database(target).await);
+        add(store::clock(target).await);
+        add(site::pools(target));
+        add(site::hosts(target));
+        add(site::relays(target));
         findings
     }
 }
 
-async fn open(context: &Context) -> anyhow::Result<Patient> {
+async fn open(context: &Context) -> anyhow::Result<Target> {
     let inventory = context.inventory().await?;
     let leases = LeaseBook::open(inventory.database.clone()).await?;
-    Ok(Patient { config: context.config.clone(), inventory, leases })
+    Ok(Target { config: context.config.clone(), inventory, leases })
 }
 
-fn told(finding: &Finding) -> String {
-    let Finding { check, verdict, text, remedy } = finding;
+fn lines(finding: &Finding) -> String {
+    let Finding { check, verdict, text, fix } = finding;
     let line = format!("{verdict:8} {check}: {text}\n");
-    match remedy {
-        Some(remedy) => format!("{line}         -> {remedy}\n"),
+    match fix {
+        Some(fix) => format!("{line}         fix: {fix}\n"),
         None => line,
     }
 }

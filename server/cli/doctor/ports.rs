@@ -1,4 +1,4 @@
-//! The ports that are listened on, and whether this user may.
+//! The ports to listen on, and the capabilities that they need.
 
 use std::fs;
 use std::io;
@@ -9,15 +9,15 @@ use super::Finding;
 use crate::config::Config;
 use crate::serve;
 
-/// The bit of a capability in `/proc/self/status` (linux/capability.h).
+/// Bits of `CapEff` in `/proc/self/status` (linux/capability.h).
 const NET_BIND_SERVICE: u32 = 10;
 const NET_RAW: u32 = 13;
-/// The state of a listening TCP socket in `/proc/net/tcp`.
+/// State of a listening TCP socket in `/proc/net/tcp`.
 const LISTENING: &str = "0A";
-const SERVE_UNIT: &str =
-    "run it as root, or give it AmbientCapabilities=CAP_NET_BIND_SERVICE CAP_NET_RAW";
+const GRANT: &str =
+    "run as root, or set AmbientCapabilities=CAP_NET_BIND_SERVICE CAP_NET_RAW in the unit file";
 
-/// Whether every port is free, or rackstrap's already.
+/// Checks that every port is free, or in use by rackstrap.
 pub(super) fn ports(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     let on_links = !config.interfaces.is_empty();
@@ -28,7 +28,7 @@ pub(super) fn ports(config: &Config) -> Vec<Finding> {
         }
     }
     let listeners = [
-        ("machine_listen", config.machine_listen, "HTTP for machines"),
+        ("machine_listen", config.machine_listen, "HTTP for hosts"),
         ("admin_listen", config.admin_listen, "the web UI"),
     ];
     for (key, address, what) in listeners {
@@ -42,27 +42,28 @@ pub(super) fn ports(config: &Config) -> Vec<Finding> {
 fn port_finding(protocol: &str, port: u16, what: &str, bound: io::Result<()>) -> Finding {
     let check = "ports";
     let shown = format!("{} port {port} for {what}", protocol.to_uppercase());
-    let Err(error) = bound else { return Finding::good(check, format!("{shown} is free")) };
+    let Err(error) = bound else { return Finding::ok(check, format!("{shown} is free")) };
     if error.kind() != io::ErrorKind::AddrInUse {
-        return Finding::trouble(check, format!("{shown} cannot be used: {error}"), SERVE_UNIT);
+        return Finding::error(check, format!("{shown} is not available: {error}"), GRANT);
     }
     match holder(protocol, port) {
         Some(program) if program == "rackstrap" => {
-            Finding::good(check, format!("{shown} is rackstrap's"))
+            Finding::ok(check, format!("{shown} is in use by rackstrap"))
         }
         Some(program) => {
-            let remedy =
-                format!("stop {program}, or give one of the two another port or interface");
-            Finding::trouble(check, format!("{shown} is taken by {program}"), remedy)
+            let fix =
+                format!("stop {program}, or move one of the two to another port or interface");
+            Finding::error(check, format!("{shown} is in use by {program}"), fix)
         }
         None => {
-            let remedy = format!("find who has it (ss -lpn, as root) and stop it: port {port}");
-            Finding::trouble(check, format!("{shown} is taken by another program"), remedy)
+            let fix =
+                format!("find the program that uses port {port} (ss -lpn, as root) and stop it");
+            Finding::error(check, format!("{shown} is in use by another program"), fix)
         }
     }
 }
 
-/// The name of the program that has a port.
+/// The name of the process that listens on a port, if /proc shows it.
 fn holder(protocol: &str, port: u16) -> Option<String> {
     let tables = [format!("/proc/net/{protocol}"), format!("/proc/net/{protocol}6")];
     let inode = tables.iter().find_map(|table| {
@@ -75,7 +76,7 @@ fn holder(protocol: &str, port: u16) -> Option<String> {
     Some(fs::read_to_string(found.join("comm")).ok()?.trim().to_owned())
 }
 
-/// The inode of a line of `/proc/net/udp` or `tcp` that is about a port.
+/// The socket inode in a line of `/proc/net/udp` or `tcp`, if the line is for the port.
 fn inode_of(line: &str, protocol: &str, port: u16) -> Option<String> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
@@ -88,7 +89,7 @@ fn has_open(process: &Path, socket: &str) -> bool {
     files.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|to| to == Path::new(socket)))
 }
 
-/// Whether this user may bind low ports and open raw sockets.
+/// Checks that this user can bind low ports and open raw sockets.
 pub(super) fn capabilities(config: &Config) -> Vec<Finding> {
     let check = "capabilities";
     let Some(held) = effective_capabilities() else { return Vec::new() };
@@ -97,15 +98,15 @@ pub(super) fn capabilities(config: &Config) -> Vec<Finding> {
     let needs_low =
         !config.interfaces.is_empty() || low(config.machine_listen) || low(config.admin_listen);
     if needs_low && !has(NET_BIND_SERVICE) {
-        let text = "this user may not bind ports below 1024 (CAP_NET_BIND_SERVICE)";
-        return vec![Finding::trouble(check, text, SERVE_UNIT)];
+        let text = "this user cannot bind ports below 1024 (CAP_NET_BIND_SERVICE)";
+        return vec![Finding::error(check, text, GRANT)];
     }
     if !has(NET_RAW) {
-        let text = "this user may not open raw sockets (CAP_NET_RAW): clients without an address \
-                    are answered by broadcast, and addresses are not probed";
-        return vec![Finding::warning(check, text, SERVE_UNIT)];
+        let text = "this user cannot open raw sockets (CAP_NET_RAW): replies to clients without an \
+                    address are broadcast, and addresses are not probed";
+        return vec![Finding::warning(check, text, GRANT)];
     }
-    vec![Finding::good(check, "low ports and raw sockets are allowed to this user")]
+    vec![Finding::ok(check, "this user can bind low ports and open raw sockets")]
 }
 
 fn effective_capabilities() -> Option<u64> {

@@ -52,7 +52,7 @@ fn ask(path: &str) {
 fn status_of(uri: &Uri) -> StatusCode {
     static ROUTES: OnceLock<(Mutex<Stage>, Service)> = OnceLock::new();
     let (stage, routes) = ROUTES.get_or_init(|| {
-        let config = Config { files_dir: PathBuf::from("/nonexistent"), ..Config::default() };
+        let config = Config { files_dir: Some(PathBuf::from("/nonexistent")), ..Config::default() };
         let stage = Stage::set(config, SITE);
         let routes = service(App::clone(&stage.app));
         (Mutex::new(stage), routes)

@@ -21,6 +21,7 @@ use super::sockets::{self, Incoming, PACKET_BYTES};
 use super::timers::Timers;
 use super::{Signal, Stop};
 use crate::app::App;
+use crate::config::PortRange;
 use crate::tftp::packet::is_request;
 use crate::tftp::transfer::{Ending, Transfer};
 use crate::udp::{Inbox, Received};
@@ -84,7 +85,7 @@ impl Engine {
         let links = app.config.interfaces.iter();
         let links = links.flat_map(|name| families.iter().map(|family| Link::new(name, *family)));
         let links = links.collect();
-        let replies = Replies::new(app.config.tftp_port_range());
+        let replies = Replies::new(app.config.tftp_ports.map(PortRange::ports));
         let mut engine = Self {
             app,
             tasks: Handle::current(),

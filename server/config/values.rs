@@ -1,0 +1,180 @@
+//! Values of the configuration that have a form of their own. Each is parsed once, at load.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+/// A key that may be left out or be `""`, both of which mean its default: for
+/// `#[serde(with = "values::optional")]`.
+pub(super) mod optional {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(in crate::config) fn serialize<T: Display, S: Serializer>(
+        value: &Option<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => serializer.collect_str(value),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(in crate::config) fn deserialize<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        let text = String::deserialize(deserializer)?;
+        match text.trim() {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(D::Error::custom),
+        }
+    }
+}
+
+/// The longest `machine_url`: with `/files/` and a boot file name of 127 bytes it still fits
+/// the 254 bytes of option 67, of which firmware reads only the first instance.
+const BASE_URL_BYTES: usize = 120;
+
+/// A value that does not have the form of its key. [`ConfigError`](super::ConfigError) names
+/// the key, the value and the expected form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not in the expected form")]
+pub struct InvalidValue;
+
+/// A base URL such as `http://10.77.0.1` or `http://HOST:PORT/PATH`, without a slash at the end.
+/// Its characters are safe inside an iPXE script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MachineUrl(String);
+
+impl MachineUrl {
+    /// The URL, without a slash at the end.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The address that the URL names, or `None` if it names a host.
+    pub fn address(&self) -> Option<IpAddr> {
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        let authority = rest.split('/').next().unwrap_or_default();
+        let bracketed = authority.strip_prefix('[').and_then(|rest| rest.split(']').next());
+        let host = bracketed.unwrap_or_else(|| authority.split(':').next().unwrap_or_default());
+        host.parse().ok()
+    }
+}
+
+impl FromStr for MachineUrl {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+        let host = rest.ok_or(InvalidValue)?.trim_end_matches('/');
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-._:[]/".contains(c);
+        if host.is_empty() || text.len() > BASE_URL_BYTES || !host.chars().all(is_allowed) {
+            return Err(InvalidValue);
+        }
+        Ok(Self(text.trim_end_matches('/').to_owned()))
+    }
+}
+
+impl fmt::Display for MachineUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A range of UDP ports, written `FIRST-LAST`; port 0 is not in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortRange {
+    first: u16,
+    last: u16,
+}
+
+impl PortRange {
+    /// Every port of the range.
+    pub fn ports(self) -> RangeInclusive<u16> {
+        self.first..=self.last
+    }
+}
+
+impl FromStr for PortRange {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let (first, last) = text.split_once('-').ok_or(InvalidValue)?;
+        let port = |text: &str| text.trim().parse::<u16>().map_err(|_| InvalidValue);
+        let (first, last) = (port(first)?, port(last)?);
+        if first == 0 || last < first {
+            return Err(InvalidValue);
+        }
+        Ok(Self { first, last })
+    }
+}
+
+impl fmt::Display for PortRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.first, self.last)
+    }
+}
+
+/// The URL of a database, by its scheme: `sqlite:`, `postgres://` or `postgresql://`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    const SCHEMES: &[&str] = &["sqlite:", "postgres://", "postgresql://"];
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let is_known = Self::SCHEMES
+            .iter()
+            .any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));
+        if is_known { Ok(Self(text.to_owned())) } else { Err(InvalidValue) }
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_url_is_a_scheme_and_a_host_of_safe_characters() {
+        let cases = [
+            ("http://10.77.0.9", Some("10.77.0.9")),
+            ("http://10.77.0.9:8080/boot/", Some("10.77.0.9")),
+            ("https://[2001:db8::1]:8080", Some("2001:db8::1")),
+            ("http://boot.example.net", None),
+        ];
+        for (text, address) in cases {
+            let url: MachineUrl = text.parse().unwrap();
+            assert_eq!(url.address(), address.map(|text| text.parse().unwrap()), "{text}");
+            assert_eq!(url.as_str(), text.trim_end_matches('/'));
+        }
+        for text in ["", "http://", "http:///", "ftp://x", "http://a b", "http://x${y}"] {
+            assert_eq!(text.parse::<MachineUrl>(), Err(InvalidValue), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_range_runs_upwards_from_1() {
+        assert_eq!("40000 - 40999".parse::<PortRange>().unwrap().ports(), 40_000..=40_999);
+        assert_eq!("69-69".parse::<PortRange>().unwrap().to_string(), "69-69");
+        for text in ["", "1", "0-9", "900-100", "1-65536", "a-b"] {
+            assert_eq!(text.parse::<PortRange>(), Err(InvalidValue), "{text}");
+        }
+    }
+}
