@@ -181,7 +181,7 @@ async fn check_and_render_speak_of_the_site_and_of_a_host() {
         assert_eq!(desk.good("render 52:54:00:AA:00:02"), files, "any NIC is the host");
         assert!(desk.json("render r1-n01")[0]["text"].is_string());
         let unknown = desk.bad("render r1-n0");
-        assert!(unknown[0].contains("host \"r1-n0\" does not exist"), "{unknown:?}");
+        assert!(unknown[0].contains("there is no host \"r1-n0\""), "{unknown:?}");
         let format = desk.bad("render r1-n01 --format netplam");
         assert!(
             format[0].contains("there is no format \"netplam\"; there are: networkd"),

@@ -98,7 +98,7 @@ fn each_problem_is_reported_with_its_fix() {
     let absent = wrong(&server, &["--interface", "eth9"]);
     assert_reported(
         &absent,
-        "eth9 does not exist -> use an existing interface (available: lan, lo)",
+        "eth9 does not exist -> use an existing interface (available: lan, lo",
     );
     server.inside.ip("link add idle type bridge");
     assert_reported(&wrong(&server, &["--interface", "idle"]), "ip link set idle up");

@@ -233,7 +233,7 @@ mod tests {
         let cases = [
             ("interface = \"eth1\"", "did you mean \"interfaces\"?"),
             ("dhcp = \"yes\"", "invalid value \"yes\" for dhcp: expected true or false"),
-            ("admin_listen = \"8080\"", "an address and port"),
+            ("admin_listen = \"8080\"", "an address and a port"),
             ("tftp_ports = \"900-100\"", "a range of UDP ports"),
             ("interfaces = [\"a b\"]", "a list of interface names"),
             ("offer_seconds = 1", "from 10 to 600"),
