@@ -18,7 +18,7 @@ pub struct ReadyProfile {
 macro_rules! ready {
     ($($name:literal),* $(,)?) => {
         [$(ReadyProfile {
-            name: $name,
+            name: concat!("ready/", $name),
             text: include_str!(concat!($name, ".yaml")),
         }),*]
     };
