@@ -111,6 +111,8 @@ async fn entries_are_listed_shown_put_and_removed() {
     let (status, refused) = api.ask(&api.writer, "PUT", "/hosts/a", r#"{"profile": "x"}"#).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{refused}");
     assert_eq!(refused["findings"][0]["path"], "hosts.a.profile", "{refused}");
+    let at = json!({"noun": "host", "name": "a", "field": ["profile"]});
+    assert_eq!(refused["findings"][0]["at"], at, "{refused}");
     let (status, late) = api.ask(&api.writer, "DELETE", "/subnets/storage?base=7", "").await;
     assert_eq!(status, StatusCode::CONFLICT, "{late}");
     let (status, _) = api.ask(&api.writer, "DELETE", "/subnets/storage", "").await;

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use crate::cli::context::{Context, change, operator};
-use crate::cli::outcome::{refuse, refuse_change, tell};
+use crate::cli::outcome::{refuse, refuse_change, refuse_for, tell};
 use crate::inventory::ChangeError;
 use crate::site_file::SiteFile;
 
@@ -37,9 +37,10 @@ impl Apply {
             Err(ChangeError::Refused(findings)) => {
                 let place = |finding: &crate::network::Finding| {
                     let message = format!("{} ({})", finding.text, finding.rule);
-                    file.error_at(&finding.path, message)
+                    file.error_at(&finding.path(), message)
                 };
-                refuse(&context, &findings.iter().map(place).collect::<Vec<_>>())
+                let errors: Vec<_> = findings.iter().map(place).collect();
+                refuse_for(&context, &errors, &findings)
             }
             Err(error) => refuse_change(&context, error),
         }

@@ -39,7 +39,7 @@ impl Check {
         match SiteFile::parse(&text, &name) {
             Ok(file) => print_findings(&context, &check_site(&file.site), |finding| {
                 let message = format!("{} ({})", finding.text, finding.rule);
-                file.error_at(&finding.path, message).to_string()
+                file.error_at(&finding.path(), message).to_string()
             }),
             Err(errors) => refuse(&context, &errors),
         }

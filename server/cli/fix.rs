@@ -46,7 +46,7 @@ fn confirm(fix: &Fix) -> anyhow::Result<bool> {
 /// Applies a fix, or prints why the rules refuse it.
 async fn apply(inventory: &Inventory, finding: &Finding, fix: &Fix) -> anyhow::Result<()> {
     let (who, summary) = (operator(), format!("fixed {}: {fix}", finding.rule));
-    let edits = fix.edits.iter().map(|edit| (edit.path.clone(), edit.value.clone()));
+    let edits = fix.edits.iter().map(|edit| (edit.at.path(), edit.value.clone()));
     let edits: Vec<(String, String)> = edits.collect();
     let made = inventory.change_site(change(&who, &summary, false), |site| {
         *site = set_values(Some(&*site), &edits).map_err(ChangeError::Edit)?;

@@ -145,7 +145,7 @@ async fn rename(context: &Context, rename: Rename) -> anyhow::Result<ExitCode> {
             return refuse(error.to_string());
         }
         if site.hosts.contains_key(&to) {
-            return refuse(format!("host \"{to}\" already exists"));
+            return Err(ChangeError::Exists { noun: Host::NOUN, name: to.clone() });
         }
         if let Some(host) = site.hosts.remove(&from) {
             site.hosts.insert(to.clone(), host);

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::cli::apply::read_text;
 use crate::cli::context::{Context, change, operator};
-use crate::cli::outcome::{refuse, refuse_change, tell};
+use crate::cli::outcome::{refuse, refuse_change, refuse_for, tell};
 use crate::inventory::ChangeError;
 use crate::network::Finding;
 use crate::site_file::{RowError, Rows};
@@ -43,10 +43,10 @@ impl Import {
         match outcome.await {
             Ok(committed) => tell(&context, committed, self.dry_run).await,
             Err(ChangeError::Edit(_)) => refuse(&context, &located(&name, &bad_rows)),
-            Err(ChangeError::Refused(findings)) => refuse(
-                &context,
-                &findings.iter().map(|f| place(&name, &rows, f)).collect::<Vec<_>>(),
-            ),
+            Err(ChangeError::Refused(findings)) => {
+                let errors: Vec<_> = findings.iter().map(|f| place(&name, &rows, f)).collect();
+                refuse_for(&context, &errors, &findings)
+            }
             Err(error) => refuse_change(&context, error),
         }
     }
@@ -58,7 +58,7 @@ fn located(file: &str, errors: &[RowError]) -> Vec<String> {
 
 /// A finding with the row of its host, or with its path in the site.
 fn place(file: &str, rows: &Rows, finding: &Finding) -> String {
-    match rows.error_about(finding.host.as_deref(), finding.to_string()) {
+    match rows.error_about(finding.host(), finding.to_string()) {
         Some(error) => format!("{file}: {error}"),
         None => finding.to_string(),
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::cli::context::{Context, status};
 use crate::inventory::{ChangeError, Committed};
-use crate::network::Consequences;
+use crate::network::{Consequences, Finding};
 
 /// The most warnings printed after a change.
 const WARNINGS: usize = 20;
@@ -72,12 +72,26 @@ pub(super) fn consequence_lines(consequences: &Consequences) -> Vec<String> {
 
 /// Prints the errors of a change that was refused.
 pub fn refuse<T: ToString>(context: &Context, errors: &[T]) -> anyhow::Result<ExitCode> {
+    refuse_for(context, errors, &[])
+}
+
+/// Tells the errors for which nothing was done; programs get the findings behind them, with
+/// their locations, as well.
+pub fn refuse_for<T: ToString>(
+    context: &Context,
+    errors: &[T],
+    findings: &[Finding],
+) -> anyhow::Result<ExitCode> {
     let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
     for error in &errors {
         eprintln!("{error}");
     }
     if context.json {
-        context.print(&json!({"errors": errors}), String::new)?;
+        let mut value = json!({"errors": errors});
+        if !findings.is_empty() {
+            value["findings"] = json!(findings);
+        }
+        context.print(&value, String::new)?;
     } else {
         let count = errors.len();
         eprintln!("{count} error{}; nothing changed", if count == 1 { "" } else { "s" });
@@ -91,7 +105,7 @@ pub fn refuse<T: ToString>(context: &Context, errors: &[T]) -> anyhow::Result<Ex
 /// Returns database failures to the caller.
 pub fn refuse_change(context: &Context, error: ChangeError) -> anyhow::Result<ExitCode> {
     match error {
-        ChangeError::Refused(findings) => refuse(context, &findings),
+        ChangeError::Refused(findings) => refuse_for(context, &findings, &findings),
         ChangeError::Inventory(error) => Err(error.into()),
         other => refuse(context, &[other]),
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::inventory::complete::complete;
 use crate::inventory::database::Transaction;
 use crate::inventory::revisions::{self, Revision};
-use crate::inventory::taken::find_taken;
+use crate::inventory::taken::{Taken, find_taken};
 use crate::inventory::{Error, Inventory, Snapshot, hosts, now_ms, specs, subnets};
 use crate::lifecycle::EventKind;
 use crate::model::{Difference, Site, diff, renamed_hosts};
@@ -80,9 +80,17 @@ pub enum ChangeError {
     /// The site would break rules that it does not break now.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Refused(Vec<Finding>),
-    /// A MAC or an address is another host's.
-    #[error("{0}")]
-    Taken(String),
+    /// A MAC, an address or an identity is another host's.
+    #[error(transparent)]
+    Taken(#[from] Taken),
+    /// The name is in use.
+    #[error("{noun} \"{name}\" already exists")]
+    Exists {
+        /// What has the name, such as `host`.
+        noun: &'static str,
+        /// The name.
+        name: String,
+    },
     /// The edit cannot be made on the site as it is.
     #[error("{0}")]
     Edit(String),
@@ -204,7 +212,7 @@ fn check(before: &Site, after: &Site, around: &Surroundings) -> Result<Vec<Findi
     let mut findings = check_site_within(after, around);
     if !findings.is_empty() {
         // Without the fix: which address is free next is no other finding.
-        let told = |finding: &Finding| (finding.rule, finding.path.clone(), finding.text.clone());
+        let told = |finding: &Finding| (finding.rule, finding.at.clone(), finding.text.clone());
         let known: HashSet<_> = check_site_within(before, around).iter().map(told).collect();
         findings.retain(|finding| !known.contains(&told(finding)));
     }

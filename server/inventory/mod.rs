@@ -45,6 +45,7 @@ pub use host_status::{HostStatus, Report};
 pub use revisions::Revision;
 pub use sessions::SessionStore;
 pub use snapshot::Snapshot;
+pub use taken::Taken;
 pub use tokens::Token;
 pub use users::{AccountError, FIRST_USER, User};
 

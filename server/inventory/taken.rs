@@ -3,56 +3,79 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
-use crate::model::{Host, Identity, Site};
+use crate::model::{Host, Identity, Location, Site};
 use crate::network::Domains;
+
+/// Something that belongs to one host, and that two have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} ({} of {}) already belongs to host {}", .at.field.join("."), .at.name, .owner.name)]
+pub struct Taken {
+    /// What it is, such as `MAC 02:00:00:00:00:01`.
+    pub what: String,
+    /// Where one of the two has it.
+    pub at: Location,
+    /// Where the other has it.
+    pub owner: Location,
+}
 
 /// Says which MAC or address of `wanted` has a second owner, in it or in `stored`. The rules
 /// say so first; this is for a writer that did not ask them and was stopped by the database.
-pub(crate) fn find_taken(wanted: &Site, stored: &Site) -> Option<String> {
+pub(crate) fn find_taken(wanted: &Site, stored: &Site) -> Option<Taken> {
     let only_stored = stored.hosts.iter().filter(|(name, _)| !wanted.hosts.contains_key(*name));
     let hosts: BTreeMap<&String, &Host> = only_stored.chain(&wanted.hosts).collect();
-    let nics = hosts
-        .iter()
-        .flat_map(|(name, host)| host.nics.iter().map(|(label, nic)| (*name, (label, &nic.mac))));
     let (new, old) = (Domains::of(wanted), Domains::of(stored));
-    let owned = hosts.iter().flat_map(|(name, host)| {
+    let mut macs = Owners::default();
+    let mut addresses = Owners::default();
+    let mut identities: Owners<Identity> = Owners::default();
+    for (name, host) in &hosts {
+        for (label, nic) in &host.nics {
+            macs.add(nic.mac, at(name, "nics").at(label));
+        }
         let domains = if wanted.hosts.contains_key(*name) { &new } else { &old };
-        domains.owned(name, host).map(|(_, key, owned)| (*name, (key, owned)))
-    });
-    let addresses: Vec<_> = owned.collect();
-    let identities: Vec<_> = hosts
-        .iter()
-        .flat_map(|(name, host)| host.known_by.identities().map(move |identity| (*name, identity)))
-        .collect();
-    second_owner("MAC", nics, |mac| mac.to_string())
-        .or_else(|| {
-            let addresses = addresses.iter().map(|(host, (key, owned))| (*host, (*key, owned)));
-            second_owner("address", addresses, |(_, address)| address.to_string())
-        })
-        .or_else(|| second_match(&identities))
-}
-
-fn second_match(identities: &[(&String, Identity)]) -> Option<String> {
-    let mut owners = HashMap::new();
-    identities.iter().find_map(|(host, identity)| {
-        let owner = owners.insert(identity, host).filter(|owner| owner != &host)?;
-        Some(format!("{identity} (match of {host}) is host {owner}'s already"))
-    })
-}
-
-fn second_owner<'a, T: Copy + Eq + Hash + 'a>(
-    what: &str,
-    owned: impl Iterator<Item = (&'a String, (&'a String, &'a T))>,
-    told: impl Fn(&T) -> String,
-) -> Option<String> {
-    let mut owners = HashMap::new();
-    for (host, (key, value)) in owned {
-        if let Some(owner) = owners.insert(*value, host).filter(|owner| *owner != host) {
-            let value = told(value);
-            return Some(format!("{what} {value} ({key} of {host}) is host {owner}'s already"));
+        for (section, key, owned) in domains.owned(name, host) {
+            addresses.add(owned, at(name, section).at(key));
+        }
+        for identity in host.known_by.identities() {
+            identities.add(identity, at(name, "match"));
         }
     }
-    None
+    let mac = macs.second.map(|(mac, at, owner)| Taken { what: format!("MAC {mac}"), at, owner });
+    let address = addresses.second.map(|((_, address), at, owner)| Taken {
+        what: format!("address {address}"),
+        at,
+        owner,
+    });
+    let identity = identities.second.map(|(identity, at, owner)| Taken {
+        what: identity.to_string(),
+        at,
+        owner,
+    });
+    mac.or(address).or(identity)
+}
+
+fn at(host: &str, section: &str) -> Location {
+    Location::of::<Host>(host).at(section)
+}
+
+/// Who has which value, and the first that two hosts have.
+struct Owners<T> {
+    owners: HashMap<T, Location>,
+    second: Option<(T, Location, Location)>,
+}
+
+impl<T> Default for Owners<T> {
+    fn default() -> Self {
+        Self { owners: HashMap::new(), second: None }
+    }
+}
+
+impl<T: Clone + Eq + Hash> Owners<T> {
+    fn add(&mut self, value: T, at: Location) {
+        let owner = self.owners.insert(value.clone(), at.clone());
+        if let Some(owner) = owner.filter(|owner| owner.name != at.name) {
+            self.second.get_or_insert((value, at, owner));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -77,16 +100,17 @@ mod tests {
             (
                 "a MAC is",
                 site("b", 1, 2),
-                Some("MAC 02:00:00:00:00:01 (eth0 of b) is host a's already"),
+                Some("MAC 02:00:00:00:00:01 (nics.eth0 of b) already belongs to host a"),
             ),
             (
                 "an address is",
                 site("b", 2, 1),
-                Some("address 10.0.0.1 (eth0 of b) is host a's already"),
+                Some("address 10.0.0.1 (addresses.eth0 of b) already belongs to host a"),
             ),
         ];
         for (name, wanted, expected) in cases {
-            assert_eq!(find_taken(&wanted, &site("a", 1, 1)).as_deref(), expected, "{name}");
+            let taken = find_taken(&wanted, &site("a", 1, 1));
+            assert_eq!(taken.map(|taken| taken.to_string()).as_deref(), expected, "{name}");
         }
     }
 }

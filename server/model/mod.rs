@@ -22,6 +22,7 @@ mod image;
 mod lease;
 pub(crate) mod link;
 mod link_mac;
+mod location;
 mod mac;
 pub(crate) mod merge;
 mod millis;
@@ -66,6 +67,7 @@ pub use link::{
     ReceiveLldp,
 };
 pub use link_mac::{InvalidLinkMac, LinkMac, MacPolicy};
+pub use location::Location;
 pub use mac::{InvalidMac, Mac};
 pub use merge::{merge, revert};
 pub use millis::{InvalidDuration, Millis};

@@ -42,7 +42,7 @@ pub use allocate::{Assignment, allocate};
 pub use bgp::{Bgp, Neighbor, Peer};
 pub use check::{
     Edit, Finding, Fix, Severity, Surroundings, check_host, check_host_within, check_site,
-    check_site_within,
+    check_site_within, check_switch,
 };
 pub use consequences::{Consequences, Group, SwitchChange, consequences};
 pub use difference::{Line, lines};

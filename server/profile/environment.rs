@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use super::Fault;
 use super::merge::Merged;
-use super::{Fault, Origin};
 use crate::model::host_number::INDEX;
 use crate::model::{Host, Parameter, ParameterKind, Scalar, Site, tenant_role};
 use crate::profile::expression::Term;
@@ -69,8 +69,10 @@ impl Reading<'_> {
         self.host.profile.as_deref().unwrap_or_default()
     }
 
-    fn fault(&mut self, origin: Option<Origin>, path: String, text: String) {
-        self.faults.push(Fault { origin, path, key: None, text, in_itself: false });
+    /// Notes what is wrong with a value of the host's own entry.
+    fn fault(&mut self, keys: &[&str], text: String) {
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        self.faults.push(Fault { origin: None, keys, key: None, text, in_itself: false });
     }
 
     /// Refuses what the host gives to a profile that does not ask for it.
@@ -81,7 +83,7 @@ impl Reading<'_> {
             }
             let hint = hint(name, self.merged.parameters.keys().map(String::as_str));
             let text = format!("profile \"{}\" has no parameter \"{name}\"{hint}", self.profile());
-            self.fault(None, format!("parameters.{name}"), text);
+            self.fault(&["parameters", name], text);
         }
     }
 
@@ -99,7 +101,7 @@ impl Reading<'_> {
                         self.profile(),
                         help.unwrap_or_default()
                     );
-                    self.fault(None, format!("parameters.{name}"), text);
+                    self.fault(&["parameters", name], text);
                     return None;
                 }
             },
@@ -109,7 +111,7 @@ impl Reading<'_> {
             Ok(term) => Some(term),
             Err(text) => {
                 let text = format!("parameter \"{name}\"{path}: {text}");
-                self.fault(None, format!("parameters.{name}"), text);
+                self.fault(&["parameters", name], text);
                 None
             }
         }
@@ -150,7 +152,7 @@ impl Reading<'_> {
             "profile \"{}\" computes with the host's index: give it one, or a unit",
             self.profile()
         );
-        self.fault(None, INDEX.into(), text);
+        self.fault(&[INDEX], text);
         None
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::{Fault, mapping};
-use crate::model::{Host, ProfileTree, Site};
+use crate::model::{Host, Location, ProfileTree, Rack, Site};
 use crate::profile::ready::{ready_names, ready_profile};
 use crate::tree::nearest::hint;
 
@@ -23,15 +23,14 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// The place in the site file of the value at `path` of the layer.
-    pub(super) fn place(&self, host: &str, path: &str) -> String {
-        let layer = match self {
-            Self::Host => format!("hosts.{host}.network"),
-            Self::Profile(name) => format!("profiles.{name}"),
-            Self::Rack(name) => format!("racks.{name}.network"),
-            Self::Site => "network".to_owned(),
-        };
-        if path.is_empty() { layer } else { format!("{layer}.{path}") }
+    /// Where in the site the layer is written.
+    pub(super) fn location(&self, host: &str) -> Location {
+        match self {
+            Self::Host => Location::of::<Host>(host).at("network"),
+            Self::Profile(name) => Location::of::<ProfileTree>(name),
+            Self::Rack(name) => Location::of::<Rack>(name).at("network"),
+            Self::Site => Location::site().at("network"),
+        }
     }
 }
 
@@ -58,6 +57,31 @@ pub struct Layer {
 impl Layer {
     pub(super) fn identity(&self) -> (Origin, usize) {
         (self.origin.clone(), self.tree.identity())
+    }
+
+    /// The keys of a path within the layer. Names may contain dots: of the keys there are, the
+    /// longest that fits is followed.
+    pub(super) fn keys(&self, path: &str) -> Vec<String> {
+        let mut keys = Vec::new();
+        let (mut entries, mut rest) = (Some(self.tree.entries()), path);
+        let mut items: Option<&Vec<Value>> = None;
+        while !rest.is_empty() {
+            let fits = |key: &&String| {
+                rest.strip_prefix(key.as_str())
+                    .is_some_and(|after| after.is_empty() || after.starts_with('.'))
+            };
+            let known = entries.and_then(|map| map.keys().filter(fits).max_by_key(|key| key.len()));
+            let first = rest.split('.').next().unwrap_or(rest);
+            let key = known.map_or(first, String::as_str).to_owned();
+            let value = match items {
+                Some(items) => key.parse().ok().and_then(|index: usize| items.get(index)),
+                None => entries.and_then(|map| map.get(&key)),
+            };
+            rest = rest[key.len()..].trim_start_matches('.');
+            (entries, items) = (value.and_then(Value::as_object), value.and_then(Value::as_array));
+            keys.push(key);
+        }
+        keys
     }
 
     /// Whether it is stronger than the profile's own, or the profile's.
@@ -98,7 +122,7 @@ fn chain<'a>(site: &'a Site, name: &'a str) -> (Chain<'a>, Option<Fault>) {
     while let Some(name) = next {
         let fault = |text: String| Fault {
             origin: chain.last().map(|(name, _)| Origin::Profile((*name).to_owned())),
-            path: "extends".into(),
+            keys: vec!["extends".into()],
             key: None,
             text,
             in_itself: false,

@@ -67,11 +67,11 @@ impl Merged {
 
     /// A fault of the value at `path` of the merged tree, in the layer that says it.
     pub fn fault_at(&self, path: &str, text: String) -> Fault {
-        let (origin, path) = match find(&self.layers, path) {
-            Some((layer, path)) => (Some(layer.origin.clone()), path),
-            None => (None, path.to_owned()),
+        let (origin, keys) = match find(&self.layers, path) {
+            Some((layer, path)) => (Some(layer.origin.clone()), layer.keys(&path)),
+            None => (None, path.split('.').map(str::to_owned).collect()),
         };
-        Fault { origin, path, key: None, text, in_itself: true }
+        Fault { origin, keys, key: None, text, in_itself: true }
     }
 
     /// Whether the value at `path` of the merged tree is computed in the layer that says it.
@@ -85,8 +85,8 @@ impl Merged {
         {
             for key in META.iter().filter(|key| layer.tree.entries().contains_key(**key)) {
                 let text = format!("\"{key}\" belongs in a profile");
-                let (origin, path) = (Some(layer.origin.clone()), (*key).to_owned());
-                self.faults.push(Fault { origin, path, key: None, text, in_itself: true });
+                let (origin, keys) = (Some(layer.origin.clone()), vec![(*key).to_owned()]);
+                self.faults.push(Fault { origin, keys, key: None, text, in_itself: true });
             }
         }
         let extends = self.upper.get("extends");
@@ -142,7 +142,8 @@ impl Merged {
         };
         let origin = self.layers.iter().find(declares).or_else(|| self.layers.first());
         let origin = origin.map(|layer| layer.origin.clone());
-        Fault { origin, path: path.to_owned(), key: None, text, in_itself: true }
+        let keys = path.split('.').map(str::to_owned).collect();
+        Fault { origin, keys, key: None, text, in_itself: true }
     }
 
     /// Finds out which names the expressions use, and refuses those that stand for nothing.

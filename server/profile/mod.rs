@@ -25,7 +25,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use crate::model::tenancy::Served;
-use crate::model::{Host, Parameter, Profile, Site, Subnet};
+use crate::model::{Host, Location, Parameter, Profile, Site, Subnet};
 use crate::tree;
 use environment::Environment;
 pub use explain::Explained;
@@ -62,8 +62,8 @@ pub struct Resolution {
 pub struct Fault {
     /// The layer that it stands in; none for the entry of the host itself.
     pub origin: Option<Origin>,
-    /// Where in the layer: keys joined by dots.
-    pub path: String,
+    /// The keys that lead to it in the layer.
+    pub keys: Vec<String>,
     /// The key that is refused, where it is a key and no value.
     pub key: Option<String>,
     /// What is wrong and what would be right.
@@ -73,21 +73,21 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// Its place in the site file.
-    pub fn place(&self, host: &str) -> String {
-        match &self.origin {
-            None => format!("hosts.{host}.{}", self.path),
-            Some(origin) => origin.place(host, &self.path),
-        }
+    /// Where in the site it is, for the host that the profile was resolved for.
+    pub fn location(&self, host: &str) -> Location {
+        let layer = match &self.origin {
+            None => Location::of::<Host>(host),
+            Some(origin) => origin.location(host),
+        };
+        layer.within(self.keys.iter().cloned())
     }
 }
 
 impl Resolution {
-    /// Where in the site file the value at `path` of the profile was written, and whether that
-    /// is in the entry of the host.
-    pub fn place(&self, host: &str, path: &str) -> Option<(String, bool)> {
-        let (layer, path) = layers::find(&self.layers, path)?;
-        Some((layer.origin.place(host, &path), layer.origin == Origin::Host))
+    /// Where in the site the value at `field` of the profile was written.
+    pub fn location(&self, host: &str, field: &[String]) -> Option<Location> {
+        let (layer, path) = layers::find(&self.layers, &field.join("."))?;
+        Some(layer.origin.location(host).within(layer.keys(&path)))
     }
 
     /// Nothing but faults.

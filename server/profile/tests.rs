@@ -168,7 +168,11 @@ fn every_value_says_where_it_comes_from() {
 fn faults(text: &str) -> Vec<String> {
     let site: Site = serde_saphyr::from_str(text).unwrap();
     let found = of(&site, "x");
-    found.faults.iter().map(|fault| format!("{}: {}", fault.place("x"), fault.text)).collect()
+    found
+        .faults
+        .iter()
+        .map(|fault| format!("{}: {}", fault.location("x").path(), fault.text))
+        .collect()
 }
 
 #[test]

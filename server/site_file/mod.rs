@@ -170,7 +170,7 @@ fn read_part<T: DeserializeOwned + Default>(
 fn check_profiles(site: &Site, root: &Node, errors: &mut Vec<Refusal>) {
     let mut told = HashSet::new();
     let mut tell = |fault: &Fault, host: &str| {
-        let path = fault.place(host);
+        let path = fault.location(host).path();
         let place = tree::value_place(root, &path, fault.key.as_deref());
         if fault.in_itself && told.insert((path.clone(), fault.text.clone())) {
             errors.push(Refusal::at(place, fault.text.clone()).within(&path));

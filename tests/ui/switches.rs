@@ -35,3 +35,28 @@ async fn a_switch_shows_its_ports_and_a_change_of_a_host_shows_its_switch() {
     let answer = operator.fill_in("/hosts/r1-n01/edit", &form).await;
     assert!(answer.text().await.unwrap().contains("a port has one"));
 }
+
+/// Two switches of which one's name begins with the other's: a host is cabled to both.
+const ALIKE: &str = r#"
+subnets: {lan: {cidr: 10.0.0.0/24, vlan: 12}}
+switches:
+  leaf1: {vendor: eos, vlans: [12]}
+  leaf10: {vendor: eos, vlans: [99]}
+profiles: {p: {vlans: {v12: {link: eth0, subnet: lan}, w12: {link: eth1, id: 12}}}}
+hosts:
+  h1:
+    profile: p
+    addresses: {v12: 10.0.0.5}
+    nics:
+      eth0: {mac: "52:54:00:aa:00:01", switch: leaf1, port: Ethernet1}
+      eth1: {mac: "52:54:00:aa:00:02", switch: leaf10, port: Ethernet1}
+"#;
+
+#[tokio::test]
+async fn a_switch_does_not_show_the_problems_of_one_whose_name_begins_alike() {
+    let server = Server::with_site(serde_saphyr::from_str(ALIKE).unwrap()).await;
+    let operator = server.operator().await;
+    assert!(operator.page("/switches/leaf10").await.contains("N114"));
+    let page = operator.page("/switches/leaf1").await;
+    assert!(!page.contains("N114") && !page.contains("leaf10"), "{page}");
+}

@@ -35,7 +35,7 @@ pub async fn replace(
     match app.inventory.replace_site(change, file.site.clone()).await {
         Ok(committed) => Ok(told(committed).await),
         Err(ChangeError::Refused(findings)) => {
-            let place = |finding: &Finding| file.error_at(&finding.path, finding.text.clone());
+            let place = |finding: &Finding| file.error_at(&finding.path(), finding.text.clone());
             Err(Error::Body(findings.iter().map(place).collect()))
         }
         Err(error) => Err(error.into()),

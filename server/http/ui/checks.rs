@@ -66,12 +66,12 @@ pub async fn fix(State(ui): State<Ui>, sent: CheckedForm) -> Result<Redirect, Er
         (sent.fields.text("rule"), sent.fields.text("path"), sent.fields.text("fix"));
     let base = sent.fields.text("revision").parse().ok();
     let findings = check(&ui, ui.app.inventory.snapshot()).await?;
-    let is_meant = |found: &&Finding| (found.rule, found.path.as_str()) == (rule, path);
+    let is_meant = |found: &&Finding| found.rule == rule && found.path() == path;
     let meant = findings.iter().filter(is_meant).filter_map(|found| found.fix.as_ref());
     let Some(meant) = meant.into_iter().find(|own| own.to_string() == fix) else {
         return Err(Error::Conflict("this is put right already, or is otherwise now".into()));
     };
-    let edits = meant.edits.iter().map(|edit| (edit.path.clone(), edit.value.clone()));
+    let edits = meant.edits.iter().map(|edit| (edit.at.path(), edit.value.clone()));
     let edits: Vec<(String, String)> = edits.collect();
     let summary = format!("fixed {rule}: {fix}");
     let change = Change { who: &sent.operator.name, summary: &summary, base, ..Change::default() };

@@ -16,7 +16,7 @@ use super::query::Asked;
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{Change, ChangeError};
-use crate::model::{DifferenceKind, Host, Site};
+use crate::model::{DifferenceKind, Host, Noun, Site};
 
 #[derive(Template)]
 #[template(path = "host_edit.html")]
@@ -216,7 +216,7 @@ async fn commit(
 /// Puts the host into the site, unless it is not what the form was made of.
 fn put(site: &mut Site, form: &HostForm, name: &str, host: Host) -> Result<(), ChangeError> {
     if form.was != name && site.hosts.contains_key(name) {
-        return Err(ChangeError::Edit(format!("there is a host \"{name}\" already")));
+        return Err(ChangeError::Exists { noun: Host::NOUN, name: name.to_owned() });
     }
     let now = site.hosts.remove(&form.was);
     if now.as_ref().map(digest).unwrap_or_default() != form.seen {
@@ -240,12 +240,15 @@ fn wrongs_of(error: ChangeError, form: &HostForm) -> Result<Wrongs, Error> {
         ChangeError::Inventory(error) => return Err(error.into()),
         ChangeError::Refused(findings) => {
             for finding in findings {
-                wrongs.add(form.place(&finding), finding.text);
+                wrongs.add(form.place(finding.subjects()), finding.text);
             }
         }
-        other => {
-            let text = other.to_string();
-            wrongs.add(form.place_of_value(&text), text);
+        ChangeError::Taken(taken) => {
+            wrongs.add(form.place([&taken.at, &taken.owner].into_iter()), taken.to_string());
+        }
+        error @ ChangeError::Exists { .. } => wrongs.add("name", error.to_string()),
+        error @ (ChangeError::Outdated { .. } | ChangeError::Edit(_)) => {
+            wrongs.add("", error.to_string());
         }
     }
     Ok(wrongs)

@@ -9,7 +9,7 @@ use super::page::{Frame, Page};
 use super::session::Operator;
 use super::state::Ui;
 use crate::model::{Site, Switch};
-use crate::network::{Fabric, Finding, Lan, check_host, fabric};
+use crate::network::{Fabric, Finding, Lan, check_switch, fabric};
 
 struct Row {
     name: String,
@@ -87,13 +87,7 @@ pub async fn show(
     else {
         return Err(Error::NotFound { what: "switch", name });
     };
-    let mut hosts: Vec<&String> = fabric.ports.iter().map(|port| &port.host).collect();
-    hosts.dedup();
-    let of_cables = |finding: &Finding| {
-        ["N114", "N118", "N119", "N127", "N132", "N164", "N172"].contains(&finding.rule)
-            && finding.text.contains(&name)
-    };
-    let findings = hosts.iter().flat_map(|host| check_host(site, host)).filter(of_cables).collect();
+    let findings = check_switch(site, &name);
     let frame = operator.frame("switches").await?;
     Ok(Page(SwitchPage { frame, switch, findings, fabric, name }))
 }

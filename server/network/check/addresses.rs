@@ -22,7 +22,7 @@ pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
         }
     }
     for (name, address) in &view.host.reservations {
-        let at = || view.at(&format!("reservations.{name}"));
+        let at = || Place::from(view.at("reservations").at(name));
         match view.site.subnets.get(name) {
             Some(subnet) => in_subnet((name, subnet), *address, at, findings),
             None => {

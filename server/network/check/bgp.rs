@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::{Findings, Place, ProfileView};
-use crate::model::{Announcement, BgpNeighbor, BgpSpec, Family, RemoteAs};
+use super::{Findings, ProfileView};
+use crate::model::{Announcement, BgpNeighbor, BgpSpec, Family, Location, RemoteAs};
 use crate::network::links::{Link, Role};
 use crate::network::nearest;
 
@@ -42,8 +42,8 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     }
 }
 
-fn place(view: &ProfileView<'_>, key: &str) -> Place {
-    Place::new(format!("profiles.{}.bgp.{key}", view.name))
+fn place(view: &ProfileView<'_>, key: &str) -> Location {
+    view.within(["bgp", key])
 }
 
 /// Why a number is no autonomous system's (RFC 7607, RFC 4893, RFC 7300).

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::subnet::VLAN_IDS;
 use super::{Findings, HostView, Place};
-use crate::model::{BondMode, Site, Switch, Vendor};
+use crate::model::{BondMode, Cable, Host, Location, Site, Switch, Vendor};
 use crate::network::fabric::{Attachment, Bundling, HEADROOM, attachments, port_mtu};
 use crate::network::nearest;
 
@@ -19,16 +19,14 @@ pub(super) fn check_all(site: &Site, findings: &mut Findings) {
         site.hosts.iter().flat_map(|(name, host)| host.nics.iter().map(move |nic| (name, nic)))
     {
         let Some(cable) = &nic.cable else { continue };
-        let place = || Place {
-            host: Some(host.clone()),
-            link: Some(label.clone()),
-            path: format!("hosts.{host}.nics.{label}"),
-        };
+        let nic_of = |host: &str, label: &str| Location::of::<Host>(host).at("nics").at(label);
+        let place = || Place::from(nic_of(host, label)).of_link(label.as_str());
         let port = (cable.switch.as_str(), cable.port.as_str());
         // Rule N119: a port has one cable.
         if let Some((other, nic)) = owners.insert(port, (host, label)) {
             let text = format!("{cable} is where {nic} of {other} is cabled to; a port has one");
-            findings.error("N119", place(), text);
+            let place = place().and(nic_of(other, nic)).and(port_of(cable));
+            findings.error("N119", place, text);
         }
     }
 }
@@ -37,7 +35,7 @@ fn vlans(name: &str, switch: &Switch, findings: &mut Findings) {
     let natives = switch.native_vlan.iter().map(|id| ("native-vlan", id));
     let ids = natives.chain(switch.vlans.iter().map(|id| ("vlans", id)));
     for (key, id) in ids.filter(|(_, id)| !VLAN_IDS.contains(id)) {
-        let place = Place::new(format!("switches.{name}.{key}"));
+        let place = Location::of::<Switch>(name).at(key);
         findings.error("N110", place, format!("VLAN id {id} is outside 1-4094"));
     }
 }
@@ -45,7 +43,7 @@ fn vlans(name: &str, switch: &Switch, findings: &mut Findings) {
 /// Rule N129: two switches are a pair for both of them.
 fn pair(site: &Site, name: &str, switch: &Switch, findings: &mut Findings) {
     let Some(peer) = switch.mlag_peer.as_deref() else { return };
-    let place = || Place::new(format!("switches.{name}.mlag-peer"));
+    let place = || Location::of::<Switch>(name).at("mlag-peer");
     let Some(other) = site.switches.get(peer) else {
         let hint = nearest::hint(peer, site.switches.keys().map(String::as_str));
         return findings.error("N180", place(), format!("there is no switch \"{peer}\"{hint}"));
@@ -53,10 +51,10 @@ fn pair(site: &Site, name: &str, switch: &Switch, findings: &mut Findings) {
     if other.mlag_peer.as_deref() != Some(name) || peer == name {
         let theirs = other.mlag_peer.as_deref().unwrap_or("none");
         let text = format!("{name} is to be a pair with {peer}, whose mlag-peer is {theirs}");
-        findings.error("N129", place(), text);
+        findings.error("N129", Place::from(place()).and(Location::of::<Switch>(peer)), text);
     } else if other.vendor != switch.vendor {
         let text = format!("{name} is {}, its peer {peer} {}", switch.vendor, other.vendor);
-        findings.error("N129", place(), text);
+        findings.error("N129", Place::from(place()).and(Location::of::<Switch>(peer)), text);
     }
 }
 
@@ -83,7 +81,12 @@ pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
 }
 
 fn at(view: &HostView<'_>, need: &Attachment<'_>) -> Place {
-    view.at_link("nics", need.nic)
+    view.at_link("nics", need.nic).and(port_of(need.cable))
+}
+
+/// The switch port that a cable ends at.
+fn port_of(cable: &Cable) -> Location {
+    Location::of::<Switch>(&cable.switch).at("ports").at(&cable.port)
 }
 
 /// Rule N118: a name that no port of the vendor bears. It stands in the configuration as it is.
@@ -203,6 +206,6 @@ fn bonds(view: &HostView<'_>, needs: &[Attachment<'_>], findings: &mut Findings)
             _ => "which are no MLAG pair",
         };
         let text = format!("{}: members end on {there} and {here}, {why}", bond.name);
-        findings.warn("N127", at(view, need), text);
+        findings.warn("N127", at(view, need).and(port_of(first.cable)), text);
     }
 }

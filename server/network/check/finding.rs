@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+
+use crate::model::{Host, Location};
 
 /// Whether a finding stops a host from being served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -28,28 +30,77 @@ impl Severity {
 }
 
 /// One thing that is wrong, and where.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Finding {
     /// The rule's stable id, such as `N141`.
     pub rule: &'static str,
     /// Whether it stops the host.
     pub severity: Severity,
-    /// The host, of a finding about one.
-    pub host: Option<String>,
+    /// The value that is wrong.
+    pub at: Location,
+    /// What else it concerns: the other host with the same address, the switch at the other
+    /// end of a cable.
+    pub also: Vec<Location>,
     /// The link, of a finding about one.
     pub link: Option<String>,
-    /// The place in the site file: keys joined by dots, such as `hosts.r1-n01.addresses.virbr0`.
-    pub path: String,
     /// What is wrong, why it matters and what to do.
     pub text: String,
     /// The edit that puts it right, where one can be computed.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<Fix>,
+}
+
+impl Finding {
+    /// The place in the site file: keys joined by dots, such as `hosts.r1-n01.addresses.virbr0`.
+    pub fn path(&self) -> String {
+        self.at.path()
+    }
+
+    /// The host whose entry is wrong, if it is a host's.
+    pub fn host(&self) -> Option<&str> {
+        self.at.name_of::<Host>()
+    }
+
+    /// Everything that it concerns, what is wrong first.
+    pub fn subjects(&self) -> impl Iterator<Item = &Location> {
+        std::iter::once(&self.at).chain(&self.also)
+    }
+}
+
+impl Serialize for Finding {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Shown<'a> {
+            rule: &'static str,
+            severity: Severity,
+            at: &'a Location,
+            #[serde(skip_serializing_if = "<[Location]>::is_empty")]
+            also: &'a [Location],
+            host: Option<&'a str>,
+            link: Option<&'a str>,
+            path: String,
+            text: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            fix: Option<&'a Fix>,
+        }
+        let Self { rule, severity, at, also, link, text, fix } = self;
+        let shown = Shown {
+            rule,
+            severity: *severity,
+            at,
+            also,
+            host: self.host(),
+            link: link.as_deref(),
+            path: self.path(),
+            text,
+            fix: fix.as_ref(),
+        };
+        shown.serialize(serializer)
+    }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} ({})", self.path, self.text, self.rule)
+        write!(f, "{}: {} ({})", self.path(), self.text, self.rule)
     }
 }
 
@@ -61,12 +112,25 @@ pub struct Fix {
 }
 
 /// One value of the site, set or taken away.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Edit {
-    /// Where: keys joined by dots, such as `subnets.internal.gateway`.
-    pub path: String,
+    /// Which value.
+    pub at: Location,
     /// The value in the site file's words; an empty one takes the key away.
     pub value: String,
+}
+
+impl Serialize for Edit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Shown<'a> {
+            at: &'a Location,
+            path: String,
+            value: &'a str,
+        }
+        let Self { at, value } = self;
+        Shown { at, path: at.path(), value }.serialize(serializer)
+    }
 }
 
 impl fmt::Display for Fix {
@@ -79,23 +143,36 @@ impl fmt::Display for Fix {
 impl fmt::Display for Edit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.value.as_str() {
-            "" => write!(f, "take {} away", self.path),
-            value => write!(f, "set {} to {value}", self.path),
+            "" => write!(f, "remove {}", self.at.path()),
+            value => write!(f, "set {} to {value}", self.at.path()),
         }
     }
 }
 
-/// Where a finding is.
+/// What a finding is about.
+#[derive(Clone)]
 pub(super) struct Place {
-    pub host: Option<String>,
+    pub at: Location,
+    pub also: Vec<Location>,
     pub link: Option<String>,
-    pub path: String,
 }
 
 impl Place {
-    /// A place that is about no host and no link.
-    pub fn new(path: String) -> Self {
-        Self { host: None, link: None, path }
+    /// The same, about a link.
+    pub fn of_link(self, link: impl Into<String>) -> Self {
+        Self { link: Some(link.into()), ..self }
+    }
+
+    /// The same, which concerns another entry as well.
+    pub fn and(mut self, other: Location) -> Self {
+        self.also.push(other);
+        self
+    }
+}
+
+impl From<Location> for Place {
+    fn from(at: Location) -> Self {
+        Self { at, also: Vec::new(), link: None }
     }
 }
 
@@ -104,23 +181,23 @@ impl Place {
 pub(super) struct Findings(Vec<Finding>);
 
 impl Findings {
-    pub fn error(&mut self, rule: &'static str, place: Place, text: String) {
-        self.add(rule, Severity::Error, place, text);
+    pub fn error(&mut self, rule: &'static str, place: impl Into<Place>, text: String) {
+        self.add(rule, Severity::Error, place.into(), text);
     }
 
-    pub fn warn(&mut self, rule: &'static str, place: Place, text: String) {
-        self.add(rule, Severity::Warning, place, text);
+    pub fn warn(&mut self, rule: &'static str, place: impl Into<Place>, text: String) {
+        self.add(rule, Severity::Warning, place.into(), text);
     }
 
     fn add(&mut self, rule: &'static str, severity: Severity, place: Place, text: String) {
-        let Place { host, link, path } = place;
-        self.0.push(Finding { rule, severity, host, link, path, text, fix: None });
+        let Place { at, also, link } = place;
+        self.0.push(Finding { rule, severity, at, also, link, text, fix: None });
     }
 
-    /// Says what would put the newest finding right: `path` set to `value`, or taken away if
-    /// that is empty.
-    pub fn suggest(&mut self, path: impl Into<String>, value: impl fmt::Display) {
-        let edit = Edit { path: path.into(), value: value.to_string() };
+    /// Says what would put the newest finding right: the value at `at` set to `value`, or
+    /// removed if that is empty.
+    pub fn suggest(&mut self, at: Location, value: impl fmt::Display) {
+        let edit = Edit { at, value: value.to_string() };
         if let Some(finding) = self.0.last_mut() {
             finding.fix.get_or_insert(Fix { edits: Vec::new() }).edits.push(edit);
         }
@@ -140,7 +217,7 @@ impl Findings {
     pub fn sorted(mut self) -> Vec<Finding> {
         let mut seen = std::collections::HashSet::new();
         self.0.retain(|finding| {
-            seen.insert((finding.rule, finding.path.clone(), finding.text.clone()))
+            seen.insert((finding.rule, finding.at.clone(), finding.text.clone()))
         });
         self.0.sort_by_key(|finding| finding.severity);
         self.0

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::{Findings, Place, shared};
-use crate::model::{AddressRole, DRACUT_WORD, Identity, Image, Mac, SharedAddress, Site};
+use crate::model::{
+    AddressRole, DRACUT_WORD, Host, Identity, Image, Location, Mac, Rack, SharedAddress, Site,
+};
 use crate::network::Domains;
 
 pub(super) fn check(site: &Site, findings: &mut Findings) {
@@ -18,9 +20,8 @@ pub(super) fn check(site: &Site, findings: &mut Findings) {
     }
 }
 
-fn at(host: &str, link: Option<&str>, key: String) -> Place {
-    let (host, path) = (host.to_owned(), format!("hosts.{host}.{key}"));
-    Place { host: Some(host), link: link.map(str::to_owned), path }
+fn at(host: &str, key: &str) -> Location {
+    Location::of::<Host>(host).at(key)
 }
 
 /// Rule N104: a MAC is how a host is known.
@@ -34,7 +35,9 @@ fn macs(site: &Site, findings: &mut Findings) {
             let text = format!(
                 "{mac} is NIC {other_label} of {other_host} and {label} of {host}; a host is known by its MAC"
             );
-            findings.error("N104", at(host, Some(label), format!("nics.{label}")), text);
+            let place = Place::from(at(host, "nics").at(label)).of_link(label.as_str());
+            let other = at(other_host, "nics").at(other_label);
+            findings.error("N104", place.and(other), text);
         }
     }
 }
@@ -47,7 +50,8 @@ fn identities(site: &Site, findings: &mut Findings) {
             let text = format!("{identity} is what {name} is known by, and ");
             if let Some(other) = owners.insert(identity, name) {
                 let text = format!("{text}{other} as well: each must be one host's");
-                findings.error("N109", at(name, None, "match".into()), text);
+                let place = Place::from(at(name, "match")).and(at(other, "match"));
+                findings.error("N109", place, text);
             }
         }
     }
@@ -57,54 +61,71 @@ fn identities(site: &Site, findings: &mut Findings) {
 fn addresses(site: &Site, findings: &mut Findings) {
     let domains = Domains::of(site);
     let shared = shared::all(site);
-    let mut owners: HashMap<(&str, IpAddr), (&str, &str)> =
+    let mut owners: HashMap<(&str, IpAddr), Owner<'_>> =
         HashMap::with_capacity(site.hosts.len() * 2);
     for (name, host) in &site.hosts {
         for (section, key, owned) in domains.owned(name, host) {
             let (domain, address) = owned;
-            let link = (section == "addresses").then_some(key.as_str());
-            let place = || at(name, link, format!("{section}.{key}"));
+            let place = || Place {
+                link: (section == "addresses").then(|| key.clone()),
+                ..Place::from(at(name, section).at(key))
+            };
             if domain.is_empty() {
                 shared::is_own(&shared, address, place, findings);
             }
-            let Some((other, other_key)) = owners.insert(owned, (name, key)) else { continue };
-            if other == name && section == "reservations" {
+            let own = Owner { host: name, section, key };
+            let Some(other) = owners.insert(owned, own) else { continue };
+            if other.host == name && section == "reservations" {
                 continue;
             }
             let domain = match domain {
                 "" => String::new(),
                 domain => format!(" of VRF {domain}"),
             };
-            let text = format!("{address}{domain} is on {other} {other_key} and on {name} {key}");
-            findings.error("N141", place(), text);
+            let text =
+                format!("{address}{domain} is on {} {} and on {name} {key}", other.host, other.key);
+            findings.error("N141", place().and(other.location()), text);
         }
     }
     let taken = owners.into_iter().filter(|((domain, _), _)| domain.is_empty());
     secondary(site, taken.map(|((_, address), owner)| (address, owner)).collect(), findings);
 }
 
+/// Who has an address, and where that is written.
+#[derive(Clone, Copy)]
+struct Owner<'a> {
+    host: &'a str,
+    section: &'a str,
+    /// Empty for an address of the host's profile.
+    key: &'a str,
+}
+
+impl Owner<'_> {
+    fn location(&self) -> Location {
+        let key = Some(self.key).filter(|key| !key.is_empty());
+        at(self.host, self.section).within(key)
+    }
+}
+
 /// Rule N141 for the addresses that hosts have beside those of their subnets.
-fn secondary<'a>(
-    site: &'a Site,
-    mut owners: HashMap<IpAddr, (&'a str, &'a str)>,
-    findings: &mut Findings,
-) {
+fn secondary<'a>(site: &'a Site, mut owners: HashMap<IpAddr, Owner<'a>>, findings: &mut Findings) {
     for (name, host) in &site.hosts {
         let Some(resolution) = site.profile_of(host) else { continue };
         for link in resolution.profile.links() {
             let own = |one: &&SharedAddress| one.role == AddressRole::Secondary;
             for address in link.settings.addresses.iter().filter(own).map(|one| one.address.addr())
             {
-                let key = "beside its subnet";
-                let Some((other, other_key)) = owners.insert(address, (name, key)) else {
-                    continue;
-                };
+                let own = Owner { host: name, section: "network", key: "" };
+                let Some(other) = owners.insert(address, own) else { continue };
+                let its_key = Some(other.key).filter(|key| !key.is_empty());
                 let text = format!(
-                    "{address} is on {other} ({other_key}) and on {} of {name}; a secondary address \
-                     is one host's",
+                    "{address} is on {} ({}) and on {} of {name}; a secondary address is one host's",
+                    other.host,
+                    its_key.unwrap_or("beside its subnet"),
                     link.name
                 );
-                findings.error("N141", at(name, None, "network".into()), text);
+                let place = Place::from(at(name, "network")).and(other.location());
+                findings.error("N141", place, text);
             }
         }
     }
@@ -118,11 +139,12 @@ fn units(site: &Site, findings: &mut Findings) {
         let height = site.racks.get(rack).and_then(|rack| rack.units).unwrap_or(42);
         if unit == 0 || unit > height {
             let text = format!("rack {rack} has units 1 to {height}, not {unit}");
-            findings.warn("N184", at(name, None, "unit".into()), text);
+            let place = Place::from(at(name, "unit")).and(Location::of::<Rack>(rack));
+            findings.warn("N184", place, text);
         }
         if let Some(other) = owners.insert((rack, unit), name) {
             let text = format!("{other} is in unit {unit} of rack {rack} as well");
-            findings.warn("N184", at(name, None, "unit".into()), text);
+            findings.warn("N184", Place::from(at(name, "unit")).and(at(other, "unit")), text);
         }
     }
 }
@@ -138,7 +160,7 @@ fn one_thing_to_boot(name: &str, image: &Image, findings: &mut Findings) {
     .into_iter()
     .filter_map(|(key, given)| given.then_some(key))
     .collect();
-    let place = || Place::new(format!("images.{name}"));
+    let place = || Location::of::<Image>(name);
     match given[..] {
         [] => findings.error(
             "N183",
@@ -163,10 +185,10 @@ fn placeholders(name: &str, image: &Image, findings: &mut Findings) {
     for word in words.filter(|word| word.contains(['{', '}']) && *word != DRACUT_WORD) {
         let text =
             format!("\"{word}\" stands for nothing; there is {DRACUT_WORD}, a word by itself");
-        findings.error("N183", Place::new(format!("images.{name}.cmdline")), text);
+        findings.error("N183", Location::of::<Image>(name).at("cmdline"), text);
     }
     if image.wants_dracut() && image.kernel.is_none() {
         let text = format!("{DRACUT_WORD} is given without a kernel");
-        findings.error("N183", Place::new(format!("images.{name}.cmdline")), text);
+        findings.error("N183", Location::of::<Image>(name).at("cmdline"), text);
     }
 }

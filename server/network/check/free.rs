@@ -16,20 +16,21 @@ pub(super) fn suggest(site: &Site, findings: &mut Findings) {
         let free = free.get_or_insert_with(|| Free::new(site));
         let Some(address) = free.next(&subnet) else { continue };
         finding.fix = Some(super::Fix {
-            edits: vec![super::Edit { path: finding.path.clone(), value: address.to_string() }],
+            edits: vec![super::Edit { at: finding.at.clone(), value: address.to_string() }],
         });
     }
 }
 
 /// The subnet of the address that a finding is about.
 fn subnet_of(site: &Site, finding: &Finding) -> Option<String> {
-    let name = finding.host.as_deref().filter(|_| RULES.contains(&finding.rule))?;
-    let entry = finding.path.strip_prefix(&format!("hosts.{name}."))?;
-    if let Some(subnet) = entry.strip_prefix("reservations.") {
-        return Some(subnet.to_owned());
+    let name = finding.host().filter(|_| RULES.contains(&finding.rule))?;
+    let [section, key] = finding.at.field.as_slice() else { return None };
+    match section.as_str() {
+        "reservations" => return Some(key.clone()),
+        "addresses" => {}
+        _ => return None,
     }
-    let key = entry.strip_prefix("addresses.")?;
     let network = lower(site, name, site.hosts.get(name)?);
     let mut borne = network.links.values().flat_map(|link| &link.layer3.borne);
-    borne.find(|borne| borne.key == key).map(|borne| borne.subnet.clone())
+    borne.find(|borne| borne.key == *key).map(|borne| borne.subnet.clone())
 }

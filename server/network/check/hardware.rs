@@ -33,13 +33,12 @@ fn devices(view: &ProfileView<'_>, findings: &mut Findings) {
     for link in view.network.links.values() {
         let Some(other) = taken.insert(link.device(), &link.name) else { continue };
         let text = format!("{other} and {} would both be named \"{}\"", link.name, link.device());
-        let place = Place { link: Some(link.name.clone()), ..nic_place(view, link, "set-name") };
-        findings.error("N102", place, text);
+        findings.error("N102", nic_place(view, link, "set-name"), text);
     }
 }
 
 fn nic_place(view: &ProfileView<'_>, link: &Link, key: &str) -> Place {
-    Place { host: None, link: Some(link.name.clone()), path: view.path(&link.name, key) }
+    Place::from(view.path(&link.name, key)).of_link(link.name.as_str())
 }
 
 /// Rules N106, N107 and N108: how the files find a NIC.
@@ -59,9 +58,9 @@ fn found(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
             upper.name,
             upper.kind.label()
         );
-        let place = Place { link: Some(link.name.clone()), ..profile_place(view, "match") };
+        let place = Place::from(view.within(["match"])).of_link(link.name.as_str());
         findings.error("N106", place, text);
-        findings.suggest(format!("profiles.{}.match", view.name), "permanent-mac");
+        findings.suggest(view.within(["match"]), "permanent-mac");
     }
     if network.match_by == MatchBy::Path && nic.is_none_or(|nic| nic.path.is_none()) {
         let text = format!("{} has no path, by which this profile finds its NICs", link.name);
@@ -81,10 +80,6 @@ fn found(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
         let text = format!("{}: Name={pattern} also matches {}", link.name, other.device());
         findings.warn("N107", nic_place(view, link, "match-name"), text);
     }
-}
-
-fn profile_place(view: &ProfileView<'_>, key: &str) -> Place {
-    Place::new(format!("profiles.{}.{key}", view.name))
 }
 
 /// Whether a pattern with `*` and `?` covers all of `name`.

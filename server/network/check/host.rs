@@ -42,7 +42,7 @@ fn unknown(
     let hint = nearest::hint(name, known.iter().copied());
     findings.error("N180", view.at(key), format!("there is no {key} \"{name}\"{hint}"));
     if let Some(nearest) = nearest::nearest(name, known.into_iter()) {
-        findings.suggest(view.at(key).path, nearest);
+        findings.suggest(view.at(key), nearest);
     }
 }
 

@@ -1,16 +1,16 @@
 //! Rule N171: what the format that a profile's hosts read cannot say. Pure.
 
-use super::{Findings, Place, ProfileView};
+use super::{Findings, ProfileView};
 use crate::network::lower::lower;
 use crate::network::{Format, nearest, write};
 
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     let Some(name) = &view.profile.format else { return };
-    let path = format!("profiles.{}.format", view.name);
+    let at = || view.within(["format"]);
     let Ok(format) = name.parse::<Format>() else {
         let hint = nearest::hint(name, Format::ALL.iter().map(|format| format.label()));
         let text = format!("there is no format \"{name}\"{hint}");
-        return findings.error("N180", Place::new(path), text);
+        return findings.error("N180", at(), text);
     };
     // A host of the profile, where there is one: some formats depend on its MACs.
     let bears = |host: &&crate::model::Host| host.profile.as_deref() == Some(view.name);
@@ -19,7 +19,7 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     let Err(features) = write(network.as_ref().unwrap_or(&view.network), format) else { return };
     for feature in features {
         let text = format!("{format} cannot say {feature}; it would be lost");
-        findings.error("N171", Place::new(path.clone()), text);
-        findings.suggest(path.as_str(), Format::Networkd);
+        findings.error("N171", at(), text);
+        findings.suggest(at(), Format::Networkd);
     }
 }

@@ -45,7 +45,7 @@ use std::net::IpAddr;
 
 use super::links::HostNetwork;
 use super::lower::lower;
-use crate::model::{Host, Profile, Site};
+use crate::model::{Host, Location, Profile, ProfileTree, Site, Switch};
 
 /// What a running server knows besides the site.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,6 +100,27 @@ pub fn check_host_within(site: &Site, host_name: &str, around: &Surroundings) ->
     check_one(&HostView::new(site, host_name, host), &owners, &mut findings);
     silence::by_entries(site, site.hosts.get_key_value(host_name).into_iter(), &mut findings);
     findings.sorted()
+}
+
+/// Everything that is wrong with one switch, its ports and the cables to it.
+pub fn check_switch(site: &Site, switch_name: &str) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    fabric::check_all(site, &mut findings);
+    let is_cabled = |host: &&Host| {
+        let ends = host.nics.values().filter_map(|nic| nic.cable.as_ref());
+        ends.into_iter().any(|cable| cable.switch == switch_name)
+    };
+    let cabled = || site.hosts.iter().filter(|(_, host)| is_cabled(host));
+    for (name, host) in cabled() {
+        let view = HostView::new(site, name, host);
+        let start = findings.len();
+        fabric::check(&view, &mut findings);
+        silence::by_hosts_profile(&view, &mut findings, start);
+    }
+    silence::by_entries(site, cabled(), &mut findings);
+    let concerns =
+        |finding: &Finding| finding.subjects().any(|subject| subject.is_in::<Switch>(switch_name));
+    findings.sorted().into_iter().filter(concerns).collect()
 }
 
 /// What is wrong with a host by itself.
@@ -161,27 +182,28 @@ impl<'a> HostView<'a> {
         Self { site, name, host, network: lower(site, name, host) }
     }
 
-    /// A place in the host's entry, such as `nics.eth0`.
-    fn at(&self, key: &str) -> Place {
-        Place {
-            host: Some(self.name.into()),
-            link: None,
-            path: format!("hosts.{}.{key}", self.name),
-        }
+    /// A value of the host's entry.
+    fn at(&self, key: &str) -> Location {
+        Location::of::<Host>(self.name).at(key)
     }
 
-    /// A place in the host's entry that is about a link.
+    /// A value of the host's entry that is about a link.
     fn at_link(&self, key: &str, link: &str) -> Place {
-        Place { link: Some(link.into()), ..self.at(&format!("{key}.{link}")) }
+        Place::from(self.at(key).at(link)).of_link(link)
     }
 }
 
 impl ProfileView<'_> {
-    /// The path of a key of one of the profile's links, whether the profile lists the link
-    /// or only names it.
-    fn path(&self, link: &str, key: &str) -> String {
+    /// A value of the profile.
+    fn within<'a>(&self, keys: impl IntoIterator<Item = &'a str>) -> Location {
+        Location::of::<ProfileTree>(self.name).within(keys)
+    }
+
+    /// A key of one of the profile's links, or several that lead to a value, joined by dots;
+    /// whether the profile lists the link or only names it.
+    fn path(&self, link: &str, key: &str) -> Location {
         let section = self.network.links.get(link).map_or("nics", |link| link.kind.section());
-        format!("profiles.{}.{section}.{link}.{key}", self.name)
+        self.within([section, link].into_iter().chain(key.split('.')))
     }
 
     /// The place of a link in the profile, or of one of its keys.
@@ -199,11 +221,7 @@ impl ProfileView<'_> {
             (None, Some(master)) => ("vrfs", master, "interfaces"),
             (None, None) => ("nics", link, key),
         };
-        let mut path = format!("profiles.{}.{section}.{entry}", self.name);
-        if !key.is_empty() {
-            path.push('.');
-            path.push_str(key);
-        }
-        Place { host: None, link: Some(link.into()), path }
+        let key = Some(key).filter(|key| !key.is_empty());
+        Place::from(self.within([section, entry].into_iter().chain(key))).of_link(link)
     }
 }

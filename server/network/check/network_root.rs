@@ -1,6 +1,7 @@
 //! Rule N173: a host whose root file system is on the network it configures. Pure.
 
 use super::{Findings, HostView, Place};
+use crate::model::{Location, ProfileTree};
 use crate::network::links::{Link, Role};
 
 /// Words of a kernel's command line, what the root is then on, and whether that is a file
@@ -35,14 +36,14 @@ pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
         return;
     }
     let Some(link) = links.clone().find(has_gateway).or_else(|| links.next()) else { return };
-    let path =
-        |key: &str| format!("profiles.{profile}.{}.{}.{key}", link.kind.section(), link.name);
+    let at = || {
+        Location::of::<ProfileTree>(profile).within([link.kind.section(), &link.name, "critical"])
+    };
     let text = format!(
         "image \"{image}\" boots from {what} over {}; reconfiguring would drop the host's root; \
          write critical: true",
         link.name
     );
-    let place = Place { link: Some(link.name.clone()), ..Place::new(path("critical")) };
-    findings.warn("N173", place, text);
-    findings.suggest(path("critical"), true);
+    findings.warn("N173", Place::from(at()).of_link(link.name.as_str()), text);
+    findings.suggest(at(), true);
 }

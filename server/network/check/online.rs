@@ -1,6 +1,6 @@
 //! Rules about how a host comes up: waiting, router advertisements, spanning tree. Pure.
 
-use super::{Findings, Place, ProfileView};
+use super::{Findings, ProfileView};
 use crate::model::{Defaults, Millis, Overrides};
 use crate::network::links::{Kind, Link, Role};
 
@@ -17,7 +17,7 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     let addressed = || view.network.links.values().filter(|link| link.role == Role::Addressed);
     if addressed().next().is_some() && addressed().all(|link| link.optional) {
         let text = "every link with an address is optional: the host counts as online at once, without any";
-        findings.warn("N163", Place::new(format!("profiles.{}", view.name)), text.into());
+        findings.warn("N163", view.within([]), text.into());
         for link in addressed().take(1) {
             findings.suggest(view.path(&link.name, "optional"), "");
         }

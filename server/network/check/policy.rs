@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::routes::MAIN;
-use super::{Findings, Place, ProfileView};
+use super::{Findings, ProfileView};
 use crate::model::{Family, RuleSpec};
 use crate::network::links::{Kind, Link};
 use crate::network::lower;
@@ -187,7 +187,7 @@ fn sysctls(view: &ProfileView<'_>, findings: &mut Findings) {
         }
         let set = set.map_or("not set", String::as_str);
         let text = format!("{name} is {set}; this profile's addresses and routes need {value}");
-        let place = Place::new(format!("profiles.{}.sysctls", view.name));
+        let place = view.within(["sysctls"]);
         match name.contains("arp_") {
             true => findings.error("N174", place, text),
             false => findings.warn("N157", place, text),
@@ -196,6 +196,6 @@ fn sysctls(view: &ProfileView<'_>, findings: &mut Findings) {
         settings.insert(name.to_owned(), value.to_owned());
         // Names of settings have dots: the map as a whole.
         let map = serde_json::json!(settings);
-        findings.suggest(format!("profiles.{}.sysctls", view.name), map);
+        findings.suggest(view.within(["sysctls"]), map);
     }
 }

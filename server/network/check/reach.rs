@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use super::{Findings, Place, ProfileView};
+use super::{Findings, ProfileView};
 use crate::model::{Destination, RouteKind};
 use crate::network::check::routes::{MAIN, connected};
 use crate::network::links::{Link, Role};
 
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
-    let place = || Place::new(format!("profiles.{}", view.name));
+    let place = || view.within([]);
     let links = || view.network.links.values();
     if !links().any(|link| link.role == Role::Addressed) {
         // Rule N152 says so.
@@ -47,7 +47,7 @@ fn check_server(view: &ProfileView<'_>, findings: &mut Findings) {
          never fetch a fix",
         words.join(", ")
     );
-    let place = Place::new(format!("profiles.{}", view.name));
+    let place = view.within([]);
     match is_said {
         true => findings.error("N153", place, text),
         false => findings.warn("N153", place, text),
@@ -151,7 +151,7 @@ mod tests {
                 [check_site_within(&site, &around), check_host_within(&site, "n1", &around)]
             {
                 let mut found = found.into_iter().filter(|one| one.rule == "N153");
-                let first = found.next().map(|one| (one.severity, one.path, one.text));
+                let first = found.next().map(|one| (one.severity, one.path(), one.text));
                 assert_eq!((first, found.next()), (told.clone(), None), "{name}");
             }
         }

@@ -4,12 +4,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::finding::{Findings, Place};
+use super::finding::Findings;
 use super::{ProfileView, Surroundings, check_profile};
-use crate::model::{Host, Profile, Site};
+use crate::model::{Host, Location, Profile, ProfileTree, Rack, Site};
 use crate::network::lower::lower_with;
 use crate::network::nearest;
-use crate::profile::{Fault, Origin, Resolution};
+use crate::profile::{Fault, Resolution};
 
 /// Every profile as its hosts have it, and those that no host has.
 pub(super) fn check_all(site: &Site, around: &Surroundings, findings: &mut Findings) {
@@ -70,16 +70,17 @@ pub(super) fn check(
     let network = lower_with(site, "", &any_host(site, host, profile), Some(profile));
     let first = findings.len();
     check_profile(&ProfileView { site, around, name, profile, network }, findings);
-    let prefix = format!("profiles.{name}.");
-    let placed = |path: &str| resolution.place(host_name, path.strip_prefix(&prefix)?);
+    let written = |at: &Location| {
+        let is_value = at.is_in::<ProfileTree>(name) && !at.field.is_empty();
+        is_value.then(|| resolution.location(host_name, &at.field)).flatten()
+    };
     for finding in findings.since(first) {
-        if let Some((place, is_own)) = placed(&finding.path) {
-            finding.path = place;
-            finding.host = is_own.then(|| host_name.to_owned());
+        if let Some(at) = written(&finding.at) {
+            finding.at = at;
         }
         for edit in finding.fix.iter_mut().flat_map(|fix| &mut fix.edits) {
-            if let Some((place, _)) = placed(&edit.path) {
-                edit.path = place;
+            if let Some(at) = written(&edit.at) {
+                edit.at = at;
             }
         }
     }
@@ -109,26 +110,19 @@ fn any_host(site: &Site, like: &Host, profile: &Profile) -> Host {
 fn faults<'a>(host: &str, faults: impl Iterator<Item = &'a Fault>, findings: &mut Findings) {
     for fault in faults {
         let rule = if fault.origin.is_some() { "N186" } else { "N187" };
-        let is_own = matches!(fault.origin, None | Some(Origin::Host));
-        let place = Place {
-            host: (is_own && !host.is_empty()).then(|| host.to_owned()),
-            link: None,
-            path: fault.place(host),
-        };
-        findings.error(rule, place, fault.text.clone());
+        findings.error(rule, fault.location(host), fault.text.clone());
     }
 }
 
 /// Rule N187: what the site or a rack gives to a parameter that no profile has.
 fn unused_parameters(site: &Site, known: &BTreeSet<String>, findings: &mut Findings) {
-    let of_site = site.parameters.keys().map(|name| (format!("parameters.{name}"), name));
+    let of_site = site.parameters.keys().map(|name| (Location::site(), name));
     let of_racks = site.racks.iter().flat_map(|(rack, entry)| {
-        let place = move |name: &String| format!("racks.{rack}.parameters.{name}");
-        entry.parameters.keys().map(move |name| (place(name), name))
+        entry.parameters.keys().map(move |name| (Location::of::<Rack>(rack), name))
     });
-    for (path, name) in of_site.chain(of_racks).filter(|(_, name)| !known.contains(*name)) {
+    for (entry, name) in of_site.chain(of_racks).filter(|(_, name)| !known.contains(*name)) {
         let hint = nearest::hint(name, known.iter().map(String::as_str));
         let text = format!("no profile has a parameter \"{name}\"{hint}");
-        findings.warn("N187", Place::new(path), text);
+        findings.warn("N187", entry.at("parameters").at(name), text);
     }
 }

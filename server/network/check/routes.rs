@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::{Findings, Place, ProfileView, ways};
+use super::{Findings, ProfileView, ways};
 use ipnet::IpNet;
 
 use crate::model::{Destination, RouteKind, RouteSpec, Subnet};
@@ -96,7 +96,7 @@ fn default_routes(view: &ProfileView<'_>, findings: &mut Findings) {
     }
     let links = || view.network.links.values();
     let learns = links().any(|link| link.layer3.learns());
-    let place = || Place::new(format!("profiles.{}", view.name));
+    let place = || view.within([]);
     if !links().any(|link| link.role == Role::Addressed) {
         findings.warn("N152", place(), "no link has an address".into());
     } else if !routes.keys().any(|(_, table, _)| *table == MAIN)

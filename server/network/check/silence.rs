@@ -1,15 +1,15 @@
 //! `allow`: warnings that somebody has looked at and lives with. They are shown, as silenced. Pure.
 
-use super::finding::{Finding, Findings, Place, Severity};
+use super::finding::{Finding, Findings, Severity};
 use super::{HostView, ProfileView};
-use crate::model::{Host, Site};
+use crate::model::{Host, Location, ProfileTree, Site, Subnet};
 
 /// Silences the warnings from `start` on for which `allowed` names the list that allows them.
 /// An error in such a list stays one, and rule N185 says so.
 fn silence(
     findings: &mut Findings,
     start: usize,
-    allowed: impl Fn(&Finding) -> Option<(String, Vec<String>)>,
+    allowed: impl Fn(&Finding) -> Option<(Location, Vec<String>)>,
 ) {
     let mut in_vain = Vec::new();
     for finding in findings.since(start) {
@@ -25,14 +25,14 @@ fn silence(
     }
     for (list, rule) in in_vain {
         let text = format!("{rule} is an error here, and an error cannot be silenced");
-        findings.warn("N185", Place::new(list), text);
+        findings.warn("N185", list, text);
     }
 }
 
 /// What a profile and its links allow of the findings about the profile.
 pub(super) fn by_profile(view: &ProfileView<'_>, findings: &mut Findings, start: usize) {
     let network = &view.network;
-    let profile = format!("profiles.{}.allow", view.name);
+    let profile = view.within(["allow"]);
     silence(findings, start, |_| Some((profile.clone(), network.allow.clone())));
     silence(findings, start, |finding| {
         let link = network.links.get(finding.link.as_deref()?)?;
@@ -48,7 +48,7 @@ pub(super) fn by_profile(view: &ProfileView<'_>, findings: &mut Findings, start:
 pub(super) fn by_hosts_profile(view: &HostView<'_>, findings: &mut Findings, start: usize) {
     let network = &view.network;
     let Some(profile) = &network.profile else { return };
-    let path = || format!("profiles.{profile}.allow");
+    let path = || Location::of::<ProfileTree>(profile).at("allow");
     if !network.allow.is_empty() {
         silence(findings, start, |_| Some((path(), network.allow.clone())));
     }
@@ -68,31 +68,31 @@ pub(super) fn by_entries<'a>(
 ) {
     let subnets = site.subnets.iter().filter(|(_, subnet)| !subnet.allow.is_empty());
     for (name, subnet) in subnets {
-        let entry = format!("subnets.{name}.");
+        let list = Location::of::<Subnet>(name).at("allow");
         silence(findings, 0, |finding| {
-            let own = finding.path.starts_with(&entry);
-            own.then(|| (format!("{entry}allow"), subnet.allow.clone()))
+            let own = finding.at.is_in::<Subnet>(name);
+            own.then(|| (list.clone(), subnet.allow.clone()))
         });
-        spelled(format!("{entry}allow"), &subnet.allow, findings);
+        spelled(list, &subnet.allow, findings);
     }
     for (name, host) in hosts.filter(|(_, host)| !host.allow.is_empty()) {
-        let entry = format!("hosts.{name}.");
+        let list = Location::of::<Host>(name).at("allow");
         silence(findings, 0, |finding| {
-            let own = finding.host.as_ref() == Some(name) || finding.path.starts_with(&entry);
-            own.then(|| (format!("{entry}allow"), host.allow.clone()))
+            let own = finding.at.is_in::<Host>(name);
+            own.then(|| (list.clone(), host.allow.clone()))
         });
-        spelled(format!("{entry}allow"), &host.allow, findings);
+        spelled(list, &host.allow, findings);
     }
 }
 
 /// Rule N180 for rules' ids.
-fn spelled(path: String, rules: &[String], findings: &mut Findings) {
+fn spelled(list: Location, rules: &[String], findings: &mut Findings) {
     let is_id = |rule: &str| {
         let digits = rule.strip_prefix('N').unwrap_or_default();
         digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit())
     };
     for rule in rules.iter().filter(|rule| !is_id(rule)) {
         let text = format!("\"{rule}\" is no rule; rules are named like N131");
-        findings.error("N180", Place::new(path.clone()), text);
+        findings.error("N180", list.clone(), text);
     }
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::{Findings, Place};
-use crate::model::{DnsOverTls, Range, RangeUse, Site, Subnet, check_noun_name};
+use crate::model::{DnsOverTls, Location, Range, RangeUse, Site, Subnet, check_noun_name};
 use crate::network::nearest;
 
 /// The VLAN ids that may be used: 0 and 4095 are reserved (IEEE 802.1Q).
@@ -25,11 +25,11 @@ pub(super) fn check_all(site: &Site, findings: &mut Findings) {
 
 /// What is wrong with one subnet by itself.
 pub(super) fn check(name: &str, subnet: &Subnet, findings: &mut Findings) {
-    let at = |key: &str| Place::new(format!("subnets.{name}.{key}"));
+    let at = |key: &str| Location::of::<Subnet>(name).at(key);
     if subnet.cidr.addr() != subnet.cidr.network() {
         let text = format!("{} has host bits; the subnet is {}", subnet.cidr, subnet.cidr.trunc());
         findings.error("N140", at("cidr"), text);
-        findings.suggest(format!("subnets.{name}.cidr"), subnet.cidr.trunc());
+        findings.suggest(Location::of::<Subnet>(name).at("cidr"), subnet.cidr.trunc());
     }
     if let Some(id) = subnet.vlan.filter(|id| !VLAN_IDS.contains(id)) {
         findings.error("N110", at("vlan"), format!("VLAN id {id} is outside 1-4094"));
@@ -52,7 +52,7 @@ pub(super) fn check(name: &str, subnet: &Subnet, findings: &mut Findings) {
         findings.error("N149", at("shared-network"), error.to_string());
     }
     for (arch, file) in &subnet.boot_files {
-        boot_file(file, at(&format!("boot-files.{arch}")), findings);
+        boot_file(file, at("boot-files").at(arch.to_string()), findings);
     }
     gateway(name, subnet, findings);
     ranges(name, subnet, findings);
@@ -70,7 +70,7 @@ pub(super) fn check(name: &str, subnet: &Subnet, findings: &mut Findings) {
 /// Rule N210: a boot file whose name a DHCP answer cannot carry. The `file` field has 128
 /// bytes with its NUL (RFC 951), and `machine_url` leaves as much room in option 67, which
 /// firmware takes from one option only.
-pub(super) fn boot_file(name: &str, place: Place, findings: &mut Findings) {
+pub(super) fn boot_file(name: &str, place: impl Into<Place>, findings: &mut Findings) {
     if name.len() > BOOT_FILE_BYTES {
         let bytes = name.len();
         let text = format!(
@@ -82,14 +82,20 @@ pub(super) fn boot_file(name: &str, place: Place, findings: &mut Findings) {
 }
 
 /// Rule N132 for one MTU of a link that carries the family of `address`.
-pub(super) fn mtu_bounds(address: IpAddr, mtu: u32, place: Place, findings: &mut Findings) {
+pub(super) fn mtu_bounds(
+    address: IpAddr,
+    mtu: u32,
+    place: impl Into<Place>,
+    findings: &mut Findings,
+) {
     // RFC 791 section 3.2 and RFC 8200 section 5.
     let (family, smallest) = if address.is_ipv4() { ("IPv4", 68) } else { ("IPv6", 1280) };
     if mtu < smallest {
         let text = format!("MTU {mtu} is too small: {family} needs at least {smallest}");
-        let path = place.path.clone();
+        let place = place.into();
+        let at = place.at.clone();
         findings.error("N132", place, text);
-        findings.suggest(path, smallest);
+        findings.suggest(at, smallest);
     } else if mtu > 65_535 {
         findings.error("N132", place, format!("MTU {mtu} is larger than any packet (65535)"));
     }
@@ -97,7 +103,7 @@ pub(super) fn mtu_bounds(address: IpAddr, mtu: u32, place: Place, findings: &mut
 
 fn gateway(name: &str, subnet: &Subnet, findings: &mut Findings) {
     let Some(gateway) = subnet.gateway else { return };
-    let at = || Place::new(format!("subnets.{name}.gateway"));
+    let at = || Location::of::<Subnet>(name).at("gateway");
     if !subnet.cidr.contains(&gateway) {
         let text = format!(
             "gateway {gateway} is not inside {}; networkd would wait for it for ever without an error",
@@ -105,7 +111,7 @@ fn gateway(name: &str, subnet: &Subnet, findings: &mut Findings) {
         );
         findings.error("N150", at(), text);
         if let Some(inside) = moved_in(subnet.cidr, gateway) {
-            findings.suggest(format!("subnets.{name}.gateway"), inside);
+            findings.suggest(Location::of::<Subnet>(name).at("gateway"), inside);
         }
         return;
     }
@@ -146,7 +152,7 @@ fn moved_in(cidr: IpNet, gateway: IpAddr) -> Option<IpAddr> {
 }
 
 fn ranges(name: &str, subnet: &Subnet, findings: &mut Findings) {
-    let at = || Place::new(format!("subnets.{name}.ranges"));
+    let at = || Location::of::<Subnet>(name).at("ranges");
     let shown =
         |range: &Range| format!("{} range {}-{}", range.used_for.label(), range.from, range.to);
     for (index, range) in subnet.ranges.iter().enumerate() {
@@ -168,7 +174,7 @@ fn tenant(site: &Site, name: &str, subnet: &Subnet, findings: &mut Findings) {
     let unknown = subnet.tenant.as_deref().filter(|tenant| !site.tenants.contains_key(*tenant));
     if let Some(tenant) = unknown {
         let hint = nearest::hint(tenant, site.tenants.keys().map(String::as_str));
-        let place = Place::new(format!("subnets.{name}.tenant"));
+        let place = Location::of::<Subnet>(name).at("tenant");
         findings.error("N180", place, format!("there is no tenant \"{tenant}\"{hint}"));
     }
 }
@@ -187,13 +193,14 @@ fn overlaps(site: &Site, findings: &mut Findings) {
         while around.last().is_some_and(|(_, other)| !other.cidr.trunc().contains(&cidr)) {
             around.pop();
         }
-        let at = || Place::new(format!("subnets.{name}.cidr"));
+        let at = || Location::of::<Subnet>(name).at("cidr");
         let text = |other: &String, net: IpNet| {
             format!("{cidr} overlaps {} of subnet \"{other}\"", net.trunc())
         };
         let same = around.iter().find(|(_, other)| other.vrf == subnet.vrf);
         if let Some((other, net)) = same {
-            findings.warn("N145", at(), text(other, net.cidr));
+            let place = Place::from(at()).and(Location::of::<Subnet>(*other));
+            findings.warn("N145", place, text(other, net.cidr));
         }
         let is_served = |name: &String| served.contains(name.as_str());
         let mut elsewhere = around.iter().filter(|(_, other)| other.vrf != subnet.vrf);
@@ -204,7 +211,8 @@ fn overlaps(site: &Site, findings: &mut Findings) {
                  addresses alone",
                 text(other, net.cidr)
             );
-            findings.error("N145", at(), text);
+            let place = Place::from(at()).and(Location::of::<Subnet>(*other));
+            findings.error("N145", place, text);
         }
         around.push((name, subnet));
     }
@@ -236,7 +244,7 @@ mod tests {
             );
             let found = check_site(&serde_saphyr::from_str(&text).unwrap());
             let told = found.iter().filter(|one| one.rule == "N210");
-            told.map(|one| one.path.clone()).collect::<Vec<_>>()
+            told.map(|one| one.path()).collect::<Vec<_>>()
         };
         assert_eq!(rules(127), [""; 0]);
         assert_eq!(rules(128), ["subnets.p.boot-files.x64", "hosts.n1.boot-file"]);

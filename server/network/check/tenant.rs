@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::{Findings, HostView, Place};
-use crate::model::{Site, VlanProtocol, check_noun_name, tenant_role};
+use crate::model::{Location, Site, Subnet, VlanProtocol, check_noun_name, tenant_role};
 use crate::network::links::{HostNetwork, Kind, Link, Role};
 
 /// Whose the VLANs and addresses of a site are.
@@ -64,7 +64,7 @@ pub(super) fn check_all(site: &Site, findings: &mut Findings) {
     let mut roles: HashMap<(Option<&str>, &str), &str> = HashMap::new();
     let mut vlans: HashMap<u16, (&str, &str)> = HashMap::new();
     for (name, subnet) in &site.subnets {
-        let at = |key: &str| Place::new(format!("subnets.{name}.{key}"));
+        let at = |key: &str| Location::of::<Subnet>(name).at(key);
         let tenant = subnet.tenant.as_deref();
         if let Some(role) = subnet.role.as_deref() {
             if let Err(error) = check_noun_name("role", role) {
@@ -120,7 +120,7 @@ fn is_of(view: &HostView<'_>, tenant: &str) -> bool {
 /// Rule N190: VLANs keep tenants apart.
 fn refuse(
     view: &HostView<'_>,
-    place: Place,
+    place: impl Into<Place>,
     what: &str,
     Owned { subnet, tenant }: Owned<'_>,
     findings: &mut Findings,
@@ -130,7 +130,7 @@ fn refuse(
         None => "the host is leased to nobody".into(),
     };
     let text = format!("{what} in subnet \"{subnet}\" of tenant \"{tenant}\", but {whose}");
-    findings.error("N190", place, text);
+    findings.error("N190", place.into().and(Location::of::<Subnet>(subnet)), text);
 }
 
 /// Everything of a link that is in somebody else's subnet, as a sentence's beginning.

@@ -1,7 +1,7 @@
 //! Rule N170: what the target's systemd does not know yet, and rule N182: what has no
 //! meaning where it is said. Pure.
 
-use super::{Findings, Place, ProfileView};
+use super::{Findings, ProfileView};
 use crate::model::{LinkSettings, MacPolicy, RouteSpec, VlanProtocol};
 use crate::network::links::{Kind, Link};
 
@@ -11,9 +11,8 @@ const KNOWN: std::ops::RangeInclusive<u16> = 247..=257;
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     let target = view.network.systemd;
     if !KNOWN.contains(&target) {
-        let place = Place::new(format!("profiles.{}.systemd", view.name));
         let text = format!("systemd {target} is not known; 247 to 257 are");
-        findings.error("N170", place, text);
+        findings.error("N170", view.within(["systemd"]), text);
     }
     for link in view.network.links.values() {
         for (key, words, since) in newer(link) {
@@ -103,7 +102,7 @@ fn meaningless(
         if given {
             let text = format!("{name}: {word} has no meaning in {key}: {why}");
             findings.error("N182", view.at(name, key), text);
-            findings.suggest(format!("{}.{word}", view.path(name, key)), "");
+            findings.suggest(view.path(name, key).at(word), "");
         }
     }
     if settings.mark.is_some() && settings.table.is_none() {

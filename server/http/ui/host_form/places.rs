@@ -1,70 +1,49 @@
-//! Where in the form of a host something is to be said. Pure.
+//! Where in the form of a host a problem is shown. Pure.
 
 use super::HostForm;
-use crate::model::Mac;
-use crate::network::Finding;
+use crate::model::{Host, Location};
 
 impl HostForm {
-    /// Where in the form a finding belongs: its own place if it is about this host and the
-    /// form has that place, else the field whose value the finding names.
-    pub fn place(&self, finding: &Finding) -> String {
-        let own = finding.path.strip_prefix(&format!("hosts.{}.", self.name)).unwrap_or_default();
-        if self.has_place(own) {
-            return own.to_owned();
-        }
-        self.place_of_value(&finding.text)
+    /// The field for a problem with these subjects: the first value of this host that the form
+    /// has a field for; empty for the form as a whole.
+    pub fn place<'a>(&self, mut subjects: impl Iterator<Item = &'a Location>) -> String {
+        subjects.find_map(|subject| self.field(subject)).unwrap_or_default()
     }
 
-    /// The place of the field whose value stands in a text; nothing where there is none.
-    pub fn place_of_value(&self, text: &str) -> String {
-        let words: Vec<&str> = text
-            .split(|c: char| c.is_whitespace() || "\",;()".contains(c))
-            .map(|w| w.trim_end_matches(['.', ':']))
-            .collect();
-        let named = |value: &String| !value.is_empty() && words.contains(&value.as_str());
-        let nic_named = |value: &String| {
-            value.parse::<Mac>().is_ok_and(|mac| words.contains(&mac.to_string().as_str()))
-        };
-        let tables = [("addresses", &self.addresses), ("reservations", &self.reservations)];
-        if words.contains(&self.name.as_str()) && text.starts_with("there is a host") {
-            return "name".into();
+    /// The field of a value; none for what the form does not show.
+    fn field(&self, subject: &Location) -> Option<String> {
+        if !subject.is_in::<Host>(&self.name) {
+            return None;
         }
-        let in_nics = self
-            .nics
-            .iter()
-            .find(|(_, mac)| nic_named(mac))
-            .map(|(label, _)| format!("nics.{label}"));
-        let in_tables = || {
-            tables.iter().find_map(|(table, rows)| {
-                let (key, _) = rows.iter().find(|(_, value)| named(value))?;
-                Some(format!("{table}.{key}"))
-            })
+        let rows = |table: &str| match table {
+            "nics" => Some(&self.nics),
+            "addresses" => Some(&self.addresses),
+            "reservations" => Some(&self.reservations),
+            "parameters" => Some(&self.parameters),
+            "match" => Some(&self.known_by),
+            _ => None,
         };
-        in_nics.or_else(in_tables).unwrap_or_default()
-    }
-
-    fn has_place(&self, place: &str) -> bool {
-        let in_rows = |rows: &[(String, String)], key: &str| rows.iter().any(|(own, _)| own == key);
-        match place.split_once('.') {
-            None => matches!(
-                place,
-                "rack"
-                    | "unit"
-                    | "index"
-                    | "serial"
-                    | "tenant"
-                    | "leased-from"
-                    | "leased-until"
-                    | "profile"
-                    | "image"
-                    | "boot-file"
-            ),
-            Some(("nics", key)) => in_rows(&self.nics, key),
-            Some(("addresses", key)) => in_rows(&self.addresses, key),
-            Some(("reservations", key)) => in_rows(&self.reservations, key),
-            Some(("parameters", key)) => in_rows(&self.parameters, key),
-            Some(("match", key)) => in_rows(&self.known_by, key),
-            Some(_) => false,
+        match subject.field.as_slice() {
+            // The entry itself: what is wrong with that is its name.
+            [] => Some("name".into()),
+            [key] => SINGLE.contains(&key.as_str()).then(|| key.clone()),
+            [table, key, ..] => {
+                rows(table)?.iter().any(|(own, _)| own == key).then(|| format!("{table}.{key}"))
+            }
         }
     }
 }
+
+/// The fields that hold one value.
+const SINGLE: [&str; 10] = [
+    "rack",
+    "unit",
+    "index",
+    "serial",
+    "tenant",
+    "leased-from",
+    "leased-until",
+    "profile",
+    "image",
+    "boot-file",
+];

@@ -1,5 +1,5 @@
 use super::*;
-use crate::network::{Finding, Severity};
+use crate::model::{Host, Location, ProfileTree};
 
 fn form() -> HostForm {
     HostForm {
@@ -54,27 +54,27 @@ fn every_refused_value_is_named_at_its_field() {
 
 #[test]
 fn a_finding_stands_at_the_field_that_it_is_about() {
-    let finding = |path: &str, text: &str| Finding {
-        rule: "N141",
-        severity: Severity::Error,
-        host: None,
-        link: None,
-        path: path.into(),
-        text: text.into(),
-        fix: None,
-    };
+    let host = |name: &str, keys: &[&str]| Location::of::<Host>(name).within(keys.iter().copied());
+    let own = |keys: &[&str]| host("r1-n01", keys);
     let cases = [
-        ("hosts.r1-n01.addresses.virbr0", "", "addresses.virbr0"),
-        ("hosts.r1-n01.profile", "", "profile"),
-        ("hosts.r1-n01.parameters.rails", "", "parameters.rails"),
-        ("hosts.r1-n01.index", "", "index"),
-        ("hosts.r1-n01.addresses.other", "", ""),
-        ("hosts.r1-n02.addresses.virbr0", "172.16.160.12 is on two hosts", "addresses.virbr0"),
-        ("hosts.r1-n02.nics.eth0", "MAC 52:54:00:aa:00:01: twice", "nics.eth0"),
-        ("hosts.r1-n02.nics.eth0", "172.16.160.1 is not 172.16.160.120", ""),
-        ("profiles.x", "bad", ""),
+        (vec![own(&["addresses", "virbr0"])], "addresses.virbr0"),
+        (vec![own(&["profile"])], "profile"),
+        (vec![own(&["parameters", "rails"])], "parameters.rails"),
+        (vec![own(&["index"])], "index"),
+        (vec![own(&[])], "name"),
+        (vec![own(&["nics", "eth0", "port"])], "nics.eth0"),
+        (vec![own(&["addresses", "other"])], ""),
+        (vec![own(&["network", "bonds", "bond0"])], ""),
+        // One address on two hosts: the form is that of the second subject.
+        (
+            vec![host("r1-n02", &["addresses", "virbr0"]), own(&["addresses", "virbr0"])],
+            "addresses.virbr0",
+        ),
+        (vec![host("r1-n02", &["nics", "eth0"]), own(&["nics", "eth0"])], "nics.eth0"),
+        (vec![host("r1-n010", &["nics", "eth0"])], ""),
+        (vec![Location::of::<ProfileTree>("x")], ""),
     ];
-    for (path, text, place) in cases {
-        assert_eq!(form().place(&finding(path, text)), place, "{path} {text}");
+    for (subjects, place) in cases {
+        assert_eq!(form().place(subjects.iter()), place, "{subjects:?}");
     }
 }

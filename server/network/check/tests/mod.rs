@@ -142,7 +142,7 @@ fn every_rule_finds_its_broken_site() {
         let findings = check_site(&changed(old, new));
         let found = findings.iter().any(|finding| {
             (finding.rule, finding.severity) == (*rule, severity)
-                && finding.path == *path
+                && finding.path() == *path
                 && finding.text.contains(says)
         });
         if !found {
@@ -158,19 +158,17 @@ fn every_fix_puts_its_finding_right() {
     for (rule, old, new, path, _) in ERRORS.iter().chain(WARNINGS).copied().flatten() {
         let site = changed(old, new);
         for finding in check_site(&site) {
-            let Some(fix) =
-                finding.fix.filter(|_| (finding.rule, &*finding.path) == (*rule, *path))
-            else {
+            let is_meant = (finding.rule, &*finding.path()) == (*rule, *path);
+            let Some(fix) = finding.fix.filter(|_| is_meant) else {
                 continue;
             };
-            let edits = fix.edits.iter().map(|edit| (edit.path.clone(), edit.value.clone()));
+            let edits = fix.edits.iter().map(|edit| (edit.at.path(), edit.value.clone()));
             let edits: Vec<_> = edits.collect();
             let better: Site = set_values(Some(&site), &edits)
                 .unwrap_or_else(|error| panic!("{rule}: {fix}: {error}"));
             let left = check_site(&better);
             let same = |other: &Finding| {
-                (other.rule, &other.path, &other.text)
-                    == (finding.rule, &finding.path, &finding.text)
+                (other.rule, &other.at, &other.text) == (finding.rule, &finding.at, &finding.text)
             };
             assert!(!left.iter().any(same), "{rule}: {fix} does not help: {left:#?}");
             fixed.insert(*rule);
