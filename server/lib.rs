@@ -25,6 +25,7 @@ pub(crate) mod tree;
 
 // Protocols: pure cores, each with a service at its edge.
 pub mod dhcp;
+pub mod dhcp6;
 pub mod tftp;
 
 // Edges.

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::files::FileStore;
 use crate::inventory::{self, Database, Inventory, OpenError};
 use crate::leases::LeaseBook;
-use crate::{dhcp, http, tftp};
+use crate::{dhcp, dhcp6, http, tftp};
 
 /// How long the services may take to finish running transfers when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -116,6 +116,9 @@ impl Server {
         if !app.config.interfaces.is_empty() {
             if app.config.dhcp {
                 services.start("DHCP", dhcp::run(app.clone(), stop.clone()));
+            }
+            if app.config.dhcp && app.config.dhcp6 {
+                services.start("DHCPv6", dhcp6::run(app.clone(), stop.clone()));
             }
             if app.config.router_advertisements {
                 services.start("router advertisements", dhcp::advertise(app.clone(), stop.clone()));

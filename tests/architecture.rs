@@ -23,7 +23,7 @@ const fn room(
     Room { name, uses, edges_use }
 }
 
-const ROOMS: [Room; 23] = [
+const ROOMS: [Room; 24] = [
     // The pure core, from the bottom to the top.
     room("tree", &[], &[]),
     room("model", &["tree"], &[]),
@@ -41,6 +41,7 @@ const ROOMS: [Room; 23] = [
         &["model", "leases", "boot", "lifecycle"],
         &["profile", "network", "config", "app", "inventory", "metrics", "udp", "priority"],
     ),
+    room("dhcp6", &["model"], &["lifecycle", "app", "inventory"]),
     room(
         "tftp",
         &["model", "config"],
@@ -73,7 +74,11 @@ const ROOMS: [Room; 23] = [
         ],
         &[],
     ),
-    room("serve", &["config", "files", "inventory", "leases", "app", "http", "dhcp", "tftp"], &[]),
+    room(
+        "serve",
+        &["config", "files", "inventory", "leases", "app", "http", "dhcp", "dhcp6", "tftp"],
+        &[],
+    ),
     room("lab", &["model", "site_file", "lifecycle", "bundle", "inventory"], &[]),
     room(
         "cli",

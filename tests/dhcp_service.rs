@@ -76,7 +76,6 @@ fn each_stage_of_a_boot_is_told_the_next_one() {
         ("HTTP Boot", http, "http://10.77.0.1/files/snponly.efi"),
         ("iPXE", ipxe(HOST), script),
         ("the OS", Message::new(1, HOST), ""),
-        ("an installed host", pxe(INSTALLED, 7), ""),
     ];
     for (name, discover, boot_file) in cases {
         let offer = client.ask(&discover, EVERYBODY).unwrap();

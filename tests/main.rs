@@ -32,6 +32,7 @@ mod lab;
 mod lease_book;
 mod lease_book_model;
 mod lease_ends;
+mod local_disk;
 mod machine_http;
 mod metrics;
 mod migrations;

@@ -3,13 +3,23 @@
 use std::collections::BTreeMap;
 
 use super::arch::{Arch, Client};
-use crate::model::{FirmwareArch, Host, Image, Mac};
+use crate::lifecycle::gate::{self, Verdict};
+use crate::model::{FirmwareArch, Host, Image, LocalBoot, Mac};
+
+/// The path that answers 404, for UEFI HTTP Boot of a host that boots its local disk.
+pub const LOCAL_PATH: &str = "/local.efi";
+/// The longest value of a DHCP option, less the NUL that ends a boot file name.
+const OPTION_BYTES: usize = 254;
 
 /// What DHCP tells a client about booting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Nothing at all: firmware then goes on to the next device.
     Nothing(WhyNothing),
+    /// The local disk, by a PXE boot menu with that one item.
+    LocalMenu,
+    /// The local disk, by a URL that answers 404: UEFI HTTP Boot gives up at once.
+    LocalUrl(String),
     /// A network boot program by TFTP, by its name on the server.
     NbpByTftp(String),
     /// A network boot program by a full URL.
@@ -23,7 +33,7 @@ pub enum Next {
 /// Why a client is told nothing about booting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WhyNothing {
-    /// It is no boot client.
+    /// It is an operating system, not firmware.
     #[error("the client does not boot from the network")]
     NoBootClient,
     /// Its image is the local disk.
@@ -43,7 +53,7 @@ pub enum WhyNothing {
 /// What is known of the one who boots.
 #[derive(Clone, Copy, Debug)]
 pub struct Booter<'a> {
-    /// What it is.
+    /// Its firmware or boot program.
     pub client: Client,
     /// Its hardware address, for its script's URL.
     pub mac: Mac,
@@ -84,12 +94,46 @@ pub fn decide_next(booter: &Booter<'_>) -> Next {
     if booter.client == Client::Plain {
         return Next::Nothing(WhyNothing::NoBootClient);
     }
-    match (booter.host, booter.image) {
-        (Some(_), None) => return Next::Nothing(WhyNothing::NoImage),
-        (Some(_), Some(image)) if image.local => return Next::Nothing(WhyNothing::LocalDisk),
-        _ => {}
+    let next = match gate::decide(booter.host, booter.image) {
+        Verdict::NoImage => return Next::Nothing(WhyNothing::NoImage),
+        Verdict::Disk(way) => to_disk(booter, way),
+        Verdict::Unknown | Verdict::Image(_) => from_network(booter),
+    };
+    match next {
+        // UEFI takes only the first instance of an option, so that a URL cannot be split.
+        Next::NbpByUrl(url) | Next::Script(url) | Next::LocalUrl(url)
+            if url.len() > OPTION_BYTES =>
+        {
+            Next::Nothing(WhyNothing::UrlTooLong)
+        }
+        next => next,
     }
-    let next = match booter.client {
+}
+
+/// Sends a client to its local disk in the way that its firmware needs. No answer may leave it
+/// in its setup menu, where a boot program that returns success does.
+fn to_disk(booter: &Booter<'_>, way: LocalBoot) -> Next {
+    match (way, booter.client) {
+        (LocalBoot::NoFile, _) | (_, Client::RaspberryPi | Client::Plain) => {
+            Next::Nothing(WhyNothing::LocalDisk)
+        }
+        (LocalBoot::Menu, Client::Pxe(_)) => Next::LocalMenu,
+        (LocalBoot::Menu, Client::HttpBoot(_)) => {
+            Next::LocalUrl(format!("{}{LOCAL_PATH}", booter.base_url))
+        }
+        // As a BIOS option ROM: the BIOS knows its boot order, iPXE only the first disk.
+        (LocalBoot::Menu, Client::Ipxe(Arch::Bios) | Client::IpxeWithoutHttp(Arch::Bios)) => {
+            Next::LocalMenu
+        }
+        // It could not fetch a script. Without a file it returns an error to the firmware.
+        (_, Client::IpxeWithoutHttp(_)) => Next::Nothing(WhyNothing::LocalDisk),
+        (_, Client::Ipxe(_)) | (LocalBoot::Sanboot | LocalBoot::Exit, _) => from_network(booter),
+    }
+}
+
+/// What loads the client's script, or the script.
+fn from_network(booter: &Booter<'_>) -> Next {
+    match booter.client {
         Client::Plain => Next::Nothing(WhyNothing::NoBootClient),
         Client::RaspberryPi => Next::RaspberryPi,
         Client::Ipxe(_) => Next::Script(script_url(booter.base_url, booter.mac)),
@@ -102,13 +146,6 @@ pub fn decide_next(booter: &Booter<'_>) -> Next {
         Client::IpxeWithoutHttp(arch) => program(booter, arch, |name| {
             Next::NbpByUrl(format!("tftp://{}/{name}", booter.tftp_server))
         }),
-    };
-    match next {
-        // UEFI takes only the first instance of an option, so that a URL cannot be split.
-        Next::NbpByUrl(url) | Next::Script(url) if url.len() > 254 => {
-            Next::Nothing(WhyNothing::UrlTooLong)
-        }
-        next => next,
     }
 }
 
@@ -143,6 +180,11 @@ mod tests {
         let tftp = |name: &str| Next::NbpByTftp(name.into());
         let url = |url: &str| Next::NbpByUrl(url.into());
         let (known, none) = (Some(&plain), None);
+        let local = || Next::Nothing(WhyNothing::LocalDisk);
+        let sent_by = |way| Host { local_boot: Some(way), ..Host::default() };
+        let chains = sent_by(LocalBoot::Sanboot);
+        let leaves = sent_by(LocalBoot::Exit);
+        let silent = sent_by(LocalBoot::NoFile);
         #[rustfmt::skip]
         let cases = [
             ("BIOS", bios, known, Some(&live), tftp("undionly.kpxe")),
@@ -153,8 +195,20 @@ mod tests {
             ("iPXE", ipxe, known, Some(&live), script()),
             ("iPXE without HTTP", old_ipxe, known, Some(&live), url("tftp://10.0.0.1/undionly.kpxe")),
             ("PowerPC", Client::Pxe(Arch::Other(12)), known, Some(&live), Next::Nothing(WhyNothing::UnknownArch)),
-            ("an installed host's ROM", bios, known, Some(&disk), Next::Nothing(WhyNothing::LocalDisk)),
-            ("an installed host's iPXE", ipxe, known, Some(&disk), Next::Nothing(WhyNothing::LocalDisk)),
+            ("a BIOS ROM of a host that boots its disk", bios, known, Some(&disk), Next::LocalMenu),
+            ("UEFI that boots its disk", efi, known, Some(&disk), Next::LocalMenu),
+            ("HTTP Boot of the disk", http, known, Some(&disk), Next::LocalUrl("http://10.0.0.1/local.efi".into())),
+            ("iPXE under UEFI that boots its disk", ipxe, known, Some(&disk), script()),
+            ("iPXE as a BIOS ROM that boots its disk", Client::Ipxe(Arch::Bios), known, Some(&disk), Next::LocalMenu),
+            ("an old BIOS iPXE that boots its disk", old_ipxe, known, Some(&disk), Next::LocalMenu),
+            ("an old UEFI iPXE that boots its disk", Client::IpxeWithoutHttp(Arch::X64Efi), known, Some(&disk), local()),
+            ("a Raspberry Pi that boots its card", Client::RaspberryPi, known, Some(&disk), local()),
+            ("sanboot: UEFI loads iPXE", efi, Some(&chains), Some(&disk), tftp("snponly.efi")),
+            ("sanboot: HTTP Boot loads iPXE", http, Some(&chains), Some(&disk), url("http://10.0.0.1/files/snponly.efi")),
+            ("sanboot: iPXE loads its script", Client::Ipxe(Arch::Bios), Some(&chains), Some(&disk), script()),
+            ("exit: UEFI loads iPXE", efi, Some(&leaves), Some(&disk), tftp("snponly.efi")),
+            ("no-file: UEFI is told nothing", efi, Some(&silent), Some(&disk), local()),
+            ("no-file: iPXE is told nothing", ipxe, Some(&silent), Some(&disk), local()),
             ("a host without an image", efi, known, None, Next::Nothing(WhyNothing::NoImage)),
             ("an unknown host's ROM", bios, none, None, tftp("undionly.kpxe")),
             ("an unknown host's iPXE", ipxe, none, None, script()),

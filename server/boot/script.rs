@@ -7,7 +7,7 @@
 use askama::Template;
 
 use super::ipxe_text::{KernelArg, Unsafe, Url, Words};
-use crate::model::{DRACUT_WORD, Image, Mac};
+use crate::model::{DRACUT_WORD, Image, LocalBoot, Mac};
 
 /// Whom a script is for, and where it fetches from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +84,8 @@ struct Custom {
 #[template(path = "local.ipxe")]
 struct Local {
     title: Words,
+    /// Whether iPXE starts the disk itself before it returns an error to the firmware.
+    starts_disk: bool,
 }
 
 #[derive(Template)]
@@ -127,12 +129,17 @@ pub fn boot(
             let custom = target.base.of_file(custom)?;
             Custom { title, base: target.base.clone(), mac: target.mac, custom, script }.render()
         }
-        (None, None, None, true) => {
-            Local { title: Words::new(&format!("{} boots its disk", target.host)) }.render()
-        }
+        (None, None, None, true) => return local(target, image.local_boot.unwrap_or_default()),
         _ => return Err(ScriptError::Ambiguous),
     };
     Ok(text?)
+}
+
+/// The script of a host that boots its local disk. It never ends in success, which would leave
+/// UEFI in its setup menu.
+pub fn local(target: &Target, way: LocalBoot) -> Result<String, ScriptError> {
+    let title = Words::new(&format!("{} boots its disk", target.host));
+    Ok(Local { title, starts_disk: way != LocalBoot::Exit }.render()?)
 }
 
 /// The script of a host that cannot boot yet: it says why, a line each, waits
@@ -230,6 +237,7 @@ mod tests {
         let efi = Image { efi: Some("tools/shell.efi".into()), ..Image::default() };
         let custom = Image { script: Some("menus/rescue.ipxe".into()), ..Image::default() };
         let local = Image { local: true, ..Image::default() };
+        let leaves = Image { local_boot: Some(LocalBoot::Exit), ..local.clone() };
         let bare = Image { initrd: vec![], cmdline: String::new(), ..live() };
         let cases = [
             (live(), true, include_str!("../../tests/scripts/linux.ipxe")),
@@ -237,6 +245,7 @@ mod tests {
             (efi, false, include_str!("../../tests/scripts/efi.ipxe")),
             (custom, false, include_str!("../../tests/scripts/custom.ipxe")),
             (local, false, include_str!("../../tests/scripts/local.ipxe")),
+            (leaves, false, include_str!("../../tests/scripts/local-exit.ipxe")),
         ];
         for (image, with_config, expected) in cases {
             assert_eq!(boot(&target(), "live", &image, with_config, None).unwrap(), expected);

@@ -27,6 +27,9 @@ pub struct Config {
     pub interfaces: Vec<String>,
     /// Whether to serve DHCP on `interfaces`.
     pub dhcp: bool,
+    /// Whether to answer DHCPv6 requests of UEFI firmware on `interfaces` for hosts that boot
+    /// their local disk, which saves them two minutes for each NIC. Nobody else is answered.
+    pub dhcp6: bool,
     /// Whether to send boot data only, beside another DHCP server that assigns the addresses.
     pub proxy_dhcp: ProxyDhcp,
     /// Whether to serve TFTP on `interfaces`.
@@ -124,6 +127,7 @@ impl Default for Config {
             database: None,
             interfaces: Vec::new(),
             dhcp: true,
+            dhcp6: true,
             proxy_dhcp: ProxyDhcp::Off,
             tftp: true,
             router_advertisements: true,

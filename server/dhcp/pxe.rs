@@ -20,6 +20,12 @@ const IPXE_OPTIONS: u8 = 175;
 /// PXE discovery control 8: take the boot file named here and ask nobody else.
 /// With option 60 and without this, UEFI asks port 4011 and gives up.
 const USE_BOOT_FILE: [u8; 4] = [6, 1, 8, 255];
+/// A PXE boot menu with one item, the local disk (type 0), and a prompt of 0 s: firmware takes
+/// it at once and goes on to its next boot option. Measured on EDK2 and on iPXE, byte by byte;
+/// iPXE waits for a key for ever where the prompt (tag 10) is missing.
+const LOCAL_MENU: [u8; 22] = *b"\x06\x01\x03\x09\x09\x00\x00\x06Local \x0a\x05\x00boot\xff";
+/// Discovery control, boot servers, menu and prompt: what makes the local menu work.
+const MENU_TAGS: [u8; 4] = [6, 8, 9, 10];
 /// iPXE's `no-pxedhcp` (176): otherwise it waits 2 s for a proxy on every boot.
 const NO_PROXY: [u8; 3] = [176, 1, 1];
 /// What a Raspberry Pi's ROM looks for: "Raspberry Pi Boot" and a menu prompt.
@@ -52,7 +58,10 @@ impl BootData {
     /// Repeats the client's boot item, without which it does not take the answer for its own.
     pub fn echo_boot_item(&mut self, item: Option<&[u8]>) {
         let Some(item) = item.filter(|item| item.len() == 4) else { return };
-        for option in self.options.iter_mut().filter(|option| option.code == VENDOR_OPTIONS) {
+        let is_for_file = |option: &&mut EncodedOption| {
+            option.code == VENDOR_OPTIONS && option.data() != LOCAL_MENU
+        };
+        for option in self.options.iter_mut().filter(is_for_file) {
             let mut data = vec![BOOT_ITEM, 4];
             data.extend_from_slice(item);
             data.extend(USE_BOOT_FILE);
@@ -65,14 +74,17 @@ impl BootData {
 const SHARED: [u8; 2] = [VENDOR_OPTIONS, IPXE_OPTIONS];
 
 /// Puts the operator's sub-options beside ours in options 43 and 175. One that both have is
-/// the operator's: who writes it means it.
+/// the operator's, except in the menu of the local disk, which works only as a whole.
 pub fn merge_added<'a>(boot: &mut BootData, added: impl Fn(u8) -> Option<&'a [u8]>) {
     for option in &mut boot.options {
         let Some(theirs) = SHARED.contains(&option.code).then(|| added(option.code)).flatten()
         else {
             continue;
         };
-        let theirs = sub_options(theirs);
+        let mut theirs = sub_options(theirs);
+        if option.data() == LOCAL_MENU {
+            theirs.retain(|(code, _)| !MENU_TAGS.contains(code));
+        }
         let ours = sub_options(option.data());
         let kept = ours.iter().filter(|(code, _)| theirs.iter().all(|(other, _)| other != code));
         let mut data = Vec::new();
@@ -101,13 +113,20 @@ pub fn boot_data(
     let boot_file = match next {
         Next::Nothing(_) => return BootData::default(),
         Next::NbpByTftp(name) => name.clone(),
-        Next::NbpByUrl(url) | Next::Script(url) => url.clone(),
-        Next::RaspberryPi => String::new(),
+        Next::NbpByUrl(url) | Next::Script(url) | Next::LocalUrl(url) => url.clone(),
+        Next::RaspberryPi | Next::LocalMenu => String::new(),
+    };
+    let vendor_options: &[u8] = match next {
+        Next::LocalMenu => &LOCAL_MENU,
+        _ => &USE_BOOT_FILE,
     };
     match client {
         Client::HttpBoot(_) => options.push(EncodedOption::raw(VENDOR_CLASS, b"HTTPClient")),
         Client::Ipxe(_) | Client::IpxeWithoutHttp(_) => {
             options.push(EncodedOption::raw(VENDOR_CLASS, b"PXEClient"));
+            if *next == Next::LocalMenu {
+                options.push(EncodedOption::raw(VENDOR_OPTIONS, vendor_options));
+            }
             options.push(EncodedOption::raw(IPXE_OPTIONS, &NO_PROXY));
         }
         Client::RaspberryPi => {
@@ -119,7 +138,7 @@ pub fn boot_data(
         }
         Client::Pxe(_) | Client::Plain => {
             options.push(EncodedOption::raw(VENDOR_CLASS, b"PXEClient"));
-            options.push(EncodedOption::raw(VENDOR_OPTIONS, &USE_BOOT_FILE));
+            options.push(EncodedOption::raw(VENDOR_OPTIONS, vendor_options));
         }
     }
     if !boot_file.is_empty() {
@@ -170,7 +189,49 @@ mod tests {
     }
 
     #[test]
-    fn a_local_boot_sends_no_boot_data_at_all() {
+    fn the_menu_of_the_local_disk_is_the_one_that_was_measured() {
+        let uuid: Option<&[u8]> = Some(&[0; 17]);
+        let menu = [
+            0x06, 0x01, 0x03, 0x09, 0x09, 0x00, 0x00, 0x06, 0x4c, 0x6f, 0x63, 0x61, 0x6c, 0x20,
+            0x0a, 0x05, 0x00, 0x62, 0x6f, 0x6f, 0x74, 0xff,
+        ];
+        let cases = [
+            (Client::Pxe(Arch::X64Efi), vec![60, 43, 97]),
+            (Client::Pxe(Arch::Bios), vec![60, 43, 97]),
+            (Client::Ipxe(Arch::Bios), vec![60, 43, 175, 97]),
+        ];
+        for (client, expected) in cases {
+            let mut data = boot_data(client, &Next::LocalMenu, SERVER, uuid);
+            data.echo_boot_item(boot_item(&[71, 4, 0, 0, 0, 0, 255]));
+            assert_eq!(codes(&data), expected, "{client}");
+            assert_eq!((data.next_server, data.boot_file.as_str()), (Some(SERVER), ""));
+            let option = |code| data.options.iter().find(|option| option.code == code).unwrap();
+            assert_eq!(option(60).data(), b"PXEClient");
+            assert_eq!(option(43).data(), menu);
+        }
+    }
+
+    #[test]
+    fn an_operators_sub_option_cannot_take_the_local_menu_apart() {
+        let mut data = boot_data(Client::Pxe(Arch::X64Efi), &Next::LocalMenu, SERVER, None);
+        merge_added(&mut data, |_| Some(&[9, 1, 7, 10, 1, 255, 1, 1, 5]));
+        let expected = [&LOCAL_MENU[..21], &[1, 1, 5, 255]].concat();
+        assert!(data.options.contains(&EncodedOption::raw(43, &expected)), "{data:?}");
+    }
+
+    #[test]
+    fn http_boot_of_the_local_disk_is_given_a_url_and_its_class() {
+        let next = Next::LocalUrl("http://10.0.0.1/local.efi".into());
+        let data = boot_data(Client::HttpBoot(Arch::X64Efi), &next, SERVER, None);
+        let expected = [
+            EncodedOption::raw(60, b"HTTPClient"),
+            EncodedOption::raw(67, b"http://10.0.0.1/local.efi\0"),
+        ];
+        assert_eq!(data.options, expected);
+    }
+
+    #[test]
+    fn a_local_boot_without_a_file_sends_no_boot_data_at_all() {
         let next = Next::Nothing(crate::boot::next::WhyNothing::LocalDisk);
         let data = boot_data(Client::Pxe(Arch::Bios), &next, SERVER, Some(&[0; 17]));
         assert_eq!(data, BootData::default());

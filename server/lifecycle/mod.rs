@@ -1,6 +1,7 @@
 //! The life of a host: what happened to it, how far its boot is, and why it does not go on. Pure.
 
 pub mod event;
+pub mod gate;
 pub mod stall;
 pub mod timeline;
 

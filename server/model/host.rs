@@ -8,7 +8,7 @@ use std::str::FromStr;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::{DhcpOptions, HostMatch, Mac, Nic, ProfileTree, Scalar, When};
+use super::{DhcpOptions, HostMatch, LocalBoot, Mac, Nic, ProfileTree, Scalar, When};
 
 /// One server: where it stands, what its NICs are, what it boots and what its network is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -64,6 +64,9 @@ pub struct Host {
     /// Replaces the boot file that its firmware's architecture would get.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_file: Option<String>,
+    /// How its firmware is sent to the local disk, instead of the way that its image names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_boot: Option<LocalBoot>,
     /// What DHCP knows it by besides its MACs.
     #[serde(default, rename = "match", skip_serializing_if = "HostMatch::is_empty")]
     pub known_by: HostMatch,

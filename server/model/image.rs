@@ -26,9 +26,31 @@ pub struct Image {
     /// An iPXE script, as a path under the files directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<String>,
-    /// Boot the local disk: DHCP sends no boot data at all.
+    /// Boot the local disk.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub local: bool,
+    /// How hosts with this image are sent to their local disk; `menu` where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_boot: Option<LocalBoot>,
+}
+
+/// How firmware is sent to the local disk. Firmware differs, so a host may override its image.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum LocalBoot {
+    /// A PXE boot menu whose only item is the local disk (UEFI HTTP Boot: a URL that answers 404).
+    /// The firmware goes on to its next boot option without loading a file.
+    #[default]
+    Menu,
+    /// Load iPXE, which starts the first disk itself (`sanboot`). For hosts with many NICs in
+    /// their boot order, and for those whose IPv6 boot attempts nobody answers.
+    Sanboot,
+    /// Load iPXE, which returns an error to the firmware (`exit 1`).
+    Exit,
+    /// Send no boot data. Most UEFI firmware then waits about a minute for each NIC and protocol.
+    NoFile,
 }
 
 impl Image {

@@ -60,7 +60,7 @@ pub use diff::{Difference, DifferenceKind, FieldDifference, diff, renamed_hosts}
 pub use host::{Host, HostState};
 pub use host_number::HostNumber;
 pub use identity::{HostMatch, Identity, InvalidOctets, InvalidUuid, Octets, Uuid};
-pub use image::{DRACUT_WORD, Image};
+pub use image::{DRACUT_WORD, Image, LocalBoot};
 pub use lease::{ClientKey, Lease, LeaseState};
 pub use link::{
     ActivationMode, EmitLldp, Family, LinkSettings, OnlineFamily, OnlineState, Overrides,

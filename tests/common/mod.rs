@@ -2,6 +2,7 @@
 
 pub mod desk;
 pub mod dhcp;
+pub mod disk;
 pub mod guest;
 pub mod kernel;
 pub mod machine;

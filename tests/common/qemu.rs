@@ -11,6 +11,28 @@ use super::netns::Netns;
 
 const QEMU: &str = "qemu-system-x86_64";
 
+/// What a guest with a disk of its own starts with.
+pub enum Firmware<'a> {
+    /// SeaBIOS, with QEMU's iPXE as the ROM of each NIC.
+    Bios,
+    /// OVMF with its own network drivers.
+    Uefi {
+        /// A copy of OVMF's variable store.
+        variables: &'a Path,
+        /// Whether it tries IPv6 as well, as it does by default.
+        ipv6: bool,
+    },
+}
+
+/// A NIC of a guest, which is first in the boot order.
+#[derive(Clone, Copy)]
+pub struct Nic<'a> {
+    /// The tap that it is cabled to.
+    pub tap: &'a str,
+    /// Its MAC.
+    pub mac: &'a str,
+}
+
 /// A running guest; ended when dropped.
 pub struct Guest {
     _child: Child,
@@ -50,17 +72,58 @@ impl Guest {
         Self::start(mac, script, &arguments)
     }
 
+    /// Powers on a guest with NICs on taps of a namespace, and `disk` behind them in its boot
+    /// order: a file for BIOS, for UEFI a directory.
+    pub fn with_disk(
+        inside: &Netns,
+        firmware: &Firmware<'_>,
+        nics: &[Nic<'_>],
+        disk: &Path,
+    ) -> Self {
+        let mut qemu: Command = inside.command(QEMU).into();
+        let disk = match firmware {
+            Firmware::Bios => {
+                qemu.args(["-m", "64"]);
+                format!("file={}", disk.display())
+            }
+            Firmware::Uefi { variables, ipv6 } => {
+                let code = "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd";
+                let variables = format!("if=pflash,format=raw,file={}", variables.display());
+                qemu.args(["-machine", "q35", "-m", "256", "-device", "virtio-rng-pci"]);
+                qemu.args(["-drive", code, "-drive", &variables]);
+                if !ipv6 {
+                    qemu.args(["-fw_cfg", "name=opt/org.tianocore/IPv6Support,string=n"]);
+                }
+                format!("file=fat:rw:{}", disk.display())
+            }
+        };
+        for (index, Nic { tap, mac }) in nics.iter().enumerate() {
+            // The NIC's own ROM has an iPXE for BIOS and one for UEFI; OVMF brings its own driver.
+            let rom = if matches!(firmware, Firmware::Bios) { "" } else { ",romfile=" };
+            let netdev = format!("tap,id=n{index},ifname={tap},script=no,downscript=no");
+            let device = format!("virtio-net-pci,netdev=n{index},mac={mac},bootindex={index}{rom}");
+            qemu.args(["-netdev", &netdev, "-device", &device]);
+        }
+        qemu.args(["-drive", &format!("if=none,format=raw,id=d,{disk}")]);
+        qemu.args(["-device", "virtio-blk-pci,drive=d,bootindex=9"]);
+        Self::spawn(qemu)
+    }
+
     fn start(mac: &str, script: &str, arguments: &[&str]) -> Self {
         let netdev = format!("user,id=n,bootfile={script}");
         Self::run(Command::new(QEMU), mac, &netdev, arguments)
     }
 
     fn run(mut qemu: Command, mac: &str, netdev: &str, arguments: &[&str]) -> Self {
+        qemu.args(["-netdev", netdev])
+            .args(["-device", &format!("virtio-net-pci,netdev=n,mac={mac}")])
+            .args(arguments);
+        Self::spawn(qemu)
+    }
+
+    fn spawn(mut qemu: Command) -> Self {
         let mut child = qemu
             .args(["-accel", "tcg,thread=multi", "-nographic", "-no-reboot"])
-            .args(["-netdev", netdev])
-            .args(["-device", &format!("virtio-net-pci,netdev=n,mac={mac}")])
-            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())

@@ -70,6 +70,8 @@ impl Caller<'_> {
         let options = &self.request.packet.options;
         let redirect = kind == MessageType::Offer
             && app.config.proxy_dhcp == ProxyDhcp::Redirect
+            // There is no file to ask port 4011 for.
+            && *next != Next::LocalMenu
             && matches!(self.boots, Client::Pxe(arch) if arch != Arch::Bios);
         let mut boot = if redirect {
             redirect_data(arrival.local)

@@ -30,6 +30,8 @@ pub(super) fn asks(wanted: Option<Ipv4Addr>, client: Client, way: &str) -> Strin
 pub(super) fn boots(next: &Next) -> String {
     match next {
         Next::Nothing(_) => String::new(),
+        Next::LocalMenu => ", boots its local disk".to_owned(),
+        Next::LocalUrl(url) => format!(", boots its local disk ({url} does not exist)"),
         Next::NbpByTftp(name) => format!(", boots {name} by TFTP"),
         Next::NbpByUrl(url) => format!(", boots {url}"),
         Next::Script(url) => format!(", script {url}"),

@@ -68,6 +68,9 @@ pub enum Error {
     /// A boot file is missing or refused.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The boot file of hosts that boot their local disk.
+    #[error("there is no boot file here: the host boots its local disk")]
+    LocalDisk,
     /// Nothing is at this path.
     #[error(
         "nothing is here: /boot/MAC.ipxe, /autoexec.ipxe, /files/NAME, /config/MAC (also .tar, .cpio.gz, .sh, .json, /netplan.yaml, /microcloud-preseed.yaml, /FORMAT, /FORMAT/NAME with a FORMAT of {formats}), /report/MAC (POST), /healthz",
@@ -123,6 +126,7 @@ impl Error {
             | Self::UnknownHost(_)
             | Self::NoSuchFile { .. }
             | Self::Render(_)
+            | Self::LocalDisk
             | Self::Nowhere
             | Self::File(FileError::NotFound(_)) => StatusCode::NOT_FOUND,
             Self::File(FileError::Refused(..)) => StatusCode::FORBIDDEN,

@@ -32,6 +32,7 @@ use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
+use crate::boot::next::LOCAL_PATH;
 use crate::http::health;
 use crate::lifecycle::EventKind;
 use crate::metrics::HTTP_ANSWERS;
@@ -73,6 +74,7 @@ fn service(app: App) -> Service {
     let routes = Router::new()
         .route("/boot/{script}", get(scripts::host))
         .route("/autoexec.ipxe", get(scripts::autoexec))
+        .route(LOCAL_PATH, get(scripts::local))
         .route("/files/{*name}", get(files::file))
         .route("/config/{mac}", get(config::all))
         .route("/config/{mac}/netplan.yaml", get(config::netplan))

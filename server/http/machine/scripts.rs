@@ -10,7 +10,7 @@ use super::tell;
 use crate::app::App;
 use crate::boot::script::{self, Target};
 use crate::inventory::Snapshot;
-use crate::lifecycle::EventKind;
+use crate::lifecycle::{EventKind, gate};
 use crate::model::{Host, Image, Mac, Site};
 use crate::network::{self, Format, RenderError};
 
@@ -32,6 +32,10 @@ pub async fn host(
     let (text, said) = match plan(&app, &snapshot, known, mac).await {
         Ok(plan) => {
             let Plan { image_name, image, with_config, dracut } = plan;
+            let image = &Image {
+                local_boot: known.map(|(_, host)| gate::local_boot(host, image)),
+                ..image.clone()
+            };
             match script::boot(&target, image_name, image, with_config, dracut.as_deref()) {
                 Ok(text) => (text, format!("boots {image_name}")),
                 Err(error) => wait(&target, &[format!("image {image_name}: {error}")])?,
@@ -50,6 +54,13 @@ pub async fn host(
 /// `GET /autoexec.ipxe`: sends iPXE on to its own script.
 pub async fn autoexec(State(app): State<App>, caller: Caller) -> Result<Response, Error> {
     Ok(answer(script::autoexec(&caller.base(&app)?)?))
+}
+
+/// `GET /local.efi`: the boot file of a host whose firmware is UEFI HTTP Boot and that boots its
+/// local disk. It does not exist, so the firmware goes on to its next boot option. The body
+/// matters: after a 404 without one, shim waits for ever on a connection that is kept alive.
+pub async fn local() -> Error {
+    Error::LocalDisk
 }
 
 fn answer(text: String) -> Response {

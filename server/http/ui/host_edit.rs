@@ -227,8 +227,8 @@ fn put(site: &mut Site, form: &HostForm, name: &str, host: Host) -> Result<(), C
         )));
     }
     // What the form does not show stays.
-    let Host { allow, dhcp_options, network, .. } = now.unwrap_or_default();
-    let host = Host { allow, dhcp_options, network, ..host };
+    let Host { allow, dhcp_options, network, local_boot, .. } = now.unwrap_or_default();
+    let host = Host { allow, dhcp_options, network, local_boot, ..host };
     site.hosts.insert(name.to_owned(), host);
     Ok(())
 }

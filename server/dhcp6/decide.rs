@@ -1,0 +1,308 @@
+//! Reads a DHCPv6 message and writes its answer (RFC 8415). Pure, and keeps no state: the address
+//! of an answer is made from the client's own link-local one.
+
+use std::net::Ipv6Addr;
+
+use dhcproto::v6::{
+    DhcpOption, IAAddr, IANA, Message, MessageType, OptionCode, Status, StatusCode,
+};
+use dhcproto::{Encodable, Encoder};
+
+use crate::model::{Identity, Mac};
+
+/// A DUID is at most this long (RFC 8415 section 11.1), in bytes.
+const MAX_DUID_BYTES: usize = 130;
+/// More associations of one client than this are not answered.
+const MAX_ASSOCIATIONS: usize = 4;
+/// The prefix of the addresses in answers. It is unique local and routed nowhere: EDK2 gives up
+/// before it uses the address.
+const PREFIX: [u16; 4] = [0xfd72, 0x6163, 0x6b73, 0x7472];
+/// How long an address is valid, in seconds; it is preferred for half of that.
+const VALID_SECONDS: u32 = 120;
+
+/// A client's message, reduced to what its answer depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    kind: MessageType,
+    transaction_id: [u8; 3],
+    client_id: Vec<u8>,
+    server_id: Option<Vec<u8>>,
+    associations: Vec<u32>,
+    source: Ipv6Addr,
+    /// Whether firmware asks in order to boot, not an operating system.
+    pub boots: bool,
+    /// The MAC addresses that the client shows: in its DUID, and in its link-local address.
+    pub macs: Vec<Mac>,
+    /// The machine's UUID, if its DUID is one.
+    pub uuid: Option<Identity>,
+}
+
+/// Reads a message from a client on the link itself. None for all that is never answered:
+/// relayed and malformed messages, and those without a client identifier.
+pub fn read(bytes: &[u8], source: Ipv6Addr) -> Option<Question> {
+    let kind = MessageType::from(*bytes.first()?);
+    let answered = [MessageType::Solicit, MessageType::Request, MessageType::Release];
+    if !answered.contains(&kind) || !source.is_unicast_link_local() {
+        return None;
+    }
+    let transaction_id = bytes.get(1..4)?.try_into().ok()?;
+    let (mut client_id, mut server_id, mut boots) = (None, None, false);
+    let mut associations = Vec::new();
+    for (code, data) in options(bytes.get(4..)?) {
+        match code {
+            OptionCode::ClientId => client_id = Some(data.to_vec()),
+            OptionCode::ServerId => server_id = Some(data.to_vec()),
+            OptionCode::IANA if data.len() >= 12 && associations.len() < MAX_ASSOCIATIONS => {
+                associations.extend(data.first_chunk().copied().map(u32::from_be_bytes));
+            }
+            OptionCode::VendorClass => boots |= is_firmware(data),
+            OptionCode::ClientArchType => boots = true,
+            _ => {}
+        }
+    }
+    let client_id = client_id.filter(|id| (1..=MAX_DUID_BYTES).contains(&id.len()))?;
+    Some(Question {
+        kind,
+        transaction_id,
+        associations,
+        server_id,
+        source,
+        boots,
+        macs: mac_of_duid(&client_id).into_iter().chain(mac_of_address(source)).collect(),
+        uuid: uuid_of_duid(&client_id),
+        client_id,
+    })
+}
+
+/// The options of a message with their data, as far as they are whole. By hand: dhcproto 0.15
+/// subtracts past zero in a vendor class of less than 4 bytes.
+fn options(mut rest: &[u8]) -> impl Iterator<Item = (OptionCode, &[u8])> {
+    std::iter::from_fn(move || {
+        let (head, behind) = rest.split_first_chunk::<4>()?;
+        let [code, length] = [[head[0], head[1]], [head[2], head[3]]].map(u16::from_be_bytes);
+        let (data, after) = behind.split_at_checked(length.into())?;
+        rest = after;
+        Some((code.into(), data))
+    })
+}
+
+/// Whether a vendor class (enterprise number, then texts with their lengths) is a firmware's.
+fn is_firmware(vendor_class: &[u8]) -> bool {
+    let first = vendor_class.get(6..).unwrap_or_default();
+    first.starts_with(b"PXEClient") || first.starts_with(b"HTTPClient")
+}
+
+/// Writes the answer, if there is one. `server_id` is this server's DUID, `boots_disk` tells
+/// whether the client is a host that boots its local disk.
+pub fn answer(question: &Question, server_id: &[u8], boots_disk: bool) -> Option<Vec<u8>> {
+    let names_us = question.server_id.as_deref() == Some(server_id);
+    let is_served = boots_disk && question.boots && !question.associations.is_empty();
+    let kind = match question.kind {
+        MessageType::Solicit if is_served && question.server_id.is_none() => MessageType::Advertise,
+        MessageType::Request if is_served && names_us => MessageType::Reply,
+        // An unanswered RELEASE holds EDK2 up for 69 s, whoever sends it.
+        MessageType::Release if names_us => MessageType::Reply,
+        _ => return None,
+    };
+    let mut message = Message::new_with_id(kind, question.transaction_id);
+    let options = message.opts_mut();
+    options.insert(DhcpOption::ClientId(question.client_id.clone()));
+    options.insert(DhcpOption::ServerId(server_id.to_vec()));
+    if question.kind == MessageType::Release {
+        let status = StatusCode { status: Status::Success, msg: String::new() };
+        options.insert(DhcpOption::StatusCode(status));
+    } else {
+        for id in &question.associations {
+            options.insert(association(*id, question.source));
+        }
+    }
+    let mut bytes = Vec::new();
+    message.encode(&mut Encoder::new(&mut bytes)).ok()?;
+    Some(bytes)
+}
+
+/// An IA_NA with the address of a client whose link-local address is `source`.
+fn association(id: u32, source: Ipv6Addr) -> DhcpOption {
+    let [.., a, b, c, d] = source.segments();
+    let [p, q, r, s] = PREFIX;
+    let address = IAAddr {
+        addr: Ipv6Addr::new(p, q, r, s, a, b, c, d),
+        preferred_life: VALID_SECONDS / 2,
+        valid_life: VALID_SECONDS,
+        opts: std::iter::empty().collect(),
+    };
+    let opts = std::iter::once(DhcpOption::IAAddr(address)).collect();
+    DhcpOption::IANA(IANA { id, t1: VALID_SECONDS / 4, t2: VALID_SECONDS / 3, opts })
+}
+
+/// The MAC in a DUID of type 1 (link-layer address and time) or 3 (link-layer address) with the
+/// hardware type of Ethernet.
+fn mac_of_duid(duid: &[u8]) -> Option<Mac> {
+    match duid {
+        [0, 1, 0, 1, _, _, _, _, mac @ ..] | [0, 3, 0, 1, mac @ ..] => mac.try_into().ok().map(Mac),
+        _ => None,
+    }
+}
+
+/// The MAC that a link-local address was made from (RFC 4291 appendix A), as firmware does.
+fn mac_of_address(address: Ipv6Addr) -> Option<Mac> {
+    match address.octets() {
+        [.., a, b, c, 0xff, 0xfe, d, e, f] => Some(Mac([a ^ 2, b, c, d, e, f])),
+        _ => None,
+    }
+}
+
+/// The UUID in a DUID of type 4 (RFC 6355), which EDK2 uses.
+fn uuid_of_duid(duid: &[u8]) -> Option<Identity> {
+    match duid {
+        [0, 4, uuid @ ..] => uuid.try_into().ok().map(Identity::uuid),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dhcproto::v6::UnknownOption;
+    use dhcproto::{Decodable, Decoder};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const OURS: [u8; 10] = [0, 3, 0, 1, 0x52, 0x54, 0, 0xcc, 0, 1];
+    const FIRMWARE: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0x5054, 0xff, 0xfeaa, 1);
+    const MAC: Mac = Mac([0x52, 0x54, 0, 0xaa, 0, 1]);
+
+    fn message(kind: MessageType, options: Vec<DhcpOption>) -> Vec<u8> {
+        let mut message = Message::new_with_id(kind, [1, 2, 3]);
+        options.into_iter().for_each(|option| message.opts_mut().insert(option));
+        let mut bytes = Vec::new();
+        message.encode(&mut Encoder::new(&mut bytes)).unwrap();
+        bytes
+    }
+
+    fn client() -> DhcpOption {
+        DhcpOption::ClientId([&[0, 4][..], &[7; 16]].concat())
+    }
+
+    fn wants_address() -> DhcpOption {
+        DhcpOption::IANA(IANA { id: 9, t1: 0, t2: 0, opts: std::iter::empty().collect() })
+    }
+
+    fn class(text: &[u8]) -> DhcpOption {
+        // Not by dhcproto's own type, which writes a wrong length.
+        let data = [&343u32.to_be_bytes()[..], &(text.len() as u16).to_be_bytes(), text].concat();
+        DhcpOption::Unknown(UnknownOption::new(OptionCode::VendorClass, data))
+    }
+
+    fn ask(kind: MessageType, options: Vec<DhcpOption>) -> Option<Question> {
+        read(&message(kind, options), FIRMWARE)
+    }
+
+    #[test]
+    fn only_firmware_of_a_host_that_boots_its_disk_is_answered() {
+        use MessageType as T;
+        let arch = || DhcpOption::ClientArchType(vec![7.into()]);
+        let ours = || DhcpOption::ServerId(OURS.to_vec());
+        let other = || DhcpOption::ServerId(vec![0, 3, 0, 1, 9, 9, 9, 9, 9, 9]);
+        let pxe = || class(b"PXEClient:Arch:00007:UNDI:003000");
+        let (id, ia) = (client, wants_address);
+        let cases = [
+            ("architecture", T::Solicit, vec![id(), ia(), arch()], true, Some(T::Advertise)),
+            ("PXE class", T::Solicit, vec![id(), ia(), pxe()], true, Some(T::Advertise)),
+            (
+                "HTTP class",
+                T::Solicit,
+                vec![id(), ia(), class(b"HTTPClient")],
+                true,
+                Some(T::Advertise),
+            ),
+            ("another host", T::Solicit, vec![id(), ia(), arch()], false, None),
+            ("an operating system", T::Solicit, vec![id(), ia()], true, None),
+            ("another class", T::Solicit, vec![id(), ia(), class(b"d-i")], true, None),
+            ("no IA_NA", T::Solicit, vec![id(), arch()], true, None),
+            ("no client", T::Solicit, vec![ia(), arch()], true, None),
+            (
+                "a SOLICIT that names a server",
+                T::Solicit,
+                vec![id(), ours(), ia(), arch()],
+                true,
+                None,
+            ),
+            ("REQUEST", T::Request, vec![id(), ours(), ia(), arch()], true, Some(T::Reply)),
+            (
+                "REQUEST to another server",
+                T::Request,
+                vec![id(), other(), ia(), arch()],
+                true,
+                None,
+            ),
+            ("RELEASE", T::Release, vec![id(), ours(), ia()], false, Some(T::Reply)),
+            ("RELEASE to another server", T::Release, vec![id(), other(), ia()], true, None),
+            ("CONFIRM", T::Confirm, vec![id(), ia(), arch()], true, None),
+            ("relayed", T::RelayForw, vec![id(), ia(), arch()], true, None),
+        ];
+        for (name, kind, options, boots_disk, expected) in cases {
+            let answer = ask(kind, options).and_then(|it| answer(&it, &OURS, boots_disk));
+            let kind = answer.map(|bytes| MessageType::from(bytes[0]));
+            assert_eq!(kind, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_advertise_has_an_address_and_no_boot_file() {
+        let arch = DhcpOption::ClientArchType(vec![7.into()]);
+        let question = ask(MessageType::Solicit, vec![client(), wants_address(), arch]).unwrap();
+        let bytes = answer(&question, &OURS, true).unwrap();
+        assert_eq!(bytes[..4], [2, 1, 2, 3], "an ADVERTISE of the same transaction");
+        let answer = Message::decode(&mut Decoder::new(&bytes)).unwrap();
+        let codes: Vec<u16> = answer.opts().iter().map(|o| OptionCode::from(o).into()).collect();
+        assert_eq!(codes, [1, 2, 3], "client, server, IA_NA");
+        let Some(DhcpOption::IANA(association)) = answer.opts().get(OptionCode::IANA) else {
+            panic!("no IA_NA");
+        };
+        assert_eq!(association.id, 9);
+        let Some(DhcpOption::IAAddr(address)) = association.opts.get(OptionCode::IAAddr) else {
+            panic!("no address");
+        };
+        assert_eq!(address.addr.to_string(), "fd72:6163:6b73:7472:5054:ff:feaa:1");
+    }
+
+    #[test]
+    fn a_client_shows_its_mac_or_its_uuid() {
+        let duid = |bytes: &[u8]| DhcpOption::ClientId(bytes.to_vec());
+        let other = [0x52, 0x54, 0, 0xbb, 0, 2];
+        let with_time = [&[0, 1, 0, 1, 0, 0, 0, 0][..], &other].concat();
+        let plain = [&[0, 3, 0, 1][..], &other].concat();
+        let cases = [(with_time, vec![Mac(other), MAC]), (plain, vec![Mac(other), MAC])];
+        for (id, macs) in cases {
+            assert_eq!(ask(MessageType::Solicit, vec![duid(&id)]).unwrap().macs, macs);
+        }
+        let by_uuid = ask(MessageType::Solicit, vec![client()]).unwrap();
+        assert_eq!((by_uuid.macs, by_uuid.uuid), (vec![MAC], Some(Identity::uuid([7; 16]))));
+    }
+
+    #[test]
+    fn a_packet_from_beyond_the_link_is_not_read() {
+        let bytes = message(MessageType::Solicit, vec![client(), wants_address()]);
+        assert!(read(&bytes, FIRMWARE).is_some());
+        assert_eq!(read(&bytes, "2001:db8::1".parse().unwrap()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_options_are_read_without_harm(
+            kind in 0u8..14,
+            options in proptest::collection::vec((0u8..70, 0u8..40, any::<[u8; 32]>()), 0..12),
+        ) {
+            let mut bytes = vec![kind, 1, 2, 3];
+            for (code, length, data) in options {
+                bytes.extend([0, code, 0, length]);
+                bytes.extend(&data[..usize::from(length).min(32)]);
+            }
+            if let Some(question) = read(&bytes, FIRMWARE) {
+                let answer = answer(&question, &OURS, true).unwrap_or_default();
+                prop_assert!(answer.len() <= 400, "{}", answer.len());
+            }
+        }
+    }
+}
