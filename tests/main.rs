@@ -23,6 +23,7 @@ mod fabric;
 mod frr;
 mod golden;
 mod guests;
+mod guide;
 mod hostile;
 mod ifupdown2;
 mod install_script;

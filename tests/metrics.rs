@@ -1,4 +1,4 @@
-//! `/metrics` after one of everything, and what README says of it.
+//! `/metrics` after one of everything, and the page of the guide about it.
 
 use std::net::Ipv4Addr;
 
@@ -81,9 +81,9 @@ fn what_happens_is_counted_and_every_counter_is_documented() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }
-    let readme = include_str!("../README.md");
+    let page = include_str!("../docs/guide/metrics.md");
     for name in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
         let name = name.split(' ').next().unwrap();
-        assert!(readme.contains(&format!("`{name}")), "README does not tell of {name}");
+        assert!(page.contains(&format!("`{name}")), "docs/guide/metrics.md lacks {name}");
     }
 }

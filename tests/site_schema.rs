@@ -6,9 +6,10 @@ use serde_json::{Map, Value, json};
 
 use crate::common::desk::Desk;
 use crate::common::store::Store;
+use crate::guide;
 use crate::schemas::{can_validate, validate};
 
-/// Every site file of the tests, and the one of the README, by where it is from.
+/// Every site file of the tests and of the documentation, by where it is from.
 fn sites() -> Map<String, Value> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sites = Map::new();
@@ -22,9 +23,9 @@ fn sites() -> Map<String, Value> {
             }
         }
     }
-    let readme = include_str!("../README.md");
-    let site = readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
-    sites.insert("README.md".into(), serde_saphyr::from_str(site).unwrap());
+    for example in guide::sites() {
+        sites.insert(example.place, serde_saphyr::from_str(&example.text).unwrap());
+    }
     sites
 }
 

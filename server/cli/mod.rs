@@ -28,7 +28,7 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::model::{Image, Rack, Subnet, Switch};
 use context::Context;
@@ -113,6 +113,11 @@ enum Command {
     /// Manage API tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
+}
+
+/// The grammar of the command line, as documentation and tests read it.
+pub fn grammar() -> clap::Command {
+    Arguments::command()
 }
 
 /// Runs the command in the process arguments.
