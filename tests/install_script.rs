@@ -129,28 +129,26 @@ async fn kernel_settings_are_applied_with_the_files_and_put_back_with_them() {
     };
     let apply = format!("{FETCH} | WAIT=4 sh");
     assert_eq!(host.run(policy).0, "0\n");
-    assert_eq!(host.run(&apply), ("rackstrap: applied generation 1\n".into(), 0));
+    assert_eq!(host.run(&apply), ("rackstrap: applied revision 1\n".into(), 0));
     in_place(&mut host);
 
     let silent = site("2", "").replace("gateway: 10.77.0.1}", "gateway: 10.77.0.254}");
     set_site(&server, &silent).await;
-    let verdict = "put generation 2 back after 4 s without an answer from gateway 10.77.0.254";
+    let verdict = "rolled back revision 2: no answer from gateway 10.77.0.254 after 4 s";
     assert_eq!(host.run(&apply), (format!("rackstrap: {verdict}\n"), 1));
     in_place(&mut host);
 
-    for (generation, wrong) in
-        [("3", site("0", ", net.ipv4.nonsense: \"1\"")), ("4", site("99", ""))]
+    for (revision, wrong) in [("3", site("0", ", net.ipv4.nonsense: \"1\"")), ("4", site("99", ""))]
     {
         set_site(&server, &wrong).await;
-        let verdict =
-            format!("put generation {generation} back because the kernel refuses its settings");
+        let verdict = format!("rolled back revision {revision}: the kernel rejected its settings");
         assert_eq!(host.run(&apply), (format!("rackstrap: {verdict}\n"), 1));
         assert_eq!(status(&server).await, ("failed", verdict));
         in_place(&mut host);
     }
 
     set_site(&server, SITE).await;
-    assert_eq!(host.run(&apply), ("rackstrap: applied generation 5\n".into(), 0));
+    assert_eq!(host.run(&apply), ("rackstrap: applied revision 5\n".into(), 0));
     assert_eq!(host.run("ls -A /etc/sysctl.d").0, "");
 }
 
@@ -164,17 +162,17 @@ async fn settings_of_modules_are_written_with_the_files_and_put_back_with_them()
     let (server, mut host, _wire) = rack(&dummy("192.0.2.1")).await;
     let file = "cat /etc/modprobe.d/90-rackstrap-modules.conf";
     let apply = format!("{FETCH} | WAIT=4 sh");
-    assert_eq!(host.run(&apply), ("rackstrap: applied generation 1\n".into(), 0));
+    assert_eq!(host.run(&apply), ("rackstrap: applied revision 1\n".into(), 0));
     assert!(host.run(file).0.ends_with("plain.\noptions dummy numdummies=0\n"));
 
     let silent = SITE.replace("gateway: 10.77.0.1}", "gateway: 10.77.0.254}");
     set_site(&server, &silent).await;
-    let verdict = "put generation 2 back after 4 s without an answer from gateway 10.77.0.254";
+    let verdict = "rolled back revision 2: no answer from gateway 10.77.0.254 after 4 s";
     assert_eq!(host.run(&apply), (format!("rackstrap: {verdict}\n"), 1));
     assert!(host.run(file).0.ends_with("options dummy numdummies=0\n"));
 
     set_site(&server, SITE).await;
-    assert_eq!(host.run(&apply), ("rackstrap: applied generation 3\n".into(), 0));
+    assert_eq!(host.run(&apply), ("rackstrap: applied revision 3\n".into(), 0));
     assert_eq!(host.run("ls -A /etc/modprobe.d").0, "");
 }
 
@@ -188,18 +186,18 @@ async fn rules_for_packets_are_loaded_with_the_files_and_put_back_with_them() {
         let rules = host.run("nft list table inet rackstrap").0;
         rules.contains("meta cpu 0-7") && rules.contains("snat ip to 10.77.0.12")
     };
-    assert_eq!(host.run(&apply), ("rackstrap: applied generation 1\n".into(), 0));
+    assert_eq!(host.run(&apply), ("rackstrap: applied revision 1\n".into(), 0));
     assert!(loaded(&mut host), "{}", host.run("nft list ruleset").0);
 
     set_site(&server, &with("8-9").replace("gateway: 10.77.0.1}", "gateway: 10.77.0.254}")).await;
-    let verdict = "put generation 2 back after 4 s without an answer from gateway 10.77.0.254";
+    let verdict = "rolled back revision 2: no answer from gateway 10.77.0.254 after 4 s";
     assert_eq!(host.run(&apply), (format!("rackstrap: {verdict}\n"), 1));
     assert!(loaded(&mut host), "{}", host.run("nft list ruleset").0);
     let file = "cat /etc/systemd/system/systemd-networkd.service.d/90-rackstrap.nft";
     assert!(host.run(file).0.contains("meta cpu { 0-7 }"));
 
     set_site(&server, SITE).await;
-    assert_eq!(host.run(&apply), ("rackstrap: applied generation 3\n".into(), 0));
+    assert_eq!(host.run(&apply), ("rackstrap: applied revision 3\n".into(), 0));
     assert_eq!(host.run("ls -A /etc/systemd/system/systemd-networkd.service.d").0, "");
     assert_eq!(host.run("nft list ruleset").0, "");
 }
@@ -210,11 +208,11 @@ async fn a_configuration_is_applied_if_it_works_and_put_back_if_not() {
     let default_route = |host: &mut Host| host.run("ip -4 route show default").0;
 
     let (said, ended) = host.run(&format!("{FETCH} | WAIT=20 sh"));
-    assert_eq!((said.trim_end(), ended), ("rackstrap: applied generation 1", 0));
+    assert_eq!((said.trim_end(), ended), ("rackstrap: applied revision 1", 0));
     assert!(default_route(&mut host).starts_with("default via 10.77.0.1 dev eth0"));
-    assert_eq!(status(&server).await, ("up", "applied generation 1".into()));
+    assert_eq!(status(&server).await, ("up", "applied revision 1".into()));
     let (said, ended) = host.run(&format!("{FETCH} | WAIT=20 sh"));
-    assert_eq!((said.trim_end(), ended), ("rackstrap: generation 1 is in place already", 0));
+    assert_eq!((said.trim_end(), ended), ("rackstrap: revision 1 is already applied", 0));
 
     let bridge_without_gateway = SITE
         .replace("gateway: 10.77.0.1}", "gateway: 10.77.0.254}")
@@ -225,7 +223,7 @@ async fn a_configuration_is_applied_if_it_works_and_put_back_if_not() {
         .replace("addresses: {eth0:", "addresses: {br0:");
     set_site(&server, &bridge_without_gateway).await;
     let (said, ended) = host.run(&format!("{FETCH} | WAIT=4 sh"));
-    let verdict = "put generation 2 back after 4 s without an answer from gateway 10.77.0.254";
+    let verdict = "rolled back revision 2: no answer from gateway 10.77.0.254 after 4 s";
     assert_eq!((said.trim_end(), ended), (format!("rackstrap: {verdict}").as_str(), 1));
     assert!(default_route(&mut host).starts_with("default via 10.77.0.1 dev eth0"), "{said}");
     assert_eq!(status(&server).await, ("failed", verdict.into()));

@@ -1,4 +1,5 @@
-//! The script that applies a host's files while it runs, and takes them back if they cut it off. Pure.
+//! The script that applies a host's files on the running host, and rolls back if they cut it off.
+//! Pure.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -7,31 +8,30 @@ use askama::Template;
 
 use super::archive::HostFile;
 use crate::boot::ipxe_text::Url;
-use crate::boot::script::ScriptError;
 use crate::model::Mac;
 
-/// Whom the files are for, and what must answer once they are applied.
+/// The host, and what must answer after the files are applied.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// The host's name.
+    /// Name of the host.
     pub host: String,
-    /// The MAC that it reports by.
+    /// MAC address in the URL of its report.
     pub mac: Mac,
-    /// This server as the host reaches it.
+    /// Base URL of this server, as the host reaches it.
     pub base: Url,
-    /// The revision of the site that the files were made from.
-    pub generation: i64,
-    /// The default routers of the host's links.
+    /// Revision of the site that the files are generated from.
+    pub revision: i64,
+    /// The default gateways of the host's links.
     pub gateways: BTreeSet<IpAddr>,
 }
 
 #[derive(Template)]
 #[template(path = "apply.sh")]
-struct Install<'a> {
+struct ApplyScript<'a> {
     host: &'a str,
     mac: Mac,
     base: &'a Url,
-    generation: i64,
+    revision: i64,
     gateways: &'a BTreeSet<IpAddr>,
     files: Vec<Document<'a>>,
     has_settings: bool,
@@ -41,33 +41,41 @@ struct Install<'a> {
 
 /// A file as a here-document.
 struct Document<'a> {
-    /// The script's function that takes it.
+    /// Shell function of the script that writes it.
     put: &'static str,
     name: String,
     text: &'a str,
-    /// The line that ends it, which is no line of the text.
+    /// The delimiter, which is not a line of the text.
     end: String,
 }
 
-/// Whether the script can apply a file and put it back: those of networkd, of its service, of
+/// Whether the script can apply and restore a file: those of networkd and its service, of
 /// `/etc/sysctl.d` and of `/etc/modprobe.d`.
 pub fn can_place(file: &HostFile) -> bool {
     let directory = file.path.rsplit_once('/').map(|(directory, _)| directory);
     directory == Some("/etc/systemd/network") || directory.is_some_and(|it| put(it) != PUT)
 }
 
-/// The script of a host. Its files are those that [`can_place`] takes.
-pub fn script(target: &Target, files: &[HostFile]) -> Result<String, ScriptError> {
+/// The script's template failed to render.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot render the apply script: {0}")]
+pub struct ApplyError(#[from] askama::Error);
+
+/// The script of a host, for files that [`can_place`] accepts.
+///
+/// # Errors
+/// If the template fails, which would be a bug.
+pub fn script(target: &Target, files: &[HostFile]) -> Result<String, ApplyError> {
     let files: Vec<Document<'_>> = files.iter().map(document).collect();
     let has = |put: &str| files.iter().any(|file| file.put == put);
     let (has_settings, has_rules, has_modules) =
         (has(PUT_SETTING), has(PUT_RULES), has(PUT_MODULES));
     let Target { host, base, gateways, .. } = target;
-    let script = Install {
+    let script = ApplyScript {
         host,
         mac: target.mac,
         base,
-        generation: target.generation,
+        revision: target.revision,
         gateways,
         files,
         has_settings,
@@ -82,7 +90,7 @@ const PUT_SETTING: &str = "put_setting";
 const PUT_RULES: &str = "put_rules";
 const PUT_MODULES: &str = "put_modules";
 
-/// The script's function for the files of a directory.
+/// The shell function for the files of a directory.
 fn put(directory: &str) -> &'static str {
     match directory {
         "/etc/sysctl.d" => PUT_SETTING,
@@ -112,7 +120,7 @@ mod tests {
             host: "r1-n01".into(),
             mac: "52:54:00:aa:00:01".parse().unwrap(),
             base: "http://10.77.0.1".parse().unwrap(),
-            generation: 7,
+            revision: 7,
             gateways: ["172.16.160.254".parse().unwrap()].into(),
         }
     }
@@ -122,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_files_stand_in_it_as_they_are() {
+    fn the_files_are_embedded_unchanged() {
         let files = [
             file("05-bond0.netdev", "[NetDev]\nName=bond0\n"),
             file("x.network", "END\n$(reboot)\n"),

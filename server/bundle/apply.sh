@@ -1,15 +1,15 @@
 #!/bin/sh
-# Applies the network configuration of {{ host }} (generation {{ generation }}) and proves it:
-# unless this host still reaches its gateways and the server, everything is put back.
+# Applies the network configuration of {{ host }} (revision {{ revision }}) and verifies it: if the
+# host no longer reaches its gateways and the server, it restores the previous configuration.
 #
 #   curl -fsS {{ base }}/config/{{ mac }}.sh | sudo sh
 #
-# WAIT=60   how many seconds there are for the proof
-# ROOT=/mnt writes the files below /mnt and does nothing else: for images
+# WAIT=60   seconds until an unverified configuration is rolled back
+# ROOT=/mnt only write the files below /mnt, to prepare an image
 
 server='{{ base }}'
 mac='{{ mac }}'
-generation='{{ generation }}'
+revision='{{ revision }}'
 gateways='{% for gateway in gateways %}{% if !loop.first %} {% endif %}{{ gateway }}{% endfor %}'
 settings={% if has_settings %}yes{% endif %}
 rules={% if has_rules %}yes{% endif %}
@@ -23,7 +23,7 @@ unpack() {
 }
 
 say() {
-    # The terminal may be gone by now: it may have come by the very link that changes.
+    # The terminal may be gone: an SSH session may use the link that changes.
     echo "rackstrap: $*" >&2 || :
 }
 
@@ -33,24 +33,24 @@ fail() {
 }
 
 put() {
-    cat >"$staging/$1" || fail "$staging/$1 cannot be written"
+    cat >"$staging/$1" || fail "cannot write $staging/$1"
 }
 
 put_setting() {
-    cat >"$sysctl_staging/$1" || fail "$sysctl_staging/$1 cannot be written"
+    cat >"$sysctl_staging/$1" || fail "cannot write $sysctl_staging/$1"
 }
 
 put_rules() {
-    cat >"$rules_staging/$1" || fail "$rules_staging/$1 cannot be written"
+    cat >"$rules_staging/$1" || fail "cannot write $rules_staging/$1"
 }
 
-# The kernel reads them when it loads a module: those that are loaded stay as they are.
+# The kernel reads these when it loads a module; loaded modules do not change.
 put_modules() {
-    cat >"$modules_staging/$1" || fail "$modules_staging/$1 cannot be written"
+    cat >"$modules_staging/$1" || fail "cannot write $modules_staging/$1"
 }
 
-# Does a thing with networkd's files and, where there are any, with the kernel's settings, the rules
-# of nftables and the settings of modules: a directory, the new files beside it, and the name under which $state knows them.
+# Calls a function for networkd's files and, if there are any, for the sysctl settings, the nftables
+# rules and the module options. Its arguments: the directory, the staging directory, the name in $state.
 each() {
     "$@" "$directory" "$staging" files || return 1
     [ -z "$settings" ] || "$@" "$sysctl_directory" "$sysctl_staging" settings || return 1
@@ -67,12 +67,12 @@ fetch() {
 }
 
 report() {
-    body="{\"state\":\"$1\",\"generation\":$generation,\"text\":\"$2\"}"
+    body="{\"state\":\"$1\",\"revision\":$revision,\"text\":\"$2\"}"
     if command -v curl >/dev/null; then
         fetch --data-binary "$body" "$server/report/$mac"
     else
         fetch --post-data "$body" "$server/report/$mac"
-    fi || say "the server did not take the report"
+    fi || say 'the server did not accept the report'
 }
 
 # A gateway that drops pings still answers ARP or neighbour solicitation.
@@ -81,8 +81,8 @@ hears_gateway() {
     ip neighbour show to "$1" 2>/dev/null | grep -q ' lladdr '
 }
 
-# Sets `silent` to what does not answer; true when all do.
-proven() {
+# Succeeds if all gateways and the server answer; sets `silent` to those that do not.
+verify() {
     silent=
     for gateway in $gateways; do
         hears_gateway "$gateway" || silent="$silent gateway $gateway"
@@ -91,13 +91,13 @@ proven() {
     [ -z "$silent" ]
 }
 
-# Succeeds once all answered five times in a row, a second apart: networkd changes the links
-# after it was told, so that the first answers may still come by the old ones.
-wait_for_proof() {
+# Succeeds after five successful checks in a row, one second apart: networkd changes the links some
+# time after the reload, so the first answers may still come over the old ones.
+wait_until_verified() {
     end=$(($(date +%s) + $1))
     streak=0
     while [ "$streak" -lt 5 ]; do
-        if proven; then
+        if verify; then
             streak=$((streak + 1))
         else
             streak=0
@@ -117,7 +117,7 @@ keep_copy() {
     rm -rf "$state/before.$3"/.rackstrap.*
 }
 
-# Each file appears whole or not at all; what an earlier generation left over goes.
+# Moves each file into place atomically.
 place() {
     for file in "$2"/*; do
         [ -e "$file" ] || continue
@@ -151,8 +151,8 @@ restore() {
     rm -f "$state/$3.new"
 }
 
-# Writes down what the kernel has now of all that the new files set. A setting that no file
-# makes any more stays as it is until the host boots.
+# Saves the current values of all settings in the new files. A setting that is no longer in a file
+# keeps its value until the host reboots.
 keep_values() {
     : >"$state/values"
     [ -n "$settings" ] || return 0
@@ -169,7 +169,7 @@ set_values() {
     done <"$state/settings.new"
 }
 
-# Loads the rules that are in place now, or takes away those that no file has any more.
+# Loads the current rules, or removes the table if there are none.
 load_rules() {
     [ -n "$rules" ] || return 0
     if [ -e "$rules_directory/90-rackstrap.nft" ]; then
@@ -179,35 +179,35 @@ load_rules() {
     fi
 }
 
-# Sets 'why' where the new files do not work.
+# Applies the new files. On failure sets `why`.
 attempt() {
-    why='because the kernel refuses its settings'
-    # A link that networkd is yet to make has no settings; udev sets them when it appears.
+    why='the kernel rejected its settings'
+    # Settings of links that do not exist yet fail; udev applies them when the link appears.
     set_values -e || return 1
-    why='because the kernel refuses its rules for packets'
+    why='the kernel rejected its nftables rules'
     load_rules || return 1
     $reload
-    if ! wait_for_proof "${WAIT-60}"; then
-        why="after ${WAIT-60} s without an answer from$silent"
+    if ! wait_until_verified "${WAIT-60}"; then
+        why="no answer from$silent after ${WAIT-60} s"
         return 1
     fi
-    why='because the kernel refuses its settings'
+    why='the kernel rejected its settings'
     set_values
 }
 
-# Finds how networkd is told of new files. Where it does not run nothing could be put back.
+# Finds the command that reloads networkd. If networkd is not running, a rollback could not be verified.
 find_reload() {
     if networkctl reload 2>/dev/null; then
         reload='networkctl reload'
     elif systemctl is-active -q systemd-networkd; then
-        # Without D-Bus networkctl reaches nobody; a restart keeps the links up.
+        # networkctl needs D-Bus; a restart keeps the links up.
         reload='systemctl restart systemd-networkd'
     else
-        fail 'systemd-networkd does not run here: start it first, or set ROOT=/ to write the files only'
+        fail 'systemd-networkd is not running: start it, or set ROOT=/ to only write the files'
     fi
 }
 
-# The devices that the new files make and the old ones do not.
+# The virtual devices in the new files that are not in the old ones.
 new_devices() {
     for netdev in "$directory"/*.netdev; do
         [ -e "$netdev" ] && [ ! -e "$state/before.files/$(basename "$netdev")" ] || continue
@@ -215,13 +215,13 @@ new_devices() {
     done
 }
 
-put_back() {
+roll_back() {
     devices=$(new_devices)
     each restore
     sysctl -q -e -p "$state/values" >/dev/null 2>&1 || :
     load_rules || :
-    # networkd makes devices but never removes one; its old files must be read before, or it
-    # would put the NICs to the new use again.
+    # networkd never removes a device. It must read the old files first, or it would add the NICs
+    # to the new devices again.
     $reload
     for device in $devices; do
         ip link delete "$device" 2>/dev/null || :
@@ -229,7 +229,7 @@ put_back() {
 }
 
 main() {
-    [ "$(id -u)" = 0 ] || fail 'this must run as root'
+    [ "$(id -u)" = 0 ] || fail 'run this as root'
     directory=${ROOT-}/etc/systemd/network
     sysctl_directory=${ROOT-}/etc/sysctl.d
     sysctl_staging=
@@ -238,64 +238,64 @@ main() {
     modules_directory=${ROOT-}/etc/modprobe.d
     modules_staging=
     state=${ROOT-}/var/lib/rackstrap
-    mkdir -p "$directory" "$state" || fail "$directory and $state are needed"
-    # On the same file system as the files, so that moving them is atomic.
+    mkdir -p "$directory" "$state" || fail "cannot create $directory and $state"
+    # On the file system of the target, so that mv is atomic.
     staging=$(mktemp -d "$directory/.rackstrap.XXXXXX") || fail "$directory is not writable"
     trap 'rm -rf "$staging" "$sysctl_staging" "$rules_staging" "$modules_staging"' EXIT
-    # Also where only an earlier generation had settings, rules or modules: they are stale.
+    # Also if only the previous revision had settings, rules or module options: they have to go.
     [ ! -f "$state/settings" ] || settings=yes
     [ ! -f "$state/rules" ] || rules=yes
     [ ! -f "$state/modules" ] || modules=yes
     if [ -n "$settings" ]; then
-        mkdir -p "$sysctl_directory" || fail "$sysctl_directory is needed"
+        mkdir -p "$sysctl_directory" || fail "cannot create $sysctl_directory"
         sysctl_staging=$(mktemp -d "$sysctl_directory/.rackstrap.XXXXXX") || fail "$sysctl_directory is not writable"
-        [ -n "${ROOT-}" ] || command -v sysctl >/dev/null || fail 'the program sysctl is needed for the kernel settings'
+        [ -n "${ROOT-}" ] || command -v sysctl >/dev/null || fail 'sysctl not found: install procps to apply the kernel settings'
     fi
     if [ -n "$rules" ]; then
-        mkdir -p "$rules_directory" || fail "$rules_directory is needed"
+        mkdir -p "$rules_directory" || fail "cannot create $rules_directory"
         rules_staging=$(mktemp -d "$rules_directory/.rackstrap.XXXXXX") || fail "$rules_directory is not writable"
-        [ -n "${ROOT-}" ] || command -v nft >/dev/null || fail 'the program nft is needed for the rules for packets'
+        [ -n "${ROOT-}" ] || command -v nft >/dev/null || fail 'nft not found: install nftables to apply the nftables rules'
     fi
     if [ -n "$modules" ]; then
-        mkdir -p "$modules_directory" || fail "$modules_directory is needed"
+        mkdir -p "$modules_directory" || fail "cannot create $modules_directory"
         modules_staging=$(mktemp -d "$modules_directory/.rackstrap.XXXXXX") || fail "$modules_directory is not writable"
     fi
     unpack
     each list
 
     if each unchanged; then
-        say "generation $generation is in place already"
-        [ -n "${ROOT-}" ] || report up "generation $generation was in place already"
+        say "revision $revision is already applied"
+        [ -n "${ROOT-}" ] || report up "revision $revision was already applied"
         exit 0
     fi
     [ -n "${ROOT-}" ] || find_reload
-    each keep_copy || fail 'no room for a copy of the old files'
+    each keep_copy || fail 'cannot copy the old files: disk full?'
     [ -n "${ROOT-}" ] || keep_values
 
-    # From here to the verdict nothing may stop the script half way.
+    # No signal may stop the script between here and the result.
     trap '' HUP INT TERM PIPE
-    each place || fail "$directory cannot be written"
+    each place || fail "cannot write $directory"
     each remove_stale
     if [ -n "${ROOT-}" ]; then
         each keep
-        say "generation $generation is written below $ROOT"
+        say "wrote revision $revision to $ROOT"
         exit 0
     fi
     if attempt; then
         each keep
-        say "applied generation $generation"
-        report up "applied generation $generation"
+        say "applied revision $revision"
+        report up "applied revision $revision"
         exit 0
     fi
-    verdict="put generation $generation back $why"
-    put_back
+    verdict="rolled back revision $revision: $why"
+    roll_back
     say "$verdict"
     gateways=
-    wait_for_proof 60 || say 'the server does not answer with the old files either'
+    wait_until_verified 60 || say 'no answer from the server after the rollback either'
     report failed "$verdict"
     exit 1
 }
 
-# Last, so that a script which came only in part does nothing at all.
+# Last, so that an incomplete download does nothing.
 main
 

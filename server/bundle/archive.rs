@@ -1,33 +1,33 @@
-//! The host's configuration files for carrying away: one text, tar, and a cpio for the initrd. Pure.
+//! A host's configuration files as one text, as a tar, and as a cpio for the initrd. Pure.
 //!
-//! The same files give the same bytes, whenever and wherever they are packed,
-//! so that an entity tag can stand for them.
+//! Equal files give equal bytes, so that an entity tag is valid on every server.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 
-use cpio::newc::{self, ModeFileType};
 use serde::{Serialize, Serializer};
 
-/// A file on its way to a host.
+use super::cpio::{Archive, EntryKind};
+
+/// A file of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HostFile {
-    /// Where it goes, absolute, such as `/etc/systemd/network/05-bond0.netdev`.
+    /// Absolute path on the host, such as `/etc/systemd/network/05-bond0.netdev`.
     pub path: String,
-    /// Its permissions, such as `0o644`; `"0644"` in JSON.
+    /// Permissions, such as `0o644`; `"0644"` in JSON.
     #[serde(serialize_with = "octal")]
     pub mode: u32,
-    /// What is in it.
+    /// Contents.
     pub text: String,
 }
 
-/// JSON has no octal numbers, and nobody reads permissions in decimal.
+/// As text, because JSON has no octal numbers.
 fn octal<S: Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{mode:04o}"))
 }
 
-/// All files in one readable text, each under a line `# PATH`.
+/// All files in one text, each below a line `# PATH`.
 pub fn text(files: &[HostFile]) -> String {
     let mut all = String::new();
     for file in files {
@@ -45,7 +45,7 @@ pub fn text(files: &[HostFile]) -> String {
     all
 }
 
-/// A tar archive to unpack at `/`: root's files, in their order.
+/// A tar archive to unpack at `/`, with all files owned by root.
 pub fn tar(files: &[HostFile]) -> io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
     for file in files {
@@ -60,28 +60,22 @@ pub fn tar(files: &[HostFile]) -> io::Result<Vec<u8>> {
     archive.into_inner()
 }
 
-/// A gzip'd newc cpio, as the kernel unpacks behind the other initrds. The
-/// directories are in it: the kernel makes none by itself.
+/// A gzip'd cpio, which the kernel unpacks after the other initrds.
 pub fn cpio_gz(files: &[HostFile]) -> io::Result<Vec<u8>> {
-    let mut inode = 0;
-    let mut entry = |name: &str, kind: ModeFileType, mode: u32, links: u32| {
-        inode += 1;
-        newc::Builder::new(name).ino(inode).mode(mode).nlink(links).set_mode_file_type(kind)
-    };
-    let mut archive = Vec::new();
+    let mut archive = Archive::default();
     for directory in directories(files) {
-        let header = entry(directory, ModeFileType::Directory, 0o755, 2);
-        archive = header.write(archive, 0).finish()?;
+        archive.append(directory, EntryKind::Directory, 0o755, &[])?;
     }
     for file in files {
-        let header = entry(relative(&file.path), ModeFileType::Regular, file.mode, 1);
-        let size = u32::try_from(file.text.len()).map_err(io::Error::other)?;
-        let mut writer = header.write(archive, size);
-        writer.write_all(file.text.as_bytes())?;
-        archive = writer.finish()?;
+        archive.append(
+            relative(&file.path),
+            EntryKind::Regular,
+            file.mode,
+            file.text.as_bytes(),
+        )?;
     }
-    let archive = newc::trailer(archive)?;
-    // No time in the gzip header: the bytes depend on the files alone.
+    let archive = archive.finish()?;
+    // No time in the gzip header: it would change the entity tag.
     let mut gzip = flate2::GzBuilder::new().mtime(0).write(Vec::new(), flate2::Compression::best());
     gzip.write_all(&archive)?;
     gzip.finish()
@@ -105,6 +99,8 @@ fn relative(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+
+    use cpio::newc;
 
     use super::*;
 

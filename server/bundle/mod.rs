@@ -1,5 +1,6 @@
-//! A host's configuration files as it takes them: a tar or cpio archive, one text, or a script that
-//! applies them while the host runs and takes them back if they cut it off. Pure.
+//! A host's configuration files in the forms that it fetches: one text, a tar or cpio archive, or
+//! a script that applies them on the running host and rolls back if they cut it off. Pure.
 
 pub mod apply;
 pub mod archive;
+pub mod cpio;

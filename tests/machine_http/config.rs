@@ -147,7 +147,7 @@ async fn kernel_settings_come_with_the_links_that_need_them() {
     let last = data["files"].as_array().unwrap().last().unwrap();
     assert_eq!((&last["path"], &last["text"]), (&path.into(), &line.into()));
 
-    // A generation without settings takes away those of the last one.
+    // A revision without settings removes those of the last one.
     let script = server.text("/config/52:54:00:aa:00:01.sh").await;
     let (root, run) = (TempDir::new().unwrap(), ["-c", "ROOT=. sh"]);
     pipe("sh", &run, script.as_bytes(), root.path());
@@ -164,15 +164,15 @@ async fn the_install_script_changes_nothing_twice_and_removes_what_it_left() {
     let root = TempDir::new().unwrap();
     let network = root.path().join("etc/systemd/network");
     let run = |script: &str| pipe("sh", &["-c", "ROOT=. sh"], script.as_bytes(), root.path());
-    assert!(run(&script).contains("generation 1 is written below"), "{script}");
-    assert!(run(&script).contains("generation 1 is in place already"));
+    assert!(run(&script).contains("wrote revision 1 to"), "{script}");
+    assert!(run(&script).contains("revision 1 is already applied"));
 
     std::fs::write(network.join("90-mine.network"), "").unwrap();
     let fewer = script.replace("put '15-virbr0.netdev'", "put '16-virbr0.netdev'");
     assert_ne!(fewer, script);
     assert!(run(&fewer).contains("is written below"));
     assert!(network.join("16-virbr0.netdev").exists());
-    assert!(!network.join("15-virbr0.netdev").exists(), "a file of the last generation stayed");
+    assert!(!network.join("15-virbr0.netdev").exists(), "a file of the last revision remains");
     assert!(network.join("90-mine.network").exists(), "an operator's own file went");
 
     let half = &script[..script.len() - 10];
@@ -187,7 +187,7 @@ async fn the_json_holds_the_files_as_data() {
     let answer = server.get("/config/52:54:00:aa:00:01.json").await;
     assert_eq!(answer.headers()["content-type"], "application/json");
     let data: serde_json::Value = answer.json().await.unwrap();
-    assert_eq!((&data["host"], &data["generation"]), (&"r1-n01".into(), &1.into()));
+    assert_eq!((&data["host"], &data["revision"]), (&"r1-n01".into(), &1.into()));
     let path = data["files"][0]["path"].as_str().unwrap();
     let name = path.strip_prefix("/etc/systemd/network/").unwrap();
     let one = server.text(&format!("/config/52:54:00:aa:00:02/networkd/{name}")).await;
@@ -256,6 +256,8 @@ async fn an_unchanged_configuration_is_not_sent_again() {
     let server = Server::start(SITE).await;
     let path = "/config/52:54:00:aa:00:01";
     let first = server.get(path).await;
+    assert_eq!(first.headers()["x-rackstrap-revision"], "1");
+    // The former name of the header.
     assert_eq!(first.headers()["x-rackstrap-generation"], "1");
     let etag = first.headers()["etag"].to_str().unwrap().to_owned();
     let again = server.get_with(path, "if-none-match", &etag).await;

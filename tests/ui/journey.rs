@@ -49,7 +49,7 @@ async fn fill(server: &Server) {
         (EventKind::Discover, "UEFI x64 PXE on provisioning asks"),
         (EventKind::Ack, "10.77.0.100 for 1 h"),
         (EventKind::Tftp, "ipxe.efi, 1.1 MiB, block size 1468"),
-        (EventKind::Report, "generation 1: virbr0 up with 172.16.160.13"),
+        (EventKind::Report, "revision 1: virbr0 up with 172.16.160.13"),
     ] {
         events.record(Some("r1-n02"), Some(mac), kind, text.into());
     }

@@ -21,7 +21,9 @@ use crate::lifecycle::EventKind;
 use crate::model::{Host, InvalidMac, Mac, size_text};
 use crate::network::{self, Cluster, Format, MICROCLOUD_FILE, PreseedWords};
 
-/// The revision of the site that an answer was made from.
+/// Revision of the site that a response is generated from.
+const REVISION: HeaderName = HeaderName::from_static("x-rackstrap-revision");
+/// The former name of [`REVISION`], for scripts on hosts that still read it.
 const GENERATION: HeaderName = HeaderName::from_static("x-rackstrap-generation");
 
 /// How the files are wrapped up.
@@ -226,8 +228,8 @@ impl<'a> Request<'a> {
             Wrapping::CpioGz => archive::cpio_gz(files)?.into(),
             Wrapping::Installer => self.installer(files)?.into(),
             Wrapping::Json => {
-                let generation = self.snapshot.revision;
-                let all = AllFiles { host: self.name, generation, files };
+                let revision = self.snapshot.revision;
+                let all = AllFiles { host: self.name, revision, generation: revision, files };
                 serde_json::to_vec_pretty(&all).map_err(std::io::Error::other)?.into()
             }
         })
@@ -243,7 +245,7 @@ impl<'a> Request<'a> {
             host: self.name.to_owned(),
             mac: self.mac,
             base: self.caller.base(self.app)?,
-            generation: self.snapshot.revision,
+            revision: self.snapshot.revision,
             gateways,
         };
         Ok(apply::script(&target, files)?)
@@ -255,6 +257,7 @@ impl<'a> Request<'a> {
         let common = [
             (header::ETAG, answer.etag_value()),
             (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+            (REVISION, self.snapshot.revision.into()),
             (GENERATION, self.snapshot.revision.into()),
         ];
         // A range of a text of two kilobytes is of no use: it is sent whole.
@@ -280,6 +283,8 @@ impl<'a> Request<'a> {
 #[derive(Serialize)]
 struct AllFiles<'a> {
     host: &'a str,
+    revision: i64,
+    /// The former name of `revision`, for scripts on hosts that still read it.
     generation: i64,
     files: &'a [HostFile],
 }

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::boot::ipxe_text::Unsafe;
 use crate::boot::script::ScriptError;
+use crate::bundle::apply::ApplyError;
 use crate::files::FileError;
 use crate::model::{InvalidMac, Mac};
 use crate::network::{Format, PreseedError, RenderError};
@@ -83,9 +84,12 @@ pub enum Error {
     /// The configured URL cannot be put into a script.
     #[error("machine_url: {0}")]
     Url(#[from] Unsafe),
-    /// A script did not come about.
+    /// A boot script could not be rendered.
     #[error(transparent)]
     Script(#[from] ScriptError),
+    /// The apply script could not be rendered.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
     /// The database failed.
     #[error(transparent)]
     Inventory(#[from] crate::inventory::Error),
@@ -136,6 +140,7 @@ impl Error {
             | Self::Script(_)
             | Self::Inventory(_)
             | Self::Pack(_)
+            | Self::Apply(_)
             | Self::NoPeer => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
