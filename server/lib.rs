@@ -19,6 +19,7 @@ pub mod leases;
 pub mod lifecycle;
 pub mod model;
 pub mod network;
+pub(crate) mod options;
 pub mod profile;
 pub mod site_file;
 pub(crate) mod tree;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::dhcp::wire::sub_option;
 use crate::model::{FirmwareArch, Mac};
+use crate::options::sub_option;
 
 /// What a DHCP client says of itself, as bytes of its packet.
 #[derive(Clone, Copy, Debug, Default)]

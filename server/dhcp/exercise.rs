@@ -11,13 +11,13 @@ use super::pxe::{BootData, boot_data, boot_item};
 use super::relay::RelayInfo;
 use super::reply::{Grant, build_grant, build_nak};
 use super::request::Request;
-use super::wire::{
-    EncodedOption, HEADER_BYTES, MAGIC_COOKIE, Packet, ReplyPacket, decode_option, sub_option,
-};
+use super::wire::{EncodedOption, HEADER_BYTES, MAGIC_COOKIE, Packet, Reply, decode_option};
 use crate::boot::arch::ClientSigns;
 use crate::boot::next::Next;
 use crate::exercise::Dice;
 use crate::model::Subnet;
+use crate::options::code::{self, END, OVERLOAD, RELAY_INFO};
+use crate::options::sub_option;
 use crate::site_file;
 
 /// The shortest packet that is sent (RFC 951 section 3).
@@ -26,10 +26,6 @@ const MIN_BYTES: usize = 300;
 const LOWER_HEADER_BYTES: usize = 28;
 /// What every client takes, IP and UDP headers included (RFC 2131 section 2).
 const EVERY_CLIENT_TAKES: usize = 576;
-
-const RELAY_INFO: u8 = 82;
-const OVERLOAD: u8 = 52;
-const END: u8 = 255;
 
 /// Any bytes are a packet or none; what is read is written so that it reads the same.
 pub(crate) fn decode(bytes: &[u8]) {
@@ -40,10 +36,10 @@ pub(crate) fn decode(bytes: &[u8]) {
         let _ = (sub_option(data, code), boot_item(data), RelayInfo::read(data));
     }
     let signs = ClientSigns {
-        vendor_class: options.get(60).unwrap_or_default(),
-        user_class: options.get(77).unwrap_or_default(),
-        client_archs: options.get(93).unwrap_or_default(),
-        ipxe: options.get(175),
+        vendor_class: options.get(code::VENDOR_CLASS).unwrap_or_default(),
+        user_class: options.get(code::USER_CLASS).unwrap_or_default(),
+        client_archs: options.get(code::CLIENT_ARCH).unwrap_or_default(),
+        ipxe: options.get(code::IPXE),
         mac: None,
     };
     assert!(!signs.classify().to_string().is_empty());
@@ -58,7 +54,8 @@ pub(crate) fn decode(bytes: &[u8]) {
 fn check_written_again(packet: &Packet<'_>, max_bytes: usize, may_overload: bool) {
     let ours = |code: u8| !matches!(code, RELAY_INFO | OVERLOAD);
     let options = packet.options.iter().filter(|(code, _)| ours(*code));
-    let reply = ReplyPacket {
+    let reply = Reply {
+        message_type: None,
         hardware_type: packet.hardware_type,
         hardware: packet.hardware,
         transaction_id: packet.transaction_id,
@@ -105,11 +102,11 @@ pub(crate) fn relay(bytes: &[u8]) {
         length => {
             let next = Next::NbpByTftp("f".repeat(usize::from(length) - 100));
             let client = ClientSigns { vendor_class: b"PXEClient", ..ClientSigns::default() };
-            boot_data(client.classify(), &next, server, packet.options.get(97))
+            boot_data(client.classify(), &next, server, packet.options.get(code::CLIENT_UUID))
         }
     };
     let grant = Grant {
-        kind: dice.pick(&[MessageType::Offer, MessageType::Ack]),
+        message_type: Some(dice.pick(&[MessageType::Offer, MessageType::Ack])),
         address: Some(Ipv4Addr::new(10, 0, 0, 9)),
         lease_seconds: dice.number(),
         place: Some(Place { name: "provisioning", subnet, net }),
@@ -124,12 +121,30 @@ pub(crate) fn relay(bytes: &[u8]) {
         let (bytes, left_out) = reply.encode();
         check_relay_info(&packet, &bytes);
         check_size(&request, &bytes, 1500);
-        let client_id = if request.client_id.is_some_and(|id| id.len() > 255) { 53 } else { 61 };
-        for code in [53, 54, 51, 58, 59, client_id] {
-            assert!(!left_out.contains(&code), "an answer without option {code}");
+        let long_id = request.client_id.is_some_and(|id| id.len() > 255);
+        let essential = [
+            code::MESSAGE_TYPE,
+            code::SERVER_ID,
+            code::LEASE_TIME,
+            code::RENEWAL_TIME,
+            code::REBINDING_TIME,
+            if long_id { code::MESSAGE_TYPE } else { code::CLIENT_ID },
+        ];
+        for option in essential {
+            assert!(!left_out.contains(&option), "an answer without option {option}");
         }
+        assert_eq!(bytes[HEADER_BYTES..][..2], [code::MESSAGE_TYPE, 1], "option 53 is not first");
     }
 }
+
+/// Options that a relayed message has besides its type.
+const SPOKEN: [u8; 5] = [
+    code::PARAMETER_REQUEST_LIST,
+    code::MAX_MESSAGE_SIZE,
+    code::CLIENT_ID,
+    code::CLIENT_UUID,
+    RELAY_INFO,
+];
 
 /// A relay's DISCOVER with an option 82 of any length, and with other options.
 fn relayed_message(dice: &mut Dice<'_>) -> Vec<u8> {
@@ -138,9 +153,9 @@ fn relayed_message(dice: &mut Dice<'_>) -> Vec<u8> {
     bytes[24..28].copy_from_slice(&[10, 0, 0, 254]);
     bytes[28..34].copy_from_slice(&[0x52, 0x54, 0, 0xaa, 0, 1]);
     bytes[236..].copy_from_slice(&MAGIC_COOKIE);
-    bytes.extend([53, 1, 1]);
+    bytes.extend([code::MESSAGE_TYPE, 1, 1]);
     for _ in 0..dice.byte() % 4 {
-        push_option(&mut bytes, dice.pick(&[55, 57, 61, 97, RELAY_INFO]), dice.take(255));
+        push_option(&mut bytes, dice.pick(&SPOKEN), dice.take(255));
     }
     for _ in 0..dice.byte() % 4 {
         push_option(&mut bytes, RELAY_INFO, dice.take(255));

@@ -2,6 +2,7 @@
 
 use super::request::Request;
 use crate::model::Identity;
+use crate::options::code;
 
 /// What the sender of a message may be known by, in the order in which it counts: UUID,
 /// client identifier, switch port (with its relay, alone, and the relay alone).
@@ -31,7 +32,7 @@ fn uuid(request: &Request<'_>) -> Option<[u8; 16]> {
         [0, uuid @ ..] => <[u8; 16]>::try_from(uuid).ok(),
         _ => None,
     };
-    let uuid = request.packet.options.get(97).and_then(typed);
+    let uuid = request.packet.options.get(code::CLIENT_UUID).and_then(typed);
     let uuid = uuid.or_else(|| request.client_id.and_then(typed));
     let uuid = uuid.or_else(|| request.packet.hardware.try_into().ok());
     // Boards without one of their own.

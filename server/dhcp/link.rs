@@ -7,6 +7,7 @@ use ipnet::{IpNet, Ipv4Net};
 use super::request::Request;
 use crate::leases::table::v4;
 use crate::model::{Host, Site, Subnet, SubnetIndex};
+use crate::options::code;
 
 /// An interface that is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +68,7 @@ pub fn places<'a>(
     // Option 82 counts only where a relay can have put it.
     let link_selection = relay.and(request.relay_info).and_then(|info| info.link_selection);
     let selected = link_selection
-        .or_else(|| request.packet.options.address(118))
+        .or_else(|| request.packet.options.address(code::SUBNET_SELECTION))
         .or(relay)
         .or_else(|| request.client_address.filter(|_| arrival.is_unicast()));
     if let Some(address) = selected {

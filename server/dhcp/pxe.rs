@@ -3,19 +3,16 @@
 
 use std::net::Ipv4Addr;
 
-use super::wire::{EncodedOption, sub_option, sub_options};
+use super::wire::EncodedOption;
 use crate::boot::arch::Client;
 use crate::boot::next::Next;
+use crate::options::code::{
+    BOOT_FILE_NAME, CLIENT_UUID, IPXE, TFTP_SERVER_NAME, VENDOR_CLASS, VENDOR_SPECIFIC,
+};
+use crate::options::{sub_option, sub_options};
 
-/// The option codes of boot data.
-pub const TFTP_SERVER_NAME: u8 = 66;
-/// The boot file's name or URL.
-pub const BOOT_FILE_NAME: u8 = 67;
-const VENDOR_OPTIONS: u8 = 43;
-const VENDOR_CLASS: u8 = 60;
-const CLIENT_UUID: u8 = 97;
+/// The sub-option of option 43 with the menu item that a client chose (PXE 2.1).
 const BOOT_ITEM: u8 = 71;
-const IPXE_OPTIONS: u8 = 175;
 
 /// PXE discovery control 8: take the boot file named here and ask nobody else.
 /// With option 60 and without this, UEFI asks port 4011 and gives up.
@@ -59,19 +56,19 @@ impl BootData {
     pub fn echo_boot_item(&mut self, item: Option<&[u8]>) {
         let Some(item) = item.filter(|item| item.len() == 4) else { return };
         let is_for_file = |option: &&mut EncodedOption| {
-            option.code == VENDOR_OPTIONS && option.data() != LOCAL_MENU
+            option.code == VENDOR_SPECIFIC && option.data() != LOCAL_MENU
         };
         for option in self.options.iter_mut().filter(is_for_file) {
             let mut data = vec![BOOT_ITEM, 4];
             data.extend_from_slice(item);
             data.extend(USE_BOOT_FILE);
-            *option = EncodedOption::raw(VENDOR_OPTIONS, &data);
+            *option = EncodedOption::raw(VENDOR_SPECIFIC, &data);
         }
     }
 }
 
 /// The options that may hold sub-options of ours and of the operator's.
-const SHARED: [u8; 2] = [VENDOR_OPTIONS, IPXE_OPTIONS];
+const SHARED: [u8; 2] = [VENDOR_SPECIFIC, IPXE];
 
 /// Puts the operator's sub-options beside ours in options 43 and 175. One that both have is
 /// the operator's, except in the menu of the local disk, which works only as a whole.
@@ -92,7 +89,7 @@ pub fn merge_added<'a>(boot: &mut BootData, added: impl Fn(u8) -> Option<&'a [u8
             data.extend([*code, value.len() as u8]);
             data.extend_from_slice(value);
         }
-        if option.code == VENDOR_OPTIONS {
+        if option.code == VENDOR_SPECIFIC {
             data.push(255);
         }
         // Firmware takes the first instance of an option only, so that it cannot be split.
@@ -125,20 +122,20 @@ pub fn boot_data(
         Client::Ipxe(_) | Client::IpxeWithoutHttp(_) => {
             options.push(EncodedOption::raw(VENDOR_CLASS, b"PXEClient"));
             if *next == Next::LocalMenu {
-                options.push(EncodedOption::raw(VENDOR_OPTIONS, vendor_options));
+                options.push(EncodedOption::raw(VENDOR_SPECIFIC, vendor_options));
             }
-            options.push(EncodedOption::raw(IPXE_OPTIONS, &NO_PROXY));
+            options.push(EncodedOption::raw(IPXE, &NO_PROXY));
         }
         Client::RaspberryPi => {
             options.push(EncodedOption::raw(VENDOR_CLASS, b"PXEClient"));
-            options.push(EncodedOption::raw(VENDOR_OPTIONS, RASPBERRY_PI_MENU));
+            options.push(EncodedOption::raw(VENDOR_SPECIFIC, RASPBERRY_PI_MENU));
             // Without a NUL: the Pi 3 takes it for a part of the address.
             let address = server.to_string();
             options.push(EncodedOption::raw(TFTP_SERVER_NAME, address.as_bytes()));
         }
         Client::Pxe(_) | Client::Plain => {
             options.push(EncodedOption::raw(VENDOR_CLASS, b"PXEClient"));
-            options.push(EncodedOption::raw(VENDOR_OPTIONS, vendor_options));
+            options.push(EncodedOption::raw(VENDOR_SPECIFIC, vendor_options));
         }
     }
     if !boot_file.is_empty() {

@@ -2,7 +2,19 @@
 
 use std::net::Ipv4Addr;
 
-use super::wire::sub_option;
+use crate::options::sub_option;
+
+/// Sub-options of option 82 (RFC 3046 unless said otherwise).
+mod sub_code {
+    pub(super) const CIRCUIT_ID: u8 = 1;
+    pub(super) const REMOTE_ID: u8 = 2;
+    /// RFC 3527.
+    pub(super) const LINK_SELECTION: u8 = 5;
+    /// RFC 5107.
+    pub(super) const SERVER_ID_OVERRIDE: u8 = 11;
+    /// RFC 8357.
+    pub(super) const SOURCE_PORT: u8 = 19;
+}
 
 /// Option 82: kept as it came, for it goes back byte for byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,11 +38,11 @@ impl<'a> RelayInfo<'a> {
     pub fn read(bytes: &'a [u8]) -> Self {
         Self {
             bytes,
-            circuit_id: sub_option(bytes, 1),
-            remote_id: sub_option(bytes, 2),
-            link_selection: sub_option(bytes, 5).and_then(address),
-            server_id_override: sub_option(bytes, 11).and_then(address),
-            source_port: sub_option(bytes, 19).is_some(),
+            circuit_id: sub_option(bytes, sub_code::CIRCUIT_ID),
+            remote_id: sub_option(bytes, sub_code::REMOTE_ID),
+            link_selection: sub_option(bytes, sub_code::LINK_SELECTION).and_then(address),
+            server_id_override: sub_option(bytes, sub_code::SERVER_ID_OVERRIDE).and_then(address),
+            source_port: sub_option(bytes, sub_code::SOURCE_PORT).is_some(),
         }
     }
 }

@@ -7,6 +7,7 @@ use dhcproto::v4::MessageType;
 use super::relay::RelayInfo;
 use super::wire::{BROADCAST_FLAG, Malformed, Packet};
 use crate::model::{ClientKey, Mac};
+use crate::options::code;
 
 const ETHERNET: u8 = 1;
 const INFINIBAND: u8 = 32;
@@ -16,10 +17,8 @@ const INFINIBAND: u8 = 32;
 pub struct Request<'a> {
     /// The packet it came in.
     pub packet: &'a Packet<'a>,
-    /// What kind of message; of no meaning for BOOTP.
-    pub kind: MessageType,
-    /// Whether it is a BOOTP client's (RFC 951): a DHCP header without a message type.
-    pub is_bootp: bool,
+    /// None for a BOOTP client (RFC 951): a DHCP header without option 53.
+    pub message_type: Option<MessageType>,
     /// The Ethernet address; none for clients of another kind and for UEFI
     /// that puts its GUID there.
     pub mac: Option<Mac>,
@@ -65,34 +64,34 @@ impl<'a> Request<'a> {
             return Err(Unusable::FromServer);
         }
         let options = &packet.options;
-        let is_bootp = options.get(53).is_none();
-        let kind = match options.get(53).map(|data| data.first_chunk()) {
-            Some(Some(&[kind])) => kind,
-            Some(None) => return Err(Unusable::NoMessageType),
-            None => 0,
+        let message_type = match options.get(code::MESSAGE_TYPE) {
+            Some(data) => {
+                let number = *data.first().ok_or(Unusable::NoMessageType)?;
+                Some(MessageType::from(number))
+            }
+            None => None,
         };
-        let kind = MessageType::from(kind);
         let request = Self {
             packet,
-            kind,
-            is_bootp,
+            message_type,
             mac: ethernet_address(packet),
-            client_id: options.filled(61),
-            requested_address: options.address(50),
+            client_id: options.filled(code::CLIENT_ID),
+            requested_address: options.address(code::REQUESTED_ADDRESS),
             // Buggy clients fill ciaddr in a DISCOVER; it means nothing there.
-            client_address: Some(packet.client_address)
-                .filter(|address| !address.is_unspecified() && kind != MessageType::Discover),
-            server_id: options.address(54),
+            client_address: Some(packet.client_address).filter(|address| {
+                !address.is_unspecified() && message_type != Some(MessageType::Discover)
+            }),
+            server_id: options.address(code::SERVER_ID),
             lease_seconds: options
-                .get(51)
+                .get(code::LEASE_TIME)
                 .and_then(|data| data.first_chunk())
                 .map(|bytes| u32::from_be_bytes(*bytes)),
             max_message_bytes: options
-                .get(57)
+                .get(code::MAX_MESSAGE_SIZE)
                 .and_then(|data| data.first_chunk())
                 .map(|bytes| u16::from_be_bytes(*bytes)),
-            wanted_options: options.get(55).unwrap_or_default(),
-            relay_info: options.get(82).map(RelayInfo::read),
+            wanted_options: options.get(code::PARAMETER_REQUEST_LIST).unwrap_or_default(),
+            relay_info: options.get(code::RELAY_INFO).map(RelayInfo::read),
         };
         if request.key().is_none() {
             return Err(Unusable::NoClient(packet.hardware_type, packet.hardware.len()));
@@ -154,26 +153,27 @@ mod tests {
     use crate::dhcp::test_packets::discover;
 
     /// A DISCOVER whose bytes at some offsets are replaced.
-    fn read_changed(changes: &[(usize, u8)]) -> Result<MessageType, Unusable> {
+    fn read_changed(changes: &[(usize, u8)]) -> Result<Option<MessageType>, Unusable> {
         let mut bytes = discover();
         for (offset, byte) in changes {
             bytes[*offset] = *byte;
         }
         let packet = Packet::parse(&bytes)?;
-        Request::read(&packet).map(|request| request.kind)
+        Request::read(&packet).map(|request| request.message_type)
     }
 
     #[test]
     fn what_names_no_client_is_dropped_with_a_reason() {
-        let cases: &[(&str, &[(usize, u8)], Result<MessageType, Unusable>)] = &[
-            ("a sound packet", &[], Ok(MessageType::Discover)),
+        let kind = Some(MessageType::Discover);
+        let cases: &[(&str, &[(usize, u8)], Result<Option<MessageType>, Unusable>)] = &[
+            ("a sound packet", &[], Ok(kind)),
             ("our own answer looped back", &[(0, 2)], Err(Unusable::FromServer)),
             ("an op of 3", &[(0, 3)], Err(Unusable::FromServer)),
             ("hlen 17", &[(2, 17)], Err(Malformed::HardwareLength(17).into())),
             ("hlen 255", &[(2, 255)], Err(Malformed::HardwareLength(255).into())),
             ("hlen 5 on Ethernet", &[(2, 5)], Err(Unusable::NoClient(1, 5))),
             ("hlen 0 on Ethernet", &[(2, 0)], Err(Unusable::NoClient(1, 0))),
-            ("a GUID as hardware address", &[(2, 16)], Ok(MessageType::Discover)),
+            ("a GUID as hardware address", &[(2, 16)], Ok(kind)),
             ("a multicast MAC", &[(28, 0x01)], Err(Unusable::NoClient(1, 6))),
             (
                 "a zero MAC",
@@ -181,7 +181,7 @@ mod tests {
                 Err(Unusable::NoClient(1, 6)),
             ),
             ("no cookie", &[(236, 0)], Err(Malformed::NoCookie.into())),
-            ("BOOTP", &[(240, 0), (241, 0), (242, 0)], Ok(MessageType::Unknown(0))),
+            ("BOOTP", &[(240, 0), (241, 0), (242, 0)], Ok(None)),
             ("a message type of no bytes", &[(241, 0)], Err(Unusable::NoMessageType)),
         ];
         for (name, changes, expected) in cases {

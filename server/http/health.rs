@@ -36,18 +36,16 @@ pub async fn metrics(State(app): State<App>) -> Response {
     let (mut pools, mut levels) = (Vec::new(), Vec::new());
     let now = jiff::Timestamp::now().as_second();
     let mut table = app.leases.table();
-    // Else there were no pools until the first packet comes.
-    table.set_site(snapshot.revision, &snapshot.site, now);
-    table.tick(now);
+    let leases = table.at(snapshot.revision, &snapshot.site, now);
     for (name, subnet) in &snapshot.site.subnets {
         let ipnet::IpNet::V4(net) = subnet.cidr else { continue };
-        let (all, free) = table.count(net.trunc());
-        let level = table.usage(net.trunc()).level();
+        let (all, free) = leases.count(net.trunc());
+        let level = leases.usage(net.trunc()).level();
         levels.push((format!("{{subnet=\"{}\"}}", escaped(name)), level as u64));
         let labels = |state: &str| format!("{{subnet=\"{}\",state=\"{state}\"}}", escaped(name));
         pools.extend([(labels("all"), all), (labels("free"), free)]);
     }
-    let live = table.count_live(now);
+    let live = leases.count_live();
     let leases = live.into_iter().map(|((subnet, state), count)| {
         let labels = format!("{{subnet=\"{}\",state=\"{}\"}}", escaped(subnet), state.label());
         (labels, count)

@@ -6,6 +6,8 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
+use crate::options::code;
+
 /// Options beyond those that the inventory knows the values of, such as
 /// `{150: 10.0.0.1, time-offset: 3600, 43.1: "hex:0a0b"}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,12 +33,44 @@ enum OptionValue {
 
 /// An option that cannot be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("DHCP option \"{key}\" {why}")]
+#[error("DHCP option \"{key}\" {reason}")]
 pub struct InvalidDhcpOption {
     /// The name or number, as given.
     pub key: String,
-    /// What is wrong with it, and what would be right.
-    pub why: String,
+    /// What is wrong with it.
+    pub reason: InvalidOption,
+}
+
+/// What is wrong with an option, to follow its name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidOption {
+    /// Neither a known name nor a code.
+    #[error(
+        "does not exist: expected a number from 2 to 254, a sub-option such as 43.1 or 175.1, \
+         or a name such as ntp-servers"
+    )]
+    Unknown,
+    /// A code that only the server writes.
+    #[error("is set by the server and cannot be changed")]
+    Reserved,
+    /// By name and by number, or whole and in sub-options.
+    #[error("is given twice, by name and by number")]
+    Duplicate,
+    /// Longer than one option can be, or empty.
+    #[error("has {0} bytes; expected 1 to 255")]
+    Length(usize),
+    /// `hex:` with something else behind it.
+    #[error("is \"{0}\": expected an even number of hexadecimal digits")]
+    Hexadecimal(String),
+    /// The value is of another kind.
+    #[error("must be {0}")]
+    Expected(&'static str),
+    /// A number that the option has no room for.
+    #[error("is {0}, which is too large")]
+    TooLarge(u32),
+    /// A number or flag for an option whose type is not known.
+    #[error("has no known type: write \"hex:0a0b\", a text, an address or a list of addresses")]
+    UnknownType,
 }
 
 /// What the values of an option are.
@@ -54,39 +88,58 @@ enum Kind {
     Any,
 }
 
-/// The options with a name and a type (RFC 2132 unless said otherwise).
+/// The options with a name and a type.
 const KNOWN: [(u8, &str, Kind); 27] = [
-    (2, "time-offset", Kind::Number { bytes: 4 }),
-    (3, "routers", Kind::Addresses),
-    (4, "time-servers", Kind::Addresses),
-    (6, "domain-name-servers", Kind::Addresses),
-    (7, "log-servers", Kind::Addresses),
-    (9, "lpr-servers", Kind::Addresses),
-    (13, "boot-file-size", Kind::Number { bytes: 2 }),
-    (15, "domain-name", Kind::Text),
-    (17, "root-path", Kind::Text),
-    (19, "ip-forwarding", Kind::Flag),
-    (23, "default-ttl", Kind::Number { bytes: 1 }),
-    (26, "interface-mtu", Kind::Number { bytes: 2 }),
-    (28, "broadcast-address", Kind::Addresses),
-    (40, "nis-domain", Kind::Text),
-    (41, "nis-servers", Kind::Addresses),
-    (42, "ntp-servers", Kind::Addresses),
-    (44, "netbios-name-servers", Kind::Addresses),
-    (46, "netbios-node-type", Kind::Number { bytes: 1 }),
-    (66, "tftp-server-name", Kind::Text),
-    (67, "boot-file-name", Kind::Text),
-    (100, "posix-timezone", Kind::Text),          // RFC 4833
-    (101, "timezone", Kind::Text),                // RFC 4833
-    (114, "captive-portal", Kind::Text),          // RFC 8910
-    (121, "classless-routes", Kind::Routes),      // RFC 3442
-    (138, "capwap-controllers", Kind::Addresses), // RFC 5417
-    (150, "tftp-servers", Kind::Addresses),       // RFC 5859
-    (252, "proxy-autodiscovery", Kind::Text),
+    (code::TIME_OFFSET, "time-offset", Kind::Number { bytes: 4 }),
+    (code::ROUTER, "routers", Kind::Addresses),
+    (code::TIME_SERVER, "time-servers", Kind::Addresses),
+    (code::DOMAIN_NAME_SERVER, "domain-name-servers", Kind::Addresses),
+    (code::LOG_SERVER, "log-servers", Kind::Addresses),
+    (code::LPR_SERVER, "lpr-servers", Kind::Addresses),
+    (code::BOOT_FILE_SIZE, "boot-file-size", Kind::Number { bytes: 2 }),
+    (code::DOMAIN_NAME, "domain-name", Kind::Text),
+    (code::ROOT_PATH, "root-path", Kind::Text),
+    (code::IP_FORWARDING, "ip-forwarding", Kind::Flag),
+    (code::DEFAULT_TTL, "default-ttl", Kind::Number { bytes: 1 }),
+    (code::INTERFACE_MTU, "interface-mtu", Kind::Number { bytes: 2 }),
+    (code::BROADCAST_ADDRESS, "broadcast-address", Kind::Addresses),
+    (code::NIS_DOMAIN, "nis-domain", Kind::Text),
+    (code::NIS_SERVERS, "nis-servers", Kind::Addresses),
+    (code::NTP_SERVERS, "ntp-servers", Kind::Addresses),
+    (code::NETBIOS_NAME_SERVERS, "netbios-name-servers", Kind::Addresses),
+    (code::NETBIOS_NODE_TYPE, "netbios-node-type", Kind::Number { bytes: 1 }),
+    (code::TFTP_SERVER_NAME, "tftp-server-name", Kind::Text),
+    (code::BOOT_FILE_NAME, "boot-file-name", Kind::Text),
+    (code::POSIX_TIMEZONE, "posix-timezone", Kind::Text),
+    (code::TIMEZONE, "timezone", Kind::Text),
+    (code::CAPTIVE_PORTAL, "captive-portal", Kind::Text),
+    (code::CLASSLESS_ROUTES, "classless-routes", Kind::Routes),
+    (code::CAPWAP_CONTROLLERS, "capwap-controllers", Kind::Addresses),
+    (code::TFTP_SERVERS, "tftp-servers", Kind::Addresses),
+    (code::PROXY_AUTODISCOVERY, "proxy-autodiscovery", Kind::Text),
 ];
 
 /// What the server alone may say: message type, leases, identities, relay words.
-const RESERVED: [u8; 15] = [0, 1, 50, 51, 52, 53, 54, 55, 57, 58, 59, 61, 82, 97, 255];
+const RESERVED: [u8; 15] = [
+    code::PAD,
+    code::SUBNET_MASK,
+    code::REQUESTED_ADDRESS,
+    code::LEASE_TIME,
+    code::OVERLOAD,
+    code::MESSAGE_TYPE,
+    code::SERVER_ID,
+    code::PARAMETER_REQUEST_LIST,
+    code::MAX_MESSAGE_SIZE,
+    code::RENEWAL_TIME,
+    code::REBINDING_TIME,
+    code::CLIENT_ID,
+    code::RELAY_INFO,
+    code::CLIENT_UUID,
+    code::END,
+];
+
+/// The options that hold sub-options, as a key names them: `43.1`, `175.8`.
+const ENCAPSULATING: [u8; 2] = [code::VENDOR_SPECIFIC, code::IPXE];
 
 impl DhcpOptions {
     /// Whether there are none.
@@ -106,11 +159,11 @@ impl TryFrom<Given> for DhcpOptions {
     fn try_from(given: Given) -> Result<Self, InvalidDhcpOption> {
         let mut encoded: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
         for (key, value) in &given {
-            let invalid = |why: String| InvalidDhcpOption { key: key.clone(), why };
+            let invalid = |reason| InvalidDhcpOption { key: key.clone(), reason };
             let (code, sub_code, kind) = code_of(key).map_err(invalid)?;
             let data = encode(kind, value).map_err(invalid)?;
             if data.is_empty() || data.len() > 255 {
-                return Err(invalid(format!("has {} bytes; 1 to 255 are allowed", data.len())));
+                return Err(invalid(InvalidOption::Length(data.len())));
             }
             match (sub_code, encoded.entry(code).or_default()) {
                 (Some(sub_code), whole) => {
@@ -118,7 +171,7 @@ impl TryFrom<Given> for DhcpOptions {
                     whole.extend(data);
                 }
                 (None, whole) if whole.is_empty() => *whole = data,
-                _ => return Err(invalid("is given twice, by name and by number".into())),
+                _ => return Err(invalid(InvalidOption::Duplicate)),
             }
         }
         Ok(Self { given, encoded })
@@ -132,35 +185,33 @@ impl From<DhcpOptions> for Given {
 }
 
 /// Code, sub-option and kind of `NAME`, `NUMBER`, `43.NUMBER` or `175.NUMBER`.
-fn code_of(key: &str) -> Result<(u8, Option<u8>, Kind), String> {
+fn code_of(key: &str) -> Result<(u8, Option<u8>, Kind), InvalidOption> {
     if let Some((code, _, kind)) = KNOWN.iter().find(|(_, name, _)| *name == key) {
         return Ok((*code, None, *kind));
     }
     let (code, sub_code) = match key.split_once('.') {
-        Some((code @ ("43" | "175"), sub_code)) => (code, Some(sub_code)),
-        _ => (key, None),
+        Some((code, sub_code)) => (code, Some(sub_code)),
+        None => (key, None),
     };
-    let sub_code = sub_code.map(str::parse::<u8>).transpose();
-    let (Ok(code), Ok(sub_code)) = (code.parse::<u8>(), sub_code) else {
-        return Err("is no option: a number from 2 to 254, a sub-option such as 43.1 or \
-                    175.1, or a name such as ntp-servers is needed"
-            .into());
-    };
+    let code: u8 = code.parse().map_err(|_| InvalidOption::Unknown)?;
+    let sub_code: Option<u8> =
+        sub_code.map(str::parse).transpose().map_err(|_| InvalidOption::Unknown)?;
+    if sub_code.is_some() && !ENCAPSULATING.contains(&code) {
+        return Err(InvalidOption::Unknown);
+    }
     if RESERVED.contains(&code) {
-        return Err("is the server's own and cannot be set".into());
+        return Err(InvalidOption::Reserved);
     }
     let known = KNOWN.iter().find(|(known, ..)| *known == code);
     Ok((code, sub_code, known.map_or(Kind::Any, |(_, _, kind)| *kind)))
 }
 
-fn encode(kind: Kind, value: &OptionValue) -> Result<Vec<u8>, String> {
+fn encode(kind: Kind, value: &OptionValue) -> Result<Vec<u8>, InvalidOption> {
     // Whoever writes hexadecimal digits knows the bytes.
     if let OptionValue::Text(text) = value
         && let Some(digits) = text.strip_prefix("hex:")
     {
-        return hexadecimal(digits).ok_or_else(|| {
-            format!("is \"{text}\": an even number of hexadecimal digits is needed")
-        });
+        return hexadecimal(digits).ok_or_else(|| InvalidOption::Hexadecimal(text.clone()));
     }
     let words: Vec<&str> = match value {
         OptionValue::Text(text) => vec![text],
@@ -169,32 +220,30 @@ fn encode(kind: Kind, value: &OptionValue) -> Result<Vec<u8>, String> {
     };
     match (kind, value) {
         (Kind::Flag, OptionValue::Flag(flag)) => Ok(vec![u8::from(*flag)]),
-        (Kind::Flag, _) => Err("must be true or false".into()),
+        (Kind::Flag, _) => Err(InvalidOption::Expected("true or false")),
         (Kind::Number { bytes }, OptionValue::Number(number)) => number_bytes(*number, bytes),
-        (Kind::Number { .. }, _) => Err("must be a number".into()),
+        (Kind::Number { .. }, _) => Err(InvalidOption::Expected("a number")),
         (Kind::Text, OptionValue::Text(text)) => Ok(text.clone().into_bytes()),
-        (Kind::Text, _) => Err("must be a text".into()),
+        (Kind::Text, _) => Err(InvalidOption::Expected("a text")),
         (Kind::Addresses, _) => {
-            addresses(&words).ok_or_else(|| "must be an IPv4 address or a list of them".into())
+            addresses(&words).ok_or(InvalidOption::Expected("an IPv4 address or a list of them"))
         }
         (Kind::Routes, _) => routes(&words)
-            .ok_or_else(|| "must be routes such as [\"10.0.0.0/8 via 10.77.0.254\"]".into()),
+            .ok_or(InvalidOption::Expected("routes such as [\"10.0.0.0/8 via 10.77.0.254\"]")),
         (Kind::Any, _) if !words.is_empty() => match (addresses(&words), value) {
             (Some(bytes), _) => Ok(bytes),
             (None, OptionValue::Text(text)) => Ok(text.clone().into_bytes()),
-            (None, _) => Err("must be a list of IPv4 addresses".into()),
+            (None, _) => Err(InvalidOption::Expected("a list of IPv4 addresses")),
         },
-        (Kind::Any, _) => Err("has no known type: write \"hex:0a0b\", a text, an address or a \
-                               list of addresses"
-            .into()),
+        (Kind::Any, _) => Err(InvalidOption::UnknownType),
     }
 }
 
-fn number_bytes(number: u32, bytes: usize) -> Result<Vec<u8>, String> {
+fn number_bytes(number: u32, bytes: usize) -> Result<Vec<u8>, InvalidOption> {
     let all = number.to_be_bytes();
     let (head, tail) = all.split_at(4 - bytes);
     if head.iter().any(|byte| *byte != 0) {
-        return Err(format!("is {number}, which is too large"));
+        return Err(InvalidOption::TooLarge(number));
     }
     Ok(tail.to_vec())
 }
@@ -270,15 +319,15 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_sent_is_refused_in_words() {
+    fn invalid_options_are_refused_with_a_reason() {
         let cases = [
-            (r#"{"ntp": "10.0.0.1"}"#, "\"ntp\" is no option"),
-            (r#"{"53": "hex:01"}"#, "\"53\" is the server's own"),
-            (r#"{"256": "x"}"#, "is no option"),
+            (r#"{"ntp": "10.0.0.1"}"#, "\"ntp\" does not exist"),
+            (r#"{"53": "hex:01"}"#, "\"53\" is set by the server"),
+            (r#"{"256": "x"}"#, "does not exist"),
             (r#"{"42": "ntp.example.net"}"#, "must be an IPv4 address"),
             (r#"{"26": 70000}"#, "is 70000, which is too large"),
             (r#"{"26": "big"}"#, "must be a number"),
-            (r#"{"200": "hex:0"}"#, "an even number of hexadecimal digits"),
+            (r#"{"200": "hex:0"}"#, "expected an even number of hexadecimal digits"),
             (r#"{"200": 5}"#, "has no known type"),
             (r#"{"200": ""}"#, "has 0 bytes"),
             (r#"{"42": "10.0.0.1", "ntp-servers": "10.0.0.2"}"#, "is given twice"),

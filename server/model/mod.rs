@@ -55,7 +55,7 @@ pub use bridge::{BridgeSpec, PortSpec};
 pub use cable::{Cable, Nic, Switch, Vendor};
 pub use caption::{Caption, InvalidCaption};
 pub use cpu_list::{CpuList, InvalidCpuList};
-pub use dhcp_options::{DhcpOptions, InvalidDhcpOption};
+pub use dhcp_options::{DhcpOptions, InvalidDhcpOption, InvalidOption};
 pub use diff::{Difference, DifferenceKind, FieldDifference, diff, renamed_hosts};
 pub use host::{Host, HostState};
 pub use host_number::HostNumber;

@@ -14,6 +14,7 @@ use super::links::own_addresses;
 use crate::config::{Config, ProxyDhcp};
 use crate::dhcp::reply::{CLIENT_PORT, SERVER_PORT};
 use crate::dhcp::wire::{HEADER_BYTES, MAGIC_COOKIE, Packet};
+use crate::options::code;
 
 const CHECK: &str = "other DHCP servers";
 
@@ -95,7 +96,7 @@ fn discover(number: u32) -> Vec<u8> {
     bytes[28..30].copy_from_slice(&[0x02, 0xdc]);
     bytes[30..34].copy_from_slice(&number.to_be_bytes());
     bytes[236..].copy_from_slice(&MAGIC_COOKIE);
-    bytes.extend([53, 1, 1, 255]);
+    bytes.extend([code::MESSAGE_TYPE, 1, 1, code::END]);
     bytes.resize(300, 0);
     bytes
 }
@@ -104,5 +105,8 @@ fn discover(number: u32) -> Vec<u8> {
 fn offered_by(bytes: &[u8], number: u32) -> Option<Ipv4Addr> {
     let packet = Packet::parse(bytes).ok()?;
     let is_ours = packet.op == 2 && packet.transaction_id == number;
-    packet.options.address(54).filter(|_| is_ours && !packet.your_address.is_unspecified())
+    packet
+        .options
+        .address(code::SERVER_ID)
+        .filter(|_| is_ours && !packet.your_address.is_unspecified())
 }

@@ -19,14 +19,13 @@ pub(super) fn pools(target: &Target) -> Vec<Finding> {
     let check = "addresses";
     let (snapshot, now) = (target.snapshot(), jiff::Timestamp::now().as_second());
     let mut table = target.leases.table();
-    table.set_site(snapshot.revision, &snapshot.site, now);
-    table.tick(now);
+    let leases = table.at(snapshot.revision, &snapshot.site, now);
     let own = own_addresses();
     let mut findings = Vec::new();
     for (name, subnet) in &snapshot.site.subnets {
         let IpNet::V4(net) = subnet.cidr else { continue };
         let has_range = subnet.ranges.iter().any(|range| range.used_for == RangeUse::Dhcp);
-        let (size, free) = table.count(net.trunc());
+        let (size, free) = leases.count(net.trunc());
         let fix = "extend its dhcp range, or reduce its lease-time";
         if !has_range {
             let served = own.iter().any(|own| net.contains(own));

@@ -4,13 +4,13 @@ use std::net::Ipv4Addr;
 
 use dhcproto::v4::MessageType;
 
-use crate::leases::facts::Facts;
+use crate::leases::facts::LeaseFacts;
 
 /// What a client asks, reduced to what decides the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// The kind of message.
-    pub kind: MessageType,
+    /// None for BOOTP.
+    pub message_type: Option<MessageType>,
     /// The address that it asks for (option 50).
     pub requested: Option<Ipv4Addr>,
     /// The address that it uses (`ciaddr`).
@@ -19,8 +19,6 @@ pub struct Question {
     pub server: ChosenServer,
     /// Whether it was sent to this server alone, not broadcast.
     pub unicast: bool,
-    /// Whether it is BOOTP: there is no kind.
-    pub bootp: bool,
     /// Whether it wants its lease in two packets and may have it so (RFC 4039).
     pub rapid_commit: bool,
     /// Whether it has not asked for long enough (`secs`) for this server to step in.
@@ -132,7 +130,7 @@ pub enum Reason {
     TooManyDeclines,
 }
 
-impl Facts {
+impl LeaseFacts {
     /// The address that is the client's: its own, else what it holds
     /// (the order of RFC 2131 section 4.3.1 begins here).
     fn entitled(&self) -> Option<Ipv4Addr> {
@@ -141,12 +139,12 @@ impl Facts {
 }
 
 /// Chooses the answer.
-pub fn decide(question: &Question, facts: &Facts) -> Decision {
-    if question.bootp {
+pub fn decide(question: &Question, facts: &LeaseFacts) -> Decision {
+    let Some(message_type) = question.message_type else {
         let own = facts.reserved.filter(|_| facts.bootp_allowed);
         return own.map_or(Decision::Ignore(Reason::NoBootp), Decision::Bootp);
-    }
-    match question.kind {
+    };
+    match message_type {
         MessageType::Discover if question.too_early => Decision::Ignore(Reason::TooEarly),
         MessageType::Discover => decide_discover(question, facts),
         MessageType::Request => decide_request(question, facts),
@@ -162,7 +160,7 @@ pub fn decide(question: &Question, facts: &Facts) -> Decision {
 
 /// RFC 2131 section 4.3.1: the client's own address, else its current one, its
 /// previous one, the one it asks for, any free one.
-fn decide_discover(question: &Question, facts: &Facts) -> Decision {
+fn decide_discover(question: &Question, facts: &LeaseFacts) -> Decision {
     let offer = if question.rapid_commit { Decision::Ack } else { Decision::Offer };
     if let Some(address) = facts.reserved {
         return offer(address);
@@ -176,7 +174,7 @@ fn decide_discover(question: &Question, facts: &Facts) -> Decision {
 }
 
 /// RFC 2131 section 4.3.2: which fields are filled tells the client's state.
-fn decide_request(question: &Question, facts: &Facts) -> Decision {
+fn decide_request(question: &Question, facts: &LeaseFacts) -> Decision {
     match (question.server, question.requested, question.client_address) {
         (ChosenServer::Other, _, _) => Decision::Ignore(Reason::OtherServer),
         (ChosenServer::Us, Some(requested), _) => decide_selecting(requested, facts),
@@ -192,7 +190,7 @@ fn decide_request(question: &Question, facts: &Facts) -> Decision {
 
 /// SELECTING: the client takes an offer of ours. An offer that has run out, or
 /// that a restart made us forget, is still good while the address is free.
-fn decide_selecting(requested: Ipv4Addr, facts: &Facts) -> Decision {
+fn decide_selecting(requested: Ipv4Addr, facts: &LeaseFacts) -> Decision {
     let entitled = facts.entitled();
     if entitled == Some(requested) {
         return Decision::Ack(requested);
@@ -209,7 +207,7 @@ fn decide_selecting(requested: Ipv4Addr, facts: &Facts) -> Decision {
 
 /// INIT-REBOOT: the client remembers an address. A stranger is not told no:
 /// another server may know it.
-fn decide_rebooting(requested: Ipv4Addr, facts: &Facts) -> Decision {
+fn decide_rebooting(requested: Ipv4Addr, facts: &LeaseFacts) -> Decision {
     if facts.entitled() == Some(requested) {
         return Decision::Ack(requested);
     }
@@ -221,7 +219,7 @@ fn decide_rebooting(requested: Ipv4Addr, facts: &Facts) -> Decision {
 
 /// RENEWING (sent to us) and REBINDING (broadcast): the client uses an address
 /// and wants to keep it.
-fn decide_extending(address: Ipv4Addr, unicast: bool, facts: &Facts) -> Decision {
+fn decide_extending(address: Ipv4Addr, unicast: bool, facts: &LeaseFacts) -> Decision {
     let keeps = facts.entitled() == Some(address)
         || (facts.reserved.is_none() && facts.previous == Some(address) && facts.may_lease);
     if keeps {
@@ -233,18 +231,18 @@ fn decide_extending(address: Ipv4Addr, unicast: bool, facts: &Facts) -> Decision
     refuse(facts)
 }
 
-fn refuse(facts: &Facts) -> Decision {
+fn refuse(facts: &LeaseFacts) -> Decision {
     if facts.known || facts.authoritative {
         return Decision::Nak(nak_reason(facts));
     }
     Decision::Ignore(Reason::NoRecord)
 }
 
-fn nak_reason(facts: &Facts) -> NakReason {
+fn nak_reason(facts: &LeaseFacts) -> NakReason {
     if facts.entitled().is_some() { NakReason::NotYours } else { NakReason::NotAvailable }
 }
 
-fn decide_decline(question: &Question, facts: &Facts) -> Decision {
+fn decide_decline(question: &Question, facts: &LeaseFacts) -> Decision {
     match (question.requested, question.server) {
         (None, _) => Decision::Ignore(Reason::NoAddress),
         (_, ChosenServer::Other) => Decision::Ignore(Reason::OtherServer),
@@ -253,7 +251,7 @@ fn decide_decline(question: &Question, facts: &Facts) -> Decision {
     }
 }
 
-fn decide_release(question: &Question, facts: &Facts) -> Decision {
+fn decide_release(question: &Question, facts: &LeaseFacts) -> Decision {
     // systemd-networkd (252) sends its RELEASE without option 54, to this server alone.
     let server = match question.server {
         ChosenServer::None if question.unicast => ChosenServer::Us,

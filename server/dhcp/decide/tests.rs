@@ -12,34 +12,33 @@ const FREE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 105);
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 7);
 
 /// A client that nothing is known of, in a subnet with free addresses.
-fn stranger() -> Facts {
-    Facts { free: Some(FREE), may_lease: true, ..Facts::default() }
+fn stranger() -> LeaseFacts {
+    LeaseFacts { free: Some(FREE), may_lease: true, ..LeaseFacts::default() }
 }
 
-fn leasing() -> Facts {
-    Facts { leased: Some(LEASED), known: true, ..stranger() }
+fn leasing() -> LeaseFacts {
+    LeaseFacts { leased: Some(LEASED), known: true, ..stranger() }
 }
 
-fn owning() -> Facts {
-    Facts { reserved: Some(RESERVED), known: true, ..stranger() }
+fn owning() -> LeaseFacts {
+    LeaseFacts { reserved: Some(RESERVED), known: true, ..stranger() }
 }
 
 fn discover(requested: Option<Ipv4Addr>) -> Question {
     Question {
-        kind: MessageType::Discover,
+        message_type: Some(MessageType::Discover),
         requested,
         client_address: None,
         server: Nobody,
         unicast: false,
         source_agrees: true,
-        bootp: false,
         rapid_commit: false,
         too_early: false,
     }
 }
 
 fn selecting(server: ChosenServer, requested: Ipv4Addr) -> Question {
-    Question { kind: MessageType::Request, server, ..discover(Some(requested)) }
+    Question { message_type: Some(MessageType::Request), server, ..discover(Some(requested)) }
 }
 
 fn rebooting(requested: Ipv4Addr) -> Question {
@@ -48,7 +47,7 @@ fn rebooting(requested: Ipv4Addr) -> Question {
 
 fn rebinding(address: Ipv4Addr) -> Question {
     let client_address = Some(address);
-    Question { kind: MessageType::Request, client_address, ..discover(None) }
+    Question { message_type: Some(MessageType::Request), client_address, ..discover(None) }
 }
 
 fn renewing(address: Ipv4Addr) -> Question {
@@ -58,14 +57,14 @@ fn renewing(address: Ipv4Addr) -> Question {
 /// RFC 2131 section 4.3.1.
 #[test]
 fn a_discover_is_offered_the_best_address_there_is() {
-    let wanted_free = Facts { requested_is_free: true, ..stranger() };
-    let before = Facts { previous: Some(PREVIOUS), ..wanted_free };
-    let offered = Facts { offered: Some(OFFERED), ..before };
-    let leased = Facts { leased: Some(LEASED), ..offered };
-    let reserved = Facts { reserved: Some(RESERVED), ..leased };
-    let full = Facts { free: None, ..stranger() };
-    let refused = Facts { may_lease: false, ..stranger() };
-    let refused_owner = Facts { may_lease: false, ..owning() };
+    let wanted_free = LeaseFacts { requested_is_free: true, ..stranger() };
+    let before = LeaseFacts { previous: Some(PREVIOUS), ..wanted_free };
+    let offered = LeaseFacts { offered: Some(OFFERED), ..before };
+    let leased = LeaseFacts { leased: Some(LEASED), ..offered };
+    let reserved = LeaseFacts { reserved: Some(RESERVED), ..leased };
+    let full = LeaseFacts { free: None, ..stranger() };
+    let refused = LeaseFacts { may_lease: false, ..stranger() };
+    let refused_owner = LeaseFacts { may_lease: false, ..owning() };
     let wish = Some(WANTED);
     let cases = [
         ("a new client gets a free address", None, stranger(), Offer(FREE)),
@@ -87,9 +86,9 @@ fn a_discover_is_offered_the_best_address_there_is() {
 /// RFC 2131 section 4.3.2, SELECTING.
 #[test]
 fn a_selecting_client_gets_what_it_was_offered() {
-    let offered = Facts { offered: Some(OFFERED), ..stranger() };
-    let forgotten = Facts { requested_is_free: true, ..stranger() };
-    let refused = Facts { may_lease: false, ..forgotten };
+    let offered = LeaseFacts { offered: Some(OFFERED), ..stranger() };
+    let forgotten = LeaseFacts { requested_is_free: true, ..stranger() };
+    let refused = LeaseFacts { may_lease: false, ..forgotten };
     let cases = [
         ("our offer", selecting(Us, OFFERED), offered, Ack(OFFERED)),
         ("an offer of our own address", selecting(Us, RESERVED), owning(), Ack(RESERVED)),
@@ -110,13 +109,13 @@ fn a_selecting_client_gets_what_it_was_offered() {
 /// RFC 2131 section 4.3.2, INIT-REBOOT.
 #[test]
 fn a_rebooting_client_keeps_its_address_or_hears_no() {
-    let before = Facts { previous: Some(PREVIOUS), known: true, ..stranger() };
-    let alone = Facts { authoritative: true, ..stranger() };
+    let before = LeaseFacts { previous: Some(PREVIOUS), known: true, ..stranger() };
+    let alone = LeaseFacts { authoritative: true, ..stranger() };
     let cases = [
         ("its lease runs", LEASED, leasing(), Ack(LEASED)),
         ("its lease ended and is free", PREVIOUS, before, Ack(PREVIOUS)),
         ("it owns the address", RESERVED, owning(), Ack(RESERVED)),
-        ("it owns another", LEASED, Facts { leased: Some(LEASED), ..owning() }, Nak(NotYours)),
+        ("it owns another", LEASED, LeaseFacts { leased: Some(LEASED), ..owning() }, Nak(NotYours)),
         ("a known client on the wrong network", ELSEWHERE, leasing(), Nak(NotYours)),
         ("a known client whose address is gone", WANTED, before, Nak(NotAvailable)),
         ("a stranger", WANTED, stranger(), Ignore(Reason::NoRecord)),
@@ -131,9 +130,9 @@ fn a_rebooting_client_keeps_its_address_or_hears_no() {
 /// RFC 2131 section 4.3.2, RENEWING and REBINDING.
 #[test]
 fn a_client_that_extends_keeps_its_own_address_only() {
-    let before = Facts { previous: Some(PREVIOUS), known: true, ..stranger() };
-    let adopted = Facts { leased: Some(LEASED), ..owning() };
-    let alone = Facts { authoritative: true, ..stranger() };
+    let before = LeaseFacts { previous: Some(PREVIOUS), known: true, ..stranger() };
+    let adopted = LeaseFacts { leased: Some(LEASED), ..owning() };
+    let alone = LeaseFacts { authoritative: true, ..stranger() };
     let cases = [
         ("renewing its lease", renewing(LEASED), leasing(), Ack(LEASED)),
         ("renewing its own address", renewing(RESERVED), owning(), Ack(RESERVED)),
@@ -156,11 +155,12 @@ fn a_client_that_extends_keeps_its_own_address_only() {
 /// RFC 2131 sections 4.3.3 and 4.3.4.
 #[test]
 fn only_the_holder_may_refuse_or_return_an_address() {
-    let holding = Facts { holds_requested: true, ..leasing() };
-    let decline = |server| Question { kind: MessageType::Decline, ..selecting(server, LEASED) };
+    let holding = LeaseFacts { holds_requested: true, ..leasing() };
+    let decline =
+        |server| Question { message_type: Some(MessageType::Decline), ..selecting(server, LEASED) };
     let release = |server, source_agrees| {
-        let kind = MessageType::Release;
-        Question { kind, server, source_agrees, ..renewing(LEASED) }
+        let message_type = Some(MessageType::Release);
+        Question { message_type, server, source_agrees, ..renewing(LEASED) }
     };
     let to_us = |question| Question { unicast: true, ..question };
     let to_all = |question| Question { unicast: false, ..question };
@@ -195,7 +195,7 @@ fn only_the_holder_may_refuse_or_return_an_address() {
         assert_eq!(decide(&question, &facts), expected, "{name}");
     }
     for kind in [MessageType::Decline, MessageType::Release] {
-        let nothing = Question { kind, ..discover(None) };
+        let nothing = Question { message_type: Some(kind), ..discover(None) };
         assert_eq!(decide(&nothing, &holding), Ignore(Reason::NoAddress), "{kind:?} of nothing");
     }
 }
@@ -203,12 +203,13 @@ fn only_the_holder_may_refuse_or_return_an_address() {
 /// RFC 2131 section 4.3.5; RFC 4388 (LEASEQUERY) is not spoken.
 #[test]
 fn an_inform_is_answered_and_what_servers_say_is_not() {
-    let inform = Question { kind: MessageType::Inform, ..renewing(ELSEWHERE) };
+    let inform = Question { message_type: Some(MessageType::Inform), ..renewing(ELSEWHERE) };
     assert_eq!(decide(&inform, &stranger()), Inform(ELSEWHERE));
     let nameless = Question { client_address: None, ..inform };
     assert_eq!(decide(&nameless, &stranger()), Ignore(Reason::NoAddress));
     for number in (0..=255).filter(|number| !matches!(number, 1 | 3 | 4 | 7 | 8)) {
-        let question = Question { kind: MessageType::from(number), ..renewing(LEASED) };
+        let question =
+            Question { message_type: Some(MessageType::from(number)), ..renewing(LEASED) };
         assert_eq!(decide(&question, &leasing()), Ignore(Reason::NotForUs), "type {number}");
     }
 }
@@ -219,11 +220,11 @@ fn a_rapid_client_is_given_at_once_what_it_would_be_offered() {
     let rapid = Question { rapid_commit: true, ..discover(Some(WANTED)) };
     let cases = [
         ("a new client", stranger(), Ack(FREE)),
-        ("its wish", Facts { requested_is_free: true, ..stranger() }, Ack(WANTED)),
+        ("its wish", LeaseFacts { requested_is_free: true, ..stranger() }, Ack(WANTED)),
         ("its lease", leasing(), Ack(LEASED)),
         ("its own address", owning(), Ack(RESERVED)),
-        ("nothing is free", Facts { free: None, ..stranger() }, Ignore(Reason::PoolExhausted)),
-        ("refused", Facts { may_lease: false, ..stranger() }, Ignore(Reason::UnknownRefused)),
+        ("nothing is free", LeaseFacts { free: None, ..stranger() }, Ignore(Reason::PoolExhausted)),
+        ("refused", LeaseFacts { may_lease: false, ..stranger() }, Ignore(Reason::UnknownRefused)),
     ];
     for (name, facts, expected) in cases {
         assert_eq!(decide(&rapid, &facts), expected, "{name}");
@@ -247,8 +248,8 @@ fn a_standby_server_waits_for_new_clients_only() {
 /// RFC 1534.
 #[test]
 fn bootp_is_for_hosts_that_own_an_address_where_it_is_allowed() {
-    let bootp = Question { bootp: true, kind: MessageType::Unknown(0), ..discover(None) };
-    let allowed = |facts: Facts| Facts { bootp_allowed: true, ..facts };
+    let bootp = Question { message_type: None, ..discover(None) };
+    let allowed = |facts: LeaseFacts| LeaseFacts { bootp_allowed: true, ..facts };
     let cases = [
         ("an owner", allowed(owning()), Decision::Bootp(RESERVED)),
         ("an owner where it is off", owning(), Ignore(Reason::NoBootp)),

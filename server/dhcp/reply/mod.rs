@@ -9,9 +9,10 @@ use smallvec::SmallVec;
 use super::link::{Arrival, Place};
 use super::pxe::{BootData, merge_added};
 use super::request::Request;
-use super::wire::{BROADCAST_FLAG, EncodedOption, ReplyPacket};
+use super::wire::{BROADCAST_FLAG, EncodedOption, Reply};
 use crate::leases::table::v4;
 use crate::model::{DhcpOptions, Mac};
+use crate::options::code;
 
 /// Where servers and relays listen.
 pub const SERVER_PORT: u16 = 67;
@@ -21,10 +22,16 @@ pub const BOOT_SERVER_PORT: u16 = 4011;
 pub const CLIENT_PORT: u16 = 68;
 /// What every client takes, IP and UDP headers included (RFC 2131 section 2).
 const DEFAULT_MESSAGE_BYTES: u16 = 576;
-/// The option by which two packets make a lease (RFC 4039).
-pub const RAPID_COMMIT: u8 = 80;
 /// What a BOOTP client is told without asking (RFC 1533): it has no option 55.
-const BOOTP_OPTIONS: [u8; 7] = [1, 3, 6, 12, 15, 26, 28];
+const BOOTP_OPTIONS: [u8; 7] = [
+    code::SUBNET_MASK,
+    code::ROUTER,
+    code::DOMAIN_NAME_SERVER,
+    code::HOST_NAME,
+    code::DOMAIN_NAME,
+    code::INTERFACE_MTU,
+    code::BROADCAST_ADDRESS,
+];
 /// So many options have room at once; few answers have more.
 const USUAL_OPTIONS: usize = 16;
 /// IP and UDP headers.
@@ -33,8 +40,8 @@ const HEADER_BYTES: u16 = 28;
 /// What an answer gives.
 #[derive(Clone, Debug)]
 pub struct Grant<'a> {
-    /// Offer or Ack.
-    pub kind: MessageType,
+    /// Offer or Ack; none in an answer to BOOTP.
+    pub message_type: Option<MessageType>,
     /// The address; none for the answer to an INFORM.
     pub address: Option<Ipv4Addr>,
     /// For how long, in seconds.
@@ -92,11 +99,11 @@ pub struct Answer {
 }
 
 /// Builds an OFFER or an ACK (RFC 2131 table 3).
-pub fn build_grant<'a>(request: &Request<'a>, grant: &Grant<'_>) -> ReplyPacket<'a> {
-    let mut reply = empty_reply(request, grant.link_mtu);
+pub fn build_grant<'a>(request: &Request<'a>, grant: &Grant<'_>) -> Reply<'a> {
+    let mut reply = empty_reply(request, grant.message_type, grant.link_mtu);
     reply.options = ordered_options(request, grant);
     reply.your_address = grant.address.unwrap_or(Ipv4Addr::UNSPECIFIED);
-    if grant.kind == MessageType::Ack {
+    if grant.message_type == Some(MessageType::Ack) {
         // As the request has it: what stands there in a DISCOVER, answered at once by an ACK
         // (option 80), means nothing.
         reply.client_address = request.client_address.unwrap_or(Ipv4Addr::UNSPECIFIED);
@@ -110,8 +117,8 @@ pub fn build_grant<'a>(request: &Request<'a>, grant: &Grant<'_>) -> ReplyPacket<
 
 /// Builds the answer to a BOOTP client: an address for ever and nothing of DHCP's own
 /// (RFC 1534 section 2). The client's vendor area has 64 bytes, a modern one takes more.
-pub fn build_bootp<'a>(request: &Request<'a>, grant: &Grant<'_>) -> ReplyPacket<'a> {
-    let mut reply = empty_reply(request, grant.link_mtu);
+pub fn build_bootp<'a>(request: &Request<'a>, grant: &Grant<'_>) -> Reply<'a> {
+    let mut reply = empty_reply(request, None, grant.link_mtu);
     let added = |code| grant.added(code).map(|data| EncodedOption::raw(code, data));
     let codes = BOOTP_OPTIONS.into_iter();
     reply.options = codes.filter_map(|c| added(c).or_else(|| inventory_option(c, grant))).collect();
@@ -122,14 +129,11 @@ pub fn build_bootp<'a>(request: &Request<'a>, grant: &Grant<'_>) -> ReplyPacket<
 }
 
 /// Builds a NAK: message type, server, reason, and what was sent along; no address at all.
-pub fn build_nak<'a>(request: &Request<'a>, server_id: Ipv4Addr, reason: &str) -> ReplyPacket<'a> {
-    let mut reply = empty_reply(request, u32::from(DEFAULT_MESSAGE_BYTES));
-    reply.options = vec![
-        EncodedOption::raw(53, &[MessageType::Nak.into()]),
-        EncodedOption::address(54, server_id),
-    ];
-    reply.options.extend(request.client_id.map(|id| EncodedOption::raw(61, id)));
-    reply.options.push(EncodedOption::raw(56, reason.as_bytes()));
+pub fn build_nak<'a>(request: &Request<'a>, server_id: Ipv4Addr, reason: &str) -> Reply<'a> {
+    let mut reply = empty_reply(request, Some(MessageType::Nak), u32::from(DEFAULT_MESSAGE_BYTES));
+    reply.options = vec![EncodedOption::address(code::SERVER_ID, server_id)];
+    reply.options.extend(request.client_id.map(|id| EncodedOption::raw(code::CLIENT_ID, id)));
+    reply.options.push(EncodedOption::raw(code::MESSAGE, reason.as_bytes()));
     if request.relay_address().is_some() {
         // The relay then broadcasts it: the client's address is wrong.
         reply.flags |= BROADCAST_FLAG;
@@ -137,11 +141,16 @@ pub fn build_nak<'a>(request: &Request<'a>, server_id: Ipv4Addr, reason: &str) -
     reply
 }
 
-fn empty_reply<'a>(request: &Request<'a>, link_mtu: u32) -> ReplyPacket<'a> {
+fn empty_reply<'a>(
+    request: &Request<'a>,
+    message_type: Option<MessageType>,
+    link_mtu: u32,
+) -> Reply<'a> {
     let asked = request.max_message_bytes.filter(|bytes| *bytes >= DEFAULT_MESSAGE_BYTES);
     let mtu = u16::try_from(link_mtu).unwrap_or(u16::MAX).max(DEFAULT_MESSAGE_BYTES);
     let packet = request.packet;
-    ReplyPacket {
+    Reply {
+        message_type,
         hardware_type: packet.hardware_type,
         hardware: packet.hardware,
         transaction_id: packet.transaction_id,
@@ -158,18 +167,18 @@ fn empty_reply<'a>(request: &Request<'a>, link_mtu: u32) -> ReplyPacket<'a> {
     }
 }
 
-/// Type and server first, since old ROMs look there, with what else no answer may lack;
-/// then the client's wishes in its order (RFC 2132 section 9.8); then boot data.
+/// The server and what else no answer may lack; then the options that the client asks for, in
+/// its order (RFC 2132 section 9.8); then boot data.
 fn ordered_options(request: &Request<'_>, grant: &Grant<'_>) -> Vec<EncodedOption> {
     let mut options = Vec::with_capacity(USUAL_OPTIONS);
-    options.push(EncodedOption::raw(53, &[grant.kind.into()]));
-    options.push(EncodedOption::address(54, grant.server_id));
+    options.push(EncodedOption::address(code::SERVER_ID, grant.server_id));
     if grant.address.is_some() {
         options.extend(lease_times(grant.lease_seconds));
     }
-    options.extend(request.client_id.map(|id| EncodedOption::raw(61, id)));
-    options.extend(grant.rapid_commit.then(|| EncodedOption::raw(RAPID_COMMIT, &[])));
+    options.extend(request.client_id.map(|id| EncodedOption::raw(code::CLIENT_ID, id)));
+    options.extend(grant.rapid_commit.then(|| EncodedOption::raw(code::RAPID_COMMIT, &[])));
     let mut there = [false; 256];
+    there[usize::from(code::MESSAGE_TYPE)] = true;
     for option in options.iter().chain(&grant.boot.options) {
         there[usize::from(option.code)] = true;
     }
@@ -186,9 +195,9 @@ fn ordered_options(request: &Request<'_>, grant: &Grant<'_>) -> Vec<EncodedOptio
 /// How long the address is good, when to renew and when to rebind (RFC 2131 section 4.4.5).
 fn lease_times(seconds: u32) -> [EncodedOption; 3] {
     [
-        EncodedOption::number(51, seconds),
-        EncodedOption::number(58, seconds / 2),
-        EncodedOption::number(59, (u64::from(seconds) * 7 / 8) as u32),
+        EncodedOption::number(code::LEASE_TIME, seconds),
+        EncodedOption::number(code::RENEWAL_TIME, seconds / 2),
+        EncodedOption::number(code::REBINDING_TIME, (u64::from(seconds) * 7 / 8) as u32),
     ]
 }
 
@@ -196,44 +205,48 @@ fn lease_times(seconds: u32) -> [EncodedOption; 3] {
 /// and classless routes before the router that they replace (RFC 3442).
 fn wanted_in_order(wanted: &[u8]) -> SmallVec<[u8; 64]> {
     let mut codes = SmallVec::from_slice(wanted);
-    let Some(router) = codes.iter().position(|code| *code == 3) else { return codes };
-    for code in [121, 1] {
-        if let Some(at) = codes.iter().position(|other| *other == code).filter(|at| *at > router) {
-            let code = codes.remove(at);
-            codes.insert(router, code);
+    let Some(router) = codes.iter().position(|code| *code == code::ROUTER) else { return codes };
+    for earlier in [code::CLASSLESS_ROUTES, code::SUBNET_MASK] {
+        if let Some(at) = codes.iter().position(|code| *code == earlier).filter(|at| *at > router) {
+            codes.remove(at);
+            codes.insert(router, earlier);
         }
     }
     codes
 }
 
 /// An option that the inventory knows the value of.
-fn inventory_option(code: u8, grant: &Grant<'_>) -> Option<EncodedOption> {
+fn inventory_option(option: u8, grant: &Grant<'_>) -> Option<EncodedOption> {
     let Place { subnet, net, .. } = grant.place?;
     let router = subnet.gateway.and_then(v4);
-    let option = match code {
-        1 => EncodedOption::address(1, net.netmask()),
-        3 => EncodedOption::address(3, router?),
-        6 => addresses(6, subnet.usual_resolvers().filter_map(v4)),
-        12 => EncodedOption::raw(12, grant.host_name?.as_bytes()),
-        15 => {
+    let encoded = match option {
+        code::SUBNET_MASK => EncodedOption::address(option, net.netmask()),
+        code::ROUTER => EncodedOption::address(option, router?),
+        code::DOMAIN_NAME_SERVER => addresses(option, subnet.usual_resolvers().filter_map(v4)),
+        code::HOST_NAME => EncodedOption::raw(option, grant.host_name?.as_bytes()),
+        code::DOMAIN_NAME => {
             let domain = subnet.domains.first()?.trim_end_matches('.');
-            EncodedOption::raw(15, domain.as_bytes())
+            EncodedOption::raw(option, domain.as_bytes())
         }
-        26 => EncodedOption::raw(26, &u16::try_from(subnet.mtu?).ok()?.to_be_bytes()),
-        28 => EncodedOption::address(28, net.broadcast()),
-        42 => addresses(42, subnet.ntp.iter().filter_map(|ntp| ntp.parse().ok())),
-        119 => {
+        code::INTERFACE_MTU => {
+            EncodedOption::raw(option, &u16::try_from(subnet.mtu?).ok()?.to_be_bytes())
+        }
+        code::BROADCAST_ADDRESS => EncodedOption::address(option, net.broadcast()),
+        code::NTP_SERVERS => {
+            addresses(option, subnet.ntp.iter().filter_map(|ntp| ntp.parse().ok()))
+        }
+        code::DOMAIN_SEARCH => {
             let domains = subnet.domains.iter().filter_map(|text| Name::from_utf8(text).ok());
             EncodedOption::typed(&DhcpOption::DomainSearch(domains.collect()))?
         }
-        // Who heeds 121 forgets 3, so that the default route is said again.
-        121 => {
+        // A client that heeds 121 ignores 3, so that the default route is repeated here.
+        code::CLASSLESS_ROUTES => {
             let default = vec![(ipnet::Ipv4Net::default(), router?)];
             EncodedOption::typed(&DhcpOption::ClasslessStaticRoute(default))?
         }
         _ => return None,
     };
-    Some(option).filter(|option| !option.is_empty())
+    Some(encoded).filter(|encoded| !encoded.is_empty())
 }
 
 /// An option of several addresses.
@@ -245,7 +258,7 @@ fn addresses(code: u8, addresses: impl Iterator<Item = Ipv4Addr>) -> EncodedOpti
 /// Says where the answer to a request goes.
 pub fn destination(
     request: &Request<'_>,
-    reply: &ReplyPacket<'_>,
+    reply: &Reply<'_>,
     arrival: &Arrival,
     always_broadcast: bool,
 ) -> Destination {
@@ -255,13 +268,13 @@ pub fn destination(
         let port = if own_port { arrival.source.port() } else { SERVER_PORT };
         return Destination::Routed(SocketAddrV4::new(relay, port));
     }
-    if reply.options.first() == Some(&EncodedOption::raw(53, &[MessageType::Nak.into()])) {
+    if reply.message_type == Some(MessageType::Nak) {
         return Destination::Broadcast;
     }
     if let Some(address) = request.client_address {
         return Destination::Routed(SocketAddrV4::new(address, CLIENT_PORT));
     }
-    if request.kind == MessageType::Inform {
+    if request.message_type == Some(MessageType::Inform) {
         return Destination::Routed(SocketAddrV4::new(*arrival.source.ip(), CLIENT_PORT));
     }
     match request.mac {

@@ -51,7 +51,7 @@ fn answer(
     bytes: &[u8],
     kind: MessageType,
     boot: BootData,
-    check: impl FnOnce(&Packet<'_>, &ReplyPacket<'_>),
+    check: impl FnOnce(&Packet<'_>, &Reply<'_>),
 ) {
     answer_with(None, bytes, (kind, boot), check);
 }
@@ -61,7 +61,7 @@ fn answer_with(
     profile: Option<DhcpOptions>,
     bytes: &[u8],
     (kind, boot): (MessageType, BootData),
-    check: impl FnOnce(&Packet<'_>, &ReplyPacket<'_>),
+    check: impl FnOnce(&Packet<'_>, &Reply<'_>),
 ) {
     let packet = Packet::parse(bytes).unwrap();
     let request = Request::read(&packet).unwrap();
@@ -70,7 +70,7 @@ fn answer_with(
     let reply = build_grant(
         &request,
         &Grant {
-            kind,
+            message_type: Some(kind),
             address: Some(YOURS),
             lease_seconds: 3600,
             place: Some(Place { name: "provisioning", subnet: &subnet, net }),
@@ -252,7 +252,7 @@ fn way_of(bytes: &[u8], nak: bool, always_broadcast: bool) -> Destination {
     let request = Request::read(&packet).unwrap();
     let mut reply = build_nak(&request, SERVER, "no");
     if !nak {
-        reply.options[0] = EncodedOption::raw(53, &[5]);
+        reply.message_type = Some(MessageType::Ack);
         reply.your_address = YOURS;
     }
     let arrival = Arrival {
@@ -274,7 +274,7 @@ fn the_nearest_options_count() {
     subnet.dhcp_options = options(r#"{"42": "10.0.0.69", "2": 3600}"#);
     let net = "10.0.0.0/24".parse().unwrap();
     let grant = Grant {
-        kind: MessageType::Offer,
+        message_type: Some(MessageType::Offer),
         address: Some(YOURS),
         lease_seconds: 3600,
         place: Some(Place { name: "provisioning", subnet: &subnet, net }),
@@ -297,7 +297,7 @@ fn the_nearest_options_count() {
 fn a_lease_in_two_packets_says_so_and_bootp_hears_nothing_of_dhcp() {
     let subnet = full_subnet();
     let grant = |rapid_commit| Grant {
-        kind: MessageType::Ack,
+        message_type: Some(MessageType::Ack),
         address: Some(YOURS),
         lease_seconds: 3600,
         place: Some(Place {

@@ -14,10 +14,11 @@ use crate::dhcp::link::{Arrival, Link};
 use crate::dhcp::reply::{Answer, Destination, destination};
 use crate::dhcp::request::Request;
 use crate::dhcp::watch::Watch;
-use crate::dhcp::wire::ReplyPacket;
+use crate::dhcp::wire::Reply;
 use crate::inventory::Snapshot;
 use crate::lifecycle::EventKind;
 use crate::model::{ClientKey, DhcpOptions, Host, IdentifyBy, Mac, Subnet};
+use crate::options::code;
 use crate::profile::Resolution;
 
 /// What one packet is answered with the help of.
@@ -78,10 +79,10 @@ impl<'a> Caller<'a> {
     pub(super) fn new(around: Around<'a>, request: &'a Request<'a>) -> Self {
         let options = &request.packet.options;
         let signs = ClientSigns {
-            vendor_class: options.get(60).unwrap_or_default(),
-            user_class: options.get(77).unwrap_or_default(),
-            client_archs: options.get(93).unwrap_or_default(),
-            ipxe: options.get(175),
+            vendor_class: options.get(code::VENDOR_CLASS).unwrap_or_default(),
+            user_class: options.get(code::USER_CLASS).unwrap_or_default(),
+            client_archs: options.get(code::CLIENT_ARCH).unwrap_or_default(),
+            ipxe: options.get(code::IPXE),
             mac: request.mac,
         };
         let host = request.mac.and_then(|mac| around.snapshot.host_of_mac(mac));
@@ -156,7 +157,7 @@ impl<'a> Caller<'a> {
     /// An answer ready to leave from `local`.
     pub(super) fn sending(
         &self,
-        reply: &ReplyPacket<'_>,
+        reply: &Reply<'_>,
         local: Ipv4Addr,
         happened: Option<Happened>,
     ) -> Sending {
@@ -169,7 +170,7 @@ impl<'a> Caller<'a> {
     pub(super) fn sending_to(
         &self,
         destination: Destination,
-        reply: &ReplyPacket<'_>,
+        reply: &Reply<'_>,
         local: Ipv4Addr,
         event: Option<Happened>,
     ) -> Sending {

@@ -13,17 +13,18 @@ use crate::dhcp::decide::{ChosenServer, Decision, NakReason, Question, Reason, d
 use crate::dhcp::identity::identities;
 use crate::dhcp::link::{Place, server_id};
 use crate::dhcp::probe::Verdict;
-use crate::dhcp::reply::{BOOT_SERVER_PORT, RAPID_COMMIT};
+use crate::dhcp::reply::BOOT_SERVER_PORT;
 use crate::dhcp::request::{Request, Unusable};
 use crate::dhcp::watch::Watch;
 use crate::dhcp::wire::Packet;
 use crate::inventory::Snapshot;
-use crate::leases::facts::Facts;
+use crate::leases::facts::{LeaseFacts, LeaseQuery};
 use crate::leases::fill::{self, Level};
-use crate::leases::table::{Asker, Table};
+use crate::leases::table::{Session, Table};
 use crate::lifecycle::EventKind;
 use crate::metrics::DHCP_MESSAGES;
 use crate::model::{ClientKey, ConflictProbe, Identity};
+use crate::options::code;
 
 /// Answers one packet out of the inventory and the lease book as they are now.
 pub(super) fn answer(around: Around<'_>, watch: &mut Watch, bytes: &[u8]) -> Outcome {
@@ -35,7 +36,7 @@ pub(super) fn answer(around: Around<'_>, watch: &mut Watch, bytes: &[u8]) -> Out
         Ok(request) => request,
         Err(error) => return Outcome::Silent(error.into()),
     };
-    DHCP_MESSAGES.count(message_name(request.kind));
+    DHCP_MESSAGES.count(message_name(request.message_type));
     let caller = Caller::new(around, &request);
     let span = tracing::info_span!(
         "dhcp",
@@ -57,13 +58,13 @@ pub(super) fn refuse(around: Around<'_>, bytes: &[u8], address: Ipv4Addr) -> Opt
 }
 
 /// The type of a message as it is counted.
-fn message_name(kind: MessageType) -> &'static str {
-    match kind {
-        MessageType::Discover => "discover",
-        MessageType::Request => "request",
-        MessageType::Decline => "decline",
-        MessageType::Release => "release",
-        MessageType::Inform => "inform",
+fn message_name(message_type: Option<MessageType>) -> &'static str {
+    match message_type {
+        Some(MessageType::Discover) => "discover",
+        Some(MessageType::Request) => "request",
+        Some(MessageType::Decline) => "decline",
+        Some(MessageType::Release) => "release",
+        Some(MessageType::Inform) => "inform",
         _ => "other",
     }
 }
@@ -114,24 +115,23 @@ impl<'a> Exchange<'a> {
     fn answer(&self, watch: &mut Watch) -> Result<Outcome, Reason> {
         let Around { app, snapshot, now, .. } = self.caller.around;
         let mut table = app.leases.table();
-        table.set_site(snapshot.revision, &snapshot.site, now);
-        table.tick(now);
-        let question = self.question(&table);
-        let facts = self.facts(&mut table, &question, watch);
+        let mut leases = table.at(snapshot.revision, &snapshot.site, now);
+        let question = self.question(&leases);
+        let facts = self.facts(&mut leases, &question, watch);
         let decision = decide(&question, &facts);
         if let Some(address) = self.unproven(decision, &facts) {
             match watch.probes.verdict(address, now) {
                 Verdict::Clear => {}
                 Verdict::Running => return Err(Reason::BeingProbed),
-                Verdict::Needed => return Ok(self.probe(&mut table, watch, address)),
+                Verdict::Needed => return Ok(self.probe(&mut leases, watch, address)),
             }
         }
         self.tell_what_is_asked(&question, decision);
         let outcome = match decision {
-            Decision::Offer(address) => Ok(self.offer(&mut table, watch, address)),
+            Decision::Offer(address) => Ok(self.offer(&mut leases, watch, address)),
             Decision::Ack(address) => {
                 self.note_port(watch);
-                Ok(self.give(&mut table, watch, address))
+                Ok(self.give(&mut leases, watch, address))
             }
             Decision::Nak(reason) => {
                 let address = question.requested.or(question.client_address);
@@ -139,25 +139,29 @@ impl<'a> Exchange<'a> {
             }
             Decision::Inform(address) => Ok(Outcome::Send(self.inform(watch, address))),
             Decision::Bootp(address) => Ok(Outcome::Send(self.bootp(address))),
-            Decision::Decline(address) => self.decline(&mut table, address),
-            Decision::Release(address) => self.release(&mut table, address),
+            Decision::Decline(address) => self.decline(&mut leases, address),
+            Decision::Release(address) => self.release(&mut leases, address),
             Decision::Ignore(Reason::OtherServer) => {
-                table.withdraw(&self.client);
-                self.note_foreign_server(&table, watch);
+                leases.withdraw(&self.client);
+                self.note_foreign_server(&leases, watch);
                 Err(Reason::OtherServer)
             }
             Decision::Ignore(reason) => Err(reason),
         };
-        self.note_filling(decision, &mut table, watch);
+        self.note_filling(decision, &mut leases, watch);
         outcome
     }
 
     /// The address that a client is to have which has not had it before, where somebody may
     /// use it unasked. Whoever renews, or owns the address, never waits for a probe.
-    fn unproven(&self, decision: Decision, facts: &Facts) -> Option<Ipv4Addr> {
+    fn unproven(&self, decision: Decision, facts: &LeaseFacts) -> Option<Ipv4Addr> {
         let address = match decision {
             Decision::Offer(address) => address,
-            Decision::Ack(address) if self.caller.request.kind == MessageType::Discover => address,
+            Decision::Ack(address)
+                if self.caller.request.message_type == Some(MessageType::Discover) =>
+            {
+                address
+            }
             _ => return None,
         };
         let had = facts.reserved == Some(address) || facts.leased == Some(address);
@@ -174,9 +178,10 @@ impl<'a> Exchange<'a> {
         let source = *arrival.source.ip();
         let relayed = request.relay_address().is_some();
         let inform_source = Some(source)
-            .filter(|source| request.kind == MessageType::Inform && !source.is_unspecified());
+            .filter(|_| request.message_type == Some(MessageType::Inform))
+            .filter(|source| !source.is_unspecified());
         Question {
-            kind: request.kind,
+            message_type: request.message_type,
             requested: request.requested_address,
             client_address: request.client_address.or(inform_source),
             server: match request.server_id {
@@ -185,23 +190,24 @@ impl<'a> Exchange<'a> {
                 Some(_) => ChosenServer::Other,
             },
             unicast: arrival.is_unicast() && !relayed,
-            bootp: request.is_bootp,
-            rapid_commit: subnet.rapid_commit && request.packet.options.get(RAPID_COMMIT).is_some(),
+            rapid_commit: subnet.rapid_commit
+                && request.packet.options.get(code::RAPID_COMMIT).is_some(),
             too_early: subnet.min_secs.is_some_and(|least| request.packet.seconds < least),
             source_agrees: relayed || request.client_address == Some(source),
         }
     }
 
-    fn facts(&self, table: &mut Table, question: &Question, watch: &Watch) -> Facts {
+    fn facts(&self, leases: &mut Session<'_>, question: &Question, watch: &Watch) -> LeaseFacts {
         let Around { app, now, .. } = self.caller.around;
         let subnet = self.place.subnet;
-        let asker = Asker {
+        let query = LeaseQuery {
             client: &self.client,
+            net: self.place.net,
             reserved: self.reserved,
             requested: question.requested.or(question.client_address),
             may_lease: self.caller.may_lease(subnet),
         };
-        let mut facts = table.facts(&asker, self.place.net, now);
+        let mut facts = leases.facts(&query);
         // Where another server is, strangers may be its clients.
         facts.bootp_allowed = subnet.bootp;
         facts.authoritative = app.config.authoritative && !watch.has_foreign_server(now);
@@ -210,10 +216,9 @@ impl<'a> Exchange<'a> {
 
     /// Tells of the question, unless it is a stranger's that gets no answer: that is counted.
     fn tell_what_is_asked(&self, question: &Question, decision: Decision) {
-        let kind = match question.kind {
-            MessageType::Discover => EventKind::Discover,
-            MessageType::Request => EventKind::Request,
-            _ if question.bootp => EventKind::Discover,
+        let kind = match question.message_type {
+            Some(MessageType::Discover) | None => EventKind::Discover,
+            Some(MessageType::Request) => EventKind::Request,
             _ => return,
         };
         let wanted = question.requested.or(question.client_address);
@@ -227,7 +232,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Tells once that the subnet's ranges run low, and once that they are exhausted.
-    fn note_filling(&self, decision: Decision, table: &mut Table, watch: &mut Watch) {
+    fn note_filling(&self, decision: Decision, leases: &mut Session<'_>, watch: &mut Watch) {
         let is_short = match decision {
             Decision::Offer(_) | Decision::Ack(_) => false,
             Decision::Ignore(Reason::PoolExhausted) => true,
@@ -235,14 +240,14 @@ impl<'a> Exchange<'a> {
         };
         let Place { name: subnet, net, .. } = self.place;
         let around = self.caller.around;
-        match table.fill_news(net) {
+        match leases.fill_news(net) {
             Some((Level::Exhausted, usage)) => {
                 around.alarm(fill::words(subnet, Level::Exhausted, usage));
             }
             Some((level, usage)) => around.warn(None, fill::words(subnet, level, usage)),
             // There are some, and strangers have as many on offer as they may.
             None if is_short
-                && table.usage(net).level() != Level::Exhausted
+                && leases.usage(net).level() != Level::Exhausted
                 && watch.warns(subnet, around.now) =>
             {
                 let text = format!(

@@ -13,9 +13,10 @@ use crate::dhcp::decide::{NakReason, Reason};
 use crate::dhcp::pxe::{BootData, boot_data};
 use crate::dhcp::reply::{Grant, build_bootp, build_grant, build_nak};
 use crate::dhcp::watch::Watch;
-use crate::leases::table::Table;
+use crate::leases::table::Session;
 use crate::lifecycle::EventKind;
 use crate::model::{Lease, LeaseState, UnknownClients};
+use crate::options::code;
 
 /// How long an unknown client leases an address where it is only to be discovered, in seconds.
 const DISCOVERY_SECONDS: u32 = 300;
@@ -32,8 +33,13 @@ struct Given {
 }
 
 impl Exchange<'_> {
-    pub(super) fn offer(&self, table: &mut Table, watch: &mut Watch, address: Ipv4Addr) -> Outcome {
-        table.offer(&self.client, address, self.offer_ends_at());
+    pub(super) fn offer(
+        &self,
+        leases: &mut Session<'_>,
+        watch: &mut Watch,
+        address: Ipv4Addr,
+    ) -> Outcome {
+        leases.offer(&self.client, address, self.offer_ends_at());
         let given = Given {
             kind: MessageType::Offer,
             address: Some(address),
@@ -44,8 +50,13 @@ impl Exchange<'_> {
     }
 
     /// Keeps an address for the client while it is probed.
-    pub(super) fn probe(&self, table: &mut Table, watch: &mut Watch, address: Ipv4Addr) -> Outcome {
-        table.offer(&self.client, address, self.offer_ends_at());
+    pub(super) fn probe(
+        &self,
+        leases: &mut Session<'_>,
+        watch: &mut Watch,
+        address: Ipv4Addr,
+    ) -> Outcome {
+        leases.offer(&self.client, address, self.offer_ends_at());
         watch.probes.begin(address);
         let nics = self
             .caller
@@ -62,27 +73,32 @@ impl Exchange<'_> {
 
     /// Gives an address: at once if the client comes early in a lease that it
     /// has, else after the commit.
-    pub(super) fn give(&self, table: &mut Table, watch: &mut Watch, address: Ipv4Addr) -> Outcome {
+    pub(super) fn give(
+        &self,
+        leases: &mut Session<'_>,
+        watch: &mut Watch,
+        address: Ipv4Addr,
+    ) -> Outcome {
         let Around { app, now, .. } = self.caller.around;
         let lease = self.new_lease(address);
-        let running = table.find(address).filter(|held| {
+        let running = leases.find(address).filter(|held| {
             held.client == lease.client && held.state == LeaseState::Bound && held.is_live(now)
         });
         let remembered = running.map(|held| {
             let left = u32::try_from(held.expires_at - now).unwrap_or(0);
             self.ack(watch, address, left.min(self.lease_seconds()), "keeps")
         });
-        let fresh = app.leases.is_alone() && table.is_fresh(&lease, now);
+        let fresh = app.leases.is_alone() && leases.is_fresh(&lease);
         if fresh && let Some(sending) = remembered {
-            table.withdraw(&self.client);
+            leases.withdraw(&self.client);
             return Outcome::Send(sending);
         }
         // Nobody else may be offered it while the commit runs.
-        table.offer(&self.client, address, self.offer_ends_at());
+        leases.offer(&self.client, address, self.offer_ends_at());
         let answers = Answers {
             granted: Some(self.ack(watch, address, self.lease_seconds(), "given")),
             // A DISCOVER is never refused: its client asks again (RFC 4039 section 3.1).
-            may_refuse: self.caller.request.kind != MessageType::Discover,
+            may_refuse: self.caller.request.message_type != Some(MessageType::Discover),
             remembered,
         };
         Outcome::Commit(Box::new(Commit { lease, now, answers }))
@@ -123,7 +139,7 @@ impl Exchange<'_> {
         });
         let profile = self.caller.profile();
         let grant = Grant {
-            kind: MessageType::Unknown(0),
+            message_type: None,
             address: Some(address),
             lease_seconds: 0,
             place: Some(self.place),
@@ -140,9 +156,13 @@ impl Exchange<'_> {
         self.caller.sending(&reply, self.local, happened)
     }
 
-    pub(super) fn decline(&self, table: &mut Table, address: Ipv4Addr) -> Result<Outcome, Reason> {
+    pub(super) fn decline(
+        &self,
+        leases: &mut Session<'_>,
+        address: Ipv4Addr,
+    ) -> Result<Outcome, Reason> {
         let Around { app, now, .. } = self.caller.around;
-        if !table.believes_decline(&self.client, now) {
+        if !leases.believes_decline(&self.client) {
             return Err(Reason::TooManyDeclines);
         }
         let seconds = app.config.decline_seconds;
@@ -156,26 +176,30 @@ impl Exchange<'_> {
             text = format!("found its own address {address} in use");
         }
         let until = now + i64::from(seconds);
-        self.end(table, (address, LeaseState::Declined, until), text)
+        self.end(leases, (address, LeaseState::Declined, until), text)
     }
 
-    pub(super) fn release(&self, table: &mut Table, address: Ipv4Addr) -> Result<Outcome, Reason> {
+    pub(super) fn release(
+        &self,
+        leases: &mut Session<'_>,
+        address: Ipv4Addr,
+    ) -> Result<Outcome, Reason> {
         let now = self.caller.around.now;
         let text = format!("gave {address} back");
-        self.end(table, (address, LeaseState::Released, now), text)
+        self.end(leases, (address, LeaseState::Released, now), text)
     }
 
     /// Records the end of a lease; nobody waits for an answer.
     fn end(
         &self,
-        table: &mut Table,
+        leases: &mut Session<'_>,
         (address, state, expires_at): (Ipv4Addr, LeaseState, i64),
         text: String,
     ) -> Result<Outcome, Reason> {
-        if table.is_offered(address) {
+        if leases.is_offered(address) {
             return Err(Reason::BeingGiven);
         }
-        let lease = table.find(address).ok_or(Reason::NotItsLease)?;
+        let lease = leases.find(address).ok_or(Reason::NotItsLease)?;
         let kind = match state {
             LeaseState::Declined => EventKind::Decline,
             _ => EventKind::Release,
@@ -184,7 +208,7 @@ impl Exchange<'_> {
         let lease = Lease { state, expires_at, ..lease };
         // At once: while the commit runs, memory must not tell the client that it still
         // has the address, for the next one may have it then.
-        table.end(lease.clone());
+        leases.end(lease.clone());
         let (now, answers) = (self.caller.around.now, Answers::default());
         Ok(Outcome::Commit(Box::new(Commit { lease, now, answers })))
     }
@@ -203,10 +227,10 @@ impl Exchange<'_> {
         let Given { kind, address, lease_seconds, event } = given;
         let for_good = kind == MessageType::Ack;
         let next = self.caller.next(self.local, Some(self.place.subnet), watch, for_good);
-        let client_uuid = self.caller.request.packet.options.filled(97);
+        let client_uuid = self.caller.request.packet.options.filled(code::CLIENT_UUID);
         let profile = self.caller.profile();
         let mut grant = Grant {
-            kind,
+            message_type: Some(kind),
             address,
             lease_seconds,
             place: Some(self.place),
@@ -215,7 +239,8 @@ impl Exchange<'_> {
             own_options: self.caller.own_options(profile.as_deref()),
             boot: boot_data(self.caller.boots, &next, self.local, client_uuid),
             link_mtu: self.caller.around.link.mtu,
-            rapid_commit: for_good && self.caller.request.kind == MessageType::Discover,
+            rapid_commit: for_good
+                && self.caller.request.message_type == Some(MessageType::Discover),
         };
         grant.merge_added();
         let reply = build_grant(self.caller.request, &grant);

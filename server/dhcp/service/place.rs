@@ -9,8 +9,7 @@ use super::caller::{Around, Caller};
 use crate::dhcp::decide::Reason;
 use crate::dhcp::link::{Place, owned_place, places};
 use crate::dhcp::request::Request;
-use crate::leases::facts::Facts;
-use crate::leases::table::Asker;
+use crate::leases::facts::{LeaseFacts, LeaseQuery};
 use crate::model::{ClientKey, Subnet, UnknownClients};
 
 /// A client's subnet, what it is called there, and the address that it owns there.
@@ -48,19 +47,23 @@ impl<'a> Caller<'a> {
         let Around { app, snapshot, now, .. } = self.around;
         let wanted = wanted(self.request);
         let speaks_of = |place: &&Place<'_>| wanted.is_some_and(|it| place.net.contains(&it));
-        if self.request.kind != MessageType::Discover
+        if self.request.message_type != Some(MessageType::Discover)
             && let Some(place) = places.iter().find(speaks_of)
         {
             return Some(*place);
         }
         let mut table = app.leases.table();
-        table.set_site(snapshot.revision, &snapshot.site, now);
-        table.tick(now);
+        let mut leases = table.at(snapshot.revision, &snapshot.site, now);
         let mut rank_in = |place: &Place<'a>| {
             let Some(client) = self.key(place.subnet.identify_by) else { return u8::MAX };
             let may_lease = self.may_lease(place.subnet);
-            let asker = Asker { client: &client, reserved: None, requested: wanted, may_lease };
-            rank(&table.facts(&asker, place.net, now))
+            rank(&leases.facts(&LeaseQuery {
+                client: &client,
+                net: place.net,
+                reserved: None,
+                requested: wanted,
+                may_lease,
+            }))
         };
         // The first of equals, which are in the order of the site.
         let mut best: Option<(u8, &Place<'a>)> = None;
@@ -80,7 +83,7 @@ fn wanted(request: &Request<'_>) -> Option<Ipv4Addr> {
 }
 
 /// The order in which a DISCOVER is served (RFC 2131 section 4.3.1), lowest first.
-fn rank(facts: &Facts) -> u8 {
+fn rank(facts: &LeaseFacts) -> u8 {
     let have = [
         facts.leased.is_some(),
         facts.offered.is_some(),

@@ -17,12 +17,13 @@ use crate::dhcp::watch::Watch;
 use crate::dhcp::wire::BROADCAST_FLAG;
 use crate::lifecycle::EventKind;
 use crate::model::UnknownClients;
+use crate::options::code;
 
 impl Caller<'_> {
     /// Answers a DISCOVER of firmware or iPXE with what to boot, and nothing else:
     /// the address comes from the other server.
     pub(super) fn answer_as_proxy(&self, watch: &mut Watch) -> Result<Outcome, Reason> {
-        if self.request.kind != MessageType::Discover {
+        if self.request.message_type != Some(MessageType::Discover) {
             return Err(Reason::AddressesElsewhere);
         }
         let next = self.next_if_served(watch, false)?;
@@ -38,7 +39,7 @@ impl Caller<'_> {
     /// Answers on port 4011, whatever kind of question it is, to where it came from.
     pub(super) fn answer_as_boot_server(&self, watch: &mut Watch) -> Result<Outcome, Reason> {
         let asks = [MessageType::Discover, MessageType::Request, MessageType::Inform];
-        if !asks.contains(&self.request.kind) {
+        if !self.request.message_type.is_some_and(|kind| asks.contains(&kind)) {
             return Err(Reason::NotForUs);
         }
         let next = self.next_if_served(watch, true)?;
@@ -76,12 +77,12 @@ impl Caller<'_> {
         let mut boot = if redirect {
             redirect_data(arrival.local)
         } else {
-            boot_data(self.boots, next, arrival.local, options.filled(97))
+            boot_data(self.boots, next, arrival.local, options.filled(code::CLIENT_UUID))
         };
-        boot.echo_boot_item(boot_item(options.get(43).unwrap_or_default()));
+        boot.echo_boot_item(boot_item(options.get(code::VENDOR_SPECIFIC).unwrap_or_default()));
         let profile = self.profile();
         let mut grant = Grant {
-            kind,
+            message_type: Some(kind),
             address: None,
             lease_seconds: 0,
             place: None,

@@ -9,8 +9,8 @@ mod reply;
 
 use std::net::Ipv4Addr;
 
-pub use options::{Options, decode_option, sub_option, sub_options};
-pub use reply::{EncodedOption, ReplyPacket};
+pub use options::{Options, decode_option};
+pub use reply::{EncodedOption, Reply};
 
 /// Bytes before the options: the BOOTP header and the magic cookie.
 pub const HEADER_BYTES: usize = 240;

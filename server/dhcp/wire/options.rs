@@ -7,10 +7,7 @@ use dhcproto::v4::{DhcpOption, OptionCode};
 use dhcproto::{Decodable, Decoder};
 
 use super::reply::{OptionBytes, append_option};
-
-const PAD: u8 = 0;
-const END: u8 = 255;
-const OVERLOAD: u8 = 52;
+use crate::options::code;
 
 /// The options of one packet in the order in which each came first.
 #[derive(Clone, Debug)]
@@ -28,7 +25,7 @@ impl<'a> Options<'a> {
     pub(super) fn parse(options: &'a [u8], boot_file: &'a [u8], server_name: &'a [u8]) -> Self {
         let mut all = Self { list: Vec::with_capacity(24), places: [0; 256] };
         all.walk(options);
-        let overload = all.get(OVERLOAD).and_then(|data| data.first().copied()).unwrap_or(0);
+        let overload = all.get(code::OVERLOAD).and_then(|data| data.first().copied()).unwrap_or(0);
         if overload & 1 != 0 {
             all.walk(boot_file);
         }
@@ -39,14 +36,16 @@ impl<'a> Options<'a> {
     }
 
     fn walk(&mut self, mut field: &'a [u8]) {
-        while let Some((&code, rest)) = field.split_first() {
-            if code == PAD {
+        while let Some((&option, rest)) = field.split_first() {
+            if option == code::PAD {
                 field = rest;
                 continue;
             }
-            let Some((&length, rest)) = rest.split_first().filter(|_| code != END) else { return };
+            let Some((&length, rest)) = rest.split_first().filter(|_| option != code::END) else {
+                return;
+            };
             let Some((data, rest)) = rest.split_at_checked(usize::from(length)) else { return };
-            self.add(code, data);
+            self.add(option, data);
             field = rest;
         }
     }
@@ -90,48 +89,20 @@ impl<'a> Options<'a> {
 }
 
 /// Decodes one option with dhcproto. None where its bytes make no sense.
-pub fn decode_option(code: u8, data: &[u8]) -> Option<DhcpOption> {
+pub fn decode_option(option: u8, data: &[u8]) -> Option<DhcpOption> {
     // dhcproto asserts these lengths instead of checking them.
-    let sound = match code {
-        80 => data.is_empty(),
-        81 => data.len() >= 3,
-        94 => data.len() == 3,
-        151 => !data.is_empty(),
-        152..=155 => data.len() == 4,
+    let sound = match option {
+        code::RAPID_COMMIT => data.is_empty(),
+        code::CLIENT_FQDN => data.len() >= 3,
+        code::CLIENT_NDI => data.len() == 3,
+        code::STATUS_CODE => !data.is_empty(),
+        code::BASE_TIME..=code::QUERY_END_TIME => data.len() == 4,
         _ => true,
     };
-    if !sound || matches!(code, PAD | END) {
+    if !sound || matches!(option, code::PAD | code::END) {
         return None;
     }
     let mut bytes = OptionBytes::with_capacity(data.len() + 2);
-    append_option(&mut bytes, code, data);
+    append_option(&mut bytes, option, data);
     DhcpOption::decode(&mut Decoder::new(&bytes)).ok()
-}
-
-/// Every sub-option of an encapsulated option in order; what is cut short ends the list.
-pub fn sub_options(mut bytes: &[u8]) -> Vec<(u8, &[u8])> {
-    let mut all = Vec::new();
-    while let [code, rest @ ..] = bytes {
-        if *code == PAD {
-            bytes = rest;
-            continue;
-        }
-        let Some((length, rest)) = rest.split_first().filter(|_| *code != END) else { break };
-        let Some((data, rest)) = rest.split_at_checked(usize::from(*length)) else { break };
-        all.push((*code, data));
-        bytes = rest;
-    }
-    all
-}
-
-/// The first sub-option of a code in an encapsulated option, such as 43, 82 and 175.
-pub fn sub_option(mut bytes: &[u8], wanted: u8) -> Option<&[u8]> {
-    while let [code, length, rest @ ..] = bytes {
-        let (data, rest) = rest.split_at_checked(usize::from(*length))?;
-        if *code == wanted {
-            return Some(data);
-        }
-        bytes = rest;
-    }
-    None
 }

@@ -2,20 +2,19 @@
 
 use std::net::Ipv4Addr;
 
-use dhcproto::v4::{DhcpOption, OptionCode};
+use dhcproto::v4::{DhcpOption, MessageType, OptionCode};
 use dhcproto::{Encodable, Encoder};
 use smallvec::SmallVec;
 
 use super::{BOOT_FILE, HEADER_BYTES, MAGIC_COOKIE, SERVER_NAME};
+use crate::options::code;
 
 /// The shortest packet that every BOOTP client takes (RFC 951 section 3).
 const MIN_BYTES: usize = 300;
-const END: u8 = 255;
-const OVERLOAD: u8 = 52;
-const RELAY_INFO: u8 = 82;
-/// What no answer may lack: its type, the server, the lease times and the client
-/// identifier (RFC 2131 table 3, RFC 6842). They stand first.
-const ESSENTIAL: [u8; 6] = [53, 54, 51, 58, 59, 61];
+/// What no answer may lack besides its type: the server, the lease times and the client
+/// identifier (RFC 2131 table 3, RFC 6842). They come first.
+const ESSENTIAL: [u8; 5] =
+    [code::SERVER_ID, code::LEASE_TIME, code::RENEWAL_TIME, code::REBINDING_TIME, code::CLIENT_ID];
 /// Up to this length, head included, an option needs no allocation.
 const INLINE_BYTES: usize = 24;
 
@@ -89,7 +88,9 @@ fn pieces(code: u8, data: &[u8]) -> impl Iterator<Item = ([u8; 2], &[u8])> {
 
 /// A server's packet before it is bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReplyPacket<'a> {
+pub struct Reply<'a> {
+    /// Written as option 53 before all others, where old ROMs look for it; none for BOOTP.
+    pub message_type: Option<MessageType>,
     /// The client's kind of hardware.
     pub hardware_type: u8,
     /// The client's hardware address, 16 bytes at most.
@@ -108,7 +109,7 @@ pub struct ReplyPacket<'a> {
     pub relay_address: Ipv4Addr,
     /// The boot file field; left empty where it is longer than 127 bytes.
     pub boot_file: String,
-    /// The options in the order in which they are written.
+    /// The options but 53 and 82, in the order in which they are written.
     pub options: Vec<EncodedOption>,
     /// Option 82 as the relay sent it.
     pub relay_info: Option<&'a [u8]>,
@@ -119,16 +120,21 @@ pub struct ReplyPacket<'a> {
     pub may_overload: bool,
 }
 
-impl ReplyPacket<'_> {
+impl Reply<'_> {
     /// The packet's bytes, and the codes of the options for which there was no room.
     pub fn encode(&self) -> (Vec<u8>, Vec<u8>) {
         let tail_bytes = self.tail_bytes();
+        let message_type =
+            self.message_type.map(|kind| EncodedOption::raw(code::MESSAGE_TYPE, &[kind.into()]));
+        let type_bytes = size_of(message_type.iter());
         let essential = self.options.iter().filter(|option| ESSENTIAL.contains(&option.code));
         let essential = size_of(essential);
-        let room = self.room(tail_bytes, essential);
+        let room = self.room(tail_bytes, type_bytes + essential).saturating_sub(type_bytes);
         let size = size_of(self.options.iter());
-        let mut bytes = Vec::with_capacity((HEADER_BYTES + size + tail_bytes).max(MIN_BYTES));
+        let length = HEADER_BYTES + type_bytes + size + tail_bytes;
+        let mut bytes = Vec::with_capacity(length.max(MIN_BYTES));
         self.write_header(&mut bytes);
+        message_type.iter().for_each(|option| bytes.extend_from_slice(&option.bytes));
         let left_out = if size <= room {
             self.options.iter().for_each(|option| bytes.extend_from_slice(&option.bytes));
             Vec::new()
@@ -156,7 +162,7 @@ impl ReplyPacket<'_> {
             .collect();
         bytes.extend_from_slice(&fields.options);
         if let Some(flag) = fields.overload_flag() {
-            bytes.extend([OVERLOAD, 1, flag]);
+            bytes.extend([code::OVERLOAD, 1, flag]);
         }
         fields.write_into(bytes);
         left_out
@@ -173,7 +179,7 @@ impl ReplyPacket<'_> {
 
     /// Option 82 in pieces, if a relay sent it.
     fn relay_info(&self) -> impl Iterator<Item = ([u8; 2], &[u8])> {
-        self.relay_info.into_iter().flat_map(|data| pieces(RELAY_INFO, data))
+        self.relay_info.into_iter().flat_map(|data| pieces(code::RELAY_INFO, data))
     }
 
     /// How long option 82 and End are.
@@ -187,7 +193,7 @@ impl ReplyPacket<'_> {
             bytes.extend_from_slice(&head);
             bytes.extend_from_slice(data);
         }
-        bytes.push(END);
+        bytes.push(code::END);
     }
 
     fn write_header(&self, bytes: &mut Vec<u8>) {
@@ -253,7 +259,7 @@ impl Fields {
         for (field, range) in [(&self.boot_file, BOOT_FILE), (&self.server_name, SERVER_NAME)] {
             if !field.is_empty() {
                 bytes[range.start..range.start + field.len()].copy_from_slice(field);
-                bytes[range.start + field.len()] = END;
+                bytes[range.start + field.len()] = code::END;
             }
         }
     }

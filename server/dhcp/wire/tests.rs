@@ -54,8 +54,9 @@ fn what_runs_past_the_end_ends_the_list() {
     }
 }
 
-fn reply(options: Vec<EncodedOption>) -> ReplyPacket<'static> {
-    ReplyPacket {
+fn reply(options: Vec<EncodedOption>) -> Reply<'static> {
+    Reply {
+        message_type: None,
         hardware_type: 1,
         hardware: &[0x52, 0x54, 0, 0xaa, 0, 1],
         transaction_id: 0xdead_beef,
@@ -74,8 +75,9 @@ fn reply(options: Vec<EncodedOption>) -> ReplyPacket<'static> {
 
 #[test]
 fn a_reply_is_written_as_dhcproto_reads_it() {
-    let options = vec![EncodedOption::raw(53, &[2]), EncodedOption::number(51, 3600)];
-    let (bytes, left_out) = reply(options).encode();
+    let options = vec![EncodedOption::number(51, 3600)];
+    let message_type = Some(v4::MessageType::Offer);
+    let (bytes, left_out) = Reply { message_type, ..reply(options) }.encode();
     assert!(left_out.is_empty());
     // No client of BOOTP's age takes less.
     assert_eq!(bytes.len(), 300);
@@ -91,10 +93,12 @@ fn a_reply_is_written_as_dhcproto_reads_it() {
 }
 
 #[test]
-fn options_keep_the_order_they_are_given_in() {
-    let given = [53, 54, 51, 6, 3, 1];
+fn options_keep_the_order_they_are_given_in_after_the_message_type() {
+    let given = [54, 51, 6, 3, 1];
     let options = given.map(|code| EncodedOption::raw(code, &[1, 2, 3, 4]));
-    let (bytes, _) = ReplyPacket { relay_info: Some(&[1, 1, 7]), ..reply(options.into()) }.encode();
+    let message_type = Some(v4::MessageType::Ack);
+    let relay_info = Some(&[1, 1, 7][..]);
+    let (bytes, _) = Reply { message_type, relay_info, ..reply(options.into()) }.encode();
     let packet = Packet::parse(&bytes).unwrap();
     assert_eq!(codes(&packet), [53, 54, 51, 6, 3, 1, 82]);
 }
@@ -104,13 +108,12 @@ fn options_keep_the_order_they_are_given_in() {
 fn what_does_not_fit_goes_into_the_name_fields_or_is_named() {
     let options: Vec<_> =
         [53, 6, 42, 119, 15].map(|code| EncodedOption::raw(code, &[7; 100])).into();
-    let tight = ReplyPacket { max_bytes: 552, ..reply(options) };
+    let tight = Reply { max_bytes: 552, ..reply(options) };
     let (bytes, left_out) = tight.encode();
     assert!(bytes.len() <= 552);
     assert_eq!(left_out, [119, 15]);
 
-    let may_overload =
-        ReplyPacket { boot_file: String::new(), may_overload: true, ..tight.clone() };
+    let may_overload = Reply { boot_file: String::new(), may_overload: true, ..tight.clone() };
     let (bytes, left_out) = may_overload.encode();
     assert!(bytes.len() <= 552);
     assert_eq!(left_out, [15]);
@@ -118,18 +121,19 @@ fn what_does_not_fit_goes_into_the_name_fields_or_is_named() {
     assert_eq!(packet.options.get(119), Some(&[7; 100][..]));
 
     // A boot file keeps its field.
-    let booting = ReplyPacket { may_overload: true, ..tight };
+    let booting = Reply { may_overload: true, ..tight };
     assert_eq!(booting.encode().1, [119, 15]);
 }
 
 /// What a relay says may fill a packet; the client's part is there all the same.
 #[test]
 fn a_talkative_relay_costs_no_answer_its_type_or_server() {
-    let essential = [53, 54, 51, 58, 59, 61].map(|code| EncodedOption::raw(code, &[1; 4]));
+    let essential = [54, 51, 58, 59, 61].map(|code| EncodedOption::raw(code, &[1; 4]));
     let mut options = essential.to_vec();
     options.push(EncodedOption::raw(6, &[7; 200]));
     let relay_info = [b'r'; 290];
-    let full = ReplyPacket { relay_info: Some(&relay_info), ..reply(options) };
+    let message_type = Some(v4::MessageType::Offer);
+    let full = Reply { message_type, relay_info: Some(&relay_info), ..reply(options) };
     let (bytes, left_out) = full.encode();
     assert_eq!(left_out, [6]);
     let packet = Packet::parse(&bytes).unwrap();
@@ -141,7 +145,7 @@ fn a_talkative_relay_costs_no_answer_its_type_or_server() {
 #[test]
 fn a_boot_file_too_long_for_its_field_is_left_out_of_it() {
     for (length, expected) in [(127, b'a'), (128, 0), (1000, 0)] {
-        let (bytes, _) = ReplyPacket { boot_file: "a".repeat(length), ..reply(vec![]) }.encode();
+        let (bytes, _) = Reply { boot_file: "a".repeat(length), ..reply(vec![]) }.encode();
         assert_eq!(bytes[108], expected, "{length}");
         assert_eq!(bytes[235], 0, "{length}");
     }
@@ -220,7 +224,7 @@ proptest! {
     #[test]
     fn option_82_goes_back_byte_for_byte(info in prop::collection::vec(any::<u8>(), 0..300)) {
         let options = (0..40).map(|code| EncodedOption::raw(code + 100, &[1; 20])).collect();
-        let (bytes, _) = ReplyPacket { relay_info: Some(&info), ..reply(options) }.encode();
+        let (bytes, _) = Reply { relay_info: Some(&info), ..reply(options) }.encode();
         prop_assert!(bytes.len() <= 548);
         let packet = Packet::parse(&bytes).unwrap();
         prop_assert_eq!(packet.options.get(82), Some(&info[..]));

@@ -136,9 +136,8 @@ pub async fn show(
 fn pool(ui: &Ui, snapshot: &Snapshot, subnet: &Subnet, now: i64) -> Option<Usage> {
     let ipnet::IpNet::V4(net) = subnet.cidr else { return None };
     let mut table = ui.app.leases.table();
-    table.set_site(snapshot.revision, &snapshot.site, now);
-    table.tick(now);
-    Some(table.usage(net.trunc())).filter(|usage| usage.of > 0)
+    let leases = table.at(snapshot.revision, &snapshot.site, now);
+    Some(leases.usage(net.trunc())).filter(|usage| usage.of > 0)
 }
 
 fn place((index, cell): (usize, Cell)) -> Drawn {

@@ -2,52 +2,39 @@
 
 use std::net::Ipv4Addr;
 
-use ipnet::Ipv4Net;
 use smallvec::SmallVec;
 
-use super::Table;
-use crate::leases::facts::Facts;
+use super::{Session, Table};
+use crate::leases::facts::{LeaseFacts, LeaseQuery};
 use crate::model::{ClientKey, LeaseState};
 
-/// Who asks, and for what.
-#[derive(Clone, Copy, Debug)]
-pub struct Asker<'a> {
-    /// Who.
-    pub client: &'a ClientKey,
-    /// The address that it owns on this subnet.
-    pub reserved: Option<Ipv4Addr>,
-    /// The address that its message speaks of.
-    pub requested: Option<Ipv4Addr>,
-    /// Whether it may have a dynamic address.
-    pub may_lease: bool,
-}
-
-impl Table {
-    /// What is known about a client in a network. `tick` must have run for `now`.
-    pub fn facts(&mut self, asker: &Asker<'_>, net: Ipv4Net, now: i64) -> Facts {
-        let client = asker.client;
-        let reserved = asker.reserved.filter(|address| self.is_open_to(*address, client, now));
-        let mut facts = Facts { reserved, may_lease: asker.may_lease, ..Facts::default() };
-        facts.known = asker.reserved.is_some();
+impl Session<'_> {
+    /// What is known about a client on a subnet.
+    pub fn facts(&mut self, query: &LeaseQuery<'_>) -> LeaseFacts {
+        let (client, net, now) = (query.client, query.net, self.now);
+        let reserved = query.reserved.filter(|address| self.is_open_to(*address, client, now));
+        let mut facts =
+            LeaseFacts { reserved, may_lease: query.may_lease, ..LeaseFacts::default() };
+        facts.known = query.reserved.is_some();
         for address in self.addresses_of(client) {
             let Some(held) = self.leases.get(&address) else { continue };
             facts.known |= held.state != LeaseState::Declined;
             let live = held.state == LeaseState::Bound && held.is_live(now);
-            facts.holds_requested |= live && asker.requested == Some(address);
-            if !net.contains(&address) || !self.is_usable(address, asker) {
+            facts.holds_requested |= live && query.requested == Some(address);
+            if !net.contains(&address) || !self.is_usable(address, query) {
                 continue;
             }
             if live {
-                let wanted = facts.leased.filter(|leased| asker.requested == Some(*leased));
-                facts.leased = wanted.or(Some(address));
+                let requested = facts.leased.filter(|leased| query.requested == Some(*leased));
+                facts.leased = requested.or(Some(address));
             } else if self.is_free(address) {
                 facts.previous = Some(address);
             }
         }
         let offered = self.offer_of.get(client).copied();
         facts.offered =
-            offered.filter(|address| net.contains(address) && self.is_usable(*address, asker));
-        let requested = asker.requested.filter(|address| net.contains(address));
+            offered.filter(|address| net.contains(address) && self.is_usable(*address, query));
+        let requested = query.requested.filter(|address| net.contains(address));
         facts.requested_is_free = requested.is_some_and(|address| self.is_free(address));
         if facts.leased.or(facts.offered).is_none() {
             let stranger = !matches!(client, ClientKey::Host(_));
@@ -58,7 +45,9 @@ impl Table {
         }
         facts
     }
+}
 
+impl Table {
     /// Whether no other client holds the address.
     fn is_open_to(&self, address: Ipv4Addr, client: &ClientKey, now: i64) -> bool {
         let lease = self.leases.get(&address).filter(|held| held.is_live(now));
@@ -68,9 +57,9 @@ impl Table {
     }
 
     /// Whether the site still lets the client have the address.
-    fn is_usable(&self, address: Ipv4Addr, asker: &Asker<'_>) -> bool {
-        asker.reserved == Some(address)
-            || (asker.may_lease
+    fn is_usable(&self, address: Ipv4Addr, query: &LeaseQuery<'_>) -> bool {
+        query.reserved == Some(address)
+            || (query.may_lease
                 && !self.owners.contains_key(&address)
                 && !self.is_kept_off(address)
                 && self.pool_around(address).is_some_and(|pool| pool.contains(address)))

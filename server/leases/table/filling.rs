@@ -2,7 +2,7 @@
 
 use ipnet::Ipv4Net;
 
-use super::{Network, Table};
+use super::{Network, Session};
 use crate::leases::fill::{Level, Usage};
 
 impl Network {
@@ -20,14 +20,14 @@ impl Network {
     }
 }
 
-impl Table {
-    /// How many of a network's dynamic addresses are in use, as of the last `tick`.
+impl Session<'_> {
+    /// How many of a network's dynamic addresses are in use.
     pub fn usage(&self, net: Ipv4Net) -> Usage {
         self.networks.get(&net.network()).map(Network::usage).unwrap_or_default()
     }
 
-    /// How full a network's pool has become, if that is news. To be asked whenever an address
-    /// was given or none was left; costs the same however many there are.
+    /// How full a network's pool has become, if that is news: ask whenever an address was given
+    /// or none was left. Costs the same however many addresses there are.
     pub fn fill_news(&mut self, net: Ipv4Net) -> Option<(Level, Usage)> {
         let usage = self.usage(net);
         let told = self.told.entry(net.network()).or_default();

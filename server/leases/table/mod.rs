@@ -8,16 +8,16 @@ mod site;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::Ipv4Addr;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 
 use crate::leases::fill::Level;
 use crate::leases::pool::Pool;
-use crate::model::{ClientKey, Identity, Lease, LeaseState, Mac};
+use crate::model::{ClientKey, Identity, Lease, LeaseState, Mac, Site};
 
 use by_client::ByClient;
-pub use facts::Asker;
 pub use site::v4;
 
 /// How many addresses a client may find in use within an hour before it is no longer believed.
@@ -107,7 +107,73 @@ impl Held {
     }
 }
 
+/// The table at one moment and for one revision of the site: what has run out by then is free.
+/// Everything that depends on the time or the site is asked here, so that it cannot be forgotten
+/// to bring the table up to date first.
+pub struct Session<'a> {
+    table: &'a mut Table,
+    /// Unix seconds.
+    now: i64,
+}
+
+impl Deref for Session<'_> {
+    type Target = Table;
+
+    fn deref(&self) -> &Table {
+        self.table
+    }
+}
+
+impl DerefMut for Session<'_> {
+    fn deref_mut(&mut self) -> &mut Table {
+        self.table
+    }
+}
+
+impl Session<'_> {
+    /// Whether the same client and NIC already leases the address with at least
+    /// three quarters of the time of `wanted` left: one that asks this early is
+    /// answered without a write. ROM, iPXE and OS of one boot come within seconds.
+    pub fn is_fresh(&self, wanted: &Lease) -> bool {
+        let Some(held) = self.leases.get(&wanted.address) else { return false };
+        let (left, whole) = (held.expires_at - self.now, wanted.expires_at - self.now);
+        let same = held.client == wanted.client && held.mac == wanted.mac;
+        same && held.state == LeaseState::Bound && left * 4 >= whole * 3 && left <= whole
+    }
+
+    /// Counts that a client found an address in use; says whether it is to be believed.
+    /// One that refuses whatever it gets would empty the pool.
+    pub fn believes_decline(&mut self, client: &ClientKey) -> bool {
+        let now = self.now;
+        self.declines.retain(|_, (since, _)| now - *since < 3600);
+        let (_, count) = self.declines.entry(client.clone()).or_insert((now, 0));
+        *count = count.saturating_add(1);
+        *count <= DECLINES_AN_HOUR
+    }
+
+    /// How many dynamic addresses a network has, and how many of them are free.
+    pub fn count(&self, net: Ipv4Net) -> (u64, u64) {
+        self.networks.get(&net.network()).map_or((0, 0), |network| network.pool.count())
+    }
+
+    /// How many leases run, and how many addresses are in quarantine, by subnet.
+    pub fn count_live(&self) -> BTreeMap<(&str, LeaseState), u64> {
+        let mut counts = BTreeMap::new();
+        for held in self.leases.values().filter(|held| held.is_live(self.now)) {
+            *counts.entry((&*held.subnet, held.state)).or_default() += 1;
+        }
+        counts
+    }
+}
+
 impl Table {
+    /// The table at `now` (Unix seconds) for a revision of the site.
+    pub fn at(&mut self, revision: i64, site: &Site, now: i64) -> Session<'_> {
+        self.set_site(revision, site, now);
+        self.tick(now);
+        Session { table: self, now }
+    }
+
     /// Takes in a lease that is durable, or one's end that is. An end that was known before
     /// changes nothing any more: the address may be on offer again by now.
     pub fn put(&mut self, lease: Lease) {
@@ -170,7 +236,7 @@ impl Table {
     }
 
     /// Frees what has run out by `now`.
-    pub fn tick(&mut self, now: i64) {
+    fn tick(&mut self, now: i64) {
         self.ticked = self.ticked.max(now);
         while let Some(&(until, address)) = self.offers_end.first() {
             if until > now {
@@ -219,29 +285,10 @@ impl Table {
         }
     }
 
-    /// Whether the same client and NIC already leases the address with at least
-    /// three quarters of the time of `wanted` left: one that asks this early is
-    /// answered without a write. ROM, iPXE and OS of one boot come within seconds.
-    pub fn is_fresh(&self, wanted: &Lease, now: i64) -> bool {
-        let Some(held) = self.leases.get(&wanted.address) else { return false };
-        let (left, whole) = (held.expires_at - now, wanted.expires_at - now);
-        let same = held.client == wanted.client && held.mac == wanted.mac;
-        same && held.state == LeaseState::Bound && left * 4 >= whole * 3 && left <= whole
-    }
-
     /// When the lease began that runs on an address at `now`, if one does.
     pub fn running_since(&self, address: Ipv4Addr, now: i64) -> Option<i64> {
         let held = self.leases.get(&address)?;
         (held.state == LeaseState::Bound && held.expires_at > now).then_some(held.starts_at)
-    }
-
-    /// Counts that a client found an address in use; says whether it is to be believed.
-    /// One that refuses whatever it gets would empty the pool.
-    pub fn believes_decline(&mut self, client: &ClientKey, now: i64) -> bool {
-        self.declines.retain(|_, (since, _)| now - *since < 3600);
-        let (_, count) = self.declines.entry(client.clone()).or_insert((now, 0));
-        *count = count.saturating_add(1);
-        *count <= DECLINES_AN_HOUR
     }
 
     /// The name of the host that owns an address.
@@ -249,21 +296,7 @@ impl Table {
         self.owners.get(&address).map(String::as_str)
     }
 
-    /// How many dynamic addresses a network has, and how many of them are free.
-    pub fn count(&self, net: Ipv4Net) -> (u64, u64) {
-        self.networks.get(&net.network()).map_or((0, 0), |network| network.pool.count())
-    }
-
-    /// How many leases run at `now`, and how many addresses are in quarantine, by subnet.
-    pub fn count_live(&self, now: i64) -> BTreeMap<(&str, LeaseState), u64> {
-        let mut counts = BTreeMap::new();
-        for held in self.leases.values().filter(|held| held.is_live(now)) {
-            *counts.entry((&*held.subnet, held.state)).or_default() += 1;
-        }
-        counts
-    }
-
-    /// Whether a lease of the address runs, as of the last `tick`.
+    /// Whether a lease of the address runs, as of the last session.
     fn is_leased(&self, address: Ipv4Addr) -> bool {
         self.leases.get(&address).is_some_and(|held| held.is_live(self.ticked))
     }

@@ -11,7 +11,7 @@ use crate::model::{ClientKey, Host, Identity, Octets, Site, Subnet};
 impl Table {
     /// Takes in a site if it is another than before: pools, who owns what, and
     /// who the clients of the leases are now.
-    pub fn set_site(&mut self, revision: i64, site: &Site, now: i64) {
+    pub(super) fn set_site(&mut self, revision: i64, site: &Site, now: i64) {
         if self.revision == Some(revision) {
             return;
         }

@@ -2,9 +2,9 @@ use std::net::Ipv4Addr;
 
 use super::*;
 use crate::dhcp::test_packets::subnet;
-use crate::leases::facts::Facts;
+use crate::leases::facts::{LeaseFacts, LeaseQuery};
 use crate::leases::fill::{Level, Usage};
-use crate::model::{Host, Site};
+use crate::model::Host;
 
 const NOW: i64 = 1_800_000_000;
 
@@ -60,10 +60,20 @@ fn lease(last: u8, number: u8, until: i64) -> Lease {
     }
 }
 
-fn facts_of(table: &mut Table, client: &ClientKey, reserved: Option<Ipv4Addr>, now: i64) -> Facts {
+/// The table at a moment, with the site that it has.
+fn at(table: &mut Table, now: i64) -> Session<'_> {
     table.tick(now);
-    let asker = Asker { client, reserved, requested: None, may_lease: true };
-    table.facts(&asker, net(), now)
+    Session { table, now }
+}
+
+fn facts_of(
+    table: &mut Table,
+    client: &ClientKey,
+    reserved: Option<Ipv4Addr>,
+    now: i64,
+) -> LeaseFacts {
+    let query = LeaseQuery { client, net: net(), reserved, requested: None, may_lease: true };
+    at(table, now).facts(&query)
 }
 
 #[test]
@@ -72,12 +82,12 @@ fn an_offer_keeps_the_address_until_it_ends_or_is_withdrawn() {
     table.offer(&client(1), address(100), NOW + 60);
     assert_eq!(facts_of(&mut table, &client(2), None, NOW).free, Some(address(101)));
     assert_eq!(facts_of(&mut table, &client(1), None, NOW + 59).offered, Some(address(100)));
-    assert_eq!(table.count(net()), (4, 3));
+    assert_eq!(at(&mut table, NOW).count(net()), (4, 3));
     facts_of(&mut table, &client(1), None, NOW + 60);
-    assert_eq!(table.count(net()), (4, 4));
+    assert_eq!(at(&mut table, NOW).count(net()), (4, 4));
     table.offer(&client(1), address(100), NOW + 120);
     table.withdraw(&client(1));
-    assert_eq!(table.count(net()), (4, 4));
+    assert_eq!(at(&mut table, NOW).count(net()), (4, 4));
 }
 
 #[test]
@@ -88,7 +98,7 @@ fn a_client_that_asks_a_thousand_times_holds_one_address() {
         let offered = facts.offered.or(facts.free).unwrap();
         table.offer(&client(1), offered, NOW + second / 10 + 60);
     }
-    assert_eq!(table.count(net()), (4, 3));
+    assert_eq!(at(&mut table, NOW).count(net()), (4, 3));
     assert!(facts_of(&mut table, &client(1), None, NOW + 100).offered.is_some());
 }
 
@@ -109,16 +119,16 @@ fn a_released_address_is_free_at_once_and_a_declined_one_is_not() {
     let mut table = table(&site());
     table.put(lease(100, 1, NOW + 60));
     table.put(Lease { state: LeaseState::Released, ..lease(100, 1, NOW) });
-    assert_eq!(table.count(net()), (4, 4));
+    assert_eq!(at(&mut table, NOW).count(net()), (4, 4));
     table.put(Lease { state: LeaseState::Declined, ..lease(100, 1, NOW + 600) });
     let facts = facts_of(&mut table, &client(1), None, NOW + 599);
     assert_eq!((facts.leased, facts.previous, facts.free), (None, None, Some(address(101))));
     facts_of(&mut table, &client(1), None, NOW + 600);
-    assert_eq!(table.count(net()), (4, 4));
+    assert_eq!(at(&mut table, NOW).count(net()), (4, 4));
     // An operator who knows better.
     table.put(Lease { state: LeaseState::Declined, ..lease(101, 1, NOW + 6000) });
     table.forget(address(101));
-    assert_eq!(table.count(net()), (4, 4));
+    assert_eq!(at(&mut table, NOW).count(net()), (4, 4));
 }
 
 #[test]
@@ -220,7 +230,7 @@ fn what_belongs_to_the_network_is_never_given() {
     let mut table = table(&site);
     table.set_own_addresses("eth0", vec![address(102)]);
     assert_eq!(facts_of(&mut table, &client(1), None, NOW).free, Some(address(103)));
-    assert_eq!(table.count(net()), (4, 1));
+    assert_eq!(at(&mut table, NOW).count(net()), (4, 1));
     // The server moves.
     table.set_own_addresses("eth0", vec![address(103)]);
     assert_eq!(facts_of(&mut table, &client(1), None, NOW).free, Some(address(102)));
@@ -241,7 +251,7 @@ fn only_who_comes_early_in_its_lease_is_answered_from_memory() {
         ("for another address", NOW, Lease { address: address(101), ..again(NOW) }, false),
     ];
     for (name, now, wanted, expected) in cases {
-        assert_eq!(table.is_fresh(&wanted, now), expected, "{name}");
+        assert_eq!(at(&mut table, now).is_fresh(&wanted), expected, "{name}");
     }
 }
 
@@ -254,9 +264,8 @@ fn strangers_are_offered_half_of_the_addresses_at_once() {
     let mut table = table(&site);
     let net = "10.0.0.0/16".parse().unwrap();
     let mut offer = |client: &ClientKey, now: i64| {
-        table.tick(now);
-        let asker = Asker { client, reserved: None, requested: None, may_lease: true };
-        let free = table.facts(&asker, net, now).free;
+        let query = LeaseQuery { client, net, reserved: None, requested: None, may_lease: true };
+        let free = at(&mut table, now).facts(&query).free;
         free.inspect(|address| table.offer(client, *address, now + 60))
     };
     let offered = (0..200).filter(|number| offer(&client(*number), NOW).is_some()).count();
@@ -268,7 +277,7 @@ fn strangers_are_offered_half_of_the_addresses_at_once() {
 #[test]
 fn a_client_that_refuses_every_address_is_believed_three_times_an_hour() {
     let mut table = Table::default();
-    let mut believed = |at: i64| table.believes_decline(&client(1), NOW + at);
+    let mut believed = |seconds: i64| at(&mut table, NOW + seconds).believes_decline(&client(1));
     assert_eq!([0, 1, 2, 3, 4].map(&mut believed), [true, true, true, false, false]);
     assert!(believed(3600), "an hour later");
 }
@@ -276,20 +285,22 @@ fn a_client_that_refuses_every_address_is_believed_three_times_an_hour() {
 #[test]
 fn what_hosts_own_is_not_counted_and_what_was_told_outlives_a_new_site() {
     let mut table = table(&site_with_host(100));
-    assert_eq!(table.usage(net()), Usage { used: 0, of: 3 });
+    assert_eq!(at(&mut table, NOW).usage(net()), Usage { used: 0, of: 3 });
     table.put(lease(101, 2, NOW + 60));
     table.offer(&client(3), address(102), NOW + 60);
-    assert_eq!(table.fill_news(net()), None);
+    assert_eq!(at(&mut table, NOW).fill_news(net()), None);
     table.offer(&client(4), address(103), NOW + 60);
     let full = Usage { used: 3, of: 3 };
-    assert_eq!(table.fill_news(net()), Some((Level::Exhausted, full)));
+    assert_eq!(at(&mut table, NOW).fill_news(net()), Some((Level::Exhausted, full)));
     table.set_site(2, &site_with_host(100), NOW);
-    assert_eq!((table.usage(net()), table.fill_news(net())), (full, None));
-    table.tick(NOW + 60);
-    assert_eq!(table.usage(net()), Usage { used: 0, of: 3 });
-    assert_eq!(table.fill_news(net()), None);
+    assert_eq!(
+        (at(&mut table, NOW).usage(net()), at(&mut table, NOW).fill_news(net())),
+        (full, None)
+    );
+    assert_eq!(at(&mut table, NOW + 60).usage(net()), Usage { used: 0, of: 3 });
+    assert_eq!(at(&mut table, NOW + 60).fill_news(net()), None);
     // The host goes, and its address is anybody's.
     table.set_site(3, &site(), NOW + 60);
-    assert_eq!(table.usage(net()), Usage { used: 0, of: 4 });
-    assert_eq!(table.usage("10.9.0.0/24".parse().unwrap()), Usage::default());
+    assert_eq!(at(&mut table, NOW + 60).usage(net()), Usage { used: 0, of: 4 });
+    assert_eq!(at(&mut table, NOW + 60).usage("10.9.0.0/24".parse().unwrap()), Usage::default());
 }

@@ -8,12 +8,24 @@ use dhcproto::{Decodable, Decoder};
 use super::SERVER;
 use super::messages::Sent;
 use crate::dhcp::exercise::{check_relay_info, check_size};
-use crate::dhcp::reply::{BOOT_SERVER_PORT, Destination, RAPID_COMMIT};
+use crate::dhcp::reply::{BOOT_SERVER_PORT, Destination};
 use crate::dhcp::request::Request;
 use crate::dhcp::service::outcome::Sending;
 use crate::dhcp::wire::{BROADCAST_FLAG, Packet};
+use crate::options::code;
 
 const NOBODY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
+/// What an answer to BOOTP does not have.
+const DHCP_ONLY: [u8; 5] = [
+    code::LEASE_TIME,
+    code::MESSAGE_TYPE,
+    code::SERVER_ID,
+    code::RENEWAL_TIME,
+    code::REBINDING_TIME,
+];
+/// All that a NAK may have.
+const IN_A_NAK: [u8; 5] =
+    [code::MESSAGE_TYPE, code::SERVER_ID, code::MESSAGE, code::CLIENT_ID, code::RELAY_INFO];
 
 /// Checks an answer to a message. Gives what it promises: an address and for how long.
 pub(super) fn check(sent: &Sent, sending: &Sending) -> Option<(Ipv4Addr, u32)> {
@@ -23,22 +35,23 @@ pub(super) fn check(sent: &Sent, sending: &Sending) -> Option<(Ipv4Addr, u32)> {
     let answer = Packet::parse(bytes).expect("an answer is a packet");
     check_relay_info(&packet, bytes);
     check_size(&request, bytes, 1500);
-    if request.is_bootp {
+    if request.message_type.is_none() {
         check_bootp(&request, &answer);
         check_destination(&request, sending);
         return None;
     }
     check_header(&request, &answer);
-    let kind = answer.options.get(53).and_then(|data| data.first().copied()).unwrap_or(0);
+    let kind =
+        answer.options.get(code::MESSAGE_TYPE).and_then(|data| data.first().copied()).unwrap_or(0);
     let others = Message::decode(&mut Decoder::new(bytes)).expect("others read it too");
     assert_eq!(others.opts().msg_type(), Some(MessageType::from(kind)));
     assert_eq!(others.yiaddr(), answer.your_address);
-    for never in [50, 55, 57] {
+    for never in [code::REQUESTED_ADDRESS, code::PARAMETER_REQUEST_LIST, code::MAX_MESSAGE_SIZE] {
         assert_eq!(answer.options.get(never), None, "option {never} in an answer");
     }
     // RFC 6842; for one that takes several options there may be no room.
     if request.client_id.is_none_or(|id| id.len() <= 255) {
-        assert_eq!(answer.options.get(61), request.client_id, "the client identifier");
+        assert_eq!(answer.options.get(code::CLIENT_ID), request.client_id, "the client identifier");
     }
     check_destination(&request, sending);
     if sent.arrival.port == BOOT_SERVER_PORT {
@@ -53,7 +66,7 @@ fn check_bootp(request: &Request<'_>, answer: &Packet<'_>) {
     assert_eq!((answer.op, answer.hardware), (2, request.packet.hardware));
     assert_eq!(answer.transaction_id, request.packet.transaction_id);
     assert!(!answer.your_address.is_unspecified());
-    for never in [51, 53, 54, 58, 59] {
+    for never in DHCP_ONLY {
         assert_eq!(answer.options.get(never), None, "option {never} in an answer by BOOTP");
     }
 }
@@ -66,7 +79,7 @@ fn check_header(request: &Request<'_>, answer: &Packet<'_>) {
     assert_eq!(answer.transaction_id, packet.transaction_id);
     assert_eq!(answer.relay_address, packet.relay_address);
     assert_eq!(answer.flags | BROADCAST_FLAG, packet.flags | BROADCAST_FLAG);
-    let server = answer.options.address(54).expect("an answer says who gives it");
+    let server = answer.options.address(code::SERVER_ID).expect("an answer says who gives it");
     let said = request.relay_address().and(request.relay_info).and_then(|i| i.server_id_override);
     assert!(server == SERVER || Some(server) == said, "{server} is not this server");
 }
@@ -88,9 +101,9 @@ fn check_destination(request: &Request<'_>, sending: &Sending) {
 fn check_kind(request: &Request<'_>, answer: &Packet<'_>, kind: u8) -> Option<(Ipv4Addr, u32)> {
     let options = &answer.options;
     let seconds = options
-        .get(51)
+        .get(code::LEASE_TIME)
         .map(|data| u32::from_be_bytes(data.try_into().expect("a time has four bytes")));
-    let asked = request.kind;
+    let asked = request.message_type.expect("not BOOTP");
     match (asked, kind) {
         (MessageType::Discover, 2) => {
             assert_eq!(answer.client_address, NOBODY);
@@ -100,8 +113,10 @@ fn check_kind(request: &Request<'_>, answer: &Packet<'_>, kind: u8) -> Option<(I
         (MessageType::Discover, 5) => {
             assert_eq!(answer.client_address, NOBODY);
             // RFC 4039: only to who asks for it, and said in the answer.
-            assert!(request.packet.options.get(RAPID_COMMIT).is_some());
-            assert!(options.get(RAPID_COMMIT).is_some() && !answer.your_address.is_unspecified());
+            assert!(request.packet.options.get(code::RAPID_COMMIT).is_some());
+            assert!(
+                options.get(code::RAPID_COMMIT).is_some() && !answer.your_address.is_unspecified()
+            );
             Some((answer.your_address, seconds.expect("an ACK says for how long")))
         }
         (MessageType::Request, 5) => {
@@ -116,12 +131,15 @@ fn check_kind(request: &Request<'_>, answer: &Packet<'_>, kind: u8) -> Option<(I
             assert_eq!(addresses, [NOBODY; 3], "a NAK with an address");
             assert!(answer.boot_file.iter().all(|byte| *byte == 0));
             let codes: Vec<u8> = options.iter().map(|(code, _)| code).collect();
-            assert!(codes.iter().all(|code| [53, 54, 56, 61, 82].contains(code)), "{codes:?}");
+            assert!(codes.iter().all(|code| IN_A_NAK.contains(code)), "{codes:?}");
             None
         }
         (MessageType::Inform, 5) => {
             assert_eq!((answer.your_address, seconds), (NOBODY, None));
-            assert!(options.get(58).is_none() && options.get(59).is_none());
+            assert!(
+                options.get(code::RENEWAL_TIME).is_none()
+                    && options.get(code::REBINDING_TIME).is_none()
+            );
             None
         }
         _ => panic!("a {asked:?} is answered with type {kind}"),

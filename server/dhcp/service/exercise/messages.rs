@@ -5,9 +5,10 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use super::SERVER;
 use crate::dhcp::exercise::push_option;
 use crate::dhcp::link::Arrival;
-use crate::dhcp::reply::{BOOT_SERVER_PORT, CLIENT_PORT, RAPID_COMMIT, SERVER_PORT};
+use crate::dhcp::reply::{BOOT_SERVER_PORT, CLIENT_PORT, SERVER_PORT};
 use crate::dhcp::wire::{HEADER_BYTES, MAGIC_COOKIE};
 use crate::exercise::Dice;
+use crate::options::code;
 
 const NOBODY: [u8; 4] = [0; 4];
 /// Addresses that messages speak of: owned, dynamic, the network's own, and elsewhere.
@@ -90,10 +91,10 @@ pub(super) fn message(dice: &mut Dice<'_>) -> Sent {
     // Without a type it is BOOTP's.
     match dice.pick(&[1, 3, 3, 3, 4, 7, 8, 13, 0]) {
         0 => {}
-        kind => push_option(&mut bytes, 53, &[kind]),
+        kind => push_option(&mut bytes, code::MESSAGE_TYPE, &[kind]),
     }
     if hardware.is_empty() {
-        push_option(&mut bytes, 61, &[0xff, dice.byte() & 1]);
+        push_option(&mut bytes, code::CLIENT_ID, &[0xff, dice.byte() & 1]);
     }
     add_options(&mut bytes, dice);
     bytes.push(255);
@@ -105,23 +106,23 @@ pub(super) fn message(dice: &mut Dice<'_>) -> Sent {
 fn add_options(bytes: &mut Vec<u8>, dice: &mut Dice<'_>) {
     let which = dice.byte();
     if which & 1 != 0 {
-        push_option(bytes, 50, &dice.pick(&ADDRESSES));
+        push_option(bytes, code::REQUESTED_ADDRESS, &dice.pick(&ADDRESSES));
     }
     if which & 2 != 0 {
         let server = SERVER.octets();
-        push_option(bytes, 54, &dice.pick(&[server, server, server, [10, 0, 0, 66]]));
+        push_option(bytes, code::SERVER_ID, &dice.pick(&[server, server, server, [10, 0, 0, 66]]));
     }
     if which & 4 != 0 {
-        push_option(bytes, 57, &dice.pick(&SIZES).to_be_bytes());
+        push_option(bytes, code::MAX_MESSAGE_SIZE, &dice.pick(&SIZES).to_be_bytes());
     }
     if which & 8 != 0 {
-        push_option(bytes, 55, dice.take(40));
+        push_option(bytes, code::PARAMETER_REQUEST_LIST, dice.take(40));
     }
     if which & 16 != 0 {
-        push_option(bytes, 82, dice.take(255));
+        push_option(bytes, code::RELAY_INFO, dice.take(255));
     }
     if which & 32 != 0 {
-        push_option(bytes, 51, &dice.number().to_be_bytes());
+        push_option(bytes, code::LEASE_TIME, &dice.number().to_be_bytes());
     }
     if which & 64 != 0 {
         add_boot_signs(bytes, dice);
@@ -136,22 +137,22 @@ fn add_options(bytes: &mut Vec<u8>, dice: &mut Dice<'_>) {
 fn add_boot_signs(bytes: &mut Vec<u8>, dice: &mut Dice<'_>) {
     let signs = dice.byte();
     let class: &[u8] = dice.pick(&[b"PXEClient:Arch:00007".as_slice(), b"HTTPClient:Arch:00016"]);
-    push_option(bytes, 60, class);
-    push_option(bytes, 93, &dice.pick(&[[0, 0], [0, 7], [0, 11], [0, 16], [9, 9]]));
+    push_option(bytes, code::VENDOR_CLASS, class);
+    push_option(bytes, code::CLIENT_ARCH, &dice.pick(&[[0, 0], [0, 7], [0, 11], [0, 16], [9, 9]]));
     if signs & 1 != 0 {
-        push_option(bytes, 77, b"iPXE");
+        push_option(bytes, code::USER_CLASS, b"iPXE");
     }
     if signs & 2 != 0 {
-        push_option(bytes, 175, dice.take(20));
+        push_option(bytes, code::IPXE, dice.take(20));
     }
     if signs & 4 != 0 {
-        push_option(bytes, 97, dice.take(40));
+        push_option(bytes, code::CLIENT_UUID, dice.take(40));
     }
     if signs & 8 != 0 {
-        push_option(bytes, 43, dice.take(20));
+        push_option(bytes, code::VENDOR_SPECIFIC, dice.take(20));
     }
     if signs & 16 != 0 {
-        push_option(bytes, RAPID_COMMIT, &[]);
+        push_option(bytes, code::RAPID_COMMIT, &[]);
     }
 }
 
