@@ -98,7 +98,7 @@ async fn entries_are_listed_shown_put_and_removed() {
     let (status, done) = api.ask(&api.writer, "PUT", "/subnets/storage", body).await;
     assert_eq!((status, &done["revision"]), (StatusCode::CREATED, &json!(1)), "{done}");
     assert_eq!(api.get("/subnets/storage").await["vlan"], 9);
-    assert_eq!(api.get("/subnets").await[0]["name"], "storage");
+    assert_eq!(api.get("/subnets").await["items"][0]["name"], "storage");
     let yaml = "cidr: 10.9.0.0/24\nvlan: 10\n";
     let (status, done) = api.ask(&api.writer, "PUT", "/subnets/storage?dry_run=true", yaml).await;
     assert_eq!(status, StatusCode::OK, "{done}");
@@ -107,12 +107,16 @@ async fn entries_are_listed_shown_put_and_removed() {
 
     let (status, wrong) = api.ask(&api.writer, "PUT", "/hosts/a", r#"{"unti": 1}"#).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
-    assert_eq!(wrong["errors"][0], "body:1:2: there is no key \"unti\"; did you mean \"unit\"?");
+    let error = &wrong["errors"][0];
+    assert_eq!(error["detail"], "there is no key \"unti\"; did you mean \"unit\"?", "{wrong}");
+    assert_eq!((&error["line"], &error["column"]), (&json!(1), &json!(2)), "{wrong}");
+    assert_eq!(error["pointer"], "/unti", "{wrong}");
     let (status, refused) = api.ask(&api.writer, "PUT", "/hosts/a", r#"{"profile": "x"}"#).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{refused}");
     assert_eq!(refused["findings"][0]["path"], "hosts.a.profile", "{refused}");
     let at = json!({"noun": "host", "name": "a", "field": ["profile"]});
     assert_eq!(refused["findings"][0]["at"], at, "{refused}");
+    assert_eq!(refused["errors"][0]["pointer"], "/profile", "{refused}");
     let (status, late) = api.ask(&api.writer, "DELETE", "/subnets/storage?base=7", "").await;
     assert_eq!(status, StatusCode::CONFLICT, "{late}");
     let (status, _) = api.ask(&api.writer, "DELETE", "/subnets/storage", "").await;
@@ -124,7 +128,7 @@ async fn entries_are_listed_shown_put_and_removed() {
     assert_eq!(status, StatusCode::OK, "{done}");
     assert_eq!(api.get("/subnets/storage").await["vlan"], 9);
     let revisions = api.get("/revisions?limit=1").await;
-    assert_eq!(revisions[0]["who"], "token writer", "{revisions}");
+    assert_eq!(revisions["items"][0]["who"], "token writer", "{revisions}");
     assert_eq!(api.get("/revisions/2").await["differences"][0]["name"], "storage");
 }
 
@@ -158,15 +162,15 @@ async fn the_whole_site_and_one_host_are_read_and_replaced() {
     assert_eq!(api.get("/site").await["site"]["hosts"]["a"]["addresses"]["eth0"], "10.1.0.5");
     let files = api.get("/hosts/a/config").await;
     assert!(files[0]["text"].as_str().unwrap().contains("10.1.0.5/24"), "{files}");
-    assert!(api.get("/check").await.is_array());
+    assert!(api.get("/check").await["items"].is_array());
     let status = api.get("/hosts/a/status").await;
     assert_eq!(status["status"]["state"], "waiting", "{status}");
     let (status, _) = api.ask(&api.reader, "GET", "/hosts/b/status", "").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
-    assert_eq!(api.get("/leases").await, json!([]));
+    assert_eq!(api.get("/leases").await, json!({"items": [], "total": 0}));
     api.app.inventory.events.record(Some("a"), None, EventKind::Ack, "10.1.0.5".into());
     assert!(api.app.inventory.events.flush(Duration::from_secs(10)).await);
-    assert_eq!(api.get("/events?host=a").await[0]["kind"], "ack");
+    assert_eq!(api.get("/events?host=a").await["items"][0]["kind"], "ack");
 }
 
 #[tokio::test]
@@ -190,11 +194,8 @@ async fn every_route_that_is_described_answers() {
     assert_eq!(document["openapi"], "3.1.0");
     for (path, methods) in document["paths"].as_object().unwrap() {
         for method in methods.as_object().unwrap().keys().filter(|method| *method != "head") {
-            let real = path
-                .replace("{section}", "hosts")
-                .replace("{name}", "a")
-                .replace("{id}", "1")
-                .replace("{address}", "10.0.0.1");
+            let real =
+                path.replace("{name}", "a").replace("{id}", "1").replace("{address}", "10.0.0.1");
             let request = Api::request(&method.to_uppercase(), &real, "").body(Body::empty());
             let response = api.router.clone().oneshot(request.unwrap()).await.unwrap();
             let expected = match path.as_str() {
@@ -223,7 +224,7 @@ async fn the_document_of_a_cluster_is_to_be_had_by_its_profile() {
     for (words, status, sentence) in cases {
         let (found, value) = api.ask(&api.reader, "GET", &format!("{path}{words}"), "").await;
         assert_eq!(found, status, "{words}");
-        assert!(value["error"].as_str().unwrap().contains(sentence), "{value}");
+        assert!(value["detail"].as_str().unwrap().contains(sentence), "{value}");
     }
     let missing = api.ask(&api.reader, "GET", "/profiles/owm/microcloud-preseed", "").await;
     assert_eq!(missing.0, StatusCode::NOT_FOUND, "{}", missing.1);

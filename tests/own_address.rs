@@ -34,6 +34,7 @@ fn ask(server: &DhcpServer, token: &str, options: &str, path: &str) -> Value {
 }
 
 fn told(findings: &Value) -> Vec<(&str, &str)> {
+    let findings = findings.get("items").unwrap_or(findings);
     let own = findings.as_array().unwrap().iter().filter(|one| one["rule"] == "N153");
     own.map(|one| (one["severity"].as_str().unwrap(), one["text"].as_str().unwrap())).collect()
 }

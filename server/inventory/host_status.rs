@@ -9,7 +9,7 @@ use crate::inventory::{Database, Error};
 use crate::model::HostState;
 
 /// Where a host is in its life, and since when.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct HostStatus {
     /// Where it is.
     pub state: HostState,
@@ -20,7 +20,7 @@ pub struct HostStatus {
 }
 
 /// What a host said of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Report {
     /// When, in Unix milliseconds.
     pub at_ms: i64,

@@ -13,7 +13,7 @@ use crate::site_file;
 const FARTHEST: i64 = 100;
 
 /// One change of the site.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow, schemars::JsonSchema)]
 pub struct Revision {
     /// 1, 2, 3 ...
     pub id: i64,
@@ -123,6 +123,23 @@ impl Database {
              ORDER BY id DESC LIMIT $1";
         Ok(with_pool!(self, pool =>
             sqlx::query_as(LIST).bind(i64::from(limit)).fetch_all(pool).await)?)
+    }
+
+    /// The newest revisions before one, newest first; of one author only, where `who` is given.
+    pub async fn list_revisions_before(
+        &self,
+        before: i64,
+        who: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Revision>, Error> {
+        const LIST: &str = "SELECT id, at, who, summary, before, after FROM revisions
+             WHERE id < $1 AND who = COALESCE($2, who) ORDER BY id DESC LIMIT $3";
+        Ok(with_pool!(self, pool => sqlx::query_as(LIST)
+            .bind(before)
+            .bind(who)
+            .bind(i64::from(limit))
+            .fetch_all(pool)
+            .await)?)
     }
 
     /// One revision.

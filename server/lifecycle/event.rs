@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{HostState, Mac};
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Event {
     /// When, in Unix milliseconds.
     pub at_ms: i64,
@@ -25,7 +25,7 @@ pub struct Event {
 macro_rules! event_kinds {
     ($($(#[doc = $doc:literal])* $variant:ident = $label:literal),* $(,)?) => {
         /// What kind of thing happened; the boot's stages in the order of a boot come first.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
         #[serde(rename_all = "kebab-case")]
         pub enum EventKind { $($(#[doc = $doc])* $variant),* }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{Identity, Mac, Site};
 
 /// One entry of the site that is new, gone or otherwise.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Difference {
     /// What kind of thing: `rack`, `tenant`, `switch`, `subnet`, `site`, `profile`, `image` or
@@ -24,7 +24,7 @@ pub struct Difference {
 }
 
 /// What became of an entry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DifferenceKind {
     /// It is new.
@@ -41,7 +41,7 @@ pub enum DifferenceKind {
 }
 
 /// One value that differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct FieldDifference {
     /// Where in the entry: keys joined by dots, such as `nics.eth0`.
     pub path: String,

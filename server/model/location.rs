@@ -8,7 +8,7 @@ use super::Noun;
 ///
 /// Names may contain dots (`hosts.n1.addresses.bond0.500`), so the keys are kept apart; only
 /// [`path`](Self::path) joins them.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema)]
 pub struct Location {
     /// The kind of entry, such as `host`; `site` for values that belong to no entry.
     pub noun: &'static str,
@@ -59,6 +59,13 @@ impl Location {
         let entry = [self.section, &self.name];
         let keys = entry.into_iter().filter(|key| !key.is_empty());
         keys.chain(self.field.iter().map(String::as_str)).collect::<Vec<_>>().join(".")
+    }
+
+    /// A JSON pointer (RFC 6901) to the value within the whole site.
+    pub fn site_pointer(&self) -> String {
+        let entry = [self.section, &self.name].into_iter().filter(|key| !key.is_empty());
+        let entry = entry.map(|key| format!("/{}", key.replace('~', "~0").replace('/', "~1")));
+        entry.chain([self.pointer()]).collect()
     }
 
     /// A JSON pointer (RFC 6901) to the value within its entry; empty for the entry itself.

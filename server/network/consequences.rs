@@ -12,7 +12,7 @@ use super::{Format, RenderError, layout, render_host};
 use crate::model::{Host, Site};
 
 /// What a change does to the generated files.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Consequences {
     /// To those of hosts.
     pub hosts: Vec<Group>,
@@ -21,7 +21,7 @@ pub struct Consequences {
 }
 
 /// A switch whose configuration changes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct SwitchChange {
     /// Its name.
     pub switch: String,
@@ -30,7 +30,7 @@ pub struct SwitchChange {
 }
 
 /// Hosts whose files change in the same way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Group {
     /// Their names.
     pub hosts: Vec<String>,

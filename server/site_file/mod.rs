@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::model::Site;
 use crate::profile::Fault;
 pub use crate::tree::Position;
-use crate::tree::{self, Node, Refusal, unknown};
+use crate::tree::{self, Node, Refusal, Typing, unknown};
 pub use edit::{set_host, set_values};
 pub use rows::{RowError, Rows, render as render_rows};
 
@@ -30,6 +30,10 @@ pub struct SiteFileError {
     pub position: Position,
     /// Which value: keys joined by dots, such as `hosts.r1-n02.nics.eth0`; empty for the file.
     pub path: String,
+    /// The same as a JSON pointer (RFC 6901), to the key itself where that is what is wrong.
+    pub pointer: String,
+    /// Whether the value has the right type but does not mean anything.
+    pub is_value: bool,
     /// What is wrong with it and what would be right.
     pub message: String,
 }
@@ -66,16 +70,24 @@ impl SiteFile {
     /// Reads the text of the file `name`. All errors are found, not only the first; within
     /// one host, subnet and so on the first.
     pub fn parse(text: &str, name: &str) -> Result<Self, Vec<SiteFileError>> {
+        match tree::parse(text) {
+            Ok(root) => Self::read(root, name, Typing::Loose),
+            Err(refusal) => Err(vec![placed(&refusal, name, &Node::nothing())]),
+        }
+    }
+
+    /// Reads what was parsed already. All errors are found, as by [`SiteFile::parse`].
+    pub(crate) fn read(
+        root: Arc<Node>,
+        name: &str,
+        typing: Typing,
+    ) -> Result<Self, Vec<SiteFileError>> {
         let mut errors = Vec::new();
-        let root = match tree::parse(text) {
-            Ok(root) => root,
-            Err(refusal) => return Err(vec![placed(&refusal, name)]),
-        };
-        let site = read_site(&root, &mut errors);
+        let site = read_site(&root, typing, &mut errors);
         check_profiles(&site, &root, &mut errors);
         if !errors.is_empty() {
             errors.sort_by_key(|error: &Refusal| error.position);
-            return Err(errors.into_iter().map(|error| placed(&error, name)).collect());
+            return Err(errors.into_iter().map(|error| placed(&error, name, &root)).collect());
         }
         Ok(Self { site, name: name.to_owned(), root })
     }
@@ -84,15 +96,20 @@ impl SiteFile {
     /// would hold it.
     pub fn error_at(&self, path: &str, message: String) -> SiteFileError {
         let position = tree::place(&self.root, path);
-        SiteFileError { file: self.name.clone(), position, path: path.to_owned(), message }
+        let (file, pointer) = (self.name.clone(), tree::pointer(&self.root, path));
+        SiteFileError { file, position, path: path.to_owned(), pointer, is_value: true, message }
     }
 }
 
 /// What the operator is told of a refusal in the file `name`.
-fn placed(refusal: &Refusal, name: &str) -> SiteFileError {
+pub(crate) fn placed(refusal: &Refusal, name: &str, root: &Node) -> SiteFileError {
     let position = refusal.position.unwrap_or_default();
-    let (path, message) = (refusal.path(), refusal.to_string());
-    SiteFileError { file: name.to_owned(), position, path, message }
+    let (path, message, is_value) = (refusal.path(), refusal.to_string(), refusal.is_value());
+    let mut pointer = tree::pointer(root, &path);
+    if let Some(key) = refusal.key() {
+        pointer = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
+    }
+    SiteFileError { file: name.to_owned(), position, path, pointer, is_value, message }
 }
 
 /// Reads the text of the file `name` and forgets where everything stood.
@@ -102,7 +119,8 @@ pub fn parse(text: &str, name: &str) -> Result<Site, Vec<SiteFileError>> {
 
 /// Reads one entry of a site, JSON or YAML.
 pub fn parse_entry<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, SiteFileError> {
-    tree::parse(text).and_then(|root| tree::read(&root)).map_err(|refusal| placed(&refusal, name))
+    let root = tree::parse(text).map_err(|refusal| placed(&refusal, name, &Node::nothing()))?;
+    tree::read(&root).map_err(|refusal| placed(&refusal, name, &root))
 }
 
 /// The text of a site file that says everything about `site`.
@@ -123,7 +141,7 @@ const SECTIONS: [&str; 9] = [
     "hosts",
 ];
 
-fn read_site(root: &Node, errors: &mut Vec<Refusal>) -> Site {
+fn read_site(root: &Node, typing: Typing, errors: &mut Vec<Refusal>) -> Site {
     let sections = match root.entries() {
         Ok(sections) => sections,
         Err(refusal) => {
@@ -140,15 +158,15 @@ fn read_site(root: &Node, errors: &mut Vec<Refusal>) -> Site {
         sections.iter().find(|(key, _)| key.text == name).map(|(_, node)| (name.to_owned(), node))
     };
     Site {
-        racks: read_section(section("racks"), errors),
-        tenants: read_section(section("tenants"), errors),
-        switches: read_section(section("switches"), errors),
-        subnets: read_section(section("subnets"), errors),
-        profiles: read_section(section("profiles"), errors),
-        images: read_section(section("images"), errors),
-        hosts: read_section(section("hosts"), errors),
-        parameters: read_section(section("parameters"), errors),
-        network: read_part(section("network"), errors),
+        racks: read_section(section("racks"), typing, errors),
+        tenants: read_section(section("tenants"), typing, errors),
+        switches: read_section(section("switches"), typing, errors),
+        subnets: read_section(section("subnets"), typing, errors),
+        profiles: read_section(section("profiles"), typing, errors),
+        images: read_section(section("images"), typing, errors),
+        hosts: read_section(section("hosts"), typing, errors),
+        parameters: read_section(section("parameters"), typing, errors),
+        network: read_part(section("network"), typing, errors),
         ..Site::default()
     }
 }
@@ -156,10 +174,11 @@ fn read_site(root: &Node, errors: &mut Vec<Refusal>) -> Site {
 /// A section that is one entry itself.
 fn read_part<T: DeserializeOwned + Default>(
     section: Option<(String, &Arc<Node>)>,
+    typing: Typing,
     errors: &mut Vec<Refusal>,
 ) -> T {
     let Some((name, node)) = section else { return T::default() };
-    tree::read(node).unwrap_or_else(|refusal| {
+    tree::read_typed(node, typing).unwrap_or_else(|refusal| {
         errors.push(refusal.within(&name));
         T::default()
     })
@@ -187,6 +206,7 @@ fn check_profiles(site: &Site, root: &Node, errors: &mut Vec<Refusal>) {
 
 fn read_section<T: DeserializeOwned>(
     section: Option<(String, &Arc<Node>)>,
+    typing: Typing,
     errors: &mut Vec<Refusal>,
 ) -> BTreeMap<String, T> {
     let mut found = BTreeMap::new();
@@ -199,7 +219,7 @@ fn read_section<T: DeserializeOwned>(
         }
     };
     for (key, node) in entries {
-        match tree::read(node) {
+        match tree::read_typed(node, typing) {
             Ok(value) => drop(found.insert(key.text.clone(), value)),
             Err(refusal) => errors.push(refusal.within(&key.text).within(&section_name)),
         }

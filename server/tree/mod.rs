@@ -15,7 +15,7 @@ use granit_parser::Marker;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub(crate) use read::{number, value as read};
+pub(crate) use read::{Typing, number, value as read, value_typed as read_typed};
 pub(crate) use refusal::{Refusal, unknown};
 pub(crate) use yaml::parse;
 
@@ -79,6 +79,11 @@ impl Node {
     /// A value that stands in no text.
     pub fn made(content: Content) -> Self {
         Self { position: Position::default(), content, values: 1 }
+    }
+
+    /// What an empty text holds.
+    pub fn nothing() -> Self {
+        Self::made(Content::Map(Vec::new()))
     }
 
     /// The plain text of a value that is given as nothing: `key:`, `key: ~` or `key: null`.
@@ -152,6 +157,23 @@ pub fn value_place(root: &Node, path: &str, key: Option<&str>) -> Position {
     let keys = node.entries().unwrap_or_default();
     let found = keys.iter().find(|(own, _)| key == Some(own.text.as_str()));
     found.map_or(node.position, |(key, _)| key.position)
+}
+
+/// The JSON pointer (RFC 6901) to the value at `path`, of keys joined by dots, which may hold dots
+/// themselves. What of the path is not in the tree is split at its dots.
+pub fn pointer(root: &Node, path: &str) -> String {
+    let (mut node, mut rest, mut pointer) = (root, path, String::new());
+    let mut push = |key: &str| {
+        pointer.push('/');
+        pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+    };
+    while !rest.is_empty() {
+        let Some((_, inner, after)) = step(node, rest) else { break };
+        push(rest[..rest.len() - after.len()].trim_end_matches('.'));
+        (node, rest) = (inner, after);
+    }
+    rest.split('.').filter(|key| !key.is_empty()).for_each(push);
+    pointer
 }
 
 fn step<'a>(node: &'a Node, path: &'a str) -> Option<(Position, &'a Node, &'a str)> {

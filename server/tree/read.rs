@@ -11,16 +11,48 @@ use serde::de::{
 
 use super::{Content, Key, Node, Refusal};
 
+/// Whether a value must have the type that its schema names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Typing {
+    /// As people write YAML: `"5"` is a number where one is needed, `5` a text, and nothing at
+    /// all an empty mapping or list.
+    Loose,
+    /// As programs write JSON.
+    Strict,
+}
+
 /// Reads a value of the model from the tree.
 pub fn value<T: DeserializeOwned>(node: &Node) -> Result<T, Refusal> {
-    T::deserialize(Reader(node)).map_err(|refusal| refusal.or_at(node.position))
+    value_typed(node, Typing::Loose)
+}
+
+/// Reads a value of the model from the tree, with or without regard to the type of each scalar.
+pub fn value_typed<T: DeserializeOwned>(node: &Node, typing: Typing) -> Result<T, Refusal> {
+    T::deserialize(Reader(node, typing)).map_err(|refusal| refusal.or_at(node.position))
 }
 
 /// Reads one node.
 #[derive(Clone, Copy)]
-struct Reader<'a>(&'a Node);
+struct Reader<'a>(&'a Node, Typing);
 
 impl<'a> Reader<'a> {
+    fn is_strict(self) -> bool {
+        self.1 == Typing::Strict
+    }
+
+    /// Refuses a quoted scalar where a number or a boolean is needed.
+    fn unquoted(self, wanted: &str) -> Result<(), Refusal> {
+        match &self.0.content {
+            Content::Scalar { plain: false, .. } if self.is_strict() => Err(self.0.refuse(wanted)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses nothing at all where a mapping or a list is needed.
+    fn something(self, wanted: &str) -> Result<(), Refusal> {
+        if self.is_strict() && self.0.is_null() { Err(self.0.refuse(wanted)) } else { Ok(()) }
+    }
+
     fn text(self, wanted: &str) -> Result<&'a str, Refusal> {
         match &self.0.content {
             Content::Scalar { text, .. } if !self.0.is_null() => Ok(text),
@@ -29,11 +61,13 @@ impl<'a> Reader<'a> {
     }
 
     fn number<T: std::str::FromStr>(self, wanted: &str) -> Result<T, Refusal> {
+        self.unquoted(wanted)?;
         let text = self.text(wanted)?;
         text.parse().map_err(|_| self.0.refuse(wanted))
     }
 
     fn boolean(self) -> Result<bool, Refusal> {
+        self.unquoted("true or false")?;
         match self.text("true or false")? {
             "true" | "True" | "TRUE" => Ok(true),
             "false" | "False" | "FALSE" => Ok(false),
@@ -102,6 +136,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
         let text = match &self.0.content {
             Content::Scalar { text, plain: false } => text,
+            _ if self.is_strict() => return Err(self.0.refuse("a text")),
             _ => self.text("a text")?,
         };
         visitor
@@ -135,14 +170,18 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
         match &self.0.content {
-            Content::List(items) => visitor.visit_seq(Items(items.iter().enumerate())),
-            _ if self.0.is_null() => visitor.visit_seq(Items([].iter().enumerate())),
+            Content::List(items) => visitor.visit_seq(Items(items.iter().enumerate(), self.1)),
+            _ if self.0.is_null() && !self.is_strict() => {
+                visitor.visit_seq(Items([].iter().enumerate(), self.1))
+            }
             _ => Err(self.0.refuse("a list (in brackets, or a line with \"- \" for each)")),
         }
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
-        visitor.visit_map(Entries { entries: self.0.entries()?.iter(), value: None })
+        self.something("a mapping (key: value)")?;
+        let entries = self.0.entries()?.iter();
+        visitor.visit_map(Entries { entries, value: None, typing: self.1 })
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -163,9 +202,12 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     ) -> Result<V::Value, Refusal> {
         let variant = match &self.0.content {
             Content::Map(entries) if entries.len() == 1 => {
-                Variant { word: &entries[0].0.text, value: Some(&entries[0].1) }
+                Variant { word: &entries[0].0.text, value: Some(&entries[0].1), typing: self.1 }
             }
-            _ => Variant { word: self.text("a word")?, value: None },
+            Content::Scalar { plain: true, .. } if self.is_strict() => {
+                return Err(self.0.refuse("a word"));
+            }
+            _ => Variant { word: self.text("a word")?, value: None, typing: self.1 },
         };
         visitor.visit_enum(variant)
     }
@@ -176,7 +218,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 }
 
 /// The items of a list.
-struct Items<'a>(std::iter::Enumerate<std::slice::Iter<'a, Arc<Node>>>);
+struct Items<'a>(std::iter::Enumerate<std::slice::Iter<'a, Arc<Node>>>, Typing);
 
 impl<'de> SeqAccess<'de> for Items<'_> {
     type Error = Refusal;
@@ -187,7 +229,7 @@ impl<'de> SeqAccess<'de> for Items<'_> {
     ) -> Result<Option<T::Value>, Refusal> {
         let Some((index, node)) = self.0.next() else { return Ok(None) };
         let within = |refusal: Refusal| refusal.or_at(node.position).within(&index.to_string());
-        seed.deserialize(Reader(node)).map(Some).map_err(within)
+        seed.deserialize(Reader(node, self.1)).map(Some).map_err(within)
     }
 }
 
@@ -195,6 +237,7 @@ impl<'de> SeqAccess<'de> for Items<'_> {
 struct Entries<'a> {
     entries: std::slice::Iter<'a, (Key, Arc<Node>)>,
     value: Option<(&'a Key, &'a Node)>,
+    typing: Typing,
 }
 
 impl<'de> MapAccess<'de> for Entries<'_> {
@@ -209,7 +252,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
         // Of its own kind: a key may be a number to who reads it.
         let content = Content::Scalar { text: key.text.clone(), plain: false };
         let text = Node { position: key.position, ..Node::made(content) };
-        seed.deserialize(Reader(&text))
+        seed.deserialize(Reader(&text, Typing::Loose))
             .map(Some)
             .map_err(|refusal| refusal.or_at(key.position).of_key(&key.text))
     }
@@ -218,7 +261,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
         let Some((key, node)) = self.value.take() else {
             return Err(serde::de::Error::custom("a value was asked for before its key"));
         };
-        seed.deserialize(Reader(node))
+        seed.deserialize(Reader(node, self.typing))
             .map_err(|refusal| refusal.or_at(node.position).within(&key.text))
     }
 }
@@ -227,6 +270,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
 struct Variant<'a> {
     word: &'a str,
     value: Option<&'a Node>,
+    typing: Typing,
 }
 
 impl<'de, 'a> EnumAccess<'de> for Variant<'a> {
@@ -263,11 +307,11 @@ impl<'de> VariantAccess<'de> for Variant<'_> {
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Refusal> {
-        seed.deserialize(Reader(self.value()?))
+        seed.deserialize(Reader(self.value()?, self.typing))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, Refusal> {
-        Reader(self.value()?).deserialize_seq(visitor)
+        Reader(self.value()?, self.typing).deserialize_seq(visitor)
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -275,6 +319,6 @@ impl<'de> VariantAccess<'de> for Variant<'_> {
         _fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Refusal> {
-        Reader(self.value()?).deserialize_map(visitor)
+        Reader(self.value()?, self.typing).deserialize_map(visitor)
     }
 }

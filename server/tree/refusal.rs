@@ -14,13 +14,16 @@ pub struct Refusal {
     path: Vec<String>,
     key: Option<String>,
     is_missing: bool,
+    is_value: bool,
     message: String,
 }
 
 impl Refusal {
     /// A refusal of what stands at `position`.
     pub fn at(position: Position, message: String) -> Self {
-        Self { position: Some(position), path: Vec::new(), key: None, is_missing: false, message }
+        let position = Some(position);
+        let (path, key, is_missing, is_value) = (Vec::new(), None, false, false);
+        Self { position, path, key, is_missing, is_value, message }
     }
 
     /// The same, where nobody nearer knew the place.
@@ -51,6 +54,11 @@ impl Refusal {
     /// The key that is refused, where it is a key and no value.
     pub fn key(&self) -> Option<&str> {
         self.key.as_deref()
+    }
+
+    /// Whether the value has the right type but does not mean anything, such as `"5g"` for a MAC.
+    pub fn is_value(&self) -> bool {
+        self.is_value
     }
 
     /// Whether something is missing, that somebody else may say.
@@ -88,29 +96,31 @@ impl serde::de::Error for Refusal {
             path: Vec::new(),
             key: None,
             is_missing: false,
+            is_value: true,
             message: message.to_string(),
         }
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        Self::custom(unknown("key", field, expected))
+        Self { is_value: false, ..Self::custom(unknown("key", field, expected)) }
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        Self::custom(unknown("word", variant, expected))
+        Self { is_value: false, ..Self::custom(unknown("word", variant, expected)) }
     }
 
     fn missing_field(field: &'static str) -> Self {
         let refusal = Self::custom(format_args!("the key \"{field}\" is missing"));
-        Self { is_missing: true, ..refusal }
+        Self { is_missing: true, is_value: false, ..refusal }
     }
 
     fn invalid_type(given: serde::de::Unexpected<'_>, wanted: &dyn serde::de::Expected) -> Self {
-        Self::custom(format_args!("{wanted} is needed, not {given}"))
+        let refusal = Self::custom(format_args!("{wanted} is needed, not {given}"));
+        Self { is_value: false, ..refusal }
     }
 
     fn invalid_value(given: serde::de::Unexpected<'_>, wanted: &dyn serde::de::Expected) -> Self {
-        Self::invalid_type(given, wanted)
+        Self { is_value: true, ..Self::invalid_type(given, wanted) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who asks: a program that bears a token.
+//! Authentication: a program shows its token.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -7,24 +7,27 @@ use axum_extra::TypedHeader;
 use axum_extra::headers::Authorization;
 use axum_extra::headers::authorization::Bearer;
 
-use super::error::Error;
+use super::problem::Error;
 use crate::app::App;
 
-/// Who asks, for the audit trail; behind [`require_token`] every handler may have it.
+/// The program that sends a request; every handler behind [`require_token`] can extract it.
 #[derive(Clone, Debug)]
-pub struct Program {
-    /// `token NAME`.
-    pub who: String,
+pub(super) struct Program {
+    /// `token NAME`, for the audit log.
+    pub(super) who: String,
 }
 
 /// Lets a request pass whose token allows it.
-pub async fn require_token(
+pub(super) async fn require_token(
     State(app): State<App>,
-    authorization: Option<TypedHeader<Authorization<Bearer>>>,
+    authorization: Result<
+        TypedHeader<Authorization<Bearer>>,
+        axum_extra::typed_header::TypedHeaderRejection,
+    >,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Error> {
-    let TypedHeader(authorization) = authorization.ok_or(Error::NoToken)?;
+    let TypedHeader(authorization) = authorization.map_err(|_| Error::NoToken)?;
     let token = app.inventory.database.find_token(authorization.token()).await?;
     let token = token.ok_or(Error::NoToken)?;
     if !request.method().is_safe() && !token.may_change {

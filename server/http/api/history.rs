@@ -1,81 +1,172 @@
-//! What happens: states, leases, events and revisions.
+//! What happens and happened: states of hosts, leases, events and revisions.
 
 use std::net::Ipv4Addr;
 
-use axum::Json;
-use axum::extract::{Extension, Path, Query, State};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use axum::extract::{Extension, OriginalUri, State};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
+use super::answer::Answer;
 use super::auth::Program;
-use super::error::Error;
-use super::nouns::{How, not_found, told};
+use super::extract::{Named, PathOf, Query};
+use super::nouns::{ChangeResult, How, not_found};
+use super::page::{Page, Paging, Position, SortValue, limit_of, next_link};
+use super::problem::Error;
 use crate::app::App;
-use crate::inventory::{self, EventFilter, Revision};
+use crate::inventory::{self, EventFilter, HostStatus, Report, Revision};
 use crate::lifecycle::{Event, EventKind};
-use crate::model::{Host, Lease};
+use crate::model::{Difference, Host, Lease, LeaseState, Mac};
+use crate::network::Consequences;
 
-/// How many entries a list has when nobody says.
-const USUAL: u32 = 100;
-/// How many it has at most.
-const MOST: u32 = 10_000;
-
-/// Which part of a history is wanted.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Part {
-    /// What is about one host only.
-    host: Option<String>,
-    /// What came after this moment only, in Unix milliseconds.
-    #[serde(default)]
-    after_ms: i64,
-    /// The newest so many.
-    limit: Option<u32>,
+/// What a host is doing.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct StatusOfHost {
+    /// The host's name.
+    name: String,
+    /// Its state, since when, and the cause.
+    status: HostStatus,
+    /// What it reported last.
+    report: Option<Report>,
 }
 
-impl Part {
-    fn limit(&self) -> u32 {
-        self.limit.unwrap_or(USUAL).min(MOST)
-    }
-}
-
-/// `GET /hosts/{name}/status`: the state of a host and what it said of itself.
-pub async fn status(
+/// `GET /hosts/{name}/status`
+pub(super) async fn status(
     State(app): State<App>,
-    Path(name): Path<String>,
-) -> Result<Json<Value>, Error> {
+    PathOf(Named { name }): PathOf<Named>,
+) -> Result<Answer<StatusOfHost>, Error> {
     let database = &app.inventory.database;
     let Some(status) = database.find_host_status(&name).await? else {
         return Err(not_found::<Host>(&app.inventory.snapshot().site, name));
     };
     let report = database.find_report(&name).await?;
-    Ok(Json(json!({"name": name, "status": status, "report": report})))
+    Ok(Answer::new(StatusOfHost { name, status, report }))
+}
+
+/// A lease as programs read it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Lease")]
+pub(super) struct LeaseItem {
+    /// The address.
+    address: Ipv4Addr,
+    /// Who holds it: `host:NAME`, `mac:MAC` or `id:HEX`.
+    client: String,
+    /// The hardware address that asked last.
+    mac: Mac,
+    /// The subnet's name.
+    subnet: String,
+    /// Whether the address is in use.
+    state: LeaseState,
+    /// When it was first given, in Unix seconds.
+    starts_at: i64,
+    /// When it ends, in Unix seconds.
+    expires_at: i64,
+}
+
+impl From<&Lease> for LeaseItem {
+    fn from(lease: &Lease) -> Self {
+        let Lease { address, client, mac, subnet, state, starts_at, expires_at } = lease.clone();
+        let client = client.to_string();
+        Self { address, client, mac, subnet, state, starts_at, expires_at }
+    }
+}
+
+/// What leases can be sorted by.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+pub(super) enum LeaseSort {
+    #[serde(rename = "address")]
+    Address,
+    #[serde(rename = "-address")]
+    AddressDescending,
+    #[serde(rename = "expires_at")]
+    Expires,
+    #[serde(rename = "-expires_at")]
+    ExpiresDescending,
+}
+
+/// Which leases are wanted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct LeaseQuery {
+    /// How many items the page has at most.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1000))]
+    limit: Option<u32>,
+    /// Where the page begins: from the link to the next page.
+    #[serde(default)]
+    cursor: Option<String>,
+    /// What the list is sorted by; with - in front in the opposite order.
+    #[serde(default)]
+    sort: Option<LeaseSort>,
+    /// Only leases of this subnet.
+    #[serde(default)]
+    subnet: Option<String>,
+    /// Only leases in this state.
+    #[serde(default)]
+    state: Option<LeaseState>,
+    /// Only leases of this client: `host:NAME`, `mac:MAC` or `id:HEX`.
+    #[serde(default)]
+    client: Option<String>,
 }
 
 /// `GET /leases`: those that have ended included.
-pub async fn leases(State(app): State<App>) -> Json<Vec<Value>> {
-    Json(app.leases.list().iter().map(lease_json).collect())
+pub(super) async fn leases(
+    State(app): State<App>,
+    OriginalUri(uri): OriginalUri,
+    Query(query): Query<LeaseQuery>,
+) -> Result<Answer<Page<LeaseItem>>, Error> {
+    let LeaseQuery { limit, cursor, sort, subnet, state, client } = query;
+    let sort = match sort.unwrap_or(LeaseSort::Address) {
+        LeaseSort::Address => "address",
+        LeaseSort::AddressDescending => "-address",
+        LeaseSort::Expires => "expires_at",
+        LeaseSort::ExpiresDescending => "-expires_at",
+    };
+    let paging = Paging::new(limit, cursor, Some(sort), &["address", "expires_at"])?;
+    let leases = app.leases.list();
+    let is_wanted = |lease: &&Lease| {
+        subnet.as_ref().is_none_or(|subnet| lease.subnet == *subnet)
+            && state.is_none_or(|state| lease.state == state)
+            && client.as_ref().is_none_or(|client| lease.client.to_string() == *client)
+    };
+    let items = leases.iter().filter(is_wanted).map(|lease| {
+        let number = i64::from(lease.address.to_bits());
+        let value = match paging.sort.as_str() {
+            "expires_at" => lease.expires_at,
+            _ => number,
+        };
+        let position = Position { value: SortValue::Number(value), key: format!("{number:010}") };
+        (position, LeaseItem::from(lease))
+    });
+    Ok(paging.page(items.collect(), &uri).into())
+}
+
+/// The path of a lease.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct Addressed {
+    /// The leased IPv4 address.
+    #[schemars(extend("format" = "ipv4"))]
+    address: String,
 }
 
 /// `GET /leases/{address}`
-pub async fn lease(
+pub(super) async fn lease(
     State(app): State<App>,
-    Path(address): Path<String>,
-) -> Result<Json<Value>, Error> {
-    Ok(Json(lease_json(&find_lease(&app, &address)?)))
+    PathOf(Addressed { address }): PathOf<Addressed>,
+) -> Result<Answer<LeaseItem>, Error> {
+    Ok(Answer::new(LeaseItem::from(&find_lease(&app, &address)?)))
 }
 
 /// `DELETE /leases/{address}`: the address is free again; its client is not told.
-pub async fn remove_lease(
+pub(super) async fn remove_lease(
     State(app): State<App>,
     Extension(program): Extension<Program>,
-    Path(address): Path<String>,
-) -> Result<Json<Value>, Error> {
+    PathOf(Addressed { address }): PathOf<Addressed>,
+) -> Result<Answer<LeaseItem>, Error> {
     let lease = find_lease(&app, &address)?;
     app.leases.remove(lease.address).await.map_err(inventory::Error::from)?;
     let text = format!("{} took back the lease of {address} ({})", program.who, lease.client);
     app.inventory.events.record(None, Some(lease.mac), EventKind::Change, text);
-    Ok(Json(lease_json(&lease)))
+    Ok(Answer::new(LeaseItem::from(&lease)))
 }
 
 fn find_lease(app: &App, address: &str) -> Result<Lease, Error> {
@@ -84,52 +175,116 @@ fn find_lease(app: &App, address: &str) -> Result<Lease, Error> {
     app.leases.find(parsed).ok_or_else(missing)
 }
 
-fn lease_json(lease: &Lease) -> Value {
-    let Lease { address, client, mac, subnet, state, starts_at, expires_at } = lease;
-    json!({
-        "address": address, "client": client.to_string(), "mac": mac, "subnet": subnet,
-        "state": state, "starts_at": starts_at, "expires_at": expires_at,
-    })
+/// Which events are wanted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventQuery {
+    /// How many items the page has at most.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1000))]
+    limit: Option<u32>,
+    /// Only events of this host.
+    #[serde(default)]
+    host: Option<String>,
+    /// Only events after this moment, in Unix milliseconds.
+    #[serde(default)]
+    after_ms: Option<i64>,
 }
 
 /// `GET /events`, newest first.
-pub async fn events(
+pub(super) async fn events(
     State(app): State<App>,
-    Query(part): Query<Part>,
-) -> Result<Json<Vec<Event>>, Error> {
-    let limit = part.limit();
-    let filter = EventFilter { host: part.host, after_ms: part.after_ms, limit };
-    Ok(Json(app.inventory.database.list_events(&filter).await?))
+    Query(query): Query<EventQuery>,
+) -> Result<Answer<Page<Event>>, Error> {
+    let limit = limit_of(query.limit)? as u32;
+    let after_ms = query.after_ms.unwrap_or_default();
+    let filter = EventFilter { host: query.host, after_ms, limit };
+    let items = app.inventory.database.list_events(&filter).await?;
+    Ok(Page { items, next: None, total: None }.into())
+}
+
+/// Which revisions are wanted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RevisionQuery {
+    /// How many items the page has at most.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1000))]
+    limit: Option<u32>,
+    /// Only revisions before this one: from the link to the next page.
+    #[serde(default)]
+    cursor: Option<i64>,
+    /// Only revisions of this author, such as `token deploy`.
+    #[serde(default)]
+    who: Option<String>,
 }
 
 /// `GET /revisions`, newest first.
-pub async fn revisions(
+pub(super) async fn revisions(
     State(app): State<App>,
-    Query(part): Query<Part>,
-) -> Result<Json<Vec<Revision>>, Error> {
-    Ok(Json(app.inventory.database.list_revisions(part.limit()).await?))
+    OriginalUri(uri): OriginalUri,
+    Query(query): Query<RevisionQuery>,
+) -> Result<Answer<Page<Revision>>, Error> {
+    let limit = limit_of(query.limit)?;
+    let before = query.cursor.unwrap_or(i64::MAX);
+    // One more than the page has: whether there is a next page.
+    let fetched = limit as u32 + 1;
+    let database = &app.inventory.database;
+    let mut items = database.list_revisions_before(before, query.who.as_deref(), fetched).await?;
+    let has_more = items.len() > limit;
+    items.truncate(limit);
+    let last = items.last().filter(|_| has_more);
+    let next = last.map(|last| next_link(&uri, &last.id.to_string()));
+    Ok(Page { items, next, total: None }.into())
 }
 
-/// `GET /revisions/{id}`: with what it changed, in the generated files too unless it is too long
-/// ago to be found out.
-pub async fn revision(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Value>, Error> {
-    let revision = app.inventory.database.find_revision(id).await?.ok_or_else(|| {
-        Error::NotFound { noun: "revision", name: id.to_string(), hint: String::new() }
-    })?;
+/// The path of a revision.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct Numbered {
+    /// The number of the revision.
+    id: i64,
+}
+
+/// A revision and what it changed.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct RevisionDetail {
+    /// The revision.
+    revision: Revision,
+    /// What it changed in the inventory.
+    differences: Vec<Difference>,
+    /// What it changed in the generated files; null where that can no longer be computed.
+    consequences: Option<Consequences>,
+}
+
+/// `GET /revisions/{id}`
+pub(super) async fn revision(
+    State(app): State<App>,
+    PathOf(Numbered { id }): PathOf<Numbered>,
+) -> Result<Answer<RevisionDetail>, Error> {
+    let revision = find_revision(&app, id).await?;
     let differences = revision.differences()?;
     let consequences = app.inventory.find_consequences(id).await?;
-    Ok(Json(json!({
-        "revision": revision, "differences": differences, "consequences": consequences,
-    })))
+    Ok(Answer::new(RevisionDetail { revision, differences, consequences }))
+}
+
+async fn find_revision(app: &App, id: i64) -> Result<Revision, Error> {
+    let found = app.inventory.database.find_revision(id).await?;
+    found.ok_or_else(|| Error::NotFound {
+        noun: "revision",
+        name: id.to_string(),
+        hint: String::new(),
+    })
 }
 
 /// `POST /revisions/{id}/revert`: undoes one, as a new revision.
-pub async fn revert(
+pub(super) async fn revert(
     State(app): State<App>,
     Extension(program): Extension<Program>,
-    Path(id): Path<i64>,
+    PathOf(Numbered { id }): PathOf<Numbered>,
     Query(how): Query<How>,
-) -> Result<Json<Value>, Error> {
+) -> Result<Answer<ChangeResult>, Error> {
+    find_revision(&app, id).await?;
     let summary = format!("revert revision {id}");
-    Ok(told(app.inventory.revert(how.change(&program, &summary), id).await?).await)
+    let committed = app.inventory.revert(how.change(&program, &summary), id).await?;
+    Ok(Answer::new(ChangeResult::new(committed, how).await))
 }

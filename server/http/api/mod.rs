@@ -1,33 +1,41 @@
-//! `/api/v1`: the inventory as JSON, for programs that bear a token.
+//! `/api/v1`: the inventory as JSON, for programs that have a token.
 //!
 //! Every token may read; one that may change may also send POST, PUT and DELETE.
-//! Bodies are JSON or YAML, with the site file's keys.
+//! Bodies are JSON or YAML, with the site file's keys. What GET returns, PUT accepts.
 
+mod answer;
 mod auth;
-mod error;
+mod extract;
 mod history;
 mod live;
 mod nouns;
 mod openapi;
+mod page;
+mod precondition;
+mod problem;
+mod schema;
 mod site;
 
+use std::sync::Arc;
+
+use aide::axum::ApiRouter;
+use aide::axum::routing::{get_with, post_with, put_with};
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::Extension;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::response::IntoResponse;
+use schemars::JsonSchema;
 
 use crate::app::App;
 use crate::http::settled::settled;
 use crate::model::{Host, Image, Noun, ProfileTree, Rack, Subnet, Switch, Tenant};
-
-/// The largest body that is read, in bytes: what a site file may have.
-const BODY_BYTES: usize = 32 << 20;
+pub(crate) use problem::{Explanation, describe_failures};
 
 /// Every route, without `/api/v1`, for a router of any state.
 pub fn router<S: Clone + Send + Sync + 'static>(app: App) -> Router<S> {
-    let with_token = Router::new()
-        .route("/site", get(site::show).put(site::replace))
-        .route("/check", get(site::check))
+    openapi::begin();
+    let with_token = ApiRouter::new()
+        .merge(whole_site())
         .merge(noun::<Rack>())
         .merge(noun::<Tenant>())
         .merge(noun::<Switch>())
@@ -35,30 +43,142 @@ pub fn router<S: Clone + Send + Sync + 'static>(app: App) -> Router<S> {
         .merge(noun::<ProfileTree>())
         .merge(noun::<Image>())
         .merge(noun::<Host>())
-        .route("/hosts/{name}/status", get(history::status))
-        .route("/hosts/{name}/config", get(site::config))
-        .route("/switches/{name}/config", get(site::switch_config))
-        .route("/profiles/{name}/microcloud-preseed", get(site::microcloud))
-        .route("/leases", get(history::leases))
-        .route("/leases/{address}", get(history::lease).delete(history::remove_lease))
-        .route("/events", get(history::events))
-        .route("/revisions", get(history::revisions))
-        .route("/revisions/{id}", get(history::revision))
-        .route("/revisions/{id}/revert", post(history::revert))
-        .route("/live", get(live::stream))
+        .merge(generated())
+        .merge(leases())
+        .merge(what_happened())
         .route_layer(from_fn_with_state(app.clone(), settled))
         .route_layer(from_fn_with_state(app.clone(), auth::require_token));
-    Router::new()
-        .merge(with_token)
-        .route("/openapi.json", get(openapi::document))
-        .fallback(error::no_such_route)
-        .layer(DefaultBodyLimit::max(BODY_BYTES))
+    let document: Arc<std::sync::OnceLock<String>> = Arc::default();
+    let described = document.clone();
+    let describe = move || {
+        let document = described.get().cloned().unwrap_or_default();
+        async move { openapi::response(document).into_response() }
+    };
+    let routes = ApiRouter::new().merge(with_token).api_route(
+        "/openapi.json",
+        get_with(describe, |op| {
+            openapi::operation(op, "description", "get_openapi", "This description", &[])
+        }),
+    );
+    let (routes, text) = openapi::finish(routes);
+    // It is made of the routes, one of which has it.
+    let _ = document.set(text);
+    routes
+        .fallback(problem::no_such_route)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(Extension(live::Streams::default()))
         .with_state(app)
 }
 
-fn noun<T: Noun>() -> Router<App> {
-    Router::new().route(&format!("/{}", T::SECTION), get(nouns::list::<T>)).route(
-        &format!("/{}/{{name}}", T::SECTION),
-        get(nouns::show::<T>).put(nouns::put::<T>).delete(nouns::remove::<T>),
-    )
+/// The routes of a noun: they are the same for all.
+fn noun<T: Noun + JsonSchema>() -> ApiRouter<App> {
+    let (section, word) = (T::SECTION, T::NOUN);
+    let list = get_with(nouns::list::<T>, |op| {
+        let (id, summary) = (format!("list_{section}"), format!("List {section}"));
+        openapi::is_paged(openapi::operation(op, section, &id, &summary, &[400]))
+    });
+    let one = get_with(nouns::show::<T>, |op| {
+        let (id, summary) = (format!("get_{word}"), format!("Get a {word}"));
+        openapi::has_tag(openapi::operation(op, section, &id, &summary, &[400, 404]))
+    })
+    .put_with(nouns::put::<T>, |op| {
+        let failures = [400, 403, 409, 412, 413, 415, 422];
+        let (id, summary) = (format!("put_{word}"), format!("Create or replace a {word}"));
+        let op = openapi::operation(op, section, &id, &summary, &failures);
+        openapi::is_conditional(openapi::may_create(op))
+    })
+    .delete_with(nouns::remove::<T>, |op| {
+        let failures = [400, 403, 404, 409, 412, 422];
+        let (id, summary) = (format!("delete_{word}"), format!("Delete a {word}"));
+        let op = openapi::operation(op, section, &id, &summary, &failures);
+        openapi::is_conditional(op)
+    });
+    ApiRouter::new()
+        .api_route(&format!("/{section}"), list)
+        .api_route(&format!("/{section}/{{name}}"), one)
+}
+
+fn whole_site() -> ApiRouter<App> {
+    let site = get_with(site::show, |op| {
+        openapi::has_tag(openapi::operation(op, "site", "get_site", "Get the whole site", &[400]))
+    })
+    .merge(put_with(site::replace, |op| {
+        let summary = "Make the site equal to the body, as rackstrap apply does";
+        let failures = [400, 403, 409, 412, 413, 415, 422];
+        openapi::is_conditional(openapi::operation(op, "site", "put_site", summary, &failures))
+    }));
+    let check = get_with(site::check, |op| {
+        let summary = "List everything that is wrong with the site, errors first";
+        openapi::is_paged(openapi::operation(op, "site", "list_findings", summary, &[400]))
+    });
+    ApiRouter::new().api_route("/site", site).api_route("/check", check)
+}
+
+fn generated() -> ApiRouter<App> {
+    let host = get_with(site::config, |op| {
+        let summary = "Generate the network configuration of a host";
+        openapi::operation(op, "hosts", "get_host_config", summary, &[400, 404, 422])
+    });
+    let switch = get_with(site::switch_config, |op| {
+        let summary = "Generate the ports of a switch in its vendor's syntax";
+        openapi::operation(op, "switches", "get_switch_config", summary, &[400, 404, 422])
+    });
+    let preseed = get_with(site::microcloud, |op| {
+        let summary = "Generate the MicroCloud preseed document of the hosts of a profile";
+        openapi::operation(op, "profiles", "get_microcloud_preseed", summary, &[400, 404, 422])
+    });
+    ApiRouter::new()
+        .api_route("/hosts/{name}/config", host)
+        .api_route("/switches/{name}/config", switch)
+        .api_route("/profiles/{name}/microcloud-preseed", preseed)
+}
+
+fn leases() -> ApiRouter<App> {
+    let list = get_with(history::leases, |op| {
+        let summary = "List leases, those that have ended included";
+        openapi::is_paged(openapi::operation(op, "leases", "list_leases", summary, &[400]))
+    });
+    let one = get_with(history::lease, |op| {
+        openapi::operation(op, "leases", "get_lease", "Get a lease", &[400, 404])
+    })
+    .delete_with(history::remove_lease, |op| {
+        let summary = "Take a lease back; its client is not told";
+        openapi::operation(op, "leases", "delete_lease", summary, &[400, 403, 404])
+    });
+    ApiRouter::new().api_route("/leases", list).api_route("/leases/{address}", one)
+}
+
+fn what_happened() -> ApiRouter<App> {
+    let status = get_with(history::status, |op| {
+        let summary = "Get the state of a host and its last report";
+        openapi::operation(op, "hosts", "get_host_status", summary, &[400, 404])
+    });
+    let events = get_with(history::events, |op| {
+        let summary = "List events, newest first";
+        openapi::is_paged(openapi::operation(op, "events", "list_events", summary, &[400]))
+    });
+    let live = get_with(live::stream, |op| {
+        let summary = "Stream everything that happens from now on";
+        openapi::operation(op, "events", "stream_events", summary, &[400, 429])
+    });
+    let revisions = get_with(history::revisions, |op| {
+        let summary = "List the changes of the inventory, newest first";
+        openapi::is_paged(openapi::operation(op, "revisions", "list_revisions", summary, &[400]))
+    });
+    let revision = get_with(history::revision, |op| {
+        let summary = "Get a revision and what it changed";
+        openapi::operation(op, "revisions", "get_revision", summary, &[400, 404])
+    });
+    let revert = post_with(history::revert, |op| {
+        let summary = "Undo a revision, unless its entries were changed since";
+        let failures = [400, 403, 404, 409, 422];
+        openapi::operation(op, "revisions", "revert_revision", summary, &failures)
+    });
+    ApiRouter::new()
+        .api_route("/hosts/{name}/status", status)
+        .api_route("/events", events)
+        .api_route("/live", live)
+        .api_route("/revisions", revisions)
+        .api_route("/revisions/{id}", revision)
+        .api_route("/revisions/{id}/revert", revert)
 }

@@ -1,117 +1,399 @@
-//! Racks, tenants, subnets, profiles, images and hosts: list, show, put, remove.
+//! The nouns of the inventory: list, get, put and delete, the same for each.
 
-use axum::extract::{Extension, Path, Query, State};
-use axum::{Json, http::StatusCode};
-use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+
+use aide::OperationInput;
+use aide::generate::GenContext;
+use aide::openapi::Operation;
+use aide::operation::{ParamLocation, add_parameters, parameters_from_schema};
+use axum::extract::{Extension, FromRequestParts, OriginalUri, State};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::answer::Answer;
 use super::auth::Program;
-use super::error::Error;
+use super::extract::{Document, EntryBody, Flag, Named, PathOf, Query, pairs};
+use super::page::{DEFAULT_LIMIT, MAX_LIMIT, Page, Paging, Position, SortValue};
+use super::precondition::{Preconditions, entry_tag};
+use super::problem::{Error, Fault};
+use super::schema::{Entry, Simple, simple_keys};
 use crate::app::App;
-use crate::inventory::{Change, ChangeError, Committed};
-use crate::model::{Noun, Site};
+use crate::inventory::{Change, ChangeError, Committed, HostStatus};
+use crate::model::{Difference, Host, HostState, Location, Mac, Noun, Site};
 use crate::network::nearest::hint;
-use crate::site_file;
+use crate::network::{Consequences, Finding};
+use crate::tree::unknown;
 
 /// How a change is to be made.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct How {
-    /// Find out what would happen, and do nothing.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct How {
+    /// Find out what would happen, and change nothing: the response has the consequences for the
+    /// generated files.
+    #[serde(default, alias = "dry_run")]
+    dry_run: Flag,
+    /// The revision that the author saw: the change is refused with 409 if there is a newer one.
     #[serde(default)]
-    pub dry_run: bool,
-    /// The revision that the author saw: the change is refused if there is a newer one.
-    pub base: Option<i64>,
+    base: Option<i64>,
 }
 
 impl How {
     /// The change, for the inventory.
-    pub fn change<'a>(self, program: &'a Program, summary: &'a str) -> Change<'a> {
-        Change { who: &program.who, summary, base: self.base, dry_run: self.dry_run }
+    pub(super) fn change<'a>(self, program: &'a Program, summary: &'a str) -> Change<'a> {
+        let Self { dry_run: Flag(dry_run), base } = self;
+        Change { who: &program.who, summary, base, dry_run }
+    }
+
+    pub(super) fn is_dry_run(self) -> bool {
+        self.dry_run.0
     }
 }
 
-/// What a change did, as JSON; of a dry run also what it would do to the generated files.
-pub async fn told(mut committed: Committed) -> Json<Value> {
-    let consequences = match committed.tried.is_some() {
-        true => Some(committed.take_consequences().await),
-        false => None,
-    };
-    let Committed { revision, differences, warnings, .. } = &committed;
-    let mut value = json!({
-        "revision": revision, "differences": differences, "warnings": warnings,
-    });
-    if let Some(consequences) = consequences {
-        value["consequences"] = json!(consequences);
+/// What a change did, or, of a dry run, what it would do.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ChangeResult {
+    /// The revision that it made; the current one if nothing differs.
+    revision: i64,
+    /// What is different, with the addresses that the inventory assigns.
+    differences: Vec<Difference>,
+    /// New warnings.
+    warnings: Vec<Finding>,
+    /// What it would do to the generated files; of a dry run only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default)]
+    consequences: Option<Consequences>,
+    /// The entity tag of the entry, for `If-Match`; not of a dry run or a removal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default)]
+    pub(super) etag: Option<String>,
+}
+
+impl ChangeResult {
+    pub(super) async fn new(mut committed: Committed, how: How) -> Self {
+        let consequences = match how.is_dry_run() {
+            true => Some(committed.take_consequences().await),
+            false => None,
+        };
+        let Committed { revision, differences, warnings, .. } = committed;
+        Self { revision, differences, warnings, consequences, etag: None }
     }
-    Json(value)
+}
+
+/// Which entries of a noun a list is to have.
+pub(super) struct ListQuery<T> {
+    paging: Paging,
+    /// Words that the JSON of an entry must have, in any case.
+    text: Option<String>,
+    /// The values that keys of an entry must have.
+    equal: Vec<(&'static str, String)>,
+    mac: Option<Mac>,
+    state: Option<HostState>,
+    noun: PhantomData<fn() -> T>,
+}
+
+/// Whether a noun has NICs and a state.
+fn is_host<T: Noun>() -> bool {
+    T::SECTION == Host::SECTION
+}
+
+fn sort_keys<T: JsonSchema>() -> Vec<&'static str> {
+    ["name"].into_iter().chain(simple_keys::<T>().into_iter().map(|(key, _)| key)).collect()
+}
+
+impl<T: Noun + JsonSchema> ListQuery<T> {
+    fn read(pairs: Vec<(String, String)>) -> Result<Self, Error> {
+        let refuse =
+            |name: &str, detail: String| Err(Error::Request(vec![Fault::parameter(name, detail)]));
+        let (mut limit, mut cursor, mut sort) = (None, None, None);
+        let (mut text, mut equal, mut mac, mut state) = (None, Vec::new(), None, None);
+        let simple = simple_keys::<T>();
+        for (name, value) in pairs {
+            let key = simple.iter().find(|(key, _)| *key == name);
+            match (name.as_str(), key) {
+                ("limit", _) => match value.parse() {
+                    Ok(number) => limit = Some(number),
+                    Err(_) => return refuse(&name, format!("expected a number, not \"{value}\"")),
+                },
+                ("cursor", _) => cursor = Some(value),
+                ("sort", _) => sort = Some(value),
+                ("q", _) => text = Some(value.to_lowercase()),
+                ("mac", _) if is_host::<T>() => match value.parse() {
+                    Ok(found) => mac = Some(found),
+                    Err(error) => return refuse(&name, format!("{error}")),
+                },
+                ("state", _) if is_host::<T>() => match value.parse() {
+                    Ok(found) => state = Some(found),
+                    Err(error) => return refuse(&name, format!("{error}")),
+                },
+                (_, Some((_, Simple::Integer))) if value.parse::<i64>().is_err() => {
+                    return refuse(&name, format!("expected a number, not \"{value}\""));
+                }
+                (_, Some((_, Simple::Boolean))) if value.parse::<bool>().is_err() => {
+                    return refuse(&name, format!("expected true or false, not \"{value}\""));
+                }
+                (_, Some((key, _))) => equal.push((*key, value)),
+                (_, None) => {
+                    let mut known = vec!["limit", "cursor", "sort", "q"];
+                    known.extend(is_host::<T>().then_some(["mac", "state"]).into_iter().flatten());
+                    known.extend(simple.iter().map(|(key, _)| *key));
+                    return refuse(&name, unknown("parameter", &name, &known));
+                }
+            }
+        }
+        let paging = Paging::new(limit, cursor, sort.as_deref(), &sort_keys::<T>())?;
+        Ok(Self { paging, text, equal, mac, state, noun: PhantomData })
+    }
+
+    fn has(&self, entry: &Value) -> bool {
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let equal = |(key, wanted): &(&str, String)| {
+            entry.get(*key).is_some_and(|value| text(value) == *wanted)
+        };
+        self.equal.iter().all(equal)
+            && self
+                .text
+                .as_ref()
+                .is_none_or(|wanted| entry.to_string().to_lowercase().contains(wanted))
+    }
+
+    fn position(&self, name: &str, entry: &Value) -> Position {
+        let value = match entry.get(&self.paging.sort) {
+            _ if self.paging.sort == "name" => SortValue::Missing,
+            None => SortValue::Missing,
+            Some(value) => match value.as_i64() {
+                Some(number) => SortValue::Number(number),
+                None => {
+                    SortValue::Text(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+                }
+            },
+        };
+        Position { value, key: name.to_owned() }
+    }
+}
+
+impl<T: Noun + JsonSchema, S: Sync> FromRequestParts<S> for ListQuery<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        Self::read(pairs(parts.uri.query().unwrap_or_default())?)
+    }
+}
+
+impl<T: Noun + JsonSchema> OperationInput for ListQuery<T> {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        let keys = sort_keys::<T>();
+        let both = keys.iter().flat_map(|key| [(*key).to_owned(), format!("-{key}")]);
+        let sorts: Vec<String> = both.collect();
+        let mut parameters = json!({
+            "limit": {
+                "type": "integer", "format": "uint32", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT,
+                "description": "How many items the page has at most.",
+            },
+            "cursor": {
+                "type": "string",
+                "description": "Where the page begins: from the link to the next page.",
+            },
+            "sort": {
+                "type": "string", "enum": sorts, "default": "name",
+                "description": "The key that the list is sorted by; with - in front in the opposite order.",
+            },
+            "q": {
+                "type": "string",
+                "description": "Only entries that have this text anywhere, in upper or lower case.",
+            },
+        });
+        if is_host::<T>() {
+            let states = HostState::ALL.map(|state| state.label());
+            parameters["mac"] = json!({
+                "type": "string", "pattern": "^[0-9a-f]{2}(:[0-9a-f]{2}){5}$",
+                "description": "Only the host with this NIC. Other notations are read as well.",
+            });
+            parameters["state"] = json!({
+                "type": "string", "enum": states,
+                "description": "Only hosts in this state.",
+            });
+        }
+        for (key, simple) in simple_keys::<T>() {
+            let kind = match simple {
+                Simple::Text => "string",
+                Simple::Integer => "integer",
+                Simple::Boolean => "boolean",
+            };
+            parameters[key] = json!({
+                "type": kind,
+                "description": format!("Only entries whose {key} is this."),
+            });
+            if simple == Simple::Integer {
+                parameters[key]["format"] = "int64".into();
+            }
+        }
+        let schema = Schema::try_from(json!({"type": "object", "properties": parameters}));
+        let schema = schema.unwrap_or_default();
+        let parameters = parameters_from_schema(ctx, schema, ParamLocation::Query);
+        add_parameters(ctx, operation, parameters);
+    }
+}
+
+/// The status of every host, for a list of hosts.
+async fn statuses<T: Noun>(app: &App) -> Result<BTreeMap<String, HostStatus>, Error> {
+    match is_host::<T>() {
+        true => Ok(app.inventory.database.list_host_status().await?),
+        false => Ok(BTreeMap::new()),
+    }
+}
+
+/// What a representation of a noun may have besides its name that is not the operator's to set.
+fn read_only<T: Noun>() -> &'static [&'static str] {
+    if is_host::<T>() { &["status"] } else { &[] }
 }
 
 /// `GET /{section}`
-pub async fn list<T: Noun>(State(app): State<App>) -> Json<Vec<Value>> {
+pub(super) async fn list<T: Noun + JsonSchema>(
+    State(app): State<App>,
+    OriginalUri(uri): OriginalUri,
+    query: ListQuery<T>,
+) -> Result<Answer<Page<Entry<T>>>, Error> {
     let snapshot = app.inventory.snapshot();
-    Json(T::all(&snapshot.site).iter().map(|(name, entry)| entry.named(name)).collect())
+    let statuses = statuses::<T>(&app).await?;
+    let mut items = Vec::new();
+    for (name, noun) in T::all(&snapshot.site) {
+        let status = statuses.get(name);
+        let is_in_state = |wanted| status.map(|status| status.state).unwrap_or_default() == wanted;
+        if query.state.is_some_and(|wanted| !is_in_state(wanted)) {
+            continue;
+        }
+        if query
+            .mac
+            .is_some_and(|mac| !snapshot.site.hosts.get(name).is_some_and(|host| host.has_mac(mac)))
+        {
+            continue;
+        }
+        let mut entry = Entry::new(name, noun);
+        if !query.has(entry.value()) {
+            continue;
+        }
+        let position = query.position(name, entry.value());
+        if let (Some(status), Some(fields)) = (status, entry.fields_mut()) {
+            fields.insert("status".to_owned(), json!(status));
+        }
+        items.push((position, entry));
+    }
+    Ok(query.paging.page(items, &uri).into())
 }
 
 /// `GET /{section}/{name}`
-pub async fn show<T: Noun>(
+pub(super) async fn show<T: Noun + JsonSchema>(
     State(app): State<App>,
-    Path(name): Path<String>,
-) -> Result<Json<Value>, Error> {
+    PathOf(Named { name }): PathOf<Named>,
+    headers: HeaderMap,
+) -> Result<Answer<Entry<T>>, Error> {
+    let preconditions = Preconditions::read(&headers)?;
     let snapshot = app.inventory.snapshot();
     match T::all(&snapshot.site).get(&name) {
-        Some(entry) => Ok(Json(entry.named(&name))),
+        Some(entry) => {
+            let tag = entry_tag(&name, entry);
+            Ok(Answer::current(&preconditions, &tag, Entry::new(&name, entry)))
+        }
         None => Err(not_found::<T>(&snapshot.site, name)),
     }
 }
 
 /// `PUT /{section}/{name}`: the whole entry, new or in place of what is there.
-pub async fn put<T: Noun>(
+pub(super) async fn put<T: Noun + JsonSchema>(
     State(app): State<App>,
     Extension(program): Extension<Program>,
-    Path(name): Path<String>,
+    PathOf(Named { name }): PathOf<Named>,
     Query(how): Query<How>,
-    body: String,
-) -> Result<(StatusCode, Json<Value>), Error> {
-    let entry: T =
-        site_file::parse_entry(&body, "body").map_err(|error| Error::Body(vec![error]))?;
+    headers: HeaderMap,
+    OriginalUri(uri): OriginalUri,
+    body: Document<EntryBody<T>>,
+) -> Result<Answer<ChangeResult>, Error> {
+    let preconditions = Preconditions::read(&headers)?;
+    let entry = body.read(&name, read_only::<T>())?;
     let summary = format!("put {} {name}", T::NOUN);
-    let mut status = StatusCode::CREATED;
+    let mut is_new = true;
+    let mut refusal = None;
     let edit = |site: &mut Site| {
-        if T::all_mut(site).insert(name.clone(), entry).is_some() {
-            status = StatusCode::OK;
-        }
-        Ok(())
-    };
-    let committed = app.inventory.change_site(how.change(&program, &summary), edit).await?;
-    Ok((status, told(committed).await))
-}
-
-/// `DELETE /{section}/{name}`
-pub async fn remove<T: Noun>(
-    State(app): State<App>,
-    Extension(program): Extension<Program>,
-    Path(name): Path<String>,
-    Query(how): Query<How>,
-) -> Result<Json<Value>, Error> {
-    let summary = format!("remove {} {name}", T::NOUN);
-    let mut missing = None;
-    let edit = |site: &mut Site| {
-        if T::all_mut(site).remove(&name).is_none() {
-            missing = Some(not_found::<T>(site, name.clone()));
+        let current = T::all(site).get(&name).map(|entry| entry_tag(&name, entry));
+        is_new = current.is_none();
+        if let Err(error) = preconditions.check(&called::<T>(&name), current.as_deref()) {
+            refusal = Some(error);
             return Err(ChangeError::Edit(String::new()));
         }
+        T::all_mut(site).insert(name.clone(), entry);
         Ok(())
     };
     let outcome = app.inventory.change_site(how.change(&program, &summary), edit).await;
-    match missing {
+    if let Some(error) = refusal {
+        return Err(error);
+    }
+    let committed = outcome
+        .map_err(|error| point(error.into(), |at| at.is_in::<T>(&name).then(|| at.pointer())))?;
+    let mut result = ChangeResult::new(committed, how).await;
+    if how.is_dry_run() {
+        return Ok(Answer::new(result));
+    }
+    let snapshot = app.inventory.snapshot();
+    if snapshot.revision == result.revision {
+        result.etag = T::all(&snapshot.site).get(&name).map(|entry| entry_tag(&name, entry));
+    }
+    let answer = Answer::new(result);
+    Ok(if is_new { answer.created(uri.path()) } else { answer })
+}
+
+/// Adds to every fault of a refused change where in the body it is, where it is in the body.
+pub(super) fn point(error: Error, pointer: impl Fn(&Location) -> Option<String>) -> Error {
+    let Error::Refused { mut faults, findings } = error else { return error };
+    for (fault, finding) in faults.iter_mut().zip(&findings) {
+        fault.pointer = pointer(&finding.at);
+        if fault.pointer.is_some() {
+            fault.path = None;
+        }
+    }
+    Error::Refused { faults, findings }
+}
+
+/// `DELETE /{section}/{name}`
+pub(super) async fn remove<T: Noun>(
+    State(app): State<App>,
+    Extension(program): Extension<Program>,
+    PathOf(Named { name }): PathOf<Named>,
+    Query(how): Query<How>,
+    headers: HeaderMap,
+) -> Result<Answer<ChangeResult>, Error> {
+    let preconditions = Preconditions::read(&headers)?;
+    let summary = format!("remove {} {name}", T::NOUN);
+    let mut refusal = None;
+    let edit = |site: &mut Site| {
+        let current = T::all(site).get(&name).map(|entry| entry_tag(&name, entry));
+        let verdict = match &current {
+            None => Err(not_found::<T>(site, name.clone())),
+            Some(current) => preconditions.check(&called::<T>(&name), Some(current)),
+        };
+        if let Err(error) = verdict {
+            refusal = Some(error);
+            return Err(ChangeError::Edit(String::new()));
+        }
+        T::all_mut(site).remove(&name);
+        Ok(())
+    };
+    let outcome = app.inventory.change_site(how.change(&program, &summary), edit).await;
+    match refusal {
         Some(error) => Err(error),
-        None => Ok(told(outcome?).await),
+        None => Ok(Answer::new(ChangeResult::new(outcome?, how).await)),
     }
 }
 
+fn called<T: Noun>(name: &str) -> String {
+    format!("{} \"{name}\"", T::NOUN)
+}
+
 /// There is none of that name, and which is the nearest.
-pub fn not_found<T: Noun>(site: &Site, name: String) -> Error {
+pub(super) fn not_found<T: Noun>(site: &Site, name: String) -> Error {
     let hint = hint(&name, T::all(site).keys().map(String::as_str));
     Error::NotFound { noun: T::NOUN, name, hint }
 }

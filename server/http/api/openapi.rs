@@ -1,115 +1,272 @@
-//! `GET /openapi.json`: the description of all routes (OpenAPI 3.1).
+//! The description of all routes (OpenAPI 3.1), made of the routes themselves: the types that a
+//! handler reads and returns are its schemas.
 
-use axum::Json;
-use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 
-use crate::network::{Format, PreseedWords};
+use aide::axum::ApiRouter;
+use aide::generate::in_context;
+use aide::openapi::{
+    Components, Header, HeaderStyle, Info, MediaType, OpenApi, Parameter, ParameterData,
+    ParameterSchemaOrContent, ReferenceOr, Response, SchemaObject, SecurityScheme, Server,
+    StatusCode,
+};
+use aide::transform::TransformOperation;
+use axum::Router;
+use axum::http::header;
+use axum::response::IntoResponse;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
 
-/// Every route: method, path and what it does.
-pub(super) const ROUTES: [(&str, &str, &str); 22] = [
-    ("get", "/site", "The whole site and its revision"),
-    ("put", "/site", "Make the site equal to the body (JSON or YAML), as rackstrap apply"),
-    ("get", "/check", "Everything that is wrong with the site, errors first"),
-    ("get", "/{section}", "All entries of a section"),
-    ("get", "/{section}/{name}", "One entry"),
-    ("put", "/{section}/{name}", "Add an entry or replace it (JSON or YAML)"),
-    ("delete", "/{section}/{name}", "Remove an entry"),
-    ("get", "/hosts/{name}/status", "The state of a host and its last report"),
-    ("get", "/hosts/{name}/config", "The network configuration that the host gets"),
-    ("get", "/switches/{name}/config", "The ports of a switch in its vendor's words"),
-    (
-        "get",
-        "/profiles/{name}/microcloud-preseed",
-        "The microcloud preseed document of the hosts of a profile",
-    ),
-    ("get", "/leases", "Who holds which address until when"),
-    ("get", "/leases/{address}", "One lease"),
-    ("delete", "/leases/{address}", "Take a lease back; its client is not told"),
-    ("get", "/events", "What happened, newest first"),
-    ("get", "/revisions", "The changes of the inventory, newest first"),
-    ("get", "/revisions/{id}", "One change and what it changed"),
-    ("post", "/revisions/{id}/revert", "Undo a change, unless it was changed again since"),
-    ("get", "/live", "Everything that happens from now on, as server-sent events"),
-    ("get", "/openapi.json", "This description"),
-    ("head", "/site", "Whether the token is good"),
-    ("head", "/openapi.json", "Whether the API is there"),
+use super::problem::{PROBLEM_JSON, Problem};
+use super::schema::site_components;
+use crate::app::App;
+use crate::network::Format;
+
+/// Where the whole API is.
+pub(crate) const PREFIX: &str = "/api/v1";
+
+const INTRODUCTION: &str = "The inventory of rackstrap and what its hosts are doing. What GET \
+    returns, PUT accepts. Entries have the keys of the site file. Lists are paged: follow `next`. \
+    Every failure is a problem document (RFC 9457).";
+
+/// The failures of the whole API, with what they mean.
+const FAILURES: [(u16, &str); 12] = [
+    (400, "The query, a header or the body cannot be read."),
+    (401, "The token is missing, unknown or expired."),
+    (403, "The token may only read."),
+    (404, "There is no such thing."),
+    (409, "The change conflicts with the current inventory, such as an address in use."),
+    (412, "If-Match or If-None-Match does not hold."),
+    (413, "The body is too large."),
+    (415, "The body is neither JSON nor YAML."),
+    (422, "A value does not mean anything, or the change breaks rules."),
+    (429, "The token has too many streams open."),
+    (500, "The server failed; its log says why."),
+    (503, "The server is not ready."),
 ];
 
-/// The sections that `{section}` stands for.
-const SECTIONS: [&str; 7] =
-    ["racks", "tenants", "switches", "subnets", "profiles", "images", "hosts"];
-
-/// `GET /openapi.json`
-pub async fn document() -> Json<Value> {
-    let mut paths = Map::new();
-    for (method, path, summary) in ROUTES {
-        let entry = paths.entry(path.to_owned()).or_insert_with(|| json!({}));
-        entry[method] = operation(method, path, summary);
-    }
-    Json(json!({
-        "openapi": "3.1.0",
-        "info": {
-            "title": "rackstrap",
-            "version": env!("CARGO_PKG_VERSION"),
-            "description": "Entries have the site file's keys. Errors are {\"error\": text}.",
-        },
-        "servers": [{"url": "/api/v1"}],
-        "security": [{"token": []}],
-        "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
-        "paths": paths,
-    }))
+/// Begins a description: the schemas that are collected from now on are of JSON Schema 2020-12,
+/// which is that of OpenAPI 3.1.
+pub(super) fn begin() {
+    in_context(|context| {
+        let settings = SchemaSettings::draft2020_12().for_deserialize().with(|settings| {
+            settings.definitions_path = "/components/schemas".into();
+            settings.meta_schema = None;
+        });
+        context.schema = SchemaGenerator::new(settings);
+    });
 }
 
-fn operation(method: &str, path: &str, summary: &str) -> Value {
-    let named = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let mut parameters: Vec<Value> = named.map(path_parameter).collect();
-    if matches!(method, "put" | "post") || (method == "delete" && path.contains("section")) {
-        parameters.push(query("dry_run", "boolean"));
-        parameters.push(query("base", "integer"));
+/// What an operation is called and does.
+pub(super) fn operation<'a>(
+    operation: TransformOperation<'a>,
+    tag: &str,
+    id: &str,
+    summary: &str,
+    failures: &[u16],
+) -> TransformOperation<'a> {
+    let mut operation = operation.tag(tag).id(id).summary(summary);
+    let responses =
+        &mut operation.inner_mut().responses.get_or_insert_with(Default::default).responses;
+    for response in responses.values_mut() {
+        if let ReferenceOr::Item(response) = response
+            && response.description.is_empty()
+        {
+            response.description = "Done.".to_owned();
+        }
     }
-    let history = method == "get" && matches!(path, "/events" | "/revisions");
-    parameters.extend(history.then(|| query("limit", "integer")));
-    if path == "/events" {
-        parameters.extend([query("host", "string"), query("after_ms", "integer")]);
-    }
-    parameters.extend((path == "/hosts/{name}/config").then(format));
-    if path.ends_with("/microcloud-preseed") {
-        parameters.extend(PreseedWords::KEYS.map(|key| query(key, "string")));
-    }
-    let mut operation = json!({
-        "summary": summary,
-        "parameters": parameters,
-        "responses": {
-            "200": {"description": "done"},
-            "401": {"description": "no token"},
-            "403": {"description": "the token may only read"},
-            "404": {"description": "there is no such thing"},
-            "409": {"description": "it does not fit what there is now"},
-            "422": {"description": "the rules refuse it: findings"},
-        },
-    });
-    if method == "put" {
-        let schema = json!({"schema": {"type": "object"}});
-        operation["requestBody"] =
-            json!({"content": {"application/json": schema, "application/yaml": schema}});
+    for status in failures.iter().chain(&[401, 500]) {
+        let reference = ReferenceOr::ref_(&format!("#/components/responses/Problem{status}"));
+        responses.insert(StatusCode::Code(*status), reference);
     }
     operation
 }
 
-fn path_parameter(name: &str) -> Value {
-    let schema = match name {
-        "section" => json!({"type": "string", "enum": SECTIONS}),
-        "id" => json!({"type": "integer"}),
-        _ => json!({"type": "string"}),
+/// Adds 201 with the same body as 200, and where the new entry is.
+pub(super) fn may_create(mut operation: TransformOperation<'_>) -> TransformOperation<'_> {
+    let responses = operation.inner_mut().responses.get_or_insert_with(Default::default);
+    if let Some(ReferenceOr::Item(done)) = responses.responses.get(&StatusCode::Code(200)) {
+        let mut created = done.clone();
+        created.description = "The entry is new.".to_owned();
+        created.headers.insert("Location".to_owned(), text_header("Where the entry is."));
+        responses.responses.insert(StatusCode::Code(201), ReferenceOr::Item(created));
+    }
+    operation
+}
+
+/// Adds an entity tag to the response, and what a reader who knows it can say.
+pub(super) fn has_tag(mut operation: TransformOperation<'_>) -> TransformOperation<'_> {
+    let inner = operation.inner_mut();
+    let responses = inner.responses.get_or_insert_with(Default::default);
+    if let Some(ReferenceOr::Item(done)) = responses.responses.get_mut(&StatusCode::Code(200)) {
+        let tag = text_header("The entity tag of what is in the body, for If-Match.");
+        done.headers.insert("ETag".to_owned(), tag);
+    }
+    let not_modified = Response {
+        description: "The reader has the current state already.".to_owned(),
+        ..Response::default()
     };
-    json!({"name": name, "in": "path", "required": true, "schema": schema})
+    responses.responses.insert(StatusCode::Code(304), ReferenceOr::Item(not_modified));
+    header(operation, "If-None-Match", "304 is enough if this is the current entity tag.")
 }
 
-fn format() -> Value {
-    let labels: Vec<&str> = Format::ALL.iter().map(|format| format.label()).collect();
-    json!({"name": "format", "in": "query", "schema": {"type": "string", "enum": labels, "default": "networkd"}})
+/// Adds the headers that make a change conditional.
+pub(super) fn is_conditional(operation: TransformOperation<'_>) -> TransformOperation<'_> {
+    let operation = header(operation, "If-Match", "Change only what still has this entity tag.");
+    header(operation, "If-None-Match", "With *: only create, never replace.")
 }
 
-fn query(name: &str, kind: &str) -> Value {
-    json!({"name": name, "in": "query", "schema": {"type": kind}})
+/// Adds a list's link to its next page.
+pub(super) fn is_paged(mut operation: TransformOperation<'_>) -> TransformOperation<'_> {
+    let responses = operation.inner_mut().responses.get_or_insert_with(Default::default);
+    if let Some(ReferenceOr::Item(done)) = responses.responses.get_mut(&StatusCode::Code(200)) {
+        done.headers.insert("Link".to_owned(), text_header("The next page (rel=\"next\")."));
+    }
+    operation
+}
+
+/// Adds a header that a request may have.
+pub(super) fn header<'a>(
+    mut operation: TransformOperation<'a>,
+    name: &str,
+    description: &str,
+) -> TransformOperation<'a> {
+    let schema = match name {
+        "If-Match" | "If-None-Match" => json_schema!({
+            "type": "string",
+            "pattern": "^(\\*|\"[0-9A-Za-z.-]+\")$",
+        }),
+        _ => json_schema!({"type": "string"}),
+    };
+    operation.inner_mut().parameters.push(ReferenceOr::Item(Parameter::Header {
+        parameter_data: ParameterData {
+            name: name.to_owned(),
+            description: Some(description.to_owned()),
+            required: false,
+            deprecated: None,
+            format: plain(schema),
+            example: None,
+            examples: Default::default(),
+            explode: None,
+            extensions: Default::default(),
+        },
+        style: HeaderStyle::Simple,
+    }));
+    operation
+}
+
+fn plain(json_schema: Schema) -> ParameterSchemaOrContent {
+    let schema = SchemaObject { json_schema, external_docs: None, example: None };
+    ParameterSchemaOrContent::Schema(schema)
+}
+
+fn text_header(description: &str) -> ReferenceOr<Header> {
+    ReferenceOr::Item(Header {
+        description: Some(description.to_owned()),
+        style: HeaderStyle::Simple,
+        required: false,
+        deprecated: None,
+        format: plain(json_schema!({"type": "string"})),
+        example: None,
+        examples: Default::default(),
+        extensions: Default::default(),
+    })
+}
+
+/// The routes, and the description of all that [`begin`] has seen.
+pub(super) fn finish(routes: ApiRouter<App>) -> (Router<App>, String) {
+    let mut api = OpenApi {
+        info: Info {
+            title: "rackstrap".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            description: Some(INTRODUCTION.to_owned()),
+            ..Info::default()
+        },
+        servers: vec![Server { url: PREFIX.to_owned(), ..Server::default() }],
+        components: Some(components()),
+        ..OpenApi::default()
+    };
+    let routes = routes.finish_api_with(&mut api, |api| api.security_requirement("token"));
+    // Every part has string keys and finite numbers.
+    let mut document = serde_json::to_value(&api).unwrap_or_default();
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        schemas.extend(site_components());
+    }
+    document["paths"]["/openapi.json"]["get"]["security"] = json!([]);
+    refine(&mut document);
+    (routes, document.to_string())
+}
+
+fn components() -> Components {
+    let problem = in_context(|context| context.schema.subschema_for::<Problem>());
+    let responses = FAILURES.map(|(status, description)| {
+        let schema =
+            SchemaObject { json_schema: problem.clone(), external_docs: None, example: None };
+        let media_type = MediaType { schema: Some(schema), ..MediaType::default() };
+        let response = Response {
+            description: description.to_owned(),
+            content: [(PROBLEM_JSON.to_owned(), media_type)].into_iter().collect(),
+            ..Response::default()
+        };
+        (format!("Problem{status}"), ReferenceOr::Item(response))
+    });
+    let bearer = SecurityScheme::Http {
+        scheme: "bearer".to_owned(),
+        bearer_format: None,
+        description: Some("A token of `rackstrap token add NAME`.".to_owned()),
+        extensions: Default::default(),
+    };
+    Components {
+        responses: responses.into_iter().collect(),
+        security_schemes: [("token".to_owned(), ReferenceOr::Item(bearer))].into_iter().collect(),
+        ..Components::default()
+    }
+}
+
+/// Writes out what the formats of Rust's integers mean, which few readers of schemas know.
+fn refine(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            let bounds = match fields.get("format").and_then(Value::as_str) {
+                Some("uint8") => Some((json!(0), json!(u8::MAX))),
+                Some("uint16") => Some((json!(0), json!(u16::MAX))),
+                Some("uint32") => Some((json!(0), json!(u32::MAX))),
+                Some("uint64" | "uint") => Some((json!(0), json!(u64::MAX))),
+                Some("int32") => Some((json!(i32::MIN), json!(i32::MAX))),
+                Some("int64") => Some((json!(i64::MIN), json!(i64::MAX))),
+                _ => None,
+            };
+            if let Some((minimum, maximum)) = bounds {
+                fields.entry("minimum").or_insert(minimum);
+                fields.entry("maximum").or_insert(maximum);
+            }
+            fields.values_mut().for_each(refine);
+        }
+        Value::Array(items) => items.iter_mut().for_each(refine),
+        _ => {}
+    }
+}
+
+/// The name of a format, for the schema alone.
+pub(super) struct FormatName;
+
+impl JsonSchema for FormatName {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "FormatName".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let labels: Vec<&str> = Format::ALL.iter().map(|format| format.label()).collect();
+        json_schema!({"type": "string", "enum": labels, "default": "networkd"})
+    }
+}
+
+/// `GET /openapi.json`
+pub(super) fn response(document: String) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], document)
 }

@@ -1,97 +1,221 @@
-//! The whole site, its findings, and the configuration of one host.
+//! The whole site, its findings, and the generated configuration of hosts and switches.
 
-use axum::Json;
-use axum::extract::{Extension, Path, Query, State};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use axum::extract::{Extension, OriginalUri, State};
+use axum::http::HeaderMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
+use super::answer::Answer;
 use super::auth::Program;
-use super::error::Error;
-use super::nouns::{How, not_found, told};
+use super::extract::{Document, Named, PathOf, Query, SiteBody};
+use super::nouns::{ChangeResult, How, not_found, point};
+use super::page::{Page, Paging, Position, SortValue};
+use super::precondition::{Preconditions, Tags, site_tag, tagged_revision};
+use super::problem::{Error, Fault};
 use crate::app::App;
 use crate::inventory::ChangeError;
-use crate::model::ProfileTree;
+use crate::model::{Location, ProfileTree, Site};
 use crate::network::{
-    Cluster, File, Finding, Format, MICROCLOUD_FILE, PreseedWords, check_site_within,
+    Cluster, Finding, Format, MICROCLOUD_FILE, PreseedWords, Severity, check_site_within,
     microcloud_preseed, render_host, render_switch,
 };
-use crate::site_file::SiteFile;
+
+/// The whole site.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct WholeSite {
+    /// The revision that it is at; 0 for an empty inventory.
+    revision: i64,
+    /// What `rackstrap export` writes.
+    site: Site,
+}
 
 /// `GET /site`
-pub async fn show(State(app): State<App>) -> Json<Value> {
+pub(super) async fn show(
+    State(app): State<App>,
+    headers: HeaderMap,
+) -> Result<Answer<WholeSite>, Error> {
+    let preconditions = Preconditions::read(&headers)?;
     let snapshot = app.inventory.snapshot();
-    Json(json!({"revision": snapshot.revision, "site": snapshot.site}))
+    let revision = snapshot.revision;
+    let site = WholeSite { revision, site: snapshot.site.clone() };
+    Ok(Answer::current(&preconditions, &site_tag(revision), site))
 }
 
 /// `PUT /site`: as `rackstrap apply`.
-pub async fn replace(
+pub(super) async fn replace(
     State(app): State<App>,
     Extension(program): Extension<Program>,
     Query(how): Query<How>,
-    body: String,
-) -> Result<Json<Value>, Error> {
-    let file = SiteFile::parse(&body, "body").map_err(Error::Body)?;
-    let change = how.change(&program, "put the site");
-    match app.inventory.replace_site(change, file.site.clone()).await {
-        Ok(committed) => Ok(told(committed).await),
-        Err(ChangeError::Refused(findings)) => {
-            let place = |finding: &Finding| file.error_at(&finding.path(), finding.text.clone());
-            Err(Error::Body(findings.iter().map(place).collect()))
+    headers: HeaderMap,
+    body: Document<SiteBody>,
+) -> Result<Answer<ChangeResult>, Error> {
+    let preconditions = Preconditions::read(&headers)?;
+    let given = body.read()?;
+    let mut change = how.change(&program, "put the site");
+    change.base = change.base.or(given.revision);
+    let current = site_tag(app.inventory.snapshot().revision);
+    let mut is_conditional = false;
+    match &preconditions.if_match {
+        // The newest revision may be one that this server has not read yet.
+        Some(Tags::List(tags)) if tags.len() == 1 => {
+            let tagged = tags.first().and_then(|tag| tagged_revision(tag));
+            change.base = Some(tagged.unwrap_or(-1));
+            is_conditional = true;
         }
-        Err(error) => Err(error.into()),
+        _ => preconditions.check("the site", Some(&current))?,
     }
+    if preconditions.if_none_match.is_some() {
+        let only = Preconditions { if_match: None, ..preconditions };
+        only.check("the site", Some(&current))?;
+    }
+    let outcome = app.inventory.replace_site(change, given.file.site.clone()).await;
+    let committed = match outcome {
+        Err(error @ ChangeError::Outdated { .. }) if is_conditional => {
+            return Err(Error::Precondition(error.to_string()));
+        }
+        other => other.map_err(|error| {
+            let pointer = |at: &Location| Some(format!("{}{}", given.within, at.site_pointer()));
+            point(error.into(), pointer)
+        })?,
+    };
+    let revision = committed.revision;
+    let mut result = ChangeResult::new(committed, how).await;
+    if !how.is_dry_run() {
+        result.etag = Some(site_tag(revision));
+    }
+    Ok(Answer::new(result))
+}
+
+/// Which findings are wanted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct CheckQuery {
+    /// How many items the page has at most.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1000))]
+    limit: Option<u32>,
+    /// Where the page begins: from the link to the next page.
+    #[serde(default)]
+    cursor: Option<String>,
+    /// Only findings of this severity.
+    #[serde(default)]
+    severity: Option<Severity>,
+    /// Only findings about this host.
+    #[serde(default)]
+    host: Option<String>,
+    /// Only findings of this rule, such as `N141`.
+    #[serde(default)]
+    rule: Option<String>,
 }
 
 /// `GET /check`: everything that is wrong with the site, errors first.
-pub async fn check(State(app): State<App>) -> Json<Vec<Finding>> {
+pub(super) async fn check(
+    State(app): State<App>,
+    OriginalUri(uri): OriginalUri,
+    Query(query): Query<CheckQuery>,
+) -> Result<Answer<Page<Finding>>, Error> {
+    let CheckQuery { limit, cursor, severity, host, rule } = query;
+    let paging = Paging::new(limit, cursor, None, &["order"])?;
     let snapshot = app.inventory.snapshot();
     let around = app.inventory.surroundings();
     let work = move || check_site_within(&snapshot.site, &around);
-    let findings = tokio::task::spawn_blocking(work).await;
-    Json(findings.unwrap_or_default())
+    let findings = tokio::task::spawn_blocking(work).await.unwrap_or_default();
+    let is_wanted = |finding: &Finding| {
+        severity.is_none_or(|severity| finding.severity == severity)
+            && host.as_ref().is_none_or(|host| finding.host() == Some(host.as_str()))
+            && rule.as_ref().is_none_or(|rule| finding.rule == rule)
+    };
+    let findings = findings.into_iter().filter(is_wanted).zip(0..);
+    let items = findings.map(|(finding, order)| {
+        (Position { value: SortValue::Number(order), key: String::new() }, finding)
+    });
+    Ok(paging.page(items.collect(), &uri).into())
 }
 
 /// Which format is wanted.
-#[derive(Debug, Deserialize)]
-pub struct Wanted {
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FormatQuery {
+    /// The format of the files: a name that `rackstrap formats` lists; `networkd` where none is
+    /// given.
+    #[serde(default)]
+    #[schemars(with = "super::openapi::FormatName")]
     format: Option<String>,
 }
 
+/// One generated file.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct GeneratedFile {
+    /// Its name without a directory.
+    name: String,
+    /// Where the host keeps it.
+    path: String,
+    /// Its permissions in octal, such as `0644`.
+    mode: String,
+    /// Its whole text.
+    text: String,
+}
+
 /// `GET /hosts/{name}/config`
-pub async fn config(
+pub(super) async fn config(
     State(app): State<App>,
-    Path(name): Path<String>,
-    Query(Wanted { format }): Query<Wanted>,
-) -> Result<Json<Vec<Value>>, Error> {
+    PathOf(Named { name }): PathOf<Named>,
+    Query(FormatQuery { format }): Query<FormatQuery>,
+) -> Result<Answer<Vec<GeneratedFile>>, Error> {
     let format: Format = match format.as_deref() {
         None => Format::Networkd,
-        Some(format) => format.parse().map_err(|error| Error::BadRequest(format!("{error}")))?,
+        Some(format) => format.parse().map_err(|error| {
+            Error::Request(vec![Fault::parameter("format", format!("{error}"))])
+        })?,
     };
     let files = render_host(&app.inventory.snapshot().site, &name, format)?;
-    let told = |file: &File| json!({"name": file.name, "path": file.path(), "mode": file.mode_text(), "text": file.text});
-    Ok(Json(files.iter().map(told).collect()))
+    let files = files.into_iter().map(|file| GeneratedFile {
+        path: file.path(),
+        mode: file.mode_text(),
+        name: file.name,
+        text: file.text,
+    });
+    Ok(Answer::new(files.collect()))
+}
+
+/// A generated document.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Preseed {
+    /// The name of its file.
+    name: &'static str,
+    /// Its whole text.
+    text: String,
 }
 
 /// `GET /profiles/{name}/microcloud-preseed`: one document for all hosts of a profile.
-pub async fn microcloud(
+pub(super) async fn microcloud(
     State(app): State<App>,
-    Path(name): Path<String>,
+    PathOf(Named { name }): PathOf<Named>,
     Query(words): Query<PreseedWords>,
-) -> Result<Json<Value>, Error> {
+) -> Result<Answer<Preseed>, Error> {
     let snapshot = app.inventory.snapshot();
     if !snapshot.site.profiles.contains_key(&name) {
         return Err(not_found::<ProfileTree>(&snapshot.site, name));
     }
     let cluster = words.tell(Cluster::of_profile(&snapshot.site, &name))?;
     let text = microcloud_preseed(&snapshot.site, &cluster)?;
-    Ok(Json(json!({"name": MICROCLOUD_FILE, "text": text})))
+    Ok(Answer::new(Preseed { name: MICROCLOUD_FILE, text }))
 }
 
-/// `GET /switches/{name}/config`: its ports in its vendor's words.
-pub async fn switch_config(
+/// The configuration of a switch.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct SwitchConfig {
+    /// The switch's name.
+    switch: String,
+    /// Its ports in its vendor's syntax.
+    text: String,
+}
+
+/// `GET /switches/{name}/config`
+pub(super) async fn switch_config(
     State(app): State<App>,
-    Path(name): Path<String>,
-) -> Result<Json<Value>, Error> {
+    PathOf(Named { name }): PathOf<Named>,
+) -> Result<Answer<SwitchConfig>, Error> {
     let text = render_switch(&app.inventory.snapshot().site, &name)?;
-    Ok(Json(json!({"switch": name, "text": text})))
+    Ok(Answer::new(SwitchConfig { switch: name, text }))
 }

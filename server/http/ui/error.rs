@@ -4,6 +4,7 @@ use askama::Template;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 
+use crate::http::api::Explanation;
 use crate::inventory;
 
 /// Why there is no page.
@@ -80,7 +81,10 @@ impl IntoResponse for Error {
         if status.is_server_error() {
             tracing::error!(error = ?self, "page failed");
         }
-        error_page(status, &self.to_string())
+        let message = self.to_string();
+        let mut response = error_page(status, &message);
+        response.extensions_mut().insert(Explanation(message));
+        response
     }
 }
 

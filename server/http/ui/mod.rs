@@ -50,7 +50,7 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Redirect;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
@@ -127,6 +127,7 @@ fn routes(ui: Ui) -> Router {
         .layer(DefaultBodyLimit::max(FORM_BYTES))
         .layer(from_fn_with_state(ui.clone(), guard::check))
         .layer(CatchPanicLayer::custom(error::after_panic))
+        .layer(from_fn(api::describe_failures))
         .with_state(ui)
 }
 

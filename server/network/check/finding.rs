@@ -2,12 +2,15 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::model::{Host, Location};
 
 /// Whether a finding stops a host from being served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// The host is not served, and a change that brings it is refused.
@@ -66,24 +69,48 @@ impl Finding {
     }
 }
 
+/// A finding as programs read it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Finding")]
+struct ShownFinding<'a> {
+    /// The rule's stable id, such as `N141`.
+    rule: &'static str,
+    /// Whether it stops the host.
+    severity: Severity,
+    /// The value that is wrong.
+    at: &'a Location,
+    /// What else it concerns.
+    #[serde(skip_serializing_if = "<[Location]>::is_empty")]
+    #[schemars(default)]
+    also: &'a [Location],
+    /// The host, of a finding about one.
+    host: Option<&'a str>,
+    /// The link, of a finding about one.
+    link: Option<&'a str>,
+    /// The place in the site file: keys joined by dots.
+    path: String,
+    /// What is wrong, why it matters and what to do.
+    text: &'a str,
+    /// The edit that puts it right, where one can be computed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default)]
+    fix: Option<&'a Fix>,
+}
+
+impl JsonSchema for Finding {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        ShownFinding::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        ShownFinding::json_schema(generator)
+    }
+}
+
 impl Serialize for Finding {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Shown<'a> {
-            rule: &'static str,
-            severity: Severity,
-            at: &'a Location,
-            #[serde(skip_serializing_if = "<[Location]>::is_empty")]
-            also: &'a [Location],
-            host: Option<&'a str>,
-            link: Option<&'a str>,
-            path: String,
-            text: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            fix: Option<&'a Fix>,
-        }
         let Self { rule, severity, at, also, link, text, fix } = self;
-        let shown = Shown {
+        let shown = ShownFinding {
             rule,
             severity: *severity,
             at,
@@ -105,7 +132,7 @@ impl fmt::Display for Finding {
 }
 
 /// Edits of the site that put one thing right.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 pub struct Fix {
     /// What is set, in this order; never empty.
     pub edits: Vec<Edit>,
@@ -120,16 +147,32 @@ pub struct Edit {
     pub value: String,
 }
 
+/// An edit as programs read it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Edit")]
+struct ShownEdit<'a> {
+    /// Which value.
+    at: &'a Location,
+    /// The place in the site file: keys joined by dots.
+    path: String,
+    /// The value in the site file's words; an empty one takes the key away.
+    value: &'a str,
+}
+
+impl JsonSchema for Edit {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        ShownEdit::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        ShownEdit::json_schema(generator)
+    }
+}
+
 impl Serialize for Edit {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Shown<'a> {
-            at: &'a Location,
-            path: String,
-            value: &'a str,
-        }
         let Self { at, value } = self;
-        Shown { at, path: at.path(), value }.serialize(serializer)
+        ShownEdit { at, path: at.path(), value }.serialize(serializer)
     }
 }
 

@@ -55,7 +55,7 @@ impl Cluster {
 }
 
 /// What a URL may say of a cluster. No passphrase: URLs are logged.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PreseedWords {
     initiator: Option<String>,

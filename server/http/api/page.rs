@@ -1,0 +1,203 @@
+//! Lists: one page of what there is, sorted, with a link to the next.
+
+use std::cmp::Ordering;
+
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::problem::{Error, Fault};
+
+/// How many items a page has when the request does not say.
+pub(super) const DEFAULT_LIMIT: usize = 100;
+/// How many items a page has at most.
+pub(super) const MAX_LIMIT: usize = 1000;
+
+/// One page of a list.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{T}Page")]
+pub(super) struct Page<T> {
+    /// The items, in the order that was asked for.
+    pub(super) items: Vec<T>,
+    /// Where the next page is: a path and a query for the same server. The last page has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default)]
+    pub(super) next: Option<String>,
+    /// How many items there are on all pages, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default)]
+    pub(super) total: Option<usize>,
+}
+
+impl<T> Page<T> {
+    /// The headers of the page: a link to the next one (RFC 8288).
+    pub(super) fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let link = self.next.as_ref().map(|next| format!("<{next}>; rel=\"next\""));
+        if let Some(Ok(link)) = link.map(HeaderValue::try_from) {
+            headers.insert(header::LINK, link);
+        }
+        headers
+    }
+}
+
+/// What an item is sorted by; what is missing comes last.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum SortValue {
+    Number(i64),
+    Text(String),
+    Missing,
+}
+
+/// Where an item is in a sorted list: by its value, then by a key of its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Position {
+    pub(super) value: SortValue,
+    pub(super) key: String,
+}
+
+impl Position {
+    /// The cursor that continues behind this item.
+    fn cursor(&self) -> String {
+        match &self.value {
+            SortValue::Number(number) => format!("n{number}~{}", self.key),
+            SortValue::Text(text) => format!("t{text}~{}", self.key),
+            SortValue::Missing => format!("~{}", self.key),
+        }
+    }
+
+    /// Reads a cursor. Any text is one: what no server has made leads somewhere into the list.
+    fn read(cursor: &str) -> Self {
+        let (value, key) = cursor.rsplit_once('~').unwrap_or(("", cursor));
+        let number = || value.strip_prefix('n')?.parse().ok();
+        let value = match value.strip_prefix('t') {
+            Some(text) => SortValue::Text(text.to_owned()),
+            None => number().map_or(SortValue::Missing, SortValue::Number),
+        };
+        Self { value, key: key.to_owned() }
+    }
+}
+
+/// Which page of a list is wanted, and in which order.
+#[derive(Clone, Debug)]
+pub(super) struct Paging {
+    pub(super) limit: usize,
+    pub(super) cursor: Option<String>,
+    /// The key that the list is sorted by.
+    pub(super) sort: String,
+    pub(super) is_descending: bool,
+}
+
+impl Paging {
+    /// Reads `limit`, `cursor` and `sort`; a list is sorted by the first of `sort_keys` unless the
+    /// request names another one, with `-` in front for the opposite order.
+    pub(super) fn new(
+        limit: Option<u32>,
+        cursor: Option<String>,
+        sort: Option<&str>,
+        sort_keys: &[&str],
+    ) -> Result<Self, Error> {
+        let sort = sort.unwrap_or_else(|| sort_keys.first().copied().unwrap_or_default());
+        let (is_descending, sort) = match sort.strip_prefix('-') {
+            Some(key) => (true, key),
+            None => (false, sort),
+        };
+        if !sort_keys.contains(&sort) {
+            let detail =
+                format!("\"{sort}\" cannot be sorted by; expected {}", sort_keys.join(", "));
+            return Err(Error::Request(vec![Fault::parameter("sort", detail)]));
+        }
+        let sort = sort.to_owned();
+        Ok(Self { limit: limit_of(limit)?, cursor, sort, is_descending })
+    }
+
+    /// Takes the page out of all items, each with its position.
+    pub(super) fn page<T>(&self, mut items: Vec<(Position, T)>, uri: &Uri) -> Page<T> {
+        let total = Some(items.len());
+        let order = |a: &Position, b: &Position| -> Ordering {
+            if self.is_descending { b.cmp(a) } else { a.cmp(b) }
+        };
+        items.sort_by(|(a, _), (b, _)| order(a, b));
+        let after = self.cursor.as_deref().map(Position::read);
+        let start = after.map_or(0, |after| {
+            items.partition_point(|(position, _)| order(position, &after) != Ordering::Greater)
+        });
+        let end = items.len().min(start.saturating_add(self.limit));
+        let next =
+            (start < end && end < items.len()).then(|| next_link(uri, &items[end - 1].0.cursor()));
+        let items = items.drain(start..end).map(|(_, item)| item).collect();
+        Page { items, next, total }
+    }
+}
+
+/// How many items a page is to have.
+pub(super) fn limit_of(limit: Option<u32>) -> Result<usize, Error> {
+    let limit = limit.map_or(DEFAULT_LIMIT, |limit| limit as usize);
+    if (1..=MAX_LIMIT).contains(&limit) {
+        return Ok(limit);
+    }
+    let detail = format!("expected a number from 1 to {MAX_LIMIT}, not {limit}");
+    Err(Error::Request(vec![Fault::parameter("limit", detail)]))
+}
+
+/// The path and query of the page that begins behind `cursor`.
+pub(super) fn next_link(uri: &Uri, cursor: &str) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    let given = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    for (name, value) in given.filter(|(name, _)| name != "cursor") {
+        query.append_pair(&name, &value);
+    }
+    query.append_pair("cursor", cursor);
+    format!("{}?{}", uri.path(), query.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every page of a list, one after another.
+    fn pages(sort: &str, limit: u32, items: &[(Option<i64>, &str)]) -> Vec<Vec<String>> {
+        let mut uri: Uri = "/api/v1/things?q=a%20b".parse().unwrap();
+        let mut pages = Vec::new();
+        loop {
+            let query = form_urlencoded::parse(uri.query().unwrap().as_bytes());
+            let cursor = query.into_iter().find(|(name, _)| name == "cursor");
+            let cursor = cursor.map(|(_, value)| value.into_owned());
+            let paging = Paging::new(Some(limit), cursor, Some(sort), &["name", "unit"]).unwrap();
+            let items = items.iter().map(|(number, key)| {
+                let value = number.map_or(SortValue::Missing, SortValue::Number);
+                let value = if paging.sort == "unit" { value } else { SortValue::Missing };
+                (Position { value, key: (*key).to_owned() }, (*key).to_owned())
+            });
+            let page = paging.page(items.collect(), &uri);
+            assert_eq!(page.total, Some(4));
+            pages.push(page.items);
+            let Some(next) = page.next else { return pages };
+            uri = next.parse().unwrap();
+        }
+    }
+
+    #[test]
+    fn the_pages_of_a_list_have_every_item_once_and_in_order() {
+        let items = [(Some(10), "a"), (Some(9), "b"), (None, "c"), (Some(9), "d")];
+        let cases: [(&str, u32, &[&[&str]]); 5] = [
+            ("name", 100, &[&["a", "b", "c", "d"]]),
+            ("name", 2, &[&["a", "b"], &["c", "d"]]),
+            ("-name", 3, &[&["d", "c", "b"], &["a"]]),
+            ("unit", 1, &[&["b"], &["d"], &["a"], &["c"]]),
+            ("-unit", 2, &[&["c", "a"], &["d", "b"]]),
+        ];
+        for (sort, limit, expected) in cases {
+            assert_eq!(pages(sort, limit, &items), expected, "{sort} {limit}");
+        }
+    }
+
+    #[test]
+    fn a_limit_has_bounds_and_a_sort_key_a_name() {
+        for (limit, good) in [(0, false), (1, true), (1000, true), (1001, false)] {
+            assert_eq!(limit_of(Some(limit)).is_ok(), good, "{limit}");
+        }
+        assert_eq!(limit_of(None).unwrap(), DEFAULT_LIMIT);
+        assert!(Paging::new(None, None, Some("-nam"), &["name"]).is_err());
+    }
+}
