@@ -185,24 +185,24 @@ pub struct ProfileLink<'a> {
     /// The link's name.
     pub name: &'a str,
     /// What links of every kind share.
-    pub settings: LinkSettings<'a>,
+    pub settings: &'a LinkSettings,
 }
 
 impl Profile {
     /// Every link of the profile, the kind that usually lies lowest first.
     pub fn links(&self) -> impl Iterator<Item = ProfileLink<'_>> {
-        let nics = self.nics.iter().map(|(name, spec)| ("nics", name, spec.settings()));
-        let bonds = self.bonds.iter().map(|(name, spec)| ("bonds", name, spec.settings()));
-        let vlans = self.vlans.iter().map(|(name, spec)| ("vlans", name, spec.settings()));
-        let vxlans = self.vxlans.iter().map(|(name, spec)| ("vxlans", name, spec.settings()));
-        let bridges = self.bridges.iter().map(|(name, spec)| ("bridges", name, spec.settings()));
-        let vrfs = self.vrfs.iter().map(|(name, spec)| ("vrfs", name, spec.settings()));
-        let dummies = self.dummies.iter().map(|(name, spec)| ("dummies", name, spec.settings()));
-        let veths = self.veths.iter().map(|(name, spec)| ("veths", name, spec.settings()));
-        let macvlans = self.macvlans.iter().map(|(name, spec)| ("macvlans", name, spec.settings()));
-        let ipvlans = self.ipvlans.iter().map(|(name, spec)| ("ipvlans", name, spec.settings()));
+        let nics = self.nics.iter().map(|(name, spec)| ("nics", name, &spec.settings));
+        let bonds = self.bonds.iter().map(|(name, spec)| ("bonds", name, &spec.settings));
+        let vlans = self.vlans.iter().map(|(name, spec)| ("vlans", name, &spec.settings));
+        let vxlans = self.vxlans.iter().map(|(name, spec)| ("vxlans", name, &spec.settings));
+        let bridges = self.bridges.iter().map(|(name, spec)| ("bridges", name, &spec.settings));
+        let vrfs = self.vrfs.iter().map(|(name, spec)| ("vrfs", name, &spec.settings));
+        let dummies = self.dummies.iter().map(|(name, spec)| ("dummies", name, &spec.settings));
+        let veths = self.veths.iter().map(|(name, spec)| ("veths", name, &spec.settings));
+        let macvlans = self.macvlans.iter().map(|(name, spec)| ("macvlans", name, &spec.settings));
+        let ipvlans = self.ipvlans.iter().map(|(name, spec)| ("ipvlans", name, &spec.settings));
         let loopbacks =
-            self.loopbacks.iter().map(|(name, spec)| ("loopbacks", name, spec.settings()));
+            self.loopbacks.iter().map(|(name, spec)| ("loopbacks", name, &spec.settings));
         let lower = loopbacks.chain(nics).chain(veths).chain(bonds).chain(vlans).chain(vxlans);
         let all = lower.chain(bridges).chain(macvlans).chain(ipvlans).chain(vrfs).chain(dummies);
         all.map(|(section, name, settings)| ProfileLink { section, name, settings })
@@ -210,10 +210,7 @@ impl Profile {
 
     /// Every link of the profile that has a subnet, with the subnet's name, lowest kind first.
     pub fn subnets(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.links().flat_map(|link| {
-            let subnets = [link.settings.subnet, link.settings.subnet6];
-            subnets.into_iter().flatten().map(move |subnet| (link.name, subnet))
-        })
+        self.links().flat_map(|link| link.settings.subnets().map(move |subnet| (link.name, subnet)))
     }
 
     /// Every VLAN whose id is that of a subnet, with the subnet's name.
@@ -226,12 +223,12 @@ impl Profile {
     pub(super) fn subnets_mut(&mut self) -> impl Iterator<Item = &mut String> {
         macro_rules! of {
             ($links:expr) => {
-                $links.values_mut().flat_map(|link| [&mut link.subnet, &mut link.subnet6]).flatten()
+                $links.values_mut().flat_map(|link| link.settings.subnets_mut())
             };
         }
         let vlans = self.vlans.values_mut().flat_map(|vlan| {
             let of_id = vlan.id.as_mut().and_then(VlanId::subnet_mut);
-            vlan.subnet.iter_mut().chain(&mut vlan.subnet6).chain(of_id)
+            vlan.settings.subnets_mut().chain(of_id)
         });
         let lower = of!(self.nics).chain(of!(self.bonds)).chain(vlans);
         let upper = of!(self.bridges).chain(of!(self.vrfs)).chain(of!(self.dummies));
@@ -242,7 +239,8 @@ impl Profile {
 
     /// Whether it computes an address of its hosts.
     pub fn computes_addresses(&self) -> bool {
-        self.links().any(|link| link.settings.host_number.or(link.settings.host_number6).is_some())
+        self.links()
+            .any(|link| link.settings.host_number.is_some() || link.settings.host_number6.is_some())
     }
 
     /// The topmost link that carries `subnet`: an address lives there, never on a lower layer.

@@ -113,7 +113,7 @@ impl Site {
         let subnet = match &vlan.id {
             Some(VlanId::Number(number)) => return Some(*number),
             Some(VlanId::Of(subnet)) => Some(subnet),
-            None => vlan.subnet.as_ref(),
+            None => vlan.settings.subnet.as_ref(),
         };
         self.subnets.get(subnet?)?.vlan
     }

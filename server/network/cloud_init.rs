@@ -99,10 +99,10 @@ fn device(host: &HostNetwork, link: &Link, losses: &mut Losses) -> Value {
     };
     // A bridge has no word for it: the kernel gives it the least of its ports'.
     let is_bridge = matches!(link.kind, Kind::Bridge(_));
-    let of_ports = host.members(&link.name).map(|port| port.mtu.unwrap_or(MTU)).min();
-    let other = link.mtu.is_some_and(|mtu| mtu != of_ports.unwrap_or(MTU));
+    let of_ports = host.members(&link.name).map(|port| port.settings.mtu.unwrap_or(MTU)).min();
+    let other = link.settings.mtu.is_some_and(|mtu| mtu != of_ports.unwrap_or(MTU));
     lose(is_bridge && other, "an MTU of a bridge unlike its ports'");
-    let mtu = link.mtu.filter(|_| !is_bridge);
+    let mtu = link.settings.mtu.filter(|_| !is_bridge);
     let subnets = subnets(&link.layer3, &mut lose);
     let common = present([
         ("type", Some(json!(kind))),

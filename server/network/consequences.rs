@@ -154,7 +154,7 @@ fn network_facts(network: &HostNetwork) -> Facts {
             (format!("router of {name}"), joined(&layer3.gateways)),
             (format!("DNS of {name}"), joined(&layer3.dns)),
             (format!("search domains of {name}"), joined(&layer3.domains)),
-            (format!("MTU of {name}"), joined(link.mtu)),
+            (format!("MTU of {name}"), joined(link.settings.mtu)),
         ];
         facts.extend(told.into_iter().filter(|(_, value)| !value.is_empty()));
     }

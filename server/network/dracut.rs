@@ -117,8 +117,11 @@ impl Writer<'_> {
         if host.owner(link).is_none() {
             self.layer3();
         } else {
-            let of_bond = host.owner(link).and_then(|owner| owner.mtu);
-            self.lose(link.mtu.is_some() && link.mtu != of_bond, "an MTU unlike the bond's");
+            let of_bond = host.owner(link).and_then(|owner| owner.settings.mtu);
+            self.lose(
+                link.settings.mtu.is_some() && link.settings.mtu != of_bond,
+                "an MTU unlike the bond's",
+            );
         }
     }
 
@@ -153,7 +156,7 @@ impl Writer<'_> {
         let option = |(key, value)| Option::map(value, |value: String| format!("{key}={value}"));
         let options: Vec<String> = options.into_iter().filter_map(option).collect();
         let nics: Vec<String> = spec.nics.iter().map(|name| self.device(name)).collect();
-        let mtu = self.link.mtu.map(|mtu| format!(":{mtu}")).unwrap_or_default();
+        let mtu = self.link.settings.mtu.map(|mtu| format!(":{mtu}")).unwrap_or_default();
         let name = self.link.device();
         self.words.push(format!("bond={name}:{}:{}{mtu}", nics.join(","), options.join(",")));
     }
@@ -163,10 +166,10 @@ impl Writer<'_> {
         let (link, layer3) = (self.link, &self.link.layer3);
         self.layer3_losses();
         let name = device(self.host, link);
-        let mut hardware = link.mtu.map(|mtu| format!(":{mtu}")).unwrap_or_default();
+        let mut hardware = link.settings.mtu.map(|mtu| format!(":{mtu}")).unwrap_or_default();
         let mac = link.mac.filter(|_| !link.is_nic());
         if let Some(mac) = mac {
-            hardware = link.mtu.map_or_else(String::new, |mtu| mtu.to_string());
+            hardware = link.settings.mtu.map_or_else(String::new, |mtu| mtu.to_string());
             hardware = format!(":{hardware}:{mac}");
         }
         let learned = [

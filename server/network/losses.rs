@@ -19,12 +19,12 @@ impl Losses {
     /// Notes what is said of how a link is announced and brought up.
     pub(super) fn bring_up(&mut self, link: &Link) {
         let words = [
-            (link.emit_lldp != EmitLldp::No, "emit-lldp"),
-            (link.lldp.is_some(), "lldp"),
-            (link.activation_mode.is_some(), "activation-mode"),
-            (link.mac_policy == Some(MacPolicy::Persistent), "macaddress: persistent"),
-            (link.ignore_carrier, "ignore-carrier"),
-            (link.critical, "critical"),
+            (link.settings.emit_lldp != EmitLldp::No, "emit-lldp"),
+            (link.settings.lldp.is_some(), "lldp"),
+            (link.settings.activation_mode.is_some(), "activation-mode"),
+            (link.settings.mac_policy() == Some(MacPolicy::Persistent), "macaddress: persistent"),
+            (link.settings.ignore_carrier, "ignore-carrier"),
+            (link.settings.critical, "critical"),
         ];
         for (used, feature) in words {
             self.add_if(used, &link.name, feature);
@@ -35,12 +35,12 @@ impl Losses {
     /// Notes what networkd alone is told of a link.
     pub(super) fn networkd_alone(&mut self, link: &Link) {
         let words = [
-            (link.duplicate_detection, "duplicate-detection"),
-            (link.online_state.is_some(), "online-state"),
-            (link.online_family.is_some(), "online-family"),
-            (link.description.is_some(), "description"),
-            (link.group.is_some(), "group"),
-            (link.mac_policy == Some(MacPolicy::Kernel), "macaddress: none"),
+            (link.settings.duplicate_detection, "duplicate-detection"),
+            (link.settings.online_state.is_some(), "online-state"),
+            (link.settings.online_family.is_some(), "online-family"),
+            (link.settings.description.is_some(), "description"),
+            (link.settings.group.is_some(), "group"),
+            (link.settings.mac_policy() == Some(MacPolicy::Kernel), "macaddress: none"),
             (link.written().any(|written| written.peer.is_some()), "peer"),
             (link.written().any(|written| written.scope.is_some()), "scope of an address"),
         ];

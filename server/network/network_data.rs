@@ -67,7 +67,7 @@ fn entry(host: &HostNetwork, link: &Link, losses: &mut Losses) -> Value {
     let mut entry = present([
         ("id", Some(json!(link.name))),
         ("type", Some(json!(kind))),
-        ("mtu", link.mtu.map(|mtu| json!(mtu))),
+        ("mtu", link.settings.mtu.map(|mtu| json!(mtu))),
     ]);
     if let (Some(entry), Some(own)) = (entry.as_object_mut(), own.as_object()) {
         entry.extend(own.clone());

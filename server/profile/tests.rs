@@ -73,8 +73,8 @@ fn a_profile_extends_another_as_a_tree() {
     let bond = &hypervisor.bonds["bond0"];
     assert_eq!(bond.nics, ["eth2", "eth3"], "a list replaces");
     assert_eq!(bond.mode, crate::model::BondMode::Lacp, "what is not said again stays");
-    assert!(!bond.dhcp4, "the other name of the key is the same key");
-    assert_eq!(bond.mtu, Some(1500));
+    assert!(!bond.settings.dhcp4, "the other name of the key is the same key");
+    assert_eq!(bond.settings.mtu, Some(1500));
     assert_eq!(
         hypervisor.sysctls.keys().collect::<Vec<_>>(),
         ["net.core.wmem_max"],
@@ -88,7 +88,7 @@ fn site_and_rack_hold_where_the_profile_is_silent_and_the_host_wins_over_all() {
     assert_eq!((profile("a").systemd, profile("c").systemd), (Some(255), Some(257)));
     assert_eq!(bond("a").lacp_rate.map(|rate| rate.label()), Some("slow"));
     assert_eq!(bond("d").lacp_rate.map(|rate| rate.label()), Some("fast"));
-    assert_eq!((bond("a").mtu, bond("d").mtu), (Some(1500), None));
+    assert_eq!((bond("a").settings.mtu, bond("d").settings.mtu), (Some(1500), None));
     assert_eq!(profile("a").bonds.len(), 1, "what is said of a link is for those that have it");
 }
 
@@ -98,8 +98,14 @@ fn a_loop_makes_a_subnet_a_table_and_a_mark_for_each_rail() {
     assert_eq!(rails.nics.keys().collect::<Vec<_>>(), ["rail1", "rail0", "rail2"]);
     let facts = |label: &str| {
         let nic = &rails.nics[label];
-        let via = nic.routes[0].via.unwrap().to_string();
-        (nic.subnet.clone().unwrap(), nic.table, nic.mark, nic.mtu, via)
+        let via = nic.settings.routes[0].via.unwrap().to_string();
+        (
+            nic.settings.subnet.clone().unwrap(),
+            nic.settings.table,
+            nic.settings.mark,
+            nic.settings.mtu,
+            via,
+        )
     };
     assert_eq!(
         facts("rail0"),
@@ -109,14 +115,14 @@ fn a_loop_makes_a_subnet_a_table_and_a_mark_for_each_rail() {
         facts("rail1"),
         ("rail1".into(), Some(101), Some(77), Some(9000), "10.11.0.1".into())
     );
-    let number = |label: &str| rails.nics[label].host_number.clone().unwrap();
+    let number = |label: &str| rails.nics[label].settings.host_number.clone().unwrap();
     assert_eq!(number("rail2").to_string(), "=30 + index");
     assert_eq!(number("rail2").of(Some(5)), Ok(35));
-    let shared = &rails.dummies["all0"].addresses;
+    let shared = &rails.dummies["all0"].settings.addresses;
     let shared: Vec<String> = shared.iter().map(|shared| shared.address.to_string()).collect();
     assert_eq!(shared, ["192.0.2.1/32", "192.0.2.2/32"]);
     let fewer = profile("f");
-    assert_eq!((fewer.nics.len(), fewer.nics["rail0"].mtu), (2, Some(4000)));
+    assert_eq!((fewer.nics.len(), fewer.nics["rail0"].settings.mtu), (2, Some(4000)));
 }
 
 #[test]
@@ -132,9 +138,9 @@ fn hosts_that_differ_in_their_index_alone_share_a_profile_and_a_changed_one_is_a
     assert_eq!(of(&site, "a").profile.systemd, Some(249));
     let rails = of(&site, "e");
     site.subnets.get_mut("rail0").unwrap().gateway = "10.10.0.254".parse().ok();
-    let via = of(&site, "e").profile.nics["rail0"].routes[0].via.unwrap();
+    let via = of(&site, "e").profile.nics["rail0"].settings.routes[0].via.unwrap();
     assert_eq!(via.to_string(), "10.10.0.254", "what it asked a subnet is asked again");
-    assert_ne!(rails.profile.nics["rail0"].routes[0].via, Some(via));
+    assert_ne!(rails.profile.nics["rail0"].settings.routes[0].via, Some(via));
 }
 
 #[test]

@@ -197,7 +197,7 @@ fn chosen_mac(network: &HostNetwork, link: &Link, real: &Value, wrong: &mut Vec<
         .nics_below(link)
         .iter()
         .any(|nic| matches!(nic.kind, Kind::Nic(Some(mac)) if real["address"] == mac.to_string()));
-    let expected = match (&link.kind, link.mac_policy) {
+    let expected = match (&link.kind, link.settings.mac_policy()) {
         (Kind::Bond(_) | Kind::Bridge(_), Some(MacPolicy::Kernel)) => true,
         (Kind::Bond(_) | Kind::Bridge(_), Some(MacPolicy::Persistent)) => false,
         _ => return,
@@ -217,8 +217,8 @@ fn expected(link: &Link) -> BTreeMap<&'static str, Value> {
             all.insert(place, value);
         }
     };
-    set("/mtu", link.mtu.map(Value::from));
-    set("/group", link.group.map(|group| json!(group.to_string())));
+    set("/mtu", link.settings.mtu.map(Value::from));
+    set("/group", link.settings.group.map(|group| json!(group.to_string())));
     // A bond gives its members its own MAC.
     let written = link.mac.filter(|_| link.master.is_none() || !link.is_nic());
     set("/address", written.map(|mac| json!(mac.to_string())));

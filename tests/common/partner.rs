@@ -48,7 +48,7 @@ impl Partner {
                 let Some(device) = partner.end(network, link) else { continue };
                 let length = subnet.cidr.prefix_len();
                 partner.commands.push(format!("addr add {address}/{length} dev {device} nodad"));
-                let mtu = link.mtu.unwrap_or(1500);
+                let mtu = link.settings.mtu.unwrap_or(1500);
                 partner.gateways.push(Gateway { address, link: link.name.clone(), mtu });
             }
         }

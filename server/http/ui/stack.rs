@@ -65,7 +65,7 @@ fn facts(link: &Link) -> Vec<String> {
     }
     facts.extend(layer3.gateways.iter().map(|gateway| format!("via {gateway}")));
     facts.extend(link.subnets.iter().map(|subnet| format!("subnet {subnet}")));
-    facts.extend(link.mtu.map(|mtu| format!("MTU {mtu}")));
+    facts.extend(link.settings.mtu.map(|mtu| format!("MTU {mtu}")));
     match link.role {
         Role::Unused => facts.push("not in the profile".into()),
         Role::Unmanaged => facts.push("left to another program".into()),

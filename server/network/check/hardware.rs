@@ -114,7 +114,7 @@ fn named(view: &ProfileView<'_>, link: &Link, nic: &NicSpec, findings: &mut Find
             findings.warn("N103", at(), text);
         }
     }
-    if let Some((mtu, most)) = link.mtu.zip(nic.max_mtu).filter(|(mtu, most)| mtu > most) {
+    if let Some((mtu, most)) = link.settings.mtu.zip(nic.max_mtu).filter(|(mtu, most)| mtu > most) {
         let text = format!("{} would have MTU {mtu}, and its hardware takes {most}", link.name);
         findings.error("N132", nic_place(view, link, "max-mtu"), text);
     }

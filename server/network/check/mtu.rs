@@ -25,7 +25,7 @@ fn layers(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     }
     let overhead = link.kind.overhead();
     for lower in view.network.below(link) {
-        match (link.mtu, lower.mtu) {
+        match (link.settings.mtu, lower.settings.mtu) {
             (Some(mtu), Some(lower_mtu)) if overhead > 0 && mtu + overhead > lower_mtu => {
                 let text = format!(
                     "{}: MTU {mtu} needs {} on {}, which has {lower_mtu}",
@@ -65,7 +65,7 @@ fn ports(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     let sizes: Vec<(&str, u32)> = view
         .network
         .members(&link.name)
-        .filter_map(|port| Some((port.name.as_str(), port.mtu?)))
+        .filter_map(|port| Some((port.name.as_str(), port.settings.mtu?)))
         .collect();
     let least = sizes.iter().min_by_key(|(_, mtu)| *mtu);
     let most = sizes.iter().max_by_key(|(_, mtu)| *mtu);
@@ -87,7 +87,7 @@ fn falls(link: &Link) -> bool {
 
 /// Rules N132 and N133: a link against the subnets whose addresses it bears.
 fn own_subnets(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
-    let Some(mtu) = link.mtu else { return };
+    let Some(mtu) = link.settings.mtu else { return };
     if link.layer3.dhcp6 || link.layer3.accept_ra == Some(true) {
         mtu_bounds(Ipv6Addr::UNSPECIFIED.into(), mtu, view.at(&link.name, "mtu"), findings);
     }

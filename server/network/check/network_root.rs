@@ -32,7 +32,7 @@ pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
     let is_kept = *is_file_system && network.systemd >= 252;
     let mut links = network.links.values().filter(|link| link.role == Role::Addressed);
     let has_gateway = |link: &&Link| !link.layer3.gateways.is_empty();
-    if is_kept || links.clone().any(|link| link.critical) {
+    if is_kept || links.clone().any(|link| link.settings.critical) {
         return;
     }
     let Some(link) = links.clone().find(has_gateway).or_else(|| links.next()) else { return };

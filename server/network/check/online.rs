@@ -15,7 +15,7 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
         never_online(view, link, findings);
     }
     let addressed = || view.network.links.values().filter(|link| link.role == Role::Addressed);
-    if addressed().next().is_some() && addressed().all(|link| link.optional) {
+    if addressed().next().is_some() && addressed().all(|link| link.settings.optional) {
         let text = "every link with an address is optional: the host counts as online at once, without any";
         findings.warn("N163", view.within([]), text.into());
         for link in addressed().take(1) {
@@ -54,7 +54,7 @@ fn spanning_tree(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
 
 /// Rule N163: a verbatim file that says nothing of `RequiredForOnline=` waits for the link.
 fn never_online(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
-    let waits = view.profile.defaults == Defaults::Verbatim && !link.optional;
+    let waits = view.profile.defaults == Defaults::Verbatim && !link.settings.optional;
     let quiet = link.layer3.link_local.as_ref().is_some_and(Vec::is_empty);
     if waits && link.role == Role::LinkOnly && link.master.is_none() && quiet {
         let text = format!(

@@ -11,7 +11,7 @@ use crate::network::links::{Kind, Link};
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     for link in view.profile.links() {
         without_subject(view, link.name, &link.settings, findings);
-        for shared in link.settings.addresses {
+        for shared in &link.settings.addresses {
             other_end(view, link.name, shared, findings);
         }
     }
@@ -26,11 +26,11 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
 fn without_subject(
     view: &ProfileView<'_>,
     name: &str,
-    settings: &LinkSettings<'_>,
+    settings: &LinkSettings,
     findings: &mut Findings,
 ) {
-    let subnet = |name: Option<&str>| view.site.subnets.get(name?).map(|subnet| subnet.cidr);
-    let (first, second) = (subnet(settings.subnet), subnet(settings.subnet6));
+    let subnet = |name: &Option<String>| Some(view.site.subnets.get(name.as_ref()?)?.cidr);
+    let (first, second) = (subnet(&settings.subnet), subnet(&settings.subnet6));
     let learns = |net: &IpNet| match net {
         IpNet::V4(_) => settings.dhcp4,
         IpNet::V6(_) => settings.dhcp6 || settings.accept_ra == Some(true),
@@ -95,7 +95,7 @@ fn router(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
 
 /// Rule N182: a NIC has a MAC; a VRF needs none, and an IPVLAN has that of its NIC.
 fn chooser(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
-    let Some(policy) = link.mac_policy else { return };
+    let Some(policy) = link.settings.mac_policy() else { return };
     let why = match link.kind {
         Kind::Nic(_) => "a NIC has its own MAC",
         Kind::Loopback | Kind::Vrf(_) => "its packets see no wire",
@@ -113,7 +113,8 @@ fn stranger(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
         Defaults::Safe => MacPolicy::Inherit,
         Defaults::Verbatim => MacPolicy::Persistent,
     };
-    let is_hashed = link.mac.is_none() && link.mac_policy.unwrap_or(usual) == MacPolicy::Persistent;
+    let is_hashed =
+        link.mac.is_none() && link.settings.mac_policy().unwrap_or(usual) == MacPolicy::Persistent;
     let has_nics = matches!(link.kind, Kind::Bond(_) | Kind::Bridge(_));
     if !(is_hashed && has_nics && link.layer3.dhcp4) {
         return;

@@ -44,7 +44,7 @@ fn processors(view: &ProfileView<'_>, findings: &mut Findings) {
             ));
         }
         for other in &links[..place] {
-            if let Some(cpu) = settings.cpus.shared(other.settings.cpus) {
+            if let Some(cpu) = settings.cpus.shared(&other.settings.cpus) {
                 wrong(format!("processor {cpu} is in the cpus of {} and of {name}", other.name));
             }
             if settings.mark.is_some() && settings.mark == other.settings.mark {

@@ -61,7 +61,8 @@ fn subnets(view: &ProfileView<'_>, findings: &mut Findings) {
             let names = view.site.subnets.keys().map(String::as_str);
             if let Some(nearest) = nearest::nearest(subnet, names) {
                 let settings = view.profile.links().find(|other| other.name == link);
-                let second = settings.is_some_and(|link| link.settings.subnet6 == Some(subnet));
+                let second =
+                    settings.is_some_and(|link| link.settings.subnet6.as_deref() == Some(subnet));
                 let key = if second { "subnet6" } else { "subnet" };
                 findings.suggest(view.path(link, key), nearest);
             }

@@ -96,10 +96,16 @@ fn any_host(site: &Site, like: &Host, profile: &Profile) -> Host {
     };
     let first = |subnet: &str| site.subnets.get(subnet).map(|subnet| subnet.cidr.network());
     for link in profile.links() {
-        let main = link.settings.subnet.and_then(first).map(|address| (link.name.into(), address));
+        let main = link
+            .settings
+            .subnet
+            .as_deref()
+            .and_then(first)
+            .map(|address| (link.name.into(), address));
         let beside = link
             .settings
             .subnet6
+            .as_ref()
             .and_then(|subnet| Some((format!("{}/{subnet}", link.name), first(subnet)?)));
         host.addresses.extend(main.into_iter().chain(beside));
     }

@@ -36,9 +36,10 @@ pub(super) fn by_profile(view: &ProfileView<'_>, findings: &mut Findings, start:
     silence(findings, start, |_| Some((profile.clone(), network.allow.clone())));
     silence(findings, start, |finding| {
         let link = network.links.get(finding.link.as_deref()?)?;
-        Some((view.path(&link.name, "allow"), link.allow.clone()))
+        Some((view.path(&link.name, "allow"), link.settings.allow.clone()))
     });
-    let links = network.links.values().map(|link| (view.path(&link.name, "allow"), &link.allow));
+    let links =
+        network.links.values().map(|link| (view.path(&link.name, "allow"), &link.settings.allow));
     for (path, rules) in links.chain([(profile.clone(), &network.allow)]) {
         spelled(path, rules, findings);
     }
@@ -52,10 +53,10 @@ pub(super) fn by_hosts_profile(view: &HostView<'_>, findings: &mut Findings, sta
     if !network.allow.is_empty() {
         silence(findings, start, |_| Some((path(), network.allow.clone())));
     }
-    if network.links.values().any(|link| !link.allow.is_empty()) {
+    if network.links.values().any(|link| !link.settings.allow.is_empty()) {
         silence(findings, start, |finding| {
             let link = network.links.get(finding.link.as_deref()?)?;
-            Some((path(), link.allow.clone()))
+            Some((path(), link.settings.allow.clone()))
         });
     }
 }

@@ -58,13 +58,13 @@ fn newer(link: &Link) -> Vec<(&'static str, &'static str, u16)> {
         }
         _ => {}
     }
-    if link.online_family.is_some() {
+    if link.settings.online_family.is_some() {
         used.push(("online-family", "[Link] RequiredFamilyForOnline=", 249));
     }
-    if link.mac_policy == Some(MacPolicy::Kernel) {
+    if link.settings.mac_policy() == Some(MacPolicy::Kernel) {
         used.push(("macaddress", "[NetDev] MACAddress=none", 250));
     }
-    if link.activation_mode.is_some() {
+    if link.settings.activation_mode.is_some() {
         used.push(("activation-mode", "[Link] ActivationPolicy=", 248));
     }
     if link.layer3.routes.iter().any(|route| route.advertised_mss.is_some()) {
@@ -82,7 +82,7 @@ fn newer(link: &Link) -> Vec<(&'static str, &'static str, u16)> {
 fn meaningless(
     view: &ProfileView<'_>,
     name: &str,
-    settings: &LinkSettings<'_>,
+    settings: &LinkSettings,
     findings: &mut Findings,
 ) {
     let (dhcp6, ra) = (settings.dhcp6_overrides, settings.ra_overrides);

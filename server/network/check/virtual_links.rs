@@ -43,8 +43,10 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
 /// Rule N104: a MAC that the profile writes down is that of every host which has the profile.
 fn same_macs(view: &ProfileView<'_>, findings: &mut Findings) {
     let bears = |host: &&Host| host.profile.as_deref() == Some(view.name);
-    let own =
-        view.profile.links().filter_map(|link| Some((link.name, link.settings.mac?.given()?)));
+    let own = view
+        .profile
+        .links()
+        .filter_map(|link| Some((link.name, link.settings.macaddress?.given()?)));
     let peers = view.profile.veths.iter();
     let peers = peers.filter_map(|(name, spec)| Some((name.as_str(), spec.peer_macaddress?)));
     let functions = view.profile.nics.iter().flat_map(|(name, nic)| {

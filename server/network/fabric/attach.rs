@@ -118,7 +118,7 @@ pub fn attachments<'a>(
 
 /// Notes what a NIC and everything on it needs of the port.
 fn look(site: &Site, network: &HostNetwork, nic: &Link, needs: &mut Attachment<'_>) {
-    if let Some(mtu) = nic.mtu {
+    if let Some(mtu) = nic.settings.mtu {
         needs.mtu = mtu;
     }
     let functions = nic.nic.iter().filter_map(|nic| nic.sriov.as_ref());

@@ -100,7 +100,7 @@ impl Writer<'_> {
         self.port();
         if self.link.kind != Kind::Loopback {
             self.set_some("hwaddress", self.link.mac);
-            self.set_some("mtu", self.link.mtu);
+            self.set_some("mtu", self.link.settings.mtu);
         }
         if let Some(vrf) = self.link.master.as_deref().filter(|_| !owned) {
             self.set("vrf", self.host.device(vrf).to_owned());

@@ -11,9 +11,8 @@ use indexmap::IndexMap;
 use super::bgp::Bgp;
 use super::source_nat::SourceNat;
 use crate::model::{
-    ActivationMode, BondSpec, BridgeSpec, Defaults, EmitLldp, Family, IpvlanSpec, LinkMac, Mac,
-    MacPolicy, MacvlanSpec, MatchBy, NicSpec, OnlineFamily, OnlineState, ReceiveLldp, VlanProtocol,
-    VxlanSpec,
+    BondSpec, BridgeSpec, Defaults, Family, IpvlanSpec, LinkMac, LinkSettings, Mac, MacvlanSpec,
+    MatchBy, NicSpec, VlanProtocol, VxlanSpec,
 };
 
 pub use layer3::{Borne, Computed, Layer3};
@@ -59,36 +58,10 @@ pub struct Link {
     pub role: Role,
     /// The MAC that is written for it; none leaves the kernel's or networkd's choice.
     pub mac: Option<Mac>,
-    /// Who chooses its MAC, where the profile says so.
-    pub mac_policy: Option<MacPolicy>,
-    /// The MTU in bytes that is written for it; none leaves the kernel's choice.
-    pub mtu: Option<u32>,
-    /// Whether the host counts as online without it.
-    pub optional: bool,
-    /// Whether LLDP announces the host on it, and how far.
-    pub emit_lldp: EmitLldp,
-    /// Which LLDP announcements of neighbours are kept; none leaves networkd's choice.
-    pub lldp: Option<ReceiveLldp>,
-    /// Whether its written IPv4 addresses are probed before they are used.
-    pub duplicate_detection: bool,
-    /// When it is brought up, where that is not at boot.
-    pub activation_mode: Option<ActivationMode>,
-    /// How far it must have come before the host counts as online, where that is said.
-    pub online_state: Option<OnlineState>,
-    /// The families of which it must have an address before that, where that is said.
-    pub online_family: Option<OnlineFamily>,
-    /// What it is for, in the operator's words.
-    pub description: Option<String>,
-    /// The number of the kernel's group of links that it is in.
-    pub group: Option<u32>,
-    /// Whether its addresses and routes are set before it has a carrier.
-    pub ignore_carrier: bool,
-    /// Whether its addresses and routes outlive the program that set them.
-    pub critical: bool,
+    /// What the profile says of it, with what its defaults and the links around it add.
+    pub settings: LinkSettings,
     /// What the profile says of the hardware, of a NIC that it speaks of.
     pub nic: Option<Box<NicSpec>>,
-    /// Rules whose warnings about it are silenced.
-    pub allow: Vec<String>,
     /// The subnets that it carries, even where a link above bears the address.
     pub subnets: Vec<String>,
     /// Addresses, routes and resolvers.

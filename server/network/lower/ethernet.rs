@@ -14,24 +14,26 @@ pub(super) fn set_mtus(network: &mut HostNetwork, site: &Site) {
     for index in &order {
         let link = &network.links[*index];
         let elsewhere = matches!(link.role, Role::Unused | Role::Unmanaged);
-        if link.mtu.is_some() || elsewhere || is_without_mtu(&link.kind) {
+        if link.settings.mtu.is_some() || elsewhere || is_without_mtu(&link.kind) {
             continue;
         }
         let subnets = link.subnets.iter().filter_map(|name| site.subnets.get(name));
         let own = subnets.map(|subnet| subnet.mtu.unwrap_or(ETHERNET_MTU)).max();
-        let wrapped =
-            network.above(link).filter_map(|upper| Some(upper.mtu? + upper.kind.overhead()));
+        let wrapped = network
+            .above(link)
+            .filter_map(|upper| Some(upper.settings.mtu? + upper.kind.overhead()));
         let needed = own.max(wrapped.max());
         // A tunnel with no need of its own takes what its link leaves it, below.
         let is_tunnel = matches!(link.kind, Kind::Vxlan { .. });
-        network.links[*index].mtu = needed.or_else(|| (!is_tunnel).then_some(ETHERNET_MTU));
+        network.links[*index].settings.mtu =
+            needed.or_else(|| (!is_tunnel).then_some(ETHERNET_MTU));
     }
     for index in order.into_iter().rev() {
         let link = &network.links[index];
-        let lower = link.parent().and_then(|name| network.links.get(name)?.mtu);
+        let lower = link.parent().and_then(|name| network.links.get(name)?.settings.mtu);
         let left = lower.map(|mtu| mtu.saturating_sub(link.kind.overhead()));
-        if link.mtu.is_none() && matches!(link.kind, Kind::Vxlan { .. }) {
-            network.links[index].mtu = left;
+        if link.settings.mtu.is_none() && matches!(link.kind, Kind::Vxlan { .. }) {
+            network.links[index].settings.mtu = left;
         }
     }
 }
@@ -69,7 +71,8 @@ pub(super) fn set_macs(network: &mut HostNetwork) {
         Defaults::Safe => MacPolicy::Inherit,
         Defaults::Verbatim => MacPolicy::Persistent,
     };
-    let inherits = |link: &&mut Link| link.mac_policy.unwrap_or(usual) == MacPolicy::Inherit;
+    let inherits =
+        |link: &&mut Link| link.settings.mac_policy().unwrap_or(usual) == MacPolicy::Inherit;
     for (link, mac) in network.links.values_mut().zip(macs).filter(|(link, _)| inherits(link)) {
         link.mac = link.mac.or_else(|| match link.kind {
             Kind::Bond(_) | Kind::Bridge(_) => mac,

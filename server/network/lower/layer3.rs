@@ -41,41 +41,44 @@ impl Source<'_> {
     fn layer3(
         &self,
         name: &str,
-        settings: &LinkSettings<'_>,
+        settings: &LinkSettings,
         carried: &BTreeSet<String>,
         number: u32,
     ) -> Layer3 {
         let mut layer3 = Layer3 {
-            shared: settings.addresses.to_vec(),
+            shared: settings.addresses.clone(),
             address_scope: settings.address_scope,
             dhcp4: settings.dhcp4,
             dhcp6: settings.dhcp6,
-            link_local: settings.link_local.map(<[_]>::to_vec),
+            link_local: settings.link_local.clone(),
             accept_ra: settings.accept_ra,
-            routes: settings.routes.to_vec(),
-            rules: settings.rules.to_vec(),
+            routes: settings.routes.clone(),
+            rules: settings.routing_policy.clone(),
             dhcp4_overrides: settings.dhcp4_overrides,
             dhcp6_overrides: settings.dhcp6_overrides,
             ra_overrides: settings.ra_overrides,
             ..Layer3::default()
         };
-        extend_new(&mut layer3.domains, settings.domains);
-        let named = [settings.subnet, settings.subnet6].into_iter().flatten();
-        for (place, subnet_name) in named.enumerate() {
+        extend_new(&mut layer3.domains, &settings.domains);
+        for (place, subnet_name) in settings.subnets().enumerate() {
             let Some(subnet) = self.site.subnets.get(subnet_name) else { continue };
             if carried.contains(subnet_name) {
                 continue;
             }
             let is_first = place == 0 && settings.subnet.is_some();
             let (key, number, peer) = match is_first {
-                true => (name.to_owned(), settings.host_number, settings.peer_number),
-                false => {
-                    (format!("{name}/{subnet_name}"), settings.host_number6, settings.peer_number6)
-                }
+                true => (name.to_owned(), &settings.host_number, &settings.peer_number),
+                false => (
+                    format!("{name}/{subnet_name}"),
+                    &settings.host_number6,
+                    &settings.peer_number6,
+                ),
             };
             let computed = number
+                .as_ref()
                 .map(|number| self.computed(number, |number| subnet.host(subnet_name, number)));
             let peer = peer
+                .as_ref()
                 .map(|number| self.computed(number, |number| subnet.numbered(subnet_name, number)));
             let numbers = (computed, peer);
             self.bear(&mut layer3, settings, (subnet_name, subnet), (key, numbers));
@@ -97,7 +100,7 @@ impl Source<'_> {
     fn bear(
         &self,
         layer3: &mut Layer3,
-        settings: &LinkSettings<'_>,
+        settings: &LinkSettings,
         (name, subnet): (&str, &Subnet),
         (key, (computed, peer)): (String, (Option<Computed>, Option<Computed>)),
     ) {
@@ -130,7 +133,7 @@ impl Source<'_> {
         if learns {
             return;
         }
-        let gateway = subnet.gateway.filter(|_| settings.default_route && !alone);
+        let gateway = subnet.gateway.filter(|_| settings.sets_default_route() && !alone);
         if let Some(mss) = settings.advertised_mss {
             let default = gateway.map(|gateway| RouteSpec {
                 via: Some(gateway),
@@ -164,7 +167,7 @@ fn extend_new(list: &mut Vec<String>, more: &[String]) {
 /// routes in a table of its own, and rules that lead there.
 fn own_table(
     layer3: &mut Layer3,
-    (table, settings): (u32, &LinkSettings<'_>),
+    (table, settings): (u32, &LinkSettings),
     number: u32,
     source: &Source<'_>,
 ) {

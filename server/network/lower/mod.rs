@@ -14,7 +14,7 @@ use indexmap::IndexMap;
 
 use super::links::{HostNetwork, Kind, Layer3, Link, Qos, Role};
 use super::source_nat;
-use crate::model::{Defaults, Host, LinkSettings, NicSpec, Profile, Site};
+use crate::model::{Defaults, Host, NicSpec, Profile, Site};
 
 /// The systemd of Debian 12, where a profile names none.
 const SYSTEMD: u16 = 252;
@@ -108,7 +108,7 @@ impl<'a> Source<'a> {
             vxlans.map(|(name, spec)| (name, Kind::Vxlan { spec: spec.clone(), local: None }));
         let bridges = profile.bridges.iter();
         let bridges = bridges.map(|(name, spec)| (name, Kind::Bridge(spec.clone())));
-        let vrfs = profile.vrfs.iter().map(|(name, spec)| (name, Kind::Vrf(spec.table)));
+        let vrfs = profile.vrfs.iter().map(|(name, spec)| (name, Kind::Vrf(spec.settings.table)));
         let dummies = profile.dummies.keys().map(|name| (name, Kind::Dummy));
         let ethernet = virtual_links::veths(profile).chain(bonds).chain(vlans).chain(vxlans);
         let upper = bridges.chain(virtual_links::on_others(profile));
@@ -130,33 +130,19 @@ impl<'a> Source<'a> {
         let of_section = |link: &crate::model::ProfileLink<'a>| {
             link.name == name && link.section == kind.section()
         };
-        let settings = self.profile.links().find(of_section).map(|link| link.settings);
-        let subnets = |settings: LinkSettings<'a>| [settings.subnet, settings.subnet6];
-        let subnets = settings.into_iter().flat_map(subnets).flatten();
+        let found = self.profile.links().find(of_section);
+        let settings = found.map(|link| link.settings.clone()).unwrap_or_default();
         Link {
             name: name.to_owned(),
             master: None,
             layer: 0,
             role: Role::Unused,
-            mac: settings.and_then(|settings| settings.mac?.given()),
-            mac_policy: settings.and_then(|settings| settings.mac?.policy()),
-            mtu: settings.and_then(|settings| settings.mtu),
-            optional: settings.is_some_and(|settings| settings.optional),
-            emit_lldp: settings.map(|settings| settings.emit_lldp).unwrap_or_default(),
-            lldp: settings.and_then(|settings| settings.lldp),
-            duplicate_detection: settings.is_some_and(|settings| settings.duplicate_detection),
-            activation_mode: settings.and_then(|settings| settings.activation_mode),
-            online_state: settings.and_then(|settings| settings.online_state),
-            online_family: settings.and_then(|settings| settings.online_family),
-            description: settings.and_then(|settings| settings.description).map(str::to_owned),
-            group: settings.and_then(|settings| settings.group),
-            ignore_carrier: settings.is_some_and(|settings| settings.ignore_carrier),
-            critical: settings.is_some_and(|settings| settings.critical),
+            mac: settings.macaddress.and_then(|mac| mac.given()),
             nic: self.nic_spec(name, &kind),
-            allow: settings.map(|settings| settings.allow.to_vec()).unwrap_or_default(),
-            subnets: subnets.map(str::to_owned).collect(),
+            subnets: settings.subnets().map(str::to_owned).collect(),
             layer3: Layer3::default(),
             kind,
+            settings,
         }
     }
 }
@@ -209,8 +195,8 @@ fn set_layers(network: &mut HostNetwork) {
 fn set_critical(network: &mut HostNetwork) {
     for index in network.top_down() {
         let link = &network.links[index];
-        let carries = network.above(link).any(|upper| upper.critical);
-        network.links[index].critical |= carries;
+        let carries = network.above(link).any(|upper| upper.settings.critical);
+        network.links[index].settings.critical |= carries;
     }
 }
 

@@ -9,7 +9,7 @@ pub(super) fn veths(profile: &Profile) -> impl Iterator<Item = (&String, Kind)> 
     profile.veths.iter().enumerate().flat_map(|(place, (name, spec))| {
         let listed = profile.veths.get_full(&spec.peer);
         let given = spec.peer_macaddress.map(LinkMac::Given);
-        let peer_mac = listed.map_or(given, |(_, _, peer)| peer.macaddress);
+        let peer_mac = listed.map_or(given, |(_, _, peer)| peer.settings.macaddress);
         let first = listed.is_none_or(|(peer_place, _, _)| place <= peer_place);
         let makes_peer = first.then_some(peer_mac);
         let own = (name, Kind::Veth { peer: spec.peer.clone(), makes_peer });

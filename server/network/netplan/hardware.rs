@@ -8,28 +8,28 @@ use crate::model::{EmitLldp, MacPolicy, MatchBy, NicSpec, OffloadSpec, WakeOnLan
 impl Writer<'_> {
     /// What is said of how the link is announced and brought up.
     pub(super) fn bringup(&mut self) {
-        match self.link.emit_lldp {
+        match self.link.settings.emit_lldp {
             EmitLldp::No => {}
             EmitLldp::Yes => self.set("emit-lldp", true),
             EmitLldp::NonTpmr | EmitLldp::Customer => self.lose(true, "emit-lldp by distance"),
         }
-        self.lose(self.link.lldp.is_some(), "lldp");
+        self.lose(self.link.settings.lldp.is_some(), "lldp");
         self.losses.networkd_alone(self.link);
         // Without one, what netplan writes for networkd leaves the choice to that.
-        let persistent = self.link.mac_policy == Some(MacPolicy::Persistent);
+        let persistent = self.link.settings.mac_policy() == Some(MacPolicy::Persistent);
         self.beyond_cloud_init(persistent, "macaddress: persistent");
-        if let Some(mode) = self.link.activation_mode {
+        if let Some(mode) = self.link.settings.activation_mode {
             self.set("activation-mode", mode.label());
         }
-        self.beyond_cloud_init(self.link.activation_mode.is_some(), "activation-mode");
-        if self.link.ignore_carrier {
+        self.beyond_cloud_init(self.link.settings.activation_mode.is_some(), "activation-mode");
+        if self.link.settings.ignore_carrier {
             self.set("ignore-carrier", true);
         }
-        self.beyond_cloud_init(self.link.ignore_carrier, "ignore-carrier");
-        if self.link.critical {
+        self.beyond_cloud_init(self.link.settings.ignore_carrier, "ignore-carrier");
+        if self.link.settings.critical {
             self.set("critical", true);
         }
-        self.beyond_cloud_init(self.link.critical, "critical");
+        self.beyond_cloud_init(self.link.settings.critical, "critical");
     }
 
     /// What is said of the hardware. `.link` files are netplan's as well: it writes them.

@@ -74,7 +74,7 @@ impl Writer<'_> {
         if matches!(self.link.kind, Kind::Vrf(_)) {
             return section;
         }
-        if let Some(mtu) = self.link.mtu {
+        if let Some(mtu) = self.link.settings.mtu {
             self.set("mtu", mtu);
         }
         if let Some(mac) = self.link.mac {
@@ -83,7 +83,7 @@ impl Writer<'_> {
         self.bringup();
         // The loopback is never waited for.
         let learned = matches!(self.link.role, Role::Addressed)
-            && !self.link.optional
+            && !self.link.settings.optional
             && self.link.kind != Kind::Loopback;
         let waited_for =
             learned || (self.link.role == Role::Carrier && self.host.owner(self.link).is_none());

@@ -39,7 +39,7 @@ fn settings(host: &HostNetwork) -> File {
     unit.set("no-auto-default", "*");
     for link in host.links.values() {
         let unmanaged = link.role == Role::Unmanaged;
-        if !unmanaged && !link.ignore_carrier {
+        if !unmanaged && !link.settings.ignore_carrier {
             continue;
         }
         unit.section(&format!("device-rackstrap-{}", link.name));
@@ -138,11 +138,11 @@ impl Keyfile<'_> {
         let link = self.link;
         let layer3 = &link.layer3;
         let learns = layer3.dhcp4 || self.host.accept_ra(link) == Some(true) || layer3.dhcp6;
-        self.lose(link.optional && learns, "optional (it waits for what it asks)");
-        self.lose(link.critical, "critical");
+        self.lose(link.settings.optional && learns, "optional (it waits for what it asks)");
+        self.lose(link.settings.critical, "critical");
         self.losses.networkd_alone(link);
-        self.lose(link.activation_mode.is_some(), "activation-mode");
-        let persistent = link.mac_policy == Some(MacPolicy::Persistent);
+        self.lose(link.settings.activation_mode.is_some(), "activation-mode");
+        let persistent = link.settings.mac_policy() == Some(MacPolicy::Persistent);
         self.lose(persistent, "macaddress: persistent");
         self.lose(link.has_pattern(), "match-name with a pattern");
         self.lose(!layer3.ntp.is_empty(), "time servers");
@@ -171,9 +171,10 @@ impl Keyfile<'_> {
 
     /// It hears LLDP and cannot speak it.
     fn lldp(&mut self) {
-        self.lose(self.link.emit_lldp != EmitLldp::No, "emit-lldp");
-        self.lose(self.link.lldp == Some(ReceiveLldp::Routers), "lldp: routers-only");
-        let received = self.link.lldp.map(|received| u8::from(received != ReceiveLldp::No));
+        self.lose(self.link.settings.emit_lldp != EmitLldp::No, "emit-lldp");
+        self.lose(self.link.settings.lldp == Some(ReceiveLldp::Routers), "lldp: routers-only");
+        let received =
+            self.link.settings.lldp.map(|received| u8::from(received != ReceiveLldp::No));
         self.unit.set_some("lldp", received);
     }
 
@@ -186,7 +187,7 @@ impl Keyfile<'_> {
             self.unit.set("mac-address", mac);
         }
         self.unit.set_some("cloned-mac-address", self.link.mac);
-        self.unit.set_some("mtu", self.link.mtu);
+        self.unit.set_some("mtu", self.link.settings.mtu);
     }
 
     /// Their number is in the `.link` file.

@@ -80,7 +80,7 @@ pub(super) fn written(unit: &mut Unit, host: &HostNetwork, link: &Link) {
         unit.set_some("Scope", written.scope);
         // One that several hosts bear would be taken for a duplicate.
         let own = written.is_own && written.address.addr().is_ipv4();
-        let probed = own && link.duplicate_detection;
+        let probed = own && link.settings.duplicate_detection;
         unit.set_some("DuplicateAddressDetection", probed.then_some("ipv4"));
     }
     for written in &link.layer3.routes {

@@ -8,7 +8,7 @@ use crate::network::unit::Unit;
 /// The `.link` of a NIC of which something is said that only udev can set, or of a link whose
 /// MAC udev is to leave alone.
 pub(super) fn render(host: &HostNetwork, link: &Link) -> Option<String> {
-    match link.mac_policy {
+    match link.settings.mac_policy() {
         Some(MacPolicy::Kernel) => Some(left_alone(host, link)),
         _ => nic(host, link),
     }

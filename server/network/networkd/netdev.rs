@@ -22,10 +22,10 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> Option<String> {
     unit.set("Name", &link.name);
     unit.set("Kind", word);
     if host.defaults == Defaults::Safe {
-        unit.set_some("MTUBytes", link.mtu);
+        unit.set_some("MTUBytes", link.settings.mtu);
     }
     unit.set_some("MACAddress", link.mac);
-    if link.mac_policy == Some(MacPolicy::Kernel) {
+    if link.settings.mac_policy() == Some(MacPolicy::Kernel) {
         unit.set("MACAddress", MacPolicy::Kernel);
     }
     match &link.kind {

@@ -16,27 +16,27 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> String {
         unit.set("Unmanaged", "yes");
         return unit.finish();
     }
-    unit.set_some("MTUBytes", link.mtu);
+    unit.set_some("MTUBytes", link.settings.mtu);
     if link.is_nic() {
         unit.set_some("MACAddress", link.mac);
     }
-    unit.set_some("Group", link.group);
-    unit.set_some("ActivationPolicy", link.activation_mode.map(activation_policy));
-    if host.defaults == Defaults::Safe || link.online_state.is_some() {
+    unit.set_some("Group", link.settings.group);
+    unit.set_some("ActivationPolicy", link.settings.activation_mode.map(activation_policy));
+    if host.defaults == Defaults::Safe || link.settings.online_state.is_some() {
         unit.set("RequiredForOnline", required_for_online(host, link));
-    } else if link.optional {
+    } else if link.settings.optional {
         unit.set("RequiredForOnline", "no");
     }
-    unit.set_some("RequiredFamilyForOnline", link.online_family);
+    unit.set_some("RequiredFamilyForOnline", link.settings.online_family);
     layer3::learned(&mut unit, host, &link.layer3);
     unit.section("Network");
-    unit.set_some("Description", link.description.as_deref());
+    unit.set_some("Description", link.settings.description.as_ref());
     stacking(&mut unit, host, link);
     layer3::network(&mut unit, host, link);
-    unit.set_some("LLDP", link.lldp);
-    unit.set_some("EmitLLDP", Some(link.emit_lldp).filter(|mode| *mode != EmitLldp::No));
-    unit.set_yes("ConfigureWithoutCarrier", link.ignore_carrier.then_some(true));
-    unit.set_yes("KeepConfiguration", link.critical.then_some(true));
+    unit.set_some("LLDP", link.settings.lldp);
+    unit.set_some("EmitLLDP", Some(link.settings.emit_lldp).filter(|mode| *mode != EmitLldp::No));
+    unit.set_yes("ConfigureWithoutCarrier", link.settings.ignore_carrier.then_some(true));
+    unit.set_yes("KeepConfiguration", link.settings.critical.then_some(true));
     layer3::written(&mut unit, host, link);
     port(&mut unit, host, link);
     virtual_functions(&mut unit, link);
@@ -86,10 +86,13 @@ fn matching(unit: &mut Unit, host: &HostNetwork, link: &Link) {
 /// What state of the link `systemd-networkd-wait-online` waits for. Written down always,
 /// because the meaning of the default differs between versions.
 fn required_for_online(host: &HostNetwork, link: &Link) -> &'static str {
-    if host.owner(link).is_some() || link.optional || link.activation_mode.is_some() {
+    if host.owner(link).is_some()
+        || link.settings.optional
+        || link.settings.activation_mode.is_some()
+    {
         return "no";
     }
-    if let Some(state) = link.online_state {
+    if let Some(state) = link.settings.online_state {
         return state.label();
     }
     match (&link.kind, link.role) {
