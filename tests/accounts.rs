@@ -18,7 +18,7 @@ async fn a_user_logs_in_with_the_latest_password_only() {
         let database = store.open().await;
         database.add_user("ann", "first password").await.unwrap();
         let again = database.add_user("ann", "other password").await.unwrap_err();
-        assert_eq!(again.to_string(), "there is a user \"ann\" already", "{}", store.kind);
+        assert_eq!(again.to_string(), "user \"ann\" already exists", "{}", store.kind);
         assert!(database.add_user("bob", "short").await.is_err(), "{}", store.kind);
         assert!(database.add_user("<b>", "long enough").await.is_err(), "{}", store.kind);
         assert!(database.set_password("ann", "second password").await.unwrap());

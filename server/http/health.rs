@@ -1,4 +1,4 @@
-//! `/healthz`, `/readyz` and `/metrics`: for supervisors and monitoring, without a login.
+//! `/healthz`, `/readyz` and `/metrics`, for supervisors and monitoring, without a login.
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -7,12 +7,12 @@ use axum::response::{IntoResponse, Response};
 use crate::app::App;
 use crate::metrics::{self, counters, escaped, gauge};
 
-/// `GET /healthz`: the process answers.
+/// `GET /healthz`: 200 while the process runs.
 pub async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: 200 where everything works, else 503 and what does not.
+/// `GET /readyz`: 200 if the database is writable, else 503 with the reason.
 pub async fn ready() -> Response {
     match metrics::DATABASE.failure() {
         None => "ready\n".into_response(),
@@ -23,8 +23,8 @@ pub async fn ready() -> Response {
     }
 }
 
-/// `GET /metrics`: counters and gauges in Prometheus's text format. Counts only, no names
-/// of hosts.
+/// `GET /metrics`: counters and gauges in the Prometheus text format. No names of hosts, because
+/// it needs no login.
 pub async fn metrics(State(app): State<App>) -> Response {
     let mut text = counters();
     let one = |value: u64| [(String::new(), value)];
@@ -53,12 +53,12 @@ pub async fn metrics(State(app): State<App>) -> Response {
     let leases: Vec<_> = leases.collect();
     drop(table);
     gauge(&mut text, "rackstrap_pool_addresses", "Dynamic addresses of a subnet", &pools);
-    let help = "How full the dhcp ranges of a subnet are: 0 enough, 1 running low, 2 exhausted";
+    let help = "Fill level of the dhcp ranges of a subnet: 0 enough, 1 running low, 2 exhausted";
     gauge(&mut text, "rackstrap_pool_level", help, &levels);
-    gauge(&mut text, "rackstrap_leases", "Leases that run, and quarantines, by subnet", &leases);
+    gauge(&mut text, "rackstrap_leases", "Leases by subnet and state", &leases);
     let running = one(metrics::running_transfers());
-    gauge(&mut text, "rackstrap_tftp_transfers_running", "TFTP transfers that run", &running);
+    gauge(&mut text, "rackstrap_tftp_transfers_running", "Running TFTP transfers", &running);
     let version = [(format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1)];
-    gauge(&mut text, "rackstrap_build_info", "The version that runs", &version);
+    gauge(&mut text, "rackstrap_build_info", "Version of the server", &version);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }

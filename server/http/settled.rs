@@ -1,4 +1,4 @@
-//! Whoever reads what happened sees all of it.
+//! Requests that read events wait for those that are not stored yet.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use crate::app::App;
 
-/// Lets a request in once the events of a moment ago are in the database that it reads.
+/// Delays a request until all recorded events are stored.
 pub async fn settled(State(app): State<App>, request: Request, next: Next) -> Response {
     app.inventory.events.settle().await;
     next.run(request).await

@@ -1,13 +1,13 @@
-//! What the inventory can fail with.
+//! The error of the inventory.
 
 /// Why the inventory cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database refused or is gone.
-    #[error("the inventory database failed: {0}")]
+    /// The database failed.
+    #[error("database error: {0}")]
     Database(#[from] sqlx::Error),
-    /// A row holds what this version of rackstrap cannot read.
-    #[error("the database holds a {noun} \"{name}\" that cannot be read: {reason}")]
+    /// A row that this version of rackstrap cannot read.
+    #[error("cannot read {noun} \"{name}\" from the database: {reason}")]
     Unreadable {
         /// What kind of row.
         noun: &'static str,

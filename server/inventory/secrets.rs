@@ -1,4 +1,4 @@
-//! Passwords, tokens and what is kept of them.
+//! Passwords and tokens, and the hashes that are stored.
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
@@ -6,25 +6,24 @@ use rand::Rng;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-/// Letters and digits that nobody mistakes for one another: no 0, O, 1, l or I.
+/// Letters and digits without those that look alike: no 0, O, 1, l or I.
 const ALPHABET: &[u8] = b"23456789abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ";
-/// Each hash takes 19 MiB and a tenth of a second: a flood of logins must not take the
-/// memory and the cores that booting hosts need.
+/// Limits concurrent hashes: each takes 19 MiB and 0.1 s, which a flood of logins would take
+/// from booting hosts.
 static HASHING: Semaphore = Semaphore::const_new(1);
 
-/// A text of so many random characters, 5.8 bits each.
+/// A random text, with 5.8 bits per character.
 pub(crate) fn random_text(length: usize) -> String {
     let mut rng = rand::rng();
     (0..length).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect()
 }
 
-/// What is stored of a token: its SHA-256, hexadecimal. A token is random, so that nothing
-/// slower is needed.
+/// The stored form of a token: SHA-256 in hexadecimal. A token is random, so it needs no slow hash.
 pub(crate) fn token_hash(token: &str) -> String {
     Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What is stored of a password: argon2id (RFC 9106) as a PHC string.
+/// The stored form of a password: argon2id (RFC 9106) as a PHC string.
 pub(crate) async fn password_hash(password: String) -> String {
     hashing(move || {
         let salt: [u8; 16] = rand::random();
@@ -37,8 +36,8 @@ pub(crate) async fn password_hash(password: String) -> String {
     .await
 }
 
-/// Whether the password is the one that was stored. Without a stored one it is no, after
-/// as long: who asks does not learn which users there are.
+/// Whether the password matches the stored hash. Without a hash the answer takes as long, so that
+/// its timing does not reveal which users exist.
 pub(crate) async fn password_matches(password: String, stored: Option<String>) -> bool {
     const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$\
         AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";

@@ -1,4 +1,4 @@
-//! Sessions of the web UI in the database, so that a restart logs nobody out.
+//! Sessions of the web UI in the database, so that logins survive a restart.
 
 use async_trait::async_trait;
 use tower_sessions::cookie::time::OffsetDateTime;
@@ -21,7 +21,7 @@ impl SessionStore {
         Self { database }
     }
 
-    /// Adds a session; false if there is one with its id.
+    /// Adds a session. Returns whether its id was free.
     async fn add(&self, record: &Record) -> Result<bool> {
         const ADD: &str = "INSERT INTO sessions (id, data, expires_at) VALUES ($1, $2, $3)
              ON CONFLICT (id) DO NOTHING";
@@ -96,7 +96,7 @@ impl tower_sessions::SessionStore for SessionStore {
     }
 }
 
-/// What a session is stored under: who reads the database can take over no session.
+/// The key of a session is a hash, so that reading the database is not enough to take one over.
 fn key(id: &Id) -> String {
     token_hash(&id.to_string())
 }

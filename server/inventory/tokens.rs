@@ -1,4 +1,4 @@
-//! Tokens: how programs show that they may read or change.
+//! API tokens.
 
 use serde::Serialize;
 
@@ -8,24 +8,24 @@ use crate::inventory::users::AccountError;
 use crate::inventory::{Database, Error, now_ms};
 use crate::model::check_noun_name;
 
-/// How every token begins, so that people and scanners know one when they see it.
+/// Prefix of every token, so that people and secret scanners recognise one.
 const PREFIX: &str = "rackstrap_";
 
-/// What a token allows. The token itself is not kept.
+/// A token's name and rights. The token itself is not stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
 pub struct Token {
-    /// What the operator calls it.
+    /// Name, chosen by the operator.
     pub name: String,
-    /// Whether it may change the inventory; every token may read.
+    /// Whether it can change the inventory; every token can read.
     pub may_change: bool,
-    /// When it was made, in Unix seconds.
+    /// Creation time, in Unix seconds.
     pub created_at: i64,
-    /// When it ends, in Unix seconds, if it does.
+    /// Expiry, in Unix seconds; `None` for never.
     pub expires_at: Option<i64>,
 }
 
 impl Database {
-    /// Makes a token and returns it; it can be found nowhere else.
+    /// Creates a token and returns it. Only its hash is stored.
     pub async fn add_token(
         &self,
         name: &str,
@@ -51,7 +51,7 @@ impl Database {
         }
     }
 
-    /// What a token allows, if it is one of ours and has not ended.
+    /// The rights of a token, if it exists and has not expired.
     pub async fn find_token(&self, token: &str) -> Result<Option<Token>, Error> {
         const FIND: &str = "SELECT name, may_change, created_at, expires_at FROM tokens
              WHERE hash = $1 AND (expires_at IS NULL OR expires_at > $2)";
@@ -65,14 +65,14 @@ impl Database {
             .await)?)
     }
 
-    /// Every token, by name, those that have ended included.
+    /// All tokens by name, including expired ones.
     pub async fn list_tokens(&self) -> Result<Vec<Token>, Error> {
         const LIST: &str =
             "SELECT name, may_change, created_at, expires_at FROM tokens ORDER BY name";
         Ok(with_pool!(self, pool => sqlx::query_as(LIST).fetch_all(pool).await)?)
     }
 
-    /// Removes a token by its name. Whether there was one.
+    /// Removes a token. Returns whether it existed.
     pub async fn remove_token(&self, name: &str) -> Result<bool, Error> {
         const REMOVE: &str = "DELETE FROM tokens WHERE name = $1";
         let removed = with_pool!(self, pool => sqlx::query(REMOVE)

@@ -1,4 +1,4 @@
-//! Users: who may log in.
+//! Users of the web UI.
 
 use serde::Serialize;
 
@@ -7,30 +7,30 @@ use crate::inventory::secrets::{password_hash, password_matches, random_text};
 use crate::inventory::{Database, Error, now_ms};
 use crate::model::check_noun_name;
 
-/// The user that the first start makes.
+/// Name of the user that the first start creates.
 pub const FIRST_USER: &str = "admin";
 /// The shortest password, in characters (NIST SP 800-63B section 3.1.1).
 const SHORTEST: usize = 8;
-/// The longest, in bytes: hashing is not to be a way to keep the server busy.
+/// The longest password, in bytes, to bound the cost of hashing.
 const LONGEST: usize = 1024;
 
-/// Somebody who may log in.
+/// A user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
 pub struct User {
-    /// What they are called.
+    /// Login name.
     pub name: String,
-    /// Since when there is such a user, in Unix seconds.
+    /// Creation time, in Unix seconds.
     pub created_at: i64,
 }
 
-/// Why a user or token is not made.
+/// Why a user or token cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
-    /// The name cannot be used.
+    /// The name is invalid.
     #[error(transparent)]
     Name(#[from] crate::model::InvalidName),
-    /// The name is somebody's.
-    #[error("there is a {noun} \"{name}\" already")]
+    /// The name is in use.
+    #[error("{noun} \"{name}\" already exists")]
     Exists {
         /// `user` or `token`.
         noun: &'static str,
@@ -38,9 +38,9 @@ pub enum AccountError {
         name: String,
     },
     /// The password is too short or too long.
-    #[error("a password has {SHORTEST} characters at least and {LONGEST} bytes at most")]
+    #[error("a password must have at least {SHORTEST} characters and at most {LONGEST} bytes")]
     Password,
-    /// The database refused or is gone.
+    /// The database failed.
     #[error(transparent)]
     Inventory(#[from] Error),
 }
@@ -52,7 +52,7 @@ impl From<sqlx::Error> for AccountError {
 }
 
 impl Database {
-    /// Makes a user.
+    /// Creates a user.
     pub async fn add_user(&self, name: &str, password: &str) -> Result<(), AccountError> {
         const ADD: &str = "INSERT INTO users (name, password_hash, created_at)
              VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING";
@@ -72,8 +72,8 @@ impl Database {
         }
     }
 
-    /// Makes the first user if there is none, with a password of our own, which is
-    /// returned and can be found nowhere else.
+    /// Creates the first user, unless one exists, and returns the generated password. Only its
+    /// hash is stored.
     pub async fn add_first_user(&self) -> Result<Option<String>, AccountError> {
         if !self.list_users().await?.is_empty() {
             return Ok(None);
@@ -81,13 +81,13 @@ impl Database {
         let password = random_text(20);
         match self.add_user(FIRST_USER, &password).await {
             Ok(()) => Ok(Some(password)),
-            // Another server on the same database was faster.
+            // Another server on the same database created it first.
             Err(AccountError::Exists { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Gives a user another password. Whether there is such a user.
+    /// Sets the password of a user. Returns whether the user exists.
     pub async fn set_password(&self, name: &str, password: &str) -> Result<bool, AccountError> {
         const SET: &str = "UPDATE users SET password_hash = $2 WHERE name = $1";
         check_password(password)?;
@@ -101,8 +101,7 @@ impl Database {
         Ok(set == 1)
     }
 
-    /// Whether there is such a user and this is their password. As slow for an unknown
-    /// user as for a known one.
+    /// Whether the user exists and has this password. Takes as long for an unknown user.
     pub async fn verify_password(&self, name: &str, password: &str) -> Result<bool, Error> {
         const FIND: &str = "SELECT password_hash FROM users WHERE name = $1";
         let stored: Option<String> = with_pool!(self, pool =>
@@ -119,13 +118,13 @@ impl Database {
         Ok(with_pool!(self, pool => sqlx::query_as(FIND).bind(name).fetch_optional(pool).await)?)
     }
 
-    /// Every user, by name.
+    /// All users by name.
     pub async fn list_users(&self) -> Result<Vec<User>, Error> {
         const LIST: &str = "SELECT name, created_at FROM users ORDER BY name";
         Ok(with_pool!(self, pool => sqlx::query_as(LIST).fetch_all(pool).await)?)
     }
 
-    /// Removes a user. Whether there was one.
+    /// Removes a user. Returns whether it existed.
     pub async fn remove_user(&self, name: &str) -> Result<bool, Error> {
         const REMOVE: &str = "DELETE FROM users WHERE name = $1";
         let removed = with_pool!(self, pool => sqlx::query(REMOVE)

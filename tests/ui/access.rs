@@ -27,7 +27,7 @@ async fn a_token_is_shown_once_and_can_be_removed() {
 
     let again = operator.post("/access/tokens", body).await;
     assert_eq!(again.status(), 422);
-    assert!(again.text().await.unwrap().contains("there is a token &#34;importer&#34; already"));
+    assert!(again.text().await.unwrap().contains("token &#34;importer&#34; already exists"));
     for days in ["0", "-1", "x", "99999"] {
         let body = format!("csrf={csrf}&name=other&days={days}");
         assert_eq!(operator.post("/access/tokens", body).await.status(), 422, "{days}");
@@ -45,7 +45,7 @@ async fn a_password_is_changed_by_who_knows_it() {
     let csrf = token_of(&operator).await;
     let old = PASSWORD.replace(' ', "+");
     let cases = [
-        ("wrong", "new+password", "new+password", "not your present password"),
+        ("wrong", "new+password", "new+password", "the current password is wrong"),
         (&old, "new+password", "new+passwort", "differ"),
         (&old, "short", "short", "8 characters"),
     ];

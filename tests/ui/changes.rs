@@ -40,9 +40,9 @@ async fn a_review_tells_what_would_change_and_saving_does_it() {
     assert_eq!(answer.status(), 200);
     let html = answer.text().await.unwrap();
     for word in [
-        "Nothing is saved yet",
+        "Changes to save",
         "vlan: 500 -&#62; 501",
-        "The generated files of 2 hosts change",
+        "Generated files of 2 hosts change",
         "r1-n01, r1-n02",
         "+ Id=501",
     ] {
@@ -88,7 +88,7 @@ async fn wrong_texts_are_named_by_line_and_kept() {
         let answer = send(&operator, url, replaced, "review").await;
         assert_eq!(answer.status(), 422, "{replaced:?}");
         let html = answer.text().await.unwrap();
-        assert!(html.contains("Nothing was saved") && html.contains(text), "{text}: {html}");
+        assert!(html.contains("Not saved") && html.contains(text), "{text}: {html}");
         assert!(fields(&html).iter().any(|(_, value)| value.contains(replaced.1)), "{replaced:?}");
     }
 }
@@ -136,5 +136,5 @@ async fn a_revision_is_reverted_unless_it_was_overtaken() {
     let answer = operator.post("/revisions/3/revert", format!("csrf={csrf}")).await;
     assert_eq!(answer.headers()[LOCATION], "/revisions/4");
     assert_eq!(server.app.inventory.snapshot().site.hosts["r1-n01"].unit, Some(9));
-    assert!(operator.page("/revisions/4").await.contains("Reverted revision 3 by revision 4."));
+    assert!(operator.page("/revisions/4").await.contains("Reverted revision 3 in revision 4."));
 }

@@ -28,7 +28,7 @@ async fn a_finding_is_shown_with_its_fix_and_a_button_makes_it() {
     let operator = server.operator().await;
     let html = operator.page("/checks").await;
     for words in [
-        "Worth a look",
+        "Warnings",
         "up-delay 250ms is not a multiple of mii-monitor 100ms",
         "set profiles.hypervisor.bonds.bond0.up-delay to 200ms",
         "Silenced by allow",
@@ -44,10 +44,10 @@ async fn a_finding_is_shown_with_its_fix_and_a_button_makes_it() {
     assert_eq!(up_delay(&server.app.inventory.snapshot().site), Some(Millis(200)));
     assert_eq!(server.app.inventory.snapshot().revision, 2);
     let html = operator.page("/checks").await;
-    assert!(html.contains("Done as revision 2") && !html.contains("Worth a look"), "{html}");
+    assert!(html.contains("Fixed in revision 2") && !html.contains("Warnings"), "{html}");
 
     let again = operator.post("/checks/fix", form).await;
-    assert_eq!(again.status(), 409, "what is right already is not put right twice");
+    assert_eq!(again.status(), 409, "a fix is not applied twice");
     assert_eq!(server.app.inventory.snapshot().revision, 2);
 }
 

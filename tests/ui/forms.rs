@@ -113,7 +113,7 @@ async fn a_form_that_is_overtaken_is_refused() {
     assert_eq!(operator.fill_in("/hosts/r1-n01/edit", &[("unit", "5")]).await.status(), 303);
     let answer = operator.post("/hosts/r1-n01/edit", super::server::encode(&old)).await;
     assert_eq!(answer.status(), 422);
-    assert!(answer.text().await.unwrap().contains("somebody changed r1-n01"));
+    assert!(answer.text().await.unwrap().contains("r1-n01 has changed since"));
     assert_eq!(server.app.inventory.snapshot().site.hosts["r1-n01"].unit, Some(5));
 }
 
@@ -158,7 +158,7 @@ async fn malformed_forms_and_queries_get_a_clear_answer() {
         let answer = operator.get(path).await;
         assert_eq!(answer.status(), 400, "{path}");
         let html = answer.text().await.unwrap();
-        assert!(path == "/hosts/%ff" || html.contains("is not a query"), "{path}: {html}");
+        assert!(path == "/hosts/%ff" || html.contains("invalid query"), "{path}: {html}");
     }
     for path in [
         "/hosts/nobody",
@@ -170,7 +170,7 @@ async fn malformed_forms_and_queries_get_a_clear_answer() {
     ] {
         let answer = operator.get(path).await;
         assert_eq!(answer.status(), 404, "{path}");
-        assert!(answer.text().await.unwrap().contains("there is no"), "{path}");
+        assert!(answer.text().await.unwrap().contains("does not exist"), "{path}");
     }
 }
 
@@ -197,8 +197,8 @@ async fn a_profiles_parameters_are_fields_with_their_kinds_and_defaults() {
     let operator = server.operator().await;
     let html = operator.page("/hosts/g1/edit").await;
     for words in [
-        "how many rails the host has, 1 to 16; default 8",
-        "the network of eth0; needed",
+        "how many rails the host has, 1 to 16; default: 8",
+        "the network of eth0; required",
         "<option value=\"lan\" selected>lan</option>",
         "placeholder=\"100\"",
         "name=\"index\" value=\"1\"",

@@ -13,7 +13,7 @@ async fn an_operator_follows_a_boot_and_corrects_an_address() {
     fill(&server).await;
     let browser = Browser::start().await;
     log_in(&browser, &server).await;
-    browser.wait_for_text("#stream-state", "live").await;
+    browser.wait_for_text("#stream-state", "updates itself").await;
     browser.screenshot("hosts").await;
 
     browser.click("a[href='/hosts/r1-n01']").await;
@@ -71,7 +71,7 @@ async fn fill(server: &Server) {
 /// The timeline and the bars move while the page is open.
 async fn watch_boot(browser: &Browser, server: &Server) {
     browser.wait_for_text("[data-live=timeline]", "Power it on").await;
-    browser.wait_for_text("#stream-state", "live").await;
+    browser.wait_for_text("#stream-state", "updates itself").await;
     let events = &server.app.inventory.events;
     let mac = Mac([0x52, 0x54, 0, 0xaa, 0, 1]);
     for (kind, text) in [
@@ -174,7 +174,7 @@ async fn look_around(browser: &Browser, server: &Server) {
 /// The drawing of a rack moves too; and the search for barriers does find one.
 async fn watch_rack(browser: &Browser, server: &Server) {
     browser.client.goto(&format!("{}/racks/r1", server.url)).await.unwrap();
-    browser.wait_for_text("#stream-state", "live").await;
+    browser.wait_for_text("#stream-state", "updates itself").await;
     browser.wait_for_text("[data-live='rack r1-n01']", "booting").await;
     let up = HostStatus { state: HostState::Up, since_ms: i64::MAX / 2, reason: "reported".into() };
     server.app.inventory.database.set_host_status("r1-n01", &up).await.unwrap();
@@ -193,7 +193,7 @@ async fn review(browser: &Browser, server: &Server) {
     let text = area.prop("value").await.unwrap().unwrap();
     browser.fill("#text", &text.replace("vlan: 500", "vlan: 501")).await;
     browser.click(".head .first").await;
-    browser.wait_for_text("#review", "Nothing is saved yet").await;
+    browser.wait_for_text("#review", "Changes to save").await;
     browser.wait_for_text(".diff", "+ Id=501").await;
     audit(browser, "the review").await;
     browser.screenshot("review").await;

@@ -20,7 +20,7 @@ async fn a_host_page_says_all_of_a_host() {
         "/config/52:54:00:aa:00:01",
         "Power it on",
         "10.77.0.11",
-        "It has not reported yet",
+        "No report yet",
     ] {
         assert!(html.contains(word), "{word} is not in {html}");
     }
@@ -35,10 +35,10 @@ async fn every_list_says_what_is_in_it() {
     let cases = [
         ("/hosts?text=52-54-00-aa-00-03", "r1-n02", "r1-n01"),
         ("/hosts?state=up", "No host matches", "r1-n01"),
-        ("/subnets", "172.16.160.0/24", "no subnets"),
+        ("/subnets", "172.16.160.0/24", "No subnets"),
         ("/subnets/internal", "172.16.160.12", "10.77.0.11"),
-        ("/revisions", "first site", "not been changed"),
-        ("/leases", "Nobody has asked", "10.77"),
+        ("/revisions", "first site", "No revisions yet"),
+        ("/leases", "No leases yet", "10.77"),
         ("/formats", "source NAT by processor", "no host"),
         ("/keys", "profiles.NAME.bonds.NAME", "WrittenProfile"),
         ("/keys/schema.json", "rackstrap site file", "WrittenProfil "),

@@ -112,7 +112,7 @@ async fn wrong_passwords_make_the_next_try_wait() {
     for _ in 0..3 {
         let answer = visitor.log_in("ada", "wrong password").await;
         assert_eq!(answer.status(), 401);
-        assert!(answer.text().await.unwrap().contains("The name or the password is wrong."));
+        assert!(answer.text().await.unwrap().contains("Wrong name or password."));
     }
     let answer = visitor.log_in("ada", PASSWORD).await;
     assert_eq!(answer.status(), 429);

@@ -24,12 +24,12 @@ async fn a_switch_shows_its_ports_and_a_change_of_a_host_shows_its_switch() {
     let revision = operator.page("/revisions/2").await;
     assert_eq!(revision.matches("<h3>Switch leaf1a</h3>").count(), 1, "{revision}");
     assert!(revision.contains("+ interface Ethernet7"), "{revision}");
-    assert!(revision.contains("The generated files of no host change."), "{revision}");
+    assert!(revision.contains("No generated file changes."), "{revision}");
 
     let form = [("nic.cable", "leaf1a"), ("do", "save")];
     let answer = operator.fill_in("/hosts/r1-n01/edit", &form).await;
     assert_eq!(answer.status(), 422);
-    assert!(answer.text().await.unwrap().contains("is no switch port"));
+    assert!(answer.text().await.unwrap().contains("is not a switch port"));
 
     let form = [("nic.cable", "leaf1a Ethernet2"), ("do", "save")];
     let answer = operator.fill_in("/hosts/r1-n01/edit", &form).await;

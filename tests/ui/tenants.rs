@@ -57,7 +57,7 @@ async fn a_host_is_given_to_another_tenant_after_its_move_was_seen() {
     browser.fill("[id='leased-until']", "2031-12-31").await;
     browser.click(".head .first").await;
 
-    browser.wait_for_text("#review", "Nothing is saved yet").await;
+    browser.wait_for_text("#review", "Changes to save").await;
     browser.wait_for_text(".facts-changed", "VLAN of lan: 500 -> 501").await;
     browser.wait_for_text(".facts-changed", "VLAN of vms: 600 -> 601").await;
     browser.wait_for_text(".facts-changed", "address of lan: 10.0.0.10/24 -> 10.0.1.10/24").await;

@@ -24,8 +24,8 @@ function say(state, text) {
 
 if (source) {
   const stream = new EventSource(source.dataset.stream);
-  stream.addEventListener("open", () => say("live", "live"));
-  stream.addEventListener("error", () => say("lost", "not live: the server does not answer"));
+  stream.addEventListener("open", () => say("live", "updates itself"));
+  stream.addEventListener("error", () => say("lost", "not updating: no answer from the server"));
   stream.addEventListener("message", (event) => show(JSON.parse(event.data)));
   // A page that is left must give its connection back: browsers have six per server.
   window.addEventListener("pagehide", () => stream.close());

@@ -56,7 +56,7 @@ pub async fn add_token(State(ui): State<Ui>, sent: CheckedForm) -> Result<Respon
         _ if days.is_empty() => None,
         Ok(days) if (1..=MOST_DAYS).contains(&days) => Some(now + days * 86_400),
         _ => {
-            let wrong = format!("\"{days}\" is not a number of days from 1 to {MOST_DAYS}");
+            let wrong = format!("\"{days}\" is not a number of days: expected 1 to {MOST_DAYS}");
             return page(&ui, &sent.operator, Said { token_wrong: Some(wrong), ..Said::default() })
                 .await;
         }
@@ -82,7 +82,7 @@ pub async fn remove_token(
         return Err(Error::NotFound { what: "token", name });
     }
     record(&ui, format!("{} removed token {name}", sent.operator.name));
-    sent.operator.notify(format!("Removed token {name}: it opens nothing any more.")).await?;
+    sent.operator.notify(format!("Revoked token {name}.")).await?;
     Ok(Redirect::to("/access"))
 }
 
@@ -91,14 +91,14 @@ pub async fn set_password(State(ui): State<Ui>, sent: CheckedForm) -> Result<Res
     let (database, user) = (&ui.app.inventory.database, &sent.operator.name);
     let (old, new) = (sent.fields.raw("old"), sent.fields.raw("new"));
     let wrong = if !database.verify_password(user, old).await? {
-        "that is not your present password".to_owned()
+        "the current password is wrong".to_owned()
     } else if new != sent.fields.raw("again") {
-        "the new password and its repetition differ".to_owned()
+        "the new passwords do not match".to_owned()
     } else {
         match database.set_password(user, new).await {
             Ok(_) => {
                 record(&ui, format!("{user} has a new password"));
-                sent.operator.notify("Your new password is valid from now on.".into()).await?;
+                sent.operator.notify("Password changed.".into()).await?;
                 return Ok(Redirect::to("/access").into_response());
             }
             Err(AccountError::Inventory(error)) => return Err(error.into()),

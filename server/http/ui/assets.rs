@@ -15,7 +15,7 @@ struct Asset {
     text: &'static str,
 }
 
-const ASSETS: [Asset; 3] = [
+const ASSETS: &[Asset] = &[
     Asset {
         name: "ui.css",
         content_type: "text/css; charset=utf-8",
@@ -36,7 +36,7 @@ const ASSETS: [Asset; 3] = [
 /// One entity tag for all of them: they change together, with the program.
 static ETAG: LazyLock<String> = LazyLock::new(|| {
     let mut hash = Sha256::new();
-    for asset in &ASSETS {
+    for asset in ASSETS {
         hash.update(asset.text);
     }
     let digest: String = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
@@ -49,7 +49,7 @@ pub async fn file(Path(name): Path<String>, headers: HeaderMap) -> Result<Respon
         .iter()
         .find(|asset| asset.name == name)
         .ok_or(Error::NotFound { what: "file", name })?;
-    // Asked anew each time: an old script with new pages would be a riddle.
+    // Revalidated on each load, so that an old script never runs in a new page.
     let caching = [(header::ETAG, ETAG.as_str()), (header::CACHE_CONTROL, "no-cache")];
     let known = headers.get(header::IF_NONE_MATCH).is_some_and(|tag| tag == ETAG.as_str());
     if known {

@@ -1,4 +1,4 @@
-//! Changing what many hosts have in common, with a review before it is saved.
+//! Editing profile, image and tenant of several hosts, with a review before saving.
 
 use askama::Template;
 use axum::extract::{RawQuery, State};
@@ -13,12 +13,12 @@ use super::session::Operator;
 use super::state::Ui;
 use crate::model::{DifferenceKind, Site};
 
-/// Leaves a value as each host has it.
+/// Keeps the value of each host.
 const KEEP: &str = "";
-/// Takes a value away.
+/// Removes the value.
 const NONE: &str = "-";
 
-/// The hosts that were chosen, and what they shall have.
+/// The selected hosts and their new values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Bulk {
     hosts: Vec<String>,
@@ -61,8 +61,8 @@ impl Bulk {
             })
             .collect();
         match given.as_slice() {
-            [] => format!("changed nothing of {} hosts", self.hosts.len()),
-            given => format!("gave {} hosts {}", self.hosts.len(), given.join(", ")),
+            [] => format!("no change to {} hosts", self.hosts.len()),
+            given => format!("set {} on {} hosts", given.join(", "), self.hosts.len()),
         }
     }
 }
@@ -75,7 +75,7 @@ fn set(value: &mut Option<String>, wanted: &str) {
     }
 }
 
-/// One thing that can be given to all, and what there is to choose from.
+/// A value to set on all hosts, and its options.
 struct Choice {
     id: &'static str,
     label: &'static str,
@@ -109,7 +109,7 @@ pub async fn form(
 /// `POST /edit-hosts`: reviews, or saves what was reviewed.
 pub async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, Error> {
     let mut bulk = Bulk::read(&sent.fields);
-    // The values as they were reviewed travel in one field beside those that may be edited.
+    // The reviewed values come in a field of their own, to tell whether they were edited since.
     let reviewed = sent.fields.raw("reviewed") == bulk.summary();
     let save = sent.fields.text("do") == "save" && reviewed;
     let summary = bulk.summary();
@@ -123,7 +123,9 @@ pub async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, E
             sent.operator.notify(format!("Saved as revision {revision}.")).await?;
             Ok(Redirect::to(&format!("/revisions/{revision}")).into_response())
         }
-        Outcome::Told(review) => page(&ui, &sent.operator, bulk, Vec::new(), Some(review)).await,
+        Outcome::Reviewed(review) => {
+            page(&ui, &sent.operator, bulk, Vec::new(), Some(review)).await
+        }
         Outcome::Refused(wrongs) => {
             bulk.base = ui.app.inventory.snapshot().revision;
             page(&ui, &sent.operator, bulk, wrongs, None).await
@@ -162,7 +164,7 @@ mod tests {
     use crate::model::Host;
 
     #[test]
-    fn only_what_is_chosen_is_given() {
+    fn only_selected_values_change() {
         let mut site = Site::default();
         let host = Host {
             profile: Some("old".into()),
@@ -182,6 +184,6 @@ mod tests {
             (Some("new"), Some("live"), None)
         );
         assert_eq!(site.hosts["b"], host);
-        assert_eq!(bulk.summary(), "gave 2 hosts profile new, no tenant");
+        assert_eq!(bulk.summary(), "set profile new, no tenant on 2 hosts");
     }
 }

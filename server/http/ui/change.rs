@@ -1,5 +1,5 @@
-//! Changing a part of the site as text, with a review of what it does to every host
-//! before it is saved.
+//! Editing a part of the site file as text, with a review of its effect on every host
+//! before saving.
 
 use askama::Template;
 use axum::extract::State;
@@ -96,7 +96,7 @@ impl Draft {
         };
         match (self.remove, name.as_str()) {
             (true, _) => format!("removed {noun} {name}"),
-            (false, "") => "changed the site as text".into(),
+            (false, "") => "edited the site file".into(),
             (false, _) => format!("changed {noun} {name}"),
         }
     }
@@ -144,7 +144,7 @@ pub async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, E
         Ok(part) => part,
         Err(wrongs) => return page(&sent.operator, draft, wrongs, None).await,
     };
-    // What was edited after its review is reviewed once more.
+    // A text that was edited after its review needs another one.
     let save = sent.fields.text("do") == "save" && draft.reviewed == draft.digest();
     let summary = draft.summary();
     let proposal = Proposal { who: &sent.operator.name, summary: &summary, base: draft.base, save };
@@ -160,7 +160,7 @@ pub async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, E
             sent.operator.notify(format!("Saved as revision {revision}.")).await?;
             Ok(Redirect::to(&format!("/revisions/{revision}")).into_response())
         }
-        Outcome::Told(review) => {
+        Outcome::Reviewed(review) => {
             draft.reviewed = draft.digest();
             page(&sent.operator, draft, Vec::new(), Some(review)).await
         }

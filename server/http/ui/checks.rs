@@ -1,4 +1,4 @@
-//! Everything that is wrong with the site, and buttons for what can be put right at once.
+//! The findings of all rules, with a button for each available fix.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::inventory::{Change, ChangeError, Snapshot};
 use crate::network::{Finding, Severity, check_site_within};
 use crate::site_file::set_values;
 
-/// How many findings of a kind are listed: who puts these right sees the next.
+/// The most findings listed per severity.
 const SHOWN: usize = 500;
 
 /// The findings of one severity.
@@ -45,22 +45,22 @@ pub async fn list(State(ui): State<Ui>, operator: Operator) -> Result<impl IntoR
         Group { title, class, shown, more: own.len().saturating_sub(SHOWN) }
     };
     let groups = [
-        group(Severity::Error, "Errors: these hosts are not served", "trouble-box"),
-        group(Severity::Warning, "Worth a look", "advice"),
+        group(Severity::Error, "Errors: these hosts get no files", "trouble-box"),
+        group(Severity::Warning, "Warnings", "advice"),
         group(Severity::Silenced, "Silenced by allow", "card"),
     ];
     let groups = groups.into_iter().filter(|group| !group.shown.is_empty()).collect();
     Ok(Page(ChecksPage { frame: operator.frame("checks").await?, revision, groups }))
 }
 
-/// All findings, away from the threads that answer packets.
+/// All findings, computed on a blocking thread so that packets do not wait.
 async fn check(ui: &Ui, snapshot: Arc<Snapshot>) -> Result<Vec<Finding>, Error> {
     let around = ui.app.inventory.surroundings();
     let work = tokio::task::spawn_blocking(move || check_site_within(&snapshot.site, &around));
     work.await.map_err(|error| Error::Internal(error.to_string()))
 }
 
-/// `POST /checks/fix`: makes the fix that was shown, if it is still the one that would be.
+/// `POST /checks/fix`: applies the fix that was shown, if it is still the same.
 pub async fn fix(State(ui): State<Ui>, sent: CheckedForm) -> Result<Redirect, Error> {
     let (rule, path, fix) =
         (sent.fields.text("rule"), sent.fields.text("path"), sent.fields.text("fix"));
@@ -69,7 +69,9 @@ pub async fn fix(State(ui): State<Ui>, sent: CheckedForm) -> Result<Redirect, Er
     let is_meant = |found: &&Finding| found.rule == rule && found.path() == path;
     let meant = findings.iter().filter(is_meant).filter_map(|found| found.fix.as_ref());
     let Some(meant) = meant.into_iter().find(|own| own.to_string() == fix) else {
-        return Err(Error::Conflict("this is put right already, or is otherwise now".into()));
+        return Err(Error::Conflict(
+            "this finding is already fixed or has changed; reload the page".into(),
+        ));
     };
     let edits = meant.edits.iter().map(|edit| (edit.at.path(), edit.value.clone()));
     let edits: Vec<(String, String)> = edits.collect();
@@ -81,7 +83,7 @@ pub async fn fix(State(ui): State<Ui>, sent: CheckedForm) -> Result<Redirect, Er
     });
     match outcome.await {
         Ok(done) => {
-            let said = format!("Done as revision {}: {fix}.", done.revision);
+            let said = format!("Fixed in revision {}: {fix}.", done.revision);
             sent.operator.notify(said).await?;
             Ok(Redirect::to("/checks"))
         }

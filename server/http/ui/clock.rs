@@ -1,4 +1,4 @@
-//! Times as people read them. Pure: now and the time zone are arguments.
+//! Times and durations as text. Pure: the current time and the zone are arguments.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

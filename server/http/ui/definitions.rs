@@ -1,4 +1,4 @@
-//! Profiles and images: what each is, and which hosts have it.
+//! Pages of profiles and images.
 
 use askama::Template;
 use axum::extract::{Path, State};

@@ -1,19 +1,19 @@
-//! Where the boxes of a layered drawing stand. Pure.
+//! Layout of a layered drawing. Pure.
 
-/// One thing in the drawing and what it stands on.
+/// A box of the drawing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Node {
-    /// Its name, unique in the drawing.
+    /// Name, unique in the drawing.
     pub name: String,
-    /// What kind of thing it is, such as `bond`.
+    /// Kind of link, such as `bond`.
     pub kind: &'static str,
-    /// The style sheet's class.
+    /// The CSS class.
     pub class: &'static str,
-    /// Its layer, 0 at the bottom; above all that it stands on.
+    /// Layer, 0 at the bottom; greater than those of all nodes below it.
     pub layer: usize,
     /// The lines under its name.
     pub lines: Vec<String>,
-    /// The names of what it stands on; unknown names are left out.
+    /// Names of the nodes below it; unknown names are ignored.
     pub below: Vec<String>,
 }
 
@@ -64,8 +64,7 @@ const GAP_X: i32 = 20;
 const GAP_Y: i32 = 34;
 const CHARACTER: i32 = 8;
 
-/// Places `nodes` in layers, each in the order given and, where there is room, over the
-/// middle of what it stands on.
+/// Places `nodes` in layers, in their order and, if there is room, centred over the nodes below.
 pub fn draw(nodes: &[Node]) -> Drawing<'_> {
     let layers = layers(nodes);
     let mut boxes: Vec<Option<Placed>> = vec![None; nodes.len()];
@@ -145,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stack_stands_above_what_it_stands_on() {
+    fn every_node_is_above_the_nodes_below_it() {
         let nodes = [
             node("eth0", 0, &[]),
             node("eth1", 0, &[]),
@@ -170,7 +169,7 @@ mod tests {
 
     #[test]
     fn unknown_names_and_empty_layers_do_no_harm() {
-        let nodes = [node("a", 0, &["a"]), node("c", 5, &["nobody"])];
+        let nodes = [node("a", 0, &["a"]), node("c", 5, &["unknown"])];
         let drawing = draw(&nodes);
         assert_eq!((drawing.boxes.len(), drawing.lines.len()), (2, 1));
         assert_eq!(draw(&[]), Drawing { height: 2, width: 1, ..Drawing::default() });

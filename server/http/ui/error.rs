@@ -1,4 +1,4 @@
-//! What a page can fail with; each failure has one status and reads as a page.
+//! The errors of a page, each with one status, shown as a page.
 
 use askama::Template;
 use axum::http::{StatusCode, Uri, header};
@@ -7,29 +7,29 @@ use axum::response::{Html, IntoResponse, Response};
 use crate::http::api::Explanation;
 use crate::inventory;
 
-/// Why there is no page.
+/// Why a page cannot be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The URL names something that is not there.
-    #[error("there is no {what} \"{name}\"")]
+    /// The URL names something that does not exist.
+    #[error("{what} \"{name}\" does not exist")]
     NotFound {
         /// The kind of thing.
         what: &'static str,
-        /// Its name, as given.
+        /// The name, as requested.
         name: String,
     },
     /// The form or query cannot be read.
     #[error("{0}")]
     Malformed(String),
     /// The form lacks the token of its session.
-    #[error("this form is too old or was not made by this page; open the page again and repeat")]
+    #[error("this form has expired; reload the page and try again")]
     Csrf,
     /// Another site's page sent the form.
-    #[error("this form was sent by a page of another site, so nothing was changed")]
+    #[error("refused: this form was sent by a page of another site")]
     Foreign,
     /// The Host header is not ours.
     #[error(
-        "\"{0}\" is not a name of this server; open it as http://localhost, by its address, or \
+        "\"{0}\" is not a name of this server; open it as http://localhost or by its address, or \
          add the name to admin_names in rackstrap.toml"
     )]
     WrongHost(String),
@@ -37,13 +37,13 @@ pub enum Error {
     #[error("{0}")]
     Conflict(String),
     /// The database failed.
-    #[error("the inventory database does not answer; the server's log says why")]
+    #[error("the database failed; see the log of the server")]
     Database(#[from] inventory::Error),
     /// The session could not be read or written.
-    #[error("the session cannot be kept; the server's log says why")]
+    #[error("cannot store the session; see the log of the server")]
     Session(#[from] tower_sessions::session::Error),
-    /// Our own mistake.
-    #[error("this page could not be made; the server's log says why")]
+    /// A bug.
+    #[error("internal error; see the log of the server")]
     Internal(String),
 }
 
@@ -98,12 +98,12 @@ fn error_page(status: StatusCode, message: &str) -> Response {
     }
 }
 
-/// The answer to every URL that no route has.
+/// The response to a URL without a route.
 pub async fn no_such_page(uri: Uri) -> Error {
     Error::NotFound { what: "page", name: uri.path().to_owned() }
 }
 
-/// The answer when a handler panicked: the server goes on.
+/// The response when a handler panics.
 pub fn after_panic(_panic: Box<dyn std::any::Any + Send>) -> Response {
     Error::Internal("a handler panicked".into()).into_response()
 }

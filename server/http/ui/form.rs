@@ -1,4 +1,4 @@
-//! Forms: their fields as pairs, accepted only with the session's CSRF token.
+//! Forms: their fields, accepted only with the session's CSRF token.
 
 use axum::extract::rejection::RawFormRejection;
 use axum::extract::{FromRequest, RawForm, Request};
@@ -8,9 +8,9 @@ use subtle::ConstantTimeEq;
 use super::error::Error;
 use super::session::Operator;
 
-/// The name of the token's field.
+/// Name of the field with the CSRF token.
 pub const CSRF_FIELD: &str = "csrf";
-/// More fields than this are no form of ours.
+/// The most fields of a form.
 const MOST_FIELDS: usize = 2000;
 
 /// The fields of a form in their order, without the token.
@@ -23,23 +23,25 @@ impl Fields {
         let pieces = body.split(|byte| *byte == b'&').filter(|piece| !piece.is_empty());
         let pairs: Vec<_> = pieces.take(MOST_FIELDS + 1).map(pair).collect::<Result<_, _>>()?;
         if pairs.len() > MOST_FIELDS {
-            return Err(Error::Malformed(format!("a form has at most {MOST_FIELDS} fields")));
+            return Err(Error::Malformed(format!(
+                "too many fields: at most {MOST_FIELDS} are allowed"
+            )));
         }
         Ok(Self(pairs))
     }
 
-    /// The value of a field as it was sent; empty where there is none.
+    /// The value of a field, or an empty text.
     pub fn raw(&self, name: &str) -> &str {
         let pair = self.0.iter().find(|(field, _)| field == name);
         pair.map_or("", |(_, value)| value.as_str())
     }
 
-    /// The value of a field without white space around it; empty where there is none.
+    /// The trimmed value of a field, or an empty text.
     pub fn text(&self, name: &str) -> &str {
         self.raw(name).trim()
     }
 
-    /// The values of a field that stands in the form several times.
+    /// The trimmed values of a repeated field.
     pub fn texts<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.trim())
     }
@@ -60,17 +62,17 @@ fn decode(bytes: &[u8]) -> Result<String, Error> {
     let spaced: Vec<u8> =
         bytes.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
     let text = percent_decode(&spaced).decode_utf8();
-    let text = text.map_err(|_| Error::Malformed("the form is not UTF-8".into()))?;
+    let text = text.map_err(|_| Error::Malformed("the form is not valid UTF-8".into()))?;
     // Browsers send CR LF for every line break in a text area.
     Ok(text.replace("\r\n", "\n"))
 }
 
-/// A form that the page itself made, with who sent it. Every handler that
-/// changes something takes one: without it there is no way to the fields.
+/// A form with a valid CSRF token. Every handler that changes something takes one, so that it
+/// cannot read the fields without the check.
 pub struct CheckedForm {
     /// Who sent it.
     pub operator: Operator,
-    /// What it says.
+    /// Its fields.
     pub fields: Fields,
 }
 
@@ -88,14 +90,14 @@ impl<S: Send + Sync> FromRequest<S> for CheckedForm {
     }
 }
 
-/// Reads the fields of a request's body, token unseen: only the login may do that.
+/// Reads the fields without checking the CSRF token, for the login only.
 pub async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Fields, Error> {
     let RawForm(body) = RawForm::from_request(request, state).await.map_err(|rejection| {
         Error::Malformed(match rejection {
             RawFormRejection::InvalidFormContentType(_) => {
-                "a form is sent as application/x-www-form-urlencoded".into()
+                "expected application/x-www-form-urlencoded".into()
             }
-            other => format!("the form cannot be read: {}", other.body_text().to_lowercase()),
+            other => format!("cannot read the form: {}", other.body_text().to_lowercase()),
         })
     })?;
     Fields::parse(&body)

@@ -1,5 +1,4 @@
-//! What every answer and request must satisfy: security headers, and a Host
-//! header that names this server and not somebody's rebound DNS name.
+//! Security headers on every response, and a check of the Host header against DNS rebinding.
 
 use std::net::IpAddr;
 
@@ -26,8 +25,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// Refuses a request under a foreign name or from a foreign page, and puts the
-/// security headers on the answer.
+/// Refuses a request for a foreign name or from a foreign page, and sets the security headers.
 pub async fn check(State(ui): State<Ui>, request: Request, next: Next) -> Response {
     let mut response = match refusal(&request, &ui.app.config) {
         Some(error) => error.into_response(),
@@ -53,7 +51,7 @@ fn refusal(request: &Request, config: &Config) -> Option<Error> {
     None
 }
 
-/// Who the request was sent to, as the client wrote it.
+/// The authority of the request, as the client wrote it.
 fn authority(request: &Request) -> String {
     let header = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
     let authority = header.or_else(|| request.uri().authority().map(|a| a.as_str()));

@@ -1,5 +1,4 @@
-//! One host: its boot as it happens, its network as a drawing and as files, and
-//! what it said of itself.
+//! The page of a host: its latest boot, its network as a drawing and as files, its report.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
@@ -45,7 +44,7 @@ struct HostPage {
 }
 
 impl HostPage {
-    /// Whether something is wrong that keeps the host from its files.
+    /// Whether an error keeps the host from getting its files.
     fn is_refused(&self) -> bool {
         self.findings.iter().any(|finding| finding.severity == Severity::Error)
     }
@@ -109,8 +108,8 @@ pub async fn show(
 
 fn files(site: &Site, name: &str, format: Format) -> Result<Vec<File>, String> {
     network::render_host(site, name, format).map_err(|error| match error {
-        RenderError::Refused { .. } => "There are no files while something is wrong above.".into(),
-        RenderError::NoProfile { .. } => "There are no files without a profile.".into(),
+        RenderError::Refused { .. } => "Fix the errors above to generate this host's files.".into(),
+        RenderError::NoProfile { .. } => "Set a profile to generate this host's files.".into(),
         other => other.to_string(),
     })
 }
@@ -131,7 +130,7 @@ fn leases(ui: &Ui, name: &str, host: &Host) -> Vec<LeaseLine> {
     ui.app.leases.list().into_iter().filter(is_own).map(line).collect()
 }
 
-/// The line that fetches the host's files from anywhere that may.
+/// The command that fetches the host's files.
 fn curl(ui: &Ui, host: &Host, format: Format) -> Option<String> {
     let mac = host.nics.values().next()?.mac;
     let towards = host.reservations.values().chain(host.addresses.values()).next();
@@ -140,7 +139,7 @@ fn curl(ui: &Ui, host: &Host, format: Format) -> Option<String> {
     Some(format!("curl {base}/config/{mac}{}", other.unwrap_or_default()))
 }
 
-/// This server's address as seen from `towards`: what the kernel would send from.
+/// This server's address as seen from `towards`: the source address that the kernel would use.
 fn own_address(ui: &Ui, towards: Option<IpAddr>) -> IpAddr {
     let listening = ui.app.config.machine_listen.ip();
     if !listening.is_unspecified() {

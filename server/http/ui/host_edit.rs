@@ -205,9 +205,7 @@ async fn commit(
     let outcome = ui.app.inventory.change_site(change, |site| put(site, form, name, host)).await;
     match outcome {
         Ok(done) if dry_run => Ok(Ok(Saved::Not(review(done).await, reviewed))),
-        Ok(done) if done.differences.is_empty() => {
-            Ok(Ok(Saved::As("Nothing was different.".into())))
-        }
+        Ok(done) if done.differences.is_empty() => Ok(Ok(Saved::As("No changes.".into()))),
         Ok(done) => Ok(Ok(Saved::As(format!("Saved as revision {}.", done.revision)))),
         Err(error) => Ok(Err(wrongs_of(error, form)?)),
     }
@@ -221,8 +219,8 @@ fn put(site: &mut Site, form: &HostForm, name: &str, host: Host) -> Result<(), C
     let now = site.hosts.remove(&form.was);
     if now.as_ref().map(digest).unwrap_or_default() != form.seen {
         return Err(ChangeError::Edit(format!(
-            "somebody changed {} while you had this form open; open the host again in another \
-             window, compare, and repeat your change there",
+            "{} has changed since you opened this form; open the host in another window, compare, \
+             and repeat your change there",
             form.was
         )));
     }
@@ -306,8 +304,7 @@ pub async fn remove(
 ) -> Result<Response, Error> {
     let typed = sent.fields.text("name");
     if typed != name {
-        let wrong =
-            Some(format!("\"{typed}\" is not the name of this host: type {name} to remove it"));
+        let wrong = Some(format!("the name does not match: type {name} to confirm"));
         let frame = sent.operator.frame("hosts").await?;
         let page = Page(RemovePage { frame, name, wrong });
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
@@ -320,8 +317,7 @@ pub async fn remove(
     });
     match outcome.await {
         Ok(done) => {
-            let said =
-                format!("Removed {name} with revision {}, which can be reverted.", done.revision);
+            let said = format!("Removed {name} in revision {}.", done.revision);
             sent.operator.notify(said).await?;
             Ok(Redirect::to("/hosts").into_response())
         }

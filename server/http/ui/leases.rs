@@ -77,7 +77,7 @@ pub async fn remove(
     ui.app.leases.remove(lease.address).await.map_err(inventory::Error::from)?;
     let text = format!("{} took back {address} of {}", sent.operator.name, lease.client);
     ui.app.inventory.events.record(None, Some(lease.mac), EventKind::Change, text);
-    sent.operator.notify(format!("{address} is free again.")).await?;
+    sent.operator.notify(format!("Released {address}.")).await?;
     Ok(Redirect::to("/leases"))
 }
 

@@ -61,13 +61,13 @@ pub async fn enter(
     let who = format!("{source} {}", name.to_lowercase());
     let wait = ui.throttle().wait_seconds(&who, now_ms() / 1000);
     if wait > 0 {
-        let error = format!("Too many wrong passwords. Wait {wait} s and try again.");
+        let error = format!("Too many failed logins. Try again in {wait} s.");
         return again(StatusCode::TOO_MANY_REQUESTS, &fields, error);
     }
     if !ui.app.inventory.database.verify_password(&name, password).await? {
         ui.throttle().failed(who, now_ms() / 1000);
         record(&ui, format!("login as \"{name}\" from {source} failed"));
-        let error = "The name or the password is wrong.".to_owned();
+        let error = "Wrong name or password.".to_owned();
         return again(StatusCode::UNAUTHORIZED, &fields, error);
     }
     ui.throttle().succeeded(&who);

@@ -1,12 +1,12 @@
-//! What every page has around its content, and how a template becomes an answer.
+//! The frame of every page, and the response of a template.
 
 use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
 
 use super::error::Error;
 
-/// The sections of the UI: the first part of the path, and what it is called.
-pub const SECTIONS: [(&str, &str); 13] = [
+/// The sections of the UI: first segment of the path, and label.
+pub const SECTIONS: &[(&str, &str)] = &[
     ("hosts", "Hosts"),
     ("racks", "Racks"),
     ("switches", "Switches"),
@@ -22,16 +22,16 @@ pub const SECTIONS: [(&str, &str); 13] = [
     ("access", "Access"),
 ];
 
-/// What stands around the content of every page.
+/// The frame around the content of a page.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// The section that the page belongs to.
+    /// The section of the page.
     pub section: &'static str,
-    /// Who is logged in.
+    /// Name of the logged-in user.
     pub user: String,
-    /// The session's token, which every form carries.
+    /// CSRF token of the session, for every form.
     pub csrf: String,
-    /// What the last action did, said once.
+    /// Result of the last action, shown once.
     pub notice: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What the form of a host offers for a parameter of its profile. Pure.
+//! The fields for the parameters of a host's profile. Pure.
 
 use indexmap::IndexMap;
 
@@ -9,13 +9,13 @@ use crate::model::{Parameter, ParameterKind, Scalar, Site};
 pub struct ParameterChoice {
     /// Its name.
     pub name: String,
-    /// What it is for, and what it may be.
+    /// Purpose, range and default.
     pub hint: String,
-    /// What it is where the host says nothing; empty where the host must say something.
+    /// The value if the host sets none; empty if the host has to.
     pub otherwise: String,
-    /// What it may be, where there is only so much; else it is typed.
+    /// The possible values; empty for a free text.
     pub options: Vec<String>,
-    /// Whether it is a number, and its bounds as attributes.
+    /// Lower and upper bound of a number, as attributes.
     pub number: Option<(String, String)>,
 }
 
@@ -30,9 +30,9 @@ pub fn parameter_choices(
         let given = of_rack.and_then(|of_rack| of_rack.get(name));
         let otherwise = given.or_else(|| site.parameters.get(name)).or(parameter.default.as_ref());
         let whose = match (given, site.parameters.get(name)) {
-            (Some(_), _) => "the rack's",
-            (None, Some(_)) => "the site's",
-            (None, None) => "default",
+            (Some(_), _) => "from the rack:",
+            (None, Some(_)) => "from the site:",
+            (None, None) => "default:",
         };
         ParameterChoice {
             name: name.clone(),
@@ -54,7 +54,7 @@ fn hint(parameter: &Parameter, otherwise: Option<&Scalar>, whose: &str) -> Strin
         (Some(min), Some(max)) => format!(", {min} to {max}"),
     };
     match otherwise {
-        None => format!("{help}{range}; needed"),
+        None => format!("{help}{range}; required"),
         Some(value) if value.0.is_empty() => format!("{help}{range}"),
         Some(value) => format!("{help}{range}; {whose} {value}"),
     }
@@ -112,13 +112,13 @@ mod tests {
             choices.iter().map(line).collect()
         };
         let expected = [
-            r#"how many rails, 1 to 8; the rack's 2 (2) [] Some(("1", "8"))"#,
-            r#"subnet; the site's lan (lan) ["a", "lan", "tenant/internal"] None"#,
-            r#"word; needed () ["one", "two"] None"#,
-            r#"boolean; default true (true) ["true", "false"] None"#,
+            r#"how many rails, 1 to 8; from the rack: 2 (2) [] Some(("1", "8"))"#,
+            r#"subnet; from the site: lan (lan) ["a", "lan", "tenant/internal"] None"#,
+            r#"word; required () ["one", "two"] None"#,
+            r#"boolean; default: true (true) ["true", "false"] None"#,
             "text () [] None",
         ];
         assert_eq!(told("r1"), expected);
-        assert!(told("r2")[0].starts_with("how many rails, 1 to 8; the site's 4 (4)"));
+        assert!(told("r2")[0].starts_with("how many rails, 1 to 8; from the site: 4 (4)"));
     }
 }

@@ -1,5 +1,4 @@
-//! A change that is shown before it is made: tried in full, told in full, and saved only
-//! as it was told.
+//! A change that is reviewed before it is saved, by a dry run.
 
 use crate::inventory::{Change, ChangeError, Committed};
 use crate::model::{Difference, Site};
@@ -8,39 +7,39 @@ use crate::network::Consequences;
 use super::error::Error;
 use super::state::Ui;
 
-/// Who proposes what, having seen which revision.
+/// A proposed change.
 pub struct Proposal<'a> {
     /// The user.
     pub who: &'a str,
-    /// What is done, in a few words.
+    /// Summary for the list of revisions.
     pub summary: &'a str,
-    /// The revision that the user saw.
+    /// The revision that the user has seen.
     pub base: i64,
-    /// Whether to make the change; if not, it is only told.
+    /// Whether to save the change or only review it.
     pub save: bool,
 }
 
-/// What became of a proposal.
+/// The result of a proposal.
 pub enum Outcome {
-    /// It is made: the new revision.
+    /// Saved, as this revision.
     Saved(i64),
-    /// It can be made.
-    Told(Review),
-    /// It cannot be made, and why.
+    /// Valid, with its effects.
+    Reviewed(Review),
+    /// Refused, with the reasons.
     Refused(Vec<String>),
 }
 
-/// What a change would do.
+/// The effects of a change.
 pub struct Review {
-    /// In the inventory.
+    /// On the inventory.
     pub differences: Vec<Difference>,
-    /// In the generated files.
+    /// On the generated files.
     pub consequences: Consequences,
-    /// What somebody should look at.
+    /// New warnings.
     pub warnings: Vec<String>,
 }
 
-/// Makes a change, or finds out what it would do.
+/// Saves or reviews a change.
 pub async fn propose(
     ui: &Ui,
     proposal: Proposal<'_>,
@@ -51,7 +50,7 @@ pub async fn propose(
     let outcome = ui.app.inventory.change_site(change, edit);
     match outcome.await {
         Ok(done) if save => Ok(Outcome::Saved(done.revision)),
-        Ok(done) => Ok(Outcome::Told(review(done).await)),
+        Ok(done) => Ok(Outcome::Reviewed(review(done).await)),
         Err(ChangeError::Inventory(error)) => Err(error.into()),
         Err(ChangeError::Refused(findings)) => {
             Ok(Outcome::Refused(findings.iter().map(ToString::to_string).collect()))
@@ -60,7 +59,7 @@ pub async fn propose(
     }
 }
 
-/// What a dry run found.
+/// The result of a dry run.
 pub async fn review(mut done: Committed) -> Review {
     let consequences = done.take_consequences().await;
     let warnings = done.warnings.iter().map(ToString::to_string).collect();

@@ -1,4 +1,4 @@
-//! The query of a URL; one that cannot be read is answered by a page like any other error.
+//! The query of a URL; an invalid one gets an error page.
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
@@ -16,7 +16,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
         match Query::from_request_parts(parts, state).await {
             Ok(Query(asked)) => Ok(Self(asked)),
             Err(rejection) => Err(Error::Malformed(format!(
-                "\"?{}\" is not a query of this page: {}",
+                "invalid query \"?{}\": {}",
                 parts.uri.query().unwrap_or_default(),
                 std::error::Error::source(&rejection)
                     .map_or_else(|| rejection.to_string(), ToString::to_string)

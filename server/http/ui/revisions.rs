@@ -96,9 +96,9 @@ pub async fn take_back(
     match outcome.await {
         Ok(done) => {
             let said = if done.differences.is_empty() {
-                "Nothing was different.".to_owned()
+                "No changes.".to_owned()
             } else {
-                format!("Reverted revision {} by revision {}.", revision.id, done.revision)
+                format!("Reverted revision {} in revision {}.", revision.id, done.revision)
             };
             sent.operator.notify(said).await?;
             Ok(Redirect::to(&format!("/revisions/{}", done.revision)))

@@ -1,4 +1,4 @@
-//! Who is logged in: the session's cookie, its user and its CSRF token.
+//! Sessions: cookie, user and CSRF token.
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -19,8 +19,8 @@ use crate::inventory::SessionStore;
 
 const LOGIN: &str = "login";
 const NOTICE: &str = "notice";
-/// A session is written anew this often while it is used, so that it does not expire; not
-/// with every request, which would be a commit each.
+/// How often a session in use is renewed so that it does not expire. Renewing with every request
+/// would cost a commit each.
 const RENEW_MS: i64 = 10 * 60 * 1000;
 
 /// What a session knows.
@@ -31,7 +31,7 @@ struct Login {
     renewed_ms: i64,
 }
 
-/// Somebody who is logged in; handlers behind `require_login` may ask for it.
+/// The logged-in user, for handlers behind `require_login`.
 #[derive(Clone, Debug)]
 pub struct Operator {
     /// The user's name.
@@ -42,13 +42,13 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// What stands around the page, with the notice of the last action taken out.
+    /// The frame of a page, with the pending notice, which is then removed.
     pub async fn frame(&self, section: &'static str) -> Result<Frame, Error> {
         let notice = self.session.remove(NOTICE).await?;
         Ok(Frame { section, user: self.name.clone(), csrf: self.csrf.clone(), notice })
     }
 
-    /// Leaves a sentence for the next page.
+    /// Sets the notice of the next page.
     pub async fn notify(&self, sentence: String) -> Result<(), Error> {
         Ok(self.session.insert(NOTICE, sentence).await?)
     }
@@ -68,7 +68,7 @@ impl<S: Sync> FromRequestParts<S> for Operator {
     }
 }
 
-/// The cookie and where sessions are kept.
+/// The session layer: cookie and store.
 pub fn layer(ui: &Ui) -> SessionManagerLayer<SessionStore> {
     let store = SessionStore::new(ui.app.inventory.database.clone());
     let unused = Duration::hours(i64::from(ui.app.config.session_hours));
@@ -76,15 +76,14 @@ pub fn layer(ui: &Ui) -> SessionManagerLayer<SessionStore> {
         .with_name("rackstrap")
         .with_http_only(true)
         .with_same_site(SameSite::Strict)
-        // The listener speaks plain HTTP on loopback; behind a TLS proxy SameSite and
-        // HttpOnly stand all the same.
+        // The listener speaks plain HTTP; SameSite and HttpOnly work behind a TLS proxy, too.
         .with_secure(false)
         .with_expiry(Expiry::OnInactivity(unused))
 }
 
 /// Starts a session for a user whose password was right.
 pub async fn begin(session: &Session, user: String) -> Result<(), Error> {
-    // A new identifier: one planted in the browser before the login is worth nothing.
+    // A new identifier, against session fixation.
     session.cycle_id().await?;
     let login = Login { user, csrf: random_token(), renewed_ms: now_ms() };
     Ok(session.insert(LOGIN, login).await?)
@@ -95,7 +94,7 @@ pub fn random_token() -> String {
     format!("{:032x}", rand::rng().random::<u128>())
 }
 
-/// Sends everybody without a login to the login page.
+/// Redirects requests without a login to the login page.
 pub async fn require_login(
     State(ui): State<Ui>,
     session: Session,
@@ -119,7 +118,7 @@ pub async fn require_login(
     Ok(next.run(request).await)
 }
 
-/// The login page, which leads back to what was asked for.
+/// The login page, which redirects back to the requested page.
 fn to_login(method: &Method, uri: &Uri) -> Redirect {
     let wanted = uri.path_and_query().map_or("/", |path| path.as_str());
     if method != Method::GET || wanted == "/" || wanted.starts_with("/live") {

@@ -1,4 +1,4 @@
-//! A host's network as a drawing with a text beside it: NICs at the bottom, bridges on top.
+//! A host's network as a drawing with a text alternative: NICs at the bottom, bridges on top.
 
 use askama::Template;
 
@@ -14,7 +14,7 @@ struct Stack<'a> {
     drawing: Drawing<'a>,
 }
 
-/// The drawing as SVG; nothing for a host without links.
+/// The drawing as SVG; `None` for a host without links.
 pub fn svg(network: &HostNetwork) -> Result<Option<String>, askama::Error> {
     if network.links.is_empty() {
         return Ok(None);
@@ -39,11 +39,13 @@ fn node(network: &HostNetwork, link: &Link) -> Node {
     }
 }
 
-/// What stands in a link's box.
+/// The lines in the box of a link.
 fn facts(link: &Link) -> Vec<String> {
     let mut facts = Vec::new();
     match &link.kind {
-        Kind::Nic(mac) => facts.push(mac.map_or("no MAC given".into(), |mac: Mac| mac.to_string())),
+        Kind::Nic(mac) => {
+            facts.push(mac.map_or("no MAC address".into(), |mac: Mac| mac.to_string()))
+        }
         Kind::Bond(bond) => facts.push(bond.mode.label().to_owned()),
         Kind::Vlan { id, .. } => {
             facts.push(id.map_or("no VLAN id".into(), |id| format!("VLAN {id}")));
@@ -68,13 +70,13 @@ fn facts(link: &Link) -> Vec<String> {
     facts.extend(link.settings.mtu.map(|mtu| format!("MTU {mtu}")));
     match link.role {
         Role::Unused => facts.push("not in the profile".into()),
-        Role::Unmanaged => facts.push("left to another program".into()),
+        Role::Unmanaged => facts.push("not managed here".into()),
         Role::Addressed | Role::Carrier | Role::LinkOnly => {}
     }
     facts
 }
 
-/// The drawing as sentences, top link first, for those who do not see it.
+/// The text alternative of the drawing, topmost link first.
 pub fn in_words(network: &HostNetwork) -> String {
     let mut links: Vec<&Link> = network.links.values().collect();
     links.sort_by_key(|link| std::cmp::Reverse(link.layer));
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_drawing_says_all_and_its_text_says_the_same() {
+    fn the_drawing_and_its_text_alternative_have_the_same_facts() {
         let network = layout(&site(), "n1");
         let svg = svg(&network).unwrap().unwrap();
         let text = in_words(&network);

@@ -1,4 +1,4 @@
-//! What the handlers share.
+//! State that the handlers share.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,7 +18,7 @@ pub struct Ui {
     pub app: App,
     /// Transfers that are under way.
     pub progress: ProgressBoard,
-    /// Ends the live streams, which would hold up the server's end for ever.
+    /// Ends the live streams, which would keep the server from stopping.
     pub stop: CancellationToken,
     throttle: Arc<Mutex<Throttle>>,
 }

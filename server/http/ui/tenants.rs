@@ -61,7 +61,7 @@ fn hosts_of<'a>(
 
 /// A tenant's lease of a host, for a page.
 pub struct LeaseCell {
-    /// The style sheet's class: `warning` where somebody should look.
+    /// The CSS class.
     pub class: &'static str,
     /// Where the lease is, in words.
     pub text: String,

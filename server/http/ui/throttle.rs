@@ -1,18 +1,18 @@
-//! How long somebody who failed to log in must wait. Pure.
+//! Delays after failed logins. Pure.
 
 use std::collections::HashMap;
 
-/// Wrong passwords that cost nothing: people mistype.
+/// Failed logins without a delay, for typing errors.
 const FREE_FAILURES: u32 = 3;
-/// The longest wait, in seconds.
+/// The longest delay, in seconds.
 const LONGEST_WAIT: i64 = 60;
-/// After this many seconds without a failure all is forgotten.
+/// Seconds after the last failure until it is forgotten.
 const MEMORY: i64 = 900;
-/// How many pairs of address and name are remembered; more than that is an attack, and
-/// then the oldest are forgotten first.
+/// The most pairs of address and name to remember, against memory exhaustion; the oldest is
+/// forgotten first.
 const CAPACITY: usize = 10_000;
 
-/// Failed logins by who tried: the client's address and the name that was given.
+/// Failed logins by client address and user name.
 #[derive(Debug, Default)]
 pub struct Throttle {
     failures: HashMap<String, Failures>,
@@ -33,7 +33,7 @@ impl Throttle {
         (failures.last_at + wait - now).max(0)
     }
 
-    /// Notes a wrong password.
+    /// Records a failed login.
     pub fn failed(&mut self, who: String, now: i64) {
         self.forget_old(now);
         let failures = self.failures.entry(who).or_insert(Failures { count: 0, last_at: now });
@@ -41,7 +41,7 @@ impl Throttle {
         failures.last_at = now;
     }
 
-    /// Forgets the failures of somebody who got in.
+    /// Forgets the failures after a successful login.
     pub fn succeeded(&mut self, who: &str) {
         self.failures.remove(who);
     }
@@ -73,7 +73,7 @@ mod tests {
             }
             assert_eq!(throttle.wait_seconds("ada", 100), wait, "after {failures} failures");
             assert_eq!(throttle.wait_seconds("ada", 100 + wait), 0, "{wait} s later");
-            assert_eq!(throttle.wait_seconds("bob", 100), 0, "somebody else");
+            assert_eq!(throttle.wait_seconds("bob", 100), 0, "another user");
         }
         throttle.succeeded("ada");
         assert_eq!(throttle.wait_seconds("ada", 100), 0);

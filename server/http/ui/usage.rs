@@ -1,4 +1,4 @@
-//! What of a subnet is in use, address by address. Pure.
+//! The use of each address of a subnet. Pure.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -7,32 +7,32 @@ use ipnet::IpNet;
 
 use crate::model::{Lease, LeaseState, RangeUse, Site, Subnet};
 
-/// The most cells a drawing has; in a larger subnet each stands for several addresses.
+/// The most cells in a drawing; in a larger subnet, a cell shows several addresses.
 const MOST_CELLS: u64 = 1024;
 
-/// What an address is, the more telling the greater.
+/// The use of an address. A cell shows the greatest of its addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
-    /// In no range and nobody's.
+    /// Unused, outside all ranges.
     Free,
-    /// In a range for hosts.
+    /// Unused, in a range for hosts.
     Hosts,
-    /// In a range for DHCP.
+    /// Unused, in a range for DHCP.
     Dhcp,
-    /// In a range that is given to nobody.
+    /// Unused, in a reserved range.
     Reserved,
     /// The gateway.
     Gateway,
-    /// Leased to a client without an address of its own.
+    /// Leased by DHCP.
     Lease,
-    /// A host's own.
+    /// Address or reservation of a host.
     Host,
-    /// A client found somebody else on it.
+    /// Declined: a client found the address in use.
     Declined,
 }
 
 impl Class {
-    /// All, as the legend lists them.
+    /// All, in the order of the legend.
     pub const ALL: [Self; 8] = [
         Self::Host,
         Self::Lease,
@@ -44,7 +44,7 @@ impl Class {
         Self::Free,
     ];
 
-    /// The style sheet's class.
+    /// The CSS class.
     pub fn class(self) -> &'static str {
         match self {
             Self::Free => "free",
@@ -58,35 +58,35 @@ impl Class {
         }
     }
 
-    /// What it is called.
+    /// The text of the legend.
     pub fn label(self) -> &'static str {
         match self {
-            Self::Free => "in no range",
-            Self::Hosts => "free for hosts",
-            Self::Dhcp => "free for DHCP",
-            Self::Reserved => "reserved range",
+            Self::Free => "outside ranges",
+            Self::Hosts => "free, for hosts",
+            Self::Dhcp => "free, for DHCP",
+            Self::Reserved => "reserved",
             Self::Gateway => "gateway",
             Self::Lease => "leased",
-            Self::Host => "a host's",
+            Self::Host => "host",
             Self::Declined => "declined",
         }
     }
 }
 
-/// An address that is somebody's.
+/// An address in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Occupant {
     /// The address.
     pub address: IpAddr,
-    /// What it is.
+    /// Its use.
     pub class: Class,
-    /// The host, where it is one's.
+    /// The host, if it is the address of one.
     pub host: Option<String>,
-    /// Who and how, in words.
+    /// The use as text.
     pub text: String,
 }
 
-/// Everybody with an address in a subnet, by address.
+/// The addresses in use in a subnet, in order.
 pub fn occupants(site: &Site, name: &str, leases: &[Lease], now: i64) -> Vec<Occupant> {
     let Some(subnet) = site.subnets.get(name) else { return Vec::new() };
     let mut found: BTreeMap<IpAddr, Occupant> = BTreeMap::new();
@@ -120,13 +120,13 @@ pub fn occupants(site: &Site, name: &str, leases: &[Lease], now: i64) -> Vec<Occ
 /// A cell of the drawing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cell {
-    /// What stands out in it.
+    /// The use to show.
     pub class: Class,
-    /// The addresses and who has them.
+    /// The tooltip.
     pub title: String,
 }
 
-/// The drawing's cells; none for IPv6, where nearly all is free.
+/// The cells of the drawing; none for IPv6, which is too large.
 pub fn cells(subnet: &Subnet, occupants: &[Occupant]) -> Vec<Cell> {
     let IpNet::V4(net) = subnet.cidr else { return Vec::new() };
     let size = 1_u64 << (32 - net.prefix_len());
@@ -172,7 +172,7 @@ fn address(number: u64) -> Ipv4Addr {
     Ipv4Addr::from(number as u32)
 }
 
-/// How many addresses a subnet has for one use.
+/// The number of addresses in the ranges for one use.
 pub fn capacity(subnet: &Subnet, used_for: RangeUse) -> u64 {
     let size = |range: &crate::model::Range| match (range.from, range.to) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {

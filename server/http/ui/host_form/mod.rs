@@ -248,7 +248,7 @@ impl HostForm {
     fn index(&self, wrongs: &mut Wrongs) -> Option<u32> {
         let index = self.index.parse().ok();
         if index.is_none() && !self.index.is_empty() {
-            wrongs.add("index", format!("\"{}\" is not a whole number from 0 on", self.index));
+            wrongs.add("index", format!("\"{}\" is not a number of 0 or more", self.index));
         }
         index
     }
@@ -267,7 +267,7 @@ impl HostForm {
         if unit.is_none() {
             wrongs.add(
                 "unit",
-                format!("\"{}\" is not a unit: 1 to 100, counted from the bottom", self.unit),
+                format!("\"{}\" is not a unit: expected 1 to 100, from the bottom", self.unit),
             );
         }
         unit
@@ -283,7 +283,7 @@ impl HostForm {
                 (Ok(()), Ok(mac)) => {
                     let cable = self.cable_of(label, wrongs);
                     if nics.insert(label.clone(), Nic { mac, cable }).is_some() {
-                        wrongs.add(place, format!("there are two NICs \"{label}\""));
+                        wrongs.add(place, format!("duplicate NIC name \"{label}\""));
                     }
                 }
             }
@@ -304,7 +304,9 @@ impl HostForm {
             [] => None,
             [switch, port] => Some(Cable { switch: switch.into(), port: port.into() }),
             _ => {
-                let text = format!("\"{typed}\" is no switch port, such as leaf1a Ethernet12");
+                let text = format!(
+                    "\"{typed}\" is not a switch port: expected SWITCH PORT, such as leaf1a Ethernet12"
+                );
                 wrongs.add(format!("nics.{label}"), text);
                 None
             }
@@ -332,7 +334,7 @@ fn addresses(
         let Ok(address) = value.parse() else {
             let hint = match value.split_once('/') {
                 Some((address, _)) if address.parse::<IpAddr>().is_ok() => {
-                    "; the prefix length comes from the subnet, so leave it out"
+                    "; leave out the prefix length, which the subnet defines"
                 }
                 _ => ", such as 172.16.160.12",
             };
@@ -340,9 +342,9 @@ fn addresses(
             continue;
         };
         if key.is_empty() {
-            wrongs.add(place, format!("say which one {address} is for"));
+            wrongs.add(place, format!("select the subnet of {address}"));
         } else if addresses.insert(key.clone(), address).is_some() {
-            wrongs.add(place, format!("\"{key}\" has two addresses here; it can have one"));
+            wrongs.add(place, format!("\"{key}\" has two addresses; enter one"));
         }
     }
     addresses
