@@ -17,6 +17,7 @@ const KEYS: &[Key] = &[
     key("database", "\"sqlite:PATH\" or \"postgres://USER@HOST/NAME\""),
     key("interfaces", "a list of interface names, such as [\"eth1\"]"),
     key("dhcp", "true or false"),
+    key("dhcp6", "true or false"),
     key("proxy_dhcp", "\"off\", \"direct\" or \"redirect\""),
     key("tftp", "true or false"),
     key("router_advertisements", "true or false"),
