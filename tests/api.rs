@@ -13,10 +13,10 @@ use rackstrap::app::App;
 use rackstrap::config::Config;
 use rackstrap::files::FileStore;
 use rackstrap::leases::LeaseBook;
-use rackstrap::lifecycle::EventKind;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use crate::common::boots;
 use crate::common::store::Store;
 
 struct Api {
@@ -168,7 +168,7 @@ async fn the_whole_site_and_one_host_are_read_and_replaced() {
     let (status, _) = api.ask(&api.reader, "GET", "/hosts/b/status", "").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert_eq!(api.get("/leases").await, json!({"items": [], "total": 0}));
-    api.app.inventory.events.record(Some("a"), None, EventKind::Ack, "10.1.0.5".into());
+    api.app.inventory.events.record(Some("a"), None, boots::ack());
     assert!(api.app.inventory.events.flush(Duration::from_secs(10)).await);
     assert_eq!(api.get("/events?host=a").await["items"][0]["kind"], "ack");
 }
@@ -180,10 +180,10 @@ async fn what_happens_is_streamed() {
     let response = api.router.clone().oneshot(request).await.unwrap();
     assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
     let mut stream = response.into_body().into_data_stream();
-    api.app.inventory.events.record(None, None, EventKind::Discover, "somebody".into());
+    api.app.inventory.events.record(None, None, boots::discover());
     let next = tokio::time::timeout(Duration::from_secs(10), stream.next()).await.unwrap();
     let text = String::from_utf8(next.unwrap().unwrap().to_vec()).unwrap();
-    assert!(text.contains("event: event") && text.contains("somebody"), "{text}");
+    assert!(text.contains("event: event") && text.contains("asks for an address"), "{text}");
 }
 
 /// The description speaks of routes that there are, and of all of them that matter.
@@ -261,7 +261,7 @@ async fn watch_shows_what_happens_with_a_server_and_without() {
         // It is not told when the watching begins: something happens until it is seen.
         let seen = async {
             loop {
-                events.record(None, None, EventKind::Discover, "somebody".into());
+                events.record(None, None, boots::discover());
                 let wait = Duration::from_millis(200);
                 if let Ok(line) = tokio::time::timeout(wait, lines.next_line()).await {
                     return line.unwrap().unwrap();
@@ -269,7 +269,7 @@ async fn watch_shows_what_happens_with_a_server_and_without() {
             }
         };
         let line = tokio::time::timeout(Duration::from_secs(20), seen).await.unwrap();
-        assert!(line.contains("discover somebody"), "{with_server}: {line}");
+        assert!(line.contains("discover asks for an address"), "{with_server}: {line}");
         child.kill().await.unwrap();
     }
 }

@@ -118,7 +118,7 @@ fn dhcpcd_is_told_the_rest_for_an_address_of_its_own() {
     let leases = tempfile::tempdir().unwrap();
     let client = RealClient::dhcpcd(&clients, "eth0", leases.path(), &["--inform=10.77.0.66/24"]);
     client.wait_for("INFORM", 1);
-    server.wait_for_log("has 10.77.0.66 and is told the rest");
+    server.wait_for_log("has 10.77.0.66 and is told the settings");
     assert!(server.leases().is_empty());
 }
 

@@ -5,8 +5,11 @@ mod owners;
 use std::time::Duration;
 
 use rackstrap::inventory::{Change, ChangeError, Committed, EventFilter, Inventory, Live};
-use rackstrap::lifecycle::EventKind;
-use rackstrap::model::{HostState, Mac, Site};
+use rackstrap::lifecycle::audit::Action;
+use rackstrap::lifecycle::client::{Arch, Client};
+use rackstrap::lifecycle::event::{Ack, Grant, Question, Way};
+use rackstrap::lifecycle::{EventData, EventKind, HostState};
+use rackstrap::model::{Mac, Site};
 use rackstrap::site_file;
 
 use crate::common::store::Store;
@@ -254,25 +257,37 @@ async fn events_are_kept_and_move_the_hosts_they_are_about() {
         apply(&inventory, site()).await.unwrap();
         let mac = Some("52:54:00:aa:00:01".parse().unwrap());
         let events = &inventory.events;
-        events.record(Some("r1-n01"), mac, EventKind::Discover, "asks\nloudly".into());
-        events.record(Some("r1-n01"), mac, EventKind::Ack, "10.77.0.12".into());
-        events.record(None, None, EventKind::Login, "ann".into());
+        let (way, client) = (Way::Interface("eth\n0".into()), Client::Pxe(Arch::X64Efi));
+        let question = Question { address: None, client, way, unanswered: None };
+        events.record(Some("r1-n01"), mac, EventData::Discover(question));
+        let address = Some("10.77.0.12".parse().unwrap());
+        let ack = Ack { grant: Grant::Given, address, seconds: Some(60), boots: None };
+        events.record(Some("r1-n01"), mac, EventData::Ack(ack));
+        events.audit("ann", Action::LoggedOut);
         assert!(events.flush(Duration::from_secs(10)).await, "{}", store.kind);
 
         let database = &inventory.database;
         let of_host =
             EventFilter { host: Some("r1-n01".into()), limit: 10, ..EventFilter::default() };
         let found = database.list_events(&of_host).await.unwrap();
-        let texts: Vec<_> = found.iter().map(|event| (event.kind, event.text.as_str())).collect();
-        let expected = [(EventKind::Ack, "10.77.0.12"), (EventKind::Discover, "asks?loudly")];
+        let texts: Vec<_> = found.iter().map(|event| (event.kind(), event.text())).collect();
+        let expected = [
+            (EventKind::Ack, "given 10.77.0.12 for 60 s".to_owned()),
+            (EventKind::Discover, "asks for an address on eth?0 (UEFI x64 PXE)".to_owned()),
+        ];
         assert_eq!(texts, expected, "{}", store.kind);
         assert_eq!(found[0].mac, mac, "{}", store.kind);
         let newest = EventFilter { limit: 1, ..EventFilter::default() };
-        assert_eq!(database.list_events(&newest).await.unwrap()[0].text, "ann", "{}", store.kind);
+        assert_eq!(
+            database.list_events(&newest).await.unwrap()[0].text(),
+            "ann logged out",
+            "{}",
+            store.kind
+        );
 
         let last = database.list_last_events().await.unwrap();
         assert_eq!(last.len(), 1, "{}: {last:?}", store.kind);
-        assert_eq!(last["r1-n01"].kind, EventKind::Ack, "{}", store.kind);
+        assert_eq!(last["r1-n01"].kind(), EventKind::Ack, "{}", store.kind);
 
         let status = database.list_host_status().await.unwrap();
         assert_eq!(status["r1-n01"].state, HostState::Booting, "{}", store.kind);

@@ -52,12 +52,13 @@ async fn the_end_of_a_lease_is_told_once_however_many_servers_there_are() {
         }
         let filter = EventFilter { limit: 100, ..EventFilter::default() };
         let events = one.database.list_events(&filter).await.unwrap();
-        let told = events.into_iter().filter(|event| event.kind == EventKind::Warning);
-        let mut told: Vec<String> =
-            told.map(|event| format!("{}: {}", event.host.unwrap(), event.text)).collect();
+        let told = events.into_iter().filter(|event| event.kind() == EventKind::Warning);
+        let mut told: Vec<String> = told
+            .map(|event| format!("{}: {}", event.host.as_ref().unwrap(), event.text()))
+            .collect();
         told.sort();
         let sentence = |host: &str, until: &str| {
-            format!("{host}: the lease of tenant acme has ended ({until}); nothing was changed")
+            format!("{host}: the rental of tenant acme has ended ({until}); nothing was changed")
         };
         let expected = [("n1", "2025-12-31"), ("n1", "2026-06-30"), ("n2", "2026-12-31")]
             .map(|(h, u)| sentence(h, u));

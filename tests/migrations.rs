@@ -212,7 +212,7 @@ async fn check_kept(database: &Database, migrations: &[PathBuf]) {
     assert_eq!(database.find_report("n01").await.unwrap().unwrap().body, "NIC eth0 up");
     let filter = EventFilter { limit: 10, ..EventFilter::default() };
     let events = database.list_events(&filter).await.unwrap();
-    assert_eq!(events.iter().map(|event| event.text.as_str()).collect::<Vec<_>>(), ["10.77.0.10"]);
+    assert_eq!(events.iter().map(|event| event.text()).collect::<Vec<_>>(), ["10.77.0.10"]);
     assert!(database.find_user("ann").await.unwrap().is_some());
     assert!(database.find_token(&token()).await.unwrap().unwrap().may_change);
     assert_eq!(database.find_revision(7).await.unwrap().unwrap().who, "ann");

@@ -118,7 +118,7 @@ fn a_closed_port_ends_the_transfer_and_the_address_tells_whose_nic_it_was() {
     let event = wait_until("an event of the end", || {
         let live = rack.events.try_recv().ok()?;
         let Live::Event(event) = live else { return None };
-        event.text.contains("the client closed its port").then_some(event)
+        event.text().contains("the client closed its port").then_some(event)
     });
     assert_eq!(event.mac, Some("52:54:00:aa:00:01".parse().unwrap()));
 }

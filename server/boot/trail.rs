@@ -6,6 +6,7 @@ use foldhash::fast::RandomState;
 
 use super::arch::Client;
 use super::next::{Next, script_url};
+pub use crate::lifecycle::reason::Detour;
 use crate::model::Mac;
 
 /// A program told so often within `LOOP_SECONDS` is a loop.
@@ -48,20 +49,6 @@ pub struct Step<'a> {
     pub now: i64,
     /// Where it fetches from, such as `http://10.77.0.1`.
     pub base_url: &'a str,
-}
-
-/// Why a client is told its script instead of a program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Detour {
-    /// It was told the same program again and again.
-    #[error(
-        "was told its boot program 3 times within a minute and is told its script now: \
-             the program does not start, or iPXE hides what it is (options 77 and 175)"
-    )]
-    Loop,
-    /// Its iPXE has no HTTP, and the one it was sent to seems to be no better.
-    #[error("is an iPXE without HTTP that was sent to another iPXE already: told its script now")]
-    Chained,
 }
 
 impl BootTrails {

@@ -41,8 +41,8 @@ impl EventCommand {
                 vec![
                     moment(event.at_ms),
                     whom.unwrap_or_default(),
-                    event.kind.to_string(),
-                    event.text.clone(),
+                    event.kind().to_string(),
+                    event.text(),
                 ]
             };
             table(&["TIME", "HOST", "KIND", "TEXT"], &events.iter().map(row).collect::<Vec<_>>())

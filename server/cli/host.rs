@@ -130,7 +130,7 @@ pub fn name_of<'a>(snapshot: &'a Snapshot, text: &'a str) -> &'a str {
 }
 
 fn event_line(event: &Event) -> String {
-    format!("# {} {} {}\n", moment(event.at_ms), event.kind, event.text)
+    format!("# {} {} {}\n", moment(event.at_ms), event.kind(), event.text())
 }
 
 async fn rename(context: &Context, rename: Rename) -> anyhow::Result<ExitCode> {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cli::context::{Context, moment, operator, table};
 use crate::leases::LeaseBook;
-use crate::lifecycle::EventKind;
+use crate::lifecycle::audit::Action;
 use crate::model::Lease;
 
 /// How long to wait for the event of a release to be stored.
@@ -63,8 +63,8 @@ impl LeaseCommand {
                     bail!("{address} has no lease");
                 };
                 book.remove(address).await?;
-                let text = format!("{} took back {address} of {}", operator(), lease.client);
-                inventory.events.record(None, Some(lease.mac), EventKind::Change, text);
+                let client = lease.client.to_string();
+                inventory.events.audit(&operator(), Action::LeaseRemoved { address, client });
                 inventory.events.flush(FLUSH).await;
             }
         }

@@ -185,5 +185,5 @@ impl Screen {
 
 fn line(event: &Event) -> String {
     let whom = event.host.clone().or_else(|| Some(event.mac?.to_string())).unwrap_or_default();
-    format!("{} {whom:<17} {:<8} {}", moment(event.at_ms), event.kind.label(), event.text)
+    format!("{} {whom:<17} {:<8} {}", moment(event.at_ms), event.kind().label(), event.text())
 }

@@ -8,7 +8,7 @@ use crate::inventory::database::Transaction;
 use crate::inventory::revisions::{self, Revision};
 use crate::inventory::taken::{Taken, find_taken};
 use crate::inventory::{Error, Inventory, Snapshot, hosts, now_ms, specs, subnets};
-use crate::lifecycle::EventKind;
+use crate::lifecycle::audit::Action;
 use crate::model::{Difference, Site, diff, renamed_hosts};
 use crate::network::{
     Consequences, Finding, Severity, Surroundings, check_site_within, consequences,
@@ -157,8 +157,8 @@ impl Inventory {
         }
         transaction.commit().await?;
         self.show(Snapshot::new(revision.id, after));
-        let text = format!("{}: {} (revision {})", change.who, change.summary, revision.id);
-        self.events.record(None, None, EventKind::Change, text);
+        let summary = change.summary.to_owned();
+        self.events.audit(change.who, Action::Changed { revision: revision.id, summary });
         Ok(committed)
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::inventory::database::{insert_rows, with_pool};
 use crate::inventory::host_status::{HostStatus, set_status};
 use crate::inventory::{Database, Error};
-use crate::lifecycle::{Event, EventKind};
+use crate::lifecycle::{Event, EventData, state};
 
 /// Which events are wanted.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,7 @@ struct EventRow {
     mac: Option<String>,
     kind: String,
     text: String,
+    data: Option<String>,
 }
 
 impl TryFrom<EventRow> for Event {
@@ -36,34 +37,40 @@ impl TryFrom<EventRow> for Event {
             .mac
             .map(|mac| mac.parse().map_err(|error| Error::unreadable("event of", &mac, error)))
             .transpose()?;
-        let kind: EventKind =
-            row.kind.parse().map_err(|error| Error::unreadable("event", &row.kind, error))?;
-        Ok(Self { at_ms: row.at_ms, host: row.host, mac, kind, text: row.text })
+        let data = EventData::read(&row.kind, row.data.as_deref(), row.text)
+            .map_err(|error| Error::unreadable("event", &row.kind, error))?;
+        Ok(Self { at_ms: row.at_ms, host: row.host, mac, data })
     }
 }
 
 impl Database {
     /// Writes events down in one transaction, and brings the hosts they are about into
     /// the state that they say.
-    pub async fn add_events(&self, events: &[Event]) -> Result<(), Error> {
-        const ADD: &str = "INSERT INTO events (id, at_ms, host, mac, kind, text) ";
+    pub async fn add_events<'a>(&self, events: &'a [Event]) -> Result<(), Error> {
+        const ADD: &str = "INSERT INTO events (id, at_ms, host, mac, kind, text, data, address) ";
         if events.is_empty() {
             return Ok(());
         }
-        let rows: Vec<(String, &Event)> =
-            events.iter().map(|event| (next_id(event), event)).collect();
+        let row = |event: &'a Event| -> Result<(String, String, &'a Event), Error> {
+            let data = serde_json::to_string(&event.data)
+                .map_err(|error| Error::unreadable("event", event.kind().label(), error))?;
+            Ok((next_id(event), data, event))
+        };
+        let rows = events.iter().map(row).collect::<Result<Vec<_>, Error>>()?;
         let mut transaction = self.begin_writing().await?;
         insert_rows!(
             &mut transaction,
             ADD,
             &rows,
-            |(id, event)| [
+            |(id, data, event)| [
                 id,
                 event.at_ms,
                 &event.host,
                 event.mac.map(|mac| mac.to_string()),
-                event.kind.label(),
-                &event.text,
+                event.kind().label(),
+                "",
+                data,
+                event.data.address().map(|address| address.to_string()),
             ],
             ""
         );
@@ -75,9 +82,9 @@ impl Database {
 
     /// The newest events that `filter` lets through, newest first.
     pub async fn list_events(&self, filter: &EventFilter) -> Result<Vec<Event>, Error> {
-        const ALL: &str = "SELECT at_ms, host, mac, kind, text FROM events
+        const ALL: &str = "SELECT at_ms, host, mac, kind, text, data FROM events
              WHERE id > $1 ORDER BY id DESC LIMIT $2";
-        const OF_HOST: &str = "SELECT at_ms, host, mac, kind, text FROM events
+        const OF_HOST: &str = "SELECT at_ms, host, mac, kind, text, data FROM events
              WHERE id > $1 AND host = $3 ORDER BY id DESC LIMIT $2";
         let (after, limit) = (first_id(filter.after_ms.saturating_add(1)), i64::from(filter.limit));
         let rows: Vec<EventRow> = match &filter.host {
@@ -98,7 +105,7 @@ impl Database {
 
     /// The newest event of every host that has one, by the host's name.
     pub async fn list_last_events(&self) -> Result<BTreeMap<String, Event>, Error> {
-        const LIST: &str = "SELECT at_ms, host, mac, kind, text FROM hosts
+        const LIST: &str = "SELECT at_ms, host, mac, kind, text, data FROM hosts
              JOIN events ON id = (SELECT MAX(id) FROM events WHERE host = hosts.name)";
         let rows: Vec<EventRow> =
             with_pool!(self, pool => sqlx::query_as(LIST).fetch_all(pool).await)?;
@@ -124,8 +131,8 @@ fn last_states(events: &[Event]) -> HashMap<&str, HostStatus> {
         .iter()
         .filter_map(|event| {
             let host = event.host.as_deref()?;
-            let state = event.kind.host_state()?;
-            let status = HostStatus { state, since_ms: event.at_ms, reason: event.text.clone() };
+            let state = state::after(&event.data)?;
+            let status = HostStatus { state, since_ms: event.at_ms, reason: event.text() };
             Some((host, status))
         })
         .collect()
@@ -149,11 +156,10 @@ fn first_id(at_ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::HostState;
+    use crate::lifecycle::{EventKind, HostState, samples};
 
     fn event(at_ms: i64, host: Option<&str>, kind: EventKind) -> Event {
-        let (host, text) = (host.map(str::to_owned), format!("{kind}"));
-        Event { at_ms, host, mac: None, kind, text }
+        Event { at_ms, host: host.map(str::to_owned), mac: None, data: samples::data(kind) }
     }
 
     #[test]
@@ -166,8 +172,8 @@ mod tests {
             event(5, Some("b"), EventKind::Login),
         ];
         let states = last_states(&events);
-        let expected =
-            HostStatus { state: HostState::Booting, since_ms: 2, reason: "kernel".into() };
+        let reason = samples::data(EventKind::Kernel).to_string();
+        let expected = HostStatus { state: HostState::Booting, since_ms: 2, reason };
         assert_eq!(states, HashMap::from([("a", expected)]));
     }
 

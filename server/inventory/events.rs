@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 
 use crate::inventory::{Database, now_ms};
-use crate::lifecycle::{Event, EventKind, Progress, StrangerBudget};
+use crate::lifecycle::audit::Action;
+use crate::lifecycle::{Event, EventData, Progress, StrangerBudget};
 use crate::metrics::{DATABASE, EVENTS};
 use crate::model::Mac;
 
@@ -68,12 +69,10 @@ impl EventBus {
         Self { watchers, store, hurry, not_stored, strangers: Arc::default() }
     }
 
-    /// Says that something happened now. Control characters in `text` are
-    /// replaced: it may hold words of a client.
-    pub fn record(&self, host: Option<&str>, mac: Option<Mac>, kind: EventKind, text: String) {
-        EVENTS.count(kind.label());
-        let text = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-        let event = Event { at_ms: now_ms(), host: host.map(str::to_owned), mac, kind, text };
+    /// Records that something happened now.
+    pub fn record(&self, host: Option<&str>, mac: Option<Mac>, data: EventData) {
+        EVENTS.count(data.kind().label());
+        let event = Event { at_ms: now_ms(), host: host.map(str::to_owned), mac, data };
         if self.watchers.receiver_count() > 0 {
             let _ = self.watchers.send(Live::Event(event.clone()));
         }
@@ -84,8 +83,20 @@ impl EventBus {
         }
     }
 
-    /// Whether one more thing is to be told of a client that is no host. To be asked before its
-    /// words are made: they cost more than a packet.
+    /// Records what a person or a program did now.
+    pub fn audit(&self, who: &str, action: Action) {
+        let who = who.to_owned();
+        let data = match action {
+            Action::LoggedIn { .. } | Action::LoginRefused { .. } | Action::LoggedOut => {
+                EventData::Login { who, action }
+            }
+            action => EventData::Change { who, action },
+        };
+        self.record(None, None, data);
+    }
+
+    /// Whether one more event of an unknown client is recorded. To be asked before the event is
+    /// made.
     pub fn tells_of_stranger(&self) -> bool {
         let mut budget = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
         budget.takes_one(now_ms() / 1000)

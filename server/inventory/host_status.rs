@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::inventory::database::{Transaction, execute, with_pool};
 use crate::inventory::{Database, Error};
-use crate::model::HostState;
+use crate::lifecycle::HostState;
 
 /// Where a host is in its life, and since when.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]

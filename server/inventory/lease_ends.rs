@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::inventory::database::{execute, with_pool};
 use crate::inventory::{Database, Error, Inventory, now_ms};
-use crate::lifecycle::EventKind;
+use crate::lifecycle::EventData;
+use crate::lifecycle::event::Warning;
 use crate::model::Host;
 
 /// How soon an end is told.
@@ -81,10 +82,9 @@ impl Inventory {
         let own = self.database.claim_lease_ends(ends.collect()).await?;
         for (host, tenant, _) in &own {
             let until = snapshot.site.hosts.get(*host).and_then(|host| host.leased_until);
-            let until = until.map(|until| format!(" ({until})")).unwrap_or_default();
-            let text =
-                format!("the lease of tenant {tenant} has ended{until}; nothing was changed");
-            self.events.record(Some(host), None, EventKind::Warning, text);
+            let until = until.map(|until| until.to_string());
+            let warning = Warning::RentalEnded { tenant: (*tenant).to_owned(), until };
+            self.events.record(Some(host), None, EventData::Warning(warning));
         }
         Ok(own.len())
     }

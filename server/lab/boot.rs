@@ -1,8 +1,7 @@
 //! One boot as the server's events tell it: its stages, where it is, why it may have stopped. Pure.
 
-use crate::lifecycle::stall::{self, Facts};
-use crate::lifecycle::{Event, EventKind};
-use crate::model::HostState;
+use crate::lifecycle::stall::{self, Facts, Patience};
+use crate::lifecycle::{self, Event, EventKind, HostState};
 
 /// Longer than any stage may be silent, in milliseconds: whoever asks has lost patience.
 const LONG_MS: i64 = 3_600_000;
@@ -26,7 +25,7 @@ impl Boot {
 
     /// The last stage that was reached.
     pub fn stage(&self) -> Option<EventKind> {
-        self.stages().map(|event| event.kind).next_back()
+        self.stages().map(Event::kind).next_back()
     }
 
     /// Whether it is over, well or badly.
@@ -59,33 +58,39 @@ impl Boot {
         let Some(last) = self.events.last() else {
             return "its firmware never asked for an address".to_owned();
         };
-        let stall = stall::find(&self.events, facts, last.at_ms + LONG_MS);
-        stall.map_or_else(|| "the cause is not known".to_owned(), |stall| stall.cause)
+        let stall = stall::find(
+            &lifecycle::boot::Boot::of(&self.events),
+            facts,
+            Patience::default(),
+            last.at_ms + LONG_MS,
+        );
+        stall.map_or_else(|| "the cause is not known".to_owned(), |stall| stall.cause.to_string())
     }
 
     /// Seconds from `start_ms` (Unix milliseconds) to each kind of stage, at its first time.
     pub fn times(&self, start_ms: i64) -> Vec<(EventKind, f64)> {
         let mut times: Vec<(EventKind, f64)> = Vec::new();
         for event in self.stages() {
-            if !times.iter().any(|(seen, _)| *seen == event.kind) {
-                times.push((event.kind, (event.at_ms - start_ms) as f64 / 1000.0));
+            if !times.iter().any(|(seen, _)| *seen == event.kind()) {
+                times.push((event.kind(), (event.at_ms - start_ms) as f64 / 1000.0));
             }
         }
         times
     }
 
-    /// The events that are stages of a boot: kinds up to the report are.
+    /// The events that are stages of a boot.
     fn stages(&self) -> impl DoubleEndedIterator<Item = &Event> {
-        self.events.iter().filter(|event| event.kind <= EventKind::Report)
+        self.events.iter().filter(|event| lifecycle::boot::position(event.kind()).is_some())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lifecycle::samples;
 
     fn event(at_ms: i64, kind: EventKind) -> Event {
-        Event { at_ms, host: None, mac: None, kind, text: String::new() }
+        Event { at_ms, host: None, mac: None, data: samples::data(kind) }
     }
 
     #[test]

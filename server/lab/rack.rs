@@ -19,9 +19,8 @@ use super::site::{self, Delivery, Layout};
 use super::verdict::HostReport;
 use super::watch::Watch;
 use crate::inventory::{Change, Database, Inventory, Snapshot, now_ms};
-use crate::lifecycle::EventKind;
 use crate::lifecycle::stall::Facts;
-use crate::model::HostState;
+use crate::lifecycle::{EventKind, HostState};
 use crate::site_file;
 
 /// How often is looked whether the guests still run.

@@ -11,8 +11,7 @@ use super::inside::Inside;
 use super::site::host_name;
 use super::traffic;
 use crate::inventory::{Database, Error, EventFilter};
-use crate::lifecycle::{Event, EventKind};
-use crate::model::HostState;
+use crate::lifecycle::{Event, EventKind, HostState};
 
 /// How often the database is looked into.
 const TICK: Duration = Duration::from_millis(250);
@@ -102,8 +101,8 @@ impl Watch {
         events.reverse();
         for event in &events {
             self.last_ms = self.last_ms.max(event.at_ms);
-            let Event { at_ms, host, kind, text, .. } = event;
-            if self.seen.insert(format!("{at_ms} {host:?} {kind} {text}")) {
+            let Event { at_ms, host, data, .. } = event;
+            if self.seen.insert(format!("{at_ms} {host:?} {data:?}")) {
                 self.note(event);
             }
         }
@@ -123,7 +122,7 @@ impl Watch {
         let Some(name) = event.host.as_deref() else { return };
         let Some(row) = self.rows.iter_mut().find(|row| row.name == name) else { return };
         row.boot.note(event);
-        self.display.say(&format!("{name}: {:8} {}", event.kind.label(), event.text));
+        self.display.say(&format!("{name}: {:8} {}", event.kind().label(), event.text()));
     }
 }
 

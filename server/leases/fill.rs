@@ -1,4 +1,4 @@
-//! How full a pool is, and when that is told of: once on its way up, and again only after it
+//! How full a pool is, and when that is recorded: once on its way up, and again only after it
 //! has become emptier. Pure.
 
 use std::fmt;
@@ -73,19 +73,6 @@ impl fmt::Display for Usage {
     }
 }
 
-/// What is told of a subnet whose pool has come to a level above [`Level::Enough`].
-pub fn words(subnet: &str, level: Level, usage: Usage) -> String {
-    let effect = match level {
-        Level::Exhausted => "who has no address yet gets none",
-        _ => "soon new clients get none",
-    };
-    format!(
-        "the dhcp ranges of subnet {subnet} are {}: {usage} addresses are in use, {effect}; make \
-         a range larger, or lease-time shorter",
-        level.label()
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,14 +119,5 @@ mod tests {
             told = next;
         }
         assert_eq!(news, [(80, Low), (100, Exhausted), (80, Low), (100, Exhausted)]);
-    }
-
-    #[test]
-    fn the_words_say_what_to_do() {
-        assert_eq!(
-            words("lan", Low, Usage { used: 8, of: 10 }),
-            "the dhcp ranges of subnet lan are running low: 8 of 10 addresses are in use, soon \
-             new clients get none; make a range larger, or lease-time shorter"
-        );
     }
 }

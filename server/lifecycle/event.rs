@@ -1,14 +1,24 @@
-//! Events: what happened to whom and when. The boot timeline and the audit trail.
+//! Events: what happened to which host and when, with its data. Their sentences are in
+//! [`wording`](super::wording).
 
+use std::borrow::Cow;
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize, Serializer};
 
-use crate::model::{HostState, Mac};
+use super::audit::Action;
+use super::reason::{Detour, NakReason, Reason};
+use crate::lifecycle::client::Client;
+use crate::model::Mac;
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+///
+/// As JSON: `at_ms`, `host`, `mac`, `kind`, `data` and `text`, the sentence. What is read back is
+/// `data`; the sentence is made again.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Event {
     /// When, in Unix milliseconds.
     pub at_ms: i64,
@@ -16,21 +26,671 @@ pub struct Event {
     pub host: Option<String>,
     /// The MAC it is about.
     pub mac: Option<Mac>,
-    /// What kind of thing.
-    pub kind: EventKind,
-    /// A short sentence for a person, free of control characters.
+    /// What happened.
+    pub data: EventData,
+}
+
+impl Event {
+    /// What kind of thing happened.
+    pub fn kind(&self) -> EventKind {
+        self.data.kind()
+    }
+
+    /// The sentence for a person, free of control characters.
+    pub fn text(&self) -> String {
+        self.data.to_string()
+    }
+}
+
+/// An event as JSON.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Event")]
+struct Document<'a> {
+    /// When, in Unix milliseconds.
+    at_ms: i64,
+    /// The host it is about, if it is about a known one.
+    host: Option<&'a str>,
+    /// The MAC it is about.
+    mac: Option<Mac>,
+    /// What kind of thing happened.
+    kind: EventKind,
+    /// What happened.
+    data: &'a EventData,
+    /// The sentence for a person.
+    text: String,
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { at_ms, host, mac, data } = self;
+        let (kind, text) = (data.kind(), data.to_string());
+        let document =
+            Document { at_ms: *at_ms, host: host.as_deref(), mac: *mac, kind, data, text };
+        document.serialize(serializer)
+    }
+}
+
+impl JsonSchema for Event {
+    fn schema_name() -> Cow<'static, str> {
+        Document::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Document::json_schema(generator)
+    }
+}
+
+/// What happened. As JSON an object whose `kind` names the variant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum EventData {
+    /// The client asked for an address.
+    Discover(Question),
+    /// An address, something to boot, or both were offered.
+    Offer(Offer),
+    /// The client asked for the offered address, or to keep its own.
+    Request(Question),
+    /// The address was given.
+    Ack(Ack),
+    /// The client was told that its address is wrong.
+    Nak(Nak),
+    /// The client found an address in use by another device.
+    Decline(Decline),
+    /// The client gave its address back.
+    Release {
+        /// The address.
+        address: Ipv4Addr,
+    },
+    /// A transfer by TFTP began or ended, or a request was refused.
+    Tftp(Tftp),
+    /// A network boot program was sent by HTTP (UEFI HTTP Boot).
+    Nbp(Sent),
+    /// The host's iPXE script was sent.
+    Script(Script),
+    /// The kernel was sent.
+    Kernel(Sent),
+    /// An initrd was sent.
+    Initrd(Sent),
+    /// The host fetched its network configuration.
+    Config(Sent),
+    /// Something that belongs to no stage of the host's boot was sent.
+    File(Sent),
+    /// The host reported its own state.
+    Report(Report),
+    /// The next boot of the host may install.
+    InstallArmed {
+        /// The image.
+        image: String,
+        /// The user or token that armed it.
+        by: String,
+    },
+    /// A boot took up the armed installation.
+    InstallStarted {
+        /// The image.
+        image: String,
+    },
+    /// The host reported that the installation is complete.
+    InstallCompleted {
+        /// The image.
+        image: String,
+    },
+    /// The installation failed.
+    InstallFailed {
+        /// Why, in the words of whoever found out.
+        reason: String,
+    },
+    /// The inventory, an account or a lease was changed.
+    Change {
+        /// By whom.
+        who: String,
+        /// What was done.
+        #[serde(flatten)]
+        action: Action,
+    },
+    /// A person logged in, failed to, or logged out.
+    Login {
+        /// The name given.
+        who: String,
+        /// What was done.
+        #[serde(flatten)]
+        action: Action,
+    },
+    /// Something that the operator should look at.
+    Warning(Warning),
+    /// Something that keeps clients from being served.
+    Error(Failure),
+    /// An event of a version that stored sentences only.
+    Recorded {
+        /// Its kind.
+        of: EventKind,
+        /// The sentence.
+        text: String,
+    },
+}
+
+impl EventData {
+    /// What kind of thing happened.
+    pub fn kind(&self) -> EventKind {
+        match self {
+            Self::Discover(_) => EventKind::Discover,
+            Self::Offer(_) => EventKind::Offer,
+            Self::Request(_) => EventKind::Request,
+            Self::Ack(_) => EventKind::Ack,
+            Self::Nak(_) => EventKind::Nak,
+            Self::Decline(_) => EventKind::Decline,
+            Self::Release { .. } => EventKind::Release,
+            Self::Tftp(_) => EventKind::Tftp,
+            Self::Nbp(_) => EventKind::Nbp,
+            Self::Script(_) => EventKind::Script,
+            Self::Kernel(_) => EventKind::Kernel,
+            Self::Initrd(_) => EventKind::Initrd,
+            Self::Config(_) => EventKind::Config,
+            Self::File(_) => EventKind::File,
+            Self::Report(_) => EventKind::Report,
+            Self::InstallArmed { .. } => EventKind::InstallArmed,
+            Self::InstallStarted { .. } => EventKind::InstallStarted,
+            Self::InstallCompleted { .. } => EventKind::InstallCompleted,
+            Self::InstallFailed { .. } => EventKind::InstallFailed,
+            Self::Change { .. } => EventKind::Change,
+            Self::Login { .. } => EventKind::Login,
+            Self::Warning(_) => EventKind::Warning,
+            Self::Error(_) => EventKind::Error,
+            Self::Recorded { of, .. } => *of,
+        }
+    }
+
+    /// The address that it is about: the one that is given or asked for, else the client's.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Discover(question) | Self::Request(question) => question.address.map(IpAddr::V4),
+            Self::Offer(offer) => offer.address.map(IpAddr::V4),
+            Self::Ack(ack) => ack.address.map(IpAddr::V4),
+            Self::Nak(nak) => nak.address.map(IpAddr::V4),
+            Self::Decline(Decline { address, .. }) | Self::Release { address } => {
+                Some(IpAddr::V4(*address))
+            }
+            Self::Nbp(sent)
+            | Self::Kernel(sent)
+            | Self::Initrd(sent)
+            | Self::Config(sent)
+            | Self::File(sent) => Some(sent.to),
+            Self::Script(script) => Some(script.to),
+            Self::Change { action, .. } | Self::Login { action, .. } => action.address(),
+            Self::Warning(warning) => warning.address(),
+            Self::Tftp(tftp) => tftp.to(),
+            Self::Report(_)
+            | Self::InstallArmed { .. }
+            | Self::InstallStarted { .. }
+            | Self::InstallCompleted { .. }
+            | Self::InstallFailed { .. }
+            | Self::Error(_)
+            | Self::Recorded { .. } => None,
+        }
+    }
+
+    /// Reads what was stored: its data, or the kind and the sentence of an event that was stored
+    /// before there was data.
+    pub fn read(kind: &str, data: Option<&str>, text: String) -> Result<Self, UnreadableEvent> {
+        match data {
+            Some(data) => Ok(serde_json::from_str(data)?),
+            None => Ok(Self::Recorded { of: kind.parse()?, text }),
+        }
+    }
+}
+
+/// Why a stored event cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum UnreadableEvent {
+    /// No version of this program stores such a kind.
+    #[error(transparent)]
+    Kind(#[from] UnknownKind),
+    /// The data is not that of an event.
+    #[error(transparent)]
+    Data(#[from] serde_json::Error),
+}
+
+/// A DISCOVER or a REQUEST.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Question {
+    /// The address that the client asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Ipv4Addr>,
+    /// What asks: which firmware, iPXE, or a client that does not boot.
+    pub client: Client,
+    /// The way that it came.
+    pub way: Way,
+    /// Why it gets no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered: Option<Reason>,
+}
+
+/// The way by which a DHCP message came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// From the link itself.
+    Interface(String),
+    /// Through a relay agent.
+    Relay {
+        /// Its address.
+        address: Ipv4Addr,
+        /// The port of the client as the relay names it: quoted text, or hexadecimal digits.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        port: Option<String>,
+    },
+}
+
+/// What a client is told to boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Boots {
+    /// A program by TFTP, by its name.
+    Tftp(String),
+    /// A program by its URL.
+    Url(String),
+    /// An iPXE script by its URL.
+    Script(String),
+    /// The files of a Raspberry Pi by TFTP.
+    RaspberryPi,
+    /// The local disk.
+    LocalDisk,
+}
+
+/// An OFFER.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Offer {
+    /// The address; none where another server gives it (proxyDHCP).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Ipv4Addr>,
+    /// What to boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boots: Option<Boots>,
+    /// Whether the client is sent to port 4011 to ask what it boots.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub redirected: bool,
+}
+
+/// An ACK.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Ack {
+    /// How the client comes to its address.
+    pub grant: Grant,
+    /// The address; none on port 4011.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Ipv4Addr>,
+    /// How long it may be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u32>,
+    /// What to boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boots: Option<Boots>,
+}
+
+/// How a client comes to its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grant {
+    /// A lease was given or extended.
+    Given,
+    /// The lease that it has is still long enough.
+    Kept,
+    /// It has the address by other means and asked for the settings (INFORM).
+    Informed,
+    /// BOOTP: permanently.
+    Bootp,
+    /// Another server gives the address; this answer says what to boot.
+    BootOnly,
+}
+
+/// A NAK.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Nak {
+    /// The address that the client asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Ipv4Addr>,
+    /// Why it may not use it.
+    pub reason: NakReason,
+    /// Its own address here, where the inventory gives it another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<Ipv4Addr>,
+}
+
+/// A DECLINE.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Decline {
+    /// The address in use.
+    pub address: Ipv4Addr,
+    /// Whether the inventory gives it to this very host.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub own: bool,
+    /// How long no client is given it.
+    pub quarantine_seconds: u32,
+}
+
+/// What happened by TFTP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "step", rename_all = "kebab-case")]
+pub enum Tftp {
+    /// A file that takes a while begins to be sent.
+    Started {
+        /// The client.
+        to: IpAddr,
+        /// The file's name.
+        file: String,
+        /// Its length.
+        total_bytes: u64,
+    },
+    /// A transfer ended.
+    Ended(TftpEnd),
+    /// A request was refused.
+    Refused {
+        /// The client.
+        to: IpAddr,
+        /// The name asked for, if it can be told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
+        /// What the client is told.
+        error: String,
+    },
+}
+
+impl Tftp {
+    fn to(&self) -> Option<IpAddr> {
+        match self {
+            Self::Started { to, .. } | Self::Refused { to, .. } => Some(*to),
+            Self::Ended(end) => Some(end.to),
+        }
+    }
+}
+
+/// The end of a transfer by TFTP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TftpEnd {
+    /// The client.
+    pub to: IpAddr,
+    /// The file's name.
+    pub file: String,
+    /// The file's length.
+    pub total_bytes: u64,
+    /// How many of its bytes the client acknowledged.
+    pub sent_bytes: u64,
+    /// How it ended.
+    pub ending: Ending,
+    /// How long it took from the client's first acknowledgement.
+    pub milliseconds: u64,
+    /// How many bytes a block has.
+    pub block_size: u64,
+    /// How many blocks were sent again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub resent_blocks: u64,
+}
+
+/// How a transfer by TFTP ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// The client has everything.
+    Complete,
+    /// Everything was sent; the end was not acknowledged.
+    Unconfirmed,
+    /// The client gave up with an error code.
+    Refused(u16),
+    /// The client closed its port.
+    Gone,
+    /// The client stopped answering.
+    Silent,
+    /// The client asked for something else.
+    Superseded,
+    /// The file was truncated meanwhile.
+    Unreadable,
+    /// The server stops.
+    Stopped,
+}
+
+impl Ending {
+    /// Whether the client got the file, as far as the server can know.
+    pub fn is_success(self) -> bool {
+        matches!(self, Self::Complete | Self::Unconfirmed)
+    }
+}
+
+/// Something that was sent by HTTP as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Sent {
+    /// The client.
+    pub to: IpAddr,
+    /// The file's name, or the name of the format.
+    pub file: String,
+    /// Its length.
+    pub bytes: u64,
+    /// How long it took; none for what leaves at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub milliseconds: Option<u64>,
+}
+
+/// An iPXE script that was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Script {
+    /// The client.
+    pub to: IpAddr,
+    /// What it says.
+    #[serde(flatten)]
+    pub says: ScriptSays,
+}
+
+/// What an iPXE script says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ScriptSays {
+    /// To boot this image.
+    Boots(String),
+    /// To wait until something is done.
+    WaitingFor(Vec<WaitReason>),
+}
+
+/// Why a host must wait before it can boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WaitReason {
+    /// The MAC belongs to no host of the inventory.
+    NotInInventory {
+        /// The MAC.
+        mac: Mac,
+    },
+    /// The host has no image.
+    NoImage {
+        /// The host.
+        host: String,
+    },
+    /// The host's image does not exist.
+    UnknownImage {
+        /// The host.
+        host: String,
+        /// The image's name.
+        image: String,
+    },
+    /// A file of the image cannot be read, or the image cannot be told to iPXE.
+    BrokenImage {
+        /// The image's name.
+        image: String,
+        /// What is wrong.
+        error: String,
+    },
+    /// The host's network configuration is refused.
+    NetworkRefused {
+        /// The host.
+        host: String,
+        /// What is wrong, a sentence each.
+        findings: Vec<String>,
+    },
+    /// dracut's command line cannot express the host's network.
+    NotForDracut {
+        /// The host.
+        host: String,
+        /// What it cannot express.
+        features: Vec<String>,
+    },
+    /// Anything else that is wrong.
+    Other {
+        /// What.
+        error: String,
+    },
+}
+
+/// A host's own report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    /// Whether it is up.
+    pub verdict: Verdict,
+    /// The host's words, shortened.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,
+}
+
+/// What a host reports of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It is up.
+    Up,
+    /// Something is wrong.
+    Failed,
+}
+
+/// Something that the operator should look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum Warning {
+    /// A NIC is at another switch port than before.
+    PortChanged {
+        /// The port now.
+        port: String,
+        /// The port before.
+        before: String,
+    },
+    /// Another DHCP server gives addresses on a link.
+    ForeignServer {
+        /// Its address.
+        server: Ipv4Addr,
+        /// The link.
+        interface: String,
+    },
+    /// Most of a subnet's dynamic addresses are in use.
+    PoolLow {
+        /// The subnet.
+        subnet: String,
+        /// How many are in use.
+        used: u64,
+        /// How many there are.
+        of: u64,
+    },
+    /// Half of a subnet's dynamic addresses are on offer to unknown clients.
+    OffersToStrangers {
+        /// The subnet.
+        subnet: String,
+    },
+    /// An address is used by a device that does not lease it.
+    AddressInUse {
+        /// The address.
+        address: Ipv4Addr,
+        /// The MAC that answers for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Mac>,
+    },
+    /// One device answers for many addresses.
+    ProxyArp,
+    /// The database does not take leases.
+    LeasesNotStored {
+        /// The database's reason.
+        error: String,
+    },
+    /// A host found its own address in use.
+    OwnAddressInUse(Decline),
+    /// A client is told its script instead of a boot program.
+    Detour {
+        /// Why.
+        detour: Detour,
+    },
+    /// A transfer by HTTP ended early.
+    BrokenOff {
+        /// The client.
+        to: IpAddr,
+        /// The file's name.
+        file: String,
+        /// How many of its bytes left.
+        sent_bytes: u64,
+        /// Its length.
+        total_bytes: u64,
+        /// How long it took.
+        milliseconds: u64,
+    },
+    /// A client asked for another host's configuration and was refused.
+    ConfigRefused {
+        /// The host whose configuration it is.
+        host: String,
+        /// The client.
+        to: IpAddr,
+    },
+    /// The rental of a host has ended.
+    RentalEnded {
+        /// The tenant.
+        tenant: String,
+        /// The day or moment as the inventory has it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<String>,
+    },
+}
+
+impl Warning {
+    fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::ForeignServer { server: address, .. }
+            | Self::AddressInUse { address, .. }
+            | Self::OwnAddressInUse(Decline { address, .. }) => Some(IpAddr::V4(*address)),
+            Self::BrokenOff { to, .. } | Self::ConfigRefused { to, .. } => Some(*to),
+            Self::PortChanged { .. }
+            | Self::PoolLow { .. }
+            | Self::OffersToStrangers { .. }
+            | Self::ProxyArp
+            | Self::LeasesNotStored { .. }
+            | Self::Detour { .. }
+            | Self::RentalEnded { .. } => None,
+        }
+    }
+}
+
+/// Something that keeps clients from being served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum Failure {
+    /// All of a subnet's dynamic addresses are in use.
+    PoolExhausted {
+        /// The subnet.
+        subnet: String,
+        /// How many are in use.
+        used: u64,
+        /// How many there are.
+        of: u64,
+    },
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 macro_rules! event_kinds {
     ($($(#[doc = $doc:literal])* $variant:ident = $label:literal),* $(,)?) => {
-        /// What kind of thing happened; the boot's stages in the order of a boot come first.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+        /// What kind of thing happened: the word that is stored, shown and filtered by.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "kebab-case")]
         pub enum EventKind { $($(#[doc = $doc])* $variant),* }
 
         impl EventKind {
-            /// All kinds, in order.
+            /// All kinds; those of a boot first, in its order.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
             /// The word shown and stored.
@@ -52,49 +712,42 @@ event_kinds! {
     Ack = "ack",
     /// The client was told that its address is wrong.
     Nak = "nak",
-    /// A file began to go out by TFTP.
+    /// Something was sent by TFTP.
     Tftp = "tftp",
-    /// A network boot program went out by HTTP (UEFI HTTP Boot).
+    /// A network boot program was sent by HTTP (UEFI HTTP Boot).
     Nbp = "nbp",
-    /// The host's iPXE script went out.
+    /// The host's iPXE script was sent.
     Script = "script",
-    /// The kernel went out.
+    /// The kernel was sent.
     Kernel = "kernel",
-    /// An initrd went out.
+    /// An initrd was sent.
     Initrd = "initrd",
-    /// The host's network configuration went out.
+    /// The host's network configuration was sent.
     Config = "config",
-    /// The host said how it is.
+    /// The host reported its own state.
     Report = "report",
     /// The client found its address in use.
     Decline = "decline",
     /// The client gave its address back.
     Release = "release",
-    /// Something of another kind was sent by HTTP or TFTP.
+    /// Something else was sent by HTTP.
     File = "file",
-    /// The inventory was changed.
+    /// The next boot of the host may install.
+    InstallArmed = "install-armed",
+    /// A boot took up the armed installation.
+    InstallStarted = "install-started",
+    /// The installation is complete.
+    InstallCompleted = "install-completed",
+    /// The installation failed.
+    InstallFailed = "install-failed",
+    /// The inventory, an account or a lease was changed.
     Change = "change",
-    /// Somebody logged in, failed to, or logged out.
+    /// A person logged in, failed to, or logged out.
     Login = "login",
     /// Something that the operator should look at.
     Warning = "warning",
     /// Something that keeps clients from being served.
     Error = "error",
-}
-
-impl EventKind {
-    /// The state that a host is in after this event, where the event says.
-    pub fn host_state(self) -> Option<HostState> {
-        match self {
-            Self::Discover
-            | Self::Tftp
-            | Self::Nbp
-            | Self::Script
-            | Self::Kernel
-            | Self::Initrd => Some(HostState::Booting),
-            _ => None,
-        }
-    }
 }
 
 impl fmt::Display for EventKind {
@@ -103,20 +756,22 @@ impl fmt::Display for EventKind {
     }
 }
 
-impl FromStr for EventKind {
-    type Err = String;
+/// A word that names no kind of event.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is not an event kind")]
+pub struct UnknownKind(pub String);
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|kind| kind.label() == text)
-            .ok_or_else(|| format!("\"{text}\" is not an event kind"))
+impl FromStr for EventKind {
+    type Err = UnknownKind;
+
+    fn from_str(text: &str) -> Result<Self, UnknownKind> {
+        let named = Self::ALL.iter().copied().find(|kind| kind.label() == text);
+        named.ok_or_else(|| UnknownKind(text.to_owned()))
     }
 }
 
 /// How far a long transfer is. Shown live, never stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// The host that fetches, if it is known.
     pub host: Option<String>,
@@ -130,25 +785,25 @@ pub struct Progress {
     pub total_bytes: u64,
 }
 
-/// How many things of strangers are told in a second: a flood of invented MACs
+/// How many events of unknown clients are recorded in a second: a flood of invented MACs
 /// must not bury what happens to hosts.
 const STRANGERS_A_SECOND: u32 = 20;
 
-/// What may still be told of strangers in a second.
+/// How many events of unknown clients may still be recorded in a second.
 #[derive(Debug, Default)]
 pub struct StrangerBudget {
     second: i64,
-    told: u32,
+    recorded: u32,
 }
 
 impl StrangerBudget {
-    /// Whether one more thing of a stranger is told at `now` (Unix seconds).
+    /// Whether one more event of an unknown client is recorded at `now` (Unix seconds).
     pub fn takes_one(&mut self, now: i64) -> bool {
         if self.second != now {
-            (self.second, self.told) = (now, 0);
+            (self.second, self.recorded) = (now, 0);
         }
-        self.told = self.told.saturating_add(1);
-        self.told <= STRANGERS_A_SECOND
+        self.recorded = self.recorded.saturating_add(1);
+        self.recorded <= STRANGERS_A_SECOND
     }
 }
 
@@ -157,9 +812,74 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_of_strangers_is_told_of_in_part() {
+    fn a_flood_of_unknown_clients_is_recorded_in_part() {
         let mut budget = StrangerBudget::default();
         assert_eq!((0..50_000).filter(|_| budget.takes_one(7)).count(), 20);
         assert!(budget.takes_one(8));
+    }
+
+    #[test]
+    fn a_stored_kind_is_the_tag_of_its_data() {
+        for kind in EventKind::ALL {
+            assert_eq!(kind.label().parse(), Ok(*kind));
+            assert_eq!(serde_json::to_string(kind).unwrap(), format!("\"{kind}\""));
+        }
+        assert_eq!("DISCOVER".parse::<EventKind>(), Err(UnknownKind("DISCOVER".into())));
+    }
+
+    #[test]
+    fn events_are_read_back_as_they_were() {
+        let to = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 5));
+        let address = Ipv4Addr::new(10, 0, 0, 5);
+        let way = Way::Relay { address, port: Some("\"Eth1\"".into()) };
+        let client = Client::Pxe(crate::lifecycle::client::Arch::Other(77));
+        let unanswered = Some(Reason::PoolExhausted);
+        let decline = Decline { address, own: true, quarantine_seconds: 60 };
+        let all = [
+            EventData::Discover(Question { address: None, client, way, unanswered }),
+            EventData::Offer(Offer {
+                address: Some(address),
+                boots: Some(Boots::RaspberryPi),
+                redirected: false,
+            }),
+            EventData::Nak(Nak { address: None, reason: NakReason::NotYours, own: None }),
+            EventData::Decline(decline.clone()),
+            EventData::Tftp(Tftp::Ended(TftpEnd {
+                to,
+                file: "ipxe.efi".into(),
+                total_bytes: 1 << 40,
+                sent_bytes: 0,
+                ending: Ending::Refused(8),
+                milliseconds: 7,
+                block_size: 1468,
+                resent_blocks: 0,
+            })),
+            EventData::Script(Script { to, says: ScriptSays::Boots("live".into()) }),
+            EventData::Script(Script {
+                to,
+                says: ScriptSays::WaitingFor(vec![WaitReason::NoImage { host: "n1".into() }]),
+            }),
+            EventData::Report(Report { verdict: Verdict::Failed, text: "no\npartner".into() }),
+            EventData::Change {
+                who: "ann".into(),
+                action: Action::Changed { revision: 7, summary: "x".into() },
+            },
+            EventData::Login { who: "ann".into(), action: Action::LoggedIn { from: to } },
+            EventData::Warning(Warning::ProxyArp),
+            EventData::Warning(Warning::OwnAddressInUse(decline)),
+            EventData::Warning(Warning::Detour { detour: Detour::Loop }),
+            EventData::Recorded { of: EventKind::Ack, text: "given".into() },
+        ];
+        for data in all {
+            let kind = data.kind().label();
+            let stored = serde_json::to_string(&data).unwrap();
+            let read = EventData::read(kind, Some(&stored), String::new()).unwrap();
+            assert_eq!(read, data, "{stored}");
+            let event = Event { at_ms: 1, host: None, mac: None, data };
+            let shown = serde_json::to_string(&event).unwrap();
+            assert_eq!(serde_json::from_str::<Event>(&shown).unwrap(), event, "{shown}");
+        }
+        let old = EventData::read("ack", None, "given 10.0.0.5".into()).unwrap();
+        assert_eq!((old.kind(), old.to_string().as_str()), (EventKind::Ack, "given 10.0.0.5"));
     }
 }

@@ -1,8 +1,17 @@
 //! The life of a host: what happened to it, how far its boot is, and why it does not go on. Pure.
 
+pub mod audit;
+pub mod boot;
+pub mod client;
 pub mod event;
 pub mod gate;
+pub mod reason;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod stall;
+pub mod state;
 pub mod timeline;
+pub mod wording;
 
-pub use event::{Event, EventKind, Progress, StrangerBudget};
+pub use event::{Event, EventData, EventKind, Progress, StrangerBudget};
+pub use state::HostState;

@@ -1,9 +1,8 @@
 //! A host's latest boot, told as stages. Pure.
 
-use crate::lifecycle::{Event, EventKind};
-
-/// A client that was silent for so long begins a new boot when it asks again.
-const NEW_BOOT_MS: i64 = 15 * 60 * 1000;
+use super::boot::Boot;
+use super::event::{Report, Verdict};
+use crate::lifecycle::{Event, EventData, EventKind};
 
 /// The stages of a boot, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,7 +46,16 @@ impl Stage {
             K::Initrd => Self::Initrd,
             K::Config => Self::Config,
             K::Report => Self::Report,
-            K::Release | K::File | K::Change | K::Login | K::Warning | K::Error => return None,
+            K::Release
+            | K::File
+            | K::InstallArmed
+            | K::InstallStarted
+            | K::InstallCompleted
+            | K::InstallFailed
+            | K::Change
+            | K::Login
+            | K::Warning
+            | K::Error => return None,
         })
     }
 
@@ -87,7 +95,7 @@ pub enum Standing {
     Done,
     /// The boot is here.
     Now,
-    /// Something was refused here.
+    /// Something was refused or failed here.
     Trouble,
     /// Left out: a later stage came without it.
     Skipped,
@@ -101,7 +109,7 @@ impl Standing {
         match self {
             Self::Done => "done",
             Self::Now => "now",
-            Self::Trouble => "trouble",
+            Self::Trouble => "failed",
             Self::Skipped => "not used",
             Self::Pending => "to come",
         }
@@ -121,41 +129,35 @@ impl Standing {
 
 /// The latest boot among a host's events, which come oldest first.
 pub fn latest_boot(events: &[Event]) -> &[Event] {
-    let mut start = 0;
-    let mut asked_since = None;
-    let mut reached: Option<Stage> = None;
-    let mut last_ms = i64::MIN;
-    for (index, event) in events.iter().enumerate() {
-        let Some(stage) = Stage::of(event.kind) else { continue };
-        let silent = event.at_ms.saturating_sub(last_ms) > NEW_BOOT_MS;
-        let asks = event.kind == EventKind::Discover;
-        // One boot asks DHCP three times (ROM, iPXE, system), so asking alone starts no new
-        // one; fetching the boot program or script again after the kernel does.
-        let again = stage <= Stage::Script && reached > Some(Stage::Script);
-        if reached.is_none() || asks && (silent || reached == Some(Stage::Report)) {
-            (start, reached, asked_since) = (index, None, None);
-        } else if again && stage > Stage::Address {
-            (start, reached) = (asked_since.unwrap_or(index), None);
-            asked_since = None;
-        } else if again && asks && asked_since.is_none() {
-            asked_since = Some(index);
+    let mut boot = Boot::default();
+    let mut began_ms = None;
+    for event in events {
+        if boot.note(event) {
+            began_ms = Some(boot.began_ms);
         }
-        reached = reached.max(Some(stage));
-        last_ms = event.at_ms;
     }
+    let start = began_ms.map_or(0, |began_ms| {
+        let began = |event: &Event| event.at_ms == began_ms && Stage::of(event.kind()).is_some();
+        events.iter().position(began).unwrap_or_default()
+    });
     events.get(start..).unwrap_or_default()
 }
 
 /// The stages of a boot, from its events oldest first.
 pub fn steps(boot: &[Event]) -> Vec<Step<'_>> {
-    let reached = boot.iter().filter_map(|event| Stage::of(event.kind)).max();
+    let reached = boot.iter().filter_map(|event| Stage::of(event.kind())).max();
     Stage::ALL.iter().map(|stage| step(*stage, reached, boot)).collect()
 }
 
 fn step(stage: Stage, reached: Option<Stage>, boot: &[Event]) -> Step<'_> {
-    let events = || boot.iter().filter(|event| Stage::of(event.kind) == Some(stage));
+    let events = || boot.iter().filter(|event| Stage::of(event.kind()) == Some(stage));
     let last = events().next_back();
-    let refused = matches!(last.map(|e| e.kind), Some(EventKind::Nak | EventKind::Decline));
+    let refused = last.is_some_and(|event| match &event.data {
+        EventData::Nak(_) | EventData::Decline(_) => true,
+        EventData::Report(Report { verdict, .. }) => *verdict == Verdict::Failed,
+        EventData::Recorded { of, .. } => matches!(of, EventKind::Nak | EventKind::Decline),
+        _ => false,
+    });
     let standing = match reached {
         _ if refused => Standing::Trouble,
         Some(reached) if stage < reached && last.is_none() => Standing::Skipped,
@@ -171,17 +173,12 @@ fn step(stage: Stage, reached: Option<Stage>, boot: &[Event]) -> Step<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lifecycle::client::Client;
+    use crate::lifecycle::samples;
     use EventKind::*;
 
     fn events(kinds: &[(i64, EventKind)]) -> Vec<Event> {
-        let event = |(seconds, kind): &(i64, EventKind)| Event {
-            at_ms: seconds * 1000,
-            host: Some("n1".into()),
-            mac: None,
-            kind: *kind,
-            text: String::new(),
-        };
-        kinds.iter().map(event).collect()
+        samples::events(kinds.iter().map(|(at, kind)| (*at, samples::data(*kind))))
     }
 
     #[test]
@@ -273,5 +270,22 @@ mod tests {
             let standings: Vec<_> = steps(&all).iter().map(|step| step.standing).collect();
             assert_eq!(standings, expected, "{kinds:?}");
         }
+    }
+    #[test]
+    fn a_running_system_that_asks_begins_no_boot() {
+        let plain = EventData::Discover(samples::question(Client::Plain, None));
+        let mut all = events(&[(0, Discover), (5, Report)]);
+        all.extend(samples::events([(60, plain), (61, samples::data(Ack))]));
+        assert_eq!(latest_boot(&all).len(), all.len());
+    }
+
+    #[test]
+    fn a_failed_report_is_a_failed_step() {
+        let all = samples::events([
+            (0, samples::data(Config)),
+            (1, samples::report(Verdict::Failed, "no partner")),
+        ]);
+        let step = *steps(&all).last().map(|step| &step.standing).unwrap();
+        assert_eq!((step, step.label(), step.class()), (Standing::Trouble, "failed", "trouble"));
     }
 }

@@ -1,9 +1,7 @@
-//! Hosts and what state of its life each is in.
+//! Hosts.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::IpAddr;
-use std::str::FromStr;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -84,53 +82,5 @@ impl Host {
     /// Whether `mac` is one of its NICs.
     pub fn has_mac(&self, mac: Mac) -> bool {
         self.nics.values().any(|nic| nic.mac == mac)
-    }
-}
-
-/// Where a host is in its life (field.md 4.6): it is never in the site file, only in the database.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum HostState {
-    /// In the inventory, never seen.
-    #[default]
-    Waiting,
-    /// Asked DHCP and is on its way up.
-    Booting,
-    /// Said that its network is up.
-    Up,
-    /// Stopped on its way, or said that something is wrong.
-    Failed,
-}
-
-impl HostState {
-    /// All states, in the order of a host's life.
-    pub const ALL: [Self; 4] = [Self::Waiting, Self::Booting, Self::Up, Self::Failed];
-
-    /// The word shown and stored.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Booting => "booting",
-            Self::Up => "up",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-impl fmt::Display for HostState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.label())
-    }
-}
-
-impl FromStr for HostState {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|state| state.label() == text).ok_or_else(|| {
-            format!("\"{text}\" is not a host state: waiting, booting, up or failed")
-        })
     }
 }

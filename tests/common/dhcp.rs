@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rackstrap::inventory::{Change, Database, EventFilter, Inventory};
 use rackstrap::leases::LeaseBook;
-use rackstrap::lifecycle::{Event, EventKind};
+use rackstrap::lifecycle::Event;
 use rackstrap::model::{ClientKey, Lease, LeaseState, Mac};
 use rackstrap::site_file;
 use tempfile::TempDir;
@@ -202,7 +202,7 @@ impl DhcpServer {
     /// Writes an event down that happens tomorrow.
     pub fn tell_of_tomorrow(&self) {
         let at_ms = jiff::Timestamp::now().as_millisecond() + 86_400_000;
-        let event = Event { at_ms, host: None, mac: None, kind: EventKind::Ack, text: "x".into() };
+        let event = Event { at_ms, host: None, mac: None, data: super::boots::ack() };
         self.with_database(async |database| database.add_events(&[event]).await.unwrap());
     }
 
@@ -222,7 +222,7 @@ impl DhcpServer {
         self.with_database(async |database| {
             events = database.list_events(&filter).await.unwrap();
         });
-        events.into_iter().map(|event| event.text).collect()
+        events.into_iter().map(|event| event.text()).collect()
     }
 
     fn log_path(&self) -> std::path::PathBuf {

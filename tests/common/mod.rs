@@ -1,5 +1,6 @@
 //! What several subjects need: network namespaces, servers, clients.
 
+pub mod boots;
 pub mod desk;
 pub mod dhcp;
 pub mod disk;

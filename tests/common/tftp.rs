@@ -97,7 +97,7 @@ impl Rack {
         let mut texts = Vec::new();
         while let Ok(live) = self.events.try_recv() {
             if let Live::Event(event) = live {
-                texts.push(event.text);
+                texts.push(event.text());
             }
         }
         texts

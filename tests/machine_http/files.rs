@@ -112,7 +112,7 @@ async fn next_event(
     let wait = async {
         loop {
             match watch.recv().await.unwrap() {
-                Live::Event(event) if event.kind == kind => return event.text,
+                Live::Event(event) if event.kind() == kind => return event.text(),
                 Live::Progress(progress) => sent.push(progress.sent_bytes),
                 _ => {}
             }

@@ -1,11 +1,13 @@
 //! An operator's way through the pages, in a real browser with script.
 
 use rackstrap::inventory::{HostStatus, Report};
-use rackstrap::lifecycle::{EventKind, Progress};
-use rackstrap::model::{HostState, Mac};
+use rackstrap::lifecycle::event::Verdict;
+use rackstrap::lifecycle::{EventKind, HostState, Progress};
+use rackstrap::model::Mac;
 
 use super::browser::Browser;
 use super::server::{PASSWORD, Server};
+use crate::common::boots;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_follows_a_boot_and_corrects_an_address() {
@@ -45,21 +47,12 @@ async fn log_in(browser: &Browser, server: &Server) {
 async fn fill(server: &Server) {
     let events = &server.app.inventory.events;
     let mac = Mac([0x52, 0x54, 0, 0xaa, 0, 3]);
-    for (kind, text) in [
-        (EventKind::Discover, "UEFI x64 PXE on provisioning asks"),
-        (EventKind::Ack, "10.77.0.100 for 1 h"),
-        (EventKind::Tftp, "ipxe.efi, 1.1 MiB, block size 1468"),
-        (EventKind::Report, "revision 1: virbr0 up with 172.16.160.13"),
-    ] {
-        events.record(Some("r1-n02"), Some(mac), kind, text.into());
+    let report = boots::report(Verdict::Up, "revision 1: virbr0 up with 172.16.160.13");
+    for data in [boots::discover(), boots::ack(), boots::tftp("ipxe.efi"), report] {
+        events.record(Some("r1-n02"), Some(mac), data);
     }
     let stranger = Mac([0x52, 0x54, 0, 0xbb, 0, 1]);
-    events.record(
-        None,
-        Some(stranger),
-        EventKind::Discover,
-        "BIOS PXE on provisioning asks".into(),
-    );
+    events.record(None, Some(stranger), boots::discover());
     let database = &server.app.inventory.database;
     let up = HostStatus { state: HostState::Up, since_ms: i64::MAX / 2, reason: "reported".into() };
     database.set_host_status("r1-n02", &up).await.unwrap();
@@ -74,17 +67,17 @@ async fn watch_boot(browser: &Browser, server: &Server) {
     browser.wait_for_text("#stream-state", "updates itself").await;
     let events = &server.app.inventory.events;
     let mac = Mac([0x52, 0x54, 0, 0xaa, 0, 1]);
-    for (kind, text) in [
-        (EventKind::Discover, "UEFI x64 PXE on provisioning asks"),
-        (EventKind::Offer, "10.77.0.11, its reservation"),
-        (EventKind::Request, "10.77.0.11"),
-        (EventKind::Ack, "10.77.0.11 for 1 h, boot file ipxe.efi"),
-        (EventKind::Tftp, "ipxe.efi, 1.1 MiB, block size 1468"),
-        (EventKind::Script, "image live"),
-        (EventKind::Kernel, "live/vmlinuz, 8.2 MiB"),
-        (EventKind::Initrd, "live/initrd.img, 27.4 MiB"),
+    for data in [
+        boots::discover(),
+        boots::offer(),
+        boots::request(),
+        boots::ack(),
+        boots::tftp("ipxe.efi"),
+        boots::script("live"),
+        boots::kernel("live/vmlinuz"),
+        boots::initrd("live/initrd.img"),
     ] {
-        events.record(Some("r1-n01"), Some(mac), kind, text.into());
+        events.record(Some("r1-n01"), Some(mac), data);
     }
     browser.wait_for_text(".timeline .now", "live/initrd.img").await;
     browser.wait_for_text("#announcer", "initrd").await;
@@ -178,7 +171,7 @@ async fn watch_rack(browser: &Browser, server: &Server) {
     browser.wait_for_text("[data-live='rack r1-n01']", "booting").await;
     let up = HostStatus { state: HostState::Up, since_ms: i64::MAX / 2, reason: "reported".into() };
     server.app.inventory.database.set_host_status("r1-n01", &up).await.unwrap();
-    server.app.inventory.events.record(Some("r1-n01"), None, EventKind::Report, "up".into());
+    server.app.inventory.events.record(Some("r1-n01"), None, boots::report(Verdict::Up, ""));
     browser.wait_for_text("[data-live='rack r1-n01']", "up").await;
     browser.run("document.querySelector('main').append(document.createElement('input'))").await;
     let wrong = browser.run(include_str!("audit.js")).await;

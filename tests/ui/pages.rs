@@ -7,6 +7,7 @@ use rackstrap::model::{ClientKey, Lease, LeaseState, Mac, Site};
 use tokio::time::timeout;
 
 use super::server::Server;
+use crate::common::boots;
 
 #[tokio::test]
 async fn a_host_page_says_all_of_a_host() {
@@ -30,7 +31,7 @@ async fn a_host_page_says_all_of_a_host() {
 async fn every_list_says_what_is_in_it() {
     let server = Server::start().await;
     let mac = Mac([2, 0, 0, 0, 0, 7]);
-    server.app.inventory.events.record(None, Some(mac), EventKind::Discover, "who is this".into());
+    server.app.inventory.events.record(None, Some(mac), boots::discover());
     let operator = server.operator().await;
     let cases = [
         ("/hosts?text=52-54-00-aa-00-03", "r1-n02", "r1-n01"),
@@ -49,7 +50,7 @@ async fn every_list_says_what_is_in_it() {
         assert!(!html.contains(absent), "{path} has {absent}: {html}");
     }
     wait_for(&operator, "/discovered", "02:00:00:00:00:07").await;
-    wait_for(&operator, "/events?kind=discover", "who is this").await;
+    wait_for(&operator, "/events?kind=discover", "asks for an address on provisioning").await;
 }
 
 #[tokio::test]
@@ -101,7 +102,7 @@ async fn a_stream_sends_what_the_page_would_show() {
     read_until(&mut list, "state r1-n02").await;
     read_until(&mut host, "Power it on").await;
 
-    events.record(Some("r1-n01"), None, EventKind::Kernel, "vmlinuz by HTTP <b>".into());
+    events.record(Some("r1-n01"), None, boots::kernel("vmlinuz <b>"));
     events.progress(Progress {
         host: Some("r1-n01".into()),
         kind: EventKind::Initrd,
@@ -109,7 +110,7 @@ async fn a_stream_sends_what_the_page_would_show() {
         sent_bytes: 45,
         total_bytes: 100,
     });
-    read_until(&mut host, "vmlinuz by HTTP &#60;b&#62;").await;
+    read_until(&mut host, "vmlinuz &#60;b&#62; to 10.77.0.11").await;
     read_until(&mut list, "initrd 45 %").await;
     server.app.inventory.events.revision(9);
     read_until(&mut list, "The inventory was changed").await;

@@ -1,6 +1,7 @@
 //! Who gets in, and what a hostile page, name or client can do: nothing.
 
-use rackstrap::lifecycle::EventKind;
+use rackstrap::lifecycle::EventData;
+use rackstrap::lifecycle::event::{Report, Sent, Verdict};
 use rackstrap::model::Mac;
 use reqwest::header::{HOST, LOCATION};
 
@@ -205,13 +206,12 @@ async fn what_clients_say_is_shown_and_never_run() {
     let server = Server::start().await;
     let (events, database) = (&server.app.inventory.events, &server.app.inventory.database);
     for text in CORPUS {
-        events.record(Some("r1-n01"), None, EventKind::Kernel, text.to_owned());
-        events.record(
-            Some(text),
-            Some(Mac([2, 0, 0, 0, 0, 9])),
-            EventKind::Discover,
-            text.to_owned(),
-        );
+        let to = std::net::Ipv4Addr::LOCALHOST.into();
+        let sent = Sent { to, file: text.to_owned(), bytes: 1, milliseconds: None };
+        events.record(Some("r1-n01"), None, EventData::Kernel(sent));
+        let mac = Some(Mac([2, 0, 0, 0, 0, 9]));
+        let report = Report { verdict: Verdict::Failed, text: text.to_owned() };
+        events.record(Some(text), mac, EventData::Report(report));
     }
     let report = rackstrap::inventory::Report { at_ms: 1, body: CORPUS.concat() };
     database.set_report("r1-n01", &report).await.unwrap();

@@ -40,7 +40,7 @@ async fn a_tenants_page_shows_its_hosts_and_their_leases() {
     assert_eq!(server.app.inventory.tell_lease_ends(i64::from(u32::MAX)).await.unwrap(), 1);
     assert!(server.app.inventory.events.flush(std::time::Duration::from_secs(10)).await);
     let host = operator.page("/hosts/n1").await;
-    assert!(host.contains("the lease of tenant acme has ended (2025-12-31)"), "{host}");
+    assert!(host.contains("the rental of tenant acme has ended (2025-12-31)"), "{host}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

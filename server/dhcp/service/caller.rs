@@ -16,7 +16,9 @@ use crate::dhcp::request::Request;
 use crate::dhcp::watch::Watch;
 use crate::dhcp::wire::Reply;
 use crate::inventory::Snapshot;
-use crate::lifecycle::EventKind;
+use crate::lifecycle::EventData;
+use crate::lifecycle::event::{self, Failure, Warning};
+use crate::lifecycle::reason::Reason;
 use crate::model::{ClientKey, DhcpOptions, Host, IdentifyBy, Mac, Subnet};
 use crate::options::code;
 use crate::profile::Resolution;
@@ -53,15 +55,17 @@ impl<'a> Around<'a> {
     }
 
     /// Tells the operator of something that is no single host's.
-    pub(super) fn warn(&self, mac: Option<Mac>, text: String) {
-        tracing::warn!("{text}");
-        self.app.inventory.events.record(None, mac, EventKind::Warning, text);
+    pub(super) fn warn(&self, mac: Option<Mac>, warning: Warning) {
+        let data = EventData::Warning(warning);
+        tracing::warn!("{data}");
+        self.app.inventory.events.record(None, mac, data);
     }
 
     /// Tells the operator of something that keeps clients from being served.
-    pub(super) fn alarm(&self, text: String) {
-        tracing::error!("{text}");
-        self.app.inventory.events.record(None, None, EventKind::Error, text);
+    pub(super) fn alarm(&self, failure: Failure) {
+        let data = EventData::Error(failure);
+        tracing::error!("{data}");
+        self.app.inventory.events.record(None, None, data);
     }
 }
 
@@ -148,7 +152,7 @@ impl<'a> Caller<'a> {
         if for_good {
             watch.boots.record(&step, &next);
             if let Some(detour) = detour {
-                self.tell(EventKind::Warning, || detour.to_string());
+                self.tell(|| EventData::Warning(Warning::Detour { detour }));
             }
         }
         next
@@ -182,28 +186,29 @@ impl<'a> Caller<'a> {
         Sending { answer: Answer { bytes, destination }, local, port, event }
     }
 
-    /// An event about the client; none if too much is told of strangers already.
-    pub(super) fn happened(
-        &self,
-        kind: EventKind,
-        text: impl FnOnce() -> String,
-    ) -> Option<Happened> {
+    /// An event about the client; none for an unknown one if there are too many of theirs already.
+    pub(super) fn happened(&self, data: impl FnOnce() -> EventData) -> Option<Happened> {
         if self.host.is_none() && !self.around.app.inventory.events.tells_of_stranger() {
             return None;
         }
         let host = self.host.map(|(name, _)| name.to_owned());
-        Some(Happened { host, mac: self.request.mac, kind, text: text() })
+        Some(Happened { host, mac: self.request.mac, data: data() })
     }
 
-    /// Tells of an event now.
-    pub(super) fn tell(&self, kind: EventKind, text: impl FnOnce() -> String) {
-        if let Some(happened) = self.happened(kind, text) {
+    /// Records an event now.
+    pub(super) fn tell(&self, data: impl FnOnce() -> EventData) {
+        if let Some(happened) = self.happened(data) {
             happened.record(&self.around.app.inventory.events);
         }
     }
 
-    /// The interface or relay that the message came by, in words.
-    pub(super) fn way(&self) -> String {
-        words::way(self.request, self.around.link)
+    /// What the client asks, as it is recorded.
+    pub(super) fn question(
+        &self,
+        address: Option<Ipv4Addr>,
+        unanswered: Option<Reason>,
+    ) -> event::Question {
+        let way = words::way(self.request, self.around.link);
+        event::Question { address, client: self.boots, way, unanswered }
     }
 }

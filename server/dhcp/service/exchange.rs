@@ -7,7 +7,6 @@ use dhcproto::v4::MessageType;
 use super::caller::{Around, Caller};
 use super::outcome::{Outcome, Sending, Silence};
 use super::place::Placed;
-use super::words;
 use crate::config::ProxyDhcp;
 use crate::dhcp::decide::{ChosenServer, Decision, NakReason, Question, Reason, decide};
 use crate::dhcp::identity::identities;
@@ -19,9 +18,10 @@ use crate::dhcp::watch::Watch;
 use crate::dhcp::wire::Packet;
 use crate::inventory::Snapshot;
 use crate::leases::facts::{LeaseFacts, LeaseQuery};
-use crate::leases::fill::{self, Level};
+use crate::leases::fill::{Level, Usage};
 use crate::leases::table::{Session, Table};
-use crate::lifecycle::EventKind;
+use crate::lifecycle::EventData;
+use crate::lifecycle::event::{Failure, Warning};
 use crate::metrics::DHCP_MESSAGES;
 use crate::model::{ClientKey, ConflictProbe, Identity};
 use crate::options::code;
@@ -216,19 +216,18 @@ impl<'a> Exchange<'a> {
 
     /// Tells of the question, unless it is a stranger's that gets no answer: that is counted.
     fn tell_what_is_asked(&self, question: &Question, decision: Decision) {
-        let kind = match question.message_type {
-            Some(MessageType::Discover) | None => EventKind::Discover,
-            Some(MessageType::Request) => EventKind::Request,
+        let data = match question.message_type {
+            Some(MessageType::Discover) | None => EventData::Discover,
+            Some(MessageType::Request) => EventData::Request,
             _ => return,
         };
         let wanted = question.requested.or(question.client_address);
-        let asks = || words::asks(wanted, self.caller.boots, &self.caller.way());
-        let Decision::Ignore(reason) = decision else {
-            return self.caller.tell(kind, asks);
+        let unanswered = match decision {
+            Decision::Ignore(_) if self.caller.host.is_none() => return,
+            Decision::Ignore(reason) => Some(reason),
+            _ => None,
         };
-        if self.caller.host.is_some() {
-            self.caller.tell(kind, || format!("{}; not answered: {reason}", asks()));
-        }
+        self.caller.tell(|| data(self.caller.question(wanted, unanswered)));
     }
 
     /// Tells once that the subnet's ranges run low, and once that they are exhausted.
@@ -240,21 +239,20 @@ impl<'a> Exchange<'a> {
         };
         let Place { name: subnet, net, .. } = self.place;
         let around = self.caller.around;
+        let subnet_name = || subnet.to_owned();
         match leases.fill_news(net) {
-            Some((Level::Exhausted, usage)) => {
-                around.alarm(fill::words(subnet, Level::Exhausted, usage));
+            Some((Level::Exhausted, Usage { used, of })) => {
+                around.alarm(Failure::PoolExhausted { subnet: subnet_name(), used, of });
             }
-            Some((level, usage)) => around.warn(None, fill::words(subnet, level, usage)),
+            Some((_, Usage { used, of })) => {
+                around.warn(None, Warning::PoolLow { subnet: subnet_name(), used, of });
+            }
             // There are some, and strangers have as many on offer as they may.
             None if is_short
                 && leases.usage(net).level() != Level::Exhausted
                 && watch.warns(subnet, around.now) =>
             {
-                let text = format!(
-                    "half of the dhcp ranges of subnet {subnet} is on offer to clients that \
-                     are in no inventory: no other of these is offered an address meanwhile"
-                );
-                around.warn(None, text);
+                around.warn(None, Warning::OffersToStrangers { subnet: subnet_name() });
             }
             None => {}
         }
@@ -268,9 +266,8 @@ impl<'a> Exchange<'a> {
         let is_port = |it: &Identity| matches!(it, Identity::Port { circuit: Some(_), .. });
         let Some(port) = identities(request).find(is_port) else { return };
         if let Some(before) = watch.sees_port(mac, &port) {
-            self.caller.tell(EventKind::Warning, || {
-                format!("is at {port} and was at {before}: it was moved, or another has its MAC")
-            });
+            let (port, before) = (port.to_string(), before.to_string());
+            self.caller.tell(|| EventData::Warning(Warning::PortChanged { port, before }));
         }
     }
 
@@ -286,9 +283,8 @@ impl<'a> Exchange<'a> {
             return;
         }
         if watch.sees_foreign_server(server, now) {
-            let text =
-                format!("another DHCP server, {server}, gives addresses on {}", link.interface);
-            self.caller.around.warn(request.mac, text);
+            let interface = link.interface.clone();
+            self.caller.around.warn(request.mac, Warning::ForeignServer { server, interface });
         }
     }
 }

@@ -14,7 +14,8 @@ use crate::dhcp::pxe::{BootData, boot_data};
 use crate::dhcp::reply::{Grant, build_bootp, build_grant, build_nak};
 use crate::dhcp::watch::Watch;
 use crate::leases::table::Session;
-use crate::lifecycle::EventKind;
+use crate::lifecycle::EventData;
+use crate::lifecycle::event::{self, Warning};
 use crate::model::{Lease, LeaseState, UnknownClients};
 use crate::options::code;
 
@@ -29,7 +30,15 @@ struct Given {
     /// None for the answer to an INFORM.
     address: Option<Ipv4Addr>,
     lease_seconds: u32,
-    event: EventKind,
+}
+
+/// The end of a lease, and the event of it.
+struct End {
+    address: Ipv4Addr,
+    state: LeaseState,
+    /// Unix seconds.
+    expires_at: i64,
+    data: EventData,
 }
 
 impl Exchange<'_> {
@@ -44,9 +53,10 @@ impl Exchange<'_> {
             kind: MessageType::Offer,
             address: Some(address),
             lease_seconds: self.lease_seconds(),
-            event: EventKind::Offer,
         };
-        Outcome::Send(self.grant(watch, given, || format!("offered {address}")))
+        Outcome::Send(self.grant(watch, given, |boots| {
+            EventData::Offer(event::Offer { address: Some(address), boots, redirected: false })
+        }))
     }
 
     /// Keeps an address for the client while it is probed.
@@ -86,7 +96,7 @@ impl Exchange<'_> {
         });
         let remembered = running.map(|held| {
             let left = u32::try_from(held.expires_at - now).unwrap_or(0);
-            self.ack(watch, address, left.min(self.lease_seconds()), "keeps")
+            self.ack(watch, address, left.min(self.lease_seconds()), event::Grant::Kept)
         });
         let fresh = app.leases.is_alone() && leases.is_fresh(&lease);
         if fresh && let Some(sending) = remembered {
@@ -96,7 +106,7 @@ impl Exchange<'_> {
         // Nobody else may be offered it while the commit runs.
         leases.offer(&self.client, address, self.offer_ends_at());
         let answers = Answers {
-            granted: Some(self.ack(watch, address, self.lease_seconds(), "given")),
+            granted: Some(self.ack(watch, address, self.lease_seconds(), event::Grant::Given)),
             // A DISCOVER is never refused: its client asks again (RFC 4039 section 3.1).
             may_refuse: self.caller.request.message_type != Some(MessageType::Discover),
             remembered,
@@ -106,27 +116,17 @@ impl Exchange<'_> {
 
     pub(super) fn nak(&self, reason: NakReason, address: Option<Ipv4Addr>) -> Sending {
         let reply = build_nak(self.caller.request, self.server_id, &reason.to_string());
-        let text = || {
-            let what = address.map_or_else(|| "it".to_owned(), |address| address.to_string());
-            match self.reserved {
-                Some(own) if Some(own) != address => {
-                    format!("may not use {what}: its address here is {own}")
-                }
-                _ => format!("may not use {what}: {reason}"),
-            }
-        };
-        let happened = self.caller.happened(EventKind::Nak, text);
+        let own = self.reserved.filter(|own| Some(*own) != address);
+        let happened = self.caller.happened(|| EventData::Nak(event::Nak { address, reason, own }));
         self.caller.sending(&reply, self.local, happened)
     }
 
     pub(super) fn inform(&self, watch: &mut Watch, address: Ipv4Addr) -> Sending {
-        let given = Given {
-            kind: MessageType::Ack,
-            address: None,
-            lease_seconds: 0,
-            event: EventKind::Ack,
-        };
-        self.grant(watch, given, || format!("has {address} and is told the rest"))
+        let given = Given { kind: MessageType::Ack, address: None, lease_seconds: 0 };
+        self.grant(watch, given, |boots| {
+            let grant = event::Grant::Informed;
+            EventData::Ack(event::Ack { grant, address: Some(address), seconds: None, boots })
+        })
     }
 
     /// Answers a BOOTP client. Nothing is stored: the address is its host's anyway.
@@ -151,8 +151,10 @@ impl Exchange<'_> {
             rapid_commit: false,
         };
         let reply = build_bootp(self.caller.request, &grant);
-        let text = || format!("given {address} for ever (BOOTP)");
-        let happened = self.caller.happened(EventKind::Ack, text);
+        let happened = self.caller.happened(|| {
+            let (grant, address) = (event::Grant::Bootp, Some(address));
+            EventData::Ack(event::Ack { grant, address, seconds: None, boots: None })
+        });
         self.caller.sending(&reply, self.local, happened)
     }
 
@@ -166,17 +168,19 @@ impl Exchange<'_> {
             return Err(Reason::TooManyDeclines);
         }
         let seconds = app.config.decline_seconds;
-        let mut text = format!(
-            "found {address} in use by somebody else: nobody is given it for {}",
-            words::duration(seconds)
-        );
-        if self.reserved == Some(address) {
-            let alarm = format!("{text}. It is its own address: look for who has it");
-            self.caller.tell(EventKind::Warning, || alarm);
-            text = format!("found its own address {address} in use");
+        let own = self.reserved == Some(address);
+        let decline = event::Decline { address, own, quarantine_seconds: seconds };
+        if own {
+            let warning = Warning::OwnAddressInUse(decline.clone());
+            self.caller.tell(|| EventData::Warning(warning));
         }
-        let until = now + i64::from(seconds);
-        self.end(leases, (address, LeaseState::Declined, until), text)
+        let end = End {
+            address,
+            state: LeaseState::Declined,
+            expires_at: now + i64::from(seconds),
+            data: EventData::Decline(decline),
+        };
+        self.end(leases, end)
     }
 
     pub(super) fn release(
@@ -184,27 +188,23 @@ impl Exchange<'_> {
         leases: &mut Session<'_>,
         address: Ipv4Addr,
     ) -> Result<Outcome, Reason> {
-        let now = self.caller.around.now;
-        let text = format!("gave {address} back");
-        self.end(leases, (address, LeaseState::Released, now), text)
+        let end = End {
+            address,
+            state: LeaseState::Released,
+            expires_at: self.caller.around.now,
+            data: EventData::Release { address },
+        };
+        self.end(leases, end)
     }
 
     /// Records the end of a lease; nobody waits for an answer.
-    fn end(
-        &self,
-        leases: &mut Session<'_>,
-        (address, state, expires_at): (Ipv4Addr, LeaseState, i64),
-        text: String,
-    ) -> Result<Outcome, Reason> {
+    fn end(&self, leases: &mut Session<'_>, end: End) -> Result<Outcome, Reason> {
+        let End { address, state, expires_at, data } = end;
         if leases.is_offered(address) {
             return Err(Reason::BeingGiven);
         }
         let lease = leases.find(address).ok_or(Reason::NotItsLease)?;
-        let kind = match state {
-            LeaseState::Declined => EventKind::Decline,
-            _ => EventKind::Release,
-        };
-        self.caller.tell(kind, || text);
+        self.caller.tell(|| data);
         let lease = Lease { state, expires_at, ..lease };
         // At once: while the commit runs, memory must not tell the client that it still
         // has the address, for the next one may have it then.
@@ -213,18 +213,27 @@ impl Exchange<'_> {
         Ok(Outcome::Commit(Box::new(Commit { lease, now, answers })))
     }
 
-    fn ack(&self, watch: &mut Watch, address: Ipv4Addr, seconds: u32, verb: &str) -> Sending {
-        let given = Given {
-            kind: MessageType::Ack,
-            address: Some(address),
-            lease_seconds: seconds,
-            event: EventKind::Ack,
-        };
-        self.grant(watch, given, || format!("{verb} {address} for {}", words::duration(seconds)))
+    fn ack(
+        &self,
+        watch: &mut Watch,
+        address: Ipv4Addr,
+        seconds: u32,
+        grant: event::Grant,
+    ) -> Sending {
+        let address = Some(address);
+        let given = Given { kind: MessageType::Ack, address, lease_seconds: seconds };
+        self.grant(watch, given, |boots| {
+            EventData::Ack(event::Ack { grant, address, seconds: Some(seconds), boots })
+        })
     }
 
-    fn grant(&self, watch: &mut Watch, given: Given, text: impl FnOnce() -> String) -> Sending {
-        let Given { kind, address, lease_seconds, event } = given;
+    fn grant(
+        &self,
+        watch: &mut Watch,
+        given: Given,
+        data: impl FnOnce(Option<event::Boots>) -> EventData,
+    ) -> Sending {
+        let Given { kind, address, lease_seconds } = given;
         let for_good = kind == MessageType::Ack;
         let next = self.caller.next(self.local, Some(self.place.subnet), watch, for_good);
         let client_uuid = self.caller.request.packet.options.filled(code::CLIENT_UUID);
@@ -244,7 +253,7 @@ impl Exchange<'_> {
         };
         grant.merge_added();
         let reply = build_grant(self.caller.request, &grant);
-        let happened = self.caller.happened(event, || text() + &words::boots(&next));
+        let happened = self.caller.happened(|| data(words::boots(&next)));
         self.caller.sending(&reply, self.local, happened)
     }
 

@@ -10,7 +10,7 @@ use crate::dhcp::socket::Letter;
 use crate::dhcp::wire::HEADER_BYTES;
 use crate::inventory::EventBus;
 use crate::leases::CommitError;
-use crate::lifecycle::EventKind;
+use crate::lifecycle::EventData;
 use crate::model::{Lease, Mac};
 
 /// What is to be done about a packet.
@@ -51,8 +51,7 @@ pub(super) struct Sending {
 pub(super) struct Happened {
     pub(super) host: Option<String>,
     pub(super) mac: Option<Mac>,
-    pub(super) kind: EventKind,
-    pub(super) text: String,
+    pub(super) data: EventData,
 }
 
 /// A lease to be made durable and the answers that depend on it.
@@ -78,9 +77,9 @@ pub(super) struct Answers {
 impl Happened {
     /// Writes the event to the log and to the event bus.
     pub(super) fn record(self, events: &EventBus) {
-        let Self { host, mac, kind, text } = self;
-        tracing::info!(host, mac = mac.map(tracing::field::display), "{kind}: {text}");
-        events.record(host.as_deref(), mac, kind, text);
+        let Self { host, mac, data } = self;
+        tracing::info!(host, mac = mac.map(tracing::field::display), "{}: {data}", data.kind());
+        events.record(host.as_deref(), mac, data);
     }
 }
 

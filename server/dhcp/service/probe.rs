@@ -35,15 +35,6 @@ pub(super) struct Probed {
 }
 
 impl Probed {
-    /// What the operator is told of an address that somebody uses unasked.
-    pub(super) fn told(&self, mac: Option<Mac>) -> String {
-        let address = self.probe.address;
-        let who = mac.map_or_else(|| "somebody".to_owned(), |mac| mac.to_string());
-        let text = format!("{who} uses {address}, which nobody leases: it is given to no client");
-        tracing::warn!("{text}");
-        text
-    }
-
     /// The lease that keeps the address from every client.
     pub(super) fn quarantine(&self, mac: Option<Mac>, now: i64, seconds: u32) -> Lease {
         let mac = mac.unwrap_or(Mac([0; 6]));

@@ -15,7 +15,7 @@ use crate::dhcp::pxe::{boot_data, boot_item, redirect_data};
 use crate::dhcp::reply::{Destination, Grant, build_grant};
 use crate::dhcp::watch::Watch;
 use crate::dhcp::wire::BROADCAST_FLAG;
-use crate::lifecycle::EventKind;
+use crate::lifecycle::{EventData, event};
 use crate::model::UnknownClients;
 use crate::options::code;
 
@@ -27,7 +27,7 @@ impl Caller<'_> {
             return Err(Reason::AddressesElsewhere);
         }
         let next = self.next_if_served(watch, false)?;
-        self.tell(EventKind::Discover, || words::asks(None, self.boots, &self.way()));
+        self.tell(|| EventData::Discover(self.question(None, None)));
         let mut sending = self.boot_answer(MessageType::Offer, &next);
         // The client has no address yet, and we do not know which it gets.
         if self.request.relay_address().is_none() {
@@ -98,12 +98,18 @@ impl Caller<'_> {
         if kind == MessageType::Offer {
             reply.flags |= BROADCAST_FLAG;
         }
-        let text = || match redirect {
-            true => "sent to port 4011 for its boot file".to_owned(),
-            false => format!("told what to boot{}", words::boots(next)),
-        };
-        let event = if kind == MessageType::Offer { EventKind::Offer } else { EventKind::Ack };
-        let happened = self.happened(event, text);
+        let happened = self.happened(|| {
+            let boots = words::boots(next);
+            match kind {
+                MessageType::Offer => {
+                    EventData::Offer(event::Offer { address: None, boots, redirected: redirect })
+                }
+                _ => {
+                    let grant = event::Grant::BootOnly;
+                    EventData::Ack(event::Ack { grant, address: None, seconds: None, boots })
+                }
+            }
+        });
         self.sending(&reply, arrival.local, happened)
     }
 }

@@ -14,7 +14,8 @@ use super::page::{Page, Paging, Position, SortValue, limit_of, next_link};
 use super::problem::Error;
 use crate::app::App;
 use crate::inventory::{self, EventFilter, HostStatus, Report, Revision};
-use crate::lifecycle::{Event, EventKind};
+use crate::lifecycle::Event;
+use crate::lifecycle::audit::Action;
 use crate::model::{Difference, Host, Lease, LeaseState, Mac};
 use crate::network::Consequences;
 
@@ -164,8 +165,8 @@ pub(super) async fn remove_lease(
 ) -> Result<Answer<LeaseItem>, Error> {
     let lease = find_lease(&app, &address)?;
     app.leases.remove(lease.address).await.map_err(inventory::Error::from)?;
-    let text = format!("{} took back the lease of {address} ({})", program.who, lease.client);
-    app.inventory.events.record(None, Some(lease.mac), EventKind::Change, text);
+    let action = Action::LeaseRemoved { address: lease.address, client: lease.client.to_string() };
+    app.inventory.events.audit(&program.who, action);
     Ok(Answer::new(LeaseItem::from(&lease)))
 }
 

@@ -17,8 +17,9 @@ use crate::app::App;
 use crate::bundle::apply;
 use crate::bundle::archive::{self, HostFile};
 use crate::inventory::Snapshot;
-use crate::lifecycle::EventKind;
-use crate::model::{Host, InvalidMac, Mac, size_text};
+use crate::lifecycle::EventData;
+use crate::lifecycle::event::{Sent, Warning};
+use crate::model::{Host, InvalidMac, Mac};
 use crate::network::{self, Cluster, Format, MICROCLOUD_FILE, PreseedWords};
 
 /// Revision of the site that a response is generated from.
@@ -206,9 +207,8 @@ impl<'a> Request<'a> {
     ) -> Result<Self, Error> {
         let (name, host) = caller.host_of_mac(app, snapshot, mac).ok_or(Error::UnknownHost(mac))?;
         if let Err(error) = caller.check_may_read(app, name, host).await {
-            let address = caller.address;
-            let text = format!("{address} asked for the configuration of {name} and was refused");
-            tell(app, Some(name), Some(mac), (EventKind::Warning, text));
+            let warning = Warning::ConfigRefused { host: name.to_owned(), to: caller.address };
+            tell(app, Some(name), Some(mac), EventData::Warning(warning));
             return Err(error);
         }
         Ok(Self { app, snapshot, caller, mac, name, host })
@@ -274,9 +274,10 @@ impl<'a> Request<'a> {
     /// A host's own fetch is a stage of its boot; an operator's is only written down.
     fn tell(&self, what: &str, bytes: u64) {
         let own = self.caller.is_host(self.app, self.name, self.host);
-        let kind = if own { EventKind::Config } else { EventKind::File };
-        let text = format!("{what} to {}: {}", self.caller.address, size_text(bytes));
-        tell(self.app, Some(self.name), Some(self.mac), (kind, text));
+        let data = if own { EventData::Config } else { EventData::File };
+        let (to, file) = (self.caller.address, what.to_owned());
+        let sent = Sent { to, file, bytes, milliseconds: None };
+        tell(self.app, Some(self.name), Some(self.mac), data(sent));
     }
 }
 

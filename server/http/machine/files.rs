@@ -77,7 +77,7 @@ fn whole(app: &App, caller: &Caller, name: &str, file: &SharedFile) -> Body {
         host: host.map(|(name, _)| name.to_owned()),
         kind: stage(image, name),
         file: name.trim_start_matches('/').to_owned(),
-        peer: caller.address.to_string(),
+        to: caller.address,
     };
     transfer::watched(file.bytes.clone(), subject, app.clone())
 }

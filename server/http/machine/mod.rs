@@ -34,7 +34,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::app::App;
 use crate::boot::next::LOCAL_PATH;
 use crate::http::health;
-use crate::lifecycle::EventKind;
+use crate::lifecycle::EventData;
 use crate::metrics::HTTP_ANSWERS;
 use crate::model::Mac;
 use crate::network::Format;
@@ -146,9 +146,9 @@ async fn log(request: Request, next: Next) -> Response {
 }
 
 /// Says in the log and on the event bus what happened.
-fn tell(app: &App, host: Option<&str>, mac: Option<Mac>, (kind, text): (EventKind, String)) {
-    tracing::info!(host, mac = mac.map(tracing::field::display), "{kind}: {text}");
-    app.inventory.events.record(host, mac, kind, text);
+fn tell(app: &App, host: Option<&str>, mac: Option<Mac>, data: EventData) {
+    tracing::info!(host, mac = mac.map(tracing::field::display), "{}: {data}", data.kind());
+    app.inventory.events.record(host, mac, data);
 }
 
 /// Now, in Unix milliseconds.

@@ -9,8 +9,9 @@ use super::peer::Caller;
 use super::{now_ms, tell};
 use crate::app::App;
 use crate::inventory::{HostStatus, Report};
-use crate::lifecycle::EventKind;
-use crate::model::{HostState, Mac};
+use crate::lifecycle::event::{self, Verdict};
+use crate::lifecycle::{EventData, HostState};
+use crate::model::Mac;
 
 /// The longest report that is taken, in bytes.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -33,35 +34,37 @@ pub async fn store(
 
     // PostgreSQL has no NUL in TEXT.
     let body = String::from_utf8_lossy(&body).replace('\0', "\u{fffd}");
-    let (state, reason) = read(&body);
+    let report = read(&body);
     let now_ms = now_ms();
-    let report = Report { at_ms: now_ms, body };
-    app.inventory.database.set_report(name, &report).await?;
-    let status = HostStatus { state, since_ms: now_ms, reason: reason.clone() };
+    app.inventory.database.set_report(name, &Report { at_ms: now_ms, body }).await?;
+    let state = match report.verdict {
+        Verdict::Up => HostState::Up,
+        Verdict::Failed => HostState::Failed,
+    };
+    let status = HostStatus { state, since_ms: now_ms, reason: report.text.clone() };
     app.inventory.database.set_host_status(name, &status).await?;
-    let text = if reason.is_empty() { state.to_string() } else { format!("{state}: {reason}") };
-    tell(&app, Some(name), Some(mac), (EventKind::Report, text));
+    tell(&app, Some(name), Some(mac), EventData::Report(report));
     Ok(format!("{name} is {state}\n"))
 }
 
-/// Reads the state and a short text for people out of a report.
-fn read(body: &str) -> (HostState, String) {
+/// Reads the verdict and a short text for people out of a report.
+fn read(body: &str) -> event::Report {
     let shorten = |text: &str| -> String {
         let clean = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
         clean.take(SHOWN).collect()
     };
-    let state_of = |word: &str| {
-        if word.eq_ignore_ascii_case("failed") { HostState::Failed } else { HostState::Up }
+    let verdict_of = |word: &str| {
+        if word.eq_ignore_ascii_case("failed") { Verdict::Failed } else { Verdict::Up }
     };
     match serde_json::from_str(body) {
         Ok(Value::Object(report)) => {
             let text = |key: &str| report.get(key).and_then(Value::as_str).unwrap_or_default();
-            (state_of(text("state")), shorten(text("text")))
+            event::Report { verdict: verdict_of(text("state")), text: shorten(text("text")) }
         }
         _ => {
             let line = body.lines().next().unwrap_or_default();
             let word = line.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
-            (state_of(word), shorten(line))
+            event::Report { verdict: verdict_of(word), text: shorten(line) }
         }
     }
 }
@@ -73,20 +76,20 @@ mod tests {
     #[test]
     fn a_report_is_json_or_a_text() {
         let cases = [
-            ("", HostState::Up, ""),
-            ("bond0 up\nmore", HostState::Up, "bond0 up"),
-            ("failed: no carrier", HostState::Failed, "failed: no carrier"),
-            ("Failed", HostState::Failed, "Failed"),
-            ("failedover", HostState::Up, "failedover"),
-            (r#"{"state":"up","text":"applied 7"}"#, HostState::Up, "applied 7"),
-            (r#"{"state":"failed","text":"a\nb"}"#, HostState::Failed, "a b"),
-            (r#"{"state":5}"#, HostState::Up, ""),
-            (r#"{"broken"#, HostState::Up, r#"{"broken"#),
-            ("[1]", HostState::Up, "[1]"),
+            ("", Verdict::Up, ""),
+            ("bond0 up\nmore", Verdict::Up, "bond0 up"),
+            ("failed: no carrier", Verdict::Failed, "failed: no carrier"),
+            ("Failed", Verdict::Failed, "Failed"),
+            ("failedover", Verdict::Up, "failedover"),
+            (r#"{"state":"up","text":"applied 7"}"#, Verdict::Up, "applied 7"),
+            (r#"{"state":"failed","text":"a\nb"}"#, Verdict::Failed, "a b"),
+            (r#"{"state":5}"#, Verdict::Up, ""),
+            (r#"{"broken"#, Verdict::Up, r#"{"broken"#),
+            ("[1]", Verdict::Up, "[1]"),
         ];
-        for (body, state, text) in cases {
-            assert_eq!(read(body), (state, text.to_owned()), "{body}");
+        for (body, verdict, text) in cases {
+            assert_eq!(read(body), event::Report { verdict, text: text.to_owned() }, "{body}");
         }
-        assert_eq!(read(&"x".repeat(1000)).1.len(), SHOWN);
+        assert_eq!(read(&"x".repeat(1000)).text.len(), SHOWN);
     }
 }

@@ -10,7 +10,9 @@ use super::tell;
 use crate::app::App;
 use crate::boot::script::{self, Target};
 use crate::inventory::Snapshot;
-use crate::lifecycle::{EventKind, gate};
+use crate::lifecycle::event::{self, ScriptSays, WaitReason};
+use crate::lifecycle::wording::wait_lines;
+use crate::lifecycle::{EventData, gate};
 use crate::model::{Host, Image, Mac, Site};
 use crate::network::{self, Format, RenderError};
 
@@ -29,7 +31,7 @@ pub async fn host(
         mac,
         base: caller.base(&app)?,
     };
-    let (text, said) = match plan(&app, &snapshot, known, mac).await {
+    let (text, says) = match plan(&app, &snapshot, known, mac).await {
         Ok(plan) => {
             let Plan { image_name, image, with_config, dracut } = plan;
             let image = &Image {
@@ -37,16 +39,16 @@ pub async fn host(
                 ..image.clone()
             };
             match script::boot(&target, image_name, image, with_config, dracut.as_deref()) {
-                Ok(text) => (text, format!("boots {image_name}")),
-                Err(error) => wait(&target, &[format!("image {image_name}: {error}")])?,
+                Ok(text) => (text, ScriptSays::Boots(image_name.to_owned())),
+                Err(error) => wait(&target, broken(image_name, error))?,
             }
         }
-        Err(reasons) => wait(&target, &reasons)?,
+        Err(reason) => wait(&target, reason)?,
     };
     if !caller.only_head {
-        let text = format!("script to {}: {said}", caller.address);
         let host = known.map(|(name, _)| name);
-        tell(&app, host, Some(mac), (EventKind::Script, text));
+        let script = event::Script { to: caller.address, says };
+        tell(&app, host, Some(mac), EventData::Script(script));
     }
     Ok(answer(text))
 }
@@ -69,8 +71,14 @@ fn answer(text: String) -> Response {
     (head, text).into_response()
 }
 
-fn wait(target: &Target, reasons: &[String]) -> Result<(String, String), Error> {
-    Ok((script::wait(target, reasons)?, format!("waits, {}", reasons.join("; "))))
+fn wait(target: &Target, reason: WaitReason) -> Result<(String, ScriptSays), Error> {
+    let reasons = vec![reason];
+    let text = script::wait(target, &wait_lines(&reasons))?;
+    Ok((text, ScriptSays::WaitingFor(reasons)))
+}
+
+fn broken(image_name: &str, error: impl ToString) -> WaitReason {
+    WaitReason::BrokenImage { image: image_name.to_owned(), error: error.to_string() }
 }
 
 /// What a host is to boot.
@@ -82,24 +90,22 @@ struct Plan<'a> {
     dracut: Option<String>,
 }
 
-/// Finds what the host boots, or says why it must wait, in words for its console.
+/// Finds what the host boots, or says why it must wait.
 async fn plan<'a>(
     app: &App,
     snapshot: &'a Snapshot,
     known: Option<(&str, &'a Host)>,
     mac: Mac,
-) -> Result<Plan<'a>, Vec<String>> {
+) -> Result<Plan<'a>, WaitReason> {
     let Some((name, host)) = known else {
-        return Err(vec![
-            format!("{mac} is in no host of the inventory"),
-            "adopt it in the web UI, or name it in the site file".into(),
-        ]);
+        return Err(WaitReason::NotInInventory { mac });
     };
+    let host_name = || name.to_owned();
     let Some(image_name) = host.image.as_deref() else {
-        return Err(vec![format!("{name} has no image to boot: give it one, or local")]);
+        return Err(WaitReason::NoImage { host: host_name() });
     };
     let Some(image) = snapshot.site.images.get(image_name) else {
-        return Err(vec![format!("{name} is to boot image {image_name}, which does not exist")]);
+        return Err(WaitReason::UnknownImage { host: host_name(), image: image_name.to_owned() });
     };
     check_files(app, image_name, image).await?;
     if image.kernel.is_none() {
@@ -109,11 +115,10 @@ async fn plan<'a>(
         Ok(_) => true,
         Err(RenderError::NoProfile { .. }) => false,
         Err(RenderError::Refused { findings, .. }) => {
-            let mut reasons = vec![format!("the network of {name} must be mended first:")];
-            reasons.extend(findings.iter().map(ToString::to_string));
-            return Err(reasons);
+            let findings = findings.iter().map(ToString::to_string).collect();
+            return Err(WaitReason::NetworkRefused { host: host_name(), findings });
         }
-        Err(error) => return Err(vec![error.to_string()]),
+        Err(error) => return Err(WaitReason::Other { error: error.to_string() }),
     };
     let dracut = match image.wants_dracut() && with_config {
         true => Some(for_dracut(&snapshot.site, name)?),
@@ -123,24 +128,22 @@ async fn plan<'a>(
 }
 
 /// The network of a host on one line, or what dracut has no words for, a line each.
-fn for_dracut(site: &Site, name: &str) -> Result<String, Vec<String>> {
+fn for_dracut(site: &Site, name: &str) -> Result<String, WaitReason> {
     match network::render_host(site, name, Format::Dracut) {
         Ok(files) => Ok(files.into_iter().map(|file| file.text).collect()),
         Err(RenderError::Unsupported { features, .. }) => {
-            let mut reasons = vec![format!("dracut has no words for the network of {name}:")];
-            reasons.extend(features);
-            Err(reasons)
+            Err(WaitReason::NotForDracut { host: name.to_owned(), features })
         }
-        Err(error) => Err(vec![error.to_string()]),
+        Err(error) => Err(WaitReason::Other { error: error.to_string() }),
     }
 }
 
 /// Says at once which file is missing, instead of letting the host try ten times.
-async fn check_files(app: &App, image_name: &str, image: &Image) -> Result<(), Vec<String>> {
+async fn check_files(app: &App, image_name: &str, image: &Image) -> Result<(), WaitReason> {
     let programs = [&image.kernel, &image.efi, &image.script].into_iter().flatten();
     for file in programs.chain(&image.initrd) {
         if let Err(error) = app.files.open(file).await {
-            return Err(vec![format!("image {image_name}: {error}")]);
+            return Err(broken(image_name, error));
         }
     }
     Ok(())

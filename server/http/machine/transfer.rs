@@ -1,6 +1,8 @@
 //! A body that is watched on its way out: live progress, and an event at its end.
 
 use std::convert::Infallible;
+use std::mem;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -11,8 +13,8 @@ use futures_util::Stream;
 
 use super::tell;
 use crate::app::App;
-use crate::lifecycle::{EventKind, Progress};
-use crate::model::size_text;
+use crate::lifecycle::event::{Sent, Warning};
+use crate::lifecycle::{EventData, EventKind, Progress};
 
 /// How much is handed to the connection at a time: whole packets but for the last of it.
 const CHUNK_BYTES: usize = 4 * 1024 * 1024;
@@ -28,8 +30,8 @@ pub struct Subject {
     pub kind: EventKind,
     /// The file's name.
     pub file: String,
-    /// Where it goes, for the event's text.
-    pub peer: String,
+    /// The client.
+    pub to: IpAddr,
 }
 
 /// The bytes that are still to be sent. When it is dropped, all have left or the client went away.
@@ -85,18 +87,23 @@ impl Stream for Transfer {
 
 impl Drop for Transfer {
     fn drop(&mut self) {
-        let Subject { host, kind, file, peer } = &self.subject;
-        let (sent, total) = (self.sent_bytes(), self.total_bytes);
-        let seconds = self.started.elapsed().as_secs_f64();
         self.tell_progress();
-        let (kind, text) = if sent == total {
-            (*kind, format!("{file} to {peer}: {} in {seconds:.1} s", size_text(total)))
+        let (sent_bytes, total_bytes) = (self.sent_bytes(), self.total_bytes);
+        let milliseconds = self.started.elapsed().as_millis() as u64;
+        let (to, file) = (self.subject.to, mem::take(&mut self.subject.file));
+        let data = if sent_bytes == total_bytes {
+            let milliseconds = Some(milliseconds);
+            let sent = Sent { to, file, bytes: total_bytes, milliseconds };
+            match self.subject.kind {
+                EventKind::Nbp => EventData::Nbp(sent),
+                EventKind::Kernel => EventData::Kernel(sent),
+                EventKind::Initrd => EventData::Initrd(sent),
+                _ => EventData::File(sent),
+            }
         } else {
-            let (sent, total) = (size_text(sent), size_text(total));
-            let text =
-                format!("{file} to {peer} broke off after {sent} of {total}, {seconds:.1} s");
-            (EventKind::Warning, text)
+            let warning = Warning::BrokenOff { to, file, sent_bytes, total_bytes, milliseconds };
+            EventData::Warning(warning)
         };
-        tell(&self.app, host.as_deref(), None, (kind, text));
+        tell(&self.app, self.subject.host.as_deref(), None, data);
     }
 }

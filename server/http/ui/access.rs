@@ -12,7 +12,7 @@ use super::page::{Frame, Page};
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{AccountError, Token};
-use crate::lifecycle::EventKind;
+use crate::lifecycle::audit::Action;
 
 /// The longest life of a token that the form gives, in days.
 const MOST_DAYS: i64 = 3650;
@@ -63,7 +63,8 @@ pub async fn add_token(State(ui): State<Ui>, sent: CheckedForm) -> Result<Respon
     };
     let said = match ui.app.inventory.database.add_token(name, may_change, ends).await {
         Ok(token) => {
-            record(&ui, format!("{} made token {name}", sent.operator.name));
+            let action = Action::TokenAdded { token: name.to_owned() };
+            ui.app.inventory.events.audit(&sent.operator.name, action);
             Said { token: Some(token), ..Said::default() }
         }
         Err(AccountError::Inventory(error)) => return Err(error.into()),
@@ -81,7 +82,8 @@ pub async fn remove_token(
     if !ui.app.inventory.database.remove_token(&name).await? {
         return Err(Error::NotFound { what: "token", name });
     }
-    record(&ui, format!("{} removed token {name}", sent.operator.name));
+    let action = Action::TokenRemoved { token: name.clone() };
+    ui.app.inventory.events.audit(&sent.operator.name, action);
     sent.operator.notify(format!("Revoked token {name}.")).await?;
     Ok(Redirect::to("/access"))
 }
@@ -97,7 +99,8 @@ pub async fn set_password(State(ui): State<Ui>, sent: CheckedForm) -> Result<Res
     } else {
         match database.set_password(user, new).await {
             Ok(_) => {
-                record(&ui, format!("{user} has a new password"));
+                let action = Action::PasswordChanged { user: user.clone() };
+                ui.app.inventory.events.audit(user, action);
                 sent.operator.notify("Password changed.".into()).await?;
                 return Ok(Redirect::to("/access").into_response());
             }
@@ -106,10 +109,6 @@ pub async fn set_password(State(ui): State<Ui>, sent: CheckedForm) -> Result<Res
         }
     };
     page(&ui, &sent.operator, Said { password_wrong: Some(wrong), ..Said::default() }).await
-}
-
-fn record(ui: &Ui, text: String) {
-    ui.app.inventory.events.record(None, None, EventKind::Change, text);
 }
 
 async fn page(ui: &Ui, operator: &Operator, said: Said) -> Result<Response, Error> {

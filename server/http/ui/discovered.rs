@@ -80,7 +80,7 @@ fn unknown_clients(
             address: None,
             subnet: String::new(),
             heard_ms: event.at_ms,
-            said: event.text.clone(),
+            said: event.text(),
         };
         clients.entry(mac).or_insert_with(client);
     }
@@ -125,7 +125,7 @@ pub async fn adopt(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lifecycle::EventKind;
+    use crate::lifecycle::{EventData, EventKind};
     use crate::model::{ClientKey, LeaseState, Site};
 
     #[test]
@@ -140,8 +140,7 @@ mod tests {
             at_ms,
             host: None,
             mac: Some(mac(last)),
-            kind: EventKind::Discover,
-            text: text.into(),
+            data: EventData::Recorded { of: EventKind::Discover, text: text.into() },
         };
         let events = [event(30, 2, "new"), event(20, 1, "known"), event(10, 2, "old")];
         let lease = |last, expires_at| Lease {

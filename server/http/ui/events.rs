@@ -57,10 +57,10 @@ impl EventTable {
 fn rows(ui: &Ui, events: Vec<Event>) -> Vec<EventRow> {
     let row = |event: Event| EventRow {
         at: ui.moment(event.at_ms),
-        host: event.host,
+        host: event.host.clone(),
         mac: event.mac.map(|mac| mac.to_string()).unwrap_or_default(),
-        kind: event.kind,
-        text: event.text,
+        kind: event.kind(),
+        text: event.text(),
     };
     events.into_iter().map(row).collect()
 }
@@ -79,8 +79,8 @@ impl Wanted {
         let text = self.text.trim().to_lowercase();
         let mac = || event.mac.is_some_and(|mac| mac.to_string().contains(&text));
         let host = || event.host.as_ref().is_some_and(|host| host.to_lowercase().contains(&text));
-        (self.kind.is_empty() || event.kind.label() == self.kind)
-            && (text.is_empty() || event.text.to_lowercase().contains(&text) || mac() || host())
+        (self.kind.is_empty() || event.kind().label() == self.kind)
+            && (text.is_empty() || event.text().to_lowercase().contains(&text) || mac() || host())
     }
 }
 

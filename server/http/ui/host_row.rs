@@ -8,8 +8,7 @@ use super::clock::Moment;
 use super::progress::percent;
 use super::state::Ui;
 use crate::inventory::{Error, HostStatus};
-use crate::lifecycle::{Event, Progress};
-use crate::model::HostState;
+use crate::lifecycle::{Event, HostState, Progress};
 
 /// What moves in the rows of a list: read once, for all hosts.
 pub struct Board {
@@ -50,8 +49,8 @@ impl Board {
         let event = self.last_events.get(host);
         EventCell {
             at: event.map(|event| ui.moment(event.at_ms)),
-            kind: event.map(|event| event.kind.label()).unwrap_or_default(),
-            text: event.map(|event| event.text.clone()).unwrap_or_default(),
+            kind: event.map(|event| event.kind().label()).unwrap_or_default(),
+            text: event.map(Event::text).unwrap_or_default(),
         }
     }
 }

@@ -8,7 +8,8 @@ use super::clock::{Moment, span};
 use super::progress::percent;
 use super::state::Ui;
 use crate::inventory::{Error, EventFilter};
-use crate::lifecycle::stall::{self, Facts};
+use crate::lifecycle::boot::Boot;
+use crate::lifecycle::stall::{self, Facts, Patience};
 use crate::lifecycle::timeline::{Stage, Standing, Step, latest_boot, steps};
 use crate::lifecycle::{Event, Progress};
 use crate::model::size_text;
@@ -71,7 +72,13 @@ impl Timeline {
         Ok(Self {
             started: boot.first().map(|event| ui.moment(event.at_ms)),
             summary: summary(boot, ui.now_ms()),
-            cause: stall::find(boot, &Facts::of(site, host), ui.now_ms()).map(|stall| stall.cause),
+            cause: stall::find(
+                &Boot::of(boot),
+                &Facts::of(site, host),
+                Patience::default(),
+                ui.now_ms(),
+            )
+            .map(|stall| stall.cause.to_string()),
             rows: steps(boot).iter().map(row).collect(),
         })
     }
@@ -90,7 +97,7 @@ fn row(ui: &Ui, step: &Step, transfers: &[Progress], began_ms: i64) -> Row {
         standing: step.standing,
         at: step.first.map(|event| ui.moment(event.at_ms)),
         after: after.map(|seconds| format!("+{seconds:.1} s")).unwrap_or_default(),
-        text: step.last.map(|event| event.text.clone()).unwrap_or_default(),
+        text: step.last.map(Event::text).unwrap_or_default(),
         count: step.count,
         bars: own.map(bar).collect(),
     }
@@ -105,7 +112,7 @@ fn summary(boot: &[Event], now_ms: i64) -> String {
     };
     let took = span((last.at_ms - first.at_ms) / 1000);
     let silent = Duration::from_millis(now_ms.saturating_sub(last.at_ms).max(0) as u64);
-    let is_up = boot.iter().any(|event| Stage::of(event.kind) == Some(Stage::Report));
+    let is_up = boot.iter().any(|event| Stage::of(event.kind()) == Some(Stage::Report));
     if is_up {
         return format!("reported after {took}");
     }
@@ -118,7 +125,7 @@ fn summary(boot: &[Event], now_ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lifecycle::EventKind;
+    use crate::lifecycle::{EventKind, samples};
 
     #[test]
     fn the_summary_says_where_the_boot_is() {
@@ -126,8 +133,7 @@ mod tests {
             at_ms: seconds * 1000,
             host: None,
             mac: None,
-            kind,
-            text: String::new(),
+            data: samples::data(kind),
         };
         let boot = [event(0, EventKind::Discover), event(20, EventKind::Kernel)];
         assert_eq!(summary(&boot, 21_000), "20 s so far");

@@ -16,7 +16,8 @@ use super::query::Asked;
 use super::session::Operator;
 use super::state::Ui;
 use super::tenants::{LeaseCell, lease_cell};
-use crate::model::{Host, HostState, LeaseTerm, Mac, Site};
+use crate::lifecycle::HostState;
+use crate::model::{Host, LeaseTerm, Mac, Site};
 
 /// How many hosts a page shows.
 const PAGE: usize = 100;
@@ -114,9 +115,11 @@ fn by_place(a: &(&String, &Host), b: &(&String, &Host)) -> Ordering {
 fn urgency(state: HostState) -> u8 {
     match state {
         HostState::Failed => 0,
-        HostState::Booting => 1,
-        HostState::Waiting => 2,
-        HostState::Up => 3,
+        HostState::Stuck => 1,
+        HostState::Installing => 2,
+        HostState::Booting => 3,
+        HostState::Waiting => 4,
+        HostState::Up => 5,
     }
 }
 

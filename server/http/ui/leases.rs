@@ -16,7 +16,7 @@ use super::query::Asked;
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory;
-use crate::lifecycle::EventKind;
+use crate::lifecycle::audit::Action;
 use crate::model::{ClientKey, Lease, LeaseState, Mac};
 
 /// How many leases a page shows.
@@ -75,8 +75,9 @@ pub async fn remove(
     let found = address.parse().ok().and_then(|address| ui.app.leases.find(address));
     let Some(lease) = found else { return Err(Error::NotFound { what: "lease", name: address }) };
     ui.app.leases.remove(lease.address).await.map_err(inventory::Error::from)?;
-    let text = format!("{} took back {address} of {}", sent.operator.name, lease.client);
-    ui.app.inventory.events.record(None, Some(lease.mac), EventKind::Change, text);
+    let (address, client) = (lease.address, lease.client.to_string());
+    let action = Action::LeaseRemoved { address, client };
+    ui.app.inventory.events.audit(&sent.operator.name, action);
     sent.operator.notify(format!("Released {address}.")).await?;
     Ok(Redirect::to("/leases"))
 }

@@ -110,7 +110,7 @@ impl Pending {
             Followed::Host(name) if name != host => return,
             Followed::Host(_) => {
                 if let Live::Event(event) = live {
-                    self.say = Some(format!("{}: {}", event.kind, event.text));
+                    self.say = Some(format!("{}: {}", event.kind(), event.text()));
                 }
             }
             Followed::Hosts(_) | Followed::Rack(_) => {}
@@ -227,11 +227,11 @@ async fn update_host(ui: &Ui, name: &str) -> Result<Update, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lifecycle::{Event, EventKind};
+    use crate::lifecycle::{Event, EventKind, samples};
 
     fn event(host: Option<&str>) -> Live {
-        let (host, text) = (host.map(str::to_owned), "x".to_owned());
-        Live::Event(Event { at_ms: 0, host, mac: None, kind: EventKind::Kernel, text })
+        let (host, data) = (host.map(str::to_owned), samples::data(EventKind::Kernel));
+        Live::Event(Event { at_ms: 0, host, mac: None, data })
     }
 
     #[test]
@@ -242,7 +242,10 @@ mod tests {
         pending.note(&event(None), &followed);
         assert!(pending.is_empty());
         pending.note(&event(Some("n1")), &followed);
-        assert_eq!(pending.say.as_deref(), Some("kernel: x"));
+        assert_eq!(
+            pending.say.as_deref(),
+            Some("kernel: live/vmlinuz to 10.0.0.5: 1000 B in 0.0 s")
+        );
         for tick in 0..SETTLE {
             assert!(!pending.is_empty(), "tick {tick}");
             pending.settle();

@@ -16,7 +16,7 @@ use super::page::Page;
 use super::query::Asked;
 use super::session::{begin, random_token};
 use super::state::{Ui, now_ms};
-use crate::lifecycle::EventKind;
+use crate::lifecycle::audit::Action;
 
 /// Holds the login form's token: before the login there is no session to hold one, and
 /// strangers shall not fill the database with sessions.
@@ -66,25 +66,21 @@ pub async fn enter(
     }
     if !ui.app.inventory.database.verify_password(&name, password).await? {
         ui.throttle().failed(who, now_ms() / 1000);
-        record(&ui, format!("login as \"{name}\" from {source} failed"));
+        ui.app.inventory.events.audit(&name, Action::LoginRefused { from: source });
         let error = "Wrong name or password.".to_owned();
         return again(StatusCode::UNAUTHORIZED, &fields, error);
     }
     ui.throttle().succeeded(&who);
-    record(&ui, format!("{name} logged in from {source}"));
+    ui.app.inventory.events.audit(&name, Action::LoggedIn { from: source });
     begin(&session, name).await?;
     Ok(Redirect::to(&own_path(fields.text("then"))).into_response())
 }
 
 /// `POST /logout`
 pub async fn leave(State(ui): State<Ui>, form: CheckedForm) -> Result<Redirect, Error> {
-    record(&ui, format!("{} logged out", form.operator.name));
+    ui.app.inventory.events.audit(&form.operator.name, Action::LoggedOut);
     form.operator.leave().await?;
     Ok(Redirect::to("/login"))
-}
-
-fn record(ui: &Ui, text: String) {
-    ui.app.inventory.events.record(None, None, EventKind::Login, text);
 }
 
 /// The form once more, with what was typed (but the password) and what was wrong.

@@ -10,7 +10,8 @@ use super::natural::natural;
 use super::page::{Frame, Page};
 use super::session::Operator;
 use super::state::Ui;
-use crate::model::{Host, HostState, Rack, Site};
+use crate::lifecycle::HostState;
+use crate::model::{Host, Rack, Site};
 
 /// How many units a rack has where nobody says.
 const UNITS: u16 = 42;

@@ -1,12 +1,17 @@
-//! Where a boot has stopped, and the likely cause in words for whoever stands in the aisle. Pure.
+//! Whether a boot has stopped, and the likely cause. Pure.
 //!
 //! Nothing here is certain: it is what a person who has seen many racks would
 //! look at first, given what the server saw and what it did not see.
 
-use crate::lifecycle::{Event, EventKind};
+use serde::{Deserialize, Serialize};
+
+use super::boot::Boot;
+use super::event::{Nak, Verdict, WaitReason};
+use super::reason::Reason;
+use crate::lifecycle::EventKind;
 use crate::model::{BondMode, Image, Mac, Site};
 
-/// What the inventory says of a host, as far as it bears on its boot.
+/// What the inventory says of a host that matters for its boot.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// The MACs of NICs that are members of an LACP bond.
@@ -35,228 +40,185 @@ impl Facts {
             vlans: vlans.collect(),
         }
     }
+
+    /// Whether the host boots its local disk, which needs nothing more of this server.
+    pub fn is_local(&self) -> bool {
+        self.image.as_ref().is_some_and(|image| image.local)
+    }
 }
 
-/// A boot that goes on no more.
+/// A boot that has stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stall {
-    /// The last stage that it reached.
+    /// The furthest that it came.
     pub after: EventKind,
     /// For how long nothing was heard of it.
     pub silent_seconds: i64,
-    /// What is probably wrong, and what to do about it.
-    pub cause: String,
+    /// What is probably wrong.
+    pub cause: Cause,
 }
 
-/// How long silence after a stage is normal, in seconds.
-///
-/// EDK2 asks DHCP again after 4, 8, 16 and 32 s; the 2019 iPXE may spend 20 s
-/// before its script; a server's firmware and kernel spend minutes.
-fn patience_seconds(after: EventKind) -> i64 {
-    match after {
-        EventKind::Discover | EventKind::Offer => 20,
-        EventKind::Request | EventKind::Ack | EventKind::Nak => 45,
-        EventKind::Tftp | EventKind::Nbp => 60,
-        EventKind::Script | EventKind::Kernel => 60,
-        EventKind::Initrd | EventKind::Config => 300,
-        _ => i64::MAX,
+/// What is probably wrong with a boot. Its sentence says what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "cause", rename_all = "kebab-case")]
+pub enum Cause {
+    /// The host reports a failure.
+    HostFailed {
+        /// Its words.
+        text: String,
+    },
+    /// The installation failed.
+    InstallFailed {
+        /// Why.
+        reason: String,
+    },
+    /// The script waits until something is done here.
+    HostWaits {
+        /// For what.
+        waiting_for: Vec<WaitReason>,
+    },
+    /// The client took another server's offer.
+    OtherServer,
+    /// This server does not answer.
+    Unanswered {
+        /// Why not.
+        reason: Reason,
+    },
+    /// Several offers, no request.
+    OffersUnheard {
+        /// How many offers.
+        offers: u32,
+        /// Whether the NIC is to be in an LACP bond.
+        lacp: bool,
+    },
+    /// The client asks for a wrong address again and again.
+    WrongAddress {
+        /// The last refusal.
+        nak: Nak,
+    },
+    /// The boot program was fetched several times, and no script.
+    ProgramLoops {
+        /// How many times.
+        times: u32,
+    },
+    /// The client never heard a block of its boot program.
+    TransferUnheard,
+    /// One DISCOVER and no more.
+    AskedOnce,
+    /// One or two offers, no request.
+    OfferUnheard,
+    /// A REQUEST without an answer.
+    RequestUnanswered,
+    /// A NAK, and no further DISCOVER.
+    NakUnheard,
+    /// The client has its address and fetches nothing.
+    FetchesNothing,
+    /// The boot program came and did not start.
+    ProgramDead,
+    /// iPXE runs and does not fetch its script.
+    ScriptUnreachable,
+    /// The script came and the kernel does not.
+    KernelMissing,
+    /// The kernel came and the initrd does not.
+    InitrdMissing,
+    /// Everything was fetched and the system is silent.
+    SystemSilent {
+        /// Whether it is to come up on an LACP bond.
+        lacp: bool,
+        /// The VLANs that it is to come up on.
+        vlans: Vec<u16>,
+    },
+}
+
+/// How long silence is normal, in per cent of what is usual.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// 100: as long as firmware and kernels usually take.
+    pub percent: u32,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { percent: 100 }
     }
 }
 
-/// Says where a boot has stopped, if it has. `boot` is all that was seen of one boot of
-/// one host, oldest first; `now_ms` is the time in Unix milliseconds.
-pub fn find(boot: &[Event], facts: &Facts, now_ms: i64) -> Option<Stall> {
-    let seen = Seen::of(boot)?;
-    let silent_seconds = (now_ms - seen.last_ms).max(0) / 1000;
-    let cause = seen.refusal(facts).or_else(|| {
-        let silent = silent_seconds >= patience_seconds(seen.reached);
-        silent.then(|| seen.silence(facts)).flatten()
-    })?;
-    Some(Stall { after: seen.reached, silent_seconds, cause })
-}
-
-/// A boot in figures.
-struct Seen<'a> {
-    boot: &'a [Event],
-    /// The furthest stage.
-    reached: EventKind,
-    last_ms: i64,
-}
-
-impl<'a> Seen<'a> {
-    fn of(boot: &'a [Event]) -> Option<Self> {
-        // Kinds are in the order of a boot, up to the report.
-        let stages = || boot.iter().filter(|event| event.kind <= EventKind::Report);
-        let reached = stages().map(|event| event.kind).max()?;
-        let last_ms = stages().map(|event| event.at_ms).max()?;
-        Some(Self { boot, reached, last_ms })
-    }
-
-    fn count(&self, kind: EventKind) -> usize {
-        self.boot.iter().filter(|event| event.kind == kind).count()
-    }
-
-    fn last(&self, kind: EventKind) -> Option<&'a Event> {
-        self.boot.iter().rev().find(|event| event.kind == kind)
-    }
-
-    /// Whether something of this kind came after the last boot program.
-    fn after_program(&self, kind: EventKind) -> bool {
-        let is_program = |event: &Event| matches!(event.kind, EventKind::Tftp | EventKind::Nbp);
-        let since = self.boot.iter().rposition(is_program).unwrap_or_default();
-        self.boot.iter().skip(since).any(|event| event.kind == kind)
-    }
-
-    /// The MAC that asked last.
-    fn mac(&self) -> Option<Mac> {
-        self.boot.iter().rev().find_map(|event| event.mac)
-    }
-
-    /// What is wrong without any doubt, however short the silence.
-    fn refusal(&self, facts: &Facts) -> Option<String> {
-        match self.reached {
-            EventKind::Report => {
-                let text = &self.last(EventKind::Report)?.text;
-                text.starts_with("failed").then(|| format!("the host says: {text}"))
-            }
-            EventKind::Script => {
-                let (_, reasons) = self.last(EventKind::Script)?.text.split_once(": waits, ")?;
-                Some(format!("the host waits for you: {reasons}"))
-            }
-            EventKind::Discover | EventKind::Request => self.no_answer(),
-            EventKind::Offer => self.offers_unheard(facts),
-            EventKind::Nak if self.count(EventKind::Nak) >= 3 => {
-                let text = &self.last(EventKind::Nak)?.text;
-                Some(format!("it asks for the wrong address again and again: {text}"))
-            }
-            EventKind::Tftp | EventKind::Nbp => self.program_trouble(),
-            _ => None,
-        }
-    }
-
-    /// DISCOVERs or REQUESTs that were not answered say why themselves.
-    fn no_answer(&self) -> Option<String> {
-        let asked = self.last(EventKind::Request).or_else(|| self.last(EventKind::Discover))?;
-        let (_, reason) = asked.text.split_once("; not answered: ")?;
-        if reason == "the client chose another server" {
-            return Some(
-                "another DHCP server on this network answered it, and it took that one's offer: \
-                 find that server and switch it off here, or let it name this one as boot server"
-                    .into(),
-            );
-        }
-        Some(format!("this server does not answer it: {reason}"))
-    }
-
-    /// Offers that are never taken up.
-    fn offers_unheard(&self, facts: &Facts) -> Option<String> {
-        let offers = self.count(EventKind::Offer);
-        if offers < 3 {
-            return None;
-        }
-        let bonded = self.mac().is_some_and(|mac| facts.lacp_macs.contains(&mac));
-        Some(if bonded {
-            format!(
-                "{offers} offers, no request, and this NIC is to be in an LACP bond: its switch \
-                 port drops traffic until LACP is up, which no firmware speaks; set LACP fallback \
-                 (\"lacp fallback\", \"no lacp suspend-individual\", \"lacp-bypass\") on the port"
-            )
-        } else {
-            format!(
-                "{offers} offers, no request: another DHCP server answered sooner, or the offers \
-                 do not reach it (wrong VLAN on its port, spanning tree still blocking, a relay \
-                 or firewall that drops the way back; try always_broadcast)"
-            )
-        })
-    }
-
-    fn program_trouble(&self) -> Option<String> {
-        let programs = self.count(EventKind::Nbp) + self.sent_by_tftp();
-        if programs >= 3 {
-            return Some(format!(
-                "the boot program was fetched {programs} times and no script: it starts and is \
-                 sent itself again (another DHCP server answers iPXE?), or it crashes and the \
-                 firmware tries anew: give the host another boot-file, such as ipxe.efi or snponly.efi"
-            ));
-        }
-        let last = self.last(EventKind::Tftp)?;
-        last.text.contains("stopped after 0 B").then(|| {
-            "it asked for its boot program and heard nothing more: a firewall between drops UDP \
-             from the transfer ports (1024 and up; tftp_ports narrows them)"
-                .into()
-        })
-    }
-
-    fn sent_by_tftp(&self) -> usize {
-        let sent =
-            |event: &&Event| event.kind == EventKind::Tftp && event.text.starts_with("sent ");
-        self.boot.iter().filter(sent).count()
-    }
-
-    /// What silence after a stage means.
-    fn silence(&self, facts: &Facts) -> Option<String> {
-        let image = facts.image.as_ref();
-        if image.is_some_and(|image| image.local) {
-            return None;
-        }
-        let cause = match self.reached {
-            EventKind::Discover => {
-                "it asked once and gave up before the answer: look at its link and its switch port"
-            }
-            EventKind::Offer => {
-                "it did not take up the offer: another DHCP server answered sooner, or the offer \
-                 did not reach it"
-            }
-            EventKind::Request => "it asked for the address and was not answered: see the log",
-            EventKind::Nak => "it was told that its address is wrong here and did not ask anew",
-            EventKind::Ack => {
-                "it has its address and fetches nothing: network boot is not what it wants (boot \
-                 order, an installed system), or UDP port 69 and the HTTP port of this server are \
-                 blocked on the way"
-            }
-            EventKind::Tftp | EventKind::Nbp => self.silent_program(),
-            EventKind::Script => match image {
-                Some(image) if image.kernel.is_some() => {
-                    "it has its script and the kernel does not come through: large packets are \
-                     lost on the way (MTU), or its console shows an error of iPXE"
-                }
-                _ => return None,
-            },
-            EventKind::Kernel if image.is_some_and(|image| !image.initrd.is_empty()) => {
-                "the kernel came and its initrd does not: look at its console, and at the link for \
-                 errors"
-            }
-            _ => return Some(silent_system(facts)),
+impl Patience {
+    /// How long silence after a kind of event is normal, in milliseconds.
+    ///
+    /// EDK2 asks DHCP again after 4, 8, 16 and 32 s; the 2019 iPXE may spend 20 s
+    /// before its script; a server's firmware and kernel spend minutes.
+    pub fn milliseconds(self, after: EventKind) -> i64 {
+        let seconds = match after {
+            EventKind::Discover | EventKind::Offer => 20,
+            EventKind::Request | EventKind::Ack | EventKind::Nak => 45,
+            EventKind::Tftp | EventKind::Nbp => 60,
+            EventKind::Script | EventKind::Kernel => 60,
+            EventKind::Initrd | EventKind::Config => 300,
+            _ => return i64::MAX,
         };
-        Some(cause.to_owned())
-    }
-
-    fn silent_program(&self) -> &'static str {
-        if !self.after_program(EventKind::Ack) {
-            return "the boot program came and did not start: Secure Boot refuses unsigned programs, \
-                    or it is one for another architecture, or its driver hangs: try another \
-                    boot-file, such as snponly.efi for ipxe.efi";
-        }
-        "iPXE runs and has an address, and does not fetch its script: TCP to the HTTP port of this \
-         server is blocked on the way, or machine_url names an address that it cannot reach"
+        seconds * 10 * i64::from(self.percent)
     }
 }
 
-/// A system that was started and says nothing.
-fn silent_system(facts: &Facts) -> String {
-    let mut cause =
-        "everything was fetched and the system does not report: the kernel stopped (its \
-                     console says where), it has no driver for the NIC"
-            .to_owned();
-    if !facts.lacp_macs.is_empty() {
-        cause.push_str(", the switch does not run LACP on both ports of the bond");
+/// Says where a boot has stopped, if it has. `now_ms` is the time in Unix milliseconds.
+pub fn find(boot: &Boot, facts: &Facts, patience: Patience, now_ms: i64) -> Option<Stall> {
+    let reached = boot.reached?;
+    let silent_ms = (now_ms - boot.last_ms).max(0);
+    let is_silent = silent_ms >= patience.milliseconds(reached);
+    let cause = refusal(boot, reached, facts)
+        .or_else(|| is_silent.then(|| silence(boot, reached, facts)).flatten())?;
+    Some(Stall { after: reached, silent_seconds: silent_ms / 1000, cause })
+}
+
+/// What is wrong without any doubt, however short the silence.
+fn refusal(boot: &Boot, reached: EventKind, facts: &Facts) -> Option<Cause> {
+    match reached {
+        EventKind::Report => {
+            let report = boot.report.as_ref().filter(|r| r.verdict == Verdict::Failed)?;
+            Some(Cause::HostFailed { text: report.text.clone() })
+        }
+        EventKind::Script => Some(Cause::HostWaits { waiting_for: boot.waiting_for.clone()? }),
+        EventKind::Discover | EventKind::Request => match boot.unanswered? {
+            Reason::OtherServer => Some(Cause::OtherServer),
+            reason => Some(Cause::Unanswered { reason }),
+        },
+        EventKind::Offer if boot.offers >= 3 => {
+            let lacp = boot.mac.is_some_and(|mac| facts.lacp_macs.contains(&mac));
+            Some(Cause::OffersUnheard { offers: boot.offers, lacp })
+        }
+        EventKind::Nak if boot.naks >= 3 => Some(Cause::WrongAddress { nak: boot.nak.clone()? }),
+        EventKind::Tftp | EventKind::Nbp if boot.programs >= 3 => {
+            Some(Cause::ProgramLoops { times: boot.programs })
+        }
+        EventKind::Tftp if boot.tftp_unheard => Some(Cause::TransferUnheard),
+        _ => None,
     }
-    if !facts.vlans.is_empty() {
-        let vlans: Vec<String> = facts.vlans.iter().map(u16::to_string).collect();
-        cause.push_str(&format!(", VLAN {} is not on the port", vlans.join(", ")));
+}
+
+/// What silence means.
+fn silence(boot: &Boot, reached: EventKind, facts: &Facts) -> Option<Cause> {
+    if facts.is_local() {
+        return None;
     }
-    cause.push_str(", or the image does not report at all");
-    cause
+    let image = facts.image.as_ref();
+    Some(match reached {
+        EventKind::Discover => Cause::AskedOnce,
+        EventKind::Offer => Cause::OfferUnheard,
+        EventKind::Request => Cause::RequestUnanswered,
+        EventKind::Nak => Cause::NakUnheard,
+        EventKind::Ack => Cause::FetchesNothing,
+        EventKind::Tftp | EventKind::Nbp if boot.ack_after_program => Cause::ScriptUnreachable,
+        EventKind::Tftp | EventKind::Nbp => Cause::ProgramDead,
+        EventKind::Script if image.is_some_and(|image| image.kernel.is_some()) => {
+            Cause::KernelMissing
+        }
+        EventKind::Script => return None,
+        EventKind::Kernel if image.is_some_and(|image| !image.initrd.is_empty()) => {
+            Cause::InitrdMissing
+        }
+        _ => Cause::SystemSilent { lacp: !facts.lacp_macs.is_empty(), vlans: facts.vlans.clone() },
+    })
 }
 
 #[cfg(test)]

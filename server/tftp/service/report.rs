@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::app::App;
-use crate::lifecycle::{EventKind, Progress};
+use crate::lifecycle::event::{self, Tftp, TftpEnd};
+use crate::lifecycle::{EventData, EventKind, Progress};
 use crate::metrics::{TFTP_BYTES, TFTP_RUNNING, TFTP_TRANSFERS};
-use crate::model::{ClientKey, Mac, size_text};
+use crate::model::{ClientKey, Mac};
 use crate::tftp::transfer::{Ending, Transfer};
 
 /// Smaller files are through before anybody looks.
@@ -43,11 +44,11 @@ impl Who {
         Self { host, mac: Some(lease.mac) }
     }
 
-    /// Writes an event about this client; not all of a stranger.
-    pub(super) fn record(&self, app: &App, text: impl FnOnce() -> String) {
+    /// Records an event of this client; not all of an unknown one.
+    pub(super) fn record(&self, app: &App, tftp: impl FnOnce() -> Tftp) {
         let events = &app.inventory.events;
         if self.host.is_some() || events.tells_of_stranger() {
-            events.record(self.host.as_deref(), self.mac, EventKind::Tftp, text());
+            events.record(self.host.as_deref(), self.mac, EventData::Tftp(tftp()));
         }
     }
 }
@@ -55,6 +56,7 @@ impl Who {
 /// The report on one transfer.
 pub(super) struct Report {
     who: Who,
+    to: IpAddr,
     file: String,
     total_bytes: u64,
     /// When the client took up the offer.
@@ -64,9 +66,10 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(who: Who, file: String, total_bytes: u64) -> Self {
+    pub(super) fn new(app: &App, to: IpAddr, file: String, total_bytes: u64) -> Self {
         TFTP_RUNNING.fetch_add(1, Ordering::Relaxed);
-        Self { who, file, total_bytes, began: None, told_start: false, told: Duration::ZERO }
+        let who = Who::at(app, to);
+        Self { who, to, file, total_bytes, began: None, told_start: false, told: Duration::ZERO }
     }
 
     /// The name of what is sent.
@@ -99,7 +102,12 @@ impl Report {
 
     fn tell_start(&mut self, app: &App) {
         self.told_start = true;
-        self.who.record(app, || format!("sends {} ({})", self.file, size_text(self.total_bytes)));
+        let Self { to, file, total_bytes, .. } = self;
+        self.who.record(app, || Tftp::Started {
+            to: *to,
+            file: file.clone(),
+            total_bytes: *total_bytes,
+        });
     }
 
     /// Notes the end; of a size probe nothing is told.
@@ -107,47 +115,23 @@ impl Report {
         TFTP_TRANSFERS.count(ending.label());
         TFTP_BYTES.add(ending.label(), transfer.acked_bytes());
         TFTP_RUNNING.fetch_sub(1, Ordering::Relaxed);
-        if ending == Ending::Probed {
-            return;
-        }
+        let Some(how) = how(ending) else { return };
         if self.total_bytes > WORTH_WATCHING_BYTES && ending.is_success() {
             self.tell_progress(app, self.total_bytes);
         }
-        self.who.record(app, || self.end(transfer, ending, now));
-    }
-
-    fn end(&self, transfer: &Transfer, ending: Ending, now: Duration) -> String {
-        let why = match ending {
-            Ending::Complete | Ending::Unconfirmed => return self.success(transfer, ending, now),
-            Ending::Refused(code) => {
-                return self.failure(transfer, &format!("the client gave up with error {code}"));
-            }
-            Ending::Probed => "the client asked for its size only",
-            Ending::Gone => "the client closed its port",
-            Ending::Silent => "the client stopped answering",
-            Ending::Superseded => "the client asked for something else",
-            Ending::Unreadable => "the file was truncated meanwhile",
-            Ending::Stopped => "the server stops",
-        };
-        self.failure(transfer, why)
-    }
-
-    fn success(&self, transfer: &Transfer, ending: Ending, now: Duration) -> String {
-        let seconds = now.saturating_sub(self.began.unwrap_or(now)).as_secs_f64();
-        let total = size_text(self.total_bytes);
-        let mut text = format!("sent {} ({total}) in {seconds:.1} s", self.file);
-        if transfer.resent_blocks() > 0 {
-            text.push_str(&format!(", {} blocks again", transfer.resent_blocks()));
-        }
-        if ending == Ending::Unconfirmed {
-            text.push_str("; its end was not acknowledged");
-        }
-        text
-    }
-
-    fn failure(&self, transfer: &Transfer, why: &str) -> String {
-        let (sent, total) = (size_text(transfer.acked_bytes()), size_text(self.total_bytes));
-        format!("{} stopped after {sent} of {total}: {why}", self.file)
+        self.who.record(app, || {
+            let took = now.saturating_sub(self.began.unwrap_or(now));
+            Tftp::Ended(TftpEnd {
+                to: self.to,
+                file: self.file.clone(),
+                total_bytes: self.total_bytes,
+                sent_bytes: transfer.acked_bytes(),
+                ending: how,
+                milliseconds: took.as_millis() as u64,
+                block_size: transfer.block_size(),
+                resent_blocks: transfer.resent_blocks(),
+            })
+        });
     }
 
     fn tell_progress(&self, app: &App, sent_bytes: u64) {
@@ -159,4 +143,19 @@ impl Report {
             total_bytes: self.total_bytes,
         });
     }
+}
+
+/// How the transfer ended, as it is recorded; none for a size probe, which is no event.
+fn how(ending: Ending) -> Option<event::Ending> {
+    Some(match ending {
+        Ending::Complete => event::Ending::Complete,
+        Ending::Unconfirmed => event::Ending::Unconfirmed,
+        Ending::Probed => return None,
+        Ending::Refused(code) => event::Ending::Refused(code),
+        Ending::Gone => event::Ending::Gone,
+        Ending::Silent => event::Ending::Silent,
+        Ending::Superseded => event::Ending::Superseded,
+        Ending::Unreadable => event::Ending::Unreadable,
+        Ending::Stopped => event::Ending::Stopped,
+    })
 }

@@ -14,6 +14,7 @@ use super::replies::Way;
 use super::report::{Report, Who};
 use super::sockets::{self, Incoming};
 use crate::files::{FileError, SMALL_BYTES, names};
+use crate::lifecycle::event::Tftp;
 use crate::metrics::TFTP_REFUSED;
 use crate::tftp::negotiate::{Quirks, negotiate};
 use crate::tftp::netascii;
@@ -46,7 +47,7 @@ impl Engine {
             Ok(Packet::Read(request)) => match self.on_read(peer, local, &request) {
                 Ok(()) => return,
                 Err(refusal) => {
-                    self.tell_refusal(peer, request.name, &refusal);
+                    self.record_refusal(peer, Some(request.name), &refusal);
                     refusal
                 }
             },
@@ -149,7 +150,7 @@ impl Engine {
             Ok(content) => self.begin(peer, opening, content),
             Err(error) => {
                 let refusal = Refusal::from(error);
-                Who::at(&self.app, peer.address.ip()).record(&self.app, || refusal.text.clone());
+                self.record_refusal(peer, None, &refusal);
                 Err(refusal)
             }
         };
@@ -176,7 +177,7 @@ impl Engine {
         client.directory = path.rsplit_once('/').map_or("", |(directory, _)| directory).to_owned();
         self.replies.begin(reply);
         let timer_at = transfer.deadline();
-        let report = Report::new(Who::at(&self.app, ip), path, total_bytes);
+        let report = Report::new(&self.app, ip, path, total_bytes);
         self.live.insert(peer, Live { transfer, content: bytes, reply, timer_at, report });
         self.timers.set(timer_at, peer);
         self.send(peer, first, now);
@@ -230,9 +231,13 @@ impl Engine {
         self.replies.queue(reply, to, What::Packet(packet.into()), now);
     }
 
-    fn tell_refusal(&self, peer: Peer, name: &[u8], refusal: &Refusal) {
-        Who::at(&self.app, peer.address.ip())
-            .record(&self.app, || format!("asked for {}: {}", names::shown(name), refusal.text));
+    fn record_refusal(&self, peer: Peer, name: Option<&[u8]>, refusal: &Refusal) {
+        let to = peer.address.ip();
+        Who::at(&self.app, to).record(&self.app, || Tftp::Refused {
+            to,
+            file: name.map(names::shown),
+            error: refusal.text.clone(),
+        });
     }
 }
 

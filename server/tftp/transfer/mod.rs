@@ -211,7 +211,8 @@ impl Transfer {
         self.resent_blocks
     }
 
-    fn block_size(&self) -> u64 {
+    /// How many bytes a full block has.
+    pub fn block_size(&self) -> u64 {
         self.agreed.block_size().into()
     }
 

@@ -28,7 +28,8 @@ use crate::dhcp::socket::{DhcpSocket, Letter, arrival_of, read_link};
 use crate::dhcp::watch::Watch;
 use crate::inventory::Snapshot;
 use crate::leases::{Claim, CommitError, Ended, Outcomes};
-use crate::lifecycle::EventKind;
+use crate::lifecycle::EventData;
+use crate::lifecycle::event::Warning;
 use crate::metrics::{DHCP_ANSWERS, LEASE_COMMITS};
 use crate::model::Lease;
 use crate::network::Surroundings;
@@ -242,9 +243,10 @@ impl Interface {
 
     fn warn_of_database(&mut self, error: &str) {
         if self.watch.warns("database", now()) {
-            let text = format!("no new leases are given: the database does not take them: {error}");
-            tracing::error!("{text}");
-            self.app.inventory.events.record(None, None, EventKind::Warning, text);
+            let error = error.to_owned();
+            let data = EventData::Warning(Warning::LeasesNotStored { error });
+            tracing::error!("{data}");
+            self.app.inventory.events.record(None, None, data);
         }
     }
 

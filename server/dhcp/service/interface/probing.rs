@@ -3,7 +3,8 @@
 use super::{Interface, now};
 use crate::dhcp::link::Arrival;
 use crate::dhcp::service::probe::{Found, Probe, Probed};
-use crate::lifecycle::EventKind;
+use crate::lifecycle::EventData;
+use crate::lifecycle::event::Warning;
 use crate::model::Mac;
 
 impl Interface {
@@ -23,7 +24,12 @@ impl Interface {
             && self.believes_conflict(mac, now)
         {
             let decline_seconds = self.app.config.decline_seconds;
-            self.app.inventory.events.record(None, mac, EventKind::Warning, probed.told(mac));
+            let data = EventData::Warning(Warning::AddressInUse {
+                address: probed.probe.address,
+                by: mac,
+            });
+            tracing::warn!("{data}");
+            self.app.inventory.events.record(None, mac, data);
             let lease = probed.quarantine(mac, now, decline_seconds);
             let stored = self.app.leases.commit(lease, now);
             self.probing.push(Box::pin(async move {
@@ -42,10 +48,9 @@ impl Interface {
     fn believes_conflict(&mut self, mac: Option<Mac>, now: i64) -> bool {
         let believed = self.watch.probes.believes_conflict(now);
         if !believed && self.watch.warns("probes", now) {
-            let text = "somebody answers for many addresses (proxy ARP?): addresses are offered \
-                        all the same";
-            tracing::warn!("{text}");
-            self.app.inventory.events.record(None, mac, EventKind::Warning, text.to_owned());
+            let data = EventData::Warning(Warning::ProxyArp);
+            tracing::warn!("{data}");
+            self.app.inventory.events.record(None, mac, data);
         }
         believed
     }

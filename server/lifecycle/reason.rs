@@ -1,0 +1,123 @@
+//! Why a DHCP message is refused, not answered, or answered otherwise than usual: decided by `dhcp`
+//! and `boot`, and the first thing to know of a boot that has stopped.
+
+use serde::{Deserialize, Serialize};
+
+/// Why a client is told that its address is wrong.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+    thiserror::Error,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum NakReason {
+    /// It is another client's, or of another network.
+    #[error("address not available")]
+    NotAvailable,
+    /// The client has another address here.
+    #[error("another address is yours")]
+    NotYours,
+}
+
+/// Why a message is not answered.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+    thiserror::Error,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// Every address of the subnet's ranges is taken.
+    #[error("no free address in the subnet's dhcp ranges")]
+    PoolExhausted,
+    /// The subnet refuses clients that are not in the inventory.
+    #[error("the subnet refuses clients that are not in the inventory")]
+    UnknownRefused,
+    /// The client took the offer of another server.
+    #[error("the client chose another server")]
+    OtherServer,
+    /// Another server may know the client: it must not hear a NAK from this one.
+    #[error("no record of the client here")]
+    NoRecord,
+    /// The message lacks what its kind needs.
+    #[error("the message names no address")]
+    NoAddress,
+    /// The client gives back or refuses an address that it does not hold.
+    #[error("the client does not hold that address")]
+    NotItsLease,
+    /// The client gives back or refuses an address while it asks for it: the lease would
+    /// outlive its end in memory.
+    #[error("a lease of that address is being made")]
+    BeingGiven,
+    /// The packet does not come from the address that the client says it has.
+    #[error("the packet does not come from the address it speaks of")]
+    WrongSource,
+    /// A kind of message that servers do not answer.
+    #[error("this kind of message is not answered")]
+    NotForUs,
+    /// The packet's link belongs to no subnet of the site.
+    #[error("no subnet of the site is on that link")]
+    NoSubnet,
+    /// A relay that is not allowed.
+    #[error("the relay agent is not allowed")]
+    UnknownRelay,
+    /// Another server gives the addresses; this one says what to boot.
+    #[error("addresses are given by another server (proxy_dhcp)")]
+    AddressesElsewhere,
+    /// A question about booting of one that boots nothing from here.
+    #[error("the client boots nothing from here")]
+    BootsNothing,
+    /// BOOTP is for hosts that own an address, where the subnet says so.
+    #[error(
+        "a BOOTP client is answered only with an address of its own, where the subnet has bootp"
+    )]
+    NoBootp,
+    /// Another server has time to answer first.
+    #[error("the client has not asked for min-secs seconds yet")]
+    TooEarly,
+    /// The address that it is to have is being probed: the answer follows.
+    #[error("its address is being probed")]
+    BeingProbed,
+    /// The client refuses too many addresses.
+    #[error("the client declined too many addresses")]
+    TooManyDeclines,
+}
+
+/// Why a client is told its script instead of a program.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+    thiserror::Error,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Detour {
+    /// It was told the same program again and again.
+    #[error(
+        "was told its boot program 3 times within a minute and is told its script now: \
+             the program does not start, or iPXE hides what it is (options 77 and 175)"
+    )]
+    Loop,
+    /// Its iPXE has no HTTP, and the one it was sent to seems to be no better.
+    #[error("is an iPXE without HTTP that was sent to another iPXE already: told its script now")]
+    Chained,
+}

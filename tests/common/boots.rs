@@ -1,0 +1,69 @@
+//! Events of a boot, as the services make them.
+
+use std::net::Ipv4Addr;
+
+use rackstrap::lifecycle::EventData;
+use rackstrap::lifecycle::client::{Arch, Client};
+use rackstrap::lifecycle::event::{
+    Ack, Boots, Ending, Grant, Offer, Question, Report, Script, ScriptSays, Sent, Tftp, TftpEnd,
+    Verdict, Way,
+};
+
+/// The address of the host that boots.
+pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
+
+fn question() -> Question {
+    let (way, client) = (Way::Interface("provisioning".into()), Client::Pxe(Arch::X64Efi));
+    Question { address: None, client, way, unanswered: None }
+}
+
+pub fn discover() -> EventData {
+    EventData::Discover(question())
+}
+
+pub fn request() -> EventData {
+    EventData::Request(Question { address: Some(ADDRESS), ..question() })
+}
+
+pub fn offer() -> EventData {
+    let boots = Some(Boots::Tftp("ipxe.efi".into()));
+    EventData::Offer(Offer { address: Some(ADDRESS), boots, redirected: false })
+}
+
+pub fn ack() -> EventData {
+    let (address, seconds) = (Some(ADDRESS), Some(3600));
+    EventData::Ack(Ack { grant: Grant::Given, address, seconds, boots: None })
+}
+
+pub fn tftp(file: &str) -> EventData {
+    EventData::Tftp(Tftp::Ended(TftpEnd {
+        to: ADDRESS.into(),
+        file: file.into(),
+        total_bytes: 1_100_000,
+        sent_bytes: 1_100_000,
+        ending: Ending::Complete,
+        milliseconds: 300,
+        block_size: 1468,
+        resent_blocks: 0,
+    }))
+}
+
+pub fn script(image: &str) -> EventData {
+    EventData::Script(Script { to: ADDRESS.into(), says: ScriptSays::Boots(image.into()) })
+}
+
+fn sent(file: &str) -> Sent {
+    Sent { to: ADDRESS.into(), file: file.into(), bytes: 28_731_000, milliseconds: Some(400) }
+}
+
+pub fn kernel(file: &str) -> EventData {
+    EventData::Kernel(sent(file))
+}
+
+pub fn initrd(file: &str) -> EventData {
+    EventData::Initrd(sent(file))
+}
+
+pub fn report(verdict: Verdict, text: &str) -> EventData {
+    EventData::Report(Report { verdict, text: text.into() })
+}
