@@ -4,8 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use rackstrap::model::{Host, Mac, Site};
+use rackstrap::model::{Host, Mac};
 use rackstrap::network::{Format, allocate, check_site, render_host};
+use rackstrap::profile::ResolvedSite;
 
 const HOSTS: u32 = 4000;
 
@@ -23,7 +24,7 @@ profiles:
 ";
 
 fn main() {
-    let mut site: Site = serde_saphyr::from_str(SITE).unwrap();
+    let mut site: ResolvedSite = serde_saphyr::from_str(SITE).unwrap();
     for number in 0..HOSTS {
         let [_, _, high, low] = number.to_be_bytes();
         let nic =

@@ -1,7 +1,7 @@
 //! The domain core: checks and files of a site of four thousand hosts with four NICs each, on one core.
 
-use rackstrap::model::Site;
 use rackstrap::network::{Format, Severity, check_site, render_host};
+use rackstrap::profile::ResolvedSite;
 use serde_json::json;
 
 use crate::contender::{Board, Effort, Findings};
@@ -63,7 +63,7 @@ pub fn bench(_lab: &Lab, effort: Effort) -> Findings {
 }
 
 /// Two bonds, a VLAN and a bridge on each host.
-fn site() -> Site {
+fn site() -> ResolvedSite {
     let hosts: serde_json::Map<String, serde_json::Value> = (0..HOSTS).map(host).collect();
     let site = json!({
         "subnets": {

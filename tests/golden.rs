@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rackstrap::model::Site;
 use rackstrap::network::{File, Format, Severity, check_site, render_host};
+use rackstrap::profile::ResolvedSite;
 
 /// The host that every site of the directory has.
 pub const HOST: &str = "r1-n01";
@@ -19,14 +19,14 @@ pub fn directory() -> PathBuf {
 }
 
 /// The sites, by name.
-pub fn sites() -> BTreeMap<String, Site> {
+pub fn sites() -> BTreeMap<String, ResolvedSite> {
     let paths = fs::read_dir(directory()).unwrap().map(|entry| entry.unwrap().path());
     let sites = paths.filter(|path| path.extension().is_some_and(|ending| ending == "yaml"));
     sites.map(|path| (stem(&path), read_site(&path))).collect()
 }
 
 /// A site file.
-pub fn read_site(path: &Path) -> Site {
+pub fn read_site(path: &Path) -> ResolvedSite {
     let text = fs::read_to_string(path).unwrap();
     serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

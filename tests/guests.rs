@@ -6,8 +6,9 @@
 use std::path::Path;
 
 use rackstrap::bundle::archive::HostFile;
-use rackstrap::model::{BondMode, Defaults, Host, Site};
+use rackstrap::model::{BondMode, Defaults, Host};
 use rackstrap::network::{Format, HostNetwork, Kind, Link, layout, render_host};
+use rackstrap::profile::ResolvedSite;
 
 use crate::common::guest::{Guest, Image, file};
 use crate::common::kernel::Kernel;
@@ -38,7 +39,7 @@ const START: &str = "read start _ </proc/uptime; systemctl start systemd-network
 /// One profile that a guest is given.
 struct Scenario {
     name: &'static str,
-    site: Site,
+    site: ResolvedSite,
     /// How long wait-online may take, in seconds.
     wait: u32,
 }
@@ -157,7 +158,7 @@ fn scenarios(systemd: u16) -> Vec<Scenario> {
 }
 
 /// The rails, with a route over two routers of the first.
-fn with_several_routers(mut site: Site) -> Site {
+fn with_several_routers(mut site: ResolvedSite) -> ResolvedSite {
     let hops = serde_json::json!([{"via": "10.10.0.1"}, {"via": "10.10.0.2", "weight": 3}]);
     let route = serde_json::json!({"to": "203.0.113.0/24", "next-hops": hops});
     for host in site.hosts.values_mut() {
@@ -167,7 +168,7 @@ fn with_several_routers(mut site: Site) -> Site {
 }
 
 /// The bond, with the MAC that somebody else chooses.
-fn with_mac(mut site: Site, chooser: &str) -> Site {
+fn with_mac(mut site: ResolvedSite, chooser: &str) -> ResolvedSite {
     for host in site.hosts.values_mut() {
         set_network(host, serde_json::json!({"bonds": {"bond0": {"macaddress": chooser}}}));
     }

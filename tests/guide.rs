@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rackstrap::config::Config;
-use rackstrap::model::Site;
 use rackstrap::network::{Finding, Severity, check_site};
+use rackstrap::profile::ResolvedSite;
 
 use crate::common::desk::Desk;
 use crate::common::store::Store;
@@ -153,7 +153,7 @@ async fn every_site_of_the_guide_is_applied_without_a_finding() {
     for store in Store::both().await {
         let desk = Desk::new(store);
         for Example { place, text } in &sites {
-            let site: Site =
+            let site: ResolvedSite =
                 serde_saphyr::from_str(text).unwrap_or_else(|e| panic!("{place}: {e}"));
             // Addresses that are left out are given by `apply`.
             let findings = check_site(&site);
@@ -204,7 +204,8 @@ fn every_rule_has_an_example_that_breaks_it_and_one_that_does_not() {
             let lines = example.lines().filter(|line| !line.starts_with(mark));
             let text: String =
                 lines.map(|line| format!("{}\n", line.get(2..).unwrap_or(""))).collect();
-            serde_saphyr::from_str::<Site>(&text).unwrap_or_else(|e| panic!("{rule}: {e}\n{text}"))
+            serde_saphyr::from_str::<ResolvedSite>(&text)
+                .unwrap_or_else(|e| panic!("{rule}: {e}\n{text}"))
         };
         let broken = check_site(&side('+'));
         // A mistake may break a second rule: the section then says so.

@@ -95,7 +95,7 @@ async fn a_site_comes_out_as_it_went_in() {
         assert_eq!(committed.revision, 1, "{}", store.kind);
         assert_eq!(committed.differences.len(), 11, "{}: {:?}", store.kind, lines(&committed));
         let read = store.inventory().await.snapshot();
-        assert_eq!((read.revision, &read.site), (1, &site()), "{}", store.kind);
+        assert_eq!((read.revision, &*read.site), (1, &site()), "{}", store.kind);
         // Equal maps may have their entries in another order; a file shows it.
         assert_eq!(site_file::render(&read.site), site_file::render(&site()), "{}", store.kind);
     }

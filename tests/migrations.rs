@@ -201,7 +201,7 @@ async fn check_kept(database: &Database, migrations: &[PathBuf]) {
     let inventory = Inventory::open(database.clone()).await.unwrap();
     let snapshot = inventory.snapshot();
     let expected = later(migrations).fold(site(SITE), |site, (_, _, add)| add(site));
-    assert_eq!((snapshot.revision, &snapshot.site), (7, &expected));
+    assert_eq!((snapshot.revision, &*snapshot.site), (7, &expected));
     let leases = LeaseBook::open(database.clone()).await.unwrap();
     let own = leases.find("10.77.0.10".parse().unwrap()).unwrap();
     assert_eq!((own.client, own.expires_at), (ClientKey::Host("n01".into()), 4_000_000_000));

@@ -4,10 +4,10 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use rackstrap::model::Site;
 use rackstrap::network::{
     Format, RenderError, Severity, allocate, check_site, layout, render_host,
 };
+use rackstrap::profile::ResolvedSite;
 
 /// What a good site is made of.
 #[derive(Clone, Debug)]
@@ -107,8 +107,8 @@ fn good(plan: &Plan) -> Value {
     })
 }
 
-fn site(value: Value) -> Site {
-    let mut site: Site = serde_json::from_value(value).unwrap();
+fn site(value: Value) -> ResolvedSite {
+    let mut site: ResolvedSite = serde_json::from_value(value).unwrap();
     for made in allocate(&site) {
         site.hosts.get_mut(&made.host).unwrap().addresses.insert(made.link, made.address);
     }
@@ -187,7 +187,7 @@ const BREAKAGES: &[Breakage] = &[
     }),
 ];
 
-fn errors(site: &Site) -> Vec<&'static str> {
+fn errors(site: &ResolvedSite) -> Vec<&'static str> {
     let findings = check_site(site);
     findings.iter().filter(|one| one.severity == Severity::Error).map(|one| one.rule).collect()
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rackstrap::model::Site;
 use rackstrap::network::{Finding, Format, Kind, RenderError, layout, render_host};
+use rackstrap::profile::ResolvedSite;
 
 use crate::common::netns::Netns;
 use crate::common::networkd::{Networkd, Systemd};
@@ -33,18 +33,18 @@ fn layouts() -> PathBuf {
 }
 
 /// The three sites whose files an operator wrote by hand before.
-fn verbatim_sites() -> BTreeMap<String, Site> {
+fn verbatim_sites() -> BTreeMap<String, ResolvedSite> {
     let names = ["1-bond", "2-bond-vlan", "3-bond-vlan-bridge"];
     let site = |name| golden::read_site(&layouts().join(format!("{name}.yaml")));
     names.into_iter().map(|name| (name.to_owned(), site(name))).collect()
 }
 
-fn all_sites() -> BTreeMap<String, Site> {
+fn all_sites() -> BTreeMap<String, ResolvedSite> {
     verbatim_sites().into_iter().chain(golden::sites()).collect()
 }
 
 /// The site, written for a version of systemd.
-fn aimed_at(mut site: Site, version: u16) -> Site {
+fn aimed_at(mut site: ResolvedSite, version: u16) -> ResolvedSite {
     for host in site.hosts.values_mut() {
         let aim = serde_json::json!({"systemd": version});
         host.network = serde_json::from_value(aim).unwrap();
@@ -54,7 +54,7 @@ fn aimed_at(mut site: Site, version: u16) -> Site {
 
 /// Whether the site's version lacks what it needs: `what_a_version_lacks_is_refused_by_name`
 /// knows which do, and reads the words.
-fn is_refused(site: &Site) -> bool {
+fn is_refused(site: &ResolvedSite) -> bool {
     render_host(site, golden::HOST, Format::Networkd).is_err()
 }
 
@@ -152,7 +152,7 @@ fn the_parser_check_sees_a_broken_file() {
 
 /// The sites that a kernel with nothing but bridges can have. `spread-rails` is one of them: a
 /// route of the loopback over four NICs.
-fn plain_sites() -> BTreeMap<String, Site> {
+fn plain_sites() -> BTreeMap<String, ResolvedSite> {
     let mut sites = golden::sites();
     sites.retain(|_, site| {
         let network = layout(site, golden::HOST);
@@ -193,7 +193,7 @@ fn kernel_has(kind: &str) -> bool {
 #[test]
 fn cables_macvlans_and_addresses_of_the_loopback_come_up_as_modelled() {
     let mut site = golden::sites().remove("virtual").unwrap();
-    let without = |site: &mut Site, kind: &str| {
+    let without = |site: &mut ResolvedSite, kind: &str| {
         let (_, profile) = site.profiles.iter_mut().next().unwrap();
         let mut entries = profile.entries().clone();
         entries.remove(kind);

@@ -3,15 +3,15 @@
 
 use std::process::Command;
 
-use rackstrap::model::Site;
 use rackstrap::network::{File, Format, render_host};
+use rackstrap::profile::ResolvedSite;
 
 use crate::common::netns::Netns;
 use crate::common::skip::skip;
 use crate::golden;
 
 /// The file of rules among a host's.
-fn rules(site: &Site) -> Option<File> {
+fn rules(site: &ResolvedSite) -> Option<File> {
     let files = render_host(site, golden::HOST, Format::Networkd).unwrap();
     files.into_iter().find(|file| file.name.ends_with(".nft"))
 }

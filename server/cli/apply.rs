@@ -31,7 +31,7 @@ impl Apply {
         };
         let inventory = context.inventory().await?;
         let (who, summary) = (operator(), format!("apply {name}"));
-        let site = file.site.clone();
+        let site = file.site.clone().into_site();
         match inventory.replace_site(change(&who, &summary, self.dry_run), site).await {
             Ok(committed) => tell(&context, committed, self.dry_run).await,
             Err(ChangeError::Refused(findings)) => {

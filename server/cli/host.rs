@@ -10,7 +10,8 @@ use crate::cli::context::{Context, moment, table};
 use crate::cli::nouns::{self, Listed, Name, Remove, Set, or_dash};
 use crate::inventory::{ChangeError, EventFilter, HostStatus, Snapshot};
 use crate::lifecycle::Event;
-use crate::model::{Host, Noun, Site};
+use crate::model::{Host, Noun};
+use crate::profile::ResolvedSite;
 use crate::site_file;
 
 /// `rackstrap host`.
@@ -55,7 +56,7 @@ impl HostCommand {
 
 impl Listed for Host {
     const COLUMNS: &'static [&'static str] = &["rack", "unit", "profile", "image", "addresses"];
-    fn cells(&self, _name: &str, _site: &Site) -> Vec<String> {
+    fn cells(&self, _name: &str, _site: &ResolvedSite) -> Vec<String> {
         let mut addresses: Vec<String> = self
             .addresses
             .values()

@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use crate::model::Site;
 use crate::network::{Cluster, OvnRange, PreseedError, microcloud_preseed};
+use crate::profile::ResolvedSite;
 
 /// The value of `--format`. It is not a [`Format`](crate::network::Format), because it covers
 /// several hosts.
@@ -35,7 +35,7 @@ pub struct Members {
 
 impl Members {
     /// Renders the document.
-    pub fn render(self, site: &Site, hosts: Vec<String>) -> Result<String, PreseedError> {
+    pub fn render(self, site: &ResolvedSite, hosts: Vec<String>) -> Result<String, PreseedError> {
         let members = match &self.profile {
             Some(profile) => Cluster::of_profile(site, profile),
             None => Cluster { hosts, ..Cluster::default() },

@@ -12,6 +12,7 @@ use crate::cli::outcome::{refuse_change, tell};
 use crate::inventory::{ChangeError, now_ms};
 use crate::model::{Host, Image, LeaseTerm, Noun, ProfileTree, Rack, Site, Subnet, Switch, Tenant};
 use crate::network::nearest::hint;
+use crate::profile::ResolvedSite;
 use crate::site_file::{self, set_values};
 
 /// The subcommands of a noun.
@@ -89,7 +90,7 @@ pub trait Listed: Noun {
     /// The columns after the name.
     const COLUMNS: &'static [&'static str];
     /// The cells of an entry, one per column.
-    fn cells(&self, name: &str, site: &Site) -> Vec<String>;
+    fn cells(&self, name: &str, site: &ResolvedSite) -> Vec<String>;
 }
 
 impl NounCommand {
@@ -208,13 +209,13 @@ pub fn or_dash<T: ToString>(value: Option<T>) -> String {
 }
 
 /// The number of hosts that match.
-fn count_hosts(site: &Site, matches: impl Fn(&Host) -> bool) -> String {
+fn count_hosts(site: &ResolvedSite, matches: impl Fn(&Host) -> bool) -> String {
     site.hosts.values().filter(|host| matches(host)).count().to_string()
 }
 
 impl Listed for Rack {
     const COLUMNS: &'static [&'static str] = &["location", "units", "hosts"];
-    fn cells(&self, name: &str, site: &Site) -> Vec<String> {
+    fn cells(&self, name: &str, site: &ResolvedSite) -> Vec<String> {
         let inside = count_hosts(site, |host| host.rack.as_deref() == Some(name));
         vec![or_dash(self.location.as_ref()), or_dash(self.units), inside]
     }
@@ -223,7 +224,7 @@ impl Listed for Rack {
 impl Listed for Tenant {
     const COLUMNS: &'static [&'static str] =
         &["contact", "hosts", "subnets", "ending soon", "ended"];
-    fn cells(&self, name: &str, site: &Site) -> Vec<String> {
+    fn cells(&self, name: &str, site: &ResolvedSite) -> Vec<String> {
         let now = now_ms() / 1000;
         let of_tenant = |host: &Host| host.tenant.as_deref() == Some(name);
         let in_term = |wanted: fn(LeaseTerm) -> bool| {
@@ -242,7 +243,7 @@ impl Listed for Tenant {
 
 impl Listed for Switch {
     const COLUMNS: &'static [&'static str] = &["vendor", "rack", "mlag peer", "ports"];
-    fn cells(&self, name: &str, site: &Site) -> Vec<String> {
+    fn cells(&self, name: &str, site: &ResolvedSite) -> Vec<String> {
         let nics = site.hosts.values().flat_map(|host| host.nics.values());
         let cabled = nics.filter_map(|nic| nic.cable.as_ref()).filter(|end| end.switch == name);
         vec![
@@ -257,7 +258,7 @@ impl Listed for Switch {
 impl Listed for Subnet {
     const COLUMNS: &'static [&'static str] =
         &["cidr", "vlan", "gateway", "mtu", "tenant", "ranges"];
-    fn cells(&self, _name: &str, _site: &Site) -> Vec<String> {
+    fn cells(&self, _name: &str, _site: &ResolvedSite) -> Vec<String> {
         let range = |range: &crate::model::Range| {
             format!("{} {}-{}", range.used_for.label(), range.from, range.to)
         };
@@ -274,7 +275,7 @@ impl Listed for Subnet {
 
 impl Listed for ProfileTree {
     const COLUMNS: &'static [&'static str] = &["links", "hosts"];
-    fn cells(&self, name: &str, site: &Site) -> Vec<String> {
+    fn cells(&self, name: &str, site: &ResolvedSite) -> Vec<String> {
         let resolution = site.profile_named(name, None).unwrap_or_default();
         let links: Vec<&str> = resolution.profile.links().map(|link| link.name).collect();
         vec![links.join(", "), count_hosts(site, |host| host.profile.as_deref() == Some(name))]
@@ -283,7 +284,7 @@ impl Listed for ProfileTree {
 
 impl Listed for Image {
     const COLUMNS: &'static [&'static str] = &["boots", "hosts"];
-    fn cells(&self, name: &str, site: &Site) -> Vec<String> {
+    fn cells(&self, name: &str, site: &ResolvedSite) -> Vec<String> {
         let boots = [("kernel", &self.kernel), ("efi", &self.efi), ("script", &self.script)];
         let given =
             boots.iter().find_map(|(what, path)| Some(format!("{what} {}", path.as_ref()?)));

@@ -12,9 +12,9 @@ use crate::cli::context::Context;
 use crate::cli::host::name_of;
 use crate::cli::microcloud::{self, Members};
 use crate::inventory::Inventory;
-use crate::model::Site;
 use crate::network::nearest::hint;
 use crate::network::{File, Format, MICROCLOUD_FILE, render_host, render_switch};
+use crate::profile::ResolvedSite;
 
 /// `rackstrap render`.
 #[derive(Debug, Args)]
@@ -95,7 +95,7 @@ impl Render {
 }
 
 /// Prints every value of a host's profile and the layer that sets it.
-fn explain(context: &Context, site: &Site, name: &str) -> anyhow::Result<ExitCode> {
+fn explain(context: &Context, site: &ResolvedSite, name: &str) -> anyhow::Result<ExitCode> {
     let Some(host) = site.hosts.get(name) else {
         let hint = hint(name, site.hosts.keys().map(String::as_str));
         anyhow::bail!("host \"{name}\" does not exist{hint}");
@@ -140,7 +140,7 @@ fn read_files(dir: &Path, format: Format) -> anyhow::Result<Vec<File>> {
 }
 
 /// The site at a revision, reached by undoing every newer one.
-async fn site_at(inventory: &Inventory, revision: i64) -> anyhow::Result<Site> {
+async fn site_at(inventory: &Inventory, revision: i64) -> anyhow::Result<ResolvedSite> {
     let newest = inventory.snapshot();
     let newer = u32::try_from(newest.revision - revision)
         .with_context(|| format!("revision {revision} does not exist"))?;

@@ -8,6 +8,7 @@ use super::request::Request;
 use crate::leases::table::v4;
 use crate::model::{Host, Site, Subnet, SubnetIndex};
 use crate::options::code;
+use crate::profile::ResolvedSite;
 
 /// An interface that is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +60,7 @@ pub struct Place<'a> {
 /// behind a router is in the subnet of the address that it renews. The other subnets of a
 /// shared network come after.
 pub fn places<'a>(
-    (site, index): (&'a Site, &SubnetIndex),
+    (site, index): (&'a ResolvedSite, &SubnetIndex),
     request: &Request<'_>,
     link: &Link,
     arrival: &Arrival,
@@ -118,7 +119,7 @@ fn place<'a>(name: &'a str, subnet: &'a Subnet) -> Option<Place<'a>> {
 
 /// The place among several where a host owns an address, with that address.
 pub fn owned_place<'a>(
-    site: &Site,
+    site: &ResolvedSite,
     host: &Host,
     places: &[Place<'a>],
 ) -> Option<(Place<'a>, Ipv4Addr)> {
@@ -152,8 +153,8 @@ mod tests {
 
     const LOCAL: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 
-    fn site() -> Site {
-        let mut site = Site::default();
+    fn site() -> ResolvedSite {
+        let mut site = ResolvedSite::default();
         for (name, cidr) in [
             ("link", "10.0.0.0/24"),
             ("relay", "10.1.0.0/24"),

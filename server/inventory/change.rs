@@ -13,6 +13,7 @@ use crate::model::{Difference, Site, diff, renamed_hosts};
 use crate::network::{
     Consequences, Finding, Severity, Surroundings, check_site_within, consequences,
 };
+use crate::profile::ResolvedSite;
 
 /// Who wants to change what.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,9 +45,9 @@ pub struct Committed {
 #[derive(Clone, Debug)]
 pub struct Tried {
     /// The site as it is.
-    pub before: Site,
+    pub before: ResolvedSite,
     /// The site as it would be, with the addresses that the inventory would give.
-    pub after: Site,
+    pub after: ResolvedSite,
 }
 
 impl Committed {
@@ -171,7 +172,7 @@ impl Inventory {
     }
 
     /// Says who has what the database would not give twice.
-    async fn explain(&self, error: Error, wanted: &Site) -> ChangeError {
+    async fn explain(&self, error: Error, wanted: &ResolvedSite) -> ChangeError {
         let Error::Database(sqlx::Error::Database(refusal)) = &error else { return error.into() };
         if !refusal.is_unique_violation() {
             return error.into();
@@ -195,9 +196,9 @@ async fn outdated(transaction: &mut Transaction) -> Result<ChangeError, Error> {
 /// answer packets: a large site takes a good part of a second.
 async fn completed_and_checked(
     before: Snapshot,
-    mut after: Site,
+    mut after: ResolvedSite,
     around: Arc<Surroundings>,
-) -> (Snapshot, Site, Result<Vec<Finding>, ChangeError>) {
+) -> (Snapshot, ResolvedSite, Result<Vec<Finding>, ChangeError>) {
     let work = move || {
         complete(&before.site, &mut after);
         let verdict = check(&before.site, &after, &around);
@@ -208,7 +209,11 @@ async fn completed_and_checked(
 
 /// The new warnings about `after`, unless it breaks a rule. What was wrong before refuses
 /// no change: a new version's new rule must not lock an operator out of an old inventory.
-fn check(before: &Site, after: &Site, around: &Surroundings) -> Result<Vec<Finding>, ChangeError> {
+fn check(
+    before: &ResolvedSite,
+    after: &ResolvedSite,
+    around: &Surroundings,
+) -> Result<Vec<Finding>, ChangeError> {
     let mut findings = check_site_within(after, around);
     if !findings.is_empty() {
         // Without the fix: which address is free next is no other finding.
@@ -225,8 +230,8 @@ fn check(before: &Site, after: &Site, around: &Surroundings) -> Result<Vec<Findi
 /// Writes what differs, in the order that the references between tables ask for.
 async fn write_site(
     transaction: &mut Transaction,
-    before: &Site,
-    after: &Site,
+    before: &ResolvedSite,
+    after: &ResolvedSite,
 ) -> Result<(), Error> {
     let renamed = renamed_hosts(before, after);
     hosts::rename(transaction, &renamed).await?;

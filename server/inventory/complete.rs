@@ -6,9 +6,10 @@ use std::net::IpAddr;
 
 use crate::model::{Host, Site, renamed_hosts};
 use crate::network::{Assignment, allocate, layout};
+use crate::profile::ResolvedSite;
 
 /// Adds to `after` what its author left out.
-pub(crate) fn complete(before: &Site, after: &mut Site) {
+pub(crate) fn complete(before: &ResolvedSite, after: &mut ResolvedSite) {
     add_named_racks(after);
     keep_addresses(before, after);
     compute_addresses(before, after);
@@ -31,7 +32,7 @@ fn add_named_racks(site: &mut Site) {
 
 /// A host keeps its address in a subnet, on whichever link its profile puts it now, and
 /// leaves those of its tenant behind when it is given to another.
-fn keep_addresses(before: &Site, after: &mut Site) {
+fn keep_addresses(before: &ResolvedSite, after: &mut ResolvedSite) {
     let same_networks = before.has_networks_of(after);
     let renamed = renamed_hosts(before, after);
     let old_names: HashMap<&String, &String> =
@@ -56,7 +57,7 @@ fn keep_addresses(before: &Site, after: &mut Site) {
 
 /// A host of a site, with the keys of its addresses by the subnets that they are in.
 struct Network<'a> {
-    site: &'a Site,
+    site: &'a ResolvedSite,
     host: &'a Host,
     bears: BTreeMap<String, String>,
     /// The addresses that its profile computes, by key.
@@ -64,7 +65,7 @@ struct Network<'a> {
 }
 
 impl<'a> Network<'a> {
-    fn of(site: &'a Site, name: &str, host: &'a Host) -> Self {
+    fn of(site: &'a ResolvedSite, name: &str, host: &'a Host) -> Self {
         let (mut bears, mut computed) = (BTreeMap::new(), Addresses::new());
         for borne in layout(site, name).links.into_values().flat_map(|link| link.layer3.borne) {
             let address = borne.computed.and_then(Result::ok).filter(|_| borne.written);
@@ -82,13 +83,13 @@ impl<'a> Network<'a> {
 
 /// The addresses that profiles compute. One that the host is given stays; but what was
 /// computed before is no gift, and changes with what it is computed from.
-fn compute_addresses(before: &Site, after: &mut Site) {
+fn compute_addresses(before: &ResolvedSite, after: &mut ResolvedSite) {
     let renamed = renamed_hosts(before, after);
     let old_names: HashMap<&String, &String> =
         renamed.iter().map(|(old, new)| (new, old)).collect();
     let mut computed = Vec::new();
     for (name, host) in &after.hosts {
-        let computes = |site: &Site, host: &Host| {
+        let computes = |site: &ResolvedSite, host: &Host| {
             site.profile_of(host).is_some_and(|found| found.profile.computes_addresses())
         };
         if !computes(after, host) {
@@ -163,7 +164,7 @@ fn reservations_kept(was: &Network<'_>, is: &Network<'_>) -> Addresses {
 mod tests {
     use super::*;
 
-    fn site(profile: &str) -> Site {
+    fn site(profile: &str) -> ResolvedSite {
         let json = serde_json::json!({
             "subnets": {"internal": {"cidr": "172.16.160.0/24"}},
             "profiles": {
@@ -178,14 +179,14 @@ mod tests {
         serde_json::from_value(json).unwrap()
     }
 
-    fn host_with(link: &str, address: &str) -> Site {
+    fn host_with(link: &str, address: &str) -> ResolvedSite {
         let mut site = site(if link == "virbr0" { "bridge" } else { "vlan" });
         let addresses = &mut site.hosts.get_mut("a").unwrap().addresses;
         addresses.insert(link.into(), address.parse().unwrap());
         site
     }
 
-    fn completed(before: &Site, mut after: Site) -> Vec<String> {
+    fn completed(before: &ResolvedSite, mut after: ResolvedSite) -> Vec<String> {
         complete(before, &mut after);
         let host = after.hosts.values().next().unwrap();
         host.addresses.iter().map(|(link, address)| format!("{link} {address}")).collect()
@@ -219,8 +220,8 @@ mod tests {
     }
 
     /// A site whose profile numbers its hosts' addresses, with one host.
-    fn numbered(index: Option<u32>, number: &str, address: Option<&str>) -> Site {
-        let mut site: Site = serde_json::from_value(serde_json::json!({
+    fn numbered(index: Option<u32>, number: &str, address: Option<&str>) -> ResolvedSite {
+        let mut site: ResolvedSite = serde_json::from_value(serde_json::json!({
             "subnets": {"s": {"cidr": "10.0.0.0/24", "gateway": "10.0.0.1"}},
             "profiles": {"p": {"nics": {"eth0": {"subnet": "s", "host-number": number}}}},
             "hosts": {"a": {"profile": "p", "nics": {"eth0": "52:54:00:aa:00:01"}}},
@@ -235,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_computed_address_follows_what_it_is_computed_from_and_yields_to_a_given_one() {
-        let nothing = Site::default();
+        let nothing = ResolvedSite::default();
         let seven = numbered(Some(7), "=index + 10", Some("10.0.0.17"));
         let own = numbered(Some(7), "=index + 10", Some("10.0.0.5"));
         let cases = [
@@ -277,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_host_that_is_given_to_another_tenant_moves_to_its_subnet() {
-        let before: Site = serde_json::from_value(serde_json::json!({
+        let before: ResolvedSite = serde_json::from_value(serde_json::json!({
             "tenants": {"acme": {}, "globex": {}},
             "subnets": {
                 "a": {"cidr": "10.0.0.0/24", "tenant": "acme", "role": "internal"},
@@ -317,7 +318,7 @@ mod tests {
 
     #[test]
     fn an_address_beside_the_main_one_is_kept() {
-        let site: Site = serde_json::from_value(serde_json::json!({
+        let site: ResolvedSite = serde_json::from_value(serde_json::json!({
             "subnets": {"four": {"cidr": "10.0.0.0/24"}, "six": {"cidr": "fd00::/64"}},
             "profiles": {"p": {"nics": {"eth0": {"subnet": "four", "subnet6": "six"}}}},
             "hosts": {"n": {"profile": "p", "addresses": {"eth0": "10.0.0.9", "eth0/six": "fd00::9"}}},
@@ -332,7 +333,7 @@ mod tests {
     #[test]
     fn a_rack_that_only_a_host_names_gets_an_entry() {
         let mut after = site("vlan");
-        complete(&Site::default(), &mut after);
+        complete(&ResolvedSite::default(), &mut after);
         assert!(after.racks.contains_key("r1"));
     }
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use crate::inventory::Error;
 use crate::inventory::database::{Transaction, execute, insert_rows, with_connection};
 use crate::inventory::specs::to_json;
-use crate::model::{Cable, ClientKey, Host, Nic, Site};
+use crate::model::{Cable, ClientKey, Host, Nic};
 use crate::network::Domains;
+use crate::profile::ResolvedSite;
 
 type Hosts = BTreeMap<String, Host>;
 
@@ -19,7 +20,7 @@ pub(crate) struct Changing<'a> {
 
 impl<'a> Changing<'a> {
     /// The hosts of `after`, and of `site` as `before` names them.
-    pub(crate) fn new(site: &'a Site, before: &'a Hosts, after: &'a Site) -> Self {
+    pub(crate) fn new(site: &'a ResolvedSite, before: &'a Hosts, after: &'a ResolvedSite) -> Self {
         let domains = (Domains::of(site), Domains::of(after));
         Self { before, after: &after.hosts, domains }
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::inventory::database::{Transaction, with_connection};
 use crate::inventory::{Database, Error, hosts, specs, subnets};
 use crate::model::{Host, Identity, Mac, Site, SubnetIndex};
+use crate::profile::ResolvedSite;
 
 /// The site at one revision.
 #[derive(Clone, Debug, Default)]
@@ -12,7 +13,7 @@ pub struct Snapshot {
     /// The number of the last revision in it; 0 for an empty inventory.
     pub revision: i64,
     /// Everything the operators declared.
-    pub site: Site,
+    pub site: ResolvedSite,
     by_mac: HashMap<Mac, String>,
     by_identity: HashMap<Identity, String>,
     subnets: SubnetIndex,
@@ -20,7 +21,8 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Makes the indexes for a site.
-    pub fn new(revision: i64, site: Site) -> Self {
+    pub fn new(revision: i64, site: impl Into<ResolvedSite>) -> Self {
+        let site = site.into();
         let (by_mac, by_identity) = (site.mac_index(), site.identity_index());
         let subnets = SubnetIndex::new(&site);
         Self { revision, site, by_mac, by_identity, subnets }

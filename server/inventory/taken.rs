@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
-use crate::model::{Host, Identity, Location, Site};
+use crate::model::{Host, Identity, Location};
 use crate::network::Domains;
+use crate::profile::ResolvedSite;
 
 /// Something that belongs to one host, and that two have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +21,7 @@ pub struct Taken {
 
 /// Says which MAC or address of `wanted` has a second owner, in it or in `stored`. The rules
 /// say so first; this is for a writer that did not ask them and was stopped by the database.
-pub(crate) fn find_taken(wanted: &Site, stored: &Site) -> Option<Taken> {
+pub(crate) fn find_taken(wanted: &ResolvedSite, stored: &ResolvedSite) -> Option<Taken> {
     let only_stored = stored.hosts.iter().filter(|(name, _)| !wanted.hosts.contains_key(*name));
     let hosts: BTreeMap<&String, &Host> = only_stored.chain(&wanted.hosts).collect();
     let (new, old) = (Domains::of(wanted), Domains::of(stored));
@@ -82,14 +83,15 @@ impl<T: Clone + Eq + Hash> Owners<T> {
 mod tests {
     use super::*;
     use crate::model::Mac;
+    use crate::model::Site;
 
-    fn site(name: &str, mac: u8, address: u8) -> Site {
+    fn site(name: &str, mac: u8, address: u8) -> ResolvedSite {
         let host = Host {
             nics: [("eth0".to_owned(), Mac([2, 0, 0, 0, 0, mac]).into())].into(),
             addresses: [("eth0".to_owned(), [10, 0, 0, address].into())].into(),
             ..Host::default()
         };
-        Site { hosts: [(name.to_owned(), host)].into(), ..Site::default() }
+        Site { hosts: [(name.to_owned(), host)].into(), ..Site::default() }.into()
     }
 
     #[test]

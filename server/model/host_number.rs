@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::profile::expression::{Expression, Scope, Term};
+use super::formula::{Formula, Overflow};
 
 /// What a profile knows a host's own number by.
 pub const INDEX: &str = "index";
@@ -13,33 +13,40 @@ pub const INDEX: &str = "index";
 /// A number, or an expression over the host's own number such as `=index + 10`. It is computed
 /// for each host, so that hosts which differ in their number alone share one profile.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct HostNumber(Expression);
+pub struct HostNumber(Formula);
+
+/// Why a host has no such number.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HostNumberError {
+    /// The number depends on the host's own.
+    #[error("the host has no index: set index or unit")]
+    NoIndex,
+    /// A name other than `index`.
+    #[error("there is no parameter \"{0}\"; there are: {INDEX}")]
+    UnknownName(String),
+    #[error(transparent)]
+    TooLarge(#[from] Overflow),
+}
 
 impl HostNumber {
     /// The number for a host with this number of its own.
     ///
     /// # Errors
-    /// When the host has none and one is needed, or the sum is too large.
-    pub fn of(&self, index: Option<u32>) -> Result<i64, String> {
-        let names = index.map(|index| (INDEX.to_owned(), Term::Number(index.into())));
-        let (asked, served) = Default::default();
-        let names = names.into_iter().collect();
-        let scope = Scope { names, tenant: None, site: None, asked, served };
-        let missing = |_| "the host has no index: give it one, or a unit".to_owned();
-        match self.0.compute(&scope) {
-            Ok(Term::Number(number)) => Ok(number),
-            Ok(other) => Err(format!("\"{other}\" is no number")),
-            Err(error) if index.is_some() => Err(error),
-            Err(error) => Err(missing(error)),
-        }
+    /// When the host has none and one is needed, or the result is too large.
+    pub fn of(&self, index: Option<u32>) -> Result<i64, HostNumberError> {
+        self.0.compute(&|name| match index {
+            None => Err(HostNumberError::NoIndex),
+            Some(index) if name == INDEX => Ok(index.into()),
+            Some(_) => Err(HostNumberError::UnknownName(name.to_owned())),
+        })
     }
 }
 
 impl fmt::Display for HostNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Expression::Number(number) => write!(f, "{number}"),
-            expression => write!(f, "={expression}"),
+            Formula::Number(number) => write!(f, "{number}"),
+            formula => write!(f, "={formula}"),
         }
     }
 }
@@ -47,7 +54,7 @@ impl fmt::Display for HostNumber {
 impl Serialize for HostNumber {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.0 {
-            Expression::Number(number) => serializer.serialize_i64(*number),
+            Formula::Number(number) => serializer.serialize_i64(*number),
             _ => serializer.collect_str(self),
         }
     }
@@ -70,17 +77,17 @@ impl Visitor<'_> for HostNumberVisitor {
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<HostNumber, E> {
         let number = i64::try_from(value).map_err(|_| E::custom("the number is too large"))?;
-        Ok(HostNumber(Expression::Number(number)))
+        Ok(HostNumber(Formula::Number(number)))
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<HostNumber, E> {
-        Ok(HostNumber(Expression::Number(value)))
+        Ok(HostNumber(Formula::Number(value)))
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<HostNumber, E> {
         let Some(text) = value.strip_prefix('=') else {
             return Err(E::invalid_value(serde::de::Unexpected::Str(value), &self));
         };
-        Expression::parse(text).map(HostNumber).map_err(E::custom)
+        Formula::parse(text).map(HostNumber).map_err(E::custom)
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod dhcp_options;
 pub(crate) mod diff;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod exercise;
+pub(crate) mod formula;
 pub(crate) mod host;
 pub(crate) mod host_number;
 pub(crate) mod identity;
@@ -90,6 +91,7 @@ pub use scalar::Scalar;
 pub use schema::{Key, Section, sections, site_schema};
 pub use site::{Rack, Site, SiteWide, Tenant};
 pub use size::size_text;
+pub(crate) use subnet::NoSuchAddress;
 pub use subnet::{
     ConflictProbe, DnsOverTls, DnsServer, Dnssec, FirmwareArch, IdentifyBy, InvalidDnsServer,
     Range, RangeUse, Subnet, UnknownClients,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 /// The keys and values of a profile in the words of whoever wrote it. A [`Profile`](super::Profile)
-/// is what it comes to for a host: see [`Site::profile_of`](super::Site::profile_of).
+/// is what it comes to for a host: see `ResolvedSite::profile_of`.
 ///
 /// Copies share one text, so that they are known to be the same without being read.
 #[derive(Clone, Debug, Default)]

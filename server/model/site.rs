@@ -1,11 +1,8 @@
 //! The whole site: everything that the site file holds and the inventory stores.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
-
-use crate::profile::Resolved;
 
 use super::{Host, Identity, Image, Mac, ProfileTree, Scalar, Subnet, Switch, VlanId, VlanSpec};
 
@@ -42,9 +39,6 @@ pub struct Site {
     /// Hosts by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub hosts: BTreeMap<String, Host>,
-    /// The profiles that were resolved already; it is never told apart from another.
-    #[serde(skip)]
-    pub resolved: Resolved,
 }
 
 /// What a site says of itself rather than of one of its entries.
@@ -95,17 +89,6 @@ impl Site {
             .iter()
             .find(|(_, host)| host.has_mac(mac))
             .map(|(name, host)| (name.as_str(), host))
-    }
-
-    /// The host's address on a subnet: what DHCP gives it there. A reservation
-    /// comes first, else the address that one of its links bears in that subnet.
-    pub fn address_on(&self, host: &Host, subnet_name: &str) -> Option<IpAddr> {
-        if let Some(address) = host.reservations.get(subnet_name) {
-            return Some(*address);
-        }
-        let resolution = self.profile_of(host)?;
-        let link = resolution.profile.link_of_subnet(subnet_name)?;
-        host.addresses.get(link).copied()
     }
 
     /// The id of a VLAN: its own, or that of the subnet that it names or carries.

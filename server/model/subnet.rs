@@ -132,46 +132,53 @@ impl Subnet {
     /// The address with this number in the subnet, whose name is `name`, for a host to bear.
     ///
     /// # Errors
-    /// When no host can bear it.
-    pub fn host(&self, name: &str, number: i64) -> Result<IpAddr, String> {
+    /// When no host can have it.
+    pub fn host(&self, name: &str, number: i64) -> Result<IpAddr, NoSuchAddress> {
         let address = self.numbered(name, number)?;
-        match self.gateway == Some(address) {
-            true => Err(format!("number {number} is {address}, the gateway of subnet \"{name}\"")),
-            false => Ok(address),
+        if self.gateway == Some(address) {
+            return Err(NoSuchAddress::Gateway { number, address, subnet: name.to_owned() });
         }
+        Ok(address)
     }
 
-    /// The address with this number in the subnet, whose name is `name`, whoever bears it.
+    /// The address with this number in the subnet, whose name is `name`, whoever has it.
     ///
     /// # Errors
-    /// When nobody can bear it.
-    pub fn numbered(&self, name: &str, number: i64) -> Result<IpAddr, String> {
-        let bits = self.cidr.max_prefix_len() - self.cidr.prefix_len();
+    /// When it cannot be the address of an interface.
+    pub fn numbered(&self, name: &str, number: i64) -> Result<IpAddr, NoSuchAddress> {
+        let (cidr, subnet) = (self.cidr, name.to_owned());
+        let bits = cidr.max_prefix_len() - cidr.prefix_len();
         let offset = u128::try_from(number).ok();
         let offset = offset.filter(|offset| offset.checked_shr(bits.into()).unwrap_or(0) == 0);
         let Some(offset) = offset else {
-            return Err(format!(
-                "number {number} is not inside {} of subnet \"{name}\"",
-                self.cidr
-            ));
+            return Err(NoSuchAddress::Outside { number, cidr, subnet });
         };
-        let address = match self.cidr.network() {
+        let address = match cidr.network() {
             IpAddr::V4(network) => Ipv4Addr::from_bits(network.to_bits() + offset as u32).into(),
             IpAddr::V6(network) => Ipv6Addr::from_bits(network.to_bits() + offset).into(),
         };
-        if let Some(word) = self.unusable(address) {
-            return Err(format!(
-                "number {number} is the {word} address of {} (subnet \"{name}\")",
-                self.cidr
-            ));
+        match self.unusable(address) {
+            Some(role) => Err(NoSuchAddress::Special { number, role, cidr, subnet }),
+            None => Ok(address),
         }
-        Ok(address)
     }
 
     /// The use of the range that holds `address`, if one does.
     pub fn range_of(&self, address: IpAddr) -> Option<&Range> {
         self.ranges.iter().find(|range| range.contains(address))
     }
+}
+
+/// Why a number in a subnet is not the address of a host.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoSuchAddress {
+    #[error("number {number} is not inside {cidr} (subnet \"{subnet}\")")]
+    Outside { number: i64, cidr: IpNet, subnet: String },
+    /// The network's address or the broadcast address.
+    #[error("number {number} is the {role} address of {cidr} (subnet \"{subnet}\")")]
+    Special { number: i64, role: &'static str, cidr: IpNet, subnet: String },
+    #[error("number {number} is {address}, the gateway of subnet \"{subnet}\"")]
+    Gateway { number: i64, address: IpAddr, subnet: String },
 }
 
 /// What an unknown client gets.

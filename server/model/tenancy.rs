@@ -155,33 +155,4 @@ mod tests {
         host.give_to(Some("globex".into()));
         assert_eq!((host.tenant.as_deref(), host.leased_until), (Some("globex"), None));
     }
-
-    #[test]
-    fn one_profile_serves_every_tenant() {
-        let site: Site = serde_json::from_value(serde_json::json!({
-            "subnets": {
-                "a": {"cidr": "10.0.0.0/24", "tenant": "acme", "role": "internal"},
-                "g": {"cidr": "10.0.1.0/24", "tenant": "globex", "role": "internal"},
-                "spare": {"cidr": "10.0.2.0/24", "role": "internal"},
-            },
-            "profiles": {"p": {"nics": {"eth0": {"subnet": "tenant/internal"}, "eth1": {"subnet": "a"}}}},
-        }))
-        .unwrap();
-        let cases = [
-            (Some("acme"), "a"),
-            (Some("globex"), "g"),
-            (None, "spare"),
-            (Some("initech"), "tenant/internal"),
-        ];
-        for (tenant, expected) in cases {
-            let host = Host {
-                profile: Some("p".into()),
-                tenant: tenant.map(str::to_owned),
-                ..Host::default()
-            };
-            let found = site.profile_of(&host).unwrap();
-            let subnets: Vec<&str> = found.profile.subnets().map(|(_, subnet)| subnet).collect();
-            assert_eq!(subnets, [expected, "a"], "{tenant:?}");
-        }
-    }
 }

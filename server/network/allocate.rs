@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::domain::Domains;
 use super::lower::lower;
-use crate::model::{RangeUse, Site, Subnet};
+use crate::model::{RangeUse, Subnet};
+use crate::profile::ResolvedSite;
 
 /// An address chosen for a link of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub struct Assignment {
 /// subnet's `hosts` ranges, in the order of the hosts' names. What is reserved, given by
 /// DHCP, a gateway or somebody's already is left alone. Where no address is free the link
 /// stays without, for [`check_site`](super::check_site) to name.
-pub fn allocate(site: &Site) -> Vec<Assignment> {
+pub fn allocate(site: &ResolvedSite) -> Vec<Assignment> {
     let mut free = Free::new(site);
     let mut assignments = Vec::new();
     for (name, host) in &site.hosts {
@@ -46,14 +47,14 @@ pub fn allocate(site: &Site) -> Vec<Assignment> {
 
 /// The addresses that hosts may get: each is given out once.
 pub(super) struct Free<'a> {
-    site: &'a Site,
+    site: &'a ResolvedSite,
     /// By routing domain.
     taken: HashSet<(&'a str, IpAddr)>,
     ahead: HashMap<&'a str, Candidates<'a>>,
 }
 
 impl<'a> Free<'a> {
-    pub(super) fn new(site: &'a Site) -> Self {
+    pub(super) fn new(site: &'a ResolvedSite) -> Self {
         Self { site, taken: taken(site), ahead: HashMap::new() }
     }
 
@@ -68,7 +69,7 @@ impl<'a> Free<'a> {
 }
 
 /// Every address of the site that somebody bears.
-fn taken(site: &Site) -> HashSet<(&str, IpAddr)> {
+fn taken(site: &ResolvedSite) -> HashSet<(&str, IpAddr)> {
     let domains = Domains::of(site);
     let hosts = site.hosts.iter();
     let hosts = hosts.flat_map(|(name, host)| domains.owned(name, host).map(|(.., owned)| owned));
@@ -145,14 +146,14 @@ hosts:
   h9: {profile: plain, nics: {eth0: "00:16:3e:00:00:09"}}
 "#;
 
-    fn chosen(site: &Site) -> Vec<(String, String)> {
+    fn chosen(site: &ResolvedSite) -> Vec<(String, String)> {
         let pair = |made: Assignment| (made.host, made.address.to_string());
         allocate(site).into_iter().map(pair).collect()
     }
 
     #[test]
     fn hosts_get_the_next_free_address_and_nothing_that_is_spoken_for() {
-        let site: Site = serde_saphyr::from_str(SITE).unwrap();
+        let site: ResolvedSite = serde_saphyr::from_str(SITE).unwrap();
         let expected = [
             ("h1", "10.0.0.2"),
             ("h3", "10.0.0.6"),
@@ -165,7 +166,7 @@ hosts:
 
     #[test]
     fn what_was_chosen_stays() {
-        let mut site: Site = serde_saphyr::from_str(SITE).unwrap();
+        let mut site: ResolvedSite = serde_saphyr::from_str(SITE).unwrap();
         for made in allocate(&site) {
             let host = site.hosts.get_mut(&made.host).unwrap();
             host.addresses.insert(made.link, made.address);
@@ -179,7 +180,7 @@ hosts:
 
     #[test]
     fn four_thousand_hosts_get_two_addresses_each_and_no_two_the_same() {
-        let mut site: Site = serde_saphyr::from_str(
+        let mut site: ResolvedSite = serde_saphyr::from_str(
             r#"
 subnets:
   a: {cidr: 10.0.0.0/16, ranges: [{from: 10.0.0.1, to: 10.0.255.254, for: hosts}]}

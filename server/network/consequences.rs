@@ -9,7 +9,8 @@ use super::difference::{Line, lines};
 use super::fabric::{FabricError, render_switch};
 use super::links::HostNetwork;
 use super::{Format, RenderError, layout, render_host};
-use crate::model::{Host, Site};
+use crate::model::Host;
+use crate::profile::ResolvedSite;
 
 /// What a change does to the generated files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
@@ -62,7 +63,7 @@ impl Group {
 }
 
 /// The differences of the files of all hosts between two sites, the same ones together.
-pub fn consequences(before: &Site, after: &Site) -> Consequences {
+pub fn consequences(before: &ResolvedSite, after: &ResolvedSite) -> Consequences {
     let same_networks = before.has_networks_of(after);
     let mut groups: Vec<Group> = Vec::new();
     let names: BTreeSet<&String> = before.hosts.keys().chain(after.hosts.keys()).collect();
@@ -87,12 +88,12 @@ pub fn consequences(before: &Site, after: &Site) -> Consequences {
 }
 
 /// The switches whose configuration differs.
-fn switches(before: &Site, after: &Site) -> Vec<SwitchChange> {
+fn switches(before: &ResolvedSite, after: &ResolvedSite) -> Vec<SwitchChange> {
     if before == after {
         return Vec::new();
     }
     let names: BTreeSet<&String> = before.switches.keys().chain(after.switches.keys()).collect();
-    let text = |site: &Site, name: &str| match render_switch(site, name) {
+    let text = |site: &ResolvedSite, name: &str| match render_switch(site, name) {
         Ok(text) => text,
         Err(FabricError::UnknownSwitch { .. }) => String::new(),
         Err(error) => format!("{error}\n"),
@@ -105,7 +106,7 @@ fn switches(before: &Site, after: &Site) -> Vec<SwitchChange> {
 }
 
 /// A host's files by name; instead of them one line that says why there are none.
-fn files(site: &Site, name: &str) -> Vec<(String, String)> {
+fn files(site: &ResolvedSite, name: &str) -> Vec<(String, String)> {
     match render_host(site, name, Format::Networkd) {
         Ok(files) => files.into_iter().map(|file| (file.path(), file.text)).collect(),
         Err(RenderError::UnknownHost { .. } | RenderError::NoProfile { .. }) => Vec::new(),
@@ -134,7 +135,7 @@ fn differing(old: &[(String, String)], new: &[(String, String)]) -> Vec<Line> {
 /// What an operator would say of a host's network: each fact by its name.
 type Facts = BTreeMap<String, String>;
 
-fn facts(site: &Site, name: &str) -> Facts {
+fn facts(site: &ResolvedSite, name: &str) -> Facts {
     let host = site.hosts.get(name);
     let mut facts = network_facts(&layout(site, name));
     for (subnet, address) in host.into_iter().flat_map(|host: &Host| &host.reservations) {
@@ -180,7 +181,7 @@ fn differing_facts(before: &Facts, after: &Facts) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn site(vlan: u16) -> Site {
+    fn site(vlan: u16) -> ResolvedSite {
         serde_json::from_value(serde_json::json!({
             "subnets": {"internal": {"cidr": "10.0.0.0/24", "vlan": vlan}},
             "profiles": {"p": {"vlans": {"v": {"link": "eth0", "subnet": "internal", "dhcp4": true}}}},

@@ -4,19 +4,20 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use super::lower::lower;
-use crate::model::{Host, Site};
+use crate::model::Host;
+use crate::profile::ResolvedSite;
 
 /// The routing domains of a site's addresses. The empty name is the one that every subnet is
 /// in which names no other.
 pub struct Domains<'a> {
-    site: &'a Site,
+    site: &'a ResolvedSite,
     /// By host and key of its addresses; only what is elsewhere than in the usual domain.
     links: HashMap<&'a str, BTreeMap<String, &'a str>>,
 }
 
 impl<'a> Domains<'a> {
     /// Finds them. A site whose subnets name no domain costs a look at each subnet.
-    pub fn of(site: &'a Site) -> Self {
+    pub fn of(site: &'a ResolvedSite) -> Self {
         let mut domains = Self { site, links: HashMap::new() };
         if site.subnets.values().any(|subnet| subnet.vrf.is_some()) {
             let of_host = |(name, host)| (str(name), domains.keys(name, host));

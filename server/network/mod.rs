@@ -34,6 +34,7 @@ mod source_nat;
 mod unit;
 mod yaml;
 
+use crate::profile::ResolvedSite;
 use std::collections::BTreeMap;
 
 pub(crate) use crate::tree::nearest;
@@ -54,8 +55,6 @@ pub use microcloud::{
     Cluster, MICROCLOUD_FILE, OvnRange, PreseedError, PreseedWords, microcloud_preseed,
 };
 pub use source_nat::SourceNat;
-
-use crate::model::Site;
 
 /// Why a host's files cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -107,7 +106,7 @@ fn refusal(host: &str, findings: &[Finding]) -> String {
 
 /// The links of a host, for drawings and renderers. A host that is unknown or has no
 /// profile has its NICs only; what does not fit together is left out.
-pub fn layout(site: &Site, host_name: &str) -> HostNetwork {
+pub fn layout(site: &ResolvedSite, host_name: &str) -> HostNetwork {
     let none = crate::model::Host::default();
     let host = site.hosts.get(host_name).unwrap_or(&none);
     lower::lower(site, host_name, host)
@@ -118,7 +117,11 @@ pub fn layout(site: &Site, host_name: &str) -> HostNetwork {
 ///
 /// # Errors
 /// When there is no such host, when it has no profile, or when a check finds an error.
-pub fn render_host(site: &Site, host_name: &str, format: Format) -> Result<Vec<File>, RenderError> {
+pub fn render_host(
+    site: &ResolvedSite,
+    host_name: &str,
+    format: Format,
+) -> Result<Vec<File>, RenderError> {
     let network = checked(site, host_name)?;
     let unsupported = |features| {
         let host = host_name.to_owned();
@@ -128,7 +131,7 @@ pub fn render_host(site: &Site, host_name: &str, format: Format) -> Result<Vec<F
 }
 
 /// The links of a host that has a profile and no mistake.
-fn checked(site: &Site, host_name: &str) -> Result<HostNetwork, RenderError> {
+fn checked(site: &ResolvedSite, host_name: &str) -> Result<HostNetwork, RenderError> {
     let Some(host) = site.hosts.get(host_name) else {
         let names = site.hosts.keys().map(String::as_str);
         let hint = nearest::hint(host_name, names);

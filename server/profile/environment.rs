@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Fault;
 use super::merge::Merged;
+use super::parameter::UnfitValue;
 use crate::model::host_number::INDEX;
 use crate::model::{Host, Parameter, ParameterKind, Scalar, Site, tenant_role};
 use crate::profile::expression::Term;
@@ -57,6 +58,15 @@ fn tenant(host: &Host, merged: &Merged) -> Option<String> {
     host.tenant.clone().filter(|_| merged.may_serve_tenants)
 }
 
+/// Why a value is not what its parameter asks for.
+#[derive(Debug, thiserror::Error)]
+enum UnfitParameter {
+    #[error(transparent)]
+    Value(UnfitValue),
+    #[error("there is no subnet \"{name}\"{hint}")]
+    UnknownSubnet { name: String, hint: String },
+}
+
 struct Reading<'a> {
     site: &'a Site,
     host: &'a Host,
@@ -96,8 +106,8 @@ impl Reading<'_> {
                 None => {
                     let help = parameter.help.as_deref().map(|help| format!(" ({help})"));
                     let text = format!(
-                        "profile \"{}\" needs the parameter \"{name}\"{}: give the host, its rack \
-                         or the site one",
+                        "profile \"{}\" needs the parameter \"{name}\"{}: set it for the host, its \
+                         rack or the site",
                         self.profile(),
                         help.unwrap_or_default()
                     );
@@ -106,11 +116,11 @@ impl Reading<'_> {
                 }
             },
         };
-        let read = parameter.read(value).and_then(|term| self.known(parameter, term));
-        match read {
+        let read = parameter.read(value).map_err(UnfitParameter::Value);
+        match read.and_then(|term| self.known(parameter, term)) {
             Ok(term) => Some(term),
-            Err(text) => {
-                let text = format!("parameter \"{name}\"{path}: {text}");
+            Err(error) => {
+                let text = format!("parameter \"{name}\"{path}: {error}");
                 self.fault(&["parameters", name], text);
                 None
             }
@@ -129,8 +139,8 @@ impl Reading<'_> {
         of_host.or_else(of_rack).or_else(of_site)
     }
 
-    /// The value, if it names no subnet that there is not.
-    fn known(&self, parameter: &Parameter, term: Term) -> Result<Term, String> {
+    /// The value, unless it names a subnet that does not exist.
+    fn known(&self, parameter: &Parameter, term: Term) -> Result<Term, UnfitParameter> {
         match &term {
             Term::Text(name)
                 if parameter.kind == ParameterKind::Subnet
@@ -138,7 +148,7 @@ impl Reading<'_> {
                     && !self.site.subnets.contains_key(name) =>
             {
                 let hint = hint(name, self.site.subnets.keys().map(String::as_str));
-                Err(format!("there is no subnet \"{name}\"{hint}"))
+                Err(UnfitParameter::UnknownSubnet { name: name.clone(), hint })
             }
             _ => Ok(term),
         }
@@ -148,10 +158,8 @@ impl Reading<'_> {
         if let Some(number) = self.host.number() {
             return Some(Term::Number(number.into()));
         }
-        let text = format!(
-            "profile \"{}\" computes with the host's index: give it one, or a unit",
-            self.profile()
-        );
+        let text =
+            format!("profile \"{}\" uses the host's index: set index or unit", self.profile());
         self.fault(&[INDEX], text);
         None
     }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::META;
 use super::merge::{canonical, lay_under};
+use crate::model::formula::Formula;
 use crate::model::host_number::INDEX;
 use crate::profile::expression::{Expression, Scope, Term, fill, names_in};
 
@@ -64,7 +65,7 @@ impl<'a, 'b> Evaluation<'a, 'b> {
     fn rounds(&mut self, loops: &Value) -> Vec<Map<String, Value>> {
         let mut made = Vec::new();
         let Value::Object(loops) = loops else {
-            self.fault("a loop is needed, such as {rail: {count: 8, ...}}".into());
+            self.fault("expected a loop, such as {rail: {count: 8, ...}}".into());
             return made;
         };
         for (name, body) in loops {
@@ -84,11 +85,11 @@ impl<'a, 'b> Evaluation<'a, 'b> {
     /// The first number of a loop, the one after its last, and what it repeats.
     fn bounds(&mut self, name: &str, body: &Value) -> Option<(i64, i64, Map<String, Value>)> {
         let Value::Object(body) = body else {
-            self.fault("a mapping with a count is needed".into());
+            self.fault("expected a mapping with a count".into());
             return None;
         };
         if self.scope.names.contains_key(name) || name == INDEX {
-            self.fault(format!("\"{name}\" stands for something else already"));
+            self.fault(format!("\"{name}\" is already defined"));
             return None;
         }
         let mut number = |key: &str| {
@@ -100,7 +101,7 @@ impl<'a, 'b> Evaluation<'a, 'b> {
                 .or_else(|| value.as_bool().map(i64::from))
                 .filter(|number| (0..=MOST_ROUNDS).contains(number));
             if number.is_none() && !value.is_null() {
-                self.fault(format!("a number from 0 to {MOST_ROUNDS} is needed, not {value}"));
+                self.fault(format!("expected a number from 0 to {MOST_ROUNDS}, found {value}"));
             }
             self.path.pop();
             number
@@ -163,24 +164,23 @@ impl<'a, 'b> Evaluation<'a, 'b> {
     fn computed(&mut self, key: &str, text: &str) -> Value {
         let parsed = Expression::parse(text);
         let made = if HOST_NUMBERS.contains(&key) {
-            parsed.and_then(|expression| expression.fold(self.scope, INDEX)).map(
-                |left| match left {
-                    Expression::Number(number) => number.into(),
-                    expression => format!("={expression}").into(),
-                },
-            )
+            let left = parsed.and_then(|expression| expression.fold(self.scope, INDEX));
+            left.map(|left| match left {
+                Formula::Number(number) => number.into(),
+                formula => format!("={formula}").into(),
+            })
         } else {
             parsed.and_then(|expression| expression.compute(self.scope)).map(Term::into_json)
         };
-        made.unwrap_or_else(|text| {
-            self.fault(text);
+        made.unwrap_or_else(|error| {
+            self.fault(error.to_string());
             Value::Null
         })
     }
 
     fn filled(&mut self, text: &str) -> Option<String> {
         let made = fill(text, self.scope);
-        made.map_err(|text| self.fault(text)).ok()
+        made.map_err(|error| self.fault(error.to_string())).ok()
     }
 
     fn fault(&mut self, text: String) {
@@ -253,7 +253,7 @@ impl Names {
         };
         let path = self.path.join(".");
         if let Err(error) = read {
-            self.faults.push((path.clone(), error));
+            self.faults.push((path.clone(), error.to_string()));
         }
         let per_host = HOST_NUMBERS.contains(&key);
         for name in names {

@@ -129,7 +129,7 @@ fn chain<'a>(site: &'a Site, name: &'a str) -> (Chain<'a>, Option<Fault>) {
         };
         if chain.iter().any(|(known, _)| *known == name) {
             let names: Vec<&str> = chain.iter().map(|(name, _)| *name).chain([name]).collect();
-            let text = format!("profiles extend each other in a ring: {}", names.join(" -> "));
+            let text = format!("profiles extend each other in a cycle: {}", names.join(" -> "));
             return (chain.clone(), Some(fault(text)));
         }
         let Some(tree) = site.profiles.get(name).or_else(|| ready_profile(name)) else {

@@ -91,7 +91,7 @@ impl Merged {
         }
         let extends = self.upper.get("extends");
         if extends.is_some_and(|extends| !extends.is_string()) {
-            let fault = self.fault_at("extends", "the name of one profile is needed".into());
+            let fault = self.fault_at("extends", "expected the name of one profile".into());
             self.faults.push(fault);
         }
     }
@@ -119,12 +119,14 @@ impl Merged {
                 _ if !named || name == INDEX => Some((
                     format!("parameters.{name}"),
                     format!(
-                        "\"{name}\" is no name for a parameter: lower-case letters, digits and \
-                             hyphens are, but not \"index\", which every host has"
+                        "\"{name}\" is not a valid parameter name: use lower-case letters, digits \
+                         and hyphens, and not \"index\", which every host has"
                     ),
                 )),
                 Ok(()) => None,
-                Err((key, text)) => Some((format!("parameters.{name}.{key}"), text)),
+                Err(error) => {
+                    Some((format!("parameters.{name}.{}", error.key()), error.to_string()))
+                }
             };
             if let Some((path, text)) = wrong {
                 let fault = self.declared_fault(&path, text);
@@ -160,7 +162,7 @@ impl Merged {
                 self.needs.insert(name);
             } else if let Some(path) = path {
                 let known = self.parameters.keys().map(String::as_str).chain([INDEX]);
-                let fault = self.fault_at(&path, unknown_name(&name, known));
+                let fault = self.fault_at(&path, unknown_name(&name, known).to_string());
                 self.faults.push(fault);
             }
         }

@@ -1,5 +1,6 @@
 use super::*;
-use crate::model::HostNumber;
+use crate::model::host_number::HostNumberError;
+use crate::model::{Host, HostNumber};
 
 const SITE: &str = r#"
 parameters: {jumbo: 9000}
@@ -49,7 +50,7 @@ hosts:
   g: {profile: rails, rack: r2, unit: 6}
 "#;
 
-fn site() -> Site {
+fn site() -> ResolvedSite {
     serde_saphyr::from_str(&SITE.replace(", nics: {eth0: {wakeonlan: false}}", "").replace(
         "item: {address: =address n + 1 of front, role: anycast}",
         "item: {address: 192.0.2.<n>/32, role: anycast}",
@@ -57,7 +58,7 @@ fn site() -> Site {
     .unwrap()
 }
 
-fn of(site: &Site, host: &str) -> Arc<Resolution> {
+fn of(site: &ResolvedSite, host: &str) -> Arc<Resolution> {
     site.profile_of(&site.hosts[host]).unwrap()
 }
 
@@ -172,7 +173,7 @@ fn every_value_says_where_it_comes_from() {
 
 /// The faults of host `x` of a site, each with its place.
 fn faults(text: &str) -> Vec<String> {
-    let site: Site = serde_saphyr::from_str(text).unwrap();
+    let site: ResolvedSite = serde_saphyr::from_str(text).unwrap();
     let found = of(&site, "x");
     found
         .faults
@@ -186,7 +187,7 @@ fn what_is_wrong_is_told_where_it_was_written() {
     let cases = [
         (
             "profiles: {a: {extends: b}, b: {extends: a}}\nhosts: {x: {profile: a}}",
-            "profiles.b.extends: profiles extend each other in a ring: a -> b -> a",
+            "profiles.b.extends: profiles extend each other in a cycle: a -> b -> a",
         ),
         (
             "profiles: {a: {extends: bass}, base: {}}\nhosts: {x: {profile: a}}",
@@ -198,11 +199,11 @@ fn what_is_wrong_is_told_where_it_was_written() {
         ),
         (
             "profiles: {a: {parameters: {n: {type: number}}, systemd: =n}}\nhosts: {x: {profile: a}}",
-            "hosts.x.parameters.n: profile \"a\" needs the parameter \"n\": give the host, its rack or the site one",
+            "hosts.x.parameters.n: profile \"a\" needs the parameter \"n\": set it for the host, its rack or the site",
         ),
         (
             "profiles: {a: {parameters: {n: {type: number, max: 4}}, systemd: =n}}\nracks: {r: {parameters: {n: 5}}}\nhosts: {x: {profile: a, rack: r}}",
-            "hosts.x.parameters.n: parameter \"n\" of rack r: a number up to 4 is needed, not \"5\"",
+            "hosts.x.parameters.n: parameter \"n\" of rack r: expected a number up to 4, found \"5\"",
         ),
         (
             "profiles: {a: {}}\nhosts: {x: {profile: a, parameters: {n: 1}}}",
@@ -214,11 +215,11 @@ fn what_is_wrong_is_told_where_it_was_written() {
         ),
         (
             "profiles: {a: {systemd: =index}}\nhosts: {x: {profile: a}}",
-            "hosts.x.index: profile \"a\" computes with the host's index: give it one, or a unit",
+            "hosts.x.index: profile \"a\" uses the host's index: set index or unit",
         ),
         (
             "profiles: {a: {for-each: {r: {count: 300}}}}\nhosts: {x: {profile: a}}",
-            "profiles.a.for-each.r.count: a number from 0 to 256 is needed, not 300",
+            "profiles.a.for-each.r.count: expected a number from 0 to 256, found 300",
         ),
         (
             "profiles: {a: {for-each: {r: {count: 2, nics: {n<r>: {table: =r * 9223372036854775807 * 2}}}}}}\nhosts: {x: {profile: a}}",
@@ -246,7 +247,36 @@ fn what_is_wrong_is_told_where_it_was_written() {
 fn a_host_number_needs_the_hosts_own() {
     let number: HostNumber = serde_json::from_str("\"=index + 10\"").unwrap();
     assert_eq!(number.of(Some(7)), Ok(17));
-    assert_eq!(number.of(None), Err("the host has no index: give it one, or a unit".into()));
+    assert_eq!(number.of(None), Err(HostNumberError::NoIndex));
     assert_eq!(serde_json::from_str::<HostNumber>("5").unwrap().of(None), Ok(5));
     assert!(serde_json::from_str::<HostNumber>("\"index\"").is_err());
+}
+
+#[test]
+fn one_profile_serves_every_tenant() {
+    let site: ResolvedSite = serde_json::from_value(serde_json::json!({
+        "subnets": {
+            "a": {"cidr": "10.0.0.0/24", "tenant": "acme", "role": "internal"},
+            "g": {"cidr": "10.0.1.0/24", "tenant": "globex", "role": "internal"},
+            "spare": {"cidr": "10.0.2.0/24", "role": "internal"},
+        },
+        "profiles": {"p": {"nics": {"eth0": {"subnet": "tenant/internal"}, "eth1": {"subnet": "a"}}}},
+    }))
+    .unwrap();
+    let cases = [
+        (Some("acme"), "a"),
+        (Some("globex"), "g"),
+        (None, "spare"),
+        (Some("initech"), "tenant/internal"),
+    ];
+    for (tenant, expected) in cases {
+        let host = Host {
+            profile: Some("p".into()),
+            tenant: tenant.map(str::to_owned),
+            ..Host::default()
+        };
+        let found = site.profile_of(&host).unwrap();
+        let subnets: Vec<&str> = found.profile.subnets().map(|(_, subnet)| subnet).collect();
+        assert_eq!(subnets, [expected, "a"], "{tenant:?}");
+    }
 }

@@ -3,6 +3,7 @@
 use super::{Rows, parse, render, render_rows};
 use crate::model::Site;
 use crate::network::{Format, Severity, check_site, render_host};
+use crate::profile::ResolvedSite;
 
 /// More hosts than this are not rendered: the network's own tests do that.
 const MAX_HOSTS: usize = 8;
@@ -25,12 +26,13 @@ fn check_accepted(site: &Site) {
     let again = parse(&written, "export.yaml");
     assert_eq!(again.as_ref(), Ok(site), "the export reads otherwise:\n{written}");
     assert_eq!(render(site), written);
-    let findings = check_site(site);
+    let resolved = ResolvedSite::from(site.clone());
+    let findings = check_site(&resolved);
     assert!(findings.iter().all(|finding| !finding.text.is_empty()));
     for host in site.hosts.keys().take(MAX_HOSTS) {
         for format in Format::ALL {
             // Refused or not: it must not panic.
-            let _ = render_host(site, host, *format);
+            let _ = render_host(&resolved, host, *format);
         }
     }
     if findings.iter().all(|finding| finding.severity != Severity::Error) {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::model::Site;
-use crate::profile::Fault;
+use crate::profile::{Fault, ResolvedSite};
 pub use crate::tree::Position;
 use crate::tree::{self, Node, Refusal, Typing, unknown};
 pub use edit::{set_host, set_values};
@@ -61,7 +61,7 @@ impl SiteFileError {
 #[derive(Clone, Debug)]
 pub struct SiteFile {
     /// The site that the file describes.
-    pub site: Site,
+    pub site: ResolvedSite,
     name: String,
     root: Arc<Node>,
 }
@@ -83,7 +83,7 @@ impl SiteFile {
         typing: Typing,
     ) -> Result<Self, Vec<SiteFileError>> {
         let mut errors = Vec::new();
-        let site = read_site(&root, typing, &mut errors);
+        let site = ResolvedSite::from(read_site(&root, typing, &mut errors));
         check_profiles(&site, &root, &mut errors);
         if !errors.is_empty() {
             errors.sort_by_key(|error: &Refusal| error.position);
@@ -114,7 +114,7 @@ pub(crate) fn placed(refusal: &Refusal, name: &str, root: &Node) -> SiteFileErro
 
 /// Reads the text of the file `name` and forgets where everything stood.
 pub fn parse(text: &str, name: &str) -> Result<Site, Vec<SiteFileError>> {
-    Ok(SiteFile::parse(text, name)?.site)
+    Ok(SiteFile::parse(text, name)?.site.into_site())
 }
 
 /// Reads one entry of a site, JSON or YAML.
@@ -186,7 +186,7 @@ fn read_part<T: DeserializeOwned + Default>(
 
 /// Adds what is wrong with profiles in themselves, and with what hosts lay over them. It is
 /// found once they are resolved, and told where it was written.
-fn check_profiles(site: &Site, root: &Node, errors: &mut Vec<Refusal>) {
+fn check_profiles(site: &ResolvedSite, root: &Node, errors: &mut Vec<Refusal>) {
     let mut told = HashSet::new();
     let mut tell = |fault: &Fault, host: &str| {
         let path = fault.location(host).path();

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rackstrap::model::{Mac, Site};
+use rackstrap::model::Mac;
 use rackstrap::network::{Format, HostNetwork, render_host};
+use rackstrap::profile::ResolvedSite;
 use serde_json::Value;
 
 use super::kernel::Kernel;
@@ -53,14 +54,14 @@ pub struct Networkd {
 
 impl Networkd {
     /// Starts networkd on the files of the site's host.
-    pub fn start(systemd: &Systemd, site: &Site) -> Self {
+    pub fn start(systemd: &Systemd, site: &ResolvedSite) -> Self {
         Self::start_with(systemd, site, |_, text| text)
     }
 
     /// Starts networkd on the files of the site's host, each changed by `edit`.
     pub fn start_with(
         systemd: &Systemd,
-        site: &Site,
+        site: &ResolvedSite,
         edit: impl Fn(&str, String) -> String,
     ) -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -148,7 +149,7 @@ impl Drop for Networkd {
 
 /// A veth has no permanent MAC, and a match on the current one would catch the bridge
 /// that bears it as well: in the test's copy alone, NICs are matched by name.
-fn matching_by_name(site: &Site, text: String) -> String {
+fn matching_by_name(site: &ResolvedSite, text: String) -> String {
     let nics = site.hosts[golden::HOST].nics.iter();
     nics.fold(text, |text, (label, mac)| {
         text.replace(&format!("PermanentMACAddress={mac}"), &format!("Name={label}"))

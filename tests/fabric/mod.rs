@@ -4,8 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rackstrap::model::{Site, Vendor};
+use rackstrap::model::Vendor;
 use rackstrap::network::{FabricError, check_site, consequences, fabric, render_switch};
+use rackstrap::profile::ResolvedSite;
 use serde_json::Value;
 
 use crate::golden::read_site;
@@ -14,12 +15,12 @@ fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fabric")
 }
 
-fn site() -> Site {
+fn site() -> ResolvedSite {
     read_site(&directory().join("site.yaml"))
 }
 
 /// The site with a piece of its text replaced, where a case wants it otherwise.
-fn changed(old: &str, new: &str) -> Site {
+fn changed(old: &str, new: &str) -> ResolvedSite {
     let text = fs::read_to_string(directory().join("site.yaml")).unwrap();
     assert!(text.contains(old), "{old} is not in the site");
     serde_saphyr::from_str(&text.replace(old, new)).unwrap()

@@ -1,8 +1,9 @@
 //! The page of all findings, and the buttons that put them right.
 
 use rackstrap::inventory::Change;
-use rackstrap::model::{Millis, Site};
+use rackstrap::model::Millis;
 use rackstrap::network::Surroundings;
+use rackstrap::profile::ResolvedSite;
 
 use super::server::{Server, encode, fields};
 
@@ -18,7 +19,7 @@ hosts:
   n1: {profile: hypervisor, nics: {eth0: "52:54:00:aa:00:01", eth1: "52:54:00:aa:00:02"}}
 "#;
 
-fn up_delay(site: &Site) -> Option<Millis> {
+fn up_delay(site: &ResolvedSite) -> Option<Millis> {
     site.profile_of(&site.hosts["n1"])?.profile.bonds["bond0"].up_delay
 }
 

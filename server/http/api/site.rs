@@ -37,7 +37,7 @@ pub(super) async fn show(
     let preconditions = Preconditions::read(&headers)?;
     let snapshot = app.inventory.snapshot();
     let revision = snapshot.revision;
-    let site = WholeSite { revision, site: snapshot.site.clone() };
+    let site = WholeSite { revision, site: snapshot.site.clone().into_site() };
     Ok(Answer::current(&preconditions, &site_tag(revision), site))
 }
 
@@ -68,7 +68,7 @@ pub(super) async fn replace(
         let only = Preconditions { if_match: None, ..preconditions };
         only.check("the site", Some(&current))?;
     }
-    let outcome = app.inventory.replace_site(change, given.file.site.clone()).await;
+    let outcome = app.inventory.replace_site(change, given.file.site.clone().into_site()).await;
     let committed = match outcome {
         Err(error @ ChangeError::Outdated { .. }) if is_conditional => {
             return Err(Error::Precondition(error.to_string()));

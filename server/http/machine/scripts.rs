@@ -13,8 +13,9 @@ use crate::inventory::Snapshot;
 use crate::lifecycle::event::{self, ScriptSays, WaitReason};
 use crate::lifecycle::wording::wait_lines;
 use crate::lifecycle::{EventData, gate};
-use crate::model::{Host, Image, Mac, Site};
+use crate::model::{Host, Image, Mac};
 use crate::network::{self, Format, RenderError};
+use crate::profile::ResolvedSite;
 
 /// `GET /boot/{mac}.ipxe`: the host's script. It is always one that runs, even
 /// for a host that cannot boot: iPXE shows no body of an error.
@@ -128,7 +129,7 @@ async fn plan<'a>(
 }
 
 /// The network of a host on one line, or what dracut has no words for, a line each.
-fn for_dracut(site: &Site, name: &str) -> Result<String, WaitReason> {
+fn for_dracut(site: &ResolvedSite, name: &str) -> Result<String, WaitReason> {
     match network::render_host(site, name, Format::Dracut) {
         Ok(files) => Ok(files.into_iter().map(|file| file.text).collect()),
         Err(RenderError::Unsupported { features, .. }) => {

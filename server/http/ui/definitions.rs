@@ -82,7 +82,8 @@ pub async fn profile(
     let text = site_file::render(&alone);
     // Drawn as a host would have it, with everything else of the site.
     let example = Host { profile: Some(name.clone()), index: Some(1), ..Host::default() };
-    let site_with_example = Site { hosts: [(name.clone(), example)].into(), ..site.clone() };
+    let mut site_with_example = site.clone();
+    site_with_example.hosts = [(name.clone(), example)].into();
     let has = |(_, host): &(&String, &Host)| host.profile.as_ref() == Some(&name);
     Ok(Page(ProfilePage {
         frame: operator.frame("profiles").await?,

@@ -18,9 +18,9 @@ use super::session::Operator;
 use super::stack;
 use super::state::Ui;
 use super::tenants::{LeaseCell, lease_cell};
-use crate::model::{ClientKey, Host, Lease, Site};
+use crate::model::{ClientKey, Host, Lease};
 use crate::network::{self, File, Finding, Format, RenderError, Severity};
-use crate::profile::Explained;
+use crate::profile::{Explained, ResolvedSite};
 
 #[derive(Template)]
 #[template(path = "host.html")]
@@ -106,7 +106,7 @@ pub async fn show(
     }))
 }
 
-fn files(site: &Site, name: &str, format: Format) -> Result<Vec<File>, String> {
+fn files(site: &ResolvedSite, name: &str, format: Format) -> Result<Vec<File>, String> {
     network::render_host(site, name, format).map_err(|error| match error {
         RenderError::Refused { .. } => "Fix the errors above to generate this host's files.".into(),
         RenderError::NoProfile { .. } => "Set a profile to generate this host's files.".into(),

@@ -17,6 +17,7 @@ use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{Change, ChangeError};
 use crate::model::{DifferenceKind, Host, Noun, Site};
+use crate::profile::ResolvedSite;
 
 #[derive(Template)]
 #[template(path = "host_edit.html")]
@@ -62,7 +63,7 @@ struct Choices {
 }
 
 impl Choices {
-    fn of(site: &Site, form: &HostForm) -> Self {
+    fn of(site: &ResolvedSite, form: &HostForm) -> Self {
         let prefix = |name: &str| site.subnets.get(name).map(|subnet| subnet.cidr.to_string());
         let resolution = form.resolution(site).unwrap_or_default();
         let hint = |(link, subnet): (&str, &str)| {

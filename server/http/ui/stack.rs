@@ -92,10 +92,10 @@ pub fn in_words(network: &HostNetwork) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Site;
     use crate::network::layout;
+    use crate::profile::ResolvedSite;
 
-    fn site() -> Site {
+    fn site() -> ResolvedSite {
         serde_json::from_value(serde_json::json!({
             "subnets": {"internal": {"cidr": "172.16.160.0/24", "vlan": 500, "gateway": "172.16.160.254"}},
             "profiles": {"hypervisor": {
@@ -131,6 +131,6 @@ mod tests {
 
     #[test]
     fn a_host_without_links_has_no_drawing() {
-        assert_eq!(svg(&layout(&Site::default(), "nobody")).unwrap(), None);
+        assert_eq!(svg(&layout(&ResolvedSite::default(), "nobody")).unwrap(), None);
     }
 }

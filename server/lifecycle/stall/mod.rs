@@ -9,7 +9,8 @@ use super::boot::Boot;
 use super::event::{Nak, Verdict, WaitReason};
 use super::reason::Reason;
 use crate::lifecycle::EventKind;
-use crate::model::{BondMode, Image, Mac, Site};
+use crate::model::{BondMode, Image, Mac};
+use crate::profile::ResolvedSite;
 
 /// What the inventory says of a host that matters for its boot.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +25,7 @@ pub struct Facts {
 
 impl Facts {
     /// The facts of one host.
-    pub fn of(site: &Site, host_name: &str) -> Self {
+    pub fn of(site: &ResolvedSite, host_name: &str) -> Self {
         let Some(host) = site.hosts.get(host_name) else { return Self::default() };
         let image = host.image.as_ref().and_then(|name| site.images.get(name)).cloned();
         let Some(resolution) = site.profile_of(host) else {

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use super::{Format, RenderError, render_host};
-use crate::model::Site;
+use crate::profile::ResolvedSite;
 use crate::tree;
 
 /// The versions of systemd that differ in what they can be told.
@@ -224,8 +224,8 @@ hosts:
 "#;
 
 /// A site with one host, whose profile has nothing but the feature.
-fn sample(part: &str, systemd: Option<u16>, match_by: &str) -> Option<Site> {
-    let mut site: Site = tree::parse(AROUND).and_then(|root| tree::read(&root)).ok()?;
+fn sample(part: &str, systemd: Option<u16>, match_by: &str) -> Option<ResolvedSite> {
+    let mut site: ResolvedSite = tree::parse(AROUND).and_then(|root| tree::read(&root)).ok()?;
     let whole = format!("{{match: {match_by}, systemd: {}}}", systemd.unwrap_or(257));
     let read =
         |text: &str| tree::parse(text).and_then(|root| tree::read::<serde_json::Value>(&root)).ok();

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use super::subnet::VLAN_IDS;
 use super::{Findings, HostView, Place};
-use crate::model::{BondMode, Cable, Host, Location, Site, Switch, Vendor};
+use crate::model::{BondMode, Cable, Host, Location, Switch, Vendor};
 use crate::network::fabric::{Attachment, Bundling, HEADROOM, attachments, port_mtu};
 use crate::network::nearest;
+use crate::profile::ResolvedSite;
 
 /// What is wrong with the switches as such, and with two hosts on one port.
-pub(super) fn check_all(site: &Site, findings: &mut Findings) {
+pub(super) fn check_all(site: &ResolvedSite, findings: &mut Findings) {
     for (name, switch) in &site.switches {
         vlans(name, switch, findings);
         pair(site, name, switch, findings);
@@ -41,7 +42,7 @@ fn vlans(name: &str, switch: &Switch, findings: &mut Findings) {
 }
 
 /// Rule N129: two switches are a pair for both of them.
-fn pair(site: &Site, name: &str, switch: &Switch, findings: &mut Findings) {
+fn pair(site: &ResolvedSite, name: &str, switch: &Switch, findings: &mut Findings) {
     let Some(peer) = switch.mlag_peer.as_deref() else { return };
     let place = || Location::of::<Switch>(name).at("mlag-peer");
     let Some(other) = site.switches.get(peer) else {

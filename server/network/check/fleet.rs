@@ -5,11 +5,12 @@ use std::net::IpAddr;
 
 use super::{Findings, Place, shared};
 use crate::model::{
-    AddressRole, DRACUT_WORD, Host, Identity, Image, Location, Mac, Rack, SharedAddress, Site,
+    AddressRole, DRACUT_WORD, Host, Identity, Image, Location, Mac, Rack, SharedAddress,
 };
 use crate::network::Domains;
+use crate::profile::ResolvedSite;
 
-pub(super) fn check(site: &Site, findings: &mut Findings) {
+pub(super) fn check(site: &ResolvedSite, findings: &mut Findings) {
     macs(site, findings);
     identities(site, findings);
     addresses(site, findings);
@@ -25,7 +26,7 @@ fn at(host: &str, key: &str) -> Location {
 }
 
 /// Rule N104: a MAC is how a host is known.
-fn macs(site: &Site, findings: &mut Findings) {
+fn macs(site: &ResolvedSite, findings: &mut Findings) {
     let mut owners: HashMap<Mac, (&str, &str)> = HashMap::with_capacity(site.hosts.len() * 4);
     for (host, (label, nic)) in
         site.hosts.iter().flat_map(|(name, host)| host.nics.iter().map(move |nic| (name, nic)))
@@ -43,7 +44,7 @@ fn macs(site: &Site, findings: &mut Findings) {
 }
 
 /// Rule N109: whatever else a host is known by is its own.
-fn identities(site: &Site, findings: &mut Findings) {
+fn identities(site: &ResolvedSite, findings: &mut Findings) {
     let mut owners: HashMap<Identity, &str> = HashMap::new();
     for (name, host) in &site.hosts {
         for identity in host.known_by.identities() {
@@ -58,7 +59,7 @@ fn identities(site: &Site, findings: &mut Findings) {
 }
 
 /// Rule N141: one address of a routing domain, one host. A reservation of a host may be an address of its own link.
-fn addresses(site: &Site, findings: &mut Findings) {
+fn addresses(site: &ResolvedSite, findings: &mut Findings) {
     let domains = Domains::of(site);
     let shared = shared::all(site);
     let mut owners: HashMap<(&str, IpAddr), Owner<'_>> =
@@ -108,7 +109,11 @@ impl Owner<'_> {
 }
 
 /// Rule N141 for the addresses that hosts have beside those of their subnets.
-fn secondary<'a>(site: &'a Site, mut owners: HashMap<IpAddr, Owner<'a>>, findings: &mut Findings) {
+fn secondary<'a>(
+    site: &'a ResolvedSite,
+    mut owners: HashMap<IpAddr, Owner<'a>>,
+    findings: &mut Findings,
+) {
     for (name, host) in &site.hosts {
         let Some(resolution) = site.profile_of(host) else { continue };
         for link in resolution.profile.links() {
@@ -132,7 +137,7 @@ fn secondary<'a>(site: &'a Site, mut owners: HashMap<IpAddr, Owner<'a>>, finding
 }
 
 /// Rule N184: two hosts that claim one unit of one rack.
-fn units(site: &Site, findings: &mut Findings) {
+fn units(site: &ResolvedSite, findings: &mut Findings) {
     let mut owners: HashMap<(&str, u16), &str> = HashMap::new();
     for (name, host) in &site.hosts {
         let (Some(rack), Some(unit)) = (host.rack.as_deref(), host.unit) else { continue };

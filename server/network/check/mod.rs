@@ -45,7 +45,8 @@ use std::net::IpAddr;
 
 use super::links::HostNetwork;
 use super::lower::lower;
-use crate::model::{Host, Location, Profile, ProfileTree, Site, Switch};
+use crate::model::{Host, Location, Profile, ProfileTree, Switch};
+use crate::profile::ResolvedSite;
 
 /// What a running server knows besides the site.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,12 +57,12 @@ pub struct Surroundings {
 
 /// Everything that is wrong with a site, errors first. A mistake in a profile is one
 /// finding, however many hosts have the profile.
-pub fn check_site(site: &Site) -> Vec<Finding> {
+pub fn check_site(site: &ResolvedSite) -> Vec<Finding> {
     check_site_within(site, &Surroundings::default())
 }
 
 /// The same with what else is known.
-pub fn check_site_within(site: &Site, around: &Surroundings) -> Vec<Finding> {
+pub fn check_site_within(site: &ResolvedSite, around: &Surroundings) -> Vec<Finding> {
     let mut findings = Findings::default();
     names::check(site, &mut findings);
     subnet::check_all(site, &mut findings);
@@ -80,12 +81,16 @@ pub fn check_site_within(site: &Site, around: &Surroundings) -> Vec<Finding> {
 
 /// Everything that is wrong with one host, its profile and the subnets that the profile
 /// names. What two hosts have in common is for [`check_site`] to find.
-pub fn check_host(site: &Site, host_name: &str) -> Vec<Finding> {
+pub fn check_host(site: &ResolvedSite, host_name: &str) -> Vec<Finding> {
     check_host_within(site, host_name, &Surroundings::default())
 }
 
 /// The same with what else is known.
-pub fn check_host_within(site: &Site, host_name: &str, around: &Surroundings) -> Vec<Finding> {
+pub fn check_host_within(
+    site: &ResolvedSite,
+    host_name: &str,
+    around: &Surroundings,
+) -> Vec<Finding> {
     let mut findings = Findings::default();
     let Some(host) = site.hosts.get(host_name) else { return Vec::new() };
     if let Some(resolution) = site.profile_of(host) {
@@ -103,7 +108,7 @@ pub fn check_host_within(site: &Site, host_name: &str, around: &Surroundings) ->
 }
 
 /// Everything that is wrong with one switch, its ports and the cables to it.
-pub fn check_switch(site: &Site, switch_name: &str) -> Vec<Finding> {
+pub fn check_switch(site: &ResolvedSite, switch_name: &str) -> Vec<Finding> {
     let mut findings = Findings::default();
     fabric::check_all(site, &mut findings);
     let is_cabled = |host: &&Host| {
@@ -162,7 +167,7 @@ fn check_profile(view: &ProfileView<'_>, findings: &mut Findings) {
 
 /// A profile under examination, with the links that it comes to.
 struct ProfileView<'a> {
-    site: &'a Site,
+    site: &'a ResolvedSite,
     around: &'a Surroundings,
     name: &'a str,
     profile: &'a Profile,
@@ -171,14 +176,14 @@ struct ProfileView<'a> {
 
 /// A host under examination, with its links.
 struct HostView<'a> {
-    site: &'a Site,
+    site: &'a ResolvedSite,
     name: &'a str,
     host: &'a Host,
     network: HostNetwork,
 }
 
 impl<'a> HostView<'a> {
-    fn new(site: &'a Site, name: &'a str, host: &'a Host) -> Self {
+    fn new(site: &'a ResolvedSite, name: &'a str, host: &'a Host) -> Self {
         Self { site, name, host, network: lower(site, name, host) }
     }
 

@@ -97,10 +97,10 @@ fn leads(view: &ProfileView<'_>, link: &Link, address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::{Severity, Surroundings, check_host_within, check_site_within};
-    use crate::model::Site;
+    use crate::profile::ResolvedSite;
 
     /// A site with a host of one link, in a subnet that is given.
-    fn site(subnet: &str, gateway: &str, more: &str) -> Site {
+    fn site(subnet: &str, gateway: &str, more: &str) -> ResolvedSite {
         let text = format!(
             "subnets:\n  \
                provisioning: {{cidr: 10.77.0.0/24{more}}}\n  \

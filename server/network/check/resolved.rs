@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use super::finding::Findings;
 use super::{ProfileView, Surroundings, check_profile};
-use crate::model::{Host, Location, Profile, ProfileTree, Rack, Site};
+use crate::model::{Host, Location, Profile, ProfileTree, Rack};
 use crate::network::lower::lower_with;
 use crate::network::nearest;
-use crate::profile::{Fault, Resolution};
+use crate::profile::{Fault, Resolution, ResolvedSite};
 
 /// Every profile as its hosts have it, and those that no host has.
-pub(super) fn check_all(site: &Site, around: &Surroundings, findings: &mut Findings) {
+pub(super) fn check_all(site: &ResolvedSite, around: &Surroundings, findings: &mut Findings) {
     let mut checked: HashMap<*const Resolution, Arc<Resolution>> = HashMap::new();
     let mut named = BTreeSet::new();
     for (name, host) in &site.hosts {
@@ -42,7 +42,7 @@ pub(super) fn check_all(site: &Site, around: &Surroundings, findings: &mut Findi
 }
 
 /// A profile without a host, for the first tenant whom it can serve, where it serves tenants.
-fn named_for_some_tenant(site: &Site, name: &str) -> Option<Arc<Resolution>> {
+fn named_for_some_tenant(site: &ResolvedSite, name: &str) -> Option<Arc<Resolution>> {
     let first = site.profile_named(name, None)?;
     if !first.profile.serves_tenants() {
         return Some(first);
@@ -56,7 +56,7 @@ fn named_for_some_tenant(site: &Site, name: &str) -> Option<Arc<Resolution>> {
 
 /// The profile of a host, which others may share.
 pub(super) fn check(
-    site: &Site,
+    site: &ResolvedSite,
     around: &Surroundings,
     (host_name, host): (&str, &Host),
     resolution: &Resolution,
@@ -87,7 +87,7 @@ pub(super) fn check(
 }
 
 /// A host as the profile expects it: without NICs, but with an address wherever one must be.
-fn any_host(site: &Site, like: &Host, profile: &Profile) -> Host {
+fn any_host(site: &ResolvedSite, like: &Host, profile: &Profile) -> Host {
     let mut host = Host {
         profile: like.profile.clone(),
         tenant: like.tenant.clone(),
@@ -121,7 +121,7 @@ fn faults<'a>(host: &str, faults: impl Iterator<Item = &'a Fault>, findings: &mu
 }
 
 /// Rule N187: what the site or a rack gives to a parameter that no profile has.
-fn unused_parameters(site: &Site, known: &BTreeSet<String>, findings: &mut Findings) {
+fn unused_parameters(site: &ResolvedSite, known: &BTreeSet<String>, findings: &mut Findings) {
     let of_site = site.parameters.keys().map(|name| (Location::site(), name));
     let of_racks = site.racks.iter().flat_map(|(rack, entry)| {
         entry.parameters.keys().map(move |name| (Location::of::<Rack>(rack), name))

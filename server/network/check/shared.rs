@@ -7,9 +7,9 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::{Findings, Place, ProfileView};
-use crate::model::{AddressRole, RangeUse, SharedAddress, Site};
+use crate::model::{AddressRole, RangeUse, SharedAddress};
 use crate::network::links::{Kind, Link};
-use crate::profile::Resolution;
+use crate::profile::{Resolution, ResolvedSite};
 
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     for link in view.network.links.values() {
@@ -96,7 +96,7 @@ fn in_subnets(
 
 /// The addresses that profiles of the site's hosts give to all of them: each with the profile
 /// and the link.
-pub(super) fn all(site: &Site) -> HashMap<IpAddr, (String, String)> {
+pub(super) fn all(site: &ResolvedSite) -> HashMap<IpAddr, (String, String)> {
     let mut seen: HashMap<*const Resolution, Arc<Resolution>> = HashMap::new();
     let mut shared = HashMap::new();
     for host in site.hosts.values() {

@@ -10,6 +10,7 @@ mod nvue;
 mod plan;
 mod sonic;
 
+use crate::profile::ResolvedSite;
 use std::collections::BTreeSet;
 
 pub(super) use attach::{Attachment, Bundling, attachments};
@@ -17,7 +18,7 @@ pub(super) use mtu::{HEADROOM, port_mtu};
 pub use plan::{Lag, Lan, Port};
 
 use super::nearest;
-use crate::model::{Site, Vendor};
+use crate::model::Vendor;
 
 /// A switch's ports, and their configuration in its vendor's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +58,7 @@ pub enum FabricError {
 ///
 /// # Errors
 /// When there is no such switch; what it cannot do is in [`Fabric::text`].
-pub fn fabric(site: &Site, name: &str) -> Result<Fabric, FabricError> {
+pub fn fabric(site: &ResolvedSite, name: &str) -> Result<Fabric, FabricError> {
     let Some((name, switch)) = site.switches.get_key_value(name) else {
         let hint = nearest::hint(name, site.switches.keys().map(String::as_str));
         return Err(FabricError::UnknownSwitch { name: name.to_owned(), hint });
@@ -86,7 +87,7 @@ pub fn fabric(site: &Site, name: &str) -> Result<Fabric, FabricError> {
 ///
 /// # Errors
 /// When there is no such switch, or when it cannot do what a host needs.
-pub fn render_switch(site: &Site, name: &str) -> Result<String, FabricError> {
+pub fn render_switch(site: &ResolvedSite, name: &str) -> Result<String, FabricError> {
     fabric(site, name)?.text
 }
 

@@ -6,6 +6,7 @@ use super::attach::{Attachment, Bundling, attachments};
 use super::mtu::port_mtu;
 use crate::model::{Site, Switch};
 use crate::network::lower::lower;
+use crate::profile::ResolvedSite;
 
 /// What is configured on one switch for its hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +95,7 @@ impl Plan<'_> {
 }
 
 /// Plans a switch for the hosts that are cabled to it.
-pub fn plan<'a>(site: &'a Site, name: &'a str, switch: &'a Switch) -> Plan<'a> {
+pub fn plan<'a>(site: &'a ResolvedSite, name: &'a str, switch: &'a Switch) -> Plan<'a> {
     let mut plan = Plan { name, switch, ports: Vec::new(), lags: Vec::new(), losses: Vec::new() };
     let mut bundles: BTreeMap<(&str, String), Vec<Attachment<'_>>> = BTreeMap::new();
     let cabled_here = |host: &crate::model::Host| {

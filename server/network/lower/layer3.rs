@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::Source;
-use crate::model::{Destination, Family, HostNumber, LinkSettings, RouteSpec, RuleSpec, Subnet};
+use crate::model::{
+    Destination, Family, HostNumber, LinkSettings, NoSuchAddress, RouteSpec, RuleSpec, Subnet,
+};
 use crate::network::links::{Borne, Computed, HostNetwork, Kind, Layer3};
 
 /// The priorities of the rules that a link's own table gets, plus the link's number. A
@@ -90,8 +92,14 @@ impl Source<'_> {
     }
 
     /// The address `of` the number that the profile computes for the host.
-    fn computed(&self, number: &HostNumber, of: impl Fn(i64) -> Computed) -> Computed {
-        let address = number.of(self.host.number()).and_then(of);
+    fn computed(
+        &self,
+        number: &HostNumber,
+        of: impl Fn(i64) -> Result<IpAddr, NoSuchAddress>,
+    ) -> Computed {
+        let number_of_host = number.of(self.host.number()).map_err(|error| error.to_string());
+        let address =
+            number_of_host.and_then(|number| of(number).map_err(|error| error.to_string()));
         let with = self.host.number().map(|index| format!(" with index {index}"));
         address.map_err(|error| format!("{number}{}: {error}", with.unwrap_or_default()))
     }

@@ -15,6 +15,7 @@ use indexmap::IndexMap;
 use super::links::{HostNetwork, Kind, Layer3, Link, Qos, Role};
 use super::source_nat;
 use crate::model::{Defaults, Host, NicSpec, Profile, Site};
+use crate::profile::ResolvedSite;
 
 /// The systemd of Debian 12, where a profile names none.
 const SYSTEMD: u16 = 252;
@@ -31,7 +32,7 @@ struct Source<'a> {
 
 /// The network of one host. A host without a profile that can be read has its
 /// NICs, unused.
-pub(super) fn lower(site: &Site, name: &str, host: &Host) -> HostNetwork {
+pub(super) fn lower(site: &ResolvedSite, name: &str, host: &Host) -> HostNetwork {
     match site.profile_of(host).filter(|found| found.faults.is_empty()) {
         Some(found) => lower_with(site, name, host, Some(&found.profile)),
         None => lower_with(site, name, host, None),

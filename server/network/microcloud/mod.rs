@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 
 use super::links::{HostNetwork, Kind, Link, Role};
 use super::{RenderError, checked, yaml};
-use crate::model::{Host, Range, RangeUse, Site, Subnet};
+use crate::model::{Host, Range, RangeUse, Subnet};
+use crate::profile::ResolvedSite;
 
 /// The name of the document.
 pub const MICROCLOUD_FILE: &str = "microcloud-preseed.yaml";
@@ -37,18 +38,18 @@ pub struct Cluster {
 
 impl Cluster {
     /// All hosts that have a profile.
-    pub fn of_profile(site: &Site, profile: &str) -> Self {
+    pub fn of_profile(site: &ResolvedSite, profile: &str) -> Self {
         Self::of(site, |host| host.profile.as_deref() == Some(profile))
     }
 
     /// A host, and all others that have its profile and its tenant.
-    pub fn of_host(site: &Site, host: &Host) -> Self {
+    pub fn of_host(site: &ResolvedSite, host: &Host) -> Self {
         let is_like =
             |other: &Host| (&other.profile, &other.tenant) == (&host.profile, &host.tenant);
         Self::of(site, is_like)
     }
 
-    fn of(site: &Site, is_member: impl Fn(&Host) -> bool) -> Self {
+    fn of(site: &ResolvedSite, is_member: impl Fn(&Host) -> bool) -> Self {
         let members = site.hosts.iter().filter(|(_, host)| is_member(host));
         Self { hosts: members.map(|(name, _)| name.clone()).collect(), ..Self::default() }
     }
@@ -169,7 +170,7 @@ struct Member {
 ///
 /// # Errors
 /// When a host is refused or is no member of a MicroCloud, or OVN has no addresses.
-pub fn microcloud_preseed(site: &Site, cluster: &Cluster) -> Result<String, PreseedError> {
+pub fn microcloud_preseed(site: &ResolvedSite, cluster: &Cluster) -> Result<String, PreseedError> {
     let members: Vec<Member> =
         cluster.hosts.iter().map(|host| member(site, cluster, host)).collect::<Result<_, _>>()?;
     let first = members.first().ok_or(PreseedError::NoHosts)?;
@@ -220,7 +221,7 @@ fn alike(members: &[Member]) -> Result<(), PreseedError> {
     Ok(())
 }
 
-fn member(site: &Site, cluster: &Cluster, host: &str) -> Result<Member, PreseedError> {
+fn member(site: &ResolvedSite, cluster: &Cluster, host: &str) -> Result<Member, PreseedError> {
     let network = checked(site, host)?;
     let missing = |wanted: &str| PreseedError::Missing { host: host.into(), wanted: wanted.into() };
     let links = || network.links.values();
@@ -289,7 +290,7 @@ fn device(network: &HostNetwork, link: &Link) -> Result<String, PreseedError> {
 }
 
 /// The network that OVN reaches the world by.
-fn ovn(site: &Site, cluster: &Cluster, member: &Member) -> Result<Value, PreseedError> {
+fn ovn(site: &ResolvedSite, cluster: &Cluster, member: &Member) -> Result<Value, PreseedError> {
     let (name, subnet, range) = ovn_range(site, cluster, member)?;
     let is_kept = |part: &Range| {
         let ends = [range.from, range.to].map(IpAddr::V4);
@@ -319,7 +320,7 @@ fn ovn(site: &Site, cluster: &Cluster, member: &Member) -> Result<Value, Preseed
 
 /// The addresses that OVN gives out, and the subnet that they are of.
 fn ovn_range<'a>(
-    site: &'a Site,
+    site: &'a ResolvedSite,
     cluster: &Cluster,
     member: &'a Member,
 ) -> Result<(&'a String, &'a Subnet, OvnRange), PreseedError> {
@@ -353,7 +354,7 @@ fn reserved(range: &Range) -> Option<OvnRange> {
 
 /// The subnets that a member is managed in.
 fn managed<'a>(
-    site: &'a Site,
+    site: &'a ResolvedSite,
     member: &'a Member,
 ) -> impl Iterator<Item = (&'a String, &'a Subnet)> {
     member.subnets.iter().filter_map(|name| Some((name, site.subnets.get(name)?)))

@@ -3,17 +3,15 @@
 //! An expression has a type and is computed; it never makes text out of texts. The one place
 //! where a number becomes part of a name is `<...>`: `rail<rail>` is rail0, rail1 and so on.
 
-mod arithmetic;
-
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
 
-use crate::model::{Site, Subnet, tenant_role};
+use crate::model::formula::{Formula, InvalidFormula, Overflow};
+use crate::model::{NoSuchAddress, Site, Subnet, tenant_role};
 use crate::tree::nearest::hint;
-use arithmetic::sum;
 
 /// What an expression comes to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,10 +34,10 @@ impl Term {
         }
     }
 
-    fn number(self, name: &str) -> Result<i64, String> {
+    fn number(self, name: &str) -> Result<i64, ExpressionError> {
         match self {
             Self::Number(number) => Ok(number),
-            other => Err(format!("{name} is \"{other}\", and only numbers can be reckoned with")),
+            value => Err(ExpressionError::NotANumber { name: name.to_owned(), value }),
         }
     }
 }
@@ -54,25 +52,63 @@ impl fmt::Display for Term {
     }
 }
 
-/// A part of an expression and all that it is made of.
+/// What stands after a `=`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Expression {
-    /// A number that stands there.
-    Number(i64),
-    /// A parameter, the number of a loop, or `index`.
-    Name(String),
-    /// Two numbers and `+`, `-` or `*` between them.
-    Arithmetic(Box<Expression>, char, Box<Expression>),
-    /// Something that a subnet says: `gateway of SUBNET`.
+    /// Numbers, parameters, loops and `index`.
+    Formula(Formula),
+    /// A setting of a subnet: `gateway of SUBNET`.
     Fact(Fact, String),
     /// The address of a number in a subnet: `address NUMBER of SUBNET`.
-    Address(Box<Expression>, String),
+    Address(Formula, String),
+}
+
+/// Why an expression cannot be read or computed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExpressionError {
+    #[error(transparent)]
+    Formula(#[from] InvalidFormula),
+    #[error(transparent)]
+    Overflow(#[from] Overflow),
+    #[error("\"{0}\" names no subnet")]
+    SubnetMissing(String),
+    #[error(
+        "a subnet has no \"{0}\"; there are: gateway, network, vlan, mtu and \"address NUMBER\""
+    )]
+    UnknownFact(String),
+    #[error("\"{0}\" has a < without a >; write << for the character itself")]
+    Unclosed(String),
+    /// The hint is the end of the sentence: see [`hint`].
+    #[error("there is no parameter \"{name}\"{}{hint}", minus_hint(.name))]
+    UnknownName { name: String, hint: String },
+    #[error("{name} is \"{value}\", which is not a number")]
+    NotANumber { name: String, value: Term },
+    /// The hint is the end of the sentence: see [`hint`].
+    #[error("there is no subnet \"{name}\"{hint}")]
+    UnknownSubnet { name: String, hint: String },
+    #[error("no subnet {} has the role \"{role}\"", whose(.tenant.as_deref()))]
+    UnknownRole { tenant: Option<String>, role: String },
+    #[error("subnet \"{subnet}\" has no {fact}")]
+    FactMissing { subnet: String, fact: Fact },
+    #[error(transparent)]
+    NoSuchAddress(#[from] NoSuchAddress),
+    /// A number is needed that each host computes for itself.
+    #[error("{0} is not a number")]
+    NotAFormula(Expression),
+}
+
+fn minus_hint(name: &str) -> &'static str {
+    if name.contains('-') { " (a minus needs a space on both sides)" } else { "" }
+}
+
+fn whose(tenant: Option<&str>) -> String {
+    tenant.map_or_else(|| "without a tenant".into(), |tenant| format!("of tenant \"{tenant}\""))
 }
 
 crate::model::words::words! {
     /// What can be asked of a subnet.
     Fact {
-        /// Its default router.
+        /// The gateway.
         Gateway = "gateway",
         /// Its prefix.
         Network = "network",
@@ -98,13 +134,17 @@ pub struct Scope<'a> {
 }
 
 impl Scope<'_> {
-    fn find(&self, name: &str) -> Result<Term, String> {
+    fn find(&self, name: &str) -> Result<Term, ExpressionError> {
         let found = self.names.get(name).cloned();
         found.ok_or_else(|| unknown_name(name, self.names.keys().map(String::as_str)))
     }
 
+    fn number(&self, formula: &Formula) -> Result<i64, ExpressionError> {
+        formula.compute(&|name| self.find(name)?.number(name))
+    }
+
     /// The subnet that a text names: a parameter, a name with numbers in it, or plainly a name.
-    fn subnet(&self, text: &str) -> Result<(String, &Subnet), String> {
+    fn subnet(&self, text: &str) -> Result<(String, &Subnet), ExpressionError> {
         let name = match self.names.get(text) {
             Some(term) => term.to_string(),
             None => fill(text, self)?,
@@ -117,100 +157,79 @@ impl Scope<'_> {
             None => {
                 let known = self.site.into_iter().flat_map(|site| site.subnets.keys());
                 let hint = hint(&name, known.map(String::as_str));
-                Err(format!("there is no subnet \"{name}\"{hint}"))
+                Err(ExpressionError::UnknownSubnet { name, hint })
             }
         }
     }
 
     /// The name of the tenant's subnet, for `tenant/ROLE`.
-    fn of_tenant(&self, name: String) -> Result<String, String> {
+    fn of_tenant(&self, name: String) -> Result<String, ExpressionError> {
         let Some(role) = tenant_role(&name) else { return Ok(name) };
         let tenant = self.tenant.as_deref();
         let found = self.site.and_then(|site| site.subnet_of_tenant(tenant, role));
         let found = found.map(str::to_owned);
         self.served.borrow_mut().insert(role.to_owned(), found.clone());
-        found.ok_or_else(|| {
-            let whose =
-                tenant.map_or_else(|| "nobody".into(), |tenant| format!("tenant \"{tenant}\""));
-            format!("no subnet of {whose} has the role \"{role}\"")
+        found.ok_or_else(|| ExpressionError::UnknownRole {
+            tenant: self.tenant.clone(),
+            role: role.to_owned(),
         })
     }
 }
 
-/// Says that a name in an expression stands for nothing.
-pub fn unknown_name<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let hint = hint(name, known);
-    let spaces = if name.contains('-') { " (a minus has spaces around it)" } else { "" };
-    format!("there is no parameter \"{name}\"{spaces}{hint}")
+/// The error about a name that stands for nothing.
+pub fn unknown_name<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> ExpressionError {
+    ExpressionError::UnknownName { name: name.to_owned(), hint: hint(name, known) }
 }
 
 impl Expression {
     /// Reads what stands after the `=`.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let Some((asked, subnet)) = text.rsplit_once(" of ") else { return sum(text) };
+    pub fn parse(text: &str) -> Result<Self, ExpressionError> {
+        let Some((asked, subnet)) = text.rsplit_once(" of ") else {
+            return Ok(Self::Formula(Formula::parse(text)?));
+        };
         let (asked, subnet) = (asked.trim(), subnet.trim());
         if subnet.is_empty() {
-            return Err(format!("\"{text}\" names no subnet"));
+            return Err(ExpressionError::SubnetMissing(text.to_owned()));
         }
         if let Some(number) = asked.strip_prefix("address ") {
-            return Ok(Self::Address(Box::new(sum(number)?), subnet.to_owned()));
+            return Ok(Self::Address(Formula::parse(number)?, subnet.to_owned()));
         }
         match Fact::ALL.iter().find(|fact| fact.label() == asked) {
             Some(fact) => Ok(Self::Fact(*fact, subnet.to_owned())),
-            None => Err(format!(
-                "\"{asked}\" cannot be asked of a subnet; there are: gateway, network, vlan, mtu and \
-                 \"address NUMBER\""
-            )),
+            None => Err(ExpressionError::UnknownFact(asked.to_owned())),
         }
     }
 
     /// What it comes to.
-    pub fn compute(&self, scope: &Scope<'_>) -> Result<Term, String> {
+    pub fn compute(&self, scope: &Scope<'_>) -> Result<Term, ExpressionError> {
         match self {
-            Self::Number(number) => Ok(Term::Number(*number)),
-            Self::Name(name) => scope.find(name),
-            Self::Arithmetic(left, sign, right) => {
-                let left = left.compute(scope)?.number(&left.to_string())?;
-                let right = right.compute(scope)?.number(&right.to_string())?;
-                reckon(left, *sign, right).map(Term::Number)
-            }
-            Self::Fact(fact, subnet) => asked_of(*fact, scope.subnet(subnet)?),
-            Self::Address(number, subnet) => {
-                let number = number.compute(scope)?.number(&number.to_string())?;
+            Self::Formula(Formula::Name(name)) => scope.find(name),
+            Self::Formula(formula) => scope.number(formula).map(Term::Number),
+            Self::Fact(fact, subnet) => {
                 let (name, subnet) = scope.subnet(subnet)?;
-                subnet.host(&name, number).map(|address| Term::Text(address.to_string()))
+                fact.of(subnet).ok_or(ExpressionError::FactMissing { subnet: name, fact: *fact })
+            }
+            Self::Address(number, subnet) => {
+                let number = scope.number(number)?;
+                let (name, subnet) = scope.subnet(subnet)?;
+                Ok(Term::Text(subnet.host(&name, number)?.to_string()))
             }
         }
     }
 
-    /// The same with every name but `kept` in place of which its number stands.
-    pub fn fold(&self, scope: &Scope<'_>, kept: &str) -> Result<Self, String> {
+    /// A number with the value in place of every name but `kept`.
+    pub fn fold(&self, scope: &Scope<'_>, kept: &str) -> Result<Formula, ExpressionError> {
         match self {
-            Self::Name(name) if name == kept => Ok(self.clone()),
-            Self::Arithmetic(left, sign, right) => {
-                match (left.fold(scope, kept)?, right.fold(scope, kept)?) {
-                    (Self::Number(left), Self::Number(right)) => {
-                        reckon(left, *sign, right).map(Self::Number)
-                    }
-                    (left, right) => Ok(Self::Arithmetic(left.into(), *sign, right.into())),
-                }
-            }
-            Self::Fact(..) | Self::Address(..) => Err(format!("{self} is no number")),
-            _ => self.compute(scope)?.number(&self.to_string()).map(Self::Number),
+            Self::Formula(formula) => formula.fold(kept, &|name| scope.find(name)?.number(name)),
+            Self::Fact(..) | Self::Address(..) => Err(ExpressionError::NotAFormula(self.clone())),
         }
     }
 
     /// Calls `each` with every name in it.
     pub fn names(&self, each: &mut impl FnMut(&str)) {
         match self {
-            Self::Number(_) => {}
-            Self::Name(name) => each(name),
-            Self::Arithmetic(left, _, right) => {
-                left.names(each);
-                right.names(each);
-            }
-            Self::Fact(_, _) => {}
-            Self::Address(number, _) => number.names(each),
+            Self::Formula(formula) | Self::Address(formula, _) => formula.names(each),
+            Self::Fact(..) => {}
         }
     }
 
@@ -223,39 +242,21 @@ impl Expression {
     }
 }
 
-fn reckon(left: i64, sign: char, right: i64) -> Result<i64, String> {
-    let result = match sign {
-        '+' => left.checked_add(right),
-        '-' => left.checked_sub(right),
-        _ => left.checked_mul(right),
-    };
-    result.ok_or_else(|| format!("{left} {sign} {right} is too large"))
-}
-
-fn asked_of(fact: Fact, (name, subnet): (String, &Subnet)) -> Result<Term, String> {
-    let found = match fact {
-        Fact::Gateway => subnet.gateway.map(|gateway| Term::Text(gateway.to_string())),
-        Fact::Network => Some(Term::Text(subnet.cidr.trunc().to_string())),
-        Fact::Vlan => subnet.vlan.map(|vlan| Term::Number(vlan.into())),
-        Fact::Mtu => Some(Term::Number(subnet.mtu.unwrap_or(1500).into())),
-    };
-    found.ok_or_else(|| format!("subnet \"{name}\" has no {fact}"))
+impl Fact {
+    fn of(self, subnet: &Subnet) -> Option<Term> {
+        match self {
+            Self::Gateway => subnet.gateway.map(|gateway| Term::Text(gateway.to_string())),
+            Self::Network => Some(Term::Text(subnet.cidr.trunc().to_string())),
+            Self::Vlan => subnet.vlan.map(|vlan| Term::Number(vlan.into())),
+            Self::Mtu => Some(Term::Number(subnet.mtu.unwrap_or(1500).into())),
+        }
+    }
 }
 
 impl fmt::Display for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = |f: &mut fmt::Formatter<'_>, part: &Self| match part {
-            Self::Arithmetic(..) => write!(f, "({part})"),
-            _ => write!(f, "{part}"),
-        };
         match self {
-            Self::Number(number) => write!(f, "{number}"),
-            Self::Name(name) => f.write_str(name),
-            Self::Arithmetic(left, sign, right) => {
-                inner(f, left)?;
-                write!(f, " {sign} ")?;
-                inner(f, right)
-            }
+            Self::Formula(formula) => write!(f, "{formula}"),
             Self::Fact(fact, subnet) => write!(f, "{fact} of {subnet}"),
             Self::Address(number, subnet) => write!(f, "address {number} of {subnet}"),
         }
@@ -265,11 +266,11 @@ impl fmt::Display for Expression {
 /// A piece of a text that may have numbers in it.
 enum Piece<'a> {
     Text(&'a str),
-    Number(Expression),
+    Number(Formula),
 }
 
 /// The pieces of a text, in which `<rail + 1>` stands for a number and `<<` for `<`.
-fn pieces(text: &str) -> Result<Vec<Piece<'_>>, String> {
+fn pieces(text: &str) -> Result<Vec<Piece<'_>>, ExpressionError> {
     let mut found = Vec::new();
     let mut rest = text;
     while let Some(start) = rest.find('<') {
@@ -281,9 +282,9 @@ fn pieces(text: &str) -> Result<Vec<Piece<'_>>, String> {
             continue;
         }
         let Some((inner, after)) = rest.split_once('>') else {
-            return Err(format!("\"{text}\" has a < without its >; write << for the sign itself"));
+            return Err(ExpressionError::Unclosed(text.to_owned()));
         };
-        found.push(Piece::Number(sum(inner)?));
+        found.push(Piece::Number(Formula::parse(inner)?));
         rest = after;
     }
     found.push(Piece::Text(rest));
@@ -291,22 +292,19 @@ fn pieces(text: &str) -> Result<Vec<Piece<'_>>, String> {
 }
 
 /// A text with its numbers filled in.
-pub fn fill(text: &str, scope: &Scope<'_>) -> Result<String, String> {
+pub fn fill(text: &str, scope: &Scope<'_>) -> Result<String, ExpressionError> {
     let mut filled = String::new();
     for piece in pieces(text)? {
         match piece {
             Piece::Text(text) => filled.push_str(text),
-            Piece::Number(number) => {
-                let number = number.compute(scope)?.number(&number.to_string())?;
-                filled.push_str(&number.to_string());
-            }
+            Piece::Number(number) => filled.push_str(&scope.number(&number)?.to_string()),
         }
     }
     Ok(filled)
 }
 
 /// Calls `each` with every name in the numbers of a text.
-pub fn names_in(text: &str, each: &mut impl FnMut(&str)) -> Result<(), String> {
+pub fn names_in(text: &str, each: &mut impl FnMut(&str)) -> Result<(), ExpressionError> {
     for piece in pieces(text)? {
         if let Piece::Number(number) = piece {
             number.names(each);

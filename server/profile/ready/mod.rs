@@ -66,7 +66,7 @@ pub(super) fn ready_names<'a>() -> impl Iterator<Item = &'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Site;
+    use crate::profile::ResolvedSite;
 
     #[test]
     fn every_ready_profile_says_what_it_is_for_and_can_be_extended() {
@@ -74,7 +74,7 @@ mod tests {
             assert!(ready.purpose().ends_with('.'), "{}", ready.name);
             let root = tree::parse(ready.text).unwrap();
             assert_eq!(tree::read::<ProfileTree>(&root).unwrap(), TREES[ready.name]);
-            let site: Site = serde_json::from_value(serde_json::json!({
+            let site: ResolvedSite = serde_json::from_value(serde_json::json!({
                 "subnets": {"lan": {"cidr": "10.0.0.0/24"}},
                 "profiles": {"own": {"extends": ready.name}},
             }))

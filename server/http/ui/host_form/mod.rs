@@ -11,10 +11,10 @@ use sha2::{Digest, Sha256};
 
 use super::form::Fields;
 use crate::model::{
-    Cable, Host, HostMatch, Mac, Nic, Scalar, Site, When, check_host_name, check_link_name,
+    Cable, Host, HostMatch, Mac, Nic, Scalar, When, check_host_name, check_link_name,
     check_noun_name,
 };
-use crate::profile::Resolution;
+use crate::profile::{Resolution, ResolvedSite};
 use crate::site_file::set_values;
 
 pub use wrongs::Wrongs;
@@ -162,7 +162,7 @@ impl HostForm {
 
     /// The profile as the host would have it with what is filled in so far; with made-up values
     /// where that is not enough.
-    pub fn resolution(&self, site: &Site) -> Option<Arc<Resolution>> {
+    pub fn resolution(&self, site: &ResolvedSite) -> Option<Arc<Resolution>> {
         let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let host = Host {
             profile: given(&self.profile),
@@ -179,7 +179,7 @@ impl HostForm {
 
     /// Adds the rows that the page offers beyond what is filled in: every link of the
     /// profile that bears an address, spare NICs, and one more reservation.
-    pub fn offer_rows(&mut self, site: &Site) {
+    pub fn offer_rows(&mut self, site: &ResolvedSite) {
         if let Some(resolution) = self.resolution(site) {
             for name in resolution.parameters.keys() {
                 if !self.parameters.iter().any(|(known, _)| known == name) {

@@ -14,7 +14,7 @@ mod tenants;
 use std::collections::BTreeSet;
 
 use super::{Finding, Severity, check_host, check_site};
-use crate::model::Site;
+use crate::profile::ResolvedSite;
 use crate::site_file::set_values;
 
 const GOOD: &str = r#"
@@ -81,12 +81,12 @@ hosts:
     reservations: {provisioning: 10.77.0.13}
 "#;
 
-fn site(text: &str) -> Site {
+fn site(text: &str) -> ResolvedSite {
     serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
 /// The good site with one piece of text replaced at its first place.
-fn changed(old: &str, new: &str) -> Site {
+fn changed(old: &str, new: &str) -> ResolvedSite {
     assert!(GOOD.contains(old), "{old} is not in the good site");
     site(&GOOD.replacen(old, new, 1))
 }
@@ -164,7 +164,7 @@ fn every_fix_puts_its_finding_right() {
             };
             let edits = fix.edits.iter().map(|edit| (edit.at.path(), edit.value.clone()));
             let edits: Vec<_> = edits.collect();
-            let better: Site = set_values(Some(&site), &edits)
+            let better: ResolvedSite = set_values(Some(&site), &edits)
                 .unwrap_or_else(|error| panic!("{rule}: {fix}: {error}"));
             let left = check_site(&better);
             let same = |other: &Finding| {
