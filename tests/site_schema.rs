@@ -79,5 +79,6 @@ fn every_key_can_be_looked_up() {
         some.starts_with("profiles.NAME.bonds.NAME\n") && some.contains("- layer3+4: "),
         "{some}"
     );
-    assert!(desk.bad("keys transmit-hash-polcy")[0].contains("without a word all are listed"));
+    let unknown = desk.bad("keys transmit-hash-polcy");
+    assert!(unknown[0].contains("no key matches \"transmit-hash-polcy\""), "{unknown:?}");
 }
