@@ -170,7 +170,7 @@ async fn the_install_script_changes_nothing_twice_and_removes_what_it_left() {
     std::fs::write(network.join("90-mine.network"), "").unwrap();
     let fewer = script.replace("put '15-virbr0.netdev'", "put '16-virbr0.netdev'");
     assert_ne!(fewer, script);
-    assert!(run(&fewer).contains("is written below"));
+    assert!(run(&fewer).contains("wrote revision 1 to"));
     assert!(network.join("16-virbr0.netdev").exists());
     assert!(!network.join("15-virbr0.netdev").exists(), "a file of the last revision remains");
     assert!(network.join("90-mine.network").exists(), "an operator's own file went");

@@ -46,7 +46,7 @@ async fn a_password_is_changed_by_who_knows_it() {
     let old = PASSWORD.replace(' ', "+");
     let cases = [
         ("wrong", "new+password", "new+password", "the current password is wrong"),
-        (&old, "new+password", "new+passwort", "differ"),
+        (&old, "new+password", "new+passwort", "the new passwords do not match"),
         (&old, "short", "short", "8 characters"),
     ];
     for (old, new, again, text) in cases {

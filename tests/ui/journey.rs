@@ -37,7 +37,7 @@ async fn log_in(browser: &Browser, server: &Server) {
     browser.fill("#name", "ada").await;
     browser.fill("#password", "wrong password").await;
     browser.click("button").await;
-    browser.wait_for_text(".trouble-box", "wrong").await;
+    browser.wait_for_text(".trouble-box", "Wrong name or password.").await;
     browser.fill("#password", PASSWORD).await;
     browser.click("button").await;
     browser.wait_for_text("h1", "Hosts").await;

@@ -117,7 +117,7 @@ async fn wrong_passwords_make_the_next_try_wait() {
     }
     let answer = visitor.log_in("ada", PASSWORD).await;
     assert_eq!(answer.status(), 429);
-    assert!(answer.text().await.unwrap().contains("Wait 1 s"));
+    assert!(answer.text().await.unwrap().contains("Try again in 1 s"));
 }
 
 #[tokio::test]

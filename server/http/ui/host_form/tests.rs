@@ -31,17 +31,25 @@ fn a_host_and_its_form_say_the_same() {
 fn every_refused_value_is_named_at_its_field() {
     type Change = fn(&mut HostForm);
     let cases: [(Change, &str, &str); 11] = [
-        (|f| f.index = "-1".into(), "index", "\"-1\" is not a whole number"),
+        (|f| f.index = "-1".into(), "index", "\"-1\" is not a number of 0 or more"),
         (|f| f.name = "a_b".into(), "name", "\"a_b\""),
         (|f| f.rack = "a b".into(), "rack", "\"a b\""),
         (|f| f.unit = "0".into(), "unit", "1 to 100"),
         (|f| f.leased_until = "soon".into(), "leased-until", "\"soon\" is no day"),
         (|f| f.nics[0].1 = "52:54".into(), "nics.eth0", "\"52:54\""),
         (|f| f.nics[0].0 = String::new(), "nics.", "1 to 15"),
-        (|f| f.nics.push(f.nics[0].clone()), "nics.eth0", "two NICs"),
+        (|f| f.nics.push(f.nics[0].clone()), "nics.eth0", "duplicate NIC"),
         (|f| f.addresses[0].1 = "172.16.160.300".into(), "addresses.virbr0", "\"172.16.160.300\""),
-        (|f| f.addresses[0].1 = "172.16.160.12/24".into(), "addresses.virbr0", "leave it out"),
-        (|f| f.reservations.push((String::new(), "10.0.0.1".into())), "reservations.", "which one"),
+        (
+            |f| f.addresses[0].1 = "172.16.160.12/24".into(),
+            "addresses.virbr0",
+            "leave out the prefix",
+        ),
+        (
+            |f| f.reservations.push((String::new(), "10.0.0.1".into())),
+            "reservations.",
+            "select the subnet",
+        ),
     ];
     for (change, place, text) in cases {
         let mut form = form();
