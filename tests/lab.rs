@@ -249,7 +249,7 @@ fn what_a_killed_lab_leaves_the_next_one_removes_and_a_late_host_is_an_error() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("r1-n01 is not up: after 1 s"), "{text}");
-    assert!(text.contains("killed lab(s) left behind"), "{text}");
+    assert!(text.contains("cleaned up after"), "{text}");
     assert_eq!(remains(killed), Vec::<String>::new());
     assert_eq!(remains(next), Vec::<String>::new());
 }

@@ -1,4 +1,4 @@
-//! Opens regular files below a directory and nowhere else.
+//! Opens regular files below a directory, and nowhere else.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -11,27 +11,27 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::sys::stat::Mode;
 
-/// How many entries of a directory are compared when a name's case differs.
+/// The most directory entries to compare with a name in another case.
 const MAX_COMPARED_ENTRIES: usize = 10_000;
 
-/// Where symbolic links below a root may lead.
+/// Where symbolic links in a root may lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Links {
-    /// Not out of the root.
+    /// Only into the root.
     Beneath,
-    /// Anywhere: the root is a package of the distribution, whose `ipxe.efi` is
-    /// a link into `/boot` (Debian).
+    /// Anywhere: the root belongs to a distribution package; Debian's `ipxe.efi` is a link into
+    /// `/boot`.
     Anywhere,
 }
 
-/// Why a name below a root gives no file.
+/// Why a file cannot be opened.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// There is nothing of that name.
+    /// It does not exist.
     Absent,
-    /// It is there and must not be served.
+    /// It exists and must not be served.
     Forbidden(&'static str),
-    /// The operating system refused.
+    /// The system call failed.
     Io(io::Error),
 }
 
@@ -39,18 +39,17 @@ impl From<Errno> for Refusal {
     fn from(errno: Errno) -> Self {
         match errno {
             Errno::ENOENT | Errno::ENOTDIR => Self::Absent,
-            Errno::EXDEV => Self::Forbidden("a link in it leads out of the served directory"),
-            Errno::ELOOP => Self::Forbidden("a link in it cannot be followed"),
+            Errno::EXDEV => Self::Forbidden("it is a link out of the served directory"),
+            Errno::ELOOP => Self::Forbidden("it is a link that cannot be followed"),
             // ENXIO: a socket, or a device without a driver.
-            Errno::ENXIO => Self::Forbidden("it is no regular file"),
+            Errno::ENXIO => Self::Forbidden("it is not a regular file"),
             errno => Self::Io(errno.into()),
         }
     }
 }
 
-/// Opens the regular file `name` (a mapped name, see `names`) below `root`; if
-/// there is none, the one whose name differs in case only, as clients that were
-/// set up against Windows servers expect.
+/// Opens the regular file `name` (see `names`) below `root`. If it does not exist, opens one whose
+/// name differs only in case, which clients configured for Windows servers expect.
 pub(super) fn open_file(
     root: &Path,
     links: Links,
@@ -70,7 +69,7 @@ pub(super) fn open_file(
     let file = File::from(opened);
     let metadata = file.metadata().map_err(Refusal::Io)?;
     if !metadata.is_file() {
-        return Err(Refusal::Forbidden("it is no regular file"));
+        return Err(Refusal::Forbidden("it is not a regular file"));
     }
     Ok((file, metadata))
 }
@@ -87,13 +86,11 @@ fn open_below(root: &OwnedFd, links: Links, name: &str, flags: OFlag) -> Result<
     }
 }
 
-/// The way of old kernels: one component at a time, no symbolic link at all.
+/// For old kernels: opens one component at a time and follows no symbolic link.
 fn open_without_links(root: &OwnedFd, name: &str, flags: OFlag) -> Result<OwnedFd, Errno> {
     static SAID: Once = Once::new();
     SAID.call_once(|| {
-        tracing::warn!(
-            "this kernel has no openat2: symbolic links below the file roots are refused"
-        );
+        tracing::warn!("this kernel has no openat2: symbolic links to boot files are refused");
     });
     let walk = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let (directories, file) = name.rsplit_once('/').unwrap_or(("", name));

@@ -1,4 +1,4 @@
-//! A file's bytes, shared: mapped if it is large, read if it is small.
+//! Contents of a file as shared bytes: mapped if large, read if small.
 #![allow(unsafe_code)] // memmap2: a mapping's safety is the caller's word, given below.
 
 use std::fs::{File, Metadata};
@@ -10,13 +10,13 @@ use memmap2::{Advice, Mmap};
 
 use super::mapped::Mapped;
 
-/// Up to this size a file is read into memory: it costs less than a mapping, and
-/// code may look at the bytes (TFTP's netascii).
+/// Up to this size a file is read into memory: that is cheaper than a mapping, and code can read
+/// the bytes (TFTP's netascii).
 pub const SMALL_BYTES: u64 = 64 * 1024;
-/// How much of a mapped file the kernel is asked to read ahead at once.
+/// How much of a mapped file to read ahead.
 const READ_AHEAD_BYTES: usize = 64 << 20;
 
-/// What a file must keep to be the same file.
+/// Identifies the contents of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     device: u64,
@@ -57,9 +57,9 @@ pub(super) fn share(file: &File, size: u64) -> io::Result<Bytes> {
     // change or truncate the file, so its bytes are only handed to socket calls:
     // the kernel's copy sees old or new bytes, or fails with EFAULT.
     let mapping = unsafe { Mmap::map(file)? };
-    // Advice only: without it the first transfer waits for the disk page by page.
+    // Without read-ahead, the first transfer waits for the disk page by page.
     let _ = mapping.advise_range(Advice::WillNeed, 0, mapping.len().min(READ_AHEAD_BYTES));
-    // Without a descriptor to spare its bytes are copied, no more.
+    // Without a free descriptor, transfers copy the bytes instead of using sendfile.
     Ok(match file.try_clone() {
         Ok(file) => Bytes::from_owner(Mapped::new(mapping, file)),
         Err(_) => Bytes::from_owner(mapping),

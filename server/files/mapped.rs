@@ -1,4 +1,4 @@
-//! Which memory is which file: so that a socket is given the file's pages, not a copy of them.
+//! Finds the file of mapped bytes, so that sendfile(2) can send its pages without a copy.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -6,17 +6,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use memmap2::Mmap;
 
-/// Less than this is copied: a lookup and a call of its own cost more.
+/// Below this size, copying is cheaper than a lookup and a system call.
 const WORTH_BYTES: usize = 16 * 1024;
 
-/// The mappings that there are, by the address of their first byte.
+/// All mappings, by the address of their first byte.
 static MAPPINGS: RwLock<BTreeMap<usize, (usize, Arc<File>)>> = RwLock::new(BTreeMap::new());
 
-/// A mapped file that can be found by the address of its bytes.
+/// A mapping that [`file_of`] finds.
 pub(super) struct Mapped(Mmap);
 
 impl Mapped {
-    /// Takes note of a mapping of the whole of `file`.
+    /// Registers a mapping of the whole file.
     pub(super) fn new(mapping: Mmap, file: File) -> Self {
         let start = mapping.as_ptr() as usize;
         let mut mappings = MAPPINGS.write().unwrap_or_else(PoisonError::into_inner);
@@ -38,8 +38,8 @@ impl Drop for Mapped {
     }
 }
 
-/// The file that `bytes` are a part of, and where in it they begin; none of few bytes, or of
-/// bytes that are no mapped file.
+/// The file that contains `bytes`, and their offset; `None` for small slices and for bytes that
+/// are not mapped.
 pub fn file_of(bytes: &[u8]) -> Option<(Arc<File>, usize)> {
     if bytes.len() < WORTH_BYTES {
         return None;

@@ -1,8 +1,7 @@
-//! Boot files shared by TFTP and HTTP: safe names, memory-mapped contents.
+//! Boot files for TFTP and HTTP: safe names, memory-mapped contents.
 //!
-//! A file is opened and mapped once; every transfer of it shares those bytes.
-//! Nothing is kept of a file that was replaced: its identity is looked at again
-//! at each [`FileStore::open`] that comes more than a second after the last.
+//! A file is opened and mapped once, and all its transfers share the bytes. An
+//! [`FileStore::open`] more than one second after the last check notices a replaced file.
 
 mod beneath;
 mod contents;
@@ -24,14 +23,14 @@ use contents::Identity;
 pub use contents::SMALL_BYTES;
 pub use mapped::file_of;
 
-/// For how long a file that was just looked at is taken to be unchanged.
+/// How long a file counts as unchanged after a check.
 const FRESH: Duration = Duration::from_secs(1);
-/// For how long a file that nobody asks for stays mapped.
+/// How long an unused file stays mapped.
 const KEPT: Duration = Duration::from_secs(60);
-/// How many files a listing names at most.
+/// The most files in a listing.
 const MAX_LISTED: usize = 10_000;
 
-/// Finds files under its roots and shares their contents among all transfers. Cheap to clone.
+/// The files below some directories, with contents shared by all transfers. Cheap to clone.
 #[derive(Clone)]
 pub struct FileStore {
     shared: Arc<Shared>,
@@ -51,19 +50,18 @@ struct Root {
 struct Cached {
     identity: Identity,
     file: SharedFile,
-    looked_at: Instant,
+    checked_at: Instant,
 }
 
-/// A file that is open: its bytes are shared, never copied per transfer.
+/// An open file with shared bytes.
 ///
-/// Hand the bytes to sockets. Code that reads a large file's bytes itself dies
-/// by SIGBUS if somebody truncates the file meanwhile; a socket call fails with
-/// EFAULT instead.
+/// Pass the bytes to socket calls only. If a large file is truncated meanwhile, a socket call
+/// fails with EFAULT, but code that reads the bytes itself gets SIGBUS.
 #[derive(Clone)]
 pub struct SharedFile {
-    /// The whole content (memory-mapped, or in memory if it is small).
+    /// The contents, mapped or, if small, read into memory.
     pub bytes: Bytes,
-    /// When it was changed last.
+    /// Modification time.
     pub modified: SystemTime,
     /// A strong HTTP entity tag, with its quotes.
     pub etag: String,
@@ -75,41 +73,41 @@ impl fmt::Debug for SharedFile {
     }
 }
 
-/// A file that could be asked for.
+/// A file in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedFile {
-    /// The name to ask for it by.
+    /// The name to request it by.
     pub name: String,
-    /// Its length.
+    /// Size.
     pub size_bytes: u64,
-    /// The root that has it.
+    /// The directory that it is in.
     pub root: PathBuf,
 }
 
-/// Why a file is not served.
+/// Why a file cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// No root has it.
+    /// The file does not exist.
     #[error("no file \"{0}\" here")]
     NotFound(String),
-    /// The name leaves the roots, or is no regular file.
+    /// The name leaves the directories, or is not a regular file.
     #[error("file name \"{0}\" is not allowed: {1}")]
     Refused(String, &'static str),
-    /// The operating system refused.
-    #[error("file \"{0}\" cannot be read: {1}")]
+    /// The system call failed.
+    #[error("cannot read file \"{0}\": {1}")]
     Io(String, std::io::Error),
 }
 
 impl FileStore {
-    /// Serves the files under `roots`; the first root that has a name wins.
-    /// Symbolic links may not lead out of a root.
+    /// Serves the files below `roots`; the first root with the name wins. Symbolic links out of a
+    /// root are refused.
     pub fn new(roots: Vec<PathBuf>) -> Self {
         let roots = roots.into_iter().map(|path| Root { path, links: Links::Beneath }).collect();
         Self::of(roots)
     }
 
-    /// Serves the files of a distribution's package too, after all others. Its
-    /// symbolic links may lead anywhere: Debian's `ipxe.efi` is one into `/boot`.
+    /// Adds the directory of a distribution package, after all others. Its symbolic links may lead
+    /// anywhere: Debian's `ipxe.efi` is a link into `/boot`.
     #[must_use]
     pub fn with_package(&self, directory: PathBuf) -> Self {
         let mut roots = self.shared.roots.clone();
@@ -121,7 +119,7 @@ impl FileStore {
         Self { shared: Arc::new(Shared { roots, cache: Mutex::default() }) }
     }
 
-    /// Opens `name`, a relative path as a client wrote it (mapped to a safe one first).
+    /// Opens a file by the name in a client's request, see [`names::relative_path`].
     pub async fn open(&self, name: &str) -> Result<SharedFile, FileError> {
         let path = map_name(name)?;
         if let Some(file) = self.shared.fresh(&path) {
@@ -129,18 +127,17 @@ impl FileStore {
         }
         let shared = Arc::clone(&self.shared);
         let asked = path.clone();
-        let opened = tokio::task::spawn_blocking(move || shared.look(&asked)).await;
+        let opened = tokio::task::spawn_blocking(move || shared.check(&asked)).await;
         opened.unwrap_or_else(|error| Err(FileError::Io(path, std::io::Error::other(error))))
     }
 
-    /// The file if it was looked at within the last second: costs no system call
-    /// and never waits for a disk.
+    /// The file, if it was checked within the last second. Makes no system call.
     pub fn cached(&self, name: &str) -> Option<SharedFile> {
         self.shared.fresh(&map_name(name).ok()?)
     }
 
-    /// Every file below the roots by name; one that an earlier root hides is left
-    /// out. Bounded to 10,000 files; does not follow links to directories.
+    /// All files by name, without those hidden by an earlier root: at most 10,000. Does not follow
+    /// links to directories.
     pub async fn list(&self) -> Vec<ListedFile> {
         let shared = Arc::clone(&self.shared);
         tokio::task::spawn_blocking(move || shared.list()).await.unwrap_or_default()
@@ -160,15 +157,15 @@ impl Shared {
     fn fresh(&self, path: &str) -> Option<SharedFile> {
         let cache = self.cache();
         let cached = cache.get(path)?;
-        (cached.looked_at.elapsed() < FRESH).then(|| cached.file.clone())
+        (cached.checked_at.elapsed() < FRESH).then(|| cached.file.clone())
     }
 
-    /// Opens the file and gives what is mapped already if it is still the same.
-    fn look(&self, path: &str) -> Result<SharedFile, FileError> {
+    /// Opens the file and reuses its mapping if it is unchanged.
+    fn check(&self, path: &str) -> Result<SharedFile, FileError> {
         let (file, metadata) = self.find(path)?;
         let identity = Identity::of(&metadata);
         if let Some(cached) = self.cache().get_mut(path).filter(|c| c.identity == identity) {
-            cached.looked_at = Instant::now();
+            cached.checked_at = Instant::now();
             return Ok(cached.file.clone());
         }
         let bytes = contents::share(&file, metadata.len())
@@ -177,8 +174,8 @@ impl Shared {
         let file = SharedFile { bytes, modified, etag: identity.etag() };
         let now = Instant::now();
         let mut cache = self.cache();
-        cache.retain(|_, cached| now.duration_since(cached.looked_at) < KEPT);
-        cache.insert(path.to_owned(), Cached { identity, file: file.clone(), looked_at: now });
+        cache.retain(|_, cached| now.duration_since(cached.checked_at) < KEPT);
+        cache.insert(path.to_owned(), Cached { identity, file: file.clone(), checked_at: now });
         Ok(file)
     }
 
@@ -215,7 +212,7 @@ impl Shared {
                 }
             }
         }
-        // Stable: of two with one name, the earlier root's stays.
+        // A stable sort: of two files with one name, that of the earlier root stays.
         files.sort_by(|a, b| a.name.cmp(&b.name));
         files.dedup_by(|later, earlier| later.name == earlier.name);
         files.truncate(MAX_LISTED);

@@ -1,18 +1,18 @@
-//! Maps what a client wrote to a relative path that cannot leave its root. Pure.
+//! Maps the file name in a client's request to a relative path that cannot leave its root. Pure.
 
 /// Longer names are refused: Linux allows 4096 bytes for the whole path, roots included.
 const MAX_NAME_BYTES: usize = 1024;
 /// NAME_MAX of Linux file systems.
 const MAX_COMPONENT_BYTES: usize = 255;
-/// How much of a client's text is repeated in messages.
+/// The most characters of a client's text in a message.
 const MAX_SHOWN_CHARACTERS: usize = 120;
 
-/// Gives the path that `raw` stands for: components joined by single slashes,
-/// none of them empty, `.` or `..`. The error says why there is none.
+/// The path for a requested name: components joined by single slashes, none of them empty, `.`
+/// or `..`. The error is the reason, for the end of "NAME is not allowed: ...".
 ///
-/// Firmware is forgiven leading and doubled slashes, `./`, backslashes (boot
-/// files written for Windows servers) and bytes after the name that no text
-/// ends with: some ROMs send 0xFF or stray control bytes there.
+/// Accepts what firmware sends: leading and doubled slashes, `./`, backslashes (boot files
+/// written for Windows servers), and garbage after the name: some ROMs append 0xFF or control
+/// bytes.
 pub fn relative_path(raw: &[u8]) -> Result<String, &'static str> {
     if raw.contains(&0) {
         return Err("it contains a NUL byte");
@@ -25,7 +25,7 @@ pub fn relative_path(raw: &[u8]) -> Result<String, &'static str> {
         return Err("it contains a control character");
     }
     if text.contains('?') {
-        return Err("it contains a query, which files do not have");
+        return Err("it contains a query");
     }
     let mut path = String::with_capacity(text.len());
     for component in text.split(['/', '\\']) {
@@ -38,17 +38,17 @@ pub fn relative_path(raw: &[u8]) -> Result<String, &'static str> {
         }
         path.push_str(component);
     }
-    if path.is_empty() { Err("it names no file") } else { Ok(path) }
+    if path.is_empty() { Err("it is empty") } else { Ok(path) }
 }
 
-/// The client's name for messages: printable, and not longer than a line.
+/// The requested name for messages: printable, and at most one line.
 pub fn shown(raw: &[u8]) -> String {
     let text = String::from_utf8_lossy(raw);
     let printable = |c: char| if c.is_control() { '?' } else { c };
     text.chars().take(MAX_SHOWN_CHARACTERS).map(printable).collect()
 }
 
-/// Strips what follows the name by mistake. No UTF-8 text ends with a byte of 0xF0 or more.
+/// Strips garbage after the name. No UTF-8 text ends with a byte of 0xF0 or more.
 fn without_junk(raw: &[u8]) -> &[u8] {
     let is_text = |byte: &u8| *byte >= 0x20 && *byte != 0x7f && *byte < 0xf0;
     let end = raw.iter().rposition(is_text).map_or(0, |last| last + 1);
@@ -60,7 +60,7 @@ fn check_component(component: &str, first: bool) -> Result<(), &'static str> {
         return Err("it leaves the served directory");
     }
     if component.len() > MAX_COMPONENT_BYTES {
-        return Err("a part of it is longer than 255 bytes");
+        return Err("a component is longer than 255 bytes");
     }
     let drive_letter = component.as_bytes().get(1) == Some(&b':');
     if first && drive_letter && component.as_bytes()[0].is_ascii_alphabetic() {
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn what_firmware_writes_becomes_a_relative_path() {
-        let table: [(&[u8], &str); 16] = [
+        let table: &[(&[u8], &str)] = &[
             (b"undionly.kpxe", "undionly.kpxe"),
             (b"/undionly.kpxe", "undionly.kpxe"),
             (b"//boot//x64/./ipxe.efi", "boot/x64/ipxe.efi"),
@@ -95,7 +95,7 @@ mod tests {
             (b"a..b/c", "a..b/c"),
             (b"with space", "with space"),
         ];
-        for (raw, path) in table {
+        for &(raw, path) in table {
             assert_eq!(relative_path(raw).as_deref(), Ok(path), "{:?}", shown(raw));
         }
     }
@@ -104,10 +104,10 @@ mod tests {
     fn what_leaves_the_root_or_is_no_file_name_is_refused() {
         let long_part = vec![b'a'; 256];
         let long_name = "a/".repeat(600);
-        let table: [(&[u8], &str); 14] = [
-            (b"", "it names no file"),
-            (b"/", "it names no file"),
-            (b"\xff\xff", "it names no file"),
+        let table: &[(&[u8], &str)] = &[
+            (b"", "it is empty"),
+            (b"/", "it is empty"),
+            (b"\xff\xff", "it is empty"),
             (b"..", "it leaves the served directory"),
             (b"../etc/passwd", "it leaves the served directory"),
             (b"boot/../../etc/passwd", "it leaves the served directory"),
@@ -115,12 +115,12 @@ mod tests {
             (b"a\0b", "it contains a NUL byte"),
             (b"a\nb", "it contains a control character"),
             (b"C:\\boot\\x", "it names a drive"),
-            (b"ipxe.efi?mac=1", "it contains a query, which files do not have"),
+            (b"ipxe.efi?mac=1", "it contains a query"),
             (b"a\xfe\xffb", "it is not UTF-8"),
-            (&long_part, "a part of it is longer than 255 bytes"),
+            (&long_part, "a component is longer than 255 bytes"),
             (long_name.as_bytes(), "it is longer than 1024 bytes"),
         ];
-        for (raw, reason) in table {
+        for &(raw, reason) in table {
             assert_eq!(relative_path(raw), Err(reason), "{:?}", shown(raw));
         }
     }

@@ -106,7 +106,7 @@ async fn only_regular_files_are_served_and_a_fifo_never_blocks() {
     for name in ["fifo", "directory", "socket"] {
         let opened = tokio::time::timeout(Duration::from_secs(5), store.open(name)).await.unwrap();
         let error = opened.err().unwrap().to_string();
-        assert!(error.ends_with("it is no regular file"), "{error}");
+        assert!(error.ends_with("it is not a regular file"), "{error}");
     }
     assert_eq!(text(&store, "directory/none").await, "no file \"directory/none\" here");
     assert_eq!(text(&store, "directory/file/none").await, "no file \"directory/file/none\" here");

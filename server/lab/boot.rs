@@ -1,4 +1,4 @@
-//! One boot as the server's events tell it: its stages, where it is, why it may have stopped. Pure.
+//! A boot by its events: stages reached, current stage, likely cause of a stop. Pure.
 
 use crate::lifecycle::stall::{self, Facts, Patience};
 use crate::lifecycle::{self, Event, EventKind, HostState};

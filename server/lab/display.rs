@@ -1,11 +1,11 @@
-//! What the operator sees: bars and lines in a terminal, plain lines anywhere else.
+//! Output: bars and lines on a terminal, only lines elsewhere.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-/// The terminal, or what stands in for it. Cheap to clone.
+/// Standard output. Cheap to clone.
 #[derive(Clone)]
 pub struct Display {
     bars: MultiProgress,
@@ -14,30 +14,30 @@ pub struct Display {
 }
 
 impl Display {
-    /// For standard output as it is.
+    /// Checks whether standard output is a terminal.
     pub fn new() -> Self {
         let terminal = std::io::stdout().is_terminal();
         Self { bars: MultiProgress::new(), terminal, started: Instant::now() }
     }
 
-    /// Whether somebody looks on.
+    /// Whether standard output is a terminal.
     pub fn is_terminal(&self) -> bool {
         self.terminal
     }
 
-    /// A line that stays, above the bars, with the seconds since the start.
+    /// Prints a line with the seconds since the start, above the bars.
     pub fn say(&self, text: &str) {
         let seconds = self.started.elapsed().as_secs_f64();
         self.print(&format!("{seconds:7.1} s  {text}"));
     }
 
-    /// Lines that stay, as they are.
+    /// Prints lines above the bars.
     pub fn print(&self, text: &str) {
         // A closed standard output must not end the lab before it has cleaned up.
         self.bars.suspend(|| drop(writeln!(std::io::stdout(), "{text}")));
     }
 
-    /// Something that takes a while.
+    /// Starts a task with a spinner.
     pub fn step(&self, name: &str) -> Step {
         let bar = if self.terminal {
             let bar = self.bars.add(ProgressBar::no_length());
@@ -52,7 +52,7 @@ impl Display {
     }
 }
 
-/// Something that takes a while, with a spinner or a bar. It leaves the terminal when dropped.
+/// A task with a spinner or a bar, which disappears when dropped.
 pub struct Step {
     display: Display,
     bar: ProgressBar,
@@ -60,7 +60,7 @@ pub struct Step {
 }
 
 impl Step {
-    /// Says what it is at.
+    /// Sets the current activity.
     pub fn say(&self, what: &str) {
         if self.display.terminal {
             self.bar.set_message(what.to_owned());
@@ -69,19 +69,19 @@ impl Step {
         }
     }
 
-    /// Shows a bar from here on, `length` long.
+    /// Shows a bar of this length instead of the spinner.
     pub fn length(&self, length: u64) {
         self.bar.set_length(length);
         self.bar.set_style(bar());
     }
 
-    /// Shows how far it is, in a terminal only: nobody wants a thousand lines of it.
+    /// Sets the position of the bar; without a terminal, prints nothing.
     pub fn at(&self, position: u64, what: &str) {
         self.bar.set_position(position);
         self.bar.set_message(what.to_owned());
     }
 
-    /// Shows a percentage as a bar, or a spinner without one; in a terminal only.
+    /// Shows a bar for a percentage, a spinner for `None`; without a terminal, prints nothing.
     pub fn show(&self, percent: Option<u64>, what: &str) {
         match percent {
             Some(percent) if self.bar.length().is_none() => {
@@ -98,7 +98,7 @@ impl Step {
         self.bar.set_message(what.to_owned());
     }
 
-    /// Says that it is done, as a line that stays.
+    /// Ends the task with a line.
     pub fn done(self, result: &str) {
         self.bar.finish_and_clear();
         self.display.say(&format!("{}: {result}", self.name));

@@ -1,8 +1,8 @@
-//! The cables of the virtual rack: which links join the server, the switch and the hosts.
+//! The cables between server, switch and hosts.
 //!
-//! Each port of a host has a cable of its own, a bridge with three ends: the host's
-//! tap, the switch's tap and a way to the server, over which the host netboots
-//! before its bond is up. LACP frames pass the cable and end there.
+//! The cable of each host port is a bridge with three ports: the tap of the host, the tap of the
+//! switch, and a link to the server for network boot, before the bond is up. LACP frames pass
+//! the bridge.
 
 use super::namespace::Namespace;
 
@@ -10,19 +10,19 @@ use super::namespace::Namespace;
 pub const PORTS: usize = 2;
 /// The server's interface.
 pub const SERVER_LINK: &str = "rack0";
-/// The tap of the switch's own way to the server.
+/// The tap between switch and server.
 pub const SWITCH_UPLINK: &str = "switch";
 
 /// The namespaces of the lab.
 pub struct Fabric {
-    /// Where the server runs.
+    /// The namespace of the server.
     pub server: Namespace,
-    /// Where the cables are, and the ends of every guest.
+    /// The namespace of the cables and the guests.
     pub cables: Namespace,
 }
 
 impl Fabric {
-    /// Lays the cables for `hosts` hosts.
+    /// Creates the cables of `hosts` hosts.
     pub fn new(hosts: usize) -> anyhow::Result<Self> {
         let fabric = Self { server: Namespace::new("server")?, cables: Namespace::new("cables")? };
         let mut lines = provisioning(fabric.server.name());
@@ -51,8 +51,8 @@ pub fn switch_tap(host: usize, port: usize) -> String {
     format!("port{host}-{port}")
 }
 
-/// The bridge that leads to the server. All ends but the server's are isolated from
-/// one another: frames between hosts go through the switch or not at all.
+/// The bridge to the server. All other ports are isolated from one another, so that frames between
+/// hosts have to pass the switch.
 fn provisioning(server: &str) -> String {
     format!(
         "link add provisioning type bridge stp_state 0 forward_delay 0\n\
@@ -69,7 +69,7 @@ fn cable(host: usize, port: usize) -> String {
     let (bridge, near, far) =
         (format!("cable{host}-{port}"), format!("near{host}-{port}"), format!("far{host}-{port}"));
     let (host_tap, switch_tap) = (host_tap(host, port), switch_tap(host, port));
-    // A bridge keeps LACP frames (01:80:c2:00:00:02) to itself unless bit 2 says otherwise.
+    // A bridge drops LACP frames (01:80:c2:00:00:02) unless bit 2 of group_fwd_mask is set.
     format!(
         "link add {bridge} type bridge stp_state 0 forward_delay 0\n\
          link set {bridge} mtu 9000 addrgenmode none up\n\

@@ -1,4 +1,4 @@
-//! Ports of the operator's own machine that lead to the server in its namespace.
+//! Local ports that are forwarded to the server in its namespace.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -10,21 +10,21 @@ use tokio::task::JoinHandle;
 
 use super::inside::Inside;
 
-/// How many ports are tried after the first one that is wanted.
+/// How many ports to try.
 const TRIES: u16 = 50;
-/// How long a connection to the server may take: it is on the same machine.
+/// Timeout of a connection to the server, which is local.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A port that leads into the namespace. Closed when dropped.
+/// A forwarded port. Closed when dropped.
 pub struct Forward {
-    /// Where it listens.
+    /// Listening address.
     pub address: SocketAddr,
     task: JoinHandle<()>,
 }
 
 impl Forward {
-    /// Listens on 127.0.0.1, on `wanted` or the next port that is free, and
-    /// passes everything on to 127.0.0.1 port `target` inside.
+    /// Listens on 127.0.0.1, port `wanted` or the next free one, and forwards connections to
+    /// 127.0.0.1 port `target` in the namespace.
     pub async fn start(inside: Inside, wanted: u16, target: u16) -> io::Result<Self> {
         let listener = listen(wanted).await?;
         let address = listener.local_addr()?;

@@ -1,4 +1,4 @@
-//! A thread that lives in a network namespace and does there what it is asked to.
+//! A thread in a network namespace that runs closures.
 
 use std::io;
 use std::sync::mpsc;
@@ -9,7 +9,7 @@ use super::namespace::Namespace;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A way into a namespace. The thread ends when the last of these is dropped. Cheap to clone.
+/// A handle of the thread, which ends with the last handle. Cheap to clone.
 #[derive(Clone)]
 pub struct Inside {
     jobs: mpsc::Sender<Job>,
@@ -33,14 +33,16 @@ impl Inside {
         Ok(Self { jobs })
     }
 
-    /// Calls `work` inside. What blocks there blocks everybody who asks.
+    /// Runs `work` in the namespace. A blocking call blocks all other callers.
     pub async fn call<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
         let (answer, result) = oneshot::channel();
         let job = Box::new(move || drop(answer.send(work())));
-        self.jobs.send(job).map_err(|_| io::Error::other("the namespace's thread is gone"))?;
+        self.jobs
+            .send(job)
+            .map_err(|_| io::Error::other("the thread of the namespace has ended"))?;
         result.await.map_err(io::Error::other)?
     }
 }

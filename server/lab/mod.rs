@@ -1,8 +1,8 @@
-//! `rackstrap lab`: a virtual rack on this machine, netbooted by the real server.
+//! `rackstrap lab`: a virtual rack that boots from a real server.
 //!
-//! Two network namespaces, the server in one, cables and QEMU guests in the
-//! other; a guest is the switch that the hosts' bonds need as a partner. All of
-//! it ends with this process, and what a killed one leaves the next one clears.
+//! Two network namespaces: one with the server, one with cables and QEMU guests. One guest is
+//! the switch, the LACP partner of the hosts' bonds. Everything ends with this process; the next
+//! lab cleans up after one that was killed.
 
 mod boot;
 mod display;
@@ -11,15 +11,15 @@ mod forward;
 mod guest;
 mod image;
 mod inside;
+mod monitor;
 mod namespace;
 mod rack;
 mod requirements;
+mod sample_site;
 mod server;
-mod site;
 mod switch;
 mod traffic;
 mod verdict;
-mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,41 +32,41 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use display::Display;
 use guest::{Accelerator, Firmware};
 use rack::{Outcome, Plan, Rack};
-use site::{Delivery, Layout};
+use sample_site::{Delivery, Layout};
 
-/// How many hosts fit on a desk's machine, and into the addresses of the sample site.
+/// The most hosts: what a workstation can run, and what the sample site has addresses for.
 const MOST_HOSTS: u8 = 16;
 
-/// What the virtual rack is to be.
+/// `rackstrap lab`.
 #[derive(Clone, Debug, Args)]
 pub struct LabArguments {
-    /// What the hosts' mainboards run: bios, uefi or uefi-http
+    /// Firmware of the hosts: bios, uefi or uefi-http
     #[arg(long, env, default_value = "bios", value_parser = choice::<Firmware>)]
     firmware: Firmware,
-    /// What the hosts' network looks like: bond, bond-vlan or bond-vlan-bridge
+    /// Network of the hosts: bond, bond-vlan or bond-vlan-bridge
     #[arg(long, env, default_value = "bond-vlan-bridge", value_parser = choice::<Layout>)]
     layout: Layout,
     /// How the hosts get their network configuration: initrd or fetch
     #[arg(long, default_value = "initrd", value_parser = choice::<Delivery>)]
     delivery: Delivery,
-    /// How many hosts, 1 to 16
+    /// Number of hosts, 1 to 16
     #[arg(long, env, default_value = "1", value_parser = host_count)]
     hosts: u8,
-    /// End as soon as the hosts are up or have failed, as without a terminal
+    /// Exit as soon as all hosts are up or have failed [default without a terminal]
     #[arg(long, env, value_parser = FalseyValueParser::new())]
     once: bool,
-    /// How long the hosts may take to come up, in seconds
+    /// How long to wait for the hosts to come up
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     patience: u64,
-    /// Build the guests' image if it is not there, print where it is, and end
+    /// Build the guest image if it is missing, print its path, and exit
     #[arg(long)]
     build_image: bool,
-    /// Where the guests' image is kept [default: rackstrap-lab in the user's cache directory]
+    /// Directory of the guest image [default: rackstrap-lab in the user's cache directory]
     #[arg(long, value_name = "DIR", env = "LAB_CACHE")]
     cache: Option<PathBuf>,
 }
 
-/// Builds the rack, watches it boot and says how it went.
+/// Builds the rack, boots it and prints the result.
 pub async fn run(arguments: LabArguments) -> anyhow::Result<ExitCode> {
     requirements::check()?;
     let display = Display::new();
@@ -79,17 +79,17 @@ pub async fn run(arguments: LabArguments) -> anyhow::Result<ExitCode> {
     let mut stop = Stop::new()?;
     let (rack, outcome) = tokio::select! {
         booted = boot(&arguments, &display) => booted?,
-        () = stop.asked() => {
-            display.say("asked to stop: everything is removed");
+        () = stop.requested() => {
+            display.say("interrupted: everything is removed");
             return Ok(ExitCode::from(INTERRUPTED));
         }
     };
     report(&rack, &outcome, &display, stay).await;
     let mut rack = rack;
     if stay {
-        display.say("the rack stays up until Ctrl-C");
+        display.say("the rack runs until Ctrl-C");
         tokio::select! {
-            () = stop.asked() => {}
+            () = stop.requested() => {}
             broken = rack.keep_up(&display) => display.say(&format!("{broken:#}")),
         }
     }
@@ -98,15 +98,15 @@ pub async fn run(arguments: LabArguments) -> anyhow::Result<ExitCode> {
     Ok(if outcome.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The status of a program that a signal ended, as shells know it for Ctrl-C.
+/// The exit code that shells use for Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
-/// From nothing to hosts that are up, or have failed, or are late.
+/// Builds the rack and boots the hosts until each is up, has failed, or the time is over.
 async fn boot(arguments: &LabArguments, display: &Display) -> anyhow::Result<(Rack, Outcome)> {
     let hosts = usize::from(arguments.hosts);
     let leftovers = namespace::remove_leftovers();
     if leftovers > 0 {
-        display.say(&format!("removed what {leftovers} killed lab(s) left behind"));
+        display.say(&format!("cleaned up after {leftovers} killed lab(s)"));
     }
     let image = guest_image(arguments, display).await?;
     let accelerator = Accelerator::probe(&image).await;
@@ -128,12 +128,12 @@ async fn guest_image(
     tokio::task::spawn_blocking(move || image::ensure(&cache, &display)).await?
 }
 
-/// Prints what the hosts said, and the one line that fetches a host's configuration.
+/// Prints the hosts' reports, a host's configuration and how to fetch it.
 async fn report(rack: &Rack, outcome: &Outcome, display: &Display, stay: bool) {
     for line in &outcome.reports {
         display.print(line);
     }
-    let mac = site::host_mac(1, 0);
+    let mac = sample_site::host_mac(1, 0);
     let url = format!("http://{}/config/{mac}", rack.machine.address);
     display.print(&format!("\n$ curl {url}"));
     display.print(&fetch(&url).await);
@@ -148,7 +148,7 @@ async fn report(rack: &Rack, outcome: &Outcome, display: &Display, stay: bool) {
     }
 }
 
-/// What curl gets.
+/// The output of curl.
 async fn fetch(url: &str) -> String {
     let curl = tokio::process::Command::new("curl")
         .args(["-sS", "--max-time", "10", url])
@@ -164,7 +164,7 @@ async fn fetch(url: &str) -> String {
     }
 }
 
-/// The signals that ask to end.
+/// The signals that end the lab.
 struct Stop {
     interrupt: Signal,
     terminate: Signal,
@@ -180,8 +180,8 @@ impl Stop {
         })
     }
 
-    /// Waits for one of them.
-    async fn asked(&mut self) {
+    /// Waits for one of the signals.
+    async fn requested(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -190,24 +190,34 @@ impl Stop {
     }
 }
 
-/// Reads one of the words of `T`; nothing at all, which is how make hands on a variable
-/// that nobody set, is the first of them.
-fn choice<T: ValueEnum>(word: &str) -> Result<T, String> {
-    if word.is_empty() {
-        return T::value_variants().first().cloned().ok_or_else(|| "nothing to choose".to_owned());
+/// An invalid value of a flag.
+#[derive(Debug, thiserror::Error)]
+enum InvalidFlag {
+    #[error("expected one of {0}")]
+    Choice(String),
+    #[error("expected a number from 1 to {MOST_HOSTS}")]
+    HostCount,
+}
+
+/// A value of `T` by its name. An empty text, which make passes for an unset variable, is the
+/// first value.
+fn choice<T: ValueEnum>(word: &str) -> Result<T, InvalidFlag> {
+    let values = T::value_variants();
+    if let (true, Some(first)) = (word.is_empty(), values.first()) {
+        return Ok(first.clone());
     }
-    let names = || T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
     T::from_str(word, true).map_err(|_| {
-        let names: Vec<String> = names().map(|value| value.get_name().to_owned()).collect();
-        format!("it is one of {}", names.join(", "))
+        let names = values.iter().filter_map(ValueEnum::to_possible_value);
+        let names: Vec<String> = names.map(|value| value.get_name().to_owned()).collect();
+        InvalidFlag::Choice(names.join(", "))
     })
 }
 
-/// Reads the number of hosts; nothing at all is 1.
-fn host_count(word: &str) -> Result<u8, String> {
+/// The number of hosts. An empty text is 1.
+fn host_count(word: &str) -> Result<u8, InvalidFlag> {
     let count = if word.is_empty() { Ok(1) } else { word.parse() };
     match count {
         Ok(count) if (1..=MOST_HOSTS).contains(&count) => Ok(count),
-        _ => Err(format!("it is a number from 1 to {MOST_HOSTS}")),
+        _ => Err(InvalidFlag::HostCount),
     }
 }

@@ -1,4 +1,4 @@
-//! Network namespaces: made, entered, removed, and cleared of what a crashed lab left behind.
+//! Network namespaces, and the cleanup after a lab that crashed.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -10,20 +10,20 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Where `ip netns` keeps its namespaces.
+/// Directory of `ip netns`.
 const NAMESPACES: &str = "/run/netns";
-/// Where labs keep their files, each in a directory named by its process.
+/// Directory of the labs' files, with a subdirectory per process id.
 const WORK: &str = "/run/rackstrap-lab";
-/// How the namespaces of labs begin.
+/// Prefix of the labs' namespaces.
 const PREFIX: &str = "rackstrap-lab-";
 
-/// A network namespace; removed with all its links when dropped.
+/// A network namespace, removed with its links when dropped.
 pub struct Namespace {
     name: String,
 }
 
 impl Namespace {
-    /// Makes one for this lab, with loopback up.
+    /// Creates a namespace of this lab, with loopback up.
     pub fn new(what: &str) -> anyhow::Result<Self> {
         let namespace = Self { name: format!("{PREFIX}{}-{what}", std::process::id()) };
         run(&["ip", "netns", "add", &namespace.name])?;
@@ -31,12 +31,12 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// Its name, as `ip netns` knows it.
+    /// Name for `ip netns`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Runs lines of `ip` commands inside.
+    /// Runs lines of `ip` commands in the namespace.
     pub fn ip(&self, lines: &str) -> anyhow::Result<()> {
         let mut ip = Command::new("ip")
             .args(["-n", &self.name, "-batch", "-"])
@@ -44,8 +44,8 @@ impl Namespace {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .context("ip does not start")?;
-        // ip ends at the first line that fails: what it did not read is no error of ours.
+            .context("cannot run ip")?;
+        // ip exits at the first error without reading the rest, which is not a second error.
         if let Some(mut input) = ip.stdin.take() {
             let _ = input.write_all(lines.as_bytes());
         }
@@ -56,16 +56,16 @@ impl Namespace {
         Ok(())
     }
 
-    /// A command that runs inside and is killed when this lab dies, however it dies.
+    /// A command in the namespace that is killed when this process ends for any reason.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> tokio::process::Command {
         let mut command = tokio::process::Command::new("ip");
         command.args(["netns", "exec", &self.name, "setpriv", "--pdeathsig", "KILL"]);
-        // A process group of its own: Ctrl-C reaches the lab alone, which then ends them in order.
+        // A process group of its own, so that Ctrl-C reaches only the lab, which stops it in order.
         command.arg(program).stdin(Stdio::null()).kill_on_drop(true).process_group(0);
         command
     }
 
-    /// Moves the calling thread inside, for good.
+    /// Moves the calling thread into the namespace, permanently.
     pub fn enter(name: &str) -> io::Result<()> {
         let file = File::open(Path::new(NAMESPACES).join(name))?;
         setns(file, CloneFlags::CLONE_NEWNET).map_err(io::Error::from)
@@ -78,18 +78,18 @@ impl Drop for Namespace {
     }
 }
 
-/// The directory of this lab's files, empty; removed when dropped.
+/// The directory of this lab's files, removed when dropped.
 pub struct WorkDirectory(PathBuf);
 
 impl WorkDirectory {
-    /// Makes it.
+    /// Creates the directory.
     pub fn new() -> io::Result<Self> {
         let path = Path::new(WORK).join(std::process::id().to_string());
         fs::create_dir_all(&path)?;
         Ok(Self(path))
     }
 
-    /// Where it is.
+    /// Path of the directory.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -101,7 +101,7 @@ impl Drop for WorkDirectory {
     }
 }
 
-/// Removes what labs left behind that were killed before they could, and says how many there were.
+/// Cleans up after labs that were killed. Returns their number.
 pub fn remove_leftovers() -> usize {
     let namespaces = names_in(NAMESPACES);
     let namespaces = namespaces.iter().filter_map(|name| Some((name, name.strip_prefix(PREFIX)?)));
@@ -128,13 +128,13 @@ fn names_in(directory: &str) -> Vec<String> {
     entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }
 
-/// Whether the process is a lab that runs: another one has its number after a while.
+/// Whether a process id is of a running lab; ids are reused.
 fn is_a_lab(process: &str) -> bool {
     let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
     line.split(|byte| *byte == 0).any(|argument| argument == b"lab")
 }
 
-/// Ends what still runs in a namespace and removes it.
+/// Kills the processes in a namespace and removes it.
 fn remove_namespace(name: &str) {
     let inside = Command::new("ip").args(["netns", "pids", name]).output();
     let inside = inside.map(|output| output.stdout).unwrap_or_default();
@@ -146,11 +146,11 @@ fn remove_namespace(name: &str) {
 }
 
 fn run(words: &[&str]) -> anyhow::Result<()> {
-    let (program, arguments) = words.split_first().context("nothing to run")?;
+    let (program, arguments) = words.split_first().context("empty command")?;
     let output = Command::new(program)
         .args(arguments)
         .output()
-        .with_context(|| format!("{program} does not start"))?;
+        .with_context(|| format!("cannot run {program}"))?;
     if !output.status.success() {
         bail!("{}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr).trim());
     }

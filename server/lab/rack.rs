@@ -1,4 +1,4 @@
-//! The virtual rack: everything of it that runs, and its boot from power-on to the verdict.
+//! The virtual rack: its processes, and its boot from power-on to the result.
 
 use std::time::Duration;
 
@@ -13,44 +13,44 @@ use super::forward::Forward;
 use super::guest::{self, Accelerator, Firmware};
 use super::image::GuestImage;
 use super::inside::Inside;
+use super::monitor::BootMonitor;
 use super::namespace::WorkDirectory;
+use super::sample_site::{self, Delivery, Layout};
 use super::server::{ADMIN_PORT, MACHINE_PORT, Server, tail};
-use super::site::{self, Delivery, Layout};
 use super::verdict::HostReport;
-use super::watch::Watch;
 use crate::inventory::{Change, Database, Inventory, Snapshot, now_ms};
 use crate::lifecycle::stall::Facts;
 use crate::lifecycle::{EventKind, HostState};
 use crate::site_file;
 
-/// How often is looked whether the guests still run.
+/// How often to check that the guests run.
 const GUEST_CHECK: Duration = Duration::from_millis(500);
-/// How much of a console is shown when its host did not come up.
+/// Lines of the console to print if a host does not come up.
 const CONSOLE_LINES: usize = 12;
 
-/// What the rack is to be.
+/// The configuration of the rack.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// What the hosts' mainboards run.
+    /// Firmware of the hosts.
     pub firmware: Firmware,
-    /// What the hosts' network looks like.
+    /// Network of the hosts.
     pub layout: Layout,
-    /// How they get its configuration.
+    /// How the hosts get their network configuration.
     pub delivery: Delivery,
-    /// How many there are.
+    /// Number of hosts.
     pub hosts: usize,
-    /// What runs their instructions.
+    /// Accelerator of QEMU.
     pub accelerator: Accelerator,
 }
 
-/// What makes a host up, or the stage it stopped at and why.
+/// How a host came up, or where it stopped and why.
 pub type Verdict = Result<String, String>;
 
-/// How the boot went.
+/// The result of the boot.
 pub struct Outcome {
-    /// The verdict on every host, by its name.
+    /// Result per host, by name.
     pub verdicts: Vec<(String, Verdict)>,
-    /// What the first host reported, and how long each host took.
+    /// Report of the first host, and the times of each host.
     pub reports: Vec<String>,
 }
 
@@ -61,14 +61,14 @@ impl Outcome {
     }
 }
 
-/// Everything that runs. Dropped in this order: the guests first, their cables last.
+/// The running rack. Fields drop in order: guests first, cables last.
 pub struct Rack {
     plan: Plan,
     guests: Vec<(String, Child)>,
     server: Server,
-    /// Where the operator's own machine reaches the UI.
+    /// Local port of the web UI.
     pub admin: Forward,
-    /// Where it reaches what machines fetch.
+    /// Local port of the listener for hosts.
     pub machine: Forward,
     password: Option<String>,
     database: Database,
@@ -78,9 +78,9 @@ pub struct Rack {
 }
 
 impl Rack {
-    /// Lays the cables, fills the inventory, starts the server and the switch.
+    /// Creates cables and inventory, starts the switch and the server.
     pub async fn build(plan: Plan, image: &GuestImage, display: &Display) -> anyhow::Result<Self> {
-        let directory = WorkDirectory::new().context("no directory for the lab's files")?;
+        let directory = WorkDirectory::new().context("cannot create the lab's directory")?;
         let fabric = Fabric::new(plan.hosts)?;
         let switch = guest::start_switch(&fabric, image, &plan, directory.path())?;
         display.say(&format!("switch: powered on, {} ports", 2 * plan.hosts));
@@ -110,16 +110,16 @@ impl Rack {
         Ok(rack)
     }
 
-    /// Where the UI is and how to log in.
+    /// URL and login of the web UI.
     pub fn welcome(&self) -> String {
         let address = self.admin.address;
-        let moved = if address.port() == 8080 { "" } else { " (port 8080 is taken)" };
+        let moved = if address.port() == 8080 { "" } else { " (port 8080 is in use)" };
         let login = self.password.as_ref();
         let login = login.map(|password| format!(", log in as admin with {password}"));
         format!("web UI: http://{address}/{moved}{}", login.unwrap_or_default())
     }
 
-    /// Powers the hosts on and waits until each is up, has failed, or is late.
+    /// Powers on the hosts and waits until each is up or has failed, `patience` at most.
     pub async fn boot(
         &mut self,
         image: &GuestImage,
@@ -129,22 +129,22 @@ impl Rack {
         let start_ms = now_ms();
         for host in 1..=self.plan.hosts {
             let child = guest::start_host(&self.fabric, &self.plan, host, self.directory.path())?;
-            self.guests.push((site::host_name(host), child));
+            self.guests.push((sample_site::host_name(host), child));
         }
         display.say(&format!("{} host(s): powered on", self.plan.hosts));
         let size = |path| std::fs::metadata(path).map_or(0, |file| file.len());
         let bytes = size(image.kernel()) + size(image.initrd());
         let (database, cables) = (self.database.clone(), self.cables.clone());
-        let mut watch = Watch::new(database, cables, display, self.plan.hosts, bytes);
+        let mut monitor = BootMonitor::new(database, cables, display, self.plan.hosts, bytes);
         tokio::select! {
-            done = watch.until_over(patience) => done?,
+            done = monitor.until_over(patience) => done?,
             broken = self.keep_up(display) => return Err(broken),
         }
         let mut outcome = Outcome { verdicts: Vec::new(), reports: Vec::new() };
-        for (index, (name, boot)) in watch.boots().enumerate() {
+        for (index, (name, boot)) in monitor.boots().enumerate() {
             let host = index + 1;
             let (verdict, report) = self.judge(host, name, boot, patience).await?;
-            // One host's report says how all of them look; of the others only a bad one matters.
+            // The hosts are alike: print one report, and those of hosts that are not up.
             if let Some(report) = report.filter(|_| host == 1 || verdict.is_err()) {
                 outcome.reports.push(format!("\n== {name} reported\n{}", report.render()));
             }
@@ -154,7 +154,7 @@ impl Rack {
         Ok(outcome)
     }
 
-    /// Keeps the server up; ends with the reason when it or a guest does not stay.
+    /// Restarts the server when it exits. Returns when it keeps exiting, or when a guest exits.
     pub async fn keep_up(&mut self, display: &Display) -> anyhow::Error {
         let Self { server, guests, .. } = self;
         tokio::select! {
@@ -163,7 +163,7 @@ impl Rack {
         }
     }
 
-    /// Asks the server to stop, and removes everything.
+    /// Stops the server and removes everything.
     pub async fn stop(self) {
         let Self { guests, server, fabric, directory, database, .. } = self;
         drop(guests);
@@ -173,7 +173,7 @@ impl Rack {
         drop(directory);
     }
 
-    /// Whether a host is up as its layout promises, and what it reported.
+    /// Whether a host has the network of its layout, and its report.
     async fn judge(
         &self,
         host: usize,
@@ -187,14 +187,14 @@ impl Rack {
         let report = self.database.find_report(name).await?;
         let report = report.map(|report| serde_json::from_str::<HostReport>(&report.body));
         let Some(Ok(report)) = report else {
-            return Ok((Err(format!("{} without a report that can be read", boot.state)), None));
+            return Ok((Err(format!("{} without a readable report", boot.state)), None));
         };
-        let verdict = report.check(self.plan.layout, &site::host_address(host));
-        let verdict = verdict.map_err(|why| format!("at the stage of its report: {why}"));
+        let verdict = report.check(self.plan.layout, &sample_site::host_address(host));
+        let verdict = verdict.map_err(|why| format!("its report says: {why}"));
         Ok((verdict, Some(report)))
     }
 
-    /// Says where a host is that did not come up in time, and why it probably is there.
+    /// Where a host is that is not up in time, and the likely cause.
     async fn late(
         &self,
         host: usize,
@@ -208,18 +208,18 @@ impl Rack {
         let stage = boot.stage().map_or("power-on", EventKind::label);
         let seconds = patience.as_secs();
         Ok(format!(
-            "after {seconds} s it {} (stage {stage}): {cause}; its console ends:\n{console}",
+            "after {seconds} s it {} (stage {stage}): {cause}; end of its console:\n{console}",
             boot.doing()
         ))
     }
 }
 
-/// Makes the sample site the inventory's.
+/// Applies the sample site.
 async fn fill(database: &Database, plan: &Plan) -> anyhow::Result<()> {
-    let text = site::site(plan.layout, plan.delivery, plan.hosts);
+    let text = sample_site::site(plan.layout, plan.delivery, plan.hosts);
     let site = site_file::parse(&text, "site.yaml").map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        anyhow!("the sample site is not one: {}", lines.join("; "))
+        anyhow!("invalid sample site: {}", lines.join("; "))
     })?;
     let inventory = Inventory::open(database.clone()).await?;
     let change = Change { who: "lab", summary: "sample site", ..Change::default() };
@@ -227,13 +227,13 @@ async fn fill(database: &Database, plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until the first guest ends, which none is to do.
+/// Waits until a guest exits, which none should do.
 async fn first_end(guests: &mut [(String, Child)]) -> anyhow::Error {
     loop {
         for (name, child) in guests.iter_mut() {
             match child.try_wait() {
                 Ok(None) => {}
-                Ok(Some(status)) => return anyhow!("QEMU of {name} ended ({status})"),
+                Ok(Some(status)) => return anyhow!("QEMU of {name} exited ({status})"),
                 Err(error) => return error.into(),
             }
         }
@@ -241,7 +241,7 @@ async fn first_end(guests: &mut [(String, Child)]) -> anyhow::Error {
     }
 }
 
-/// The seconds from power-on to each stage, in one line.
+/// The seconds from power-on to each stage.
 fn times(name: &str, boot: &Boot, start_ms: i64) -> String {
     let stages = boot.times(start_ms);
     let stages: Vec<String> =

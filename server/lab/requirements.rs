@@ -1,10 +1,10 @@
-//! What the lab needs of the machine: programs, and the Debian packages that have them.
+//! The programs that the lab needs, and their Debian packages.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
-/// A file that must be there, and the package that has it.
+/// A required file and its package.
 const NEEDED: &[(&str, &str)] = &[
     ("/usr/bin/apt-get", "apt"),
     ("/usr/bin/curl", "curl"),
@@ -17,7 +17,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("/sbin/ip", "iproute2"),
 ];
 
-/// Refuses a machine that lacks something, and says the one line that mends it.
+/// Fails if a program is missing or the user is not root, with the command that fixes it.
 pub fn check() -> anyhow::Result<()> {
     let mut missing: Vec<&str> = NEEDED
         .iter()
@@ -29,15 +29,15 @@ pub fn check() -> anyhow::Result<()> {
     if !missing.is_empty() {
         let sudo = if root { "" } else { "sudo " };
         let missing = missing.join(" ");
-        bail!("Debian packages are missing; install them by: {sudo}apt-get install -y {missing}");
+        bail!("missing Debian packages; install them: {sudo}apt-get install -y {missing}");
     }
     if !root {
-        bail!("network namespaces need root: run it with sudo");
+        bail!("network namespaces need root: run with sudo");
     }
     Ok(())
 }
 
-/// Where images are kept when nobody says.
+/// Default directory of the guest image.
 pub fn default_cache() -> PathBuf {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let base = variable("XDG_CACHE_HOME").map(PathBuf::from);

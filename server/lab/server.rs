@@ -1,5 +1,5 @@
-//! The real server as a child process: `rackstrap serve` of this very program,
-//! in its namespace, and started again should it die.
+//! The server as a child process: `rackstrap serve` of this program, in its namespace, restarted
+//! when it exits.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -17,15 +17,15 @@ use super::fabric::{Fabric, SERVER_LINK};
 use super::forward;
 use super::inside::Inside;
 
-/// Where machines fetch from, inside.
+/// Port of the listener for hosts, in the namespace.
 pub const MACHINE_PORT: u16 = 80;
-/// Where the UI is, inside.
+/// Port of the web UI, in the namespace.
 pub const ADMIN_PORT: u16 = 8080;
-/// A server that dies sooner than this would die again.
+/// A server that exits sooner is not restarted.
 const TOO_SOON: Duration = Duration::from_secs(2);
-/// How long a server may take to listen.
+/// How long the server may take to listen.
 const STARTING: Duration = Duration::from_secs(20);
-/// How long it may take to stop.
+/// How long the server may take to stop.
 const STOPPING: Duration = Duration::from_secs(5);
 
 /// The server of the lab.
@@ -47,7 +47,7 @@ impl Server {
         let config = directory.join("rackstrap.toml");
         fs::write(&config, configuration(files, directory))?;
         let log = directory.join("server.log");
-        // By its process, not its path: a new build may have taken this one's place there.
+        // By process, not by path: a new build may have replaced the file.
         let program = format!("/proc/{}/exe", std::process::id());
         let mut command = fabric.server.command(program);
         command.arg("serve").arg("--config").arg(&config);
@@ -62,12 +62,12 @@ impl Server {
         Ok(server)
     }
 
-    /// The number of its process.
+    /// Its process id.
     pub fn process(&self) -> u32 {
         self.child.id().unwrap_or_default()
     }
 
-    /// Starts it again whenever it dies, and says so. Ends with the reason if it does not stay up.
+    /// Restarts the server whenever it exits. Returns when it exits within [`TOO_SOON`].
     pub async fn keep_up(&mut self, display: &Display) -> anyhow::Error {
         loop {
             let status = match self.child.wait().await {
@@ -83,11 +83,11 @@ impl Server {
             }
             self.started = Instant::now();
             let process = self.process();
-            display.say(&format!("server: ended ({status}), started again as process {process}"));
+            display.say(&format!("server: exited ({status}), started again as process {process}"));
         }
     }
 
-    /// Asks it to stop, and waits until it has.
+    /// Stops the server and waits for its end.
     pub async fn stop(mut self) {
         if let Some(process) = self.child.id().and_then(|id| i32::try_from(id).ok()) {
             let _ = kill(Pid::from_raw(process), Signal::SIGTERM);
@@ -106,24 +106,24 @@ impl Server {
             sleep(Duration::from_millis(50)).await;
         }
         bail!(
-            "the server does not listen after {STARTING:?}; its log ends:\n{}",
+            "the server does not listen after {STARTING:?}; end of its log:\n{}",
             tail(&self.log, 20)
         )
     }
 
     fn died(&self, status: ExitStatus) -> anyhow::Error {
-        anyhow::anyhow!("the server ended ({status}); its log ends:\n{}", tail(&self.log, 20))
+        anyhow::anyhow!("the server exited ({status}); end of its log:\n{}", tail(&self.log, 20))
     }
 }
 
 fn spawn(command: &mut Command, log: &Path) -> anyhow::Result<Child> {
     let log = File::options().create(true).append(true).open(log)?;
     command.stdout(log.try_clone()?).stderr(log);
-    command.spawn().context("the server does not start")
+    command.spawn().context("cannot start the server")
 }
 
 fn configuration(files: &Path, directory: &Path) -> String {
-    // Debug quoting is a TOML string for every path that a person would choose.
+    // Debug quoting gives a valid TOML string for all usual paths.
     format!(
         "data_dir = {directory:?}\n\
          files_dir = {files:?}\n\
@@ -141,8 +141,8 @@ pub fn tail(file: &Path, lines: usize) -> String {
     all[all.len().saturating_sub(lines)..].join("\n")
 }
 
-/// The text without what moves a terminal's cursor or colours it (ECMA-48 section 5.4):
-/// firmware paints its console.
+/// The text without terminal control sequences (ECMA-48 section 5.4), which firmware sends to its
+/// console.
 fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_console_is_told_without_its_colours() {
+    fn control_sequences_are_removed_from_a_console() {
         let painted = "\u{1b}[2J\u{1b}[01;01H\u{1b}[0;1miPXE\u{1b}[0m -- \r\nok\u{1b}[";
         assert_eq!(plain(painted), "iPXE -- \nok");
     }

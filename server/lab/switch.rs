@@ -1,7 +1,7 @@
-//! The switch of the virtual rack: a guest whose systemd-networkd files make it one. Pure.
+//! The systemd-networkd files of the guest that is the switch. Pure.
 
 use super::fabric::PORTS;
-use super::site::{GATEWAY, Layout, VLAN};
+use super::sample_site::{GATEWAY, Layout, VLAN};
 use crate::bundle::archive::HostFile;
 
 /// The kernel command line that makes a router of it. Without `arp_ignore` it
@@ -9,10 +9,10 @@ use crate::bundle::archive::HostFile;
 pub const CMDLINE: &str = "console=ttyS0 quiet cryptomgr.notests sysctl.net.ipv4.ip_forward=1 \
                            sysctl.net.ipv4.conf.all.arp_ignore=1";
 
-/// The MAC of the switch's way to the server.
+/// MAC address of the switch's link to the server.
 pub const UPLINK_MAC: &str = "52:54:00:5c:00:00";
 
-/// The MAC of the switch's port that a host's port is plugged into.
+/// MAC address of the switch port of a host port.
 pub fn port_mac(host: usize, port: usize) -> String {
     format!("52:54:00:5c:{host:02x}:{port:02x}")
 }

@@ -1,4 +1,4 @@
-//! How many bytes have gone into each host: read off the cables, like a meter on the wire.
+//! Bytes received by each host, from the counters of its taps.
 
 use std::collections::HashMap;
 use std::io;

@@ -1,28 +1,28 @@
-//! Whether a host really came up, and how that is told. Pure.
+//! Checks a host's report against its layout. Pure.
 
 use std::fmt::Write;
 
 use serde::Deserialize;
 
-use super::site::Layout;
+use super::sample_site::Layout;
 
-/// What a host of the lab reports (`guest/rackstrap-report.sh`).
+/// The report of a lab host (`guest/rackstrap-report.sh`).
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct HostReport {
     /// `up` or `failed`.
     pub state: String,
-    /// In a sentence.
+    /// Summary.
     pub text: String,
     /// Addresses by link.
     pub addresses: String,
-    /// What the gateway answered.
+    /// Output of ping to the gateway.
     pub ping: String,
-    /// The kernel's words on each bond.
+    /// `/proc/net/bonding` by bond.
     pub bonding: std::collections::BTreeMap<String, String>,
 }
 
-/// What matters of `/proc/net/bonding/bond0`.
+/// The active aggregator in `/proc/net/bonding/bond0`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Aggregator {
     ports: u32,
@@ -30,30 +30,30 @@ struct Aggregator {
 }
 
 impl HostReport {
-    /// Checks that everything which the layout promises is there: an 802.3ad bond of two
-    /// ports in one aggregator with a partner, the address, the gateway's answer.
+    /// Checks for an 802.3ad bond with two ports in one aggregator and a partner, the address, and
+    /// the gateway's answer.
     pub fn check(&self, layout: Layout, address: &str) -> Result<String, String> {
         if self.state != "up" {
             return Err(self.text.clone());
         }
-        let bond = self.bonding.get("bond0").ok_or("there is no bond0")?;
+        let bond = self.bonding.get("bond0").ok_or("bond0 does not exist")?;
         let Aggregator { ports, partner } =
             aggregator(bond).ok_or("bond0 has no 802.3ad aggregator")?;
         if ports != 2 {
-            return Err(format!("bond0 has {ports} port in its aggregator instead of 2"));
+            return Err(format!("bond0 has {ports} port in its aggregator, expected 2"));
         }
         if partner == "00:00:00:00:00:00" {
             return Err("bond0 has no LACP partner".into());
         }
         let top = layout.top();
-        let bears = |line: &str| {
+        let has_address = |line: &str| {
             let mut words = line.split_whitespace();
-            // A VLAN's name has that of the link below behind an @.
+            // ip shows a VLAN as NAME@LINK.
             words.next().and_then(|name| name.split('@').next()) == Some(top)
                 && words.any(|word| word.split_once('/').is_some_and(|(ip, _)| ip == address))
         };
-        if !self.addresses.lines().any(bears) {
-            return Err(format!("{top} does not bear {address}"));
+        if !self.addresses.lines().any(has_address) {
+            return Err(format!("{top} does not have address {address}"));
         }
         if !self.ping.contains(" 0% packet loss") {
             return Err("the gateway did not answer every ping".into());
@@ -61,7 +61,7 @@ impl HostReport {
         Ok(format!("{address} on {top}, LACP with 2 ports, partner {partner}"))
     }
 
-    /// What the host said, for reading.
+    /// The report as text.
     pub fn render(&self) -> String {
         let mut text = String::new();
         let mut part = |title: &str, body: &str| {
@@ -80,7 +80,7 @@ impl HostReport {
     }
 }
 
-/// Reads the active aggregator out of the kernel's words on a bond.
+/// Parses the active aggregator in `/proc/net/bonding`.
 fn aggregator(bond: &str) -> Option<Aggregator> {
     let active = bond.split_once("Active Aggregator Info:")?.1;
     let value = |key: &str| {
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_up_only_if_all_is_there() {
+    fn a_host_is_up_only_if_every_part_is_present() {
         let check = |report: HostReport| report.check(Layout::BondVlanBridge, "172.16.160.12");
         assert_eq!(
             check(report()).unwrap(),

@@ -1,4 +1,4 @@
-//! The guests: how QEMU is told what a host and the switch are.
+//! QEMU command lines of the hosts and the switch.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -14,16 +14,16 @@ use tokio::time::timeout;
 use super::fabric::{self, Fabric, PORTS};
 use super::image::GuestImage;
 use super::rack::Plan;
-use super::{site, switch};
+use super::{sample_site, switch};
 
 const QEMU: &str = "qemu-system-x86_64";
-/// UEFI for virtual machines, and the settings it is delivered with.
+/// OVMF, and its default variables.
 const UEFI: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 const UEFI_SETTINGS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
-/// How long a kernel may take to its end on a processor that really runs guests.
+/// How long a kernel may take to panic without a root, if KVM works.
 const PROBE: Duration = Duration::from_secs(8);
 
-/// What a host's mainboard runs before any operating system.
+/// Firmware of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Firmware {
     /// BIOS; the NIC's ROM is an iPXE
@@ -34,26 +34,26 @@ pub enum Firmware {
     UefiHttp,
 }
 
-/// What runs the guests' instructions.
+/// Accelerator of QEMU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accelerator {
-    /// The processor itself.
+    /// Hardware virtualisation.
     Kvm,
-    /// QEMU, several times slower.
+    /// Emulation, several times slower.
     Tcg,
 }
 
 impl Accelerator {
-    /// KVM if a kernel really boots on it: `/dev/kvm` may open where no guest runs.
+    /// KVM if a kernel boots with it: `/dev/kvm` can open on systems that cannot run guests.
     pub async fn probe(image: &GuestImage) -> Self {
         let may_open = fs::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok();
         if may_open && boots_on_kvm(image).await { Self::Kvm } else { Self::Tcg }
     }
 
-    fn arguments(self) -> [&'static str; 4] {
+    fn arguments(self) -> &'static [&'static str] {
         match self {
-            Self::Kvm => ["-accel", "kvm", "-cpu", "host"],
-            Self::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "qemu64"],
+            Self::Kvm => &["-accel", "kvm", "-cpu", "host"],
+            Self::Tcg => &["-accel", "tcg,thread=multi", "-cpu", "qemu64"],
         }
     }
 }
@@ -62,12 +62,12 @@ impl fmt::Display for Accelerator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Kvm => "KVM",
-            Self::Tcg => "TCG, for no guest runs on /dev/kvm here",
+            Self::Tcg => "TCG, because KVM does not work here",
         })
     }
 }
 
-/// Boots a kernel without any root: one that runs ends in a panic, and QEMU with it.
+/// Boots a kernel without a root file system: it panics, and QEMU exits.
 async fn boots_on_kvm(image: &GuestImage) -> bool {
     let mut command = Command::new(QEMU);
     command
@@ -80,18 +80,18 @@ async fn boots_on_kvm(image: &GuestImage) -> bool {
     String::from_utf8_lossy(&output.stdout).contains("Kernel panic - not syncing: VFS")
 }
 
-/// What every guest has: no screen, no reboot. `graphics=off` makes firmware use the serial port.
-const MACHINE: [&str; 6] =
-    ["-machine", "q35,graphics=off", "-display", "none", "-nodefaults", "-no-reboot"];
+/// Flags of every guest: no screen, no reboot. `graphics=off` makes firmware use the serial port.
+const MACHINE: &[&str] =
+    &["-machine", "q35,graphics=off", "-display", "none", "-nodefaults", "-no-reboot"];
 
-/// A NIC: its tap, its MAC and its place in the boot order.
+/// A NIC with its tap, MAC address and boot order.
 struct Nic {
     tap: String,
     mac: String,
     boot_index: Option<usize>,
 }
 
-/// Starts the switch, with its files as a second initrd behind the image's.
+/// Starts the switch, with its files as a second initrd.
 pub fn start_switch(
     fabric: &Fabric,
     image: &GuestImage,
@@ -120,10 +120,10 @@ pub fn start_switch(
     for nic in nics {
         command.args(nic_arguments(&nic, ",romfile="));
     }
-    command.spawn().context("QEMU does not start")
+    command.spawn().context("cannot run QEMU")
 }
 
-/// Powers a host on: nothing but firmware and two NICs.
+/// Powers on a host: firmware and two NICs, no disk.
 pub fn start_host(
     fabric: &Fabric,
     plan: &Plan,
@@ -132,16 +132,15 @@ pub fn start_host(
 ) -> anyhow::Result<Child> {
     let console = console(directory, host);
     let mut command = qemu(fabric, plan.accelerator, "768", &console);
-    // With more hosts than that the processors are shared anyway.
     command.args(["-smp", "1"]);
     let rom = match plan.firmware {
         Firmware::Bios => "",
         Firmware::Uefi | Firmware::UefiHttp => {
-            let settings = directory.join(format!("{}.vars", site::host_name(host)));
-            fs::copy(UEFI_SETTINGS, &settings).context("the UEFI settings cannot be copied")?;
+            let settings = directory.join(format!("{}.vars", sample_site::host_name(host)));
+            fs::copy(UEFI_SETTINGS, &settings).context("cannot copy the UEFI variables")?;
             command.args(["-drive", &format!("if=pflash,format=raw,readonly=on,file={UEFI}")]);
             command.args(["-drive", &format!("if=pflash,format=raw,file={}", settings.display())]);
-            // The NIC's own ROM is an iPXE; without it UEFI's network stack boots.
+            // Without the option ROM of the NIC, which is iPXE, UEFI's network stack boots.
             ",romfile="
         }
     };
@@ -153,17 +152,17 @@ pub fn start_host(
     for port in 0..PORTS {
         let nic = Nic {
             tap: fabric::host_tap(host, port),
-            mac: site::host_mac(host, port),
+            mac: sample_site::host_mac(host, port),
             boot_index: Some(port),
         };
         command.args(nic_arguments(&nic, rom));
     }
-    command.spawn().context("QEMU does not start")
+    command.spawn().context("cannot run QEMU")
 }
 
-/// Where a host's serial console is written.
+/// The log of a host's serial console.
 pub fn console(directory: &Path, host: usize) -> PathBuf {
-    directory.join(format!("{}.console", site::host_name(host)))
+    directory.join(format!("{}.console", sample_site::host_name(host)))
 }
 
 fn qemu(fabric: &Fabric, accelerator: Accelerator, memory: &str, console: &Path) -> Command {
@@ -175,12 +174,12 @@ fn qemu(fabric: &Fabric, accelerator: Accelerator, memory: &str, console: &Path)
     command
 }
 
-fn nic_arguments(nic: &Nic, rom: &str) -> [String; 4] {
+fn nic_arguments(nic: &Nic, rom: &str) -> Vec<String> {
     let Nic { tap, mac, boot_index } = nic;
     let boot = boot_index.map_or_else(String::new, |index| format!(",bootindex={index}"));
-    // LACP joins only ports that have a speed, which virtio-net does not have by itself.
+    // LACP needs ports with a speed, which virtio-net does not have by default.
     let device =
         format!("virtio-net-pci,netdev={tap},mac={mac},speed=25000,duplex=full{boot}{rom}");
     let netdev = format!("tap,id={tap},ifname={tap},script=no,downscript=no");
-    ["-netdev".to_owned(), netdev, "-device".to_owned(), device]
+    vec!["-netdev".to_owned(), netdev, "-device".to_owned(), device]
 }

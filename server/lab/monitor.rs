@@ -1,4 +1,4 @@
-//! Watches the hosts come up: reads the server's events out of its database and shows them.
+//! Shows the boots: polls the events and states in the server's database.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -8,22 +8,22 @@ use tokio::time::sleep;
 use super::boot::Boot;
 use super::display::{Display, Step};
 use super::inside::Inside;
-use super::site::host_name;
+use super::sample_site::host_name;
 use super::traffic;
 use crate::inventory::{Database, Error, EventFilter};
 use crate::lifecycle::{Event, EventKind, HostState};
 
-/// How often the database is looked into.
+/// How often to poll the database.
 const TICK: Duration = Duration::from_millis(250);
-/// How many more times for the events of hosts that are up.
-const LAST_LOOKS: usize = 20;
-/// Events are written in batches, so that one may appear after a later one: this far back
-/// is looked again, in milliseconds.
+/// How many more polls for the events of hosts that are up.
+const LAST_POLLS: usize = 20;
+/// Events are stored in batches, so an earlier one can appear after a later one. Each poll reads
+/// this far back again, in milliseconds.
 const OVERLAP_MS: i64 = 5_000;
 /// More events than all hosts together can cause in that time.
 const NEWEST: u32 = 10_000;
 
-/// One host on the screen.
+/// A host on the screen.
 struct Row {
     name: String,
     boot: Boot,
@@ -33,19 +33,19 @@ struct Row {
 }
 
 /// All hosts on the screen.
-pub struct Watch {
+pub struct BootMonitor {
     database: Database,
     cables: Inside,
     display: Display,
     rows: Vec<Row>,
-    /// How many bytes of kernel and initrd each host loads.
+    /// Bytes of kernel and initrd that each host loads.
     image_bytes: u64,
     last_ms: i64,
     seen: HashSet<String>,
 }
 
-impl Watch {
-    /// Watches the first `hosts` hosts from `start_ms` (Unix milliseconds) on.
+impl BootMonitor {
+    /// Follows the first `hosts` hosts.
     pub fn new(
         database: Database,
         cables: Inside,
@@ -63,11 +63,11 @@ impl Watch {
         Self { database, cables, display, rows, image_bytes, last_ms: 0, seen }
     }
 
-    /// Waits until every host is up or has failed, or `patience` is over.
+    /// Waits until every host is up or has failed, `patience` at most.
     pub async fn until_over(&mut self, patience: Duration) -> Result<(), Error> {
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
-            self.look().await?;
+            self.poll().await?;
             if self.rows.iter().all(|row| row.boot.is_over()) {
                 return self.catch_up().await;
             }
@@ -76,15 +76,15 @@ impl Watch {
         Ok(())
     }
 
-    /// Reads the last events: a host's state is written down at once, its report's event
-    /// with the next batch.
+    /// Reads the last events: a host's state is stored at once, the event of its report with the
+    /// next batch.
     async fn catch_up(&mut self) -> Result<(), Error> {
-        for _ in 0..LAST_LOOKS {
+        for _ in 0..LAST_POLLS {
             if self.rows.iter().all(|row| row.boot.stage() == Some(EventKind::Report)) {
                 break;
             }
             sleep(TICK).await;
-            self.look().await?;
+            self.poll().await?;
         }
         Ok(())
     }
@@ -94,7 +94,7 @@ impl Watch {
         self.rows.iter().map(|row| (row.name.as_str(), &row.boot))
     }
 
-    async fn look(&mut self) -> Result<(), Error> {
+    async fn poll(&mut self) -> Result<(), Error> {
         let after_ms = self.last_ms - OVERLAP_MS;
         let filter = EventFilter { host: None, after_ms, limit: NEWEST };
         let mut events = self.database.list_events(&filter).await?;
@@ -127,7 +127,7 @@ impl Watch {
 }
 
 impl Row {
-    /// Brings the bar up to date.
+    /// Updates the bar.
     fn show(&mut self, received: u64, image_bytes: u64) {
         if self.boot.is_over() {
             if let Some(step) = self.step.take() {
@@ -143,7 +143,7 @@ impl Row {
             return;
         }
         let base = *self.base.get_or_insert(received);
-        // Headers make what crosses the cable a few percent more than the files.
+        // With headers, a few percent more than the files cross the cable.
         let loaded = (received.saturating_sub(base) * 100 / image_bytes.max(1)).min(99);
         step.show(Some(loaded), self.boot.doing());
     }

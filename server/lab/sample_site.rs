@@ -1,4 +1,4 @@
-//! The sample site of the lab: one rack of like hosts. Pure.
+//! The sample site of the lab: one rack of equal hosts. Pure.
 
 use std::fmt::Write;
 
@@ -6,12 +6,12 @@ use clap::ValueEnum;
 
 use super::image::GuestImage;
 
-/// The VLAN of the hosts' own network, where the layout has one.
+/// The VLAN of the hosts' network, if the layout has one.
 pub const VLAN: u16 = 500;
-/// The hosts' default router: the switch.
+/// The hosts' default gateway: the switch.
 pub const GATEWAY: &str = "172.16.160.254";
 
-/// What the hosts' network looks like.
+/// Network of the hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Layout {
     /// An LACP bond, a VLAN on it, a bridge on that, the address on the bridge
@@ -25,9 +25,9 @@ pub enum Layout {
 /// How the hosts get their network configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Delivery {
-    /// As an initrd behind the image's
+    /// As an additional initrd
     Initrd,
-    /// The host fetches it by curl, with nothing but its MAC
+    /// With curl, by its MAC address
     Fetch,
 }
 
@@ -45,7 +45,7 @@ impl Delivery {
 }
 
 impl Layout {
-    /// The name that people type.
+    /// Name on the command line.
     pub fn label(self) -> &'static str {
         match self {
             Self::Bond => "bond",
@@ -54,7 +54,7 @@ impl Layout {
         }
     }
 
-    /// The link that bears the address: the topmost one.
+    /// The link with the address: the topmost one.
     pub fn top(self) -> &'static str {
         match self {
             Self::Bond => "bond0",
@@ -92,7 +92,7 @@ pub fn host_mac(host: usize, port: usize) -> String {
     format!("52:54:00:aa:{host:02x}:{port:02x}")
 }
 
-/// The address that a host's topmost link bears.
+/// The address of a host's topmost link.
 pub fn host_address(host: usize) -> String {
     format!("172.16.160.{}", host + 11)
 }
