@@ -20,7 +20,7 @@ fn store(files: &[(&str, &[u8])]) -> (TempDir, FileStore) {
 /// Makes the next open look at the disk again.
 fn forget_freshness(store: &FileStore) {
     for cached in store.shared.cache().values_mut() {
-        cached.looked_at -= FRESH;
+        cached.checked_at -= FRESH;
     }
 }
 
