@@ -5,6 +5,8 @@ mod common;
 
 mod accounts;
 mod api;
+mod api_contract;
+mod api_server;
 mod architecture;
 mod command_line;
 mod dhcp_clients;
@@ -41,6 +43,7 @@ mod netplan;
 mod network_manager;
 mod network_property;
 mod networkd;
+mod openapi;
 mod own_address;
 mod purity;
 mod pxe_rom;

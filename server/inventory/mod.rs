@@ -8,6 +8,7 @@
 pub(crate) mod database;
 mod error;
 mod event_log;
+mod event_page;
 mod host_status;
 mod hosts;
 mod revisions;
@@ -40,6 +41,7 @@ pub use change::{Change, ChangeError, Committed, Tried};
 pub use database::{Database, OpenError};
 pub use error::Error;
 pub use event_log::EventFilter;
+pub use event_page::{EventPageQuery, StoredEvent};
 pub use events::{EventBus, Live};
 pub use host_status::{HostStatus, Report};
 pub use revisions::Revision;

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
-use crate::model::{Host, Identity, Location};
+use crate::model::{Host, Identity, Location, Subnet};
 use crate::network::Domains;
 use crate::profile::ResolvedSite;
 
-/// Something that belongs to one host, and that two have.
+/// Something that belongs to one host or subnet, and that two have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what} ({} of {}) already belongs to host {}", .at.field.join("."), .at.name, .owner.name)]
+#[error("{what} ({} of {}) already belongs to {} {}", .at.field.join("."), .at.name, .owner.noun, .owner.name)]
 pub struct Taken {
     /// What it is, such as `MAC 02:00:00:00:00:01`.
     pub what: String,
@@ -19,8 +19,9 @@ pub struct Taken {
     pub owner: Location,
 }
 
-/// Says which MAC or address of `wanted` has a second owner, in it or in `stored`. The rules
-/// say so first; this is for a writer that did not ask them and was stopped by the database.
+/// Says which MAC, address, switch port or prefix of `wanted` has a second owner, in it or in
+/// `stored`. The rules say so first; this is for a writer that did not ask them and was stopped by
+/// the database.
 pub(crate) fn find_taken(wanted: &ResolvedSite, stored: &ResolvedSite) -> Option<Taken> {
     let only_stored = stored.hosts.iter().filter(|(name, _)| !wanted.hosts.contains_key(*name));
     let hosts: BTreeMap<&String, &Host> = only_stored.chain(&wanted.hosts).collect();
@@ -28,9 +29,18 @@ pub(crate) fn find_taken(wanted: &ResolvedSite, stored: &ResolvedSite) -> Option
     let mut macs = Owners::default();
     let mut addresses = Owners::default();
     let mut identities: Owners<Identity> = Owners::default();
+    let mut ports = Owners::default();
+    let mut prefixes = Owners::default();
+    for (name, subnet) in &wanted.subnets {
+        prefixes.add(subnet.cidr.trunc(), Location::of::<Subnet>(name).at("cidr"));
+    }
     for (name, host) in &hosts {
         for (label, nic) in &host.nics {
             macs.add(nic.mac, at(name, "nics").at(label));
+            if let Some(cable) = &nic.cable {
+                let port = format!("port {} of {}", cable.port, cable.switch);
+                ports.add(port, at(name, "nics").at(label));
+            }
         }
         let domains = if wanted.hosts.contains_key(*name) { &new } else { &old };
         for (section, key, owned) in domains.owned(name, host) {
@@ -51,7 +61,13 @@ pub(crate) fn find_taken(wanted: &ResolvedSite, stored: &ResolvedSite) -> Option
         at,
         owner,
     });
-    mac.or(address).or(identity)
+    let port = ports.second.map(|(what, at, owner)| Taken { what, at, owner });
+    let prefix = prefixes.second.map(|(prefix, at, owner)| Taken {
+        what: format!("prefix {prefix}"),
+        at,
+        owner,
+    });
+    mac.or(address).or(identity).or(port).or(prefix)
 }
 
 fn at(host: &str, section: &str) -> Location {

@@ -1,6 +1,6 @@
 //! What happens and happened: states of hosts, leases, events and revisions.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use axum::extract::{Extension, OriginalUri, State};
 use schemars::JsonSchema;
@@ -13,9 +13,9 @@ use super::nouns::{ChangeResult, How, not_found};
 use super::page::{Page, Paging, Position, SortValue, limit_of, next_link};
 use super::problem::Error;
 use crate::app::App;
-use crate::inventory::{self, EventFilter, HostStatus, Report, Revision};
-use crate::lifecycle::Event;
+use crate::inventory::{self, EventPageQuery, HostStatus, Report, Revision, StoredEvent};
 use crate::lifecycle::audit::Action;
+use crate::lifecycle::{Event, EventKind};
 use crate::model::{Difference, Host, Lease, LeaseState, Mac};
 use crate::network::Consequences;
 
@@ -184,24 +184,83 @@ pub(super) struct EventQuery {
     #[serde(default)]
     #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
+    /// Where the page begins: from the link to the next page.
+    #[serde(default)]
+    cursor: Option<String>,
     /// Only events of this host.
     #[serde(default)]
     host: Option<String>,
+    /// Only events about this hardware address. Other notations are read as well.
+    #[serde(default)]
+    #[schemars(regex(pattern = "^[0-9a-f]{2}(:[0-9a-f]{2}){5}$"))]
+    mac: Option<Mac>,
+    /// Only events of this kind.
+    #[serde(default)]
+    kind: Option<EventKind>,
+    /// Only events about this address.
+    #[serde(default)]
+    address: Option<Ipv4Addr>,
+    /// Only events that have this text anywhere, in upper or lower case. A page may then have
+    /// fewer items than its limit, or none, and a next page all the same.
+    #[serde(default)]
+    q: Option<String>,
+    /// Only events of this moment or later, in Unix milliseconds.
+    #[serde(default)]
+    from_ms: Option<i64>,
+    /// Only events before this moment, in Unix milliseconds.
+    #[serde(default)]
+    until_ms: Option<i64>,
     /// Only events after this moment, in Unix milliseconds.
     #[serde(default)]
     after_ms: Option<i64>,
 }
 
+/// How many events one request reads to find a text.
+const SEARCHED: u32 = 5000;
+
 /// `GET /events`, newest first.
 pub(super) async fn events(
     State(app): State<App>,
+    OriginalUri(uri): OriginalUri,
     Query(query): Query<EventQuery>,
 ) -> Result<Answer<Page<Event>>, Error> {
-    let limit = limit_of(query.limit)? as u32;
-    let after_ms = query.after_ms.unwrap_or_default();
-    let filter = EventFilter { host: query.host, after_ms, limit };
-    let items = app.inventory.database.list_events(&filter).await?;
-    Ok(Page { items, next: None, total: None }.into())
+    let EventQuery { limit, cursor, host, mac, kind, address, q, .. } = query;
+    let limit = limit_of(limit)?;
+    let after = query.after_ms.map(|after_ms| after_ms.saturating_add(1));
+    let from_ms = query.from_ms.unwrap_or_default().max(after.unwrap_or_default());
+    let text = q.map(|text| text.to_lowercase());
+    // One more than the page has: whether there is a next page.
+    let fetched = if text.is_some() { SEARCHED + 1 } else { limit as u32 + 1 };
+    let wanted = EventPageQuery {
+        host,
+        mac,
+        kind,
+        address: address.map(IpAddr::from),
+        from_ms,
+        until_ms: query.until_ms,
+        before: cursor,
+        limit: fetched,
+    };
+    let found = app.inventory.database.page_events(&wanted).await?;
+    let is_more = found.len() == fetched as usize;
+    let (mut items, mut last) = (Vec::new(), None);
+    let mut is_cut = is_more;
+    for StoredEvent { id, event } in found.into_iter().take(fetched as usize - 1) {
+        if items.len() == limit {
+            is_cut = true;
+            break;
+        }
+        last = Some(id);
+        let has = |text: &String| {
+            let json = serde_json::to_string(&event).unwrap_or_default();
+            json.to_lowercase().contains(text)
+        };
+        if text.as_ref().is_none_or(has) {
+            items.push(event);
+        }
+    }
+    let next = last.filter(|_| is_cut).map(|id| next_link(&uri, &id));
+    Ok(Page { items, next, total: None }.into())
 }
 
 /// Which revisions are wanted.

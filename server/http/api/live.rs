@@ -1,6 +1,6 @@
 //! `GET /live`: everything that happens, as server-sent events.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,21 +8,24 @@ use aide::OperationOutput;
 use aide::generate::GenContext;
 use aide::openapi::{self, MediaType, Operation, SchemaObject, StatusCode};
 use axum::extract::{Extension, State};
+use axum::http::HeaderMap;
 use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::Stream;
 use schemars::json_schema;
 use serde::Serialize;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::BroadcastStream;
 
 use super::auth::Program;
-use super::problem::Error;
+use super::problem::{Error, Fault};
 use crate::app::App;
-use crate::inventory::Live;
+use crate::inventory::{EventFilter, Live};
 
 /// How many streams one token may have open.
 const MAX_STREAMS: usize = 16;
+
+/// How many events a reader that comes back gets at most.
+const MAX_RESUMED: u32 = 10_000;
 
 /// The streams that are open, by token.
 #[derive(Clone, Debug, Default)]
@@ -92,32 +95,89 @@ impl OperationOutput for EventStream {
 
 /// Each message is an `event`, a `progress`, a `revision`, or a `missed`: how many of them
 /// a reader was too slow for.
+///
+/// Events have ids. A reader that comes back with `Last-Event-ID` first gets the stored events that
+/// came after it, those of the same millisecond once more, and the current revision.
 pub(super) async fn stream(
     State(app): State<App>,
     Extension(program): Extension<Program>,
     Extension(streams): Extension<Streams>,
+    headers: HeaderMap,
 ) -> Result<EventStream, Error> {
     let open = streams.open(&program.who)?;
-    let messages = messages(&app).map(move |message| {
-        // Held by the stream: it is closed when the stream is dropped.
-        let _ = &open;
-        message
+    // Before the database is read: nothing may happen between the two.
+    let watched = app.inventory.events.watch();
+    let resumed = match last_event(&headers)? {
+        Some(at_ms) => Some(Resumed::read(&app, at_ms).await?),
+        None => None,
+    };
+    let (messages, mut seen) = resumed.map(|it| (it.messages, it.seen)).unwrap_or_default();
+    let live = BroadcastStream::new(watched).filter_map(move |live| match live {
+        Ok(Live::Event(event)) => {
+            let data = json(&event);
+            (!seen.remove(&data)).then(|| event_message(event.at_ms, data))
+        }
+        Ok(Live::Progress(progress)) => Some(message("progress", &progress)),
+        Ok(Live::Revision(revision)) => Some(message("revision", &revision)),
+        Err(lagged) => Some(message("missed", &lagged.to_string())),
     });
-    Ok(EventStream(Sse::new(messages).keep_alive(KeepAlive::default()).into_response()))
+    let all = tokio_stream::iter(messages).chain(live).map(move |message| {
+        // Held by the stream: its place is free again when it is dropped.
+        let _ = &open;
+        Ok::<_, Infallible>(message)
+    });
+    Ok(EventStream(Sse::new(all).keep_alive(KeepAlive::default()).into_response()))
 }
 
-fn messages(app: &App) -> impl Stream<Item = Result<Message, Infallible>> + use<> {
-    BroadcastStream::new(app.inventory.events.watch()).map(|live| {
-        Ok(match live {
-            Ok(Live::Event(event)) => message("event", &event),
-            Ok(Live::Progress(progress)) => message("progress", &progress),
-            Ok(Live::Revision(revision)) => message("revision", &revision),
-            Err(lagged) => message("missed", &lagged.to_string()),
-        })
-    })
+/// The moment of the last event that a reader has seen, in Unix milliseconds.
+fn last_event(headers: &HeaderMap) -> Result<Option<i64>, Error> {
+    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    match text.parse() {
+        Ok(at_ms) => Ok(Some(at_ms)),
+        Err(_) => {
+            let detail = format!("\"{text}\" is not the id of a message of this stream");
+            Err(Error::Request(vec![Fault::header("Last-Event-ID", detail)]))
+        }
+    }
+}
+
+/// What a reader has missed.
+struct Resumed {
+    messages: Vec<Message>,
+    /// The events in it, as JSON: some of them may be in the live stream as well.
+    seen: HashSet<String>,
+}
+
+impl Resumed {
+    async fn read(app: &App, at_ms: i64) -> Result<Self, Error> {
+        app.inventory.events.settle().await;
+        let after_ms = at_ms.saturating_sub(1);
+        let filter = EventFilter { after_ms, limit: MAX_RESUMED + 1, ..EventFilter::default() };
+        let mut events = app.inventory.database.list_events(&filter).await?;
+        let mut messages = vec![message("revision", &app.inventory.snapshot().revision)];
+        if events.len() > MAX_RESUMED as usize {
+            events.truncate(MAX_RESUMED as usize);
+            messages.push(message("missed", &"older events are in GET /api/v1/events"));
+        }
+        let mut seen = HashSet::new();
+        for event in events.iter().rev() {
+            let data = json(event);
+            messages.push(event_message(event.at_ms, data.clone()));
+            seen.insert(data);
+        }
+        Ok(Self { messages, seen })
+    }
+}
+
+fn json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn event_message(at_ms: i64, data: String) -> Message {
+    Message::default().event("event").id(at_ms.to_string()).data(data)
 }
 
 fn message<T: Serialize>(kind: &str, value: &T) -> Message {
-    let data = serde_json::to_string(value).unwrap_or_default();
-    Message::default().event(kind).data(data)
+    Message::default().event(kind).data(json(value))
 }

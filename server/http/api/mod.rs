@@ -57,7 +57,8 @@ pub fn router<S: Clone + Send + Sync + 'static>(app: App) -> Router<S> {
     let routes = ApiRouter::new().merge(with_token).api_route(
         "/openapi.json",
         get_with(describe, |op| {
-            openapi::operation(op, "description", "get_openapi", "This description", &[])
+            let op = openapi::operation(op, "api", "get_openapi", "Get this description", &[]);
+            openapi::returns_json(op)
         }),
     );
     let (routes, text) = openapi::finish(routes);
@@ -159,7 +160,8 @@ fn what_happened() -> ApiRouter<App> {
     });
     let live = get_with(live::stream, |op| {
         let summary = "Stream everything that happens from now on";
-        openapi::operation(op, "events", "stream_events", summary, &[400, 429])
+        let op = openapi::operation(op, "events", "stream_events", summary, &[400, 429]);
+        openapi::header(op, "Last-Event-ID", "The id of the last message seen: go on behind it.")
     });
     let revisions = get_with(history::revisions, |op| {
         let summary = "List the changes of the inventory, newest first";

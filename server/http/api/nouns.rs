@@ -20,11 +20,11 @@ use super::extract::{Document, EntryBody, Flag, Named, PathOf, Query, pairs};
 use super::page::{DEFAULT_LIMIT, MAX_LIMIT, Page, Paging, Position, SortValue};
 use super::precondition::{Preconditions, entry_tag};
 use super::problem::{Error, Fault};
-use super::schema::{Entry, Simple, simple_keys};
+use super::schema::{Entry, Simple, is_host, simple_keys};
 use crate::app::App;
 use crate::inventory::{Change, ChangeError, Committed, HostStatus};
 use crate::lifecycle::HostState;
-use crate::model::{Difference, Host, Location, Mac, Noun, Site};
+use crate::model::{Difference, Location, Mac, Noun, Site};
 use crate::network::nearest::hint;
 use crate::network::{Consequences, Finding};
 use crate::tree::unknown;
@@ -94,11 +94,6 @@ pub(super) struct ListQuery<T> {
     mac: Option<Mac>,
     state: Option<HostState>,
     noun: PhantomData<fn() -> T>,
-}
-
-/// Whether a noun has NICs and a state.
-fn is_host<T: Noun>() -> bool {
-    T::SECTION == Host::SECTION
 }
 
 fn sort_keys<T: JsonSchema>() -> Vec<&'static str> {

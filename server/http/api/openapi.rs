@@ -2,6 +2,7 @@
 //! handler reads and returns are its schemas.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use aide::axum::ApiRouter;
 use aide::generate::in_context;
@@ -19,7 +20,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
 use super::problem::{PROBLEM_JSON, Problem};
-use super::schema::site_components;
+use super::schema::{COMPONENTS, site_components};
 use crate::app::App;
 use crate::network::Format;
 
@@ -135,7 +136,7 @@ pub(super) fn header<'a>(
     let schema = match name {
         "If-Match" | "If-None-Match" => json_schema!({
             "type": "string",
-            "pattern": "^(\\*|\"[0-9A-Za-z.-]+\")$",
+            "pattern": "^(\\*|\"?[0-9A-Za-z._-]+\"?)$",
         }),
         _ => json_schema!({"type": "string"}),
     };
@@ -195,7 +196,37 @@ pub(super) fn finish(routes: ApiRouter<App>) -> (Router<App>, String) {
     }
     document["paths"]["/openapi.json"]["get"]["security"] = json!([]);
     refine(&mut document);
+    prune(&mut document);
     (routes, document.to_string())
+}
+
+/// Removes schemas that nothing refers to: those of queries and paths became parameters.
+fn prune(document: &mut Value) {
+    let mut used = BTreeSet::new();
+    let mut open = BTreeSet::new();
+    references(&document["paths"], &mut open);
+    references(&document["components"]["responses"], &mut open);
+    while let Some(name) = open.pop_first() {
+        references(&document["components"]["schemas"][&name], &mut open);
+        used.insert(name);
+        open = &open - &used;
+    }
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        schemas.retain(|name, _| used.contains(name));
+    }
+}
+
+/// The names of the schemas that a part of the document refers to.
+fn references(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            let name = fields.get("$ref").and_then(Value::as_str);
+            found.extend(name.and_then(|name| name.strip_prefix(COMPONENTS)).map(str::to_owned));
+            fields.values().for_each(|value| references(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+        _ => {}
+    }
 }
 
 fn components() -> Components {
@@ -224,10 +255,14 @@ fn components() -> Components {
     }
 }
 
-/// Writes out what the formats of Rust's integers mean, which few readers of schemas know.
+/// Writes out what the formats of Rust's integers mean, which few readers of schemas know, and
+/// takes out defaults that say only that there is none.
 fn refine(value: &mut Value) {
     match value {
         Value::Object(fields) => {
+            if fields.get("default").is_some_and(Value::is_null) {
+                fields.remove("default");
+            }
             let bounds = match fields.get("format").and_then(Value::as_str) {
                 Some("uint8") => Some((json!(0), json!(u8::MAX))),
                 Some("uint16") => Some((json!(0), json!(u16::MAX))),
@@ -264,6 +299,21 @@ impl JsonSchema for FormatName {
         let labels: Vec<&str> = Format::ALL.iter().map(|format| format.label()).collect();
         json_schema!({"type": "string", "enum": labels, "default": "networkd"})
     }
+}
+
+/// Says that an operation returns JSON of any kind.
+pub(super) fn returns_json(mut operation: TransformOperation<'_>) -> TransformOperation<'_> {
+    let json_schema = json_schema!({"type": "object"});
+    let schema = SchemaObject { json_schema, external_docs: None, example: None };
+    let media_type = MediaType { schema: Some(schema), ..MediaType::default() };
+    let response = Response {
+        description: "Done.".to_owned(),
+        content: [("application/json".to_owned(), media_type)].into_iter().collect(),
+        ..Response::default()
+    };
+    let responses = operation.inner_mut().responses.get_or_insert_with(Default::default);
+    responses.responses.insert(StatusCode::Code(200), ReferenceOr::Item(response));
+    operation
 }
 
 /// `GET /openapi.json`

@@ -8,7 +8,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
-use crate::model::{Noun, site_schema};
+use crate::inventory::HostStatus;
+use crate::model::{Host, Noun, site_schema};
 
 /// Where the OpenAPI document has its schemas.
 pub(super) const COMPONENTS: &str = "#/components/schemas/";
@@ -42,11 +43,11 @@ impl<T> Serialize for Entry<T> {
 
 impl<T: Noun + JsonSchema> JsonSchema for Entry<T> {
     fn schema_name() -> Cow<'static, str> {
-        capitalised(T::NOUN).into()
+        format!("{}Entry", capitalised(T::NOUN)).into()
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        entry_schema::<T>(true)
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        entry_schema::<T>(generator, true)
     }
 }
 
@@ -58,8 +59,8 @@ impl<T: Noun + JsonSchema> JsonSchema for Given<T> {
         format!("Given{}", capitalised(T::NOUN)).into()
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        entry_schema::<T>(false)
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        entry_schema::<T>(generator, false)
     }
 }
 
@@ -103,12 +104,21 @@ fn definition<T: JsonSchema>() -> &'static Value {
     &site_schema()["$defs"][T::schema_name().as_ref()]
 }
 
-fn entry_schema<T: Noun + JsonSchema>(is_named: bool) -> Schema {
+/// Whether a noun has NICs and a state.
+pub(super) fn is_host<T: Noun>() -> bool {
+    T::SECTION == Host::SECTION
+}
+
+fn entry_schema<T: Noun + JsonSchema>(generator: &mut SchemaGenerator, is_named: bool) -> Schema {
     let mut schema = definition::<T>().clone();
     let name = json!({"type": "string", "description": format!("The name of the {}.", T::NOUN)});
     let mut properties = Map::from_iter([("name".to_owned(), name)]);
     if let Some(own) = schema["properties"].as_object() {
         properties.extend(own.clone());
+    }
+    if is_host::<T>() {
+        let status = generator.subschema_for::<HostStatus>();
+        properties.insert("status".to_owned(), status.to_value());
     }
     schema["properties"] = properties.into();
     if is_named {

@@ -55,13 +55,24 @@ impl Cluster {
     }
 }
 
+/// Two IPv4 addresses with a hyphen between them, as JSON Schema has it.
+const OVN_RANGE: &str = concat!(
+    r"^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])",
+    r"-((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])$",
+);
+
 /// What a URL may say of a cluster. No passphrase: URLs are logged.
 #[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PreseedWords {
+    /// The host that initialises the cluster.
     initiator: Option<String>,
+    /// The link of each host that OVN uses as its uplink.
     uplink: Option<String>,
+    /// The link of each host that carries OVN's tunnels.
     underlay: Option<String>,
+    /// The addresses that OVN may use on the uplink: FROM-TO.
+    #[schemars(regex(pattern = OVN_RANGE))]
     ovn_range: Option<String>,
 }
 

@@ -1,0 +1,99 @@
+//! The description of the API: it is complete and valid, and the server does what it says.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::api_server::ApiServer;
+use crate::common::skip::skip;
+
+async fn description(server: &ApiServer) -> Value {
+    let response = server.request("GET", "/openapi.json").send().await.unwrap();
+    serde_json::from_str(&response.text().await.unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn every_operation_is_described_with_its_types_and_failures() {
+    let server = ApiServer::start().await;
+    let document = description(&server).await;
+    assert_eq!(document["openapi"], "3.1.0");
+    assert_eq!(document["components"]["securitySchemes"]["token"]["scheme"], "bearer");
+    let mut ids = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let what = format!("{method} {path}");
+            let id = operation["operationId"].as_str().unwrap_or_else(|| panic!("{what}"));
+            assert!(ids.insert(id.to_owned()), "{what}: {id} is used twice");
+            assert!(operation["summary"].is_string(), "{what}");
+            let responses = operation["responses"].as_object().unwrap();
+            let done = &responses["200"];
+            assert!(done["content"].is_object(), "{what}: {done}");
+            assert!(responses.contains_key("401") && responses.contains_key("500"), "{what}");
+            if method == "put" {
+                let body = &operation["requestBody"]["content"]["application/json"]["schema"];
+                assert!(body["$ref"].is_string(), "{what}: {body}");
+            }
+            for name in path.split('/').filter_map(|part| part.strip_prefix('{')) {
+                let name = name.trim_end_matches('}');
+                let parameters = operation["parameters"].as_array().unwrap();
+                assert!(parameters.iter().any(|one| one["name"] == name), "{what}: {name}");
+            }
+        }
+    }
+    for section in ["racks", "tenants", "switches", "subnets", "profiles", "images", "hosts"] {
+        let noun = &document["paths"][format!("/{section}/{{name}}")];
+        for method in ["get", "put", "delete"] {
+            assert!(noun[method].is_object(), "{method} {section}");
+        }
+    }
+    let host = &document["components"]["schemas"]["HostEntry"];
+    assert_eq!(host["required"][0], "name", "{host}");
+    assert!(host["properties"]["nics"].is_object(), "{host}");
+}
+
+/// The checkers; without them the tests are skipped.
+fn tools() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let directory = root.join("target/api-tools");
+    let script = root.join("tests/tools/fetch-api-tools.sh");
+    let output = Command::new(script).arg(&directory).output().unwrap();
+    if !output.status.success() {
+        skip("openapi", &String::from_utf8_lossy(&output.stderr));
+        return None;
+    }
+    Some(directory.join("bin"))
+}
+
+fn all_of(output: &Output) -> String {
+    let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    format!("{out}\n{err}")
+}
+
+/// `openapi-spec-validator` and `schemathesis`: valid and invalid requests to every operation, and
+/// sequences of them. Some minutes.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes: run by make test-full"]
+async fn the_server_does_what_its_description_says() {
+    let Some(tools) = tools() else { return };
+    let server = ApiServer::start().await;
+    let directory = tempfile::TempDir::new().unwrap();
+    let file = directory.path().join("openapi.json");
+    std::fs::write(&file, description(&server).await.to_string()).unwrap();
+    let validated = Command::new(tools.join("openapi-spec-validator")).arg(&file).output().unwrap();
+    assert!(validated.status.success(), "{}", all_of(&validated));
+
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/schemathesis.toml");
+    let mut command = Command::new(tools.join("schemathesis"));
+    command.arg("--config-file").arg(config).arg("run").arg(&file);
+    command.args(["--url", &server.url, "--header"]);
+    command.arg(format!("Authorization: Bearer {}", server.token));
+    command.args(["--phases", "coverage,fuzzing,stateful", "--mode", "all", "--seed", "1"]);
+    command.args(["--max-examples", "10", "--continue-on-failure", "--no-shrink"]);
+    command.current_dir(&directory);
+    let tested = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let report = all_of(&tested);
+    assert!(tested.status.success(), "{report}");
+    println!("{report}");
+}
