@@ -53,6 +53,30 @@ async fn every_operation_is_described_with_its_types_and_failures() {
     assert!(host["properties"]["nics"].is_object(), "{host}");
 }
 
+/// Every `sh` block of the guide's page, in one shell, against a real server.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_examples_of_the_guide_work() {
+    let server = ApiServer::start().await;
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide/api.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let blocks: Vec<&str> = page
+        .split("```sh\n")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("```").map(|(block, _)| block))
+        .collect();
+    assert!(blocks.len() >= 7, "{} blocks", blocks.len());
+    let script = format!(
+        "set -euo pipefail\ncurl() {{ command curl --fail-with-body -sS \"$@\"; }}\n{}",
+        blocks.join("\n")
+    );
+    let directory = tempfile::TempDir::new().unwrap();
+    let mut command = Command::new("bash");
+    command.args(["-xc", &script]).current_dir(&directory);
+    command.env("API", &server.url).env("TOKEN", &server.token);
+    let done = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(done.status.success(), "{}", all_of(&done));
+}
+
 /// The checkers; without them the tests are skipped.
 fn tools() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
