@@ -19,6 +19,7 @@ mod outcome;
 mod profile;
 mod render;
 mod revision;
+mod rules;
 mod serve;
 mod settings;
 mod tenant;
@@ -71,6 +72,8 @@ enum Command {
     Render(render::Render),
     /// List which network features each output format supports
     Formats,
+    /// List the rules of the checks, or explain one
+    Rules(rules::Rules),
     /// List the keys of the site file, with type and purpose
     Keys(keys::Keys),
     /// Print the JSON Schema of the site file
@@ -155,6 +158,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Subnet(noun) => noun.run::<Subnet>(context()?).await,
         Command::Formats => formats::run(&context()?),
         Command::Keys(keys) => keys.run(&context()?),
+        Command::Rules(rules) => rules.run(&context()?),
         Command::Schema => keys::schema(),
         Command::Profile(profile) => profile.run(context()?).await,
         Command::Image(noun) => noun.run::<Image>(context()?).await,

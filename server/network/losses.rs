@@ -25,6 +25,7 @@ impl Losses {
             (link.settings.mac_policy() == Some(MacPolicy::Persistent), "macaddress: persistent"),
             (link.settings.ignore_carrier, "ignore-carrier"),
             (link.settings.critical, "critical"),
+            (link.settings.optional, "optional"),
         ];
         for (used, feature) in words {
             self.add_if(used, &link.name, feature);

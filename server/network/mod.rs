@@ -42,8 +42,8 @@ pub use ability::{Ability, Reader, abilities};
 pub use allocate::{Assignment, allocate};
 pub use bgp::{Bgp, Neighbor, Peer};
 pub use check::{
-    Edit, Finding, Fix, Severity, Surroundings, check_host, check_host_within, check_site,
-    check_site_within, check_switch,
+    Edit, Finding, Fix, RULES, Rule, Severity, Surroundings, check_host, check_host_within,
+    check_site, check_site_within, check_switch,
 };
 pub use consequences::{Consequences, Group, SwitchChange, consequences};
 pub use difference::{Line, lines};
@@ -82,7 +82,7 @@ pub enum RenderError {
         findings: Vec<Finding>,
     },
     /// The format has no words for something that the host's profile uses.
-    #[error("{format} cannot say what host \"{host}\" needs: {}{}", features.join(", "), format.better())]
+    #[error("{format} cannot express what host \"{host}\" needs: {}{}", features.join(", "), format.better())]
     Unsupported {
         /// The format.
         format: Format,

@@ -104,7 +104,7 @@ async fn an_installers_command_line_brings_the_hosts_bond_up() {
     }
     server.app.inventory.reload().await.unwrap();
     let script = server.text("/boot/52-54-00-aa-00-01.ipxe").await;
-    assert!(script.contains("dracut cannot say virbr0: bridge"), "{script}");
+    assert!(script.contains("dracut cannot express virbr0: bridge"), "{script}");
 }
 
 #[tokio::test]

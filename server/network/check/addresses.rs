@@ -43,7 +43,7 @@ fn on_link(view: &HostView<'_>, name: &str, address: IpAddr, findings: &mut Find
     let Some(found) = borne().find(|borne| borne.key == name) else {
         let hint = nearest::hint(name, borne().map(|borne| borne.key.as_str()));
         let text = match view.network.links.contains_key(name) {
-            true => format!("{name} bears no address in this profile{hint}"),
+            true => format!("{name} has no address in this profile{hint}"),
             false => format!("the profile has no link \"{name}\"{hint}"),
         };
         return findings.error("N180", at(), text);
@@ -59,9 +59,9 @@ fn missing(view: &HostView<'_>, link: &str, borne: &Borne, findings: &mut Findin
     let Some(subnet) = view.site.subnets.get(name) else { return };
     let has_range = subnet.ranges.iter().any(|range| range.used_for == RangeUse::Hosts);
     let remedy = if has_range {
-        "the subnet's range for hosts is used up"
+        "the subnet's range for hosts is exhausted"
     } else {
-        "give it one, or give the subnet a range for hosts"
+        "set one, or give the subnet a range for hosts"
     };
     let text = format!("{link} has no address in subnet \"{name}\"; {remedy}");
     findings.error("N146", view.at_link("addresses", &borne.key), text);
@@ -83,8 +83,8 @@ fn computed(
         }
         (Ok(computed), Some(address)) if *computed != address.addr() => {
             let text = format!(
-                "{link} keeps {}, which the host is given, though its profile computes {computed}; \
-                 take it away from the host to have it computed",
+                "{link} keeps {} although the profile computes {computed}; remove the address from \
+                 the host to follow the profile",
                 address.addr()
             );
             findings.warn("N189", at(), text);
@@ -116,7 +116,7 @@ fn in_subnet(
     findings: &mut Findings,
 ) {
     if !subnet.cidr.contains(&address) {
-        let text = format!("{address} is not inside {} of subnet \"{name}\"", subnet.cidr);
+        let text = format!("{address} is outside {} of subnet \"{name}\"", subnet.cidr);
         return findings.error("N147", at(), text);
     }
     if let Some(word) = subnet.unusable(address) {
@@ -133,7 +133,7 @@ fn in_subnet(
     if let Some(range) = subnet.range_of(address).filter(|range| range.used_for != RangeUse::Hosts)
     {
         let text = format!(
-            "{address} lies in the {} range {}-{} of subnet \"{name}\"",
+            "{address} is in the {} range {}-{} of subnet \"{name}\"",
             range.used_for.label(),
             range.from,
             range.to

@@ -15,14 +15,14 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     numbers(view, bgp, findings);
     router_id(view, bgp, findings);
     if bgp.neighbors.is_empty() {
-        let text = "there is no neighbour, so nothing is announced to anybody";
+        let text = "no neighbour is set, so nothing is announced";
         findings.error("N203", place(view, "neighbors"), text.into());
     }
     let mut seen = HashSet::new();
     for neighbor in &bgp.neighbors {
         let at = || place(view, "neighbors");
         if !seen.insert((&neighbor.link, neighbor.address)) {
-            findings.error("N203", at(), "this neighbour is there twice".into());
+            findings.error("N203", at(), "this neighbour is listed twice".into());
         }
         if let Some(text) = neighbor_mistake(view, neighbor) {
             findings.error("N203", at(), text);
@@ -49,8 +49,8 @@ fn place(view: &ProfileView<'_>, key: &str) -> Location {
 /// Why a number is no autonomous system's (RFC 7607, RFC 4893, RFC 7300).
 fn unusable(asn: u32) -> Option<&'static str> {
     match asn {
-        0 | 65535 | u32::MAX => Some("is reserved; 4200000000 to 4294967294 are free to use"),
-        23456 => Some("stands for numbers above 65535 and is nobody's"),
+        0 | 65535 | u32::MAX => Some("is reserved; use 4200000000 to 4294967294"),
+        23456 => Some("is reserved as a placeholder for numbers above 65535 (RFC 6793)"),
         _ => None,
     }
 }
@@ -76,10 +76,10 @@ fn router_id(view: &ProfileView<'_>, bgp: &BgpSpec, findings: &mut Findings) {
         Some(name) if !view.network.links.contains_key(name) => {
             format!("there is no link \"{name}\"{}", nearest::hint(name, names()))
         }
-        Some(name) => format!("{name} bears no IPv4 address that is the host's own"),
-        None => "no link bears an IPv4 address that is the host's own; give the loopback one by a \
-                 subnet"
-            .into(),
+        Some(name) => format!("{name} has no IPv4 address of its own"),
+        None => {
+            "no link has an IPv4 address of its own; give the loopback one from a subnet".into()
+        }
     };
     findings.error("N202", place(view, "router-id"), text);
 }
@@ -92,7 +92,7 @@ fn neighbor_mistake(view: &ProfileView<'_>, neighbor: &BgpNeighbor) -> Option<St
             let is_own = own.map(|net| net.addr()).any(|own| own == address);
             return is_own.then(|| format!("{address} is the host's own address"));
         }
-        _ => return Some("a neighbour has a link or an address, and not both".into()),
+        _ => return Some("a neighbour needs either a link or an address, not both".into()),
     };
     let Some(link) = view.network.links.get(name) else {
         let names = view.network.links.keys().map(String::as_str);
@@ -103,13 +103,11 @@ fn neighbor_mistake(view: &ProfileView<'_>, neighbor: &BgpNeighbor) -> Option<St
         return Some(format!("{name} is in {owner}; the neighbour is at the other end of {owner}"));
     }
     if link.role == Role::Unmanaged {
-        return Some(format!("{name} is left alone, so no neighbour is heard on it"));
+        return Some(format!("{name} is unmanaged, so no neighbour can be reached on it"));
     }
     let local = view.network.link_local(link);
     let silent = local.is_some_and(|families| !families.contains(&Family::Ipv6));
-    silent.then(|| {
-        format!("{name} has no IPv6 link-local address, by which the neighbour is reached")
-    })
+    silent.then(|| format!("{name} has no IPv6 link-local address to reach the neighbour"))
 }
 
 fn neighbor_doubt(view: &ProfileView<'_>, neighbor: &BgpNeighbor) -> Option<String> {
@@ -117,14 +115,15 @@ fn neighbor_doubt(view: &ProfileView<'_>, neighbor: &BgpNeighbor) -> Option<Stri
         let mut nets = view.network.links.values().flat_map(Link::all_addresses);
         let learns = view.network.links.values().any(|link| link.layer3.dhcp4);
         let far = !learns && !nets.any(|net| net.contains(&address));
-        return far
-            .then(|| format!("{address} is in no subnet of the host: it is more than a hop away"));
+        return far.then(|| {
+            format!("{address} is outside the host's subnets: it is more than one hop away")
+        });
     }
     let link = view.network.links.get(neighbor.link.as_deref()?)?;
     (!view.network.has_known_name(link)).then(|| {
         let name = &link.name;
         format!(
-            "FRR knows the NIC as {name}, which may not be its name; give set-name, or match: name"
+            "FRR refers to the NIC as {name}, which the kernel may name differently; set set-name, or match: name"
         )
     })
 }
@@ -134,7 +133,7 @@ fn announced(view: &ProfileView<'_>, announcement: &Announcement) -> Option<Stri
     match announcement {
         Announcement::Link(name) => match view.network.links.get(name) {
             Some(link) if link.all_addresses().next().is_some() => None,
-            Some(_) => Some(format!("{name} bears no address to announce")),
+            Some(_) => Some(format!("{name} has no address to announce")),
             None => {
                 let names = view.network.links.keys().map(String::as_str);
                 Some(format!("there is no link \"{name}\"{}", nearest::hint(name, names)))
@@ -144,7 +143,7 @@ fn announced(view: &ProfileView<'_>, announcement: &Announcement) -> Option<Stri
             let mut nets = view.network.links.values().flat_map(Link::all_addresses);
             let borne = nets.any(|net| net.trunc() == prefix.trunc());
             (!borne).then(|| {
-                format!("no link bears {prefix}: packets to it would come here and be dropped")
+                format!("no link has {prefix}: the host would attract packets to it and drop them")
             })
         }
     }

@@ -21,7 +21,7 @@ fn members(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mut F
     }
     if let Some(links) = bond.min_links.filter(|links| *links as usize > bond.nics.len()) {
         let text = format!(
-            "{name} needs {links} live members to be up and has {}; it would never be up",
+            "{name} needs {links} live members and has {}; it would never come up",
             bond.nics.len()
         );
         findings.error("N127", view.at(name, "min-links"), text);
@@ -29,7 +29,7 @@ fn members(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mut F
     }
     if let Some(primary) = bond.primary.as_ref().filter(|primary| !bond.nics.contains(primary)) {
         let hint = crate::network::nearest::hint(primary, bond.nics.iter().map(String::as_str));
-        let text = format!("the primary \"{primary}\" is no member of {name}{hint}");
+        let text = format!("primary \"{primary}\" is not a member of {name}{hint}");
         findings.error("N180", view.at(name, "primary"), text);
     }
 }
@@ -89,7 +89,7 @@ fn bounds(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mut Fi
         (
             "arp-interval",
             bond.arp_interval.is_none() && asks,
-            "is missing, and what else is said of ARP has no effect without it",
+            "is not set; the other ARP settings have no effect without it",
         ),
         (
             "arp-ip-targets",
@@ -133,7 +133,7 @@ fn monitoring(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mu
 fn by_arp(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mut Findings) {
     let at = || view.at(name, "arp-interval");
     if bond.mii_monitor.is_some() {
-        let text = format!("{name}: mii-monitor and arp-interval exclude each other; give one");
+        let text = format!("{name}: mii-monitor and arp-interval are mutually exclusive; set one");
         findings.error("N125", at(), text);
         findings.suggest(view.path(name, "arp-interval"), "");
     }

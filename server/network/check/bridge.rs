@@ -11,11 +11,11 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     for (name, bridge) in &view.profile.bridges {
         timers(view, name, bridge, findings);
         if let Some(id) = bridge.default_pvid.filter(|id| *id > *VLAN_IDS.end()) {
-            let text = format!("{name}: VLAN id {id} is outside 1-4094, and not 0 for none");
+            let text = format!("{name}: VLAN id {id} is outside 1-4094 (0 for none)");
             findings.error("N110", view.at(name, "default-pvid"), text);
         }
         if let Some(version) = bridge.multicast_igmp_version.filter(|it| !(2..=3).contains(it)) {
-            let text = format!("{name}: the kernel speaks IGMP 2 and 3, not {version}");
+            let text = format!("{name}: IGMP version {version} is not supported (2 or 3)");
             findings.error("N165", view.at(name, "multicast-igmp-version"), text);
         }
         for (port, spec) in &bridge.ports {
@@ -58,9 +58,8 @@ fn ports(
         findings.error("N110", at(), format!("{port}: VLAN id {id} is outside 1-4094"));
     }
     if ids().next().is_some() && !bridge.vlan_filtering {
-        let text = format!(
-            "{port} has VLANs, but {name} does not tell them apart; write vlan-filtering: true"
-        );
+        let text =
+            format!("{port} has VLANs, but {name} does not filter VLANs; set vlan-filtering: true");
         findings.error("N165", at(), text);
         findings.suggest(view.path(name, "vlan-filtering"), true);
     }
@@ -68,7 +67,7 @@ fn ports(
         findings.error(
             "N165",
             at(),
-            format!("{port}: VLAN {id} is tagged and untagged; it can be one"),
+            format!("{port}: VLAN {id} is both tagged and untagged; choose one"),
         );
     }
 }

@@ -11,8 +11,8 @@ pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
     }
     if view.host.profile.is_none() {
         let text = format!(
-            "image \"{name}\" has {DRACUT_WORD} on its command line, and the host has no profile \
-             whose network could stand there"
+            "image \"{name}\" has {DRACUT_WORD} on its command line, but the host has no profile to \
+             take the network from"
         );
         return findings.error("N171", view.at("image"), text);
     }
@@ -23,7 +23,7 @@ pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
     let Err(features) = write(&view.network, Format::Dracut) else { return };
     for feature in features {
         let text = format!(
-            "image \"{name}\" has {DRACUT_WORD} on its command line, and dracut cannot say {feature}"
+            "image \"{name}\" has {DRACUT_WORD} on its command line, but dracut cannot express {feature}"
         );
         findings.error("N171", view.at("image"), text);
     }

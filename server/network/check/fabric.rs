@@ -25,7 +25,8 @@ pub(super) fn check_all(site: &ResolvedSite, findings: &mut Findings) {
         let port = (cable.switch.as_str(), cable.port.as_str());
         // Rule N119: a port has one cable.
         if let Some((other, nic)) = owners.insert(port, (host, label)) {
-            let text = format!("{cable} is where {nic} of {other} is cabled to; a port has one");
+            let text =
+                format!("{cable} is already connected to {nic} of {other}; a port has one cable");
             let place = place().and(nic_of(other, nic)).and(port_of(cable));
             findings.error("N119", place, text);
         }
@@ -51,10 +52,13 @@ fn pair(site: &ResolvedSite, name: &str, switch: &Switch, findings: &mut Finding
     };
     if other.mlag_peer.as_deref() != Some(name) || peer == name {
         let theirs = other.mlag_peer.as_deref().unwrap_or("none");
-        let text = format!("{name} is to be a pair with {peer}, whose mlag-peer is {theirs}");
+        let text = format!("{name} has mlag-peer {peer}, whose own mlag-peer is {theirs}");
         findings.error("N129", Place::from(place()).and(Location::of::<Switch>(peer)), text);
     } else if other.vendor != switch.vendor {
-        let text = format!("{name} is {}, its peer {peer} {}", switch.vendor, other.vendor);
+        let text = format!(
+            "{name} is {}, but its peer {peer} is {}; an MLAG pair has one vendor",
+            switch.vendor, other.vendor
+        );
         findings.error("N129", Place::from(place()).and(Location::of::<Switch>(peer)), text);
     }
 }
@@ -105,7 +109,7 @@ fn port_name(view: &HostView<'_>, need: &Attachment<'_>, switch: &Switch, findin
     let parts = rest.map(|rest| rest.split(separator).collect::<Vec<_>>());
     if !parts.is_some_and(|parts| parts.len() <= 3 && parts.into_iter().all(number)) {
         let text = format!(
-            "\"{port}\" is no port of {} ({}); {example} is",
+            "\"{port}\" is not a port name of {} ({}): expected {example}",
             need.cable.switch, switch.vendor
         );
         findings.error("N118", at(view, need), text);
@@ -123,7 +127,7 @@ fn carried(view: &HostView<'_>, need: &Attachment<'_>, switch: &Switch, findings
     for id in ids.filter(|id| !switch.vlans.contains(id)) {
         let link = need.bond.as_ref().map_or(need.nic, |bond| bond.name.as_str());
         let text = format!(
-            "{link} -> {}: VLAN {id} is none of those that {} carries ({})",
+            "{link} -> {}: {} does not carry VLAN {id} (allowed: {})",
             need.cable,
             need.cable.switch,
             allowed.join(", ")
@@ -138,7 +142,7 @@ fn booting(view: &HostView<'_>, need: &Attachment<'_>, switch: &Switch, findings
     let lacp = need.bond.as_ref().is_some_and(|bond| matches!(bond.mode, Bundling::Lacp { .. }));
     if lacp && switch.no_lacp_fallback {
         let text = format!(
-            "{} -> {}: LACP without fallback; PXE would time out, firmware speaks no LACP",
+            "{} -> {}: LACP without fallback: firmware speaks no LACP, so PXE would time out",
             need.nic, need.cable
         );
         findings.warn("N172", at(view, need), text);
@@ -150,16 +154,16 @@ fn booting(view: &HostView<'_>, need: &Attachment<'_>, switch: &Switch, findings
     if let Some(running) = need.untagged.running.as_deref().filter(|name| *name != booting) {
         if native(running) != native(booting) {
             let text = format!(
-                "{} -> {}: its untagged packets are of subnet \"{running}\", so its firmware \
-                 does not reach \"{booting}\" to boot",
+                "{} -> {}: untagged packets belong to subnet \"{running}\", so firmware cannot \
+                 reach \"{booting}\" to boot",
                 need.nic, need.cable
             );
             findings.warn("N172", at(view, need), text);
         }
     } else if native(booting).is_none() {
         let text = format!(
-            "{} -> {}: the VLAN of subnet \"{booting}\", in which it boots, is not known: give the \
-             subnet a vlan, or {} a native-vlan",
+            "{} -> {}: it boots in subnet \"{booting}\", whose VLAN is unknown: set vlan on the \
+             subnet, or native-vlan on {}",
             need.nic, need.cable, need.cable.switch
         );
         findings.warn("N172", at(view, need), text);
@@ -182,7 +186,7 @@ fn frames(view: &HostView<'_>, need: &Attachment<'_>, switch: &Switch, findings:
     }
     if let Some(bridge) = need.spanning_tree.as_deref().filter(|_| switch.guards_bpdus()) {
         let text = format!(
-            "{bridge} runs spanning tree towards {}, which has BPDU guard and would shut the port",
+            "{bridge} runs spanning tree towards {}, which has BPDU guard and would shut down the port",
             need.cable
         );
         findings.error("N164", at(view, need), text);
@@ -204,7 +208,7 @@ fn bonds(view: &HostView<'_>, needs: &[Attachment<'_>], findings: &mut Findings)
         let why = match bond.bond_mode {
             BondMode::BalanceRr => "balance-rr sends a flow's packets by both, out of order",
             _ if peer == Some(there) => continue,
-            _ => "which are no MLAG pair",
+            _ => "which are not an MLAG pair",
         };
         let text = format!("{}: members end on {there} and {here}, {why}", bond.name);
         findings.warn("N127", at(view, need).and(port_of(first.cable)), text);

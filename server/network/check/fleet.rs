@@ -34,7 +34,7 @@ fn macs(site: &ResolvedSite, findings: &mut Findings) {
         let mac = nic.mac;
         if let Some((other_host, other_label)) = owners.insert(mac, (host, label)) {
             let text = format!(
-                "{mac} is NIC {other_label} of {other_host} and {label} of {host}; a host is known by its MAC"
+                "{mac} belongs to {other_label} of {other_host} and to {label} of {host}; a MAC address identifies one host"
             );
             let place = Place::from(at(host, "nics").at(label)).of_link(label.as_str());
             let other = at(other_host, "nics").at(other_label);
@@ -48,9 +48,9 @@ fn identities(site: &ResolvedSite, findings: &mut Findings) {
     let mut owners: HashMap<Identity, &str> = HashMap::new();
     for (name, host) in &site.hosts {
         for identity in host.known_by.identities() {
-            let text = format!("{identity} is what {name} is known by, and ");
+            let shown = identity.to_string();
             if let Some(other) = owners.insert(identity, name) {
-                let text = format!("{text}{other} as well: each must be one host's");
+                let text = format!("{shown} identifies both {other} and {name}; it must be unique");
                 let place = Place::from(at(name, "match")).and(at(other, "match"));
                 findings.error("N109", place, text);
             }
@@ -124,7 +124,7 @@ fn secondary<'a>(
                 let Some(other) = owners.insert(address, own) else { continue };
                 let its_key = Some(other.key).filter(|key| !key.is_empty());
                 let text = format!(
-                    "{address} is on {} ({}) and on {} of {name}; a secondary address is one host's",
+                    "{address} is on {} ({}) and on {} of {name}; a secondary address belongs to one host",
                     other.host,
                     its_key.unwrap_or("beside its subnet"),
                     link.name
@@ -148,7 +148,7 @@ fn units(site: &ResolvedSite, findings: &mut Findings) {
             findings.warn("N184", place, text);
         }
         if let Some(other) = owners.insert((rack, unit), name) {
-            let text = format!("{other} is in unit {unit} of rack {rack} as well");
+            let text = format!("unit {unit} of rack {rack} is already occupied by {other}");
             findings.warn("N184", Place::from(at(name, "unit")).and(at(other, "unit")), text);
         }
     }
@@ -170,17 +170,17 @@ fn one_thing_to_boot(name: &str, image: &Image, findings: &mut Findings) {
         [] => findings.error(
             "N183",
             place(),
-            "nothing to boot: give kernel, efi, script or local".into(),
+            "nothing to boot: set kernel, efi, script or local".into(),
         ),
         [_] => {}
         _ => findings.error(
             "N183",
             place(),
-            format!("{} are given; an image boots one thing", given.join(" and ")),
+            format!("{} are set; an image boots exactly one", given.join(" and ")),
         ),
     }
     if image.kernel.is_none() && !image.initrd.is_empty() {
-        findings.error("N183", place(), "initrds are given without a kernel".into());
+        findings.error("N183", place(), "initrd is set without a kernel".into());
     }
 }
 
@@ -188,12 +188,13 @@ fn one_thing_to_boot(name: &str, image: &Image, findings: &mut Findings) {
 fn placeholders(name: &str, image: &Image, findings: &mut Findings) {
     let words = image.cmdline.split_whitespace();
     for word in words.filter(|word| word.contains(['{', '}']) && *word != DRACUT_WORD) {
-        let text =
-            format!("\"{word}\" stands for nothing; there is {DRACUT_WORD}, a word by itself");
+        let text = format!(
+            "unknown placeholder \"{word}\"; only {DRACUT_WORD}, as a word of its own, is replaced"
+        );
         findings.error("N183", Location::of::<Image>(name).at("cmdline"), text);
     }
     if image.wants_dracut() && image.kernel.is_none() {
-        let text = format!("{DRACUT_WORD} is given without a kernel");
+        let text = format!("{DRACUT_WORD} is used without a kernel");
         findings.error("N183", Location::of::<Image>(name).at("cmdline"), text);
     }
 }

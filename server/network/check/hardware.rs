@@ -63,13 +63,13 @@ fn found(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
         findings.suggest(view.within(["match"]), "permanent-mac");
     }
     if network.match_by == MatchBy::Path && nic.is_none_or(|nic| nic.path.is_none()) {
-        let text = format!("{} has no path, by which this profile finds its NICs", link.name);
+        let text = format!("{} has no path, but the profile finds NICs by path", link.name);
         findings.error("N108", nic_place(view, link, "path"), text);
     }
     let Some(pattern) = nic.and_then(|nic| nic.match_name.as_deref()) else { return };
     if network.match_by != MatchBy::Name {
         let text = format!(
-            "{}: match-name has no meaning where NICs are found by {}",
+            "{}: match-name has no effect where NICs are found by {}",
             link.name, network.match_by
         );
         findings.error("N182", nic_place(view, link, "match-name"), text);
@@ -108,14 +108,14 @@ fn named(view: &ProfileView<'_>, link: &Link, nic: &NicSpec, findings: &mut Find
         }
         if is_kernels(name) {
             let text = format!(
-                "\"{name}\" is a name that the kernel gives itself: two NICs may fight over it; \
-                 take one such as nic0"
+                "\"{name}\" is a name that the kernel assigns itself, so two NICs may compete for \
+                 it; use a name such as nic0"
             );
             findings.warn("N103", at(), text);
         }
     }
     if let Some((mtu, most)) = link.settings.mtu.zip(nic.max_mtu).filter(|(mtu, most)| mtu > most) {
-        let text = format!("{} would have MTU {mtu}, and its hardware takes {most}", link.name);
+        let text = format!("{} would have MTU {mtu}, but its hardware allows {most}", link.name);
         findings.error("N132", nic_place(view, link, "max-mtu"), text);
     }
 }
@@ -134,8 +134,8 @@ fn bind_carrier(view: &ProfileView<'_>, (bond, binds): (&Link, bool), findings: 
     let unnamed = |link: &&Link| link.nic.as_ref().is_none_or(|nic| nic.set_name.is_none());
     for member in view.network.members(&bond.name).filter(unnamed) {
         let text = format!(
-            "{}: BindCarrier={} goes by the kernel's name of the NIC, and nothing gives it that \
-             name; write set-name, or match: name",
+            "{}: BindCarrier={} refers to the NIC's kernel name, which nothing sets; set \
+             set-name, or match: name",
             bond.name, member.name
         );
         findings.warn("N108", view.at(&bond.name, "bind-carrier"), text);
@@ -160,7 +160,10 @@ fn rule_links(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     };
     for name in names.filter(|name| !is_known(name)) {
         let hint = nearest::hint(name, links.keys().map(String::as_str));
-        let text = format!("a rule of {} is about a link \"{name}\"{hint}", link.name);
+        let text = format!(
+            "a rule of {} refers to link \"{name}\", which does not exist{hint}",
+            link.name
+        );
         findings.warn("N108", view.at(&link.name, "routing-policy"), text);
     }
 }
@@ -174,7 +177,7 @@ fn mixed(view: &ProfileView<'_>, (bond, mode): (&Link, BondMode), findings: &mut
         let words: Vec<String> = speeds.iter().rev().map(|speed| speed_text(*speed)).collect();
         let why = match mode {
             BondMode::Lacp => "LACP aggregates one speed only",
-            _ => "the slower ones hold up the others",
+            _ => "the slower members limit the others",
         };
         let text = format!("{}: {} members; {why}", bond.name, words.join(" and "));
         findings.warn("N123", at(), text);
@@ -227,13 +230,13 @@ fn virtual_functions(view: &ProfileView<'_>, link: &Link, nic: &NicSpec, finding
     let Some(sriov) = &nic.sriov else { return };
     let (name, at) = (&link.name, |key: &str| nic_place(view, link, key));
     if let Some(most) = nic.sriov_max.filter(|most| sriov.count > *most) {
-        let text = format!("{name}: {} virtual functions, the device has {most}", sriov.count);
+        let text = format!("{name}: {} virtual functions, but the device has {most}", sriov.count);
         findings.warn("N175", at("sriov.count"), text);
         findings.suggest(view.path(name, "sriov.count"), most);
     }
     if let Some(owner) = view.network.owner(link).filter(|_| sriov.count > 0) {
         let text = format!(
-            "{name} is in {} and has virtual functions, whose packets do not pass through that",
+            "{name} is in {} and has virtual functions, whose packets bypass it",
             owner.name
         );
         findings.warn("N175", at("sriov"), text);
@@ -242,7 +245,7 @@ fn virtual_functions(view: &ProfileView<'_>, link: &Link, nic: &NicSpec, finding
         let key = format!("sriov.functions.{number}");
         if *number >= sriov.count {
             let text = format!(
-                "{name}: there is no virtual function {number}; the {} are numbered from 0",
+                "{name}: virtual function {number} does not exist; the {} are numbered from 0",
                 sriov.count
             );
             findings.error("N175", at(&key), text);

@@ -53,11 +53,13 @@ fn nics(view: &HostView<'_>, findings: &mut Findings) {
             findings.error("N101", at(), error.to_string());
         }
         if mac.is_zero() || mac.is_multicast() {
-            let text = format!("{mac} is no MAC address of a NIC: it must be unicast and not zero");
+            let text = format!(
+                "{mac} is not a valid NIC MAC address: expected a non-zero unicast address"
+            );
             findings.error("N104", at(), text);
         } else if mac.is_local() && mac.0[..3] != QEMU {
             let text =
-                format!("{mac} is locally administered; the NIC's permanent MAC is expected");
+                format!("{mac} is locally administered: expected the NIC's permanent MAC address");
             findings.warn("N105", at(), text);
         }
     }
@@ -74,7 +76,7 @@ fn missing_nic(view: &HostView<'_>, link: &Link, findings: &mut Findings) {
     let hint = nearest::hint(&link.name, made.map(|other| other.name.as_str()));
     let user = link.master.as_deref().map(|master| format!(" for {master}")).unwrap_or_default();
     let text = format!(
-        "profile \"{profile}\" needs NIC \"{}\"{user}, which the host has not{hint}",
+        "profile \"{profile}\" needs NIC \"{}\"{user}, which the host does not have{hint}",
         link.name
     );
     match view.network.match_by {
@@ -83,7 +85,7 @@ fn missing_nic(view: &HostView<'_>, link: &Link, findings: &mut Findings) {
         }
         MatchBy::Name if link.nic.as_ref().is_some_and(|nic| needs_mac(nic)) => {
             let text = format!(
-                "{}: its .link file finds it by MAC or path, and neither is given",
+                "{}: its .link file finds it by MAC or path, and neither is set",
                 link.name
             );
             findings.error("N108", view.at_link("nics", &link.name), text);

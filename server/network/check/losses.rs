@@ -18,7 +18,7 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     let network = host.map(|host| lower(view.site, "", host));
     let Err(features) = write(network.as_ref().unwrap_or(&view.network), format) else { return };
     for feature in features {
-        let text = format!("{format} cannot say {feature}; it would be lost");
+        let text = format!("{format} cannot express {feature}; it would be lost");
         findings.error("N171", at(), text);
         findings.suggest(at(), Format::Networkd);
     }

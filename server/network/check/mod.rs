@@ -26,6 +26,7 @@ mod profile;
 mod reach;
 mod resolved;
 mod routes;
+mod rules;
 mod shared;
 mod silence;
 mod subnet;
@@ -40,6 +41,7 @@ mod tests;
 
 pub use finding::{Edit, Finding, Fix, Severity};
 use finding::{Findings, Place};
+pub use rules::{RULES, Rule};
 
 use std::net::IpAddr;
 

@@ -38,7 +38,7 @@ fn layers(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
             }
             (Some(mtu), Some(lower_mtu)) if mtu > lower_mtu => {
                 let text = format!(
-                    "{} has MTU {mtu} and stands on {} with {lower_mtu}; larger packets would be dropped",
+                    "{} has MTU {mtu}, but {} below it has {lower_mtu}; larger packets would be dropped",
                     link.name, lower.name
                 );
                 findings.error("N130", view.at(&link.name, "mtu"), text);
@@ -46,7 +46,7 @@ fn layers(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
             }
             (None, Some(lower_mtu)) if lower_mtu > ETHERNET_MTU && falls(link) => {
                 let text = format!(
-                    "{} has no MTU; it will fall from {lower_mtu} to 1500 when a port with 1500 joins",
+                    "{} has no MTU of its own; it drops from {lower_mtu} to 1500 when a port with 1500 joins",
                     link.name
                 );
                 findings.warn("N131", view.at(&link.name, ""), text);
@@ -73,8 +73,8 @@ fn ports(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
         return;
     };
     let text = format!(
-        "{}: its ports {small} (MTU {least}) and {large} (MTU {most}) differ; large packets between \
-         them are lost",
+        "{}: ports {small} (MTU {least}) and {large} (MTU {most}) differ; large packets between \
+         them are dropped",
         link.name
     );
     findings.warn("N131", view.at(&link.name, "interfaces"), text);
@@ -101,7 +101,7 @@ fn own_subnets(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
         let usual = subnet.mtu.unwrap_or(ETHERNET_MTU);
         if mtu > usual {
             let text = format!(
-                "{} has MTU {mtu}, but subnet \"{name}\" has {usual}: others there would not \
+                "{} has MTU {mtu}, but subnet \"{name}\" has {usual}: hosts there would not \
                  receive its large packets",
                 link.name
             );

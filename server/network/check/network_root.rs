@@ -40,8 +40,8 @@ pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
         Location::of::<ProfileTree>(profile).within([link.kind.section(), &link.name, "critical"])
     };
     let text = format!(
-        "image \"{image}\" boots from {what} over {}; reconfiguring would drop the host's root; \
-         write critical: true",
+        "image \"{image}\" boots from {what} over {}; reconfiguring the link would disconnect the \
+         root file system; set critical: true",
         link.name
     );
     findings.warn("N173", Place::from(at()).of_link(link.name.as_str()), text);

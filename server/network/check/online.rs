@@ -16,7 +16,7 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     }
     let addressed = || view.network.links.values().filter(|link| link.role == Role::Addressed);
     if addressed().next().is_some() && addressed().all(|link| link.settings.optional) {
-        let text = "every link with an address is optional: the host counts as online at once, without any";
+        let text = "every link with an address is optional: the host counts as online before any of them is up";
         findings.warn("N163", view.within([]), text.into());
         for link in addressed().take(1) {
             findings.suggest(view.path(&link.name, "optional"), "");
@@ -29,8 +29,8 @@ fn carriers(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     let hears = view.profile.defaults == Defaults::Verbatim && link.layer3.accept_ra.is_none();
     if link.role == Role::Carrier && link.master.is_none() && hears {
         let text = format!(
-            "{} only carries other links but hears router advertisements; systemd 257 never reports it \
-             configured; write accept-ra: false, or defaults: safe",
+            "{} only carries other links but accepts router advertisements; systemd 257 never reports \
+             it configured; set accept-ra: false, or defaults: safe",
             link.name
         );
         findings.warn("N162", view.at(&link.name, "accept-ra"), text);
@@ -58,7 +58,7 @@ fn never_online(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     let quiet = link.layer3.link_local.as_ref().is_some_and(Vec::is_empty);
     if waits && link.role == Role::LinkOnly && link.master.is_none() && quiet {
         let text = format!(
-            "{} has no address but is waited for: the boot would hang for 120 s; write optional: true",
+            "{} has no address, but the boot waits for it for 120 s; set optional: true",
             link.name
         );
         findings.warn("N163", view.at(&link.name, "optional"), text);
@@ -78,8 +78,10 @@ fn dead_options(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     ];
     for (key, overrides, asked) in cases {
         if overrides != Overrides::default() && !asked {
-            let text =
-                format!("{}: {key} has no effect, because nothing is asked that way", link.name);
+            let text = format!(
+                "{}: {key} has no effect, because the link does not use that protocol",
+                link.name
+            );
             findings.warn("N161", view.at(&link.name, key), text);
             findings.suggest(view.path(&link.name, key), "");
         }

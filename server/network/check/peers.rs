@@ -44,7 +44,7 @@ fn without_subject(
         ("address-scope", settings.address_scope.is_some(), has_ipv4, "an IPv4 subnet"),
     ];
     for (key, _, _, whose) in cases.iter().filter(|(_, said, has, _)| *said && !has) {
-        let text = format!("{name} has {key} and no written address of {whose}");
+        let text = format!("{name} has {key} but no static address of {whose}");
         findings.error("N182", view.at(name, key), text);
         findings.suggest(view.path(name, key), "");
     }
@@ -56,11 +56,11 @@ fn other_end(view: &ProfileView<'_>, name: &str, shared: &SharedAddress, finding
     if let Some(peer) = peer {
         let one = IpNet::from(address.addr());
         let text = if peer.is_ipv4() != address.addr().is_ipv4() {
-            format!("{address} on {name} and its peer {peer} are of two families")
+            format!("{address} on {name} and its peer {peer} have different address families")
         } else if peer == address.addr() {
             format!("{address} on {name} is its own peer")
         } else if address != one {
-            format!("{address} on {name} has a peer, and so no prefix: write {one}")
+            format!("{address} on {name} has a peer, so it takes no prefix: write {one}")
         } else {
             String::new()
         };
@@ -70,7 +70,7 @@ fn other_end(view: &ProfileView<'_>, name: &str, shared: &SharedAddress, finding
     }
     if let Some(scope) = scope.filter(|_| address.addr().is_ipv6()) {
         let text = format!(
-            "{address} on {name} has scope {scope}; the kernel knows that of an IPv6 address by \
+            "{address} on {name} has scope {scope}; the scope of an IPv6 address follows from \
              the address"
         );
         findings.error("N182", view.at(name, "addresses"), text);
@@ -83,8 +83,8 @@ fn router(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     let Some(peer) = peer else { return };
     for gateway in link.layer3.gateways.iter().filter(|one| !reaches(view, link, **one)) {
         let text = format!(
-            "router {gateway} is not on {}, which leads to its peer {peer} alone; networkd would \
-             wait for ever without an error; make the router the peer, or write default-route: \
+            "gateway {gateway} is unreachable: {} reaches only its peer {peer} (networkd would \
+             wait for ever, without an error); make the gateway the peer, or set default-route: \
              false",
             link.name
         );
@@ -98,11 +98,11 @@ fn chooser(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     let Some(policy) = link.settings.mac_policy() else { return };
     let why = match link.kind {
         Kind::Nic(_) => "a NIC has its own MAC",
-        Kind::Loopback | Kind::Vrf(_) => "its packets see no wire",
-        Kind::Ipvlan(_) => "an IPVLAN has the MAC of the link that it stands on",
+        Kind::Loopback | Kind::Vrf(_) => "its packets never reach a wire",
+        Kind::Ipvlan(_) => "an IPVLAN uses the MAC address of the link below it",
         _ => return,
     };
-    let text = format!("{}: macaddress {policy} has no meaning: {why}", link.name);
+    let text = format!("{}: macaddress {policy} has no effect: {why}", link.name);
     findings.error("N182", view.at(&link.name, "macaddress"), text);
     findings.suggest(view.path(&link.name, "macaddress"), "");
 }
@@ -120,8 +120,8 @@ fn stranger(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
         return;
     }
     let text = format!(
-        "{} asks DHCP by a MAC that networkd makes of its name: the host is known by its NICs', \
-         and would be a stranger; write macaddress: inherit",
+        "{} uses DHCP with a MAC address that networkd derives from its name, so the server \
+         would not recognise the host; set macaddress: inherit",
         link.name
     );
     findings.warn("N117", view.at(&link.name, "macaddress"), text);

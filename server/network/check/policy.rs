@@ -33,15 +33,11 @@ fn processors(view: &ProfileView<'_>, findings: &mut Findings) {
         let (name, settings) = (link.name, link.settings);
         let mut wrong = |text: String| findings.error("N159", view.at(name, "cpus"), text);
         if settings.table.is_none() || settings.mark.is_none() {
-            wrong(format!(
-                "{name} has cpus, whose connections a mark leads to a table: give it both"
-            ));
+            wrong(format!("{name} has cpus and needs a table and a mark: set both"));
         }
         let own = view.network.links.get(name);
         if own.is_none_or(|link| link.layer3.addresses.is_empty()) {
-            wrong(format!(
-                "{name} has cpus and no written address that their connections could have"
-            ));
+            wrong(format!("{name} has cpus but no static address for their connections"));
         }
         for other in &links[..place] {
             if let Some(cpu) = settings.cpus.shared(&other.settings.cpus) {
@@ -60,13 +56,13 @@ fn tables(view: &ProfileView<'_>, findings: &mut Findings) {
     for (name, link) in &view.network.links {
         let Kind::Vrf(table) = link.kind else { continue };
         let Some(table) = table else {
-            let text = format!("{name} has no table; a VRF is a table of its own");
+            let text = format!("VRF {name} needs a routing table: set table");
             findings.error("N156", view.at(name, "table"), text);
             findings.suggest(view.path(name, "table"), free_table(view));
             continue;
         };
         if let Some(other) = domains.insert(table, name) {
-            let text = format!("{other} and {name} have the same table {table}");
+            let text = format!("{other} and {name} both have table {table}");
             findings.error("N156", view.at(name, "table"), text);
             findings.suggest(view.path(name, "table"), free_table(view));
         }
@@ -74,12 +70,13 @@ fn tables(view: &ProfileView<'_>, findings: &mut Findings) {
     for link in view.profile.links() {
         let Some(table) = link.settings.table else { continue };
         if KERNEL_TABLES.contains(&table) {
-            let text = format!("{}: table {table} is the kernel's own; take another", link.name);
+            let text =
+                format!("{}: table {table} is reserved for the kernel; choose another", link.name);
             findings.error("N156", view.at(link.name, "table"), text);
             findings.suggest(view.path(link.name, "table"), free_table(view));
         }
         if let Some(vrf) = domains.get(&table).filter(|vrf| **vrf != link.name) {
-            let text = format!("{}: table {table} belongs to {vrf} alone", link.name);
+            let text = format!("{}: table {table} belongs to VRF {vrf}", link.name);
             findings.error("N156", view.at(link.name, "table"), text);
             findings.suggest(view.path(link.name, "table"), free_table(view));
         }
@@ -91,11 +88,11 @@ fn tables(view: &ProfileView<'_>, findings: &mut Findings) {
             let text = match vrf {
                 _ if matches!(table, 0 | LOCAL) => {
                     format!(
-                        "{}: a route cannot be put in table {table}, the kernel's own",
+                        "{}: routes cannot be added to table {table}, which is reserved for the kernel",
                         link.name
                     )
                 }
-                Some(vrf) => format!("{}: table {table} belongs to {vrf} alone", link.name),
+                Some(vrf) => format!("{}: table {table} belongs to VRF {vrf}", link.name),
                 None => continue,
             };
             findings.error("N156", view.at(&link.name, "routes"), text);
@@ -124,7 +121,7 @@ fn priorities(view: &ProfileView<'_>, rules: &[(&Link, &RuleSpec)], findings: &m
         }
         if let Some(other) = taken.insert((rule.priority, rule.family()), &link.name) {
             let text = format!(
-                "two rules have priority {} ({other} and {}); their order would be chance",
+                "two rules have priority {} ({other} and {}); their order would be undefined",
                 rule.priority, link.name
             );
             findings.error("N155", at(), text);
@@ -136,7 +133,7 @@ fn priorities(view: &ProfileView<'_>, rules: &[(&Link, &RuleSpec)], findings: &m
     {
         if rule.priority > first {
             let text = format!(
-                "the rule for marks ({}) comes after one for sources ({first}) and never wins",
+                "the mark rule ({}) comes after a source rule ({first}) and never matches",
                 rule.priority
             );
             findings.warn("N155", view.at(&link.name, "routing-policy"), text);
@@ -171,7 +168,8 @@ fn empty_tables(view: &ProfileView<'_>, rules: &[(&Link, &RuleSpec)], findings: 
         let tables = link.layer3.routes.iter().filter_map(|route| route.table);
         for table in tables.filter(|table| !led_to.contains(table) && !domains.contains(table)) {
             if told.insert(table) {
-                let text = format!("no rule leads to table {table}, which {} fills", link.name);
+                let text =
+                    format!("no rule leads to table {table}, which has routes of {}", link.name);
                 findings.warn("N154", view.at(&link.name, "routes"), text);
             }
         }

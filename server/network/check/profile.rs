@@ -34,7 +34,7 @@ fn names(view: &ProfileView<'_>, findings: &mut Findings) {
     for link in view.profile.links() {
         if let Some(other) = sections.insert(link.name, link.section) {
             let text = format!(
-                "two links are named \"{}\", in {other} and in {}; a host's links need names of their own",
+                "two links are named \"{}\", in {other} and in {}; names must be unique within a host",
                 link.name, link.section
             );
             findings.error("N102", view.at(link.name, ""), text);
@@ -46,7 +46,7 @@ fn names(view: &ProfileView<'_>, findings: &mut Findings) {
         }
         let contested = CONTESTED.iter().find(|(other, _)| other == name);
         if let Some((_, whose)) = contested.filter(|_| !link.is_found()) {
-            let text = format!("\"{name}\" is {whose}; where that is, both will fight over it");
+            let text = format!("\"{name}\" is {whose}; both would compete for the name");
             findings.warn("N103", view.at(name, ""), text);
         }
     }
@@ -93,7 +93,7 @@ fn masters(view: &ProfileView<'_>, findings: &mut Findings) {
             let text = match taken.insert(member, master) {
                 Some(other) if other == master => format!("{member} is in {master} twice"),
                 Some(other) => {
-                    format!("{member} is in {other} and in {master}; it can be in one only")
+                    format!("{member} is in {other} and in {master}; it can be in only one")
                 }
                 None => continue,
             };
@@ -102,7 +102,7 @@ fn masters(view: &ProfileView<'_>, findings: &mut Findings) {
     }
     for (name, bond) in &view.profile.bonds {
         for member in bond.nics.iter().filter(|member| view.profile.makes(member)) {
-            let text = format!("{member} is no NIC; the members of a bond are NICs");
+            let text = format!("{member} is not a NIC; a bond takes only NICs as members");
             findings.error("N120", view.at(name, "nics"), text);
         }
     }
@@ -134,11 +134,7 @@ fn rings(view: &ProfileView<'_>, findings: &mut Findings) {
     }
     let start = path.iter().position(|name| *name == link.name).unwrap_or(0);
     let ring = [&path[start..], &[link.name.as_str()]].concat().join(" -> ");
-    findings.error(
-        "N120",
-        view.at(&link.name, ""),
-        format!("links stand on each other in a ring: {ring}"),
-    );
+    findings.error("N120", view.at(&link.name, ""), format!("links form a loop: {ring}"));
 }
 
 fn vlan(
@@ -175,13 +171,13 @@ fn without_id(view: &ProfileView<'_>, link: &Link) -> String {
     let names = || view.site.subnets.keys().map(String::as_str);
     match of_subnet {
         Some((name, subnet)) if view.site.subnets.contains_key(subnet) => {
-            format!("{name} has no VLAN id: subnet \"{subnet}\", whose id it is, has none")
+            format!("{name} has no VLAN id: subnet \"{subnet}\" has none")
         }
         Some((name, subnet)) => format!(
             "{name} has no VLAN id: there is no subnet \"{subnet}\"{}",
             nearest::hint(subnet, names())
         ),
-        None => format!("{} has no VLAN id: give it one, or a subnet that has one", link.name),
+        None => format!("{} has no VLAN id: set id, or a subnet that has one", link.name),
     }
 }
 
@@ -208,7 +204,7 @@ fn member(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     } else if layer3.dhcp4 || layer3.dhcp6 {
         "DHCP".into()
     } else if layer3.accept_ra == Some(true) {
-        "what routers announce".into()
+        "router advertisements".into()
     } else if !layer3.routes.is_empty() || !layer3.rules.is_empty() {
         "a route or rule".into()
     } else {

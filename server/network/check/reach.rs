@@ -23,8 +23,9 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
         findings.warn("N152", place(), text.into());
     }
     for (link, server) in servers.into_iter().filter(|(_, server)| !reaches(view, *server)) {
-        let text =
-            format!("resolver {server} is in no subnet of the host, and no route leads to it",);
+        let text = format!(
+            "resolver {server} is unreachable: it is outside the host's subnets, and no route leads to it",
+        );
         findings.warn("N160", view.at(&link.name, "subnet"), text);
     }
     check_server(view, findings);

@@ -34,8 +34,8 @@ fn one_link_per_subnet(view: &ProfileView<'_>, findings: &mut Findings) {
         for borne in &link.layer3.borne {
             let Some(other) = bearers.insert((&borne.subnet, table), &link.name) else { continue };
             let text = format!(
-                "{other} and {} are both in subnet \"{}\"; replies would leave by one of them only; \
-                 give each a table of its own",
+                "{other} and {} are both in subnet \"{}\"; replies would leave by only one of them; \
+                 set a table on each",
                 link.name, borne.subnet
             );
             findings.error("N144", view.at(&link.name, "subnet"), text);
@@ -87,7 +87,7 @@ fn default_routes(view: &ProfileView<'_>, findings: &mut Findings) {
             let family = if is_ipv4 { "IPv4" } else { "IPv6" };
             let text = format!(
                 "{other} and {} both set the {family} default route of table {table} with metric \
-                 {metric}; write default-route: false at one of them",
+                 {metric}; set default-route: false on one of them",
                 link.name
             );
             findings.error("N151", view.at(&link.name, "default-route"), text);
@@ -103,7 +103,7 @@ fn default_routes(view: &ProfileView<'_>, findings: &mut Findings) {
         && !learns
         && view.profile.bgp.is_none()
     {
-        let text = "no default route: what is not in its own subnets is out of its reach";
+        let text = "no default route: only the host's own subnets are reachable";
         findings.warn("N152", place(), text.into());
     }
 }
@@ -121,7 +121,8 @@ fn hops(view: &ProfileView<'_>, link: &Link, route: &RouteSpec, findings: &mut F
     match (route.kind, vias.is_empty()) {
         (RouteKind::Unicast, _) => {}
         (kind, false) => {
-            let text = format!("the {kind} route to {} has a router that it never uses", route.to);
+            let text =
+                format!("the {kind} route to {} has a gateway, which it never uses", route.to);
             findings.error("N158", at(), text);
         }
         (kind, true) if route.to == Destination::Default => {
@@ -131,7 +132,7 @@ fn hops(view: &ProfileView<'_>, link: &Link, route: &RouteSpec, findings: &mut F
         (_, true) => {}
     }
     if route.to == Destination::Default && vias.is_empty() && route.kind == RouteKind::Unicast {
-        findings.error("N158", at(), "a default route needs a router: via or next-hops".into());
+        findings.error("N158", at(), "a default route needs a gateway: via or next-hops".into());
     }
     if route.on_link {
         return;
@@ -139,8 +140,8 @@ fn hops(view: &ProfileView<'_>, link: &Link, route: &RouteSpec, findings: &mut F
     let lost = |(via, link): &(IpAddr, &Link)| !link.layer3.learns() && !reaches(view, link, *via);
     for (via, link) in vias.into_iter().filter(lost) {
         let text = format!(
-            "router {via} is inside no subnet of {}; networkd would wait for ever without an \
-             error; write on-link: true if it is there all the same",
+            "gateway {via} is unreachable: it is outside the subnets of {} (networkd would wait \
+             for ever, without an error); set on-link: true if it is on the link",
             link.name
         );
         findings.error("N150", at(), text);

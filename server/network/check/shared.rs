@@ -76,8 +76,8 @@ fn in_subnets(
         let range = subnet.range_of(address);
         if let Some(range) = range.filter(|range| range.used_for != RangeUse::Reserved) {
             let text = format!(
-                "{address} on {} lies in the {} range {}-{} of subnet \"{name}\" and would be given \
-                 to somebody",
+                "{address} on {} is in the {} range {}-{} of subnet \"{name}\" and would be given \
+                 to a host",
                 link.name,
                 range.used_for.label(),
                 range.from,
@@ -125,7 +125,7 @@ pub(super) fn is_own(
 ) {
     let Some((profile, link)) = shared.get(&address) else { return };
     let text = format!(
-        "{address} is on {link} of every host with profile \"{profile}\"; it cannot be one host's own"
+        "{address} is on {link} of every host with profile \"{profile}\"; it cannot belong to one host"
     );
     findings.error("N141", at(), text);
 }

@@ -93,7 +93,7 @@ fn spelled(list: Location, rules: &[String], findings: &mut Findings) {
         digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit())
     };
     for rule in rules.iter().filter(|rule| !is_id(rule)) {
-        let text = format!("\"{rule}\" is no rule; rules are named like N131");
+        let text = format!("\"{rule}\" is not a rule id; expected one such as N131");
         findings.error("N180", list.clone(), text);
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn check(name: &str, subnet: &Subnet, findings: &mut Findings) {
         mtu_bounds(subnet.cidr.network(), mtu, at("mtu"), findings);
     }
     if let Some(server) = subnet.server.filter(|server| !subnet.cidr.contains(server)) {
-        let text = format!("the provisioning server {server} is not inside {}", subnet.cidr);
+        let text = format!("the provisioning server {server} is outside {}", subnet.cidr);
         findings.error("N147", at("server"), text);
     }
     if let Some(domain) = &subnet.vrf
@@ -59,8 +59,8 @@ pub(super) fn check(name: &str, subnet: &Subnet, findings: &mut Findings) {
     if subnet.dns_over_tls == DnsOverTls::Yes {
         for server in subnet.dns.iter().filter(|server| server.server_name.is_none()) {
             let text = format!(
-                "{server} is asked over TLS without a name to check its certificate by; \
-                 write {server}#NAME"
+                "{server} is used over TLS without a name to verify its certificate; write \
+                 {server}#NAME"
             );
             findings.warn("N160", at("dns"), text);
         }
@@ -74,8 +74,8 @@ pub(super) fn boot_file(name: &str, place: impl Into<Place>, findings: &mut Find
     if name.len() > BOOT_FILE_BYTES {
         let bytes = name.len();
         let text = format!(
-            "the name of the boot file has {bytes} bytes, and a DHCP answer carries \
-             {BOOT_FILE_BYTES}; give it a shorter one"
+            "the boot file name has {bytes} bytes; a DHCP reply carries at most \
+             {BOOT_FILE_BYTES}"
         );
         findings.error("N210", place, text);
     }
@@ -97,7 +97,7 @@ pub(super) fn mtu_bounds(
         findings.error("N132", place, text);
         findings.suggest(at, smallest);
     } else if mtu > 65_535 {
-        findings.error("N132", place, format!("MTU {mtu} is larger than any packet (65535)"));
+        findings.error("N132", place, format!("MTU {mtu} exceeds the largest packet (65535)"));
     }
 }
 
@@ -106,7 +106,7 @@ fn gateway(name: &str, subnet: &Subnet, findings: &mut Findings) {
     let at = || Location::of::<Subnet>(name).at("gateway");
     if !subnet.cidr.contains(&gateway) {
         let text = format!(
-            "gateway {gateway} is not inside {}; networkd would wait for it for ever without an error",
+            "gateway {gateway} is outside {}; networkd would wait for it for ever, without an error",
             subnet.cidr
         );
         findings.error("N150", at(), text);
@@ -126,7 +126,7 @@ fn gateway(name: &str, subnet: &Subnet, findings: &mut Findings) {
         subnet.range_of(gateway).filter(|range| range.used_for != RangeUse::Reserved)
     {
         let text = format!(
-            "gateway {gateway} lies in the {} range {}-{} and would be given to a host",
+            "gateway {gateway} is in the {} range {}-{} and would be given to a host",
             range.used_for.label(),
             range.from,
             range.to
@@ -157,7 +157,7 @@ fn ranges(name: &str, subnet: &Subnet, findings: &mut Findings) {
         |range: &Range| format!("{} range {}-{}", range.used_for.label(), range.from, range.to);
     for (index, range) in subnet.ranges.iter().enumerate() {
         if !subnet.cidr.contains(&range.from) || !subnet.cidr.contains(&range.to) {
-            let text = format!("{} is not inside {}", shown(range), subnet.cidr);
+            let text = format!("{} is outside {}", shown(range), subnet.cidr);
             findings.error("N148", at(), text);
         } else if range.from > range.to {
             findings.error("N148", at(), format!("{} ends before it begins", shown(range)));
@@ -207,8 +207,8 @@ fn overlaps(site: &Site, findings: &mut Findings) {
         if let Some((other, net)) = elsewhere.find(|(other, _)| is_served(other) || is_served(name))
         {
             let text = format!(
-                "{} of another VRF, and DHCP serves one of them; it tells subnets apart by their \
-                 addresses alone",
+                "{} of another VRF, and DHCP serves one of them; DHCP distinguishes subnets only by \
+                 their addresses",
                 text(other, net.cidr)
             );
             let place = Place::from(at()).and(Location::of::<Subnet>(*other));

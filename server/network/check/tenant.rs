@@ -72,10 +72,10 @@ pub(super) fn check_all(site: &Site, findings: &mut Findings) {
             }
             if let Some(other) = roles.insert((tenant, role), name) {
                 let whose =
-                    tenant.map_or_else(|| "nobody".into(), |tenant| format!("\"{tenant}\""));
+                    tenant.map_or_else(|| "no tenant".into(), |tenant| format!("\"{tenant}\""));
                 let text = format!(
-                    "\"{other}\" and \"{name}\" of {whose} both have the role \"{role}\"; a link \
-                     that says tenant/{role} means one"
+                    "\"{other}\" and \"{name}\" of {whose} both have the role \"{role}\"; \
+                     tenant/{role} would be ambiguous"
                 );
                 findings.error("N193", at("role"), text);
             }
@@ -84,7 +84,7 @@ pub(super) fn check_all(site: &Site, findings: &mut Findings) {
         let (other, owner) = *vlans.entry(id).or_insert((name, tenant));
         if owner != tenant {
             let text = format!(
-                "VLAN {id} is that of \"{other}\" of tenant \"{owner}\" too; VLANs keep tenants apart"
+                "VLAN {id} is also that of \"{other}\" of tenant \"{owner}\"; VLANs separate tenants"
             );
             findings.error("N190", at("vlan"), text);
         }
@@ -219,8 +219,8 @@ fn roles(view: &HostView<'_>, findings: &mut Findings) {
     }) {
         let text = match &view.host.tenant {
             Some(tenant) => format!(
-                "{link} needs the \"{role}\" subnet of tenant \"{tenant}\", who has none: write \
-                 role: {role} at one of its subnets"
+                "{link} needs the \"{role}\" subnet of tenant \"{tenant}\", which has none: set \
+                 role: {role} on one of its subnets"
             ),
             None => format!(
                 "{link} needs the \"{role}\" subnet of the host's tenant, but it is leased to \

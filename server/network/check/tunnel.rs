@@ -25,8 +25,10 @@ fn vxlan(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     } else if below.is_some_and(|below| {
         below.layer3.borne.is_empty() && below.layer3.shared.is_empty() && !below.layer3.dhcp4
     }) {
-        let text =
-            format!("{}: {} bears no address that it could leave from", link.name, spec.link);
+        let text = format!(
+            "{}: {} has no address to use as the source of the tunnel",
+            link.name, spec.link
+        );
         findings.error("N113", view.at(&link.name, "link"), text);
     }
 }

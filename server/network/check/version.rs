@@ -11,14 +11,14 @@ const KNOWN: std::ops::RangeInclusive<u16> = 247..=257;
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     let target = view.network.systemd;
     if !KNOWN.contains(&target) {
-        let text = format!("systemd {target} is not known; 247 to 257 are");
+        let text = format!("systemd {target} is not supported (247 to 257)");
         findings.error("N170", view.within(["systemd"]), text);
     }
     for link in view.network.links.values() {
         for (key, words, since) in newer(link) {
             if target < since {
                 let text = format!(
-                    "{}: {words} needs systemd {since}, the target has {target}",
+                    "{}: {words} needs systemd {since}, but the target has {target}",
                     link.name
                 );
                 findings.error("N170", view.at(&link.name, key), text);
@@ -100,13 +100,13 @@ fn meaningless(
     ];
     for (key, word, given, why) in cases {
         if given {
-            let text = format!("{name}: {word} has no meaning in {key}: {why}");
+            let text = format!("{name}: {word} has no effect in {key}: {why}");
             findings.error("N182", view.at(name, key), text);
             findings.suggest(view.path(name, key).at(word), "");
         }
     }
     if settings.mark.is_some() && settings.table.is_none() {
-        let text = format!("{name}: a mark leads to the link's own table, and it has none");
+        let text = format!("{name}: mark needs a routing table of the link: set table");
         findings.error("N182", view.at(name, "mark"), text);
         findings.suggest(view.path(name, "mark"), "");
     }

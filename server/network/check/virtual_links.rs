@@ -69,19 +69,19 @@ fn pairs(view: &ProfileView<'_>, findings: &mut Findings) {
     for (name, spec) in &view.profile.veths {
         let at = || view.at(name, "peer");
         let text = if spec.peer == *name {
-            format!("{name} is its own other end")
+            format!("{name} names itself as its peer")
         } else if let Some(other) = named.insert(&spec.peer, name) {
-            format!("{} is the other end of {other} and of {name}", spec.peer)
+            format!("{} is the peer of both {other} and {name}", spec.peer)
         } else if let Some(peer) = view.profile.veths.get(&spec.peer) {
             if peer.peer == *name {
                 continue;
             }
-            let text = format!("{name} ends at {}, which ends at {}", spec.peer, peer.peer);
+            let text = format!("the peer of {name} is {}, whose peer is {}", spec.peer, peer.peer);
             findings.error("N115", at(), text);
             findings.suggest(view.path(&spec.peer, "peer"), name);
             continue;
         } else if view.profile.links().any(|link| link.name == spec.peer) {
-            format!("{name} ends at {}, which is no end of a cable", spec.peer)
+            format!("the peer of {name} is {}, which is not a veth", spec.peer)
         } else {
             continue;
         };
@@ -123,7 +123,7 @@ fn siblings(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     if let Some((first, rest)) = ipvlans.split_first() {
         for (name, mode) in rest.iter().filter(|(_, mode)| *mode != first.1) {
             let text = format!(
-                "{name} has mode {mode} and {} has {}: all IPVLANs on {} have one mode",
+                "{name} has mode {mode} and {} has {}: all IPVLANs on {} must have one mode",
                 first.0, first.1, link.name
             );
             findings.error("N116", view.at(name, "mode"), text);
@@ -132,7 +132,10 @@ fn siblings(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     }
     let is_alone = |child: &&&Link| matches!(&child.kind, Kind::Macvlan(spec) if spec.mode == MacvlanMode::Passthru);
     if let Some(alone) = macvlans().find(is_alone).filter(|_| macvlans().count() > 1) {
-        let text = format!("{} has all of {}: nothing else can be on it", alone.name, link.name);
+        let text = format!(
+            "{} takes all of {} (passthru): nothing else can be on it",
+            alone.name, link.name
+        );
         findings.error("N116", view.at(&alone.name, "mode"), text);
     }
 }
@@ -140,7 +143,7 @@ fn siblings(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
 /// Rule N101: there is one loopback. A subnet's address is alone on it, without the prefix.
 fn loopback(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     if link.name != "lo" {
-        let text = format!("\"{}\" is no loopback: Linux has one, named lo", link.name);
+        let text = format!("\"{}\" is not a loopback: Linux has one, named lo", link.name);
         findings.error("N101", view.at(&link.name, ""), text);
     }
 }

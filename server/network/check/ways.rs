@@ -14,7 +14,7 @@ pub(super) fn check(
 ) {
     let at = || view.at(&link.name, "routes");
     if route.via.is_some() && !route.next_hops.is_empty() {
-        let text = format!("the route to {} has via and next-hops; give one", route.to);
+        let text = format!("the route to {} has via and next-hops; set one", route.to);
         findings.error("N158", at(), text);
     }
     let weights = route.next_hops.iter().filter_map(|hop| Some((hop, hop.weight?)));
@@ -42,15 +42,14 @@ fn doubts(view: &ProfileView<'_>, link: &Link, route: &RouteSpec) -> Vec<String>
     if let Some(other) = other.filter(|_| !matches!(link.kind, Kind::Loopback)) {
         // networkd takes the routes of a link away when the link loses its carrier.
         doubts.push(format!(
-            "the route to {} is lost with {}, and with it the way over {}; write it under \
-             loopbacks.lo, which never goes down",
+            "the route to {} disappears with the carrier of {}, and with it the path over {}; put it \
+             under loopbacks.lo, which never goes down",
             route.to, link.name, other.name
         ));
     }
     for way in ways().filter(|way| !view.network.has_known_name(way)) {
         doubts.push(format!(
-            "networkd finds the way over {} by the NIC's name, which may be another; give \
-             set-name, or match: name",
+            "networkd finds {} by its kernel name, which may differ; set set-name, or match: name",
             way.name
         ));
     }
@@ -63,17 +62,20 @@ fn wrong_link(view: &ProfileView<'_>, link: &Link, hop: &NextHop) -> Option<Stri
     let Some(way) = view.network.links.get(name) else {
         let names = view.network.links.keys().map(String::as_str);
         let hint = nearest::hint(name, names);
-        return Some(format!("router {} is behind a link \"{name}\"{hint}", hop.via));
+        return Some(format!(
+            "gateway {} is behind link \"{name}\", which does not exist{hint}",
+            hop.via
+        ));
     };
     if view.network.domain(way) != view.network.domain(link) {
-        return Some(format!("{name} and {} are not in one VRF", link.name));
+        return Some(format!("{name} and {} are in different VRFs", link.name));
     }
     let layer3 = &way.layer3;
     let has_address = layer3.borne.iter().any(|borne| borne.key.starts_with(name))
         || !layer3.shared.is_empty()
         || layer3.learns();
     if !has_address && !reaches(view, way, hop.via) {
-        return Some(format!("router {} is behind {name}, which has no address", hop.via));
+        return Some(format!("gateway {} is unreachable: {name} has no address", hop.via));
     }
     None
 }

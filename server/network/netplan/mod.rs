@@ -87,7 +87,7 @@ impl Writer<'_> {
             && self.link.kind != Kind::Loopback;
         let waited_for =
             learned || (self.link.role == Role::Carrier && self.host.owner(self.link).is_none());
-        if self.host.defaults == Defaults::Safe && !waited_for {
+        if self.link.settings.optional || (self.host.defaults == Defaults::Safe && !waited_for) {
             self.set("optional", true);
         }
         self.layer3();

@@ -153,6 +153,10 @@ impl Keyfile<'_> {
         if known_by(self.host, link) == KnownBy::Name {
             self.unit.set("interface-name", link.device());
         }
+        // A link with static addresses is waited for only as long as its device may take to appear.
+        if link.settings.optional {
+            self.unit.set("wait-device-timeout", 0);
+        }
         if let Some(master) = link.master.as_deref().and_then(|name| self.host.links.get(name)) {
             self.unit.set("master", &master.name);
             self.unit.set("slave-type", kind_word(&master.kind));

@@ -10,12 +10,12 @@ pub(super) const ERRORS: &[Case] = &[
     ("N125", "mii-monitor: 100ms", "mii-monitor: 0ms", "profiles.hypervisor.bonds.bond0.mii-monitor", "no link monitoring"),
     ("N124", "mode: 802.3ad", "mode: balance-rr\n        fail-over-mac-policy: active", "profiles.hypervisor.bonds.bond0.fail-over-mac-policy", "only for active-backup"),
     ("N125", "mii-monitor: 100ms", "arp-interval: 1s", "profiles.hypervisor.bonds.bond0.arp-interval", "cannot be monitored by ARP"),
-    ("N125", "lacp-rate: fast", "arp-interval: 1s", "profiles.hypervisor.bonds.bond0.arp-interval", "exclude each other"),
+    ("N125", "lacp-rate: fast", "arp-interval: 1s", "profiles.hypervisor.bonds.bond0.arp-interval", "mutually exclusive"),
     ("N128", "lacp-rate: fast", "ad-user-port-key: 1024", "profiles.hypervisor.bonds.bond0.ad-user-port-key", "0 to 1023"),
     ("N128", "lacp-rate: fast", "arp-interval: 1s", "profiles.hypervisor.bonds.bond0.arp-ip-targets", "1 to 16"),
     ("N123", "    bonds:", "    nics: {eth0: {bondable: false}}\n    bonds:", "profiles.hypervisor.bonds.bond0.nics", "eth0 cannot be in a bond"),
     ("N124", "lacp-rate: fast", "packets-per-member: 5", "profiles.hypervisor.bonds.bond0.packets-per-member", "only for balance-rr"),
-    ("N128", "lacp-rate: fast", "arp-validate: all", "profiles.hypervisor.bonds.bond0.arp-interval", "is missing"),
+    ("N128", "lacp-rate: fast", "arp-validate: all", "profiles.hypervisor.bonds.bond0.arp-interval", "is not set"),
 ];
 
 #[rustfmt::skip] // a table: a case a line

@@ -4,14 +4,14 @@ use super::{BRIDGE, Case};
 
 #[rustfmt::skip] // a table: a case a line
 pub(super) const ERRORS: &[Case] = &[
-    ("N104", "aa:00:03", "aa:00:01", "hosts.n2.nics.eth0", "is NIC eth0 of n1"),
+    ("N104", "aa:00:03", "aa:00:01", "hosts.n2.nics.eth0", "belongs to eth0 of n1 and to eth0 of n2"),
     ("N104", "52:54:00:aa:00:01", "53:54:00:aa:00:01", "hosts.n1.nics.eth0", "unicast"),
-    ("N104", "52:54:00:aa:00:01", "00:00:00:00:00:00", "hosts.n1.nics.eth0", "not zero"),
+    ("N104", "52:54:00:aa:00:01", "00:00:00:00:00:00", "hosts.n1.nics.eth0", "non-zero"),
     ("N181", ", eth1: \"52:54:00:aa:00:02\"", "", "hosts.n1.nics.eth1", "needs NIC \"eth1\" for bond0"),
     ("N106", "    bonds:", "    match: mac\n    bonds:", "profiles.hypervisor.match", "eth0: [Match] MACAddress= would also match bond0"),
     ("N108", "    bonds:", "    match: path\n    bonds:", "profiles.hypervisor.nics.eth0.path", "has no path"),
     ("N108", "    bonds:", "    match: name\n    nics: {eth7: {set-name: lan7}}\n    bonds:", "hosts.n1.nics.eth7", "by MAC or path"),
-    ("N175", "    bonds:", "    nics: {eth5: {sriov: {count: 1, functions: {1: {}}}}}\n    bonds:", "profiles.hypervisor.nics.eth5.sriov.functions.1", "no virtual function 1"),
+    ("N175", "    bonds:", "    nics: {eth5: {sriov: {count: 1, functions: {1: {}}}}}\n    bonds:", "profiles.hypervisor.nics.eth5.sriov.functions.1", "virtual function 1 does not exist"),
     ("N175", "    bonds:", "    nics: {eth5: {sriov: {count: 1, functions: {0: {vlan: 4096}}}}}\n    bonds:", "profiles.hypervisor.nics.eth5.sriov.functions.0.vlan", "4096 of virtual function 0 is outside 0-4095"),
     ("N175", "    bonds:", "    nics: {eth5: {sriov: {count: 1, functions: {0: {qos: 8}}}}}\n    bonds:", "profiles.hypervisor.nics.eth5.sriov.functions.0.qos", "outside 0-7"),
 ];
@@ -19,9 +19,9 @@ pub(super) const ERRORS: &[Case] = &[
 #[rustfmt::skip] // a table: a case a line
 pub(super) const WARNINGS: &[Case] = &[
     ("N107", "    bonds:", "    match: name\n    nics: {eth5: {match-name: \"b*\"}}\n    bonds:", "profiles.hypervisor.nics.eth5.match-name", "Name=b* also matches bond0"),
-    ("N108", "lacp-rate: fast", "bind-carrier: true", "profiles.hypervisor.bonds.bond0.bind-carrier", "BindCarrier=eth1 goes by the kernel's name"),
-    ("N108", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routing-policy: [{incoming-interface: br9, table: 254, priority: 9}]}}", "profiles.hypervisor.bridges.br0.routing-policy", "about a link \"br9\""),
-    ("N175", "    bonds:", "    nics: {eth5: {sriov-max: 2, sriov: {count: 3}}}\n    bonds:", "profiles.hypervisor.nics.eth5.sriov.count", "3 virtual functions, the device has 2"),
+    ("N108", "lacp-rate: fast", "bind-carrier: true", "profiles.hypervisor.bonds.bond0.bind-carrier", "BindCarrier=eth1 refers to the NIC's kernel name"),
+    ("N108", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routing-policy: [{incoming-interface: br9, table: 254, priority: 9}]}}", "profiles.hypervisor.bridges.br0.routing-policy", "refers to link \"br9\", which does not exist"),
+    ("N175", "    bonds:", "    nics: {eth5: {sriov-max: 2, sriov: {count: 3}}}\n    bonds:", "profiles.hypervisor.nics.eth5.sriov.count", "3 virtual functions, but the device has 2"),
     ("N175", "    bonds:", "    nics: {eth0: {sriov: {count: 1}}}\n    bonds:", "profiles.hypervisor.nics.eth0.sriov", "eth0 is in bond0"),
     ("N104", "{interfaces: [vlan500],", "{interfaces: [vlan500], macaddress: \"52:54:00:bb:00:01\",", "profiles.hypervisor.bridges.br0.macaddress", "on every host that has the profile"),
     ("N105", "52:54:00:aa:00:01", "02:54:00:aa:00:01", "hosts.n1.nics.eth0", "locally administered"),

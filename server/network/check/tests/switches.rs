@@ -4,19 +4,19 @@ use super::Case;
 
 #[rustfmt::skip] // a table: a case a line
 pub(super) const ERRORS: &[Case] = &[
-    ("N127", "lacp-rate: fast", "min-links: 3", "profiles.hypervisor.bonds.bond0.min-links", "never be up"),
-    ("N119", "switch: leaf1b, port: Ethernet2}", "switch: leaf1a, port: Ethernet2}", "hosts.n2.nics.eth1", "leaf1a Ethernet2 is where eth0 of n2 is cabled to"),
-    ("N129", "mlag-peer: leaf1a", "mlag-peer: leaf1b", "switches.leaf1a.mlag-peer", "whose mlag-peer is leaf1b"),
-    ("N129", "leaf1b: {vendor: eos", "leaf1b: {vendor: sonic", "switches.leaf1a.mlag-peer", "leaf1a is eos, its peer leaf1b sonic"),
-    ("N118", "switch: leaf1b, port: Ethernet2}", "switch: leaf1b, port: swp2}", "hosts.n2.nics.eth1", "\"swp2\" is no port of leaf1b (eos)"),
+    ("N127", "lacp-rate: fast", "min-links: 3", "profiles.hypervisor.bonds.bond0.min-links", "never come up"),
+    ("N119", "switch: leaf1b, port: Ethernet2}", "switch: leaf1a, port: Ethernet2}", "hosts.n2.nics.eth1", "leaf1a Ethernet2 is already connected to eth0 of n2"),
+    ("N129", "mlag-peer: leaf1a", "mlag-peer: leaf1b", "switches.leaf1a.mlag-peer", "whose own mlag-peer is leaf1b"),
+    ("N129", "leaf1b: {vendor: eos", "leaf1b: {vendor: sonic", "switches.leaf1a.mlag-peer", "leaf1a is eos, but its peer leaf1b is sonic"),
+    ("N118", "switch: leaf1b, port: Ethernet2}", "switch: leaf1b, port: swp2}", "hosts.n2.nics.eth1", "\"swp2\" is not a port name of leaf1b (eos)"),
 ];
 
 #[rustfmt::skip] // a table: a case a line
 pub(super) const WARNINGS: &[Case] = &[
-    ("N114", "native-vlan: 10}", "native-vlan: 10, vlans: [10, 20]}", "hosts.n2.nics.eth0", "bond0 -> leaf1a Ethernet2: VLAN 500 is none of those that leaf1a carries (10, 20)"),
-    ("N127", "mlag-peer: leaf1b, native-vlan: 10}\n  leaf1b: {vendor: eos, mlag-peer: leaf1a", "native-vlan: 10}\n  leaf1b: {vendor: eos", "hosts.n2.nics.eth1", "bond0: members end on leaf1a and leaf1b, which are no MLAG pair"),
+    ("N114", "native-vlan: 10}", "native-vlan: 10, vlans: [10, 20]}", "hosts.n2.nics.eth0", "bond0 -> leaf1a Ethernet2: leaf1a does not carry VLAN 500 (allowed: 10, 20)"),
+    ("N127", "mlag-peer: leaf1b, native-vlan: 10}\n  leaf1b: {vendor: eos, mlag-peer: leaf1a", "native-vlan: 10}\n  leaf1b: {vendor: eos", "hosts.n2.nics.eth1", "bond0: members end on leaf1a and leaf1b, which are not an MLAG pair"),
     ("N127", "mode: 802.3ad\n        lacp-rate: fast", "mode: balance-rr", "hosts.n2.nics.eth1", "balance-rr"),
     ("N172", "native-vlan: 10}", "native-vlan: 10, no-lacp-fallback: true}", "hosts.n2.nics.eth0", "LACP without fallback"),
-    ("N172", "mlag-peer: leaf1b, native-vlan: 10", "mlag-peer: leaf1b", "hosts.n2.nics.eth0", "the VLAN of subnet \"provisioning\", in which it boots, is not known"),
-    ("N172", "lacp-rate: fast", "subnet: other", "hosts.n2.nics.eth0", "so its firmware does not reach \"provisioning\""),
+    ("N172", "mlag-peer: leaf1b, native-vlan: 10", "mlag-peer: leaf1b", "hosts.n2.nics.eth0", "it boots in subnet \"provisioning\", whose VLAN is unknown"),
+    ("N172", "lacp-rate: fast", "subnet: other", "hosts.n2.nics.eth0", "so firmware cannot reach \"provisioning\""),
 ];

@@ -7,12 +7,12 @@ pub(super) const ERRORS: &[Case] = &[
     ("N170", "    bonds:", "    systemd: 246\n    bonds:", "profiles.hypervisor.systemd", "247 to 257"),
     ("N170", "    bonds:", "    systemd: 247\n    vlans: {v9: {link: eth2, id: 9, protocol: 802.1ad}}\n  other:\n    bonds:", "profiles.hypervisor.vlans.v9.protocol", "needs systemd 248"),
     ("N170", "    bonds:", "    systemd: 250\n    nics: {eth5: {sriov: {count: 1}}}\n    bonds:", "profiles.hypervisor.nics.eth5.sriov", "SR-IOVVirtualFunctions= needs systemd 251"),
-    ("N170", "lacp-rate: fast", "peer-notify-delay: 1s", "profiles.hypervisor.bonds.bond0.peer-notify-delay", "needs systemd 256, the target has 252"),
+    ("N170", "lacp-rate: fast", "peer-notify-delay: 1s", "profiles.hypervisor.bonds.bond0.peer-notify-delay", "needs systemd 256, but the target has 252"),
     ("N170", "    bonds:", "    systemd: 247\n    vlans: {v9: {link: eth2, id: 9, egress-qos: {1: 7}}}\n  other:\n    bonds:", "profiles.hypervisor.vlans.v9.egress-qos", "needs systemd 248"),
     ("N170", "    bonds:", "    systemd: 249\n    bridges: {b9: {interfaces: [eth2], macaddress: none}}\n  other:\n    bonds:", "profiles.hypervisor.bridges.b9.macaddress", "[NetDev] MACAddress=none needs systemd 250"),
-    ("N171", "    bonds:", "    format: netplan\n    bonds:", "profiles.hypervisor.format", "netplan cannot say br0: DNS over TLS"),
+    ("N171", "    bonds:", "    format: netplan\n    bonds:", "profiles.hypervisor.format", "netplan cannot express br0: DNS over TLS"),
     ("N164", "{interfaces: [vlan500],", "{interfaces: [vlan500], stp: true,", "hosts.n2.nics.eth0", "br0 runs spanning tree towards leaf1a Ethernet2"),
-    ("N171", "initrd: [live/initrd.img]}", "initrd: [live/initrd.img], cmdline: \"quiet {dracut}\"}", "hosts.n1.image", "image \"live\" has {dracut} on its command line, and dracut cannot say br0: bridge"),
+    ("N171", "initrd: [live/initrd.img]}", "initrd: [live/initrd.img], cmdline: \"quiet {dracut}\"}", "hosts.n1.image", "image \"live\" has {dracut} on its command line, but dracut cannot express br0: bridge"),
     ("N171", "initrd: [live/initrd.img]}\nhosts:", "initrd: [live/initrd.img], cmdline: \"{dracut}\"}\nhosts:\n  n0: {image: live}", "hosts.n0.image", "the host has no profile"),
     ("N170", "    bonds:", "    systemd: 247\n    nics: {eth5: {online-family: both}}\n    bonds:", "profiles.hypervisor.nics.eth5.online-family", "needs systemd 249"),
     ("N170", "    bonds:", "    systemd: 247\n    nics: {eth5: {activation-mode: manual}}\n    bonds:", "profiles.hypervisor.nics.eth5.activation-mode", "needs systemd 248"),
@@ -20,7 +20,7 @@ pub(super) const ERRORS: &[Case] = &[
 
 #[rustfmt::skip] // a table: a case a line
 pub(super) const WARNINGS: &[Case] = &[
-    ("N163", "    bonds:", "    defaults: verbatim\n    nics: {eth5: {link-local: []}}\n    bonds:", "profiles.hypervisor.nics.eth5.optional", "hang for 120 s"),
+    ("N163", "    bonds:", "    defaults: verbatim\n    nics: {eth5: {link-local: []}}\n    bonds:", "profiles.hypervisor.nics.eth5.optional", "for 120 s"),
     ("N164", "{interfaces: [vlan500],", "{interfaces: [vlan500], stp: true, forward-delay: 4s,", "profiles.hypervisor.bridges.br0.stp", "by 8 s"),
     ("N173", "kernel: live/vmlinuz,", "kernel: live/vmlinuz, cmdline: \"root=iscsi:target\",", "profiles.hypervisor.bridges.br0.critical", "boots from iSCSI over br0"),
     ("N161", "lacp-rate: fast", "dhcp4-overrides: {use-dns: false}", "profiles.hypervisor.bonds.bond0.dhcp4-overrides", "no effect"),
