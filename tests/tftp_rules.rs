@@ -55,7 +55,7 @@ fn what_is_no_proper_request_gets_a_clear_error_or_nothing() {
         (b"\0\x01\0octet\0", 4, "the request has no file name"),
         (b"\0\x01file\0", 4, "the request has no transfer mode"),
         (b"\0\x01file\0binary\0", 4, "the transfer mode is unknown, octet is served"),
-        (b"\0\x01file\0mail\0", 4, "mail is not delivered, octet is served"),
+        (b"\0\x01file\0mail\0", 4, "mail mode is not supported; use octet"),
         (b"\0\x02file\0octet\0", 2, "this server is read-only"),
         (b"\0\x09", 4, "operation 9 is unknown"),
         (b"\0\x01\xfe\xffx\0octet\0", 2, "is not allowed: it is not UTF-8"),

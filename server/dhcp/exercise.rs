@@ -6,10 +6,10 @@ use std::sync::OnceLock;
 
 use dhcproto::v4::MessageType;
 
-use super::link::Place;
+use super::link::LinkSubnet;
 use super::pxe::{BootData, boot_data, boot_item};
 use super::relay::RelayInfo;
-use super::reply::{Grant, build_grant, build_nak};
+use super::reply::{ReplyContent, build_nak, build_reply};
 use super::request::Request;
 use super::wire::{EncodedOption, HEADER_BYTES, MAGIC_COOKIE, Packet, Reply, decode_option};
 use crate::boot::arch::ClientSigns;
@@ -105,11 +105,11 @@ pub(crate) fn relay(bytes: &[u8]) {
             boot_data(client.classify(), &next, server, packet.options.get(code::CLIENT_UUID))
         }
     };
-    let grant = Grant {
+    let content = ReplyContent {
         message_type: Some(dice.pick(&[MessageType::Offer, MessageType::Ack])),
         address: Some(Ipv4Addr::new(10, 0, 0, 9)),
         lease_seconds: dice.number(),
-        place: Some(Place { name: "provisioning", subnet, net }),
+        subnet: Some(LinkSubnet { name: "provisioning", subnet, net }),
         server_id: server,
         host_name: Some(&name),
         own_options: [None, None],
@@ -117,7 +117,7 @@ pub(crate) fn relay(bytes: &[u8]) {
         link_mtu: 1500,
         rapid_commit: false,
     };
-    for reply in [build_grant(&request, &grant), build_nak(&request, server, &name)] {
+    for reply in [build_reply(&request, &content), build_nak(&request, server, &name)] {
         let (bytes, left_out) = reply.encode();
         check_relay_info(&packet, &bytes);
         check_size(&request, &bytes, 1500);

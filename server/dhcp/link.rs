@@ -12,7 +12,7 @@ use crate::profile::ResolvedSite;
 
 /// An interface that is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
+pub struct ServedLink {
     /// Its name.
     pub interface: String,
     /// Its number in the kernel.
@@ -45,7 +45,7 @@ impl Arrival {
 
 /// A subnet that a client can be in.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub struct LinkSubnet<'a> {
     /// The subnet's name.
     pub name: &'a str,
     /// The subnet.
@@ -59,12 +59,13 @@ pub struct Place<'a> {
 /// address, else the addresses of the receiving interface. A renewing client
 /// behind a router is in the subnet of the address that it renews. The other subnets of a
 /// shared network come after.
-pub fn places<'a>(
-    (site, index): (&'a ResolvedSite, &SubnetIndex),
+pub fn link_subnets<'a>(
+    site: &'a ResolvedSite,
+    index: &SubnetIndex,
     request: &Request<'_>,
-    link: &Link,
+    link: &ServedLink,
     arrival: &Arrival,
-) -> Vec<Place<'a>> {
+) -> Vec<LinkSubnet<'a>> {
     let relay = request.relay_address();
     // Option 82 counts only where a relay can have put it.
     let link_selection = relay.and(request.relay_info).and_then(|info| info.link_selection);
@@ -82,54 +83,54 @@ pub fn places<'a>(
     with_shared(site, around(site, index, &own))
 }
 
-/// The places with the other subnets of their links.
-fn with_shared<'a>(site: &'a Site, mut places: Vec<Place<'a>>) -> Vec<Place<'a>> {
-    let shares = |subnet: &Subnet, with: &[Place<'a>]| {
+/// The subnets with the other subnets of their links.
+fn with_shared<'a>(site: &'a Site, mut subnets: Vec<LinkSubnet<'a>>) -> Vec<LinkSubnet<'a>> {
+    let shares = |subnet: &Subnet, with: &[LinkSubnet<'a>]| {
         let link = subnet.shared_network.as_deref();
-        link.is_some() && with.iter().any(|place| place.subnet.shared_network.as_deref() == link)
+        link.is_some() && with.iter().any(|subnet| subnet.subnet.shared_network.as_deref() == link)
     };
-    if places.iter().all(|place| place.subnet.shared_network.is_none()) {
-        return places;
+    if subnets.iter().all(|subnet| subnet.subnet.shared_network.is_none()) {
+        return subnets;
     }
     let others = site.subnets.iter().filter(|(name, subnet)| {
-        shares(subnet, &places) && places.iter().all(|place| place.name != name.as_str())
+        shares(subnet, &subnets) && subnets.iter().all(|subnet| subnet.name != name.as_str())
     });
-    let others: Vec<_> = others.filter_map(|(name, subnet)| place(name, subnet)).collect();
-    places.extend(others);
-    places
+    let others: Vec<_> = others.filter_map(|(name, subnet)| ipv4(name, subnet)).collect();
+    subnets.extend(others);
+    subnets
 }
 
 /// The subnets around any of some addresses, in the order of the site.
-fn around<'a>(site: &'a Site, index: &SubnetIndex, addresses: &[Ipv4Addr]) -> Vec<Place<'a>> {
+fn around<'a>(site: &'a Site, index: &SubnetIndex, addresses: &[Ipv4Addr]) -> Vec<LinkSubnet<'a>> {
     let mut names: Vec<&str> =
         addresses.iter().flat_map(|address| index.around(*address)).collect();
     names.sort_unstable();
     names.dedup();
     let found = names.into_iter().filter_map(|name| site.subnets.get_key_value(name));
-    found.filter_map(|(name, subnet)| place(name, subnet)).collect()
+    found.filter_map(|(name, subnet)| ipv4(name, subnet)).collect()
 }
 
-/// The place that an IPv4 subnet is.
-fn place<'a>(name: &'a str, subnet: &'a Subnet) -> Option<Place<'a>> {
+/// An IPv4 subnet as one of a link.
+fn ipv4<'a>(name: &'a str, subnet: &'a Subnet) -> Option<LinkSubnet<'a>> {
     match subnet.cidr {
-        IpNet::V4(net) => Some(Place { name, subnet, net: net.trunc() }),
+        IpNet::V4(net) => Some(LinkSubnet { name, subnet, net: net.trunc() }),
         IpNet::V6(_) => None,
     }
 }
 
-/// The place among several where a host owns an address, with that address.
-pub fn owned_place<'a>(
+/// The subnet among several where a host owns an address, with that address.
+pub fn owned_subnet<'a>(
     site: &ResolvedSite,
     host: &Host,
-    places: &[Place<'a>],
-) -> Option<(Place<'a>, Ipv4Addr)> {
-    places.iter().find_map(|place| {
-        let address = v4(site.address_on(host, place.name)?)?;
-        place.net.contains(&address).then_some((*place, address))
+    subnets: &[LinkSubnet<'a>],
+) -> Option<(LinkSubnet<'a>, Ipv4Addr)> {
+    subnets.iter().find_map(|subnet| {
+        let address = v4(site.address_on(host, subnet.name)?)?;
+        subnet.net.contains(&address).then_some((*subnet, address))
     })
 }
 
-impl Link {
+impl ServedLink {
     /// The address of ours that a client reaches us by: the interface's own one in
     /// the client's network, else the one that the packet came to.
     pub fn address_for(&self, request: &Request<'_>, arrival: &Arrival, net: Ipv4Net) -> Ipv4Addr {
@@ -138,7 +139,7 @@ impl Link {
     }
 }
 
-/// What this server is called on the client's link (option 54): what the relay
+/// The server identifier on the client's link (option 54): what the relay
 /// says (RFC 5107), else the address that the client reaches it by.
 pub fn server_id(request: &Request<'_>, local: Ipv4Addr) -> Ipv4Addr {
     let said = request.relay_info.and_then(|info| info.server_id_override);
@@ -169,7 +170,7 @@ mod tests {
     fn place_of(bytes: &[u8], destination: Ipv4Addr) -> Option<String> {
         let packet = Packet::parse(bytes).unwrap();
         let request = Request::read(&packet).unwrap();
-        let link = Link {
+        let link = ServedLink {
             interface: "eth0".into(),
             index: 2,
             addresses: vec!["10.0.0.1/24".parse().unwrap()],
@@ -179,8 +180,8 @@ mod tests {
         let arrival = Arrival { source, destination, local: LOCAL, port: 67 };
         let site = site();
         let index = SubnetIndex::new(&site);
-        let found = places((&site, &index), &request, &link, &arrival);
-        found.first().map(|place| place.name.to_owned())
+        let found = link_subnets(&site, &index, &request, &link, &arrival);
+        found.first().map(|subnet| subnet.name.to_owned())
     }
 
     /// RFC 3527 (82.5) before RFC 3011 (118) before `giaddr` before the interface.
@@ -219,7 +220,8 @@ mod tests {
         }
         let index = SubnetIndex::new(&site);
         let found = around(&site, &index, &[Ipv4Addr::new(10, 1, 0, 254)]);
-        let names = |places: Vec<Place<'_>>| places.iter().map(|p| p.name.to_owned()).collect();
+        let names =
+            |subnets: Vec<LinkSubnet<'_>>| subnets.iter().map(|p| p.name.to_owned()).collect();
         let all: Vec<String> = names(with_shared(&site, found));
         assert_eq!(all, ["relay", "chosen", "selected"]);
         let alone = around(&site, &index, &[LOCAL, LOCAL]);

@@ -1,13 +1,14 @@
 //! DHCPv4: wire format, decisions and replies are pure; `service` and `socket` do the I/O.
 //!
-//! A packet's way: [`wire`] reads it, [`request`] tells what is asked, [`link`]
-//! finds the subnet, [`table`] tells what is known, [`decide`] chooses, [`reply`]
-//! and [`pxe`] write the answer, and `service` sends it, an ACK only after its
-//! lease is durable.
+//! The path of a packet: [`wire`] parses it, [`request`] reads what is asked, [`link`] finds the
+//! subnets of the client's link, [`leases`](crate::leases) tells what is known, [`decide`] chooses,
+//! [`reply`] and [`pxe`] write the reply, and `service` sends it, an ACK only after its lease is
+//! durable.
 
 pub mod decide;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod exercise;
+pub mod history;
 pub mod identity;
 pub mod link;
 pub mod probe;
@@ -18,7 +19,6 @@ pub mod request;
 pub mod router_advertisement;
 pub mod service;
 mod socket;
-pub mod watch;
 pub mod wire;
 
 pub use service::{advertise, run};

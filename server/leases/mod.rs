@@ -10,4 +10,4 @@ pub mod pool;
 pub mod table;
 mod watch;
 
-pub use book::{Claim, CommitError, Ended, LeaseBook, Outcomes};
+pub use book::{CommitError, LeaseBook};

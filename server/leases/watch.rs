@@ -1,5 +1,5 @@
 //! Learns at once what other processes do to leases: other servers on one PostgreSQL, which
-//! tell their addresses too, and `rackstrap lease remove` beside a server on SQLite.
+//! announce their addresses too, and `rackstrap lease remove` beside a server on SQLite.
 
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
@@ -12,25 +12,24 @@ use tokio_util::sync::CancellationToken;
 use crate::inventory::database::Sqlite;
 use crate::inventory::{Database, now_ms};
 use crate::leases::LeaseBook;
-use crate::leases::book::{Columns, read_lease};
+use crate::leases::book::{LeaseRow, read_lease};
 use crate::model::Lease;
 
-/// What PostgreSQL's notifications about leases are sent on.
+/// The channel of PostgreSQL's notifications about leases.
 const CHANNEL: &str = "rackstrap_lease";
-/// How often this server tells its own addresses to the others, and how long it believes theirs.
+/// How often this server announces its addresses to the others, and how long it believes theirs.
 const HELLO: Duration = Duration::from_secs(5);
 const PEER_SECONDS: i64 = 30;
-/// How often SQLite is asked for leases that were taken back.
+/// How often SQLite is asked for leases that another process removed.
 const POLL: Duration = Duration::from_millis(500);
-/// How soon PostgreSQL is asked again after a failure.
-const AGAIN: Duration = Duration::from_secs(1);
+/// The delay before reconnecting to PostgreSQL.
+const RECONNECT: Duration = Duration::from_secs(1);
 /// How many leases are taken in under one lock.
 const CHUNK: usize = 512;
 
-/// Makes the database itself tell of every change of a lease, whoever makes it. A trigger,
-/// so that no statement that writes leases can forget it. Two servers that start together
-/// take turns.
-const TELL: [&str; 3] = [
+/// Has the database notify every change of a lease, whoever makes it. A trigger, so that no
+/// statement that writes leases can forget it. Two servers that start together take turns.
+const CREATE_TRIGGER: [&str; 3] = [
     "SELECT pg_advisory_xact_lock(7261636873747261)",
     "CREATE OR REPLACE FUNCTION rackstrap_tell_lease() RETURNS trigger LANGUAGE plpgsql AS $$
      BEGIN
@@ -69,23 +68,23 @@ impl LeaseBook {
 
     async fn watch_notifications(&self, pool: &PgPool) {
         loop {
-            if let Err(error) = self.hear(pool).await {
-                tracing::warn!(%error, "what other servers lease cannot be heard; trying again");
+            if let Err(error) = self.listen(pool).await {
+                tracing::warn!(%error, "lost the notification channel to PostgreSQL; reconnecting");
             }
-            sleep(AGAIN).await;
+            sleep(RECONNECT).await;
         }
     }
 
-    /// Hears notifications until the connection is lost.
-    async fn hear(&self, pool: &PgPool) -> sqlx::Result<()> {
+    /// Takes in notifications until the connection is lost.
+    async fn listen(&self, pool: &PgPool) -> sqlx::Result<()> {
         let mut transaction = pool.begin().await?;
-        for statement in TELL {
+        for statement in CREATE_TRIGGER {
             sqlx::query(statement).execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
         let mut listener = PgListener::connect_with(pool).await?;
         listener.listen(CHANNEL).await?;
-        // What happened before anybody listened.
+        // What happened before the listener was there.
         self.learn_all(pool).await?;
         let mut hello = interval(HELLO);
         hello.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -94,29 +93,29 @@ impl LeaseBook {
             tokio::select! {
                 _ = hello.tick() => {
                     known = self.table().own_addresses();
-                    tell_addresses(pool, &known).await?;
+                    announce_addresses(pool, &known).await?;
                 }
-                heard = listener.try_recv() => {
-                    let Some(first) = heard? else { return Ok(()) };
-                    let mut told = vec![first.payload().to_owned()];
+                received = listener.try_recv() => {
+                    let Some(first) = received? else { return Ok(()) };
+                    let mut payloads = vec![first.payload().to_owned()];
                     while let Some(next) = listener.next_buffered() {
-                        told.push(next.payload().to_owned());
+                        payloads.push(next.payload().to_owned());
                     }
-                    self.take_in(pool, &told).await?;
+                    self.take_in(pool, &payloads).await?;
                 }
             }
-            // An interface got another address: the others must not take us for a stranger.
+            // An interface got another address: the others must not report it as a foreign server.
             if self.table().own_addresses() != known {
                 hello.reset_immediately();
             }
         }
     }
 
-    /// Takes in what notifications tell. What memory knows already costs nothing; anything
-    /// else is read, since an older notification may come after a newer commit of our own.
-    async fn take_in(&self, pool: &PgPool, told: &[String]) -> sqlx::Result<()> {
+    /// Takes in notifications. What memory knows already costs nothing; anything else is read,
+    /// since an older notification may arrive after a newer commit of our own.
+    async fn take_in(&self, pool: &PgPool, payloads: &[String]) -> sqlx::Result<()> {
         let mut unknown = HashSet::new();
-        for text in told {
+        for text in payloads {
             if let Some(peers) = text.strip_prefix('@') {
                 self.note_peers(peers);
                 continue;
@@ -134,7 +133,7 @@ impl LeaseBook {
             const SQL: &str = "SELECT address, client, mac, subnet, state, starts_at, expires_at
                                FROM leases WHERE address = ANY($1)";
             let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-            let rows: Vec<Columns> = sqlx::query_as(SQL).bind(texts).fetch_all(pool).await?;
+            let rows: Vec<LeaseRow> = sqlx::query_as(SQL).bind(texts).fetch_all(pool).await?;
             self.learn(addresses, rows);
         }
         Ok(())
@@ -147,23 +146,23 @@ impl LeaseBook {
         let peers = addresses.split(' ').filter_map(|address| address.parse().ok());
         let peers: Vec<Ipv4Addr> = peers.filter(|address| !table.is_own(*address)).collect();
         for peer in peers.iter().filter(|peer| !table.is_peer(**peer, now)) {
-            tracing::info!("the server at {peer} shares the database");
+            tracing::info!("the DHCP server at {peer} shares this database");
         }
         table.note_peers(peers, now + PEER_SECONDS);
     }
 
-    /// Reads every lease anew.
+    /// Reads every lease again.
     async fn learn_all(&self, pool: &PgPool) -> sqlx::Result<()> {
         const SQL: &str =
             "SELECT address, client, mac, subnet, state, starts_at, expires_at FROM leases";
         let before: Vec<Ipv4Addr> = self.list().iter().map(|lease| lease.address).collect();
-        let rows: Vec<Columns> = sqlx::query_as(SQL).fetch_all(pool).await?;
+        let rows: Vec<LeaseRow> = sqlx::query_as(SQL).fetch_all(pool).await?;
         self.learn(&before, rows);
         Ok(())
     }
 
     /// Takes in rows that were read, and forgets those of `addresses` that have none.
-    fn learn(&self, addresses: &[Ipv4Addr], rows: Vec<Columns>) {
+    fn learn(&self, addresses: &[Ipv4Addr], rows: Vec<LeaseRow>) {
         let leases: Vec<Lease> = rows.into_iter().filter_map(read_lease).collect();
         let stored: HashSet<Ipv4Addr> = leases.iter().map(|lease| lease.address).collect();
         for chunk in leases.chunks(CHUNK) {
@@ -175,7 +174,7 @@ impl LeaseBook {
             }
         }
         for address in addresses.iter().filter(|address| !stored.contains(address)) {
-            tracing::info!("{address} was taken back");
+            tracing::info!("the lease of {address} was removed");
             self.table().forget(*address);
         }
     }
@@ -186,13 +185,12 @@ impl LeaseBook {
         loop {
             poll.tick().await;
             if let Err(error) = self.take_removals(sqlite).await {
-                tracing::debug!(%error, "leases that were taken back cannot be read");
+                tracing::debug!(%error, "cannot read which leases were removed");
             }
         }
     }
 
-    /// Forgets the leases that another process removed. An address may have been given anew
-    /// since: the row tells.
+    /// Forgets the leases that another process removed, except where the address was leased again.
     async fn take_removals(&self, sqlite: &Sqlite) -> sqlx::Result<()> {
         const REMOVED: &str = "SELECT address FROM lease_removals";
         const TAKEN: &str = "DELETE FROM lease_removals WHERE address = $1";
@@ -212,14 +210,14 @@ impl LeaseBook {
     }
 }
 
-/// What the trigger says of a lease.
+/// What the trigger writes about a lease.
 fn summary(lease: &Lease) -> String {
     format!("{} {} {} {}", lease.address, lease.state.label(), lease.expires_at, lease.client)
 }
 
-/// Tells the other servers which addresses are this one's, so that they do not take it for
-/// a foreign DHCP server.
-async fn tell_addresses(pool: &PgPool, own: &[Ipv4Addr]) -> sqlx::Result<()> {
+/// Announces the addresses of this server, so that the others do not report it as a foreign
+/// DHCP server.
+async fn announce_addresses(pool: &PgPool, own: &[Ipv4Addr]) -> sqlx::Result<()> {
     let addresses: Vec<String> = own.iter().map(ToString::to_string).collect();
     let text = format!("@{}", addresses.join(" "));
     sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(text).execute(pool).await?;

@@ -26,17 +26,17 @@ type RawAddress = libc::sockaddr_in6;
 pub(crate) struct Message<'a> {
     /// Where it goes.
     pub(crate) to: SocketAddr,
-    /// What it leaves by, if the routes and the socket's own address are not to decide.
-    pub(crate) by: Option<Door>,
+    /// None where the routing table and the address of the socket decide.
+    pub(crate) egress: Option<Egress>,
     /// Its bytes in pieces.
     pub(crate) slices: &'a [IoSlice<'a>],
     /// The length of each packet in it but the last (UDP_SEGMENT), if there are several.
     pub(crate) segment: Option<u16>,
 }
 
-/// What a packet leaves by, over IPv4.
+/// The interface and address that an IPv4 packet leaves by (IP_PKTINFO).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Door {
+pub(crate) struct Egress {
     /// The kernel's number of the interface.
     pub(crate) interface: u32,
     /// The address of ours.
@@ -89,7 +89,7 @@ fn header(
     // IoSlice has the layout of iovec; the kernel only reads it.
     header.msg_iov = message.slices.as_ptr().cast_mut().cast();
     header.msg_iovlen = message.slices.len();
-    if message.segment.is_none() && message.by.is_none() {
+    if message.segment.is_none() && message.egress.is_none() {
         return libc::mmsghdr { msg_hdr: header, msg_len: 0 };
     }
     let control = control.write([0; 7]);
@@ -97,7 +97,7 @@ fn header(
     if let Some(segment) = message.segment {
         used += put(control, used, (libc::SOL_UDP, libc::UDP_SEGMENT), segment);
     }
-    if let Some(Door { interface, address }) = message.by {
+    if let Some(Egress { interface, address }) = message.egress {
         let info = libc::in_pktinfo {
             ipi_ifindex: interface as libc::c_int,
             ipi_spec_dst: libc::in_addr { s_addr: u32::from(address).to_be() },

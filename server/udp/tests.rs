@@ -17,8 +17,8 @@ fn segments_arrive_as_packets_and_each_message_at_its_peer() {
     let pieces: [&[u8]; 4] = [b"1:", b"ab", b"2:", b"c"];
     let slices = pieces.map(IoSlice::new);
     let messages = [
-        Message { to: peers[0], by: None, slices: &slices, segment: Some(4) },
-        Message { to: peers[1], by: None, slices: &slices[..2], segment: None },
+        Message { to: peers[0], egress: None, slices: &slices, segment: Some(4) },
+        Message { to: peers[1], egress: None, slices: &slices[..2], segment: None },
     ];
     assert_eq!(send(&sender, &messages), Ok(2));
     let receive = |receiver: &UdpSocket| {
@@ -76,9 +76,9 @@ fn a_packet_tells_where_it_went_and_leaves_from_where_it_is_told() {
     inbox.receive(&server).unwrap();
     assert_eq!(inbox.packets().next().unwrap().to, Some((asked.into(), asked.into())));
     let to = address_of(&client);
-    let by = Some(Door { interface: 0, address: other });
+    let egress = Some(Egress { interface: 0, address: other });
     let slices = [IoSlice::new(b"!")];
-    assert_eq!(send(&server, &[Message { to, by, slices: &slices, segment: None }]), Ok(1));
+    assert_eq!(send(&server, &[Message { to, egress, slices: &slices, segment: None }]), Ok(1));
     client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let (_, from) = client.recv_from(&mut [0; 4]).unwrap();
     assert_eq!(from.ip(), other);
@@ -97,7 +97,7 @@ fn ipv6_packets_come_and_go_with_their_addresses() {
     let packet = inbox.packets().next().unwrap();
     assert_eq!((packet.peer, packet.to), (address_of(&client), Some((loopback, loopback))));
     let slices = [IoSlice::new(b"1:ab2:c")];
-    let message = Message { to: packet.peer, by: None, slices: &slices, segment: Some(4) };
+    let message = Message { to: packet.peer, egress: None, slices: &slices, segment: Some(4) };
     assert_eq!(send(&server, &[message]), Ok(1));
     client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let mut buffer = [0; 16];

@@ -6,7 +6,7 @@ use dhcproto::Name;
 use dhcproto::v4::{DhcpOption, MessageType};
 use smallvec::SmallVec;
 
-use super::link::{Arrival, Place};
+use super::link::{Arrival, LinkSubnet};
 use super::pxe::{BootData, merge_added};
 use super::request::Request;
 use super::wire::{BROADCAST_FLAG, EncodedOption, Reply};
@@ -37,18 +37,18 @@ const USUAL_OPTIONS: usize = 16;
 /// IP and UDP headers.
 const HEADER_BYTES: u16 = 28;
 
-/// What an answer gives.
+/// What a reply says, before it is a packet.
 #[derive(Clone, Debug)]
-pub struct Grant<'a> {
+pub struct ReplyContent<'a> {
     /// Offer or Ack; none in an answer to BOOTP.
     pub message_type: Option<MessageType>,
     /// The address; none for the answer to an INFORM.
     pub address: Option<Ipv4Addr>,
     /// For how long, in seconds.
     pub lease_seconds: u32,
-    /// Where the client is; none where another server gives the settings.
-    pub place: Option<Place<'a>>,
-    /// What this server is called there.
+    /// The subnet of the client; none where another server gives the settings.
+    pub subnet: Option<LinkSubnet<'a>>,
+    /// The server identifier there (option 54).
     pub server_id: Ipv4Addr,
     /// The client's name.
     pub host_name: Option<&'a str>,
@@ -62,11 +62,11 @@ pub struct Grant<'a> {
     pub rapid_commit: bool,
 }
 
-impl<'a> Grant<'a> {
+impl<'a> ReplyContent<'a> {
     /// An option that an operator added: to the host, else its profile, else the subnet.
     pub fn added(&self, code: u8) -> Option<&'a [u8]> {
         let own = self.own_options.into_iter().flatten().find_map(|options| options.get(code));
-        own.or_else(|| self.place.and_then(|place| place.subnet.dhcp_options.get(code)))
+        own.or_else(|| self.subnet.and_then(|subnet| subnet.subnet.dhcp_options.get(code)))
     }
 
     /// Puts the operator's vendor options beside those of the boot data.
@@ -89,42 +89,34 @@ pub enum Destination {
     Hardware(Ipv4Addr, Mac),
 }
 
-/// An answer and where it goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// The packet's bytes.
-    pub bytes: Vec<u8>,
-    /// Where it goes.
-    pub destination: Destination,
-}
-
 /// Builds an OFFER or an ACK (RFC 2131 table 3).
-pub fn build_grant<'a>(request: &Request<'a>, grant: &Grant<'_>) -> Reply<'a> {
-    let mut reply = empty_reply(request, grant.message_type, grant.link_mtu);
-    reply.options = ordered_options(request, grant);
-    reply.your_address = grant.address.unwrap_or(Ipv4Addr::UNSPECIFIED);
-    if grant.message_type == Some(MessageType::Ack) {
+pub fn build_reply<'a>(request: &Request<'a>, content: &ReplyContent<'_>) -> Reply<'a> {
+    let mut reply = empty_reply(request, content.message_type, content.link_mtu);
+    reply.options = ordered_options(request, content);
+    reply.your_address = content.address.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    if content.message_type == Some(MessageType::Ack) {
         // As the request has it: what stands there in a DISCOVER, answered at once by an ACK
         // (option 80), means nothing.
         reply.client_address = request.client_address.unwrap_or(Ipv4Addr::UNSPECIFIED);
     }
-    reply.next_server = grant.boot.next_server.unwrap_or(Ipv4Addr::UNSPECIFIED);
-    reply.boot_file = grant.boot.boot_file.clone();
+    reply.next_server = content.boot.next_server.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    reply.boot_file = content.boot.boot_file.clone();
     // PXE reads `file` as a name whatever option 52 says.
-    reply.may_overload = grant.boot == BootData::default();
+    reply.may_overload = content.boot == BootData::default();
     reply
 }
 
 /// Builds the answer to a BOOTP client: an address for ever and nothing of DHCP's own
 /// (RFC 1534 section 2). The client's vendor area has 64 bytes, a modern one takes more.
-pub fn build_bootp<'a>(request: &Request<'a>, grant: &Grant<'_>) -> Reply<'a> {
-    let mut reply = empty_reply(request, None, grant.link_mtu);
-    let added = |code| grant.added(code).map(|data| EncodedOption::raw(code, data));
+pub fn build_bootp<'a>(request: &Request<'a>, content: &ReplyContent<'_>) -> Reply<'a> {
+    let mut reply = empty_reply(request, None, content.link_mtu);
+    let added = |code| content.added(code).map(|data| EncodedOption::raw(code, data));
     let codes = BOOTP_OPTIONS.into_iter();
-    reply.options = codes.filter_map(|c| added(c).or_else(|| inventory_option(c, grant))).collect();
-    reply.your_address = grant.address.unwrap_or(Ipv4Addr::UNSPECIFIED);
-    reply.next_server = grant.boot.next_server.unwrap_or(Ipv4Addr::UNSPECIFIED);
-    reply.boot_file = grant.boot.boot_file.clone();
+    reply.options =
+        codes.filter_map(|c| added(c).or_else(|| inventory_option(c, content))).collect();
+    reply.your_address = content.address.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    reply.next_server = content.boot.next_server.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    reply.boot_file = content.boot.boot_file.clone();
     reply
 }
 
@@ -169,26 +161,26 @@ fn empty_reply<'a>(
 
 /// The server and what else no answer may lack; then the options that the client asks for, in
 /// its order (RFC 2132 section 9.8); then boot data.
-fn ordered_options(request: &Request<'_>, grant: &Grant<'_>) -> Vec<EncodedOption> {
+fn ordered_options(request: &Request<'_>, content: &ReplyContent<'_>) -> Vec<EncodedOption> {
     let mut options = Vec::with_capacity(USUAL_OPTIONS);
-    options.push(EncodedOption::address(code::SERVER_ID, grant.server_id));
-    if grant.address.is_some() {
-        options.extend(lease_times(grant.lease_seconds));
+    options.push(EncodedOption::address(code::SERVER_ID, content.server_id));
+    if content.address.is_some() {
+        options.extend(lease_times(content.lease_seconds));
     }
     options.extend(request.client_id.map(|id| EncodedOption::raw(code::CLIENT_ID, id)));
-    options.extend(grant.rapid_commit.then(|| EncodedOption::raw(code::RAPID_COMMIT, &[])));
+    options.extend(content.rapid_commit.then(|| EncodedOption::raw(code::RAPID_COMMIT, &[])));
     let mut there = [false; 256];
     there[usize::from(code::MESSAGE_TYPE)] = true;
-    for option in options.iter().chain(&grant.boot.options) {
+    for option in options.iter().chain(&content.boot.options) {
         there[usize::from(option.code)] = true;
     }
     for code in wanted_in_order(request.wanted_options) {
         if !std::mem::replace(&mut there[usize::from(code)], true) {
-            let added = grant.added(code).map(|data| EncodedOption::raw(code, data));
-            options.extend(added.or_else(|| inventory_option(code, grant)));
+            let added = content.added(code).map(|data| EncodedOption::raw(code, data));
+            options.extend(added.or_else(|| inventory_option(code, content)));
         }
     }
-    options.extend(grant.boot.options.iter().cloned());
+    options.extend(content.boot.options.iter().cloned());
     options
 }
 
@@ -216,14 +208,14 @@ fn wanted_in_order(wanted: &[u8]) -> SmallVec<[u8; 64]> {
 }
 
 /// An option that the inventory knows the value of.
-fn inventory_option(option: u8, grant: &Grant<'_>) -> Option<EncodedOption> {
-    let Place { subnet, net, .. } = grant.place?;
+fn inventory_option(option: u8, content: &ReplyContent<'_>) -> Option<EncodedOption> {
+    let LinkSubnet { subnet, net, .. } = content.subnet?;
     let router = subnet.gateway.and_then(v4);
     let encoded = match option {
         code::SUBNET_MASK => EncodedOption::address(option, net.netmask()),
         code::ROUTER => EncodedOption::address(option, router?),
         code::DOMAIN_NAME_SERVER => addresses(option, subnet.usual_resolvers().filter_map(v4)),
-        code::HOST_NAME => EncodedOption::raw(option, grant.host_name?.as_bytes()),
+        code::HOST_NAME => EncodedOption::raw(option, content.host_name?.as_bytes()),
         code::DOMAIN_NAME => {
             let domain = subnet.domains.first()?.trim_end_matches('.');
             EncodedOption::raw(option, domain.as_bytes())

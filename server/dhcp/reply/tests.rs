@@ -67,13 +67,13 @@ fn answer_with(
     let request = Request::read(&packet).unwrap();
     let subnet = full_subnet();
     let net = "10.0.0.0/24".parse().unwrap();
-    let reply = build_grant(
+    let reply = build_reply(
         &request,
-        &Grant {
+        &ReplyContent {
             message_type: Some(kind),
             address: Some(YOURS),
             lease_seconds: 3600,
-            place: Some(Place { name: "provisioning", subnet: &subnet, net }),
+            subnet: Some(LinkSubnet { name: "provisioning", subnet: &subnet, net }),
             server_id: SERVER,
             host_name: Some("r1-n01"),
             own_options: [None, profile.as_ref()],
@@ -273,11 +273,11 @@ fn the_nearest_options_count() {
     let mut subnet = full_subnet();
     subnet.dhcp_options = options(r#"{"42": "10.0.0.69", "2": 3600}"#);
     let net = "10.0.0.0/24".parse().unwrap();
-    let grant = Grant {
+    let content = ReplyContent {
         message_type: Some(MessageType::Offer),
         address: Some(YOURS),
         lease_seconds: 3600,
-        place: Some(Place { name: "provisioning", subnet: &subnet, net }),
+        subnet: Some(LinkSubnet { name: "provisioning", subnet: &subnet, net }),
         server_id: SERVER,
         host_name: None,
         own_options: [Some(&host), Some(&profile)],
@@ -285,10 +285,10 @@ fn the_nearest_options_count() {
         link_mtu: 1500,
         rapid_commit: false,
     };
-    assert_eq!(grant.added(150), Some(&[10, 0, 0, 66][..]));
-    assert_eq!(grant.added(42), Some(&[10, 0, 0, 68][..]));
-    assert_eq!(grant.added(2), Some(&3600_u32.to_be_bytes()[..]));
-    assert_eq!(grant.added(7), None);
+    assert_eq!(content.added(150), Some(&[10, 0, 0, 66][..]));
+    assert_eq!(content.added(42), Some(&[10, 0, 0, 68][..]));
+    assert_eq!(content.added(2), Some(&3600_u32.to_be_bytes()[..]));
+    assert_eq!(content.added(7), None);
 }
 
 /// The answer in two packets says that it is one (RFC 4039). The answer to BOOTP has
@@ -296,11 +296,11 @@ fn the_nearest_options_count() {
 #[test]
 fn a_lease_in_two_packets_says_so_and_bootp_hears_nothing_of_dhcp() {
     let subnet = full_subnet();
-    let grant = |rapid_commit| Grant {
+    let content = |rapid_commit| ReplyContent {
         message_type: Some(MessageType::Ack),
         address: Some(YOURS),
         lease_seconds: 3600,
-        place: Some(Place {
+        subnet: Some(LinkSubnet {
             name: "provisioning",
             subnet: &subnet,
             net: "10.0.0.0/24".parse().unwrap(),
@@ -315,9 +315,9 @@ fn a_lease_in_two_packets_says_so_and_bootp_hears_nothing_of_dhcp() {
     let bytes = message(1, &[&[80, 0]]);
     let packet = Packet::parse(&bytes).unwrap();
     let request = Request::read(&packet).unwrap();
-    let (rapid, _) = build_grant(&request, &grant(true)).encode();
+    let (rapid, _) = build_reply(&request, &content(true)).encode();
     assert_eq!(Packet::parse(&rapid).unwrap().options.get(80), Some(&[][..]));
-    let (bootp, _) = build_bootp(&request, &grant(false)).encode();
+    let (bootp, _) = build_bootp(&request, &content(false)).encode();
     assert_eq!(bootp.len(), 300);
     let bootp = Packet::parse(&bootp).unwrap();
     assert_eq!((bootp.your_address, bootp.client_address), (YOURS, Ipv4Addr::UNSPECIFIED));

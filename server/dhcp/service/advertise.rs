@@ -5,12 +5,12 @@ use std::io;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::dhcp::link::Link;
+use crate::dhcp::link::ServedLink;
 use crate::dhcp::router_advertisement::{INTERVAL, encode, is_solicitation};
 use crate::dhcp::socket::IcmpSocket;
 
 /// Advertises until `stop`. A link that cannot is left alone: only old iPXE misses it.
-pub(super) async fn run(link: Link, stop: CancellationToken) -> io::Result<()> {
+pub(super) async fn run(link: ServedLink, stop: CancellationToken) -> io::Result<()> {
     let socket = match IcmpSocket::open(&link) {
         Ok(socket) => socket,
         Err(error) => {

@@ -1,17 +1,17 @@
 //! Serves DHCP on the configured interfaces: reads packets, obeys decisions, sends answers.
 
+mod action;
 mod advertise;
-mod caller;
 mod drops;
 mod exchange;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod exercise;
 mod interface;
 mod leasing;
-mod outcome;
-mod place;
 mod probe;
 mod proxy;
+mod subnet_selection;
+mod transaction;
 mod words;
 
 use std::io;
@@ -20,11 +20,12 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::link::Link;
+use super::link::ServedLink;
 use super::socket::{interface_names, read_link};
 use crate::app::App;
 use crate::priority;
-use interface::Interface;
+pub(in crate::dhcp) use action::Transmit;
+use interface::InterfaceServer;
 
 /// Serves on the configured interfaces until `stop`.
 pub async fn run(app: App, stop: CancellationToken) -> io::Result<()> {
@@ -48,16 +49,16 @@ pub async fn run(app: App, stop: CancellationToken) -> io::Result<()> {
 
 /// Serves one interface on a thread of its own: a packet that is read there is answered
 /// there, however busy the other services are.
-async fn serve(app: App, link: Link, stop: CancellationToken) -> io::Result<()> {
+async fn serve(app: App, link: ServedLink, stop: CancellationToken) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (sender, ended) = oneshot::channel();
     std::thread::Builder::new().name(format!("dhcp {}", link.interface)).spawn(move || {
         priority::answer_at_once();
-        let served = async { Interface::open(app, link)?.run(stop).await };
+        let served = async { InterfaceServer::open(app, link)?.run(stop).await };
         // Nobody listens any more if the services were cut off.
         let _ = sender.send(runtime.block_on(served));
     })?;
-    ended.await.map_err(|_| io::Error::other("its thread died"))?
+    ended.await.map_err(|_| io::Error::other("the DHCP thread stopped unexpectedly"))?
 }
 
 /// Sends router advertisements on the configured interfaces until `stop`, whether DHCP is
@@ -74,7 +75,7 @@ pub async fn advertise(app: App, stop: CancellationToken) -> io::Result<()> {
     Ok(())
 }
 
-fn find_link(name: &str) -> io::Result<Link> {
+fn find_link(name: &str) -> io::Result<ServedLink> {
     read_link(name).ok_or_else(|| {
         let names = interface_names().join(", ");
         let text = format!("interface \"{name}\" does not exist; there are: {names}");

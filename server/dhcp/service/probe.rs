@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::dhcp::link::{Arrival, Link};
+use crate::dhcp::link::{Arrival, ServedLink};
 use crate::dhcp::probe::{BUDGET, SEND_AGAIN};
 use crate::dhcp::socket::{ArpSocket, EchoSocket};
 use crate::model::{ClientKey, Lease, LeaseState, Mac};
@@ -86,7 +86,7 @@ impl Prober {
     /// sockets, since a server that cannot look must still serve.
     pub(super) fn probe(
         &mut self,
-        link: &Link,
+        link: &ServedLink,
         probe: Probe,
     ) -> impl Future<Output = Found> + Send + use<> {
         let (found, answer) = oneshot::channel();
@@ -109,7 +109,7 @@ impl Prober {
 }
 
 /// Sends probes and hears the answers, until nobody can ask any more or the link is gone.
-async fn run(link: Link, mut asks: mpsc::UnboundedReceiver<Ask>) {
+async fn run(link: ServedLink, mut asks: mpsc::UnboundedReceiver<Ask>) {
     let interface = &link.interface;
     let told = |what: &str, error: &io::Error| {
         tracing::warn!(interface, "addresses are offered without a probe by {what}: {error}");

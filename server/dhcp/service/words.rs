@@ -1,12 +1,12 @@
 //! What is recorded of a message, in the terms of events.
 
 use crate::boot::next::Next;
-use crate::dhcp::link::Link;
+use crate::dhcp::link::ServedLink;
 use crate::dhcp::request::Request;
 use crate::lifecycle::event::{Boots, Way};
 
 /// The way by which a request came: the interface, or the relay and its port.
-pub(super) fn way(request: &Request<'_>, link: &Link) -> Way {
+pub(super) fn way(request: &Request<'_>, link: &ServedLink) -> Way {
     let Some(address) = request.relay_address() else {
         return Way::Interface(link.interface.clone());
     };

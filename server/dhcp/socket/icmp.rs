@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
-use crate::dhcp::link::Link;
+use crate::dhcp::link::ServedLink;
 use crate::dhcp::router_advertisement::{ALL_NODES, ALL_ROUTERS};
 
 /// An ICMPv6 socket on one interface.
@@ -19,7 +19,7 @@ pub(in crate::dhcp) struct IcmpSocket {
 
 impl IcmpSocket {
     /// Opens the socket and listens to what is sent to all routers.
-    pub(in crate::dhcp) fn open(link: &Link) -> io::Result<Self> {
+    pub(in crate::dhcp) fn open(link: &ServedLink) -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::ICMPV6))?;
         socket.bind_device(Some(link.interface.as_bytes()))?;
         socket.set_nonblocking(true)?;

@@ -7,17 +7,22 @@ use ipnet::Ipv4Net;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::if_nametoindex;
 
-use crate::dhcp::link::Link;
+use crate::dhcp::link::ServedLink;
 use crate::model::Mac;
 
 /// The interface as it is now; none if there is none of that name.
-pub(in crate::dhcp) fn read_link(interface: &str) -> Option<Link> {
+pub(in crate::dhcp) fn read_link(interface: &str) -> Option<ServedLink> {
     let index = if_nametoindex(interface).ok()?;
     let mtu = fs::read_to_string(format!("/sys/class/net/{interface}/mtu"))
         .ok()
         .and_then(|text| text.trim().parse().ok())
         .unwrap_or(1500);
-    Some(Link { interface: interface.to_owned(), index, addresses: addresses(interface), mtu })
+    Some(ServedLink {
+        interface: interface.to_owned(),
+        index,
+        addresses: addresses(interface),
+        mtu,
+    })
 }
 
 fn addresses(interface: &str) -> Vec<Ipv4Net> {

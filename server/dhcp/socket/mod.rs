@@ -17,10 +17,11 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-use super::link::{Arrival, Link};
+use super::link::{Arrival, ServedLink};
 use super::reply::{CLIENT_PORT, Destination, SERVER_PORT};
+use super::service::Transmit;
 use crate::model::Mac;
-use crate::udp::{self, Door, Inbox, Message, Received};
+use crate::udp::{self, Egress, Inbox, Message, Received};
 
 pub(super) use icmp::IcmpSocket;
 pub(super) use interface::{interface_names, read_link};
@@ -45,29 +46,18 @@ pub(super) struct DhcpSocket {
     segments: AtomicBool,
 }
 
-/// A packet on its way out.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Letter<'a> {
-    pub(super) bytes: &'a [u8],
-    pub(super) destination: Destination,
-    /// The address of ours that it leaves from.
-    pub(super) local: Ipv4Addr,
-}
-
-impl Letter<'_> {
-    /// Whether it and another may leave as one message.
-    fn goes_with(&self, other: &Self) -> bool {
-        matches!(self.destination, Destination::Routed(_))
-            && self.destination == other.destination
-            && self.local == other.local
-            && self.bytes.len() == other.bytes.len()
-            && self.bytes.len() <= MAX_SEGMENT_BYTES
-    }
+/// Whether two packets may leave as one message.
+fn may_share_message(one: &Transmit, other: &Transmit) -> bool {
+    matches!(one.destination, Destination::Routed(_))
+        && one.destination == other.destination
+        && one.local == other.local
+        && one.bytes.len() == other.bytes.len()
+        && one.bytes.len() <= MAX_SEGMENT_BYTES
 }
 
 impl DhcpSocket {
     /// Binds a port on one interface.
-    pub(super) fn open(link: &Link, port: u16) -> io::Result<Self> {
+    pub(super) fn open(link: &ServedLink, port: u16) -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
         socket.bind_device(Some(link.interface.as_bytes()))?;
         socket.set_reuse_address(true)?;
@@ -119,21 +109,21 @@ impl DhcpSocket {
 
     /// Sends packets, as many by one call as can be; tells which failed, by its place. Those of
     /// one length to one relay leave as one message that the kernel or the NIC cuts up.
-    pub(super) fn send(&self, letters: &[Letter<'_>], failed: &mut dyn FnMut(usize, io::Error)) {
-        self.send_grouped(letters, self.segments.load(Ordering::Relaxed), failed);
+    pub(super) fn send(&self, transmits: &[Transmit], failed: &mut dyn FnMut(usize, io::Error)) {
+        self.send_grouped(transmits, self.segments.load(Ordering::Relaxed), failed);
     }
 
     fn send_grouped(
         &self,
-        letters: &[Letter<'_>],
+        transmits: &[Transmit],
         together: bool,
         failed: &mut dyn FnMut(usize, io::Error),
     ) {
         let slices: Vec<IoSlice<'_>> =
-            letters.iter().map(|letter| IoSlice::new(letter.bytes)).collect();
+            transmits.iter().map(|transmit| IoSlice::new(&transmit.bytes)).collect();
         let (mut groups, mut messages) = (Vec::new(), Vec::new());
         let mut next = 0;
-        for group in letters.chunk_by(|one, other| together && one.goes_with(other)) {
+        for group in transmits.chunk_by(|one, other| together && may_share_message(one, other)) {
             for part in group.chunks(MAX_SEGMENTS) {
                 let places = next..next + part.len();
                 next = places.end;
@@ -143,11 +133,12 @@ impl DhcpSocket {
                 }) else {
                     continue;
                 };
-                let by = Some(Door { interface: self.interface_index, address: part[0].local });
+                let egress =
+                    Some(Egress { interface: self.interface_index, address: part[0].local });
                 let segment = (part.len() > 1).then_some(part[0].bytes.len() as u16);
                 let slices = &slices[places.clone()];
                 groups.push(places);
-                messages.push(Message { to: to.into(), by, slices, segment });
+                messages.push(Message { to: to.into(), egress, slices, segment });
             }
         }
         let mut next = 0;
@@ -157,7 +148,7 @@ impl DhcpSocket {
                 Err(Errno::EINTR) => {}
                 Err(errno) => {
                     let places = groups[next].clone();
-                    self.send_failed(&letters[places.clone()], errno, &mut |place, error| {
+                    self.send_failed(&transmits[places.clone()], errno, &mut |place, error| {
                         failed(places.start + place, error);
                     });
                     next += 1;
@@ -169,26 +160,26 @@ impl DhcpSocket {
     /// Sends one by one what could not leave together; one alone has failed.
     fn send_failed(
         &self,
-        letters: &[Letter<'_>],
+        transmits: &[Transmit],
         errno: Errno,
         failed: &mut dyn FnMut(usize, io::Error),
     ) {
-        if letters.len() == 1 {
+        if transmits.len() == 1 {
             return failed(0, errno.into());
         }
         // No checksum offload, or a message that is too long for the link.
         if matches!(errno, Errno::EIO | Errno::EINVAL | Errno::EOPNOTSUPP) {
             self.segments.store(false, Ordering::Relaxed);
         }
-        self.send_grouped(letters, false, failed);
+        self.send_grouped(transmits, false, failed);
     }
 
-    /// Where a letter goes by UDP; none if it has left by the raw socket.
-    fn routed(&self, letter: &Letter<'_>) -> io::Result<Option<SocketAddrV4>> {
-        match (letter.destination, &self.raw) {
+    /// Where a transmit goes by UDP; none if it has left by the raw socket.
+    fn routed(&self, transmit: &Transmit) -> io::Result<Option<SocketAddrV4>> {
+        match (transmit.destination, &self.raw) {
             (Destination::Routed(to), _) => Ok(Some(to)),
             (Destination::Hardware(address, mac), Some(raw)) => {
-                self.send_raw(raw, letter, (address, mac)).map(|()| None)
+                self.send_raw(raw, transmit, address, mac).map(|()| None)
             }
             (Destination::Broadcast | Destination::Hardware(..), _) => {
                 Ok(Some(SocketAddrV4::new(Ipv4Addr::BROADCAST, CLIENT_PORT)))
@@ -199,12 +190,13 @@ impl DhcpSocket {
     fn send_raw(
         &self,
         raw: &Socket,
-        letter: &Letter<'_>,
-        (destination, mac): (Ipv4Addr, Mac),
+        transmit: &Transmit,
+        destination: Ipv4Addr,
+        mac: Mac,
     ) -> io::Result<()> {
-        let from = SocketAddrV4::new(letter.local, SERVER_PORT);
+        let from = SocketAddrV4::new(transmit.local, SERVER_PORT);
         let to = SocketAddrV4::new(destination, CLIENT_PORT);
-        let frame = frame::encode_ipv4_udp(from, to, letter.bytes);
+        let frame = frame::encode_ipv4_udp(from, to, &transmit.bytes);
         raw.send_to(&frame, &hardware_address(self.interface_index, mac, libc::ETH_P_IP)?)?;
         Ok(())
     }

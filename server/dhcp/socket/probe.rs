@@ -10,7 +10,7 @@ use tokio::net::UdpSocket;
 
 use super::hardware_address;
 use super::interface::mac_of;
-use crate::dhcp::link::Link;
+use crate::dhcp::link::ServedLink;
 use crate::dhcp::probe::{arp_claim, echo_answer, encode_arp_probe, encode_echo};
 use crate::model::Mac;
 
@@ -24,7 +24,7 @@ pub(in crate::dhcp) struct ArpSocket {
 
 impl ArpSocket {
     /// Opens the socket; needs CAP_NET_RAW.
-    pub(in crate::dhcp) fn open(link: &Link) -> io::Result<Self> {
+    pub(in crate::dhcp) fn open(link: &ServedLink) -> io::Result<Self> {
         let arp = (libc::ETH_P_ARP as u16).to_be();
         let socket =
             Socket::new(Domain::PACKET, Type::DGRAM, Some(Protocol::from(i32::from(arp))))?;

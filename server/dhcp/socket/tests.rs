@@ -10,8 +10,20 @@ fn receive(relay: &UdpSocket) -> Vec<u8> {
     buffer[..length].to_vec()
 }
 
+/// A reply to a port of this machine.
+fn transmit(bytes: Vec<u8>, port: u16) -> Transmit {
+    Transmit {
+        bytes,
+        destination: Destination::Routed(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)),
+        local: Ipv4Addr::LOCALHOST,
+        port: SERVER_PORT,
+        message_type: None,
+        event: None,
+    }
+}
+
 #[tokio::test]
-async fn answers_arrive_one_by_one_at_their_relays_in_order() {
+async fn replies_arrive_one_by_one_at_their_relays_in_order() {
     let link = read_link("lo").unwrap();
     let socket = DhcpSocket::open(&link, 0).unwrap();
     let relays = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
@@ -22,13 +34,12 @@ async fn answers_arrive_one_by_one_at_their_relays_in_order() {
         sent.iter().zip(1..).map(|((_, length), number)| vec![number; *length]).collect();
     for segments in [true, false] {
         socket.segments.store(segments, Ordering::Relaxed);
-        let letters = sent.iter().zip(&packets).map(|((relay, _), bytes)| Letter {
-            bytes,
-            destination: Destination::Routed(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port(*relay))),
-            local: Ipv4Addr::LOCALHOST,
-        });
-        let letters: Vec<Letter<'_>> = letters.collect();
-        socket.send(&letters, &mut |place, error| panic!("{place}: {error}"));
+        let replies: Vec<Transmit> = sent
+            .iter()
+            .zip(&packets)
+            .map(|((relay, _), bytes)| transmit(bytes.clone(), port(*relay)))
+            .collect();
+        socket.send(&replies, &mut |place, error| panic!("{place}: {error}"));
         for ((relay, _), packet) in sent.iter().zip(&packets) {
             assert_eq!(receive(&relays[*relay]), *packet);
         }
@@ -37,20 +48,15 @@ async fn answers_arrive_one_by_one_at_their_relays_in_order() {
 }
 
 #[tokio::test]
-async fn what_cannot_leave_together_leaves_one_by_one_and_each_failure_has_its_place() {
+async fn packets_that_cannot_share_a_message_leave_alone_and_each_failure_has_its_place() {
     let link = read_link("lo").unwrap();
     let socket = DhcpSocket::open(&link, 0).unwrap();
     let relay = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let letter = |port: u16| Letter {
-        bytes: &[7; 300],
-        destination: Destination::Routed(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)),
-        local: Ipv4Addr::LOCALHOST,
-    };
-    let good = letter(relay.local_addr().unwrap().port());
+    let good = relay.local_addr().unwrap().port();
     // Port 0 takes no packet.
-    let letters = [good, letter(0), letter(0), good];
+    let replies = [good, 0, 0, good].map(|port| transmit(vec![7; 300], port));
     let mut failures = Vec::new();
-    socket.send(&letters, &mut |place, _| failures.push(place));
+    socket.send(&replies, &mut |place, _| failures.push(place));
     assert_eq!(failures, [1, 2]);
     assert_eq!([receive(&relay), receive(&relay)], [[7; 300].to_vec(), [7; 300].to_vec()]);
 }

@@ -9,8 +9,6 @@ use std::net::Ipv4Addr;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::mpsc;
-
 use crate::inventory::{Database, database::with_pool};
 use crate::leases::table::Table;
 use crate::model::Lease;
@@ -24,42 +22,25 @@ pub struct LeaseBook {
     database: Database,
 }
 
-/// Why a lease was not made.
+/// Why a lease was not stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommitError {
-    /// Somebody else holds the address in the database, perhaps by another server.
+    /// Another client holds the address in the database, perhaps by another server.
     #[error("{0} is held by another client")]
     Taken(Ipv4Addr),
-    /// The database did not take it.
+    /// The driver's reason.
     #[error("the lease was not stored: {0}")]
     Database(String),
-    /// Too many leases wait for the database.
-    #[error("too many leases wait for the database")]
+    /// See [`writer`]: the client asks again by itself.
+    #[error("too many leases are waiting for the database")]
     Busy,
 }
 
-/// A lease to be made durable, or ended by its state.
-#[derive(Clone, Debug)]
-pub struct Claim {
-    /// The lease.
-    pub lease: Lease,
-    /// As of when, in Unix seconds.
-    pub now: i64,
-    /// What its outcome is known by.
-    pub number: u64,
+impl CommitError {
+    fn stopped() -> Self {
+        Self::Database("the server is stopping".to_owned())
+    }
 }
-
-/// How a claim ended.
-#[derive(Clone, Debug)]
-pub struct Ended {
-    /// The claim's number.
-    pub number: u64,
-    /// The lease as it is stored.
-    pub outcome: Result<Lease, CommitError>,
-}
-
-/// Where the outcomes of claims go, those of one commit together.
-pub type Outcomes = mpsc::UnboundedSender<Vec<Ended>>;
 
 impl LeaseBook {
     /// Reads the leases of the database and starts the task that writes them.
@@ -107,19 +88,27 @@ impl LeaseBook {
         lease: Lease,
         now: i64,
     ) -> impl Future<Output = Result<Lease, CommitError>> + Send + use<> {
-        let (to, mut outcome) = mpsc::unbounded_channel();
-        self.commit_all(vec![Claim { lease, now, number: 0 }], &to);
-        drop(to);
-        async move {
-            let ended = outcome.recv().await.and_then(|mut ended| ended.pop());
-            let stopped = || Err(CommitError::Database("the writer stopped".into()));
-            ended.map_or_else(stopped, |ended| ended.outcome)
-        }
+        let stored = self.commit_all(vec![lease], now);
+        async move { stored.await.pop().unwrap_or_else(|| Err(CommitError::stopped())) }
     }
 
-    /// Makes leases durable, all at once; each outcome comes after the commit.
-    pub fn commit_all(&self, claims: Vec<Claim>, to: &Outcomes) {
-        self.queue.add(claims, to);
+    /// Makes leases durable as of `now` (Unix seconds). Gives how each ended, in the same order,
+    /// after the commit of the last.
+    pub fn commit_all(
+        &self,
+        leases: Vec<Lease>,
+        now: i64,
+    ) -> impl Future<Output = Vec<Result<Lease, CommitError>>> + Send + use<> {
+        let count = leases.len();
+        let stored = self.queue.add(leases, now);
+        async move {
+            match stored {
+                Some(stored) => {
+                    stored.await.unwrap_or_else(|_| vec![Err(CommitError::stopped()); count])
+                }
+                None => vec![Err(CommitError::Busy); count],
+            }
+        }
     }
 
     /// Ends whatever holds an address: a quarantine or a lease that an operator takes back.
@@ -144,34 +133,63 @@ impl LeaseBook {
 }
 
 /// A row of the table of leases.
-pub(super) type Columns = (String, String, String, String, String, i64, i64);
+#[derive(sqlx::FromRow)]
+pub(super) struct LeaseRow {
+    address: String,
+    client: String,
+    mac: String,
+    subnet: String,
+    state: String,
+    starts_at: i64,
+    expires_at: i64,
+}
+
+/// A column that does not hold what it should.
+#[derive(Debug, thiserror::Error)]
+#[error("invalid {column} \"{text}\" in the table of leases: {reason}")]
+pub(super) struct InvalidColumn {
+    column: &'static str,
+    text: String,
+    reason: String,
+}
+
+impl TryFrom<LeaseRow> for Lease {
+    type Error = InvalidColumn;
+
+    fn try_from(row: LeaseRow) -> Result<Self, InvalidColumn> {
+        let LeaseRow { address, client, mac, subnet, state, starts_at, expires_at } = row;
+        Ok(Self {
+            address: parse_column("address", &address)?,
+            client: parse_column("client", &client)?,
+            mac: parse_column("mac", &mac)?,
+            subnet,
+            state: parse_column("state", &state)?,
+            starts_at,
+            expires_at,
+        })
+    }
+}
+
+fn parse_column<T: FromStr<Err: Display>>(
+    column: &'static str,
+    text: &str,
+) -> Result<T, InvalidColumn> {
+    text.parse().map_err(|error: T::Err| InvalidColumn {
+        column,
+        text: text.to_owned(),
+        reason: error.to_string(),
+    })
+}
 
 async fn read_all(database: &Database) -> Result<Vec<Lease>, sqlx::Error> {
     const SQL: &str =
         "SELECT address, client, mac, subnet, state, starts_at, expires_at FROM leases";
-    let rows: Vec<Columns> = with_pool!(database, pool =>
+    let rows: Vec<LeaseRow> = with_pool!(database, pool =>
         sqlx::query_as(SQL).fetch_all(pool).await)?;
     Ok(rows.into_iter().filter_map(read_lease).collect())
 }
 
-/// A stored lease. One spoilt row must not stop every other host from booting.
-pub(super) fn read_lease(
-    (address, client, mac, subnet, state, starts_at, expires_at): Columns,
-) -> Option<Lease> {
-    let lease = (|| {
-        Ok::<_, String>(Lease {
-            address: parsed(&address)?,
-            client: parsed(&client)?,
-            mac: parsed(&mac)?,
-            subnet,
-            state: parsed(&state)?,
-            starts_at,
-            expires_at,
-        })
-    })();
-    lease.inspect_err(|error| tracing::error!(address, "stored lease is left out: {error}")).ok()
-}
-
-fn parsed<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error| format!("\"{text}\": {error}"))
+/// A stored lease. One corrupt row must not keep every other host from booting.
+pub(super) fn read_lease(row: LeaseRow) -> Option<Lease> {
+    Lease::try_from(row).inspect_err(|error| tracing::error!("skipped a lease: {error}")).ok()
 }

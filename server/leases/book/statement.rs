@@ -1,4 +1,4 @@
-//! The statements that store claims: what differs between the engines, and nothing else.
+//! The statements that store leases: what differs between the engines, and nothing else.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -8,10 +8,10 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 use sqlx::pool::PoolConnection;
 
 use super::writer::Write;
-use super::{Claim, parsed};
+use super::{InvalidColumn, parse_column};
 use crate::inventory::Database;
 
-/// What lets a claim replace a stored lease: that one is over, or is the same
+/// What lets a lease replace a stored one: that one is over, or is the same
 /// client's (or the same MAC's, whose host was added, renamed or removed since).
 /// A running lease keeps its start.
 macro_rules! claim_guard {
@@ -26,11 +26,11 @@ macro_rules! claim_guard {
     };
 }
 
-/// A connection of its own, from the first lease on: to take one out of the pool and give it
-/// back costs two more journeys to SQLite's thread than the statement.
+/// The connection that the writer keeps from the first lease on: taking one from the pool and
+/// giving it back costs two more round trips to SQLite's thread than the statement.
 pub(super) type Kept = Option<PoolConnection<sqlx::Sqlite>>;
 
-/// What was granted of a batch.
+/// Which leases of a batch were stored.
 pub(super) enum Stored {
     /// All of it.
     All,
@@ -110,27 +110,29 @@ pub(super) async fn read_starts(
         let addresses = as_json(addresses)?;
         starts(sqlx::query_as(SQL).bind(addresses).fetch_all(&sqlite.pool).await?)
     };
-    // The leases are stored all the same: a start in the timeline that is seconds off hurts
-    // nobody, a client without an answer does not boot.
-    let unread = |error| tracing::warn!("when leases began cannot be read: {error}");
+    // The leases are stored all the same: a start that is seconds off in the timeline does no
+    // harm, a client without an answer does not boot.
+    let unread = |error| tracing::warn!("cannot read the start of leases: {error}");
     read.await.map_err(unread).unwrap_or_default()
 }
 
 /// Rows of addresses with the starts of their leases.
 fn starts(rows: Vec<(String, i64)>) -> Result<HashMap<Ipv4Addr, i64>, sqlx::Error> {
-    let starts = rows.into_iter().map(|(address, starts_at)| Ok((parsed(&address)?, starts_at)));
-    starts.collect::<Result<_, String>>().map_err(|error| sqlx::Error::Decode(error.into()))
+    rows.into_iter()
+        .map(|(address, starts_at)| Ok((parse_column("address", &address)?, starts_at)))
+        .collect::<Result<_, InvalidColumn>>()
+        .map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
 fn as_json<T: Serialize + ?Sized>(rows: &T) -> Result<String, sqlx::Error> {
     serde_json::to_string(rows).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
-/// A claim as a row of JSON.
+/// As a row of JSON.
 impl Serialize for Write {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Claim { lease, now, .. } = &self.claim;
-        let mut row = serializer.serialize_struct("claim", 7)?;
+        let Self { lease, now, .. } = self;
+        let mut row = serializer.serialize_struct("lease", 7)?;
         row.serialize_field("address", &lease.address)?;
         row.serialize_field("client", &Shown(&lease.client))?;
         row.serialize_field("mac", &Shown(lease.mac))?;

@@ -13,12 +13,12 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use tokio::runtime::Handle;
 
 use super::clients::Clients;
-use super::links::{Family, Link, Peer};
-use super::replies::Replies;
+use super::listeners::{Family, Listener, Peer};
 use super::report::Report;
-use super::requests::{Opened, Opening};
+use super::requests::{Opened, PendingRequest};
 use super::sockets::{self, Incoming, PACKET_BYTES};
 use super::timers::Timers;
+use super::transfer_sockets::TransferSockets;
 use super::{Signal, Stop};
 use crate::app::App;
 use crate::config::PortRange;
@@ -40,8 +40,8 @@ const SIGNAL: u64 = 0;
 const FIRST_LISTENER: u64 = 1;
 const FIRST_REPLY: u64 = 1 << 32;
 
-/// A transfer with what the service knows of it.
-pub(super) struct Live {
+/// A transfer, its content, its socket and its log.
+pub(super) struct Session {
     pub(super) transfer: Transfer,
     pub(super) content: Bytes,
     /// The socket that it answers from.
@@ -58,13 +58,13 @@ pub(super) struct Engine {
     pub(super) signal: Arc<Signal>,
     started: Instant,
     epoll: Epoll,
-    pub(super) links: Vec<Link>,
-    pub(super) replies: Replies,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) transfer_sockets: TransferSockets,
     /// Room for packets, and for requests; taken out while they are looked at.
     inbox: Option<Inbox>,
     request_inbox: Option<Inbox>,
-    pub(super) live: HashMap<Peer, Live, RandomState>,
-    pub(super) opening: HashMap<Peer, Opening>,
+    pub(super) sessions: HashMap<Peer, Session, RandomState>,
+    pub(super) pending: HashMap<Peer, PendingRequest>,
     pub(super) opened: (mpsc::Sender<Opened>, mpsc::Receiver<Opened>),
     pub(super) clients: Clients,
     pub(super) timers: Timers,
@@ -82,22 +82,23 @@ impl Engine {
         epoll.add(&signal.event, EpollEvent::new(EpollFlags::EPOLLIN, SIGNAL))?;
         let families: &[Family] =
             if app.config.tftp_ipv6 { &[Family::V4, Family::V6] } else { &[Family::V4] };
-        let links = app.config.interfaces.iter();
-        let links = links.flat_map(|name| families.iter().map(|family| Link::new(name, *family)));
-        let links = links.collect();
-        let replies = Replies::new(app.config.tftp_ports.map(PortRange::ports));
+        let listeners = app.config.interfaces.iter();
+        let listeners =
+            listeners.flat_map(|name| families.iter().map(|family| Listener::new(name, *family)));
+        let listeners = listeners.collect();
+        let transfer_sockets = TransferSockets::new(app.config.tftp_ports.map(PortRange::ports));
         let mut engine = Self {
             app,
             tasks: Handle::current(),
             signal,
             started: Instant::now(),
             epoll,
-            links,
-            replies,
+            listeners,
+            transfer_sockets,
             inbox: Some(Inbox::new(PACKET_BYTES)),
             request_inbox: Some(Inbox::new(PACKET_BYTES)),
-            live: HashMap::default(),
-            opening: HashMap::new(),
+            sessions: HashMap::default(),
+            pending: HashMap::new(),
             opened: mpsc::channel(),
             clients: Clients::default(),
             timers: Timers::default(),
@@ -157,7 +158,8 @@ impl Engine {
     }
 
     fn on_requests(&mut self, link: usize) {
-        let Some(listener) = self.links.get(link).and_then(|link| link.listener.as_ref()) else {
+        let Some(listener) = self.listeners.get(link).and_then(|link| link.listener.as_ref())
+        else {
             return;
         };
         let Some(mut inbox) = self.request_inbox.take() else { return };
@@ -185,8 +187,10 @@ impl Engine {
     }
 
     fn on_unreachable_peers(&mut self, id: u64) {
-        let Some(link) = self.replies.get(id).map(|reply| reply.way.link) else { return };
-        while let Some(reply) = self.replies.get(id) {
+        let Some(link) = self.transfer_sockets.get(id).map(|reply| reply.route.link) else {
+            return;
+        };
+        while let Some(reply) = self.transfer_sockets.get(id) {
             match sockets::receive_unreachable(&reply.socket) {
                 Ok(Some(address)) => self.on_unreachable(Peer { link, address }, id),
                 Ok(None) => {}
@@ -197,12 +201,12 @@ impl Engine {
 
     /// Takes in the packets that wait in a socket.
     pub(super) fn on_packets(&mut self, id: u64) {
-        let shared = self.replies.share_port();
-        let Some(reply) = self.replies.get(id) else { return };
-        let (link, local) = (reply.way.link, reply.way.local);
+        let shared = self.transfer_sockets.share_port();
+        let Some(reply) = self.transfer_sockets.get(id) else { return };
+        let (link, local) = (reply.route.link, reply.route.local);
         let Some(mut inbox) = self.inbox.take() else { return };
         for _ in 0..CALLS_PER_TURN {
-            let Some(reply) = self.replies.get(id) else { break };
+            let Some(reply) = self.transfer_sockets.get(id) else { break };
             // An error here is an ICMP message's, which has been taken in already.
             let Ok(more) = inbox.receive(&reply.socket) else { break };
             let now = self.now();
@@ -223,10 +227,10 @@ impl Engine {
 
     /// Sends what waits in one socket, and asks epoll to tell when it takes more.
     pub(super) fn flush(&mut self, id: u64) {
-        let Some(reply) = self.replies.get(id) else { return };
+        let Some(reply) = self.transfer_sockets.get(id) else { return };
         let was_full = reply.full;
         let flushed = reply.flush();
-        let link = reply.way.link;
+        let link = reply.route.link;
         if reply.full != was_full {
             let mut interest = EpollFlags::EPOLLIN;
             interest.set(EpollFlags::EPOLLOUT, reply.full);
@@ -239,8 +243,8 @@ impl Engine {
     }
 
     fn send_waiting(&mut self) {
-        for id in self.replies.take_unsent() {
-            if self.replies.get(id).is_some_and(|reply| !reply.full) {
+        for id in self.transfer_sockets.take_unsent() {
+            if self.transfer_sockets.get(id).is_some_and(|reply| !reply.full) {
                 self.flush(id);
             }
         }
@@ -248,7 +252,7 @@ impl Engine {
 
     /// Has epoll watch a socket that was opened for replies.
     pub(super) fn watch(&mut self, id: u64) -> io::Result<()> {
-        if let Some(reply) = self.replies.get(id) {
+        if let Some(reply) = self.transfer_sockets.get(id) {
             self.epoll.add(
                 reply.socket.as_fd(),
                 EpollEvent::new(EpollFlags::EPOLLIN, FIRST_REPLY + id),
@@ -271,8 +275,8 @@ impl Engine {
     fn keep_house(&mut self) -> io::Result<()> {
         let now = self.now();
         self.housekeeping_at = now + HOUSEKEEPING;
-        let shared_port = self.replies.share_port();
-        for (place, link) in self.links.iter_mut().enumerate() {
+        let shared_port = self.transfer_sockets.share_port();
+        for (place, link) in self.listeners.iter_mut().enumerate() {
             if !link.refresh(shared_port) {
                 continue;
             }
@@ -281,10 +285,10 @@ impl Engine {
                 self.epoll.add(listener.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, mark))?;
             }
         }
-        self.replies.close_idle(now);
+        self.transfer_sockets.close_idle(now);
         self.clients.forget_idle(now);
         if self.dropped > 0 {
-            tracing::debug!(packets = self.dropped, "TFTP packets dropped that no client sends");
+            tracing::debug!(packets = self.dropped, "dropped invalid TFTP packets");
             self.dropped = 0;
         }
         Ok(())
@@ -297,12 +301,12 @@ impl Engine {
         }
         let now = self.now();
         let until = *self.drain_until.get_or_insert(now + DRAIN);
-        if stop == Stop::Drain && now < until && !self.live.is_empty() {
+        if stop == Stop::Drain && now < until && !self.sessions.is_empty() {
             // Looked at again in time: nothing else may wake the thread by then.
             self.housekeeping_at = self.housekeeping_at.min(until);
             return false;
         }
-        let peers: Vec<Peer> = self.live.keys().copied().collect();
+        let peers: Vec<Peer> = self.sessions.keys().copied().collect();
         for peer in peers {
             self.finish(peer, Ending::Stopped);
         }

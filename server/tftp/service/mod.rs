@@ -7,14 +7,14 @@
 mod clients;
 mod engine;
 mod library;
-mod links;
+mod listeners;
 mod outbox;
-mod replies;
 mod report;
 mod requests;
+mod sessions;
 mod sockets;
 mod timers;
-mod transfers;
+mod transfer_sockets;
 
 use std::io;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use engine::Engine;
 /// may finish. If the future is dropped they are cut off, and their clients told.
 pub async fn run(app: App, stop: CancellationToken) -> io::Result<()> {
     if app.config.interfaces.is_empty() {
-        tracing::warn!("no interface is named: TFTP is off");
+        tracing::warn!("TFTP is off: no interface is configured");
         stop.cancelled().await;
         return Ok(());
     }
@@ -44,7 +44,7 @@ pub async fn run(app: App, stop: CancellationToken) -> io::Result<()> {
         priority::answer_soon();
         let _ = sender.send(engine.run());
     })?;
-    let lost = |_| io::Error::other("its thread died");
+    let lost = |_| io::Error::other("the TFTP thread stopped unexpectedly");
     tokio::select! {
         result = &mut ended => result.map_err(lost)?,
         () = stop.cancelled() => {

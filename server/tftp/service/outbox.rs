@@ -18,7 +18,7 @@ const MAX_SEGMENTS: usize = 64;
 const MAX_MESSAGE_BYTES: usize = 65_507;
 
 /// A packet, or blocks in a row.
-pub(super) enum What {
+pub(super) enum Outgoing {
     /// OACK or ERROR.
     Packet(Bytes),
     /// DATA.
@@ -27,7 +27,7 @@ pub(super) enum What {
 
 /// The packets that wait for one socket.
 pub(super) struct Outbox {
-    waiting: VecDeque<(SocketAddr, What)>,
+    waiting: VecDeque<(SocketAddr, Outgoing)>,
     /// Whether a window leaves as one message that the kernel or the NIC cuts up:
     /// 3 to 5 times less CPU. Off where the interface cannot.
     segments: bool,
@@ -67,8 +67,8 @@ impl Outbox {
         Self { waiting: VecDeque::new(), segments: true, whole }
     }
 
-    pub(super) fn push(&mut self, to: SocketAddr, what: What) {
-        self.waiting.push_back((to, what));
+    pub(super) fn push(&mut self, to: SocketAddr, outgoing: Outgoing) {
+        self.waiting.push_back((to, outgoing));
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -80,7 +80,7 @@ impl Outbox {
         let mut flushed = Flushed::default();
         let mut failed_before = false;
         while let Some((_, front)) = self.waiting.front() {
-            let cut_up = self.segments && matches!(front, What::Blocks(b) if b.count() > 1);
+            let cut_up = self.segments && matches!(front, Outgoing::Blocks(b) if b.count() > 1);
             match self.send_some(socket) {
                 Ok(()) => failed_before = false,
                 Err(Errno::EINTR) => {}
@@ -127,7 +127,7 @@ impl Outbox {
         let mut messages = Vec::with_capacity(groups.len());
         for Group { to, count, segment } in &groups {
             let (slices, later) = rest.split_at(count * 2);
-            messages.push(Message { to: *to, by: None, slices, segment: *segment });
+            messages.push(Message { to: *to, egress: None, slices, segment: *segment });
             rest = later;
         }
         let sent = send(socket, &messages)?;
@@ -140,15 +140,15 @@ impl Outbox {
         let expected = self.waiting.len().min(BATCH);
         let (mut packets, mut groups) =
             (Vec::with_capacity(expected), Vec::with_capacity(expected));
-        for (to, what) in &self.waiting {
+        for (to, outgoing) in &self.waiting {
             let before = packets.len();
             let room = BATCH - groups.len();
-            let (together, segment) = match what {
-                What::Packet(packet) => {
+            let (together, segment) = match outgoing {
+                Outgoing::Packet(packet) => {
                     packets.push(Packet { head: [0; 4], head_bytes: 0, body: packet });
                     (1, 0)
                 }
-                What::Blocks(blocks) => {
+                Outgoing::Blocks(blocks) => {
                     let segment = blocks.packet_bytes();
                     let fitting = (MAX_MESSAGE_BYTES / segment).clamp(1, MAX_SEGMENTS);
                     let together = if self.segments { fitting } else { 1 };
@@ -180,12 +180,12 @@ impl Outbox {
         while count > 0 {
             let Some((_, front)) = self.waiting.front_mut() else { return };
             let done = match front {
-                What::Packet(_) => 1,
-                What::Blocks(blocks) if blocks.count() > count => {
+                Outgoing::Packet(_) => 1,
+                Outgoing::Blocks(blocks) if blocks.count() > count => {
                     blocks.advance(count);
                     return;
                 }
-                What::Blocks(blocks) => blocks.count(),
+                Outgoing::Blocks(blocks) => blocks.count(),
             };
             count -= done;
             self.waiting.pop_front();

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::engine::{Engine, Live};
+use super::engine::{Engine, Session};
 use super::library::{self, Content, Refusal};
-use super::links::{Family, Peer};
-use super::outbox::What;
-use super::replies::Way;
+use super::listeners::{Family, Peer};
+use super::outbox::Outgoing;
 use super::report::{Report, Who};
 use super::sockets::{self, Incoming};
+use super::transfer_sockets::Route;
 use crate::files::{FileError, SMALL_BYTES, names};
 use crate::lifecycle::event::Tftp;
 use crate::metrics::TFTP_REFUSED;
@@ -22,7 +22,7 @@ use crate::tftp::packet::{ErrorCode, Mode, Packet, ReadRequest, Requested, encod
 use crate::tftp::transfer::{Ending, Transfer};
 
 /// A request whose file is being opened.
-pub(super) struct Opening {
+pub(super) struct PendingRequest {
     local: IpAddr,
     mode: Mode,
     options: Requested,
@@ -68,7 +68,7 @@ impl Engine {
         request: &ReadRequest<'_>,
     ) -> Result<(), Refusal> {
         if request.mode == Mode::Mail {
-            return Err(Refusal::new(ErrorCode::Illegal, "mail is not delivered, octet is served"));
+            return Err(Refusal::new(ErrorCode::Illegal, "mail mode is not supported; use octet"));
         }
         let path = names::relative_path(request.name).map_err(|reason| {
             let name = names::shown(request.name);
@@ -78,7 +78,7 @@ impl Engine {
             return Ok(());
         }
         self.check_room(peer)?;
-        let opening = Opening { local, mode: request.mode, options: request.options };
+        let opening = PendingRequest { local, mode: request.mode, options: request.options };
         self.look_up(peer, path, opening)
     }
 
@@ -88,14 +88,14 @@ impl Engine {
     fn is_repeated(&mut self, peer: Peer, path: &str) -> bool {
         // What the client sent to that transfer before this request may still wait:
         // firmware ends its size probe and asks again within microseconds.
-        if let Some(reply) = self.live.get(&peer).map(|live| live.reply) {
+        if let Some(reply) = self.sessions.get(&peer).map(|session| session.reply) {
             self.on_packets(reply);
         }
-        if self.opening.contains_key(&peer) {
+        if self.pending.contains_key(&peer) {
             return true;
         }
-        let Some(live) = self.live.get(&peer) else { return false };
-        if live.report.file() == path && live.transfer.is_begun_by_copy(self.now()) {
+        let Some(session) = self.sessions.get(&peer) else { return false };
+        if session.report.file() == path && session.transfer.is_begun_by_copy(self.now()) {
             return true;
         }
         self.finish(peer, Ending::Superseded);
@@ -105,7 +105,7 @@ impl Engine {
     fn check_room(&self, peer: Peer) -> Result<(), Refusal> {
         let busy =
             |what: &str| Refusal::new(ErrorCode::Undefined, format!("busy: {what}, try again"));
-        if self.live.len() + self.opening.len() >= self.app.config.tftp_max_transfers {
+        if self.sessions.len() + self.pending.len() >= self.app.config.tftp_max_transfers {
             return Err(busy("too many transfers"));
         }
         if self.clients.is_busy(peer.address.ip()) {
@@ -114,7 +114,12 @@ impl Engine {
         Ok(())
     }
 
-    fn look_up(&mut self, peer: Peer, path: String, opening: Opening) -> Result<(), Refusal> {
+    fn look_up(
+        &mut self,
+        peer: Peer,
+        path: String,
+        opening: PendingRequest,
+    ) -> Result<(), Refusal> {
         let now = self.now();
         if let Some(bytes) = library::generated(&self.app, opening.local, &path) {
             return self.begin(peer, opening, Content { path, bytes });
@@ -125,7 +130,7 @@ impl Engine {
             return self.begin(peer, opening, content);
         }
         client.running += 1;
-        self.opening.insert(peer, opening);
+        self.pending.insert(peer, opening);
         let (files, sender, signal) =
             (self.app.files.clone(), self.opened.0.clone(), self.signal.clone());
         self.tasks.spawn(async move {
@@ -140,7 +145,7 @@ impl Engine {
     /// Takes in a file that was opened.
     pub(super) fn on_opened(&mut self, opened: Opened) {
         let Opened { peer, result } = opened;
-        let Some(opening) = self.opening.remove(&peer) else { return };
+        let Some(opening) = self.pending.remove(&peer) else { return };
         self.clients.end(peer.address.ip());
         if !self.is_serving() {
             return;
@@ -159,13 +164,18 @@ impl Engine {
         }
     }
 
-    fn begin(&mut self, peer: Peer, opening: Opening, content: Content) -> Result<(), Refusal> {
+    fn begin(
+        &mut self,
+        peer: Peer,
+        opening: PendingRequest,
+        content: Content,
+    ) -> Result<(), Refusal> {
         let now = self.now();
         let Content { path, bytes } = content;
         let bytes = in_mode(opening.mode, bytes, &path)?;
         let unreachable = |error: io::Error| Refusal::new(ErrorCode::Undefined, error.to_string());
-        let (way, room) = self.way_to(peer, opening.local).map_err(unreachable)?;
-        let reply = self.reply_for(peer, &way, now).map_err(unreachable)?;
+        let (route, room) = self.route_to(peer, opening.local).map_err(unreachable)?;
+        let reply = self.reply_for(peer, &route, now).map_err(unreachable)?;
         let total_bytes = bytes.len() as u64;
         let agreed = negotiate(&opening.options, opening.mode, total_bytes, room)
             .with(self.quirks_of(peer.address.ip()));
@@ -175,10 +185,10 @@ impl Engine {
         client.running += 1;
         client.socket = Some(reply);
         client.directory = path.rsplit_once('/').map_or("", |(directory, _)| directory).to_owned();
-        self.replies.begin(reply);
+        self.transfer_sockets.begin(reply);
         let timer_at = transfer.deadline();
         let report = Report::new(&self.app, ip, path, total_bytes);
-        self.live.insert(peer, Live { transfer, content: bytes, reply, timer_at, report });
+        self.sessions.insert(peer, Session { transfer, content: bytes, reply, timer_at, report });
         self.timers.set(timer_at, peer);
         self.send(peer, first, now);
         Ok(())
@@ -191,22 +201,22 @@ impl Engine {
         Quirks { rollover: config.tftp_rollover.into(), keeps_size: without_size }
     }
 
-    /// The way back to a client, and how long the content of a packet may be on it: out of
-    /// the interface that was asked, or where the routes lead if not by that one.
-    fn way_to(&self, peer: Peer, local: IpAddr) -> io::Result<(Way, u16)> {
+    /// The route back to a client, and the longest UDP payload on it: out of the interface that
+    /// received the request, or by the routing table if not by that one.
+    fn route_to(&self, peer: Peer, local: IpAddr) -> io::Result<(Route, u16)> {
         let link = peer.link;
-        let served = &self.links[link];
+        let served = &self.listeners[link];
         if let Some(room) = served.room(peer.address) {
-            return Ok((Way { link, local, interface: Some(served.name.clone()) }, room));
+            return Ok((Route { link, local, interface: Some(served.name.clone()) }, room));
         }
         let probe = sockets::probe(None, Family::of(local))?;
         let room = sockets::room(&probe, peer.address)?;
-        Ok((Way { link, local, interface: None }, room))
+        Ok((Route { link, local, interface: None }, room))
     }
 
-    fn reply_for(&mut self, peer: Peer, way: &Way, now: Duration) -> io::Result<u64> {
+    fn reply_for(&mut self, peer: Peer, route: &Route, now: Duration) -> io::Result<u64> {
         let last = self.clients.of(peer.address.ip(), now).socket;
-        let (id, opened) = self.replies.choose(way, last, now)?;
+        let (id, opened) = self.transfer_sockets.choose(route, last, now)?;
         if let Some(opened) = opened {
             self.watch(opened)?;
         }
@@ -218,17 +228,18 @@ impl Engine {
         let now = self.now();
         TFTP_REFUSED.count(refusal.code.label());
         tracing::debug!(peer = %peer.address, reason = %refusal.text, "TFTP request refused");
-        let sent = self.way_to(peer, local).and_then(|(way, _)| self.reply_for(peer, &way, now));
+        let sent =
+            self.route_to(peer, local).and_then(|(route, _)| self.reply_for(peer, &route, now));
         match sent {
             Ok(reply) => self.send_error(reply, peer.address, refusal, now),
-            Err(error) => tracing::debug!(peer = %peer.address, %error, "no way back"),
+            Err(error) => tracing::debug!(peer = %peer.address, %error, "client is unreachable"),
         }
     }
 
     /// Puts an ERROR into the outbox of a socket.
     pub(super) fn send_error(&mut self, reply: u64, to: SocketAddr, why: &Refusal, now: Duration) {
         let packet = encode_error(why.code, &why.text);
-        self.replies.queue(reply, to, What::Packet(packet.into()), now);
+        self.transfer_sockets.queue(reply, to, Outgoing::Packet(packet.into()), now);
     }
 
     fn record_refusal(&self, peer: Peer, name: Option<&[u8]>, refusal: &Refusal) {
@@ -248,7 +259,7 @@ fn in_mode(mode: Mode, bytes: Bytes, path: &str) -> Result<Bytes, Refusal> {
     }
     let small = bytes.len() as u64 <= SMALL_BYTES;
     small.then(|| netascii::encode(&bytes)).flatten().ok_or_else(|| {
-        let text = format!("\"{path}\" is no short text: ask for it in octet (binary) mode");
+        let text = format!("\"{path}\" is not a short text file: use octet (binary) mode");
         Refusal::new(ErrorCode::Undefined, text)
     })
 }

@@ -10,7 +10,7 @@ use nix::sys::socket::{
 };
 use socket2::{Domain, Socket, Type};
 
-use super::links::Family;
+use super::listeners::Family;
 use crate::udp::{Received, ipv6_mtu};
 
 /// TFTP's port.

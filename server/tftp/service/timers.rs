@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use super::links::Peer;
+use super::listeners::Peer;
 
 /// A heap of moments. A transfer whose deadline moves further away keeps its
 /// entry, and a new one is made when the old one comes up: deadlines move with

@@ -10,7 +10,7 @@ use super::messages::Sent;
 use crate::dhcp::exercise::{check_relay_info, check_size};
 use crate::dhcp::reply::{BOOT_SERVER_PORT, Destination};
 use crate::dhcp::request::Request;
-use crate::dhcp::service::outcome::Sending;
+use crate::dhcp::service::action::Transmit;
 use crate::dhcp::wire::{BROADCAST_FLAG, Packet};
 use crate::options::code;
 
@@ -28,8 +28,8 @@ const IN_A_NAK: [u8; 5] =
     [code::MESSAGE_TYPE, code::SERVER_ID, code::MESSAGE, code::CLIENT_ID, code::RELAY_INFO];
 
 /// Checks an answer to a message. Gives what it promises: an address and for how long.
-pub(super) fn check(sent: &Sent, sending: &Sending) -> Option<(Ipv4Addr, u32)> {
-    let bytes = &sending.answer.bytes;
+pub(super) fn check(sent: &Sent, transmit: &Transmit) -> Option<(Ipv4Addr, u32)> {
+    let bytes = &transmit.bytes;
     let packet = Packet::parse(&sent.bytes).expect("only a packet is answered");
     let request = Request::read(&packet).expect("only a request is answered");
     let answer = Packet::parse(bytes).expect("an answer is a packet");
@@ -37,7 +37,7 @@ pub(super) fn check(sent: &Sent, sending: &Sending) -> Option<(Ipv4Addr, u32)> {
     check_size(&request, bytes, 1500);
     if request.message_type.is_none() {
         check_bootp(&request, &answer);
-        check_destination(&request, sending);
+        check_destination(&request, transmit);
         return None;
     }
     check_header(&request, &answer);
@@ -53,7 +53,7 @@ pub(super) fn check(sent: &Sent, sending: &Sending) -> Option<(Ipv4Addr, u32)> {
     if request.client_id.is_none_or(|id| id.len() <= 255) {
         assert_eq!(answer.options.get(code::CLIENT_ID), request.client_id, "the client identifier");
     }
-    check_destination(&request, sending);
+    check_destination(&request, transmit);
     if sent.arrival.port == BOOT_SERVER_PORT {
         assert_eq!((kind, answer.your_address), (5, NOBODY), "boot data and no address");
         return None;
@@ -84,12 +84,12 @@ fn check_header(request: &Request<'_>, answer: &Packet<'_>) {
     assert!(server == SERVER || Some(server) == said, "{server} is not this server");
 }
 
-fn check_destination(request: &Request<'_>, sending: &Sending) {
-    match (sending.answer.destination, request.relay_address()) {
-        (Destination::Routed(to), Some(relay)) if sending.port != BOOT_SERVER_PORT => {
+fn check_destination(request: &Request<'_>, transmit: &Transmit) {
+    match (transmit.destination, request.relay_address()) {
+        (Destination::Routed(to), Some(relay)) if transmit.port != BOOT_SERVER_PORT => {
             assert_eq!(*to.ip(), relay);
         }
-        (_, Some(_)) if sending.port != BOOT_SERVER_PORT => panic!("a relay's answer goes astray"),
+        (_, Some(_)) if transmit.port != BOOT_SERVER_PORT => panic!("a relay's answer goes astray"),
         (Destination::Hardware(address, mac), _) => {
             assert!(!address.is_unspecified() && Some(mac) == request.mac);
             assert!(!request.wants_broadcast());

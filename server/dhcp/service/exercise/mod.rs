@@ -12,19 +12,18 @@ use std::collections::{HashMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::caller::Around;
+use super::action::{Action, Replies, Transmit};
 use super::exchange;
-use super::outcome::{Answers, Commit, Outcome, Sending};
 use crate::config::Config;
-use crate::dhcp::link::Link;
+use crate::dhcp::history::LinkHistory;
+use crate::dhcp::link::ServedLink;
 use crate::dhcp::request::Request;
-use crate::dhcp::watch::Watch;
 use crate::dhcp::wire::Packet;
 use crate::exercise::{Dice, Stage};
 use crate::inventory::Snapshot;
 use crate::leases::CommitError;
 use crate::leases::table::Table;
-use crate::model::{ClientKey, LeaseState, Mac};
+use crate::model::{ClientKey, Lease, LeaseState, Mac};
 use crate::site_file;
 use messages::Sent;
 use storage::Storage;
@@ -151,14 +150,17 @@ struct Promise {
 struct Pending {
     sent: Sent,
     person: Person,
-    commit: Commit,
+    /// As of when, in Unix seconds.
+    now: i64,
+    lease: Lease,
+    replies: Replies,
 }
 
 struct Rack<'a> {
     fixture: &'a Fixture,
     site: usize,
-    link: Link,
-    watch: Watch,
+    link: ServedLink,
+    history: LinkHistory,
     now: i64,
     storage: Storage,
     pending: VecDeque<Pending>,
@@ -169,12 +171,13 @@ struct Rack<'a> {
 impl<'a> Rack<'a> {
     fn new(fixture: &'a Fixture) -> Self {
         let net = "10.0.0.1/24".parse().expect("an address");
-        let link = Link { interface: "lan".into(), index: 1, addresses: vec![net], mtu: 1500 };
+        let link =
+            ServedLink { interface: "lan".into(), index: 1, addresses: vec![net], mtu: 1500 };
         let rack = Self {
             fixture,
             site: 0,
             link,
-            watch: Watch::default(),
+            history: LinkHistory::default(),
             now: START,
             storage: Storage::default(),
             pending: VecDeque::new(),
@@ -216,36 +219,33 @@ impl<'a> Rack<'a> {
         &self.fixture.snapshots[self.site]
     }
 
-    fn around<'b>(&'b self, sent: &'b Sent) -> Around<'b> {
-        Around {
-            app: &self.fixture.stage.app,
-            snapshot: self.snapshot(),
-            link: &self.link,
-            arrival: &sent.arrival,
-            now: self.now,
-        }
-    }
-
     fn send(&mut self, sent: Sent) {
-        let mut watch = std::mem::take(&mut self.watch);
-        let outcome = exchange::answer(self.around(&sent), &mut watch, &sent.bytes);
-        self.watch = watch;
+        let action = exchange::answer(
+            &self.fixture.stage.app,
+            self.snapshot(),
+            &self.link,
+            &mut self.history,
+            &sent.arrival,
+            &sent.bytes,
+            self.now,
+        );
         self.last = Some(sent.clone());
-        if matches!(outcome, Outcome::Silent(_)) {
-            return;
-        }
-        if let Outcome::Probe(probe) = outcome {
-            // Nobody is found, and the message is looked at again.
-            self.watch.probes.end(probe.address, true, self.now);
-            return self.send(sent);
-        }
-        let person = self.person(&sent.bytes);
-        match outcome {
-            Outcome::Silent(_) | Outcome::Probe(_) => {}
-            Outcome::Send(sending) => self.deliver(&sent, &person, self.now, &sending),
-            Outcome::Commit(commit) => {
-                self.check_commit(&person, &commit);
-                self.pending.push_back(Pending { sent, person, commit: *commit });
+        match action {
+            Err(_) => {}
+            Ok(Action::Probe(probe)) => {
+                // Nobody is found, and the message is looked at again.
+                self.history.probes.end(probe.address, true, self.now);
+                self.send(sent);
+            }
+            Ok(Action::Send(transmit)) => {
+                let person = self.person(&sent.bytes);
+                self.deliver(&sent, &person, self.now, &transmit);
+            }
+            Ok(Action::Commit(lease, replies)) => {
+                let person = self.person(&sent.bytes);
+                self.check_commit(&person, &lease, &replies);
+                let (now, replies) = (self.now, *replies);
+                self.pending.push_back(Pending { sent, person, now, lease, replies });
             }
         }
     }
@@ -262,17 +262,16 @@ impl<'a> Rack<'a> {
     }
 
     /// What is to be stored is the client's own doing.
-    fn check_commit(&mut self, person: &Person, commit: &Commit) {
-        let lease = &commit.lease;
+    fn check_commit(&mut self, person: &Person, lease: &Lease, replies: &Replies) {
         if lease.state == LeaseState::Bound {
             assert_eq!(lease.client, person.key);
-            assert!(commit.answers.granted.is_some());
+            assert!(replies.stored.is_some());
             self.check_address(person, lease.address);
             return;
         }
-        let Answers { granted, may_refuse, remembered } = &commit.answers;
-        let has_answer = granted.is_some() || remembered.is_some() || *may_refuse;
-        assert!(!has_answer, "nobody waits for an answer");
+        let Replies { stored, taken, database_failed } = replies;
+        let has_reply = stored.is_some() || taken.is_some() || database_failed.is_some();
+        assert!(!has_reply, "the client expects no reply");
         // The client uses it no longer, whatever becomes of the commit.
         let ended = self.promises.remove(&lease.address);
         assert!(ended.is_none_or(|promise| promise.person.is(person)), "not its own lease");
@@ -301,8 +300,8 @@ impl<'a> Rack<'a> {
 
     /// The oldest commit ends: as the database decides, or in a failure of it.
     fn finish(&mut self, works: bool) {
-        let Some(Pending { sent, person, commit }) = self.pending.pop_front() else { return };
-        let (asked_at, wanted) = (commit.now, commit.lease.clone());
+        let Some(pending) = self.pending.pop_front() else { return };
+        let Pending { sent, person, now: asked_at, lease: wanted, replies } = pending;
         let mut table = self.fixture.stage.app.leases.table();
         let stored = if !works {
             Err(CommitError::Database("disk full".into()))
@@ -315,30 +314,24 @@ impl<'a> Rack<'a> {
             Err(CommitError::Taken(wanted.address))
         };
         drop(table);
-        let refused = match stored {
-            Err(CommitError::Taken(address)) if commit.answers.may_refuse => {
-                exchange::refuse(self.around(&sent), &sent.bytes, address)
-            }
-            _ => None,
-        };
-        if let Some(sending) = refused.or_else(|| commit.answers.choose(&stored)) {
-            self.deliver(&sent, &person, asked_at, &sending);
+        if let Some(transmit) = replies.choose(&stored) {
+            self.deliver(&sent, &person, asked_at, &transmit);
         }
     }
 
     /// The power fails: of the commits under way the first may be stored, and no answer leaves.
     fn fail_power(&mut self, dice: &mut Dice<'_>) {
         let kept = usize::from(dice.byte()) % (self.pending.len() + 1);
-        for Pending { commit, .. } in std::mem::take(&mut self.pending).into_iter().take(kept) {
-            self.storage.claim(&commit.lease, commit.now);
+        for Pending { lease, now, .. } in std::mem::take(&mut self.pending).into_iter().take(kept) {
+            self.storage.claim(&lease, now);
         }
-        self.watch = Watch::default();
+        self.history = LinkHistory::default();
         self.start();
     }
 
     /// An answer reaches the client: it must be a proper one, and keep every promise.
-    fn deliver(&mut self, sent: &Sent, person: &Person, asked_at: i64, sending: &Sending) {
-        let Some((address, seconds)) = answers::check(sent, sending) else { return };
+    fn deliver(&mut self, sent: &Sent, person: &Person, asked_at: i64, transmit: &Transmit) {
+        let Some((address, seconds)) = answers::check(sent, transmit) else { return };
         let until = asked_at + i64::from(seconds);
         if let Some(promise) = self.promises.get(&address) {
             let open = promise.until <= asked_at || promise.person.is(person);

@@ -2,32 +2,27 @@
 
 mod probing;
 
-use std::collections::HashMap;
 use std::future::pending;
 use std::io;
 use std::mem;
-use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use foldhash::fast::RandomState;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::caller::Around;
+use super::action::{Action, Replies, Transmit};
 use super::drops::Drops;
 use super::exchange;
-use super::outcome::{Answers, Commit, Outcome, Sending};
 use super::probe::{Probed, Prober};
 use crate::app::App;
-use crate::dhcp::link::{Arrival, Link};
+use crate::dhcp::history::LinkHistory;
+use crate::dhcp::link::{Arrival, ServedLink};
 use crate::dhcp::reply::{BOOT_SERVER_PORT, SERVER_PORT};
-use crate::dhcp::socket::{DhcpSocket, Letter, arrival_of, read_link};
-use crate::dhcp::watch::Watch;
+use crate::dhcp::socket::{DhcpSocket, arrival_of, read_link};
 use crate::inventory::Snapshot;
-use crate::leases::{Claim, CommitError, Ended, Outcomes};
+use crate::leases::CommitError;
 use crate::lifecycle::EventData;
 use crate::lifecycle::event::Warning;
 use crate::metrics::{DHCP_ANSWERS, LEASE_COMMITS};
@@ -40,32 +35,29 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// How many looks go by between two reports of dropped packets.
 const LOOKS_A_REPORT: u32 = 30;
 
-/// An interface that is served.
-pub(super) struct Interface {
+/// Serves one interface.
+pub(super) struct InterfaceServer {
     app: App,
-    link: Link,
+    link: ServedLink,
     /// None while the interface is gone.
     sockets: Option<Sockets>,
     /// Room for packets; taken out while they are looked at.
     inbox: Option<Inbox>,
     drops: Drops,
-    watch: Watch,
-    /// Leases to be stored and answers to be sent, those of one waking together.
-    claims: Vec<Claim>,
-    outbox: Vec<Sending>,
-    /// The answers that wait for their lease, by the claim's number.
-    waiting: HashMap<u64, Waiting, RandomState>,
-    last_number: u64,
-    outcomes: (Outcomes, mpsc::UnboundedReceiver<Vec<Ended>>),
+    history: LinkHistory,
+    /// The leases to store and the replies to send, those of one waking together.
+    leases: Vec<(Lease, Box<Replies>)>,
+    outbox: Vec<Transmit>,
+    /// Commits that run.
+    commits: FuturesUnordered<BoxFuture<'static, Vec<Committed>>>,
     prober: Prober,
     probing: FuturesUnordered<BoxFuture<'static, Probed>>,
 }
 
-/// Answers that wait for their lease.
-struct Waiting {
-    answers: Answers,
-    /// What is to be answered, if it may come to a refusal.
-    packet: Option<(Arrival, Box<[u8]>)>,
+/// How the commit of a lease ended, and the replies for that.
+struct Committed {
+    outcome: Result<Lease, CommitError>,
+    replies: Replies,
 }
 
 /// The sockets of one interface.
@@ -75,21 +67,19 @@ struct Sockets {
     boot_server: Option<DhcpSocket>,
 }
 
-impl Interface {
+impl InterfaceServer {
     /// Binds the interface's sockets.
-    pub(super) fn open(app: App, link: Link) -> io::Result<Self> {
+    pub(super) fn open(app: App, link: ServedLink) -> io::Result<Self> {
         let interface = Self {
             sockets: Some(Sockets::open(&link)?),
             app,
             link,
             inbox: Some(DhcpSocket::inbox()),
             drops: Drops::default(),
-            watch: Watch::default(),
-            claims: Vec::new(),
+            history: LinkHistory::default(),
+            leases: Vec::new(),
             outbox: Vec::new(),
-            waiting: HashMap::default(),
-            last_number: 0,
-            outcomes: mpsc::unbounded_channel(),
+            commits: FuturesUnordered::new(),
             prober: Prober::default(),
             probing: FuturesUnordered::new(),
         };
@@ -111,12 +101,12 @@ impl Interface {
                     if let Err(error) = port.and_then(|port| self.take_in(port)) {
                         // The interface is down; it may come back.
                         let interface = &self.link.interface;
-                        tracing::warn!(interface, "DHCP cannot be read: {error}");
+                        tracing::warn!(interface, "cannot receive DHCP packets: {error}");
                         look_again.tick().await;
                         self.look();
                     }
                 }
-                Some(ended) = self.outcomes.1.recv() => self.finish(ended),
+                Some(committed) = self.commits.next() => self.finish(committed),
                 Some(done) = self.probing.next() => self.end_probe(done),
                 _ = look_again.tick() => {
                     looks += 1;
@@ -141,15 +131,22 @@ impl Interface {
             self.handle(&snapshot, arrival, packet.bytes, now);
         }
         self.inbox = Some(inbox);
-        self.commit_claims();
+        self.commit_leases(now);
         received
     }
 
     /// Hands the leases of one waking to the lease book.
-    fn commit_claims(&mut self) {
-        if !self.claims.is_empty() {
-            self.app.leases.commit_all(mem::take(&mut self.claims), &self.outcomes.0);
+    fn commit_leases(&mut self, now: i64) {
+        if self.leases.is_empty() {
+            return;
         }
+        let (leases, replies): (Vec<_>, Vec<_>) = mem::take(&mut self.leases).into_iter().unzip();
+        let outcomes = self.app.leases.commit_all(leases, now);
+        self.commits.push(Box::pin(async move {
+            let outcomes = outcomes.await.into_iter();
+            let committed = outcomes.zip(replies);
+            committed.map(|(outcome, replies)| Committed { outcome, replies: *replies }).collect()
+        }));
     }
 
     fn socket(&self, port: u16) -> Option<&DhcpSocket> {
@@ -169,10 +166,7 @@ impl Interface {
             Some(link) => link,
             None => {
                 if self.sockets.take().is_some() {
-                    tracing::warn!(
-                        interface,
-                        "the interface is gone; it is served again when it is back"
-                    );
+                    tracing::warn!(interface, "interface disappeared; waiting for it");
                 }
                 return;
             }
@@ -180,7 +174,9 @@ impl Interface {
         if self.sockets.is_none() || link.index != self.link.index {
             match Sockets::open(&link) {
                 Ok(sockets) => self.sockets = Some(sockets),
-                Err(error) => return tracing::warn!(interface, "not served: {error}"),
+                Err(error) => {
+                    return tracing::warn!(interface, "cannot serve the interface: {error}");
+                }
             }
         }
         self.prober.forget_link();
@@ -190,7 +186,7 @@ impl Interface {
 
     /// Keeps this server's own addresses from clients, and says what is served.
     fn note_addresses(&self) {
-        let Link { interface, addresses, .. } = &self.link;
+        let ServedLink { interface, addresses, .. } = &self.link;
         let own = addresses.iter().map(ipnet::Ipv4Net::addr).collect();
         let mut table = self.app.leases.table();
         table.set_own_addresses(interface, own);
@@ -202,47 +198,28 @@ impl Interface {
     }
 
     fn handle(&mut self, snapshot: &Snapshot, arrival: Arrival, bytes: &[u8], now: i64) {
-        let around = Around { app: &self.app, snapshot, link: &self.link, arrival: &arrival, now };
-        match exchange::answer(around, &mut self.watch, bytes) {
-            Outcome::Silent(reason) => self.drops.count(&reason),
-            Outcome::Send(sending) => self.outbox.push(sending),
-            Outcome::Commit(commit) => {
-                let Commit { lease, now, answers } = *commit;
-                self.last_number += 1;
-                let number = self.last_number;
-                self.claims.push(Claim { lease, now, number });
-                let packet = answers.may_refuse.then(|| (arrival, bytes.into()));
-                self.waiting.insert(number, Waiting { answers, packet });
-            }
-            Outcome::Probe(probe) => self.probe(*probe, arrival, bytes),
+        let Self { app, link, history, .. } = self;
+        match exchange::answer(app, snapshot, link, history, &arrival, bytes, now) {
+            Err(silence) => self.drops.count(&silence),
+            Ok(Action::Send(transmit)) => self.outbox.push(transmit),
+            Ok(Action::Commit(lease, replies)) => self.leases.push((lease, replies)),
+            Ok(Action::Probe(probe)) => self.probe(*probe, arrival, bytes),
         }
     }
 
-    /// Lets the answers go whose leases are stored.
-    fn finish(&mut self, ended: Vec<Ended>) {
-        for Ended { number, outcome } in ended {
-            let Some(Waiting { answers, packet }) = self.waiting.remove(&number) else { continue };
+    /// Sends the replies whose leases are stored.
+    fn finish(&mut self, committed: Vec<Committed>) {
+        for Committed { outcome, replies } in committed {
             LEASE_COMMITS.count(outcome_name(&outcome));
             if let Err(CommitError::Database(error)) = &outcome {
                 self.warn_of_database(error);
             }
-            let refused = match (&outcome, packet) {
-                (Err(CommitError::Taken(address)), Some(packet)) => self.refuse(packet, *address),
-                _ => None,
-            };
-            self.outbox.extend(refused.or_else(|| answers.choose(&outcome)));
+            self.outbox.extend(replies.choose(&outcome));
         }
     }
 
-    fn refuse(&self, (arrival, bytes): (Arrival, Box<[u8]>), address: Ipv4Addr) -> Option<Sending> {
-        let snapshot = self.app.inventory.snapshot();
-        let (app, link, now) = (&self.app, &self.link, now());
-        let around = Around { app, snapshot: &snapshot, link, arrival: &arrival, now };
-        exchange::refuse(around, &bytes, address)
-    }
-
     fn warn_of_database(&mut self, error: &str) {
-        if self.watch.warns("database", now()) {
+        if self.history.warns("database", now()) {
             let error = error.to_owned();
             let data = EventData::Warning(Warning::LeasesNotStored { error });
             tracing::error!("{data}");
@@ -264,21 +241,20 @@ impl Interface {
     }
 
     /// Sends answers that leave from one port.
-    fn send_together(&mut self, answers: &mut [Sending]) {
+    fn send_together(&mut self, answers: &mut [Transmit]) {
         let Some(socket) = answers.first().and_then(|first| self.socket(first.port)) else {
             return;
         };
-        let letters: Vec<Letter<'_>> = answers.iter().map(Sending::letter).collect();
         let mut failures = Vec::new();
-        socket.send(&letters, &mut |place, error| failures.push((place, error)));
+        socket.send(answers, &mut |place, error| failures.push((place, error)));
         let failed = |place: usize| failures.iter().any(|(failed, _)| *failed == place);
         for (_, sent) in answers.iter().enumerate().filter(|(place, _)| !failed(*place)) {
             DHCP_ANSWERS.count(sent.type_name());
         }
         for (place, error) in failures {
-            let (to, interface) = (answers[place].answer.destination, &self.link.interface);
-            tracing::warn!(interface, "answer to {to:?} not sent: {error}");
-            self.drops.count(&"the answer could not be sent");
+            let (to, interface) = (answers[place].destination, &self.link.interface);
+            tracing::warn!(interface, "cannot send a reply to {to:?}: {error}");
+            self.drops.count(&"the reply cannot be sent");
             answers[place].event = None;
         }
         for event in answers.iter_mut().filter_map(|answer| answer.event.take()) {
@@ -288,16 +264,15 @@ impl Interface {
 }
 
 impl Sockets {
-    fn open(link: &Link) -> io::Result<Self> {
+    fn open(link: &ServedLink) -> io::Result<Self> {
         let interface = &link.interface;
         let server = DhcpSocket::open(link, SERVER_PORT).map_err(|error| {
-            let text =
-                format!("DHCP cannot be served on {interface}: UDP port {SERVER_PORT}: {error}");
+            let text = format!("cannot serve DHCP on {interface}: UDP port {SERVER_PORT}: {error}");
             io::Error::new(error.kind(), text)
         })?;
         let boot_server = DhcpSocket::open(link, BOOT_SERVER_PORT)
             .inspect_err(|error| {
-                tracing::warn!(interface, "port {BOOT_SERVER_PORT} is not served: {error}");
+                tracing::warn!(interface, "cannot listen on UDP port {BOOT_SERVER_PORT}: {error}");
             })
             .ok();
         Ok(Self { server, boot_server })

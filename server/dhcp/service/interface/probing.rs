@@ -1,13 +1,13 @@
 //! Packets that wait until it is known whether somebody uses the address they are to be given.
 
-use super::{Interface, now};
+use super::{InterfaceServer, now};
 use crate::dhcp::link::Arrival;
 use crate::dhcp::service::probe::{Found, Probe, Probed};
 use crate::lifecycle::EventData;
 use crate::lifecycle::event::Warning;
 use crate::model::Mac;
 
-impl Interface {
+impl InterfaceServer {
     /// Probes an address; the packet waits.
     pub(super) fn probe(&mut self, probe: Probe, arrival: Arrival, bytes: &[u8]) {
         let found = self.prober.probe(&self.link, probe.clone());
@@ -39,15 +39,15 @@ impl Interface {
             }));
             return;
         }
-        self.watch.probes.end(probed.probe.address, probed.found != Found::Noted, now);
+        self.history.probes.end(probed.probe.address, probed.found != Found::Noted, now);
         let snapshot = self.app.inventory.snapshot();
         self.handle(&snapshot, probed.arrival, &probed.packet, now);
-        self.commit_claims();
+        self.commit_leases(now);
     }
 
     fn believes_conflict(&mut self, mac: Option<Mac>, now: i64) -> bool {
-        let believed = self.watch.probes.believes_conflict(now);
-        if !believed && self.watch.warns("probes", now) {
+        let believed = self.history.probes.believes_conflict(now);
+        if !believed && self.history.warns("probes", now) {
             let data = EventData::Warning(Warning::ProxyArp);
             tracing::warn!("{data}");
             self.app.inventory.events.record(None, mac, data);

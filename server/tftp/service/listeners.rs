@@ -51,7 +51,7 @@ impl Family {
 }
 
 /// A served interface, for one family of addresses.
-pub(super) struct Link {
+pub(super) struct Listener {
     pub(super) name: String,
     family: Family,
     /// Where requests come in, while the interface is there.
@@ -63,7 +63,7 @@ pub(super) struct Link {
     complained: bool,
 }
 
-impl Link {
+impl Listener {
     pub(super) fn new(name: &str, family: Family) -> Self {
         let name = name.to_owned();
         Self { name, family, listener: None, probe: None, index: None, complained: false }
@@ -80,7 +80,7 @@ impl Link {
         let had_listener = self.listener.take().is_some();
         self.index = None;
         if index.is_none() {
-            self.complain("the interface is not there; it is served when it appears");
+            self.complain("interface does not exist; waiting for it");
             return had_listener;
         }
         let family = self.family;
@@ -92,7 +92,7 @@ impl Link {
                 self.index = index;
                 self.complained = false;
             }
-            Err(error) => self.complain(&format!("UDP port 69 cannot be listened on: {error}")),
+            Err(error) => self.complain(&format!("cannot listen on UDP port 69: {error}")),
         }
         had_listener || self.listener.is_some()
     }

@@ -22,7 +22,7 @@ const MAX_PORTS: usize = 16_384;
 
 /// The memory of one link. Times are Unix seconds.
 #[derive(Debug, Default)]
-pub struct Watch {
+pub struct LinkHistory {
     /// What clients were told to boot.
     pub boots: BootTrails,
     /// Which addresses are being probed, and which are clear.
@@ -35,7 +35,7 @@ pub struct Watch {
     base_url: Option<(Ipv4Addr, Arc<str>)>,
 }
 
-impl Watch {
+impl LinkHistory {
     /// Notes that a client took another server's offer. Says whether that server
     /// is to be told of.
     pub fn sees_foreign_server(&mut self, server: Ipv4Addr, now: i64) -> bool {
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_foreign_server_is_told_of_once_and_forgotten_in_time() {
-        let mut watch = Watch::default();
+        let mut watch = LinkHistory::default();
         let server = Ipv4Addr::new(10, 0, 0, 66);
         assert!(watch.sees_foreign_server(server, 0));
         assert!(!watch.sees_foreign_server(server, 3000));
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_nic_at_another_port_is_noticed_each_time() {
-        let mut watch = Watch::default();
+        let mut watch = LinkHistory::default();
         let port = |number: u8| Identity::Port { circuit: Some(vec![number]), remote: None };
         let mac = Mac([0x52, 0x54, 0, 0, 0, 1]);
         let seen = [1, 1, 2, 2, 1].map(|number| watch.sees_port(mac, &port(number)));
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn an_address_has_its_own_url_however_often_they_take_turns() {
-        let mut watch = Watch::default();
+        let mut watch = LinkHistory::default();
         for last in [1, 1, 2, 1] {
             let local = Ipv4Addr::new(10, 0, 0, last);
             let url = watch.base_url(local, || format!("http://{local}"));
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_warning_is_given_once_in_a_while() {
-        let mut watch = Watch::default();
+        let mut watch = LinkHistory::default();
         let given: Vec<i64> = (0..1000).filter(|now| watch.warns("full", *now)).collect();
         assert_eq!(given, [0, 600]);
         assert!(watch.warns("other", 601));

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::engine::{Engine, Live};
+use super::engine::{Engine, Session};
 use super::library::Refusal;
-use super::links::Peer;
-use super::outbox::What;
+use super::listeners::Peer;
+use super::outbox::Outgoing;
 use crate::tftp::blocks::Blocks;
 use crate::tftp::packet::{ErrorCode, Packet, parse};
 use crate::tftp::transfer::{Ending, Event, Send, Step};
@@ -38,7 +38,7 @@ impl Engine {
 
     /// Whether a peer has a transfer, by whatever socket, or is about to.
     fn serves(&self, peer: Peer) -> bool {
-        self.live.contains_key(&peer) || self.opening.contains_key(&peer)
+        self.sessions.contains_key(&peer) || self.pending.contains_key(&peer)
     }
 
     /// Nobody listens at a peer's port.
@@ -48,42 +48,44 @@ impl Engine {
 
     /// A transfer's entry in the timers came up.
     pub(super) fn on_timer(&mut self, peer: Peer, at: Duration, now: Duration) {
-        let Some(live) = self.live.get_mut(&peer).filter(|live| live.timer_at == at) else {
+        let Some(session) = self.sessions.get_mut(&peer).filter(|session| session.timer_at == at)
+        else {
             return;
         };
-        if live.transfer.deadline() > now {
-            live.timer_at = live.transfer.deadline();
-            self.timers.set(live.timer_at, peer);
+        if session.transfer.deadline() > now {
+            session.timer_at = session.transfer.deadline();
+            self.timers.set(session.timer_at, peer);
             return;
         }
-        let reply = live.reply;
+        let reply = session.reply;
         self.on_event(peer, reply, Event::Timer, now);
     }
 
     /// Hands an event to the transfer that a peer has by the socket `reply`; gives whether
     /// there is one.
     fn on_event(&mut self, peer: Peer, reply: u64, event: Event, now: Duration) -> bool {
-        let Some(live) = self.live.get_mut(&peer).filter(|live| live.reply == reply) else {
+        let Some(session) = self.sessions.get_mut(&peer).filter(|session| session.reply == reply)
+        else {
             return false;
         };
-        let acked = live.transfer.acked_bytes();
-        let step = live.transfer.on(event, now);
-        let taken_up = matches!(event, Event::Ack(_)) && live.transfer.has_been_answered();
-        if taken_up && (live.transfer.acked_bytes() > acked || acked == 0) {
-            live.report.moved(&self.app, &live.transfer, now);
+        let acked = session.transfer.acked_bytes();
+        let step = session.transfer.on(event, now);
+        let taken_up = matches!(event, Event::Ack(_)) && session.transfer.has_been_answered();
+        if taken_up && (session.transfer.acked_bytes() > acked || acked == 0) {
+            session.report.moved(&self.app, &session.transfer, now);
         }
         if event == Event::Timer && step != Step::Go(Send::Nothing) {
-            live.report.stalled(&self.app);
+            session.report.stalled(&self.app);
         }
-        let deadline = live.transfer.deadline();
-        if event == Event::Timer || deadline < live.timer_at {
-            live.timer_at = deadline;
+        let deadline = session.transfer.deadline();
+        if event == Event::Timer || deadline < session.timer_at {
+            session.timer_at = deadline;
             self.timers.set(deadline, peer);
         }
         match step {
             Step::Go(what) => {
-                if let Some(what) = live.packets(what) {
-                    self.replies.queue(live.reply, peer.address, what, now);
+                if let Some(what) = session.packets(what) {
+                    self.transfer_sockets.queue(session.reply, peer.address, what, now);
                 }
             }
             Step::End(ending) => self.finish(peer, ending),
@@ -93,38 +95,38 @@ impl Engine {
 
     /// Puts what a transfer sends into its socket's outbox.
     pub(super) fn send(&mut self, peer: Peer, what: Send, now: Duration) {
-        let Some(live) = self.live.get(&peer) else { return };
-        if let Some(what) = live.packets(what) {
-            self.replies.queue(live.reply, peer.address, what, now);
+        let Some(session) = self.sessions.get(&peer) else { return };
+        if let Some(what) = session.packets(what) {
+            self.transfer_sockets.queue(session.reply, peer.address, what, now);
         }
     }
 
     /// Ends a transfer, and tells everybody who should know.
     pub(super) fn finish(&mut self, peer: Peer, ending: Ending) {
-        let Some(live) = self.live.remove(&peer) else { return };
+        let Some(session) = self.sessions.remove(&peer) else { return };
         let now = self.now();
         self.clients.end(peer.address.ip());
-        self.replies.end(live.reply, now);
-        live.report.ended(&self.app, &live.transfer, ending, now);
+        self.transfer_sockets.end(session.reply, now);
+        session.report.ended(&self.app, &session.transfer, ending, now);
         let why = match ending {
             Ending::Unreadable => "the file was truncated",
             Ending::Stopped => "the server stops",
             _ => return,
         };
         let why = Refusal::new(ErrorCode::Undefined, why);
-        self.send_error(live.reply, peer.address, &why, now);
+        self.send_error(session.reply, peer.address, &why, now);
     }
 }
 
-impl Live {
+impl Session {
     /// What a transfer sends, as the outbox takes it.
-    fn packets(&self, what: Send) -> Option<What> {
+    fn packets(&self, what: Send) -> Option<Outgoing> {
         let agreed = *self.transfer.agreed();
         match what {
             Send::Nothing => None,
-            Send::OptionAck => Some(What::Packet(agreed.option_ack().into())),
+            Send::OptionAck => Some(Outgoing::Packet(agreed.option_ack().into())),
             Send::Blocks { first, count } => {
-                Some(What::Blocks(Blocks::new(self.content.clone(), agreed, first, count)))
+                Some(Outgoing::Blocks(Blocks::new(self.content.clone(), agreed, first, count)))
             }
         }
     }

@@ -1,19 +1,19 @@
-//! Who sent a message, what it boots, and how it is answered: what leasing and proxy share.
+//! One message, who sent it, what it boots, and how it is answered: shared by leasing and proxy.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use super::outcome::{Happened, Sending};
+use super::action::{ClientEvent, Transmit};
 use super::words;
 use crate::app::App;
 use crate::boot::arch::{Client, ClientSigns};
 use crate::boot::next::{Booter, Next, WhyNothing, decide_next};
 use crate::boot::trail::Step;
+use crate::dhcp::history::LinkHistory;
 use crate::dhcp::identity::identities;
-use crate::dhcp::link::{Arrival, Link};
-use crate::dhcp::reply::{Answer, Destination, destination};
+use crate::dhcp::link::{Arrival, ServedLink};
+use crate::dhcp::reply::{Destination, destination};
 use crate::dhcp::request::Request;
-use crate::dhcp::watch::Watch;
 use crate::dhcp::wire::Reply;
 use crate::inventory::Snapshot;
 use crate::lifecycle::EventData;
@@ -23,64 +23,31 @@ use crate::model::{ClientKey, DhcpOptions, Host, IdentifyBy, Mac, Subnet};
 use crate::options::code;
 use crate::profile::Resolution;
 
-/// What one packet is answered with the help of.
+/// One message, who sent it, and all that its answer may depend on.
 #[derive(Clone, Copy)]
-pub(super) struct Around<'a> {
+pub(super) struct Transaction<'a> {
     pub(super) app: &'a App,
     pub(super) snapshot: &'a Snapshot,
-    pub(super) link: &'a Link,
+    pub(super) link: &'a ServedLink,
     pub(super) arrival: &'a Arrival,
     /// Unix seconds.
     pub(super) now: i64,
-}
-
-impl<'a> Around<'a> {
-    /// The host that a message without a known MAC tells of by something else, or told of
-    /// when it leased the address that it speaks of: a renewal passes no relay, and no
-    /// system but the firmware sends a UUID.
-    fn host_of_identity(&self, request: &Request<'_>) -> Option<(&'a str, &'a Host)> {
-        let snapshot = self.snapshot;
-        if !snapshot.knows_identities() {
-            return None;
-        }
-        let known = identities(request).find_map(|identity| snapshot.host_of_identity(&identity));
-        known.or_else(|| {
-            let address = request.client_address.or(request.requested_address)?;
-            let lease = self.app.leases.find(address)?;
-            match &lease.client {
-                ClientKey::Host(name) if Some(lease.mac) == request.mac => snapshot.host(name),
-                _ => None,
-            }
-        })
-    }
-
-    /// Tells the operator of something that is no single host's.
-    pub(super) fn warn(&self, mac: Option<Mac>, warning: Warning) {
-        let data = EventData::Warning(warning);
-        tracing::warn!("{data}");
-        self.app.inventory.events.record(None, mac, data);
-    }
-
-    /// Tells the operator of something that keeps clients from being served.
-    pub(super) fn alarm(&self, failure: Failure) {
-        let data = EventData::Error(failure);
-        tracing::error!("{data}");
-        self.app.inventory.events.record(None, None, data);
-    }
-}
-
-/// One message and who sent it.
-#[derive(Clone, Copy)]
-pub(super) struct Caller<'a> {
-    pub(super) around: Around<'a>,
     pub(super) request: &'a Request<'a>,
-    /// The host of the inventory that it is.
+    /// The host of the inventory that sent it.
     pub(super) host: Option<(&'a str, &'a Host)>,
+    /// What kind of boot client sent it.
     pub(super) boots: Client,
 }
 
-impl<'a> Caller<'a> {
-    pub(super) fn new(around: Around<'a>, request: &'a Request<'a>) -> Self {
+impl<'a> Transaction<'a> {
+    pub(super) fn new(
+        app: &'a App,
+        snapshot: &'a Snapshot,
+        link: &'a ServedLink,
+        arrival: &'a Arrival,
+        now: i64,
+        request: &'a Request<'a>,
+    ) -> Self {
         let options = &request.packet.options;
         let signs = ClientSigns {
             vendor_class: options.get(code::VENDOR_CLASS).unwrap_or_default(),
@@ -89,12 +56,14 @@ impl<'a> Caller<'a> {
             ipxe: options.get(code::IPXE),
             mac: request.mac,
         };
-        let host = request.mac.and_then(|mac| around.snapshot.host_of_mac(mac));
-        let host = host.or_else(|| around.host_of_identity(request));
-        Self { around, request, host, boots: signs.classify() }
+        let host = request
+            .mac
+            .and_then(|mac| snapshot.host_of_mac(mac))
+            .or_else(|| host_of_identity(app, snapshot, request));
+        Self { app, snapshot, link, arrival, now, request, host, boots: signs.classify() }
     }
 
-    /// Who holds the client's lease; none for a client that cannot be told apart.
+    /// Who holds the client's lease; none for a client without an identity.
     pub(super) fn key(&self, identify_by: IdentifyBy) -> Option<ClientKey> {
         match (self.host, identify_by) {
             (Some((name, _)), _) => Some(ClientKey::Host(name.to_owned())),
@@ -105,7 +74,7 @@ impl<'a> Caller<'a> {
 
     /// The profile of the host.
     pub(super) fn profile(&self) -> Option<Arc<Resolution>> {
-        self.around.snapshot.site.profile_of(self.host?.1)
+        self.snapshot.site.profile_of(self.host?.1)
     }
 
     /// The DHCP options of the host, then of its profile.
@@ -121,21 +90,21 @@ impl<'a> Caller<'a> {
     }
 
     /// What the client boots next when it reaches us at `local`. With `for_good`
-    /// it is remembered as told, and a boot that goes in circles is told of.
+    /// it is remembered, and a boot that goes in circles is reported.
     pub(super) fn next(
         &self,
         local: Ipv4Addr,
         subnet: Option<&Subnet>,
-        watch: &mut Watch,
+        history: &mut LinkHistory,
         for_good: bool,
     ) -> Next {
         if self.boots == Client::Plain {
             return Next::Nothing(WhyNothing::NoBootClient);
         }
-        let Around { app, snapshot, now, .. } = self.around;
+        let Self { app, snapshot, now, .. } = *self;
         let host = self.host.map(|(_, host)| host);
         let image = host.and_then(|host| host.image.as_deref());
-        let base_url = watch.base_url(local, || app.config.machine_base_url(local.into()));
+        let base_url = history.base_url(local, || app.config.machine_base_url(local.into()));
         let mac = self.request.mac_or_zero();
         let next = decide_next(&Booter {
             client: self.boots,
@@ -148,9 +117,9 @@ impl<'a> Caller<'a> {
         });
         let transaction_id = self.request.packet.transaction_id;
         let step = Step { mac, client: self.boots, transaction_id, now, base_url: &base_url };
-        let (next, detour) = watch.boots.choose(&step, next);
+        let (next, detour) = history.boots.choose(&step, next);
         if for_good {
-            watch.boots.record(&step, &next);
+            history.boots.record(&step, &next);
             if let Some(detour) = detour {
                 self.tell(|| EventData::Warning(Warning::Detour { detour }));
             }
@@ -158,47 +127,46 @@ impl<'a> Caller<'a> {
         next
     }
 
-    /// An answer ready to leave from `local`.
-    pub(super) fn sending(
+    /// A reply ready to leave from `local`, to where RFC 2131 sends it.
+    pub(super) fn transmit(
         &self,
         reply: &Reply<'_>,
         local: Ipv4Addr,
-        happened: Option<Happened>,
-    ) -> Sending {
-        let Around { app, arrival, .. } = self.around;
-        let to = destination(self.request, reply, arrival, app.config.always_broadcast);
-        self.sending_to(to, reply, local, happened)
+        event: Option<ClientEvent>,
+    ) -> Transmit {
+        let to = destination(self.request, reply, self.arrival, self.app.config.always_broadcast);
+        self.transmit_to(to, reply, local, event)
     }
 
-    /// An answer ready to leave from `local` to a place of its own.
-    pub(super) fn sending_to(
+    /// A reply ready to leave from `local` to a destination of its own.
+    pub(super) fn transmit_to(
         &self,
         destination: Destination,
         reply: &Reply<'_>,
         local: Ipv4Addr,
-        event: Option<Happened>,
-    ) -> Sending {
+        event: Option<ClientEvent>,
+    ) -> Transmit {
         let (bytes, left_out) = reply.encode();
         if !left_out.is_empty() {
-            tracing::warn!(options = ?left_out, "no room for options in the answer");
+            tracing::warn!(options = ?left_out, "options do not fit into the reply");
         }
-        let port = self.around.arrival.port;
-        Sending { answer: Answer { bytes, destination }, local, port, event }
+        let message_type = reply.message_type;
+        Transmit { bytes, destination, local, port: self.arrival.port, message_type, event }
     }
 
     /// An event about the client; none for an unknown one if there are too many of theirs already.
-    pub(super) fn happened(&self, data: impl FnOnce() -> EventData) -> Option<Happened> {
-        if self.host.is_none() && !self.around.app.inventory.events.tells_of_stranger() {
+    pub(super) fn event(&self, data: impl FnOnce() -> EventData) -> Option<ClientEvent> {
+        if self.host.is_none() && !self.app.inventory.events.tells_of_stranger() {
             return None;
         }
         let host = self.host.map(|(name, _)| name.to_owned());
-        Some(Happened { host, mac: self.request.mac, data: data() })
+        Some(ClientEvent { host, mac: self.request.mac, data: data() })
     }
 
     /// Records an event now.
     pub(super) fn tell(&self, data: impl FnOnce() -> EventData) {
-        if let Some(happened) = self.happened(data) {
-            happened.record(&self.around.app.inventory.events);
+        if let Some(event) = self.event(data) {
+            event.record(&self.app.inventory.events);
         }
     }
 
@@ -208,7 +176,43 @@ impl<'a> Caller<'a> {
         address: Option<Ipv4Addr>,
         unanswered: Option<Reason>,
     ) -> event::Question {
-        let way = words::way(self.request, self.around.link);
+        let way = words::way(self.request, self.link);
         event::Question { address, client: self.boots, way, unanswered }
     }
+
+    /// Warns the operator of something that concerns more than one host.
+    pub(super) fn warn(&self, mac: Option<Mac>, warning: Warning) {
+        let data = EventData::Warning(warning);
+        tracing::warn!("{data}");
+        self.app.inventory.events.record(None, mac, data);
+    }
+
+    /// Reports something that keeps clients from being served.
+    pub(super) fn alarm(&self, failure: Failure) {
+        let data = EventData::Error(failure);
+        tracing::error!("{data}");
+        self.app.inventory.events.record(None, None, data);
+    }
+}
+
+/// The host of a message whose MAC is unknown: by its UUID, client identifier or switch port, or
+/// because it holds the lease of the address that the message is about. A renewal passes no relay,
+/// and only firmware sends a UUID.
+fn host_of_identity<'a>(
+    app: &App,
+    snapshot: &'a Snapshot,
+    request: &Request<'_>,
+) -> Option<(&'a str, &'a Host)> {
+    if !snapshot.knows_identities() {
+        return None;
+    }
+    let known = identities(request).find_map(|identity| snapshot.host_of_identity(&identity));
+    known.or_else(|| {
+        let address = request.client_address.or(request.requested_address)?;
+        let lease = app.leases.find(address)?;
+        match &lease.client {
+            ClientKey::Host(name) if Some(lease.mac) == request.mac => snapshot.host(name),
+            _ => None,
+        }
+    })
 }

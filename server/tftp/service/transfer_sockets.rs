@@ -4,7 +4,7 @@
 //! the server by the client's address and port: so a few sockets do for any
 //! number of clients, and their packets come and go in batches. A client's next
 //! transfer comes from another port than its last, in case that one's packets
-//! are still under way.
+//! are still under route.
 
 use std::collections::HashMap;
 use std::io;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use socket2::Socket;
 
-use super::outbox::{Flushed, Outbox, What};
+use super::outbox::{Flushed, Outbox, Outgoing};
 use super::sockets;
 
 /// How many sockets answer for one address of this server: one would repeat ports, and the
@@ -26,7 +26,7 @@ const KEPT: Duration = Duration::from_secs(60);
 
 /// What a group of sockets has in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Way {
+pub(super) struct Route {
     /// The served interface, by its place among the links.
     pub(super) link: usize,
     /// The address that was asked, and answers.
@@ -37,8 +37,8 @@ pub(super) struct Way {
 }
 
 /// A socket and what waits to leave by it.
-pub(super) struct Reply {
-    pub(super) way: Way,
+pub(super) struct TransferSocket {
+    pub(super) route: Route,
     pub(super) socket: Socket,
     outbox: Outbox,
     transfers: usize,
@@ -47,7 +47,7 @@ pub(super) struct Reply {
     pub(super) full: bool,
 }
 
-impl Reply {
+impl TransferSocket {
     /// Sends what waits; nothing happens while the socket is full.
     pub(super) fn flush(&mut self) -> Flushed {
         let flushed = self.outbox.flush(&self.socket);
@@ -57,21 +57,21 @@ impl Reply {
 }
 
 /// All sockets that answer.
-pub(super) struct Replies {
+pub(super) struct TransferSockets {
     ports: Option<RangeInclusive<u16>>,
-    by_id: HashMap<u64, Reply, RandomState>,
-    by_way: HashMap<Way, Vec<u64>>,
+    by_id: HashMap<u64, TransferSocket, RandomState>,
+    by_route: HashMap<Route, Vec<u64>>,
     next_id: u64,
     /// Sockets with something to send.
     unsent: Vec<u64>,
 }
 
-impl Replies {
+impl TransferSockets {
     pub(super) fn new(ports: Option<RangeInclusive<u16>>) -> Self {
         Self {
             ports,
             by_id: HashMap::default(),
-            by_way: HashMap::new(),
+            by_route: HashMap::new(),
             next_id: 1,
             unsent: Vec::new(),
         }
@@ -81,17 +81,17 @@ impl Replies {
     /// The second value is a socket that was opened for this, to be watched.
     pub(super) fn choose(
         &mut self,
-        way: &Way,
+        route: &Route,
         last: Option<u64>,
         now: Duration,
     ) -> io::Result<(u64, Option<u64>)> {
-        let opened = match self.by_way.get(way).map_or(0, Vec::len) {
-            0 => Some(self.open(way, now)?),
+        let opened = match self.by_route.get(route).map_or(0, Vec::len) {
+            0 => Some(self.open(route, now)?),
             // More than one is a nicety: a narrow port range may not have it.
-            have if have < self.wanted() => self.open(way, now).ok(),
+            have if have < self.wanted() => self.open(route, now).ok(),
             _ => None,
         };
-        let ids = self.by_way.get(way).map_or(&[][..], Vec::as_slice);
+        let ids = self.by_route.get(route).map_or(&[][..], Vec::as_slice);
         // The first that will do, not each in turn: a rack that boots together stays on one
         // socket, and its packets come and go in few calls.
         let other = ids.iter().find(|id| Some(**id) != last).or_else(|| ids.first());
@@ -109,30 +109,36 @@ impl Replies {
         self.ports.as_ref().map_or(SOCKETS, |ports| SOCKETS.min(ports.len()))
     }
 
-    fn open(&mut self, way: &Way, now: Duration) -> io::Result<u64> {
-        let socket = sockets::reply(way.interface.as_deref(), way.local, self.ports.as_ref())?;
+    fn open(&mut self, route: &Route, now: Duration) -> io::Result<u64> {
+        let socket = sockets::reply(route.interface.as_deref(), route.local, self.ports.as_ref())?;
         let id = self.next_id;
         self.next_id += 1;
         let outbox = Outbox::new(&socket);
-        let reply =
-            Reply { way: way.clone(), socket, outbox, transfers: 0, used_at: now, full: false };
+        let reply = TransferSocket {
+            route: route.clone(),
+            socket,
+            outbox,
+            transfers: 0,
+            used_at: now,
+            full: false,
+        };
         self.by_id.insert(id, reply);
-        self.by_way.entry(way.clone()).or_default().push(id);
+        self.by_route.entry(route.clone()).or_default().push(id);
         Ok(id)
     }
 
-    pub(super) fn get(&mut self, id: u64) -> Option<&mut Reply> {
+    pub(super) fn get(&mut self, id: u64) -> Option<&mut TransferSocket> {
         self.by_id.get_mut(&id)
     }
 
     /// Puts something into a socket's outbox; [`Self::take_unsent`] then names the socket.
-    pub(super) fn queue(&mut self, id: u64, to: SocketAddr, what: What, now: Duration) {
+    pub(super) fn queue(&mut self, id: u64, to: SocketAddr, outgoing: Outgoing, now: Duration) {
         let Some(reply) = self.by_id.get_mut(&id) else { return };
         reply.used_at = now;
         if reply.outbox.is_empty() {
             self.unsent.push(id);
         }
-        reply.outbox.push(to, what);
+        reply.outbox.push(to, outgoing);
     }
 
     /// The sockets that got something to send since the last call.
@@ -160,7 +166,7 @@ impl Replies {
         self.by_id.retain(|_, reply| {
             reply.transfers > 0 || !reply.outbox.is_empty() || reply.used_at + KEPT > now
         });
-        self.by_way.retain(|_, ids| {
+        self.by_route.retain(|_, ids| {
             ids.retain(|id| self.by_id.contains_key(id));
             !ids.is_empty()
         });

@@ -1,0 +1,109 @@
+//! What to do about a message, and what is recorded of it.
+
+use std::net::Ipv4Addr;
+
+use dhcproto::v4::MessageType;
+
+use super::probe::Probe;
+use crate::dhcp::decide::{NakReason, Reason};
+use crate::dhcp::reply::Destination;
+use crate::dhcp::request::Unusable;
+use crate::inventory::EventBus;
+use crate::leases::CommitError;
+use crate::lifecycle::{EventData, event};
+use crate::model::{Lease, Mac};
+
+/// What to do about a message.
+pub(super) enum Action {
+    /// Send a reply now.
+    Send(Transmit),
+    /// Store a lease, and send the reply that fits how that ended.
+    Commit(Lease, Box<Replies>),
+    /// Find out whether an address is in use, and look at the message again.
+    Probe(Box<Probe>),
+}
+
+/// Why a packet gets no reply.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Silence {
+    /// It is not a message of a client.
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
+    /// By the rules of RFC 2131 or of the site.
+    #[error(transparent)]
+    Decided(#[from] Reason),
+}
+
+/// A reply ready to leave, and the event that is recorded once it has left.
+pub(in crate::dhcp) struct Transmit {
+    pub(in crate::dhcp) bytes: Vec<u8>,
+    pub(in crate::dhcp) destination: Destination,
+    /// The address of ours that it leaves from.
+    pub(in crate::dhcp) local: Ipv4Addr,
+    /// The port of ours that it leaves from.
+    pub(in crate::dhcp) port: u16,
+    /// None for BOOTP.
+    pub(in crate::dhcp) message_type: Option<MessageType>,
+    pub(in crate::dhcp) event: Option<ClientEvent>,
+}
+
+/// An event of a client that is not recorded yet.
+#[derive(Clone)]
+pub(in crate::dhcp) struct ClientEvent {
+    pub(super) host: Option<String>,
+    pub(super) mac: Option<Mac>,
+    pub(super) data: EventData,
+}
+
+/// The replies that depend on how the commit of a lease ends. None of them where the client
+/// expects no reply (DECLINE, RELEASE).
+#[derive(Default)]
+pub(super) struct Replies {
+    /// The lease is stored.
+    pub(super) stored: Option<Transmit>,
+    /// Another client holds the address in the database. Its event is made of that of `stored`.
+    pub(super) taken: Option<Transmit>,
+    /// The database failed, and memory knows a running lease of the client.
+    pub(super) database_failed: Option<Transmit>,
+}
+
+impl ClientEvent {
+    /// Writes the event to the log and to the event bus.
+    pub(super) fn record(self, events: &EventBus) {
+        let Self { host, mac, data } = self;
+        tracing::info!(host, mac = mac.map(tracing::field::display), "{}: {data}", data.kind());
+        events.record(host.as_deref(), mac, data);
+    }
+}
+
+impl Transmit {
+    /// The type of the reply as it is counted.
+    pub(super) fn type_name(&self) -> &'static str {
+        match self.message_type {
+            Some(MessageType::Offer) => "offer",
+            Some(MessageType::Ack) => "ack",
+            Some(MessageType::Nak) => "nak",
+            _ => "bootp",
+        }
+    }
+}
+
+impl Replies {
+    /// The reply that fits how the commit ended.
+    pub(super) fn choose(self, stored: &Result<Lease, CommitError>) -> Option<Transmit> {
+        match stored {
+            Ok(_) => self.stored,
+            Err(CommitError::Database(_)) => self.database_failed,
+            Err(CommitError::Taken(address)) => {
+                let (reason, own) = (NakReason::NotAvailable, None);
+                let data = EventData::Nak(event::Nak { address: Some(*address), reason, own });
+                // An unknown client's events are recorded up to a rate: that was decided already.
+                let event = self.stored.and_then(|ack| ack.event);
+                let event = event.map(|event| ClientEvent { data, ..event });
+                self.taken.map(|nak| Transmit { event, ..nak })
+            }
+            // The client asks again by itself.
+            Err(CommitError::Busy) => None,
+        }
+    }
+}
