@@ -9,7 +9,7 @@ use crate::inventory::revisions::{self, Revision};
 use crate::inventory::taken::{Taken, find_taken};
 use crate::inventory::{Error, Inventory, Snapshot, hosts, now_ms, specs, subnets};
 use crate::lifecycle::audit::Action;
-use crate::model::{Difference, Site, diff, renamed_hosts};
+use crate::model::{Difference, NounKind, Site, diff, renamed_hosts};
 use crate::network::{
     Consequences, Finding, Severity, Surroundings, check_site_within, consequences,
 };
@@ -244,20 +244,55 @@ async fn write_site(
     let changing = hosts::Changing::new(before, &hosts_before, after);
     hosts::release_changed(transaction, &changing).await?;
 
-    specs::set_changed(transaction, &before.racks, &after.racks).await?;
-    specs::set_changed(transaction, &before.tenants, &after.tenants).await?;
-    specs::set_changed(transaction, &before.switches, &after.switches).await?;
-    subnets::set_changed(transaction, &before.subnets, &after.subnets).await?;
     specs::set_changed(transaction, &before.wide(), &after.wide()).await?;
-    specs::set_changed(transaction, &before.profiles, &after.profiles).await?;
-    specs::set_changed(transaction, &before.images, &after.images).await?;
-    hosts::set_changed(transaction, &changing).await?;
+    for kind in NounKind::ALL {
+        match kind {
+            NounKind::Rack => {
+                specs::set_changed(transaction, &before.racks, &after.racks).await?;
+            }
+            NounKind::Tenant => {
+                specs::set_changed(transaction, &before.tenants, &after.tenants).await?;
+            }
+            NounKind::Switch => {
+                specs::set_changed(transaction, &before.switches, &after.switches).await?;
+            }
+            NounKind::Subnet => {
+                subnets::set_changed(transaction, &before.subnets, &after.subnets).await?;
+            }
+            NounKind::ProfileTree => {
+                specs::set_changed(transaction, &before.profiles, &after.profiles).await?;
+            }
+            NounKind::Image => {
+                specs::set_changed(transaction, &before.images, &after.images).await?;
+            }
+            NounKind::Host => hosts::set_changed(transaction, &changing).await?,
+        }
+    }
 
-    specs::remove_missing(transaction, &before.images, &after.images).await?;
     specs::remove_missing(transaction, &before.wide(), &after.wide()).await?;
-    specs::remove_missing(transaction, &before.profiles, &after.profiles).await?;
-    specs::remove_missing(transaction, &before.switches, &after.switches).await?;
-    subnets::remove_missing(transaction, &before.subnets, &after.subnets).await?;
-    specs::remove_missing(transaction, &before.tenants, &after.tenants).await?;
-    specs::remove_missing(transaction, &before.racks, &after.racks).await
+    for kind in NounKind::ALL.iter().rev() {
+        match kind {
+            // They went first: nothing refers to a host.
+            NounKind::Host => {}
+            NounKind::Image => {
+                specs::remove_missing(transaction, &before.images, &after.images).await?;
+            }
+            NounKind::ProfileTree => {
+                specs::remove_missing(transaction, &before.profiles, &after.profiles).await?;
+            }
+            NounKind::Subnet => {
+                subnets::remove_missing(transaction, &before.subnets, &after.subnets).await?;
+            }
+            NounKind::Switch => {
+                specs::remove_missing(transaction, &before.switches, &after.switches).await?;
+            }
+            NounKind::Tenant => {
+                specs::remove_missing(transaction, &before.tenants, &after.tenants).await?;
+            }
+            NounKind::Rack => {
+                specs::remove_missing(transaction, &before.racks, &after.racks).await?;
+            }
+        }
+    }
+    Ok(())
 }

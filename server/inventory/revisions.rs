@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::inventory::change::{Change, ChangeError};
 use crate::inventory::database::{Transaction, execute, with_connection, with_pool};
 use crate::inventory::{Database, Error, Inventory};
-use crate::model::{Difference, Site, diff, revert};
+use crate::model::{Difference, Site, diff, keep_differing, revert};
 use crate::network::{Consequences, consequences};
 use crate::site_file;
 
@@ -77,20 +77,6 @@ impl Revision {
 
 fn join(errors: &[site_file::SiteFileError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-}
-
-/// Leaves in `site` only the entries that `other` lacks or has otherwise.
-fn keep_differing(site: &mut Site, other: &Site) {
-    site.racks.retain(|name, entry| other.racks.get(name) != Some(entry));
-    site.tenants.retain(|name, entry| other.tenants.get(name) != Some(entry));
-    site.switches.retain(|name, entry| other.switches.get(name) != Some(entry));
-    site.subnets.retain(|name, entry| other.subnets.get(name) != Some(entry));
-    if site.wide() == other.wide() {
-        site.set_wide(Default::default());
-    }
-    site.profiles.retain(|name, entry| other.profiles.get(name) != Some(entry));
-    site.images.retain(|name, entry| other.images.get(name) != Some(entry));
-    site.hosts.retain(|name, entry| other.hosts.get(name) != Some(entry));
 }
 
 /// Adds a revision.

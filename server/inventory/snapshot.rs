@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::inventory::database::{Transaction, with_connection};
 use crate::inventory::{Database, Error, hosts, specs, subnets};
-use crate::model::{Host, Identity, Mac, Site, SubnetIndex};
+use crate::model::{Host, Identity, Mac, NounKind, Site, SubnetIndex};
 use crate::profile::ResolvedSite;
 
 /// The site at one revision.
@@ -41,16 +41,18 @@ impl Snapshot {
         const REVISION: &str = "SELECT COALESCE(MAX(id), 0) FROM revisions";
         let revision: i64 = with_connection!(&mut *transaction, connection =>
             sqlx::query_scalar(REVISION).fetch_one(connection).await)?;
-        let mut site = Site {
-            racks: specs::list(transaction).await?,
-            tenants: specs::list(transaction).await?,
-            switches: specs::list(transaction).await?,
-            subnets: subnets::list(transaction).await?,
-            profiles: specs::list(transaction).await?,
-            images: specs::list(transaction).await?,
-            hosts: hosts::list(transaction).await?,
-            ..Site::default()
-        };
+        let mut site = Site::default();
+        for kind in NounKind::ALL {
+            match kind {
+                NounKind::Rack => site.racks = specs::list(transaction).await?,
+                NounKind::Tenant => site.tenants = specs::list(transaction).await?,
+                NounKind::Switch => site.switches = specs::list(transaction).await?,
+                NounKind::Subnet => site.subnets = subnets::list(transaction).await?,
+                NounKind::ProfileTree => site.profiles = specs::list(transaction).await?,
+                NounKind::Image => site.images = specs::list(transaction).await?,
+                NounKind::Host => site.hosts = hosts::list(transaction).await?,
+            }
+        }
         site.set_wide(specs::list(transaction).await?);
         Ok(Self::new(revision, site))
     }

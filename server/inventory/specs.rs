@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::inventory::Error;
 use crate::inventory::database::{Transaction, execute, with_connection};
-use crate::model::{Image, ProfileTree, Rack, SiteWide, Switch, Tenant};
+use crate::model::{Image, Noun, ProfileTree, Rack, SiteWide, Switch, Tenant};
 
 /// What is stored as one JSON text under its name.
 pub(crate) trait Stored: Serialize + DeserializeOwned + PartialEq {
@@ -22,9 +22,9 @@ pub(crate) trait Stored: Serialize + DeserializeOwned + PartialEq {
     const REMOVE: &'static str;
 }
 
-macro_rules! nouns {
-    ($($noun:ident $word:literal in $table:literal),* $(,)?) => {$(
-        impl Stored for $noun {
+macro_rules! stored {
+    ($($type:ident $word:expr, in $table:literal);* $(;)?) => {$(
+        impl Stored for $type {
             const WORD: &'static str = $word;
             const LIST: &'static str = concat!("SELECT name, spec FROM ", $table);
             const SET: &'static str = concat!(
@@ -36,13 +36,13 @@ macro_rules! nouns {
     )*};
 }
 
-nouns! {
-    Rack "rack" in "racks",
-    Tenant "tenant" in "tenants",
-    Switch "switch" in "switches",
-    ProfileTree "profile" in "profiles",
-    Image "image" in "images",
-    SiteWide "site" in "site_wide",
+stored! {
+    Rack Rack::NOUN, in "racks";
+    Tenant Tenant::NOUN, in "tenants";
+    Switch Switch::NOUN, in "switches";
+    ProfileTree ProfileTree::NOUN, in "profiles";
+    Image Image::NOUN, in "images";
+    SiteWide "site", in "site_wide";
 }
 
 /// Reads every row of a noun.

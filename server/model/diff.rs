@@ -6,14 +6,13 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Identity, Mac, Site};
+use super::{Host, Identity, Mac, Noun, NounVisitor, Site, visit_nouns};
 
 /// One entry of the site that is new, gone or otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Difference {
-    /// What kind of thing: `rack`, `tenant`, `switch`, `subnet`, `site`, `profile`, `image` or
-    /// `host`.
+    /// What kind of thing: a [`Noun::NOUN`], or `site` for what the site says of itself.
     pub noun: &'static str,
     /// Its name; of a renamed host the new one.
     pub name: String,
@@ -76,20 +75,32 @@ impl fmt::Display for FieldDifference {
     }
 }
 
-/// Everything that differs between two sites, noun by noun, each by name.
+/// Everything that differs between two sites: what they say of themselves, then noun by noun,
+/// each by name.
 pub fn diff(before: &Site, after: &Site) -> Vec<Difference> {
-    let renamed = renamed_hosts(before, after);
-    let none = BTreeMap::new();
-    let mut found = Vec::new();
-    diff_entries("rack", (&before.racks, &after.racks), &none, &mut found);
-    diff_entries("tenant", (&before.tenants, &after.tenants), &none, &mut found);
-    diff_entries("switch", (&before.switches, &after.switches), &none, &mut found);
-    diff_entries("subnet", (&before.subnets, &after.subnets), &none, &mut found);
-    diff_entries("site", (&before.wide(), &after.wide()), &none, &mut found);
-    diff_entries("profile", (&before.profiles, &after.profiles), &none, &mut found);
-    diff_entries("image", (&before.images, &after.images), &none, &mut found);
-    diff_entries("host", (&before.hosts, &after.hosts), &renamed, &mut found);
-    found
+    let renamed = BTreeMap::new();
+    let mut differ = Differ { before, after, renamed, found: Vec::new() };
+    differ.add("site", &before.wide(), &after.wide());
+    visit_nouns(&mut differ);
+    differ.found
+}
+
+struct Differ<'a> {
+    before: &'a Site,
+    after: &'a Site,
+    /// The entries of the noun at hand that have another name, old name to new.
+    renamed: BTreeMap<String, String>,
+    found: Vec<Difference>,
+}
+
+impl NounVisitor for Differ<'_> {
+    fn visit<T: Noun>(&mut self) {
+        if T::NOUN == Host::NOUN {
+            self.renamed = renamed_hosts(self.before, self.after);
+        }
+        self.add(T::NOUN, T::all(self.before), T::all(self.after));
+        self.renamed.clear();
+    }
 }
 
 /// The hosts that bear another name than before, old name to new: a host is its NICs, and
@@ -113,33 +124,38 @@ pub fn renamed_hosts(before: &Site, after: &Site) -> BTreeMap<String, String> {
     renamed
 }
 
-fn diff_entries<T: PartialEq + Serialize>(
-    noun: &'static str,
-    (before, after): (&BTreeMap<String, T>, &BTreeMap<String, T>),
-    renamed: &BTreeMap<String, String>,
-    found: &mut Vec<Difference>,
-) {
-    let new_names: BTreeSet<&String> = renamed.values().collect();
-    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    for name in names {
-        let difference = match (before.get(name), after.get(name)) {
-            (Some(old), Some(new)) if old == new => continue,
-            (Some(old), Some(new)) => (DifferenceKind::Changed, diff_fields(old, new)),
-            (Some(old), None) => match renamed.get(name) {
-                Some(new_name) => {
-                    let kind = DifferenceKind::Renamed { from: name.clone() };
-                    let fields =
-                        after.get(new_name).map(|new| diff_fields(old, new)).unwrap_or_default();
-                    found.push(Difference { noun, name: new_name.clone(), kind, fields });
-                    continue;
-                }
-                None => (DifferenceKind::Removed, Vec::new()),
-            },
-            (None, Some(_)) if new_names.contains(name) => continue,
-            (None, _) => (DifferenceKind::Added, Vec::new()),
-        };
-        let (kind, fields) = difference;
-        found.push(Difference { noun, name: name.clone(), kind, fields });
+impl Differ<'_> {
+    fn add<T: PartialEq + Serialize>(
+        &mut self,
+        noun: &'static str,
+        before: &BTreeMap<String, T>,
+        after: &BTreeMap<String, T>,
+    ) {
+        let renamed = &self.renamed;
+        let new_names: BTreeSet<&String> = renamed.values().collect();
+        let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        for name in names {
+            let difference = match (before.get(name), after.get(name)) {
+                (Some(old), Some(new)) if old == new => continue,
+                (Some(old), Some(new)) => (DifferenceKind::Changed, diff_fields(old, new)),
+                (Some(old), None) => match renamed.get(name) {
+                    Some(new_name) => {
+                        let kind = DifferenceKind::Renamed { from: name.clone() };
+                        let fields = after
+                            .get(new_name)
+                            .map(|new| diff_fields(old, new))
+                            .unwrap_or_default();
+                        self.found.push(Difference { noun, name: new_name.clone(), kind, fields });
+                        continue;
+                    }
+                    None => (DifferenceKind::Removed, Vec::new()),
+                },
+                (None, Some(_)) if new_names.contains(name) => continue,
+                (None, _) => (DifferenceKind::Added, Vec::new()),
+            };
+            let (kind, fields) = difference;
+            self.found.push(Difference { noun, name: name.clone(), kind, fields });
+        }
     }
 }
 
@@ -194,7 +210,7 @@ pub(crate) fn shown(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Host, Image, Rack};
+    use crate::model::{Image, Rack};
 
     fn site() -> Site {
         let nics = [("eth0".to_owned(), Mac([2, 0, 0, 0, 0, 1]).into())].into_iter().collect();

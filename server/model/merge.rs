@@ -2,21 +2,46 @@
 
 use std::collections::BTreeMap;
 
-use super::Site;
+use super::{Noun, NounVisitor, Site, visit_nouns};
 
 /// Puts every entry of `part` into `site`, in place of those with the same names.
-pub fn merge(site: &mut Site, part: Site) {
-    site.racks.extend(part.racks);
-    site.tenants.extend(part.tenants);
-    site.switches.extend(part.switches);
-    site.subnets.extend(part.subnets);
-    site.parameters.extend(part.parameters);
+pub fn merge(site: &mut Site, mut part: Site) {
+    site.parameters.append(&mut part.parameters);
     if !part.network.is_empty() {
-        site.network = part.network;
+        site.network = std::mem::take(&mut part.network);
     }
-    site.profiles.extend(part.profiles);
-    site.images.extend(part.images);
-    site.hosts.extend(part.hosts);
+    visit_nouns(&mut Merger { site, part });
+}
+
+struct Merger<'a> {
+    site: &'a mut Site,
+    part: Site,
+}
+
+impl NounVisitor for Merger<'_> {
+    fn visit<T: Noun>(&mut self) {
+        T::all_mut(self.site).append(T::all_mut(&mut self.part));
+    }
+}
+
+/// Leaves in `site` only the entries that `other` lacks or has otherwise.
+pub fn keep_differing(site: &mut Site, other: &Site) {
+    if site.wide() == other.wide() {
+        site.set_wide(Default::default());
+    }
+    visit_nouns(&mut DifferingOnly { site, other });
+}
+
+struct DifferingOnly<'a> {
+    site: &'a mut Site,
+    other: &'a Site,
+}
+
+impl NounVisitor for DifferingOnly<'_> {
+    fn visit<T: Noun>(&mut self) {
+        let other = T::all(self.other);
+        T::all_mut(self.site).retain(|name, entry| other.get(name) != Some(entry));
+    }
 }
 
 /// Takes the change from `before` to `after` back: entries of `before` return, entries that
@@ -25,33 +50,30 @@ pub fn merge(site: &mut Site, part: Site) {
 /// # Errors
 /// The entries that were changed once more since, as `host r1-n01`; `site` is then as it was.
 pub fn revert(site: &mut Site, before: &Site, after: &Site) -> Result<(), Vec<String>> {
-    let mut reverted = site.clone();
-    let mut since = Vec::new();
-    revert_entries("rack", &mut reverted.racks, (&before.racks, &after.racks), &mut since);
-    revert_entries("tenant", &mut reverted.tenants, (&before.tenants, &after.tenants), &mut since);
-    revert_entries(
-        "switch",
-        &mut reverted.switches,
-        (&before.switches, &after.switches),
-        &mut since,
-    );
-    revert_entries("subnet", &mut reverted.subnets, (&before.subnets, &after.subnets), &mut since);
-    let mut wide = reverted.wide();
-    revert_entries("site", &mut wide, (&before.wide(), &after.wide()), &mut since);
-    reverted.set_wide(wide);
-    revert_entries(
-        "profile",
-        &mut reverted.profiles,
-        (&before.profiles, &after.profiles),
-        &mut since,
-    );
-    revert_entries("image", &mut reverted.images, (&before.images, &after.images), &mut since);
-    revert_entries("host", &mut reverted.hosts, (&before.hosts, &after.hosts), &mut since);
-    if !since.is_empty() {
-        return Err(since);
+    let mut reverter = Reverter { now: site.clone(), before, after, since: Vec::new() };
+    let mut wide = reverter.now.wide();
+    revert_entries("site", &mut wide, (&before.wide(), &after.wide()), &mut reverter.since);
+    reverter.now.set_wide(wide);
+    visit_nouns(&mut reverter);
+    if !reverter.since.is_empty() {
+        return Err(reverter.since);
     }
-    *site = reverted;
+    *site = reverter.now;
     Ok(())
+}
+
+struct Reverter<'a> {
+    now: Site,
+    before: &'a Site,
+    after: &'a Site,
+    since: Vec<String>,
+}
+
+impl NounVisitor for Reverter<'_> {
+    fn visit<T: Noun>(&mut self) {
+        let (before, after) = (T::all(self.before), T::all(self.after));
+        revert_entries(T::NOUN, T::all_mut(&mut self.now), (before, after), &mut self.since);
+    }
 }
 
 type Entries<T> = BTreeMap<String, T>;

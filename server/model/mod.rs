@@ -70,6 +70,7 @@ pub use link::{
 pub use link_mac::{InvalidLinkMac, LinkMac, MacPolicy};
 pub use location::Location;
 pub use mac::{InvalidMac, Mac};
+pub(crate) use merge::keep_differing;
 pub use merge::{merge, revert};
 pub use millis::{InvalidDuration, Millis};
 pub use name::{InvalidName, check_host_name, check_link_name, check_noun_name};
@@ -77,7 +78,7 @@ pub use nic::{
     ChannelSpec, Eswitch, FunctionSpec, FunctionState, NicSpec, OffloadSpec, RingSpec, SriovSpec,
     WakeOnLan,
 };
-pub use noun::Noun;
+pub use noun::{Noun, NounKind, NounVisitor, visit_nouns};
 pub use parameter::{Parameter, ParameterKind};
 pub use profile::{
     Defaults, DummySpec, MatchBy, Profile, ProfileLink, VlanProtocol, VlanSpec, VrfSpec, VxlanSpec,

@@ -14,10 +14,10 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use crate::model::Site;
+use crate::model::{Noun, NounKind, NounVisitor, Site, visit_nouns};
 use crate::profile::{Fault, ResolvedSite};
 pub use crate::tree::Position;
-use crate::tree::{self, Node, Refusal, Typing, unknown};
+use crate::tree::{self, Key, Node, Refusal, Typing, unknown};
 pub use edit::{set_host, set_values};
 pub use rows::{RowError, Rows, render as render_rows};
 
@@ -129,17 +129,11 @@ pub fn render(site: &Site) -> String {
     serde_saphyr::to_string(site).unwrap_or_else(|error| format!("# {error}\n"))
 }
 
-const SECTIONS: [&str; 9] = [
-    "racks",
-    "tenants",
-    "switches",
-    "subnets",
-    "parameters",
-    "network",
-    "profiles",
-    "images",
-    "hosts",
-];
+/// The keys of a site file: a section for each noun, and what the site says of itself.
+fn section_names() -> Vec<&'static str> {
+    let nouns = NounKind::ALL.iter().map(|kind| kind.section());
+    nouns.chain(["parameters", "network"]).collect()
+}
 
 fn read_site(root: &Node, typing: Typing, errors: &mut Vec<Refusal>) -> Site {
     let sections = match root.entries() {
@@ -149,25 +143,37 @@ fn read_site(root: &Node, typing: Typing, errors: &mut Vec<Refusal>) -> Site {
             return Site::default();
         }
     };
+    let names = section_names();
     for (key, _) in sections {
-        if !SECTIONS.contains(&key.text.as_str()) {
-            errors.push(Refusal::at(key.position, unknown("key", &key.text, &SECTIONS)));
+        if !names.contains(&key.text.as_str()) {
+            errors.push(Refusal::at(key.position, unknown("key", &key.text, &names)));
         }
     }
-    let section = |name: &str| {
-        sections.iter().find(|(key, _)| key.text == name).map(|(_, node)| (name.to_owned(), node))
-    };
-    Site {
-        racks: read_section(section("racks"), typing, errors),
-        tenants: read_section(section("tenants"), typing, errors),
-        switches: read_section(section("switches"), typing, errors),
-        subnets: read_section(section("subnets"), typing, errors),
-        profiles: read_section(section("profiles"), typing, errors),
-        images: read_section(section("images"), typing, errors),
-        hosts: read_section(section("hosts"), typing, errors),
-        parameters: read_section(section("parameters"), typing, errors),
-        network: read_part(section("network"), typing, errors),
-        ..Site::default()
+    let mut reader = SectionReader { sections, typing, site: Site::default(), errors };
+    visit_nouns(&mut reader);
+    reader.site.parameters = read_section(reader.section("parameters"), typing, reader.errors);
+    reader.site.network = read_part(reader.section("network"), typing, reader.errors);
+    reader.site
+}
+
+struct SectionReader<'a> {
+    sections: &'a [(Key, Arc<Node>)],
+    typing: Typing,
+    site: Site,
+    errors: &'a mut Vec<Refusal>,
+}
+
+impl<'a> SectionReader<'a> {
+    fn section(&self, name: &str) -> Option<(String, &'a Arc<Node>)> {
+        let found = self.sections.iter().find(|(key, _)| key.text == name);
+        found.map(|(_, node)| (name.to_owned(), node))
+    }
+}
+
+impl NounVisitor for SectionReader<'_> {
+    fn visit<T: Noun>(&mut self) {
+        let section = self.section(T::SECTION);
+        *T::all_mut(&mut self.site) = read_section(section, self.typing, self.errors);
     }
 }
 
@@ -304,6 +310,22 @@ mod tests {
             assert_eq!(found.len(), 1, "{text:?}");
             assert_eq!(found[0].position.line, line, "{text:?}: {}", found[0]);
         }
+    }
+
+    #[test]
+    fn every_noun_is_exported_and_imported() {
+        let text = "racks: {x: {units: 42}}\ntenants: {x: {contact: ops}}\nswitches: {x: {vendor: eos}}\n\
+                    subnets: {x: {cidr: 10.0.0.0/24}}\nparameters: {x: 1}\nnetwork: {systemd: 257}\n\
+                    profiles: {x: {nics: {eth0: {}}}}\nimages: {x: {local: true}}\nhosts: {x: {unit: 1}}\n";
+        let site = parse(text, "x").unwrap();
+        struct IsThere<'a>(&'a Site);
+        impl NounVisitor for IsThere<'_> {
+            fn visit<T: Noun>(&mut self) {
+                assert!(T::all(self.0).contains_key("x"), "{}", T::SECTION);
+            }
+        }
+        visit_nouns(&mut IsThere(&site));
+        assert_eq!(parse(&render(&site), "x"), Ok(site));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::proposal::{Outcome, Proposal, Review, propose};
 use super::query::Asked;
 use super::session::Operator;
 use super::state::Ui;
-use crate::model::{DifferenceKind, Site, merge};
+use crate::model::{DifferenceKind, Noun, NounKind, NounVisitor, Site, merge};
 use crate::site_file;
 
 /// Which entry the change begins with.
@@ -29,46 +29,63 @@ pub struct Entry {
 }
 
 impl Entry {
+    fn kind(&self) -> Option<NounKind> {
+        NounKind::of_section(&self.noun)
+    }
+
     /// A site with the entry alone.
     fn alone(&self, site: &Site) -> Option<Site> {
-        let mut alone = Site::default();
-        let name = self.name.clone();
-        match self.noun.as_str() {
-            "racks" => drop(alone.racks.insert(name, site.racks.get(&self.name)?.clone())),
-            "tenants" => drop(alone.tenants.insert(name, site.tenants.get(&self.name)?.clone())),
-            "switches" => drop(alone.switches.insert(name, site.switches.get(&self.name)?.clone())),
-            "subnets" => drop(alone.subnets.insert(name, site.subnets.get(&self.name)?.clone())),
-            "profiles" => drop(alone.profiles.insert(name, site.profiles.get(&self.name)?.clone())),
-            "images" => drop(alone.images.insert(name, site.images.get(&self.name)?.clone())),
-            "hosts" => drop(alone.hosts.insert(name, site.hosts.get(&self.name)?.clone())),
-            _ => return None,
-        }
-        Some(alone)
+        let mut copy = Copy { name: &self.name, site, alone: Site::default(), is_found: false };
+        self.kind()?.visit(&mut copy);
+        copy.is_found.then_some(copy.alone)
     }
 
     fn remove_from(&self, site: &mut Site) {
-        match self.noun.as_str() {
-            "racks" => drop(site.racks.remove(&self.name)),
-            "tenants" => drop(site.tenants.remove(&self.name)),
-            "switches" => drop(site.switches.remove(&self.name)),
-            "subnets" => drop(site.subnets.remove(&self.name)),
-            "profiles" => drop(site.profiles.remove(&self.name)),
-            "images" => drop(site.images.remove(&self.name)),
-            "hosts" => drop(site.hosts.remove(&self.name)),
-            _ => {}
+        if let Some(kind) = self.kind() {
+            kind.visit(&mut Removal { name: &self.name, site });
         }
     }
 
     /// What a new entry looks like.
     fn example(&self) -> &'static str {
-        match self.noun.as_str() {
-            "subnets" => include_str!("../../../web/templates/example_subnet.yaml"),
-            "profiles" => include_str!("../../../web/templates/example_profile.yaml"),
-            "images" => include_str!("../../../web/templates/example_image.yaml"),
-            "switches" => "switches:\n  leaf1a:\n    vendor: eos\n    rack: r1\n",
-            "tenants" => "tenants:\n  acme:\n    contact: ops@acme.example\n",
-            _ => "",
+        match self.kind() {
+            Some(NounKind::Subnet) => include_str!("../../../web/templates/example_subnet.yaml"),
+            Some(NounKind::ProfileTree) => {
+                include_str!("../../../web/templates/example_profile.yaml")
+            }
+            Some(NounKind::Image) => include_str!("../../../web/templates/example_image.yaml"),
+            Some(NounKind::Switch) => "switches:\n  leaf1a:\n    vendor: eos\n    rack: r1\n",
+            Some(NounKind::Tenant) => "tenants:\n  acme:\n    contact: ops@acme.example\n",
+            // Both have forms of their own.
+            Some(NounKind::Rack | NounKind::Host) | None => "",
         }
+    }
+}
+
+struct Copy<'a> {
+    name: &'a str,
+    site: &'a Site,
+    alone: Site,
+    is_found: bool,
+}
+
+impl NounVisitor for Copy<'_> {
+    fn visit<T: Noun>(&mut self) {
+        if let Some(entry) = T::all(self.site).get(self.name) {
+            T::all_mut(&mut self.alone).insert(self.name.to_owned(), entry.clone());
+            self.is_found = true;
+        }
+    }
+}
+
+struct Removal<'a> {
+    name: &'a str,
+    site: &'a mut Site,
+}
+
+impl NounVisitor for Removal<'_> {
+    fn visit<T: Noun>(&mut self) {
+        T::all_mut(self.site).remove(self.name);
     }
 }
 
@@ -90,10 +107,7 @@ impl Draft {
 
     fn summary(&self) -> String {
         let Entry { noun, name } = &self.entry;
-        let noun = match noun.as_str() {
-            "switches" => "switch",
-            noun => noun.trim_end_matches('s'),
-        };
+        let noun = self.entry.kind().map_or(noun.as_str(), |kind| kind.label());
         match (self.remove, name.as_str()) {
             (true, _) => format!("removed {noun} {name}"),
             (false, "") => "edited the site file".into(),
@@ -191,14 +205,7 @@ async fn page(
     review: Option<Review>,
 ) -> Result<Response, Error> {
     let status = if wrongs.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let section = match draft.entry.noun.as_str() {
-        "subnets" => "subnets",
-        "tenants" => "tenants",
-        "switches" => "switches",
-        "profiles" => "profiles",
-        "images" => "images",
-        _ => "hosts",
-    };
+    let section = draft.entry.kind().unwrap_or(NounKind::Host).section();
     let frame = operator.frame(section).await?;
     Ok((status, Page(ChangePage { frame, draft, wrongs, review })).into_response())
 }

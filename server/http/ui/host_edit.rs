@@ -156,15 +156,15 @@ async fn take(ui: &Ui, sent: CheckedForm, was: &str) -> Result<Response, Error> 
     let unseen = moves(ui, &form, &host) && form.reviewed != digest(&host);
     let change = Proposed { name: &name, review: wanted == "review" || unseen };
     match commit(ui, &sent.operator, &form, change, host).await? {
-        Ok(Saved::As(said)) => {
+        Outcome::Saved(said) => {
             sent.operator.notify(said).await?;
             Ok(Redirect::to(&format!("/hosts/{name}")).into_response())
         }
-        Ok(Saved::Not(review, digest)) => {
+        Outcome::Reviewed { review, digest } => {
             let form = HostForm { reviewed: digest, ..form };
             page_with(ui, &sent.operator, form, Wrongs::default(), Some(review)).await
         }
-        Err(wrongs) => page(ui, &sent.operator, form, wrongs).await,
+        Outcome::Refused(wrongs) => page(ui, &sent.operator, form, wrongs).await,
     }
 }
 
@@ -180,22 +180,24 @@ struct Proposed<'a> {
     review: bool,
 }
 
-/// What became of a form without mistakes.
-enum Saved {
-    /// It is saved: what is said of it.
-    As(String),
+/// What became of a form that could be read.
+enum Outcome {
+    /// It is saved: the notice.
+    Saved(String),
     /// It is reviewed: what it would change, and the [`digest`] of the host.
-    Not(Review, String),
+    Reviewed { review: Review, digest: String },
+    /// The change is refused.
+    Refused(Wrongs),
 }
 
-/// Makes the change or reviews it; or what is wrong with it and where.
+/// Makes the change or reviews it.
 async fn commit(
     ui: &Ui,
     operator: &Operator,
     form: &HostForm,
     Proposed { name, review: dry_run }: Proposed<'_>,
     host: Host,
-) -> Result<Result<Saved, Wrongs>, Error> {
+) -> Result<Outcome, Error> {
     let reviewed = digest(&host);
     let summary = match form.was.as_str() {
         "" => format!("added host {name}"),
@@ -205,10 +207,12 @@ async fn commit(
     let change = Change { who: &operator.name, summary: &summary, base: None, dry_run };
     let outcome = ui.app.inventory.change_site(change, |site| put(site, form, name, host)).await;
     match outcome {
-        Ok(done) if dry_run => Ok(Ok(Saved::Not(review(done).await, reviewed))),
-        Ok(done) if done.differences.is_empty() => Ok(Ok(Saved::As("No changes.".into()))),
-        Ok(done) => Ok(Ok(Saved::As(format!("Saved as revision {}.", done.revision)))),
-        Err(error) => Ok(Err(wrongs_of(error, form)?)),
+        Ok(done) if dry_run => {
+            Ok(Outcome::Reviewed { review: review(done).await, digest: reviewed })
+        }
+        Ok(done) if done.differences.is_empty() => Ok(Outcome::Saved("Nothing changed.".into())),
+        Ok(done) => Ok(Outcome::Saved(format!("Saved as revision {}.", done.revision))),
+        Err(error) => Ok(Outcome::Refused(wrongs_of(error, form)?)),
     }
 }
 
@@ -225,11 +229,35 @@ fn put(site: &mut Site, form: &HostForm, name: &str, host: Host) -> Result<(), C
             form.was
         )));
     }
-    // What the form does not show stays.
-    let Host { allow, dhcp_options, network, local_boot, .. } = now.unwrap_or_default();
-    let host = Host { allow, dhcp_options, network, local_boot, ..host };
-    site.hosts.insert(name.to_owned(), host);
+    site.hosts.insert(name.to_owned(), edited(now.unwrap_or_default(), host));
     Ok(())
+}
+
+/// The host with the fields of the form as they were sent, and everything else as it is now.
+fn edited(now: Host, sent: Host) -> Host {
+    // Every field has to be named: one that the form does not have would be erased by a save.
+    let Host {
+        rack: _,
+        unit: _,
+        index: _,
+        serial: _,
+        tenant: _,
+        leased_from: _,
+        leased_until: _,
+        profile: _,
+        parameters: _,
+        network,
+        image: _,
+        nics: _,
+        addresses: _,
+        reservations: _,
+        allow,
+        boot_file: _,
+        local_boot,
+        known_by: _,
+        dhcp_options,
+    } = now;
+    Host { network, allow, local_boot, dhcp_options, ..sent }
 }
 
 /// A refused change at its fields; the database's own failures are not the operator's.
@@ -324,5 +352,26 @@ pub async fn remove(
         }
         Err(ChangeError::Inventory(error)) => Err(error.into()),
         Err(error) => Err(Error::Conflict(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A host with a value under every key that the form does not have.
+    #[test]
+    fn a_save_keeps_what_the_form_does_not_show() {
+        let host: Host = serde_json::from_value(serde_json::json!({
+            "rack": "r1",
+            "network": {"mtu": 9000},
+            "allow": ["N152"],
+            "dhcp-options": {"time-servers": ["10.0.0.1"]},
+        }))
+        .unwrap();
+        let form = HostForm { rack: "r2".into(), ..HostForm::of("a", &host) };
+        let (_, sent) = form.host().unwrap();
+        let saved = edited(host.clone(), sent);
+        assert_eq!(saved, Host { rack: Some("r2".into()), ..host });
     }
 }

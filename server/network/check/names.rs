@@ -2,25 +2,29 @@
 
 use super::Findings;
 use crate::model::{
-    Host, Image, InvalidName, Location, Noun, ProfileTree, Rack, Site, Subnet, Switch, Tenant,
-    check_host_name, check_noun_name,
+    Host, InvalidName, Location, Noun, NounVisitor, Site, check_host_name, check_noun_name,
+    visit_nouns,
 };
 
 pub(super) fn check(site: &Site, findings: &mut Findings) {
-    for name in site.hosts.keys() {
-        named::<Host>(name, check_host_name(name), findings);
-    }
-    nouns::<Rack>("rack name", site, findings);
-    nouns::<Tenant>("tenant name", site, findings);
-    nouns::<Switch>("switch name", site, findings);
-    nouns::<Subnet>("subnet name", site, findings);
-    nouns::<ProfileTree>("profile name", site, findings);
-    nouns::<Image>("image name", site, findings);
+    visit_nouns(&mut NameCheck { site, findings });
 }
 
-fn nouns<T: Noun>(what: &'static str, site: &Site, findings: &mut Findings) {
-    for name in T::all(site).keys() {
-        named::<T>(name, check_noun_name(what, name), findings);
+struct NameCheck<'a> {
+    site: &'a Site,
+    findings: &'a mut Findings,
+}
+
+impl NounVisitor for NameCheck<'_> {
+    fn visit<T: Noun>(&mut self) {
+        for name in T::all(self.site).keys() {
+            // A host's name is a DNS name as well.
+            let verdict = match T::NOUN == Host::NOUN {
+                true => check_host_name(name),
+                false => check_noun_name(T::NAME, name),
+            };
+            named::<T>(name, verdict, self.findings);
+        }
     }
 }
 
