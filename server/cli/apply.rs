@@ -13,7 +13,7 @@ use crate::site_file::SiteFile;
 
 /// `rackstrap apply`.
 #[derive(Debug, Args)]
-pub struct Apply {
+pub(crate) struct Apply {
     /// Site file (YAML), or - for standard input
     file: PathBuf,
     /// Show what would change, without changing it
@@ -23,7 +23,7 @@ pub struct Apply {
 
 impl Apply {
     /// Applies the file and prints the differences.
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let (name, text) = read_text(&self.file)?;
         let file = match SiteFile::parse(&text, &name) {
             Ok(file) => file,
@@ -48,7 +48,7 @@ impl Apply {
 }
 
 /// The name and text of a file, or of standard input for `-`.
-pub fn read_text(path: &PathBuf) -> anyhow::Result<(String, String)> {
+pub(crate) fn read_text(path: &PathBuf) -> anyhow::Result<(String, String)> {
     if path.as_os_str() == "-" {
         let text = std::io::read_to_string(std::io::stdin())?;
         return Ok(("standard input".into(), text));

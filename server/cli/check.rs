@@ -13,7 +13,7 @@ use crate::site_file::SiteFile;
 
 /// `rackstrap check`.
 #[derive(Debug, Args)]
-pub struct Check {
+pub(crate) struct Check {
     /// Site file to check instead of the inventory, or - for standard input
     file: Option<PathBuf>,
     /// Apply the available fixes, after asking for each
@@ -26,7 +26,7 @@ pub struct Check {
 
 impl Check {
     /// Prints the findings; fails if one is an error.
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let Some(path) = self.file else {
             let inventory = context.inventory().await?;
             if self.fix {

@@ -10,14 +10,14 @@ use crate::inventory::EventFilter;
 
 /// What can be done with events.
 #[derive(Debug, Subcommand)]
-pub enum EventCommand {
+pub(crate) enum EventCommand {
     /// List what happened, the newest last
     List(List),
 }
 
 /// Which events.
 #[derive(Debug, Args)]
-pub struct List {
+pub(crate) struct List {
     /// Those of one host only (by name or by any of its MACs)
     host: Option<String>,
     /// The newest so many
@@ -27,7 +27,7 @@ pub struct List {
 
 impl EventCommand {
     /// Does it.
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let Self::List(List { host, limit }) = self;
         let inventory = context.inventory().await?;
         let snapshot = inventory.snapshot();

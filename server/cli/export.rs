@@ -9,7 +9,7 @@ use crate::site_file;
 
 /// `rackstrap export`.
 #[derive(Debug, Args)]
-pub struct Export {
+pub(crate) struct Export {
     /// yaml: the whole site, for `rackstrap apply`; csv: the hosts, for `rackstrap import`
     #[arg(long, value_enum, default_value = "yaml")]
     format: Format,
@@ -23,7 +23,7 @@ enum Format {
 
 impl Export {
     /// Prints the inventory.
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let snapshot = context.inventory().await?.snapshot();
         if context.json {
             context.print(&snapshot.site, String::new)?;

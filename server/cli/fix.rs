@@ -12,7 +12,7 @@ use crate::site_file::set_values;
 
 /// Applies each fix as a revision of its own, after asking unless `yes`. Checks the site again
 /// after each, because one fix often resolves several findings.
-pub async fn run(inventory: &Inventory, yes: bool) -> anyhow::Result<()> {
+pub(crate) async fn run(inventory: &Inventory, yes: bool) -> anyhow::Result<()> {
     if !yes && !is_interactive() {
         bail!("--fix needs a terminal to ask; --fix --yes applies every fix without asking");
     }

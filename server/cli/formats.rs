@@ -8,7 +8,7 @@ use crate::cli::context::{Context, table};
 use crate::network::{Ability, Reader, abilities};
 
 /// Prints a table of features and formats.
-pub fn run(context: &Context) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(context: &Context) -> anyhow::Result<ExitCode> {
     let labels: Vec<String> = Reader::all().iter().map(Reader::label).collect();
     let value = |row: &Ability| {
         let cells = labels.iter().zip(&row.refusals);

@@ -14,7 +14,7 @@ use crate::site_file::{RowError, Rows};
 
 /// `rackstrap import`.
 #[derive(Debug, Args)]
-pub struct Import {
+pub(crate) struct Import {
     /// CSV file, or - for standard input. The first row names the columns: host, rack, unit, serial, tenant,
     /// leased-from, leased-until, profile, image, boot-file, macs, nics.LABEL, addresses.LINK, reservations.SUBNET.
     file: PathBuf,
@@ -25,7 +25,7 @@ pub struct Import {
 
 impl Import {
     /// Adds or changes the hosts of all rows, or of none.
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let (name, text) = read_text(&self.file)?;
         let rows = match Rows::parse(&text) {
             Ok(rows) => rows,

@@ -23,7 +23,7 @@ use crate::model::{Range, RangeUse, Site, Subnet};
 
 /// `rackstrap init`. At a terminal it asks for what the flags leave out.
 #[derive(Debug, Args)]
-pub struct Init {
+pub(crate) struct Init {
     /// Subnet of the interface, such as 10.77.0.0/24 [default: the interface's]
     #[arg(long, value_name = "CIDR")]
     subnet: Option<Ipv4Net>,
@@ -77,7 +77,7 @@ struct Interface {
 
 impl Init {
     /// Asks, writes the file and prints the next steps.
-    pub async fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let path = settings.path();
         if path.exists() && !self.force {
             bail!("{} already exists; overwrite it with --force", path.display());

@@ -9,14 +9,14 @@ use crate::model::{Key, Section, sections, site_schema};
 
 /// `rackstrap keys`.
 #[derive(Debug, Args)]
-pub struct Keys {
+pub(crate) struct Keys {
     /// Only keys whose path contains this text, such as `bonds` or `mtu`
     words: Option<String>,
 }
 
 impl Keys {
     /// Prints the keys with type and purpose.
-    pub fn run(&self, context: &Context) -> anyhow::Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> anyhow::Result<ExitCode> {
         let wanted = self.words.as_deref().unwrap_or_default();
         let found: Vec<Section> = sections().iter().filter_map(|one| part(one, wanted)).collect();
         if found.is_empty() {
@@ -28,7 +28,7 @@ impl Keys {
 }
 
 /// Prints the JSON Schema of the site file.
-pub fn schema() -> anyhow::Result<ExitCode> {
+pub(crate) fn schema() -> anyhow::Result<ExitCode> {
     println!("{}", serde_json::to_string_pretty(site_schema())?);
     Ok(ExitCode::SUCCESS)
 }

@@ -18,7 +18,7 @@ const FLUSH: Duration = Duration::from_secs(5);
 
 /// `rackstrap lease`.
 #[derive(Debug, Subcommand)]
-pub enum LeaseCommand {
+pub(crate) enum LeaseCommand {
     /// List leases
     List(List),
     /// Show a lease
@@ -29,7 +29,7 @@ pub enum LeaseCommand {
 
 /// `rackstrap lease list`.
 #[derive(Debug, Args)]
-pub struct List {
+pub(crate) struct List {
     /// Include expired leases
     #[arg(long)]
     all: bool,
@@ -37,14 +37,14 @@ pub struct List {
 
 /// A lease by its address.
 #[derive(Debug, Args)]
-pub struct Address {
+pub(crate) struct Address {
     /// IPv4 address
     address: Ipv4Addr,
 }
 
 impl LeaseCommand {
     /// Runs the command.
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let inventory = context.inventory().await?;
         let book = LeaseBook::open(inventory.database.clone()).await?;
         let mut leases = book.list();

@@ -7,12 +7,12 @@ use crate::profile::ResolvedSite;
 
 /// The value of `--format`. It is not a [`Format`](crate::network::Format), because it covers
 /// several hosts.
-pub const FORMAT: &str = "microcloud-preseed";
+pub(crate) const FORMAT: &str = "microcloud-preseed";
 
 /// The flags of this format.
 #[derive(Debug, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "For --format microcloud-preseed")]
-pub struct Members {
+pub(crate) struct Members {
     /// All hosts with this profile, instead of a list of hosts
     #[arg(long, value_name = "NAME", conflicts_with = "hosts")]
     profile: Option<String>,
@@ -35,7 +35,11 @@ pub struct Members {
 
 impl Members {
     /// Renders the document.
-    pub fn render(self, site: &ResolvedSite, hosts: Vec<String>) -> Result<String, PreseedError> {
+    pub(crate) fn render(
+        self,
+        site: &ResolvedSite,
+        hosts: Vec<String>,
+    ) -> Result<String, PreseedError> {
         let members = match &self.profile {
             Some(profile) => Cluster::of_profile(site, profile),
             None => Cluster { hosts, ..Cluster::default() },

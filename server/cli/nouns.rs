@@ -17,7 +17,7 @@ use crate::site_file::{self, set_values};
 
 /// The subcommands of a noun.
 #[derive(Debug, Subcommand)]
-pub enum NounCommand {
+pub(crate) enum NounCommand {
     /// List all
     List,
     /// Show one as in the site file
@@ -30,14 +30,14 @@ pub enum NounCommand {
 
 /// The name of an entry.
 #[derive(Debug, Args)]
-pub struct Name {
+pub(crate) struct Name {
     /// Name
     pub name: String,
 }
 
 /// `rackstrap NOUN set`.
 #[derive(Debug, Args)]
-pub struct Set {
+pub(crate) struct Set {
     /// Name
     pub name: String,
     /// Keys of the site file, with dots between levels, such as vlan=500 or
@@ -52,7 +52,7 @@ pub struct Set {
 
 /// `rackstrap NOUN remove`.
 #[derive(Debug, Args)]
-pub struct Remove {
+pub(crate) struct Remove {
     /// Names
     #[arg(required = true)]
     pub names: Vec<String>,
@@ -63,7 +63,7 @@ pub struct Remove {
 
 /// A key of the site file and its new value; an empty value removes the key.
 #[derive(Clone, Debug)]
-pub struct KeyValue {
+pub(crate) struct KeyValue {
     key: String,
     value: String,
 }
@@ -71,7 +71,7 @@ pub struct KeyValue {
 /// Text that is not `KEY=VALUE`.
 #[derive(Debug, thiserror::Error)]
 #[error("expected KEY=VALUE")]
-pub struct InvalidKeyValue;
+pub(crate) struct InvalidKeyValue;
 
 impl FromStr for KeyValue {
     type Err = InvalidKeyValue;
@@ -86,7 +86,7 @@ impl FromStr for KeyValue {
 }
 
 /// A noun with a table for `list`.
-pub trait Listed: Noun {
+pub(crate) trait Listed: Noun {
     /// The columns after the name.
     const COLUMNS: &'static [&'static str];
     /// The cells of an entry, one per column.
@@ -95,7 +95,7 @@ pub trait Listed: Noun {
 
 impl NounCommand {
     /// Runs the command for one noun.
-    pub async fn run<T: Listed>(self, context: Context) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run<T: Listed>(self, context: Context) -> anyhow::Result<ExitCode> {
         match self {
             Self::List => list::<T>(&context).await,
             Self::Show(Name { name }) => show::<T>(&context, &name).await,
@@ -130,12 +130,12 @@ async fn show<T: Noun>(context: &Context, name: &str) -> anyhow::Result<ExitCode
 }
 
 /// Sets keys of an entry, or adds it.
-pub async fn set<T: Noun>(context: &Context, set: Set) -> anyhow::Result<ExitCode> {
+pub(crate) async fn set<T: Noun>(context: &Context, set: Set) -> anyhow::Result<ExitCode> {
     set_by(context, set, set_values::<T>).await
 }
 
 /// Sets keys of an entry, or adds it, with the given setter.
-pub async fn set_by<T: Noun>(
+pub(crate) async fn set_by<T: Noun>(
     context: &Context,
     set: Set,
     set_values: impl FnOnce(Option<&T>, &[(String, String)]) -> Result<T, String>,
@@ -154,7 +154,7 @@ pub async fn set_by<T: Noun>(
 }
 
 /// Removes entries.
-pub async fn remove<T: Noun>(context: &Context, remove: Remove) -> anyhow::Result<ExitCode> {
+pub(crate) async fn remove<T: Noun>(context: &Context, remove: Remove) -> anyhow::Result<ExitCode> {
     let Remove { names, dry_run } = remove;
     let summary = format!("remove {} {}", T::NOUN, names.join(", "));
     commit(context, &summary, dry_run, |site| {
@@ -168,7 +168,7 @@ pub async fn remove<T: Noun>(context: &Context, remove: Remove) -> anyhow::Resul
 }
 
 /// Commits a change and prints its result.
-pub async fn commit(
+pub(crate) async fn commit(
     context: &Context,
     summary: &str,
     dry_run: bool,
@@ -185,7 +185,7 @@ pub async fn commit(
 ///
 /// # Errors
 /// If it does not exist; the message suggests the most similar name.
-pub fn find<'a, T: Noun>(site: &'a Site, name: &str) -> anyhow::Result<(&'a String, &'a T)> {
+pub(crate) fn find<'a, T: Noun>(site: &'a Site, name: &str) -> anyhow::Result<(&'a String, &'a T)> {
     let all = T::all(site);
     match all.get_key_value(name) {
         Some(found) => Ok(found),
@@ -197,14 +197,14 @@ pub fn find<'a, T: Noun>(site: &'a Site, name: &str) -> anyhow::Result<(&'a Stri
 }
 
 /// A site with a single entry, to render it as in the site file.
-pub fn fragment<T: Noun>(name: &str, entry: &T) -> Site {
+pub(crate) fn fragment<T: Noun>(name: &str, entry: &T) -> Site {
     let mut site = Site::default();
     T::all_mut(&mut site).insert(name.to_owned(), entry.clone());
     site
 }
 
 /// A value, or `-` for `None`.
-pub fn or_dash<T: ToString>(value: Option<T>) -> String {
+pub(crate) fn or_dash<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "-".into(), |value| value.to_string())
 }
 

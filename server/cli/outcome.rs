@@ -12,7 +12,7 @@ use crate::network::{Consequences, Finding};
 const WARNINGS: usize = 20;
 
 /// Prints the differences of a change, its consequences on a dry run, and its warnings.
-pub async fn tell(
+pub(crate) async fn tell(
     context: &Context,
     mut committed: Committed,
     dry_run: bool,
@@ -71,13 +71,13 @@ pub(super) fn consequence_lines(consequences: &Consequences) -> Vec<String> {
 }
 
 /// Prints the errors of a change that was refused.
-pub fn refuse<T: ToString>(context: &Context, errors: &[T]) -> anyhow::Result<ExitCode> {
+pub(crate) fn refuse<T: ToString>(context: &Context, errors: &[T]) -> anyhow::Result<ExitCode> {
     refuse_for(context, errors, &[])
 }
 
 /// Tells the errors for which nothing was done; programs get the findings behind them, with
 /// their locations, as well.
-pub fn refuse_for<T: ToString>(
+pub(crate) fn refuse_for<T: ToString>(
     context: &Context,
     errors: &[T],
     findings: &[Finding],
@@ -103,7 +103,7 @@ pub fn refuse_for<T: ToString>(
 ///
 /// # Errors
 /// Returns database failures to the caller.
-pub fn refuse_change(context: &Context, error: ChangeError) -> anyhow::Result<ExitCode> {
+pub(crate) fn refuse_change(context: &Context, error: ChangeError) -> anyhow::Result<ExitCode> {
     match error {
         ChangeError::Refused(findings) => refuse_for(context, &findings, &findings),
         ChangeError::Inventory(error) => Err(error.into()),

@@ -13,7 +13,7 @@ use crate::profile::READY_PROFILES;
 
 /// `rackstrap profile`.
 #[derive(Debug, Subcommand)]
-pub enum ProfileCommand {
+pub(crate) enum ProfileCommand {
     #[command(flatten)]
     Noun(NounCommand),
     /// List the built-in profiles, or show one; use it with `extends: NAME`
@@ -25,7 +25,7 @@ pub enum ProfileCommand {
 
 impl ProfileCommand {
     /// Runs the command.
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         match self {
             Self::Noun(noun) => noun.run::<ProfileTree>(context).await,
             Self::Ready { name: None } => list(&context),

@@ -18,7 +18,7 @@ use crate::profile::ResolvedSite;
 
 /// `rackstrap render`.
 #[derive(Debug, Args)]
-pub struct Render {
+pub(crate) struct Render {
     /// Host, by name or MAC address; several for microcloud-preseed
     #[arg(required_unless_present_any = ["profile", "switch"], conflicts_with = "switch")]
     hosts: Vec<String>,
@@ -44,7 +44,7 @@ pub struct Render {
 
 impl Render {
     /// Prints the files, or their differences.
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let inventory = context.inventory().await?;
         let snapshot = inventory.snapshot();
         if let Some(switch) = &self.switch {

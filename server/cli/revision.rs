@@ -12,7 +12,7 @@ use crate::inventory::Revision;
 
 /// `rackstrap revision`.
 #[derive(Debug, Subcommand)]
-pub enum RevisionCommand {
+pub(crate) enum RevisionCommand {
     /// List revisions, newest last
     List(List),
     /// Show what a revision changed
@@ -23,7 +23,7 @@ pub enum RevisionCommand {
 
 /// `rackstrap revision list`.
 #[derive(Debug, Args)]
-pub struct List {
+pub(crate) struct List {
     /// How many revisions to list
     #[arg(long, short = 'n', default_value_t = 20)]
     limit: u32,
@@ -31,14 +31,14 @@ pub struct List {
 
 /// A revision by its number.
 #[derive(Debug, Args)]
-pub struct Number {
+pub(crate) struct Number {
     /// Number of the revision
     revision: i64,
 }
 
 /// `rackstrap revision revert`.
 #[derive(Debug, Args)]
-pub struct Revert {
+pub(crate) struct Revert {
     /// Number of the revision
     revision: i64,
     /// Show what would change, without changing it
@@ -48,7 +48,7 @@ pub struct Revert {
 
 impl RevisionCommand {
     /// Runs the command.
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         match self {
             Self::List(List { limit }) => list(&context, limit).await,
             Self::Show(Number { revision }) => show(&context, revision).await,

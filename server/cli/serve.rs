@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::{logs, serve};
 
 /// Serves until SIGINT or SIGTERM, or until a service fails.
-pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     logs::start(&config)?;
     let stop = CancellationToken::new();
     let (mut interrupt, mut terminate) =

@@ -12,7 +12,7 @@ const DEFAULT_FILE: &str = "/etc/rackstrap/rackstrap.toml";
 
 /// Global flags, before or after any command.
 #[derive(Clone, Debug, Args)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Configuration file [default: /etc/rackstrap/rackstrap.toml, if it exists]
     #[arg(long, short, global = true, value_name = "FILE", env = "RACKSTRAP_CONFIG")]
     pub config: Option<PathBuf>,
@@ -41,7 +41,7 @@ pub struct Settings {
 
 impl Settings {
     /// The configuration from file, environment and flags.
-    pub fn config(&self) -> anyhow::Result<Config> {
+    pub(crate) fn config(&self) -> anyhow::Result<Config> {
         let sources = Sources {
             file: self.read_file()?,
             environment: std::env::vars()
@@ -53,7 +53,7 @@ impl Settings {
     }
 
     /// The configuration from environment and flags only, for `init`.
-    pub fn without_file(&self) -> anyhow::Result<Config> {
+    pub(crate) fn without_file(&self) -> anyhow::Result<Config> {
         let file = None;
         let environment = std::env::vars().filter(|(name, _)| name.starts_with("RACKSTRAP_"));
         let sources = Sources { file, environment: environment.collect(), flags: self.flags() };
@@ -61,7 +61,7 @@ impl Settings {
     }
 
     /// Path of the configuration file, whether or not it exists.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.config.as_deref().unwrap_or_else(|| Path::new(DEFAULT_FILE))
     }
 

@@ -13,7 +13,7 @@ use crate::site_file;
 
 /// What can be done with tenants.
 #[derive(Debug, Subcommand)]
-pub enum TenantCommand {
+pub(crate) enum TenantCommand {
     /// List them all, with how many of their leases end soon or have ended
     List,
     /// Show one with its subnets and its hosts, and when their leases begin and end
@@ -26,7 +26,7 @@ pub enum TenantCommand {
 
 impl TenantCommand {
     /// Does it.
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         match self {
             Self::List => NounCommand::List.run::<Tenant>(context).await,
             Self::Show(Name { name }) => show(&context, &name).await,

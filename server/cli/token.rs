@@ -12,7 +12,7 @@ use crate::inventory::Token;
 
 /// `rackstrap token`.
 #[derive(Debug, Subcommand)]
-pub enum TokenCommand {
+pub(crate) enum TokenCommand {
     /// List tokens by name; the secrets are not stored
     List,
     /// Create a token and print it; it is shown only once
@@ -23,7 +23,7 @@ pub enum TokenCommand {
 
 /// `rackstrap token add`.
 #[derive(Debug, Args)]
-pub struct Add {
+pub(crate) struct Add {
     /// Name of the token
     name: String,
     /// Allow changes of the inventory; without this, the token is read-only
@@ -36,7 +36,7 @@ pub struct Add {
 
 /// `rackstrap token remove`.
 #[derive(Debug, Args)]
-pub struct Names {
+pub(crate) struct Names {
     /// Names of the tokens
     #[arg(required = true)]
     names: Vec<String>,
@@ -44,7 +44,7 @@ pub struct Names {
 
 impl TokenCommand {
     /// Runs the command.
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let database = context.inventory().await?.database;
         match self {
             Self::List => {

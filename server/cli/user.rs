@@ -12,7 +12,7 @@ use crate::cli::nouns::Name;
 
 /// `rackstrap user`.
 #[derive(Debug, Subcommand)]
-pub enum UserCommand {
+pub(crate) enum UserCommand {
     /// List users
     List,
     /// Show a user
@@ -25,7 +25,7 @@ pub enum UserCommand {
 
 /// `rackstrap user remove`.
 #[derive(Debug, Args)]
-pub struct Names {
+pub(crate) struct Names {
     /// Names of the users
     #[arg(required = true)]
     names: Vec<String>,
@@ -33,7 +33,7 @@ pub struct Names {
 
 impl UserCommand {
     /// Runs the command.
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let database = context.inventory().await?.database;
         match self {
             Self::List => {
@@ -109,7 +109,7 @@ fn read_line() -> anyhow::Result<String> {
 }
 
 /// Prints the password of the first user. Only its hash is stored.
-pub fn print_first_password(password: &str) -> anyhow::Result<()> {
+pub(crate) fn print_first_password(password: &str) -> anyhow::Result<()> {
     let user = crate::inventory::FIRST_USER;
     print(&format!("log in as {user} with the password {password} (shown only once)\n"))
 }

@@ -27,14 +27,14 @@ const TOKEN_SECONDS: i64 = 7 * 86_400;
 
 /// What `watch` is told.
 #[derive(Debug, Args)]
-pub struct Watch {
+pub(crate) struct Watch {
     /// One host only, by name or by any of its MACs
     host: Option<String>,
 }
 
 impl Watch {
     /// Shows what happens until Ctrl-C.
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let inventory = context.inventory().await?;
         let snapshot = inventory.snapshot();
         let host = self.host.map(|host| name_of(&snapshot, &host).to_owned());

@@ -7,7 +7,7 @@ use axum::response::Response;
 use crate::app::App;
 
 /// Delays a request until all recorded events are stored.
-pub async fn settled(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn settled(State(app): State<App>, request: Request, next: Next) -> Response {
     app.inventory.events.settle().await;
     next.run(request).await
 }

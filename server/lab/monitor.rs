@@ -33,7 +33,7 @@ struct Row {
 }
 
 /// All hosts on the screen.
-pub struct BootMonitor {
+pub(crate) struct BootMonitor {
     database: Database,
     cables: Inside,
     display: Display,
@@ -46,7 +46,7 @@ pub struct BootMonitor {
 
 impl BootMonitor {
     /// Follows the first `hosts` hosts.
-    pub fn new(
+    pub(crate) fn new(
         database: Database,
         cables: Inside,
         display: &Display,
@@ -64,7 +64,7 @@ impl BootMonitor {
     }
 
     /// Waits until every host is up or has failed, `patience` at most.
-    pub async fn until_over(&mut self, patience: Duration) -> Result<(), Error> {
+    pub(crate) async fn until_over(&mut self, patience: Duration) -> Result<(), Error> {
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
             self.poll().await?;
@@ -90,7 +90,7 @@ impl BootMonitor {
     }
 
     /// Name and boot of every host, in order.
-    pub fn boots(&self) -> impl Iterator<Item = (&str, &Boot)> {
+    pub(crate) fn boots(&self) -> impl Iterator<Item = (&str, &Boot)> {
         self.rows.iter().map(|row| (row.name.as_str(), &row.boot))
     }
 

@@ -7,13 +7,13 @@ use clap::ValueEnum;
 use super::image::GuestImage;
 
 /// The VLAN of the hosts' network, if the layout has one.
-pub const VLAN: u16 = 500;
+pub(crate) const VLAN: u16 = 500;
 /// The hosts' default gateway: the switch.
-pub const GATEWAY: &str = "172.16.160.254";
+pub(crate) const GATEWAY: &str = "172.16.160.254";
 
 /// Network of the hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Layout {
+pub(crate) enum Layout {
     /// An LACP bond, a VLAN on it, a bridge on that, the address on the bridge
     BondVlanBridge,
     /// An LACP bond, a VLAN on it, the address on the VLAN
@@ -24,7 +24,7 @@ pub enum Layout {
 
 /// How the hosts get their network configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Delivery {
+pub(crate) enum Delivery {
     /// As an additional initrd
     Initrd,
     /// With curl, by its MAC address
@@ -46,7 +46,7 @@ impl Delivery {
 
 impl Layout {
     /// Name on the command line.
-    pub fn label(self) -> &'static str {
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Bond => "bond",
             Self::BondVlan => "bond-vlan",
@@ -55,7 +55,7 @@ impl Layout {
     }
 
     /// The link with the address: the topmost one.
-    pub fn top(self) -> &'static str {
+    pub(crate) fn top(self) -> &'static str {
         match self {
             Self::Bond => "bond0",
             Self::BondVlan => "vlan500",
@@ -83,22 +83,22 @@ impl Layout {
 }
 
 /// The name of a host, counted from 1.
-pub fn host_name(host: usize) -> String {
+pub(crate) fn host_name(host: usize) -> String {
     format!("r1-n{host:02}")
 }
 
 /// The MAC of a host's port.
-pub fn host_mac(host: usize, port: usize) -> String {
+pub(crate) fn host_mac(host: usize, port: usize) -> String {
     format!("52:54:00:aa:{host:02x}:{port:02x}")
 }
 
 /// The address of a host's topmost link.
-pub fn host_address(host: usize) -> String {
+pub(crate) fn host_address(host: usize) -> String {
     format!("172.16.160.{}", host + 11)
 }
 
 /// The site file.
-pub fn site(layout: Layout, delivery: Delivery, hosts: usize) -> String {
+pub(crate) fn site(layout: Layout, delivery: Delivery, hosts: usize) -> String {
     let vlan = if layout == Layout::Bond { String::new() } else { format!("    vlan: {VLAN}\n") };
     let mut text = format!(
         "subnets:\n\

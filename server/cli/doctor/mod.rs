@@ -21,7 +21,7 @@ use crate::leases::LeaseBook;
 
 /// `rackstrap doctor`.
 #[derive(Debug, Args)]
-pub struct Doctor {
+pub(crate) struct Doctor {
     /// Send nothing on the network: do not search for other DHCP servers
     #[arg(long)]
     quiet: bool,
@@ -95,7 +95,7 @@ impl Target {
 
 impl Doctor {
     /// Runs all checks; fails if one finds an error.
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let mut findings = match open(&context).await {
             Ok(target) => self.check(&target).await,
             Err(error) => vec![Finding::error(

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderName, header};
 
 /// What of a body is to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Selection {
+pub(crate) enum Selection {
     /// All of it.
     Whole,
     /// These bytes of it.
@@ -18,7 +18,7 @@ pub enum Selection {
 }
 
 /// Chooses what of a body of `length` bytes with the entity tag `etag` the client wants.
-pub fn select(headers: &HeaderMap, etag: &str, length: u64) -> Selection {
+pub(crate) fn select(headers: &HeaderMap, etag: &str, length: u64) -> Selection {
     let value = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     if value(header::IF_NONE_MATCH).is_some_and(|tags| matches(tags, etag)) {
         return Selection::NotModified;

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 const UNPACED: [&[u8]; 2] = [b"cubic", b"reno"];
 
 /// Takes BBR's timers out of a connection to a nearby client; any other congestion control stays.
-pub fn suit(stream: &TcpStream, client: IpAddr) -> io::Result<()> {
+pub(crate) fn suit(stream: &TcpStream, client: IpAddr) -> io::Result<()> {
     let socket = SockRef::from(stream);
     if !is_near(client) || !socket.tcp_congestion()?.starts_with(b"bbr") {
         return Ok(());

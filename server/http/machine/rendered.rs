@@ -18,7 +18,7 @@ const NEWS_MS: i64 = 1000;
 
 /// A configuration in one form, ready to be sent.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// All of it.
     pub body: Bytes,
     /// Its strong entity tag, with quotes.
@@ -28,7 +28,7 @@ pub struct Answer {
 
 impl Answer {
     /// An answer with its entity tag.
-    pub fn new(body: Bytes) -> Self {
+    pub(crate) fn new(body: Bytes) -> Self {
         use std::fmt::Write;
         let digest = Sha256::digest(&body);
         let etag = digest[..16].iter().fold(String::from("\""), |mut etag, byte| {
@@ -40,7 +40,7 @@ impl Answer {
 
     /// Whether people should hear that it was fetched at `now_ms` (Unix milliseconds). A
     /// host that fetches it in a loop must not fill the timeline.
-    pub fn is_news(&self, now_ms: i64) -> bool {
+    pub(crate) fn is_news(&self, now_ms: i64) -> bool {
         let told_ms = self.told_ms.load(Ordering::Relaxed);
         let news = now_ms - told_ms >= NEWS_MS;
         if news {
@@ -50,14 +50,14 @@ impl Answer {
     }
 
     /// The entity tag as a header.
-    pub fn etag_value(&self) -> HeaderValue {
+    pub(crate) fn etag_value(&self) -> HeaderValue {
         HeaderValue::from_str(&self.etag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
     }
 }
 
 /// The answers of one revision, by host and form. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Rendered<Form>(Arc<Mutex<Present<Form>>>);
+pub(crate) struct Rendered<Form>(Arc<Mutex<Present<Form>>>);
 
 #[derive(Debug)]
 struct Present<Form> {
@@ -74,7 +74,7 @@ impl<Form> Default for Rendered<Form> {
 
 impl<Form: Copy + PartialEq> Rendered<Form> {
     /// The answer of this revision, made by `make` if it is not there yet.
-    pub fn find_or_make(
+    pub(crate) fn find_or_make(
         &self,
         revision: i64,
         host: &str,

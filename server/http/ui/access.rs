@@ -43,12 +43,12 @@ struct AccessPage {
 }
 
 /// `GET /access`
-pub async fn show(State(ui): State<Ui>, operator: Operator) -> Result<Response, Error> {
+pub(crate) async fn show(State(ui): State<Ui>, operator: Operator) -> Result<Response, Error> {
     page(&ui, &operator, Said::default()).await
 }
 
 /// `POST /access/tokens`: the answer shows the token; there is no second look at it.
-pub async fn add_token(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, Error> {
+pub(crate) async fn add_token(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, Error> {
     let (name, days) = (sent.fields.text("name"), sent.fields.text("days"));
     let may_change = !sent.fields.text("may_change").is_empty();
     let now = ui.now_ms() / 1000;
@@ -74,7 +74,7 @@ pub async fn add_token(State(ui): State<Ui>, sent: CheckedForm) -> Result<Respon
 }
 
 /// `POST /access/tokens/{name}/remove`
-pub async fn remove_token(
+pub(crate) async fn remove_token(
     State(ui): State<Ui>,
     Path(name): Path<String>,
     sent: CheckedForm,
@@ -89,7 +89,10 @@ pub async fn remove_token(
 }
 
 /// `POST /access/password`
-pub async fn set_password(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, Error> {
+pub(crate) async fn set_password(
+    State(ui): State<Ui>,
+    sent: CheckedForm,
+) -> Result<Response, Error> {
     let (database, user) = (&ui.app.inventory.database, &sent.operator.name);
     let (old, new) = (sent.fields.raw("old"), sent.fields.raw("new"));
     let wrong = if !database.verify_password(user, old).await? {

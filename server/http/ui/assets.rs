@@ -44,7 +44,7 @@ static ETAG: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// `GET /static/{file}`
-pub async fn file(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Error> {
+pub(crate) async fn file(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Error> {
     let asset = ASSETS
         .iter()
         .find(|asset| asset.name == name)

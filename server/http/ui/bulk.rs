@@ -94,7 +94,7 @@ struct BulkPage {
 }
 
 /// `GET /edit-hosts?host=A&host=B`
-pub async fn form(
+pub(crate) async fn form(
     State(ui): State<Ui>,
     operator: Operator,
     RawQuery(query): RawQuery,
@@ -107,7 +107,7 @@ pub async fn form(
 }
 
 /// `POST /edit-hosts`: reviews, or saves what was reviewed.
-pub async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, Error> {
+pub(crate) async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, Error> {
     let mut bulk = Bulk::read(&sent.fields);
     // The reviewed values come in a field of their own, to tell whether they were edited since.
     let reviewed = sent.fields.raw("reviewed") == bulk.summary();

@@ -35,7 +35,10 @@ struct ChecksPage {
 }
 
 /// `GET /checks`
-pub async fn list(State(ui): State<Ui>, operator: Operator) -> Result<impl IntoResponse, Error> {
+pub(crate) async fn list(
+    State(ui): State<Ui>,
+    operator: Operator,
+) -> Result<impl IntoResponse, Error> {
     let snapshot = ui.app.inventory.snapshot();
     let revision = snapshot.revision;
     let findings = check(&ui, snapshot).await?;
@@ -61,7 +64,7 @@ async fn check(ui: &Ui, snapshot: Arc<Snapshot>) -> Result<Vec<Finding>, Error> 
 }
 
 /// `POST /checks/fix`: applies the fix that was shown, if it is still the same.
-pub async fn fix(State(ui): State<Ui>, sent: CheckedForm) -> Result<Redirect, Error> {
+pub(crate) async fn fix(State(ui): State<Ui>, sent: CheckedForm) -> Result<Redirect, Error> {
     let (rule, path, fix) =
         (sent.fields.text("rule"), sent.fields.text("path"), sent.fields.text("fix"));
     let base = sent.fields.text("revision").parse().ok();

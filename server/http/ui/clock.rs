@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 
 /// A moment for a `<time>` element.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Moment {
+pub(crate) struct Moment {
     /// The machine's form (RFC 3339).
     pub datetime: String,
     /// The reader's form: the time alone when it is today.
@@ -13,7 +13,7 @@ pub struct Moment {
 }
 
 /// A moment (Unix milliseconds) in `zone`, as it reads at `now_ms`.
-pub fn moment(at_ms: i64, now_ms: i64, zone: &TimeZone) -> Moment {
+pub(crate) fn moment(at_ms: i64, now_ms: i64, zone: &TimeZone) -> Moment {
     let at = Timestamp::from_millisecond(at_ms).unwrap_or_default().to_zoned(zone.clone());
     let now = Timestamp::from_millisecond(now_ms).unwrap_or_default().to_zoned(zone.clone());
     let today = at.date() == now.date();
@@ -22,7 +22,7 @@ pub fn moment(at_ms: i64, now_ms: i64, zone: &TimeZone) -> Moment {
 }
 
 /// A span in words: `42 s`, `3 min`, `5 h`, `2 d`.
-pub fn span(seconds: i64) -> String {
+pub(crate) fn span(seconds: i64) -> String {
     match seconds.max(0) {
         s if s < 100 => format!("{s} s"),
         s if s < 6000 => format!("{} min", s / 60),

@@ -28,7 +28,7 @@ struct ProfilesPage {
 }
 
 /// `GET /profiles`
-pub async fn profiles(
+pub(crate) async fn profiles(
     State(ui): State<Ui>,
     operator: Operator,
 ) -> Result<impl IntoResponse, Error> {
@@ -67,7 +67,7 @@ struct ProfilePage {
 }
 
 /// `GET /profiles/{name}`
-pub async fn profile(
+pub(crate) async fn profile(
     State(ui): State<Ui>,
     operator: Operator,
     Path(name): Path<String>,
@@ -109,7 +109,10 @@ struct ImagesPage {
 }
 
 /// `GET /images`
-pub async fn images(State(ui): State<Ui>, operator: Operator) -> Result<impl IntoResponse, Error> {
+pub(crate) async fn images(
+    State(ui): State<Ui>,
+    operator: Operator,
+) -> Result<impl IntoResponse, Error> {
     let snapshot = ui.app.inventory.snapshot();
     let site = &snapshot.site;
     let row = |(name, image): (&String, &Image)| ImageRow {

@@ -48,7 +48,10 @@ struct DiscoveredPage {
 }
 
 /// `GET /discovered`
-pub async fn list(State(ui): State<Ui>, operator: Operator) -> Result<impl IntoResponse, Error> {
+pub(crate) async fn list(
+    State(ui): State<Ui>,
+    operator: Operator,
+) -> Result<impl IntoResponse, Error> {
     let snapshot = ui.app.inventory.snapshot();
     let filter = EventFilter { limit: EVENTS, ..EventFilter::default() };
     let events = ui.app.inventory.database.list_events(&filter).await?;
@@ -99,7 +102,7 @@ fn unknown_clients(
 
 /// The NIC that a known host shall have.
 #[derive(Deserialize)]
-pub struct Adopted {
+pub(crate) struct Adopted {
     #[serde(default)]
     mac: String,
     #[serde(default)]
@@ -107,7 +110,7 @@ pub struct Adopted {
 }
 
 /// `GET /discovered/adopt`: leads to the host's form with the MAC filled in.
-pub async fn adopt(
+pub(crate) async fn adopt(
     State(ui): State<Ui>,
     Asked(adopted): Asked<Adopted>,
 ) -> Result<Redirect, Error> {

@@ -2,7 +2,7 @@
 
 /// A box of the drawing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Node {
+pub(crate) struct Node {
     /// Name, unique in the drawing.
     pub name: String,
     /// Kind of link, such as `bond`.
@@ -19,7 +19,7 @@ pub struct Node {
 
 /// A node with its place, in pixels from the top left.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placed<'a> {
+pub(crate) struct Placed<'a> {
     /// What it shows.
     pub node: &'a Node,
     /// Its left edge.
@@ -34,20 +34,20 @@ pub struct Placed<'a> {
 
 impl Placed<'_> {
     /// The lines of text with the place of each baseline.
-    pub fn texts(&self) -> impl Iterator<Item = (i32, &str)> {
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (i32, &str)> {
         let line = |(index, text)| (self.y + HEAD + LINE * index as i32 + 12, text);
         self.node.lines.iter().map(String::as_str).enumerate().map(line)
     }
 
     /// The horizontal middle.
-    pub fn middle(&self) -> i32 {
+    pub(crate) fn middle(&self) -> i32 {
         self.x + self.width / 2
     }
 }
 
 /// A whole drawing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Drawing<'a> {
+pub(crate) struct Drawing<'a> {
     /// Every box.
     pub boxes: Vec<Placed<'a>>,
     /// Every line, as the `d` of an SVG path.
@@ -65,7 +65,7 @@ const GAP_Y: i32 = 34;
 const CHARACTER: i32 = 8;
 
 /// Places `nodes` in layers, in their order and, if there is room, centred over the nodes below.
-pub fn draw(nodes: &[Node]) -> Drawing<'_> {
+pub(crate) fn draw(nodes: &[Node]) -> Drawing<'_> {
     let layers = layers(nodes);
     let mut boxes: Vec<Option<Placed>> = vec![None; nodes.len()];
     let mut bottom = layers.iter().map(|layer| layer_height(nodes, layer) + GAP_Y).sum::<i32>();

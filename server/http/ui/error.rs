@@ -9,7 +9,7 @@ use crate::inventory;
 
 /// Why a page cannot be shown.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The URL names something that does not exist.
     #[error("{what} \"{name}\" does not exist")]
     NotFound {
@@ -99,11 +99,11 @@ fn error_page(status: StatusCode, message: &str) -> Response {
 }
 
 /// The response to a URL without a route.
-pub async fn no_such_page(uri: Uri) -> Error {
+pub(crate) async fn no_such_page(uri: Uri) -> Error {
     Error::NotFound { what: "page", name: uri.path().to_owned() }
 }
 
 /// The response when a handler panics.
-pub fn after_panic(_panic: Box<dyn std::any::Any + Send>) -> Response {
+pub(crate) fn after_panic(_panic: Box<dyn std::any::Any + Send>) -> Response {
     Error::Internal("a handler panicked".into()).into_response()
 }

@@ -32,18 +32,18 @@ struct EventRow {
 /// A table of events.
 #[derive(Template)]
 #[template(path = "event_table.html")]
-pub struct EventTable {
+pub(crate) struct EventTable {
     events: Vec<EventRow>,
 }
 
 impl EventTable {
     /// The table of these events.
-    pub fn new(ui: &Ui, events: Vec<Event>) -> Self {
+    pub(crate) fn new(ui: &Ui, events: Vec<Event>) -> Self {
         Self { events: rows(ui, events) }
     }
 
     /// The table of a host's newest events.
-    pub async fn of_host(ui: &Ui, host: &str) -> Result<Self, inventory::Error> {
+    pub(crate) async fn of_host(ui: &Ui, host: &str) -> Result<Self, inventory::Error> {
         let host = Some(host.to_owned());
         let filter = EventFilter { host, limit: OF_HOST, ..EventFilter::default() };
         Ok(Self::new(ui, ui.app.inventory.database.list_events(&filter).await?))
@@ -68,7 +68,7 @@ fn rows(ui: &Ui, events: Vec<Event>) -> Vec<EventRow> {
 /// Which events are wanted.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     host: String,
     kind: String,
     text: String,
@@ -94,7 +94,7 @@ struct EventsPage {
 }
 
 /// `GET /events`
-pub async fn list(
+pub(crate) async fn list(
     State(ui): State<Ui>,
     operator: Operator,
     Asked(wanted): Asked<Wanted>,

@@ -9,17 +9,17 @@ use super::error::Error;
 use super::session::Operator;
 
 /// Name of the field with the CSRF token.
-pub const CSRF_FIELD: &str = "csrf";
+pub(crate) const CSRF_FIELD: &str = "csrf";
 /// The most fields of a form.
 const MOST_FIELDS: usize = 2000;
 
 /// The fields of a form in their order, without the token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fields(Vec<(String, String)>);
+pub(crate) struct Fields(Vec<(String, String)>);
 
 impl Fields {
     /// Reads `name=value&...` (application/x-www-form-urlencoded).
-    pub fn parse(body: &[u8]) -> Result<Self, Error> {
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, Error> {
         let pieces = body.split(|byte| *byte == b'&').filter(|piece| !piece.is_empty());
         let pairs: Vec<_> = pieces.take(MOST_FIELDS + 1).map(pair).collect::<Result<_, _>>()?;
         if pairs.len() > MOST_FIELDS {
@@ -31,23 +31,23 @@ impl Fields {
     }
 
     /// The value of a field, or an empty text.
-    pub fn raw(&self, name: &str) -> &str {
+    pub(crate) fn raw(&self, name: &str) -> &str {
         let pair = self.0.iter().find(|(field, _)| field == name);
         pair.map_or("", |(_, value)| value.as_str())
     }
 
     /// The trimmed value of a field, or an empty text.
-    pub fn text(&self, name: &str) -> &str {
+    pub(crate) fn text(&self, name: &str) -> &str {
         self.raw(name).trim()
     }
 
     /// The trimmed values of a repeated field.
-    pub fn texts<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn texts<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.trim())
     }
 
     /// Whether the form carries `token`. Compared in constant time.
-    pub fn has_token(&self, token: &str) -> bool {
+    pub(crate) fn has_token(&self, token: &str) -> bool {
         !token.is_empty() && bool::from(self.text(CSRF_FIELD).as_bytes().ct_eq(token.as_bytes()))
     }
 }
@@ -69,7 +69,7 @@ fn decode(bytes: &[u8]) -> Result<String, Error> {
 
 /// A form with a valid CSRF token. Every handler that changes something takes one, so that it
 /// cannot read the fields without the check.
-pub struct CheckedForm {
+pub(crate) struct CheckedForm {
     /// Who sent it.
     pub operator: Operator,
     /// Its fields.
@@ -91,7 +91,7 @@ impl<S: Send + Sync> FromRequest<S> for CheckedForm {
 }
 
 /// Reads the fields without checking the CSRF token, for the login only.
-pub async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Fields, Error> {
+pub(crate) async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Fields, Error> {
     let RawForm(body) = RawForm::from_request(request, state).await.map_err(|rejection| {
         Error::Malformed(match rejection {
             RawFormRejection::InvalidFormContentType(_) => {

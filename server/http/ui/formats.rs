@@ -19,7 +19,10 @@ struct FormatsPage {
 }
 
 /// `GET /formats`
-pub async fn show(State(_): State<Ui>, operator: Operator) -> Result<impl IntoResponse, Error> {
+pub(crate) async fn show(
+    State(_): State<Ui>,
+    operator: Operator,
+) -> Result<impl IntoResponse, Error> {
     let frame = operator.frame("hosts").await?;
     Ok(Page(FormatsPage { frame, readers: Reader::all(), rows: abilities() }))
 }

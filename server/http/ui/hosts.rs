@@ -25,7 +25,7 @@ const PAGE: usize = 100;
 /// Which hosts are wanted, in which order.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// Part of a name, rack, serial, address or MAC.
     pub text: String,
     /// A state, or nothing for all.
@@ -38,7 +38,7 @@ pub struct Wanted {
 
 impl Wanted {
     /// The names of the hosts on the page, and where in the list the page is.
-    pub fn names<'a>(&self, site: &'a Site, board: &Board) -> (Vec<&'a str>, Slice) {
+    pub(crate) fn names<'a>(&self, site: &'a Site, board: &Board) -> (Vec<&'a str>, Slice) {
         let needle = Needle::new(&self.text);
         let state: Option<HostState> = self.state.parse().ok();
         let mut found: Vec<(&String, &Host)> = site
@@ -156,7 +156,7 @@ struct HostsPage {
 }
 
 /// `GET /hosts`
-pub async fn list(
+pub(crate) async fn list(
     State(ui): State<Ui>,
     operator: Operator,
     Asked(wanted): Asked<Wanted>,

@@ -20,12 +20,15 @@ struct KeysPage {
 }
 
 /// `GET /keys`
-pub async fn show(State(_): State<Ui>, operator: Operator) -> Result<impl IntoResponse, Error> {
+pub(crate) async fn show(
+    State(_): State<Ui>,
+    operator: Operator,
+) -> Result<impl IntoResponse, Error> {
     let frame = operator.frame("profiles").await?;
     Ok(Page(KeysPage { frame, sections: sections() }))
 }
 
 /// `GET /keys/schema.json`
-pub async fn schema(State(_): State<Ui>, _: Operator) -> Json<&'static Value> {
+pub(crate) async fn schema(State(_): State<Ui>, _: Operator) -> Json<&'static Value> {
     Json(site_schema())
 }

@@ -45,13 +45,13 @@ struct LeasesPage {
 /// Which leases are wanted.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     text: String,
     page: usize,
 }
 
 /// `GET /leases`
-pub async fn list(
+pub(crate) async fn list(
     State(ui): State<Ui>,
     operator: Operator,
     Asked(wanted): Asked<Wanted>,
@@ -67,7 +67,7 @@ pub async fn list(
 }
 
 /// `POST /leases/{address}/remove`: takes a lease back, or ends a quarantine.
-pub async fn remove(
+pub(crate) async fn remove(
     State(ui): State<Ui>,
     Path(address): Path<String>,
     sent: CheckedForm,

@@ -33,20 +33,20 @@ struct LoginPage {
 
 /// Where the login leads.
 #[derive(Deserialize)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     #[serde(default)]
     then: String,
 }
 
 /// `GET /login`
-pub async fn form(Asked(wanted): Asked<Wanted>) -> Result<Response, Error> {
+pub(crate) async fn form(Asked(wanted): Asked<Wanted>) -> Result<Response, Error> {
     let page =
         LoginPage { token: random_token(), then: wanted.then, name: String::new(), error: None };
     answer(StatusCode::OK, page)
 }
 
 /// `POST /login`
-pub async fn enter(
+pub(crate) async fn enter(
     State(ui): State<Ui>,
     session: Session,
     request: Request,
@@ -77,7 +77,7 @@ pub async fn enter(
 }
 
 /// `POST /logout`
-pub async fn leave(State(ui): State<Ui>, form: CheckedForm) -> Result<Redirect, Error> {
+pub(crate) async fn leave(State(ui): State<Ui>, form: CheckedForm) -> Result<Redirect, Error> {
     ui.app.inventory.events.audit(&form.operator.name, Action::LoggedOut);
     form.operator.leave().await?;
     Ok(Redirect::to("/login"))

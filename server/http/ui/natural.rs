@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 /// Compares two names, runs of digits by their number.
-pub fn natural(a: &str, b: &str) -> Ordering {
+pub(crate) fn natural(a: &str, b: &str) -> Ordering {
     let (mut left, mut right) = (a, b);
     loop {
         let (Some(x), Some(y)) = (left.chars().next(), right.chars().next()) else {

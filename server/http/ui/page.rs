@@ -6,7 +6,7 @@ use axum::response::{Html, IntoResponse, Response};
 use super::error::Error;
 
 /// The sections of the UI: first segment of the path, and label.
-pub const SECTIONS: &[(&str, &str)] = &[
+pub(crate) const SECTIONS: &[(&str, &str)] = &[
     ("hosts", "Hosts"),
     ("racks", "Racks"),
     ("switches", "Switches"),
@@ -24,7 +24,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
 
 /// The frame around the content of a page.
 #[derive(Clone, Debug)]
-pub struct Frame {
+pub(crate) struct Frame {
     /// The section of the page.
     pub section: &'static str,
     /// Name of the logged-in user.
@@ -37,13 +37,13 @@ pub struct Frame {
 
 impl Frame {
     /// Whether the page belongs to a section.
-    pub fn is_in(&self, section: &str) -> bool {
+    pub(crate) fn is_in(&self, section: &str) -> bool {
         self.section == section
     }
 }
 
 /// A template as an HTML answer.
-pub struct Page<T>(pub T);
+pub(crate) struct Page<T>(pub T);
 
 impl<T: Template> IntoResponse for Page<T> {
     fn into_response(self) -> Response {
@@ -56,7 +56,7 @@ impl<T: Template> IntoResponse for Page<T> {
 
 /// One page of a long list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slice {
+pub(crate) struct Slice {
     /// Which page, from 1.
     pub number: usize,
     /// How many pages there are, at least 1.
@@ -68,24 +68,24 @@ pub struct Slice {
 
 impl Slice {
     /// The page `wanted` (the nearest one that exists) of `total` rows, `size` a page.
-    pub fn new(wanted: usize, total: usize, size: usize) -> Self {
+    pub(crate) fn new(wanted: usize, total: usize, size: usize) -> Self {
         let pages = total.div_ceil(size).max(1);
         Self { number: wanted.clamp(1, pages), pages, total, size }
     }
 
     /// The rows of this page.
-    pub fn of<T>(self, rows: &[T]) -> &[T] {
+    pub(crate) fn of<T>(self, rows: &[T]) -> &[T] {
         let from = (self.number - 1) * self.size;
         rows.get(from..rows.len().min(from + self.size)).unwrap_or_default()
     }
 
     /// The page before, if there is one.
-    pub fn previous(&self) -> Option<usize> {
+    pub(crate) fn previous(&self) -> Option<usize> {
         (self.number > 1).then(|| self.number - 1)
     }
 
     /// The page after, if there is one.
-    pub fn next(&self) -> Option<usize> {
+    pub(crate) fn next(&self) -> Option<usize> {
         (self.number < self.pages).then(|| self.number + 1)
     }
 }

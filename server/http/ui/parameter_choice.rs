@@ -6,7 +6,7 @@ use crate::model::{Parameter, ParameterKind, Scalar, Site};
 
 /// A parameter in the form.
 #[derive(Debug, PartialEq, Eq)]
-pub struct ParameterChoice {
+pub(crate) struct ParameterChoice {
     /// Its name.
     pub name: String,
     /// Purpose, range and default.
@@ -20,7 +20,7 @@ pub struct ParameterChoice {
 }
 
 /// The parameters of a profile, for a host in a rack.
-pub fn parameter_choices(
+pub(crate) fn parameter_choices(
     site: &Site,
     rack: &str,
     parameters: &IndexMap<String, Parameter>,

@@ -19,13 +19,13 @@ type Transfers = HashMap<(String, EventKind), (i64, Progress)>;
 
 /// The latest transfer of each host and stage. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct ProgressBoard {
+pub(crate) struct ProgressBoard {
     transfers: Arc<Mutex<Transfers>>,
 }
 
 impl ProgressBoard {
     /// Starts to follow the bus until `stop`.
-    pub fn start(bus: &EventBus, stop: CancellationToken) -> Self {
+    pub(crate) fn start(bus: &EventBus, stop: CancellationToken) -> Self {
         let board = Self::default();
         let (own, mut live) = (board.clone(), bus.watch());
         tokio::spawn(async move {
@@ -54,7 +54,7 @@ impl ProgressBoard {
     }
 
     /// The transfers of a host that moved in the last minute, in the order of a boot.
-    pub fn of_host(&self, host: &str, now_ms: i64) -> Vec<Progress> {
+    pub(crate) fn of_host(&self, host: &str, now_ms: i64) -> Vec<Progress> {
         let transfers = self.transfers.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = |kind: &EventKind| {
             let (at_ms, progress) = transfers.get(&(host.to_owned(), *kind))?;
@@ -65,7 +65,7 @@ impl ProgressBoard {
 }
 
 /// How much of a transfer is done, 0 to 100.
-pub fn percent(progress: &Progress) -> u8 {
+pub(crate) fn percent(progress: &Progress) -> u8 {
     let Progress { sent_bytes, total_bytes, .. } = progress;
     if *total_bytes == 0 {
         return 100;

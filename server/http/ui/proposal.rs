@@ -8,7 +8,7 @@ use super::error::Error;
 use super::state::Ui;
 
 /// A proposed change.
-pub struct Proposal<'a> {
+pub(crate) struct Proposal<'a> {
     /// The user.
     pub who: &'a str,
     /// Summary for the list of revisions.
@@ -20,7 +20,7 @@ pub struct Proposal<'a> {
 }
 
 /// The result of a proposal.
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Saved, as this revision.
     Saved(i64),
     /// Valid, with its effects.
@@ -30,7 +30,7 @@ pub enum Outcome {
 }
 
 /// The effects of a change.
-pub struct Review {
+pub(crate) struct Review {
     /// On the inventory.
     pub differences: Vec<Difference>,
     /// On the generated files.
@@ -40,7 +40,7 @@ pub struct Review {
 }
 
 /// Saves or reviews a change.
-pub async fn propose(
+pub(crate) async fn propose(
     ui: &Ui,
     proposal: Proposal<'_>,
     edit: impl FnOnce(&mut Site) -> Result<(), ChangeError>,
@@ -60,7 +60,7 @@ pub async fn propose(
 }
 
 /// The result of a dry run.
-pub async fn review(mut done: Committed) -> Review {
+pub(crate) async fn review(mut done: Committed) -> Review {
     let consequences = done.take_consequences().await;
     let warnings = done.warnings.iter().map(ToString::to_string).collect();
     Review { differences: done.differences, consequences, warnings }

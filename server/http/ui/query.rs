@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use super::error::Error;
 
 /// The query, read as `T`.
-pub struct Asked<T>(pub T);
+pub(crate) struct Asked<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
     type Rejection = Error;

@@ -34,7 +34,10 @@ struct RacksPage {
 }
 
 /// `GET /racks`
-pub async fn list(State(ui): State<Ui>, operator: Operator) -> Result<impl IntoResponse, Error> {
+pub(crate) async fn list(
+    State(ui): State<Ui>,
+    operator: Operator,
+) -> Result<impl IntoResponse, Error> {
     let snapshot = ui.app.inventory.snapshot();
     let board = Board::read(&ui).await?;
     let mut rows: Vec<Row> = snapshot
@@ -59,7 +62,7 @@ fn hosts_of<'a>(site: &'a Site, rack: &'a str) -> impl Iterator<Item = (&'a Stri
 }
 
 /// The names of the hosts in a rack.
-pub fn host_names(site: &Site, rack: &str) -> Vec<String> {
+pub(crate) fn host_names(site: &Site, rack: &str) -> Vec<String> {
     hosts_of(site, rack).map(|(name, _)| name.clone()).collect()
 }
 
@@ -80,7 +83,7 @@ struct SlotMark {
 }
 
 /// The moving part of a host in the drawing, as HTML.
-pub fn mark(board: &Board, host: &str) -> String {
+pub(crate) fn mark(board: &Board, host: &str) -> String {
     SlotMark { state: board.state(host) }.to_string()
 }
 
@@ -97,7 +100,7 @@ struct RackPage {
 }
 
 /// `GET /racks/{name}`
-pub async fn show(
+pub(crate) async fn show(
     State(ui): State<Ui>,
     operator: Operator,
     Path(name): Path<String>,

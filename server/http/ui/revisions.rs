@@ -41,7 +41,10 @@ struct RevisionsPage {
 }
 
 /// `GET /revisions`
-pub async fn list(State(ui): State<Ui>, operator: Operator) -> Result<impl IntoResponse, Error> {
+pub(crate) async fn list(
+    State(ui): State<Ui>,
+    operator: Operator,
+) -> Result<impl IntoResponse, Error> {
     let revisions = ui.app.inventory.database.list_revisions(SHOWN).await?;
     let rows = revisions.iter().map(|revision| row(&ui, revision)).collect();
     Ok(Page(RevisionsPage { frame: operator.frame("revisions").await?, rows }))
@@ -59,7 +62,7 @@ struct RevisionPage {
 }
 
 /// `GET /revisions/{id}`
-pub async fn show(
+pub(crate) async fn show(
     State(ui): State<Ui>,
     operator: Operator,
     Path(id): Path<String>,
@@ -84,7 +87,7 @@ async fn find(ui: &Ui, id: String) -> Result<Revision, Error> {
 }
 
 /// `POST /revisions/{id}/revert`: takes one change back, as a new revision.
-pub async fn take_back(
+pub(crate) async fn take_back(
     State(ui): State<Ui>,
     Path(id): Path<String>,
     sent: CheckedForm,

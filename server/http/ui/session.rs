@@ -33,7 +33,7 @@ struct Login {
 
 /// The logged-in user, for handlers behind `require_login`.
 #[derive(Clone, Debug)]
-pub struct Operator {
+pub(crate) struct Operator {
     /// The user's name.
     pub name: String,
     /// The session's CSRF token.
@@ -43,18 +43,18 @@ pub struct Operator {
 
 impl Operator {
     /// The frame of a page, with the pending notice, which is then removed.
-    pub async fn frame(&self, section: &'static str) -> Result<Frame, Error> {
+    pub(crate) async fn frame(&self, section: &'static str) -> Result<Frame, Error> {
         let notice = self.session.remove(NOTICE).await?;
         Ok(Frame { section, user: self.name.clone(), csrf: self.csrf.clone(), notice })
     }
 
     /// Sets the notice of the next page.
-    pub async fn notify(&self, sentence: String) -> Result<(), Error> {
+    pub(crate) async fn notify(&self, sentence: String) -> Result<(), Error> {
         Ok(self.session.insert(NOTICE, sentence).await?)
     }
 
     /// Ends the session.
-    pub async fn leave(&self) -> Result<(), Error> {
+    pub(crate) async fn leave(&self) -> Result<(), Error> {
         Ok(self.session.flush().await?)
     }
 }
@@ -69,7 +69,7 @@ impl<S: Sync> FromRequestParts<S> for Operator {
 }
 
 /// The session layer: cookie and store.
-pub fn layer(ui: &Ui) -> SessionManagerLayer<SessionStore> {
+pub(crate) fn layer(ui: &Ui) -> SessionManagerLayer<SessionStore> {
     let store = SessionStore::new(ui.app.inventory.database.clone());
     let unused = Duration::hours(i64::from(ui.app.config.session_hours));
     SessionManagerLayer::new(store)
@@ -82,7 +82,7 @@ pub fn layer(ui: &Ui) -> SessionManagerLayer<SessionStore> {
 }
 
 /// Starts a session for a user whose password was right.
-pub async fn begin(session: &Session, user: String) -> Result<(), Error> {
+pub(crate) async fn begin(session: &Session, user: String) -> Result<(), Error> {
     // A new identifier, against session fixation.
     session.cycle_id().await?;
     let login = Login { user, csrf: random_token(), renewed_ms: now_ms() };
@@ -90,12 +90,12 @@ pub async fn begin(session: &Session, user: String) -> Result<(), Error> {
 }
 
 /// 128 random bits in hexadecimal.
-pub fn random_token() -> String {
+pub(crate) fn random_token() -> String {
     format!("{:032x}", rand::rng().random::<u128>())
 }
 
 /// Redirects requests without a login to the login page.
-pub async fn require_login(
+pub(crate) async fn require_login(
     State(ui): State<Ui>,
     session: Session,
     mut request: Request,

@@ -15,7 +15,7 @@ struct Stack<'a> {
 }
 
 /// The drawing as SVG; `None` for a host without links.
-pub fn svg(network: &HostNetwork) -> Result<Option<String>, askama::Error> {
+pub(crate) fn svg(network: &HostNetwork) -> Result<Option<String>, askama::Error> {
     if network.links.is_empty() {
         return Ok(None);
     }
@@ -77,7 +77,7 @@ fn facts(link: &Link) -> Vec<String> {
 }
 
 /// The text alternative of the drawing, topmost link first.
-pub fn in_words(network: &HostNetwork) -> String {
+pub(crate) fn in_words(network: &HostNetwork) -> String {
     let mut links: Vec<&Link> = network.links.values().collect();
     links.sort_by_key(|link| std::cmp::Reverse(link.layer));
     let sentences = links.iter().map(|link| {

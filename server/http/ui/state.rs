@@ -13,7 +13,7 @@ use crate::app::App;
 
 /// The state of the UI. Cheap to clone.
 #[derive(Clone)]
-pub struct Ui {
+pub(crate) struct Ui {
     /// The server's parts.
     pub app: App,
     /// Transfers that are under way.
@@ -25,28 +25,28 @@ pub struct Ui {
 
 impl Ui {
     /// Makes the state and starts following the transfers until `stop`.
-    pub fn start(app: App, stop: CancellationToken) -> Self {
+    pub(crate) fn start(app: App, stop: CancellationToken) -> Self {
         let progress = ProgressBoard::start(&app.inventory.events, stop.clone());
         Self { app, progress, stop, throttle: Arc::default() }
     }
 
     /// Now, in Unix milliseconds.
-    pub fn now_ms(&self) -> i64 {
+    pub(crate) fn now_ms(&self) -> i64 {
         now_ms()
     }
 
     /// A moment (Unix milliseconds) as this server's people read it.
-    pub fn moment(&self, at_ms: i64) -> Moment {
+    pub(crate) fn moment(&self, at_ms: i64) -> Moment {
         moment(at_ms, now_ms(), &TimeZone::system())
     }
 
     /// The failed logins.
-    pub fn throttle(&self) -> MutexGuard<'_, Throttle> {
+    pub(crate) fn throttle(&self) -> MutexGuard<'_, Throttle> {
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Now, in Unix milliseconds.
-pub fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64)
 }

@@ -54,7 +54,10 @@ struct SubnetsPage {
 }
 
 /// `GET /subnets`
-pub async fn list(State(ui): State<Ui>, operator: Operator) -> Result<impl IntoResponse, Error> {
+pub(crate) async fn list(
+    State(ui): State<Ui>,
+    operator: Operator,
+) -> Result<impl IntoResponse, Error> {
     let snapshot = ui.app.inventory.snapshot();
     let (leases, now) = (ui.app.leases.list(), ui.now_ms() / 1000);
     let rows = snapshot.site.subnets.keys().map(|name| row(&snapshot.site, name, &leases, now));
@@ -100,12 +103,12 @@ struct SubnetPage {
 /// Which part of the addresses is wanted.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     page: usize,
 }
 
 /// `GET /subnets/{name}`
-pub async fn show(
+pub(crate) async fn show(
     State(ui): State<Ui>,
     operator: Operator,
     Path(name): Path<String>,

@@ -25,7 +25,10 @@ struct SwitchesPage {
 }
 
 /// `GET /switches`
-pub async fn list(State(ui): State<Ui>, operator: Operator) -> Result<impl IntoResponse, Error> {
+pub(crate) async fn list(
+    State(ui): State<Ui>,
+    operator: Operator,
+) -> Result<impl IntoResponse, Error> {
     let snapshot = ui.app.inventory.snapshot();
     let site = &snapshot.site;
     let row = |(name, switch): (&String, &Switch)| Row {
@@ -76,7 +79,7 @@ impl SwitchPage {
 }
 
 /// `GET /switches/{name}`
-pub async fn show(
+pub(crate) async fn show(
     State(ui): State<Ui>,
     operator: Operator,
     Path(name): Path<String>,

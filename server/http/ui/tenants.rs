@@ -29,7 +29,10 @@ struct TenantsPage {
 }
 
 /// `GET /tenants`
-pub async fn list(State(ui): State<Ui>, operator: Operator) -> Result<impl IntoResponse, Error> {
+pub(crate) async fn list(
+    State(ui): State<Ui>,
+    operator: Operator,
+) -> Result<impl IntoResponse, Error> {
     let snapshot = ui.app.inventory.snapshot();
     let now = ui.now_ms() / 1000;
     let rows = snapshot.site.tenants.keys().filter_map(|name| row(&snapshot.site, name, now));
@@ -60,7 +63,7 @@ fn hosts_of<'a>(
 }
 
 /// A tenant's lease of a host, for a page.
-pub struct LeaseCell {
+pub(crate) struct LeaseCell {
     /// The CSS class.
     pub class: &'static str,
     /// Where the lease is, in words.
@@ -68,7 +71,7 @@ pub struct LeaseCell {
 }
 
 /// Where a host's lease is at a moment (Unix seconds), in words; none for a host of nobody.
-pub fn lease_cell(host: &Host, now: i64) -> Option<LeaseCell> {
+pub(crate) fn lease_cell(host: &Host, now: i64) -> Option<LeaseCell> {
     Some(match host.lease_term(now)? {
         LeaseTerm::Ahead(left) => {
             LeaseCell { class: "", text: format!("begins in {}", span(left)) }
@@ -99,7 +102,7 @@ struct TenantPage {
 }
 
 /// `GET /tenants/{name}`
-pub async fn show(
+pub(crate) async fn show(
     State(ui): State<Ui>,
     operator: Operator,
     Path(name): Path<String>,

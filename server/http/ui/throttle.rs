@@ -14,7 +14,7 @@ const CAPACITY: usize = 10_000;
 
 /// Failed logins by client address and user name.
 #[derive(Debug, Default)]
-pub struct Throttle {
+pub(crate) struct Throttle {
     failures: HashMap<String, Failures>,
 }
 
@@ -26,7 +26,7 @@ struct Failures {
 
 impl Throttle {
     /// How many seconds `who` must wait at `now` (Unix seconds) before the next try; 0 for none.
-    pub fn wait_seconds(&self, who: &str, now: i64) -> i64 {
+    pub(crate) fn wait_seconds(&self, who: &str, now: i64) -> i64 {
         let Some(failures) = self.failures.get(who) else { return 0 };
         let Some(beyond) = failures.count.checked_sub(FREE_FAILURES) else { return 0 };
         let wait = (1_i64 << beyond.min(10)).min(LONGEST_WAIT);
@@ -34,7 +34,7 @@ impl Throttle {
     }
 
     /// Records a failed login.
-    pub fn failed(&mut self, who: String, now: i64) {
+    pub(crate) fn failed(&mut self, who: String, now: i64) {
         self.forget_old(now);
         let failures = self.failures.entry(who).or_insert(Failures { count: 0, last_at: now });
         failures.count = failures.count.saturating_add(1);
@@ -42,7 +42,7 @@ impl Throttle {
     }
 
     /// Forgets the failures after a successful login.
-    pub fn succeeded(&mut self, who: &str) {
+    pub(crate) fn succeeded(&mut self, who: &str) {
         self.failures.remove(who);
     }
 

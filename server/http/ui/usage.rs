@@ -12,7 +12,7 @@ const MOST_CELLS: u64 = 1024;
 
 /// The use of an address. A cell shows the greatest of its addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
+pub(crate) enum Class {
     /// Unused, outside all ranges.
     Free,
     /// Unused, in a range for hosts.
@@ -33,7 +33,7 @@ pub enum Class {
 
 impl Class {
     /// All, in the order of the legend.
-    pub const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Host,
         Self::Lease,
         Self::Gateway,
@@ -45,7 +45,7 @@ impl Class {
     ];
 
     /// The CSS class.
-    pub fn class(self) -> &'static str {
+    pub(crate) fn class(self) -> &'static str {
         match self {
             Self::Free => "free",
             Self::Hosts => "hosts",
@@ -59,7 +59,7 @@ impl Class {
     }
 
     /// The text of the legend.
-    pub fn label(self) -> &'static str {
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Free => "outside ranges",
             Self::Hosts => "free, for hosts",
@@ -75,7 +75,7 @@ impl Class {
 
 /// An address in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Occupant {
+pub(crate) struct Occupant {
     /// The address.
     pub address: IpAddr,
     /// Its use.
@@ -87,7 +87,7 @@ pub struct Occupant {
 }
 
 /// The addresses in use in a subnet, in order.
-pub fn occupants(site: &Site, name: &str, leases: &[Lease], now: i64) -> Vec<Occupant> {
+pub(crate) fn occupants(site: &Site, name: &str, leases: &[Lease], now: i64) -> Vec<Occupant> {
     let Some(subnet) = site.subnets.get(name) else { return Vec::new() };
     let mut found: BTreeMap<IpAddr, Occupant> = BTreeMap::new();
     let mut put = |address: IpAddr, class, host: Option<&String>, text: String| {
@@ -119,7 +119,7 @@ pub fn occupants(site: &Site, name: &str, leases: &[Lease], now: i64) -> Vec<Occ
 
 /// A cell of the drawing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cell {
+pub(crate) struct Cell {
     /// The use to show.
     pub class: Class,
     /// The tooltip.
@@ -127,7 +127,7 @@ pub struct Cell {
 }
 
 /// The cells of the drawing; none for IPv6, which is too large.
-pub fn cells(subnet: &Subnet, occupants: &[Occupant]) -> Vec<Cell> {
+pub(crate) fn cells(subnet: &Subnet, occupants: &[Occupant]) -> Vec<Cell> {
     let IpNet::V4(net) = subnet.cidr else { return Vec::new() };
     let size = 1_u64 << (32 - net.prefix_len());
     let step = size.div_ceil(MOST_CELLS).next_power_of_two();
@@ -173,7 +173,7 @@ fn address(number: u64) -> Ipv4Addr {
 }
 
 /// The number of addresses in the ranges for one use.
-pub fn capacity(subnet: &Subnet, used_for: RangeUse) -> u64 {
+pub(crate) fn capacity(subnet: &Subnet, used_for: RangeUse) -> u64 {
     let size = |range: &crate::model::Range| match (range.from, range.to) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {
             u64::from(u32::from(to)).saturating_sub(u64::from(u32::from(from))) + 1

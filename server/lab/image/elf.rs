@@ -20,7 +20,7 @@ struct Segment {
 
 /// The names of the libraries that the program in `file` is linked with, such as
 /// `libc.so.6`; none for a static program, a script or anything else.
-pub fn needed_libraries(file: &[u8]) -> Vec<String> {
+pub(crate) fn needed_libraries(file: &[u8]) -> Vec<String> {
     libraries(file).unwrap_or_default()
 }
 

@@ -16,7 +16,7 @@ use anyhow::Context;
 use sha2::{Digest, Sha256};
 
 use super::display::{Display, Step};
-pub use pack::Initramfs;
+pub(crate) use pack::Initramfs;
 use tree::Tree;
 
 /// The guest's own files: where each lies, its permissions, and its text.
@@ -61,33 +61,33 @@ const FETCH: &str = include_str!("../guest/fetch.ipxe");
 
 /// A kernel and an initramfs, as a directory that the server serves files from.
 #[derive(Clone, Debug)]
-pub struct GuestImage {
+pub(crate) struct GuestImage {
     /// The directory.
     pub files: PathBuf,
 }
 
 impl GuestImage {
     /// The kernel's path below `files`.
-    pub const KERNEL: &str = "live/vmlinuz";
+    pub(crate) const KERNEL: &str = "live/vmlinuz";
     /// The path of the gzip'd initramfs below `files`.
-    pub const INITRD: &str = "live/initrd.img";
+    pub(crate) const INITRD: &str = "live/initrd.img";
     /// The path of the iPXE script that boots both without a host's configuration.
-    pub const FETCH_SCRIPT: &str = "live/fetch.ipxe";
+    pub(crate) const FETCH_SCRIPT: &str = "live/fetch.ipxe";
 
     /// The kernel.
-    pub fn kernel(&self) -> PathBuf {
+    pub(crate) fn kernel(&self) -> PathBuf {
         self.files.join(Self::KERNEL)
     }
 
     /// The gzip'd initramfs.
-    pub fn initrd(&self) -> PathBuf {
+    pub(crate) fn initrd(&self) -> PathBuf {
         self.files.join(Self::INITRD)
     }
 }
 
 /// The guest's image out of the cache, built first if it is not there. Blocks;
 /// of two labs at once one builds and the other waits for it.
-pub fn ensure(cache: &Path, display: &Display) -> anyhow::Result<GuestImage> {
+pub(crate) fn ensure(cache: &Path, display: &Display) -> anyhow::Result<GuestImage> {
     fs::create_dir_all(cache).with_context(|| format!("{} cannot be made", cache.display()))?;
     let lock = File::create(cache.join("lock"))?;
     lock.lock()?;

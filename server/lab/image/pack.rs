@@ -14,14 +14,14 @@ const EMPTY_DIRECTORIES: &[&str] =
 
 /// An initramfs under construction, in memory.
 #[derive(Default)]
-pub struct Initramfs {
+pub(crate) struct Initramfs {
     archive: Archive,
     directories: BTreeSet<String>,
 }
 
 impl Initramfs {
     /// An initramfs with the directories that every Linux system has.
-    pub fn of_a_system() -> io::Result<Self> {
+    pub(crate) fn of_a_system() -> io::Result<Self> {
         let mut initramfs = Self::default();
         for directory in EMPTY_DIRECTORIES {
             initramfs.add_parents(&format!("{directory}/"))?;
@@ -30,23 +30,23 @@ impl Initramfs {
     }
 
     /// Adds a file with its permissions, such as `0o755`.
-    pub fn add_file(&mut self, path: &str, mode: u32, contents: &[u8]) -> io::Result<()> {
+    pub(crate) fn add_file(&mut self, path: &str, mode: u32, contents: &[u8]) -> io::Result<()> {
         self.add(path, EntryKind::Regular, mode, contents)
     }
 
     /// Adds a symbolic link.
-    pub fn add_link(&mut self, path: &str, target: &str) -> io::Result<()> {
+    pub(crate) fn add_link(&mut self, path: &str, target: &str) -> io::Result<()> {
         self.add(path, EntryKind::Symlink, 0o777, target.as_bytes())
     }
 
     /// Adds the console: the kernel opens it for init before devtmpfs is mounted.
-    pub fn add_console(&mut self) -> io::Result<()> {
+    pub(crate) fn add_console(&mut self) -> io::Result<()> {
         let console = EntryKind::CharacterDevice { major: 5, minor: 1 };
         self.add("dev/console", console, 0o600, &[])
     }
 
     /// The archive, compressed by gzip(1), which is many times faster than flate2 in a debug build.
-    pub fn finish(self) -> anyhow::Result<Vec<u8>> {
+    pub(crate) fn finish(self) -> anyhow::Result<Vec<u8>> {
         let cpio = self.archive.finish()?;
         let mut gzip = Command::new("gzip")
             .args(["-6", "-n", "-c"])

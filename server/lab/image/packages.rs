@@ -25,12 +25,12 @@ const KERNEL: &str = "linux-image-cloud-amd64";
 
 /// Brings apt's lists up to date: on a new machine there are none, and on one that was not
 /// updated for weeks they name packages that have been replaced since.
-pub fn update_lists() -> anyhow::Result<()> {
+pub(crate) fn update_lists() -> anyhow::Result<()> {
     output("apt-get", &["-qq", "update"]).map(drop)
 }
 
 /// The names of all packages whose files the guest may take.
-pub fn names() -> anyhow::Result<Vec<String>> {
+pub(crate) fn names() -> anyhow::Result<Vec<String>> {
     let mut names: Vec<String> = PROGRAMS.iter().map(|name| (*name).to_owned()).collect();
     let mut arguments = vec!["depends", "--recurse", "--no-recommends", "--no-suggests"];
     arguments.extend(["--no-conflicts", "--no-breaks", "--no-replaces", "--no-enhances"]);
@@ -50,7 +50,7 @@ pub fn names() -> anyhow::Result<Vec<String>> {
 }
 
 /// Downloads the packages into `directory`, which keeps what it has already.
-pub fn download(names: &[String], directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub(crate) fn download(names: &[String], directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
     std::fs::create_dir_all(directory)?;
     // apt's own user may not write here, and apt would say so for every package.
     let status = Command::new("apt-get")
@@ -73,13 +73,13 @@ pub fn download(names: &[String], directory: &Path) -> anyhow::Result<Vec<PathBu
 }
 
 /// Unpacks a package into `tree`.
-pub fn unpack(package: &Path, tree: &Path) -> anyhow::Result<()> {
+pub(crate) fn unpack(package: &Path, tree: &Path) -> anyhow::Result<()> {
     let arguments = [OsStr::new("-x"), package.as_os_str(), tree.as_os_str()];
     output("dpkg-deb", &arguments).map(drop)
 }
 
 /// What a program printed; its complaint if it failed.
-pub fn output(program: &str, arguments: &[impl AsRef<OsStr>]) -> anyhow::Result<String> {
+pub(crate) fn output(program: &str, arguments: &[impl AsRef<OsStr>]) -> anyhow::Result<String> {
     let output = Command::new(program)
         .args(arguments)
         .output()

@@ -12,7 +12,7 @@ use super::elf;
 const MERGED: [&str; 4] = ["bin/", "sbin/", "lib/", "lib64/"];
 
 /// All files of the unpacked packages, by their path with `/usr` merged and no leading slash.
-pub struct Tree {
+pub(crate) struct Tree {
     files: BTreeMap<String, PathBuf>,
     /// Path by file name, of everything that may be a shared library.
     libraries: HashMap<String, String>,
@@ -20,7 +20,7 @@ pub struct Tree {
 
 impl Tree {
     /// Looks through `root`.
-    pub fn read(root: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn read(root: &Path) -> anyhow::Result<Self> {
         let mut files = BTreeMap::new();
         let mut directories = vec![root.to_owned()];
         while let Some(directory) = directories.pop() {
@@ -40,7 +40,7 @@ impl Tree {
 
     /// What is kept: the `wanted` paths that are there, what they point to and
     /// the libraries they are linked with.
-    pub fn closure(&self, wanted: &[&str]) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+    pub(crate) fn closure(&self, wanted: &[&str]) -> anyhow::Result<BTreeMap<String, PathBuf>> {
         let mut kept = BTreeMap::new();
         let mut waiting: Vec<String> = wanted.iter().map(|path| (*path).to_owned()).collect();
         while let Some(path) = waiting.pop() {
@@ -64,7 +64,7 @@ impl Tree {
 
 /// Adds the links to directories in `/usr` that packages of a release after Debian 12 count on
 /// and do not bring.
-pub fn merge_usr(root: &Path) -> std::io::Result<()> {
+pub(crate) fn merge_usr(root: &Path) -> std::io::Result<()> {
     for directory in MERGED {
         let name = directory.trim_end_matches('/');
         if !root.join(name).exists() {
@@ -76,7 +76,7 @@ pub fn merge_usr(root: &Path) -> std::io::Result<()> {
 
 /// The kernel modules named, and what they depend on: paths below the modules directory,
 /// from the lines `PATH: PATH PATH` of `modules.dep`.
-pub fn modules_with_dependencies(modules_dep: &str, names: &[&str]) -> BTreeSet<String> {
+pub(crate) fn modules_with_dependencies(modules_dep: &str, names: &[&str]) -> BTreeSet<String> {
     let name_of = |path: &str| {
         let file = path.rsplit('/').next().unwrap_or(path);
         file.split('.').next().unwrap_or(file).replace('-', "_")

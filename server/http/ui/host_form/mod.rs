@@ -17,14 +17,14 @@ use crate::model::{
 use crate::profile::{Resolution, ResolvedSite};
 use crate::site_file::set_values;
 
-pub use wrongs::Wrongs;
+pub(crate) use wrongs::Wrongs;
 
 /// Empty rows for NICs that the form offers.
 const SPARE_ROWS: usize = 2;
 
 /// The form as it was filled in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HostForm {
+pub(crate) struct HostForm {
     /// The host's name before; empty for a new host.
     pub was: String,
     /// What the host was when the form was made ([`digest`]).
@@ -68,14 +68,14 @@ pub struct HostForm {
 }
 
 /// A fingerprint of a host, by which a form knows that nobody changed it meanwhile.
-pub fn digest(host: &Host) -> String {
+pub(crate) fn digest(host: &Host) -> String {
     let json = serde_json::to_vec(host).unwrap_or_default();
     Sha256::digest(json).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl HostForm {
     /// The form of a host that exists.
-    pub fn of(name: &str, host: &Host) -> Self {
+    pub(crate) fn of(name: &str, host: &Host) -> Self {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         let pair = |(key, address): (&String, &IpAddr)| (key.clone(), address.to_string());
         let cable =
@@ -115,7 +115,7 @@ impl HostForm {
     }
 
     /// What was sent. `was` is the host of the URL.
-    pub fn read(fields: &Fields, was: &str) -> Self {
+    pub(crate) fn read(fields: &Fields, was: &str) -> Self {
         let text = |name| fields.text(name).to_owned();
         let pairs = |first, second| {
             let pairs = fields.texts(first).zip(fields.texts(second));
@@ -147,12 +147,12 @@ impl HostForm {
     }
 
     /// Whether it says more than MACs of what the host is known by.
-    pub fn is_known_by_more(&self) -> bool {
+    pub(crate) fn is_known_by_more(&self) -> bool {
         self.known_by.iter().any(|(_, value)| !value.is_empty())
     }
 
     /// Fills in a NIC with the next free label; no MAC adds none.
-    pub fn adopt(&mut self, mac: String) {
+    pub(crate) fn adopt(&mut self, mac: String) {
         let label = |number: usize| format!("eth{number}");
         let free = |number: &usize| !self.nics.iter().any(|(own, _)| *own == label(*number));
         if let (false, Some(number)) = (mac.is_empty(), (0..).find(free)) {
@@ -162,7 +162,7 @@ impl HostForm {
 
     /// The profile as the host would have it with what is filled in so far; with made-up values
     /// where that is not enough.
-    pub fn resolution(&self, site: &ResolvedSite) -> Option<Arc<Resolution>> {
+    pub(crate) fn resolution(&self, site: &ResolvedSite) -> Option<Arc<Resolution>> {
         let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let host = Host {
             profile: given(&self.profile),
@@ -179,7 +179,7 @@ impl HostForm {
 
     /// Adds the rows that the page offers beyond what is filled in: every link of the
     /// profile that bears an address, spare NICs, and one more reservation.
-    pub fn offer_rows(&mut self, site: &ResolvedSite) {
+    pub(crate) fn offer_rows(&mut self, site: &ResolvedSite) {
         if let Some(resolution) = self.resolution(site) {
             for name in resolution.parameters.keys() {
                 if !self.parameters.iter().any(|(known, _)| known == name) {
@@ -204,7 +204,7 @@ impl HostForm {
     }
 
     /// The name and the host that the form stands for, or all that is wrong with it.
-    pub fn host(&self) -> Result<(String, Host), Wrongs> {
+    pub(crate) fn host(&self) -> Result<(String, Host), Wrongs> {
         let mut wrongs = Wrongs::default();
         if let Err(error) = check_host_name(&self.name) {
             wrongs.add("name", error.to_string());
@@ -292,7 +292,7 @@ impl HostForm {
     }
 
     /// The switch port of a NIC as it was typed; nothing for none.
-    pub fn cable(&self, label: &str) -> &str {
+    pub(crate) fn cable(&self, label: &str) -> &str {
         let found = self.cables.iter().find(|(own, _)| own == label);
         found.map_or("", |(_, cable)| cable)
     }

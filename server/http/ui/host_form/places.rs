@@ -6,7 +6,7 @@ use crate::model::{Host, Location};
 impl HostForm {
     /// The field for a problem with these subjects: the first value of this host that the form
     /// has a field for; empty for the form as a whole.
-    pub fn place<'a>(&self, mut subjects: impl Iterator<Item = &'a Location>) -> String {
+    pub(crate) fn place<'a>(&self, mut subjects: impl Iterator<Item = &'a Location>) -> String {
         subjects.find_map(|subject| self.field(subject)).unwrap_or_default()
     }
 

@@ -3,31 +3,31 @@
 /// What is wrong, by the place in the host: `name`, `unit`, `nics.eth0`,
 /// `addresses.virbr0`, or nothing for the host as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wrongs(Vec<(String, String)>);
+pub(crate) struct Wrongs(Vec<(String, String)>);
 
 impl Wrongs {
     /// Notes something wrong.
-    pub fn add(&mut self, place: impl Into<String>, text: impl Into<String>) {
+    pub(crate) fn add(&mut self, place: impl Into<String>, text: impl Into<String>) {
         self.0.push((place.into(), text.into()));
     }
 
     /// Whether nothing is wrong.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// What is wrong at a place.
-    pub fn at(&self, place: &str) -> Option<&str> {
+    pub(crate) fn at(&self, place: &str) -> Option<&str> {
         self.0.iter().find(|(at, _)| at == place).map(|(_, text)| text.as_str())
     }
 
     /// What is wrong at a place of a table, such as `nics` and `eth0`.
-    pub fn in_row(&self, table: &str, key: &str) -> Option<&str> {
+    pub(crate) fn in_row(&self, table: &str, key: &str) -> Option<&str> {
         self.at(&format!("{table}.{key}"))
     }
 
     /// Everything, as place and text.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(place, text)| (place.as_str(), text.as_str()))
     }
 }
