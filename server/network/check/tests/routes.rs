@@ -16,7 +16,7 @@ pub(super) const ERRORS: &[Case] = &[
     ("N156", "    vlans:", "    vrfs: {blue: {interfaces: [eth7]}}\n    vlans:", "profiles.hypervisor.vrfs.blue.table", "needs a routing table: set table"),
     ("N156", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, table: 9}}\n    vrfs: {blue: {table: 9, interfaces: [eth7]}}", "profiles.hypervisor.bridges.br0.table", "belongs to VRF blue"),
     ("N158", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 10.0.0.0/8, next-hops: [{via: 172.16.160.9, weight: 300}]}]}}", "profiles.hypervisor.bridges.br0.routes", "weight 300"),
-    ("N158", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 10.0.0.0/8, next-hops: [{via: 172.16.160.9, link: vlan5}]}]}}", "profiles.hypervisor.bridges.br0.routes", "behind a link \"vlan5\""),
+    ("N158", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 10.0.0.0/8, next-hops: [{via: 172.16.160.9, link: vlan5}]}]}}", "profiles.hypervisor.bridges.br0.routes", "behind link \"vlan5\""),
     ("N158", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 10.0.0.0/8, next-hops: [{via: 172.16.160.9, link: vlan500}]}]}}", "profiles.hypervisor.bridges.br0.routes", "is unreachable: vlan500 has no address"),
     ("N153", "    gateway: 172.16.160.254\n", "", "profiles.hypervisor", "(10.77.0.2) is unreachable"),
     ("N156", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 10.0.0.0/8, via: 172.16.160.9, table: 255}]}}", "profiles.hypervisor.bridges.br0.routes", "table 255, which is reserved for the kernel"),
