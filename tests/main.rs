@@ -28,6 +28,7 @@ mod guests;
 mod guide;
 mod hostile;
 mod ifupdown2;
+mod install;
 mod install_script;
 mod inventory;
 mod ipxe_scripts;

@@ -33,6 +33,11 @@ const RPIBOOT: Arch = Arch::Other(41);
 /// iPXE's feature "HTTP" in option 175 (iPXE `src/include/ipxe/features.h`).
 const IPXE_HTTP: u8 = 0x13;
 
+/// Whether a NIC is that of a Raspberry Pi.
+pub fn is_raspberry_pi(Mac([a, b, c, ..]): Mac) -> bool {
+    RASPBERRY_PI.contains(&[a, b, c])
+}
+
 impl ClientSigns<'_> {
     /// Tells what the client is. iPXE first: it calls itself `PXEClient` too.
     pub fn classify(&self) -> Client {
@@ -51,9 +56,8 @@ impl ClientSigns<'_> {
         if !self.vendor_class.starts_with(b"PXEClient") {
             return Client::Plain;
         }
-        let maker = self.mac.map(|Mac([a, b, c, ..])| [a, b, c]);
         // A Pi 4 and 5 say architecture 0; with UEFI installed they say 11.
-        let is_pi = maker.is_some_and(|maker| RASPBERRY_PI.contains(&maker));
+        let is_pi = self.mac.is_some_and(is_raspberry_pi);
         if (is_pi && arch == Arch::Bios) || arch == RPIBOOT {
             return Client::RaspberryPi;
         }

@@ -7,6 +7,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::Deserialize;
+
 /// The longest kernel command line that Linux reads on x86 (`COMMAND_LINE_SIZE`), in bytes.
 pub const MAX_COMMAND_LINE_BYTES: usize = 2048;
 
@@ -24,6 +26,9 @@ pub enum Unsafe {
     /// A base URL that is none.
     #[error("\"{0}\" is not a URL that iPXE can use, such as http://10.77.0.1")]
     Url(String),
+    /// A text that cannot be the token of a boot.
+    #[error("a boot token is 1 to 64 letters and digits")]
+    Token,
     /// A file name without a character.
     #[error("the image names a file with an empty name")]
     EmptyPath,
@@ -93,6 +98,56 @@ impl Url {
             }
         }
         Ok(Self(url))
+    }
+}
+
+impl Url {
+    /// The same with the token of a boot, which marks the last file that the boot loads.
+    #[must_use]
+    pub fn with_token(&self, token: &BootToken, is_last: bool) -> Self {
+        let key = if is_last { LAST_KEY } else { TOKEN_KEY };
+        Self(format!("{}?{key}={token}", self.0))
+    }
+}
+
+/// The key of a boot's token in the query of a URL.
+pub const TOKEN_KEY: &str = "token";
+/// The same in the URL of the last file that a boot loads.
+pub const LAST_KEY: &str = "last";
+
+/// The token of one boot: letters and digits.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct BootToken(String);
+
+impl TryFrom<String> for BootToken {
+    type Error = Unsafe;
+
+    fn try_from(text: String) -> Result<Self, Unsafe> {
+        text.parse()
+    }
+}
+
+impl BootToken {
+    /// The token as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for BootToken {
+    type Err = Unsafe;
+
+    fn from_str(text: &str) -> Result<Self, Unsafe> {
+        let is_token =
+            (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if is_token { Ok(Self(text.to_owned())) } else { Err(Unsafe::Token) }
+    }
+}
+
+impl fmt::Display for BootToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::arch::{Arch, Client};
-use crate::lifecycle::gate::{self, Verdict};
-use crate::model::{FirmwareArch, Host, Image, LocalBoot, Mac};
+use crate::lifecycle::gate::Verdict;
+use crate::model::{FirmwareArch, Host, LocalBoot, Mac};
 
 /// The path that answers 404, for UEFI HTTP Boot of a host that boots its local disk.
 pub const LOCAL_PATH: &str = "/local.efi";
@@ -59,8 +59,8 @@ pub struct Booter<'a> {
     pub mac: Mac,
     /// The host of the inventory that it is; none for an unknown one.
     pub host: Option<&'a Host>,
-    /// The image of that host.
-    pub image: Option<&'a Image>,
+    /// What it may boot.
+    pub verdict: Verdict<'a>,
     /// The subnet's own boot files, by architecture.
     pub boot_files: Option<&'a BTreeMap<FirmwareArch, String>>,
     /// Where it fetches from, such as `http://10.77.0.1`.
@@ -94,10 +94,10 @@ pub fn decide_next(booter: &Booter<'_>) -> Next {
     if booter.client == Client::Plain {
         return Next::Nothing(WhyNothing::NoBootClient);
     }
-    let next = match gate::decide(booter.host, booter.image) {
+    let next = match booter.verdict {
         Verdict::NoImage => return Next::Nothing(WhyNothing::NoImage),
         Verdict::Disk(way) => to_disk(booter, way),
-        Verdict::Unknown | Verdict::Image(_) => from_network(booter),
+        Verdict::Unknown | Verdict::Image(_) | Verdict::Install { .. } => from_network(booter),
     };
     match next {
         // UEFI takes only the first instance of an option, so that a URL cannot be split.
@@ -162,6 +162,8 @@ fn program(booter: &Booter<'_>, arch: Arch, tell: impl Fn(String) -> Next) -> Ne
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lifecycle::gate::{Asker, decide};
+    use crate::model::Image;
 
     const MAC: Mac = Mac([0x52, 0x54, 0, 0xaa, 0, 1]);
 
@@ -220,7 +222,7 @@ mod tests {
                 client,
                 mac: MAC,
                 host,
-                image,
+                verdict: decide(&Asker { host, image, ..Asker::default() }),
                 boot_files: None,
                 base_url: "http://10.0.0.1",
                 tftp_server: std::net::Ipv4Addr::new(10, 0, 0, 1),
@@ -246,7 +248,7 @@ mod tests {
                 client: Client::Pxe(arch),
                 mac: MAC,
                 host,
-                image: Some(&image),
+                verdict: Verdict::Image(&image),
                 boot_files: Some(&files),
                 base_url: "http://10.0.0.1",
                 tftp_server: std::net::Ipv4Addr::LOCALHOST,
@@ -262,7 +264,7 @@ mod tests {
             client: Client::Ipxe(Arch::Bios),
             mac: MAC,
             host: None,
-            image: None,
+            verdict: Verdict::Unknown,
             boot_files: None,
             base_url: &base_url,
             tftp_server: std::net::Ipv4Addr::LOCALHOST,

@@ -6,7 +6,7 @@
 
 use askama::Template;
 
-use super::ipxe_text::{KernelArg, Unsafe, Url, Words};
+use super::ipxe_text::{BootToken, KernelArg, Unsafe, Url, Words};
 use crate::model::{DRACUT_WORD, Image, LocalBoot, Mac};
 
 /// Whom a script is for, and where it fetches from.
@@ -18,6 +18,8 @@ pub struct Target {
     pub mac: Mac,
     /// This server as the host reaches it.
     pub base: Url,
+    /// The token of the boot that installs, for an image with `boot: once`.
+    pub token: Option<BootToken>,
 }
 
 /// Why an image cannot be told to iPXE.
@@ -68,6 +70,8 @@ struct Efi {
     title: Words,
     program: Url,
     script: Url,
+    /// Whether the program may run again in this boot if it fails.
+    repeats: bool,
 }
 
 #[derive(Template)]
@@ -78,6 +82,9 @@ struct Custom {
     mac: Mac,
     custom: Url,
     script: Url,
+    token: Option<BootToken>,
+    /// Whether the script may run again in this boot if it fails.
+    repeats: bool,
 }
 
 #[derive(Template)]
@@ -117,17 +124,20 @@ pub fn boot(
         (Some(kernel), None, None, false) => {
             let initrds = initrds(target, image, with_config)?;
             let arguments = kernel_line(target, image, &initrds, dracut)?;
-            let kernel = target.base.of_file(kernel)?;
+            let kernel = target.proven(target.base.of_file(kernel)?, initrds.is_empty());
             let first = label(0, initrds.len());
             let arguments = &arguments;
             Linux { title, kernel, arguments, first, initrds: &initrds, script }.render()
         }
         (None, Some(efi), None, false) => {
-            Efi { title, program: target.base.of_file(efi)?, script }.render()
+            let program = target.proven(target.base.of_file(efi)?, true);
+            Efi { title, program, script, repeats: target.token.is_none() }.render()
         }
         (None, None, Some(custom), false) => {
-            let custom = target.base.of_file(custom)?;
-            Custom { title, base: target.base.clone(), mac: target.mac, custom, script }.render()
+            let custom = target.proven(target.base.of_file(custom)?, true);
+            let (base, mac, token) = (target.base.clone(), target.mac, target.token.clone());
+            let repeats = token.is_none();
+            Custom { title, base, mac, custom, script, token, repeats }.render()
         }
         (None, None, None, true) => return local(target, image.local_boot.unwrap_or_default()),
         _ => return Err(ScriptError::Ambiguous),
@@ -156,7 +166,19 @@ pub fn autoexec(base: &Url) -> Result<String, ScriptError> {
 
 /// Where the host fetches its script.
 fn script_url(target: &Target) -> Result<Url, Unsafe> {
-    target.base.join(&format!("boot/{}.ipxe", target.mac.hyphenated()))
+    let url = target.base.join(&format!("boot/{}.ipxe", target.mac.hyphenated()))?;
+    Ok(target.proven(url, false))
+}
+
+impl Target {
+    /// A URL with the token of the boot, if there is one. `is_last` marks the file after which
+    /// nothing keeps the installer from running.
+    fn proven(&self, url: Url, is_last: bool) -> Url {
+        match &self.token {
+            Some(token) => url.with_token(token, is_last),
+            None => url,
+        }
+    }
 }
 
 /// The initrds in the order in which the kernel unpacks them: the host's own files last.
@@ -169,6 +191,8 @@ fn initrds(target: &Target, image: &Image, with_config: bool) -> Result<Vec<Init
         urls.push(target.base.join(&format!("config/{}.cpio.gz", target.mac.hyphenated()))?);
     }
     let count = urls.len();
+    let prove = |(index, url)| target.proven(url, index + 1 == count);
+    let urls: Vec<Url> = urls.into_iter().enumerate().map(prove).collect();
     let initrd = |(index, url)| Initrd {
         name: format!("initrd{index}"),
         url,
@@ -198,6 +222,9 @@ fn kernel_line(
     // 01 is the ARP hardware type of Ethernet, as PXELINUX writes it.
     arguments.push(format!("BOOTIF=01-{}", target.mac.hyphenated()).parse()?);
     arguments.push(format!("rackstrap.url={}", target.base).parse()?);
+    if let Some(token) = &target.token {
+        arguments.push(format!("rackstrap.token={token}").parse()?);
+    }
     for word in image.cmdline.split_whitespace() {
         if word != DRACUT_WORD {
             arguments.push(word.parse()?);
@@ -220,6 +247,7 @@ mod tests {
             host: "r1-n01".into(),
             mac: "52:54:00:aa:00:01".parse().unwrap(),
             base: "http://10.77.0.1".parse().unwrap(),
+            token: None,
         }
     }
 
@@ -249,6 +277,30 @@ mod tests {
         ];
         for (image, with_config, expected) in cases {
             assert_eq!(boot(&target(), "live", &image, with_config, None).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_boot_that_installs_shows_its_token_everywhere() {
+        let target = Target { token: Some("t0ken".parse().unwrap()), ..target() };
+        let script = boot(&target, "debian", &live(), true, None).unwrap();
+        let urls: Vec<&str> =
+            script.split_whitespace().filter(|word| word.starts_with("http://")).collect();
+        let expected = [
+            "http://10.77.0.1/files/live/vmlinuz?token=t0ken",
+            "http://10.77.0.1/files/live/initrd.img?token=t0ken",
+            "http://10.77.0.1/config/52-54-00-aa-00-01.cpio.gz?last=t0ken",
+            "http://10.77.0.1/boot/52-54-00-aa-00-01.ipxe?token=t0ken",
+        ];
+        assert_eq!(urls, expected);
+        assert_eq!(script.matches("rackstrap.token=t0ken").count(), 1);
+        let efi = Image { efi: Some("setup.efi".into()), ..Image::default() };
+        let custom = Image { script: Some("setup.ipxe".into()), ..Image::default() };
+        for (image, file) in [(efi, "setup.efi"), (custom, "setup.ipxe")] {
+            let script = boot(&target, "setup", &image, false, None).unwrap();
+            assert!(script.contains(&format!("/files/{file}?last=t0ken")), "{script}");
+            // It may have changed the disk before it failed.
+            assert!(script.contains("|| exit 1"), "{script}");
         }
     }
 

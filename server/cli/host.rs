@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::cli::context::{Context, moment, table};
+use crate::cli::context::{Context, moment, operator, table};
 use crate::cli::nouns::{self, Listed, Name, Remove, Set, or_dash};
 use crate::inventory::{ChangeError, EventFilter, HostStatus, Snapshot};
 use crate::lifecycle::Event;
@@ -25,6 +25,8 @@ pub enum HostCommand {
     Set(Set),
     /// Rename a host; its state, addresses and history stay
     Rename(Rename),
+    /// Arm a host: its next boot installs its image (boot: once) and erases its disk
+    Install(Install),
     /// Remove hosts
     Remove(Remove),
 }
@@ -41,6 +43,16 @@ pub struct Rename {
     dry_run: bool,
 }
 
+/// `rackstrap host install`.
+#[derive(Debug, Args)]
+pub struct Install {
+    /// Name or MAC address
+    name: String,
+    /// Cancel: the next boot goes to the local disk, and an installer that runs is refused
+    #[arg(long)]
+    cancel: bool,
+}
+
 impl HostCommand {
     /// Runs the command.
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
@@ -49,6 +61,7 @@ impl HostCommand {
             Self::Show(Name { name }) => show(&context, &name).await,
             Self::Set(set) => nouns::set_by(&context, set, site_file::set_host).await,
             Self::Rename(rename) => self::rename(&context, rename).await,
+            Self::Install(install) => self::install(&context, install).await,
             Self::Remove(remove) => nouns::remove::<Host>(&context, remove).await,
         }
     }
@@ -132,6 +145,30 @@ pub fn name_of<'a>(snapshot: &'a Snapshot, text: &'a str) -> &'a str {
 
 fn event_line(event: &Event) -> String {
     format!("# {} {} {}\n", moment(event.at_ms), event.kind(), event.text())
+}
+
+async fn install(context: &Context, install: Install) -> anyhow::Result<ExitCode> {
+    let Install { name, cancel } = install;
+    let inventory = context.inventory().await?;
+    let snapshot = inventory.snapshot();
+    let name = name_of(&snapshot, &name);
+    nouns::find::<Host>(&snapshot.site, name)?;
+    let done = if cancel {
+        inventory.cancel_install(name, &operator()).await?
+    } else {
+        inventory.arm_install(name, &operator()).await?
+    };
+    inventory.events.settle().await;
+    context.print(&done, || match cancel {
+        true => format!("{name}: install cancelled\n"),
+        false => format!(
+            "{name} is armed until {}: its next boot installs {} and erases its disk\n\
+             Cancel with: rackstrap host install {name} --cancel\n",
+            moment(done.armed_until * 1000),
+            done.image
+        ),
+    })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn rename(context: &Context, rename: Rename) -> anyhow::Result<ExitCode> {

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::decide::{self, Question};
 use crate::app::App;
-use crate::lifecycle::gate::{self, Verdict};
-use crate::model::{Host, Mac};
+use crate::lifecycle::gate::Verdict;
+use crate::model::Mac;
 
 /// All_DHCP_Relay_Agents_and_Servers (RFC 8415 section 7.1).
 const ALL_SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
@@ -98,9 +98,7 @@ fn answer(
         let Question { uuid: Some(uuid), .. } = &question else { return None };
         snapshot.host_of_identity(uuid)
     });
-    let image_of = |host: &Host| snapshot.site.images.get(host.image.as_deref()?);
-    let verdict =
-        gate::decide(host.map(|(_, host)| host), host.and_then(|(_, host)| image_of(host)));
+    let verdict = app.inventory.verdict(&snapshot, host, None);
     let boots_disk = matches!(verdict, Verdict::Disk(_));
     let answer = decide::answer(&question, server_id, boots_disk)?;
     let name = host.map(|(name, _)| name);

@@ -11,6 +11,7 @@ mod event_log;
 mod event_page;
 mod host_status;
 mod hosts;
+mod installs;
 mod revisions;
 mod sessions;
 mod specs;
@@ -44,6 +45,7 @@ pub use event_log::EventFilter;
 pub use event_page::{EventPageQuery, StoredEvent};
 pub use events::{EventBus, Live};
 pub use host_status::{HostStatus, Report};
+pub use installs::{BootGrant, InstallError, Installs};
 pub use revisions::Revision;
 pub use sessions::SessionStore;
 pub use snapshot::Snapshot;
@@ -60,6 +62,9 @@ pub struct Inventory {
     pub events: EventBus,
     current: Arc<ArcSwap<Snapshot>>,
     around: Arc<ArcSwap<Surroundings>>,
+    installs: Arc<ArcSwap<Installs>>,
+    /// Whoever changes `installs` has it, from the first look at the database on.
+    installs_turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Inventory {
@@ -68,7 +73,10 @@ impl Inventory {
         let events = EventBus::start(database.clone());
         let snapshot = Snapshot::load(&database).await?;
         let current = Arc::new(ArcSwap::from_pointee(snapshot));
-        Ok(Self { database, events, current, around: Arc::default() })
+        let (around, installs, installs_turn) = Default::default();
+        let inventory = Self { database, events, current, around, installs, installs_turn };
+        inventory.reload_installs().await?;
+        Ok(inventory)
     }
 
     /// The site as it is now. Take it once per request, so that one answer speaks of one site.

@@ -85,9 +85,13 @@ pub(crate) async fn add(transaction: &mut Transaction, revision: &Revision) -> R
          VALUES ($1, $2, $3, $4, $5, $6)";
     let Revision { id, at, who, summary, before, after } = revision;
     execute!(transaction, ADD, id, at, who, summary, before, after)?;
+    tell_others(transaction).await
+}
+
+/// Lets the other servers on this database know, once it is committed, that there is news.
+pub(crate) async fn tell_others(transaction: &mut Transaction) -> Result<(), Error> {
+    const TELL: &str = "SELECT pg_notify('rackstrap_revision', '')";
     if let Transaction::Postgres(_) = transaction {
-        // The other servers on this database hear of it when it is committed.
-        const TELL: &str = "SELECT pg_notify('rackstrap_revision', '')";
         execute!(transaction, TELL)?;
     }
     Ok(())

@@ -48,7 +48,7 @@ impl Inventory {
         if self.database.newest_revision().await? > self.snapshot().revision {
             self.reload().await?;
         }
-        Ok(())
+        self.reload_installs().await
     }
 }
 

@@ -37,6 +37,11 @@ pub enum Action {
         /// The user.
         user: String,
     },
+    /// An install was cancelled.
+    InstallCancelled {
+        /// The host.
+        host: String,
+    },
     /// The user logged in.
     LoggedIn {
         /// The client's address.
@@ -61,6 +66,7 @@ impl Action {
             | Self::TokenAdded { .. }
             | Self::TokenRemoved { .. }
             | Self::PasswordChanged { .. }
+            | Self::InstallCancelled { .. }
             | Self::LoggedOut => None,
         }
     }

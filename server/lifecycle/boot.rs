@@ -159,7 +159,7 @@ impl Boot {
             }
             EventData::Script(script) => {
                 self.waiting_for = match &script.says {
-                    ScriptSays::Boots(_) => None,
+                    ScriptSays::Boots(_) | ScriptSays::BootsDisk => None,
                     ScriptSays::WaitingFor(reasons) => Some(reasons.clone()),
                 };
             }

@@ -484,6 +484,8 @@ pub struct Script {
 pub enum ScriptSays {
     /// To boot this image.
     Boots(String),
+    /// To boot the local disk.
+    BootsDisk,
     /// To wait until something is done.
     WaitingFor(Vec<WaitReason>),
 }
@@ -515,6 +517,15 @@ pub enum WaitReason {
         image: String,
         /// What is wrong.
         error: String,
+    },
+    /// The host is armed for an install, but the request does not come from the host itself.
+    NotItsAddress {
+        /// The host.
+        host: String,
+        /// The image that its next boot installs.
+        image: String,
+        /// Where the request came from.
+        address: IpAddr,
     },
     /// The host's network configuration is refused.
     NetworkRefused {

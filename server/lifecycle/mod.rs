@@ -5,6 +5,7 @@ pub mod boot;
 pub mod client;
 pub mod event;
 pub mod gate;
+pub mod install;
 pub mod reason;
 #[cfg(test)]
 pub(crate) mod samples;

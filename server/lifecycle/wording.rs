@@ -217,6 +217,7 @@ fn script_says(f: &mut impl Write, script: &Script) -> fmt::Result {
     write!(f, "script to {}: ", script.to)?;
     match &script.says {
         ScriptSays::Boots(image) => write!(f, "boots {image}"),
+        ScriptSays::BootsDisk => f.write_str("boots its local disk"),
         ScriptSays::WaitingFor(reasons) => write!(f, "waits, {}", wait_lines(reasons).join("; ")),
     }
 }
@@ -238,6 +239,10 @@ pub fn wait_lines(reasons: &[WaitReason]) -> Vec<String> {
             }
             WaitReason::BrokenImage { image, error } => {
                 lines.push(format!("image {image}: {error}"));
+            }
+            WaitReason::NotItsAddress { host, image, address } => {
+                lines.push(format!("{host} is armed: its next boot installs {image}"));
+                lines.push(format!("{address} is not an address of {host}"));
             }
             WaitReason::NetworkRefused { host, findings } => {
                 lines.push(format!("the network of {host} must be corrected first:"));
@@ -279,6 +284,9 @@ fn acts(f: &mut impl Write, who: &str, action: &Action) -> fmt::Result {
         Action::TokenRemoved { token } => write!(f, "{who} removed token {token}"),
         Action::PasswordChanged { user } if user == who => write!(f, "{who} has a new password"),
         Action::PasswordChanged { user } => write!(f, "{who} gave {user} a new password"),
+        Action::InstallCancelled { host } => {
+            write!(f, "{who} cancelled the install of {host}")
+        }
         Action::LoggedIn { from } => write!(f, "{who} logged in from {from}"),
         Action::LoginRefused { from } => write!(f, "login as \"{who}\" from {from} failed"),
         Action::LoggedOut => write!(f, "{who} logged out"),

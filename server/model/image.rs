@@ -29,9 +29,56 @@ pub struct Image {
     /// Boot the local disk.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub local: bool,
+    /// Whether a host with this image boots it every time, or once for each time that it is
+    /// armed (`rackstrap host install NAME`) and its local disk otherwise.
+    #[serde(default, skip_serializing_if = "BootMode::is_always")]
+    pub boot: BootMode,
+    /// When an image with `boot: once` counts as used, so that no other boot may install.
+    #[serde(default, skip_serializing_if = "InstallBegins::is_loaded")]
+    pub install_begins: InstallBegins,
     /// How hosts with this image are sent to their local disk; `menu` where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local_boot: Option<LocalBoot>,
+}
+
+/// How often a host boots its image.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum BootMode {
+    /// At every boot.
+    #[default]
+    Always,
+    /// In one boot after the host was armed. The image installs to the disk.
+    Once,
+}
+
+impl BootMode {
+    fn is_always(&self) -> bool {
+        *self == Self::Always
+    }
+}
+
+/// When an installer counts as started.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum InstallBegins {
+    /// When its kernel and initrds have been sent. Right for every installer; a power cut while
+    /// its kernel starts means that the host has to be armed again.
+    #[default]
+    Loaded,
+    /// When it reports `installing` with its token, before it changes the disk. An installer that
+    /// does not wait for the answer 200 could install twice.
+    Reported,
+}
+
+impl InstallBegins {
+    fn is_loaded(&self) -> bool {
+        *self == Self::Loaded
+    }
 }
 
 /// How firmware is sent to the local disk. Firmware differs, so a host may override its image.
@@ -54,6 +101,13 @@ pub enum LocalBoot {
 }
 
 impl Image {
+    /// Whether it boots this file: its kernel, one of its initrds, its EFI program or its script.
+    pub fn has_file(&self, path: &str) -> bool {
+        let programs = [&self.kernel, &self.efi, &self.script].into_iter().flatten();
+        let is_same = |own: &String| own.trim_start_matches('/') == path.trim_start_matches('/');
+        programs.chain(&self.initrd).any(is_same)
+    }
+
     /// Whether its command line has [`DRACUT_WORD`].
     pub fn wants_dracut(&self) -> bool {
         self.cmdline.split_whitespace().any(|word| word == DRACUT_WORD)

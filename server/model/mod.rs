@@ -61,7 +61,7 @@ pub use diff::{Difference, DifferenceKind, FieldDifference, diff, renamed_hosts}
 pub use host::Host;
 pub use host_number::HostNumber;
 pub use identity::{HostMatch, Identity, InvalidOctets, InvalidUuid, Octets, Uuid};
-pub use image::{DRACUT_WORD, Image, LocalBoot};
+pub use image::{BootMode, DRACUT_WORD, Image, InstallBegins, LocalBoot};
 pub use lease::{ClientKey, Lease, LeaseState};
 pub use link::{
     ActivationMode, EmitLldp, Family, LinkSettings, OnlineFamily, OnlineState, Overrides,
@@ -90,7 +90,7 @@ pub use route::{
 };
 pub use scalar::Scalar;
 pub use schema::{Key, Section, sections, site_schema};
-pub use site::{Rack, Site, SiteWide, Tenant};
+pub use site::{Label, Rack, Site, SiteWide, Tenant};
 pub use size::size_text;
 pub(crate) use subnet::NoSuchAddress;
 pub use subnet::{

@@ -101,7 +101,7 @@ macro_rules! nouns {
 
         /// A map of a site that is not declared above does not compile here.
         const _: fn(Site) = |site| {
-            let Site { $($section: _,)* parameters: _, network: _ } = site;
+            let Site { $($section: _,)* parameters: _, network: _, labels: _ } = site;
         };
     };
 }

@@ -33,6 +33,9 @@ pub struct Site {
     /// of a profile. What it says of a link is for the profiles that have the link.
     #[serde(default, skip_serializing_if = "ProfileTree::is_empty")]
     pub network: ProfileTree,
+    /// What labels of hosts mean, by label. A label without an entry here means nothing.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, Label>,
     /// Images by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<String, Image>,
@@ -51,6 +54,18 @@ pub struct SiteWide {
     /// See [`Site::network`].
     #[serde(default, skip_serializing_if = "ProfileTree::is_empty")]
     pub network: ProfileTree,
+    /// See [`Site::labels`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, Label>,
+}
+
+/// What a label means for the hosts that have it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Label {
+    /// Whether arming these hosts for an install is refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub protected: bool,
 }
 
 /// A rack. A host may name a rack that has no entry of its own: the entry is then made.
@@ -60,6 +75,9 @@ pub struct Rack {
     /// Where it stands, in the operator's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
+    /// Whether arming its hosts for an install is refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub protected: bool,
     /// How many units it has, 42 where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub units: Option<u16>,
@@ -111,7 +129,11 @@ impl Site {
 
     /// What it says of itself: under `site` if it says anything.
     pub fn wide(&self) -> BTreeMap<String, SiteWide> {
-        let wide = SiteWide { parameters: self.parameters.clone(), network: self.network.clone() };
+        let wide = SiteWide {
+            parameters: self.parameters.clone(),
+            network: self.network.clone(),
+            labels: self.labels.clone(),
+        };
         let entry = (wide != SiteWide::default()).then(|| ("site".to_owned(), wide));
         entry.into_iter().collect()
     }
@@ -120,6 +142,7 @@ impl Site {
     pub fn set_wide(&mut self, wide: BTreeMap<String, SiteWide>) {
         let wide = wide.into_values().next().unwrap_or_default();
         (self.parameters, self.network) = (wide.parameters, wide.network);
+        self.labels = wide.labels;
     }
 
     /// Every MAC of the site with the name of its host.

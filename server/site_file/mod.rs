@@ -132,7 +132,7 @@ pub fn render(site: &Site) -> String {
 /// The keys of a site file: a section for each noun, and what the site says of itself.
 fn section_names() -> Vec<&'static str> {
     let nouns = NounKind::ALL.iter().map(|kind| kind.section());
-    nouns.chain(["parameters", "network"]).collect()
+    nouns.chain(["parameters", "network", "labels"]).collect()
 }
 
 fn read_site(root: &Node, typing: Typing, errors: &mut Vec<Refusal>) -> Site {
@@ -152,6 +152,7 @@ fn read_site(root: &Node, typing: Typing, errors: &mut Vec<Refusal>) -> Site {
     let mut reader = SectionReader { sections, typing, site: Site::default(), errors };
     visit_nouns(&mut reader);
     reader.site.parameters = read_section(reader.section("parameters"), typing, reader.errors);
+    reader.site.labels = read_section(reader.section("labels"), typing, reader.errors);
     reader.site.network = read_part(reader.section("network"), typing, reader.errors);
     reader.site
 }

@@ -69,6 +69,18 @@ impl Image {
     }
 }
 
+impl Image {
+    /// The kernel.
+    pub fn kernel(&self) -> &Path {
+        &self.kernel
+    }
+
+    /// The initramfs, gzip'd.
+    pub fn initrd(&self) -> &Path {
+        &self.initrd
+    }
+}
+
 /// A running guest; ended when dropped.
 pub struct Guest {
     child: Child,

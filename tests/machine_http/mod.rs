@@ -63,7 +63,7 @@ async fn each_host_gets_a_script_that_runs() {
         ("52:54:00:ff:ff:ff", "rackstrap: 52:54:00:ff:ff:ff is in no host of the inventory"),
         ("52:54:00:aa:00:03", "rackstrap: image lost: no file \"live/gone\" here"),
         ("52:54:00:aa:00:04", "sanboot --no-describe --drive 0x80"),
-        ("52:54:00:aa:00:05", "rackstrap: the network of r1-n04 must be mended first:"),
+        ("52:54:00:aa:00:05", "rackstrap: the network of r1-n04 must be corrected first:"),
     ] {
         let answer = server.get(&format!("/boot/{mac}.ipxe")).await;
         assert_eq!(answer.status(), 200);

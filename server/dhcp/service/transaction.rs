@@ -102,15 +102,13 @@ impl<'a> Transaction<'a> {
             return Next::Nothing(WhyNothing::NoBootClient);
         }
         let Self { app, snapshot, now, .. } = *self;
-        let host = self.host.map(|(_, host)| host);
-        let image = host.and_then(|host| host.image.as_deref());
         let base_url = history.base_url(local, || app.config.machine_base_url(local.into()));
         let mac = self.request.mac_or_zero();
         let next = decide_next(&Booter {
             client: self.boots,
             mac,
-            host,
-            image: image.and_then(|image| snapshot.site.images.get(image)),
+            host: self.host.map(|(_, host)| host),
+            verdict: app.inventory.verdict(snapshot, self.host, None),
             boot_files: subnet.map(|subnet| &subnet.boot_files),
             base_url: &base_url,
             tftp_server: local,
@@ -118,6 +116,9 @@ impl<'a> Transaction<'a> {
         let transaction_id = self.request.packet.transaction_id;
         let step = Step { mac, client: self.boots, transaction_id, now, base_url: &base_url };
         let (next, detour) = history.boots.choose(&step, next);
+        if let Some((host, _)) = self.host {
+            app.inventory.note_power_on(host);
+        }
         if for_good {
             history.boots.record(&step, &next);
             if let Some(detour) = detour {

@@ -7,6 +7,7 @@ mod answer;
 mod auth;
 mod extract;
 mod history;
+mod install;
 mod live;
 mod nouns;
 mod openapi;
@@ -44,6 +45,7 @@ pub fn router<S: Clone + Send + Sync + 'static>(app: App) -> Router<S> {
         .merge(noun::<Image>())
         .merge(noun::<Host>())
         .merge(generated())
+        .merge(installs())
         .merge(leases())
         .merge(what_happened())
         .route_layer(from_fn_with_state(app.clone(), settled))
@@ -132,6 +134,22 @@ fn generated() -> ApiRouter<App> {
         .api_route("/hosts/{name}/config", host)
         .api_route("/switches/{name}/config", switch)
         .api_route("/profiles/{name}/microcloud-preseed", preseed)
+}
+
+fn installs() -> ApiRouter<App> {
+    let install = get_with(install::show, |op| {
+        let summary = "Get the latest install of a host, null if it was never armed";
+        openapi::operation(op, "hosts", "get_host_install", summary, &[400, 404])
+    })
+    .post_with(install::arm, |op| {
+        let summary = "Arm a host: its next boot installs its image and erases its disk";
+        openapi::operation(op, "hosts", "arm_host_install", summary, &[400, 403, 404, 409])
+    })
+    .delete_with(install::cancel, |op| {
+        let summary = "Cancel the install of a host";
+        openapi::operation(op, "hosts", "cancel_host_install", summary, &[400, 403, 404, 409])
+    });
+    ApiRouter::new().api_route("/hosts/{name}/install", install)
 }
 
 fn leases() -> ApiRouter<App> {

@@ -10,8 +10,10 @@ use serde::Serialize;
 
 use super::conditions::{self, Selection};
 use super::error::Error;
+use super::files::begins;
 use super::peer::Caller;
 use super::rendered::Answer;
+use super::scripts::BootQuery;
 use super::{Machine, now_ms, tell};
 use crate::app::App;
 use crate::bundle::apply;
@@ -96,9 +98,20 @@ pub(super) fn split(name: &str) -> Result<(Mac, Wrapping), Error> {
 pub async fn all(
     machine: State<Machine>,
     Path(name): Path<String>,
+    query: BootQuery,
     caller: Caller,
 ) -> Result<Response, Error> {
     let (mac, wrapping) = split(&name)?;
+    if query.last.is_some() && !caller.only_head {
+        // With the archive the boot has all that its script names.
+        let inventory = &machine.app.inventory;
+        let snapshot = inventory.snapshot();
+        let host = snapshot.host_of_mac(mac);
+        let verdict = inventory.verdict(&snapshot, host, query.token());
+        if let Some(begins) = begins(host.map(|(name, _)| name), &verdict, &query) {
+            begins.store(&machine.app).await?;
+        }
+    }
     send_all(machine.0, caller, mac, (Format::Networkd, wrapping)).await
 }
 

@@ -10,6 +10,7 @@ use crate::boot::ipxe_text::Unsafe;
 use crate::boot::script::ScriptError;
 use crate::bundle::apply::ApplyError;
 use crate::files::FileError;
+use crate::lifecycle::install::ReportRefusal;
 use crate::model::{InvalidMac, Mac};
 use crate::network::{Format, PreseedError, RenderError};
 
@@ -72,6 +73,19 @@ pub enum Error {
     /// The boot file of hosts that boot their local disk.
     #[error("there is no boot file here: the host boots its local disk")]
     LocalDisk,
+    /// A file that installs, for a host that is not armed.
+    #[error(
+        "{file} installs, and {host} gets it only in the boot that may install it: arm it with `rackstrap host install {host}`"
+    )]
+    NotArmed {
+        /// The host that asked.
+        host: String,
+        /// The file.
+        file: String,
+    },
+    /// An installer reported that must not install.
+    #[error(transparent)]
+    Report(#[from] ReportRefusal),
     /// Nothing is at this path.
     #[error(
         "nothing is here: /boot/MAC.ipxe, /autoexec.ipxe, /files/NAME, /config/MAC (also .tar, .cpio.gz, .sh, .json, /netplan.yaml, /microcloud-preseed.yaml, /FORMAT, /FORMAT/NAME with a FORMAT of {formats}), /report/MAC (POST), /healthz",
@@ -122,7 +136,9 @@ impl Error {
             Self::InvalidMac(_) | Self::Preseed(PreseedError::InvalidRange(_)) => {
                 StatusCode::BAD_REQUEST
             }
-            Self::Stranger { .. } => StatusCode::FORBIDDEN,
+            Self::Stranger { .. } | Self::NotArmed { .. } => StatusCode::FORBIDDEN,
+            Self::Report(ReportRefusal::InvalidToken) => StatusCode::FORBIDDEN,
+            Self::Report(ReportRefusal::Over(_)) => StatusCode::CONFLICT,
             Self::Render(RenderError::Refused { .. } | RenderError::Unsupported { .. })
             | Self::Preseed(_)
             | Self::NotByScript { .. } => StatusCode::CONFLICT,

@@ -1,6 +1,8 @@
 //! `/files/...`: kernels, initrds and network boot programs, as firmware wants them:
 //! `Content-Length` always, never chunked, never redirected, ranges, entity tags.
 
+use std::io;
+
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
@@ -9,19 +11,22 @@ use axum::response::{IntoResponse, Response};
 use super::conditions::{self, Selection};
 use super::error::Error;
 use super::peer::Caller;
-use super::scripts;
-use super::transfer::{self, Subject};
+use super::scripts::{self, BootQuery};
+use super::transfer::{self, BeforeEnd, Subject};
 use crate::app::App;
-use crate::files::{FileError, SharedFile};
+use crate::files::{FileError, SharedFile, names};
 use crate::lifecycle::EventKind;
-use crate::model::Image;
+use crate::lifecycle::gate::{self, Verdict};
+use crate::model::{Image, InstallBegins};
 
 /// `GET /files/{name}`.
 pub async fn file(
     State(app): State<App>,
     Path(name): Path<String>,
+    query: BootQuery,
     caller: Caller,
 ) -> Result<Response, Error> {
+    let begins = check_gate(&app, &caller, &name, &query).await?;
     let file = match app.files.open(&name).await {
         // iPXE asks for it beside its own program before it has said who it is,
         // and some builds stop at a 404.
@@ -50,6 +55,9 @@ pub async fn file(
             (status, common, [(header::CONTENT_RANGE, range)]).into_response()
         }
         Selection::Part(part) => {
+            if let Some(begins) = begins {
+                begins.store(&app).await?;
+            }
             let range = format!("bytes {}-{}/{length}", part.start, part.end - 1);
             let bytes = file.bytes.slice(part.start as usize..part.end as usize);
             let own = [(header::CONTENT_TYPE, kind), (header::CONTENT_RANGE, &range)];
@@ -60,13 +68,19 @@ pub async fn file(
                 (header::CONTENT_TYPE, kind.to_owned()),
                 (header::CONTENT_LENGTH, length.to_string()),
             ];
-            (common, own, whole(&app, &caller, &name, &file)).into_response()
+            (common, own, whole(&app, &caller, &name, &file, begins)).into_response()
         }
     })
 }
 
 /// The body of a whole file, watched if somebody fetches it.
-fn whole(app: &App, caller: &Caller, name: &str, file: &SharedFile) -> Body {
+fn whole(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    file: &SharedFile,
+    begins: Option<Begins>,
+) -> Body {
     if caller.only_head {
         return Body::empty();
     }
@@ -79,7 +93,56 @@ fn whole(app: &App, caller: &Caller, name: &str, file: &SharedFile) -> Body {
         file: name.trim_start_matches('/').to_owned(),
         to: caller.address,
     };
-    transfer::watched(file.bytes.clone(), subject, app.clone())
+    let before_end: Option<BeforeEnd> = begins.map(|begins| -> BeforeEnd {
+        let app = app.clone();
+        Box::pin(async move { begins.store(&app).await.map_err(io::Error::other) })
+    });
+    transfer::watched(file.bytes.clone(), subject, app.clone(), before_end)
+}
+
+/// The install that begins with the last byte of a file.
+pub struct Begins {
+    host: String,
+    when: InstallBegins,
+    token: String,
+}
+
+impl Begins {
+    /// Stores it.
+    pub async fn store(&self, app: &App) -> Result<(), crate::inventory::Error> {
+        app.inventory.install_loaded(&self.host, self.when, &self.token).await
+    }
+}
+
+/// Lets a client through that may fetch a file, and tells which install begins with its end.
+async fn check_gate(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    query: &BootQuery,
+) -> Result<Option<Begins>, Error> {
+    let snapshot = app.inventory.snapshot();
+    let host = caller.find_host(app, &snapshot);
+    let path = names::relative_path(name.as_bytes()).unwrap_or_default();
+    let decide = || app.inventory.verdict(&snapshot, host, query.token());
+    let mut verdict = decide();
+    if !gate::may_fetch(&verdict, &path, &snapshot.site) && query.token().is_some() {
+        // Another server may have given the token just now.
+        app.inventory.reload_installs().await?;
+        verdict = decide();
+    }
+    if !gate::may_fetch(&verdict, &path, &snapshot.site) {
+        let host = host.map_or_else(String::new, |(name, _)| name.to_owned());
+        return Err(Error::NotArmed { host, file: path });
+    }
+    Ok(begins(host.map(|(name, _)| name), &verdict, query))
+}
+
+/// The install that begins with the last byte of what this request fetches.
+pub fn begins(host: Option<&str>, verdict: &Verdict<'_>, query: &BootQuery) -> Option<Begins> {
+    let Verdict::Install { image, is_proven: true } = verdict else { return None };
+    let (host, when) = (host?.to_owned(), image.install_begins);
+    Some(Begins { host, when, token: query.last.as_ref()?.as_str().to_owned() })
 }
 
 /// The stage of a boot that a file belongs to, for a host with this image.

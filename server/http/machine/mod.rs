@@ -4,6 +4,8 @@ mod conditions;
 mod config;
 mod congestion;
 mod connection;
+#[cfg(test)]
+mod entrances;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod exercise;
@@ -23,7 +25,7 @@ use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRef, Request};
 use axum::http::{Method, Uri};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Router, ServiceExt};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -69,21 +71,35 @@ impl FromRef<Machine> for App {
 /// The routes, and what is done to a request before they are tried, so outside of them.
 type Service = MapRequest<Router, fn(Request) -> Request>;
 
-/// Every route that a booting host may ask for.
+/// A route of [`ROUTES`].
+pub(crate) struct Route {
+    /// The path as axum writes it.
+    pub(crate) path: &'static str,
+    handlers: fn() -> MethodRouter<Machine>,
+}
+
+/// Every route that a booting host may ask for. A test fetches each of them for a host that must
+/// not be installed.
+pub(crate) const ROUTES: [Route; 12] = [
+    Route { path: "/boot/{script}", handlers: || get(scripts::host) },
+    Route { path: "/autoexec.ipxe", handlers: || get(scripts::autoexec) },
+    Route { path: LOCAL_PATH, handlers: || get(scripts::local) },
+    Route { path: "/files/{*name}", handlers: || get(files::file) },
+    Route { path: "/config/{mac}", handlers: || get(config::all) },
+    Route { path: "/config/{mac}/netplan.yaml", handlers: || get(config::netplan) },
+    Route { path: "/config/{mac}/microcloud-preseed.yaml", handlers: || get(config::microcloud) },
+    Route { path: "/config/{mac}/{format}", handlers: || get(config::of_format) },
+    Route { path: "/config/{mac}/{format}/{name}", handlers: || get(config::one) },
+    Route { path: "/report/{mac}", handlers: || post(report::store) },
+    Route { path: "/healthz", handlers: || get(health::alive) },
+    Route { path: "/readyz", handlers: || get(health::ready) },
+];
+
 fn service(app: App) -> Service {
-    let routes = Router::new()
-        .route("/boot/{script}", get(scripts::host))
-        .route("/autoexec.ipxe", get(scripts::autoexec))
-        .route(LOCAL_PATH, get(scripts::local))
-        .route("/files/{*name}", get(files::file))
-        .route("/config/{mac}", get(config::all))
-        .route("/config/{mac}/netplan.yaml", get(config::netplan))
-        .route("/config/{mac}/microcloud-preseed.yaml", get(config::microcloud))
-        .route("/config/{mac}/{format}", get(config::of_format))
-        .route("/config/{mac}/{format}/{name}", get(config::one))
-        .route("/report/{mac}", post(report::store))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
+    let routes = ROUTES
+        .iter()
+        .fold(Router::new(), |router, route| router.route(route.path, (route.handlers)()));
+    let routes = routes
         .fallback(|| async { Error::Nowhere })
         .method_not_allowed_fallback(
             |method: Method| async move { Error::Method(method.to_string()) },
@@ -130,7 +146,8 @@ fn join_slashes(mut request: Request) -> Request {
 /// What matters of those is told as an event.
 async fn log(request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let (method, uri) = (request.method().clone(), request.uri().clone());
+    // Without the query, which may hold the token of a boot.
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let peer =
         request.extensions().get::<ConnectInfo<ConnectionAddresses>>().map(|info| info.0.peer);
     let response = next.run(request).await;
@@ -138,9 +155,9 @@ async fn log(request: Request, next: Next) -> Response {
     HTTP_ANSWERS.count(response.status().as_str());
     let (status, elapsed) = (response.status().as_u16(), started.elapsed());
     if status < 400 {
-        tracing::debug!(peer, status, ?elapsed, "{method} {uri}");
+        tracing::debug!(peer, status, ?elapsed, "{method} {path}");
     } else {
-        tracing::info!(peer, status, ?elapsed, "{method} {uri}");
+        tracing::info!(peer, status, ?elapsed, "{method} {path}");
     }
     response
 }

@@ -15,7 +15,7 @@ use super::connection::Connection;
 use super::error::Error;
 use super::now_ms;
 use crate::app::App;
-use crate::boot::ipxe_text::Url;
+use crate::boot::ipxe_text::{BootToken, Url};
 use crate::inventory::{Snapshot, Token};
 use crate::model::{ClientKey, Host, Lease, Mac};
 
@@ -103,6 +103,11 @@ impl Caller {
     /// This server as the caller reaches it.
     pub fn base(&self, app: &App) -> Result<Url, Error> {
         Ok(app.config.machine_base_url(self.local).parse()?)
+    }
+
+    /// The bearer's token, if it can be that of a boot. The API's tokens contain a `_`.
+    pub fn boot_token(&self) -> Option<BootToken> {
+        self.token.as_deref()?.parse().ok()
     }
 
     /// Whether the caller is the host itself: its address is one that the host owns or leases.

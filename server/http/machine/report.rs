@@ -8,8 +8,10 @@ use super::error::Error;
 use super::peer::Caller;
 use super::{now_ms, tell};
 use crate::app::App;
+use crate::boot::ipxe_text::BootToken;
 use crate::inventory::{HostStatus, Report};
 use crate::lifecycle::event::{self, Verdict};
+use crate::lifecycle::install::InstallReport;
 use crate::lifecycle::{EventData, HostState};
 use crate::model::Mac;
 
@@ -21,6 +23,11 @@ const SHOWN: usize = 200;
 /// Takes the report of a host that may speak for itself: JSON, or a text whose
 /// first line is shown. `"state": "failed"`, or a text that begins with
 /// `failed`, says that something is wrong; anything else that the host is up.
+///
+/// An installer sends the token of its boot (`Authorization: Bearer`, or `"token"` in JSON). With
+/// it `installing` means that it is about to change the disk and waits for the answer 200,
+/// `failed` that it gives up, anything else that the host is installed. Any other answer than
+/// 200 means that it must not install. A report may be repeated until it is answered.
 pub async fn store(
     State(app): State<App>,
     Path(mac): Path<String>,
@@ -30,11 +37,29 @@ pub async fn store(
     let mac: Mac = mac.parse()?;
     let snapshot = app.inventory.snapshot();
     let (name, host) = caller.host_of_mac(&app, &snapshot, mac).ok_or(Error::UnknownHost(mac))?;
-    caller.check_may_report(&app, name, host).await?;
-
     // PostgreSQL has no NUL in TEXT.
     let body = String::from_utf8_lossy(&body).replace('\0', "\u{fffd}");
     let report = read(&body);
+    // The token of a boot is the installer's right to speak, wherever it asks from; it is not
+    // kept in the report.
+    let (body, token) = take_token(body);
+    let mut begins = false;
+    match caller.boot_token().or(token) {
+        Some(token) => {
+            let said = match report.verdict {
+                Verdict::Failed => InstallReport::Failed(report.text.clone()),
+                Verdict::Up if is_beginning(&body) => InstallReport::Begins,
+                Verdict::Up => InstallReport::Succeeded,
+            };
+            begins = said == InstallReport::Begins;
+            app.inventory.report_install(name, token.as_str(), &said).await??;
+        }
+        None => caller.check_may_report(&app, name, host).await?,
+    }
+    if begins {
+        // It is not up yet, and has not reported what it is to come up with.
+        return Ok(format!("{name} may be installed\n"));
+    }
     let now_ms = now_ms();
     app.inventory.database.set_report(name, &Report { at_ms: now_ms, body }).await?;
     let state = match report.verdict {
@@ -45,6 +70,23 @@ pub async fn store(
     app.inventory.database.set_host_status(name, &status).await?;
     tell(&app, Some(name), Some(mac), EventData::Report(report));
     Ok(format!("{name} is {state}\n"))
+}
+
+/// Takes the token of a boot out of a report that is a JSON object.
+fn take_token(body: String) -> (String, Option<BootToken>) {
+    let Ok(Value::Object(mut report)) = serde_json::from_str(&body) else { return (body, None) };
+    let Some(token) = report.remove("token") else { return (body, None) };
+    let token = token.as_str().and_then(|token| token.parse().ok());
+    (Value::Object(report).to_string(), token)
+}
+
+/// Whether an installer says that it is about to change the disk.
+fn is_beginning(body: &str) -> bool {
+    let word = match serde_json::from_str(body) {
+        Ok(Value::Object(report)) => report.get("state").and_then(Value::as_str).map(str::to_owned),
+        _ => body.split(|c: char| !c.is_ascii_alphabetic()).next().map(str::to_owned),
+    };
+    word.is_some_and(|word| word.eq_ignore_ascii_case("installing"))
 }
 
 /// Reads the verdict and a short text for people out of a report.
@@ -72,6 +114,28 @@ fn read(body: &str) -> event::Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_token_of_a_report_is_not_kept() {
+        let (body, token) = take_token(r#"{"state":"installed","token":"abc"}"#.into());
+        assert_eq!(body, r#"{"state":"installed"}"#);
+        assert_eq!(token.as_ref().map(BootToken::as_str), Some("abc"));
+        assert_eq!(take_token("installed".into()), ("installed".into(), None));
+    }
+
+    #[test]
+    fn an_installer_says_that_it_begins() {
+        for (body, begins) in [
+            ("installing", true),
+            ("Installing: partitions", true),
+            (r#"{"state":"installing"}"#, true),
+            ("installed", false),
+            (r#"{"state":"up"}"#, false),
+            ("", false),
+        ] {
+            assert_eq!(is_beginning(body), begins, "{body}");
+        }
+    }
 
     #[test]
     fn a_report_is_json_or_a_text() {

@@ -1,50 +1,81 @@
 //! `/boot/{mac}.ipxe` and `/autoexec.ipxe`: what iPXE is told.
 
-use axum::extract::{Path, State};
+use std::convert::Infallible;
+
+use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::header;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 
 use super::error::Error;
 use super::peer::Caller;
 use super::tell;
 use crate::app::App;
+use crate::boot::ipxe_text::BootToken;
 use crate::boot::script::{self, Target};
-use crate::inventory::Snapshot;
+use crate::inventory::{BootGrant, Snapshot};
+use crate::lifecycle::EventData;
 use crate::lifecycle::event::{self, ScriptSays, WaitReason};
+use crate::lifecycle::gate::{self, Verdict};
 use crate::lifecycle::wording::wait_lines;
-use crate::lifecycle::{EventData, gate};
-use crate::model::{Host, Image, Mac};
+use crate::model::{Host, Image, LocalBoot, Mac};
 use crate::network::{self, Format, RenderError};
 use crate::profile::ResolvedSite;
+
+/// What shows which boot asks: the token of a script, in the URLs that the script names.
+#[derive(Debug, Default, Deserialize)]
+pub struct BootQuery {
+    /// See [`TOKEN_KEY`](crate::boot::ipxe_text::TOKEN_KEY).
+    pub token: Option<BootToken>,
+    /// See [`LAST_KEY`](crate::boot::ipxe_text::LAST_KEY).
+    pub last: Option<BootToken>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for BootQuery {
+    type Rejection = Infallible;
+
+    /// Whatever else the query holds is nothing that shows a boot.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Query::try_from_uri(&parts.uri).map_or_else(|_| Self::default(), |Query(query)| query))
+    }
+}
+
+impl BootQuery {
+    /// The token, whatever it is given for.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_ref().or(self.last.as_ref()).map(BootToken::as_str)
+    }
+}
 
 /// `GET /boot/{mac}.ipxe`: the host's script. It is always one that runs, even
 /// for a host that cannot boot: iPXE shows no body of an error.
 pub async fn host(
     State(app): State<App>,
     Path(name): Path<String>,
+    query: BootQuery,
     caller: Caller,
 ) -> Result<Response, Error> {
     let mac: Mac = name.strip_suffix(".ipxe").unwrap_or(&name).parse()?;
     let snapshot = app.inventory.snapshot();
     let known = caller.host_of_mac(&app, &snapshot, mac);
-    let target = Target {
+    let mut target = Target {
         host: known.map_or_else(|| mac.to_string(), |(name, _)| name.to_owned()),
         mac,
         base: caller.base(&app)?,
+        token: None,
     };
-    let (text, says) = match plan(&app, &snapshot, known, mac).await {
-        Ok(plan) => {
-            let Plan { image_name, image, with_config, dracut } = plan;
-            let image = &Image {
-                local_boot: known.map(|(_, host)| gate::local_boot(host, image)),
-                ..image.clone()
-            };
-            match script::boot(&target, image_name, image, with_config, dracut.as_deref()) {
-                Ok(text) => (text, ScriptSays::Boots(image_name.to_owned())),
-                Err(error) => wait(&target, broken(image_name, error))?,
+    let entrance = Entrance { app: &app, snapshot: &snapshot, caller: &caller, mac };
+    let (text, says) = match entrance.plan(known, query.token()).await? {
+        Plan::Disk(way) => (script::local(&target, way)?, ScriptSays::BootsDisk),
+        Plan::Image { name, image, with_config, dracut, token } => {
+            target.token = token;
+            match script::boot(&target, name, image, with_config, dracut.as_deref()) {
+                Ok(text) => (text, ScriptSays::Boots(name.to_owned())),
+                Err(error) => wait(&target, broken(name, error))?,
             }
         }
-        Err(reason) => wait(&target, reason)?,
+        Plan::Wait(reason) => wait(&target, reason)?,
     };
     if !caller.only_head {
         let host = known.map(|(name, _)| name);
@@ -82,50 +113,121 @@ fn broken(image_name: &str, error: impl ToString) -> WaitReason {
     WaitReason::BrokenImage { image: image_name.to_owned(), error: error.to_string() }
 }
 
-/// What a host is to boot.
-struct Plan<'a> {
-    image_name: &'a str,
-    image: &'a Image,
-    with_config: bool,
-    /// Its network for an initramfs that dracut made, where the image asks for it.
-    dracut: Option<String>,
+/// What a script is to say.
+enum Plan<'a> {
+    /// Boot the local disk, in this way.
+    Disk(LocalBoot),
+    /// Boot an image.
+    Image {
+        name: &'a str,
+        image: &'a Image,
+        with_config: bool,
+        /// The host's network for an initramfs that dracut made, where the image asks for it.
+        dracut: Option<String>,
+        /// Of an image that installs.
+        token: Option<BootToken>,
+    },
+    /// Wait and ask again.
+    Wait(WaitReason),
 }
 
-/// Finds what the host boots, or says why it must wait.
-async fn plan<'a>(
-    app: &App,
+/// One request for a script.
+struct Entrance<'a> {
+    app: &'a App,
     snapshot: &'a Snapshot,
-    known: Option<(&str, &'a Host)>,
+    caller: &'a Caller,
     mac: Mac,
-) -> Result<Plan<'a>, WaitReason> {
-    let Some((name, host)) = known else {
-        return Err(WaitReason::NotInInventory { mac });
-    };
-    let host_name = || name.to_owned();
-    let Some(image_name) = host.image.as_deref() else {
-        return Err(WaitReason::NoImage { host: host_name() });
-    };
-    let Some(image) = snapshot.site.images.get(image_name) else {
-        return Err(WaitReason::UnknownImage { host: host_name(), image: image_name.to_owned() });
-    };
-    check_files(app, image_name, image).await?;
-    if image.kernel.is_none() {
-        return Ok(Plan { image_name, image, with_config: false, dracut: None });
-    }
-    let with_config = match network::render_host(&snapshot.site, name, Format::Networkd) {
-        Ok(_) => true,
-        Err(RenderError::NoProfile { .. }) => false,
-        Err(RenderError::Refused { findings, .. }) => {
-            let findings = findings.iter().map(ToString::to_string).collect();
-            return Err(WaitReason::NetworkRefused { host: host_name(), findings });
+}
+
+impl<'a> Entrance<'a> {
+    async fn plan(
+        &self,
+        known: Option<(&'a str, &'a Host)>,
+        token: Option<&str>,
+    ) -> Result<Plan<'a>, Error> {
+        let verdict = self.app.inventory.verdict(self.snapshot, known, token);
+        let Some((name, host)) = known else {
+            return Ok(Plan::Wait(WaitReason::NotInInventory { mac: self.mac }));
+        };
+        let host_name = || name.to_owned();
+        let Some(image_name) = host.image.as_deref() else {
+            return Ok(Plan::Wait(WaitReason::NoImage { host: host_name() }));
+        };
+        let image = match verdict {
+            Verdict::Image(image) | Verdict::Install { image, .. } => image,
+            Verdict::Disk(way) => {
+                // Perhaps the first sign of a host that was powered on while it was installed.
+                self.grant(name, host, image_name, token).await?;
+                return Ok(Plan::Disk(way));
+            }
+            Verdict::Unknown | Verdict::NoImage => {
+                let (host, image) = (host_name(), image_name.to_owned());
+                return Ok(Plan::Wait(WaitReason::UnknownImage { host, image }));
+            }
+        };
+        // Before a token is given: a boot that cannot go on must not begin.
+        let (with_config, dracut) = match self.needs(name, image_name, image).await {
+            Ok(needs) => needs,
+            Err(reason) => return Ok(Plan::Wait(reason)),
+        };
+        let plan = |token| Plan::Image { name: image_name, image, with_config, dracut, token };
+        if matches!(verdict, Verdict::Image(_)) {
+            return Ok(plan(None));
         }
-        Err(error) => return Err(WaitReason::Other { error: error.to_string() }),
-    };
-    let dracut = match image.wants_dracut() && with_config {
-        true => Some(for_dracut(&snapshot.site, name)?),
-        false => None,
-    };
-    Ok(Plan { image_name, image, with_config, dracut })
+        // Reading the script of an armed host consumes nothing, and installs nothing either.
+        if self.caller.only_head || !self.caller.is_host(self.app, name, host) {
+            let (image, address) = (image_name.to_owned(), self.caller.address);
+            return Ok(Plan::Wait(WaitReason::NotItsAddress { host: host_name(), image, address }));
+        }
+        Ok(match self.grant(name, host, image_name, token).await? {
+            BootGrant::Install(token) => plan(Some(token.parse()?)),
+            BootGrant::Disk => Plan::Disk(gate::local_boot(host, image)),
+        })
+    }
+
+    /// Asks for the token of a boot that installs, if it is the host itself that asks.
+    async fn grant(
+        &self,
+        name: &str,
+        host: &Host,
+        image: &str,
+        token: Option<&str>,
+    ) -> Result<BootGrant, Error> {
+        let installs = self.app.inventory.installs();
+        let is_over = installs.of(name).is_none_or(|install| install.state.is_over());
+        if self.caller.only_head || is_over || !self.caller.is_host(self.app, name, host) {
+            return Ok(BootGrant::Disk);
+        }
+        Ok(self.app.inventory.grant_boot(name, image, token).await?)
+    }
+
+    /// What goes along with an image: the host's network as an initrd, and as dracut reads it.
+    async fn needs(
+        &self,
+        name: &str,
+        image_name: &str,
+        image: &Image,
+    ) -> Result<(bool, Option<String>), WaitReason> {
+        check_files(self.app, image_name, image).await?;
+        if image.kernel.is_none() {
+            return Ok((false, None));
+        }
+        let site = &self.snapshot.site;
+        let with_config = match network::render_host(site, name, Format::Networkd) {
+            Ok(_) => true,
+            Err(RenderError::NoProfile { .. }) => false,
+            Err(RenderError::Refused { findings, .. }) => {
+                let findings = findings.iter().map(ToString::to_string).collect();
+                return Err(WaitReason::NetworkRefused { host: name.to_owned(), findings });
+            }
+            Err(error) => return Err(WaitReason::Other { error: error.to_string() }),
+        };
+        let dracut = match image.wants_dracut() && with_config {
+            true => Some(for_dracut(site, name)?),
+            false => None,
+        };
+        Ok((with_config, dracut))
+    }
 }
 
 /// The network of a host on one line, or what dracut has no words for, a line each.

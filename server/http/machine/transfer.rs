@@ -1,15 +1,16 @@
 //! A body that is watched on its way out: live progress, and an event at its end.
 
-use std::convert::Infallible;
+use std::io;
 use std::mem;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::Stream;
+use futures_util::future::BoxFuture;
 
 use super::tell;
 use crate::app::App;
@@ -42,14 +43,30 @@ struct Transfer {
     app: App,
     started: Instant,
     told: Instant,
+    before_end: Option<BeforeEnd>,
 }
+
+/// What has to be done before the last bytes of a body leave.
+pub type BeforeEnd = BoxFuture<'static, io::Result<()>>;
+
+/// How much of a body waits for [`BeforeEnd`], in bytes.
+const HELD_BACK_BYTES: usize = 16 * 1024;
 
 /// A body of `bytes` that says how far it is. The caller sets `Content-Length`:
 /// a body without it would be chunked, which no firmware reads.
-pub fn watched(bytes: Bytes, subject: Subject, app: App) -> Body {
+pub fn watched(bytes: Bytes, subject: Subject, app: App, before_end: Option<BeforeEnd>) -> Body {
     let now = Instant::now();
     let total_bytes = bytes.len() as u64;
-    Body::from_stream(Transfer { rest: bytes, subject, total_bytes, app, started: now, told: now })
+    let (started, told) = (now, now);
+    Body::from_stream(Transfer {
+        rest: bytes,
+        subject,
+        total_bytes,
+        app,
+        started,
+        told,
+        before_end,
+    })
 }
 
 impl Transfer {
@@ -69,14 +86,24 @@ impl Transfer {
 }
 
 impl Stream for Transfer {
-    type Item = Result<Bytes, Infallible>;
+    type Item = io::Result<Bytes>;
 
-    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         if this.rest.is_empty() {
             return Poll::Ready(None);
         }
-        let chunk = this.rest.split_to(this.rest.len().min(CHUNK_BYTES));
+        let mut length = this.rest.len().min(CHUNK_BYTES);
+        if let Some(before_end) = &mut this.before_end {
+            let free = this.rest.len().saturating_sub(HELD_BACK_BYTES);
+            if free == 0 {
+                ready!(before_end.as_mut().poll(context))?;
+                this.before_end = None;
+            } else {
+                length = length.min(free);
+            }
+        }
+        let chunk = this.rest.split_to(length);
         if this.told.elapsed() >= PROGRESS_EVERY {
             this.told = Instant::now();
             this.tell_progress();

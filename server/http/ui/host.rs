@@ -18,7 +18,7 @@ use super::session::Operator;
 use super::stack;
 use super::state::Ui;
 use super::tenants::{LeaseCell, lease_cell};
-use crate::model::{ClientKey, Host, Lease};
+use crate::model::{BootMode, ClientKey, Host, Lease};
 use crate::network::{self, File, Finding, Format, RenderError, Severity};
 use crate::profile::{Explained, ResolvedSite};
 
@@ -29,6 +29,8 @@ struct HostPage {
     name: String,
     host: Host,
     lease: Option<LeaseCell>,
+    /// Whether its image installs, so that it can be armed.
+    installs: bool,
     state: StateCell,
     timeline: Timeline,
     stack: Option<String>,
@@ -100,6 +102,11 @@ pub async fn show(
         leases: leases(&ui, &name, host),
         report: report.map(|r| ReportText { at: ui.moment(r.at_ms), body: r.body }),
         events: EventTable::of_host(&ui, &name).await?,
+        installs: host
+            .image
+            .as_ref()
+            .and_then(|image| site.images.get(image))
+            .is_some_and(|image| image.boot == BootMode::Once),
         lease: lease_cell(host, ui.now_ms() / 1000),
         host: host.clone(),
         name,

@@ -254,10 +254,12 @@ fn edited(now: Host, sent: Host) -> Host {
         allow,
         boot_file: _,
         local_boot,
+        labels,
+        protected,
         known_by: _,
         dhcp_options,
     } = now;
-    Host { network, allow, local_boot, dhcp_options, ..sent }
+    Host { network, allow, local_boot, labels, protected, dhcp_options, ..sent }
 }
 
 /// A refused change at its fields; the database's own failures are not the operator's.

@@ -21,6 +21,7 @@ mod guard;
 mod host;
 mod host_edit;
 mod host_form;
+mod host_install;
 mod host_row;
 mod host_timeline;
 mod hosts;
@@ -79,6 +80,7 @@ fn routes(ui: Ui) -> Router {
         .route("/edit-hosts", get(bulk::form).post(bulk::take))
         .route("/hosts/{name}", get(host::show))
         .route("/hosts/{name}/edit", get(host_edit::form).post(host_edit::save))
+        .route("/hosts/{name}/install", get(host_install::ask).post(host_install::take))
         .route("/hosts/{name}/remove", get(host_edit::ask_remove).post(host_edit::remove))
         .route("/racks", get(racks::list))
         .route("/racks/{name}", get(racks::show))

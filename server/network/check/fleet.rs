@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::{Findings, Place, shared};
 use crate::model::{
-    AddressRole, DRACUT_WORD, Host, Identity, Image, Location, Mac, Rack, SharedAddress,
+    AddressRole, BootMode, DRACUT_WORD, Host, Identity, Image, Location, Mac, Rack, SharedAddress,
 };
 use crate::network::Domains;
 use crate::profile::ResolvedSite;
@@ -178,6 +178,10 @@ fn one_thing_to_boot(name: &str, image: &Image, findings: &mut Findings) {
             place(),
             format!("{} are set; an image boots exactly one", given.join(" and ")),
         ),
+    }
+    if image.local && image.boot == BootMode::Once {
+        let text = "boot: once is for an image that installs; the local disk boots always";
+        findings.error("N183", place(), text.into());
     }
     if image.kernel.is_none() && !image.initrd.is_empty() {
         findings.error("N183", place(), "initrd is set without a kernel".into());

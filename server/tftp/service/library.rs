@@ -4,9 +4,12 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
+use super::report::Who;
 use crate::app::App;
+use crate::boot::arch::is_raspberry_pi;
 use crate::boot::script;
 use crate::files::{FileError, FileStore};
+use crate::lifecycle::gate;
 use crate::tftp::packet::ErrorCode;
 
 /// The script that iPXE asks its TFTP server for before anything else.
@@ -57,6 +60,22 @@ pub(super) fn generated(app: &App, local: IpAddr, path: &str) -> Option<Bytes> {
     }
     let base = app.config.machine_base_url(local).parse().ok()?;
     script::autoexec(&base).ok().map(Bytes::from)
+}
+
+/// Lets a client through that may fetch all of some names. TFTP knows no token of a boot, so that
+/// no installer goes out by it.
+pub(super) fn check_gate(app: &App, who: &Who, names: &[String]) -> Result<(), Refusal> {
+    let snapshot = app.inventory.snapshot();
+    let host = who.host().and_then(|name| snapshot.host(name));
+    let verdict = app.inventory.verdict(&snapshot, host, None);
+    let is_rom = who.mac().is_some_and(is_raspberry_pi);
+    let may_fetch = |name: &String| gate::may_fetch(&verdict, name, &snapshot.site);
+    if (!is_rom || gate::may_serve_rom(&verdict)) && names.iter().all(may_fetch) {
+        return Ok(());
+    }
+    let host = who.host().unwrap_or_default();
+    let text = format!("{host} does not boot {} from here", names.join(" or "));
+    Err(Refusal::new(ErrorCode::Access, text))
 }
 
 /// The names to try in order, for a client whose last boot program lay in `directory`.

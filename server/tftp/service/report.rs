@@ -44,6 +44,16 @@ impl Who {
         Self { host, mac: Some(lease.mac) }
     }
 
+    /// The host that the client is.
+    pub(super) fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
+    /// The client's MAC.
+    pub(super) fn mac(&self) -> Option<Mac> {
+        self.mac
+    }
+
     /// Records an event of this client; not all of an unknown one.
     pub(super) fn record(&self, app: &App, tftp: impl FnOnce() -> Tftp) {
         let events = &app.inventory.events;

@@ -126,6 +126,7 @@ impl Engine {
         }
         let client = self.clients.of(peer.address.ip(), now);
         let names = library::candidates(&path, &client.directory);
+        library::check_gate(&self.app, &Who::at(&self.app, peer.address.ip()), &names)?;
         if let Some(content) = library::cached(&self.app.files, &names) {
             return self.begin(peer, opening, content);
         }

@@ -1,0 +1,101 @@
+//! Arming a host: the page that says what its next boot will erase, and the button.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect};
+
+use super::clock::Moment;
+use super::error::Error;
+use super::form::CheckedForm;
+use super::page::{Frame, Page};
+use super::session::Operator;
+use super::state::Ui;
+use crate::inventory::InstallError;
+use crate::lifecycle::gate;
+use crate::lifecycle::install::Install;
+use crate::model::Image;
+
+#[derive(Template)]
+#[template(path = "host_install.html")]
+struct InstallPage {
+    frame: Frame,
+    name: String,
+    image: String,
+    /// What the image boots, in the words of the site file.
+    files: Vec<String>,
+    /// Why the host cannot be armed.
+    refusal: Option<String>,
+    last: Option<Last>,
+}
+
+/// The latest install of the host.
+struct Last {
+    install: Install,
+    since: Moment,
+    armed_until: Moment,
+}
+
+impl Last {
+    fn can_be_cancelled(&self) -> bool {
+        !self.install.state.is_over()
+    }
+}
+
+/// `GET /hosts/{name}/install`
+pub async fn ask(
+    State(ui): State<Ui>,
+    operator: Operator,
+    Path(name): Path<String>,
+) -> Result<impl IntoResponse, Error> {
+    let snapshot = ui.app.inventory.snapshot();
+    let Some(host) = snapshot.site.hosts.get(&name) else {
+        return Err(Error::NotFound { what: "host", name });
+    };
+    let installs = ui.app.inventory.installs();
+    let install = installs.of(&name);
+    let refusal = gate::check_arming(&snapshot.site, &name, install, ui.now_ms() / 1000);
+    let image = host.image.clone().unwrap_or_default();
+    Ok(Page(InstallPage {
+        frame: operator.frame("hosts").await?,
+        files: snapshot.site.images.get(&image).map(files).unwrap_or_default(),
+        image,
+        refusal: refusal.err().map(|refusal| refusal.to_string()),
+        last: install.map(|install| Last {
+            install: install.clone(),
+            since: ui.moment(install.since.saturating_mul(1000)),
+            armed_until: ui.moment(install.armed_until.saturating_mul(1000)),
+        }),
+        name,
+    }))
+}
+
+fn files(image: &Image) -> Vec<String> {
+    let programs = [&image.kernel, &image.efi, &image.script].into_iter().flatten();
+    programs.chain(&image.initrd).cloned().collect()
+}
+
+/// `POST /hosts/{name}/install`: arms the host, or cancels.
+pub async fn take(
+    State(ui): State<Ui>,
+    Path(name): Path<String>,
+    sent: CheckedForm,
+) -> Result<Redirect, Error> {
+    let who = &sent.operator.name;
+    let cancel = sent.fields.text("do") == "cancel";
+    let done = match cancel {
+        true => ui.app.inventory.cancel_install(&name, who).await,
+        false => ui.app.inventory.arm_install(&name, who).await,
+    };
+    match done {
+        Ok(install) => {
+            let said = match cancel {
+                true => format!("Cancelled the install of {name}."),
+                false => format!("{name} is armed: its next boot installs {}.", install.image),
+            };
+            sent.operator.notify(said).await?;
+            Ok(Redirect::to(&format!("/hosts/{name}")))
+        }
+        Err(InstallError::Inventory(error)) => Err(error.into()),
+        Err(error) => Err(Error::Conflict(error.to_string())),
+    }
+}

@@ -1,0 +1,356 @@
+//! Installs: stored first, then shown to the services. Each step is one transaction, and what a
+//! client is told follows from what was committed, so that a server may be killed at any moment.
+
+use std::collections::HashMap;
+
+use crate::inventory::database::{Transaction, execute, with_connection};
+use crate::inventory::revisions::tell_others;
+use crate::inventory::secrets::{random_text, token_hash};
+use crate::inventory::{Error, Inventory, Snapshot, now_ms};
+use crate::lifecycle::EventData;
+use crate::lifecycle::audit::Action;
+use crate::lifecycle::gate::{self, ArmRefusal, Asker, Verdict};
+use crate::lifecycle::install::{Install, InstallReport, ReportRefusal, ScriptStep};
+use crate::model::{Host, InstallBegins};
+
+/// The length of a boot's token: 186 bits. iPXE and kernel command lines take its letters as they are.
+const TOKEN_CHARACTERS: usize = 32;
+
+/// The installs of all hosts, as they were when the database was read last.
+#[derive(Clone, Debug, Default)]
+pub struct Installs {
+    by_host: HashMap<String, Install>,
+    mark: Mark,
+}
+
+/// Tells whether the table has changed: its newest version, and how many rows it has.
+type Mark = (i64, i64);
+
+impl Installs {
+    /// The latest install of a host.
+    pub fn of(&self, host: &str) -> Option<&Install> {
+        self.by_host.get(host)
+    }
+
+    /// Every install, by host.
+    pub fn all(&self) -> &HashMap<String, Install> {
+        &self.by_host
+    }
+}
+
+/// What the script of a host is to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BootGrant {
+    /// Boot the local disk.
+    Disk,
+    /// Install, with this token.
+    Install(String),
+}
+
+/// Why a host is not armed, or an install not cancelled.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// It must not be armed.
+    #[error(transparent)]
+    Refused(#[from] ArmRefusal),
+    /// Nothing is armed or runs.
+    #[error("host {0} is not armed and not being installed: there is nothing to cancel")]
+    NothingToCancel(String),
+    /// The database failed.
+    #[error(transparent)]
+    Inventory(#[from] Error),
+}
+
+impl From<sqlx::Error> for InstallError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Inventory(error.into())
+    }
+}
+
+type Row = (String, String, String, i64, String, i64, Option<String>, i64, String);
+
+fn read_row(row: Row) -> Result<(String, Install), Error> {
+    let (host, image, state, since, armed_by, armed_until, token_hash, token_until, reason) = row;
+    let state = state.parse().map_err(|error| Error::unreadable("install", &host, error))?;
+    let install =
+        Install { image, state, since, armed_by, armed_until, token_hash, token_until, reason };
+    Ok((host, install))
+}
+
+async fn find(transaction: &mut Transaction, host: &str) -> Result<Option<Install>, Error> {
+    const FIND: &str = "SELECT host, image, state, since, armed_by, armed_until, token_hash,
+         token_until, reason FROM installs WHERE host = $1";
+    let row: Option<Row> = with_connection!(transaction, connection =>
+        sqlx::query_as(FIND).bind(host).fetch_optional(connection).await)?;
+    Ok(row.map(read_row).transpose()?.map(|(_, install)| install))
+}
+
+async fn set(transaction: &mut Transaction, host: &str, install: &Install) -> Result<(), Error> {
+    const SET: &str = "INSERT INTO installs (host, version, image, state, since, armed_by,
+             armed_until, token_hash, token_until, reason)
+         SELECT $1, (SELECT COALESCE(MAX(version), 0) + 1 FROM installs),
+             $2, $3, $4, $5, $6, $7, $8, $9
+         WHERE EXISTS (SELECT 1 FROM hosts WHERE name = $1)
+         ON CONFLICT (host) DO UPDATE SET version = excluded.version, image = excluded.image,
+             state = excluded.state, since = excluded.since, armed_by = excluded.armed_by,
+             armed_until = excluded.armed_until, token_hash = excluded.token_hash,
+             token_until = excluded.token_until, reason = excluded.reason";
+    execute!(
+        transaction,
+        SET,
+        host,
+        &install.image,
+        install.state.label(),
+        install.since,
+        &install.armed_by,
+        install.armed_until,
+        install.token_hash.as_deref(),
+        install.token_until,
+        &install.reason
+    )?;
+    tell_others(transaction).await
+}
+
+async fn mark(transaction: &mut Transaction) -> Result<Mark, Error> {
+    const MARK: &str = "SELECT COALESCE(MAX(version), 0), COUNT(*) FROM installs";
+    Ok(with_connection!(transaction, connection =>
+        sqlx::query_as(MARK).fetch_one(connection).await)?)
+}
+
+async fn list(transaction: &mut Transaction) -> Result<Installs, Error> {
+    const LIST: &str = "SELECT host, image, state, since, armed_by, armed_until, token_hash,
+         token_until, reason FROM installs";
+    let rows: Vec<Row> = with_connection!(&mut *transaction, connection =>
+        sqlx::query_as(LIST).fetch_all(connection).await)?;
+    let by_host = rows.into_iter().map(read_row).collect::<Result<_, _>>()?;
+    Ok(Installs { by_host, mark: mark(transaction).await? })
+}
+
+impl Inventory {
+    /// The installs as they are known now. Another server's are known half a second later.
+    pub fn installs(&self) -> std::sync::Arc<Installs> {
+        self.installs.load_full()
+    }
+
+    /// What a client may boot; `token` shows which boot it is.
+    pub fn verdict<'a>(
+        &self,
+        snapshot: &'a Snapshot,
+        host: Option<(&str, &'a Host)>,
+        token: Option<&str>,
+    ) -> Verdict<'a> {
+        let installs = self.installs.load();
+        let image = host.and_then(|(_, host)| host.image.as_deref());
+        let token_hash = token.map(token_hash);
+        let asker = Asker {
+            host: host.map(|(_, host)| host),
+            image: image.and_then(|image| snapshot.site.images.get(image)),
+            install: host.and_then(|(name, _)| installs.of(name)),
+            is_protected: host
+                .is_some_and(|(name, _)| gate::protector(&snapshot.site, name).is_some()),
+            token_hash: token_hash.as_deref(),
+            now: now_ms() / 1000,
+        };
+        gate::decide(&asker)
+    }
+
+    /// Reads all installs anew if the table has changed.
+    pub async fn reload_installs(&self) -> Result<(), Error> {
+        let _turn = self.installs_turn.lock().await;
+        let mut transaction = self.database.begin_reading().await?;
+        if mark(&mut transaction).await? != self.installs.load().mark {
+            self.installs.store(list(&mut transaction).await?.into());
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Takes one step of a host's install: `decide` is given what is stored, and what it returns
+    /// is stored before anybody learns of it.
+    async fn step<T>(
+        &self,
+        host: &str,
+        decide: impl FnOnce(Option<&Install>) -> (Option<Install>, T),
+    ) -> Result<T, Error> {
+        let _turn = self.installs_turn.lock().await;
+        let mut transaction = self.database.begin_changing().await?;
+        let stored = find(&mut transaction, host).await?;
+        let (next, answer) = decide(stored.as_ref());
+        let Some(next) = next else {
+            transaction.roll_back().await?;
+            return Ok(answer);
+        };
+        set(&mut transaction, host, &next).await?;
+        let mark = mark(&mut transaction).await?;
+        transaction.commit().await?;
+        let mut installs = Installs::clone(&self.installs.load());
+        installs.by_host.insert(host.to_owned(), next);
+        // Only the next version is seen as ours: what others wrote meanwhile is read later.
+        let known = installs.mark.0 + 1 == mark.0;
+        installs.mark = if known { mark } else { installs.mark };
+        self.installs.store(installs.into());
+        Ok(answer)
+    }
+
+    /// Arms a host: its next boot installs its image.
+    ///
+    /// # Errors
+    /// The host is protected, has no image that installs, or is being installed.
+    pub async fn arm_install(&self, host: &str, who: &str) -> Result<Install, InstallError> {
+        let now = now_ms() / 1000;
+        // Read anew: the host may have been protected by another process just now.
+        let site = Snapshot::load(&self.database).await?.site;
+        let armed = self
+            .step(host, |stored| match gate::check_arming(&site, host, stored, now) {
+                Ok(image) => {
+                    let install = Install::armed(image, who, now);
+                    (Some(install.clone()), Ok(install))
+                }
+                Err(refusal) => (None, Err(refusal)),
+            })
+            .await??;
+        let (image, by) = (armed.image.clone(), who.to_owned());
+        self.tell_of_install(host, EventData::InstallArmed { image, by });
+        Ok(armed)
+    }
+
+    /// Calls an install off. An installer that runs already is refused when it reports.
+    ///
+    /// # Errors
+    /// Nothing is armed and nothing runs.
+    pub async fn cancel_install(&self, host: &str, who: &str) -> Result<Install, InstallError> {
+        let now = now_ms() / 1000;
+        let cancelled = self
+            .step(host, |stored| {
+                let next = stored.and_then(|install| install.on_cancel(now));
+                (next.clone(), next)
+            })
+            .await?;
+        let cancelled = cancelled.ok_or_else(|| InstallError::NothingToCancel(host.to_owned()))?;
+        self.events.audit(who, Action::InstallCancelled { host: host.to_owned() });
+        Ok(cancelled)
+    }
+
+    /// The host itself fetches its script for `image`, with the token that it has, if any.
+    pub async fn grant_boot(
+        &self,
+        host: &str,
+        image: &str,
+        token: Option<&str>,
+    ) -> Result<BootGrant, Error> {
+        let now = now_ms() / 1000;
+        let fresh = random_text(TOKEN_CHARACTERS);
+        let fresh_hash = token_hash(&fresh);
+        let proof = token.map(token_hash);
+        let step = self
+            .step(host, |stored| {
+                let Some(install) = stored else { return (None, ScriptStep::Disk) };
+                let step = install.on_script(image, proof.as_deref(), &fresh_hash, now);
+                match &step {
+                    ScriptStep::Disk | ScriptStep::Same => (None, step),
+                    ScriptStep::Boot(next) | ScriptStep::Interrupted(next) => {
+                        (Some(next.clone()), step)
+                    }
+                }
+            })
+            .await?;
+        Ok(match step {
+            ScriptStep::Disk => BootGrant::Disk,
+            ScriptStep::Interrupted(failed) => {
+                self.tell_of_install(host, EventData::InstallFailed { reason: failed.reason });
+                BootGrant::Disk
+            }
+            ScriptStep::Same => token.map_or(BootGrant::Disk, |t| BootGrant::Install(t.to_owned())),
+            ScriptStep::Boot(_) => BootGrant::Install(fresh),
+        })
+    }
+
+    /// The boot with this token is about to get the last byte of its installer, which must not
+    /// leave before this returns.
+    pub async fn install_loaded(
+        &self,
+        host: &str,
+        begins: InstallBegins,
+        token: &str,
+    ) -> Result<(), Error> {
+        if begins == InstallBegins::Reported {
+            return Ok(());
+        }
+        let (now, proof) = (now_ms() / 1000, token_hash(token));
+        let began = self
+            .step(host, |stored| {
+                let next = stored.and_then(|install| install.on_loaded(&proof, now));
+                (next.clone(), next)
+            })
+            .await?;
+        if let Some(Install { image, .. }) = began {
+            self.tell_of_install(host, EventData::InstallStarted { image });
+        }
+        Ok(())
+    }
+
+    /// An installer reports with its token.
+    pub async fn report_install(
+        &self,
+        host: &str,
+        token: &str,
+        report: &InstallReport,
+    ) -> Result<Result<(), ReportRefusal>, Error> {
+        let (now, proof) = (now_ms() / 1000, token_hash(token));
+        let outcome = self
+            .step(host, |stored| {
+                let Some(install) = stored else { return (None, Err(ReportRefusal::InvalidToken)) };
+                match install.on_report(&proof, report, now) {
+                    Ok(next) => (next.clone(), Ok(next)),
+                    Err(refusal) => (None, Err(refusal)),
+                }
+            })
+            .await?;
+        if let Ok(Some(Install { image, .. })) = &outcome {
+            let image = image.clone();
+            self.tell_of_install(
+                host,
+                match report {
+                    InstallReport::Begins => EventData::InstallStarted { image },
+                    InstallReport::Succeeded => EventData::InstallCompleted { image },
+                    InstallReport::Failed(reason) => {
+                        EventData::InstallFailed { reason: reason.clone() }
+                    }
+                },
+            );
+        }
+        Ok(outcome.map(drop))
+    }
+
+    /// The firmware of a host boots: an install that had started is over. For the packet path,
+    /// which must not wait for the database: that nothing is installed again does not depend on it.
+    pub fn note_power_on(&self, host: &str) {
+        let now = now_ms() / 1000;
+        let is_started = |install: &Install| install.on_power_on(now).is_some();
+        if !self.installs.load().of(host).is_some_and(is_started) {
+            return;
+        }
+        let (inventory, host) = (self.clone(), host.to_owned());
+        tokio::spawn(async move {
+            let failed = inventory
+                .step(&host, |stored| {
+                    let next = stored.and_then(|install| install.on_power_on(now));
+                    (next.clone(), next)
+                })
+                .await;
+            match failed {
+                Ok(Some(failed)) => {
+                    let reason = failed.reason;
+                    inventory.tell_of_install(&host, EventData::InstallFailed { reason });
+                }
+                Ok(None) => {}
+                Err(error) => tracing::warn!(host, %error, "cannot store that an install is over"),
+            }
+        });
+    }
+
+    fn tell_of_install(&self, host: &str, data: EventData) {
+        tracing::info!(host, "{}: {data}", data.kind());
+        self.events.record(Some(host), None, data);
+    }
+}
