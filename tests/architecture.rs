@@ -59,6 +59,7 @@ const ROOMS: [Room; 25] = [
     room(
         "http",
         &[
+            "tree",
             "model",
             "profile",
             "network",
