@@ -200,7 +200,7 @@ fn one_who_answers_for_every_address_does_not_stop_the_server() {
     }
     let client = client(&clients);
     assert_eq!(client.acquire(mac(1)), Some(address(108)));
-    server.wait_for_log("somebody answers for many addresses");
+    server.wait_for_log("one device answers for many addresses");
     let resting = server.leases().iter().filter(|l| l.state == LeaseState::Declined).count();
     assert_eq!(resting, 8);
 }

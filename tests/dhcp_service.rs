@@ -330,7 +330,7 @@ fn answers_on_port_4011(clients: &Netns) {
 fn an_interface_may_vanish_come_back_and_change_its_address() {
     let (server, clients) = rack();
     server.inside.ip("link delete lan");
-    server.wait_for_log("the interface is gone");
+    server.wait_for_log("interface disappeared");
     server.inside.ip("link add lan type bridge");
     server.inside.ip("address add 10.77.0.9/24 dev lan");
     server.inside.ip("link set lan up");

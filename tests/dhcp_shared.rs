@@ -39,8 +39,8 @@ fn pair() -> (DhcpServer, DhcpServer, Netns, String) {
     let mut second = DhcpServer::on(Some(&url), inside, SITE);
     first.start(&["lan"]);
     second.start(&["lan"]);
-    first.wait_for_log("the server at 10.77.0.2 shares the database");
-    second.wait_for_log("the server at 10.77.0.1 shares the database");
+    first.wait_for_log("the DHCP server at 10.77.0.2 shares this database");
+    second.wait_for_log("the DHCP server at 10.77.0.1 shares this database");
     (first, second, clients, url)
 }
 
@@ -87,7 +87,7 @@ fn two_servers_on_one_link_give_no_address_twice_and_answer_for_each_other() {
     remove.args(["--database", &url, "lease", "remove", &address.to_string()]);
     assert!(remove.status().unwrap().success());
     for server in [&first, &second] {
-        server.wait_for_log(&format!("{address} was taken back"));
+        server.wait_for_log(&format!("the lease of {address} was removed"));
     }
     clients.ip(&format!("address add {address}/24 dev eth0"));
     for server in [FIRST, SECOND] {

@@ -194,7 +194,7 @@ fn a_host_that_finds_its_own_address_in_use_gets_another_and_an_alarm() {
     assert_eq!(client.acquire(HOST), Some(OWN));
     let decline = Message::new(4, HOST).option(50, &OWN.octets());
     client.send(&decline.option(54, &SERVER.octets()), EVERYBODY);
-    server.wait_for_log("It is its own address: look for who has it");
+    server.wait_for_log("It is its own address: find the device that uses it");
     wait_for("the address rests", || {
         server.leases().iter().any(|l| l.address == OWN && l.state == LeaseState::Declined)
     });
