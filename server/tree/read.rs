@@ -123,7 +123,10 @@ impl<'de> Deserializer<'de> for Reader<'_> {
                 } else if let Some(value) = number::<i64>(text) {
                     visitor.visit_i64(value)
                 } else {
-                    self.deserialize_str(visitor)
+                    // Such as 1.5, which stays the text that somebody typed.
+                    visitor
+                        .visit_str(text)
+                        .map_err(|refusal: Refusal| refusal.about(text).or_at(self.0.position))
                 }
             }
         }

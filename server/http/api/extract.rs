@@ -201,9 +201,14 @@ impl<T: Reads> OperationInput for Document<T> {
         let json_schema = ctx.schema.subschema_for::<T::Schema>();
         let schema = SchemaObject { json_schema, external_docs: None, example: None };
         let media_type = MediaType { schema: Some(schema), ..MediaType::default() };
-        let kinds = ["application/json", "application/yaml"];
-        let content = kinds.map(|kind| (kind.to_owned(), media_type.clone())).into_iter().collect();
-        set_body(ctx, operation, RequestBody { content, required: true, ..RequestBody::default() });
+        // YAML is read as a site file is: its types are looser than a schema can say.
+        let body = RequestBody {
+            description: Some("JSON; or YAML, as application/yaml.".to_owned()),
+            content: [("application/json".to_owned(), media_type)].into_iter().collect(),
+            required: true,
+            ..RequestBody::default()
+        };
+        set_body(ctx, operation, body);
     }
 }
 

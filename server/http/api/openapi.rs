@@ -136,7 +136,7 @@ pub(super) fn header<'a>(
     let schema = match name {
         "If-Match" | "If-None-Match" => json_schema!({
             "type": "string",
-            "pattern": "^(\\*|\"?[0-9A-Za-z._-]+\"?)$",
+            "pattern": "^(\\*|\"[0-9A-Za-z._-]+\"|[0-9A-Za-z._-]+)$",
         }),
         _ => json_schema!({"type": "string"}),
     };

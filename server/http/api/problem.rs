@@ -67,6 +67,12 @@ pub(super) enum Error {
     Inventory(#[from] inventory::Error),
 }
 
+/// Whether a text is two IPv4 addresses with a hyphen between them, in any order.
+fn is_range(text: &str) -> bool {
+    let is_address = |text: &str| text.parse::<std::net::Ipv4Addr>().is_ok();
+    text.split_once('-').is_some_and(|(from, to)| is_address(from) && is_address(to))
+}
+
 fn first(faults: &[Fault]) -> String {
     match faults {
         [] => "no details".to_owned(),
@@ -198,6 +204,10 @@ impl Error {
             Self::NoRoute(_) => (StatusCode::NOT_FOUND, "no-route", "No such route"),
             Self::Method { .. } => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed")
+            }
+            // Two addresses in the wrong order have the right shape.
+            Self::Preseed(PreseedError::InvalidRange(text)) if is_range(text) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "invalid-values", "Invalid values")
             }
             Self::Request(_) | Self::Preseed(PreseedError::InvalidRange(_)) => {
                 (StatusCode::BAD_REQUEST, "invalid-request", "Invalid request")
