@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::files::FileStore;
 use crate::inventory::{self, Database, Inventory, OpenError};
 use crate::leases::LeaseBook;
+use crate::lifecycle::stall::Patience;
 use crate::{dhcp, dhcp6, http, tftp};
 
 /// How long the services may take to finish running transfers when the server stops.
@@ -81,6 +82,7 @@ impl Server {
         }
         let database = Database::open(&config.database_url()).await?;
         let inventory = Inventory::open(database.clone()).await?;
+        inventory.states.set_patience(Patience { percent: config.boot_patience_percent });
         let leases = LeaseBook::open(database).await?;
         let files = FileStore::new(vec![config.files_path()]).with_package(config.ipxe_dir.clone());
         let admin = listen("admin_listen", config.admin_listen)?;

@@ -82,7 +82,7 @@ impl Drop for Host {
 }
 
 async fn status(server: &Server) -> (&'static str, String) {
-    let status = server.app.inventory.database.find_host_status("n1").await.unwrap().unwrap();
+    let status = server.app.inventory.states.find("n1", 0).unwrap();
     (status.state.label(), status.reason)
 }
 

@@ -7,11 +7,12 @@ use std::time::Duration;
 use rackstrap::inventory::{Change, ChangeError, Committed, EventFilter, Inventory, Live};
 use rackstrap::lifecycle::audit::Action;
 use rackstrap::lifecycle::client::{Arch, Client};
-use rackstrap::lifecycle::event::{Ack, Grant, Question, Way};
+use rackstrap::lifecycle::event::{Ack, Grant, Question, Verdict, Way};
 use rackstrap::lifecycle::{EventData, EventKind, HostState};
 use rackstrap::model::{Mac, Site};
 use rackstrap::site_file;
 
+use crate::common::boots;
 use crate::common::store::Store;
 
 const SITE: &str = r##"
@@ -171,13 +172,15 @@ async fn hosts_may_exchange_nics_and_addresses_and_subnets_their_prefixes() {
 
 #[tokio::test]
 async fn a_renamed_host_keeps_its_state_and_its_report() {
-    use rackstrap::inventory::{HostStatus, Report};
+    use rackstrap::inventory::Report;
     for store in Store::both().await {
         let inventory = store.inventory().await;
         apply(&inventory, site()).await.unwrap();
-        let status = HostStatus { state: HostState::Up, since_ms: 5, reason: "up".into() };
         let report = Report { at_ms: 6, body: "{}".into() };
-        assert!(inventory.database.set_host_status("r1-n01", &status).await.unwrap());
+        inventory.events.record(Some("r1-n01"), None, boots::report(Verdict::Up, "bond0 up"));
+        assert!(inventory.events.flush(Duration::from_secs(10)).await);
+        let status = inventory.states.find("r1-n01", 0).unwrap();
+        assert_eq!((status.state, status.reason.as_str()), (HostState::Up, "bond0 up"));
         inventory.database.set_report("r1-n01", &report).await.unwrap();
         let committed = inventory
             .change_site(change("rename"), |site| {
@@ -189,9 +192,16 @@ async fn a_renamed_host_keeps_its_state_and_its_report() {
             .unwrap();
         assert_eq!(lines(&committed), ["~ host r1-n01 is now r1-n09"], "{}", store.kind);
         let database = &inventory.database;
-        assert_eq!(database.find_host_status("r1-n09").await.unwrap(), Some(status));
+        let again = store.inventory().await;
+        assert_eq!(again.states.find("r1-n09", 0), Some(status.clone()), "{}", store.kind);
+        let known = async {
+            while inventory.states.find("r1-n09", 0) != Some(status.clone()) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), known).await.expect(store.kind);
         assert_eq!(database.find_report("r1-n09").await.unwrap(), Some(report));
-        assert_eq!(database.find_host_status("r1-n01").await.unwrap(), None);
+        assert_eq!(inventory.states.find("r1-n01", 0), None);
     }
 }
 
@@ -289,7 +299,7 @@ async fn events_are_kept_and_move_the_hosts_they_are_about() {
         assert_eq!(last.len(), 1, "{}: {last:?}", store.kind);
         assert_eq!(last["r1-n01"].kind(), EventKind::Ack, "{}", store.kind);
 
-        let status = database.list_host_status().await.unwrap();
+        let status = inventory.states.list(0);
         assert_eq!(status["r1-n01"].state, HostState::Booting, "{}", store.kind);
         assert_eq!(status["r1-n02"].state, HostState::Waiting, "{}", store.kind);
         assert_eq!(database.remove_events_before(i64::MAX).await.unwrap(), 4, "{}", store.kind);

@@ -207,7 +207,7 @@ async fn check_kept(database: &Database, migrations: &[PathBuf]) {
     assert_eq!((own.client, own.expires_at), (ClientKey::Host("n01".into()), 4_000_000_000));
     let quarantine = leases.find("10.77.0.100".parse().unwrap()).unwrap();
     assert_eq!(quarantine.state, LeaseState::Declined);
-    let status = database.find_host_status("n01").await.unwrap().unwrap();
+    let status = inventory.states.find("n01", 0).unwrap();
     assert_eq!((status.state.label(), status.reason.as_str()), ("failed", "no kernel"));
     assert_eq!(database.find_report("n01").await.unwrap().unwrap().body, "NIC eth0 up");
     let filter = EventFilter { limit: 10, ..EventFilter::default() };

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::inventory::{Change, Database, Inventory};
+use crate::lifecycle::stall::Patience;
 
 /// The configuration and output format of a command.
 #[derive(Clone, Debug)]
@@ -28,7 +29,10 @@ impl Context {
                 .with_context(|| format!("cannot create data_dir {}", dir.display()))?;
         }
         let database = Database::open(&self.config.database_url()).await?;
-        Ok(Inventory::open(database).await?)
+        let inventory = Inventory::open(database).await?;
+        let percent = self.config.boot_patience_percent;
+        inventory.states.set_patience(Patience { percent });
+        Ok(inventory)
     }
 
     /// Prints the text, or with `--json` the value.

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::cli::context::{Context, moment, operator, table};
 use crate::cli::nouns::{self, Listed, Name, Remove, Set, or_dash};
-use crate::inventory::{ChangeError, EventFilter, HostStatus, Snapshot};
-use crate::lifecycle::Event;
+use crate::inventory::{ChangeError, EventFilter, Snapshot};
+use crate::lifecycle::{Event, HostState, HostStatus};
 use crate::model::{Host, Noun};
 use crate::profile::ResolvedSite;
 use crate::site_file;
@@ -90,17 +90,20 @@ impl Listed for Host {
 async fn list(context: &Context) -> anyhow::Result<ExitCode> {
     let inventory = context.inventory().await?;
     let snapshot = inventory.snapshot();
-    let status = inventory.database.list_host_status().await?;
+    let status = inventory.states.list(jiff::Timestamp::now().as_millisecond());
     let status_of = |name: &String| status.get(name).cloned().unwrap_or_default();
     let hosts = &snapshot.site.hosts;
     let values: Vec<Value> =
         hosts.iter().map(|(name, host)| as_json(name, host, &status_of(name))).collect();
     context.print(&values, || {
         let row = |(name, host): (&String, &Host)| {
-            let state = status_of(name).state.to_string();
-            [vec![name.clone(), state], host.cells(name, &snapshot.site)].concat()
+            let HostStatus { state, reason, .. } = status_of(name);
+            let is_stopped = matches!(state, HostState::Stuck | HostState::Failed);
+            let cause = if is_stopped { reason } else { String::new() };
+            let cells = host.cells(name, &snapshot.site);
+            [vec![name.clone(), state.to_string()], cells, vec![cause]].concat()
         };
-        let header = ["NAME", "STATE", "RACK", "UNIT", "PROFILE", "IMAGE", "ADDRESSES"];
+        let header = ["NAME", "STATE", "RACK", "UNIT", "PROFILE", "IMAGE", "ADDRESSES", "CAUSE"];
         table(&header, &hosts.iter().map(row).collect::<Vec<_>>())
     })?;
     Ok(ExitCode::SUCCESS)
@@ -111,6 +114,8 @@ fn as_json(name: &str, host: &Host, status: &HostStatus) -> Value {
     value["state"] = json!(status.state);
     value["state-since-ms"] = json!(status.since_ms);
     value["state-reason"] = json!(status.reason);
+    value["state-stage"] = json!(status.stage);
+    value["state-cause"] = json!(status.cause);
     value
 }
 
@@ -120,7 +125,8 @@ async fn show(context: &Context, name: &str) -> anyhow::Result<ExitCode> {
     let snapshot = inventory.snapshot();
     let name = name_of(&snapshot, name);
     let (name, host) = nouns::find::<Host>(&snapshot.site, name)?;
-    let status = inventory.database.find_host_status(name).await?.unwrap_or_default();
+    let now_ms = jiff::Timestamp::now().as_millisecond();
+    let status = inventory.states.find(name, now_ms).unwrap_or_default();
     let filter = EventFilter { host: Some(name.clone()), limit: EVENTS, ..EventFilter::default() };
     let events = inventory.database.list_events(&filter).await?;
     let mut value = as_json(name, host, &status);

@@ -35,6 +35,7 @@ const KEYS: &[Key] = &[
     key("tftp_rollover", "\"zero\" or \"one\""),
     key("tftp_without_size", "a list of networks, such as [\"10.77.0.5/32\"]"),
     key("tftp_max_transfers", "a number from 1 to 65536"),
+    key("boot_patience_percent", "a number from 1 to 10000"),
     key("offer_seconds", "a number of seconds from 10 to 600"),
     key("decline_seconds", "a number of seconds from 60 to 2592000"),
     key("authoritative", "true or false"),
@@ -187,6 +188,7 @@ fn nearest(key: &str) -> String {
 fn is_in_range(key: &str, config: &Config) -> bool {
     match key {
         "interfaces" => config.interfaces.iter().all(|name| check_link_name(name).is_ok()),
+        "boot_patience_percent" => (1..=10_000).contains(&config.boot_patience_percent),
         "tftp_max_transfers" => (1..=65_536).contains(&config.tftp_max_transfers),
         "offer_seconds" => (10..=600).contains(&config.offer_seconds),
         "decline_seconds" => (60..=2_592_000).contains(&config.decline_seconds),

@@ -61,6 +61,8 @@ pub struct Config {
     pub tftp_without_size: Vec<ipnet::IpNet>,
     /// The most TFTP transfers at a time.
     pub tftp_max_transfers: usize,
+    /// How long a silent boot is taken to go on, in per cent of the usual times of its stages.
+    pub boot_patience_percent: u32,
     /// Seconds for which an offered address stays reserved for its client.
     pub offer_seconds: u32,
     /// Seconds for which an address stays out of use after a client found it taken (DHCPDECLINE).
@@ -141,6 +143,7 @@ impl Default for Config {
             tftp_rollover: TftpRollover::Zero,
             tftp_without_size: Vec::new(),
             tftp_max_transfers: 4096,
+            boot_patience_percent: 100,
             offer_seconds: 60,
             decline_seconds: 86_400,
             authoritative: false,

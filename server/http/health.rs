@@ -31,8 +31,10 @@ pub async fn metrics(State(app): State<App>) -> Response {
     let ready = u64::from(metrics::DATABASE.failure().is_none());
     gauge(&mut text, "rackstrap_ready", "1 if the database is writable", &one(ready));
     let snapshot = app.inventory.snapshot();
-    let hosts = snapshot.site.hosts.len() as u64;
-    gauge(&mut text, "rackstrap_hosts", "Hosts in the inventory", &one(hosts));
+    let states = app.inventory.states.count(jiff::Timestamp::now().as_millisecond());
+    let labels = |(state, count)| (format!("{{state=\"{state}\"}}"), count);
+    let hosts: Vec<_> = states.into_iter().map(labels).collect();
+    gauge(&mut text, "rackstrap_hosts", "Hosts in the inventory by state", &hosts);
     let (mut pools, mut levels) = (Vec::new(), Vec::new());
     let now = jiff::Timestamp::now().as_second();
     let mut table = app.leases.table();

@@ -1,12 +1,13 @@
 //! Events in the database.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::inventory::database::{insert_rows, with_pool};
-use crate::inventory::host_status::{HostStatus, set_status};
+use crate::inventory::host_status::set_life;
 use crate::inventory::{Database, Error};
-use crate::lifecycle::{Event, EventData, state};
+use crate::lifecycle::state::Life;
+use crate::lifecycle::{Event, EventData};
 
 /// Which events are wanted.
 #[derive(Clone, Debug, Default)]
@@ -44,9 +45,12 @@ impl TryFrom<EventRow> for Event {
 }
 
 impl Database {
-    /// Writes events down in one transaction, and brings the hosts they are about into
-    /// the state that they say.
-    pub async fn add_events<'a>(&self, events: &'a [Event]) -> Result<(), Error> {
+    /// Stores events, and the states of hosts that follow from them, in one transaction.
+    pub async fn add_events<'a>(
+        &self,
+        events: &'a [Event],
+        lives: &[(String, Life)],
+    ) -> Result<(), Error> {
         const ADD: &str = "INSERT INTO events (id, at_ms, host, mac, kind, text, data, address) ";
         if events.is_empty() {
             return Ok(());
@@ -74,8 +78,8 @@ impl Database {
             ],
             ""
         );
-        for (host, status) in last_states(events) {
-            set_status(&mut transaction, host, &status).await?;
+        for (host, life) in lives {
+            set_life(&mut transaction, host, life).await?;
         }
         Ok(transaction.commit().await?)
     }
@@ -125,19 +129,6 @@ impl Database {
     }
 }
 
-/// The last state that the events of one batch put each host into.
-fn last_states(events: &[Event]) -> HashMap<&str, HostStatus> {
-    events
-        .iter()
-        .filter_map(|event| {
-            let host = event.host.as_deref()?;
-            let state = state::after(&event.data)?;
-            let status = HostStatus { state, since_ms: event.at_ms, reason: event.text() };
-            Some((host, status))
-        })
-        .collect()
-}
-
 /// A key that sorts by time and is nobody else's, though several processes write events
 /// in the same millisecond.
 fn next_id(event: &Event) -> String {
@@ -156,25 +147,10 @@ fn first_id(at_ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lifecycle::{EventKind, HostState, samples};
+    use crate::lifecycle::{EventKind, samples};
 
     fn event(at_ms: i64, host: Option<&str>, kind: EventKind) -> Event {
         Event { at_ms, host: host.map(str::to_owned), mac: None, data: samples::data(kind) }
-    }
-
-    #[test]
-    fn the_last_event_that_says_a_state_decides() {
-        let events = [
-            event(1, Some("a"), EventKind::Discover),
-            event(2, Some("a"), EventKind::Kernel),
-            event(3, Some("a"), EventKind::Change),
-            event(4, None, EventKind::Discover),
-            event(5, Some("b"), EventKind::Login),
-        ];
-        let states = last_states(&events);
-        let reason = samples::data(EventKind::Kernel).to_string();
-        let expected = HostStatus { state: HostState::Booting, since_ms: 2, reason };
-        assert_eq!(states, HashMap::from([("a", expected)]));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 
-use crate::inventory::{Database, now_ms};
+use crate::inventory::{Database, HostStates, now_ms};
 use crate::lifecycle::audit::Action;
 use crate::lifecycle::{Event, EventData, Progress, StrangerBudget};
 use crate::metrics::{DATABASE, EVENTS};
@@ -56,23 +56,26 @@ pub struct EventBus {
     hurry: Arc<Notify>,
     not_stored: Arc<AtomicU64>,
     strangers: Arc<Mutex<StrangerBudget>>,
+    states: Arc<HostStates>,
 }
 
 impl EventBus {
     /// Starts the task that writes events down in batches. It ends when every clone is gone.
-    pub fn start(database: Database) -> Self {
+    pub fn start(database: Database, states: Arc<HostStates>) -> Self {
         let (watchers, _) = broadcast::channel(WATCH_BACKLOG);
         let (store, waiting) = mpsc::channel(STORE_BACKLOG);
         let not_stored = Arc::new(AtomicU64::new(0));
         let hurry = Arc::<Notify>::default();
-        tokio::spawn(write_down(database, waiting, hurry.clone(), not_stored.clone()));
-        Self { watchers, store, hurry, not_stored, strangers: Arc::default() }
+        let writer = Writer { database, states: states.clone() };
+        tokio::spawn(write_down(writer, waiting, hurry.clone(), not_stored.clone()));
+        Self { watchers, store, hurry, not_stored, strangers: Arc::default(), states }
     }
 
     /// Records that something happened now.
     pub fn record(&self, host: Option<&str>, mac: Option<Mac>, data: EventData) {
         EVENTS.count(data.kind().label());
         let event = Event { at_ms: now_ms(), host: host.map(str::to_owned), mac, data };
+        self.states.note(&event);
         if self.watchers.receiver_count() > 0 {
             let _ = self.watchers.send(Live::Event(event.clone()));
         }
@@ -135,8 +138,14 @@ impl EventBus {
     }
 }
 
-async fn write_down(
+/// What the task that stores events works with.
+struct Writer {
     database: Database,
+    states: Arc<HostStates>,
+}
+
+async fn write_down(
+    writer: Writer,
     mut waiting: mpsc::Receiver<Message>,
     hurry: Arc<Notify>,
     not_stored: Arc<AtomicU64>,
@@ -150,9 +159,9 @@ async fn write_down(
                     return;
                 }
                 gather(&mut waiting, &mut batch, &hurry).await;
-                write_batch(&database, &mut batch).await;
+                write_batch(&writer, &mut batch).await;
             }
-            _ = trim.tick() => forget_old(&database).await,
+            _ = trim.tick() => forget_old(&writer.database).await,
         }
         let lost = not_stored.swap(0, Ordering::Relaxed);
         if lost > 0 {
@@ -173,7 +182,8 @@ async fn gather(waiting: &mut mpsc::Receiver<Message>, batch: &mut Vec<Message>,
     }
 }
 
-async fn write_batch(database: &Database, batch: &mut Vec<Message>) {
+async fn write_batch(writer: &Writer, batch: &mut Vec<Message>) {
+    let Writer { database, states } = writer;
     let mut events = Vec::with_capacity(batch.len());
     let mut flushes = Vec::new();
     for message in batch.drain(..) {
@@ -184,7 +194,8 @@ async fn write_batch(database: &Database, batch: &mut Vec<Message>) {
     }
     // A full disk is emptied one day: until then events wait, as many as the channel holds.
     let mut failed_before = false;
-    while let Err(error) = database.add_events(&events).await {
+    let lives = if events.is_empty() { Vec::new() } else { states.take_changed() };
+    while let Err(error) = database.add_events(&events, &lives).await {
         if database.is_closed() {
             return;
         }

@@ -44,7 +44,7 @@ pub use error::Error;
 pub use event_log::EventFilter;
 pub use event_page::{EventPageQuery, StoredEvent};
 pub use events::{EventBus, Live};
-pub use host_status::{HostStatus, Report};
+pub use host_status::{HostStates, Report};
 pub use installs::{BootGrant, InstallError, Installs};
 pub use revisions::Revision;
 pub use sessions::SessionStore;
@@ -60,6 +60,8 @@ pub struct Inventory {
     pub database: Database,
     /// What happens, for whoever wants to know.
     pub events: EventBus,
+    /// The state of each host.
+    pub states: Arc<HostStates>,
     current: Arc<ArcSwap<Snapshot>>,
     around: Arc<ArcSwap<Surroundings>>,
     installs: Arc<ArcSwap<Installs>>,
@@ -70,11 +72,13 @@ pub struct Inventory {
 impl Inventory {
     /// Opens the inventory in `database`, which must be migrated, and reads it whole.
     pub async fn open(database: Database) -> Result<Self, Error> {
-        let events = EventBus::start(database.clone());
         let snapshot = Snapshot::load(&database).await?;
         let current = Arc::new(ArcSwap::from_pointee(snapshot));
+        let states = Arc::new(HostStates::new(current.clone()));
+        states.add(database.list_lives().await?);
+        let events = EventBus::start(database.clone(), states.clone());
         let (around, installs, installs_turn) = Default::default();
-        let inventory = Self { database, events, current, around, installs, installs_turn };
+        let inventory = Self { database, events, states, current, around, installs, installs_turn };
         inventory.reload_installs().await?;
         Ok(inventory)
     }
@@ -110,8 +114,21 @@ impl Inventory {
             let newer = if current.revision < revision { &snapshot } else { current };
             newer.clone()
         });
-        if before.revision < revision {
-            self.events.revision(revision);
+        if before.revision >= revision {
+            return;
+        }
+        self.events.revision(revision);
+        self.states.retain(&snapshot);
+        let is_new = |name: &String| !before.site.hosts.contains_key(name);
+        if snapshot.site.hosts.keys().any(is_new) {
+            // One may be a known host under another name.
+            let inventory = self.clone();
+            tokio::spawn(async move {
+                match inventory.database.list_lives().await {
+                    Ok(stored) => inventory.states.add(stored),
+                    Err(error) => tracing::warn!(%error, "the states of hosts cannot be read"),
+                }
+            });
         }
     }
 }

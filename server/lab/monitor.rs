@@ -1,6 +1,6 @@
 //! Shows the boots: polls the events and states in the server's database.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
@@ -11,6 +11,7 @@ use super::inside::Inside;
 use super::sample_site::host_name;
 use super::traffic;
 use crate::inventory::{Database, Error, EventFilter};
+use crate::lifecycle::state::Life;
 use crate::lifecycle::{Event, EventKind, HostState};
 
 /// How often to poll the database.
@@ -106,11 +107,13 @@ impl BootMonitor {
                 self.note(event);
             }
         }
-        let states = self.database.list_host_status().await?;
+        let states: HashMap<String, Life> = self.database.list_lives().await?.into_iter().collect();
         let received = traffic::bytes_into_hosts(&self.cables, self.rows.len()).await;
         for (index, row) in self.rows.iter_mut().enumerate() {
-            if let Some(status) = states.get(&row.name) {
-                (row.boot.state, row.boot.reason) = (status.state, status.reason.clone());
+            if let Some(life) = states.get(&row.name) {
+                let report = life.boot.report.as_ref();
+                row.boot.reason = report.map(|report| report.text.clone()).unwrap_or_default();
+                row.boot.state = life.state;
             }
             let received = received.as_ref().map_or(0, |bytes| bytes[index]);
             row.show(received, self.image_bytes);

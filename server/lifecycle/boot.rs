@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{Nak, Report, ScriptSays, Tftp, WaitReason};
+use super::event::{Boots, Nak, Report, ScriptSays, Tftp, WaitReason};
 use super::reason::Reason;
+use super::stall::Patience;
 use super::timeline::Stage;
 use super::{Event, EventData, EventKind};
 use crate::lifecycle::client::Client;
@@ -60,6 +61,8 @@ pub struct Boot {
     pub ack_after_program: bool,
     /// Whether the last transfer by TFTP ended before anything was acknowledged.
     pub tftp_unheard: bool,
+    /// Whether the last offer, lease or script sends it to its local disk.
+    pub disk: bool,
     /// Whether there was a REQUEST.
     pub requested: bool,
     /// Why the last REQUEST, or the last DISCOVER where there was none, got no answer.
@@ -90,6 +93,13 @@ impl Boot {
     /// The furthest stage.
     pub fn stage(&self) -> Option<Stage> {
         self.reached.and_then(Stage::of)
+    }
+
+    /// Whether it was sent to its local disk and has been silent for as long as a system takes to
+    /// start.
+    pub fn is_left_to_disk(&self, local: bool, patience: Patience, now_ms: i64) -> bool {
+        let patience_ms = patience.milliseconds(EventKind::Initrd);
+        (local || self.disk) && self.reached.is_some() && now_ms - self.last_ms >= patience_ms
     }
 
     /// Takes the next event of the host into account. Says whether it begins a new boot.
@@ -141,8 +151,14 @@ impl Boot {
             EventData::Request(question) => {
                 (self.requested, self.unanswered) = (true, question.unanswered);
             }
-            EventData::Offer(_) => self.offers += 1,
-            EventData::Ack(_) => self.ack_after_program = true,
+            EventData::Offer(offer) => {
+                self.offers += 1;
+                self.disk = offer.boots == Some(Boots::LocalDisk);
+            }
+            EventData::Ack(ack) => {
+                self.ack_after_program = true;
+                self.disk |= ack.boots == Some(Boots::LocalDisk);
+            }
             EventData::Nak(nak) => {
                 self.naks += 1;
                 self.nak = Some(nak.clone());

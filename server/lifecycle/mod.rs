@@ -15,4 +15,4 @@ pub mod timeline;
 pub mod wording;
 
 pub use event::{Event, EventData, EventKind, Progress, StrangerBudget};
-pub use state::HostState;
+pub use state::{HostState, HostStatus};

@@ -5,8 +5,12 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::EventData;
-use super::event::Report;
+use super::boot::{Boot, position};
+use super::client::Client;
+use super::event::{Report, Verdict};
+use super::stall::{self, Cause, Facts, Patience};
+use super::timeline::Stage;
+use super::{Event, EventData};
 
 /// The state of a host: never in the site file, only in the database.
 #[derive(
@@ -67,18 +71,259 @@ impl FromStr for HostState {
     }
 }
 
-/// The state that an event alone speaks of, if it does.
-pub fn after(data: &EventData) -> Option<HostState> {
-    use super::event::Verdict::{Failed, Up};
-    match data {
-        EventData::Discover(_)
-        | EventData::Tftp(_)
-        | EventData::Nbp(_)
-        | EventData::Script(_)
-        | EventData::Kernel(_)
-        | EventData::Initrd(_) => Some(HostState::Booting),
-        EventData::Report(Report { verdict: Up, .. }) => Some(HostState::Up),
-        EventData::Report(Report { verdict: Failed, .. }) => Some(HostState::Failed),
-        _ => None,
+/// What is known of a host: its state, and the figures of its latest boot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Life {
+    /// Its state by its events. Never stuck: that is found by the clock.
+    pub state: HostState,
+    /// Since when, in Unix milliseconds; 0 if it was never seen.
+    pub since_ms: i64,
+    /// Its latest boot.
+    pub boot: Boot,
+    /// What brought it into this state, where a version without figures stored it.
+    pub old_reason: Option<String>,
+}
+
+/// The state of a host at a moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct HostStatus {
+    /// The state.
+    pub state: HostState,
+    /// Since when, in Unix milliseconds; 0 if the host was never seen.
+    pub since_ms: i64,
+    /// The last stage that its boot reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default)]
+    pub stage: Option<Stage>,
+    /// What is probably wrong, if it is stuck or failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default)]
+    pub cause: Option<Cause>,
+    /// The cause or the report as a sentence; may hold words of the host.
+    pub reason: String,
+}
+
+impl Life {
+    /// Takes an event of the host into account. `local` says whether its image is the local disk.
+    pub fn note(&mut self, event: &Event, local: bool) {
+        let began = self.boot.note(event);
+        if let Some(state) = self.after(&event.data, began, local)
+            && (state != self.state || matches!(event.data, EventData::Report(_)))
+        {
+            (self.state, self.since_ms, self.old_reason) = (state, event.at_ms, None);
+        }
+    }
+
+    /// The state after an event; none where the event says nothing about it.
+    fn after(&self, data: &EventData, began: bool, local: bool) -> Option<HostState> {
+        let installing = self.state == HostState::Installing;
+        Some(match data {
+            EventData::Report(Report { verdict: Verdict::Failed, .. })
+            | EventData::InstallFailed { .. } => HostState::Failed,
+            // The system that installs is up; the installation is not complete.
+            EventData::Report(_) if installing => return None,
+            EventData::Report(_) | EventData::InstallCompleted { .. } => HostState::Up,
+            EventData::InstallStarted { .. } => HostState::Installing,
+            data if position(data.kind()).is_none() || installing => return None,
+            // The system on the disk asks: it runs. Nothing else is known of it.
+            EventData::Discover(question) | EventData::Request(question)
+                if question.client == Client::Plain && (local || self.boot.disk) =>
+            {
+                HostState::Up
+            }
+            _ => match self.state {
+                // A running system that renews its lease goes on running; only a boot ends that.
+                HostState::Up | HostState::Failed if !began => return None,
+                _ => HostState::Booting,
+            },
+        })
+    }
+
+    /// The state at `now_ms` (Unix milliseconds): a boot that has been silent for longer than its
+    /// stage allows, or that cannot go on, is stuck.
+    pub fn status(&self, facts: &Facts, patience: Patience, now_ms: i64) -> HostStatus {
+        let boot = &self.boot;
+        let (mut state, mut since_ms) = (self.state, self.since_ms);
+        let stage = boot.stage();
+        let text = |report: &Report| report.text.clone();
+        let (mut cause, mut reason) = (None, String::new());
+        match state {
+            HostState::Booting => {
+                if let Some(stall) = stall::find(boot, facts, patience, now_ms) {
+                    state = HostState::Stuck;
+                    since_ms = boot.last_ms;
+                    reason = stall.cause.to_string();
+                    cause = Some(stall.cause);
+                } else if boot.is_left_to_disk(facts.is_local(), patience, now_ms) {
+                    (state, since_ms) = (HostState::Up, boot.last_ms);
+                    reason = "it was left to its local disk and has not asked again".into();
+                } else if let Some(stage) = stage {
+                    reason = stage.label().to_lowercase();
+                }
+            }
+            HostState::Failed => {
+                let failed = stall::find(boot, facts, patience, now_ms).map(|stall| stall.cause);
+                cause = failed.filter(|cause| matches!(cause, Cause::HostFailed { .. }));
+                reason = boot.report.as_ref().map(text).unwrap_or_default();
+            }
+            HostState::Up => reason = boot.report.as_ref().map(text).unwrap_or_default(),
+            HostState::Waiting | HostState::Installing | HostState::Stuck => {}
+        }
+        if let Some(old) = self.old_reason.as_ref().filter(|_| reason.is_empty()) {
+            reason.clone_from(old);
+        }
+        HostStatus { state, since_ms, stage, cause, reason }
+    }
+
+    /// Whether the clock alone may change the state that is shown.
+    pub fn waits_for_clock(&self) -> bool {
+        self.state == HostState::Booting
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lifecycle::EventKind;
+    use crate::lifecycle::samples::{self, data, question, report};
+    use crate::model::Image;
+    use EventKind::*;
+    use HostState as S;
+
+    fn plain(kind: EventKind) -> EventData {
+        let question = question(Client::Plain, None);
+        match kind {
+            Discover => EventData::Discover(question),
+            _ => EventData::Request(question),
+        }
+    }
+
+    fn image(local: bool) -> Facts {
+        let kernel = (!local).then(|| "k".to_owned());
+        let image = Image { local, kernel, initrd: vec!["i".into()], ..Image::default() };
+        Facts { image: Some(image), ..Facts::default() }
+    }
+
+    #[test]
+    fn a_state_follows_from_events_image_and_clock() {
+        let (live, disk) = (image(false), image(true));
+        let up = || vec![data(Discover), data(Script), data(Kernel), data(Report)];
+        let and = |mut events: Vec<EventData>, more: &[EventData]| {
+            events.extend_from_slice(more);
+            events
+        };
+        let failed = report(Verdict::Failed, "no partner");
+        // Events a second apart, then so many seconds of silence.
+        let cases: Vec<(&str, Vec<EventData>, &Facts, i64, S)> = vec![
+            ("never seen", vec![], &live, 9999, S::Waiting),
+            ("the inventory changed", vec![data(Change)], &live, 9999, S::Waiting),
+            ("firmware asks", vec![data(Discover)], &live, 0, S::Booting),
+            ("a host that reports", up(), &live, 99_999, S::Up),
+            (
+                "a running host that asks",
+                and(up(), &[plain(Discover), data(Offer)]),
+                &live,
+                999,
+                S::Up,
+            ),
+            (
+                "a running host that renews",
+                and(up(), &[plain(Request), data(Ack)]),
+                &live,
+                999,
+                S::Up,
+            ),
+            ("a running host that reboots", and(up(), &[data(Discover)]), &live, 1, S::Booting),
+            ("a host that reports a failure", and(up(), &[failed.clone()]), &live, 999, S::Failed),
+            (
+                "a failed host whose system asks",
+                and(up(), &[failed.clone(), plain(Discover)]),
+                &live,
+                999,
+                S::Failed,
+            ),
+            (
+                "a failed host that reboots",
+                and(up(), &[failed.clone(), data(Discover)]),
+                &live,
+                1,
+                S::Booting,
+            ),
+            (
+                "a failed host that recovers",
+                and(up(), &[failed.clone(), data(Report)]),
+                &live,
+                1,
+                S::Up,
+            ),
+            ("an offer that is not heard", vec![data(Discover), data(Offer)], &live, 20, S::Stuck),
+            ("one that may still be", vec![data(Discover), data(Offer)], &live, 19, S::Booting),
+            (
+                "a boot that goes on after all",
+                vec![data(Discover), data(Offer), data(Discover)],
+                &live,
+                1,
+                S::Booting,
+            ),
+            (
+                "a system that is silent",
+                vec![data(Script), data(Kernel), data(Initrd)],
+                &live,
+                300,
+                S::Stuck,
+            ),
+            (
+                "a boot whose system asks",
+                vec![data(Script), data(Kernel), plain(Discover), data(Ack)],
+                &live,
+                9,
+                S::Booting,
+            ),
+            ("a host sent to its disk", vec![data(Discover), data(Offer)], &disk, 30, S::Booting),
+            ("one that stays there", vec![data(Discover), data(Offer)], &disk, 300, S::Up),
+            ("one whose system asks", vec![data(Discover), plain(Discover)], &disk, 0, S::Up),
+            ("an armed host", vec![data(InstallArmed)], &live, 99, S::Waiting),
+            ("an armed host that runs", and(up(), &[data(InstallArmed)]), &live, 99, S::Up),
+            (
+                "one that installs",
+                vec![data(Discover), data(InstallStarted), data(Script), data(Kernel)],
+                &live,
+                999,
+                S::Installing,
+            ),
+            (
+                "one whose installer reports",
+                vec![data(InstallStarted), data(Script), data(Kernel), data(Report)],
+                &live,
+                999,
+                S::Installing,
+            ),
+            (
+                "one that has installed",
+                vec![data(InstallStarted), data(InstallCompleted)],
+                &live,
+                9,
+                S::Up,
+            ),
+            (
+                "one that has not",
+                vec![data(InstallStarted), data(InstallFailed)],
+                &live,
+                9,
+                S::Failed,
+            ),
+        ];
+        for (name, events, facts, silent, expected) in cases {
+            let mut life = Life::default();
+            let events = samples::events((0..).zip(events));
+            for event in &events {
+                life.note(event, facts.is_local());
+            }
+            let now_ms = events.last().map_or(0, |event| event.at_ms) + silent * 1000;
+            let status = life.status(facts, Patience::default(), now_ms);
+            assert_eq!(status.state, expected, "{name}: {status:?}");
+            let has_cause = matches!(expected, S::Stuck);
+            assert!(!has_cause || status.cause.is_some() && !status.reason.is_empty(), "{name}");
+        }
     }
 }

@@ -1,11 +1,16 @@
 //! A host's latest boot, told as stages. Pure.
 
+use serde::Serialize;
+
 use super::boot::Boot;
 use super::event::{Report, Verdict};
 use crate::lifecycle::{Event, EventData, EventKind};
 
 /// The stages of a boot, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// DHCP gives the address.
     Address,

@@ -203,7 +203,7 @@ impl DhcpServer {
     pub fn tell_of_tomorrow(&self) {
         let at_ms = jiff::Timestamp::now().as_millisecond() + 86_400_000;
         let event = Event { at_ms, host: None, mac: None, data: super::boots::ack() };
-        self.with_database(async |database| database.add_events(&[event]).await.unwrap());
+        self.with_database(async |database| database.add_events(&[event], &[]).await.unwrap());
     }
 
     /// A token that may change everything.

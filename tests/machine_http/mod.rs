@@ -111,8 +111,7 @@ async fn an_installers_command_line_brings_the_hosts_bond_up() {
 async fn a_report_sets_the_state_of_its_host() {
     let server = Server::start(SITE).await;
     let status = async |server: &Server| {
-        let status = server.app.inventory.database.find_host_status("r1-n01").await.unwrap();
-        let status = status.unwrap();
+        let status = server.app.inventory.states.find("r1-n01", 0).unwrap();
         (status.state.label(), status.reason)
     };
     let mac = "52:54:00:aa:00:02";

@@ -1,8 +1,8 @@
 //! An operator's way through the pages, in a real browser with script.
 
-use rackstrap::inventory::{HostStatus, Report};
+use rackstrap::inventory::Report;
 use rackstrap::lifecycle::event::Verdict;
-use rackstrap::lifecycle::{EventKind, HostState, Progress};
+use rackstrap::lifecycle::{EventKind, Progress};
 use rackstrap::model::Mac;
 
 use super::browser::Browser;
@@ -54,8 +54,6 @@ async fn fill(server: &Server) {
     let stranger = Mac([0x52, 0x54, 0, 0xbb, 0, 1]);
     events.record(None, Some(stranger), boots::discover());
     let database = &server.app.inventory.database;
-    let up = HostStatus { state: HostState::Up, since_ms: i64::MAX / 2, reason: "reported".into() };
-    database.set_host_status("r1-n02", &up).await.unwrap();
     let body = "bond0: 802.3ad, 2 ports, partner 02:00:00:00:00:01\nvirbr0: 172.16.160.12/24\n";
     let report = Report { at_ms: 1_790_000_000_000, body: body.into() };
     database.set_report("r1-n01", &report).await.unwrap();
@@ -169,8 +167,6 @@ async fn watch_rack(browser: &Browser, server: &Server) {
     browser.client.goto(&format!("{}/racks/r1", server.url)).await.unwrap();
     browser.wait_for_text("#stream-state", "updates itself").await;
     browser.wait_for_text("[data-live='rack r1-n01']", "booting").await;
-    let up = HostStatus { state: HostState::Up, since_ms: i64::MAX / 2, reason: "reported".into() };
-    server.app.inventory.database.set_host_status("r1-n01", &up).await.unwrap();
     server.app.inventory.events.record(Some("r1-n01"), None, boots::report(Verdict::Up, ""));
     browser.wait_for_text("[data-live='rack r1-n01']", "up").await;
     browser.run("document.querySelector('main').append(document.createElement('input'))").await;

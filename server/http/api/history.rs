@@ -13,9 +13,9 @@ use super::nouns::{ChangeResult, How, not_found};
 use super::page::{Page, Paging, Position, SortValue, limit_of, next_link};
 use super::problem::Error;
 use crate::app::App;
-use crate::inventory::{self, EventPageQuery, HostStatus, Report, Revision, StoredEvent};
+use crate::inventory::{self, EventPageQuery, Report, Revision, StoredEvent};
 use crate::lifecycle::audit::Action;
-use crate::lifecycle::{Event, EventKind};
+use crate::lifecycle::{Event, EventKind, HostStatus};
 use crate::model::{Difference, Host, Lease, LeaseState, Mac};
 use crate::network::Consequences;
 
@@ -36,7 +36,8 @@ pub(super) async fn status(
     PathOf(Named { name }): PathOf<Named>,
 ) -> Result<Answer<StatusOfHost>, Error> {
     let database = &app.inventory.database;
-    let Some(status) = database.find_host_status(&name).await? else {
+    let now_ms = jiff::Timestamp::now().as_millisecond();
+    let Some(status) = app.inventory.states.find(&name, now_ms) else {
         return Err(not_found::<Host>(&app.inventory.snapshot().site, name));
     };
     let report = database.find_report(&name).await?;

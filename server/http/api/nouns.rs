@@ -22,8 +22,8 @@ use super::precondition::{Preconditions, entry_tag};
 use super::problem::{Error, Fault};
 use super::schema::{Entry, Simple, is_host, simple_keys};
 use crate::app::App;
-use crate::inventory::{Change, ChangeError, Committed, HostStatus};
-use crate::lifecycle::HostState;
+use crate::inventory::{Change, ChangeError, Committed};
+use crate::lifecycle::{HostState, HostStatus};
 use crate::model::{Difference, Location, Mac, Noun, Site};
 use crate::network::nearest::hint;
 use crate::network::{Consequences, Finding};
@@ -237,7 +237,7 @@ impl<T: Noun + JsonSchema> OperationInput for ListQuery<T> {
 /// The status of every host, for a list of hosts.
 async fn statuses<T: Noun>(app: &App) -> Result<BTreeMap<String, HostStatus>, Error> {
     match is_host::<T>() {
-        true => Ok(app.inventory.database.list_host_status().await?),
+        true => Ok(app.inventory.states.list(jiff::Timestamp::now().as_millisecond())),
         false => Ok(BTreeMap::new()),
     }
 }

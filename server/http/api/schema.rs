@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
-use crate::inventory::HostStatus;
+use crate::lifecycle::HostStatus;
 use crate::model::{Host, Noun, site_schema};
 
 /// Where the OpenAPI document has its schemas.

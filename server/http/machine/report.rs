@@ -9,7 +9,7 @@ use super::peer::Caller;
 use super::{now_ms, tell};
 use crate::app::App;
 use crate::boot::ipxe_text::BootToken;
-use crate::inventory::{HostStatus, Report};
+use crate::inventory::Report;
 use crate::lifecycle::event::{self, Verdict};
 use crate::lifecycle::install::InstallReport;
 use crate::lifecycle::{EventData, HostState};
@@ -66,9 +66,8 @@ pub async fn store(
         Verdict::Up => HostState::Up,
         Verdict::Failed => HostState::Failed,
     };
-    let status = HostStatus { state, since_ms: now_ms, reason: report.text.clone() };
-    app.inventory.database.set_host_status(name, &status).await?;
     tell(&app, Some(name), Some(mac), EventData::Report(report));
+    app.inventory.events.settle().await;
     Ok(format!("{name} is {state}\n"))
 }
 

@@ -7,8 +7,8 @@ use askama::Template;
 use super::clock::Moment;
 use super::progress::percent;
 use super::state::Ui;
-use crate::inventory::{Error, HostStatus};
-use crate::lifecycle::{Event, HostState, Progress};
+use crate::inventory::Error;
+use crate::lifecycle::{Event, HostState, HostStatus, Progress};
 
 /// What moves in the rows of a list: read once, for all hosts.
 pub struct Board {
@@ -20,7 +20,7 @@ impl Board {
     /// Reads state and last event of every host.
     pub async fn read(ui: &Ui) -> Result<Self, Error> {
         let database = &ui.app.inventory.database;
-        let statuses = database.list_host_status().await?;
+        let statuses = ui.app.inventory.states.list(ui.now_ms());
         let last_events = database.list_last_events().await?;
         Ok(Self { statuses, last_events })
     }
@@ -38,10 +38,15 @@ impl Board {
     /// The state cell of a host's row.
     pub fn state_cell(&self, ui: &Ui, host: &str) -> StateCell {
         let state = self.state(host);
+        let is_stopped = matches!(state, HostState::Stuck | HostState::Failed);
+        let reason = self.statuses.get(host).filter(|_| is_stopped);
+        let reason = reason.map(|status| status.reason.clone()).unwrap_or_default();
         let transfers = ui.progress.of_host(host, ui.now_ms());
         let unfinished = transfers.iter().rev().find(|transfer| percent(transfer) < 100);
-        let transfer = unfinished.filter(|_| state == HostState::Booting).map(Transfer::of);
-        StateCell { state, transfer }
+        let transfer = unfinished
+            .filter(|_| matches!(state, HostState::Booting | HostState::Installing))
+            .map(Transfer::of);
+        StateCell { state, reason, transfer }
     }
 
     /// The cell of a host's last event.
@@ -60,6 +65,8 @@ impl Board {
 #[template(path = "state_cell.html")]
 pub struct StateCell {
     state: HostState,
+    /// Why it does not go on.
+    reason: String,
     transfer: Option<Transfer>,
 }
 

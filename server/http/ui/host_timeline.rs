@@ -9,7 +9,7 @@ use super::progress::percent;
 use super::state::Ui;
 use crate::inventory::{Error, EventFilter};
 use crate::lifecycle::boot::Boot;
-use crate::lifecycle::stall::{self, Facts, Patience};
+use crate::lifecycle::stall::{self, Facts};
 use crate::lifecycle::timeline::{Stage, Standing, Step, latest_boot, steps};
 use crate::lifecycle::{Event, Progress};
 use crate::model::size_text;
@@ -75,7 +75,7 @@ impl Timeline {
             cause: stall::find(
                 &Boot::of(boot),
                 &Facts::of(site, host),
-                Patience::default(),
+                ui.app.inventory.states.patience(),
                 ui.now_ms(),
             )
             .map(|stall| stall.cause.to_string()),

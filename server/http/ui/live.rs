@@ -1,7 +1,7 @@
 //! The live streams: server-sent events, each a JSON object of element keys and
 //! the HTML that the page itself would show there.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use super::query::Asked;
 use super::racks;
 use super::state::Ui;
 use crate::inventory::Live;
+use crate::lifecycle::HostState;
 
 /// How often a page is brought up to date while something happens.
 const TICK: Duration = Duration::from_millis(300);
@@ -118,6 +119,17 @@ impl Pending {
         self.hosts.insert(host.clone(), SETTLE);
     }
 
+    /// Notes the hosts that have become stuck, or are no longer: that happens without an event.
+    fn note_stuck(&mut self, ui: &Ui, stuck: &mut HashSet<String>) {
+        let statuses = ui.app.inventory.states.list(ui.now_ms()).into_iter();
+        let now = statuses.filter(|(_, status)| status.state == HostState::Stuck);
+        let now: HashSet<String> = now.map(|(name, _)| name).collect();
+        for name in now.symmetric_difference(stuck) {
+            self.hosts.insert(name.clone(), 1);
+        }
+        *stuck = now;
+    }
+
     fn is_empty(&self) -> bool {
         self.hosts.is_empty() && !self.all && !self.changed
     }
@@ -143,6 +155,7 @@ async fn follow(ui: Ui, followed: Followed, sender: mpsc::Sender<Result<Message,
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut quiet = interval(QUIET);
     let mut pending = Pending { all: true, ..Pending::default() };
+    let mut stuck = HashSet::new();
     loop {
         tokio::select! {
             () = ui.stop.cancelled() => return,
@@ -152,7 +165,10 @@ async fn follow(ui: Ui, followed: Followed, sender: mpsc::Sender<Result<Message,
                 Err(RecvError::Lagged(_)) => pending.all = true,
                 Err(RecvError::Closed) => return,
             },
-            _ = quiet.tick(), if matches!(followed, Followed::Host(_)) => pending.all = true,
+            _ = quiet.tick() => match followed {
+                Followed::Host(_) => pending.all = true,
+                Followed::Hosts(_) | Followed::Rack(_) => pending.note_stuck(&ui, &mut stuck),
+            },
             _ = tick.tick(), if !pending.is_empty() => {
                 match update(&ui, &followed, &pending).await {
                     Ok(update) if send(&sender, &update).await.is_err() => return,

@@ -182,6 +182,9 @@ fn refusal(boot: &Boot, reached: EventKind, facts: &Facts) -> Option<Cause> {
         EventKind::Script => Some(Cause::HostWaits { waiting_for: boot.waiting_for.clone()? }),
         EventKind::Discover | EventKind::Request => match boot.unanswered? {
             Reason::OtherServer => Some(Cause::OtherServer),
+            // An answer follows, or is not wanted.
+            Reason::TooEarly | Reason::BeingProbed => None,
+            Reason::BootsNothing if facts.is_local() => None,
             reason => Some(Cause::Unanswered { reason }),
         },
         EventKind::Offer if boot.offers >= 3 => {
@@ -199,7 +202,7 @@ fn refusal(boot: &Boot, reached: EventKind, facts: &Facts) -> Option<Cause> {
 
 /// What silence means.
 fn silence(boot: &Boot, reached: EventKind, facts: &Facts) -> Option<Cause> {
-    if facts.is_local() {
+    if facts.is_local() || boot.disk {
         return None;
     }
     let image = facts.image.as_ref();
