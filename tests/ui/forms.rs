@@ -208,7 +208,7 @@ async fn a_profiles_parameters_are_fields_with_their_kinds_and_defaults() {
     assert!(!html.contains("id=\"addresses.rail1\""), "one rail was asked for: {html}");
     let cases = [
         ("index", "many", "index", "not a number of 0 or more"),
-        ("parameters.rails", "many", "parameters.rails", "a number from 1 to 16 is needed"),
+        ("parameters.rails", "many", "parameters.rails", "expected a number from 1 to 16"),
         ("parameters.rails", "17", "parameters.rails", "1 to 16"),
         ("parameters.subnet", "nowhere", "parameters.subnet", "there is no subnet"),
     ];
