@@ -116,10 +116,9 @@ impl Host<'_> {
         Some(ack.boot_file())
     }
 
-    fn fetch(&self, url: &str) -> Option<String> {
-        let output = self.clients.sh(&format!("curl -sSf -m 20 '{url}' -o - | base64 -w0"));
-        let text = String::from_utf8(output.stdout).unwrap();
-        (!text.is_empty()).then_some(text)
+    fn fetch(&self, url: &str) -> Option<()> {
+        let output = self.clients.sh(&format!("curl -sSf -m 60 -o /dev/null '{url}'"));
+        output.status.success().then_some(())
     }
 
     fn script(&self, url: &str) -> String {
@@ -180,7 +179,7 @@ impl Host<'_> {
         }
         if at(Stage::Initrd) {
             // In its middle, however fast this machine is.
-            let slow = format!("curl -s -m 20 --limit-rate 1M -o /dev/null '{}'", files[1]);
+            let slow = format!("curl -s -m 20 --limit-rate 4M -o /dev/null '{}'", files[1]);
             let mut curl = self.clients.command("sh").args(["-c", &slow]).spawn().unwrap();
             std::thread::sleep(Duration::from_millis(700));
             restart(server);
@@ -225,7 +224,8 @@ fn ten_power_cycles_install_once(database: Option<&str>) {
     let files = server.directory.path().join("files/di");
     std::fs::create_dir_all(&files).unwrap();
     std::fs::write(files.join("vmlinuz"), "kernel").unwrap();
-    std::fs::write(files.join("initrd"), vec![7; 3_000_000]).unwrap();
+    // More than the buffers of both sockets hold: else it has left when the server dies.
+    std::fs::write(files.join("initrd"), vec![7; 48 << 20]).unwrap();
     server.start(&["lan"]);
     clients.ip(&format!("address add {OWN}/24 dev eth0"));
     let client = Client::bind(&clients, Ipv4Addr::UNSPECIFIED, 68, Some("eth0"));
