@@ -285,10 +285,16 @@ fn a_proxy_gives_boot_files_and_no_addresses() {
     let request = pxe(HOST, 7).option(50, &[10, 77, 0, 200]);
     let mut request = request;
     request.0[242] = 3;
-    for message in [Message::new(1, HOST), request, pxe(INSTALLED, 7)] {
+    for message in [Message::new(1, HOST), request] {
         client.send(&message, EVERYBODY);
         assert!(client.receive(&message, Duration::from_millis(200)).is_none());
     }
+    // UEFI passes over an offer without boot data and retries for minutes: an installed host gets
+    // a menu whose only item is its local disk, and no file.
+    let offer = client.ask(&pxe(INSTALLED, 7), EVERYBODY).unwrap();
+    assert_eq!((offer.your_address(), offer.boot_file()), (Ipv4Addr::UNSPECIFIED, String::new()));
+    assert_eq!(offer.option(60).unwrap(), b"PXEClient");
+    assert_eq!(offer.option(43).unwrap()[..3], [6, 1, 3]);
     assert!(server.leases().is_empty());
 }
 

@@ -65,7 +65,7 @@ fn a_kernel_without_ipv6_serves_ipv4_and_says_once_what_is_missing() {
     let log = server.log();
     let family = "Address family not supported by protocol";
     let missing: Vec<&str> = log.lines().filter(|line| line.contains(family)).collect();
-    assert_eq!(missing.len(), 2, "TFTP over IPv6 and advertisements: {missing:?}");
+    assert_eq!(missing.len(), 3, "TFTP over IPv6, advertisements and DHCPv6: {missing:?}");
     assert!(!log.contains("ERROR"), "{log}");
     let listeners = said(&server.inside, "cat /proc/net/tcp6 /proc/net/udp6");
     assert!(!listeners.contains(":0050 ") && !listeners.contains(":0045 "), "{listeners}");
