@@ -112,7 +112,7 @@ impl Server {
         let mut services = Services { tasks: JoinSet::new(), stop: stop.clone() };
         services.start("inventory watch", app.inventory.clone().run_watch(stop.clone()));
         services.start("lease watch", app.leases.clone().run_watch(stop.clone()));
-        services.start("rental watch", app.inventory.clone().run_lease_ends(stop.clone()));
+        services.start("rental watch", app.inventory.clone().run_rental_ends(stop.clone()));
         services.start("machine HTTP", http::machine::run(app.clone(), machine, stop.clone()));
         services.start("web UI", http::ui::run(app.clone(), admin, stop.clone()));
         if !app.config.interfaces.is_empty() {

@@ -279,7 +279,7 @@ subnets:
 profiles:
   leased: {vlans: {lan: {link: eth0, subnet: tenant/internal}, vms: {link: eth0, id: tenant/vms}}}
 hosts:
-  n1: {tenant: acme, leased-from: 2025-01-01, leased-until: 2025-12-31, profile: leased, nics: {eth0: {mac: "52:54:00:aa:00:01", switch: leaf1a, port: Ethernet1}}}
+  n1: {tenant: acme, rented-from: 2025-01-01, rented-until: 2025-12-31, profile: leased, nics: {eth0: {mac: "52:54:00:aa:00:01", switch: leaf1a, port: Ethernet1}}}
 "#;
     for desk in desks().await {
         desk.file("site.yaml", SITE);
@@ -293,7 +293,7 @@ hosts:
         for line in [
             "~ host n1 tenant: acme -> globex",
             "~ host n1 addresses.lan: 10.0.0.10 -> 10.0.1.10",
-            "~ host n1 leased-until: 2025-12-31 -> none",
+            "~ host n1 rented-until: 2025-12-31 -> none",
             "network of n1:",
             "  VLAN of lan: 500 -> 501",
             "  VLAN of vms: 600 -> 601",
@@ -311,10 +311,10 @@ hosts:
         assert!(desk.good("render --switch leaf1a").contains("interface Ethernet1\n"));
         assert!(desk.bad("render --switch leaf1")[0].contains("did you mean \"leaf1a\"?"));
         assert!(desk.good("switch list").contains("leaf1a  eos"));
-        desk.file("more.csv", "host,tenant,leased-until\nn1,globex,2031-12-31\n");
+        desk.file("more.csv", "host,tenant,rented-until\nn1,globex,2031-12-31\n");
         desk.good("import more.csv");
         let tenant = desk.json("tenant show globex");
-        assert_eq!(tenant["hosts"][0]["leased-until"], "2031-12-31", "{tenant}");
+        assert_eq!(tenant["hosts"][0]["rented-until"], "2031-12-31", "{tenant}");
         assert_eq!(desk.json("host show n1")["addresses"]["lan"], "10.0.1.10");
     }
 }

@@ -357,7 +357,7 @@ async fn a_host_moves_to_another_tenant_by_one_edit_which_is_told_first() {
         let stored = Inventory::open(store.open().await).await.unwrap().snapshot();
         let a = &stored.site.hosts["a"];
         assert_eq!(a.addresses["lan"].to_string(), "172.16.160.11");
-        assert_eq!(a.leased_until.unwrap().to_string(), "2026-12-31");
+        assert_eq!(a.rented_until.unwrap().to_string(), "2026-12-31");
         assert_eq!(stored.site.subnets["acme-internal"].role.as_deref(), Some("internal"));
 
         let give = |site: &mut Site| {
@@ -393,13 +393,13 @@ async fn a_host_moves_to_another_tenant_by_one_edit_which_is_told_first() {
         free.await.unwrap();
         let snapshot = inventory.snapshot();
         assert_eq!(snapshot.site.hosts["c"].addresses["lan"].to_string(), "172.16.160.10");
-        assert_eq!(snapshot.site.hosts["a"].leased_until, None);
+        assert_eq!(snapshot.site.hosts["a"].rented_until, None);
 
         let refused = inventory.change_site(change("a host of nobody"), |site| {
             site.hosts.get_mut("c").unwrap().give_to(None);
             Ok(())
         });
         let refused = refused.await.unwrap_err().to_string();
-        assert!(refused.contains("leased to nobody") && refused.contains("N191"), "{refused}");
+        assert!(refused.contains("rented to nobody") && refused.contains("N191"), "{refused}");
     }
 }

@@ -131,7 +131,7 @@ const LATER: [(&str, &str, fn(Site) -> Site); 5] = [
         "#,
         |mut site| {
             let host = site.hosts.get_mut("n01").unwrap();
-            host.leased_until = Some("2025-12-31".parse().unwrap());
+            host.rented_until = Some("2025-12-31".parse().unwrap());
             site
         },
     ),
@@ -228,7 +228,7 @@ async fn check_meant(store: &Store, database: &Database, migrations: &[PathBuf])
             "0007_switches.sql" => check_port(&inventory).await,
             "0008_told_lease_ends.sql" => {
                 let after = 1_767_225_600 + 60;
-                assert_eq!(inventory.tell_lease_ends(after).await.unwrap(), 0, "told already");
+                assert_eq!(inventory.tell_rental_ends(after).await.unwrap(), 0, "told already");
             }
             _ => {}
         }

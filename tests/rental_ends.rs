@@ -11,8 +11,8 @@ use crate::common::store::Store;
 const SITE: &str = r#"
 tenants: {acme: {}}
 hosts:
-  n1: {tenant: acme, leased-until: 2025-12-31, nics: {eth0: "52:54:00:aa:00:01"}}
-  n2: {tenant: acme, leased-until: 2026-12-31, nics: {eth0: "52:54:00:aa:00:02"}}
+  n1: {tenant: acme, rented-until: 2025-12-31, nics: {eth0: "52:54:00:aa:00:01"}}
+  n2: {tenant: acme, rented-until: 2026-12-31, nics: {eth0: "52:54:00:aa:00:02"}}
   n3: {tenant: acme, nics: {eth0: "52:54:00:aa:00:03"}}
 "#;
 
@@ -35,17 +35,18 @@ async fn the_end_of_a_lease_is_told_once_however_many_servers_there_are() {
         change(&one, |site| *site = serde_saphyr::from_str(SITE).unwrap()).await;
         two.reload().await.unwrap();
         let [first, second] = NEW_YEARS;
-        assert_eq!(one.tell_lease_ends(first - 1).await.unwrap(), 0, "{}: before", store.kind);
-        let (by_one, by_two) = tokio::join!(one.tell_lease_ends(first), two.tell_lease_ends(first));
+        assert_eq!(one.tell_rental_ends(first - 1).await.unwrap(), 0, "{}: before", store.kind);
+        let (by_one, by_two) =
+            tokio::join!(one.tell_rental_ends(first), two.tell_rental_ends(first));
         assert_eq!(by_one.unwrap() + by_two.unwrap(), 1, "{}: at once", store.kind);
-        assert_eq!(two.tell_lease_ends(first + 60).await.unwrap(), 0, "{}: later", store.kind);
-        assert_eq!(two.tell_lease_ends(second).await.unwrap(), 1, "{}: the next", store.kind);
+        assert_eq!(two.tell_rental_ends(first + 60).await.unwrap(), 0, "{}: later", store.kind);
+        assert_eq!(two.tell_rental_ends(second).await.unwrap(), 1, "{}: the next", store.kind);
 
         // A lease that was lengthened ends again.
         let longer = "2026-06-30".parse().ok();
-        change(&one, |site| site.hosts.get_mut("n1").unwrap().leased_until = longer).await;
-        assert_eq!(one.tell_lease_ends(second).await.unwrap(), 1, "{}: again", store.kind);
-        assert_eq!(one.tell_lease_ends(second).await.unwrap(), 0, "{}: once more", store.kind);
+        change(&one, |site| site.hosts.get_mut("n1").unwrap().rented_until = longer).await;
+        assert_eq!(one.tell_rental_ends(second).await.unwrap(), 1, "{}: again", store.kind);
+        assert_eq!(one.tell_rental_ends(second).await.unwrap(), 0, "{}: once more", store.kind);
 
         for inventory in [&one, &two] {
             assert!(inventory.events.flush(Duration::from_secs(10)).await);

@@ -16,7 +16,7 @@ use crate::site_file::{RowError, Rows};
 #[derive(Debug, Args)]
 pub(crate) struct Import {
     /// CSV file, or - for standard input. The first row names the columns: host, rack, unit, serial, tenant,
-    /// leased-from, leased-until, profile, image, boot-file, macs, nics.LABEL, addresses.LINK, reservations.SUBNET.
+    /// rented-from, rented-until, profile, image, boot-file, macs, nics.LABEL, addresses.LINK, reservations.SUBNET.
     file: PathBuf,
     /// Show what would change, without changing it
     #[arg(long)]

@@ -10,7 +10,9 @@ use serde_json::Value;
 use crate::cli::context::{Context, change, operator, table};
 use crate::cli::outcome::{refuse_change, tell};
 use crate::inventory::{ChangeError, now_ms};
-use crate::model::{Host, Image, LeaseTerm, Noun, ProfileTree, Rack, Site, Subnet, Switch, Tenant};
+use crate::model::{
+    Host, Image, Noun, ProfileTree, Rack, RentalTerm, Site, Subnet, Switch, Tenant,
+};
 use crate::network::nearest::hint;
 use crate::profile::ResolvedSite;
 use crate::site_file::{self, set_values};
@@ -227,16 +229,16 @@ impl Listed for Tenant {
     fn cells(&self, name: &str, site: &ResolvedSite) -> Vec<String> {
         let now = now_ms() / 1000;
         let of_tenant = |host: &Host| host.tenant.as_deref() == Some(name);
-        let in_term = |wanted: fn(LeaseTerm) -> bool| {
-            count_hosts(site, |host| of_tenant(host) && host.lease_term(now).is_some_and(wanted))
+        let in_term = |wanted: fn(RentalTerm) -> bool| {
+            count_hosts(site, |host| of_tenant(host) && host.rental_term(now).is_some_and(wanted))
         };
         let subnets = site.subnets.iter().filter(|(_, net)| net.tenant.as_deref() == Some(name));
         vec![
             or_dash(self.contact.as_ref()),
             count_hosts(site, of_tenant),
             subnets.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "),
-            in_term(|term| matches!(term, LeaseTerm::EndsSoon(_))),
-            in_term(|term| matches!(term, LeaseTerm::Ended(_))),
+            in_term(|term| matches!(term, RentalTerm::EndsSoon(_))),
+            in_term(|term| matches!(term, RentalTerm::Ended(_))),
         ]
     }
 }

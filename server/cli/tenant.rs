@@ -1,4 +1,4 @@
-//! `rackstrap tenant ...`: who has leased which hosts, from when to when.
+//! `rackstrap tenant ...`: who rents which hosts, from when to when.
 
 use std::process::ExitCode;
 
@@ -14,9 +14,9 @@ use crate::site_file;
 /// What can be done with tenants.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TenantCommand {
-    /// List them all, with how many of their leases end soon or have ended
+    /// List them all, with how many of their rentals end soon or have ended
     List,
-    /// Show one with its subnets and its hosts, and when their leases begin and end
+    /// Show one with its subnets and its hosts, and when their rentals begin and end
     Show(Name),
     /// Change values of one, or add it
     Set(Set),
@@ -45,14 +45,14 @@ async fn show(context: &Context, name: &str) -> anyhow::Result<ExitCode> {
     let subnets: Vec<&String> = subnets_of(site, name);
     let mut value = tenant.named(name);
     value["subnets"] = json!(subnets);
-    value["hosts"] = hosts.iter().map(|(name, host)| lease_json(name, host, now)).collect();
+    value["hosts"] = hosts.iter().map(|(name, host)| rental_json(name, host, now)).collect();
     context.print(&value, || {
         let row = |(name, host): &(&String, &Host)| {
-            let term = host.lease_term(now).map(|term| term.label());
+            let term = host.rental_term(now).map(|term| term.label());
             vec![
                 (*name).clone(),
-                or_dash(host.leased_from),
-                or_dash(host.leased_until),
+                or_dash(host.rented_from),
+                or_dash(host.rented_until),
                 or_dash(term),
             ]
         };
@@ -70,11 +70,11 @@ fn subnets_of<'a>(site: &'a Site, tenant: &String) -> Vec<&'a String> {
     own.map(|(name, _)| name).collect()
 }
 
-fn lease_json(name: &str, host: &Host, now: i64) -> Value {
+fn rental_json(name: &str, host: &Host, now: i64) -> Value {
     json!({
         "name": name,
-        "leased-from": host.leased_from,
-        "leased-until": host.leased_until,
-        "lease": host.lease_term(now).map(|term| term.label()),
+        "rented-from": host.rented_from,
+        "rented-until": host.rented_until,
+        "rental": host.rental_term(now).map(|term| term.label()),
     })
 }

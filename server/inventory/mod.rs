@@ -21,7 +21,7 @@ mod users;
 
 // What the services see.
 mod events;
-mod lease_ends;
+mod rental_ends;
 mod snapshot;
 mod watch;
 

@@ -8,6 +8,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{DhcpOptions, HostMatch, LocalBoot, Mac, Nic, ProfileTree, Scalar, When};
 
+/// The key of a host that `key` was called before, or `key` itself: site files, rows and stored
+/// revisions of earlier versions are still read.
+pub fn current_host_key(key: &str) -> &str {
+    match key {
+        "leased-from" => "rented-from",
+        "leased-until" => "rented-until",
+        key => key,
+    }
+}
+
 /// One server: where it stands, what its NICs are, what it boots and what its network is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -30,15 +40,15 @@ pub struct Host {
     /// The maker's serial number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<String>,
-    /// Who has leased it.
+    /// Who rents it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
-    /// When the tenant's lease begins: a day, or a time (RFC 3339).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub leased_from: Option<When>,
+    /// When the tenant's rental begins: a day, or a time (RFC 3339).
+    #[serde(default, alias = "leased-from", skip_serializing_if = "Option::is_none")]
+    pub rented_from: Option<When>,
     /// When it ends; a day is its last one. Nothing is switched off then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub leased_until: Option<When>,
+    #[serde(default, alias = "leased-until", skip_serializing_if = "Option::is_none")]
+    pub rented_until: Option<When>,
     /// What its network looks like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,

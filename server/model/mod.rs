@@ -58,7 +58,7 @@ pub use caption::{Caption, InvalidCaption};
 pub use cpu_list::{CpuList, InvalidCpuList};
 pub use dhcp_options::{DhcpOptions, InvalidDhcpOption, InvalidOption};
 pub use diff::{Difference, DifferenceKind, FieldDifference, diff, renamed_hosts};
-pub use host::Host;
+pub use host::{Host, current_host_key};
 pub use host_number::HostNumber;
 pub use identity::{HostMatch, Identity, InvalidOctets, InvalidUuid, Octets, Uuid};
 pub use image::{BootMode, DRACUT_WORD, Image, InstallBegins, LocalBoot};
@@ -98,7 +98,7 @@ pub use subnet::{
     Range, RangeUse, Subnet, UnknownClients,
 };
 pub use subnet_index::SubnetIndex;
-pub use tenancy::{LeaseTerm, tenant_role};
+pub use tenancy::{RentalTerm, tenant_role};
 pub use virtual_link::{IpvlanMode, IpvlanSpec, LoopbackSpec, MacvlanMode, MacvlanSpec, VethSpec};
 pub use vlan_id::VlanId;
 pub use when::{InvalidWhen, When};

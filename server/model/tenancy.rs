@@ -1,16 +1,16 @@
-//! Whose hosts are whose: a tenant's lease of a host, and profiles that say "the tenant's
+//! Whose hosts are whose: a tenant's rental of a host, and profiles that say "the tenant's
 //! subnet" and so serve every tenant. Pure.
 
 use std::collections::BTreeMap;
 
 use super::{Host, Profile, Site};
 
-/// How long before its end a lease is said to end soon, in seconds.
+/// How long before its end a rental is said to end soon, in seconds.
 const SOON_SECONDS: i64 = 14 * 86_400;
 
-/// Where a tenant's lease of a host is at a moment.
+/// Where a tenant's rental of a host is at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeaseTerm {
+pub enum RentalTerm {
     /// It begins after so many seconds.
     Ahead(i64),
     /// It runs, without an end or with one that is far off.
@@ -21,7 +21,7 @@ pub enum LeaseTerm {
     Ended(i64),
 }
 
-impl LeaseTerm {
+impl RentalTerm {
     /// The word for people.
     pub fn label(self) -> &'static str {
         match self {
@@ -34,26 +34,26 @@ impl LeaseTerm {
 }
 
 impl Host {
-    /// Where its tenant's lease is at a moment (Unix seconds); none for a host of nobody.
-    pub fn lease_term(&self, now: i64) -> Option<LeaseTerm> {
+    /// Where its tenant's rental is at a moment (Unix seconds); none for a host of nobody.
+    pub fn rental_term(&self, now: i64) -> Option<RentalTerm> {
         self.tenant.as_ref()?;
-        let ahead = self.leased_from.map(|from| from.begins_at() - now).filter(|left| *left > 0);
-        let left = self.leased_until.map(|until| until.ends_at() - now);
+        let ahead = self.rented_from.map(|from| from.begins_at() - now).filter(|left| *left > 0);
+        let left = self.rented_until.map(|until| until.ends_at() - now);
         Some(match (ahead, left) {
-            (_, Some(left)) if left <= 0 => LeaseTerm::Ended(-left),
-            (Some(ahead), _) => LeaseTerm::Ahead(ahead),
-            (None, Some(left)) if left <= SOON_SECONDS => LeaseTerm::EndsSoon(left),
-            (None, _) => LeaseTerm::Running,
+            (_, Some(left)) if left <= 0 => RentalTerm::Ended(-left),
+            (Some(ahead), _) => RentalTerm::Ahead(ahead),
+            (None, Some(left)) if left <= SOON_SECONDS => RentalTerm::EndsSoon(left),
+            (None, _) => RentalTerm::Running,
         })
     }
 
-    /// Gives the host to another tenant, or to nobody. The days of the old lease do not go on
+    /// Gives the host to another tenant, or to nobody. The days of the old rental do not go on
     /// for the new tenant.
     pub fn give_to(&mut self, tenant: Option<String>) {
         if self.tenant != tenant {
             self.tenant = tenant;
-            self.leased_from = None;
-            self.leased_until = None;
+            self.rented_from = None;
+            self.rented_until = None;
         }
     }
 }
@@ -122,8 +122,8 @@ mod tests {
         let when = |text: &str| text.parse().unwrap();
         Host {
             tenant: Some("acme".into()),
-            leased_from: from.map(when),
-            leased_until: until.map(when),
+            rented_from: from.map(when),
+            rented_until: until.map(when),
             ..Host::default()
         }
     }
@@ -132,27 +132,27 @@ mod tests {
     fn a_lease_begins_runs_and_ends_at_the_end_of_its_last_day() {
         let now = 100 * DAY; // 1970-04-11
         let cases = [
-            (leased(None, None), LeaseTerm::Running),
-            (leased(Some("1970-04-11"), None), LeaseTerm::Running),
-            (leased(Some("1970-04-12"), None), LeaseTerm::Ahead(DAY)),
-            (leased(Some("1970-01-01"), Some("1970-05-31")), LeaseTerm::Running),
-            (leased(None, Some("1970-04-24")), LeaseTerm::EndsSoon(14 * DAY)),
-            (leased(None, Some("1970-04-11")), LeaseTerm::EndsSoon(DAY)),
-            (leased(None, Some("1970-04-10")), LeaseTerm::Ended(0)),
-            (leased(None, Some("1970-04-10T23:00:00Z")), LeaseTerm::Ended(3600)),
+            (leased(None, None), RentalTerm::Running),
+            (leased(Some("1970-04-11"), None), RentalTerm::Running),
+            (leased(Some("1970-04-12"), None), RentalTerm::Ahead(DAY)),
+            (leased(Some("1970-01-01"), Some("1970-05-31")), RentalTerm::Running),
+            (leased(None, Some("1970-04-24")), RentalTerm::EndsSoon(14 * DAY)),
+            (leased(None, Some("1970-04-11")), RentalTerm::EndsSoon(DAY)),
+            (leased(None, Some("1970-04-10")), RentalTerm::Ended(0)),
+            (leased(None, Some("1970-04-10T23:00:00Z")), RentalTerm::Ended(3600)),
         ];
         for (host, expected) in cases {
-            assert_eq!(host.lease_term(now), Some(expected), "{host:?}");
+            assert_eq!(host.rental_term(now), Some(expected), "{host:?}");
         }
-        assert_eq!(Host::default().lease_term(now), None);
+        assert_eq!(Host::default().rental_term(now), None);
     }
 
     #[test]
     fn a_new_tenant_gets_no_old_days() {
         let mut host = leased(None, Some("1970-04-10"));
         host.give_to(Some("acme".into()));
-        assert!(host.leased_until.is_some());
+        assert!(host.rented_until.is_some());
         host.give_to(Some("globex".into()));
-        assert_eq!((host.tenant.as_deref(), host.leased_until), (Some("globex"), None));
+        assert_eq!((host.tenant.as_deref(), host.rented_until), (Some("globex"), None));
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::model::Host;
+use crate::model::{Host, current_host_key};
 use crate::tree;
 
 /// Sets values in an entry of the site, each by its path, such as `nics.eth0`, and gives
@@ -30,7 +30,7 @@ pub fn set_values<T: Serialize + DeserializeOwned>(
     tree::read_json(&Value::Object(fields)).map_err(|refusal| refusal.told())
 }
 
-/// [`set_values`] of a host: the days of a lease end with its tenant, unless they are
+/// [`set_values`] of a host: the days of a rental end with its tenant, unless they are
 /// among the values.
 ///
 /// # Errors
@@ -40,8 +40,8 @@ pub fn set_host(host: Option<&Host>, values: &[(String, String)]) -> Result<Host
     let mut new: Host = set_values(host, values)?;
     let told = |key: &str| values.iter().any(|(path, _)| path == key);
     if host.is_some_and(|old| old.tenant != new.tenant) {
-        new.leased_from = new.leased_from.filter(|_| told("leased-from"));
-        new.leased_until = new.leased_until.filter(|_| told("leased-until"));
+        new.rented_from = new.rented_from.filter(|_| told("rented-from"));
+        new.rented_until = new.rented_until.filter(|_| told("rented-until"));
     }
     Ok(new)
 }
@@ -61,6 +61,7 @@ fn nic_values(host: Option<&Host>, values: &[(String, String)]) -> Vec<(String, 
         }
     }
     for (path, value) in values {
+        let path = current_host_key(path);
         let label = path.strip_prefix("nics.");
         let has_cable = |label: &str| {
             let nic = host.and_then(|host| host.nics.get(label));
@@ -69,7 +70,7 @@ fn nic_values(host: Option<&Host>, values: &[(String, String)]) -> Vec<(String, 
         let is_mac = !value.is_empty() && !value.starts_with('{');
         let path = match label.is_some_and(has_cable) && is_mac {
             true => format!("{path}.mac"),
-            false => path.clone(),
+            false => path.to_owned(),
         };
         all.push((path, value.clone()));
     }
@@ -163,13 +164,15 @@ mod tests {
         let when = |text: &str| text.parse().unwrap();
         let host = Host {
             tenant: Some("acme".into()),
-            leased_from: Some(when("2026-01-01")),
-            leased_until: Some(when("2026-12-31")),
+            rented_from: Some(when("2026-01-01")),
+            rented_until: Some(when("2026-12-31")),
             ..Host::default()
         };
-        let cases: [(&[(&str, &str)], [Option<&str>; 2]); 4] = [
+        let cases: [(&[(&str, &str)], [Option<&str>; 2]); 5] = [
             (&[("unit", "7")], [Some("2026-01-01"), Some("2026-12-31")]),
             (&[("tenant", "globex")], [None, None]),
+            (&[("tenant", "globex"), ("rented-until", "2026-12-31")], [None, Some("2026-12-31")]),
+            // The key of earlier versions.
             (&[("tenant", "globex"), ("leased-until", "2026-12-31")], [None, Some("2026-12-31")]),
             (&[("tenant", "")], [None, None]),
         ];
@@ -177,7 +180,7 @@ mod tests {
             let values: Vec<_> =
                 values.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
             let new = set_host(Some(&host), &values).unwrap();
-            assert_eq!([new.leased_from, new.leased_until], expected.map(|text| text.map(when)));
+            assert_eq!([new.rented_from, new.rented_until], expected.map(|text| text.map(when)));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Hosts as rows of comma-separated values, the way they come with a rack. Pure.
 //!
 //! The first row names the columns: `host`, `rack`, `unit`, `index`, `serial`, `tenant`,
-//! `leased-from`, `leased-until`, `profile`, `image`, `boot-file`, `nics.LABEL` with
+//! `rented-from`, `rented-until`, `profile`, `image`, `boot-file`, `nics.LABEL` with
 //! `nics.LABEL.switch` and `nics.LABEL.port`, `addresses.LINK`, `reservations.SUBNET`,
 //! `parameters.NAME`, `match.KEY`, and `macs`: several MACs in one cell, which become eth0,
 //! eth1 and so on. An empty cell leaves what is.
@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::edit::set_host;
-use crate::model::{Host, HostMatch, Site};
+use crate::model::{Host, HostMatch, Site, current_host_key};
 use crate::tree::unknown;
 
 const PLAIN: [&str; 10] = [
@@ -19,8 +19,8 @@ const PLAIN: [&str; 10] = [
     "index",
     "serial",
     "tenant",
-    "leased-from",
-    "leased-until",
+    "rented-from",
+    "rented-until",
     "profile",
     "image",
     "boot-file",
@@ -138,7 +138,9 @@ impl Column {
         match lower.as_str() {
             "host" | "name" => return Ok(Self::Host),
             "macs" | "mac" => return Ok(Self::Macs),
-            plain if PLAIN.contains(&plain) => return Ok(Self::Path(lower)),
+            plain if PLAIN.contains(&current_host_key(plain)) => {
+                return Ok(Self::Path(current_host_key(plain).to_owned()));
+            }
             _ => {}
         }
         if let Some((map, key)) = name.split_once('.') {
@@ -225,7 +227,7 @@ pub fn render(site: &Site) -> String {
         let unit = host.unit.map(|unit| unit.to_string());
         let index = host.index.map(|index| index.to_string());
         let [from, until] =
-            [host.leased_from, host.leased_until].map(|when| when.map(|when| when.to_string()));
+            [host.rented_from, host.rented_until].map(|when| when.map(|when| when.to_string()));
         let plain = [rack, &unit, &index, serial, tenant, &from, &until, profile, image, boot_file];
         let mut record = vec![name.clone()];
         record.extend(plain.map(|value| value.clone().unwrap_or_default()));
@@ -319,7 +321,7 @@ mod tests {
             (
                 "host,colour\na,red\n",
                 &["row 1: there is no column \"colour\"; there are 17, \
-                        such as host, rack, unit, index, serial, tenant, leased-from, leased-until"],
+                        such as host, rack, unit, index, serial, tenant, rented-from, rented-until"],
             ),
             (
                 "host,unit\na,x\nb,1,2\n,3\n",

@@ -15,7 +15,7 @@ subnets:
 profiles:
   leased: {vlans: {lan: {link: eth0, subnet: tenant/internal}, vms: {link: eth0, id: tenant/guests}}}
 hosts:
-  n1: {tenant: acme, leased-until: 2025-12-31, profile: leased, nics: {eth0: "52:54:00:aa:00:01"}}
+  n1: {tenant: acme, rented-until: 2025-12-31, profile: leased, nics: {eth0: "52:54:00:aa:00:01"}}
   n2: {tenant: acme, profile: leased, nics: {eth0: "52:54:00:aa:00:02"}}
 "#;
 
@@ -37,7 +37,7 @@ async fn a_tenants_page_shows_its_hosts_and_their_leases() {
     assert!(operator.page("/hosts/n1").await.contains("lease ended"));
     let hosts = operator.page("/hosts").await;
     assert_eq!(hosts.matches("lease ended").count(), 1, "{hosts}");
-    assert_eq!(server.app.inventory.tell_lease_ends(i64::from(u32::MAX)).await.unwrap(), 1);
+    assert_eq!(server.app.inventory.tell_rental_ends(i64::from(u32::MAX)).await.unwrap(), 1);
     assert!(server.app.inventory.events.flush(std::time::Duration::from_secs(10)).await);
     let host = operator.page("/hosts/n1").await;
     assert!(host.contains("the rental of tenant acme has ended (2025-12-31)"), "{host}");
@@ -54,7 +54,7 @@ async fn a_host_is_given_to_another_tenant_after_its_move_was_seen() {
     browser.click("button").await;
     browser.wait_for_text("h1", "Edit n1").await;
     browser.click("#tenant option[value=globex]").await;
-    browser.fill("[id='leased-until']", "2031-12-31").await;
+    browser.fill("[id='rented-until']", "2031-12-31").await;
     browser.click(".head .first").await;
 
     browser.wait_for_text("#review", "Changes to save").await;
@@ -72,7 +72,7 @@ async fn a_host_is_given_to_another_tenant_after_its_move_was_seen() {
     let snapshot = server.app.inventory.snapshot();
     let host = &snapshot.site.hosts["n1"];
     assert_eq!(host.addresses["lan"].to_string(), "10.0.1.10");
-    assert_eq!(host.leased_until.unwrap().to_string(), "2031-12-31");
+    assert_eq!(host.rented_until.unwrap().to_string(), "2031-12-31");
     browser.client.goto(&format!("{}/tenants/globex", server.url)).await.unwrap();
     browser.wait_for_text("main", "2031-12-31").await;
     browser.screenshot("tenant").await;

@@ -17,7 +17,7 @@ use super::query::Asked;
 use super::session::Operator;
 use super::stack;
 use super::state::Ui;
-use super::tenants::{LeaseCell, lease_cell};
+use super::tenants::{RentalCell, rental_cell};
 use crate::model::{BootMode, ClientKey, Host, Lease};
 use crate::network::{self, File, Finding, Format, RenderError, Severity};
 use crate::profile::{Explained, ResolvedSite};
@@ -28,7 +28,7 @@ struct HostPage {
     frame: Frame,
     name: String,
     host: Host,
-    lease: Option<LeaseCell>,
+    lease: Option<RentalCell>,
     /// Whether its image installs, so that it can be armed.
     installs: bool,
     state: StateCell,
@@ -107,7 +107,7 @@ pub async fn show(
             .as_ref()
             .and_then(|image| site.images.get(image))
             .is_some_and(|image| image.boot == BootMode::Once),
-        lease: lease_cell(host, ui.now_ms() / 1000),
+        lease: rental_cell(host, ui.now_ms() / 1000),
         host: host.clone(),
         name,
     }))

@@ -15,9 +15,9 @@ use super::page::{Frame, Page, Slice};
 use super::query::Asked;
 use super::session::Operator;
 use super::state::Ui;
-use super::tenants::{LeaseCell, lease_cell};
+use super::tenants::{RentalCell, rental_cell};
 use crate::lifecycle::HostState;
-use crate::model::{Host, LeaseTerm, Mac, Site};
+use crate::model::{Host, Mac, RentalTerm, Site};
 
 /// How many hosts a page shows.
 const PAGE: usize = 100;
@@ -131,7 +131,7 @@ struct Row {
     state: StateCell,
     event: EventCell,
     /// That its tenant's lease has ended.
-    ended: Option<LeaseCell>,
+    ended: Option<RentalCell>,
 }
 
 /// A column's heading: a link that sorts by it.
@@ -204,7 +204,7 @@ fn row(ui: &Ui, site: &Site, board: &Board, name: &str) -> Row {
     let none = Host::default();
     let host = site.hosts.get(name).unwrap_or(&none);
     let now = ui.now_ms() / 1000;
-    let is_ended = matches!(host.lease_term(now), Some(LeaseTerm::Ended(_)));
+    let is_ended = matches!(host.rental_term(now), Some(RentalTerm::Ended(_)));
     let address = host.addresses.values().chain(host.reservations.values()).next();
     Row {
         name: name.to_owned(),
@@ -213,7 +213,7 @@ fn row(ui: &Ui, site: &Site, board: &Board, name: &str) -> Row {
         address: address.map(ToString::to_string).unwrap_or_default(),
         state: board.state_cell(ui, name),
         event: board.event_cell(ui, name),
-        ended: lease_cell(host, now).filter(|_| is_ended),
+        ended: rental_cell(host, now).filter(|_| is_ended),
     }
 }
 

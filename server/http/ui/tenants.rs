@@ -1,4 +1,4 @@
-//! Tenants: whose hosts are whose, and whose leases end.
+//! Tenants: whose hosts are whose, and whose rentals end.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -9,7 +9,7 @@ use super::error::Error;
 use super::page::{Frame, Page};
 use super::session::Operator;
 use super::state::Ui;
-use crate::model::{Host, LeaseTerm, Site, Tenant};
+use crate::model::{Host, RentalTerm, Site, Tenant};
 
 /// A tenant in the list.
 struct Row {
@@ -41,17 +41,17 @@ pub(crate) async fn list(
 }
 
 fn row(site: &Site, name: &str, now: i64) -> Option<Row> {
-    let terms: Vec<LeaseTerm> =
-        hosts_of(site, name).filter_map(|(_, host)| host.lease_term(now)).collect();
-    let count = |wanted: fn(&&LeaseTerm) -> bool| terms.iter().filter(wanted).count();
+    let terms: Vec<RentalTerm> =
+        hosts_of(site, name).filter_map(|(_, host)| host.rental_term(now)).collect();
+    let count = |wanted: fn(&&RentalTerm) -> bool| terms.iter().filter(wanted).count();
     let subnets = site.subnets.iter().filter(|(_, net)| net.tenant.as_deref() == Some(name));
     Some(Row {
         name: name.to_owned(),
         tenant: site.tenants.get(name)?.clone(),
         subnets: subnets.map(|(name, _)| name.clone()).collect(),
         hosts: terms.len(),
-        ending: count(|term| matches!(term, LeaseTerm::EndsSoon(_))),
-        ended: count(|term| matches!(term, LeaseTerm::Ended(_))),
+        ending: count(|term| matches!(term, RentalTerm::EndsSoon(_))),
+        ended: count(|term| matches!(term, RentalTerm::Ended(_))),
     })
 }
 
@@ -62,35 +62,35 @@ fn hosts_of<'a>(
     site.hosts.iter().filter(move |(_, host)| host.tenant.as_deref() == Some(tenant))
 }
 
-/// A tenant's lease of a host, for a page.
-pub(crate) struct LeaseCell {
+/// A tenant's rental of a host, for a page.
+pub(crate) struct RentalCell {
     /// The CSS class.
     pub class: &'static str,
-    /// Where the lease is, in words.
+    /// Where the rental is, in words.
     pub text: String,
 }
 
-/// Where a host's lease is at a moment (Unix seconds), in words; none for a host of nobody.
-pub(crate) fn lease_cell(host: &Host, now: i64) -> Option<LeaseCell> {
-    Some(match host.lease_term(now)? {
-        LeaseTerm::Ahead(left) => {
-            LeaseCell { class: "", text: format!("begins in {}", span(left)) }
+/// Where a host's rental is at a moment (Unix seconds), in words; none for a host of nobody.
+pub(crate) fn rental_cell(host: &Host, now: i64) -> Option<RentalCell> {
+    Some(match host.rental_term(now)? {
+        RentalTerm::Ahead(left) => {
+            RentalCell { class: "", text: format!("begins in {}", span(left)) }
         }
-        LeaseTerm::Running => LeaseCell { class: "", text: "running".into() },
-        LeaseTerm::EndsSoon(left) => {
-            LeaseCell { class: "kind warning", text: format!("ends in {}", span(left)) }
+        RentalTerm::Running => RentalCell { class: "", text: "running".into() },
+        RentalTerm::EndsSoon(left) => {
+            RentalCell { class: "kind warning", text: format!("ends in {}", span(left)) }
         }
-        LeaseTerm::Ended(ago) => {
-            LeaseCell { class: "kind warning", text: format!("ended {} ago", span(ago)) }
+        RentalTerm::Ended(ago) => {
+            RentalCell { class: "kind warning", text: format!("ended {} ago", span(ago)) }
         }
     })
 }
 
-struct LeasedHost {
+struct RentedHost {
     name: String,
     from: String,
     until: String,
-    term: Option<LeaseCell>,
+    term: Option<RentalCell>,
 }
 
 #[derive(Template)]
@@ -98,7 +98,7 @@ struct LeasedHost {
 struct TenantPage {
     frame: Frame,
     row: Row,
-    hosts: Vec<LeasedHost>,
+    hosts: Vec<RentedHost>,
 }
 
 /// `GET /tenants/{name}`
@@ -112,12 +112,12 @@ pub(crate) async fn show(
     let Some(row) = row(site, &name, now) else {
         return Err(Error::NotFound { what: "tenant", name });
     };
-    let leased = |(name, host): (&String, &Host)| LeasedHost {
+    let rented = |(name, host): (&String, &Host)| RentedHost {
         name: name.clone(),
-        from: host.leased_from.map(|when| when.to_string()).unwrap_or_default(),
-        until: host.leased_until.map(|when| when.to_string()).unwrap_or_default(),
-        term: lease_cell(host, now),
+        from: host.rented_from.map(|when| when.to_string()).unwrap_or_default(),
+        until: host.rented_until.map(|when| when.to_string()).unwrap_or_default(),
+        term: rental_cell(host, now),
     };
-    let hosts = hosts_of(site, &name).map(leased).collect();
+    let hosts = hosts_of(site, &name).map(rented).collect();
     Ok(Page(TenantPage { frame: operator.frame("tenants").await?, row, hosts }))
 }

@@ -112,7 +112,7 @@ pub(super) fn check(view: &HostView<'_>, owners: &Owners<'_>, findings: &mut Fin
     }
 }
 
-/// Whether the host is leased to `tenant`.
+/// Whether the host is rented to `tenant`.
 fn is_of(view: &HostView<'_>, tenant: &str) -> bool {
     view.host.tenant.as_deref() == Some(tenant)
 }
@@ -126,8 +126,8 @@ fn refuse(
     findings: &mut Findings,
 ) {
     let whose = match &view.host.tenant {
-        Some(tenant) => format!("the host is leased to \"{tenant}\""),
-        None => "the host is leased to nobody".into(),
+        Some(tenant) => format!("the host is rented to \"{tenant}\""),
+        None => "the host is rented to nobody".into(),
     };
     let text = format!("{what} in subnet \"{subnet}\" of tenant \"{tenant}\", but {whose}");
     findings.error("N190", place.into().and(Location::of::<Subnet>(subnet)), text);
@@ -196,16 +196,16 @@ fn vlan_ids(network: &HostNetwork, link: &Link) -> Vec<u16> {
 /// Rule N192: days of a lease that cannot be.
 fn lease(view: &HostView<'_>, findings: &mut Findings) {
     let host = view.host;
-    if let (Some(from), Some(until)) = (host.leased_from, host.leased_until)
+    if let (Some(from), Some(until)) = (host.rented_from, host.rented_until)
         && until.ends_at() <= from.begins_at()
     {
         let text = format!("the lease ends ({until}) before it begins ({from})");
-        findings.error("N192", view.at("leased-until"), text);
+        findings.error("N192", view.at("rented-until"), text);
     }
     if host.tenant.is_none() {
-        let days = [("leased-from", host.leased_from), ("leased-until", host.leased_until)];
+        let days = [("rented-from", host.rented_from), ("rented-until", host.rented_until)];
         for (key, _) in days.into_iter().filter(|(_, when)| when.is_some()) {
-            let text = format!("{key} is given, but the host is leased to nobody: name its tenant");
+            let text = format!("{key} is given, but the host is rented to nobody: name its tenant");
             findings.error("N192", view.at(key), text);
         }
     }
@@ -223,7 +223,7 @@ fn roles(view: &HostView<'_>, findings: &mut Findings) {
                  role: {role} on one of its subnets"
             ),
             None => format!(
-                "{link} needs the \"{role}\" subnet of the host's tenant, but it is leased to \
+                "{link} needs the \"{role}\" subnet of the host's tenant, but it is rented to \
                  nobody, and no subnet without a tenant has role: {role}"
             ),
         };

@@ -46,9 +46,9 @@ pub(crate) struct HostForm {
     /// Its tenant.
     pub tenant: String,
     /// When the tenant's lease begins.
-    pub leased_from: String,
+    pub rented_from: String,
     /// When it ends.
-    pub leased_until: String,
+    pub rented_until: String,
     /// Its profile.
     pub profile: String,
     /// Its image.
@@ -92,8 +92,8 @@ impl HostForm {
             parameters: host.parameters.iter().map(|(k, v)| (k.clone(), v.to_string())).collect(),
             serial: text(&host.serial),
             tenant: text(&host.tenant),
-            leased_from: when(host.leased_from),
-            leased_until: when(host.leased_until),
+            rented_from: when(host.rented_from),
+            rented_until: when(host.rented_until),
             profile: text(&host.profile),
             image: text(&host.image),
             boot_file: text(&host.boot_file),
@@ -133,8 +133,8 @@ impl HostForm {
             parameters: pairs("parameter.name", "parameter"),
             serial: text("serial"),
             tenant: text("tenant"),
-            leased_from: text("leased-from"),
-            leased_until: text("leased-until"),
+            rented_from: text("rented-from"),
+            rented_until: text("rented-until"),
             profile: text("profile"),
             image: text("image"),
             boot_file: text("boot_file"),
@@ -222,8 +222,8 @@ impl HostForm {
             parameters: self.parameters(),
             serial: given(&self.serial),
             tenant: given(&self.tenant),
-            leased_from: when("leased-from", &self.leased_from, &mut wrongs),
-            leased_until: when("leased-until", &self.leased_until, &mut wrongs),
+            rented_from: when("rented-from", &self.rented_from, &mut wrongs),
+            rented_until: when("rented-until", &self.rented_until, &mut wrongs),
             profile: given(&self.profile),
             image: given(&self.image),
             nics: self.nics(&mut wrongs),
