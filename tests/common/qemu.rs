@@ -83,7 +83,7 @@ impl Guest {
         let mut qemu: Command = inside.command(QEMU).into();
         let disk = match firmware {
             Firmware::Bios => {
-                qemu.args(["-m", "64"]);
+                qemu.args(["-m", "512"]);
                 format!("file={}", disk.display())
             }
             Firmware::Uefi { variables, ipv6 } => {
