@@ -76,7 +76,7 @@ fn what_happens_is_counted_and_every_counter_is_documented() {
         "rackstrap_pool_addresses{subnet=\"provisioning\",state=\"all\"} 10",
         "rackstrap_pool_addresses{subnet=\"provisioning\",state=\"free\"} 9",
         "rackstrap_pool_level{subnet=\"provisioning\"} 0",
-        "rackstrap_hosts 1",
+        "rackstrap_hosts{state=\"booting\"} 1",
         "rackstrap_ready 1",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

@@ -181,7 +181,7 @@ fn refuses_when_taken(server: &DhcpServer) {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success());
-    assert!(said.contains("name another address with machine_listen"), "{said}");
+    assert!(said.contains("set machine_listen to another address"), "{said}");
 }
 
 const SITE: &str = r#"

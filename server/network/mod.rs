@@ -31,6 +31,8 @@ mod network_data;
 mod network_manager;
 mod networkd;
 mod source_nat;
+#[cfg(test)]
+mod tests;
 mod unit;
 mod yaml;
 

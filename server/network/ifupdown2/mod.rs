@@ -98,6 +98,7 @@ impl Writer<'_> {
         let owned = self.host.owner(self.link).is_some();
         self.kind();
         self.port();
+        self.lose(self.link.kind == Kind::Loopback && self.link.settings.mtu.is_some(), "mtu");
         if self.link.kind != Kind::Loopback {
             self.set_some("hwaddress", self.link.mac);
             self.set_some("mtu", self.link.settings.mtu);

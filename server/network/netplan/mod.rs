@@ -72,6 +72,7 @@ impl Writer<'_> {
         let section = self.kind().to_owned();
         // A VRF has members and a table, and no other words.
         if matches!(self.link.kind, Kind::Vrf(_)) {
+            self.lose_settings();
             return section;
         }
         if let Some(mtu) = self.link.settings.mtu {
@@ -92,6 +93,14 @@ impl Writer<'_> {
         }
         self.layer3();
         section
+    }
+
+    /// Refuses every setting of the link by its key, but for the table that a VRF is.
+    fn lose_settings(&mut self) {
+        let settings = serde_json::to_value(&self.link.settings).unwrap_or_default();
+        for key in settings.as_object().into_iter().flat_map(|settings| settings.keys()) {
+            self.lose(key != "table", key);
+        }
     }
 
     fn kind(&mut self) -> &'static str {

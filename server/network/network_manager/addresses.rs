@@ -130,7 +130,13 @@ impl Keyfile<'_> {
             Family::Ipv4 => (layer3.dhcp4_overrides, Overrides::default()),
             Family::Ipv6 => (layer3.dhcp6_overrides, layer3.ra_overrides),
         };
-        if !method.is_learned() || self.link.kind == Kind::Loopback {
+        if self.link.kind == Kind::Loopback {
+            let settings = &self.link.settings;
+            let hears = family == Family::Ipv6 && (layer3.dhcp6 || settings.accept_ra.is_some());
+            self.lose(hears || [asked, ra] != [Overrides::default(); 2], "DHCP on the loopback");
+            return;
+        }
+        if !method.is_learned() {
             return;
         }
         if family == Family::Ipv4 && self.host.defaults == Defaults::Safe {

@@ -1,0 +1,3 @@
+//! Tests of the network room as a whole.
+
+mod sweep;
