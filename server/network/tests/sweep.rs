@@ -27,6 +27,7 @@ const SITE: &str = r#"
 subnets:
   h: {cidr: 10.2.0.0/24, gateway: 10.2.0.1, dns: [10.2.0.53]}
   h6: {cidr: "fd00:2::/64", gateway: "fd00:2::1"}
+  h6x: {cidr: "fd00:3::/64", gateway: "fd00:3::1"}
   other: {cidr: 10.3.0.0/24, gateway: 10.3.0.1}
   plain: {cidr: 10.0.0.0/24}
   plain2: {cidr: 10.1.0.0/24}
@@ -59,7 +60,7 @@ fn kinds() -> Vec<(&'static str, &'static str, String)> {
 const SHARED: &[(&str, &str, &str)] = &[
     ("subnet", "other", ""),
     ("mtu", "1400", ""),
-    ("subnet6", "h6", ""),
+    ("subnet6", "h6", "subnet6=h6x host-number6=12"),
     ("host-number", "13", ""),
     ("host-number6", "13", "subnet6=h6 host-number6=12"),
     ("peer-number", "1", ""),
@@ -271,7 +272,7 @@ const ELSEWHERE: &[(&str, &str, &str, &str)] = &[
     ("subnets.NAME", "dnssec", "", "subnets.h.dnssec=allow-downgrade"),
     ("subnets.NAME", "domains", "", "subnets.h.domains=[example.net]"),
     ("subnets.NAME", "ntp", "", "subnets.h.ntp=[10.2.0.123]"),
-    ("hosts.NAME", "nics", "", "hosts.n.nics.eth0=52:54:00:aa:00:09"),
+    ("hosts.NAME", "nics", "profiles.p.match=permanent-mac", "hosts.n.nics.eth0=52:54:00:aa:00:09"),
     ("hosts.NAME", "addresses", "", "hosts.n.addresses={eth0: 10.2.0.99}"),
 ];
 
@@ -284,13 +285,13 @@ const NOT_WRITTEN: &[(&str, &str)] = &[
     ("images.NAME *", "what is booted"),
     ("subnets.NAME.ranges *", "which addresses are given to hosts and by DHCP"),
     ("hosts.NAME.match *", "how DHCP recognises the host"),
+    ("labels.NAME *", "which hosts may be installed"),
+    ("hosts.NAME local-boot", "how firmware is sent to the local disk"),
     ("hosts.NAME rack", "where the host is"),
     ("hosts.NAME unit", "where the host is"),
     ("hosts.NAME index", "read by expressions of the profile"),
     ("hosts.NAME serial", "identifies the host"),
     ("hosts.NAME tenant", "chooses the subnets of the profile"),
-    ("hosts.NAME leased-from", "when the rental begins"),
-    ("hosts.NAME leased-until", "when the rental ends"),
     ("hosts.NAME rented-from", "when the rental begins"),
     ("hosts.NAME rented-until", "when the rental ends"),
     ("hosts.NAME profile", "the base of this sweep"),
