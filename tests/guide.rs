@@ -126,7 +126,7 @@ fn every_link_of_the_documentation_resolves() {
                 "" => page.path.clone(),
                 file => page.path.parent().unwrap().join(file),
             };
-            let lost = fragment != ""
+            let lost = !fragment.is_empty()
                 && !fs::read_to_string(&path).is_ok_and(|text| anchors(&text).contains(fragment));
             if !path.exists() || lost {
                 dead.push(format!("{}: {target}", page.name()));

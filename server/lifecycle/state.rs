@@ -234,7 +234,13 @@ mod tests {
                 S::Up,
             ),
             ("a running host that reboots", and(up(), &[data(Discover)]), &live, 1, S::Booting),
-            ("a host that reports a failure", and(up(), &[failed.clone()]), &live, 999, S::Failed),
+            (
+                "a host that reports a failure",
+                and(up(), std::slice::from_ref(&failed)),
+                &live,
+                999,
+                S::Failed,
+            ),
             (
                 "a failed host whose system asks",
                 and(up(), &[failed.clone(), plain(Discover)]),

@@ -269,7 +269,7 @@ impl LinkSettings {
     /// Whether the subnet's gateway becomes the default route of the main table. It does unless
     /// the profile says otherwise, or the link has a table of its own.
     pub fn sets_default_route(&self) -> bool {
-        self.default_route.unwrap_or(self.table.is_none())
+        self.default_route.unwrap_or_else(|| self.table.is_none())
     }
 
     /// Who chooses the link's MAC, where the profile says so.

@@ -182,10 +182,10 @@ impl Simple {
                 None => return None,
             },
         };
-        match types.iter().find(|word| **word != "null")? {
-            &"string" => Some(Self::Text),
-            &"integer" => Some(Self::Integer),
-            &"boolean" => Some(Self::Boolean),
+        match *types.iter().find(|word| **word != "null")? {
+            "string" => Some(Self::Text),
+            "integer" => Some(Self::Integer),
+            "boolean" => Some(Self::Boolean),
             _ => None,
         }
     }

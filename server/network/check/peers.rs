@@ -10,7 +10,7 @@ use crate::network::links::{Kind, Link};
 
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     for link in view.profile.links() {
-        without_subject(view, link.name, &link.settings, findings);
+        without_subject(view, link.name, link.settings, findings);
         for shared in &link.settings.addresses {
             other_end(view, link.name, shared, findings);
         }

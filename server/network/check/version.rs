@@ -26,7 +26,7 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
         }
     }
     for link in view.profile.links() {
-        meaningless(view, link.name, &link.settings, findings);
+        meaningless(view, link.name, link.settings, findings);
     }
 }
 

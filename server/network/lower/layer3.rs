@@ -27,7 +27,7 @@ impl Source<'_> {
             if network.links[index].kind.section() != link.section {
                 continue;
             }
-            let layer3 = self.layer3(link.name, &link.settings, &carried[index], index as u32);
+            let layer3 = self.layer3(link.name, link.settings, &carried[index], index as u32);
             network.links[index].layer3 = layer3;
         }
         for index in 0..network.links.len() {
