@@ -19,7 +19,7 @@ pub enum When {
 
 /// A text that is neither a day nor a time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no day or time: 2026-11-01 or 2026-11-01T12:00:00Z is needed")]
+#[error("\"{0}\" is not a day or a time: expected 2026-11-01 or 2026-11-01T12:00:00Z")]
 pub struct InvalidWhen(pub String);
 
 impl When {
@@ -99,7 +99,7 @@ mod tests {
         for text in ["", "tomorrow", "2026-02-30", "01.11.2026", "2026-11-01T12:00:00", "20261101"]
         {
             let error = text.parse::<When>().unwrap_err().to_string();
-            assert!(error.contains("2026-11-01T12:00:00Z is needed"), "{error}");
+            assert!(error.contains("expected 2026-11-01 or 2026-11-01T12:00:00Z"), "{error}");
         }
     }
 }

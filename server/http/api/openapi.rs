@@ -36,7 +36,7 @@ const FAILURES: [(u16, &str); 12] = [
     (400, "The query, a header or the body cannot be read."),
     (401, "The token is missing, unknown or expired."),
     (403, "The token may only read."),
-    (404, "There is no such thing."),
+    (404, "The entry or route does not exist."),
     (409, "The change conflicts with the current inventory, such as an address in use."),
     (412, "If-Match or If-None-Match does not hold."),
     (413, "The body is too large."),

@@ -35,7 +35,7 @@ fn every_refused_value_is_named_at_its_field() {
         (|f| f.name = "a_b".into(), "name", "\"a_b\""),
         (|f| f.rack = "a b".into(), "rack", "\"a b\""),
         (|f| f.unit = "0".into(), "unit", "1 to 100"),
-        (|f| f.rented_until = "soon".into(), "rented-until", "\"soon\" is no day"),
+        (|f| f.rented_until = "soon".into(), "rented-until", "\"soon\" is not a day"),
         (|f| f.nics[0].1 = "52:54".into(), "nics.eth0", "\"52:54\""),
         (|f| f.nics[0].0 = String::new(), "nics.", "1 to 15"),
         (|f| f.nics.push(f.nics[0].clone()), "nics.eth0", "duplicate NIC"),
