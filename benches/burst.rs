@@ -9,10 +9,10 @@ use nix::sys::socket::{
 };
 
 /// The most datagrams of one call.
-pub const BURST: usize = 64;
+pub(crate) const BURST: usize = 64;
 
 /// Room for one burst of received datagrams.
-pub struct Inbox {
+pub(crate) struct Inbox {
     room: Vec<Vec<u8>>,
     headers: MultiHeaders<SockaddrIn>,
     lengths: Vec<(usize, Option<SocketAddrV4>)>,
@@ -20,7 +20,7 @@ pub struct Inbox {
 
 impl Inbox {
     /// Room for datagrams of `size` bytes.
-    pub fn new(size: usize) -> Self {
+    pub(crate) fn new(size: usize) -> Self {
         Self {
             room: vec![vec![0; size]; BURST],
             headers: MultiHeaders::preallocate(BURST, None),
@@ -29,7 +29,7 @@ impl Inbox {
     }
 
     /// Takes what has arrived and says how many; 0 when nothing has.
-    pub fn receive(&mut self, socket: &UdpSocket) -> usize {
+    pub(crate) fn receive(&mut self, socket: &UdpSocket) -> usize {
         self.lengths.clear();
         let mut slices: Vec<[IoSliceMut; 1]> =
             self.room.iter_mut().map(|room| [IoSliceMut::new(room)]).collect();
@@ -46,7 +46,7 @@ impl Inbox {
     }
 
     /// Takes one datagram, which costs less than a burst of one; says how many, 1 or 0.
-    pub fn receive_one(&mut self, socket: &UdpSocket) -> usize {
+    pub(crate) fn receive_one(&mut self, socket: &UdpSocket) -> usize {
         self.lengths.clear();
         if let Ok((length, from)) = socket.recv_from(&mut self.room[0]) {
             let from = match from {
@@ -59,14 +59,14 @@ impl Inbox {
     }
 
     /// The datagram with this number of the last burst, and its sender if the socket is not connected.
-    pub fn datagram(&self, number: usize) -> (&[u8], Option<SocketAddrV4>) {
+    pub(crate) fn datagram(&self, number: usize) -> (&[u8], Option<SocketAddrV4>) {
         let (length, from) = self.lengths[number];
         (&self.room[number][..length], from)
     }
 }
 
 /// Sends all datagrams to one address, as many in a call as it takes.
-pub fn send_all(socket: &UdpSocket, datagrams: &[Vec<u8>], to: SocketAddrV4) {
+pub(crate) fn send_all(socket: &UdpSocket, datagrams: &[Vec<u8>], to: SocketAddrV4) {
     let mut headers = MultiHeaders::<SockaddrIn>::preallocate(BURST, None);
     let address = [Some(SockaddrIn::from(to)); BURST];
     for burst in datagrams.chunks(BURST) {
@@ -83,7 +83,7 @@ pub fn send_all(socket: &UdpSocket, datagrams: &[Vec<u8>], to: SocketAddrV4) {
 }
 
 /// Sets receive and send buffers past the limits for users, so that the generator loses nothing itself.
-pub fn widen(socket: &UdpSocket, bytes: usize) {
+pub(crate) fn widen(socket: &UdpSocket, bytes: usize) {
     let _ = setsockopt(socket, sockopt::RcvBufForce, &bytes);
     let _ = setsockopt(socket, sockopt::SndBufForce, &bytes);
 }

@@ -12,7 +12,7 @@ use crate::process::{Process, wait_until};
 
 /// How thorough a run is.
 #[derive(Clone, Copy, Debug)]
-pub struct Effort {
+pub(crate) struct Effort {
     /// How often each server has its turn.
     pub rounds: usize,
     /// Divides the work of a turn.
@@ -21,7 +21,7 @@ pub struct Effort {
 
 /// What a section found.
 #[derive(Default)]
-pub struct Findings {
+pub(crate) struct Findings {
     /// The tables, in order.
     pub tables: Vec<Table>,
     /// The targets, in order.
@@ -32,28 +32,28 @@ pub struct Findings {
 
 /// One server's figures, several of each kind.
 #[derive(Default)]
-pub struct Samples {
+pub(crate) struct Samples {
     values: BTreeMap<&'static str, Vec<f64>>,
 }
 
 impl Samples {
     /// Notes one figure.
-    pub fn add(&mut self, column: &'static str, value: f64) {
+    pub(crate) fn add(&mut self, column: &'static str, value: f64) {
         self.values.entry(column).or_default().push(value);
     }
 
     /// The median of a column; NaN if nothing was noted.
-    pub fn median(&self, column: &str) -> f64 {
+    pub(crate) fn median(&self, column: &str) -> f64 {
         self.values.get(column).map_or(f64::NAN, |values| median(values))
     }
 
     /// The largest of a column; NaN if nothing was noted.
-    pub fn worst(&self, column: &str) -> f64 {
+    pub(crate) fn worst(&self, column: &str) -> f64 {
         self.values.get(column).into_iter().flatten().copied().fold(f64::NAN, f64::max)
     }
 
     /// The median as a table shows it, with `digits` after the point.
-    pub fn cell(&self, column: &str, digits: usize) -> String {
+    pub(crate) fn cell(&self, column: &str, digits: usize) -> String {
         let value = self.median(column);
         if value.is_nan() { "-".to_owned() } else { format!("{value:.digits$}") }
     }
@@ -61,7 +61,7 @@ impl Samples {
 
 /// The figures of all servers of a section.
 #[derive(Default)]
-pub struct Board {
+pub(crate) struct Board {
     /// By the server's name.
     pub servers: BTreeMap<&'static str, Samples>,
     /// Why a server was left out, by its name.
@@ -70,27 +70,27 @@ pub struct Board {
 
 impl Board {
     /// The figures of one server, to add to.
-    pub fn of(&mut self, name: &'static str) -> &mut Samples {
+    pub(crate) fn of(&mut self, name: &'static str) -> &mut Samples {
         self.servers.entry(name).or_default()
     }
 
     /// One server's median; NaN if it was not measured.
-    pub fn median(&self, name: &str, column: &str) -> f64 {
+    pub(crate) fn median(&self, name: &str, column: &str) -> f64 {
         self.servers.get(name).map_or(f64::NAN, |samples| samples.median(column))
     }
 
     /// One server's median as a multiple of another's.
-    pub fn ratio(&self, name: &str, to: &str, column: &str) -> f64 {
+    pub(crate) fn ratio(&self, name: &str, to: &str, column: &str) -> f64 {
         self.median(name, column) / self.median(to, column)
     }
 
     /// The best median of some servers, the largest.
-    pub fn best(&self, names: &[&str], column: &str) -> f64 {
+    pub(crate) fn best(&self, names: &[&str], column: &str) -> f64 {
         names.iter().map(|name| self.median(name, column)).fold(f64::NAN, f64::max)
     }
 
     /// A table with one row for each name: (column, digits) from the figures.
-    pub fn table(
+    pub(crate) fn table(
         &self,
         title: &str,
         names: &[&'static str],
@@ -115,7 +115,7 @@ impl Board {
 }
 
 /// Starts a server and waits until it answers; an error says why it does not.
-pub fn start(
+pub(crate) fn start(
     lab: &Lab,
     name: &str,
     program: &str,

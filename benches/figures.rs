@@ -3,12 +3,12 @@
 use std::fmt;
 
 /// The middle one; 0 of none.
-pub fn median(values: &[f64]) -> f64 {
+pub(crate) fn median(values: &[f64]) -> f64 {
     percentile(values, 50.0)
 }
 
 /// The value that `percent` of all do not exceed; 0 of none.
-pub fn percentile(values: &[f64], percent: f64) -> f64 {
+pub(crate) fn percentile(values: &[f64], percent: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let index = (percent / 100.0 * sorted.len() as f64).ceil() as usize;
@@ -16,7 +16,7 @@ pub fn percentile(values: &[f64], percent: f64) -> f64 {
 }
 
 /// A table of results, printed as Markdown.
-pub struct Table {
+pub(crate) struct Table {
     /// What was measured.
     pub title: String,
     /// The columns' names.
@@ -27,12 +27,12 @@ pub struct Table {
 
 impl Table {
     /// A table without rows.
-    pub fn new(title: impl Into<String>, columns: &[&'static str]) -> Self {
+    pub(crate) fn new(title: impl Into<String>, columns: &[&'static str]) -> Self {
         Self { title: title.into(), columns: columns.to_vec(), rows: Vec::new() }
     }
 
     /// A row that says only why there is nothing to say.
-    pub fn skipped(&mut self, name: &str, reason: &str) {
+    pub(crate) fn skipped(&mut self, name: &str, reason: &str) {
         self.rows.push(vec![name.to_owned(), format!("skipped: {reason}")]);
     }
 }
@@ -50,7 +50,7 @@ impl fmt::Display for Table {
 }
 
 /// One target and how it was met.
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// The target in words.
     pub target: String,
     /// What was measured, in words.
@@ -61,17 +61,17 @@ pub struct Verdict {
 
 impl Verdict {
     /// A figure that must be at least `bound`.
-    pub fn at_least(target: impl Into<String>, measured: f64, bound: f64) -> Self {
+    pub(crate) fn at_least(target: impl Into<String>, measured: f64, bound: f64) -> Self {
         Self::judge(target, measured, measured >= bound)
     }
 
     /// A figure that must be at most `bound`.
-    pub fn at_most(target: impl Into<String>, measured: f64, bound: f64) -> Self {
+    pub(crate) fn at_most(target: impl Into<String>, measured: f64, bound: f64) -> Self {
         Self::judge(target, measured, measured <= bound)
     }
 
     /// A target that nothing was measured for.
-    pub fn open(target: impl Into<String>, reason: impl Into<String>) -> Self {
+    pub(crate) fn open(target: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { target: target.into(), measured: reason.into(), met: None }
     }
 

@@ -11,19 +11,19 @@ use nix::sched::{CloneFlags, setns};
 use crate::netns::Netns;
 
 /// Where every server listens.
-pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 80, 0, 1);
+pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 80, 0, 1);
 /// Where the generators speak from: a relay agent, and a host's own address.
-pub const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 80, 0, 2);
+pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 80, 0, 2);
 /// The address of one of many simulated hosts: a server may bound what one address gets.
-pub fn host_address(number: u32) -> Ipv4Addr {
+pub(crate) fn host_address(number: u32) -> Ipv4Addr {
     (u32::from(Ipv4Addr::new(10, 96, 16, 0)) + number).into()
 }
 
 /// The servers' interface.
-pub const SERVER_LINK: &str = "sv0";
+pub(crate) const SERVER_LINK: &str = "sv0";
 
 /// The namespaces and a directory on disk for the servers' files.
-pub struct Lab {
+pub(crate) struct Lab {
     /// Where the servers run.
     pub server: Netns,
     /// Where the generators run.
@@ -34,7 +34,7 @@ pub struct Lab {
 
 impl Lab {
     /// Makes both namespaces. Needs root.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = std::env::current_dir().expect("a working directory").join("target/bench");
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(dir.join("files")).expect("target/bench can be made");
@@ -54,7 +54,7 @@ impl Lab {
     }
 
     /// A new empty directory for one server, which any user may write: peers drop their rights.
-    pub fn fresh_dir(&self, name: &str) -> PathBuf {
+    pub(crate) fn fresh_dir(&self, name: &str) -> PathBuf {
         use std::os::unix::fs::PermissionsExt;
         let path = self.dir.join(name);
         let _ = std::fs::remove_dir_all(&path);
@@ -65,17 +65,17 @@ impl Lab {
     }
 
     /// Runs `work` on a thread inside the client namespace.
-    pub fn in_client<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+    pub(crate) fn in_client<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         inside(&self.client, work)
     }
 
     /// Runs `work` on a thread inside the server namespace.
-    pub fn in_server<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+    pub(crate) fn in_server<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         inside(&self.server, work)
     }
 
     /// Drops one packet in `every` that the client receives or sends, until the guard goes.
-    pub fn with_loss(&self, every: u32) -> Loss<'_> {
+    pub(crate) fn with_loss(&self, every: u32) -> Loss<'_> {
         let rule = format!("meta l4proto udp numgen random mod {every} == 0 drop");
         let rules = format!(
             "table inet loss {{ chain in {{ type filter hook input priority 0; {rule}; }}; \
@@ -100,7 +100,7 @@ fn inside<T: Send>(namespace: &Netns, work: impl FnOnce() -> T + Send) -> T {
 }
 
 /// Packet loss that ends when dropped.
-pub struct Loss<'a>(&'a Lab);
+pub(crate) struct Loss<'a>(&'a Lab);
 
 impl Drop for Loss<'_> {
     fn drop(&mut self) {
@@ -109,7 +109,7 @@ impl Drop for Loss<'_> {
 }
 
 /// Whether a program is there to be run.
-pub fn has_program(program: &str) -> bool {
+pub(crate) fn has_program(program: &str) -> bool {
     if program.contains('/') {
         return std::path::Path::new(program).exists();
     }

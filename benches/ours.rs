@@ -12,10 +12,10 @@ use crate::dhcp::AddressPool;
 use crate::lab::{Lab, SERVER, SERVER_LINK};
 
 /// The release build.
-pub const PROGRAM: &str = "target/release/rackstrap";
+pub(crate) const PROGRAM: &str = "target/release/rackstrap";
 
 /// Writes the configuration into `dir`, stores the site, and gives the command that serves it.
-pub fn command(lab: &Lab, dir: &Path, site: &Value) -> Result<Command, String> {
+pub(crate) fn command(lab: &Lab, dir: &Path, site: &Value) -> Result<Command, String> {
     let (data, files) = (dir.join("data"), lab.dir.join("files"));
     fs::create_dir_all(&data).map_err(|error| error.to_string())?;
     store(&data, site).map_err(|error| format!("the site is refused: {error:#}"))?;
@@ -47,7 +47,7 @@ fn store(data: &Path, site: &Value) -> anyhow::Result<()> {
 }
 
 /// A site with the servers' own link and these pools, and no host.
-pub fn dhcp_site(pools: &[AddressPool]) -> Value {
+pub(crate) fn dhcp_site(pools: &[AddressPool]) -> Value {
     let mut subnets = serde_json::Map::new();
     subnets.insert("link".to_owned(), json!({"cidr": "10.80.0.0/24"}));
     for (number, pool) in pools.iter().enumerate() {

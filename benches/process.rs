@@ -16,13 +16,13 @@ use nix::unistd::gettid;
 const TICKS: f64 = 100.0;
 
 /// A running server and its children. Ended when dropped.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
 }
 
 /// What a server used during a measurement.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// Seconds of processor time, user and kernel.
     pub cpu: f64,
     /// The most anonymous memory it had, in MB (10^6 bytes): without the files it maps.
@@ -33,7 +33,7 @@ pub struct Usage {
 
 impl Process {
     /// Starts a server in the foreground; its output goes to `log`.
-    pub fn start(mut command: Command, log: &std::path::Path) -> std::io::Result<Self> {
+    pub(crate) fn start(mut command: Command, log: &std::path::Path) -> std::io::Result<Self> {
         let log = fs::File::create(log)?;
         let child = command
             .stdin(Stdio::null())
@@ -44,28 +44,28 @@ impl Process {
     }
 
     /// Its process id; `ip netns exec` gives way to the server itself.
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Whether it has ended by itself.
-    pub fn is_gone(&mut self) -> bool {
+    pub(crate) fn is_gone(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Processor seconds so far, of it and all its children, living and reaped.
-    pub fn cpu(&self) -> f64 {
+    pub(crate) fn cpu(&self) -> f64 {
         let of = |process: &Relative| own_cpu(process.id) + process.reaped_ticks as f64 / TICKS;
         family(self.id()).iter().map(of).sum()
     }
 
     /// Resident and anonymous megabytes of it and its children.
-    pub fn memory(&self) -> (f64, f64) {
+    pub(crate) fn memory(&self) -> (f64, f64) {
         memory(self.id())
     }
 
     /// Runs `work` and says what the server used meanwhile.
-    pub fn weigh<T>(&self, work: impl FnOnce() -> T) -> (T, Usage) {
+    pub(crate) fn weigh<T>(&self, work: impl FnOnce() -> T) -> (T, Usage) {
         let before = self.cpu();
         let peak = Peak::start(self.id());
         let result = work();
@@ -166,19 +166,19 @@ fn read_stat(id: u32) -> Option<Relative> {
 
 /// What the machine's own host gives to others while it runs: a virtual machine's processors
 /// may be taken away for milliseconds, and no program on it can do anything about that.
-pub struct Stolen(ProcessorTicks);
+pub(crate) struct Stolen(ProcessorTicks);
 
 /// Ticks of all processors since the start: all, and those that were taken away.
 type ProcessorTicks = (u64, u64);
 
 impl Stolen {
     /// From now on.
-    pub fn begin() -> Self {
+    pub(crate) fn begin() -> Self {
         Self(processor_ticks())
     }
 
     /// The part of the processors' time that was taken away since.
-    pub fn percent(self) -> f64 {
+    pub(crate) fn percent(self) -> f64 {
         let (all, stolen) = processor_ticks();
         (stolen - self.0.1) as f64 * 100.0 / (all - self.0.0).max(1) as f64
     }
@@ -210,14 +210,14 @@ fn memory(id: u32) -> (f64, f64) {
 
 /// Has the calling thread run whenever it wants to. What stands for other machines waits for no
 /// processor of the server's: a pause of its own would be taken for the server's.
-pub fn wait_for_nobody() {
+pub(crate) fn wait_for_nobody() {
     let thread = gettid().to_string();
     let done = Command::new("chrt").args(["--fifo", "--pid", "1", &thread]).status();
     assert!(done.is_ok_and(|status| status.success()), "chrt gives a thread priority");
 }
 
 /// Waits until `ready` is true, `limit` at most; says whether it became so.
-pub fn wait_until(limit: Duration, mut ready: impl FnMut() -> bool) -> bool {
+pub(crate) fn wait_until(limit: Duration, mut ready: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + limit;
     while Instant::now() < end {
         if ready() {
@@ -229,7 +229,7 @@ pub fn wait_until(limit: Duration, mut ready: impl FnMut() -> bool) -> bool {
 }
 
 /// Counts the calls that wait for the disk while `work` runs, by `strace`; none if it is missing.
-pub fn count_syncs(id: u32, dir: &std::path::Path, work: impl FnOnce()) -> Option<u64> {
+pub(crate) fn count_syncs(id: u32, dir: &std::path::Path, work: impl FnOnce()) -> Option<u64> {
     let report = dir.join("strace.txt");
     let mut tracer = Command::new("strace")
         .args(["-f", "-q", "-e", "trace=fsync,fdatasync,msync,sync_file_range", "-o"])

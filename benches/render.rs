@@ -23,7 +23,7 @@ fn thread_cpu() -> f64 {
 }
 
 /// Measures both in this process.
-pub fn bench(_lab: &Lab, effort: Effort) -> Findings {
+pub(crate) fn bench(_lab: &Lab, effort: Effort) -> Findings {
     let mut board = Board::default();
     let mut findings = Findings::default();
     let site = site();

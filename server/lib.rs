@@ -12,7 +12,7 @@
 //! `files`, `http` and the services are the edges; [`serve`] starts them all.
 
 // Nouns and decisions: pure.
-pub mod boot;
+mod boot;
 pub mod bundle;
 pub mod config;
 pub mod leases;
@@ -25,8 +25,8 @@ pub mod site_file;
 pub(crate) mod tree;
 
 // Protocols: pure cores, each with a service at its edge.
-pub mod dhcp;
-pub mod dhcp6;
+mod dhcp;
+mod dhcp6;
 pub mod tftp;
 
 // Edges.
@@ -36,10 +36,10 @@ pub mod files;
 pub mod http;
 pub mod inventory;
 mod lab;
-pub mod logs;
-pub mod metrics;
+mod logs;
+mod metrics;
 mod priority;
-pub mod serve;
+mod serve;
 mod udp;
 
 // What must hold whatever comes, for tests and the fuzzer.

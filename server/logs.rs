@@ -11,7 +11,7 @@ use crate::config::{Config, ConfigError, LogFormat};
 ///
 /// # Errors
 /// If `log_level` is not a valid filter.
-pub fn start(config: &Config) -> Result<(), ConfigError> {
+pub(crate) fn start(config: &Config) -> Result<(), ConfigError> {
     let filter = EnvFilter::try_new(&config.log_level).map_err(|error| ConfigError::Value {
         source_name: "configuration".into(),
         key: "log_level".into(),

@@ -11,51 +11,51 @@ use std::time::{Duration, Instant};
 const MAX_LABELS: usize = 64;
 
 /// Well-formed DHCP messages of clients, by type.
-pub static DHCP_MESSAGES: Family = Family::new(
+pub(crate) static DHCP_MESSAGES: Family = Family::new(
     "rackstrap_dhcp_messages_total",
     "type",
     "Well-formed DHCP messages received, by type",
 );
 /// DHCP replies, by type.
-pub static DHCP_ANSWERS: Family =
+pub(crate) static DHCP_ANSWERS: Family =
     Family::new("rackstrap_dhcp_answers_total", "type", "DHCP replies sent, by type");
 /// Leases to store before their reply, by outcome.
-pub static LEASE_COMMITS: Family = Family::new(
+pub(crate) static LEASE_COMMITS: Family = Family::new(
     "rackstrap_lease_commits_total",
     "outcome",
     "Leases to store before their reply, by outcome",
 );
 /// DHCP packets without a reply, by reason.
-pub static DHCP_UNANSWERED: Family = Family::new(
+pub(crate) static DHCP_UNANSWERED: Family = Family::new(
     "rackstrap_dhcp_unanswered_total",
     "reason",
     "DHCP packets not answered, by reason",
 );
 /// Finished TFTP transfers, by how they ended.
-pub static TFTP_TRANSFERS: Family = Family::new(
+pub(crate) static TFTP_TRANSFERS: Family = Family::new(
     "rackstrap_tftp_transfers_total",
     "ending",
     "Finished TFTP transfers, by how they ended",
 );
 /// Refused TFTP requests, by error code.
-pub static TFTP_REFUSED: Family =
+pub(crate) static TFTP_REFUSED: Family =
     Family::new("rackstrap_tftp_refused_total", "error", "Refused TFTP requests, by error code");
 /// Bytes that TFTP clients acknowledged, by how their transfer ended.
-pub static TFTP_BYTES: Family = Family::new(
+pub(crate) static TFTP_BYTES: Family = Family::new(
     "rackstrap_tftp_bytes_total",
     "ending",
     "Bytes acknowledged by TFTP clients, by how the transfer ended",
 );
 /// Running TFTP transfers.
-pub static TFTP_RUNNING: AtomicU64 = AtomicU64::new(0);
+pub(crate) static TFTP_RUNNING: AtomicU64 = AtomicU64::new(0);
 /// HTTP responses to hosts, by status.
-pub static HTTP_ANSWERS: Family =
+pub(crate) static HTTP_ANSWERS: Family =
     Family::new("rackstrap_http_answers_total", "status", "HTTP responses to hosts, by status");
 /// Events, by kind.
-pub static EVENTS: Family =
+pub(crate) static EVENTS: Family =
     Family::new("rackstrap_events_total", "kind", "Events recorded, by kind");
 /// Whether the database is writable.
-pub static DATABASE: Health = Health::new();
+pub(crate) static DATABASE: Health = Health::new();
 
 const FAMILIES: &[&Family] = &[
     &DHCP_MESSAGES,
@@ -71,7 +71,7 @@ const FAMILIES: &[&Family] = &[
 
 /// Counters with one name and one label.
 #[derive(Debug)]
-pub struct Family {
+pub(crate) struct Family {
     name: &'static str,
     label: &'static str,
     help: &'static str,
@@ -84,12 +84,12 @@ impl Family {
     }
 
     /// Adds 1 to the counter of a label value.
-    pub fn count(&self, label: &str) {
+    pub(crate) fn count(&self, label: &str) {
         self.add(label, 1);
     }
 
     /// Adds `amount` to the counter of a label value.
-    pub fn add(&self, label: &str, amount: u64) {
+    pub(crate) fn add(&self, label: &str, amount: u64) {
         let mut counts = lock(&self.counts);
         if let Some(count) = counts.get_mut(label) {
             *count += amount;
@@ -109,20 +109,20 @@ impl Family {
 }
 
 /// All counters in the Prometheus text format (version 0.0.4).
-pub fn counters() -> String {
+pub(crate) fn counters() -> String {
     let mut text = String::new();
     FAMILIES.iter().for_each(|family| family.write(&mut text));
     text
 }
 
 /// The number of running TFTP transfers.
-pub fn running_transfers() -> u64 {
+pub(crate) fn running_transfers() -> u64 {
     TFTP_RUNNING.load(Ordering::Relaxed)
 }
 
 /// Appends a gauge in the Prometheus text format. Each value has its labels, as `{name="value"}`,
 /// or an empty text.
-pub fn gauge(text: &mut String, name: &str, help: &str, values: &[(String, u64)]) {
+pub(crate) fn gauge(text: &mut String, name: &str, help: &str, values: &[(String, u64)]) {
     let _ = writeln!(text, "# HELP {name} {help}.\n# TYPE {name} gauge");
     for (labels, value) in values {
         let _ = writeln!(text, "{name}{labels} {value}");
@@ -130,7 +130,7 @@ pub fn gauge(text: &mut String, name: &str, help: &str, values: &[(String, u64)]
 }
 
 /// A label value with the escapes of the text format.
-pub fn escaped(value: &str) -> String {
+pub(crate) fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
@@ -140,7 +140,7 @@ const SETTLED: Duration = Duration::from_secs(2);
 
 /// Whether the database is writable. Logs the beginning and the end of a failure once.
 #[derive(Debug)]
-pub struct Health(Mutex<Option<Failure>>);
+pub(crate) struct Health(Mutex<Option<Failure>>);
 
 #[derive(Debug)]
 struct Failure {
@@ -156,7 +156,7 @@ impl Health {
     }
 
     /// Notes that a write failed.
-    pub fn failed(&self, reason: &impl ToString) {
+    pub(crate) fn failed(&self, reason: &impl ToString) {
         let mut failure = lock(&self.0);
         let reason = reason.to_string();
         if failure.is_none() {
@@ -170,7 +170,7 @@ impl Health {
     }
 
     /// Notes that a write succeeded.
-    pub fn works(&self) {
+    pub(crate) fn works(&self) {
         let now = Instant::now();
         if let Some(failure) = lock(&self.0).as_mut() {
             failure.stored.get_or_insert(now);
@@ -179,7 +179,7 @@ impl Health {
     }
 
     /// Why the last write failed, or `None` if the database is writable.
-    pub fn failure(&self) -> Option<String> {
+    pub(crate) fn failure(&self) -> Option<String> {
         self.settle(Instant::now());
         lock(&self.0).as_ref().map(|failure| failure.reason.clone())
     }

@@ -3,91 +3,96 @@
 //! Below `model`, `boot` and `dhcp`, which all read options.
 
 /// Option codes, named as in their RFC (RFC 2132 unless said otherwise).
-pub mod code {
+pub(crate) mod code {
     /// Fills space between options; has no length.
-    pub const PAD: u8 = 0;
-    pub const SUBNET_MASK: u8 = 1;
-    pub const TIME_OFFSET: u8 = 2;
-    pub const ROUTER: u8 = 3;
-    pub const TIME_SERVER: u8 = 4;
-    pub const DOMAIN_NAME_SERVER: u8 = 6;
-    pub const LOG_SERVER: u8 = 7;
-    pub const LPR_SERVER: u8 = 9;
-    pub const HOST_NAME: u8 = 12;
-    pub const BOOT_FILE_SIZE: u8 = 13;
-    pub const DOMAIN_NAME: u8 = 15;
-    pub const ROOT_PATH: u8 = 17;
-    pub const IP_FORWARDING: u8 = 19;
-    pub const DEFAULT_TTL: u8 = 23;
-    pub const INTERFACE_MTU: u8 = 26;
-    pub const BROADCAST_ADDRESS: u8 = 28;
-    pub const NIS_DOMAIN: u8 = 40;
-    pub const NIS_SERVERS: u8 = 41;
-    pub const NTP_SERVERS: u8 = 42;
+    pub(crate) const PAD: u8 = 0;
+    pub(crate) const SUBNET_MASK: u8 = 1;
+    pub(crate) const TIME_OFFSET: u8 = 2;
+    pub(crate) const ROUTER: u8 = 3;
+    pub(crate) const TIME_SERVER: u8 = 4;
+    pub(crate) const DOMAIN_NAME_SERVER: u8 = 6;
+    pub(crate) const LOG_SERVER: u8 = 7;
+    pub(crate) const LPR_SERVER: u8 = 9;
+    pub(crate) const HOST_NAME: u8 = 12;
+    pub(crate) const BOOT_FILE_SIZE: u8 = 13;
+    pub(crate) const DOMAIN_NAME: u8 = 15;
+    pub(crate) const ROOT_PATH: u8 = 17;
+    pub(crate) const IP_FORWARDING: u8 = 19;
+    pub(crate) const DEFAULT_TTL: u8 = 23;
+    pub(crate) const INTERFACE_MTU: u8 = 26;
+    pub(crate) const BROADCAST_ADDRESS: u8 = 28;
+    pub(crate) const NIS_DOMAIN: u8 = 40;
+    pub(crate) const NIS_SERVERS: u8 = 41;
+    pub(crate) const NTP_SERVERS: u8 = 42;
     /// Sub-options of a vendor's own; PXE's for firmware (PXE 2.1).
-    pub const VENDOR_SPECIFIC: u8 = 43;
-    pub const NETBIOS_NAME_SERVERS: u8 = 44;
-    pub const NETBIOS_NODE_TYPE: u8 = 46;
-    pub const REQUESTED_ADDRESS: u8 = 50;
-    pub const LEASE_TIME: u8 = 51;
+    pub(crate) const VENDOR_SPECIFIC: u8 = 43;
+    pub(crate) const NETBIOS_NAME_SERVERS: u8 = 44;
+    pub(crate) const NETBIOS_NODE_TYPE: u8 = 46;
+    pub(crate) const REQUESTED_ADDRESS: u8 = 50;
+    pub(crate) const LEASE_TIME: u8 = 51;
     /// Says that the fields `file` and `sname` hold options too.
-    pub const OVERLOAD: u8 = 52;
-    pub const MESSAGE_TYPE: u8 = 53;
-    pub const SERVER_ID: u8 = 54;
-    pub const PARAMETER_REQUEST_LIST: u8 = 55;
-    pub const MESSAGE: u8 = 56;
-    pub const MAX_MESSAGE_SIZE: u8 = 57;
-    pub const RENEWAL_TIME: u8 = 58;
-    pub const REBINDING_TIME: u8 = 59;
-    pub const VENDOR_CLASS: u8 = 60;
-    pub const CLIENT_ID: u8 = 61;
-    pub const TFTP_SERVER_NAME: u8 = 66;
-    pub const BOOT_FILE_NAME: u8 = 67;
+    pub(crate) const OVERLOAD: u8 = 52;
+    pub(crate) const MESSAGE_TYPE: u8 = 53;
+    pub(crate) const SERVER_ID: u8 = 54;
+    pub(crate) const PARAMETER_REQUEST_LIST: u8 = 55;
+    pub(crate) const MESSAGE: u8 = 56;
+    pub(crate) const MAX_MESSAGE_SIZE: u8 = 57;
+    pub(crate) const RENEWAL_TIME: u8 = 58;
+    pub(crate) const REBINDING_TIME: u8 = 59;
+    pub(crate) const VENDOR_CLASS: u8 = 60;
+    pub(crate) const CLIENT_ID: u8 = 61;
+    pub(crate) const TFTP_SERVER_NAME: u8 = 66;
+    pub(crate) const BOOT_FILE_NAME: u8 = 67;
     /// RFC 3004.
-    pub const USER_CLASS: u8 = 77;
+    pub(crate) const USER_CLASS: u8 = 77;
     /// RFC 4039.
-    pub const RAPID_COMMIT: u8 = 80;
+    pub(crate) const RAPID_COMMIT: u8 = 80;
     /// RFC 4702.
-    pub const CLIENT_FQDN: u8 = 81;
+    #[cfg(any(test, fuzzing))]
+    pub(crate) const CLIENT_FQDN: u8 = 81;
     /// RFC 3046.
-    pub const RELAY_INFO: u8 = 82;
+    pub(crate) const RELAY_INFO: u8 = 82;
     /// RFC 4578.
-    pub const CLIENT_ARCH: u8 = 93;
+    pub(crate) const CLIENT_ARCH: u8 = 93;
     /// RFC 4578.
-    pub const CLIENT_NDI: u8 = 94;
+    #[cfg(any(test, fuzzing))]
+    pub(crate) const CLIENT_NDI: u8 = 94;
     /// RFC 4578.
-    pub const CLIENT_UUID: u8 = 97;
+    pub(crate) const CLIENT_UUID: u8 = 97;
     /// RFC 4833.
-    pub const POSIX_TIMEZONE: u8 = 100;
+    pub(crate) const POSIX_TIMEZONE: u8 = 100;
     /// RFC 4833.
-    pub const TIMEZONE: u8 = 101;
+    pub(crate) const TIMEZONE: u8 = 101;
     /// RFC 8910.
-    pub const CAPTIVE_PORTAL: u8 = 114;
+    pub(crate) const CAPTIVE_PORTAL: u8 = 114;
     /// RFC 3011.
-    pub const SUBNET_SELECTION: u8 = 118;
+    pub(crate) const SUBNET_SELECTION: u8 = 118;
     /// RFC 3397.
-    pub const DOMAIN_SEARCH: u8 = 119;
+    pub(crate) const DOMAIN_SEARCH: u8 = 119;
     /// RFC 3442.
-    pub const CLASSLESS_ROUTES: u8 = 121;
+    pub(crate) const CLASSLESS_ROUTES: u8 = 121;
     /// RFC 5417.
-    pub const CAPWAP_CONTROLLERS: u8 = 138;
+    pub(crate) const CAPWAP_CONTROLLERS: u8 = 138;
     /// RFC 5859.
-    pub const TFTP_SERVERS: u8 = 150;
+    pub(crate) const TFTP_SERVERS: u8 = 150;
     /// RFC 6926.
-    pub const STATUS_CODE: u8 = 151;
+    #[cfg(any(test, fuzzing))]
+    pub(crate) const STATUS_CODE: u8 = 151;
     /// RFC 6926.
-    pub const BASE_TIME: u8 = 152;
+    #[cfg(any(test, fuzzing))]
+    pub(crate) const BASE_TIME: u8 = 152;
     /// RFC 6926.
-    pub const QUERY_END_TIME: u8 = 155;
+    #[cfg(any(test, fuzzing))]
+    pub(crate) const QUERY_END_TIME: u8 = 155;
     /// iPXE's own sub-options (iPXE `src/include/ipxe/dhcp.h`).
-    pub const IPXE: u8 = 175;
-    pub const PROXY_AUTODISCOVERY: u8 = 252;
+    pub(crate) const IPXE: u8 = 175;
+    pub(crate) const PROXY_AUTODISCOVERY: u8 = 252;
     /// Ends the options; has no length.
-    pub const END: u8 = 255;
+    pub(crate) const END: u8 = 255;
 }
 
 /// Every sub-option of an encapsulated option in order; what is cut short ends the list.
-pub fn sub_options(mut bytes: &[u8]) -> Vec<(u8, &[u8])> {
+pub(crate) fn sub_options(mut bytes: &[u8]) -> Vec<(u8, &[u8])> {
     let mut all = Vec::new();
     while let [code, rest @ ..] = bytes {
         if *code == code::PAD {
@@ -103,7 +108,7 @@ pub fn sub_options(mut bytes: &[u8]) -> Vec<(u8, &[u8])> {
 }
 
 /// The first sub-option of a code in an encapsulated option, such as 43, 82 and 175.
-pub fn sub_option(mut bytes: &[u8], wanted: u8) -> Option<&[u8]> {
+pub(crate) fn sub_option(mut bytes: &[u8], wanted: u8) -> Option<&[u8]> {
     while let [code, length, rest @ ..] = bytes {
         let (data, rest) = rest.split_at_checked(usize::from(*length))?;
         if *code == wanted {

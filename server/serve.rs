@@ -26,7 +26,7 @@ const BACKLOG: i32 = 1024;
 
 /// Why the server did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
-pub enum ServeError {
+pub(crate) enum ServeError {
     /// The data directory or the files directory cannot be created.
     #[error("cannot create directory {path}: {source}")]
     DataDir {
@@ -65,7 +65,7 @@ pub enum ServeError {
 }
 
 /// A server whose database is open and whose listeners are bound.
-pub struct Server {
+pub(crate) struct Server {
     app: App,
     admin: TcpListener,
     machine: TcpListener,
@@ -73,7 +73,7 @@ pub struct Server {
 
 impl Server {
     /// Opens the database, reads the inventory and binds both HTTP listeners.
-    pub async fn open(config: Config) -> Result<Self, ServeError> {
+    pub(crate) async fn open(config: Config) -> Result<Self, ServeError> {
         for path in [&config.data_dir, &config.files_path()] {
             std::fs::create_dir_all(path).map_err(|source| ServeError::DataDir {
                 path: path.display().to_string(),
@@ -91,22 +91,12 @@ impl Server {
     }
 
     /// The state that the services share.
-    pub fn app(&self) -> &App {
+    pub(crate) fn app(&self) -> &App {
         &self.app
     }
 
-    /// Address and port of the web UI.
-    pub fn admin_address(&self) -> io::Result<SocketAddr> {
-        self.admin.local_addr()
-    }
-
-    /// Address and port that hosts fetch from.
-    pub fn machine_address(&self) -> io::Result<SocketAddr> {
-        self.machine.local_addr()
-    }
-
     /// Runs all services until `stop`, or until one fails; then stops the others.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
+    pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
         let Self { app, admin, machine } = self;
         log_services(&app, &admin, &machine);
         let mut services = Services { tasks: JoinSet::new(), stop: stop.clone() };

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::common::store::Store;
 
 /// A site with an entry of every noun.
-pub const SITE: &str = r#"
+pub(crate) const SITE: &str = r#"
 racks: {r1: {location: hall 2, units: 42}}
 tenants: {acme: {contact: ops@acme.example}}
 switches: {leaf1: {vendor: eos, rack: r1}}
@@ -52,7 +52,7 @@ hosts:
 "#;
 
 /// A running server.
-pub struct ApiServer {
+pub(crate) struct ApiServer {
     pub app: App,
     /// Its address with `/api/v1`.
     pub url: String,
@@ -63,11 +63,11 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with_store(Store::sqlite()).await
     }
 
-    pub async fn with_store(store: Store) -> Self {
+    pub(crate) async fn with_store(store: Store) -> Self {
         let inventory = store.inventory().await;
         let change = Change { who: "ada", summary: "first site", ..Change::default() };
         inventory.replace_site(change, serde_saphyr::from_str(SITE).unwrap()).await.unwrap();
@@ -83,7 +83,7 @@ impl ApiServer {
     }
 
     /// Begins a request with the token.
-    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+    pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().unwrap();
         let url = format!("{}{path}", self.url);
         reqwest::Client::new().request(method, url).bearer_auth(&self.token)

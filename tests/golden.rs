@@ -11,35 +11,35 @@ use rackstrap::network::{File, Format, Severity, check_site, render_host};
 use rackstrap::profile::ResolvedSite;
 
 /// The host that every site of the directory has.
-pub const HOST: &str = "r1-n01";
+pub(crate) const HOST: &str = "r1-n01";
 
 /// Where the sites and the files made of them are.
-pub fn directory() -> PathBuf {
+pub(crate) fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
 /// The sites, by name.
-pub fn sites() -> BTreeMap<String, ResolvedSite> {
+pub(crate) fn sites() -> BTreeMap<String, ResolvedSite> {
     let paths = fs::read_dir(directory()).unwrap().map(|entry| entry.unwrap().path());
     let sites = paths.filter(|path| path.extension().is_some_and(|ending| ending == "yaml"));
     sites.map(|path| (stem(&path), read_site(&path))).collect()
 }
 
 /// A site file.
-pub fn read_site(path: &Path) -> ResolvedSite {
+pub(crate) fn read_site(path: &Path) -> ResolvedSite {
     let text = fs::read_to_string(path).unwrap();
     serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// The files of a directory by name; none for a directory that is not there.
-pub fn read_files(directory: &Path) -> BTreeMap<String, String> {
+pub(crate) fn read_files(directory: &Path) -> BTreeMap<String, String> {
     let Ok(entries) = fs::read_dir(directory) else { return BTreeMap::new() };
     let text = |path: PathBuf| (name(&path), fs::read_to_string(path).unwrap());
     entries.map(|entry| text(entry.unwrap().path())).collect()
 }
 
 /// Rendered files by name.
-pub fn by_name(files: Vec<File>) -> BTreeMap<String, String> {
+pub(crate) fn by_name(files: Vec<File>) -> BTreeMap<String, String> {
     let names: BTreeSet<&String> = files.iter().map(|file| &file.name).collect();
     assert_eq!(names.len(), files.len(), "two files of one name: {names:?}");
     files.into_iter().map(|file| (file.name, file.text)).collect()

@@ -16,14 +16,14 @@ use crate::common::store::Store;
 const SITE: &str = "yaml site";
 
 /// A piece of the documentation.
-pub struct Example {
+pub(crate) struct Example {
     /// The page, and the line that its block begins at.
     pub place: String,
     pub text: String,
 }
 
 /// Every site file of README and the guide.
-pub fn sites() -> Vec<Example> {
+pub(crate) fn sites() -> Vec<Example> {
     let pages = pages().into_iter();
     pages.flat_map(|page| page.blocks(SITE)).collect()
 }

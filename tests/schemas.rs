@@ -17,14 +17,14 @@ use crate::golden;
 const IRONIC: &str =
     "usr/lib/python3/dist-packages/ironic/api/controllers/v1/network-data-schema.json";
 
-pub fn validate(schema: &Path, document: &str) -> Output {
+pub(crate) fn validate(schema: &Path, document: &str) -> Output {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/validate.py");
     let mut command = Command::new("/usr/bin/python3");
     tools::feed(command.arg(script).arg(schema), document)
 }
 
 /// Whether a document can be validated here; says why not.
-pub fn can_validate(test: &str, schema: &Path) -> bool {
+pub(crate) fn can_validate(test: &str, schema: &Path) -> bool {
     if !schema.exists() {
         skip(test, &format!("{} is not unpacked", schema.display()));
         return false;

@@ -8,13 +8,13 @@ use super::load::{Ledger, Pace, Plan};
 use super::{OURS, PASSES, Turn, echo, one_relay};
 
 /// The row of the echo.
-pub const ECHO: &str = "bare echo";
-pub const OFFER_P50: &str = "OFFER p50 ms";
-pub const OFFER_P99: &str = "OFFER p99 ms";
-pub const OFFER_WORST: &str = "its worst pass";
-pub const EXCHANGE_P99: &str = "exchange p99 ms";
+pub(super) const ECHO: &str = "bare echo";
+pub(super) const OFFER_P50: &str = "OFFER p50 ms";
+pub(super) const OFFER_P99: &str = "OFFER p99 ms";
+pub(super) const OFFER_WORST: &str = "its worst pass";
+pub(super) const EXCHANGE_P99: &str = "exchange p99 ms";
 /// Of the processors' time, what the machine's own host gave to others.
-pub const STOLEN: &str = "stolen %";
+pub(super) const STOLEN: &str = "stolen %";
 
 /// What an OFFER may take, in milliseconds, on a machine whose echo takes less.
 const TARGET: f64 = 0.35;
@@ -56,7 +56,7 @@ impl Turn<'_> {
 }
 
 /// An OFFER's delay against the target, where the machine lets it be judged, and against the echo's.
-pub fn verdicts(board: &Board) -> [Verdict; 2] {
+pub(super) fn verdicts(board: &Board) -> [Verdict; 2] {
     let target = "OFFER p99 at half rate <= 0.35 ms";
     let (ours, echo) = (board.median(OURS, OFFER_P99), board.median(ECHO, OFFER_P99));
     let absolute = match ours > TARGET && echo > TARGET {

@@ -15,10 +15,10 @@ use crate::lab::{Lab, SERVER};
 use crate::process::wait_for_nobody;
 
 /// Where it listens: the server that it is compared with has port 67.
-pub const PORT: u16 = 6767;
+pub(super) const PORT: u16 = 6767;
 
 /// Runs `work` while it answers in the server namespace.
-pub fn beside<T>(lab: &Lab, work: impl FnOnce() -> T) -> T {
+pub(super) fn beside<T>(lab: &Lab, work: impl FnOnce() -> T) -> T {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| lab.in_server(|| answer(&stop)));

@@ -24,7 +24,7 @@ static SERIAL: AtomicU32 = AtomicU32::new(0);
 
 /// When the next exchange begins.
 #[derive(Clone, Copy, Debug)]
-pub enum Pace {
+pub(super) enum Pace {
     /// When one of so many outstanding ones has ended.
     Closed(usize),
     /// So many a second, whatever the server does.
@@ -32,7 +32,7 @@ pub enum Pace {
 }
 
 /// What to send.
-pub struct Plan<'a> {
+pub(super) struct Plan<'a> {
     /// The clients, each once, in this order.
     pub clients: &'a [u32],
     /// The relay agents they are behind, in turn.
@@ -48,11 +48,11 @@ pub struct Plan<'a> {
 }
 
 /// Which client holds an address, across several loads of one server.
-pub type Ledger = HashMap<Ipv4Addr, u32>;
+pub(super) type Ledger = HashMap<Ipv4Addr, u32>;
 
 /// What came of it.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub(super) struct Outcome {
     /// Exchanges that ended in an ACK.
     pub done: usize,
     /// Clients that gave up.
@@ -75,7 +75,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// Exchanges in a second.
-    pub fn rate(&self) -> f64 {
+    pub(super) fn rate(&self) -> f64 {
         self.done as f64 / self.elapsed.as_secs_f64().max(1e-9)
     }
 }
@@ -101,7 +101,7 @@ struct Generator<'a> {
 }
 
 /// Runs a plan from inside the client namespace.
-pub fn run(plan: &Plan<'_>, ledger: &mut Ledger) -> Outcome {
+pub(super) fn run(plan: &Plan<'_>, ledger: &mut Ledger) -> Outcome {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 67)).expect("port 67 is free here");
     burst::widen(&socket, 8 << 20);
     if matches!(plan.pace, Pace::Open(_)) {

@@ -3,7 +3,7 @@
 mod delay;
 mod echo;
 mod load;
-pub mod packet;
+pub(crate) mod packet;
 mod peers;
 
 use std::net::Ipv4Addr;
@@ -52,7 +52,7 @@ const LARGE_GROWTH: &str = "RSS over idle MB";
 const LARGE_DONE: &str = "leases";
 
 /// Runs every DHCP row.
-pub fn bench(lab: &Lab, effort: Effort) -> Findings {
+pub(crate) fn bench(lab: &Lab, effort: Effort) -> Findings {
     let mut board = Board::default();
     let mut findings = Findings::default();
     let names: Vec<&'static str> = PEERS.iter().map(|peer| peer.name).chain([OURS]).collect();
@@ -277,4 +277,4 @@ fn start_server(lab: &Lab, name: &str, pools: &[Pool]) -> Result<Process, String
     start(lab, name, ours::PROGRAM, make, answers)
 }
 
-pub use peers::Pool as AddressPool;
+pub(crate) use peers::Pool as AddressPool;

@@ -3,15 +3,15 @@
 use std::net::Ipv4Addr;
 
 /// DHCPDISCOVER, DHCPOFFER, DHCPREQUEST, DHCPACK and DHCPNAK (RFC 2132 section 9.6).
-pub const DISCOVER: u8 = 1;
+pub(crate) const DISCOVER: u8 = 1;
 /// See [`DISCOVER`].
-pub const OFFER: u8 = 2;
+pub(crate) const OFFER: u8 = 2;
 /// See [`DISCOVER`].
-pub const REQUEST: u8 = 3;
+pub(crate) const REQUEST: u8 = 3;
 /// See [`DISCOVER`].
-pub const ACK: u8 = 5;
+pub(crate) const ACK: u8 = 5;
 /// See [`DISCOVER`].
-pub const NAK: u8 = 6;
+pub(crate) const NAK: u8 = 6;
 
 const COOKIE: [u8; 4] = [99, 130, 83, 99];
 const OPTIONS: usize = 240;
@@ -22,20 +22,20 @@ const REQUESTED: [u8; 20] =
 /// The MAC of a client: locally administered, scattered, and never the same for two.
 ///
 /// Scattered, because dnsmasq picks addresses by a hash that sequential MACs defeat.
-pub fn mac(client: u32) -> [u8; 6] {
+pub(crate) fn mac(client: u32) -> [u8; 6] {
     // Multiplying by an odd number permutes the 32 bits.
     let [a, b, c, d] = (client ^ 0x5bd1_e995).wrapping_mul(0x9e37_79b1).to_be_bytes();
     [0x52, 0x54, a, b, c, d]
 }
 
 /// The MAC of a client as a site file has it.
-pub fn mac_text(client: u32) -> String {
+pub(crate) fn mac_text(client: u32) -> String {
     mac(client).map(|byte| format!("{byte:02x}")).join(":")
 }
 
 /// What one message is about.
 #[derive(Clone, Copy, Debug)]
-pub struct Ask {
+pub(crate) struct Ask {
     /// Transaction id.
     pub xid: u32,
     /// Which client.
@@ -48,12 +48,12 @@ pub struct Ask {
 
 impl Ask {
     /// The client's DHCPDISCOVER.
-    pub fn discover(&self, packet: &mut Vec<u8>) {
+    pub(crate) fn discover(&self, packet: &mut Vec<u8>) {
         self.write(packet, DISCOVER, None);
     }
 
     /// The client's DHCPREQUEST for what `server` offered.
-    pub fn request(&self, packet: &mut Vec<u8>, address: Ipv4Addr, server: Ipv4Addr) {
+    pub(crate) fn request(&self, packet: &mut Vec<u8>, address: Ipv4Addr, server: Ipv4Addr) {
         self.write(packet, REQUEST, Some((address, server)));
     }
 
@@ -94,7 +94,7 @@ fn option(packet: &mut Vec<u8>, code: u8, value: &[u8]) {
 
 /// The answer to a message of [`Ask`]'s without looking anything up: an address made of the MAC,
 /// for an hour. None if it is something else.
-pub fn turned_round(packet: &[u8], server: Ipv4Addr) -> Option<Vec<u8>> {
+pub(crate) fn turned_round(packet: &[u8], server: Ipv4Addr) -> Option<Vec<u8>> {
     let kind = match packet.get(OPTIONS..OPTIONS + 3)? {
         [53, 1, DISCOVER] => OFFER,
         [53, 1, REQUEST] => ACK,
@@ -113,7 +113,7 @@ pub fn turned_round(packet: &[u8], server: Ipv4Addr) -> Option<Vec<u8>> {
 
 /// What a generator needs of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// Transaction id.
     pub xid: u32,
     /// The message type.
@@ -131,7 +131,7 @@ pub struct Reply {
 }
 
 /// Reads a reply; an error says what is wrong with it.
-pub fn parse(packet: &[u8]) -> Result<Reply, String> {
+pub(crate) fn parse(packet: &[u8]) -> Result<Reply, String> {
     // Kea does not pad to the 300 bytes of RFC 951.
     if packet.len() <= OPTIONS {
         return Err(format!("a reply of {} bytes has no options", packet.len()));

@@ -10,7 +10,7 @@ use crate::lab::{Lab, SERVER, SERVER_LINK};
 
 /// The prefix that holds the pool, the relay agent in it, and the pool's first and last address.
 #[derive(Clone, Copy, Debug)]
-pub struct Pool {
+pub(crate) struct Pool {
     /// Network and prefix length.
     pub prefix: (Ipv4Addr, u8),
     /// The relay agent.
@@ -21,31 +21,31 @@ pub struct Pool {
 
 impl Pool {
     /// 16,384 addresses.
-    pub const SMALL: Self = Self {
+    pub(crate) const SMALL: Self = Self {
         prefix: (Ipv4Addr::new(10, 81, 0, 0), 16),
         relay: Ipv4Addr::new(10, 81, 0, 1),
         range: (Ipv4Addr::new(10, 81, 64, 0), Ipv4Addr::new(10, 81, 127, 255)),
     };
     /// 131,072 addresses.
-    pub const LARGE: Self = Self {
+    pub(crate) const LARGE: Self = Self {
         prefix: (Ipv4Addr::new(10, 96, 0, 0), 14),
         relay: Ipv4Addr::new(10, 96, 0, 1),
         range: (Ipv4Addr::new(10, 97, 0, 0), Ipv4Addr::new(10, 98, 255, 255)),
     };
 
     /// One of forty small ones, a rack each.
-    pub fn rack(number: u8) -> Self {
+    pub(crate) fn rack(number: u8) -> Self {
         let at = |last| Ipv4Addr::new(10, 82, number, last);
         Self { prefix: (at(0), 24), relay: at(1), range: (at(2), at(254)) }
     }
 
     /// This pool and the forty racks.
-    pub fn with_racks(self) -> Vec<Self> {
+    pub(crate) fn with_racks(self) -> Vec<Self> {
         [self].into_iter().chain((0..40).map(Self::rack)).collect()
     }
 
     /// The prefix as `NETWORK/LENGTH`.
-    pub fn cidr(&self) -> String {
+    pub(crate) fn cidr(&self) -> String {
         format!("{}/{}", self.prefix.0, self.prefix.1)
     }
 
@@ -55,7 +55,7 @@ impl Pool {
 }
 
 /// A server that is not rackstrap.
-pub struct Peer {
+pub(super) struct Peer {
     /// What the table calls it.
     pub name: &'static str,
     /// The program, to see whether it is installed.
@@ -65,7 +65,7 @@ pub struct Peer {
 }
 
 /// The peers, the strongest first.
-pub const PEERS: &[Peer] = &[
+pub(super) const PEERS: &[Peer] = &[
     Peer { name: "kea", program: "kea-dhcp4", command: kea },
     Peer { name: "dhcpd", program: "dhcpd", command: dhcpd },
     Peer { name: "dnsmasq", program: "dnsmasq", command: dnsmasq },

@@ -10,7 +10,7 @@ use crate::lab::SERVER;
 
 /// What to ask for and how often.
 #[derive(Clone, Copy)]
-pub struct Plan<'a> {
+pub(super) struct Plan<'a> {
     /// The path with its slash.
     pub path: &'a str,
     /// What every body must be.
@@ -23,7 +23,7 @@ pub struct Plan<'a> {
 
 /// What came of it.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub(super) struct Outcome {
     /// Whole answers.
     pub done: usize,
     /// Bytes of bodies, of unfinished ones too.
@@ -38,12 +38,12 @@ pub struct Outcome {
 
 impl Outcome {
     /// Answers in a second.
-    pub fn rate(&self) -> f64 {
+    pub(super) fn rate(&self) -> f64 {
         self.done as f64 / self.elapsed.as_secs_f64().max(1e-9)
     }
 
     /// Megabytes (10^6) in a second.
-    pub fn megabytes(&self) -> f64 {
+    pub(super) fn megabytes(&self) -> f64 {
         self.bytes as f64 / 1e6 / self.elapsed.as_secs_f64().max(1e-9)
     }
 }
@@ -58,7 +58,7 @@ struct Connection {
 }
 
 /// Asks once and gives the body; an error is the status line or what else went wrong.
-pub fn fetch(path: &str) -> Result<Vec<u8>, String> {
+pub(crate) fn fetch(path: &str) -> Result<Vec<u8>, String> {
     let told = |error: std::io::Error| error.to_string();
     let address = SocketAddr::from((SERVER, 80));
     let mut stream =
@@ -79,7 +79,7 @@ pub fn fetch(path: &str) -> Result<Vec<u8>, String> {
 }
 
 /// Runs a plan from inside the client namespace.
-pub fn run(plan: Plan<'_>) -> Outcome {
+pub(super) fn run(plan: Plan<'_>) -> Outcome {
     let mut outcome = Outcome::default();
     let request = format!("GET {} HTTP/1.1\r\nHost: {SERVER}\r\n\r\n", plan.path).into_bytes();
     let epoll = Epoll::new(EpollCreateFlags::empty()).expect("epoll is there");

@@ -17,7 +17,7 @@ use crate::process::{Process, Usage};
 
 use load::{Outcome, Plan};
 
-pub use load::fetch;
+pub(crate) use load::fetch;
 
 const OURS: &str = "rackstrap";
 const NGINX: &str = "nginx";
@@ -45,7 +45,7 @@ const MEMORY: &str = "RSS MB";
 const TURNS_OF_ONE: usize = 3;
 
 /// Runs every HTTP row.
-pub fn bench(lab: &Lab, effort: Effort) -> Findings {
+pub(crate) fn bench(lab: &Lab, effort: Effort) -> Findings {
     let mut board = Board::default();
     let findings = Findings::default();
     let initrd: Vec<u8> = (0..INITRD_BYTES / 4).flat_map(|n| (n as u32).to_le_bytes()).collect();

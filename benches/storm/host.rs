@@ -29,7 +29,7 @@ const CONFIGURATION: usize = 3;
 
 /// What became of a host that came through.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Booted {
+pub(super) struct Booted {
     /// Seconds in DHCP, TFTP, for the script and for the configuration.
     pub stages: [f64; 4],
     /// How many packets it had to repeat.
@@ -40,20 +40,20 @@ pub struct Booted {
 
 impl Booted {
     /// Seconds that the host waited for the server.
-    pub fn total(&self) -> f64 {
+    pub(super) fn total(&self) -> f64 {
         self.stages.iter().sum()
     }
 }
 
 /// The relay agent that all hosts are behind: one socket, answers sorted by transaction.
-pub struct Dhcp {
+pub(super) struct Dhcp {
     socket: Rc<UdpSocket>,
     waiting: Rc<RefCell<HashMap<u32, mpsc::UnboundedSender<Reply>>>>,
 }
 
 impl Dhcp {
     /// Opens the relay agent's port and starts to sort.
-    pub async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 67)).expect("port 67");
         socket.set_nonblocking(true).expect("a socket takes it");
         burst::widen(&socket, 8 << 20);
@@ -111,7 +111,7 @@ impl Dhcp {
 }
 
 /// Boots one host; an error says where it stopped.
-pub async fn boot(number: u32, dhcp: &Dhcp, program: &[u8]) -> Result<Booted, String> {
+pub(super) async fn boot(number: u32, dhcp: &Dhcp, program: &[u8]) -> Result<Booted, String> {
     let mut booted = Booted::default();
     let own = host_address(number);
     let mut began = Instant::now();

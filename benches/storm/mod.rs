@@ -33,7 +33,7 @@ const REPEATED: &str = "repeated packets";
 const STAGES: [&str; 4] = ["3 x DHCP", "NBP by TFTP", "script", "configuration"];
 
 /// Boots them all, once.
-pub fn bench(lab: &Lab, effort: Effort) -> Findings {
+pub(crate) fn bench(lab: &Lab, effort: Effort) -> Findings {
     let count = HOSTS / effort.divisor as u32;
     let program: Vec<u8> =
         (0..1 << 18).flat_map(|n: u32| (n ^ 0x5a5a_1234).to_le_bytes()).collect();

@@ -17,7 +17,7 @@ const TIMERS: Duration = Duration::from_millis(50);
 
 /// How many downloads, and for how long.
 #[derive(Clone, Copy)]
-pub struct Plan<'a> {
+pub(super) struct Plan<'a> {
     /// What each downloads.
     pub request: Request<'a>,
     /// How many run at once.
@@ -30,7 +30,7 @@ pub struct Plan<'a> {
 
 /// What came of it.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub(super) struct Outcome {
     /// Whole files.
     pub done: usize,
     /// Downloads that gave up.
@@ -49,7 +49,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// Megabytes (10^6) in a second.
-    pub fn rate(&self) -> f64 {
+    pub(super) fn rate(&self) -> f64 {
         self.bytes as f64 / 1e6 / self.elapsed.as_secs_f64().max(1e-9)
     }
 }
@@ -73,7 +73,7 @@ struct Generator<'a> {
 }
 
 /// Runs a plan from inside the client namespace.
-pub fn run(plan: Plan<'_>) -> Outcome {
+pub(super) fn run(plan: Plan<'_>) -> Outcome {
     let epoll = Epoll::new(EpollCreateFlags::empty()).expect("epoll is there");
     let clients = (0..plan.concurrent).map(|_| None).collect();
     let mut generator = Generator { plan, epoll, clients, begun: 0, outcome: Outcome::default() };

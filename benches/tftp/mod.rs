@@ -2,7 +2,7 @@
 
 mod load;
 mod peers;
-pub mod transfer;
+pub(crate) mod transfer;
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use load::{Outcome, Plan};
 use peers::PEERS;
 use transfer::Request;
 
-pub use peers::{ASYNC_TFTP, serve_async_tftp};
+pub(crate) use peers::{ASYNC_TFTP, serve_async_tftp};
 
 const OURS: &str = "rackstrap";
 const MIB: usize = 1 << 20;
@@ -43,7 +43,7 @@ struct Files {
 }
 
 /// Runs every TFTP row.
-pub fn bench(lab: &Lab, effort: Effort) -> Findings {
+pub(crate) fn bench(lab: &Lab, effort: Effort) -> Findings {
     let files = Files::make(lab);
     let mut board = Board::default();
     let mut findings = Findings::default();

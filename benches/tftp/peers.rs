@@ -6,10 +6,10 @@ use std::process::Command;
 use crate::lab::{Lab, SERVER, SERVER_LINK};
 
 /// The word that makes this program a server on async-tftp: `peers async-tftp DIRECTORY`.
-pub const ASYNC_TFTP: &str = "async-tftp";
+pub(crate) const ASYNC_TFTP: &str = "async-tftp";
 
 /// A server that is not rackstrap.
-pub struct Peer {
+pub(super) struct Peer {
     /// What the table calls it.
     pub name: &'static str,
     /// Its program.
@@ -23,7 +23,7 @@ pub struct Peer {
 }
 
 /// The peers.
-pub const PEERS: &[Peer] = &[
+pub(super) const PEERS: &[Peer] = &[
     Peer {
         name: "tftpd-hpa",
         program: || "in.tftpd".into(),
@@ -82,7 +82,7 @@ fn async_tftp(lab: &Lab, _dir: &Path, files: &Path) -> Command {
 }
 
 /// Serves a directory with the crate async-tftp and its own directory handler, for ever.
-pub fn serve_async_tftp(files: &str) {
+pub(crate) fn serve_async_tftp(files: &str) {
     let server = async_tftp::server::TftpServerBuilder::with_dir_ro(files)
         .expect("the directory exists")
         .bind((SERVER, 69).into());

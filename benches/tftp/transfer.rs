@@ -2,7 +2,7 @@
 
 /// What is downloaded and how.
 #[derive(Clone, Copy)]
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     /// The file's name.
     pub name: &'a str,
     /// What must arrive.
@@ -15,7 +15,7 @@ pub struct Request<'a> {
 
 impl Request<'_> {
     /// The read request.
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut words = vec![self.name.to_owned(), "octet".to_owned()];
         let mut option = |name: &str, value: String| words.extend([name.to_owned(), value]);
         if self.block_size != 512 {
@@ -36,7 +36,7 @@ impl Request<'_> {
 
 /// What the client does after a packet.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// Nothing yet.
     Wait,
     /// Acknowledges this block.
@@ -48,7 +48,7 @@ pub enum Step {
 }
 
 /// A download under way.
-pub struct Transfer {
+pub(crate) struct Transfer {
     /// Blocks received in order.
     pub blocks: usize,
     block_size: usize,
@@ -61,22 +61,22 @@ pub struct Transfer {
 
 impl Transfer {
     /// A download of which nothing has arrived: without options, until an OACK says otherwise.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { blocks: 0, block_size: 512, window: 1, in_window: 0, told_of_gap: false }
     }
 
     /// Bytes received.
-    pub fn bytes(&self, request: &Request<'_>) -> usize {
+    pub(crate) fn bytes(&self, request: &Request<'_>) -> usize {
         (self.blocks * self.block_size).min(request.content.len())
     }
 
     /// What to send again after silence: the last acknowledgement.
-    pub fn last(&self) -> u16 {
+    pub(crate) fn last(&self) -> u16 {
         self.blocks as u16
     }
 
     /// Takes a packet of the server.
-    pub fn handle(&mut self, request: &Request<'_>, packet: &[u8]) -> Step {
+    pub(crate) fn handle(&mut self, request: &Request<'_>, packet: &[u8]) -> Step {
         match packet {
             [0, 3, high, low, data @ ..] => {
                 self.data(request, u16::from_be_bytes([*high, *low]), data)

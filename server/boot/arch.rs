@@ -1,12 +1,12 @@
 //! What kind of client asks DHCP: which firmware, which architecture, or iPXE. Pure.
 
-pub use crate::lifecycle::client::{Arch, Client};
+pub(crate) use crate::lifecycle::client::{Arch, Client};
 use crate::model::Mac;
 use crate::options::sub_option;
 
 /// What a DHCP client says of itself, as bytes of its packet.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ClientSigns<'a> {
+pub(crate) struct ClientSigns<'a> {
     /// Option 60, such as `PXEClient:Arch:00007:UNDI:003016`.
     pub vendor_class: &'a [u8],
     /// Option 77, `iPXE` for iPXE.
@@ -34,13 +34,13 @@ const RPIBOOT: Arch = Arch::Other(41);
 const IPXE_HTTP: u8 = 0x13;
 
 /// Whether a NIC is that of a Raspberry Pi.
-pub fn is_raspberry_pi(Mac([a, b, c, ..]): Mac) -> bool {
+pub(crate) fn is_raspberry_pi(Mac([a, b, c, ..]): Mac) -> bool {
     RASPBERRY_PI.contains(&[a, b, c])
 }
 
 impl ClientSigns<'_> {
     /// Tells what the client is. iPXE first: it calls itself `PXEClient` too.
-    pub fn classify(&self) -> Client {
+    pub(crate) fn classify(&self) -> Client {
         let arch = self.arch();
         if self.is_ipxe() {
             return match self.ipxe {

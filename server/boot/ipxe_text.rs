@@ -10,7 +10,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 /// The longest kernel command line that Linux reads on x86 (`COMMAND_LINE_SIZE`), in bytes.
-pub const MAX_COMMAND_LINE_BYTES: usize = 2048;
+pub(crate) const MAX_COMMAND_LINE_BYTES: usize = 2048;
 
 /// A text that cannot stand in a script, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,16 +36,16 @@ pub enum Unsafe {
 
 /// One argument of a kernel's command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KernelArg(String);
+pub(crate) struct KernelArg(String);
 
 impl KernelArg {
     /// Splits a command line at white space and checks every argument.
-    pub fn split(cmdline: &str) -> Result<Vec<Self>, Unsafe> {
+    pub(crate) fn split(cmdline: &str) -> Result<Vec<Self>, Unsafe> {
         cmdline.split_whitespace().map(str::parse).collect()
     }
 
     /// Checks that the arguments with a space between them are not longer than Linux reads.
-    pub fn check_length(arguments: &[Self]) -> Result<(), Unsafe> {
+    pub(crate) fn check_length(arguments: &[Self]) -> Result<(), Unsafe> {
         // The end counts too: the kernel keeps a NUL behind its command line.
         let bytes = arguments.iter().map(|argument| argument.0.len() + 1).sum();
         if bytes > MAX_COMMAND_LINE_BYTES { Err(Unsafe::CommandLine(bytes)) } else { Ok(()) }
@@ -111,9 +111,9 @@ impl Url {
 }
 
 /// The key of a boot's token in the query of a URL.
-pub const TOKEN_KEY: &str = "token";
+pub(crate) const TOKEN_KEY: &str = "token";
 /// The same in the URL of the last file that a boot loads.
-pub const LAST_KEY: &str = "last";
+pub(crate) const LAST_KEY: &str = "last";
 
 /// The token of one boot: letters and digits.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -174,11 +174,11 @@ impl fmt::Display for Url {
 
 /// A line for the console. Characters that iPXE would act on, or cannot show, become `?`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Words(String);
+pub(crate) struct Words(String);
 
 impl Words {
     /// Keeps at most 300 characters of `text`.
-    pub fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let safe = |c: char| (c == ' ' || c.is_ascii_graphic()) && !"$|&;#{}\\".contains(c);
         Self(text.chars().take(300).map(|c| if safe(c) { c } else { '?' }).collect())
     }

@@ -7,13 +7,13 @@ use crate::lifecycle::gate::Verdict;
 use crate::model::{FirmwareArch, Host, LocalBoot, Mac};
 
 /// The path that answers 404, for UEFI HTTP Boot of a host that boots its local disk.
-pub const LOCAL_PATH: &str = "/local.efi";
+pub(crate) const LOCAL_PATH: &str = "/local.efi";
 /// The longest value of a DHCP option, less the NUL that ends a boot file name.
 const OPTION_BYTES: usize = 254;
 
 /// What DHCP tells a client about booting.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
+pub(crate) enum Next {
     /// Nothing at all: firmware then goes on to the next device.
     Nothing(WhyNothing),
     /// The local disk, by a PXE boot menu with that one item.
@@ -32,7 +32,7 @@ pub enum Next {
 
 /// Why a client is told nothing about booting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WhyNothing {
+pub(crate) enum WhyNothing {
     /// It is an operating system, not firmware.
     #[error("the client does not boot from the network")]
     NoBootClient,
@@ -52,7 +52,7 @@ pub enum WhyNothing {
 
 /// What is known of the one who boots.
 #[derive(Clone, Copy, Debug)]
-pub struct Booter<'a> {
+pub(crate) struct Booter<'a> {
     /// Its firmware or boot program.
     pub client: Client,
     /// Its hardware address, for its script's URL.
@@ -72,7 +72,7 @@ pub struct Booter<'a> {
 /// The program for an architecture, as Debian's iPXE package names it. For UEFI
 /// the one that uses the firmware's own driver: iPXE's native drivers hang on
 /// some NICs, and `boot-file` of the host replaces it where that is better.
-pub fn nbp_of(arch: Arch) -> Option<&'static str> {
+pub(crate) fn nbp_of(arch: Arch) -> Option<&'static str> {
     match arch {
         Arch::Bios => Some("undionly.kpxe"),
         Arch::X64Efi => Some("snponly.efi"),
@@ -84,13 +84,13 @@ pub fn nbp_of(arch: Arch) -> Option<&'static str> {
 }
 
 /// Where a client's script is.
-pub fn script_url(base_url: &str, mac: Mac) -> String {
+pub(crate) fn script_url(base_url: &str, mac: Mac) -> String {
     format!("{base_url}/boot/{mac}.ipxe")
 }
 
 /// Chooses what the client boots next. A host that is not known gets a script
 /// too: the script says so on its screen.
-pub fn decide_next(booter: &Booter<'_>) -> Next {
+pub(crate) fn decide_next(booter: &Booter<'_>) -> Next {
     if booter.client == Client::Plain {
         return Next::Nothing(WhyNothing::NoBootClient);
     }

@@ -11,7 +11,7 @@ use crate::model::{DRACUT_WORD, Image, LocalBoot, Mac};
 
 /// Whom a script is for, and where it fetches from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub(crate) struct Target {
     /// The host's name.
     pub host: String,
     /// The MAC of the NIC that boots.
@@ -24,7 +24,7 @@ pub struct Target {
 
 /// Why an image cannot be told to iPXE.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ScriptError {
+pub(crate) enum ScriptError {
     /// Something in it would not come through a script as it is.
     #[error(transparent)]
     Unsafe(#[from] Unsafe),
@@ -111,7 +111,7 @@ struct Autoexec {
 /// The script that boots `image`, which has the name `image_name`. With
 /// `with_config` the host's network configuration goes along as the last initrd; `dracut` is
 /// the same in the words of dracut's command line, for an image that [wants](Image::wants_dracut) it.
-pub fn boot(
+pub(crate) fn boot(
     target: &Target,
     image_name: &str,
     image: &Image,
@@ -147,20 +147,20 @@ pub fn boot(
 
 /// The script of a host that boots its local disk. It never ends in success, which would leave
 /// UEFI in its setup menu.
-pub fn local(target: &Target, way: LocalBoot) -> Result<String, ScriptError> {
+pub(crate) fn local(target: &Target, way: LocalBoot) -> Result<String, ScriptError> {
     let title = Words::new(&format!("{} boots its disk", target.host));
     Ok(Local { title, starts_disk: way != LocalBoot::Exit }.render()?)
 }
 
 /// The script of a host that cannot boot yet: it says why, a line each, waits
 /// and asks again, so that a host which is adopted or mended goes on by itself.
-pub fn wait(target: &Target, reasons: &[String]) -> Result<String, ScriptError> {
+pub(crate) fn wait(target: &Target, reasons: &[String]) -> Result<String, ScriptError> {
     let lines = reasons.iter().map(|reason| Words::new(reason)).collect();
     Ok(Wait { lines, script: script_url(target)? }.render()?)
 }
 
 /// The script for whoever does not say who it is: it goes on to its own script by its MAC.
-pub fn autoexec(base: &Url) -> Result<String, ScriptError> {
+pub(crate) fn autoexec(base: &Url) -> Result<String, ScriptError> {
     Ok(Autoexec { base: base.clone() }.render()?)
 }
 

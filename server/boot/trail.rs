@@ -6,7 +6,7 @@ use foldhash::fast::RandomState;
 
 use super::arch::Client;
 use super::next::{Next, script_url};
-pub use crate::lifecycle::reason::Detour;
+pub(crate) use crate::lifecycle::reason::Detour;
 use crate::model::Mac;
 
 /// A program told so often within `LOOP_SECONDS` is a loop.
@@ -19,7 +19,7 @@ const MAX_CLIENTS: usize = 16_384;
 
 /// The trails of all clients of a link.
 #[derive(Debug, Default)]
-pub struct BootTrails {
+pub(crate) struct BootTrails {
     of: HashMap<Mac, Trail, RandomState>,
     /// When room was last made, in Unix seconds.
     swept_at: i64,
@@ -38,7 +38,7 @@ struct Trail {
 
 /// One exchange in which a client is told what to boot.
 #[derive(Clone, Copy, Debug)]
-pub struct Step<'a> {
+pub(crate) struct Step<'a> {
     /// Who boots.
     pub mac: Mac,
     /// What it is.
@@ -53,7 +53,7 @@ pub struct Step<'a> {
 
 impl BootTrails {
     /// What the client is told: `next`, unless that leads in circles.
-    pub fn choose(&self, step: &Step<'_>, next: Next) -> (Next, Option<Detour>) {
+    pub(crate) fn choose(&self, step: &Step<'_>, next: Next) -> (Next, Option<Detour>) {
         let Some(trail) = self.of.get(&step.mac).filter(|_| is_program(&next)) else {
             return (next, None);
         };
@@ -72,7 +72,7 @@ impl BootTrails {
     }
 
     /// Remembers that the client was told `next` for good (by an ACK).
-    pub fn record(&mut self, step: &Step<'_>, next: &Next) {
+    pub(crate) fn record(&mut self, step: &Step<'_>, next: &Next) {
         // Not for every packet of a crowd: it looks at all of them.
         if self.of.len() >= MAX_CLIENTS && self.swept_at != step.now {
             self.swept_at = step.now;

@@ -12,7 +12,7 @@ use crate::lifecycle::stall::Patience;
 
 /// The configuration and output format of a command.
 #[derive(Clone, Debug)]
-pub struct Context {
+pub(super) struct Context {
     /// The merged configuration.
     pub config: Config,
     /// Whether to print JSON.
@@ -22,7 +22,7 @@ pub struct Context {
 impl Context {
     /// Opens the inventory. Commands work on the database; a running server notices their
     /// changes by itself.
-    pub async fn inventory(&self) -> anyhow::Result<Inventory> {
+    pub(super) async fn inventory(&self) -> anyhow::Result<Inventory> {
         if self.config.database.is_none() {
             let dir = &self.config.data_dir;
             std::fs::create_dir_all(dir)
@@ -36,7 +36,7 @@ impl Context {
     }
 
     /// Prints the text, or with `--json` the value.
-    pub fn print<T: Serialize>(
+    pub(super) fn print<T: Serialize>(
         &self,
         value: &T,
         text: impl FnOnce() -> String,
@@ -49,7 +49,7 @@ impl Context {
 }
 
 /// Prints to standard output. Ignores a closed pipe, as `| head` leaves it.
-pub fn print(text: &str) -> anyhow::Result<()> {
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
@@ -58,23 +58,23 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 }
 
 /// The metadata of a change made from the command line.
-pub fn change<'a>(who: &'a str, summary: &'a str, dry_run: bool) -> Change<'a> {
+pub(super) fn change<'a>(who: &'a str, summary: &'a str, dry_run: bool) -> Change<'a> {
     Change { who, summary, base: None, dry_run }
 }
 
 /// The login name of the operator, also under sudo.
-pub fn operator() -> String {
+pub(super) fn operator() -> String {
     let named = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
     named.filter(|name| !name.is_empty()).unwrap_or_else(|| "root".into())
 }
 
 /// The exit code of a command that ran but may have found errors.
-pub fn status(good: bool) -> ExitCode {
+pub(super) fn status(good: bool) -> ExitCode {
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// A table with columns as wide as their widest cell.
-pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
         cells.chain([header[column].len()]).max().unwrap_or(0)
@@ -92,13 +92,13 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// A time (Unix milliseconds) as `2026-11-21 20:55:42` in the system's time zone.
-pub fn moment(at_ms: i64) -> String {
+pub(super) fn moment(at_ms: i64) -> String {
     let Ok(moment) = jiff::Timestamp::from_millisecond(at_ms) else { return at_ms.to_string() };
     moment.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// Whether standard input and standard error are a terminal.
-pub fn is_interactive() -> bool {
+pub(super) fn is_interactive() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 

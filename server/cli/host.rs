@@ -16,7 +16,7 @@ use crate::site_file;
 
 /// `rackstrap host`.
 #[derive(Debug, Subcommand)]
-pub enum HostCommand {
+pub(super) enum HostCommand {
     /// List hosts with their state
     List,
     /// Show a host (by name or MAC address) with its state and latest events
@@ -33,7 +33,7 @@ pub enum HostCommand {
 
 /// `rackstrap host rename`.
 #[derive(Debug, Args)]
-pub struct Rename {
+pub(super) struct Rename {
     /// Current name
     from: String,
     /// New name
@@ -45,7 +45,7 @@ pub struct Rename {
 
 /// `rackstrap host install`.
 #[derive(Debug, Args)]
-pub struct Install {
+pub(super) struct Install {
     /// Name or MAC address
     name: String,
     /// Cancel: the next boot goes to the local disk, and an installer that runs is refused
@@ -55,7 +55,7 @@ pub struct Install {
 
 impl HostCommand {
     /// Runs the command.
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         match self {
             Self::List => list(&context).await,
             Self::Show(Name { name }) => show(&context, &name).await,
@@ -144,7 +144,7 @@ async fn show(context: &Context, name: &str) -> anyhow::Result<ExitCode> {
 }
 
 /// The name of the host with this MAC address, or the text itself.
-pub fn name_of<'a>(snapshot: &'a Snapshot, text: &'a str) -> &'a str {
+pub(super) fn name_of<'a>(snapshot: &'a Snapshot, text: &'a str) -> &'a str {
     let by_mac = text.parse().ok().and_then(|mac| snapshot.host_of_mac(mac));
     by_mac.map_or(text, |(name, _)| name)
 }

@@ -9,14 +9,14 @@ use crate::network::{RULES, Rule};
 
 /// `rackstrap rules`.
 #[derive(Debug, Args)]
-pub struct Rules {
+pub(super) struct Rules {
     /// Only this rule, such as N150, with its reason and its fix
     id: Option<String>,
 }
 
 impl Rules {
     /// Prints the rules.
-    pub fn run(&self, context: &Context) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(&self, context: &Context) -> anyhow::Result<ExitCode> {
         let Some(id) = &self.id else {
             context.print(&RULES, || RULES.iter().map(line).collect())?;
             return Ok(ExitCode::SUCCESS);

@@ -22,7 +22,7 @@ const MAX_PORTS: usize = 16_384;
 
 /// The memory of one link. Times are Unix seconds.
 #[derive(Debug, Default)]
-pub struct LinkHistory {
+pub(crate) struct LinkHistory {
     /// What clients were told to boot.
     pub boots: BootTrails,
     /// Which addresses are being probed, and which are clear.
@@ -38,7 +38,7 @@ pub struct LinkHistory {
 impl LinkHistory {
     /// Notes that a client took another server's offer. Says whether that server
     /// is to be told of.
-    pub fn sees_foreign_server(&mut self, server: Ipv4Addr, now: i64) -> bool {
+    pub(crate) fn sees_foreign_server(&mut self, server: Ipv4Addr, now: i64) -> bool {
         self.foreign.retain(|_, seen_at| now - *seen_at < FOREIGN_SECONDS);
         let is_new = !self.foreign.contains_key(&server);
         if is_new && self.foreign.len() >= MAX_ENTRIES {
@@ -49,13 +49,13 @@ impl LinkHistory {
     }
 
     /// Whether another server serves the link as well.
-    pub fn has_foreign_server(&self, now: i64) -> bool {
+    pub(crate) fn has_foreign_server(&self, now: i64) -> bool {
         self.foreign.values().any(|seen_at| now - seen_at < FOREIGN_SECONDS)
     }
 
     /// Notes the switch port at which a NIC is given an address. Gives the port before, if it
     /// was another.
-    pub fn sees_port(&mut self, mac: Mac, port: &Identity) -> Option<Identity> {
+    pub(crate) fn sees_port(&mut self, mac: Mac, port: &Identity) -> Option<Identity> {
         if let Some(known) = self.ports.get_mut(&mac) {
             let is_another = known != port;
             return is_another.then(|| std::mem::replace(known, port.clone()));
@@ -68,7 +68,7 @@ impl LinkHistory {
 
     /// Where machines fetch from that reach this server at `local`; `make` writes it, which
     /// takes longer than to look up all else that an answer needs.
-    pub fn base_url(&mut self, local: Ipv4Addr, make: impl FnOnce() -> String) -> Arc<str> {
+    pub(crate) fn base_url(&mut self, local: Ipv4Addr, make: impl FnOnce() -> String) -> Arc<str> {
         match &self.base_url {
             Some((address, url)) if *address == local => url.clone(),
             _ => self.base_url.insert((local, make().into())).1.clone(),
@@ -76,7 +76,7 @@ impl LinkHistory {
     }
 
     /// Whether a warning is given, or was a moment ago.
-    pub fn warns(&mut self, what: &str, now: i64) -> bool {
+    pub(crate) fn warns(&mut self, what: &str, now: i64) -> bool {
         self.warned.retain(|_, warned_at| now - *warned_at < WARN_AGAIN_SECONDS);
         if self.warned.contains_key(what) || self.warned.len() >= MAX_ENTRIES {
             return false;

@@ -9,7 +9,7 @@ use crate::options::code;
 ///
 /// Option 82 counts without a relay's address too: switches that snoop put it in without
 /// passing the packet on, and a client that makes it up could as well make up its MAC.
-pub fn identities<'a>(request: &'a Request<'_>) -> impl Iterator<Item = Identity> + 'a {
+pub(crate) fn identities<'a>(request: &'a Request<'_>) -> impl Iterator<Item = Identity> + 'a {
     let uuid = uuid(request).map(Identity::uuid);
     let client_id = request.client_id.map(|id| Identity::ClientId(id.to_vec()));
     let filled = |bytes: &&[u8]| !bytes.is_empty();

@@ -12,7 +12,7 @@ use crate::profile::ResolvedSite;
 
 /// An interface that is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServedLink {
+pub(crate) struct ServedLink {
     /// Its name.
     pub interface: String,
     /// Its number in the kernel.
@@ -25,7 +25,7 @@ pub struct ServedLink {
 
 /// How one packet arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arrival {
+pub(crate) struct Arrival {
     /// Who sent it.
     pub source: SocketAddrV4,
     /// Where it was sent to: an address of ours, or broadcast.
@@ -38,14 +38,14 @@ pub struct Arrival {
 
 impl Arrival {
     /// Whether it was sent to this server alone.
-    pub fn is_unicast(&self) -> bool {
+    pub(crate) fn is_unicast(&self) -> bool {
         self.destination == self.local
     }
 }
 
 /// A subnet that a client can be in.
 #[derive(Clone, Copy, Debug)]
-pub struct LinkSubnet<'a> {
+pub(crate) struct LinkSubnet<'a> {
     /// The subnet's name.
     pub name: &'a str,
     /// The subnet.
@@ -59,7 +59,7 @@ pub struct LinkSubnet<'a> {
 /// address, else the addresses of the receiving interface. A renewing client
 /// behind a router is in the subnet of the address that it renews. The other subnets of a
 /// shared network come after.
-pub fn link_subnets<'a>(
+pub(crate) fn link_subnets<'a>(
     site: &'a ResolvedSite,
     index: &SubnetIndex,
     request: &Request<'_>,
@@ -119,7 +119,7 @@ fn ipv4<'a>(name: &'a str, subnet: &'a Subnet) -> Option<LinkSubnet<'a>> {
 }
 
 /// The subnet among several where a host owns an address, with that address.
-pub fn owned_subnet<'a>(
+pub(crate) fn owned_subnet<'a>(
     site: &ResolvedSite,
     host: &Host,
     subnets: &[LinkSubnet<'a>],
@@ -133,7 +133,12 @@ pub fn owned_subnet<'a>(
 impl ServedLink {
     /// The address of ours that a client reaches us by: the interface's own one in
     /// the client's network, else the one that the packet came to.
-    pub fn address_for(&self, request: &Request<'_>, arrival: &Arrival, net: Ipv4Net) -> Ipv4Addr {
+    pub(crate) fn address_for(
+        &self,
+        request: &Request<'_>,
+        arrival: &Arrival,
+        net: Ipv4Net,
+    ) -> Ipv4Addr {
         let own = self.addresses.iter().map(Ipv4Net::addr).find(|own| net.contains(own));
         own.filter(|_| request.relay_address().is_none()).unwrap_or(arrival.local)
     }
@@ -141,7 +146,7 @@ impl ServedLink {
 
 /// The server identifier on the client's link (option 54): what the relay
 /// says (RFC 5107), else the address that the client reaches it by.
-pub fn server_id(request: &Request<'_>, local: Ipv4Addr) -> Ipv4Addr {
+pub(crate) fn server_id(request: &Request<'_>, local: Ipv4Addr) -> Ipv4Addr {
     let said = request.relay_info.and_then(|info| info.server_id_override);
     request.relay_address().and(said).unwrap_or(local)
 }

@@ -5,23 +5,23 @@
 //! [`reply`] and [`pxe`] write the reply, and `service` sends it, an ACK only after its lease is
 //! durable.
 
-pub mod decide;
+pub(crate) mod decide;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod exercise;
-pub mod history;
-pub mod identity;
-pub mod link;
-pub mod probe;
-pub mod pxe;
-pub mod relay;
-pub mod reply;
-pub mod request;
-pub mod router_advertisement;
-pub mod service;
+pub(crate) mod history;
+pub(crate) mod identity;
+pub(crate) mod link;
+pub(crate) mod probe;
+pub(crate) mod pxe;
+pub(crate) mod relay;
+pub(crate) mod reply;
+pub(crate) mod request;
+pub(crate) mod router_advertisement;
+pub(crate) mod service;
 mod socket;
-pub mod wire;
+pub(crate) mod wire;
 
-pub use service::{advertise, run};
+pub(crate) use service::{advertise, run};
 
 #[cfg(test)]
 pub(crate) mod test_packets;

@@ -9,10 +9,10 @@ use crate::model::Mac;
 
 /// How long somebody who uses the address has to say so. PXE firmware waits 4 s for its first
 /// offer (EDK2), iPXE 1 s.
-pub const BUDGET: Duration = Duration::from_millis(300);
+pub(crate) const BUDGET: Duration = Duration::from_millis(300);
 /// When a probe that is not answered is sent once more: the first may be lost, or only wake up
 /// a switch port.
-pub const SEND_AGAIN: Duration = Duration::from_millis(100);
+pub(crate) const SEND_AGAIN: Duration = Duration::from_millis(100);
 /// How long an address counts as clear, in seconds.
 const CLEAR_SECONDS: i64 = 300;
 /// More probes than this do not run at once: a flood of strangers is then offered addresses
@@ -26,13 +26,13 @@ const MAX_CONFLICTS: u32 = 8;
 const CONFLICT_SECONDS: i64 = 60;
 
 /// Bytes of an ARP packet for IPv4 over Ethernet (RFC 826).
-pub const ARP_BYTES: usize = 28;
+pub(crate) const ARP_BYTES: usize = 28;
 const ARP_HEADER: [u8; 6] = [0, 1, 8, 0, 6, 4];
 const ARP_REQUEST: u16 = 1;
 
 /// Which addresses of a link are being probed, and which were found clear. Times are Unix seconds.
 #[derive(Debug, Default)]
-pub struct Probes {
+pub(crate) struct Probes {
     clear: HashMap<Ipv4Addr, i64>,
     running: HashSet<Ipv4Addr>,
     /// Since when conflicts are counted, and how many there were.
@@ -41,7 +41,7 @@ pub struct Probes {
 
 /// What is known of an address that somebody is to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It may be given.
     Clear,
     /// It is being probed.
@@ -52,7 +52,7 @@ pub enum Verdict {
 
 impl Probes {
     /// Whether an address may be given now.
-    pub fn verdict(&self, address: Ipv4Addr, now: i64) -> Verdict {
+    pub(crate) fn verdict(&self, address: Ipv4Addr, now: i64) -> Verdict {
         if self.running.contains(&address) {
             return Verdict::Running;
         }
@@ -62,7 +62,7 @@ impl Probes {
 
     /// Counts that somebody was found on an address; says whether that is to be believed. A
     /// router that answers for everybody (proxy ARP) would empty the pool.
-    pub fn believes_conflict(&mut self, now: i64) -> bool {
+    pub(crate) fn believes_conflict(&mut self, now: i64) -> bool {
         if now - self.conflicts.0 >= CONFLICT_SECONDS {
             self.conflicts = (now, 0);
         }
@@ -71,12 +71,12 @@ impl Probes {
     }
 
     /// Notes that a probe has begun.
-    pub fn begin(&mut self, address: Ipv4Addr) {
+    pub(crate) fn begin(&mut self, address: Ipv4Addr) {
         self.running.insert(address);
     }
 
     /// Notes that a probe has ended, and whether nobody was found.
-    pub fn end(&mut self, address: Ipv4Addr, clear: bool, now: i64) {
+    pub(crate) fn end(&mut self, address: Ipv4Addr, clear: bool, now: i64) {
         self.running.remove(&address);
         if !clear {
             self.clear.remove(&address);
@@ -93,7 +93,7 @@ impl Probes {
 
 /// An ARP probe: asks who has `address` without saying that anybody has another one, so that
 /// nobody's ARP cache learns from it (RFC 5227 section 2.1.1).
-pub fn encode_arp_probe(own: Mac, address: Ipv4Addr) -> [u8; ARP_BYTES] {
+pub(crate) fn encode_arp_probe(own: Mac, address: Ipv4Addr) -> [u8; ARP_BYTES] {
     let mut packet = [0; ARP_BYTES];
     packet[..6].copy_from_slice(&ARP_HEADER);
     packet[6..8].copy_from_slice(&ARP_REQUEST.to_be_bytes());
@@ -104,7 +104,7 @@ pub fn encode_arp_probe(own: Mac, address: Ipv4Addr) -> [u8; ARP_BYTES] {
 
 /// Who says in an ARP packet (without its Ethernet header) that it has which address, be it a
 /// question or an answer; nobody in a probe.
-pub fn arp_claim(packet: &[u8]) -> Option<(Ipv4Addr, Mac)> {
+pub(crate) fn arp_claim(packet: &[u8]) -> Option<(Ipv4Addr, Mac)> {
     let packet = packet.get(..ARP_BYTES).filter(|packet| packet[..6] == ARP_HEADER)?;
     let mac: [u8; 6] = packet[8..14].try_into().ok()?;
     let address: [u8; 4] = packet[14..18].try_into().ok()?;
@@ -113,7 +113,7 @@ pub fn arp_claim(packet: &[u8]) -> Option<(Ipv4Addr, Mac)> {
 }
 
 /// An ICMP echo request without data, its checksum (RFC 1071) filled in.
-pub fn encode_echo(identifier: u16, sequence: u16) -> [u8; 8] {
+pub(crate) fn encode_echo(identifier: u16, sequence: u16) -> [u8; 8] {
     let ([a, b], [c, d]) = (identifier.to_be_bytes(), sequence.to_be_bytes());
     let sum = 0x0800 + u32::from(identifier) + u32::from(sequence);
     let folded = (sum & 0xffff) + (sum >> 16);
@@ -122,7 +122,7 @@ pub fn encode_echo(identifier: u16, sequence: u16) -> [u8; 8] {
 }
 
 /// Who answers an echo request of ours, out of an IPv4 packet with its header.
-pub fn echo_answer(packet: &[u8], identifier: u16) -> Option<Ipv4Addr> {
+pub(crate) fn echo_answer(packet: &[u8], identifier: u16) -> Option<Ipv4Addr> {
     let header_bytes = usize::from(packet.first()? & 15) * 4;
     let source: [u8; 4] = packet.get(12..16)?.try_into().ok()?;
     let icmp = packet.get(header_bytes..header_bytes + 8)?;

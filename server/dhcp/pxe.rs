@@ -31,7 +31,7 @@ const RASPBERRY_PI_MENU: &[u8] =
 
 /// What an answer says about booting.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BootData {
+pub(crate) struct BootData {
     /// Where the boot file is (`siaddr`).
     pub next_server: Option<Ipv4Addr>,
     /// The boot file field and option 67; empty for none.
@@ -41,19 +41,19 @@ pub struct BootData {
 }
 
 /// What sends UEFI to port 4011: PXEClient without boot data.
-pub fn redirect_data(server: Ipv4Addr) -> BootData {
+pub(crate) fn redirect_data(server: Ipv4Addr) -> BootData {
     let options = vec![EncodedOption::raw(VENDOR_CLASS, b"PXEClient")];
     BootData { next_server: Some(server), boot_file: String::new(), options }
 }
 
 /// The boot item that a client chose from a menu (PXE 2.1, option 43 tag 71), as it came.
-pub fn boot_item(vendor_options: &[u8]) -> Option<&[u8]> {
+pub(crate) fn boot_item(vendor_options: &[u8]) -> Option<&[u8]> {
     sub_option(vendor_options, BOOT_ITEM)
 }
 
 impl BootData {
     /// Repeats the client's boot item, without which it does not take the answer for its own.
-    pub fn echo_boot_item(&mut self, item: Option<&[u8]>) {
+    pub(crate) fn echo_boot_item(&mut self, item: Option<&[u8]>) {
         let Some(item) = item.filter(|item| item.len() == 4) else { return };
         let is_for_file = |option: &&mut EncodedOption| {
             option.code == VENDOR_SPECIFIC && option.data() != LOCAL_MENU
@@ -72,7 +72,7 @@ const SHARED: [u8; 2] = [VENDOR_SPECIFIC, IPXE];
 
 /// Puts the operator's sub-options beside ours in options 43 and 175. One that both have is
 /// the operator's, except in the menu of the local disk, which works only as a whole.
-pub fn merge_added<'a>(boot: &mut BootData, added: impl Fn(u8) -> Option<&'a [u8]>) {
+pub(crate) fn merge_added<'a>(boot: &mut BootData, added: impl Fn(u8) -> Option<&'a [u8]>) {
     for option in &mut boot.options {
         let Some(theirs) = SHARED.contains(&option.code).then(|| added(option.code)).flatten()
         else {
@@ -100,7 +100,7 @@ pub fn merge_added<'a>(boot: &mut BootData, added: impl Fn(u8) -> Option<&'a [u8
 }
 
 /// Says `next` in the words of the client's firmware. `server` is where TFTP is.
-pub fn boot_data(
+pub(crate) fn boot_data(
     client: Client,
     next: &Next,
     server: Ipv4Addr,

@@ -18,7 +18,7 @@ mod sub_code {
 
 /// Option 82: kept as it came, for it goes back byte for byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RelayInfo<'a> {
+pub(crate) struct RelayInfo<'a> {
     /// All its bytes.
     pub bytes: &'a [u8],
     /// The port the client is plugged into, in the relay's words (sub-option 1).
@@ -35,7 +35,7 @@ pub struct RelayInfo<'a> {
 
 impl<'a> RelayInfo<'a> {
     /// Reads the sub-options; what is cut short ends the list.
-    pub fn read(bytes: &'a [u8]) -> Self {
+    pub(crate) fn read(bytes: &'a [u8]) -> Self {
         Self {
             bytes,
             circuit_id: sub_option(bytes, sub_code::CIRCUIT_ID),

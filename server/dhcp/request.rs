@@ -14,7 +14,7 @@ const INFINIBAND: u8 = 32;
 
 /// A client's message.
 #[derive(Clone, Debug)]
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     /// The packet it came in.
     pub packet: &'a Packet<'a>,
     /// None for a BOOTP client (RFC 951): a DHCP header without option 53.
@@ -42,7 +42,7 @@ pub struct Request<'a> {
 
 /// Why a packet is dropped before anything is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Unusable {
+pub(crate) enum Unusable {
     /// It is no DHCP packet.
     #[error(transparent)]
     Malformed(#[from] Malformed),
@@ -59,7 +59,7 @@ pub enum Unusable {
 
 impl<'a> Request<'a> {
     /// Reads a client's message. An option that makes no sense counts as absent.
-    pub fn read(packet: &'a Packet<'a>) -> Result<Self, Unusable> {
+    pub(crate) fn read(packet: &'a Packet<'a>) -> Result<Self, Unusable> {
         if packet.op != 1 {
             return Err(Unusable::FromServer);
         }
@@ -101,7 +101,7 @@ impl<'a> Request<'a> {
 
     /// Who asks, as far as the packet alone tells. Ethernet clients are their
     /// MAC: ROM, iPXE and OS send three different client identifiers.
-    pub fn key(&self) -> Option<ClientKey> {
+    pub(crate) fn key(&self) -> Option<ClientKey> {
         if let Some(mac) = self.mac {
             return Some(ClientKey::Mac(mac));
         }
@@ -116,23 +116,23 @@ impl<'a> Request<'a> {
 
     /// Who asks where the subnet tells clients apart by what they call themselves
     /// (RFC 2131 section 2): the client identifier where there is one.
-    pub fn strict_key(&self) -> Option<ClientKey> {
+    pub(crate) fn strict_key(&self) -> Option<ClientKey> {
         let named = self.client_id.map(|id| ClientKey::Id(hexadecimal(id)));
         named.or_else(|| self.key())
     }
 
     /// The MAC, or zero where there is none.
-    pub fn mac_or_zero(&self) -> Mac {
+    pub(crate) fn mac_or_zero(&self) -> Mac {
         self.mac.unwrap_or(Mac([0; 6]))
     }
 
     /// Whether the client asks for a broadcast answer.
-    pub fn wants_broadcast(&self) -> bool {
+    pub(crate) fn wants_broadcast(&self) -> bool {
         self.packet.flags & BROADCAST_FLAG != 0
     }
 
     /// The relay agent that passed the packet on.
-    pub fn relay_address(&self) -> Option<Ipv4Addr> {
+    pub(crate) fn relay_address(&self) -> Option<Ipv4Addr> {
         Some(self.packet.relay_address).filter(|address| !address.is_unspecified())
     }
 }

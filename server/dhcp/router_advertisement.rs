@@ -8,18 +8,18 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 /// Everybody on the link.
-pub const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+pub(crate) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 /// Where router solicitations are sent.
-pub const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
+pub(crate) const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 /// How often one is sent that nobody asked for: a client that missed the
 /// answer to its question hears the next one within its patience.
-pub const INTERVAL: Duration = Duration::from_secs(10);
+pub(crate) const INTERVAL: Duration = Duration::from_secs(10);
 
 const ROUTER_SOLICITATION: u8 = 133;
 const ROUTER_ADVERTISEMENT: u8 = 134;
 
 /// The ICMPv6 message. The kernel fills in the checksum.
-pub fn encode() -> [u8; 16] {
+pub(crate) fn encode() -> [u8; 16] {
     let mut message = [0; 16];
     message[0] = ROUTER_ADVERTISEMENT;
     // Hop limit unspecified, no flags, lifetime 0, timers unspecified, no options.
@@ -27,7 +27,7 @@ pub fn encode() -> [u8; 16] {
 }
 
 /// Whether an ICMPv6 message asks for one (RFC 4861 section 6.1.1).
-pub fn is_solicitation(message: &[u8]) -> bool {
+pub(crate) fn is_solicitation(message: &[u8]) -> bool {
     message.len() >= 8 && message[0] == ROUTER_SOLICITATION && message[1] == 0
 }
 

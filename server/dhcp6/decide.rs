@@ -22,7 +22,7 @@ const VALID_SECONDS: u32 = 120;
 
 /// A client's message, reduced to what its answer depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
+pub(crate) struct Question {
     kind: MessageType,
     transaction_id: [u8; 3],
     client_id: Vec<u8>,
@@ -39,7 +39,7 @@ pub struct Question {
 
 /// Reads a message from a client on the link itself. None for all that is never answered:
 /// relayed and malformed messages, and those without a client identifier.
-pub fn read(bytes: &[u8], source: Ipv6Addr) -> Option<Question> {
+pub(crate) fn read(bytes: &[u8], source: Ipv6Addr) -> Option<Question> {
     let kind = MessageType::from(*bytes.first()?);
     let answered = [MessageType::Solicit, MessageType::Request, MessageType::Release];
     if !answered.contains(&kind) || !source.is_unicast_link_local() {
@@ -94,7 +94,7 @@ fn is_firmware(vendor_class: &[u8]) -> bool {
 
 /// Writes the answer, if there is one. `server_id` is this server's DUID, `boots_disk` tells
 /// whether the client is a host that boots its local disk.
-pub fn answer(question: &Question, server_id: &[u8], boots_disk: bool) -> Option<Vec<u8>> {
+pub(crate) fn answer(question: &Question, server_id: &[u8], boots_disk: bool) -> Option<Vec<u8>> {
     let names_us = question.server_id.as_deref() == Some(server_id);
     let is_served = boots_disk && question.boots && !question.associations.is_empty();
     let kind = match question.kind {

@@ -5,7 +5,7 @@
 //! Nobody else is answered and nothing is leased, so that this goes together with any other
 //! DHCPv6 server on the link.
 
-pub mod decide;
+pub(crate) mod decide;
 mod service;
 
-pub use service::run;
+pub(crate) use service::run;

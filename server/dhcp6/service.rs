@@ -27,7 +27,7 @@ const MESSAGES_A_SECOND: u32 = 1000;
 const REST: Duration = Duration::from_secs(1);
 
 /// Serves on the configured interfaces until `stop`.
-pub async fn run(app: App, stop: CancellationToken) -> io::Result<()> {
+pub(crate) async fn run(app: App, stop: CancellationToken) -> io::Result<()> {
     let mut tasks = JoinSet::new();
     for interface in app.config.interfaces.clone() {
         let (app, stop) = (app.clone(), stop.clone());

@@ -31,11 +31,6 @@ impl Installs {
     pub fn of(&self, host: &str) -> Option<&Install> {
         self.by_host.get(host)
     }
-
-    /// Every install, by host.
-    pub fn all(&self) -> &HashMap<String, Install> {
-        &self.by_host
-    }
 }
 
 /// What the script of a host is to say.

@@ -8,7 +8,7 @@ const LONG_MS: i64 = 3_600_000;
 
 /// What has been seen of one host's boot.
 #[derive(Clone, Debug, Default)]
-pub struct Boot {
+pub(super) struct Boot {
     /// Its events in order.
     events: Vec<Event>,
     /// What the host said of itself, or what the server thinks of it.
@@ -19,27 +19,27 @@ pub struct Boot {
 
 impl Boot {
     /// Takes an event of this host into account.
-    pub fn note(&mut self, event: &Event) {
+    pub(super) fn note(&mut self, event: &Event) {
         self.events.push(event.clone());
     }
 
     /// The last stage that was reached.
-    pub fn stage(&self) -> Option<EventKind> {
+    pub(super) fn stage(&self) -> Option<EventKind> {
         self.stages().map(Event::kind).next_back()
     }
 
     /// Whether it is over, well or badly.
-    pub fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         matches!(self.state, HostState::Up | HostState::Failed)
     }
 
     /// Whether kernel and initrds are on their way now.
-    pub fn is_loading(&self) -> bool {
+    pub(super) fn is_loading(&self) -> bool {
         matches!(self.stage(), Some(EventKind::Script | EventKind::Kernel))
     }
 
     /// What it does now, in a few words.
-    pub fn doing(&self) -> &'static str {
+    pub(super) fn doing(&self) -> &'static str {
         match self.stage() {
             None => "its firmware starts",
             Some(EventKind::Discover | EventKind::Offer | EventKind::Request | EventKind::Nak) => {
@@ -54,7 +54,7 @@ impl Boot {
     }
 
     /// What most likely keeps it where it is.
-    pub fn likely_cause(&self, facts: &Facts) -> String {
+    pub(super) fn likely_cause(&self, facts: &Facts) -> String {
         let Some(last) = self.events.last() else {
             return "its firmware never asked for an address".to_owned();
         };
@@ -68,7 +68,7 @@ impl Boot {
     }
 
     /// Seconds from `start_ms` (Unix milliseconds) to each kind of stage, at its first time.
-    pub fn times(&self, start_ms: i64) -> Vec<(EventKind, f64)> {
+    pub(super) fn times(&self, start_ms: i64) -> Vec<(EventKind, f64)> {
         let mut times: Vec<(EventKind, f64)> = Vec::new();
         for event in self.stages() {
             if !times.iter().any(|(seen, _)| *seen == event.kind()) {

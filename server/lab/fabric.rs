@@ -7,14 +7,14 @@
 use super::namespace::Namespace;
 
 /// How many ports a host has.
-pub const PORTS: usize = 2;
+pub(super) const PORTS: usize = 2;
 /// The server's interface.
-pub const SERVER_LINK: &str = "rack0";
+pub(super) const SERVER_LINK: &str = "rack0";
 /// The tap between switch and server.
-pub const SWITCH_UPLINK: &str = "switch";
+pub(super) const SWITCH_UPLINK: &str = "switch";
 
 /// The namespaces of the lab.
-pub struct Fabric {
+pub(super) struct Fabric {
     /// The namespace of the server.
     pub server: Namespace,
     /// The namespace of the cables and the guests.
@@ -23,7 +23,7 @@ pub struct Fabric {
 
 impl Fabric {
     /// Creates the cables of `hosts` hosts.
-    pub fn new(hosts: usize) -> anyhow::Result<Self> {
+    pub(super) fn new(hosts: usize) -> anyhow::Result<Self> {
         let fabric = Self { server: Namespace::new("server")?, cables: Namespace::new("cables")? };
         let mut lines = provisioning(fabric.server.name());
         for host in 1..=hosts {
@@ -42,12 +42,12 @@ impl Fabric {
 }
 
 /// The host's end of a cable.
-pub fn host_tap(host: usize, port: usize) -> String {
+pub(super) fn host_tap(host: usize, port: usize) -> String {
     format!("host{host}-{port}")
 }
 
 /// The switch's end of a cable.
-pub fn switch_tap(host: usize, port: usize) -> String {
+pub(super) fn switch_tap(host: usize, port: usize) -> String {
     format!("port{host}-{port}")
 }
 

@@ -16,7 +16,7 @@ const TRIES: u16 = 50;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A forwarded port. Closed when dropped.
-pub struct Forward {
+pub(super) struct Forward {
     /// Listening address.
     pub address: SocketAddr,
     task: JoinHandle<()>,
@@ -25,7 +25,7 @@ pub struct Forward {
 impl Forward {
     /// Listens on 127.0.0.1, port `wanted` or the next free one, and forwards connections to
     /// 127.0.0.1 port `target` in the namespace.
-    pub async fn start(inside: Inside, wanted: u16, target: u16) -> io::Result<Self> {
+    pub(super) async fn start(inside: Inside, wanted: u16, target: u16) -> io::Result<Self> {
         let listener = listen(wanted).await?;
         let address = listener.local_addr()?;
         let task = tokio::spawn(async move {
@@ -48,7 +48,7 @@ impl Drop for Forward {
 }
 
 /// Connects to a port on the loopback of the namespace.
-pub async fn connect(inside: &Inside, port: u16) -> io::Result<tokio::net::TcpStream> {
+pub(super) async fn connect(inside: &Inside, port: u16) -> io::Result<tokio::net::TcpStream> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let stream = inside.call(move || TcpStream::connect_timeout(&address, PATIENCE)).await?;
     stream.set_nonblocking(true)?;

@@ -11,13 +11,13 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// A handle of the thread, which ends with the last handle. Cheap to clone.
 #[derive(Clone)]
-pub struct Inside {
+pub(super) struct Inside {
     jobs: mpsc::Sender<Job>,
 }
 
 impl Inside {
     /// Starts the thread.
-    pub fn new(namespace: &Namespace) -> io::Result<Self> {
+    pub(super) fn new(namespace: &Namespace) -> io::Result<Self> {
         let name = namespace.name().to_owned();
         let (jobs, waiting) = mpsc::channel::<Job>();
         let (entered, outcome) = mpsc::channel();
@@ -34,7 +34,7 @@ impl Inside {
     }
 
     /// Runs `work` in the namespace. A blocking call blocks all other callers.
-    pub async fn call<T: Send + 'static>(
+    pub(super) async fn call<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {

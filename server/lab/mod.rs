@@ -39,7 +39,7 @@ const MOST_HOSTS: u8 = 16;
 
 /// `rackstrap lab`.
 #[derive(Clone, Debug, Args)]
-pub struct LabArguments {
+pub(crate) struct LabArguments {
     /// Firmware of the hosts: bios, uefi or uefi-http
     #[arg(long, env, default_value = "bios", value_parser = choice::<Firmware>)]
     firmware: Firmware,
@@ -67,7 +67,7 @@ pub struct LabArguments {
 }
 
 /// Builds the rack, boots it and prints the result.
-pub async fn run(arguments: LabArguments) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(arguments: LabArguments) -> anyhow::Result<ExitCode> {
     requirements::check()?;
     let display = Display::new();
     if arguments.build_image {

@@ -18,13 +18,13 @@ const WORK: &str = "/run/rackstrap-lab";
 const PREFIX: &str = "rackstrap-lab-";
 
 /// A network namespace, removed with its links when dropped.
-pub struct Namespace {
+pub(super) struct Namespace {
     name: String,
 }
 
 impl Namespace {
     /// Creates a namespace of this lab, with loopback up.
-    pub fn new(what: &str) -> anyhow::Result<Self> {
+    pub(super) fn new(what: &str) -> anyhow::Result<Self> {
         let namespace = Self { name: format!("{PREFIX}{}-{what}", std::process::id()) };
         run(&["ip", "netns", "add", &namespace.name])?;
         namespace.ip("link set lo up\n")?;
@@ -32,12 +32,12 @@ impl Namespace {
     }
 
     /// Name for `ip netns`.
-    pub fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         &self.name
     }
 
     /// Runs lines of `ip` commands in the namespace.
-    pub fn ip(&self, lines: &str) -> anyhow::Result<()> {
+    pub(super) fn ip(&self, lines: &str) -> anyhow::Result<()> {
         let mut ip = Command::new("ip")
             .args(["-n", &self.name, "-batch", "-"])
             .stdin(Stdio::piped())
@@ -57,7 +57,7 @@ impl Namespace {
     }
 
     /// A command in the namespace that is killed when this process ends for any reason.
-    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> tokio::process::Command {
+    pub(super) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> tokio::process::Command {
         let mut command = tokio::process::Command::new("ip");
         command.args(["netns", "exec", &self.name, "setpriv", "--pdeathsig", "KILL"]);
         // A process group of its own, so that Ctrl-C reaches only the lab, which stops it in order.
@@ -66,7 +66,7 @@ impl Namespace {
     }
 
     /// Moves the calling thread into the namespace, permanently.
-    pub fn enter(name: &str) -> io::Result<()> {
+    pub(super) fn enter(name: &str) -> io::Result<()> {
         let file = File::open(Path::new(NAMESPACES).join(name))?;
         setns(file, CloneFlags::CLONE_NEWNET).map_err(io::Error::from)
     }
@@ -79,18 +79,18 @@ impl Drop for Namespace {
 }
 
 /// The directory of this lab's files, removed when dropped.
-pub struct WorkDirectory(PathBuf);
+pub(super) struct WorkDirectory(PathBuf);
 
 impl WorkDirectory {
     /// Creates the directory.
-    pub fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         let path = Path::new(WORK).join(std::process::id().to_string());
         fs::create_dir_all(&path)?;
         Ok(Self(path))
     }
 
     /// Path of the directory.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.0
     }
 }
@@ -102,7 +102,7 @@ impl Drop for WorkDirectory {
 }
 
 /// Cleans up after labs that were killed. Returns their number.
-pub fn remove_leftovers() -> usize {
+pub(super) fn remove_leftovers() -> usize {
     let namespaces = names_in(NAMESPACES);
     let namespaces = namespaces.iter().filter_map(|name| Some((name, name.strip_prefix(PREFIX)?)));
     let mut dead: Vec<&str> = Vec::new();

@@ -30,7 +30,7 @@ const CONSOLE_LINES: usize = 12;
 
 /// The configuration of the rack.
 #[derive(Clone, Copy, Debug)]
-pub struct Plan {
+pub(super) struct Plan {
     /// Firmware of the hosts.
     pub firmware: Firmware,
     /// Network of the hosts.
@@ -44,10 +44,10 @@ pub struct Plan {
 }
 
 /// How a host came up, or where it stopped and why.
-pub type Verdict = Result<String, String>;
+pub(super) type Verdict = Result<String, String>;
 
 /// The result of the boot.
-pub struct Outcome {
+pub(super) struct Outcome {
     /// Result per host, by name.
     pub verdicts: Vec<(String, Verdict)>,
     /// Report of the first host, and the times of each host.
@@ -56,13 +56,13 @@ pub struct Outcome {
 
 impl Outcome {
     /// Whether every host is up.
-    pub fn is_good(&self) -> bool {
+    pub(super) fn is_good(&self) -> bool {
         self.verdicts.iter().all(|(_, verdict)| verdict.is_ok())
     }
 }
 
 /// The running rack. Fields drop in order: guests first, cables last.
-pub struct Rack {
+pub(super) struct Rack {
     plan: Plan,
     guests: Vec<(String, Child)>,
     server: Server,
@@ -79,7 +79,11 @@ pub struct Rack {
 
 impl Rack {
     /// Creates cables and inventory, starts the switch and the server.
-    pub async fn build(plan: Plan, image: &GuestImage, display: &Display) -> anyhow::Result<Self> {
+    pub(super) async fn build(
+        plan: Plan,
+        image: &GuestImage,
+        display: &Display,
+    ) -> anyhow::Result<Self> {
         let directory = WorkDirectory::new().context("cannot create the lab's directory")?;
         let fabric = Fabric::new(plan.hosts)?;
         let switch = guest::start_switch(&fabric, image, &plan, directory.path())?;
@@ -111,7 +115,7 @@ impl Rack {
     }
 
     /// URL and login of the web UI.
-    pub fn welcome(&self) -> String {
+    pub(super) fn welcome(&self) -> String {
         let address = self.admin.address;
         let moved = if address.port() == 8080 { "" } else { " (port 8080 is in use)" };
         let login = self.password.as_ref();
@@ -120,7 +124,7 @@ impl Rack {
     }
 
     /// Powers on the hosts and waits until each is up or has failed, `patience` at most.
-    pub async fn boot(
+    pub(super) async fn boot(
         &mut self,
         image: &GuestImage,
         display: &Display,
@@ -155,7 +159,7 @@ impl Rack {
     }
 
     /// Restarts the server when it exits. Returns when it keeps exiting, or when a guest exits.
-    pub async fn keep_up(&mut self, display: &Display) -> anyhow::Error {
+    pub(super) async fn keep_up(&mut self, display: &Display) -> anyhow::Error {
         let Self { server, guests, .. } = self;
         tokio::select! {
             broken = server.keep_up(display) => broken,
@@ -164,7 +168,7 @@ impl Rack {
     }
 
     /// Stops the server and removes everything.
-    pub async fn stop(self) {
+    pub(super) async fn stop(self) {
         let Self { guests, server, fabric, directory, database, .. } = self;
         drop(guests);
         server.stop().await;

@@ -18,7 +18,7 @@ const NEEDED: &[(&str, &str)] = &[
 ];
 
 /// Fails if a program is missing or the user is not root, with the command that fixes it.
-pub fn check() -> anyhow::Result<()> {
+pub(super) fn check() -> anyhow::Result<()> {
     let mut missing: Vec<&str> = NEEDED
         .iter()
         .filter(|(file, _)| !Path::new(file).exists())
@@ -38,7 +38,7 @@ pub fn check() -> anyhow::Result<()> {
 }
 
 /// Default directory of the guest image.
-pub fn default_cache() -> PathBuf {
+pub(super) fn default_cache() -> PathBuf {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let base = variable("XDG_CACHE_HOME").map(PathBuf::from);
     let base = base.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".cache")));

@@ -18,9 +18,9 @@ use super::forward;
 use super::inside::Inside;
 
 /// Port of the listener for hosts, in the namespace.
-pub const MACHINE_PORT: u16 = 80;
+pub(super) const MACHINE_PORT: u16 = 80;
 /// Port of the web UI, in the namespace.
-pub const ADMIN_PORT: u16 = 8080;
+pub(super) const ADMIN_PORT: u16 = 8080;
 /// A server that exits sooner is not restarted.
 const TOO_SOON: Duration = Duration::from_secs(2);
 /// How long the server may take to listen.
@@ -29,7 +29,7 @@ const STARTING: Duration = Duration::from_secs(20);
 const STOPPING: Duration = Duration::from_secs(5);
 
 /// The server of the lab.
-pub struct Server {
+pub(super) struct Server {
     command: Command,
     child: Child,
     started: Instant,
@@ -38,7 +38,7 @@ pub struct Server {
 
 impl Server {
     /// Writes the configuration, starts the server and waits until it listens.
-    pub async fn start(
+    pub(super) async fn start(
         fabric: &Fabric,
         inside: &Inside,
         files: &Path,
@@ -63,12 +63,12 @@ impl Server {
     }
 
     /// Its process id.
-    pub fn process(&self) -> u32 {
+    pub(super) fn process(&self) -> u32 {
         self.child.id().unwrap_or_default()
     }
 
     /// Restarts the server whenever it exits. Returns when it exits within [`TOO_SOON`].
-    pub async fn keep_up(&mut self, display: &Display) -> anyhow::Error {
+    pub(super) async fn keep_up(&mut self, display: &Display) -> anyhow::Error {
         loop {
             let status = match self.child.wait().await {
                 Ok(status) => status,
@@ -88,7 +88,7 @@ impl Server {
     }
 
     /// Stops the server and waits for its end.
-    pub async fn stop(mut self) {
+    pub(super) async fn stop(mut self) {
         if let Some(process) = self.child.id().and_then(|id| i32::try_from(id).ok()) {
             let _ = kill(Pid::from_raw(process), Signal::SIGTERM);
         }
@@ -134,7 +134,7 @@ fn configuration(files: &Path, directory: &Path) -> String {
 }
 
 /// The last lines of a file, as plain text.
-pub fn tail(file: &Path, lines: usize) -> String {
+pub(super) fn tail(file: &Path, lines: usize) -> String {
     let bytes = fs::read(file).unwrap_or_default();
     let text = plain(&String::from_utf8_lossy(&bytes));
     let all: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();

@@ -6,20 +6,20 @@ use crate::bundle::archive::HostFile;
 
 /// The kernel command line that makes a router of it. Without `arp_ignore` it
 /// would answer for the gateway's address on the provisioning side too.
-pub const CMDLINE: &str = "console=ttyS0 quiet cryptomgr.notests sysctl.net.ipv4.ip_forward=1 \
+pub(super) const CMDLINE: &str = "console=ttyS0 quiet cryptomgr.notests sysctl.net.ipv4.ip_forward=1 \
                            sysctl.net.ipv4.conf.all.arp_ignore=1";
 
 /// MAC address of the switch's link to the server.
-pub const UPLINK_MAC: &str = "52:54:00:5c:00:00";
+pub(super) const UPLINK_MAC: &str = "52:54:00:5c:00:00";
 
 /// MAC address of the switch port of a host port.
-pub fn port_mac(host: usize, port: usize) -> String {
+pub(super) fn port_mac(host: usize, port: usize) -> String {
     format!("52:54:00:5c:{host:02x}:{port:02x}")
 }
 
 /// The switch's files: an 802.3ad partner for each host, and a bridge of all
 /// partners (of their VLAN where the layout has one) with the gateway's address.
-pub fn files(layout: Layout, hosts: usize) -> Vec<HostFile> {
+pub(super) fn files(layout: Layout, hosts: usize) -> Vec<HostFile> {
     let mut files = vec![
         file(
             "10-uplink.network",

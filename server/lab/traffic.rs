@@ -7,7 +7,7 @@ use super::fabric::{PORTS, host_tap};
 use super::inside::Inside;
 
 /// Bytes by host, the first one first, as the namespace of the cables counts them.
-pub async fn bytes_into_hosts(cables: &Inside, hosts: usize) -> io::Result<Vec<u64>> {
+pub(super) async fn bytes_into_hosts(cables: &Inside, hosts: usize) -> io::Result<Vec<u64>> {
     // The thread's own view: the process's would be of the operator's namespace.
     let table = cables.call(|| std::fs::read_to_string("/proc/thread-self/net/dev")).await?;
     let sent = sent_bytes(&table);

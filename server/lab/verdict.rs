@@ -9,7 +9,7 @@ use super::sample_site::Layout;
 /// The report of a lab host (`guest/rackstrap-report.sh`).
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub struct HostReport {
+pub(super) struct HostReport {
     /// `up` or `failed`.
     pub state: String,
     /// Summary.
@@ -32,7 +32,7 @@ struct Aggregator {
 impl HostReport {
     /// Checks for an 802.3ad bond with two ports in one aggregator and a partner, the address, and
     /// the gateway's answer.
-    pub fn check(&self, layout: Layout, address: &str) -> Result<String, String> {
+    pub(super) fn check(&self, layout: Layout, address: &str) -> Result<String, String> {
         if self.state != "up" {
             return Err(self.text.clone());
         }
@@ -62,7 +62,7 @@ impl HostReport {
     }
 
     /// The report as text.
-    pub fn render(&self) -> String {
+    pub(super) fn render(&self) -> String {
         let mut text = String::new();
         let mut part = |title: &str, body: &str| {
             // Writing to a string does not fail.

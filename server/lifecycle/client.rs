@@ -80,11 +80,6 @@ impl Arch {
             Self::Other(_) => None,
         }
     }
-
-    /// Whether the firmware is UEFI.
-    pub fn is_efi(self) -> bool {
-        !matches!(self, Self::Bios | Self::Other(_))
-    }
 }
 
 impl fmt::Display for Arch {

@@ -12,15 +12,15 @@ use super::{Event, EventData, EventKind};
 use crate::lifecycle::client::{Arch, Client};
 
 /// The address of the client.
-pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
+pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 
 /// A DISCOVER or REQUEST.
-pub fn question(client: Client, unanswered: Option<Reason>) -> Question {
+pub(crate) fn question(client: Client, unanswered: Option<Reason>) -> Question {
     Question { address: None, client, way: Way::Interface("eth0".into()), unanswered }
 }
 
 /// The end of a transfer by TFTP.
-pub fn tftp_end(ending: Ending, sent_bytes: u64) -> EventData {
+pub(crate) fn tftp_end(ending: Ending, sent_bytes: u64) -> EventData {
     EventData::Tftp(Tftp::Ended(TftpEnd {
         to: ADDRESS.into(),
         file: "snponly.efi".into(),
@@ -34,17 +34,17 @@ pub fn tftp_end(ending: Ending, sent_bytes: u64) -> EventData {
 }
 
 /// A report.
-pub fn report(verdict: Verdict, text: &str) -> EventData {
+pub(crate) fn report(verdict: Verdict, text: &str) -> EventData {
     EventData::Report(Report { verdict, text: text.into() })
 }
 
 /// A file by HTTP.
-pub fn sent(file: &str) -> Sent {
+pub(crate) fn sent(file: &str) -> Sent {
     Sent { to: ADDRESS.into(), file: file.into(), bytes: 1000, milliseconds: Some(10) }
 }
 
 /// An event of a kind as it usually is.
-pub fn data(kind: EventKind) -> EventData {
+pub(crate) fn data(kind: EventKind) -> EventData {
     let firmware = Client::Pxe(Arch::X64Efi);
     match kind {
         EventKind::Discover => EventData::Discover(question(firmware, None)),
@@ -101,7 +101,7 @@ pub fn data(kind: EventKind) -> EventData {
 }
 
 /// Events of host n1, each at its second.
-pub fn events(data: impl IntoIterator<Item = (i64, EventData)>) -> Vec<Event> {
+pub(crate) fn events(data: impl IntoIterator<Item = (i64, EventData)>) -> Vec<Event> {
     let event =
         |(seconds, data)| Event { at_ms: seconds * 1000, host: Some("n1".into()), mac: None, data };
     data.into_iter().map(event).collect()

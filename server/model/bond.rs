@@ -8,7 +8,7 @@ use super::{Mac, Millis};
 
 words! {
     /// The kernel's bonding modes.
-    BondMode {
+    pub BondMode {
         /// Packets in turn.
         BalanceRr = "balance-rr",
         /// One link at a time.
@@ -28,7 +28,7 @@ words! {
 
 words! {
     /// How often a bond asks its partner for LACP packets.
-    LacpRate {
+    pub LacpRate {
         /// Every 30 s.
         Slow = "slow",
         /// Every second.
@@ -38,7 +38,7 @@ words! {
 
 words! {
     /// What of a packet chooses its link.
-    TransmitHashPolicy {
+    pub TransmitHashPolicy {
         /// MAC addresses.
         Layer2 = "layer2",
         /// MAC and IP addresses.
@@ -54,7 +54,7 @@ words! {
 
 words! {
     /// When a primary member that has come back is used again.
-    PrimaryReselect {
+    pub PrimaryReselect {
         /// At once.
         Always = "always",
         /// When it is faster than the one in use.
@@ -66,7 +66,7 @@ words! {
 
 words! {
     /// Which MAC the members of an active-backup bond bear.
-    FailOverMac {
+    pub FailOverMac {
         /// All bear the bond's.
         None = "none",
         /// Each its own, and the bond that of the active one.
@@ -78,7 +78,7 @@ words! {
 
 words! {
     /// Which LACP aggregator is used.
-    AdSelect {
+    pub AdSelect {
         /// The one with the most bandwidth, until it has none left.
         Stable = "stable",
         /// The one with the most bandwidth, chosen anew at every change.
@@ -90,7 +90,7 @@ words! {
 
 words! {
     /// Which ARP packets count as a member's sign of life.
-    ArpValidate {
+    pub ArpValidate {
         /// All.
         None = "none",
         /// The answers to the active member.
@@ -104,7 +104,7 @@ words! {
 
 words! {
     /// How many ARP targets must answer.
-    ArpTargets {
+    pub ArpTargets {
         /// One of them.
         Any = "any",
         /// Every one.

@@ -105,7 +105,7 @@ impl<'de> Visitor<'de> for NicVisitor {
 
 words! {
     /// Whose words a switch's configuration is in.
-    Vendor {
+    pub Vendor {
         /// Arista EOS.
         Eos = "eos",
         /// NVIDIA Cumulus Linux, by NVUE.

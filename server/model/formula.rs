@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A part of a formula and all that it is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Formula {
+pub(crate) enum Formula {
     /// A number as it was written.
     Number(i64),
     /// A parameter, the number of a loop, or `index`.
@@ -23,7 +23,7 @@ pub enum Operator {
 
 /// A text that is not a formula.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidFormula {
+pub(crate) enum InvalidFormula {
     #[error("\"{character}\" has no meaning in the expression \"{text}\"")]
     Character { character: char, text: String },
     #[error("{0} is too large")]
@@ -51,7 +51,7 @@ impl Formula {
     ///
     /// # Errors
     /// Where the text stops making sense.
-    pub fn parse(text: &str) -> Result<Self, InvalidFormula> {
+    pub(crate) fn parse(text: &str) -> Result<Self, InvalidFormula> {
         let tokens = tokens(text)?;
         let mut reader = Reader { tokens: &tokens, text: text.trim(), depth: 0 };
         let found = reader.sum()?;
@@ -62,7 +62,7 @@ impl Formula {
     ///
     /// # Errors
     /// Those of `value_of`, and a result that is too large.
-    pub fn compute<E: From<Overflow>>(
+    pub(crate) fn compute<E: From<Overflow>>(
         &self,
         value_of: &impl Fn(&str) -> Result<i64, E>,
     ) -> Result<i64, E> {
@@ -79,7 +79,7 @@ impl Formula {
     ///
     /// # Errors
     /// Those of [`compute`](Self::compute).
-    pub fn fold<E: From<Overflow>>(
+    pub(crate) fn fold<E: From<Overflow>>(
         &self,
         kept: &str,
         value_of: &impl Fn(&str) -> Result<i64, E>,
@@ -99,7 +99,7 @@ impl Formula {
     }
 
     /// Calls `each` with every name in it.
-    pub fn names(&self, each: &mut impl FnMut(&str)) {
+    pub(crate) fn names(&self, each: &mut impl FnMut(&str)) {
         match self {
             Self::Number(_) => {}
             Self::Name(name) => each(name),

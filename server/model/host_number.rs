@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::formula::{Formula, Overflow};
 
 /// What a profile knows a host's own number by.
-pub const INDEX: &str = "index";
+pub(crate) const INDEX: &str = "index";
 
 /// A number, or an expression over the host's own number such as `=index + 10`. It is computed
 /// for each host, so that hosts which differ in their number alone share one profile.

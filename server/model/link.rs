@@ -7,7 +7,7 @@ use super::words::{switch_words, words};
 
 words! {
     /// An IP version.
-    Family {
+    pub Family {
         /// IPv4.
         Ipv4 = "ipv4",
         /// IPv6.
@@ -17,7 +17,7 @@ words! {
 
 switch_words! {
     /// How far LLDP announces the host (IEEE 802.1AB section 7.1).
-    EmitLldp {
+    pub EmitLldp {
         /// Not at all.
         No,
         /// To the switch that it is plugged into.
@@ -31,7 +31,7 @@ switch_words! {
 
 switch_words! {
     /// Which announcements of neighbours are kept.
-    ReceiveLldp {
+    pub ReceiveLldp {
         /// None.
         No,
         /// All.
@@ -43,7 +43,7 @@ switch_words! {
 
 words! {
     /// When a link is brought up, where that is not at boot.
-    ActivationMode {
+    pub ActivationMode {
         /// When somebody brings it up.
         Manual = "manual",
         /// Never: it is taken down whenever it is up.
@@ -53,7 +53,7 @@ words! {
 
 words! {
     /// How far a link must have come before the host counts as online.
-    OnlineState {
+    pub OnlineState {
         /// It has a carrier.
         Carrier = "carrier",
         /// It has a carrier, and of a bond or bridge some member may lack one.
@@ -67,7 +67,7 @@ words! {
 
 words! {
     /// The families of which a link must have an address before the host counts as online.
-    OnlineFamily {
+    pub OnlineFamily {
         /// One of the two.
         Any = "any",
         /// IPv4.

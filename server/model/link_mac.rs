@@ -5,11 +5,11 @@ use std::str::FromStr;
 
 use super::as_text::as_text;
 use super::words::words;
-use super::{Defaults, InvalidMac, Mac};
+use super::{InvalidMac, Mac};
 
 words! {
     /// Who chooses the MAC of a link that is made.
-    MacPolicy {
+    pub MacPolicy {
         /// The profile: a bond or bridge has the MAC of its first NIC, whatever NIC comes up
         /// first and whatever image the host runs.
         Inherit = "inherit",
@@ -45,16 +45,6 @@ impl LinkMac {
         match self {
             Self::Given(_) => None,
             Self::Policy(policy) => Some(policy),
-        }
-    }
-}
-
-impl Defaults {
-    /// Who chooses the MACs of a profile that says nothing of them.
-    pub fn mac_policy(self) -> MacPolicy {
-        match self {
-            Self::Safe => MacPolicy::Inherit,
-            Self::Verbatim => MacPolicy::Persistent,
         }
     }
 }

@@ -25,7 +25,7 @@ impl NounVisitor for Merger<'_> {
 }
 
 /// Leaves in `site` only the entries that `other` lacks or has otherwise.
-pub fn keep_differing(site: &mut Site, other: &Site) {
+pub(crate) fn keep_differing(site: &mut Site, other: &Site) {
     if site.wide() == other.wide() {
         site.set_wide(Default::default());
     }

@@ -67,7 +67,7 @@ link_spec! {
 
 words! {
     /// What wakes a host up.
-    WakeOnLan {
+    pub WakeOnLan {
         /// The link comes up.
         Phy = "phy",
         /// A packet to the NIC's MAC.
@@ -150,7 +150,7 @@ pub struct ChannelSpec {
 
 words! {
     /// What stands between a NIC's functions.
-    Eswitch {
+    pub Eswitch {
         /// The NIC's own switch, which knows MACs and VLANs.
         Legacy = "legacy",
         /// A switch that the kernel programs, with a link for every virtual function.
@@ -201,7 +201,7 @@ pub struct FunctionSpec {
 
 words! {
     /// When a virtual function is up.
-    FunctionState {
+    pub FunctionState {
         /// When the NIC is.
         Auto = "auto",
         /// Always.

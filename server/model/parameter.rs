@@ -31,7 +31,7 @@ pub struct Parameter {
 
 words! {
     /// The kinds of values that a parameter takes.
-    ParameterKind {
+    pub ParameterKind {
         /// A whole number.
         Number = "number",
         /// One of the words that the parameter lists.

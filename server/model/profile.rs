@@ -83,7 +83,7 @@ pub struct Profile {
 words! {
     /// What the generator adds to the profile's own words.
     #[derive(Default)]
-    Defaults {
+    pub Defaults {
         /// Everything that makes the host come up well (MAC, MTU, no stray IPv6, wait-online).
         #[default]
         Safe = "safe",
@@ -95,7 +95,7 @@ words! {
 words! {
     /// How a `.network` file finds a physical NIC.
     #[derive(Default)]
-    MatchBy {
+    pub MatchBy {
         /// `PermanentMACAddress=`, which survives enslaving.
         #[default]
         PermanentMac = "permanent-mac",
@@ -112,7 +112,7 @@ words! {
 words! {
     /// The protocol of a VLAN's tag.
     #[derive(Default)]
-    VlanProtocol {
+    pub VlanProtocol {
         /// The customer's tag, EtherType 0x8100.
         #[default]
         Dot1q = "802.1q",

@@ -50,7 +50,7 @@ as_text!(Destination);
 words! {
     /// What becomes of a packet that a route matches.
     #[derive(Default)]
-    RouteKind {
+    pub RouteKind {
         /// It goes on its way.
         #[default]
         Unicast = "unicast",
@@ -202,7 +202,7 @@ impl RuleSpec {
 
 words! {
     /// What an address of a profile is for; all but the last may be on several hosts.
-    AddressRole {
+    pub AddressRole {
         /// Announced from several hosts; the nearest answers.
         Anycast = "anycast",
         /// Direct server return: the hosts answer for a load balancer, and stay silent to ARP.
@@ -216,7 +216,7 @@ words! {
 
 words! {
     /// Where an IPv4 address is valid (`ip address add ... scope`).
-    AddressScope {
+    pub AddressScope {
         /// Everywhere.
         Global = "global",
         /// On the link alone: no source of what goes further.

@@ -205,7 +205,7 @@ impl UnknownClients {
 words! {
     /// What tells clients apart that are in no inventory.
     #[derive(Default)]
-    IdentifyBy {
+    pub IdentifyBy {
         /// The MAC, which ROM, iPXE and OS of one machine have in common.
         #[default]
         Mac = "mac",
@@ -217,7 +217,7 @@ words! {
 words! {
     /// Whether an address is probed before it is offered to a client that has not had it.
     #[derive(Default)]
-    ConflictProbe {
+    pub ConflictProbe {
         /// By ARP on the link (RFC 5227), by ICMP through a relay.
         #[default]
         On = "on",
@@ -228,7 +228,7 @@ words! {
 
 words! {
     /// Processor and firmware, as far as a boot program exists for them.
-    FirmwareArch {
+    pub FirmwareArch {
         /// x86 with BIOS.
         Bios = "bios",
         /// 32-bit x86 with UEFI.
@@ -293,7 +293,7 @@ impl RangeUse {
 
 switch_words! {
     /// Whether resolvers are asked over TLS.
-    DnsOverTls {
+    pub DnsOverTls {
         /// Never.
         No,
         /// Always: one that does not answer so, or has another's certificate, is not asked.
@@ -305,7 +305,7 @@ switch_words! {
 
 switch_words! {
     /// Whether answers of resolvers must be signed.
-    Dnssec {
+    pub Dnssec {
         /// Nobody looks.
         No,
         /// They must.

@@ -7,7 +7,7 @@ use super::words::words;
 words! {
     /// Who of a link's MACVLANs may talk to whom.
     #[derive(Default)]
-    MacvlanMode {
+    pub MacvlanMode {
         /// They reach each other directly.
         #[default]
         Bridge = "bridge",
@@ -25,7 +25,7 @@ words! {
 words! {
     /// What an IPVLAN looks at.
     #[derive(Default)]
-    IpvlanMode {
+    pub IpvlanMode {
         /// It takes part in ARP by itself.
         #[default]
         L2 = "l2",

@@ -2,18 +2,18 @@
 
 /// Defines an enumeration that reads, writes and shows each member as one word.
 macro_rules! words {
-    ($(#[$meta:meta])* $name:ident { $($(#[$member:meta])* $variant:ident = $word:literal),* $(,)? }) => {
+    ($(#[$meta:meta])* $vis:vis $name:ident { $($(#[$member:meta])* $variant:ident = $word:literal),* $(,)? }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-        pub enum $name { $($(#[$member])* #[serde(rename = $word)] $variant),* }
+        $vis enum $name { $($(#[$member])* #[serde(rename = $word)] $variant),* }
 
         impl $name {
             /// All members, in order.
-            pub const ALL: &[Self] = &[$(Self::$variant),*];
+            $vis const ALL: &[Self] = &[$(Self::$variant),*];
 
             /// The word of the site file.
-            pub fn label(self) -> &'static str {
+            $vis fn label(self) -> &'static str {
                 match self { $(Self::$variant => $word),* }
             }
         }
@@ -29,17 +29,17 @@ macro_rules! words {
 /// Defines such an enumeration of which the first two members are also `false` and `true`,
 /// and are written so.
 macro_rules! switch_words {
-    ($(#[$meta:meta])* $name:ident {
+    ($(#[$meta:meta])* $vis:vis $name:ident {
         $(#[$no_doc:meta])* $no:ident, $(#[$yes_doc:meta])* $yes:ident = $yes_word:literal,
         $($(#[$member:meta])* $variant:ident = $word:literal),* $(,)?
     }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $(#[$no_doc])* #[default] $no, $(#[$yes_doc])* $yes, $($(#[$member])* $variant),* }
+        $vis enum $name { $(#[$no_doc])* #[default] $no, $(#[$yes_doc])* $yes, $($(#[$member])* $variant),* }
 
         impl $name {
             /// networkd's word.
-            pub fn label(self) -> &'static str {
+            $vis fn label(self) -> &'static str {
                 match self { Self::$no => "no", Self::$yes => "yes", $(Self::$variant => $word),* }
             }
         }

@@ -12,7 +12,7 @@ use crate::profile::expression::Term;
 use crate::tree::nearest::hint;
 
 /// What a profile is computed with.
-pub struct Environment {
+pub(super) struct Environment {
     /// The values of everything that it needs, by name.
     pub names: BTreeMap<String, Term>,
     /// The host's tenant, if the profile may serve tenants.
@@ -24,7 +24,7 @@ impl Environment {
     ///
     /// # Errors
     /// What the host lacks, or has and cannot be.
-    pub fn of(site: &Site, host: &Host, merged: &Merged) -> Result<Self, Vec<Fault>> {
+    pub(super) fn of(site: &Site, host: &Host, merged: &Merged) -> Result<Self, Vec<Fault>> {
         let mut reading = Reading { site, host, merged, faults: Vec::new() };
         reading.check_given();
         let names = merged.needs.iter();
@@ -37,7 +37,7 @@ impl Environment {
     }
 
     /// Values that might be a host's, where neither site nor profile has one.
-    pub fn example(site: &Site, host: &Host, merged: &Merged) -> Self {
+    pub(super) fn example(site: &Site, host: &Host, merged: &Merged) -> Self {
         let mut reading = Reading { site, host, merged, faults: Vec::new() };
         let mut value = |name: &String| {
             let made_up = || match merged.parameters.get(name).map(Parameter::example) {

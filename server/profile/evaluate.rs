@@ -17,7 +17,7 @@ const MOST_ROUNDS: i64 = 256;
 const HOST_NUMBERS: [&str; 2] = ["host-number", "host-number6"];
 
 /// A tree that is being evaluated.
-pub struct Evaluation<'a, 'b> {
+pub(super) struct Evaluation<'a, 'b> {
     scope: &'a mut Scope<'b>,
     path: Vec<String>,
     /// What went wrong: where, and what.
@@ -43,12 +43,12 @@ fn written(text: &str) -> Option<Written<'_>> {
 
 impl<'a, 'b> Evaluation<'a, 'b> {
     /// Begins with the names that hold everywhere.
-    pub fn new(scope: &'a mut Scope<'b>) -> Self {
+    pub(super) fn new(scope: &'a mut Scope<'b>) -> Self {
         Self { scope, path: Vec::new(), faults: Vec::new() }
     }
 
     /// A profile's tree. What it says itself wins over what its loops say.
-    pub fn profile(&mut self, tree: &Map<String, Value>) -> Map<String, Value> {
+    pub(super) fn profile(&mut self, tree: &Map<String, Value>) -> Map<String, Value> {
         let own = tree.iter().filter(|(key, _)| !META.contains(&key.as_str()));
         let own = own.map(|(key, value)| (key.clone(), value.clone())).collect();
         let mut made = self.mapping(&own);
@@ -190,7 +190,7 @@ impl<'a, 'b> Evaluation<'a, 'b> {
 
 /// The names that the expressions of a tree use, but for those of their loops.
 #[derive(Default)]
-pub struct Names {
+pub(super) struct Names {
     /// Each with a place that uses it; none where it may be the name of a subnet as well.
     pub found: BTreeMap<String, Option<String>>,
     /// Expressions that cannot be read: where, and why.
@@ -201,7 +201,7 @@ pub struct Names {
 
 impl Names {
     /// Adds those of a tree.
-    pub fn collect(&mut self, tree: &Map<String, Value>) {
+    pub(super) fn collect(&mut self, tree: &Map<String, Value>) {
         for (key, value) in tree {
             self.path.push(key.clone());
             self.text(key, key);

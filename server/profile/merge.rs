@@ -17,7 +17,7 @@ use crate::tree;
 
 /// Layers laid over each other, before anything in them is computed.
 #[derive(Debug)]
-pub struct Merged {
+pub(super) struct Merged {
     /// The layers, the strongest first.
     pub layers: Arc<Vec<Layer>>,
     /// What is wrong with them for every host.
@@ -37,7 +37,7 @@ pub struct Merged {
 
 impl Merged {
     /// Lays layers over each other.
-    pub fn new(layers: Vec<Layer>, faults: Vec<Fault>) -> Self {
+    pub(super) fn new(layers: Vec<Layer>, faults: Vec<Fault>) -> Self {
         let (mut upper, mut lower) = (Map::new(), Map::new());
         for layer in layers.iter().rev() {
             let into = if layer.is_upper() { &mut upper } else { &mut lower };
@@ -66,7 +66,7 @@ impl Merged {
     }
 
     /// A fault of the value at `path` of the merged tree, in the layer that says it.
-    pub fn fault_at(&self, path: &str, text: String) -> Fault {
+    pub(super) fn fault_at(&self, path: &str, text: String) -> Fault {
         let (origin, keys) = match find(&self.layers, path) {
             Some((layer, path)) => (Some(layer.origin.clone()), layer.keys(&path)),
             None => (None, path.split('.').map(str::to_owned).collect()),
@@ -75,7 +75,7 @@ impl Merged {
     }
 
     /// Whether the value at `path` of the merged tree is computed in the layer that says it.
-    pub fn is_computed_at(&self, path: &str) -> bool {
+    pub(super) fn is_computed_at(&self, path: &str) -> bool {
         find(&self.layers, path).is_some_and(|(layer, path)| is_computed(layer, &path))
     }
 
@@ -169,7 +169,7 @@ impl Merged {
     }
 
     /// The tree with its loops unrolled and its expressions computed, and what went wrong.
-    pub fn evaluate(&self, scope: &mut Scope<'_>) -> (Map<String, Value>, Vec<Fault>) {
+    pub(super) fn evaluate(&self, scope: &mut Scope<'_>) -> (Map<String, Value>, Vec<Fault>) {
         let mut evaluation = Evaluation::new(scope);
         let mut tree = evaluation.profile(&self.upper);
         let lower = evaluation.profile(&self.lower);
@@ -189,12 +189,12 @@ impl Merged {
     }
 
     /// The profile for these values of what it needs, if it was made before.
-    pub fn find(&self, values: &[Term]) -> Option<Arc<Resolution>> {
+    pub(super) fn find(&self, values: &[Term]) -> Option<Arc<Resolution>> {
         self.variants.read().unwrap_or_else(PoisonError::into_inner).get(values).cloned()
     }
 
     /// Remembers a profile.
-    pub fn add(&self, values: Vec<Term>, made: Arc<Resolution>) {
+    pub(super) fn add(&self, values: Vec<Term>, made: Arc<Resolution>) {
         let mut variants = self.variants.write().unwrap_or_else(PoisonError::into_inner);
         if variants.len() >= REMEMBERED {
             variants.clear();
@@ -217,7 +217,7 @@ fn names_tenant(tree: &Map<String, Value>) -> bool {
 }
 
 /// The one name of a key that has two.
-pub fn canonical(key: &str) -> &str {
+pub(super) fn canonical(key: &str) -> &str {
     if key == "dhcp" { "dhcp4" } else { key }
 }
 
@@ -244,7 +244,7 @@ fn lay_over(tree: &mut Map<String, Value>, over: &Map<String, Value>) {
 }
 
 /// Lays `under` below a tree: what the tree says stays.
-pub fn lay_under(tree: &mut Map<String, Value>, under: Map<String, Value>) {
+pub(super) fn lay_under(tree: &mut Map<String, Value>, under: Map<String, Value>) {
     for (key, value) in under {
         match (tree.get_mut(&key), value) {
             (None, value) => drop(tree.insert(key, value)),

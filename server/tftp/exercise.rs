@@ -14,7 +14,7 @@ const MAX_UNANSWERED: usize = 6;
 const MAX_MOMENTS: usize = 40;
 
 /// Reads a packet as the service does, and negotiates what it asks for.
-pub fn request(bytes: &[u8]) {
+pub(crate) fn request(bytes: &[u8]) {
     let Ok(Packet::Read(request)) = parse(bytes) else { return };
     assert!(!request.name.is_empty());
     for room in [0, 548, 1472, u16::MAX] {
@@ -26,7 +26,7 @@ pub fn request(bytes: &[u8]) {
 }
 
 /// Runs a transfer against any events in any order, and then against silence.
-pub fn session(bytes: &[u8]) {
+pub(crate) fn session(bytes: &[u8]) {
     let (mut dice, agreed, total_bytes) = begin(bytes);
     let mut now = Duration::ZERO;
     let (mut transfer, first) = Transfer::start(agreed, total_bytes, now);
@@ -62,7 +62,7 @@ pub fn session(bytes: &[u8]) {
 
 /// Runs a transfer to a client behind a network that loses and doubles packets,
 /// and checks that the client has every byte once when it is complete.
-pub fn download(bytes: &[u8]) {
+pub(crate) fn download(bytes: &[u8]) {
     let (mut dice, agreed, total_bytes) = begin(bytes);
     let mut now = Duration::ZERO;
     let (mut transfer, first) = Transfer::start(agreed, total_bytes, now);

@@ -42,7 +42,7 @@ impl From<&Marker> for Position {
 
 /// A value and where it stands.
 #[derive(Debug)]
-pub struct Node {
+pub(crate) struct Node {
     pub position: Position,
     pub content: Content,
     /// How many values it stands for, itself included.
@@ -51,7 +51,7 @@ pub struct Node {
 
 /// A value without its place.
 #[derive(Debug)]
-pub enum Content {
+pub(crate) enum Content {
     /// A text; plain if it has no quotes, so that it may be a number or nothing at all.
     Scalar {
         text: String,
@@ -63,37 +63,37 @@ pub enum Content {
 
 /// A key and where it stands.
 #[derive(Clone, Debug)]
-pub struct Key {
+pub(crate) struct Key {
     pub position: Position,
     pub text: String,
 }
 
 impl Key {
     /// A key that stands in no text.
-    pub fn made(text: String) -> Self {
+    pub(crate) fn made(text: String) -> Self {
         Self { position: Position::default(), text }
     }
 }
 
 impl Node {
     /// A value that stands in no text.
-    pub fn made(content: Content) -> Self {
+    pub(crate) fn made(content: Content) -> Self {
         Self { position: Position::default(), content, values: 1 }
     }
 
     /// What an empty text holds.
-    pub fn nothing() -> Self {
+    pub(crate) fn nothing() -> Self {
         Self::made(Content::Map(Vec::new()))
     }
 
     /// The plain text of a value that is given as nothing: `key:`, `key: ~` or `key: null`.
-    pub fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         matches!(&self.content, Content::Scalar { text, plain: true }
             if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
 
     /// The entries of a mapping; a value that is given as nothing is an empty one.
-    pub fn entries(&self) -> Result<&[(Key, Arc<Node>)], Refusal> {
+    pub(crate) fn entries(&self) -> Result<&[(Key, Arc<Node>)], Refusal> {
         match &self.content {
             Content::Map(entries) => Ok(entries),
             _ if self.is_null() => Ok(&[]),
@@ -102,7 +102,7 @@ impl Node {
     }
 
     /// Refuses the value because `wanted` is needed in its place.
-    pub fn refuse(&self, wanted: &str) -> Refusal {
+    pub(crate) fn refuse(&self, wanted: &str) -> Refusal {
         let given = match &self.content {
             Content::Scalar { .. } if self.is_null() => "nothing".to_owned(),
             Content::Scalar { text, .. } => format!("\"{text}\""),
@@ -137,7 +137,7 @@ pub(crate) fn read_json<T: DeserializeOwned>(value: &Value) -> Result<T, Refusal
 
 /// The place of the value at `path`, or of the innermost value around it. Names may hold
 /// dots themselves: of the keys that fit, the longest is followed.
-pub fn place(root: &Node, path: &str) -> Position {
+pub(crate) fn place(root: &Node, path: &str) -> Position {
     let (mut node, mut position, mut rest) = (root, root.position, path);
     while !rest.is_empty() {
         let Some((place, inner, after)) = step(node, rest) else { break };
@@ -148,7 +148,7 @@ pub fn place(root: &Node, path: &str) -> Position {
 
 /// The place of the value at `path` itself, or of its `key`; of one that is not there, of the
 /// innermost value around it.
-pub fn value_place(root: &Node, path: &str, key: Option<&str>) -> Position {
+pub(crate) fn value_place(root: &Node, path: &str, key: Option<&str>) -> Position {
     let (mut node, mut rest) = (root, path);
     while !rest.is_empty() {
         let Some((_, inner, after)) = step(node, rest) else { break };
@@ -161,7 +161,7 @@ pub fn value_place(root: &Node, path: &str, key: Option<&str>) -> Position {
 
 /// The JSON pointer (RFC 6901) to the value at `path`, of keys joined by dots, which may hold dots
 /// themselves. What of the path is not in the tree is split at its dots.
-pub fn pointer(root: &Node, path: &str) -> String {
+pub(crate) fn pointer(root: &Node, path: &str) -> String {
     let (mut node, mut rest, mut pointer) = (root, path, String::new());
     let mut push = |key: &str| {
         pointer.push('/');

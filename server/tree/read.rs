@@ -13,7 +13,7 @@ use super::{Content, Key, Node, Refusal};
 
 /// Whether a value must have the type that its schema names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Typing {
+pub(crate) enum Typing {
     /// As people write YAML: `"5"` is a number where one is needed, `5` a text, and nothing at
     /// all an empty mapping or list.
     Loose,
@@ -22,12 +22,12 @@ pub enum Typing {
 }
 
 /// Reads a value of the model from the tree.
-pub fn value<T: DeserializeOwned>(node: &Node) -> Result<T, Refusal> {
+pub(crate) fn value<T: DeserializeOwned>(node: &Node) -> Result<T, Refusal> {
     value_typed(node, Typing::Loose)
 }
 
 /// Reads a value of the model from the tree, with or without regard to the type of each scalar.
-pub fn value_typed<T: DeserializeOwned>(node: &Node, typing: Typing) -> Result<T, Refusal> {
+pub(crate) fn value_typed<T: DeserializeOwned>(node: &Node, typing: Typing) -> Result<T, Refusal> {
     T::deserialize(Reader(node, typing)).map_err(|refusal| refusal.or_at(node.position))
 }
 
@@ -77,7 +77,7 @@ impl<'a> Reader<'a> {
 }
 
 /// A number that is written as the text has it.
-pub fn number<T: std::str::FromStr + ToString>(text: &str) -> Option<T> {
+pub(crate) fn number<T: std::str::FromStr + ToString>(text: &str) -> Option<T> {
     text.parse().ok().filter(|number: &T| number.to_string() == text)
 }
 

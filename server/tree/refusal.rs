@@ -7,7 +7,7 @@ use super::nearest::hint;
 
 /// Why a value is refused.
 #[derive(Debug)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// Where the value stands; nowhere until the reader that knows has seen it.
     pub position: Option<Position>,
     /// The keys that lead to it, the innermost first.
@@ -20,26 +20,26 @@ pub struct Refusal {
 
 impl Refusal {
     /// A refusal of what stands at `position`.
-    pub fn at(position: Position, message: String) -> Self {
+    pub(crate) fn at(position: Position, message: String) -> Self {
         let position = Some(position);
         let (path, key, is_missing, is_value) = (Vec::new(), None, false, false);
         Self { position, path, key, is_missing, is_value, message }
     }
 
     /// The same, where nobody nearer knew the place.
-    pub fn or_at(mut self, position: Position) -> Self {
+    pub(crate) fn or_at(mut self, position: Position) -> Self {
         self.position.get_or_insert(position);
         self
     }
 
     /// The same, one key further out.
-    pub fn within(mut self, key: &str) -> Self {
+    pub(crate) fn within(mut self, key: &str) -> Self {
         self.path.push(key.to_owned());
         self
     }
 
     /// The same about a text that the message may not name yet.
-    pub fn about(mut self, text: &str) -> Self {
+    pub(crate) fn about(mut self, text: &str) -> Self {
         if !self.message.contains(text) {
             self.message = format!("\"{text}\": {}", self.message);
         }
@@ -47,27 +47,27 @@ impl Refusal {
     }
 
     /// The keys that lead to the value, joined by dots; empty for the text itself.
-    pub fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         self.path.iter().rev().map(String::as_str).collect::<Vec<_>>().join(".")
     }
 
     /// The key that is refused, where it is a key and no value.
-    pub fn key(&self) -> Option<&str> {
+    pub(crate) fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }
 
     /// Whether the value has the right type but does not mean anything, such as `"5g"` for a MAC.
-    pub fn is_value(&self) -> bool {
+    pub(crate) fn is_value(&self) -> bool {
         self.is_value
     }
 
     /// Whether something is missing, that somebody else may say.
-    pub fn is_missing(&self) -> bool {
+    pub(crate) fn is_missing(&self) -> bool {
         self.is_missing
     }
 
     /// What is wrong, after the path of what is wrong.
-    pub fn told(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         match self.path().as_str() {
             "" => self.message.clone(),
             path => format!("{path}: {}", self.message),
@@ -75,7 +75,7 @@ impl Refusal {
     }
 
     /// The same about a key.
-    pub fn of_key(mut self, key: &str) -> Self {
+    pub(crate) fn of_key(mut self, key: &str) -> Self {
         self.key.get_or_insert_with(|| key.to_owned());
         self
     }
@@ -125,6 +125,6 @@ impl serde::de::Error for Refusal {
 }
 
 /// Says that there is no such key or word, and what there is.
-pub fn unknown(what: &str, given: &str, known: &[&str]) -> String {
+pub(crate) fn unknown(what: &str, given: &str, known: &[&str]) -> String {
     format!("there is no {what} \"{given}\"{}", hint(given, known.iter().copied()))
 }

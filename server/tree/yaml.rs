@@ -16,7 +16,7 @@ const MAX_VALUES: usize = 4_000_000;
 const MAX_DEPTH: usize = 32;
 
 /// Reads a text that holds one document, or none.
-pub fn parse(text: &str) -> Result<Arc<Node>, Refusal> {
+pub(crate) fn parse(text: &str) -> Result<Arc<Node>, Refusal> {
     let start = Position::default();
     if text.len() > MAX_BYTES {
         let message = format!("{} bytes are more than the {MAX_BYTES} that are read", text.len());

@@ -10,32 +10,32 @@ use rackstrap::lifecycle::event::{
 };
 
 /// The address of the host that boots.
-pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
+pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
 
 fn question() -> Question {
     let (way, client) = (Way::Interface("provisioning".into()), Client::Pxe(Arch::X64Efi));
     Question { address: None, client, way, unanswered: None }
 }
 
-pub fn discover() -> EventData {
+pub(crate) fn discover() -> EventData {
     EventData::Discover(question())
 }
 
-pub fn request() -> EventData {
+pub(crate) fn request() -> EventData {
     EventData::Request(Question { address: Some(ADDRESS), ..question() })
 }
 
-pub fn offer() -> EventData {
+pub(crate) fn offer() -> EventData {
     let boots = Some(Boots::Tftp("ipxe.efi".into()));
     EventData::Offer(Offer { address: Some(ADDRESS), boots, redirected: false })
 }
 
-pub fn ack() -> EventData {
+pub(crate) fn ack() -> EventData {
     let (address, seconds) = (Some(ADDRESS), Some(3600));
     EventData::Ack(Ack { grant: Grant::Given, address, seconds, boots: None })
 }
 
-pub fn tftp(file: &str) -> EventData {
+pub(crate) fn tftp(file: &str) -> EventData {
     EventData::Tftp(Tftp::Ended(TftpEnd {
         to: ADDRESS.into(),
         file: file.into(),
@@ -48,7 +48,7 @@ pub fn tftp(file: &str) -> EventData {
     }))
 }
 
-pub fn script(image: &str) -> EventData {
+pub(crate) fn script(image: &str) -> EventData {
     EventData::Script(Script { to: ADDRESS.into(), says: ScriptSays::Boots(image.into()) })
 }
 
@@ -56,14 +56,14 @@ fn sent(file: &str) -> Sent {
     Sent { to: ADDRESS.into(), file: file.into(), bytes: 28_731_000, milliseconds: Some(400) }
 }
 
-pub fn kernel(file: &str) -> EventData {
+pub(crate) fn kernel(file: &str) -> EventData {
     EventData::Kernel(sent(file))
 }
 
-pub fn initrd(file: &str) -> EventData {
+pub(crate) fn initrd(file: &str) -> EventData {
     EventData::Initrd(sent(file))
 }
 
-pub fn report(verdict: Verdict, text: &str) -> EventData {
+pub(crate) fn report(verdict: Verdict, text: &str) -> EventData {
     EventData::Report(Report { verdict, text: text.into() })
 }

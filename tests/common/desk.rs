@@ -10,26 +10,26 @@ use tempfile::TempDir;
 use super::store::Store;
 
 /// A directory with files of the operator's, and an inventory.
-pub struct Desk {
+pub(crate) struct Desk {
     pub dir: TempDir,
     pub store: Store,
 }
 
 impl Desk {
     /// Makes one on this database.
-    pub fn new(store: Store) -> Self {
+    pub(crate) fn new(store: Store) -> Self {
         Self { dir: TempDir::new().unwrap(), store }
     }
 
     /// Writes a file, and gives its path.
-    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.dir.path().join(name);
         std::fs::write(&path, text).unwrap();
         path
     }
 
     /// Types a command line, in the directory of the files; the words are split at spaces.
-    pub fn run(&self, words: &str, input: &str) -> Output {
+    pub(crate) fn run(&self, words: &str, input: &str) -> Output {
         let mut child = Command::new(env!("CARGO_BIN_EXE_rackstrap"))
             .args(["--database", &self.store.url])
             .args(words.split(' '))
@@ -46,12 +46,12 @@ impl Desk {
     }
 
     /// What a command that must succeed prints.
-    pub fn good(&self, words: &str) -> String {
+    pub(crate) fn good(&self, words: &str) -> String {
         self.good_with(words, "")
     }
 
     /// The same, with an input.
-    pub fn good_with(&self, words: &str, input: &str) -> String {
+    pub(crate) fn good_with(&self, words: &str, input: &str) -> String {
         let output = self.run(words, input);
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}: {words}: {errors}", self.store.kind);
@@ -59,17 +59,17 @@ impl Desk {
     }
 
     /// What it prints as JSON.
-    pub fn json(&self, words: &str) -> Value {
+    pub(crate) fn json(&self, words: &str) -> Value {
         serde_json::from_str(&self.good(&format!("{words} --json"))).unwrap()
     }
 
     /// The lines that a command which must fail says about it.
-    pub fn bad(&self, words: &str) -> Vec<String> {
+    pub(crate) fn bad(&self, words: &str) -> Vec<String> {
         self.bad_with(words, "")
     }
 
     /// The same, with an input.
-    pub fn bad_with(&self, words: &str, input: &str) -> Vec<String> {
+    pub(crate) fn bad_with(&self, words: &str, input: &str) -> Vec<String> {
         let output = self.run(words, input);
         assert_eq!(output.status.code(), Some(1), "{}: {words}", self.store.kind);
         String::from_utf8(output.stderr).unwrap().lines().map(str::to_owned).collect()

@@ -12,20 +12,20 @@ use rackstrap::model::{ClientKey, Lease, LeaseState, Mac};
 use rackstrap::site_file;
 use tempfile::TempDir;
 
-pub use super::message::{Message, Reply, options};
+pub(crate) use super::message::{Message, Reply, options};
 use super::netns::Netns;
 
 /// How long anything here may take.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server (not started) whose bridge `lan` has 10.77.0.1 and one port for each client
 /// NIC, and the clients' namespace.
-pub fn lan(site: &str, nics: &[&str]) -> (DhcpServer, Netns) {
+pub(crate) fn lan(site: &str, nics: &[&str]) -> (DhcpServer, Netns) {
     lan_on(None, site, nics)
 }
 
 /// The same with the server's inventory in a database of its own; none for SQLite.
-pub fn lan_on(database: Option<&str>, site: &str, nics: &[&str]) -> (DhcpServer, Netns) {
+pub(crate) fn lan_on(database: Option<&str>, site: &str, nics: &[&str]) -> (DhcpServer, Netns) {
     let (inside, clients) = (Netns::new("server"), Netns::new("clients"));
     inside.ip("link add lan type bridge");
     inside.ip("address add 10.77.0.1/24 dev lan");
@@ -40,7 +40,7 @@ pub fn lan_on(database: Option<&str>, site: &str, nics: &[&str]) -> (DhcpServer,
 }
 
 /// Waits until `ready`, within `PATIENCE`.
-pub fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
+pub(crate) fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !ready() {
         assert!(Instant::now() < end, "never: {what}");
@@ -49,11 +49,11 @@ pub fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
 }
 
 /// Those packets of the servers that the clients' `eth0` sees: their frame, addresses and length.
-pub const ANSWERS: [&str; 2] = ["-e", "udp and src port 67"];
+pub(crate) const ANSWERS: [&str; 2] = ["-e", "udp and src port 67"];
 
 /// Has tcpdump write the packets on `eth0` into `log` until the answer is dropped. It listens by
 /// the time that this returns.
-pub fn capture(clients: &Netns, wanted: [&str; 2], log: &std::path::Path) -> Running {
+pub(crate) fn capture(clients: &Netns, wanted: [&str; 2], log: &std::path::Path) -> Running {
     let mut command = clients.command("tcpdump");
     command.args(["-i", "eth0", "-n", "-l", "-U"]).args(wanted);
     let capture = start(&mut command, log);
@@ -62,7 +62,7 @@ pub fn capture(clients: &Netns, wanted: [&str; 2], log: &std::path::Path) -> Run
 }
 
 /// A server in a namespace of its own, on the site that a test gives it.
-pub struct DhcpServer {
+pub(crate) struct DhcpServer {
     /// The server's namespace.
     pub inside: Netns,
     /// Its data directory.
@@ -76,12 +76,12 @@ pub struct DhcpServer {
 
 impl DhcpServer {
     /// A server with `site` (a site file) in its database; not started yet.
-    pub fn new(inside: Netns, site: &str) -> Self {
+    pub(crate) fn new(inside: Netns, site: &str) -> Self {
         Self::on(None, inside, site)
     }
 
     /// The same on a database of its own; none for SQLite.
-    pub fn on(database: Option<&str>, inside: Netns, site: &str) -> Self {
+    pub(crate) fn on(database: Option<&str>, inside: Netns, site: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let logs = tempfile::tempdir().unwrap();
         let sqlite = format!("sqlite:{}", directory.path().join("rackstrap.db").display());
@@ -94,17 +94,17 @@ impl DhcpServer {
     }
 
     /// Sets a configuration key for the next start.
-    pub fn set(&mut self, key: &str, value: &str) {
+    pub(crate) fn set(&mut self, key: &str, value: &str) {
         self.settings.push((format!("RACKSTRAP_{}", key.to_uppercase()), value.to_owned()));
     }
 
     /// Has the server started by a program that takes its command line.
-    pub fn start_by(&mut self, program: std::path::PathBuf) {
+    pub(crate) fn start_by(&mut self, program: std::path::PathBuf) {
         self.by = Some(program);
     }
 
     /// Replaces the site, whether the server runs or not.
-    pub fn set_site(&self, site: &str) {
+    pub(crate) fn set_site(&self, site: &str) {
         let site = site_file::parse(site, "site.yaml").unwrap();
         self.with_database(async |database| {
             let inventory = Inventory::open(database).await.unwrap();
@@ -114,7 +114,7 @@ impl DhcpServer {
     }
 
     /// Starts the server on `interfaces` and waits until it serves them.
-    pub fn start(&mut self, interfaces: &[&str]) {
+    pub(crate) fn start(&mut self, interfaces: &[&str]) {
         let before = self.log().matches("serving DHCP").count();
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
         let program = env!("CARGO_BIN_EXE_rackstrap");
@@ -139,7 +139,7 @@ impl DhcpServer {
     }
 
     /// Kills the server (SIGKILL), as a power cut would.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().unwrap();
             process.wait().unwrap();
@@ -147,7 +147,7 @@ impl DhcpServer {
     }
 
     /// The resident memory of the running server, in KiB.
-    pub fn memory_kib(&self) -> u64 {
+    pub(crate) fn memory_kib(&self) -> u64 {
         let id = self.process.as_ref().unwrap().id();
         let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
@@ -155,12 +155,12 @@ impl DhcpServer {
     }
 
     /// What the server logged so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
     /// Waits until the log holds a text.
-    pub fn wait_for_log(&self, text: &str) {
+    pub(crate) fn wait_for_log(&self, text: &str) {
         let end = Instant::now() + PATIENCE;
         while !self.log().contains(text) {
             assert!(Instant::now() < end, "the server never logged {text:?}: {}", self.log());
@@ -169,7 +169,7 @@ impl DhcpServer {
     }
 
     /// The leases in the database.
-    pub fn leases(&self) -> Vec<Lease> {
+    pub(crate) fn leases(&self) -> Vec<Lease> {
         let mut leases = Vec::new();
         self.with_database(async |database| {
             leases = LeaseBook::open(database).await.unwrap().list();
@@ -178,7 +178,7 @@ impl DhcpServer {
     }
 
     /// Gives addresses to a stranger each, for an hour.
-    pub fn lease_to_strangers(&self, addresses: impl Iterator<Item = Ipv4Addr>) {
+    pub(crate) fn lease_to_strangers(&self, addresses: impl Iterator<Item = Ipv4Addr>) {
         let now = jiff::Timestamp::now().as_second();
         self.with_database(async |database| {
             let book = LeaseBook::open(database).await.unwrap();
@@ -200,14 +200,14 @@ impl DhcpServer {
     }
 
     /// Writes an event down that happens tomorrow.
-    pub fn tell_of_tomorrow(&self) {
+    pub(crate) fn tell_of_tomorrow(&self) {
         let at_ms = jiff::Timestamp::now().as_millisecond() + 86_400_000;
         let event = Event { at_ms, host: None, mac: None, data: super::boots::ack() };
         self.with_database(async |database| database.add_events(&[event], &[]).await.unwrap());
     }
 
     /// A token that may change everything.
-    pub fn token(&self) -> String {
+    pub(crate) fn token(&self) -> String {
         let mut token = String::new();
         self.with_database(async |database| {
             token = database.add_token("test", true, None).await.unwrap();
@@ -216,7 +216,7 @@ impl DhcpServer {
     }
 
     /// What happened to a host, in words, the newest first.
-    pub fn events_of(&self, host: &str) -> Vec<String> {
+    pub(crate) fn events_of(&self, host: &str) -> Vec<String> {
         let filter = EventFilter { host: Some(host.to_owned()), after_ms: 0, limit: 1000 };
         let mut events = Vec::new();
         self.with_database(async |database| {
@@ -246,11 +246,16 @@ impl Drop for DhcpServer {
 }
 
 /// A bare client, or a relay: a socket on some port in a namespace.
-pub struct Client(UdpSocket);
+pub(crate) struct Client(UdpSocket);
 
 impl Client {
     /// Binds a port in a namespace; `interface` for one that is to hear broadcasts of it.
-    pub fn bind(inside: &Netns, address: Ipv4Addr, port: u16, interface: Option<&str>) -> Self {
+    pub(crate) fn bind(
+        inside: &Netns,
+        address: Ipv4Addr,
+        port: u16,
+        interface: Option<&str>,
+    ) -> Self {
         let socket = inside.run(|| {
             let socket =
                 socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
@@ -264,27 +269,27 @@ impl Client {
     }
 
     /// Sends a message.
-    pub fn send(&self, message: &Message, to: Ipv4Addr) {
+    pub(crate) fn send(&self, message: &Message, to: Ipv4Addr) {
         self.send_to(message, to, 67);
     }
 
     /// Sends a message to another port.
-    pub fn send_to(&self, message: &Message, to: Ipv4Addr, port: u16) {
+    pub(crate) fn send_to(&self, message: &Message, to: Ipv4Addr, port: u16) {
         self.0.send_to(&message.bytes(), (to, port)).unwrap();
     }
 
     /// Sends bytes that need not be a message.
-    pub fn send_bytes(&self, bytes: &[u8], to: Ipv4Addr) {
+    pub(crate) fn send_bytes(&self, bytes: &[u8], to: Ipv4Addr) {
         self.pass(bytes, to, 67);
     }
 
     /// Sends bytes to another port.
-    pub fn pass(&self, bytes: &[u8], to: Ipv4Addr, port: u16) {
+    pub(crate) fn pass(&self, bytes: &[u8], to: Ipv4Addr, port: u16) {
         self.0.send_to(bytes, (to, port)).unwrap();
     }
 
     /// The next answer to this message; none after `patience`.
-    pub fn receive(&self, message: &Message, patience: Duration) -> Option<Reply> {
+    pub(crate) fn receive(&self, message: &Message, patience: Duration) -> Option<Reply> {
         let end = Instant::now() + patience;
         let mut buffer = [0; 2048];
         while let Some(left) = end.checked_duration_since(Instant::now()).filter(|t| !t.is_zero()) {
@@ -299,7 +304,7 @@ impl Client {
     }
 
     /// The next answer to anybody; none after `patience`.
-    pub fn next(&self, patience: Duration) -> Option<Reply> {
+    pub(crate) fn next(&self, patience: Duration) -> Option<Reply> {
         let mut buffer = [0; 2048];
         self.0.set_read_timeout(Some(patience)).unwrap();
         let (length, _) = self.0.recv_from(&mut buffer).ok()?;
@@ -307,7 +312,7 @@ impl Client {
     }
 
     /// Sends a message and gives the answer; asks again each second, as clients do.
-    pub fn ask(&self, message: &Message, to: Ipv4Addr) -> Option<Reply> {
+    pub(crate) fn ask(&self, message: &Message, to: Ipv4Addr) -> Option<Reply> {
         for _ in 0..5 {
             self.send(message, to);
             if let Some(reply) = self.receive(message, Duration::from_secs(1)) {
@@ -318,7 +323,7 @@ impl Client {
     }
 
     /// DISCOVER and REQUEST of a broadcasting client; gives the address that was acknowledged.
-    pub fn acquire(&self, mac: [u8; 6]) -> Option<Ipv4Addr> {
+    pub(crate) fn acquire(&self, mac: [u8; 6]) -> Option<Ipv4Addr> {
         let offer = self.ask(&Message::new(1, mac), Ipv4Addr::BROADCAST)?;
         let request = Message::new(3, mac)
             .option(50, &offer.your_address().octets())
@@ -329,7 +334,7 @@ impl Client {
 }
 
 /// A process that ends with the test.
-pub struct Running(pub Child);
+pub(crate) struct Running(pub Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -339,7 +344,7 @@ impl Drop for Running {
 }
 
 /// Starts a command with its output in a file.
-pub fn start(command: &mut Command, log: &std::path::Path) -> Running {
+pub(crate) fn start(command: &mut Command, log: &std::path::Path) -> Running {
     let log = fs::File::create(log).unwrap();
     command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
     Running(command.spawn().unwrap())

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// What the loaders say.
-pub const STARTED: &str = "LOCAL DISK STARTED";
+pub(crate) const STARTED: &str = "LOCAL DISK STARTED";
 
 /// Writes each character of the text behind it to the first serial port, then waits for ever
 /// (64-bit): `lea`, then `lodsb`, wait for bit 5 of port 0x3fd, `out` to port 0x3f8.
@@ -24,7 +24,7 @@ fn with_text(code: &[u8]) -> Vec<u8> {
 }
 
 /// A raw disk of 1 MiB for BIOS.
-pub fn bios(path: &Path) {
+pub(crate) fn bios(path: &Path) {
     let mut disk = with_text(&SAY_16);
     disk.resize(510, 0);
     disk.extend([0x55, 0xaa]);
@@ -33,7 +33,7 @@ pub fn bios(path: &Path) {
 }
 
 /// A directory with `EFI/BOOT/BOOTX64.EFI`, for QEMU to show as a FAT disk.
-pub fn uefi(directory: &Path) {
+pub(crate) fn uefi(directory: &Path) {
     let boot = directory.join("EFI/BOOT");
     std::fs::create_dir_all(&boot).unwrap();
     std::fs::write(boot.join("BOOTX64.EFI"), efi_program()).unwrap();

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// How many NICs a host has here, and as many ports its switch.
-pub const NICS: usize = 5;
+pub(crate) const NICS: usize = 5;
 /// How long a guest may take to boot, and to answer a line, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -42,7 +42,7 @@ const CABLING: &str = "for module in bonding 8021q bridge vrf dummy vxlan nft_ct
                        ip -n switch link set port$port mtu 9000; done";
 
 /// The kernel and the initramfs of the lab's guests.
-pub struct Image {
+pub(crate) struct Image {
     kernel: PathBuf,
     initrd: PathBuf,
 }
@@ -53,7 +53,7 @@ impl Image {
     ///
     /// # Errors
     /// What the lab says if it cannot be built.
-    pub fn build(apt: Option<&Path>) -> Result<Self, String> {
+    pub(crate) fn build(apt: Option<&Path>) -> Result<Self, String> {
         let mut lab = Command::new(env!("CARGO_BIN_EXE_rackstrap"));
         lab.args(["lab", "--build-image"]).stdin(Stdio::null());
         if let Some(apt) = apt {
@@ -71,18 +71,18 @@ impl Image {
 
 impl Image {
     /// The kernel.
-    pub fn kernel(&self) -> &Path {
+    pub(crate) fn kernel(&self) -> &Path {
         &self.kernel
     }
 
     /// The initramfs, gzip'd.
-    pub fn initrd(&self) -> &Path {
+    pub(crate) fn initrd(&self) -> &Path {
         &self.initrd
     }
 }
 
 /// A running guest; ended when dropped.
-pub struct Guest {
+pub(crate) struct Guest {
     child: Child,
     agent: BufReader<UnixStream>,
     monitor: BufReader<UnixStream>,
@@ -91,7 +91,7 @@ pub struct Guest {
 
 impl Guest {
     /// Boots a guest that has `files` besides those of the image.
-    pub fn boot(image: &Image, mut files: Vec<HostFile>) -> Self {
+    pub(crate) fn boot(image: &Image, mut files: Vec<HostFile>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         for (name, text) in UNITS {
             files.push(file(&format!("/etc/systemd/system/{name}"), text));
@@ -121,25 +121,25 @@ impl Guest {
     }
 
     /// Runs a shell line and gives what it printed and its exit status.
-    pub fn run(&mut self, line: &str) -> (String, i32) {
+    pub(crate) fn run(&mut self, line: &str) -> (String, i32) {
         self.send(line);
         self.answer()
     }
 
     /// Runs a shell line that must succeed.
-    pub fn ok(&mut self, line: &str) -> String {
+    pub(crate) fn ok(&mut self, line: &str) -> String {
         let (printed, status) = self.run(line);
         assert_eq!(status, 0, "{line}: {printed}\n{}", self.console());
         printed
     }
 
     /// Starts a shell line without waiting for its end.
-    pub fn send(&mut self, line: &str) {
+    pub(crate) fn send(&mut self, line: &str) {
         writeln!(self.agent.get_mut(), "{line}").unwrap();
     }
 
     /// The answer to the line that was sent.
-    pub fn answer(&mut self) -> (String, i32) {
+    pub(crate) fn answer(&mut self) -> (String, i32) {
         let mut printed = String::new();
         loop {
             let mut line = String::new();
@@ -155,12 +155,12 @@ impl Guest {
     }
 
     /// What `ip -j` says of the host.
-    pub fn ip(&mut self, words: &str) -> Value {
+    pub(crate) fn ip(&mut self, words: &str) -> Value {
         serde_json::from_str(&self.run(&format!("ip -j {words}")).0).unwrap_or_default()
     }
 
     /// Plugs the cable of a NIC in or pulls it, at both of its ends.
-    pub fn set_cable(&mut self, nic: usize, up: bool) {
+    pub(crate) fn set_cable(&mut self, nic: usize, up: bool) {
         for end in ["host", "port"] {
             self.command("set_link", json!({"name": format!("{end}{nic}"), "up": up}));
         }
@@ -208,7 +208,7 @@ impl Drop for Guest {
 }
 
 /// A file for the guest.
-pub fn file(path: &str, text: &str) -> HostFile {
+pub(crate) fn file(path: &str, text: &str) -> HostFile {
     HostFile { path: path.to_owned(), mode: 0o644, text: text.to_owned() }
 }
 

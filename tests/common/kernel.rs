@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 const WRITTEN: &str = "static";
 
 /// One look at a kernel.
-pub struct Kernel {
+pub(crate) struct Kernel {
     links: Vec<Value>,
     routes: Vec<Value>,
     rules: Vec<Value>,
@@ -22,7 +22,7 @@ pub struct Kernel {
 
 impl Kernel {
     /// Looks through `ip`, which runs `ip -j WORDS` where the host is.
-    pub fn read(mut ip: impl FnMut(&str) -> Value) -> Self {
+    pub(crate) fn read(mut ip: impl FnMut(&str) -> Value) -> Self {
         let mut both = |words: &str| {
             let families = ["-4", "-6"].map(|family| rows(ip(&format!("{family} {words}"))));
             families.concat()
@@ -32,7 +32,7 @@ impl Kernel {
     }
 
     /// What of it is not as the model says; empty when all is.
-    pub fn differences(&self, network: &HostNetwork) -> Vec<String> {
+    pub(crate) fn differences(&self, network: &HostNetwork) -> Vec<String> {
         let mut wrong = Vec::new();
         for link in network.links.values().filter(|link| is_ours(link)) {
             match self.find(link) {
@@ -46,7 +46,7 @@ impl Kernel {
     }
 
     /// The name that a link of the model has in the kernel: a NIC's name is only a label.
-    pub fn name<'a>(&'a self, link: &'a Link) -> &'a str {
+    pub(crate) fn name<'a>(&'a self, link: &'a Link) -> &'a str {
         self.find(link).and_then(|real| real["ifname"].as_str()).unwrap_or(&link.name)
     }
 

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// A server on a loopback port, with a database and files of its own.
-pub struct Server {
+pub(crate) struct Server {
     /// What the services share.
     pub app: App,
     /// Where it listens, without a slash at the end.
@@ -26,18 +26,18 @@ pub struct Server {
 
 impl Server {
     /// Starts one with this site.
-    pub async fn start(site: &str) -> Self {
+    pub(crate) async fn start(site: &str) -> Self {
         Self::start_with(site, Config::default()).await
     }
 
     /// Starts one with this site and configuration.
-    pub async fn start_with(site: &str, config: Config) -> Self {
+    pub(crate) async fn start_with(site: &str, config: Config) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         Self::start_on(listener, site, config).await
     }
 
     /// Starts one on a listener that is bound already, maybe in another network namespace.
-    pub async fn start_on(listener: TcpListener, site: &str, config: Config) -> Self {
+    pub(crate) async fn start_on(listener: TcpListener, site: &str, config: Config) -> Self {
         let directory = TempDir::new().unwrap();
         let address = listener.local_addr().unwrap();
         let config =
@@ -52,23 +52,32 @@ impl Server {
     }
 
     /// Fetches a path.
-    pub async fn get(&self, path: &str) -> reqwest::Response {
+    pub(crate) async fn get(&self, path: &str) -> reqwest::Response {
         reqwest::get(format!("{}{path}", self.url)).await.unwrap()
     }
 
     /// Fetches a path and gives its text.
-    pub async fn text(&self, path: &str) -> String {
+    pub(crate) async fn text(&self, path: &str) -> String {
         self.get(path).await.text().await.unwrap()
     }
 
     /// Fetches a path with one more header.
-    pub async fn get_with(&self, path: &str, header: &str, value: &str) -> reqwest::Response {
+    pub(crate) async fn get_with(
+        &self,
+        path: &str,
+        header: &str,
+        value: &str,
+    ) -> reqwest::Response {
         let request = reqwest::Client::new().get(format!("{}{path}", self.url));
         request.header(header, value).send().await.unwrap()
     }
 
     /// Reports for a host.
-    pub async fn report(&self, mac: &str, body: impl Into<reqwest::Body>) -> reqwest::Response {
+    pub(crate) async fn report(
+        &self,
+        mac: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> reqwest::Response {
         let request = reqwest::Client::new().post(format!("{}/report/{mac}", self.url));
         request.body(body).send().await.unwrap()
     }
@@ -81,7 +90,7 @@ impl Drop for Server {
 }
 
 /// Makes the database and the boot files of a data directory.
-pub async fn fill(config: &Config, site: &str) -> Inventory {
+pub(crate) async fn fill(config: &Config, site: &str) -> Inventory {
     let database = Database::open(&config.database_url()).await.unwrap();
     let inventory = Inventory::open(database).await.unwrap();
     let site: Site = serde_saphyr::from_str(site).unwrap();

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// A network namespace with loopback up; gone when dropped.
-pub struct Netns {
+pub(crate) struct Netns {
     /// Its name, for `ip netns exec`.
     pub name: String,
 }
 
 impl Netns {
     /// Makes a namespace with a name nobody else has.
-    pub fn new(what: &str) -> Self {
+    pub(crate) fn new(what: &str) -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("rs{}-{number}-{what}", std::process::id());
         run(&["ip", "netns", "add", &name]);
@@ -23,26 +23,26 @@ impl Netns {
     }
 
     /// Runs `ip WORDS` inside; panics with its output if it fails.
-    pub fn ip(&self, words: &str) {
+    pub(crate) fn ip(&self, words: &str) {
         let mut arguments = vec!["ip", "-n", &self.name];
         arguments.extend(words.split_whitespace());
         run(&arguments);
     }
 
     /// A command that will run inside the namespace.
-    pub fn command(&self, program: &str) -> Command {
+    pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name, program]).stdin(Stdio::null());
         command
     }
 
     /// Runs a shell line inside and gives what it printed.
-    pub fn sh(&self, line: &str) -> Output {
+    pub(crate) fn sh(&self, line: &str) -> Output {
         self.command("sh").args(["-c", line]).output().unwrap()
     }
 
     /// Runs `work` on a thread inside the namespace; sockets that it makes stay there.
-    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+    pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         let namespace = std::fs::File::open(format!("/run/netns/{}", self.name)).unwrap();
         std::thread::scope(|scope| {
             let inside = scope.spawn(|| {
@@ -54,7 +54,7 @@ impl Netns {
     }
 
     /// Joins two namespaces by a veth pair with the given names; both ends are set up.
-    pub fn join(&self, name: &str, other: &Self, other_name: &str) {
+    pub(crate) fn join(&self, name: &str, other: &Self, other_name: &str) {
         run(&[
             "ip",
             "link",
@@ -82,7 +82,7 @@ impl Drop for Netns {
 }
 
 /// Runs a command and panics with its output unless it succeeds.
-pub fn run(arguments: &[&str]) -> String {
+pub(crate) fn run(arguments: &[&str]) -> String {
     let output = Command::new(arguments[0]).args(&arguments[1..]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -90,7 +90,7 @@ pub fn run(arguments: &[&str]) -> String {
 }
 
 /// Moves the calling thread, and the threads that it starts, into a namespace.
-pub fn enter(name: &str) {
+pub(crate) fn enter(name: &str) {
     let namespace = std::fs::File::open(format!("/run/netns/{name}")).unwrap();
     nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
 }

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The systemd of one Debian release.
 #[derive(Clone, Debug)]
-pub struct Systemd {
+pub(crate) struct Systemd {
     /// Its version, such as 252.
     pub version: u16,
     /// The tree that it lies in; none for this machine's own.
@@ -29,7 +29,7 @@ pub struct Systemd {
 
 impl Systemd {
     /// This machine's own.
-    pub fn here() -> Self {
+    pub(crate) fn here() -> Self {
         let output = Command::new("systemctl").arg("--version").output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         let version = text.split_whitespace().nth(1).unwrap().parse().unwrap();
@@ -37,7 +37,7 @@ impl Systemd {
     }
 
     /// One that `tests/tools/get-trees.sh` has unpacked; none where it could not.
-    pub fn unpacked(version: u16) -> Option<Self> {
+    pub(crate) fn unpacked(version: u16) -> Option<Self> {
         let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/trees");
         let tree = trees.join(version.to_string());
         tree.exists().then_some(Self { version, tree: Some(tree) })
@@ -45,7 +45,7 @@ impl Systemd {
 }
 
 /// A running systemd-networkd in a namespace that has the host's NICs as veth pairs.
-pub struct Networkd {
+pub(crate) struct Networkd {
     process: Child,
     inside: Netns,
     _outside: Netns,
@@ -54,12 +54,12 @@ pub struct Networkd {
 
 impl Networkd {
     /// Starts networkd on the files of the site's host.
-    pub fn start(systemd: &Systemd, site: &ResolvedSite) -> Self {
+    pub(crate) fn start(systemd: &Systemd, site: &ResolvedSite) -> Self {
         Self::start_with(systemd, site, |_, text| text)
     }
 
     /// Starts networkd on the files of the site's host, each changed by `edit`.
-    pub fn start_with(
+    pub(crate) fn start_with(
         systemd: &Systemd,
         site: &ResolvedSite,
         edit: impl Fn(&str, String) -> String,
@@ -98,7 +98,7 @@ impl Networkd {
     }
 
     /// Waits until networkd has read all its files.
-    pub fn wait_until_files_are_read(&self) {
+    pub(crate) fn wait_until_files_are_read(&self) {
         let end = Instant::now() + PATIENCE;
         while !self.log().contains("Enumeration completed") {
             assert!(Instant::now() < end, "networkd does not get ready: {}", self.log());
@@ -107,7 +107,7 @@ impl Networkd {
     }
 
     /// Waits until the kernel has the links, addresses, routes and rules of the model.
-    pub fn wait_until_as_modelled(&self, network: &HostNetwork) {
+    pub(crate) fn wait_until_as_modelled(&self, network: &HostNetwork) {
         let end = Instant::now() + PATIENCE;
         loop {
             let wrong = Kernel::read(|words| self.ip(words)).differences(network);
@@ -120,7 +120,7 @@ impl Networkd {
     }
 
     /// What `ip -j` says inside.
-    pub fn ip(&self, words: &str) -> Value {
+    pub(crate) fn ip(&self, words: &str) -> Value {
         let mut ip = self.inside.command("ip");
         let output = ip.arg("-j").args(words.split(' ')).output().unwrap();
         serde_json::from_slice(&output.stdout).unwrap_or_default()
@@ -128,7 +128,7 @@ impl Networkd {
 
     /// networkd words every rejected line as `FILE:LINE: ...`, and every rejected file
     /// or section as `FILE: ...`.
-    pub fn complaints(&self) -> Vec<String> {
+    pub(crate) fn complaints(&self) -> Vec<String> {
         let log = self.log();
         let about_a_file = |line: &&str| {
             line.split_once(": ").is_some_and(|(file, _)| file.contains("/systemd/network/"))

@@ -8,7 +8,7 @@ use rackstrap::model::{BondMode, Site};
 use rackstrap::network::{HostNetwork, Kind, Link};
 
 /// A gateway that answers pings: how the host reaches it, and the largest packet it may send.
-pub struct Gateway {
+pub(crate) struct Gateway {
     /// Its address.
     pub address: IpAddr,
     /// The host's link that its subnet is on, by the model's name.
@@ -19,7 +19,7 @@ pub struct Gateway {
 
 /// The switch of one host: port N is where its N-th NIC is plugged in.
 #[derive(Default)]
-pub struct Partner {
+pub(crate) struct Partner {
     /// The `ip` commands that make it, without the word `ip`.
     pub commands: Vec<String>,
     /// The gateways that it is.
@@ -29,7 +29,7 @@ pub struct Partner {
 
 impl Partner {
     /// The switch for a host.
-    pub fn of(network: &HostNetwork, site: &Site) -> Self {
+    pub(crate) fn of(network: &HostNetwork, site: &Site) -> Self {
         let mut partner = Self::default();
         for (number, link) in network.links.values().filter(|link| link.is_nic()).enumerate() {
             if link.master.is_none() {
@@ -56,7 +56,7 @@ impl Partner {
     }
 
     /// The shell line that makes it out of what was there before.
-    pub fn shell(&self) -> String {
+    pub(crate) fn shell(&self) -> String {
         let undo = "for kind in vlan bridge bond; do ip -n switch -o link show type $kind | \
                     while read -r _ name _; do name=${name%%:*}; \
                     ip -n switch link del ${name%%@*}; done; done; \

@@ -12,7 +12,7 @@ use super::netns::Netns;
 const QEMU: &str = "qemu-system-x86_64";
 
 /// What a guest with a disk of its own starts with.
-pub enum Firmware<'a> {
+pub(crate) enum Firmware<'a> {
     /// SeaBIOS, with QEMU's iPXE as the ROM of each NIC.
     Bios,
     /// OVMF with its own network drivers.
@@ -26,7 +26,7 @@ pub enum Firmware<'a> {
 
 /// A NIC of a guest, which is first in the boot order.
 #[derive(Clone, Copy)]
-pub struct Nic<'a> {
+pub(crate) struct Nic<'a> {
     /// The tap that it is cabled to.
     pub tap: &'a str,
     /// Its MAC.
@@ -34,7 +34,7 @@ pub struct Nic<'a> {
 }
 
 /// A running guest; ended when dropped.
-pub struct Guest {
+pub(crate) struct Guest {
     _child: Child,
     console: ChildStdout,
     /// Everything that its serial console showed, without colours and cursor movements.
@@ -44,19 +44,19 @@ pub struct Guest {
 impl Guest {
     /// Starts a guest with BIOS whose NIC has Debian's iPXE in ROM; its DHCP
     /// server is QEMU's own and names `script` as the boot file.
-    pub fn bios(mac: &str, script: &str) -> Self {
+    pub(crate) fn bios(mac: &str, script: &str) -> Self {
         Self::start(mac, script, &["-m", "64", "-boot", "n"])
     }
 
     /// The same with a cable to `tap` in a namespace instead of QEMU's user network.
-    pub fn bios_on_tap(inside: &Netns, tap: &str, mac: &str) -> Self {
+    pub(crate) fn bios_on_tap(inside: &Netns, tap: &str, mac: &str) -> Self {
         let netdev = format!("tap,id=n,ifname={tap},script=no,downscript=no");
         Self::run(inside.command(QEMU).into(), mac, &netdev, &["-m", "64", "-boot", "n"])
     }
 
     /// Starts a guest with UEFI that boots each directory in turn as a disk with
     /// `EFI/BOOT/BOOTX64.EFI`. `variables` is a copy of OVMF's variable store.
-    pub fn uefi(mac: &str, script: &str, variables: &Path, disks: &[&Path]) -> Self {
+    pub(crate) fn uefi(mac: &str, script: &str, variables: &Path, disks: &[&Path]) -> Self {
         let code = "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd";
         let variables = format!("if=pflash,format=raw,file={}", variables.display());
         let mut arguments: Vec<String> =
@@ -74,7 +74,7 @@ impl Guest {
 
     /// Powers on a guest with NICs on taps of a namespace, and `disk` behind them in its boot
     /// order: a file for BIOS, for UEFI a directory.
-    pub fn with_disk(
+    pub(crate) fn with_disk(
         inside: &Netns,
         firmware: &Firmware<'_>,
         nics: &[Nic<'_>],
@@ -136,7 +136,7 @@ impl Guest {
 
     /// Waits until the console shows all of `texts`, in this order; panics with what it
     /// showed after `limit`, or when the guest ends before.
-    pub async fn wait_for(&mut self, texts: &[&str], limit: Duration) {
+    pub(crate) async fn wait_for(&mut self, texts: &[&str], limit: Duration) {
         let end = tokio::time::Instant::now() + limit;
         let mut buffer = [0; 4096];
         while let Some(missing) = first_missing(&self.shown, texts) {

@@ -10,24 +10,29 @@ use super::dhcp::{PATIENCE, Running, start};
 use super::netns::Netns;
 
 /// A script of tests/tools.
-pub fn tool(name: &str) -> PathBuf {
+pub(crate) fn tool(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools").join(name)
 }
 
 /// A real client that tells of itself through the hook script.
-pub struct RealClient {
+pub(crate) struct RealClient {
     directory: tempfile::TempDir,
     process: Running,
 }
 
 impl RealClient {
     /// ISC's dhclient with its leases in a file.
-    pub fn dhclient(inside: &Netns, interface: &str, leases: &Path) -> Self {
+    pub(crate) fn dhclient(inside: &Netns, interface: &str, leases: &Path) -> Self {
         Self::dhclient_with(inside, interface, leases, "dhcp-hook.sh")
     }
 
     /// The same with another hook script.
-    pub fn dhclient_with(inside: &Netns, interface: &str, leases: &Path, hook: &str) -> Self {
+    pub(crate) fn dhclient_with(
+        inside: &Netns,
+        interface: &str,
+        leases: &Path,
+        hook: &str,
+    ) -> Self {
         Self::start(inside, "dhclient", |command, directory| {
             command.args(["-d", "-v", "-cf"]).arg(tool("dhclient.conf"));
             command.arg("-sf").arg(tool(hook));
@@ -38,7 +43,7 @@ impl RealClient {
     }
 
     /// busybox's udhcpc.
-    pub fn udhcpc(inside: &Netns, interface: &str, words: &[&str]) -> Self {
+    pub(crate) fn udhcpc(inside: &Netns, interface: &str, words: &[&str]) -> Self {
         Self::start(inside, "busybox", |command, _| {
             command.args(["udhcpc", "-f", "-t", "10", "-T", "1", "-A", "1", "-i", interface]);
             command.arg("-s").arg(tool("dhcp-hook.sh")).args(words);
@@ -46,7 +51,7 @@ impl RealClient {
     }
 
     /// dhcpcd, whose leases are in `leases`; without a word it runs until it is told to stop.
-    pub fn dhcpcd(inside: &Netns, interface: &str, leases: &Path, words: &[&str]) -> Self {
+    pub(crate) fn dhcpcd(inside: &Netns, interface: &str, leases: &Path, words: &[&str]) -> Self {
         Self::start(inside, "unshare", |command, _| {
             command.args(["--mount", "--propagation", "private"]).arg(tool("run-dhcpcd.sh"));
             command.arg(leases).args(["-c".as_ref(), tool("dhcp-hook.sh").as_os_str()]);
@@ -55,7 +60,7 @@ impl RealClient {
     }
 
     /// systemd-networkd on one interface, with more lines of its `.network` file.
-    pub fn networkd(inside: &Netns, interface: &str, more: &str) -> Self {
+    pub(crate) fn networkd(inside: &Netns, interface: &str, more: &str) -> Self {
         Self::start(inside, "unshare", |command, directory| {
             let files = directory.join("files");
             fs::create_dir(&files).unwrap();
@@ -82,18 +87,18 @@ impl RealClient {
     }
 
     /// What the client itself wrote.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         let bytes = fs::read(self.directory.path().join("log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Waits until the hook was called so often for a reason, and gives the last address.
-    pub fn wait_for(&self, reason: &str, times: usize) -> Ipv4Addr {
+    pub(crate) fn wait_for(&self, reason: &str, times: usize) -> Ipv4Addr {
         self.wait_long_for(reason, times, PATIENCE)
     }
 
     /// The same with another patience.
-    pub fn wait_long_for(&self, reason: &str, times: usize, patience: Duration) -> Ipv4Addr {
+    pub(crate) fn wait_long_for(&self, reason: &str, times: usize, patience: Duration) -> Ipv4Addr {
         let end = Instant::now() + patience;
         loop {
             let said = self.said();
@@ -109,12 +114,12 @@ impl RealClient {
     }
 
     /// How often the hook was called for a reason so far.
-    pub fn times(&self, reason: &str) -> usize {
+    pub(crate) fn times(&self, reason: &str) -> usize {
         self.said().lines().filter(|line| line.split(' ').next() == Some(reason)).count()
     }
 
     /// Sends a signal to the client.
-    pub fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.process.0.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }

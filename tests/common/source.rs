@@ -9,7 +9,7 @@ const EDGES: [&str; 4] = ["service", "socket", "book", "watch"];
 const TEST_CODE: [&str; 3] = ["tests", "exercise", "test_packets"];
 
 /// One file of the server without its comments and test code.
-pub struct SourceFile {
+pub(crate) struct SourceFile {
     /// The path below `server/`, such as `dhcp/service/mod.rs`.
     pub path: PathBuf,
     pub code: String,
@@ -17,18 +17,18 @@ pub struct SourceFile {
 
 impl SourceFile {
     /// The first folder of its path, or the file's own name without one: `dhcp`, `serve`.
-    pub fn room(&self) -> String {
+    pub(crate) fn room(&self) -> String {
         let first = self.path.components().next().unwrap();
         first.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()
     }
 
-    pub fn is_edge(&self) -> bool {
+    pub(crate) fn is_edge(&self) -> bool {
         is_below(&self.path, &EDGES)
     }
 }
 
 /// Every source file of the server, in the order of the paths.
-pub fn source_files() -> Vec<SourceFile> {
+pub(crate) fn source_files() -> Vec<SourceFile> {
     let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("server");
     let mut paths = Vec::new();
     files_below(&server, &mut paths);

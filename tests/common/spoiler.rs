@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 /// How a request goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mishap {
+pub(crate) enum Mishap {
     /// The connection closes without an answer.
     Closed,
     /// The server says 503.
@@ -22,7 +22,7 @@ pub enum Mishap {
 }
 
 /// Passes requests on, except the first of each path; gone when dropped.
-pub struct Spoiler {
+pub(crate) struct Spoiler {
     /// Where it listens.
     pub address: SocketAddr,
     listener: Option<TcpListener>,
@@ -32,7 +32,7 @@ pub struct Spoiler {
 
 impl Spoiler {
     /// Listens on a loopback port; nothing is accepted before `pass_to`.
-    pub async fn bind() -> Self {
+    pub(crate) async fn bind() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         Self { address, listener: Some(listener), seen: Arc::default(), task: None }
@@ -40,7 +40,12 @@ impl Spoiler {
 
     /// Passes requests on to `server`. The first requests of each path that `spoils`
     /// holds for go wrong in the ways of `mishaps`, one after the other.
-    pub fn pass_to(&mut self, server: &str, mishaps: &'static [Mishap], spoils: fn(&str) -> bool) {
+    pub(crate) fn pass_to(
+        &mut self,
+        server: &str,
+        mishaps: &'static [Mishap],
+        spoils: fn(&str) -> bool,
+    ) {
         let listener = self.listener.take().unwrap();
         let server = server.strip_prefix("http://").unwrap().to_owned();
         let seen = self.seen.clone();
@@ -64,7 +69,7 @@ impl Spoiler {
     }
 
     /// Every path asked for so far, in order.
-    pub fn seen(&self) -> Vec<String> {
+    pub(crate) fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
     }
 }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// An empty database of one kind.
-pub struct Store {
+pub(crate) struct Store {
     /// Which kind, for messages.
     pub kind: &'static str,
     /// What `--database` takes.
@@ -23,12 +23,12 @@ pub struct Store {
 
 impl Store {
     /// An empty SQLite and an empty PostgreSQL database.
-    pub async fn both() -> [Self; 2] {
+    pub(crate) async fn both() -> [Self; 2] {
         [Self::sqlite(), Self::postgres().await]
     }
 
     /// An empty SQLite database.
-    pub fn sqlite() -> Self {
+    pub(crate) fn sqlite() -> Self {
         let dir = TempDir::new().unwrap();
         let url = format!("sqlite:{}", dir.path().join("rackstrap.db").display());
         Self { kind: "SQLite", url, _dir: Some(dir) }
@@ -36,7 +36,7 @@ impl Store {
 
     /// An empty PostgreSQL database: on the server that `TEST_POSTGRES_URL` names if it is
     /// set, else on one of our own.
-    pub async fn postgres() -> Self {
+    pub(crate) async fn postgres() -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("rackstrap_test_{}_{number}", std::process::id());
         let base = std::env::var("TEST_POSTGRES_URL").unwrap_or_else(|_| own_server().to_owned());
@@ -48,12 +48,12 @@ impl Store {
     }
 
     /// Opens the database; it may be opened several times, as by several servers.
-    pub async fn open(&self) -> Database {
+    pub(crate) async fn open(&self) -> Database {
         Database::open(&self.url).await.unwrap()
     }
 
     /// Opens the inventory in it.
-    pub async fn inventory(&self) -> Inventory {
+    pub(crate) async fn inventory(&self) -> Inventory {
         Inventory::open(self.open().await).await.unwrap()
     }
 }

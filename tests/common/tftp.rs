@@ -18,16 +18,16 @@ use tokio_util::sync::CancellationToken;
 use super::netns::{Netns, enter};
 
 /// Long enough for an answer that must not come to have come.
-pub const A_WHILE: Duration = Duration::from_millis(300);
+pub(crate) const A_WHILE: Duration = Duration::from_millis(300);
 /// The server's address on the link to its clients.
-pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 /// The client's address there.
-pub const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
+pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
 /// How long a test waits for a packet that must come.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A server and its client, each in its namespace, joined by a link.
-pub struct Rack {
+pub(crate) struct Rack {
     pub server: Netns,
     pub client: Netns,
     pub directory: TempDir,
@@ -38,12 +38,12 @@ pub struct Rack {
 
 impl Rack {
     /// Starts the service with its default configuration.
-    pub fn start(what: &str) -> Self {
+    pub(crate) fn start(what: &str) -> Self {
         Self::start_with(what, |_| {})
     }
 
     /// Starts the service with a configuration that `configure` changed.
-    pub fn start_with(what: &str, configure: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) fn start_with(what: &str, configure: impl FnOnce(&mut Config)) -> Self {
         let (server, client) = (Netns::new(&format!("{what}-s")), Netns::new(&format!("{what}-c")));
         server.join("srv0", &client, "cli0");
         server.ip(&format!("address add {SERVER}/24 dev srv0"));
@@ -65,35 +65,35 @@ impl Rack {
     }
 
     /// Where the served files are.
-    pub fn files(&self) -> PathBuf {
+    pub(crate) fn files(&self) -> PathBuf {
         self.directory.path().join("files")
     }
 
     /// Puts a file there with content that repeats nowhere within a block.
-    pub fn put(&self, name: &str, size: usize) -> Vec<u8> {
+    pub(crate) fn put(&self, name: &str, size: usize) -> Vec<u8> {
         let content = pattern(size);
         std::fs::write(self.files().join(name), &content).unwrap();
         content
     }
 
     /// A client's socket.
-    pub fn socket(&self) -> Raw {
+    pub(crate) fn socket(&self) -> Raw {
         Raw::bind(&self.client, SocketAddr::from((CLIENT, 0)))
     }
 
     /// Tells the service to finish what it is at; gives when it has ended.
-    pub fn stop(&mut self) -> std::io::Result<()> {
+    pub(crate) fn stop(&mut self) -> std::io::Result<()> {
         self.stop.cancel();
         self.thread.take().map_or(Ok(()), |thread| thread.join().unwrap())
     }
 
     /// Tells the service to finish, and does not wait.
-    pub fn begin_stop(&self) {
+    pub(crate) fn begin_stop(&self) {
         self.stop.cancel();
     }
 
     /// The texts of the events so far.
-    pub fn event_texts(&mut self) -> Vec<String> {
+    pub(crate) fn event_texts(&mut self) -> Vec<String> {
         let mut texts = Vec::new();
         while let Ok(live) = self.events.try_recv() {
             if let Live::Event(event) = live {
@@ -104,7 +104,7 @@ impl Rack {
     }
 
     /// Waits for an event that contains `text`.
-    pub fn wait_for_event(&mut self, text: &str) -> String {
+    pub(crate) fn wait_for_event(&mut self, text: &str) -> String {
         let mut seen = Vec::new();
         wait_until(&format!("an event with \"{text}\""), || {
             seen.extend(self.event_texts());
@@ -127,7 +127,7 @@ impl Drop for Rack {
 }
 
 /// Looks every 5 ms whether something has happened, for ten seconds.
-pub fn wait_until<T>(what: &str, mut happened: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_until<T>(what: &str, mut happened: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = happened() {
@@ -139,7 +139,7 @@ pub fn wait_until<T>(what: &str, mut happened: impl FnMut() -> Option<T>) -> T {
 }
 
 /// Bytes whose every block differs from its neighbours.
-pub fn pattern(size: usize) -> Vec<u8> {
+pub(crate) fn pattern(size: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_u32;
     let mut next = || {
         state ^= state << 13;
@@ -187,13 +187,13 @@ async fn app(config: Config, files: &Path) -> App {
 }
 
 /// A UDP socket of a client, for packets that no proper client sends.
-pub struct Raw {
+pub(crate) struct Raw {
     pub socket: UdpSocket,
 }
 
 impl Raw {
     /// Binds in a namespace: a socket stays in the one it was made in.
-    pub fn bind(namespace: &Netns, address: SocketAddr) -> Self {
+    pub(crate) fn bind(namespace: &Netns, address: SocketAddr) -> Self {
         let name = namespace.name.clone();
         let bound = std::thread::spawn(move || {
             enter(&name);
@@ -205,24 +205,24 @@ impl Raw {
     }
 
     /// Sends a packet to the server's port 69.
-    pub fn ask(&self, packet: &[u8]) {
+    pub(crate) fn ask(&self, packet: &[u8]) {
         self.socket.send_to(packet, (SERVER, 69)).unwrap();
     }
 
     /// Asks for a file.
-    pub fn read(&self, name: &str, options: &[(&str, &str)]) {
+    pub(crate) fn read(&self, name: &str, options: &[(&str, &str)]) {
         self.ask(&read_request(name, options));
     }
 
     /// The next packet, and where it came from.
-    pub fn receive(&self) -> (Vec<u8>, SocketAddr) {
+    pub(crate) fn receive(&self) -> (Vec<u8>, SocketAddr) {
         let mut buffer = [0; 65_536];
         let (length, from) = self.socket.recv_from(&mut buffer).expect("a packet should come");
         (buffer[..length].to_vec(), from)
     }
 
     /// The next packet, if one comes within `wait`.
-    pub fn receive_within(&self, wait: Duration) -> Option<(Vec<u8>, SocketAddr)> {
+    pub(crate) fn receive_within(&self, wait: Duration) -> Option<(Vec<u8>, SocketAddr)> {
         self.socket.set_read_timeout(Some(wait)).unwrap();
         let mut buffer = [0; 65_536];
         let received = self.socket.recv_from(&mut buffer).ok();
@@ -231,14 +231,14 @@ impl Raw {
     }
 
     /// Acknowledges a block.
-    pub fn ack(&self, block: u16, to: SocketAddr) {
+    pub(crate) fn ack(&self, block: u16, to: SocketAddr) {
         let [high, low] = block.to_be_bytes();
         self.socket.send_to(&[0, 4, high, low], to).unwrap();
     }
 }
 
 /// An RRQ in octet mode.
-pub fn read_request(name: &str, options: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn read_request(name: &str, options: &[(&str, &str)]) -> Vec<u8> {
     let mut packet = [b"\0\x01", name.as_bytes(), b"\0octet\0"].concat();
     for (option, value) in options {
         packet.extend_from_slice(&[option.as_bytes(), b"\0", value.as_bytes(), b"\0"].concat());
@@ -247,20 +247,20 @@ pub fn read_request(name: &str, options: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// The block number of a DATA packet.
-pub fn block_of(packet: &[u8]) -> u16 {
+pub(crate) fn block_of(packet: &[u8]) -> u16 {
     assert_eq!(packet[..2], [0, 3], "not DATA: {packet:?}");
     u16::from_be_bytes([packet[2], packet[3]])
 }
 
 /// Code and text of an ERROR packet.
-pub fn error_of(packet: &[u8]) -> (u16, String) {
+pub(crate) fn error_of(packet: &[u8]) -> (u16, String) {
     assert_eq!(packet[..2], [0, 5], "not ERROR: {packet:?}");
     let text = packet[4..].split(|byte| *byte == 0).next().unwrap();
     (u16::from_be_bytes([packet[2], packet[3]]), String::from_utf8_lossy(text).into_owned())
 }
 
 /// Reads a whole file, block by block, and gives it with the address that sent it.
-pub fn read_all(client: &Raw, name: &str) -> (Vec<u8>, SocketAddr) {
+pub(crate) fn read_all(client: &Raw, name: &str) -> (Vec<u8>, SocketAddr) {
     client.read(name, &[]);
     let mut content = Vec::new();
     loop {

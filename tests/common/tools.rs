@@ -6,24 +6,24 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// Where `tests/tools/fetch-tools.sh` has put them.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/root")
 }
 
 /// A program that was unpacked, with the libraries beside it; none if it is not there or
 /// does not start with these arguments.
-pub fn find(path: &str, arguments: &[&str]) -> Option<Tool> {
+pub(crate) fn find(path: &str, arguments: &[&str]) -> Option<Tool> {
     let tool = Tool(root().join(path));
     let starts = tool.command().args(arguments).output();
     starts.is_ok_and(|output| output.status.success()).then_some(tool)
 }
 
 /// A program, by its path.
-pub struct Tool(PathBuf);
+pub(crate) struct Tool(PathBuf);
 
 impl Tool {
     /// A command that runs it.
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let libraries = root().join("usr/lib/x86_64-linux-gnu");
         let mut command = Command::new(&self.0);
         let path = format!("{}:{}/frr", libraries.display(), libraries.display());
@@ -33,7 +33,7 @@ impl Tool {
 }
 
 /// Runs a command with a text as its standard input.
-pub fn feed(command: &mut Command, text: &str) -> Output {
+pub(crate) fn feed(command: &mut Command, text: &str) -> Output {
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();

@@ -4,7 +4,7 @@ use super::*;
 
 /// What happens next.
 #[derive(Clone, Debug)]
-pub enum Step {
+pub(super) enum Step {
     /// Changes are asked for at once, and all are waited for.
     Changes(Vec<Change>),
     /// Changes are asked for at once; the power fails when they were looked at so often.
@@ -19,7 +19,7 @@ pub enum Step {
 
 /// One change of one address by one client.
 #[derive(Clone, Copy, Debug)]
-pub struct Change {
+pub(super) struct Change {
     pub state: LeaseState,
     pub address: u8,
     pub client: u8,
@@ -27,16 +27,16 @@ pub struct Change {
     pub named: bool,
 }
 
-pub fn address(number: u8) -> Ipv4Addr {
+pub(super) fn address(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 0, 0, 1 + number)
 }
 
-pub fn mac(client: u8) -> Mac {
+pub(super) fn mac(client: u8) -> Mac {
     Mac([0x52, 0x54, 0, 0xaa, 0, client])
 }
 
 impl Change {
-    pub fn lease(self, now: i64) -> Lease {
+    pub(super) fn lease(self, now: i64) -> Lease {
         let lasts = if self.state == LeaseState::Released { 0 } else { LEASE_SECONDS };
         let client = match self.named {
             true => ClientKey::Host(format!("host{}", self.client)),
@@ -54,7 +54,7 @@ impl Change {
     }
 }
 
-pub fn changes() -> impl Strategy<Value = Vec<Change>> {
+pub(super) fn changes() -> impl Strategy<Value = Vec<Change>> {
     use LeaseState::{Bound, Declined, Released};
     let state = prop::sample::select(vec![Bound, Bound, Bound, Bound, Released, Declined]);
     let change = (state, 0..4_u8, 0..3_u8, prop::bool::weighted(0.2));
@@ -63,7 +63,7 @@ pub fn changes() -> impl Strategy<Value = Vec<Change>> {
     prop::collection::vec(change, 1..8)
 }
 
-pub fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let looks = prop_oneof![0..12_u32, (0..15_u32).prop_map(|power| 1 << power)];
     let waits = prop::sample::select(vec![1, 59, 60, 299, 599, 600, 601]);
     let step = prop_oneof![
@@ -78,12 +78,12 @@ pub fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// The reference: what the database holds.
 #[derive(Clone, Debug, Default)]
-pub struct Model(pub BTreeMap<Ipv4Addr, Lease>);
+pub(super) struct Model(pub BTreeMap<Ipv4Addr, Lease>);
 
 impl Model {
     /// A running lease yields to nobody but its own client, by name or by MAC; a
     /// quarantine to nobody at all.
-    pub fn apply(&mut self, wanted: &Lease, now: i64) -> Result<Lease, CommitError> {
+    pub(super) fn apply(&mut self, wanted: &Lease, now: i64) -> Result<Lease, CommitError> {
         let before = self.0.get(&wanted.address);
         let runs = |lease: &&Lease| lease.state != LeaseState::Released && lease.expires_at > now;
         if let Some(before) = before.filter(runs) {
@@ -98,7 +98,7 @@ impl Model {
         Ok(lease)
     }
 
-    pub fn list(&self) -> Vec<Lease> {
+    pub(super) fn list(&self) -> Vec<Lease> {
         self.0.values().cloned().collect()
     }
 }

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A browser; gone when dropped.
-pub struct Browser {
+pub(super) struct Browser {
     pub client: Client,
     driver: Child,
     _profile: TempDir,
@@ -23,7 +23,7 @@ pub struct Browser {
 
 impl Browser {
     /// Starts a browser with an empty profile.
-    pub async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdin(Stdio::null())
@@ -43,18 +43,18 @@ impl Browser {
     }
 
     /// Ends the browser.
-    pub async fn close(self) {
+    pub(super) async fn close(self) {
         self.client.clone().close().await.unwrap();
     }
 
     /// The element, once it is there.
-    pub async fn find(&self, css: &str) -> Element {
+    pub(super) async fn find(&self, css: &str) -> Element {
         let waiting = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css));
         waiting.await.unwrap_or_else(|error| panic!("{css}: {error}"))
     }
 
     /// Waits until the element has a word in its text.
-    pub async fn wait_for_text(&self, css: &str, word: &str) {
+    pub(super) async fn wait_for_text(&self, css: &str, word: &str) {
         let begin = std::time::Instant::now();
         loop {
             // Read by script: an element that the page replaces meanwhile is no error then.
@@ -70,23 +70,23 @@ impl Browser {
     }
 
     /// Types into a field in place of what is there.
-    pub async fn fill(&self, css: &str, text: &str) {
+    pub(super) async fn fill(&self, css: &str, text: &str) {
         let field = self.find(css).await;
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
     }
 
-    pub async fn click(&self, css: &str) {
+    pub(super) async fn click(&self, css: &str) {
         self.find(css).await.click().await.unwrap();
     }
 
     /// What a script returns.
-    pub async fn run(&self, script: &str) -> serde_json::Value {
+    pub(super) async fn run(&self, script: &str) -> serde_json::Value {
         self.client.execute(script, Vec::new()).await.unwrap()
     }
 
     /// Saves what the window shows, whole, as `target/screenshots/NAME.png`.
-    pub async fn screenshot(&self, name: &str) {
+    pub(super) async fn screenshot(&self, name: &str) {
         let height = self.run("return document.documentElement.scrollHeight").await;
         let height = height.as_u64().unwrap().clamp(600, 4000) as u32;
         let width = self.client.get_window_size().await.unwrap().0 as u32;

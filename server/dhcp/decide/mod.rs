@@ -5,11 +5,11 @@ use std::net::Ipv4Addr;
 use dhcproto::v4::MessageType;
 
 use crate::leases::facts::LeaseFacts;
-pub use crate::lifecycle::reason::{NakReason, Reason};
+pub(crate) use crate::lifecycle::reason::{NakReason, Reason};
 
 /// What a client asks, reduced to what decides the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Question {
+pub(crate) struct Question {
     /// None for BOOTP.
     pub message_type: Option<MessageType>,
     /// The address that it asks for (option 50).
@@ -31,7 +31,7 @@ pub struct Question {
 
 /// Whom a client named as its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChosenServer {
+pub(crate) enum ChosenServer {
     /// Nobody.
     None,
     /// This one.
@@ -42,7 +42,7 @@ pub enum ChosenServer {
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// Offer the address and keep it for the client for a moment.
     Offer(Ipv4Addr),
     /// Give the address, once its lease is durable.
@@ -70,7 +70,7 @@ impl LeaseFacts {
 }
 
 /// Chooses the answer.
-pub fn decide(question: &Question, facts: &LeaseFacts) -> Decision {
+pub(crate) fn decide(question: &Question, facts: &LeaseFacts) -> Decision {
     let Some(message_type) = question.message_type else {
         let own = facts.reserved.filter(|_| facts.bootp_allowed);
         return own.map_or(Decision::Ignore(Reason::NoBootp), Decision::Bootp);

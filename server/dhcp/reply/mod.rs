@@ -15,11 +15,11 @@ use crate::model::{DhcpOptions, Mac};
 use crate::options::code;
 
 /// Where servers and relays listen.
-pub const SERVER_PORT: u16 = 67;
+pub(crate) const SERVER_PORT: u16 = 67;
 /// Where PXE firmware asks for boot data alone (PXE 2.1 section 2.2.3).
-pub const BOOT_SERVER_PORT: u16 = 4011;
+pub(crate) const BOOT_SERVER_PORT: u16 = 4011;
 /// Where clients listen.
-pub const CLIENT_PORT: u16 = 68;
+pub(crate) const CLIENT_PORT: u16 = 68;
 /// What every client takes, IP and UDP headers included (RFC 2131 section 2).
 const DEFAULT_MESSAGE_BYTES: u16 = 576;
 /// What a BOOTP client is told without asking (RFC 1533): it has no option 55.
@@ -39,7 +39,7 @@ const HEADER_BYTES: u16 = 28;
 
 /// What a reply says, before it is a packet.
 #[derive(Clone, Debug)]
-pub struct ReplyContent<'a> {
+pub(crate) struct ReplyContent<'a> {
     /// Offer or Ack; none in an answer to BOOTP.
     pub message_type: Option<MessageType>,
     /// The address; none for the answer to an INFORM.
@@ -64,13 +64,13 @@ pub struct ReplyContent<'a> {
 
 impl<'a> ReplyContent<'a> {
     /// An option that an operator added: to the host, else its profile, else the subnet.
-    pub fn added(&self, code: u8) -> Option<&'a [u8]> {
+    pub(crate) fn added(&self, code: u8) -> Option<&'a [u8]> {
         let own = self.own_options.into_iter().flatten().find_map(|options| options.get(code));
         own.or_else(|| self.subnet.and_then(|subnet| subnet.subnet.dhcp_options.get(code)))
     }
 
     /// Puts the operator's vendor options beside those of the boot data.
-    pub fn merge_added(&mut self) {
+    pub(crate) fn merge_added(&mut self) {
         let mut boot = std::mem::take(&mut self.boot);
         merge_added(&mut boot, |code| self.added(code));
         self.boot = boot;
@@ -79,7 +79,7 @@ impl<'a> ReplyContent<'a> {
 
 /// Where an answer goes (RFC 2131 section 4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Destination {
+pub(crate) enum Destination {
     /// To an address and port that the kernel can reach by itself: a relay, or
     /// a client that has its address already.
     Routed(SocketAddrV4),
@@ -90,7 +90,7 @@ pub enum Destination {
 }
 
 /// Builds an OFFER or an ACK (RFC 2131 table 3).
-pub fn build_reply<'a>(request: &Request<'a>, content: &ReplyContent<'_>) -> Reply<'a> {
+pub(crate) fn build_reply<'a>(request: &Request<'a>, content: &ReplyContent<'_>) -> Reply<'a> {
     let mut reply = empty_reply(request, content.message_type, content.link_mtu);
     reply.options = ordered_options(request, content);
     reply.your_address = content.address.unwrap_or(Ipv4Addr::UNSPECIFIED);
@@ -108,7 +108,7 @@ pub fn build_reply<'a>(request: &Request<'a>, content: &ReplyContent<'_>) -> Rep
 
 /// Builds the answer to a BOOTP client: an address for ever and nothing of DHCP's own
 /// (RFC 1534 section 2). The client's vendor area has 64 bytes, a modern one takes more.
-pub fn build_bootp<'a>(request: &Request<'a>, content: &ReplyContent<'_>) -> Reply<'a> {
+pub(crate) fn build_bootp<'a>(request: &Request<'a>, content: &ReplyContent<'_>) -> Reply<'a> {
     let mut reply = empty_reply(request, None, content.link_mtu);
     let added = |code| content.added(code).map(|data| EncodedOption::raw(code, data));
     let codes = BOOTP_OPTIONS.into_iter();
@@ -121,7 +121,7 @@ pub fn build_bootp<'a>(request: &Request<'a>, content: &ReplyContent<'_>) -> Rep
 }
 
 /// Builds a NAK: message type, server, reason, and what was sent along; no address at all.
-pub fn build_nak<'a>(request: &Request<'a>, server_id: Ipv4Addr, reason: &str) -> Reply<'a> {
+pub(crate) fn build_nak<'a>(request: &Request<'a>, server_id: Ipv4Addr, reason: &str) -> Reply<'a> {
     let mut reply = empty_reply(request, Some(MessageType::Nak), u32::from(DEFAULT_MESSAGE_BYTES));
     reply.options = vec![EncodedOption::address(code::SERVER_ID, server_id)];
     reply.options.extend(request.client_id.map(|id| EncodedOption::raw(code::CLIENT_ID, id)));
@@ -248,7 +248,7 @@ fn addresses(code: u8, addresses: impl Iterator<Item = Ipv4Addr>) -> EncodedOpti
 }
 
 /// Says where the answer to a request goes.
-pub fn destination(
+pub(crate) fn destination(
     request: &Request<'_>,
     reply: &Reply<'_>,
     arrival: &Arrival,

@@ -28,7 +28,7 @@ pub(in crate::dhcp) use action::Transmit;
 use interface::InterfaceServer;
 
 /// Serves on the configured interfaces until `stop`.
-pub async fn run(app: App, stop: CancellationToken) -> io::Result<()> {
+pub(crate) async fn run(app: App, stop: CancellationToken) -> io::Result<()> {
     let mut tasks = JoinSet::new();
     for name in &app.config.interfaces {
         let link = find_link(name)?;
@@ -63,7 +63,7 @@ async fn serve(app: App, link: ServedLink, stop: CancellationToken) -> io::Resul
 
 /// Sends router advertisements on the configured interfaces until `stop`, whether DHCP is
 /// served there or not: the iPXE that waits for one may have its address from elsewhere.
-pub async fn advertise(app: App, stop: CancellationToken) -> io::Result<()> {
+pub(crate) async fn advertise(app: App, stop: CancellationToken) -> io::Result<()> {
     let mut tasks = JoinSet::new();
     for name in &app.config.interfaces {
         tasks.spawn(advertise::run(find_link(name)?, stop.clone()));

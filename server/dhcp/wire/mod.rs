@@ -9,27 +9,30 @@ mod reply;
 
 use std::net::Ipv4Addr;
 
-pub use options::{Options, decode_option};
-pub use reply::{EncodedOption, Reply};
+pub(crate) use options::Options;
+#[cfg(any(test, fuzzing))]
+pub(crate) use options::decode_option;
+pub(crate) use reply::{EncodedOption, Reply};
 
 /// Bytes before the options: the BOOTP header and the magic cookie.
-pub const HEADER_BYTES: usize = 240;
+pub(crate) const HEADER_BYTES: usize = 240;
 /// What marks the options as DHCP's (RFC 2131 section 3).
-pub const MAGIC_COOKIE: [u8; 4] = [99, 130, 83, 99];
+pub(crate) const MAGIC_COOKIE: [u8; 4] = [99, 130, 83, 99];
 /// The flag by which a client asks for a broadcast answer (RFC 2131 section 2).
-pub const BROADCAST_FLAG: u16 = 0x8000;
+pub(crate) const BROADCAST_FLAG: u16 = 0x8000;
 
 const SERVER_NAME: std::ops::Range<usize> = 44..108;
 const BOOT_FILE: std::ops::Range<usize> = 108..236;
 
 /// One packet, borrowed from the buffer that it was received in.
 #[derive(Clone, Debug)]
-pub struct Packet<'a> {
+pub(crate) struct Packet<'a> {
     /// 1 from clients and relays, 2 from servers.
     pub op: u8,
     /// The kind of hardware, 1 for Ethernet (`htype`).
     pub hardware_type: u8,
     /// How many relays it passed.
+    #[cfg_attr(not(any(test, fuzzing)), expect(dead_code, reason = "compared with dhcproto's"))]
     pub hops: u8,
     /// What ties an answer to its question (`xid`).
     pub transaction_id: u32,
@@ -42,12 +45,14 @@ pub struct Packet<'a> {
     /// The address that the server gives (`yiaddr`).
     pub your_address: Ipv4Addr,
     /// Where the boot file is (`siaddr`).
+    #[cfg_attr(not(any(test, fuzzing)), expect(dead_code, reason = "compared with dhcproto's"))]
     pub next_server: Ipv4Addr,
     /// The relay agent that passed it on (`giaddr`).
     pub relay_address: Ipv4Addr,
     /// The hardware address, as long as the packet says (`chaddr`, `hlen`).
     pub hardware: &'a [u8],
     /// The boot file field, all 128 bytes.
+    #[cfg_attr(not(any(test, fuzzing)), expect(dead_code, reason = "compared with dhcproto's"))]
     pub boot_file: &'a [u8],
     /// The options of all three fields, repeated ones joined.
     pub options: Options<'a>,
@@ -55,7 +60,7 @@ pub struct Packet<'a> {
 
 /// Why bytes are no DHCP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Malformed {
+pub(crate) enum Malformed {
     /// Shorter than the header and the cookie.
     #[error("packet of {0} bytes is shorter than the 240 of a DHCP header")]
     TooShort(usize),
@@ -70,7 +75,7 @@ pub enum Malformed {
 impl<'a> Packet<'a> {
     /// Reads a packet of either direction. Options that are cut short end the
     /// option list; what came before them counts.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let (header, rest) =
             bytes.split_at_checked(HEADER_BYTES).ok_or(Malformed::TooShort(bytes.len()))?;
         if header[236..] != MAGIC_COOKIE {

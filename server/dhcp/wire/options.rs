@@ -3,15 +3,18 @@
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
+#[cfg(any(test, fuzzing))]
 use dhcproto::v4::{DhcpOption, OptionCode};
+#[cfg(any(test, fuzzing))]
 use dhcproto::{Decodable, Decoder};
 
+#[cfg(any(test, fuzzing))]
 use super::reply::{OptionBytes, append_option};
 use crate::options::code;
 
 /// The options of one packet in the order in which each came first.
 #[derive(Clone, Debug)]
-pub struct Options<'a> {
+pub(crate) struct Options<'a> {
     list: Vec<(u8, Cow<'a, [u8]>)>,
     /// By code, one more than the place in `list`; 0 where the packet has none.
     /// At most 254 codes exist, so a byte holds it.
@@ -61,35 +64,38 @@ impl<'a> Options<'a> {
     }
 
     /// The bytes of an option.
-    pub fn get(&self, code: u8) -> Option<&[u8]> {
+    pub(crate) fn get(&self, code: u8) -> Option<&[u8]> {
         let index = self.places[usize::from(code)].checked_sub(1)?;
         Some(&self.list[usize::from(index)].1)
     }
 
     /// The bytes of an option, unless it is there without any.
-    pub fn filled(&self, code: u8) -> Option<&[u8]> {
+    pub(crate) fn filled(&self, code: u8) -> Option<&[u8]> {
         self.get(code).filter(|data| !data.is_empty())
     }
 
     /// An option as dhcproto reads it; none if the packet lacks it or it makes no sense.
-    pub fn typed(&self, code: OptionCode) -> Option<DhcpOption> {
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn typed(&self, code: OptionCode) -> Option<DhcpOption> {
         decode_option(code.into(), self.get(code.into())?)
     }
 
     /// An option that is one address other than 0.0.0.0.
-    pub fn address(&self, code: u8) -> Option<Ipv4Addr> {
+    pub(crate) fn address(&self, code: u8) -> Option<Ipv4Addr> {
         let bytes: [u8; 4] = self.get(code)?.try_into().ok()?;
         Some(Ipv4Addr::from(bytes)).filter(|address| !address.is_unspecified())
     }
 
     /// Every option in order.
-    pub fn iter(&self) -> impl Iterator<Item = (u8, &[u8])> {
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u8, &[u8])> {
         self.list.iter().map(|(code, data)| (*code, &**data))
     }
 }
 
 /// Decodes one option with dhcproto. None where its bytes make no sense.
-pub fn decode_option(option: u8, data: &[u8]) -> Option<DhcpOption> {
+#[cfg(any(test, fuzzing))]
+pub(crate) fn decode_option(option: u8, data: &[u8]) -> Option<DhcpOption> {
     // dhcproto asserts these lengths instead of checking them.
     let sound = match option {
         code::RAPID_COMMIT => data.is_empty(),

@@ -23,7 +23,7 @@ pub(super) type OptionBytes = SmallVec<[u8; INLINE_BYTES]>;
 
 /// One option ready to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EncodedOption {
+pub(crate) struct EncodedOption {
     /// Its code.
     pub code: u8,
     /// Code, length and data; several times where the data is longer than 255 bytes.
@@ -32,37 +32,37 @@ pub struct EncodedOption {
 
 impl EncodedOption {
     /// An option of raw bytes.
-    pub fn raw(code: u8, data: &[u8]) -> Self {
+    pub(crate) fn raw(code: u8, data: &[u8]) -> Self {
         let mut bytes = SmallVec::with_capacity(data.len() + 2);
         append_option(&mut bytes, code, data);
         Self { code, bytes }
     }
 
     /// An option of one address.
-    pub fn address(code: u8, address: Ipv4Addr) -> Self {
+    pub(crate) fn address(code: u8, address: Ipv4Addr) -> Self {
         Self::raw(code, &address.octets())
     }
 
     /// An option of one 32-bit number, such as a time in seconds.
-    pub fn number(code: u8, number: u32) -> Self {
+    pub(crate) fn number(code: u8, number: u32) -> Self {
         Self::raw(code, &number.to_be_bytes())
     }
 
     /// An option as dhcproto writes it; none where it has no encoding.
-    pub fn typed(option: &DhcpOption) -> Option<Self> {
+    pub(crate) fn typed(option: &DhcpOption) -> Option<Self> {
         let mut bytes = Vec::new();
         option.encode(&mut Encoder::new(&mut bytes)).ok()?;
         Some(Self { code: OptionCode::from(option).into(), bytes: bytes.into() })
     }
 
     /// Its data, as far as one instance of the option holds it.
-    pub fn data(&self) -> &[u8] {
+    pub(crate) fn data(&self) -> &[u8] {
         let length = self.bytes.get(1).map_or(0, |length| usize::from(*length));
         self.bytes.get(2..2 + length).unwrap_or_default()
     }
 
     /// Whether there is nothing to write: a list without members.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.bytes.len() <= 2
     }
 }
@@ -88,7 +88,7 @@ fn pieces(code: u8, data: &[u8]) -> impl Iterator<Item = ([u8; 2], &[u8])> {
 
 /// A server's packet before it is bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply<'a> {
+pub(crate) struct Reply<'a> {
     /// Written as option 53 before all others, where old ROMs look for it; none for BOOTP.
     pub message_type: Option<MessageType>,
     /// The client's kind of hardware.
@@ -122,7 +122,7 @@ pub struct Reply<'a> {
 
 impl Reply<'_> {
     /// The packet's bytes, and the codes of the options for which there was no room.
-    pub fn encode(&self) -> (Vec<u8>, Vec<u8>) {
+    pub(crate) fn encode(&self) -> (Vec<u8>, Vec<u8>) {
         let tail_bytes = self.tail_bytes();
         let message_type =
             self.message_type.map(|kind| EncodedOption::raw(code::MESSAGE_TYPE, &[kind.into()]));

@@ -31,7 +31,7 @@ const GENERATION: HeaderName = HeaderName::from_static("x-rackstrap-generation")
 
 /// How the files are wrapped up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wrapping {
+pub(super) enum Wrapping {
     /// One readable text.
     Text,
     /// For unpacking at `/`.
@@ -95,7 +95,7 @@ pub(super) fn split(name: &str) -> Result<(Mac, Wrapping), Error> {
 }
 
 /// `GET /config/{mac}`, `.tar`, `.cpio.gz`, `.sh` and `.json`: all files of networkd.
-pub async fn all(
+pub(super) async fn all(
     machine: State<Machine>,
     Path(name): Path<String>,
     query: BootQuery,
@@ -116,7 +116,7 @@ pub async fn all(
 }
 
 /// `GET /config/{mac}/{format}`, with the same endings: all files of another format.
-pub async fn of_format(
+pub(super) async fn of_format(
     machine: State<Machine>,
     Path((mac, name)): Path<(String, String)>,
     caller: Caller,
@@ -144,7 +144,7 @@ async fn send_all(
 }
 
 /// `GET /config/{mac}/netplan.yaml`: the one file that netplan needs.
-pub async fn netplan(
+pub(super) async fn netplan(
     machine: State<Machine>,
     Path(mac): Path<String>,
     caller: Caller,
@@ -154,7 +154,7 @@ pub async fn netplan(
 
 /// `GET /config/{mac}/microcloud-preseed.yaml`: the document of the cluster that the host is
 /// in, which all hosts of its profile and tenant are.
-pub async fn microcloud(
+pub(super) async fn microcloud(
     machine: State<Machine>,
     Path(mac): Path<String>,
     Query(words): Query<PreseedWords>,
@@ -171,7 +171,7 @@ pub async fn microcloud(
 
 /// `GET /config/{mac}/{format}/{name}`: one file of a format, such as `networkd/05-bond0.netdev`
 /// or `cloud-init/meta-data`.
-pub async fn one(
+pub(super) async fn one(
     machine: State<Machine>,
     Path((mac, format, name)): Path<(String, String, String)>,
     caller: Caller,

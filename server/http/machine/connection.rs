@@ -20,7 +20,7 @@ use crate::files;
 const CALL_BYTES: usize = 1024 * 1024;
 
 /// A connection of a client.
-pub struct Connection {
+pub(super) struct Connection {
     stream: TcpStream,
     /// Whether the kernel holds back what does not fill a packet, because more follows.
     corked: bool,
@@ -28,12 +28,12 @@ pub struct Connection {
 
 impl Connection {
     /// A connection that was just accepted.
-    pub fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: TcpStream) -> Self {
         Self { stream, corked: false }
     }
 
     /// The address of this server that the client reached.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+    pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.stream.local_addr()
     }
 

@@ -16,7 +16,7 @@ use crate::network::{Format, PreseedError, RenderError};
 
 /// Why a request is not answered with what it asked for.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(super) enum Error {
     /// The MAC in the URL is none.
     #[error("{0}")]
     InvalidMac(#[from] InvalidMac),

@@ -20,7 +20,7 @@ use crate::lifecycle::gate::{self, Verdict};
 use crate::model::{Image, InstallBegins};
 
 /// `GET /files/{name}`.
-pub async fn file(
+pub(super) async fn file(
     State(app): State<App>,
     Path(name): Path<String>,
     query: BootQuery,
@@ -101,7 +101,7 @@ fn whole(
 }
 
 /// The install that begins with the last byte of a file.
-pub struct Begins {
+pub(super) struct Begins {
     host: String,
     when: InstallBegins,
     token: String,
@@ -109,7 +109,7 @@ pub struct Begins {
 
 impl Begins {
     /// Stores it.
-    pub async fn store(&self, app: &App) -> Result<(), crate::inventory::Error> {
+    pub(super) async fn store(&self, app: &App) -> Result<(), crate::inventory::Error> {
         app.inventory.install_loaded(&self.host, self.when, &self.token).await
     }
 }
@@ -139,7 +139,11 @@ async fn check_gate(
 }
 
 /// The install that begins with the last byte of what this request fetches.
-pub fn begins(host: Option<&str>, verdict: &Verdict<'_>, query: &BootQuery) -> Option<Begins> {
+pub(super) fn begins(
+    host: Option<&str>,
+    verdict: &Verdict<'_>,
+    query: &BootQuery,
+) -> Option<Begins> {
     let Verdict::Install { image, is_proven: true } = verdict else { return None };
     let (host, when) = (host?.to_owned(), image.install_begins);
     Some(Begins { host, when, token: query.last.as_ref()?.as_str().to_owned() })

@@ -21,7 +21,7 @@ use crate::model::{ClientKey, Host, Lease, Mac};
 
 /// The addresses of a connection.
 #[derive(Clone, Copy, Debug)]
-pub struct ConnectionAddresses {
+pub(super) struct ConnectionAddresses {
     /// The client.
     pub peer: SocketAddr,
     /// The address of this server that the client reached.
@@ -29,7 +29,7 @@ pub struct ConnectionAddresses {
 }
 
 /// A listener whose connections know both of their addresses.
-pub struct MachineListener(pub TcpListener);
+pub(super) struct MachineListener(pub TcpListener);
 
 impl Listener for MachineListener {
     type Io = Connection;
@@ -63,7 +63,7 @@ impl Connected<IncomingStream<'_, MachineListener>> for ConnectionAddresses {
 
 /// Who asks, from where, with which token.
 #[derive(Clone, Debug)]
-pub struct Caller {
+pub(super) struct Caller {
     /// The client's address.
     pub address: IpAddr,
     /// The address of this server that the client reached.
@@ -101,23 +101,23 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 
 impl Caller {
     /// This server as the caller reaches it.
-    pub fn base(&self, app: &App) -> Result<Url, Error> {
+    pub(super) fn base(&self, app: &App) -> Result<Url, Error> {
         Ok(app.config.machine_base_url(self.local).parse()?)
     }
 
     /// The bearer's token, if it can be that of a boot. The API's tokens contain a `_`.
-    pub fn boot_token(&self) -> Option<BootToken> {
+    pub(super) fn boot_token(&self) -> Option<BootToken> {
         self.token.as_deref()?.parse().ok()
     }
 
     /// Whether the caller is the host itself: its address is one that the host owns or leases.
-    pub fn is_host(&self, app: &App, name: &str, host: &Host) -> bool {
+    pub(super) fn is_host(&self, app: &App, name: &str, host: &Host) -> bool {
         owns(host, self.address) || self.lease(app).is_some_and(|lease| held_by(&lease, name, host))
     }
 
     /// The host of a MAC: the inventory's, else the one that DHCP knew this very caller for,
     /// by its UUID, client identifier or switch port.
-    pub fn host_of_mac<'a>(
+    pub(super) fn host_of_mac<'a>(
         &self,
         app: &App,
         snapshot: &'a Snapshot,
@@ -131,7 +131,11 @@ impl Caller {
     }
 
     /// The host that the caller is, by its address.
-    pub fn find_host<'a>(&self, app: &App, snapshot: &'a Snapshot) -> Option<(&'a str, &'a Host)> {
+    pub(super) fn find_host<'a>(
+        &self,
+        app: &App,
+        snapshot: &'a Snapshot,
+    ) -> Option<(&'a str, &'a Host)> {
         let hosts = &snapshot.site.hosts;
         let by_lease = self.lease(app).and_then(|lease| match lease.client {
             ClientKey::Host(name) => hosts.get_key_value(&name),
@@ -146,12 +150,22 @@ impl Caller {
     /// Lets through who may read a host's configuration: the host itself, this very machine
     /// and the bearer of any token. A MAC is no secret, so it alone opens nothing; the
     /// address that the server gave is what counts.
-    pub async fn check_may_read(&self, app: &App, name: &str, host: &Host) -> Result<(), Error> {
+    pub(super) async fn check_may_read(
+        &self,
+        app: &App,
+        name: &str,
+        host: &Host,
+    ) -> Result<(), Error> {
         self.check(app, (name, host), |_| true).await
     }
 
     /// Lets through who may speak for a host: the same, but a token that may change.
-    pub async fn check_may_report(&self, app: &App, name: &str, host: &Host) -> Result<(), Error> {
+    pub(super) async fn check_may_report(
+        &self,
+        app: &App,
+        name: &str,
+        host: &Host,
+    ) -> Result<(), Error> {
         self.check(app, (name, host), |token| token.may_change).await
     }
 

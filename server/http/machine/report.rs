@@ -16,7 +16,7 @@ use crate::lifecycle::{EventData, HostState};
 use crate::model::Mac;
 
 /// The longest report that is taken, in bytes.
-pub const MAX_BYTES: usize = 64 * 1024;
+pub(super) const MAX_BYTES: usize = 64 * 1024;
 /// How much of a report stands in its event, in characters.
 const SHOWN: usize = 200;
 
@@ -28,7 +28,7 @@ const SHOWN: usize = 200;
 /// it `installing` means that it is about to change the disk and waits for the answer 200,
 /// `failed` that it gives up, anything else that the host is installed. Any other answer than
 /// 200 means that it must not install. A report may be repeated until it is answered.
-pub async fn store(
+pub(super) async fn store(
     State(app): State<App>,
     Path(mac): Path<String>,
     caller: Caller,

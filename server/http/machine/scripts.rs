@@ -25,7 +25,7 @@ use crate::profile::ResolvedSite;
 
 /// What shows which boot asks: the token of a script, in the URLs that the script names.
 #[derive(Debug, Default, Deserialize)]
-pub struct BootQuery {
+pub(super) struct BootQuery {
     /// See [`TOKEN_KEY`](crate::boot::ipxe_text::TOKEN_KEY).
     pub token: Option<BootToken>,
     /// See [`LAST_KEY`](crate::boot::ipxe_text::LAST_KEY).
@@ -43,14 +43,14 @@ impl<S: Send + Sync> FromRequestParts<S> for BootQuery {
 
 impl BootQuery {
     /// The token, whatever it is given for.
-    pub fn token(&self) -> Option<&str> {
+    pub(super) fn token(&self) -> Option<&str> {
         self.token.as_ref().or(self.last.as_ref()).map(BootToken::as_str)
     }
 }
 
 /// `GET /boot/{mac}.ipxe`: the host's script. It is always one that runs, even
 /// for a host that cannot boot: iPXE shows no body of an error.
-pub async fn host(
+pub(super) async fn host(
     State(app): State<App>,
     Path(name): Path<String>,
     query: BootQuery,
@@ -86,14 +86,14 @@ pub async fn host(
 }
 
 /// `GET /autoexec.ipxe`: sends iPXE on to its own script.
-pub async fn autoexec(State(app): State<App>, caller: Caller) -> Result<Response, Error> {
+pub(super) async fn autoexec(State(app): State<App>, caller: Caller) -> Result<Response, Error> {
     Ok(answer(script::autoexec(&caller.base(&app)?)?))
 }
 
 /// `GET /local.efi`: the boot file of a host whose firmware is UEFI HTTP Boot and that boots its
 /// local disk. It does not exist, so the firmware goes on to its next boot option. The body
 /// matters: after a 404 without one, shim waits for ever on a connection that is kept alive.
-pub async fn local() -> Error {
+pub(super) async fn local() -> Error {
     Error::LocalDisk
 }
 

@@ -24,7 +24,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 
 /// What is sent to whom.
 #[derive(Clone, Debug)]
-pub struct Subject {
+pub(super) struct Subject {
     /// The host that fetches, if it is known.
     pub host: Option<String>,
     /// The stage of the boot.
@@ -47,14 +47,19 @@ struct Transfer {
 }
 
 /// What has to be done before the last bytes of a body leave.
-pub type BeforeEnd = BoxFuture<'static, io::Result<()>>;
+pub(super) type BeforeEnd = BoxFuture<'static, io::Result<()>>;
 
 /// How much of a body waits for [`BeforeEnd`], in bytes.
 const HELD_BACK_BYTES: usize = 16 * 1024;
 
 /// A body of `bytes` that says how far it is. The caller sets `Content-Length`:
 /// a body without it would be chunked, which no firmware reads.
-pub fn watched(bytes: Bytes, subject: Subject, app: App, before_end: Option<BeforeEnd>) -> Body {
+pub(super) fn watched(
+    bytes: Bytes,
+    subject: Subject,
+    app: App,
+    before_end: Option<BeforeEnd>,
+) -> Body {
     let now = Instant::now();
     let total_bytes = bytes.len() as u64;
     let (started, told) = (now, now);

@@ -21,7 +21,7 @@ use crate::site_file;
 /// Which entry the change begins with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Entry {
+pub(super) struct Entry {
     /// A section of the site file: `subnets`, `profiles`, `images`, `tenants`, `racks`, `hosts`.
     noun: String,
     /// The entry's name; empty for a new one.
@@ -126,7 +126,7 @@ struct ChangePage {
 }
 
 /// `GET /change`
-pub async fn form(
+pub(super) async fn form(
     State(ui): State<Ui>,
     operator: Operator,
     Asked(entry): Asked<Entry>,
@@ -145,7 +145,7 @@ pub async fn form(
 }
 
 /// `POST /change`: reviews, or saves what was reviewed.
-pub async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, Error> {
+pub(super) async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, Error> {
     let text = |name| sent.fields.text(name).to_owned();
     let mut draft = Draft {
         entry: Entry { noun: text("noun"), name: text("name") },

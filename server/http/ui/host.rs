@@ -65,12 +65,12 @@ struct ReportText {
 
 /// What the files are shown for.
 #[derive(Deserialize)]
-pub struct Wanted {
+pub(super) struct Wanted {
     format: Option<String>,
 }
 
 /// `GET /hosts/{name}`
-pub async fn show(
+pub(super) async fn show(
     State(ui): State<Ui>,
     operator: Operator,
     Path(name): Path<String>,

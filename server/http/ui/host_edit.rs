@@ -97,12 +97,12 @@ impl Choices {
 /// What a form begins with: the MAC of an unknown client that somebody adopts.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub struct Beginning {
+pub(super) struct Beginning {
     mac: String,
 }
 
 /// `GET /add-host`
-pub async fn blank(
+pub(super) async fn blank(
     State(ui): State<Ui>,
     operator: Operator,
     Asked(beginning): Asked<Beginning>,
@@ -113,7 +113,7 @@ pub async fn blank(
 }
 
 /// `GET /hosts/{name}/edit`
-pub async fn form(
+pub(super) async fn form(
     State(ui): State<Ui>,
     operator: Operator,
     Path(name): Path<String>,
@@ -129,12 +129,12 @@ pub async fn form(
 }
 
 /// `POST /add-host`
-pub async fn add(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, Error> {
+pub(super) async fn add(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, Error> {
     take(&ui, sent, "").await
 }
 
 /// `POST /hosts/{name}/edit`
-pub async fn save(
+pub(super) async fn save(
     State(ui): State<Ui>,
     Path(name): Path<String>,
     sent: CheckedForm,
@@ -316,7 +316,7 @@ struct RemovePage {
 }
 
 /// `GET /hosts/{name}/remove`
-pub async fn ask_remove(
+pub(super) async fn ask_remove(
     State(ui): State<Ui>,
     operator: Operator,
     Path(name): Path<String>,
@@ -328,7 +328,7 @@ pub async fn ask_remove(
 }
 
 /// `POST /hosts/{name}/remove`
-pub async fn remove(
+pub(super) async fn remove(
     State(ui): State<Ui>,
     Path(name): Path<String>,
     sent: CheckedForm,

@@ -42,7 +42,7 @@ impl Last {
 }
 
 /// `GET /hosts/{name}/install`
-pub async fn ask(
+pub(super) async fn ask(
     State(ui): State<Ui>,
     operator: Operator,
     Path(name): Path<String>,
@@ -75,7 +75,7 @@ fn files(image: &Image) -> Vec<String> {
 }
 
 /// `POST /hosts/{name}/install`: arms the host, or cancels.
-pub async fn take(
+pub(super) async fn take(
     State(ui): State<Ui>,
     Path(name): Path<String>,
     sent: CheckedForm,

@@ -11,14 +11,14 @@ use crate::inventory::Error;
 use crate::lifecycle::{Event, HostState, HostStatus, Progress};
 
 /// What moves in the rows of a list: read once, for all hosts.
-pub struct Board {
+pub(super) struct Board {
     statuses: BTreeMap<String, HostStatus>,
     last_events: BTreeMap<String, Event>,
 }
 
 impl Board {
     /// Reads state and last event of every host.
-    pub async fn read(ui: &Ui) -> Result<Self, Error> {
+    pub(super) async fn read(ui: &Ui) -> Result<Self, Error> {
         let database = &ui.app.inventory.database;
         let statuses = ui.app.inventory.states.list(ui.now_ms());
         let last_events = database.list_last_events().await?;
@@ -26,17 +26,17 @@ impl Board {
     }
 
     /// The state of a host.
-    pub fn state(&self, host: &str) -> HostState {
+    pub(super) fn state(&self, host: &str) -> HostState {
         self.statuses.get(host).map(|status| status.state).unwrap_or_default()
     }
 
     /// When something happened to a host last, in Unix milliseconds; 0 for never.
-    pub fn last_ms(&self, host: &str) -> i64 {
+    pub(super) fn last_ms(&self, host: &str) -> i64 {
         self.last_events.get(host).map_or(0, |event| event.at_ms)
     }
 
     /// The state cell of a host's row.
-    pub fn state_cell(&self, ui: &Ui, host: &str) -> StateCell {
+    pub(super) fn state_cell(&self, ui: &Ui, host: &str) -> StateCell {
         let state = self.state(host);
         let is_stopped = matches!(state, HostState::Stuck | HostState::Failed);
         let reason = self.statuses.get(host).filter(|_| is_stopped);
@@ -50,7 +50,7 @@ impl Board {
     }
 
     /// The cell of a host's last event.
-    pub fn event_cell(&self, ui: &Ui, host: &str) -> EventCell {
+    pub(super) fn event_cell(&self, ui: &Ui, host: &str) -> EventCell {
         let event = self.last_events.get(host);
         EventCell {
             at: event.map(|event| ui.moment(event.at_ms)),
@@ -63,7 +63,7 @@ impl Board {
 /// Where a host is, with the bar of a long transfer.
 #[derive(Template)]
 #[template(path = "state_cell.html")]
-pub struct StateCell {
+pub(super) struct StateCell {
     state: HostState,
     /// Why it does not go on.
     reason: String,
@@ -85,7 +85,7 @@ impl Transfer {
 /// What happened last.
 #[derive(Template)]
 #[template(path = "event_cell.html")]
-pub struct EventCell {
+pub(super) struct EventCell {
     at: Option<Moment>,
     kind: &'static str,
     text: String,

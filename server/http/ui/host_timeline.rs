@@ -22,7 +22,7 @@ const SILENCE: Duration = Duration::from_secs(120);
 /// The stages of the latest boot.
 #[derive(Template)]
 #[template(path = "timeline.html")]
-pub struct Timeline {
+pub(super) struct Timeline {
     started: Option<Moment>,
     summary: String,
     cause: Option<String>,
@@ -58,7 +58,7 @@ struct Bar {
 
 impl Timeline {
     /// Reads a host's timeline.
-    pub async fn read(ui: &Ui, host: &str) -> Result<Self, Error> {
+    pub(super) async fn read(ui: &Ui, host: &str) -> Result<Self, Error> {
         let filter =
             EventFilter { host: Some(host.to_owned()), limit: EVENTS, ..EventFilter::default() };
         let mut events = ui.app.inventory.database.list_events(&filter).await?;

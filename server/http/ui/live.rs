@@ -59,12 +59,12 @@ enum Followed {
 }
 
 /// `GET /live`, with the query of the list
-pub async fn all(State(ui): State<Ui>, Asked(wanted): Asked<Wanted>) -> Stream {
+pub(super) async fn all(State(ui): State<Ui>, Asked(wanted): Asked<Wanted>) -> Stream {
     stream(ui, Followed::Hosts(wanted))
 }
 
 /// `GET /live/hosts/{name}`
-pub async fn host(State(ui): State<Ui>, Path(name): Path<String>) -> Result<Stream, Error> {
+pub(super) async fn host(State(ui): State<Ui>, Path(name): Path<String>) -> Result<Stream, Error> {
     if !ui.app.inventory.snapshot().site.hosts.contains_key(&name) {
         return Err(Error::NotFound { what: "host", name });
     }
@@ -72,7 +72,7 @@ pub async fn host(State(ui): State<Ui>, Path(name): Path<String>) -> Result<Stre
 }
 
 /// `GET /live/racks/{name}`
-pub async fn rack(State(ui): State<Ui>, Path(name): Path<String>) -> Result<Stream, Error> {
+pub(super) async fn rack(State(ui): State<Ui>, Path(name): Path<String>) -> Result<Stream, Error> {
     if !ui.app.inventory.snapshot().site.racks.contains_key(&name) {
         return Err(Error::NotFound { what: "rack", name });
     }

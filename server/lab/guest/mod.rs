@@ -25,7 +25,7 @@ const PROBE: Duration = Duration::from_secs(8);
 
 /// Firmware of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Firmware {
+pub(super) enum Firmware {
     /// BIOS; the NIC's ROM is an iPXE
     Bios,
     /// UEFI, PXE over TFTP
@@ -36,7 +36,7 @@ pub enum Firmware {
 
 /// Accelerator of QEMU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Accelerator {
+pub(super) enum Accelerator {
     /// Hardware virtualisation.
     Kvm,
     /// Emulation, several times slower.
@@ -45,7 +45,7 @@ pub enum Accelerator {
 
 impl Accelerator {
     /// KVM if a kernel boots with it: `/dev/kvm` can open on systems that cannot run guests.
-    pub async fn probe(image: &GuestImage) -> Self {
+    pub(super) async fn probe(image: &GuestImage) -> Self {
         let may_open = fs::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok();
         if may_open && boots_on_kvm(image).await { Self::Kvm } else { Self::Tcg }
     }
@@ -92,7 +92,7 @@ struct Nic {
 }
 
 /// Starts the switch, with its files as a second initrd.
-pub fn start_switch(
+pub(super) fn start_switch(
     fabric: &Fabric,
     image: &GuestImage,
     plan: &Plan,
@@ -124,7 +124,7 @@ pub fn start_switch(
 }
 
 /// Powers on a host: firmware and two NICs, no disk.
-pub fn start_host(
+pub(super) fn start_host(
     fabric: &Fabric,
     plan: &Plan,
     host: usize,
@@ -161,7 +161,7 @@ pub fn start_host(
 }
 
 /// The log of a host's serial console.
-pub fn console(directory: &Path, host: usize) -> PathBuf {
+pub(super) fn console(directory: &Path, host: usize) -> PathBuf {
     directory.join(format!("{}.console", sample_site::host_name(host)))
 }
 

@@ -13,7 +13,7 @@ use crate::model::{
 };
 
 /// An IP network or an address with its prefix length, for fields that hold an `IpNet`.
-pub struct Prefix;
+pub(crate) struct Prefix;
 
 /// Gives each type the schema of a value whose description says what it looks like.
 macro_rules! values {

@@ -202,12 +202,12 @@ pub(super) struct Place {
 
 impl Place {
     /// The same, about a link.
-    pub fn of_link(self, link: impl Into<String>) -> Self {
+    pub(super) fn of_link(self, link: impl Into<String>) -> Self {
         Self { link: Some(link.into()), ..self }
     }
 
     /// The same, which concerns another entry as well.
-    pub fn and(mut self, other: Location) -> Self {
+    pub(super) fn and(mut self, other: Location) -> Self {
         self.also.push(other);
         self
     }
@@ -224,11 +224,11 @@ impl From<Location> for Place {
 pub(super) struct Findings(Vec<Finding>);
 
 impl Findings {
-    pub fn error(&mut self, rule: &'static str, place: impl Into<Place>, text: String) {
+    pub(super) fn error(&mut self, rule: &'static str, place: impl Into<Place>, text: String) {
         self.add(rule, Severity::Error, place.into(), text);
     }
 
-    pub fn warn(&mut self, rule: &'static str, place: impl Into<Place>, text: String) {
+    pub(super) fn warn(&mut self, rule: &'static str, place: impl Into<Place>, text: String) {
         self.add(rule, Severity::Warning, place.into(), text);
     }
 
@@ -239,7 +239,7 @@ impl Findings {
 
     /// Says what would put the newest finding right: the value at `at` set to `value`, or
     /// removed if that is empty.
-    pub fn suggest(&mut self, at: Location, value: impl fmt::Display) {
+    pub(super) fn suggest(&mut self, at: Location, value: impl fmt::Display) {
         let edit = Edit { at, value: value.to_string() };
         if let Some(finding) = self.0.last_mut() {
             finding.fix.get_or_insert(Fix { edits: Vec::new() }).edits.push(edit);
@@ -247,17 +247,17 @@ impl Findings {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Those from the one with the number `start` on.
-    pub fn since(&mut self, start: usize) -> &mut [Finding] {
+    pub(super) fn since(&mut self, start: usize) -> &mut [Finding] {
         self.0.get_mut(start..).unwrap_or_default()
     }
 
     /// Errors first, each once, otherwise in the order of discovery.
-    pub fn sorted(mut self) -> Vec<Finding> {
+    pub(super) fn sorted(mut self) -> Vec<Finding> {
         let mut seen = std::collections::HashSet::new();
         self.0.retain(|finding| {
             seen.insert((finding.rule, finding.at.clone(), finding.text.clone()))

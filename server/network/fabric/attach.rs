@@ -10,7 +10,7 @@ const ETHERNET_MTU: u32 = 1500;
 
 /// A NIC of a host and what the port at the other end of its cable has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attachment<'a> {
+pub(crate) struct Attachment<'a> {
     /// The host.
     pub host: &'a str,
     /// The NIC's label.
@@ -35,7 +35,7 @@ pub struct Attachment<'a> {
 
 /// The bond of a NIC, as its switch sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bundle {
+pub(crate) struct Bundle {
     /// The bond's name.
     pub name: String,
     /// How its members are one to the switch.
@@ -46,7 +46,7 @@ pub struct Bundle {
 
 /// How the ports of a bond are one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bundling {
+pub(crate) enum Bundling {
     /// By LACP; fast: a packet every second.
     Lacp {
         /// Whether every second and not every 30.
@@ -60,7 +60,7 @@ pub enum Bundling {
 
 /// Whose a port's untagged packets are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Untagged {
+pub(crate) struct Untagged {
     /// The subnet of the running host.
     pub running: Option<String>,
     /// The subnet that its firmware boots in.
@@ -69,7 +69,7 @@ pub struct Untagged {
 
 impl Untagged {
     /// The subnet that the port's native VLAN is of: the running host's comes first.
-    pub fn subnet(&self) -> Option<&str> {
+    pub(crate) fn subnet(&self) -> Option<&str> {
         self.running.as_deref().or(self.booting.as_deref())
     }
 }
@@ -85,7 +85,7 @@ impl Bundling {
 }
 
 /// What a host needs of the ports that its NICs are cabled to.
-pub fn attachments<'a>(
+pub(crate) fn attachments<'a>(
     site: &Site,
     (name, host): (&'a str, &'a Host),
     network: &HostNetwork,

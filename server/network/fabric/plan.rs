@@ -10,7 +10,7 @@ use crate::profile::ResolvedSite;
 
 /// What is configured on one switch for its hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan<'a> {
+pub(super) struct Plan<'a> {
     /// The switch's name.
     pub name: &'a str,
     /// The switch.
@@ -88,14 +88,14 @@ impl Port {
 
 impl Plan<'_> {
     /// Every VLAN of a port or group.
-    pub fn vlans(&self) -> BTreeSet<u16> {
+    pub(super) fn vlans(&self) -> BTreeSet<u16> {
         let lans = self.ports.iter().map(|port| &port.lan).chain(self.lags.iter().map(|l| &l.lan));
         lans.flat_map(Lan::vlans).collect()
     }
 }
 
 /// Plans a switch for the hosts that are cabled to it.
-pub fn plan<'a>(site: &'a ResolvedSite, name: &'a str, switch: &'a Switch) -> Plan<'a> {
+pub(super) fn plan<'a>(site: &'a ResolvedSite, name: &'a str, switch: &'a Switch) -> Plan<'a> {
     let mut plan = Plan { name, switch, ports: Vec::new(), lags: Vec::new(), losses: Vec::new() };
     let mut bundles: BTreeMap<(&str, String), Vec<Attachment<'_>>> = BTreeMap::new();
     let cabled_here = |host: &crate::model::Host| {

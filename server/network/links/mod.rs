@@ -343,16 +343,6 @@ impl HostNetwork {
         nics
     }
 
-    /// The links in layers for a drawing, NICs first. Every link is above all that it stands on.
-    pub fn layers(&self) -> Vec<Vec<&Link>> {
-        let height = self.links.values().map(|link| link.layer + 1).max().unwrap_or(0);
-        let mut layers = vec![Vec::new(); height];
-        for link in self.links.values() {
-            layers[link.layer].push(link);
-        }
-        layers
-    }
-
     /// The indexes of the links, every one before all that it stands on.
     pub(super) fn top_down(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.links.len()).collect();

@@ -77,9 +77,6 @@ pub struct PreseedWords {
 }
 
 impl PreseedWords {
-    /// What may be said.
-    pub const KEYS: [&str; 4] = ["initiator", "uplink", "underlay", "ovn-range"];
-
     /// The cluster with what was said of it.
     ///
     /// # Errors

@@ -54,7 +54,7 @@ impl fmt::Display for Term {
 
 /// What stands after a `=`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Expression {
+pub(crate) enum Expression {
     /// Numbers, parameters, loops and `index`.
     Formula(Formula),
     /// A setting of a subnet: `gateway of SUBNET`.
@@ -65,7 +65,7 @@ pub enum Expression {
 
 /// Why an expression cannot be read or computed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ExpressionError {
+pub(crate) enum ExpressionError {
     #[error(transparent)]
     Formula(#[from] InvalidFormula),
     #[error(transparent)]
@@ -107,7 +107,7 @@ fn whose(tenant: Option<&str>) -> String {
 
 crate::model::words::words! {
     /// What can be asked of a subnet.
-    Fact {
+    pub(crate) Fact {
         /// The gateway.
         Gateway = "gateway",
         /// Its prefix.
@@ -120,7 +120,7 @@ crate::model::words::words! {
 }
 
 /// What the names in an expression stand for.
-pub struct Scope<'a> {
+pub(crate) struct Scope<'a> {
     /// The values of parameters and loops, by name.
     pub names: BTreeMap<String, Term>,
     /// The tenant of the host.
@@ -177,13 +177,16 @@ impl Scope<'_> {
 }
 
 /// The error about a name that stands for nothing.
-pub fn unknown_name<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> ExpressionError {
+pub(crate) fn unknown_name<'a>(
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> ExpressionError {
     ExpressionError::UnknownName { name: name.to_owned(), hint: hint(name, known) }
 }
 
 impl Expression {
     /// Reads what stands after the `=`.
-    pub fn parse(text: &str) -> Result<Self, ExpressionError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, ExpressionError> {
         let Some((asked, subnet)) = text.rsplit_once(" of ") else {
             return Ok(Self::Formula(Formula::parse(text)?));
         };
@@ -201,7 +204,7 @@ impl Expression {
     }
 
     /// What it comes to.
-    pub fn compute(&self, scope: &Scope<'_>) -> Result<Term, ExpressionError> {
+    pub(crate) fn compute(&self, scope: &Scope<'_>) -> Result<Term, ExpressionError> {
         match self {
             Self::Formula(Formula::Name(name)) => scope.find(name),
             Self::Formula(formula) => scope.number(formula).map(Term::Number),
@@ -218,7 +221,7 @@ impl Expression {
     }
 
     /// A number with the value in place of every name but `kept`.
-    pub fn fold(&self, scope: &Scope<'_>, kept: &str) -> Result<Formula, ExpressionError> {
+    pub(crate) fn fold(&self, scope: &Scope<'_>, kept: &str) -> Result<Formula, ExpressionError> {
         match self {
             Self::Formula(formula) => formula.fold(kept, &|name| scope.find(name)?.number(name)),
             Self::Fact(..) | Self::Address(..) => Err(ExpressionError::NotAFormula(self.clone())),
@@ -226,7 +229,7 @@ impl Expression {
     }
 
     /// Calls `each` with every name in it.
-    pub fn names(&self, each: &mut impl FnMut(&str)) {
+    pub(crate) fn names(&self, each: &mut impl FnMut(&str)) {
         match self {
             Self::Formula(formula) | Self::Address(formula, _) => formula.names(each),
             Self::Fact(..) => {}
@@ -234,7 +237,7 @@ impl Expression {
     }
 
     /// The text that names the subnet which it asks.
-    pub fn subnet(&self) -> Option<&str> {
+    pub(crate) fn subnet(&self) -> Option<&str> {
         match self {
             Self::Fact(_, subnet) | Self::Address(_, subnet) => Some(subnet),
             _ => None,
@@ -292,7 +295,7 @@ fn pieces(text: &str) -> Result<Vec<Piece<'_>>, ExpressionError> {
 }
 
 /// A text with its numbers filled in.
-pub fn fill(text: &str, scope: &Scope<'_>) -> Result<String, ExpressionError> {
+pub(crate) fn fill(text: &str, scope: &Scope<'_>) -> Result<String, ExpressionError> {
     let mut filled = String::new();
     for piece in pieces(text)? {
         match piece {
@@ -304,7 +307,7 @@ pub fn fill(text: &str, scope: &Scope<'_>) -> Result<String, ExpressionError> {
 }
 
 /// Calls `each` with every name in the numbers of a text.
-pub fn names_in(text: &str, each: &mut impl FnMut(&str)) -> Result<(), ExpressionError> {
+pub(crate) fn names_in(text: &str, each: &mut impl FnMut(&str)) -> Result<(), ExpressionError> {
     for piece in pieces(text)? {
         if let Piece::Number(number) = piece {
             number.names(each);
