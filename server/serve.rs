@@ -102,6 +102,8 @@ impl Server {
         let mut services = Services { tasks: JoinSet::new(), stop: stop.clone() };
         services.start("inventory watch", app.inventory.clone().run_watch(stop.clone()));
         services.start("lease watch", app.leases.clone().run_watch(stop.clone()));
+        let audit_days = app.config.audit_days;
+        services.start("audit log", app.inventory.clone().run_audit(audit_days, stop.clone()));
         services.start("rental watch", app.inventory.clone().run_rental_ends(stop.clone()));
         services.start("machine HTTP", http::machine::run(app.clone(), machine, stop.clone()));
         services.start("web UI", http::ui::run(app.clone(), admin, stop.clone()));

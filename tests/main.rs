@@ -8,6 +8,7 @@ mod api;
 mod api_contract;
 mod api_server;
 mod architecture;
+mod audit;
 mod command_line;
 mod dhcp_clients;
 mod dhcp_crash;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rackstrap::inventory::{Change, Database, EventFilter, Inventory};
+use rackstrap::inventory::{AuditQuery, Change, Database, EventFilter, Inventory};
 use rackstrap::leases::LeaseBook;
 use rackstrap::model::{ClientKey, Host, Identity, Lease, LeaseState, Site};
 use rackstrap::site_file;
@@ -58,6 +58,8 @@ INSERT INTO leases (address, client, mac, subnet, state, starts_at, expires_at) 
      1700000000, 4000000000);
 INSERT INTO events (id, at_ms, host, mac, kind, text)
     VALUES ('1790000000000-0000000000-00000001', 1790000000000, 'n01', '52:54:00:aa:00:01', 'ack', '10.77.0.10');
+INSERT INTO events (id, at_ms, host, mac, kind, text)
+    VALUES ('1780000000000-0000000000-00000001', 1780000000000, NULL, NULL, 'change', 'ann: apply (revision 7)');
 INSERT INTO revisions (id, at, who, summary, before, after)
     VALUES (7, 1700000000, 'ann', 'apply site.yaml', '{}', 'racks: {r1: {}}');
 INSERT INTO users (name, password_hash, created_at) VALUES ('ann', '$argon2id$', 1700000000);
@@ -69,7 +71,7 @@ INSERT INTO reports (host, at_ms, body) VALUES ('n01', 1700000000000, 'NIC eth0 
 
 /// Rows in the tables and columns that later migrations made, as the version that made them
 /// wrote them: the migration, the rows, and what the site file says since then.
-const LATER: [(&str, &str, fn(Site) -> Site); 5] = [
+const LATER: [(&str, &str, fn(Site) -> Site); 6] = [
     (
         "0002_host_identities.sql",
         // A UUID is one key for both orders of its bytes: the lesser one.
@@ -135,11 +137,37 @@ const LATER: [(&str, &str, fn(Site) -> Site); 5] = [
             site
         },
     ),
+    (
+        "0010_typed_events.sql",
+        r#"
+        INSERT INTO events (id, at_ms, host, mac, kind, text, data, address)
+            VALUES ('1780000000001-0000000000-00000001', 1780000000001, NULL, NULL, 'login', '',
+            '{"kind":"login","who":"bob","action":"login-refused","from":"10.0.0.5"}', '10.0.0.5');
+        "#,
+        |site| site,
+    ),
 ];
 
 /// What later migrations moved: the migration, the rows before it and after it.
-const MOVED: [(&str, &str, &str); 2] = [
+const MOVED: [(&str, &str, &str); 4] = [
     ("0014_told_rental_ends.sql", "told_lease_ends", "told_rental_ends"),
+    (
+        "0016_audit_log.sql",
+        "INSERT INTO events (id, at_ms, host, mac, kind, text)
+    VALUES ('1780000000000-0000000000-00000001', 1780000000000, NULL, NULL, 'change', 'ann: apply (revision 7)');",
+        r#"INSERT INTO audit (id, at_ms, last_ms, times, who, via, kind, data)
+    VALUES ('1780000000000-1', 1780000000000, 1780000000000, 1, '', 'unknown', 'recorded',
+    '{"kind":"recorded","text":"ann: apply (revision 7)"}');"#,
+    ),
+    (
+        "0016_audit_log.sql",
+        r#"INSERT INTO events (id, at_ms, host, mac, kind, text, data, address)
+            VALUES ('1780000000001-0000000000-00000001', 1780000000001, NULL, NULL, 'login', '',
+            '{"kind":"login","who":"bob","action":"login-refused","from":"10.0.0.5"}', '10.0.0.5');"#,
+        r#"INSERT INTO audit (id, at_ms, last_ms, times, who, via, address, kind, data)
+            VALUES ('1780000000001-1', 1780000000001, 1780000000001, 1, 'bob', 'unknown', '10.0.0.5',
+            'login-refused', '{"kind":"login-refused"}');"#,
+    ),
     (
         "0015_host_states.sql",
         "profile, image, spec, state, state_at_ms, state_text)
@@ -235,6 +263,13 @@ async fn check_kept(database: &Database, migrations: &[PathBuf]) {
     let filter = EventFilter { limit: 10, ..EventFilter::default() };
     let events = database.list_events(&filter).await.unwrap();
     assert_eq!(events.iter().map(|event| event.text()).collect::<Vec<_>>(), ["10.77.0.10"]);
+    let query = AuditQuery { until_ms: Some(1_790_000_000_000), limit: 9, ..AuditQuery::default() };
+    let audit = database.page_audit(&query).await.unwrap();
+    let audit: Vec<_> = audit.iter().map(|stored| stored.entry.text()).collect();
+    let typed = migrations.iter().any(|file| file.ends_with("0010_typed_events.sql"));
+    let login = typed.then_some("login as \"bob\" failed from 10.0.0.5");
+    let expected: Vec<_> = login.into_iter().chain(["ann: apply (revision 7)"]).collect();
+    assert_eq!(audit, expected);
     assert!(database.find_user("ann").await.unwrap().is_some());
     assert!(database.find_token(&token()).await.unwrap().unwrap().may_change);
     assert_eq!(database.find_revision(7).await.unwrap().unwrap().who, "ann");

@@ -8,6 +8,8 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::inventory::{Change, Database, Inventory};
+use crate::lifecycle::audit::{Action, Author, Origin};
+use crate::lifecycle::moment::InvalidMoment;
 use crate::lifecycle::stall::Patience;
 
 /// The configuration and output format of a command.
@@ -59,13 +61,23 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
 
 /// The metadata of a change made from the command line.
 pub(super) fn change<'a>(who: &'a str, summary: &'a str, dry_run: bool) -> Change<'a> {
-    Change { who, summary, base: None, dry_run }
+    Change { who, origin: Origin::COMMAND_LINE, summary, base: None, dry_run }
 }
 
 /// The login name of the operator, also under sudo.
 pub(super) fn operator() -> String {
     let named = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
     named.filter(|name| !name.is_empty()).unwrap_or_else(|| "root".into())
+}
+
+/// The operator, for the audit log.
+pub(super) fn author(operator: &str) -> Author<'_> {
+    Author { who: operator, origin: Origin::COMMAND_LINE }
+}
+
+/// Records in the audit log what the operator did.
+pub(super) async fn audit(inventory: &Inventory, action: Action) {
+    inventory.audit(author(&operator()), action).await;
 }
 
 /// The exit code of a command that ran but may have found errors.
@@ -95,6 +107,12 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
 pub(super) fn moment(at_ms: i64) -> String {
     let Ok(moment) = jiff::Timestamp::from_millisecond(at_ms) else { return at_ms.to_string() };
     moment.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// Reads a time that an operator typed, as Unix milliseconds.
+pub(super) fn parse_moment(text: &str) -> Result<i64, InvalidMoment> {
+    let now_ms = jiff::Timestamp::now().as_millisecond();
+    crate::lifecycle::moment::parse(text, now_ms, &jiff::tz::TimeZone::system())
 }
 
 /// Whether standard input and standard error are a terminal.

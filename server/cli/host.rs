@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::cli::context::{Context, moment, operator, table};
+use crate::cli::context::{Context, author, moment, operator, table};
 use crate::cli::nouns::{self, Listed, Name, Remove, Set, or_dash};
 use crate::inventory::{ChangeError, EventFilter, Snapshot};
 use crate::lifecycle::{Event, HostState, HostStatus};
@@ -159,10 +159,11 @@ async fn install(context: &Context, install: Install) -> anyhow::Result<ExitCode
     let snapshot = inventory.snapshot();
     let name = name_of(&snapshot, &name);
     nouns::find::<Host>(&snapshot.site, name)?;
+    let operator = operator();
     let done = if cancel {
-        inventory.cancel_install(name, &operator()).await?
+        inventory.cancel_install(name, author(&operator)).await?
     } else {
-        inventory.arm_install(name, &operator()).await?
+        inventory.arm_install(name, author(&operator)).await?
     };
     inventory.events.settle().await;
     context.print(&done, || match cancel {

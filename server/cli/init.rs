@@ -14,11 +14,12 @@ use ipnet::Ipv4Net;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 
-use crate::cli::context::{Context, change, is_interactive, operator, print};
+use crate::cli::context::{Context, audit, change, is_interactive, operator, print};
 use crate::cli::settings::Settings;
 use crate::cli::user::print_first_password;
 use crate::config::Config;
-use crate::inventory::{ChangeError, Inventory};
+use crate::inventory::{ChangeError, FIRST_USER, Inventory};
+use crate::lifecycle::audit::Action;
 use crate::model::{Range, RangeUse, Site, Subnet};
 
 /// `rackstrap init`. At a terminal it asks for what the flags leave out.
@@ -97,6 +98,8 @@ impl Init {
         write_file(path, &context.config)?;
         print(&format!("wrote {}\n{added}\n", path.display()))?;
         if let Some(password) = inventory.database.add_first_user().await? {
+            let user = FIRST_USER.to_owned();
+            audit(&inventory, Action::UserAdded { user }).await;
             print_first_password(&password)?;
         }
         if !own.is_some_and(|own| subnet.contains(&own.net.addr())) {

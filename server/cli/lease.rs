@@ -2,19 +2,15 @@
 
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::cli::context::{Context, moment, operator, table};
+use crate::cli::context::{Context, audit, moment, table};
 use crate::leases::LeaseBook;
 use crate::lifecycle::audit::Action;
 use crate::model::Lease;
-
-/// How long to wait for the event of a release to be stored.
-const FLUSH: Duration = Duration::from_secs(5);
 
 /// `rackstrap lease`.
 #[derive(Debug, Subcommand)]
@@ -64,8 +60,7 @@ impl LeaseCommand {
                 };
                 book.remove(address).await?;
                 let client = lease.client.to_string();
-                inventory.events.audit(&operator(), Action::LeaseRemoved { address, client });
-                inventory.events.flush(FLUSH).await;
+                audit(&inventory, Action::LeaseRemoved { address, client }).await;
             }
         }
         context.print(&leases.iter().map(as_json).collect::<Vec<_>>(), || {

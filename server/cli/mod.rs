@@ -1,6 +1,7 @@
 //! The command line, one file per command.
 
 mod apply;
+mod audit;
 mod check;
 mod context;
 mod doctor;
@@ -107,6 +108,8 @@ enum Command {
     /// Show events
     #[command(subcommand)]
     Event(event::EventCommand),
+    /// Show the audit log: who changed what, logged in, or used a token
+    Audit(audit::Audit),
     /// Show and revert changes of the inventory
     #[command(subcommand)]
     Revision(revision::RevisionCommand),
@@ -164,6 +167,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Image(noun) => noun.run::<Image>(context()?).await,
         Command::Lease(lease) => lease.run(context()?).await,
         Command::Event(event) => event.run(context()?).await,
+        Command::Audit(audit) => audit.run(context()?).await,
         Command::Revision(revision) => revision.run(context()?).await,
         Command::User(user) => user.run(context()?).await,
         Command::Token(token) => token.run(context()?).await,

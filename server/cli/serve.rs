@@ -7,6 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::user::print_first_password;
 use crate::config::Config;
+use crate::inventory::FIRST_USER;
+use crate::lifecycle::audit::Action;
 use crate::{logs, serve};
 
 /// Serves until SIGINT or SIGTERM, or until a service fails.
@@ -25,7 +27,10 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
         on_signal.cancel();
     });
     let server = serve::Server::open(config).await?;
-    if let Some(password) = server.app().inventory.database.add_first_user().await? {
+    let inventory = &server.app().inventory;
+    if let Some(password) = inventory.database.add_first_user().await? {
+        let action = Action::UserAdded { user: FIRST_USER.to_owned() };
+        inventory.audit("rackstrap", action).await;
         print_first_password(&password)?;
     }
     server.run(stop).await?;

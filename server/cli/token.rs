@@ -6,9 +6,10 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::cli::context::{Context, moment, table};
+use crate::cli::context::{Context, audit, moment, table};
 use crate::cli::nouns::or_dash;
 use crate::inventory::Token;
+use crate::lifecycle::audit::Action;
 
 /// `rackstrap token`.
 #[derive(Debug, Subcommand)]
@@ -45,7 +46,8 @@ pub(crate) struct Names {
 impl TokenCommand {
     /// Runs the command.
     pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        let database = context.inventory().await?.database;
+        let inventory = context.inventory().await?;
+        let database = &inventory.database;
         match self {
             Self::List => {
                 let tokens = database.list_tokens().await?;
@@ -58,6 +60,8 @@ impl TokenCommand {
                 let now = jiff::Timestamp::now().as_second();
                 let expires_at = days.map(|days| now + i64::from(days) * 86_400);
                 let token = database.add_token(&name, may_change, expires_at).await?;
+                let action = Action::TokenAdded { token: name.clone(), may_change, expires_at };
+                audit(&inventory, action).await;
                 let value = json!({"name": name, "token": token, "expires_at": expires_at});
                 context.print(&value, || format!("{token}\n"))?;
             }
@@ -66,6 +70,7 @@ impl TokenCommand {
                     if !database.remove_token(name).await? {
                         bail!("token \"{name}\" does not exist");
                     }
+                    audit(&inventory, Action::TokenRemoved { token: name.clone() }).await;
                 }
                 context.print(&json!({"removed": names}), String::new)?;
             }

@@ -7,8 +7,9 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::cli::context::{Context, is_interactive, moment, print, table};
+use crate::cli::context::{Context, audit, is_interactive, moment, print, table};
 use crate::cli::nouns::Name;
+use crate::lifecycle::audit::Action;
 
 /// `rackstrap user`.
 #[derive(Debug, Subcommand)]
@@ -34,7 +35,8 @@ pub(crate) struct Names {
 impl UserCommand {
     /// Runs the command.
     pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        let database = context.inventory().await?.database;
+        let inventory = context.inventory().await?;
+        let database = &inventory.database;
         match self {
             Self::List => {
                 let users = database.list_users().await?;
@@ -57,6 +59,12 @@ impl UserCommand {
                 if !changed {
                     database.add_user(&name, &password).await?;
                 }
+                let user = name.clone();
+                let action = match changed {
+                    true => Action::PasswordChanged { user },
+                    false => Action::UserAdded { user },
+                };
+                audit(&inventory, action).await;
                 let done = if changed { "set the password of" } else { "created user" };
                 context.print(&json!({"name": name}), || format!("{done} {name}\n"))?;
             }
@@ -65,6 +73,7 @@ impl UserCommand {
                     if !database.remove_user(name).await? {
                         bail!("user \"{name}\" does not exist");
                     }
+                    audit(&inventory, Action::UserRemoved { user: name.clone() }).await;
                 }
                 context.print(&json!({"removed": names}), String::new)?;
             }

@@ -13,9 +13,10 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use crate::cli::context::{Context, moment, print};
+use crate::cli::context::{Context, audit, moment, print};
 use crate::cli::host::name_of;
 use crate::inventory::{Database, EventFilter};
+use crate::lifecycle::audit::Action;
 use crate::lifecycle::{Event, Progress};
 
 /// How often the database is looked at where no server can be asked.
@@ -46,6 +47,8 @@ impl Watch {
         let name = format!("watch-{}-{}", std::process::id(), now.as_millisecond());
         let expires_at = Some(now.as_second() + TOKEN_SECONDS);
         let token = database.add_token(&name, false, expires_at).await?;
+        let added = Action::TokenAdded { token: name.clone(), may_change: false, expires_at };
+        audit(&inventory, added).await;
         let mut screen = Screen::new(host, context.json);
         let watched = async {
             match connect(&context, &token).await {
@@ -61,6 +64,7 @@ impl Watch {
             _ = tokio::signal::ctrl_c() => Ok(()),
         };
         database.remove_token(&name).await?;
+        audit(&inventory, Action::TokenRemoved { token: name }).await;
         outcome.map(|()| ExitCode::SUCCESS)
     }
 }

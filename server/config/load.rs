@@ -47,6 +47,7 @@ const KEYS: &[Key] = &[
         "\"error\", \"warn\", \"info\", \"debug\" or \"trace\", or a filter such as \
          \"rackstrap::dhcp=debug,info\"",
     ),
+    key("audit_days", "a number of days from 1 to 36500"),
     key("session_hours", "a number of hours from 1 to 720"),
     key("admin_names", "a list of host names, such as [\"rackstrap.example.net\"]"),
 ];
@@ -192,6 +193,7 @@ fn is_in_range(key: &str, config: &Config) -> bool {
         "tftp_max_transfers" => (1..=65_536).contains(&config.tftp_max_transfers),
         "offer_seconds" => (10..=600).contains(&config.offer_seconds),
         "decline_seconds" => (60..=2_592_000).contains(&config.decline_seconds),
+        "audit_days" => (1..=36_500).contains(&config.audit_days),
         "session_hours" => (1..=720).contains(&config.session_hours),
         "admin_names" => config.admin_names.iter().all(|name| check_host_name(name).is_ok()),
         _ => true,

@@ -79,6 +79,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// The log filter, such as `info` or `rackstrap::dhcp=debug,info`.
     pub log_level: String,
+    /// Days for which the audit log is kept: changes, logins, uses of tokens.
+    pub audit_days: u32,
     /// Hours without activity after which a login expires.
     pub session_hours: u32,
     /// DNS names of the UI, besides localhost and this server's addresses. A request for any
@@ -151,6 +153,7 @@ impl Default for Config {
             relays: Vec::new(),
             log_format: LogFormat::Text,
             log_level: "info".into(),
+            audit_days: 730,
             session_hours: 12,
             admin_names: Vec::new(),
         }

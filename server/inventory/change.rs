@@ -7,8 +7,8 @@ use crate::inventory::complete::complete;
 use crate::inventory::database::Transaction;
 use crate::inventory::revisions::{self, Revision};
 use crate::inventory::taken::{Taken, find_taken};
-use crate::inventory::{Error, Inventory, Snapshot, hosts, now_ms, specs, subnets};
-use crate::lifecycle::audit::Action;
+use crate::inventory::{Error, Inventory, Snapshot, audit_log, hosts, now_ms, specs, subnets};
+use crate::lifecycle::audit::{Action, AuditEntry, Author, Origin};
 use crate::model::{Difference, NounKind, Site, diff, renamed_hosts};
 use crate::network::{
     Consequences, Finding, Severity, Surroundings, check_site_within, consequences,
@@ -20,6 +20,8 @@ use crate::profile::ResolvedSite;
 pub struct Change<'a> {
     /// A user's name, or how else the author is known.
     pub who: &'a str,
+    /// Where the author is.
+    pub origin: Origin,
     /// What is done, in a few words.
     pub summary: &'a str,
     /// The revision that the author saw: the change is refused if there is a newer one.
@@ -156,10 +158,13 @@ impl Inventory {
             committed.tried = Some(Box::new(Tried { before: before.site, after }));
             return Ok(committed);
         }
+        let author = Author { who: change.who, origin: change.origin };
+        let action = Action::Changed { revision: revision.id, summary: change.summary.to_owned() };
+        let entry = AuditEntry::new(author, action, now_ms());
+        audit_log::add(&mut transaction, &entry).await?;
         transaction.commit().await?;
         self.show(Snapshot::new(revision.id, after));
-        let summary = change.summary.to_owned();
-        self.events.audit(change.who, Action::Changed { revision: revision.id, summary });
+        self.tell_of_audit(entry);
         Ok(committed)
     }
 

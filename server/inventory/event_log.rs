@@ -140,7 +140,7 @@ fn next_id(event: &Event) -> String {
 
 /// What sorts before the key of every event from a moment on (Unix milliseconds), and after
 /// those before it.
-fn first_id(at_ms: i64) -> String {
+pub(super) fn first_id(at_ms: i64) -> String {
     format!("{:013}", at_ms.max(0))
 }
 

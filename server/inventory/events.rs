@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 
 use crate::inventory::{Database, HostStates, now_ms};
-use crate::lifecycle::audit::Action;
+use crate::lifecycle::audit::AuditEntry;
 use crate::lifecycle::{Event, EventData, Progress, StrangerBudget};
 use crate::metrics::{DATABASE, EVENTS};
 use crate::model::Mac;
@@ -40,6 +40,8 @@ pub enum Live {
     Progress(Progress),
     /// The inventory changed: its new revision.
     Revision(i64),
+    /// Somebody did something that the audit log has.
+    Audit(AuditEntry),
 }
 
 enum Message {
@@ -86,16 +88,9 @@ impl EventBus {
         }
     }
 
-    /// Records what a person or a program did now.
-    pub fn audit(&self, who: &str, action: Action) {
-        let who = who.to_owned();
-        let data = match action {
-            Action::LoggedIn { .. } | Action::LoginRefused { .. } | Action::LoggedOut => {
-                EventData::Login { who, action }
-            }
-            action => EventData::Change { who, action },
-        };
-        self.record(None, None, data);
+    /// Shows what somebody did, which the audit log has.
+    pub(super) fn audited(&self, entry: AuditEntry) {
+        let _ = self.watchers.send(Live::Audit(entry));
     }
 
     /// Whether one more event of an unknown client is recorded. To be asked before the event is

@@ -8,7 +8,7 @@ use crate::inventory::revisions::tell_others;
 use crate::inventory::secrets::{random_text, token_hash};
 use crate::inventory::{Error, Inventory, Snapshot, now_ms};
 use crate::lifecycle::EventData;
-use crate::lifecycle::audit::Action;
+use crate::lifecycle::audit::{Action, Author};
 use crate::lifecycle::gate::{self, ArmRefusal, Asker, Verdict};
 use crate::lifecycle::install::{Install, InstallReport, ReportRefusal, ScriptStep};
 use crate::model::{Host, InstallBegins};
@@ -191,8 +191,14 @@ impl Inventory {
     ///
     /// # Errors
     /// The host is protected, has no image that installs, or is being installed.
-    pub async fn arm_install(&self, host: &str, who: &str) -> Result<Install, InstallError> {
+    pub async fn arm_install<'a>(
+        &self,
+        host: &str,
+        author: impl Into<Author<'a>>,
+    ) -> Result<Install, InstallError> {
         let now = now_ms() / 1000;
+        let author = author.into();
+        let who = author.who;
         // Read anew: the host may have been protected by another process just now.
         let site = Snapshot::load(&self.database).await?.site;
         let armed = self
@@ -205,7 +211,8 @@ impl Inventory {
             })
             .await??;
         let (image, by) = (armed.image.clone(), who.to_owned());
-        self.tell_of_install(host, EventData::InstallArmed { image, by });
+        self.tell_of_install(host, EventData::InstallArmed { image: image.clone(), by });
+        self.audit(author, Action::InstallArmed { host: host.to_owned(), image }).await;
         Ok(armed)
     }
 
@@ -213,7 +220,11 @@ impl Inventory {
     ///
     /// # Errors
     /// Nothing is armed and nothing runs.
-    pub async fn cancel_install(&self, host: &str, who: &str) -> Result<Install, InstallError> {
+    pub async fn cancel_install<'a>(
+        &self,
+        host: &str,
+        author: impl Into<Author<'a>>,
+    ) -> Result<Install, InstallError> {
         let now = now_ms() / 1000;
         let cancelled = self
             .step(host, |stored| {
@@ -222,7 +233,7 @@ impl Inventory {
             })
             .await?;
         let cancelled = cancelled.ok_or_else(|| InstallError::NothingToCancel(host.to_owned()))?;
-        self.events.audit(who, Action::InstallCancelled { host: host.to_owned() });
+        self.audit(author, Action::InstallCancelled { host: host.to_owned() }).await;
         Ok(cancelled)
     }
 

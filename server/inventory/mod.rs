@@ -5,6 +5,7 @@
 //! one on the same database); writes go to the database first.
 
 // The database: one file per noun.
+mod audit_log;
 pub(crate) mod database;
 mod error;
 mod event_log;
@@ -38,6 +39,7 @@ use arc_swap::ArcSwap;
 
 use crate::network::Surroundings;
 
+pub use audit_log::{AuditQuery, StoredAuditEntry};
 pub use change::{Change, ChangeError, Committed, Tried};
 pub use database::{Database, OpenError};
 pub use error::Error;
@@ -65,6 +67,7 @@ pub struct Inventory {
     current: Arc<ArcSwap<Snapshot>>,
     around: Arc<ArcSwap<Surroundings>>,
     installs: Arc<ArcSwap<Installs>>,
+    repeats: Arc<audit_log::Repeats>,
     /// Whoever changes `installs` has it, from the first look at the database on.
     installs_turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -72,13 +75,15 @@ pub struct Inventory {
 impl Inventory {
     /// Opens the inventory in `database`, which must be migrated, and reads it whole.
     pub async fn open(database: Database) -> Result<Self, Error> {
+        database.carry_over_audit().await?;
         let snapshot = Snapshot::load(&database).await?;
         let current = Arc::new(ArcSwap::from_pointee(snapshot));
         let states = Arc::new(HostStates::new(current.clone()));
         states.add(database.list_lives().await?);
         let events = EventBus::start(database.clone(), states.clone());
-        let (around, installs, installs_turn) = Default::default();
-        let inventory = Self { database, events, states, current, around, installs, installs_turn };
+        let (around, installs, repeats, installs_turn) = Default::default();
+        let inventory =
+            Self { database, events, states, current, around, installs, repeats, installs_turn };
         inventory.reload_installs().await?;
         Ok(inventory)
     }

@@ -101,7 +101,7 @@ mod tests {
         for (at, kind) in [(1000, EventKind::Discover), (1500, EventKind::Ack)] {
             boot.note(&event(at, kind));
         }
-        boot.note(&event(1600, EventKind::Change));
+        boot.note(&event(1600, EventKind::Warning));
         boot.note(&event(2000, EventKind::Discover));
         boot.note(&event(2500, EventKind::Script));
         assert_eq!(boot.stage(), Some(EventKind::Script));

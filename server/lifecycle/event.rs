@@ -9,7 +9,6 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::audit::Action;
 use super::reason::{Detour, NakReason, Reason};
 use crate::lifecycle::client::Client;
 use crate::model::Mac;
@@ -139,22 +138,6 @@ pub enum EventData {
         /// Why, in the words of whoever found out.
         reason: String,
     },
-    /// The inventory, an account or a lease was changed.
-    Change {
-        /// By whom.
-        who: String,
-        /// What was done.
-        #[serde(flatten)]
-        action: Action,
-    },
-    /// A person logged in, failed to, or logged out.
-    Login {
-        /// The name given.
-        who: String,
-        /// What was done.
-        #[serde(flatten)]
-        action: Action,
-    },
     /// Something that the operator should look at.
     Warning(Warning),
     /// Something that keeps clients from being served.
@@ -191,8 +174,6 @@ impl EventData {
             Self::InstallStarted { .. } => EventKind::InstallStarted,
             Self::InstallCompleted { .. } => EventKind::InstallCompleted,
             Self::InstallFailed { .. } => EventKind::InstallFailed,
-            Self::Change { .. } => EventKind::Change,
-            Self::Login { .. } => EventKind::Login,
             Self::Warning(_) => EventKind::Warning,
             Self::Error(_) => EventKind::Error,
             Self::Recorded { of, .. } => *of,
@@ -215,7 +196,6 @@ impl EventData {
             | Self::Config(sent)
             | Self::File(sent) => Some(sent.to),
             Self::Script(script) => Some(script.to),
-            Self::Change { action, .. } | Self::Login { action, .. } => action.address(),
             Self::Warning(warning) => warning.address(),
             Self::Tftp(tftp) => tftp.to(),
             Self::Report(_)
@@ -751,10 +731,6 @@ event_kinds! {
     InstallCompleted = "install-completed",
     /// The installation failed.
     InstallFailed = "install-failed",
-    /// The inventory, an account or a lease was changed.
-    Change = "change",
-    /// A person logged in, failed to, or logged out.
-    Login = "login",
     /// Something that the operator should look at.
     Warning = "warning",
     /// Something that keeps clients from being served.
@@ -871,11 +847,6 @@ mod tests {
                 says: ScriptSays::WaitingFor(vec![WaitReason::NoImage { host: "n1".into() }]),
             }),
             EventData::Report(Report { verdict: Verdict::Failed, text: "no\npartner".into() }),
-            EventData::Change {
-                who: "ann".into(),
-                action: Action::Changed { revision: 7, summary: "x".into() },
-            },
-            EventData::Login { who: "ann".into(), action: Action::LoggedIn { from: to } },
             EventData::Warning(Warning::ProxyArp),
             EventData::Warning(Warning::OwnAddressInUse(decline)),
             EventData::Warning(Warning::Detour { detour: Detour::Loop }),

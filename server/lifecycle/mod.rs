@@ -6,6 +6,7 @@ pub mod client;
 pub mod event;
 pub mod gate;
 pub mod install;
+pub mod moment;
 pub mod reason;
 #[cfg(test)]
 pub(crate) mod samples;

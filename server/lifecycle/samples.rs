@@ -2,7 +2,6 @@
 
 use std::net::Ipv4Addr;
 
-use super::audit::Action;
 use super::event::{
     Ack, Boots, Decline, Ending, Failure, Grant, Nak, Offer, Question, Report, Script, ScriptSays,
     Sent, Tftp, TftpEnd, Verdict, Warning, Way,
@@ -85,14 +84,6 @@ pub(crate) fn data(kind: EventKind) -> EventData {
         EventKind::InstallStarted => EventData::InstallStarted { image: "live".into() },
         EventKind::InstallCompleted => EventData::InstallCompleted { image: "live".into() },
         EventKind::InstallFailed => EventData::InstallFailed { reason: "no disk".into() },
-        EventKind::Change => EventData::Change {
-            who: "ann".into(),
-            action: Action::Changed { revision: 2, summary: "set host n1".into() },
-        },
-        EventKind::Login => EventData::Login {
-            who: "ann".into(),
-            action: Action::LoggedIn { from: ADDRESS.into() },
-        },
         EventKind::Warning => EventData::Warning(Warning::ProxyArp),
         EventKind::Error => {
             EventData::Error(Failure::PoolExhausted { subnet: "prov".into(), used: 5, of: 5 })

@@ -216,7 +216,7 @@ mod tests {
         // Events a second apart, then so many seconds of silence.
         let cases: Vec<(&str, Vec<EventData>, &Facts, i64, S)> = vec![
             ("never seen", vec![], &live, 9999, S::Waiting),
-            ("the inventory changed", vec![data(Change)], &live, 9999, S::Waiting),
+            ("a warning", vec![data(Warning)], &live, 9999, S::Waiting),
             ("firmware asks", vec![data(Discover)], &live, 0, S::Booting),
             ("a host that reports", up(), &live, 99_999, S::Up),
             (

@@ -57,8 +57,6 @@ impl Stage {
             | K::InstallStarted
             | K::InstallCompleted
             | K::InstallFailed
-            | K::Change
-            | K::Login
             | K::Warning
             | K::Error => return None,
         })
@@ -224,7 +222,7 @@ mod tests {
                 4,
             ),
             ("a reset without DHCP too", vec![(0, Script), (4, Kernel), (30, Script)], 2),
-            ("an inventory change is no boot", vec![(0, Change), (1, Discover)], 1),
+            ("a warning is no boot", vec![(0, Warning), (1, Discover)], 1),
         ];
         for (name, kinds, start) in cases {
             let all = events(&kinds);

@@ -4,7 +4,7 @@
 use std::fmt::{self, Display, Formatter, Write};
 use std::net::Ipv4Addr;
 
-use super::audit::Action;
+use super::audit::{Action, AuditEntry};
 use super::event::{
     Ack, Boots, Decline, Ending, EventData, Failure, Grant, Nak, Offer, Question, Report, Script,
     ScriptSays, Sent, Tftp, TftpEnd, Verdict, WaitReason, Warning, Way,
@@ -60,7 +60,6 @@ impl Display for EventData {
                 write!(f, "has installed {image}; it boots its disk from now on")
             }
             Self::InstallFailed { reason } => write!(f, "the installation failed: {reason}"),
-            Self::Change { who, action } | Self::Login { who, action } => acts(f, who, action),
             Self::Warning(warning) => warns(f, warning),
             Self::Error(Failure::PoolExhausted { subnet, used, of }) => write!(
                 f,
@@ -272,24 +271,62 @@ fn reports(f: &mut impl Write, verdict: Verdict, text: &str) -> fmt::Result {
     }
 }
 
+impl AuditEntry {
+    /// The sentence for a person, free of control characters.
+    pub fn text(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Display for AuditEntry {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let f = &mut Clean(f);
+        acts(f, &self.who, &self.action)?;
+        if let Some(address) = self.origin.address {
+            write!(f, " from {address}")?;
+        }
+        match self.times {
+            0 | 1 => Ok(()),
+            times => write!(f, " ({times} times)"),
+        }
+    }
+}
+
 fn acts(f: &mut impl Write, who: &str, action: &Action) -> fmt::Result {
     match action {
         Action::Changed { revision, summary } => {
             write!(f, "{who}: {summary} (revision {revision})")
         }
         Action::LeaseRemoved { address, client } => {
-            write!(f, "{who} took back the lease of {address} ({client})")
+            write!(f, "{who} released the lease of {address} ({client})")
         }
-        Action::TokenAdded { token } => write!(f, "{who} made token {token}"),
+        Action::UserAdded { user } => write!(f, "{who} created user {user}"),
+        Action::UserRemoved { user } => write!(f, "{who} removed user {user}"),
+        Action::PasswordChanged { user } if user == who => {
+            write!(f, "{who} changed the password")
+        }
+        Action::PasswordChanged { user } => write!(f, "{who} set the password of {user}"),
+        Action::PasswordRefused => {
+            write!(f, "{who} gave a wrong current password when changing it")
+        }
+        Action::TokenAdded { token, may_change, .. } => {
+            let access = if *may_change { "may change the inventory" } else { "read-only" };
+            write!(f, "{who} created token {token} ({access})")
+        }
         Action::TokenRemoved { token } => write!(f, "{who} removed token {token}"),
-        Action::PasswordChanged { user } if user == who => write!(f, "{who} has a new password"),
-        Action::PasswordChanged { user } => write!(f, "{who} gave {user} a new password"),
-        Action::InstallCancelled { host } => {
-            write!(f, "{who} cancelled the install of {host}")
+        Action::TokenUsed { token } => write!(f, "token {token} was used"),
+        Action::TokenRefused => f.write_str("an unknown or expired token was refused"),
+        Action::TokenReadOnly { token } => {
+            write!(f, "read-only token {token} was refused a change")
         }
-        Action::LoggedIn { from } => write!(f, "{who} logged in from {from}"),
-        Action::LoginRefused { from } => write!(f, "login as \"{who}\" from {from} failed"),
+        Action::InstallArmed { host, image } => {
+            write!(f, "{who} armed {host}: its next boot may install {image}")
+        }
+        Action::InstallCancelled { host } => write!(f, "{who} cancelled the install of {host}"),
+        Action::LoggedIn => write!(f, "{who} logged in"),
+        Action::LoginRefused => write!(f, "login as \"{who}\" failed"),
         Action::LoggedOut => write!(f, "{who} logged out"),
+        Action::Recorded { text } => f.write_str(text),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The web UI: real pages from the real server, by HTTP and in a real browser.
 
 mod access;
+mod audit;
 mod browser;
 mod bulk;
 mod changes;

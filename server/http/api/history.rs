@@ -167,7 +167,7 @@ pub(super) async fn remove_lease(
     let lease = find_lease(&app, &address)?;
     app.leases.remove(lease.address).await.map_err(inventory::Error::from)?;
     let action = Action::LeaseRemoved { address: lease.address, client: lease.client.to_string() };
-    app.inventory.events.audit(&program.who, action);
+    app.inventory.audit(program.author(), action).await;
     Ok(Answer::new(LeaseItem::from(&lease)))
 }
 

@@ -49,7 +49,7 @@ pub(super) async fn arm(
     PathOf(Named { name }): PathOf<Named>,
 ) -> Result<Answer<InstallOfHost>, Error> {
     check_exists(&app, &name)?;
-    let install = Some(app.inventory.arm_install(&name, &program.who).await?);
+    let install = Some(app.inventory.arm_install(&name, program.author()).await?);
     Ok(Answer::new(InstallOfHost { name, install }))
 }
 
@@ -60,7 +60,7 @@ pub(super) async fn cancel(
     PathOf(Named { name }): PathOf<Named>,
 ) -> Result<Answer<InstallOfHost>, Error> {
     check_exists(&app, &name)?;
-    let install = Some(app.inventory.cancel_install(&name, &program.who).await?);
+    let install = Some(app.inventory.cancel_install(&name, program.author()).await?);
     Ok(Answer::new(InstallOfHost { name, install }))
 }
 

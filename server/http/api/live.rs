@@ -93,7 +93,7 @@ impl OperationOutput for EventStream {
     }
 }
 
-/// Each message is an `event`, a `progress`, a `revision`, or a `missed`: how many of them
+/// Each message is an `event`, a `progress`, a `revision`, an `audit` entry, or a `missed`: how many of them
 /// a reader was too slow for.
 ///
 /// Events have ids. A reader that comes back with `Last-Event-ID` first gets the stored events that
@@ -119,6 +119,7 @@ pub(super) async fn stream(
         }
         Ok(Live::Progress(progress)) => Some(message("progress", &progress)),
         Ok(Live::Revision(revision)) => Some(message("revision", &revision)),
+        Ok(Live::Audit(entry)) => Some(message("audit", &entry)),
         Err(lagged) => Some(message("missed", &lagged.to_string())),
     });
     let all = tokio_stream::iter(messages).chain(live).map(move |message| {

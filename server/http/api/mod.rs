@@ -4,6 +4,7 @@
 //! Bodies are JSON or YAML, with the site file's keys. What GET returns, PUT accepts.
 
 mod answer;
+mod audit;
 mod auth;
 mod extract;
 mod history;
@@ -181,6 +182,10 @@ fn what_happened() -> ApiRouter<App> {
         let op = openapi::operation(op, "events", "stream_events", summary, &[400, 429]);
         openapi::header(op, "Last-Event-ID", "The id of the last message seen: go on behind it.")
     });
+    let audit = get_with(audit::list, |op| {
+        let summary = "List the audit log, newest first: changes, logins, uses of tokens";
+        openapi::is_paged(openapi::operation(op, "audit", "list_audit", summary, &[400]))
+    });
     let revisions = get_with(history::revisions, |op| {
         let summary = "List the changes of the inventory, newest first";
         openapi::is_paged(openapi::operation(op, "revisions", "list_revisions", summary, &[400]))
@@ -198,6 +203,7 @@ fn what_happened() -> ApiRouter<App> {
         .api_route("/hosts/{name}/status", status)
         .api_route("/events", events)
         .api_route("/live", live)
+        .api_route("/audit", audit)
         .api_route("/revisions", revisions)
         .api_route("/revisions/{id}", revision)
         .api_route("/revisions/{id}/revert", revert)

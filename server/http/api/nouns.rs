@@ -46,7 +46,7 @@ impl How {
     /// The change, for the inventory.
     pub(super) fn change<'a>(self, program: &'a Program, summary: &'a str) -> Change<'a> {
         let Self { dry_run: Flag(dry_run), base } = self;
-        Change { who: &program.who, summary, base, dry_run }
+        Change { who: &program.who, origin: program.origin, summary, base, dry_run }
     }
 
     pub(super) fn is_dry_run(self) -> bool {

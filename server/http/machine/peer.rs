@@ -17,6 +17,7 @@ use super::now_ms;
 use crate::app::App;
 use crate::boot::ipxe_text::{BootToken, Url};
 use crate::inventory::{Snapshot, Token};
+use crate::lifecycle::audit::{Action, Author, Entrance, Origin};
 use crate::model::{ClientKey, Host, Lease, Mac};
 
 /// The addresses of a connection.
@@ -180,8 +181,23 @@ impl Caller {
         }
         if let Some(token) = &self.token {
             let token = app.inventory.database.find_token(token).await?;
-            if token.is_some_and(|token| suffices(&token)) {
-                return Ok(());
+            let origin = Origin { via: Entrance::Api, address: Some(self.address) };
+            match token {
+                Some(token) if suffices(&token) => {
+                    let who = format!("token {}", token.name);
+                    let action = Action::TokenUsed { token: token.name };
+                    app.inventory.audit(Author { who: &who, origin }, action).await;
+                    return Ok(());
+                }
+                Some(token) => {
+                    let who = format!("token {}", token.name);
+                    let action = Action::TokenReadOnly { token: token.name };
+                    app.inventory.audit(Author { who: &who, origin }, action).await;
+                }
+                None => {
+                    let author = Author { who: "unknown token", origin };
+                    app.inventory.audit(author, Action::TokenRefused).await;
+                }
             }
         }
         Err(Error::Stranger { host: name.to_owned(), address: self.address })

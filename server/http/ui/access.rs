@@ -63,8 +63,9 @@ pub(crate) async fn add_token(State(ui): State<Ui>, sent: CheckedForm) -> Result
     };
     let said = match ui.app.inventory.database.add_token(name, may_change, ends).await {
         Ok(token) => {
-            let action = Action::TokenAdded { token: name.to_owned() };
-            ui.app.inventory.events.audit(&sent.operator.name, action);
+            let action =
+                Action::TokenAdded { token: name.to_owned(), may_change, expires_at: ends };
+            ui.app.inventory.audit(sent.operator.author(), action).await;
             Said { token: Some(token), ..Said::default() }
         }
         Err(AccountError::Inventory(error)) => return Err(error.into()),
@@ -83,7 +84,7 @@ pub(crate) async fn remove_token(
         return Err(Error::NotFound { what: "token", name });
     }
     let action = Action::TokenRemoved { token: name.clone() };
-    ui.app.inventory.events.audit(&sent.operator.name, action);
+    ui.app.inventory.audit(sent.operator.author(), action).await;
     sent.operator.notify(format!("Revoked token {name}.")).await?;
     Ok(Redirect::to("/access"))
 }
@@ -96,6 +97,7 @@ pub(crate) async fn set_password(
     let (database, user) = (&ui.app.inventory.database, &sent.operator.name);
     let (old, new) = (sent.fields.raw("old"), sent.fields.raw("new"));
     let wrong = if !database.verify_password(user, old).await? {
+        ui.app.inventory.audit(sent.operator.author(), Action::PasswordRefused).await;
         "the current password is wrong".to_owned()
     } else if new != sent.fields.raw("again") {
         "the new passwords do not match".to_owned()
@@ -103,7 +105,7 @@ pub(crate) async fn set_password(
         match database.set_password(user, new).await {
             Ok(_) => {
                 let action = Action::PasswordChanged { user: user.clone() };
-                ui.app.inventory.events.audit(user, action);
+                ui.app.inventory.audit(sent.operator.author(), action).await;
                 sent.operator.notify("Password changed.".into()).await?;
                 return Ok(Redirect::to("/access").into_response());
             }

@@ -113,7 +113,8 @@ pub(crate) async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Resp
     let reviewed = sent.fields.raw("reviewed") == bulk.summary();
     let save = sent.fields.text("do") == "save" && reviewed;
     let summary = bulk.summary();
-    let proposal = Proposal { who: &sent.operator.name, summary: &summary, base: bulk.base, save };
+    let proposal =
+        Proposal { author: sent.operator.author(), summary: &summary, base: bulk.base, save };
     let edit = |site: &mut Site| {
         bulk.apply(site);
         Ok(())

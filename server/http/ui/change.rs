@@ -161,7 +161,8 @@ pub(super) async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Resp
     // A text that was edited after its review needs another one.
     let save = sent.fields.text("do") == "save" && draft.reviewed == draft.digest();
     let summary = draft.summary();
-    let proposal = Proposal { who: &sent.operator.name, summary: &summary, base: draft.base, save };
+    let proposal =
+        Proposal { author: sent.operator.author(), summary: &summary, base: draft.base, save };
     let edit = |site: &mut Site| {
         if draft.remove {
             draft.entry.remove_from(site);

@@ -79,7 +79,13 @@ pub(crate) async fn fix(State(ui): State<Ui>, sent: CheckedForm) -> Result<Redir
     let edits = meant.edits.iter().map(|edit| (edit.at.path(), edit.value.clone()));
     let edits: Vec<(String, String)> = edits.collect();
     let summary = format!("fixed {rule}: {fix}");
-    let change = Change { who: &sent.operator.name, summary: &summary, base, ..Change::default() };
+    let change = Change {
+        who: &sent.operator.name,
+        origin: sent.operator.origin,
+        summary: &summary,
+        base,
+        ..Change::default()
+    };
     let outcome = ui.app.inventory.change_site(change, |site| {
         *site = set_values(Some(&*site), &edits).map_err(ChangeError::Edit)?;
         Ok(())

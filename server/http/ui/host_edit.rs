@@ -204,7 +204,13 @@ async fn commit(
         was if was == name => format!("changed host {name}"),
         was => format!("renamed host {was} to {name} and changed it"),
     };
-    let change = Change { who: &operator.name, summary: &summary, base: None, dry_run };
+    let change = Change {
+        who: &operator.name,
+        origin: operator.origin,
+        summary: &summary,
+        base: None,
+        dry_run,
+    };
     let outcome = ui.app.inventory.change_site(change, |site| put(site, form, name, host)).await;
     match outcome {
         Ok(done) if dry_run => {
@@ -341,7 +347,12 @@ pub(super) async fn remove(
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     }
     let summary = format!("removed host {name}");
-    let change = Change { who: &sent.operator.name, summary: &summary, ..Change::default() };
+    let change = Change {
+        who: &sent.operator.name,
+        origin: sent.operator.origin,
+        summary: &summary,
+        ..Change::default()
+    };
     let outcome = ui.app.inventory.change_site(change, |site| {
         site.hosts.remove(&name);
         Ok(())

@@ -80,11 +80,11 @@ pub(super) async fn take(
     Path(name): Path<String>,
     sent: CheckedForm,
 ) -> Result<Redirect, Error> {
-    let who = &sent.operator.name;
+    let author = sent.operator.author();
     let cancel = sent.fields.text("do") == "cancel";
     let done = match cancel {
-        true => ui.app.inventory.cancel_install(&name, who).await,
-        false => ui.app.inventory.arm_install(&name, who).await,
+        true => ui.app.inventory.cancel_install(&name, author).await,
+        false => ui.app.inventory.arm_install(&name, author).await,
     };
     match done {
         Ok(install) => {

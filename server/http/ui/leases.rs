@@ -77,7 +77,7 @@ pub(crate) async fn remove(
     ui.app.leases.remove(lease.address).await.map_err(inventory::Error::from)?;
     let (address, client) = (lease.address, lease.client.to_string());
     let action = Action::LeaseRemoved { address, client };
-    ui.app.inventory.events.audit(&sent.operator.name, action);
+    ui.app.inventory.audit(sent.operator.author(), action).await;
     sent.operator.notify(format!("Released {address}.")).await?;
     Ok(Redirect::to("/leases"))
 }

@@ -105,6 +105,7 @@ impl Pending {
                 self.changed = true;
                 return;
             }
+            Live::Audit(_) => return,
         };
         let Some(host) = host else { return };
         match followed {

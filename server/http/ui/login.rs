@@ -1,9 +1,7 @@
 //! Logging in and out.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
 use askama::Template;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
@@ -14,9 +12,9 @@ use super::error::Error;
 use super::form::{self, CheckedForm, Fields};
 use super::page::Page;
 use super::query::Asked;
-use super::session::{begin, random_token};
+use super::session::{begin, origin, random_token};
 use super::state::{Ui, now_ms};
-use crate::lifecycle::audit::Action;
+use crate::lifecycle::audit::{Action, Author};
 
 /// Holds the login form's token: before the login there is no session to hold one, and
 /// strangers shall not fill the database with sessions.
@@ -51,14 +49,16 @@ pub(crate) async fn enter(
     session: Session,
     request: Request,
 ) -> Result<Response, Error> {
-    let source = source(&request);
+    let origin = origin(request.extensions());
     let token = token_cookie(request.headers());
     let fields = form::read(request, &ui).await?;
     if !fields.has_token(&token) {
         return Err(Error::Csrf);
     }
     let (name, password) = (fields.text("name").to_owned(), fields.raw("password"));
+    let source = origin.address.map(|address| address.to_string()).unwrap_or_default();
     let who = format!("{source} {}", name.to_lowercase());
+    let author = Author { who: &name, origin };
     let wait = ui.throttle().wait_seconds(&who, now_ms() / 1000);
     if wait > 0 {
         let error = format!("Too many failed logins. Try again in {wait} s.");
@@ -66,19 +66,19 @@ pub(crate) async fn enter(
     }
     if !ui.app.inventory.database.verify_password(&name, password).await? {
         ui.throttle().failed(who, now_ms() / 1000);
-        ui.app.inventory.events.audit(&name, Action::LoginRefused { from: source });
+        ui.app.inventory.audit(author, Action::LoginRefused).await;
         let error = "Wrong name or password.".to_owned();
         return again(StatusCode::UNAUTHORIZED, &fields, error);
     }
     ui.throttle().succeeded(&who);
-    ui.app.inventory.events.audit(&name, Action::LoggedIn { from: source });
+    ui.app.inventory.audit(author, Action::LoggedIn).await;
     begin(&session, name).await?;
     Ok(Redirect::to(&own_path(fields.text("then"))).into_response())
 }
 
 /// `POST /logout`
 pub(crate) async fn leave(State(ui): State<Ui>, form: CheckedForm) -> Result<Redirect, Error> {
-    ui.app.inventory.events.audit(&form.operator.name, Action::LoggedOut);
+    ui.app.inventory.audit(form.operator.author(), Action::LoggedOut).await;
     form.operator.leave().await?;
     Ok(Redirect::to("/login"))
 }
@@ -115,12 +115,6 @@ fn token_cookie(headers: &HeaderMap) -> String {
         .map(|c| c.value().to_owned())
         .last()
         .unwrap_or_default()
-}
-
-/// The client's address; loopback where the listener does not say.
-fn source(request: &Request) -> IpAddr {
-    let connection = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    connection.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |ConnectInfo(address)| address.ip())
 }
 
 /// A path of this site, never another one: `//evil.example` and `/\evil.example` are others.

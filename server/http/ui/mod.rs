@@ -6,6 +6,7 @@
 
 mod access;
 mod assets;
+mod audit;
 mod bulk;
 mod change;
 mod checks;
@@ -101,6 +102,7 @@ fn routes(ui: Ui) -> Router {
         .route("/discovered", get(discovered::list))
         .route("/discovered/adopt", get(discovered::adopt))
         .route("/events", get(events::list))
+        .route("/audit", get(audit::list))
         .route("/revisions", get(revisions::list))
         .route("/revisions/{id}", get(revisions::show))
         .route("/revisions/{id}/revert", post(revisions::take_back))

@@ -19,6 +19,7 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
     ("discovered", "Discovered"),
     ("events", "Events"),
     ("revisions", "Revisions"),
+    ("audit", "Audit"),
     ("access", "Access"),
 ];
 

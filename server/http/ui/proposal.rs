@@ -1,6 +1,7 @@
 //! A change that is reviewed before it is saved, by a dry run.
 
 use crate::inventory::{Change, ChangeError, Committed};
+use crate::lifecycle::audit::Author;
 use crate::model::{Difference, Site};
 use crate::network::Consequences;
 
@@ -10,7 +11,7 @@ use super::state::Ui;
 /// A proposed change.
 pub(crate) struct Proposal<'a> {
     /// The user.
-    pub who: &'a str,
+    pub author: Author<'a>,
     /// Summary for the list of revisions.
     pub summary: &'a str,
     /// The revision that the user has seen.
@@ -45,8 +46,8 @@ pub(crate) async fn propose(
     proposal: Proposal<'_>,
     edit: impl FnOnce(&mut Site) -> Result<(), ChangeError>,
 ) -> Result<Outcome, Error> {
-    let Proposal { who, summary, base, save } = proposal;
-    let change = Change { who, summary, base: Some(base), dry_run: !save };
+    let Proposal { author: Author { who, origin }, summary, base, save } = proposal;
+    let change = Change { who, origin, summary, base: Some(base), dry_run: !save };
     let outcome = ui.app.inventory.change_site(change, edit);
     match outcome.await {
         Ok(done) if save => Ok(Outcome::Saved(done.revision)),

@@ -94,7 +94,12 @@ pub(crate) async fn take_back(
 ) -> Result<Redirect, Error> {
     let revision = find(&ui, id).await?;
     let summary = format!("reverted revision {}: {}", revision.id, revision.summary);
-    let change = Change { who: &sent.operator.name, summary: &summary, ..Change::default() };
+    let change = Change {
+        who: &sent.operator.name,
+        origin: sent.operator.origin,
+        summary: &summary,
+        ..Change::default()
+    };
     let outcome = ui.app.inventory.revert(change, revision.id);
     match outcome.await {
         Ok(done) => {

@@ -1,6 +1,9 @@
 //! Sessions: cookie, user and CSRF token.
 
-use axum::extract::{FromRequestParts, Request, State};
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::Extensions;
 use axum::http::request::Parts;
 use axum::http::{Method, Uri};
 use axum::middleware::Next;
@@ -16,6 +19,7 @@ use super::error::Error;
 use super::page::Frame;
 use super::state::{Ui, now_ms};
 use crate::inventory::SessionStore;
+use crate::lifecycle::audit::{Author, Entrance, Origin};
 
 const LOGIN: &str = "login";
 const NOTICE: &str = "notice";
@@ -36,12 +40,19 @@ struct Login {
 pub(crate) struct Operator {
     /// The user's name.
     pub name: String,
+    /// Where the browser is.
+    pub origin: Origin,
     /// The session's CSRF token.
     pub csrf: String,
     session: Session,
 }
 
 impl Operator {
+    /// The user, for the audit log.
+    pub(crate) fn author(&self) -> Author<'_> {
+        Author { who: &self.name, origin: self.origin }
+    }
+
     /// The frame of a page, with the pending notice, which is then removed.
     pub(crate) async fn frame(&self, section: &'static str) -> Result<Frame, Error> {
         let notice = self.session.remove(NOTICE).await?;
@@ -66,6 +77,13 @@ impl<S: Sync> FromRequestParts<S> for Operator {
         let operator = parts.extensions.get::<Self>().cloned();
         operator.ok_or_else(|| Error::Internal("a page without login asks for the user".into()))
     }
+}
+
+/// Where a browser is, as far as the listener says.
+pub(crate) fn origin(extensions: &Extensions) -> Origin {
+    let connection = extensions.get::<ConnectInfo<SocketAddr>>();
+    let address = connection.map(|ConnectInfo(address)| address.ip().to_canonical());
+    Origin { via: Entrance::Web, address }
 }
 
 /// The session layer: cookie and store.
@@ -114,7 +132,9 @@ pub(crate) async fn require_login(
         login.renewed_ms = now;
         session.insert(LOGIN, login.clone()).await?;
     }
-    request.extensions_mut().insert(Operator { name: login.user, csrf: login.csrf, session });
+    let origin = origin(request.extensions());
+    let operator = Operator { name: login.user, origin, csrf: login.csrf, session };
+    request.extensions_mut().insert(operator);
     Ok(next.run(request).await)
 }
 

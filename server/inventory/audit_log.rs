@@ -1,0 +1,331 @@
+//! The audit log in the database. What repeats is counted: a token that is used a thousand times
+//! an hour is one row.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::inventory::database::{Transaction, execute, with_pool};
+use crate::inventory::event_log::first_id;
+use crate::inventory::{Database, Error, Inventory, now_ms};
+use crate::lifecycle::audit::{
+    Action, ActionKind, AuditEntry, Author, HOUR_MS, Origin, carried_over,
+};
+
+/// How soon what was counted in memory is stored.
+const STORE_EVERY: Duration = Duration::from_secs(10);
+/// How often entries that are too old are removed.
+const TRIM_EVERY: Duration = Duration::from_secs(3600);
+/// How many different things are counted in an hour; the others share a row for each kind.
+const MOST_COUNTED: usize = 2000;
+/// How many entries of an earlier version are carried over in one transaction.
+const CARRIED_AT_ONCE: i64 = 500;
+
+/// Which entries are wanted, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct AuditQuery {
+    /// Those of one user, token (`token NAME`) or login name only.
+    pub who: Option<String>,
+    /// Those of one kind only.
+    pub kind: Option<ActionKind>,
+    /// Those from one address only.
+    pub address: Option<IpAddr>,
+    /// Those of this moment or later, in Unix milliseconds.
+    pub from_ms: Option<i64>,
+    /// Those before this moment, in Unix milliseconds.
+    pub until_ms: Option<i64>,
+    /// Those older than the entry with this id.
+    pub before: Option<String>,
+    /// How many at most.
+    pub limit: u32,
+}
+
+/// An entry, and the id that continues behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredAuditEntry {
+    /// It sorts by time; no two entries have the same.
+    pub id: String,
+    /// The entry.
+    pub entry: AuditEntry,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    at_ms: i64,
+    last_ms: i64,
+    times: i64,
+    who: String,
+    via: String,
+    address: Option<String>,
+    data: String,
+}
+
+impl Row {
+    fn read(self) -> Result<StoredAuditEntry, Error> {
+        let Self { id, at_ms, last_ms, times, who, via, address, data } = self;
+        let unreadable = |error: String| Error::unreadable("audit entry", &id, error);
+        let origin = Origin {
+            via: via.parse().map_err(|error| Error::unreadable("audit entry", &id, error))?,
+            address: address
+                .map(|address| address.parse())
+                .transpose()
+                .map_err(|error: std::net::AddrParseError| unreadable(error.to_string()))?,
+        };
+        let action = serde_json::from_str(&data).map_err(|error| unreadable(error.to_string()))?;
+        let times = times.unsigned_abs();
+        Ok(StoredAuditEntry {
+            entry: AuditEntry { at_ms, last_ms, times, who, origin, action },
+            id,
+        })
+    }
+}
+
+/// Adds an entry, or counts it in the row that it is the same as.
+pub(super) async fn add(transaction: &mut Transaction, entry: &AuditEntry) -> Result<(), Error> {
+    const ADD: &str =
+        "INSERT INTO audit (id, at_ms, last_ms, times, who, via, address, kind, data, same_as)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         ON CONFLICT (same_as) DO UPDATE SET times = audit.times + excluded.times,
+             last_ms = excluded.last_ms";
+    let AuditEntry { at_ms, last_ms, times, who, origin, action } = entry;
+    let data = serde_json::to_string(action)
+        .map_err(|error| Error::unreadable("audit entry", action.kind().label(), error))?;
+    execute!(
+        transaction,
+        ADD,
+        next_id(*at_ms),
+        at_ms,
+        last_ms,
+        i64::try_from(*times).unwrap_or(i64::MAX),
+        who,
+        origin.via.label(),
+        origin.address.map(|address| address.to_string()),
+        action.kind().label(),
+        data,
+        entry.same_as()
+    )?;
+    Ok(())
+}
+
+/// A key that sorts by time and is nobody else's.
+fn next_id(at_ms: i64) -> String {
+    format!("{}-{:016x}", first_id(at_ms), rand::random::<u64>())
+}
+
+impl Database {
+    /// Adds entries, or counts those that repeat.
+    pub async fn add_audit(&self, entries: &[AuditEntry]) -> Result<(), Error> {
+        let mut transaction = self.begin_writing().await?;
+        for entry in entries {
+            add(&mut transaction, entry).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// One page of the audit log, newest first.
+    pub async fn page_audit(&self, query: &AuditQuery) -> Result<Vec<StoredAuditEntry>, Error> {
+        let mut sql = "SELECT id, at_ms, last_ms, times, who, via, address, data FROM audit \
+                       WHERE id >= $1"
+            .to_owned();
+        let mut texts = vec![first_id(query.from_ms.unwrap_or_default())];
+        let conditions = [
+            ("id <", query.before.clone()),
+            ("id <", query.until_ms.map(first_id)),
+            ("who =", query.who.clone()),
+            ("kind =", query.kind.map(|kind| kind.label().to_owned())),
+            ("address =", query.address.map(|address| address.to_string())),
+        ];
+        // Only what is asked for is in the statement, so that it can use an index.
+        for (condition, value) in conditions {
+            if let Some(value) = value {
+                texts.push(value);
+                sql.push_str(&format!(" AND {condition} ${}", texts.len()));
+            }
+        }
+        sql.push_str(&format!(" ORDER BY id DESC LIMIT ${}", texts.len() + 1));
+        let rows: Vec<Row> = with_pool!(self, pool => {
+            let mut asked = sqlx::query_as(sqlx::AssertSqlSafe(sql));
+            for text in texts {
+                asked = asked.bind(text);
+            }
+            asked.bind(i64::from(query.limit)).fetch_all(pool).await
+        })?;
+        rows.into_iter().map(Row::read).collect()
+    }
+
+    /// Removes the entries before a moment (Unix milliseconds); how many there were.
+    pub async fn remove_audit_before(&self, before_ms: i64) -> Result<u64, Error> {
+        const REMOVE: &str = "DELETE FROM audit WHERE id < $1";
+        let mut transaction = self.begin_writing().await?;
+        let removed = execute!(&mut transaction, REMOVE, first_id(before_ms))?;
+        transaction.commit().await?;
+        Ok(removed)
+    }
+
+    /// Moves what earlier versions had among the events into the audit log.
+    pub(super) async fn carry_over_audit(&self) -> Result<(), Error> {
+        const LIST: &str =
+            "SELECT id, at_ms, data, text FROM audit_carried_over ORDER BY id LIMIT $1";
+        const REMOVE: &str = "DELETE FROM audit_carried_over WHERE id = $1";
+        loop {
+            let rows: Vec<(String, i64, Option<String>, String)> = with_pool!(self, pool =>
+                sqlx::query_as(LIST).bind(CARRIED_AT_ONCE).fetch_all(pool).await)?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let mut transaction = self.begin_writing().await?;
+            for (id, at_ms, data, text) in rows {
+                // Another server may carry it over at the same time.
+                if execute!(&mut transaction, REMOVE, id)? == 1 {
+                    add(&mut transaction, &carried_over(at_ms, data.as_deref(), text)).await?;
+                }
+            }
+            transaction.commit().await?;
+        }
+    }
+}
+
+/// What is counted in memory until it is stored, by what it is the same as.
+#[derive(Debug, Default)]
+pub(super) struct Repeats(Mutex<HashMap<String, Repeat>>);
+
+#[derive(Debug)]
+struct Repeat {
+    /// The latest that is not stored, with their number; none if all are.
+    waiting: Option<AuditEntry>,
+    hour: i64,
+}
+
+impl Repeats {
+    /// The entry if it is to be stored now. What was stored in the same hour is counted.
+    fn note(&self, mut entry: AuditEntry) -> Option<AuditEntry> {
+        let Some(mut key) = entry.same_as() else { return Some(entry) };
+        let mut repeats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if repeats.len() >= MOST_COUNTED && !repeats.contains_key(&key) {
+            entry.who = "others".into();
+            entry.origin.address = None;
+            key = entry.same_as().unwrap_or_default();
+        }
+        match repeats.get_mut(&key) {
+            None => {
+                let hour = entry.at_ms / HOUR_MS;
+                repeats.insert(key, Repeat { waiting: None, hour });
+                Some(entry)
+            }
+            Some(Repeat { waiting: Some(waiting), .. }) => {
+                waiting.times += 1;
+                waiting.last_ms = entry.at_ms;
+                None
+            }
+            Some(repeat) => {
+                repeat.waiting = Some(entry);
+                None
+            }
+        }
+    }
+
+    /// What is to be stored at a moment (Unix milliseconds).
+    fn take(&self, now_ms: i64) -> Vec<AuditEntry> {
+        let mut repeats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = repeats.values_mut().filter_map(|repeat| repeat.waiting.take()).collect();
+        repeats.retain(|_, repeat| repeat.hour >= now_ms / HOUR_MS);
+        waiting
+    }
+}
+
+impl Inventory {
+    /// Records in the audit log what was done now. That it cannot be stored is logged.
+    pub async fn audit<'a>(&self, author: impl Into<Author<'a>>, action: Action) {
+        let entry = AuditEntry::new(author.into(), action, now_ms());
+        let Some(entry) = self.repeats.note(entry) else { return };
+        if let Err(error) = self.database.add_audit(std::slice::from_ref(&entry)).await {
+            tracing::error!(%error, "cannot store in the audit log: {}", entry.text());
+        }
+        self.tell_of_audit(entry);
+    }
+
+    /// Logs an entry that is stored, and shows it to whoever watches.
+    pub(super) fn tell_of_audit(&self, entry: AuditEntry) {
+        let AuditEntry { who, origin, action, .. } = &entry;
+        let address = origin.address.map(|address| address.to_string());
+        let (via, kind) = (origin.via.label(), action.kind().label());
+        tracing::info!(who, via, address, kind, "{}", entry.text());
+        self.events.audited(entry);
+    }
+
+    /// Stores what was only counted so far.
+    pub async fn settle_audit(&self) {
+        let waiting = self.repeats.take(now_ms());
+        if waiting.is_empty() {
+            return;
+        }
+        if let Err(error) = self.database.add_audit(&waiting).await {
+            tracing::error!(%error, "cannot store {} entries of the audit log", waiting.len());
+        }
+    }
+
+    /// Stores what is counted, and removes entries that are older than `keep_days`, until `stop`.
+    pub async fn run_audit(self, keep_days: u32, stop: CancellationToken) -> std::io::Result<()> {
+        let mut store = interval(STORE_EVERY);
+        let mut trim = interval(TRIM_EVERY);
+        for timer in [&mut store, &mut trim] {
+            timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => {
+                    self.settle_audit().await;
+                    return Ok(());
+                }
+                _ = store.tick() => self.settle_audit().await,
+                _ = trim.tick() => {
+                    let before_ms = now_ms() - i64::from(keep_days) * 24 * HOUR_MS;
+                    match self.database.remove_audit_before(before_ms).await {
+                        Ok(0) => {}
+                        Ok(removed) => tracing::info!(removed, "old audit entries removed"),
+                        Err(error) => tracing::warn!(%error, "cannot remove old audit entries"),
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token_use(number: usize, at_ms: i64) -> AuditEntry {
+        let who = format!("token t{number}");
+        AuditEntry::new(who.as_str().into(), Action::TokenUsed { token: "t".into() }, at_ms)
+    }
+
+    #[test]
+    fn what_repeats_is_counted_until_it_is_stored() {
+        let repeats = Repeats::default();
+        assert!(repeats.note(token_use(1, 10)).is_some());
+        for at_ms in 11..1010 {
+            assert_eq!(repeats.note(token_use(1, at_ms)), None);
+        }
+        let stored = repeats.take(1010);
+        let counts: Vec<_> = stored.iter().map(|entry| (entry.times, entry.last_ms)).collect();
+        assert_eq!(counts, [(999, 1009)]);
+        assert_eq!(repeats.take(1010), []);
+        assert_eq!(repeats.note(token_use(1, 1011)), None, "the hour is not over");
+        assert!(repeats.note(token_use(1, HOUR_MS)).is_some(), "the next hour");
+    }
+
+    #[test]
+    fn a_flood_of_different_names_is_a_few_rows() {
+        let repeats = Repeats::default();
+        let stored = (0..100_000).filter_map(|number| repeats.note(token_use(number, 5)));
+        assert_eq!(stored.count(), MOST_COUNTED + 1);
+        let waiting: u64 = repeats.take(6).iter().map(|entry| entry.times).sum();
+        assert_eq!(waiting as usize, 100_000 - MOST_COUNTED - 1);
+    }
+}
