@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use rackstrap::inventory::Database;
-use rackstrap::leases::facts::LeaseQuery;
+use rackstrap::leases::facts::LeaseFacts;
 use rackstrap::leases::{CommitError, LeaseBook};
 use rackstrap::model::{ClientKey, Lease, LeaseState, Mac, Site};
 use rackstrap::site_file;
@@ -232,9 +232,8 @@ impl<'a> World<'a> {
         let key = ClientKey::Mac(mac(client));
         let net = "10.0.0.0/24".parse().unwrap();
         let mut table = self.server.as_ref().unwrap().book.table();
-        let query =
-            LeaseQuery { client: &key, net, reserved: None, requested: None, may_lease: true };
-        let facts = table.at(1, &self.site, self.now).facts(&query);
+        let asked = LeaseFacts { may_lease: true, ..LeaseFacts::default() };
+        let facts = table.at(1, &self.site, self.now).complete(asked, &key, net);
         let offered = facts.leased.or(facts.offered).or(facts.previous).or(facts.free);
         if let Some(offered) = offered {
             table.offer(&key, offered, self.now + 60);

@@ -1,4 +1,4 @@
-//! What a host boots and how it is told: architecture, next step, iPXE script, configuration archive. Pure.
+//! What a host boots and how the client learns it: architecture, next step, iPXE script, configuration archive. Pure.
 
 pub(crate) mod arch;
 pub(crate) mod ipxe_text;

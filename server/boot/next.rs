@@ -1,4 +1,4 @@
-//! What a client boots next and how it is told: a program, a script, or nothing. Pure.
+//! What a client boots next: a program, a script, or nothing. Pure.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ pub(crate) enum Next {
     RaspberryPi,
 }
 
-/// Why a client is told nothing about booting.
+/// Why a client gets no boot data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum WhyNothing {
     /// It is an operating system, not firmware.

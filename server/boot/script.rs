@@ -22,7 +22,7 @@ pub(crate) struct Target {
     pub token: Option<BootToken>,
 }
 
-/// Why an image cannot be told to iPXE.
+/// Why no iPXE script can be written for an image.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ScriptError {
     /// Something in it would not come through a script as it is.
@@ -31,7 +31,7 @@ pub(crate) enum ScriptError {
     /// It says nothing, or two things.
     #[error("exactly one of kernel, efi, script and local must be given")]
     Ambiguous,
-    /// A word stands for the host's network, and there is none.
+    /// A placeholder needs the host's network, and it has none.
     #[error("{DRACUT_WORD} is on its command line, and the host has no network to stand there")]
     NoNetwork,
     /// The template failed.

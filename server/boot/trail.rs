@@ -1,4 +1,4 @@
-//! What each client was told to boot in the last minutes, to break boots that go in circles. Pure.
+//! The latest boot instructions of each client, to break boot loops. Pure.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::next::{Next, script_url};
 pub(crate) use crate::lifecycle::reason::Detour;
 use crate::model::Mac;
 
-/// A program told so often within `LOOP_SECONDS` is a loop.
+/// A program sent this often within `LOOP_SECONDS` is a loop.
 const LOOP_TIMES: u32 = 3;
 const LOOP_SECONDS: i64 = 60;
 /// How long it is remembered that an iPXE without HTTP was sent to ours, in seconds.
@@ -27,18 +27,18 @@ pub(crate) struct BootTrails {
 
 #[derive(Debug)]
 struct Trail {
-    /// The last exchange and what it was told: a repeated question gets the same answer.
+    /// The transaction id of the last request and its answer: a retransmission gets the same one.
     last: (u32, Next),
-    /// How often a program was told since when.
+    /// Since when programs are counted.
     since: i64,
     times: u32,
     chained_at: Option<i64>,
     seen_at: i64,
 }
 
-/// One exchange in which a client is told what to boot.
+/// One message by which a client asks what to boot.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Step<'a> {
+pub(crate) struct BootRequest<'a> {
     /// Who boots.
     pub mac: Mac,
     /// What it is.
@@ -52,58 +52,58 @@ pub(crate) struct Step<'a> {
 }
 
 impl BootTrails {
-    /// What the client is told: `next`, unless that leads in circles.
-    pub(crate) fn choose(&self, step: &Step<'_>, next: Next) -> (Next, Option<Detour>) {
-        let Some(trail) = self.of.get(&step.mac).filter(|_| is_program(&next)) else {
+    /// What the client boots: `next`, unless that is a loop.
+    pub(crate) fn choose(&self, request: &BootRequest<'_>, next: Next) -> (Next, Option<Detour>) {
+        let Some(trail) = self.of.get(&request.mac).filter(|_| is_program(&next)) else {
             return (next, None);
         };
-        if trail.last.0 == step.transaction_id {
+        if trail.last.0 == request.transaction_id {
             return (trail.last.1.clone(), None);
         }
-        let script = || Next::Script(script_url(step.base_url, step.mac));
-        let chained = trail.chained_at.is_some_and(|at| step.now - at < CHAINED_SECONDS);
-        if chained && matches!(step.client, Client::IpxeWithoutHttp(_)) {
+        let script = || Next::Script(script_url(request.base_url, request.mac));
+        let chained = trail.chained_at.is_some_and(|at| request.now - at < CHAINED_SECONDS);
+        if chained && matches!(request.client, Client::IpxeWithoutHttp(_)) {
             return (script(), Some(Detour::Chained));
         }
-        if trail.times >= LOOP_TIMES && step.now - trail.since < LOOP_SECONDS {
+        if trail.times >= LOOP_TIMES && request.now - trail.since < LOOP_SECONDS {
             return (script(), Some(Detour::Loop));
         }
         (next, None)
     }
 
-    /// Remembers that the client was told `next` for good (by an ACK).
-    pub(crate) fn record(&mut self, step: &Step<'_>, next: &Next) {
+    /// Remembers `next` as sent in an ACK.
+    pub(crate) fn record(&mut self, request: &BootRequest<'_>, next: &Next) {
         // Not for every packet of a crowd: it looks at all of them.
-        if self.of.len() >= MAX_CLIENTS && self.swept_at != step.now {
-            self.swept_at = step.now;
-            self.of.retain(|_, trail| step.now - trail.seen_at < LOOP_SECONDS);
+        if self.of.len() >= MAX_CLIENTS && self.swept_at != request.now {
+            self.swept_at = request.now;
+            self.of.retain(|_, trail| request.now - trail.seen_at < LOOP_SECONDS);
         }
-        let known = self.of.get(&step.mac);
-        if known.is_some_and(|trail| trail.last.0 == step.transaction_id)
+        let known = self.of.get(&request.mac);
+        if known.is_some_and(|trail| trail.last.0 == request.transaction_id)
             || (known.is_none() && self.of.len() >= MAX_CLIENTS)
         {
             return;
         }
-        let trail = self.of.entry(step.mac).or_insert_with(|| Trail {
-            last: (step.transaction_id, next.clone()),
-            since: step.now,
+        let trail = self.of.entry(request.mac).or_insert_with(|| Trail {
+            last: (request.transaction_id, next.clone()),
+            since: request.now,
             times: 0,
             chained_at: None,
-            seen_at: step.now,
+            seen_at: request.now,
         });
-        trail.last = (step.transaction_id, next.clone());
-        trail.seen_at = step.now;
+        trail.last = (request.transaction_id, next.clone());
+        trail.seen_at = request.now;
         if !is_program(next) {
             // The circle is broken: a program may be tried again.
             (trail.times, trail.chained_at) = (0, None);
             return;
         }
-        if step.now - trail.since >= LOOP_SECONDS || trail.times == 0 {
-            (trail.since, trail.times) = (step.now, 0);
+        if request.now - trail.since >= LOOP_SECONDS || trail.times == 0 {
+            (trail.since, trail.times) = (request.now, 0);
         }
         trail.times += 1;
-        if matches!(step.client, Client::IpxeWithoutHttp(_)) {
-            trail.chained_at = Some(step.now);
+        if matches!(request.client, Client::IpxeWithoutHttp(_)) {
+            trail.chained_at = Some(request.now);
         }
     }
 }
@@ -120,17 +120,27 @@ mod tests {
     const BASE_URL: &str = "http://10.0.0.1";
     const SCRIPT: &str = "http://10.0.0.1/boot/52:54:00:00:00:01.ipxe";
 
-    fn step(client: Client, transaction_id: u32, now: i64) -> Step<'static> {
-        Step { mac: Mac([0x52, 0x54, 0, 0, 0, 1]), client, transaction_id, now, base_url: BASE_URL }
+    fn request(client: Client, transaction_id: u32, now: i64) -> BootRequest<'static> {
+        BootRequest {
+            mac: Mac([0x52, 0x54, 0, 0, 0, 1]),
+            client,
+            transaction_id,
+            now,
+            base_url: BASE_URL,
+        }
     }
 
     /// One boot: the choice of the OFFER is the choice of the ACK, also asked twice.
-    fn boot(trails: &mut BootTrails, step: Step<'_>, next: &Next) -> (Next, Option<Detour>) {
-        let offered = trails.choose(&step, next.clone());
-        trails.record(&step, &offered.0);
-        let (again, _) = trails.choose(&step, next.clone());
+    fn boot(
+        trails: &mut BootTrails,
+        request: BootRequest<'_>,
+        next: &Next,
+    ) -> (Next, Option<Detour>) {
+        let offered = trails.choose(&request, next.clone());
+        trails.record(&request, &offered.0);
+        let (again, _) = trails.choose(&request, next.clone());
         assert_eq!(again, offered.0);
-        trails.record(&step, &again);
+        trails.record(&request, &again);
         offered
     }
 
@@ -140,7 +150,7 @@ mod tests {
         let nbp = Next::NbpByTftp("undionly.kpxe".into());
         let bios = Client::Pxe(Arch::Bios);
         let detours: Vec<Option<Detour>> = (0..8)
-            .map(|number| boot(&mut trails, step(bios, number, i64::from(number) * 5), &nbp).1)
+            .map(|number| boot(&mut trails, request(bios, number, i64::from(number) * 5), &nbp).1)
             .collect();
         let looped = Some(Detour::Loop);
         assert_eq!(detours, [None, None, None, looped, None, None, None, looped]);
@@ -151,8 +161,8 @@ mod tests {
         let mut trails = BootTrails::default();
         let nbp = Next::NbpByTftp("snponly.efi".into());
         for number in 0..10 {
-            let step = step(Client::Pxe(Arch::X64Efi), number, i64::from(number) * 40);
-            assert_eq!(boot(&mut trails, step, &nbp), (nbp.clone(), None), "{number}");
+            let request = request(Client::Pxe(Arch::X64Efi), number, i64::from(number) * 40);
+            assert_eq!(boot(&mut trails, request, &nbp), (nbp.clone(), None), "{number}");
         }
     }
 
@@ -161,10 +171,10 @@ mod tests {
         let mut trails = BootTrails::default();
         let url = Next::NbpByUrl("tftp://10.0.0.1/undionly.kpxe".into());
         let old = Client::IpxeWithoutHttp(Arch::Bios);
-        assert_eq!(boot(&mut trails, step(old, 1, 0), &url).1, None);
-        let (next, detour) = boot(&mut trails, step(old, 2, 10), &url);
+        assert_eq!(boot(&mut trails, request(old, 1, 0), &url).1, None);
+        let (next, detour) = boot(&mut trails, request(old, 2, 10), &url);
         assert_eq!((next, detour), (Next::Script(SCRIPT.into()), Some(Detour::Chained)));
-        assert_eq!(boot(&mut trails, step(old, 3, 400), &url).1, None, "the next boot");
+        assert_eq!(boot(&mut trails, request(old, 3, 400), &url).1, None, "the next boot");
     }
 
     #[test]
@@ -172,8 +182,8 @@ mod tests {
         let mut trails = BootTrails::default();
         let script = Next::Script(SCRIPT.into());
         for number in 0..20 {
-            let step = step(Client::Ipxe(Arch::Bios), number, 0);
-            assert_eq!(boot(&mut trails, step, &script), (script.clone(), None));
+            let request = request(Client::Ipxe(Arch::Bios), number, 0);
+            assert_eq!(boot(&mut trails, request, &script), (script.clone(), None));
         }
     }
 }

@@ -7,10 +7,9 @@ use std::sync::OnceLock;
 use dhcproto::v4::MessageType;
 
 use super::link::LinkSubnet;
-use super::pxe::{BootData, boot_data, boot_item};
+use super::pxe::{boot_data, boot_item};
 use super::relay::RelayInfo;
 use super::reply::{ReplyContent, build_nak, build_reply};
-use super::request::Request;
 use super::wire::{EncodedOption, HEADER_BYTES, MAGIC_COOKIE, Packet, Reply, decode_option};
 use crate::boot::arch::ClientSigns;
 use crate::boot::next::Next;
@@ -43,7 +42,7 @@ pub(crate) fn decode(bytes: &[u8]) {
         mac: None,
     };
     assert!(!signs.classify().to_string().is_empty());
-    if let Err(refusal) = Request::read(&packet) {
+    if let Err(refusal) = packet.check_request() {
         assert!(!refusal.to_string().is_empty());
     }
     // Any two bytes of the header do for the size that is allowed.
@@ -60,10 +59,10 @@ fn check_written_again(packet: &Packet<'_>, max_bytes: usize, may_overload: bool
         hardware: packet.hardware,
         transaction_id: packet.transaction_id,
         flags: packet.flags,
-        client_address: packet.client_address,
+        client_address: packet.ciaddr,
         your_address: packet.your_address,
         next_server: packet.next_server,
-        relay_address: packet.relay_address,
+        relay_address: packet.giaddr,
         boot_file: String::new(),
         options: options.map(|(code, data)| EncodedOption::raw(code, data)).collect(),
         relay_info: packet.options.get(RELAY_INFO),
@@ -91,18 +90,20 @@ fn encoded_length(data: usize) -> usize {
 pub(crate) fn relay(bytes: &[u8]) {
     let mut dice = Dice::new(bytes);
     let message = relayed_message(&mut dice);
-    let Ok(packet) = Packet::parse(&message) else { return };
-    let Ok(request) = Request::read(&packet) else { return };
+    let Ok(request) = Packet::parse(&message) else { return };
+    if request.check_request().is_err() {
+        return;
+    }
     let server = Ipv4Addr::new(10, 0, 0, 1);
     let subnet = full_subnet();
     let net = "10.0.0.0/24".parse().expect("a prefix");
     let name = "n".repeat(usize::from(dice.byte()));
     let boot = match dice.byte() {
-        0..128 => BootData::default(),
+        0..128 => Reply::default(),
         length => {
             let next = Next::NbpByTftp("f".repeat(usize::from(length) - 100));
             let client = ClientSigns { vendor_class: b"PXEClient", ..ClientSigns::default() };
-            boot_data(client.classify(), &next, server, packet.options.get(code::CLIENT_UUID))
+            boot_data(client.classify(), &next, server, request.options.get(code::CLIENT_UUID))
         }
     };
     let content = ReplyContent {
@@ -119,9 +120,9 @@ pub(crate) fn relay(bytes: &[u8]) {
     };
     for reply in [build_reply(&request, &content), build_nak(&request, server, &name)] {
         let (bytes, left_out) = reply.encode();
-        check_relay_info(&packet, &bytes);
+        check_relay_info(&request, &bytes);
         check_size(&request, &bytes, 1500);
-        let long_id = request.client_id.is_some_and(|id| id.len() > 255);
+        let long_id = request.client_id().is_some_and(|id| id.len() > 255);
         let essential = [
             code::MESSAGE_TYPE,
             code::SERVER_ID,
@@ -205,10 +206,10 @@ pub(super) fn check_relay_info(question: &Packet<'_>, answer: &[u8]) {
 /// Checks that an answer is as long as every BOOTP client needs it, and no longer than its
 /// client takes (option 57) or the link carries. What a relay added is the relay's to
 /// take out again: it comes on top where there is no other way.
-pub(super) fn check_size(request: &Request<'_>, answer: &[u8], mtu: usize) {
-    let asked = request.max_message_bytes.map_or(0, usize::from);
+pub(super) fn check_size(request: &Packet<'_>, answer: &[u8], mtu: usize) {
+    let asked = request.max_message_bytes().map_or(0, usize::from);
     let message = asked.clamp(EVERY_CLIENT_TAKES, mtu.max(EVERY_CLIENT_TAKES));
-    let relay_info = request.relay_info.map_or(0, |info| encoded_length(info.bytes.len()));
+    let relay_info = request.relay_info().map_or(0, |info| encoded_length(info.bytes.len()));
     let most = message - LOWER_HEADER_BYTES + relay_info;
     assert!((MIN_BYTES..=most).contains(&answer.len()), "{} bytes of {most}", answer.len());
 }

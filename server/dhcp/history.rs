@@ -1,5 +1,5 @@
-//! What one link's traffic tells over time: foreign servers, boots in circles, NICs that
-//! were plugged in elsewhere. Pure.
+//! State that a link's traffic builds up over time: foreign DHCP servers, boot loops, NICs
+//! that moved to another switch port. Pure.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -11,11 +11,11 @@ use super::probe::Probes;
 use crate::boot::trail::BootTrails;
 use crate::model::{Identity, Mac};
 
-/// How long a foreign server is taken to be there, in seconds, and how often it is told of.
+/// How long a foreign server counts as present, in seconds, and how often it is reported.
 const FOREIGN_SECONDS: i64 = 3600;
 /// How often the same warning is given, in seconds.
 const WARN_AGAIN_SECONDS: i64 = 600;
-/// More foreign servers or warnings than this are not told apart.
+/// The most foreign servers, and the most kinds of warnings, that are tracked.
 const MAX_ENTRIES: usize = 256;
 /// The ports of more NICs than this are not remembered.
 const MAX_PORTS: usize = 16_384;
@@ -23,7 +23,7 @@ const MAX_PORTS: usize = 16_384;
 /// The memory of one link. Times are Unix seconds.
 #[derive(Debug, Default)]
 pub(crate) struct LinkHistory {
-    /// What clients were told to boot.
+    /// The latest boot instructions of each client.
     pub boots: BootTrails,
     /// Which addresses are being probed, and which are clear.
     pub probes: Probes,
@@ -36,8 +36,8 @@ pub(crate) struct LinkHistory {
 }
 
 impl LinkHistory {
-    /// Notes that a client took another server's offer. Says whether that server
-    /// is to be told of.
+    /// Notes that a client took another server's offer. Returns whether that server
+    /// is to be reported.
     pub(crate) fn sees_foreign_server(&mut self, server: Ipv4Addr, now: i64) -> bool {
         self.foreign.retain(|_, seen_at| now - *seen_at < FOREIGN_SECONDS);
         let is_new = !self.foreign.contains_key(&server);
@@ -75,7 +75,7 @@ impl LinkHistory {
         }
     }
 
-    /// Whether a warning is given, or was a moment ago.
+    /// Whether a warning is to be logged; not if it was within the last ten minutes.
     pub(crate) fn warns(&mut self, what: &str, now: i64) -> bool {
         self.warned.retain(|_, warned_at| now - *warned_at < WARN_AGAIN_SECONDS);
         if self.warned.contains_key(what) || self.warned.len() >= MAX_ENTRIES {

@@ -1,6 +1,6 @@
 //! By what a message tells its host, where its MAC does not. Pure.
 
-use super::request::Request;
+use super::wire::Packet;
 use crate::model::Identity;
 use crate::options::code;
 
@@ -9,11 +9,11 @@ use crate::options::code;
 ///
 /// Option 82 counts without a relay's address too: switches that snoop put it in without
 /// passing the packet on, and a client that makes it up could as well make up its MAC.
-pub(crate) fn identities<'a>(request: &'a Request<'_>) -> impl Iterator<Item = Identity> + 'a {
+pub(crate) fn identities<'a>(request: &'a Packet<'_>) -> impl Iterator<Item = Identity> + 'a {
     let uuid = uuid(request).map(Identity::uuid);
-    let client_id = request.client_id.map(|id| Identity::ClientId(id.to_vec()));
+    let client_id = request.client_id().map(|id| Identity::ClientId(id.to_vec()));
     let filled = |bytes: &&[u8]| !bytes.is_empty();
-    let info = request.relay_info;
+    let info = request.relay_info();
     let circuit = info.and_then(|info| info.circuit_id).filter(filled);
     let remote = info.and_then(|info| info.remote_id).filter(filled);
     let ports = [(circuit, remote), (circuit, None), (None, remote)];
@@ -27,14 +27,14 @@ pub(crate) fn identities<'a>(request: &'a Request<'_>) -> impl Iterator<Item = I
 
 /// The machine's UUID: option 97 (RFC 4578 section 2.3), a client identifier of type 0 that
 /// is one, or UEFI's hardware address of 16 bytes (EDK2 SendGUID).
-fn uuid(request: &Request<'_>) -> Option<[u8; 16]> {
+fn uuid(request: &Packet<'_>) -> Option<[u8; 16]> {
     let typed = |bytes: &[u8]| match bytes {
         [0, uuid @ ..] => <[u8; 16]>::try_from(uuid).ok(),
         _ => None,
     };
-    let uuid = request.packet.options.get(code::CLIENT_UUID).and_then(typed);
-    let uuid = uuid.or_else(|| request.client_id.and_then(typed));
-    let uuid = uuid.or_else(|| request.packet.hardware.try_into().ok());
+    let uuid = request.options.get(code::CLIENT_UUID).and_then(typed);
+    let uuid = uuid.or_else(|| request.client_id().and_then(typed));
+    let uuid = uuid.or_else(|| request.hardware.try_into().ok());
     // Boards without one of their own.
     uuid.filter(|uuid| *uuid != [0; 16] && *uuid != [0xff; 16])
 }
@@ -46,8 +46,8 @@ mod tests {
     use crate::dhcp::wire::Packet;
 
     fn told(bytes: &[u8]) -> Vec<String> {
-        let packet = Packet::parse(bytes).unwrap();
-        let request = Request::read(&packet).unwrap();
+        let request = Packet::parse(bytes).unwrap();
+        request.check_request().unwrap();
         identities(&request).map(|identity| identity.to_string()).collect()
     }
 

@@ -1,14 +1,15 @@
 //! Where a packet came from: which link, hence which subnet. Pure.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::Ipv4Addr;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::request::Request;
+use super::wire::Packet;
 use crate::leases::table::v4;
 use crate::model::{Host, Site, Subnet, SubnetIndex};
 use crate::options::code;
 use crate::profile::ResolvedSite;
+pub(crate) use crate::udp::Arrival;
 
 /// An interface that is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,26 +22,6 @@ pub(crate) struct ServedLink {
     pub addresses: Vec<Ipv4Net>,
     /// The largest packet in bytes.
     pub mtu: u32,
-}
-
-/// How one packet arrived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Arrival {
-    /// Who sent it.
-    pub source: SocketAddrV4,
-    /// Where it was sent to: an address of ours, or broadcast.
-    pub destination: Ipv4Addr,
-    /// The address of ours that the sender is answered from.
-    pub local: Ipv4Addr,
-    /// The port of ours that it came to.
-    pub port: u16,
-}
-
-impl Arrival {
-    /// Whether it was sent to this server alone.
-    pub(crate) fn is_unicast(&self) -> bool {
-        self.destination == self.local
-    }
 }
 
 /// A subnet that a client can be in.
@@ -62,17 +43,17 @@ pub(crate) struct LinkSubnet<'a> {
 pub(crate) fn link_subnets<'a>(
     site: &'a ResolvedSite,
     index: &SubnetIndex,
-    request: &Request<'_>,
+    request: &Packet<'_>,
     link: &ServedLink,
     arrival: &Arrival,
 ) -> Vec<LinkSubnet<'a>> {
     let relay = request.relay_address();
     // Option 82 counts only where a relay can have put it.
-    let link_selection = relay.and(request.relay_info).and_then(|info| info.link_selection);
+    let link_selection = relay.and(request.relay_info()).and_then(|info| info.link_selection);
     let selected = link_selection
-        .or_else(|| request.packet.options.address(code::SUBNET_SELECTION))
+        .or_else(|| request.options.address(code::SUBNET_SELECTION))
         .or(relay)
-        .or_else(|| request.client_address.filter(|_| arrival.is_unicast()));
+        .or_else(|| request.client_address().filter(|_| arrival.is_unicast()));
     if let Some(address) = selected {
         let found = around(site, index, &[address]);
         if !found.is_empty() || link_selection.or(relay).is_some() {
@@ -135,7 +116,7 @@ impl ServedLink {
     /// the client's network, else the one that the packet came to.
     pub(crate) fn address_for(
         &self,
-        request: &Request<'_>,
+        request: &Packet<'_>,
         arrival: &Arrival,
         net: Ipv4Net,
     ) -> Ipv4Addr {
@@ -146,13 +127,15 @@ impl ServedLink {
 
 /// The server identifier on the client's link (option 54): what the relay
 /// says (RFC 5107), else the address that the client reaches it by.
-pub(crate) fn server_id(request: &Request<'_>, local: Ipv4Addr) -> Ipv4Addr {
-    let said = request.relay_info.and_then(|info| info.server_id_override);
+pub(crate) fn server_id(request: &Packet<'_>, local: Ipv4Addr) -> Ipv4Addr {
+    let said = request.relay_info().and_then(|info| info.server_id_override);
     request.relay_address().and(said).unwrap_or(local)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddrV4;
+
     use super::*;
     use crate::dhcp::test_packets::{message, subnet};
     use crate::dhcp::wire::Packet;
@@ -173,8 +156,8 @@ mod tests {
     }
 
     fn place_of(bytes: &[u8], destination: Ipv4Addr) -> Option<String> {
-        let packet = Packet::parse(bytes).unwrap();
-        let request = Request::read(&packet).unwrap();
+        let request = Packet::parse(bytes).unwrap();
+        request.check_request().unwrap();
         let link = ServedLink {
             interface: "eth0".into(),
             index: 2,

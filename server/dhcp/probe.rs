@@ -60,8 +60,8 @@ impl Probes {
         if clear || self.running.len() >= MAX_RUNNING { Verdict::Clear } else { Verdict::Needed }
     }
 
-    /// Counts that somebody was found on an address; says whether that is to be believed. A
-    /// router that answers for everybody (proxy ARP) would empty the pool.
+    /// Counts a conflict; returns whether it is to be believed. A
+    /// router that answers for every address (proxy ARP) would empty the pool.
     pub(crate) fn believes_conflict(&mut self, now: i64) -> bool {
         if now - self.conflicts.0 >= CONFLICT_SECONDS {
             self.conflicts = (now, 0);
@@ -75,7 +75,7 @@ impl Probes {
         self.running.insert(address);
     }
 
-    /// Notes that a probe has ended, and whether nobody was found.
+    /// Notes that a probe has ended, and whether the address is free.
     pub(crate) fn end(&mut self, address: Ipv4Addr, clear: bool, now: i64) {
         self.running.remove(&address);
         if !clear {

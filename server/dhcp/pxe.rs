@@ -1,9 +1,9 @@
-//! How a boot decision is said in DHCP: next server, boot file and the options
-//! that each firmware insists on (PXE 2.1, UEFI 2.10 section 24.7, iPXE). Pure.
+//! How a boot decision is encoded in DHCP: next server, boot file and the options
+//! that each firmware requires (PXE 2.1, UEFI 2.10 section 24.7, iPXE). Pure.
 
 use std::net::Ipv4Addr;
 
-use super::wire::EncodedOption;
+use super::wire::{EncodedOption, Reply};
 use crate::boot::arch::Client;
 use crate::boot::next::Next;
 use crate::options::code::{
@@ -14,14 +14,14 @@ use crate::options::{sub_option, sub_options};
 /// The sub-option of option 43 with the menu item that a client chose (PXE 2.1).
 const BOOT_ITEM: u8 = 71;
 
-/// PXE discovery control 8: take the boot file named here and ask nobody else.
+/// PXE discovery control 8: use the boot file named here and no other boot server.
 /// With option 60 and without this, UEFI asks port 4011 and gives up.
 const USE_BOOT_FILE: [u8; 4] = [6, 1, 8, 255];
 /// A PXE boot menu with one item, the local disk (type 0), and a prompt of 0 s: firmware takes
 /// it at once and goes on to its next boot option. Measured on EDK2 and on iPXE, byte by byte;
-/// iPXE waits for a key for ever where the prompt (tag 10) is missing.
+/// without the prompt (tag 10) iPXE waits for a key indefinitely.
 const LOCAL_MENU: [u8; 22] = *b"\x06\x01\x03\x09\x09\x00\x00\x06Local \x0a\x05\x00boot\xff";
-/// Discovery control, boot servers, menu and prompt: what makes the local menu work.
+/// Discovery control, boot servers, menu and prompt: the local menu needs all of them.
 const MENU_TAGS: [u8; 4] = [6, 8, 9, 10];
 /// iPXE's `no-pxedhcp` (176): otherwise it waits 2 s for a proxy on every boot.
 const NO_PROXY: [u8; 3] = [176, 1, 1];
@@ -29,21 +29,10 @@ const NO_PROXY: [u8; 3] = [176, 1, 1];
 const RASPBERRY_PI_MENU: &[u8] =
     b"\x06\x01\x03\x0a\x04\x00PXE\x09\x14\x00\x00\x11Raspberry Pi Boot\xff";
 
-/// What an answer says about booting.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct BootData {
-    /// Where the boot file is (`siaddr`).
-    pub next_server: Option<Ipv4Addr>,
-    /// The boot file field and option 67; empty for none.
-    pub boot_file: String,
-    /// The options, whether the client asks for them or not.
-    pub options: Vec<EncodedOption>,
-}
-
 /// What sends UEFI to port 4011: PXEClient without boot data.
-pub(crate) fn redirect_data(server: Ipv4Addr) -> BootData {
+pub(crate) fn redirect_data(server: Ipv4Addr) -> Reply<'static> {
     let options = vec![EncodedOption::raw(VENDOR_CLASS, b"PXEClient")];
-    BootData { next_server: Some(server), boot_file: String::new(), options }
+    Reply { next_server: server, options, ..Reply::default() }
 }
 
 /// The boot item that a client chose from a menu (PXE 2.1, option 43 tag 71), as it came.
@@ -51,7 +40,7 @@ pub(crate) fn boot_item(vendor_options: &[u8]) -> Option<&[u8]> {
     sub_option(vendor_options, BOOT_ITEM)
 }
 
-impl BootData {
+impl Reply<'_> {
     /// Repeats the client's boot item, without which it does not take the answer for its own.
     pub(crate) fn echo_boot_item(&mut self, item: Option<&[u8]>) {
         let Some(item) = item.filter(|item| item.len() == 4) else { return };
@@ -72,7 +61,7 @@ const SHARED: [u8; 2] = [VENDOR_SPECIFIC, IPXE];
 
 /// Puts the operator's sub-options beside ours in options 43 and 175. One that both have is
 /// the operator's, except in the menu of the local disk, which works only as a whole.
-pub(crate) fn merge_added<'a>(boot: &mut BootData, added: impl Fn(u8) -> Option<&'a [u8]>) {
+pub(crate) fn merge_added<'a>(boot: &mut Reply<'_>, added: impl Fn(u8) -> Option<&'a [u8]>) {
     for option in &mut boot.options {
         let Some(theirs) = SHARED.contains(&option.code).then(|| added(option.code)).flatten()
         else {
@@ -99,16 +88,17 @@ pub(crate) fn merge_added<'a>(boot: &mut BootData, added: impl Fn(u8) -> Option<
     }
 }
 
-/// Says `next` in the words of the client's firmware. `server` is where TFTP is.
+/// The part of a reply that encodes `next` for the client's firmware: next server, boot
+/// file, and options whether the client asks for them or not. `server` is where TFTP is.
 pub(crate) fn boot_data(
     client: Client,
     next: &Next,
     server: Ipv4Addr,
     client_uuid: Option<&[u8]>,
-) -> BootData {
+) -> Reply<'static> {
     let mut options = Vec::new();
     let boot_file = match next {
-        Next::Nothing(_) => return BootData::default(),
+        Next::Nothing(_) => return Reply::default(),
         Next::NbpByTftp(name) => name.clone(),
         Next::NbpByUrl(url) | Next::Script(url) | Next::LocalUrl(url) => url.clone(),
         Next::RaspberryPi | Next::LocalMenu => String::new(),
@@ -144,7 +134,7 @@ pub(crate) fn boot_data(
     if let Some(uuid) = client_uuid {
         options.push(EncodedOption::raw(CLIENT_UUID, uuid));
     }
-    BootData { next_server: Some(server), boot_file, options }
+    Reply { next_server: server, boot_file, options, ..Reply::default() }
 }
 
 /// Old ROMs read past the end of option 67, and EDK2 writes a NUL there.
@@ -161,7 +151,7 @@ mod tests {
 
     const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 
-    fn codes(data: &BootData) -> Vec<u8> {
+    fn codes(data: &Reply<'_>) -> Vec<u8> {
         data.options.iter().map(|option| option.code).collect()
     }
 
@@ -201,7 +191,7 @@ mod tests {
             let mut data = boot_data(client, &Next::LocalMenu, SERVER, uuid);
             data.echo_boot_item(boot_item(&[71, 4, 0, 0, 0, 0, 255]));
             assert_eq!(codes(&data), expected, "{client}");
-            assert_eq!((data.next_server, data.boot_file.as_str()), (Some(SERVER), ""));
+            assert_eq!((data.next_server, data.boot_file.as_str()), (SERVER, ""));
             let option = |code| data.options.iter().find(|option| option.code == code).unwrap();
             assert_eq!(option(60).data(), b"PXEClient");
             assert_eq!(option(43).data(), menu);
@@ -231,7 +221,7 @@ mod tests {
     fn a_local_boot_without_a_file_sends_no_boot_data_at_all() {
         let next = Next::Nothing(crate::boot::next::WhyNothing::LocalDisk);
         let data = boot_data(Client::Pxe(Arch::Bios), &next, SERVER, Some(&[0; 17]));
-        assert_eq!(data, BootData::default());
+        assert_eq!(data, Reply::default());
     }
 
     #[test]

@@ -2,8 +2,6 @@
 
 use std::net::Ipv4Addr;
 
-use crate::options::sub_option;
-
 /// Sub-options of option 82 (RFC 3046 unless said otherwise).
 mod sub_code {
     pub(super) const CIRCUIT_ID: u8 = 1;
@@ -36,14 +34,33 @@ pub(crate) struct RelayInfo<'a> {
 impl<'a> RelayInfo<'a> {
     /// Reads the sub-options; what is cut short ends the list.
     pub(crate) fn read(bytes: &'a [u8]) -> Self {
-        Self {
+        let mut info = Self {
             bytes,
-            circuit_id: sub_option(bytes, sub_code::CIRCUIT_ID),
-            remote_id: sub_option(bytes, sub_code::REMOTE_ID),
-            link_selection: sub_option(bytes, sub_code::LINK_SELECTION).and_then(address),
-            server_id_override: sub_option(bytes, sub_code::SERVER_ID_OVERRIDE).and_then(address),
-            source_port: sub_option(bytes, sub_code::SOURCE_PORT).is_some(),
+            circuit_id: None,
+            remote_id: None,
+            link_selection: None,
+            server_id_override: None,
+            source_port: false,
+        };
+        let mut rest = bytes;
+        while let [code, length, behind @ ..] = rest
+            && let Some((data, behind)) = behind.split_at_checked(usize::from(*length))
+        {
+            rest = behind;
+            match *code {
+                sub_code::CIRCUIT_ID => info.circuit_id = info.circuit_id.or(Some(data)),
+                sub_code::REMOTE_ID => info.remote_id = info.remote_id.or(Some(data)),
+                sub_code::LINK_SELECTION => {
+                    info.link_selection = info.link_selection.or_else(|| address(data));
+                }
+                sub_code::SERVER_ID_OVERRIDE => {
+                    info.server_id_override = info.server_id_override.or_else(|| address(data));
+                }
+                sub_code::SOURCE_PORT => info.source_port = true,
+                _ => {}
+            }
         }
+        info
     }
 }
 

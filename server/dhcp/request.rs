@@ -1,4 +1,4 @@
-//! What a client asked for, read out of its packet. Pure.
+//! What a client asks for, read out of its packet. Pure.
 
 use std::net::Ipv4Addr;
 
@@ -12,104 +12,116 @@ use crate::options::code;
 const ETHERNET: u8 = 1;
 const INFINIBAND: u8 = 32;
 
-/// A client's message.
-#[derive(Clone, Debug)]
-pub(crate) struct Request<'a> {
-    /// The packet it came in.
-    pub packet: &'a Packet<'a>,
-    /// None for a BOOTP client (RFC 951): a DHCP header without option 53.
-    pub message_type: Option<MessageType>,
-    /// The Ethernet address; none for clients of another kind and for UEFI
-    /// that puts its GUID there.
-    pub mac: Option<Mac>,
-    /// Its client identifier (option 61).
-    pub client_id: Option<&'a [u8]>,
-    /// The address that it wants (option 50).
-    pub requested_address: Option<Ipv4Addr>,
-    /// The address that it uses already; none where `ciaddr` is zero.
-    pub client_address: Option<Ipv4Addr>,
-    /// The server that it chose (option 54).
-    pub server_id: Option<Ipv4Addr>,
-    /// How long it wants the address, in seconds (option 51).
-    pub lease_seconds: Option<u32>,
-    /// The longest packet that it takes, headers included (option 57).
-    pub max_message_bytes: Option<u16>,
-    /// The options that it wants, in its order (option 55).
-    pub wanted_options: &'a [u8],
-    /// What the relay agent said (option 82).
-    pub relay_info: Option<RelayInfo<'a>>,
-}
-
 /// Why a packet is dropped before anything is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub(crate) enum Unusable {
-    /// It is no DHCP packet.
+    /// It is not a DHCP packet.
     #[error(transparent)]
     Malformed(#[from] Malformed),
     /// A server's packet, perhaps our own.
     #[error("packet is from a server")]
     FromServer,
-    /// The message type is none.
-    #[error("packet's DHCP message type makes no sense")]
+    /// Option 53 without a value.
+    #[error("packet's DHCP message type is empty")]
     NoMessageType,
-    /// The hardware address names no single client.
+    /// Neither a hardware address of a single client nor an identifier in its place.
     #[error("packet has no usable hardware address (type {0}, {1} bytes)")]
     NoClient(u8, usize),
 }
 
-impl<'a> Request<'a> {
-    /// Reads a client's message. An option that makes no sense counts as absent.
-    pub(crate) fn read(packet: &'a Packet<'a>) -> Result<Self, Unusable> {
-        if packet.op != 1 {
+/// What a client's message says. An option with an invalid length counts as absent.
+impl Packet<'_> {
+    /// Checks that it is a client's message that identifies its sender.
+    ///
+    /// # Errors
+    /// It is a server's packet, or it does not identify its sender.
+    pub(crate) fn check_request(&self) -> Result<(), Unusable> {
+        if self.op != 1 {
             return Err(Unusable::FromServer);
         }
-        let options = &packet.options;
-        let message_type = match options.get(code::MESSAGE_TYPE) {
-            Some(data) => {
-                let number = *data.first().ok_or(Unusable::NoMessageType)?;
-                Some(MessageType::from(number))
-            }
-            None => None,
-        };
-        let request = Self {
-            packet,
-            message_type,
-            mac: ethernet_address(packet),
-            client_id: options.filled(code::CLIENT_ID),
-            requested_address: options.address(code::REQUESTED_ADDRESS),
-            // Buggy clients fill ciaddr in a DISCOVER; it means nothing there.
-            client_address: Some(packet.client_address).filter(|address| {
-                !address.is_unspecified() && message_type != Some(MessageType::Discover)
-            }),
-            server_id: options.address(code::SERVER_ID),
-            lease_seconds: options
-                .get(code::LEASE_TIME)
-                .and_then(|data| data.first_chunk())
-                .map(|bytes| u32::from_be_bytes(*bytes)),
-            max_message_bytes: options
-                .get(code::MAX_MESSAGE_SIZE)
-                .and_then(|data| data.first_chunk())
-                .map(|bytes| u16::from_be_bytes(*bytes)),
-            wanted_options: options.get(code::PARAMETER_REQUEST_LIST).unwrap_or_default(),
-            relay_info: options.get(code::RELAY_INFO).map(RelayInfo::read),
-        };
-        if request.key().is_none() {
-            return Err(Unusable::NoClient(packet.hardware_type, packet.hardware.len()));
+        if self.options.get(code::MESSAGE_TYPE).is_some_and(<[u8]>::is_empty) {
+            return Err(Unusable::NoMessageType);
         }
-        Ok(request)
+        if self.key().is_none() {
+            return Err(Unusable::NoClient(self.hardware_type, self.hardware.len()));
+        }
+        Ok(())
+    }
+
+    /// None for a BOOTP client (RFC 951): a DHCP header without option 53.
+    pub(crate) fn message_type(&self) -> Option<MessageType> {
+        let number = *self.options.get(code::MESSAGE_TYPE)?.first()?;
+        Some(MessageType::from(number))
+    }
+
+    /// The Ethernet address; none for clients of another kind and for UEFI that puts its GUID
+    /// there.
+    pub(crate) fn mac(&self) -> Option<Mac> {
+        let mac = Mac(self.hardware.try_into().ok()?);
+        (self.hardware_type == ETHERNET && !mac.is_zero() && !mac.is_multicast()).then_some(mac)
+    }
+
+    /// The client identifier (option 61).
+    pub(crate) fn client_id(&self) -> Option<&[u8]> {
+        self.options.filled(code::CLIENT_ID)
+    }
+
+    /// The address that the client asks for (option 50).
+    pub(crate) fn requested_address(&self) -> Option<Ipv4Addr> {
+        self.options.address(code::REQUESTED_ADDRESS)
+    }
+
+    /// The address that the client uses already (`ciaddr`). Buggy clients fill it in a DISCOVER
+    /// too, where it means nothing.
+    pub(crate) fn client_address(&self) -> Option<Ipv4Addr> {
+        let is_set =
+            !self.ciaddr.is_unspecified() && self.message_type() != Some(MessageType::Discover);
+        is_set.then_some(self.ciaddr)
+    }
+
+    /// The address that the message is about: option 50, else `ciaddr`.
+    pub(crate) fn subject_address(&self) -> Option<Ipv4Addr> {
+        self.requested_address().or(self.client_address())
+    }
+
+    /// The server that the client chose (option 54).
+    pub(crate) fn server_id(&self) -> Option<Ipv4Addr> {
+        self.options.address(code::SERVER_ID)
+    }
+
+    /// For how long the client asks, in seconds (option 51).
+    pub(crate) fn lease_seconds(&self) -> Option<u32> {
+        let bytes = self.options.get(code::LEASE_TIME)?.first_chunk()?;
+        Some(u32::from_be_bytes(*bytes))
+    }
+
+    /// The longest packet that the client takes, in bytes with IP and UDP headers (option 57).
+    pub(crate) fn max_message_bytes(&self) -> Option<u16> {
+        let bytes = self.options.get(code::MAX_MESSAGE_SIZE)?.first_chunk()?;
+        Some(u16::from_be_bytes(*bytes))
+    }
+
+    /// The options that the client asks for, in its order (option 55).
+    pub(crate) fn wanted_options(&self) -> &[u8] {
+        self.options.get(code::PARAMETER_REQUEST_LIST).unwrap_or_default()
+    }
+
+    /// What the relay agent said (option 82).
+    pub(crate) fn relay_info(&self) -> Option<RelayInfo<'_>> {
+        self.options.get(code::RELAY_INFO).map(RelayInfo::read)
     }
 
     /// Who asks, as far as the packet alone tells. Ethernet clients are their
     /// MAC: ROM, iPXE and OS send three different client identifiers.
     pub(crate) fn key(&self) -> Option<ClientKey> {
-        if let Some(mac) = self.mac {
+        if let Some(mac) = self.mac() {
             return Some(ClientKey::Mac(mac));
         }
-        match (self.packet.hardware_type, self.packet.hardware.len()) {
+        match (self.hardware_type, self.hardware.len()) {
             // InfiniBand has no room for its address and must say who it is (RFC 4390).
-            (INFINIBAND, _) => self.client_id.map(|id| ClientKey::Id(hexadecimal(id))),
-            // UEFI that was told to send its GUID as hardware address (EDK2 SendGUID).
-            (_, 16) => Some(ClientKey::Id(hexadecimal(self.packet.hardware))),
+            (INFINIBAND, _) => self.client_id().map(|id| ClientKey::Id(hexadecimal(id))),
+            // UEFI configured to send its GUID as hardware address (EDK2 SendGUID).
+            (_, 16) => Some(ClientKey::Id(hexadecimal(self.hardware))),
             _ => None,
         }
     }
@@ -117,30 +129,24 @@ impl<'a> Request<'a> {
     /// Who asks where the subnet tells clients apart by what they call themselves
     /// (RFC 2131 section 2): the client identifier where there is one.
     pub(crate) fn strict_key(&self) -> Option<ClientKey> {
-        let named = self.client_id.map(|id| ClientKey::Id(hexadecimal(id)));
+        let named = self.client_id().map(|id| ClientKey::Id(hexadecimal(id)));
         named.or_else(|| self.key())
     }
 
     /// The MAC, or zero where there is none.
     pub(crate) fn mac_or_zero(&self) -> Mac {
-        self.mac.unwrap_or(Mac([0; 6]))
+        self.mac().unwrap_or(Mac([0; 6]))
     }
 
     /// Whether the client asks for a broadcast answer.
     pub(crate) fn wants_broadcast(&self) -> bool {
-        self.packet.flags & BROADCAST_FLAG != 0
+        self.flags & BROADCAST_FLAG != 0
     }
 
-    /// The relay agent that passed the packet on.
+    /// The relay agent that passed the packet on (`giaddr`).
     pub(crate) fn relay_address(&self) -> Option<Ipv4Addr> {
-        Some(self.packet.relay_address).filter(|address| !address.is_unspecified())
+        Some(self.giaddr).filter(|address| !address.is_unspecified())
     }
-}
-
-fn ethernet_address(packet: &Packet<'_>) -> Option<Mac> {
-    let bytes: [u8; 6] = packet.hardware.try_into().ok()?;
-    let mac = Mac(bytes);
-    (packet.hardware_type == ETHERNET && !mac.is_zero() && !mac.is_multicast()).then_some(mac)
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
@@ -159,7 +165,7 @@ mod tests {
             bytes[*offset] = *byte;
         }
         let packet = Packet::parse(&bytes)?;
-        Request::read(&packet).map(|request| request.message_type)
+        packet.check_request().map(|()| packet.message_type())
     }
 
     #[test]
@@ -204,8 +210,8 @@ mod tests {
         bytes.truncate(243);
         bytes.extend([61, 3, 0xff, 0xab, 1, 255]);
         let packet = Packet::parse(&bytes).unwrap();
-        let request = Request::read(&packet).unwrap();
-        assert_eq!(request.key(), Some(ClientKey::Id("ffab01".into())));
+        assert_eq!(packet.check_request(), Ok(()));
+        assert_eq!(packet.key(), Some(ClientKey::Id("ffab01".into())));
     }
 
     #[test]
@@ -213,6 +219,6 @@ mod tests {
         let mut bytes = discover();
         bytes[12..16].copy_from_slice(&[10, 0, 0, 9]);
         let packet = Packet::parse(&bytes).unwrap();
-        assert_eq!(Request::read(&packet).unwrap().client_address, None);
+        assert_eq!(packet.client_address(), None);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The 2019 iPXE configures IPv6 before it boots and waits 13 to 16 s for a
 //! router advertisement. One with lifetime 0 and no prefix ends the wait and
-//! makes nobody use this server as a router.
+//! makes no client use this server as a router.
 
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use std::time::Duration;
 pub(crate) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 /// Where router solicitations are sent.
 pub(crate) const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
-/// How often one is sent that nobody asked for: a client that missed the
-/// answer to its question hears the next one within its patience.
+/// How often one is sent unsolicited: a client that missed the
+/// answer to its question receives the next one before it gives up.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(10);
 
 const ROUTER_SOLICITATION: u8 = 133;

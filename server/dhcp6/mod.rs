@@ -2,7 +2,7 @@
 //!
 //! EDK2 tries PXE and HTTP Boot over IPv6 as well, and waits 63 to 66 s for an answer to each.
 //! An ADVERTISE with an address and without a boot file URL (option 59) ends both within 5 s.
-//! Nobody else is answered and nothing is leased, so that this goes together with any other
+//! No other client is answered and nothing is leased, so that this can run beside any other
 //! DHCPv6 server on the link.
 
 pub(crate) mod decide;

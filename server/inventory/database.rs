@@ -190,7 +190,7 @@ impl Database {
 }
 
 /// Whether a connection of the pool may be used again. A full disk makes SQLite roll back
-/// by itself; sqlx then fails to, takes the connection to be inside a transaction for ever,
+/// by itself; sqlx then fails to, takes the connection to be inside a transaction indefinitely,
 /// and refuses to begin another one on it.
 fn is_sound(
     connection: &mut SqliteConnection,

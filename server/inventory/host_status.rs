@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::inventory::database::{Transaction, execute, with_pool};
 use crate::inventory::{Database, Error, Snapshot};
-use crate::lifecycle::stall::{Facts, Patience};
+use crate::lifecycle::stall::{BootContext, Patience};
 use crate::lifecycle::state::Life;
 use crate::lifecycle::{Event, HostState, HostStatus};
 
@@ -125,11 +125,11 @@ impl HostStates {
 
     fn status(&self, snapshot: &Snapshot, name: &str, life: &Life, now_ms: i64) -> HostStatus {
         // Only a boot that may be stuck is diagnosed by what the inventory knows.
-        let facts = match life.waits_for_clock() {
-            true => Facts::of(&snapshot.site, name),
-            false => Facts::default(),
+        let context = match life.waits_for_clock() {
+            true => BootContext::of(&snapshot.site, name),
+            false => BootContext::default(),
         };
-        life.status(&facts, self.patience(), now_ms)
+        life.status(&context, self.patience(), now_ms)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A boot by its events: stages reached, current stage, likely cause of a stop. Pure.
 
-use crate::lifecycle::stall::{self, Facts, Patience};
+use crate::lifecycle::stall::{self, BootContext, Patience};
 use crate::lifecycle::{self, Event, EventKind, HostState};
 
 /// Longer than any stage may be silent, in milliseconds: whoever asks has lost patience.
@@ -54,13 +54,13 @@ impl Boot {
     }
 
     /// What most likely keeps it where it is.
-    pub(super) fn likely_cause(&self, facts: &Facts) -> String {
+    pub(super) fn likely_cause(&self, context: &BootContext) -> String {
         let Some(last) = self.events.last() else {
             return "its firmware never asked for an address".to_owned();
         };
         let stall = stall::find(
             &lifecycle::boot::Boot::of(&self.events),
-            facts,
+            context,
             Patience::default(),
             last.at_ms + LONG_MS,
         );
@@ -97,7 +97,7 @@ mod tests {
     fn the_stage_is_the_last_event_that_belongs_to_a_boot() {
         let mut boot = Boot::default();
         assert_eq!(boot.doing(), "its firmware starts");
-        assert!(boot.likely_cause(&Facts::default()).contains("never asked"));
+        assert!(boot.likely_cause(&BootContext::default()).contains("never asked"));
         for (at, kind) in [(1000, EventKind::Discover), (1500, EventKind::Ack)] {
             boot.note(&event(at, kind));
         }

@@ -38,7 +38,7 @@ impl Display {
     }
 
     /// Starts a task with a spinner.
-    pub(super) fn step(&self, name: &str) -> Step {
+    pub(super) fn step(&self, name: &str) -> Task {
         let bar = if self.terminal {
             let bar = self.bars.add(ProgressBar::no_length());
             bar.enable_steady_tick(Duration::from_millis(100));
@@ -48,18 +48,18 @@ impl Display {
         };
         bar.set_style(spinner());
         bar.set_prefix(name.to_owned());
-        Step { display: self.clone(), bar, name: name.to_owned() }
+        Task { display: self.clone(), bar, name: name.to_owned() }
     }
 }
 
 /// A task with a spinner or a bar, which disappears when dropped.
-pub(super) struct Step {
+pub(super) struct Task {
     display: Display,
     bar: ProgressBar,
     name: String,
 }
 
-impl Step {
+impl Task {
     /// Sets the current activity.
     pub(super) fn say(&self, what: &str) {
         if self.display.terminal {
@@ -105,7 +105,7 @@ impl Step {
     }
 }
 
-impl Drop for Step {
+impl Drop for Task {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

@@ -31,7 +31,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use display::Display;
 use guest::{Accelerator, Firmware};
-use rack::{Outcome, Plan, Rack};
+use rack::{BootResults, Plan, Rack};
 use sample_site::{Delivery, Layout};
 
 /// The most hosts: what a workstation can run, and what the sample site has addresses for.
@@ -77,14 +77,14 @@ pub(crate) async fn run(arguments: LabArguments) -> anyhow::Result<ExitCode> {
     }
     let stay = display.is_terminal() && !arguments.once;
     let mut stop = Stop::new()?;
-    let (rack, outcome) = tokio::select! {
+    let (rack, results) = tokio::select! {
         booted = boot(&arguments, &display) => booted?,
         () = stop.requested() => {
             display.say("interrupted: everything is removed");
             return Ok(ExitCode::from(INTERRUPTED));
         }
     };
-    report(&rack, &outcome, &display, stay).await;
+    report(&rack, &results, &display, stay).await;
     let mut rack = rack;
     if stay {
         display.say("the rack runs until Ctrl-C");
@@ -95,14 +95,14 @@ pub(crate) async fn run(arguments: LabArguments) -> anyhow::Result<ExitCode> {
     }
     rack.stop().await;
     display.say("everything is removed");
-    Ok(if outcome.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if results.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The exit code that shells use for Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
 /// Builds the rack and boots the hosts until each is up, has failed, or the time is over.
-async fn boot(arguments: &LabArguments, display: &Display) -> anyhow::Result<(Rack, Outcome)> {
+async fn boot(arguments: &LabArguments, display: &Display) -> anyhow::Result<(Rack, BootResults)> {
     let hosts = usize::from(arguments.hosts);
     let leftovers = namespace::remove_leftovers();
     if leftovers > 0 {
@@ -115,8 +115,8 @@ async fn boot(arguments: &LabArguments, display: &Display) -> anyhow::Result<(Ra
     let plan = Plan { firmware, layout, delivery, hosts, accelerator };
     let mut rack = Rack::build(plan, &image, display).await?;
     let patience = Duration::from_secs(arguments.patience);
-    let outcome = rack.boot(&image, display, patience).await?;
-    Ok((rack, outcome))
+    let results = rack.boot(&image, display, patience).await?;
+    Ok((rack, results))
 }
 
 async fn guest_image(
@@ -129,15 +129,15 @@ async fn guest_image(
 }
 
 /// Prints the hosts' reports, a host's configuration and how to fetch it.
-async fn report(rack: &Rack, outcome: &Outcome, display: &Display, stay: bool) {
-    for line in &outcome.reports {
+async fn report(rack: &Rack, results: &BootResults, display: &Display, stay: bool) {
+    for line in &results.reports {
         display.print(line);
     }
     let mac = sample_site::host_mac(1, 0);
     let url = format!("http://{}/config/{mac}", rack.machine.address);
     display.print(&format!("\n$ curl {url}"));
     display.print(&fetch(&url).await);
-    for (host, verdict) in &outcome.verdicts {
+    for (host, verdict) in &results.verdicts {
         match verdict {
             Ok(what) => display.print(&format!("{host} is up: {what}")),
             Err(why) => display.print(&format!("{host} is not up: {why}")),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use super::boot::Boot;
-use super::display::{Display, Step};
+use super::display::{Display, Task};
 use super::inside::Inside;
 use super::sample_site::host_name;
 use super::traffic;
@@ -28,7 +28,7 @@ const NEWEST: u32 = 10_000;
 struct Row {
     name: String,
     boot: Boot,
-    step: Option<Step>,
+    step: Option<Task>,
     /// Bytes it had received when its kernel began to come.
     base: Option<u64>,
 }

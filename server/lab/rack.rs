@@ -19,7 +19,7 @@ use super::sample_site::{self, Delivery, Layout};
 use super::server::{ADMIN_PORT, MACHINE_PORT, Server, tail};
 use super::verdict::HostReport;
 use crate::inventory::{Change, Database, Inventory, Snapshot, now_ms};
-use crate::lifecycle::stall::Facts;
+use crate::lifecycle::stall::BootContext;
 use crate::lifecycle::{EventKind, HostState};
 use crate::site_file;
 
@@ -47,14 +47,14 @@ pub(super) struct Plan {
 pub(super) type Verdict = Result<String, String>;
 
 /// The result of the boot.
-pub(super) struct Outcome {
+pub(super) struct BootResults {
     /// Result per host, by name.
     pub verdicts: Vec<(String, Verdict)>,
     /// Report of the first host, and the times of each host.
     pub reports: Vec<String>,
 }
 
-impl Outcome {
+impl BootResults {
     /// Whether every host is up.
     pub(super) fn is_good(&self) -> bool {
         self.verdicts.iter().all(|(_, verdict)| verdict.is_ok())
@@ -129,7 +129,7 @@ impl Rack {
         image: &GuestImage,
         display: &Display,
         patience: Duration,
-    ) -> anyhow::Result<Outcome> {
+    ) -> anyhow::Result<BootResults> {
         let start_ms = now_ms();
         for host in 1..=self.plan.hosts {
             let child = guest::start_host(&self.fabric, &self.plan, host, self.directory.path())?;
@@ -144,18 +144,18 @@ impl Rack {
             done = monitor.until_over(patience) => done?,
             broken = self.keep_up(display) => return Err(broken),
         }
-        let mut outcome = Outcome { verdicts: Vec::new(), reports: Vec::new() };
+        let mut results = BootResults { verdicts: Vec::new(), reports: Vec::new() };
         for (index, (name, boot)) in monitor.boots().enumerate() {
             let host = index + 1;
             let (verdict, report) = self.judge(host, name, boot, patience).await?;
             // The hosts are alike: print one report, and those of hosts that are not up.
             if let Some(report) = report.filter(|_| host == 1 || verdict.is_err()) {
-                outcome.reports.push(format!("\n== {name} reported\n{}", report.render()));
+                results.reports.push(format!("\n== {name} reported\n{}", report.render()));
             }
-            outcome.reports.push(times(name, boot, start_ms));
-            outcome.verdicts.push((name.to_owned(), verdict));
+            results.reports.push(times(name, boot, start_ms));
+            results.verdicts.push((name.to_owned(), verdict));
         }
-        Ok(outcome)
+        Ok(results)
     }
 
     /// Restarts the server when it exits. Returns when it keeps exiting, or when a guest exits.
@@ -207,7 +207,7 @@ impl Rack {
         patience: Duration,
     ) -> anyhow::Result<String> {
         let site = Snapshot::load(&self.database).await?.site;
-        let cause = boot.likely_cause(&Facts::of(&site, name));
+        let cause = boot.likely_cause(&BootContext::of(&site, name));
         let console = tail(&guest::console(self.directory.path(), host), CONSOLE_LINES);
         let stage = boot.stage().map_or("power-on", EventKind::label);
         let seconds = patience.as_secs();

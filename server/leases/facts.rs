@@ -2,30 +2,19 @@
 
 use std::net::Ipv4Addr;
 
-use ipnet::Ipv4Net;
-
-use crate::model::ClientKey;
-
-/// Who asks for an address, where, and for which.
-#[derive(Clone, Copy, Debug)]
-pub struct LeaseQuery<'a> {
-    /// Who holds the lease, or will.
-    pub client: &'a ClientKey,
-    /// The network of the subnet.
-    pub net: Ipv4Net,
-    /// The address that the client owns on this subnet.
+/// What is known about a client and the addresses that it could have. The asker fills in the
+/// first fields, and [`Session::complete`](super::table::Session::complete) the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeaseFacts {
+    /// The address that the client owns here; the table leaves it out while somebody else
+    /// still holds it.
     pub reserved: Option<Ipv4Addr>,
     /// The address that its message is about.
     pub requested: Option<Ipv4Addr>,
     /// Whether it may have a dynamic address.
     pub may_lease: bool,
-}
-
-/// What is known about the client and the addresses it could have, read before the decision.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LeaseFacts {
-    /// The address that the client owns here, unless somebody else still holds it.
-    pub reserved: Option<Ipv4Addr>,
+    /// Whether no other server serves this link, so that an unknown client may get a NAK.
+    pub authoritative: bool,
     /// The address that it leases.
     pub leased: Option<Ipv4Addr>,
     /// Whether it leases the address that its message is about.
@@ -40,10 +29,4 @@ pub struct LeaseFacts {
     pub free: Option<Ipv4Addr>,
     /// Whether there is any record of the client here, live or not.
     pub known: bool,
-    /// Whether it may have a dynamic address.
-    pub may_lease: bool,
-    /// Whether no other server serves this link, so that an unknown client may get a NAK.
-    pub authoritative: bool,
-    /// Whether the subnet answers BOOTP.
-    pub bootp_allowed: bool,
 }

@@ -1,16 +1,16 @@
-//! How full a pool is, and when that is recorded: once on its way up, and again only after it
-//! has become emptier. Pure.
+//! How full a pool is, and when that is reported: once as it fills, and again only after it
+//! has emptied. Pure.
 
 use std::fmt;
 
 /// From this share in use on a pool runs low, in per cent.
 const LOW_PERCENT: u64 = 80;
-/// Below this share in use what was told of a pool is over, in per cent: one whose use goes up
-/// and down around a limit is told of once.
+/// Below this share in use a pool may be reported again, in per cent: one whose use goes up
+/// and down around a limit is reported once.
 const OVER_PERCENT: u64 = 70;
 
 /// How many of a subnet's dynamic addresses are in use: leased, offered or in quarantine.
-/// Those that hosts own, and that nobody else may get, are no dynamic ones.
+/// Addresses reserved for hosts are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// How many are in use.
@@ -43,7 +43,7 @@ impl Usage {
 }
 
 impl Level {
-    /// What has been told of once this usage is seen: a level above `self` is news.
+    /// The level reported once this usage is seen: one above `self` is news.
     pub fn after(self, usage: Usage) -> Self {
         if usage.of == 0 {
             return Self::Enough;

@@ -1,7 +1,7 @@
 //! Leases: which address is free, whose it is, and until when.
 //!
-//! [`pool`], [`table`], [`facts`] and [`fill`] are pure: addresses and times in, answers out. [`book`]
-//! keeps the table beside the database, and `watch` hears what other servers on it do.
+//! [`pool`], [`table`], [`facts`] and [`fill`] are pure. [`book`]
+//! keeps the table beside the database, and `watch` follows what other servers on it do.
 
 pub mod book;
 pub mod facts;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::boot::{Boot, position};
 use super::client::Client;
 use super::event::{Report, Verdict};
-use super::stall::{self, Cause, Facts, Patience};
+use super::stall::{self, BootContext, Cause, Patience};
 use super::timeline::Stage;
 use super::{Event, EventData};
 
@@ -141,7 +141,7 @@ impl Life {
 
     /// The state at `now_ms` (Unix milliseconds): a boot that has been silent for longer than its
     /// stage allows, or that cannot go on, is stuck.
-    pub fn status(&self, facts: &Facts, patience: Patience, now_ms: i64) -> HostStatus {
+    pub fn status(&self, context: &BootContext, patience: Patience, now_ms: i64) -> HostStatus {
         let boot = &self.boot;
         let (mut state, mut since_ms) = (self.state, self.since_ms);
         let stage = boot.stage();
@@ -149,12 +149,12 @@ impl Life {
         let (mut cause, mut reason) = (None, String::new());
         match state {
             HostState::Booting => {
-                if let Some(stall) = stall::find(boot, facts, patience, now_ms) {
+                if let Some(stall) = stall::find(boot, context, patience, now_ms) {
                     state = HostState::Stuck;
                     since_ms = boot.last_ms;
                     reason = stall.cause.to_string();
                     cause = Some(stall.cause);
-                } else if boot.is_left_to_disk(facts.is_local(), patience, now_ms) {
+                } else if boot.is_left_to_disk(context.is_local(), patience, now_ms) {
                     (state, since_ms) = (HostState::Up, boot.last_ms);
                     reason = "it was left to its local disk and has not asked again".into();
                 } else if let Some(stage) = stage {
@@ -162,7 +162,7 @@ impl Life {
                 }
             }
             HostState::Failed => {
-                let failed = stall::find(boot, facts, patience, now_ms).map(|stall| stall.cause);
+                let failed = stall::find(boot, context, patience, now_ms).map(|stall| stall.cause);
                 cause = failed.filter(|cause| matches!(cause, Cause::HostFailed { .. }));
                 reason = boot.report.as_ref().map(text).unwrap_or_default();
             }
@@ -198,10 +198,10 @@ mod tests {
         }
     }
 
-    fn image(local: bool) -> Facts {
+    fn image(local: bool) -> BootContext {
         let kernel = (!local).then(|| "k".to_owned());
         let image = Image { local, kernel, initrd: vec!["i".into()], ..Image::default() };
-        Facts { image: Some(image), ..Facts::default() }
+        BootContext { image: Some(image), ..BootContext::default() }
     }
 
     #[test]
@@ -214,7 +214,7 @@ mod tests {
         };
         let failed = report(Verdict::Failed, "no partner");
         // Events a second apart, then so many seconds of silence.
-        let cases: Vec<(&str, Vec<EventData>, &Facts, i64, S)> = vec![
+        let cases: Vec<(&str, Vec<EventData>, &BootContext, i64, S)> = vec![
             ("never seen", vec![], &live, 9999, S::Waiting),
             ("a warning", vec![data(Warning)], &live, 9999, S::Waiting),
             ("firmware asks", vec![data(Discover)], &live, 0, S::Booting),
@@ -319,14 +319,14 @@ mod tests {
                 S::Failed,
             ),
         ];
-        for (name, events, facts, silent, expected) in cases {
+        for (name, events, context, silent, expected) in cases {
             let mut life = Life::default();
             let events = samples::events((0..).zip(events));
             for event in &events {
-                life.note(event, facts.is_local());
+                life.note(event, context.is_local());
             }
             let now_ms = events.last().map_or(0, |event| event.at_ms) + silent * 1000;
-            let status = life.status(facts, Patience::default(), now_ms);
+            let status = life.status(context, Patience::default(), now_ms);
             assert_eq!(status.state, expected, "{name}: {status:?}");
             let has_cause = matches!(expected, S::Stuck);
             assert!(!has_cause || status.cause.is_some() && !status.reason.is_empty(), "{name}");

@@ -78,7 +78,7 @@ impl Stage {
 
 /// What is known of one stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step<'a> {
+pub struct StageProgress<'a> {
     /// Which stage.
     pub stage: Stage,
     /// How far it is.
@@ -147,12 +147,12 @@ pub fn latest_boot(events: &[Event]) -> &[Event] {
 }
 
 /// The stages of a boot, from its events oldest first.
-pub fn steps(boot: &[Event]) -> Vec<Step<'_>> {
+pub fn steps(boot: &[Event]) -> Vec<StageProgress<'_>> {
     let reached = boot.iter().filter_map(|event| Stage::of(event.kind())).max();
     Stage::ALL.iter().map(|stage| step(*stage, reached, boot)).collect()
 }
 
-fn step(stage: Stage, reached: Option<Stage>, boot: &[Event]) -> Step<'_> {
+fn step(stage: Stage, reached: Option<Stage>, boot: &[Event]) -> StageProgress<'_> {
     let events = || boot.iter().filter(|event| Stage::of(event.kind()) == Some(stage));
     let last = events().next_back();
     let refused = last.is_some_and(|event| match &event.data {
@@ -170,7 +170,7 @@ fn step(stage: Stage, reached: Option<Stage>, boot: &[Event]) -> Step<'_> {
         Some(reached) if stage == reached => Standing::Now,
         _ => Standing::Pending,
     };
-    Step { stage, standing, first: events().next(), last, count: events().count() }
+    StageProgress { stage, standing, first: events().next(), last, count: events().count() }
 }
 
 #[cfg(test)]

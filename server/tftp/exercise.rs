@@ -115,7 +115,7 @@ fn begin(bytes: &[u8]) -> (Dice<'_>, Agreed, u64) {
     (dice, negotiate(&requested, Mode::Octet, total_bytes, 1472), total_bytes)
 }
 
-/// The blocks of what is sent; the OACK stands as block 0.
+/// The blocks of the content; the OACK counts as block 0.
 fn packets(sent: Send) -> std::ops::Range<u64> {
     match sent {
         Send::Nothing => 0..0,

@@ -52,7 +52,7 @@ impl From<TftpRollover> for Rollover {
 pub struct Quirks {
     /// How block numbers go on for a client that says nothing of it.
     pub rollover: Rollover,
-    /// Whether the client is not told how long a file is, even if it asks.
+    /// Whether `tsize` is refused, even if the client asks for it.
     pub keeps_size: bool,
 }
 

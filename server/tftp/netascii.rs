@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 /// Gives a text with CR LF for each line end and CR NUL for a lone CR; `None`
-/// if the content is no text: sent in this mode it would be of no use.
+/// if the content is binary, which this mode would corrupt.
 pub fn encode(content: &[u8]) -> Option<Bytes> {
     if content.contains(&0) || std::str::from_utf8(content).is_err() {
         return None;

@@ -47,7 +47,7 @@ impl RoundTrip {
     }
 
     /// Takes in the round trip of something that was sent once (Karn's rule: of
-    /// what was sent twice nobody knows which one was acknowledged).
+    /// of what was sent twice it is unknown which one was acknowledged).
     pub(super) fn measure(&mut self, sample: Duration) {
         let next = match self.measured {
             None => Measured { smoothed: sample, variation: sample / 2, smallest: sample },

@@ -55,6 +55,26 @@ pub(crate) struct Received<'a> {
     pub(crate) bytes: &'a [u8],
 }
 
+/// How one IPv4 packet arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Arrival {
+    /// Who sent it.
+    pub source: SocketAddrV4,
+    /// Where it was sent to: an address of ours, or broadcast.
+    pub destination: Ipv4Addr,
+    /// The address of ours that the sender is answered from.
+    pub local: Ipv4Addr,
+    /// The port of ours that it came to.
+    pub port: u16,
+}
+
+impl Arrival {
+    /// Whether it was sent to this server alone.
+    pub(crate) fn is_unicast(&self) -> bool {
+        self.destination == self.local
+    }
+}
+
 /// Sends up to [`BATCH`] messages until the socket takes no more, and gives how many left;
 /// the error is that of the first one.
 pub(crate) fn send(socket: &impl AsRawFd, messages: &[Message<'_>]) -> nix::Result<usize> {
@@ -206,9 +226,22 @@ impl Inbox {
             Received { peer, to, bytes: &buffer[..length] }
         })
     }
+
+    /// How the IPv4 packets arrived that were received last, at a port of ours, with their bytes.
+    pub(crate) fn arrivals(&self, port: u16) -> impl Iterator<Item = (Arrival, &[u8])> {
+        let packets = self.received.iter().zip(self.buffers.chunks_exact(self.packet_bytes));
+        packets.filter_map(move |(arrived, buffer)| {
+            let (SocketAddr::V4(source), Some((IpAddr::V4(destination), IpAddr::V4(local)))) =
+                (arrived.peer, arrived.to)
+            else {
+                return None;
+            };
+            Some((Arrival { source, destination, local, port }, &buffer[..arrived.length]))
+        })
+    }
 }
 
-/// Where a packet was sent to, and the address of ours that stands for it.
+/// Where a packet was sent to, and the local address for the answer.
 fn packet_info(header: &libc::msghdr) -> Option<(IpAddr, IpAddr)> {
     // SAFETY: the kernel wrote the control data that the header describes; CMSG_FIRSTHDR and
     // CMSG_NXTHDR stay within it.

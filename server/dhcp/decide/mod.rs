@@ -1,38 +1,20 @@
-//! Chooses the answer to a client's message out of facts (RFC 2131 section 4.3). Pure.
+//! Chooses the answer to a client's message from facts (RFC 2131 section 4.3). Pure.
 
 use std::net::Ipv4Addr;
 
 use dhcproto::v4::MessageType;
 
+use super::link::Arrival;
+use super::wire::Packet;
 use crate::leases::facts::LeaseFacts;
 pub(crate) use crate::lifecycle::reason::{NakReason, Reason};
-
-/// What a client asks, reduced to what decides the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Question {
-    /// None for BOOTP.
-    pub message_type: Option<MessageType>,
-    /// The address that it asks for (option 50).
-    pub requested: Option<Ipv4Addr>,
-    /// The address that it uses (`ciaddr`).
-    pub client_address: Option<Ipv4Addr>,
-    /// Which server it has chosen (option 54).
-    pub server: ChosenServer,
-    /// Whether it was sent to this server alone, not broadcast.
-    pub unicast: bool,
-    /// Whether it wants its lease in two packets and may have it so (RFC 4039).
-    pub rapid_commit: bool,
-    /// Whether it has not asked for long enough (`secs`) for this server to step in.
-    pub too_early: bool,
-    /// Whether the packet came from the address that the client says it uses.
-    /// Always so for a relayed one.
-    pub source_agrees: bool,
-}
+use crate::model::Subnet;
+use crate::options::code;
 
 /// Whom a client named as its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ChosenServer {
-    /// Nobody.
+    /// None: the message has no option 54.
     None,
     /// This one.
     Us,
@@ -49,13 +31,13 @@ pub(crate) enum Decision {
     Ack(Ipv4Addr),
     /// Tell the client that its address is wrong.
     Nak(NakReason),
-    /// The client found the address in use: give it to nobody for a while.
+    /// The client found the address in use: quarantine it.
     Decline(Ipv4Addr),
     /// The client gave the address back.
     Release(Ipv4Addr),
     /// Tell a client with an address of its own the other settings.
     Inform(Ipv4Addr),
-    /// Give a BOOTP client the address that its host owns, for ever.
+    /// Give a BOOTP client its host's own address, without an end.
     Bootp(Ipv4Addr),
     /// Stay silent.
     Ignore(Reason),
@@ -69,51 +51,67 @@ impl LeaseFacts {
     }
 }
 
-/// Chooses the answer.
-pub(crate) fn decide(question: &Question, facts: &LeaseFacts) -> Decision {
-    let Some(message_type) = question.message_type else {
-        let own = facts.reserved.filter(|_| facts.bootp_allowed);
+/// Chooses the answer to a client of `subnet` that named `server`.
+pub(crate) fn decide(
+    request: &Packet<'_>,
+    arrival: &Arrival,
+    server: ChosenServer,
+    subnet: &Subnet,
+    facts: &LeaseFacts,
+) -> Decision {
+    let Some(message_type) = request.message_type() else {
+        let own = facts.reserved.filter(|_| subnet.bootp);
         return own.map_or(Decision::Ignore(Reason::NoBootp), Decision::Bootp);
     };
     match message_type {
-        MessageType::Discover if question.too_early => Decision::Ignore(Reason::TooEarly),
-        MessageType::Discover => decide_discover(question, facts),
-        MessageType::Request => decide_request(question, facts),
-        MessageType::Decline => decide_decline(question, facts),
-        MessageType::Release => decide_release(question, facts),
-        MessageType::Inform => match question.client_address {
-            Some(address) => Decision::Inform(address),
-            None => Decision::Ignore(Reason::NoAddress),
-        },
+        MessageType::Discover if subnet.min_secs.is_some_and(|least| request.seconds < least) => {
+            Decision::Ignore(Reason::TooEarly)
+        }
+        MessageType::Discover => decide_discover(request, subnet, facts),
+        MessageType::Request => decide_request(request, arrival, server, facts),
+        MessageType::Decline => decide_decline(request, server, facts),
+        MessageType::Release => decide_release(request, arrival, server, facts),
+        MessageType::Inform => {
+            let source = Some(*arrival.source.ip()).filter(|source| !source.is_unspecified());
+            let address = request.client_address().or(source);
+            address.map_or(Decision::Ignore(Reason::NoAddress), Decision::Inform)
+        }
         _ => Decision::Ignore(Reason::NotForUs),
     }
 }
 
 /// RFC 2131 section 4.3.1: the client's own address, else its current one, its
-/// previous one, the one it asks for, any free one.
-fn decide_discover(question: &Question, facts: &LeaseFacts) -> Decision {
-    let offer = if question.rapid_commit { Decision::Ack } else { Decision::Offer };
+/// previous one, the one it asks for, any free one. In two packets where the client wants that
+/// and the subnet allows it (RFC 4039).
+fn decide_discover(request: &Packet<'_>, subnet: &Subnet, facts: &LeaseFacts) -> Decision {
+    let is_rapid = subnet.rapid_commit && request.options.get(code::RAPID_COMMIT).is_some();
+    let offer = if is_rapid { Decision::Ack } else { Decision::Offer };
     if let Some(address) = facts.reserved {
         return offer(address);
     }
     if !facts.may_lease {
         return Decision::Ignore(Reason::UnknownRefused);
     }
-    let wanted = question.requested.filter(|_| facts.requested_is_free);
-    let address = facts.leased.or(facts.offered).or(facts.previous).or(wanted).or(facts.free);
+    let requested = request.requested_address().filter(|_| facts.requested_is_free);
+    let address = facts.leased.or(facts.offered).or(facts.previous).or(requested).or(facts.free);
     address.map_or(Decision::Ignore(Reason::PoolExhausted), offer)
 }
 
-/// RFC 2131 section 4.3.2: which fields are filled tells the client's state.
-fn decide_request(question: &Question, facts: &LeaseFacts) -> Decision {
-    match (question.server, question.requested, question.client_address) {
+/// RFC 2131 section 4.3.2: the client's state follows from which fields are set.
+fn decide_request(
+    request: &Packet<'_>,
+    arrival: &Arrival,
+    server: ChosenServer,
+    facts: &LeaseFacts,
+) -> Decision {
+    match (server, request.requested_address(), request.client_address()) {
         (ChosenServer::Other, _, _) => Decision::Ignore(Reason::OtherServer),
         (ChosenServer::Us, Some(requested), _) => decide_selecting(requested, facts),
         // Some clients leave option 50 out and put the offered address into ciaddr.
         (ChosenServer::Us, None, Some(address)) => decide_selecting(address, facts),
         (ChosenServer::None, Some(requested), None) => decide_rebooting(requested, facts),
         (ChosenServer::None, _, Some(address)) => {
-            decide_extending(address, question.unicast, facts)
+            decide_extending(address, is_unicast(request, arrival), facts)
         }
         (_, None, None) => Decision::Ignore(Reason::NoAddress),
     }
@@ -136,7 +134,7 @@ fn decide_selecting(requested: Ipv4Addr, facts: &LeaseFacts) -> Decision {
     Decision::Nak(NakReason::NotAvailable)
 }
 
-/// INIT-REBOOT: the client remembers an address. A stranger is not told no:
+/// INIT-REBOOT: the client remembers an address. An unknown client gets no NAK:
 /// another server may know it.
 fn decide_rebooting(requested: Ipv4Addr, facts: &LeaseFacts) -> Decision {
     if facts.entitled() == Some(requested) {
@@ -173,8 +171,8 @@ fn nak_reason(facts: &LeaseFacts) -> NakReason {
     if facts.entitled().is_some() { NakReason::NotYours } else { NakReason::NotAvailable }
 }
 
-fn decide_decline(question: &Question, facts: &LeaseFacts) -> Decision {
-    match (question.requested, question.server) {
+fn decide_decline(request: &Packet<'_>, server: ChosenServer, facts: &LeaseFacts) -> Decision {
+    match (request.requested_address(), server) {
         (None, _) => Decision::Ignore(Reason::NoAddress),
         (_, ChosenServer::Other) => Decision::Ignore(Reason::OtherServer),
         (Some(address), ChosenServer::Us) if facts.holds_requested => Decision::Decline(address),
@@ -182,19 +180,31 @@ fn decide_decline(question: &Question, facts: &LeaseFacts) -> Decision {
     }
 }
 
-fn decide_release(question: &Question, facts: &LeaseFacts) -> Decision {
+fn decide_release(
+    request: &Packet<'_>,
+    arrival: &Arrival,
+    server: ChosenServer,
+    facts: &LeaseFacts,
+) -> Decision {
     // systemd-networkd (252) sends its RELEASE without option 54, to this server alone.
-    let server = match question.server {
-        ChosenServer::None if question.unicast => ChosenServer::Us,
-        said => said,
+    let server = match server {
+        ChosenServer::None if is_unicast(request, arrival) => ChosenServer::Us,
+        named => named,
     };
-    match (question.client_address, server) {
+    let comes_from_client =
+        request.relay_address().is_some() || request.client_address() == Some(*arrival.source.ip());
+    match (request.client_address(), server) {
         (None, _) => Decision::Ignore(Reason::NoAddress),
         (_, ChosenServer::Other) => Decision::Ignore(Reason::OtherServer),
-        (Some(_), _) if !question.source_agrees => Decision::Ignore(Reason::WrongSource),
+        (Some(_), _) if !comes_from_client => Decision::Ignore(Reason::WrongSource),
         (Some(address), ChosenServer::Us) if facts.holds_requested => Decision::Release(address),
         _ => Decision::Ignore(Reason::NotItsLease),
     }
+}
+
+/// Whether the client sent its message to this server alone.
+fn is_unicast(request: &Packet<'_>, arrival: &Arrival) -> bool {
+    arrival.is_unicast() && request.relay_address().is_none()
 }
 
 #[cfg(test)]

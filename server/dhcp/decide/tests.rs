@@ -1,4 +1,5 @@
 use super::*;
+use crate::dhcp::test_packets::message;
 use ChosenServer::{None as Nobody, Other, Us};
 use Decision::{Ack, Ignore, Inform, Nak, Offer};
 use NakReason::{NotAvailable, NotYours};
@@ -24,8 +25,53 @@ fn owning() -> LeaseFacts {
     LeaseFacts { reserved: Some(RESERVED), known: true, ..stranger() }
 }
 
-fn discover(requested: Option<Ipv4Addr>) -> Question {
-    Question {
+/// A client's message, as far as its answer depends on it.
+#[derive(Clone, Copy)]
+struct Sent {
+    /// None for BOOTP.
+    message_type: Option<MessageType>,
+    requested: Option<Ipv4Addr>,
+    client_address: Option<Ipv4Addr>,
+    server: ChosenServer,
+    unicast: bool,
+    /// Whether it comes from the address that the client says it uses.
+    source_agrees: bool,
+    rapid_commit: bool,
+}
+
+/// The decision about a message in a subnet that allows BOOTP or not.
+fn decide_in(sent: &Sent, facts: &LeaseFacts, subnet: &Subnet) -> Decision {
+    let Sent { message_type, requested, client_address, server, .. } = *sent;
+    let requested = requested.map(|address| [&[50, 4][..], &address.octets()].concat());
+    let mut options: Vec<&[u8]> = requested.iter().map(Vec::as_slice).collect();
+    if sent.rapid_commit {
+        options.push(&[80, 0]);
+    }
+    let mut bytes = message(message_type.map_or(1, u8::from), &options);
+    if message_type.is_none() {
+        bytes[240..243].fill(0);
+    }
+    let uses = client_address.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    bytes[12..16].copy_from_slice(&uses.octets());
+    let local = Ipv4Addr::new(10, 0, 0, 1);
+    let source = if sent.source_agrees { uses } else { Ipv4Addr::new(10, 0, 0, 66) };
+    let arrival = Arrival {
+        source: std::net::SocketAddrV4::new(source, 68),
+        destination: if sent.unicast { local } else { Ipv4Addr::BROADCAST },
+        local,
+        port: 67,
+    };
+    decide(&Packet::parse(&bytes).unwrap(), &arrival, server, subnet, facts)
+}
+
+fn decide_sent(sent: &Sent, facts: &LeaseFacts) -> Decision {
+    let subnet =
+        Subnet { rapid_commit: true, ..crate::dhcp::test_packets::subnet("10.0.0.0/24", &[]) };
+    decide_in(sent, facts, &subnet)
+}
+
+fn discover(requested: Option<Ipv4Addr>) -> Sent {
+    Sent {
         message_type: Some(MessageType::Discover),
         requested,
         client_address: None,
@@ -33,25 +79,24 @@ fn discover(requested: Option<Ipv4Addr>) -> Question {
         unicast: false,
         source_agrees: true,
         rapid_commit: false,
-        too_early: false,
     }
 }
 
-fn selecting(server: ChosenServer, requested: Ipv4Addr) -> Question {
-    Question { message_type: Some(MessageType::Request), server, ..discover(Some(requested)) }
+fn selecting(server: ChosenServer, requested: Ipv4Addr) -> Sent {
+    Sent { message_type: Some(MessageType::Request), server, ..discover(Some(requested)) }
 }
 
-fn rebooting(requested: Ipv4Addr) -> Question {
+fn rebooting(requested: Ipv4Addr) -> Sent {
     selecting(Nobody, requested)
 }
 
-fn rebinding(address: Ipv4Addr) -> Question {
+fn rebinding(address: Ipv4Addr) -> Sent {
     let client_address = Some(address);
-    Question { message_type: Some(MessageType::Request), client_address, ..discover(None) }
+    Sent { message_type: Some(MessageType::Request), client_address, ..discover(None) }
 }
 
-fn renewing(address: Ipv4Addr) -> Question {
-    Question { unicast: true, ..rebinding(address) }
+fn renewing(address: Ipv4Addr) -> Sent {
+    Sent { unicast: true, ..rebinding(address) }
 }
 
 /// RFC 2131 section 4.3.1.
@@ -79,7 +124,7 @@ fn a_discover_is_offered_the_best_address_there_is() {
         ("an own address needs no pool", None, refused_owner, Offer(RESERVED)),
     ];
     for (name, requested, facts, expected) in cases {
-        assert_eq!(decide(&discover(requested), &facts), expected, "{name}");
+        assert_eq!(decide_sent(&discover(requested), &facts), expected, "{name}");
     }
 }
 
@@ -99,11 +144,11 @@ fn a_selecting_client_gets_what_it_was_offered() {
         ("a stranger that became refused", selecting(Us, WANTED), refused, Nak(NotAvailable)),
         ("another server", selecting(Other, OFFERED), offered, Ignore(Reason::OtherServer)),
     ];
-    for (name, question, facts, expected) in cases {
-        assert_eq!(decide(&question, &facts), expected, "{name}");
+    for (name, sent, facts, expected) in cases {
+        assert_eq!(decide_sent(&sent, &facts), expected, "{name}");
     }
-    let odd = Question { server: Us, ..rebinding(OFFERED) };
-    assert_eq!(decide(&odd, &offered), Ack(OFFERED), "the address stands in ciaddr");
+    let odd = Sent { server: Us, ..rebinding(OFFERED) };
+    assert_eq!(decide_sent(&odd, &offered), Ack(OFFERED), "the address stands in ciaddr");
 }
 
 /// RFC 2131 section 4.3.2, INIT-REBOOT.
@@ -123,7 +168,7 @@ fn a_rebooting_client_keeps_its_address_or_hears_no() {
         ("a stranger where nobody else serves", WANTED, alone, Nak(NotAvailable)),
     ];
     for (name, requested, facts, expected) in cases {
-        assert_eq!(decide(&rebooting(requested), &facts), expected, "{name}");
+        assert_eq!(decide_sent(&rebooting(requested), &facts), expected, "{name}");
     }
 }
 
@@ -145,11 +190,11 @@ fn a_client_that_extends_keeps_its_own_address_only() {
         ("a stranger rebinds", rebinding(WANTED), stranger(), Ignore(Reason::NoRecord)),
         ("a stranger rebinds where we are alone", rebinding(WANTED), alone, Nak(NotAvailable)),
     ];
-    for (name, question, facts, expected) in cases {
-        assert_eq!(decide(&question, &facts), expected, "{name}");
+    for (name, sent, facts, expected) in cases {
+        assert_eq!(decide_sent(&sent, &facts), expected, "{name}");
     }
-    let empty = Question { requested: None, ..rebooting(WANTED) };
-    assert_eq!(decide(&empty, &leasing()), Ignore(Reason::NoAddress), "no address at all");
+    let empty = Sent { requested: None, ..rebooting(WANTED) };
+    assert_eq!(decide_sent(&empty, &leasing()), Ignore(Reason::NoAddress), "no address at all");
 }
 
 /// RFC 2131 sections 4.3.3 and 4.3.4.
@@ -157,13 +202,13 @@ fn a_client_that_extends_keeps_its_own_address_only() {
 fn only_the_holder_may_refuse_or_return_an_address() {
     let holding = LeaseFacts { holds_requested: true, ..leasing() };
     let decline =
-        |server| Question { message_type: Some(MessageType::Decline), ..selecting(server, LEASED) };
+        |server| Sent { message_type: Some(MessageType::Decline), ..selecting(server, LEASED) };
     let release = |server, source_agrees| {
         let message_type = Some(MessageType::Release);
-        Question { message_type, server, source_agrees, ..renewing(LEASED) }
+        Sent { message_type, server, source_agrees, ..renewing(LEASED) }
     };
-    let to_us = |question| Question { unicast: true, ..question };
-    let to_all = |question| Question { unicast: false, ..question };
+    let to_us = |sent| Sent { unicast: true, ..sent };
+    let to_all = |sent| Sent { unicast: false, ..sent };
     let declined = Decision::Decline(LEASED);
     let released = Decision::Release(LEASED);
     let not_its = Ignore(Reason::NotItsLease);
@@ -191,33 +236,36 @@ fn only_the_holder_may_refuse_or_return_an_address() {
         ),
         ("a release from elsewhere", release(Us, false), holding, Ignore(Reason::WrongSource)),
     ];
-    for (name, question, facts, expected) in cases {
-        assert_eq!(decide(&question, &facts), expected, "{name}");
+    for (name, sent, facts, expected) in cases {
+        assert_eq!(decide_sent(&sent, &facts), expected, "{name}");
     }
     for kind in [MessageType::Decline, MessageType::Release] {
-        let nothing = Question { message_type: Some(kind), ..discover(None) };
-        assert_eq!(decide(&nothing, &holding), Ignore(Reason::NoAddress), "{kind:?} of nothing");
+        let nothing = Sent { message_type: Some(kind), ..discover(None) };
+        assert_eq!(
+            decide_sent(&nothing, &holding),
+            Ignore(Reason::NoAddress),
+            "{kind:?} of nothing"
+        );
     }
 }
 
 /// RFC 2131 section 4.3.5; RFC 4388 (LEASEQUERY) is not spoken.
 #[test]
 fn an_inform_is_answered_and_what_servers_say_is_not() {
-    let inform = Question { message_type: Some(MessageType::Inform), ..renewing(ELSEWHERE) };
-    assert_eq!(decide(&inform, &stranger()), Inform(ELSEWHERE));
-    let nameless = Question { client_address: None, ..inform };
-    assert_eq!(decide(&nameless, &stranger()), Ignore(Reason::NoAddress));
+    let inform = Sent { message_type: Some(MessageType::Inform), ..renewing(ELSEWHERE) };
+    assert_eq!(decide_sent(&inform, &stranger()), Inform(ELSEWHERE));
+    let nameless = Sent { client_address: None, ..inform };
+    assert_eq!(decide_sent(&nameless, &stranger()), Ignore(Reason::NoAddress));
     for number in (0..=255).filter(|number| !matches!(number, 1 | 3 | 4 | 7 | 8)) {
-        let question =
-            Question { message_type: Some(MessageType::from(number)), ..renewing(LEASED) };
-        assert_eq!(decide(&question, &leasing()), Ignore(Reason::NotForUs), "type {number}");
+        let sent = Sent { message_type: Some(MessageType::from(number)), ..renewing(LEASED) };
+        assert_eq!(decide_sent(&sent, &leasing()), Ignore(Reason::NotForUs), "type {number}");
     }
 }
 
 /// RFC 4039.
 #[test]
 fn a_rapid_client_is_given_at_once_what_it_would_be_offered() {
-    let rapid = Question { rapid_commit: true, ..discover(Some(WANTED)) };
+    let rapid = Sent { rapid_commit: true, ..discover(Some(WANTED)) };
     let cases = [
         ("a new client", stranger(), Ack(FREE)),
         ("its wish", LeaseFacts { requested_is_free: true, ..stranger() }, Ack(WANTED)),
@@ -227,36 +275,38 @@ fn a_rapid_client_is_given_at_once_what_it_would_be_offered() {
         ("refused", LeaseFacts { may_lease: false, ..stranger() }, Ignore(Reason::UnknownRefused)),
     ];
     for (name, facts, expected) in cases {
-        assert_eq!(decide(&rapid, &facts), expected, "{name}");
+        assert_eq!(decide_sent(&rapid, &facts), expected, "{name}");
     }
 }
 
 #[test]
 fn a_standby_server_waits_for_new_clients_only() {
-    let early = |question: Question| Question { too_early: true, ..question };
+    let subnet =
+        Subnet { min_secs: Some(4), ..crate::dhcp::test_packets::subnet("10.0.0.0/24", &[]) };
     let cases = [
-        ("a discover", early(discover(None)), Ignore(Reason::TooEarly)),
-        ("its own client selects", early(selecting(Us, LEASED)), Ack(LEASED)),
-        ("its own client renews", early(renewing(LEASED)), Ack(LEASED)),
-        ("its own client rebinds", early(rebinding(LEASED)), Ack(LEASED)),
+        ("a discover", discover(None), Ignore(Reason::TooEarly)),
+        ("its own client selects", selecting(Us, LEASED), Ack(LEASED)),
+        ("its own client renews", renewing(LEASED), Ack(LEASED)),
+        ("its own client rebinds", rebinding(LEASED), Ack(LEASED)),
     ];
-    for (name, question, expected) in cases {
-        assert_eq!(decide(&question, &leasing()), expected, "{name}");
+    for (name, sent, expected) in cases {
+        assert_eq!(decide_in(&sent, &leasing(), &subnet), expected, "{name}");
     }
 }
 
 /// RFC 1534.
 #[test]
 fn bootp_is_for_hosts_that_own_an_address_where_it_is_allowed() {
-    let bootp = Question { message_type: None, ..discover(None) };
-    let allowed = |facts: LeaseFacts| LeaseFacts { bootp_allowed: true, ..facts };
+    let bootp = Sent { message_type: None, ..discover(None) };
     let cases = [
-        ("an owner", allowed(owning()), Decision::Bootp(RESERVED)),
-        ("an owner where it is off", owning(), Ignore(Reason::NoBootp)),
-        ("a stranger", allowed(stranger()), Ignore(Reason::NoBootp)),
-        ("one that leases", allowed(leasing()), Ignore(Reason::NoBootp)),
+        ("an owner", true, owning(), Decision::Bootp(RESERVED)),
+        ("an owner where it is off", false, owning(), Ignore(Reason::NoBootp)),
+        ("a stranger", true, stranger(), Ignore(Reason::NoBootp)),
+        ("one that leases", true, leasing(), Ignore(Reason::NoBootp)),
     ];
-    for (name, facts, expected) in cases {
-        assert_eq!(decide(&bootp, &facts), expected, "{name}");
+    for (name, allowed, facts, expected) in cases {
+        let subnet =
+            Subnet { bootp: allowed, ..crate::dhcp::test_packets::subnet("10.0.0.0/24", &[]) };
+        assert_eq!(decide_in(&bootp, &facts, &subnet), expected, "{name}");
     }
 }

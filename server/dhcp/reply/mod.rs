@@ -7,9 +7,8 @@ use dhcproto::v4::{DhcpOption, MessageType};
 use smallvec::SmallVec;
 
 use super::link::{Arrival, LinkSubnet};
-use super::pxe::{BootData, merge_added};
-use super::request::Request;
-use super::wire::{BROADCAST_FLAG, EncodedOption, Reply};
+use super::pxe::merge_added;
+use super::wire::{BROADCAST_FLAG, EncodedOption, Packet, Reply};
 use crate::leases::table::v4;
 use crate::model::{DhcpOptions, Mac};
 use crate::options::code;
@@ -22,7 +21,7 @@ pub(crate) const BOOT_SERVER_PORT: u16 = 4011;
 pub(crate) const CLIENT_PORT: u16 = 68;
 /// What every client takes, IP and UDP headers included (RFC 2131 section 2).
 const DEFAULT_MESSAGE_BYTES: u16 = 576;
-/// What a BOOTP client is told without asking (RFC 1533): it has no option 55.
+/// The options that a BOOTP client gets without option 55 (RFC 1533).
 const BOOTP_OPTIONS: [u8; 7] = [
     code::SUBNET_MASK,
     code::ROUTER,
@@ -32,12 +31,12 @@ const BOOTP_OPTIONS: [u8; 7] = [
     code::INTERFACE_MTU,
     code::BROADCAST_ADDRESS,
 ];
-/// So many options have room at once; few answers have more.
+/// Capacity that is reserved for options; few replies need more.
 const USUAL_OPTIONS: usize = 16;
 /// IP and UDP headers.
 const HEADER_BYTES: u16 = 28;
 
-/// What a reply says, before it is a packet.
+/// The content of a reply.
 #[derive(Clone, Debug)]
 pub(crate) struct ReplyContent<'a> {
     /// Offer or Ack; none in an answer to BOOTP.
@@ -54,8 +53,8 @@ pub(crate) struct ReplyContent<'a> {
     pub host_name: Option<&'a str>,
     /// Options that the host adds to those of its profile, and the profile to those of the subnet.
     pub own_options: [Option<&'a DhcpOptions>; 2],
-    /// What it boots.
-    pub boot: BootData,
+    /// What it boots: next server, boot file and options alone.
+    pub boot: Reply<'static>,
     /// The largest packet of the link in bytes.
     pub link_mtu: u32,
     /// Whether it answers a DISCOVER with a lease (RFC 4039).
@@ -90,41 +89,45 @@ pub(crate) enum Destination {
 }
 
 /// Builds an OFFER or an ACK (RFC 2131 table 3).
-pub(crate) fn build_reply<'a>(request: &Request<'a>, content: &ReplyContent<'_>) -> Reply<'a> {
+pub(crate) fn build_reply<'a>(request: &'a Packet<'_>, content: &ReplyContent<'_>) -> Reply<'a> {
     let mut reply = empty_reply(request, content.message_type, content.link_mtu);
     reply.options = ordered_options(request, content);
     reply.your_address = content.address.unwrap_or(Ipv4Addr::UNSPECIFIED);
     if content.message_type == Some(MessageType::Ack) {
-        // As the request has it: what stands there in a DISCOVER, answered at once by an ACK
-        // (option 80), means nothing.
-        reply.client_address = request.client_address.unwrap_or(Ipv4Addr::UNSPECIFIED);
+        // Copied from the request, except from a DISCOVER that is answered at once (option 80):
+        // its `ciaddr` means nothing.
+        reply.client_address = request.client_address().unwrap_or(Ipv4Addr::UNSPECIFIED);
     }
-    reply.next_server = content.boot.next_server.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    reply.next_server = content.boot.next_server;
     reply.boot_file = content.boot.boot_file.clone();
     // PXE reads `file` as a name whatever option 52 says.
-    reply.may_overload = content.boot == BootData::default();
+    reply.may_overload = content.boot == Reply::default();
     reply
 }
 
-/// Builds the answer to a BOOTP client: an address for ever and nothing of DHCP's own
+/// Builds the answer to a BOOTP client: an address without an end and no DHCP option
 /// (RFC 1534 section 2). The client's vendor area has 64 bytes, a modern one takes more.
-pub(crate) fn build_bootp<'a>(request: &Request<'a>, content: &ReplyContent<'_>) -> Reply<'a> {
+pub(crate) fn build_bootp<'a>(request: &'a Packet<'_>, content: &ReplyContent<'_>) -> Reply<'a> {
     let mut reply = empty_reply(request, None, content.link_mtu);
     let added = |code| content.added(code).map(|data| EncodedOption::raw(code, data));
     let codes = BOOTP_OPTIONS.into_iter();
     reply.options =
         codes.filter_map(|c| added(c).or_else(|| inventory_option(c, content))).collect();
     reply.your_address = content.address.unwrap_or(Ipv4Addr::UNSPECIFIED);
-    reply.next_server = content.boot.next_server.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    reply.next_server = content.boot.next_server;
     reply.boot_file = content.boot.boot_file.clone();
     reply
 }
 
 /// Builds a NAK: message type, server, reason, and what was sent along; no address at all.
-pub(crate) fn build_nak<'a>(request: &Request<'a>, server_id: Ipv4Addr, reason: &str) -> Reply<'a> {
+pub(crate) fn build_nak<'a>(
+    request: &'a Packet<'_>,
+    server_id: Ipv4Addr,
+    reason: &str,
+) -> Reply<'a> {
     let mut reply = empty_reply(request, Some(MessageType::Nak), u32::from(DEFAULT_MESSAGE_BYTES));
     reply.options = vec![EncodedOption::address(code::SERVER_ID, server_id)];
-    reply.options.extend(request.client_id.map(|id| EncodedOption::raw(code::CLIENT_ID, id)));
+    reply.options.extend(request.client_id().map(|id| EncodedOption::raw(code::CLIENT_ID, id)));
     reply.options.push(EncodedOption::raw(code::MESSAGE, reason.as_bytes()));
     if request.relay_address().is_some() {
         // The relay then broadcasts it: the client's address is wrong.
@@ -134,47 +137,41 @@ pub(crate) fn build_nak<'a>(request: &Request<'a>, server_id: Ipv4Addr, reason: 
 }
 
 fn empty_reply<'a>(
-    request: &Request<'a>,
+    request: &'a Packet<'_>,
     message_type: Option<MessageType>,
     link_mtu: u32,
 ) -> Reply<'a> {
-    let asked = request.max_message_bytes.filter(|bytes| *bytes >= DEFAULT_MESSAGE_BYTES);
+    let asked = request.max_message_bytes().filter(|bytes| *bytes >= DEFAULT_MESSAGE_BYTES);
     let mtu = u16::try_from(link_mtu).unwrap_or(u16::MAX).max(DEFAULT_MESSAGE_BYTES);
-    let packet = request.packet;
     Reply {
         message_type,
-        hardware_type: packet.hardware_type,
-        hardware: packet.hardware,
-        transaction_id: packet.transaction_id,
-        flags: packet.flags,
-        client_address: Ipv4Addr::UNSPECIFIED,
-        your_address: Ipv4Addr::UNSPECIFIED,
-        next_server: Ipv4Addr::UNSPECIFIED,
-        relay_address: packet.relay_address,
-        boot_file: String::new(),
-        options: Vec::new(),
-        relay_info: request.relay_info.map(|info| info.bytes),
+        hardware_type: request.hardware_type,
+        hardware: request.hardware,
+        transaction_id: request.transaction_id,
+        flags: request.flags,
+        relay_address: request.giaddr,
+        relay_info: request.relay_info().map(|info| info.bytes),
         max_bytes: usize::from(asked.unwrap_or(DEFAULT_MESSAGE_BYTES).min(mtu) - HEADER_BYTES),
-        may_overload: false,
+        ..Reply::default()
     }
 }
 
 /// The server and what else no answer may lack; then the options that the client asks for, in
 /// its order (RFC 2132 section 9.8); then boot data.
-fn ordered_options(request: &Request<'_>, content: &ReplyContent<'_>) -> Vec<EncodedOption> {
+fn ordered_options(request: &Packet<'_>, content: &ReplyContent<'_>) -> Vec<EncodedOption> {
     let mut options = Vec::with_capacity(USUAL_OPTIONS);
     options.push(EncodedOption::address(code::SERVER_ID, content.server_id));
     if content.address.is_some() {
         options.extend(lease_times(content.lease_seconds));
     }
-    options.extend(request.client_id.map(|id| EncodedOption::raw(code::CLIENT_ID, id)));
+    options.extend(request.client_id().map(|id| EncodedOption::raw(code::CLIENT_ID, id)));
     options.extend(content.rapid_commit.then(|| EncodedOption::raw(code::RAPID_COMMIT, &[])));
     let mut there = [false; 256];
     there[usize::from(code::MESSAGE_TYPE)] = true;
     for option in options.iter().chain(&content.boot.options) {
         there[usize::from(option.code)] = true;
     }
-    for code in wanted_in_order(request.wanted_options) {
+    for code in wanted_in_order(request.wanted_options()) {
         if !std::mem::replace(&mut there[usize::from(code)], true) {
             let added = content.added(code).map(|data| EncodedOption::raw(code, data));
             options.extend(added.or_else(|| inventory_option(code, content)));
@@ -249,27 +246,27 @@ fn addresses(code: u8, addresses: impl Iterator<Item = Ipv4Addr>) -> EncodedOpti
 
 /// Says where the answer to a request goes.
 pub(crate) fn destination(
-    request: &Request<'_>,
+    request: &Packet<'_>,
     reply: &Reply<'_>,
     arrival: &Arrival,
     always_broadcast: bool,
 ) -> Destination {
     if let Some(relay) = request.relay_address() {
         // A relay that needs its own port back says so (RFC 8357).
-        let own_port = request.relay_info.is_some_and(|info| info.source_port);
+        let own_port = request.relay_info().is_some_and(|info| info.source_port);
         let port = if own_port { arrival.source.port() } else { SERVER_PORT };
         return Destination::Routed(SocketAddrV4::new(relay, port));
     }
     if reply.message_type == Some(MessageType::Nak) {
         return Destination::Broadcast;
     }
-    if let Some(address) = request.client_address {
+    if let Some(address) = request.client_address() {
         return Destination::Routed(SocketAddrV4::new(address, CLIENT_PORT));
     }
-    if request.message_type == Some(MessageType::Inform) {
+    if request.message_type() == Some(MessageType::Inform) {
         return Destination::Routed(SocketAddrV4::new(*arrival.source.ip(), CLIENT_PORT));
     }
-    match request.mac {
+    match request.mac() {
         Some(mac) if !request.wants_broadcast() && !always_broadcast => {
             Destination::Hardware(reply.your_address, mac)
         }

@@ -3,7 +3,6 @@ use crate::boot::arch::{Arch, Client};
 use crate::boot::next::Next;
 use crate::dhcp::pxe::boot_data;
 use crate::dhcp::test_packets::{message, subnet};
-use crate::dhcp::wire::Packet;
 use crate::model::Subnet;
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
@@ -31,7 +30,7 @@ fn options(json: &str) -> DhcpOptions {
 fn an_operators_options_go_to_who_asks_and_the_profiles_before_the_subnets() {
     let profile = options(r#"{"42": "10.0.0.99", "17": "/profile"}"#);
     let wanted = message(1, &[&[55, 6, 150, 17, 42, 43, 60, 3]]);
-    let plain = (MessageType::Offer, BootData::default());
+    let plain = (MessageType::Offer, Reply::default());
     answer_with(Some(profile.clone()), &wanted, plain, |packet, _| {
         assert_eq!(packet.options.get(150), Some(&[10, 0, 0, 66][..]));
         assert_eq!(packet.options.get(17), Some(&b"/profile"[..]));
@@ -50,7 +49,7 @@ fn an_operators_options_go_to_who_asks_and_the_profiles_before_the_subnets() {
 fn answer(
     bytes: &[u8],
     kind: MessageType,
-    boot: BootData,
+    boot: Reply<'static>,
     check: impl FnOnce(&Packet<'_>, &Reply<'_>),
 ) {
     answer_with(None, bytes, (kind, boot), check);
@@ -60,11 +59,11 @@ fn answer(
 fn answer_with(
     profile: Option<DhcpOptions>,
     bytes: &[u8],
-    (kind, boot): (MessageType, BootData),
+    (kind, boot): (MessageType, Reply<'static>),
     check: impl FnOnce(&Packet<'_>, &Reply<'_>),
 ) {
-    let packet = Packet::parse(bytes).unwrap();
-    let request = Request::read(&packet).unwrap();
+    let request = Packet::parse(bytes).unwrap();
+    request.check_request().unwrap();
     let subnet = full_subnet();
     let net = "10.0.0.0/24".parse().unwrap();
     let reply = build_reply(
@@ -95,8 +94,8 @@ fn codes(packet: &Packet<'_>) -> Vec<u8> {
 fn an_ack_to_a_discover_has_no_client_address() {
     let mut hasty = message(1, &[&[80, 0]]);
     hasty[12..16].copy_from_slice(&YOURS.octets());
-    answer(&hasty, MessageType::Ack, BootData::default(), |packet, _| {
-        assert_eq!(packet.client_address, Ipv4Addr::UNSPECIFIED);
+    answer(&hasty, MessageType::Ack, Reply::default(), |packet, _| {
+        assert_eq!(packet.ciaddr, Ipv4Addr::UNSPECIFIED);
     });
 }
 
@@ -112,15 +111,15 @@ fn an_answer_has_the_fields_of_table_3() {
     for (kind, client_address) in
         [(MessageType::Offer, Ipv4Addr::UNSPECIFIED), (MessageType::Ack, YOURS)]
     {
-        answer(&bytes, kind, BootData::default(), |packet, _| {
+        answer(&bytes, kind, Reply::default(), |packet, _| {
             assert_eq!((packet.op, packet.hardware_type, packet.hops), (2, 1, 0));
             assert_eq!(packet.hardware, MAC.0);
             assert_eq!((packet.transaction_id, packet.seconds), (0xdead_beef, 0));
             assert_eq!(packet.flags, 0x8000);
-            assert_eq!(packet.client_address, client_address);
+            assert_eq!(packet.ciaddr, client_address);
             assert_eq!(packet.your_address, YOURS);
             assert_eq!(packet.next_server, Ipv4Addr::UNSPECIFIED);
-            assert_eq!(packet.relay_address, RELAY);
+            assert_eq!(packet.giaddr, RELAY);
             assert!(packet.boot_file.iter().all(|byte| *byte == 0));
             assert_eq!(packet.options.get(53), Some(&[u8::from(kind)][..]));
             assert_eq!(packet.options.address(54), Some(SERVER));
@@ -140,8 +139,8 @@ fn an_answer_has_the_fields_of_table_3() {
 fn a_nak_says_no_and_nothing_else() {
     let mut bytes = message(3, &[&[61, 2, 0, 7], &[55, 2, 1, 3], &[82, 3, 1, 1, 9]]);
     bytes[24..28].copy_from_slice(&RELAY.octets());
-    let packet = Packet::parse(&bytes).unwrap();
-    let request = Request::read(&packet).unwrap();
+    let request = Packet::parse(&bytes).unwrap();
+    request.check_request().unwrap();
     let (encoded, left_out) = build_nak(&request, SERVER, "address not available").encode();
     assert!(left_out.is_empty());
     assert!(encoded[44..236].iter().all(|byte| *byte == 0), "neither names nor options there");
@@ -149,7 +148,7 @@ fn a_nak_says_no_and_nothing_else() {
     assert_eq!(codes(&nak), [53, 54, 61, 56, 82]);
     assert_eq!(nak.options.get(82), Some(&[1, 1, 9][..]));
     assert_eq!(nak.flags, 0x8000, "so that the relay broadcasts it");
-    for address in [nak.client_address, nak.your_address, nak.next_server] {
+    for address in [nak.ciaddr, nak.your_address, nak.next_server] {
         assert!(address.is_unspecified());
     }
 }
@@ -158,7 +157,7 @@ fn a_nak_says_no_and_nothing_else() {
 #[test]
 fn options_come_in_the_clients_order_but_for_what_must_come_first() {
     let wanted: &[u8] = &[55, 11, 28, 3, 1, 121, 6, 6, 15, 12, 119, 26, 42];
-    answer(&message(1, &[wanted]), MessageType::Offer, BootData::default(), |packet, _| {
+    answer(&message(1, &[wanted]), MessageType::Offer, Reply::default(), |packet, _| {
         assert_eq!(codes(packet), [53, 54, 51, 58, 59, 28, 1, 121, 3, 6, 15, 12, 119, 26, 42]);
         let get = |code| packet.options.get(code).unwrap();
         assert_eq!(get(1), [255, 255, 255, 0]);
@@ -174,7 +173,7 @@ fn options_come_in_the_clients_order_but_for_what_must_come_first() {
         assert_eq!(get(119), b"\x07example\x03net\0\x03lab\xc0\0");
     });
     // Nothing that was not asked for.
-    answer(&message(1, &[]), MessageType::Offer, BootData::default(), |packet, _| {
+    answer(&message(1, &[]), MessageType::Offer, Reply::default(), |packet, _| {
         assert_eq!(codes(packet), [53, 54, 51, 58, 59]);
     });
 }
@@ -204,7 +203,7 @@ fn the_answer_is_no_longer_than_the_client_takes() {
         ("more than the link carries", &[57, 2, 255, 255], 1472),
     ];
     for (name, option, expected) in cases {
-        answer(&message(1, &[option]), MessageType::Offer, BootData::default(), |_, reply| {
+        answer(&message(1, &[option]), MessageType::Offer, Reply::default(), |_, reply| {
             assert_eq!(reply.max_bytes, expected, "{name}");
         });
     }
@@ -248,8 +247,8 @@ fn a_relay_that_needs_its_source_port_back_gets_it() {
 }
 
 fn way_of(bytes: &[u8], nak: bool, always_broadcast: bool) -> Destination {
-    let packet = Packet::parse(bytes).unwrap();
-    let request = Request::read(&packet).unwrap();
+    let request = Packet::parse(bytes).unwrap();
+    request.check_request().unwrap();
     let mut reply = build_nak(&request, SERVER, "no");
     if !nak {
         reply.message_type = Some(MessageType::Ack);
@@ -281,7 +280,7 @@ fn the_nearest_options_count() {
         server_id: SERVER,
         host_name: None,
         own_options: [Some(&host), Some(&profile)],
-        boot: BootData::default(),
+        boot: Reply::default(),
         link_mtu: 1500,
         rapid_commit: false,
     };
@@ -308,19 +307,19 @@ fn a_lease_in_two_packets_says_so_and_bootp_hears_nothing_of_dhcp() {
         server_id: SERVER,
         host_name: Some("r1-n01"),
         own_options: [None, None],
-        boot: BootData { boot_file: "rom".into(), ..BootData::default() },
+        boot: Reply { boot_file: "rom".into(), ..Reply::default() },
         link_mtu: 1500,
         rapid_commit,
     };
     let bytes = message(1, &[&[80, 0]]);
-    let packet = Packet::parse(&bytes).unwrap();
-    let request = Request::read(&packet).unwrap();
+    let request = Packet::parse(&bytes).unwrap();
+    request.check_request().unwrap();
     let (rapid, _) = build_reply(&request, &content(true)).encode();
     assert_eq!(Packet::parse(&rapid).unwrap().options.get(80), Some(&[][..]));
     let (bootp, _) = build_bootp(&request, &content(false)).encode();
     assert_eq!(bootp.len(), 300);
     let bootp = Packet::parse(&bootp).unwrap();
-    assert_eq!((bootp.your_address, bootp.client_address), (YOURS, Ipv4Addr::UNSPECIFIED));
+    assert_eq!((bootp.your_address, bootp.ciaddr), (YOURS, Ipv4Addr::UNSPECIFIED));
     assert!(bootp.boot_file.starts_with(b"rom\0"));
     let dhcp_only = [50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61];
     assert!(codes(&bootp).iter().all(|code| !dhcp_only.contains(code)), "{:?}", codes(&bootp));

@@ -17,8 +17,8 @@ use crate::model::{Lease, Mac};
 pub(super) enum Action {
     /// Send a reply now.
     Send(Transmit),
-    /// Store a lease, and send the reply that fits how that ended.
-    Commit(Lease, Box<Replies>),
+    /// Store a lease, and then send a reply, unless the client expects none (DECLINE, RELEASE).
+    Commit(Lease, Option<Transmit>),
     /// Find out whether an address is in use, and look at the message again.
     Probe(Box<Probe>),
 }
@@ -45,6 +45,10 @@ pub(in crate::dhcp) struct Transmit {
     /// None for BOOTP.
     pub(in crate::dhcp) message_type: Option<MessageType>,
     pub(in crate::dhcp) event: Option<ClientEvent>,
+    /// Sent in its place if another client holds the address in the database.
+    pub(in crate::dhcp) if_taken: Option<Box<Transmit>>,
+    /// Sent in its place if the database failed, and memory knows a running lease of the client.
+    pub(in crate::dhcp) if_failed: Option<Box<Transmit>>,
 }
 
 /// An event of a client that is not recorded yet.
@@ -53,18 +57,6 @@ pub(in crate::dhcp) struct ClientEvent {
     pub(super) host: Option<String>,
     pub(super) mac: Option<Mac>,
     pub(super) data: EventData,
-}
-
-/// The replies that depend on how the commit of a lease ends. None of them where the client
-/// expects no reply (DECLINE, RELEASE).
-#[derive(Default)]
-pub(super) struct Replies {
-    /// The lease is stored.
-    pub(super) stored: Option<Transmit>,
-    /// Another client holds the address in the database. Its event is made of that of `stored`.
-    pub(super) taken: Option<Transmit>,
-    /// The database failed, and memory knows a running lease of the client.
-    pub(super) database_failed: Option<Transmit>,
 }
 
 impl ClientEvent {
@@ -86,21 +78,18 @@ impl Transmit {
             _ => "bootp",
         }
     }
-}
 
-impl Replies {
-    /// The reply that fits how the commit ended.
-    pub(super) fn choose(self, stored: &Result<Lease, CommitError>) -> Option<Transmit> {
+    /// The reply that fits how the commit of its lease ended.
+    pub(super) fn after_commit(self, stored: &Result<Lease, CommitError>) -> Option<Self> {
         match stored {
-            Ok(_) => self.stored,
-            Err(CommitError::Database(_)) => self.database_failed,
+            Ok(_) => Some(self),
+            Err(CommitError::Database(_)) => self.if_failed.map(|kept| *kept),
             Err(CommitError::Taken(address)) => {
                 let (reason, own) = (NakReason::NotAvailable, None);
                 let data = EventData::Nak(event::Nak { address: Some(*address), reason, own });
                 // An unknown client's events are recorded up to a rate: that was decided already.
-                let event = self.stored.and_then(|ack| ack.event);
-                let event = event.map(|event| ClientEvent { data, ..event });
-                self.taken.map(|nak| Transmit { event, ..nak })
+                let event = self.event.map(|event| ClientEvent { data, ..event });
+                self.if_taken.map(|nak| Self { event, ..*nak })
             }
             // The client asks again by itself.
             Err(CommitError::Busy) => None,

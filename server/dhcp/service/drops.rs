@@ -1,4 +1,4 @@
-//! Counts what is not answered, so that a storm of rubbish costs one log line a minute.
+//! Counts unanswered packets, so that a flood of invalid ones costs one log line a minute.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;

@@ -8,23 +8,22 @@ use super::action::{Action, Silence};
 use super::transaction::Transaction;
 use crate::app::App;
 use crate::config::ProxyDhcp;
-use crate::dhcp::decide::{ChosenServer, Decision, Question, Reason, decide};
+use crate::dhcp::decide::{ChosenServer, Decision, Reason, decide};
 use crate::dhcp::history::LinkHistory;
 use crate::dhcp::identity::identities;
 use crate::dhcp::link::{Arrival, LinkSubnet, ServedLink, server_id};
 use crate::dhcp::probe::Verdict;
 use crate::dhcp::reply::BOOT_SERVER_PORT;
-use crate::dhcp::request::{Request, Unusable};
+use crate::dhcp::request::Unusable;
 use crate::dhcp::wire::Packet;
 use crate::inventory::Snapshot;
-use crate::leases::facts::{LeaseFacts, LeaseQuery};
+use crate::leases::facts::LeaseFacts;
 use crate::leases::fill::{Level, Usage};
 use crate::leases::table::{Session, Table};
 use crate::lifecycle::EventData;
 use crate::lifecycle::event::{Failure, Warning};
 use crate::metrics::DHCP_MESSAGES;
 use crate::model::{ClientKey, ConflictProbe, Identity};
-use crate::options::code;
 
 /// Answers one packet with the inventory and the leases as they are now.
 pub(super) fn answer(
@@ -36,15 +35,15 @@ pub(super) fn answer(
     bytes: &[u8],
     now: i64,
 ) -> Result<Action, Silence> {
-    let packet = Packet::parse(bytes).map_err(Unusable::from)?;
-    let request = Request::read(&packet)?;
-    DHCP_MESSAGES.count(message_name(request.message_type));
+    let request = Packet::parse(bytes).map_err(Unusable::from)?;
+    request.check_request()?;
+    DHCP_MESSAGES.count(message_name(request.message_type()));
     let transaction = Transaction::new(app, snapshot, link, arrival, now, &request);
     let span = tracing::info_span!(
         "dhcp",
         host = transaction.host.map(|(name, _)| name),
-        mac = request.mac.map(tracing::field::display),
-        transaction = format_args!("{:08x}", packet.transaction_id),
+        mac = request.mac().map(tracing::field::display),
+        transaction = format_args!("{:08x}", request.transaction_id),
     );
     let _inside = span.enter();
     let action = answer_transaction(transaction, history);
@@ -107,9 +106,10 @@ impl<'a> Exchange<'a> {
         let Transaction { app, snapshot, now, .. } = self.transaction;
         let mut table = app.leases.table();
         let mut leases = table.at(snapshot.revision, &snapshot.site, now);
-        let question = self.question(&leases);
-        let facts = self.facts(&mut leases, &question, history);
-        let decision = decide(&question, &facts);
+        let server = self.chosen_server(&leases);
+        let facts = self.facts(&mut leases, history);
+        let Transaction { request, arrival, .. } = self.transaction;
+        let decision = decide(request, arrival, server, self.subnet.subnet, &facts);
         if let Some(address) = self.unproven(decision, &facts) {
             match history.probes.verdict(address, now) {
                 Verdict::Clear => {}
@@ -117,17 +117,14 @@ impl<'a> Exchange<'a> {
                 Verdict::Needed => return Ok(self.probe(&mut leases, history, address)),
             }
         }
-        self.tell_what_is_asked(&question, decision);
+        self.tell_what_is_asked(decision);
         let outcome = match decision {
             Decision::Offer(address) => Ok(self.offer(&mut leases, history, address)),
             Decision::Ack(address) => {
                 self.note_port(history);
                 Ok(self.ack(&mut leases, history, address))
             }
-            Decision::Nak(reason) => {
-                let address = question.requested.or(question.client_address);
-                Ok(Action::Send(self.nak(reason, address)))
-            }
+            Decision::Nak(reason) => Ok(Action::Send(self.nak(reason, request.subject_address()))),
             Decision::Inform(address) => Ok(Action::Send(self.inform(history, address))),
             Decision::Bootp(address) => Ok(Action::Send(self.bootp(address))),
             Decision::Decline(address) => self.decline(&mut leases, address),
@@ -149,7 +146,7 @@ impl<'a> Exchange<'a> {
         let address = match decision {
             Decision::Offer(address) => address,
             Decision::Ack(address)
-                if self.transaction.request.message_type == Some(MessageType::Discover) =>
+                if self.transaction.request.message_type() == Some(MessageType::Discover) =>
             {
                 address
             }
@@ -160,70 +157,46 @@ impl<'a> Exchange<'a> {
         (wanted && !had).then_some(address)
     }
 
-    fn question(&self, table: &Table) -> Question {
-        let request = self.transaction.request;
-        let arrival = self.transaction.arrival;
-        let subnet = self.subnet.subnet;
-        let is_ours =
-            |id: Ipv4Addr| id == self.server_id || id == arrival.local || table.is_own(id);
-        let source = *arrival.source.ip();
-        let relayed = request.relay_address().is_some();
-        let inform_source = Some(source)
-            .filter(|_| request.message_type == Some(MessageType::Inform))
-            .filter(|source| !source.is_unspecified());
-        Question {
-            message_type: request.message_type,
-            requested: request.requested_address,
-            client_address: request.client_address.or(inform_source),
-            server: match request.server_id {
-                None => ChosenServer::None,
-                Some(id) if is_ours(id) => ChosenServer::Us,
-                Some(_) => ChosenServer::Other,
-            },
-            unicast: arrival.is_unicast() && !relayed,
-            rapid_commit: subnet.rapid_commit
-                && request.packet.options.get(code::RAPID_COMMIT).is_some(),
-            too_early: subnet.min_secs.is_some_and(|least| request.packet.seconds < least),
-            source_agrees: relayed || request.client_address == Some(source),
+    /// Whom the client named as its server.
+    fn chosen_server(&self, table: &Table) -> ChosenServer {
+        let Transaction { request, arrival, .. } = self.transaction;
+        match request.server_id() {
+            None => ChosenServer::None,
+            Some(id) if id == self.server_id || id == arrival.local || table.is_own(id) => {
+                ChosenServer::Us
+            }
+            Some(_) => ChosenServer::Other,
         }
     }
 
-    fn facts(
-        &self,
-        leases: &mut Session<'_>,
-        question: &Question,
-        history: &LinkHistory,
-    ) -> LeaseFacts {
-        let Transaction { app, now, .. } = self.transaction;
-        let subnet = self.subnet.subnet;
-        let query = LeaseQuery {
-            client: &self.client,
-            net: self.subnet.net,
+    fn facts(&self, leases: &mut Session<'_>, history: &LinkHistory) -> LeaseFacts {
+        let Transaction { app, now, request, .. } = self.transaction;
+        let asked = LeaseFacts {
             reserved: self.reserved,
-            requested: question.requested.or(question.client_address),
-            may_lease: self.transaction.may_lease(subnet),
+            requested: request.subject_address(),
+            may_lease: self.transaction.may_lease(self.subnet.subnet),
+            // Where another server is, strangers may be its clients.
+            authoritative: app.config.authoritative && !history.has_foreign_server(now),
+            ..LeaseFacts::default()
         };
-        let mut facts = leases.facts(&query);
-        // Where another server is, strangers may be its clients.
-        facts.bootp_allowed = subnet.bootp;
-        facts.authoritative = app.config.authoritative && !history.has_foreign_server(now);
-        facts
+        leases.complete(asked, &self.client, self.subnet.net)
     }
 
     /// Tells of the question, unless it is a stranger's that gets no answer: that is counted.
-    fn tell_what_is_asked(&self, question: &Question, decision: Decision) {
-        let data = match question.message_type {
+    fn tell_what_is_asked(&self, decision: Decision) {
+        let request = self.transaction.request;
+        let data = match request.message_type() {
             Some(MessageType::Discover) | None => EventData::Discover,
             Some(MessageType::Request) => EventData::Request,
             _ => return,
         };
-        let wanted = question.requested.or(question.client_address);
         let unanswered = match decision {
             Decision::Ignore(_) if self.transaction.host.is_none() => return,
             Decision::Ignore(reason) => Some(reason),
             _ => None,
         };
-        self.transaction.tell(|| data(self.transaction.question(wanted, unanswered)));
+        self.transaction
+            .tell(|| data(self.transaction.question(request.subject_address(), unanswered)));
     }
 
     /// Tells once that the subnet's ranges run low, and once that they are exhausted.
@@ -263,7 +236,7 @@ impl<'a> Exchange<'a> {
     /// says that its MAC is his: the operator knows which.
     fn note_port(&self, history: &mut LinkHistory) {
         let request = self.transaction.request;
-        let (Some(mac), Some(_)) = (request.mac, request.relay_info) else { return };
+        let (Some(mac), Some(_)) = (request.mac(), request.relay_info()) else { return };
         let is_port = |it: &Identity| matches!(it, Identity::Port { circuit: Some(_), .. });
         let Some(port) = identities(request).find(is_port) else { return };
         if let Some(before) = history.sees_port(mac, &port) {
@@ -276,7 +249,7 @@ impl<'a> Exchange<'a> {
     fn note_foreign_server(&self, table: &Table, history: &mut LinkHistory) {
         let Transaction { link, now, .. } = self.transaction;
         let request = self.transaction.request;
-        let Some(server) = request.server_id.filter(|_| request.relay_address().is_none()) else {
+        let Some(server) = request.server_id().filter(|_| request.relay_address().is_none()) else {
             return;
         };
         // One that shares the database.
@@ -285,7 +258,7 @@ impl<'a> Exchange<'a> {
         }
         if history.sees_foreign_server(server, now) {
             let interface = link.interface.clone();
-            self.transaction.warn(request.mac, Warning::ForeignServer { server, interface });
+            self.transaction.warn(request.mac(), Warning::ForeignServer { server, interface });
         }
     }
 }

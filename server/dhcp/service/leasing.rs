@@ -1,18 +1,19 @@
-//! Carries out what was decided about an address: offers, leases, refusals and their ends.
+//! Carries out a decision about an address: OFFER, ACK, NAK, and the end of a lease.
 
 use std::net::Ipv4Addr;
 
 use dhcproto::v4::MessageType;
 
-use super::action::{Action, Replies, Transmit};
+use super::action::{Action, Transmit};
 use super::exchange::Exchange;
 use super::probe::Probe;
 use super::transaction::Transaction;
 use super::words;
 use crate::dhcp::decide::{NakReason, Reason};
 use crate::dhcp::history::LinkHistory;
-use crate::dhcp::pxe::{BootData, boot_data};
+use crate::dhcp::pxe::boot_data;
 use crate::dhcp::reply::{ReplyContent, build_bootp, build_nak, build_reply};
+use crate::dhcp::wire::Reply;
 use crate::leases::table::Session;
 use crate::lifecycle::EventData;
 use crate::lifecycle::event::{self, Warning};
@@ -24,7 +25,7 @@ const DISCOVERY_SECONDS: u32 = 300;
 /// The shortest lease, in seconds, whatever a client asks for.
 const MIN_LEASE_SECONDS: u32 = 60;
 
-/// The end of a lease, and the event of it.
+/// The end of a lease, and its event.
 struct End {
     address: Ipv4Addr,
     state: LeaseState,
@@ -64,7 +65,7 @@ impl Exchange<'_> {
         Action::Probe(Box::new(Probe {
             address,
             subnet: self.subnet.name.to_owned(),
-            own: self.transaction.request.mac.into_iter().chain(nics).collect(),
+            own: self.transaction.request.mac().into_iter().chain(nics).collect(),
             is_routed: self.transaction.request.relay_address().is_some(),
         }))
     }
@@ -82,24 +83,25 @@ impl Exchange<'_> {
         let running = leases.find(address).filter(|held| {
             held.client == lease.client && held.state == LeaseState::Bound && held.is_live(now)
         });
-        let database_failed = running.map(|held| {
+        let if_failed = running.map(|held| {
             let left = u32::try_from(held.expires_at - now).unwrap_or(0);
             let seconds = left.min(self.lease_seconds());
             self.ack_for(address, seconds, event::Grant::Kept, history)
         });
         let fresh = app.leases.is_alone() && leases.is_fresh(&lease);
-        if fresh && let Some(kept) = database_failed {
+        if fresh && let Some(kept) = if_failed {
             leases.withdraw(&self.client);
             return Action::Send(kept);
         }
-        // Nobody else may be offered it while the commit runs.
+        // Reserved for this client while the commit runs.
         leases.offer(&self.client, address, self.offer_ends_at());
         let stored = self.ack_for(address, self.lease_seconds(), event::Grant::Given, history);
         // A DISCOVER is never refused: its client asks again (RFC 4039 section 3.1).
-        let may_refuse = request.message_type != Some(MessageType::Discover);
-        let taken = may_refuse.then(|| self.nak_without_event(NakReason::NotAvailable));
-        let replies = Replies { stored: Some(stored), taken, database_failed };
-        Action::Commit(lease, Box::new(replies))
+        let may_refuse = request.message_type() != Some(MessageType::Discover);
+        let if_taken =
+            may_refuse.then(|| Box::new(self.nak_without_event(NakReason::NotAvailable)));
+        let if_failed = if_failed.map(Box::new);
+        Action::Commit(lease, Some(Transmit { if_taken, if_failed, ..stored }))
     }
 
     pub(super) fn nak(&self, reason: NakReason, address: Option<Ipv4Addr>) -> Transmit {
@@ -123,10 +125,10 @@ impl Exchange<'_> {
     /// Answers a BOOTP client. Nothing is stored: the address is its host's anyway.
     pub(super) fn bootp(&self, address: Ipv4Addr) -> Transmit {
         let file = self.transaction.host.and_then(|(_, host)| host.boot_file.clone());
-        let boot = file.map_or_else(BootData::default, |boot_file| BootData {
-            next_server: Some(self.local),
+        let boot = file.map_or_else(Reply::default, |boot_file| Reply {
+            next_server: self.local,
             boot_file,
-            options: Vec::new(),
+            ..Reply::default()
         });
         let profile = self.transaction.profile();
         let content = ReplyContent {
@@ -200,7 +202,7 @@ impl Exchange<'_> {
         // At once: while the commit runs, memory must not tell the client that it still
         // has the address, for the next one may have it then.
         leases.end(lease.clone());
-        Ok(Action::Commit(lease, Box::default()))
+        Ok(Action::Commit(lease, None))
     }
 
     fn ack_for(
@@ -229,7 +231,7 @@ impl Exchange<'_> {
         let request = transaction.request;
         let for_good = message_type == MessageType::Ack;
         let next = transaction.next(self.local, Some(self.subnet.subnet), history, for_good);
-        let client_uuid = request.packet.options.filled(code::CLIENT_UUID);
+        let client_uuid = request.options.filled(code::CLIENT_UUID);
         let profile = transaction.profile();
         let mut content = ReplyContent {
             message_type: Some(message_type),
@@ -241,7 +243,7 @@ impl Exchange<'_> {
             own_options: transaction.own_options(profile.as_deref()),
             boot: boot_data(transaction.boots, &next, self.local, client_uuid),
             link_mtu: transaction.link.mtu,
-            rapid_commit: for_good && request.message_type == Some(MessageType::Discover),
+            rapid_commit: for_good && request.message_type() == Some(MessageType::Discover),
         };
         content.merge_added();
         let event = transaction.event(|| data(words::boots(&next)));
@@ -272,6 +274,10 @@ impl Exchange<'_> {
             self.transaction.host.is_none() && subnet.unknown_clients == UnknownClients::Discover;
         let longest = subnet.lease_seconds().max(MIN_LEASE_SECONDS);
         let longest = if discovered { longest.min(DISCOVERY_SECONDS) } else { longest };
-        self.transaction.request.lease_seconds.unwrap_or(longest).clamp(MIN_LEASE_SECONDS, longest)
+        self.transaction
+            .request
+            .lease_seconds()
+            .unwrap_or(longest)
+            .clamp(MIN_LEASE_SECONDS, longest)
     }
 }

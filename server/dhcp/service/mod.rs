@@ -1,4 +1,4 @@
-//! Serves DHCP on the configured interfaces: reads packets, obeys decisions, sends answers.
+//! Serves DHCP on the configured interfaces: reads packets, carries out decisions, sends replies.
 
 mod action;
 mod advertise;
@@ -55,7 +55,7 @@ async fn serve(app: App, link: ServedLink, stop: CancellationToken) -> io::Resul
     std::thread::Builder::new().name(format!("dhcp {}", link.interface)).spawn(move || {
         priority::answer_at_once();
         let served = async { InterfaceServer::open(app, link)?.run(stop).await };
-        // Nobody listens any more if the services were cut off.
+        // Fails only if the services were aborted.
         let _ = sender.send(runtime.block_on(served));
     })?;
     ended.await.map_err(|_| io::Error::other("the DHCP thread stopped unexpectedly"))?

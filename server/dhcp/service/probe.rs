@@ -1,5 +1,5 @@
-//! Probes addresses before strangers are offered them. One task a link hears for all probes;
-//! each probe ends within its budget, whatever comes.
+//! Probes addresses before unknown clients are offered them. One task per link receives the
+//! answers to all probes; each probe ends within its budget.
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -53,9 +53,9 @@ impl Probed {
 /// What a probe found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// Nobody, as far as can be told.
+    /// No answer came.
     Nobody,
-    /// Somebody, by this MAC where it is known.
+    /// The address is in use, by this MAC where it is known.
     Somebody(Option<Mac>),
     /// What was found is noted, and the packet can be looked at again.
     Noted,
@@ -68,7 +68,7 @@ pub(super) struct Prober {
     asks: Option<mpsc::UnboundedSender<Ask>>,
 }
 
-/// A probe on its way, and who waits for what it finds.
+/// A running probe, and the channel for its result.
 #[derive(Debug)]
 struct Ask {
     probe: Probe,
@@ -108,7 +108,7 @@ impl Prober {
     }
 }
 
-/// Sends probes and hears the answers, until nobody can ask any more or the link is gone.
+/// Sends probes and receives the answers, until the service or the link is gone.
 async fn run(link: ServedLink, mut asks: mpsc::UnboundedReceiver<Ask>) {
     let interface = &link.interface;
     let told = |what: &str, error: &io::Error| {
@@ -166,7 +166,7 @@ fn send(ask: &mut Ask, arp: Option<&ArpSocket>, echo: Option<&EchoSocket>) -> bo
         (true, _, Some(echo)) => echo.probe(address, ask.sent),
         _ => return false,
     };
-    // Such as no route to a subnet behind a relay: then nobody is heard either.
+    // Such as no route to a subnet behind a relay: no answer could come either.
     sent.inspect_err(|error| tracing::debug!("no probe of {address}: {error}")).is_ok()
 }
 

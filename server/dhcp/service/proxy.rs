@@ -22,7 +22,7 @@ impl Transaction<'_> {
     /// Answers a DISCOVER of firmware or iPXE with what to boot, and nothing else:
     /// the address comes from the other server.
     pub(super) fn answer_as_proxy(&self, history: &mut LinkHistory) -> Result<Action, Reason> {
-        if self.request.message_type != Some(MessageType::Discover) {
+        if self.request.message_type() != Some(MessageType::Discover) {
             return Err(Reason::AddressesElsewhere);
         }
         let next = self.next_if_served(history, false)?;
@@ -41,7 +41,7 @@ impl Transaction<'_> {
         history: &mut LinkHistory,
     ) -> Result<Action, Reason> {
         let asks = [MessageType::Discover, MessageType::Request, MessageType::Inform];
-        if !self.request.message_type.is_some_and(|kind| asks.contains(&kind)) {
+        if !self.request.message_type().is_some_and(|kind| asks.contains(&kind)) {
             return Err(Reason::NotForUs);
         }
         let next = self.next_if_served(history, true)?;
@@ -69,7 +69,7 @@ impl Transaction<'_> {
 
     fn boot_answer(&self, kind: MessageType, next: &Next) -> Transmit {
         let Self { app, link, arrival, .. } = *self;
-        let options = &self.request.packet.options;
+        let options = &self.request.options;
         let redirect = kind == MessageType::Offer
             && app.config.proxy_dhcp == ProxyDhcp::Redirect
             // There is no file to ask port 4011 for.

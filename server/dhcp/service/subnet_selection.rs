@@ -8,7 +8,7 @@ use dhcproto::v4::MessageType;
 use super::transaction::Transaction;
 use crate::dhcp::decide::Reason;
 use crate::dhcp::link::{LinkSubnet, link_subnets, owned_subnet};
-use crate::leases::facts::{LeaseFacts, LeaseQuery};
+use crate::leases::facts::LeaseFacts;
 use crate::model::{ClientKey, Subnet, UnknownClients};
 
 impl<'a> Transaction<'a> {
@@ -44,8 +44,8 @@ impl<'a> Transaction<'a> {
 
     /// The subnet of the address that the message is about, else the one with the best to offer.
     fn best_of(&self, subnets: &[LinkSubnet<'a>]) -> Option<LinkSubnet<'a>> {
-        let requested = self.request.requested_address.or(self.request.client_address);
-        if self.request.message_type != Some(MessageType::Discover) {
+        let requested = self.request.subject_address();
+        if self.request.message_type() != Some(MessageType::Discover) {
             let mut around = subnets.iter().filter(|subnet| {
                 requested.is_some_and(|requested| subnet.net.contains(&requested))
             });
@@ -59,13 +59,11 @@ impl<'a> Transaction<'a> {
         let mut best: Option<(u8, LinkSubnet<'a>)> = None;
         for subnet in subnets {
             let rank = match self.key(subnet.subnet.identify_by) {
-                Some(client) => rank(&leases.facts(&LeaseQuery {
-                    client: &client,
-                    net: subnet.net,
-                    reserved: None,
-                    requested,
-                    may_lease: self.may_lease(subnet.subnet),
-                })),
+                Some(client) => {
+                    let may_lease = self.may_lease(subnet.subnet);
+                    let asked = LeaseFacts { requested, may_lease, ..LeaseFacts::default() };
+                    rank(&leases.complete(asked, &client, subnet.net))
+                }
                 None => u8::MAX,
             };
             if best.is_none_or(|(lowest, _)| rank < lowest) {

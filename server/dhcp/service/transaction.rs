@@ -8,13 +8,12 @@ use super::words;
 use crate::app::App;
 use crate::boot::arch::{Client, ClientSigns};
 use crate::boot::next::{Booter, Next, WhyNothing, decide_next};
-use crate::boot::trail::Step;
+use crate::boot::trail::BootRequest;
 use crate::dhcp::history::LinkHistory;
 use crate::dhcp::identity::identities;
 use crate::dhcp::link::{Arrival, ServedLink};
 use crate::dhcp::reply::{Destination, destination};
-use crate::dhcp::request::Request;
-use crate::dhcp::wire::Reply;
+use crate::dhcp::wire::{Packet, Reply};
 use crate::inventory::Snapshot;
 use crate::lifecycle::EventData;
 use crate::lifecycle::event::{self, Failure, Warning};
@@ -32,7 +31,7 @@ pub(super) struct Transaction<'a> {
     pub(super) arrival: &'a Arrival,
     /// Unix seconds.
     pub(super) now: i64,
-    pub(super) request: &'a Request<'a>,
+    pub(super) request: &'a Packet<'a>,
     /// The host of the inventory that sent it.
     pub(super) host: Option<(&'a str, &'a Host)>,
     /// What kind of boot client sent it.
@@ -46,18 +45,18 @@ impl<'a> Transaction<'a> {
         link: &'a ServedLink,
         arrival: &'a Arrival,
         now: i64,
-        request: &'a Request<'a>,
+        request: &'a Packet<'a>,
     ) -> Self {
-        let options = &request.packet.options;
+        let options = &request.options;
         let signs = ClientSigns {
             vendor_class: options.get(code::VENDOR_CLASS).unwrap_or_default(),
             user_class: options.get(code::USER_CLASS).unwrap_or_default(),
             client_archs: options.get(code::CLIENT_ARCH).unwrap_or_default(),
             ipxe: options.get(code::IPXE),
-            mac: request.mac,
+            mac: request.mac(),
         };
         let host = request
-            .mac
+            .mac()
             .and_then(|mac| snapshot.host_of_mac(mac))
             .or_else(|| host_of_identity(app, snapshot, request));
         Self { app, snapshot, link, arrival, now, request, host, boots: signs.classify() }
@@ -113,14 +112,15 @@ impl<'a> Transaction<'a> {
             base_url: &base_url,
             tftp_server: local,
         });
-        let transaction_id = self.request.packet.transaction_id;
-        let step = Step { mac, client: self.boots, transaction_id, now, base_url: &base_url };
-        let (next, detour) = history.boots.choose(&step, next);
+        let transaction_id = self.request.transaction_id;
+        let boot =
+            BootRequest { mac, client: self.boots, transaction_id, now, base_url: &base_url };
+        let (next, detour) = history.boots.choose(&boot, next);
         if let Some((host, _)) = self.host {
             app.inventory.note_power_on(host);
         }
         if for_good {
-            history.boots.record(&step, &next);
+            history.boots.record(&boot, &next);
             if let Some(detour) = detour {
                 self.tell(|| EventData::Warning(Warning::Detour { detour }));
             }
@@ -152,7 +152,16 @@ impl<'a> Transaction<'a> {
             tracing::warn!(options = ?left_out, "options do not fit into the reply");
         }
         let message_type = reply.message_type;
-        Transmit { bytes, destination, local, port: self.arrival.port, message_type, event }
+        Transmit {
+            bytes,
+            destination,
+            local,
+            port: self.arrival.port,
+            message_type,
+            event,
+            if_taken: None,
+            if_failed: None,
+        }
     }
 
     /// An event about the client; none for an unknown one if there are too many of theirs already.
@@ -161,7 +170,7 @@ impl<'a> Transaction<'a> {
             return None;
         }
         let host = self.host.map(|(name, _)| name.to_owned());
-        Some(ClientEvent { host, mac: self.request.mac, data: data() })
+        Some(ClientEvent { host, mac: self.request.mac(), data: data() })
     }
 
     /// Records an event now.
@@ -202,17 +211,17 @@ impl<'a> Transaction<'a> {
 fn host_of_identity<'a>(
     app: &App,
     snapshot: &'a Snapshot,
-    request: &Request<'_>,
+    request: &Packet<'_>,
 ) -> Option<(&'a str, &'a Host)> {
     if !snapshot.knows_identities() {
         return None;
     }
     let known = identities(request).find_map(|identity| snapshot.host_of_identity(&identity));
     known.or_else(|| {
-        let address = request.client_address.or(request.requested_address)?;
+        let address = request.client_address().or(request.requested_address())?;
         let lease = app.leases.find(address)?;
         match &lease.client {
-            ClientKey::Host(name) if Some(lease.mac) == request.mac => snapshot.host(name),
+            ClientKey::Host(name) if Some(lease.mac) == request.mac() => snapshot.host(name),
             _ => None,
         }
     })

@@ -1,20 +1,20 @@
-//! What is recorded of a message, in the terms of events.
+//! Translates a message into the fields of events.
 
 use crate::boot::next::Next;
 use crate::dhcp::link::ServedLink;
-use crate::dhcp::request::Request;
+use crate::dhcp::wire::Packet;
 use crate::lifecycle::event::{Boots, Way};
 
 /// The way by which a request came: the interface, or the relay and its port.
-pub(super) fn way(request: &Request<'_>, link: &ServedLink) -> Way {
+pub(super) fn way(request: &Packet<'_>, link: &ServedLink) -> Way {
     let Some(address) = request.relay_address() else {
         return Way::Interface(link.interface.clone());
     };
-    let circuit = request.relay_info.and_then(|info| info.circuit_id);
+    let circuit = request.relay_info().and_then(|info| info.circuit_id);
     Way::Relay { address, port: circuit.map(printable) }
 }
 
-/// What a client is told to boot.
+/// What a client boots, as it is recorded.
 pub(super) fn boots(next: &Next) -> Option<Boots> {
     Some(match next {
         Next::Nothing(_) => return None,

@@ -7,7 +7,7 @@ mod interface;
 mod probe;
 
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
@@ -17,11 +17,11 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-use super::link::{Arrival, ServedLink};
+use super::link::ServedLink;
 use super::reply::{CLIENT_PORT, Destination, SERVER_PORT};
 use super::service::Transmit;
 use crate::model::Mac;
-use crate::udp::{self, Egress, Inbox, Message, Received};
+use crate::udp::{self, Egress, Inbox, Message};
 
 pub(super) use icmp::IcmpSocket;
 pub(super) use interface::{interface_names, read_link};
@@ -200,16 +200,6 @@ impl DhcpSocket {
         raw.send_to(&frame, &hardware_address(self.interface_index, mac, libc::ETH_P_IP)?)?;
         Ok(())
     }
-}
-
-/// How a packet to a port arrived; none if its way is not IPv4's.
-pub(super) fn arrival_of(packet: &Received<'_>, port: u16) -> Option<Arrival> {
-    let (SocketAddr::V4(source), Some((IpAddr::V4(destination), IpAddr::V4(local)))) =
-        (packet.peer, packet.to)
-    else {
-        return None;
-    };
-    Some(Arrival { source, destination, local, port })
 }
 
 /// Asks for a big receive buffer: past the system's limit where we may.

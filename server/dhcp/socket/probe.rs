@@ -14,7 +14,7 @@ use crate::dhcp::link::ServedLink;
 use crate::dhcp::probe::{arp_claim, echo_answer, encode_arp_probe, encode_echo};
 use crate::model::Mac;
 
-/// Sends ARP probes on a link and hears who claims an address there.
+/// Sends ARP probes on a link and receives the claims of addresses there.
 pub(in crate::dhcp) struct ArpSocket {
     /// A packet socket: tokio has no type for it, and reads are the same.
     socket: UdpSocket,
@@ -53,7 +53,7 @@ impl ArpSocket {
     }
 }
 
-/// Sends ICMP echo requests and hears who answers.
+/// Sends ICMP echo requests and receives the replies.
 pub(in crate::dhcp) struct EchoSocket {
     /// A raw socket, as above.
     socket: UdpSocket,

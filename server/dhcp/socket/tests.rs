@@ -19,6 +19,8 @@ fn transmit(bytes: Vec<u8>, port: u16) -> Transmit {
         port: SERVER_PORT,
         message_type: None,
         event: None,
+        if_taken: None,
+        if_failed: None,
     }
 }
 

@@ -40,15 +40,15 @@ pub(crate) struct Packet<'a> {
     pub seconds: u16,
     /// Bit 15 asks for broadcast answers.
     pub flags: u16,
-    /// The address that the client uses already (`ciaddr`).
-    pub client_address: Ipv4Addr,
+    /// The address that the client uses already.
+    pub ciaddr: Ipv4Addr,
     /// The address that the server gives (`yiaddr`).
     pub your_address: Ipv4Addr,
     /// Where the boot file is (`siaddr`).
     #[cfg_attr(not(any(test, fuzzing)), expect(dead_code, reason = "compared with dhcproto's"))]
     pub next_server: Ipv4Addr,
-    /// The relay agent that passed it on (`giaddr`).
-    pub relay_address: Ipv4Addr,
+    /// The relay agent that passed it on.
+    pub giaddr: Ipv4Addr,
     /// The hardware address, as long as the packet says (`chaddr`, `hlen`).
     pub hardware: &'a [u8],
     /// The boot file field, all 128 bytes.
@@ -92,10 +92,10 @@ impl<'a> Packet<'a> {
             transaction_id: u32::from_be_bytes(four(header, 4)),
             seconds: u16::from_be_bytes([header[8], header[9]]),
             flags: u16::from_be_bytes([header[10], header[11]]),
-            client_address: four(header, 12).into(),
+            ciaddr: four(header, 12).into(),
             your_address: four(header, 16).into(),
             next_server: four(header, 20).into(),
-            relay_address: four(header, 24).into(),
+            giaddr: four(header, 24).into(),
             hardware: &header[28..28 + usize::from(hardware_length)],
             boot_file: &header[BOOT_FILE],
             options: Options::parse(rest, &header[BOOT_FILE], &header[SERVER_NAME]),

@@ -120,6 +120,28 @@ pub(crate) struct Reply<'a> {
     pub may_overload: bool,
 }
 
+impl Default for Reply<'_> {
+    /// A reply that says nothing yet.
+    fn default() -> Self {
+        Self {
+            message_type: None,
+            hardware_type: 0,
+            hardware: &[],
+            transaction_id: 0,
+            flags: 0,
+            client_address: Ipv4Addr::UNSPECIFIED,
+            your_address: Ipv4Addr::UNSPECIFIED,
+            next_server: Ipv4Addr::UNSPECIFIED,
+            relay_address: Ipv4Addr::UNSPECIFIED,
+            boot_file: String::new(),
+            options: Vec::new(),
+            relay_info: None,
+            max_bytes: 0,
+            may_overload: false,
+        }
+    }
+}
+
 impl Reply<'_> {
     /// The packet's bytes, and the codes of the options for which there was no room.
     pub(crate) fn encode(&self) -> (Vec<u8>, Vec<u8>) {

@@ -189,8 +189,8 @@ proptest! {
         prop_assert_eq!(ours.transaction_id, theirs.xid());
         prop_assert_eq!(ours.seconds, theirs.secs());
         prop_assert_eq!(ours.flags, u16::from(theirs.flags()));
-        prop_assert_eq!(ours.client_address, theirs.ciaddr());
-        prop_assert_eq!(ours.relay_address, theirs.giaddr());
+        prop_assert_eq!(ours.ciaddr, theirs.ciaddr());
+        prop_assert_eq!(ours.giaddr, theirs.giaddr());
         prop_assert_eq!(ours.hardware, theirs.chaddr());
         prop_assert_eq!(ours.options.iter().count(), options.len());
         for (code, data) in &options {

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::error::Error;
 use super::form::{CheckedForm, Fields};
 use super::page::{Frame, Page};
-use super::proposal::{Outcome, Proposal, Review, propose};
+use super::proposal::{Proposal, ProposalResult, Review, propose};
 use super::session::Operator;
 use super::state::Ui;
 use crate::model::{DifferenceKind, Site};
@@ -89,7 +89,7 @@ struct BulkPage {
     frame: Frame,
     bulk: Bulk,
     choices: Vec<Choice>,
-    wrongs: Vec<String>,
+    form_errors: Vec<String>,
     review: Option<Review>,
 }
 
@@ -120,16 +120,16 @@ pub(crate) async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Resp
         Ok(())
     };
     match propose(&ui, proposal, edit).await? {
-        Outcome::Saved(revision) => {
+        ProposalResult::Saved(revision) => {
             sent.operator.notify(format!("Saved as revision {revision}.")).await?;
             Ok(Redirect::to(&format!("/revisions/{revision}")).into_response())
         }
-        Outcome::Reviewed(review) => {
+        ProposalResult::Reviewed(review) => {
             page(&ui, &sent.operator, bulk, Vec::new(), Some(review)).await
         }
-        Outcome::Refused(wrongs) => {
+        ProposalResult::Refused(form_errors) => {
             bulk.base = ui.app.inventory.snapshot().revision;
-            page(&ui, &sent.operator, bulk, wrongs, None).await
+            page(&ui, &sent.operator, bulk, form_errors, None).await
         }
     }
 }
@@ -138,7 +138,7 @@ async fn page(
     ui: &Ui,
     operator: &Operator,
     bulk: Bulk,
-    wrongs: Vec<String>,
+    form_errors: Vec<String>,
     review: Option<Review>,
 ) -> Result<Response, Error> {
     let snapshot = ui.app.inventory.snapshot();
@@ -154,9 +154,10 @@ async fn page(
         choice("image", "Image", &bulk.image, site.images.keys().collect()),
         choice("tenant", "Tenant", &bulk.tenant, site.tenants.keys().collect()),
     ];
-    let status = if wrongs.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let status =
+        if form_errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let frame = operator.frame("hosts").await?;
-    Ok((status, Page(BulkPage { frame, bulk, choices, wrongs, review })).into_response())
+    Ok((status, Page(BulkPage { frame, bulk, choices, form_errors, review })).into_response())
 }
 
 #[cfg(test)]

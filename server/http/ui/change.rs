@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use super::error::Error;
 use super::form::CheckedForm;
 use super::page::{Frame, Page};
-use super::proposal::{Outcome, Proposal, Review, propose};
-use super::query::Asked;
+use super::proposal::{Proposal, ProposalResult, Review, propose};
+use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
 use crate::model::{DifferenceKind, Noun, NounKind, NounVisitor, Site, merge};
@@ -121,7 +121,7 @@ impl Draft {
 struct ChangePage {
     frame: Frame,
     draft: Draft,
-    wrongs: Vec<String>,
+    form_errors: Vec<String>,
     review: Option<Review>,
 }
 
@@ -129,7 +129,7 @@ struct ChangePage {
 pub(super) async fn form(
     State(ui): State<Ui>,
     operator: Operator,
-    Asked(entry): Asked<Entry>,
+    UrlQuery(entry): UrlQuery<Entry>,
 ) -> Result<Response, Error> {
     let snapshot = ui.app.inventory.snapshot();
     let text = if entry.name.is_empty() {
@@ -156,7 +156,7 @@ pub(super) async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Resp
     };
     let part = match read(&draft) {
         Ok(part) => part,
-        Err(wrongs) => return page(&sent.operator, draft, wrongs, None).await,
+        Err(form_errors) => return page(&sent.operator, draft, form_errors, None).await,
     };
     // A text that was edited after its review needs another one.
     let save = sent.fields.text("do") == "save" && draft.reviewed == draft.digest();
@@ -171,17 +171,17 @@ pub(super) async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Resp
         Ok(())
     };
     match propose(&ui, proposal, edit).await? {
-        Outcome::Saved(revision) => {
+        ProposalResult::Saved(revision) => {
             sent.operator.notify(format!("Saved as revision {revision}.")).await?;
             Ok(Redirect::to(&format!("/revisions/{revision}")).into_response())
         }
-        Outcome::Reviewed(review) => {
+        ProposalResult::Reviewed(review) => {
             draft.reviewed = draft.digest();
             page(&sent.operator, draft, Vec::new(), Some(review)).await
         }
-        Outcome::Refused(wrongs) => {
+        ProposalResult::Refused(form_errors) => {
             draft.base = ui.app.inventory.snapshot().revision;
-            page(&sent.operator, draft, wrongs, None).await
+            page(&sent.operator, draft, form_errors, None).await
         }
     }
 }
@@ -202,11 +202,12 @@ fn read(draft: &Draft) -> Result<Site, Vec<String>> {
 async fn page(
     operator: &Operator,
     draft: Draft,
-    wrongs: Vec<String>,
+    form_errors: Vec<String>,
     review: Option<Review>,
 ) -> Result<Response, Error> {
-    let status = if wrongs.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let status =
+        if form_errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let section = draft.entry.kind().unwrap_or(NounKind::Host).section();
     let frame = operator.frame(section).await?;
-    Ok((status, Page(ChangePage { frame, draft, wrongs, review })).into_response())
+    Ok((status, Page(ChangePage { frame, draft, form_errors, review })).into_response())
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::clock::Moment;
 use super::error::Error;
 use super::page::{Frame, Page};
-use super::query::Asked;
+use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{EventFilter, Snapshot};
@@ -112,7 +112,7 @@ pub(crate) struct Adopted {
 /// `GET /discovered/adopt`: leads to the host's form with the MAC filled in.
 pub(crate) async fn adopt(
     State(ui): State<Ui>,
-    Asked(adopted): Asked<Adopted>,
+    UrlQuery(adopted): UrlQuery<Adopted>,
 ) -> Result<Redirect, Error> {
     let Adopted { mac, host } = adopted;
     let mac: Mac = mac.parse().map_err(|error| Error::Malformed(format!("{error}")))?;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::clock::Moment;
 use super::error::Error;
 use super::page::{Frame, Page};
-use super::query::Asked;
+use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{self, EventFilter};
@@ -68,13 +68,13 @@ fn rows(ui: &Ui, events: Vec<Event>) -> Vec<EventRow> {
 /// Which events are wanted.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct Wanted {
+pub(crate) struct EventsQuery {
     host: String,
     kind: String,
     text: String,
 }
 
-impl Wanted {
+impl EventsQuery {
     fn lets_through(&self, event: &Event) -> bool {
         let text = self.text.trim().to_lowercase();
         let mac = || event.mac.is_some_and(|mac| mac.to_string().contains(&text));
@@ -88,7 +88,7 @@ impl Wanted {
 #[template(path = "events.html")]
 struct EventsPage {
     frame: Frame,
-    wanted: Wanted,
+    wanted: EventsQuery,
     events: EventTable,
     more: bool,
 }
@@ -97,7 +97,7 @@ struct EventsPage {
 pub(crate) async fn list(
     State(ui): State<Ui>,
     operator: Operator,
-    Asked(wanted): Asked<Wanted>,
+    UrlQuery(wanted): UrlQuery<EventsQuery>,
 ) -> Result<impl IntoResponse, Error> {
     let host = wanted.host.trim();
     let host = (!host.is_empty()).then(|| host.to_owned());

@@ -13,7 +13,7 @@ use super::events::EventTable;
 use super::host_row::{Board, StateCell};
 use super::host_timeline::Timeline;
 use super::page::{Frame, Page};
-use super::query::Asked;
+use super::query::UrlQuery;
 use super::session::Operator;
 use super::stack;
 use super::state::Ui;
@@ -65,7 +65,7 @@ struct ReportText {
 
 /// What the files are shown for.
 #[derive(Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct HostQuery {
     format: Option<String>,
 }
 
@@ -74,7 +74,7 @@ pub(super) async fn show(
     State(ui): State<Ui>,
     operator: Operator,
     Path(name): Path<String>,
-    Asked(wanted): Asked<Wanted>,
+    UrlQuery(wanted): UrlQuery<HostQuery>,
 ) -> Result<impl IntoResponse, Error> {
     let format: Format = match wanted.format {
         None => Format::Networkd,

@@ -8,11 +8,11 @@ use serde::Deserialize;
 
 use super::error::Error;
 use super::form::CheckedForm;
-use super::host_form::{HostForm, Wrongs, digest};
+use super::host_form::{FormErrors, HostForm, digest};
 use super::page::{Frame, Page};
 use super::parameter_choice::{ParameterChoice, parameter_choices};
 use super::proposal::{Review, review};
-use super::query::Asked;
+use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{Change, ChangeError};
@@ -24,7 +24,7 @@ use crate::profile::ResolvedSite;
 struct EditPage {
     frame: Frame,
     form: HostForm,
-    wrongs: Wrongs,
+    form_errors: FormErrors,
     choices: Choices,
     review: Option<Review>,
 }
@@ -45,7 +45,7 @@ impl EditPage {
     /// What is wrong with a NIC; a spare row is never wrong.
     fn nic_wrong(&self, label: &str, mac: &str) -> Option<&str> {
         let spare = label.is_empty() && mac.is_empty();
-        self.wrongs.in_row("nics", label).filter(|_| !spare)
+        self.form_errors.in_row("nics", label).filter(|_| !spare)
     }
 }
 
@@ -97,7 +97,7 @@ impl Choices {
 /// What a form begins with: the MAC of an unknown client that somebody adopts.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Beginning {
+pub(super) struct BlankQuery {
     mac: String,
 }
 
@@ -105,11 +105,11 @@ pub(super) struct Beginning {
 pub(super) async fn blank(
     State(ui): State<Ui>,
     operator: Operator,
-    Asked(beginning): Asked<Beginning>,
+    UrlQuery(query): UrlQuery<BlankQuery>,
 ) -> Result<Response, Error> {
     let mut form = HostForm::default();
-    form.adopt(beginning.mac);
-    page(&ui, &operator, form, Wrongs::default()).await
+    form.adopt(query.mac);
+    page(&ui, &operator, form, FormErrors::default()).await
 }
 
 /// `GET /hosts/{name}/edit`
@@ -117,15 +117,15 @@ pub(super) async fn form(
     State(ui): State<Ui>,
     operator: Operator,
     Path(name): Path<String>,
-    Asked(beginning): Asked<Beginning>,
+    UrlQuery(query): UrlQuery<BlankQuery>,
 ) -> Result<Response, Error> {
     let snapshot = ui.app.inventory.snapshot();
     let Some(host) = snapshot.site.hosts.get(&name) else {
         return Err(Error::NotFound { what: "host", name });
     };
     let mut form = HostForm::of(&name, host);
-    form.adopt(beginning.mac);
-    page(&ui, &operator, form, Wrongs::default()).await
+    form.adopt(query.mac);
+    page(&ui, &operator, form, FormErrors::default()).await
 }
 
 /// `POST /add-host`
@@ -146,25 +146,25 @@ async fn take(ui: &Ui, sent: CheckedForm, was: &str) -> Result<Response, Error> 
     let form = HostForm::read(&sent.fields, was);
     let wanted = sent.fields.text("do");
     if wanted == "show" {
-        return page(ui, &sent.operator, form, Wrongs::default()).await;
+        return page(ui, &sent.operator, form, FormErrors::default()).await;
     }
     let (name, host) = match form.host() {
         Ok(read) => read,
-        Err(wrongs) => return page(ui, &sent.operator, form, wrongs).await,
+        Err(form_errors) => return page(ui, &sent.operator, form, form_errors).await,
     };
     // A host that is given to another tenant moves to its networks: nobody saves that unseen.
     let unseen = moves(ui, &form, &host) && form.reviewed != digest(&host);
     let change = Proposed { name: &name, review: wanted == "review" || unseen };
     match commit(ui, &sent.operator, &form, change, host).await? {
-        Outcome::Saved(said) => {
+        FormResult::Saved(said) => {
             sent.operator.notify(said).await?;
             Ok(Redirect::to(&format!("/hosts/{name}")).into_response())
         }
-        Outcome::Reviewed { review, digest } => {
+        FormResult::Reviewed { review, digest } => {
             let form = HostForm { reviewed: digest, ..form };
-            page_with(ui, &sent.operator, form, Wrongs::default(), Some(review)).await
+            page_with(ui, &sent.operator, form, FormErrors::default(), Some(review)).await
         }
-        Outcome::Refused(wrongs) => page(ui, &sent.operator, form, wrongs).await,
+        FormResult::Refused(form_errors) => page(ui, &sent.operator, form, form_errors).await,
     }
 }
 
@@ -181,13 +181,13 @@ struct Proposed<'a> {
 }
 
 /// What became of a form that could be read.
-enum Outcome {
+enum FormResult {
     /// It is saved: the notice.
     Saved(String),
     /// It is reviewed: what it would change, and the [`digest`] of the host.
     Reviewed { review: Review, digest: String },
     /// The change is refused.
-    Refused(Wrongs),
+    Refused(FormErrors),
 }
 
 /// Makes the change or reviews it.
@@ -197,7 +197,7 @@ async fn commit(
     form: &HostForm,
     Proposed { name, review: dry_run }: Proposed<'_>,
     host: Host,
-) -> Result<Outcome, Error> {
+) -> Result<FormResult, Error> {
     let reviewed = digest(&host);
     let summary = match form.was.as_str() {
         "" => format!("added host {name}"),
@@ -214,11 +214,11 @@ async fn commit(
     let outcome = ui.app.inventory.change_site(change, |site| put(site, form, name, host)).await;
     match outcome {
         Ok(done) if dry_run => {
-            Ok(Outcome::Reviewed { review: review(done).await, digest: reviewed })
+            Ok(FormResult::Reviewed { review: review(done).await, digest: reviewed })
         }
-        Ok(done) if done.differences.is_empty() => Ok(Outcome::Saved("Nothing changed.".into())),
-        Ok(done) => Ok(Outcome::Saved(format!("Saved as revision {}.", done.revision))),
-        Err(error) => Ok(Outcome::Refused(wrongs_of(error, form)?)),
+        Ok(done) if done.differences.is_empty() => Ok(FormResult::Saved("Nothing changed.".into())),
+        Ok(done) => Ok(FormResult::Saved(format!("Saved as revision {}.", done.revision))),
+        Err(error) => Ok(FormResult::Refused(form_errors_of(error, form)?)),
     }
 }
 
@@ -269,48 +269,49 @@ fn edited(now: Host, sent: Host) -> Host {
 }
 
 /// A refused change at its fields; the database's own failures are not the operator's.
-fn wrongs_of(error: ChangeError, form: &HostForm) -> Result<Wrongs, Error> {
-    let mut wrongs = Wrongs::default();
+fn form_errors_of(error: ChangeError, form: &HostForm) -> Result<FormErrors, Error> {
+    let mut form_errors = FormErrors::default();
     match error {
         ChangeError::Inventory(error) => return Err(error.into()),
         ChangeError::Refused(findings) => {
             for finding in findings {
-                wrongs.add(form.place(finding.subjects()), finding.text);
+                form_errors.add(form.place(finding.subjects()), finding.text);
             }
         }
         ChangeError::Taken(taken) => {
-            wrongs.add(form.place([&taken.at, &taken.owner].into_iter()), taken.to_string());
+            form_errors.add(form.place([&taken.at, &taken.owner].into_iter()), taken.to_string());
         }
-        error @ ChangeError::Exists { .. } => wrongs.add("name", error.to_string()),
+        error @ ChangeError::Exists { .. } => form_errors.add("name", error.to_string()),
         error @ (ChangeError::Outdated { .. } | ChangeError::Edit(_)) => {
-            wrongs.add("", error.to_string());
+            form_errors.add("", error.to_string());
         }
     }
-    Ok(wrongs)
+    Ok(form_errors)
 }
 
 async fn page(
     ui: &Ui,
     operator: &Operator,
     form: HostForm,
-    wrongs: Wrongs,
+    form_errors: FormErrors,
 ) -> Result<Response, Error> {
-    page_with(ui, operator, form, wrongs, None).await
+    page_with(ui, operator, form, form_errors, None).await
 }
 
 async fn page_with(
     ui: &Ui,
     operator: &Operator,
     mut form: HostForm,
-    wrongs: Wrongs,
+    form_errors: FormErrors,
     review: Option<Review>,
 ) -> Result<Response, Error> {
     let snapshot = ui.app.inventory.snapshot();
     form.offer_rows(&snapshot.site);
     let choices = Choices::of(&snapshot.site, &form);
-    let status = if wrongs.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let status =
+        if form_errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let frame = operator.frame("hosts").await?;
-    Ok((status, Page(EditPage { frame, form, wrongs, choices, review })).into_response())
+    Ok((status, Page(EditPage { frame, form, form_errors, choices, review })).into_response())
 }
 
 #[derive(Template)]

@@ -9,8 +9,8 @@ use super::progress::percent;
 use super::state::Ui;
 use crate::inventory::{Error, EventFilter};
 use crate::lifecycle::boot::Boot;
-use crate::lifecycle::stall::{self, Facts};
-use crate::lifecycle::timeline::{Stage, Standing, Step, latest_boot, steps};
+use crate::lifecycle::stall::{self, BootContext};
+use crate::lifecycle::timeline::{Stage, StageProgress, Standing, latest_boot, steps};
 use crate::lifecycle::{Event, Progress};
 use crate::model::size_text;
 
@@ -68,13 +68,13 @@ impl Timeline {
         let began_ms = boot.first().map_or(0, |event| event.at_ms);
         let mut transfers = ui.progress.of_host(host, ui.now_ms());
         transfers.retain(|_| !boot.is_empty());
-        let row = |step: &Step| row(ui, step, &transfers, began_ms);
+        let row = |step: &StageProgress| row(ui, step, &transfers, began_ms);
         Ok(Self {
             started: boot.first().map(|event| ui.moment(event.at_ms)),
             summary: summary(boot, ui.now_ms()),
             cause: stall::find(
                 &Boot::of(boot),
-                &Facts::of(site, host),
+                &BootContext::of(site, host),
                 ui.app.inventory.states.patience(),
                 ui.now_ms(),
             )
@@ -84,7 +84,7 @@ impl Timeline {
     }
 }
 
-fn row(ui: &Ui, step: &Step, transfers: &[Progress], began_ms: i64) -> Row {
+fn row(ui: &Ui, step: &StageProgress, transfers: &[Progress], began_ms: i64) -> Row {
     let own = transfers.iter().filter(|transfer| Stage::of(transfer.kind) == Some(step.stage));
     let bar = |progress: &Progress| Bar {
         file: progress.file.clone(),

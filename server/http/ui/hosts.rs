@@ -12,7 +12,7 @@ use super::error::Error;
 use super::host_row::{Board, EventCell, StateCell};
 use super::natural::natural;
 use super::page::{Frame, Page, Slice};
-use super::query::Asked;
+use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
 use super::tenants::{RentalCell, rental_cell};
@@ -25,7 +25,7 @@ const PAGE: usize = 100;
 /// Which hosts are wanted, in which order.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct Wanted {
+pub(crate) struct HostsQuery {
     /// Part of a name, rack, serial, address or MAC.
     pub text: String,
     /// A state, or nothing for all.
@@ -36,7 +36,7 @@ pub(crate) struct Wanted {
     pub page: usize,
 }
 
-impl Wanted {
+impl HostsQuery {
     /// The names of the hosts on the page, and where in the list the page is.
     pub(crate) fn names<'a>(&self, site: &'a Site, board: &Board) -> (Vec<&'a str>, Slice) {
         let needle = Needle::new(&self.text);
@@ -147,7 +147,7 @@ struct Column {
 #[template(path = "hosts.html")]
 struct HostsPage {
     frame: Frame,
-    wanted: Wanted,
+    wanted: HostsQuery,
     query: String,
     columns: Vec<Column>,
     states: Vec<(HostState, usize)>,
@@ -159,7 +159,7 @@ struct HostsPage {
 pub(crate) async fn list(
     State(ui): State<Ui>,
     operator: Operator,
-    Asked(wanted): Asked<Wanted>,
+    UrlQuery(wanted): UrlQuery<HostsQuery>,
 ) -> Result<impl IntoResponse, Error> {
     let snapshot = ui.app.inventory.snapshot();
     let board = Board::read(&ui).await?;
@@ -178,7 +178,7 @@ pub(crate) async fn list(
     }))
 }
 
-fn columns(wanted: &Wanted) -> Vec<Column> {
+fn columns(wanted: &HostsQuery) -> Vec<Column> {
     let columns = [
         ("place", "Rack, unit", "c-place"),
         ("name", "Host", "c-name"),

@@ -12,7 +12,7 @@ use super::clock::{Moment, span};
 use super::error::Error;
 use super::form::CheckedForm;
 use super::page::{Frame, Page, Slice};
-use super::query::Asked;
+use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory;
@@ -36,7 +36,7 @@ struct Row {
 #[template(path = "leases.html")]
 struct LeasesPage {
     frame: Frame,
-    wanted: Wanted,
+    wanted: LeasesQuery,
     query: String,
     rows: Vec<Row>,
     slice: Slice,
@@ -45,7 +45,7 @@ struct LeasesPage {
 /// Which leases are wanted.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct Wanted {
+pub(crate) struct LeasesQuery {
     text: String,
     page: usize,
 }
@@ -54,7 +54,7 @@ pub(crate) struct Wanted {
 pub(crate) async fn list(
     State(ui): State<Ui>,
     operator: Operator,
-    Asked(wanted): Asked<Wanted>,
+    UrlQuery(wanted): UrlQuery<LeasesQuery>,
 ) -> Result<impl IntoResponse, Error> {
     let mut leases = ui.app.leases.list();
     let text = wanted.text.trim().to_lowercase();

@@ -17,8 +17,8 @@ use super::error::Error;
 use super::events::EventTable;
 use super::host_row::Board;
 use super::host_timeline::Timeline;
-use super::hosts::Wanted;
-use super::query::Asked;
+use super::hosts::HostsQuery;
+use super::query::UrlQuery;
 use super::racks;
 use super::state::Ui;
 use crate::inventory::Live;
@@ -51,7 +51,7 @@ struct Update {
 /// What a stream follows.
 enum Followed {
     /// The hosts of one page of the list.
-    Hosts(Wanted),
+    Hosts(HostsQuery),
     /// One host's boot.
     Host(String),
     /// The hosts of one rack.
@@ -59,7 +59,7 @@ enum Followed {
 }
 
 /// `GET /live`, with the query of the list
-pub(super) async fn all(State(ui): State<Ui>, Asked(wanted): Asked<Wanted>) -> Stream {
+pub(super) async fn all(State(ui): State<Ui>, UrlQuery(wanted): UrlQuery<HostsQuery>) -> Stream {
     stream(ui, Followed::Hosts(wanted))
 }
 
@@ -91,7 +91,7 @@ struct Pending {
     /// Ticks in which a host is still to be shown anew.
     hosts: HashMap<String, u8>,
     say: Option<String>,
-    /// Everything must be shown anew: it is the beginning, or something was missed.
+    /// Everything must be shown anew: it is the query, or something was missed.
     all: bool,
     changed: bool,
 }
@@ -208,7 +208,7 @@ async fn update(ui: &Ui, followed: &Followed, pending: &Pending) -> Result<Updat
     Ok(update)
 }
 
-async fn update_rows(ui: &Ui, wanted: &Wanted, pending: &Pending) -> Result<Update, Error> {
+async fn update_rows(ui: &Ui, wanted: &HostsQuery, pending: &Pending) -> Result<Update, Error> {
     let snapshot = ui.app.inventory.snapshot();
     let board = Board::read(ui).await?;
     let (names, _) = wanted.names(&snapshot.site, &board);

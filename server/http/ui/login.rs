@@ -11,7 +11,7 @@ use tower_sessions::cookie::{Cookie, SameSite};
 use super::error::Error;
 use super::form::{self, CheckedForm, Fields};
 use super::page::Page;
-use super::query::Asked;
+use super::query::UrlQuery;
 use super::session::{begin, origin, random_token};
 use super::state::{Ui, now_ms};
 use crate::lifecycle::audit::{Action, Author};
@@ -31,13 +31,13 @@ struct LoginPage {
 
 /// Where the login leads.
 #[derive(Deserialize)]
-pub(crate) struct Wanted {
+pub(crate) struct LoginQuery {
     #[serde(default)]
     then: String,
 }
 
 /// `GET /login`
-pub(crate) async fn form(Asked(wanted): Asked<Wanted>) -> Result<Response, Error> {
+pub(crate) async fn form(UrlQuery(wanted): UrlQuery<LoginQuery>) -> Result<Response, Error> {
     let page =
         LoginPage { token: random_token(), then: wanted.then, name: String::new(), error: None };
     answer(StatusCode::OK, page)

@@ -21,7 +21,7 @@ pub(crate) struct Proposal<'a> {
 }
 
 /// The result of a proposal.
-pub(crate) enum Outcome {
+pub(crate) enum ProposalResult {
     /// Saved, as this revision.
     Saved(i64),
     /// Valid, with its effects.
@@ -45,18 +45,18 @@ pub(crate) async fn propose(
     ui: &Ui,
     proposal: Proposal<'_>,
     edit: impl FnOnce(&mut Site) -> Result<(), ChangeError>,
-) -> Result<Outcome, Error> {
+) -> Result<ProposalResult, Error> {
     let Proposal { author: Author { who, origin }, summary, base, save } = proposal;
     let change = Change { who, origin, summary, base: Some(base), dry_run: !save };
     let outcome = ui.app.inventory.change_site(change, edit);
     match outcome.await {
-        Ok(done) if save => Ok(Outcome::Saved(done.revision)),
-        Ok(done) => Ok(Outcome::Reviewed(review(done).await)),
+        Ok(done) if save => Ok(ProposalResult::Saved(done.revision)),
+        Ok(done) => Ok(ProposalResult::Reviewed(review(done).await)),
         Err(ChangeError::Inventory(error)) => Err(error.into()),
         Err(ChangeError::Refused(findings)) => {
-            Ok(Outcome::Refused(findings.iter().map(ToString::to_string).collect()))
+            Ok(ProposalResult::Refused(findings.iter().map(ToString::to_string).collect()))
         }
-        Err(error) => Ok(Outcome::Refused(vec![error.to_string()])),
+        Err(error) => Ok(ProposalResult::Refused(vec![error.to_string()])),
     }
 }
 

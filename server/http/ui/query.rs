@@ -7,14 +7,14 @@ use serde::de::DeserializeOwned;
 use super::error::Error;
 
 /// The query, read as `T`.
-pub(crate) struct Asked<T>(pub T);
+pub(crate) struct UrlQuery<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for UrlQuery<T> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         match Query::from_request_parts(parts, state).await {
-            Ok(Query(asked)) => Ok(Self(asked)),
+            Ok(Query(query)) => Ok(Self(query)),
             Err(rejection) => Err(Error::Malformed(format!(
                 "invalid query \"?{}\": {}",
                 parts.uri.query().unwrap_or_default(),

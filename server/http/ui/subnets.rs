@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::error::Error;
 use super::page::{Frame, Page, Slice};
-use super::query::Asked;
+use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
 use super::usage::{Cell, Class, Occupant, capacity, cells, occupants};
@@ -103,7 +103,7 @@ struct SubnetPage {
 /// Which part of the addresses is wanted.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct Wanted {
+pub(crate) struct SubnetsQuery {
     page: usize,
 }
 
@@ -112,7 +112,7 @@ pub(crate) async fn show(
     State(ui): State<Ui>,
     operator: Operator,
     Path(name): Path<String>,
-    Asked(wanted): Asked<Wanted>,
+    UrlQuery(wanted): UrlQuery<SubnetsQuery>,
 ) -> Result<impl IntoResponse, Error> {
     let snapshot = ui.app.inventory.snapshot();
     let Some(subnet) = snapshot.site.subnets.get(&name) else {

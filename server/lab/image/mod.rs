@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use sha2::{Digest, Sha256};
 
-use super::display::{Display, Step};
+use super::display::{Display, Task};
 pub(crate) use pack::Initramfs;
 use tree::Tree;
 
@@ -113,7 +113,7 @@ fn fingerprint() -> String {
     hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn download(directory: &Path, step: &Step) -> anyhow::Result<Vec<PathBuf>> {
+fn download(directory: &Path, step: &Task) -> anyhow::Result<Vec<PathBuf>> {
     step.say("asking apt which packages the guest takes");
     let names = packages::names()?;
     step.say(&format!("downloading {} Debian packages", names.len()));

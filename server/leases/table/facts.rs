@@ -2,30 +2,30 @@
 
 use std::net::Ipv4Addr;
 
+use ipnet::Ipv4Net;
 use smallvec::SmallVec;
 
 use super::{Session, Table};
-use crate::leases::facts::{LeaseFacts, LeaseQuery};
+use crate::leases::facts::LeaseFacts;
 use crate::model::{ClientKey, LeaseState};
 
 impl Session<'_> {
-    /// What is known about a client on a subnet.
-    pub fn facts(&mut self, query: &LeaseQuery<'_>) -> LeaseFacts {
-        let (client, net, now) = (query.client, query.net, self.now);
-        let reserved = query.reserved.filter(|address| self.is_open_to(*address, client, now));
-        let mut facts =
-            LeaseFacts { reserved, may_lease: query.may_lease, ..LeaseFacts::default() };
-        facts.known = query.reserved.is_some();
+    /// Completes what is known about a client in a subnet of prefix `net`.
+    pub fn complete(&mut self, asked: LeaseFacts, client: &ClientKey, net: Ipv4Net) -> LeaseFacts {
+        let now = self.now;
+        let mut facts = asked;
+        facts.reserved = asked.reserved.filter(|address| self.is_open_to(*address, client, now));
+        facts.known = asked.reserved.is_some();
         for address in self.addresses_of(client) {
             let Some(held) = self.leases.get(&address) else { continue };
             facts.known |= held.state != LeaseState::Declined;
             let live = held.state == LeaseState::Bound && held.is_live(now);
-            facts.holds_requested |= live && query.requested == Some(address);
-            if !net.contains(&address) || !self.is_usable(address, query) {
+            facts.holds_requested |= live && asked.requested == Some(address);
+            if !net.contains(&address) || !self.is_usable(address, &asked) {
                 continue;
             }
             if live {
-                let requested = facts.leased.filter(|leased| query.requested == Some(*leased));
+                let requested = facts.leased.filter(|leased| asked.requested == Some(*leased));
                 facts.leased = requested.or(Some(address));
             } else if self.is_free(address) {
                 facts.previous = Some(address);
@@ -33,8 +33,8 @@ impl Session<'_> {
         }
         let offered = self.offer_of.get(client).copied();
         facts.offered =
-            offered.filter(|address| net.contains(address) && self.is_usable(*address, query));
-        let requested = query.requested.filter(|address| net.contains(address));
+            offered.filter(|address| net.contains(address) && self.is_usable(*address, &asked));
+        let requested = asked.requested.filter(|address| net.contains(address));
         facts.requested_is_free = requested.is_some_and(|address| self.is_free(address));
         if facts.leased.or(facts.offered).is_none() {
             let stranger = !matches!(client, ClientKey::Host(_));
@@ -57,9 +57,9 @@ impl Table {
     }
 
     /// Whether the site still lets the client have the address.
-    fn is_usable(&self, address: Ipv4Addr, query: &LeaseQuery<'_>) -> bool {
-        query.reserved == Some(address)
-            || (query.may_lease
+    fn is_usable(&self, address: Ipv4Addr, asked: &LeaseFacts) -> bool {
+        asked.reserved == Some(address)
+            || (asked.may_lease
                 && !self.owners.contains_key(&address)
                 && !self.is_kept_off(address)
                 && self.pool_around(address).is_some_and(|pool| pool.contains(address)))

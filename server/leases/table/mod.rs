@@ -20,12 +20,12 @@ use crate::model::{ClientKey, Identity, Lease, LeaseState, Mac, Site};
 use by_client::ByClient;
 pub use site::v4;
 
-/// How many addresses a client may find in use within an hour before it is no longer believed.
+/// How many DECLINEs of one client are believed within an hour.
 const DECLINES_AN_HOUR: u32 = 3;
-/// So many offers to strangers are always allowed, however small the pool.
+/// This many offers to unknown clients are always allowed, however small the pool.
 const MIN_STRANGERS: u64 = 16;
 
-/// By addresses of this server's own choice: no client can make them collide.
+/// Keyed by addresses that this server chooses, so that no client can cause collisions.
 type ByAddress<T> = HashMap<Ipv4Addr, T, foldhash::fast::RandomState>;
 /// See [`ByAddress`].
 type Addresses = HashSet<Ipv4Addr, foldhash::fast::RandomState>;
@@ -39,7 +39,7 @@ pub struct Table {
     by_client: ByClient,
     /// When each live lease ends.
     ends: BTreeSet<(i64, Ipv4Addr)>,
-    /// Up to when what has run out was freed, in Unix seconds.
+    /// When expired leases and offers were last freed, in Unix seconds.
     ticked: i64,
     offers: ByAddress<Offer>,
     offer_of: HashMap<ClientKey, Ipv4Addr>,
@@ -47,7 +47,7 @@ pub struct Table {
     offers_end: BTreeSet<(i64, Ipv4Addr)>,
     /// The networks by their first addresses.
     networks: BTreeMap<Ipv4Addr, Network>,
-    /// What was told of how full they are.
+    /// The fill level of each network that was last reported.
     told: BTreeMap<Ipv4Addr, Level>,
     /// Addresses that hosts own, with the host's name.
     owners: ByAddress<String>,
@@ -141,8 +141,8 @@ impl Session<'_> {
         same && held.state == LeaseState::Bound && left * 4 >= whole * 3 && left <= whole
     }
 
-    /// Counts that a client found an address in use; says whether it is to be believed.
-    /// One that refuses whatever it gets would empty the pool.
+    /// Counts a DECLINE of a client; returns whether it is to be believed.
+    /// A client that declines every address would empty the pool.
     pub fn believes_decline(&mut self, client: &ClientKey) -> bool {
         let now = self.now;
         self.declines.retain(|_, (since, _)| now - *since < 3600);

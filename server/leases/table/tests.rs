@@ -2,7 +2,7 @@ use std::net::Ipv4Addr;
 
 use super::*;
 use crate::dhcp::test_packets::subnet;
-use crate::leases::facts::{LeaseFacts, LeaseQuery};
+use crate::leases::facts::LeaseFacts;
 use crate::leases::fill::{Level, Usage};
 use crate::model::Host;
 
@@ -72,8 +72,8 @@ fn facts_of(
     reserved: Option<Ipv4Addr>,
     now: i64,
 ) -> LeaseFacts {
-    let query = LeaseQuery { client, net: net(), reserved, requested: None, may_lease: true };
-    at(table, now).facts(&query)
+    let asked = LeaseFacts { reserved, may_lease: true, ..LeaseFacts::default() };
+    at(table, now).complete(asked, client, net())
 }
 
 #[test]
@@ -264,8 +264,8 @@ fn strangers_are_offered_half_of_the_addresses_at_once() {
     let mut table = table(&site);
     let net = "10.0.0.0/16".parse().unwrap();
     let mut offer = |client: &ClientKey, now: i64| {
-        let query = LeaseQuery { client, net, reserved: None, requested: None, may_lease: true };
-        let free = at(&mut table, now).facts(&query).free;
+        let asked = LeaseFacts { may_lease: true, ..LeaseFacts::default() };
+        let free = at(&mut table, now).complete(asked, client, net).free;
         free.inspect(|address| table.offer(client, *address, now + 60))
     };
     let offered = (0..200).filter(|number| offer(&client(*number), NOW).is_some()).count();

@@ -14,7 +14,7 @@ use crate::profile::ResolvedSite;
 
 /// What the inventory says of a host that matters for its boot.
 #[derive(Clone, Debug, Default)]
-pub struct Facts {
+pub struct BootContext {
     /// The MACs of NICs that are members of an LACP bond.
     pub lacp_macs: Vec<Mac>,
     /// What it boots.
@@ -23,8 +23,8 @@ pub struct Facts {
     pub vlans: Vec<u16>,
 }
 
-impl Facts {
-    /// The facts of one host.
+impl BootContext {
+    /// The context of one host.
     pub fn of(site: &ResolvedSite, host_name: &str) -> Self {
         let Some(host) = site.hosts.get(host_name) else { return Self::default() };
         let image = host.image.as_ref().and_then(|name| site.images.get(name)).cloned();
@@ -163,17 +163,17 @@ impl Patience {
 }
 
 /// Says where a boot has stopped, if it has. `now_ms` is the time in Unix milliseconds.
-pub fn find(boot: &Boot, facts: &Facts, patience: Patience, now_ms: i64) -> Option<Stall> {
+pub fn find(boot: &Boot, context: &BootContext, patience: Patience, now_ms: i64) -> Option<Stall> {
     let reached = boot.reached?;
     let silent_ms = (now_ms - boot.last_ms).max(0);
     let is_silent = silent_ms >= patience.milliseconds(reached);
-    let cause = refusal(boot, reached, facts)
-        .or_else(|| is_silent.then(|| silence(boot, reached, facts)).flatten())?;
+    let cause = refusal(boot, reached, context)
+        .or_else(|| is_silent.then(|| silence(boot, reached, context)).flatten())?;
     Some(Stall { after: reached, silent_seconds: silent_ms / 1000, cause })
 }
 
 /// What is wrong without any doubt, however short the silence.
-fn refusal(boot: &Boot, reached: EventKind, facts: &Facts) -> Option<Cause> {
+fn refusal(boot: &Boot, reached: EventKind, context: &BootContext) -> Option<Cause> {
     match reached {
         EventKind::Report => {
             let report = boot.report.as_ref().filter(|r| r.verdict == Verdict::Failed)?;
@@ -184,11 +184,11 @@ fn refusal(boot: &Boot, reached: EventKind, facts: &Facts) -> Option<Cause> {
             Reason::OtherServer => Some(Cause::OtherServer),
             // An answer follows, or is not wanted.
             Reason::TooEarly | Reason::BeingProbed => None,
-            Reason::BootsNothing if facts.is_local() => None,
+            Reason::BootsNothing if context.is_local() => None,
             reason => Some(Cause::Unanswered { reason }),
         },
         EventKind::Offer if boot.offers >= 3 => {
-            let lacp = boot.mac.is_some_and(|mac| facts.lacp_macs.contains(&mac));
+            let lacp = boot.mac.is_some_and(|mac| context.lacp_macs.contains(&mac));
             Some(Cause::OffersUnheard { offers: boot.offers, lacp })
         }
         EventKind::Nak if boot.naks >= 3 => Some(Cause::WrongAddress { nak: boot.nak.clone()? }),
@@ -201,11 +201,11 @@ fn refusal(boot: &Boot, reached: EventKind, facts: &Facts) -> Option<Cause> {
 }
 
 /// What silence means.
-fn silence(boot: &Boot, reached: EventKind, facts: &Facts) -> Option<Cause> {
-    if facts.is_local() || boot.disk {
+fn silence(boot: &Boot, reached: EventKind, context: &BootContext) -> Option<Cause> {
+    if context.is_local() || boot.disk {
         return None;
     }
-    let image = facts.image.as_ref();
+    let image = context.image.as_ref();
     Some(match reached {
         EventKind::Discover => Cause::AskedOnce,
         EventKind::Offer => Cause::OfferUnheard,
@@ -221,7 +221,10 @@ fn silence(boot: &Boot, reached: EventKind, facts: &Facts) -> Option<Cause> {
         EventKind::Kernel if image.is_some_and(|image| !image.initrd.is_empty()) => {
             Cause::InitrdMissing
         }
-        _ => Cause::SystemSilent { lacp: !facts.lacp_macs.is_empty(), vlans: facts.vlans.clone() },
+        _ => Cause::SystemSilent {
+            lacp: !context.lacp_macs.is_empty(),
+            vlans: context.vlans.clone(),
+        },
     })
 }
 

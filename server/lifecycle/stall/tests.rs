@@ -9,14 +9,14 @@ use crate::lifecycle::samples::{self, data, question, tftp_end};
 const BOOTS: Mac = Mac([0x52, 0x54, 0, 0xaa, 0, 1]);
 
 /// The cause found `silent` seconds after the last of these events, which are a second apart.
-fn cause(events: &[EventData], facts: &Facts, silent: i64) -> Option<String> {
+fn cause(events: &[EventData], context: &BootContext, silent: i64) -> Option<String> {
     let mut events = samples::events((0..).zip(events.iter().cloned()));
     for event in &mut events {
         event.mac = Some(BOOTS);
     }
     let last_ms = events.last().map_or(0, |event| event.at_ms);
     let boot = Boot::of(&events);
-    let stall = find(&boot, facts, Patience::default(), last_ms + silent * 1000)?;
+    let stall = find(&boot, context, Patience::default(), last_ms + silent * 1000)?;
     Some(stall.cause.to_string())
 }
 
@@ -36,11 +36,11 @@ fn waits(reason: WaitReason) -> EventData {
 #[test]
 fn a_stopped_boot_has_its_likely_cause() {
     let live = Image { kernel: Some("k".into()), initrd: vec!["i".into()], ..Image::default() };
-    let live = Facts { image: Some(live), ..Facts::default() };
-    let bonded = Facts { lacp_macs: vec![BOOTS], vlans: vec![500], ..live.clone() };
+    let live = BootContext { image: Some(live), ..BootContext::default() };
+    let bonded = BootContext { lacp_macs: vec![BOOTS], vlans: vec![500], ..live.clone() };
     let of = |kinds: &[EventKind]| kinds.iter().map(|kind| data(*kind)).collect::<Vec<_>>();
     let and = |kinds: &[EventKind], last: EventData| [of(kinds), vec![last]].concat();
-    let cases: Vec<(&str, Vec<EventData>, &Facts, i64, &str)> = vec![
+    let cases: Vec<(&str, Vec<EventData>, &BootContext, i64, &str)> = vec![
         (
             "offers unheard",
             of(&[Discover, Offer, Discover, Offer, Discover, Offer, Discover, Offer]),
@@ -129,11 +129,11 @@ fn a_stopped_boot_has_its_likely_cause() {
             "failed: no partner",
         ),
     ];
-    for (name, events, facts, silent, expected) in cases {
-        let cause = cause(&events, facts, silent);
+    for (name, events, context, silent, expected) in cases {
+        let cause = cause(&events, context, silent);
         assert!(cause.as_ref().is_some_and(|c| c.contains(expected)), "{name}: {cause:?}");
         if silent > 0 {
-            let sooner = self::cause(&events, facts, silent - 1);
+            let sooner = self::cause(&events, context, silent - 1);
             assert_eq!(sooner, None, "{name} is found too soon");
         }
     }
@@ -142,9 +142,9 @@ fn a_stopped_boot_has_its_likely_cause() {
 #[test]
 fn a_boot_that_goes_on_is_left_alone() {
     let disk = Image { local: true, ..Image::default() };
-    let disk = Facts { image: Some(disk), ..Facts::default() };
-    let none = Facts::default();
-    let cases: &[(&str, &[EventKind], &Facts, i64)] = &[
+    let disk = BootContext { image: Some(disk), ..BootContext::default() };
+    let none = BootContext::default();
+    let cases: &[(&str, &[EventKind], &BootContext, i64)] = &[
         ("nothing seen", &[], &none, 1000),
         ("only a warning", &[Warning], &none, 1000),
         ("up", &[Kernel, Report], &none, 100_000),
@@ -153,16 +153,16 @@ fn a_boot_that_goes_on_is_left_alone() {
         ("an image is loading", &[Script, Kernel, Initrd], &none, 200),
         ("its disk needs no server", &[Discover, Ack], &disk, 100_000),
     ];
-    for (name, kinds, facts, silent) in cases {
+    for (name, kinds, context, silent) in cases {
         let events: Vec<EventData> = kinds.iter().map(|kind| data(*kind)).collect();
-        assert_eq!(cause(&events, facts, *silent), None, "{name}");
+        assert_eq!(cause(&events, context, *silent), None, "{name}");
     }
 }
 
 #[test]
 fn a_transfer_that_goes_through_after_all_is_no_cause() {
     let events = [data(Ack), tftp_end(Ending::Silent, 0), data(Tftp)];
-    assert_eq!(cause(&events, &Facts::default(), 0), None);
+    assert_eq!(cause(&events, &BootContext::default(), 0), None);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn patience_can_be_short() {
     let events = samples::events([(0, data(Discover)), (1, data(Offer))]);
     let found = |now_ms| {
         let patience = Patience { percent: 5 };
-        find(&Boot::of(&events), &Facts::default(), patience, now_ms).map(|stall| stall.cause)
+        find(&Boot::of(&events), &BootContext::default(), patience, now_ms).map(|stall| stall.cause)
     };
     assert_eq!(found(1999), None);
     assert_eq!(found(2000), Some(Cause::OfferUnheard));

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 
 use super::clients::Clients;
 use super::listeners::{Family, Listener, Peer};
-use super::report::Report;
+use super::report::TransferLog;
 use super::requests::{Opened, PendingRequest};
 use super::sockets::{self, Incoming, PACKET_BYTES};
 use super::timers::Timers;
@@ -48,7 +48,7 @@ pub(super) struct Session {
     pub(super) reply: u64,
     /// When its entry in the timers comes up.
     pub(super) timer_at: Duration,
-    pub(super) report: Report,
+    pub(super) report: TransferLog,
 }
 
 /// Everything the thread owns.
@@ -68,7 +68,7 @@ pub(super) struct Engine {
     pub(super) opened: (mpsc::Sender<Opened>, mpsc::Receiver<Opened>),
     pub(super) clients: Clients,
     pub(super) timers: Timers,
-    /// Packets that were not worth an answer since it was last told.
+    /// Packets that were ignored since the last log line.
     pub(super) dropped: u64,
     housekeeping_at: Duration,
     drain_until: Option<Duration>,
@@ -115,7 +115,7 @@ impl Engine {
         self.started.elapsed()
     }
 
-    /// Serves until it is told to stop and the transfers are done.
+    /// Serves until `stop`, and then until the transfers are done.
     pub(super) fn run(mut self) -> io::Result<()> {
         let mut events = [EpollEvent::empty(); READY];
         loop {

@@ -1,10 +1,10 @@
-//! What a name stands for: a file, or content that is made when it is asked for.
+//! Resolves a name to a file, or to content that is generated on request.
 
 use std::net::IpAddr;
 
 use bytes::Bytes;
 
-use super::report::Who;
+use super::report::TftpClient;
 use crate::app::App;
 use crate::boot::arch::is_raspberry_pi;
 use crate::boot::script;
@@ -28,20 +28,20 @@ pub(super) struct Content {
 
 /// Why nothing is sent.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct TftpError {
     /// The code of the ERROR packet.
     pub(super) code: ErrorCode,
     /// Its text.
     pub(super) text: String,
 }
 
-impl Refusal {
+impl TftpError {
     pub(super) fn new(code: ErrorCode, text: impl Into<String>) -> Self {
         Self { code, text: text.into() }
     }
 }
 
-impl From<FileError> for Refusal {
+impl From<FileError> for TftpError {
     fn from(error: FileError) -> Self {
         let code = match &error {
             FileError::NotFound(_) => ErrorCode::NotFound,
@@ -52,7 +52,7 @@ impl From<FileError> for Refusal {
     }
 }
 
-/// Content that is no file. `local` is this server's address as the client knows it.
+/// Generated content. `local` is this server's address as the client knows it.
 pub(super) fn generated(app: &App, local: IpAddr, path: &str) -> Option<Bytes> {
     let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
     if name != AUTOEXEC {
@@ -64,18 +64,22 @@ pub(super) fn generated(app: &App, local: IpAddr, path: &str) -> Option<Bytes> {
 
 /// Lets a client through that may fetch all of some names. TFTP knows no token of a boot, so that
 /// no installer goes out by it.
-pub(super) fn check_gate(app: &App, who: &Who, names: &[String]) -> Result<(), Refusal> {
+pub(super) fn check_gate(
+    app: &App,
+    client: &TftpClient,
+    names: &[String],
+) -> Result<(), TftpError> {
     let snapshot = app.inventory.snapshot();
-    let host = who.host().and_then(|name| snapshot.host(name));
+    let host = client.host().and_then(|name| snapshot.host(name));
     let verdict = app.inventory.verdict(&snapshot, host, None);
-    let is_rom = who.mac().is_some_and(is_raspberry_pi);
+    let is_rom = client.mac().is_some_and(is_raspberry_pi);
     let may_fetch = |name: &String| gate::may_fetch(&verdict, name, &snapshot.site);
     if (!is_rom || gate::may_serve_rom(&verdict)) && names.iter().all(may_fetch) {
         return Ok(());
     }
-    let host = who.host().unwrap_or_default();
+    let host = client.host().unwrap_or_default();
     let text = format!("{host} does not boot {} from here", names.join(" or "));
-    Err(Refusal::new(ErrorCode::Access, text))
+    Err(TftpError::new(ErrorCode::Access, text))
 }
 
 /// The names to try in order, for a client whose last boot program lay in `directory`.

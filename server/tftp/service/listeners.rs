@@ -15,7 +15,7 @@ pub(super) struct Peer {
 }
 
 impl Hash for Peer {
-    /// One number for IPv4: this is looked up for every packet.
+    /// One number for IPv4: it is looked up for every packet.
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self.address {
             SocketAddr::V4(address) => {

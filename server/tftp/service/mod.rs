@@ -29,7 +29,7 @@ use crate::priority;
 use engine::Engine;
 
 /// Serves TFTP on the configured interfaces until `stop`; transfers that run then
-/// may finish. If the future is dropped they are cut off, and their clients told.
+/// may finish. If the future is dropped they are aborted with an ERROR.
 pub async fn run(app: App, stop: CancellationToken) -> io::Result<()> {
     if app.config.interfaces.is_empty() {
         tracing::warn!("TFTP is off: no interface is configured");
@@ -98,7 +98,7 @@ impl Signal {
     }
 }
 
-/// Ends the thread when nobody waits for it any more.
+/// Ends the thread when its owner is dropped.
 struct CutOff(Arc<Signal>);
 
 impl Drop for CutOff {

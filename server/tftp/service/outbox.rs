@@ -99,7 +99,7 @@ impl Outbox {
                     self.whole = false;
                     let _ = set_whole(socket, false);
                 }
-                // An ICMP error about an earlier packet is told here once; the
+                // An ICMP error about an earlier packet is reported here once; the
                 // next try shows whether this packet is meant.
                 Err(_) if !failed_before => failed_before = true,
                 Err(errno) => {

@@ -1,5 +1,4 @@
-//! What people see of a transfer: its end; of a long one its start too, and how
-//! far it is in between.
+//! The events of a transfer: its end, and of a long one its start and its progress.
 
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
@@ -12,19 +11,19 @@ use crate::metrics::{TFTP_BYTES, TFTP_RUNNING, TFTP_TRANSFERS};
 use crate::model::{ClientKey, Mac};
 use crate::tftp::transfer::{Ending, Transfer};
 
-/// Smaller files are through before anybody looks.
+/// Smaller files are sent before a person could look.
 const WORTH_WATCHING_BYTES: u64 = 256 * 1024;
-/// How often progress is told.
+/// How often progress is reported.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// Who a client is, as far as its lease tells.
+/// The client at an address, as far as its lease shows.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Who {
+pub(super) struct TftpClient {
     host: Option<String>,
     mac: Option<Mac>,
 }
 
-impl Who {
+impl TftpClient {
     /// Finds the host that leases an address, or whose NIC made it by itself (RFC 4862).
     pub(super) fn at(app: &App, address: IpAddr) -> Self {
         let snapshot = app.inventory.snapshot();
@@ -63,9 +62,9 @@ impl Who {
     }
 }
 
-/// The report on one transfer.
-pub(super) struct Report {
-    who: Who,
+/// What is recorded of one transfer.
+pub(super) struct TransferLog {
+    client: TftpClient,
     to: IpAddr,
     file: String,
     total_bytes: u64,
@@ -75,11 +74,11 @@ pub(super) struct Report {
     told: Duration,
 }
 
-impl Report {
+impl TransferLog {
     pub(super) fn new(app: &App, to: IpAddr, file: String, total_bytes: u64) -> Self {
         TFTP_RUNNING.fetch_add(1, Ordering::Relaxed);
-        let who = Who::at(app, to);
-        Self { who, to, file, total_bytes, began: None, told_start: false, told: Duration::ZERO }
+        let client = TftpClient::at(app, to);
+        Self { client, to, file, total_bytes, began: None, told_start: false, told: Duration::ZERO }
     }
 
     /// The name of what is sent.
@@ -103,7 +102,7 @@ impl Report {
         }
     }
 
-    /// Notes that the client is slow to answer: even a small file is worth a word now.
+    /// Notes that the client is slow to answer: record the start even of a small file.
     pub(super) fn stalled(&mut self, app: &App) {
         if !self.told_start {
             self.tell_start(app);
@@ -113,14 +112,14 @@ impl Report {
     fn tell_start(&mut self, app: &App) {
         self.told_start = true;
         let Self { to, file, total_bytes, .. } = self;
-        self.who.record(app, || Tftp::Started {
+        self.client.record(app, || Tftp::Started {
             to: *to,
             file: file.clone(),
             total_bytes: *total_bytes,
         });
     }
 
-    /// Notes the end; of a size probe nothing is told.
+    /// Records the end; a size probe is not recorded.
     pub(super) fn ended(&self, app: &App, transfer: &Transfer, ending: Ending, now: Duration) {
         TFTP_TRANSFERS.count(ending.label());
         TFTP_BYTES.add(ending.label(), transfer.acked_bytes());
@@ -129,7 +128,7 @@ impl Report {
         if self.total_bytes > WORTH_WATCHING_BYTES && ending.is_success() {
             self.tell_progress(app, self.total_bytes);
         }
-        self.who.record(app, || {
+        self.client.record(app, || {
             let took = now.saturating_sub(self.began.unwrap_or(now));
             Tftp::Ended(TftpEnd {
                 to: self.to,
@@ -146,7 +145,7 @@ impl Report {
 
     fn tell_progress(&self, app: &App, sent_bytes: u64) {
         app.inventory.events.progress(Progress {
-            host: self.who.host.clone(),
+            host: self.client.host.clone(),
             kind: EventKind::Tftp,
             file: self.file.clone(),
             sent_bytes,
@@ -155,7 +154,7 @@ impl Report {
     }
 }
 
-/// How the transfer ended, as it is recorded; none for a size probe, which is no event.
+/// How the transfer ended, as it is recorded; none for a size probe.
 fn how(ending: Ending) -> Option<event::Ending> {
     Some(match ending {
         Ending::Complete => event::Ending::Complete,

@@ -7,10 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::engine::{Engine, Session};
-use super::library::{self, Content, Refusal};
+use super::library::{self, Content, TftpError};
 use super::listeners::{Family, Peer};
 use super::outbox::Outgoing;
-use super::report::{Report, Who};
+use super::report::{TftpClient, TransferLog};
 use super::sockets::{self, Incoming};
 use super::transfer_sockets::Route;
 use crate::files::{FileError, SMALL_BYTES, names};
@@ -51,12 +51,12 @@ impl Engine {
                     refusal
                 }
             },
-            Ok(Packet::Write) => Refusal::new(ErrorCode::Access, "this server is read-only"),
+            Ok(Packet::Write) => TftpError::new(ErrorCode::Access, "this server is read-only"),
             Ok(_) | Err(crate::tftp::packet::Malformed::Short) => {
                 self.dropped += 1;
                 return;
             }
-            Err(malformed) => Refusal::new(ErrorCode::Illegal, malformed.to_string()),
+            Err(malformed) => TftpError::new(ErrorCode::Illegal, malformed.to_string()),
         };
         self.refuse(peer, local, &refusal);
     }
@@ -66,13 +66,16 @@ impl Engine {
         peer: Peer,
         local: IpAddr,
         request: &ReadRequest<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), TftpError> {
         if request.mode == Mode::Mail {
-            return Err(Refusal::new(ErrorCode::Illegal, "mail mode is not supported; use octet"));
+            return Err(TftpError::new(
+                ErrorCode::Illegal,
+                "mail mode is not supported; use octet",
+            ));
         }
         let path = names::relative_path(request.name).map_err(|reason| {
             let name = names::shown(request.name);
-            Refusal::new(ErrorCode::Access, FileError::Refused(name, reason).to_string())
+            TftpError::new(ErrorCode::Access, FileError::Refused(name, reason).to_string())
         })?;
         if self.is_repeated(peer, &path) {
             return Ok(());
@@ -102,9 +105,9 @@ impl Engine {
         false
     }
 
-    fn check_room(&self, peer: Peer) -> Result<(), Refusal> {
+    fn check_room(&self, peer: Peer) -> Result<(), TftpError> {
         let busy =
-            |what: &str| Refusal::new(ErrorCode::Undefined, format!("busy: {what}, try again"));
+            |what: &str| TftpError::new(ErrorCode::Undefined, format!("busy: {what}, try again"));
         if self.sessions.len() + self.pending.len() >= self.app.config.tftp_max_transfers {
             return Err(busy("too many transfers"));
         }
@@ -119,14 +122,14 @@ impl Engine {
         peer: Peer,
         path: String,
         opening: PendingRequest,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), TftpError> {
         let now = self.now();
         if let Some(bytes) = library::generated(&self.app, opening.local, &path) {
             return self.begin(peer, opening, Content { path, bytes });
         }
         let client = self.clients.of(peer.address.ip(), now);
         let names = library::candidates(&path, &client.directory);
-        library::check_gate(&self.app, &Who::at(&self.app, peer.address.ip()), &names)?;
+        library::check_gate(&self.app, &TftpClient::at(&self.app, peer.address.ip()), &names)?;
         if let Some(content) = library::cached(&self.app.files, &names) {
             return self.begin(peer, opening, content);
         }
@@ -155,7 +158,7 @@ impl Engine {
         let begun = match result {
             Ok(content) => self.begin(peer, opening, content),
             Err(error) => {
-                let refusal = Refusal::from(error);
+                let refusal = TftpError::from(error);
                 self.record_refusal(peer, None, &refusal);
                 Err(refusal)
             }
@@ -170,11 +173,12 @@ impl Engine {
         peer: Peer,
         opening: PendingRequest,
         content: Content,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), TftpError> {
         let now = self.now();
         let Content { path, bytes } = content;
         let bytes = in_mode(opening.mode, bytes, &path)?;
-        let unreachable = |error: io::Error| Refusal::new(ErrorCode::Undefined, error.to_string());
+        let unreachable =
+            |error: io::Error| TftpError::new(ErrorCode::Undefined, error.to_string());
         let (route, room) = self.route_to(peer, opening.local).map_err(unreachable)?;
         let reply = self.reply_for(peer, &route, now).map_err(unreachable)?;
         let total_bytes = bytes.len() as u64;
@@ -188,7 +192,7 @@ impl Engine {
         client.directory = path.rsplit_once('/').map_or("", |(directory, _)| directory).to_owned();
         self.transfer_sockets.begin(reply);
         let timer_at = transfer.deadline();
-        let report = Report::new(&self.app, ip, path, total_bytes);
+        let report = TransferLog::new(&self.app, ip, path, total_bytes);
         self.sessions.insert(peer, Session { transfer, content: bytes, reply, timer_at, report });
         self.timers.set(timer_at, peer);
         self.send(peer, first, now);
@@ -225,7 +229,7 @@ impl Engine {
     }
 
     /// Answers a request with an ERROR.
-    fn refuse(&mut self, peer: Peer, local: IpAddr, refusal: &Refusal) {
+    fn refuse(&mut self, peer: Peer, local: IpAddr, refusal: &TftpError) {
         let now = self.now();
         TFTP_REFUSED.count(refusal.code.label());
         tracing::debug!(peer = %peer.address, reason = %refusal.text, "TFTP request refused");
@@ -238,14 +242,20 @@ impl Engine {
     }
 
     /// Puts an ERROR into the outbox of a socket.
-    pub(super) fn send_error(&mut self, reply: u64, to: SocketAddr, why: &Refusal, now: Duration) {
+    pub(super) fn send_error(
+        &mut self,
+        reply: u64,
+        to: SocketAddr,
+        why: &TftpError,
+        now: Duration,
+    ) {
         let packet = encode_error(why.code, &why.text);
         self.transfer_sockets.queue(reply, to, Outgoing::Packet(packet.into()), now);
     }
 
-    fn record_refusal(&self, peer: Peer, name: Option<&[u8]>, refusal: &Refusal) {
+    fn record_refusal(&self, peer: Peer, name: Option<&[u8]>, refusal: &TftpError) {
         let to = peer.address.ip();
-        Who::at(&self.app, to).record(&self.app, || Tftp::Refused {
+        TftpClient::at(&self.app, to).record(&self.app, || Tftp::Refused {
             to,
             file: name.map(names::shown),
             error: refusal.text.clone(),
@@ -254,13 +264,13 @@ impl Engine {
 }
 
 /// The content as it goes over the wire.
-fn in_mode(mode: Mode, bytes: Bytes, path: &str) -> Result<Bytes, Refusal> {
+fn in_mode(mode: Mode, bytes: Bytes, path: &str) -> Result<Bytes, TftpError> {
     if mode != Mode::Netascii {
         return Ok(bytes);
     }
     let small = bytes.len() as u64 <= SMALL_BYTES;
     small.then(|| netascii::encode(&bytes)).flatten().ok_or_else(|| {
         let text = format!("\"{path}\" is not a short text file: use octet (binary) mode");
-        Refusal::new(ErrorCode::Undefined, text)
+        TftpError::new(ErrorCode::Undefined, text)
     })
 }

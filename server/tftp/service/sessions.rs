@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::engine::{Engine, Session};
-use super::library::Refusal;
+use super::library::TftpError;
 use super::listeners::Peer;
 use super::outbox::Outgoing;
 use crate::tftp::blocks::Blocks;
@@ -23,13 +23,13 @@ impl Engine {
             return;
         }
         match packet {
-            // A malformed packet, or an ERROR, is never answered: that might go on for ever.
+            // A malformed packet, or an ERROR, is never answered: two servers could answer each other endlessly.
             Ok(Packet::Error { .. }) | Err(_) => self.dropped += 1,
             // From another port of a client that runs a transfer (RFC 1350 section 4).
             // Late packets of transfers that ended are let go: an ERROR would be taken
             // for the answer to the request that the same port sent since.
             Ok(_) if !self.serves(peer) && self.clients.running(peer.address.ip()) > 0 => {
-                let why = Refusal::new(ErrorCode::UnknownTransfer, "no such transfer");
+                let why = TftpError::new(ErrorCode::UnknownTransfer, "no such transfer");
                 self.send_error(reply, peer.address, &why, now);
             }
             Ok(_) => self.dropped += 1,
@@ -41,7 +41,7 @@ impl Engine {
         self.sessions.contains_key(&peer) || self.pending.contains_key(&peer)
     }
 
-    /// Nobody listens at a peer's port.
+    /// A peer's port is closed.
     pub(super) fn on_unreachable(&mut self, peer: Peer, reply: u64) {
         self.on_event(peer, reply, Event::Unreachable, self.now());
     }
@@ -101,7 +101,7 @@ impl Engine {
         }
     }
 
-    /// Ends a transfer, and tells everybody who should know.
+    /// Ends a transfer and records it.
     pub(super) fn finish(&mut self, peer: Peer, ending: Ending) {
         let Some(session) = self.sessions.remove(&peer) else { return };
         let now = self.now();
@@ -113,7 +113,7 @@ impl Engine {
             Ending::Stopped => "the server stops",
             _ => return,
         };
-        let why = Refusal::new(ErrorCode::Undefined, why);
+        let why = TftpError::new(ErrorCode::Undefined, why);
         self.send_error(session.reply, peer.address, &why, now);
     }
 }

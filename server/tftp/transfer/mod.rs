@@ -25,7 +25,7 @@ pub enum Event {
     Ack(u16),
     /// The client gave up, with this error code.
     Error(u16),
-    /// Nobody listens at the client's port (ICMP port unreachable).
+    /// The client's port is closed (ICMP port unreachable).
     Unreachable,
     /// The time of [`Transfer::deadline`] has come.
     Timer,
@@ -253,14 +253,14 @@ impl Transfer {
         Step::Go(self.send_window(now))
     }
 
-    /// The block that a number on the wire stands for: the last acknowledged one
+    /// The block that a wire number means: the last acknowledged one
     /// or one that is outstanding. Anything else is an old packet.
     fn outstanding_block(&self, wire: u16) -> Option<u64> {
         (self.acked..=self.sent).rev().find(|block| self.agreed.rollover().on_wire(*block) == wire)
     }
 
     /// The last acknowledgement came again. With single blocks it never causes a
-    /// resend, or every packet would be sent twice for ever (RFC 1123 section
+    /// resend, or every packet would be sent twice until the end (RFC 1123 section
     /// 4.2.3.1). With windows it is how a client says that it lost the first
     /// block (RFC 7440 section 4), unless it answers repeated blocks, or comes
     /// sooner than an answer can: then the network doubled it.

@@ -9,7 +9,6 @@ use super::SERVER;
 use super::messages::Sent;
 use crate::dhcp::exercise::{check_relay_info, check_size};
 use crate::dhcp::reply::{BOOT_SERVER_PORT, Destination};
-use crate::dhcp::request::Request;
 use crate::dhcp::service::action::Transmit;
 use crate::dhcp::wire::{BROADCAST_FLAG, Packet};
 use crate::options::code;
@@ -30,12 +29,12 @@ const IN_A_NAK: [u8; 5] =
 /// Checks an answer to a message. Gives what it promises: an address and for how long.
 pub(super) fn check(sent: &Sent, transmit: &Transmit) -> Option<(Ipv4Addr, u32)> {
     let bytes = &transmit.bytes;
-    let packet = Packet::parse(&sent.bytes).expect("only a packet is answered");
-    let request = Request::read(&packet).expect("only a request is answered");
+    let request = Packet::parse(&sent.bytes).expect("only a packet is answered");
+    request.check_request().expect("only a request is answered");
     let answer = Packet::parse(bytes).expect("an answer is a packet");
-    check_relay_info(&packet, bytes);
+    check_relay_info(&request, bytes);
     check_size(&request, bytes, 1500);
-    if request.message_type.is_none() {
+    if request.message_type().is_none() {
         check_bootp(&request, &answer);
         check_destination(&request, transmit);
         return None;
@@ -50,8 +49,12 @@ pub(super) fn check(sent: &Sent, transmit: &Transmit) -> Option<(Ipv4Addr, u32)>
         assert_eq!(answer.options.get(never), None, "option {never} in an answer");
     }
     // RFC 6842; for one that takes several options there may be no room.
-    if request.client_id.is_none_or(|id| id.len() <= 255) {
-        assert_eq!(answer.options.get(code::CLIENT_ID), request.client_id, "the client identifier");
+    if request.client_id().is_none_or(|id| id.len() <= 255) {
+        assert_eq!(
+            answer.options.get(code::CLIENT_ID),
+            request.client_id(),
+            "the client identifier"
+        );
     }
     check_destination(&request, transmit);
     if sent.arrival.port == BOOT_SERVER_PORT {
@@ -62,72 +65,71 @@ pub(super) fn check(sent: &Sent, transmit: &Transmit) -> Option<(Ipv4Addr, u32)>
 }
 
 /// An answer to a BOOTP client says nothing of DHCP, and is for ever (RFC 1534).
-fn check_bootp(request: &Request<'_>, answer: &Packet<'_>) {
-    assert_eq!((answer.op, answer.hardware), (2, request.packet.hardware));
-    assert_eq!(answer.transaction_id, request.packet.transaction_id);
+fn check_bootp(request: &Packet<'_>, answer: &Packet<'_>) {
+    assert_eq!((answer.op, answer.hardware), (2, request.hardware));
+    assert_eq!(answer.transaction_id, request.transaction_id);
     assert!(!answer.your_address.is_unspecified());
     for never in DHCP_ONLY {
         assert_eq!(answer.options.get(never), None, "option {never} in an answer by BOOTP");
     }
 }
 
-fn check_header(request: &Request<'_>, answer: &Packet<'_>) {
-    let packet = request.packet;
-    assert_eq!((answer.op, answer.hardware_type), (2, packet.hardware_type));
-    assert_eq!(answer.hardware, packet.hardware);
+fn check_header(request: &Packet<'_>, answer: &Packet<'_>) {
+    assert_eq!((answer.op, answer.hardware_type), (2, request.hardware_type));
+    assert_eq!(answer.hardware, request.hardware);
     assert_eq!((answer.hops, answer.seconds), (0, 0));
-    assert_eq!(answer.transaction_id, packet.transaction_id);
-    assert_eq!(answer.relay_address, packet.relay_address);
-    assert_eq!(answer.flags | BROADCAST_FLAG, packet.flags | BROADCAST_FLAG);
+    assert_eq!(answer.transaction_id, request.transaction_id);
+    assert_eq!(answer.giaddr, request.giaddr);
+    assert_eq!(answer.flags | BROADCAST_FLAG, request.flags | BROADCAST_FLAG);
     let server = answer.options.address(code::SERVER_ID).expect("an answer says who gives it");
-    let said = request.relay_address().and(request.relay_info).and_then(|i| i.server_id_override);
+    let said = request.relay_address().and(request.relay_info()).and_then(|i| i.server_id_override);
     assert!(server == SERVER || Some(server) == said, "{server} is not this server");
 }
 
-fn check_destination(request: &Request<'_>, transmit: &Transmit) {
+fn check_destination(request: &Packet<'_>, transmit: &Transmit) {
     match (transmit.destination, request.relay_address()) {
         (Destination::Routed(to), Some(relay)) if transmit.port != BOOT_SERVER_PORT => {
             assert_eq!(*to.ip(), relay);
         }
         (_, Some(_)) if transmit.port != BOOT_SERVER_PORT => panic!("a relay's answer goes astray"),
         (Destination::Hardware(address, mac), _) => {
-            assert!(!address.is_unspecified() && Some(mac) == request.mac);
+            assert!(!address.is_unspecified() && Some(mac) == request.mac());
             assert!(!request.wants_broadcast());
         }
         _ => {}
     }
 }
 
-fn check_kind(request: &Request<'_>, answer: &Packet<'_>, kind: u8) -> Option<(Ipv4Addr, u32)> {
+fn check_kind(request: &Packet<'_>, answer: &Packet<'_>, kind: u8) -> Option<(Ipv4Addr, u32)> {
     let options = &answer.options;
     let seconds = options
         .get(code::LEASE_TIME)
         .map(|data| u32::from_be_bytes(data.try_into().expect("a time has four bytes")));
-    let asked = request.message_type.expect("not BOOTP");
+    let asked = request.message_type().expect("not BOOTP");
     match (asked, kind) {
         (MessageType::Discover, 2) => {
-            assert_eq!(answer.client_address, NOBODY);
+            assert_eq!(answer.ciaddr, NOBODY);
             assert!(!answer.your_address.is_unspecified() && seconds.is_some());
             None
         }
         (MessageType::Discover, 5) => {
-            assert_eq!(answer.client_address, NOBODY);
+            assert_eq!(answer.ciaddr, NOBODY);
             // RFC 4039: only to who asks for it, and said in the answer.
-            assert!(request.packet.options.get(code::RAPID_COMMIT).is_some());
+            assert!(request.options.get(code::RAPID_COMMIT).is_some());
             assert!(
                 options.get(code::RAPID_COMMIT).is_some() && !answer.your_address.is_unspecified()
             );
             Some((answer.your_address, seconds.expect("an ACK says for how long")))
         }
         (MessageType::Request, 5) => {
-            assert_eq!(answer.client_address, request.packet.client_address);
+            assert_eq!(answer.ciaddr, request.ciaddr);
             assert!(!answer.your_address.is_unspecified());
-            let wanted = [request.requested_address, request.client_address];
+            let wanted = [request.requested_address(), request.client_address()];
             assert!(wanted.contains(&Some(answer.your_address)), "not what was asked for");
             Some((answer.your_address, seconds.expect("an ACK says for how long")))
         }
         (MessageType::Request, 6) => {
-            let addresses = [answer.client_address, answer.your_address, answer.next_server];
+            let addresses = [answer.ciaddr, answer.your_address, answer.next_server];
             assert_eq!(addresses, [NOBODY; 3], "a NAK with an address");
             assert!(answer.boot_file.iter().all(|byte| *byte == 0));
             let codes: Vec<u8> = options.iter().map(|(code, _)| code).collect();

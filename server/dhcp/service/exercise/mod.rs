@@ -12,12 +12,11 @@ use std::collections::{HashMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::action::{Action, Replies, Transmit};
+use super::action::{Action, Transmit};
 use super::exchange;
 use crate::config::Config;
 use crate::dhcp::history::LinkHistory;
 use crate::dhcp::link::ServedLink;
-use crate::dhcp::request::Request;
 use crate::dhcp::wire::Packet;
 use crate::exercise::{Dice, Stage};
 use crate::inventory::Snapshot;
@@ -153,7 +152,7 @@ struct Pending {
     /// As of when, in Unix seconds.
     now: i64,
     lease: Lease,
-    replies: Replies,
+    reply: Option<Transmit>,
 }
 
 struct Rack<'a> {
@@ -241,37 +240,35 @@ impl<'a> Rack<'a> {
                 let person = self.person(&sent.bytes);
                 self.deliver(&sent, &person, self.now, &transmit);
             }
-            Ok(Action::Commit(lease, replies)) => {
+            Ok(Action::Commit(lease, reply)) => {
                 let person = self.person(&sent.bytes);
-                self.check_commit(&person, &lease, &replies);
-                let (now, replies) = (self.now, *replies);
-                self.pending.push_back(Pending { sent, person, now, lease, replies });
+                self.check_commit(&person, &lease, reply.as_ref());
+                let now = self.now;
+                self.pending.push_back(Pending { sent, person, now, lease, reply });
             }
         }
     }
 
     fn person(&self, bytes: &[u8]) -> Person {
-        let packet = Packet::parse(bytes).expect("only a packet is answered");
-        let request = Request::read(&packet).expect("only a request is answered");
-        let host = request.mac.and_then(|mac| self.snapshot().host_of_mac(mac));
+        let request = Packet::parse(bytes).expect("only a packet is answered");
+        request.check_request().expect("only a request is answered");
+        let host = request.mac().and_then(|mac| self.snapshot().host_of_mac(mac));
         let key = match host {
             Some((name, _)) => ClientKey::Host(name.to_owned()),
             None => request.key().expect("only a client is answered"),
         };
-        Person { key, mac: request.mac }
+        Person { key, mac: request.mac() }
     }
 
     /// What is to be stored is the client's own doing.
-    fn check_commit(&mut self, person: &Person, lease: &Lease, replies: &Replies) {
+    fn check_commit(&mut self, person: &Person, lease: &Lease, reply: Option<&Transmit>) {
         if lease.state == LeaseState::Bound {
             assert_eq!(lease.client, person.key);
-            assert!(replies.stored.is_some());
+            assert!(reply.is_some());
             self.check_address(person, lease.address);
             return;
         }
-        let Replies { stored, taken, database_failed } = replies;
-        let has_reply = stored.is_some() || taken.is_some() || database_failed.is_some();
-        assert!(!has_reply, "the client expects no reply");
+        assert!(reply.is_none(), "the client expects no reply");
         // The client uses it no longer, whatever becomes of the commit.
         let ended = self.promises.remove(&lease.address);
         assert!(ended.is_none_or(|promise| promise.person.is(person)), "not its own lease");
@@ -301,7 +298,7 @@ impl<'a> Rack<'a> {
     /// The oldest commit ends: as the database decides, or in a failure of it.
     fn finish(&mut self, works: bool) {
         let Some(pending) = self.pending.pop_front() else { return };
-        let Pending { sent, person, now: asked_at, lease: wanted, replies } = pending;
+        let Pending { sent, person, now: asked_at, lease: wanted, reply } = pending;
         let mut table = self.fixture.stage.app.leases.table();
         let stored = if !works {
             Err(CommitError::Database("disk full".into()))
@@ -314,7 +311,7 @@ impl<'a> Rack<'a> {
             Err(CommitError::Taken(wanted.address))
         };
         drop(table);
-        if let Some(transmit) = replies.choose(&stored) {
+        if let Some(transmit) = reply.and_then(|reply| reply.after_commit(&stored)) {
             self.deliver(&sent, &person, asked_at, &transmit);
         }
     }

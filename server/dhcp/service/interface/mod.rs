@@ -12,7 +12,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::action::{Action, Replies, Transmit};
+use super::action::{Action, Transmit};
 use super::drops::Drops;
 use super::exchange;
 use super::probe::{Probed, Prober};
@@ -20,7 +20,7 @@ use crate::app::App;
 use crate::dhcp::history::LinkHistory;
 use crate::dhcp::link::{Arrival, ServedLink};
 use crate::dhcp::reply::{BOOT_SERVER_PORT, SERVER_PORT};
-use crate::dhcp::socket::{DhcpSocket, arrival_of, read_link};
+use crate::dhcp::socket::{DhcpSocket, read_link};
 use crate::inventory::Snapshot;
 use crate::leases::CommitError;
 use crate::lifecycle::EventData;
@@ -45,8 +45,8 @@ pub(super) struct InterfaceServer {
     inbox: Option<Inbox>,
     drops: Drops,
     history: LinkHistory,
-    /// The leases to store and the replies to send, those of one waking together.
-    leases: Vec<(Lease, Box<Replies>)>,
+    /// The leases to store with their replies, and the replies to send: those of one wakeup.
+    leases: Vec<(Lease, Option<Transmit>)>,
     outbox: Vec<Transmit>,
     /// Commits that run.
     commits: FuturesUnordered<BoxFuture<'static, Vec<Committed>>>,
@@ -54,10 +54,10 @@ pub(super) struct InterfaceServer {
     probing: FuturesUnordered<BoxFuture<'static, Probed>>,
 }
 
-/// How the commit of a lease ended, and the replies for that.
+/// How the commit of a lease ended, and the reply to its client.
 struct Committed {
-    outcome: Result<Lease, CommitError>,
-    replies: Replies,
+    stored: Result<Lease, CommitError>,
+    reply: Option<Transmit>,
 }
 
 /// The sockets of one interface.
@@ -126,26 +126,24 @@ impl InterfaceServer {
         let received = self.socket(port).map_or(Ok(()), |socket| socket.receive(&mut inbox));
         let snapshot = self.app.inventory.snapshot();
         let now = now();
-        for packet in inbox.packets() {
-            let Some(arrival) = arrival_of(&packet, port) else { continue };
-            self.handle(&snapshot, arrival, packet.bytes, now);
+        for (arrival, bytes) in inbox.arrivals(port) {
+            self.handle(&snapshot, arrival, bytes, now);
         }
         self.inbox = Some(inbox);
         self.commit_leases(now);
         received
     }
 
-    /// Hands the leases of one waking to the lease book.
+    /// Hands the leases of one wakeup to the lease book.
     fn commit_leases(&mut self, now: i64) {
         if self.leases.is_empty() {
             return;
         }
         let (leases, replies): (Vec<_>, Vec<_>) = mem::take(&mut self.leases).into_iter().unzip();
-        let outcomes = self.app.leases.commit_all(leases, now);
+        let stored = self.app.leases.commit_all(leases, now);
         self.commits.push(Box::pin(async move {
-            let outcomes = outcomes.await.into_iter();
-            let committed = outcomes.zip(replies);
-            committed.map(|(outcome, replies)| Committed { outcome, replies: *replies }).collect()
+            let committed = stored.await.into_iter().zip(replies);
+            committed.map(|(stored, reply)| Committed { stored, reply }).collect()
         }));
     }
 
@@ -157,8 +155,8 @@ impl InterfaceServer {
         }
     }
 
-    /// Takes note of new addresses and another MTU, and of an interface that is
-    /// gone or has come back as another one.
+    /// Applies new addresses and another MTU, and reopens the sockets of an interface that was
+    /// removed and added again.
     fn look(&mut self) {
         let interface = self.link.interface.clone();
         let link = match read_link(&interface) {
@@ -202,19 +200,19 @@ impl InterfaceServer {
         match exchange::answer(app, snapshot, link, history, &arrival, bytes, now) {
             Err(silence) => self.drops.count(&silence),
             Ok(Action::Send(transmit)) => self.outbox.push(transmit),
-            Ok(Action::Commit(lease, replies)) => self.leases.push((lease, replies)),
+            Ok(Action::Commit(lease, reply)) => self.leases.push((lease, reply)),
             Ok(Action::Probe(probe)) => self.probe(*probe, arrival, bytes),
         }
     }
 
     /// Sends the replies whose leases are stored.
     fn finish(&mut self, committed: Vec<Committed>) {
-        for Committed { outcome, replies } in committed {
-            LEASE_COMMITS.count(outcome_name(&outcome));
-            if let Err(CommitError::Database(error)) = &outcome {
+        for Committed { stored, reply } in committed {
+            LEASE_COMMITS.count(commit_label(&stored));
+            if let Err(CommitError::Database(error)) = &stored {
                 self.warn_of_database(error);
             }
-            self.outbox.extend(replies.choose(&outcome));
+            self.outbox.extend(reply.and_then(|reply| reply.after_commit(&stored)));
         }
     }
 
@@ -227,7 +225,7 @@ impl InterfaceServer {
         }
     }
 
-    /// Sends the answers that are ready, and tells of them.
+    /// Sends the replies that are ready, and records their events.
     fn send_answers(&mut self) {
         if self.outbox.is_empty() {
             return;
@@ -279,7 +277,7 @@ impl Sockets {
     }
 }
 
-/// Waits for packets on either port and says which; for ever while there are no sockets.
+/// Waits for packets on either port and returns that port; never returns while there are no sockets.
 async fn readable(sockets: Option<&Sockets>) -> io::Result<u16> {
     let Some(Sockets { server, boot_server }) = sockets else { return pending().await };
     let on_boot_server = async {
@@ -295,8 +293,8 @@ async fn readable(sockets: Option<&Sockets>) -> io::Result<u16> {
 }
 
 /// How a commit ended, as it is counted.
-fn outcome_name(outcome: &Result<Lease, CommitError>) -> &'static str {
-    match outcome {
+fn commit_label(stored: &Result<Lease, CommitError>) -> &'static str {
+    match stored {
         Ok(_) => "stored",
         Err(CommitError::Taken(_)) => "taken",
         Err(CommitError::Database(_)) => "failed",

@@ -1,7 +1,7 @@
 //! The form of a host: what was typed, and the host it stands for. Pure.
 
+mod form_errors;
 mod places;
-mod wrongs;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -17,7 +17,7 @@ use crate::model::{
 use crate::profile::{Resolution, ResolvedSite};
 use crate::site_file::set_values;
 
-pub(crate) use wrongs::Wrongs;
+pub(crate) use form_errors::FormErrors;
 
 /// Empty rows for NICs that the form offers.
 const SPARE_ROWS: usize = 2;
@@ -204,51 +204,51 @@ impl HostForm {
     }
 
     /// The name and the host that the form stands for, or all that is wrong with it.
-    pub(crate) fn host(&self) -> Result<(String, Host), Wrongs> {
-        let mut wrongs = Wrongs::default();
+    pub(crate) fn host(&self) -> Result<(String, Host), FormErrors> {
+        let mut form_errors = FormErrors::default();
         if let Err(error) = check_host_name(&self.name) {
-            wrongs.add("name", error.to_string());
+            form_errors.add("name", error.to_string());
         }
         if !self.rack.is_empty()
             && let Err(error) = check_noun_name("rack", &self.rack)
         {
-            wrongs.add("rack", error.to_string());
+            form_errors.add("rack", error.to_string());
         }
         let given = |text: &String| (!text.is_empty()).then(|| text.clone());
         let host = Host {
             rack: given(&self.rack),
-            unit: self.unit(&mut wrongs),
-            index: self.index(&mut wrongs),
+            unit: self.unit(&mut form_errors),
+            index: self.index(&mut form_errors),
             parameters: self.parameters(),
             serial: given(&self.serial),
             tenant: given(&self.tenant),
-            rented_from: when("rented-from", &self.rented_from, &mut wrongs),
-            rented_until: when("rented-until", &self.rented_until, &mut wrongs),
+            rented_from: when("rented-from", &self.rented_from, &mut form_errors),
+            rented_until: when("rented-until", &self.rented_until, &mut form_errors),
             profile: given(&self.profile),
             image: given(&self.image),
-            nics: self.nics(&mut wrongs),
-            addresses: addresses("addresses", &self.addresses, &mut wrongs),
-            reservations: addresses("reservations", &self.reservations, &mut wrongs),
+            nics: self.nics(&mut form_errors),
+            addresses: addresses("addresses", &self.addresses, &mut form_errors),
+            reservations: addresses("reservations", &self.reservations, &mut form_errors),
             boot_file: given(&self.boot_file),
-            known_by: self.known_by(&mut wrongs),
+            known_by: self.known_by(&mut form_errors),
             ..Host::default()
         };
-        if wrongs.is_empty() { Ok((self.name.clone(), host)) } else { Err(wrongs) }
+        if form_errors.is_empty() { Ok((self.name.clone(), host)) } else { Err(form_errors) }
     }
 
-    fn known_by(&self, wrongs: &mut Wrongs) -> HostMatch {
+    fn known_by(&self, form_errors: &mut FormErrors) -> HostMatch {
         for pair in &self.known_by {
             if let Err(error) = set_values::<HostMatch>(None, std::slice::from_ref(pair)) {
-                wrongs.add(format!("match.{}", pair.0), error);
+                form_errors.add(format!("match.{}", pair.0), error);
             }
         }
         set_values(None, &self.known_by).unwrap_or_default()
     }
 
-    fn index(&self, wrongs: &mut Wrongs) -> Option<u32> {
+    fn index(&self, form_errors: &mut FormErrors) -> Option<u32> {
         let index = self.index.parse().ok();
         if index.is_none() && !self.index.is_empty() {
-            wrongs.add("index", format!("\"{}\" is not a number of 0 or more", self.index));
+            form_errors.add("index", format!("\"{}\" is not a number of 0 or more", self.index));
         }
         index
     }
@@ -259,13 +259,13 @@ impl HostForm {
         given.map(|(name, value)| (name.clone(), Scalar(value.clone()))).collect()
     }
 
-    fn unit(&self, wrongs: &mut Wrongs) -> Option<u16> {
+    fn unit(&self, form_errors: &mut FormErrors) -> Option<u16> {
         if self.unit.is_empty() {
             return None;
         }
         let unit = self.unit.parse().ok().filter(|unit| (1..=100).contains(unit));
         if unit.is_none() {
-            wrongs.add(
+            form_errors.add(
                 "unit",
                 format!("\"{}\" is not a unit: expected 1 to 100, from the bottom", self.unit),
             );
@@ -273,17 +273,17 @@ impl HostForm {
         unit
     }
 
-    fn nics(&self, wrongs: &mut Wrongs) -> indexmap::IndexMap<String, Nic> {
+    fn nics(&self, form_errors: &mut FormErrors) -> indexmap::IndexMap<String, Nic> {
         let mut nics = indexmap::IndexMap::new();
         for (label, mac) in &self.nics {
             let place = format!("nics.{label}");
             match (check_link_name(label), mac.parse::<Mac>()) {
-                (Err(error), _) => wrongs.add(place, error.to_string()),
-                (_, Err(error)) => wrongs.add(place, error.to_string()),
+                (Err(error), _) => form_errors.add(place, error.to_string()),
+                (_, Err(error)) => form_errors.add(place, error.to_string()),
                 (Ok(()), Ok(mac)) => {
-                    let cable = self.cable_of(label, wrongs);
+                    let cable = self.cable_of(label, form_errors);
                     if nics.insert(label.clone(), Nic { mac, cable }).is_some() {
-                        wrongs.add(place, format!("duplicate NIC name \"{label}\""));
+                        form_errors.add(place, format!("duplicate NIC name \"{label}\""));
                     }
                 }
             }
@@ -297,7 +297,7 @@ impl HostForm {
         found.map_or("", |(_, cable)| cable)
     }
 
-    fn cable_of(&self, label: &str, wrongs: &mut Wrongs) -> Option<Cable> {
+    fn cable_of(&self, label: &str, form_errors: &mut FormErrors) -> Option<Cable> {
         let typed = self.cable(label);
         let words: Vec<&str> = typed.split_whitespace().collect();
         match words[..] {
@@ -307,7 +307,7 @@ impl HostForm {
                 let text = format!(
                     "\"{typed}\" is not a switch port: expected SWITCH PORT, such as leaf1a Ethernet12"
                 );
-                wrongs.add(format!("nics.{label}"), text);
+                form_errors.add(format!("nics.{label}"), text);
                 None
             }
         }
@@ -315,18 +315,18 @@ impl HostForm {
 }
 
 /// A day or time of the form; nothing for an empty field.
-fn when(place: &str, text: &str, wrongs: &mut Wrongs) -> Option<When> {
+fn when(place: &str, text: &str, form_errors: &mut FormErrors) -> Option<When> {
     if text.is_empty() {
         return None;
     }
     let read = text.parse::<When>();
-    read.inspect_err(|error| wrongs.add(place, error.to_string())).ok()
+    read.inspect_err(|error| form_errors.add(place, error.to_string())).ok()
 }
 
 fn addresses(
     table: &str,
     rows: &[(String, String)],
-    wrongs: &mut Wrongs,
+    form_errors: &mut FormErrors,
 ) -> BTreeMap<String, IpAddr> {
     let mut addresses = BTreeMap::new();
     for (key, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
@@ -338,13 +338,13 @@ fn addresses(
                 }
                 _ => ", such as 172.16.160.12",
             };
-            wrongs.add(place, format!("\"{value}\" is not an IP address{hint}"));
+            form_errors.add(place, format!("\"{value}\" is not an IP address{hint}"));
             continue;
         };
         if key.is_empty() {
-            wrongs.add(place, format!("select the subnet of {address}"));
+            form_errors.add(place, format!("select the subnet of {address}"));
         } else if addresses.insert(key.clone(), address).is_some() {
-            wrongs.add(place, format!("\"{key}\" has two addresses; enter one"));
+            form_errors.add(place, format!("\"{key}\" has two addresses; enter one"));
         }
     }
     addresses

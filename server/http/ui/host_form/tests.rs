@@ -54,8 +54,9 @@ fn every_refused_value_is_named_at_its_field() {
     for (change, place, text) in cases {
         let mut form = form();
         change(&mut form);
-        let wrongs = form.host().unwrap_err();
-        let said = wrongs.at(place).unwrap_or_else(|| panic!("nothing at {place}: {wrongs:?}"));
+        let form_errors = form.host().unwrap_err();
+        let said =
+            form_errors.at(place).unwrap_or_else(|| panic!("nothing at {place}: {form_errors:?}"));
         assert!(said.contains(text), "{place}: {said}");
     }
 }

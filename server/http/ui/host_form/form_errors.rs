@@ -3,9 +3,9 @@
 /// What is wrong, by the place in the host: `name`, `unit`, `nics.eth0`,
 /// `addresses.virbr0`, or nothing for the host as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Wrongs(Vec<(String, String)>);
+pub(crate) struct FormErrors(Vec<(String, String)>);
 
-impl Wrongs {
+impl FormErrors {
     /// Notes something wrong.
     pub(crate) fn add(&mut self, place: impl Into<String>, text: impl Into<String>) {
         self.0.push((place.into(), text.into()));
