@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::clock::Moment;
 use super::error::Error;
 use super::page::{Frame, Page};
-use super::query::Asked;
+use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{AuditQuery, StoredAuditEntry};
@@ -30,7 +30,7 @@ struct Row {
 /// Which entries are wanted. Empty for all.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct Wanted {
+pub(crate) struct AuditPageQuery {
     who: String,
     kind: String,
     address: String,
@@ -39,7 +39,7 @@ pub(crate) struct Wanted {
     before: String,
 }
 
-impl Wanted {
+impl AuditPageQuery {
     /// What to ask the database for, or what is wrong with a field.
     fn query(&self, now_ms: i64) -> Result<AuditQuery, String> {
         let Self { who, kind, address, from, until, before } = self;
@@ -83,7 +83,7 @@ impl Wanted {
 #[template(path = "audit.html")]
 struct AuditPage {
     frame: Frame,
-    wanted: Wanted,
+    wanted: AuditPageQuery,
     wrong: Option<String>,
     rows: Vec<Row>,
     older: Option<String>,
@@ -94,7 +94,7 @@ struct AuditPage {
 pub(crate) async fn list(
     State(ui): State<Ui>,
     operator: Operator,
-    Asked(wanted): Asked<Wanted>,
+    UrlQuery(wanted): UrlQuery<AuditPageQuery>,
 ) -> Result<impl IntoResponse, Error> {
     ui.app.inventory.settle_audit().await;
     let (mut found, wrong) = match wanted.query(ui.now_ms()) {
