@@ -201,33 +201,3 @@ link_spec! {
         bind_carrier: bool,
     }
 }
-
-impl BondSpec {
-    /// Parameters that few formats have words for, with the names of those that are given.
-    pub fn rare(&self) -> impl Iterator<Item = &'static str> {
-        let given = [
-            ("arp-validate", self.arp_validate.is_some()),
-            ("arp-all-targets", self.arp_all_targets.is_some()),
-            ("arp-missed-max", self.arp_missed_max.is_some()),
-            ("all-members-active", self.all_members_active.is_some()),
-            ("packets-per-member", self.packets_per_member.is_some()),
-            ("learn-packet-interval", self.learn_packet_interval.is_some()),
-            ("resend-igmp", self.resend_igmp.is_some()),
-            ("dynamic-load-balancing", self.dynamic_load_balancing.is_some()),
-            ("peer-notify-delay", self.peer_notify_delay.is_some()),
-        ];
-        given.into_iter().filter_map(|(name, given)| given.then_some(name))
-    }
-}
-
-impl BondMode {
-    /// Whether a hash of the packet chooses the link that it leaves by.
-    pub fn chooses_by_hash(self) -> bool {
-        matches!(self, Self::BalanceXor | Self::Lacp | Self::BalanceTlb)
-    }
-
-    /// Whether the mode knows a preferred member.
-    pub fn has_primary(self) -> bool {
-        matches!(self, Self::ActiveBackup | Self::BalanceTlb | Self::BalanceAlb)
-    }
-}

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::bond;
 use super::links::{HostNetwork, Kind, Layer3, Link, Role};
 use super::losses::Losses;
 use super::netplan::{self, Dialect, present};
@@ -127,32 +128,20 @@ fn devices<'a>(host: &'a HostNetwork, names: &'a [String]) -> Vec<&'a str> {
 }
 
 fn bond(host: &HostNetwork, spec: &BondSpec, lose: &mut impl FnMut(bool, &str)) -> Value {
-    lose(spec.bind_carrier, "bind-carrier");
-    for parameter in spec.rare() {
-        lose(true, parameter);
+    const FIRST: &[&str] =
+        &["mode", "lacp-rate", "mii-monitor", "transmit-hash-policy", "ad-actor-system"];
+    let spelled = bond::spell(spec, |names| names.cloud_init, FIRST);
+    for lost in spelled.lost {
+        lose(true, &lost);
     }
-    let millis = |time: Option<Millis>| time.map(|time| json!(time.0));
-    let targets: Vec<String> = spec.arp_ip_targets.iter().map(ToString::to_string).collect();
-    let params = present([
-        ("bond-mode", Some(json!(spec.mode.label()))),
-        ("bond-lacp-rate", spec.lacp_rate.map(|rate| json!(rate.label()))),
-        ("bond-miimon", millis(spec.mii_monitor)),
-        ("bond-xmit-hash-policy", spec.transmit_hash_policy.map(|hash| json!(hash.label()))),
-        // The schema wants a text here, and a number below; the readers take either.
-        ("bond-updelay", spec.up_delay.map(|time| json!(time.0.to_string()))),
-        ("bond-downdelay", millis(spec.down_delay)),
-        ("bond-min-links", spec.min_links.map(|links| json!(links))),
-        ("bond-ad-select", spec.ad_select.map(|select| json!(select.label()))),
-        ("bond-arp-interval", millis(spec.arp_interval)),
-        ("bond-arp-ip-target", (!targets.is_empty()).then(|| json!(targets.join(",")))),
-        ("bond-primary", spec.primary.as_ref().map(|primary| json!(host.device(primary)))),
-        ("bond-primary-reselect", spec.primary_reselect_policy.map(|when| json!(when.label()))),
-        ("bond-fail-over-mac", spec.fail_over_mac_policy.map(|mac| json!(mac.label()))),
-        ("bond-num-grat-arp", spec.gratuitous_arp.map(|count| json!(count))),
-    ]);
-    lose(spec.ad_actor_system.is_some(), "ad-actor-system");
-    lose(spec.ad_actor_system_priority.is_some(), "ad-actor-system-priority");
-    lose(spec.ad_user_port_key.is_some(), "ad-user-port-key");
+    let value = |written: &bond::Written<'_>| match written.value {
+        bond::Value::Member(name) => json!(host.device(name)),
+        bond::Value::Addresses(_) => json!(written.value.to_string()),
+        value if written.is_text => json!(value.to_string()),
+        value => value.json(),
+    };
+    let params = spelled.written.iter().map(|written| (written.name.to_owned(), value(written)));
+    let params = Value::Object(params.collect());
     json!({"bond_interfaces": devices(host, &spec.nics), "params": params})
 }
 

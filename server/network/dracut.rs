@@ -6,11 +6,12 @@
 
 use std::net::IpAddr;
 
+use super::bond;
 use super::links::{HostNetwork, Kind, Link, Role};
 use super::losses::Losses;
 use super::{File, Format};
 use crate::model::{
-    BondSpec, Destination, Family, MatchBy, Millis, Overrides, RouteKind, RouteSpec, VlanProtocol,
+    BondSpec, Destination, Family, MatchBy, Overrides, RouteKind, RouteSpec, VlanProtocol,
 };
 
 /// The one line.
@@ -126,35 +127,15 @@ impl Writer<'_> {
     }
 
     fn bond(&mut self, spec: &BondSpec) {
-        let lost = [
-            (spec.bind_carrier, "bind-carrier"),
-            (spec.arp_interval.is_some(), "arp-interval"),
-            // Its colons would end the word.
-            (spec.ad_actor_system.is_some(), "ad-actor-system"),
-        ];
-        for (lost, feature) in lost.into_iter().chain(spec.rare().map(|name| (true, name))) {
-            self.lose(lost, feature);
+        let spelled = bond::spell(spec, |names| names.dracut, &[]);
+        for lost in spelled.lost {
+            self.lose(true, &lost);
         }
-        let millis = |time: Option<Millis>| time.map(|time| time.0.to_string());
-        let label = |label: Option<&'static str>| label.map(str::to_owned);
-        let options = [
-            ("mode", Some(spec.mode.label().to_owned())),
-            ("miimon", millis(spec.mii_monitor)),
-            ("updelay", millis(spec.up_delay)),
-            ("downdelay", millis(spec.down_delay)),
-            ("lacp_rate", label(spec.lacp_rate.map(|rate| rate.label()))),
-            ("xmit_hash_policy", label(spec.transmit_hash_policy.map(|hash| hash.label()))),
-            ("min_links", spec.min_links.map(|links| links.to_string())),
-            ("ad_select", label(spec.ad_select.map(|select| select.label()))),
-            ("ad_actor_sys_prio", spec.ad_actor_system_priority.map(|prio| prio.to_string())),
-            ("ad_user_port_key", spec.ad_user_port_key.map(|key| key.to_string())),
-            ("primary", spec.primary.as_deref().map(|name| self.device(name))),
-            ("primary_reselect", label(spec.primary_reselect_policy.map(|when| when.label()))),
-            ("fail_over_mac", label(spec.fail_over_mac_policy.map(|mac| mac.label()))),
-            ("num_grat_arp", spec.gratuitous_arp.map(|count| count.to_string())),
-        ];
-        let option = |(key, value)| Option::map(value, |value: String| format!("{key}={value}"));
-        let options: Vec<String> = options.into_iter().filter_map(option).collect();
+        let option = |written: &bond::Written<'_>| match written.value {
+            bond::Value::Member(member) => format!("{}={}", written.name, self.device(member)),
+            value => format!("{}={value}", written.name),
+        };
+        let options: Vec<String> = spelled.written.iter().map(option).collect();
         let nics: Vec<String> = spec.nics.iter().map(|name| self.device(name)).collect();
         let mtu = self.link.settings.mtu.map(|mtu| format!(":{mtu}")).unwrap_or_default();
         let name = self.link.device();

@@ -9,6 +9,7 @@
 mod ability;
 mod allocate;
 mod bgp;
+mod bond;
 mod check;
 mod cloud_init;
 mod consequences;

@@ -7,12 +7,13 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
+use super::bond;
 use super::links::{HostNetwork, Kind, Layer3, Link, Role};
 use super::losses::Losses;
 use super::netplan::present;
 use super::{File, Format};
 use crate::model::{
-    BondSpec, Destination, Family, Mac, Millis, Overrides, RouteKind, RouteSpec, VlanProtocol,
+    BondSpec, Destination, Family, Mac, Overrides, RouteKind, RouteSpec, VlanProtocol,
 };
 
 /// The one document, with the links, the networks on them, and the resolvers.
@@ -50,10 +51,7 @@ fn entry(host: &HostNetwork, link: &Link, losses: &mut Losses) -> Value {
             lose(permanent.is_none(), "a NIC without a MAC");
             ("phy", json!({"ethernet_mac_address": mac}))
         }
-        Kind::Bond(spec) => {
-            bond_losses(spec, &mut lose);
-            ("bond", bond(spec, mac))
-        }
+        Kind::Bond(spec) => ("bond", bond(spec, mac, &mut lose)),
         Kind::Vlan { parent, id, protocol, qos } => {
             lose(qos.is_some(), "priorities of tags");
             lose(*protocol != VlanProtocol::default(), "protocol 802.1ad");
@@ -86,34 +84,17 @@ fn mac(host: &HostNetwork, link: &Link) -> Option<Mac> {
     link.mac.or_else(below)
 }
 
-fn bond(spec: &BondSpec, mac: Option<Value>) -> Value {
-    present([
-        ("ethernet_mac_address", mac),
-        ("bond_links", Some(json!(spec.nics))),
-        ("bond_mode", Some(json!(spec.mode.label()))),
-        ("bond_miimon", spec.mii_monitor.map(|Millis(time)| json!(time))),
-        ("bond_xmit_hash_policy", spec.transmit_hash_policy.map(|hash| json!(hash.label()))),
-    ])
-}
-
-fn bond_losses(spec: &BondSpec, lose: &mut impl FnMut(bool, &str)) {
-    lose(spec.lacp_rate.is_some(), "lacp-rate");
-    // To the kernel 1 is as 0, its default.
-    lose(spec.min_links.is_some_and(|links| links > 1), "min-links");
-    lose(spec.ad_select.is_some(), "ad-select");
-    lose(spec.ad_actor_system_priority.is_some(), "ad-actor-system-priority");
-    lose(spec.ad_actor_system.is_some(), "ad-actor-system");
-    lose(spec.ad_user_port_key.is_some(), "ad-user-port-key");
-    lose(spec.up_delay.is_some() || spec.down_delay.is_some(), "up-delay and down-delay");
-    lose(spec.arp_interval.is_some(), "arp-interval");
-    lose(spec.primary.is_some(), "primary");
-    lose(spec.primary_reselect_policy.is_some(), "primary-reselect-policy");
-    lose(spec.fail_over_mac_policy.is_some(), "fail-over-mac-policy");
-    lose(spec.gratuitous_arp.is_some(), "gratuitous-arp");
-    lose(spec.bind_carrier, "bind-carrier");
-    for parameter in spec.rare() {
-        lose(true, parameter);
+fn bond(spec: &BondSpec, mac: Option<Value>, lose: &mut impl FnMut(bool, &str)) -> Value {
+    const FIRST: &[&str] = &["lacp-rate", "min-links", "ad-select", "ad-actor-system-priority"];
+    let spelled = bond::spell(spec, |names| names.network_data, FIRST);
+    for lost in spelled.lost {
+        lose(true, &lost);
     }
+    let own = [("ethernet_mac_address", mac), ("bond_links", Some(json!(spec.nics)))];
+    let own = own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    let parameters = spelled.written.into_iter();
+    let parameters = parameters.map(|written| (written.name.to_owned(), written.value.json()));
+    Value::Object(own.chain(parameters).collect())
 }
 
 /// The networks on a link: one for each way to an address.

@@ -2,6 +2,7 @@
 
 use super::{Findings, ProfileView};
 use crate::model::{BondMode, BondSpec, Defaults, Millis};
+use crate::network::bond::{Parameter, parameters};
 
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     for (name, bond) in &view.profile.bonds {
@@ -36,36 +37,28 @@ fn members(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mut F
 
 /// Rule N124: a parameter that the kernel ignores or refuses in this mode.
 fn modes(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mut Findings) {
-    const BY_HASH: &str = "balance-xor, 802.3ad and balance-tlb";
-    const BY_LOAD: &str = "balance-tlb and balance-alb";
-    const WITH_PRIMARY: &str = "active-backup, balance-tlb and balance-alb";
-    let (lacp, backup) = (bond.mode == BondMode::Lacp, bond.mode == BondMode::ActiveBackup);
-    let (in_turn, tlb) = (bond.mode == BondMode::BalanceRr, bond.mode == BondMode::BalanceTlb);
-    let by_load = tlb || bond.mode == BondMode::BalanceAlb;
-    let (hashes, primary) = (bond.mode.chooses_by_hash(), bond.mode.has_primary());
-    let cases = [
-        ("lacp-rate", bond.lacp_rate.is_some(), lacp, "802.3ad"),
-        ("ad-select", bond.ad_select.is_some(), lacp, "802.3ad"),
-        ("ad-actor-system-priority", bond.ad_actor_system_priority.is_some(), lacp, "802.3ad"),
-        ("ad-actor-system", bond.ad_actor_system.is_some(), lacp, "802.3ad"),
-        ("ad-user-port-key", bond.ad_user_port_key.is_some(), lacp, "802.3ad"),
-        ("transmit-hash-policy", bond.transmit_hash_policy.is_some(), hashes, BY_HASH),
-        ("primary", bond.primary.is_some(), primary, WITH_PRIMARY),
-        ("primary-reselect-policy", bond.primary_reselect_policy.is_some(), primary, WITH_PRIMARY),
-        ("fail-over-mac-policy", bond.fail_over_mac_policy.is_some(), backup, "active-backup"),
-        ("gratuitous-arp", bond.gratuitous_arp.is_some(), backup, "active-backup"),
-        ("peer-notify-delay", bond.peer_notify_delay.is_some(), backup, "active-backup"),
-        ("packets-per-member", bond.packets_per_member.is_some(), in_turn, "balance-rr"),
-        ("learn-packet-interval", bond.learn_packet_interval.is_some(), by_load, BY_LOAD),
-        ("dynamic-load-balancing", bond.dynamic_load_balancing.is_some(), tlb, "balance-tlb"),
-    ];
-    for (key, given, fits, modes) in cases {
-        if given && !fits {
+    for Parameter { key, modes, .. } in parameters(bond) {
+        if !(modes.is_empty() || modes.contains(&bond.mode)) {
+            let modes = listed(modes);
             let text = format!("{name}: {key} is only for {modes} (mode is {})", bond.mode);
-            findings.error("N124", view.at(name, key), text);
-            findings.suggest(view.path(name, key), "");
+            findings.error("N124", view.at(name, &key), text);
+            findings.suggest(view.path(name, &key), "");
         }
     }
+}
+
+/// `balance-xor, 802.3ad and balance-tlb`.
+fn listed(modes: &[BondMode]) -> String {
+    let mut text = String::new();
+    for (place, mode) in modes.iter().enumerate() {
+        text += match place {
+            0 => "",
+            _ if place + 1 == modes.len() => " and ",
+            _ => ", ",
+        };
+        text += mode.label();
+    }
+    text
 }
 
 /// Rule N128: values that the kernel refuses.

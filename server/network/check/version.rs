@@ -3,6 +3,7 @@
 
 use super::{Findings, ProfileView};
 use crate::model::{LinkSettings, MacPolicy, RouteSpec, VlanProtocol};
+use crate::network::bond::{self, Name, Parameter};
 use crate::network::links::{Kind, Link};
 
 /// The versions whose keys are known (systemd's `*.gperf` of each stable branch).
@@ -15,13 +16,13 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
         findings.error("N170", view.within(["systemd"]), text);
     }
     for link in view.network.links.values() {
-        for (key, words, since) in newer(link) {
+        for Newer { key, words, since } in newer(link) {
             if target < since {
                 let text = format!(
                     "{}: {words} needs systemd {since}, but the target has {target}",
                     link.name
                 );
-                findings.error("N170", view.at(&link.name, key), text);
+                findings.error("N170", view.at(&link.name, &key), text);
             }
         }
     }
@@ -30,50 +31,63 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     }
 }
 
-/// What a link uses that came later than the oldest systemd: its key in the profile,
-/// networkd's words for it, and since when.
-fn newer(link: &Link) -> Vec<(&'static str, &'static str, u16)> {
+/// Something that came later than the oldest systemd.
+struct Newer {
+    /// Its key in the profile.
+    key: String,
+    /// networkd's words for it.
+    words: String,
+    /// The first version that knows them.
+    since: u16,
+}
+
+impl Newer {
+    fn new(key: &str, words: &str, since: u16) -> Self {
+        Self { key: key.to_owned(), words: words.to_owned(), since }
+    }
+}
+
+/// What a link uses that came later than the oldest systemd.
+fn newer(link: &Link) -> Vec<Newer> {
     let mut used = Vec::new();
     match &link.kind {
         Kind::Vlan { protocol: VlanProtocol::Dot1ad, .. } => {
-            used.push(("protocol", "[VLAN] Protocol=", 248));
+            used.push(Newer::new("protocol", "[VLAN] Protocol=", 248));
         }
         Kind::Vlan { qos, .. } if qos.is_some() => {
             let key = if qos.egress.is_empty() { "ingress-qos" } else { "egress-qos" };
-            used.push((key, "[VLAN] EgressQOSMaps= and IngressQOSMaps=", 248));
+            used.push(Newer::new(key, "[VLAN] EgressQOSMaps= and IngressQOSMaps=", 248));
         }
         Kind::Bond(spec) => {
-            if spec.arp_missed_max.is_some() {
-                used.push(("arp-missed-max", "[Bond] ARPMissedMax=", 256));
-            }
-            if spec.peer_notify_delay.is_some() {
-                used.push(("peer-notify-delay", "[Bond] PeerNotifyDelaySec=", 256));
+            for Parameter { key, since, names, .. } in bond::parameters(spec) {
+                let (Some(since), Name::Key(name)) = (since, names.networkd) else { continue };
+                used.push(Newer { key, words: format!("[Bond] {name}="), since });
             }
         }
         Kind::Nic(_) if link.nic.as_ref().is_some_and(|nic| nic.sriov.is_some()) => {
-            used.push(("sriov", "[Link] SR-IOVVirtualFunctions=", 251));
+            used.push(Newer::new("sriov", "[Link] SR-IOVVirtualFunctions=", 251));
         }
         Kind::Bridge(spec) if spec.ports.values().any(|port| port.isolated) => {
-            used.push(("ports", "[Bridge] Isolated=", 251));
+            used.push(Newer::new("ports", "[Bridge] Isolated=", 251));
         }
         _ => {}
     }
     if link.settings.online_family.is_some() {
-        used.push(("online-family", "[Link] RequiredFamilyForOnline=", 249));
+        used.push(Newer::new("online-family", "[Link] RequiredFamilyForOnline=", 249));
     }
     if link.settings.mac_policy() == Some(MacPolicy::Kernel) {
-        used.push(("macaddress", "[NetDev] MACAddress=none", 250));
+        used.push(Newer::new("macaddress", "[NetDev] MACAddress=none", 250));
     }
     if link.settings.activation_mode.is_some() {
-        used.push(("activation-mode", "[Link] ActivationPolicy=", 248));
+        used.push(Newer::new("activation-mode", "[Link] ActivationPolicy=", 248));
     }
     if link.layer3.routes.iter().any(|route| route.advertised_mss.is_some()) {
-        used.push(("routes", "[Route] TCPAdvertisedMaximumSegmentSize=", 248));
+        used.push(Newer::new("routes", "[Route] TCPAdvertisedMaximumSegmentSize=", 248));
     }
     // Version 247 asks the kernel for it on the link that has the route, and too early: the
     // kernel refuses. Of those that wait, 252 is the oldest that was seen to install it.
     if link.layer3.routes.iter().any(RouteSpec::spans_links) {
-        used.push(("routes", "[Route] MultiPathRoute= with a link", 252));
+        used.push(Newer::new("routes", "[Route] MultiPathRoute= with a link", 252));
     }
     used
 }

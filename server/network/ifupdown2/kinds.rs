@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::Writer;
 use crate::model::{BondSpec, BridgeSpec, Millis, PortSpec, VlanProtocol, VxlanSpec};
+use crate::network::bond::{self, Value, Written};
 use crate::network::links::Kind;
 
 /// The tables that it takes for VRFs.
@@ -47,29 +48,18 @@ impl Writer<'_> {
     }
 
     fn bond(&mut self, spec: &BondSpec) {
-        self.lose(spec.ad_select.is_some(), "ad-select");
-        self.lose(spec.ad_user_port_key.is_some(), "ad-user-port-key");
-        self.lose(spec.arp_interval.is_some(), "arp-interval");
-        self.lose(spec.fail_over_mac_policy.is_some(), "fail-over-mac-policy");
-        self.lose(spec.bind_carrier, "bind-carrier");
-        for parameter in spec.rare() {
-            self.lose(true, parameter);
+        let spelled = bond::spell(spec, |names| names.ifupdown2, &[]);
+        for lost in spelled.lost {
+            self.lose(true, &lost);
         }
         self.lose(spec.mii_monitor > Some(Millis(255)), "mii-monitor above 255 ms");
         self.set("bond-slaves", self.names(&spec.nics));
-        self.set("bond-mode", spec.mode);
-        self.set_some("bond-miimon", spec.mii_monitor.map(|time| time.0));
-        self.set_some("bond-updelay", spec.up_delay.map(|time| time.0));
-        self.set_some("bond-downdelay", spec.down_delay.map(|time| time.0));
-        self.set_some("bond-lacp-rate", spec.lacp_rate);
-        self.set_some("bond-xmit-hash-policy", spec.transmit_hash_policy);
-        self.set_some("bond-min-links", spec.min_links);
-        self.set_some("bond-ad-actor-sys-prio", spec.ad_actor_system_priority);
-        self.set_some("bond-ad-actor-system", spec.ad_actor_system);
-        let primary = spec.primary.as_deref().map(|name| self.host.device(name).to_owned());
-        self.set_some("bond-primary", primary);
-        self.set_some("bond-primary-reselect", spec.primary_reselect_policy);
-        self.set_some("bond-num-grat-arp", spec.gratuitous_arp);
+        for Written { name, value, .. } in spelled.written {
+            match value {
+                Value::Member(member) => self.set(name, self.host.device(member).to_owned()),
+                other => self.set(name, other),
+            }
+        }
     }
 
     fn vxlan(&mut self, spec: &VxlanSpec, local: Option<IpAddr>) {

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value, json};
 
+use super::bond;
 use super::links::{HostNetwork, Kind, Layer3, Link, Role};
 use super::losses::Losses;
 use crate::model::{
@@ -162,37 +163,30 @@ impl Writer<'_> {
     }
 
     fn bond(&mut self, spec: &BondSpec) {
-        self.lose(spec.ad_actor_system_priority.is_some(), "ad-actor-system-priority");
-        self.lose(spec.ad_actor_system.is_some(), "ad-actor-system");
-        self.lose(spec.ad_user_port_key.is_some(), "ad-user-port-key");
-        self.lose(spec.bind_carrier, "bind-carrier");
-        for parameter in spec.rare() {
-            self.lose(true, parameter);
+        const FIRST: &[&str] = &[
+            "mode",
+            "lacp-rate",
+            "mii-monitor",
+            "min-links",
+            "transmit-hash-policy",
+            "ad-select",
+            "arp-interval",
+            "arp-ip-targets",
+            "up-delay",
+            "down-delay",
+            "fail-over-mac-policy",
+            "gratuitous-arp",
+        ];
+        let spelled = bond::spell(spec, |names| names.netplan, FIRST);
+        for lost in spelled.lost {
+            self.lose(true, &lost);
         }
         self.set("interfaces", spec.nics.clone());
-        let millis = |time: Option<Millis>| time.map(|time| time.0);
-        let targets: Vec<String> = spec.arp_ip_targets.iter().map(ToString::to_string).collect();
-        let parameters = [
-            ("mode", Some(json!(spec.mode.label()))),
-            ("lacp-rate", spec.lacp_rate.map(|rate| json!(rate.label()))),
-            // A text, for cloud-init's schema.
-            ("mii-monitor-interval", millis(spec.mii_monitor).map(|time| json!(time.to_string()))),
-            ("min-links", spec.min_links.map(|links| json!(links))),
-            ("transmit-hash-policy", spec.transmit_hash_policy.map(|hash| json!(hash.label()))),
-            ("ad-select", spec.ad_select.map(|select| json!(select.label()))),
-            ("arp-interval", millis(spec.arp_interval).map(|time| json!(time))),
-            ("arp-ip-targets", (!targets.is_empty()).then(|| json!(targets))),
-            ("up-delay", millis(spec.up_delay).map(|time| json!(time))),
-            ("down-delay", millis(spec.down_delay).map(|time| json!(time))),
-            ("fail-over-mac-policy", spec.fail_over_mac_policy.map(|mac| json!(mac.label()))),
-            ("gratuitous-arp", spec.gratuitous_arp.map(|count| json!(count))),
-            ("primary", spec.primary.as_ref().map(|primary| json!(primary))),
-            (
-                "primary-reselect-policy",
-                spec.primary_reselect_policy.map(|when| json!(when.label())),
-            ),
-        ];
-        self.set("parameters", present(parameters));
+        let value = |written: bond::Written<'_>| match written.is_text {
+            true => (written.name.to_owned(), json!(written.value.to_string())),
+            false => (written.name.to_owned(), written.value.json()),
+        };
+        self.set("parameters", Map::from_iter(spelled.written.into_iter().map(value)));
     }
 
     fn bridge(&mut self, spec: &BridgeSpec) {

@@ -7,6 +7,7 @@ use super::{Keyfile, uuid};
 use crate::model::{
     BondSpec, BridgeSpec, MacvlanMode, MacvlanSpec, Millis, PortSpec, VlanProtocol, VxlanSpec,
 };
+use crate::network::bond::{self, Value, Written};
 use crate::network::links::Kind;
 
 impl Keyfile<'_> {
@@ -51,37 +52,20 @@ impl Keyfile<'_> {
     }
 
     fn bond(&mut self, spec: &BondSpec) {
-        self.lose(spec.bind_carrier, "bind-carrier");
-        for parameter in spec.rare() {
-            self.lose(true, parameter);
+        let spelled = bond::spell(spec, |names| names.network_manager, &[]);
+        for lost in spelled.lost {
+            self.lose(true, &lost);
         }
         let primary = spec.primary.as_ref().and_then(|name| self.host.links.get(name));
         let unnamed = primary.is_some_and(|link| !self.host.has_known_name(link));
         self.lose(unnamed, "a primary without set-name or match: name");
-        let millis = |time: Option<Millis>| time.map(|time| time.0);
-        let unit = &mut self.unit;
-        unit.section("bond");
-        unit.set("mode", spec.mode);
-        unit.set_some("miimon", millis(spec.mii_monitor));
-        unit.set_some("updelay", millis(spec.up_delay));
-        unit.set_some("downdelay", millis(spec.down_delay));
-        unit.set_some("lacp_rate", spec.lacp_rate);
-        unit.set_some("xmit_hash_policy", spec.transmit_hash_policy);
-        unit.set_some("min_links", spec.min_links);
-        unit.set_some("ad_select", spec.ad_select);
-        unit.set_some("ad_actor_sys_prio", spec.ad_actor_system_priority);
-        unit.set_some("ad_actor_system", spec.ad_actor_system);
-        unit.set_some("ad_user_port_key", spec.ad_user_port_key);
-        unit.set_some("arp_interval", millis(spec.arp_interval));
-        if !spec.arp_ip_targets.is_empty() {
-            let targets: Vec<String> =
-                spec.arp_ip_targets.iter().map(ToString::to_string).collect();
-            unit.set("arp_ip_target", targets.join(","));
+        self.unit.section("bond");
+        for Written { name, value, .. } in spelled.written {
+            match value {
+                Value::Member(_) => self.unit.set_some(name, primary.map(|link| link.device())),
+                other => self.unit.set(name, other),
+            }
         }
-        unit.set_some("primary", primary.map(|link| link.device()));
-        unit.set_some("primary_reselect", spec.primary_reselect_policy);
-        unit.set_some("fail_over_mac", spec.fail_over_mac_policy);
-        unit.set_some("num_grat_arp", spec.gratuitous_arp);
     }
 
     fn vxlan(&mut self, spec: &VxlanSpec, local: Option<IpAddr>) {

@@ -7,6 +7,7 @@ use super::begin;
 use crate::model::{
     BondSpec, BridgeSpec, Defaults, LinkMac, MacPolicy, Millis, VlanProtocol, VxlanSpec,
 };
+use crate::network::bond::{self, Value, Written};
 use crate::network::links::{HostNetwork, Kind, Link};
 use crate::network::unit::Unit;
 
@@ -75,38 +76,16 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> Option<String> {
 }
 
 fn bond(unit: &mut Unit, spec: &BondSpec) {
+    const FIRST: &[&str] = &["mode", "transmit-hash-policy", "mii-monitor", "lacp-rate"];
     unit.section("Bond");
-    unit.set("Mode", spec.mode);
-    unit.set_some("TransmitHashPolicy", spec.transmit_hash_policy);
-    unit.set_some("MIIMonitorSec", spec.mii_monitor.map(Millis::as_seconds_text));
-    unit.set_some("LACPTransmitRate", spec.lacp_rate);
-    unit.set_some("UpDelaySec", spec.up_delay.map(Millis::as_seconds_text));
-    unit.set_some("DownDelaySec", spec.down_delay.map(Millis::as_seconds_text));
-    unit.set_some("MinLinks", spec.min_links);
-    unit.set_some("AdSelect", spec.ad_select);
-    unit.set_some("AdActorSystemPriority", spec.ad_actor_system_priority);
-    unit.set_some("AdActorSystem", spec.ad_actor_system);
-    unit.set_some("AdUserPortKey", spec.ad_user_port_key);
-    unit.set_some("ARPIntervalSec", spec.arp_interval.map(Millis::as_seconds_text));
-    if !spec.arp_ip_targets.is_empty() {
-        let targets: Vec<String> = spec.arp_ip_targets.iter().map(ToString::to_string).collect();
-        unit.set("ARPIPTargets", targets.join(" "));
+    // networkd has a word for every parameter.
+    for Written { name, value, .. } in bond::spell(spec, |names| names.networkd, FIRST).written {
+        match value {
+            Value::Time(time) => unit.set(name, time.as_seconds_text()),
+            Value::Addresses(targets) => unit.set(name, bond::joined(targets, " ")),
+            other => unit.set(name, other),
+        }
     }
-    unit.set_some("PrimaryReselectPolicy", spec.primary_reselect_policy);
-    unit.set_some("FailOverMACPolicy", spec.fail_over_mac_policy);
-    unit.set_some("GratuitousARP", spec.gratuitous_arp);
-    unit.set_some("ARPValidate", spec.arp_validate);
-    unit.set_some("ARPAllTargets", spec.arp_all_targets);
-    unit.set_some("ARPMissedMax", spec.arp_missed_max);
-    unit.set_yes("AllSlavesActive", spec.all_members_active);
-    unit.set_some("PacketsPerSlave", spec.packets_per_member);
-    unit.set_some(
-        "LearnPacketIntervalSec",
-        spec.learn_packet_interval.map(Millis::as_seconds_text),
-    );
-    unit.set_some("ResendIGMP", spec.resend_igmp);
-    unit.set_yes("DynamicTransmitLoadBalancing", spec.dynamic_load_balancing);
-    unit.set_some("PeerNotifyDelaySec", spec.peer_notify_delay.map(Millis::as_seconds_text));
 }
 
 fn bridge(unit: &mut Unit, spec: &BridgeSpec) {

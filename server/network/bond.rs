@@ -1,0 +1,326 @@
+//! The parameters of bonds, each in the words of every format, in one table. Pure.
+//!
+//! A field of [`BondSpec`] without a row does not compile, and neither does a row without a word,
+//! or a refusal, for each format. The formats' names are from systemd.netdev(5), netplan's
+//! reference, cloud-init's schemas, ifupdown2's `bond` addon, NetworkManager's
+//! nm-settings-keyfile(5), OpenStack's network_data.json and, for dracut, the kernel's
+//! Documentation/networking/bonding.rst.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use serde_json::json;
+
+use crate::model::{
+    AdSelect, ArpTargets, ArpValidate, BondMode, BondSpec, FailOverMac, LacpRate, Mac, Millis,
+    PrimaryReselect, TransmitHashPolicy,
+};
+
+/// A parameter that a bond is given.
+pub(super) struct Parameter<'a> {
+    /// Its key in a site file.
+    pub(super) key: String,
+    /// What it is set to.
+    pub(super) value: Value<'a>,
+    /// The first version of systemd that knows it, where that is not the oldest supported.
+    pub(super) since: Option<u16>,
+    /// The modes in which the kernel takes it; none for all.
+    pub(super) modes: &'static [BondMode],
+    /// Its name in each format.
+    pub(super) names: Names,
+}
+
+/// The value of a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Value<'a> {
+    /// One of the kernel's words.
+    Word(&'static str),
+    Number(u64),
+    Time(Millis),
+    Switch(bool),
+    /// The name of a member of the bond.
+    Member(&'a str),
+    Mac(Mac),
+    Addresses(&'a [Ipv4Addr]),
+}
+
+/// What a parameter is called in each format.
+#[derive(Clone, Copy)]
+pub(super) struct Names {
+    pub(super) networkd: Name,
+    pub(super) netplan: Name,
+    pub(super) cloud_init: Name,
+    pub(super) ifupdown2: Name,
+    pub(super) network_manager: Name,
+    pub(super) network_data: Name,
+    pub(super) dracut: Name,
+}
+
+/// What a format calls a parameter.
+#[derive(Clone, Copy)]
+pub(super) enum Name {
+    /// By this name.
+    Key(&'static str),
+    /// By this name, and a number is written as a text.
+    Text(&'static str),
+    /// In another place than the other parameters.
+    Elsewhere,
+    /// It has no name for it.
+    Lost,
+    /// It has no name for it, and is reported as this.
+    LostAs(&'static str),
+    /// It has no name for it, and up to this number the kernel does the same without.
+    LostAbove(u64),
+}
+
+use Name::{Elsewhere, Lost, LostAbove, LostAs, Text};
+
+const LACP: &[BondMode] = &[BondMode::Lacp];
+const BACKUP: &[BondMode] = &[BondMode::ActiveBackup];
+const IN_TURN: &[BondMode] = &[BondMode::BalanceRr];
+const TLB: &[BondMode] = &[BondMode::BalanceTlb];
+const BY_HASH: &[BondMode] = &[BondMode::BalanceXor, BondMode::Lacp, BondMode::BalanceTlb];
+const BY_LOAD: &[BondMode] = &[BondMode::BalanceTlb, BondMode::BalanceAlb];
+const WITH_PRIMARY: &[BondMode] =
+    &[BondMode::ActiveBackup, BondMode::BalanceTlb, BondMode::BalanceAlb];
+const ANY: &[BondMode] = &[];
+
+/// Defines [`parameters`] from the table.
+macro_rules! parameters {
+    ($($field:ident, $modes:expr, $since:expr, [
+        $networkd:expr, $netplan:expr, $cloud_init:expr, $ifupdown2:expr, $network_manager:expr,
+        $network_data:expr, $dracut:expr
+    ];)*) => {
+        /// The parameters that `spec` gives, in the order of the table.
+        pub(super) fn parameters(spec: &BondSpec) -> Vec<Parameter<'_>> {
+            // Exhaustive, so that a new field is asked for here.
+            let BondSpec { nics: _, settings: _, $($field,)* } = spec;
+            let rows = [$($field.given().map(|value| Parameter {
+                key: stringify!($field).replace('_', "-"),
+                value,
+                since: $since,
+                modes: $modes,
+                names: Names {
+                    networkd: $networkd.into(),
+                    netplan: $netplan.into(),
+                    cloud_init: $cloud_init.into(),
+                    ifupdown2: $ifupdown2.into(),
+                    network_manager: $network_manager.into(),
+                    network_data: $network_data.into(),
+                    dracut: $dracut.into(),
+                },
+            }),)*];
+            rows.into_iter().flatten().collect()
+        }
+    };
+}
+
+// Field, modes that it is for, since which systemd;
+// networkd, netplan and cloud-init v2, cloud-init v1, ifupdown2, NetworkManager, network_data, dracut
+parameters! {
+    mode, ANY, None,
+        ["Mode", "mode", "bond-mode", "bond-mode", "mode", "bond_mode", "mode"];
+    // netplan's is a text for cloud-init's schema, which reads it as version 2.
+    mii_monitor, ANY, None,
+        ["MIIMonitorSec", Text("mii-monitor-interval"), "bond-miimon", "bond-miimon", "miimon", "bond_miimon", "miimon"];
+    // The schema of version 1 wants a text here, and a number below; the readers take either.
+    up_delay, ANY, None,
+        ["UpDelaySec", "up-delay", Text("bond-updelay"), "bond-updelay", "updelay", LostAs("up-delay and down-delay"), "updelay"];
+    down_delay, ANY, None,
+        ["DownDelaySec", "down-delay", "bond-downdelay", "bond-downdelay", "downdelay", LostAs("up-delay and down-delay"), "downdelay"];
+    lacp_rate, LACP, None,
+        ["LACPTransmitRate", "lacp-rate", "bond-lacp-rate", "bond-lacp-rate", "lacp_rate", Lost, "lacp_rate"];
+    transmit_hash_policy, BY_HASH, None,
+        ["TransmitHashPolicy", "transmit-hash-policy", "bond-xmit-hash-policy", "bond-xmit-hash-policy", "xmit_hash_policy", "bond_xmit_hash_policy", "xmit_hash_policy"];
+    // To the kernel 1 is as 0, its default.
+    min_links, ANY, None,
+        ["MinLinks", "min-links", "bond-min-links", "bond-min-links", "min_links", LostAbove(1), "min_links"];
+    ad_select, LACP, None,
+        ["AdSelect", "ad-select", "bond-ad-select", Lost, "ad_select", Lost, "ad_select"];
+    ad_actor_system_priority, LACP, None,
+        ["AdActorSystemPriority", Lost, Lost, "bond-ad-actor-sys-prio", "ad_actor_sys_prio", Lost, "ad_actor_sys_prio"];
+    // Its colons would end dracut's word.
+    ad_actor_system, LACP, None,
+        ["AdActorSystem", Lost, Lost, "bond-ad-actor-system", "ad_actor_system", Lost, Lost];
+    ad_user_port_key, LACP, None,
+        ["AdUserPortKey", Lost, Lost, Lost, "ad_user_port_key", Lost, "ad_user_port_key"];
+    arp_interval, ANY, None,
+        ["ARPIntervalSec", "arp-interval", "bond-arp-interval", Lost, "arp_interval", Lost, Lost];
+    arp_ip_targets, ANY, None,
+        ["ARPIPTargets", "arp-ip-targets", "bond-arp-ip-target", LostAs("arp-interval"), "arp_ip_target", LostAs("arp-interval"), LostAs("arp-interval")];
+    // networkd has it in the file of the member, as PrimarySlave=.
+    primary, WITH_PRIMARY, None,
+        [Elsewhere, "primary", "bond-primary", "bond-primary", "primary", Lost, "primary"];
+    primary_reselect_policy, WITH_PRIMARY, None,
+        ["PrimaryReselectPolicy", "primary-reselect-policy", "bond-primary-reselect", "bond-primary-reselect", "primary_reselect", Lost, "primary_reselect"];
+    fail_over_mac_policy, BACKUP, None,
+        ["FailOverMACPolicy", "fail-over-mac-policy", "bond-fail-over-mac", Lost, "fail_over_mac", Lost, "fail_over_mac"];
+    gratuitous_arp, BACKUP, None,
+        ["GratuitousARP", "gratuitous-arp", "bond-num-grat-arp", "bond-num-grat-arp", "num_grat_arp", Lost, "num_grat_arp"];
+    arp_validate, ANY, None,
+        ["ARPValidate", Lost, Lost, Lost, Lost, Lost, Lost];
+    arp_all_targets, ANY, None,
+        ["ARPAllTargets", Lost, Lost, Lost, Lost, Lost, Lost];
+    arp_missed_max, ANY, Some(256),
+        ["ARPMissedMax", Lost, Lost, Lost, Lost, Lost, Lost];
+    all_members_active, ANY, None,
+        ["AllSlavesActive", Lost, Lost, Lost, Lost, Lost, Lost];
+    packets_per_member, IN_TURN, None,
+        ["PacketsPerSlave", Lost, Lost, Lost, Lost, Lost, Lost];
+    learn_packet_interval, BY_LOAD, None,
+        ["LearnPacketIntervalSec", Lost, Lost, Lost, Lost, Lost, Lost];
+    resend_igmp, ANY, None,
+        ["ResendIGMP", Lost, Lost, Lost, Lost, Lost, Lost];
+    dynamic_load_balancing, TLB, None,
+        ["DynamicTransmitLoadBalancing", Lost, Lost, Lost, Lost, Lost, Lost];
+    peer_notify_delay, BACKUP, Some(256),
+        ["PeerNotifyDelaySec", Lost, Lost, Lost, Lost, Lost, Lost];
+    // networkd has it in the bond's .network, as BindCarrier=.
+    bind_carrier, ANY, None,
+        [Elsewhere, Lost, Lost, Lost, Lost, Lost, Lost];
+}
+
+impl From<&'static str> for Name {
+    fn from(name: &'static str) -> Self {
+        Self::Key(name)
+    }
+}
+
+/// The parameters of a bond for one format.
+pub(super) struct Spelled<'a> {
+    /// Those that it has a name for.
+    pub(super) written: Vec<Written<'a>>,
+    /// What it has no name for.
+    pub(super) lost: Vec<String>,
+}
+
+/// A parameter in the words of one format.
+pub(super) struct Written<'a> {
+    pub(super) name: &'static str,
+    pub(super) value: Value<'a>,
+    /// Whether a number is written as a text.
+    pub(super) is_text: bool,
+}
+
+/// The parameters of `spec` by the names that `name` chooses of each. The keys in `first` come
+/// first: the order that the format's files have always had, so that a host's files differ only
+/// where something was changed.
+pub(super) fn spell<'a>(
+    spec: &'a BondSpec,
+    name: fn(&Names) -> Name,
+    first: &[&str],
+) -> Spelled<'a> {
+    let mut parameters = parameters(spec);
+    parameters.sort_by_key(|parameter| {
+        first.iter().position(|key| *key == parameter.key).unwrap_or(first.len())
+    });
+    let mut spelled = Spelled { written: Vec::new(), lost: Vec::new() };
+    for Parameter { key, value, names, .. } in parameters {
+        let mut write = |name, is_text| spelled.written.push(Written { name, value, is_text });
+        match name(&names) {
+            Name::Key(name) => write(name, false),
+            Text(name) => write(name, true),
+            Elsewhere => {}
+            Lost => spelled.lost.push(key),
+            LostAs(feature) => spelled.lost.push(feature.to_owned()),
+            LostAbove(most) => {
+                let does_nothing = matches!(value, Value::Number(number) if number <= most);
+                spelled.lost.extend((!does_nothing).then_some(key));
+            }
+        }
+    }
+    spelled
+}
+
+impl Value<'_> {
+    /// The value in JSON: times in milliseconds, addresses as a list.
+    pub(super) fn json(self) -> serde_json::Value {
+        match self {
+            Self::Number(number) => json!(number),
+            Self::Time(time) => json!(time.0),
+            Self::Switch(switch) => json!(switch),
+            Self::Addresses(addresses) => json!(addresses),
+            Self::Word(_) | Self::Member(_) | Self::Mac(_) => json!(self.to_string()),
+        }
+    }
+}
+
+/// As a text: times in milliseconds, addresses with commas, switches as `yes` and `no`.
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Word(word) => f.write_str(word),
+            Self::Number(number) => number.fmt(f),
+            Self::Time(time) => time.0.fmt(f),
+            Self::Switch(switch) => f.write_str(if *switch { "yes" } else { "no" }),
+            Self::Member(name) => f.write_str(name),
+            Self::Mac(mac) => mac.fmt(f),
+            Self::Addresses(addresses) => f.write_str(&joined(addresses, ",")),
+        }
+    }
+}
+
+pub(super) fn joined(addresses: &[Ipv4Addr], separator: &str) -> String {
+    addresses.iter().map(Ipv4Addr::to_string).collect::<Vec<_>>().join(separator)
+}
+
+/// A field of a bond, where it is given.
+trait Given {
+    fn given(&self) -> Option<Value<'_>>;
+}
+
+impl<T: AsValue> Given for Option<T> {
+    fn given(&self) -> Option<Value<'_>> {
+        self.as_ref().map(T::as_value)
+    }
+}
+
+impl Given for BondMode {
+    fn given(&self) -> Option<Value<'_>> {
+        Some(Value::Word(self.label()))
+    }
+}
+
+impl Given for bool {
+    fn given(&self) -> Option<Value<'_>> {
+        self.then_some(Value::Switch(true))
+    }
+}
+
+impl Given for Vec<Ipv4Addr> {
+    fn given(&self) -> Option<Value<'_>> {
+        (!self.is_empty()).then_some(Value::Addresses(self))
+    }
+}
+
+trait AsValue {
+    fn as_value(&self) -> Value<'_>;
+}
+
+macro_rules! as_value {
+    ($($type:ty: $value:ident => $as_value:expr;)*) => {
+        $(impl AsValue for $type {
+            fn as_value(&self) -> Value<'_> {
+                let $value = self;
+                $as_value
+            }
+        })*
+    };
+}
+
+as_value! {
+    LacpRate: word => Value::Word(word.label());
+    TransmitHashPolicy: word => Value::Word(word.label());
+    PrimaryReselect: word => Value::Word(word.label());
+    FailOverMac: word => Value::Word(word.label());
+    AdSelect: word => Value::Word(word.label());
+    ArpValidate: word => Value::Word(word.label());
+    ArpTargets: word => Value::Word(word.label());
+    u8: number => Value::Number((*number).into());
+    u16: number => Value::Number((*number).into());
+    u32: number => Value::Number((*number).into());
+    bool: switch => Value::Switch(*switch);
+    Millis: time => Value::Time(*time);
+    Mac: mac => Value::Mac(*mac);
+    String: name => Value::Member(name);
+}
