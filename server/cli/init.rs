@@ -235,8 +235,8 @@ async fn add_subnet(
 
 fn subnet(cidr: Ipv4Net, range: Option<AddressRange>) -> Result<Subnet, ChangeError> {
     let values = [("cidr".to_owned(), cidr.to_string())];
-    let mut subnet: Subnet =
-        crate::site_file::set_values(None, &values).map_err(ChangeError::Edit)?;
+    let mut subnet: Subnet = crate::site_file::set_values(None, &values)
+        .map_err(|error| ChangeError::Edit(error.to_string()))?;
     subnet.ranges.extend(range.map(|AddressRange { from, to }| Range {
         from: IpAddr::V4(from),
         to: IpAddr::V4(to),

@@ -140,7 +140,7 @@ pub(crate) async fn set<T: Noun>(context: &Context, set: Set) -> anyhow::Result<
 pub(crate) async fn set_by<T: Noun>(
     context: &Context,
     set: Set,
-    set_values: impl FnOnce(Option<&T>, &[(String, String)]) -> Result<T, String>,
+    set_values: impl FnOnce(Option<&T>, &[(String, String)]) -> Result<T, site_file::EditError>,
 ) -> anyhow::Result<ExitCode> {
     let Set { name, values, dry_run } = set;
     let values: Vec<(String, String)> =
@@ -148,7 +148,8 @@ pub(crate) async fn set_by<T: Noun>(
     let summary = format!("set {} {name}", T::NOUN);
     commit(context, &summary, dry_run, |site| {
         let all = T::all_mut(site);
-        let entry = set_values(all.get(&name), &values).map_err(ChangeError::Edit)?;
+        let entry = set_values(all.get(&name), &values)
+            .map_err(|error| ChangeError::Edit(error.to_string()))?;
         all.insert(name.clone(), entry);
         Ok(())
     })

@@ -174,15 +174,10 @@ fn from_text(table: &Table, key: &str, text: &str) -> Value {
 
 /// `; did you mean "KEY"?` for the most similar key; else where to find the list.
 fn nearest(key: &str) -> String {
-    let near = |name: &&str| strsim::jaro_winkler(name, key);
-    KEYS.iter()
-        .map(|known| known.name)
-        .max_by(|a, b| near(a).total_cmp(&near(b)))
-        .filter(|name| near(name) > 0.8)
-        .map_or_else(
-            || "; rackstrap.example.toml lists all keys".into(),
-            |name| format!("; did you mean \"{name}\"?"),
-        )
+    crate::tree::nearest::nearest(key, KEYS.iter().map(|known| known.name)).map_or_else(
+        || "; rackstrap.example.toml lists all keys".into(),
+        |name| format!("; did you mean \"{name}\"?"),
+    )
 }
 
 /// Checks what the types do not: ranges of numbers and forms of names.

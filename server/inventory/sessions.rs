@@ -117,5 +117,5 @@ fn failed(error: sqlx::Error) -> Error {
 }
 
 fn now() -> i64 {
-    OffsetDateTime::now_utc().unix_timestamp()
+    super::now_ms() / 1000
 }

@@ -17,7 +17,7 @@ use super::monitor::BootMonitor;
 use super::namespace::WorkDirectory;
 use super::sample_site::{self, Delivery, Layout};
 use super::server::{ADMIN_PORT, MACHINE_PORT, Server, tail};
-use super::verdict::HostReport;
+use super::verdict::{HostReport, Proof, Shortfall};
 use crate::inventory::{Change, Database, Inventory, Snapshot, now_ms};
 use crate::lifecycle::stall::BootContext;
 use crate::lifecycle::{EventKind, HostState};
@@ -44,7 +44,19 @@ pub(super) struct Plan {
 }
 
 /// How a host came up, or where it stopped and why.
-pub(super) type Verdict = Result<String, String>;
+pub(super) type Verdict = Result<Proof, NotUp>;
+
+/// Why a host is not up.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NotUp {
+    /// It was not up in time; where it is, and the likely cause.
+    #[error("{0}")]
+    Late(String),
+    #[error("{state} without a readable report")]
+    NoReport { state: HostState },
+    #[error("its report says: {0}")]
+    Report(#[from] Shortfall),
+}
 
 /// The result of the boot.
 pub(super) struct BootResults {
@@ -186,16 +198,15 @@ impl Rack {
         patience: Duration,
     ) -> anyhow::Result<(Verdict, Option<HostReport>)> {
         if !boot.is_over() {
-            return Ok((Err(self.late(host, name, boot, patience).await?), None));
+            return Ok((Err(NotUp::Late(self.late(host, name, boot, patience).await?)), None));
         }
         let report = self.database.find_report(name).await?;
         let report = report.map(|report| serde_json::from_str::<HostReport>(&report.body));
         let Some(Ok(report)) = report else {
-            return Ok((Err(format!("{} without a readable report", boot.state)), None));
+            return Ok((Err(NotUp::NoReport { state: boot.state }), None));
         };
         let verdict = report.check(self.plan.layout, &sample_site::host_address(host));
-        let verdict = verdict.map_err(|why| format!("its report says: {why}"));
-        Ok((verdict, Some(report)))
+        Ok((verdict.map_err(NotUp::from), Some(report)))
     }
 
     /// Where a host is that is not up in time, and the likely cause.

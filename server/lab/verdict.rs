@@ -1,6 +1,6 @@
 //! Checks a host's report against its layout. Pure.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use serde::Deserialize;
 
@@ -29,21 +29,57 @@ struct Aggregator {
     partner: String,
 }
 
+/// What a report shows of a host that is up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Proof {
+    /// The address, and the link that has it.
+    pub address: String,
+    pub link: &'static str,
+    /// The MAC of the LACP partner.
+    pub partner: String,
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, link, partner } = self;
+        write!(f, "{address} on {link}, LACP with 2 ports, partner {partner}")
+    }
+}
+
+/// What a report lacks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Shortfall {
+    /// The host reported a failure, with this summary.
+    #[error("{0}")]
+    Failed(String),
+    #[error("bond0 does not exist")]
+    NoBond,
+    #[error("bond0 has no 802.3ad aggregator")]
+    NoAggregator,
+    #[error("bond0 has {ports} port in its aggregator, expected 2")]
+    Ports { ports: u32 },
+    #[error("bond0 has no LACP partner")]
+    NoPartner,
+    #[error("{link} does not have address {address}")]
+    NoAddress { link: &'static str, address: String },
+    #[error("the gateway did not answer every ping")]
+    Ping,
+}
+
 impl HostReport {
     /// Checks for an 802.3ad bond with two ports in one aggregator and a partner, the address, and
     /// the gateway's answer.
-    pub(super) fn check(&self, layout: Layout, address: &str) -> Result<String, String> {
+    pub(super) fn check(&self, layout: Layout, address: &str) -> Result<Proof, Shortfall> {
         if self.state != "up" {
-            return Err(self.text.clone());
+            return Err(Shortfall::Failed(self.text.clone()));
         }
-        let bond = self.bonding.get("bond0").ok_or("bond0 does not exist")?;
-        let Aggregator { ports, partner } =
-            aggregator(bond).ok_or("bond0 has no 802.3ad aggregator")?;
+        let bond = self.bonding.get("bond0").ok_or(Shortfall::NoBond)?;
+        let Aggregator { ports, partner } = aggregator(bond).ok_or(Shortfall::NoAggregator)?;
         if ports != 2 {
-            return Err(format!("bond0 has {ports} port in its aggregator, expected 2"));
+            return Err(Shortfall::Ports { ports });
         }
         if partner == "00:00:00:00:00:00" {
-            return Err("bond0 has no LACP partner".into());
+            return Err(Shortfall::NoPartner);
         }
         let top = layout.top();
         let has_address = |line: &str| {
@@ -53,12 +89,12 @@ impl HostReport {
                 && words.any(|word| word.split_once('/').is_some_and(|(ip, _)| ip == address))
         };
         if !self.addresses.lines().any(has_address) {
-            return Err(format!("{top} does not have address {address}"));
+            return Err(Shortfall::NoAddress { link: top, address: address.to_owned() });
         }
         if !self.ping.contains(" 0% packet loss") {
-            return Err("the gateway did not answer every ping".into());
+            return Err(Shortfall::Ping);
         }
-        Ok(format!("{address} on {top}, LACP with 2 ports, partner {partner}"))
+        Ok(Proof { address: address.to_owned(), link: top, partner })
     }
 
     /// The report as text.
@@ -117,7 +153,7 @@ mod tests {
     fn a_host_is_up_only_if_every_part_is_present() {
         let check = |report: HostReport| report.check(Layout::BondVlanBridge, "172.16.160.12");
         assert_eq!(
-            check(report()).unwrap(),
+            check(report()).unwrap().to_string(),
             "172.16.160.12 on virbr0, LACP with 2 ports, partner 52:54:00:5c:01:00"
         );
         let with_bond = |from: &str, to: &str| HostReport {

@@ -24,6 +24,7 @@ pub enum HostNumberError {
     /// A name other than `index`.
     #[error("there is no parameter \"{0}\"; there are: {INDEX}")]
     UnknownName(String),
+    /// The result does not fit.
     #[error(transparent)]
     TooLarge(#[from] Overflow),
 }

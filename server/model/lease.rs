@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Mac;
+use super::{InvalidMac, Mac};
 
 /// Who holds a lease. A host is one client whichever of its NICs asks, so that
 /// it keeps one address from ROM to OS; a stranger is its MAC. The client
@@ -31,15 +31,29 @@ impl fmt::Display for ClientKey {
     }
 }
 
-impl FromStr for ClientKey {
-    type Err = String;
+/// A text that does not name a client.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidClientKey {
+    #[error(transparent)]
+    Mac(#[from] InvalidMac),
+    #[error("\"{0}\" is not a client: host:NAME, mac:MAC or id:HEX")]
+    Form(String),
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
+/// A text that is not a [`LeaseState`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is not a lease state: bound, released or declined")]
+pub struct InvalidLeaseState(pub String);
+
+impl FromStr for ClientKey {
+    type Err = InvalidClientKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidClientKey> {
         match text.split_once(':') {
             Some(("host", name)) => Ok(Self::Host(name.to_owned())),
-            Some(("mac", mac)) => mac.parse().map(Self::Mac).map_err(|error| format!("{error}")),
+            Some(("mac", mac)) => Ok(Self::Mac(mac.parse()?)),
             Some(("id", id)) => Ok(Self::Id(id.to_owned())),
-            _ => Err(format!("\"{text}\" is not a client: host:NAME, mac:MAC or id:HEX")),
+            _ => Err(InvalidClientKey::Form(text.to_owned())),
         }
     }
 }
@@ -106,12 +120,12 @@ impl LeaseState {
 }
 
 impl FromStr for LeaseState {
-    type Err = String;
+    type Err = InvalidLeaseState;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, InvalidLeaseState> {
         [Self::Bound, Self::Released, Self::Declined]
             .into_iter()
             .find(|state| state.label() == text)
-            .ok_or_else(|| format!("\"{text}\" is not a lease state: bound, released or declined"))
+            .ok_or_else(|| InvalidLeaseState(text.to_owned()))
     }
 }

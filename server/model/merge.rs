@@ -52,7 +52,7 @@ impl NounVisitor for DifferingOnly<'_> {
 pub fn revert(site: &mut Site, before: &Site, after: &Site) -> Result<(), Vec<String>> {
     let mut reverter = Reverter { now: site.clone(), before, after, since: Vec::new() };
     let mut wide = reverter.now.wide();
-    revert_entries("site", &mut wide, (&before.wide(), &after.wide()), &mut reverter.since);
+    revert_entries("site", &mut wide, &before.wide(), &after.wide(), &mut reverter.since);
     reverter.now.set_wide(wide);
     visit_nouns(&mut reverter);
     if !reverter.since.is_empty() {
@@ -72,7 +72,7 @@ struct Reverter<'a> {
 impl NounVisitor for Reverter<'_> {
     fn visit<T: Noun>(&mut self) {
         let (before, after) = (T::all(self.before), T::all(self.after));
-        revert_entries(T::NOUN, T::all_mut(&mut self.now), (before, after), &mut self.since);
+        revert_entries(T::NOUN, T::all_mut(&mut self.now), before, after, &mut self.since);
     }
 }
 
@@ -81,7 +81,8 @@ type Entries<T> = BTreeMap<String, T>;
 fn revert_entries<T: Clone + PartialEq>(
     noun: &str,
     now: &mut Entries<T>,
-    (before, after): (&Entries<T>, &Entries<T>),
+    before: &Entries<T>,
+    after: &Entries<T>,
     since: &mut Vec<String>,
 ) {
     let names: Vec<&String> = before.keys().chain(after.keys()).collect();

@@ -59,7 +59,7 @@ pub use cpu_list::{CpuList, InvalidCpuList};
 pub use dhcp_options::{DhcpOptions, InvalidDhcpOption, InvalidOption};
 pub use diff::{Difference, DifferenceKind, FieldDifference, diff, renamed_hosts};
 pub use host::{Host, current_host_key};
-pub use host_number::HostNumber;
+pub use host_number::{HostNumber, HostNumberError};
 pub use identity::{HostMatch, Identity, InvalidOctets, InvalidUuid, Octets, Uuid};
 pub use image::{BootMode, DRACUT_WORD, Image, InstallBegins, LocalBoot};
 pub use lease::{ClientKey, Lease, LeaseState};
@@ -92,7 +92,7 @@ pub use scalar::Scalar;
 pub use schema::{Key, Section, sections, site_schema};
 pub use site::{Label, Rack, Site, SiteWide, Tenant};
 pub use size::size_text;
-pub(crate) use subnet::NoSuchAddress;
+pub use subnet::NoSuchAddress;
 pub use subnet::{
     ConflictProbe, DnsOverTls, DnsServer, Dnssec, FirmwareArch, IdentifyBy, InvalidDnsServer,
     Range, RangeUse, Subnet, UnknownClients,

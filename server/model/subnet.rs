@@ -172,13 +172,38 @@ impl Subnet {
 /// Why a number in a subnet is not the address of a host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoSuchAddress {
+    /// It is too large, or too small.
     #[error("number {number} is not inside {cidr} (subnet \"{subnet}\")")]
-    Outside { number: i64, cidr: IpNet, subnet: String },
+    Outside {
+        /// The number.
+        number: i64,
+        /// The subnet's prefix.
+        cidr: IpNet,
+        /// The subnet's name.
+        subnet: String,
+    },
     /// The network's address or the broadcast address.
     #[error("number {number} is the {role} address of {cidr} (subnet \"{subnet}\")")]
-    Special { number: i64, role: &'static str, cidr: IpNet, subnet: String },
+    Special {
+        /// The number.
+        number: i64,
+        /// `network` or `broadcast`.
+        role: &'static str,
+        /// The subnet's prefix.
+        cidr: IpNet,
+        /// The subnet's name.
+        subnet: String,
+    },
+    /// The gateway's address.
     #[error("number {number} is {address}, the gateway of subnet \"{subnet}\"")]
-    Gateway { number: i64, address: IpAddr, subnet: String },
+    Gateway {
+        /// The number.
+        number: i64,
+        /// The gateway.
+        address: IpAddr,
+        /// The subnet's name.
+        subnet: String,
+    },
 }
 
 /// What an unknown client gets.

@@ -104,7 +104,7 @@ fn device(host: &HostNetwork, link: &Link, losses: &mut Losses) -> Value {
     let other = link.settings.mtu.is_some_and(|mtu| mtu != of_ports.unwrap_or(MTU));
     lose(is_bridge && other, "an MTU of a bridge unlike its ports'");
     let mtu = link.settings.mtu.filter(|_| !is_bridge);
-    let subnets = subnets(&link.layer3, &mut lose);
+    let subnets = subnets(link, &mut lose);
     let common = present([
         ("type", Some(json!(kind))),
         ("name", Some(json!(link.device()))),
@@ -166,21 +166,22 @@ fn bridge(host: &HostNetwork, spec: &BridgeSpec, lose: &mut impl FnMut(bool, &st
 }
 
 /// The addresses of a link, the resolvers and routes with the first.
-fn subnets(layer3: &Layer3, lose: &mut impl FnMut(bool, &str)) -> Vec<Value> {
-    let overrides = [layer3.dhcp4_overrides, layer3.dhcp6_overrides, layer3.ra_overrides];
+fn subnets(link: &Link, lose: &mut impl FnMut(bool, &str)) -> Vec<Value> {
+    let (layer3, settings) = (&link.layer3, &link.settings);
+    let overrides = [settings.dhcp4_overrides, settings.dhcp6_overrides, settings.ra_overrides];
     lose(overrides.iter().any(|one| *one != Overrides::default()), "overrides");
     for (said, words) in layer3.resolver_words() {
         lose(said, words);
     }
     lose(!layer3.rules.is_empty(), "policy rules");
     lose(
-        layer3.link_local.as_deref().is_some_and(|families| families != [Family::Ipv6]),
+        settings.link_local.as_deref().is_some_and(|families| families != [Family::Ipv6]),
         "link-local",
     );
     let learned = [
-        (layer3.dhcp4, "dhcp4"),
-        (layer3.dhcp6, "dhcp6"),
-        (layer3.accept_ra == Some(true) && !layer3.dhcp6, "ipv6_slaac"),
+        (settings.dhcp4, "dhcp4"),
+        (settings.dhcp6, "dhcp6"),
+        (settings.accept_ra == Some(true) && !settings.dhcp6, "ipv6_slaac"),
     ];
     let learned = learned.iter().filter(|(used, _)| *used).map(|(_, kind)| json!({"type": kind}));
     let mut subnets: Vec<Value> = learned.collect();

@@ -145,6 +145,7 @@ impl Writer<'_> {
     /// `ip=`, `rd.route=` and `nameserver=`.
     fn layer3(&mut self) {
         let (link, layer3) = (self.link, &self.link.layer3);
+        let settings = &link.settings;
         self.layer3_losses();
         let name = device(self.host, link);
         let mut hardware = link.settings.mtu.map(|mtu| format!(":{mtu}")).unwrap_or_default();
@@ -154,9 +155,9 @@ impl Writer<'_> {
             hardware = format!(":{hardware}:{mac}");
         }
         let learned = [
-            (layer3.dhcp4, "dhcp"),
-            (layer3.dhcp6, "dhcp6"),
-            (layer3.accept_ra == Some(true) && !layer3.dhcp6, "auto6"),
+            (settings.dhcp4, "dhcp"),
+            (settings.dhcp6, "dhcp6"),
+            (settings.accept_ra == Some(true) && !settings.dhcp6, "auto6"),
         ];
         let learned: Vec<&str> =
             learned.into_iter().filter_map(|(used, word)| used.then_some(word)).collect();
@@ -197,13 +198,13 @@ impl Writer<'_> {
     }
 
     fn layer3_losses(&mut self) {
-        let layer3 = &self.link.layer3;
-        let overrides = [layer3.dhcp4_overrides, layer3.dhcp6_overrides, layer3.ra_overrides];
-        let local = layer3.link_local.as_deref();
+        let (layer3, settings) = (&self.link.layer3, &self.link.settings);
+        let overrides = [settings.dhcp4_overrides, settings.dhcp6_overrides, settings.ra_overrides];
+        let local = settings.link_local.as_deref();
         let lost = [
             (overrides.iter().any(|one| *one != Overrides::default()), "overrides"),
             (local.is_some_and(|families| families != [Family::Ipv6]), "link-local"),
-            (layer3.accept_ra == Some(false), "accept-ra: false"),
+            (settings.accept_ra == Some(false), "accept-ra: false"),
             (!layer3.domains.is_empty(), "search domains"),
             (!layer3.ntp.is_empty(), "time servers"),
             (!layer3.rules.is_empty(), "policy rules"),

@@ -53,7 +53,9 @@ pub use difference::{Line, lines};
 pub use domain::Domains;
 pub use fabric::{Fabric, FabricError, Lag, Lan, Port, fabric, render_switch};
 pub use format::{File, Format};
-pub use links::{Borne, Computed, HostNetwork, Kind, Layer3, Link, Role, Written};
+pub use links::{
+    Borne, Computed, HostNetwork, Kind, Layer3, Link, NotComputed, NotComputedCause, Role, Written,
+};
 pub use microcloud::{
     Cluster, MICROCLOUD_FILE, OvnRange, PreseedError, PreseedWords, microcloud_preseed,
 };

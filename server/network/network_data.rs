@@ -99,12 +99,12 @@ fn bond(spec: &BondSpec, mac: Option<Value>, lose: &mut impl FnMut(bool, &str)) 
 
 /// The networks on a link: one for each way to an address.
 fn networks(link: &Link, losses: &mut Losses) -> Vec<Value> {
-    let layer3 = &link.layer3;
+    let (layer3, settings) = (&link.layer3, &link.settings);
     layer3_losses(link, losses);
-    let slaac = layer3.accept_ra == Some(true) && !layer3.dhcp6;
+    let slaac = settings.accept_ra == Some(true) && !settings.dhcp6;
     let learned = [
-        (layer3.dhcp4, "ipv4_dhcp", Family::Ipv4),
-        (layer3.dhcp6, "ipv6_dhcp", Family::Ipv6),
+        (settings.dhcp4, "ipv4_dhcp", Family::Ipv4),
+        (settings.dhcp6, "ipv6_dhcp", Family::Ipv6),
         (slaac, "ipv6_slaac", Family::Ipv6),
     ];
     let mut networks: Vec<(Family, Value)> = Vec::new();
@@ -140,13 +140,13 @@ fn networks(link: &Link, losses: &mut Losses) -> Vec<Value> {
 }
 
 fn layer3_losses(link: &Link, losses: &mut Losses) {
-    let layer3 = &link.layer3;
+    let (layer3, settings) = (&link.layer3, &link.settings);
     let mut lose = |lost: bool, feature: &str| losses.add_if(lost, &link.name, feature);
-    let overrides = [layer3.dhcp4_overrides, layer3.dhcp6_overrides, layer3.ra_overrides];
+    let overrides = [settings.dhcp4_overrides, settings.dhcp6_overrides, settings.ra_overrides];
     lose(overrides.iter().any(|one| *one != Overrides::default()), "overrides");
-    let local = layer3.link_local.as_deref();
+    let local = settings.link_local.as_deref();
     lose(local.is_some_and(|families| families != [Family::Ipv6]), "link-local");
-    lose(layer3.accept_ra == Some(false), "accept-ra: false");
+    lose(settings.accept_ra == Some(false), "accept-ra: false");
     for (said, words) in layer3.resolver_words() {
         lose(said, words);
     }

@@ -9,6 +9,25 @@ use serde_json::{Map, Value};
 use crate::model::{Host, current_host_key};
 use crate::tree;
 
+/// Why values cannot be set.
+#[derive(Debug, thiserror::Error)]
+pub enum EditError {
+    /// The text of one value is not YAML.
+    #[error("{path}: {error}")]
+    Value {
+        /// The path of the value.
+        path: String,
+        /// What YAML's reader says.
+        error: serde_saphyr::Error,
+    },
+    /// The entry as it would be is not one.
+    #[error("{}", .0.told())]
+    Entry(tree::Refusal),
+    /// The entry as it is cannot be taken apart.
+    #[error(transparent)]
+    Unreadable(#[from] serde_json::Error),
+}
+
 /// Sets values in an entry of the site, each by its path, such as `nics.eth0`, and gives
 /// the entry as it is then. An empty value takes the key away; one in brackets or braces
 /// is YAML; any other is what it says. Without an entry a new one is made.
@@ -18,16 +37,17 @@ use crate::tree;
 pub fn set_values<T: Serialize + DeserializeOwned>(
     entry: Option<&T>,
     values: &[(String, String)],
-) -> Result<T, String> {
-    let entry = entry.map_or(Ok(Value::Null), serde_json::to_value).map_err(|e| e.to_string())?;
+) -> Result<T, EditError> {
+    let entry = entry.map_or(Ok(Value::Null), serde_json::to_value)?;
     let mut fields = match entry {
         Value::Object(fields) => fields,
         _ => Map::new(),
     };
     for (path, text) in values {
-        set(&mut fields, path, parse(text).map_err(|error| format!("{path}: {error}"))?);
+        let value = parse(text).map_err(|error| EditError::Value { path: path.clone(), error })?;
+        set(&mut fields, path, value);
     }
-    tree::read_json(&Value::Object(fields)).map_err(|refusal| refusal.told())
+    tree::read_json(&Value::Object(fields)).map_err(EditError::Entry)
 }
 
 /// [`set_values`] of a host: the days of a rental end with its tenant, unless they are
@@ -35,7 +55,7 @@ pub fn set_values<T: Serialize + DeserializeOwned>(
 ///
 /// # Errors
 /// Those of [`set_values`].
-pub fn set_host(host: Option<&Host>, values: &[(String, String)]) -> Result<Host, String> {
+pub fn set_host(host: Option<&Host>, values: &[(String, String)]) -> Result<Host, EditError> {
     let values = &nic_values(host, values);
     let mut new: Host = set_values(host, values)?;
     let told = |key: &str| values.iter().any(|(path, _)| path == key);
@@ -78,7 +98,7 @@ fn nic_values(host: Option<&Host>, values: &[(String, String)]) -> Vec<(String, 
 }
 
 /// The value that a text stands for; none for an empty one.
-fn parse(text: &str) -> Result<Option<Value>, String> {
+fn parse(text: &str) -> Result<Option<Value>, serde_saphyr::Error> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);
@@ -92,7 +112,7 @@ fn parse(text: &str) -> Result<Option<Value>, String> {
     if !text.starts_with(['[', '{']) {
         return Ok(Some(text.into()));
     }
-    serde_saphyr::from_str(text).map(Some).map_err(|error| error.to_string())
+    serde_saphyr::from_str(text).map(Some)
 }
 
 /// Puts a value at a path or takes what is there away. Names may hold dots themselves: of
@@ -130,7 +150,9 @@ mod tests {
         let host = Host { unit: Some(4), nics, ..Host::default() };
         let values: Vec<_> =
             values.iter().map(|(path, value)| ((*path).to_owned(), (*value).to_owned())).collect();
-        set_values(Some(&host), &values).map(|host| serde_json::to_string(&host).unwrap())
+        set_values(Some(&host), &values)
+            .map(|host| serde_json::to_string(&host).unwrap())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -201,6 +223,6 @@ mod tests {
             assert_eq!(changed(&[(path, value)]), Err(expected.into()), "{path}={value}");
         }
         let missing = set_values::<Subnet>(None, &[("vlan".into(), "5".into())]);
-        assert_eq!(missing.unwrap_err(), "the key \"cidr\" is missing");
+        assert_eq!(missing.unwrap_err().to_string(), "the key \"cidr\" is missing");
     }
 }

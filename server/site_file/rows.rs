@@ -86,7 +86,9 @@ impl Rows {
         for row in &self.0 {
             match set_host(site.hosts.get(&row.host), &row.values) {
                 Ok(host) => hosts.push((row.host.clone(), host)),
-                Err(message) => errors.push(RowError { line: row.line, message }),
+                Err(error) => {
+                    errors.push(RowError { line: row.line, message: error.to_string() });
+                }
             }
         }
         if errors.is_empty() {
@@ -106,7 +108,8 @@ impl Rows {
 /// The path in a host that each column fills; the host's name has none.
 fn columns(header: &csv::StringRecord) -> Result<Vec<Column>, Vec<RowError>> {
     let found: Vec<_> = header.iter().map(Column::read).collect();
-    let mut errors: Vec<String> = found.iter().filter_map(|column| column.clone().err()).collect();
+    let unknown = found.iter().filter_map(|column| column.as_ref().err());
+    let mut errors: Vec<String> = unknown.map(UnknownColumn::to_string).collect();
     let columns: Vec<Column> = found.into_iter().filter_map(Result::ok).collect();
     if errors.is_empty() && !columns.contains(&Column::Host) {
         errors.push("no column is named \"host\"".into());
@@ -130,8 +133,17 @@ enum Column {
     Path(String),
 }
 
+/// A name that no column has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", unknown("column", .0, &[&["host"][..], &PLAIN, &MAP_COLUMNS].concat()))]
+struct UnknownColumn(String);
+
+/// The columns of the mappings of a host, for people.
+const MAP_COLUMNS: [&str; 6] =
+    ["macs", "nics.LABEL", "addresses.LINK", "reservations.SUBNET", "parameters.NAME", "match.KEY"];
+
 impl Column {
-    fn read(name: &str) -> Result<Self, String> {
+    fn read(name: &str) -> Result<Self, UnknownColumn> {
         // Spreadsheets put a byte order mark before the first name.
         let name = name.trim_start_matches('\u{feff}');
         let lower = name.to_ascii_lowercase().replace('_', "-");
@@ -149,15 +161,7 @@ impl Column {
                 return Ok(Self::Path(format!("{map}.{key}")));
             }
         }
-        let maps = [
-            "macs",
-            "nics.LABEL",
-            "addresses.LINK",
-            "reservations.SUBNET",
-            "parameters.NAME",
-            "match.KEY",
-        ];
-        Err(unknown("column", name, &[&["host"][..], &PLAIN, &maps].concat()))
+        Err(UnknownColumn(name.to_owned()))
     }
 }
 

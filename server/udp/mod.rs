@@ -115,7 +115,7 @@ fn header(
     let control = control.write([0; 7]);
     let mut used = 0;
     if let Some(segment) = message.segment {
-        used += put(control, used, (libc::SOL_UDP, libc::UDP_SEGMENT), segment);
+        used += put(control, used, SEGMENT, segment);
     }
     if let Some(Egress { interface, address }) = message.egress {
         let info = libc::in_pktinfo {
@@ -123,15 +123,25 @@ fn header(
             ipi_spec_dst: libc::in_addr { s_addr: u32::from(address).to_be() },
             ipi_addr: libc::in_addr { s_addr: 0 },
         };
-        used += put(control, used, (libc::IPPROTO_IP, libc::IP_PKTINFO), info);
+        used += put(control, used, EGRESS, info);
     }
     header.msg_control = control.as_mut_ptr().cast();
     header.msg_controllen = used;
     libc::mmsghdr { msg_hdr: header, msg_len: 0 }
 }
 
+/// What a control message is: `cmsg_level` and `cmsg_type` of cmsg(3).
+#[derive(Clone, Copy)]
+struct ControlKind {
+    level: i32,
+    kind: i32,
+}
+
+const SEGMENT: ControlKind = ControlKind { level: libc::SOL_UDP, kind: libc::UDP_SEGMENT };
+const EGRESS: ControlKind = ControlKind { level: libc::IPPROTO_IP, kind: libc::IP_PKTINFO };
+
 /// Writes a control message at an offset and gives the room that it takes.
-fn put<T>(control: &mut Control, at: usize, (level, kind): (i32, i32), value: T) -> usize {
+fn put<T>(control: &mut Control, at: usize, kind: ControlKind, value: T) -> usize {
     let length = size_of::<T>() as libc::c_uint;
     // SAFETY: CMSG_SPACE and CMSG_LEN only compute.
     let (space, length) = unsafe { (libc::CMSG_SPACE(length), libc::CMSG_LEN(length)) };
@@ -141,8 +151,8 @@ fn put<T>(control: &mut Control, at: usize, (level, kind): (i32, i32), value: T)
     // aligned; cmsghdr is plain data, and CMSG_DATA lies CMSG_SPACE's head behind it.
     unsafe {
         let first = control.as_mut_ptr().cast::<u8>().add(at).cast::<libc::cmsghdr>();
-        (*first).cmsg_level = level;
-        (*first).cmsg_type = kind;
+        (*first).cmsg_level = kind.level;
+        (*first).cmsg_type = kind.kind;
         (*first).cmsg_len = length as usize;
         ptr::write_unaligned(libc::CMSG_DATA(first).cast::<T>(), value);
     }

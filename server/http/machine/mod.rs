@@ -19,7 +19,7 @@ mod transfer;
 use std::io;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRef, Request};
 use axum::http::{Method, Uri};
@@ -36,6 +36,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::app::App;
 use crate::boot::next::LOCAL_PATH;
 use crate::http::health;
+use crate::inventory::now_ms;
 use crate::lifecycle::EventData;
 use crate::metrics::HTTP_ANSWERS;
 use crate::model::Mac;
@@ -166,9 +167,4 @@ async fn log(request: Request, next: Next) -> Response {
 fn tell(app: &App, host: Option<&str>, mac: Option<Mac>, data: EventData) {
     tracing::info!(host, mac = mac.map(tracing::field::display), "{}: {data}", data.kind());
     app.inventory.events.record(host, mac, data);
-}
-
-/// Now, in Unix milliseconds.
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_millis() as i64)
 }

@@ -157,7 +157,7 @@ impl Caller {
         name: &str,
         host: &Host,
     ) -> Result<(), Error> {
-        self.check(app, (name, host), |_| true).await
+        self.check(app, name, host, |_| true).await
     }
 
     /// Lets through who may speak for a host: the same, but a token that may change.
@@ -167,13 +167,14 @@ impl Caller {
         name: &str,
         host: &Host,
     ) -> Result<(), Error> {
-        self.check(app, (name, host), |token| token.may_change).await
+        self.check(app, name, host, |token| token.may_change).await
     }
 
     async fn check(
         &self,
         app: &App,
-        (name, host): (&str, &Host),
+        name: &str,
+        host: &Host,
         suffices: impl Fn(&Token) -> bool,
     ) -> Result<(), Error> {
         if self.address.is_loopback() || self.is_host(app, name, host) {

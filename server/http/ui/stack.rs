@@ -62,7 +62,7 @@ fn facts(link: &Link) -> Vec<String> {
     }
     let layer3 = &link.layer3;
     facts.extend(link.written().map(|written| written.to_string()));
-    if layer3.dhcp4 {
+    if link.settings.dhcp4 {
         facts.push("address by DHCP".into());
     }
     facts.extend(layer3.gateways.iter().map(|gateway| format!("via {gateway}")));

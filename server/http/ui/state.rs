@@ -1,7 +1,6 @@
 //! State that the handlers share.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
@@ -10,6 +9,7 @@ use super::clock::{Moment, moment};
 use super::progress::ProgressBoard;
 use super::throttle::Throttle;
 use crate::app::App;
+pub(crate) use crate::inventory::now_ms;
 
 /// The state of the UI. Cheap to clone.
 #[derive(Clone)]
@@ -44,9 +44,4 @@ impl Ui {
     pub(crate) fn throttle(&self) -> MutexGuard<'_, Throttle> {
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Now, in Unix milliseconds.
-pub(crate) fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64)
 }

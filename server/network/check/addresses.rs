@@ -14,7 +14,7 @@ pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
     for link in view.network.links.values() {
         for borne in &link.layer3.borne {
             match &borne.computed {
-                Some(computed) => self::computed(view, &link.name, (borne, computed), findings),
+                Some(computed) => self::computed(view, &link.name, borne, computed, findings),
                 None if borne.awaits_address() => missing(view, &link.name, borne, findings),
                 None => {}
             }
@@ -24,7 +24,7 @@ pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
     for (name, address) in &view.host.reservations {
         let at = || Place::from(view.at("reservations").at(name));
         match view.site.subnets.get(name) {
-            Some(subnet) => in_subnet((name, subnet), *address, at, findings),
+            Some(subnet) => in_subnet(name, subnet, *address, at, findings),
             None => {
                 let hint = nearest::hint(name, view.site.subnets.keys().map(String::as_str));
                 findings.error("N180", at(), format!("there is no subnet \"{name}\"{hint}"));
@@ -48,8 +48,8 @@ fn on_link(view: &HostView<'_>, name: &str, address: IpAddr, findings: &mut Find
         };
         return findings.error("N180", at(), text);
     };
-    if let Some(subnet) = view.site.subnets.get_key_value(&found.subnet) {
-        in_subnet(subnet, address, at, findings);
+    if let Some(subnet) = view.site.subnets.get(&found.subnet) {
+        in_subnet(&found.subnet, subnet, address, at, findings);
     }
 }
 
@@ -72,7 +72,8 @@ fn missing(view: &HostView<'_>, link: &str, borne: &Borne, findings: &mut Findin
 fn computed(
     view: &HostView<'_>,
     link: &str,
-    (borne, computed): (&Borne, &Computed),
+    borne: &Borne,
+    computed: &Computed,
     findings: &mut Findings,
 ) {
     let at = || view.at_link("addresses", &borne.key);
@@ -110,7 +111,8 @@ fn peer(view: &HostView<'_>, link: &str, borne: &Borne, findings: &mut Findings)
 
 /// Rules N140, N142, N143 and N147: an address against the subnet that it is in.
 fn in_subnet(
-    (name, subnet): (&String, &Subnet),
+    name: &str,
+    subnet: &Subnet,
     address: IpAddr,
     at: impl Fn() -> Place,
     findings: &mut Findings,

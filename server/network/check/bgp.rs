@@ -113,7 +113,7 @@ fn neighbor_mistake(view: &ProfileView<'_>, neighbor: &BgpNeighbor) -> Option<St
 fn neighbor_doubt(view: &ProfileView<'_>, neighbor: &BgpNeighbor) -> Option<String> {
     if let Some(address) = neighbor.address {
         let mut nets = view.network.links.values().flat_map(Link::all_addresses);
-        let learns = view.network.links.values().any(|link| link.layer3.dhcp4);
+        let learns = view.network.links.values().any(|link| link.settings.dhcp4);
         let far = !learns && !nets.any(|net| net.contains(&address));
         return far.then(|| {
             format!("{address} is outside the host's subnets: it is more than one hop away")

@@ -19,7 +19,7 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
             findings.error("N165", view.at(name, "multicast-igmp-version"), text);
         }
         for (port, spec) in &bridge.ports {
-            ports(view, (name, bridge), (port, spec), findings);
+            ports(view, name, bridge, port, spec, findings);
         }
     }
 }
@@ -44,8 +44,10 @@ fn timers(view: &ProfileView<'_>, name: &str, bridge: &BridgeSpec, findings: &mu
 /// Rules N110, N165 and N180 for one port.
 fn ports(
     view: &ProfileView<'_>,
-    (name, bridge): (&str, &BridgeSpec),
-    (port, spec): (&String, &PortSpec),
+    name: &str,
+    bridge: &BridgeSpec,
+    port: &String,
+    spec: &PortSpec,
     findings: &mut Findings,
 ) {
     let at = || view.at(name, "ports");

@@ -68,7 +68,7 @@ pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
     if view.host.nics.values().all(|nic| nic.cable.is_none()) {
         return;
     }
-    let needs = attachments(view.site, (view.name, view.host), &view.network);
+    let needs = attachments(view.site, view.name, view.host, &view.network);
     for need in &needs {
         let Some(switch) = view.site.switches.get(&need.cable.switch) else {
             let known = view.site.switches.keys().map(String::as_str);

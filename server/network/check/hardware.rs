@@ -13,8 +13,8 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
         rails(view, link, findings);
         rule_links(view, link, findings);
         if let Kind::Bond(spec) = &link.kind {
-            mixed(view, (link, spec.mode), findings);
-            bind_carrier(view, (link, spec.bind_carrier), findings);
+            mixed(view, link, spec.mode, findings);
+            bind_carrier(view, link, spec.bind_carrier, findings);
         }
         if !link.is_nic() || link.role == Role::Unused {
             continue;
@@ -127,7 +127,7 @@ fn is_kernels(name: &str) -> bool {
 }
 
 /// Rule N108: `BindCarrier=` goes by the kernel's names.
-fn bind_carrier(view: &ProfileView<'_>, (bond, binds): (&Link, bool), findings: &mut Findings) {
+fn bind_carrier(view: &ProfileView<'_>, bond: &Link, binds: bool, findings: &mut Findings) {
     if !binds || view.network.match_by == MatchBy::Name {
         return;
     }
@@ -169,7 +169,7 @@ fn rule_links(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
 }
 
 /// Rule N123: members that a bond cannot use alike.
-fn mixed(view: &ProfileView<'_>, (bond, mode): (&Link, BondMode), findings: &mut Findings) {
+fn mixed(view: &ProfileView<'_>, bond: &Link, mode: BondMode, findings: &mut Findings) {
     let members = || view.network.members(&bond.name).filter_map(|link| link.nic.as_deref());
     let at = || view.at(&bond.name, "nics");
     let speeds: BTreeSet<u32> = members().filter_map(|nic| nic.speed).collect();

@@ -101,7 +101,7 @@ pub fn check_host_within(
         for subnet in subnets.filter_map(|(_, name)| site.subnets.get_key_value(name)) {
             subnet::check(subnet.0, subnet.1, &mut findings);
         }
-        resolved::check(site, around, (host_name, host), &resolution, &mut findings);
+        resolved::check(site, around, host_name, host, &resolution, &mut findings);
     }
     let owners = tenant::Owners::of(site);
     check_one(&HostView::new(site, host_name, host), &owners, &mut findings);

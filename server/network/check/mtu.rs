@@ -88,7 +88,7 @@ fn falls(link: &Link) -> bool {
 /// Rules N132 and N133: a link against the subnets whose addresses it bears.
 fn own_subnets(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     let Some(mtu) = link.settings.mtu else { return };
-    if link.layer3.dhcp6 || link.layer3.accept_ra == Some(true) {
+    if link.settings.dhcp6 || link.settings.accept_ra == Some(true) {
         mtu_bounds(Ipv6Addr::UNSPECIFIED.into(), mtu, view.at(&link.name, "mtu"), findings);
     }
     for address in link.layer3.shared.iter().map(|shared| shared.address.addr()) {

@@ -26,7 +26,7 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
 
 /// Rule N162: measured on systemd 257, which then never calls the host online.
 fn carriers(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
-    let hears = view.profile.defaults == Defaults::Verbatim && link.layer3.accept_ra.is_none();
+    let hears = view.profile.defaults == Defaults::Verbatim && link.settings.accept_ra.is_none();
     if link.role == Role::Carrier && link.master.is_none() && hears {
         let text = format!(
             "{} only carries other links but accepts router advertisements; systemd 257 never reports \
@@ -55,7 +55,7 @@ fn spanning_tree(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
 /// Rule N163: a verbatim file that says nothing of `RequiredForOnline=` waits for the link.
 fn never_online(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     let waits = view.profile.defaults == Defaults::Verbatim && !link.settings.optional;
-    let quiet = link.layer3.link_local.as_ref().is_some_and(Vec::is_empty);
+    let quiet = link.settings.link_local.as_ref().is_some_and(Vec::is_empty);
     if waits && link.role == Role::LinkOnly && link.master.is_none() && quiet {
         let text = format!(
             "{} has no address, but the boot waits for it for 120 s; set optional: true",
@@ -69,12 +69,12 @@ fn never_online(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
 /// Rule N161: what is said about an answer that is never asked for. Router advertisements
 /// are heard by default in a verbatim profile, and can start DHCPv6.
 fn dead_options(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
-    let layer3 = &link.layer3;
-    let hears = layer3.accept_ra.unwrap_or(view.profile.defaults == Defaults::Verbatim);
+    let settings = &link.settings;
+    let hears = settings.accept_ra.unwrap_or(view.profile.defaults == Defaults::Verbatim);
     let cases = [
-        ("dhcp4-overrides", layer3.dhcp4_overrides, layer3.dhcp4),
-        ("dhcp6-overrides", layer3.dhcp6_overrides, hears),
-        ("ra-overrides", layer3.ra_overrides, hears),
+        ("dhcp4-overrides", settings.dhcp4_overrides, settings.dhcp4),
+        ("dhcp6-overrides", settings.dhcp6_overrides, hears),
+        ("ra-overrides", settings.ra_overrides, hears),
     ];
     for (key, overrides, asked) in cases {
         if overrides != Overrides::default() && !asked {

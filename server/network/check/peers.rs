@@ -116,7 +116,7 @@ fn stranger(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     let is_hashed =
         link.mac.is_none() && link.settings.mac_policy().unwrap_or(usual) == MacPolicy::Persistent;
     let has_nics = matches!(link.kind, Kind::Bond(_) | Kind::Bridge(_));
-    if !(is_hashed && has_nics && link.layer3.dhcp4) {
+    if !(is_hashed && has_nics && link.settings.dhcp4) {
         return;
     }
     let text = format!(

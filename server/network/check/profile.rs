@@ -196,14 +196,14 @@ fn vlan_ids(view: &ProfileView<'_>, findings: &mut Findings) {
 /// Rule N121: what is in a bond or bridge has no address of its own.
 fn member(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     let Some(owner) = view.network.owner(link) else { return };
-    let layer3 = &link.layer3;
+    let (layer3, settings) = (&link.layer3, &link.settings);
     let what = if let Some(borne) = layer3.borne.first() {
         format!("an address of subnet \"{}\"", borne.subnet)
     } else if let Some(shared) = layer3.shared.first() {
         shared.address.to_string()
-    } else if layer3.dhcp4 || layer3.dhcp6 {
+    } else if settings.dhcp4 || settings.dhcp6 {
         "DHCP".into()
-    } else if layer3.accept_ra == Some(true) {
+    } else if settings.accept_ra == Some(true) {
         "router advertisements".into()
     } else if !layer3.routes.is_empty() || !layer3.rules.is_empty() {
         "a route or rule".into()

@@ -14,7 +14,7 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
         // Rule N152 says so.
         return;
     }
-    let learns = links().any(|link| link.layer3.learns());
+    let learns = links().any(|link| link.learns());
     let servers: Vec<(&Link, IpAddr)> = links()
         .flat_map(|link| link.layer3.dns.iter().map(move |server| (link, server.address)))
         .collect();
@@ -71,11 +71,7 @@ fn speaks(view: &ProfileView<'_>, address: IpAddr) -> bool {
 fn reaches(view: &ProfileView<'_>, address: IpAddr) -> bool {
     let network = &view.network;
     let main = |link: &&Link| network.domain(link).is_none();
-    network
-        .links
-        .values()
-        .filter(main)
-        .any(|link| link.layer3.learns() || leads(view, link, address))
+    network.links.values().filter(main).any(|link| link.learns() || leads(view, link, address))
 }
 
 /// Whether a route of one link in the main table covers `address`.

@@ -19,7 +19,7 @@ pub(super) fn check_all(site: &ResolvedSite, around: &Surroundings, findings: &m
         let Some(resolution) = site.profile_of(host) else { continue };
         named.extend(host.profile.as_deref());
         if checked.insert(Arc::as_ptr(&resolution), resolution.clone()).is_none() {
-            check(site, around, (name, host), &resolution, findings);
+            check(site, around, name, host, &resolution, findings);
         }
     }
     let mut parameters = BTreeSet::new();
@@ -35,7 +35,7 @@ pub(super) fn check_all(site: &ResolvedSite, around: &Surroundings, findings: &m
             // Made-up values would break rules that nobody breaks, and a profile that is only
             // there to be extended need not be whole.
             true => faults("", resolution.faults.iter().filter(|fault| fault.in_itself), findings),
-            false => check(site, around, ("", &host), &resolution, findings),
+            false => check(site, around, "", &host, &resolution, findings),
         }
     }
     unused_parameters(site, &parameters, findings);
@@ -58,7 +58,8 @@ fn named_for_some_tenant(site: &ResolvedSite, name: &str) -> Option<Arc<Resoluti
 pub(super) fn check(
     site: &ResolvedSite,
     around: &Surroundings,
-    (host_name, host): (&str, &Host),
+    host_name: &str,
+    host: &Host,
     resolution: &Resolution,
     findings: &mut Findings,
 ) {

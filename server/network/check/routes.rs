@@ -95,7 +95,7 @@ fn default_routes(view: &ProfileView<'_>, findings: &mut Findings) {
         }
     }
     let links = || view.network.links.values();
-    let learns = links().any(|link| link.layer3.learns());
+    let learns = links().any(|link| link.learns());
     let place = || view.within([]);
     if !links().any(|link| link.role == Role::Addressed) {
         findings.warn("N152", place(), "no link has an address".into());
@@ -137,7 +137,7 @@ fn hops(view: &ProfileView<'_>, link: &Link, route: &RouteSpec, findings: &mut F
     if route.on_link {
         return;
     }
-    let lost = |(via, link): &(IpAddr, &Link)| !link.layer3.learns() && !reaches(view, link, *via);
+    let lost = |(via, link): &(IpAddr, &Link)| !link.learns() && !reaches(view, link, *via);
     for (via, link) in vias.into_iter().filter(lost) {
         let text = format!(
             "gateway {via} is unreachable: it is outside the subnets of {} (networkd would wait \

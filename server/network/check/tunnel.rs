@@ -23,7 +23,7 @@ fn vxlan(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
             format!("{}: {} is in a bond or bridge and has no address", link.name, spec.link);
         findings.error("N112", view.at(&link.name, "link"), text);
     } else if below.is_some_and(|below| {
-        below.layer3.borne.is_empty() && below.layer3.shared.is_empty() && !below.layer3.dhcp4
+        below.layer3.borne.is_empty() && below.layer3.shared.is_empty() && !below.settings.dhcp4
     }) {
         let text = format!(
             "{}: {} has no address to use as the source of the tunnel",

@@ -26,7 +26,7 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
             }
             Kind::Ipvlan(spec) => {
                 parent(view, link, &spec.link, findings);
-                if link.layer3.dhcp4 {
+                if link.settings.dhcp4 {
                     let text = format!(
                         "{} has the MAC of {}: DHCP would give both one address",
                         link.name, spec.link

@@ -73,7 +73,7 @@ fn wrong_link(view: &ProfileView<'_>, link: &Link, hop: &NextHop) -> Option<Stri
     let layer3 = &way.layer3;
     let has_address = layer3.borne.iter().any(|borne| borne.key.starts_with(name))
         || !layer3.shared.is_empty()
-        || layer3.learns();
+        || way.learns();
     if !has_address && !reaches(view, way, hop.via) {
         return Some(format!("gateway {} is unreachable: {name} has no address", hop.via));
     }

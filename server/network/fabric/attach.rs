@@ -87,7 +87,8 @@ impl Bundling {
 /// What a host needs of the ports that its NICs are cabled to.
 pub(crate) fn attachments<'a>(
     site: &Site,
-    (name, host): (&'a str, &'a Host),
+    name: &'a str,
+    host: &'a Host,
     network: &HostNetwork,
 ) -> Vec<Attachment<'a>> {
     let booting = boot_subnet(site, host);

@@ -103,7 +103,7 @@ pub(super) fn plan<'a>(site: &'a ResolvedSite, name: &'a str, switch: &'a Switch
     };
     for (host_name, host) in site.hosts.iter().filter(|(_, host)| cabled_here(host)) {
         let network = lower(site, host_name, host);
-        for needs in attachments(site, (host_name, host), &network) {
+        for needs in attachments(site, host_name, host, &network) {
             let bundled = needs.bond.as_ref().filter(|bond| bond.mode != Bundling::Apart);
             match bundled.map(|bond| bond.name.clone()) {
                 Some(bond) => bundles.entry((host_name, bond)).or_default().push(needs),

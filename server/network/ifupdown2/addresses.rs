@@ -11,10 +11,10 @@ use crate::network::links::HostNetwork;
 impl Writer<'_> {
     /// What it asks of others: dhclient's IPv4 alone, with whatever that takes.
     pub(super) fn learned(&mut self) {
-        let layer3 = &self.link.layer3;
-        self.lose(layer3.dhcp6, "dhcp6");
+        let (layer3, settings) = (&self.link.layer3, &self.link.settings);
+        self.lose(settings.dhcp6, "dhcp6");
         self.lose(self.host.accept_ra(self.link) == Some(true), "accept-ra");
-        let overrides = [layer3.dhcp4_overrides, layer3.dhcp6_overrides, layer3.ra_overrides];
+        let overrides = [settings.dhcp4_overrides, settings.dhcp6_overrides, settings.ra_overrides];
         self.lose(overrides.iter().any(|one| *one != Overrides::default()), "overrides");
         let ipv4 = |families: &[Family]| families.contains(&Family::Ipv4);
         self.lose(self.host.link_local(self.link).is_some_and(ipv4), "link-local IPv4");
@@ -26,7 +26,7 @@ impl Writer<'_> {
 
     /// The addresses and the default router of one family, and the word for how they come.
     pub(super) fn addresses(&mut self, family: Family) -> &'static str {
-        let layer3 = &self.link.layer3;
+        let (layer3, settings) = (&self.link.layer3, &self.link.settings);
         let is_ours = |address: IpAddr| address.is_ipv4() == (family == Family::Ipv4);
         let mut written = false;
         for address in self.link.all_addresses().filter(|net| is_ours(net.addr())) {
@@ -37,7 +37,7 @@ impl Writer<'_> {
             self.lose(!written, "a router without an address");
             self.set("gateway", gateway);
         }
-        let asks = layer3.dhcp4 && family == Family::Ipv4;
+        let asks = settings.dhcp4 && family == Family::Ipv4;
         self.lose(asks && written, "addresses beside DHCP");
         match (asks, written) {
             (true, _) => "dhcp",

@@ -51,7 +51,7 @@ fn resolvers(host: &HostNetwork, losses: &mut Losses) -> Option<File> {
     if servers.is_empty() && domains.is_empty() {
         return None;
     }
-    let learns = layers().any(|layer3| layer3.dhcp4);
+    let learns = host.links.values().any(|link| link.settings.dhcp4);
     losses.add_if(learns, "profile", "resolvers beside those of DHCP");
     losses.add_if(servers.len() > MOST_RESOLVERS, "profile", "more than three resolvers");
     let routing = domains.iter().any(|domain| domain.starts_with('~'));

@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::model::{
-    AddressScope, DnsOverTls, DnsServer, Dnssec, Family, Overrides, RouteSpec, RuleSpec,
+    DnsOverTls, DnsServer, Dnssec, HostNumber, HostNumberError, NoSuchAddress, RouteSpec, RuleSpec,
     SharedAddress,
 };
 
-/// What a link has above Ethernet.
+/// What a link has above Ethernet besides its settings: what its subnets, its table and the host
+/// add to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layer3 {
     /// The subnets whose addresses the link bears. A link that only carries a subnet to a
@@ -17,18 +18,8 @@ pub struct Layer3 {
     pub borne: Vec<Borne>,
     /// Addresses of the host's own with their prefix lengths, in the order they are written.
     pub addresses: Vec<IpNet>,
-    /// Where those of IPv4 are valid, where the profile says so.
-    pub address_scope: Option<AddressScope>,
     /// Addresses that other hosts bear as well, and those beside the subnet's.
     pub shared: Vec<SharedAddress>,
-    /// Whether IPv4 is asked from DHCP.
-    pub dhcp4: bool,
-    /// Whether IPv6 is asked from DHCP.
-    pub dhcp6: bool,
-    /// The families that get a link-local address; none leaves networkd's choice, IPv6.
-    pub link_local: Option<Vec<Family>>,
-    /// Whether router advertisements are heard; none leaves networkd's choice, which is to hear them.
-    pub accept_ra: Option<bool>,
     /// The default routers of the main table, one a family.
     pub gateways: Vec<IpAddr>,
     /// Every other route.
@@ -45,20 +36,9 @@ pub struct Layer3 {
     pub domains: Vec<String>,
     /// Time servers.
     pub ntp: Vec<String>,
-    /// What is taken from DHCPv4.
-    pub dhcp4_overrides: Overrides,
-    /// What is taken from DHCPv6.
-    pub dhcp6_overrides: Overrides,
-    /// What is taken from router advertisements.
-    pub ra_overrides: Overrides,
 }
 
 impl Layer3 {
-    /// Whether the wire tells the link of networks that nobody writes down.
-    pub fn learns(&self) -> bool {
-        self.dhcp4 || self.dhcp6 || self.accept_ra == Some(true)
-    }
-
     /// What is said of resolvers besides their addresses, each with whether it is.
     pub fn resolver_words(&self) -> [(bool, &'static str); 3] {
         [
@@ -88,7 +68,30 @@ pub struct Borne {
 }
 
 /// The address that a profile computes for a host, or why it cannot.
-pub type Computed = Result<IpAddr, String>;
+pub type Computed = Result<IpAddr, NotComputed>;
+
+/// A number in a profile that does not give a host an address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{number}{}: {cause}", .index.map(|index| format!(" with index {index}")).unwrap_or_default())]
+pub struct NotComputed {
+    /// The number as the profile has it.
+    pub number: HostNumber,
+    /// The host's own number.
+    pub index: Option<u32>,
+    /// Why it gives none.
+    pub cause: NotComputedCause,
+}
+
+/// Why there is no address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotComputedCause {
+    /// The number cannot be computed.
+    #[error(transparent)]
+    Number(#[from] HostNumberError),
+    /// The subnet has no address of that number.
+    #[error(transparent)]
+    Address(#[from] NoSuchAddress),
+}
 
 impl Borne {
     /// Whether an address must be written down and is not.

@@ -15,7 +15,7 @@ use crate::model::{
     MatchBy, NicSpec, VlanProtocol, VxlanSpec,
 };
 
-pub use layer3::{Borne, Computed, Layer3};
+pub use layer3::{Borne, Computed, Layer3, NotComputed, NotComputedCause};
 pub use written::Written;
 
 /// Everything that renderers, checks and drawings need to know of one host's network.
@@ -210,6 +210,11 @@ impl Kind {
 }
 
 impl Link {
+    /// Whether the wire tells the link of networks that the site file does not name.
+    pub fn learns(&self) -> bool {
+        self.settings.dhcp4 || self.settings.dhcp6 || self.settings.accept_ra == Some(true)
+    }
+
     /// Whether it is a physical NIC.
     pub fn is_nic(&self) -> bool {
         matches!(self.kind, Kind::Nic(_))
@@ -266,7 +271,7 @@ impl HostNetwork {
     /// statically addressed link hears routers only if asked to.
     pub(super) fn accept_ra(&self, link: &Link) -> Option<bool> {
         let quiet = self.defaults == Defaults::Safe;
-        link.layer3.accept_ra.or_else(|| quiet.then_some(link.layer3.dhcp6))
+        link.settings.accept_ra.or_else(|| quiet.then_some(link.settings.dhcp6))
     }
 
     /// The families that get a link-local address on `link`; none leaves networkd's choice. A
@@ -275,7 +280,7 @@ impl HostNetwork {
     /// address from the untagged network.
     pub(super) fn link_local<'a>(&self, link: &'a Link) -> Option<&'a [Family]> {
         let quiet = self.defaults == Defaults::Safe && link.role != Role::Addressed;
-        link.layer3.link_local.as_deref().or_else(|| quiet.then_some(&[]))
+        link.settings.link_local.as_deref().or_else(|| quiet.then_some(&[]))
     }
 
     /// The members of a bond or the ports of a bridge, in the order of the links.

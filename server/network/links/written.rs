@@ -52,7 +52,7 @@ impl Link {
         let layer3 = &self.layer3;
         let own = layer3.borne.iter().filter_map(|borne| {
             let address = borne.address?;
-            let scope = layer3.address_scope.filter(|_| address.addr().is_ipv4());
+            let scope = self.settings.address_scope.filter(|_| address.addr().is_ipv4());
             Some(Written { address, peer: borne.known_peer(), scope, is_own: true })
         });
         let shared = layer3.shared.iter().map(|one| Written {

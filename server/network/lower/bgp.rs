@@ -17,7 +17,7 @@ pub(super) fn set_link_local(network: &mut HostNetwork, profile: &Profile) {
     }
     for link in peer_links(profile) {
         let Some(link) = network.links.get_mut(link) else { continue };
-        link.layer3.link_local.get_or_insert_with(|| vec![Family::Ipv6]);
+        link.settings.link_local.get_or_insert_with(|| vec![Family::Ipv6]);
     }
 }
 

@@ -9,7 +9,9 @@ use super::Source;
 use crate::model::{
     Destination, Family, HostNumber, LinkSettings, NoSuchAddress, RouteSpec, RuleSpec, Subnet,
 };
-use crate::network::links::{Borne, Computed, HostNetwork, Kind, Layer3};
+use crate::network::links::{
+    Borne, Computed, HostNetwork, Kind, Layer3, NotComputed, NotComputedCause,
+};
 
 /// The priorities of the rules that a link's own table gets, plus the link's number. A
 /// mark is looked at before a source, or it would never win; both before the rule that
@@ -49,16 +51,8 @@ impl Source<'_> {
     ) -> Layer3 {
         let mut layer3 = Layer3 {
             shared: settings.addresses.clone(),
-            address_scope: settings.address_scope,
-            dhcp4: settings.dhcp4,
-            dhcp6: settings.dhcp6,
-            link_local: settings.link_local.clone(),
-            accept_ra: settings.accept_ra,
             routes: settings.routes.clone(),
             rules: settings.routing_policy.clone(),
-            dhcp4_overrides: settings.dhcp4_overrides,
-            dhcp6_overrides: settings.dhcp6_overrides,
-            ra_overrides: settings.ra_overrides,
             ..Layer3::default()
         };
         extend_new(&mut layer3.domains, &settings.domains);
@@ -82,11 +76,11 @@ impl Source<'_> {
             let peer = peer
                 .as_ref()
                 .map(|number| self.computed(number, |number| subnet.numbered(subnet_name, number)));
-            let numbers = (computed, peer);
-            self.bear(&mut layer3, settings, (subnet_name, subnet), (key, numbers));
+            let numbered = Numbered { key, computed, peer };
+            self.bear(&mut layer3, settings, subnet_name, subnet, numbered);
         }
         if let Some(table) = settings.table.filter(|_| !self.profile.vrfs.contains_key(name)) {
-            own_table(&mut layer3, (table, settings), number, self);
+            own_table(&mut layer3, table, settings, number, self);
         }
         layer3
     }
@@ -97,11 +91,9 @@ impl Source<'_> {
         number: &HostNumber,
         of: impl Fn(i64) -> Result<IpAddr, NoSuchAddress>,
     ) -> Computed {
-        let number_of_host = number.of(self.host.number()).map_err(|error| error.to_string());
-        let address =
-            number_of_host.and_then(|number| of(number).map_err(|error| error.to_string()));
-        let with = self.host.number().map(|index| format!(" with index {index}"));
-        address.map_err(|error| format!("{number}{}: {error}", with.unwrap_or_default()))
+        let index = self.host.number();
+        let address = || -> Result<IpAddr, NotComputedCause> { Ok(of(number.of(index)?)?) };
+        address().map_err(|cause| NotComputed { number: number.clone(), index, cause })
     }
 
     /// Adds a subnet's address and facts to the link that bears it.
@@ -109,8 +101,9 @@ impl Source<'_> {
         &self,
         layer3: &mut Layer3,
         settings: &LinkSettings,
-        (name, subnet): (&str, &Subnet),
-        (key, (computed, peer)): (String, (Option<Computed>, Option<Computed>)),
+        name: &str,
+        subnet: &Subnet,
+        Numbered { key, computed, peer }: Numbered,
     ) {
         // With DHCP or SLAAC the wire says all this; written down as well it would be there twice.
         let learns = match subnet.cidr {
@@ -162,6 +155,14 @@ impl Source<'_> {
     }
 }
 
+/// What a profile computes of a link's address in a subnet.
+struct Numbered {
+    /// The key of the address under the host's `addresses`.
+    key: String,
+    computed: Option<Computed>,
+    peer: Option<Computed>,
+}
+
 /// Adds what is not there yet.
 fn extend_new(list: &mut Vec<String>, more: &[String]) {
     for item in more {
@@ -175,7 +176,8 @@ fn extend_new(list: &mut Vec<String>, more: &[String]) {
 /// routes in a table of its own, and rules that lead there.
 fn own_table(
     layer3: &mut Layer3,
-    (table, settings): (u32, &LinkSettings),
+    table: u32,
+    settings: &LinkSettings,
     number: u32,
     source: &Source<'_>,
 ) {

@@ -205,7 +205,7 @@ fn set_roles(network: &mut HostNetwork, profile: &Profile) {
     let role = |link: &Link| {
         let layer3 = &link.layer3;
         let nic = profile.nics.get(&link.name).filter(|_| link.is_nic());
-        let learns = layer3.learns();
+        let learns = link.learns();
         if nic.is_some_and(|nic| nic.unmanaged) {
             Role::Unmanaged
         } else if !layer3.borne.is_empty() || !layer3.shared.is_empty() || learns {

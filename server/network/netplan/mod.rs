@@ -238,7 +238,7 @@ impl Writer<'_> {
     fn layer3(&mut self) {
         let layer3 = &self.link.layer3;
         let safe = self.host.defaults == Defaults::Safe;
-        self.dynamic(layer3, safe);
+        self.dynamic(safe);
         let addresses: Vec<String> = self.link.all_addresses().map(|net| net.to_string()).collect();
         if !addresses.is_empty() {
             self.set("addresses", addresses);
@@ -267,19 +267,20 @@ impl Writer<'_> {
         }
     }
 
-    fn dynamic(&mut self, layer3: &Layer3, safe: bool) {
-        if layer3.dhcp4 {
+    fn dynamic(&mut self, safe: bool) {
+        let settings = &self.link.settings;
+        if settings.dhcp4 {
             self.set("dhcp4", true);
-            self.overrides("dhcp4-overrides", &layer3.dhcp4_overrides);
+            self.overrides("dhcp4-overrides", &settings.dhcp4_overrides);
             if safe {
                 self.set("dhcp-identifier", "mac");
             }
         }
-        if layer3.dhcp6 {
+        if settings.dhcp6 {
             self.set("dhcp6", true);
-            self.overrides("dhcp6-overrides", &layer3.dhcp6_overrides);
+            self.overrides("dhcp6-overrides", &settings.dhcp6_overrides);
         }
-        self.lose(layer3.ra_overrides != Overrides::default(), "ra-overrides");
+        self.lose(settings.ra_overrides != Overrides::default(), "ra-overrides");
         if let Some(accept) = self.host.accept_ra(self.link) {
             self.set("accept-ra", accept);
         }

@@ -59,7 +59,7 @@ impl Keyfile<'_> {
 
     fn method4(&self) -> Method {
         let local = self.link_local(Family::Ipv4);
-        match (self.link.layer3.dhcp4, self.has_addresses(Family::Ipv4)) {
+        match (self.link.settings.dhcp4, self.has_addresses(Family::Ipv4)) {
             (true, _) => Method::Auto,
             (_, true) => Method::Manual,
             // It has 127.0.0.1 and ::1 by itself, and knows no other word for that.
@@ -78,9 +78,9 @@ impl Keyfile<'_> {
         // networkd hears routers where there is a link-local address, unless told otherwise.
         let hears = self.host.accept_ra(self.link).unwrap_or(local);
         let has_addresses = self.has_addresses(Family::Ipv6);
-        let learns = hears || self.link.layer3.dhcp6;
+        let learns = hears || self.link.settings.dhcp6;
         self.lose(!local && (learns || has_addresses), "IPv6 without a link-local address");
-        match (hears, self.link.layer3.dhcp6, has_addresses) {
+        match (hears, self.link.settings.dhcp6, has_addresses) {
             (true, ..) => Method::Auto,
             (_, true, _) => Method::Dhcp,
             (.., true) => Method::Manual,
@@ -125,14 +125,13 @@ impl Keyfile<'_> {
 
     /// What is asked of DHCP and of routers, and what is taken from them.
     fn learned(&mut self, family: Family, method: Method) {
-        let layer3 = &self.link.layer3;
+        let settings = &self.link.settings;
         let (asked, ra) = match family {
-            Family::Ipv4 => (layer3.dhcp4_overrides, Overrides::default()),
-            Family::Ipv6 => (layer3.dhcp6_overrides, layer3.ra_overrides),
+            Family::Ipv4 => (settings.dhcp4_overrides, Overrides::default()),
+            Family::Ipv6 => (settings.dhcp6_overrides, settings.ra_overrides),
         };
         if self.link.kind == Kind::Loopback {
-            let settings = &self.link.settings;
-            let hears = family == Family::Ipv6 && (layer3.dhcp6 || settings.accept_ra.is_some());
+            let hears = family == Family::Ipv6 && (settings.dhcp6 || settings.accept_ra.is_some());
             self.lose(hears || [asked, ra] != [Overrides::default(); 2], "DHCP on the loopback");
             return;
         }
@@ -147,7 +146,7 @@ impl Keyfile<'_> {
             self.unit.set("addr-gen-mode", "eui64");
             self.unit.set("ip6-privacy", 0);
         }
-        let both = family == Family::Ipv6 && method == Method::Auto && layer3.dhcp6;
+        let both = family == Family::Ipv6 && method == Method::Auto && settings.dhcp6;
         self.lose(both && asked.use_dns != ra.use_dns, "use-dns of DHCPv6 and of routers apart");
         let all = [asked, ra];
         let any = |value: fn(&Overrides) -> bool| all.iter().any(value);

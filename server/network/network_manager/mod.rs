@@ -136,8 +136,8 @@ impl Keyfile<'_> {
 
     fn connection(&mut self) {
         let link = self.link;
-        let layer3 = &link.layer3;
-        let learns = layer3.dhcp4 || self.host.accept_ra(link) == Some(true) || layer3.dhcp6;
+        let (layer3, settings) = (&link.layer3, &link.settings);
+        let learns = settings.dhcp4 || self.host.accept_ra(link) == Some(true) || settings.dhcp6;
         self.lose(link.settings.optional && learns, "optional (it waits for what it asks)");
         self.lose(link.settings.critical, "critical");
         self.losses.networkd_alone(link);

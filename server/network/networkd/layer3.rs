@@ -3,23 +3,24 @@
 use ipnet::IpNet;
 
 use crate::model::{
-    Defaults, Destination, DnsOverTls, Family, Overrides, RouteKind, RouteSpec, RuleSpec,
+    Defaults, Destination, DnsOverTls, Family, LinkSettings, Overrides, RouteKind, RouteSpec,
+    RuleSpec,
 };
-use crate::network::links::{HostNetwork, Layer3, Link};
+use crate::network::links::{HostNetwork, Link};
 use crate::network::unit::Unit;
 
 /// `[DHCPv4]`, `[DHCPv6]` and `[IPv6AcceptRA]`: what is taken from the wire.
-pub(super) fn learned(unit: &mut Unit, host: &HostNetwork, layer3: &Layer3) {
+pub(super) fn learned(unit: &mut Unit, host: &HostNetwork, settings: &LinkSettings) {
     unit.section("DHCPv4");
-    if host.defaults == Defaults::Safe && layer3.dhcp4 {
+    if host.defaults == Defaults::Safe && settings.dhcp4 {
         // The server knows the host by its MAC from the ROM on; a DUID would be a stranger.
         unit.set("ClientIdentifier", "mac");
     }
-    overrides(unit, &layer3.dhcp4_overrides);
+    overrides(unit, &settings.dhcp4_overrides);
     unit.section("DHCPv6");
-    overrides(unit, &layer3.dhcp6_overrides);
+    overrides(unit, &settings.dhcp6_overrides);
     unit.section("IPv6AcceptRA");
-    overrides(unit, &layer3.ra_overrides);
+    overrides(unit, &settings.ra_overrides);
 }
 
 fn overrides(unit: &mut Unit, overrides: &Overrides) {
@@ -32,10 +33,10 @@ fn overrides(unit: &mut Unit, overrides: &Overrides) {
 
 /// The keys of `[Network]`.
 pub(super) fn network(unit: &mut Unit, host: &HostNetwork, link: &Link) {
-    let layer3 = &link.layer3;
+    let (layer3, settings) = (&link.layer3, &link.settings);
     unit.set_some("LinkLocalAddressing", host.link_local(link).map(link_local));
     unit.set_yes("IPv6AcceptRA", host.accept_ra(link));
-    match (layer3.dhcp4, layer3.dhcp6) {
+    match (settings.dhcp4, settings.dhcp6) {
         (true, true) => unit.set("DHCP", "yes"),
         (true, false) => unit.set("DHCP", "ipv4"),
         (false, true) => unit.set("DHCP", "ipv6"),

@@ -28,7 +28,7 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> String {
         unit.set("RequiredForOnline", "no");
     }
     unit.set_some("RequiredFamilyForOnline", link.settings.online_family);
-    layer3::learned(&mut unit, host, &link.layer3);
+    layer3::learned(&mut unit, host, &link.settings);
     unit.section("Network");
     unit.set_some("Description", link.settings.description.as_ref());
     stacking(&mut unit, host, link);
@@ -110,7 +110,7 @@ fn required_for_online(host: &HostNetwork, link: &Link) -> &'static str {
 /// How far a link with addresses ever comes, to networkd.
 fn furthest(link: &Link) -> &'static str {
     let widest = link.written().map(|written| written.scope.unwrap_or(AddressScope::Global)).min();
-    match widest.filter(|_| !link.layer3.learns()) {
+    match widest.filter(|_| !link.learns()) {
         None | Some(AddressScope::Global) => "routable",
         Some(AddressScope::Link) => "degraded",
         Some(AddressScope::Host) => "carrier",

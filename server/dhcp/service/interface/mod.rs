@@ -5,7 +5,7 @@ mod probing;
 use std::future::pending;
 use std::io;
 use std::mem;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -304,5 +304,5 @@ fn commit_label(stored: &Result<Lease, CommitError>) -> &'static str {
 
 /// Unix seconds.
 fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+    crate::inventory::now_ms() / 1000
 }

@@ -239,7 +239,7 @@ impl HostForm {
     fn known_by(&self, form_errors: &mut FormErrors) -> HostMatch {
         for pair in &self.known_by {
             if let Err(error) = set_values::<HostMatch>(None, std::slice::from_ref(pair)) {
-                form_errors.add(format!("match.{}", pair.0), error);
+                form_errors.add(format!("match.{}", pair.0), error.to_string());
             }
         }
         set_values(None, &self.known_by).unwrap_or_default()
