@@ -15,6 +15,7 @@ mod init;
 mod keys;
 mod lease;
 mod microcloud;
+mod noun_command;
 mod nouns;
 mod outcome;
 mod profile;
@@ -32,9 +33,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::model::{Image, Rack, Subnet, Switch};
 use context::Context;
-use nouns::NounCommand;
 use settings::Settings;
 
 /// Bare-metal provisioning: DHCP, TFTP, HTTP boot and generated network configuration for
@@ -81,27 +80,8 @@ enum Command {
     Schema,
     /// Follow events and boots live, of all hosts or of one
     Watch(watch::Watch),
-    /// Manage hosts
-    #[command(subcommand)]
-    Host(host::HostCommand),
-    /// Manage racks
-    #[command(subcommand)]
-    Rack(NounCommand),
-    /// Tenants: who may lease hosts
-    #[command(subcommand)]
-    Tenant(tenant::TenantCommand),
-    /// Manage switches
-    #[command(subcommand)]
-    Switch(NounCommand),
-    /// Manage subnets
-    #[command(subcommand)]
-    Subnet(NounCommand),
-    /// Manage profiles: the network configuration of a kind of host
-    #[command(subcommand)]
-    Profile(profile::ProfileCommand),
-    /// Manage images: what hosts boot
-    #[command(subcommand)]
-    Image(NounCommand),
+    #[command(flatten)]
+    Noun(noun_command::AnyNoun),
     /// Show and release DHCP leases
     #[command(subcommand)]
     Lease(lease::LeaseCommand),
@@ -154,17 +134,11 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Doctor(doctor) => doctor.run(context()?).await,
         Command::Render(render) => render.run(context()?).await,
         Command::Watch(watch) => watch.run(context()?).await,
-        Command::Host(host) => host.run(context()?).await,
-        Command::Rack(noun) => noun.run::<Rack>(context()?).await,
-        Command::Tenant(tenant) => tenant.run(context()?).await,
-        Command::Switch(noun) => noun.run::<Switch>(context()?).await,
-        Command::Subnet(noun) => noun.run::<Subnet>(context()?).await,
+        Command::Noun(noun) => noun.run(context()?).await,
         Command::Formats => formats::run(&context()?),
         Command::Keys(keys) => keys.run(&context()?),
         Command::Rules(rules) => rules.run(&context()?),
         Command::Schema => keys::schema(),
-        Command::Profile(profile) => profile.run(context()?).await,
-        Command::Image(noun) => noun.run::<Image>(context()?).await,
         Command::Lease(lease) => lease.run(context()?).await,
         Command::Event(event) => event.run(context()?).await,
         Command::Audit(audit) => audit.run(context()?).await,

@@ -9,7 +9,11 @@ use serde_json::{Map, Value};
 use super::{Host, Image, ProfileTree, Rack, Site, Subnet, Switch, Tenant};
 
 /// A kind of entry of the site.
-pub trait Noun: Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync + 'static {
+pub trait Noun:
+    Serialize + DeserializeOwned + schemars::JsonSchema + Clone + PartialEq + Send + Sync + 'static
+{
+    /// Which kind it is.
+    const KIND: NounKind;
     /// The operator's word for one, such as `host`.
     const NOUN: &'static str;
     /// The key of all of them in the site file, such as `hosts`.
@@ -41,6 +45,7 @@ pub trait NounVisitor {
 macro_rules! nouns {
     ($($type:ident $noun:literal $section:ident),* $(,)?) => {
         $(impl Noun for $type {
+            const KIND: NounKind = NounKind::$type;
             const NOUN: &'static str = $noun;
             const SECTION: &'static str = stringify!($section);
             const NAME: &'static str = concat!($noun, " name");
@@ -84,6 +89,11 @@ macro_rules! nouns {
             /// The kind under a key of the site file.
             pub fn of_section(section: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|kind| kind.section() == section)
+            }
+
+            /// The kind that the operator calls so.
+            pub fn of_label(label: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|kind| kind.label() == label)
             }
 
             /// Does something for this kind.

@@ -26,11 +26,10 @@ use axum::Router;
 use axum::extract::Extension;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
-use schemars::JsonSchema;
 
 use crate::app::App;
 use crate::http::settled::settled;
-use crate::model::{Host, Image, Noun, ProfileTree, Rack, Subnet, Switch, Tenant};
+use crate::model::{Noun, NounVisitor, visit_nouns};
 pub(crate) use problem::{Explanation, describe_failures};
 
 /// Every route, without `/api/v1`, for a router of any state.
@@ -38,13 +37,7 @@ pub fn router<S: Clone + Send + Sync + 'static>(app: App) -> Router<S> {
     openapi::begin();
     let with_token = ApiRouter::new()
         .merge(whole_site())
-        .merge(noun::<Rack>())
-        .merge(noun::<Tenant>())
-        .merge(noun::<Switch>())
-        .merge(noun::<Subnet>())
-        .merge(noun::<ProfileTree>())
-        .merge(noun::<Image>())
-        .merge(noun::<Host>())
+        .merge(nouns())
         .merge(generated())
         .merge(installs())
         .merge(leases())
@@ -74,8 +67,21 @@ pub fn router<S: Clone + Send + Sync + 'static>(app: App) -> Router<S> {
         .with_state(app)
 }
 
+/// The routes of all nouns.
+fn nouns() -> ApiRouter<App> {
+    struct Routes(ApiRouter<App>);
+    impl NounVisitor for Routes {
+        fn visit<T: Noun>(&mut self) {
+            self.0 = std::mem::replace(&mut self.0, ApiRouter::new()).merge(noun::<T>());
+        }
+    }
+    let mut routes = Routes(ApiRouter::new());
+    visit_nouns(&mut routes);
+    routes.0
+}
+
 /// The routes of a noun: they are the same for all.
-fn noun<T: Noun + JsonSchema>() -> ApiRouter<App> {
+fn noun<T: Noun>() -> ApiRouter<App> {
     let (section, word) = (T::SECTION, T::NOUN);
     let list = get_with(nouns::list::<T>, |op| {
         let (id, summary) = (format!("list_{section}"), format!("List {section}"));

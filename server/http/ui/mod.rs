@@ -62,6 +62,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::app::App;
 use crate::http::settled::settled;
 use crate::http::{api, health};
+use crate::model::NounKind;
 use state::Ui;
 
 /// The largest form that is read, in bytes: a pasted site file of some thousand hosts.
@@ -76,27 +77,10 @@ fn routes(ui: Ui) -> Router {
     let with_login = Router::new()
         .route("/", get(|| async { Redirect::to("/hosts") }))
         .route("/logout", post(login::leave))
-        .route("/hosts", get(hosts::list))
-        .route("/add-host", get(host_edit::blank).post(host_edit::add))
-        .route("/edit-hosts", get(bulk::form).post(bulk::take))
-        .route("/hosts/{name}", get(host::show))
-        .route("/hosts/{name}/edit", get(host_edit::form).post(host_edit::save))
-        .route("/hosts/{name}/install", get(host_install::ask).post(host_install::take))
-        .route("/hosts/{name}/remove", get(host_edit::ask_remove).post(host_edit::remove))
-        .route("/racks", get(racks::list))
-        .route("/racks/{name}", get(racks::show))
-        .route("/subnets", get(subnets::list))
-        .route("/subnets/{name}", get(subnets::show))
-        .route("/switches", get(switches::list))
-        .route("/switches/{name}", get(switches::show))
-        .route("/tenants", get(tenants::list))
-        .route("/tenants/{name}", get(tenants::show))
-        .route("/profiles", get(definitions::profiles))
-        .route("/profiles/{name}", get(definitions::profile))
+        .merge(nouns())
         .route("/formats", get(formats::show))
         .route("/keys", get(keys::show))
         .route("/keys/schema.json", get(keys::schema))
-        .route("/images", get(definitions::images))
         .route("/leases", get(leases::list))
         .route("/leases/{address}/remove", post(leases::remove))
         .route("/discovered", get(discovered::list))
@@ -133,6 +117,41 @@ fn routes(ui: Ui) -> Router {
         .layer(CatchPanicLayer::custom(error::after_panic))
         .layer(from_fn(api::describe_failures))
         .with_state(ui)
+}
+
+fn nouns() -> Router<Ui> {
+    NounKind::ALL.iter().fold(Router::new(), |routes, kind| routes.merge(pages(*kind)))
+}
+
+/// The pages of a noun.
+fn pages(kind: NounKind) -> Router<Ui> {
+    let pages = Router::new();
+    match kind {
+        NounKind::Host => pages
+            .route("/hosts", get(hosts::list))
+            .route("/add-host", get(host_edit::blank).post(host_edit::add))
+            .route("/edit-hosts", get(bulk::form).post(bulk::take))
+            .route("/hosts/{name}", get(host::show))
+            .route("/hosts/{name}/edit", get(host_edit::form).post(host_edit::save))
+            .route("/hosts/{name}/install", get(host_install::ask).post(host_install::take))
+            .route("/hosts/{name}/remove", get(host_edit::ask_remove).post(host_edit::remove)),
+        NounKind::Rack => {
+            pages.route("/racks", get(racks::list)).route("/racks/{name}", get(racks::show))
+        }
+        NounKind::Subnet => {
+            pages.route("/subnets", get(subnets::list)).route("/subnets/{name}", get(subnets::show))
+        }
+        NounKind::Switch => pages
+            .route("/switches", get(switches::list))
+            .route("/switches/{name}", get(switches::show)),
+        NounKind::Tenant => {
+            pages.route("/tenants", get(tenants::list)).route("/tenants/{name}", get(tenants::show))
+        }
+        NounKind::ProfileTree => pages
+            .route("/profiles", get(definitions::profiles))
+            .route("/profiles/{name}", get(definitions::profile)),
+        NounKind::Image => pages.route("/images", get(definitions::images)),
+    }
 }
 
 /// Serves the pages on `listener` until `stop`.

@@ -4,24 +4,41 @@ use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
 
 use super::error::Error;
+use crate::model::NounKind;
 
-/// The sections of the UI: first segment of the path, and label.
-pub(crate) const SECTIONS: &[(&str, &str)] = &[
-    ("hosts", "Hosts"),
-    ("racks", "Racks"),
-    ("switches", "Switches"),
-    ("subnets", "Subnets"),
-    ("tenants", "Tenants"),
-    ("profiles", "Profiles"),
-    ("images", "Images"),
-    ("checks", "Checks"),
-    ("leases", "Leases"),
-    ("discovered", "Discovered"),
-    ("events", "Events"),
-    ("revisions", "Revisions"),
-    ("audit", "Audit"),
-    ("access", "Access"),
+/// A section of the UI: an entry of the menu.
+pub(crate) struct Section {
+    /// The first segment of the path of its pages.
+    pub path: &'static str,
+}
+
+impl Section {
+    /// The path as a word: `Hosts`.
+    pub(crate) fn label(&self) -> String {
+        let (first, rest) = self.path.split_at(1);
+        first.to_ascii_uppercase() + rest
+    }
+}
+
+/// The nouns in the order of the menu. Its length makes a new one fail to compile until it is here.
+const NOUNS: [NounKind; NounKind::ALL.len()] = [
+    NounKind::Host,
+    NounKind::Rack,
+    NounKind::Switch,
+    NounKind::Subnet,
+    NounKind::Tenant,
+    NounKind::ProfileTree,
+    NounKind::Image,
 ];
+
+/// What the menu has after the nouns.
+const OTHERS: [&str; 7] =
+    ["checks", "leases", "discovered", "events", "revisions", "audit", "access"];
+
+/// The menu.
+pub(crate) fn sections() -> impl Iterator<Item = Section> {
+    NOUNS.into_iter().map(NounKind::section).chain(OTHERS).map(|path| Section { path })
+}
 
 /// The frame around the content of a page.
 #[derive(Clone, Debug)]
