@@ -11,7 +11,7 @@ use crate::tree;
 
 /// Why values cannot be set.
 #[derive(Debug, thiserror::Error)]
-pub enum EditError {
+pub(crate) enum EditError {
     /// The text of one value is not YAML.
     #[error("{path}: {error}")]
     Value {
@@ -34,7 +34,7 @@ pub enum EditError {
 ///
 /// # Errors
 /// What is wrong, with the key that it is about.
-pub fn set_values<T: Serialize + DeserializeOwned>(
+pub(crate) fn set_values<T: Serialize + DeserializeOwned>(
     entry: Option<&T>,
     values: &[(String, String)],
 ) -> Result<T, EditError> {
@@ -55,7 +55,10 @@ pub fn set_values<T: Serialize + DeserializeOwned>(
 ///
 /// # Errors
 /// Those of [`set_values`].
-pub fn set_host(host: Option<&Host>, values: &[(String, String)]) -> Result<Host, EditError> {
+pub(crate) fn set_host(
+    host: Option<&Host>,
+    values: &[(String, String)],
+) -> Result<Host, EditError> {
     let values = &nic_values(host, values);
     let mut new: Host = set_values(host, values)?;
     let told = |key: &str| values.iter().any(|(path, _)| path == key);

@@ -18,7 +18,7 @@ use crate::model::{Noun, NounKind, NounVisitor, Site, visit_nouns};
 use crate::profile::{Fault, ResolvedSite};
 pub use crate::tree::Position;
 use crate::tree::{self, Key, Node, Refusal, Typing, unknown};
-pub use edit::{EditError, set_host, set_values};
+pub(crate) use edit::{EditError, set_host, set_values};
 pub use rows::{RowError, Rows, render as render_rows};
 
 /// One thing that is wrong with a site file.
