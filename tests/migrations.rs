@@ -149,8 +149,16 @@ const LATER: [(&str, &str, fn(Site) -> Site); 6] = [
 ];
 
 /// What later migrations moved: the migration, the rows before it and after it.
-const MOVED: [(&str, &str, &str); 4] = [
+const MOVED: [(&str, &str, &str); 5] = [
     ("0014_told_rental_ends.sql", "told_lease_ends", "told_rental_ends"),
+    (
+        "0017_numbered_events.sql",
+        "INSERT INTO events (id, at_ms, host, mac, kind, text)
+    VALUES ('1790000000000-0000000000-00000001', 1790000000000, 'n01', '52:54:00:aa:00:01', 'ack', '10.77.0.10');",
+        "INSERT INTO events (number, at_ms, host, mac, kind, text, begins_boot, server)
+    VALUES (1, 1790000000000, 'n01', '52:54:00:aa:00:01', 'ack', '10.77.0.10', FALSE, 0);
+UPDATE event_numbers SET last = 1;",
+    ),
     (
         "0016_audit_log.sql",
         "INSERT INTO events (id, at_ms, host, mac, kind, text)

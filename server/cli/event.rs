@@ -1,12 +1,15 @@
 //! `rackstrap event ...`.
 
+use std::net::IpAddr;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::context::{Context, moment, table};
+use crate::cli::context::{Context, moment, parse_moment, table};
 use crate::cli::host::name_of;
-use crate::inventory::EventFilter;
+use crate::inventory::EventPageQuery;
+use crate::lifecycle::{Event, EventKind};
+use crate::model::Mac;
 
 /// What can be done with events.
 #[derive(Debug, Subcommand)]
@@ -20,6 +23,27 @@ pub(crate) enum EventCommand {
 pub(crate) struct List {
     /// Those of one host only (by name or by any of its MACs)
     host: Option<String>,
+    /// Only this kind, such as offer, report or warning
+    #[arg(long)]
+    kind: Option<EventKind>,
+    /// Only about this MAC, in any notation
+    #[arg(long)]
+    mac: Option<Mac>,
+    /// Only about this address
+    #[arg(long)]
+    address: Option<IpAddr>,
+    /// Only with words that begin with the words of this text
+    #[arg(long, default_value = "")]
+    text: String,
+    /// Only from this time on: a day, a time, or how long ago, such as 12h
+    #[arg(long, value_parser = parse_moment)]
+    from: Option<i64>,
+    /// Only before this time
+    #[arg(long, value_parser = parse_moment)]
+    until: Option<i64>,
+    /// Only events before the one with this number, to page through older ones
+    #[arg(long, value_name = "NUMBER")]
+    before: Option<i64>,
     /// The newest so many
     #[arg(long, short = 'n', default_value_t = 50)]
     limit: u32,
@@ -28,15 +52,28 @@ pub(crate) struct List {
 impl EventCommand {
     /// Does it.
     pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        let Self::List(List { host, limit }) = self;
+        let Self::List(List { host, kind, mac, address, text, from, until, before, limit }) = self;
         let inventory = context.inventory().await?;
         let snapshot = inventory.snapshot();
-        let host = host.map(|host| name_of(&snapshot, &host).to_owned());
-        let filter = EventFilter { host, limit, ..EventFilter::default() };
-        let mut events = inventory.database.list_events(&filter).await?;
-        events.reverse();
+        let query = EventPageQuery {
+            host: host.map(|host| name_of(&snapshot, &host).to_owned()),
+            kind,
+            mac,
+            address,
+            text,
+            from_ms: from.unwrap_or_default(),
+            until_ms: until,
+            before,
+            // One more than is shown: whether there are older ones.
+            limit: limit.saturating_add(1),
+        };
+        let mut found = inventory.database.page_events(&query).await?;
+        let has_more = found.len() > limit as usize;
+        found.truncate(limit as usize);
+        let oldest = found.last().map(|stored| stored.number);
+        let events: Vec<Event> = found.into_iter().rev().map(|stored| stored.event).collect();
         context.print(&events, || {
-            let row = |event: &crate::lifecycle::Event| {
+            let row = |event: &Event| {
                 let whom = event.host.clone().or_else(|| Some(event.mac?.to_string()));
                 vec![
                     moment(event.at_ms),
@@ -47,6 +84,9 @@ impl EventCommand {
             };
             table(&["TIME", "HOST", "KIND", "TEXT"], &events.iter().map(row).collect::<Vec<_>>())
         })?;
+        if let Some(oldest) = oldest.filter(|_| has_more) {
+            eprintln!("older events: add --before {oldest}");
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

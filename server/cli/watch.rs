@@ -15,9 +15,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::cli::context::{Context, audit, moment, print};
 use crate::cli::host::name_of;
-use crate::inventory::{Database, EventFilter};
+use crate::inventory::{EventFilter, Inventory};
 use crate::lifecycle::audit::Action;
-use crate::lifecycle::{Event, Progress};
+use crate::lifecycle::stall::Cause;
+use crate::lifecycle::{Event, HostState, Progress, StateChange};
 
 /// How often the database is looked at where no server can be asked.
 const POLL: Duration = Duration::from_millis(500);
@@ -50,12 +51,13 @@ impl Watch {
         let added = Action::TokenAdded { token: name.clone(), may_change: false, expires_at };
         audit(&inventory, added).await;
         let mut screen = Screen::new(host, context.json);
+        screen.states_at_start(&inventory)?;
         let watched = async {
             match connect(&context, &token).await {
                 Ok(lines) => follow(lines, &mut screen).await,
                 Err(error) => {
                     eprintln!("{error:#}: events come from the database, without progress");
-                    poll(database, &mut screen, now.as_millisecond()).await
+                    poll(&inventory, &mut screen, now.as_millisecond()).await
                 }
             }
         };
@@ -105,6 +107,7 @@ async fn follow(mut lines: Stream, screen: &mut Screen) -> anyhow::Result<()> {
         match line.split_once(':').map(|(field, value)| (field, value.trim_start())) {
             Some(("event", value)) => value.clone_into(&mut kind),
             Some(("data", data)) if kind == "event" => screen.event(&read(data)?)?,
+            Some(("data", data)) if kind == "state" => screen.state(&read(data)?)?,
             Some(("data", data)) if kind == "progress" => screen.progress(&read(data)?),
             Some(("data", data)) if kind == "missed" => eprintln!("missed: {data}"),
             _ => {}
@@ -118,14 +121,18 @@ fn read<T: DeserializeOwned>(data: &str) -> anyhow::Result<T> {
 }
 
 /// Shows what comes into the database, for ever.
-async fn poll(database: &Database, screen: &mut Screen, since_ms: i64) -> anyhow::Result<()> {
+async fn poll(inventory: &Inventory, screen: &mut Screen, since_ms: i64) -> anyhow::Result<()> {
     let mut after_ms = since_ms - 1;
     loop {
         let filter = EventFilter { host: screen.host.clone(), after_ms, limit: 1000 };
-        let events = database.list_events(&filter).await?;
+        let events = inventory.database.list_events(&filter).await?;
         for event in events.iter().rev() {
             screen.event(event)?;
             after_ms = after_ms.max(event.at_ms);
+        }
+        inventory.take_over_events().await?;
+        for (host, status) in inventory.states.list(jiff::Timestamp::now().as_millisecond()) {
+            screen.state(&StateChange { host, status })?;
         }
         sleep(POLL).await;
     }
@@ -137,17 +144,63 @@ struct Screen {
     json: bool,
     bars: Option<MultiProgress>,
     running: HashMap<(Option<String>, String), ProgressBar>,
+    /// The states that were shown, by host.
+    states: HashMap<String, (HostState, Option<Cause>)>,
 }
 
 impl Screen {
     fn new(host: Option<String>, json: bool) -> Self {
         let at_terminal =
             !json && std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
-        Self { host, json, bars: at_terminal.then(MultiProgress::new), running: HashMap::new() }
+        Self {
+            host,
+            json,
+            bars: at_terminal.then(MultiProgress::new),
+            running: HashMap::new(),
+            states: HashMap::new(),
+        }
     }
 
     fn shows(&self, host: Option<&String>) -> bool {
         self.host.is_none() || self.host.as_ref() == host
+    }
+
+    /// Shows what needs a person already; of one host its state in any case.
+    fn states_at_start(&mut self, inventory: &Inventory) -> anyhow::Result<()> {
+        for (host, status) in inventory.states.list(jiff::Timestamp::now().as_millisecond()) {
+            if status.is_stopped() || self.host.as_ref() == Some(&host) {
+                self.state(&StateChange { host, status })?;
+            } else {
+                self.states.insert(host, (status.state, status.cause));
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows the state of a host, unless it was shown already.
+    fn state(&mut self, change: &StateChange) -> anyhow::Result<()> {
+        let StateChange { host, status } = change;
+        let now = (status.state, status.cause.clone());
+        if !self.shows(Some(host)) || self.states.get(host) == Some(&now) {
+            return Ok(());
+        }
+        self.states.insert(host.clone(), now);
+        let now_ms = jiff::Timestamp::now().as_millisecond();
+        let line = match self.json {
+            true => serde_json::to_string(change)?,
+            false => {
+                let (state, reason) = (status.state.label(), &status.reason);
+                format!("{} {host:<17} {:<8} {reason}", moment(now_ms), format!("= {state}"))
+            }
+        };
+        self.print_line(line)
+    }
+
+    fn print_line(&self, line: String) -> anyhow::Result<()> {
+        match &self.bars {
+            Some(bars) => Ok(bars.println(line)?),
+            None => print(&(line.trim_end().to_owned() + "\n")),
+        }
     }
 
     fn event(&self, event: &Event) -> anyhow::Result<()> {
@@ -158,10 +211,7 @@ impl Screen {
             true => serde_json::to_string(event)?,
             false => line(event),
         };
-        match &self.bars {
-            Some(bars) => Ok(bars.println(line)?),
-            None => print(&(line + "\n")),
-        }
+        self.print_line(line)
     }
 
     fn progress(&mut self, progress: &Progress) {

@@ -79,6 +79,12 @@ pub struct Config {
     pub log_format: LogFormat,
     /// The log filter, such as `info` or `rackstrap::dhcp=debug,info`.
     pub log_level: String,
+    /// Days for which events are kept.
+    pub event_days: u32,
+    /// Boots of a host of which events are kept.
+    pub event_boots: u32,
+    /// The most events that are kept; the oldest go first.
+    pub event_rows: u64,
     /// Days for which the audit log is kept: changes, logins, uses of tokens.
     pub audit_days: u32,
     /// Hours without activity after which a login expires.
@@ -153,6 +159,9 @@ impl Default for Config {
             relays: Vec::new(),
             log_format: LogFormat::Text,
             log_level: "info".into(),
+            event_days: 90,
+            event_boots: 50,
+            event_rows: 1_000_000,
             audit_days: 730,
             session_hours: 12,
             admin_names: Vec::new(),

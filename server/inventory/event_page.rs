@@ -1,10 +1,15 @@
-//! Pages of events, filtered in the database.
+//! Pages of events, filtered in the database: by the index of full segments, and row by row in the
+//! newest few hundred events.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::inventory::database::with_pool;
+use crate::inventory::event_log::{EventRow, SELECT};
+use crate::inventory::event_segments::{Members, SEGMENT};
 use crate::inventory::{Database, Error};
-use crate::lifecycle::{Event, EventData, EventKind};
+use crate::lifecycle::search::{self, Field, Term};
+use crate::lifecycle::{Event, EventKind};
 use crate::model::Mac;
 
 /// Which events a page is to have, newest first.
@@ -18,79 +23,205 @@ pub struct EventPageQuery {
     pub kind: Option<EventKind>,
     /// Those about one address only.
     pub address: Option<IpAddr>,
+    /// Those with words that begin with the words of this text.
+    pub text: String,
     /// Those of this moment or later, in Unix milliseconds.
     pub from_ms: i64,
     /// Those before this moment, in Unix milliseconds.
     pub until_ms: Option<i64>,
-    /// Those older than the event with this id.
-    pub before: Option<String>,
+    /// Those stored before the event with this number.
+    pub before: Option<i64>,
     /// How many at most.
     pub limit: u32,
 }
 
-/// An event, and the id that continues behind it.
+impl EventPageQuery {
+    fn terms(&self) -> Vec<Term> {
+        let field = |field, value: Option<String>| Some(Term::Field(field, value?));
+        let fields = [
+            field(Field::Host, self.host.clone()),
+            field(Field::Mac, self.mac.map(|mac| mac.to_string())),
+            field(Field::Kind, self.kind.map(|kind| kind.label().to_owned())),
+            field(Field::Address, self.address.map(|address| address.to_string())),
+        ];
+        fields.into_iter().flatten().chain(search::asked(&self.text)).collect()
+    }
+
+    fn has_time(&self, at_ms: i64) -> bool {
+        at_ms >= self.from_ms && self.until_ms.is_none_or(|until| at_ms < until)
+    }
+}
+
+/// An event, and the number that continues behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredEvent {
-    /// It sorts by time; no two events have the same.
-    pub id: String,
+    /// In the order in which events were stored.
+    pub number: i64,
     /// What happened.
     pub event: Event,
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: String,
-    at_ms: i64,
-    host: Option<String>,
-    mac: Option<String>,
-    kind: String,
-    text: String,
-    data: Option<String>,
-}
-
-impl Row {
-    fn read(self) -> Result<StoredEvent, Error> {
-        let mac = self
-            .mac
-            .map(|mac| mac.parse().map_err(|error| Error::unreadable("event of", &mac, error)));
-        let data = EventData::read(&self.kind, self.data.as_deref(), self.text)
-            .map_err(|error| Error::unreadable("event", &self.kind, error))?;
-        let event = Event { at_ms: self.at_ms, host: self.host, mac: mac.transpose()?, data };
-        Ok(StoredEvent { id: self.id, event })
-    }
-}
+/// How many segments are looked at first; then four times as many, and so on.
+const FIRST_SEGMENTS: usize = 4;
+/// How many segments are looked at together at most.
+const MOST_SEGMENTS: usize = 256;
+/// How many rows of the unindexed end are read together.
+const ROWS: i64 = 1000;
 
 impl Database {
     /// One page of events, newest first.
     pub async fn page_events(&self, query: &EventPageQuery) -> Result<Vec<StoredEvent>, Error> {
-        let id_of = |at_ms: i64| format!("{:013}", at_ms.max(0));
-        let mut texts = vec![id_of(query.from_ms)];
-        let mut sql =
-            "SELECT id, at_ms, host, mac, kind, text, data FROM events WHERE id >= $1".to_owned();
-        let until = query.until_ms.map(id_of);
-        let conditions = [
-            ("id <", query.before.clone()),
-            ("id <", until),
-            ("host =", query.host.clone()),
-            ("mac =", query.mac.map(|mac| mac.to_string())),
-            ("kind =", query.kind.map(|kind| kind.label().to_owned())),
-            ("address =", query.address.map(|address| address.to_string())),
-        ];
-        // Only what is asked for stands in the statement, so that it can use an index.
-        for (condition, value) in conditions {
-            if let Some(value) = value {
-                texts.push(value);
-                sql.push_str(&format!(" AND {condition} ${}", texts.len()));
+        let terms = query.terms();
+        let mut page = Vec::new();
+        let indexed_until = self.first_unindexed().await? * SEGMENT;
+        self.search_end(query, &terms, indexed_until, &mut page).await?;
+        let before = query.before.unwrap_or(i64::MAX).min(indexed_until);
+        let segments = self.segments(query, before).await?;
+        let mut at = 0;
+        let mut count = FIRST_SEGMENTS;
+        while at < segments.len() && page.len() < query.limit as usize {
+            let some = segments.get(at..segments.len().min(at + count)).unwrap_or_default();
+            let found = self.members(some, &terms).await?;
+            let numbers = some.iter().filter_map(|segment| Some((segment, found.get(segment)?)));
+            let numbers = numbers.flat_map(|(segment, members)| {
+                members.newest_first().map(move |position| segment * SEGMENT + position)
+            });
+            let numbers: Vec<i64> = numbers.filter(|number| *number < before).collect();
+            self.fetch(query, &numbers, &mut page).await?;
+            at += count;
+            count = (count * 4).min(MOST_SEGMENTS);
+        }
+        Ok(page)
+    }
+
+    /// Adds what is found among the events that are not indexed yet.
+    async fn search_end(
+        &self,
+        query: &EventPageQuery,
+        terms: &[Term],
+        from: i64,
+        page: &mut Vec<StoredEvent>,
+    ) -> Result<(), Error> {
+        let mut texts = Vec::new();
+        let mut sql = format!("{SELECT} WHERE number >= $1 AND number < $2 AND at_ms >= $3");
+        for term in terms {
+            let Term::Field(field, value) = term else { continue };
+            let column = match field {
+                Field::Host => "host",
+                Field::Kind => "kind",
+                Field::Mac => "mac",
+                Field::Address => "address",
+            };
+            texts.push(value);
+            sql.push_str(&format!(" AND {column} = ${}", texts.len() + 4));
+        }
+        sql.push_str(" ORDER BY number DESC LIMIT $4");
+        let mut before = query.before.unwrap_or(i64::MAX);
+        while before > from && page.len() < query.limit as usize {
+            let rows: Vec<EventRow> = with_pool!(self, pool => {
+                let asked = sqlx::query_as(sqlx::AssertSqlSafe(sql.clone()));
+                let mut asked = asked.bind(from).bind(before).bind(query.from_ms).bind(ROWS);
+                for text in &texts {
+                    asked = asked.bind(*text);
+                }
+                asked.fetch_all(pool).await
+            })?;
+            before = match rows.last() {
+                Some(last) if rows.len() as i64 == ROWS => last.number,
+                _ => from,
+            };
+            for row in rows.into_iter().filter(|row| query.has_time(row.at_ms)) {
+                if page.len() == query.limit as usize {
+                    return Ok(());
+                }
+                let found = row.read()?;
+                if query.text.is_empty() || search::finds(terms, &search::terms(&found.event)) {
+                    page.push(found);
+                }
             }
         }
-        sql.push_str(&format!(" ORDER BY id DESC LIMIT ${}", texts.len() + 1));
-        let rows: Vec<Row> = with_pool!(self, pool => {
-            let mut asked = sqlx::query_as(sqlx::AssertSqlSafe(sql));
-            for text in texts {
-                asked = asked.bind(text);
+        Ok(())
+    }
+
+    /// The indexed segments that may have what is asked for, newest first.
+    async fn segments(&self, query: &EventPageQuery, before: i64) -> Result<Vec<i64>, Error> {
+        const LIST: &str = "SELECT segment FROM event_segments
+             WHERE segment <= $1 AND last_ms >= $2 AND first_ms < $3 ORDER BY segment DESC";
+        Ok(with_pool!(self, pool => sqlx::query_scalar(LIST)
+            .bind(before / SEGMENT)
+            .bind(query.from_ms)
+            .bind(query.until_ms.unwrap_or(i64::MAX))
+            .fetch_all(pool)
+            .await)?)
+    }
+
+    /// Which events of these segments have all terms; segments with none are left out.
+    async fn members(
+        &self,
+        segments: &[i64],
+        terms: &[Term],
+    ) -> Result<HashMap<i64, Members>, Error> {
+        let mut found: HashMap<i64, Members> =
+            segments.iter().map(|segment| (*segment, Members::ALL)).collect();
+        // The values first: they leave the fewest events, and words are ranges.
+        for term in terms {
+            if found.is_empty() {
+                break;
             }
-            asked.bind(i64::from(query.limit)).fetch_all(pool).await
-        })?;
-        rows.into_iter().map(Row::read).collect()
+            let list: Vec<String> = found.keys().map(i64::to_string).collect();
+            let condition = match term {
+                Term::Field(..) => "term = $1",
+                Term::Word(_) => "term >= $1 AND term < $2",
+            };
+            let sql = format!(
+                "SELECT segment, events FROM event_terms WHERE segment IN ({}) AND {condition}",
+                list.join(", ")
+            );
+            let rows: Vec<(i64, String)> = with_pool!(self, pool => {
+                let asked = sqlx::query_as(sqlx::AssertSqlSafe(sql)).persistent(false);
+                let asked = asked.bind(term.key());
+                let asked = match term {
+                    Term::Field(..) => asked,
+                    Term::Word(_) => asked.bind(term.end()),
+                };
+                asked.fetch_all(pool).await
+            })?;
+            let mut having: HashMap<i64, Members> = HashMap::new();
+            for (segment, events) in rows {
+                having.entry(segment).or_insert(Members::NONE).add(&Members::decode(&events));
+            }
+            found.retain(|segment, members| {
+                members.intersect(having.get(segment).unwrap_or(&Members::NONE));
+                !members.is_empty()
+            });
+        }
+        Ok(found)
+    }
+
+    /// Adds the events with these numbers, as many as the page takes.
+    async fn fetch(
+        &self,
+        query: &EventPageQuery,
+        numbers: &[i64],
+        page: &mut Vec<StoredEvent>,
+    ) -> Result<(), Error> {
+        let mut rest = numbers;
+        while !rest.is_empty() && page.len() < query.limit as usize {
+            let wanted = query.limit as usize - page.len();
+            let (some, later) = rest.split_at(rest.len().min(wanted.clamp(64, ROWS as usize)));
+            rest = later;
+            let list: Vec<String> = some.iter().map(i64::to_string).collect();
+            let sql =
+                format!("{SELECT} WHERE number IN ({}) ORDER BY number DESC", list.join(", "));
+            let rows: Vec<EventRow> = with_pool!(self, pool =>
+                sqlx::query_as(sqlx::AssertSqlSafe(sql)).persistent(false).fetch_all(pool).await)?;
+            for row in rows.into_iter().filter(|row| query.has_time(row.at_ms)) {
+                if page.len() == query.limit as usize {
+                    return Ok(());
+                }
+                page.push(row.read()?);
+            }
+        }
+        Ok(())
     }
 }

@@ -1,14 +1,17 @@
 //! The event bus: everything that happens is shown live and written down.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 
-use crate::inventory::{Database, HostStates, now_ms};
+use crate::inventory::{Database, HostStates, Inventory, Retention, now_ms};
 use crate::lifecycle::audit::AuditEntry;
-use crate::lifecycle::{Event, EventData, Progress, StrangerBudget};
+use crate::lifecycle::{Event, EventData, Progress, StateChange, StrangerBudget};
 use crate::metrics::{DATABASE, EVENTS};
 use crate::model::Mac;
 
@@ -26,10 +29,12 @@ const BATCH: usize = 250;
 const GATHER: Duration = Duration::from_millis(100);
 /// How long a reader waits for what happened just before it came.
 const SETTLE: Duration = Duration::from_millis(250);
-/// How long events are kept.
-const KEEP: Duration = Duration::from_secs(90 * 86_400);
-/// How often older ones are removed.
-const TRIM_EVERY: Duration = Duration::from_secs(3600);
+/// How soon a change of a host's state is told.
+const STATES_EVERY: Duration = Duration::from_millis(250);
+/// How often events are indexed: a search reads those that are not.
+const INDEX_EVERY: Duration = Duration::from_secs(1);
+/// How often events that are too old or too many are removed.
+const TRIM_EVERY: Duration = Duration::from_secs(60);
 
 /// What a watcher sees.
 #[derive(Clone, Debug)]
@@ -42,6 +47,8 @@ pub enum Live {
     Revision(i64),
     /// Somebody did something that the audit log has.
     Audit(AuditEntry),
+    /// The state of a host changed, by an event or by the clock.
+    State(StateChange),
 }
 
 enum Message {
@@ -53,6 +60,8 @@ enum Message {
 /// Where services say what happened. Cheap to clone; never blocks the caller.
 #[derive(Clone)]
 pub struct EventBus {
+    /// Tells the events that are stored here from those of other servers.
+    pub(super) server: i64,
     watchers: broadcast::Sender<Live>,
     store: mpsc::Sender<Message>,
     hurry: Arc<Notify>,
@@ -68,9 +77,10 @@ impl EventBus {
         let (store, waiting) = mpsc::channel(STORE_BACKLOG);
         let not_stored = Arc::new(AtomicU64::new(0));
         let hurry = Arc::<Notify>::default();
-        let writer = Writer { database, states: states.clone() };
+        let server = i64::from(rand::random::<u32>()) + 1;
+        let writer = Writer { server, database, states: states.clone() };
         tokio::spawn(write_down(writer, waiting, hurry.clone(), not_stored.clone()));
-        Self { watchers, store, hurry, not_stored, strangers: Arc::default(), states }
+        Self { server, watchers, store, hurry, not_stored, strangers: Arc::default(), states }
     }
 
     /// Records that something happened now.
@@ -84,6 +94,7 @@ impl EventBus {
         let waiting = STORE_BACKLOG - self.store.capacity();
         let shed = waiting > STRANGERS_BACKLOG && event.host.is_none();
         if shed || self.store.try_send(Message::Store(event)).is_err() {
+            self.states.will_not_store(host.map(str::to_owned).as_ref());
             self.not_stored.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -98,6 +109,16 @@ impl EventBus {
     pub fn tells_of_stranger(&self) -> bool {
         let mut budget = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
         budget.takes_one(now_ms() / 1000)
+    }
+
+    /// Whether anybody watches.
+    pub(super) fn is_watched(&self) -> bool {
+        self.watchers.receiver_count() > 0
+    }
+
+    /// Shows an event that another server stored.
+    pub(super) fn show(&self, event: Event) {
+        let _ = self.watchers.send(Live::Event(event));
     }
 
     /// Says how far a transfer is.
@@ -135,6 +156,7 @@ impl EventBus {
 
 /// What the task that stores events works with.
 struct Writer {
+    server: i64,
     database: Database,
     states: Arc<HostStates>,
 }
@@ -145,19 +167,13 @@ async fn write_down(
     hurry: Arc<Notify>,
     not_stored: Arc<AtomicU64>,
 ) {
-    let mut trim = tokio::time::interval(TRIM_EVERY);
     let mut batch = Vec::new();
     loop {
-        tokio::select! {
-            received = waiting.recv_many(&mut batch, BATCH) => {
-                if received == 0 {
-                    return;
-                }
-                gather(&mut waiting, &mut batch, &hurry).await;
-                write_batch(&writer, &mut batch).await;
-            }
-            _ = trim.tick() => forget_old(&writer.database).await,
+        if waiting.recv_many(&mut batch, BATCH).await == 0 {
+            return;
         }
+        gather(&mut waiting, &mut batch, &hurry).await;
+        write_batch(&writer, &mut batch).await;
         let lost = not_stored.swap(0, Ordering::Relaxed);
         if lost > 0 {
             tracing::warn!(lost, "events came faster than the database takes them");
@@ -178,7 +194,7 @@ async fn gather(waiting: &mut mpsc::Receiver<Message>, batch: &mut Vec<Message>,
 }
 
 async fn write_batch(writer: &Writer, batch: &mut Vec<Message>) {
-    let Writer { database, states } = writer;
+    let Writer { server, database, states } = writer;
     let mut events = Vec::with_capacity(batch.len());
     let mut flushes = Vec::new();
     for message in batch.drain(..) {
@@ -189,31 +205,81 @@ async fn write_batch(writer: &Writer, batch: &mut Vec<Message>) {
     }
     // A full disk is emptied one day: until then events wait, as many as the channel holds.
     let mut failed_before = false;
-    let lives = if events.is_empty() { Vec::new() } else { states.take_changed() };
-    while let Err(error) = database.add_events(&events, &lives).await {
+    let is_local = |host: &str| states.is_local(host);
+    let lives = loop {
+        let error = match database.add_events(&events, *server, &is_local).await {
+            Ok(lives) => break lives,
+            Err(error) => error,
+        };
         if database.is_closed() {
             return;
         }
         DATABASE.failed(&error);
         if !failed_before {
-            tracing::error!(%error, "events cannot be written down; trying again every second");
+            tracing::error!(%error, "cannot store events; retrying every second");
         }
         failed_before = true;
         tokio::time::sleep(Duration::from_secs(1)).await;
-    }
+    };
     if !events.is_empty() {
         DATABASE.works();
+        states.stored(&events, lives);
     }
     for done in flushes {
         let _ = done.send(());
     }
 }
 
-async fn forget_old(database: &Database) {
-    let before_ms = now_ms() - KEEP.as_millis() as i64;
-    match database.remove_events_before(before_ms).await {
-        Ok(0) => {}
-        Ok(removed) => tracing::info!(removed, "old events removed"),
-        Err(error) => tracing::warn!(%error, "old events cannot be removed"),
+impl Inventory {
+    /// Tells whoever watches, and the log, of hosts whose state changes, until `stop`.
+    pub async fn run_states(self, stop: CancellationToken) -> std::io::Result<()> {
+        let mut tick = interval(STATES_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told = HashMap::new();
+        // What was so before the server started is no news.
+        self.states.changes(&mut told, now_ms());
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                _ = tick.tick() => {}
+            }
+            for change in self.states.changes(&mut told, now_ms()) {
+                let StateChange { host, status } = &change;
+                let (state, reason) = (status.state.label(), &status.reason);
+                match status.is_stopped() {
+                    true => tracing::warn!(host, state, reason, "{host} is {state}: {reason}"),
+                    false => tracing::info!(host, state, "{host} is {state}"),
+                }
+                let _ = self.events.watchers.send(Live::State(change));
+            }
+        }
+    }
+
+    /// Removes events that are too old or too many, and indexes the others, until `stop`.
+    pub async fn run_events(
+        self,
+        retention: Retention,
+        stop: CancellationToken,
+    ) -> std::io::Result<()> {
+        let mut trim = interval(TRIM_EVERY);
+        let mut index = interval(INDEX_EVERY);
+        for timer in [&mut trim, &mut index] {
+            timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                _ = index.tick() => {
+                    if let Err(error) = self.database.index_events().await {
+                        tracing::warn!(%error, "cannot index events; retrying");
+                    }
+                }
+                _ = trim.tick() => match self.database.trim_events(retention, now_ms()).await {
+                    Ok(0) => {}
+                    Ok(removed) => tracing::info!(removed, "old events removed"),
+                    Err(error) => tracing::warn!(%error, "cannot remove old events"),
+                },
+            }
+        }
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod database;
 mod error;
 mod event_log;
 mod event_page;
+mod event_segments;
 mod host_status;
 mod hosts;
 mod installs;
@@ -33,6 +34,7 @@ mod secrets;
 mod taken;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -43,10 +45,10 @@ pub use audit_log::{AuditQuery, StoredAuditEntry};
 pub use change::{Change, ChangeError, Committed, Tried};
 pub use database::{Database, OpenError};
 pub use error::Error;
-pub use event_log::EventFilter;
+pub use event_log::{EventFilter, Retention};
 pub use event_page::{EventPageQuery, StoredEvent};
 pub use events::{EventBus, Live};
-pub use host_status::{HostStates, Report};
+pub use host_status::{HostStates, Report, StoredLife};
 pub use installs::{BootGrant, InstallError, Installs};
 pub use revisions::Revision;
 pub use sessions::SessionStore;
@@ -68,6 +70,8 @@ pub struct Inventory {
     around: Arc<ArcSwap<Surroundings>>,
     installs: Arc<ArcSwap<Installs>>,
     repeats: Arc<audit_log::Repeats>,
+    /// The number of the newest event of other servers that was taken over.
+    seen_event: Arc<AtomicI64>,
     /// Whoever changes `installs` has it, from the first look at the database on.
     installs_turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -76,14 +80,24 @@ impl Inventory {
     /// Opens the inventory in `database`, which must be migrated, and reads it whole.
     pub async fn open(database: Database) -> Result<Self, Error> {
         database.carry_over_audit().await?;
+        let last_event = database.last_event().await?;
         let snapshot = Snapshot::load(&database).await?;
         let current = Arc::new(ArcSwap::from_pointee(snapshot));
         let states = Arc::new(HostStates::new(current.clone()));
-        states.add(database.list_lives().await?);
+        states.take_over(database.list_lives().await?);
         let events = EventBus::start(database.clone(), states.clone());
         let (around, installs, repeats, installs_turn) = Default::default();
-        let inventory =
-            Self { database, events, states, current, around, installs, repeats, installs_turn };
+        let inventory = Self {
+            database,
+            events,
+            states,
+            current,
+            around,
+            installs,
+            repeats,
+            seen_event: Arc::new(AtomicI64::new(last_event)),
+            installs_turn,
+        };
         inventory.reload_installs().await?;
         Ok(inventory)
     }
@@ -130,7 +144,7 @@ impl Inventory {
             let inventory = self.clone();
             tokio::spawn(async move {
                 match inventory.database.list_lives().await {
-                    Ok(stored) => inventory.states.add(stored),
+                    Ok(stored) => inventory.states.take_over(stored),
                     Err(error) => tracing::warn!(%error, "the states of hosts cannot be read"),
                 }
             });

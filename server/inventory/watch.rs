@@ -1,5 +1,7 @@
-//! Notices revisions that another process made, such as `rackstrap apply` beside the server.
+//! Notices what another process stored, such as `rackstrap apply` beside the server, or another
+//! server on the same database: revisions, installs, events and the states of hosts.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sqlx::postgres::PgListener;
@@ -12,6 +14,8 @@ use crate::inventory::{Database, Error, Inventory};
 const POLL: Duration = Duration::from_millis(500);
 /// How soon one is seen on PostgreSQL, should its notification be lost.
 const POLL_WITH_NOTIFICATIONS: Duration = Duration::from_secs(5);
+/// How many events of other servers are shown at once.
+const MOST_SHOWN: i64 = 2000;
 
 impl Inventory {
     /// Reads the site anew whenever there is a revision that this process did not make,
@@ -48,7 +52,27 @@ impl Inventory {
         if self.database.newest_revision().await? > self.snapshot().revision {
             self.reload().await?;
         }
-        self.reload_installs().await
+        self.reload_installs().await?;
+        self.take_over_events().await
+    }
+
+    /// Takes over the states that follow from events of other servers, and shows those events to
+    /// whoever watches here.
+    pub async fn take_over_events(&self) -> Result<(), Error> {
+        let seen = self.seen_event.load(Ordering::Relaxed);
+        let last = self.database.last_event().await?;
+        if last <= seen {
+            return Ok(());
+        }
+        self.states.take_over(self.database.list_lives_after(seen).await?);
+        if self.events.is_watched() {
+            let own = self.events.server;
+            for event in self.database.list_events_of_others(seen, own, MOST_SHOWN).await? {
+                self.events.show(event);
+            }
+        }
+        self.seen_event.fetch_max(last, Ordering::Relaxed);
+        Ok(())
     }
 }
 

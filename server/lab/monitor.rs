@@ -107,7 +107,9 @@ impl BootMonitor {
                 self.note(event);
             }
         }
-        let states: HashMap<String, Life> = self.database.list_lives().await?.into_iter().collect();
+        let lives = self.database.list_lives().await?.into_iter();
+        let states: HashMap<String, Life> =
+            lives.map(|stored| (stored.host, stored.life)).collect();
         let received = traffic::bytes_into_hosts(&self.cables, self.rows.len()).await;
         for (index, row) in self.rows.iter_mut().enumerate() {
             if let Some(life) = states.get(&row.name) {

@@ -74,6 +74,9 @@ pub struct Boot {
     /// The host's report.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<Report>,
+    /// Why the installation failed that this boot, or the one before it, began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub install_failure: Option<String>,
     /// What has happened since the host asked DHCP in a boot that has its kernel already: its
     /// system does so, or it was reset. A boot program or script decides which it was.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -180,6 +180,39 @@ impl EventData {
         }
     }
 
+    /// Whether something failed or was refused: it is marked wherever it is shown.
+    pub fn is_failure(&self) -> bool {
+        match self {
+            Self::Nak(_)
+            | Self::Decline(_)
+            | Self::InstallFailed { .. }
+            | Self::Warning(_)
+            | Self::Error(_)
+            | Self::Tftp(Tftp::Refused { .. }) => true,
+            Self::Report(report) => report.verdict == Verdict::Failed,
+            Self::Tftp(Tftp::Ended(end)) => !end.ending.is_success(),
+            Self::Recorded { of, .. } => {
+                use EventKind as K;
+                matches!(of, K::Nak | K::Decline | K::Warning | K::Error)
+            }
+            Self::Discover(_)
+            | Self::Offer(_)
+            | Self::Request(_)
+            | Self::Ack(_)
+            | Self::Release { .. }
+            | Self::Tftp(Tftp::Started { .. })
+            | Self::Nbp(_)
+            | Self::Script(_)
+            | Self::Kernel(_)
+            | Self::Initrd(_)
+            | Self::Config(_)
+            | Self::File(_)
+            | Self::InstallArmed { .. }
+            | Self::InstallStarted { .. }
+            | Self::InstallCompleted { .. } => false,
+        }
+    }
+
     /// The address that it is about: the one that is given or asked for, else the client's.
     pub fn address(&self) -> Option<IpAddr> {
         match self {

@@ -10,10 +10,11 @@ pub mod moment;
 pub mod reason;
 #[cfg(test)]
 pub(crate) mod samples;
+pub mod search;
 pub mod stall;
 pub mod state;
 pub mod timeline;
 pub mod wording;
 
 pub use event::{Event, EventData, EventKind, Progress, StrangerBudget};
-pub use state::{HostState, HostStatus};
+pub use state::{HostState, HostStatus, StateChange};

@@ -85,33 +85,58 @@ pub struct Life {
 }
 
 /// The state of a host at a moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HostStatus {
     /// The state.
     pub state: HostState,
     /// Since when, in Unix milliseconds; 0 if the host was never seen.
     pub since_ms: i64,
     /// The last stage that its boot reached.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<Stage>,
     /// What is probably wrong, if it is stuck or failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
     /// The cause or the report as a sentence; may hold words of the host.
     pub reason: String,
 }
 
+impl HostStatus {
+    /// Whether the host needs a person.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.state, HostState::Stuck | HostState::Failed)
+    }
+}
+
+/// A host whose state, or its cause, has changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct StateChange {
+    /// The host's name.
+    pub host: String,
+    /// Its state now.
+    pub status: HostStatus,
+}
+
 impl Life {
     /// Takes an event of the host into account. `local` says whether its image is the local disk.
-    pub fn note(&mut self, event: &Event, local: bool) {
+    /// Says whether it begins a new boot.
+    pub fn note(&mut self, event: &Event, local: bool) -> bool {
         let began = self.boot.note(event);
+        match &event.data {
+            EventData::InstallFailed { reason } => {
+                self.boot.install_failure = Some(reason.clone());
+            }
+            EventData::InstallStarted { .. } | EventData::InstallCompleted { .. } => {
+                self.boot.install_failure = None;
+            }
+            _ => {}
+        }
         if let Some(state) = self.after(&event.data, began, local)
             && (state != self.state || matches!(event.data, EventData::Report(_)))
         {
             (self.state, self.since_ms, self.old_reason) = (state, event.at_ms, None);
         }
+        began
     }
 
     /// The state after an event; none where the event says nothing about it.
@@ -165,6 +190,11 @@ impl Life {
                 let failed = stall::find(boot, context, patience, now_ms).map(|stall| stall.cause);
                 cause = failed.filter(|cause| matches!(cause, Cause::HostFailed { .. }));
                 reason = boot.report.as_ref().map(text).unwrap_or_default();
+                if let Some(failure) = &boot.install_failure {
+                    let failed = Cause::InstallFailed { reason: failure.clone() };
+                    reason = failed.to_string();
+                    cause = Some(failed);
+                }
             }
             HostState::Up => reason = boot.report.as_ref().map(text).unwrap_or_default(),
             HostState::Waiting | HostState::Installing | HostState::Stuck => {}
@@ -328,7 +358,7 @@ mod tests {
             let now_ms = events.last().map_or(0, |event| event.at_ms) + silent * 1000;
             let status = life.status(context, Patience::default(), now_ms);
             assert_eq!(status.state, expected, "{name}: {status:?}");
-            let has_cause = matches!(expected, S::Stuck);
+            let has_cause = matches!(expected, S::Stuck) || name == "one that has not";
             assert!(!has_cause || status.cause.is_some() && !status.reason.is_empty(), "{name}");
         }
     }

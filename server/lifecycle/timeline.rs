@@ -1,14 +1,23 @@
 //! A host's latest boot, told as stages. Pure.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::boot::Boot;
-use super::event::{Report, Verdict};
-use crate::lifecycle::{Event, EventData, EventKind};
+use crate::lifecycle::{Event, EventKind};
 
 /// The stages of a boot, in order.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
@@ -155,12 +164,7 @@ pub fn steps(boot: &[Event]) -> Vec<StageProgress<'_>> {
 fn step(stage: Stage, reached: Option<Stage>, boot: &[Event]) -> StageProgress<'_> {
     let events = || boot.iter().filter(|event| Stage::of(event.kind()) == Some(stage));
     let last = events().next_back();
-    let refused = last.is_some_and(|event| match &event.data {
-        EventData::Nak(_) | EventData::Decline(_) => true,
-        EventData::Report(Report { verdict, .. }) => *verdict == Verdict::Failed,
-        EventData::Recorded { of, .. } => matches!(of, EventKind::Nak | EventKind::Decline),
-        _ => false,
-    });
+    let refused = last.is_some_and(|event| event.data.is_failure());
     let standing = match reached {
         _ if refused => Standing::Trouble,
         Some(reached) if stage < reached && last.is_none() => Standing::Skipped,
@@ -177,7 +181,8 @@ fn step(stage: Stage, reached: Option<Stage>, boot: &[Event]) -> StageProgress<'
 mod tests {
     use super::*;
     use crate::lifecycle::client::Client;
-    use crate::lifecycle::samples;
+    use crate::lifecycle::event::{Ending, Verdict};
+    use crate::lifecycle::{EventData, samples};
     use EventKind::*;
 
     fn events(kinds: &[(i64, EventKind)]) -> Vec<Event> {
@@ -290,5 +295,7 @@ mod tests {
         ]);
         let step = *steps(&all).last().map(|step| &step.standing).unwrap();
         assert_eq!((step, step.label(), step.class()), (Standing::Trouble, "failed", "trouble"));
+        let stopped = samples::events([(0, samples::tftp_end(Ending::Silent, 0))]);
+        assert_eq!(steps(&stopped)[1].standing, Standing::Trouble);
     }
 }

@@ -203,7 +203,9 @@ impl DhcpServer {
     pub(crate) fn tell_of_tomorrow(&self) {
         let at_ms = jiff::Timestamp::now().as_millisecond() + 86_400_000;
         let event = Event { at_ms, host: None, mac: None, data: super::boots::ack() };
-        self.with_database(async |database| database.add_events(&[event], &[]).await.unwrap());
+        self.with_database(async |database| {
+            database.add_events(&[event], 0, &|_| None).await.unwrap();
+        });
     }
 
     /// A token that may change everything.

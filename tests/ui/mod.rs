@@ -6,6 +6,7 @@ mod browser;
 mod bulk;
 mod changes;
 mod checks;
+mod events;
 mod forms;
 mod journey;
 mod pages;

@@ -13,7 +13,7 @@ use super::nouns::{ChangeResult, How, not_found};
 use super::page::{Page, Paging, Position, SortValue, limit_of, next_link};
 use super::problem::Error;
 use crate::app::App;
-use crate::inventory::{self, EventPageQuery, Report, Revision, StoredEvent};
+use crate::inventory::{self, EventPageQuery, Report, Revision};
 use crate::lifecycle::audit::Action;
 use crate::lifecycle::{Event, EventKind, HostStatus};
 use crate::model::{Difference, Host, Lease, LeaseState, Mac};
@@ -187,7 +187,7 @@ pub(super) struct EventQuery {
     limit: Option<u32>,
     /// Where the page begins: from the link to the next page.
     #[serde(default)]
-    cursor: Option<String>,
+    cursor: Option<i64>,
     /// Only events of this host.
     #[serde(default)]
     host: Option<String>,
@@ -200,9 +200,9 @@ pub(super) struct EventQuery {
     kind: Option<EventKind>,
     /// Only events about this address.
     #[serde(default)]
-    address: Option<Ipv4Addr>,
-    /// Only events that have this text anywhere, in upper or lower case. A page may then have
-    /// fewer items than its limit, or none, and a next page all the same.
+    address: Option<IpAddr>,
+    /// Only events that have, for each word of this text, a word that begins with it, in upper or
+    /// lower case: words of the sentence, the host, the MAC and the kind.
     #[serde(default)]
     q: Option<String>,
     /// Only events of this moment or later, in Unix milliseconds.
@@ -216,51 +216,33 @@ pub(super) struct EventQuery {
     after_ms: Option<i64>,
 }
 
-/// How many events one request reads to find a text.
-const SEARCHED: u32 = 5000;
-
 /// `GET /events`, newest first.
 pub(super) async fn events(
     State(app): State<App>,
     OriginalUri(uri): OriginalUri,
     Query(query): Query<EventQuery>,
 ) -> Result<Answer<Page<Event>>, Error> {
-    let EventQuery { limit, cursor, host, mac, kind, address, q, .. } = query;
+    let EventQuery { limit, cursor, host, mac, kind, address, q, until_ms, .. } = query;
     let limit = limit_of(limit)?;
     let after = query.after_ms.map(|after_ms| after_ms.saturating_add(1));
-    let from_ms = query.from_ms.unwrap_or_default().max(after.unwrap_or_default());
-    let text = q.map(|text| text.to_lowercase());
-    // One more than the page has: whether there is a next page.
-    let fetched = if text.is_some() { SEARCHED + 1 } else { limit as u32 + 1 };
     let wanted = EventPageQuery {
         host,
         mac,
         kind,
-        address: address.map(IpAddr::from),
-        from_ms,
-        until_ms: query.until_ms,
+        address,
+        text: q.unwrap_or_default(),
+        from_ms: query.from_ms.unwrap_or_default().max(after.unwrap_or_default()),
+        until_ms,
         before: cursor,
-        limit: fetched,
+        // One more than the page has: whether there is a next page.
+        limit: limit as u32 + 1,
     };
-    let found = app.inventory.database.page_events(&wanted).await?;
-    let is_more = found.len() == fetched as usize;
-    let (mut items, mut last) = (Vec::new(), None);
-    let mut is_cut = is_more;
-    for StoredEvent { id, event } in found.into_iter().take(fetched as usize - 1) {
-        if items.len() == limit {
-            is_cut = true;
-            break;
-        }
-        last = Some(id);
-        let has = |text: &String| {
-            let json = serde_json::to_string(&event).unwrap_or_default();
-            json.to_lowercase().contains(text)
-        };
-        if text.as_ref().is_none_or(has) {
-            items.push(event);
-        }
-    }
-    let next = last.filter(|_| is_cut).map(|id| next_link(&uri, &id));
+    let mut found = app.inventory.database.page_events(&wanted).await?;
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let last = found.last().filter(|_| has_more);
+    let next = last.map(|last| next_link(&uri, &last.number.to_string()));
+    let items = found.into_iter().map(|stored| stored.event).collect();
     Ok(Page { items, next, total: None }.into())
 }
 

@@ -19,7 +19,7 @@ use tokio_stream::wrappers::BroadcastStream;
 use super::auth::Program;
 use super::problem::{Error, Fault};
 use crate::app::App;
-use crate::inventory::{EventFilter, Live};
+use crate::inventory::{AuditQuery, EventFilter, Live};
 
 /// How many streams one token may have open.
 const MAX_STREAMS: usize = 16;
@@ -93,11 +93,11 @@ impl OperationOutput for EventStream {
     }
 }
 
-/// Each message is an `event`, a `progress`, a `revision`, an `audit` entry, or a `missed`: how many of them
-/// a reader was too slow for.
+/// Each message is an `event`, an `audit` entry, the `state` of a host that changed, a `progress`,
+/// a `revision`, or a `missed`: how many of them a reader was too slow for.
 ///
-/// Events have ids. A reader that comes back with `Last-Event-ID` first gets the stored events that
-/// came after it, those of the same millisecond once more, and the current revision.
+/// Events and audit entries have ids. A reader that comes back with `Last-Event-ID` first gets
+/// those that came after it, those of the same millisecond once more, and the current revision.
 pub(super) async fn stream(
     State(app): State<App>,
     Extension(program): Extension<Program>,
@@ -115,11 +115,15 @@ pub(super) async fn stream(
     let live = BroadcastStream::new(watched).filter_map(move |live| match live {
         Ok(Live::Event(event)) => {
             let data = json(&event);
-            (!seen.remove(&data)).then(|| event_message(event.at_ms, data))
+            (!seen.remove(&data)).then(|| stored_message("event", event.at_ms, data))
         }
         Ok(Live::Progress(progress)) => Some(message("progress", &progress)),
+        Ok(Live::State(change)) => Some(message("state", &change)),
         Ok(Live::Revision(revision)) => Some(message("revision", &revision)),
-        Ok(Live::Audit(entry)) => Some(message("audit", &entry)),
+        Ok(Live::Audit(entry)) => {
+            let data = json(&entry);
+            (!seen.remove(&data)).then(|| stored_message("audit", entry.at_ms, data))
+        }
         Err(lagged) => Some(message("missed", &lagged.to_string())),
     });
     let all = tokio_stream::iter(messages).chain(live).map(move |message| {
@@ -146,7 +150,7 @@ fn last_event(headers: &HeaderMap) -> Result<Option<i64>, Error> {
 /// What a reader has missed.
 struct Resumed {
     messages: Vec<Message>,
-    /// The events in it, as JSON: some of them may be in the live stream as well.
+    /// What is in it, as JSON: some of them may be in the live stream as well.
     seen: HashSet<String>,
 }
 
@@ -161,10 +165,16 @@ impl Resumed {
             events.truncate(MAX_RESUMED as usize);
             messages.push(message("missed", &"older events are in GET /api/v1/events"));
         }
+        let query =
+            AuditQuery { from_ms: Some(at_ms), limit: MAX_RESUMED, ..AuditQuery::default() };
+        let audit = app.inventory.database.page_audit(&query).await?;
+        let audit = audit.iter().map(|stored| ("audit", stored.entry.at_ms, json(&stored.entry)));
+        let events = events.iter().map(|event| ("event", event.at_ms, json(event)));
+        let mut stored: Vec<_> = events.chain(audit).collect();
+        stored.sort_by_key(|(_, at_ms, _)| *at_ms);
         let mut seen = HashSet::new();
-        for event in events.iter().rev() {
-            let data = json(event);
-            messages.push(event_message(event.at_ms, data.clone()));
+        for (kind, at_ms, data) in stored {
+            messages.push(stored_message(kind, at_ms, data.clone()));
             seen.insert(data);
         }
         Ok(Self { messages, seen })
@@ -175,8 +185,9 @@ fn json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-fn event_message(at_ms: i64, data: String) -> Message {
-    Message::default().event("event").id(at_ms.to_string()).data(data)
+/// A message about something that is stored: a reader can go on behind it.
+fn stored_message(kind: &str, at_ms: i64, data: String) -> Message {
+    Message::default().event(kind).id(at_ms.to_string()).data(data)
 }
 
 fn message<T: Serialize>(kind: &str, value: &T) -> Message {

@@ -1,8 +1,11 @@
 //! Events: what happened to whom, newest first.
 
+use std::str::FromStr;
+
 use askama::Template;
 use axum::extract::State;
 use axum::response::IntoResponse;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use super::clock::Moment;
@@ -11,21 +14,21 @@ use super::page::{Frame, Page};
 use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
-use crate::inventory::{self, EventFilter};
+use crate::inventory::{self, EventFilter, EventPageQuery};
+use crate::lifecycle::moment::{self, InvalidMoment};
 use crate::lifecycle::{Event, EventKind};
 
-/// How many events are looked at.
-const READ: u32 = 5000;
 /// How many of a host's events its page shows.
 const OF_HOST: u32 = 40;
-/// How many are shown.
-const SHOWN: usize = 300;
+/// How many a page shows.
+const PAGE: u32 = 200;
 
 struct EventRow {
     at: Moment,
     host: Option<String>,
     mac: String,
     kind: EventKind,
+    is_failure: bool,
     text: String,
 }
 
@@ -60,28 +63,82 @@ fn rows(ui: &Ui, events: Vec<Event>) -> Vec<EventRow> {
         host: event.host.clone(),
         mac: event.mac.map(|mac| mac.to_string()).unwrap_or_default(),
         kind: event.kind(),
+        is_failure: event.data.is_failure(),
         text: event.text(),
     };
     events.into_iter().map(row).collect()
 }
 
-/// Which events are wanted.
+/// Which events are wanted. Empty for all.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct EventsQuery {
+pub(super) struct EventsQuery {
+    text: String,
     host: String,
     kind: String,
-    text: String,
+    mac: String,
+    address: String,
+    from: String,
+    until: String,
+    before: String,
 }
 
 impl EventsQuery {
-    fn lets_through(&self, event: &Event) -> bool {
-        let text = self.text.trim().to_lowercase();
-        let mac = || event.mac.is_some_and(|mac| mac.to_string().contains(&text));
-        let host = || event.host.as_ref().is_some_and(|host| host.to_lowercase().contains(&text));
-        (self.kind.is_empty() || event.kind().label() == self.kind)
-            && (text.is_empty() || event.text().to_lowercase().contains(&text) || mac() || host())
+    /// What to ask the database for, or what is wrong with a field.
+    fn query(&self, now_ms: i64) -> Result<EventPageQuery, Wrong> {
+        fn read<T: FromStr>(text: &str, expected: &'static str) -> Result<Option<T>, Wrong> {
+            let wrong = |_| Wrong::Field { text: text.trim().to_owned(), expected };
+            match text.trim() {
+                "" => Ok(None),
+                text => text.parse().map(Some).map_err(wrong),
+            }
+        }
+        let time = |text: &str| match text.trim() {
+            "" => Ok(None),
+            text => moment::parse(text, now_ms, &TimeZone::system()).map(Some),
+        };
+        Ok(EventPageQuery {
+            host: read(&self.host, "the name of a host")?,
+            kind: read(&self.kind, "a kind of event")?,
+            mac: read(&self.mac, "a MAC address")?,
+            address: read(&self.address, "an IPv4 or IPv6 address")?,
+            text: self.text.clone(),
+            from_ms: time(&self.from)?.unwrap_or_default(),
+            until_ms: time(&self.until)?,
+            before: read(&self.before, "the number of an event")?,
+            // One more than is shown: whether there are older ones.
+            limit: PAGE + 1,
+        })
     }
+
+    /// The query of the page of the events before one with this number.
+    fn older(&self, before: i64) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        let Self { text, host, kind, mac, address, from, until, before: _ } = self;
+        let pairs = [
+            ("text", text),
+            ("host", host),
+            ("kind", kind),
+            ("mac", mac),
+            ("address", address),
+            ("from", from),
+            ("until", until),
+        ];
+        for (name, value) in pairs.into_iter().filter(|(_, value)| !value.trim().is_empty()) {
+            query.append_pair(name, value);
+        }
+        query.append_pair("before", &before.to_string());
+        query.finish()
+    }
+}
+
+/// What is wrong with the form.
+#[derive(Debug, thiserror::Error)]
+enum Wrong {
+    #[error("\"{text}\" is not {expected}")]
+    Field { text: String, expected: &'static str },
+    #[error(transparent)]
+    Moment(#[from] InvalidMoment),
 }
 
 #[derive(Template)]
@@ -89,23 +146,25 @@ impl EventsQuery {
 struct EventsPage {
     frame: Frame,
     wanted: EventsQuery,
+    wrong: Option<String>,
     events: EventTable,
-    more: bool,
+    older: Option<String>,
 }
 
 /// `GET /events`
-pub(crate) async fn list(
+pub(super) async fn list(
     State(ui): State<Ui>,
     operator: Operator,
     UrlQuery(wanted): UrlQuery<EventsQuery>,
 ) -> Result<impl IntoResponse, Error> {
-    let host = wanted.host.trim();
-    let host = (!host.is_empty()).then(|| host.to_owned());
-    let filter = EventFilter { host, limit: READ, ..EventFilter::default() };
-    let mut events = ui.app.inventory.database.list_events(&filter).await?;
-    events.retain(|event| wanted.lets_through(event));
-    let more = events.len() > SHOWN;
-    events.truncate(SHOWN);
+    let (mut found, wrong) = match wanted.query(ui.now_ms()) {
+        Ok(query) => (ui.app.inventory.database.page_events(&query).await?, None),
+        Err(wrong) => (Vec::new(), Some(wrong.to_string())),
+    };
+    let has_more = found.len() > PAGE as usize;
+    found.truncate(PAGE as usize);
+    let older = found.last().filter(|_| has_more).map(|last| wanted.older(last.number));
+    let events = found.into_iter().map(|stored| stored.event).collect();
     let frame = operator.frame("events").await?;
-    Ok(Page(EventsPage { frame, wanted, events: EventTable::new(&ui, events), more }))
+    Ok(Page(EventsPage { frame, wanted, wrong, events: EventTable::new(&ui, events), older }))
 }

@@ -55,6 +55,7 @@ impl Board {
         EventCell {
             at: event.map(|event| ui.moment(event.at_ms)),
             kind: event.map(|event| event.kind().label()).unwrap_or_default(),
+            is_failure: event.is_some_and(|event| event.data.is_failure()),
             text: event.map(Event::text).unwrap_or_default(),
         }
     }
@@ -88,5 +89,6 @@ impl Transfer {
 pub(super) struct EventCell {
     at: Option<Moment>,
     kind: &'static str,
+    is_failure: bool,
     text: String,
 }

@@ -22,7 +22,7 @@ use super::query::UrlQuery;
 use super::racks;
 use super::state::Ui;
 use crate::inventory::Live;
-use crate::lifecycle::HostState;
+use crate::lifecycle::{HostState, StateChange};
 
 /// How often a page is brought up to date while something happens.
 const TICK: Duration = Duration::from_millis(300);
@@ -106,6 +106,14 @@ impl Pending {
                 return;
             }
             Live::Audit(_) => return,
+            Live::State(change) => {
+                let StateChange { host, status } = change;
+                if status.is_stopped() && !matches!(followed, Followed::Host(name) if name != host)
+                {
+                    self.say = Some(format!("{host} is {}: {}", status.state, status.reason));
+                }
+                Some(host)
+            }
         };
         let Some(host) = host else { return };
         match followed {
@@ -225,6 +233,9 @@ async fn update_rack(ui: &Ui, rack: &str, pending: &Pending) -> Result<Update, E
     let names = racks::host_names(&ui.app.inventory.snapshot().site, rack);
     let board = Board::read(ui).await?;
     let mut update = Update::default();
+    if names.iter().any(|name| pending.is_due(name)) {
+        update.html.insert("stopped".into(), racks::stopped(ui, &board, &names));
+    }
     for name in names.into_iter().filter(|name| pending.is_due(name)) {
         update.html.insert(format!("rack {name}"), racks::mark(&board, &name));
     }

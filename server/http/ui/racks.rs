@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 
 use super::error::Error;
-use super::host_row::Board;
+use super::host_row::{Board, StateCell};
 use super::natural::natural;
 use super::page::{Frame, Page};
 use super::session::Operator;
@@ -24,6 +24,8 @@ struct Row {
     /// How many hosts are in each state.
     counts: Vec<(HostState, usize)>,
     hosts: usize,
+    /// The hosts that do not go on, as HTML.
+    stopped: String,
 }
 
 #[derive(Template)]
@@ -44,17 +46,18 @@ pub(crate) async fn list(
         .site
         .racks
         .iter()
-        .map(|(name, rack)| row(&snapshot.site, &board, name, rack))
+        .map(|(name, rack)| row(&ui, &snapshot.site, &board, name, rack))
         .collect();
     rows.sort_by(|a, b| natural(&a.name, &b.name));
     Ok(Page(RacksPage { frame: operator.frame("racks").await?, rows }))
 }
 
-fn row(site: &Site, board: &Board, name: &str, rack: &Rack) -> Row {
+fn row(ui: &Ui, site: &Site, board: &Board, name: &str, rack: &Rack) -> Row {
     let states: Vec<HostState> = hosts_of(site, name).map(|(host, _)| board.state(host)).collect();
     let count = |state: &HostState| (*state, states.iter().filter(|own| *own == state).count());
     let counts = HostState::ALL.iter().map(count).filter(|(_, count)| *count > 0).collect();
-    Row { name: name.to_owned(), rack: rack.clone(), counts, hosts: states.len() }
+    let stopped = stopped(ui, board, &host_names(site, name));
+    Row { name: name.to_owned(), rack: rack.clone(), counts, hosts: states.len(), stopped }
 }
 
 fn hosts_of<'a>(site: &'a Site, rack: &'a str) -> impl Iterator<Item = (&'a String, &'a Host)> {
@@ -80,6 +83,23 @@ struct Slot {
 #[template(path = "rack_slot.html")]
 struct SlotMark {
     state: HostState,
+}
+
+/// The hosts of a rack that do not go on, with the cause.
+#[derive(Template)]
+#[template(path = "rack_stopped.html")]
+struct StoppedHosts {
+    hosts: Vec<(String, StateCell)>,
+}
+
+/// The hosts among `names` that do not go on, with the cause, as HTML.
+pub(super) fn stopped(ui: &Ui, board: &Board, names: &[String]) -> String {
+    let is_stopped =
+        |name: &&String| matches!(board.state(name), HostState::Stuck | HostState::Failed);
+    let mut names: Vec<&String> = names.iter().filter(is_stopped).collect();
+    names.sort_by(|a, b| natural(a, b));
+    let cell = |name: &String| (name.clone(), board.state_cell(ui, name));
+    StoppedHosts { hosts: names.into_iter().map(cell).collect() }.to_string()
 }
 
 /// The moving part of a host in the drawing, as HTML.
@@ -124,7 +144,7 @@ pub(crate) async fn show(
     let unplaced = hosts.iter().filter(|(_, host)| host.unit.is_none());
     Ok(Page(RackPage {
         frame: operator.frame("racks").await?,
-        row: row(site, &board, &name, rack),
+        row: row(&ui, site, &board, &name, rack),
         units: (1..=top).rev().map(|unit| (unit, u32::from(top - unit) * PITCH)).collect(),
         height: u32::from(top) * PITCH,
         unplaced: unplaced.map(|(name, _)| (*name).clone()).collect(),
