@@ -109,7 +109,8 @@ macro_rules! nouns {
             $(visitor.visit::<$type>();)*
         }
 
-        /// A map of a site that is not declared above does not compile here.
+        /// A map of a site that is not declared above does not compile here: rustc words it as
+        /// "pattern requires `..`". Add the noun.
         const _: fn(Site) = |site| {
             let Site { $($section: _,)* parameters: _, network: _, labels: _ } = site;
         };

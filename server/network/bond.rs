@@ -93,7 +93,8 @@ macro_rules! parameters {
     ];)*) => {
         /// The parameters that `spec` gives, in the order of the table.
         pub(super) fn parameters(spec: &BondSpec) -> Vec<Parameter<'_>> {
-            // Exhaustive, so that a new field is asked for here.
+            // Exhaustive: a field without a row is an error here, which rustc words as "pattern
+            // requires `..`". Add the row.
             let BondSpec { nics: _, settings: _, $($field,)* } = spec;
             let rows = [$($field.given().map(|value| Parameter {
                 key: stringify!($field).replace('_', "-"),
