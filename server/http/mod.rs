@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod health;
+pub(crate) mod listen;
 pub mod machine;
 mod settled;
 pub mod ui;

@@ -146,9 +146,19 @@ impl DhcpServer {
         }
     }
 
+    /// The id of the running server.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.as_ref().unwrap().id()
+    }
+
+    /// Waits until the server has ended by itself.
+    pub(crate) fn wait_for_end(&mut self) {
+        self.process.take().unwrap().wait().unwrap();
+    }
+
     /// The resident memory of the running server, in KiB.
     pub(crate) fn memory_kib(&self) -> u64 {
-        let id = self.process.as_ref().unwrap().id();
+        let id = self.process_id();
         let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()

@@ -1,39 +1,45 @@
 //! What the kernel says of an interface: number, addresses, MTU.
 
 use std::fs;
+use std::io;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
+use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::if_nametoindex;
 
 use crate::dhcp::link::ServedLink;
 use crate::model::Mac;
 
-/// The interface as it is now; none if there is none of that name.
-pub(in crate::dhcp) fn read_link(interface: &str) -> Option<ServedLink> {
-    let index = if_nametoindex(interface).ok()?;
-    let mtu = fs::read_to_string(format!("/sys/class/net/{interface}/mtu"))
-        .ok()
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(1500);
-    Some(ServedLink {
-        interface: interface.to_owned(),
-        index,
-        addresses: addresses(interface),
-        mtu,
-    })
+/// The interface as it is now, or `None` if it does not exist.
+///
+/// # Errors
+/// When the kernel does not say, for example for lack of descriptors (EMFILE): nothing is known
+/// about the interface then.
+pub(in crate::dhcp) fn read_link(interface: &str) -> io::Result<Option<ServedLink>> {
+    let index = match if_nametoindex(interface) {
+        Ok(index) => index,
+        Err(Errno::ENODEV | Errno::ENXIO) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let mtu = match fs::read_to_string(format!("/sys/class/net/{interface}/mtu")) {
+        Ok(text) => text.trim().parse().unwrap_or(1500),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 1500,
+        Err(error) => return Err(error),
+    };
+    let addresses = addresses(interface)?;
+    Ok(Some(ServedLink { interface: interface.to_owned(), index, addresses, mtu }))
 }
 
-fn addresses(interface: &str) -> Vec<Ipv4Net> {
-    let Ok(all) = getifaddrs() else { return Vec::new() };
-    all.filter(|entry| entry.interface_name == interface)
-        .filter_map(|entry| {
-            let address: Ipv4Addr = entry.address?.as_sockaddr_in()?.ip();
-            let mask: Ipv4Addr = entry.netmask?.as_sockaddr_in()?.ip();
-            Ipv4Net::with_netmask(address, mask).ok()
-        })
-        .collect()
+fn addresses(interface: &str) -> io::Result<Vec<Ipv4Net>> {
+    let own = getifaddrs()?.filter(|entry| entry.interface_name == interface);
+    let address_of = |entry: nix::ifaddrs::InterfaceAddress| {
+        let address: Ipv4Addr = entry.address?.as_sockaddr_in()?.ip();
+        let mask: Ipv4Addr = entry.netmask?.as_sockaddr_in()?.ip();
+        Ipv4Net::with_netmask(address, mask).ok()
+    };
+    Ok(own.filter_map(address_of).collect())
 }
 
 /// The interface's own MAC.

@@ -26,7 +26,7 @@ fn transmit(bytes: Vec<u8>, port: u16) -> Transmit {
 
 #[tokio::test]
 async fn replies_arrive_one_by_one_at_their_relays_in_order() {
-    let link = read_link("lo").unwrap();
+    let link = read_link("lo").unwrap().unwrap();
     let socket = DhcpSocket::open(&link, 0).unwrap();
     let relays = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
     let port = |relay: usize| relays[relay].local_addr().unwrap().port();
@@ -51,7 +51,7 @@ async fn replies_arrive_one_by_one_at_their_relays_in_order() {
 
 #[tokio::test]
 async fn packets_that_cannot_share_a_message_leave_alone_and_each_failure_has_its_place() {
-    let link = read_link("lo").unwrap();
+    let link = read_link("lo").unwrap().unwrap();
     let socket = DhcpSocket::open(&link, 0).unwrap();
     let relay = UdpSocket::bind("127.0.0.1:0").unwrap();
     let good = relay.local_addr().unwrap().port();

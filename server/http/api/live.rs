@@ -15,6 +15,7 @@ use schemars::json_schema;
 use serde::Serialize;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::BroadcastStream;
+use tokio_util::sync::CancellationToken;
 
 use super::auth::Program;
 use super::problem::{Error, Fault};
@@ -28,12 +29,20 @@ const MAX_STREAMS: usize = 16;
 const MAX_RESUMED: u32 = 10_000;
 
 /// The streams that are open, by token.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Streams(Arc<Mutex<HashMap<String, usize>>>);
+#[derive(Clone, Debug)]
+pub(super) struct Streams {
+    open: Arc<Mutex<HashMap<String, usize>>>,
+    /// Ends them all, which would keep the server from stopping.
+    stop: CancellationToken,
+}
 
 impl Streams {
+    pub(super) fn new(stop: CancellationToken) -> Self {
+        Self { open: Arc::default(), stop }
+    }
+
     fn open(&self, who: &str) -> Result<OpenStream, Error> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(who.to_owned()).or_default();
         if *count >= MAX_STREAMS {
             return Err(Error::TooManyStreams(*count));
@@ -51,7 +60,7 @@ struct OpenStream {
 
 impl Drop for OpenStream {
     fn drop(&mut self) {
-        let mut open = self.streams.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.streams.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = open.get_mut(&self.who) {
             *count -= 1;
             if *count == 0 {
@@ -105,6 +114,7 @@ pub(super) async fn stream(
     headers: HeaderMap,
 ) -> Result<EventStream, Error> {
     let open = streams.open(&program.who)?;
+    let stopped = streams.stop.clone().cancelled_owned();
     // Before the database is read: nothing may happen between the two.
     let watched = app.inventory.events.watch();
     let resumed = match last_event(&headers)? {
@@ -131,6 +141,7 @@ pub(super) async fn stream(
         let _ = &open;
         Ok::<_, Infallible>(message)
     });
+    let all = futures_util::StreamExt::take_until(all, stopped);
     Ok(EventStream(Sse::new(all).keep_alive(KeepAlive::default()).into_response()))
 }
 

@@ -26,6 +26,7 @@ use axum::Router;
 use axum::extract::Extension;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
+use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::http::settled::settled;
@@ -33,7 +34,7 @@ use crate::model::{Noun, NounVisitor, visit_nouns};
 pub(crate) use problem::{Explanation, describe_failures};
 
 /// Every route, without `/api/v1`, for a router of any state.
-pub fn router<S: Clone + Send + Sync + 'static>(app: App) -> Router<S> {
+pub fn router<S: Clone + Send + Sync + 'static>(app: App, stop: CancellationToken) -> Router<S> {
     openapi::begin();
     let with_token = ApiRouter::new()
         .merge(whole_site())
@@ -63,7 +64,7 @@ pub fn router<S: Clone + Send + Sync + 'static>(app: App) -> Router<S> {
     routes
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
-        .layer(Extension(live::Streams::default()))
+        .layer(Extension(live::Streams::new(stop)))
         .with_state(app)
 }
 

@@ -4,7 +4,6 @@
 //! is told which instead of being given them: it sends its own pages and copies nothing.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -30,11 +29,6 @@ impl Connection {
     /// A connection that was just accepted.
     pub(super) fn new(stream: TcpStream) -> Self {
         Self { stream, corked: false }
-    }
-
-    /// The address of this server that the client reached.
-    pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.stream.local_addr()
     }
 
     /// The stream, for what is no file: nothing is held back any longer.

@@ -26,16 +26,18 @@ use axum::http::{Method, Uri};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
-use axum::{Router, ServiceExt};
+use axum::{Extension, Router};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceBuilder;
 use tower::util::MapRequest;
+use tower::{Layer, ServiceBuilder};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::app::App;
 use crate::boot::next::LOCAL_PATH;
 use crate::http::health;
+use crate::http::listen::{self, Limits};
 use crate::inventory::now_ms;
 use crate::lifecycle::EventData;
 use crate::metrics::HTTP_ANSWERS;
@@ -43,7 +45,7 @@ use crate::model::Mac;
 use crate::network::Format;
 use config::Wrapping;
 use error::Error;
-use peer::{ConnectionAddresses, MachineListener};
+use peer::ConnectionAddresses;
 use rendered::Rendered;
 
 /// What the handlers share. Cheaper to clone than its parts, which happens at every request.
@@ -106,6 +108,7 @@ fn service(app: App) -> Service {
             |method: Method| async move { Error::Method(method.to_string()) },
         )
         .layer(DefaultBodyLimit::max(report::MAX_BYTES))
+        .layer(RequestBodyTimeoutLayer::new(listen::BODY))
         .layer(ServiceBuilder::new().layer(middleware::from_fn(log)).layer(CatchPanicLayer::new()))
         .with_state(Machine(Arc::new(Parts { app, rendered: Rendered::default() })));
     MapRequest::new(routes, join_slashes)
@@ -113,12 +116,12 @@ fn service(app: App) -> Service {
 
 /// Serves on `listener` until `stop`; answers that have begun are finished.
 pub async fn run(app: App, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
-    axum::serve(
-        MachineListener(listener),
-        service(app).into_make_service_with_connect_info::<ConnectionAddresses>(),
-    )
-    .with_graceful_shutdown(stop.cancelled_owned())
-    .await
+    let service = service(app);
+    let prepare = move |stream, peer| {
+        let (connection, addresses) = peer::connect(stream, peer);
+        (connection, Extension(ConnectInfo(addresses)).layer(service.clone()))
+    };
+    listen::run(listener, Limits::of_machines(), prepare, stop).await
 }
 
 /// Reads `//boot//x` as `/boot/x`: firmware joins URLs carelessly and does not follow a redirect.

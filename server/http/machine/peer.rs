@@ -1,14 +1,12 @@
 //! Who is at the other end of a connection, and what they may read.
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use axum::extract::ConnectInfo;
 use axum::extract::FromRequestParts;
-use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
-use axum::serve::{IncomingStream, Listener};
-use tokio::net::TcpListener;
+use tokio::net::TcpStream;
 
 use super::congestion;
 use super::connection::Connection;
@@ -29,37 +27,18 @@ pub(super) struct ConnectionAddresses {
     pub local: SocketAddr,
 }
 
-/// A listener whose connections know both of their addresses.
-pub(super) struct MachineListener(pub TcpListener);
-
-impl Listener for MachineListener {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        let (stream, peer) = Listener::accept(&mut self.0).await;
-        // A short answer must not wait for the client's delayed ACK.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%peer, %error, "no TCP_NODELAY");
-        }
-        if let Err(error) = congestion::suit(&stream, peer.ip()) {
-            tracing::debug!(%peer, %error, "congestion control unchanged");
-        }
-        (Connection::new(stream), peer)
+/// Makes a connection of what was accepted, and says between which addresses it is.
+pub(super) fn connect(stream: TcpStream, peer: SocketAddr) -> (Connection, ConnectionAddresses) {
+    // A short answer must not wait for the client's delayed ACK.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "no TCP_NODELAY");
     }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+    if let Err(error) = congestion::suit(&stream, peer.ip()) {
+        tracing::debug!(%peer, %error, "congestion control unchanged");
     }
-}
-
-impl Connected<IncomingStream<'_, MachineListener>> for ConnectionAddresses {
-    fn connect_info(stream: IncomingStream<'_, MachineListener>) -> Self {
-        let peer = *stream.remote_addr();
-        // A socket that has lost its address is closed already: any answer is lost.
-        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        Self { peer, local: stream.io().local_addr().unwrap_or(nowhere) }
-    }
+    // A socket that has lost its address is closed already: any answer is lost.
+    let local = stream.local_addr().unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
+    (Connection::new(stream), ConnectionAddresses { peer, local })
 }
 
 /// Who asks, from where, with which token.

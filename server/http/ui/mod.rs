@@ -50,16 +50,19 @@ mod usage;
 use std::io;
 use std::net::SocketAddr;
 
-use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{ConnectInfo, DefaultBodyLimit};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Redirect;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower::Layer;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::app::App;
+use crate::http::listen::{self, Limits};
 use crate::http::settled::settled;
 use crate::http::{api, health};
 use crate::model::NounKind;
@@ -67,6 +70,9 @@ use state::Ui;
 
 /// The largest form that is read, in bytes: a pasted site file of some thousand hosts.
 const FORM_BYTES: usize = 4 << 20;
+
+/// The largest login form, in bytes: it is read from anybody.
+const LOGIN_BYTES: usize = 8 << 10;
 
 /// Every page.
 pub fn router(app: App) -> Router {
@@ -104,15 +110,19 @@ fn routes(ui: Ui) -> Router {
         .route_layer(from_fn_with_state(ui.clone(), session::require_login));
     Router::new()
         .merge(with_login)
-        .route("/login", get(login::form).post(login::enter))
+        .route(
+            "/login",
+            get(login::form).post(login::enter).layer(DefaultBodyLimit::max(LOGIN_BYTES)),
+        )
         .route("/static/{file}", get(assets::file))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics).with_state(ui.app.clone()))
-        .nest("/api/v1", api::router(ui.app.clone()))
+        .nest("/api/v1", api::router(ui.app.clone(), ui.stop.clone()))
         .fallback(error::no_such_page)
         .layer(session::layer(&ui))
         .layer(DefaultBodyLimit::max(FORM_BYTES))
+        .layer(RequestBodyTimeoutLayer::new(listen::BODY))
         .layer(from_fn_with_state(ui.clone(), guard::check))
         .layer(CatchPanicLayer::custom(error::after_panic))
         .layer(from_fn(api::describe_failures))
@@ -157,6 +167,8 @@ fn pages(kind: NounKind) -> Router<Ui> {
 /// Serves the pages on `listener` until `stop`.
 pub async fn run(app: App, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
     let routes = routes(Ui::start(app, stop.clone()));
-    let service = routes.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
+    let prepare = move |stream, peer: SocketAddr| {
+        (stream, Extension(ConnectInfo(peer)).layer(routes.clone()))
+    };
+    listen::run(listener, Limits::of_operators(), prepare, stop).await
 }

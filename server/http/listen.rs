@@ -1,0 +1,280 @@
+//! Accepts HTTP connections, within limits: what one client can hold open is bounded, and what
+//! all of them can hold open leaves descriptors for DHCP, TFTP and the database.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::{Service, ServiceExt};
+
+/// How long a client may take to send the head of a request, also on a connection that was kept
+/// open for another one.
+const HEAD: Duration = Duration::from_secs(15);
+/// How long a client may pause within the body of a request.
+pub(crate) const BODY: Duration = Duration::from_secs(15);
+/// How long a client may take no byte of a response before its connection is closed.
+const STALLED: Duration = Duration::from_secs(60);
+/// How many connections one address may have. Reverse proxies and load generators on the server
+/// itself are not limited.
+const PER_ADDRESS: usize = 64;
+/// Descriptors that are kept free for DHCP, TFTP, the database and files.
+const RESERVED: usize = 256;
+/// How often a refused connection is logged.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// Which connections a listener accepts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// How many connections there may be.
+    pub connections: usize,
+    /// How many one address may have.
+    pub per_address: usize,
+}
+
+impl Limits {
+    /// The limits of the listener of hosts: three quarters of what the limit of open files allows.
+    pub(crate) fn of_machines() -> Self {
+        Self { connections: spare_descriptors() / 4 * 3, per_address: PER_ADDRESS }
+    }
+
+    /// The limits of the listener of the web UI and the API: a quarter.
+    pub(crate) fn of_operators() -> Self {
+        Self { connections: spare_descriptors() / 4, per_address: PER_ADDRESS }
+    }
+}
+
+/// Raises the limit of open files to the hard one, as the process itself may (getrlimit(2)).
+pub(crate) fn raise_descriptor_limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!("cannot raise the limit of open files from {soft} to {hard}: {error}");
+    }
+}
+
+/// How many descriptors connections may have, in all.
+fn spare_descriptors() -> usize {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(65_536);
+    // A file may be open for each connection.
+    (limit.saturating_sub(RESERVED) / 2).max(64)
+}
+
+/// A listener's connections.
+struct Connections {
+    limits: Limits,
+    open: Arc<Mutex<Open>>,
+}
+
+#[derive(Default)]
+struct Open {
+    count: usize,
+    by_address: HashMap<IpAddr, usize>,
+    last_logged: Option<Instant>,
+}
+
+/// A connection's place among them, as long as it is held.
+struct Place {
+    open: Arc<Mutex<Open>>,
+    address: IpAddr,
+}
+
+/// Why a connection is closed at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Full {
+    /// The listener has as many as it may have.
+    Listener,
+    /// The address has.
+    Address,
+}
+
+impl Connections {
+    fn new(limits: Limits) -> Self {
+        Self { limits, open: Arc::default() }
+    }
+
+    fn admit(&self, address: IpAddr) -> Result<Place, Full> {
+        let address = address.to_canonical();
+        let mut open = lock(&self.open);
+        if open.count >= self.limits.connections {
+            return Err(Full::Listener);
+        }
+        let of_address = open.by_address.entry(address).or_default();
+        if *of_address >= self.limits.per_address && !address.is_loopback() {
+            return Err(Full::Address);
+        }
+        *of_address += 1;
+        open.count += 1;
+        Ok(Place { open: self.open.clone(), address })
+    }
+
+    /// Logs a refused connection, at most every [`LOG_EVERY`].
+    fn log(&self, peer: SocketAddr, full: Full, now: Instant) {
+        let mut open = lock(&self.open);
+        if open.last_logged.is_some_and(|last| now < last + LOG_EVERY) {
+            return;
+        }
+        open.last_logged = Some(now);
+        match full {
+            Full::Listener => tracing::warn!(
+                %peer, "closed a new HTTP connection: {} are open", open.count
+            ),
+            Full::Address => tracing::warn!(
+                %peer, "closed a new HTTP connection: {} has {} open, the limit",
+                peer.ip().to_canonical(), self.limits.per_address
+            ),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = lock(&self.open);
+        open.count -= 1;
+        if let Some(count) = open.by_address.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                open.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
+    open.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Serves `service` on `listener` until `stop`; then requests that are being answered are
+/// finished. `prepare` gets each connection first, and makes of it what is read and written,
+/// and the service for its requests.
+pub(crate) async fn run<I, S>(
+    mut listener: TcpListener,
+    limits: Limits,
+    prepare: impl Fn(TcpStream, SocketAddr) -> (I, S),
+    stop: CancellationToken,
+) -> io::Result<()>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let connections = Connections::new(limits);
+    let tracker = TaskTracker::new();
+    while let Some((stream, peer)) = stop.run_until_cancelled(accept(&mut listener)).await {
+        let place = match connections.admit(peer.ip()) {
+            Ok(place) => place,
+            Err(full) => {
+                connections.log(peer, full, Instant::now());
+                continue;
+            }
+        };
+        if let Err(error) = SockRef::from(&stream).set_tcp_user_timeout(Some(STALLED)) {
+            tracing::debug!(%peer, %error, "cannot limit how long a client may stall");
+        }
+        let (io, service) = prepare(stream, peer);
+        let serve = serve(io, service, peer, stop.clone());
+        tracker.spawn(async move {
+            serve.await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    tracker.close();
+    tracker.wait().await;
+    Ok(())
+}
+
+/// The next connection. Whatever accept(2) complains of belongs to one connection, or passes.
+async fn accept(listener: &mut TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) if is_of_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!("cannot accept HTTP connections: {error}; retrying in 1 s");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+fn is_of_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+    )
+}
+
+/// Serves one connection.
+async fn serve<I, S>(io: I, service: S, peer: SocketAddr, stop: CancellationToken)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let asked = Arc::new(AtomicBool::new(false));
+    let has_asked = asked.clone();
+    let service = service.map_request(move |request: hyper::Request<Incoming>| {
+        asked.store(true, Ordering::Relaxed);
+        request.map(Body::new)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .serve_connection(TokioIo::new(io), TowerToHyperService::new(service));
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = stop.cancelled() => {
+            // A connection without a request yet would wait for its client.
+            if !has_asked.load(Ordering::Relaxed) {
+                return;
+            }
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "HTTP connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_and_all_of_them_have_limits_and_the_server_itself_has_only_the_latter() {
+        let connections = Connections::new(Limits { connections: 5, per_address: 2 });
+        let (one, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+        let mut places: Vec<_> = (0..2).map(|_| connections.admit(one).ok().unwrap()).collect();
+        assert_eq!(connections.admit(one).err(), Some(Full::Address));
+        let mapped = "::ffff:10.0.0.1".parse().unwrap();
+        assert_eq!(connections.admit(mapped).err(), Some(Full::Address));
+        places.extend((0..3).map(|_| connections.admit([127, 0, 0, 1].into()).ok().unwrap()));
+        assert_eq!(connections.admit(other).err(), Some(Full::Listener));
+        places.clear();
+        assert!(connections.admit(one).is_ok());
+        assert!(lock(&connections.open).by_address.len() <= 1);
+    }
+}
