@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -140,7 +140,11 @@ const SETTLED: Duration = Duration::from_secs(2);
 
 /// Whether the database is writable. Logs the beginning and the end of a failure once.
 #[derive(Debug)]
-pub(crate) struct Health(Mutex<Option<Failure>>);
+pub(crate) struct Health {
+    failure: Mutex<Option<Failure>>,
+    /// Whether the database server did not answer when it was last asked.
+    unreachable: AtomicBool,
+}
 
 #[derive(Debug)]
 struct Failure {
@@ -152,12 +156,12 @@ struct Failure {
 
 impl Health {
     const fn new() -> Self {
-        Self(Mutex::new(None))
+        Self { failure: Mutex::new(None), unreachable: AtomicBool::new(false) }
     }
 
     /// Notes that a write failed.
     pub(crate) fn failed(&self, reason: &impl ToString) {
-        let mut failure = lock(&self.0);
+        let mut failure = lock(&self.failure);
         let reason = reason.to_string();
         if failure.is_none() {
             tracing::error!(
@@ -172,16 +176,35 @@ impl Health {
     /// Notes that a write succeeded.
     pub(crate) fn works(&self) {
         let now = Instant::now();
-        if let Some(failure) = lock(&self.0).as_mut() {
+        if let Some(failure) = lock(&self.failure).as_mut() {
             failure.stored.get_or_insert(now);
         }
         self.settle(now);
     }
 
+    /// Notes whether the database server answered: `failure` says why not. That it answers says
+    /// nothing about writes, unless it did not before.
+    pub(crate) fn reached(&self, failure: Option<&str>) {
+        match failure {
+            Some(reason) => {
+                self.unreachable.store(true, Ordering::Relaxed);
+                self.failed(&reason);
+            }
+            None if self.unreachable.swap(false, Ordering::Relaxed) => self.works(),
+            None => {}
+        }
+    }
+
+    /// Whether the database server did not answer when it was last asked: writing would only
+    /// make a client wait.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        self.unreachable.load(Ordering::Relaxed)
+    }
+
     /// Why the last write failed, or `None` if the database is writable.
     pub(crate) fn failure(&self) -> Option<String> {
         self.settle(Instant::now());
-        lock(&self.0).as_ref().map(|failure| failure.reason.clone())
+        lock(&self.failure).as_ref().map(|failure| failure.reason.clone())
     }
 
     /// Ends a failure if no write has failed for [`SETTLED`].
@@ -189,7 +212,7 @@ impl Health {
         let is_over = |failure: &mut Failure| {
             failure.stored.is_some_and(|stored| now.duration_since(stored) >= SETTLED)
         };
-        if let Some(failure) = lock(&self.0).take_if(is_over) {
+        if let Some(failure) = lock(&self.failure).take_if(is_over) {
             let seconds = now.duration_since(failure.since).as_secs();
             tracing::info!("database is writable again after {seconds} s");
         }

@@ -8,13 +8,13 @@ use std::time::Duration;
 use nix::libc;
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::config::Config;
 use crate::files::FileStore;
-use crate::inventory::{self, Database, Inventory, OpenError, Retention};
+use crate::inventory::{self, Database, Expected, Inventory, OpenError, Retention};
 use crate::leases::LeaseBook;
 use crate::lifecycle::stall::Patience;
 use crate::{dhcp, dhcp6, http, tftp};
@@ -27,9 +27,9 @@ const BACKLOG: i32 = 1024;
 /// Why the server did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
-    /// The data directory or the files directory cannot be created.
+    /// The files directory cannot be created.
     #[error("cannot create directory {path}: {source}")]
-    DataDir {
+    FilesDir {
         /// The directory.
         path: String,
         /// The system's reason.
@@ -74,13 +74,13 @@ pub(crate) struct Server {
 impl Server {
     /// Opens the database, reads the inventory and binds both HTTP listeners.
     pub(crate) async fn open(config: Config) -> Result<Self, ServeError> {
-        for path in [&config.data_dir, &config.files_path()] {
-            std::fs::create_dir_all(path).map_err(|source| ServeError::DataDir {
-                path: path.display().to_string(),
-                source,
-            })?;
-        }
-        let database = Database::open(&config.database_url()).await?;
+        http::listen::raise_descriptor_limit();
+        let Config { data_dir, inventory_id, .. } = &config;
+        let expected = Expected { data_dir, id: inventory_id.as_deref() };
+        let database = Database::open_known(&config.database_url(), &expected).await?;
+        let files = config.files_path();
+        std::fs::create_dir_all(&files)
+            .map_err(|source| ServeError::FilesDir { path: files.display().to_string(), source })?;
         let inventory = Inventory::open(database.clone()).await?;
         inventory.states.set_patience(Patience { percent: config.boot_patience_percent });
         let leases = LeaseBook::open(database).await?;
@@ -95,50 +95,75 @@ impl Server {
         &self.app
     }
 
-    /// Runs all services until `stop`, or until one fails; then stops the others.
+    /// Runs all services until `stop`, or until one fails; then stops the others: HTTP first, and
+    /// DHCP and TFTP when its requests are answered, so that a host that boots meanwhile goes on.
     pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
         let Self { app, admin, machine } = self;
         log_services(&app, &admin, &machine);
-        let mut services = Services { tasks: JoinSet::new(), stop: stop.clone() };
-        services.start("inventory watch", app.inventory.clone().run_watch(stop.clone()));
-        services.start("lease watch", app.leases.clone().run_watch(stop.clone()));
+        let last = CancellationToken::new();
+        let mut http = Services::new(&stop);
+        http.start("machine HTTP", http::machine::run(app.clone(), machine, stop.clone()));
+        http.start("web UI", http::ui::run(app.clone(), admin, stop.clone()));
+        let mut others = Services::new(&stop);
+        let inventory = &app.inventory;
         let Config { event_days, event_boots, event_rows, .. } = *app.config;
         let retention = Retention { days: event_days, boots: event_boots, rows: event_rows };
-        services.start("event log", app.inventory.clone().run_events(retention, stop.clone()));
-        services.start("host states", app.inventory.clone().run_states(stop.clone()));
+        others.start("event log", inventory.clone().run_events(retention, last.clone()));
+        others.start("host states", inventory.clone().run_states(last.clone()));
+        others.start("inventory watch", inventory.clone().run_watch(last.clone()));
+        others.start("lease watch", app.leases.clone().run_watch(last.clone()));
         let audit_days = app.config.audit_days;
-        services.start("audit log", app.inventory.clone().run_audit(audit_days, stop.clone()));
-        services.start("rental watch", app.inventory.clone().run_rental_ends(stop.clone()));
-        services.start("machine HTTP", http::machine::run(app.clone(), machine, stop.clone()));
-        services.start("web UI", http::ui::run(app.clone(), admin, stop.clone()));
+        others.start("audit log", inventory.clone().run_audit(audit_days, last.clone()));
+        others.start("rental watch", inventory.clone().run_rental_ends(last.clone()));
+        let database = inventory.database.clone();
+        others.start("database", database.run_upkeep(last.clone()));
         if !app.config.interfaces.is_empty() {
             if app.config.dhcp {
-                services.start("DHCP", dhcp::run(app.clone(), stop.clone()));
+                others.start("DHCP", dhcp::run(app.clone(), last.clone()));
             }
             if app.config.dhcp && app.config.dhcp6 {
-                services.start("DHCPv6", dhcp6::run(app.clone(), stop.clone()));
+                others.start("DHCPv6", dhcp6::run(app.clone(), last.clone()));
             }
             if app.config.router_advertisements {
-                services.start("router advertisements", dhcp::advertise(app.clone(), stop.clone()));
+                others.start("router advertisements", dhcp::advertise(app.clone(), last.clone()));
             }
             if app.config.tftp {
-                services.start("TFTP", tftp::run(app.clone(), stop.clone()));
+                others.start("TFTP", tftp::run(app.clone(), last.clone()));
             }
         }
-        let ended = services.wait().await;
+        let ended = async {
+            tokio::join!(http.until_all_end(), others.until_one_ends());
+            last.cancel();
+            others.until_all_end().await;
+        };
+        let deadline = async {
+            stop.cancelled().await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        tokio::select! {
+            () = ended => {}
+            () = deadline => {
+                tracing::warn!("requests or transfers still run after {DRAIN:?}; closing them");
+            }
+        }
+        let outcome = http.close().await.and(others.close().await);
         app.inventory.events.flush(DRAIN).await;
         app.inventory.database.close().await;
-        ended
+        outcome
     }
 }
-
-/// The running services.
+/// Services that run. When one ends, `stop` ends the others.
 struct Services {
     tasks: JoinSet<(&'static str, io::Result<()>)>,
     stop: CancellationToken,
+    outcome: Result<(), ServeError>,
 }
 
 impl Services {
+    fn new(stop: &CancellationToken) -> Self {
+        Self { tasks: JoinSet::new(), stop: stop.clone(), outcome: Ok(()) }
+    }
+
     fn start(
         &mut self,
         name: &'static str,
@@ -147,37 +172,33 @@ impl Services {
         self.tasks.spawn(async move { (name, service.await) });
     }
 
-    /// Waits until one service ends, then up to [`DRAIN`] for the others.
-    async fn wait(mut self) -> Result<(), ServeError> {
-        let mut outcome = Ok(());
-        let drain = async {
-            self.stop.cancelled().await;
-            tokio::time::sleep(DRAIN).await;
-        };
-        tokio::pin!(drain);
-        loop {
-            tokio::select! {
-                () = &mut drain => {
-                    tracing::warn!("transfers still running after {DRAIN:?}; closing them");
-                    self.tasks.shutdown().await;
-                    return outcome;
-                }
-                ended = self.tasks.join_next() => match ended {
-                    None => return outcome,
-                    Some(Ok((_, Ok(())))) => {}
-                    Some(Ok((service, Err(source)))) => {
-                        if outcome.is_ok() {
-                            outcome = Err(ServeError::Service { service, source });
-                        }
-                    }
-                    Some(Err(error)) => {
-                        let source = io::Error::other(error);
-                        outcome = Err(ServeError::Service { service: "a service", source });
-                    }
-                },
-            }
-            self.stop.cancel();
+    /// Waits until all have ended.
+    async fn until_all_end(&mut self) {
+        while let Some(ended) = self.tasks.join_next().await {
+            self.note(ended);
         }
+    }
+
+    /// Waits until one has ended, or until `stop`.
+    async fn until_one_ends(&mut self) {
+        let stop = self.stop.clone();
+        if let Some(Some(ended)) = stop.run_until_cancelled(self.tasks.join_next()).await {
+            self.note(ended);
+        }
+    }
+
+    fn note(&mut self, ended: Result<(&'static str, io::Result<()>), JoinError>) {
+        let (service, ended) = ended.unwrap_or_else(|error| ("a service", Err(error.into())));
+        if let (Err(source), true) = (ended, self.outcome.is_ok()) {
+            self.outcome = Err(ServeError::Service { service, source });
+        }
+        self.stop.cancel();
+    }
+
+    /// Ends those that still run. The error is that of the first that failed.
+    async fn close(mut self) -> Result<(), ServeError> {
+        self.tasks.shutdown().await;
+        self.outcome
     }
 }
 

@@ -214,7 +214,7 @@ fn a_database_that_is_not_writable_is_reported() {
     let found = wrong_by(&server, &by, &QUIET);
     assert_eq!(found.len(), 1, "{found:#?}");
     // It does not even open, unless whoever had it open last left its log behind.
-    let unopened = "does not open";
+    let unopened = "cannot open";
     let tells = |line: &String| line.contains(unopened) || line.contains("not writable");
     assert!(found[0].starts_with("database: ") && tells(&found[0]), "{found:#?}");
     server.start(&["lan"]);

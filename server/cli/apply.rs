@@ -29,7 +29,7 @@ impl Apply {
             Ok(file) => file,
             Err(errors) => return refuse(&context, &errors),
         };
-        let inventory = context.inventory().await?;
+        let inventory = context.inventory_for(self.dry_run).await?;
         let (who, summary) = (operator(), format!("apply {name}"));
         let site = file.site.clone().into_site();
         match inventory.replace_site(change(&who, &summary, self.dry_run), site).await {

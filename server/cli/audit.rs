@@ -38,7 +38,7 @@ impl Audit {
         let Self { who, kind, address, from, until, limit } = self;
         let query =
             AuditQuery { who, kind, address, from_ms: from, until_ms: until, before: None, limit };
-        let found = context.inventory().await?.database.page_audit(&query).await?;
+        let found = context.read_inventory().await?.database.page_audit(&query).await?;
         let entry = |stored: StoredAuditEntry| stored.entry;
         let entries: Vec<AuditEntry> = found.into_iter().rev().map(entry).collect();
         context.print(&entries, || {

@@ -28,7 +28,10 @@ impl Check {
     /// Prints the findings; fails if one is an error.
     pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let Some(path) = self.file else {
-            let inventory = context.inventory().await?;
+            let inventory = match self.fix {
+                true => context.inventory().await?,
+                false => context.read_inventory().await?,
+            };
             if self.fix {
                 super::fix::run(&inventory, self.yes).await?;
             }

@@ -3,11 +3,10 @@
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::inventory::{Change, Database, Inventory};
+use crate::inventory::{Access, Change, Database, Expected, Inventory, OpenError};
 use crate::lifecycle::audit::{Action, Author, Origin};
 use crate::lifecycle::moment::InvalidMoment;
 use crate::lifecycle::stall::Patience;
@@ -22,15 +21,35 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Opens the inventory. Commands work on the database; a running server notices their
-    /// changes by itself.
+    /// Opens the inventory to change it, and creates it if there was none. Commands work on the
+    /// database; a running server notices their changes by itself.
     pub(super) async fn inventory(&self) -> anyhow::Result<Inventory> {
-        if self.config.database.is_none() {
-            let dir = &self.config.data_dir;
-            std::fs::create_dir_all(dir)
-                .with_context(|| format!("cannot create data_dir {}", dir.display()))?;
+        let Config { data_dir, inventory_id, .. } = &self.config;
+        let expected = Expected { data_dir, id: inventory_id.as_deref() };
+        let database = Database::open_known(&self.config.database_url(), &expected).await?;
+        self.open(database).await
+    }
+
+    /// Opens the inventory as it is. Nothing is created, and no schema is upgraded.
+    pub(super) async fn read_inventory(&self) -> anyhow::Result<Inventory> {
+        self.open(Database::open_for(&self.config.database_url(), Access::Use).await?).await
+    }
+
+    /// Opens the inventory to try something that is not kept: as it is, or an empty one in
+    /// memory where there is none.
+    pub(super) async fn try_inventory(&self) -> anyhow::Result<Inventory> {
+        match Database::open_for(&self.config.database_url(), Access::Use).await {
+            Err(OpenError::Missing { .. }) => self.open(Database::in_memory().await?).await,
+            opened => self.open(opened?).await,
         }
-        let database = Database::open(&self.config.database_url()).await?;
+    }
+
+    /// Opens the inventory to change it, or with `dry_run` to try a change.
+    pub(super) async fn inventory_for(&self, dry_run: bool) -> anyhow::Result<Inventory> {
+        if dry_run { self.try_inventory().await } else { self.inventory().await }
+    }
+
+    async fn open(&self, database: Database) -> anyhow::Result<Inventory> {
         let inventory = Inventory::open(database).await?;
         let percent = self.config.boot_patience_percent;
         inventory.states.set_patience(Patience { percent });

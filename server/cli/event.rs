@@ -53,7 +53,7 @@ impl EventCommand {
     /// Does it.
     pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let Self::List(List { host, kind, mac, address, text, from, until, before, limit }) = self;
-        let inventory = context.inventory().await?;
+        let inventory = context.read_inventory().await?;
         let snapshot = inventory.snapshot();
         let query = EventPageQuery {
             host: host.map(|host| name_of(&snapshot, &host).to_owned()),

@@ -24,7 +24,7 @@ enum Format {
 impl Export {
     /// Prints the inventory.
     pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        let snapshot = context.inventory().await?.snapshot();
+        let snapshot = context.read_inventory().await?.snapshot();
         if context.json {
             context.print(&snapshot.site, String::new)?;
             return Ok(ExitCode::SUCCESS);

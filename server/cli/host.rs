@@ -88,7 +88,7 @@ impl Listed for Host {
 }
 
 async fn list(context: &Context) -> anyhow::Result<ExitCode> {
-    let inventory = context.inventory().await?;
+    let inventory = context.read_inventory().await?;
     let snapshot = inventory.snapshot();
     let status = inventory.states.list(jiff::Timestamp::now().as_millisecond());
     let status_of = |name: &String| status.get(name).cloned().unwrap_or_default();
@@ -121,7 +121,7 @@ fn as_json(name: &str, host: &Host, status: &HostStatus) -> Value {
 
 async fn show(context: &Context, name: &str) -> anyhow::Result<ExitCode> {
     const EVENTS: u32 = 10;
-    let inventory = context.inventory().await?;
+    let inventory = context.read_inventory().await?;
     let snapshot = inventory.snapshot();
     let name = name_of(&snapshot, name);
     let (name, host) = nouns::find::<Host>(&snapshot.site, name)?;

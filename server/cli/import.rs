@@ -31,7 +31,7 @@ impl Import {
             Ok(rows) => rows,
             Err(errors) => return refuse(&context, &located(&name, &errors)),
         };
-        let inventory = context.inventory().await?;
+        let inventory = context.inventory_for(self.dry_run).await?;
         let (who, summary) = (operator(), format!("import {name}"));
         let mut bad_rows = Vec::new();
         let outcome = inventory.change_site(change(&who, &summary, self.dry_run), |site| {

@@ -2,8 +2,10 @@
 //! first user.
 
 use std::fmt;
+use std::fs::{OpenOptions, Permissions};
 use std::io::{BufRead, Write};
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -92,8 +94,9 @@ impl Init {
         let subnet = self.choose_subnet(own)?;
         let range = self.choose_range(subnet)?;
 
-        let context = Context { config, json: false };
+        let mut context = Context { config, json: false };
         let inventory = context.inventory().await?;
+        context.config.inventory_id = Some(inventory.database.inventory_id().await?);
         let added = add_subnet(&inventory, &self.subnet_name, subnet, range).await?;
         write_file(path, &context.config)?;
         print(&format!("wrote {}\n{added}\n", path.display()))?;
@@ -258,7 +261,13 @@ fn write_file(path: &Path, config: &Config) -> anyhow::Result<()> {
     if let Some(dir) = path.parent().filter(|dir| *dir != Path::new("")) {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     }
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    // Not for every user: the URL of the database may hold a password.
+    let failed = || format!("cannot write {}", path.display());
+    let mut create = OpenOptions::new();
+    let create = create.write(true).create(true).truncate(true).mode(0o640);
+    let mut file = create.open(path).with_context(failed)?;
+    file.set_permissions(Permissions::from_mode(0o640)).with_context(failed)?;
+    file.write_all(text.as_bytes()).with_context(failed)
 }
 
 fn next_steps(path: &Path, config: &Config) -> String {

@@ -41,7 +41,10 @@ pub(crate) struct Address {
 impl LeaseCommand {
     /// Runs the command.
     pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        let inventory = context.inventory().await?;
+        let inventory = match &self {
+            Self::List(_) | Self::Show(_) => context.read_inventory().await?,
+            _ => context.inventory().await?,
+        };
         let book = LeaseBook::open(inventory.database.clone()).await?;
         let mut leases = book.list();
         let now = jiff::Timestamp::now().as_second();

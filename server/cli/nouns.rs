@@ -108,7 +108,7 @@ impl NounCommand {
 }
 
 async fn list<T: Listed>(context: &Context) -> anyhow::Result<ExitCode> {
-    let snapshot = context.inventory().await?.snapshot();
+    let snapshot = context.read_inventory().await?.snapshot();
     let all = T::all(&snapshot.site);
     let header: Vec<String> =
         ["name"].iter().chain(T::COLUMNS).map(|word| word.to_uppercase()).collect();
@@ -124,7 +124,7 @@ async fn list<T: Listed>(context: &Context) -> anyhow::Result<ExitCode> {
 }
 
 async fn show<T: Noun>(context: &Context, name: &str) -> anyhow::Result<ExitCode> {
-    let snapshot = context.inventory().await?.snapshot();
+    let snapshot = context.read_inventory().await?.snapshot();
     let (name, entry) = find::<T>(&snapshot.site, name)?;
     let fragment = fragment(name, entry);
     context.print(&entry.named(name), || site_file::render(&fragment))?;
@@ -177,7 +177,7 @@ pub(crate) async fn commit(
     dry_run: bool,
     edit: impl FnOnce(&mut Site) -> Result<(), ChangeError>,
 ) -> anyhow::Result<ExitCode> {
-    let inventory = context.inventory().await?;
+    let inventory = context.inventory_for(dry_run).await?;
     match inventory.change_site(change(&operator(), summary, dry_run), edit).await {
         Ok(committed) => tell(context, committed, dry_run).await,
         Err(error) => refuse_change(context, error),

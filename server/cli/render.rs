@@ -45,7 +45,7 @@ pub(crate) struct Render {
 impl Render {
     /// Prints the files, or their differences.
     pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        let inventory = context.inventory().await?;
+        let inventory = context.read_inventory().await?;
         let snapshot = inventory.snapshot();
         if let Some(switch) = &self.switch {
             return self::switch(&context, &inventory, switch, self.since).await;

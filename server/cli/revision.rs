@@ -58,7 +58,7 @@ impl RevisionCommand {
 }
 
 async fn list(context: &Context, limit: u32) -> anyhow::Result<ExitCode> {
-    let mut revisions = context.inventory().await?.database.list_revisions(limit).await?;
+    let mut revisions = context.read_inventory().await?.database.list_revisions(limit).await?;
     revisions.reverse();
     context.print(&revisions, || {
         let row = |revision: &Revision| {
@@ -72,7 +72,7 @@ async fn list(context: &Context, limit: u32) -> anyhow::Result<ExitCode> {
 }
 
 async fn show(context: &Context, id: i64) -> anyhow::Result<ExitCode> {
-    let inventory = context.inventory().await?;
+    let inventory = context.read_inventory().await?;
     let Some(revision) = inventory.database.find_revision(id).await? else {
         bail!("revision {id} does not exist");
     };
@@ -94,7 +94,7 @@ async fn show(context: &Context, id: i64) -> anyhow::Result<ExitCode> {
 
 async fn revert(context: &Context, revert: Revert) -> anyhow::Result<ExitCode> {
     let Revert { revision, dry_run } = revert;
-    let inventory = context.inventory().await?;
+    let inventory = context.inventory_for(dry_run).await?;
     let (who, summary) = (operator(), format!("revert revision {revision}"));
     match inventory.revert(change(&who, &summary, dry_run), revision).await {
         Ok(committed) => tell(context, committed, dry_run).await,

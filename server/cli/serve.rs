@@ -17,6 +17,12 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let stop = CancellationToken::new();
     let (mut interrupt, mut terminate) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            tracing::warn!("ignored SIGHUP: restart the server to read its configuration again");
+        }
+    });
     let on_signal = stop.clone();
     tokio::spawn(async move {
         tokio::select! {

@@ -37,7 +37,7 @@ impl TenantCommand {
 }
 
 async fn show(context: &Context, name: &str) -> anyhow::Result<ExitCode> {
-    let snapshot = context.inventory().await?.snapshot();
+    let snapshot = context.read_inventory().await?.snapshot();
     let (site, now) = (&snapshot.site, now_ms() / 1000);
     let (name, tenant) = nouns::find::<Tenant>(site, name)?;
     let hosts: Vec<(&String, &Host)> =

@@ -46,7 +46,10 @@ pub(crate) struct Names {
 impl TokenCommand {
     /// Runs the command.
     pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        let inventory = context.inventory().await?;
+        let inventory = match &self {
+            Self::List => context.read_inventory().await?,
+            _ => context.inventory().await?,
+        };
         let database = &inventory.database;
         match self {
             Self::List => {

@@ -37,7 +37,7 @@ pub(crate) struct Watch {
 impl Watch {
     /// Shows what happens until Ctrl-C.
     pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        let inventory = context.inventory().await?;
+        let inventory = context.read_inventory().await?;
         let snapshot = inventory.snapshot();
         let host = self.host.map(|host| name_of(&snapshot, &host).to_owned());
         if let Some(host) = host.as_ref().filter(|host| !snapshot.site.hosts.contains_key(*host)) {

@@ -15,6 +15,7 @@ struct Key {
 const KEYS: &[Key] = &[
     key("data_dir", "a directory, such as \"/var/lib/rackstrap\""),
     key("database", "\"sqlite:PATH\" or \"postgres://USER@HOST/NAME\""),
+    key("inventory_id", "16 hexadecimal digits, as rackstrap init writes them"),
     key("interfaces", "a list of interface names, such as [\"eth1\"]"),
     key("dhcp", "true or false"),
     key("dhcp6", "true or false"),
@@ -194,6 +195,10 @@ fn is_in_range(key: &str, config: &Config) -> bool {
         "event_days" => (1..=36_500).contains(&config.event_days),
         "event_boots" => (1..=100_000).contains(&config.event_boots),
         "event_rows" => (10_000..=100_000_000).contains(&config.event_rows),
+        "inventory_id" => config
+            .inventory_id
+            .as_ref()
+            .is_none_or(|id| id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit())),
         "audit_days" => (1..=36_500).contains(&config.audit_days),
         "session_hours" => (1..=720).contains(&config.session_hours),
         "admin_names" => config.admin_names.iter().all(|name| check_host_name(name).is_ok()),

@@ -22,6 +22,10 @@ pub struct Config {
     /// The database. Default: SQLite in `data_dir`.
     #[serde(with = "values::optional")]
     pub database: Option<DatabaseUrl>,
+    /// The inventory that must be in the database: with another one, or none, the server does
+    /// not start. `rackstrap init` sets it. Default: the one that `data_dir` remembers.
+    #[serde(deserialize_with = "values::optional::deserialize")]
+    pub inventory_id: Option<String>,
     /// The interfaces that serve DHCP, TFTP and router advertisements. Without one, all three
     /// are off.
     pub interfaces: Vec<String>,
@@ -135,6 +139,7 @@ impl Default for Config {
         Self {
             data_dir: PathBuf::from("/var/lib/rackstrap"),
             database: None,
+            inventory_id: None,
             interfaces: Vec::new(),
             dhcp: true,
             dhcp6: true,

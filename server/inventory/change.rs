@@ -163,6 +163,7 @@ impl Inventory {
         let entry = AuditEntry::new(author, action, now_ms());
         audit_log::add(&mut transaction, &entry).await?;
         transaction.commit().await?;
+        self.database.checkpoint().await;
         self.show(Snapshot::new(revision.id, after));
         self.tell_of_audit(entry);
         Ok(committed)

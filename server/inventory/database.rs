@@ -1,18 +1,24 @@
 //! SQLite or PostgreSQL behind one enum; each query is written once, with `$1`.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sqlx::Connection;
 use sqlx::pool::PoolConnectionMetadata;
-use sqlx::postgres::{PgPool, PgPoolOptions};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
-};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::DATABASE;
+
+/// How often SQLite's log is moved into the file.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
+/// How often PostgreSQL is asked whether it answers, and how long that may take: an outage is
+/// known after twice as long.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// The database that is open.
 #[derive(Clone, Debug)]
@@ -34,10 +40,11 @@ pub struct Sqlite {
     writing: Arc<Mutex<()>>,
 }
 
-/// How many pages the write-ahead log holds before SQLite moves them into the database.
-const WAL_PAGES: u32 = 4000;
-
 impl Sqlite {
+    pub(super) fn new(pool: SqlitePool, log: SqlitePool) -> Self {
+        Self { pool, log, writing: Arc::default() }
+    }
+
     /// Waits for one's turn to write. SQLite has one writer at a time and lets the others
     /// look again in steps of up to 100 ms; here they queue, and go on at once.
     pub(crate) async fn turn(&self) -> OwnedMutexGuard<()> {
@@ -49,25 +56,6 @@ impl Sqlite {
         // IMMEDIATE: a read that turns into a write later would fail as SQLITE_BUSY.
         Ok(Transaction::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?, Some(turn)))
     }
-}
-
-/// Why the database cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The URL's scheme is not ours.
-    #[error("database \"{0}\" is neither sqlite:PATH nor postgres://USER@HOST/NAME")]
-    UnknownScheme(String),
-    /// It does not open.
-    #[error("database {what} does not open: {source}")]
-    Connect {
-        /// The URL without its password.
-        what: String,
-        /// The driver's reason.
-        source: sqlx::Error,
-    },
-    /// A migration failed.
-    #[error("database schema cannot be brought up to date: {0}")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
 }
 
 /// Evaluates `$body` with `$pool` bound to whichever pool is open.
@@ -84,55 +72,7 @@ macro_rules! with_pool {
 }
 pub(crate) use with_pool;
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
-
 impl Database {
-    /// Opens `sqlite:PATH` or `postgres://...` and brings its schema up to date.
-    pub async fn open(url: &str) -> Result<Self, OpenError> {
-        let database = if let Some(path) = url.strip_prefix("sqlite:") {
-            Self::open_sqlite(Path::new(path)).await?
-        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            Self::open_postgres(url).await?
-        } else {
-            return Err(OpenError::UnknownScheme(without_password(url)));
-        };
-        with_pool!(&database, pool => MIGRATIONS.run(pool).await)?;
-        Ok(database)
-    }
-
-    async fn open_sqlite(path: &Path) -> Result<Self, OpenError> {
-        // FULL, not NORMAL: an ACK promises that the lease survives a power cut.
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            // More than the default: a checkpoint makes whoever commits wait for the disk twice.
-            .pragma("wal_autocheckpoint", WAL_PAGES.to_string())
-            .busy_timeout(Duration::from_secs(10));
-        let unhurried = options.clone().synchronous(SqliteSynchronous::Normal);
-        let open = async |options, connections| {
-            let pool = SqlitePoolOptions::new().max_connections(connections);
-            // A file does not go away as a server does: no journey to its thread to ask it.
-            let pool = pool.test_before_acquire(false);
-            pool.before_acquire(is_sound).connect_with(options).await
-        };
-        let failed = |source| OpenError::Connect { what: path.display().to_string(), source };
-        let pool = open(options, 8).await.map_err(failed)?;
-        let log = open(unhurried, 1).await.map_err(failed)?;
-        Ok(Self::Sqlite(Sqlite { pool, log, writing: Arc::default() }))
-    }
-
-    async fn open_postgres(url: &str) -> Result<Self, OpenError> {
-        let pool = PgPoolOptions::new()
-            .max_connections(8)
-            .connect(url)
-            .await
-            .map_err(|source| OpenError::Connect { what: without_password(url), source })?;
-        Ok(Self::Postgres(pool))
-    }
-
     /// Begins a transaction that sees one state of the database throughout.
     pub(crate) async fn begin_reading(&self) -> sqlx::Result<Transaction> {
         const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -180,8 +120,35 @@ impl Database {
         with_pool!(self, pool => pool.is_closed())
     }
 
-    /// Closes every connection; what was committed stays.
+    /// Moves what SQLite's write-ahead log holds into the file as far as nobody reads it, so that
+    /// a copy of the file alone is a recent inventory. Nobody waits for it.
+    pub async fn checkpoint(&self) {
+        let Self::Sqlite(sqlite) = self else { return };
+        if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(&sqlite.log).await
+        {
+            tracing::warn!("cannot move the database's log into its file: {error}");
+        }
+    }
+
+    /// Until `stop`: moves SQLite's log into the file, and asks whether PostgreSQL answers, so
+    /// that an outage is known before a request has to wait for it.
+    pub(crate) async fn run_upkeep(self, stop: CancellationToken) -> std::io::Result<()> {
+        let upkeep = async {
+            match &self {
+                Self::Sqlite(_) => loop {
+                    tokio::time::sleep(CHECKPOINT_EVERY).await;
+                    self.checkpoint().await;
+                },
+                Self::Postgres(pool) => ask_postgres(&pool.connect_options()).await,
+            }
+        };
+        stop.run_until_cancelled(upkeep).await;
+        Ok(())
+    }
+
+    /// Closes every connection; what was committed stays. SQLite's log is moved into the file.
     pub async fn close(&self) {
+        self.checkpoint().await;
         if let Self::Sqlite(sqlite) = self {
             sqlite.log.close().await;
         }
@@ -192,12 +159,41 @@ impl Database {
 /// Whether a connection of the pool may be used again. A full disk makes SQLite roll back
 /// by itself; sqlx then fails to, takes the connection to be inside a transaction indefinitely,
 /// and refuses to begin another one on it.
-fn is_sound(
+pub(super) fn is_sound(
     connection: &mut SqliteConnection,
     _: PoolConnectionMetadata,
 ) -> BoxFuture<'_, sqlx::Result<bool>> {
     let sound = !connection.is_in_transaction();
     Box::pin(async move { Ok(sound) })
+}
+
+/// Asks PostgreSQL once a second by a connection of its own, which has to wait for nobody and
+/// whose errors name their cause. Ends never.
+async fn ask_postgres(options: &PgConnectOptions) {
+    let mut connection = None;
+    loop {
+        let failure = match timeout(ASK_EVERY, ask(&mut connection, options)).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("PostgreSQL does not answer".to_owned()),
+        };
+        if failure.is_some() {
+            connection = None;
+        }
+        DATABASE.reached(failure.as_deref());
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}
+
+async fn ask(
+    connection: &mut Option<PgConnection>,
+    options: &PgConnectOptions,
+) -> sqlx::Result<()> {
+    let connection = match connection {
+        Some(connection) => connection,
+        None => connection.insert(PgConnection::connect_with(options).await?),
+    };
+    sqlx::query("SELECT 1").execute(connection).await.map(drop)
 }
 
 /// A transaction on whichever database is open; dropped without a commit, it is rolled back.
@@ -270,12 +266,4 @@ impl Transaction {
             Self::Postgres(inner) => inner.rollback().await,
         }
     }
-}
-
-/// The URL with its password left out, for messages.
-fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let Some((user, host)) = rest.rsplit_once('@') else { return url.to_owned() };
-    let user = user.split_once(':').map_or(user, |(name, _)| name);
-    format!("{scheme}://{user}@{host}")
 }

@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use rackstrap::inventory::{Database, Inventory};
 use tempfile::TempDir;
 
@@ -37,12 +39,17 @@ impl Store {
     /// An empty PostgreSQL database: on the server that `TEST_POSTGRES_URL` names if it is
     /// set, else on one of our own.
     pub(crate) async fn postgres() -> Self {
+        Self::postgres_with("").await
+    }
+
+    /// The same, with further words for `CREATE DATABASE`.
+    pub(crate) async fn postgres_with(words: &str) -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("rackstrap_test_{}_{number}", std::process::id());
         let base = std::env::var("TEST_POSTGRES_URL").unwrap_or_else(|_| own_server().to_owned());
         let mut connection =
             <sqlx::PgConnection as sqlx::Connection>::connect(&base).await.unwrap();
-        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name} {words}"));
         sqlx::query(create).execute(&mut connection).await.unwrap();
         Self { kind: "PostgreSQL", url: with_database(&base, &name), _dir: None }
     }
@@ -89,14 +96,19 @@ const SERVER: &str = r#"
     rm -rf "$dir"
 "#;
 
-/// The URL of our own server, which the first caller starts.
-fn own_server() -> &'static str {
-    static OWN: OnceLock<(String, Child)> = OnceLock::new();
-    let (url, _) = OWN.get_or_init(|| {
-        let dir = TempDir::new().unwrap().keep();
+/// A PostgreSQL server of a test's own, which it may stop. It ends when it is dropped.
+pub(crate) struct PostgresServer {
+    directory: PathBuf,
+    child: Child,
+}
+
+impl PostgresServer {
+    /// Starts one with an empty database `postgres`.
+    pub(crate) fn start() -> Self {
+        let directory = TempDir::new().unwrap().keep();
         let mut child = Command::new("sh")
             .args(["-c", SERVER, "postgres-for-tests"])
-            .args([&dir, &programs()])
+            .args([&directory, &programs()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -106,7 +118,55 @@ fn own_server() -> &'static str {
         while !said.ends_with("ready\n") {
             assert!(lines.read_line(&mut said).unwrap() > 0, "PostgreSQL does not start: {said}");
         }
-        (format!("postgres://postgres@localhost/postgres?host={}", dir.display()), child)
+        Self { directory, child }
+    }
+
+    /// What `--database` takes.
+    pub(crate) fn url(&self) -> String {
+        format!("postgres://postgres@localhost/postgres?host={}", self.directory.display())
+    }
+
+    /// The server's processes: the first is the one that starts the others.
+    fn processes(&self) -> Vec<Pid> {
+        let file = std::fs::read_to_string(self.directory.join("data/postmaster.pid")).unwrap();
+        let first: i32 = file.lines().next().unwrap().trim().parse().unwrap();
+        let children = format!("/proc/{first}/task/{first}/children");
+        let children = std::fs::read_to_string(children).unwrap_or_default();
+        let children = children.split_whitespace().map(|id| id.parse::<i32>().unwrap());
+        [first].into_iter().chain(children).map(Pid::from_raw).collect()
+    }
+
+    /// Stops every process of it: it keeps its connections and answers nothing, as a host that
+    /// lost its network.
+    pub(crate) fn freeze(&self) {
+        for process in self.processes() {
+            kill(process, Signal::SIGSTOP).unwrap();
+        }
+    }
+
+    /// Lets them go on.
+    pub(crate) fn thaw(&self) {
+        for process in self.processes().into_iter().rev() {
+            let _ = kill(process, Signal::SIGCONT);
+        }
+    }
+}
+
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        self.thaw();
+        // The end of its input is the end of the server.
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// The URL of our own server, which the first caller starts.
+fn own_server() -> &'static str {
+    static OWN: OnceLock<(String, PostgresServer)> = OnceLock::new();
+    let (url, _) = OWN.get_or_init(|| {
+        let server = PostgresServer::start();
+        (server.url(), server)
     });
     url
 }

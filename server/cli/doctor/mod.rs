@@ -139,7 +139,7 @@ impl Doctor {
 }
 
 async fn open(context: &Context) -> anyhow::Result<Target> {
-    let inventory = context.inventory().await?;
+    let inventory = context.try_inventory().await?;
     let leases = LeaseBook::open(inventory.database.clone()).await?;
     Ok(Target { config: context.config.clone(), inventory, leases })
 }

@@ -83,7 +83,7 @@ impl Transmit {
     pub(super) fn after_commit(self, stored: &Result<Lease, CommitError>) -> Option<Self> {
         match stored {
             Ok(_) => Some(self),
-            Err(CommitError::Database(_)) => self.if_failed.map(|kept| *kept),
+            Err(CommitError::Database(_) | CommitError::Slow) => self.if_failed.map(|kept| *kept),
             Err(CommitError::Taken(address)) => {
                 let (reason, own) = (NakReason::NotAvailable, None);
                 let data = EventData::Nak(event::Nak { address: Some(*address), reason, own });

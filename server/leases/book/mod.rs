@@ -31,6 +31,9 @@ pub enum CommitError {
     /// The driver's reason.
     #[error("the lease was not stored: {0}")]
     Database(String),
+    /// It is still being stored; what memory knows is used instead.
+    #[error("the lease is still being stored")]
+    Slow,
     /// See [`writer`]: the client asks again by itself.
     #[error("too many leases are waiting for the database")]
     Busy,
@@ -45,6 +48,7 @@ impl CommitError {
 impl LeaseBook {
     /// Reads the leases of the database and starts the task that writes them.
     pub async fn open(database: Database) -> Result<Self, sqlx::Error> {
+        let database = database.for_leases();
         let mut table = Table::default();
         for lease in read_all(&database).await? {
             table.put(lease);

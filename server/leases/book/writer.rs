@@ -4,8 +4,10 @@ use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::statement::{Kept, Stored, read_starts, store};
 use super::{CommitError, LeaseRow, read_lease};
@@ -18,6 +20,20 @@ use crate::model::{Lease, LeaseState};
 const MAX_WAITING: usize = 16_384;
 /// How many leases one commit carries at most.
 const MAX_COMMIT: usize = 1024;
+
+/// How long PostgreSQL may take for a commit.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Why leases were not stored.
+#[derive(Debug, thiserror::Error)]
+enum StoreError {
+    #[error("PostgreSQL cannot be reached")]
+    Unreachable,
+    #[error("PostgreSQL took longer than {} s", PATIENCE.as_secs())]
+    TimedOut,
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
 
 /// How each lease of a batch ended, in its order.
 type Outcomes = Vec<Result<Lease, CommitError>>;
@@ -129,7 +145,7 @@ impl Writer {
     /// Writes leases in one commit, each address once.
     async fn commit(&mut self, mut writes: Vec<Write>, waiters: &mut [Waiter]) {
         self.waiting.fetch_sub(writes.len(), Ordering::Relaxed);
-        let stored = store(&self.database, &mut self.kept, &writes).await;
+        let stored = self.store(&writes).await;
         match &stored {
             Ok(stored) => {
                 DATABASE.works();
@@ -138,6 +154,7 @@ impl Writer {
                 learn(&self.database, &self.table, lost).await;
                 self.note_starts(&mut writes, stored).await;
             }
+            Err(StoreError::Unreachable) => {}
             Err(error) => {
                 DATABASE.failed(error);
                 // The pool checks whether the connection may be used again.
@@ -158,6 +175,20 @@ impl Writer {
                 }
             };
             waiters[batch].outcomes[place] = Some(outcome);
+        }
+    }
+
+    /// Stores leases by one statement. PostgreSQL is not waited for while it is known not to
+    /// answer, nor for long before that is known.
+    async fn store(&mut self, writes: &[Write]) -> Result<Stored, StoreError> {
+        let stored = store(&self.database, &mut self.kept, writes);
+        match &self.database {
+            Database::Sqlite(_) => Ok(stored.await?),
+            Database::Postgres(_) if DATABASE.is_unreachable() => Err(StoreError::Unreachable),
+            Database::Postgres(_) => timeout(PATIENCE, stored)
+                .await
+                .map_err(|_| StoreError::TimedOut)?
+                .map_err(Into::into),
         }
     }
 

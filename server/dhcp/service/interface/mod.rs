@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::action::{Action, Transmit};
@@ -34,6 +34,10 @@ use crate::udp::Inbox;
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// How many looks go by between two reports of dropped packets.
 const LOOKS_A_REPORT: u32 = 30;
+
+/// How long the commit of a renewal is waited for. After that the client gets what is left of
+/// its lease, which memory knows, and asks again in half that time.
+const RENEWAL_PATIENCE: Duration = Duration::from_millis(80);
 
 /// Serves one interface.
 pub(super) struct InterfaceServer {
@@ -139,12 +143,22 @@ impl InterfaceServer {
         if self.leases.is_empty() {
             return;
         }
-        let (leases, replies): (Vec<_>, Vec<_>) = mem::take(&mut self.leases).into_iter().unzip();
-        let stored = self.app.leases.commit_all(leases, now);
-        self.commits.push(Box::pin(async move {
-            let committed = stored.await.into_iter().zip(replies);
-            committed.map(|(stored, reply)| Committed { stored, reply }).collect()
-        }));
+        let all = mem::take(&mut self.leases).into_iter();
+        let (renewals, others): (Vec<_>, Vec<_>) = all
+            .partition(|(_, reply)| reply.as_ref().is_some_and(|reply| reply.if_failed.is_some()));
+        for (batch, patience) in [(renewals, RENEWAL_PATIENCE), (others, Duration::MAX)] {
+            if batch.is_empty() {
+                continue;
+            }
+            let (leases, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+            let stored = self.app.leases.commit_all(leases, now);
+            self.commits.push(Box::pin(async move {
+                let stored = timeout(patience, stored).await;
+                let stored = stored.unwrap_or_else(|_| vec![Err(CommitError::Slow); replies.len()]);
+                let committed = stored.into_iter().zip(replies);
+                committed.map(|(stored, reply)| Committed { stored, reply }).collect()
+            }));
+        }
     }
 
     fn socket(&self, port: u16) -> Option<&DhcpSocket> {
@@ -160,9 +174,13 @@ impl InterfaceServer {
     fn look(&mut self) {
         let interface = self.link.interface.clone();
         let link = match read_link(&interface) {
-            Some(link) if link == self.link && self.sockets.is_some() => return,
-            Some(link) => link,
-            None => {
+            Ok(Some(link)) if link == self.link && self.sockets.is_some() => return,
+            Ok(Some(link)) => link,
+            // It is served on as it was: no news of it is not its end.
+            Err(error) => {
+                return tracing::warn!(interface, "cannot look at the interface: {error}");
+            }
+            Ok(None) => {
                 if self.sockets.take().is_some() {
                     tracing::warn!(interface, "interface disappeared; waiting for it");
                 }
@@ -299,6 +317,7 @@ fn commit_label(stored: &Result<Lease, CommitError>) -> &'static str {
         Err(CommitError::Taken(_)) => "taken",
         Err(CommitError::Database(_)) => "failed",
         Err(CommitError::Busy) => "busy",
+        Err(CommitError::Slow) => "slow",
     }
 }
 
