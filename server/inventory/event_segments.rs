@@ -148,6 +148,6 @@ mod tests {
             assert_eq!(members.newest_first().collect::<Vec<_>>(), newest);
         }
         assert_eq!(Members::decode(&Members::ALL.encode()), Members::ALL);
-        assert!(Members::decode("9:1 x 3:zz").is_empty());
+        assert!(Members::decode("99:1 x 3:zz").is_empty());
     }
 }
