@@ -11,32 +11,14 @@ use rackstrap::leases::LeaseBook;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::common::sample;
 use crate::common::store::Store;
 
-/// A site with an entry of every noun.
-pub(crate) const SITE: &str = r#"
+/// Every noun that [`sample`] has not.
+const SITE: &str = r#"
 racks: {r1: {location: hall 2, units: 42}}
 tenants: {acme: {contact: ops@acme.example}}
 switches: {leaf1: {vendor: eos, rack: r1}}
-subnets:
-  provisioning:
-    cidr: 10.77.0.0/24
-    gateway: 10.77.0.1
-    ranges:
-      - {from: 10.77.0.10, to: 10.77.0.99, for: hosts}
-      - {from: 10.77.0.100, to: 10.77.0.199, for: dhcp}
-  internal:
-    cidr: 172.16.160.0/24
-    vlan: 500
-    gateway: 172.16.160.254
-    mtu: 9000
-    dns: ["223.5.5.5#dns.alidns.com"]
-    ranges: [{from: 172.16.160.10, to: 172.16.160.99, for: hosts}]
-profiles:
-  hypervisor:
-    bonds: {bond0: {nics: [eth0, eth1], mode: 802.3ad, mii-monitor: 100ms}}
-    vlans: {vlan500: {link: bond0, subnet: internal}}
-    bridges: {br0: {interfaces: [vlan500], subnet: internal}}
 images:
   live: {kernel: live/vmlinuz, initrd: [live/initrd.img], cmdline: "console=ttyS0"}
   disk: {local: true}
@@ -50,6 +32,11 @@ hosts:
      nics: {eth0: {mac: "52:54:00:aa:00:03", switch: leaf1, port: Ethernet2}, eth1: "52:54:00:aa:00:04"},
      addresses: {br0: 172.16.160.13}}
 "#;
+
+/// A site with an entry of every noun.
+pub(crate) fn site() -> String {
+    [SITE, sample::SUBNETS, &sample::hypervisor("br0")].concat()
+}
 
 /// A running server.
 pub(crate) struct ApiServer {
@@ -70,7 +57,7 @@ impl ApiServer {
     pub(crate) async fn with_store(store: Store) -> Self {
         let inventory = store.inventory().await;
         let change = Change { who: "ada", summary: "first site", ..Change::default() };
-        inventory.replace_site(change, serde_saphyr::from_str(SITE).unwrap()).await.unwrap();
+        inventory.replace_site(change, serde_saphyr::from_str(&site()).unwrap()).await.unwrap();
         let token = inventory.database.add_token("writer", true, None).await.unwrap();
         let leases = LeaseBook::open(inventory.database.clone()).await.unwrap();
         let files = FileStore::new(Vec::new());

@@ -78,6 +78,11 @@ fn what_happens_is_counted_and_every_counter_is_documented() {
         "rackstrap_pool_level{subnet=\"provisioning\"} 0",
         "rackstrap_hosts{state=\"booting\"} 1",
         "rackstrap_ready 1",
+        // The kinds that deserve an alert are counted before there is one.
+        "rackstrap_events_total{kind=\"error\"} 0",
+        "rackstrap_events_total{kind=\"warning\"} 0",
+        "rackstrap_hosts{state=\"stuck\"} 0",
+        "rackstrap_hosts{state=\"failed\"} 0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }
@@ -85,5 +90,13 @@ fn what_happens_is_counted_and_every_counter_is_documented() {
     for name in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
         let name = name.split(' ').next().unwrap();
         assert!(page.contains(&format!("`{name}")), "docs/guide/metrics.md lacks {name}");
+    }
+    let alerts: Vec<&str> =
+        page.lines().filter_map(|line| line.trim().strip_prefix("expr: ")).collect();
+    assert!(alerts.len() >= 5, "{alerts:?}");
+    for alert in alerts {
+        let names = alert.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let name = names.into_iter().find(|word| word.starts_with("rackstrap_")).unwrap();
+        assert!(text.contains(&format!("# TYPE {name} ")), "there is no metric {name}: {alert}");
     }
 }

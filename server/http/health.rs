@@ -5,6 +5,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
+use crate::lifecycle::EventKind;
 use crate::metrics::{self, counters, escaped, gauge};
 
 /// `GET /healthz`: 200 while the process runs.
@@ -26,6 +27,8 @@ pub async fn ready() -> Response {
 /// `GET /metrics`: counters and gauges in the Prometheus text format. No names of hosts, because
 /// it needs no login.
 pub async fn metrics(State(app): State<App>) -> Response {
+    // A counter that appears with its first event is an increase of nothing to Prometheus.
+    EventKind::ALL.iter().for_each(|kind| metrics::EVENTS.add(kind.label(), 0));
     let mut text = counters();
     let one = |value: u64| [(String::new(), value)];
     let ready = u64::from(metrics::DATABASE.failure().is_none());

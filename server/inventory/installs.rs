@@ -42,6 +42,17 @@ pub enum BootGrant {
     Install(String),
 }
 
+/// Who arms a host, or cancels its install.
+#[derive(Clone, Copy, Debug)]
+pub struct InstallRequest<'a> {
+    /// The host.
+    pub host: &'a str,
+    /// The user or token.
+    pub author: Author<'a>,
+    /// Only find out whether it is possible.
+    pub dry_run: bool,
+}
+
 /// Why a host is not armed, or an install not cancelled.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
@@ -196,20 +207,35 @@ impl Inventory {
         host: &str,
         author: impl Into<Author<'a>>,
     ) -> Result<Install, InstallError> {
+        let request = InstallRequest { host, author: author.into(), dry_run: false };
+        self.arm_install_if(request, |_| Ok(())).await
+    }
+
+    /// [`Self::arm_install`], if `check` allows it of the install that is stored.
+    pub async fn arm_install_if<E: From<InstallError>>(
+        &self,
+        request: InstallRequest<'_>,
+        check: impl FnOnce(Option<&Install>) -> Result<(), E>,
+    ) -> Result<Install, E> {
+        let InstallRequest { host, author, dry_run } = request;
         let now = now_ms() / 1000;
-        let author = author.into();
         let who = author.who;
         // Read anew: the host may have been protected by another process just now.
-        let site = Snapshot::load(&self.database).await?.site;
+        let site = Snapshot::load(&self.database).await.map_err(InstallError::from)?.site;
         let armed = self
-            .step(host, |stored| match gate::check_arming(&site, host, stored, now) {
-                Ok(image) => {
-                    let install = Install::armed(image, who, now);
-                    (Some(install.clone()), Ok(install))
-                }
-                Err(refusal) => (None, Err(refusal)),
+            .step(host, |stored| {
+                let armed = check(stored).and_then(|()| {
+                    let image = gate::check_arming(&site, host, stored, now);
+                    let image = image.map_err(InstallError::from)?;
+                    Ok(Install::armed(image, who, now))
+                });
+                (armed.as_ref().ok().filter(|_| !dry_run).cloned(), armed)
             })
-            .await??;
+            .await
+            .map_err(InstallError::from)??;
+        if dry_run {
+            return Ok(armed);
+        }
         let (image, by) = (armed.image.clone(), who.to_owned());
         self.tell_of_install(host, EventData::InstallArmed { image: image.clone(), by });
         self.audit(author, Action::InstallArmed { host: host.to_owned(), image }).await;
@@ -225,14 +251,32 @@ impl Inventory {
         host: &str,
         author: impl Into<Author<'a>>,
     ) -> Result<Install, InstallError> {
+        let request = InstallRequest { host, author: author.into(), dry_run: false };
+        self.cancel_install_if(request, |_| Ok(())).await
+    }
+
+    /// [`Self::cancel_install`], if `check` allows it of the install that is stored.
+    pub async fn cancel_install_if<E: From<InstallError>>(
+        &self,
+        request: InstallRequest<'_>,
+        check: impl FnOnce(Option<&Install>) -> Result<(), E>,
+    ) -> Result<Install, E> {
+        let InstallRequest { host, author, dry_run } = request;
         let now = now_ms() / 1000;
         let cancelled = self
             .step(host, |stored| {
-                let next = stored.and_then(|install| install.on_cancel(now));
-                (next.clone(), next)
+                let cancelled = check(stored).and_then(|()| {
+                    let cancelled = stored.and_then(|install| install.on_cancel(now));
+                    let nothing = || InstallError::NothingToCancel(host.to_owned());
+                    Ok(cancelled.ok_or_else(nothing)?)
+                });
+                (cancelled.as_ref().ok().filter(|_| !dry_run).cloned(), cancelled)
             })
-            .await?;
-        let cancelled = cancelled.ok_or_else(|| InstallError::NothingToCancel(host.to_owned()))?;
+            .await
+            .map_err(InstallError::from)??;
+        if dry_run {
+            return Ok(cancelled);
+        }
         self.audit(author, Action::InstallCancelled { host: host.to_owned() }).await;
         Ok(cancelled)
     }

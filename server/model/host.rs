@@ -18,6 +18,22 @@ pub fn current_host_key(key: &str) -> &str {
     }
 }
 
+/// The keys of a host that hold one value each, in the order of the columns of rows.
+pub const SINGLE_VALUE_KEYS: [&str; 12] = [
+    "rack",
+    "unit",
+    "index",
+    "serial",
+    "tenant",
+    "rented-from",
+    "rented-until",
+    "profile",
+    "image",
+    "boot-file",
+    "local-boot",
+    "protected",
+];
+
 /// One server: where it stands, what its NICs are, what it boots and what its network is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

@@ -100,6 +100,21 @@ pub enum LocalBoot {
     NoFile,
 }
 
+impl LocalBoot {
+    /// All ways.
+    pub const ALL: [Self; 4] = [Self::Menu, Self::Sanboot, Self::Exit, Self::NoFile];
+
+    /// The word of the site file.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Menu => "menu",
+            Self::Sanboot => "sanboot",
+            Self::Exit => "exit",
+            Self::NoFile => "no-file",
+        }
+    }
+}
+
 impl Image {
     /// Whether it boots this file: its kernel, one of its initrds, its EFI program or its script.
     pub fn has_file(&self, path: &str) -> bool {

@@ -13,6 +13,7 @@ pub(crate) mod networkd;
 pub(crate) mod partner;
 pub(crate) mod qemu;
 pub(crate) mod real_client;
+pub(crate) mod sample;
 pub(crate) mod skip;
 pub(crate) mod source;
 pub(crate) mod spoiler;

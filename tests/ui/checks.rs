@@ -2,7 +2,6 @@
 
 use rackstrap::inventory::Change;
 use rackstrap::model::Millis;
-use rackstrap::network::Surroundings;
 use rackstrap::profile::ResolvedSite;
 
 use super::server::{Server, encode, fields};
@@ -61,7 +60,7 @@ async fn a_profile_without_a_way_to_the_running_server_is_shown_before_and_after
     let operator = server.operator().await;
     let pages = ["/checks", "/hosts/n1"];
     let servers = vec!["192.0.2.1".parse().unwrap()];
-    server.app.inventory.set_surroundings(Surroundings { servers });
+    server.app.inventory.set_servers(&servers);
     for page in pages {
         let html = operator.page(page).await;
         assert!(!html.contains(words), "a gateway leads there: {html}");

@@ -7,7 +7,8 @@ use reqwest::header::{HOST, LOCATION};
 
 use super::server::{PASSWORD, Server, set_cookies};
 
-const PAGES: [&str; 26] = [
+const PAGES: [&str; 27] = [
+    "/hosts/r1-n01/install",
     "/hosts",
     "/hosts?text=r1&state=up&sort=event&page=9",
     "/add-host",
@@ -35,7 +36,8 @@ const PAGES: [&str; 26] = [
     "/live/hosts/r1-n01",
     "/live/racks/r1",
 ];
-const FORMS: [&str; 10] = [
+const FORMS: [&str; 11] = [
+    "/hosts/r1-n01/install",
     "/logout",
     "/add-host",
     "/hosts/r1-n01/edit",

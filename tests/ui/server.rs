@@ -15,30 +15,13 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub(super) const PASSWORD: &str = "cold aisle 42";
+use crate::common::sample;
+
+pub(crate) const PASSWORD: &str = "cold aisle 42";
 
 const SITE: &str = r#"
 racks: {r1: {location: hall 2}}
 switches: {leaf1a: {vendor: eos, rack: r1, native-vlan: 10}}
-subnets:
-  provisioning:
-    cidr: 10.77.0.0/24
-    gateway: 10.77.0.1
-    ranges:
-      - {from: 10.77.0.10, to: 10.77.0.99, for: hosts}
-      - {from: 10.77.0.100, to: 10.77.0.199, for: dhcp}
-  internal:
-    cidr: 172.16.160.0/24
-    vlan: 500
-    gateway: 172.16.160.254
-    mtu: 9000
-    dns: ["223.5.5.5#dns.alidns.com"]
-    ranges: [{from: 172.16.160.10, to: 172.16.160.99, for: hosts}]
-profiles:
-  hypervisor:
-    bonds: {bond0: {nics: [eth0, eth1], mode: 802.3ad, mii-monitor: 100ms}}
-    vlans: {vlan500: {link: bond0, subnet: internal}}
-    bridges: {virbr0: {interfaces: [vlan500], subnet: internal}}
 images:
   live: {kernel: live/vmlinuz, initrd: [live/initrd.img], cmdline: "console=ttyS0"}
 hosts:
@@ -53,7 +36,7 @@ hosts:
 "#;
 
 /// A running UI.
-pub(super) struct Server {
+pub(crate) struct Server {
     pub app: App,
     pub url: String,
     stop: CancellationToken,
@@ -62,12 +45,13 @@ pub(super) struct Server {
 
 impl Server {
     /// Starts one with the sample site and a user `ada`.
-    pub(super) async fn start() -> Self {
-        Self::with_site(serde_saphyr::from_str(SITE).unwrap()).await
+    pub(crate) async fn start() -> Self {
+        let site = [SITE, sample::SUBNETS, &sample::hypervisor("virbr0")].concat();
+        Self::with_site(serde_saphyr::from_str(&site).unwrap()).await
     }
 
     /// Starts one with a site of the test's own.
-    pub(super) async fn with_site(site: Site) -> Self {
+    pub(crate) async fn with_site(site: Site) -> Self {
         let directory = TempDir::new().unwrap();
         let config = Config { data_dir: directory.path().to_owned(), ..Config::default() };
         let database = Database::open(&config.database_url()).await.unwrap();
@@ -86,7 +70,7 @@ impl Server {
     }
 
     /// A client without a login, which follows no redirect.
-    pub(super) fn stranger(&self) -> Visitor {
+    pub(crate) fn stranger(&self) -> Visitor {
         let client = Client::builder()
             .cookie_store(true)
             .redirect(redirect::Policy::none())
@@ -96,7 +80,7 @@ impl Server {
     }
 
     /// A client that is logged in as `ada`.
-    pub(super) async fn operator(&self) -> Visitor {
+    pub(crate) async fn operator(&self) -> Visitor {
         let visitor = self.stranger();
         let answer = visitor.log_in("ada", PASSWORD).await;
         assert_eq!(answer.status(), 303, "login: {}", answer.text().await.unwrap());
@@ -111,32 +95,32 @@ impl Drop for Server {
 }
 
 /// Somebody with a browser that has cookies and no script.
-pub(super) struct Visitor {
+pub(crate) struct Visitor {
     pub url: String,
     pub client: Client,
 }
 
 impl Visitor {
-    pub(super) async fn get(&self, path: &str) -> Response {
+    pub(crate) async fn get(&self, path: &str) -> Response {
         self.client.get(format!("{}{path}", self.url)).send().await.unwrap()
     }
 
     /// A page that must be there.
-    pub(super) async fn page(&self, path: &str) -> String {
+    pub(crate) async fn page(&self, path: &str) -> String {
         let answer = self.get(path).await;
         let (status, text) = (answer.status(), answer.text().await.unwrap());
         assert_eq!(status, 200, "{path}: {text}");
         text
     }
 
-    pub(super) async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Response {
+    pub(crate) async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Response {
         let request = self.client.post(format!("{}{path}", self.url));
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         request.body(body).send().await.unwrap()
     }
 
     /// Fetches a form, replaces values of its fields by name, and sends it as a browser would.
-    pub(super) async fn fill_in(&self, path: &str, values: &[(&str, &str)]) -> Response {
+    pub(crate) async fn fill_in(&self, path: &str, values: &[(&str, &str)]) -> Response {
         let mut fields = fields(&self.page(path).await);
         for (name, value) in values {
             match fields.iter_mut().find(|(field, _)| field == name) {
@@ -147,13 +131,13 @@ impl Visitor {
         self.post(path, encode(&fields)).await
     }
 
-    pub(super) async fn log_in(&self, name: &str, password: &str) -> Response {
+    pub(crate) async fn log_in(&self, name: &str, password: &str) -> Response {
         self.fill_in("/login", &[("name", name), ("password", password)]).await
     }
 }
 
 /// The fields of the last form of a page with their values.
-pub(super) fn fields(html: &str) -> Vec<(String, String)> {
+pub(crate) fn fields(html: &str) -> Vec<(String, String)> {
     let form = &html[html.rfind("<form").expect("the page has a form")..];
     let mut fields = Vec::new();
     for tag in form.split('<').skip(1) {
@@ -189,7 +173,7 @@ fn unescape(text: &str) -> String {
 }
 
 /// `name=value&...`
-pub(super) fn encode(fields: &[(String, String)]) -> String {
+pub(crate) fn encode(fields: &[(String, String)]) -> String {
     let part = |text: &str| -> String {
         let byte = |byte: u8| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
@@ -202,7 +186,7 @@ pub(super) fn encode(fields: &[(String, String)]) -> String {
 }
 
 /// The session's cookie as the server sent it.
-pub(super) fn set_cookies(headers: &HeaderMap) -> Vec<String> {
+pub(crate) fn set_cookies(headers: &HeaderMap) -> Vec<String> {
     let values = headers.get_all(SET_COOKIE).iter();
     values.map(|value| value.to_str().unwrap().to_owned()).collect()
 }

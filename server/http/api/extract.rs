@@ -21,7 +21,7 @@ use serde_json::Value;
 use super::problem::{Error, Fault, refuse_body};
 use super::schema::{Given, GivenSiteSchema};
 use crate::model::Noun;
-use crate::site_file::{SiteFile, SiteFileError, placed};
+use crate::site_file::{SiteFile, SiteFileError, is_blank, placed};
 use crate::tree::{self, Content, Key, Node, Refusal, Typing, unknown};
 
 /// The parameters of a query. One that `T` does not have is refused, and one that is given twice.
@@ -222,14 +222,37 @@ impl<T: Reads, S: Send + Sync> FromRequest<S> for Document<T> {
         let text = std::str::from_utf8(&bytes).map_err(|_| broken("the body is not UTF-8"))?;
         let root = match syntax {
             Syntax::Json => match serde_json::from_str::<Value>(text) {
-                Ok(value) => Arc::new(Node::from(&value)),
+                Ok(mut value) => {
+                    write_whole_numbers(&mut value);
+                    Arc::new(Node::from(&value))
+                }
                 Err(error) => return Err(broken(format!("JSON syntax: {error}"))),
             },
+            Syntax::Yaml if is_blank(text) => return Err(broken("the body is empty")),
             Syntax::Yaml => tree::parse(text).map_err(|refusal| {
                 refuse_body(&[placed(&refusal, "body", &Node::nothing())], true)
             })?,
         };
         Ok(Self { syntax, root, reads_as: PhantomData })
+    }
+}
+
+/// Writes `5.0` as `5`: to JSON Schema both are integers.
+fn write_whole_numbers(value: &mut Value) {
+    /// Beyond it not every integer is a number of JSON (RFC 8259 section 6).
+    const LARGEST: f64 = 9_007_199_254_740_991.0;
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let number = number.as_f64().unwrap_or(f64::NAN);
+            if number.fract() == 0.0 && number.abs() <= LARGEST {
+                #[expect(clippy::cast_possible_truncation, reason = "a whole number in range")]
+                let whole = number as i64;
+                *value = whole.into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(write_whole_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(write_whole_numbers),
+        _ => {}
     }
 }
 

@@ -1,16 +1,19 @@
-//! `/hosts/{name}/install`: arms a host, cancels, and shows how far the install is.
+//! `/hosts/{name}/install`: the latest install of a host: shown, armed, cancelled.
 
 use axum::extract::{Extension, State};
+use axum::http::HeaderMap;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::answer::Answer;
 use super::auth::Program;
-use super::extract::{Named, PathOf};
+use super::extract::{Flag, Named, PathOf, Query};
 use super::nouns::not_found;
+use super::precondition::{Preconditions, tag_of};
 use super::problem::Error;
 use crate::app::App;
-use crate::inventory::InstallError;
+use crate::inventory::{InstallError, InstallRequest};
 use crate::lifecycle::install::Install;
 use crate::model::Host;
 
@@ -32,14 +35,26 @@ pub(super) struct InstallOfHost {
     install: Option<Install>,
 }
 
+/// Whether an install is only tried.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct InstallQuery {
+    /// Find out what would happen, and change nothing: the response has the install as it would be.
+    #[serde(default, alias = "dry_run")]
+    dry_run: Flag,
+}
+
 /// `GET /hosts/{name}/install`
 pub(super) async fn show(
     State(app): State<App>,
     PathOf(Named { name }): PathOf<Named>,
+    headers: HeaderMap,
 ) -> Result<Answer<InstallOfHost>, Error> {
+    let preconditions = Preconditions::read(&headers)?;
     check_exists(&app, &name)?;
     let install = app.inventory.installs().of(&name).cloned();
-    Ok(Answer::new(InstallOfHost { name, install }))
+    let tag = install_tag(install.as_ref());
+    Ok(Answer::current(&preconditions, &tag, InstallOfHost { name, install }))
 }
 
 /// `POST /hosts/{name}/install`
@@ -47,9 +62,14 @@ pub(super) async fn arm(
     State(app): State<App>,
     Extension(program): Extension<Program>,
     PathOf(Named { name }): PathOf<Named>,
+    Query(InstallQuery { dry_run: Flag(dry_run) }): Query<InstallQuery>,
+    headers: HeaderMap,
 ) -> Result<Answer<InstallOfHost>, Error> {
+    let preconditions = Preconditions::read(&headers)?;
     check_exists(&app, &name)?;
-    let install = Some(app.inventory.arm_install(&name, program.author()).await?);
+    let request = InstallRequest { host: &name, author: program.author(), dry_run };
+    let check = |stored: Option<&Install>| check_tag(&preconditions, &name, stored);
+    let install = Some(app.inventory.arm_install_if(request, check).await?);
     Ok(Answer::new(InstallOfHost { name, install }))
 }
 
@@ -58,10 +78,34 @@ pub(super) async fn cancel(
     State(app): State<App>,
     Extension(program): Extension<Program>,
     PathOf(Named { name }): PathOf<Named>,
+    Query(InstallQuery { dry_run: Flag(dry_run) }): Query<InstallQuery>,
+    headers: HeaderMap,
 ) -> Result<Answer<InstallOfHost>, Error> {
+    let preconditions = Preconditions::read(&headers)?;
     check_exists(&app, &name)?;
-    let install = Some(app.inventory.cancel_install(&name, program.author()).await?);
+    let request = InstallRequest { host: &name, author: program.author(), dry_run };
+    let check = |stored: Option<&Install>| check_tag(&preconditions, &name, stored);
+    let install = Some(app.inventory.cancel_install_if(request, check).await?);
     Ok(Answer::new(InstallOfHost { name, install }))
+}
+
+/// The entity tag of the latest install of a host, or of none.
+fn install_tag(install: Option<&Install>) -> String {
+    tag_of(&json!(install).to_string())
+}
+
+fn check_tag(
+    preconditions: &Preconditions,
+    name: &str,
+    stored: Option<&Install>,
+) -> Result<(), Error> {
+    let what = format!("the install of host \"{name}\"");
+    let mut preconditions = preconditions.clone();
+    if stored.is_none() {
+        // A host that was never armed has a tag to match, and nothing that could be replaced.
+        preconditions.if_none_match = None;
+    }
+    preconditions.check(&what, Some(&install_tag(stored)))
 }
 
 fn check_exists(app: &App, name: &str) -> Result<(), Error> {

@@ -43,10 +43,14 @@ pub(super) struct How {
 }
 
 impl How {
+    pub(super) fn new(dry_run: Flag, base: Option<i64>) -> Self {
+        Self { dry_run, base }
+    }
+
     /// The change, for the inventory.
     pub(super) fn change<'a>(self, program: &'a Program, summary: &'a str) -> Change<'a> {
         let Self { dry_run: Flag(dry_run), base } = self;
-        Change { who: &program.who, origin: program.origin, summary, base, dry_run }
+        Change { who: &program.who, origin: program.origin, summary, base, dry_run, prune: false }
     }
 
     pub(super) fn is_dry_run(self) -> bool {

@@ -17,7 +17,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::problem::{PROBLEM_JSON, Problem};
 use super::schema::{COMPONENTS, site_components};
@@ -196,8 +196,31 @@ pub(super) fn finish(routes: ApiRouter<App>) -> (Router<App>, String) {
     }
     document["paths"]["/openapi.json"]["get"]["security"] = json!([]);
     refine(&mut document);
+    for operation in document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        for operation in operation.as_object_mut().into_iter().flat_map(Map::values_mut) {
+            let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+            parameters.into_iter().flatten().for_each(|one| refuse_null(&mut one["schema"]));
+        }
+    }
     prune(&mut document);
     (routes, document.to_string())
+}
+
+/// Takes null out of the schema of a parameter: one that has no value is left out of the URL.
+fn refuse_null(schema: &mut Value) {
+    if let Some(types) = schema["type"].as_array() {
+        let mut types: Vec<_> = types.iter().filter(|kind| *kind != "null").cloned().collect();
+        if types.len() == 1 {
+            schema["type"] = types.remove(0);
+        }
+    }
+    let Some(choices) = schema["anyOf"].as_array() else { return };
+    let mut choices: Vec<_> =
+        choices.iter().filter(|choice| choice["type"] != "null").cloned().collect();
+    let (1, Some(fields)) = (choices.len(), schema.as_object_mut()) else { return };
+    fields.remove("anyOf");
+    let only = choices.remove(0);
+    fields.extend(only.as_object().cloned().unwrap_or_default());
 }
 
 /// Removes schemas that nothing refers to: those of queries and paths became parameters.

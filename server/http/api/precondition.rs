@@ -8,7 +8,12 @@ use crate::model::Noun;
 
 /// The entity tag of an entry: it is the same as long as the entry reads the same.
 pub(super) fn entry_tag<T: Noun>(name: &str, entry: &T) -> String {
-    let digest = Sha256::digest(entry.named(name).to_string());
+    tag_of(&entry.named(name).to_string())
+}
+
+/// The entity tag of a representation.
+pub(super) fn tag_of(representation: &str) -> String {
+    let digest = Sha256::digest(representation);
     let text: String = digest[..10].iter().map(|byte| format!("{byte:02x}")).collect();
     format!("\"{text}\"")
 }

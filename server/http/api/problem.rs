@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::inventory::{self, ChangeError};
+use crate::model::MassRemoval;
 use crate::network::{FabricError, Finding, PreseedError, RenderError};
 use crate::site_file::SiteFileError;
 
@@ -53,6 +54,8 @@ pub(super) enum Error {
     Refused { faults: Vec<Fault>, findings: Vec<Finding> },
     #[error("{0}")]
     Conflict(String),
+    #[error("{0}; repeat the request with ?prune=true if that is intended")]
+    MassRemoval(MassRemoval),
     #[error("{0}")]
     Precondition(String),
     #[error("this token has {0} streams open already; close one first")]
@@ -185,6 +188,7 @@ impl From<ChangeError> for Error {
                 Self::Refused { faults: faults.collect(), findings }
             }
             ChangeError::Inventory(error) => Self::Inventory(error),
+            ChangeError::MassRemoval(removal) => Self::MassRemoval(removal),
             other => Self::Conflict(other.to_string()),
         }
     }
@@ -227,6 +231,9 @@ impl Error {
                 (StatusCode::UNPROCESSABLE_ENTITY, "not-renderable", "Cannot be generated")
             }
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict", "Conflict"),
+            Self::MassRemoval(_) => {
+                (StatusCode::CONFLICT, "mass-removal", "Most of the inventory would be deleted")
+            }
             Self::Precondition(_) => {
                 (StatusCode::PRECONDITION_FAILED, "precondition", "Precondition failed")
             }

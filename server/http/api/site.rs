@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::Answer;
 use super::auth::Program;
-use super::extract::{Document, Named, PathOf, Query, SiteBody};
+use super::extract::{Document, Flag, Named, PathOf, Query, SiteBody};
 use super::nouns::{ChangeResult, How, not_found, point};
 use super::page::{Page, Paging, Position, SortValue};
 use super::precondition::{Preconditions, Tags, site_tag, tagged_revision};
@@ -41,17 +41,35 @@ pub(super) async fn show(
     Ok(Answer::current(&preconditions, &site_tag(revision), site))
 }
 
+/// How the whole site is to be changed.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct SiteQuery {
+    /// Find out what would happen, and change nothing: the response has the consequences for the
+    /// generated files.
+    #[serde(default, alias = "dry_run")]
+    dry_run: Flag,
+    /// The revision that the author saw: the change is refused with 409 if there is a newer one.
+    #[serde(default)]
+    base: Option<i64>,
+    /// The body may delete everything, or more than half of the hosts; refused with 409 otherwise.
+    #[serde(default)]
+    prune: Flag,
+}
+
 /// `PUT /site`: as `rackstrap apply`.
 pub(super) async fn replace(
     State(app): State<App>,
     Extension(program): Extension<Program>,
-    Query(how): Query<How>,
+    Query(query): Query<SiteQuery>,
     headers: HeaderMap,
     body: Document<SiteBody>,
 ) -> Result<Answer<ChangeResult>, Error> {
     let preconditions = Preconditions::read(&headers)?;
     let given = body.read()?;
+    let how = How::new(query.dry_run, query.base);
     let mut change = how.change(&program, "put the site");
+    change.prune = query.prune.0;
     change.base = change.base.or(given.revision);
     let current = site_tag(app.inventory.snapshot().revision);
     let mut is_conditional = false;

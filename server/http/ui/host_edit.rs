@@ -1,5 +1,7 @@
 //! Adding, editing and removing a host.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -16,7 +18,7 @@ use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{Change, ChangeError};
-use crate::model::{DifferenceKind, Host, Noun, Site};
+use crate::model::{DifferenceKind, Host, LocalBoot, Noun, Site};
 use crate::profile::ResolvedSite;
 
 #[derive(Template)]
@@ -55,6 +57,10 @@ struct Choices {
     tenants: Vec<String>,
     profiles: Vec<String>,
     images: Vec<String>,
+    /// The ways to the local disk.
+    local_boots: Vec<String>,
+    /// Labels of the site and of other hosts.
+    labels: BTreeSet<String>,
     subnets: Vec<(String, String)>,
     /// What stands beside each address: the subnet of its link.
     hints: Vec<(String, String)>,
@@ -72,11 +78,15 @@ impl Choices {
         };
         let subnets =
             site.subnets.iter().map(|(name, subnet)| (name.clone(), subnet.cidr.to_string()));
+        let of_hosts = site.hosts.values().flat_map(|host| &host.labels);
+        let labels = site.labels.keys().chain(of_hosts);
         Self {
             racks: site.racks.keys().cloned().collect(),
             tenants: site.tenants.keys().cloned().collect(),
             profiles: site.profiles.keys().cloned().collect(),
             images: site.images.keys().cloned().collect(),
+            local_boots: LocalBoot::ALL.map(|way| way.label().to_owned()).to_vec(),
+            labels: labels.cloned().collect(),
             subnets: subnets.collect(),
             hints: resolution.profile.subnets().map(hint).collect(),
             parameters: parameter_choices(site, &form.rack, &resolution.parameters),
@@ -208,8 +218,8 @@ async fn commit(
         who: &operator.name,
         origin: operator.origin,
         summary: &summary,
-        base: None,
         dry_run,
+        ..Change::default()
     };
     let outcome = ui.app.inventory.change_site(change, |site| put(site, form, name, host)).await;
     match outcome {
@@ -259,13 +269,13 @@ fn edited(now: Host, sent: Host) -> Host {
         reservations: _,
         allow,
         boot_file: _,
-        local_boot,
-        labels,
-        protected,
+        local_boot: _,
+        labels: _,
+        protected: _,
         known_by: _,
         dhcp_options,
     } = now;
-    Host { network, allow, local_boot, labels, protected, dhcp_options, ..sent }
+    Host { network, allow, dhcp_options, ..sent }
 }
 
 /// A refused change at its fields; the database's own failures are not the operator's.
@@ -282,7 +292,9 @@ fn form_errors_of(error: ChangeError, form: &HostForm) -> Result<FormErrors, Err
             form_errors.add(form.place([&taken.at, &taken.owner].into_iter()), taken.to_string());
         }
         error @ ChangeError::Exists { .. } => form_errors.add("name", error.to_string()),
-        error @ (ChangeError::Outdated { .. } | ChangeError::Edit(_)) => {
+        error @ (ChangeError::Outdated { .. }
+        | ChangeError::Edit(_)
+        | ChangeError::MassRemoval(_)) => {
             form_errors.add("", error.to_string());
         }
     }

@@ -11,7 +11,7 @@ use super::page::{Frame, Page};
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::InstallError;
-use crate::lifecycle::gate;
+use crate::lifecycle::gate::{self, ArmRefusal};
 use crate::lifecycle::install::Install;
 use crate::model::Image;
 
@@ -96,6 +96,9 @@ pub(super) async fn take(
             Ok(Redirect::to(&format!("/hosts/{name}")))
         }
         Err(InstallError::Inventory(error)) => Err(error.into()),
+        Err(InstallError::Refused(ArmRefusal::NoHost(name))) => {
+            Err(Error::NotFound { what: "host", name })
+        }
         Err(error) => Err(Error::Conflict(error.to_string())),
     }
 }

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::form::Fields;
 use crate::model::{
-    Cable, Host, HostMatch, Mac, Nic, Scalar, When, check_host_name, check_link_name,
+    Cable, Host, HostMatch, LocalBoot, Mac, Nic, Scalar, When, check_host_name, check_link_name,
     check_noun_name,
 };
 use crate::profile::{Resolution, ResolvedSite};
@@ -45,7 +45,7 @@ pub(crate) struct HostForm {
     pub serial: String,
     /// Its tenant.
     pub tenant: String,
-    /// When the tenant's lease begins.
+    /// When the tenant's rental begins.
     pub rented_from: String,
     /// When it ends.
     pub rented_until: String,
@@ -55,6 +55,12 @@ pub(crate) struct HostForm {
     pub image: String,
     /// Its own boot file.
     pub boot_file: String,
+    /// How its firmware is sent to the local disk.
+    pub local_boot: String,
+    /// Its labels, separated by commas.
+    pub labels: String,
+    /// Whether arming it is refused.
+    pub protected: bool,
     /// Label and MAC of each NIC.
     pub nics: Vec<(String, String)>,
     /// Label and switch port of each NIC that is cabled, the latter as `SWITCH PORT`.
@@ -97,6 +103,9 @@ impl HostForm {
             profile: text(&host.profile),
             image: text(&host.image),
             boot_file: text(&host.boot_file),
+            local_boot: host.local_boot.map_or("", LocalBoot::label).to_owned(),
+            labels: host.labels.join(", "),
+            protected: host.protected,
             nics: host
                 .nics
                 .iter()
@@ -137,7 +146,10 @@ impl HostForm {
             rented_until: text("rented-until"),
             profile: text("profile"),
             image: text("image"),
-            boot_file: text("boot_file"),
+            boot_file: text("boot-file"),
+            local_boot: text("local-boot"),
+            labels: text("labels"),
+            protected: !fields.text("protected").is_empty(),
             nics: pairs("nic.label", "nic.mac"),
             cables: pairs("nic.label", "nic.cable"),
             addresses: pairs("address.link", "address"),
@@ -230,6 +242,9 @@ impl HostForm {
             addresses: addresses("addresses", &self.addresses, &mut form_errors),
             reservations: addresses("reservations", &self.reservations, &mut form_errors),
             boot_file: given(&self.boot_file),
+            local_boot: self.local_boot(&mut form_errors),
+            labels: self.labels(&mut form_errors),
+            protected: self.protected,
             known_by: self.known_by(&mut form_errors),
             ..Host::default()
         };
@@ -243,6 +258,29 @@ impl HostForm {
             }
         }
         set_values(None, &self.known_by).unwrap_or_default()
+    }
+
+    fn local_boot(&self, form_errors: &mut FormErrors) -> Option<LocalBoot> {
+        let found = LocalBoot::ALL.into_iter().find(|way| way.label() == self.local_boot);
+        if found.is_none() && !self.local_boot.is_empty() {
+            let known = LocalBoot::ALL.map(LocalBoot::label).join(", ");
+            let text = format!("expected one of {known}, found \"{}\"", self.local_boot);
+            form_errors.add("local-boot", text);
+        }
+        found
+    }
+
+    /// Each label once, in the order in which they were typed.
+    fn labels(&self, form_errors: &mut FormErrors) -> Vec<String> {
+        let mut labels: Vec<String> = Vec::new();
+        for label in self.labels.split(',').map(str::trim).filter(|label| !label.is_empty()) {
+            if let Err(error) = check_noun_name("label", label) {
+                form_errors.add("labels", error.to_string());
+            } else if !labels.iter().any(|known| known == label) {
+                labels.push(label.to_owned());
+            }
+        }
+        labels
     }
 
     fn index(&self, form_errors: &mut FormErrors) -> Option<u32> {

@@ -1,7 +1,7 @@
 //! Where in the form of a host a problem is shown. Pure.
 
 use super::HostForm;
-use crate::model::{Host, Location};
+use crate::model::{Host, Location, SINGLE_VALUE_KEYS};
 
 impl HostForm {
     /// The field for a problem with these subjects: the first value of this host that the form
@@ -26,24 +26,12 @@ impl HostForm {
         match subject.field.as_slice() {
             // The entry itself: what is wrong with that is its name.
             [] => Some("name".into()),
-            [key] => SINGLE.contains(&key.as_str()).then(|| key.clone()),
+            [key] if SINGLE_VALUE_KEYS.contains(&key.as_str()) => Some(key.clone()),
+            [key, ..] if key == "labels" => Some(key.clone()),
+            [_] => None,
             [table, key, ..] => {
                 rows(table)?.iter().any(|(own, _)| own == key).then(|| format!("{table}.{key}"))
             }
         }
     }
 }
-
-/// The fields that hold one value.
-const SINGLE: [&str; 10] = [
-    "rack",
-    "unit",
-    "index",
-    "serial",
-    "tenant",
-    "rented-from",
-    "rented-until",
-    "profile",
-    "image",
-    "boot-file",
-];

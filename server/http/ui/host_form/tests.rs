@@ -8,6 +8,9 @@ fn form() -> HostForm {
         nics: vec![("eth0".into(), "5254.00AA.0001".into())],
         addresses: vec![("virbr0".into(), "172.16.160.12".into())],
         index: "12".into(),
+        local_boot: "no-file".into(),
+        labels: "database, db ,database,".into(),
+        protected: true,
         parameters: vec![("rails".into(), "8".into()), ("note".into(), String::new())],
         ..HostForm::default()
     }
@@ -23,6 +26,8 @@ fn a_host_and_its_form_say_the_same() {
         [("rails".to_owned(), "8".to_owned())],
         "what is empty is not given"
     );
+    assert_eq!((again.labels.as_str(), host.labels.len()), ("database, db", 2));
+    assert_eq!((again.local_boot.as_str(), again.protected), ("no-file", true));
     assert_eq!((again.index.as_str(), host.index), ("12", Some(12)));
     assert_eq!(again.host().unwrap(), (name, host));
 }
@@ -30,7 +35,9 @@ fn a_host_and_its_form_say_the_same() {
 #[test]
 fn every_refused_value_is_named_at_its_field() {
     type Change = fn(&mut HostForm);
-    let cases: [(Change, &str, &str); 11] = [
+    let cases: [(Change, &str, &str); 13] = [
+        (|f| f.local_boot = "disk".into(), "local-boot", "expected one of menu, sanboot, exit"),
+        (|f| f.labels = "db, a b".into(), "labels", "\"a b\""),
         (|f| f.index = "-1".into(), "index", "\"-1\" is not a number of 0 or more"),
         (|f| f.name = "a_b".into(), "name", "\"a_b\""),
         (|f| f.rack = "a b".into(), "rack", "\"a b\""),

@@ -1,0 +1,125 @@
+//! Arming a host for an install in the UI: the page that says what will be erased, arming,
+//! cancelling, and every refusal.
+
+use rackstrap::inventory::Change;
+use rackstrap::lifecycle::install::InstallState;
+
+use super::server::{Server, encode, fields};
+use crate::common::sample::{self, ARM_REFUSALS};
+
+const PAGE: &str = "/hosts/r1-n01/install";
+
+/// A server whose host `r1-n01` has an image that installs, and one more change.
+async fn server(edit: impl FnOnce(&mut rackstrap::model::Site)) -> Server {
+    let server = Server::start().await;
+    let change = Change { who: "ada", summary: "an installer", ..Change::default() };
+    let done = server.app.inventory.change_site(change, |site| {
+        sample::install_first_host(site);
+        edit(site);
+        Ok(())
+    });
+    done.await.unwrap();
+    server
+}
+
+fn state(server: &Server) -> Option<InstallState> {
+    server.app.inventory.installs().of("r1-n01").map(|install| install.state)
+}
+
+#[tokio::test]
+async fn a_host_is_reviewed_armed_and_cancelled() {
+    let server = server(|_| ()).await;
+    let operator = server.operator().await;
+    assert!(operator.page("/hosts/r1-n01").await.contains(&format!("href=\"{PAGE}\"")));
+    let page = operator.page(PAGE).await;
+    for text in
+        ["Install r1-n01?", "<strong>installer</strong>", "erases", "di/vmlinuz", "di/initrd"]
+    {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    assert_eq!(state(&server), None, "the page itself arms nothing");
+
+    let answer = operator.fill_in(PAGE, &[]).await;
+    assert_eq!(answer.status(), 303, "{}", answer.text().await.unwrap());
+    assert_eq!(answer.headers()["location"], "/hosts/r1-n01");
+    assert_eq!(state(&server), Some(InstallState::Armed));
+    let page = operator.page("/hosts/r1-n01").await;
+    assert!(page.contains("r1-n01 is armed: its next boot installs installer."), "{page}");
+    let page = operator.page(PAGE).await;
+    assert!(page.contains("armed by ada") && page.contains("Cancel the install"), "{page}");
+
+    // The first form of the page is the one that cancels.
+    let csrf = fields(&page).into_iter().find(|(name, _)| name == "csrf").unwrap();
+    let cancel = encode(&[csrf, ("do".to_owned(), "cancel".to_owned())]);
+    assert_eq!(operator.post(PAGE, cancel.clone()).await.status(), 303);
+    assert_eq!(state(&server), Some(InstallState::Cancelled));
+    let again = operator.post(PAGE, cancel).await;
+    assert_eq!(again.status(), 409);
+    assert!(again.text().await.unwrap().contains("nothing to cancel"));
+    assert!(!operator.page(PAGE).await.contains("Cancel the install"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_armed_says_why_and_has_no_button() {
+    for (edit, reason) in ARM_REFUSALS {
+        let server = server(edit).await;
+        let operator = server.operator().await;
+        let page = operator.page(PAGE).await;
+        assert!(page.contains("This host cannot be armed") && page.contains(reason), "{page}");
+        assert!(!page.contains("Erase and install"), "{page}");
+        // A form that was open before the host was protected.
+        let csrf = fields(&operator.page("/hosts/r1-n01/edit").await);
+        let csrf = csrf.into_iter().find(|(name, _)| name == "csrf").unwrap();
+        let answer = operator.post(PAGE, encode(&[csrf])).await;
+        assert_eq!(answer.status(), 409, "{reason}");
+        assert!(answer.text().await.unwrap().contains(reason), "{reason}");
+        assert_eq!(state(&server), None, "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn arming_needs_the_token_of_the_session_and_a_host() {
+    let server = server(|_| ()).await;
+    let operator = server.operator().await;
+    for body in ["", "do=arm", "csrf=", "csrf=0000", "do=cancel&csrf=x"] {
+        assert_eq!(operator.post(PAGE, body).await.status(), 403, "{body}");
+    }
+    assert_eq!(server.stranger().post(PAGE, "").await.headers()["location"], "/login");
+    assert_eq!(state(&server), None);
+    assert_eq!(operator.get("/hosts/r1-n99/install").await.status(), 404);
+    let csrf = fields(&operator.page(PAGE).await).remove(0);
+    assert_eq!(csrf.0, "csrf");
+    let nobody = operator.post("/hosts/r1-n99/install", encode(&[csrf])).await;
+    assert_eq!(nobody.status(), 404, "{}", nobody.text().await.unwrap());
+}
+
+#[tokio::test]
+async fn what_an_install_depends_on_is_edited_in_the_form() {
+    let server = server(|_| ()).await;
+    let operator = server.operator().await;
+    let edit = "/hosts/r1-n01/edit";
+    let host = || server.app.inventory.snapshot().site.hosts["r1-n01"].clone();
+    let values = [("labels", "db, blue"), ("protected", "true"), ("local-boot", "sanboot")];
+    assert_eq!(operator.fill_in(edit, &values).await.status(), 303);
+    assert_eq!(host().labels, ["db", "blue"]);
+    assert!(host().protected);
+    assert_eq!(host().local_boot.unwrap().label(), "sanboot");
+    // The form has them all, so that a save of another field loses none.
+    assert_eq!(operator.fill_in(edit, &[("unit", "5")]).await.status(), 303);
+    assert_eq!((host().labels.len(), host().protected, host().unit), (2, true, Some(5)));
+    assert!(operator.page(PAGE).await.contains("protected: true on host r1-n01"));
+    for (field, value, text) in [
+        ("labels", "a b", "1 to 63 letters"),
+        ("local-boot", "disk", "expected one of menu, sanboot, exit, no-file, found"),
+    ] {
+        let refused = operator.fill_in(edit, &[(field, value)]).await;
+        assert_eq!(refused.status(), 422, "{field}");
+        let page = refused.text().await.unwrap();
+        assert!(page.contains(&format!("id=\"{field}-wrong\"")) && page.contains(text), "{page}");
+    }
+    // A box that is not ticked is not sent.
+    let mut form = fields(&operator.page(edit).await);
+    form.retain(|(name, _)| name != "protected");
+    assert_eq!(operator.post(edit, encode(&form)).await.status(), 303);
+    assert!(!host().protected);
+}
