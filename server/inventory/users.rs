@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::inventory::database::with_pool;
-use crate::inventory::secrets::{password_hash, password_matches, random_text};
+use crate::inventory::secrets::{password_hash, password_matches, random_text, token_hash};
 use crate::inventory::{Database, Error, now_ms};
 use crate::model::check_noun_name;
 
@@ -110,6 +110,15 @@ impl Database {
             return Ok(false);
         }
         Ok(password_matches(password.to_owned(), stored).await)
+    }
+
+    /// What changes with a user's password, so that sessions which began with another one end;
+    /// none for a user that does not exist.
+    pub async fn password_mark(&self, name: &str) -> Result<Option<String>, Error> {
+        const FIND: &str = "SELECT password_hash FROM users WHERE name = $1";
+        let stored: Option<String> = with_pool!(self, pool =>
+            sqlx::query_scalar(FIND).bind(name).fetch_optional(pool).await)?;
+        Ok(stored.map(|hash| token_hash(&hash)))
     }
 
     /// One user.

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::clock::Moment;
 use super::error::Error;
 use super::form::CheckedForm;
+use super::login::{Guess, PasswordCheck, check_password};
 use super::page::{Frame, Page};
 use super::session::Operator;
 use super::state::Ui;
@@ -96,9 +97,21 @@ pub(crate) async fn set_password(
 ) -> Result<Response, Error> {
     let (database, user) = (&ui.app.inventory.database, &sent.operator.name);
     let (old, new) = (sent.fields.raw("old"), sent.fields.raw("new"));
-    let wrong = if !database.verify_password(user, old).await? {
+    let source = sent.operator.origin.address.map(|address| address.to_string());
+    let source = source.unwrap_or_default();
+    let checked =
+        check_password(&ui, &Guess { name: user, source: &source, password: old }).await?;
+    let wrong = if checked != PasswordCheck::Right {
         ui.app.inventory.audit(sent.operator.author(), Action::PasswordRefused).await;
-        "the current password is wrong".to_owned()
+        match checked {
+            PasswordCheck::TooSoon { seconds } => {
+                format!("too many wrong passwords: try again in {seconds} s")
+            }
+            PasswordCheck::Busy => "too many logins at once: try again in a few seconds".to_owned(),
+            PasswordCheck::Right | PasswordCheck::Wrong => {
+                "the current password is wrong".to_owned()
+            }
+        }
     } else if new != sent.fields.raw("again") {
         "the new passwords do not match".to_owned()
     } else {
@@ -106,7 +119,10 @@ pub(crate) async fn set_password(
             Ok(_) => {
                 let action = Action::PasswordChanged { user: user.clone() };
                 ui.app.inventory.audit(sent.operator.author(), action).await;
-                sent.operator.notify("Password changed.".into()).await?;
+                let mark = database.password_mark(user).await?;
+                sent.operator.keep(mark.unwrap_or_default()).await?;
+                let said = "Password changed. Your other sessions have ended.";
+                sent.operator.notify(said.into()).await?;
                 return Ok(Redirect::to("/access").into_response());
             }
             Err(AccountError::Inventory(error)) => return Err(error.into()),

@@ -57,23 +57,63 @@ pub(crate) async fn enter(
     }
     let (name, password) = (fields.text("name").to_owned(), fields.raw("password"));
     let source = origin.address.map(|address| address.to_string()).unwrap_or_default();
-    let who = format!("{source} {}", name.to_lowercase());
     let author = Author { who: &name, origin };
-    let wait = ui.throttle().wait_seconds(&who, now_ms() / 1000);
-    if wait > 0 {
-        let error = format!("Too many failed logins. Try again in {wait} s.");
-        return again(StatusCode::TOO_MANY_REQUESTS, &fields, error);
+    match check_password(&ui, &Guess { name: &name, source: &source, password }).await? {
+        PasswordCheck::Right => {}
+        PasswordCheck::Wrong => {
+            ui.app.inventory.audit(author, Action::LoginRefused).await;
+            let error = "Wrong name or password.".to_owned();
+            return again(StatusCode::UNAUTHORIZED, &fields, error);
+        }
+        PasswordCheck::TooSoon { seconds } => {
+            let error = format!("Too many failed logins. Try again in {seconds} s.");
+            return again(StatusCode::TOO_MANY_REQUESTS, &fields, error);
+        }
+        PasswordCheck::Busy => {
+            let error = "Too many logins at once. Try again in a few seconds.".to_owned();
+            return again(StatusCode::SERVICE_UNAVAILABLE, &fields, error);
+        }
     }
-    if !ui.app.inventory.database.verify_password(&name, password).await? {
-        ui.throttle().failed(who, now_ms() / 1000);
-        ui.app.inventory.audit(author, Action::LoginRefused).await;
-        let error = "Wrong name or password.".to_owned();
-        return again(StatusCode::UNAUTHORIZED, &fields, error);
-    }
-    ui.throttle().succeeded(&who);
     ui.app.inventory.audit(author, Action::LoggedIn).await;
-    begin(&session, name).await?;
+    let mark = ui.app.inventory.database.password_mark(&name).await?;
+    begin(&session, name, mark.unwrap_or_default()).await?;
     Ok(Redirect::to(&own_path(fields.text("then"))).into_response())
+}
+
+/// A password that somebody gives for a user.
+pub(crate) struct Guess<'a> {
+    pub(crate) name: &'a str,
+    /// The address of the client.
+    pub(crate) source: &'a str,
+    pub(crate) password: &'a str,
+}
+
+/// What became of a [`Guess`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PasswordCheck {
+    Right,
+    Wrong,
+    /// There were too many guesses; this one was not looked at.
+    TooSoon {
+        seconds: i64,
+    },
+    /// Too many guesses wait to be looked at.
+    Busy,
+}
+
+/// Checks a password, if it may be checked now. A guess counts as failed until it is found right, so
+/// that many at once are no more than as many in a row.
+pub(crate) async fn check_password(ui: &Ui, guess: &Guess<'_>) -> Result<PasswordCheck, Error> {
+    let Guess { name, source, password } = *guess;
+    if let Err(seconds) = ui.throttle().begin(name, source, now_ms() / 1000) {
+        return Ok(PasswordCheck::TooSoon { seconds });
+    }
+    let Some(_turn) = ui.passwords.turn().await else { return Ok(PasswordCheck::Busy) };
+    if !ui.app.inventory.database.verify_password(name, password).await? {
+        return Ok(PasswordCheck::Wrong);
+    }
+    ui.throttle().succeeded(name, source);
+    Ok(PasswordCheck::Right)
 }
 
 /// `POST /logout`

@@ -33,6 +33,7 @@ mod login;
 mod natural;
 mod page;
 mod parameter_choice;
+mod password_queue;
 mod progress;
 mod proposal;
 mod query;

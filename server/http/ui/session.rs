@@ -33,6 +33,11 @@ struct Login {
     user: String,
     csrf: String,
     renewed_ms: i64,
+    /// The mark of the password that was given ([`Database::password_mark`]).
+    ///
+    /// [`Database::password_mark`]: crate::inventory::Database::password_mark
+    #[serde(default)]
+    password_mark: String,
 }
 
 /// The logged-in user, for handlers behind `require_login`.
@@ -62,6 +67,14 @@ impl Operator {
     /// Sets the notice of the next page.
     pub(crate) async fn notify(&self, sentence: String) -> Result<(), Error> {
         Ok(self.session.insert(NOTICE, sentence).await?)
+    }
+
+    /// Keeps this session after its user's password was changed, which ends all others.
+    pub(crate) async fn keep(&self, password_mark: String) -> Result<(), Error> {
+        if let Some(login) = self.session.get::<Login>(LOGIN).await? {
+            self.session.insert(LOGIN, Login { password_mark, ..login }).await?;
+        }
+        Ok(())
     }
 
     /// Ends the session.
@@ -100,10 +113,14 @@ pub(crate) fn layer(ui: &Ui) -> SessionManagerLayer<SessionStore> {
 }
 
 /// Starts a session for a user whose password was right.
-pub(crate) async fn begin(session: &Session, user: String) -> Result<(), Error> {
+pub(crate) async fn begin(
+    session: &Session,
+    user: String,
+    password_mark: String,
+) -> Result<(), Error> {
     // A new identifier, against session fixation.
     session.cycle_id().await?;
-    let login = Login { user, csrf: random_token(), renewed_ms: now_ms() };
+    let login = Login { user, csrf: random_token(), renewed_ms: now_ms(), password_mark };
     Ok(session.insert(LOGIN, login).await?)
 }
 
@@ -123,7 +140,9 @@ pub(crate) async fn require_login(
     let Some(mut login) = login else {
         return Ok(to_login(request.method(), request.uri()).into_response());
     };
-    if ui.app.inventory.database.find_user(&login.user).await?.is_none() {
+    let mark = ui.app.inventory.database.password_mark(&login.user).await?;
+    // The user was removed, or the password changed since.
+    if mark.is_none_or(|mark| mark != login.password_mark) {
         session.flush().await?;
         return Ok(to_login(&Method::GET, request.uri()).into_response());
     }

@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::{Moment, moment};
+use super::password_queue::PasswordQueue;
 use super::progress::ProgressBoard;
 use super::throttle::Throttle;
 use crate::app::App;
@@ -20,6 +21,8 @@ pub(crate) struct Ui {
     pub progress: ProgressBoard,
     /// Ends the live streams, which would keep the server from stopping.
     pub stop: CancellationToken,
+    /// Passwords that wait to be checked.
+    pub passwords: PasswordQueue,
     throttle: Arc<Mutex<Throttle>>,
 }
 
@@ -27,7 +30,8 @@ impl Ui {
     /// Makes the state and starts following the transfers until `stop`.
     pub(crate) fn start(app: App, stop: CancellationToken) -> Self {
         let progress = ProgressBoard::start(&app.inventory.events, stop.clone());
-        Self { app, progress, stop, throttle: Arc::default() }
+        let (passwords, throttle) = Default::default();
+        Self { app, progress, stop, passwords, throttle }
     }
 
     /// Now, in Unix milliseconds.
