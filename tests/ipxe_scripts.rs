@@ -22,6 +22,7 @@ images:
   live: {kernel: ipxe.lkrn, initrd: [live/vmlinuz], cmdline: "console=ttyS0"}
   menu: {script: menu.ipxe}
   program: {efi: program.efi}
+  fails: {script: fails.ipxe}
   disk: {local: true}
 hosts:
   n1:
@@ -31,8 +32,12 @@ hosts:
     addresses: {eth0: 172.16.160.12}
   n2: {image: menu, nics: {eth0: "52:54:00:aa:00:02"}}
   n3: {image: program, nics: {eth0: "52:54:00:aa:00:03"}}
+  n5: {image: fails, nics: {eth0: "52:54:00:aa:00:05"}}
   n4: {image: disk, nics: {eth0: "52:54:00:aa:00:04"}}
 "#;
+
+/// A word with what a kernel argument may have and iPXE might have read as something else.
+const PASSED_ON: &str = "rootpw=$1$a|b#c\\d`e`";
 
 const LIMIT: Duration = Duration::from_secs(240);
 const MISHAPS: &[Mishap] = &[Mishap::Closed, Mishap::Unavailable, Mishap::Half];
@@ -46,8 +51,12 @@ async fn server(mishaps: &'static [Mishap]) -> (Server, Spoiler) {
     let files = server.directory.path().join("files");
     std::fs::copy("/usr/lib/ipxe/ipxe.lkrn", files.join("ipxe.lkrn")).unwrap();
     std::fs::copy("/usr/lib/ipxe/snponly.efi", files.join("program.efi")).unwrap();
-    std::fs::write(files.join("menu.ipxe"), "#!ipxe\necho MENU OF ${rackstrap-mac}.\nsleep 600\n")
-        .unwrap();
+    std::fs::write(
+        files.join("menu.ipxe"),
+        format!("#!ipxe\necho MENU OF ${{rackstrap-mac}}.\necho {PASSED_ON}\nsleep 600\n"),
+    )
+    .unwrap();
+    std::fs::write(files.join("fails.ipxe"), "#!ipxe\necho IT FAILS\nexit 1\n").unwrap();
     spoiler.pass_to(&server.url, mishaps, |path| !path.starts_with("/boot/"));
     (server, spoiler)
 }
@@ -98,8 +107,20 @@ async fn a_bios_host_runs_the_operators_own_script_on_a_bad_way() {
     let (_server, spoiler) = server(MISHAPS).await;
     let mac = "52:54:00:aa:00:02";
     let mut guest = Guest::bios(mac, &script(&spoiler, mac));
-    let texts = ["the script did not come or failed, try 1 of 10", "MENU OF 52:54:00:aa:00:02"];
+    let texts = ["script did not come, try 1 of 10", "MENU OF 52:54:00:aa:00:02", PASSED_ON];
     guest.wait_for(&texts, LIMIT).await;
+}
+
+#[tokio::test]
+async fn a_script_that_fails_leaves_the_host_to_its_next_boot_option() {
+    let (_server, spoiler) = server(&[]).await;
+    let mac = "52:54:00:aa:00:05";
+    let mut guest = Guest::bios(mac, &script(&spoiler, mac));
+    guest.wait_for(&["IT FAILS"], LIMIT).await;
+    // A script that was asked for again came after 3 s, or 10 s.
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let seen = spoiler.seen();
+    assert_eq!(seen.iter().filter(|path| *path == "/files/fails.ipxe").count(), 1, "{seen:?}");
 }
 
 #[tokio::test]
@@ -128,7 +149,7 @@ async fn a_uefi_host_gets_an_efi_program_on_a_bad_way() {
     let mut guest = Guest::uefi(mac, &script(&spoiler, mac), &variables, &[ipxe.path()]);
     let texts = [
         "rackstrap: n3 boots program",
-        "the program did not come or failed, try 1 of 10",
+        "program did not come, try 1 of 10",
         // The second iPXE is the program.
         "iPXE initialising devices",
     ];

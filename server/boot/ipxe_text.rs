@@ -9,17 +9,17 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
+use crate::model::command_line::{ArgumentError, HostWord, check_argument, fill_argument};
+
 /// The longest kernel command line that Linux reads on x86 (`COMMAND_LINE_SIZE`), in bytes.
 pub(crate) const MAX_COMMAND_LINE_BYTES: usize = 2048;
 
 /// A text that cannot stand in a script, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsafe {
-    /// A kernel argument that iPXE would read as something else.
-    #[error(
-        "kernel argument \"{0}\" cannot be passed on by iPXE: letters, digits and -_.,:;=/+@%~!*?&()[]<>^\"' only, and neither && nor ; alone"
-    )]
-    KernelArg(String),
+    /// A kernel argument that iPXE would read as something else, or that the host has no value for.
+    #[error(transparent)]
+    KernelArg(#[from] ArgumentError),
     /// The arguments are longer than the kernel reads.
     #[error("the kernel's command line is {0} bytes long; Linux reads {MAX_COMMAND_LINE_BYTES}")]
     CommandLine(usize),
@@ -44,6 +44,14 @@ impl KernelArg {
         cmdline.split_whitespace().map(str::parse).collect()
     }
 
+    /// One argument of an image, with the words for the host replaced.
+    pub(crate) fn fill(
+        argument: &str,
+        value: impl Fn(HostWord) -> Option<String>,
+    ) -> Result<Self, Unsafe> {
+        Ok(Self(fill_argument(argument, value)?))
+    }
+
     /// Checks that the arguments with a space between them are not longer than Linux reads.
     pub(crate) fn check_length(arguments: &[Self]) -> Result<(), Unsafe> {
         // The end counts too: the kernel keeps a NUL behind its command line.
@@ -56,12 +64,7 @@ impl FromStr for KernelArg {
     type Err = Unsafe;
 
     fn from_str(text: &str) -> Result<Self, Unsafe> {
-        // Without `$` and `{` nothing is expanded; `|` and `#` have no use that needs them.
-        let allowed =
-            |c: char| c.is_ascii_alphanumeric() || "-_.,:;=/+@%~!*?&()[]<>^\"'".contains(c);
-        if text.is_empty() || matches!(text, "&&" | ";") || !text.chars().all(allowed) {
-            return Err(Unsafe::KernelArg(printable(text)));
-        }
+        check_argument(text)?;
         Ok(Self(text.to_owned()))
     }
 }
@@ -102,6 +105,12 @@ impl Url {
 }
 
 impl Url {
+    /// Host and port, without the scheme: what stands for `{server}`.
+    pub fn authority(&self) -> &str {
+        let rest = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
+        rest.split('/').next().unwrap_or(rest)
+    }
+
     /// The same with the token of a boot, which marks the last file that the boot loads.
     #[must_use]
     pub fn with_token(&self, token: &BootToken, is_last: bool) -> Self {
@@ -209,12 +218,12 @@ mod tests {
             "dyndbg=\"file",
             "--",
             "ip=[fd00::1]:::64::eth0:none",
+            "rootpw=$1$abc|d#e\\f",
         ];
         for text in good {
             assert_eq!(text.parse::<KernelArg>().unwrap().to_string(), text);
         }
-        let bad =
-            ["", "a b", "a\nchain", "a\rb", "a\0b", "||", "&&", ";", "${net0/ip}", "$x", "é", "#c"];
+        let bad = ["", "a b", "a\nchain", "a\rb", "a\0b", "||", "&&", ";", "${net0/ip}", "é", "#c"];
         for text in bad {
             assert!(text.parse::<KernelArg>().is_err(), "{text:?}");
         }

@@ -4,9 +4,12 @@
 //! the script itself is, so that a rack which was powered on before its server
 //! comes up by itself. It must run on the 2019 iPXE of Debian 12 as it is.
 
+use std::net::IpAddr;
+
 use askama::Template;
 
 use super::ipxe_text::{BootToken, KernelArg, Unsafe, Url, Words};
+use crate::model::command_line::HostWord;
 use crate::model::{DRACUT_WORD, Image, LocalBoot, Mac};
 
 /// Whom a script is for, and where it fetches from.
@@ -18,6 +21,10 @@ pub(crate) struct Target {
     pub mac: Mac,
     /// This server as the host reaches it.
     pub base: Url,
+    /// The address that the host boots with, if it is known.
+    pub address: Option<IpAddr>,
+    /// The host's labels.
+    pub labels: Vec<String>,
     /// The token of the boot that installs, for an image with `boot: once`.
     pub token: Option<BootToken>,
 }
@@ -70,8 +77,6 @@ struct Efi {
     title: Words,
     program: Url,
     script: Url,
-    /// Whether the program may run again in this boot if it fails.
-    repeats: bool,
 }
 
 #[derive(Template)]
@@ -83,8 +88,6 @@ struct Custom {
     custom: Url,
     script: Url,
     token: Option<BootToken>,
-    /// Whether the script may run again in this boot if it fails.
-    repeats: bool,
 }
 
 #[derive(Template)]
@@ -131,13 +134,12 @@ pub(crate) fn boot(
         }
         (None, Some(efi), None, false) => {
             let program = target.proven(target.base.of_file(efi)?, true);
-            Efi { title, program, script, repeats: target.token.is_none() }.render()
+            Efi { title, program, script }.render()
         }
         (None, None, Some(custom), false) => {
             let custom = target.proven(target.base.of_file(custom)?, true);
             let (base, mac, token) = (target.base.clone(), target.mac, target.token.clone());
-            let repeats = token.is_none();
-            Custom { title, base, mac, custom, script, token, repeats }.render()
+            Custom { title, base, mac, custom, script, token }.render()
         }
         (None, None, None, true) => return local(target, image.local_boot.unwrap_or_default()),
         _ => return Err(ScriptError::Ambiguous),
@@ -171,6 +173,21 @@ fn script_url(target: &Target) -> Result<Url, Unsafe> {
 }
 
 impl Target {
+    /// What a word of the image's command line stands for.
+    fn value(&self, word: HostWord) -> Option<String> {
+        match word {
+            HostWord::Mac => Some(self.mac.to_string()),
+            HostWord::Host => Some(self.host.clone()),
+            HostWord::Server => Some(self.base.authority().to_owned()),
+            HostWord::Address => self.address.map(|address| address.to_string()),
+            HostWord::ConfigUrl => {
+                let path = format!("config/{}", self.mac.hyphenated());
+                self.base.join(&path).ok().map(|url| url.to_string())
+            }
+            HostWord::Labels => Some(self.labels.join(",")).filter(|labels| !labels.is_empty()),
+        }
+    }
+
     /// A URL with the token of the boot, if there is one. `is_last` marks the file after which
     /// nothing keeps the installer from running.
     fn proven(&self, url: Url, is_last: bool) -> Url {
@@ -227,7 +244,7 @@ fn kernel_line(
     }
     for word in image.cmdline.split_whitespace() {
         if word != DRACUT_WORD {
-            arguments.push(word.parse()?);
+            arguments.push(KernelArg::fill(word, |word| target.value(word))?);
             continue;
         }
         // Else the NIC that BOOTIF names would be asked by DHCP too, though a bond takes it.
@@ -247,6 +264,8 @@ mod tests {
             host: "r1-n01".into(),
             mac: "52:54:00:aa:00:01".parse().unwrap(),
             base: "http://10.77.0.1".parse().unwrap(),
+            address: Some([10, 77, 0, 12].into()),
+            labels: vec!["db".into(), "blue".into()],
             token: None,
         }
     }
@@ -340,6 +359,34 @@ mod tests {
         assert_eq!(lines(&kernel), Ok(expected));
         assert_eq!(lines(&initrd), Ok(expected));
         assert!(lines(&Image { cmdline: evil.into(), ..live() }).is_err());
+    }
+
+    #[test]
+    fn words_stand_for_the_host() {
+        let cmdline = "u={config-url}/ignition/config.ign h={host},{mac} s=http://{server}/x \
+                       a={address} l={labels} p=$1$a|b#c\\d";
+        let image = Image { cmdline: cmdline.into(), ..live() };
+        let line = |target: &Target| {
+            let script = boot(target, "live", &image, false, None)?;
+            let kernel = script.lines().find(|line| line.contains("u=")).unwrap_or_default();
+            Ok::<_, ScriptError>(kernel.split_once(" u=").unwrap_or_default().1.to_owned())
+        };
+        let expected = "http://10.77.0.1/config/52-54-00-aa-00-01/ignition/config.ign \
+                        h=r1-n01,52:54:00:aa:00:01 s=http://10.77.0.1/x a=10.77.0.12 l=db,blue \
+                        p=$1$a|b#c\\d && goto";
+        assert!(line(&target()).unwrap().starts_with(expected), "{:?}", line(&target()));
+        let ported = Target { base: "http://10.77.0.1:8080".parse().unwrap(), ..target() };
+        assert!(line(&ported).unwrap().contains(" s=http://10.77.0.1:8080/x "));
+        for lacking in [
+            Target { address: None, ..target() },
+            Target { labels: Vec::new(), ..target() },
+            // Whatever a value is, it adds no argument.
+            Target { host: "a reboot".into(), ..target() },
+            Target { labels: vec!["x || reboot".into()], ..target() },
+            Target { labels: vec!["x\nreboot".into()], ..target() },
+        ] {
+            assert!(line(&lacking).is_err(), "{lacking:?}");
+        }
     }
 
     #[test]

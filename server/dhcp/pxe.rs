@@ -98,7 +98,7 @@ pub(crate) fn boot_data(
 ) -> Reply<'static> {
     let mut options = Vec::new();
     let boot_file = match next {
-        Next::Nothing(_) => return Reply::default(),
+        Next::Nothing(_) => return without_proxy(client),
         Next::NbpByTftp(name) => name.clone(),
         Next::NbpByUrl(url) | Next::Script(url) | Next::LocalUrl(url) => url.clone(),
         Next::RaspberryPi | Next::LocalMenu => String::new(),
@@ -135,6 +135,13 @@ pub(crate) fn boot_data(
         options.push(EncodedOption::raw(CLIENT_UUID, uuid));
     }
     Reply { next_server: server, boot_file, options, ..Reply::default() }
+}
+
+/// Nothing to boot: iPXE is told not to wait for a proxy that might know more.
+fn without_proxy(client: Client) -> Reply<'static> {
+    let is_ipxe = matches!(client, Client::Ipxe(_) | Client::IpxeWithoutHttp(_));
+    let options = is_ipxe.then(|| EncodedOption::raw(IPXE, &NO_PROXY)).into_iter().collect();
+    Reply { options, ..Reply::default() }
 }
 
 /// Old ROMs read past the end of option 67, and EDK2 writes a NUL there.

@@ -95,6 +95,15 @@ impl Caller {
         owns(host, self.address) || self.lease(app).is_some_and(|lease| held_by(&lease, name, host))
     }
 
+    /// The address that a host boots with: the caller's, if it is the host; else one that DHCP
+    /// gives it.
+    pub(super) fn boot_address(&self, app: &App, name: &str, host: &Host) -> Option<IpAddr> {
+        match self.is_host(app, name, host) {
+            true => Some(self.address),
+            false => host.reservations.values().chain(host.addresses.values()).next().copied(),
+        }
+    }
+
     /// The host of a MAC: the inventory's, else the one that DHCP knew this very caller for,
     /// by its UUID, client identifier or switch port.
     pub(super) fn host_of_mac<'a>(

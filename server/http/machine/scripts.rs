@@ -63,6 +63,8 @@ pub(super) async fn host(
         host: known.map_or_else(|| mac.to_string(), |(name, _)| name.to_owned()),
         mac,
         base: caller.base(&app)?,
+        address: known.and_then(|(name, host)| caller.boot_address(&app, name, host)),
+        labels: known.map(|(_, host)| host.labels.clone()).unwrap_or_default(),
         token: None,
     };
     let entrance = Entrance { app: &app, snapshot: &snapshot, caller: &caller, mac };
