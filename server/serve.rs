@@ -85,6 +85,8 @@ impl Server {
         inventory.states.set_patience(Patience { percent: config.boot_patience_percent });
         let leases = LeaseBook::open(database).await?;
         let files = FileStore::new(vec![config.files_path()]).with_package(config.ipxe_dir.clone());
+        let of_images = files.clone();
+        inventory.set_boot_files(move |name| of_images.fault(name).map(|fault| fault.to_string()));
         let admin = listen("admin_listen", config.admin_listen)?;
         let machine = listen("machine_listen", config.machine_listen)?;
         Ok(Self { app: App { config: Arc::new(config), inventory, leases, files }, admin, machine })
@@ -235,13 +237,34 @@ fn lacks_ipv6(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL))
 }
 
+/// The URLs that hosts are given: never one with an address that stands for all.
+fn fetched_from(config: &Config, machine: &TcpListener) -> String {
+    let Ok(address) = machine.local_addr() else { return "an unknown address".to_owned() };
+    if config.machine_url.is_some() || !address.ip().is_unspecified() {
+        return config.machine_base_url(address.ip());
+    }
+    let is_served =
+        |name: &String| config.interfaces.is_empty() || config.interfaces.contains(name);
+    let own = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    let own = own.filter(|entry| is_served(&entry.interface_name));
+    let own = own.filter_map(|entry| Some(entry.address?.as_sockaddr_in()?.ip()));
+    let urls: Vec<String> = own
+        .filter(|own| !own.is_loopback())
+        .map(|own| config.machine_base_url(own.into()))
+        .collect();
+    match urls.is_empty() {
+        true => format!("port {} of every address of this server", address.port()),
+        false => urls.join(", "),
+    }
+}
+
 /// Logs the listening addresses and which services are on.
 fn log_services(app: &App, admin: &TcpListener, machine: &TcpListener) {
     let shown = |listener: &TcpListener| {
         listener.local_addr().map_or_else(|e| e.to_string(), |a| a.to_string())
     };
     tracing::info!("web UI at http://{}", shown(admin));
-    tracing::info!("hosts fetch from http://{}", shown(machine));
+    tracing::info!("hosts fetch from {}", fetched_from(&app.config, machine));
     let Config { interfaces, dhcp, tftp, router_advertisements, .. } = app.config.as_ref();
     if interfaces.is_empty() {
         tracing::warn!(

@@ -140,7 +140,7 @@ async fn every_noun_can_be_listed_shown_set_and_removed() {
         }
         assert_eq!(
             desk.bad("host set r1-n01 unit=high")[0],
-            "unit: a number from 0 to 65535 is needed, not \"high\""
+            "unit: expected a number from 0 to 65535, found \"high\""
         );
         let in_use = desk.bad("profile remove hypervisor");
         assert!(in_use[0].contains("hypervisor"), "{in_use:?}");

@@ -80,7 +80,8 @@ fn change(summary: &str) -> Change<'_> {
 }
 
 async fn apply(inventory: &Inventory, site: Site) -> Result<Committed, ChangeError> {
-    inventory.replace_site(change("a whole site"), site).await
+    let change = Change { prune: true, ..change("a whole site") };
+    inventory.replace_site(change, site).await
 }
 
 fn lines(committed: &Committed) -> Vec<String> {

@@ -197,10 +197,12 @@ async fn a_lease_follows_its_host_through_every_name() {
         let inventory = store.inventory().await;
         let named = async |name: Option<&str>| {
             let nics = "{eth0: \"52:54:00:00:00:01\", eth1: \"52:54:00:00:00:02\"}";
-            let host = name
-                .map_or_else(String::new, |name| format!("hosts: {{{name}: {{nics: {nics}}}}}"));
+            let host = name.map_or_else(
+                || "{}".to_owned(),
+                |name| format!("hosts: {{{name}: {{nics: {nics}}}}}"),
+            );
             let site = rackstrap::site_file::parse(&host, "site.yaml").unwrap();
-            let change = Change { who: "test", summary: "name", ..Change::default() };
+            let change = Change { who: "test", summary: "name", prune: true, ..Change::default() };
             inventory.replace_site(change, site).await.unwrap();
         };
         let holder = async || open(&store).await.find(address(1)).unwrap().client;

@@ -6,16 +6,20 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::cli::apply::read_text;
-use crate::cli::context::{Context, print, status};
-use crate::cli::outcome::refuse;
-use crate::network::{Finding, Severity, check_site};
+use crate::cli::context::{Context, operator, print, status};
+use crate::cli::outcome::{in_file, refuse};
+use crate::inventory::{Change, ChangeError, Inventory};
+use crate::network::{Finding, Severity, check_site_within};
 use crate::site_file::SiteFile;
 
 /// `rackstrap check`.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// Site file to check instead of the inventory, or - for standard input
+    /// Site file to check as apply --dry-run would, instead of the inventory; - for standard input
     file: Option<PathBuf>,
+    /// The file may delete everything, or more than half of the hosts
+    #[arg(long, requires = "file")]
+    prune: bool,
     /// Apply the available fixes, after asking for each
     #[arg(long, conflicts_with = "file")]
     fix: bool,
@@ -27,24 +31,63 @@ pub(crate) struct Check {
 impl Check {
     /// Prints the findings; fails if one is an error.
     pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        let Some(path) = self.file else {
-            let inventory = match self.fix {
-                true => context.inventory().await?,
-                false => context.read_inventory().await?,
-            };
-            if self.fix {
-                super::fix::run(&inventory, self.yes).await?;
-            }
-            let site = &inventory.snapshot().site;
-            return print_findings(&context, &check_site(site), ToString::to_string);
+        if let Some(path) = &self.file {
+            return self.check_file(&context, path).await;
+        }
+        let inventory = match self.fix {
+            true => context.inventory().await?,
+            false => context.read_inventory().await?,
         };
-        let (name, text) = read_text(&path)?;
-        match SiteFile::parse(&text, &name) {
-            Ok(file) => print_findings(&context, &check_site(&file.site), |finding| {
-                let message = format!("{} ({})", finding.text, finding.rule);
-                file.error_at(&finding.path(), message).to_string()
-            }),
-            Err(errors) => refuse(&context, &errors),
+        if self.fix {
+            super::fix::run(&inventory, self.yes).await?;
+        }
+        let site = &inventory.snapshot().site;
+        let findings = check_site_within(site, &inventory.surroundings());
+        print_findings(&context, &findings, ToString::to_string)?;
+        Ok(status(findings.iter().all(|finding| finding.severity != Severity::Error)))
+    }
+
+    /// Checks a file against what there is now, so that the result is that of `apply`.
+    async fn check_file(&self, context: &Context, path: &PathBuf) -> anyhow::Result<ExitCode> {
+        let (name, text) = read_text(path)?;
+        let file = match SiteFile::parse(&text, &name) {
+            Ok(file) => file,
+            Err(errors) => return refuse(context, &errors),
+        };
+        let inventory = context.try_inventory().await?;
+        let review = inventory.review_site(file.site.clone().into_site()).await;
+        if review.errors.is_empty()
+            && let Some(error) = self.refusal(&inventory, &file).await?
+        {
+            return refuse(context, &[error]);
+        }
+        let new = review.errors.iter().chain(&review.warnings);
+        print_findings(context, &review.findings, |finding| {
+            let shown = in_file(&file, finding);
+            match finding.severity == Severity::Silenced || new.clone().any(|one| one == finding) {
+                true => shown,
+                false => format!("{shown} (in the inventory already)"),
+            }
+        })?;
+        Ok(status(review.errors.is_empty()))
+    }
+
+    /// Why the file would not be applied although no rule forbids it.
+    async fn refusal(
+        &self,
+        inventory: &Inventory,
+        file: &SiteFile,
+    ) -> anyhow::Result<Option<String>> {
+        let who = operator();
+        let change = Change { who: &who, dry_run: true, prune: self.prune, ..Change::default() };
+        let site = file.site.clone().into_site();
+        match inventory.replace_site(change, site).await {
+            Ok(_) => Ok(None),
+            Err(ChangeError::Inventory(error)) => Err(error.into()),
+            Err(ChangeError::MassRemoval(removal)) => {
+                Ok(Some(format!("{removal}; check it with --prune if that is intended")))
+            }
+            Err(error) => Ok(Some(error.to_string())),
         }
     }
 }
@@ -53,13 +96,11 @@ fn print_findings(
     context: &Context,
     findings: &[Finding],
     shown: impl Fn(&Finding) -> String,
-) -> anyhow::Result<ExitCode> {
-    let count = |severity| findings.iter().filter(|found| found.severity == severity).count();
-    let errors = count(Severity::Error);
+) -> anyhow::Result<()> {
     if context.json {
-        context.print(&findings, String::new)?;
-        return Ok(status(errors == 0));
+        return context.print(&findings, String::new);
     }
+    let count = |severity| findings.iter().filter(|found| found.severity == severity).count();
     let line = |found: &Finding| {
         let fix = found.fix.as_ref().map(|fix| format!("  fix: {fix}\n")).unwrap_or_default();
         format!("{}: {}\n{fix}", found.severity.label(), shown(found))
@@ -69,6 +110,6 @@ fn print_findings(
         0 => String::new(),
         silenced => format!(", {silenced} silenced"),
     };
-    print(&format!("{errors} errors, {} warnings{silenced}\n", count(Severity::Warning)))?;
-    Ok(status(errors == 0))
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    print(&format!("{errors} errors, {warnings} warnings{silenced}\n"))
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::config::Config;
+use crate::files::FileStore;
 use crate::inventory::{Access, Change, Database, Expected, Inventory, OpenError};
 use crate::lifecycle::audit::{Action, Author, Origin};
 use crate::lifecycle::moment::InvalidMoment;
@@ -53,6 +54,13 @@ impl Context {
         let inventory = Inventory::open(database).await?;
         let percent = self.config.boot_patience_percent;
         inventory.states.set_patience(Patience { percent });
+        inventory.set_servers(&self.config.reached_at(&[]));
+        // Beside a database elsewhere there may be no files to look at.
+        if self.config.files_path().is_dir() {
+            let files = FileStore::new(vec![self.config.files_path()])
+                .with_package(self.config.ipxe_dir.clone());
+            inventory.set_boot_files(move |name| files.fault(name).map(|fault| fault.to_string()));
+        }
         Ok(inventory)
     }
 
@@ -80,7 +88,7 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
 
 /// The metadata of a change made from the command line.
 pub(super) fn change<'a>(who: &'a str, summary: &'a str, dry_run: bool) -> Change<'a> {
-    Change { who, origin: Origin::COMMAND_LINE, summary, base: None, dry_run }
+    Change { who, origin: Origin::COMMAND_LINE, summary, dry_run, ..Change::default() }
 }
 
 /// The login name of the operator, also under sudo.

@@ -5,18 +5,19 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::cli::apply::read_text;
+use crate::cli::apply::read_bytes;
 use crate::cli::context::{Context, change, operator};
 use crate::cli::outcome::{refuse, refuse_change, refuse_for, tell};
 use crate::inventory::ChangeError;
 use crate::network::Finding;
-use crate::site_file::{RowError, Rows};
+use crate::site_file::{RowError, Rows, decode};
 
 /// `rackstrap import`.
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    /// CSV file, or - for standard input. The first row names the columns: host, rack, unit, serial, tenant,
-    /// rented-from, rented-until, profile, image, boot-file, macs, nics.LABEL, addresses.LINK, reservations.SUBNET.
+    /// CSV file with commas, semicolons or tabs, or - for standard input. The first row names the columns: host,
+    /// rack, unit, serial, tenant, rented-from, rented-until, profile, image, boot-file, local-boot, protected,
+    /// labels, macs, nics.LABEL, addresses.LINK, reservations.SUBNET.
     file: PathBuf,
     /// Show what would change, without changing it
     #[arg(long)]
@@ -26,11 +27,12 @@ pub(crate) struct Import {
 impl Import {
     /// Adds or changes the hosts of all rows, or of none.
     pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        let (name, text) = read_text(&self.file)?;
-        let rows = match Rows::parse(&text) {
-            Ok(rows) => rows,
-            Err(errors) => return refuse(&context, &located(&name, &errors)),
-        };
+        let (name, bytes) = read_bytes(&self.file)?;
+        let rows =
+            match decode(&bytes).map_err(|error| vec![error]).and_then(|text| Rows::parse(&text)) {
+                Ok(rows) => rows,
+                Err(errors) => return refuse(&context, &located(&name, &errors)),
+            };
         let inventory = context.inventory_for(self.dry_run).await?;
         let (who, summary) = (operator(), format!("import {name}"));
         let mut bad_rows = Vec::new();

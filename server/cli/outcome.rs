@@ -7,6 +7,13 @@ use serde_json::json;
 use crate::cli::context::{Context, status};
 use crate::inventory::{ChangeError, Committed};
 use crate::network::{Consequences, Finding};
+use crate::site_file::SiteFile;
+
+/// A finding with its place in the file.
+pub(super) fn in_file(file: &SiteFile, finding: &Finding) -> String {
+    let message = format!("{} ({})", finding.text, finding.rule);
+    file.error_at(&finding.path(), message).to_string()
+}
 
 /// The most warnings printed after a change.
 const WARNINGS: usize = 20;
@@ -14,8 +21,18 @@ const WARNINGS: usize = 20;
 /// Prints the differences of a change, its consequences on a dry run, and its warnings.
 pub(crate) async fn tell(
     context: &Context,
+    committed: Committed,
+    dry_run: bool,
+) -> anyhow::Result<ExitCode> {
+    tell_with(context, committed, dry_run, ToString::to_string).await
+}
+
+/// [`tell`] with warnings as `shown` writes them.
+pub(super) async fn tell_with(
+    context: &Context,
     mut committed: Committed,
     dry_run: bool,
+    shown: impl Fn(&Finding) -> String,
 ) -> anyhow::Result<ExitCode> {
     let consequences = committed.take_consequences().await;
     let Committed { revision, differences, warnings, .. } = &committed;
@@ -39,15 +56,8 @@ pub(crate) async fn tell(
         lines.join("\n") + "\n"
     })?;
     if !context.json {
-        for warning in warnings.iter().take(WARNINGS) {
-            eprintln!("warning: {warning}");
-        }
-        if warnings.len() > WARNINGS {
-            eprintln!(
-                "{} more warnings; list them with rackstrap check",
-                warnings.len() - WARNINGS
-            );
-        }
+        let warnings: Vec<_> = warnings.iter().map(shown).collect();
+        warn(&warnings, if dry_run { usize::MAX } else { WARNINGS });
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -68,6 +78,16 @@ pub(super) fn consequence_lines(consequences: &Consequences) -> Vec<String> {
         consequences.hosts.iter().filter(|group| group.is_new).map(|group| group.hosts.len()).sum();
     lines.extend((new > 0).then(|| format!("{new} new host{}", if new == 1 { "" } else { "s" })));
     lines
+}
+
+/// Prints warnings, each on a line.
+pub(super) fn warn(warnings: &[String], most: usize) {
+    for warning in warnings.iter().take(most) {
+        eprintln!("warning: {warning}");
+    }
+    if warnings.len() > most {
+        eprintln!("{} more warnings; list them with rackstrap check", warnings.len() - most);
+    }
 }
 
 /// Prints the errors of a change that was refused.

@@ -136,6 +136,11 @@ impl FileStore {
         self.shared.fresh(&map_name(name).ok()?)
     }
 
+    /// Why a file cannot be opened, if it cannot. Waits for the disk.
+    pub fn fault(&self, name: &str) -> Option<FileError> {
+        map_name(name).and_then(|path| self.shared.find(&path)).err()
+    }
+
     /// All files by name, without those hidden by an earlier root: at most 10,000. Does not follow
     /// links to directories.
     pub async fn list(&self) -> Vec<ListedFile> {

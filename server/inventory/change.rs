@@ -9,7 +9,7 @@ use crate::inventory::revisions::{self, Revision};
 use crate::inventory::taken::{Taken, find_taken};
 use crate::inventory::{Error, Inventory, Snapshot, audit_log, hosts, now_ms, specs, subnets};
 use crate::lifecycle::audit::{Action, AuditEntry, Author, Origin};
-use crate::model::{Difference, NounKind, Site, diff, renamed_hosts};
+use crate::model::{Difference, MassRemoval, NounKind, Site, diff, renamed_hosts};
 use crate::network::{
     Consequences, Finding, Severity, Surroundings, check_site_within, consequences,
 };
@@ -28,6 +28,19 @@ pub struct Change<'a> {
     pub base: Option<i64>,
     /// Find out what would happen, and do nothing.
     pub dry_run: bool,
+    /// A whole new site may delete everything, or most hosts.
+    pub prune: bool,
+}
+
+/// What the rules say of a site that somebody wants.
+#[derive(Clone, Debug, Default)]
+pub struct Review {
+    /// Everything that they find, errors first.
+    pub findings: Vec<Finding>,
+    /// The errors that they do not find now: the change would be refused for them.
+    pub errors: Vec<Finding>,
+    /// The warnings that they do not find now.
+    pub warnings: Vec<Finding>,
 }
 
 /// What a change did.
@@ -86,6 +99,9 @@ pub enum ChangeError {
     /// A MAC, an address or an identity is another host's.
     #[error(transparent)]
     Taken(#[from] Taken),
+    /// It would delete everything, or most hosts, and [`Change::prune`] is not set.
+    #[error("{0}")]
+    MassRemoval(MassRemoval),
     /// The name is in use.
     #[error("{noun} \"{name}\" already exists")]
     Exists {
@@ -109,17 +125,31 @@ impl From<sqlx::Error> for ChangeError {
 }
 
 impl Inventory {
+    /// What the rules say of a site, completed as [`Self::replace_site`] would.
+    pub async fn review_site(&self, site: Site) -> Review {
+        let (before, around) = (self.snapshot(), self.surroundings());
+        let work = move || {
+            let mut after = before.site.with(site);
+            complete(&before.site, &mut after);
+            review(&before.site, &after, &around)
+        };
+        tokio::task::spawn_blocking(work).await.expect("the rules do not panic and are not aborted")
+    }
+
     /// Makes the site equal to `site`, but for what it leaves to the inventory.
+    ///
+    /// # Errors
+    /// [`ChangeError::MassRemoval`] unless the change may prune, and those of every change.
     pub async fn replace_site(
         &self,
         change: Change<'_>,
         site: Site,
     ) -> Result<Committed, ChangeError> {
-        self.change_site(change, |current| {
+        let edit = |current: &mut Site| {
             *current = site;
             Ok(())
-        })
-        .await
+        };
+        self.change(change, edit, !change.prune).await
     }
 
     /// Applies `edit` to the site as it is in the database now and makes that the next
@@ -129,6 +159,16 @@ impl Inventory {
         &self,
         change: Change<'_>,
         edit: impl FnOnce(&mut Site) -> Result<(), ChangeError>,
+    ) -> Result<Committed, ChangeError> {
+        self.change(change, edit, false).await
+    }
+
+    /// Makes a change. If it is `sparing`, it must not delete most of the site.
+    async fn change(
+        &self,
+        change: Change<'_>,
+        edit: impl FnOnce(&mut Site) -> Result<(), ChangeError>,
+        sparing: bool,
     ) -> Result<Committed, ChangeError> {
         let mut transaction = self.database.begin_changing().await?;
         let before = Snapshot::read(&mut transaction).await?;
@@ -140,6 +180,9 @@ impl Inventory {
         let (before, after, verdict) =
             completed_and_checked(before, after, self.surroundings()).await;
         let warnings = verdict?;
+        if sparing && let Some(removal) = MassRemoval::find(&before.site, &after) {
+            return Err(ChangeError::MassRemoval(removal));
+        }
         let differences = diff(&before.site, &after);
         if differences.is_empty() {
             let tried = None;
@@ -213,24 +256,31 @@ async fn completed_and_checked(
     tokio::task::spawn_blocking(work).await.expect("the rules do not panic and are not aborted")
 }
 
-/// The new warnings about `after`, unless it breaks a rule. What was wrong before refuses
-/// no change: a new version's new rule must not lock an operator out of an old inventory.
+/// The new warnings about `after`, unless it breaks a rule.
 fn check(
     before: &ResolvedSite,
     after: &ResolvedSite,
     around: &Surroundings,
 ) -> Result<Vec<Finding>, ChangeError> {
-    let mut findings = check_site_within(after, around);
+    let Review { errors, warnings, .. } = review(before, after, around);
+    if errors.is_empty() { Ok(warnings) } else { Err(ChangeError::Refused(errors)) }
+}
+
+/// What was wrong before refuses no change: a new version's new rule must not lock an operator
+/// out of an old inventory.
+fn review(before: &ResolvedSite, after: &ResolvedSite, around: &Surroundings) -> Review {
+    let findings = check_site_within(after, around);
+    let mut new = findings.clone();
     if !findings.is_empty() {
         // Without the fix: which address is free next is no other finding.
         let told = |finding: &Finding| (finding.rule, finding.at.clone(), finding.text.clone());
         let known: HashSet<_> = check_site_within(before, around).iter().map(told).collect();
-        findings.retain(|finding| !known.contains(&told(finding)));
+        new.retain(|finding| !known.contains(&told(finding)));
     }
-    findings.retain(|finding| finding.severity != Severity::Silenced);
-    let (errors, warnings): (Vec<_>, Vec<_>) =
-        findings.into_iter().partition(|finding| finding.severity == Severity::Error);
-    if errors.is_empty() { Ok(warnings) } else { Err(ChangeError::Refused(errors)) }
+    new.retain(|finding| finding.severity != Severity::Silenced);
+    let (errors, warnings) =
+        new.into_iter().partition(|finding| finding.severity == Severity::Error);
+    Review { findings, errors, warnings }
 }
 
 /// Writes what differs, in the order that the references between tables ask for.

@@ -35,23 +35,24 @@ mod complete;
 mod secrets;
 mod taken;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 
-use crate::network::Surroundings;
+use crate::network::{BootFiles, Surroundings};
 
 pub use audit_log::{AuditQuery, StoredAuditEntry};
-pub use change::{Change, ChangeError, Committed, Tried};
+pub use change::{Change, ChangeError, Committed, Review, Tried};
 pub use database::Database;
 pub use error::Error;
 pub use event_log::{EventFilter, Retention};
 pub use event_page::{EventPageQuery, StoredEvent};
 pub use events::{EventBus, Live};
 pub use host_status::{HostStates, Report, StoredLife};
-pub use installs::{BootGrant, InstallError, Installs};
+pub use installs::{BootGrant, InstallError, InstallRequest, Installs};
 pub use known::Expected;
 pub use open::{Access, OpenError, create_private_directory};
 pub use revisions::Revision;
@@ -116,9 +117,17 @@ impl Inventory {
         self.around.load_full()
     }
 
-    /// Takes note of what this process knows besides the site.
-    pub fn set_surroundings(&self, around: Surroundings) {
-        self.around.store(Arc::new(around));
+    /// Takes note of the addresses that hosts reach this server at.
+    pub fn set_servers(&self, servers: &[IpAddr]) {
+        self.around
+            .rcu(|around| Surroundings { servers: servers.to_vec(), files: around.files.clone() });
+    }
+
+    /// Takes note of where the files are that hosts boot.
+    pub fn set_boot_files(&self, fault: impl Fn(&str) -> Option<String> + Send + Sync + 'static) {
+        let files = BootFiles::new(fault);
+        self.around
+            .rcu(|around| Surroundings { servers: around.servers.clone(), files: files.clone() });
     }
 
     /// Reads the site anew from the database, and says so if it changed.

@@ -73,6 +73,16 @@ impl FromStr for Mac {
         let mut digits = Vec::with_capacity(12);
         // Separators must stand evenly, so that a lost digit is an error and not another MAC.
         let groups: Vec<&str> = text.split([':', '-', '.']).collect();
+        // As ISC dhcpd, Solaris and the BSDs write it, without leading zeros: 2:0:5e:10:1:1.
+        if groups.len() == 6 && groups.iter().any(|group| group.len() == 1) {
+            let padded: Vec<String> = groups.iter().map(|group| format!("{group:0>2}")).collect();
+            let is_short = |group: &&str| group.is_empty() || group.len() > 2;
+            return if groups.iter().any(is_short) {
+                Err(invalid())
+            } else {
+                padded.concat().parse().map_err(|_| invalid())
+            };
+        }
         let width = 12 / groups.len().max(1);
         if !matches!(groups.len(), 1 | 3 | 6) || groups.iter().any(|group| group.len() != width) {
             return Err(invalid());
@@ -108,6 +118,10 @@ mod tests {
             assert_eq!(text.parse(), Ok(mac), "{text}");
         }
         assert_eq!(mac.to_string(), "52:54:00:aa:00:01");
+        let short = Mac([2, 0, 0x5e, 0x10, 1, 1]);
+        for text in ["2:0:5e:10:1:1", "02:0:5E:10:01:1", "2-0-5e-10-1-1"] {
+            assert_eq!(text.parse(), Ok(short), "{text}");
+        }
     }
 
     #[test]
@@ -135,6 +149,11 @@ mod tests {
             "é",
             "5:254:00:aa:00:01",
             "::::::",
+            "2:0:5e:10:1:",
+            "2:0:5e:10:1:100",
+            "2:0:5e:10:1:g",
+            "2:0:5e:10:1",
+            "2:0:+1:10:1:1",
         ] {
             assert_eq!(text.parse::<Mac>(), Err(InvalidMac(text.into())));
         }

@@ -26,10 +26,24 @@ pub fn check_host_name(name: &str) -> Result<(), InvalidName> {
             return refuse("has a part that is empty or longer than 63 characters");
         }
         if !label.chars().all(inner) || label.starts_with('-') || label.ends_with('-') {
-            return refuse("may have letters, digits and inner hyphens only (RFC 1123)");
+            let why = "may have letters, digits and inner hyphens only (RFC 1123)";
+            return match suggested_host_name(name) {
+                Some(other) => refuse(&format!("{why}; rename it to \"{other}\"")),
+                None => refuse(why),
+            };
         }
     }
     Ok(())
+}
+
+/// A valid host name that looks like `name`: with hyphens for what is not allowed.
+fn suggested_host_name(name: &str) -> Option<String> {
+    let label = |label: &str| {
+        let allowed = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+        label.chars().map(allowed).collect::<String>().trim_matches('-').to_owned()
+    };
+    let other: String = name.split('.').map(label).collect::<Vec<_>>().join(".");
+    check_host_name(&other).is_ok().then_some(other)
 }
 
 /// Checks the name of a network link: what Linux accepts and networkd can match

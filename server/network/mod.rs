@@ -45,8 +45,8 @@ pub use ability::{Ability, Reader, abilities};
 pub use allocate::{Assignment, allocate};
 pub use bgp::{Bgp, Neighbor, Peer};
 pub use check::{
-    Edit, Finding, Fix, RULES, Rule, Severity, Surroundings, check_host, check_host_within,
-    check_site, check_site_within, check_switch,
+    BootFiles, Edit, Finding, Fix, RULES, Rule, Severity, Surroundings, check_host,
+    check_host_within, check_site, check_site_within, check_switch,
 };
 pub use consequences::{Consequences, Group, SwitchChange, consequences};
 pub use difference::{Line, lines};

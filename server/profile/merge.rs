@@ -282,7 +282,7 @@ fn lay_under_known(tree: &mut Map<String, Value>, under: Map<String, Value>) {
 }
 
 /// Takes away what is `null`, and the key with it.
-fn strip_nulls(value: &mut Value) {
+pub(super) fn strip_nulls(value: &mut Value) {
     if let Value::Object(entries) = value {
         entries.retain(|_, value| !value.is_null());
         entries.values_mut().for_each(strip_nulls);

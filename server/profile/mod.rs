@@ -6,6 +6,7 @@
 //! `null` takes away; only `allow` grows. Then loops are unrolled and expressions computed, and what comes out is
 //! read as a [`Profile`]. Hosts whose layers and values are the same share one.
 
+mod alone;
 mod environment;
 mod evaluate;
 mod explain;

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::environment::Environment;
 use super::expression::{Scope, Term};
 use super::merge::Merged;
-use super::{Explained, Fault, Layer, Origin, REMEMBERED, Resolution, explain, layers};
+use super::{Explained, Fault, Layer, Origin, REMEMBERED, Resolution, alone, explain, layers};
 use crate::model::{Host, Site};
 use crate::tree;
 
@@ -120,6 +120,12 @@ impl ResolvedSite {
             }
             Err(faults) => Some(self.resolve(&merged, Err(faults))),
         }
+    }
+
+    /// What is wrong with the networks of the site, of racks and of hosts without a profile in
+    /// themselves; each with the name of the host, if it is a host's.
+    pub fn layer_faults(&self) -> Vec<(String, Fault)> {
+        alone::faults(&self.site)
     }
 
     /// Every value of a host's profile and where it comes from, in the order of the profile.

@@ -195,7 +195,7 @@ fn what_is_wrong_is_told_where_it_was_written() {
         ),
         (
             "profiles: {a: {extends: b}, b: {nics: {eth0: {mtu: high}}}}\nhosts: {x: {profile: a}}",
-            "profiles.b.nics.eth0.mtu: a number from 0 to 4294967295 is needed, not \"high\"",
+            "profiles.b.nics.eth0.mtu: expected a number from 0 to 4294967295, found \"high\"",
         ),
         (
             "profiles: {a: {parameters: {n: {type: number}}, systemd: =n}}\nhosts: {x: {profile: a}}",
@@ -235,7 +235,7 @@ fn what_is_wrong_is_told_where_it_was_written() {
         ),
         (
             "profiles: {a: {nics: {eth0: {}}}}\nhosts: {x: {profile: a, network: {nics: {eth0: {mtu: x}}}}}",
-            "hosts.x.network.nics.eth0.mtu: a number from 0 to 4294967295 is needed, not \"x\"",
+            "hosts.x.network.nics.eth0.mtu: expected a number from 0 to 4294967295, found \"x\"",
         ),
     ];
     for (text, expected) in cases {

@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused_by_its_key() {
         let cases = [
-            ("unit", "high", "unit: a number from 0 to 65535 is needed, not \"high\""),
+            ("unit", "high", "unit: expected a number from 0 to 65535, found \"high\""),
             (
                 "nics.eth0",
                 "52:54",
@@ -220,7 +220,7 @@ mod tests {
                 hexadecimal digits are needed, such as 52:54:00:aa:00:01",
             ),
             ("profil", "x", "there is no key \"profil\"; did you mean \"profile\"?"),
-            ("unit.x", "1", "unit: a number from 0 to 65535 is needed, not a mapping"),
+            ("unit.x", "1", "unit: expected a number from 0 to 65535, found a mapping"),
         ];
         for (path, value, expected) in cases {
             assert_eq!(changed(&[(path, value)]), Err(expected.into()), "{path}={value}");

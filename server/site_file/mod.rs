@@ -19,7 +19,7 @@ use crate::profile::{Fault, ResolvedSite};
 pub use crate::tree::Position;
 use crate::tree::{self, Key, Node, Refusal, Typing, unknown};
 pub(crate) use edit::{EditError, set_host, set_values};
-pub use rows::{RowError, Rows, render as render_rows};
+pub use rows::{RowError, Rows, decode, render as render_rows};
 
 /// One thing that is wrong with a site file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +70,12 @@ impl SiteFile {
     /// Reads the text of the file `name`. All errors are found, not only the first; within
     /// one host, subnet and so on the first.
     pub fn parse(text: &str, name: &str) -> Result<Self, Vec<SiteFileError>> {
+        if is_blank(text) {
+            let text = "the file is empty: a site file has at least one section, such as hosts; \
+                        {} alone stands for an empty inventory";
+            let refusal = Refusal::at(Position::default(), text.to_owned());
+            return Err(vec![placed(&refusal, name, &Node::nothing())]);
+        }
         match tree::parse(text) {
             Ok(root) => Self::read(root, name, Typing::Loose),
             Err(refusal) => Err(vec![placed(&refusal, name, &Node::nothing())]),
@@ -83,6 +89,9 @@ impl SiteFile {
         typing: Typing,
     ) -> Result<Self, Vec<SiteFileError>> {
         let mut errors = Vec::new();
+        if let Some(refusal) = refuse_netplan(&root) {
+            return Err(vec![placed(&refusal, name, &root)]);
+        }
         let site = ResolvedSite::from(read_site(&root, typing, &mut errors));
         check_profiles(&site, &root, &mut errors);
         if !errors.is_empty() {
@@ -99,6 +108,36 @@ impl SiteFile {
         let (file, pointer) = (self.name.clone(), tree::pointer(&self.root, path));
         SiteFileError { file, position, path: path.to_owned(), pointer, is_value: true, message }
     }
+}
+
+/// Whether a text has nothing but comments and marks of documents.
+pub(crate) fn is_blank(text: &str) -> bool {
+    // Blank for longer than anybody writes, it is refused for its size.
+    const LONGEST: usize = 1 << 20;
+    text.len() <= LONGEST
+        && text.trim_start_matches('\u{feff}').lines().map(str::trim).all(|line| {
+            line.is_empty()
+                || line.starts_with(['#', '%'])
+                || matches!(line, "---" | "..." | "~" | "null")
+        })
+}
+
+/// The keys of `network` in a netplan file that a site file's `network` does not have.
+const NETPLAN_KEYS: [&str; 6] =
+    ["version", "renderer", "ethernets", "wifis", "modems", "nm-devices"];
+
+/// Refuses a netplan file, which also has the key `network`.
+fn refuse_netplan(root: &Node) -> Option<Refusal> {
+    let sections = root.entries().ok()?;
+    let (_, network) = sections.iter().find(|(key, _)| key.text == "network")?;
+    let keys = network.entries().ok()?;
+    let (key, _) = keys.iter().find(|(key, _)| NETPLAN_KEYS.contains(&key.text.as_str()))?;
+    let text = format!(
+        "this is a netplan file (network has the key \"{}\"), and a site file is expected: \
+         write its links as a profile (rackstrap keys lists the keys) and its hosts below hosts",
+        key.text
+    );
+    Some(Refusal::at(key.position, text).within("network"))
 }
 
 /// What the operator is told of a refusal in the file `name`.
@@ -202,6 +241,7 @@ fn check_profiles(site: &ResolvedSite, root: &Node, errors: &mut Vec<Refusal>) {
             errors.push(Refusal::at(place, fault.text.clone()).within(&path));
         }
     };
+    site.layer_faults().iter().for_each(|(host, fault)| tell(fault, host));
     for resolution in site.profiles.keys().filter_map(|name| site.profile_named(name, None)) {
         resolution.faults.iter().for_each(|fault| tell(fault, ""));
     }
@@ -254,7 +294,7 @@ mod tests {
             (
                 "hosts:\n  a: {unit: x}\n  b:\n    profil: p\nracs: {}\n",
                 &[
-                    "site.yaml:2:13: hosts.a.unit: a number from 0 to 65535 is needed, not \"x\"",
+                    "site.yaml:2:13: hosts.a.unit: expected a number from 0 to 65535, found \"x\"",
                     "site.yaml:4:5: hosts.b: there is no key \"profil\"; did you mean \"profile\"?",
                     "site.yaml:5:1: there is no key \"racs\"; did you mean \"racks\"?",
                 ],
@@ -274,13 +314,13 @@ mod tests {
             ),
             (
                 "hosts: [a, b]",
-                &["site.yaml:1:8: hosts: a mapping (key: value) is needed, not a list"],
+                &["site.yaml:1:8: hosts: expected a mapping (key: value), found a list"],
             ),
             (
                 "images: {a: {initrd: x}}",
                 &[
-                    "site.yaml:1:22: images.a.initrd: a list (in brackets, or a line with \"- \" for \
-                 each) is needed, not \"x\"",
+                    "site.yaml:1:22: images.a.initrd: expected a list (in brackets, or a line with \"- \" \
+                 for each), found \"x\"",
                 ],
             ),
             (
@@ -331,8 +371,58 @@ mod tests {
 
     #[test]
     fn nothing_is_a_site_and_so_is_an_empty_section() {
-        for text in ["", "# only a comment\n", "hosts:\n", "---\n", "{}", "racks: ~"] {
+        for text in ["hosts:\n", "{}", "---\n{}\n", "racks: ~"] {
             assert_eq!(parse(text, "x").unwrap(), Site::default(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_section_is_refused() {
+        for text in [
+            "",
+            " \n\t\n",
+            "# only a comment\n",
+            "---\n",
+            "\u{feff}",
+            "~",
+            "null\n",
+            "%YAML 1.2\n---\n...",
+        ] {
+            let found = errors(text);
+            assert!(
+                found[0].starts_with("site.yaml:1:1: the file is empty"),
+                "{text:?}: {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_netplan_file_is_named() {
+        for text in [
+            "network: {version: 2, ethernets: {eth0: {dhcp4: true}}}",
+            "network:\n  renderer: networkd\n  vlans: {}\n",
+            "network: {ethernets: {}}\nhosts: {}",
+        ] {
+            let found = errors(text);
+            assert!(found.len() == 1 && found[0].contains("this is a netplan file"), "{found:?}");
+        }
+        let found = errors("network: {config: disabled}");
+        assert!(found[0].contains("there is no key \"config\""), "{found:?}");
+    }
+
+    #[test]
+    fn an_unknown_key_of_any_network_is_told_with_its_line() {
+        let text = "network:\n  mtu: 5\nracks:\n  r:\n    network:\n      nics: {eth0: {x: 1}}\n\
+                    hosts:\n  a:\n    network:\n      links: {}\n";
+        let found = errors(text);
+        let places = [
+            "site.yaml:2:3: network: ",
+            "site.yaml:6:21: racks.r.network.nics.eth0: ",
+            "site.yaml:10:7: hosts.a.network: ",
+        ];
+        assert_eq!(found.len(), places.len(), "{found:?}");
+        for (found, place) in found.iter().zip(places) {
+            assert!(found.starts_with(place), "{found}");
         }
     }
 

@@ -1,7 +1,8 @@
 //! Hosts as rows of comma-separated values, the way they come with a rack. Pure.
 //!
 //! The first row names the columns: `host`, `rack`, `unit`, `index`, `serial`, `tenant`,
-//! `rented-from`, `rented-until`, `profile`, `image`, `boot-file`, `nics.LABEL` with
+//! `rented-from`, `rented-until`, `profile`, `image`, `boot-file`, `local-boot`, `protected`, `labels` (several
+//! in one cell), `nics.LABEL` with
 //! `nics.LABEL.switch` and `nics.LABEL.port`, `addresses.LINK`, `reservations.SUBNET`,
 //! `parameters.NAME`, `match.KEY`, and `macs`: several MACs in one cell, which become eth0,
 //! eth1 and so on. An empty cell leaves what is.
@@ -9,22 +10,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use serde_json::Value;
+
 use super::edit::set_host;
-use crate::model::{Host, HostMatch, Site, current_host_key};
+use crate::model::{Host, HostMatch, SINGLE_VALUE_KEYS, Site, check_noun_name, current_host_key};
 use crate::tree::unknown;
 
-const PLAIN: [&str; 10] = [
-    "rack",
-    "unit",
-    "index",
-    "serial",
-    "tenant",
-    "rented-from",
-    "rented-until",
-    "profile",
-    "image",
-    "boot-file",
-];
 const MAPS: [&str; 5] = ["nics", "addresses", "reservations", "parameters", "match"];
 
 /// Rows that were read: which host each is about, and what it says of it.
@@ -58,15 +49,19 @@ impl std::error::Error for RowError {}
 impl Rows {
     /// Reads rows. All that are wrong in themselves are found, not only the first.
     pub fn parse(text: &str) -> Result<Self, Vec<RowError>> {
-        let mut reader =
-            csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
+        let mut reader = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .delimiter(separator(text))
+            .flexible(true)
+            .from_reader(text.as_bytes());
         let header = reader.headers().map_err(|error| vec![malformed(&error)])?.clone();
         let columns = columns(&header)?;
         let (mut rows, mut errors) = (Vec::new(), Vec::new());
         let mut seen = BTreeMap::new();
         for record in reader.records() {
             match record.map_err(|error| malformed(&error)).and_then(|r| row(&columns, &r)) {
-                Ok(row) => match seen.insert(row.host.clone(), row.line) {
+                Ok(None) => {}
+                Ok(Some(row)) => match seen.insert(row.host.clone(), row.line) {
                     Some(first) => {
                         let message = format!("host {} is in row {first} already", row.host);
                         errors.push(RowError { line: row.line, message });
@@ -115,7 +110,7 @@ fn columns(header: &csv::StringRecord) -> Result<Vec<Column>, Vec<RowError>> {
         errors.push("no column is named \"host\"".into());
     }
     for (index, column) in columns.iter().enumerate() {
-        if columns[..index].contains(column) {
+        if *column != Column::Unnamed && columns[..index].contains(column) {
             errors.push(format!("column {} stands twice", index + 1));
         }
     }
@@ -130,17 +125,62 @@ enum Column {
     Host,
     /// Several MACs in one cell.
     Macs,
+    /// Several labels in one cell.
+    Labels,
     Path(String),
+    /// Spreadsheets write columns that were in use once; they have no cells.
+    Unnamed,
 }
 
 /// A name that no column has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", unknown("column", .0, &[&["host"][..], &PLAIN, &MAP_COLUMNS].concat()))]
+#[error("{}", unknown("column", .0, &[&["host"][..], &SINGLE_VALUE_KEYS, &MAP_COLUMNS].concat()))]
 struct UnknownColumn(String);
 
+/// What separates the cells: whichever of comma, semicolon (where the comma is in numbers) and tab
+/// (pasted) the first row has most of.
+fn separator(text: &str) -> u8 {
+    let header = text.lines().next().unwrap_or_default();
+    let count = |separator: &u8| header.bytes().filter(|byte| byte == separator).count();
+    // The last of equals is taken.
+    b"\t;,".iter().copied().max_by_key(count).unwrap_or(b',')
+}
+
+/// The text of a file that a spreadsheet wrote: UTF-8, or UTF-16 with its mark.
+///
+/// # Errors
+/// It is neither; with the line.
+pub fn decode(bytes: &[u8]) -> Result<String, RowError> {
+    let of_units = |units: fn([u8; 2]) -> u16| {
+        let units = bytes[2..].chunks(2).map(|pair| match *pair {
+            [first, second] => units([first, second]),
+            _ => 0xfffd,
+        });
+        let text: Result<String, _> = char::decode_utf16(units).collect();
+        text.map_err(|_| RowError { line: 1, message: "the file is broken UTF-16".into() })
+    };
+    match bytes {
+        [0xff, 0xfe, ..] => of_units(u16::from_le_bytes),
+        [0xfe, 0xff, ..] => of_units(u16::from_be_bytes),
+        _ => std::str::from_utf8(bytes).map(str::to_owned).map_err(|error| {
+            let before = &bytes[..error.valid_up_to()];
+            let line = before.iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
+            let message = "not UTF-8 and not UTF-16: save the sheet as \"CSV UTF-8\"".into();
+            RowError { line, message }
+        }),
+    }
+}
+
 /// The columns of the mappings of a host, for people.
-const MAP_COLUMNS: [&str; 6] =
-    ["macs", "nics.LABEL", "addresses.LINK", "reservations.SUBNET", "parameters.NAME", "match.KEY"];
+const MAP_COLUMNS: [&str; 7] = [
+    "labels",
+    "macs",
+    "nics.LABEL",
+    "addresses.LINK",
+    "reservations.SUBNET",
+    "parameters.NAME",
+    "match.KEY",
+];
 
 impl Column {
     fn read(name: &str) -> Result<Self, UnknownColumn> {
@@ -148,9 +188,11 @@ impl Column {
         let name = name.trim_start_matches('\u{feff}');
         let lower = name.to_ascii_lowercase().replace('_', "-");
         match lower.as_str() {
-            "host" | "name" => return Ok(Self::Host),
+            "" => return Ok(Self::Unnamed),
+            "host" | "name" | "hostname" => return Ok(Self::Host),
+            "labels" | "label" => return Ok(Self::Labels),
             "macs" | "mac" => return Ok(Self::Macs),
-            plain if PLAIN.contains(&current_host_key(plain)) => {
+            plain if SINGLE_VALUE_KEYS.contains(&current_host_key(plain)) => {
                 return Ok(Self::Path(current_host_key(plain).to_owned()));
             }
             _ => {}
@@ -165,13 +207,38 @@ impl Column {
     }
 }
 
-fn row(columns: &[Column], record: &csv::StringRecord) -> Result<Row, RowError> {
+/// One row; none for one whose cells are all empty.
+fn row(columns: &[Column], record: &csv::StringRecord) -> Result<Option<Row>, RowError> {
     let line = record.position().map_or(0, csv::Position::line);
+    let refuse = |message: String| Err(RowError { line, message });
+    let filled = record.iter().enumerate().filter(|(_, cell)| !cell.is_empty());
+    let used = filled.last().map_or(0, |(last, _)| last + 1);
+    if used == 0 {
+        return Ok(None);
+    }
+    let named = columns.iter().rposition(|column| *column != Column::Unnamed);
+    if used > columns.len() || record.len() < named.map_or(0, |last| last + 1) {
+        let (len, expected) = (record.len(), columns.len());
+        return refuse(format!("{len} cells, where the first row names {expected} columns"));
+    }
     let mut row = Row { line, host: String::new(), values: Vec::new() };
     for (column, cell) in columns.iter().zip(record).filter(|(_, cell)| !cell.is_empty()) {
         match column {
             Column::Host => row.host = cell.to_owned(),
+            // Spreadsheets write TRUE.
+            Column::Path(path) if path == "protected" => {
+                row.values.push((path.clone(), cell.to_lowercase()));
+            }
             Column::Path(path) => row.values.push((path.clone(), cell.to_owned())),
+            Column::Labels => {
+                let separators = |c: char| c.is_whitespace() || matches!(c, ';' | ',');
+                let labels: Vec<&str> =
+                    cell.split(separators).filter(|label| !label.is_empty()).collect();
+                row.values.push(("labels".to_owned(), serde_json::json!(labels).to_string()));
+            }
+            Column::Unnamed => {
+                return refuse(format!("\"{cell}\" is in a column without a name"));
+            }
             Column::Macs => {
                 let separators = |c: char| c.is_whitespace() || matches!(c, ';' | ',' | '/');
                 let macs = cell.split(separators).filter(|mac| !mac.is_empty()).enumerate();
@@ -180,20 +247,14 @@ fn row(columns: &[Column], record: &csv::StringRecord) -> Result<Row, RowError> 
         }
     }
     if row.host.is_empty() {
-        return Err(RowError { line, message: "the host has no name".into() });
+        return refuse("the host has no name".into());
     }
-    Ok(row)
+    Ok(Some(row))
 }
 
 fn malformed(error: &csv::Error) -> RowError {
     let line = error.position().map_or(1, csv::Position::line);
-    let message = match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("{len} cells, where the first row names {expected_len} columns")
-        }
-        _ => error.to_string(),
-    };
-    RowError { line, message }
+    RowError { line, message: error.to_string() }
 }
 
 /// Every host of the site as a row; reading them again changes nothing.
@@ -206,7 +267,12 @@ pub fn render(site: &Site) -> String {
     let subnets = key_set(|host| host.reservations.keys().collect());
     let parameters = key_set(|host| host.parameters.keys().collect());
     let mut header: Vec<String> = vec!["host".into()];
-    header.extend(PLAIN.map(str::to_owned));
+    header.extend(SINGLE_VALUE_KEYS.map(str::to_owned));
+    // Labels that a cell cannot have are left out: an empty column leaves what is.
+    let labels = || site.hosts.values().flat_map(|host| &host.labels);
+    let has_labels =
+        labels().next().is_some() && labels().all(|label| check_noun_name("label", label).is_ok());
+    header.extend(has_labels.then(|| "labels".to_owned()));
     header.extend(nics.iter().map(|label| format!("nics.{label}")));
     let cabled = key_set(|host| {
         let cabled = host.nics.iter().filter(|(_, nic)| nic.cable.is_some());
@@ -227,14 +293,16 @@ pub fn render(site: &Site) -> String {
         |value: Option<&dyn fmt::Display>| value.map(ToString::to_string).unwrap_or_default();
     let mut records = vec![header];
     for (name, host) in &site.hosts {
-        let Host { rack, serial, tenant, profile, image, boot_file, .. } = host;
-        let unit = host.unit.map(|unit| unit.to_string());
-        let index = host.index.map(|index| index.to_string());
-        let [from, until] =
-            [host.rented_from, host.rented_until].map(|when| when.map(|when| when.to_string()));
-        let plain = [rack, &unit, &index, serial, tenant, &from, &until, profile, image, boot_file];
+        // Every model type serialises: its maps have string keys and its numbers are finite.
+        let entry = serde_json::to_value(host).unwrap_or_default();
+        let single = |key: &str| match &entry[key] {
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
         let mut record = vec![name.clone()];
-        record.extend(plain.map(|value| value.clone().unwrap_or_default()));
+        record.extend(SINGLE_VALUE_KEYS.map(single));
+        record.extend(has_labels.then(|| host.labels.join(" ")));
         record.extend(nics.iter().map(|key| text(host.nics.get(*key).map(|nic| nic as _))));
         record.extend(cabled.iter().flat_map(|key| {
             let cable = host.nics.get(*key).and_then(|nic| nic.cable.clone());
@@ -311,6 +379,39 @@ mod tests {
     }
 
     #[test]
+    fn what_spreadsheets_write_is_read() {
+        let expected = imported("host,mac,labels\nn1,02:00:5e:90:00:01,db\n").unwrap();
+        for text in [
+            "host;mac;labels\nn1;02:00:5e:90:00:01;db\n",
+            "Hostname\tMAC\tLabel\nn1\t2:0:5e:90:0:1\tdb\n",
+            "host,mac,labels,,\nn1,02:00:5e:90:00:01,db,,\n,,,,\n\n,,\n",
+            "host,mac,labels,,\nn1,02:00:5e:90:00:01,db\n",
+            "host;mac;labels\nn1;02:00:5e:90:00:01;\"db\"\n;;\n",
+        ] {
+            assert_eq!(imported(text).as_ref(), Ok(&expected), "{text:?}");
+        }
+        let stray = imported("host,mac,\nn1,02:00:5e:90:00:01,7\n").unwrap_err();
+        assert_eq!(stray, ["row 2: \"7\" is in a column without a name"]);
+        let site = imported("host,labels,protected\nn1,\"a, b\",TRUE\n").unwrap();
+        assert_eq!((site.hosts["n1"].labels.len(), site.hosts["n1"].protected), (2, true));
+        assert_eq!(imported(&render(&site)).unwrap(), site);
+    }
+
+    #[test]
+    fn the_encodings_of_spreadsheets_are_read_or_named() {
+        let text = "host,serial\nn1,\u{e9}7\n";
+        let units: Vec<u16> = text.encode_utf16().collect();
+        let little = [vec![0xff, 0xfe], units.iter().flat_map(|u| u.to_le_bytes()).collect()];
+        let big = [vec![0xfe, 0xff], units.iter().flat_map(|u| u.to_be_bytes()).collect()];
+        for bytes in [text.as_bytes().to_vec(), little.concat(), big.concat()] {
+            assert_eq!(decode(&bytes).as_deref(), Ok(text), "{bytes:?}");
+        }
+        let latin = decode(b"host,serial\nn1,\xe97\n").unwrap_err().to_string();
+        assert!(latin.starts_with("row 2: not UTF-8 and not UTF-16"), "{latin}");
+        assert!(decode(b"\xff\xfeh\0\x00\xd8").is_err(), "half a character");
+    }
+
+    #[test]
     fn a_row_changes_only_what_it_says() {
         let mut site = imported("host,rack,unit\na,r1,1\nb,r1,2\n").unwrap();
         Rows::parse("host,unit,rack\na,5,\n").unwrap().put_into(&mut site).unwrap();
@@ -324,7 +425,7 @@ mod tests {
             ("", &["row 1: no column is named \"host\""]),
             (
                 "host,colour\na,red\n",
-                &["row 1: there is no column \"colour\"; there are 17, \
+                &["row 1: there is no column \"colour\"; there are 20, \
                         such as host, rack, unit, index, serial, tenant, rented-from, rented-until"],
             ),
             (
@@ -337,8 +438,8 @@ mod tests {
             (
                 "host,unit\na,x\nb,70000\n",
                 &[
-                    "row 2: unit: a number from 0 to 65535 is needed, not \"x\"",
-                    "row 3: unit: a number from 0 to 65535 is needed, not \"70000\"",
+                    "row 2: unit: expected a number from 0 to 65535, found \"x\"",
+                    "row 3: unit: expected a number from 0 to 65535, found \"70000\"",
                 ],
             ),
             ("host,unit\na,1\na,2\n", &["row 3: host a is in row 2 already"]),

@@ -109,7 +109,7 @@ impl Node {
             Content::List(_) => "a list".to_owned(),
             Content::Map(_) => "a mapping".to_owned(),
         };
-        Refusal::at(self.position, format!("{wanted} is needed, not {given}"))
+        Refusal::at(self.position, format!("expected {wanted}, found {given}"))
     }
 }
 

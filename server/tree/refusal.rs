@@ -115,7 +115,7 @@ impl serde::de::Error for Refusal {
     }
 
     fn invalid_type(given: serde::de::Unexpected<'_>, wanted: &dyn serde::de::Expected) -> Self {
-        let refusal = Self::custom(format_args!("{wanted} is needed, not {given}"));
+        let refusal = Self::custom(format_args!("expected {wanted}, found {given}"));
         Self { is_value: false, ..refusal }
     }
 

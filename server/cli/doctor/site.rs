@@ -7,10 +7,12 @@ use ipnet::IpNet;
 use super::links::own_addresses;
 use super::{Finding, Target};
 use crate::model::{RangeUse, UnknownClients};
-use crate::network::{Severity, check_site};
+use crate::network::{Severity, check_site_within};
 
-/// The most errors of the site to print.
-const MOST_ERRORS: usize = 5;
+/// The most errors of the site to print, and the most warnings.
+const MOST_SHOWN: usize = 5;
+/// Makes a finding of one severity.
+type Make = fn(&'static str, String, String) -> Finding;
 /// A range is nearly full when less than one in this many addresses is free.
 const NEARLY_FULL: u64 = 20;
 
@@ -62,18 +64,24 @@ pub(super) fn pools(target: &Target) -> Vec<Finding> {
 pub(super) fn hosts(target: &Target) -> Vec<Finding> {
     let check = "hosts";
     let snapshot = target.snapshot();
-    let found = check_site(&snapshot.site);
-    let errors: Vec<_> = found.iter().filter(|one| one.severity == Severity::Error).collect();
-    let mut findings: Vec<Finding> = errors
-        .iter()
-        .take(MOST_ERRORS)
-        .map(|one| {
-            Finding::error(check, one.to_string(), "correct it: hosts with errors get no files")
-        })
-        .collect();
-    if errors.len() > MOST_ERRORS {
-        let text = format!("{} more errors in the site", errors.len() - MOST_ERRORS);
-        findings.push(Finding::error(check, text, "list them with rackstrap check"));
+    let found = check_site_within(&snapshot.site, &target.inventory.surroundings());
+    let mut findings = Vec::new();
+    for (severity, make, fix) in [
+        (Severity::Error, Finding::error as Make, "correct it: hosts with errors get no files"),
+        (Severity::Warning, Finding::warning, "correct it, or silence it with allow"),
+    ] {
+        // What N220 finds is in the check of the images, as an error.
+        let is_own =
+            |one: &&crate::network::Finding| one.severity == severity && one.rule != "N220";
+        let own: Vec<_> = found.iter().filter(is_own).collect();
+        findings.extend(own.iter().take(MOST_SHOWN).map(|one| {
+            let fix = one.fix.as_ref().map_or_else(|| fix.to_owned(), ToString::to_string);
+            make(check, one.to_string(), fix)
+        }));
+        if own.len() > MOST_SHOWN {
+            let text = format!("{} more {}s in the site", own.len() - MOST_SHOWN, severity.label());
+            findings.push(make(check, text, "list them with rackstrap check".to_owned()));
+        }
     }
     let hosts = &snapshot.site.hosts;
     let without = hosts.values().filter(|host| host.image.is_none()).count();

@@ -47,7 +47,7 @@ pub(crate) async fn propose(
     edit: impl FnOnce(&mut Site) -> Result<(), ChangeError>,
 ) -> Result<ProposalResult, Error> {
     let Proposal { author: Author { who, origin }, summary, base, save } = proposal;
-    let change = Change { who, origin, summary, base: Some(base), dry_run: !save };
+    let change = Change { who, origin, summary, base: Some(base), dry_run: !save, prune: false };
     let outcome = ui.app.inventory.change_site(change, edit);
     match outcome.await {
         Ok(done) if save => Ok(ProposalResult::Saved(done.revision)),

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::{Findings, Place, shared};
+use super::{Findings, Place, Surroundings, shared};
+use crate::model::command_line::check_command_line;
 use crate::model::{
     AddressRole, BootMode, DRACUT_WORD, Host, Identity, Image, Location, Mac, Rack, SharedAddress,
 };
@@ -17,7 +18,7 @@ pub(super) fn check(site: &ResolvedSite, findings: &mut Findings) {
     units(site, findings);
     for (name, image) in &site.images {
         one_thing_to_boot(name, image, findings);
-        placeholders(name, image, findings);
+        command_line(name, image, findings);
     }
 }
 
@@ -188,14 +189,24 @@ fn one_thing_to_boot(name: &str, image: &Image, findings: &mut Findings) {
     }
 }
 
-/// Rule N183: a word of the command line that stands for something nobody knows.
-fn placeholders(name: &str, image: &Image, findings: &mut Findings) {
-    let words = image.cmdline.split_whitespace();
-    for word in words.filter(|word| word.contains(['{', '}']) && *word != DRACUT_WORD) {
-        let text = format!(
-            "unknown placeholder \"{word}\"; only {DRACUT_WORD}, as a word of its own, is replaced"
-        );
-        findings.error("N183", Location::of::<Image>(name).at("cmdline"), text);
+/// Rule N220: a file of an image that this server cannot send.
+pub(super) fn files(site: &ResolvedSite, around: &Surroundings, findings: &mut Findings) {
+    for (name, image) in &site.images {
+        let Image { kernel, efi, script, initrd, .. } = image;
+        let keyed = [("kernel", kernel), ("efi", efi), ("script", script)];
+        let keyed = keyed.into_iter().filter_map(|(key, file)| Some((key, file.as_ref()?)));
+        for (key, file) in keyed.chain(initrd.iter().map(|file| ("initrd", file))) {
+            let Some(fault) = around.files.fault(file) else { continue };
+            let text = format!("hosts cannot boot this image: {fault}; copy it to files_dir");
+            findings.warn("N220", Location::of::<Image>(name).at(key), text);
+        }
+    }
+}
+
+/// Rule N183: a command line that cannot be delivered.
+fn command_line(name: &str, image: &Image, findings: &mut Findings) {
+    for error in check_command_line(&image.cmdline) {
+        findings.error("N183", Location::of::<Image>(name).at("cmdline"), error.to_string());
     }
     if image.wants_dracut() && image.kernel.is_none() {
         let text = format!("{DRACUT_WORD} is used without a kernel");

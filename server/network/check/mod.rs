@@ -43,7 +43,9 @@ pub use finding::{Edit, Finding, Fix, Severity};
 use finding::{Findings, Place};
 pub use rules::{RULES, Rule};
 
+use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::links::HostNetwork;
 use super::lower::lower;
@@ -51,10 +53,34 @@ use crate::model::{Host, Location, Profile, ProfileTree, Switch};
 use crate::profile::ResolvedSite;
 
 /// What a running server knows besides the site.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Surroundings {
     /// The addresses that hosts reach this server at; none where nobody knows.
     pub servers: Vec<IpAddr>,
+    /// The files that hosts boot.
+    pub files: BootFiles,
+}
+
+/// Tells why a file cannot be served, by its name in an image; nothing is wrong with any file
+/// where nobody knows.
+#[derive(Clone, Default)]
+pub struct BootFiles(Option<Arc<dyn Fn(&str) -> Option<String> + Send + Sync>>);
+
+impl BootFiles {
+    /// Asks `fault` about each file.
+    pub fn new(fault: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(fault)))
+    }
+
+    fn fault(&self, name: &str) -> Option<String> {
+        self.0.as_ref().and_then(|fault| fault(name))
+    }
+}
+
+impl fmt::Debug for BootFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BootFiles({})", self.0.is_some())
+    }
 }
 
 /// Everything that is wrong with a site, errors first. A mistake in a profile is one
@@ -76,6 +102,7 @@ pub fn check_site_within(site: &ResolvedSite, around: &Surroundings) -> Vec<Find
         check_one(&HostView::new(site, name, host), &owners, &mut findings);
     }
     fleet::check(site, &mut findings);
+    fleet::files(site, around, &mut findings);
     free::suggest(site, &mut findings);
     silence::by_entries(site, site.hosts.iter(), &mut findings);
     findings.sorted()

@@ -136,7 +136,7 @@ mod tests {
         ];
         for (name, site, servers, expected) in cases {
             let servers = servers.iter().map(|server| server.parse().unwrap()).collect();
-            let around = Surroundings { servers };
+            let around = Surroundings { servers, ..Surroundings::default() };
             let told = expected.map(|(severity, address)| {
                 let text = format!(
                     "with this configuration the provisioning server ({address}) is unreachable: \

@@ -38,7 +38,15 @@ pub(super) fn check_all(site: &ResolvedSite, around: &Surroundings, findings: &m
             false => check(site, around, "", &host, &resolution, findings),
         }
     }
+    layers(site, findings);
     unused_parameters(site, &parameters, findings);
+}
+
+/// Networks of the site, racks and hosts that no profile has shown to be wrong.
+fn layers(site: &ResolvedSite, findings: &mut Findings) {
+    for (host, fault) in site.layer_faults() {
+        findings.error("N186", fault.location(&host), fault.text);
+    }
 }
 
 /// A profile without a host, for the first tenant whom it can serve, where it serves tenants.

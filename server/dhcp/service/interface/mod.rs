@@ -27,7 +27,6 @@ use crate::lifecycle::EventData;
 use crate::lifecycle::event::Warning;
 use crate::metrics::{DHCP_ANSWERS, LEASE_COMMITS};
 use crate::model::Lease;
-use crate::network::Surroundings;
 use crate::udp::Inbox;
 
 /// How often the kernel is asked whether the interface changed.
@@ -208,7 +207,7 @@ impl InterfaceServer {
         table.set_own_addresses(interface, own);
         let servers = self.app.config.reached_at(&table.own_addresses());
         drop(table);
-        self.app.inventory.set_surroundings(Surroundings { servers });
+        self.app.inventory.set_servers(&servers);
         let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         tracing::info!(interface, addresses = addresses.join(" "), "serving DHCP");
     }
