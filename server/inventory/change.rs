@@ -272,7 +272,7 @@ fn review(before: &ResolvedSite, after: &ResolvedSite, around: &Surroundings) ->
     let findings = check_site_within(after, around);
     let mut new = findings.clone();
     if !findings.is_empty() {
-        // Without the fix: which address is free next is no other finding.
+        // Without the fix: which address is free next is not another finding.
         let told = |finding: &Finding| (finding.rule, finding.at.clone(), finding.text.clone());
         let known: HashSet<_> = check_site_within(before, around).iter().map(told).collect();
         new.retain(|finding| !known.contains(&told(finding)));

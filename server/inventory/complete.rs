@@ -82,7 +82,7 @@ impl<'a> Network<'a> {
 }
 
 /// The addresses that profiles compute. One that the host is given stays; but what was
-/// computed before is no gift, and changes with what it is computed from.
+/// computed before is not a choice of the operator, and changes with what it is computed from.
 fn compute_addresses(before: &ResolvedSite, after: &mut ResolvedSite) {
     let renamed = renamed_hosts(before, after);
     let old_names: HashMap<&String, &String> =

@@ -236,7 +236,7 @@ impl Inventory {
         let mut tick = interval(STATES_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut told = HashMap::new();
-        // What was so before the server started is no news.
+        // What was so before the server started is not news.
         self.states.changes(&mut told, now_ms());
         loop {
             tokio::select! {

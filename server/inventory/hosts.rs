@@ -256,7 +256,7 @@ struct AddressRow<'a> {
 }
 
 /// The rows of a host's addresses. One that is on a link and reserved for DHCP too is one
-/// row; one that stands on two links is two, and the database refuses it.
+/// row; one on two links is two, and the database refuses it.
 fn addresses<'a>(host_name: &'a str, host: &'a Host, domains: &Domains<'a>) -> Vec<AddressRow<'a>> {
     let mut rows: Vec<AddressRow<'a>> = Vec::new();
     for (section, key, (vrf, address)) in domains.owned(host_name, host) {

@@ -61,7 +61,7 @@ pub enum RemoteAs {
     Number(u32),
 }
 
-/// A text that is no autonomous system.
+/// A text that is not an autonomous system number.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is no autonomous system: a number, external or internal is needed")]
 pub struct InvalidRemoteAs(pub String);

@@ -65,9 +65,9 @@ words! {
 }
 
 words! {
-    /// Which MAC the members of an active-backup bond bear.
+    /// Which MAC the members of an active-backup bond have.
     pub FailOverMac {
-        /// All bear the bond's.
+        /// All have the bond's.
         None = "none",
         /// Each its own, and the bond that of the active one.
         Active = "active",
@@ -143,7 +143,7 @@ link_spec! {
         /// When a `primary` that has come back is used again.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         primary_reselect_policy: Option<PrimaryReselect>,
-        /// Which MAC the members bear (active-backup only).
+        /// Which MAC the members have (active-backup only).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         fail_over_mac_policy: Option<FailOverMac>,
         /// Which aggregator is used (802.3ad only).

@@ -22,7 +22,7 @@ pub struct CpuList(Vec<RangeInclusive<u16>>);
 pub struct InvalidCpuList(String);
 
 impl CpuList {
-    /// Whether there is none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

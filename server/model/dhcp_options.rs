@@ -142,7 +142,7 @@ const RESERVED: [u8; 15] = [
 const ENCAPSULATING: [u8; 2] = [code::VENDOR_SPECIFIC, code::IPXE];
 
 impl DhcpOptions {
-    /// Whether there are none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.given.is_empty()
     }

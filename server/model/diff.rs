@@ -32,7 +32,7 @@ pub enum DifferenceKind {
     Removed,
     /// Some of its values differ.
     Changed,
-    /// A host bears another name, known by its NICs; some values may differ too.
+    /// A host has another name, known by its NICs; some values may differ too.
     Renamed {
         /// The name before.
         from: String,
@@ -103,7 +103,7 @@ impl NounVisitor for Differ<'_> {
     }
 }
 
-/// The hosts that bear another name than before, old name to new: a host is its NICs, and
+/// The hosts that have another name than before, old name to new: a host is its NICs, and
 /// whatever else it is known by.
 pub fn renamed_hosts(before: &Site, after: &Site) -> BTreeMap<String, String> {
     let gone = || before.hosts.iter().filter(|(name, _)| !after.hosts.contains_key(*name));

@@ -81,7 +81,7 @@ pub struct Host {
     /// it is cabled to.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub nics: IndexMap<String, Nic>,
-    /// The addresses that its links bear, by link name. Left out: the inventory
+    /// The addresses that its links have, by link name. Left out: the inventory
     /// gives the next free one of the subnet's `hosts` range, and keeps it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub addresses: BTreeMap<String, IpAddr>,

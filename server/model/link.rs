@@ -113,11 +113,11 @@ macro_rules! with_link_settings {
     ($macro:path => $($args:tt)*) => {
         $macro! { $($args)* [
             /// The subnet whose address, gateway, resolvers and MTU the link gets; `tenant/ROLE`
-            /// for the one with that role of the host's tenant. Where links that stand on each
-            /// other name one subnet, the topmost bears the address.
+            /// for the one with that role of the host's tenant. Where links that are built on each
+            /// other name one subnet, the topmost has the address.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             subnet: Option<String>,
-            /// The MTU in bytes, where it is not the subnet's, or the largest of what stands on it.
+            /// The MTU in bytes, where it is not the subnet's, or the largest of those on top.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             mtu: Option<u32>,
             /// The IPv6 subnet beside `subnet`. Its address stands under `LINK/SUBNET` in the
@@ -168,7 +168,7 @@ macro_rules! with_link_settings {
             /// from its address, by rules of nftables. It needs a `table` and a `mark`.
             #[serde(default, skip_serializing_if = "crate::model::CpuList::is_empty")]
             cpus: crate::model::CpuList,
-            /// Addresses that every host of the profile bears.
+            /// Addresses that every host of the profile has.
             #[serde(default, skip_serializing_if = "Vec::is_empty")]
             addresses: Vec<crate::model::SharedAddress>,
             /// Routes beside those of the subnet.
@@ -209,7 +209,7 @@ macro_rules! with_link_settings {
             #[serde(default, skip_serializing_if = "crate::model::link::is_default")]
             optional: bool,
             /// Probe the written IPv4 addresses of the host's own by ARP before they are used
-            /// (RFC 5227): one that another host bears is left off.
+            /// (RFC 5227): an address that another host has is not set.
             #[serde(default, skip_serializing_if = "crate::model::link::is_default")]
             duplicate_detection: bool,
             /// When the link is brought up, where that is not at boot.

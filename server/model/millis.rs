@@ -9,7 +9,7 @@ use super::as_text::as_text;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Millis(pub u64);
 
-/// A text that is no span of time.
+/// A text that is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is not a time span: a number with ms, s, m, h or d is needed, such as 100ms")]
 pub struct InvalidDuration(pub String);

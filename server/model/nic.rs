@@ -91,7 +91,7 @@ words! {
 )]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct OffloadSpec {
-    /// Checks the checksums of what comes in.
+    /// Checks the checksums of incoming packets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rx_checksum: Option<bool>,
     /// Writes the checksums of what goes out.
@@ -106,10 +106,10 @@ pub struct OffloadSpec {
     /// The kernel cuts what goes out, as late as it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gso: Option<bool>,
-    /// The kernel joins what comes in.
+    /// The kernel joins incoming packets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gro: Option<bool>,
-    /// The NIC joins what comes in. Not for a host that forwards: packets get too large.
+    /// The NIC joins incoming packets. Not for a host that forwards: packets get too large.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lro: Option<bool>,
 }
@@ -134,7 +134,7 @@ pub struct RingSpec {
 )]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ChannelSpec {
-    /// For what comes in.
+    /// For incoming packets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rx: Option<u32>,
     /// For what goes out.

@@ -102,7 +102,7 @@ words! {
         /// `Name=` with the NIC's label, for hosts with predictable kernel names.
         Name = "name",
         /// `MACAddress=`, the present one, for links that have no permanent one (veth, some
-        /// clouds). Not where a bond, bridge or VLAN bears the same.
+        /// clouds). Not where a bond, bridge or VLAN has the same.
         Mac = "mac",
         /// `Path=` with the NIC's `path`, for hosts whose NICs are exchanged.
         Path = "path",
@@ -172,7 +172,7 @@ link_spec! {
 }
 
 link_spec! {
-    /// A link to nowhere that bears addresses.
+    /// A link to nowhere that has addresses.
     #[derive(Default)]
     DummySpec {}
 }

@@ -20,7 +20,7 @@ pub enum Destination {
     Net(IpNet),
 }
 
-/// A text that is no destination.
+/// A text that is not a destination.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is not a destination: \"default\" or a prefix such as 10.0.0.0/8 is needed")]
 pub struct InvalidDestination(pub String);
@@ -226,14 +226,14 @@ words! {
     }
 }
 
-/// An address that every host of a profile bears.
+/// An address that every host of a profile has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SharedAddress {
     /// The address with its prefix length.
     #[schemars(with = "super::schema::Prefix")]
     pub address: IpNet,
-    /// What it is for, and whether several hosts may bear it.
+    /// What it is for, and whether several hosts may have it.
     pub role: AddressRole,
     /// The address of the only other end that the link leads to by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

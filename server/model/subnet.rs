@@ -58,7 +58,7 @@ pub struct Subnet {
     /// The address of the provisioning server in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<IpAddr>,
-    /// The rail that it is on: NICs of that rail, and no others, may bear its addresses.
+    /// The rail that it is on: NICs of that rail, and no others, may have its addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rail: Option<u16>,
     /// The routing domain (VRF) of the fabric that it is in, where that is not the usual one. The
@@ -117,7 +117,7 @@ impl Subnet {
         self.lease_time.map_or(3600, |time| (time.0 / 1000).max(60) as u32)
     }
 
-    /// `network` or `broadcast` for an address that no host can bear here. Both are usable
+    /// `network` or `broadcast` for an address that no host can have here. Both are usable
     /// in a /31 (RFC 3021), and every address of a /32, /127 and /128.
     pub fn unusable(&self, address: IpAddr) -> Option<&'static str> {
         if self.cidr.prefix_len() + 1 >= self.cidr.max_prefix_len() {
@@ -129,7 +129,7 @@ impl Subnet {
         (self.cidr.broadcast() == address && address.is_ipv4()).then_some("broadcast")
     }
 
-    /// The address with this number in the subnet, whose name is `name`, for a host to bear.
+    /// The address with this number in the subnet, whose name is `name`, for a host to have.
     ///
     /// # Errors
     /// When no host can have it.
@@ -354,7 +354,7 @@ pub struct DnsServer {
     pub address: IpAddr,
     /// The port, where it is not the usual one.
     pub port: Option<u16>,
-    /// The name that its certificate must bear, after `#`.
+    /// The name that its certificate must have, after `#`.
     pub server_name: Option<String>,
 }
 

@@ -68,7 +68,7 @@ impl<'a> Free<'a> {
     }
 }
 
-/// Every address of the site that somebody bears.
+/// Every address of the site that somebody has.
 fn taken(site: &ResolvedSite) -> HashSet<(&str, IpAddr)> {
     let domains = Domains::of(site);
     let hosts = site.hosts.iter();
@@ -81,7 +81,7 @@ fn taken(site: &ResolvedSite) -> HashSet<(&str, IpAddr)> {
     hosts.chain(site.subnets.iter().flat_map(of_subnet)).collect()
 }
 
-/// The addresses of a subnet that a host may get, each once, whether somebody bears it or not.
+/// The addresses of a subnet that a host may get, each once, whether somebody has it or not.
 type Candidates<'a> = Box<dyn Iterator<Item = IpAddr> + 'a>;
 
 fn candidates(subnet: &Subnet) -> Candidates<'_> {

@@ -44,7 +44,7 @@ pub enum Peer {
 }
 
 impl Peer {
-    /// Whether the neighbour is told of, and tells of, networks of that IP version: at the
+    /// Whether the neighbour gets and announces networks of that IP version: at the
     /// other end of a link both, else that of its own address.
     pub fn speaks(&self, is_ipv4: bool) -> bool {
         match self {

@@ -51,7 +51,7 @@ fn of_version(bgp: &Bgp, is_ipv4: bool) -> impl Iterator<Item = &IpNet> {
     bgp.announced.iter().filter(move |prefix| prefix.addr().is_ipv4() == is_ipv4)
 }
 
-/// The host announces what is its own and nothing that it has learnt: it is no router between
+/// The host announces what is its own and nothing that it has learnt: it is not a router between
 /// its neighbours. A filter without a rule lets nothing pass.
 fn filter(text: &mut String, bgp: &Bgp, is_ipv4: bool) {
     let (ip, map) = if is_ipv4 { ("ip", "announce4") } else { ("ipv6", "announce6") };

@@ -33,7 +33,7 @@ impl Losses {
         self.networkd_alone(link);
     }
 
-    /// Notes what networkd alone is told of a link.
+    /// Notes what only networkd has a word for.
     pub(super) fn networkd_alone(&mut self, link: &Link) {
         let words = [
             (link.settings.duplicate_detection, "duplicate-detection"),

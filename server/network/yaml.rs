@@ -28,7 +28,7 @@ fn block(text: &mut String, value: &Value, depth: usize) {
         }
         Value::Array(list) => {
             for value in list {
-                // The first key of a map stands on the dash's own line.
+                // The first key of a map is on the dash's own line.
                 let mut item = String::new();
                 block(&mut item, value, depth + 1);
                 let item = item.trim_start();
@@ -67,7 +67,7 @@ fn scalar(value: &Value) -> String {
     }
 }
 
-/// Whether a text is a word to every reader: it begins with a letter and is no word that
+/// Whether a text is a word to every reader: it begins with a letter and is not a word that
 /// YAML 1.1 reads as a truth value or as nothing.
 fn is_plain(text: &str) -> bool {
     const OTHER: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];

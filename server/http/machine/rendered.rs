@@ -13,7 +13,7 @@ use super::error::Error;
 
 /// How many answers are kept; when there are more, all are forgotten.
 const KEPT: usize = 1024;
-/// The same answer to the same host within this time is no news, in milliseconds.
+/// The same answer to the same host within this time is not news, in milliseconds.
 const NEWS_MS: i64 = 1000;
 
 /// A configuration in one form, ready to be sent.

@@ -235,7 +235,7 @@ fn sample(part: &str, systemd: Option<u16>, match_by: &str) -> Option<ResolvedSi
     Some(site)
 }
 
-/// Why a reader cannot be told of a feature, if it cannot. NICs may be found by MAC or by name:
+/// Why a reader cannot express a feature, if it cannot. NICs may be found by MAC or by name:
 /// some readers know but one of the two.
 fn refusal(part: &str, reader: Reader) -> Option<String> {
     let mut refused = None;

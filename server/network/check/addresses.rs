@@ -68,7 +68,7 @@ fn missing(view: &HostView<'_>, link: &str, borne: &Borne, findings: &mut Findin
 }
 
 /// Rules N188 and N189: an address that the profile computes and cannot, or that the host
-/// does not bear.
+/// does not have.
 fn computed(
     view: &HostView<'_>,
     link: &str,

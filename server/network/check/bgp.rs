@@ -46,7 +46,7 @@ fn place(view: &ProfileView<'_>, key: &str) -> Location {
     view.within(["bgp", key])
 }
 
-/// Why a number is no autonomous system's (RFC 7607, RFC 4893, RFC 7300).
+/// Why a number is not an autonomous system's (RFC 7607, RFC 4893, RFC 7300).
 fn unusable(asn: u32) -> Option<&'static str> {
     match asn {
         0 | 65535 | u32::MAX => Some("is reserved; use 4200000000 to 4294967294"),

@@ -94,7 +94,7 @@ fn port_of(cable: &Cable) -> Location {
     Location::of::<Switch>(&cable.switch).at("ports").at(&cable.port)
 }
 
-/// Rule N118: a name that no port of the vendor bears. It stands in the configuration as it is.
+/// Rule N118: a name that no port of the vendor has. It is written into the configuration as it is.
 fn port_name(view: &HostView<'_>, need: &Attachment<'_>, switch: &Switch, findings: &mut Findings) {
     let port = need.cable.port.as_str();
     let (prefix, example) = match switch.vendor {

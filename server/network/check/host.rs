@@ -5,7 +5,7 @@ use crate::model::{MatchBy, Nic, NicSpec, check_link_name};
 use crate::network::links::{Kind, Link, Role};
 use crate::network::nearest;
 
-/// QEMU's prefix: locally administered, and yet what the NIC of a virtual host bears.
+/// QEMU's prefix: locally administered, and yet what the NIC of a virtual host has.
 const QEMU: [u8; 3] = [0x52, 0x54, 0x00];
 
 pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {

@@ -17,7 +17,7 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     }
 }
 
-/// Rules N130 and N131: a link against what it stands on.
+/// Rules N130 and N131: a link against what it is built on.
 fn layers(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     // A VRF only groups links; nothing passes through it.
     if matches!(link.kind, Kind::Vrf(_)) {
@@ -85,7 +85,7 @@ fn falls(link: &Link) -> bool {
     matches!(link.kind, Kind::Bridge(_))
 }
 
-/// Rules N132 and N133: a link against the subnets whose addresses it bears.
+/// Rules N132 and N133: a link against the subnets whose addresses it has.
 fn own_subnets(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     let Some(mtu) = link.settings.mtu else { return };
     if link.settings.dhcp6 || link.settings.accept_ra == Some(true) {

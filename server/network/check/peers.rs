@@ -107,7 +107,7 @@ fn chooser(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     findings.suggest(view.path(&link.name, "macaddress"), "");
 }
 
-/// Rule N117: who asks DHCP by a MAC that is no NIC's is a stranger to the server.
+/// Rule N117: who asks DHCP by a MAC that no NIC has is unknown to the server.
 fn stranger(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     let usual = match view.network.defaults {
         Defaults::Safe => MacPolicy::Inherit,

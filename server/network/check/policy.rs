@@ -142,7 +142,7 @@ fn priorities(view: &ProfileView<'_>, rules: &[(&Link, &RuleSpec)], findings: &m
 }
 
 /// Rule N154: a rule that leads to a table without routes, and a table without a rule. An own table of a link has
-/// routes as soon as the link bears a subnet.
+/// routes as soon as the link has a subnet.
 fn empty_tables(view: &ProfileView<'_>, rules: &[(&Link, &RuleSpec)], findings: &mut Findings) {
     let links = || view.network.links.values();
     let routes = links().flat_map(|link| link.layer3.routes.iter().filter_map(|route| route.table));

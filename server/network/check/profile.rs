@@ -1,4 +1,4 @@
-//! Rules about how the links of a profile stand on each other. Pure.
+//! Rules about how the links of a profile are built on each other. Pure.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -70,7 +70,7 @@ fn subnets(view: &ProfileView<'_>, findings: &mut Findings) {
     }
 }
 
-/// Roles that no subnet has. Where only this tenant has none, rule N191 says so of its hosts.
+/// Roles that no subnet has. Where only this tenant has none, rule N191 reports its hosts.
 pub(super) fn roles(view: &ProfileView<'_>, findings: &mut Findings) {
     let known = || view.site.subnets.values().filter_map(|subnet| subnet.role.as_deref());
     let subnets = view.profile.subnets().map(|named| (named, "subnet"));
@@ -108,8 +108,8 @@ fn masters(view: &ProfileView<'_>, findings: &mut Findings) {
     }
 }
 
-/// Rule N120: links that stand on each other in a ring. What stands on nothing is taken
-/// away until nothing can be; what is left is, or stands on, a ring.
+/// Rule N120: links that are built on each other in a ring. What is built on nothing is taken
+/// away until nothing can be; what is left is, or is built on, a ring.
 fn rings(view: &ProfileView<'_>, findings: &mut Findings) {
     let network = &view.network;
     let mut left: BTreeMap<&str, &Link> =

@@ -11,7 +11,7 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     let place = || view.within([]);
     let links = || view.network.links.values();
     if !links().any(|link| link.role == Role::Addressed) {
-        // Rule N152 says so.
+        // Rule N152 reports it.
         return;
     }
     let learns = links().any(|link| link.learns());

@@ -1,4 +1,4 @@
-//! Rules about addresses that several hosts bear: anycast, direct server return, VRRP. Pure.
+//! Rules about addresses that several hosts have: anycast, direct server return, VRRP. Pure.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -46,7 +46,7 @@ fn prefix(view: &ProfileView<'_>, link: &Link, shared: &SharedAddress, findings:
     }
 }
 
-/// What an address is of its own prefix that no host can bear. Both are usable in a /31 and
+/// What an address is of its own prefix that no host can have. Both are usable in a /31 and
 /// a /127, and the one of a /32 and a /128.
 fn unusable(address: IpNet) -> Option<&'static str> {
     if address.prefix_len() + 1 >= address.max_prefix_len() {

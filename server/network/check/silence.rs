@@ -5,7 +5,7 @@ use super::{HostView, ProfileView};
 use crate::model::{Host, Location, ProfileTree, Site, Subnet};
 
 /// Silences the warnings from `start` on for which `allowed` names the list that allows them.
-/// An error in such a list stays one, and rule N185 says so.
+/// An error in such a list stays one, and rule N185 reports it.
 fn silence(
     findings: &mut Findings,
     start: usize,

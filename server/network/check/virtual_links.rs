@@ -104,7 +104,7 @@ fn parent(view: &ProfileView<'_>, link: &Link, parent: &str, findings: &mut Find
     findings.suggest(view.path(&link.name, "link"), &owner.name);
 }
 
-/// Rule N116: what the kernel does not let stand on one link together.
+/// Rule N116: links that the kernel does not allow on one link together.
 fn siblings(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     let children: Vec<&Link> = view.network.children(&link.name).collect();
     let mode = |child: &&Link| match &child.kind {

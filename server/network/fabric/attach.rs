@@ -177,7 +177,7 @@ fn untagged(site: &Site, link: &Link) -> Option<String> {
     link.subnets.iter().find(|name| site.subnets.contains_key(*name)).cloned()
 }
 
-/// Whether `link` stands on `nic`, directly or not. Bounded by the links' layers.
+/// Whether `link` is built on `nic`, directly or not. Bounded by the links' layers.
 fn stands_on(network: &HostNetwork, link: &Link, nic: &Link) -> bool {
     network.below(link).any(|lower| {
         lower.name == nic.name || (lower.layer < link.layer && stands_on(network, lower, nic))

@@ -71,7 +71,7 @@ fn lan(text: &mut String, lan: &Lan) {
         (native, false) => {
             match native {
                 Some(id) => drop(writeln!(text, "   switchport trunk native vlan {id}")),
-                // What comes in untagged belongs to nobody.
+                // Untagged incoming packets belong to nobody.
                 None => text.push_str("   switchport trunk native vlan tag\n"),
             }
             let _ = writeln!(text, "   switchport trunk allowed vlan {}", ranges(&lan.vlans()));

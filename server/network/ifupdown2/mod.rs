@@ -146,7 +146,7 @@ impl Writer<'_> {
         self.lose(!sriov.functions.is_empty(), "single virtual functions");
     }
 
-    /// The kernel hears router advertisements by itself unless it is told otherwise.
+    /// The kernel hears router advertisements by itself unless a setting says otherwise.
     fn settings(&self) -> BTreeMap<String, String> {
         let layer3 = self.host.owner(self.link).is_none() && self.link.kind != Kind::Loopback;
         let deaf = layer3 && self.host.accept_ra(self.link) == Some(false);

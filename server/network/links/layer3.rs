@@ -13,12 +13,12 @@ use crate::model::{
 /// add to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layer3 {
-    /// The subnets whose addresses the link bears. A link that only carries a subnet to a
-    /// link above bears none.
+    /// The subnets whose addresses the link has. A link that only carries a subnet to a
+    /// link above has none.
     pub borne: Vec<Borne>,
     /// Addresses of the host's own with their prefix lengths, in the order they are written.
     pub addresses: Vec<IpNet>,
-    /// Addresses that other hosts bear as well, and those beside the subnet's.
+    /// Addresses that other hosts have as well, and those beside the subnet's.
     pub shared: Vec<SharedAddress>,
     /// The default routers of the main table, one a family.
     pub gateways: Vec<IpAddr>,
@@ -49,7 +49,7 @@ impl Layer3 {
     }
 }
 
-/// A subnet whose address a link bears.
+/// A subnet whose address a link has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Borne {
     /// The subnet's name.

@@ -62,7 +62,7 @@ pub struct Link {
     pub settings: LinkSettings,
     /// What the profile says of the hardware, of a NIC that it speaks of.
     pub nic: Option<Box<NicSpec>>,
-    /// The subnets that it carries, even where a link above bears the address.
+    /// The subnets that it carries, even where a link above has the address.
     pub subnets: Vec<String>,
     /// Addresses, routes and resolvers.
     pub layer3: Layer3,
@@ -228,7 +228,7 @@ impl Link {
         }
     }
 
-    /// The link that a VLAN, VXLAN, MACVLAN or IPVLAN stands on.
+    /// The link that a VLAN, VXLAN, MACVLAN or IPVLAN is built on.
     pub fn parent(&self) -> Option<&str> {
         match &self.kind {
             Kind::Vlan { parent, .. } => Some(parent),
@@ -288,7 +288,7 @@ impl HostNetwork {
         self.links.values().filter(move |link| link.master.as_deref() == Some(master))
     }
 
-    /// The VLANs, VXLANs, MACVLANs and IPVLANs that stand on `parent`, in the order of the links.
+    /// The VLANs, VXLANs, MACVLANs and IPVLANs on top of `parent`, in the order of the links.
     pub fn children<'a>(&'a self, parent: &'a str) -> impl Iterator<Item = &'a Link> {
         self.links.values().filter(move |link| link.parent() == Some(parent))
     }
@@ -333,7 +333,7 @@ impl HostNetwork {
         self.members(&link.name).chain(parent)
     }
 
-    /// The NICs that `link` stands on, itself if it is one.
+    /// The NICs that `link` is built on, itself if it is one.
     pub fn nics_below<'a>(&'a self, link: &'a Link) -> Vec<&'a Link> {
         let mut nics = Vec::new();
         let mut left = vec![link];
@@ -348,7 +348,7 @@ impl HostNetwork {
         nics
     }
 
-    /// The indexes of the links, every one before all that it stands on.
+    /// The indexes of the links, each before the links it is built on.
     pub(super) fn top_down(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.links.len()).collect();
         order.sort_by_key(|index| std::cmp::Reverse(self.links[*index].layer));

@@ -18,7 +18,7 @@ pub struct Written {
     pub peer: Option<IpAddr>,
     /// Where it is valid, of an IPv4 address.
     pub scope: Option<AddressScope>,
-    /// Whether it is the host's own in the link's subnet, which no other host bears.
+    /// Whether it is the host's own in the link's subnet, which no other host has.
     pub is_own: bool,
 }
 

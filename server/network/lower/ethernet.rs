@@ -60,7 +60,7 @@ pub(super) fn set_macs(network: &mut HostNetwork) {
             Kind::Bridge(spec) => &spec.interfaces,
             Kind::Macvlan(spec) => std::slice::from_ref(&spec.link),
             Kind::Ipvlan(spec) => std::slice::from_ref(&spec.link),
-            // A tunnel's end is no NIC's: two tunnels over one NIC must not share a MAC.
+            // A tunnel's end is not a NIC's: two tunnels over one NIC must not share a MAC.
             Kind::Vxlan { .. } | Kind::Vrf(_) | Kind::Dummy => continue,
             Kind::Veth { .. } | Kind::Loopback => continue,
         };

@@ -41,7 +41,7 @@ impl Source<'_> {
         }
     }
 
-    /// The layer 3 of one link. `carried` are the subnets that links on it bear instead.
+    /// The layer 3 of one link. `carried` are the subnets that links on it have instead.
     fn layer3(
         &self,
         name: &str,
@@ -96,7 +96,7 @@ impl Source<'_> {
         address().map_err(|cause| NotComputed { number: number.clone(), index, cause })
     }
 
-    /// Adds a subnet's address and facts to the link that bears it.
+    /// Adds a subnet's address and facts to the link that has it.
     fn bear(
         &self,
         layer3: &mut Layer3,
@@ -172,7 +172,7 @@ fn extend_new(list: &mut Vec<String>, more: &[String]) {
     }
 }
 
-/// Sends what comes from the link's addresses, or bears its mark, out by the link: its
+/// Sends what comes from the link's addresses, or has its mark, out by the link: its
 /// routes in a table of its own, and rules that lead there.
 fn own_table(
     layer3: &mut Layer3,

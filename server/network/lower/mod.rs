@@ -149,7 +149,7 @@ impl<'a> Source<'a> {
 }
 
 impl Source<'_> {
-    /// A VLAN that is a subnet's carries the subnet, though it bears no address of it.
+    /// A VLAN that is a subnet's carries the subnet, though it has no address of it.
     fn set_vlan_subnets(&self, network: &mut HostNetwork) {
         for (name, subnet) in self.profile.vlan_subnets() {
             let link = network.links.get_mut(name).filter(|link| link.kind.section() == "vlans");
@@ -172,8 +172,8 @@ fn set_masters(network: &mut HostNetwork, profile: &Profile) {
     }
 }
 
-/// Puts every link one layer above the highest that it stands on, in rounds until nothing
-/// moves. The bound is for links that stand on each other in a ring, which never settle.
+/// Puts every link one layer above the highest that it is built on, in rounds until nothing
+/// moves. The bound is for links that are built on each other in a ring, which never settle.
 fn set_layers(network: &mut HostNetwork) {
     for _ in 0..network.links.len().min(DEEPEST) {
         let layer = |link: &Link| network.below(link).map(|lower| lower.layer + 1).max();
@@ -192,7 +192,7 @@ fn set_layers(network: &mut HostNetwork) {
     }
 }
 
-/// What a critical link stands on is critical as well.
+/// What a critical link is built on is critical as well.
 fn set_critical(network: &mut HostNetwork) {
     for index in network.top_down() {
         let link = &network.links[index];

@@ -28,7 +28,7 @@ pub(in crate::network) fn needed(network: &HostNetwork) -> Vec<(&'static str, &'
         needed.push(("net.ipv4.conf.all.arp_announce", "2"));
     }
     if layers().any(|layer3| !layer3.rules.is_empty()) {
-        // Strict reverse path filtering drops what comes in by another NIC than the main
+        // Strict reverse path filtering drops packets that come in by another NIC than the main
         // table would send the answer to. The kernel uses the larger of all and the NIC's.
         needed.push(("net.ipv4.conf.all.rp_filter", "2"));
     }

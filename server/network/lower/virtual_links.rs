@@ -25,7 +25,7 @@ pub(super) fn on_others(profile: &Profile) -> impl Iterator<Item = (&String, Kin
     macvlans.chain(ipvlans)
 }
 
-/// The links that those stand on.
+/// The links that those are built on.
 pub(super) fn parents(profile: &Profile) -> impl Iterator<Item = &String> {
     let macvlans = profile.macvlans.values().map(|spec| &spec.link);
     macvlans.chain(profile.ipvlans.values().map(|spec| &spec.link))
@@ -41,7 +41,7 @@ pub(super) fn is_given_away(link: &Link, profile: &Profile) -> bool {
     matches!(link.kind, Kind::Veth { .. }) && !profile.veths.contains_key(&link.name)
 }
 
-/// A MAC for a MACVLAN that stands on a NIC: the NIC's own last half, and a locally
+/// A MAC for a MACVLAN that is built on a NIC: the NIC's own last half, and a locally
 /// administered first half made of the link's name. networkd's own choice is made of the name
 /// and the machine-id, which cloned images share.
 pub(super) fn derived_mac(nic: Mac, name: &str) -> Mac {

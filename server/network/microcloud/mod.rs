@@ -124,7 +124,7 @@ pub enum PreseedError {
     /// There are no hosts.
     #[error("a MicroCloud needs hosts, and none is named or has the profile")]
     NoHosts,
-    /// The one that begins is no member.
+    /// The one that begins is not a member.
     #[error("the initiator \"{0}\" is none of the members: {1}")]
     Initiator(String, String),
     /// A host has no link for a purpose, or not the one that was named.
@@ -154,7 +154,7 @@ pub enum PreseedError {
     /// Members must all be alike in this.
     #[error("the members differ in {0}: {1}")]
     Unlike(&'static str, String),
-    /// A text that is no range.
+    /// A text that is not a range.
     #[error(
         "\"{0}\" is no range of IPv4 addresses: FROM-TO is needed, such as 10.0.1.101-10.0.1.150"
     )]
@@ -177,7 +177,7 @@ struct Member {
 /// The text of the document, for every member alike.
 ///
 /// # Errors
-/// When a host is refused or is no member of a MicroCloud, or OVN has no addresses.
+/// When a host is refused or is not a member of a MicroCloud, or OVN has no addresses.
 pub fn microcloud_preseed(site: &ResolvedSite, cluster: &Cluster) -> Result<String, PreseedError> {
     let members: Vec<Member> =
         cluster.hosts.iter().map(|host| member(site, cluster, host)).collect::<Result<_, _>>()?;

@@ -79,7 +79,7 @@ pub(super) fn written(unit: &mut Unit, host: &HostNetwork, link: &Link) {
         // With the length of one address: networkd takes the last length for both.
         unit.set_some("Peer", written.peer.map(IpNet::from));
         unit.set_some("Scope", written.scope);
-        // One that several hosts bear would be taken for a duplicate.
+        // One that several hosts have would be taken for a duplicate.
         let own = written.is_own && written.address.addr().is_ipv4();
         let probed = own && link.settings.duplicate_detection;
         unit.set_some("DuplicateAddressDetection", probed.then_some("ipv4"));

@@ -15,7 +15,7 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> Option<String> {
 }
 
 /// Left to itself, udev gives a link that is made the MAC that networkd would have given it:
-/// 99-default.link says so of all of them.
+/// 99-default.link does so for all of them.
 fn left_alone(host: &HostNetwork, link: &Link) -> String {
     let mut unit = begin(host);
     unit.section("Match");

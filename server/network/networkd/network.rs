@@ -1,4 +1,4 @@
-//! `.network` files: how each link is found, and what stands on it. Pure.
+//! `.network` files: how each link is found, and what is built on it. Pure.
 
 use super::{begin, layer3};
 use crate::model::{
@@ -49,7 +49,7 @@ fn virtual_functions(unit: &mut Unit, link: &Link) {
     for (number, function) in sriov.iter().flat_map(|sriov| &sriov.functions) {
         unit.section("SR-IOV");
         unit.set("VirtualFunction", number);
-        // networkd has no word for none, and does not touch what it is not told of.
+        // networkd has no word for none, and leaves a setting alone that it does not find.
         unit.set_some("VLANId", function.vlan.filter(|id| *id != 0));
         unit.set_some("QualityOfService", function.qos);
         unit.set_yes("MACSpoofCheck", function.spoof_check);
@@ -128,7 +128,7 @@ fn is_unmanaged(host: &HostNetwork, name: &str) -> bool {
     host.links.get(name).is_some_and(|link| link.role == Role::Unmanaged)
 }
 
-/// What the link belongs to and what stands on it.
+/// What the link belongs to and what is built on it.
 fn stacking(unit: &mut Unit, host: &HostNetwork, link: &Link) {
     let master = link.master.as_deref().and_then(|name| host.links.get(name));
     match master.map(|master| (&master.kind, &master.name)) {

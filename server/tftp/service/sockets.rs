@@ -48,7 +48,7 @@ pub(super) fn listen(interface: &str, family: Family, shared: bool) -> io::Resul
 }
 
 /// Opens a socket that transfers answer from: `local` is the address that was
-/// asked. `interface` is none where the way back leads through another one.
+/// asked. `interface` is `None` where the way back leads through another one.
 pub(super) fn reply(
     interface: Option<&str>,
     local: IpAddr,

@@ -274,7 +274,7 @@ impl<'a> Rack<'a> {
         assert!(ended.is_none_or(|promise| promise.person.is(person)), "not its own lease");
     }
 
-    /// A stranger never gets what a host owns, nor anybody what is no client's.
+    /// A stranger never gets what a host owns, nor any client an address that is not for clients.
     fn check_address(&self, person: &Person, address: Ipv4Addr) {
         let owner = self.snapshot().site.hosts.iter().find(|(_, host)| {
             host.reservations.values().any(|own| *own == std::net::IpAddr::V4(address))

@@ -190,7 +190,7 @@ impl HostForm {
     }
 
     /// Adds the rows that the page offers beyond what is filled in: every link of the
-    /// profile that bears an address, spare NICs, and one more reservation.
+    /// profile that has an address, spare NICs, and one more reservation.
     pub(crate) fn offer_rows(&mut self, site: &ResolvedSite) {
         if let Some(resolution) = self.resolution(site) {
             for name in resolution.parameters.keys() {

@@ -1,4 +1,4 @@
-//! Broken sites: links that stand on others: VLANs, tunnels, bridges, cables, and packet sizes from layer to layer.
+//! Broken sites: links on other links (VLANs, tunnels, bridges), cables, and MTUs from layer to layer.
 
 use super::{BOND, BRIDGE, Case, VLAN};
 
