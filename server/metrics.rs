@@ -54,6 +54,12 @@ pub(crate) static HTTP_ANSWERS: Family =
 /// Events, by kind.
 pub(crate) static EVENTS: Family =
     Family::new("rackstrap_events_total", "kind", "Events recorded, by kind");
+/// Events that the database did not take, by kind.
+pub(crate) static EVENTS_SET_ASIDE: Family = Family::new(
+    "rackstrap_events_set_aside_total",
+    "kind",
+    "Events that the database cannot store, by kind",
+);
 /// Whether the database is writable.
 pub(crate) static DATABASE: Health = Health::new();
 
@@ -67,6 +73,7 @@ const FAMILIES: &[&Family] = &[
     &TFTP_REFUSED,
     &HTTP_ANSWERS,
     &EVENTS,
+    &EVENTS_SET_ASIDE,
 ];
 
 /// Counters with one name and one label.
@@ -75,7 +82,7 @@ pub(crate) struct Family {
     name: &'static str,
     label: &'static str,
     help: &'static str,
-    counts: Mutex<BTreeMap<String, u64>>,
+    counts: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl Family {
@@ -83,20 +90,16 @@ impl Family {
         Self { name, label, help, counts: Mutex::new(BTreeMap::new()) }
     }
 
-    /// Adds 1 to the counter of a label value.
-    pub(crate) fn count(&self, label: &str) {
+    /// Adds 1 to the counter of a label value: one of a fixed set, never a client's word.
+    pub(crate) fn count(&self, label: &'static str) {
         self.add(label, 1);
     }
 
     /// Adds `amount` to the counter of a label value.
-    pub(crate) fn add(&self, label: &str, amount: u64) {
+    pub(crate) fn add(&self, label: &'static str, amount: u64) {
         let mut counts = lock(&self.counts);
-        if let Some(count) = counts.get_mut(label) {
-            *count += amount;
-            return;
-        }
-        let label = if counts.len() < MAX_LABELS { label } else { "other" };
-        *counts.entry(label.to_owned()).or_default() += amount;
+        let is_known = counts.len() < MAX_LABELS || counts.contains_key(label);
+        *counts.entry(if is_known { label } else { "other" }).or_default() += amount;
     }
 
     fn write(&self, text: &mut String) {
@@ -231,7 +234,7 @@ mod tests {
     fn counts_are_written_by_label_and_labels_are_bounded() {
         let family = Family::new("x_total", "reason", "Things");
         family.count("a \"b\"\\\n");
-        (0..200).for_each(|number| family.count(&format!("label {number}")));
+        (0..200).for_each(|number| family.count(format!("label {number}").leak()));
         family.count("a \"b\"\\\n");
         let mut text = String::new();
         family.write(&mut text);

@@ -12,7 +12,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::config::Config;
+use crate::config::{Config, LogFormat};
 use crate::files::FileStore;
 use crate::inventory::{self, Database, Expected, Inventory, OpenError, Retention};
 use crate::leases::LeaseBook;
@@ -83,6 +83,9 @@ impl Server {
             .map_err(|source| ServeError::FilesDir { path: files.display().to_string(), source })?;
         let inventory = Inventory::open(database.clone()).await?;
         inventory.states.set_patience(Patience { percent: config.boot_patience_percent });
+        if config.log_format == LogFormat::Json {
+            inventory.events.log_fields();
+        }
         let leases = LeaseBook::open(database).await?;
         let files = FileStore::new(vec![config.files_path()]).with_package(config.ipxe_dir.clone());
         let of_images = files.clone();

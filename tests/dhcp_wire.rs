@@ -142,7 +142,7 @@ fn clients_without_an_ethernet_address_get_one_address_each_by_broadcast() {
     client.send(&nameless, EVERYBODY);
     wait_for("one that does not say who it is is counted", || {
         let answer = server.inside.sh("curl -sf -m 5 http://127.0.0.1:8080/metrics");
-        String::from_utf8_lossy(&answer.stdout).contains("no usable hardware address (type 32")
+        String::from_utf8_lossy(&answer.stdout).contains("packet has no usable hardware address")
     });
 }
 

@@ -348,3 +348,52 @@ async fn every_query_among_a_million_events_takes_less_than_100_ms() {
     }
     assert!(slow.is_empty(), "{slow:#?}");
 }
+
+/// An event that PostgreSQL does not take: there is no NUL in its texts.
+#[tokio::test]
+async fn an_event_that_cannot_be_stored_holds_up_no_other() {
+    let store = Store::postgres().await;
+    let inventory = with_hosts(&store).await;
+    inventory.events.record(Some("a"), None, event(0, 200).data);
+    inventory.events.record(Some("nul\0"), None, event(40, 200).data);
+    inventory.events.record(Some("a"), None, event(80, 200).data);
+    assert!(inventory.events.flush(Duration::from_secs(10)).await);
+    let stored = all_pages(&inventory.database, query()).await;
+    let kinds: Vec<_> = stored.iter().map(|stored| stored.event.kind()).collect();
+    assert_eq!(kinds, [EventKind::Request, EventKind::Discover]);
+    inventory.events.record(Some("b"), None, event(0, 200).data);
+    assert!(inventory.events.flush(Duration::from_secs(10)).await);
+    assert_eq!(all_pages(&inventory.database, query()).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_utf8_is_refused_when_opened() {
+    let store = Store::postgres().await;
+    let mut connection =
+        <sqlx::PgConnection as sqlx::Connection>::connect(&store.url).await.unwrap();
+    let name = format!("latin1_{}", std::process::id());
+    let create = format!(
+        "CREATE DATABASE {name} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
+    let (server, query) = store.url.split_once('?').map_or((&*store.url, ""), |(a, b)| (a, b));
+    let (server, _) = server.rsplit_once('/').unwrap();
+    let error = Database::open(&format!("{server}/{name}?{query}")).await.unwrap_err().to_string();
+    assert!(error.contains("has the encoding LATIN1: expected UTF8"), "{error}");
+}
+
+#[tokio::test]
+async fn events_of_strangers_do_not_displace_those_of_hosts() {
+    for store in Store::both().await {
+        let database = store.open().await;
+        fill(&database, 600, 200).await;
+        let strangers: Vec<Event> =
+            (0..900).map(|n| Event { host: None, ..event(n, 200) }).collect();
+        database.add_events(&strangers, 0, &|_| None).await.unwrap();
+        assert_eq!(database.remove_events_of_strangers(200).await.unwrap(), 700, "{}", store.kind);
+        let left = all_pages(&database, query()).await;
+        assert_eq!(left.len(), 800, "{}", store.kind);
+        assert_eq!(left.iter().filter(|stored| stored.event.host.is_some()).count(), 600);
+        assert_eq!(left[0].event.at_ms, strangers[899].at_ms, "{}", store.kind);
+    }
+}

@@ -28,6 +28,7 @@ mod doctor;
 mod dracut;
 mod events;
 mod fabric;
+mod flood;
 mod frr;
 mod golden;
 mod guests;

@@ -29,6 +29,20 @@ pub(crate) enum Unusable {
     NoClient(u8, usize),
 }
 
+impl Unusable {
+    /// The reason as it is counted: one of a fixed set, without what the packet says.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Malformed(Malformed::TooShort(_)) => "packet is shorter than a DHCP header",
+            Self::Malformed(Malformed::NoCookie) => "packet has no DHCP magic cookie",
+            Self::Malformed(Malformed::HardwareLength(_)) => "hardware address is too long",
+            Self::FromServer => "packet is from a server",
+            Self::NoMessageType => "packet's DHCP message type is empty",
+            Self::NoClient(..) => "packet has no usable hardware address",
+        }
+    }
+}
+
 /// What a client's message says. An option with an invalid length counts as absent.
 impl Packet<'_> {
     /// Checks that it is a client's message that identifies its sender.

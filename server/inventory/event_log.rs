@@ -59,6 +59,10 @@ impl EventRow {
     }
 }
 
+/// Events that belong to no host are at most this part of all: they must not displace the hosts'
+/// history.
+const STRANGERS_PART: u64 = 5;
+
 /// How many events one transaction removes: a lease may wait for it.
 const REMOVED_AT_ONCE: i64 = 1000;
 
@@ -185,6 +189,7 @@ impl Database {
         let before_ms = now_ms - i64::from(retention.days) * 86_400_000;
         Ok(self.remove_events_before(before_ms).await?
             + self.remove_old_boots(retention.boots).await?
+            + self.remove_events_of_strangers(retention.rows / STRANGERS_PART).await?
             + self.remove_events_beyond(retention.rows).await?)
     }
 
@@ -224,6 +229,31 @@ impl Database {
             .fetch_optional(pool)
             .await)?;
         self.remove_events_below(first.unwrap_or(i64::MAX), i64::MAX).await
+    }
+
+    /// Removes the oldest events that belong to no host, so that `rows` are left; how many there
+    /// were.
+    pub async fn remove_events_of_strangers(&self, rows: u64) -> Result<u64, Error> {
+        const FIRST_KEPT: &str = "SELECT number FROM events WHERE host IS NULL
+             ORDER BY number DESC LIMIT 1 OFFSET $1";
+        const REMOVE: &str = "DELETE FROM events WHERE number IN
+             (SELECT number FROM events WHERE host IS NULL AND number <= $1
+              ORDER BY number LIMIT $2)";
+        let last: Option<i64> = with_pool!(self, pool => sqlx::query_scalar(FIRST_KEPT)
+            .bind(i64::try_from(rows).unwrap_or(i64::MAX))
+            .fetch_optional(pool)
+            .await)?;
+        let Some(last) = last else { return Ok(0) };
+        let mut removed = 0;
+        loop {
+            let mut transaction = self.begin_writing().await?;
+            let some = execute!(&mut transaction, REMOVE, last, REMOVED_AT_ONCE)?;
+            transaction.commit().await?;
+            removed += some;
+            if some < REMOVED_AT_ONCE as u64 {
+                return Ok(removed);
+            }
+        }
     }
 
     /// Removes the events of each host before the newest `boots` of its boots; how many there were.

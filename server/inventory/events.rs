@@ -1,7 +1,8 @@
 //! The event bus: everything that happens is shown live and written down.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::inventory::{Database, HostStates, Inventory, Retention, now_ms};
 use crate::lifecycle::audit::AuditEntry;
+use crate::lifecycle::budget::EventBudget;
 use crate::lifecycle::{Event, EventData, Progress, StateChange, StrangerBudget};
-use crate::metrics::{DATABASE, EVENTS};
+use crate::metrics::{DATABASE, EVENTS, EVENTS_SET_ASIDE};
 use crate::model::Mac;
 
 /// How many messages a slow watcher may lag before it misses some.
@@ -67,6 +69,8 @@ pub struct EventBus {
     hurry: Arc<Notify>,
     not_stored: Arc<AtomicU64>,
     strangers: Arc<Mutex<StrangerBudget>>,
+    budget: Arc<Mutex<EventBudget>>,
+    logs_fields: Arc<AtomicBool>,
     states: Arc<HostStates>,
 }
 
@@ -80,22 +84,69 @@ impl EventBus {
         let server = i64::from(rand::random::<u32>()) + 1;
         let writer = Writer { server, database, states: states.clone() };
         tokio::spawn(write_down(writer, waiting, hurry.clone(), not_stored.clone()));
-        Self { server, watchers, store, hurry, not_stored, strangers: Arc::default(), states }
+        let (strangers, budget, logs_fields) = Default::default();
+        Self { server, watchers, store, hurry, not_stored, strangers, budget, logs_fields, states }
     }
 
-    /// Records that something happened now.
+    /// Records that something happened now, and logs it; of a client that repeats itself only a
+    /// part.
     pub fn record(&self, host: Option<&str>, mac: Option<Mac>, data: EventData) {
         EVENTS.count(data.kind().label());
         let event = Event { at_ms: now_ms(), host: host.map(str::to_owned), mac, data };
-        self.states.note(&event);
+        let is_taken = self.budget.lock().unwrap_or_else(PoisonError::into_inner).takes(&event);
+        if is_taken {
+            self.keep(event);
+        }
+    }
+
+    /// Tells how many events were only counted.
+    pub(super) fn tell_left_out(&self) {
+        let told = self.budget.lock().unwrap_or_else(PoisonError::into_inner).tell(now_ms());
+        told.into_iter().for_each(|event| self.keep(event));
+    }
+
+    fn keep(&self, event: Event) {
+        let boot = self.states.note(&event);
+        self.log(&event, boot);
         if self.watchers.receiver_count() > 0 {
             let _ = self.watchers.send(Live::Event(event.clone()));
         }
         let waiting = STORE_BACKLOG - self.store.capacity();
-        let shed = waiting > STRANGERS_BACKLOG && event.host.is_none();
+        let host = event.host.clone();
+        let shed = waiting > STRANGERS_BACKLOG && host.is_none();
         if shed || self.store.try_send(Message::Store(event)).is_err() {
-            self.states.will_not_store(host.map(str::to_owned).as_ref());
+            self.states.will_not_store(host.as_ref());
             self.not_stored.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a failed request of a client is logged: not all of one that repeats itself.
+    pub fn logs_failure_of(&self, address: IpAddr) -> bool {
+        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        budget.takes_failure(address, now_ms())
+    }
+
+    /// Has log lines carry the fields of events, for programs that read the log.
+    pub fn log_fields(&self) {
+        self.logs_fields.store(true, Ordering::Relaxed);
+    }
+
+    /// Writes an event to the log. `boot` tells one boot of its host from another.
+    fn log(&self, event: &Event, boot: Option<i64>) {
+        let Event { host, mac, data, .. } = event;
+        let (kind, host, mac) =
+            (data.kind().label(), host.as_deref(), mac.map(|mac| mac.to_string()));
+        let address = data.address().map(|address| address.to_string());
+        let fields = self.logs_fields.load(Ordering::Relaxed);
+        let fields = fields.then(|| serde_json::to_string(data).unwrap_or_default());
+        match data {
+            EventData::Error(_) => {
+                tracing::error!(kind, host, mac, boot, address, fields, "{kind}: {data}");
+            }
+            EventData::Warning(_) => {
+                tracing::warn!(kind, host, mac, boot, address, fields, "{kind}: {data}");
+            }
+            _ => tracing::info!(kind, host, mac, boot, address, fields, "{kind}: {data}"),
         }
     }
 
@@ -206,13 +257,21 @@ async fn write_batch(writer: &Writer, batch: &mut Vec<Message>) {
     // A full disk is emptied one day: until then events wait, as many as the channel holds.
     let mut failed_before = false;
     let is_local = |host: &str| states.is_local(host);
-    let lives = loop {
+    while !events.is_empty() {
         let error = match database.add_events(&events, *server, &is_local).await {
-            Ok(lives) => break lives,
+            Ok(lives) => {
+                DATABASE.works();
+                states.stored(&events, lives);
+                break;
+            }
             Err(error) => error,
         };
         if database.is_closed() {
             return;
+        }
+        if error.is_about_data() {
+            store_singly(writer, &events).await;
+            break;
         }
         DATABASE.failed(&error);
         if !failed_before {
@@ -220,13 +279,27 @@ async fn write_batch(writer: &Writer, batch: &mut Vec<Message>) {
         }
         failed_before = true;
         tokio::time::sleep(Duration::from_secs(1)).await;
-    };
-    if !events.is_empty() {
-        DATABASE.works();
-        states.stored(&events, lives);
     }
     for done in flushes {
         let _ = done.send(());
+    }
+}
+
+/// Stores events one by one: the database does not take one of them. That one is set aside, so
+/// that it holds up no other.
+async fn store_singly(writer: &Writer, events: &[Event]) {
+    let Writer { server, database, states } = writer;
+    let is_local = |host: &str| states.is_local(host);
+    for event in events {
+        let one = std::slice::from_ref(event);
+        match database.add_events(one, *server, &is_local).await {
+            Ok(lives) => states.stored(one, lives),
+            Err(error) => {
+                EVENTS_SET_ASIDE.count(event.kind().label());
+                states.stored(one, Vec::new());
+                tracing::error!(%error, kind = event.kind().label(), "an event cannot be stored; set aside");
+            }
+        }
     }
 }
 
@@ -270,6 +343,7 @@ impl Inventory {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 _ = index.tick() => {
+                    self.events.tell_left_out();
                     if let Err(error) = self.database.index_events().await {
                         tracing::warn!(%error, "cannot index events; retrying");
                     }

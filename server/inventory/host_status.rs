@@ -13,6 +13,7 @@ use crate::inventory::{Database, Error, Snapshot};
 use crate::lifecycle::stall::{BootContext, Cause, Patience};
 use crate::lifecycle::state::Life;
 use crate::lifecycle::{Event, HostState, HostStatus, StateChange};
+use crate::model::Mac;
 
 /// The states of all hosts.
 ///
@@ -101,10 +102,11 @@ impl HostStates {
         Some(image.and_then(|image| site.images.get(image)).is_some_and(|image| image.local))
     }
 
-    /// Takes an event into account that is about to be stored.
-    pub(super) fn note(&self, event: &Event) {
-        let Some(name) = &event.host else { return };
-        let Some(is_local) = self.is_local(name) else { return };
+    /// Takes an event into account that is about to be stored. Gives the boot of its host: when it
+    /// began, in Unix milliseconds.
+    pub(super) fn note(&self, event: &Event) -> Option<i64> {
+        let name = event.host.as_ref()?;
+        let is_local = self.is_local(name)?;
         let mut lives = self.lives();
         let known = match lives.get_mut(name) {
             Some(known) => known,
@@ -113,6 +115,18 @@ impl HostStates {
         known.shown.note(event, is_local);
         known.is_new = true;
         known.waiting.push_back(event.clone());
+        Some(known.shown.boot.began_ms).filter(|began_ms| *began_ms > 0)
+    }
+
+    /// The MAC of a host that its latest boot was heard of by last.
+    pub fn mac_of(&self, host: &str) -> Option<Mac> {
+        self.lives().get(host)?.shown.boot.mac
+    }
+
+    /// The latest boot of a host: when it began, in Unix milliseconds.
+    pub fn boot_of(&self, host: &str) -> Option<i64> {
+        let lives = self.lives();
+        lives.get(host).map(|known| known.shown.boot.began_ms).filter(|began_ms| *began_ms > 0)
     }
 
     /// Notes that an event, the newest one of its host, will not be stored.

@@ -400,7 +400,6 @@ impl Inventory {
     }
 
     fn tell_of_install(&self, host: &str, data: EventData) {
-        tracing::info!(host, "{}: {data}", data.kind());
         self.events.record(Some(host), None, data);
     }
 }

@@ -655,6 +655,18 @@ pub enum Warning {
         /// The client.
         to: IpAddr,
     },
+    /// A client repeated itself: so many events were only counted.
+    LeftOut {
+        /// Their kind.
+        of: EventKind,
+        /// How many.
+        times: u64,
+        /// Within how many seconds.
+        seconds: u64,
+        /// The client, if it is known by its address only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<IpAddr>,
+    },
     /// The rental of a host has ended.
     RentalEnded {
         /// The tenant.
@@ -672,6 +684,7 @@ impl Warning {
             | Self::AddressInUse { address, .. }
             | Self::OwnAddressInUse(Decline { address, .. }) => Some(IpAddr::V4(*address)),
             Self::BrokenOff { to, .. } | Self::ConfigRefused { to, .. } => Some(*to),
+            Self::LeftOut { from, .. } => *from,
             Self::PortChanged { .. }
             | Self::PoolLow { .. }
             | Self::OffersToStrangers { .. }

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod boot;
+pub mod budget;
 pub mod client;
 pub mod event;
 pub mod gate;

@@ -27,75 +27,80 @@ pub enum NakReason {
 }
 
 /// Why a message is not answered.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
-    thiserror::Error,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// Every address of the subnet's ranges is taken.
-    #[error("no free address in the subnet's dhcp ranges")]
     PoolExhausted,
     /// The subnet refuses clients that are not in the inventory.
-    #[error("the subnet refuses clients that are not in the inventory")]
     UnknownRefused,
     /// The client took the offer of another server.
-    #[error("the client chose another server")]
     OtherServer,
     /// Another server may know the client: it must not hear a NAK from this one.
-    #[error("no record of the client here")]
     NoRecord,
     /// The message lacks what its kind needs.
-    #[error("the message names no address")]
     NoAddress,
     /// The client gives back or refuses an address that it does not hold.
-    #[error("the client does not hold that address")]
     NotItsLease,
     /// The client gives back or refuses an address while it asks for it: the lease would
     /// outlive its end in memory.
-    #[error("a lease of that address is being made")]
     BeingGiven,
     /// The packet does not come from the address that the client says it has.
-    #[error("the packet does not come from the address it speaks of")]
     WrongSource,
     /// A kind of message that servers do not answer.
-    #[error("this kind of message is not answered")]
     NotForUs,
     /// The packet's link belongs to no subnet of the site.
-    #[error("no subnet of the site is on that link")]
     NoSubnet,
     /// A relay that is not allowed.
-    #[error("the relay agent is not allowed")]
     UnknownRelay,
     /// Another server gives the addresses; this one says what to boot.
-    #[error("addresses are given by another server (proxy_dhcp)")]
     AddressesElsewhere,
     /// A question about booting of one that boots nothing from here.
-    #[error("the client boots nothing from here")]
     BootsNothing,
     /// BOOTP is for hosts that own an address, where the subnet says so.
-    #[error(
-        "a BOOTP client is answered only with an address of its own, where the subnet has bootp"
-    )]
     NoBootp,
     /// Another server has time to answer first.
-    #[error("the client has not asked for min-secs seconds yet")]
     TooEarly,
     /// The address that it is to have is being probed: the answer follows.
-    #[error("its address is being probed")]
     BeingProbed,
     /// The client refuses too many addresses.
-    #[error("the client declined too many addresses")]
     TooManyDeclines,
 }
+
+impl Reason {
+    /// The reason in words: one of a fixed set.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::PoolExhausted => "no free address in the subnet's dhcp ranges",
+            Self::UnknownRefused => "the subnet refuses clients that are not in the inventory",
+            Self::OtherServer => "the client chose another server",
+            Self::NoRecord => "no record of the client here",
+            Self::NoAddress => "the message names no address",
+            Self::NotItsLease => "the client does not hold that address",
+            Self::BeingGiven => "a lease of that address is being made",
+            Self::WrongSource => "the packet does not come from the address it speaks of",
+            Self::NotForUs => "this kind of message is not answered",
+            Self::NoSubnet => "no subnet of the site is on that link",
+            Self::UnknownRelay => "the relay agent is not allowed",
+            Self::AddressesElsewhere => "addresses are given by another server (proxy_dhcp)",
+            Self::BootsNothing => "the client boots nothing from here",
+            Self::NoBootp => {
+                "a BOOTP client is answered only with an address of its own, where the subnet has bootp"
+            }
+            Self::TooEarly => "the client has not asked for min-secs seconds yet",
+            Self::BeingProbed => "its address is being probed",
+            Self::TooManyDeclines => "the client declined too many addresses",
+        }
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+impl std::error::Error for Reason {}
 
 /// Why a client is told its script instead of a program.
 #[derive(

@@ -4,6 +4,7 @@
 use std::fmt::{self, Display, Formatter, Write};
 use std::net::Ipv4Addr;
 
+use super::EventKind;
 use super::audit::{Action, AuditEntry};
 use super::event::{
     Ack, Boots, Decline, Ending, EventData, Failure, Grant, Nak, Offer, Question, Report, Script,
@@ -374,6 +375,16 @@ fn warns(f: &mut impl Write, warning: &Warning) -> fmt::Result {
         }
         Warning::ConfigRefused { host, to } => {
             write!(f, "{to} asked for the configuration of {host} and was refused")
+        }
+        Warning::LeftOut { of, times, seconds, from } => {
+            match of {
+                EventKind::Error => write!(f, "{times} more failed requests")?,
+                of => write!(f, "{times} more {of} events")?,
+            }
+            if let Some(from) = from {
+                write!(f, " of {from}")?;
+            }
+            write!(f, " within {seconds} s were counted, not stored")
         }
         Warning::RentalEnded { tenant, until } => {
             write!(f, "the rental of tenant {tenant} has ended")?;

@@ -72,6 +72,7 @@ pub(crate) struct DhcpServer {
     settings: Vec<(String, String)>,
     by: Option<std::path::PathBuf>,
     database: String,
+    log_level: String,
 }
 
 impl DhcpServer {
@@ -88,7 +89,8 @@ impl DhcpServer {
         let database = database.map_or(sqlite, str::to_owned);
         let settings = vec![("RACKSTRAP_DATABASE".to_owned(), database.clone())];
         let (process, by) = (None, None);
-        let server = Self { inside, directory, logs, process, settings, by, database };
+        let log_level = "rackstrap=debug,info".to_owned();
+        let server = Self { inside, directory, logs, process, settings, by, database, log_level };
         server.set_site(site);
         server
     }
@@ -96,6 +98,11 @@ impl DhcpServer {
     /// Sets a configuration key for the next start.
     pub(crate) fn set(&mut self, key: &str, value: &str) {
         self.settings.push((format!("RACKSTRAP_{}", key.to_uppercase()), value.to_owned()));
+    }
+
+    /// Sets what the server logs from the next start on.
+    pub(crate) fn log_at(&mut self, level: &str) {
+        level.clone_into(&mut self.log_level);
     }
 
     /// Has the server started by a program that takes its command line.
@@ -123,7 +130,7 @@ impl DhcpServer {
             None => self.inside.command(program),
         };
         command.args(self.by.is_some().then_some(program));
-        command.args(["serve", "--log-level", "rackstrap=debug,info"]);
+        command.args(["serve", "--log-level", &self.log_level]);
         command.arg("--data-dir").arg(self.directory.path());
         for interface in interfaces {
             command.args(["--interface", interface]);

@@ -1,6 +1,6 @@
 //! The list of events as a page, without a script.
 
-use std::time::Duration;
+use rackstrap::lifecycle::Event;
 
 use super::server::Server;
 use crate::common::boots;
@@ -8,13 +8,18 @@ use crate::common::boots;
 #[tokio::test]
 async fn events_are_filtered_and_older_ones_are_behind_a_link() {
     let server = Server::start().await;
-    let events = &server.app.inventory.events;
     let mac = "52:54:00:aa:00:01".parse().ok();
-    for number in 0..450 {
-        events.record(Some("r1-n01"), mac, boots::kernel(&format!("file-{number:03}")));
-    }
-    events.record(Some("r1-n02"), None, boots::script("live"));
-    assert!(events.flush(Duration::from_secs(20)).await);
+    let now_ms = jiff::Timestamp::now().as_millisecond();
+    let event = |number: i64| Event {
+        at_ms: now_ms - 1000 + number,
+        host: Some("r1-n01".into()),
+        mac,
+        data: boots::kernel(&format!("file-{number:03}")),
+    };
+    let mut events: Vec<Event> = (0..450).map(event).collect();
+    let (host, data) = (Some("r1-n02".into()), boots::script("live"));
+    events.push(Event { at_ms: now_ms, host, mac: None, data });
+    server.app.inventory.database.add_events(&events, 0, &|_| None).await.unwrap();
     let operator = server.operator().await;
     let (mut path, mut seen, mut pages) = ("/events?kind=kernel".to_owned(), Vec::new(), 0);
     loop {

@@ -34,6 +34,16 @@ pub(super) enum Silence {
     Decided(#[from] Reason),
 }
 
+impl Silence {
+    /// The reason as it is counted: one of a fixed set, without what the packet says.
+    pub(super) fn label(&self) -> &'static str {
+        match self {
+            Self::Unusable(unusable) => unusable.label(),
+            Self::Decided(reason) => reason.label(),
+        }
+    }
+}
+
 /// A reply ready to leave, and the event that is recorded once it has left.
 pub(in crate::dhcp) struct Transmit {
     pub(in crate::dhcp) bytes: Vec<u8>,
@@ -60,10 +70,9 @@ pub(in crate::dhcp) struct ClientEvent {
 }
 
 impl ClientEvent {
-    /// Writes the event to the log and to the event bus.
+    /// Records the event.
     pub(super) fn record(self, events: &EventBus) {
         let Self { host, mac, data } = self;
-        tracing::info!(host, mac = mac.map(tracing::field::display), "{}: {data}", data.kind());
         events.record(host.as_deref(), mac, data);
     }
 }

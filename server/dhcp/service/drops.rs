@@ -1,26 +1,17 @@
 //! Counts unanswered packets, so that a flood of invalid ones costs one log line a minute.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 
 use crate::metrics::DHCP_UNANSWERED;
 
-/// How many different reasons are told apart; the rest is counted together.
-const MAX_REASONS: usize = 64;
-
 /// Packets that were dropped, by reason, since the last report.
 #[derive(Debug, Default)]
-pub(super) struct Drops(BTreeMap<String, u64>);
+pub(super) struct Drops(BTreeMap<&'static str, u64>);
 
 impl Drops {
     /// Counts one packet.
-    pub(super) fn count(&mut self, reason: &impl Display) {
-        let reason = reason.to_string();
-        DHCP_UNANSWERED.count(&reason);
-        if self.0.len() >= MAX_REASONS && !self.0.contains_key(&reason) {
-            *self.0.entry("other".to_owned()).or_default() += 1;
-            return;
-        }
+    pub(super) fn count(&mut self, reason: &'static str) {
+        DHCP_UNANSWERED.count(reason);
         *self.0.entry(reason).or_default() += 1;
     }
 

@@ -193,14 +193,12 @@ impl<'a> Transaction<'a> {
     /// Warns the operator of something that concerns more than one host.
     pub(super) fn warn(&self, mac: Option<Mac>, warning: Warning) {
         let data = EventData::Warning(warning);
-        tracing::warn!("{data}");
         self.app.inventory.events.record(None, mac, data);
     }
 
     /// Reports something that keeps clients from being served.
     pub(super) fn alarm(&self, failure: Failure) {
         let data = EventData::Error(failure);
-        tracing::error!("{data}");
         self.app.inventory.events.record(None, None, data);
     }
 }

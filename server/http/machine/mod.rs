@@ -17,11 +17,12 @@ mod scripts;
 mod transfer;
 
 use std::io;
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRef, Request};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRef, Request, State};
 use axum::http::{Method, Uri};
 use axum::middleware::{self, Next};
 use axum::response::Response;
@@ -109,7 +110,11 @@ fn service(app: App) -> Service {
         )
         .layer(DefaultBodyLimit::max(report::MAX_BYTES))
         .layer(RequestBodyTimeoutLayer::new(listen::BODY))
-        .layer(ServiceBuilder::new().layer(middleware::from_fn(log)).layer(CatchPanicLayer::new()))
+        .layer(
+            ServiceBuilder::new()
+                .layer(middleware::from_fn_with_state(app.clone(), log))
+                .layer(CatchPanicLayer::new()),
+        )
         .with_state(Machine(Arc::new(Parts { app, rendered: Rendered::default() })));
     MapRequest::new(routes, join_slashes)
 }
@@ -146,28 +151,82 @@ fn join_slashes(mut request: Request) -> Request {
     request
 }
 
-/// Writes a line for every request that fails, and for the others where debugging asks for it.
-/// What matters of those is told as an event.
-async fn log(request: Request, next: Next) -> Response {
+/// Writes a line for requests that fail, and for the others where debugging asks for it. What
+/// matters of those is told as an event. A client that fails again and again is logged in part.
+async fn log(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     // Without the query, which may hold the token of a boot.
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let peer =
         request.extensions().get::<ConnectInfo<ConnectionAddresses>>().map(|info| info.0.peer);
     let response = next.run(request).await;
-    let peer = peer.map(tracing::field::display);
-    HTTP_ANSWERS.count(response.status().as_str());
-    let (status, elapsed) = (response.status().as_u16(), started.elapsed());
-    if status < 400 {
-        tracing::debug!(peer, status, ?elapsed, "{method} {path}");
-    } else {
-        tracing::info!(peer, status, ?elapsed, "{method} {path}");
+    let status = response.status().as_u16();
+    HTTP_ANSWERS.count(status_label(status));
+    let is_failure = status >= 400;
+    let address = peer.map(|peer| peer.ip().to_canonical());
+    let is_logged = match (is_failure, address) {
+        (true, Some(address)) => app.inventory.events.logs_failure_of(address),
+        (true, None) => true,
+        (false, _) => tracing::enabled!(tracing::Level::DEBUG),
+    };
+    if is_logged {
+        let elapsed = started.elapsed();
+        let Asker { host, mac, boot } = Asker::of(&app, &path, address);
+        let (peer, mac) = (peer.map(tracing::field::display), mac.map(|mac| mac.to_string()));
+        if is_failure {
+            tracing::info!(peer, host, mac, boot, status, ?elapsed, "{method} {path}");
+        } else {
+            tracing::debug!(peer, host, mac, boot, status, ?elapsed, "{method} {path}");
+        }
     }
     response
 }
 
-/// Says in the log and on the event bus what happened.
+/// Whose request it is, as far as its path or its address says.
+#[derive(Default)]
+struct Asker {
+    host: Option<String>,
+    mac: Option<Mac>,
+    boot: Option<i64>,
+}
+
+impl Asker {
+    fn of(app: &App, path: &str, address: Option<IpAddr>) -> Self {
+        let named = path.split('/').nth(2).and_then(|name| name.get(..17)?.parse().ok());
+        let lease = match address {
+            Some(IpAddr::V4(address)) => app.leases.find(address),
+            _ => None,
+        };
+        let Some(mac) = named.or(lease.map(|lease| lease.mac)) else { return Self::default() };
+        let snapshot = app.inventory.snapshot();
+        let host = snapshot.host_of_mac(mac).map(|(name, _)| name.to_owned());
+        let boot = host.as_ref().and_then(|host| app.inventory.states.boot_of(host));
+        Self { host, mac: Some(mac), boot }
+    }
+}
+
+/// A status as it is counted: one of a fixed set.
+fn status_label(status: u16) -> &'static str {
+    match status {
+        200 => "200",
+        206 => "206",
+        304 => "304",
+        400 => "400",
+        403 => "403",
+        404 => "404",
+        405 => "405",
+        408 => "408",
+        409 => "409",
+        413 => "413",
+        416 => "416",
+        422 => "422",
+        500 => "500",
+        503 => "503",
+        _ => "other",
+    }
+}
+
+/// Records what happened.
 fn tell(app: &App, host: Option<&str>, mac: Option<Mac>, data: EventData) {
-    tracing::info!(host, mac = mac.map(tracing::field::display), "{}: {data}", data.kind());
     app.inventory.events.record(host, mac, data);
 }

@@ -136,6 +136,13 @@ impl Drop for Transfer {
             let warning = Warning::BrokenOff { to, file, sent_bytes, total_bytes, milliseconds };
             EventData::Warning(warning)
         };
-        tell(&self.app, self.subject.host.as_deref(), None, data);
+        let lease = match to {
+            IpAddr::V4(address) => self.app.leases.find(address),
+            IpAddr::V6(_) => None,
+        };
+        let host = self.subject.host.as_deref();
+        let heard_last = || self.app.inventory.states.mac_of(host?);
+        let mac = lease.map(|lease| lease.mac).or_else(heard_last);
+        tell(&self.app, host, mac, data);
     }
 }

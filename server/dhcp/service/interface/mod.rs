@@ -215,7 +215,7 @@ impl InterfaceServer {
     fn handle(&mut self, snapshot: &Snapshot, arrival: Arrival, bytes: &[u8], now: i64) {
         let Self { app, link, history, .. } = self;
         match exchange::answer(app, snapshot, link, history, &arrival, bytes, now) {
-            Err(silence) => self.drops.count(&silence),
+            Err(silence) => self.drops.count(silence.label()),
             Ok(Action::Send(transmit)) => self.outbox.push(transmit),
             Ok(Action::Commit(lease, reply)) => self.leases.push((lease, reply)),
             Ok(Action::Probe(probe)) => self.probe(*probe, arrival, bytes),
@@ -237,7 +237,6 @@ impl InterfaceServer {
         if self.history.warns("database", now()) {
             let error = error.to_owned();
             let data = EventData::Warning(Warning::LeasesNotStored { error });
-            tracing::error!("{data}");
             self.app.inventory.events.record(None, None, data);
         }
     }
@@ -269,7 +268,7 @@ impl InterfaceServer {
         for (place, error) in failures {
             let (to, interface) = (answers[place].destination, &self.link.interface);
             tracing::warn!(interface, "cannot send a reply to {to:?}: {error}");
-            self.drops.count(&"the reply cannot be sent");
+            self.drops.count("the reply cannot be sent");
             answers[place].event = None;
         }
         for event in answers.iter_mut().filter_map(|answer| answer.event.take()) {

@@ -28,7 +28,6 @@ impl InterfaceServer {
                 address: probed.probe.address,
                 by: mac,
             });
-            tracing::warn!("{data}");
             self.app.inventory.events.record(None, mac, data);
             let lease = probed.quarantine(mac, now, decline_seconds);
             let stored = self.app.leases.commit(lease, now);
@@ -49,7 +48,6 @@ impl InterfaceServer {
         let believed = self.history.probes.believes_conflict(now);
         if !believed && self.history.warns("probes", now) {
             let data = EventData::Warning(Warning::ProxyArp);
-            tracing::warn!("{data}");
             self.app.inventory.events.record(None, mac, data);
         }
         believed
