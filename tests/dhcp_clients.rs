@@ -45,10 +45,26 @@ fn rack(nics: &[&str]) -> (DhcpServer, Netns) {
 
 #[test]
 fn a_host_has_one_address_from_either_nic_with_either_client() {
-    let (_server, clients) = rack(&["52:54:00:aa:00:01", "52:54:00:aa:00:02"]);
+    let (server, clients) = rack(&["52:54:00:aa:00:01", "52:54:00:aa:00:02"]);
     let directory = tempfile::tempdir().unwrap();
     let first = RealClient::dhclient(&clients, "eth0", &directory.path().join("leases"));
     assert_eq!(first.wait_for("BOUND", 1), OWN);
+    // While an operating system has it on one NIC, the other one gets another address.
+    let second = RealClient::udhcpc(&clients, "eth1", &[]);
+    assert_eq!(second.wait_for("bound", 1), Ipv4Addr::new(10, 77, 0, 100));
+    drop(second);
+    let leases = directory.path().join("leases");
+    let mut release = clients.command("dhclient");
+    release.args(["-r", "-sf"]).arg(tool("dhcp-hook.sh")).arg("-lf").arg(&leases);
+    release.arg("-pf").arg(directory.path().join("pid")).arg("eth0");
+    release.args(["-e", "HOOK_LOG=/dev/null"]);
+    drop(first);
+    assert!(release.status().unwrap().success());
+    let released = || {
+        let leases = server.leases();
+        leases.iter().any(|lease| lease.address == OWN && lease.state == LeaseState::Released)
+    };
+    wait_for("the lease is released", released);
     let second = RealClient::udhcpc(&clients, "eth1", &[]);
     assert_eq!(second.wait_for("bound", 1), OWN);
 }
@@ -295,11 +311,11 @@ fn the_frame_goes_to_the_client_alone_unless_it_asks_for_broadcast() {
     for (message, expected) in [
         (
             quiet,
-            "> 52:54:00:bb:00:01, ethertype IPv4 (0x0800), length 342: 10.77.0.1.67 > 10.77.0.100.68",
+            "> 52:54:00:bb:00:01, ethertype IPv4 (0x0800), length 347: 10.77.0.1.67 > 10.77.0.100.68",
         ),
         (
             Message::new(1, STRANGER),
-            "> ff:ff:ff:ff:ff:ff, ethertype IPv4 (0x0800), length 342: 10.77.0.1.67 > 255.255.255.255.68",
+            "> ff:ff:ff:ff:ff:ff, ethertype IPv4 (0x0800), length 347: 10.77.0.1.67 > 255.255.255.255.68",
         ),
     ] {
         client.send(&message, Ipv4Addr::BROADCAST);

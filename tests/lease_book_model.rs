@@ -137,7 +137,9 @@ impl<'a> World<'a> {
             lease.starts_at = held.starts_at;
         }
         match change.state {
-            LeaseState::Bound => table.offer(&lease.client, lease.address, self.now + 60),
+            LeaseState::Bound => {
+                table.offer(&lease.client, lease.mac, lease.address, self.now + 60)
+            }
             _ if own && !table.is_offered(lease.address) => table.end(lease.clone()),
             _ => {}
         }
@@ -233,10 +235,10 @@ impl<'a> World<'a> {
         let net = "10.0.0.0/24".parse().unwrap();
         let mut table = self.server.as_ref().unwrap().book.table();
         let asked = LeaseFacts { may_lease: true, ..LeaseFacts::default() };
-        let facts = table.at(1, &self.site, self.now).complete(asked, &key, net);
+        let facts = table.at(1, &self.site, self.now).complete(asked, &key, None, net);
         let offered = facts.leased.or(facts.offered).or(facts.previous).or(facts.free);
         if let Some(offered) = offered {
-            table.offer(&key, offered, self.now + 60);
+            table.offer(&key, mac(client), offered, self.now + 60);
             let running = self.model.0.get(&offered).filter(|lease| lease.is_live(self.now));
             let own = running.is_none_or(|lease| lease.mac == mac(client) || lease.client == key);
             prop_assert!(

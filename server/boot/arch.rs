@@ -15,12 +15,15 @@ pub(crate) struct ClientSigns<'a> {
     pub client_archs: &'a [u8],
     /// Option 175, iPXE's own encapsulated options.
     pub ipxe: Option<&'a [u8]>,
+    /// Option 97: a type of 0 and a UUID (RFC 4578 section 2.3).
+    pub client_uuid: &'a [u8],
     /// The hardware address.
     pub mac: Option<Mac>,
 }
 
 /// The prefixes of the Raspberry Pi makers' MACs.
-const RASPBERRY_PI: [[u8; 3]; 6] = [
+const RASPBERRY_PI: [[u8; 3]; 7] = [
+    [0x88, 0xa2, 0x9e],
     [0xb8, 0x27, 0xeb],
     [0xdc, 0xa6, 0x32],
     [0xe4, 0x5f, 0x01],
@@ -54,10 +57,17 @@ impl ClientSigns<'_> {
             return Client::HttpBoot(arch);
         }
         if !self.vendor_class.starts_with(b"PXEClient") {
-            return Client::Plain;
+            // Vendors choose their own class (BlueField `NVIDIA/BF/PXE`, U-Boot), but only
+            // firmware states an architecture.
+            let Some(number) = self.arch_numbers().next() else { return Client::Plain };
+            if is_http_arch(number) {
+                return Client::HttpBoot(arch);
+            }
         }
-        // A Pi 4 and 5 say architecture 0; with UEFI installed they say 11.
-        let is_pi = self.mac.is_some_and(is_raspberry_pi);
+        // A Pi 4 and 5 say architecture 0; with UEFI installed they say 11. Their MAC blocks
+        // change, the beginning of their UUID does not.
+        let is_pi = self.mac.is_some_and(is_raspberry_pi)
+            || self.client_uuid.get(1..).is_some_and(|uuid| uuid.starts_with(b"RPi"));
         if (is_pi && arch == Arch::Bios) || arch == RPIBOOT {
             return Client::RaspberryPi;
         }
@@ -77,15 +87,19 @@ impl ClientSigns<'_> {
     /// The first architecture of option 93 that is known, else the one in option
     /// 60, else what option 93 says.
     fn arch(&self) -> Arch {
-        let mut numbers =
-            self.client_archs.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+        let mut numbers = self.arch_numbers();
         let known = |number: &u16| !matches!(Arch::from_number(*number), Arch::Other(_));
-        let first = numbers.clone().next();
+        let first = self.arch_numbers().next();
         numbers
             .find(known)
             .or_else(|| self.arch_of_vendor_class().filter(known))
             .or(first)
             .map_or(Arch::Bios, Arch::from_number)
+    }
+
+    /// The architecture types of option 93.
+    fn arch_numbers(&self) -> impl Iterator<Item = u16> {
+        self.client_archs.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
     }
 
     /// `Arch:00007` in the vendor class.
@@ -94,6 +108,12 @@ impl ClientSigns<'_> {
         let number = text.split_once("Arch:")?.1;
         number.get(..5)?.parse().ok()
     }
+}
+
+/// Whether an architecture type says that its firmware boots by HTTP (IANA "Processor
+/// Architecture Types").
+fn is_http_arch(number: u16) -> bool {
+    matches!(number, 15..=20 | 23 | 24 | 26 | 28 | 30 | 34 | 36 | 38 | 40)
 }
 
 /// Whether option 175 says that a feature is there.
@@ -140,9 +160,61 @@ mod tests {
             ("rubbish", &[0xff; 40], &[200, 1], &[1], None, None, Client::Plain),
         ];
         for (name, vendor_class, user_class, client_archs, ipxe, mac, expected) in cases {
-            let signs =
-                ClientSigns { vendor_class, user_class, client_archs, ipxe: *ipxe, mac: *mac };
+            let signs = ClientSigns {
+                vendor_class,
+                user_class,
+                client_archs,
+                ipxe: *ipxe,
+                mac: *mac,
+                client_uuid: &[],
+            };
             assert_eq!(signs.classify(), *expected, "{name}");
         }
+    }
+
+    /// Only firmware states an architecture, whatever it calls itself.
+    #[test]
+    fn an_architecture_boots_whatever_the_vendor_class() {
+        #[rustfmt::skip]
+        let cases: &[(&str, &[u8], &[u8], Client)] = &[
+            ("BlueField", b"NVIDIA/BF/PXE", &[0, 11], Client::Pxe(Arch::Arm64Efi)),
+            ("an older BlueField", b"BF2Client", &[0, 11], Client::Pxe(Arch::Arm64Efi)),
+            ("U-Boot", b"U-Boot.armv8", &[0, 22], Client::Pxe(Arch::Arm64Efi)),
+            ("no class", b"", &[0, 7], Client::Pxe(Arch::X64Efi)),
+            ("BIOS with a class of its own", b"Vendor", &[0, 0], Client::Pxe(Arch::Bios)),
+            ("HTTP Boot with a class of its own", b"NVIDIA/BF/HTTP", &[0, 19], Client::HttpBoot(Arch::Arm64Efi)),
+            ("HTTP Boot of a BIOS", b"", &[0, 20], Client::HttpBoot(Arch::Bios)),
+            ("a class without an architecture", b"NVIDIA/BF/PXE", b"", Client::Plain),
+            ("half an architecture", b"NVIDIA/BF/PXE", &[0], Client::Plain),
+        ];
+        for (name, vendor_class, client_archs, expected) in cases {
+            let signs = ClientSigns { vendor_class, client_archs, ..ClientSigns::default() };
+            assert_eq!(signs.classify(), *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_raspberry_pi_is_known_by_its_uuid_whatever_its_mac_block() {
+        let pxe: &[u8] = b"PXEClient:Arch:00000:UNDI:002001";
+        #[rustfmt::skip]
+        let cases: &[(&str, &[u8], &[u8], Client)] = &[
+            ("a Pi 5", b"\0RPi5\x17\x10\xd0\0\0\0\0\0\0\0\0\0", &[0, 0], Client::RaspberryPi),
+            ("a Pi 4", b"\0RPi4\x12\x34\x56\x78\0\0\0\0\0\0\0\0", &[0, 0], Client::RaspberryPi),
+            ("a Pi with UEFI", b"\0RPi4\0\0\0\0\0\0\0\0\0\0\0\0", &[0, 11], Client::Pxe(Arch::Arm64Efi)),
+            ("a PC", &[0; 17], &[0, 0], Client::Pxe(Arch::Bios)),
+            ("no UUID", b"", &[0, 0], Client::Pxe(Arch::Bios)),
+        ];
+        for (name, client_uuid, client_archs, expected) in cases {
+            let signs = ClientSigns {
+                vendor_class: pxe,
+                client_archs,
+                client_uuid,
+                mac: Some(Mac([0x52, 0x54, 0, 1, 0, 1])),
+                ..ClientSigns::default()
+            };
+            assert_eq!(signs.classify(), *expected, "{name}");
+        }
+        let newer = Mac([0x88, 0xa2, 0x9e, 0, 0, 1]);
+        assert!(is_raspberry_pi(newer), "the MAC block of newer boards");
     }
 }

@@ -65,7 +65,7 @@ pub(crate) struct Booter<'a> {
     pub boot_files: Option<&'a BTreeMap<FirmwareArch, String>>,
     /// Where it fetches from, such as `http://10.77.0.1`.
     pub base_url: &'a str,
-    /// The server's address and name for TFTP.
+    /// The address of the TFTP server: this one, or another that the host or subnet names.
     pub tftp_server: std::net::Ipv4Addr,
 }
 
@@ -94,8 +94,14 @@ pub(crate) fn decide_next(booter: &Booter<'_>) -> Next {
     if booter.client == Client::Plain {
         return Next::Nothing(WhyNothing::NoBootClient);
     }
+    let own_file = booter.host.and_then(|host| host.boot_file.as_ref());
     let next = match booter.verdict {
-        Verdict::NoImage => return Next::Nothing(WhyNothing::NoImage),
+        // Such as `filename "pxelinux.0"` of dhcpd: the file decides what boots.
+        Verdict::NoImage => match (own_file, booter.client) {
+            (None, _) | (_, Client::RaspberryPi) => return Next::Nothing(WhyNothing::NoImage),
+            (Some(file), Client::Ipxe(_)) => Next::NbpByTftp(file.clone()),
+            (Some(_), _) => from_network(booter),
+        },
         Verdict::Disk(way) => to_disk(booter, way),
         Verdict::Unknown | Verdict::Image(_) | Verdict::Install { .. } => from_network(booter),
     };
@@ -108,6 +114,13 @@ pub(crate) fn decide_next(booter: &Booter<'_>) -> Next {
         }
         next => next,
     }
+}
+
+/// The boot file of a client that states no architecture: that of its host, unless the host boots
+/// its local disk.
+pub(crate) fn own_boot_file<'a>(host: Option<&'a Host>, verdict: &Verdict<'_>) -> Option<&'a str> {
+    let boots_disk = matches!(verdict, Verdict::Disk(_));
+    host.and_then(|host| host.boot_file.as_deref()).filter(|_| !boots_disk)
 }
 
 /// Sends a client to its local disk in the way that its firmware needs. No answer may leave it
@@ -196,6 +209,11 @@ mod tests {
             ("HTTP Boot", http, known, Some(&live), url("http://10.0.0.1/files/snponly.efi")),
             ("iPXE", ipxe, known, Some(&live), script()),
             ("iPXE without HTTP", old_ipxe, known, Some(&live), url("tftp://10.0.0.1/undionly.kpxe")),
+            ("a boot file and no image", bios, Some(&special), None, tftp("ipxe.efi")),
+            ("the same, HTTP Boot", http, Some(&special), None, url("http://10.0.0.1/files/ipxe.efi")),
+            ("the same, iPXE", ipxe, Some(&special), None, tftp("ipxe.efi")),
+            ("neither", bios, known, None, Next::Nothing(WhyNothing::NoImage)),
+            ("a boot file of a host that boots its disk", bios, Some(&special), Some(&disk), Next::LocalMenu),
             ("PowerPC", Client::Pxe(Arch::Other(12)), known, Some(&live), Next::Nothing(WhyNothing::UnknownArch)),
             ("a BIOS ROM of a host that boots its disk", bios, known, Some(&disk), Next::LocalMenu),
             ("UEFI that boots its disk", efi, known, Some(&disk), Next::LocalMenu),

@@ -20,6 +20,7 @@ const KEYS: &[Key] = &[
     key("dhcp", "true or false"),
     key("dhcp6", "true or false"),
     key("proxy_dhcp", "\"off\", \"direct\" or \"redirect\""),
+    key("proxy_interfaces", "a list of interface names, such as [\"eth1\"]"),
     key("tftp", "true or false"),
     key("router_advertisements", "true or false"),
     key("admin_listen", "an address and a port, such as \"127.0.0.1:8080\""),
@@ -187,6 +188,9 @@ fn nearest(key: &str) -> String {
 /// Checks what the types do not: ranges of numbers and forms of names.
 fn is_in_range(key: &str, config: &Config) -> bool {
     match key {
+        "proxy_interfaces" => {
+            config.proxy_interfaces.iter().all(|name| check_link_name(name).is_ok())
+        }
         "interfaces" => config.interfaces.iter().all(|name| check_link_name(name).is_ok()),
         "boot_patience_percent" => (1..=10_000).contains(&config.boot_patience_percent),
         "tftp_max_transfers" => (1..=65_536).contains(&config.tftp_max_transfers),
@@ -247,6 +251,7 @@ mod tests {
             ("admin_listen = \"8080\"", "an address and a port"),
             ("tftp_ports = \"900-100\"", "a range of UDP ports"),
             ("interfaces = [\"a b\"]", "a list of interface names"),
+            ("proxy_interfaces = [\"a b\"]", "a list of interface names"),
             ("offer_seconds = 1", "from 10 to 600"),
             ("relays = [\"x\"]", "a list of IPv4 addresses"),
             ("machine_url = \"http://a b\"", "http://HOST"),
@@ -278,6 +283,18 @@ mod tests {
         assert_eq!(config.tftp_ports.unwrap().ports(), 40_000..=40_999);
         let written = toml::to_string(&config).unwrap();
         assert_eq!(Config::load(&file(&written)), Ok(config));
+    }
+
+    #[test]
+    fn proxy_dhcp_is_on_where_it_applies() {
+        let on = |text: &str, interface: &str| {
+            Config::load(&file(text)).unwrap().proxy_on(interface) != crate::config::ProxyDhcp::Off
+        };
+        let all = "proxy_dhcp = \"direct\"\n";
+        assert!(on(all, "eth1") && on(all, "eth2"));
+        let one = "proxy_dhcp = \"direct\"\nproxy_interfaces = [\"eth1\"]\n";
+        assert!(on(one, "eth1") && !on(one, "eth2"));
+        assert!(!on("proxy_interfaces = [\"eth1\"]\n", "eth1"));
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct Config {
     pub dhcp6: bool,
     /// Whether to send boot data only, beside another DHCP server that assigns the addresses.
     pub proxy_dhcp: ProxyDhcp,
+    /// The interfaces where `proxy_dhcp` applies; empty for all of them.
+    pub proxy_interfaces: Vec<String>,
     /// Whether to serve TFTP on `interfaces`.
     pub tftp: bool,
     /// Whether to send router advertisements (lifetime 0, no prefix) on `interfaces`. Without
@@ -144,6 +146,7 @@ impl Default for Config {
             dhcp: true,
             dhcp6: true,
             proxy_dhcp: ProxyDhcp::Off,
+            proxy_interfaces: Vec::new(),
             tftp: true,
             router_advertisements: true,
             admin_listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
@@ -200,6 +203,14 @@ impl Config {
             IpAddr::V6(address) => format!("[{address}]"),
         };
         if port == 80 { format!("http://{host}") } else { format!("http://{host}:{port}") }
+    }
+
+    /// Whether another DHCP server assigns the addresses on an interface, and how boot data is
+    /// sent beside it.
+    pub(crate) fn proxy_on(&self, interface: &str) -> ProxyDhcp {
+        let is_listed = self.proxy_interfaces.iter().any(|listed| listed == interface);
+        let applies = self.proxy_interfaces.is_empty() || is_listed;
+        if applies { self.proxy_dhcp } else { ProxyDhcp::Off }
     }
 
     /// The addresses that hosts fetch from: `own`, the addresses of the served interfaces, or

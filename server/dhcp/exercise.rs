@@ -39,6 +39,7 @@ pub(crate) fn decode(bytes: &[u8]) {
         user_class: options.get(code::USER_CLASS).unwrap_or_default(),
         client_archs: options.get(code::CLIENT_ARCH).unwrap_or_default(),
         ipxe: options.get(code::IPXE),
+        client_uuid: options.get(code::CLIENT_UUID).unwrap_or_default(),
         mac: None,
     };
     assert!(!signs.classify().to_string().is_empty());
@@ -117,8 +118,9 @@ pub(crate) fn relay(bytes: &[u8]) {
         boot,
         link_mtu: 1500,
         rapid_commit: false,
+        subnet_selection: None,
     };
-    for reply in [build_reply(&request, &content), build_nak(&request, server, &name)] {
+    for reply in [build_reply(&request, &content), build_nak(&request, server, None, &name)] {
         let (bytes, left_out) = reply.encode();
         check_relay_info(&request, &bytes);
         check_size(&request, &bytes, 1500);

@@ -48,11 +48,6 @@ impl LinkHistory {
         is_new
     }
 
-    /// Whether another server serves the link as well.
-    pub(crate) fn has_foreign_server(&self, now: i64) -> bool {
-        self.foreign.values().any(|seen_at| now - seen_at < FOREIGN_SECONDS)
-    }
-
     /// Notes the switch port at which a NIC is given an address. Gives the port before, if it
     /// was another.
     pub(crate) fn sees_port(&mut self, mac: Mac, port: &Identity) -> Option<Identity> {
@@ -96,8 +91,6 @@ mod tests {
         let server = Ipv4Addr::new(10, 0, 0, 66);
         assert!(watch.sees_foreign_server(server, 0));
         assert!(!watch.sees_foreign_server(server, 3000));
-        assert!(watch.has_foreign_server(6000));
-        assert!(!watch.has_foreign_server(7000));
         assert!(watch.sees_foreign_server(server, 7000));
     }
 

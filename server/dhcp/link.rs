@@ -36,8 +36,8 @@ pub(crate) struct LinkSubnet<'a> {
 }
 
 /// The subnets of the client's link: those around the link selection of the
-/// relay (RFC 3527), else the subnet selection (RFC 3011), else the relay's
-/// address, else the addresses of the receiving interface. A renewing client
+/// relay (RFC 3527), else the subnet selection (RFC 3011), else those of the relay's
+/// address, else those around the addresses of the receiving interface. A renewing client
 /// behind a router is in the subnet of the address that it renews. The other subnets of a
 /// shared network come after.
 pub(crate) fn link_subnets<'a>(
@@ -50,18 +50,64 @@ pub(crate) fn link_subnets<'a>(
     let relay = request.relay_address();
     // Option 82 counts only where a relay can have put it.
     let link_selection = relay.and(request.relay_info()).and_then(|info| info.link_selection);
-    let selected = link_selection
-        .or_else(|| request.options.address(code::SUBNET_SELECTION))
-        .or(relay)
-        .or_else(|| request.client_address().filter(|_| arrival.is_unicast()));
-    if let Some(address) = selected {
+    let own: Vec<Ipv4Addr> = link.addresses.iter().map(Ipv4Net::addr).collect();
+    let selection = subnet_selection(site, index, request, link);
+    if let Some(address) = link_selection.or(selection) {
+        return with_shared(site, around(site, index, &[address]));
+    }
+    if let Some(relay) = relay {
+        return with_shared(site, relayed(site, index, relay));
+    }
+    if let Some(address) = request.client_address().filter(|_| arrival.is_unicast()) {
         let found = around(site, index, &[address]);
-        if !found.is_empty() || link_selection.or(relay).is_some() {
+        if !found.is_empty() {
             return with_shared(site, found);
         }
     }
-    let own: Vec<Ipv4Addr> = link.addresses.iter().map(Ipv4Net::addr).collect();
     with_shared(site, around(site, index, &own))
+}
+
+/// The subnet selection of a message (option 118), where it counts: from a relay, and on a link
+/// one of whose subnets allows it. Anywhere else a client could take addresses of another link.
+pub(crate) fn subnet_selection(
+    site: &ResolvedSite,
+    index: &SubnetIndex,
+    request: &Packet<'_>,
+    link: &ServedLink,
+) -> Option<Ipv4Addr> {
+    let selection = request.options.address(code::SUBNET_SELECTION)?;
+    if request.relay_address().is_some() {
+        return Some(selection);
+    }
+    let own: Vec<Ipv4Addr> = link.addresses.iter().map(Ipv4Net::addr).collect();
+    let allows = |subnet: &LinkSubnet<'_>| subnet.subnet.subnet_selection;
+    around(site, index, &own).iter().any(allows).then_some(selection)
+}
+
+/// The subnets of a relay: those that list its address, else those around it.
+fn relayed<'a>(site: &'a Site, index: &SubnetIndex, relay: Ipv4Addr) -> Vec<LinkSubnet<'a>> {
+    let lists = |subnet: &Subnet| subnet.relay_addresses.contains(&relay);
+    let listing = site.subnets.iter().filter(|(_, subnet)| lists(subnet));
+    let found: Vec<_> = listing.filter_map(|(name, subnet)| ipv4(name, subnet)).collect();
+    if found.is_empty() { around(site, index, &[relay]) } else { found }
+}
+
+/// Whether a relay is one of `listed` or, where none are, of the site: its address or its link
+/// selection (RFC 3527) is in a subnet, or a subnet lists it.
+pub(crate) fn allows_relay(
+    site: &Site,
+    index: &SubnetIndex,
+    listed: &[Ipv4Addr],
+    request: &Packet<'_>,
+) -> bool {
+    let Some(relay) = request.relay_address() else { return true };
+    if !listed.is_empty() {
+        return listed.contains(&relay);
+    }
+    let link_selection = request.relay_info().and_then(|info| info.link_selection);
+    let is_known = |address: &Ipv4Addr| index.around(*address).next().is_some();
+    [Some(relay), link_selection].iter().flatten().any(is_known)
+        || site.subnets.values().any(|subnet| subnet.relay_addresses.contains(&relay))
 }
 
 /// The subnets with the other subnets of their links.
@@ -186,7 +232,7 @@ mod tests {
             ("subnet selection beats the relay's address", relay, &[subnet_selection], Some("chosen")),
             ("link selection beats subnet selection", relay, &[subnet_selection, link_selection], Some("selected")),
             ("link selection without a relay is not believed", None, &[link_selection], Some("link")),
-            ("subnet selection without a relay", None, &[subnet_selection], Some("chosen")),
+            ("subnet selection where no subnet of the link allows it", None, &[subnet_selection], Some("link")),
             ("a relay of nowhere", Some([192, 168, 9, 9]), &[], None),
             ("link selection of nowhere", relay, &[elsewhere], None),
         ];
@@ -197,6 +243,69 @@ mod tests {
             }
             let found = place_of(&bytes, Ipv4Addr::BROADCAST);
             assert_eq!(found.as_deref(), *expected, "{name}");
+        }
+    }
+
+    /// A subnet lists the relays of its clients, and a link may let clients choose.
+    #[test]
+    fn relays_are_listed_by_their_subnet_and_clients_choose_where_they_may() {
+        let mut site = site();
+        let loopback = Ipv4Addr::new(10, 255, 0, 9);
+        site.subnets.get_mut("chosen").unwrap().relay_addresses = vec![loopback];
+        let index = SubnetIndex::new(&site);
+        let link = ServedLink {
+            interface: "eth0".into(),
+            index: 2,
+            addresses: vec!["10.0.0.1/24".parse().unwrap()],
+            mtu: 1500,
+        };
+        let arrival = Arrival {
+            source: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 67),
+            destination: Ipv4Addr::BROADCAST,
+            local: LOCAL,
+            port: 67,
+        };
+        let selection: &[u8] = &[82, 6, 5, 4, 10, 2, 0, 0];
+        let elsewhere: &[u8] = &[82, 6, 5, 4, 192, 168, 0, 0];
+        let relays: [(&str, [u8; 4], &[&[u8]], &[Ipv4Addr], bool, Option<&str>); 7] = [
+            ("in a subnet", [10, 1, 0, 254], &[], &[], true, Some("relay")),
+            ("a loopback that a subnet lists", [10, 255, 0, 9], &[], &[], true, Some("chosen")),
+            ("another loopback", [10, 255, 0, 8], &[], &[], false, None),
+            (
+                "it selects a link of the site",
+                [10, 255, 0, 8],
+                &[selection],
+                &[],
+                true,
+                Some("selected"),
+            ),
+            (
+                "a listed one selects another link",
+                [10, 255, 0, 9],
+                &[selection],
+                &[],
+                true,
+                Some("selected"),
+            ),
+            ("it selects a link of nowhere", [10, 255, 0, 8], &[elsewhere], &[], false, None),
+            ("relays lists others", [10, 1, 0, 254], &[], &[LOCAL], false, Some("relay")),
+        ];
+        for (name, relay, options, listed, is_allowed, expected) in relays {
+            let mut bytes = message(1, options);
+            bytes[24..28].copy_from_slice(&relay);
+            let request = Packet::parse(&bytes).unwrap();
+            assert_eq!(allows_relay(&site, &index, listed, &request), is_allowed, "{name}");
+            let found = link_subnets(&site, &index, &request, &link, &arrival);
+            assert_eq!(found.first().map(|subnet| subnet.name), expected, "{name}");
+        }
+        let chooses = message(1, &[&[118, 4, 10, 3, 0, 0]]);
+        let request = Packet::parse(&chooses).unwrap();
+        for (allowed, expected) in [(false, "link"), (true, "chosen")] {
+            site.subnets.get_mut("link").unwrap().subnet_selection = allowed;
+            let found = link_subnets(&site, &index, &request, &link, &arrival);
+            assert_eq!(found.first().map(|subnet| subnet.name), Some(expected));
+            let selected = subnet_selection(&site, &index, &request, &link);
+            assert_eq!(selected.is_some(), allowed, "what goes back to the client");
         }
     }
 

@@ -123,7 +123,8 @@ pub(crate) fn boot_data(
             let address = server.to_string();
             options.push(EncodedOption::raw(TFTP_SERVER_NAME, address.as_bytes()));
         }
-        Client::Pxe(_) | Client::Plain => {
+        Client::Plain => {}
+        Client::Pxe(_) => {
             options.push(EncodedOption::raw(VENDOR_CLASS, b"PXEClient"));
             options.push(EncodedOption::raw(VENDOR_SPECIFIC, vendor_options));
         }

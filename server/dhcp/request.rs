@@ -10,6 +10,8 @@ use crate::model::{ClientKey, Mac};
 use crate::options::code;
 
 const ETHERNET: u8 = 1;
+/// IEEE 802 networks, whose addresses are the same (RFC 1700).
+const IEEE_802: u8 = 6;
 const INFINIBAND: u8 = 32;
 
 /// Why a packet is dropped before anything is decided.
@@ -56,7 +58,8 @@ impl Packet<'_> {
         if self.options.get(code::MESSAGE_TYPE).is_some_and(<[u8]>::is_empty) {
             return Err(Unusable::NoMessageType);
         }
-        if self.key().is_none() {
+        // Where the client identifier is the identity, the hardware address may be anything.
+        if self.strict_key().is_none() {
             return Err(Unusable::NoClient(self.hardware_type, self.hardware.len()));
         }
         Ok(())
@@ -72,7 +75,8 @@ impl Packet<'_> {
     /// there.
     pub(crate) fn mac(&self) -> Option<Mac> {
         let mac = Mac(self.hardware.try_into().ok()?);
-        (self.hardware_type == ETHERNET && !mac.is_zero() && !mac.is_multicast()).then_some(mac)
+        let is_ethernet = matches!(self.hardware_type, ETHERNET | IEEE_802);
+        (is_ethernet && !mac.is_zero() && !mac.is_multicast()).then_some(mac)
     }
 
     /// The client identifier (option 61).
@@ -192,6 +196,7 @@ mod tests {
             ("hlen 17", &[(2, 17)], Err(Malformed::HardwareLength(17).into())),
             ("hlen 255", &[(2, 255)], Err(Malformed::HardwareLength(255).into())),
             ("hlen 5 on Ethernet", &[(2, 5)], Err(Unusable::NoClient(1, 5))),
+            ("IEEE 802 (htype 6)", &[(1, 6)], Ok(kind)),
             ("hlen 0 on Ethernet", &[(2, 0)], Err(Unusable::NoClient(1, 0))),
             ("a GUID as hardware address", &[(2, 16)], Ok(kind)),
             ("a multicast MAC", &[(28, 0x01)], Err(Unusable::NoClient(1, 6))),
@@ -201,6 +206,7 @@ mod tests {
                 Err(Unusable::NoClient(1, 6)),
             ),
             ("no cookie", &[(236, 0)], Err(Malformed::NoCookie.into())),
+            ("BOOTP without a cookie", &[(236, 0), (237, 0), (238, 0), (239, 0)], Ok(None)),
             ("BOOTP", &[(240, 0), (241, 0), (242, 0)], Ok(None)),
             ("a message type of no bytes", &[(241, 0)], Err(Unusable::NoMessageType)),
         ];
@@ -212,6 +218,21 @@ mod tests {
             Err(Malformed::TooShort(239)),
             "239 bytes"
         );
+    }
+
+    /// RFC 2131 section 2: the client identifier is the identity, where there is one.
+    #[test]
+    fn a_hardware_address_of_nobody_does_not_matter_beside_a_client_identifier() {
+        for first_bytes in [[0; 6], [1, 0, 0x5e, 0, 0, 1], [0xff; 6]] {
+            let mut bytes = discover();
+            bytes[28..34].copy_from_slice(&first_bytes);
+            bytes.truncate(243);
+            bytes.extend([61, 3, 0xff, 0xab, 1, 255]);
+            let packet = Packet::parse(&bytes).unwrap();
+            assert_eq!(packet.check_request(), Ok(()));
+            assert_eq!(packet.strict_key(), Some(ClientKey::Id("ffab01".into())));
+            assert_eq!(packet.key(), None, "where the MAC is the identity");
+        }
     }
 
     /// RFC 4390.

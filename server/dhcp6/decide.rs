@@ -14,6 +14,8 @@ use crate::model::{Identity, Mac};
 const MAX_DUID_BYTES: usize = 130;
 /// More associations of one client than this are not answered.
 const MAX_ASSOCIATIONS: usize = 4;
+/// More addresses of one association than this are not read.
+const MAX_ADDRESSES: usize = 4;
 /// The prefix of the addresses in answers. It is unique local and routed nowhere: EDK2 gives up
 /// before it uses the address.
 const PREFIX: [u16; 4] = [0xfd72, 0x6163, 0x6b73, 0x7472];
@@ -22,12 +24,12 @@ const VALID_SECONDS: u32 = 120;
 
 /// A client's message, reduced to what its answer depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Question {
+pub(crate) struct ClientMessage {
     kind: MessageType,
     transaction_id: [u8; 3],
     client_id: Vec<u8>,
     server_id: Option<Vec<u8>>,
-    associations: Vec<u32>,
+    associations: Vec<Association>,
     source: Ipv6Addr,
     /// Whether firmware asks in order to boot, not an operating system.
     pub boots: bool,
@@ -37,11 +39,37 @@ pub(crate) struct Question {
     pub uuid: Option<Identity>,
 }
 
+/// An IA_NA that a client names, with the addresses in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Association {
+    id: u32,
+    addresses: Vec<Ipv6Addr>,
+}
+
+impl Association {
+    /// Reads the value of the option: id, T1, T2, options (RFC 8415 section 21.4).
+    fn read(data: &[u8]) -> Option<Self> {
+        let id = u32::from_be_bytes(*data.first_chunk()?);
+        let addresses = options(data.get(12..)?)
+            .filter(|(code, _)| *code == OptionCode::IAAddr)
+            .filter_map(|(_, data)| Some(Ipv6Addr::from(*data.first_chunk::<16>()?)))
+            .take(MAX_ADDRESSES)
+            .collect();
+        Some(Self { id, addresses })
+    }
+}
+
 /// Reads a message from a client on the link itself. None for all that is never answered:
 /// relayed and malformed messages, and those without a client identifier.
-pub(crate) fn read(bytes: &[u8], source: Ipv6Addr) -> Option<Question> {
+pub(crate) fn read(bytes: &[u8], source: Ipv6Addr) -> Option<ClientMessage> {
     let kind = MessageType::from(*bytes.first()?);
-    let answered = [MessageType::Solicit, MessageType::Request, MessageType::Release];
+    let answered = [
+        MessageType::Solicit,
+        MessageType::Request,
+        MessageType::Renew,
+        MessageType::Release,
+        MessageType::Decline,
+    ];
     if !answered.contains(&kind) || !source.is_unicast_link_local() {
         return None;
     }
@@ -52,8 +80,8 @@ pub(crate) fn read(bytes: &[u8], source: Ipv6Addr) -> Option<Question> {
         match code {
             OptionCode::ClientId => client_id = Some(data.to_vec()),
             OptionCode::ServerId => server_id = Some(data.to_vec()),
-            OptionCode::IANA if data.len() >= 12 && associations.len() < MAX_ASSOCIATIONS => {
-                associations.extend(data.first_chunk().copied().map(u32::from_be_bytes));
+            OptionCode::IANA if associations.len() < MAX_ASSOCIATIONS => {
+                associations.extend(Association::read(data));
             }
             OptionCode::VendorClass => boots |= is_firmware(data),
             OptionCode::ClientArchType => boots = true,
@@ -61,7 +89,7 @@ pub(crate) fn read(bytes: &[u8], source: Ipv6Addr) -> Option<Question> {
         }
     }
     let client_id = client_id.filter(|id| (1..=MAX_DUID_BYTES).contains(&id.len()))?;
-    Some(Question {
+    Some(ClientMessage {
         kind,
         transaction_id,
         associations,
@@ -92,41 +120,69 @@ fn is_firmware(vendor_class: &[u8]) -> bool {
     first.starts_with(b"PXEClient") || first.starts_with(b"HTTPClient")
 }
 
-/// Writes the answer, if there is one. `server_id` is this server's DUID, `boots_disk` tells
-/// whether the client is a host that boots its local disk.
-pub(crate) fn answer(question: &Question, server_id: &[u8], boots_disk: bool) -> Option<Vec<u8>> {
-    let names_us = question.server_id.as_deref() == Some(server_id);
-    let is_served = boots_disk && question.boots && !question.associations.is_empty();
-    let kind = match question.kind {
-        MessageType::Solicit if is_served && question.server_id.is_none() => MessageType::Advertise,
+/// Writes the reply, if there is one (RFC 8415 section 18.3). `server_id` is this server's DUID,
+/// `boots_disk` tells whether the client is a host that boots its local disk. A message to
+/// another server, or to none where it needs one, gets no reply (section 16).
+pub(crate) fn answer(
+    message: &ClientMessage,
+    server_id: &[u8],
+    boots_disk: bool,
+) -> Option<Vec<u8>> {
+    let names_us = message.server_id.as_deref() == Some(server_id);
+    let is_served = boots_disk && message.boots && !message.associations.is_empty();
+    let kind = match message.kind {
+        MessageType::Solicit if is_served && message.server_id.is_none() => MessageType::Advertise,
         MessageType::Request if is_served && names_us => MessageType::Reply,
         // An unanswered RELEASE holds EDK2 up for 69 s, whoever sends it.
-        MessageType::Release if names_us => MessageType::Reply,
+        MessageType::Renew | MessageType::Release | MessageType::Decline if names_us => {
+            MessageType::Reply
+        }
         _ => return None,
     };
-    let mut message = Message::new_with_id(kind, question.transaction_id);
-    let options = message.opts_mut();
-    options.insert(DhcpOption::ClientId(question.client_id.clone()));
+    let mut reply = Message::new_with_id(kind, message.transaction_id);
+    let options = reply.opts_mut();
+    options.insert(DhcpOption::ClientId(message.client_id.clone()));
     options.insert(DhcpOption::ServerId(server_id.to_vec()));
-    if question.kind == MessageType::Release {
-        let status = StatusCode { status: Status::Success, msg: String::new() };
-        options.insert(DhcpOption::StatusCode(status));
-    } else {
-        for id in &question.associations {
-            options.insert(association(*id, question.source));
+    let ends = matches!(message.kind, MessageType::Release | MessageType::Decline);
+    if ends {
+        options.insert(status(Status::Success));
+    }
+    let own = own_address(message.source);
+    for Association { id, addresses } in &message.associations {
+        let is_bound = addresses.iter().all(|address| *address == own);
+        match message.kind {
+            MessageType::Renew if !(boots_disk && is_bound) => options.insert(no_binding(*id)),
+            _ if ends && is_bound => {}
+            _ if ends => options.insert(no_binding(*id)),
+            _ => options.insert(association(*id, own)),
         }
     }
     let mut bytes = Vec::new();
-    message.encode(&mut Encoder::new(&mut bytes)).ok()?;
+    reply.encode(&mut Encoder::new(&mut bytes)).ok()?;
     Some(bytes)
 }
 
-/// An IA_NA with the address of a client whose link-local address is `source`.
-fn association(id: u32, source: Ipv6Addr) -> DhcpOption {
+/// The address of a client whose link-local address is `source`.
+fn own_address(source: Ipv6Addr) -> Ipv6Addr {
     let [.., a, b, c, d] = source.segments();
     let [p, q, r, s] = PREFIX;
+    Ipv6Addr::new(p, q, r, s, a, b, c, d)
+}
+
+fn status(status: Status) -> DhcpOption {
+    DhcpOption::StatusCode(StatusCode { status, msg: String::new() })
+}
+
+/// An IA_NA that is not this server's (RFC 8415 sections 18.3.4, 18.3.7 and 18.3.8).
+fn no_binding(id: u32) -> DhcpOption {
+    let opts = std::iter::once(status(Status::NoBinding)).collect();
+    DhcpOption::IANA(IANA { id, t1: 0, t2: 0, opts })
+}
+
+/// An IA_NA with one address.
+fn association(id: u32, addr: Ipv6Addr) -> DhcpOption {
     let address = IAAddr {
-        addr: Ipv6Addr::new(p, q, r, s, a, b, c, d),
+        addr,
         preferred_life: VALID_SECONDS / 2,
         valid_life: VALID_SECONDS,
         opts: std::iter::empty().collect(),
@@ -194,7 +250,7 @@ mod tests {
         DhcpOption::Unknown(UnknownOption::new(OptionCode::VendorClass, data))
     }
 
-    fn ask(kind: MessageType, options: Vec<DhcpOption>) -> Option<Question> {
+    fn ask(kind: MessageType, options: Vec<DhcpOption>) -> Option<ClientMessage> {
         read(&message(kind, options), FIRMWARE)
     }
 
@@ -238,6 +294,17 @@ mod tests {
             ),
             ("RELEASE", T::Release, vec![id(), ours(), ia()], false, Some(T::Reply)),
             ("RELEASE to another server", T::Release, vec![id(), other(), ia()], true, None),
+            ("RELEASE to no server", T::Release, vec![id(), ia()], true, None),
+            ("RELEASE without a client", T::Release, vec![ours(), ia()], true, None),
+            ("DECLINE", T::Decline, vec![id(), ours(), ia()], false, Some(T::Reply)),
+            ("DECLINE to another server", T::Decline, vec![id(), other(), ia()], true, None),
+            ("DECLINE to no server", T::Decline, vec![id(), ia()], true, None),
+            ("RENEW", T::Renew, vec![id(), ours(), ia()], false, Some(T::Reply)),
+            ("RENEW to another server", T::Renew, vec![id(), other(), ia()], true, None),
+            ("RENEW to no server", T::Renew, vec![id(), ia()], true, None),
+            ("REBIND", T::Rebind, vec![id(), ia(), arch()], true, None),
+            ("REQUEST to no server", T::Request, vec![id(), ia(), arch()], true, None),
+            ("INFORMATION-REQUEST", T::InformationRequest, vec![id(), arch()], true, None),
             ("CONFIRM", T::Confirm, vec![id(), ia(), arch()], true, None),
             ("relayed", T::RelayForw, vec![id(), ia(), arch()], true, None),
         ];
@@ -248,11 +315,54 @@ mod tests {
         }
     }
 
+    /// RFC 8415 sections 18.3.4, 18.3.7 and 18.3.8.
+    #[test]
+    fn an_association_that_is_not_ours_is_answered_with_no_binding() {
+        let ours = DhcpOption::ServerId(OURS.to_vec());
+        let with = |addr: Ipv6Addr| {
+            let address = IAAddr {
+                addr,
+                preferred_life: 0,
+                valid_life: 0,
+                opts: std::iter::empty().collect(),
+            };
+            let opts = std::iter::once(DhcpOption::IAAddr(address)).collect();
+            DhcpOption::IANA(IANA { id: 9, t1: 0, t2: 0, opts })
+        };
+        let own = with(own_address(FIRMWARE));
+        let foreign = with("2001:db8::1".parse().unwrap());
+        use MessageType as T;
+        let none: &[u16] = &[];
+        let cases = [
+            ("a release of our address", T::Release, &own, true, vec![1, 2, 13], none),
+            ("a release of another's", T::Release, &foreign, true, vec![1, 2, 3, 13], &[13]),
+            ("a decline of our address", T::Decline, &own, true, vec![1, 2, 13], none),
+            ("a decline of another's", T::Decline, &foreign, true, vec![1, 2, 3, 13], &[13]),
+            ("a renewal", T::Renew, &own, true, vec![1, 2, 3], &[5]),
+            ("a renewal of another's address", T::Renew, &foreign, true, vec![1, 2, 3], &[13]),
+            ("a renewal of one that is not served", T::Renew, &own, false, vec![1, 2, 3], &[13]),
+        ];
+        for (name, kind, association, boots_disk, expected, inside) in cases {
+            let asked = ask(kind, vec![client(), ours.clone(), association.clone()]).unwrap();
+            let bytes = answer(&asked, &OURS, boots_disk).unwrap();
+            let reply = Message::decode(&mut Decoder::new(&bytes)).unwrap();
+            let mut codes: Vec<u16> =
+                reply.opts().iter().map(|o| OptionCode::from(o).into()).collect();
+            codes.sort_unstable();
+            assert_eq!(codes, expected, "{name}");
+            if let Some(DhcpOption::IANA(found)) = reply.opts().get(OptionCode::IANA) {
+                let codes: Vec<u16> =
+                    found.opts.iter().map(|o| OptionCode::from(o).into()).collect();
+                assert_eq!((found.id, codes.as_slice()), (9, inside), "{name}");
+            }
+        }
+    }
+
     #[test]
     fn an_advertise_has_an_address_and_no_boot_file() {
         let arch = DhcpOption::ClientArchType(vec![7.into()]);
-        let question = ask(MessageType::Solicit, vec![client(), wants_address(), arch]).unwrap();
-        let bytes = answer(&question, &OURS, true).unwrap();
+        let message = ask(MessageType::Solicit, vec![client(), wants_address(), arch]).unwrap();
+        let bytes = answer(&message, &OURS, true).unwrap();
         assert_eq!(bytes[..4], [2, 1, 2, 3], "an ADVERTISE of the same transaction");
         let answer = Message::decode(&mut Decoder::new(&bytes)).unwrap();
         let codes: Vec<u16> = answer.opts().iter().map(|o| OptionCode::from(o).into()).collect();
@@ -299,8 +409,8 @@ mod tests {
                 bytes.extend([0, code, 0, length]);
                 bytes.extend(&data[..usize::from(length).min(32)]);
             }
-            if let Some(question) = read(&bytes, FIRMWARE) {
-                let answer = answer(&question, &OURS, true).unwrap_or_default();
+            if let Some(message) = read(&bytes, FIRMWARE) {
+                let answer = answer(&message, &OURS, true).unwrap_or_default();
                 prop_assert!(answer.len() <= 400, "{}", answer.len());
             }
         }

@@ -11,10 +11,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::decide::{self, Question};
+use super::decide::{self, ClientMessage};
 use crate::app::App;
 use crate::lifecycle::gate::Verdict;
-use crate::model::Mac;
+use crate::model::{HostDhcp, Mac};
 
 /// All_DHCP_Relay_Agents_and_Servers (RFC 8415 section 7.1).
 const ALL_SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
@@ -91,16 +91,19 @@ fn answer(
     bytes: &[u8],
     peer: SocketAddrV6,
 ) -> Option<(Vec<u8>, SocketAddrV6)> {
-    let question = decide::read(bytes, *peer.ip())?;
+    let message = decide::read(bytes, *peer.ip())?;
     let snapshot = app.inventory.snapshot();
     let by_mac = |mac: &Mac| snapshot.host_of_mac(*mac);
-    let host = question.macs.iter().find_map(by_mac).or_else(|| {
-        let Question { uuid: Some(uuid), .. } = &question else { return None };
+    let host = message.macs.iter().find_map(by_mac).or_else(|| {
+        let ClientMessage { uuid: Some(uuid), .. } = &message else { return None };
         snapshot.host_of_identity(uuid)
     });
+    if host.is_some_and(|(_, host)| host.dhcp == HostDhcp::Off) {
+        return None;
+    }
     let verdict = app.inventory.verdict(&snapshot, host, None);
     let boots_disk = matches!(verdict, Verdict::Disk(_));
-    let answer = decide::answer(&question, server_id, boots_disk)?;
+    let answer = decide::answer(&message, server_id, boots_disk)?;
     let name = host.map(|(name, _)| name);
     tracing::info!(host = name, peer = %peer.ip(), "DHCPv6: answered without a boot file");
     Some((answer, SocketAddrV6::new(*peer.ip(), CLIENT_PORT, 0, peer.scope_id())))

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::inventory::database::{Transaction, with_connection};
 use crate::inventory::{Database, Error, hosts, specs, subnets};
-use crate::model::{Host, Identity, Mac, NounKind, Site, SubnetIndex};
+use crate::model::{Bmc, Host, Identity, Mac, NounKind, Site, SubnetIndex};
 use crate::profile::ResolvedSite;
 
 /// The site at one revision.
@@ -15,6 +15,7 @@ pub struct Snapshot {
     /// Everything the operators declared.
     pub site: ResolvedSite,
     by_mac: HashMap<Mac, String>,
+    by_bmc: HashMap<Mac, String>,
     by_identity: HashMap<Identity, String>,
     subnets: SubnetIndex,
 }
@@ -25,7 +26,9 @@ impl Snapshot {
         let site = site.into();
         let (by_mac, by_identity) = (site.mac_index(), site.identity_index());
         let subnets = SubnetIndex::new(&site);
-        Self { revision, site, by_mac, by_identity, subnets }
+        let bmcs = site.hosts.iter().filter_map(|(name, host)| Some((host.bmc.as_ref()?, name)));
+        let by_bmc = bmcs.map(|(bmc, name)| (bmc.mac, name.clone())).collect();
+        Self { revision, site, by_mac, by_bmc, by_identity, subnets }
     }
 
     /// Reads the whole site: eleven queries, however many hosts there are.
@@ -60,6 +63,11 @@ impl Snapshot {
     /// The host that has this MAC, with its name.
     pub fn host_of_mac(&self, mac: Mac) -> Option<(&str, &Host)> {
         self.host(self.by_mac.get(&mac)?)
+    }
+
+    /// The baseboard management controller that has this MAC.
+    pub(crate) fn bmc_of_mac(&self, mac: Mac) -> Option<&Bmc> {
+        self.host(self.by_bmc.get(&mac)?)?.1.bmc.as_ref()
     }
 
     /// Whether some host is known by more than its MACs.

@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use crate::model::Mac;
+
 /// What is known about a client and the addresses that it could have. The asker fills in the
 /// first fields, and [`Session::complete`](super::table::Session::complete) the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,8 +15,16 @@ pub struct LeaseFacts {
     pub requested: Option<Ipv4Addr>,
     /// Whether it may have a dynamic address.
     pub may_lease: bool,
+    /// The NIC that asks; none of a client without an Ethernet address.
+    pub nic: Option<Mac>,
+    /// Whether firmware or a boot program asks. It runs on one NIC at a time, while an operating
+    /// system may ask by all of them at once.
+    pub is_firmware: bool,
     /// Whether no other server serves this link, so that an unknown client may get a NAK.
     pub authoritative: bool,
+    /// Whether the reserved address is still leased to a MAC that its host no longer has: that
+    /// machine may use it.
+    pub reserved_needs_probe: bool,
     /// The address that it leases.
     pub leased: Option<Ipv4Addr>,
     /// Whether it leases the address that its message is about.

@@ -598,6 +598,18 @@ pub enum Warning {
         server: Ipv4Addr,
         /// The link.
         interface: String,
+        /// Whether this server is configured to be authoritative all the same.
+        #[serde(default)]
+        authoritative: bool,
+    },
+    /// A relay agent is not served, nor any client behind it.
+    RelayRefused {
+        /// Its address (`giaddr`).
+        relay: Ipv4Addr,
+        /// The link that its packets came by.
+        interface: String,
+        /// Whether `relays` lists others.
+        is_listed: bool,
     },
     /// Most of a subnet's dynamic addresses are in use.
     PoolLow {
@@ -681,6 +693,7 @@ impl Warning {
     fn address(&self) -> Option<IpAddr> {
         match self {
             Self::ForeignServer { server: address, .. }
+            | Self::RelayRefused { relay: address, .. }
             | Self::AddressInUse { address, .. }
             | Self::OwnAddressInUse(Decline { address, .. }) => Some(IpAddr::V4(*address)),
             Self::BrokenOff { to, .. } | Self::ConfigRefused { to, .. } => Some(*to),

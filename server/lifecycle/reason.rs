@@ -63,6 +63,8 @@ pub enum Reason {
     TooEarly,
     /// The address that it is to have is being probed: the answer follows.
     BeingProbed,
+    /// The host is not to be answered.
+    HostOff,
     /// The client refuses too many addresses.
     TooManyDeclines,
 }
@@ -89,6 +91,7 @@ impl Reason {
             }
             Self::TooEarly => "the client has not asked for min-secs seconds yet",
             Self::BeingProbed => "its address is being probed",
+            Self::HostOff => "the host has dhcp: off",
             Self::TooManyDeclines => "the client declined too many addresses",
         }
     }

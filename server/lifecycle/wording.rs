@@ -337,9 +337,27 @@ fn warns(f: &mut impl Write, warning: &Warning) -> fmt::Result {
             f,
             "is at {port} and was at {before}: it was moved, or another device has its MAC"
         ),
-        Warning::ForeignServer { server, interface } => {
-            write!(f, "another DHCP server, {server}, gives addresses on {interface}")
+        Warning::ForeignServer { server, interface, authoritative } => {
+            write!(f, "another DHCP server, {server}, gives addresses on {interface}")?;
+            if *authoritative {
+                f.write_str(
+                    "; authoritative = true stays in force, so its clients get a NAK from this \
+                     server when they reboot: set authoritative = false if both are to serve",
+                )?;
+            }
+            Ok(())
         }
+        Warning::RelayRefused { relay, interface, is_listed: true } => write!(
+            f,
+            "relay {relay} (on {interface}) is not served: the setting relays does not list it; \
+             add \"{relay}\" to relays"
+        ),
+        Warning::RelayRefused { relay, interface, is_listed: false } => write!(
+            f,
+            "relay {relay} (on {interface}) is not served: its address is in no subnet of the \
+             site; set relay-addresses: [{relay}] on the subnet of its clients, or add \
+             \"{relay}\" to relays"
+        ),
         Warning::PoolLow { subnet, used, of } => write!(
             f,
             "the dhcp ranges of subnet {subnet} are running low: {used} of {of} addresses are in \

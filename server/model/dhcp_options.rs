@@ -26,7 +26,7 @@ type Given = BTreeMap<String, OptionValue>;
 #[serde(untagged)]
 enum OptionValue {
     Flag(bool),
-    Number(u32),
+    Number(i64),
     Text(String),
     List(Vec<String>),
 }
@@ -65,9 +65,19 @@ pub enum InvalidOption {
     /// The value is of another kind.
     #[error("must be {0}")]
     Expected(&'static str),
-    /// A number that the option has no room for.
-    #[error("is {0}, which is too large")]
-    TooLarge(u32),
+    /// A number outside the bounds of its RFC.
+    #[error("is {number}; expected {min} to {max}")]
+    OutOfBounds {
+        /// The number.
+        number: i64,
+        /// The least that is allowed.
+        min: i64,
+        /// The most that is allowed.
+        max: i64,
+    },
+    /// One of a few numbers.
+    #[error("is {0}; expected 1 (B), 2 (P), 4 (M) or 8 (H)")]
+    NodeType(i64),
     /// A number or flag for an option whose type is not known.
     #[error("has no known type: write \"hex:0a0b\", a text, an address or a list of addresses")]
     UnknownType,
@@ -76,11 +86,14 @@ pub enum InvalidOption {
 /// What the values of an option are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
+    Address,
     Addresses,
+    /// Addresses in pairs: a destination with its router, or with its mask.
+    Pairs,
     Text,
-    Number {
-        bytes: usize,
-    },
+    Number(Bounds),
+    /// RFC 2132 section 8.7.
+    NodeType,
     Flag,
     /// Destinations with their gateways (RFC 3442).
     Routes,
@@ -88,39 +101,85 @@ enum Kind {
     Any,
 }
 
-/// The options with a name and a type.
-const KNOWN: [(u8, &str, Kind); 27] = [
-    (code::TIME_OFFSET, "time-offset", Kind::Number { bytes: 4 }),
+/// The size of a number on the wire, and its least and largest value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Bounds {
+    bytes: usize,
+    min: i64,
+    max: i64,
+}
+
+const fn number(bytes: usize, min: i64) -> Kind {
+    Kind::Number(Bounds { bytes, min, max: (1 << (8 * bytes)) - 1 })
+}
+
+/// A signed number (RFC 2132 section 3.4).
+const OFFSET: Kind = Kind::Number(Bounds { bytes: 4, min: i32::MIN as i64, max: i32::MAX as i64 });
+
+/// The options with a name and a type, by code (RFC 2132 where no other is named).
+const KNOWN: [(u8, &str, Kind); 57] = [
+    (code::TIME_OFFSET, "time-offset", OFFSET),
     (code::ROUTER, "routers", Kind::Addresses),
     (code::TIME_SERVER, "time-servers", Kind::Addresses),
+    (code::NAME_SERVER, "name-servers", Kind::Addresses),
     (code::DOMAIN_NAME_SERVER, "domain-name-servers", Kind::Addresses),
     (code::LOG_SERVER, "log-servers", Kind::Addresses),
+    (code::COOKIE_SERVER, "cookie-servers", Kind::Addresses),
     (code::LPR_SERVER, "lpr-servers", Kind::Addresses),
-    (code::BOOT_FILE_SIZE, "boot-file-size", Kind::Number { bytes: 2 }),
+    (code::IMPRESS_SERVER, "impress-servers", Kind::Addresses),
+    (code::RESOURCE_LOCATION_SERVER, "resource-location-servers", Kind::Addresses),
+    (code::BOOT_FILE_SIZE, "boot-file-size", number(2, 0)),
+    (code::MERIT_DUMP_FILE, "merit-dump-file", Kind::Text),
     (code::DOMAIN_NAME, "domain-name", Kind::Text),
+    (code::SWAP_SERVER, "swap-server", Kind::Address),
     (code::ROOT_PATH, "root-path", Kind::Text),
+    (code::EXTENSIONS_PATH, "extensions-path", Kind::Text),
     (code::IP_FORWARDING, "ip-forwarding", Kind::Flag),
-    (code::DEFAULT_TTL, "default-ttl", Kind::Number { bytes: 1 }),
-    (code::INTERFACE_MTU, "interface-mtu", Kind::Number { bytes: 2 }),
-    (code::BROADCAST_ADDRESS, "broadcast-address", Kind::Addresses),
+    (code::NON_LOCAL_SOURCE_ROUTING, "non-local-source-routing", Kind::Flag),
+    (code::POLICY_FILTER, "policy-filter", Kind::Pairs),
+    (code::MAX_DATAGRAM_REASSEMBLY, "max-datagram-reassembly", number(2, 576)),
+    (code::DEFAULT_TTL, "default-ttl", number(1, 1)),
+    (code::PATH_MTU_AGING_TIMEOUT, "path-mtu-aging-timeout", number(4, 0)),
+    (code::INTERFACE_MTU, "interface-mtu", number(2, 68)),
+    (code::ALL_SUBNETS_LOCAL, "all-subnets-local", Kind::Flag),
+    (code::BROADCAST_ADDRESS, "broadcast-address", Kind::Address),
+    (code::PERFORM_MASK_DISCOVERY, "perform-mask-discovery", Kind::Flag),
+    (code::MASK_SUPPLIER, "mask-supplier", Kind::Flag),
+    (code::ROUTER_DISCOVERY, "router-discovery", Kind::Flag),
+    (code::ROUTER_SOLICITATION_ADDRESS, "router-solicitation-address", Kind::Address),
+    (code::STATIC_ROUTES, "static-routes", Kind::Pairs),
+    (code::TRAILER_ENCAPSULATION, "trailer-encapsulation", Kind::Flag),
+    (code::ARP_CACHE_TIMEOUT, "arp-cache-timeout", number(4, 0)),
+    (code::ETHERNET_ENCAPSULATION, "ethernet-encapsulation", Kind::Flag),
+    (code::TCP_DEFAULT_TTL, "tcp-default-ttl", number(1, 1)),
+    (code::TCP_KEEPALIVE_INTERVAL, "tcp-keepalive-interval", number(4, 0)),
+    (code::TCP_KEEPALIVE_GARBAGE, "tcp-keepalive-garbage", Kind::Flag),
     (code::NIS_DOMAIN, "nis-domain", Kind::Text),
     (code::NIS_SERVERS, "nis-servers", Kind::Addresses),
     (code::NTP_SERVERS, "ntp-servers", Kind::Addresses),
     (code::NETBIOS_NAME_SERVERS, "netbios-name-servers", Kind::Addresses),
-    (code::NETBIOS_NODE_TYPE, "netbios-node-type", Kind::Number { bytes: 1 }),
+    (code::NETBIOS_NODE_TYPE, "netbios-node-type", Kind::NodeType),
+    (code::NETBIOS_SCOPE, "netbios-scope", Kind::Text),
+    (code::FONT_SERVERS, "font-servers", Kind::Addresses),
+    (code::X_DISPLAY_MANAGERS, "x-display-managers", Kind::Addresses),
     (code::TFTP_SERVER_NAME, "tftp-server-name", Kind::Text),
     (code::BOOT_FILE_NAME, "boot-file-name", Kind::Text),
+    (code::SMTP_SERVERS, "smtp-servers", Kind::Addresses),
+    (code::WWW_SERVERS, "www-servers", Kind::Addresses),
     (code::POSIX_TIMEZONE, "posix-timezone", Kind::Text),
     (code::TIMEZONE, "timezone", Kind::Text),
+    // RFC 8925 section 3.4: a client raises less than 300 s to that.
+    (code::IPV6_ONLY_PREFERRED, "ipv6-only-preferred", number(4, 0)),
     (code::CAPTIVE_PORTAL, "captive-portal", Kind::Text),
     (code::CLASSLESS_ROUTES, "classless-routes", Kind::Routes),
     (code::CAPWAP_CONTROLLERS, "capwap-controllers", Kind::Addresses),
     (code::TFTP_SERVERS, "tftp-servers", Kind::Addresses),
+    (code::MICROSOFT_ROUTES, "microsoft-routes", Kind::Routes),
     (code::PROXY_AUTODISCOVERY, "proxy-autodiscovery", Kind::Text),
 ];
 
 /// What the server alone may say: message type, leases, identities, relay words.
-const RESERVED: [u8; 15] = [
+const RESERVED: [u8; 17] = [
     code::PAD,
     code::SUBNET_MASK,
     code::REQUESTED_ADDRESS,
@@ -133,8 +192,10 @@ const RESERVED: [u8; 15] = [
     code::RENEWAL_TIME,
     code::REBINDING_TIME,
     code::CLIENT_ID,
+    code::RAPID_COMMIT,
     code::RELAY_INFO,
     code::CLIENT_UUID,
+    code::SUBNET_SELECTION,
     code::END,
 ];
 
@@ -145,6 +206,11 @@ impl DhcpOptions {
     /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.given.is_empty()
+    }
+
+    /// The codes of the options, in order.
+    pub(crate) fn codes(&self) -> impl Iterator<Item = u8> {
+        self.encoded.keys().copied()
     }
 
     /// The bytes of an option.
@@ -221,10 +287,21 @@ fn encode(kind: Kind, value: &OptionValue) -> Result<Vec<u8>, InvalidOption> {
     match (kind, value) {
         (Kind::Flag, OptionValue::Flag(flag)) => Ok(vec![u8::from(*flag)]),
         (Kind::Flag, _) => Err(InvalidOption::Expected("true or false")),
-        (Kind::Number { bytes }, OptionValue::Number(number)) => number_bytes(*number, bytes),
-        (Kind::Number { .. }, _) => Err(InvalidOption::Expected("a number")),
+        (Kind::Number(bounds), OptionValue::Number(number)) => number_bytes(*number, bounds),
+        (Kind::NodeType, OptionValue::Number(number)) => match number {
+            1 | 2 | 4 | 8 => Ok(vec![*number as u8]),
+            _ => Err(InvalidOption::NodeType(*number)),
+        },
+        (Kind::Number(_) | Kind::NodeType, _) => Err(InvalidOption::Expected("a number")),
         (Kind::Text, OptionValue::Text(text)) => Ok(text.clone().into_bytes()),
         (Kind::Text, _) => Err(InvalidOption::Expected("a text")),
+        (Kind::Address, OptionValue::Text(text)) => {
+            addresses(&[text]).ok_or(InvalidOption::Expected("an IPv4 address"))
+        }
+        (Kind::Address, _) => Err(InvalidOption::Expected("an IPv4 address")),
+        (Kind::Pairs, _) => addresses(&words)
+            .filter(|bytes| bytes.len() % 8 == 0)
+            .ok_or(InvalidOption::Expected("a list of IPv4 addresses in pairs")),
         (Kind::Addresses, _) => {
             addresses(&words).ok_or(InvalidOption::Expected("an IPv4 address or a list of them"))
         }
@@ -239,13 +316,12 @@ fn encode(kind: Kind, value: &OptionValue) -> Result<Vec<u8>, InvalidOption> {
     }
 }
 
-fn number_bytes(number: u32, bytes: usize) -> Result<Vec<u8>, InvalidOption> {
-    let all = number.to_be_bytes();
-    let (head, tail) = all.split_at(4 - bytes);
-    if head.iter().any(|byte| *byte != 0) {
-        return Err(InvalidOption::TooLarge(number));
+fn number_bytes(number: i64, bounds: Bounds) -> Result<Vec<u8>, InvalidOption> {
+    let Bounds { bytes, min, max } = bounds;
+    if !(min..=max).contains(&number) {
+        return Err(InvalidOption::OutOfBounds { number, min, max });
     }
-    Ok(tail.to_vec())
+    Ok(number.to_be_bytes()[8 - bytes..].to_vec())
 }
 
 fn addresses(words: &[&str]) -> Option<Vec<u8>> {
@@ -256,7 +332,7 @@ fn addresses(words: &[&str]) -> Option<Vec<u8>> {
         .map(|all| all.iter().flat_map(Ipv4Addr::octets).collect())
 }
 
-/// The default route is not repeated here: whoever sets routes says all of them.
+/// The reply adds the default route of the subnet's gateway where they have none.
 fn routes(words: &[&str]) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     for word in words {
@@ -292,7 +368,13 @@ mod tests {
 
     #[test]
     fn names_and_numbers_take_typed_values() {
-        let cases: [(&str, u8, &[u8]); 12] = [
+        let cases: [(&str, u8, &[u8]); 18] = [
+            (r#"{"time-offset": -18000}"#, 2, &[0xff, 0xff, 0xb9, 0xb0]),
+            (r#"{"2": -2147483648}"#, 2, &[0x80, 0, 0, 0]),
+            (r#"{"default-ttl": 1}"#, 23, &[1]),
+            (r#"{"interface-mtu": 68}"#, 26, &[0, 68]),
+            (r#"{"netbios-node-type": 8}"#, 46, &[8]),
+            (r#"{"static-routes": ["10.1.0.1", "10.0.0.1"]}"#, 33, &[10, 1, 0, 1, 10, 0, 0, 1]),
             (r#"{"ntp-servers": ["10.0.0.1", "10.0.0.2"]}"#, 42, &[10, 0, 0, 1, 10, 0, 0, 2]),
             (r#"{"42": "10.0.0.1"}"#, 42, &[10, 0, 0, 1]),
             (r#"{"time-offset": 3600}"#, 2, &[0, 0, 14, 16]),
@@ -325,10 +407,23 @@ mod tests {
             (r#"{"53": "hex:01"}"#, "\"53\" is set by the server"),
             (r#"{"256": "x"}"#, "does not exist"),
             (r#"{"42": "ntp.example.net"}"#, "must be an IPv4 address"),
-            (r#"{"26": 70000}"#, "is 70000, which is too large"),
+            (r#"{"26": 70000}"#, "is 70000; expected 68 to 65535"),
             (r#"{"26": "big"}"#, "must be a number"),
             (r#"{"200": "hex:0"}"#, "expected an even number of hexadecimal digits"),
             (r#"{"200": 5}"#, "has no known type"),
+            (r#"{"default-ttl": 0}"#, "is 0; expected 1 to 255"),
+            (r#"{"default-ttl": 256}"#, "is 256; expected 1 to 255"),
+            (r#"{"23": -1}"#, "is -1; expected 1 to 255"),
+            (r#"{"interface-mtu": 10}"#, "is 10; expected 68 to 65535"),
+            (r#"{"max-datagram-reassembly": 575}"#, "is 575; expected 576 to 65535"),
+            (r#"{"tcp-default-ttl": 0}"#, "is 0; expected 1 to 255"),
+            (r#"{"time-offset": 2147483648}"#, "is 2147483648; expected -2147483648 to 2147483647"),
+            (r#"{"arp-cache-timeout": -1}"#, "is -1; expected 0 to 4294967295"),
+            (r#"{"netbios-node-type": 3}"#, "is 3; expected 1 (B), 2 (P), 4 (M) or 8 (H)"),
+            (r#"{"broadcast-address": ["10.0.0.1", "10.0.0.2"]}"#, "must be an IPv4 address"),
+            (r#"{"static-routes": ["10.0.0.1"]}"#, "must be a list of IPv4 addresses in pairs"),
+            (r#"{"118": "10.0.0.1"}"#, "is set by the server"),
+            (r#"{"80": "hex:01"}"#, "is set by the server"),
             (r#"{"200": ""}"#, "has 0 bytes"),
             (r#"{"42": "10.0.0.1", "ntp-servers": "10.0.0.2"}"#, "is given twice"),
             (r#"{"121": ["10.0.0.0/8"]}"#, "must be routes"),

@@ -1,11 +1,13 @@
 //! Hosts.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use super::link::is_default;
+use super::words::words;
 use super::{DhcpOptions, HostMatch, LocalBoot, Mac, Nic, ProfileTree, Scalar, When};
 
 /// The key of a host that `key` was called before, or `key` itself: site files, rows and stored
@@ -94,6 +96,16 @@ pub struct Host {
     /// Replaces the boot file that its firmware's architecture would get.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_file: Option<String>,
+    /// The TFTP server of its boot file, where it is not this server (`siaddr`, option 66).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_server: Option<Ipv4Addr>,
+    /// Whether DHCP answers it; `off` keeps it from booting and from leasing here.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub dhcp: HostDhcp,
+    /// Its baseboard management controller, which DHCP gives an address of its own and no boot
+    /// data. It is not one of the NICs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bmc: Option<Bmc>,
     /// How its firmware is sent to the local disk, instead of the way that its image names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local_boot: Option<LocalBoot>,
@@ -103,6 +115,29 @@ pub struct Host {
     /// DHCP options of its own, by name or number; they go before those of its profile and subnet.
     #[serde(default, skip_serializing_if = "DhcpOptions::is_empty")]
     pub dhcp_options: DhcpOptions,
+}
+
+words! {
+    /// Whether DHCP answers a host.
+    #[derive(Default)]
+    pub HostDhcp {
+        /// As its subnet and its image say.
+        #[default]
+        On = "on",
+        /// Never.
+        Off = "off",
+    }
+}
+
+/// A baseboard management controller.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Bmc {
+    /// Its MAC.
+    pub mac: Mac,
+    /// Its address, which DHCP reserves for it; a dynamic one where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
 }
 
 impl Host {

@@ -67,11 +67,12 @@ impl fmt::Debug for Mac {
 impl FromStr for Mac {
     type Err = InvalidMac;
 
-    /// Reads `aa:bb:cc:dd:ee:ff`, `aa-bb-..`, `aabb.ccdd.eeff` and `aabbccddeeff` in either case.
+    /// Reads `aa:bb:cc:dd:ee:ff`, `aa-bb-..`, `aabb.ccdd.eeff` and `aabbccddeeff` in either case,
+    /// and `2:0:5e:10:1:1` as BSD, Solaris and dhcpd write it.
     fn from_str(text: &str) -> Result<Self, InvalidMac> {
         let invalid = || InvalidMac(printable(text));
         let mut digits = Vec::with_capacity(12);
-        // Separators must stand evenly, so that a lost digit is an error and not another MAC.
+        // Without six groups a lost digit is an error and not another MAC.
         let groups: Vec<&str> = text.split([':', '-', '.']).collect();
         // As ISC dhcpd, Solaris and the BSDs write it, without leading zeros: 2:0:5e:10:1:1.
         if groups.len() == 6 && groups.iter().any(|group| group.len() == 1) {
@@ -84,10 +85,15 @@ impl FromStr for Mac {
             };
         }
         let width = 12 / groups.len().max(1);
-        if !matches!(groups.len(), 1 | 3 | 6) || groups.iter().any(|group| group.len() != width) {
+        let is_short = |group: &&str| groups.len() == 6 && group.len() == 1;
+        let is_whole = |group: &&str| group.len() == width || is_short(group);
+        if !matches!(groups.len(), 1 | 3 | 6) || !groups.iter().all(is_whole) {
             return Err(invalid());
         }
-        for group in groups {
+        for group in &groups {
+            if is_short(group) {
+                digits.push(0);
+            }
             for character in group.chars() {
                 digits.push(character.to_digit(16).ok_or_else(invalid)? as u8);
             }
@@ -116,6 +122,9 @@ mod tests {
         let mac = Mac([0x52, 0x54, 0x00, 0xaa, 0x00, 0x01]);
         for text in ["52:54:00:aa:00:01", "52-54-00-AA-00-01", "5254.00aa.0001", "525400AA0001"] {
             assert_eq!(text.parse(), Ok(mac), "{text}");
+        }
+        for text in ["2:0:5e:10:1:1", "2-0-5E-10-1-1", "02:0:5e:10:01:1"] {
+            assert_eq!(text.parse(), Ok(Mac([2, 0, 0x5e, 0x10, 1, 1])), "{text}");
         }
         assert_eq!(mac.to_string(), "52:54:00:aa:00:01");
         let short = Mac([2, 0, 0x5e, 0x10, 1, 1]);
@@ -148,6 +157,8 @@ mod tests {
             "52:54:00:aa:00:01:02",
             "é",
             "5:254:00:aa:00:01",
+            "5:25:0:aa:0:",
+            "5254.0aa.0001",
             "::::::",
             "2:0:5e:10:1:",
             "2:0:5e:10:1:100",

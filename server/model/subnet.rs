@@ -68,6 +68,24 @@ pub struct Subnet {
     /// How long a dynamic lease lasts, such as `1h`; an hour where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_time: Option<Millis>,
+    /// When a client renews its lease (T1), such as `10m`; after half of it where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renew_time: Option<Millis>,
+    /// When a client asks any server to extend its lease (T2); after seven eighths of it where
+    /// none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebind_time: Option<Millis>,
+    /// Addresses of relay agents whose clients are here although the addresses are not, such as
+    /// the loopback of a switch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relay_addresses: Vec<Ipv4Addr>,
+    /// Whether clients on this link may choose another subnet by option 118 (RFC 3011). Relays
+    /// always may.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub subnet_selection: bool,
+    /// The TFTP server of boot files, where it is not this server (`siaddr`, option 66).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_server: Option<Ipv4Addr>,
     /// What a client that is in no inventory gets from DHCP.
     #[serde(default, skip_serializing_if = "UnknownClients::is_default")]
     pub unknown_clients: UnknownClients,
@@ -115,6 +133,16 @@ impl Subnet {
     /// The lease time in seconds.
     pub fn lease_seconds(&self) -> u32 {
         self.lease_time.map_or(3600, |time| (time.0 / 1000).max(60) as u32)
+    }
+
+    /// When a client renews, in seconds (T1).
+    pub fn renew_seconds(&self) -> Option<u32> {
+        self.renew_time.map(|time| (time.0 / 1000) as u32)
+    }
+
+    /// When a client rebinds, in seconds (T2).
+    pub fn rebind_seconds(&self) -> Option<u32> {
+        self.rebind_time.map(|time| (time.0 / 1000) as u32)
     }
 
     /// `network` or `broadcast` for an address that no host can have here. Both are usable

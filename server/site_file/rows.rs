@@ -2,7 +2,7 @@
 //!
 //! The first row names the columns: `host`, `rack`, `unit`, `index`, `serial`, `tenant`,
 //! `rented-from`, `rented-until`, `profile`, `image`, `boot-file`, `local-boot`, `protected`, `labels` (several
-//! in one cell), `nics.LABEL` with
+//! in one cell), `next-server`, `dhcp`, `bmc.mac`, `bmc.address` (or `bmc_mac`, `bmc_ip`), `nics.LABEL` with
 //! `nics.LABEL.switch` and `nics.LABEL.port`, `addresses.LINK`, `reservations.SUBNET`,
 //! `parameters.NAME`, `match.KEY`, and `macs`: several MACs in one cell, which become eth0,
 //! eth1 and so on. An empty cell leaves what is.
@@ -13,10 +13,14 @@ use std::fmt;
 use serde_json::Value;
 
 use super::edit::set_host;
-use crate::model::{Host, HostMatch, SINGLE_VALUE_KEYS, Site, check_noun_name, current_host_key};
+use crate::model::{
+    Host, HostDhcp, HostMatch, SINGLE_VALUE_KEYS, Site, check_noun_name, current_host_key,
+};
 use crate::tree::unknown;
 
-const MAPS: [&str; 5] = ["nics", "addresses", "reservations", "parameters", "match"];
+/// Columns that are written only where a host has such a value.
+const RARE: [&str; 4] = ["next-server", "dhcp", "bmc.mac", "bmc.address"];
+const MAPS: [&str; 6] = ["nics", "addresses", "reservations", "parameters", "match", "bmc"];
 
 /// Rows that were read: which host each is about, and what it says of it.
 #[derive(Clone, Debug, Default)]
@@ -134,7 +138,7 @@ enum Column {
 
 /// A name that no column has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", unknown("column", .0, &[&["host"][..], &SINGLE_VALUE_KEYS, &MAP_COLUMNS].concat()))]
+#[error("{}", unknown("column", .0, &[&["host"][..], &SINGLE_VALUE_KEYS, &RARE, &MAP_COLUMNS].concat()))]
 struct UnknownColumn(String);
 
 /// What separates the cells: whichever of comma, semicolon (where the comma is in numbers) and tab
@@ -192,6 +196,9 @@ impl Column {
             "host" | "name" | "hostname" => return Ok(Self::Host),
             "labels" | "label" => return Ok(Self::Labels),
             "macs" | "mac" => return Ok(Self::Macs),
+            "next-server" | "dhcp" => return Ok(Self::Path(lower)),
+            "bmc" | "bmc-mac" => return Ok(Self::Path("bmc.mac".into())),
+            "bmc-ip" | "bmc-address" => return Ok(Self::Path("bmc.address".into())),
             plain if SINGLE_VALUE_KEYS.contains(&current_host_key(plain)) => {
                 return Ok(Self::Path(current_host_key(plain).to_owned()));
             }
@@ -287,6 +294,10 @@ pub fn render(site: &Site) -> String {
     let matches: Vec<&str> =
         HostMatch::KEYS.into_iter().filter(|key| is_matched(site, key)).collect();
     header.extend(matches.iter().map(|key| format!("match.{key}")));
+    let rare: Vec<usize> = (0..RARE.len())
+        .filter(|column| site.hosts.values().any(|host| rare_values(host)[*column].is_some()))
+        .collect();
+    header.extend(rare.iter().map(|column| RARE[*column].to_owned()));
 
     let mut writer = csv::Writer::from_writer(Vec::new());
     let text =
@@ -314,12 +325,26 @@ pub fn render(site: &Site) -> String {
         let values = host.known_by.values().into_iter();
         let used = values.filter(|(key, _)| matches.contains(key));
         record.extend(used.map(|(_, value)| value.unwrap_or_default()));
+        let values = rare_values(host);
+        record.extend(rare.iter().map(|column| values[*column].clone().unwrap_or_default()));
         records.push(record);
     }
     // Writing to memory fails for no reason of its own.
     let written = records.iter().try_for_each(|record| writer.write_record(record));
     let bytes = written.ok().and_then(|()| writer.into_inner().ok()).unwrap_or_default();
     String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// The values of a host in the columns of [`RARE`].
+fn rare_values(host: &Host) -> [Option<String>; RARE.len()] {
+    let dhcp = Some(host.dhcp).filter(|dhcp| *dhcp != HostDhcp::On);
+    let bmc = host.bmc.as_ref();
+    [
+        host.next_server.map(|address| address.to_string()),
+        dhcp.map(|dhcp| dhcp.to_string()),
+        bmc.map(|bmc| bmc.mac.to_string()),
+        bmc.and_then(|bmc| bmc.address).map(|address| address.to_string()),
+    ]
 }
 
 /// Whether some host is known by this key.
@@ -355,6 +380,28 @@ mod tests {
         assert_eq!((first.index, first.parameters["rails"].0.as_str()), (Some(7), "8"));
         assert_eq!(site.hosts["r1-n02"].unit, Some(2));
         assert_eq!(imported(&render(&site)).unwrap(), site);
+    }
+
+    #[test]
+    fn a_bmc_and_what_few_hosts_have_come_in_columns_of_their_own() {
+        let text = "host,bmc_mac,BMC_IP,next-server,dhcp\n\
+                    a,2:0:5e:10:1:1,10.1.0.9,10.0.0.5,off\n\
+                    b,52:54:00:aa:01:02,,,\n\
+                    c,,,,\n";
+        let site = imported(text).unwrap();
+        let bmc = site.hosts["a"].bmc.clone().unwrap();
+        assert_eq!(bmc.mac.to_string(), "02:00:5e:10:01:01");
+        assert_eq!(bmc.address, Some("10.1.0.9".parse().unwrap()));
+        assert_eq!(site.hosts["a"].next_server, Some("10.0.0.5".parse().unwrap()));
+        assert_eq!(site.hosts["a"].dhcp, HostDhcp::Off);
+        assert_eq!(site.hosts["b"].bmc.as_ref().unwrap().address, None);
+        assert_eq!(site.hosts["c"].bmc, None);
+        let rendered = render(&site);
+        assert_eq!(imported(&rendered).unwrap(), site);
+        let same = imported("host,bmc.mac,bmc.address\na,02005e100101,10.1.0.9\n").unwrap();
+        assert_eq!(same.hosts["a"].bmc, site.hosts["a"].bmc);
+        let plain = imported("host,unit\na,1\n").unwrap();
+        assert!(!render(&plain).contains("bmc"), "only where a host has one");
     }
 
     #[test]
@@ -425,7 +472,7 @@ mod tests {
             ("", &["row 1: no column is named \"host\""]),
             (
                 "host,colour\na,red\n",
-                &["row 1: there is no column \"colour\"; there are 20, \
+                &["row 1: there is no column \"colour\"; there are 24, \
                         such as host, rack, unit, index, serial, tenant, rented-from, rented-until"],
             ),
             (

@@ -23,7 +23,7 @@ pub(super) async fn servers(config: &Config, wait: Duration) -> Vec<Finding> {
     let mut findings = Vec::new();
     for interface in config.interfaces.iter().filter(|_| config.dhcp) {
         match discover_servers(interface, wait).await {
-            Ok(found) => findings.push(finding(interface, &found, config.proxy_dhcp)),
+            Ok(found) => findings.push(finding(interface, &found, config.proxy_on(interface))),
             Err(error) => {
                 let text = format!("cannot send a DHCPDISCOVER on {interface}: {error}");
                 findings.push(Finding::warning(

@@ -134,6 +134,7 @@ impl Doctor {
         add(site::pools(target));
         add(site::hosts(target));
         add(site::relays(target));
+        add(site::refused_relays(target).await);
         findings
     }
 }

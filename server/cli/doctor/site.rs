@@ -1,11 +1,15 @@
 //! The site: free addresses, hosts with errors, relays.
 
-use std::net::IpAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
 use super::links::own_addresses;
 use super::{Finding, Target};
+use crate::inventory::{EventPageQuery, now_ms};
+use crate::lifecycle::event::Warning;
+use crate::lifecycle::{EventData, EventKind};
 use crate::model::{RangeUse, UnknownClients};
 use crate::network::{Severity, check_site_within};
 
@@ -96,13 +100,68 @@ pub(super) fn hosts(target: &Target) -> Vec<Finding> {
     findings
 }
 
+/// How far back events are read for the checks, in milliseconds: two days.
+const RECENT_MS: i64 = 2 * 86_400_000;
+/// How many warnings are read at most.
+const MAX_WARNINGS: u32 = 1000;
+
+/// Finds the relays whose packets were refused lately: no host behind them boots.
+pub(super) async fn refused_relays(target: &Target) -> Vec<Finding> {
+    let check = "relays";
+    let query = EventPageQuery {
+        kind: Some(EventKind::Warning),
+        from_ms: now_ms() - RECENT_MS,
+        limit: MAX_WARNINGS,
+        ..EventPageQuery::default()
+    };
+    let events = match target.inventory.database.page_events(&query).await {
+        Ok(events) => events,
+        Err(error) => {
+            let fix = "repair the database";
+            return vec![Finding::warning(check, format!("cannot read events: {error}"), fix)];
+        }
+    };
+    let mut refused: BTreeMap<Ipv4Addr, String> = BTreeMap::new();
+    for stored in events {
+        if let EventData::Warning(Warning::RelayRefused { relay, interface, .. }) =
+            stored.event.data
+        {
+            refused.entry(relay).or_insert(interface);
+        }
+    }
+    let snapshot = target.snapshot();
+    let is_served = |relay: &Ipv4Addr| match target.config.relays.is_empty() {
+        true => snapshot.site.subnets.values().any(|subnet| {
+            subnet.relay_addresses.contains(relay) || subnet.cidr.contains(&IpAddr::V4(*relay))
+        }),
+        false => target.config.relays.contains(relay),
+    };
+    let still = refused.into_iter().filter(|(relay, _)| !is_served(relay));
+    still
+        .map(|(relay, interface)| {
+            let text = format!(
+                "relay {relay} (on {interface}) is not served: no host behind it gets an answer"
+            );
+            let fix = format!(
+                "set relay-addresses: [{relay}] on the subnet of its clients, or add \"{relay}\" \
+                 to relays"
+            );
+            Finding::error(check, text, fix)
+        })
+        .collect()
+}
+
 /// Checks that every configured relay is in a subnet of the site.
 pub(super) fn relays(target: &Target) -> Vec<Finding> {
     let check = "relays";
     let snapshot = target.snapshot();
     let in_site =
         |relay: IpAddr| snapshot.site.subnets.values().any(|subnet| subnet.cidr.contains(&relay));
-    let unknown = target.config.relays.iter().filter(|relay| !in_site(IpAddr::V4(**relay)));
+    let is_listed = |relay: &Ipv4Addr| {
+        snapshot.site.subnets.values().any(|subnet| subnet.relay_addresses.contains(relay))
+    };
+    let relays = target.config.relays.iter().filter(|relay| !is_listed(relay));
+    let unknown = relays.filter(|relay| !in_site(IpAddr::V4(**relay)));
     let warned = unknown.map(|relay| {
         let text = format!(
             "relay {relay} is not in a subnet of the site: its clients get an answer only if it \

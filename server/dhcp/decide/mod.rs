@@ -68,7 +68,7 @@ pub(crate) fn decide(
             Decision::Ignore(Reason::TooEarly)
         }
         MessageType::Discover => decide_discover(request, subnet, facts),
-        MessageType::Request => decide_request(request, arrival, server, facts),
+        MessageType::Request => decide_request(request, server, facts),
         MessageType::Decline => decide_decline(request, server, facts),
         MessageType::Release => decide_release(request, arrival, server, facts),
         MessageType::Inform => {
@@ -98,21 +98,14 @@ fn decide_discover(request: &Packet<'_>, subnet: &Subnet, facts: &LeaseFacts) ->
 }
 
 /// RFC 2131 section 4.3.2: the client's state follows from which fields are set.
-fn decide_request(
-    request: &Packet<'_>,
-    arrival: &Arrival,
-    server: ChosenServer,
-    facts: &LeaseFacts,
-) -> Decision {
+fn decide_request(request: &Packet<'_>, server: ChosenServer, facts: &LeaseFacts) -> Decision {
     match (server, request.requested_address(), request.client_address()) {
         (ChosenServer::Other, _, _) => Decision::Ignore(Reason::OtherServer),
         (ChosenServer::Us, Some(requested), _) => decide_selecting(requested, facts),
         // Some clients leave option 50 out and put the offered address into ciaddr.
         (ChosenServer::Us, None, Some(address)) => decide_selecting(address, facts),
         (ChosenServer::None, Some(requested), None) => decide_rebooting(requested, facts),
-        (ChosenServer::None, _, Some(address)) => {
-            decide_extending(address, is_unicast(request, arrival), facts)
-        }
+        (ChosenServer::None, _, Some(address)) => decide_extending(address, facts),
         (_, None, None) => Decision::Ignore(Reason::NoAddress),
     }
 }
@@ -147,15 +140,23 @@ fn decide_rebooting(requested: Ipv4Addr, facts: &LeaseFacts) -> Decision {
 }
 
 /// RENEWING (sent to us) and REBINDING (broadcast): the client uses an address
-/// and wants to keep it.
-fn decide_extending(address: Ipv4Addr, unicast: bool, facts: &LeaseFacts) -> Decision {
-    let keeps = facts.entitled() == Some(address)
-        || (facts.reserved.is_none() && facts.previous == Some(address) && facts.may_lease);
-    if keeps {
+/// and wants to keep it. One that this server does not know had it from another server, perhaps
+/// the one that this server replaces: it keeps a free address of ours, or gets no answer, but
+/// never a NAK, which would cost a running machine its address.
+fn decide_extending(address: Ipv4Addr, facts: &LeaseFacts) -> Decision {
+    if facts.entitled() == Some(address) {
         return Decision::Ack(address);
     }
-    if unicast {
-        return Decision::Nak(nak_reason(facts));
+    if facts.reserved.is_none() && facts.may_lease {
+        if facts.previous == Some(address) {
+            return Decision::Ack(address);
+        }
+        if facts.requested_is_free && facts.leased.is_none() {
+            return match facts.authoritative {
+                true => Decision::Ack(address),
+                false => Decision::Ignore(Reason::NoRecord),
+            };
+        }
     }
     refuse(facts)
 }

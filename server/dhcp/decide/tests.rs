@@ -178,13 +178,24 @@ fn a_client_that_extends_keeps_its_own_address_only() {
     let before = LeaseFacts { previous: Some(PREVIOUS), known: true, ..stranger() };
     let adopted = LeaseFacts { leased: Some(LEASED), ..owning() };
     let alone = LeaseFacts { authoritative: true, ..stranger() };
+    let free = LeaseFacts { requested_is_free: true, ..stranger() };
+    let free_alone = LeaseFacts { authoritative: true, ..free };
+    let refused = LeaseFacts { may_lease: false, ..free_alone };
+    let adopting = LeaseFacts { requested_is_free: true, ..owning() };
+    let moved = LeaseFacts { requested_is_free: true, authoritative: true, ..leasing() };
     let cases = [
         ("renewing its lease", renewing(LEASED), leasing(), Ack(LEASED)),
         ("renewing its own address", renewing(RESERVED), owning(), Ack(RESERVED)),
         ("renewing a lease that ended", renewing(PREVIOUS), before, Ack(PREVIOUS)),
         ("adopted: on to its own address", renewing(LEASED), adopted, Nak(NotYours)),
         ("renewing what is another's", renewing(WANTED), leasing(), Nak(NotYours)),
-        ("a stranger renews with us", renewing(WANTED), stranger(), Nak(NotAvailable)),
+        ("a stranger renews with us", renewing(WANTED), stranger(), Ignore(Reason::NoRecord)),
+        ("a stranger renews a free address", renewing(WANTED), free, Ignore(Reason::NoRecord)),
+        ("the same where nobody else serves", renewing(WANTED), free_alone, Ack(WANTED)),
+        ("the same by broadcast", rebinding(WANTED), free_alone, Ack(WANTED)),
+        ("a refused stranger renews", renewing(WANTED), refused, Nak(NotAvailable)),
+        ("one that owns another renews a free one", renewing(WANTED), adopting, Nak(NotYours)),
+        ("a free address by one that leases another", renewing(WANTED), moved, Nak(NotYours)),
         ("rebinding its lease", rebinding(LEASED), leasing(), Ack(LEASED)),
         ("rebinding on another network", rebinding(ELSEWHERE), leasing(), Nak(NotYours)),
         ("a stranger rebinds", rebinding(WANTED), stranger(), Ignore(Reason::NoRecord)),

@@ -31,6 +31,20 @@ const BOOTP_OPTIONS: [u8; 7] = [
     code::INTERFACE_MTU,
     code::BROADCAST_ADDRESS,
 ];
+/// What a client without option 55 gets, besides what an operator added: as other servers do.
+const USUAL_REQUEST: [u8; 7] = [
+    code::SUBNET_MASK,
+    code::ROUTER,
+    code::DOMAIN_NAME_SERVER,
+    code::HOST_NAME,
+    code::DOMAIN_NAME,
+    code::INTERFACE_MTU,
+    code::BROADCAST_ADDRESS,
+];
+/// What every client with an address gets, whatever its option 55 lists: without a mask and a
+/// router its lease is of no use, and Kea sends them too.
+const BASIC_OPTIONS: [u8; 4] =
+    [code::SUBNET_MASK, code::ROUTER, code::DOMAIN_NAME_SERVER, code::DOMAIN_NAME];
 /// Capacity that is reserved for options; few replies need more.
 const USUAL_OPTIONS: usize = 16;
 /// IP and UDP headers.
@@ -59,6 +73,8 @@ pub(crate) struct ReplyContent<'a> {
     pub link_mtu: u32,
     /// Whether it answers a DISCOVER with a lease (RFC 4039).
     pub rapid_commit: bool,
+    /// The subnet selection that chose the subnet, which goes back to the client (RFC 3011).
+    pub subnet_selection: Option<Ipv4Addr>,
 }
 
 impl<'a> ReplyContent<'a> {
@@ -66,6 +82,30 @@ impl<'a> ReplyContent<'a> {
     pub(crate) fn added(&self, code: u8) -> Option<&'a [u8]> {
         let own = self.own_options.into_iter().flatten().find_map(|options| options.get(code));
         own.or_else(|| self.subnet.and_then(|subnet| subnet.subnet.dhcp_options.get(code)))
+    }
+
+    /// The codes of all options that an operator added.
+    fn added_codes(&self) -> impl Iterator<Item = u8> {
+        let own = self.own_options.into_iter().flatten();
+        let of_subnet = self.subnet.map(|subnet| &subnet.subnet.dhcp_options);
+        own.chain(of_subnet).flat_map(DhcpOptions::codes)
+    }
+
+    /// An option that an operator added, as it is sent: routes have a default route, since a
+    /// client that gets routes ignores the router (RFC 3442).
+    fn added_option(&self, code: u8) -> Option<EncodedOption> {
+        let data = self.added(code)?;
+        let is_routes = matches!(code, code::CLASSLESS_ROUTES | code::MICROSOFT_ROUTES);
+        let gateway = self.subnet.and_then(|subnet| subnet.subnet.gateway).and_then(v4);
+        match gateway {
+            Some(gateway) if is_routes && !has_default_route(data) => {
+                let mut routes = data.to_vec();
+                routes.push(0);
+                routes.extend(gateway.octets());
+                Some(EncodedOption::raw(code, &routes))
+            }
+            _ => Some(EncodedOption::raw(code, data)),
+        }
     }
 
     /// Puts the operator's vendor options beside those of the boot data.
@@ -109,10 +149,10 @@ pub(crate) fn build_reply<'a>(request: &'a Packet<'_>, content: &ReplyContent<'_
 /// (RFC 1534 section 2). The client's vendor area has 64 bytes, a modern one takes more.
 pub(crate) fn build_bootp<'a>(request: &'a Packet<'_>, content: &ReplyContent<'_>) -> Reply<'a> {
     let mut reply = empty_reply(request, None, content.link_mtu);
-    let added = |code| content.added(code).map(|data| EncodedOption::raw(code, data));
     let codes = BOOTP_OPTIONS.into_iter();
-    reply.options =
-        codes.filter_map(|c| added(c).or_else(|| inventory_option(c, content))).collect();
+    reply.options = codes
+        .filter_map(|code| content.added_option(code).or_else(|| inventory_option(code, content)))
+        .collect();
     reply.your_address = content.address.unwrap_or(Ipv4Addr::UNSPECIFIED);
     reply.next_server = content.boot.next_server;
     reply.boot_file = content.boot.boot_file.clone();
@@ -123,11 +163,14 @@ pub(crate) fn build_bootp<'a>(request: &'a Packet<'_>, content: &ReplyContent<'_
 pub(crate) fn build_nak<'a>(
     request: &'a Packet<'_>,
     server_id: Ipv4Addr,
+    subnet_selection: Option<Ipv4Addr>,
     reason: &str,
 ) -> Reply<'a> {
     let mut reply = empty_reply(request, Some(MessageType::Nak), u32::from(DEFAULT_MESSAGE_BYTES));
     reply.options = vec![EncodedOption::address(code::SERVER_ID, server_id)];
     reply.options.extend(request.client_id().map(|id| EncodedOption::raw(code::CLIENT_ID, id)));
+    let selection = |it| EncodedOption::address(code::SUBNET_SELECTION, it);
+    reply.options.extend(subnet_selection.map(selection));
     reply.options.push(EncodedOption::raw(code::MESSAGE, reason.as_bytes()));
     if request.relay_address().is_some() {
         // The relay then broadcasts it: the client's address is wrong.
@@ -162,38 +205,71 @@ fn ordered_options(request: &Packet<'_>, content: &ReplyContent<'_>) -> Vec<Enco
     let mut options = Vec::with_capacity(USUAL_OPTIONS);
     options.push(EncodedOption::address(code::SERVER_ID, content.server_id));
     if content.address.is_some() {
-        options.extend(lease_times(content.lease_seconds));
+        options.extend(lease_times(content.lease_seconds, content.subnet));
     }
     options.extend(request.client_id().map(|id| EncodedOption::raw(code::CLIENT_ID, id)));
     options.extend(content.rapid_commit.then(|| EncodedOption::raw(code::RAPID_COMMIT, &[])));
+    options.extend(
+        content.subnet_selection.map(|it| EncodedOption::address(code::SUBNET_SELECTION, it)),
+    );
     let mut there = [false; 256];
     there[usize::from(code::MESSAGE_TYPE)] = true;
     for option in options.iter().chain(&content.boot.options) {
         there[usize::from(option.code)] = true;
     }
-    for code in wanted_in_order(request.wanted_options()) {
+    for code in wanted_in_order(request, content) {
         if !std::mem::replace(&mut there[usize::from(code)], true) {
-            let added = content.added(code).map(|data| EncodedOption::raw(code, data));
-            options.extend(added.or_else(|| inventory_option(code, content)));
+            options.extend(content.added_option(code).or_else(|| inventory_option(code, content)));
         }
+    }
+    // A client that gets routes ignores routers and static routes (RFC 3442 page 5).
+    if options.iter().any(|option| option.code == code::CLASSLESS_ROUTES) {
+        options.retain(|option| !matches!(option.code, code::ROUTER | code::STATIC_ROUTES));
     }
     options.extend(content.boot.options.iter().cloned());
     options
 }
 
-/// How long the address is good, when to renew and when to rebind (RFC 2131 section 4.4.5).
-fn lease_times(seconds: u32) -> [EncodedOption; 3] {
+/// How long the address is good, when to renew and when to rebind: as the subnet says, else after
+/// half and seven eighths of that (RFC 2131 section 4.4.5). Times of the subnet that are not before
+/// the end of a short lease do not count.
+fn lease_times(seconds: u32, subnet: Option<LinkSubnet<'_>>) -> [EncodedOption; 3] {
+    let rebind =
+        subnet.and_then(|it| it.subnet.rebind_seconds()).filter(|rebind| *rebind < seconds);
+    let rebind = rebind.unwrap_or((u64::from(seconds) * 7 / 8) as u32);
+    let renew = subnet.and_then(|it| it.subnet.renew_seconds()).filter(|renew| *renew < rebind);
     [
         EncodedOption::number(code::LEASE_TIME, seconds),
-        EncodedOption::number(code::RENEWAL_TIME, seconds / 2),
-        EncodedOption::number(code::REBINDING_TIME, (u64::from(seconds) * 7 / 8) as u32),
+        EncodedOption::number(code::RENEWAL_TIME, renew.unwrap_or((seconds / 2).min(rebind))),
+        EncodedOption::number(code::REBINDING_TIME, rebind),
     ]
 }
 
-/// The client's wishes with the mask before any router (RFC 2132 section 3.3)
-/// and classless routes before the router that they replace (RFC 3442).
-fn wanted_in_order(wanted: &[u8]) -> SmallVec<[u8; 64]> {
-    let mut codes = SmallVec::from_slice(wanted);
+/// Whether classless routes (RFC 3442) hold a default route; invalid ones are left as they are.
+fn has_default_route(mut routes: &[u8]) -> bool {
+    while let Some((prefix, rest)) = routes.split_first() {
+        let bytes = usize::from(*prefix).div_ceil(8) + 4;
+        match rest.split_at_checked(bytes) {
+            Some(_) if *prefix == 0 => return true,
+            Some((_, behind)) if *prefix <= 32 => routes = behind,
+            _ => return true,
+        }
+    }
+    false
+}
+
+/// The options that the client asks for and those that it gets anyway, with the mask before any
+/// router (RFC 2132 section 3.3) and classless routes before the router that they replace
+/// (RFC 3442).
+fn wanted_in_order(request: &Packet<'_>, content: &ReplyContent<'_>) -> SmallVec<[u8; 64]> {
+    let mut codes = SmallVec::from_slice(request.wanted_options());
+    if codes.is_empty() && content.subnet.is_some() {
+        codes.extend(USUAL_REQUEST);
+        codes.extend(content.added_codes().filter(|code| !is_boot_option(*code)));
+    }
+    if content.address.is_some() {
+        codes.extend(BASIC_OPTIONS);
+    }
     let Some(router) = codes.iter().position(|code| *code == code::ROUTER) else { return codes };
     for earlier in [code::CLASSLESS_ROUTES, code::SUBNET_MASK] {
         if let Some(at) = codes.iter().position(|code| *code == earlier).filter(|at| *at > router) {
@@ -202,6 +278,18 @@ fn wanted_in_order(wanted: &[u8]) -> SmallVec<[u8; 64]> {
         }
     }
     codes
+}
+
+/// Whether an option belongs to the boot data of firmware, which lists what it asks for.
+fn is_boot_option(code: u8) -> bool {
+    matches!(
+        code,
+        code::VENDOR_SPECIFIC
+            | code::VENDOR_CLASS
+            | code::TFTP_SERVER_NAME
+            | code::BOOT_FILE_NAME
+            | code::IPXE
+    )
 }
 
 /// An option that the inventory knows the value of.

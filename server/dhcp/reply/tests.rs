@@ -79,6 +79,7 @@ fn answer_with(
             boot,
             link_mtu: 1500,
             rapid_commit: false,
+            subnet_selection: None,
         },
     );
     let (encoded, _) = reply.encode();
@@ -141,7 +142,7 @@ fn a_nak_says_no_and_nothing_else() {
     bytes[24..28].copy_from_slice(&RELAY.octets());
     let request = Packet::parse(&bytes).unwrap();
     request.check_request().unwrap();
-    let (encoded, left_out) = build_nak(&request, SERVER, "address not available").encode();
+    let (encoded, left_out) = build_nak(&request, SERVER, None, "address not available").encode();
     assert!(left_out.is_empty());
     assert!(encoded[44..236].iter().all(|byte| *byte == 0), "neither names nor options there");
     let nak = Packet::parse(&encoded).unwrap();
@@ -158,11 +159,10 @@ fn a_nak_says_no_and_nothing_else() {
 fn options_come_in_the_clients_order_but_for_what_must_come_first() {
     let wanted: &[u8] = &[55, 11, 28, 3, 1, 121, 6, 6, 15, 12, 119, 26, 42];
     answer(&message(1, &[wanted]), MessageType::Offer, Reply::default(), |packet, _| {
-        assert_eq!(codes(packet), [53, 54, 51, 58, 59, 28, 1, 121, 3, 6, 15, 12, 119, 26, 42]);
+        assert_eq!(codes(packet), [53, 54, 51, 58, 59, 28, 1, 121, 6, 15, 12, 119, 26, 42]);
         let get = |code| packet.options.get(code).unwrap();
         assert_eq!(get(1), [255, 255, 255, 0]);
-        assert_eq!(get(3), [10, 0, 0, 254]);
-        assert_eq!(get(121), [0, 10, 0, 0, 254], "the default route again");
+        assert_eq!(get(121), [0, 10, 0, 0, 254], "the default route in place of the router");
         assert_eq!(get(6), [10, 0, 0, 53], "no IPv6 resolver");
         assert_eq!(get(12), b"r1-n01");
         assert_eq!(get(15), b"example.net");
@@ -172,10 +172,83 @@ fn options_come_in_the_clients_order_but_for_what_must_come_first() {
         // The second name points into the first (RFC 3397).
         assert_eq!(get(119), b"\x07example\x03net\0\x03lab\xc0\0");
     });
-    // Nothing that was not asked for.
-    answer(&message(1, &[]), MessageType::Offer, Reply::default(), |packet, _| {
-        assert_eq!(codes(packet), [53, 54, 51, 58, 59]);
+}
+
+/// Without a mask, a router and DNS a lease is of no use, whatever the client lists.
+#[test]
+fn a_client_that_asks_for_little_gets_what_it_needs() {
+    #[rustfmt::skip]
+    let cases: [(&str, &[&[u8]], &[u8]); 5] = [
+        ("no option 55", &[], &[53, 54, 51, 58, 59, 1, 3, 6, 12, 15, 26, 28, 17, 150]),
+        ("an empty one", &[&[55, 0]], &[53, 54, 51, 58, 59, 1, 3, 6, 12, 15, 26, 28, 17, 150]),
+        ("no mask", &[&[55, 2, 3, 6]], &[53, 54, 51, 58, 59, 1, 3, 6, 15]),
+        ("one option", &[&[55, 1, 42]], &[53, 54, 51, 58, 59, 42, 1, 3, 6, 15]),
+        ("routes", &[&[55, 1, 121]], &[53, 54, 51, 58, 59, 121, 1, 6, 15]),
+    ];
+    for (name, options, expected) in cases {
+        answer(&message(1, options), MessageType::Offer, Reply::default(), |packet, _| {
+            assert_eq!(codes(packet), expected, "{name}");
+        });
+    }
+}
+
+/// RFC 3442: a client with classless routes ignores options 3 and 33.
+#[test]
+fn an_operators_routes_keep_the_default_route() {
+    let routes = |json: &str| Some(options(json));
+    #[rustfmt::skip]
+    let cases: [(&str, &str, u8, &[u8]); 5] = [
+        ("one route", r#"{"classless-routes": ["10.5.1.0/24 via 10.0.0.8"]}"#, 121,
+         &[24, 10, 5, 1, 10, 0, 0, 8, 0, 10, 0, 0, 254]),
+        ("their own default", r#"{"121": ["default via 10.0.0.8"]}"#, 121, &[0, 10, 0, 0, 8]),
+        ("their own 0.0.0.0/0", r#"{"121": ["10.5.0.0/16 via 10.0.0.8", "0.0.0.0/0 via 10.0.0.9"]}"#, 121,
+         &[16, 10, 5, 10, 0, 0, 8, 0, 10, 0, 0, 9]),
+        ("Microsoft's", r#"{"249": ["10.5.1.0/24 via 10.0.0.8"]}"#, 249,
+         &[24, 10, 5, 1, 10, 0, 0, 8, 0, 10, 0, 0, 254]),
+        ("in bytes", r#"{"121": "hex:080a0a000008"}"#, 121, &[8, 10, 10, 0, 0, 8, 0, 10, 0, 0, 254]),
+    ];
+    let wanted = message(1, &[&[55, 5, 1, 3, 33, 121, 249]]);
+    for (name, json, code, expected) in cases {
+        let plain = (MessageType::Offer, Reply::default());
+        answer_with(routes(json), &wanted, plain, |packet, _| {
+            assert_eq!(packet.options.get(code), Some(expected), "{name}");
+            assert_eq!((packet.options.get(3), packet.options.get(33)), (None, None), "{name}");
+        });
+    }
+    let both = r#"{"static-routes": ["10.1.0.1", "10.0.0.8"]}"#;
+    answer_with(routes(both), &wanted, (MessageType::Ack, Reply::default()), |packet, _| {
+        assert_eq!((packet.options.get(3), packet.options.get(33)), (None, None));
     });
+    let without = message(1, &[&[55, 3, 1, 3, 33]]);
+    answer_with(routes(both), &without, (MessageType::Ack, Reply::default()), |packet, _| {
+        assert_eq!(packet.options.get(3), Some(&[10, 0, 0, 254][..]));
+        assert_eq!(packet.options.get(33), Some(&[10, 1, 0, 1, 10, 0, 0, 8][..]));
+    });
+}
+
+/// RFC 2131 section 4.4.5.
+#[test]
+fn renewal_times_are_the_subnets_within_the_lease() {
+    let millis = |text: &str| Some(text.parse().unwrap());
+    #[rustfmt::skip]
+    let cases = [
+        ("the usual ones", None, None, 3600, 1800, 3150),
+        ("both", millis("10m"), millis("20m"), 3600, 600, 1200),
+        ("T1 alone", millis("5m"), None, 3600, 300, 3150),
+        ("T2 alone", None, millis("50m"), 3600, 1800, 3000),
+        ("T2 alone, before half of the lease", None, millis("10m"), 3600, 600, 600),
+        ("a lease that the client wants shorter", millis("10m"), millis("20m"), 300, 150, 262),
+        ("one between T1 and T2", millis("10m"), millis("20m"), 900, 600, 787),
+    ];
+    for (name, renew_time, rebind_time, seconds, renew, rebind) in cases {
+        let subnet = Subnet { renew_time, rebind_time, ..full_subnet() };
+        let net = "10.0.0.0/24".parse().unwrap();
+        let link_subnet = LinkSubnet { name: "provisioning", subnet: &subnet, net };
+        let times = lease_times(seconds, Some(link_subnet));
+        let expected = [(51, seconds), (58, renew), (59, rebind)];
+        let expected = expected.map(|(code, time)| EncodedOption::number(code, time));
+        assert_eq!(times, expected, "{name}");
+    }
 }
 
 /// Old ROMs read on until a NUL.
@@ -249,7 +322,7 @@ fn a_relay_that_needs_its_source_port_back_gets_it() {
 fn way_of(bytes: &[u8], nak: bool, always_broadcast: bool) -> Destination {
     let request = Packet::parse(bytes).unwrap();
     request.check_request().unwrap();
-    let mut reply = build_nak(&request, SERVER, "no");
+    let mut reply = build_nak(&request, SERVER, None, "no");
     if !nak {
         reply.message_type = Some(MessageType::Ack);
         reply.your_address = YOURS;
@@ -283,6 +356,7 @@ fn the_nearest_options_count() {
         boot: Reply::default(),
         link_mtu: 1500,
         rapid_commit: false,
+        subnet_selection: None,
     };
     assert_eq!(content.added(150), Some(&[10, 0, 0, 66][..]));
     assert_eq!(content.added(42), Some(&[10, 0, 0, 68][..]));
@@ -310,6 +384,7 @@ fn a_lease_in_two_packets_says_so_and_bootp_hears_nothing_of_dhcp() {
         boot: Reply { boot_file: "rom".into(), ..Reply::default() },
         link_mtu: 1500,
         rapid_commit,
+        subnet_selection: None,
     };
     let bytes = message(1, &[&[80, 0]]);
     let request = Packet::parse(&bytes).unwrap();

@@ -7,11 +7,14 @@ use dhcproto::v4::MessageType;
 use super::action::{Action, Silence};
 use super::transaction::Transaction;
 use crate::app::App;
+use crate::boot::arch::Client;
 use crate::config::ProxyDhcp;
 use crate::dhcp::decide::{ChosenServer, Decision, Reason, decide};
 use crate::dhcp::history::LinkHistory;
 use crate::dhcp::identity::identities;
-use crate::dhcp::link::{Arrival, LinkSubnet, ServedLink, server_id};
+use crate::dhcp::link::{
+    Arrival, LinkSubnet, ServedLink, allows_relay, server_id, subnet_selection,
+};
 use crate::dhcp::probe::Verdict;
 use crate::dhcp::reply::BOOT_SERVER_PORT;
 use crate::dhcp::request::Unusable;
@@ -23,7 +26,7 @@ use crate::leases::table::{Session, Table};
 use crate::lifecycle::EventData;
 use crate::lifecycle::event::{Failure, Warning};
 use crate::metrics::DHCP_MESSAGES;
-use crate::model::{ClientKey, ConflictProbe, Identity};
+use crate::model::{ClientKey, ConflictProbe, HostDhcp, Identity};
 
 /// Answers one packet with the inventory and the leases as they are now.
 pub(super) fn answer(
@@ -67,14 +70,24 @@ fn answer_transaction(
     history: &mut LinkHistory,
 ) -> Result<Action, Reason> {
     let Transaction { app, snapshot, arrival, .. } = transaction;
-    let relay = transaction.request.relay_address();
-    if relay.is_some_and(|relay| !is_allowed(relay, &app.config.relays, snapshot)) {
+    let request = transaction.request;
+    if !allows_relay(&snapshot.site, snapshot.subnets(), &app.config.relays, request) {
+        transaction.note_refused_relay(history);
         return Err(Reason::UnknownRelay);
+    }
+    if transaction.host.is_some_and(|(_, host)| host.dhcp == HostDhcp::Off) {
+        let reason = Reason::HostOff;
+        let address = request.subject_address();
+        let question = || transaction.question(address, Some(reason));
+        if request.message_type() == Some(MessageType::Discover) {
+            transaction.tell(|| EventData::Discover(question()));
+        }
+        return Err(reason);
     }
     if arrival.port == BOOT_SERVER_PORT {
         return transaction.answer_as_boot_server(history);
     }
-    if app.config.proxy_dhcp != ProxyDhcp::Off {
+    if app.config.proxy_on(&transaction.link.interface) != ProxyDhcp::Off {
         return transaction.answer_as_proxy(history);
     }
     Exchange::begin(transaction)?.answer(history)
@@ -90,16 +103,19 @@ pub(super) struct Exchange<'a> {
     pub(super) server_id: Ipv4Addr,
     /// The address of ours that the client reaches us by.
     pub(super) local: Ipv4Addr,
+    /// The subnet selection of the client, where it counts.
+    pub(super) subnet_selection: Option<Ipv4Addr>,
 }
 
 impl<'a> Exchange<'a> {
     fn begin(transaction: Transaction<'a>) -> Result<Self, Reason> {
-        let Transaction { link, arrival, request, .. } = transaction;
+        let Transaction { snapshot, link, arrival, request, .. } = transaction;
         let (subnet, reserved) = transaction.select_subnet()?;
         let client = transaction.key_in(subnet)?;
         let local = link.address_for(request, arrival, subnet.net);
         let server_id = server_id(request, local);
-        Ok(Self { transaction, subnet, client, reserved, server_id, local })
+        let subnet_selection = subnet_selection(&snapshot.site, snapshot.subnets(), request, link);
+        Ok(Self { transaction, subnet, client, reserved, server_id, local, subnet_selection })
     }
 
     fn answer(&self, history: &mut LinkHistory) -> Result<Action, Reason> {
@@ -107,7 +123,7 @@ impl<'a> Exchange<'a> {
         let mut table = app.leases.table();
         let mut leases = table.at(snapshot.revision, &snapshot.site, now);
         let server = self.chosen_server(&leases);
-        let facts = self.facts(&mut leases, history);
+        let facts = self.facts(&mut leases);
         let Transaction { request, arrival, .. } = self.transaction;
         let decision = decide(request, arrival, server, self.subnet.subnet, &facts);
         if let Some(address) = self.unproven(decision, &facts) {
@@ -130,7 +146,7 @@ impl<'a> Exchange<'a> {
             Decision::Decline(address) => self.decline(&mut leases, address),
             Decision::Release(address) => self.release(&mut leases, address),
             Decision::Ignore(Reason::OtherServer) => {
-                leases.withdraw(&self.client);
+                leases.withdraw(&self.client, self.transaction.request.mac_or_zero());
                 self.note_foreign_server(&leases, history);
                 Err(Reason::OtherServer)
             }
@@ -141,7 +157,8 @@ impl<'a> Exchange<'a> {
     }
 
     /// The address that a client is to have which has not had it before, where somebody may
-    /// use it unasked. Whoever renews, or owns the address, never waits for a probe.
+    /// use it unasked. A client that renews or owns the address does not wait for a probe, unless
+    /// a MAC that its host no longer has still leases it.
     fn unproven(&self, decision: Decision, facts: &LeaseFacts) -> Option<Ipv4Addr> {
         let address = match decision {
             Decision::Offer(address) => address,
@@ -152,7 +169,8 @@ impl<'a> Exchange<'a> {
             }
             _ => return None,
         };
-        let had = facts.reserved == Some(address) || facts.leased == Some(address);
+        let owns = facts.reserved == Some(address) && !facts.reserved_needs_probe;
+        let had = owns || facts.leased == Some(address);
         let wanted = self.subnet.subnet.conflict_probe == ConflictProbe::On;
         (wanted && !had).then_some(address)
     }
@@ -169,17 +187,19 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn facts(&self, leases: &mut Session<'_>, history: &LinkHistory) -> LeaseFacts {
-        let Transaction { app, now, request, .. } = self.transaction;
+    fn facts(&self, leases: &mut Session<'_>) -> LeaseFacts {
+        let Transaction { app, request, .. } = self.transaction;
         let asked = LeaseFacts {
             reserved: self.reserved,
             requested: request.subject_address(),
             may_lease: self.transaction.may_lease(self.subnet.subnet),
-            // Where another server is, strangers may be its clients.
-            authoritative: app.config.authoritative && !history.has_foreign_server(now),
+            authoritative: app.config.authoritative,
+            nic: request.mac(),
+            is_firmware: self.transaction.boots != Client::Plain,
             ..LeaseFacts::default()
         };
-        leases.complete(asked, &self.client, self.subnet.net)
+        let host = self.transaction.host.map(|(_, host)| host);
+        leases.complete(asked, &self.client, host, self.subnet.net)
     }
 
     /// Tells of the question, unless it is a stranger's that gets no answer: that is counted.
@@ -258,15 +278,9 @@ impl<'a> Exchange<'a> {
         }
         if history.sees_foreign_server(server, now) {
             let interface = link.interface.clone();
-            self.transaction.warn(request.mac(), Warning::ForeignServer { server, interface });
+            let authoritative = self.transaction.app.config.authoritative;
+            let warning = Warning::ForeignServer { server, interface, authoritative };
+            self.transaction.warn(request.mac(), warning);
         }
     }
-}
-
-/// Whether a relay is one of those configured or, where none are, in a subnet of the site.
-fn is_allowed(relay: Ipv4Addr, listed: &[Ipv4Addr], snapshot: &Snapshot) -> bool {
-    if !listed.is_empty() {
-        return listed.contains(&relay);
-    }
-    snapshot.subnets().around(relay).next().is_some()
 }

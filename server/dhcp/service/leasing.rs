@@ -9,16 +9,16 @@ use super::exchange::Exchange;
 use super::probe::Probe;
 use super::transaction::Transaction;
 use super::words;
+use crate::boot::arch::Client;
+use crate::boot::next::own_boot_file;
 use crate::dhcp::decide::{NakReason, Reason};
 use crate::dhcp::history::LinkHistory;
-use crate::dhcp::pxe::boot_data;
 use crate::dhcp::reply::{ReplyContent, build_bootp, build_nak, build_reply};
 use crate::dhcp::wire::Reply;
 use crate::leases::table::Session;
 use crate::lifecycle::EventData;
 use crate::lifecycle::event::{self, Warning};
 use crate::model::{Lease, LeaseState, UnknownClients};
-use crate::options::code;
 
 /// How long an unknown client leases an address where it is only to be discovered, in seconds.
 const DISCOVERY_SECONDS: u32 = 300;
@@ -41,7 +41,7 @@ impl Exchange<'_> {
         history: &mut LinkHistory,
         address: Ipv4Addr,
     ) -> Action {
-        leases.offer(&self.client, address, self.offer_ends_at());
+        self.reserve(leases, address);
         let seconds = self.lease_seconds();
         Action::Send(self.reply(MessageType::Offer, Some(address), seconds, history, |boots| {
             EventData::Offer(event::Offer { address: Some(address), boots, redirected: false })
@@ -55,7 +55,7 @@ impl Exchange<'_> {
         history: &mut LinkHistory,
         address: Ipv4Addr,
     ) -> Action {
-        leases.offer(&self.client, address, self.offer_ends_at());
+        self.reserve(leases, address);
         history.probes.begin(address);
         let nics = self
             .transaction
@@ -67,6 +67,11 @@ impl Exchange<'_> {
             subnet: self.subnet.name.to_owned(),
             own: self.transaction.request.mac().into_iter().chain(nics).collect(),
             is_routed: self.transaction.request.relay_address().is_some(),
+            // Another address until the lease of who uses it ends, of a host's own.
+            quarantine_seconds: leases
+                .find(address)
+                .filter(|_| self.reserved == Some(address))
+                .and_then(|held| u32::try_from(held.expires_at - self.transaction.now).ok()),
         }))
     }
 
@@ -88,20 +93,41 @@ impl Exchange<'_> {
             let seconds = left.min(self.lease_seconds());
             self.ack_for(address, seconds, event::Grant::Kept, history)
         });
+        let is_firmware = self.transaction.boots != Client::Plain;
+        leases.note_firmware(address, request.mac().filter(|_| is_firmware));
         let fresh = app.leases.is_alone() && leases.is_fresh(&lease);
         if fresh && let Some(kept) = if_failed {
-            leases.withdraw(&self.client);
+            leases.withdraw(&self.client, lease.mac);
             return Action::Send(kept);
         }
         // Reserved for this client while the commit runs.
-        leases.offer(&self.client, address, self.offer_ends_at());
+        self.reserve(leases, address);
         let stored = self.ack_for(address, self.lease_seconds(), event::Grant::Given, history);
         // A DISCOVER is never refused: its client asks again (RFC 4039 section 3.1).
         let may_refuse = request.message_type() != Some(MessageType::Discover);
         let if_taken =
             may_refuse.then(|| Box::new(self.nak_without_event(NakReason::NotAvailable)));
         let if_failed = if_failed.map(Box::new);
-        Action::Commit(lease, Some(Transmit { if_taken, if_failed, ..stored }))
+        let ended = self.leave_others(leases, &lease);
+        Action::Commit { lease, ended, reply: Some(Transmit { if_taken, if_failed, ..stored }) }
+    }
+
+    /// Keeps an address for the client until it takes it up.
+    fn reserve(&self, leases: &mut Session<'_>, address: Ipv4Addr) {
+        let mac = self.transaction.request.mac_or_zero();
+        leases.offer(&self.client, mac, address, self.offer_ends_at());
+    }
+
+    /// Ends the other leases that the same NIC has in the subnet, such as the dynamic one of a
+    /// host that was adopted since.
+    fn leave_others(&self, leases: &mut Session<'_>, lease: &Lease) -> Vec<Lease> {
+        let mut ended =
+            leases.left_behind(&lease.client, lease.mac, lease.address, self.subnet.net);
+        for other in &mut ended {
+            (other.state, other.expires_at) = (LeaseState::Released, self.transaction.now);
+            leases.end(other.clone());
+        }
+        ended
     }
 
     pub(super) fn nak(&self, reason: NakReason, address: Option<Ipv4Addr>) -> Transmit {
@@ -111,7 +137,12 @@ impl Exchange<'_> {
     }
 
     fn nak_without_event(&self, reason: NakReason) -> Transmit {
-        let reply = build_nak(self.transaction.request, self.server_id, &reason.to_string());
+        let reply = build_nak(
+            self.transaction.request,
+            self.server_id,
+            self.subnet_selection,
+            &reason.to_string(),
+        );
         self.transaction.transmit(&reply, self.local, None)
     }
 
@@ -124,10 +155,12 @@ impl Exchange<'_> {
 
     /// Answers a BOOTP client. Nothing is stored: the address is its host's anyway.
     pub(super) fn bootp(&self, address: Ipv4Addr) -> Transmit {
-        let file = self.transaction.host.and_then(|(_, host)| host.boot_file.clone());
+        let Transaction { app, snapshot, host, .. } = self.transaction;
+        let verdict = app.inventory.verdict(snapshot, host, None);
+        let file = own_boot_file(host.map(|(_, host)| host), &verdict);
         let boot = file.map_or_else(Reply::default, |boot_file| Reply {
-            next_server: self.local,
-            boot_file,
+            next_server: self.transaction.tftp_server(self.local, Some(self.subnet.subnet)),
+            boot_file: boot_file.to_owned(),
             ..Reply::default()
         });
         let profile = self.transaction.profile();
@@ -142,6 +175,7 @@ impl Exchange<'_> {
             boot,
             link_mtu: self.transaction.link.mtu,
             rapid_commit: false,
+            subnet_selection: self.subnet_selection,
         };
         let reply = build_bootp(self.transaction.request, &content);
         let event = self.transaction.event(|| {
@@ -202,7 +236,7 @@ impl Exchange<'_> {
         // At once: while the commit runs, memory must not tell the client that it still
         // has the address, for the next one may have it then.
         leases.end(lease.clone());
-        Ok(Action::Commit(lease, None))
+        Ok(Action::Commit { lease, ended: Vec::new(), reply: None })
     }
 
     fn ack_for(
@@ -231,7 +265,6 @@ impl Exchange<'_> {
         let request = transaction.request;
         let for_good = message_type == MessageType::Ack;
         let next = transaction.next(self.local, Some(self.subnet.subnet), history, for_good);
-        let client_uuid = request.options.filled(code::CLIENT_UUID);
         let profile = transaction.profile();
         let mut content = ReplyContent {
             message_type: Some(message_type),
@@ -241,12 +274,14 @@ impl Exchange<'_> {
             server_id: self.server_id,
             host_name: transaction.host.map(|(name, _)| name),
             own_options: transaction.own_options(profile.as_deref()),
-            boot: boot_data(transaction.boots, &next, self.local, client_uuid),
+            boot: transaction.boot_part(&next, self.local, Some(self.subnet.subnet)),
             link_mtu: transaction.link.mtu,
             rapid_commit: for_good && request.message_type() == Some(MessageType::Discover),
+            subnet_selection: self.subnet_selection,
         };
         content.merge_added();
-        let event = transaction.event(|| data(words::boots(&next)));
+        let boots = words::boots(&next).filter(|_| transaction.boots != Client::Plain);
+        let event = transaction.event(|| data(boots));
         transaction.transmit(&build_reply(request, &content), self.local, event)
     }
 

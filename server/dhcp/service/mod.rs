@@ -3,6 +3,8 @@
 mod action;
 mod advertise;
 mod drops;
+#[cfg(test)]
+mod entrances;
 mod exchange;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod exercise;

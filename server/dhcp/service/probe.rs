@@ -24,6 +24,8 @@ pub(super) struct Probe {
     pub(super) own: Vec<Mac>,
     /// Whether the client is behind a relay, where ARP does not reach.
     pub(super) is_routed: bool,
+    /// For how long the address is quarantined if it is in use, where that is not the usual time.
+    pub(super) quarantine_seconds: Option<u32>,
 }
 
 /// A probe that has ended, and the packet that waits for it.
@@ -38,6 +40,7 @@ impl Probed {
     /// The lease that keeps the address from every client.
     pub(super) fn quarantine(&self, mac: Option<Mac>, now: i64, seconds: u32) -> Lease {
         let mac = mac.unwrap_or(Mac([0; 6]));
+        let seconds = self.probe.quarantine_seconds.unwrap_or(seconds);
         Lease {
             address: self.probe.address,
             client: ClientKey::Mac(mac),

@@ -11,7 +11,7 @@ use crate::boot::next::Next;
 use crate::config::ProxyDhcp;
 use crate::dhcp::decide::Reason;
 use crate::dhcp::history::LinkHistory;
-use crate::dhcp::pxe::{boot_data, boot_item, redirect_data};
+use crate::dhcp::pxe::{boot_item, redirect_data};
 use crate::dhcp::reply::{Destination, ReplyContent, build_reply};
 use crate::dhcp::wire::BROADCAST_FLAG;
 use crate::lifecycle::{EventData, event};
@@ -68,17 +68,19 @@ impl Transaction<'_> {
     }
 
     fn boot_answer(&self, kind: MessageType, next: &Next) -> Transmit {
+        let subnets = self.link_subnets();
+        let subnet = subnets.first().map(|subnet| subnet.subnet);
         let Self { app, link, arrival, .. } = *self;
         let options = &self.request.options;
         let redirect = kind == MessageType::Offer
-            && app.config.proxy_dhcp == ProxyDhcp::Redirect
+            && app.config.proxy_on(&link.interface) == ProxyDhcp::Redirect
             // There is no file to ask port 4011 for.
             && *next != Next::LocalMenu
             && matches!(self.boots, Client::Pxe(arch) if arch != Arch::Bios);
         let mut boot = if redirect {
             redirect_data(arrival.local)
         } else {
-            boot_data(self.boots, next, arrival.local, options.filled(code::CLIENT_UUID))
+            self.boot_part(next, arrival.local, subnet)
         };
         boot.echo_boot_item(boot_item(options.get(code::VENDOR_SPECIFIC).unwrap_or_default()));
         let profile = self.profile();
@@ -93,6 +95,7 @@ impl Transaction<'_> {
             boot,
             link_mtu: link.mtu,
             rapid_commit: false,
+            subnet_selection: None,
         };
         content.merge_added();
         let mut reply = build_reply(self.request, &content);

@@ -6,9 +6,11 @@ use std::net::Ipv4Addr;
 use dhcproto::v4::MessageType;
 
 use super::transaction::Transaction;
+use crate::boot::arch::Client;
 use crate::dhcp::decide::Reason;
 use crate::dhcp::link::{LinkSubnet, link_subnets, owned_subnet};
 use crate::leases::facts::LeaseFacts;
+use crate::leases::table::v4;
 use crate::model::{ClientKey, Subnet, UnknownClients};
 
 impl<'a> Transaction<'a> {
@@ -19,11 +21,18 @@ impl<'a> Transaction<'a> {
         let first = *subnets.first().ok_or(Reason::NoSubnet)?;
         let site = &self.snapshot.site;
         let owned = self.host.and_then(|(_, host)| owned_subnet(site, host, &subnets));
-        if let Some((subnet, address)) = owned {
+        if let Some((subnet, address)) = owned.or_else(|| self.owned_by_bmc(&subnets)) {
             return Ok((subnet, Some(address)));
         }
         let best = if subnets.len() == 1 { None } else { self.best_of(&subnets) };
         Ok((best.unwrap_or(first), None))
+    }
+
+    /// The subnet among several where a BMC has its address, with that address.
+    fn owned_by_bmc(&self, subnets: &[LinkSubnet<'a>]) -> Option<(LinkSubnet<'a>, Ipv4Addr)> {
+        let address = v4(self.bmc?.address?)?;
+        let subnet = subnets.iter().find(|subnet| subnet.net.contains(&address))?;
+        Some((*subnet, address))
     }
 
     /// The subnets of the client's link.
@@ -39,7 +48,9 @@ impl<'a> Transaction<'a> {
 
     /// Whether the client may have a dynamic address of a subnet.
     pub(super) fn may_lease(&self, subnet: &Subnet) -> bool {
-        self.host.is_some() || subnet.unknown_clients != UnknownClients::Refuse
+        self.host.is_some()
+            || self.bmc.is_some()
+            || subnet.unknown_clients != UnknownClients::Refuse
     }
 
     /// The subnet of the address that the message is about, else the one with the best to offer.
@@ -61,8 +72,15 @@ impl<'a> Transaction<'a> {
             let rank = match self.key(subnet.subnet.identify_by) {
                 Some(client) => {
                     let may_lease = self.may_lease(subnet.subnet);
-                    let asked = LeaseFacts { requested, may_lease, ..LeaseFacts::default() };
-                    rank(&leases.complete(asked, &client, subnet.net))
+                    let asked = LeaseFacts {
+                        requested,
+                        may_lease,
+                        nic: self.request.mac(),
+                        is_firmware: self.boots != Client::Plain,
+                        ..LeaseFacts::default()
+                    };
+                    let host = self.host.map(|(_, host)| host);
+                    rank(&leases.complete(asked, &client, host, subnet.net))
                 }
                 None => u8::MAX,
             };

@@ -7,18 +7,19 @@ use super::action::{ClientEvent, Transmit};
 use super::words;
 use crate::app::App;
 use crate::boot::arch::{Client, ClientSigns};
-use crate::boot::next::{Booter, Next, WhyNothing, decide_next};
+use crate::boot::next::{Booter, Next, WhyNothing, decide_next, own_boot_file};
 use crate::boot::trail::BootRequest;
 use crate::dhcp::history::LinkHistory;
 use crate::dhcp::identity::identities;
 use crate::dhcp::link::{Arrival, ServedLink};
+use crate::dhcp::pxe::boot_data;
 use crate::dhcp::reply::{Destination, destination};
-use crate::dhcp::wire::{Packet, Reply};
+use crate::dhcp::wire::{EncodedOption, Packet, Reply};
 use crate::inventory::Snapshot;
 use crate::lifecycle::EventData;
 use crate::lifecycle::event::{self, Failure, Warning};
 use crate::lifecycle::reason::Reason;
-use crate::model::{ClientKey, DhcpOptions, Host, IdentifyBy, Mac, Subnet};
+use crate::model::{Bmc, ClientKey, DhcpOptions, Host, IdentifyBy, Mac, Subnet};
 use crate::options::code;
 use crate::profile::Resolution;
 
@@ -34,6 +35,8 @@ pub(super) struct Transaction<'a> {
     pub(super) request: &'a Packet<'a>,
     /// The host of the inventory that sent it.
     pub(super) host: Option<(&'a str, &'a Host)>,
+    /// The baseboard management controller that sent it.
+    pub(super) bmc: Option<&'a Bmc>,
     /// What kind of boot client sent it.
     pub(super) boots: Client,
 }
@@ -53,13 +56,20 @@ impl<'a> Transaction<'a> {
             user_class: options.get(code::USER_CLASS).unwrap_or_default(),
             client_archs: options.get(code::CLIENT_ARCH).unwrap_or_default(),
             ipxe: options.get(code::IPXE),
+            client_uuid: options.get(code::CLIENT_UUID).unwrap_or_default(),
             mac: request.mac(),
         };
-        let host = request
-            .mac()
-            .and_then(|mac| snapshot.host_of_mac(mac))
-            .or_else(|| host_of_identity(app, snapshot, request));
-        Self { app, snapshot, link, arrival, now, request, host, boots: signs.classify() }
+        let bmc = request.mac().and_then(|mac| snapshot.bmc_of_mac(mac));
+        let host = match bmc {
+            // It boots by itself, and is known by nothing of its host.
+            Some(_) => None,
+            None => request
+                .mac()
+                .and_then(|mac| snapshot.host_of_mac(mac))
+                .or_else(|| host_of_identity(app, snapshot, request)),
+        };
+        let boots = if bmc.is_some() { Client::Plain } else { signs.classify() };
+        Self { app, snapshot, link, arrival, now, request, host, bmc, boots }
     }
 
     /// Who holds the client's lease; none for a client without an identity.
@@ -97,20 +107,29 @@ impl<'a> Transaction<'a> {
         history: &mut LinkHistory,
         for_good: bool,
     ) -> Next {
-        if self.boots == Client::Plain {
-            return Next::Nothing(WhyNothing::NoBootClient);
-        }
         let Self { app, snapshot, now, .. } = *self;
+        let host = self.host.map(|(_, host)| host);
+        let verdict = app.inventory.verdict(snapshot, self.host, None);
+        if self.boots == Client::Plain {
+            // Whatever firmware it is: it asks for a boot file, and its host has one.
+            let asks = |code: &u8| matches!(*code, code::TFTP_SERVER_NAME | code::BOOT_FILE_NAME);
+            let file = own_boot_file(host, &verdict);
+            let file = file.filter(|_| self.request.wanted_options().iter().any(asks));
+            let nothing = Next::Nothing(WhyNothing::NoBootClient);
+            return file.map_or(nothing, |file| Next::NbpByTftp(file.to_owned()));
+        }
         let base_url = history.base_url(local, || app.config.machine_base_url(local.into()));
-        let mac = self.request.mac_or_zero();
+        // InfiniBand has no MAC in its packets: the script is that of the host all the same.
+        let first_nic = || host.and_then(|host| host.nics.values().next()).map(|nic| nic.mac);
+        let mac = self.request.mac().or_else(first_nic).unwrap_or(Mac([0; 6]));
         let next = decide_next(&Booter {
             client: self.boots,
             mac,
-            host: self.host.map(|(_, host)| host),
-            verdict: app.inventory.verdict(snapshot, self.host, None),
+            host,
+            verdict,
             boot_files: subnet.map(|subnet| &subnet.boot_files),
             base_url: &base_url,
-            tftp_server: local,
+            tftp_server: self.tftp_server(local, subnet),
         });
         let transaction_id = self.request.transaction_id;
         let boot =
@@ -126,6 +145,33 @@ impl<'a> Transaction<'a> {
             }
         }
         next
+    }
+
+    /// Where boot files are: at the server that the host or its subnet names, else at `local`.
+    pub(super) fn tftp_server(&self, local: Ipv4Addr, subnet: Option<&Subnet>) -> Ipv4Addr {
+        let of_host = self.host.and_then(|(_, host)| host.next_server);
+        of_host.or_else(|| subnet.and_then(|subnet| subnet.next_server)).unwrap_or(local)
+    }
+
+    /// What the client boots next as a part of its reply. iPXE scripts and HTTP are this
+    /// server's, wherever the other boot files are.
+    pub(super) fn boot_part(
+        &self,
+        next: &Next,
+        local: Ipv4Addr,
+        subnet: Option<&Subnet>,
+    ) -> Reply<'static> {
+        let server = match next {
+            Next::NbpByTftp(_) | Next::RaspberryPi => self.tftp_server(local, subnet),
+            _ => local,
+        };
+        let client_uuid = self.request.options.filled(code::CLIENT_UUID);
+        let mut boot = boot_data(self.boots, next, server, client_uuid);
+        if server != local && self.boots != Client::RaspberryPi {
+            let name = server.to_string();
+            boot.options.push(EncodedOption::raw(code::TFTP_SERVER_NAME, name.as_bytes()));
+        }
+        boot
     }
 
     /// A reply ready to leave from `local`, to where RFC 2131 sends it.
@@ -194,6 +240,17 @@ impl<'a> Transaction<'a> {
     pub(super) fn warn(&self, mac: Option<Mac>, warning: Warning) {
         let data = EventData::Warning(warning);
         self.app.inventory.events.record(None, mac, data);
+    }
+
+    /// Reports a relay that is not served, once in a while: it would be a whole rack that does
+    /// not boot.
+    pub(super) fn note_refused_relay(&self, history: &mut LinkHistory) {
+        let Some(relay) = self.request.relay_address() else { return };
+        if history.warns(&format!("relay {relay}"), self.now) {
+            let interface = self.link.interface.clone();
+            let is_listed = !self.app.config.relays.is_empty();
+            self.warn(None, Warning::RelayRefused { relay, interface, is_listed });
+        }
     }
 
     /// Reports something that keeps clients from being served.

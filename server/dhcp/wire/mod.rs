@@ -78,9 +78,12 @@ impl<'a> Packet<'a> {
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let (header, rest) =
             bytes.split_at_checked(HEADER_BYTES).ok_or(Malformed::TooShort(bytes.len()))?;
-        if header[236..] != MAGIC_COOKIE {
+        // A BOOTP client may leave its vendor area empty (RFC 951).
+        let is_plain_bootp = header[236..] == [0; 4] && header[0] == 1;
+        if header[236..] != MAGIC_COOKIE && !is_plain_bootp {
             return Err(Malformed::NoCookie);
         }
+        let rest = if is_plain_bootp { &[] } else { rest };
         let hardware_length = header[2];
         if hardware_length > 16 {
             return Err(Malformed::HardwareLength(hardware_length));

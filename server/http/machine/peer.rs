@@ -14,6 +14,7 @@ use super::error::Error;
 use super::now_ms;
 use crate::app::App;
 use crate::boot::ipxe_text::{BootToken, Url};
+use crate::config::ProxyDhcp;
 use crate::inventory::{Snapshot, Token};
 use crate::lifecycle::audit::{Action, Author, Entrance, Origin};
 use crate::model::{ClientKey, Host, Lease, Mac};
@@ -90,9 +91,20 @@ impl Caller {
         self.token.as_deref()?.parse().ok()
     }
 
-    /// Whether the caller is the host itself: its address is one that the host owns or leases.
+    /// Whether the caller is the host itself: its address is one that the host owns or leases, or
+    /// that another DHCP server gave to one of its NICs.
     pub(super) fn is_host(&self, app: &App, name: &str, host: &Host) -> bool {
-        owns(host, self.address) || self.lease(app).is_some_and(|lease| held_by(&lease, name, host))
+        owns(host, self.address)
+            || self.lease(app).is_some_and(|lease| held_by(&lease, name, host))
+            || self.is_neighbour(app, host)
+    }
+
+    /// Beside another DHCP server (`proxy_dhcp`) this one has no leases: the caller is the host
+    /// whose NIC answers ARP for its address. Not behind a router, where that is the router's.
+    fn is_neighbour(&self, app: &App, host: &Host) -> bool {
+        let IpAddr::V4(address) = self.address else { return false };
+        app.config.proxy_dhcp != ProxyDhcp::Off
+            && neighbour(address).is_some_and(|mac| host.has_mac(mac))
     }
 
     /// The address that a host boots with: the caller's, if it is the host; else one that DHCP
@@ -199,6 +211,26 @@ impl Caller {
     }
 }
 
+/// The MAC of a neighbour, as the kernel knows it from ARP: it has one of every caller on the
+/// link, which it answers.
+fn neighbour(address: Ipv4Addr) -> Option<Mac> {
+    // As the thread sees it: a server may be in a network namespace of its own.
+    let table = std::fs::read_to_string("/proc/thread-self/net/arp").ok()?;
+    mac_in_arp_table(&table, address)
+}
+
+/// The MAC of an address in `/proc/net/arp` (proc_net(5)): address, type, flags, MAC, mask,
+/// device. An entry whose flags lack ATF_COM (2) is incomplete.
+fn mac_in_arp_table(table: &str, address: Ipv4Addr) -> Option<Mac> {
+    table.lines().skip(1).find_map(|line| {
+        let mut words = line.split_whitespace();
+        let is_its = words.next()?.parse() == Ok(address);
+        let flags = u32::from_str_radix(words.nth(1)?.strip_prefix("0x")?, 16).ok()?;
+        let mac: Mac = words.next()?.parse().ok()?;
+        (is_its && flags & 2 != 0 && !mac.is_zero()).then_some(mac)
+    })
+}
+
 /// Whether the address is one that the inventory gives to the host.
 fn owns(host: &Host, address: IpAddr) -> bool {
     host.addresses.values().chain(host.reservations.values()).any(|own| *own == address)
@@ -210,5 +242,23 @@ fn held_by(lease: &Lease, name: &str, host: &Host) -> bool {
         ClientKey::Host(holder) => holder == name,
         ClientKey::Mac(mac) => host.has_mac(*mac),
         ClientKey::Id(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_neighbour_is_found_in_the_arp_table() {
+        let table = "IP address       HW type     Flags       HW address            Mask     Device\n\
+                     10.77.0.12       0x1         0x2         52:54:00:aa:00:01     *        lan\n\
+                     10.77.0.13       0x1         0x0         00:00:00:00:00:00     *        lan\n\
+                     10.77.0.14       0x1         0x6         52:54:00:aa:00:04     *        lan\n\
+                     rubbish\n";
+        let found = |last| mac_in_arp_table(table, Ipv4Addr::new(10, 77, 0, last));
+        assert_eq!(found(12), Some(Mac([0x52, 0x54, 0, 0xaa, 0, 1])));
+        assert_eq!((found(13), found(15)), (None, None), "incomplete, and unknown");
+        assert_eq!(found(14), Some(Mac([0x52, 0x54, 0, 0xaa, 0, 4])), "permanent");
     }
 }

@@ -269,13 +269,16 @@ fn edited(now: Host, sent: Host) -> Host {
         reservations: _,
         allow,
         boot_file: _,
+        next_server,
+        dhcp,
+        bmc: _,
         local_boot: _,
         labels: _,
         protected: _,
         known_by: _,
         dhcp_options,
     } = now;
-    Host { network, allow, dhcp_options, ..sent }
+    Host { network, allow, next_server, dhcp, dhcp_options, ..sent }
 }
 
 /// A refused change at its fields; the database's own failures are not the operator's.

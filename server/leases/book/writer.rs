@@ -170,7 +170,7 @@ impl Writer {
                     Ok(lease)
                 }
                 Ok(_) => {
-                    memory.withdraw(&lease.client);
+                    memory.withdraw(&lease.client, lease.mac);
                     Err(CommitError::Taken(lease.address))
                 }
             };

@@ -5,23 +5,42 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use smallvec::SmallVec;
 
-use super::{Session, Table};
+use super::{Held, Offer, Session, Table, nic_of};
 use crate::leases::facts::LeaseFacts;
-use crate::model::{ClientKey, LeaseState};
+use crate::model::{ClientKey, Host, LeaseState, Mac};
 
 impl Session<'_> {
-    /// Completes what is known about a client in a subnet of prefix `net`.
-    pub fn complete(&mut self, asked: LeaseFacts, client: &ClientKey, net: Ipv4Net) -> LeaseFacts {
+    /// Completes what is known about a client in a subnet of prefix `net`; `host` is the host
+    /// that it is.
+    pub fn complete(
+        &mut self,
+        asked: LeaseFacts,
+        client: &ClientKey,
+        host: Option<&Host>,
+        net: Ipv4Net,
+    ) -> LeaseFacts {
         let now = self.now;
         let mut facts = asked;
-        facts.reserved = asked.reserved.filter(|address| self.is_open_to(*address, client, now));
+        facts.reserved =
+            asked.reserved.filter(|address| self.is_open_to(*address, client, host, &asked));
+        facts.reserved_needs_probe = facts.reserved.is_some_and(|address| {
+            self.leases.get(&address).is_some_and(|held| {
+                held.is_live(now) && Some(held.mac) != asked.nic && is_former_nic(host, held.mac)
+            })
+        });
         facts.known = asked.reserved.is_some();
         for address in self.addresses_of(client) {
             let Some(held) = self.leases.get(&address) else { continue };
             facts.known |= held.state != LeaseState::Declined;
             let live = held.state == LeaseState::Bound && held.is_live(now);
+            if live && !self.may_take_over(address, held, host, &asked) {
+                continue;
+            }
             facts.holds_requested |= live && asked.requested == Some(address);
             if !net.contains(&address) || !self.is_usable(address, &asked) {
+                continue;
+            }
+            if live && Some(held.mac) != asked.nic && is_former_nic(host, held.mac) {
                 continue;
             }
             if live {
@@ -31,7 +50,8 @@ impl Session<'_> {
                 facts.previous = Some(address);
             }
         }
-        let offered = self.offer_of.get(client).copied();
+        let nic = nic_of(client, asked.nic.unwrap_or(Mac([0; 6])));
+        let offered = self.offer_of.get(&(client.clone(), nic)).copied();
         facts.offered =
             offered.filter(|address| net.contains(address) && self.is_usable(*address, &asked));
         let requested = asked.requested.filter(|address| net.contains(address));
@@ -48,12 +68,45 @@ impl Session<'_> {
 }
 
 impl Table {
-    /// Whether no other client holds the address.
-    fn is_open_to(&self, address: Ipv4Addr, client: &ClientKey, now: i64) -> bool {
-        let lease = self.leases.get(&address).filter(|held| held.is_live(now));
-        let offer = self.offers.get(&address).filter(|offer| offer.until > now);
-        lease.is_none_or(|held| held.client == *client && held.state == LeaseState::Bound)
-            && offer.is_none_or(|offer| offer.client == *client)
+    /// Whether neither another client holds the address, nor another NIC of the same host.
+    fn is_open_to(
+        &self,
+        address: Ipv4Addr,
+        client: &ClientKey,
+        host: Option<&Host>,
+        asked: &LeaseFacts,
+    ) -> bool {
+        let nic = nic_of(client, asked.nic.unwrap_or(Mac([0; 6])));
+        let lease = self.leases.get(&address).filter(|held| held.is_live(self.ticked));
+        let offer = self.offers.get(&address).filter(|offer| offer.until > self.ticked);
+        let is_its_lease = |held: &Held| {
+            held.client == *client
+                && held.state == LeaseState::Bound
+                && self.may_take_over(address, held, host, asked)
+        };
+        let is_its_offer = |offer: &Offer| {
+            offer.client == *client
+                && (offer.nic == nic || asked.is_firmware || is_former_nic(host, offer.nic))
+        };
+        lease.is_none_or(is_its_lease) && offer.is_none_or(is_its_offer)
+    }
+
+    /// Whether a running lease of the client is that of the NIC that asks, or of one that does not
+    /// use it any more: it is another one's of a host whose firmware runs, or whose firmware had
+    /// the lease, or it is not a NIC of the host any more.
+    fn may_take_over(
+        &self,
+        address: Ipv4Addr,
+        held: &Held,
+        host: Option<&Host>,
+        asked: &LeaseFacts,
+    ) -> bool {
+        let (ClientKey::Host(_), Some(nic)) = (&held.client, asked.nic) else { return true };
+        held.mac == nic
+            || held.mac.is_zero()
+            || asked.is_firmware
+            || self.firmware.get(&address) == Some(&held.mac)
+            || is_former_nic(host, held.mac)
     }
 
     /// Whether the site still lets the client have the address.
@@ -72,4 +125,9 @@ impl Table {
         };
         self.by_client.find(client).filter(is_its).collect()
     }
+}
+
+/// Whether a host had a NIC of this MAC, and has it no longer.
+fn is_former_nic(host: Option<&Host>, mac: Mac) -> bool {
+    !mac.is_zero() && host.is_some_and(|host| !host.has_mac(mac))
 }

@@ -42,7 +42,11 @@ pub struct Table {
     /// When expired leases and offers were last freed, in Unix seconds.
     ticked: i64,
     offers: ByAddress<Offer>,
-    offer_of: HashMap<ClientKey, Ipv4Addr>,
+    /// By client, and by NIC where a host has several.
+    offer_of: HashMap<(ClientKey, Mac), Ipv4Addr>,
+    /// Addresses that firmware of this NIC leased last: its operating system may take them over
+    /// with another NIC, such as the first one of a bond.
+    firmware: ByAddress<Mac>,
     /// Offers in the order in which they end.
     offers_end: BTreeSet<(i64, Ipv4Addr)>,
     /// The networks by their first addresses.
@@ -53,7 +57,7 @@ pub struct Table {
     owners: ByAddress<String>,
     /// How often a client found its address in use, and since when it is counted.
     declines: HashMap<ClientKey, (i64, u32)>,
-    /// Gateways and resolvers.
+    /// Gateways, resolvers and the addresses of BMCs.
     kept_off: Addresses,
     /// This server's own addresses, by interface.
     own: BTreeMap<String, Vec<Ipv4Addr>>,
@@ -98,7 +102,14 @@ impl Network {
 #[derive(Clone, Debug)]
 struct Offer {
     client: ClientKey,
+    /// Zero except for a host's NIC.
+    nic: Mac,
     until: i64,
+}
+
+/// What tells the offers to one client apart: the NIC of a host, and nothing of another client.
+fn nic_of(client: &ClientKey, mac: Mac) -> Mac {
+    if matches!(client, ClientKey::Host(_)) { mac } else { Mac([0; 6]) }
 }
 
 impl Held {
@@ -201,7 +212,7 @@ impl Table {
         self.drop_offer(address);
         if lease.state == LeaseState::Bound {
             // An end says nothing of another address, whose lease may be on its way to the disk.
-            self.withdraw(&lease.client);
+            self.withdraw(&lease.client, lease.mac);
         }
         self.unindex(address);
         if lease.state != LeaseState::Released {
@@ -219,6 +230,7 @@ impl Table {
         self.unindex(address);
         self.ending.remove(&address);
         self.leases.remove(&address);
+        self.firmware.remove(&address);
         self.mark(address, !self.offers.contains_key(&address));
     }
 
@@ -253,10 +265,12 @@ impl Table {
         }
     }
 
-    /// Keeps an address for a client until `until`. Any other offer to it is dropped.
-    pub fn offer(&mut self, client: &ClientKey, address: Ipv4Addr, until: i64) {
-        // Whoever takes up an offer has it once more, until its lease is stored.
-        if let Some(offer) = self.offers.get_mut(&address).filter(|offer| offer.client == *client) {
+    /// Keeps an address for a client and its NIC until `until`. Any other offer to it is dropped.
+    pub fn offer(&mut self, client: &ClientKey, mac: Mac, address: Ipv4Addr, until: i64) {
+        let nic = nic_of(client, mac);
+        let is_its = |offer: &&mut Offer| offer.client == *client && offer.nic == nic;
+        // A client that takes up an offer has it once more, until its lease is stored.
+        if let Some(offer) = self.offers.get_mut(&address).filter(is_its) {
             let before = std::mem::replace(&mut offer.until, until);
             if before != until {
                 self.offers_end.remove(&(before, address));
@@ -264,10 +278,10 @@ impl Table {
             }
             return;
         }
-        self.withdraw(client);
+        self.withdraw(client, mac);
         self.drop_offer(address);
-        self.offer_of.insert(client.clone(), address);
-        self.offers.insert(address, Offer { client: client.clone(), until });
+        self.offer_of.insert((client.clone(), nic), address);
+        self.offers.insert(address, Offer { client: client.clone(), nic, until });
         self.offers_end.insert((until, address));
         self.mark(address, false);
         self.count_stranger(client, address, 1);
@@ -278,11 +292,38 @@ impl Table {
         self.offers.contains_key(&address)
     }
 
-    /// Drops the offer to a client, if there is one.
-    pub fn withdraw(&mut self, client: &ClientKey) {
-        if let Some(address) = self.offer_of.get(client).copied() {
+    /// Drops the offer to a client and its NIC, if there is one.
+    pub fn withdraw(&mut self, client: &ClientKey, mac: Mac) {
+        let offered = self.offer_of.get(&(client.clone(), nic_of(client, mac))).copied();
+        if let Some(address) = offered {
             self.drop_offer(address);
         }
+    }
+
+    /// Notes whether firmware leases an address, or an operating system.
+    pub(crate) fn note_firmware(&mut self, address: Ipv4Addr, firmware: Option<Mac>) {
+        match firmware {
+            Some(mac) => self.firmware.insert(address, mac),
+            None => self.firmware.remove(&address),
+        };
+    }
+
+    /// The other running leases of a client's NIC in a network: it uses them no longer once it has
+    /// taken `address`.
+    pub(crate) fn left_behind(
+        &self,
+        client: &ClientKey,
+        mac: Mac,
+        address: Ipv4Addr,
+        net: Ipv4Net,
+    ) -> Vec<Lease> {
+        let others = self.by_client.find(client).filter(|it| *it != address && net.contains(it));
+        let running = others.filter_map(|other| Some((other, self.leases.get(&other)?)));
+        running
+            .filter(|(_, held)| held.client == *client && held.mac == mac)
+            .filter(|(_, held)| held.state == LeaseState::Bound && held.is_live(self.ticked))
+            .map(|(other, held)| held.as_lease(other))
+            .collect()
     }
 
     /// When the lease began that runs on an address at `now`, if one does.
@@ -339,7 +380,7 @@ impl Table {
 
     fn drop_offer(&mut self, address: Ipv4Addr) {
         if let Some(offer) = self.offers.remove(&address) {
-            self.offer_of.remove(&offer.client);
+            self.offer_of.remove(&(offer.client.clone(), offer.nic));
             self.offers_end.remove(&(offer.until, address));
             self.count_stranger(&offer.client, address, -1);
             self.mark(address, !self.is_leased(address));

@@ -127,7 +127,9 @@ fn kept_off(site: &Site) -> Addresses {
         let resolvers = subnet.dns.iter().map(|server| server.address);
         subnet.gateway.into_iter().chain(resolvers).filter_map(v4).collect::<Vec<_>>()
     };
-    site.subnets.values().flat_map(of_subnet).collect()
+    let bmcs = site.hosts.values().filter_map(|host| host.bmc.as_ref()?.address);
+    let bmcs = bmcs.filter_map(v4).collect::<Vec<_>>();
+    site.subnets.values().flat_map(of_subnet).chain(bmcs).collect()
 }
 
 fn networks(site: &Site) -> BTreeMap<Ipv4Addr, Network> {

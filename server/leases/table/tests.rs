@@ -6,6 +6,8 @@ use crate::leases::facts::LeaseFacts;
 use crate::leases::fill::{Level, Usage};
 use crate::model::Host;
 
+/// A client without an Ethernet address.
+const NIC: Mac = Mac([0; 6]);
 const NOW: i64 = 1_800_000_000;
 
 fn net() -> Ipv4Net {
@@ -73,20 +75,20 @@ fn facts_of(
     now: i64,
 ) -> LeaseFacts {
     let asked = LeaseFacts { reserved, may_lease: true, ..LeaseFacts::default() };
-    at(table, now).complete(asked, client, net())
+    at(table, now).complete(asked, client, None, net())
 }
 
 #[test]
 fn an_offer_keeps_the_address_until_it_ends_or_is_withdrawn() {
     let mut table = table(&site());
-    table.offer(&client(1), address(100), NOW + 60);
+    table.offer(&client(1), NIC, address(100), NOW + 60);
     assert_eq!(facts_of(&mut table, &client(2), None, NOW).free, Some(address(101)));
     assert_eq!(facts_of(&mut table, &client(1), None, NOW + 59).offered, Some(address(100)));
     assert_eq!(at(&mut table, NOW).count(net()), (4, 3));
     facts_of(&mut table, &client(1), None, NOW + 60);
     assert_eq!(at(&mut table, NOW).count(net()), (4, 4));
-    table.offer(&client(1), address(100), NOW + 120);
-    table.withdraw(&client(1));
+    table.offer(&client(1), NIC, address(100), NOW + 120);
+    table.withdraw(&client(1), NIC);
     assert_eq!(at(&mut table, NOW).count(net()), (4, 4));
 }
 
@@ -96,7 +98,7 @@ fn a_client_that_asks_a_thousand_times_holds_one_address() {
     for second in 0..1000 {
         let facts = facts_of(&mut table, &client(1), None, NOW + second / 10);
         let offered = facts.offered.or(facts.free).unwrap();
-        table.offer(&client(1), offered, NOW + second / 10 + 60);
+        table.offer(&client(1), NIC, offered, NOW + second / 10 + 60);
     }
     assert_eq!(at(&mut table, NOW).count(net()), (4, 3));
     assert!(facts_of(&mut table, &client(1), None, NOW + 100).offered.is_some());
@@ -138,7 +140,7 @@ fn an_end_that_is_stored_takes_no_offer_that_was_made_since() {
     let released = Lease { state: LeaseState::Released, ..lease(100, 1, NOW) };
     table.end(released.clone());
     assert!(table.is_ending(address(100)));
-    table.offer(&client(2), address(100), NOW + 60);
+    table.offer(&client(2), NIC, address(100), NOW + 60);
     // The database knows better when the lease began.
     table.put(Lease { starts_at: NOW - 60, ..released });
     assert!(table.is_offered(address(100)) && !table.is_ending(address(100)));
@@ -149,7 +151,7 @@ fn an_end_that_is_stored_takes_no_offer_that_was_made_since() {
 fn the_end_of_one_address_leaves_a_clients_other_address_on_offer() {
     let mut table = table(&site());
     table.put(lease(100, 1, NOW + 60));
-    table.offer(&client(1), address(101), NOW + 60);
+    table.offer(&client(1), NIC, address(101), NOW + 60);
     table.end(Lease { state: LeaseState::Declined, ..lease(100, 1, NOW + 600) });
     assert!(table.is_offered(address(101)));
 }
@@ -265,8 +267,8 @@ fn strangers_are_offered_half_of_the_addresses_at_once() {
     let net = "10.0.0.0/16".parse().unwrap();
     let mut offer = |client: &ClientKey, now: i64| {
         let asked = LeaseFacts { may_lease: true, ..LeaseFacts::default() };
-        let free = at(&mut table, now).complete(asked, client, net).free;
-        free.inspect(|address| table.offer(client, *address, now + 60))
+        let free = at(&mut table, now).complete(asked, client, None, net).free;
+        free.inspect(|address| table.offer(client, NIC, *address, now + 60))
     };
     let offered = (0..200).filter(|number| offer(&client(*number), NOW).is_some()).count();
     assert_eq!(offered, 50);
@@ -287,9 +289,9 @@ fn what_hosts_own_is_not_counted_and_what_was_told_outlives_a_new_site() {
     let mut table = table(&site_with_host(100));
     assert_eq!(at(&mut table, NOW).usage(net()), Usage { used: 0, of: 3 });
     table.put(lease(101, 2, NOW + 60));
-    table.offer(&client(3), address(102), NOW + 60);
+    table.offer(&client(3), NIC, address(102), NOW + 60);
     assert_eq!(at(&mut table, NOW).fill_news(net()), None);
-    table.offer(&client(4), address(103), NOW + 60);
+    table.offer(&client(4), NIC, address(103), NOW + 60);
     let full = Usage { used: 3, of: 3 };
     assert_eq!(at(&mut table, NOW).fill_news(net()), Some((Level::Exhausted, full)));
     table.set_site(2, &site_with_host(100), NOW);
@@ -303,4 +305,99 @@ fn what_hosts_own_is_not_counted_and_what_was_told_outlives_a_new_site() {
     table.set_site(3, &site(), NOW + 60);
     assert_eq!(at(&mut table, NOW + 60).usage(net()), Usage { used: 0, of: 4 });
     assert_eq!(at(&mut table, NOW + 60).usage("10.9.0.0/24".parse().unwrap()), Usage::default());
+}
+
+/// What a NIC of a host finds out: an operating system, or firmware.
+fn ask_by(table: &mut Table, host: &Host, nic: Mac, is_firmware: bool, now: i64) -> LeaseFacts {
+    let asked = LeaseFacts {
+        reserved: Some(address(101)),
+        requested: Some(address(101)),
+        may_lease: true,
+        nic: Some(nic),
+        is_firmware,
+        ..LeaseFacts::default()
+    };
+    at(table, now).complete(asked, &ClientKey::Host("r1-n01".into()), Some(host), net())
+}
+
+fn two_nics() -> (Host, [Mac; 2]) {
+    let macs = [1, 2].map(|last| Mac([0x52, 0x54, 0, 1, 0, last]));
+    let nics = [("eth0", macs[0]), ("eth1", macs[1])];
+    let nics = nics.map(|(label, mac)| (label.to_owned(), mac.into())).into_iter().collect();
+    (Host { nics, ..Host::default() }, macs)
+}
+
+fn bound(address: Ipv4Addr, mac: Mac, until: i64) -> Lease {
+    Lease {
+        address,
+        client: ClientKey::Host("r1-n01".into()),
+        mac,
+        subnet: "provisioning".into(),
+        state: LeaseState::Bound,
+        starts_at: NOW,
+        expires_at: until,
+    }
+}
+
+#[test]
+fn the_second_nic_of_a_host_gets_another_address_while_the_first_uses_it() {
+    let (host, [eth0, eth1]) = two_nics();
+    let mut table = table(&site());
+    table.put(bound(address(101), eth0, NOW + 600));
+    let first = ask_by(&mut table, &host, eth0, false, NOW);
+    assert_eq!((first.reserved, first.leased), (Some(address(101)), Some(address(101))));
+    let second = ask_by(&mut table, &host, eth1, false, NOW);
+    assert_eq!((second.reserved, second.leased), (None, None));
+    assert!(!second.holds_requested, "it cannot decline or release the other's address");
+    assert_eq!(second.free, Some(address(100)));
+    // Firmware runs on one NIC at a time: the host was powered on anew.
+    assert_eq!(ask_by(&mut table, &host, eth1, true, NOW).reserved, Some(address(101)));
+    // The first NIC of a bond need not be the one that booted.
+    table.note_firmware(address(101), Some(eth0));
+    assert_eq!(ask_by(&mut table, &host, eth1, false, NOW).reserved, Some(address(101)));
+    table.note_firmware(address(101), None);
+    assert_eq!(ask_by(&mut table, &host, eth1, false, NOW).reserved, None);
+    assert_eq!(ask_by(&mut table, &host, eth1, false, NOW + 600).reserved, Some(address(101)));
+}
+
+#[test]
+fn both_nics_of_a_host_may_have_an_offer_at_once() {
+    let (host, [eth0, eth1]) = two_nics();
+    let client = ClientKey::Host("r1-n01".into());
+    let mut table = table(&site());
+    table.offer(&client, eth0, address(101), NOW + 60);
+    assert_eq!(ask_by(&mut table, &host, eth1, false, NOW).reserved, None);
+    table.offer(&client, eth1, address(100), NOW + 60);
+    assert_eq!(ask_by(&mut table, &host, eth0, false, NOW).offered, Some(address(101)));
+    assert_eq!(ask_by(&mut table, &host, eth1, false, NOW).offered, Some(address(100)));
+}
+
+#[test]
+fn an_address_that_a_mac_of_the_past_still_leases_is_probed_first() {
+    let (host, [eth0, _]) = two_nics();
+    let mut table = table(&site());
+    let before = Mac([0x52, 0x54, 0, 1, 0, 0x77]);
+    table.put(bound(address(101), before, NOW + 600));
+    let facts = ask_by(&mut table, &host, eth0, false, NOW);
+    assert_eq!((facts.reserved, facts.leased), (Some(address(101)), None));
+    assert!(facts.reserved_needs_probe);
+    assert!(!ask_by(&mut table, &host, eth0, false, NOW + 600).reserved_needs_probe);
+    table.put(bound(address(101), eth0, NOW + 600));
+    assert!(!ask_by(&mut table, &host, eth0, false, NOW).reserved_needs_probe, "its own");
+}
+
+#[test]
+fn a_nic_leaves_its_other_lease_behind_when_it_takes_an_address() {
+    let (_, [eth0, eth1]) = two_nics();
+    let client = ClientKey::Host("r1-n01".into());
+    let mut table = table(&site());
+    table.put(bound(address(100), eth0, NOW + 600));
+    table.put(bound(address(102), eth1, NOW + 600));
+    table.put(bound(address(103), eth0, NOW + 1));
+    let table = &at(&mut table, NOW + 2);
+    let left = table.left_behind(&client, eth0, address(101), net());
+    assert_eq!(left.iter().map(|lease| lease.address).collect::<Vec<_>>(), [address(100)]);
+    assert!(table.left_behind(&client, eth0, address(100), net()).is_empty());
+    let elsewhere = "10.9.0.0/24".parse().unwrap();
+    assert!(table.left_behind(&client, eth0, address(101), elsewhere).is_empty());
 }

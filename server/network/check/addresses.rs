@@ -132,7 +132,9 @@ fn in_subnet(
         let text = format!("{address} is the provisioning server in subnet \"{name}\"");
         findings.error("N143", at(), text);
     }
-    if let Some(range) = subnet.range_of(address).filter(|range| range.used_for != RangeUse::Hosts)
+    // An address inside a dhcp range is taken out of the pool, as other servers do.
+    if let Some(range) =
+        subnet.range_of(address).filter(|range| range.used_for == RangeUse::Reserved)
     {
         let text = format!(
             "{address} is in the {} range {}-{} of subnet \"{name}\"",

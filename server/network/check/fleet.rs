@@ -42,6 +42,17 @@ fn macs(site: &ResolvedSite, findings: &mut Findings) {
             findings.error("N104", place.and(other), text);
         }
     }
+    let bmcs = site.hosts.iter().filter_map(|(name, host)| Some((name, host.bmc.as_ref()?)));
+    for (host, bmc) in bmcs {
+        if let Some((other_host, other_label)) = owners.insert(bmc.mac, (host, "its bmc")) {
+            let text = format!(
+                "{} belongs to {other_label} of {other_host} and to the bmc of {host}; a MAC \
+                 address identifies one of them",
+                bmc.mac
+            );
+            findings.error("N104", Place::from(at(host, "bmc")), text);
+        }
+    }
 }
 
 /// Rule N109: whatever else a host is known by is its own.
@@ -88,6 +99,13 @@ fn addresses(site: &ResolvedSite, findings: &mut Findings) {
                 format!("{address}{domain} is on {} {} and on {name} {key}", other.host, other.key);
             findings.error("N141", place().and(other.location()), text);
         }
+    }
+    for (name, host) in &site.hosts {
+        let Some(address) = host.bmc.as_ref().and_then(|bmc| bmc.address) else { continue };
+        let own = Owner { host: name, section: "bmc", key: "" };
+        let Some(other) = owners.insert(("", address), own) else { continue };
+        let text = format!("{address} is on {} {} and on the bmc of {name}", other.host, other.key);
+        findings.error("N141", Place::from(at(name, "bmc")).and(other.location()), text);
     }
     let taken = owners.into_iter().filter(|((domain, _), _)| domain.is_empty());
     secondary(site, taken.map(|((_, address), owner)| (address, owner)).collect(), findings);

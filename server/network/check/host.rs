@@ -46,11 +46,44 @@ fn unknown(
     }
 }
 
+/// What vendors call their baseboard management controllers.
+const BMC_NAMES: [&str; 8] = ["bmc", "ipmi", "idrac", "ilo", "xcc", "irmc", "cimc", "imm"];
+
+/// Rule N104 for the BMC's MAC, and rule N147 for its address.
+fn bmc(view: &HostView<'_>, findings: &mut Findings) {
+    let Some(bmc) = &view.host.bmc else { return };
+    if bmc.mac.is_zero() || bmc.mac.is_multicast() {
+        let text =
+            format!("{} is not a valid MAC address: expected a non-zero unicast address", bmc.mac);
+        findings.error("N104", view.at("bmc"), text);
+    }
+    let Some(address) = bmc.address else { return };
+    let around = view.site.subnets.iter().find(|(_, subnet)| subnet.cidr.contains(&address));
+    if let Some((name, subnet)) = around
+        && let Some(word) = subnet.unusable(address)
+    {
+        let text = format!("{address} is the {word} address of subnet \"{name}\"");
+        findings.error("N140", view.at("bmc"), text);
+    }
+    if let Some((name, _)) = around.filter(|(_, subnet)| subnet.gateway == Some(address)) {
+        let text = format!("{address} is the gateway of subnet \"{name}\"");
+        findings.error("N143", view.at("bmc"), text);
+    }
+}
+
 fn nics(view: &HostView<'_>, findings: &mut Findings) {
+    bmc(view, findings);
     for (label, Nic { mac, .. }) in &view.host.nics {
         let at = || view.at_link("nics", label);
         if let Err(error) = check_link_name(label) {
             findings.error("N101", at(), error.to_string());
+        }
+        if BMC_NAMES.contains(&label.to_lowercase().as_str()) {
+            let text = format!(
+                "{label} is the name of a management controller, and DHCP gives every NIC the \
+                 host's address; write bmc: {{mac: \"{mac}\"}} instead of the NIC"
+            );
+            findings.error("N212", at(), text);
         }
         if mac.is_zero() || mac.is_multicast() {
             let text = format!(

@@ -133,6 +133,8 @@ pub const RULES: &[Rule] = &[
     rule("N204", ERROR, "Announced prefix does not end here", "Packets to it would be dropped by the host.", "Announce a prefix that a link has."),
     rule("N205", ERROR, "max-paths out of range", "FRR is built for at most 128.", "Use 1 to 128."),
     rule("N210", ERROR, "Boot file name too long", "A DHCP answer carries 127 bytes.", "Use a shorter name."),
+    rule("N211", ERROR, "Unusable lease times", "A lease lasts at least 60 s; it is renewed before it is rebound, and rebound before it ends.", "Set lease-time, renew-time and rebind-time in that order of size."),
+    rule("N212", ERROR, "BMC among the NICs", "DHCP would give it the host's address.", "Move it to bmc: {mac: ...}."),
     rule("N220", WARNING, "File of an image is missing", "A host that boots the image waits until the file is there.", "Copy the file below files_dir, or correct its name."),
 ];
 

@@ -12,6 +12,8 @@ use crate::network::nearest;
 /// The VLAN ids that may be used: 0 and 4095 are reserved (IEEE 802.1Q).
 pub(super) const VLAN_IDS: std::ops::RangeInclusive<u16> = 1..=4094;
 
+/// The shortest lease, in milliseconds.
+const MIN_LEASE_MS: u64 = 60_000;
 /// The longest name of a boot file, in bytes.
 const BOOT_FILE_BYTES: usize = 127;
 
@@ -55,6 +57,7 @@ pub(super) fn check(name: &str, subnet: &Subnet, findings: &mut Findings) {
         boot_file(file, at("boot-files").at(arch.to_string()), findings);
     }
     gateway(name, subnet, findings);
+    lease_times(name, subnet, findings);
     ranges(name, subnet, findings);
     if subnet.dns_over_tls == DnsOverTls::Yes {
         for server in subnet.dns.iter().filter(|server| server.server_name.is_none()) {
@@ -64,6 +67,32 @@ pub(super) fn check(name: &str, subnet: &Subnet, findings: &mut Findings) {
             );
             findings.warn("N160", at("dns"), text);
         }
+    }
+}
+
+/// Rule N211: lease times that DHCP would have to change before it sends them.
+fn lease_times(name: &str, subnet: &Subnet, findings: &mut Findings) {
+    let at = |key: &str| Location::of::<Subnet>(name).at(key);
+    if let Some(time) = subnet.lease_time.filter(|time| time.0 < MIN_LEASE_MS) {
+        let text = format!("lease-time {time} is too short: expected at least 60s");
+        findings.error("N211", at("lease-time"), text);
+        findings.suggest(at("lease-time"), "60s");
+        return;
+    }
+    let lease = u64::from(subnet.lease_seconds()) * 1000;
+    let rebind = subnet.rebind_time.map_or(lease * 7 / 8, |time| time.0);
+    if subnet.rebind_time.is_some_and(|time| time.0 < 1000 || time.0 >= lease) {
+        let text = format!(
+            "rebind-time must be at least 1s and less than the lease time of {} s",
+            lease / 1000
+        );
+        findings.error("N211", at("rebind-time"), text);
+    } else if subnet.renew_time.is_some_and(|time| time.0 < 1000 || time.0 >= rebind) {
+        let text = format!(
+            "renew-time must be at least 1s and less than the rebind time of {} s",
+            rebind / 1000
+        );
+        findings.error("N211", at("renew-time"), text);
     }
 }
 

@@ -52,8 +52,39 @@ impl From<FileError> for TftpError {
     }
 }
 
+/// What a name is answered with, before a file is opened.
+pub(super) enum Resolved {
+    /// Content that is generated.
+    Generated(Bytes),
+    /// The first of these files that exists.
+    Files(AllowedNames),
+}
+
+/// Names of files that the gate lets a client fetch, in the order in which they are tried. Only
+/// [`resolve`] makes them, and only they can be opened: no name bypasses the gate.
+pub(super) struct AllowedNames(Vec<String>);
+
+/// Resolves the name that a client asks for; its last boot program lay in `directory`.
+///
+/// # Errors
+/// The client does not boot that from here.
+pub(super) fn resolve(
+    app: &App,
+    client: &TftpClient,
+    local: IpAddr,
+    path: &str,
+    directory: &str,
+) -> Result<Resolved, TftpError> {
+    if let Some(bytes) = generated(app, local, path) {
+        return Ok(Resolved::Generated(bytes));
+    }
+    let names = candidates(path, directory);
+    check_gate(app, client, &names)?;
+    Ok(Resolved::Files(AllowedNames(names)))
+}
+
 /// Generated content. `local` is this server's address as the client knows it.
-pub(super) fn generated(app: &App, local: IpAddr, path: &str) -> Option<Bytes> {
+fn generated(app: &App, local: IpAddr, path: &str) -> Option<Bytes> {
     let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
     if name != AUTOEXEC {
         return None;
@@ -64,11 +95,7 @@ pub(super) fn generated(app: &App, local: IpAddr, path: &str) -> Option<Bytes> {
 
 /// Lets a client through that may fetch all of some names. TFTP knows no token of a boot, so that
 /// no installer goes out by it.
-pub(super) fn check_gate(
-    app: &App,
-    client: &TftpClient,
-    names: &[String],
-) -> Result<(), TftpError> {
+fn check_gate(app: &App, client: &TftpClient, names: &[String]) -> Result<(), TftpError> {
     let snapshot = app.inventory.snapshot();
     let host = client.host().and_then(|name| snapshot.host(name));
     let verdict = app.inventory.verdict(&snapshot, host, None);
@@ -83,7 +110,7 @@ pub(super) fn check_gate(
 }
 
 /// The names to try in order, for a client whose last boot program lay in `directory`.
-pub(super) fn candidates(path: &str, directory: &str) -> Vec<String> {
+fn candidates(path: &str, directory: &str) -> Vec<String> {
     let mut names = vec![path.to_owned()];
     if !directory.is_empty() && BESIDE_THE_LAST.contains(&path) {
         names.push(format!("{directory}/{path}"));
@@ -92,21 +119,139 @@ pub(super) fn candidates(path: &str, directory: &str) -> Vec<String> {
 }
 
 /// The first of some names that is cached: costs no system call.
-pub(super) fn cached(files: &FileStore, names: &[String]) -> Option<Content> {
+pub(super) fn cached(files: &FileStore, names: &AllowedNames) -> Option<Content> {
     // Only the first: whether the earlier of two names exists takes a look at the disk.
-    let path = names.first()?;
+    let path = names.0.first()?;
     let bytes = files.cached(path)?.bytes;
     Some(Content { path: path.clone(), bytes })
 }
 
 /// Opens the first of some names that exists; the error is that of the first name.
-pub(super) async fn open(files: &FileStore, names: Vec<String>) -> Result<Content, FileError> {
+pub(super) async fn open(files: &FileStore, names: AllowedNames) -> Result<Content, FileError> {
     let mut first_error = None;
-    for path in names {
+    for path in names.0 {
         match files.open(&path).await {
             Ok(file) => return Ok(Content { path, bytes: file.bytes }),
             Err(error) => first_error = first_error.or(Some(error)),
         }
     }
     Err(first_error.unwrap_or_else(|| FileError::NotFound(String::new())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::exercise::Stage;
+    use crate::inventory::BootGrant;
+    use crate::lifecycle::install::InstallReport;
+
+    const SITE: &str = r#"
+subnets: {p: {cidr: 10.0.0.0/24}}
+images:
+  installer: {kernel: di/vmlinuz, initrd: [di/initrd], boot: once}
+  efi: {efi: di/setup.efi, boot: once}
+  script: {script: di/setup.ipxe, boot: once}
+  disk: {local: true}
+hosts:
+  armed: {image: installer, nics: {eth0: "52:54:00:aa:00:01"}}
+  disk: {image: disk, nics: {eth0: "52:54:00:aa:00:02"}}
+  bare: {nics: {eth0: "52:54:00:aa:00:03"}}
+  pi: {image: disk, nics: {eth0: "dc:a6:32:00:00:01"}}
+"#;
+    /// Files that install, as clients may write their names.
+    const INSTALLS: [&str; 5] =
+        ["di/vmlinuz", "di/initrd", "di/setup.efi", "di/setup.ipxe", "di/VMLINUZ"];
+    /// What a Raspberry Pi's ROM asks for.
+    const OF_A_PI: [&str; 5] =
+        ["config.txt", "start4.elf", "kernel8.img", "1234abcd/config.txt", "1234abcd/kernel8.img"];
+    /// What GRUB, shim and PXELINUX ask for.
+    const OF_PROGRAMS: [&str; 8] = [
+        "grub/grub.cfg",
+        "grub/grub.cfg-01-52-54-00-aa-00-01",
+        "grub.cfg",
+        "grubx64.efi",
+        "mmx64.efi",
+        "revocations.efi",
+        "pxelinux.cfg/default",
+        "snponly.efi",
+    ];
+
+    /// Every name that is generated: one that is added here is tested like a file.
+    const GENERATED: [&str; 2] = ["autoexec.ipxe", "some/where/autoexec.ipxe"];
+
+    fn lease_of(app: &App, host: &str, last: u8) -> IpAddr {
+        let address = std::net::Ipv4Addr::new(10, 0, 0, last);
+        let (_, found) =
+            app.inventory.snapshot().host(host).map(|(n, h)| (n.to_owned(), h.clone())).unwrap();
+        app.leases.table().put(crate::model::Lease {
+            address,
+            client: crate::model::ClientKey::Host(host.to_owned()),
+            mac: found.nics.values().next().unwrap().mac,
+            subnet: "p".into(),
+            state: crate::model::LeaseState::Bound,
+            starts_at: 0,
+            expires_at: i64::MAX / 2,
+        });
+        IpAddr::V4(address)
+    }
+
+    /// Whichever name a host asks for: in no state does TFTP send it a file that installs, for
+    /// TFTP knows no token of a boot.
+    #[test]
+    fn no_name_installs_a_host() {
+        let stage = Stage::set(Config::default(), SITE);
+        let app = &stage.app;
+        let local: IpAddr = "10.0.0.1".parse().unwrap();
+        let clients: Vec<(&str, TftpClient)> =
+            [("armed", 11), ("disk", 12), ("bare", 13), ("pi", 14)]
+                .map(|(host, last)| (host, TftpClient::at(app, lease_of(app, host, last))))
+                .into();
+        let check = |state: &str| {
+            for (host, client) in &clients {
+                for directory in ["", "di"] {
+                    for path in INSTALLS.iter().take(4) {
+                        let found = resolve(app, client, local, path, directory);
+                        assert!(found.is_err(), "{state}: {host} gets {path}");
+                    }
+                    for path in GENERATED {
+                        let Ok(Resolved::Generated(text)) =
+                            resolve(app, client, local, path, directory)
+                        else {
+                            panic!("{path} is not generated");
+                        };
+                        let text = String::from_utf8_lossy(&text);
+                        assert!(!text.contains("di/"), "{state}: {host}: {path}: {text}");
+                    }
+                    for path in OF_PROGRAMS.iter().chain(&OF_A_PI) {
+                        match resolve(app, client, local, path, directory) {
+                            Ok(Resolved::Files(AllowedNames(names))) => {
+                                let installs = |name: &String| INSTALLS.contains(&name.as_str());
+                                assert!(!names.iter().any(installs), "{state}: {host}: {names:?}");
+                                assert_ne!(
+                                    *host, "pi",
+                                    "{state}: a ROM boots what it finds: {path}"
+                                );
+                            }
+                            Ok(Resolved::Generated(_)) => panic!("add {path} to GENERATED"),
+                            Err(_) => assert_eq!(*host, "pi", "{state}: {path}"),
+                        }
+                    }
+                }
+            }
+        };
+        check("not armed");
+        stage.block_on(async { app.inventory.arm_install("armed", "test").await.unwrap() });
+        check("armed");
+        let grant = stage.block_on(async {
+            app.inventory.grant_boot("armed", "installer", None).await.unwrap()
+        });
+        let BootGrant::Install(token) = grant else { panic!("{grant:?}") };
+        check("loading");
+        stage.block_on(async {
+            let done = InstallReport::Succeeded;
+            app.inventory.report_install("armed", &token, &done).await.unwrap().unwrap();
+        });
+        check("done");
+    }
 }

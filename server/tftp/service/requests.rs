@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::engine::{Engine, Session};
-use super::library::{self, Content, TftpError};
+use super::library::{self, Content, Resolved, TftpError};
 use super::listeners::{Family, Peer};
 use super::outbox::Outgoing;
 use super::report::{TftpClient, TransferLog};
@@ -124,16 +124,19 @@ impl Engine {
         opening: PendingRequest,
     ) -> Result<(), TftpError> {
         let now = self.now();
-        if let Some(bytes) = library::generated(&self.app, opening.local, &path) {
-            return self.begin(peer, opening, Content { path, bytes });
-        }
-        let client = self.clients.of(peer.address.ip(), now);
-        let names = library::candidates(&path, &client.directory);
-        library::check_gate(&self.app, &TftpClient::at(&self.app, peer.address.ip()), &names)?;
+        let address = peer.address.ip();
+        let directory = &self.clients.of(address, now).directory;
+        let who = TftpClient::at(&self.app, address);
+        let names = match library::resolve(&self.app, &who, opening.local, &path, directory)? {
+            Resolved::Generated(bytes) => {
+                return self.begin(peer, opening, Content { path, bytes });
+            }
+            Resolved::Files(names) => names,
+        };
         if let Some(content) = library::cached(&self.app.files, &names) {
             return self.begin(peer, opening, content);
         }
-        client.running += 1;
+        self.clients.of(address, now).running += 1;
         self.pending.insert(peer, opening);
         let (files, sender, signal) =
             (self.app.files.clone(), self.opened.0.clone(), self.signal.clone());

@@ -240,9 +240,13 @@ impl<'a> Rack<'a> {
                 let person = self.person(&sent.bytes);
                 self.deliver(&sent, &person, self.now, &transmit);
             }
-            Ok(Action::Commit(lease, reply)) => {
+            Ok(Action::Commit { lease, ended, reply }) => {
                 let person = self.person(&sent.bytes);
                 self.check_commit(&person, &lease, reply.as_ref());
+                for lease in ended {
+                    self.check_commit(&person, &lease, None);
+                    self.storage.claim(&lease, self.now);
+                }
                 let now = self.now;
                 self.pending.push_back(Pending { sent, person, now, lease, reply });
             }
@@ -307,7 +311,7 @@ impl<'a> Rack<'a> {
             Ok(lease)
         } else {
             self.storage.find(wanted.address).into_iter().for_each(|lease| table.put(lease));
-            table.withdraw(&wanted.client);
+            table.withdraw(&wanted.client, wanted.mac);
             Err(CommitError::Taken(wanted.address))
         };
         drop(table);

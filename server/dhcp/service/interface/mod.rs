@@ -217,7 +217,10 @@ impl InterfaceServer {
         match exchange::answer(app, snapshot, link, history, &arrival, bytes, now) {
             Err(silence) => self.drops.count(silence.label()),
             Ok(Action::Send(transmit)) => self.outbox.push(transmit),
-            Ok(Action::Commit(lease, reply)) => self.leases.push((lease, reply)),
+            Ok(Action::Commit { lease, ended, reply }) => {
+                self.leases.extend(ended.into_iter().map(|lease| (lease, None)));
+                self.leases.push((lease, reply));
+            }
             Ok(Action::Probe(probe)) => self.probe(*probe, arrival, bytes),
         }
     }

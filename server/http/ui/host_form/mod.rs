@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 
 use super::form::Fields;
 use crate::model::{
-    Cable, Host, HostMatch, LocalBoot, Mac, Nic, Scalar, When, check_host_name, check_link_name,
-    check_noun_name,
+    Bmc, Cable, Host, HostMatch, LocalBoot, Mac, Nic, Scalar, When, check_host_name,
+    check_link_name, check_noun_name,
 };
 use crate::profile::{Resolution, ResolvedSite};
 use crate::site_file::set_values;
@@ -61,6 +61,10 @@ pub(crate) struct HostForm {
     pub labels: String,
     /// Whether arming it is refused.
     pub protected: bool,
+    /// The MAC of its BMC.
+    pub bmc_mac: String,
+    /// The address of its BMC.
+    pub bmc_address: String,
     /// Label and MAC of each NIC.
     pub nics: Vec<(String, String)>,
     /// Label and switch port of each NIC that is cabled, the latter as `SWITCH PORT`.
@@ -106,6 +110,13 @@ impl HostForm {
             local_boot: host.local_boot.map_or("", LocalBoot::label).to_owned(),
             labels: host.labels.join(", "),
             protected: host.protected,
+            bmc_mac: host.bmc.as_ref().map(|bmc| bmc.mac.to_string()).unwrap_or_default(),
+            bmc_address: host
+                .bmc
+                .as_ref()
+                .and_then(|bmc| bmc.address)
+                .map(|address| address.to_string())
+                .unwrap_or_default(),
             nics: host
                 .nics
                 .iter()
@@ -150,6 +161,8 @@ impl HostForm {
             local_boot: text("local-boot"),
             labels: text("labels"),
             protected: !fields.text("protected").is_empty(),
+            bmc_mac: text("bmc-mac"),
+            bmc_address: text("bmc-address"),
             nics: pairs("nic.label", "nic.mac"),
             cables: pairs("nic.label", "nic.cable"),
             addresses: pairs("address.link", "address"),
@@ -245,10 +258,35 @@ impl HostForm {
             local_boot: self.local_boot(&mut form_errors),
             labels: self.labels(&mut form_errors),
             protected: self.protected,
+            bmc: self.bmc(&mut form_errors),
             known_by: self.known_by(&mut form_errors),
             ..Host::default()
         };
         if form_errors.is_empty() { Ok((self.name.clone(), host)) } else { Err(form_errors) }
+    }
+
+    fn bmc(&self, form_errors: &mut FormErrors) -> Option<Bmc> {
+        if self.bmc_mac.is_empty() && self.bmc_address.is_empty() {
+            return None;
+        }
+        let address = match self.bmc_address.as_str() {
+            "" => None,
+            text => match text.parse() {
+                Ok(address) => Some(address),
+                Err(_) => {
+                    let error = format!("\"{text}\" is not an IP address");
+                    form_errors.add("bmc.address", error);
+                    None
+                }
+            },
+        };
+        match self.bmc_mac.parse::<Mac>() {
+            Ok(mac) => Some(Bmc { mac, address }),
+            Err(error) => {
+                form_errors.add("bmc", error.to_string());
+                None
+            }
+        }
     }
 
     fn known_by(&self, form_errors: &mut FormErrors) -> HostMatch {

@@ -16,7 +16,6 @@ pub(super) const ERRORS: &[Case] = &[
     ("N140", "172.16.160.12}", "172.16.160.0}", N1, "network address"),
     ("N140", "172.16.160.0/24", "172.16.160.1/24", "subnets.internal.cidr", "host bits"),
     ("N141", "172.16.160.13", "172.16.160.12", "hosts.n2.addresses.br0", "is on n1 br0 and on n2 br0"),
-    ("N142", "10.77.0.12", "10.77.0.120", "hosts.n1.reservations.provisioning", "dhcp range 10.77.0.100-10.77.0.199"),
     ("N142", "172.16.160.12", "172.16.160.201", N1, "reserved range"),
     ("N143", "172.16.160.12", "172.16.160.254", N1, "is the gateway of subnet \"internal\""),
     ("N143", "gateway: 172.16.160.254", "gateway: 172.16.160.11", "subnets.internal.gateway", "would be given to a host"),

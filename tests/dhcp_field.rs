@@ -1,0 +1,291 @@
+//! What networks in the field send: firmware and switches of all makes, hosts with several NICs
+//! and a BMC, and clients that another server knew before.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use crate::common::dhcp::{Client, DhcpServer, Message, lan};
+use crate::common::message::Reply;
+use crate::common::netns::Netns;
+
+const SITE: &str = r#"
+subnets:
+  prov:
+    cidr: 10.77.0.0/24
+    gateway: 10.77.0.254
+    dns: [10.77.0.53]
+    conflict-probe: off
+    bootp: true
+    dhcp-options: {classless-routes: ["10.5.1.0/24 via 10.77.0.8"]}
+    ranges: [{from: 10.77.0.100, to: 10.77.0.199, for: dhcp}]
+  far:
+    cidr: 10.88.0.0/24
+    relay-addresses: [10.255.0.9]
+    conflict-probe: off
+    ranges: [{from: 10.88.0.100, to: 10.88.0.199, for: dhcp}]
+images:
+  live: {kernel: vmlinuz}
+  disk: {local: true}
+hosts:
+  two:
+    image: live
+    nics: {eth0: "52:54:00:01:00:01", eth1: "52:54:00:01:00:02"}
+    reservations: {prov: 10.77.0.21}
+    bmc: {mac: "52:54:00:01:01:01", address: 10.77.0.150}
+  inside:
+    nics: {eth0: "52:54:00:01:00:03"}
+    reservations: {prov: 10.77.0.100}
+  old1: {boot-file: pxelinux.0, next-server: 10.77.0.5, nics: {eth0: "52:54:00:01:00:04"}, reservations: {prov: 10.77.0.24}}
+  bf: {image: live, nics: {eth0: "52:54:00:01:00:05"}, reservations: {prov: 10.77.0.25}}
+  ib:
+    image: live
+    nics: {eth0: "52:54:00:01:00:06"}
+    match: {client-id: "hex:20000000000000000000000000000000000002c903000a0b0c"}
+    reservations: {prov: 10.77.0.26}
+  quiet: {dhcp: off, image: live, nics: {eth0: "52:54:00:01:00:07"}, reservations: {prov: 10.77.0.27}}
+  disk: {image: disk, boot-file: pxelinux.0, nics: {eth0: "52:54:00:01:00:08"}, reservations: {prov: 10.77.0.28}}
+"#;
+const EVERYBODY: Ipv4Addr = Ipv4Addr::BROADCAST;
+const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+/// Long enough for an answer that must not come.
+const SILENCE: Duration = Duration::from_millis(700);
+
+fn rack(authoritative: bool) -> (DhcpServer, Netns, Client) {
+    let (mut server, clients) = lan(SITE, &["52:54:00:cc:00:01"]);
+    server.set("authoritative", if authoritative { "true" } else { "false" });
+    server.start(&["lan"]);
+    let client = Client::bind(&clients, Ipv4Addr::UNSPECIFIED, 68, Some("eth0"));
+    (server, clients, client)
+}
+
+fn nic(last: u8) -> [u8; 6] {
+    [0x52, 0x54, 0, 1, 0, last]
+}
+
+fn prov(last: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 77, 0, last)
+}
+
+/// A DISCOVER of firmware: vendor class and architecture.
+fn firmware(mac: [u8; 6], class: &[u8], arch: u8) -> Message {
+    Message::new(1, mac).option(60, class).option(93, &[0, arch]).option(55, &[1, 3, 66, 67])
+}
+
+fn next_server(reply: &Reply) -> Ipv4Addr {
+    Ipv4Addr::new(reply.0[20], reply.0[21], reply.0[22], reply.0[23])
+}
+
+#[test]
+fn two_nics_and_the_bmc_of_a_host_have_an_address_each() {
+    let (server, clients, client) = rack(false);
+    let bmc = [0x52, 0x54, 0, 1, 1, 1];
+    assert_eq!(client.acquire(nic(1)), Some(prov(21)));
+    let second = client.acquire(nic(2)).unwrap();
+    assert_ne!(second, prov(21), "the first NIC has it");
+    assert_eq!(client.acquire(bmc), Some(prov(150)));
+    let asked = firmware(bmc, b"PXEClient:Arch:00007:UNDI:003016", 7);
+    let offer = client.ask(&asked, EVERYBODY).unwrap();
+    assert_eq!((offer.your_address(), offer.boot_file()), (prov(150), String::new()));
+    assert_eq!(offer.option(67), None, "a BMC boots nothing from here");
+    // The second NIC finds the first one's address in use, and declines it.
+    let decline =
+        Message::new(4, nic(2)).option(50, &prov(21).octets()).option(54, &SERVER.octets());
+    client.send(&decline, EVERYBODY);
+    server.wait_for_log("the client does not hold that address");
+    clients.ip("address add 10.77.0.21/24 dev eth0");
+    let renewing = Client::bind(&clients, prov(21), 68, None);
+    let renewal = renewing.ask(&Message::new(3, nic(1)).address(12, prov(21)), SERVER).unwrap();
+    assert_eq!((renewal.kind(), renewal.your_address()), (5, prov(21)));
+    // The host is powered on anew: firmware asks, whichever NIC it boots from.
+    let reboot = firmware(nic(2), b"PXEClient:Arch:00007:UNDI:003016", 7);
+    let offer = client.ask(&reboot, EVERYBODY).unwrap();
+    assert_eq!(offer.your_address(), prov(21));
+}
+
+#[test]
+fn a_reservation_inside_a_range_is_given_to_its_host_alone() {
+    let (_server, _clients, client) = rack(false);
+    let stranger = [0x52, 0x54, 0, 2, 0, 1];
+    assert_eq!(client.acquire(stranger), Some(prov(101)), "the first address is reserved");
+    assert_eq!(client.acquire(nic(3)), Some(prov(100)));
+}
+
+#[test]
+fn an_adopted_host_gives_its_dynamic_address_back() {
+    let (server, _clients, client) = rack(false);
+    let stranger = [0x52, 0x54, 0, 2, 0, 1];
+    let dynamic = client.acquire(stranger).unwrap();
+    let adopted = format!(
+        "{SITE}  new: {{nics: {{eth0: \"52:54:00:02:00:01\"}}, reservations: {{prov: 10.77.0.50}}}}\n"
+    );
+    server.set_site(&adopted);
+    let mut address = None;
+    for _ in 0..20 {
+        address = client.acquire(stranger);
+        if address == Some(prov(50)) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(address, Some(prov(50)));
+    let bound: Vec<Ipv4Addr> = server
+        .leases()
+        .into_iter()
+        .filter(|lease| lease.state == rackstrap::model::LeaseState::Bound)
+        .map(|lease| lease.address)
+        .collect();
+    assert_eq!(bound, [prov(50)], "{dynamic} is free");
+}
+
+#[test]
+fn a_client_of_the_server_before_keeps_its_address_or_hears_nothing() {
+    for authoritative in [true, false] {
+        let (server, clients, _client) = rack(authoritative);
+        clients.ip("address add 10.77.0.130/24 dev eth0");
+        let stranger = [0x52, 0x54, 0, 2, 0, 9];
+        let renewing = Client::bind(&clients, prov(130), 68, None);
+        let renewal = Message::new(3, stranger).address(12, prov(130));
+        renewing.send(&renewal, SERVER);
+        let reply = renewing.receive(&renewal, SILENCE);
+        let kinds = reply.map(|reply| (reply.kind(), reply.your_address()));
+        assert_eq!(kinds, authoritative.then_some((5, prov(130))));
+        let leases = server.leases().into_iter().map(|lease| lease.address);
+        let expected: &[Ipv4Addr] = if authoritative { &[prov(130)] } else { &[] };
+        assert_eq!(leases.collect::<Vec<_>>(), expected);
+    }
+}
+
+/// Anybody on the link can name a server that does not exist.
+#[test]
+fn a_forged_request_does_not_overrule_the_operator() {
+    let (server, _clients, client) = rack(true);
+    let reboot = |mac| Message::new(3, mac).option(50, &[10, 9, 9, 9]);
+    let stranger = [0x52, 0x54, 0, 2, 0, 1];
+    assert_eq!(client.ask(&reboot(stranger), EVERYBODY).unwrap().kind(), 6);
+    let forged = Message::new(3, [0x52, 0x54, 0, 2, 0, 2]);
+    client.send(&forged.option(50, &[10, 77, 0, 9]).option(54, &[192, 0, 2, 66]), EVERYBODY);
+    server.wait_for_log("authoritative = true stays in force");
+    assert_eq!(client.ask(&reboot([0x52, 0x54, 0, 2, 0, 3]), EVERYBODY).unwrap().kind(), 6);
+}
+
+#[test]
+fn firmware_of_all_makes_boots() {
+    let (_server, _clients, client) = rack(false);
+    let pi = *b"\0RPi5\x17\x10\xd0\0\0\0\0\0\0\0\0\0";
+    let bluefield = client.ask(&firmware(nic(5), b"NVIDIA/BF/PXE", 11), EVERYBODY).unwrap();
+    assert_eq!(bluefield.boot_file(), "ipxe-arm64.efi");
+    assert_eq!(bluefield.option(67).unwrap(), b"ipxe-arm64.efi\0");
+    let raspberry = firmware([0x52, 0x54, 0, 2, 0, 5], b"PXEClient:Arch:00000:UNDI:002001", 0);
+    let raspberry = client.ask(&raspberry.option(97, &pi), EVERYBODY).unwrap();
+    let menu = raspberry.option(43).unwrap();
+    assert!(menu.windows(17).any(|text| text == b"Raspberry Pi Boot"), "{menu:?}");
+    // RFC 4390: no hardware address, but a client identifier.
+    let id = b"\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x02\xc9\x03\0\x0a\x0b\x0c";
+    let mut infiniband = Message::new(1, [0; 6])
+        .option(61, id)
+        .option(60, b"PXEClient:Arch:00007:UNDI:003016")
+        .option(77, b"iPXE")
+        .option(175, &[0x13, 1, 1])
+        .option(93, &[0, 7]);
+    (infiniband.0[1], infiniband.0[2]) = (32, 0);
+    let offer = client.ask(&infiniband, EVERYBODY).unwrap();
+    assert_eq!(offer.your_address(), prov(26));
+    let script = String::from_utf8(offer.option(67).unwrap()).unwrap();
+    assert!(script.contains("/boot/52:54:00:01:00:06.ipxe"), "{script}");
+    // RFC 951: no cookie, nothing behind it.
+    let mut bootp = Message::new(1, nic(4));
+    bootp.0.truncate(236);
+    bootp.0.resize(300, 0);
+    client.send_bytes(&bootp.0, EVERYBODY);
+    let reply = client.next(Duration::from_secs(5)).unwrap();
+    assert_eq!(reply.your_address(), prov(24));
+    assert_eq!((reply.boot_file(), next_server(&reply)), ("pxelinux.0".into(), prov(5)));
+    assert_eq!(reply.option(1).unwrap(), [255, 255, 255, 0]);
+}
+
+#[test]
+fn a_boot_file_needs_no_image_and_may_lie_elsewhere() {
+    let (_server, _clients, client) = rack(false);
+    let offer = client.ask(&firmware(nic(4), b"PXEClient:Arch:00000", 0), EVERYBODY).unwrap();
+    assert_eq!((offer.boot_file(), next_server(&offer)), ("pxelinux.0".into(), prov(5)));
+    assert_eq!(offer.option(66).unwrap(), b"10.77.0.5");
+    // By what its host says, even of a class that nobody knows.
+    let unknown = Message::new(1, nic(4)).option(60, b"BF2Client").option(55, &[1, 67]);
+    assert_eq!(client.ask(&unknown, EVERYBODY).unwrap().boot_file(), "pxelinux.0");
+    let system = Message::new(1, nic(4)).option(55, &[1, 3]);
+    assert_eq!(client.ask(&system, EVERYBODY).unwrap().boot_file(), "", "an operating system");
+    // A host that boots its disk gets no file by any of these ways.
+    let disk = client.ask(&firmware(nic(8), b"PXEClient:Arch:00000", 0), EVERYBODY).unwrap();
+    assert_eq!(disk.boot_file(), "");
+    let mut bootp = Message::new(1, nic(8));
+    bootp.0.truncate(240);
+    client.send(&bootp, EVERYBODY);
+    assert_eq!(client.receive(&bootp, Duration::from_secs(5)).unwrap().boot_file(), "");
+}
+
+#[test]
+fn a_host_that_is_switched_off_in_dhcp_is_never_answered() {
+    let (server, _clients, client) = rack(false);
+    let asked = firmware(nic(7), b"PXEClient:Arch:00007:UNDI:003016", 7);
+    client.send(&asked, EVERYBODY);
+    assert!(client.receive(&asked, SILENCE).is_none());
+    client.send_to(&asked, SERVER, 4011);
+    assert!(client.receive(&asked, SILENCE).is_none());
+    let events = server.events_of("quiet");
+    assert!(events.iter().any(|event| event.contains("dhcp: off")), "{events:?}");
+}
+
+#[test]
+fn a_relay_with_a_loopback_is_served_where_a_subnet_lists_it_and_else_reported() {
+    let (server, clients, _client) = rack(false);
+    clients.ip("address add 10.77.0.2/24 dev eth0");
+    for loopback in ["10.255.0.9", "10.255.0.8"] {
+        clients.ip(&format!("address add {loopback}/32 dev lo"));
+        server.inside.ip(&format!("route add {loopback}/32 via 10.77.0.2"));
+    }
+    let listed = Ipv4Addr::new(10, 255, 0, 9);
+    let relay = Client::bind(&clients, listed, 67, None);
+    let discover = Message::new(1, [0x52, 0x54, 0, 3, 0, 1]).address(24, listed);
+    let offer = relay.ask(&discover, SERVER).unwrap();
+    assert_eq!(offer.your_address(), Ipv4Addr::new(10, 88, 0, 100));
+    let other = Ipv4Addr::new(10, 255, 0, 8);
+    let relay = Client::bind(&clients, other, 67, None);
+    let unknown = Message::new(1, [0x52, 0x54, 0, 3, 0, 2]).address(24, other);
+    relay.send(&unknown, SERVER);
+    server.wait_for_log("relay 10.255.0.8 (on lan) is not served");
+    server.wait_for_log("relay-addresses: [10.255.0.8]");
+    // Its link selection (RFC 3527) is enough.
+    let selecting = unknown.option(82, &[5, 4, 10, 88, 0, 0]);
+    let offer = relay.ask(&selecting, SERVER).unwrap();
+    assert_eq!(offer.your_address(), Ipv4Addr::new(10, 88, 0, 101));
+}
+
+/// RFC 3011: honoured from a relay, and then returned; from the link it is not honoured.
+#[test]
+fn a_subnet_selection_counts_from_a_relay_and_comes_back() {
+    let (server, clients, client) = rack(false);
+    let selection = [10, 88, 0, 0];
+    let direct = Message::new(1, [0x52, 0x54, 0, 3, 0, 1]).option(118, &selection);
+    let offer = client.ask(&direct, EVERYBODY).unwrap();
+    assert_eq!(offer.your_address().octets()[..3], [10, 77, 0]);
+    assert_eq!(offer.option(118), None);
+    clients.ip("address add 10.77.0.2/24 dev eth0");
+    let relay = Client::bind(&clients, prov(2), 67, None);
+    let relayed = Message::new(1, [0x52, 0x54, 0, 3, 0, 2]).option(118, &selection);
+    let offer = relay.ask(&relayed.address(24, prov(2)), SERVER).unwrap();
+    assert_eq!(offer.your_address().octets()[..3], [10, 88, 0]);
+    assert_eq!(offer.option(118).unwrap(), selection);
+    drop(server);
+}
+
+/// A client without option 55, such as `busybox udhcpc -o`.
+#[test]
+fn a_client_that_asks_for_nothing_can_use_its_lease() {
+    let (_server, _clients, client) = rack(false);
+    let offer = client.ask(&Message::new(1, [0x52, 0x54, 0, 3, 0, 1]), EVERYBODY).unwrap();
+    assert_eq!(offer.option(1).unwrap(), [255, 255, 255, 0]);
+    assert_eq!(offer.option(6).unwrap(), [10, 77, 0, 53]);
+    // The operator's routes go out too, and the default route is one of them.
+    let routes = [24, 10, 5, 1, 10, 77, 0, 8, 0, 10, 77, 0, 254];
+    assert_eq!((offer.option(121).unwrap(), offer.option(3)), (routes.to_vec(), None));
+}
