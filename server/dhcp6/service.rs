@@ -105,7 +105,8 @@ fn answer(
     let boots_disk = matches!(verdict, Verdict::Disk(_));
     let answer = decide::answer(&message, server_id, boots_disk)?;
     let name = host.map(|(name, _)| name);
-    tracing::info!(host = name, peer = %peer.ip(), "DHCPv6: answered without a boot file");
+    // Not in the usual log: anybody on the link may ask in the name of a host, without end.
+    tracing::debug!(host = name, peer = %peer.ip(), "DHCPv6: answered without a boot file");
     Some((answer, SocketAddrV6::new(*peer.ip(), CLIENT_PORT, 0, peer.scope_id())))
 }
 

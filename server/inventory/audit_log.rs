@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
@@ -21,7 +21,13 @@ const STORE_EVERY: Duration = Duration::from_secs(10);
 /// How often entries that are too old are removed.
 const TRIM_EVERY: Duration = Duration::from_secs(3600);
 /// How many different things are counted in an hour; the others share a row for each kind.
-const MOST_COUNTED: usize = 2000;
+const MOST_COUNTED: usize = 500;
+/// How many entries wait for a database that takes none.
+const MOST_NOT_STORED: usize = 2000;
+/// How long a request waits until that it was made with a token is stored.
+const COUNTED_WAITS: Duration = Duration::from_millis(500);
+/// How long a request waits until anything else is stored.
+const OTHERS_WAIT: Duration = Duration::from_secs(12);
 /// How many entries of an earlier version are carried over in one transaction.
 const CARRIED_AT_ONCE: i64 = 500;
 
@@ -190,9 +196,17 @@ impl Database {
     }
 }
 
-/// What is counted in memory until it is stored, by what it is the same as.
+/// What waits in memory until it is stored.
 #[derive(Debug, Default)]
-pub(super) struct Repeats(Mutex<HashMap<String, Repeat>>);
+pub(super) struct Repeats(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// What is counted, by what it is the same as.
+    counted: HashMap<String, Repeat>,
+    /// What the database has not taken, oldest first.
+    not_stored: Vec<AuditEntry>,
+}
 
 #[derive(Debug)]
 struct Repeat {
@@ -202,10 +216,25 @@ struct Repeat {
 }
 
 impl Repeats {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps entries that the database has not taken, as many as are kept.
+    fn put_back(&self, entries: Vec<AuditEntry>) {
+        let mut waiting = self.lock();
+        let room = MOST_NOT_STORED.saturating_sub(waiting.not_stored.len());
+        if entries.len() > room {
+            tracing::error!("{} entries of the audit log are lost", entries.len() - room);
+        }
+        waiting.not_stored.extend(entries.into_iter().take(room));
+    }
+
     /// The entry if it is to be stored now. What was stored in the same hour is counted.
     fn note(&self, mut entry: AuditEntry) -> Option<AuditEntry> {
         let Some(mut key) = entry.same_as() else { return Some(entry) };
-        let mut repeats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.lock();
+        let repeats = &mut all.counted;
         if repeats.len() >= MOST_COUNTED && !repeats.contains_key(&key) {
             entry.who = "others".into();
             entry.origin.address = None;
@@ -231,20 +260,32 @@ impl Repeats {
 
     /// What is to be stored at a moment (Unix milliseconds).
     fn take(&self, now_ms: i64) -> Vec<AuditEntry> {
-        let mut repeats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = repeats.values_mut().filter_map(|repeat| repeat.waiting.take()).collect();
-        repeats.retain(|_, repeat| repeat.hour >= now_ms / HOUR_MS);
+        let mut all = self.lock();
+        let mut waiting = std::mem::take(&mut all.not_stored);
+        waiting.extend(all.counted.values_mut().filter_map(|repeat| repeat.waiting.take()));
+        all.counted.retain(|_, repeat| repeat.hour >= now_ms / HOUR_MS);
         waiting
     }
 }
 
 impl Inventory {
-    /// Records in the audit log what was done now. That it cannot be stored is logged.
+    /// Records in the audit log what was done now. What the database does not take is stored
+    /// later; what is only counted, such as a use of a token, waits for it for a moment only.
     pub async fn audit<'a>(&self, author: impl Into<Author<'a>>, action: Action) {
         let entry = AuditEntry::new(author.into(), action, now_ms());
         let Some(entry) = self.repeats.note(entry) else { return };
-        if let Err(error) = self.database.add_audit(std::slice::from_ref(&entry)).await {
-            tracing::error!(%error, "cannot store in the audit log: {}", entry.text());
+        let patience = match entry.same_as() {
+            Some(_) => COUNTED_WAITS,
+            None => OTHERS_WAIT,
+        };
+        let storing = self.database.add_audit(std::slice::from_ref(&entry));
+        match tokio::time::timeout(patience, storing).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(%error, "cannot store in the audit log; retrying");
+                self.repeats.put_back(vec![entry.clone()]);
+            }
+            Err(_) => self.repeats.put_back(vec![entry.clone()]),
         }
         self.tell_of_audit(entry);
     }
@@ -265,7 +306,9 @@ impl Inventory {
             return;
         }
         if let Err(error) = self.database.add_audit(&waiting).await {
-            tracing::error!(%error, "cannot store {} entries of the audit log", waiting.len());
+            let count = waiting.len();
+            tracing::error!(%error, "cannot store {count} entries of the audit log; retrying");
+            self.repeats.put_back(waiting);
         }
     }
 
