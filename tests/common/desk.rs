@@ -32,6 +32,9 @@ impl Desk {
     pub(crate) fn run(&self, words: &str, input: &str) -> Output {
         let mut child = Command::new(env!("CARGO_BIN_EXE_rackstrap"))
             .args(["--database", &self.store.url])
+            // Where commands remember which inventory they have seen.
+            .arg("--data-dir")
+            .arg(self.dir.path().join("data"))
             .args(words.split(' '))
             .current_dir(&self.dir)
             .env("TZ", "UTC")

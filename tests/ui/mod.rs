@@ -10,6 +10,7 @@ mod events;
 mod forms;
 mod install;
 mod journey;
+mod logins;
 mod pages;
 mod security;
 pub(crate) mod server;
