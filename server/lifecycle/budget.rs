@@ -65,7 +65,7 @@ struct Bucket {
     since_ms: i64,
 }
 
-/// How many clients are told apart; the others are strangers together.
+/// How many clients that are not hosts are told apart; the others are strangers together.
 const MOST_ACCOUNTS: usize = 20_000;
 /// How often what was left out is told.
 const TOLD_EVERY_MS: i64 = 60_000;
@@ -98,7 +98,10 @@ impl EventBudget {
 
     fn takes_on(&mut self, account: Account, kind: EventKind, now_ms: i64) -> bool {
         let key = (account, kind);
-        let is_full = self.buckets.len() >= MOST_ACCOUNTS && !self.buckets.contains_key(&key);
+        // Hosts are as many as the inventory has; addresses are without number.
+        let is_full = matches!(key.0, Account::Client(_))
+            && self.buckets.len() >= MOST_ACCOUNTS
+            && !self.buckets.contains_key(&key);
         let key = if is_full { (Account::Strangers, key.1) } else { key };
         let Allowance { burst, every_ms } = key.0.allowance();
         let full_ms = burst * every_ms;
@@ -209,6 +212,17 @@ mod tests {
                     let event = event(Some("n1"), *kind, boot * 60_000 + n);
                     assert!(budget.takes(&event), "{kind} {boot} {n}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn four_thousand_hosts_that_boot_at_once_are_recorded_as_a_whole() {
+        let mut budget = EventBudget::default();
+        for host in 0..4000 {
+            let name = format!("n{host}");
+            for kind in EventKind::ALL.iter().filter(|kind| **kind != EventKind::Warning) {
+                assert!(budget.takes(&event(Some(&name), *kind, 7)), "{name} {kind}");
             }
         }
     }
