@@ -107,7 +107,7 @@ fn fixture() -> MutexGuard<'static, Fixture> {
             let site = site_file::parse(text, "site.yaml").expect("a sound site");
             Snapshot::new(revision, site)
         });
-        Mutex::new(Fixture { stage: Stage::set(Config::default(), ""), snapshots })
+        Mutex::new(Fixture { stage: Stage::set(Config::default(), "{}"), snapshots })
     });
     fixture.lock().unwrap_or_else(PoisonError::into_inner)
 }

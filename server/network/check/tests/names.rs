@@ -42,7 +42,7 @@ pub(super) const ERRORS: &[Case] = &[
     ("N101", "br0: {int", "all: {int", "profiles.hypervisor.bridges.all", "reserved by the kernel"),
     ("N101", "br0: {int", "\"12\": {int", "profiles.hypervisor.bridges.12", "digits only"),
     ("N101", "vlan: 77", "vlan: 77, vrf: a/b", "subnets.secret.vrf", "letters, digits"),
-    ("N183", "initrd: [live/initrd.img]}", "initrd: [live/initrd.img], cmdline: \"{network}\"}", "images.live.cmdline", "unknown placeholder \"{network}\"; only {dracut}"),
+    ("N183", "initrd: [live/initrd.img]}", "initrd: [live/initrd.img], cmdline: \"{network}\"}", "images.live.cmdline", "unknown placeholder in \"{network}\""),
     ("N183", "kernel: live/vmlinuz, initrd: [live/initrd.img]}", "efi: x.efi, cmdline: \"{dracut}\"}", "images.live.cmdline", "without a kernel"),
 ];
 
