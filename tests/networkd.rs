@@ -289,3 +289,57 @@ fn the_routes_of_two_ways_out_are_those_of_the_kernel_s_own_words() {
         assert!(rules.contains(&rule), "{rule:?} is not in {rules:?}");
     }
 }
+
+/// A NIC of MTU 9000 below a bridge of 1500, a bridge that guests will join, and a tunnel from
+/// the loopback's address.
+fn site_with_bridges() -> ResolvedSite {
+    let site = serde_json::json!({
+        "subnets": {
+            "lan": {"cidr": "10.0.0.0/24", "gateway": "10.0.0.1", "dns": ["10.0.0.53"]},
+            "guests": {"cidr": "10.66.0.0/24"},
+        },
+        "profiles": {"p": {
+            "nics": {"eth0": {"mtu": 9000}},
+            "bridges": {
+                "br0": {"interfaces": ["eth0"], "subnet": "lan"},
+                "vmbr1": {"interfaces": [], "subnet": "guests"},
+            },
+        }},
+        "hosts": {(golden::HOST): {
+            "profile": "p",
+            "nics": {"eth0": "52:54:00:aa:00:01"},
+            "addresses": {"br0": "10.0.0.12", "vmbr1": "10.66.0.1"},
+        }},
+    });
+    serde_json::from_value(site).unwrap()
+}
+
+fn bridges_come_up(systemd: &Systemd) {
+    let site = aimed_at(site_with_bridges(), systemd.version);
+    let files = golden::by_name(render_host(&site, golden::HOST, Format::Networkd).unwrap());
+    assert!(files["15-vmbr1.network"].contains("RequiredForOnline=no\n"), "{files:#?}");
+    let networkd = Networkd::start(systemd, &site);
+    networkd.wait_until_as_modelled(&layout(&site, golden::HOST));
+    let guests = networkd.ip("addr show dev vmbr1").to_string();
+    assert!(guests.contains("10.66.0.1"), "no address before the first guest: {guests}");
+    let settled = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let mtus = || {
+        ["eth0", "br0"].map(|name| networkd.ip(&format!("link show dev {name}"))[0]["mtu"].clone())
+    };
+    while mtus() != [9000, 1500] {
+        assert!(std::time::Instant::now() < settled, "{:?}", mtus());
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    // It stays there when a port comes and goes.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert_eq!(mtus(), [9000, 1500]);
+}
+
+#[test]
+fn a_bridge_stays_below_its_ports_and_one_without_ports_has_its_address() {
+    bridges_come_up(&Systemd::here());
+    let test = "a_bridge_stays_below_its_ports_and_one_without_ports_has_its_address";
+    for systemd in other_systemds(test) {
+        bridges_come_up(&systemd);
+    }
+}

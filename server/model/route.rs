@@ -119,6 +119,14 @@ impl RouteSpec {
         }
     }
 
+    /// Whether it leads to everything that no longer prefix covers, in either notation.
+    pub fn is_default(&self) -> bool {
+        match self.to {
+            Destination::Default => true,
+            Destination::Net(net) => net.prefix_len() == 0,
+        }
+    }
+
     /// Whether it names the links that its routers are behind.
     pub fn spans_links(&self) -> bool {
         self.next_hops.iter().any(|hop| hop.link.is_some())

@@ -1,10 +1,11 @@
 //! Rules about the addresses of one host. Pure.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::{Findings, HostView, Place};
 use crate::model::{RangeUse, Subnet};
-use crate::network::links::{Borne, Computed};
+use crate::network::links::{Borne, Computed, Kind};
 use crate::network::nearest;
 
 pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
@@ -21,6 +22,7 @@ pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
             peer(view, &link.name, borne, findings);
         }
     }
+    own_as_other(view, findings);
     for (name, address) in &view.host.reservations {
         let at = || Place::from(view.at("reservations").at(name));
         match view.site.subnets.get(name) {
@@ -107,6 +109,37 @@ fn peer(view: &HostView<'_>, link: &str, borne: &Borne, findings: &mut Findings)
         }
         _ => {}
     }
+}
+
+/// Rules N113 and N150: an address of the host where another's has to be.
+fn own_as_other(view: &HostView<'_>, findings: &mut Findings) {
+    let mut own: BTreeMap<IpAddr, &str> = BTreeMap::new();
+    for link in view.network.links.values() {
+        own.extend(link.all_addresses().map(|net| (net.addr(), link.name.as_str())));
+    }
+    for link in view.network.links.values() {
+        let routes = link.layer3.routes.iter();
+        let vias = routes.flat_map(|route| {
+            route.via.into_iter().chain(route.next_hops.iter().map(|hop| hop.via))
+        });
+        for via in link.layer3.gateways.iter().copied().chain(vias) {
+            // Rule N143 is about the gateway of the address's own subnet.
+            let Some(bearer) = own.get(&via).filter(|_| !is_gateway(view, via)) else { continue };
+            let text =
+                format!("gateway {via} of {} is the host's own address, on {bearer}", link.name);
+            findings.error("N150", view.at_link("addresses", bearer), text);
+        }
+        let Kind::Vxlan { spec, .. } = &link.kind else { continue };
+        if let Some((remote, bearer)) = spec.remote.and_then(|remote| own.get_key_value(&remote)) {
+            let text =
+                format!("{}: remote {remote} is the host's own address, on {bearer}", link.name);
+            findings.error("N113", view.at_link("addresses", bearer), text);
+        }
+    }
+}
+
+fn is_gateway(view: &HostView<'_>, address: IpAddr) -> bool {
+    view.site.subnets.values().any(|subnet| subnet.gateway == Some(address))
 }
 
 /// Rules N140, N142, N143 and N147: an address against the subnet that it is in.

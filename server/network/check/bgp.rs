@@ -132,7 +132,11 @@ fn neighbor_doubt(view: &ProfileView<'_>, neighbor: &BgpNeighbor) -> Option<Stri
 fn announced(view: &ProfileView<'_>, announcement: &Announcement) -> Option<String> {
     match announcement {
         Announcement::Link(name) => match view.network.links.get(name) {
-            Some(link) if link.all_addresses().next().is_some() => None,
+            Some(link) if link.announceable().next().is_some() => None,
+            Some(link) if link.all_addresses().next().is_some() => Some(format!(
+                "{name} has only addresses with role dsr: the load balancer announces those, and \
+                 the host must not attract their packets"
+            )),
             Some(_) => Some(format!("{name} has no address to announce")),
             None => {
                 let names = view.network.links.keys().map(String::as_str);
@@ -140,7 +144,7 @@ fn announced(view: &ProfileView<'_>, announcement: &Announcement) -> Option<Stri
             }
         },
         Announcement::Prefix(prefix) => {
-            let mut nets = view.network.links.values().flat_map(Link::all_addresses);
+            let mut nets = view.network.links.values().flat_map(Link::announceable);
             let borne = nets.any(|net| net.trunc() == prefix.trunc());
             (!borne).then(|| {
                 format!("no link has {prefix}: the host would attract packets to it and drop them")

@@ -1,8 +1,14 @@
 //! Rules about bonds: members, monitoring, and which parameter fits which mode. Pure.
 
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::IpNet;
+
+use super::routes::connected;
 use super::{Findings, ProfileView};
 use crate::model::{BondMode, BondSpec, Defaults, Millis};
 use crate::network::bond::{Parameter, parameters};
+use crate::network::links::Kind;
 
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     for (name, bond) in &view.profile.bonds {
@@ -123,12 +129,41 @@ fn monitoring(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mu
     }
 }
 
+/// The prefixes that ARP reaches by a bond, through the links on it; none where one of them
+/// learns its prefix from the wire.
+fn arp_nets(view: &ProfileView<'_>, bond: &str) -> Option<Vec<IpNet>> {
+    let (mut nets, mut left) = (Vec::new(), vec![view.network.links.get(bond)?]);
+    // A ring of links is found by its bound.
+    for _ in 0..=view.network.links.len() {
+        let Some(link) = left.pop() else { break };
+        if link.learns() {
+            return None;
+        }
+        nets.extend(connected(view, link));
+        left.extend(view.network.above(link).filter(|upper| !matches!(upper.kind, Kind::Vrf(_))));
+    }
+    Some(nets)
+}
+
 fn by_arp(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mut Findings) {
     let at = || view.at(name, "arp-interval");
     if bond.mii_monitor.is_some() {
         let text = format!("{name}: mii-monitor and arp-interval are mutually exclusive; set one");
         findings.error("N125", at(), text);
         findings.suggest(view.path(name, "arp-interval"), "");
+    }
+    let targets = arp_nets(view, name);
+    let is_outside = |target: &&Ipv4Addr| {
+        targets
+            .as_ref()
+            .is_some_and(|nets| !nets.iter().any(|net| net.contains(&IpAddr::V4(**target))))
+    };
+    for target in bond.arp_ip_targets.iter().filter(is_outside) {
+        let text = format!(
+            "{name}: ARP target {target} is outside the subnets of {name} and of the links on it: it \
+             would never answer, and {name} would stay down"
+        );
+        findings.error("N125", view.at(name, "arp-ip-targets"), text);
     }
     if matches!(bond.mode, BondMode::Lacp | BondMode::BalanceTlb | BondMode::BalanceAlb) {
         let text = format!("{name}: {} cannot be monitored by ARP; use mii-monitor", bond.mode);

@@ -1,15 +1,24 @@
 //! Rules about bridges: timers, ports and their VLANs. Pure.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use super::subnet::VLAN_IDS;
 use super::{Findings, ProfileView};
 use crate::model::{BridgeSpec, Millis, PortSpec};
+use crate::network::links::{Borne, Link, Role};
 use crate::network::nearest;
+
+/// The VLAN of untagged packets where a bridge names none (ip-link(8), vlan_default_pvid).
+const DEFAULT_PVID: u16 = 1;
 
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     for (name, bridge) in &view.profile.bridges {
         timers(view, name, bridge, findings);
+        if let Some(link) = view.network.links.get(name) {
+            own_side(view, link, bridge, findings);
+            uplinks(view, link, bridge, findings);
+        }
         if let Some(id) = bridge.default_pvid.filter(|id| *id > *VLAN_IDS.end()) {
             let text = format!("{name}: VLAN id {id} is outside 1-4094 (0 for none)");
             findings.error("N110", view.at(name, "default-pvid"), text);
@@ -20,6 +29,99 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
         }
         for (port, spec) in &bridge.ports {
             ports(view, name, bridge, port, spec, findings);
+        }
+    }
+}
+
+/// Rule N167: a bridge that filters VLANs filters what is for itself as well.
+fn own_side(view: &ProfileView<'_>, link: &Link, bridge: &BridgeSpec, findings: &mut Findings) {
+    if !bridge.vlan_filtering {
+        return;
+    }
+    let name = link.name.as_str();
+    let own = bridge.ports.get(name);
+    let default = Some(bridge.default_pvid.unwrap_or(DEFAULT_PVID)).filter(|id| *id != 0);
+    let pvid = own.and_then(|own| own.pvid).or(default);
+    let has = |port: &PortSpec, id: u16| {
+        port.pvid == Some(id) || port.tagged.contains(&id) || port.untagged.contains(&id)
+    };
+    let is_on_port = |id: u16| {
+        default == Some(id) || bridge.ports.iter().any(|(port, spec)| port != name && has(spec, id))
+    };
+    let tag = |borne: &Borne| view.site.subnets.get(&borne.subnet)?.vlan;
+    let wanted = link.layer3.borne.iter().find_map(tag).filter(|id| is_on_port(*id));
+    let why = match (pvid, wanted) {
+        _ if link.role != Role::Addressed => None,
+        (None, _) => Some("its own side is in no VLAN".to_owned()),
+        (Some(id), Some(wanted)) if id != wanted => {
+            Some(format!("its own side is in VLAN {id}, and its subnet in VLAN {wanted}"))
+        }
+        (Some(id), _) if !is_on_port(id) && !bridge.interfaces.is_empty() => {
+            Some(format!("no port is in VLAN {id}, that of its own side"))
+        }
+        _ => None,
+    };
+    if let Some(why) = why {
+        let text = format!(
+            "{name} has an address, but {why}: no packet reaches it; set pvid and untagged of {name} \
+             under its ports"
+        );
+        findings.error("N167", view.at(name, "ports"), text);
+        if let Some(id) = wanted {
+            let own = serde_json::json!({"pvid": id, "untagged": [id]});
+            findings.suggest(view.path(name, "ports").at(name), own);
+        }
+    }
+    let lacks = |id: &u16| !own.is_some_and(|own| has(own, *id)) && pvid != Some(*id);
+    for vlan in view.network.children(name) {
+        let Some(id) = vlan.vlan_id().filter(lacks) else { continue };
+        let text = format!(
+            "{} is VLAN {id} on {name}, but the own side of {name} is not in it: no packet reaches {}; \
+             add {id} to tagged of {name} under its ports",
+            vlan.name, vlan.name
+        );
+        findings.error("N167", view.at(name, "ports"), text);
+        let mut tagged = own.map(|own| own.tagged.clone()).unwrap_or_default();
+        tagged.push(id);
+        let at = view.path(name, "ports").at(name).at("tagged");
+        findings.suggest(at, serde_json::json!(tagged));
+    }
+}
+
+/// Rule N166: a bridge over two ways to the network closes a loop, and without spanning tree a
+/// broadcast goes round in it for ever.
+fn uplinks(view: &ProfileView<'_>, link: &Link, bridge: &BridgeSpec, findings: &mut Findings) {
+    let name = link.name.as_str();
+    let below = |port: &Link| {
+        let nics = view.network.nics_below(port);
+        nics.into_iter().map(|nic| nic.name.clone()).collect::<BTreeSet<String>>()
+    };
+    let ports: Vec<(&str, BTreeSet<String>)> = view
+        .network
+        .members(name)
+        .map(|port| (port.name.as_str(), below(port)))
+        .filter(|(_, nics)| !nics.is_empty())
+        .collect();
+    for (index, (port, nics)) in ports.iter().enumerate() {
+        let Some((other, theirs)) = ports[..index].first() else { continue };
+        let shared = ports[..index].iter().find(|(_, theirs)| !theirs.is_disjoint(nics));
+        if let Some((other, theirs)) = shared {
+            let nic = theirs.intersection(nics).next().map_or("", String::as_str);
+            let text = format!(
+                "{name}: {other} and {port} both leave by {nic}: the bridge would join their VLANs, and \
+                 with a second such host broadcasts go round for ever; use a bridge for each, or \
+                 vlan-filtering"
+            );
+            findings.error("N166", view.at(name, "interfaces"), text);
+        } else if bridge.stp != Some(true) {
+            let (one, two) = (theirs.first(), nics.first());
+            let text = format!(
+                "{name}: {other} and {port} both lead to the network ({} and {}): the bridge closes a \
+                 loop, and a broadcast goes round in it for ever; use a bond, or stp: true",
+                one.map_or("", String::as_str),
+                two.map_or("", String::as_str)
+            );
+            findings.warn("N166", view.at(name, "interfaces"), text);
         }
     }
 }

@@ -6,6 +6,7 @@ use super::subnet::VLAN_IDS;
 use super::{Findings, HostView, Place};
 use crate::model::{BondMode, Cable, Host, Location, Switch, Vendor};
 use crate::network::fabric::{Attachment, Bundling, HEADROOM, attachments, port_mtu};
+use crate::network::links::{Kind, Link};
 use crate::network::nearest;
 use crate::profile::ResolvedSite;
 
@@ -83,6 +84,37 @@ pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
         frames(view, need, switch, findings);
     }
     bonds(view, &needs, findings);
+    loops(view, &needs, findings);
+}
+
+/// Rule N166, where cables say that both ways end on switches.
+fn loops(view: &HostView<'_>, needs: &[Attachment<'_>], findings: &mut Findings) {
+    for bridge in view.network.links.values() {
+        let Kind::Bridge(spec) = &bridge.kind else { continue };
+        if spec.stp == Some(true) {
+            continue;
+        }
+        let cabled = |port: &Link| {
+            let nics = view.network.nics_below(port);
+            needs.iter().find(|need| nics.iter().any(|nic| nic.name == need.nic))
+        };
+        let ends: Vec<(&Link, &Attachment<'_>)> = view
+            .network
+            .members(&bridge.name)
+            .filter_map(|port| Some((port, cabled(port)?)))
+            .collect();
+        let [(one, first), (two, second), ..] = ends[..] else { continue };
+        if first.nic == second.nic {
+            // Rule N166 of the profile says so.
+            continue;
+        }
+        let text = format!(
+            "{}: {} ends on {} and {} on {}: the bridge closes a loop through the switches; use a bond, \
+             or stp: true",
+            bridge.name, one.name, first.cable, two.name, second.cable
+        );
+        findings.error("N166", at(view, second).and(port_of(first.cable)), text);
+    }
 }
 
 fn at(view: &HostView<'_>, need: &Attachment<'_>) -> Place {
@@ -201,6 +233,16 @@ fn bonds(view: &HostView<'_>, needs: &[Attachment<'_>], findings: &mut Findings)
             |other: &&Attachment<'_>| other.bond.as_ref().is_some_and(|b| b.name == bond.name);
         let Some(first) = needs[..index].iter().find(same) else { continue };
         let (here, there) = (&need.cable.switch, &first.cable.switch);
+        let paired = view.site.switches.get(here).is_some_and(|switch| switch.mlag_peer.is_some());
+        let ends_here = |other: &Attachment<'_>| other.cable.switch == *here;
+        if paired && needs.iter().filter(same).all(ends_here) {
+            let text = format!(
+                "{}: all members end on {here}: the host is lost with that switch; cable one to its \
+                 peer",
+                bond.name
+            );
+            findings.warn("N127", at(view, need).and(port_of(first.cable)), text);
+        }
         if here == there || bond.mode == Bundling::Apart {
             continue;
         }

@@ -21,6 +21,7 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
         }
         found(view, link, findings);
         if let Some(nic) = &link.nic {
+            merged(view, link, nic, findings);
             named(view, link, nic, findings);
             virtual_functions(view, link, nic, findings);
         }
@@ -165,6 +166,23 @@ fn rule_links(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
             link.name
         );
         findings.warn("N108", view.at(&link.name, "routing-policy"), text);
+    }
+}
+
+/// Rule N161: a bridge must not pass on what was merged, so the kernel switches LRO off below
+/// it (dev_disable_lro).
+fn merged(view: &ProfileView<'_>, link: &Link, nic: &NicSpec, findings: &mut Findings) {
+    let mut bridges =
+        view.network.links.values().filter(|link| matches!(link.kind, Kind::Bridge(_)));
+    let is_below =
+        |bridge: &&Link| view.network.nics_below(bridge).iter().any(|nic| nic.name == link.name);
+    if let Some(bridge) = bridges.find(is_below).filter(|_| nic.offload.lro == Some(true)) {
+        let text = format!(
+            "{}: lro has no effect: the kernel switches it off below a bridge ({})",
+            link.name, bridge.name
+        );
+        findings.warn("N161", view.at(&link.name, "offload"), text);
+        findings.suggest(view.path(&link.name, "offload.lro"), false);
     }
 }
 

@@ -24,6 +24,20 @@ fn layers(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
         return;
     }
     let overhead = link.kind.overhead();
+    if view.network.is_independent(link) {
+        let below = view.network.mtu_below(link).zip(link.settings.mtu);
+        if let Some((below, mtu)) = below.filter(|(below, mtu)| mtu + overhead > *below) {
+            let text = format!(
+                "{}: MTU {mtu} needs {} on the links by which the tunnel leaves, one of which has \
+                 {below}",
+                link.name,
+                mtu + overhead
+            );
+            findings.error("N113", view.at(&link.name, "mtu"), text);
+            findings.suggest(view.path(&link.name, "mtu"), below.saturating_sub(overhead));
+        }
+        return;
+    }
     for lower in view.network.below(link) {
         match (link.settings.mtu, lower.settings.mtu) {
             (Some(mtu), Some(lower_mtu)) if overhead > 0 && mtu + overhead > lower_mtu => {

@@ -1,7 +1,7 @@
 //! Rules about how a host comes up: waiting, router advertisements, spanning tree. Pure.
 
 use super::{Findings, ProfileView};
-use crate::model::{Defaults, Millis, Overrides};
+use crate::model::{Defaults, Family, Millis, Overrides};
 use crate::network::links::{Kind, Link, Role};
 
 /// The kernel's forwarding delay, where a bridge says none (IEEE 802.1D).
@@ -12,6 +12,7 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
         carriers(view, link, findings);
         spanning_tree(view, link, findings);
         dead_options(view, link, findings);
+        deaf(view, link, findings);
         never_online(view, link, findings);
     }
     let addressed = || view.network.links.values().filter(|link| link.role == Role::Addressed);
@@ -56,6 +57,14 @@ fn spanning_tree(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
 fn never_online(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     let waits = view.profile.defaults == Defaults::Verbatim && !link.settings.optional;
     let quiet = link.settings.link_local.as_ref().is_some_and(Vec::is_empty);
+    if waits && link.role == Role::Addressed && view.network.lacks_carrier(link) {
+        let text = format!(
+            "{} has no ports and no carrier, but the boot waits for it for 120 s; set optional: true",
+            link.name
+        );
+        findings.warn("N163", view.at(&link.name, "optional"), text);
+        findings.suggest(view.path(&link.name, "optional"), true);
+    }
     if waits && link.role == Role::LinkOnly && link.master.is_none() && quiet {
         let text = format!(
             "{} has no address, but the boot waits for it for 120 s; set optional: true",
@@ -63,6 +72,22 @@ fn never_online(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
         );
         findings.warn("N163", view.at(&link.name, "optional"), text);
         findings.suggest(view.path(&link.name, "optional"), true);
+    }
+}
+
+/// Rule N161: routers and DHCPv6 servers are asked from a link-local address (RFC 4861 section
+/// 4.1, RFC 8415 section 13).
+fn deaf(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
+    let silent = view.network.link_local(link).is_some_and(|all| !all.contains(&Family::Ipv6));
+    let asks =
+        [("accept-ra", link.settings.accept_ra == Some(true)), ("dhcp6", link.settings.dhcp6)];
+    for (key, _) in asks.into_iter().filter(|(_, asks)| silent && *asks) {
+        let text = format!(
+            "{}: {key} has no effect without an IPv6 link-local address; add ipv6 to link-local",
+            link.name
+        );
+        findings.warn("N161", view.at(&link.name, key), text);
+        findings.suggest(view.path(&link.name, "link-local"), "[ipv6]");
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::subnet::VLAN_IDS;
 use super::{Findings, ProfileView};
-use crate::model::{VlanProtocol, check_link_name, tenant_role};
-use crate::network::links::{Kind, Link};
+use crate::model::{ActivationMode, VlanProtocol, check_link_name, tenant_role};
+use crate::network::links::{Kind, Link, Role};
 use crate::network::nearest;
 
 /// Names that another program on the host would fight over.
@@ -25,6 +25,7 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
             vlan(view, link, parent, *id, findings);
         }
         member(view, link, findings);
+        out_of_service(view, link, findings);
     }
     vlan_ids(view, findings);
 }
@@ -181,13 +182,59 @@ fn without_id(view: &ProfileView<'_>, link: &Link) -> String {
     }
 }
 
-/// Rule N111: one VLAN id of one protocol once on one parent.
+/// Rule N120: what other links stand on has to be up, and networkd's.
+fn out_of_service(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
+    let mut above = view.network.above(link).filter(|upper| !matches!(upper.kind, Kind::Vrf(_)));
+    let Some(upper) = above.next() else { return };
+    let (key, why) = if link.role == Role::Unmanaged {
+        ("unmanaged", "unmanaged, so networkd would not add it")
+    } else if link.settings.activation_mode == Some(ActivationMode::Off) {
+        ("activation-mode", "never brought up")
+    } else {
+        return;
+    };
+    let text = format!("{} needs {}, which is {why}; remove {key}", upper.name, link.name);
+    findings.error("N120", view.at(&link.name, key), text);
+    findings.suggest(view.path(&link.name, key), "");
+}
+
+/// Rule N111: one VLAN id of one protocol once on one parent, and not within itself or beside
+/// the same VLAN without a tag.
 fn vlan_ids(view: &ProfileView<'_>, findings: &mut Findings) {
     let mut taken: HashMap<(&str, u16, VlanProtocol), &str> = HashMap::new();
     for link in view.network.links.values() {
         let Kind::Vlan { parent, id: Some(id), protocol, .. } = &link.kind else { continue };
         if let Some(other) = taken.insert((parent, *id, *protocol), &link.name) {
             let text = format!("{other} and {} are both VLAN {id} on {parent}", link.name);
+            findings.error("N111", view.at(&link.name, "id"), text);
+        }
+        let mut below = view.network.links.get(parent);
+        // A ring of links is found by its bound.
+        for _ in 0..view.network.links.len() {
+            let Some(outer) = below else { break };
+            if let Kind::Vlan { id: Some(theirs), protocol: its, .. } = &outer.kind
+                && (theirs, its) == (id, protocol)
+            {
+                let text = format!("{} is VLAN {id} inside VLAN {id} of {}", link.name, outer.name);
+                findings.error("N111", view.at(&link.name, "id"), text);
+            }
+            below = outer.parent().and_then(|name| view.network.links.get(name));
+        }
+        let untagged = view.network.links.get(parent).and_then(|parent| {
+            let vlan = |name: &String| view.site.subnets.get(name)?.vlan;
+            let borne = |link: &Link| {
+                let native =
+                    link.layer3.borne.iter().find(|borne| vlan(&borne.subnet) == Some(*id));
+                native.map(|borne| borne.subnet.clone())
+            };
+            borne(parent).or_else(|| view.network.owner(parent).and_then(borne))
+        });
+        if let Some(subnet) = untagged.filter(|_| *protocol == VlanProtocol::default()) {
+            let text = format!(
+                "{} is VLAN {id} on {parent}, which carries subnet \"{subnet}\" of the same VLAN without \
+                 a tag: the switch sends it one way or the other",
+                link.name
+            );
             findings.error("N111", view.at(&link.name, "id"), text);
         }
     }

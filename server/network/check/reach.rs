@@ -70,6 +70,10 @@ fn speaks(view: &ProfileView<'_>, address: IpAddr) -> bool {
 /// Whether the main table leads to `address`, or may learn to.
 fn reaches(view: &ProfileView<'_>, address: IpAddr) -> bool {
     let network = &view.network;
+    // What the neighbours tell is not known here; mostly it is a default route.
+    if network.bgp.as_ref().is_some_and(|bgp| !bgp.neighbors.is_empty()) {
+        return true;
+    }
     let main = |link: &&Link| network.domain(link).is_none();
     network.links.values().filter(main).any(|link| link.learns() || leads(view, link, address))
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::{Findings, ProfileView, ways};
 use ipnet::IpNet;
 
-use crate::model::{Destination, RouteKind, RouteSpec, Subnet};
+use crate::model::{Destination, Family, RouteKind, RouteSpec, Subnet};
 use crate::network::links::{Link, Role};
 
 /// The table of routes that name none.
@@ -15,7 +15,9 @@ pub(super) const MAIN: u32 = 254;
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     one_link_per_subnet(view, findings);
     default_routes(view, findings);
+    duplicates(view, findings);
     for link in view.network.links.values() {
+        local_gateways(view, link, findings);
         for route in &link.layer3.routes {
             hops(view, link, route, findings);
             ways::check(view, link, route, findings);
@@ -71,16 +73,73 @@ fn overlapping_domains(
     }
 }
 
+/// Whether a link has a default route in the main table that leads somewhere.
+fn leads_out(view: &ProfileView<'_>, link: &Link) -> bool {
+    let main = view.network.domain(link).unwrap_or(MAIN);
+    let leads = |route: &RouteSpec| {
+        let table = route.table.unwrap_or(main);
+        route.is_default() && route.kind == RouteKind::Unicast && table == MAIN
+    };
+    (main == MAIN && !link.layer3.gateways.is_empty()) || link.layer3.routes.iter().any(leads)
+}
+
+/// Rule N151 for default routes that DHCPv4 brings: two of one metric.
+fn learned_twice(view: &ProfileView<'_>, findings: &mut Findings) {
+    let mut learned: BTreeMap<(u32, Option<u32>), &str> = BTreeMap::new();
+    for link in view.network.links.values() {
+        let overrides = link.settings.dhcp4_overrides;
+        let is_told = link.settings.dhcp4 && overrides.use_routes != Some(false);
+        if !is_told || view.network.owner(link).is_some() {
+            continue;
+        }
+        let own = view.network.domain(link).or(link.settings.table).unwrap_or(MAIN);
+        let Some(other) = learned.insert((own, overrides.route_metric), &link.name) else {
+            continue;
+        };
+        let text = format!(
+            "{other} and {} both take a default route of one metric from DHCP; set \
+             dhcp4-overrides: {{use-routes: false}} on one of them, or a route-metric",
+            link.name
+        );
+        findings.warn("N151", view.at(&link.name, "dhcp4-overrides"), text);
+        findings.suggest(view.path(&link.name, "dhcp4-overrides.use-routes"), false);
+    }
+}
+
+/// Rule N158 for routes that the kernel has once: the same way to the same place.
+fn duplicates(view: &ProfileView<'_>, findings: &mut Findings) {
+    let mut taken: BTreeMap<(Destination, bool, u32, u32), &str> = BTreeMap::new();
+    for link in view.network.links.values() {
+        let main = view.network.domain(link).unwrap_or(MAIN);
+        // Rule N151 is about default routes.
+        for route in link.layer3.routes.iter().filter(|route| !route.is_default()) {
+            let to = match route.to {
+                Destination::Net(net) => Destination::Net(net.trunc()),
+                Destination::Default => Destination::Default,
+            };
+            let (table, metric) = (route.table.unwrap_or(main), route.metric.unwrap_or(0));
+            let key = (to, route.family() == Family::Ipv4, table, metric);
+            let Some(other) = taken.insert(key, &link.name) else { continue };
+            let text = format!(
+                "{other} and {} both have a route to {to} in table {table} with metric {metric}; the \
+                 kernel keeps one of them; set another metric, or next-hops",
+                link.name
+            );
+            findings.error("N158", view.at(&link.name, "routes"), text);
+        }
+    }
+}
+
 /// Rules N151 and N152: one default route for each family, table and metric.
 fn default_routes(view: &ProfileView<'_>, findings: &mut Findings) {
     let mut routes: BTreeMap<(bool, u32, u32), &str> = BTreeMap::new();
     for link in view.network.links.values() {
         let main = view.network.domain(link).unwrap_or(MAIN);
         let own = link.layer3.gateways.iter().map(|gateway| (gateway.is_ipv4(), main, 0));
-        let defaults = link.layer3.routes.iter().filter(|route| route.to == Destination::Default);
-        let more = defaults.filter_map(|route| {
-            let via = route.via.or_else(|| route.next_hops.first().map(|hop| hop.via))?;
-            Some((via.is_ipv4(), route.table.unwrap_or(main), route.metric.unwrap_or(0)))
+        let defaults = link.layer3.routes.iter().filter(|route| route.is_default());
+        let more = defaults.map(|route| {
+            let is_ipv4 = route.family() == Family::Ipv4;
+            (is_ipv4, route.table.unwrap_or(main), route.metric.unwrap_or(0))
         });
         for (is_ipv4, table, metric) in own.chain(more) {
             let Some(other) = routes.insert((is_ipv4, table, metric), &link.name) else { continue };
@@ -94,15 +153,13 @@ fn default_routes(view: &ProfileView<'_>, findings: &mut Findings) {
             findings.suggest(view.path(&link.name, "default-route"), false);
         }
     }
+    learned_twice(view, findings);
     let links = || view.network.links.values();
     let learns = links().any(|link| link.learns());
     let place = || view.within([]);
     if !links().any(|link| link.role == Role::Addressed) {
         findings.warn("N152", place(), "no link has an address".into());
-    } else if !routes.keys().any(|(_, table, _)| *table == MAIN)
-        && !learns
-        && view.profile.bgp.is_none()
-    {
+    } else if !links().any(|link| leads_out(view, link)) && !learns && view.profile.bgp.is_none() {
         let text = "no default route: only the host's own subnets are reachable";
         findings.warn("N152", place(), text.into());
     }
@@ -145,6 +202,22 @@ fn hops(view: &ProfileView<'_>, link: &Link, route: &RouteSpec, findings: &mut F
             link.name
         );
         findings.error("N150", at(), text);
+    }
+}
+
+/// Rule N150: a link-local gateway is reached from a link-local address.
+fn local_gateways(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
+    let is_local = |via: &IpAddr| matches!(via, IpAddr::V6(via) if via.is_unicast_link_local());
+    let routes = link.layer3.routes.iter().filter_map(|route| route.via);
+    let mut vias = link.layer3.gateways.iter().copied().chain(routes);
+    let silent = view.network.link_local(link).is_some_and(|all| !all.contains(&Family::Ipv6));
+    if let Some(via) = vias.find(is_local).filter(|_| silent) {
+        let text = format!(
+            "gateway {via} is unreachable: {} has no IPv6 link-local address; add ipv6 to link-local",
+            link.name
+        );
+        findings.error("N150", view.at(&link.name, "link-local"), text);
+        findings.suggest(view.path(&link.name, "link-local"), "[ipv6]");
     }
 }
 

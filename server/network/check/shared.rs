@@ -29,7 +29,11 @@ fn prefix(view: &ProfileView<'_>, link: &Link, shared: &SharedAddress, findings:
         findings.error("N140", view.at(&link.name, "addresses"), text);
     }
     let is_one = address.prefix_len() == address.max_prefix_len();
-    let must_be_one = shared.role == AddressRole::Dsr || link.kind == Kind::Loopback;
+    let elsewhere = shared.role != AddressRole::Secondary
+        || view.site.subnets.values().any(|subnet| subnet.cidr.contains(&address.addr()));
+    let must_be_one = shared.role == AddressRole::Dsr
+        || link.kind == Kind::Loopback
+        || (link.kind == Kind::Dummy && elsewhere);
     if must_be_one && !is_one {
         let text = format!(
             "{address} on {} answers for the whole subnet; write {}/{}",

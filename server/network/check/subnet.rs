@@ -133,6 +133,11 @@ pub(super) fn mtu_bounds(
 fn gateway(name: &str, subnet: &Subnet, findings: &mut Findings) {
     let Some(gateway) = subnet.gateway else { return };
     let at = || Location::of::<Subnet>(name).at("gateway");
+    // A link-local router is on the link of every IPv6 subnet (RFC 4291 section 2.5.6).
+    let is_local = matches!(gateway, IpAddr::V6(gateway) if gateway.is_unicast_link_local());
+    if is_local && subnet.cidr.addr().is_ipv6() {
+        return;
+    }
     if !subnet.cidr.contains(&gateway) {
         let text = format!(
             "gateway {gateway} is outside {}; networkd would wait for it for ever, without an error",

@@ -17,6 +17,15 @@ fn vxlan(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
         let text = format!("{}: VNI {} is outside 1-16777215", link.name, spec.vni);
         findings.error("N113", view.at(&link.name, "vni"), text);
     }
+    let group = spec.remote.filter(|remote| remote.is_multicast());
+    if let Some(group) = group.filter(|_| view.network.is_independent(link)) {
+        let text = format!(
+            "{}: the kernel joins group {group} on a link that sends, which {} does not; use a link \
+             with a carrier, or unicast",
+            link.name, spec.link
+        );
+        findings.error("N113", view.at(&link.name, "link"), text);
+    }
     let below = view.network.links.get(&spec.link);
     if below.is_some_and(|below| view.network.owner(below).is_some()) {
         let text =

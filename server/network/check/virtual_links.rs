@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Findings, ProfileView};
-use crate::model::{Host, MacvlanMode};
+use crate::model::{Host, Mac, MacvlanMode};
 use crate::network::links::{Kind, Link};
 
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
@@ -53,7 +53,14 @@ fn same_macs(view: &ProfileView<'_>, findings: &mut Findings) {
         let functions = nic.sriov.iter().flat_map(|sriov| sriov.functions.values());
         functions.filter_map(move |function| Some((name.as_str(), function.macaddress?)))
     });
-    let mut macs = own.chain(peers).chain(functions).peekable();
+    let macs: Vec<(&str, Mac)> = own.chain(peers).chain(functions).collect();
+    for (link, mac) in macs.iter().filter(|(_, mac)| mac.is_multicast() || mac.is_zero()) {
+        let text = format!(
+            "{mac} of {link} is not a valid MAC address: expected a non-zero unicast address"
+        );
+        findings.error("N104", view.at(link, "macaddress"), text);
+    }
+    let mut macs = macs.into_iter().peekable();
     if macs.peek().is_none() || view.site.hosts.values().filter(bears).take(2).count() < 2 {
         return;
     }

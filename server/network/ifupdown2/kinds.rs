@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::Writer;
 use crate::model::{BondSpec, BridgeSpec, Millis, PortSpec, VlanProtocol, VxlanSpec};
 use crate::network::bond::{self, Value, Written};
-use crate::network::links::Kind;
+use crate::network::links::{Kind, Link};
 
 /// The tables that it takes for VRFs.
 const VRF_TABLES: std::ops::RangeInclusive<u32> = 1001..=5000;
@@ -66,7 +66,9 @@ impl Writer<'_> {
         let ipv6 = [local, spec.remote].iter().flatten().any(IpAddr::is_ipv6);
         self.lose(ipv6, "VXLAN over IPv6");
         self.set("vxlan-id", spec.vni);
-        self.set("vxlan-physdev", self.host.device(&spec.link).to_owned());
+        let is_independent = self.host.is_independent(self.link);
+        let device = (!is_independent).then(|| self.host.device(&spec.link).to_owned());
+        self.set_some("vxlan-physdev", device);
         self.set_some("vxlan-local-tunnelip", local);
         match spec.remote {
             Some(group) if group.is_multicast() => self.set("vxlan-mcastgrp", group),
@@ -81,7 +83,14 @@ impl Writer<'_> {
         self.lose(times.iter().flatten().any(|time| time.0 % 1000 != 0), "times below a second");
         self.lose(spec.default_pvid == Some(0), "default-pvid 0");
         self.lose(spec.default_pvid.is_some() && !spec.vlan_filtering, "default-pvid");
-        self.lose(spec.ports.contains_key(&self.link.name), "VLANs of the bridge itself");
+        // A VLAN device on the bridge brings its id along (ifupdown2's vlan addon).
+        let ids: Vec<u16> = self.host.children(&self.link.name).filter_map(Link::vlan_id).collect();
+        let own = spec.ports.get(&self.link.name);
+        let is_brought = |own: &PortSpec| {
+            let plain = PortSpec { tagged: own.tagged.clone(), ..PortSpec::default() };
+            *own == plain && own.tagged.iter().all(|id| ids.contains(id))
+        };
+        self.lose(own.is_some_and(|own| !is_brought(own)), "VLANs of the bridge itself");
         let seconds = |time: Option<Millis>| time.map(|time| time.0 / 1000);
         self.set("bridge-ports", self.names(&spec.interfaces));
         self.set("bridge-stp", yes(spec.stp.unwrap_or(false)));

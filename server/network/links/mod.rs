@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use indexmap::IndexMap;
+use ipnet::IpNet;
 
 use super::bgp::Bgp;
 use super::source_nat::SourceNat;
 use crate::model::{
-    BondSpec, BridgeSpec, Defaults, Family, IpvlanSpec, LinkMac, LinkSettings, Mac, MacvlanSpec,
-    MatchBy, NicSpec, VlanProtocol, VxlanSpec,
+    AddressRole, BondSpec, BridgeSpec, Defaults, Family, IpvlanSpec, LinkMac, LinkSettings, Mac,
+    MacvlanSpec, MatchBy, NicSpec, SharedAddress, VlanProtocol, VxlanSpec,
 };
 
 pub use layer3::{Borne, Computed, Layer3, NotComputed, NotComputedCause};
@@ -215,6 +216,22 @@ impl Link {
         self.settings.dhcp4 || self.settings.dhcp6 || self.settings.accept_ra == Some(true)
     }
 
+    /// Whether its packets leave the host as they are: it is no tunnel.
+    fn is_wired(&self) -> bool {
+        !matches!(self.kind, Kind::Vxlan { .. })
+    }
+
+    /// The addresses that others may be led to by the host: all but those that it only answers
+    /// for behind a load balancer.
+    pub(super) fn announceable(&self) -> impl Iterator<Item = IpNet> {
+        let dsr = |address: &IpNet| {
+            let shared =
+                |one: &SharedAddress| one.address == *address && one.role == AddressRole::Dsr;
+            self.layer3.shared.iter().any(shared)
+        };
+        self.all_addresses().filter(move |address| !dsr(address))
+    }
+
     /// Whether it is a physical NIC.
     pub fn is_nic(&self) -> bool {
         matches!(self.kind, Kind::Nic(_))
@@ -318,6 +335,45 @@ impl HostNetwork {
         match self.links.get(link.master.as_deref()?)?.kind {
             Kind::Vrf(table) => table,
             _ => None,
+        }
+    }
+
+    /// Whether a tunnel leaves by whatever link the routes name, because the one that lends it
+    /// its address sends nothing: bound to the loopback or a dummy it would lose every packet.
+    pub(super) fn is_independent(&self, link: &Link) -> bool {
+        let Kind::Vxlan { spec, .. } = &link.kind else { return false };
+        let below = self.links.get(&spec.link);
+        below.is_some_and(|below| matches!(below.kind, Kind::Loopback | Kind::Dummy))
+    }
+
+    /// The largest packet of what `link` sends through: that of its parent, or of the links by
+    /// which an independent tunnel may leave.
+    pub(super) fn mtu_below(&self, link: &Link) -> Option<u32> {
+        if !self.is_independent(link) {
+            return self.links.get(link.parent()?)?.settings.mtu;
+        }
+        let leaves = |link: &&Link| {
+            link.role == Role::Addressed && !self.nics_below(link).is_empty() && link.is_wired()
+        };
+        self.links.values().filter(leaves).filter_map(|link| link.settings.mtu).min()
+    }
+
+    /// Whether `link` has no carrier until somebody joins it: a bridge without ports, and what
+    /// is on one.
+    pub(super) fn lacks_carrier(&self, link: &Link) -> bool {
+        // A ring of links is found by its bound.
+        self.lacks_carrier_within(link, self.links.len())
+    }
+
+    fn lacks_carrier_within(&self, link: &Link, depth: usize) -> bool {
+        let Some(depth) = depth.checked_sub(1) else { return false };
+        let lacks = |below: &Link| self.lacks_carrier_within(below, depth);
+        match &link.kind {
+            Kind::Bridge(_) => self.members(&link.name).all(lacks),
+            Kind::Vlan { .. } | Kind::Macvlan(_) | Kind::Ipvlan(_) => {
+                link.parent().and_then(|name| self.links.get(name)).is_some_and(lacks)
+            }
+            _ => false,
         }
     }
 

@@ -86,7 +86,7 @@ fn announced(network: &HostNetwork, spec: &BgpSpec) -> Vec<IpNet> {
         let prefixes = match announcement {
             Announcement::Prefix(prefix) => vec![prefix.trunc()],
             Announcement::Link(name) => match network.links.get(name) {
-                Some(link) => link.all_addresses().map(|address| address.trunc()).collect(),
+                Some(link) => link.announceable().map(|address| address.trunc()).collect(),
                 None => Vec::new(),
             },
         };

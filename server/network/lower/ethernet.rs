@@ -30,7 +30,7 @@ pub(super) fn set_mtus(network: &mut HostNetwork, site: &Site) {
     }
     for index in order.into_iter().rev() {
         let link = &network.links[index];
-        let lower = link.parent().and_then(|name| network.links.get(name)?.settings.mtu);
+        let lower = network.mtu_below(link);
         let left = lower.map(|mtu| mtu.saturating_sub(link.kind.overhead()));
         if link.settings.mtu.is_none() && matches!(link.kind, Kind::Vxlan { .. }) {
             network.links[index].settings.mtu = left;

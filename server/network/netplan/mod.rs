@@ -86,6 +86,7 @@ impl Writer<'_> {
         // The loopback is never waited for.
         let learned = matches!(self.link.role, Role::Addressed)
             && !self.link.settings.optional
+            && !self.host.lacks_carrier(self.link)
             && self.link.kind != Kind::Loopback;
         let waited_for =
             learned || (self.link.role == Role::Carrier && self.host.owner(self.link).is_none());
@@ -204,6 +205,11 @@ impl Writer<'_> {
             self.lose(port.hairpin, "hairpin");
         }
         self.beyond_cloud_init(!costs.is_empty(), "cost");
+        // It writes one MTU for both files of networkd, which the bridge then loses to its ports.
+        let of_ports =
+            self.host.members(&self.link.name).filter_map(|port| port.settings.mtu).max();
+        let is_less = self.link.settings.mtu.is_some_and(|mtu| Some(mtu) < of_ports);
+        self.lose(is_less, "an MTU of a bridge below its ports'");
         self.set("interfaces", spec.interfaces.clone());
         let times = [spec.forward_delay, spec.hello_time, spec.max_age, spec.ageing_time];
         self.lose(times.iter().flatten().any(|time| time.0 % 1000 != 0), "times below a second");
@@ -223,7 +229,10 @@ impl Writer<'_> {
     fn vxlan(&mut self, spec: &VxlanSpec, local: Option<IpAddr>) {
         self.set("mode", "vxlan");
         self.set("id", spec.vni);
-        self.set("link", spec.link.as_str());
+        // Without a link netplan makes the tunnel independent.
+        if !self.host.is_independent(self.link) {
+            self.set("link", spec.link.as_str());
+        }
         for (key, address) in [("local", local), ("remote", spec.remote)] {
             if let Some(address) = address {
                 self.set(key, address.to_string());

@@ -69,11 +69,12 @@ impl Keyfile<'_> {
     }
 
     fn vxlan(&mut self, spec: &VxlanSpec, local: Option<IpAddr>) {
-        let parent = self.reference(&spec.link);
+        let is_independent = self.host.is_independent(self.link);
+        let parent = (!is_independent).then(|| self.reference(&spec.link));
         let unit = &mut self.unit;
         unit.section("vxlan");
         unit.set("id", spec.vni);
-        unit.set("parent", parent);
+        unit.set_some("parent", parent);
         unit.set_some("local", local);
         unit.set_some("remote", spec.remote);
         // Its own default is 8472, from before the port was assigned.

@@ -33,6 +33,7 @@ fn nic(host: &HostNetwork, link: &Link) -> Option<String> {
     // Never by name: this file may be what gives it.
     match (mac, host.match_by, nic.path.as_deref()) {
         (_, MatchBy::Path, Some(path)) | (None, _, Some(path)) => unit.set("Path", path),
+        (mac, MatchBy::Mac, _) => unit.set_some("MACAddress", mac),
         (mac, ..) => unit.set_some("PermanentMACAddress", mac),
     }
     unit.section("Link");

@@ -23,7 +23,7 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> Option<String> {
     unit.set("Name", &link.name);
     unit.set("Kind", word);
     if host.defaults == Defaults::Safe {
-        unit.set_some("MTUBytes", link.settings.mtu);
+        unit.set_some("MTUBytes", initial_mtu(host, link));
     }
     unit.set_some("MACAddress", link.mac);
     if link.settings.mac_policy() == Some(MacPolicy::Kernel) {
@@ -46,7 +46,10 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> Option<String> {
             unit.set_some("IngressQOSMaps", pairs(&qos.ingress));
             unit.set_some("EgressQOSMaps", pairs(&qos.egress));
         }
-        Kind::Vxlan { spec, local } => vxlan(&mut unit, spec, *local),
+        Kind::Vxlan { spec, local } => {
+            vxlan(&mut unit, spec, *local);
+            unit.set_yes("Independent", host.is_independent(link).then_some(true));
+        }
         Kind::Bridge(spec) => bridge(&mut unit, spec),
         Kind::Vrf(table) => {
             unit.section("VRF");
@@ -73,6 +76,17 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> Option<String> {
         }
     }
     Some(unit.finish())
+}
+
+/// The MTU that a link is made with. The kernel lets a bridge follow its ports until somebody
+/// sets its MTU, and networkd sets only what differs: a bridge that is to stay below its ports
+/// is made with theirs, and its `.network` then sets its own.
+fn initial_mtu(host: &HostNetwork, link: &Link) -> Option<u32> {
+    let of_ports = host.members(&link.name).filter_map(|port| port.settings.mtu).max();
+    match link.kind {
+        Kind::Bridge(_) => link.settings.mtu.max(link.settings.mtu.and(of_ports)),
+        _ => link.settings.mtu,
+    }
 }
 
 fn bond(unit: &mut Unit, spec: &BondSpec) {

@@ -35,7 +35,11 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> String {
     layer3::network(&mut unit, host, link);
     unit.set_some("LLDP", link.settings.lldp);
     unit.set_some("EmitLLDP", Some(link.settings.emit_lldp).filter(|mode| *mode != EmitLldp::No));
-    unit.set_yes("ConfigureWithoutCarrier", link.settings.ignore_carrier.then_some(true));
+    // The address of a bridge that guests will join has to be there before them.
+    let early =
+        host.defaults == Defaults::Safe && link.role == Role::Addressed && host.lacks_carrier(link);
+    let early = early || link.settings.ignore_carrier;
+    unit.set_yes("ConfigureWithoutCarrier", early.then_some(true));
     unit.set_yes("KeepConfiguration", link.settings.critical.then_some(true));
     layer3::written(&mut unit, host, link);
     port(&mut unit, host, link);
@@ -95,6 +99,9 @@ fn required_for_online(host: &HostNetwork, link: &Link) -> &'static str {
     if let Some(state) = link.settings.online_state {
         return state.label();
     }
+    if host.lacks_carrier(link) {
+        return "no";
+    }
     match (&link.kind, link.role) {
         (Kind::Vrf(_) | Kind::Dummy | Kind::Loopback, _) => "no",
         // Until somebody takes the other end and brings it up, this one has no carrier.
@@ -142,7 +149,7 @@ fn stacking(unit: &mut Unit, host: &HostNetwork, link: &Link) {
         Some((_, name)) => unit.set("Bridge", name),
         None => {}
     }
-    for child in host.children(&link.name) {
+    for child in host.children(&link.name).filter(|child| !host.is_independent(child)) {
         let key = match child.kind {
             Kind::Vxlan { .. } => "VXLAN",
             Kind::Macvlan(_) => "MACVLAN",

@@ -4,6 +4,8 @@ use super::{BRIDGE, Case, N1};
 
 #[rustfmt::skip] // a table: a case a line
 pub(super) const ERRORS: &[Case] = &[
+    ("N174", "    vlans:", "    dummies: {any0: {addresses: [{address: 10.77.0.53/24, role: anycast}]}}\n    vlans:", "profiles.hypervisor.dummies.any0.addresses", "10.77.0.53/24 on any0 answers for the whole subnet"),
+    ("N174", "    vlans:", "    dummies: {d0: {addresses: [{address: 10.98.0.53/24, role: secondary}]}}\n    vlans:", "profiles.hypervisor.dummies.d0.addresses", "answers for the whole subnet"),
     ("N140", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, peer-number: 12}}", N1, "172.16.160.12 on br0 is its own peer"),
     ("N188", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, peer-number: 300}}", N1, "br0 has no peer: "),
     ("N140", "    bonds:", "    nics: {eth5: {addresses: [{address: 192.0.2.1/32, role: anycast, peer: \"fd00::1\"}]}}\n    bonds:", "profiles.hypervisor.nics.eth5.addresses", "different address families"),

@@ -4,6 +4,8 @@ use super::Case;
 
 #[rustfmt::skip] // a table: a case a line
 pub(super) const ERRORS: &[Case] = &[
+    ("N204", "    bonds:", "    loopbacks: {lo: {addresses: [{address: 192.0.2.1/32, role: dsr}]}}\n    bgp: {asn: 65001, neighbors: [{link: br0}], announce: [lo]}\n    bonds:", "profiles.hypervisor.bgp.announce", "lo has only addresses with role dsr"),
+    ("N204", "    bonds:", "    loopbacks: {lo: {addresses: [{address: 192.0.2.1/32, role: dsr}]}}\n    bgp: {asn: 65001, neighbors: [{link: br0}], announce: [192.0.2.1/32]}\n    bonds:", "profiles.hypervisor.bgp.announce", "no link has 192.0.2.1/32"),
     ("N201", "    bonds:", "    bgp: {asn: 0, neighbors: [{link: br0}]}\n    bonds:", "profiles.hypervisor.bgp.asn", "is reserved"),
     ("N201", "    bonds:", "    bgp: {asn: 65001, neighbors: [{link: br0, remote-as: 23456}]}\n    bonds:", "profiles.hypervisor.bgp.neighbors", "RFC 6793"),
     ("N202", "    bonds:", "    bgp: {asn: 65001, neighbors: [{link: br0}], router-id: vlan500}\n    bonds:", "profiles.hypervisor.bgp.router-id", "no IPv4 address"),

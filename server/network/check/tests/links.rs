@@ -1,9 +1,23 @@
 //! Broken sites: links on other links (VLANs, tunnels, bridges), cables, and MTUs from layer to layer.
 
-use super::{BOND, BRIDGE, Case, VLAN};
+use super::{BOND, BRIDGE, Case, N1, VLAN};
 
 #[rustfmt::skip] // a table: a case a line
 pub(super) const ERRORS: &[Case] = &[
+    ("N111", "    bonds:", "    nics: {eth5: {subnet: other}}\n    vlans: {v30: {link: eth5, id: 30}}\n  rest:\n    bonds:", "profiles.hypervisor.vlans.v30.id", "v30 is VLAN 30 on eth5, which carries subnet \"other\" of the same VLAN without a tag"),
+    ("N111", VLAN, "{vlan500: {link: bond0, subnet: internal}, v9: {link: vlan500, id: 500}}", "profiles.hypervisor.vlans.v9.id", "v9 is VLAN 500 inside VLAN 500 of vlan500"),
+    ("N113", "    vlans:", "    dummies: {d0: {subnet: other}}\n    vxlans: {vx1: {link: d0, vni: 5, remote: 239.1.1.1}}\n    vlans:", "profiles.hypervisor.vxlans.vx1.link", "joins group 239.1.1.1 on a link that sends, which d0 does not"),
+    ("N113", "    vlans:", "    dummies: {d0: {subnet: other}}\n    vxlans: {vx1: {link: d0, vni: 5, remote: 10.98.0.20, mtu: 9000}}\n    vlans:", "profiles.hypervisor.vxlans.vx1.mtu", "MTU 9000 needs 9050 on the links by which the tunnel leaves"),
+    ("N113", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal}}\n    vxlans: {vx1: {link: br0, vni: 5, remote: 172.16.160.12}}", N1, "remote 172.16.160.12 is the host's own address, on br0"),
+    ("N120", "    bonds:", "    nics: {eth0: {unmanaged: true}}\n    bonds:", "profiles.hypervisor.nics.eth0.unmanaged", "bond0 needs eth0, which is unmanaged"),
+    ("N120", "    bonds:", "    nics: {eth7: {unmanaged: true}}\n    dummies: {}\n    macvlans: {mv: {link: eth7}}\n    bonds:", "profiles.hypervisor.nics.eth7.unmanaged", "mv needs eth7, which is unmanaged"),
+    ("N120", "lacp-rate: fast", "activation-mode: \"off\"", "profiles.hypervisor.bonds.bond0.activation-mode", "vlan500 needs bond0, which is never brought up"),
+    ("N166", BRIDGE, "{br0: {interfaces: [vlan500, v9], subnet: internal}}\n  two:\n    vlans: {v1: {link: eth0, id: 1}, v2: {link: eth0, id: 2}}\n    bridges: {br1: {interfaces: [v1, v2], dhcp4: true}}", "profiles.two.bridges.br1.interfaces", "v1 and v2 both leave by eth0"),
+    ("N166", BRIDGE, "{br0: {interfaces: [bond0, vlan500], subnet: internal}}", "profiles.hypervisor.bridges.br0.interfaces", "bond0 and vlan500 both leave by eth0"),
+    ("N167", "[vlan500],", "[bond0], vlan-filtering: true, default-pvid: 0, ports: {bond0: {tagged: [500]}},", "profiles.hypervisor.bridges.br0.ports", "br0 has an address, but its own side is in no VLAN"),
+    ("N167", "[vlan500],", "[bond0], vlan-filtering: true, ports: {bond0: {tagged: [500]}},", "profiles.hypervisor.bridges.br0.ports", "its own side is in VLAN 1, and its subnet in VLAN 500"),
+    ("N167", "[vlan500],", "[bond0], vlan-filtering: true, default-pvid: 0, ports: {bond0: {tagged: [500]}, br0: {pvid: 7, untagged: [7]}},", "profiles.hypervisor.bridges.br0.ports", "its own side is in VLAN 7, and its subnet in VLAN 500"),
+    ("N167", "    vlans:", "    bridges: {br1: {interfaces: [eth7], vlan-filtering: true, ports: {eth7: {tagged: [30]}}}}\n    vlans: {v30: {link: br1, subnet: other}}\n  rest:\n    bonds: {}\n    vlans:", "profiles.hypervisor.bridges.br1.ports", "v30 is VLAN 30 on br1, but the own side of br1 is not in it"),
     ("N182", "    bonds:", "    nics: {eth5: {macaddress: none}}\n    bonds:", "profiles.hypervisor.nics.eth5.macaddress", "macaddress none has no effect: a NIC has its own MAC"),
     ("N110", "vlan: 500", "vlan: 5000", "subnets.internal.vlan", "5000 is outside 1-4094"),
     ("N110", "    vlan: 500\n", "", "profiles.hypervisor.vlans.vlan500.id", "no VLAN id"),
@@ -49,6 +63,10 @@ pub(super) const ERRORS: &[Case] = &[
 
 #[rustfmt::skip] // a table: a case a line
 pub(super) const WARNINGS: &[Case] = &[
+    ("N166", "    bonds:", "    bridges: {br1: {interfaces: [eth5, eth6], dhcp4: true}}\n  rest:\n    bonds:", "profiles.hypervisor.bridges.br1.interfaces", "eth5 and eth6 both lead to the network"),
+    ("N161", "    bonds:", "    nics: {eth0: {offload: {lro: true}}}\n    bonds:", "profiles.hypervisor.nics.eth0.offload", "the kernel switches it off below a bridge (br0)"),
+    ("N161", "    bonds:", "    nics: {eth5: {accept-ra: true, link-local: []}}\n    bonds:", "profiles.hypervisor.nics.eth5.accept-ra", "no effect without an IPv6 link-local address"),
+    ("N163", "    bonds:", "    defaults: verbatim\n    bridges: {br1: {interfaces: [], subnet: other}}\n  rest:\n    bonds:", "profiles.hypervisor.bridges.br1.optional", "has no ports and no carrier"),
     ("N117", "lacp-rate: fast", "dhcp4: true\n        macaddress: persistent", "profiles.hypervisor.bonds.bond0.macaddress", "would not recognise the host; set macaddress: inherit"),
     ("N116", "    vlans:", "    ipvlans: {iv: {link: eth7, dhcp4: true}}\n    vlans:", "profiles.hypervisor.ipvlans.iv.dhcp4", "give both one address"),
     ("N131", "    bonds:", "    nics: {eth5: {mtu: 9000}, eth6: {}}\n    bridges: {br1: {interfaces: [eth5, eth6], mtu: 1500}}\n  other:\n    bonds:", "profiles.hypervisor.bridges.br1.interfaces", "eth6 (MTU 1500) and eth5 (MTU 9000) differ"),

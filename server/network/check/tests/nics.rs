@@ -4,6 +4,8 @@ use super::{BRIDGE, Case};
 
 #[rustfmt::skip] // a table: a case a line
 pub(super) const ERRORS: &[Case] = &[
+    ("N104", "{interfaces: [vlan500],", "{interfaces: [vlan500], macaddress: \"01:00:5e:00:00:01\",", "profiles.hypervisor.bridges.br0.macaddress", "expected a non-zero unicast address"),
+    ("N104", "    vlans:", "    veths: {a: {peer: b, peer-macaddress: \"03:00:00:00:00:01\"}, b: {peer: a}}\n    vlans:", "profiles.hypervisor.veths.a.macaddress", "expected a non-zero unicast address"),
     ("N104", "aa:00:03", "aa:00:01", "hosts.n2.nics.eth0", "belongs to eth0 of n1 and to eth0 of n2"),
     ("N104", "52:54:00:aa:00:01", "53:54:00:aa:00:01", "hosts.n1.nics.eth0", "unicast"),
     ("N104", "52:54:00:aa:00:01", "00:00:00:00:00:00", "hosts.n1.nics.eth0", "non-zero"),

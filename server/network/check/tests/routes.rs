@@ -1,9 +1,16 @@
 //! Broken sites: routes, rules and tables.
 
-use super::{BRIDGE, Case};
+use super::{BRIDGE, Case, N1};
 
 #[rustfmt::skip] // a table: a case a line
 pub(super) const ERRORS: &[Case] = &[
+    ("N150", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 10.0.0.0/8, via: 172.16.160.12}]}}", N1, "gateway 172.16.160.12 of br0 is the host's own address, on br0"),
+    ("N150", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, link-local: [], routes: [{to: \"2001:db8::/32\", via: \"fe80::1\"}]}}", "profiles.hypervisor.bridges.br0.link-local", "gateway fe80::1 is unreachable: br0 has no IPv6 link-local address"),
+    ("N151", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 0.0.0.0/0, via: 172.16.160.253}]}}", "profiles.hypervisor.bridges.br0.default-route", "with metric 0"),
+    ("N151", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 0.0.0.0/0, type: blackhole}]}}", "profiles.hypervisor.bridges.br0.default-route", "with metric 0"),
+    ("N158", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 10.0.0.0/8, via: 172.16.160.9}, {to: 10.0.0.0/8, via: 172.16.160.8}]}}", "profiles.hypervisor.bridges.br0.routes", "both have a route to 10.0.0.0/8 in table 254 with metric 0"),
+    ("N180", "    bonds:", "    sysctls: {nett.ipv4.ip_forward: \"1\"}\n    bonds:", "profiles.hypervisor.sysctls", "did you mean \"net\"?"),
+    ("N180", "    bonds:", "    sysctls: {net.ipv5.ip_forward: \"1\"}\n    bonds:", "profiles.hypervisor.sysctls", "there is no \"ipv5\""),
     ("N150", "gateway: 172.16.160.254", "gateway: 172.16.161.254", "subnets.internal.gateway", "wait for it for ever"),
     ("N150", "gateway: 172.16.160.254", "gateway: 172.16.160.255", "subnets.internal.gateway", "broadcast"),
     ("N151", "lacp-rate: fast", "subnet: provisioning", "profiles.hypervisor.bridges.br0.default-route", "default-route: false"),
@@ -29,6 +36,8 @@ pub(super) const ERRORS: &[Case] = &[
 
 #[rustfmt::skip] // a table: a case a line
 pub(super) const WARNINGS: &[Case] = &[
+    ("N151", "    bonds:", "    nics: {eth5: {dhcp4: true}, eth6: {dhcp4: true}}\n  rest:\n    bonds:", "profiles.hypervisor.nics.eth6.dhcp4-overrides", "both take a default route of one metric from DHCP"),
+    ("N152", "    bonds:", "    allow: []\n    nics: {eth5: {subnet: other, routes: [{to: 0.0.0.0/0, type: blackhole}]}}\n  rest:\n    bonds:", "profiles.hypervisor", "no default route"),
     ("N158", "id: 77, dhcp4: true}}, nics: {eth1: {}}}", "id: 77, dhcp4: true, routes: [{to: 10.50.0.0/16, next-hops: [{via: 10.1.0.1}, {via: 10.2.0.1, link: eth1}]}]}}, nics: {eth1: {dhcp4: true, set-name: nic1}}}", "profiles.foreign.vlans.v77.routes", "put it under loopbacks.lo"),
     ("N158", "id: 77, dhcp4: true}}, nics: {eth1: {}}}", "id: 77, dhcp4: true}}, loopbacks: {lo: {routes: [{to: 10.50.0.0/16, next-hops: [{via: 10.1.0.1, link: v77}, {via: 10.2.0.1, link: eth1}]}]}}, nics: {eth1: {dhcp4: true}}}", "profiles.foreign.loopbacks.lo.routes", "finds eth1 by its kernel name"),
     ("N152", "    dns: [\"223.5.5.5#dns.alidns.com\"]\n", "", "profiles.hypervisor", "no resolver on any link"),
