@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use super::subnet::VLAN_IDS;
 use super::{Findings, ProfileView};
 use crate::model::{BridgeSpec, Millis, PortSpec};
-use crate::network::links::{Borne, Link, Role};
+use crate::network::links::{Borne, Kind, Link, Role};
 use crate::network::nearest;
 
 /// The VLAN of untagged packets where a bridge names none (ip-link(8), vlan_default_pvid).
@@ -99,6 +99,8 @@ fn uplinks(view: &ProfileView<'_>, link: &Link, bridge: &BridgeSpec, findings: &
     let ports: Vec<(&str, BTreeSet<String>)> = view
         .network
         .members(name)
+        // What a tunnel carries is a network of its own.
+        .filter(|port| !matches!(port.kind, Kind::Vxlan { .. }))
         .map(|port| (port.name.as_str(), below(port)))
         .filter(|(_, nics)| !nics.is_empty())
         .collect();
@@ -106,6 +108,9 @@ fn uplinks(view: &ProfileView<'_>, link: &Link, bridge: &BridgeSpec, findings: &
         let Some((other, theirs)) = ports[..index].first() else { continue };
         let shared = ports[..index].iter().find(|(_, theirs)| !theirs.is_disjoint(nics));
         if let Some((other, theirs)) = shared {
+            if bridge.vlan_filtering {
+                continue;
+            }
             let nic = theirs.intersection(nics).next().map_or("", String::as_str);
             let text = format!(
                 "{name}: {other} and {port} both leave by {nic}: the bridge would join their VLANs, and \
