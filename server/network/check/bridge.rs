@@ -74,13 +74,14 @@ fn own_side(view: &ProfileView<'_>, link: &Link, bridge: &BridgeSpec, findings: 
     }
     let lacks = |id: &u16| !own.is_some_and(|own| has(own, *id)) && pvid != Some(*id);
     for vlan in view.network.children(name) {
+        // A warning: ifupdown2 adds the id by itself.
         let Some(id) = vlan.vlan_id().filter(lacks) else { continue };
         let text = format!(
             "{} is VLAN {id} on {name}, but the own side of {name} is not in it: no packet reaches {}; \
              add {id} to tagged of {name} under its ports",
             vlan.name, vlan.name
         );
-        findings.error("N167", view.at(name, "ports"), text);
+        findings.warn("N167", view.at(name, "ports"), text);
         let mut tagged = own.map(|own| own.tagged.clone()).unwrap_or_default();
         tagged.push(id);
         let at = view.path(name, "ports").at(name).at("tagged");

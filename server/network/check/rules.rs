@@ -108,7 +108,7 @@ pub const RULES: &[Rule] = &[
     rule("N164", EITHER, "Spanning tree on a host", "The network is delayed, and a switch port with BPDU guard shuts down.", "Set stp: false."),
     rule("N165", ERROR, "Bridge value out of range", "The kernel refuses it, or ignores it without vlan-filtering.", "Use a value in the range that the message names."),
     rule("N166", EITHER, "Loop through the host", "A bridge over two ways to the network sends a broadcast round for ever, and takes down every switch on the way.", "Use a bond, a bridge for each VLAN, or stp: true."),
-    rule("N167", ERROR, "Bridge outside its own VLANs", "A bridge with vlan-filtering filters what is for the host itself as well.", "Add the VLAN to the bridge's own entry under its ports."),
+    rule("N167", EITHER, "Bridge outside its own VLANs", "A bridge with vlan-filtering filters what is for the host itself as well.", "Add the VLAN to the bridge's own entry under its ports."),
     rule("N170", ERROR, "Too new for the host's systemd", "The host would skip the line.", "Remove the setting, or set systemd to the hosts' version."),
     rule("N171", ERROR, "Format cannot express it", "It would be lost.", "Use another format, or remove the setting."),
     rule("N172", WARNING, "Firmware cannot boot from the port", "Firmware speaks no LACP and sends no VLAN tags.", "Enable LACP fallback and set a native VLAN."),
