@@ -102,7 +102,9 @@ mod tests {
             }
             let next = throttle.begin("Ada", HOME, now);
             assert_eq!(next.err().unwrap_or(0), wait, "after {guesses} guesses");
-            assert_eq!(throttle.begin("ada", HOME, now + wait), Ok(()), "{wait} s later");
+            if wait > 0 {
+                assert_eq!(throttle.begin("ada", HOME, now + wait), Ok(()), "{wait} s later");
+            }
             assert_eq!(throttle.begin("bob", HOME, now), Ok(()), "another user");
         }
     }
