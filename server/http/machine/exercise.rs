@@ -29,6 +29,14 @@ const KNOWN: Mac = Mac([0x52, 0x54, 0, 0xaa, 0, 1]);
 pub(crate) fn url(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok((mac, _)) = split(text) {
+        // Of six groups, one digit stands for two.
+        let groups: Vec<&str> = text.splitn(6, [':', '-']).collect();
+        let is_digit = |c: char| c.is_ascii_hexdigit();
+        let whole = |group: &&str| match group.find(|c| !is_digit(c)).unwrap_or(group.len()) {
+            1 if groups.len() == 6 => format!("0{group}"),
+            _ => (*group).to_owned(),
+        };
+        let text: String = groups.iter().map(whole).collect();
         let digits: String = text.chars().filter(|c| !matches!(c, ':' | '-' | '.')).collect();
         let plain = mac.to_string().replace(':', "");
         assert!(digits.to_ascii_lowercase().starts_with(&plain), "{text} is read as {mac}");
