@@ -1,10 +1,14 @@
 //! Starts all services and stops them together.
 
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use nix::libc;
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
@@ -38,6 +42,17 @@ pub(crate) enum ServeError {
     /// The database cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// Another server has the database.
+    #[error(
+        "another rackstrap{process} serves {database}: several servers need PostgreSQL, and one \
+         database of SQLite has one server"
+    )]
+    AlreadyServed {
+        /// The file.
+        database: String,
+        /// ` (process ID)`, or nothing if that is unknown.
+        process: String,
+    },
     /// The inventory cannot be read.
     #[error(transparent)]
     Inventory(#[from] inventory::Error),
@@ -69,6 +84,8 @@ pub(crate) struct Server {
     app: App,
     admin: TcpListener,
     machine: TcpListener,
+    /// Keeps other servers from SQLite's file, until this one ends.
+    _lock: Option<Flock<File>>,
 }
 
 impl Server {
@@ -78,6 +95,7 @@ impl Server {
         let Config { data_dir, inventory_id, .. } = &config;
         let expected = Expected { data_dir, id: inventory_id.as_deref() };
         let database = Database::open_known(&config.database_url(), &expected).await?;
+        let lock = lock_database(&config.database_url())?;
         let files = config.files_path();
         std::fs::create_dir_all(&files)
             .map_err(|source| ServeError::FilesDir { path: files.display().to_string(), source })?;
@@ -92,7 +110,8 @@ impl Server {
         inventory.set_boot_files(move |name| of_images.fault(name).map(|fault| fault.to_string()));
         let admin = listen("admin_listen", config.admin_listen)?;
         let machine = listen("machine_listen", config.machine_listen)?;
-        Ok(Self { app: App { config: Arc::new(config), inventory, leases, files }, admin, machine })
+        let app = App { config: Arc::new(config), inventory, leases, files };
+        Ok(Self { app, admin, machine, _lock: lock })
     }
 
     /// The state that the services share.
@@ -103,7 +122,7 @@ impl Server {
     /// Runs all services until `stop`, or until one fails; then stops the others: HTTP first, and
     /// DHCP and TFTP when its requests are answered, so that a host that boots meanwhile goes on.
     pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
-        let Self { app, admin, machine } = self;
+        let Self { app, admin, machine, _lock } = self;
         log_services(&app, &admin, &machine);
         let last = CancellationToken::new();
         let mut http = Services::new(&stop);
@@ -157,6 +176,33 @@ impl Server {
         outcome
     }
 }
+/// Takes SQLite's database for this server alone: two would give leases without knowing of each
+/// other. The lock ends with the process, however that ends.
+fn lock_database(url: &str) -> Result<Option<Flock<File>>, ServeError> {
+    let Some(database) = url.strip_prefix("sqlite:") else { return Ok(None) };
+    let path = format!("{database}.lock");
+    let failed = |source| ServeError::FilesDir { path: path.clone(), source };
+    let mut create = OpenOptions::new();
+    let file = create.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let file = file.open(&path).map_err(failed)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(mut lock) => {
+            let written = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
+            written.map_err(failed)?;
+            Ok(Some(lock))
+        }
+        Err((_, Errno::EWOULDBLOCK)) => {
+            let id = std::fs::read_to_string(&path).unwrap_or_default();
+            let process = match id.trim() {
+                "" => String::new(),
+                id => format!(" (process {id})"),
+            };
+            Err(ServeError::AlreadyServed { database: database.to_owned(), process })
+        }
+        Err((_, error)) => Err(failed(error.into())),
+    }
+}
+
 /// Services that run. When one ends, `stop` ends the others.
 struct Services {
     tasks: JoinSet<(&'static str, io::Result<()>)>,

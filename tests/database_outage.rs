@@ -134,3 +134,39 @@ fn a_lock_that_somebody_holds_stops_changes_and_not_dhcp() {
         assert!(!output.status.success() && told.contains("lock timeout"), "{told}");
     }
 }
+
+#[test]
+fn a_file_that_is_removed_while_it_is_open_gets_no_lease_and_makes_the_server_unready() {
+    let (mut server, clients) = lan_on(None, SITE, &["52:54:00:cc:00:01"]);
+    server.start(&["lan"]);
+    let client = Client::bind(&clients, Ipv4Addr::UNSPECIFIED, 68, Some("eth0"));
+    let address = acquire(&client, mac(1));
+    for name in ["rackstrap.db", "rackstrap.db-wal", "rackstrap.db-shm"] {
+        let _ = std::fs::remove_file(server.directory.path().join(name));
+    }
+    wait_until(Duration::from_secs(5), "/readyz says so", || {
+        let answer = get(&server, "/readyz");
+        answer.contains("was removed while it was open") && answer.ends_with(" 503")
+    });
+    renew(&clients, mac(1), address);
+    let offer = client.ask(&Message::new(1, mac(2)), EVERYBODY).unwrap();
+    let request = Message::new(3, mac(2)).option(50, &offer.your_address().octets());
+    client.send(&request.option(54, &SERVER.octets()), EVERYBODY);
+    assert!(client.next(Duration::from_secs(1)).is_none(), "an ACK that is stored nowhere");
+}
+
+#[test]
+fn a_second_server_on_the_same_file_does_not_start() {
+    let (mut server, _clients) = lan_on(None, SITE, &["52:54:00:cc:00:01"]);
+    server.start(&["lan"]);
+    let mut second = server.inside.command(env!("CARGO_BIN_EXE_rackstrap"));
+    second.arg("--data-dir").arg(server.directory.path());
+    second.args(["--admin-listen", "127.0.0.1:0", "--machine-listen", "127.0.0.1:0", "serve"]);
+    let output = second.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let process = format!("another rackstrap (process {})", server.process_id());
+    assert!(!output.status.success() && told.contains(&process), "{told}");
+    // Commands work beside a server, and a server that was killed leaves nothing behind.
+    server.kill();
+    server.start(&["lan"]);
+}

@@ -33,7 +33,10 @@ impl Context {
 
     /// Opens the inventory as it is. Nothing is created, and no schema is upgraded.
     pub(super) async fn read_inventory(&self) -> anyhow::Result<Inventory> {
-        self.open(Database::open_for(&self.config.database_url(), Access::Use).await?).await
+        let Config { data_dir, inventory_id, .. } = &self.config;
+        let expected = Expected { data_dir, id: inventory_id.as_deref() };
+        let opened = Database::open_for(&self.config.database_url(), Access::Use).await;
+        self.open(opened.map_err(|error| expected.explain(error))?).await
     }
 
     /// Opens the inventory to try something that is not kept: as it is, or an empty one in

@@ -1,5 +1,7 @@
 //! SQLite or PostgreSQL behind one enum; each query is written once, with `$1`.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use crate::metrics::DATABASE;
 
 /// How often SQLite's log is moved into the file.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
-/// How often PostgreSQL is asked whether it answers, and how long that may take: an outage is
+/// How often SQLite's file is looked at and PostgreSQL is asked whether it answers, and how long that may take: an outage is
 /// known after twice as long.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
@@ -38,11 +40,41 @@ pub struct Sqlite {
     /// wait for no disk.
     log: SqlitePool,
     writing: Arc<Mutex<()>>,
+    file: Option<DatabaseFile>,
+}
+
+/// The file that was opened: another one of the same name, or none, is not it.
+#[derive(Clone, Debug)]
+pub(super) struct DatabaseFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl DatabaseFile {
+    /// The file as it is now.
+    pub(super) fn of(path: &Path) -> std::io::Result<Self> {
+        let metadata = std::fs::metadata(path)?;
+        let (device, inode) = (metadata.dev(), metadata.ino());
+        Ok(Self { path: path.to_owned(), device, inode })
+    }
+
+    /// Why what is written goes nowhere: a file that was removed or replaced is written on by
+    /// whoever has it open, and is gone with them.
+    fn failure(&self) -> Option<String> {
+        let path = self.path.display();
+        match Self::of(&self.path) {
+            Ok(now) if (now.device, now.inode) == (self.device, self.inode) => None,
+            Ok(_) => Some(format!("{path} was replaced while it was open: restart the server")),
+            Err(error) => Some(format!("{path} was removed while it was open: {error}")),
+        }
+    }
 }
 
 impl Sqlite {
-    pub(super) fn new(pool: SqlitePool, log: SqlitePool) -> Self {
-        Self { pool, log, writing: Arc::default() }
+    /// `file` is that of the database, unless it is in memory.
+    pub(super) fn new(pool: SqlitePool, log: SqlitePool, file: Option<DatabaseFile>) -> Self {
+        Self { pool, log, writing: Arc::default(), file }
     }
 
     /// Waits for one's turn to write. SQLite has one writer at a time and lets the others
@@ -53,6 +85,10 @@ impl Sqlite {
 
     async fn begin(&self, pool: &SqlitePool) -> sqlx::Result<Transaction> {
         let turn = self.turn().await;
+        if DATABASE.is_unreachable() {
+            let reason = DATABASE.failure().unwrap_or_default();
+            return Err(sqlx::Error::Io(std::io::Error::other(reason)));
+        }
         // IMMEDIATE: a read that turns into a write later would fail as SQLITE_BUSY.
         Ok(Transaction::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?, Some(turn)))
     }
@@ -130,13 +166,18 @@ impl Database {
         }
     }
 
-    /// Until `stop`: moves SQLite's log into the file, and asks whether PostgreSQL answers, so
+    /// Until `stop`: moves SQLite's log into the file, looks whether it is still the file that was
+    /// opened, and asks whether PostgreSQL answers, so
     /// that an outage is known before a request has to wait for it.
     pub(crate) async fn run_upkeep(self, stop: CancellationToken) -> std::io::Result<()> {
         let upkeep = async {
             match &self {
-                Self::Sqlite(_) => loop {
-                    tokio::time::sleep(CHECKPOINT_EVERY).await;
+                Self::Sqlite(sqlite) => loop {
+                    for _ in 0..CHECKPOINT_EVERY.as_secs() {
+                        tokio::time::sleep(ASK_EVERY).await;
+                        let failure = sqlite.file.as_ref().and_then(DatabaseFile::failure);
+                        DATABASE.reached(failure.as_deref());
+                    }
                     self.checkpoint().await;
                 },
                 Self::Postgres(pool) => ask_postgres(&pool.connect_options()).await,

@@ -11,6 +11,9 @@ use super::open::{Access, OpenError, create_private_directory, shown};
 /// The file in the data directory that holds the id of the inventory.
 const FILE: &str = "inventory.id";
 
+/// Where the configuration says it.
+const CONFIGURED: &str = "inventory_id of the configuration";
+
 /// What a process expects to find in its database.
 #[derive(Clone, Debug)]
 pub struct Expected<'a> {
@@ -18,6 +21,20 @@ pub struct Expected<'a> {
     pub data_dir: &'a Path,
     /// The id of the inventory, if the configuration says it.
     pub id: Option<&'a str>,
+}
+
+impl Expected<'_> {
+    /// Why there is no inventory: there never was one, or it is gone.
+    pub fn explain(&self, error: OpenError) -> OpenError {
+        let OpenError::Missing { what } = &error else { return error };
+        let file = self.data_dir.join(FILE);
+        let (id, known_by) = match (self.id, read(&file)) {
+            (Some(id), _) => (id.to_owned(), CONFIGURED.to_owned()),
+            (None, Ok(Some(id))) => (id, file.display().to_string()),
+            (None, _) => return error,
+        };
+        OpenError::Gone { what: what.clone(), id, known_by }
+    }
 }
 
 impl Database {
@@ -37,7 +54,7 @@ impl Database {
             what: shown(url),
             id: id.to_owned(),
             known_by: match configured {
-                Some(_) => "inventory_id of the configuration".to_owned(),
+                Some(_) => CONFIGURED.to_owned(),
                 None => file.display().to_string(),
             },
         };

@@ -15,7 +15,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection};
 
-use super::database::{Database, Sqlite, is_sound};
+use super::database::{Database, DatabaseFile, Sqlite, is_sound};
 
 /// What a process may do to a database that it opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,7 +195,7 @@ impl Database {
         };
         let (pool, log) = (open(2).await.map_err(failed)?, open(1).await.map_err(failed)?);
         MIGRATIONS.run(&pool).await?;
-        Ok(Self::Sqlite(Sqlite::new(pool, log)))
+        Ok(Self::Sqlite(Sqlite::new(pool, log, None)))
     }
 
     /// Whether there is an inventory at a URL: a schema, whatever rows it has. Creates nothing.
@@ -300,7 +300,9 @@ async fn open_sqlite(path: &Path, access: Access) -> Result<Database, OpenError>
     if access == Access::Manage {
         MIGRATIONS.run(&pool).await?;
     }
-    Ok(Database::Sqlite(Sqlite::new(pool, log)))
+    let file =
+        DatabaseFile::of(path).map_err(|source| OpenError::Unreadable { path: what, source })?;
+    Ok(Database::Sqlite(Sqlite::new(pool, log, Some(file))))
 }
 
 /// Whether a file holds no database: it is missing, or has no bytes.

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Why leases were not stored.
 #[derive(Debug, thiserror::Error)]
 enum StoreError {
-    #[error("PostgreSQL cannot be reached")]
+    #[error("the database cannot be reached")]
     Unreachable,
     #[error("PostgreSQL took longer than {} s", PATIENCE.as_secs())]
     TimedOut,
@@ -183,8 +183,8 @@ impl Writer {
     async fn store(&mut self, writes: &[Write]) -> Result<Stored, StoreError> {
         let stored = store(&self.database, &mut self.kept, writes);
         match &self.database {
+            _ if DATABASE.is_unreachable() => Err(StoreError::Unreachable),
             Database::Sqlite(_) => Ok(stored.await?),
-            Database::Postgres(_) if DATABASE.is_unreachable() => Err(StoreError::Unreachable),
             Database::Postgres(_) => timeout(PATIENCE, stored)
                 .await
                 .map_err(|_| StoreError::TimedOut)?
