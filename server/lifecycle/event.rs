@@ -540,6 +540,13 @@ pub enum WaitReason {
         /// Where the request came from.
         address: IpAddr,
     },
+    /// The request does not come from the host, whose script is for the host alone.
+    NotTheHost {
+        /// The host.
+        host: String,
+        /// Where the request came from.
+        address: IpAddr,
+    },
     /// The host's network configuration is refused.
     NetworkRefused {
         /// The host.

@@ -244,6 +244,10 @@ pub fn wait_lines(reasons: &[WaitReason]) -> Vec<String> {
                 lines.push(format!("{host} is armed: its next boot installs {image}"));
                 lines.push(format!("{address} is not an address of {host}"));
             }
+            WaitReason::NotTheHost { host, address } => {
+                lines.push(format!("this script is for {host} alone"));
+                lines.push(format!("{address} is not an address of {host}"));
+            }
             WaitReason::NetworkRefused { host, findings } => {
                 lines.push(format!("the network of {host} must be corrected first:"));
                 lines.extend(findings.iter().cloned());

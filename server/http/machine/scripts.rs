@@ -80,9 +80,18 @@ pub(super) async fn host(
         Plan::Wait(reason) => wait(&target, reason)?,
     };
     if !caller.only_head {
-        let host = known.map(|(name, _)| name);
+        let is_stranger = matches!(
+            &says,
+            ScriptSays::WaitingFor(reasons)
+                if matches!(reasons[..], [WaitReason::NotTheHost { .. }])
+        );
+        // A stranger's request says nothing about the host, and changes no state.
+        let (host, mac) = match is_stranger {
+            true => (None, None),
+            false => (known.map(|(name, _)| name), Some(mac)),
+        };
         let script = event::Script { to: caller.address, says };
-        tell(&app, host, Some(mac), EventData::Script(script));
+        tell(&app, host, mac, EventData::Script(script));
     }
     Ok(answer(text))
 }
@@ -152,6 +161,11 @@ impl<'a> Entrance<'a> {
             return Ok(Plan::Wait(WaitReason::NotInInventory { mac: self.mac }));
         };
         let host_name = || name.to_owned();
+        // A command line may hold a password: the rule is that of `/config`.
+        if self.caller.check_may_read(self.app, name, host).await.is_err() {
+            let (host, address) = (host_name(), self.caller.address);
+            return Ok(Plan::Wait(WaitReason::NotTheHost { host, address }));
+        }
         let Some(image_name) = host.image.as_deref() else {
             return Ok(Plan::Wait(WaitReason::NoImage { host: host_name() }));
         };
