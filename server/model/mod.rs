@@ -71,6 +71,7 @@ pub use link::{
 };
 pub use link_mac::{InvalidLinkMac, LinkMac, MacPolicy};
 pub use location::Location;
+pub(crate) use mac::MAC_PATTERN;
 pub use mac::{InvalidMac, Mac};
 pub use mass_removal::{MassRemoval, RemovedEntries};
 pub(crate) use merge::keep_differing;

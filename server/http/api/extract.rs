@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::json;
 use super::problem::{Error, Fault, refuse_body};
 use super::schema::{Given, GivenSiteSchema};
 use crate::model::Noun;
@@ -221,7 +222,7 @@ impl<T: Reads, S: Send + Sync> FromRequest<S> for Document<T> {
         let bytes = Bytes::from_request(request, state).await.map_err(unreadable::<T>)?;
         let text = std::str::from_utf8(&bytes).map_err(|_| broken("the body is not UTF-8"))?;
         let root = match syntax {
-            Syntax::Json => match serde_json::from_str::<Value>(text) {
+            Syntax::Json => match json::parse(text) {
                 Ok(mut value) => {
                     write_whole_numbers(&mut value);
                     Arc::new(Node::from(&value))

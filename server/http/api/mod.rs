@@ -9,6 +9,7 @@ mod auth;
 mod extract;
 mod history;
 mod install;
+mod json;
 mod live;
 mod nouns;
 mod openapi;

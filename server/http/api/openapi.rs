@@ -22,6 +22,7 @@ use serde_json::{Map, Value, json};
 use super::problem::{PROBLEM_JSON, Problem};
 use super::schema::{COMPONENTS, site_components};
 use crate::app::App;
+use crate::model::MAC_PATTERN;
 use crate::network::Format;
 
 /// Where the whole API is.
@@ -194,6 +195,9 @@ pub(super) fn finish(routes: ApiRouter<App>) -> (Router<App>, String) {
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
         schemas.extend(site_components());
     }
+    if let Some(mac) = document["components"]["schemas"].get_mut("Mac") {
+        mac["pattern"] = json!(MAC_PATTERN);
+    }
     document["paths"]["/openapi.json"]["get"]["security"] = json!([]);
     refine(&mut document);
     for operation in document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut) {
@@ -285,6 +289,11 @@ fn refine(value: &mut Value) {
         Value::Object(fields) => {
             if fields.get("default").is_some_and(Value::is_null) {
                 fields.remove("default");
+            }
+            // schemars' word for an address of either version, which JSON Schema does not have.
+            if fields.get("format").is_some_and(|format| format == "ip") {
+                fields.remove("format");
+                fields.insert("anyOf".into(), json!([{"format": "ipv4"}, {"format": "ipv6"}]));
             }
             let bounds = match fields.get("format").and_then(Value::as_str) {
                 Some("uint8") => Some((json!(0), json!(u8::MAX))),

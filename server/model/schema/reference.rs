@@ -104,7 +104,9 @@ impl<'a> Reader<'a> {
             .filter_map(Value::as_str)
             .collect();
         let told = keys.into_iter().flatten().filter(|(name, _)| !is_link || !is_common(name));
-        let told: Vec<_> = told.filter(|(name, _)| *name != "dhcp").collect();
+        // On a link, `dhcp` is short for `dhcp4` and `dhcp6`.
+        let has_dhcp4 = keys.is_some_and(|keys| keys.contains_key("dhcp4"));
+        let told: Vec<_> = told.filter(|(name, _)| *name != "dhcp" || !has_dhcp4).collect();
         let keys = told.into_iter().map(|(name, value)| {
             let at = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
             let Shape { kind, section, words } = self.shape(value, &at);

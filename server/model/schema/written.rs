@@ -67,6 +67,21 @@ pub(super) fn loosen(schema: &mut Value) {
     }
     definitions.insert(COMPUTED.into(), computed());
     definitions.insert("Loop".into(), a_loop());
+    for definition in definitions.values_mut() {
+        refuse_keys_of_profiles(definition);
+    }
+    refuse_keys_of_profiles(schema);
+}
+
+/// A `network` of the site, a rack or a tenant has no key that only a profile has.
+fn refuse_keys_of_profiles(definition: &mut Value) {
+    let network = definition.pointer_mut("/properties/network").and_then(Value::as_object_mut);
+    if let Some(network) = network.filter(|network| network.contains_key("$ref")) {
+        network.insert(
+            "properties".into(),
+            json!({"extends": false, "parameters": false, "for-each": false}),
+        );
+    }
 }
 
 /// The definitions that one leads to, itself included.
