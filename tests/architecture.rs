@@ -39,8 +39,9 @@ const ROOMS: [Room; 25] = [
     room("leases", &["model"], &["inventory", "metrics"]),
     room(
         "dhcp",
-        &["model", "profile", "options", "leases", "boot", "lifecycle"],
-        &["network", "config", "app", "inventory", "metrics", "udp", "priority"],
+        // `udp` says how a packet arrived, which answers depend on; its sockets are the services'.
+        &["model", "profile", "options", "leases", "boot", "lifecycle", "udp"],
+        &["network", "config", "app", "inventory", "metrics", "priority"],
     ),
     room("dhcp6", &["model"], &["lifecycle", "app", "inventory"]),
     room(

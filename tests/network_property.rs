@@ -152,7 +152,11 @@ const BREAKAGES: &[Breakage] = &[
     ("N132", |site| {
         site["profiles"]["p"]["nics"] = json!({"eth2": {"mtu": 9000, "max-mtu": 8896}});
     }),
-    ("N142", |site| site["hosts"]["n0"]["reservations"] = json!({"internal": "10.0.0.150"})),
+    ("N142", |site| {
+        let ranges = site["subnets"]["internal"]["ranges"].as_array_mut().unwrap();
+        ranges.push(json!({"from": "10.0.0.240", "to": "10.0.0.249", "for": "reserved"}));
+        site["hosts"]["n0"]["reservations"] = json!({"internal": "10.0.0.245"});
+    }),
     ("N143", |site| site["hosts"]["n0"]["reservations"] = json!({"internal": "10.0.0.254"})),
     ("N146", |site| site["subnets"]["internal"]["ranges"] = json!([])),
     ("N147", |site| site["hosts"]["n0"]["reservations"] = json!({"internal": "10.0.1.1"})),

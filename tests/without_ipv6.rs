@@ -60,7 +60,9 @@ fn a_kernel_without_ipv6_serves_ipv4_and_says_once_what_is_missing() {
     let (mut server, clients) = rack();
     server.start_by(tool("without-ipv6.py"));
     server.start(&["lan"]);
-    server.wait_for_log("hosts fetch from http://0.0.0.0:80");
+    server.wait_for_log("hosts fetch from http://10.77.0.1");
+    let listeners = said(&server.inside, "cat /proc/net/tcp");
+    assert!(listeners.contains(" 00000000:0050 "), "0.0.0.0:80: {listeners}");
     serves_ipv4(&server, &clients);
     let log = server.log();
     let family = "Address family not supported by protocol";
@@ -77,7 +79,9 @@ fn a_namespace_without_ipv6_addresses_serves_ipv4_by_the_same_listener() {
     let (mut server, clients) = rack();
     said(&server.inside, "sysctl -qw net.ipv6.conf.all.disable_ipv6=1");
     server.start(&["lan"]);
-    server.wait_for_log("hosts fetch from http://[::]:80");
+    server.wait_for_log("hosts fetch from http://10.77.0.1");
+    let listeners = said(&server.inside, "cat /proc/net/tcp6");
+    assert!(listeners.contains(" 00000000000000000000000000000000:0050 "), "[::]:80: {listeners}");
     serves_ipv4(&server, &clients);
     assert!(!server.log().contains("ERROR"), "{}", server.log());
 }

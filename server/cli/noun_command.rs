@@ -59,14 +59,16 @@ fn about(kind: NounKind) -> &'static str {
 }
 
 fn grammar(kind: NounKind) -> Command {
-    let command = Command::new(kind.label()).about(about(kind));
+    let command = Command::new(kind.label());
     let command = command.subcommand_required(true).arg_required_else_help(true);
-    match kind {
+    let command = match kind {
         NounKind::Host => HostCommand::augment_subcommands(command),
         NounKind::Tenant => TenantCommand::augment_subcommands(command),
         NounKind::ProfileTree => ProfileCommand::augment_subcommands(command),
         _ => NounCommand::augment_subcommands(command),
-    }
+    };
+    // What derives subcommands says something of their type.
+    command.about(about(kind))
 }
 
 impl Subcommand for AnyNoun {

@@ -11,6 +11,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
 use crate::cli::context::{Context, audit, moment, print};
@@ -50,6 +51,7 @@ impl Watch {
         let token = database.add_token(&name, false, expires_at).await?;
         let added = Action::TokenAdded { token: name.clone(), may_change: false, expires_at };
         audit(&inventory, added).await;
+        let mut terminated = signal(SignalKind::terminate())?;
         let mut screen = Screen::new(host, context.json);
         screen.states_at_start(&inventory)?;
         let watched = async {
@@ -64,6 +66,7 @@ impl Watch {
         let outcome = tokio::select! {
             outcome = watched => outcome,
             _ = tokio::signal::ctrl_c() => Ok(()),
+            _ = terminated.recv() => Ok(()),
         };
         database.remove_token(&name).await?;
         audit(&inventory, Action::TokenRemoved { token: name }).await;

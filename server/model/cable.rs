@@ -89,7 +89,13 @@ impl<'de> Visitor<'de> for NicVisitor {
 
     /// A MAC of decimal digits alone, which YAML reads as a number.
     fn visit_u64<E: Error>(self, number: u64) -> Result<Nic, E> {
-        self.visit_str(&format!("{number:012}"))
+        // YAML reads 001122334455 as a number. A vendor's part begins with three zeros at most;
+        // what has fewer digits was never a MAC.
+        const SHORTEST: u64 = 100_000_000;
+        match number {
+            SHORTEST.. => self.visit_str(&format!("{number:012}")),
+            _ => self.visit_str(&number.to_string()),
+        }
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Nic, A::Error> {

@@ -325,7 +325,7 @@ mod tests {
             ),
             (
                 "hosts:\n  a: {}\n  a: {}\n",
-                &["site.yaml:3:3: hosts.a: the key stands in line 2 already"],
+                &["site.yaml:3:3: hosts.a: the key is in line 2 already"],
             ),
             (
                 "hosts: *nobody",

@@ -115,7 +115,7 @@ fn columns(header: &csv::StringRecord) -> Result<Vec<Column>, Vec<RowError>> {
     }
     for (index, column) in columns.iter().enumerate() {
         if *column != Column::Unnamed && columns[..index].contains(column) {
-            errors.push(format!("column {} stands twice", index + 1));
+            errors.push(format!("column {} repeats an earlier column", index + 1));
         }
     }
     if errors.is_empty() {

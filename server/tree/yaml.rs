@@ -133,7 +133,7 @@ impl Builder {
     }
 }
 
-/// Refuses a key that stands twice, and puts in what `<<` brings along.
+/// Refuses a key that appears twice, and puts in what `<<` brings along.
 fn finish(content: Content) -> Result<Content, Refusal> {
     let Content::Map(entries) = content else { return Ok(content) };
     let (merged, mut own): (Entries, Entries) =
@@ -141,7 +141,7 @@ fn finish(content: Content) -> Result<Content, Refusal> {
     let mut first_at = HashMap::new();
     for (key, _) in &own {
         if let Some(first) = first_at.insert(key.text.clone(), key.position) {
-            let message = format!("the key stands in line {} already", first.line);
+            let message = format!("the key is in line {} already", first.line);
             return Err(Refusal::at(key.position, message).within(&key.text));
         }
     }

@@ -33,8 +33,7 @@ impl Desk {
         let mut child = Command::new(env!("CARGO_BIN_EXE_rackstrap"))
             .args(["--database", &self.store.url])
             // Where commands remember which inventory they have seen.
-            .arg("--data-dir")
-            .arg(self.dir.path().join("data"))
+            .args((!words.contains("--data-dir")).then_some("--data-dir=data"))
             .args(words.split(' '))
             .current_dir(&self.dir)
             .env("TZ", "UTC")

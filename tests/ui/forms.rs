@@ -19,7 +19,7 @@ async fn a_refused_value_is_named_at_its_field_and_nothing_is_lost() {
         ("address", "172.16.160.13", "addresses.virbr0", "r1-n02"),
         ("address", "10.9.9.9", "addresses.virbr0", "172.16.160.0/24"),
         ("address", "172.16.160.254", "addresses.virbr0", "gateway"),
-        ("reservation", "10.77.0.150", "reservations.provisioning", "10.77.0.100"),
+        ("reservation", "10.78.0.150", "reservations.provisioning", "10.77.0.0/24"),
         ("nic.mac", "52:54:00:aa:00:03", "nics.eth0", "r1-n02"),
         ("nic.mac", "52:54:00", "nics.eth0", "not a MAC address"),
         ("name", "r1_n01", "name", "RFC 1123"),
