@@ -65,8 +65,8 @@ async fn apply_lists_every_error_with_its_line_and_does_nothing() {
     assert_eq!(
         desk.bad("apply site.yaml"),
         [
-            "site.yaml:2:20: hosts.a.nics.eth0: \"x\" is not a MAC address: twelve hexadecimal \
-             digits are needed, such as 52:54:00:aa:00:01",
+            "site.yaml:2:20: hosts.a.nics.eth0: \"x\" is not a MAC address: expected twelve hexadecimal \
+             digits, such as 52:54:00:aa:00:01",
             "site.yaml:3:7: hosts.b: there is no key \"profil\"; did you mean \"profile\"?",
             "2 errors; nothing changed",
         ]

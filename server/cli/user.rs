@@ -78,7 +78,15 @@ impl UserCommand {
                     }
                     audit(&inventory, Action::UserRemoved { user: name.clone() }).await;
                 }
-                context.print(&json!({"removed": names}), String::new)?;
+                let none_left = database.list_users().await?.is_empty();
+                context.print(&json!({"removed": names}), || match none_left {
+                    true => {
+                        "no user is left: nobody can log in. Add one with \"rackstrap user set \
+                             NAME\"; else the next start creates \"admin\" with a new password\n"
+                            .to_owned()
+                    }
+                    false => String::new(),
+                })?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -100,7 +100,7 @@ async fn connect(context: &Context, token: &str) -> anyhow::Result<Stream> {
         Ok(lines)
     };
     let answered = timeout(ANSWER, asked).await.context("it did not answer in time").flatten();
-    answered.with_context(|| format!("the server at {listening} cannot be asked"))
+    answered.with_context(|| format!("cannot reach the server at {listening}"))
 }
 
 /// Shows what the server sends until it ends.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -31,9 +32,9 @@ const HEAD: Duration = Duration::from_secs(15);
 pub(crate) const BODY: Duration = Duration::from_secs(15);
 /// How long a client may take no byte of a response before its connection is closed.
 const STALLED: Duration = Duration::from_secs(60);
-/// How many connections one address may have. Reverse proxies and load generators on the server
-/// itself are not limited.
-const PER_ADDRESS: usize = 64;
+/// How many connections one address may have at least and at most, an eighth of all between: many
+/// hosts may be behind one NAT. Reverse proxies on the server itself are not limited.
+const PER_ADDRESS: RangeInclusive<usize> = 64..=512;
 /// Descriptors that are kept free for DHCP, TFTP, the database and files.
 const RESERVED: usize = 256;
 /// How often a refused connection is logged.
@@ -51,12 +52,17 @@ pub(crate) struct Limits {
 impl Limits {
     /// The limits of the listener of hosts: three quarters of what the limit of open files allows.
     pub(crate) fn of_machines() -> Self {
-        Self { connections: spare_descriptors() / 4 * 3, per_address: PER_ADDRESS }
+        Self::of(spare_descriptors() / 4 * 3)
     }
 
     /// The limits of the listener of the web UI and the API: a quarter.
     pub(crate) fn of_operators() -> Self {
-        Self { connections: spare_descriptors() / 4, per_address: PER_ADDRESS }
+        Self::of(spare_descriptors() / 4)
+    }
+
+    fn of(connections: usize) -> Self {
+        let per_address = (connections / 8).clamp(*PER_ADDRESS.start(), *PER_ADDRESS.end());
+        Self { connections, per_address }
     }
 }
 

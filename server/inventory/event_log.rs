@@ -2,6 +2,7 @@
 //! they are too old or too many.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use crate::inventory::database::{execute, insert_rows, with_connection, with_pool};
 use crate::inventory::event_page::{EventPageQuery, StoredEvent};
@@ -152,19 +153,21 @@ impl Database {
         Ok(with_pool!(self, pool => sqlx::query_scalar(LAST).fetch_one(pool).await)?)
     }
 
-    /// The newest `limit` events behind one with this number that others than `server` stored, oldest
-    /// first.
+    /// The newest `limit` events with these numbers that others than `server` stored, oldest first.
     pub(super) async fn list_events_of_others(
         &self,
-        after: i64,
+        numbers: RangeInclusive<i64>,
         server: i64,
         limit: i64,
     ) -> Result<Vec<Event>, Error> {
-        let sql =
-            format!("{SELECT} WHERE number > $1 AND server <> $2 ORDER BY number DESC LIMIT $3");
+        let sql = format!(
+            "{SELECT} WHERE number >= $1 AND number <= $2 AND server <> $3 \
+             ORDER BY number DESC LIMIT $4"
+        );
         let rows: Vec<EventRow> = with_pool!(self, pool =>
             sqlx::query_as(sqlx::AssertSqlSafe(sql))
-                .bind(after)
+                .bind(*numbers.start())
+                .bind(*numbers.end())
                 .bind(server)
                 .bind(limit)
                 .fetch_all(pool)

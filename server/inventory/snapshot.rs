@@ -1,6 +1,7 @@
 //! The whole site in memory, with the indexes that answering a packet needs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 
 use crate::inventory::database::{Transaction, with_connection};
 use crate::inventory::{Database, Error, hosts, specs, subnets};
@@ -18,6 +19,7 @@ pub struct Snapshot {
     by_bmc: HashMap<Mac, String>,
     by_identity: HashMap<Identity, String>,
     subnets: SubnetIndex,
+    shared: HashSet<IpAddr>,
 }
 
 impl Snapshot {
@@ -28,7 +30,8 @@ impl Snapshot {
         let subnets = SubnetIndex::new(&site);
         let bmcs = site.hosts.iter().filter_map(|(name, host)| Some((host.bmc.as_ref()?, name)));
         let by_bmc = bmcs.map(|(bmc, name)| (bmc.mac, name.clone())).collect();
-        Self { revision, site, by_mac, by_bmc, by_identity, subnets }
+        let shared = shared_addresses(&site);
+        Self { revision, site, by_mac, by_bmc, by_identity, subnets, shared }
     }
 
     /// Reads the whole site: eleven queries, however many hosts there are.
@@ -85,8 +88,49 @@ impl Snapshot {
         &self.subnets
     }
 
+    /// Whether several hosts have this address, each in a VRF of its own: it says nothing about
+    /// which of them a request is from.
+    pub fn is_shared(&self, address: IpAddr) -> bool {
+        self.shared.contains(&address)
+    }
+
     /// The host of this name.
     pub fn host(&self, name: &str) -> Option<(&str, &Host)> {
         self.site.hosts.get_key_value(name).map(|(name, host)| (name.as_str(), host))
+    }
+}
+
+/// The addresses that several hosts have.
+fn shared_addresses(site: &ResolvedSite) -> HashSet<IpAddr> {
+    let mut owners: HashMap<IpAddr, &str> = HashMap::new();
+    let mut shared = HashSet::new();
+    for (name, host) in &site.hosts {
+        for address in host.addresses.values().chain(host.reservations.values()) {
+            if owners.insert(*address, name).is_some_and(|other| other != name) {
+                shared.insert(*address);
+            }
+        }
+    }
+    shared
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_two_hosts_is_shared_and_one_that_a_host_has_twice_is_not() {
+        let (one, both) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+        let host = |addresses: &[(&str, IpAddr)], reserved: IpAddr| Host {
+            addresses: addresses.iter().map(|(link, it)| ((*link).to_owned(), *it)).collect(),
+            reservations: [("boot".to_owned(), reserved)].into_iter().collect(),
+            ..Host::default()
+        };
+        let mut site = Site::default();
+        site.hosts.insert("a".into(), host(&[("br0", one), ("br1", both)], one));
+        site.hosts.insert("b".into(), host(&[], both));
+        let snapshot = Snapshot::new(1, site);
+        assert!(snapshot.is_shared(both));
+        assert!(!snapshot.is_shared(one) && !snapshot.is_shared([10, 0, 0, 3].into()));
     }
 }

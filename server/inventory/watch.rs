@@ -67,7 +67,9 @@ impl Inventory {
         self.states.take_over(self.database.list_lives_after(seen).await?);
         if self.events.is_watched() {
             let own = self.events.server;
-            for event in self.database.list_events_of_others(seen, own, MOST_SHOWN).await? {
+            // Up to `last`: what comes meanwhile is shown the next time, and once.
+            let numbers = seen + 1..=last;
+            for event in self.database.list_events_of_others(numbers, own, MOST_SHOWN).await? {
                 self.events.show(event);
             }
         }

@@ -80,7 +80,7 @@ impl<'de> Visitor<'de> for NicVisitor {
     type Value = Nic;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a MAC address, or a mapping with mac, switch and port,")
+        f.write_str("a MAC address, or a mapping with mac, switch and port")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Nic, E> {

@@ -216,8 +216,8 @@ mod tests {
             (
                 "nics.eth0",
                 "52:54",
-                "nics.eth0: \"52:54\" is not a MAC address: twelve \
-                hexadecimal digits are needed, such as 52:54:00:aa:00:01",
+                "nics.eth0: \"52:54\" is not a MAC address: expected twelve \
+                hexadecimal digits, such as 52:54:00:aa:00:01",
             ),
             ("profil", "x", "there is no key \"profil\"; did you mean \"profile\"?"),
             ("unit.x", "1", "unit: expected a number from 0 to 65535, found a mapping"),

@@ -288,8 +288,10 @@ mod tests {
         let cases: [(&str, &[&str]); 11] = [
             (
                 "hosts: {a: {nics: {eth0: \"52:54\"}}}",
-                &["site.yaml:1:26: hosts.a.nics.eth0: \"52:54\" is not a MAC address: twelve \
-                 hexadecimal digits are needed, such as 52:54:00:aa:00:01"],
+                &[
+                    "site.yaml:1:26: hosts.a.nics.eth0: \"52:54\" is not a MAC address: expected twelve \
+                 hexadecimal digits, such as 52:54:00:aa:00:01",
+                ],
             ),
             (
                 "hosts:\n  a: {unit: x}\n  b:\n    profil: p\nracs: {}\n",

@@ -81,7 +81,7 @@ pub(super) async fn images(target: &Target) -> Vec<Finding> {
     }
     if findings.is_empty() {
         let count = snapshot.site.images.len();
-        findings.push(Finding::ok(check, format!("all files of {count} images exist")));
+        findings.push(Finding::ok(check, format!("images whose files are all here: {count}")));
     }
     findings
 }

@@ -94,17 +94,22 @@ impl Caller {
     /// Whether the caller is the host itself: its address is one that the host owns or leases, or
     /// that another DHCP server gave to one of its NICs.
     pub(super) fn is_host(&self, app: &App, name: &str, host: &Host) -> bool {
-        owns(host, self.address)
+        self.owns_address_of(&app.inventory.snapshot(), host)
             || self.lease(app).is_some_and(|lease| held_by(&lease, name, host))
             || self.is_neighbour(app, host)
+    }
+
+    /// Whether the caller's address is the host's. If another host has it too, in another VRF,
+    /// the caller's NIC decides.
+    fn owns_address_of(&self, snapshot: &Snapshot, host: &Host) -> bool {
+        owns(host, self.address)
+            && (!snapshot.is_shared(self.address) || is_nic_of(self.address, host))
     }
 
     /// Beside another DHCP server (`proxy_dhcp`) this one has no leases: the caller is the host
     /// whose NIC answers ARP for its address. Not behind a router, where that is the router's.
     fn is_neighbour(&self, app: &App, host: &Host) -> bool {
-        let IpAddr::V4(address) = self.address else { return false };
-        app.config.proxy_dhcp != ProxyDhcp::Off
-            && neighbour(address).is_some_and(|mac| host.has_mac(mac))
+        app.config.proxy_dhcp != ProxyDhcp::Off && is_nic_of(self.address, host)
     }
 
     /// The address that a host boots with: the caller's, if it is the host; else one that DHCP
@@ -144,7 +149,8 @@ impl Caller {
                 snapshot.host_of_mac(lease.mac).and_then(|(name, _)| hosts.get_key_value(name))
             }
         });
-        let found = by_lease.or_else(|| hosts.iter().find(|(_, host)| owns(host, self.address)));
+        let found = by_lease
+            .or_else(|| hosts.iter().find(|(_, host)| self.owns_address_of(snapshot, host)));
         found.map(|(name, host)| (name.as_str(), host))
     }
 
@@ -209,6 +215,12 @@ impl Caller {
         let IpAddr::V4(address) = self.address else { return None };
         app.leases.find(address).filter(|lease| lease.is_live(now_ms() / 1000))
     }
+}
+
+/// Whether the neighbour with this address is a NIC of the host.
+fn is_nic_of(address: IpAddr, host: &Host) -> bool {
+    let IpAddr::V4(address) = address else { return false };
+    neighbour(address).is_some_and(|mac| host.has_mac(mac))
 }
 
 /// The MAC of a neighbour, as the kernel knows it from ARP: it has one of every caller on the

@@ -44,9 +44,9 @@ fn macs(site: &ResolvedSite, findings: &mut Findings) {
     }
     let bmcs = site.hosts.iter().filter_map(|(name, host)| Some((name, host.bmc.as_ref()?)));
     for (host, bmc) in bmcs {
-        if let Some((other_host, other_label)) = owners.insert(bmc.mac, (host, "its bmc")) {
+        if let Some((other_host, other_label)) = owners.insert(bmc.mac, (host, "the BMC")) {
             let text = format!(
-                "{} belongs to {other_label} of {other_host} and to the bmc of {host}; a MAC \
+                "{} belongs to {other_label} of {other_host} and to the BMC of {host}; a MAC \
                  address identifies one of them",
                 bmc.mac
             );

@@ -199,7 +199,7 @@ fn lease(view: &HostView<'_>, findings: &mut Findings) {
     if let (Some(from), Some(until)) = (host.rented_from, host.rented_until)
         && until.ends_at() <= from.begins_at()
     {
-        let text = format!("the lease ends ({until}) before it begins ({from})");
+        let text = format!("the rental ends ({until}) before it begins ({from})");
         findings.error("N192", view.at("rented-until"), text);
     }
     if host.tenant.is_none() {

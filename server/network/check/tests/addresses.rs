@@ -24,7 +24,7 @@ pub(super) const ERRORS: &[Case] = &[
     ("N211", "vlan: 500\n", "vlan: 500\n    renew-time: 20m\n    rebind-time: 10m\n", "subnets.internal.renew-time", "less than the rebind time of 600 s"),
     ("N211", "vlan: 500\n", "vlan: 500\n    renew-time: 55m\n", "subnets.internal.renew-time", "less than the rebind time of 3150 s"),
     ("N212", "eth1: \"52:54:00:aa:00:02\"}", "eth1: \"52:54:00:aa:00:02\", iDRAC: \"52:54:00:aa:01:02\"}", "hosts.n1.nics.iDRAC", "write bmc: {mac: \"52:54:00:aa:01:02\"}"),
-    ("N104", "eth1: \"52:54:00:aa:00:02\"}", "eth1: \"52:54:00:aa:00:02\"}\n    bmc: {mac: \"52:54:00:aa:00:02\"}", "hosts.n1.bmc", "and to the bmc of n1"),
+    ("N104", "eth1: \"52:54:00:aa:00:02\"}", "eth1: \"52:54:00:aa:00:02\"}\n    bmc: {mac: \"52:54:00:aa:00:02\"}", "hosts.n1.bmc", "and to the BMC of n1"),
     ("N141", "eth1: \"52:54:00:aa:00:02\"}", "eth1: \"52:54:00:aa:00:02\"}\n    bmc: {mac: \"52:54:00:aa:01:02\", address: 10.77.0.12}", "hosts.n1.bmc", "on the bmc of n1"),
     ("N143", "eth1: \"52:54:00:aa:00:02\"}", "eth1: \"52:54:00:aa:00:02\"}\n    bmc: {mac: \"52:54:00:aa:01:02\", address: 10.77.0.1}", "hosts.n1.bmc", "is the gateway"),
     ("N143", "172.16.160.12", "172.16.160.254", N1, "is the gateway of subnet \"internal\""),
