@@ -37,6 +37,7 @@ pub mod http;
 pub mod inventory;
 mod lab;
 mod logs;
+mod memory;
 mod metrics;
 mod priority;
 mod serve;

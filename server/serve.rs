@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,9 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::config::{Config, LogFormat};
 use crate::files::FileStore;
-use crate::inventory::{self, Database, Expected, Inventory, OpenError, Retention};
+use crate::inventory::{
+    self, Database, Expected, Inventory, OpenError, Retention, create_private_directory,
+};
 use crate::leases::LeaseBook;
 use crate::lifecycle::stall::Patience;
 use crate::{dhcp, dhcp6, http, tftp};
@@ -31,9 +34,9 @@ const BACKLOG: i32 = 1024;
 /// Why the server did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
-    /// The files directory cannot be created.
-    #[error("cannot create directory {path}: {source}")]
-    FilesDir {
+    /// The files directory or the lock of the database cannot be created.
+    #[error("cannot create {path}: {source}")]
+    Create {
         /// The directory.
         path: String,
         /// The system's reason.
@@ -93,12 +96,14 @@ impl Server {
     pub(crate) async fn open(config: Config) -> Result<Self, ServeError> {
         http::listen::raise_descriptor_limit();
         let Config { data_dir, inventory_id, .. } = &config;
+        let url = config.database_url();
+        create_private_directory(data_dir).map_err(creating(data_dir))?;
+        // Before the schema is upgraded: it may be another server's.
+        let lock = lock_database(&url)?;
         let expected = Expected { data_dir, id: inventory_id.as_deref() };
-        let database = Database::open_known(&config.database_url(), &expected).await?;
-        let lock = lock_database(&config.database_url())?;
+        let database = Database::open_known(&url, &expected).await?;
         let files = config.files_path();
-        std::fs::create_dir_all(&files)
-            .map_err(|source| ServeError::FilesDir { path: files.display().to_string(), source })?;
+        std::fs::create_dir_all(&files).map_err(creating(&files))?;
         let inventory = Inventory::open(database.clone()).await?;
         inventory.states.set_patience(Patience { percent: config.boot_patience_percent });
         if config.log_format == LogFormat::Json {
@@ -176,19 +181,24 @@ impl Server {
         outcome
     }
 }
+/// The error of a file or directory that cannot be made.
+fn creating(path: &Path) -> impl Fn(io::Error) -> ServeError {
+    move |source| ServeError::Create { path: path.display().to_string(), source }
+}
+
 /// Takes SQLite's database for this server alone: two would give leases without knowing of each
 /// other. The lock ends with the process, however that ends.
 fn lock_database(url: &str) -> Result<Option<Flock<File>>, ServeError> {
     let Some(database) = url.strip_prefix("sqlite:") else { return Ok(None) };
-    let path = format!("{database}.lock");
-    let failed = |source| ServeError::FilesDir { path: path.clone(), source };
+    let path = PathBuf::from(format!("{database}.lock"));
+    let failed = creating(&path);
     let mut create = OpenOptions::new();
     let file = create.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let file = file.open(&path).map_err(failed)?;
+    let file = file.open(&path).map_err(&failed)?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(mut lock) => {
             let written = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
-            written.map_err(failed)?;
+            written.map_err(&failed)?;
             Ok(Some(lock))
         }
         Err((_, Errno::EWOULDBLOCK)) => {

@@ -108,7 +108,7 @@ async fn entries_are_listed_shown_put_and_removed() {
     let (status, wrong) = api.ask(&api.writer, "PUT", "/hosts/a", r#"{"unti": 1}"#).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     let error = &wrong["errors"][0];
-    assert_eq!(error["detail"], "there is no key \"unti\"; did you mean \"unit\"?", "{wrong}");
+    assert_eq!(error["detail"], "unknown key \"unti\"; did you mean \"unit\"?", "{wrong}");
     assert_eq!((&error["line"], &error["column"]), (&json!(1), &json!(2)), "{wrong}");
     assert_eq!(error["pointer"], "/unti", "{wrong}");
     let (status, refused) = api.ask(&api.writer, "PUT", "/hosts/a", r#"{"profile": "x"}"#).await;

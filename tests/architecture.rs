@@ -23,7 +23,7 @@ const fn room(
     Room { name, uses, edges_use }
 }
 
-const ROOMS: [Room; 25] = [
+const ROOMS: [Room; 26] = [
     // The pure core, from the bottom to the top.
     room("tree", &[], &[]),
     room("options", &[], &[]),
@@ -53,6 +53,7 @@ const ROOMS: [Room; 25] = [
     room("metrics", &[], &[]),
     room("udp", &[], &[]),
     room("priority", &[], &[]),
+    room("memory", &[], &[]),
     room("logs", &["config"], &[]),
     room("files", &[], &[]),
     room("inventory", &["model", "profile", "network", "lifecycle", "site_file", "metrics"], &[]),
@@ -74,6 +75,7 @@ const ROOMS: [Room; 25] = [
             "inventory",
             "app",
             "metrics",
+            "memory",
         ],
         &[],
     ),

@@ -67,7 +67,7 @@ async fn apply_lists_every_error_with_its_line_and_does_nothing() {
         [
             "site.yaml:2:20: hosts.a.nics.eth0: \"x\" is not a MAC address: expected twelve hexadecimal \
              digits, such as 52:54:00:aa:00:01",
-            "site.yaml:3:7: hosts.b: there is no key \"profil\"; did you mean \"profile\"?",
+            "site.yaml:3:7: hosts.b: unknown key \"profil\"; did you mean \"profile\"?",
             "2 errors; nothing changed",
         ]
     );
@@ -182,10 +182,10 @@ async fn check_and_render_speak_of_the_site_and_of_a_host() {
         assert_eq!(desk.good("render 52:54:00:AA:00:02"), files, "any NIC is the host");
         assert!(desk.json("render r1-n01")[0]["text"].is_string());
         let unknown = desk.bad("render r1-n0");
-        assert!(unknown[0].contains("there is no host \"r1-n0\""), "{unknown:?}");
+        assert!(unknown[0].contains("host \"r1-n0\" does not exist"), "{unknown:?}");
         let format = desk.bad("render r1-n01 --format netplam");
         assert!(
-            format[0].contains("there is no format \"netplam\"; there are: networkd"),
+            format[0].contains("format \"netplam\" does not exist; expected one of: networkd"),
             "{format:?}"
         );
 

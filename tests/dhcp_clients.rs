@@ -134,7 +134,7 @@ fn dhcpcd_is_told_the_rest_for_an_address_of_its_own() {
     let leases = tempfile::tempdir().unwrap();
     let client = RealClient::dhcpcd(&clients, "eth0", leases.path(), &["--inform=10.77.0.66/24"]);
     client.wait_for("INFORM", 1);
-    server.wait_for_log("has 10.77.0.66 and is told the settings");
+    server.wait_for_log("has 10.77.0.66 and gets its settings");
     assert!(server.leases().is_empty());
 }
 
@@ -342,5 +342,5 @@ fn an_interface_that_does_not_exist_is_named_with_those_that_do() {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
-    assert!(said.contains("interface \"eth9\" does not exist; there are: lo"), "{said}");
+    assert!(said.contains("interface \"eth9\" does not exist; expected one of: lo"), "{said}");
 }

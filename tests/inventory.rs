@@ -116,6 +116,30 @@ async fn an_apply_of_the_same_site_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_rack_goes_when_nothing_names_it() {
+    for store in Store::both().await {
+        let inventory = store.inventory().await;
+        apply(&inventory, site()).await.unwrap();
+        let remove = |site: &mut Site| {
+            site.racks.remove("r1");
+            Ok(())
+        };
+        let refused = inventory.change_site(change("remove r1"), remove).await.unwrap_err();
+        let told = refused.to_string();
+        assert!(told.starts_with("rack \"r1\" is in use by r1-n01, r1-n02"), "{told}");
+        assert_eq!(*store.inventory().await.snapshot().site, site(), "{}", store.kind);
+        let empty = |site: &mut Site| {
+            site.hosts.values_mut().for_each(|host| (host.rack, host.unit) = (None, None));
+            site.switches.values_mut().for_each(|switch| switch.rack = None);
+            site.racks.remove("r1");
+            Ok(())
+        };
+        inventory.change_site(change("empty r1"), empty).await.unwrap();
+        assert!(!inventory.snapshot().site.racks.contains_key("r1"), "{}", store.kind);
+    }
+}
+
+#[tokio::test]
 async fn every_noun_can_change_and_go() {
     for store in Store::both().await {
         let inventory = store.inventory().await;

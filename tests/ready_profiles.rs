@@ -55,7 +55,7 @@ tenants: {acme: {}}
     assert!(text.contains("initiator: r1-n02\n"), "{text}");
     assert!(text.contains("ipv4_range: \"10.0.1.110-10.0.1.120\"\n"), "{text}");
     let cases = [
-        ("?initiator=r1-n03", 409, "none of the members"),
+        ("?initiator=r1-n03", 409, "not one of the members"),
         ("?ovn-range=some", 400, "FROM-TO"),
         ("?uplink=eth0", 409, "eth0"),
     ];

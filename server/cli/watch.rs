@@ -42,7 +42,7 @@ impl Watch {
         let snapshot = inventory.snapshot();
         let host = self.host.map(|host| name_of(&snapshot, &host).to_owned());
         if let Some(host) = host.as_ref().filter(|host| !snapshot.site.hosts.contains_key(*host)) {
-            bail!("there is no host \"{host}\"");
+            bail!("host \"{host}\" does not exist");
         }
         let database = &inventory.database;
         let now = jiff::Timestamp::now();

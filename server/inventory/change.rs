@@ -110,6 +110,17 @@ pub enum ChangeError {
         /// The name.
         name: String,
     },
+    /// A rack was removed that hosts or switches name: it would be there again, without what was
+    /// said of it.
+    #[error(
+        "rack \"{rack}\" is in use by {}: move or remove them first", .used_by.join(", ")
+    )]
+    RackInUse {
+        /// The rack.
+        rack: String,
+        /// The hosts and switches that name it.
+        used_by: Vec<String>,
+    },
     /// The edit cannot be made on the site as it is.
     #[error("{0}")]
     Edit(String),
@@ -160,6 +171,11 @@ impl Inventory {
         change: Change<'_>,
         edit: impl FnOnce(&mut Site) -> Result<(), ChangeError>,
     ) -> Result<Committed, ChangeError> {
+        let edit = |site: &mut Site| {
+            let racks: Vec<String> = site.racks.keys().cloned().collect();
+            edit(site)?;
+            check_removed_racks(&racks, site)
+        };
         self.change(change, edit, false).await
     }
 
@@ -215,7 +231,7 @@ impl Inventory {
     /// Undoes a revision: every entry that it changed becomes what it was before.
     pub async fn revert(&self, change: Change<'_>, id: i64) -> Result<Committed, ChangeError> {
         let Some(revision) = self.database.find_revision(id).await? else {
-            return Err(ChangeError::Edit(format!("there is no revision {id}")));
+            return Err(ChangeError::Edit(format!("revision {id} does not exist")));
         };
         self.change_site(change, |site| revision.undo(site)).await
     }
@@ -233,6 +249,21 @@ impl Inventory {
             Err(error) => error.into(),
         }
     }
+}
+
+/// Refuses an edit that removed one of these racks and left hosts or switches in it.
+fn check_removed_racks(racks: &[String], after: &Site) -> Result<(), ChangeError> {
+    for rack in racks.iter().filter(|rack| !after.racks.contains_key(*rack)) {
+        let is_in = |named: &Option<String>| named.as_ref() == Some(rack);
+        let hosts = after.hosts.iter().filter(|(_, host)| is_in(&host.rack));
+        let switches = after.switches.iter().filter(|(_, switch)| is_in(&switch.rack));
+        let names = hosts.map(|(name, _)| name).chain(switches.map(|(name, _)| name));
+        let used_by: Vec<String> = names.cloned().collect();
+        if !used_by.is_empty() {
+            return Err(ChangeError::RackInUse { rack: rack.clone(), used_by });
+        }
+    }
+    Ok(())
 }
 
 async fn outdated(transaction: &mut Transaction) -> Result<ChangeError, Error> {

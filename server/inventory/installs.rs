@@ -198,6 +198,21 @@ impl Inventory {
         Ok(answer)
     }
 
+    /// Takes a step that somebody asks for, if `check` allows it of the install that is stored.
+    /// A dry run stores nothing.
+    async fn requested_step<E: From<InstallError>>(
+        &self,
+        request: InstallRequest<'_>,
+        check: impl FnOnce(Option<&Install>) -> Result<(), E>,
+        decide: impl FnOnce(Option<&Install>) -> Result<Install, InstallError>,
+    ) -> Result<Install, E> {
+        let step = self.step(request.host, |stored| {
+            let next = check(stored).and_then(|()| Ok(decide(stored)?));
+            (next.as_ref().ok().filter(|_| !request.dry_run).cloned(), next)
+        });
+        step.await.map_err(InstallError::from)?
+    }
+
     /// Arms a host: its next boot installs its image.
     ///
     /// # Errors
@@ -222,17 +237,11 @@ impl Inventory {
         let who = author.who;
         // Read anew: the host may have been protected by another process just now.
         let site = Snapshot::load(&self.database).await.map_err(InstallError::from)?.site;
-        let armed = self
-            .step(host, |stored| {
-                let armed = check(stored).and_then(|()| {
-                    let image = gate::check_arming(&site, host, stored, now);
-                    let image = image.map_err(InstallError::from)?;
-                    Ok(Install::armed(image, who, now))
-                });
-                (armed.as_ref().ok().filter(|_| !dry_run).cloned(), armed)
-            })
-            .await
-            .map_err(InstallError::from)??;
+        let decide = |stored: Option<&Install>| {
+            let image = gate::check_arming(&site, host, stored, now)?;
+            Ok(Install::armed(image, who, now))
+        };
+        let armed = self.requested_step(request, check, decide).await?;
         if dry_run {
             return Ok(armed);
         }
@@ -263,17 +272,11 @@ impl Inventory {
     ) -> Result<Install, E> {
         let InstallRequest { host, author, dry_run } = request;
         let now = now_ms() / 1000;
-        let cancelled = self
-            .step(host, |stored| {
-                let cancelled = check(stored).and_then(|()| {
-                    let cancelled = stored.and_then(|install| install.on_cancel(now));
-                    let nothing = || InstallError::NothingToCancel(host.to_owned());
-                    Ok(cancelled.ok_or_else(nothing)?)
-                });
-                (cancelled.as_ref().ok().filter(|_| !dry_run).cloned(), cancelled)
-            })
-            .await
-            .map_err(InstallError::from)??;
+        let decide = |stored: Option<&Install>| {
+            let cancelled = stored.and_then(|install| install.on_cancel(now));
+            cancelled.ok_or_else(|| InstallError::NothingToCancel(host.to_owned()))
+        };
+        let cancelled = self.requested_step(request, check, decide).await?;
         if dry_run {
             return Ok(cancelled);
         }

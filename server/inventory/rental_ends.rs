@@ -53,7 +53,7 @@ impl Inventory {
                 _ = tick.tick() => {}
             }
             if let Err(error) = self.tell_rental_ends(now_ms() / 1000).await {
-                tracing::warn!(%error, "that rentals have ended cannot be told; trying again");
+                tracing::warn!(%error, "cannot report the end of rentals; retrying");
             }
         }
     }

@@ -227,7 +227,7 @@ mod tests {
                 4,
             ),
             ("a reset without DHCP too", vec![(0, Script), (4, Kernel), (30, Script)], 2),
-            ("a warning is no boot", vec![(0, Warning), (1, Discover)], 1),
+            ("a warning is not a boot", vec![(0, Warning), (1, Discover)], 1),
         ];
         for (name, kinds, start) in cases {
             let all = events(&kinds);

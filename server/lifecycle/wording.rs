@@ -136,7 +136,7 @@ fn acknowledges(f: &mut impl Write, ack: &Ack) -> fmt::Result {
     match ack.grant {
         Grant::Given => write!(f, "given {address}")?,
         Grant::Kept => write!(f, "keeps {address}")?,
-        Grant::Informed => write!(f, "has {address} and is told the settings")?,
+        Grant::Informed => write!(f, "has {address} and gets its settings")?,
         Grant::Bootp => write!(f, "given {address} permanently (BOOTP)")?,
         Grant::BootOnly => f.write_str("told what to boot")?,
     }

@@ -63,7 +63,7 @@ pub enum RemoteAs {
 
 /// A text that is not an autonomous system number.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no autonomous system: a number, external or internal is needed")]
+#[error("\"{0}\" is not an autonomous system: expected a number, external or internal")]
 pub struct InvalidRemoteAs(pub String);
 
 impl FromStr for RemoteAs {

@@ -16,7 +16,7 @@ pub struct Caption(String);
 /// A text that is not one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} cannot stand in a file: one line of at most {LONGEST} characters without a backslash is needed"
+    "{0:?} is not allowed in a file: expected one line of at most {LONGEST} characters without a backslash"
 )]
 pub struct InvalidCaption(pub String);
 

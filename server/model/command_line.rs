@@ -55,12 +55,15 @@ impl fmt::Display for HostWord {
 pub enum ArgumentError {
     /// A brace that begins or ends no word for the host.
     #[error(
-        "unknown placeholder in \"{0}\"; there are {words}, and {DRACUT_WORD} as an argument of its own",
+        "unknown placeholder in \"{0}\"; expected one of: {words}; or {DRACUT_WORD} as an argument of its own",
         words = HostWord::ALL.map(HostWord::word).join(", ")
     )]
     Placeholder(String),
     /// iPXE would expand it.
-    #[error("kernel argument \"{0}\" has \"${{\", which iPXE expands; write it without")]
+    #[error(
+        "kernel argument \"{0}\" has \"${{\", which iPXE expands; to name the host, use one of: {words}",
+        words = HostWord::ALL.map(HostWord::word).join(", ")
+    )]
     Expansion(String),
     /// iPXE would take the rest of the line for a comment.
     #[error(
@@ -183,7 +186,7 @@ mod tests {
             ("{host}-{mac}", Ok("<host>-<mac>")),
             ("{address}", Ok("<address>")),
             ("l={labels}", Err("{labels} is on the command line, and the host has none")),
-            ("{hots}", Err("unknown placeholder in \"{hots}\"; there are {mac}, {host}")),
+            ("{hots}", Err("unknown placeholder in \"{hots}\"; expected one of: {mac}, {host}")),
             ("a}", Err("unknown placeholder")),
             ("{{host}}", Err("unknown placeholder")),
             ("${host}", Err("kernel argument \"${host}\" has \"${\"")),

@@ -17,7 +17,7 @@ pub struct CpuList(Vec<RangeInclusive<u16>>);
 /// A text that lists no processors.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "\"{0}\" lists no processors: numbers and ranges up to {LARGEST} are needed, such as 0-55,112-167"
+    "\"{0}\" is not a list of processors: expected numbers and ranges up to {LARGEST}, such as 0-55,112-167"
 )]
 pub struct InvalidCpuList(String);
 

@@ -22,7 +22,7 @@ pub enum HostNumberError {
     #[error("the host has no index: set index or unit")]
     NoIndex,
     /// A name other than `index`.
-    #[error("there is no parameter \"{0}\"; there are: {INDEX}")]
+    #[error("parameter \"{0}\" does not exist; expected one of: {INDEX}")]
     UnknownName(String),
     /// The result does not fit.
     #[error(transparent)]

@@ -176,7 +176,7 @@ pub struct Uuid(pub [u8; 16]);
 /// A text that is not a UUID.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "\"{0}\" is not a UUID: 32 hexadecimal digits are needed, such as \
+    "\"{0}\" is not a UUID: expected 32 hexadecimal digits, such as \
      4c4c4544-0042-3010-8051-b4c04f4d3232"
 )]
 pub struct InvalidUuid(pub String);

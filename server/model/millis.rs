@@ -11,7 +11,7 @@ pub struct Millis(pub u64);
 
 /// A text that is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not a time span: a number with ms, s, m, h or d is needed, such as 100ms")]
+#[error("\"{0}\" is not a duration: expected a number with ms, s, m, h or d, such as 100ms")]
 pub struct InvalidDuration(pub String);
 
 impl Millis {

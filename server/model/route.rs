@@ -22,7 +22,7 @@ pub enum Destination {
 
 /// A text that is not a destination.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not a destination: \"default\" or a prefix such as 10.0.0.0/8 is needed")]
+#[error("\"{0}\" is not a destination: expected \"default\" or a prefix such as 10.0.0.0/8")]
 pub struct InvalidDestination(pub String);
 
 impl FromStr for Destination {

@@ -389,7 +389,7 @@ pub struct DnsServer {
 /// A text that names no resolver.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "\"{0}\" is not a DNS server: ADDRESS, ADDRESS:PORT or either with #NAME is needed, such as \
+    "\"{0}\" is not a DNS server: expected ADDRESS, ADDRESS:PORT or either with #NAME, such as \
      223.5.5.5#dns.alidns.com"
 )]
 pub struct InvalidDnsServer(pub String);

@@ -65,7 +65,7 @@ pub use source_nat::SourceNat;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RenderError {
     /// The site has no such host.
-    #[error("there is no host \"{name}\"{hint}")]
+    #[error("host \"{name}\" does not exist{hint}")]
     UnknownHost {
         /// The name asked for.
         name: String,
@@ -97,7 +97,7 @@ pub enum RenderError {
         features: Vec<String>,
     },
     /// There is no such format.
-    #[error("there is no format \"{name}\"; there are: {}", Format::labels())]
+    #[error("format \"{name}\" does not exist; expected one of: {}", Format::labels())]
     UnknownFormat {
         /// The word given.
         name: String,

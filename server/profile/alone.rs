@@ -131,12 +131,12 @@ mod tests {
     fn a_key_that_does_not_exist_is_refused_wherever_it_is_written() {
         #[rustfmt::skip]
         let cases = [
-            ("network: {version: 2}", "network: there is no key \"version\"; there are"),
-            ("network: {vlans: {v: {}, w: {idd: 5}}}", "network.vlans.w: there is no key \"idd\""),
+            ("network: {version: 2}", "network: unknown key \"version\"; expected one of"),
+            ("network: {vlans: {v: {}, w: {idd: 5}}}", "network.vlans.w: unknown key \"idd\""),
             ("network: {vlans: {v.1: {}, v.2: {mtu: high}}}", "network.vlans.v.2.mtu: expected a number"),
-            ("racks: {r: {network: {nics: {eth0: {mut: 9000}}}}}", "racks.r.network.nics.eth0: there is no key \"mut\""),
+            ("racks: {r: {network: {nics: {eth0: {mut: 9000}}}}}", "racks.r.network.nics.eth0: unknown key \"mut\""),
             ("racks: {r: {network: {for-each: {}}}}", "racks.r.network.for-each: \"for-each\" belongs in a profile"),
-            ("hosts: {a: {network: {nics: {eth0: {mut: 9000}}}}}", "hosts.a.network.nics.eth0: there is no key \"mut\""),
+            ("hosts: {a: {network: {nics: {eth0: {mut: 9000}}}}}", "hosts.a.network.nics.eth0: unknown key \"mut\""),
             ("hosts: {a: {profile: none, network: {nics: x}}}", "hosts.a.network.nics: expected a mapping"),
         ];
         for (text, expected) in cases {
@@ -157,7 +157,7 @@ mod tests {
         ] {
             let told = told(text);
             let expected: &[&str] = match text.contains("routes") {
-                true => &["racks.r.network: there is no key \"routes\""],
+                true => &["racks.r.network: unknown key \"routes\""],
                 false => &[],
             };
             assert_eq!(told.len(), expected.len(), "{text}: {told:?}");

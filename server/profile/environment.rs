@@ -63,7 +63,7 @@ fn tenant(host: &Host, merged: &Merged) -> Option<String> {
 enum UnfitParameter {
     #[error(transparent)]
     Value(UnfitValue),
-    #[error("there is no subnet \"{name}\"{hint}")]
+    #[error("subnet \"{name}\" does not exist{hint}")]
     UnknownSubnet { name: String, hint: String },
 }
 

@@ -135,7 +135,7 @@ fn chain<'a>(site: &'a Site, name: &'a str) -> (Chain<'a>, Option<Fault>) {
         let Some(tree) = site.profiles.get(name).or_else(|| ready_profile(name)) else {
             let own = site.profiles.keys().map(String::as_str);
             let hint = hint(name, own.chain(ready_names()));
-            let fault = fault(format!("there is no profile \"{name}\"{hint}"));
+            let fault = fault(format!("profile \"{name}\" does not exist{hint}"));
             return (chain, Some(fault));
         };
         chain.push((name, tree));

@@ -191,7 +191,7 @@ fn what_is_wrong_is_told_where_it_was_written() {
         ),
         (
             "profiles: {a: {extends: bass}, base: {}}\nhosts: {x: {profile: a}}",
-            "profiles.a.extends: there is no profile \"bass\"; did you mean \"base\"?",
+            "profiles.a.extends: profile \"bass\" does not exist; did you mean \"base\"?",
         ),
         (
             "profiles: {a: {extends: b}, b: {nics: {eth0: {mtu: high}}}}\nhosts: {x: {profile: a}}",
@@ -207,11 +207,11 @@ fn what_is_wrong_is_told_where_it_was_written() {
         ),
         (
             "profiles: {a: {}}\nhosts: {x: {profile: a, parameters: {n: 1}}}",
-            "hosts.x.parameters.n: profile \"a\" has no parameter \"n\"; there are none",
+            "hosts.x.parameters.n: profile \"a\" has no parameter \"n\"; none are defined",
         ),
         (
             "profiles: {a: {systemd: =indx}}\nhosts: {x: {profile: a}}",
-            "profiles.a.systemd: there is no parameter \"indx\"; did you mean \"index\"?",
+            "profiles.a.systemd: parameter \"indx\" does not exist; did you mean \"index\"?",
         ),
         (
             "profiles: {a: {systemd: =index}}\nhosts: {x: {profile: a}}",
@@ -227,7 +227,7 @@ fn what_is_wrong_is_told_where_it_was_written() {
         ),
         (
             "profiles: {a: {parameters: {n: {type: colour}}}}\nhosts: {x: {profile: a}}",
-            "profiles.a.parameters.n.type: there is no word \"colour\"; there are: number, word, subnet, address, address-and-length, mac, boolean, text",
+            "profiles.a.parameters.n.type: unknown value \"colour\"; expected one of: number, word, subnet, address, address-and-length, mac, boolean, text",
         ),
         (
             "profiles: {a: {}}\nhosts: {x: {profile: a, network: {extends: b}}}",

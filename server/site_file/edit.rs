@@ -219,7 +219,7 @@ mod tests {
                 "nics.eth0: \"52:54\" is not a MAC address: expected twelve \
                 hexadecimal digits, such as 52:54:00:aa:00:01",
             ),
-            ("profil", "x", "there is no key \"profil\"; did you mean \"profile\"?"),
+            ("profil", "x", "unknown key \"profil\"; did you mean \"profile\"?"),
             ("unit.x", "1", "unit: expected a number from 0 to 65535, found a mapping"),
         ];
         for (path, value, expected) in cases {

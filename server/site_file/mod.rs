@@ -297,8 +297,8 @@ mod tests {
                 "hosts:\n  a: {unit: x}\n  b:\n    profil: p\nracs: {}\n",
                 &[
                     "site.yaml:2:13: hosts.a.unit: expected a number from 0 to 65535, found \"x\"",
-                    "site.yaml:4:5: hosts.b: there is no key \"profil\"; did you mean \"profile\"?",
-                    "site.yaml:5:1: there is no key \"racs\"; did you mean \"racks\"?",
+                    "site.yaml:4:5: hosts.b: unknown key \"profil\"; did you mean \"profile\"?",
+                    "site.yaml:5:1: unknown key \"racs\"; did you mean \"racks\"?",
                 ],
             ),
             (
@@ -311,8 +311,10 @@ mod tests {
             ),
             (
                 "subnets: {s: {cidr: 10.0.0.0/8, ranges: [{from: 10.0.0.1, to: 10.0.0.2, for: all}]}}",
-                &["site.yaml:1:78: subnets.s.ranges.0.for: there is no word \"all\"; there are: \
-                 dhcp, hosts, reserved"],
+                &[
+                    "site.yaml:1:78: subnets.s.ranges.0.for: unknown value \"all\"; expected one of: \
+                 dhcp, hosts, reserved",
+                ],
             ),
             (
                 "hosts: [a, b]",
@@ -409,7 +411,7 @@ mod tests {
             assert!(found.len() == 1 && found[0].contains("this is a netplan file"), "{found:?}");
         }
         let found = errors("network: {config: disabled}");
-        assert!(found[0].contains("there is no key \"config\""), "{found:?}");
+        assert!(found[0].contains("unknown key \"config\""), "{found:?}");
     }
 
     #[test]

@@ -472,7 +472,7 @@ mod tests {
             ("", &["row 1: no column is named \"host\""]),
             (
                 "host,colour\na,red\n",
-                &["row 1: there is no column \"colour\"; there are 24, \
+                &["row 1: unknown column \"colour\"; expected one of 24, \
                         such as host, rack, unit, index, serial, tenant, rented-from, rented-until"],
             ),
             (

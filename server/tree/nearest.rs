@@ -8,10 +8,12 @@ const LISTED: usize = 8;
 pub(crate) fn hint<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.collect();
     match nearest(name, known.iter().copied()) {
-        _ if known.is_empty() => "; there are none".into(),
+        _ if known.is_empty() => "; none are defined".into(),
         Some(nearest) => format!("; did you mean \"{nearest}\"?"),
-        None if known.len() <= LISTED => format!("; there are: {}", known.join(", ")),
-        None => format!("; there are {}, such as {}", known.len(), known[..LISTED].join(", ")),
+        None if known.len() <= LISTED => format!("; expected one of: {}", known.join(", ")),
+        None => {
+            format!("; expected one of {}, such as {}", known.len(), known[..LISTED].join(", "))
+        }
     }
 }
 
@@ -30,11 +32,11 @@ mod tests {
         let known = ["internal", "provisioning"];
         let cases = [
             ("internel", "; did you mean \"internal\"?"),
-            ("x", "; there are: internal, provisioning"),
+            ("x", "; expected one of: internal, provisioning"),
         ];
         for (name, expected) in cases {
             assert_eq!(hint(name, known.into_iter()), expected);
         }
-        assert_eq!(hint("x", [].into_iter()), "; there are none");
+        assert_eq!(hint("x", [].into_iter()), "; none are defined");
     }
 }

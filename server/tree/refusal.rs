@@ -106,7 +106,7 @@ impl serde::de::Error for Refusal {
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        Self { is_value: false, ..Self::custom(unknown("word", variant, expected)) }
+        Self { is_value: false, ..Self::custom(unknown("value", variant, expected)) }
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -126,5 +126,5 @@ impl serde::de::Error for Refusal {
 
 /// Says that there is no such key or word, and what there is.
 pub(crate) fn unknown(what: &str, given: &str, known: &[&str]) -> String {
-    format!("there is no {what} \"{given}\"{}", hint(given, known.iter().copied()))
+    format!("unknown {what} \"{given}\"{}", hint(given, known.iter().copied()))
 }

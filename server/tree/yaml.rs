@@ -82,7 +82,7 @@ impl Builder {
             }
             Event::Alias(anchor) => match self.anchors.get(&anchor) {
                 Some(node) => self.add(node.clone(), position),
-                None => Err(Refusal::at(position, "the alias stands inside its own anchor".into())),
+                None => Err(Refusal::at(position, "the alias is inside its own anchor".into())),
             },
             _ => Ok(()),
         }

@@ -112,7 +112,7 @@ fn what_a_switch_cannot_do_is_refused_by_name() {
             "mlag-peer: leaf1b",
             "mtu: 9214",
             "leaf1a",
-            "Ethernet12: bond0 of r1-n01 ends on leaf1b too, which is no MLAG peer",
+            "Ethernet12: bond0 of r1-n01 ends on leaf1b too, which is not an MLAG peer",
         ),
         (
             "{vendor: eos, rack: r1, mlag-peer: leaf1b}",
@@ -155,7 +155,7 @@ fn what_a_switch_cannot_do_is_refused_by_name() {
         }
     }
     let unknown = render_switch(&site(), "leaf1c").unwrap_err().to_string();
-    assert!(unknown.contains("there is no switch \"leaf1c\"; did you mean"), "{unknown}");
+    assert!(unknown.contains("switch \"leaf1c\" does not exist; did you mean"), "{unknown}");
 }
 
 #[test]

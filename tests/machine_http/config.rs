@@ -248,7 +248,7 @@ async fn every_format_is_served_whole_and_unpacks_with_its_permissions() {
     assert!(text.contains("cannot put back"), "{text}");
     let unknown = server.get("/config/52:54:00:aa:00:02/windows").await;
     assert_eq!(unknown.status(), 404);
-    assert!(unknown.text().await.unwrap().contains("there are: networkd, netplan"));
+    assert!(unknown.text().await.unwrap().contains("expected one of: networkd, netplan"));
 }
 
 #[tokio::test]

@@ -79,7 +79,7 @@ async fn wrong_texts_are_named_by_line_and_kept() {
         (
             "/change?noun=subnets&name=internal",
             ("vlan: 500", "vlam: 500"),
-            "line 4: subnets.internal: there is no key",
+            "line 4: subnets.internal: unknown key",
         ),
         ("/change?noun=subnets&name=internal", ("cidr: ", "cidr: ["), "line "),
         ("/change?noun=profiles&name=hypervisor", ("link: bond0", "link: bond9"), "bond9"),
@@ -101,7 +101,7 @@ async fn an_entry_in_use_is_not_removed() {
     form.push(("remove".into(), "on".into()));
     let answer = operator.post("/change", encode(&form)).await;
     assert_eq!(answer.status(), 422);
-    assert!(answer.text().await.unwrap().contains("there is no profile"));
+    assert!(answer.text().await.unwrap().contains("profile &#34;hypervisor&#34; does not exist"));
 }
 
 #[tokio::test]

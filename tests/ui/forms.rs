@@ -25,7 +25,7 @@ async fn a_refused_value_is_named_at_its_field_and_nothing_is_lost() {
         ("name", "r1_n01", "name", "RFC 1123"),
         ("name", "r1-n02", "name", "already"),
         ("unit", "forty", "unit", "1 to 100"),
-        ("profile", "nothing", "profile", "there is no profile"),
+        ("profile", "nothing", "profile", "profile &#34;nothing&#34; does not exist"),
     ];
     for (field, value, place, text) in cases {
         let answer =
@@ -210,7 +210,12 @@ async fn a_profiles_parameters_are_fields_with_their_kinds_and_defaults() {
         ("index", "many", "index", "not a number of 0 or more"),
         ("parameters.rails", "many", "parameters.rails", "expected a number from 1 to 16"),
         ("parameters.rails", "17", "parameters.rails", "1 to 16"),
-        ("parameters.subnet", "nowhere", "parameters.subnet", "there is no subnet"),
+        (
+            "parameters.subnet",
+            "nowhere",
+            "parameters.subnet",
+            "subnet &#34;nowhere&#34; does not exist",
+        ),
     ];
     for (field, value, place, text) in cases {
         let body = with_field(&operator.page("/hosts/g1/edit").await, field, value);

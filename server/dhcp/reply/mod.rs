@@ -21,17 +21,8 @@ pub(crate) const BOOT_SERVER_PORT: u16 = 4011;
 pub(crate) const CLIENT_PORT: u16 = 68;
 /// What every client takes, IP and UDP headers included (RFC 2131 section 2).
 const DEFAULT_MESSAGE_BYTES: u16 = 576;
-/// The options that a BOOTP client gets without option 55 (RFC 1533).
-const BOOTP_OPTIONS: [u8; 7] = [
-    code::SUBNET_MASK,
-    code::ROUTER,
-    code::DOMAIN_NAME_SERVER,
-    code::HOST_NAME,
-    code::DOMAIN_NAME,
-    code::INTERFACE_MTU,
-    code::BROADCAST_ADDRESS,
-];
-/// What a client without option 55 gets, besides what an operator added: as other servers do.
+/// What a client without option 55 gets, besides what an operator added, as other servers do: a
+/// DHCP client, and a BOOTP client, which has no such option (RFC 1533).
 const USUAL_REQUEST: [u8; 7] = [
     code::SUBNET_MASK,
     code::ROUTER,
@@ -149,7 +140,7 @@ pub(crate) fn build_reply<'a>(request: &'a Packet<'_>, content: &ReplyContent<'_
 /// (RFC 1534 section 2). The client's vendor area has 64 bytes, a modern one takes more.
 pub(crate) fn build_bootp<'a>(request: &'a Packet<'_>, content: &ReplyContent<'_>) -> Reply<'a> {
     let mut reply = empty_reply(request, None, content.link_mtu);
-    let codes = BOOTP_OPTIONS.into_iter();
+    let codes = USUAL_REQUEST.into_iter();
     reply.options = codes
         .filter_map(|code| content.added_option(code).or_else(|| inventory_option(code, content)))
         .collect();

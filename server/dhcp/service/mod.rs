@@ -80,7 +80,7 @@ pub(crate) async fn advertise(app: App, stop: CancellationToken) -> io::Result<(
 fn find_link(name: &str) -> io::Result<ServedLink> {
     read_link(name)?.ok_or_else(|| {
         let names = interface_names().join(", ");
-        let text = format!("interface \"{name}\" does not exist; there are: {names}");
+        let text = format!("interface \"{name}\" does not exist; expected one of: {names}");
         io::Error::new(io::ErrorKind::NotFound, text)
     })
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::answer::Answer;
 use super::extract::Query;
-use super::page::{Page, limit_of, next_link};
+use super::page::{NewestFirst, Page};
 use super::problem::Error;
 use crate::app::App;
 use crate::inventory::AuditQuery;
@@ -49,16 +49,10 @@ pub(super) async fn list(
     Query(filter): Query<AuditFilter>,
 ) -> Result<Answer<Page<AuditEntry>>, Error> {
     let AuditFilter { limit, cursor, who, kind, address, from_ms, until_ms } = filter;
-    let limit = limit_of(limit)?;
-    // One more than the page has: whether there is a next page.
-    let fetched = limit as u32 + 1;
-    let query =
-        AuditQuery { who, kind, address, from_ms, until_ms, before: cursor, limit: fetched };
+    let paging = NewestFirst::new(limit)?;
+    let (before, limit) = (cursor, paging.fetched());
+    let query = AuditQuery { who, kind, address, from_ms, until_ms, before, limit };
     app.inventory.settle_audit().await;
-    let mut found = app.inventory.database.page_audit(&query).await?;
-    let has_more = found.len() > limit;
-    found.truncate(limit);
-    let next = found.last().filter(|_| has_more).map(|last| next_link(&uri, &last.id));
-    let items = found.into_iter().map(|stored| stored.entry).collect();
-    Ok(Page { items, next, total: None }.into())
+    let found = app.inventory.database.page_audit(&query).await?;
+    Ok(paging.page(found, &uri, |last| last.id.clone(), |stored| stored.entry).into())
 }

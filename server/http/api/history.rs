@@ -10,7 +10,7 @@ use super::answer::Answer;
 use super::auth::Program;
 use super::extract::{Named, PathOf, Query};
 use super::nouns::{ChangeResult, How, not_found};
-use super::page::{Page, Paging, Position, SortValue, limit_of, next_link};
+use super::page::{NewestFirst, Page, Paging, Position, SortValue};
 use super::problem::Error;
 use crate::app::App;
 use crate::inventory::{self, EventPageQuery, Report, Revision};
@@ -223,7 +223,7 @@ pub(super) async fn events(
     Query(query): Query<EventQuery>,
 ) -> Result<Answer<Page<Event>>, Error> {
     let EventQuery { limit, cursor, host, mac, kind, address, q, until_ms, .. } = query;
-    let limit = limit_of(limit)?;
+    let paging = NewestFirst::new(limit)?;
     let after = query.after_ms.map(|after_ms| after_ms.saturating_add(1));
     let wanted = EventPageQuery {
         host,
@@ -234,16 +234,10 @@ pub(super) async fn events(
         from_ms: query.from_ms.unwrap_or_default().max(after.unwrap_or_default()),
         until_ms,
         before: cursor,
-        // One more than the page has: whether there is a next page.
-        limit: limit as u32 + 1,
+        limit: paging.fetched(),
     };
-    let mut found = app.inventory.database.page_events(&wanted).await?;
-    let has_more = found.len() > limit;
-    found.truncate(limit);
-    let last = found.last().filter(|_| has_more);
-    let next = last.map(|last| next_link(&uri, &last.number.to_string()));
-    let items = found.into_iter().map(|stored| stored.event).collect();
-    Ok(Page { items, next, total: None }.into())
+    let found = app.inventory.database.page_events(&wanted).await?;
+    Ok(paging.page(found, &uri, |last| last.number.to_string(), |stored| stored.event).into())
 }
 
 /// Which revisions are wanted.
@@ -268,17 +262,11 @@ pub(super) async fn revisions(
     OriginalUri(uri): OriginalUri,
     Query(query): Query<RevisionQuery>,
 ) -> Result<Answer<Page<Revision>>, Error> {
-    let limit = limit_of(query.limit)?;
-    let before = query.cursor.unwrap_or(i64::MAX);
-    // One more than the page has: whether there is a next page.
-    let fetched = limit as u32 + 1;
+    let paging = NewestFirst::new(query.limit)?;
+    let (before, who) = (query.cursor.unwrap_or(i64::MAX), query.who.as_deref());
     let database = &app.inventory.database;
-    let mut items = database.list_revisions_before(before, query.who.as_deref(), fetched).await?;
-    let has_more = items.len() > limit;
-    items.truncate(limit);
-    let last = items.last().filter(|_| has_more);
-    let next = last.map(|last| next_link(&uri, &last.id.to_string()));
-    Ok(Page { items, next, total: None }.into())
+    let found = database.list_revisions_before(before, who, paging.fetched()).await?;
+    Ok(paging.page(found, &uri, |last| last.id.to_string(), |revision| revision).into())
 }
 
 /// The path of a revision.

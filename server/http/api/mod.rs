@@ -170,7 +170,7 @@ fn leases() -> ApiRouter<App> {
         openapi::operation(op, "leases", "get_lease", "Get a lease", &[400, 404])
     })
     .delete_with(history::remove_lease, |op| {
-        let summary = "Take a lease back; its client is not told";
+        let summary = "Release a lease; its client is not notified";
         openapi::operation(op, "leases", "delete_lease", summary, &[400, 403, 404])
     });
     ApiRouter::new().api_route("/leases", list).api_route("/leases/{address}", one)

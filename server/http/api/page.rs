@@ -130,8 +130,42 @@ impl Paging {
     }
 }
 
+/// A list that the database pages by itself, newest first: a cursor is the number or id of the last
+/// item of the page before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewestFirst {
+    limit: usize,
+}
+
+impl NewestFirst {
+    /// Reads `limit`.
+    pub(super) fn new(limit: Option<u32>) -> Result<Self, Error> {
+        Ok(Self { limit: limit_of(limit)? })
+    }
+
+    /// How many items to fetch: one more than the page has shows whether there is a next page.
+    pub(super) fn fetched(self) -> u32 {
+        self.limit as u32 + 1
+    }
+
+    /// Makes the page of what was fetched.
+    pub(super) fn page<R, T>(
+        self,
+        mut found: Vec<R>,
+        uri: &Uri,
+        cursor: impl Fn(&R) -> String,
+        item: impl Fn(R) -> T,
+    ) -> Page<T> {
+        let has_more = found.len() > self.limit;
+        found.truncate(self.limit);
+        let last = found.last().filter(|_| has_more);
+        let next = last.map(|last| next_link(uri, &cursor(last)));
+        Page { items: found.into_iter().map(item).collect(), next, total: None }
+    }
+}
+
 /// How many items a page is to have.
-pub(super) fn limit_of(limit: Option<u32>) -> Result<usize, Error> {
+fn limit_of(limit: Option<u32>) -> Result<usize, Error> {
     let limit = limit.map_or(DEFAULT_LIMIT, |limit| limit as usize);
     if (1..=MAX_LIMIT).contains(&limit) {
         return Ok(limit);
@@ -141,7 +175,7 @@ pub(super) fn limit_of(limit: Option<u32>) -> Result<usize, Error> {
 }
 
 /// The path and query of the page that begins behind `cursor`.
-pub(super) fn next_link(uri: &Uri, cursor: &str) -> String {
+fn next_link(uri: &Uri, cursor: &str) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     let given = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
     for (name, value) in given.filter(|(name, _)| name != "cursor") {

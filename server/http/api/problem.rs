@@ -22,18 +22,20 @@ pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 /// What a request can fail with.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    #[error("a token is needed: Authorization: Bearer TOKEN (make one: rackstrap token add NAME)")]
+    #[error(
+        "no token: send Authorization: Bearer TOKEN (create one with rackstrap token add NAME)"
+    )]
     NoToken,
     #[error("token \"{0}\" may read and not change (rackstrap token add NAME --may-change)")]
     MayNotChange(String),
-    #[error("there is no {noun} \"{name}\"{hint}")]
+    #[error("{noun} \"{name}\" does not exist{hint}")]
     NotFound {
         noun: &'static str,
         name: String,
         /// The nearest name there is, as a sentence's end.
         hint: String,
     },
-    #[error("there is no route {0}; /api/v1/openapi.json lists all of them")]
+    #[error("{0} is not a route; /api/v1/openapi.json lists all routes")]
     NoRoute(String),
     #[error("{method} is not allowed on {path}")]
     Method { method: String, path: String },

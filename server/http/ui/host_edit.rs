@@ -297,6 +297,7 @@ fn form_errors_of(error: ChangeError, form: &HostForm) -> Result<FormErrors, Err
         error @ ChangeError::Exists { .. } => form_errors.add("name", error.to_string()),
         error @ (ChangeError::Outdated { .. }
         | ChangeError::Edit(_)
+        | ChangeError::RackInUse { .. }
         | ChangeError::MassRemoval(_)) => {
             form_errors.add("", error.to_string());
         }

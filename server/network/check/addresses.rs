@@ -29,7 +29,7 @@ pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
             Some(subnet) => in_subnet(name, subnet, *address, at, findings),
             None => {
                 let hint = nearest::hint(name, view.site.subnets.keys().map(String::as_str));
-                findings.error("N180", at(), format!("there is no subnet \"{name}\"{hint}"));
+                findings.error("N180", at(), format!("subnet \"{name}\" does not exist{hint}"));
             }
         }
     }

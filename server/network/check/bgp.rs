@@ -74,7 +74,7 @@ fn router_id(view: &ProfileView<'_>, bgp: &BgpSpec, findings: &mut Findings) {
     let names = || view.network.links.keys().map(String::as_str);
     let text = match &bgp.router_id {
         Some(name) if !view.network.links.contains_key(name) => {
-            format!("there is no link \"{name}\"{}", nearest::hint(name, names()))
+            format!("link \"{name}\" does not exist{}", nearest::hint(name, names()))
         }
         Some(name) => format!("{name} has no IPv4 address of its own"),
         None => {
@@ -96,7 +96,7 @@ fn neighbor_mistake(view: &ProfileView<'_>, neighbor: &BgpNeighbor) -> Option<St
     };
     let Some(link) = view.network.links.get(name) else {
         let names = view.network.links.keys().map(String::as_str);
-        return Some(format!("there is no link \"{name}\"{}", nearest::hint(name, names)));
+        return Some(format!("link \"{name}\" does not exist{}", nearest::hint(name, names)));
     };
     if let Some(owner) = view.network.owner(link) {
         let owner = &owner.name;
@@ -140,7 +140,7 @@ fn announced(view: &ProfileView<'_>, announcement: &Announcement) -> Option<Stri
             Some(_) => Some(format!("{name} has no address to announce")),
             None => {
                 let names = view.network.links.keys().map(String::as_str);
-                Some(format!("there is no link \"{name}\"{}", nearest::hint(name, names)))
+                Some(format!("link \"{name}\" does not exist{}", nearest::hint(name, names)))
             }
         },
         Announcement::Prefix(prefix) => {

@@ -49,7 +49,7 @@ fn pair(site: &ResolvedSite, name: &str, switch: &Switch, findings: &mut Finding
     let place = || Location::of::<Switch>(name).at("mlag-peer");
     let Some(other) = site.switches.get(peer) else {
         let hint = nearest::hint(peer, site.switches.keys().map(String::as_str));
-        return findings.error("N180", place(), format!("there is no switch \"{peer}\"{hint}"));
+        return findings.error("N180", place(), format!("switch \"{peer}\" does not exist{hint}"));
     };
     if other.mlag_peer.as_deref() != Some(name) || peer == name {
         let theirs = other.mlag_peer.as_deref().unwrap_or("none");
@@ -74,7 +74,7 @@ pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
         let Some(switch) = view.site.switches.get(&need.cable.switch) else {
             let known = view.site.switches.keys().map(String::as_str);
             let name = &need.cable.switch;
-            let text = format!("there is no switch \"{name}\"{}", nearest::hint(name, known));
+            let text = format!("switch \"{name}\" does not exist{}", nearest::hint(name, known));
             findings.error("N180", at(view, need), text);
             continue;
         };

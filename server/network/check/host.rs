@@ -40,7 +40,7 @@ fn unknown(
 ) {
     let Some(name) = name.filter(|name| !known.contains(name)) else { return };
     let hint = nearest::hint(name, known.iter().copied());
-    findings.error("N180", view.at(key), format!("there is no {key} \"{name}\"{hint}"));
+    findings.error("N180", view.at(key), format!("{key} \"{name}\" does not exist{hint}"));
     if let Some(nearest) = nearest::nearest(name, known.into_iter()) {
         findings.suggest(view.at(key), nearest);
     }

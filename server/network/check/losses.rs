@@ -9,7 +9,7 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     let at = || view.within(["format"]);
     let Ok(format) = name.parse::<Format>() else {
         let hint = nearest::hint(name, Format::ALL.iter().map(|format| format.label()));
-        let text = format!("there is no format \"{name}\"{hint}");
+        let text = format!("format \"{name}\" does not exist{hint}");
         return findings.error("N180", at(), text);
     };
     // A host of the profile, where there is one: some formats depend on its MACs.

@@ -214,7 +214,7 @@ fn unknown_settings(view: &ProfileView<'_>, findings: &mut Findings) {
             continue;
         };
         let hint = nearest::hint(wrong, known.iter().copied());
-        let text = format!("the kernel has no setting {name}: there is no \"{wrong}\"{hint}");
+        let text = format!("the kernel has no setting {name}: unknown \"{wrong}\"{hint}");
         findings.error("N180", view.within(["sysctls"]), text);
     }
 }

@@ -57,7 +57,7 @@ fn subnets(view: &ProfileView<'_>, findings: &mut Findings) {
     for (link, subnet) in view.profile.subnets() {
         if !view.site.subnets.contains_key(subnet) {
             let hint = nearest::hint(subnet, view.site.subnets.keys().map(String::as_str));
-            let text = format!("there is no subnet \"{subnet}\"{hint}");
+            let text = format!("subnet \"{subnet}\" does not exist{hint}");
             findings.error("N180", view.at(link, "subnet"), text);
             let names = view.site.subnets.keys().map(String::as_str);
             if let Some(nearest) = nearest::nearest(subnet, names) {
@@ -175,7 +175,7 @@ fn without_id(view: &ProfileView<'_>, link: &Link) -> String {
             format!("{name} has no VLAN id: subnet \"{subnet}\" has none")
         }
         Some((name, subnet)) => format!(
-            "{name} has no VLAN id: there is no subnet \"{subnet}\"{}",
+            "{name} has no VLAN id: subnet \"{subnet}\" does not exist{}",
             nearest::hint(subnet, names())
         ),
         None => format!("{} has no VLAN id: set id, or a subnet that has one", link.name),

@@ -209,7 +209,7 @@ fn tenant(site: &Site, name: &str, subnet: &Subnet, findings: &mut Findings) {
     if let Some(tenant) = unknown {
         let hint = nearest::hint(tenant, site.tenants.keys().map(String::as_str));
         let place = Location::of::<Subnet>(name).at("tenant");
-        findings.error("N180", place, format!("there is no tenant \"{tenant}\"{hint}"));
+        findings.error("N180", place, format!("tenant \"{tenant}\" does not exist{hint}"));
     }
 }
 

@@ -35,7 +35,7 @@ pub struct Fabric {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FabricError {
     /// The site has no such switch.
-    #[error("there is no switch \"{name}\"{hint}")]
+    #[error("switch \"{name}\" does not exist{hint}")]
     UnknownSwitch {
         /// The name asked for.
         name: String,

@@ -168,7 +168,7 @@ impl Plan<'_> {
         let peer = self.switch.mlag_peer.as_deref();
         if let Some(other) = there.iter().find(|member| peer != Some(&member.cable.switch)) {
             self.losses.push(format!(
-                "{}: {bond} of {host} ends on {} too, which is no MLAG peer",
+                "{}: {bond} of {host} ends on {} too, which is not an MLAG peer",
                 first.cable.port, other.cable.switch
             ));
         }

@@ -125,7 +125,7 @@ pub enum PreseedError {
     #[error("a MicroCloud needs hosts, and none is named or has the profile")]
     NoHosts,
     /// The one that begins is not a member.
-    #[error("the initiator \"{0}\" is none of the members: {1}")]
+    #[error("the initiator \"{0}\" is not one of the members: {1}")]
     Initiator(String, String),
     /// A host has no link for a purpose, or not the one that was named.
     #[error("host \"{host}\" has no {wanted}")]
@@ -156,7 +156,7 @@ pub enum PreseedError {
     Unlike(&'static str, String),
     /// A text that is not a range.
     #[error(
-        "\"{0}\" is no range of IPv4 addresses: FROM-TO is needed, such as 10.0.1.101-10.0.1.150"
+        "\"{0}\" is not a range of IPv4 addresses: expected FROM-TO, such as 10.0.1.101-10.0.1.150"
     )]
     InvalidRange(String),
     /// A range that OVN cannot have.

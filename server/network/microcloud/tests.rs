@@ -64,8 +64,8 @@ fn what_microcloud_would_refuse_or_misuse_is_refused() {
     type Change = fn(&mut Cluster);
     let cases: [(&str, &str, Change, &str); 9] = [
         ("", "", |c| c.hosts.clear(), "needs hosts"),
-        ("", "", |c| c.hosts.push("mc-3".into()), "there is no host \"mc-3\""),
-        ("", "", |c| c.initiator = Some("mc-3".into()), "none of the members: mc-1, mc-2"),
+        ("", "", |c| c.hosts.push("mc-3".into()), "host \"mc-3\" does not exist"),
+        ("", "", |c| c.initiator = Some("mc-3".into()), "not one of the members: mc-1, mc-2"),
         ("", "", |c| c.uplink = Some("eth2".into()), "no link \"eth2\" that may be its uplink"),
         ("", "", |c| c.range = "10.0.1.99-10.0.1.150".parse().ok(), "no reserved range of subnet"),
         ("", "", |c| c.range = "10.7.0.1-10.7.0.9".parse().ok(), "10.7.0.1 is in no subnet"),

@@ -73,18 +73,18 @@ pub(crate) enum ExpressionError {
     #[error("\"{0}\" names no subnet")]
     SubnetMissing(String),
     #[error(
-        "a subnet has no \"{0}\"; there are: gateway, network, vlan, mtu and \"address NUMBER\""
+        "a subnet has no \"{0}\"; expected one of: gateway, network, vlan, mtu and \"address NUMBER\""
     )]
     UnknownFact(String),
     #[error("\"{0}\" has a < without a >; write << for the character itself")]
     Unclosed(String),
     /// The hint is the end of the sentence: see [`hint`].
-    #[error("there is no parameter \"{name}\"{}{hint}", minus_hint(.name))]
+    #[error("parameter \"{name}\" does not exist{}{hint}", minus_hint(.name))]
     UnknownName { name: String, hint: String },
     #[error("{name} is \"{value}\", which is not a number")]
     NotANumber { name: String, value: Term },
     /// The hint is the end of the sentence: see [`hint`].
-    #[error("there is no subnet \"{name}\"{hint}")]
+    #[error("subnet \"{name}\" does not exist{hint}")]
     UnknownSubnet { name: String, hint: String },
     #[error("no subnet {} has the role \"{role}\"", whose(.tenant.as_deref()))]
     UnknownRole { tenant: Option<String>, role: String },

@@ -56,7 +56,7 @@ fn what_cannot_be_computed_is_refused_in_words() {
         ("9223372036854775807 + 1", "is too large"),
         ("99999999999999999999", "is too large"),
         ("gateway of six", "subnet \"six\" has no gateway"),
-        ("gateway of nowhere", "there is no subnet \"nowhere\""),
+        ("gateway of nowhere", "subnet \"nowhere\" does not exist"),
         ("colour of six", "a subnet has no \"colour\""),
         ("address 255 of rail3", "broadcast"),
         ("address 0 of rail3", "network"),

@@ -51,7 +51,7 @@ pub(super) const ERRORS: &[Case] = &[
     ("N121", "    bonds:", "    nics: {eth0: {accept-ra: true}}\n    bonds:", "profiles.hypervisor.nics.eth0", "router advertisements on eth0 is lost"),
     ("N132", "    bonds:", "    nics: {eth0: {max-mtu: 1500}}\n    bonds:", "profiles.hypervisor.nics.eth0.max-mtu", "eth0 would have MTU 9000, but its hardware allows 1500"),
     ("N110", "native-vlan: 10}", "native-vlan: 4095}", "switches.leaf1a.native-vlan", "outside 1-4094"),
-    ("N110", VLAN, "{vlan500: {link: bond0, subnet: internal}, v9: {link: bond0, id: othr}}", "profiles.hypervisor.vlans.v9.id", "there is no subnet \"othr\"; did you mean \"other\"?"),
+    ("N110", VLAN, "{vlan500: {link: bond0, subnet: internal}, v9: {link: bond0, id: othr}}", "profiles.hypervisor.vlans.v9.id", "subnet \"othr\" does not exist; did you mean \"other\"?"),
     ("N110", VLAN, "{vlan500: {link: bond0, subnet: internal}, v9: {link: bond0, id: provisioning}}", "profiles.hypervisor.vlans.v9.id", "subnet \"provisioning\" has none"),
     ("N111", VLAN, "{vlan500: {link: bond0, subnet: internal}, v9: {link: bond0, id: internal}}", "profiles.hypervisor.vlans.v9.id", "vlan500 and v9 are both VLAN 500"),
     ("N121", "    bonds:", "    nics: {eth0: {routes: [{to: 10.0.0.0/8, via: 10.1.1.1, on-link: true}]}}\n    bonds:", "profiles.hypervisor.nics.eth0", "a route or rule on eth0 is lost"),

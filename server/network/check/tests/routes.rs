@@ -10,7 +10,7 @@ pub(super) const ERRORS: &[Case] = &[
     ("N151", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 0.0.0.0/0, type: blackhole}]}}", "profiles.hypervisor.bridges.br0.default-route", "with metric 0"),
     ("N158", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 10.0.0.0/8, via: 172.16.160.9}, {to: 10.0.0.0/8, via: 172.16.160.8}]}}", "profiles.hypervisor.bridges.br0.routes", "both have a route to 10.0.0.0/8 in table 254 with metric 0"),
     ("N180", "    bonds:", "    sysctls: {nett.ipv4.ip_forward: \"1\"}\n    bonds:", "profiles.hypervisor.sysctls", "did you mean \"net\"?"),
-    ("N180", "    bonds:", "    sysctls: {net.ipv5.ip_forward: \"1\"}\n    bonds:", "profiles.hypervisor.sysctls", "there is no \"ipv5\""),
+    ("N180", "    bonds:", "    sysctls: {net.ipv5.ip_forward: \"1\"}\n    bonds:", "profiles.hypervisor.sysctls", "unknown \"ipv5\""),
     ("N150", "gateway: 172.16.160.254", "gateway: 172.16.161.254", "subnets.internal.gateway", "wait for it for ever"),
     ("N150", "gateway: 172.16.160.254", "gateway: 172.16.160.255", "subnets.internal.gateway", "broadcast"),
     ("N151", "lacp-rate: fast", "subnet: provisioning", "profiles.hypervisor.bridges.br0.default-route", "default-route: false"),
