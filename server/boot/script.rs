@@ -242,6 +242,9 @@ fn kernel_line(
     if let Some(token) = &target.token {
         arguments.push(format!("rackstrap.token={token}").parse()?);
     }
+    if image.disk.is_some() {
+        arguments.push("rackstrap.deploy".parse()?);
+    }
     for word in image.cmdline.split_whitespace() {
         if word != DRACUT_WORD {
             arguments.push(KernelArg::fill(word, |word| target.value(word))?);
@@ -258,6 +261,7 @@ fn kernel_line(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Site;
 
     fn target() -> Target {
         Target {
@@ -321,6 +325,27 @@ mod tests {
             // It may have changed the disk before it failed.
             assert!(script.contains("|| exit 1"), "{script}");
         }
+    }
+
+    #[test]
+    fn a_disk_image_boots_the_live_system_that_writes_it() {
+        let disk = Image { disk: Some("images/debian.raw.zst".into()), ..Image::default() };
+        let missing = Image { live_system: Some("other".into()), ..disk.clone() };
+        let site = Site {
+            images: [("live", live()), ("debian", disk), ("lost", missing)]
+                .map(|(name, image)| (name.to_owned(), image))
+                .into(),
+            ..Site::default()
+        };
+        let target = Target { token: Some("t0ken".parse().unwrap()), ..target() };
+        let image = site.image_to_boot("debian").unwrap();
+        assert!(image.installs() && image.has_file("images/debian.raw.zst"));
+        let script = boot(&target, "debian", &image, true, None).unwrap();
+        assert!(script.contains("/files/live/vmlinuz?token=t0ken"), "{script}");
+        assert!(script.contains(" rackstrap.deploy console=ttyS0 quiet"), "{script}");
+        let lost = site.image_to_boot("lost").unwrap();
+        assert_eq!(boot(&target, "lost", &lost, true, None), Err(ScriptError::Ambiguous));
+        assert!(!site.image_to_boot("live").unwrap().installs());
     }
 
     #[test]

@@ -288,9 +288,8 @@ impl Listed for ProfileTree {
 impl Listed for Image {
     const COLUMNS: &'static [&'static str] = &["boots", "hosts"];
     fn cells(&self, name: &str, site: &ResolvedSite) -> Vec<String> {
-        let boots = [("kernel", &self.kernel), ("efi", &self.efi), ("script", &self.script)];
-        let given =
-            boots.iter().find_map(|(what, path)| Some(format!("{what} {}", path.as_ref()?)));
+        let boots = self.files().find(|(what, _)| *what != "initrd");
+        let given = boots.map(|(what, path)| format!("{what} {path}"));
         let local = || (if self.local { "local disk" } else { "-" }).to_owned();
         let used = count_hosts(site, |host| host.image.as_deref() == Some(name));
         vec![given.unwrap_or_else(local), used]

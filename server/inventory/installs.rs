@@ -150,7 +150,7 @@ impl Inventory {
         let token_hash = token.map(token_hash);
         let asker = Asker {
             host: host.map(|(_, host)| host),
-            image: image.and_then(|image| snapshot.site.images.get(image)),
+            image: image.and_then(|image| snapshot.image_to_boot(image)),
             install: host.and_then(|(name, _)| installs.of(name)),
             is_protected: host
                 .is_some_and(|(name, _)| gate::protector(&snapshot.site, name).is_some()),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::inventory::database::{Transaction, with_connection};
 use crate::inventory::{Database, Error, hosts, specs, subnets};
-use crate::model::{Bmc, Host, Identity, Mac, NounKind, Site, SubnetIndex};
+use crate::model::{Bmc, Host, Identity, Image, Mac, NounKind, Site, SubnetIndex};
 use crate::profile::ResolvedSite;
 
 /// The site at one revision.
@@ -20,6 +20,8 @@ pub struct Snapshot {
     by_identity: HashMap<Identity, String>,
     subnets: SubnetIndex,
     shared: HashSet<IpAddr>,
+    /// The images with a disk image, with what boots to write it.
+    disk_images: HashMap<String, Image>,
 }
 
 impl Snapshot {
@@ -31,7 +33,11 @@ impl Snapshot {
         let bmcs = site.hosts.iter().filter_map(|(name, host)| Some((host.bmc.as_ref()?, name)));
         let by_bmc = bmcs.map(|(bmc, name)| (bmc.mac, name.clone())).collect();
         let shared = shared_addresses(&site);
-        Self { revision, site, by_mac, by_bmc, by_identity, subnets, shared }
+        let disk_images = site.images.iter().filter(|(_, image)| image.disk.is_some());
+        let disk_images = disk_images
+            .filter_map(|(name, _)| Some((name.clone(), site.image_to_boot(name)?.into_owned())))
+            .collect();
+        Self { revision, site, by_mac, by_bmc, by_identity, subnets, shared, disk_images }
     }
 
     /// Reads the whole site: eleven queries, however many hosts there are.
@@ -92,6 +98,11 @@ impl Snapshot {
     /// which of them a request is from.
     pub fn is_shared(&self, address: IpAddr) -> bool {
         self.shared.contains(&address)
+    }
+
+    /// What boots for an image of this name; see [`Site::image_to_boot`].
+    pub fn image_to_boot(&self, name: &str) -> Option<&Image> {
+        self.disk_images.get(name).or_else(|| self.site.images.get(name))
     }
 
     /// The host of this name.

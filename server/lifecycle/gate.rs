@@ -5,7 +5,7 @@
 //! looks at an image or an install by itself.
 
 use crate::lifecycle::install::Install;
-use crate::model::{BootMode, Host, Image, LocalBoot, Site};
+use crate::model::{Host, Image, LocalBoot, Site};
 
 /// Who asks, as far as the decision depends on it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,7 +52,7 @@ pub fn decide<'site>(asker: &Asker<'site, '_>) -> Verdict<'site> {
     if image.local {
         return to_disk;
     }
-    if image.boot == BootMode::Always {
+    if !image.installs() {
         return Verdict::Image(image);
     }
     let (Some(install), Some(name)) = (asker.install, host.image.as_deref()) else {
@@ -84,7 +84,7 @@ pub fn may_fetch(verdict: &Verdict<'_>, path: &str, site: &Site) -> bool {
     if own.is_some_and(|image| image.has_file(path)) {
         return true;
     }
-    let installs = |image: &Image| image.boot == BootMode::Once && image.has_file(path);
+    let installs = |image: &Image| image.installs() && image.has_file(path);
     !site.images.values().any(installs)
 }
 
@@ -171,7 +171,7 @@ pub fn check_arming<'a>(
 ) -> Result<&'a str, ArmRefusal> {
     let host = site.hosts.get(name).ok_or_else(|| ArmRefusal::NoHost(name.to_owned()))?;
     let image = host.image.as_deref().ok_or_else(|| ArmRefusal::NoImage(name.to_owned()))?;
-    if site.images.get(image).is_none_or(|image| image.boot != BootMode::Once) {
+    if site.images.get(image).is_none_or(|image| !image.installs()) {
         let (host, image) = (name.to_owned(), image.to_owned());
         return Err(ArmRefusal::NotOnce { host, image });
     }
@@ -188,7 +188,7 @@ pub fn check_arming<'a>(
 mod tests {
     use super::*;
     use crate::lifecycle::install::InstallState;
-    use crate::model::{Label, Rack};
+    use crate::model::{BootMode, Label, Rack};
 
     const NOW: i64 = 1_800_000_000;
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::link::is_default;
 use super::words::words;
-use super::{DhcpOptions, HostMatch, LocalBoot, Mac, Nic, ProfileTree, Scalar, When};
+use super::{DhcpOptions, DiskRule, HostMatch, LocalBoot, Mac, Nic, ProfileTree, Scalar, When};
 
 /// The key of a host that `key` was called before, or `key` itself: site files, rows and stored
 /// revisions of earlier versions are still read.
@@ -79,6 +79,9 @@ pub struct Host {
     /// What it boots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// Which of its disks an image is written to.
+    #[serde(default, skip_serializing_if = "DiskRule::is_empty")]
+    pub disk: DiskRule,
     /// Its NICs by label, in the order of the slots: the permanent MAC, and the switch port
     /// it is cabled to.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]

@@ -5,8 +5,12 @@ use serde::{Deserialize, Serialize};
 /// The word of a command line in whose place a host's network stands.
 pub const DRACUT_WORD: &str = "{dracut}";
 
-/// What to boot: a kernel with initrds, an EFI program, an iPXE script, or the local disk.
-/// Exactly one of `kernel`, `efi`, `script` and `local` is given.
+/// The image with the live system that writes a disk image, where `live-system` names no other.
+pub const DEFAULT_LIVE_SYSTEM: &str = "live";
+
+/// What to boot: a kernel with initrds, an EFI program, an iPXE script, a disk image that is
+/// written to the local disk first, or the local disk as it is.
+/// Exactly one of `kernel`, `efi`, `script`, `disk` and `local` is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Image {
@@ -26,6 +30,17 @@ pub struct Image {
     /// An iPXE script, as a path under the files directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<String>,
+    /// A disk image, as a path under the files directory: raw, or compressed by zstd, xz or gzip.
+    /// It is written to the host's disk once each time that the host is armed
+    /// (`rackstrap host install NAME`), by the live system; otherwise the host boots its disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<String>,
+    /// The SHA-256 of the file of `disk`, in hexadecimal. A file with another one is not written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// The image that boots the live system which writes `disk`; `live` where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live_system: Option<String>,
     /// Boot the local disk.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub local: bool,
@@ -116,11 +131,37 @@ impl LocalBoot {
 }
 
 impl Image {
-    /// Whether it boots this file: its kernel, one of its initrds, its EFI program or its script.
+    /// Its files, each with the key that names it.
+    pub fn files(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let programs = [
+            ("kernel", &self.kernel),
+            ("efi", &self.efi),
+            ("script", &self.script),
+            ("disk", &self.disk),
+        ];
+        let programs = programs.into_iter().filter_map(|(key, file)| Some((key, file.as_deref()?)));
+        programs.chain(self.initrd.iter().map(|file| ("initrd", file.as_str())))
+    }
+
+    /// Whether this is one of its files.
     pub fn has_file(&self, path: &str) -> bool {
-        let programs = [&self.kernel, &self.efi, &self.script].into_iter().flatten();
-        let is_same = |own: &String| own.trim_start_matches('/') == path.trim_start_matches('/');
-        programs.chain(&self.initrd).any(is_same)
+        let is_same = |own: &str| own.trim_start_matches('/') == path.trim_start_matches('/');
+        self.files().any(|(_, file)| is_same(file))
+    }
+
+    /// Whether it changes the disk, so that it boots only once each time its host is armed.
+    pub fn installs(&self) -> bool {
+        self.boot == BootMode::Once || self.disk.is_some()
+    }
+
+    /// When an install counts as started. What writes a disk image always asks first.
+    pub fn install_begins(&self) -> InstallBegins {
+        if self.disk.is_some() { InstallBegins::Reported } else { self.install_begins }
+    }
+
+    /// The name of the image with the live system that writes its `disk`.
+    pub fn live_system(&self) -> &str {
+        self.live_system.as_deref().unwrap_or(DEFAULT_LIVE_SYSTEM)
     }
 
     /// Whether its command line has [`DRACUT_WORD`].

@@ -14,6 +14,7 @@ pub(crate) mod command_line;
 mod cpu_list;
 pub(crate) mod dhcp_options;
 pub(crate) mod diff;
+mod disk;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod exercise;
 pub(crate) mod formula;
@@ -60,10 +61,11 @@ pub use caption::{Caption, InvalidCaption};
 pub use cpu_list::{CpuList, InvalidCpuList};
 pub use dhcp_options::{DhcpOptions, InvalidDhcpOption, InvalidOption};
 pub use diff::{Difference, DifferenceKind, FieldDifference, diff, renamed_hosts};
+pub use disk::{ByteSize, DiskPick, DiskRule, DiskType, InvalidByteSize};
 pub use host::{Bmc, Host, HostDhcp, SINGLE_VALUE_KEYS, current_host_key};
 pub use host_number::{HostNumber, HostNumberError};
 pub use identity::{HostMatch, Identity, InvalidOctets, InvalidUuid, Octets, Uuid};
-pub use image::{BootMode, DRACUT_WORD, Image, InstallBegins, LocalBoot};
+pub use image::{BootMode, DEFAULT_LIVE_SYSTEM, DRACUT_WORD, Image, InstallBegins, LocalBoot};
 pub use lease::{ClientKey, Lease, LeaseState};
 pub use link::{
     ActivationMode, EmitLldp, Family, LinkSettings, OnlineFamily, OnlineState, Overrides,

@@ -1,5 +1,6 @@
 //! The whole site: everything that the site file holds and the inventory stores.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
@@ -100,6 +101,22 @@ pub struct Tenant {
 }
 
 impl Site {
+    /// What boots for an image of this name: the image itself, or for a disk image the live
+    /// system that writes it, as an image that installs.
+    pub fn image_to_boot(&self, name: &str) -> Option<Cow<'_, Image>> {
+        let image = self.images.get(name)?;
+        if image.disk.is_none() {
+            return Some(Cow::Borrowed(image));
+        }
+        let live = self.images.get(image.live_system()).cloned().unwrap_or_default();
+        Some(Cow::Owned(Image {
+            kernel: live.kernel,
+            initrd: live.initrd,
+            cmdline: live.cmdline,
+            ..image.clone()
+        }))
+    }
+
     /// The host that one of whose NICs has this MAC. A walk over all hosts: the
     /// running server looks it up in an index instead (`inventory::Snapshot`).
     pub fn host_of_mac(&self, mac: Mac) -> Option<(&str, &Host)> {

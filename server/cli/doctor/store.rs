@@ -9,7 +9,7 @@ use crate::boot::arch::Arch;
 use crate::boot::next::nbp_of;
 use crate::files::FileStore;
 use crate::inventory::EventFilter;
-use crate::model::{Image, size_text};
+use crate::model::size_text;
 
 /// Free space below which the disk counts as full.
 const LEAST_BYTES: u64 = 64 << 20;
@@ -68,8 +68,7 @@ pub(super) async fn images(target: &Target) -> Vec<Finding> {
     let (files, snapshot) = (files(target), target.snapshot());
     let mut findings = Vec::new();
     for (name, image) in &snapshot.site.images {
-        let Image { kernel, efi, script, initrd, .. } = image;
-        for file in [kernel, efi, script].into_iter().flatten().chain(initrd) {
+        for (_, file) in image.files() {
             if let Err(error) = files.open(file).await {
                 let users = snapshot.site.hosts.values();
                 let users = users.filter(|host| host.image.as_deref() == Some(name)).count();

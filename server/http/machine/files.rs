@@ -86,7 +86,7 @@ fn whole(
     }
     let snapshot = app.inventory.snapshot();
     let host = caller.find_host(app, &snapshot);
-    let image = host.and_then(|(_, host)| snapshot.site.images.get(host.image.as_deref()?));
+    let image = host.and_then(|(_, host)| snapshot.image_to_boot(host.image.as_deref()?));
     let subject = Subject {
         host: host.map(|(name, _)| name.to_owned()),
         kind: stage(image, name),
@@ -145,7 +145,7 @@ pub(super) fn begins(
     query: &BootQuery,
 ) -> Option<Begins> {
     let Verdict::Install { image, is_proven: true } = verdict else { return None };
-    let (host, when) = (host?.to_owned(), image.install_begins);
+    let (host, when) = (host?.to_owned(), image.install_begins());
     Some(Begins { host, when, token: query.last.as_ref()?.as_str().to_owned() })
 }
 

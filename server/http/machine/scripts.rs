@@ -259,8 +259,7 @@ fn for_dracut(site: &ResolvedSite, name: &str) -> Result<String, WaitReason> {
 
 /// Says at once which file is missing, instead of letting the host try ten times.
 async fn check_files(app: &App, image_name: &str, image: &Image) -> Result<(), WaitReason> {
-    let programs = [&image.kernel, &image.efi, &image.script].into_iter().flatten();
-    for file in programs.chain(&image.initrd) {
+    for (_, file) in image.files() {
         if let Err(error) = app.files.open(file).await {
             return Err(broken(image_name, error));
         }

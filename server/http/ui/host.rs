@@ -18,7 +18,7 @@ use super::session::Operator;
 use super::stack;
 use super::state::Ui;
 use super::tenants::{RentalCell, rental_cell};
-use crate::model::{BootMode, ClientKey, Host, Lease};
+use crate::model::{ClientKey, Host, Image, Lease};
 use crate::network::{self, File, Finding, Format, RenderError, Severity};
 use crate::profile::{Explained, ResolvedSite};
 
@@ -106,7 +106,7 @@ pub(super) async fn show(
             .image
             .as_ref()
             .and_then(|image| site.images.get(image))
-            .is_some_and(|image| image.boot == BootMode::Once),
+            .is_some_and(Image::installs),
         lease: rental_cell(host, ui.now_ms() / 1000),
         host: host.clone(),
         name,

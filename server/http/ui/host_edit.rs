@@ -271,6 +271,7 @@ fn edited(now: Host, sent: Host) -> Host {
         boot_file: _,
         next_server,
         dhcp,
+        disk,
         bmc: _,
         local_boot: _,
         labels: _,
@@ -278,7 +279,7 @@ fn edited(now: Host, sent: Host) -> Host {
         known_by: _,
         dhcp_options,
     } = now;
-    Host { network, allow, next_server, dhcp, dhcp_options, ..sent }
+    Host { network, allow, next_server, dhcp, disk, dhcp_options, ..sent }
 }
 
 /// A refused change at its fields; the database's own failures are not the operator's.

@@ -70,8 +70,7 @@ pub(super) async fn ask(
 }
 
 fn files(image: &Image) -> Vec<String> {
-    let programs = [&image.kernel, &image.efi, &image.script].into_iter().flatten();
-    programs.chain(&image.initrd).cloned().collect()
+    image.files().map(|(_, file)| file.to_owned()).collect()
 }
 
 /// `POST /hosts/{name}/install`: arms the host, or cancels.

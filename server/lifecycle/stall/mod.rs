@@ -3,6 +3,8 @@
 //! Nothing here is certain: it is what a person who has seen many racks would
 //! look at first, given what the server saw and what it did not see.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::boot::Boot;
@@ -27,7 +29,8 @@ impl BootContext {
     /// The context of one host.
     pub fn of(site: &ResolvedSite, host_name: &str) -> Self {
         let Some(host) = site.hosts.get(host_name) else { return Self::default() };
-        let image = host.image.as_ref().and_then(|name| site.images.get(name)).cloned();
+        let image =
+            host.image.as_ref().and_then(|name| site.image_to_boot(name)).map(Cow::into_owned);
         let Some(resolution) = site.profile_of(host) else {
             return Self { image, ..Self::default() };
         };

@@ -8,8 +8,8 @@ use crate::model::bgp::{Announcement, RemoteAs};
 use crate::model::dhcp_options::DhcpOptions;
 use crate::model::identity::{Octets, Uuid};
 use crate::model::{
-    Caption, CpuList, Destination, DnsOverTls, DnsServer, Dnssec, EmitLldp, HostNumber, LinkMac,
-    Mac, Millis, Nic, ReceiveLldp, Scalar, VlanId, When,
+    ByteSize, Caption, CpuList, Destination, DnsOverTls, DnsServer, Dnssec, EmitLldp, HostNumber,
+    LinkMac, Mac, Millis, Nic, ReceiveLldp, Scalar, VlanId, When,
 };
 
 /// An IP network or an address with its prefix length, for fields that hold an `IpNet`.
@@ -32,6 +32,7 @@ macro_rules! values {
 
 values! {
     Announcement: {"type": "string", "description": "The name of a link, or a prefix such as 192.0.2.10/32."},
+    ByteSize: {"type": "string", "pattern": "^(=|[0-9]+([MGT]i?)?B?$)", "description": "A size such as 400G (powers of 1000) or 400Gi (powers of 1024)."},
     Caption: {"type": "string", "description": "One line of text, without a backslash."},
     CpuList: {"type": ["string", "integer"], "description": "Processors such as 0-55,112-167."},
     Destination: {"type": "string", "description": "default, or a prefix such as 10.0.0.0/8."},

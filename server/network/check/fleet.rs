@@ -18,6 +18,7 @@ pub(super) fn check(site: &ResolvedSite, findings: &mut Findings) {
     units(site, findings);
     for (name, image) in &site.images {
         one_thing_to_boot(name, image, findings);
+        disk_image(site, name, image, findings);
         command_line(name, image, findings);
     }
 }
@@ -179,6 +180,7 @@ fn one_thing_to_boot(name: &str, image: &Image, findings: &mut Findings) {
         ("kernel", image.kernel.is_some()),
         ("efi", image.efi.is_some()),
         ("script", image.script.is_some()),
+        ("disk", image.disk.is_some()),
         ("local", image.local),
     ]
     .into_iter()
@@ -189,7 +191,7 @@ fn one_thing_to_boot(name: &str, image: &Image, findings: &mut Findings) {
         [] => findings.error(
             "N183",
             place(),
-            "nothing to boot: set kernel, efi, script or local".into(),
+            "nothing to boot: set kernel, efi, script, disk or local".into(),
         ),
         [_] => {}
         _ => findings.error(
@@ -207,13 +209,44 @@ fn one_thing_to_boot(name: &str, image: &Image, findings: &mut Findings) {
     }
 }
 
+/// Rule N183: a disk image, and the live system that writes it.
+fn disk_image(site: &ResolvedSite, name: &str, image: &Image, findings: &mut Findings) {
+    let at = |key: &str| Location::of::<Image>(name).at(key);
+    if image.disk.is_none() {
+        for (key, given) in
+            [("sha256", image.sha256.is_some()), ("live-system", image.live_system.is_some())]
+        {
+            if given {
+                findings.error("N183", at(key), format!("{key} is set without a disk image"));
+            }
+        }
+        return;
+    }
+    if let Some(digest) = &image.sha256
+        && !(digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    {
+        let text = format!("\"{digest}\" is not a SHA-256: expected 64 hexadecimal digits");
+        findings.error("N183", at("sha256"), text);
+    }
+    let live = image.live_system();
+    let fault = match site.images.get(live) {
+        None => "does not exist",
+        Some(live) if live.kernel.is_none() || live.installs() => {
+            "has no kernel that boots every time"
+        }
+        Some(_) => return,
+    };
+    let text = format!(
+        "a live system writes the disk image, and image {live} {fault}; make one with \
+         rackstrap image build live, or name another as live-system"
+    );
+    findings.error("N183", at("live-system"), text);
+}
+
 /// Rule N220: a file of an image that this server cannot send.
 pub(super) fn files(site: &ResolvedSite, around: &Surroundings, findings: &mut Findings) {
     for (name, image) in &site.images {
-        let Image { kernel, efi, script, initrd, .. } = image;
-        let keyed = [("kernel", kernel), ("efi", efi), ("script", script)];
-        let keyed = keyed.into_iter().filter_map(|(key, file)| Some((key, file.as_ref()?)));
-        for (key, file) in keyed.chain(initrd.iter().map(|file| ("initrd", file))) {
+        for (key, file) in image.files() {
             let Some(fault) = around.files.fault(file) else { continue };
             let text = format!("hosts cannot boot this image: {fault}; copy it to files_dir");
             findings.warn("N220", Location::of::<Image>(name).at(key), text);
