@@ -87,6 +87,18 @@ macro_rules! switch_words {
                 deserializer.deserialize_any(Word)
             }
         }
+
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "enum": [true, false, "true", "yes", "false", "no", $yes_word, $($word),*],
+                })
+            }
+        }
     };
 }
 

@@ -8,8 +8,8 @@ use crate::model::bgp::{Announcement, RemoteAs};
 use crate::model::dhcp_options::DhcpOptions;
 use crate::model::identity::{Octets, Uuid};
 use crate::model::{
-    ByteSize, Caption, CpuList, Destination, DnsOverTls, DnsServer, Dnssec, EmitLldp, HostNumber,
-    LinkMac, Mac, Millis, Nic, ReceiveLldp, Scalar, VlanId, When,
+    ByteSize, Caption, CpuList, Destination, DnsServer, HostNumber, LinkMac, Mac, Millis, Nic,
+    Scalar, VlanId, When,
 };
 
 /// An IP network or an address with its prefix length, for fields that hold an `IpNet`.
@@ -34,8 +34,8 @@ values! {
     Announcement: {"type": "string", "description": "The name of a link, or a prefix such as 192.0.2.10/32."},
     ByteSize: {"type": "string", "pattern": "^(=|[0-9]+([MGT]i?)?B?$)", "description": "A size such as 400G (powers of 1000) or 400Gi (powers of 1024)."},
     Caption: {"type": "string", "description": "One line of text, without a backslash."},
-    CpuList: {"type": ["string", "integer"], "description": "Processors such as 0-55,112-167."},
-    Destination: {"type": "string", "description": "default, or a prefix such as 10.0.0.0/8."},
+    CpuList: {"type": ["string", "integer"], "minimum": 0, "maximum": 8191, "pattern": "^(=|([0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*)?$)", "description": "Processors such as 0-55,112-167."},
+    Destination: {"type": "string", "pattern": "^(=|default$|.*/[0-9]+$)", "description": "default, or a prefix such as 10.0.0.0/8."},
     DhcpOptions: {
         "type": "object",
         "additionalProperties": {
@@ -44,10 +44,7 @@ values! {
         },
         "description": "DHCP options by name or number, such as {150: 10.0.0.1, 43.1: \"hex:0a0b\"}.",
     },
-    DnsOverTls: {"type": ["boolean", "string"], "description": "true, false or opportunistic."},
-    Dnssec: {"type": ["boolean", "string"], "description": "true, false or allow-downgrade."},
     DnsServer: {"type": "string", "description": "An address, with :PORT behind it where that is not 53, and with #NAME the name in its certificate."},
-    EmitLldp: {"type": ["boolean", "string"], "description": "true, false, nearest-bridge, non-tpmr-bridge or customer-bridge."},
     HostNumber: {"type": ["integer", "string"], "description": "A number, or an expression over the host's own, such as =index + 10."},
     LinkMac: {"type": "string", "description": "A MAC address in any notation; or inherit, none or persistent."},
     Mac: {"type": "string", "description": "A MAC address, in any notation."},
@@ -70,8 +67,7 @@ values! {
     },
     Octets: {"type": "string", "description": "Bytes: a text, or hex: and hexadecimal digits."},
     Prefix: {"type": "string", "pattern": "^(=|.*/[0-9]+$)", "description": "A network or an address with its prefix length, such as 10.77.0.0/24."},
-    ReceiveLldp: {"type": ["boolean", "string"], "description": "true, false or routers-only."},
-    RemoteAs: {"type": ["integer", "string"], "description": "The number of an autonomous system, external or internal."},
+    RemoteAs: {"type": ["integer", "string"], "minimum": 0, "maximum": 4294967295_u32, "pattern": "^(=|external$|internal$|[0-9]+$)", "description": "The number of an autonomous system, external or internal."},
     Scalar: {"type": ["string", "integer", "boolean"], "description": "A number, a text, or true or false."},
     Uuid: {"type": "string", "description": "A UUID as dmidecode prints it."},
     VlanId: {"type": ["integer", "string"], "description": "A VLAN id from 1 to 4094, the name of a subnet that has one, or tenant/ROLE."},
