@@ -12,7 +12,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=FIRMWARE,LAYOUT,
 # The virtual rack: emulator, firmware, network boot programs, and what unpacks an image.
 RUN_PACKAGES  := build-essential ca-certificates cpio curl dpkg-dev ipxe iproute2 kmod ovmf qemu-system-x86 seabios
 # The clients, databases and browser that the tests drive.
-TEST_PACKAGES := $(RUN_PACKAGES) atftp busybox-static chromium chromium-driver dbus-daemon dhcpcd-base dnsmasq-base ipxe-qemu \
+TEST_PACKAGES := $(RUN_PACKAGES) atftp busybox-static chromium chromium-driver dbus-daemon dhcpcd-base dnsmasq-base ipxe-qemu iptables \
                  iputils-ping isc-dhcp-client netplan.io nftables postgresql-15 procps python3-jsonschema systemd tcpdump tftp-hpa udhcpc
 
 # Programs and schemas that read what we write for them, one of another Debian release. Unpacked for the tests, not installed: their

@@ -106,6 +106,17 @@ fn udhcpc_renews_by_unicast_and_releases() {
     wait_for("the lease is released", || server.leases()[0].state == LeaseState::Released);
 }
 
+/// `-o`: it sends no option 55.
+#[test]
+fn udhcpc_that_asks_for_no_option_gets_mask_router_and_dns() {
+    let (_server, clients) = rack(&["52:54:00:bb:00:01"]);
+    let client = RealClient::udhcpc(&clients, "eth0", &["-o"]);
+    client.wait_for("bound", 1);
+    let said = client.said();
+    let expected = "bound 10.77.0.100 none 255.255.255.0 10.77.0.254 10.77.0.253";
+    assert!(said.lines().any(|line| line == expected), "{said}");
+}
+
 #[test]
 fn dhcpcd_acquires_renews_rebinds_reboots_and_releases() {
     let (server, clients) = rack(&["52:54:00:bb:00:01"]);

@@ -155,6 +155,32 @@ fn a_client_of_the_server_before_keeps_its_address_or_hears_nothing() {
     }
 }
 
+/// A host that owns another address keeps the one that it uses, too, until it asks anew.
+#[test]
+fn a_host_that_the_server_before_knew_loses_no_address() {
+    for authoritative in [true, false] {
+        let (server, clients, client) = rack(authoritative);
+        clients.ip("address add 10.77.0.130/24 dev eth0");
+        let renewing = Client::bind(&clients, prov(130), 68, None);
+        let renewal = Message::new(3, nic(5)).address(12, prov(130));
+        for to in [SERVER, EVERYBODY] {
+            renewing.send(&renewal, to);
+            let reply = renewing.receive(&renewal, SILENCE);
+            let kinds = reply.map(|reply| (reply.kind(), reply.your_address()));
+            assert_eq!(kinds, authoritative.then_some((5, prov(130))), "{to}");
+        }
+        let holder = server.leases().into_iter().find(|lease| lease.address == prov(130));
+        let holder = holder.map(|lease| lease.client.to_string());
+        assert_eq!(holder.as_deref(), authoritative.then_some("host:bf"));
+        assert_eq!(client.acquire(nic(5)), Some(prov(25)), "its own");
+        let bound = server
+            .leases()
+            .into_iter()
+            .filter(|lease| lease.state == rackstrap::model::LeaseState::Bound);
+        assert_eq!(bound.map(|lease| lease.address).collect::<Vec<_>>(), [prov(25)]);
+    }
+}
+
 /// Anybody on the link can name a server that does not exist.
 #[test]
 fn a_forged_request_does_not_overrule_the_operator() {

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::common::dhcp::{DhcpServer, lan, start, wait_for};
 use crate::common::netns::Netns;
+use crate::common::skip::skip;
 
 const SITE: &str = r#"
 subnets:
@@ -118,8 +119,11 @@ table inet t {
 END";
     assert!(server.inside.sh(rules).status.success());
     let closed = wrong(&server, &on_link);
-    assert_reported(&closed, "nftables probably drops udp port 67: chain input has policy drop");
-    assert_reported(&closed, "udp dport 69 accept");
+    assert_reported(
+        &closed,
+        "(UDP port 67) are dropped by the policy of chain input of table inet t",
+    );
+    assert_reported(&closed, "iifname \"lan\" udp dport 69 accept");
     assert!(!closed.iter().any(|line| line.contains("tcp port 80")), "{closed:#?}");
     server.inside.sh("nft flush ruleset");
 
@@ -249,6 +253,265 @@ fn full_ranges_and_unknown_relays_are_reported() {
     let found = wrong_by(&server, &relays, &QUIET);
     assert_reported(&found, "relay 192.168.9.1 is not in a subnet of the site");
     assert!(!found.iter().any(|line| line.contains("10.77.0.9")), "{found:#?}");
+}
+
+/// What a ruleset lets pass: nothing wrong, or what is dropped by what.
+struct Filter {
+    name: &'static str,
+    /// Loads the rules in the server's namespace.
+    load: String,
+    /// A part of each finding, in their order.
+    findings: &'static [&'static str],
+}
+
+/// Rules of a chain on the hook `input` with that policy, and tables beside it.
+fn input(policy: &str, rules: &str, more: &str) -> String {
+    format!(
+        "nft -f - <<'END'\ntable inet t {{\n{more}\nchain input {{\ntype filter hook input priority 0; \
+         policy {policy};\n{rules}\n}}\n}}\nEND"
+    )
+}
+
+fn output(policy: &str, rules: &str) -> String {
+    input(policy, rules, "").replace("input", "output")
+}
+
+const DISCOVER: &str = "DHCP requests of new clients (UDP port 67) are dropped by";
+const REPLY: &str = "DHCP replies that are broadcast (UDP port 68) are dropped by";
+const TFTP: &str = "TFTP requests (UDP port 69) are dropped by";
+const ACKNOWLEDGEMENT: &str = "TFTP acknowledgements (to a UDP port of each transfer)";
+const HTTP: &str = "HTTP connections (TCP port 80) are dropped by";
+
+#[test]
+fn packet_filters_are_tested_with_packets() {
+    let (mut server, _clients) = sound();
+    let all_but = "ct state established accept\ntcp dport 80 accept";
+    let filters = [
+        Filter { name: "no restriction", load: input("accept", "", ""), findings: &[] },
+        Filter {
+            name: "an interface's packets",
+            load: input("accept", "iifname \"lan\" drop", ""),
+            findings: &[DISCOVER, TFTP, HTTP],
+        },
+        Filter {
+            name: "another interface's packets",
+            load: input("accept", "iifname != \"lan\" drop", ""),
+            findings: &[],
+        },
+        Filter {
+            name: "an interface by its index",
+            load: input("accept", "iif lan udp dport 67 drop", ""),
+            findings: &["dropped by \"iif \"lan\" udp dport 67 drop\" in chain input"],
+        },
+        Filter {
+            name: "a verdict map",
+            load: input("accept", "udp dport vmap { 67 : drop, 69 : accept }", ""),
+            findings: &[DISCOVER],
+        },
+        Filter {
+            name: "a verdict map that jumps",
+            load: input(
+                "drop",
+                &format!("udp dport vmap {{ 67 : accept, 69 : jump svc }}\n{all_but}"),
+                "chain svc {\niifname \"lan\" accept\n}",
+            ),
+            findings: &[],
+        },
+        Filter {
+            name: "another source only",
+            load: input("drop", &format!("ip saddr 10.9.0.0/16 accept\n{all_but}"), ""),
+            findings: &[DISCOVER, TFTP],
+        },
+        Filter {
+            name: "the subnet only, which new clients are not in",
+            load: input("drop", "ip saddr 10.77.0.0/24 accept", ""),
+            findings: &[DISCOVER],
+        },
+        Filter {
+            name: "new clients only",
+            load: input("accept", "ip saddr 10.77.0.0/24 udp dport 67 drop", ""),
+            findings: &["renewals of DHCP leases (UDP port 67) are dropped by"],
+        },
+        Filter { name: "replies", load: output("accept", "udp sport 67 drop"), findings: &[REPLY] },
+        Filter {
+            name: "everything that leaves but what was asked for",
+            load: output("drop", "ct state established accept"),
+            findings: &[REPLY, "TFTP data packets (from a UDP port of each transfer)"],
+        },
+        Filter {
+            name: "replies of HTTP",
+            load: output("accept", "tcp sport 80 drop"),
+            findings: &["HTTP replies (from TCP port 80) are dropped by \"tcp sport 80 drop\""],
+        },
+        Filter {
+            name: "all UDP is accepted",
+            load: input("drop", "meta l4proto udp accept\ntcp dport http accept", ""),
+            findings: &[],
+        },
+        Filter {
+            name: "a named set",
+            load: input(
+                "drop",
+                &format!("udp dport @ok accept\n{all_but}"),
+                "set ok {\ntype inet_service\nelements = {67, 69}\n}",
+            ),
+            findings: &[],
+        },
+        Filter {
+            name: "a named set without TFTP",
+            load: input(
+                "drop",
+                &format!("udp dport @ok accept\n{all_but}"),
+                "set ok {\ntype inet_service\nflags interval\nelements = {60-68}\n}",
+            ),
+            findings: &[TFTP],
+        },
+        Filter {
+            name: "well-known ports only, where TFTP data has others",
+            load: input("drop", "udp dport {67, 69} accept\ntcp dport 80 accept", ""),
+            findings: &[ACKNOWLEDGEMENT],
+        },
+        Filter {
+            name: "rejected",
+            load: input("accept", "tcp dport 80 reject with tcp reset", ""),
+            findings: &[HTTP],
+        },
+        Filter {
+            name: "before routing",
+            load: input("accept", "udp dport 69 drop", "").replace("hook input", "hook prerouting"),
+            findings: &[TFTP],
+        },
+        Filter {
+            name: "on a port of the bridge",
+            load: input("accept", "iifname \"p0\" udp dport 67 drop", "")
+                .replace("table inet", "table bridge"),
+            findings: &[DISCOVER],
+        },
+        Filter {
+            name: "at the network card",
+            load:
+                "nft -f - <<'END'\ntable netdev t {\nchain c {\ntype filter hook ingress device p0 \
+                   priority 0;\nudp dport 69 drop\n}\n}\nEND"
+                    .to_owned(),
+            findings: &["TFTP requests (UDP port 69) are dropped by a packet filter rule"],
+        },
+        Filter {
+            name: "iptables-legacy",
+            load: "iptables-legacy -A INPUT -i lan -p udp --dport 67 -j DROP".to_owned(),
+            findings: &["are dropped by a rule of iptables-legacy"],
+        },
+        Filter {
+            name: "iptables-legacy that accepts",
+            load: "iptables-legacy -P INPUT DROP; iptables-legacy -A INPUT -i lan -j ACCEPT"
+                .to_owned(),
+            findings: &[],
+        },
+        Filter {
+            name: "iptables-nft",
+            load: "iptables-nft -P INPUT DROP; iptables-nft -A INPUT -p udp --dport 67 -j ACCEPT"
+                .to_owned(),
+            findings: &[TFTP, HTTP],
+        },
+        Filter {
+            name: "iptables-nft with a match that nftables lacks",
+            load:
+                "iptables-nft -A INPUT -p udp --dport 69 -m statistic --mode nth --every 1 --packet 0 -j DROP"
+                    .to_owned(),
+            findings: &[TFTP],
+        },
+        Filter {
+            name: "a program decides",
+            load: input("accept", "udp dport 67 queue num 0", ""),
+            findings: &["not tested: lan: the rules hand packets to a program (queue)"],
+        },
+    ];
+    for Filter { name, load, findings } in filters {
+        if load.contains("iptables") && !server.inside.sh("iptables-legacy -S").status.success() {
+            skip(&format!("doctor::packet_filters ({name})"), "no iptables-legacy here");
+            continue;
+        }
+        let loaded = server.inside.sh(&load);
+        if load.contains("queue") && !loaded.status.success() {
+            skip(&format!("doctor::packet_filters ({name})"), "this kernel has no NFQUEUE");
+            continue;
+        }
+        assert!(loaded.status.success(), "{name}: {}", String::from_utf8_lossy(&loaded.stderr));
+        let found = wrong(&server, &QUIET);
+        assert_eq!(found.len(), findings.len(), "{name}: {found:#?}");
+        for (line, part) in found.iter().zip(findings) {
+            assert!(line.contains(part), "{name}: {line} has no {part:?}");
+        }
+        let flush = "nft flush ruleset; iptables-legacy -F; iptables-legacy -P INPUT ACCEPT";
+        server.inside.sh(flush);
+    }
+    assert_eq!(wrong(&server, &QUIET), [""; 0], "nothing is left behind");
+
+    // Relays have addresses of their own, and a range of ports can be opened.
+    server.inside.sh(&input(
+        "drop",
+        &format!(
+            "ip saddr 0.0.0.0 accept\n{all_but}\nudp dport 69 accept\nip saddr 10.77.0.0/24 accept"
+        ),
+        "",
+    ));
+    let relays = ["env", "RACKSTRAP_RELAYS=10.88.0.9"];
+    let found = wrong_by(&server, &relays, &QUIET);
+    assert_reported(&found, "DHCP requests of relay 10.88.0.9 (UDP port 67)");
+    assert_reported(&found, "iifname \"lan\" ip saddr 10.88.0.9 udp dport 67 accept");
+    server.inside.sh("nft flush ruleset");
+    server.set("tftp_ports", "40000-40009");
+    server.inside.sh(&input("drop", "udp dport {67, 69} accept\ntcp dport 80 accept", ""));
+    let found = wrong_by(&server, &["env", "RACKSTRAP_TFTP_PORTS=40000-40009"], &QUIET);
+    assert_reported(&found, "add a rule before it: iifname \"lan\" udp dport 40000-40009 accept");
+}
+
+#[test]
+fn a_filter_that_cannot_be_tested_is_reported() {
+    let (server, _clients) = sound();
+    server.inside.sh(&input("accept", "iifname \"lan\" drop", ""));
+    let programs = tempfile::tempdir().unwrap();
+    for program in ["ip", "env"] {
+        let link = programs.path().join(program);
+        std::os::unix::fs::symlink(format!("/usr/bin/{program}"), link).unwrap();
+    }
+    let path = format!("PATH={}", programs.path().display());
+    let found = wrong_by(&server, &["/usr/bin/env", &path], &QUIET);
+    assert_eq!(
+        found,
+        [
+            "firewall: packet filter rules are not tested: nft is not installed -> apt install nftables"
+        ]
+    );
+    let by = ["setpriv", "--bounding-set=-sys_admin"];
+    assert_reported(&wrong_by(&server, &by, &QUIET), "not tested: lan: cannot make a test network");
+}
+
+#[test]
+fn the_rules_that_it_proposes_let_a_host_boot() {
+    let (mut server, clients) = sound();
+    clients.ip("address add 10.77.0.50/24 dev eth0");
+    server.start(&["lan"]);
+    let closed = "nft -f - <<'END'\ntable inet t {\nchain input {\ntype filter hook input priority 0; \
+                  policy drop;\n}\nchain output {\ntype filter hook output priority 0; policy drop;\n}\n}\nEND";
+    assert!(server.inside.sh(closed).status.success());
+    let fetch = "curl --silent --show-error --max-time 5 --output /dev/null";
+    let tftp = format!("{fetch} --tftp-no-options tftp://10.77.0.1/undionly.kpxe");
+    assert!(!clients.sh(&tftp).status.success());
+    // A rule on the way in shows what is dropped on the way out.
+    for _ in 0..8 {
+        for line in wrong(&server, &QUIET) {
+            let (_, rule) =
+                line.split_once("add a rule before it: ").unwrap_or_else(|| panic!("{line}"));
+            let chain = if rule.starts_with("iifname") { "input" } else { "output" };
+            let added = server.inside.sh(&format!("nft 'insert rule inet t {chain} {rule}'"));
+            assert!(added.status.success(), "{rule}: {}", String::from_utf8_lossy(&added.stderr));
+        }
+    }
+    assert_eq!(wrong(&server, &QUIET), [""; 0]);
+    for url in [tftp, format!("{fetch} http://10.77.0.1/ipxe/undionly.kpxe")] {
+        let output = clients.sh(&url);
+        assert!(output.status.success(), "{url}: {}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 /// Somebody else's DHCP server on the clients' link.

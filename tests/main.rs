@@ -14,6 +14,7 @@ mod command_line;
 mod database_outage;
 mod database_safety;
 mod dhcp_clients;
+mod dhcp_conformance;
 mod dhcp_crash;
 mod dhcp_field;
 mod dhcp_identity;

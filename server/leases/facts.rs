@@ -27,6 +27,9 @@ pub struct LeaseFacts {
     pub reserved_needs_probe: bool,
     /// The address that it leases.
     pub leased: Option<Ipv4Addr>,
+    /// Whether it has leased that address since it renewed it here as another server's, so that it
+    /// keeps it although it owns another.
+    pub keeps_leased: bool,
     /// Whether it leases the address that its message is about.
     pub holds_requested: bool,
     /// The address that is on offer to it.

@@ -82,7 +82,8 @@ impl RealClient {
         Self { directory, process }
     }
 
-    fn said(&self) -> String {
+    /// What the hook was told, a line each time.
+    pub(crate) fn said(&self) -> String {
         fs::read_to_string(self.directory.path().join("hook")).unwrap_or_default()
     }
 

@@ -133,8 +133,11 @@ fn decide_rebooting(requested: Ipv4Addr, facts: &LeaseFacts) -> Decision {
     if facts.entitled() == Some(requested) {
         return Decision::Ack(requested);
     }
-    if facts.reserved.is_none() && facts.previous == Some(requested) && facts.may_lease {
-        return Decision::Ack(requested);
+    if facts.reserved.is_none() && facts.may_lease {
+        let takes_over = facts.authoritative && is_of_another_server(facts);
+        if facts.previous == Some(requested) || takes_over {
+            return Decision::Ack(requested);
+        }
     }
     refuse(facts)
 }
@@ -142,23 +145,30 @@ fn decide_rebooting(requested: Ipv4Addr, facts: &LeaseFacts) -> Decision {
 /// RENEWING (sent to us) and REBINDING (broadcast): the client uses an address
 /// and wants to keep it. One that this server does not know had it from another server, perhaps
 /// the one that this server replaces: it keeps a free address of ours, or gets no answer, but
-/// never a NAK, which would cost a running machine its address.
+/// never a NAK, which would cost a running machine its address. This includes a host that owns
+/// another address: it moves there when it asks anew.
 fn decide_extending(address: Ipv4Addr, facts: &LeaseFacts) -> Decision {
-    if facts.entitled() == Some(address) {
+    let keeps = facts.keeps_leased && facts.leased == Some(address);
+    if facts.entitled() == Some(address) || keeps {
         return Decision::Ack(address);
     }
-    if facts.reserved.is_none() && facts.may_lease {
-        if facts.previous == Some(address) {
-            return Decision::Ack(address);
-        }
-        if facts.requested_is_free && facts.leased.is_none() {
-            return match facts.authoritative {
-                true => Decision::Ack(address),
-                false => Decision::Ignore(Reason::NoRecord),
-            };
-        }
+    let is_its_former = facts.reserved.is_none() && facts.previous == Some(address);
+    if facts.may_lease && is_its_former {
+        return Decision::Ack(address);
+    }
+    if facts.may_lease && is_of_another_server(facts) {
+        return match facts.authoritative {
+            true => Decision::Ack(address),
+            false => Decision::Ignore(Reason::NoRecord),
+        };
     }
     refuse(facts)
+}
+
+/// Whether a client that uses an address can only have it from another server: it is free here,
+/// and the client leases no other.
+pub(crate) fn is_of_another_server(facts: &LeaseFacts) -> bool {
+    facts.requested_is_free && facts.leased.is_none()
 }
 
 fn refuse(facts: &LeaseFacts) -> Decision {

@@ -156,6 +156,10 @@ fn a_selecting_client_gets_what_it_was_offered() {
 fn a_rebooting_client_keeps_its_address_or_hears_no() {
     let before = LeaseFacts { previous: Some(PREVIOUS), known: true, ..stranger() };
     let alone = LeaseFacts { authoritative: true, ..stranger() };
+    let free = LeaseFacts { requested_is_free: true, ..stranger() };
+    let free_alone = LeaseFacts { authoritative: true, ..free };
+    let owner_alone = LeaseFacts { requested_is_free: true, authoritative: true, ..owning() };
+    let refused = LeaseFacts { may_lease: false, ..free_alone };
     let cases = [
         ("its lease runs", LEASED, leasing(), Ack(LEASED)),
         ("its lease ended and is free", PREVIOUS, before, Ack(PREVIOUS)),
@@ -166,6 +170,10 @@ fn a_rebooting_client_keeps_its_address_or_hears_no() {
         ("a stranger", WANTED, stranger(), Ignore(Reason::NoRecord)),
         ("a stranger on the wrong network", ELSEWHERE, stranger(), Ignore(Reason::NoRecord)),
         ("a stranger where nobody else serves", WANTED, alone, Nak(NotAvailable)),
+        ("the same, and the address is free", WANTED, free_alone, Ack(WANTED)),
+        ("a free address, and others may serve", WANTED, free, Ignore(Reason::NoRecord)),
+        ("a free address of one who owns another", WANTED, owner_alone, Nak(NotYours)),
+        ("a free address of one who is refused", WANTED, refused, Nak(NotAvailable)),
     ];
     for (name, requested, facts, expected) in cases {
         assert_eq!(decide_sent(&rebooting(requested), &facts), expected, "{name}");
@@ -182,6 +190,9 @@ fn a_client_that_extends_keeps_its_own_address_only() {
     let free_alone = LeaseFacts { authoritative: true, ..free };
     let refused = LeaseFacts { may_lease: false, ..free_alone };
     let adopting = LeaseFacts { requested_is_free: true, ..owning() };
+    let adopting_alone = LeaseFacts { authoritative: true, ..adopting };
+    let keeping = LeaseFacts { leased: Some(LEASED), keeps_leased: true, ..owning() };
+    let taken = LeaseFacts { requested_is_free: false, ..adopting_alone };
     let moved = LeaseFacts { requested_is_free: true, authoritative: true, ..leasing() };
     let cases = [
         ("renewing its lease", renewing(LEASED), leasing(), Ack(LEASED)),
@@ -194,7 +205,16 @@ fn a_client_that_extends_keeps_its_own_address_only() {
         ("the same where nobody else serves", renewing(WANTED), free_alone, Ack(WANTED)),
         ("the same by broadcast", rebinding(WANTED), free_alone, Ack(WANTED)),
         ("a refused stranger renews", renewing(WANTED), refused, Nak(NotAvailable)),
-        ("one that owns another renews a free one", renewing(WANTED), adopting, Nak(NotYours)),
+        (
+            "one that owns another renews a free one",
+            renewing(WANTED),
+            adopting,
+            Ignore(Reason::NoRecord),
+        ),
+        ("the same where nobody else serves", renewing(WANTED), adopting_alone, Ack(WANTED)),
+        ("the same by broadcast", rebinding(WANTED), adopting_alone, Ack(WANTED)),
+        ("once more", renewing(LEASED), keeping, Ack(LEASED)),
+        ("one that owns another renews a taken one", renewing(WANTED), taken, Nak(NotYours)),
         ("a free address by one that leases another", renewing(WANTED), moved, Nak(NotYours)),
         ("rebinding its lease", rebinding(LEASED), leasing(), Ack(LEASED)),
         ("rebinding on another network", rebinding(ELSEWHERE), leasing(), Nak(NotYours)),

@@ -9,7 +9,7 @@ use super::transaction::Transaction;
 use crate::app::App;
 use crate::boot::arch::Client;
 use crate::config::ProxyDhcp;
-use crate::dhcp::decide::{ChosenServer, Decision, Reason, decide};
+use crate::dhcp::decide::{ChosenServer, Decision, Reason, decide, is_of_another_server};
 use crate::dhcp::history::LinkHistory;
 use crate::dhcp::identity::identities;
 use crate::dhcp::link::{
@@ -138,6 +138,10 @@ impl<'a> Exchange<'a> {
             Decision::Offer(address) => Ok(self.offer(&mut leases, history, address)),
             Decision::Ack(address) => {
                 self.note_port(history);
+                if facts.reserved.is_some_and(|own| own != address) && is_of_another_server(&facts)
+                {
+                    leases.note_taken_over(address, &self.client);
+                }
                 Ok(self.ack(&mut leases, history, address))
             }
             Decision::Nak(reason) => Ok(Action::Send(self.nak(reason, request.subject_address()))),

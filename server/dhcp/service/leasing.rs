@@ -67,11 +67,9 @@ impl Exchange<'_> {
             subnet: self.subnet.name.to_owned(),
             own: self.transaction.request.mac().into_iter().chain(nics).collect(),
             is_routed: self.transaction.request.relay_address().is_some(),
-            // Another address until the lease of who uses it ends, of a host's own.
-            quarantine_seconds: leases
-                .find(address)
-                .filter(|_| self.reserved == Some(address))
-                .and_then(|held| u32::try_from(held.expires_at - self.transaction.now).ok()),
+            held: leases.find(address).filter(|held| {
+                self.reserved == Some(address) && held.is_live(self.transaction.now)
+            }),
         }))
     }
 

@@ -24,8 +24,9 @@ pub(super) struct Probe {
     pub(super) own: Vec<Mac>,
     /// Whether the client is behind a relay, where ARP does not reach.
     pub(super) is_routed: bool,
-    /// For how long the address is quarantined if it is in use, where that is not the usual time.
-    pub(super) quarantine_seconds: Option<u32>,
+    /// The lease that runs on a host's own address, of a NIC that the host no longer has: if the
+    /// address is in use, its quarantine takes the place of the lease and ends with it.
+    pub(super) held: Option<Lease>,
 }
 
 /// A probe that has ended, and the packet that waits for it.
@@ -39,8 +40,10 @@ pub(super) struct Probed {
 impl Probed {
     /// The lease that keeps the address from every client.
     pub(super) fn quarantine(&self, mac: Option<Mac>, now: i64, seconds: u32) -> Lease {
+        if let Some(held) = &self.probe.held {
+            return Lease { state: LeaseState::Declined, starts_at: now, ..held.clone() };
+        }
         let mac = mac.unwrap_or(Mac([0; 6]));
-        let seconds = self.probe.quarantine_seconds.unwrap_or(seconds);
         Lease {
             address: self.probe.address,
             client: ClientKey::Mac(mac),

@@ -46,6 +46,8 @@ impl Session<'_> {
             if live {
                 let requested = facts.leased.filter(|leased| asked.requested == Some(*leased));
                 facts.leased = requested.or(Some(address));
+                facts.keeps_leased =
+                    facts.leased.is_some_and(|leased| self.taken_over.get(&leased) == Some(client));
             } else if self.is_free(address) {
                 facts.previous = Some(address);
             }

@@ -47,6 +47,8 @@ pub struct Table {
     /// Addresses that firmware of this NIC leased last: its operating system may take them over
     /// with another NIC, such as the first one of a bond.
     firmware: ByAddress<Mac>,
+    /// Addresses of another server that a client of ours went on using at a cut-over.
+    taken_over: ByAddress<ClientKey>,
     /// Offers in the order in which they end.
     offers_end: BTreeSet<(i64, Ipv4Addr)>,
     /// The networks by their first addresses.
@@ -210,6 +212,9 @@ impl Table {
     fn replace(&mut self, lease: Lease) {
         let address = lease.address;
         self.drop_offer(address);
+        if lease.state != LeaseState::Bound {
+            self.taken_over.remove(&address);
+        }
         if lease.state == LeaseState::Bound {
             // An end says nothing of another address, whose lease may be on its way to the disk.
             self.withdraw(&lease.client, lease.mac);
@@ -231,6 +236,7 @@ impl Table {
         self.ending.remove(&address);
         self.leases.remove(&address);
         self.firmware.remove(&address);
+        self.taken_over.remove(&address);
         self.mark(address, !self.offers.contains_key(&address));
     }
 
@@ -306,6 +312,11 @@ impl Table {
             Some(mac) => self.firmware.insert(address, mac),
             None => self.firmware.remove(&address),
         };
+    }
+
+    /// Notes that a client goes on using an address that another server gave it.
+    pub(crate) fn note_taken_over(&mut self, address: Ipv4Addr, client: &ClientKey) {
+        self.taken_over.insert(address, client.clone());
     }
 
     /// The other running leases of a client's NIC in a network: it uses them no longer once it has
