@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use rackstrap::network::{Format, render_host};
+use rackstrap::profile::ResolvedSite;
 
 use crate::common::skip::skip;
 use crate::common::tools;
@@ -92,4 +93,37 @@ fn the_check_of_interfaces_sees_a_wrong_value() {
     let text = "auto br0\niface br0\n\tbridge-ports eno1\n\tbridge-bridgeprio banana\n";
     let complaints = complaints(text);
     assert!(complaints.iter().any(|line| line.contains("banana")), "{complaints:?}");
+}
+
+/// Proxmox's own layout: a VLAN-aware bridge over a bond, the host's address on a VLAN of it.
+#[test]
+fn ifupdown2_takes_a_vlan_aware_bridge_with_the_address_on_its_vlan() {
+    let test = "ifupdown2_takes_a_vlan_aware_bridge_with_the_address_on_its_vlan";
+    if known().is_none() {
+        return skip(test, "the package ifupdown2 is not unpacked, or its ifquery does not run");
+    }
+    let site = serde_json::json!({
+        "subnets": {"mgmt": {"cidr": "10.30.0.0/24", "vlan": 10, "gateway": "10.30.0.1", "dns": ["10.30.0.2"]}},
+        "profiles": {"pve": {
+            "match": "name",
+            "bonds": {"bond0": {"nics": ["eno1", "eno2"], "mode": "802.3ad"}},
+            "bridges": {"vmbr0": {
+                "interfaces": ["bond0"], "vlan-filtering": true, "stp": false,
+                "ports": {"bond0": {"tagged": [10, 20, 30]}, "vmbr0": {"tagged": [10]}},
+            }},
+            "vlans": {"vmbr0.10": {"link": "vmbr0", "subnet": "mgmt"}},
+        }},
+        "hosts": {(golden::HOST): {
+            "profile": "pve",
+            "nics": {"eno1": "52:54:00:aa:00:01", "eno2": "52:54:00:aa:00:02"},
+            "addresses": {"vmbr0.10": "10.30.0.11"},
+        }},
+    });
+    let site: ResolvedSite = serde_json::from_value(site).unwrap();
+    let files = render_host(&site, golden::HOST, Format::Ifupdown2).unwrap();
+    let text = &files.iter().find(|file| file.name == "interfaces").unwrap().text;
+    assert_eq!(complaints(text), Vec::<String>::new(), "{text}");
+    for line in ["bridge-vlan-aware yes", "bridge-vids 10 20 30", "vlan-raw-device vmbr0"] {
+        assert!(text.contains(&format!("\t{line}\n")), "{line} is not in {text}");
+    }
 }

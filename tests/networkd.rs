@@ -343,3 +343,62 @@ fn a_bridge_stays_below_its_ports_and_one_without_ports_has_its_address() {
         bridges_come_up(&systemd);
     }
 }
+
+/// Two hosts whose tunnel leaves from the loopback, behind two routers.
+fn tunnel_end(systemd: &Systemd, number: u8) -> Networkd {
+    let other = 3 - number;
+    let site = serde_json::json!({
+        "subnets": {
+            "lan": {"cidr": format!("10.{number}.0.0/24"), "gateway": format!("10.{number}.0.1"), "dns": ["10.9.9.9"]},
+            "own": {"cidr": "192.168.10.0/24"},
+            "overlay": {"cidr": "172.30.0.0/24", "mtu": 1450},
+        },
+        "profiles": {"p": {
+            "nics": {"eth0": {"subnet": "lan"}},
+            "loopbacks": {"lo": {"subnet": "own"}},
+            "vxlans": {"vx1": {
+                "vni": 7, "link": "lo", "remote": format!("192.168.10.{other}"), "subnet": "overlay",
+            }},
+        }},
+        "hosts": {(golden::HOST): {
+            "profile": "p",
+            "nics": {"eth0": format!("52:54:00:aa:00:0{number}")},
+            "addresses": {
+                "eth0": format!("10.{number}.0.12"),
+                "lo": format!("192.168.10.{number}"),
+                "vx1": format!("172.30.0.{number}"),
+            },
+        }},
+    });
+    let site = aimed_at(serde_json::from_value(site).unwrap(), systemd.version);
+    let networkd = Networkd::start(systemd, &site);
+    let router = networkd.outside();
+    router.ip(&format!("addr add 10.{number}.0.1/24 dev p-eth0"));
+    router.ip(&format!("route add 192.168.10.{number}/32 via 10.{number}.0.12"));
+    router.sh("sysctl -qw net.ipv4.ip_forward=1");
+    networkd.wait_until_as_modelled(&layout(&site, golden::HOST));
+    networkd
+}
+
+fn a_tunnel_carries_traffic(systemd: &Systemd) {
+    let [one, two] = [1, 2].map(|number| tunnel_end(systemd, number));
+    one.outside().join("between", two.outside(), "between");
+    one.outside().ip("addr add 10.9.0.1/30 dev between");
+    two.outside().ip("addr add 10.9.0.2/30 dev between");
+    one.outside().ip("route add 192.168.10.2/32 via 10.9.0.2");
+    two.outside().ip("route add 192.168.10.1/32 via 10.9.0.1");
+    for (from, to) in [(&one, "172.30.0.2"), (&two, "172.30.0.1")] {
+        let said = from.inside().sh(&format!("ping -n -c 3 -i 0.2 -W 2 -M do -s 1422 {to}"));
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        assert!(said.contains(" 0% packet loss"), "systemd {}: {said}", systemd.version);
+    }
+}
+
+#[test]
+fn a_tunnel_from_the_loopback_carries_packets_between_two_hosts() {
+    a_tunnel_carries_traffic(&Systemd::here());
+    let test = "a_tunnel_from_the_loopback_carries_packets_between_two_hosts";
+    for systemd in other_systemds(test) {
+        a_tunnel_carries_traffic(&systemd);
+    }
+}

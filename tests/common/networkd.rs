@@ -48,7 +48,7 @@ impl Systemd {
 pub(crate) struct Networkd {
     process: Child,
     inside: Netns,
-    _outside: Netns,
+    outside: Netns,
     directory: tempfile::TempDir,
 }
 
@@ -67,9 +67,17 @@ impl Networkd {
         let directory = tempfile::tempdir().unwrap();
         let files = directory.path().join("files");
         fs::create_dir(&files).unwrap();
-        let mut rendered = render_host(site, golden::HOST, Format::Networkd).unwrap();
-        rendered.retain(|file| file.directory == Format::Networkd.directory());
+        let rendered = render_host(site, golden::HOST, Format::Networkd).unwrap();
+        // Beside them, where the script looks for networkd's own settings.
+        let settings = directory.path().join("files.conf");
+        fs::create_dir(&settings).unwrap();
         for file in rendered {
+            if file.directory == Some("/etc/systemd/networkd.conf.d") {
+                fs::write(settings.join(&file.name), &file.text).unwrap();
+            }
+            if file.directory != Format::Networkd.directory() {
+                continue;
+            }
             let text = edit(&file.name, matching_by_name(site, file.text));
             fs::write(files.join(&file.name), text).unwrap();
         }
@@ -90,7 +98,17 @@ impl Networkd {
             .stderr(log)
             .spawn()
             .unwrap();
-        Self { process, inside, _outside: outside, directory }
+        Self { process, inside, outside, directory }
+    }
+
+    /// The host's own namespace.
+    pub(crate) fn inside(&self) -> &Netns {
+        &self.inside
+    }
+
+    /// What the host is cabled to: the other end of NIC `eth0` is `p-eth0`.
+    pub(crate) fn outside(&self) -> &Netns {
+        &self.outside
     }
 
     fn log(&self) -> String {

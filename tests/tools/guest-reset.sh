@@ -15,6 +15,7 @@ for nic in /sys/class/net/*; do
     ip link set "$name" nomaster ${permanent:+address "$permanent"} mtu 1500
     ip address flush dev "$name"
 done
+ip address flush dev lo scope global
 for family in -4 -6; do
     # The kernel's own rules stay: networkd removes those that anybody else puts back.
     ip "$family" rule flush protocol static

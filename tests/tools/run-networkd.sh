@@ -26,6 +26,10 @@ for shipped in /usr/lib/systemd/network /lib/systemd/network; do
 	[ -L "$root${shipped%%/systemd*}" ] || mount -t tmpfs tmpfs "$root$shipped"
 done
 cp "$directory"/* "$root/etc/systemd/network/"
+if [ -d "$directory.conf" ]; then
+	cp -r "$directory.conf" "$root/run/systemd/networkd.conf.d"
+	chmod -R a+rX "$root/run/systemd/networkd.conf.d"
+fi
 chmod -R a+rX "$root/etc/systemd/network"
 export SYSTEMD_LOG_LEVEL=debug SYSTEMD_LOG_TARGET=console SYSTEMD_LOG_COLOR=0
 export DBUS_SYSTEM_BUS_ADDRESS=unix:path=/nonexistent

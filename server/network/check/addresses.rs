@@ -111,7 +111,7 @@ fn peer(view: &HostView<'_>, link: &str, borne: &Borne, findings: &mut Findings)
     }
 }
 
-/// Rules N113 and N150: an address of the host where another's has to be.
+/// Rules N113, N125 and N150: an address of the host where another's has to be.
 fn own_as_other(view: &HostView<'_>, findings: &mut Findings) {
     let mut own: BTreeMap<IpAddr, &str> = BTreeMap::new();
     for link in view.network.links.values() {
@@ -129,11 +129,19 @@ fn own_as_other(view: &HostView<'_>, findings: &mut Findings) {
                 format!("gateway {via} of {} is the host's own address, on {bearer}", link.name);
             findings.error("N150", view.at_link("addresses", bearer), text);
         }
-        let Kind::Vxlan { spec, .. } = &link.kind else { continue };
-        if let Some((remote, bearer)) = spec.remote.and_then(|remote| own.get_key_value(&remote)) {
+        let (rule, what, others): (_, _, Vec<IpAddr>) = match &link.kind {
+            Kind::Vxlan { spec, .. } => ("N113", "remote", spec.remote.into_iter().collect()),
+            // The kernel does not answer its own ARP request.
+            Kind::Bond(spec) => {
+                let targets = spec.arp_ip_targets.iter().copied().map(IpAddr::V4);
+                ("N125", "ARP target", targets.collect())
+            }
+            _ => continue,
+        };
+        for (other, bearer) in others.iter().filter_map(|other| own.get_key_value(other)) {
             let text =
-                format!("{}: remote {remote} is the host's own address, on {bearer}", link.name);
-            findings.error("N113", view.at_link("addresses", bearer), text);
+                format!("{}: {what} {other} is the host's own address, on {bearer}", link.name);
+            findings.error(rule, view.at_link("addresses", bearer), text);
         }
     }
 }

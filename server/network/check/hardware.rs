@@ -169,21 +169,33 @@ fn rule_links(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     }
 }
 
-/// Rule N161: a bridge must not pass on what was merged, so the kernel switches LRO off below
-/// it (dev_disable_lro).
+/// Rule N161: a bridge or router must not pass on what was merged, so the kernel switches LRO off
+/// there (dev_disable_lro).
 fn merged(view: &ProfileView<'_>, link: &Link, nic: &NicSpec, findings: &mut Findings) {
     let mut bridges =
         view.network.links.values().filter(|link| matches!(link.kind, Kind::Bridge(_)));
     let is_below =
         |bridge: &&Link| view.network.nics_below(bridge).iter().any(|nic| nic.name == link.name);
-    if let Some(bridge) = bridges.find(is_below).filter(|_| nic.offload.lro == Some(true)) {
-        let text = format!(
-            "{}: lro has no effect: the kernel switches it off below a bridge ({})",
-            link.name, bridge.name
-        );
-        findings.warn("N161", view.at(&link.name, "offload"), text);
-        findings.suggest(view.path(&link.name, "offload.lro"), false);
+    if nic.offload.lro != Some(true) {
+        return;
     }
+    let forwards = || {
+        let device = link.device();
+        let scopes = ["ip_forward", "conf.all.forwarding"].map(|key| format!("net.ipv4.{key}"));
+        let own = format!("net.ipv4.conf.{device}.forwarding");
+        let is_on = |key: &String| view.network.sysctls.get(key).is_some_and(|value| value == "1");
+        scopes.into_iter().chain([own]).find(is_on)
+    };
+    let why = match bridges.find(is_below) {
+        Some(bridge) => format!("below a bridge ({})", bridge.name),
+        None => match forwards() {
+            Some(setting) => format!("on a host that forwards packets ({setting})"),
+            None => return,
+        },
+    };
+    let text = format!("{}: lro has no effect: the kernel switches it off {why}", link.name);
+    findings.warn("N161", view.at(&link.name, "offload"), text);
+    findings.suggest(view.path(&link.name, "offload.lro"), false);
 }
 
 /// Rule N123: members that a bond cannot use alike.

@@ -30,6 +30,7 @@ mod rules;
 mod shared;
 mod silence;
 mod subnet;
+mod sysctl;
 mod tenant;
 mod tunnel;
 mod version;
@@ -180,6 +181,7 @@ fn check_profile(view: &ProfileView<'_>, findings: &mut Findings) {
     mtu::check(view, findings);
     routes::check(view, findings);
     policy::check(view, findings);
+    sysctl::check(view, findings);
     tunnel::check(view, findings);
     shared::check(view, findings);
     bridge::check(view, findings);

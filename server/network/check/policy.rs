@@ -6,7 +6,7 @@ use super::routes::MAIN;
 use super::{Findings, ProfileView};
 use crate::model::{Family, RuleSpec};
 use crate::network::links::{Kind, Link};
-use crate::network::{lower, nearest};
+use crate::network::lower;
 
 /// The kernel's own tables: unspecified, default, main, local.
 const KERNEL_TABLES: [u32; 4] = [0, 253, MAIN, LOCAL];
@@ -22,7 +22,6 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     priorities(view, &rules, findings);
     empty_tables(view, &rules, findings);
     sysctls(view, findings);
-    unknown_settings(view, findings);
     processors(view, findings);
 }
 
@@ -174,48 +173,6 @@ fn empty_tables(view: &ProfileView<'_>, rules: &[(&Link, &RuleSpec)], findings: 
                 findings.warn("N154", view.at(&link.name, "routes"), text);
             }
         }
-    }
-}
-
-/// The directories of /proc/sys, and those of /proc/sys/net (Documentation/admin-guide/sysctl).
-const KERNEL_SETTINGS: [&str; 12] = [
-    "abi", "crypto", "debug", "dev", "fs", "fscache", "kernel", "net", "sunrpc", "user", "vm",
-    "xen",
-];
-const NET_SETTINGS: [&str; 16] = [
-    "bridge",
-    "can",
-    "core",
-    "ieee802154",
-    "ipv4",
-    "ipv6",
-    "llc",
-    "mpls",
-    "mptcp",
-    "netfilter",
-    "rds",
-    "sctp",
-    "smc",
-    "unix",
-    "vsock",
-    "x25",
-];
-
-/// Rule N180: a setting that no kernel has.
-fn unknown_settings(view: &ProfileView<'_>, findings: &mut Findings) {
-    for name in view.profile.sysctls.keys() {
-        let mut parts = name.split(['.', '/']);
-        let (root, area) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        let (wrong, known) = if !KERNEL_SETTINGS.contains(&root) {
-            (root, &KERNEL_SETTINGS[..])
-        } else if root == "net" && !NET_SETTINGS.contains(&area) && !area.starts_with("nf_") {
-            (area, &NET_SETTINGS[..])
-        } else {
-            continue;
-        };
-        let hint = nearest::hint(wrong, known.iter().copied());
-        let text = format!("the kernel has no setting {name}: unknown \"{wrong}\"{hint}");
-        findings.error("N180", view.within(["sysctls"]), text);
     }
 }
 

@@ -208,17 +208,9 @@ fn vlan_ids(view: &ProfileView<'_>, findings: &mut Findings) {
             let text = format!("{other} and {} are both VLAN {id} on {parent}", link.name);
             findings.error("N111", view.at(&link.name, "id"), text);
         }
-        let mut below = view.network.links.get(parent);
-        // A ring of links is found by its bound.
-        for _ in 0..view.network.links.len() {
-            let Some(outer) = below else { break };
-            if let Kind::Vlan { id: Some(theirs), protocol: its, .. } = &outer.kind
-                && (theirs, its) == (id, protocol)
-            {
-                let text = format!("{} is VLAN {id} inside VLAN {id} of {}", link.name, outer.name);
-                findings.error("N111", view.at(&link.name, "id"), text);
-            }
-            below = outer.parent().and_then(|name| view.network.links.get(name));
+        if let Some(outer) = outer_vlan(view, parent, *id, *protocol) {
+            let text = format!("{} is VLAN {id} inside VLAN {id} of {}", link.name, outer.name);
+            findings.error("N111", view.at(&link.name, "id"), text);
         }
         let untagged = view.network.links.get(parent).and_then(|parent| {
             let vlan = |name: &String| view.site.subnets.get(name)?.vlan;
@@ -238,6 +230,31 @@ fn vlan_ids(view: &ProfileView<'_>, findings: &mut Findings) {
             findings.error("N111", view.at(&link.name, "id"), text);
         }
     }
+}
+
+/// A link below `parent`, or itself, that adds the same tag. What a tunnel carries is a network
+/// of its own.
+fn outer_vlan<'a>(
+    view: &'a ProfileView<'_>,
+    parent: &str,
+    id: u16,
+    protocol: VlanProtocol,
+) -> Option<&'a Link> {
+    let mut left: Vec<&Link> = view.network.links.get(parent).into_iter().collect();
+    // A ring of links is found by its bound.
+    for _ in 0..=view.network.links.len() {
+        let below = left.pop()?;
+        match below.kind {
+            Kind::Vlan { id: Some(theirs), protocol: its, .. }
+                if (theirs, its) == (id, protocol) =>
+            {
+                return Some(below);
+            }
+            Kind::Vxlan { .. } => {}
+            _ => left.extend(view.network.below(below)),
+        }
+    }
+    None
 }
 
 /// Rule N121: what is in a bond or bridge has no address of its own.

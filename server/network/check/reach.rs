@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{Findings, ProfileView};
 use crate::model::{Destination, RouteKind};
 use crate::network::check::routes::{MAIN, connected};
-use crate::network::links::{Link, Role};
+use crate::network::links::{Kind, Link, Role};
 
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     let place = || view.within([]);
@@ -68,7 +68,7 @@ fn speaks(view: &ProfileView<'_>, address: IpAddr) -> bool {
 }
 
 /// Whether the main table leads to `address`, or may learn to.
-fn reaches(view: &ProfileView<'_>, address: IpAddr) -> bool {
+pub(super) fn reaches(view: &ProfileView<'_>, address: IpAddr) -> bool {
     let network = &view.network;
     // What the neighbours tell is not known here; mostly it is a default route.
     if network.bgp.as_ref().is_some_and(|bgp| !bgp.neighbors.is_empty()) {
@@ -84,7 +84,13 @@ fn leads(view: &ProfileView<'_>, link: &Link, address: IpAddr) -> bool {
     let mut routes = layer3.routes.iter().filter(|route| {
         route.table.is_none_or(|table| table == MAIN) && route.kind == RouteKind::Unicast
     });
-    connected(view, link).any(|net| net.contains(&address))
+    // The loopback and a dummy have addresses of a subnet, and lead to none of its other hosts.
+    let is_alone = matches!(link.kind, Kind::Loopback | Kind::Dummy);
+    let is_connected = match is_alone {
+        true => link.written().any(|written| written.connected().contains(&address)),
+        false => connected(view, link).any(|net| net.contains(&address)),
+    };
+    is_connected
         || layer3.gateways.iter().any(|gateway| gateway.is_ipv4() == address.is_ipv4())
         || routes.any(|route| match route.to {
             Destination::Net(net) => net.contains(&address),

@@ -7,7 +7,7 @@ use super::{Findings, ProfileView, ways};
 use ipnet::IpNet;
 
 use crate::model::{Destination, Family, RouteKind, RouteSpec, Subnet};
-use crate::network::links::{Link, Role};
+use crate::network::links::{Kind, Link, Role};
 
 /// The table of routes that name none.
 pub(super) const MAIN: u32 = 254;
@@ -83,26 +83,37 @@ fn leads_out(view: &ProfileView<'_>, link: &Link) -> bool {
     (main == MAIN && !link.layer3.gateways.is_empty()) || link.layer3.routes.iter().any(leads)
 }
 
-/// Rule N151 for default routes that DHCPv4 brings: two of one metric.
+/// Rule N151 for default routes that DHCPv4 and router advertisements bring: two of one metric.
 fn learned_twice(view: &ProfileView<'_>, findings: &mut Findings) {
-    let mut learned: BTreeMap<(u32, Option<u32>), &str> = BTreeMap::new();
+    let mut learned: BTreeMap<(&str, u32, Option<u32>), &str> = BTreeMap::new();
     for link in view.network.links.values() {
-        let overrides = link.settings.dhcp4_overrides;
-        let is_told = link.settings.dhcp4 && overrides.use_routes != Some(false);
-        if !is_told || view.network.owner(link).is_some() {
-            continue;
+        let settings = &link.settings;
+        let sources = [
+            (settings.dhcp4, settings.dhcp4_overrides, "dhcp4-overrides", "DHCP"),
+            (
+                settings.accept_ra == Some(true),
+                settings.ra_overrides,
+                "ra-overrides",
+                "router advertisements",
+            ),
+        ];
+        for (is_on, overrides, key, source) in sources {
+            let is_told = is_on && overrides.use_routes != Some(false);
+            if !is_told || view.network.owner(link).is_some() {
+                continue;
+            }
+            let own = view.network.domain(link).or(settings.table).unwrap_or(MAIN);
+            let Some(other) = learned.insert((key, own, overrides.route_metric), &link.name) else {
+                continue;
+            };
+            let text = format!(
+                "{other} and {} both take a default route of one metric from {source}; set \
+                 {key}: {{use-routes: false}} on one of them, or a route-metric",
+                link.name
+            );
+            findings.warn("N151", view.at(&link.name, key), text);
+            findings.suggest(view.path(&link.name, &format!("{key}.use-routes")), false);
         }
-        let own = view.network.domain(link).or(link.settings.table).unwrap_or(MAIN);
-        let Some(other) = learned.insert((own, overrides.route_metric), &link.name) else {
-            continue;
-        };
-        let text = format!(
-            "{other} and {} both take a default route of one metric from DHCP; set \
-             dhcp4-overrides: {{use-routes: false}} on one of them, or a route-metric",
-            link.name
-        );
-        findings.warn("N151", view.at(&link.name, "dhcp4-overrides"), text);
-        findings.suggest(view.path(&link.name, "dhcp4-overrides.use-routes"), false);
     }
 }
 
@@ -119,14 +130,46 @@ fn duplicates(view: &ProfileView<'_>, findings: &mut Findings) {
             };
             let (table, metric) = (route.table.unwrap_or(main), route.metric.unwrap_or(0));
             let key = (to, route.family() == Family::Ipv4, table, metric);
-            let Some(other) = taken.insert(key, &link.name) else { continue };
+            let Some(other) = taken.insert(key, &link.name) else {
+                own_subnet(view, link, route, findings);
+                continue;
+            };
+            let whose = match other == link.name {
+                true => format!("{other} has two routes"),
+                false => format!("{other} and {} both have a route", link.name),
+            };
             let text = format!(
-                "{other} and {} both have a route to {to} in table {table} with metric {metric}; the \
-                 kernel keeps one of them; set another metric, or next-hops",
-                link.name
+                "{whose} to {to} in table {table} with metric {metric}; the kernel uses one of them; \
+                 set another metric, or next-hops"
             );
             findings.error("N158", view.at(&link.name, "routes"), text);
         }
+    }
+}
+
+/// Rule N158 for a gateway to where the host is already: the kernel's own route to a subnet of
+/// the host comes first.
+fn own_subnet(view: &ProfileView<'_>, link: &Link, route: &RouteSpec, findings: &mut Findings) {
+    let Destination::Net(to) = route.to else { return };
+    let has_gateway = route.via.is_some() || !route.next_hops.is_empty();
+    let (domain, is_first) = (view.network.domain(link), route.metric.unwrap_or(0) == 0);
+    if !has_gateway || !is_first || route.table.is_some_and(|table| Some(table) != domain) {
+        return;
+    }
+    // An address of the loopback or a dummy is one of many, not the subnet.
+    let bears = |other: &&Link| {
+        let own_table = other.settings.table.filter(|_| domain.is_none());
+        view.network.domain(other) == domain
+            && own_table.is_none()
+            && !matches!(other.kind, Kind::Loopback | Kind::Dummy)
+            && connected(view, other).any(|net| net.trunc() == to.trunc())
+    };
+    if let Some(bearer) = view.network.links.values().find(bears) {
+        let text = format!(
+            "the route to {to} is never used: {} is in that subnet, and the kernel's own route comes first",
+            bearer.name
+        );
+        findings.error("N158", view.at(&link.name, "routes"), text);
     }
 }
 
@@ -144,11 +187,18 @@ fn default_routes(view: &ProfileView<'_>, findings: &mut Findings) {
         for (is_ipv4, table, metric) in own.chain(more) {
             let Some(other) = routes.insert((is_ipv4, table, metric), &link.name) else { continue };
             let family = if is_ipv4 { "IPv4" } else { "IPv6" };
-            let text = format!(
-                "{other} and {} both set the {family} default route of table {table} with metric \
-                 {metric}; set default-route: false on one of them",
-                link.name
-            );
+            let text = match other == link.name {
+                true => format!(
+                    "{other} sets the {family} default route of table {table} twice with metric \
+                     {metric}, by the gateway of its subnet and by routes; set default-route: false, or \
+                     remove the route"
+                ),
+                false => format!(
+                    "{other} and {} both set the {family} default route of table {table} with metric \
+                     {metric}; set default-route: false on one of them",
+                    link.name
+                ),
+            };
             findings.error("N151", view.at(&link.name, "default-route"), text);
             findings.suggest(view.path(&link.name, "default-route"), false);
         }

@@ -1,11 +1,59 @@
 //! Rules about VXLAN tunnels. Pure.
 
-use super::{Findings, ProfileView};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::{Findings, ProfileView, reach};
 use crate::network::links::{Kind, Link};
 
+/// The port of VXLAN (RFC 7348 section 5).
+const PORT: u16 = 4789;
+
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
+    let mut taken: BTreeMap<(u32, u16), &str> = BTreeMap::new();
     for link in view.network.links.values() {
         vxlan(view, link, findings);
+        let Kind::Vxlan { spec, local } = &link.kind else { continue };
+        if let Some(other) = taken.insert((spec.vni, spec.port.unwrap_or(PORT)), &link.name) {
+            let text = format!(
+                "{other} and {} both have VNI {} on one port; the kernel makes only one of them",
+                link.name, spec.vni
+            );
+            findings.error("N113", view.at(&link.name, "vni"), text);
+        }
+        if let Some(remote) = spec.remote {
+            far_end(view, link, remote, *local, findings);
+        }
+    }
+}
+
+/// Rule N113 for where a tunnel leads.
+fn far_end(
+    view: &ProfileView<'_>,
+    link: &Link,
+    remote: IpAddr,
+    local: Option<IpAddr>,
+    findings: &mut Findings,
+) {
+    let below = link.parent().and_then(|name| view.network.links.get(name));
+    let is_main = below.is_some_and(|below| view.network.domain(below).is_none());
+    let family = |address: IpAddr| if address.is_ipv4() { "IPv4" } else { "IPv6" };
+    if let Some(local) = local.filter(|local| local.is_ipv4() != remote.is_ipv4()) {
+        let text = format!(
+            "{}: remote {remote} is {}, but {}, by whose address the tunnel leaves, has {}",
+            link.name,
+            family(remote),
+            link.parent().unwrap_or_default(),
+            family(local)
+        );
+        findings.error("N113", view.at(&link.name, "remote"), text);
+    } else if !remote.is_multicast() && is_main && !reach::reaches(view, remote) {
+        let text = format!(
+            "{}: remote {remote} is unreachable: it is outside the host's subnets, and no route leads \
+             to it",
+            link.name
+        );
+        findings.warn("N113", view.at(&link.name, "remote"), text);
     }
 }
 

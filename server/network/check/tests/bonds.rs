@@ -1,9 +1,10 @@
 //! Broken sites: bonds.
 
-use super::{BOND, Case};
+use super::{BOND, Case, N1};
 
 #[rustfmt::skip] // a table: a case a line
 pub(super) const ERRORS: &[Case] = &[
+    ("N125", "mode: 802.3ad\n        lacp-rate: fast\n        mii-monitor: 100ms\n        up-delay: 200ms", "mode: active-backup\n        arp-interval: 100ms\n        arp-ip-targets: [172.16.160.12]", N1, "bond0: ARP target 172.16.160.12 is the host's own address, on br0"),
     ("N125", "mode: 802.3ad\n        lacp-rate: fast\n        mii-monitor: 100ms\n        up-delay: 200ms", "mode: active-backup\n        arp-interval: 100ms\n        arp-ip-targets: [192.0.2.77]", "profiles.hypervisor.bonds.bond0.arp-ip-targets", "ARP target 192.0.2.77 is outside the subnets of bond0"),
     ("N122", BOND, "nics: []", "profiles.hypervisor.bonds.bond0.nics", "no members"),
     ("N124", "mode: 802.3ad", "mode: active-backup", "profiles.hypervisor.bonds.bond0.lacp-rate", "only for 802.3ad"),

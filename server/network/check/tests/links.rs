@@ -6,6 +6,9 @@ use super::{BOND, BRIDGE, Case, N1, VLAN};
 pub(super) const ERRORS: &[Case] = &[
     ("N111", "    bonds:", "    nics: {eth5: {subnet: other}}\n    vlans: {v30: {link: eth5, id: 30}}\n  rest:\n    bonds:", "profiles.hypervisor.vlans.v30.id", "v30 is VLAN 30 on eth5, which carries subnet \"other\" of the same VLAN without a tag"),
     ("N111", VLAN, "{vlan500: {link: bond0, subnet: internal}, v9: {link: vlan500, id: 500}}", "profiles.hypervisor.vlans.v9.id", "v9 is VLAN 500 inside VLAN 500 of vlan500"),
+    ("N111", VLAN, "{vlan500: {link: bond0, subnet: internal}, v9: {link: br9, id: 30}, v30: {link: eth9, id: 30}}\n    bridges: {br9: {interfaces: [v30]}}\n  rest:\n    vlans: {}", "profiles.hypervisor.vlans.v9.id", "v9 is VLAN 30 inside VLAN 30 of v30"),
+    ("N113", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal}}\n    vxlans: {vx1: {link: br0, vni: 5, remote: 172.16.160.9}, vx2: {link: br0, vni: 5, remote: 172.16.160.8}}", "profiles.hypervisor.vxlans.vx2.vni", "vx1 and vx2 both have VNI 5 on one port"),
+    ("N113", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal}}\n    vxlans: {vx1: {link: br0, vni: 5, remote: \"2001:db8::9\"}}", "profiles.hypervisor.vxlans.vx1.remote", "remote 2001:db8::9 is IPv6, but br0, by whose address the tunnel leaves, has IPv4"),
     ("N113", "    vlans:", "    dummies: {d0: {subnet: other}}\n    vxlans: {vx1: {link: d0, vni: 5, remote: 239.1.1.1}}\n    vlans:", "profiles.hypervisor.vxlans.vx1.link", "joins group 239.1.1.1 on a link that sends, which d0 does not"),
     ("N113", "    vlans:", "    dummies: {d0: {subnet: other}}\n    vxlans: {vx1: {link: d0, vni: 5, remote: 10.98.0.20, mtu: 9000}}\n    vlans:", "profiles.hypervisor.vxlans.vx1.mtu", "MTU 9000 needs 9050 on the links by which the tunnel leaves"),
     ("N113", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal}}\n    vxlans: {vx1: {link: br0, vni: 5, remote: 172.16.160.12}}", N1, "remote 172.16.160.12 is the host's own address, on br0"),
@@ -62,6 +65,8 @@ pub(super) const ERRORS: &[Case] = &[
 
 #[rustfmt::skip] // a table: a case a line
 pub(super) const WARNINGS: &[Case] = &[
+    ("N113", "    vlans:", "    dummies: {d0: {subnet: other}}\n    vxlans: {vx1: {link: d0, vni: 5, remote: 10.98.0.20, mtu: 1400}}\n    bridges: {br1: {interfaces: [eth7], subnet: provisioning, default-route: false}}\n  rest:\n    vlans:", "profiles.hypervisor.vxlans.vx1.remote", "remote 10.98.0.20 is unreachable"),
+    ("N161", "    bonds:", "    nics: {eth7: {offload: {lro: true}}}\n    sysctls: {net.ipv4.ip_forward: \"1\"}\n    bonds:", "profiles.hypervisor.nics.eth7.offload", "on a host that forwards packets (net.ipv4.ip_forward)"),
     ("N167", "    vlans:", "    bridges: {br1: {interfaces: [eth7], vlan-filtering: true, ports: {eth7: {tagged: [30]}}}}\n    vlans: {v30: {link: br1, subnet: other}}\n  rest:\n    bonds: {}\n    vlans:", "profiles.hypervisor.bridges.br1.ports", "v30 is VLAN 30 on br1, but the own side of br1 is not in it"),
     ("N166", "    bonds:", "    bridges: {br1: {interfaces: [eth5, eth6], dhcp4: true}}\n  rest:\n    bonds:", "profiles.hypervisor.bridges.br1.interfaces", "eth5 and eth6 both lead to the network"),
     ("N161", "    bonds:", "    nics: {eth0: {offload: {lro: true}}}\n    bonds:", "profiles.hypervisor.nics.eth0.offload", "the kernel switches it off below a bridge (br0)"),

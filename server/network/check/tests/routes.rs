@@ -6,9 +6,10 @@ use super::{BRIDGE, Case, N1};
 pub(super) const ERRORS: &[Case] = &[
     ("N150", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 10.0.0.0/8, via: 172.16.160.12}]}}", N1, "gateway 172.16.160.12 of br0 is the host's own address, on br0"),
     ("N150", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, link-local: [], routes: [{to: \"2001:db8::/32\", via: \"fe80::1\"}]}}", "profiles.hypervisor.bridges.br0.link-local", "gateway fe80::1 is unreachable: br0 has no IPv6 link-local address"),
-    ("N151", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 0.0.0.0/0, via: 172.16.160.253}]}}", "profiles.hypervisor.bridges.br0.default-route", "with metric 0"),
+    ("N151", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 0.0.0.0/0, via: 172.16.160.253}]}}", "profiles.hypervisor.bridges.br0.default-route", "br0 sets the IPv4 default route of table 254 twice with metric 0"),
     ("N151", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 0.0.0.0/0, type: blackhole}]}}", "profiles.hypervisor.bridges.br0.default-route", "with metric 0"),
-    ("N158", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 10.0.0.0/8, via: 172.16.160.9}, {to: 10.0.0.0/8, via: 172.16.160.8}]}}", "profiles.hypervisor.bridges.br0.routes", "both have a route to 10.0.0.0/8 in table 254 with metric 0"),
+    ("N158", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 10.0.0.0/8, via: 172.16.160.9}, {to: 10.0.0.0/8, via: 172.16.160.8}]}}", "profiles.hypervisor.bridges.br0.routes", "br0 has two routes to 10.0.0.0/8 in table 254 with metric 0"),
+    ("N158", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 172.16.160.0/24, via: 172.16.160.9}]}}", "profiles.hypervisor.bridges.br0.routes", "the route to 172.16.160.0/24 is never used: br0 is in that subnet"),
     ("N180", "    bonds:", "    sysctls: {nett.ipv4.ip_forward: \"1\"}\n    bonds:", "profiles.hypervisor.sysctls", "did you mean \"net\"?"),
     ("N180", "    bonds:", "    sysctls: {net.ipv5.ip_forward: \"1\"}\n    bonds:", "profiles.hypervisor.sysctls", "unknown \"ipv5\""),
     ("N150", "gateway: 172.16.160.254", "gateway: 172.16.161.254", "subnets.internal.gateway", "wait for it for ever"),
@@ -36,6 +37,12 @@ pub(super) const ERRORS: &[Case] = &[
 
 #[rustfmt::skip] // a table: a case a line
 pub(super) const WARNINGS: &[Case] = &[
+    ("N151", "    bonds:", "    nics: {eth5: {accept-ra: true}, eth6: {accept-ra: true}}\n  rest:\n    bonds:", "profiles.hypervisor.nics.eth6.ra-overrides", "both take a default route of one metric from router advertisements"),
+    ("N180", "    bonds:", "    sysctls: {net.ipv4.ip_forwrd: \"1\"}\n    bonds:", "profiles.hypervisor.sysctls", "unknown \"ip_forwrd\"; did you mean \"ip_forward\"?"),
+    ("N180", "    bonds:", "    sysctls: {net.ipv4.tcp_tw_recycle: \"1\"}\n    bonds:", "profiles.hypervisor.sysctls", "no kernel has a setting net.ipv4.tcp_tw_recycle"),
+    ("N180", "    bonds:", "    sysctls: {net.ipv4.conf.bond0.rp_filer: \"1\"}\n    bonds:", "profiles.hypervisor.sysctls", "did you mean \"rp_filter\"?"),
+    ("N180", "    bonds:", "    sysctls: {net.ipv4.conf.bond1.rp_filter: \"1\"}\n    bonds:", "profiles.hypervisor.sysctls", "the profile has no link \"bond1\"; did you mean \"bond0\"?"),
+    ("N180", "    bonds:", "    sysctls: {net.ipv6.conf.bond0.10.accept_ra: \"0\"}\n    bonds:", "profiles.hypervisor.sysctls", "write net/ipv6/conf/bond0.10/accept_ra"),
     ("N151", "    bonds:", "    nics: {eth5: {dhcp4: true}, eth6: {dhcp4: true}}\n  rest:\n    bonds:", "profiles.hypervisor.nics.eth6.dhcp4-overrides", "both take a default route of one metric from DHCP"),
     ("N152", "    bonds:", "    allow: []\n    nics: {eth5: {subnet: other, routes: [{to: 0.0.0.0/0, type: blackhole}]}}\n  rest:\n    bonds:", "profiles.hypervisor", "no default route"),
     ("N158", "id: 77, dhcp4: true}}, nics: {eth1: {}}}", "id: 77, dhcp4: true, routes: [{to: 10.50.0.0/16, next-hops: [{via: 10.1.0.1}, {via: 10.2.0.1, link: eth1}]}]}}, nics: {eth1: {dhcp4: true, set-name: nic1}}}", "profiles.foreign.vlans.v77.routes", "put it under loopbacks.lo"),
