@@ -31,12 +31,27 @@ impl EntryKind {
         }
     }
 
-    fn device(self) -> (u32, u32) {
+    fn device(self) -> Device {
         match self {
-            Self::CharacterDevice { major, minor } => (major, minor),
-            _ => (0, 0),
+            Self::CharacterDevice { major, minor } => Device { major, minor },
+            _ => Device::default(),
         }
     }
+}
+
+/// The numbers of a device; zeros for what is none.
+#[derive(Clone, Copy, Default)]
+struct Device {
+    major: u32,
+    minor: u32,
+}
+
+/// The header of an entry, but for the sizes.
+#[derive(Default)]
+struct Header {
+    inode: u32,
+    mode: u32,
+    device: Device,
 }
 
 /// An archive under construction. Its entries belong to root and have no time, so that equal
@@ -61,7 +76,8 @@ impl Archive {
         contents: &[u8],
     ) -> io::Result<()> {
         self.entries += 1;
-        self.write(path, kind.mode() | permissions, kind.device(), self.entries, contents)
+        let mode = kind.mode() | permissions;
+        self.write(path, &Header { inode: self.entries, mode, device: kind.device() }, contents)
     }
 
     /// The bytes of the archive, with the trailer that ends it.
@@ -69,18 +85,12 @@ impl Archive {
     /// # Errors
     /// None in practice; see [`Self::append`].
     pub fn finish(mut self) -> io::Result<Vec<u8>> {
-        self.write("TRAILER!!!", 0, (0, 0), 0, &[])?;
+        self.write("TRAILER!!!", &Header::default(), &[])?;
         Ok(self.bytes)
     }
 
-    fn write(
-        &mut self,
-        path: &str,
-        mode: u32,
-        (major, minor): (u32, u32),
-        inode: u32,
-        contents: &[u8],
-    ) -> io::Result<()> {
+    fn write(&mut self, path: &str, header: &Header, contents: &[u8]) -> io::Result<()> {
+        let Header { inode, mode, device: Device { major, minor } } = *header;
         let size = u32::try_from(contents.len()).map_err(io::Error::other)?;
         let name_size = u32::try_from(path.len() + 1).map_err(io::Error::other)?;
         let (uid, gid, links, time, checksum) = (0, 0, 1, 0, 0);

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use crate::cli::context::{Context, change, operator};
-use crate::cli::outcome::{in_file, refuse, refuse_change, refuse_for, tell_with, warn};
+use crate::cli::outcome::{in_file, print_outcome_with, refuse, refuse_change, refuse_for, warn};
 use crate::inventory::{Change, ChangeError};
 use crate::network::{Finding, Severity};
 use crate::site_file::SiteFile;
@@ -43,7 +43,7 @@ impl Apply {
                 let shown = |finding: &Finding| in_file(&file, finding);
                 let dry_run = self.dry_run;
                 let new = committed.warnings.clone();
-                let done = tell_with(&context, committed, dry_run, shown).await?;
+                let done = print_outcome_with(&context, committed, dry_run, shown).await?;
                 if dry_run && !context.json {
                     let review = inventory.review_site(site()).await;
                     tell_of_old(&file, &review.findings, &new);

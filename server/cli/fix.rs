@@ -49,8 +49,7 @@ async fn apply(inventory: &Inventory, finding: &Finding, fix: &Fix) -> anyhow::R
     let edits = fix.edits.iter().map(|edit| (edit.at.path(), edit.value.clone()));
     let edits: Vec<(String, String)> = edits.collect();
     let made = inventory.change_site(change(&who, &summary, false), |site| {
-        *site = set_values(Some(&*site), &edits)
-            .map_err(|error| ChangeError::Edit(error.to_string()))?;
+        *site = set_values(Some(&*site), &edits)?;
         Ok(())
     });
     match made.await {

@@ -185,10 +185,7 @@ async fn rename(context: &Context, rename: Rename) -> anyhow::Result<ExitCode> {
     }
     let summary = format!("rename host {from} to {to}");
     nouns::commit(context, &summary, dry_run, |site| {
-        let refuse = |error: String| Err(ChangeError::Edit(error));
-        if let Err(error) = nouns::find::<Host>(site, &from) {
-            return refuse(error.to_string());
-        }
+        nouns::find::<Host>(site, &from)?;
         if site.hosts.contains_key(&to) {
             return Err(ChangeError::Exists { noun: Host::NOUN, name: to.clone() });
         }

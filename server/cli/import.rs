@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::cli::apply::read_bytes;
 use crate::cli::context::{Context, change, operator};
-use crate::cli::outcome::{refuse, refuse_change, refuse_for, tell};
+use crate::cli::outcome::{print_outcome, refuse, refuse_change, refuse_for};
 use crate::inventory::ChangeError;
 use crate::network::Finding;
 use crate::site_file::{RowError, Rows, decode};
@@ -35,16 +35,12 @@ impl Import {
             };
         let inventory = context.inventory_for(self.dry_run).await?;
         let (who, summary) = (operator(), format!("import {name}"));
-        let mut bad_rows = Vec::new();
         let outcome = inventory.change_site(change(&who, &summary, self.dry_run), |site| {
-            rows.put_into(site).map_err(|errors| {
-                bad_rows = errors;
-                ChangeError::Edit(String::new())
-            })
+            rows.put_into(site).map_err(ChangeError::Rows)
         });
         match outcome.await {
-            Ok(committed) => tell(&context, committed, self.dry_run).await,
-            Err(ChangeError::Edit(_)) => refuse(&context, &located(&name, &bad_rows)),
+            Ok(committed) => print_outcome(&context, committed, self.dry_run).await,
+            Err(ChangeError::Rows(errors)) => refuse(&context, &located(&name, &errors)),
             Err(ChangeError::Refused(findings)) => {
                 let errors: Vec<_> = findings.iter().map(|f| place(&name, &rows, f)).collect();
                 refuse_for(&context, &errors, &findings)

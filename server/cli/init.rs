@@ -22,7 +22,7 @@ use crate::cli::user::print_first_password;
 use crate::config::Config;
 use crate::inventory::{ChangeError, FIRST_USER, Inventory};
 use crate::lifecycle::audit::Action;
-use crate::model::{Range, RangeUse, Site, Subnet};
+use crate::model::{Noun, Range, RangeUse, Site, Subnet};
 
 /// `rackstrap init`. At a terminal it asks for what the flags leave out.
 #[derive(Debug, Args)]
@@ -224,22 +224,24 @@ async fn add_subnet(
     let who = operator();
     let edit = |site: &mut Site| {
         if site.subnets.contains_key(name) {
-            return Err(ChangeError::Edit(format!(
-                "subnet \"{name}\" already exists with another CIDR; choose a name with --subnet-name"
-            )));
+            return Err(ChangeError::Exists { noun: Subnet::NOUN, name: name.to_owned() });
         }
         site.subnets.insert(name.to_owned(), subnet(cidr, range)?);
         Ok(())
     };
-    inventory.change_site(change(&who, "init", false), edit).await?;
+    match inventory.change_site(change(&who, "init", false), edit).await {
+        Err(ChangeError::Exists { name, .. }) => bail!(
+            "subnet \"{name}\" already exists with another CIDR; choose a name with --subnet-name"
+        ),
+        outcome => outcome?,
+    };
     let given = range.map(|range| format!(", DHCP range {range}")).unwrap_or_default();
     Ok(format!("added subnet {name} ({cidr}{given})"))
 }
 
 fn subnet(cidr: Ipv4Net, range: Option<AddressRange>) -> Result<Subnet, ChangeError> {
     let values = [("cidr".to_owned(), cidr.to_string())];
-    let mut subnet: Subnet = crate::site_file::set_values(None, &values)
-        .map_err(|error| ChangeError::Edit(error.to_string()))?;
+    let mut subnet: Subnet = crate::site_file::set_values(None, &values)?;
     subnet.ranges.extend(range.map(|AddressRange { from, to }| Range {
         from: IpAddr::V4(from),
         to: IpAddr::V4(to),

@@ -3,12 +3,11 @@
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use crate::cli::context::{Context, change, operator, table};
-use crate::cli::outcome::{refuse_change, tell};
+use crate::cli::outcome::{print_outcome, refuse_change};
 use crate::inventory::{ChangeError, now_ms};
 use crate::model::{
     Host, Image, Noun, ProfileTree, Rack, RentalTerm, Site, Subnet, Switch, Tenant,
@@ -148,8 +147,7 @@ pub(crate) async fn set_by<T: Noun>(
     let summary = format!("set {} {name}", T::NOUN);
     commit(context, &summary, dry_run, |site| {
         let all = T::all_mut(site);
-        let entry = set_values(all.get(&name), &values)
-            .map_err(|error| ChangeError::Edit(error.to_string()))?;
+        let entry = set_values(all.get(&name), &values)?;
         all.insert(name.clone(), entry);
         Ok(())
     })
@@ -162,7 +160,7 @@ pub(crate) async fn remove<T: Noun>(context: &Context, remove: Remove) -> anyhow
     let summary = format!("remove {} {}", T::NOUN, names.join(", "));
     commit(context, &summary, dry_run, |site| {
         for name in &names {
-            find::<T>(site, name).map_err(|error| ChangeError::Edit(error.to_string()))?;
+            find::<T>(site, name)?;
             T::all_mut(site).remove(name);
         }
         Ok(())
@@ -179,7 +177,7 @@ pub(crate) async fn commit(
 ) -> anyhow::Result<ExitCode> {
     let inventory = context.inventory_for(dry_run).await?;
     match inventory.change_site(change(&operator(), summary, dry_run), edit).await {
-        Ok(committed) => tell(context, committed, dry_run).await,
+        Ok(committed) => print_outcome(context, committed, dry_run).await,
         Err(error) => refuse_change(context, error),
     }
 }
@@ -188,13 +186,16 @@ pub(crate) async fn commit(
 ///
 /// # Errors
 /// If it does not exist; the message suggests the most similar name.
-pub(crate) fn find<'a, T: Noun>(site: &'a Site, name: &str) -> anyhow::Result<(&'a String, &'a T)> {
+pub(crate) fn find<'a, T: Noun>(
+    site: &'a Site,
+    name: &str,
+) -> Result<(&'a String, &'a T), ChangeError> {
     let all = T::all(site);
     match all.get_key_value(name) {
         Some(found) => Ok(found),
         None => {
             let hint = hint(name, all.keys().map(String::as_str));
-            bail!("{} \"{name}\" does not exist{hint}", T::NOUN)
+            Err(ChangeError::Missing { noun: T::NOUN, name: name.to_owned(), hint })
         }
     }
 }

@@ -19,16 +19,16 @@ pub(super) fn in_file(file: &SiteFile, finding: &Finding) -> String {
 const WARNINGS: usize = 20;
 
 /// Prints the differences of a change, its consequences on a dry run, and its warnings.
-pub(crate) async fn tell(
+pub(crate) async fn print_outcome(
     context: &Context,
     committed: Committed,
     dry_run: bool,
 ) -> anyhow::Result<ExitCode> {
-    tell_with(context, committed, dry_run, ToString::to_string).await
+    print_outcome_with(context, committed, dry_run, ToString::to_string).await
 }
 
-/// [`tell`] with warnings as `shown` writes them.
-pub(super) async fn tell_with(
+/// [`print_outcome`] with warnings as `shown` writes them.
+pub(super) async fn print_outcome_with(
     context: &Context,
     mut committed: Committed,
     dry_run: bool,

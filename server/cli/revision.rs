@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::cli::context::{Context, change, moment, operator, table};
-use crate::cli::outcome::{self, refuse_change, tell};
+use crate::cli::outcome::{self, print_outcome, refuse_change};
 use crate::inventory::Revision;
 
 /// `rackstrap revision`.
@@ -97,7 +97,7 @@ async fn revert(context: &Context, revert: Revert) -> anyhow::Result<ExitCode> {
     let inventory = context.inventory_for(dry_run).await?;
     let (who, summary) = (operator(), format!("revert revision {revision}"));
     match inventory.revert(change(&who, &summary, dry_run), revision).await {
-        Ok(committed) => tell(context, committed, dry_run).await,
+        Ok(committed) => print_outcome(context, committed, dry_run).await,
         Err(error) => refuse_change(context, error),
     }
 }

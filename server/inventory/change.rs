@@ -14,6 +14,7 @@ use crate::network::{
     Consequences, Finding, Severity, Surroundings, check_site_within, consequences,
 };
 use crate::profile::ResolvedSite;
+use crate::site_file::{EditError, RowError};
 
 /// Who wants to change what.
 #[derive(Clone, Copy, Debug, Default)]
@@ -121,9 +122,48 @@ pub enum ChangeError {
         /// The hosts and switches that name it.
         used_by: Vec<String>,
     },
-    /// The edit cannot be made on the site as it is.
-    #[error("{0}")]
-    Edit(String),
+    /// There is nothing of that name to change.
+    #[error("{noun} \"{name}\" does not exist{hint}")]
+    Missing {
+        /// What is looked for, such as `host`.
+        noun: &'static str,
+        /// The name.
+        name: String,
+        /// The nearest name, in words.
+        hint: String,
+    },
+    /// A value cannot be set.
+    #[error(transparent)]
+    Value(#[from] EditError),
+    /// Rows of a table cannot be read, or are not those of hosts.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Rows(Vec<RowError>),
+    /// The host is not what the form was made of any more.
+    #[error(
+        "{host} has changed since you opened this form; open the host in another window, compare, \
+         and repeat your change there"
+    )]
+    FormOutdated {
+        /// The host that the form is of.
+        host: String,
+    },
+    /// There is no revision with that number.
+    #[error("revision {0} does not exist")]
+    NoRevision(i64),
+    /// A revision cannot be taken back before later ones are.
+    #[error(
+        "revision {revision} cannot be reverted: changed again since were {}; revert those \
+         revisions first", .changed_since.join(", ")
+    )]
+    RevertConflict {
+        /// The revision.
+        revision: i64,
+        /// The entries that it changed and that were changed again.
+        changed_since: Vec<String>,
+    },
+    /// The author made no change after a look at the site, and knows why.
+    #[error("the change was not made")]
+    Declined,
     /// The database refused or is gone.
     #[error(transparent)]
     Inventory(#[from] Error),
@@ -231,7 +271,7 @@ impl Inventory {
     /// Undoes a revision: every entry that it changed becomes what it was before.
     pub async fn revert(&self, change: Change<'_>, id: i64) -> Result<Committed, ChangeError> {
         let Some(revision) = self.database.find_revision(id).await? else {
-            return Err(ChangeError::Edit(format!("revision {id} does not exist")));
+            return Err(ChangeError::NoRevision(id));
         };
         self.change_site(change, |site| revision.undo(site)).await
     }

@@ -54,13 +54,9 @@ impl Revision {
     /// Gives every entry that it changed the value of before.
     pub fn undo(&self, site: &mut Site) -> Result<(), ChangeError> {
         let (before, after) = self.sites()?;
-        revert(site, &before, &after).map_err(|since| {
-            ChangeError::Edit(format!(
-                "revision {} cannot be reverted: changed again since were {}; revert those \
-                 revisions first",
-                self.id,
-                since.join(", ")
-            ))
+        revert(site, &before, &after).map_err(|changed_since| ChangeError::RevertConflict {
+            revision: self.id,
+            changed_since,
         })
     }
 

@@ -11,14 +11,14 @@ use crate::tree;
 
 /// Why values cannot be set.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum EditError {
+pub enum EditError {
     /// The text of one value is not YAML.
-    #[error("{path}: {error}")]
+    #[error("{path}: {}", .error.told())]
     Value {
         /// The path of the value.
         path: String,
-        /// What YAML's reader says.
-        error: serde_saphyr::Error,
+        /// What is wrong with it.
+        error: tree::Refusal,
     },
     /// The entry as it would be is not one.
     #[error("{}", .0.told())]
@@ -101,7 +101,7 @@ fn nic_values(host: Option<&Host>, values: &[(String, String)]) -> Vec<(String, 
 }
 
 /// The value that a text stands for; none for an empty one.
-fn parse(text: &str) -> Result<Option<Value>, serde_saphyr::Error> {
+fn parse(text: &str) -> Result<Option<Value>, tree::Refusal> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);
@@ -115,7 +115,8 @@ fn parse(text: &str) -> Result<Option<Value>, serde_saphyr::Error> {
     if !text.starts_with(['[', '{']) {
         return Ok(Some(text.into()));
     }
-    serde_saphyr::from_str(text).map(Some)
+    let node = tree::parse(text)?;
+    tree::read(&node).map(Some)
 }
 
 /// Puts a value at a path or takes what is there away. Names may hold dots themselves: of

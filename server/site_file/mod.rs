@@ -18,7 +18,8 @@ use crate::model::{Noun, NounKind, NounVisitor, Site, visit_nouns};
 use crate::profile::{Fault, ResolvedSite};
 pub use crate::tree::Position;
 use crate::tree::{self, Key, Node, Refusal, Typing, unknown};
-pub(crate) use edit::{EditError, set_host, set_values};
+pub use edit::EditError;
+pub(crate) use edit::{set_host, set_values};
 pub use rows::{RowError, Rows, decode, render as render_rows};
 
 /// One thing that is wrong with a site file.

@@ -16,7 +16,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub(crate) use read::{Typing, number, value as read, value_typed as read_typed};
-pub(crate) use refusal::{Refusal, unknown};
+pub(crate) use refusal::Refusal;
+pub(crate) use refusal::unknown;
 pub(crate) use yaml::parse;
 
 /// A place in a text, both counted from 1.

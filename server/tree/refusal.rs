@@ -7,7 +7,7 @@ use super::nearest::hint;
 
 /// Why a value is refused.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub struct Refusal {
     /// Where the value stands; nowhere until the reader that knows has seen it.
     pub position: Option<Position>,
     /// The keys that lead to it, the innermost first.

@@ -1,4 +1,6 @@
 //! YAML text to a tree. Pure.
+//!
+//! The only reader of YAML; serde-saphyr, whose parser this is, only writes (decision 0011).
 
 use std::collections::HashMap;
 use std::sync::Arc;

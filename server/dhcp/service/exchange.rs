@@ -80,7 +80,7 @@ fn answer_transaction(
         let address = request.subject_address();
         let question = || transaction.question(address, Some(reason));
         if request.message_type() == Some(MessageType::Discover) {
-            transaction.tell(|| EventData::Discover(question()));
+            transaction.record(|| EventData::Discover(question()));
         }
         return Err(reason);
     }
@@ -220,7 +220,7 @@ impl<'a> Exchange<'a> {
             _ => None,
         };
         self.transaction
-            .tell(|| data(self.transaction.question(request.subject_address(), unanswered)));
+            .record(|| data(self.transaction.question(request.subject_address(), unanswered)));
     }
 
     /// Tells once that the subnet's ranges run low, and once that they are exhausted.
@@ -265,7 +265,7 @@ impl<'a> Exchange<'a> {
         let Some(port) = identities(request).find(is_port) else { return };
         if let Some(before) = history.sees_port(mac, &port) {
             let (port, before) = (port.to_string(), before.to_string());
-            self.transaction.tell(|| EventData::Warning(Warning::PortChanged { port, before }));
+            self.transaction.record(|| EventData::Warning(Warning::PortChanged { port, before }));
         }
     }
 

@@ -197,7 +197,7 @@ impl Exchange<'_> {
         let decline = event::Decline { address, own, quarantine_seconds: seconds };
         if own {
             let warning = Warning::OwnAddressInUse(decline.clone());
-            self.transaction.tell(|| EventData::Warning(warning));
+            self.transaction.record(|| EventData::Warning(warning));
         }
         let end = End {
             address,
@@ -229,7 +229,7 @@ impl Exchange<'_> {
             return Err(Reason::BeingGiven);
         }
         let lease = leases.find(address).ok_or(Reason::NotItsLease)?;
-        self.transaction.tell(|| data);
+        self.transaction.record(|| data);
         let lease = Lease { state, expires_at, ..lease };
         // At once: while the commit runs, memory must not tell the client that it still
         // has the address, for the next one may have it then.

@@ -26,7 +26,7 @@ impl Transaction<'_> {
             return Err(Reason::AddressesElsewhere);
         }
         let next = self.next_if_served(history, false)?;
-        self.tell(|| EventData::Discover(self.question(None, None)));
+        self.record(|| EventData::Discover(self.question(None, None)));
         let mut transmit = self.boot_answer(MessageType::Offer, &next);
         // The client has no address yet, and we do not know which it gets.
         if self.request.relay_address().is_none() {

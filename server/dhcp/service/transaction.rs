@@ -141,7 +141,7 @@ impl<'a> Transaction<'a> {
         if for_good {
             history.boots.record(&boot, &next);
             if let Some(detour) = detour {
-                self.tell(|| EventData::Warning(Warning::Detour { detour }));
+                self.record(|| EventData::Warning(Warning::Detour { detour }));
             }
         }
         next
@@ -220,7 +220,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Records an event now.
-    pub(super) fn tell(&self, data: impl FnOnce() -> EventData) {
+    pub(super) fn record(&self, data: impl FnOnce() -> EventData) {
         if let Some(event) = self.event(data) {
             event.record(&self.app.inventory.events);
         }

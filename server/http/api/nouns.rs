@@ -322,7 +322,7 @@ pub(super) async fn put<T: Noun + JsonSchema>(
         is_new = current.is_none();
         if let Err(error) = preconditions.check(&called::<T>(&name), current.as_deref()) {
             refusal = Some(error);
-            return Err(ChangeError::Edit(String::new()));
+            return Err(ChangeError::Declined);
         }
         T::all_mut(site).insert(name.clone(), entry);
         Ok(())
@@ -376,7 +376,7 @@ pub(super) async fn remove<T: Noun>(
         };
         if let Err(error) = verdict {
             refusal = Some(error);
-            return Err(ChangeError::Edit(String::new()));
+            return Err(ChangeError::Declined);
         }
         T::all_mut(site).remove(&name);
         Ok(())

@@ -215,7 +215,7 @@ pub(super) async fn microcloud(
     if !snapshot.site.profiles.contains_key(&name) {
         return Err(not_found::<ProfileTree>(&snapshot.site, name));
     }
-    let cluster = words.tell(Cluster::of_profile(&snapshot.site, &name))?;
+    let cluster = words.applied_to(Cluster::of_profile(&snapshot.site, &name))?;
     let text = microcloud_preseed(&snapshot.site, &cluster)?;
     Ok(Answer::new(Preseed { name: MICROCLOUD_FILE, text }))
 }

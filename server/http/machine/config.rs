@@ -14,7 +14,7 @@ use super::files::begins;
 use super::peer::Caller;
 use super::rendered::Answer;
 use super::scripts::BootQuery;
-use super::{Machine, now_ms, tell};
+use super::{Machine, now_ms, record};
 use crate::app::App;
 use crate::bundle::apply;
 use crate::bundle::archive::{self, HostFile};
@@ -163,7 +163,7 @@ pub(super) async fn microcloud(
     let mac = mac.parse()?;
     let snapshot = machine.app.inventory.snapshot();
     let request = Request::allow(&machine.app, &snapshot, &caller, mac).await?;
-    let cluster = words.tell(Cluster::of_host(&snapshot.site, request.host))?;
+    let cluster = words.applied_to(Cluster::of_host(&snapshot.site, request.host))?;
     let text = network::microcloud_preseed(&snapshot.site, &cluster)?;
     let answer = Answer::new(text.into());
     Ok(request.answer(MICROCLOUD_FILE, Wrapping::Text.content_type(), &answer))
@@ -221,7 +221,7 @@ impl<'a> Request<'a> {
         let (name, host) = caller.host_of_mac(app, snapshot, mac).ok_or(Error::UnknownHost(mac))?;
         if let Err(error) = caller.check_may_read(app, name, host).await {
             let warning = Warning::ConfigRefused { host: name.to_owned(), to: caller.address };
-            tell(app, Some(name), Some(mac), EventData::Warning(warning));
+            record(app, Some(name), Some(mac), EventData::Warning(warning));
             return Err(error);
         }
         Ok(Self { app, snapshot, caller, mac, name, host })
@@ -279,18 +279,18 @@ impl<'a> Request<'a> {
             return (StatusCode::NOT_MODIFIED, common).into_response();
         }
         if !self.caller.only_head && answer.is_news(now_ms()) {
-            self.tell(what, length);
+            self.record_sent(what, length);
         }
         (common, [(header::CONTENT_TYPE, content_type)], answer.body.clone()).into_response()
     }
 
     /// A host's own fetch is a stage of its boot; an operator's is only written down.
-    fn tell(&self, what: &str, bytes: u64) {
+    fn record_sent(&self, what: &str, bytes: u64) {
         let own = self.caller.is_host(self.app, self.name, self.host);
         let data = if own { EventData::Config } else { EventData::File };
         let (to, file) = (self.caller.address, what.to_owned());
         let sent = Sent { to, file, bytes, milliseconds: None };
-        tell(self.app, Some(self.name), Some(self.mac), data(sent));
+        record(self.app, Some(self.name), Some(self.mac), data(sent));
     }
 }
 

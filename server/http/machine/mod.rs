@@ -227,6 +227,6 @@ fn status_label(status: u16) -> &'static str {
 }
 
 /// Records what happened.
-fn tell(app: &App, host: Option<&str>, mac: Option<Mac>, data: EventData) {
+fn record(app: &App, host: Option<&str>, mac: Option<Mac>, data: EventData) {
     app.inventory.events.record(host, mac, data);
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::error::Error;
 use super::peer::Caller;
-use super::{now_ms, tell};
+use super::{now_ms, record};
 use crate::app::App;
 use crate::boot::ipxe_text::BootToken;
 use crate::inventory::Report;
@@ -66,7 +66,7 @@ pub(super) async fn store(
         Verdict::Up => HostState::Up,
         Verdict::Failed => HostState::Failed,
     };
-    tell(&app, Some(name), Some(mac), EventData::Report(report));
+    record(&app, Some(name), Some(mac), EventData::Report(report));
     app.inventory.events.settle().await;
     Ok(format!("{name} is {state}\n"))
 }

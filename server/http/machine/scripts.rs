@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::error::Error;
 use super::peer::Caller;
-use super::tell;
+use super::record;
 use crate::app::App;
 use crate::boot::ipxe_text::BootToken;
 use crate::boot::script::{self, Target};
@@ -91,7 +91,7 @@ pub(super) async fn host(
             false => (known.map(|(name, _)| name), Some(mac)),
         };
         let script = event::Script { to: caller.address, says };
-        tell(&app, host, mac, EventData::Script(script));
+        record(&app, host, mac, EventData::Script(script));
     }
     Ok(answer(text))
 }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
 
-use super::tell;
+use super::record;
 use crate::app::App;
 use crate::lifecycle::event::{Sent, Warning};
 use crate::lifecycle::{EventData, EventKind, Progress};
@@ -143,6 +143,6 @@ impl Drop for Transfer {
         let host = self.subject.host.as_deref();
         let heard_last = || self.app.inventory.states.mac_of(host?);
         let mac = lease.map(|lease| lease.mac).or_else(heard_last);
-        tell(&self.app, host, mac, data);
+        record(&self.app, host, mac, data);
     }
 }

@@ -87,8 +87,7 @@ pub(crate) async fn fix(State(ui): State<Ui>, sent: CheckedForm) -> Result<Redir
         ..Change::default()
     };
     let outcome = ui.app.inventory.change_site(change, |site| {
-        *site = set_values(Some(&*site), &edits)
-            .map_err(|error| ChangeError::Edit(error.to_string()))?;
+        *site = set_values(Some(&*site), &edits)?;
         Ok(())
     });
     match outcome.await {

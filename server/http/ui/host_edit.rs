@@ -239,11 +239,7 @@ fn put(site: &mut Site, form: &HostForm, name: &str, host: Host) -> Result<(), C
     }
     let now = site.hosts.remove(&form.was);
     if now.as_ref().map(digest).unwrap_or_default() != form.seen {
-        return Err(ChangeError::Edit(format!(
-            "{} has changed since you opened this form; open the host in another window, compare, \
-             and repeat your change there",
-            form.was
-        )));
+        return Err(ChangeError::FormOutdated { host: form.was.clone() });
     }
     site.hosts.insert(name.to_owned(), edited(now.unwrap_or_default(), host));
     Ok(())
@@ -296,12 +292,7 @@ fn form_errors_of(error: ChangeError, form: &HostForm) -> Result<FormErrors, Err
             form_errors.add(form.place([&taken.at, &taken.owner].into_iter()), taken.to_string());
         }
         error @ ChangeError::Exists { .. } => form_errors.add("name", error.to_string()),
-        error @ (ChangeError::Outdated { .. }
-        | ChangeError::Edit(_)
-        | ChangeError::RackInUse { .. }
-        | ChangeError::MassRemoval(_)) => {
-            form_errors.add("", error.to_string());
-        }
+        error => form_errors.add("", error.to_string()),
     }
     Ok(form_errors)
 }

@@ -81,7 +81,7 @@ impl PreseedWords {
     ///
     /// # Errors
     /// When the range is none.
-    pub fn tell(self, cluster: Cluster) -> Result<Cluster, PreseedError> {
+    pub fn applied_to(self, cluster: Cluster) -> Result<Cluster, PreseedError> {
         let range = self.ovn_range.map(|range| range.parse()).transpose()?;
         let Self { initiator, uplink, underlay, .. } = self;
         Ok(Cluster { initiator, uplink, underlay, range, ..cluster })
