@@ -76,7 +76,10 @@ impl Kernel {
         if let Some(parent) = link.parent() {
             let is_tunnel = matches!(link.kind, Kind::Vxlan { .. });
             let place = if is_tunnel { "/linkinfo/info_data/link" } else { "/link" };
-            expected.insert(place, json!(by_label(parent)));
+            // A tunnel only has its address from the loopback or a dummy, and leaves by any link.
+            let lends = |parent: &Link| matches!(parent.kind, Kind::Loopback | Kind::Dummy);
+            let is_bound = !(is_tunnel && network.links.get(parent).is_some_and(lends));
+            expected.insert(place, json!(is_bound.then(|| by_label(parent)).flatten()));
         }
         if let Kind::Bond(spec) = &link.kind
             && let Some(primary) = &spec.primary
