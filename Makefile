@@ -1,4 +1,4 @@
-# make run    a virtual rack on this machine, netbooted by the real server
+# make run    a virtual rack on this machine, netbooted by the real server; INSTALL=1: onto its disks
 # make test   every test, on the real components
 # make test-full  the same, and the proofs that take minutes: whole guests, layout after layout
 # make fuzz   every fuzz target for TIME seconds (default 60): TIME=600, TARGETS="url mac"
@@ -7,10 +7,11 @@
 
 SHELL := /bin/bash
 # The lab makes network namespaces, which needs root.
-AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=FIRMWARE,LAYOUT,HOSTS,ONCE,BENCH,ROUNDS)
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=FIRMWARE,INSTALL,LAYOUT,HOSTS,ONCE,BENCH,ROUNDS)
 
 # The virtual rack: emulator, firmware, network boot programs, and what unpacks an image.
-RUN_PACKAGES  := build-essential ca-certificates cpio curl dpkg-dev ipxe iproute2 kmod ovmf qemu-system-x86 seabios
+RUN_PACKAGES  := build-essential ca-certificates cpio curl dosfstools dpkg-dev e2fsprogs fdisk ipxe iproute2 kmod mmdebstrap mtools ovmf \
+                 qemu-system-x86 seabios zstd
 # The clients, databases and browser that the tests drive.
 TEST_PACKAGES := $(RUN_PACKAGES) atftp busybox-static chromium chromium-driver dbus-daemon dhcpcd-base dnsmasq-base ipxe-qemu iptables \
                  iputils-ping isc-dhcp-client netplan.io nftables postgresql-15 procps python3-jsonschema systemd tcpdump tftp-hpa udhcpc
@@ -24,7 +25,7 @@ BENCH_PACKAGES := ca-certificates dnsmasq-base iproute2 isc-dhcp-server kea-dhcp
                   tftpd-hpa
 
 # What the lab boots, and how. See `rackstrap lab --help`.
-export FIRMWARE LAYOUT HOSTS ONCE
+export FIRMWARE INSTALL LAYOUT HOSTS ONCE
 # What the benchmark measures, and how often each server has its turn.
 export BENCH ROUNDS
 

@@ -15,6 +15,7 @@
 mod boot;
 pub mod bundle;
 pub mod config;
+pub(crate) mod deploy;
 pub mod leases;
 pub mod lifecycle;
 pub mod model;
@@ -30,12 +31,14 @@ mod dhcp6;
 pub mod tftp;
 
 // Edges.
+mod agent;
 pub mod app;
 pub mod cli;
 pub mod files;
 pub mod http;
 pub mod inventory;
 mod lab;
+mod live;
 mod logs;
 mod memory;
 mod metrics;

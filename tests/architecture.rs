@@ -23,7 +23,7 @@ const fn room(
     Room { name, uses, edges_use }
 }
 
-const ROOMS: [Room; 26] = [
+const ROOMS: [Room; 29] = [
     // The pure core, from the bottom to the top.
     room("tree", &[], &[]),
     room("options", &[], &[]),
@@ -34,6 +34,7 @@ const ROOMS: [Room; 26] = [
     room("config", &["model", "tree"], &[]),
     room("lifecycle", &["model", "profile"], &[]),
     room("boot", &["model", "lifecycle", "options"], &[]),
+    room("deploy", &["model", "lifecycle"], &[]),
     room("bundle", &["model", "network", "boot"], &[]),
     // What packets ask for: pure, with services and sockets at the edge.
     room("leases", &["model"], &["inventory", "metrics"]),
@@ -69,6 +70,7 @@ const ROOMS: [Room; 26] = [
             "lifecycle",
             "boot",
             "bundle",
+            "deploy",
             "config",
             "leases",
             "files",
@@ -95,7 +97,10 @@ const ROOMS: [Room; 26] = [
         ],
         &[],
     ),
-    room("lab", &["model", "site_file", "lifecycle", "bundle", "inventory"], &[]),
+    // What is built of Debian packages, and what runs in it on a host.
+    room("live", &["bundle"], &[]),
+    room("agent", &["model", "lifecycle", "deploy"], &[]),
+    room("lab", &["model", "site_file", "lifecycle", "bundle", "inventory", "live"], &[]),
     room(
         "cli",
         &[
@@ -114,6 +119,7 @@ const ROOMS: [Room; 26] = [
             "serve",
             "logs",
             "lab",
+            "agent",
         ],
         &[],
     ),

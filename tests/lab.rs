@@ -16,16 +16,16 @@ use rackstrap::inventory::Database;
 static ONE_RACK: Mutex<()> = Mutex::new(());
 
 /// How long guests may take on a busy machine without KVM, in seconds.
-const PATIENCE: &str = "400";
+pub(crate) const PATIENCE: &str = "400";
 
-fn alone() -> MutexGuard<'static, ()> {
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
     ONE_RACK.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 fn lab(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rackstrap"));
     command.arg("lab").args(arguments).stdin(Stdio::null()).stderr(Stdio::piped());
-    for name in ["FIRMWARE", "LAYOUT", "HOSTS", "ONCE"] {
+    for name in ["FIRMWARE", "INSTALL", "LAYOUT", "HOSTS", "ONCE"] {
         command.env_remove(name);
     }
     command
@@ -74,7 +74,7 @@ impl Drop for Running {
 }
 
 /// What is left of the lab that had the process number `lab`.
-fn remains(lab: u32) -> Vec<String> {
+pub(crate) fn remains(lab: u32) -> Vec<String> {
     let of_it = format!("rackstrap-lab-{lab}-");
     let list = Command::new("ip").args(["netns", "list"]).output().unwrap();
     let list = String::from_utf8(list.stdout).unwrap();
@@ -97,7 +97,7 @@ fn guests(lab: u32) -> Vec<String> {
     lines.filter(|line| line.starts_with("qemu") && line.contains(&directory)).collect()
 }
 
-fn output_of(arguments: &[&str]) -> (u32, Output) {
+pub(crate) fn output_of(arguments: &[&str]) -> (u32, Output) {
     let child = lab(arguments).stdout(Stdio::piped()).spawn().unwrap();
     let process = child.id();
     (process, child.wait_with_output().unwrap())

@@ -13,6 +13,7 @@ mod audit;
 mod command_line;
 mod database_outage;
 mod database_safety;
+mod deploy;
 mod dhcp_clients;
 mod dhcp_conformance;
 mod dhcp_crash;

@@ -3,7 +3,7 @@
 use crate::common::source::source_files;
 
 /// Rooms whose files decide and never act, edges excepted.
-const PURE: [&str; 13] = [
+const PURE: [&str; 14] = [
     "tree",
     "options",
     "model",
@@ -14,6 +14,7 @@ const PURE: [&str; 13] = [
     "dhcp",
     "tftp",
     "boot",
+    "deploy",
     "bundle",
     "config",
     "site_file",

@@ -58,6 +58,9 @@ enum Command {
     Init(init::Init),
     /// Run a virtual rack here: network namespaces and QEMU guests that boot from a real server
     Lab(crate::lab::LabArguments),
+    /// What this program does on a host that runs the live system
+    #[command(subcommand, hide = true)]
+    Agent(crate::agent::AgentCommand),
     /// Replace the inventory with a site file
     Apply(apply::Apply),
     /// Add or change hosts from a CSV file
@@ -127,6 +130,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Serve => serve::run(settings.config()?).await,
         Command::Init(init) => init.run(&settings).await,
         Command::Lab(arguments) => crate::lab::run(arguments).await,
+        Command::Agent(command) => crate::agent::run(command).await,
         Command::Apply(apply) => apply.run(context()?).await,
         Command::Import(import) => import.run(context()?).await,
         Command::Export(export) => export.run(context()?).await,

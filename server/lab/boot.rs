@@ -1,7 +1,8 @@
 //! A boot by its events: stages reached, current stage, likely cause of a stop. Pure.
 
+use crate::lifecycle::event::DeployStep;
 use crate::lifecycle::stall::{self, BootContext, Patience};
-use crate::lifecycle::{self, Event, EventKind, HostState};
+use crate::lifecycle::{self, Event, EventData, EventKind, HostState};
 
 /// Longer than any stage may be silent, in milliseconds: whoever asks has lost patience.
 const LONG_MS: i64 = 3_600_000;
@@ -15,12 +16,19 @@ pub(super) struct Boot {
     pub state: HostState,
     /// Why it is in that state, in the server's words.
     pub reason: String,
+    /// Whether it is to come up from its disk.
+    pub expects_disk: bool,
+    /// How many events it had when it was installed, or powered on again.
+    since: usize,
 }
 
 impl Boot {
     /// Takes an event of this host into account.
     pub(super) fn note(&mut self, event: &Event) {
         self.events.push(event.clone());
+        if event.kind() == EventKind::InstallCompleted {
+            self.since = self.events.len();
+        }
     }
 
     /// The last stage that was reached.
@@ -30,7 +38,69 @@ impl Boot {
 
     /// Whether it is over, well or badly.
     pub(super) fn is_over(&self) -> bool {
-        matches!(self.state, HostState::Up | HostState::Failed)
+        match self.state {
+            HostState::Failed => true,
+            HostState::Up => !self.expects_disk || self.reports_from_disk(),
+            _ => false,
+        }
+    }
+
+    /// Takes note that it is powered on again.
+    pub(super) fn restart(&mut self) {
+        self.since = self.events.len();
+        self.state = HostState::Booting;
+    }
+
+    /// Whether it was installed, or powered on again, and has asked for an address and reported
+    /// since then.
+    fn reports_from_disk(&self) -> bool {
+        let installed = self.events.iter().any(|it| it.kind() == EventKind::InstallCompleted);
+        let later = &self.events[self.since..];
+        let asked = later.iter().position(|event| event.kind() == EventKind::Discover);
+        installed
+            && asked
+                .is_some_and(|at| later[at..].iter().any(|event| event.kind() == EventKind::Report))
+    }
+
+    /// Whether it came up without loading a kernel from the server.
+    pub(super) fn came_from_disk(&self) -> bool {
+        let later = &self.events[self.since..];
+        let loads = |event: &Event| matches!(event.kind(), EventKind::Kernel | EventKind::Initrd);
+        self.reports_from_disk() && !later.iter().any(loads)
+    }
+
+    /// When each step of its installation was, in Unix milliseconds.
+    pub(super) fn install_times(&self) -> Vec<(&'static str, i64)> {
+        let mut times: Vec<(&'static str, i64)> = Vec::new();
+        let mut installed = false;
+        for event in &self.events {
+            let what = match &event.data {
+                EventData::InstallStep(report) => match report.step {
+                    DeployStep::Partition => "live system",
+                    DeployStep::Write => "writing",
+                    DeployStep::Configure => "written",
+                },
+                EventData::InstallCompleted { .. } => {
+                    installed = true;
+                    "installed"
+                }
+                EventData::Discover(_) if installed => "firmware again",
+                EventData::Report(_) if times.iter().any(|(what, _)| *what == "firmware again") => {
+                    "up from its disk"
+                }
+                _ => continue,
+            };
+            if !times.iter().any(|(seen, _)| *seen == what) {
+                times.push((what, event.at_ms));
+            }
+        }
+        times
+    }
+
+    /// When it reported last, in Unix milliseconds.
+    pub(super) fn last_report_ms(&self) -> Option<i64> {
+        let mut reports = self.events[self.since..].iter().rev();
+        reports.find(|event| event.kind() == EventKind::Report).map(|event| event.at_ms)
     }
 
     /// Whether kernel and initrds are on their way now.

@@ -5,11 +5,9 @@
 //! lab cleans up after one that was killed.
 
 mod boot;
-mod display;
 mod fabric;
 mod forward;
 mod guest;
-mod image;
 mod inside;
 mod monitor;
 mod namespace;
@@ -29,9 +27,9 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use display::Display;
+use crate::live::{Display, GuestImage, disk_image};
 use guest::{Accelerator, Firmware};
-use rack::{BootResults, Plan, Rack};
+use rack::{BootResults, InstallFiles, Plan, Rack};
 use sample_site::{Delivery, Layout};
 
 /// The most hosts: what a workstation can run, and what the sample site has addresses for.
@@ -40,9 +38,9 @@ const MOST_HOSTS: u8 = 16;
 /// `rackstrap lab`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LabArguments {
-    /// Firmware of the hosts: bios, uefi or uefi-http
-    #[arg(long, env, default_value = "bios", value_parser = choice::<Firmware>)]
-    firmware: Firmware,
+    /// Firmware of the hosts: bios, uefi or uefi-http [default: bios; uefi with --install]
+    #[arg(long, env, value_parser = firmware)]
+    firmware: Option<Chosen>,
     /// Network of the hosts: bond, bond-vlan or bond-vlan-bridge
     #[arg(long, env, default_value = "bond-vlan-bridge", value_parser = choice::<Layout>)]
     layout: Layout,
@@ -52,6 +50,9 @@ pub(crate) struct LabArguments {
     /// Number of hosts, 1 to 16
     #[arg(long, env, default_value = "1", value_parser = host_count)]
     hosts: u8,
+    /// Install a disk image on each host, and power it on once more from its disk
+    #[arg(long, env, value_parser = FalseyValueParser::new())]
+    install: bool,
     /// Exit as soon as all hosts are up or have failed [default without a terminal]
     #[arg(long, env, value_parser = FalseyValueParser::new())]
     once: bool,
@@ -111,21 +112,34 @@ async fn boot(arguments: &LabArguments, display: &Display) -> anyhow::Result<(Ra
     let image = guest_image(arguments, display).await?;
     let accelerator = Accelerator::probe(&image).await;
     display.say(&format!("guests run on {accelerator}"));
-    let LabArguments { firmware, layout, delivery, .. } = *arguments;
-    let plan = Plan { firmware, layout, delivery, hosts, accelerator };
+    let LabArguments { layout, delivery, .. } = *arguments;
+    let unnamed = if arguments.install { Firmware::Uefi } else { Firmware::Bios };
+    let firmware = arguments.firmware.and_then(|Chosen(firmware)| firmware).unwrap_or(unnamed);
+    let install = match arguments.install {
+        true => Some(install_files(&image, display).await?),
+        false => None,
+    };
+    let plan = Plan { firmware, layout, delivery, hosts, accelerator, install };
     let mut rack = Rack::build(plan, &image, display).await?;
     let patience = Duration::from_secs(arguments.patience);
     let results = rack.boot(&image, display, patience).await?;
     Ok((rack, results))
 }
 
-async fn guest_image(
-    arguments: &LabArguments,
-    display: &Display,
-) -> anyhow::Result<image::GuestImage> {
+/// The agent and the disk image, built first if they are missing.
+async fn install_files(image: &GuestImage, display: &Display) -> anyhow::Result<InstallFiles> {
+    let (image, display) = (image.clone(), display.clone());
+    let build = move || {
+        let disk = disk_image::ensure(&image.files, &display)?;
+        anyhow::Ok(InstallFiles { agent: image.agent()?, disk })
+    };
+    tokio::task::spawn_blocking(build).await?
+}
+
+async fn guest_image(arguments: &LabArguments, display: &Display) -> anyhow::Result<GuestImage> {
     let cache = arguments.cache.clone().unwrap_or_else(requirements::default_cache);
     let display = display.clone();
-    tokio::task::spawn_blocking(move || image::ensure(&cache, &display)).await?
+    tokio::task::spawn_blocking(move || crate::live::ensure(&cache, &display)).await?
 }
 
 /// Prints the hosts' reports, a host's configuration and how to fetch it.
@@ -211,6 +225,14 @@ fn choice<T: ValueEnum>(word: &str) -> Result<T, InvalidFlag> {
         let names: Vec<String> = names.map(|value| value.get_name().to_owned()).collect();
         InvalidFlag::Choice(names.join(", "))
     })
+}
+
+/// A firmware that was named, or an empty text.
+#[derive(Clone, Copy, Debug)]
+struct Chosen(Option<Firmware>);
+
+fn firmware(word: &str) -> Result<Chosen, InvalidFlag> {
+    if word.is_empty() { Ok(Chosen(None)) } else { choice(word).map(|it| Chosen(Some(it))) }
 }
 
 /// The number of hosts. An empty text is 1.

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use super::boot::Boot;
-use super::display::{Display, Task};
 use super::inside::Inside;
 use super::sample_site::host_name;
 use super::traffic;
 use crate::inventory::{Database, Error, EventFilter};
 use crate::lifecycle::state::Life;
 use crate::lifecycle::{Event, EventKind, HostState};
+use crate::live::display::{Display, Task};
 
 /// How often to poll the database.
 const TICK: Duration = Duration::from_millis(250);
@@ -62,6 +62,19 @@ impl BootMonitor {
         let rows = (1..=hosts).map(row).collect();
         let (display, seen) = (display.clone(), HashSet::new());
         Self { database, cables, display, rows, image_bytes, last_ms: 0, seen }
+    }
+
+    /// Counts a host as up when it has come up from its disk.
+    pub(crate) fn expect_disks(&mut self) {
+        self.rows.iter_mut().for_each(|row| row.boot.expects_disk = true);
+    }
+
+    /// Follows hosts that are powered on again.
+    pub(crate) fn restart(&mut self) {
+        for row in &mut self.rows {
+            row.boot.restart();
+            row.step = Some(self.display.step(&row.name));
+        }
     }
 
     /// Waits until every host is up or has failed, `patience` at most.

@@ -14,6 +14,8 @@ use nix::unistd::Pid;
 const NAMESPACES: &str = "/run/netns";
 /// Directory of the labs' files, with a subdirectory per process id.
 const WORK: &str = "/run/rackstrap-lab";
+/// The labs' disks, which are too large for memory.
+const DISKS: &str = "/var/tmp/rackstrap-lab";
 /// Prefix of the labs' namespaces.
 const PREFIX: &str = "rackstrap-lab-";
 
@@ -79,25 +81,35 @@ impl Drop for Namespace {
 }
 
 /// The directory of this lab's files, removed when dropped.
-pub(super) struct WorkDirectory(PathBuf);
+pub(super) struct WorkDirectory {
+    path: PathBuf,
+    disks: PathBuf,
+}
 
 impl WorkDirectory {
     /// Creates the directory.
     pub(super) fn new() -> io::Result<Self> {
-        let path = Path::new(WORK).join(std::process::id().to_string());
+        let process = std::process::id().to_string();
+        let (path, disks) = (Path::new(WORK).join(&process), Path::new(DISKS).join(process));
         fs::create_dir_all(&path)?;
-        Ok(Self(path))
+        Ok(Self { path, disks })
     }
 
     /// Path of the directory.
     pub(super) fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    /// Path of the directory for disks, which may not exist yet.
+    pub(super) fn disks(&self) -> &Path {
+        &self.disks
     }
 }
 
 impl Drop for WorkDirectory {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.path);
+        let _ = fs::remove_dir_all(&self.disks);
     }
 }
 
@@ -113,9 +125,12 @@ pub(super) fn remove_leftovers() -> usize {
             dead.push(process);
         }
     }
-    let directories = names_in(WORK);
-    for process in directories.iter().filter(|process| !is_a_lab(process)) {
-        let _ = fs::remove_dir_all(Path::new(WORK).join(process));
+    let directories: Vec<(&str, String)> = [WORK, DISKS]
+        .into_iter()
+        .flat_map(|parent| names_in(parent).into_iter().map(move |process| (parent, process)))
+        .collect();
+    for (parent, process) in directories.iter().filter(|(_, process)| !is_a_lab(process)) {
+        let _ = fs::remove_dir_all(Path::new(parent).join(process));
         dead.push(process);
     }
     dead.sort_unstable();

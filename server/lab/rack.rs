@@ -7,11 +7,9 @@ use tokio::process::Child;
 use tokio::time::sleep;
 
 use super::boot::Boot;
-use super::display::Display;
 use super::fabric::Fabric;
 use super::forward::Forward;
 use super::guest::{self, Accelerator, Firmware};
-use super::image::GuestImage;
 use super::inside::Inside;
 use super::monitor::BootMonitor;
 use super::namespace::WorkDirectory;
@@ -21,6 +19,9 @@ use super::verdict::{HostReport, Proof, Shortfall};
 use crate::inventory::{Change, Database, Inventory, Snapshot, now_ms};
 use crate::lifecycle::stall::BootContext;
 use crate::lifecycle::{EventKind, HostState};
+use crate::live::GuestImage;
+use crate::live::disk_image::DiskImage;
+use crate::live::display::Display;
 use crate::site_file;
 
 /// How often to check that the guests run.
@@ -28,8 +29,17 @@ const GUEST_CHECK: Duration = Duration::from_millis(500);
 /// Lines of the console to print if a host does not come up.
 const CONSOLE_LINES: usize = 12;
 
+/// What is installed on the hosts.
+#[derive(Clone, Debug)]
+pub(super) struct InstallFiles {
+    /// The path of the agent's initrd below the files directory.
+    pub agent: String,
+    /// The disk image.
+    pub disk: DiskImage,
+}
+
 /// The configuration of the rack.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Plan {
     /// Firmware of the hosts.
     pub firmware: Firmware,
@@ -41,6 +51,8 @@ pub(super) struct Plan {
     pub hosts: usize,
     /// Accelerator of QEMU.
     pub accelerator: Accelerator,
+    /// Whether a disk image is installed, and which.
+    pub install: Option<InstallFiles>,
 }
 
 /// How a host came up, or where it stopped and why.
@@ -54,6 +66,8 @@ pub(super) enum NotUp {
     Late(String),
     #[error("{state} without a readable report")]
     NoReport { state: HostState },
+    #[error("it was installed, and loaded the installer again when it was powered on")]
+    Netbooted,
     #[error("its report says: {0}")]
     Report(#[from] Shortfall),
 }
@@ -144,7 +158,7 @@ impl Rack {
     ) -> anyhow::Result<BootResults> {
         let start_ms = now_ms();
         for host in 1..=self.plan.hosts {
-            let child = guest::start_host(&self.fabric, &self.plan, host, self.directory.path())?;
+            let child = guest::start_host(&self.fabric, &self.plan, host, &self.directory)?;
             self.guests.push((sample_site::host_name(host), child));
         }
         display.say(&format!("{} host(s): powered on", self.plan.hosts));
@@ -152,9 +166,22 @@ impl Rack {
         let bytes = size(image.kernel()) + size(image.initrd());
         let (database, cables) = (self.database.clone(), self.cables.clone());
         let mut monitor = BootMonitor::new(database, cables, display, self.plan.hosts, bytes);
+        if self.plan.install.is_some() {
+            monitor.expect_disks();
+        }
         tokio::select! {
             done = monitor.until_over(patience) => done?,
             broken = self.keep_up(display) => return Err(broken),
+        }
+        let again_ms = now_ms();
+        let again = self.plan.install.is_some() && monitor.boots().all(|(_, boot)| boot.is_over());
+        if again {
+            self.power_cycle(display).await?;
+            monitor.restart();
+            tokio::select! {
+                done = monitor.until_over(patience) => done?,
+                broken = self.keep_up(display) => return Err(broken),
+            }
         }
         let mut results = BootResults { verdicts: Vec::new(), reports: Vec::new() };
         for (index, (name, boot)) in monitor.boots().enumerate() {
@@ -165,6 +192,9 @@ impl Rack {
                 results.reports.push(format!("\n== {name} reported\n{}", report.render()));
             }
             results.reports.push(times(name, boot, start_ms));
+            if again {
+                results.reports.push(install_times(name, boot, start_ms, again_ms));
+            }
             results.verdicts.push((name.to_owned(), verdict));
         }
         Ok(results)
@@ -189,6 +219,19 @@ impl Rack {
         drop(directory);
     }
 
+    /// Cuts the power of all hosts, and switches it on again.
+    async fn power_cycle(&mut self, display: &Display) -> anyhow::Result<()> {
+        for host in 1..=self.plan.hosts {
+            let name = sample_site::host_name(host);
+            let guest = self.guests.iter_mut().find(|(own, _)| *own == name);
+            let (_, child) = guest.context("the host's QEMU is not known")?;
+            child.kill().await?;
+            *child = guest::start_host(&self.fabric, &self.plan, host, &self.directory)?;
+        }
+        display.say(&format!("{} host(s): powered off and on again", self.plan.hosts));
+        Ok(())
+    }
+
     /// Whether a host has the network of its layout, and its report.
     async fn judge(
         &self,
@@ -206,7 +249,13 @@ impl Rack {
             return Ok((Err(NotUp::NoReport { state: boot.state }), None));
         };
         let verdict = report.check(self.plan.layout, &sample_site::host_address(host));
-        Ok((verdict.map_err(NotUp::from), Some(report)))
+        let verdict =
+            verdict.map_err(NotUp::from).and_then(|proof| match self.plan.install.is_some() {
+                true if !boot.came_from_disk() => Err(NotUp::Netbooted),
+                true => Ok(report.check_installed(name).map(|()| proof)?),
+                false => Ok(proof),
+            });
+        Ok((verdict, Some(report)))
     }
 
     /// Where a host is that is not up in time, and the likely cause.
@@ -231,7 +280,7 @@ impl Rack {
 
 /// Applies the sample site.
 async fn fill(database: &Database, plan: &Plan) -> anyhow::Result<()> {
-    let text = sample_site::site(plan.layout, plan.delivery, plan.hosts);
+    let text = sample_site::site(plan);
     let site = site_file::parse(&text, "site.yaml").map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         anyhow!("invalid sample site: {}", lines.join("; "))
@@ -239,6 +288,11 @@ async fn fill(database: &Database, plan: &Plan) -> anyhow::Result<()> {
     let inventory = Inventory::open(database.clone()).await?;
     let change = Change { who: "lab", summary: "sample site", ..Change::default() };
     inventory.replace_site(change, site).await?;
+    if plan.install.is_some() {
+        for host in 1..=plan.hosts {
+            inventory.arm_install(&sample_site::host_name(host), "lab").await?;
+        }
+    }
     Ok(())
 }
 
@@ -254,6 +308,19 @@ async fn first_end(guests: &mut [(String, Child)]) -> anyhow::Error {
         }
         sleep(GUEST_CHECK).await;
     }
+}
+
+/// The seconds of an installation, and of the power-on that follows it.
+fn install_times(name: &str, boot: &Boot, start_ms: i64, again_ms: i64) -> String {
+    let seconds = |at_ms: i64, from_ms: i64| (at_ms - from_ms) as f64 / 1000.0;
+    let steps = boot.install_times();
+    let steps: Vec<String> = steps
+        .iter()
+        .map(|(what, at_ms)| format!("{what} {:.1}", seconds(*at_ms, start_ms)))
+        .collect();
+    let again = boot.last_report_ms().map(|at_ms| seconds(at_ms, again_ms));
+    let again = again.map_or_else(|| "not".into(), |seconds| format!("{seconds:.1} s after that"));
+    format!("{name}: seconds from power-on: {}; powered on again: up {again}", steps.join(", "))
 }
 
 /// The seconds from power-on to each stage.

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use clap::ValueEnum;
 
-use super::image::GuestImage;
+use super::rack::{InstallFiles, Plan};
+use crate::live::GuestImage;
 
 /// The VLAN of the hosts' network, if the layout has one.
 pub(crate) const VLAN: u16 = 500;
@@ -98,7 +99,8 @@ pub(crate) fn host_address(host: usize) -> String {
 }
 
 /// The site file.
-pub(crate) fn site(layout: Layout, delivery: Delivery, hosts: usize) -> String {
+pub(super) fn site(plan: &Plan) -> String {
+    let (layout, hosts) = (plan.layout, plan.hosts);
     let vlan = if layout == Layout::Bond { String::new() } else { format!("    vlan: {VLAN}\n") };
     let mut text = format!(
         "subnets:\n\
@@ -124,10 +126,10 @@ pub(crate) fn site(layout: Layout, delivery: Delivery, hosts: usize) -> String {
          hosts:\n",
         layout = layout.label(),
         links = layout.links(),
-        image = delivery.image(),
+        image = plan.install.as_ref().map_or_else(|| plan.delivery.image(), images),
     );
     for host in 1..=hosts {
-        text.push_str(&row(layout, host));
+        text.push_str(&row(layout, host, if plan.install.is_some() { "debian" } else { "live" }));
     }
     text
 }
@@ -135,7 +137,18 @@ pub(crate) fn site(layout: Layout, delivery: Delivery, hosts: usize) -> String {
 /// Self-tests of ciphers that no guest uses would cost half a second.
 const CMDLINE: &str = "console=ttyS0 quiet cryptomgr.notests";
 
-fn row(layout: Layout, host: usize) -> String {
+/// The live system that writes the disk image, and the disk image.
+fn images(files: &InstallFiles) -> String {
+    let (kernel, initrd, deploy) = (GuestImage::KERNEL, GuestImage::INITRD, GuestImage::DEPLOY);
+    let (agent, disk) = (&files.agent, &files.disk);
+    format!(
+        "{{kernel: {kernel}, initrd: [{initrd}, {deploy}, {agent}], cmdline: \"{CMDLINE}\"}}\n\
+         \x20 debian: {{disk: {}, sha256: \"{}\"}}",
+        disk.path, disk.sha256
+    )
+}
+
+fn row(layout: Layout, host: usize, image: &str) -> String {
     let mut text = String::new();
     // Writing to a string does not fail.
     let _ = write!(
@@ -144,7 +157,7 @@ fn row(layout: Layout, host: usize) -> String {
         \x20   rack: r1\n\
         \x20   unit: {host}\n\
         \x20   profile: {layout}\n\
-        \x20   image: live\n\
+        \x20   image: {image}\n\
         \x20   nics: {{eth0: \"{first}\", eth1: \"{second}\"}}\n\
         \x20   addresses: {{{top}: {address}}}\n\
         \x20   reservations: {{provisioning: 10.77.0.{number}}}\n",
@@ -161,20 +174,39 @@ fn row(layout: Layout, host: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::guest::{Accelerator, Firmware};
     use super::*;
+    use crate::live::disk_image::DiskImage;
     use crate::model::Site;
 
     #[test]
     fn the_site_of_every_layout_is_a_site_file() {
-        let layouts = Layout::value_variants().iter();
-        let all = layouts.flat_map(|layout| {
-            Delivery::value_variants().iter().map(move |delivery| (*layout, *delivery))
-        });
-        for (layout, delivery) in all {
-            let site: Site = serde_saphyr::from_str(&site(layout, delivery, 3)).unwrap();
-            assert_eq!(site.hosts.len(), 3);
-            let host = &site.hosts["r1-n02"];
-            assert_eq!(host.addresses[layout.top()].to_string(), "172.16.160.13");
+        let disk = DiskImage {
+            path: "images/debian.raw.zst".into(),
+            bytes: 1,
+            unpacked_bytes: 1,
+            sha256: "5".repeat(64),
+        };
+        let install = InstallFiles { agent: "live/agent.img".into(), disk };
+        for layout in Layout::value_variants() {
+            for delivery in Delivery::value_variants() {
+                for install in [None, Some(install.clone())] {
+                    let plan = Plan {
+                        firmware: Firmware::Uefi,
+                        layout: *layout,
+                        delivery: *delivery,
+                        hosts: 3,
+                        accelerator: Accelerator::Tcg,
+                        install,
+                    };
+                    let site: Site = serde_saphyr::from_str(&site(&plan)).unwrap();
+                    assert_eq!(site.hosts.len(), 3);
+                    let host = &site.hosts["r1-n02"];
+                    assert_eq!(host.addresses[layout.top()].to_string(), "172.16.160.13");
+                    let image = host.image.as_deref().unwrap();
+                    assert!(site.image_to_boot(image).is_some());
+                }
+            }
         }
     }
 }

@@ -12,10 +12,10 @@ use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-use super::display::Display;
 use super::fabric::{Fabric, SERVER_LINK};
 use super::forward;
 use super::inside::Inside;
+use crate::live::display::Display;
 
 /// Port of the listener for hosts, in the namespace.
 pub(super) const MACHINE_PORT: u16 = 80;

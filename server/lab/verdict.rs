@@ -18,6 +18,10 @@ pub(super) struct HostReport {
     pub addresses: String,
     /// Output of ping to the gateway.
     pub ping: String,
+    /// The device of its root file system.
+    pub root: String,
+    /// Its host name.
+    pub hostname: String,
     /// `/proc/net/bonding` by bond.
     pub bonding: std::collections::BTreeMap<String, String>,
 }
@@ -64,6 +68,10 @@ pub(super) enum Shortfall {
     NoAddress { link: &'static str, address: String },
     #[error("the gateway did not answer every ping")]
     Ping,
+    #[error("its root file system is on {0:?}, expected its disk")]
+    Root(String),
+    #[error("its host name is {0:?}")]
+    HostName(String),
 }
 
 impl HostReport {
@@ -95,6 +103,17 @@ impl HostReport {
             return Err(Shortfall::Ping);
         }
         Ok(Proof { address: address.to_owned(), link: top, partner })
+    }
+
+    /// Checks that the system runs from the host's own disk, under its own name.
+    pub(super) fn check_installed(&self, name: &str) -> Result<(), Shortfall> {
+        if !self.root.starts_with("/dev/vd") {
+            return Err(Shortfall::Root(self.root.clone()));
+        }
+        match self.hostname == name {
+            true => Ok(()),
+            false => Err(Shortfall::HostName(self.hostname.clone())),
+        }
     }
 
     /// The report as text.
@@ -146,7 +165,18 @@ mod tests {
             addresses: "lo UNKNOWN 127.0.0.1/8\nvirbr0 UP 172.16.160.12/24\n".into(),
             ping: "3 packets transmitted, 3 received, 0% packet loss, time 400ms".into(),
             bonding: [("bond0".to_owned(), BOND.to_owned())].into(),
+            root: "/dev/vda3".into(),
+            hostname: "r1-n01".into(),
         }
+    }
+
+    #[test]
+    fn an_installed_host_runs_from_its_disk() {
+        assert_eq!(report().check_installed("r1-n01"), Ok(()));
+        let live = HostReport { root: "none".into(), ..report() };
+        assert_eq!(live.check_installed("r1-n01"), Err(Shortfall::Root("none".into())));
+        let other = Shortfall::HostName("r1-n01".into());
+        assert_eq!(report().check_installed("r1-n02"), Err(other));
     }
 
     #[test]

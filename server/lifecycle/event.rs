@@ -128,6 +128,8 @@ pub enum EventData {
         /// The image.
         image: String,
     },
+    /// The live system that writes a disk image is at this step.
+    InstallStep(StepReport),
     /// The host reported that the installation is complete.
     InstallCompleted {
         /// The image.
@@ -172,6 +174,7 @@ impl EventData {
             Self::Report(_) => EventKind::Report,
             Self::InstallArmed { .. } => EventKind::InstallArmed,
             Self::InstallStarted { .. } => EventKind::InstallStarted,
+            Self::InstallStep(_) => EventKind::InstallStep,
             Self::InstallCompleted { .. } => EventKind::InstallCompleted,
             Self::InstallFailed { .. } => EventKind::InstallFailed,
             Self::Warning(_) => EventKind::Warning,
@@ -209,6 +212,7 @@ impl EventData {
             | Self::File(_)
             | Self::InstallArmed { .. }
             | Self::InstallStarted { .. }
+            | Self::InstallStep(_)
             | Self::InstallCompleted { .. } => false,
         }
     }
@@ -234,6 +238,7 @@ impl EventData {
             Self::Report(_)
             | Self::InstallArmed { .. }
             | Self::InstallStarted { .. }
+            | Self::InstallStep(_)
             | Self::InstallCompleted { .. }
             | Self::InstallFailed { .. }
             | Self::Error(_)
@@ -248,6 +253,51 @@ impl EventData {
             Some(data) => Ok(serde_json::from_str(data)?),
             None => Ok(Self::Recorded { of: kind.parse()?, text }),
         }
+    }
+}
+
+/// A step of writing a disk image, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeployStep {
+    /// The disk is selected, and old data at both of its ends is erased.
+    Partition,
+    /// The image is written.
+    Write,
+    /// The last partition grows, and the image becomes this host's.
+    Configure,
+}
+
+/// What the live system says of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StepReport {
+    /// The step.
+    pub step: DeployStep,
+    /// The disk, with size and serial number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<String>,
+    /// How many bytes of the image's file have come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done: Option<u64>,
+    /// How many there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// How fast they come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_per_second: Option<u64>,
+}
+
+impl StepReport {
+    /// A step, and nothing else.
+    pub fn of(step: DeployStep) -> Self {
+        Self { step, disk: None, done: None, total: None, bytes_per_second: None }
+    }
+
+    /// How many seconds the rest takes, if it comes as fast as before.
+    pub fn remaining_seconds(&self) -> Option<u64> {
+        let left = self.total?.checked_sub(self.done?)?;
+        left.checked_div(self.bytes_per_second?)
     }
 }
 
@@ -793,6 +843,8 @@ event_kinds! {
     InstallArmed = "install-armed",
     /// A boot took up the armed installation.
     InstallStarted = "install-started",
+    /// The live system that writes a disk image is at a step.
+    InstallStep = "install-step",
     /// The installation is complete.
     InstallCompleted = "install-completed",
     /// The installation failed.

@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 
 use super::event::{
-    Ack, Boots, Decline, Ending, Failure, Grant, Nak, Offer, Question, Report, Script, ScriptSays,
-    Sent, Tftp, TftpEnd, Verdict, Warning, Way,
+    Ack, Boots, Decline, DeployStep, Ending, Failure, Grant, Nak, Offer, Question, Report, Script,
+    ScriptSays, Sent, StepReport, Tftp, TftpEnd, Verdict, Warning, Way,
 };
 use super::reason::{NakReason, Reason};
 use super::{Event, EventData, EventKind};
@@ -82,6 +82,13 @@ pub(crate) fn data(kind: EventKind) -> EventData {
             EventData::InstallArmed { image: "live".into(), by: "ann".into() }
         }
         EventKind::InstallStarted => EventData::InstallStarted { image: "live".into() },
+        EventKind::InstallStep => EventData::InstallStep(StepReport {
+            disk: Some("vda (4.0 GiB)".into()),
+            done: Some(1 << 20),
+            total: Some(3 << 20),
+            bytes_per_second: Some(1 << 19),
+            ..StepReport::of(DeployStep::Write)
+        }),
         EventKind::InstallCompleted => EventData::InstallCompleted { image: "live".into() },
         EventKind::InstallFailed => EventData::InstallFailed { reason: "no disk".into() },
         EventKind::Warning => EventData::Warning(Warning::ProxyArp),

@@ -64,6 +64,7 @@ impl Stage {
             | K::File
             | K::InstallArmed
             | K::InstallStarted
+            | K::InstallStep
             | K::InstallCompleted
             | K::InstallFailed
             | K::Warning

@@ -7,8 +7,8 @@ use std::net::Ipv4Addr;
 use super::EventKind;
 use super::audit::{Action, AuditEntry};
 use super::event::{
-    Ack, Boots, Decline, Ending, EventData, Failure, Grant, Nak, Offer, Question, Report, Script,
-    ScriptSays, Sent, Tftp, TftpEnd, Verdict, WaitReason, Warning, Way,
+    Ack, Boots, Decline, DeployStep, Ending, EventData, Failure, Grant, Nak, Offer, Question,
+    Report, Script, ScriptSays, Sent, StepReport, Tftp, TftpEnd, Verdict, WaitReason, Warning, Way,
 };
 use super::stall::Cause;
 use crate::lifecycle::client::Client;
@@ -57,6 +57,7 @@ impl Display for EventData {
                 write!(f, "{by} armed it: its next boot may install {image}")
             }
             Self::InstallStarted { image } => write!(f, "installs {image}"),
+            Self::InstallStep(step) => write!(f, "{step}"),
             Self::InstallCompleted { image } => {
                 write!(f, "has installed {image}; it boots its disk from now on")
             }
@@ -68,6 +69,29 @@ impl Display for EventData {
                  use, new clients get none; make a range larger, or lease-time shorter"
             ),
             Self::Recorded { text, .. } => f.write_str(text),
+        }
+    }
+}
+
+impl Display for StepReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.step {
+            DeployStep::Partition => f.write_str("erases old data")?,
+            DeployStep::Write => f.write_str("writes the image")?,
+            DeployStep::Configure => f.write_str("configures the installed system")?,
+        }
+        if let Some(disk) = &self.disk {
+            write!(f, " on {disk}")?;
+        }
+        if let (Some(done), Some(total)) = (self.done, self.total) {
+            write!(f, ": {} of {}", size_text(done), size_text(total))?;
+        }
+        if let Some(rate) = self.bytes_per_second {
+            write!(f, ", {}/s", size_text(rate))?;
+        }
+        match self.remaining_seconds() {
+            Some(seconds) if seconds > 0 => write!(f, ", {seconds} s left"),
+            _ => Ok(()),
         }
     }
 }

@@ -30,7 +30,10 @@ images:
   installer: {kernel: di/vmlinuz, initrd: [di/initrd], boot: once}
   efi: {efi: di/setup.efi, boot: once}
   script: {script: di/setup.ipxe, boot: once}
+  live: {kernel: ipxe.efi}
+  disk: {disk: di/disk.raw}
 hosts:
+  h2: {image: disk, nics: {eth0: "52:54:00:aa:00:02"}, reservations: {internal: 10.0.0.12}}
   h1:
     profile: plain
     image: installer
@@ -42,7 +45,8 @@ const HOST: &str = "10.0.0.11:4000";
 const STRANGER: &str = "10.0.0.99:4000";
 /// What every file that installs contains.
 const MARKER: &str = "INSTALLER";
-const FILES: [&str; 5] = ["di/vmlinuz", "di/initrd", "di/setup.efi", "di/setup.ipxe", "ipxe.efi"];
+const FILES: [&str; 6] =
+    ["di/vmlinuz", "di/initrd", "di/setup.efi", "di/setup.ipxe", "di/disk.raw", "ipxe.efi"];
 
 struct Rack {
     app: App,
@@ -81,12 +85,16 @@ impl Rack {
     }
 
     fn ask(&self, method: &Method, path: &str, peer: &str) -> (StatusCode, String) {
+        let request = Request::builder().method(method).uri(path);
+        self.send(request.body(Body::empty()).unwrap(), peer)
+    }
+
+    fn send(&self, mut request: Request<Body>, peer: &str) -> (StatusCode, String) {
         let ends = ConnectionAddresses {
             peer: peer.parse().unwrap(),
             local: SocketAddr::from(([10, 0, 0, 1], 80)),
         };
-        let request = Request::builder().method(method).uri(path).extension(ConnectInfo(ends));
-        let request = request.body(Body::empty()).unwrap();
+        request.extensions_mut().insert(ConnectInfo(ends));
         self.runtime.block_on(async {
             let Ok(response) = self.routes.clone().oneshot(request).await;
             let status = response.status();
@@ -144,7 +152,7 @@ fn urls(path: &str) -> Vec<String> {
         ("/config/", "mac") if behind.is_empty() => {
             ["", ".tar", ".cpio.gz", ".sh", ".json"].map(|end| format!("{MAC}{end}")).to_vec()
         }
-        ("/config/" | "/report/", "mac") => vec![MAC.to_owned()],
+        ("/config/" | "/report/" | "/deploy/", "mac") => vec![MAC.to_owned()],
         (_, "format") => vec!["networkd".to_owned(), "netplan.tar".to_owned()],
         (_, "name") => vec!["10-eth0.network".to_owned()],
         other => panic!("say what {other:?} of {path} can stand for"),
@@ -232,6 +240,41 @@ fn reading_a_script_consumes_nothing() {
     let kernel = |token| rack.ask(&Method::GET, &format!("/files/di/vmlinuz?token={token}"), HOST);
     assert_eq!(kernel(first).0, StatusCode::FORBIDDEN);
     assert_eq!(kernel(second).0, StatusCode::OK);
+}
+
+#[test]
+fn the_plan_of_a_deployment_is_for_the_boot_that_installs() {
+    let rack = Rack::new();
+    let (mac, peer) = ("52:54:00:aa:00:02", "10.0.0.12:4000");
+    let ask = |method: Method, path: &str, token: &str, body: &str| {
+        let request = Request::builder().method(method).uri(path);
+        let request = request.header("authorization", format!("Bearer {token}"));
+        rack.send(request.body(Body::from(body.to_owned())).unwrap(), peer)
+    };
+    let deploy = format!("/deploy/{mac}");
+    assert_eq!(ask(Method::GET, &deploy, "t0ken", "").0, StatusCode::FORBIDDEN, "not armed");
+    rack.runtime.block_on(rack.app.inventory.arm_install("h2", "test")).unwrap();
+    assert_eq!(ask(Method::GET, &deploy, "t0ken", "").0, StatusCode::FORBIDDEN, "another boot");
+    let (_, script) = rack.ask(&Method::GET, &format!("/boot/{mac}.ipxe"), peer);
+    let token = script.split_once("?last=").unwrap().1[..32].to_owned();
+    assert!(script.contains("rackstrap.deploy"), "{script}");
+    let (status, plan) = ask(Method::GET, &deploy, &token, "");
+    assert_eq!(status, StatusCode::OK, "{plan}");
+    assert!(plan.contains(r#""source":{"path":"/files/di/disk.raw","bytes":9}"#), "{plan}");
+    let disk = format!("/files/di/disk.raw?token={token}");
+    assert_eq!(rack.ask(&Method::GET, &disk, peer), (StatusCode::OK, MARKER.to_owned()));
+    let state = || rack.app.inventory.installs().of("h2").unwrap().state;
+    assert_eq!(state(), InstallState::Loading, "nothing is changed yet");
+    let report = format!("/report/{mac}");
+    assert_eq!(ask(Method::POST, &report, &token, "installing").0, StatusCode::OK);
+    assert_eq!(state(), InstallState::Started);
+    let step = r#"{"step":"write","disk":"vda","done":1,"total":2}"#;
+    assert_eq!(ask(Method::POST, &deploy, &token, step).0, StatusCode::OK);
+    assert_eq!(ask(Method::POST, &deploy, &token, "{}").0, StatusCode::BAD_REQUEST);
+    assert_eq!(ask(Method::POST, &report, &token, "installed").0, StatusCode::OK);
+    assert_eq!(state(), InstallState::Done);
+    assert_eq!(ask(Method::GET, &deploy, &token, "").0, StatusCode::FORBIDDEN, "over");
+    assert_eq!(rack.ask(&Method::GET, &disk, peer).0, StatusCode::FORBIDDEN, "over");
 }
 
 #[test]

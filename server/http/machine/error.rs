@@ -86,9 +86,20 @@ pub(super) enum Error {
     /// An installer reported that must not install.
     #[error(transparent)]
     Report(#[from] ReportRefusal),
+    /// Nothing may be written to a host's disk now.
+    #[error(
+        "{host} is not being installed with a disk image by this boot: arm it with `rackstrap host install {host}`"
+    )]
+    NotDeploying {
+        /// The host.
+        host: String,
+    },
+    /// A step of a deployment is not one.
+    #[error("this is not a step of a deployment: {0}")]
+    InvalidStep(#[from] serde_json::Error),
     /// Nothing is at this path.
     #[error(
-        "nothing is here: /boot/MAC.ipxe, /autoexec.ipxe, /files/NAME, /config/MAC (also .tar, .cpio.gz, .sh, .json, /netplan.yaml, /microcloud-preseed.yaml, /FORMAT, /FORMAT/NAME with a FORMAT of {formats}), /report/MAC (POST), /healthz",
+        "nothing is here: /boot/MAC.ipxe, /autoexec.ipxe, /files/NAME, /config/MAC (also .tar, .cpio.gz, .sh, .json, /netplan.yaml, /microcloud-preseed.yaml, /FORMAT, /FORMAT/NAME with a FORMAT of {formats}), /report/MAC (POST), /deploy/MAC, /healthz",
         formats = Format::labels()
     )]
     Nowhere,
@@ -136,7 +147,10 @@ impl Error {
             Self::InvalidMac(_) | Self::Preseed(PreseedError::InvalidRange(_)) => {
                 StatusCode::BAD_REQUEST
             }
-            Self::Stranger { .. } | Self::NotArmed { .. } => StatusCode::FORBIDDEN,
+            Self::Stranger { .. } | Self::NotArmed { .. } | Self::NotDeploying { .. } => {
+                StatusCode::FORBIDDEN
+            }
+            Self::InvalidStep(_) => StatusCode::BAD_REQUEST,
             Self::Report(ReportRefusal::InvalidToken) => StatusCode::FORBIDDEN,
             Self::Report(ReportRefusal::Over(_)) => StatusCode::CONFLICT,
             Self::Render(RenderError::Refused { .. } | RenderError::Unsupported { .. })

@@ -4,6 +4,7 @@ mod conditions;
 mod config;
 mod congestion;
 mod connection;
+mod deploy;
 #[cfg(test)]
 mod entrances;
 mod error;
@@ -84,7 +85,7 @@ pub(crate) struct Route {
 
 /// Every route that a booting host may ask for. A test fetches each of them for a host that must
 /// not be installed.
-pub(crate) const ROUTES: [Route; 12] = [
+pub(crate) const ROUTES: [Route; 13] = [
     Route { path: "/boot/{script}", handlers: || get(scripts::host) },
     Route { path: "/autoexec.ipxe", handlers: || get(scripts::autoexec) },
     Route { path: LOCAL_PATH, handlers: || get(scripts::local) },
@@ -94,6 +95,7 @@ pub(crate) const ROUTES: [Route; 12] = [
     Route { path: "/config/{mac}/microcloud-preseed.yaml", handlers: || get(config::microcloud) },
     Route { path: "/config/{mac}/{format}", handlers: || get(config::of_format) },
     Route { path: "/config/{mac}/{format}/{name}", handlers: || get(config::one) },
+    Route { path: "/deploy/{mac}", handlers: || get(deploy::plan).post(deploy::step) },
     Route { path: "/report/{mac}", handlers: || post(report::store) },
     Route { path: "/healthz", handlers: || get(health::alive) },
     Route { path: "/readyz", handlers: || get(health::ready) },

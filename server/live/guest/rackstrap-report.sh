@@ -1,11 +1,13 @@
 #!/bin/sh
 # Says to the server how this host's network is: waits until systemd-networkd
 # calls it online, asks the gateway for an answer, and posts what it saw.
+# A live system finds the server on the kernel's command line, an installed one
+# in its environment.
 set -u
 word() { sed -n "s/.*\\b$1=\\([^ ]*\\).*/\\1/p" /proc/cmdline; }
-url=$(word rackstrap.url)
+url=${RACKSTRAP_URL:-$(word rackstrap.url)}
 # BOOTIF is 01- and the MAC: the one name of this host that enslaving does not change.
-mac=$(word BOOTIF | cut -c 4-)
+mac=${RACKSTRAP_MAC:-$(word BOOTIF | cut -c 4-)}
 
 # Standard input as one JSON string.
 json() {
@@ -41,6 +43,8 @@ uptime=$(cut -d ' ' -f 1 /proc/uptime)
 {
     printf '{"state":"%s","text":%s' "$state" "$(printf %s "$text" | json)"
     printf ',"uptime_seconds":%s,"gateway":"%s"' "$uptime" "$gateway"
+    printf ',"root":"%s"' "$(awk '$2 == "/" { root = $1 } END { print root }' /proc/mounts)"
+    printf ',"hostname":"%s"' "$(cat /proc/sys/kernel/hostname)"
     printf ',"addresses":%s' "$(ip -br address | json)"
     printf ',"links":%s' "$(ip -d -o link | json)"
     printf ',"routes":%s' "$(ip route | json)"

@@ -7,7 +7,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 /// Standard output. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Display {
+pub(crate) struct Display {
     bars: MultiProgress,
     terminal: bool,
     started: Instant,
@@ -15,30 +15,30 @@ pub(super) struct Display {
 
 impl Display {
     /// Checks whether standard output is a terminal.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let terminal = std::io::stdout().is_terminal();
         Self { bars: MultiProgress::new(), terminal, started: Instant::now() }
     }
 
     /// Whether standard output is a terminal.
-    pub(super) fn is_terminal(&self) -> bool {
+    pub(crate) fn is_terminal(&self) -> bool {
         self.terminal
     }
 
     /// Prints a line with the seconds since the start, above the bars.
-    pub(super) fn say(&self, text: &str) {
+    pub(crate) fn say(&self, text: &str) {
         let seconds = self.started.elapsed().as_secs_f64();
         self.print(&format!("{seconds:7.1} s  {text}"));
     }
 
     /// Prints lines above the bars.
-    pub(super) fn print(&self, text: &str) {
+    pub(crate) fn print(&self, text: &str) {
         // A closed standard output must not end the lab before it has cleaned up.
         self.bars.suspend(|| drop(writeln!(std::io::stdout(), "{text}")));
     }
 
     /// Starts a task with a spinner.
-    pub(super) fn step(&self, name: &str) -> Task {
+    pub(crate) fn step(&self, name: &str) -> Task {
         let bar = if self.terminal {
             let bar = self.bars.add(ProgressBar::no_length());
             bar.enable_steady_tick(Duration::from_millis(100));
@@ -53,7 +53,7 @@ impl Display {
 }
 
 /// A task with a spinner or a bar, which disappears when dropped.
-pub(super) struct Task {
+pub(crate) struct Task {
     display: Display,
     bar: ProgressBar,
     name: String,
@@ -61,7 +61,7 @@ pub(super) struct Task {
 
 impl Task {
     /// Sets the current activity.
-    pub(super) fn say(&self, what: &str) {
+    pub(crate) fn say(&self, what: &str) {
         if self.display.terminal {
             self.bar.set_message(what.to_owned());
         } else {
@@ -70,19 +70,19 @@ impl Task {
     }
 
     /// Shows a bar of this length instead of the spinner.
-    pub(super) fn length(&self, length: u64) {
+    pub(crate) fn length(&self, length: u64) {
         self.bar.set_length(length);
         self.bar.set_style(bar());
     }
 
     /// Sets the position of the bar; without a terminal, prints nothing.
-    pub(super) fn at(&self, position: u64, what: &str) {
+    pub(crate) fn at(&self, position: u64, what: &str) {
         self.bar.set_position(position);
         self.bar.set_message(what.to_owned());
     }
 
     /// Shows a bar for a percentage, a spinner for `None`; without a terminal, prints nothing.
-    pub(super) fn show(&self, percent: Option<u64>, what: &str) {
+    pub(crate) fn show(&self, percent: Option<u64>, what: &str) {
         match percent {
             Some(percent) if self.bar.length().is_none() => {
                 self.length(100);
@@ -99,7 +99,7 @@ impl Task {
     }
 
     /// Ends the task with a line.
-    pub(super) fn done(self, result: &str) {
+    pub(crate) fn done(self, result: &str) {
         self.bar.finish_and_clear();
         self.display.say(&format!("{}: {result}", self.name));
     }

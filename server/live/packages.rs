@@ -19,6 +19,15 @@ const PROGRAMS: &[&str] = &[
     "nftables",
     "busybox-static",
     "dash",
+    // What deploying needs.
+    "util-linux",
+    "fdisk",
+    "e2fsprogs",
+    "zstd",
+    "xz-utils",
+    "efibootmgr",
+    "mdadm",
+    "openssh-client",
 ];
 /// The package that always depends on the newest kernel for virtual machines.
 const KERNEL: &str = "linux-image-cloud-amd64";

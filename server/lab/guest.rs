@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,9 +12,10 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::fabric::{self, Fabric, PORTS};
-use super::image::GuestImage;
+use super::namespace::WorkDirectory;
 use super::rack::Plan;
 use super::{sample_site, switch};
+use crate::live::GuestImage;
 
 const QEMU: &str = "qemu-system-x86_64";
 /// OVMF, and its default variables.
@@ -70,19 +71,24 @@ impl fmt::Display for Accelerator {
 /// Boots a kernel without a root file system: it panics, and QEMU exits.
 async fn boots_on_kvm(image: &GuestImage) -> bool {
     let mut command = Command::new(QEMU);
-    command
-        .args(Accelerator::Kvm.arguments())
-        .args(MACHINE)
-        .args(["-m", "256", "-serial", "stdio"]);
+    command.args(Accelerator::Kvm.arguments()).args(MACHINE).args([
+        "-m",
+        "256",
+        "-serial",
+        "stdio",
+        "-no-reboot",
+    ]);
     command.arg("-kernel").arg(image.kernel()).args(["-append", "console=ttyS0 panic=-1"]);
     command.kill_on_drop(true);
     let Ok(Ok(output)) = timeout(PROBE, command.output()).await else { return false };
     String::from_utf8_lossy(&output.stdout).contains("Kernel panic - not syncing: VFS")
 }
 
-/// Flags of every guest: no screen, no reboot. `graphics=off` makes firmware use the serial port.
-const MACHINE: &[&str] =
-    &["-machine", "q35,graphics=off", "-display", "none", "-nodefaults", "-no-reboot"];
+/// The size of a host's disk, larger than the image. It takes only what is written.
+const DISK_BYTES: u64 = 6 << 30;
+
+/// Flags of every guest: no screen. `graphics=off` makes firmware use the serial port.
+const MACHINE: &[&str] = &["-machine", "q35,graphics=off", "-display", "none", "-nodefaults"];
 
 /// A NIC with its tap, MAC address and boot order.
 struct Nic {
@@ -115,7 +121,7 @@ pub(super) fn start_switch(
         }));
     }
     let mut command = qemu(fabric, plan.accelerator, "384", &directory.join("switch.console"));
-    command.arg("-kernel").arg(image.kernel()).arg("-initrd").arg(path);
+    command.arg("-no-reboot").arg("-kernel").arg(image.kernel()).arg("-initrd").arg(path);
     command.args(["-append", switch::CMDLINE]);
     for nic in nics {
         command.args(nic_arguments(&nic, ",romfile="));
@@ -128,16 +134,39 @@ pub(super) fn start_host(
     fabric: &Fabric,
     plan: &Plan,
     host: usize,
-    directory: &Path,
+    work: &WorkDirectory,
 ) -> anyhow::Result<Child> {
+    let directory = work.path();
     let console = console(directory, host);
-    let mut command = qemu(fabric, plan.accelerator, "768", &console);
+    let memory = if plan.install.is_some() { "1024" } else { "768" };
+    let mut command = qemu(fabric, plan.accelerator, memory, &console);
     command.args(["-smp", "1"]);
+    match plan.install {
+        Some(_) => {
+            let disk = work.disks().join(format!("{}.disk", sample_site::host_name(host)));
+            if !disk.exists() {
+                fs::create_dir_all(work.disks())?;
+                File::create(&disk)?.set_len(DISK_BYTES).context("cannot make the host's disk")?;
+            }
+            let drive = format!(
+                "if=none,id=disk,format=raw,cache=unsafe,discard=unmap,file={}",
+                disk.display()
+            );
+            let device = format!("virtio-blk-pci,drive=disk,serial=LAB{host:02},bootindex=9");
+            command.args(["-drive", &drive, "-device", &device]);
+        }
+        None => {
+            command.arg("-no-reboot");
+        }
+    }
     let rom = match plan.firmware {
         Firmware::Bios => "",
         Firmware::Uefi | Firmware::UefiHttp => {
             let settings = directory.join(format!("{}.vars", sample_site::host_name(host)));
-            fs::copy(UEFI_SETTINGS, &settings).context("cannot copy the UEFI variables")?;
+            // A host that is powered on again has its own.
+            if !settings.exists() {
+                fs::copy(UEFI_SETTINGS, &settings).context("cannot copy the UEFI variables")?;
+            }
             command.args(["-drive", &format!("if=pflash,format=raw,readonly=on,file={UEFI}")]);
             command.args(["-drive", &format!("if=pflash,format=raw,file={}", settings.display())]);
             // Without the option ROM of the NIC, which is iPXE, UEFI's network stack boots.

@@ -1,9 +1,15 @@
-//! The guest's image: a kernel and an initramfs built from Debian packages, kept in a cache.
+//! The live system, and a disk image: built from Debian packages, kept in a cache.
 //!
-//! The initramfs is the whole system, and the same for hosts and for the switch:
-//! what each is to be comes as a second initrd. Its own files are in `guest/`.
+//! The live system is a kernel and an initramfs that is the whole system, the same for the lab's
+//! hosts and its switch: what each is to be comes as a second initrd. What deploying needs besides
+//! is an initrd of its own, and the agent, which is this very program, is a third one.
+//! Its own files are in `guest/`.
 
+mod agent;
+pub(crate) mod disk_image;
+pub(crate) mod display;
 mod elf;
+mod grub;
 mod pack;
 mod packages;
 mod tree;
@@ -15,31 +21,32 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use sha2::{Digest, Sha256};
 
-use super::display::{Display, Task};
+pub(crate) use display::Display;
+use display::Task;
 pub(crate) use pack::Initramfs;
 use tree::Tree;
 
 /// The guest's own files: where each lies, its permissions, and its text.
 const OWN_FILES: &[(&str, u32, &str)] = &[
-    ("etc/passwd", 0o644, include_str!("../guest/passwd")),
-    ("etc/group", 0o644, include_str!("../guest/group")),
+    ("etc/passwd", 0o644, include_str!("guest/passwd")),
+    ("etc/group", 0o644, include_str!("guest/group")),
     // Empty: every boot makes up a machine id of its own, and is no "first boot".
     ("etc/machine-id", 0o444, ""),
-    ("etc/systemd/system.conf", 0o644, include_str!("../guest/system.conf")),
-    ("etc/systemd/system/rackstrap.target", 0o644, include_str!("../guest/rackstrap.target")),
+    ("etc/systemd/system.conf", 0o644, include_str!("guest/system.conf")),
+    ("etc/systemd/system/rackstrap.target", 0o644, include_str!("guest/rackstrap.target")),
     (
         "etc/systemd/system/rackstrap-config.service",
         0o644,
-        include_str!("../guest/rackstrap-config.service"),
+        include_str!("guest/rackstrap-config.service"),
     ),
     (
         "etc/systemd/system/rackstrap-report.service",
         0o644,
-        include_str!("../guest/rackstrap-report.service"),
+        include_str!("guest/rackstrap-report.service"),
     ),
-    ("usr/lib/rackstrap/config", 0o755, include_str!("../guest/rackstrap-config.sh")),
-    ("usr/lib/rackstrap/report", 0o755, include_str!("../guest/rackstrap-report.sh")),
-    ("usr/lib/rackstrap/udhcpc", 0o755, include_str!("../guest/udhcpc.sh")),
+    ("usr/lib/rackstrap/config", 0o755, include_str!("guest/rackstrap-config.sh")),
+    ("usr/lib/rackstrap/report", 0o755, include_str!("guest/rackstrap-report.sh")),
+    ("usr/lib/rackstrap/udhcpc", 0o755, include_str!("guest/udhcpc.sh")),
 ];
 
 /// The guest's symbolic links, busybox's names apart.
@@ -54,10 +61,14 @@ const LINKS: &[(&str, &str)] = &[
     ("etc/systemd/system/default.target", "rackstrap.target"),
 ];
 
-const KEEP: &str = include_str!("../guest/keep.txt");
-const MODULES: &str = include_str!("../guest/modules.txt");
-const APPLETS: &str = include_str!("../guest/applets.txt");
-const FETCH: &str = include_str!("../guest/fetch.ipxe");
+const KEEP: &str = include_str!("guest/keep.txt");
+const MODULES: &str = include_str!("guest/modules.txt");
+const APPLETS: &str = include_str!("guest/applets.txt");
+const DEPLOY_KEEP: &str = include_str!("guest/deploy-keep.txt");
+const DEPLOY_MODULES: &str = include_str!("guest/deploy-modules.txt");
+const DEPLOY_APPLETS: &str = include_str!("guest/deploy-applets.txt");
+const DEPLOY_UNIT: &str = include_str!("guest/rackstrap-deploy.service");
+const FETCH: &str = include_str!("guest/fetch.ipxe");
 
 /// A kernel and an initramfs, as a directory that the server serves files from.
 #[derive(Clone, Debug)]
@@ -71,12 +82,19 @@ impl GuestImage {
     pub(crate) const KERNEL: &str = "live/vmlinuz";
     /// The path of the gzip'd initramfs below `files`.
     pub(crate) const INITRD: &str = "live/initrd.img";
+    /// The path of the gzip'd initramfs with what deploying needs, below `files`.
+    pub(crate) const DEPLOY: &str = "live/deploy.img";
     /// The path of the iPXE script that boots both without a host's configuration.
     pub(crate) const FETCH_SCRIPT: &str = "live/fetch.ipxe";
 
     /// The kernel.
     pub(crate) fn kernel(&self) -> PathBuf {
         self.files.join(Self::KERNEL)
+    }
+
+    /// The agent as an initrd, made of this program; its path below `files`.
+    pub(crate) fn agent(&self) -> anyhow::Result<String> {
+        agent::ensure(&self.files)
     }
 
     /// The gzip'd initramfs.
@@ -102,8 +120,18 @@ pub(crate) fn ensure(cache: &Path, display: &Display) -> anyhow::Result<GuestIma
 /// What the image depends on besides Debian: another text, another image.
 fn fingerprint() -> String {
     let mut hash = Sha256::new();
-    for text in [KEEP, MODULES, APPLETS, FETCH, include_str!("mod.rs"), include_str!("packages.rs")]
-    {
+    for text in [
+        KEEP,
+        MODULES,
+        APPLETS,
+        DEPLOY_KEEP,
+        DEPLOY_MODULES,
+        DEPLOY_APPLETS,
+        DEPLOY_UNIT,
+        FETCH,
+        include_str!("mod.rs"),
+        include_str!("packages.rs"),
+    ] {
         hash.update(text);
     }
     for (path, _, text) in OWN_FILES {
@@ -141,7 +169,7 @@ fn build(cache: &Path, directory: &Path, display: &Display) -> anyhow::Result<()
     }
     tree::merge_usr(&tree)?;
     step.say("packing the initramfs");
-    let initrd = initramfs(&tree)?;
+    let Initramfses { system: initrd, deploy } = initramfses(&tree)?;
     let kernel = kernel(&tree)?;
     // Renamed when it is whole: an interrupted build leaves nothing that looks finished.
     let unfinished = cache.join("unfinished");
@@ -149,12 +177,15 @@ fn build(cache: &Path, directory: &Path, display: &Display) -> anyhow::Result<()
     fs::create_dir_all(unfinished.join("live"))?;
     fs::copy(kernel, unfinished.join(GuestImage::KERNEL))?;
     fs::write(unfinished.join(GuestImage::INITRD), &initrd)?;
+    fs::write(unfinished.join(GuestImage::DEPLOY), &deploy)?;
     fs::write(unfinished.join(GuestImage::FETCH_SCRIPT), FETCH)?;
     remove(directory)?;
     fs::rename(&unfinished, directory)?;
     remove(&tree)?;
     remove(&debs)?;
-    step.done(&format!("initramfs of {} MB", initrd.len() / 1_000_000));
+    let megabytes = |bytes: &[u8]| bytes.len() / 1_000_000;
+    let (system, deploy) = (megabytes(&initrd), megabytes(&deploy));
+    step.done(&format!("initramfs of {system} MB, and {deploy} MB for deploying"));
     Ok(())
 }
 
@@ -169,8 +200,14 @@ fn kernel(tree: &Path) -> anyhow::Result<PathBuf> {
     boot.into_iter().find(is_kernel).context("the kernel's package holds no vmlinuz")
 }
 
-fn initramfs(root: &Path) -> anyhow::Result<Vec<u8>> {
-    let modules = keep_modules(root)?;
+/// The gzip'd initramfs of the system, and what deploying needs besides.
+struct Initramfses {
+    system: Vec<u8>,
+    deploy: Vec<u8>,
+}
+
+fn initramfses(root: &Path) -> anyhow::Result<Initramfses> {
+    let Modules { own, of_deploying } = keep_modules(root)?;
     let tree = Tree::read(root)?;
     let mut initramfs = Initramfs::of_a_system()?;
     initramfs.add_console()?;
@@ -184,22 +221,49 @@ fn initramfs(root: &Path) -> anyhow::Result<Vec<u8>> {
         initramfs.add_file(path, *mode, text.as_bytes())?;
     }
     let mut wanted = lines(KEEP);
-    wanted.extend(modules.iter().map(String::as_str));
-    for (path, file) in tree.closure(&wanted)? {
-        if file.is_symlink() {
-            let target = fs::read_link(&file)?;
-            initramfs.add_link(&path, target.to_str().context("a link is not UTF-8")?)?;
-        } else {
-            let mode = file.metadata()?.permissions().mode() & 0o777;
-            initramfs.add_file(&path, mode, &fs::read(&file)?)?;
+    wanted.extend(own.iter().map(String::as_str));
+    let kept = tree.closure(&wanted)?;
+    for (path, file) in &kept {
+        add(&mut initramfs, path, file)?;
+    }
+    let mut deploy = Initramfs::default();
+    for applet in lines(DEPLOY_APPLETS) {
+        deploy.add_link(&format!("usr/bin/{applet}"), "busybox")?;
+    }
+    let unit = "etc/systemd/system/rackstrap-deploy.service";
+    deploy.add_file(unit, 0o644, DEPLOY_UNIT.as_bytes())?;
+    let mut wanted = lines(DEPLOY_KEEP);
+    wanted.extend(of_deploying.iter().map(String::as_str));
+    for (path, file) in &tree.closure(&wanted)? {
+        if !kept.contains_key(path) {
+            add(&mut deploy, path, file)?;
         }
     }
-    initramfs.finish()
+    Ok(Initramfses { system: initramfs.finish()?, deploy: deploy.finish()? })
 }
 
-/// Throws all kernel modules out of the tree but those that the guest needs, and
-/// gives the paths of what is left. The tree's own `depmod` indexes them.
-fn keep_modules(root: &Path) -> anyhow::Result<Vec<String>> {
+/// Adds a file or a link of the packages.
+fn add(initramfs: &mut Initramfs, path: &str, file: &Path) -> anyhow::Result<()> {
+    if file.is_symlink() {
+        let target = fs::read_link(file)?;
+        initramfs.add_link(path, target.to_str().context("a link is not UTF-8")?)?;
+    } else {
+        let mode = file.metadata()?.permissions().mode() & 0o777;
+        initramfs.add_file(path, mode, &fs::read(file)?)?;
+    }
+    Ok(())
+}
+
+/// The paths of the kernel modules that are kept: those of every guest with the index of all, and
+/// those that deploying needs besides.
+struct Modules {
+    own: Vec<String>,
+    of_deploying: Vec<String>,
+}
+
+/// Throws all kernel modules out of the tree but those that are needed. The tree's own `depmod`
+/// indexes them.
+fn keep_modules(root: &Path) -> anyhow::Result<Modules> {
     let directories = root.join("lib/modules");
     let version = fs::read_dir(&directories)?.next().context("there are no kernel modules")??;
     let version = version.file_name().to_string_lossy().into_owned();
@@ -210,21 +274,26 @@ fn keep_modules(root: &Path) -> anyhow::Result<Vec<String>> {
     };
     depmod()?;
     let dependencies = fs::read_to_string(directory.join("modules.dep"))?;
-    let kept = tree::modules_with_dependencies(&dependencies, &lines(MODULES));
+    let own = tree::modules_with_dependencies(&dependencies, &lines(MODULES));
+    let deploy = tree::modules_with_dependencies(&dependencies, &lines(DEPLOY_MODULES));
     for path in dependencies.lines().filter_map(|line| Some(line.split_once(':')?.0)) {
-        if !kept.contains(path) {
+        if !own.contains(path) && !deploy.contains(path) {
             fs::remove_file(directory.join(path))?;
         }
     }
     depmod()?;
-    let mut names: Vec<String> = kept.into_iter().collect();
+    let of_deploying =
+        deploy.difference(&own).map(|name| format!("usr/lib/modules/{version}/{name}"));
+    let of_deploying = of_deploying.collect();
+    let mut names: Vec<String> = own.into_iter().collect();
     for entry in fs::read_dir(&directory)? {
         let entry = entry?;
         if entry.file_type()?.is_file() {
             names.push(entry.file_name().to_string_lossy().into_owned());
         }
     }
-    Ok(names.iter().map(|name| format!("usr/lib/modules/{version}/{name}")).collect())
+    let own = names.iter().map(|name| format!("usr/lib/modules/{version}/{name}")).collect();
+    Ok(Modules { own, of_deploying })
 }
 
 /// The lines of a list that are neither empty nor comments.

@@ -1,0 +1,209 @@
+//! `rackstrap agent`: what this program does on a host that runs the live system. It carries out
+//! what `deploy` decides, and says each step to the server.
+
+mod client;
+mod configure;
+mod inspect;
+mod stream;
+mod tools;
+
+use std::fmt;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Subcommand;
+use tokio::time::{Instant, sleep};
+
+use crate::deploy::disk::{self, Disk, Refusal};
+use crate::deploy::partitions;
+use crate::deploy::{Plan, StepReport};
+use crate::lifecycle::event::DeployStep;
+use client::{Answer, Client};
+
+/// How long to ask for the plan, and to say how it ended.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// Pause between two requests that got no answer.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// `rackstrap agent`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentCommand {
+    /// Write this host's disk image, as the server says
+    Deploy,
+    /// Show the disks of this host, and what the agent knows of them
+    Disks,
+}
+
+/// Runs a command of the agent.
+pub(crate) async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        AgentCommand::Deploy => deploy().await,
+        AgentCommand::Disks => {
+            for disk in inspect::disks()? {
+                println!("{disk:#?}");
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Why a deployment failed. The disk does not boot after one.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DeployError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Client(#[from] client::ClientError),
+    #[error(transparent)]
+    Stream(#[from] stream::StreamError),
+    #[error(transparent)]
+    Table(#[from] partitions::InvalidTable),
+    #[error(transparent)]
+    Tool(#[from] tools::ToolError),
+    #[error("{what}: {error}")]
+    Io { what: String, error: std::io::Error },
+}
+
+/// Gives an error of the system its subject.
+pub(crate) trait About<T> {
+    fn about(self, what: impl fmt::Display) -> Result<T, DeployError>;
+}
+
+impl<T, E: Into<std::io::Error>> About<T> for Result<T, E> {
+    fn about(self, what: impl fmt::Display) -> Result<T, DeployError> {
+        self.map_err(|error| DeployError::Io { what: what.to_string(), error: error.into() })
+    }
+}
+
+async fn deploy() -> anyhow::Result<ExitCode> {
+    let line = std::fs::read_to_string("/proc/cmdline")?;
+    let client = Client::of_command_line(&line)?;
+    let outcome = install(&client).await;
+    let text = match &outcome {
+        Ok(done) => format!("installed: {done}"),
+        Err(error) => format!("failed: {error}"),
+    };
+    println!("rackstrap: {text}");
+    let told = report(&client, &text).await;
+    match (outcome, told) {
+        (Ok(_), true) => {
+            tools::reboot()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        (Ok(_), false) => {
+            println!("rackstrap: the server did not take the report; power the host on again");
+            Ok(ExitCode::FAILURE)
+        }
+        // It stays as it is, so that a person can look at it.
+        (Err(_), _) => Ok(ExitCode::FAILURE),
+    }
+}
+
+/// Says how it ended, until the server answers. Whether it took the report.
+async fn report(client: &Client, text: &str) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match client.report(text).await {
+            Ok(Answer::Taken) => return true,
+            Ok(Answer::Refused(why)) => {
+                println!("rackstrap: the server refuses the report: {why}");
+                return false;
+            }
+            Err(error) if Instant::now() > deadline => {
+                println!("rackstrap: {error}");
+                return false;
+            }
+            Err(_) => sleep(PAUSE).await,
+        }
+    }
+}
+
+/// What was done.
+struct Done {
+    image: String,
+    disk: String,
+    bytes: u64,
+    seconds: u64,
+    warnings: Vec<String>,
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { image, disk, bytes, seconds, warnings } = self;
+        let size = crate::model::size_text(*bytes);
+        write!(f, "{image} on {disk}, {size} in {seconds} s")?;
+        warnings.iter().try_for_each(|warning| write!(f, "; warning: {warning}"))
+    }
+}
+
+async fn install(client: &Client) -> Result<Done, DeployError> {
+    let began = Instant::now();
+    let plan = plan(client).await?;
+    let disks = tokio::task::spawn_blocking(inspect::settled_disks)
+        .await
+        .map_err(std::io::Error::other)
+        .about("the disks")??;
+    let disk = disk::select(&plan.disk, &disks)?;
+    disk::check_data(disk, plan.erase)?;
+    let head = client.head(&plan.source).await?;
+    let image = stream::Image::of(&plan.source, &head)?;
+    disk::check_size(disk, image.unpacked_bytes)?;
+    let mut warnings = older_copies(disk, &disks);
+    // From here on the disk changes, and only if the server agrees.
+    if let Answer::Refused(why) = ask_to_begin(client).await? {
+        return Err(client::ClientError::Refused(why).into());
+    }
+    let name = disk.to_string();
+    client
+        .step(&StepReport { disk: Some(name.clone()), ..StepReport::of(DeployStep::Partition) })
+        .await;
+    tools::wipe(disk)?;
+    let bytes = stream::write(client, &plan.source, image, disk).await?;
+    client
+        .step(&StepReport { disk: Some(name.clone()), ..StepReport::of(DeployStep::Configure) })
+        .await;
+    let (own, url, mac) = (disk.clone(), client.base().to_owned(), client.mac().to_owned());
+    let of_host = plan.clone();
+    let configured =
+        tokio::task::spawn_blocking(move || configure::configure(&own, &of_host, &url, &mac));
+    warnings.extend(configured.await.map_err(std::io::Error::other).about("configuring")??);
+    let seconds = began.elapsed().as_secs();
+    Ok(Done { image: plan.image, disk: name, bytes, seconds, warnings })
+}
+
+/// Asks for the plan until it comes: the network may still be on its way up.
+async fn plan(client: &Client) -> Result<Plan, DeployError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match client.plan().await {
+            Ok(plan) => return Ok(plan),
+            Err(error @ client::ClientError::Refused(_)) => return Err(error.into()),
+            Err(error) if Instant::now() > deadline => return Err(error.into()),
+            Err(_) => sleep(PAUSE).await,
+        }
+    }
+}
+
+/// Asks whether the disk may be changed, until there is an answer.
+async fn ask_to_begin(client: &Client) -> Result<Answer, DeployError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match client.report("installing").await {
+            Ok(answer) => return Ok(answer),
+            Err(error) if Instant::now() > deadline => return Err(error.into()),
+            Err(_) => sleep(PAUSE).await,
+        }
+    }
+}
+
+/// Other disks with a file system of the same UUID as one of this disk: the firmware or the
+/// kernel may take that one.
+fn older_copies(own: &Disk, disks: &[Disk]) -> Vec<String> {
+    let uuids: Vec<&String> = own.signatures.iter().filter_map(|it| it.uuid.as_ref()).collect();
+    let others = disks.iter().filter(|disk| disk.name != own.name);
+    others
+        .flat_map(|disk| disk.signatures.iter().map(move |found| (disk, found)))
+        .filter(|(_, found)| found.uuid.as_ref().is_some_and(|uuid| uuids.contains(&uuid)))
+        .map(|(disk, found)| format!("disk {disk} has a file system of the same UUID: {found}"))
+        .collect()
+}

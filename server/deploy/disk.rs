@@ -1,0 +1,302 @@
+//! Which disk of a host is written to, and which are refused. Pure.
+
+use std::fmt;
+
+use crate::model::{ByteSize, DiskPick, DiskRule, DiskType, size_text};
+
+/// What is known of a disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Disk {
+    /// The kernel's name, such as `nvme0n1`. It may differ at the next boot.
+    pub name: String,
+    pub serial: Option<String>,
+    pub wwn: Option<String>,
+    pub by_path: Option<String>,
+    pub model: Option<String>,
+    pub kind: Option<DiskType>,
+    pub bytes: u64,
+    /// Of a logical sector, in bytes.
+    pub sector_bytes: u64,
+    pub is_read_only: bool,
+    pub is_removable: bool,
+    /// Whether USB is on its way to the processor.
+    pub is_usb: bool,
+    /// What uses it: mount points, and names of devices that are stacked on it.
+    pub used_by: Vec<String>,
+    /// What is on it and on its partitions.
+    pub signatures: Vec<Signature>,
+}
+
+/// A file system, partition table or other data found on a disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Signature {
+    /// The device it is on, such as `sda1`.
+    pub device: String,
+    /// What it is, such as `ext4`.
+    pub kind: String,
+    /// Its UUID, if it has one.
+    pub uuid: Option<String>,
+    /// Its label, if it has one.
+    pub label: Option<String>,
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", self.kind, self.device)?;
+        match &self.label {
+            Some(label) => write!(f, " (label {label})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}", self.name, size_text(self.bytes))?;
+        if let Some(serial) = &self.serial {
+            write!(f, ", serial {serial}")?;
+        }
+        f.write_str(")")
+    }
+}
+
+/// Why a disk never counts, whatever the rule says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    Empty,
+    ReadOnly,
+    Removable,
+    Usb,
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "has no medium",
+            Self::ReadOnly => "is read-only",
+            Self::Removable => "is removable",
+            Self::Usb => "is a USB disk",
+        })
+    }
+}
+
+impl Disk {
+    fn unfit(&self) -> Option<Unfit> {
+        [
+            (self.bytes == 0, Unfit::Empty),
+            (self.is_read_only, Unfit::ReadOnly),
+            (self.is_removable, Unfit::Removable),
+            (self.is_usb, Unfit::Usb),
+        ]
+        .into_iter()
+        .find_map(|(is_so, why)| is_so.then_some(why))
+    }
+
+    /// The first key of the rule that it does not match.
+    fn mismatch(&self, rule: &DiskRule) -> Option<&'static str> {
+        let is = |wanted: &Option<String>, own: &Option<String>| match wanted {
+            None => true,
+            Some(wanted) => own.as_deref().is_some_and(|own| own.trim() == wanted.trim()),
+        };
+        let ByteSize(least) = rule.min_size.unwrap_or_default();
+        let ByteSize(most) = rule.max_size.unwrap_or(ByteSize(u64::MAX));
+        [
+            ("serial", is(&rule.serial, &self.serial)),
+            ("wwn", rule.wwn.as_ref().is_none_or(|wwn| self.has_wwn(wwn))),
+            ("by-path", is(&rule.by_path, &self.by_path)),
+            ("model", is(&rule.model, &self.model)),
+            ("type", rule.kind.is_none_or(|kind| self.kind == Some(kind))),
+            ("min-size", self.bytes >= least),
+            ("max-size", self.bytes <= most),
+        ]
+        .into_iter()
+        .find_map(|(key, fits)| (!fits).then_some(key))
+    }
+
+    /// The kernel writes `eui.…` and `naa.…`, udev `0x…`.
+    fn has_wwn(&self, wanted: &str) -> bool {
+        let bare = |wwn: &str| {
+            let wwn = wwn.trim().to_ascii_lowercase();
+            let prefixes = ["0x", "naa.", "eui.", "wwn-0x", "nvme-eui."];
+            prefixes.iter().find_map(|it| wwn.strip_prefix(it)).unwrap_or(&wwn).to_owned()
+        };
+        self.wwn.as_deref().is_some_and(|own| bare(own) == bare(wanted))
+    }
+}
+
+/// Why nothing is written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("the host has no disk{}", list(.0))]
+    NoDisk(Vec<String>),
+    #[error("no disk matches the host's rule{}", list(.0))]
+    NoMatch(Vec<String>),
+    #[error("{} disks match, and only one may: {}; set disk of the host, such as disk: {{serial: ...}}", .0.len(), .0.join(", "))]
+    Several(Vec<String>),
+    #[error("disk {disk} is in use by {}", used_by.join(", "))]
+    Busy { disk: String, used_by: Vec<String> },
+    #[error("disk {disk} has data: {}; nothing was changed", found.join(", "))]
+    ForeignData { disk: String, found: Vec<String> },
+    #[error(
+        "disk {disk} has sectors of {own} bytes, and the image's partition table is for {image}"
+    )]
+    SectorSize { disk: String, own: u64, image: u64 },
+    #[error("disk {disk} is too small: the image needs {needed} bytes, the disk has {own}")]
+    TooSmall { disk: String, needed: u64, own: u64 },
+}
+
+fn list(reasons: &[String]) -> String {
+    if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) }
+}
+
+/// The one disk that the rule stands for.
+pub(crate) fn select<'a>(rule: &DiskRule, disks: &'a [Disk]) -> Result<&'a Disk, Refusal> {
+    let mut reasons = Vec::new();
+    let mut fit = Vec::new();
+    for disk in disks {
+        match disk.unfit() {
+            Some(why) => reasons.push(format!("{disk} {why}")),
+            None => fit.push(disk),
+        }
+    }
+    if fit.is_empty() {
+        return Err(Refusal::NoDisk(reasons));
+    }
+    let mut matching = Vec::new();
+    for disk in fit {
+        match disk.mismatch(rule) {
+            Some(key) => reasons.push(format!("{disk} differs in {key}")),
+            None => matching.push(disk),
+        }
+    }
+    let extreme = match rule.pick {
+        None => None,
+        Some(DiskPick::Smallest) => matching.iter().map(|disk| disk.bytes).min(),
+        Some(DiskPick::Largest) => matching.iter().map(|disk| disk.bytes).max(),
+    };
+    if let Some(bytes) = extreme {
+        matching.retain(|disk| disk.bytes == bytes);
+    }
+    match matching[..] {
+        [] => Err(Refusal::NoMatch(reasons)),
+        [disk] if disk.used_by.is_empty() => Ok(disk),
+        [disk] => Err(Refusal::Busy { disk: disk.to_string(), used_by: disk.used_by.clone() }),
+        _ => Err(Refusal::Several(matching.iter().map(ToString::to_string).collect())),
+    }
+}
+
+/// Refuses to overwrite data, unless erasing it was asked for.
+pub(crate) fn check_data(disk: &Disk, may_erase: bool) -> Result<(), Refusal> {
+    if may_erase || disk.signatures.is_empty() {
+        return Ok(());
+    }
+    let found = disk.signatures.iter().map(ToString::to_string).collect();
+    Err(Refusal::ForeignData { disk: disk.to_string(), found })
+}
+
+/// Refuses an image that does not fit. `needed` is its size, if it is known before it is written.
+pub(crate) fn check_size(disk: &Disk, needed: Option<u64>) -> Result<(), Refusal> {
+    match needed {
+        Some(needed) if needed > disk.bytes => {
+            Err(Refusal::TooSmall { disk: disk.to_string(), needed, own: disk.bytes })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses an image whose partition table counts in other sectors than the disk has: the firmware
+/// would not find it.
+pub(crate) fn check_sectors(disk: &Disk, image: Option<u64>) -> Result<(), Refusal> {
+    match image {
+        Some(image) if image != disk.sector_bytes => {
+            Err(Refusal::SectorSize { disk: disk.to_string(), own: disk.sector_bytes, image })
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GB: u64 = 1_000_000_000;
+
+    fn disk(name: &str, gigabytes: u64, kind: DiskType) -> Disk {
+        Disk {
+            name: name.into(),
+            serial: Some(format!("S-{name}")),
+            wwn: Some(format!("naa.5002538e4{gigabytes:07}")),
+            by_path: Some(format!("pci-0000:00:1f.2-ata-{gigabytes}")),
+            kind: Some(kind),
+            bytes: gigabytes * GB,
+            sector_bytes: 512,
+            ..Disk::default()
+        }
+    }
+
+    fn rule(text: &str) -> DiskRule {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn exactly_one_disk_is_selected_or_none() {
+        let usb = Disk { is_usb: true, ..disk("sda", 16, DiskType::Ssd) };
+        let config = Disk { is_removable: true, ..disk("sr0", 1, DiskType::Hdd) };
+        let small = disk("sdb", 240, DiskType::Ssd);
+        let large = disk("nvme0n1", 960, DiskType::Nvme);
+        let twin = Disk { name: "nvme1n1".into(), ..large.clone() };
+        let two = [usb.clone(), config.clone(), small.clone(), large.clone()];
+        let three = [small.clone(), large.clone(), twin];
+        let none: [Disk; 0] = [];
+        let cases: [(&[Disk], &str, Result<&str, &str>); 17] = [
+            (std::slice::from_ref(&small), "{}", Ok("sdb")),
+            (&two[..3], "{}", Ok("sdb")),
+            (&none, "{}", Err("the host has no disk")),
+            (&two[..2], "{}", Err("sda (14.9 GiB, serial S-sda) is a USB disk; sr0")),
+            (&two, "{}", Err("2 disks match, and only one may: sdb (223.5 GiB, serial S-sdb)")),
+            (&two, r#"{"type":"nvme"}"#, Ok("nvme0n1")),
+            (&two, r#"{"serial":"S-sdb"}"#, Ok("sdb")),
+            (&two, r#"{"serial":"S-sda"}"#, Err("no disk matches")),
+            (&two, r#"{"wwn":"0x5002538E40000240"}"#, Ok("sdb")),
+            (&two, r#"{"by-path":"pci-0000:00:1f.2-ata-960"}"#, Ok("nvme0n1")),
+            (&two, r#"{"min-size":"400G"}"#, Ok("nvme0n1")),
+            (&two, r#"{"max-size":"400G"}"#, Ok("sdb")),
+            (&two, r#"{"pick":"smallest"}"#, Ok("sdb")),
+            (&three, r#"{"pick":"largest"}"#, Err("2 disks match")),
+            (&three, r#"{"type":"hdd"}"#, Err("sdb (223.5 GiB, serial S-sdb) differs in type")),
+            (&three, r#"{"min-size":"2T"}"#, Err("differs in min-size")),
+            (&two, r#"{"model":"X"}"#, Err("differs in model")),
+        ];
+        for (disks, text, expected) in cases {
+            let selected = select(&rule(text), disks).map(|disk| disk.name.as_str());
+            match (selected, expected) {
+                (Ok(name), Ok(wanted)) => assert_eq!(name, wanted, "{text}"),
+                (Err(refusal), Err(wanted)) => {
+                    assert!(refusal.to_string().contains(wanted), "{text}: {refusal}");
+                }
+                (selected, expected) => panic!("{text}: {selected:?}, expected {expected:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_in_use_or_has_data_is_refused_by_name() {
+        let busy = Disk { used_by: vec!["/".into()], ..disk("sda", 240, DiskType::Ssd) };
+        let refused = select(&DiskRule::default(), std::slice::from_ref(&busy)).unwrap_err();
+        assert!(refused.to_string().contains("is in use by /"), "{refused}");
+        let (device, kind) = ("sda1".to_owned(), "ext4".to_owned());
+        let found = Signature { device, kind, uuid: None, label: Some("data".into()) };
+        let full = Disk { signatures: vec![found], used_by: vec![], ..busy };
+        let refused = check_data(&full, false).unwrap_err().to_string();
+        assert!(refused.contains("has data: ext4 on sda1 (label data)"), "{refused}");
+        assert_eq!(check_data(&full, true), Ok(()));
+        assert_eq!(check_size(&full, Some(240 * GB)), Ok(()));
+        assert_eq!(check_size(&full, None), Ok(()));
+        let refused = check_size(&full, Some(240 * GB + 1)).unwrap_err().to_string();
+        assert!(refused.contains("needs 240000000001 bytes"), "{refused}");
+        assert_eq!(check_sectors(&full, Some(512)), Ok(()));
+        assert_eq!(check_sectors(&full, None), Ok(()));
+        let refused = check_sectors(&full, Some(4096)).unwrap_err().to_string();
+        assert!(refused.contains("sectors of 512 bytes, and the image"), "{refused}");
+    }
+}

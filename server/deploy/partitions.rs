@@ -1,0 +1,132 @@
+//! The partitions of an image, from `sfdisk --json`. Pure.
+
+use serde::Deserialize;
+
+/// The EFI system partition (UEFI specification table 5.7), and its type in a master boot record.
+const ESP: [&str; 2] = ["C12A7328-F81F-11D2-BA4B-00A0C93EC93B", "ef"];
+/// Partitions that hold neither a root file system nor one that could grow: BIOS boot, PReP.
+const NOT_ROOT: [&str; 2] =
+    ["21686148-6449-6E6F-744E-656564454649", "9E1A2D38-C612-4316-AA26-8B49521E5A8B"];
+
+/// A partition table.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Table {
+    /// `gpt` or `dos`.
+    pub label: String,
+    #[serde(default)]
+    pub partitions: Vec<Partition>,
+}
+
+/// A partition.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Partition {
+    /// Its device, such as `/dev/nvme0n1p2`.
+    pub node: String,
+    /// Its first sector.
+    pub start: u64,
+    /// Its length in sectors.
+    pub size: u64,
+    /// A GUID, or the byte of a master boot record in hexadecimal.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+#[derive(Deserialize)]
+struct Document {
+    partitiontable: Table,
+}
+
+/// Why an image's partitions are of no use.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InvalidTable {
+    #[error("sfdisk's answer cannot be read: {0}")]
+    Unreadable(#[from] serde_json::Error),
+    #[error("the image has no partition for a root file system")]
+    NoRoot,
+}
+
+/// The partitions that a deployment works on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// The EFI system partition, if there is one.
+    pub esp: Option<Partition>,
+    /// The root file system's: the largest.
+    pub root: Partition,
+    /// Whether the root's is the last one on the disk, so that it can grow.
+    pub root_is_last: bool,
+    /// Whether the table is a GPT, whose backup has to move to the end of the disk.
+    pub is_gpt: bool,
+}
+
+/// Reads the answer of `sfdisk --json`.
+pub(crate) fn read(json: &str) -> Result<Layout, InvalidTable> {
+    let Document { partitiontable: table } = serde_json::from_str(json)?;
+    let is = |partition: &Partition, kinds: &[&str]| {
+        kinds.iter().any(|kind| partition.kind.eq_ignore_ascii_case(kind))
+    };
+    let esp = table.partitions.iter().find(|partition| is(partition, &ESP)).cloned();
+    let candidates = table
+        .partitions
+        .iter()
+        .filter(|partition| !is(partition, &ESP) && !is(partition, &NOT_ROOT));
+    let root = candidates.max_by_key(|partition| partition.size).ok_or(InvalidTable::NoRoot)?;
+    let last = table.partitions.iter().map(|partition| partition.start).max();
+    Ok(Layout {
+        esp,
+        root: root.clone(),
+        root_is_last: last == Some(root.start),
+        is_gpt: table.label == "gpt",
+    })
+}
+
+/// The bytes of a sector that the GUID partition table at the start of an image counts in, from
+/// where its header is; none without such a table.
+pub(crate) fn table_sector_bytes(image: &[u8]) -> Option<u64> {
+    let has_header =
+        |at: &u64| image.get(*at as usize..).is_some_and(|it| it.starts_with(b"EFI PART"));
+    [512, 4096].into_iter().find(has_header)
+}
+
+impl Partition {
+    /// Its number: the digits that its name ends with.
+    pub(crate) fn number(&self) -> &str {
+        let digits = self.node.chars().rev().take_while(char::is_ascii_digit).count();
+        &self.node[self.node.len() - digits..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_of_the_header_tells_the_size_of_sectors() {
+        for at in [512, 4096] {
+            let mut image = vec![0; 8192];
+            image[at..at + 8].copy_from_slice(b"EFI PART");
+            assert_eq!(table_sector_bytes(&image), Some(at as u64));
+        }
+        assert_eq!(table_sector_bytes(&[0; 8192]), None);
+        assert_eq!(table_sector_bytes(&[0; 100]), None);
+    }
+
+    #[test]
+    fn root_and_esp_are_found_wherever_they_are() {
+        let debian = r#"{"partitiontable":{"label":"gpt","partitions":[
+            {"node":"/dev/nvme0n1p1","start":262144,"size":4000000,"type":"0FC63DAF-8483-4772-8E79-3D69D8477DE4"},
+            {"node":"/dev/nvme0n1p14","start":2048,"size":6144,"type":"21686148-6449-6E6F-744E-656564454649"},
+            {"node":"/dev/nvme0n1p15","start":8192,"size":253952,"type":"c12a7328-f81f-11d2-ba4b-00a0c93ec93b"}]}}"#;
+        let layout = read(debian).unwrap();
+        assert_eq!((layout.root.number(), layout.root_is_last), ("1", true));
+        assert_eq!(layout.esp.unwrap().number(), "15");
+        let dos = r#"{"partitiontable":{"label":"dos","partitions":[
+            {"node":"/dev/sda1","start":2048,"size":4000,"type":"83"},
+            {"node":"/dev/sda2","start":8192,"size":100,"type":"82"}]}}"#;
+        let layout = read(dos).unwrap();
+        assert_eq!((layout.root.node.as_str(), layout.root_is_last), ("/dev/sda1", false));
+        assert!(!layout.is_gpt && layout.esp.is_none());
+        let empty = r#"{"partitiontable":{"label":"gpt"}}"#;
+        assert!(matches!(read(empty), Err(InvalidTable::NoRoot)));
+        assert!(matches!(read("{}"), Err(InvalidTable::Unreadable(_))));
+    }
+}
