@@ -36,6 +36,7 @@ pub mod app;
 pub mod cli;
 pub mod files;
 pub mod http;
+pub mod images;
 pub mod inventory;
 mod lab;
 mod live;

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::config::{Config, LogFormat};
 use crate::files::FileStore;
+use crate::images::{self, ImageStore};
 use crate::inventory::{
     self, Database, Expected, Inventory, OpenError, Retention, create_private_directory,
 };
@@ -111,8 +112,16 @@ impl Server {
         }
         let leases = LeaseBook::open(database).await?;
         let files = FileStore::new(vec![config.files_path()]).with_package(config.ipxe_dir.clone());
-        let of_images = files.clone();
-        inventory.set_boot_files(move |name| of_images.fault(name).map(|fault| fault.to_string()));
+        let (of_images, store) = (files.clone(), ImageStore::new(config.files_path()));
+        match store.sweep() {
+            Ok(0) => {}
+            Ok(swept) => tracing::info!("removed {swept} files that did not arrive whole"),
+            Err(error) => tracing::warn!("files that did not arrive whole remain: {error}"),
+        }
+        inventory.set_boot_files(move |name, record| {
+            let fault = of_images.fault(name).map(|fault| fault.to_string());
+            fault.or_else(|| images::file_fault(&store, record))
+        });
         let admin = listen("admin_listen", config.admin_listen)?;
         let machine = listen("machine_listen", config.machine_listen)?;
         let app = App { config: Arc::new(config), inventory, leases, files };

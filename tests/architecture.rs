@@ -23,7 +23,7 @@ const fn room(
     Room { name, uses, edges_use }
 }
 
-const ROOMS: [Room; 29] = [
+const ROOMS: [Room; 30] = [
     // The pure core, from the bottom to the top.
     room("tree", &[], &[]),
     room("options", &[], &[]),
@@ -58,6 +58,7 @@ const ROOMS: [Room; 29] = [
     room("logs", &["config"], &[]),
     room("files", &[], &[]),
     room("inventory", &["model", "profile", "network", "lifecycle", "site_file", "metrics"], &[]),
+    room("images", &["model", "inventory"], &[]),
     room("app", &["config", "files", "inventory", "leases"], &[]),
     room(
         "http",
@@ -74,6 +75,7 @@ const ROOMS: [Room; 29] = [
             "config",
             "leases",
             "files",
+            "images",
             "inventory",
             "app",
             "metrics",
@@ -86,6 +88,7 @@ const ROOMS: [Room; 29] = [
         &[
             "config",
             "files",
+            "images",
             "lifecycle",
             "inventory",
             "leases",
@@ -115,6 +118,7 @@ const ROOMS: [Room; 29] = [
             "leases",
             "dhcp",
             "files",
+            "images",
             "inventory",
             "serve",
             "logs",

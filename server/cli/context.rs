@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::files::FileStore;
+use crate::images::{self, ImageStore};
 use crate::inventory::{Access, Change, Database, Expected, Inventory, OpenError};
 use crate::lifecycle::audit::{Action, Author, Origin};
 use crate::lifecycle::moment::InvalidMoment;
@@ -62,9 +63,18 @@ impl Context {
         if self.config.files_path().is_dir() {
             let files = FileStore::new(vec![self.config.files_path()])
                 .with_package(self.config.ipxe_dir.clone());
-            inventory.set_boot_files(move |name| files.fault(name).map(|fault| fault.to_string()));
+            let store = self.image_store();
+            inventory.set_boot_files(move |name, record| {
+                let fault = files.fault(name).map(|fault| fault.to_string());
+                fault.or_else(|| images::file_fault(&store, record))
+            });
         }
         Ok(inventory)
+    }
+
+    /// The store of files that images name.
+    pub(super) fn image_store(&self) -> ImageStore {
+        ImageStore::new(self.config.files_path())
     }
 
     /// Prints the text, or with `--json` the value.

@@ -10,6 +10,7 @@ mod export;
 mod fix;
 mod formats;
 mod host;
+mod image;
 mod import;
 mod init;
 mod keys;

@@ -7,6 +7,7 @@ use clap::{ArgMatches, Command, FromArgMatches, Subcommand};
 
 use super::context::Context;
 use super::host::HostCommand;
+use super::image::ImageCommand;
 use super::nouns::NounCommand;
 use super::profile::ProfileCommand;
 use super::tenant::TenantCommand;
@@ -18,6 +19,7 @@ pub(crate) enum AnyNoun {
     Host(HostCommand),
     Tenant(TenantCommand),
     Profile(ProfileCommand),
+    Image(ImageCommand),
     /// A kind with the subcommands that all have.
     Plain {
         kind: NounKind,
@@ -32,6 +34,7 @@ impl AnyNoun {
             Self::Host(host) => host.run(context).await,
             Self::Tenant(tenant) => tenant.run(context).await,
             Self::Profile(profile) => profile.run(context).await,
+            Self::Image(image) => image.run(context).await,
             Self::Plain { kind, command } => match kind {
                 NounKind::Rack => command.run::<Rack>(context).await,
                 NounKind::Tenant => command.run::<Tenant>(context).await,
@@ -65,6 +68,7 @@ fn grammar(kind: NounKind) -> Command {
         NounKind::Host => HostCommand::augment_subcommands(command),
         NounKind::Tenant => TenantCommand::augment_subcommands(command),
         NounKind::ProfileTree => ProfileCommand::augment_subcommands(command),
+        NounKind::Image => ImageCommand::augment_subcommands(command),
         _ => NounCommand::augment_subcommands(command),
     };
     // What derives subcommands says something of their type.
@@ -98,6 +102,7 @@ impl FromArgMatches for AnyNoun {
             NounKind::Host => Self::Host(HostCommand::from_arg_matches(matches)?),
             NounKind::Tenant => Self::Tenant(TenantCommand::from_arg_matches(matches)?),
             NounKind::ProfileTree => Self::Profile(ProfileCommand::from_arg_matches(matches)?),
+            NounKind::Image => Self::Image(ImageCommand::from_arg_matches(matches)?),
             kind => Self::Plain { kind, command: NounCommand::from_arg_matches(matches)? },
         })
     }

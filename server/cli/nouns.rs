@@ -9,9 +9,7 @@ use serde_json::Value;
 use crate::cli::context::{Context, change, operator, table};
 use crate::cli::outcome::{print_outcome, refuse_change};
 use crate::inventory::{ChangeError, now_ms};
-use crate::model::{
-    Host, Image, Noun, ProfileTree, Rack, RentalTerm, Site, Subnet, Switch, Tenant,
-};
+use crate::model::{Host, Noun, ProfileTree, Rack, RentalTerm, Site, Subnet, Switch, Tenant};
 use crate::network::nearest::hint;
 use crate::profile::ResolvedSite;
 use crate::site_file::{self, set_values};
@@ -283,16 +281,5 @@ impl Listed for ProfileTree {
         let resolution = site.profile_named(name, None).unwrap_or_default();
         let links: Vec<&str> = resolution.profile.links().map(|link| link.name).collect();
         vec![links.join(", "), count_hosts(site, |host| host.profile.as_deref() == Some(name))]
-    }
-}
-
-impl Listed for Image {
-    const COLUMNS: &'static [&'static str] = &["boots", "hosts"];
-    fn cells(&self, name: &str, site: &ResolvedSite) -> Vec<String> {
-        let boots = self.files().find(|(what, _)| *what != "initrd");
-        let given = boots.map(|(what, path)| format!("{what} {path}"));
-        let local = || (if self.local { "local disk" } else { "-" }).to_owned();
-        let used = count_hosts(site, |host| host.image.as_deref() == Some(name));
-        vec![given.unwrap_or_else(local), used]
     }
 }

@@ -19,6 +19,7 @@ mod open;
 mod revisions;
 mod sessions;
 mod specs;
+mod stored_files;
 mod subnets;
 mod tokens;
 mod users;
@@ -42,6 +43,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 
+use crate::model::StoredFile;
 use crate::network::{BootFiles, Surroundings};
 
 pub use audit_log::{AuditQuery, StoredAuditEntry};
@@ -58,6 +60,7 @@ pub use open::{Access, OpenError, create_private_directory};
 pub use revisions::Revision;
 pub use sessions::SessionStore;
 pub use snapshot::Snapshot;
+pub use stored_files::StoredFiles;
 pub use taken::Taken;
 pub use tokens::Token;
 pub use users::{AccountError, FIRST_USER, User};
@@ -74,6 +77,7 @@ pub struct Inventory {
     current: Arc<ArcSwap<Snapshot>>,
     around: Arc<ArcSwap<Surroundings>>,
     installs: Arc<ArcSwap<Installs>>,
+    stored_files: Arc<ArcSwap<StoredFiles>>,
     repeats: Arc<audit_log::Repeats>,
     /// The number of the newest event of other servers that was taken over.
     seen_event: Arc<AtomicI64>,
@@ -91,7 +95,7 @@ impl Inventory {
         let states = Arc::new(HostStates::new(current.clone()));
         states.take_over(database.list_lives().await?);
         let events = EventBus::start(database.clone(), states.clone());
-        let (around, installs, repeats, installs_turn) = Default::default();
+        let (around, installs, stored_files, repeats, installs_turn) = Default::default();
         let inventory = Self {
             database,
             events,
@@ -99,11 +103,13 @@ impl Inventory {
             current,
             around,
             installs,
+            stored_files,
             repeats,
             seen_event: Arc::new(AtomicI64::new(last_event)),
             installs_turn,
         };
         inventory.reload_installs().await?;
+        inventory.reload_stored_files().await?;
         Ok(inventory)
     }
 
@@ -123,9 +129,14 @@ impl Inventory {
             .rcu(|around| Surroundings { servers: servers.to_vec(), files: around.files.clone() });
     }
 
-    /// Takes note of where the files are that hosts boot.
-    pub fn set_boot_files(&self, fault: impl Fn(&str) -> Option<String> + Send + Sync + 'static) {
-        let files = BootFiles::new(fault);
+    /// Takes note of where the files are that hosts boot. `fault` says what is wrong with one, given
+    /// what is recorded of it.
+    pub fn set_boot_files(
+        &self,
+        fault: impl Fn(&str, Option<&StoredFile>) -> Option<String> + Send + Sync + 'static,
+    ) {
+        let records = self.stored_files.clone();
+        let files = BootFiles::new(move |name| fault(name, records.load().of(name)));
         self.around
             .rcu(|around| Surroundings { servers: around.servers.clone(), files: files.clone() });
     }

@@ -53,6 +53,7 @@ impl Inventory {
             self.reload().await?;
         }
         self.reload_installs().await?;
+        self.reload_stored_files().await?;
         self.take_over_events().await
     }
 

@@ -143,6 +143,29 @@ impl Image {
         programs.chain(self.initrd.iter().map(|file| ("initrd", file.as_str())))
     }
 
+    /// Names these files, by their keys, in place of all that it names.
+    pub fn set_files(&mut self, files: impl IntoIterator<Item = (&'static str, String)>) {
+        (self.kernel, self.efi, self.script, self.disk) = (None, None, None, None);
+        self.initrd.clear();
+        for (key, path) in files {
+            self.set_file(key, path, true);
+        }
+    }
+
+    /// Names a file by its key, in place of the one that it names so. An initrd that is `added`
+    /// comes after the others.
+    pub fn set_file(&mut self, key: &'static str, path: String, added: bool) {
+        match key {
+            "kernel" => self.kernel = Some(path),
+            "initrd" if added => self.initrd.push(path),
+            "initrd" => self.initrd = vec![path],
+            "efi" => self.efi = Some(path),
+            "script" => self.script = Some(path),
+            "disk" => self.disk = Some(path),
+            _ => {}
+        }
+    }
+
     /// Whether this is one of its files.
     pub fn has_file(&self, path: &str) -> bool {
         let is_same = |own: &str| own.trim_start_matches('/') == path.trim_start_matches('/');

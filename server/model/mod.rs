@@ -22,6 +22,7 @@ pub(crate) mod host;
 pub(crate) mod host_number;
 pub(crate) mod identity;
 mod image;
+mod image_kind;
 mod lease;
 pub(crate) mod link;
 mod link_mac;
@@ -42,6 +43,7 @@ mod scalar;
 pub(crate) mod schema;
 pub(crate) mod site;
 mod size;
+mod stored_file;
 mod subnet;
 mod subnet_index;
 pub(crate) mod tenancy;
@@ -66,6 +68,7 @@ pub use host::{Bmc, Host, HostDhcp, SINGLE_VALUE_KEYS, current_host_key};
 pub use host_number::{HostNumber, HostNumberError};
 pub use identity::{HostMatch, Identity, InvalidOctets, InvalidUuid, Octets, Uuid};
 pub use image::{BootMode, DEFAULT_LIVE_SYSTEM, DRACUT_WORD, Image, InstallBegins, LocalBoot};
+pub use image_kind::ImageKind;
 pub use lease::{ClientKey, Lease, LeaseState};
 pub use link::{
     ActivationMode, EmitLldp, Family, LinkSettings, OnlineFamily, OnlineState, Overrides,
@@ -98,6 +101,9 @@ pub use scalar::Scalar;
 pub use schema::{Key, Section, sections, site_schema};
 pub use site::{Label, Rack, Site, SiteWide, Tenant};
 pub use size::size_text;
+pub use stored_file::{
+    CpuArch, FileContent, STORE_FOLDER, StoredFile, StoredFileFault, UnknownFileWord,
+};
 pub use subnet::NoSuchAddress;
 pub use subnet::{
     ConflictProbe, DnsOverTls, DnsServer, Dnssec, FirmwareArch, IdentifyBy, InvalidDnsServer,

@@ -8,6 +8,7 @@ mod changes;
 mod checks;
 mod events;
 mod forms;
+mod images;
 mod install;
 mod journey;
 mod logins;

@@ -128,7 +128,7 @@ impl Doctor {
         }
         add(firewall::rules(&target.config).await);
         add(store::boot_programs(target).await);
-        add(store::images(target).await);
+        add(store::images(target));
         add(store::database(target).await);
         add(store::clock(target).await);
         add(site::pools(target));

@@ -8,6 +8,7 @@ use super::{Finding, Target};
 use crate::boot::arch::Arch;
 use crate::boot::next::nbp_of;
 use crate::files::FileStore;
+use crate::images::{self, ImageStore};
 use crate::inventory::EventFilter;
 use crate::model::size_text;
 
@@ -62,18 +63,27 @@ pub(super) async fn boot_programs(target: &Target) -> Vec<Finding> {
     findings
 }
 
-/// Checks that the files of every image exist.
-pub(super) async fn images(target: &Target) -> Vec<Finding> {
+/// Checks that the files of every image are here and as they were added.
+pub(super) fn images(target: &Target) -> Vec<Finding> {
     let check = "images";
     let (files, snapshot) = (files(target), target.snapshot());
+    let (store, records) =
+        (ImageStore::new(target.config.files_path()), target.inventory.stored_files());
+    let fault = |file: &str| {
+        let missing = files.fault(file).map(|fault| fault.to_string());
+        missing.or_else(|| images::file_fault(&store, records.of(file)))
+    };
     let mut findings = Vec::new();
     for (name, image) in &snapshot.site.images {
         for (_, file) in image.files() {
-            if let Err(error) = files.open(file).await {
+            if let Some(fault) = fault(file) {
                 let users = snapshot.site.hosts.values();
                 let users = users.filter(|host| host.image.as_deref() == Some(name)).count();
-                let text = format!("image {name} of {users} hosts: {error}");
-                let fix = format!("copy it to {}", target.config.files_path().display());
+                let text = format!("image {name} of {users} hosts: {fault}");
+                let fix = match records.of(file) {
+                    Some(_) => format!("rackstrap image add {name} --replace"),
+                    None => format!("copy it to {}", target.config.files_path().display()),
+                };
                 findings.push(Finding::error(check, text, fix));
             }
         }

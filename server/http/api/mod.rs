@@ -8,6 +8,7 @@ mod audit;
 mod auth;
 mod extract;
 mod history;
+mod image_files;
 mod install;
 mod json;
 mod live;
@@ -25,14 +26,21 @@ use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with, put_with};
 use axum::Router;
 use axum::extract::Extension;
+use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::http::settled::settled;
+use crate::images::ReceiveError;
 use crate::model::{Noun, NounVisitor, visit_nouns};
 pub(crate) use problem::{Explanation, describe_failures};
+
+/// The status of an upload that failed.
+pub(crate) fn status_of_upload(error: &ReceiveError) -> StatusCode {
+    image_files::kind_of(error).0
+}
 
 /// Every route, without `/api/v1`, for a router of any state.
 pub fn router<S: Clone + Send + Sync + 'static>(app: App, stop: CancellationToken) -> Router<S> {
@@ -42,6 +50,7 @@ pub fn router<S: Clone + Send + Sync + 'static>(app: App, stop: CancellationToke
         .merge(nouns())
         .merge(generated())
         .merge(installs())
+        .merge(image_files())
         .merge(leases())
         .merge(what_happened())
         .route_layer(from_fn_with_state(app.clone(), settled))
@@ -159,6 +168,21 @@ fn installs() -> ApiRouter<App> {
         openapi::operation(op, "hosts", "cancel_host_install", summary, &[400, 403, 404, 409])
     });
     ApiRouter::new().api_route("/hosts/{name}/install", install)
+}
+
+fn image_files() -> ApiRouter<App> {
+    let list = get_with(image_files::list, |op| {
+        let summary = "List the files of an image with what is recorded of them";
+        openapi::operation(op, "images", "list_image_files", summary, &[400, 404])
+    });
+    let upload = post_with(image_files::upload, |op| {
+        let summary = "Upload a file of an image; an image that does not exist is created";
+        let failures = [400, 403, 409, 411, 422, 507];
+        openapi::operation(op, "images", "upload_image_file", summary, &failures)
+    });
+    ApiRouter::new()
+        .api_route("/images/{name}/files", list)
+        .api_route("/images/{name}/files/{key}", upload)
 }
 
 fn leases() -> ApiRouter<App> {

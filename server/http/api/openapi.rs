@@ -33,12 +33,13 @@ const INTRODUCTION: &str = "The inventory of rackstrap and what its hosts are do
     Every failure is a problem document (RFC 9457).";
 
 /// The failures of the whole API, with what they mean.
-const FAILURES: [(u16, &str); 12] = [
+const FAILURES: [(u16, &str); 14] = [
     (400, "The query, a header or the body cannot be read."),
     (401, "The token is missing, unknown or expired."),
     (403, "The token may only read."),
     (404, "The entry or route does not exist."),
     (409, "The change conflicts with the current inventory, such as an address in use."),
+    (411, "The size of the body is not known."),
     (412, "If-Match or If-None-Match does not hold."),
     (413, "The body is too large."),
     (415, "The body is neither JSON nor YAML."),
@@ -46,6 +47,7 @@ const FAILURES: [(u16, &str); 12] = [
     (429, "The token has too many streams open."),
     (500, "The server failed; its log says why."),
     (503, "The server is not ready."),
+    (507, "The disk has not enough space."),
 ];
 
 /// Begins a description: the schemas that are collected from now on are of JSON Schema 2020-12,

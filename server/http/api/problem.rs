@@ -11,6 +11,8 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::image_files;
+use crate::images::ReceiveError;
 use crate::inventory::{self, ChangeError};
 use crate::model::MassRemoval;
 use crate::network::{FabricError, Finding, PreseedError, RenderError};
@@ -60,6 +62,11 @@ pub(super) enum Error {
     MassRemoval(MassRemoval),
     #[error("{0}")]
     Precondition(String),
+    #[error("the size of the file is not known: send Content-Length")]
+    NoLength,
+    /// A file was not stored.
+    #[error("{0}")]
+    Receive(ReceiveError),
     #[error("this token has {0} streams open already; close one first")]
     TooManyStreams(usize),
     #[error(transparent)]
@@ -239,6 +246,8 @@ impl Error {
             Self::Precondition(_) => {
                 (StatusCode::PRECONDITION_FAILED, "precondition", "Precondition failed")
             }
+            Self::NoLength => (StatusCode::LENGTH_REQUIRED, "no-length", "Length required"),
+            Self::Receive(error) => image_files::kind_of(error),
             Self::TooManyStreams(_) => {
                 (StatusCode::TOO_MANY_REQUESTS, "too-many-streams", "Too many streams")
             }

@@ -259,9 +259,14 @@ fn for_dracut(site: &ResolvedSite, name: &str) -> Result<String, WaitReason> {
 
 /// Says at once which file is missing, instead of letting the host try ten times.
 async fn check_files(app: &App, image_name: &str, image: &Image) -> Result<(), WaitReason> {
+    let around = app.inventory.surroundings();
     for (_, file) in image.files() {
         if let Err(error) = app.files.open(file).await {
             return Err(broken(image_name, error));
+        }
+        // A truncated kernel would start, and stop without a word.
+        if let Some(fault) = around.files.fault(file) {
+            return Err(broken(image_name, fault));
         }
     }
     Ok(())

@@ -144,6 +144,40 @@ pub(super) async fn form(
     page(&operator, draft, Vec::new(), None).await
 }
 
+/// A change of an entry that another page has written, reviewed and not saved.
+pub(super) async fn reviewed(
+    ui: &Ui,
+    operator: &Operator,
+    kind: NounKind,
+    name: &str,
+    text: String,
+) -> Result<Response, Error> {
+    let is_known = Entry { noun: kind.section().to_owned(), name: name.to_owned() };
+    let snapshot = ui.app.inventory.snapshot();
+    let name = if is_known.alone(&snapshot.site).is_some() { name } else { "" };
+    let entry = Entry { noun: kind.section().to_owned(), name: name.to_owned() };
+    let base = snapshot.revision;
+    let mut draft = Draft { entry, text, remove: false, base, reviewed: String::new() };
+    let part = match read(&draft) {
+        Ok(part) => part,
+        Err(form_errors) => return page(operator, draft, form_errors, None).await,
+    };
+    let summary = draft.summary();
+    let proposal = Proposal { author: operator.author(), summary: &summary, base, save: false };
+    let edit = |site: &mut Site| {
+        merge(site, part);
+        Ok(())
+    };
+    match propose(ui, proposal, edit).await? {
+        ProposalResult::Reviewed(review) => {
+            draft.reviewed = draft.digest();
+            page(operator, draft, Vec::new(), Some(review)).await
+        }
+        ProposalResult::Refused(form_errors) => page(operator, draft, form_errors, None).await,
+        ProposalResult::Saved(_) => Err(Error::Internal("a review was saved".to_owned())),
+    }
+}
+
 /// `POST /change`: reviews, or saves what was reviewed.
 pub(super) async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, Error> {
     let text = |name| sent.fields.text(name).to_owned();

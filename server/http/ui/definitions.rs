@@ -1,4 +1,4 @@
-//! Pages of profiles and images.
+//! Pages of profiles.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -9,7 +9,7 @@ use super::page::{Frame, Page};
 use super::session::Operator;
 use super::stack;
 use super::state::Ui;
-use crate::model::{Host, Image, Profile, Site};
+use crate::model::{Host, Profile, Site};
 use crate::network::{Cluster, layout, microcloud_preseed};
 use crate::site_file;
 
@@ -93,33 +93,4 @@ pub(crate) async fn profile(
         hosts: site.hosts.iter().filter(has).map(|(name, _)| name.clone()).collect(),
         name,
     }))
-}
-
-struct ImageRow {
-    name: String,
-    image: Image,
-    hosts: usize,
-}
-
-#[derive(Template)]
-#[template(path = "images.html")]
-struct ImagesPage {
-    frame: Frame,
-    rows: Vec<ImageRow>,
-}
-
-/// `GET /images`
-pub(crate) async fn images(
-    State(ui): State<Ui>,
-    operator: Operator,
-) -> Result<impl IntoResponse, Error> {
-    let snapshot = ui.app.inventory.snapshot();
-    let site = &snapshot.site;
-    let row = |(name, image): (&String, &Image)| ImageRow {
-        name: name.clone(),
-        image: image.clone(),
-        hosts: site.hosts.values().filter(|host| host.image.as_ref() == Some(name)).count(),
-    };
-    let rows = site.images.iter().map(row).collect();
-    Ok(Page(ImagesPage { frame: operator.frame("images").await?, rows }))
 }

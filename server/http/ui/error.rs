@@ -4,7 +4,8 @@ use askama::Template;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 
-use crate::http::api::Explanation;
+use crate::http::api::{self, Explanation};
+use crate::images::{AddError, ReceiveError};
 use crate::inventory;
 
 /// Why a page cannot be shown.
@@ -36,6 +37,9 @@ pub(crate) enum Error {
     /// Something was changed meanwhile in a way that the request cannot know of.
     #[error("{0}")]
     Conflict(String),
+    /// A file was not stored.
+    #[error("{0}")]
+    Upload(ReceiveError),
     /// The database failed.
     #[error("the database failed; see the log of the server")]
     Database(#[from] inventory::Error),
@@ -53,6 +57,21 @@ impl From<askama::Error> for Error {
     }
 }
 
+impl From<AddError> for Error {
+    fn from(error: AddError) -> Self {
+        match error {
+            AddError::Receive(error) => Self::Upload(error),
+            AddError::Inventory(error) => Self::Database(error),
+        }
+    }
+}
+
+impl From<ReceiveError> for Error {
+    fn from(error: ReceiveError) -> Self {
+        Self::Upload(error)
+    }
+}
+
 impl Error {
     fn status(&self) -> StatusCode {
         match self {
@@ -61,6 +80,7 @@ impl Error {
             Self::Csrf | Self::Foreign => StatusCode::FORBIDDEN,
             Self::WrongHost(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Upload(error) => api::status_of_upload(error),
             Self::Database(_) | Self::Session(_) | Self::Internal(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }

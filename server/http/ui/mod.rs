@@ -26,6 +26,8 @@ mod host_install;
 mod host_row;
 mod host_timeline;
 mod hosts;
+mod image_upload;
+mod images;
 mod keys;
 mod leases;
 mod live;
@@ -162,7 +164,17 @@ fn pages(kind: NounKind) -> Router<Ui> {
         NounKind::ProfileTree => pages
             .route("/profiles", get(definitions::profiles))
             .route("/profiles/{name}", get(definitions::profile)),
-        NounKind::Image => pages.route("/images", get(definitions::images)),
+        NounKind::Image => pages
+            .route("/images", get(images::list))
+            .route("/images/{name}", get(images::show))
+            .route(
+                "/add-image",
+                get(image_upload::form)
+                    .post(image_upload::take)
+                    // Files are stored while they come, as far as the disk has space.
+                    .layer(DefaultBodyLimit::disable()),
+            )
+            .route("/add-image/review", get(image_upload::review)),
     }
 }
 

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use super::{Findings, Place, Surroundings, shared};
 use crate::model::command_line::check_command_line;
 use crate::model::{
-    AddressRole, BootMode, DRACUT_WORD, Host, Identity, Image, Location, Mac, Rack, SharedAddress,
+    AddressRole, BootMode, DRACUT_WORD, Host, Identity, Image, Location, Mac, Rack, STORE_FOLDER,
+    SharedAddress,
 };
 use crate::network::Domains;
 use crate::profile::ResolvedSite;
@@ -243,14 +244,39 @@ fn disk_image(site: &ResolvedSite, name: &str, image: &Image, findings: &mut Fin
     findings.error("N183", at("live-system"), text);
 }
 
-/// Rule N220: a file of an image that this server cannot send.
+/// Rule N220 for all images.
 pub(super) fn files(site: &ResolvedSite, around: &Surroundings, findings: &mut Findings) {
     for (name, image) in &site.images {
-        for (key, file) in image.files() {
-            let Some(fault) = around.files.fault(file) else { continue };
-            let text = format!("hosts cannot boot this image: {fault}; copy it to files_dir");
-            findings.warn("N220", Location::of::<Image>(name).at(key), text);
-        }
+        files_of(name, image, around, findings);
+    }
+}
+
+/// Rule N220 for the images that one host boots.
+pub(super) fn files_of_host(
+    site: &ResolvedSite,
+    host: &Host,
+    around: &Surroundings,
+    findings: &mut Findings,
+) {
+    let own = host.image.as_deref().and_then(|name| site.images.get_key_value(name));
+    let Some((name, image)) = own else { return };
+    files_of(name, image, around, findings);
+    let writer = image.disk.as_ref().and_then(|_| site.images.get_key_value(image.live_system()));
+    if let Some((name, image)) = writer {
+        files_of(name, image, around, findings);
+    }
+}
+
+/// Rule N220: a file of an image that this server cannot send, or that is not what was added.
+fn files_of(name: &str, image: &Image, around: &Surroundings, findings: &mut Findings) {
+    for (key, file) in image.files() {
+        let Some(fault) = around.files.fault(file) else { continue };
+        let advice = match file.trim_start_matches('/').split('/').next() {
+            Some(STORE_FOLDER) => "",
+            _ => "; copy it to files_dir",
+        };
+        let text = format!("hosts cannot boot this image: {fault}{advice}");
+        findings.warn("N220", Location::of::<Image>(name).at(key), text);
     }
 }
 

@@ -73,7 +73,8 @@ impl BootFiles {
         Self(Some(Arc::new(fault)))
     }
 
-    fn fault(&self, name: &str) -> Option<String> {
+    /// Why a file cannot be served.
+    pub fn fault(&self, name: &str) -> Option<String> {
         self.0.as_ref().and_then(|fault| fault(name))
     }
 }
@@ -133,6 +134,7 @@ pub fn check_host_within(
     }
     let owners = tenant::Owners::of(site);
     check_one(&HostView::new(site, host_name, host), &owners, &mut findings);
+    fleet::files_of_host(site, host, around, &mut findings);
     silence::by_entries(site, site.hosts.get_key_value(host_name).into_iter(), &mut findings);
     findings.sorted()
 }

@@ -1,0 +1,343 @@
+//! What a file is, by its bytes and never by its name. Pure.
+
+use crate::model::{CpuArch, FileContent};
+
+/// How many bytes from the beginning of a file the decision reads: a Linux `Image` has its
+/// version some MiB into its read-only data, everything else is in the first 64 KiB.
+pub(crate) const HEAD_BYTES: usize = 64 << 10;
+
+/// What the bytes of a file say of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// What it is.
+    pub content: FileContent,
+    /// The processors that it runs on.
+    pub arch: Option<CpuArch>,
+    /// The release of a kernel.
+    pub kernel_version: Option<String>,
+}
+
+impl From<FileContent> for Facts {
+    fn from(content: FileContent) -> Self {
+        Self { content, arch: None, kernel_version: None }
+    }
+}
+
+/// A compression whose magic number begins a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Packing {
+    Gzip,
+    Zstd,
+    Xz,
+    /// lz4, lzma, bzip2: the kernel unpacks initrds of them.
+    Other,
+}
+
+/// The compression of a file.
+pub(crate) fn packing(head: &[u8]) -> Option<Packing> {
+    const MAGIC: [(&[u8], Packing); 7] = [
+        (b"\x1f\x8b", Packing::Gzip),
+        (b"\x28\xb5\x2f\xfd", Packing::Zstd),
+        (b"\xfd7zXZ\0", Packing::Xz),
+        (b"\x02\x21\x4c\x18", Packing::Other),
+        (b"\x04\x22\x4d\x18", Packing::Other),
+        (b"\x5d\0\0", Packing::Other),
+        (b"BZh", Packing::Other),
+    ];
+    MAGIC.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, packing)| *packing)
+}
+
+/// What a file is that begins with `head`. `unpacked` is the beginning of what a compressed file
+/// unpacks to, as far as it could be unpacked.
+pub(crate) fn detect(head: &[u8], unpacked: Option<&[u8]>) -> Facts {
+    let Some(packing) = packing(head) else { return of_plain(head) };
+    let Some(inner) = unpacked.map(of_plain) else { return FileContent::Compressed.into() };
+    match (inner.content, packing) {
+        // Debian's arm64 kernels are a gzip'd Image.
+        (FileContent::Kernel, Packing::Gzip) => inner,
+        (FileContent::Initrd, _) => inner,
+        (FileContent::RawDisk, Packing::Zstd) => FileContent::ZstdDisk.into(),
+        (FileContent::RawDisk, Packing::Xz) => FileContent::XzDisk.into(),
+        (FileContent::RawDisk, Packing::Gzip) => FileContent::GzipDisk.into(),
+        (FileContent::Tarball, _) => FileContent::PackedTarball.into(),
+        _ => FileContent::Compressed.into(),
+    }
+}
+
+fn of_plain(head: &[u8]) -> Facts {
+    if let Some(kernel) = linux(head) {
+        return kernel;
+    }
+    if let Some(arch) = efi_program(head) {
+        return Facts { content: FileContent::Efi, arch, kernel_version: None };
+    }
+    let at = |offset: usize, magic: &[u8]| {
+        head.get(offset..).is_some_and(|rest| rest.starts_with(magic))
+    };
+    let content = if at(0, b"070701") || at(0, b"070702") || at(0, b"070707") || at(0, b"\xc7\x71")
+    {
+        FileContent::Initrd
+    } else if at(0, b"#!ipxe") {
+        FileContent::Script
+    } else if at(0, b"QFI\xfb") {
+        FileContent::Qcow2
+    } else if at(0x8001, b"CD001") {
+        // Before the partition table that a hybrid ISO has as well.
+        FileContent::Iso
+    } else if at(257, b"ustar") {
+        FileContent::Tarball
+    } else if at(0, b"hsqs") {
+        FileContent::Squashfs
+    } else if is_disk(head) {
+        FileContent::RawDisk
+    } else if is_web_page(head) {
+        FileContent::WebPage
+    } else {
+        FileContent::Other
+    };
+    content.into()
+}
+
+fn is_disk(head: &[u8]) -> bool {
+    let at = |offset: usize, magic: &[u8]| {
+        head.get(offset..).is_some_and(|rest| rest.starts_with(magic))
+    };
+    // A partition table, or a file system on the whole disk: ext2 to ext4, XFS, btrfs at 64 KiB is
+    // out of reach.
+    at(510, b"\x55\xaa")
+        || at(512, b"EFI PART")
+        || at(4096, b"EFI PART")
+        || at(0x438, b"\x53\xef")
+        || at(0, b"XFSB")
+}
+
+fn is_web_page(head: &[u8]) -> bool {
+    let start = head.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or_default();
+    let first: Vec<u8> = head[start..].iter().take(14).map(u8::to_ascii_lowercase).collect();
+    first.starts_with(b"<!doctype html")
+        || first.starts_with(b"<html")
+        || first.starts_with(b"<?xml")
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+/// A Linux kernel: x86's boot protocol (Linux `Documentation/arch/x86/boot.rst`), the `Image` of
+/// arm64, riscv64 and loongarch64, or a compressed one with an EFI stub (`zboot`).
+fn linux(head: &[u8]) -> Option<Facts> {
+    let kernel = |arch, kernel_version| {
+        let content = FileContent::Kernel;
+        Some(Facts { content, arch: Some(arch), kernel_version })
+    };
+    if head.get(0x202..0x206) == Some(b"HdrS") && u16_at(head, 0x1fe) == Some(0xaa55) {
+        // XLF_KERNEL_64, since protocol 2.12.
+        let is_64 = u16_at(head, 0x206)? >= 0x20c && u16_at(head, 0x236)? & 1 == 1;
+        let version = u16_at(head, 0x20e).filter(|at| *at != 0).and_then(|at| {
+            let text = head.get(usize::from(at) + 0x200..)?;
+            let end = text.iter().take(200).position(|byte| *byte == 0)?;
+            release(std::str::from_utf8(&text[..end]).ok()?)
+        });
+        return kernel(if is_64 { CpuArch::X64 } else { CpuArch::X86 }, version);
+    }
+    let arch = match head.get(0x38..0x3c) {
+        Some(b"ARM\x64") => Some(CpuArch::Arm64),
+        Some(b"RSC\x05") => Some(CpuArch::Riscv64),
+        _ => None,
+    };
+    if let Some(arch) = arch {
+        return kernel(arch, banner(head));
+    }
+    if head.starts_with(b"MZ") && head.get(4..8) == Some(b"zimg") {
+        let arch = efi_program(head).flatten()?;
+        return kernel(arch, None);
+    }
+    None
+}
+
+/// The release in the text that a kernel prints first: `Linux version 6.1.0-50-arm64 (...`.
+pub(crate) fn banner(bytes: &[u8]) -> Option<String> {
+    const BANNER: &[u8] = b"Linux version ";
+    // The format string of the same text has no digit there.
+    bytes.windows(BANNER.len() + 1).enumerate().find_map(|(at, window)| {
+        let is_banner = window.starts_with(BANNER) && window[BANNER.len()].is_ascii_digit();
+        let text = is_banner.then(|| &bytes[at + BANNER.len()..])?;
+        let end = text.iter().take(100).position(|byte| *byte == b' ')?;
+        release(std::str::from_utf8(&text[..end]).ok()?)
+    })
+}
+
+/// The first word, if it can be the name of a release.
+fn release(text: &str) -> Option<String> {
+    let word = text.split_whitespace().next()?;
+    let is_plain =
+        word.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '<' | '>' | '"' | '&'));
+    (is_plain && word.len() <= 80).then(|| word.to_owned())
+}
+
+/// Whether it is a PE program for UEFI, and for which processors (PE format, "COFF File Header").
+fn efi_program(head: &[u8]) -> Option<Option<CpuArch>> {
+    if !head.starts_with(b"MZ") {
+        return None;
+    }
+    let at = usize::try_from(u32_at(head, 0x3c)?).ok()?;
+    if head.get(at..at.checked_add(4)?)? != b"PE\0\0" {
+        return None;
+    }
+    // Application, boot service driver, runtime driver: 10 to 12.
+    if !matches!(u16_at(head, at + 24 + 68)?, 10..=12) {
+        return None;
+    }
+    Some(match u16_at(head, at + 4)? {
+        0x014c => Some(CpuArch::X86),
+        0x8664 => Some(CpuArch::X64),
+        0xaa64 => Some(CpuArch::Arm64),
+        0x5064 => Some(CpuArch::Riscv64),
+        0x6264 => Some(CpuArch::Loong64),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn with(size: usize, parts: &[(usize, &[u8])]) -> Vec<u8> {
+        let mut bytes = vec![0; size];
+        for (at, part) in parts {
+            bytes[*at..at + part.len()].copy_from_slice(part);
+        }
+        bytes
+    }
+
+    /// A bzImage with this release.
+    pub(crate) fn bz_image(release: &str) -> Vec<u8> {
+        let version = format!("{release} (build@host) #1 SMP\0");
+        with(
+            0x2000,
+            &[
+                (0, b"MZ"),
+                (0x1fe, b"\x55\xaa"),
+                (0x202, b"HdrS"),
+                (0x206, b"\x0f\x02"),
+                (0x20e, b"\x00\x10"),
+                (0x236, b"\x01\0"),
+                (0x1200, version.as_bytes()),
+            ],
+        )
+    }
+
+    fn pe(machine: u16, subsystem: u16) -> Vec<u8> {
+        with(
+            0x400,
+            &[
+                (0, b"MZ"),
+                (0x3c, b"\x80\0\0\0"),
+                (0x80, b"PE\0\0"),
+                (0x84, &machine.to_le_bytes()),
+                (0x80 + 24 + 68, &subsystem.to_le_bytes()),
+            ],
+        )
+    }
+
+    #[test]
+    fn files_are_told_apart_by_their_bytes() {
+        use FileContent as C;
+        let arm_banner = b"Linux version %s\0Linux version 6.12.117-arm64 (debian) #1 SMP\0";
+        let arm = with(0x2000, &[(0x38, b"ARM\x64"), (0x1000, arm_banner)]);
+        let mut zboot = pe(0xaa64, 10);
+        zboot[4..8].copy_from_slice(b"zimg");
+        let old = {
+            let mut kernel = bz_image("5.10.0-686");
+            kernel[0x236] = 0;
+            kernel
+        };
+        let gpt = with(0x1000, &[(510, b"\x55\xaa"), (512, b"EFI PART")]);
+        let cases: Vec<(&str, Vec<u8>, C, Option<CpuArch>, Option<&str>)> = vec![
+            (
+                "bzImage",
+                bz_image("6.1.0-50-amd64"),
+                C::Kernel,
+                Some(CpuArch::X64),
+                Some("6.1.0-50-amd64"),
+            ),
+            ("32-bit bzImage", old, C::Kernel, Some(CpuArch::X86), Some("5.10.0-686")),
+            ("Image", arm, C::Kernel, Some(CpuArch::Arm64), Some("6.12.117-arm64")),
+            ("zboot", zboot, C::Kernel, Some(CpuArch::Arm64), None),
+            ("GRUB", pe(0x8664, 10), C::Efi, Some(CpuArch::X64), None),
+            ("GRUB, arm64", pe(0xaa64, 10), C::Efi, Some(CpuArch::Arm64), None),
+            ("Windows program", pe(0x8664, 3), C::Other, None, None),
+            ("cpio", b"070701000".to_vec(), C::Initrd, None, None),
+            ("script", b"#!ipxe\nshell".to_vec(), C::Script, None, None),
+            ("qcow2", b"QFI\xfb\0\0\0\x03".to_vec(), C::Qcow2, None, None),
+            (
+                "hybrid ISO",
+                with(0x9000, &[(510, b"\x55\xaa"), (0x8001, b"CD001")]),
+                C::Iso,
+                None,
+                None,
+            ),
+            ("GPT", gpt, C::RawDisk, None, None),
+            ("GPT, 4096", with(0x2000, &[(4096, b"EFI PART")]), C::RawDisk, None, None),
+            ("ext4", with(0x1000, &[(0x438, b"\x53\xef")]), C::RawDisk, None, None),
+            ("tar", with(512, &[(257, b"ustar")]), C::Tarball, None, None),
+            ("squashfs", b"hsqs....".to_vec(), C::Squashfs, None, None),
+            ("error page", b"\n <!DOCTYPE HTML><html>".to_vec(), C::WebPage, None, None),
+            ("text", b"hello".to_vec(), C::Other, None, None),
+            ("nothing", vec![], C::Other, None, None),
+        ];
+        for (name, bytes, content, arch, version) in cases {
+            let kernel_version = version.map(str::to_owned);
+            assert_eq!(detect(&bytes, None), Facts { content, arch, kernel_version }, "{name}");
+        }
+    }
+
+    #[test]
+    fn compressed_files_are_what_is_in_them() {
+        use FileContent as C;
+        let arm = with(0x2000, &[(0x38, b"ARM\x64"), (0x1000, b"Linux version 6.1.0 (x)")]);
+        let gpt = with(0x1000, &[(510, b"\x55\xaa")]);
+        let tar = with(512, &[(257, b"ustar")]);
+        let (gzip, zstd, xz) = (b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0");
+        let cases: Vec<(&[u8], Option<&[u8]>, C)> = vec![
+            (gzip, Some(b"070701"), C::Initrd),
+            (xz, Some(b"070701"), C::Initrd),
+            (gzip, Some(&arm), C::Kernel),
+            (zstd, Some(&gpt), C::ZstdDisk),
+            (xz, Some(&gpt), C::XzDisk),
+            (gzip, Some(&gpt), C::GzipDisk),
+            (zstd, Some(&tar), C::PackedTarball),
+            (zstd, Some(b"text"), C::Compressed),
+            (b"\x02\x21\x4c\x18", None, C::Compressed),
+        ];
+        for (head, unpacked, content) in cases {
+            assert_eq!(detect(head, unpacked).content, content, "{head:02x?}");
+        }
+    }
+
+    #[test]
+    fn a_release_is_a_plain_word() {
+        assert_eq!(release("6.1.0-50-amd64 (gcc)"), Some("6.1.0-50-amd64".into()));
+        assert_eq!(release("<b>6"), None);
+        assert_eq!(release(""), None);
+        assert_eq!(detect(&bz_image("6.1\u{e9}"), None).kernel_version, None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_something(mut bytes in proptest::collection::vec(any::<u8>(), 0..2048), magic in 0..4_usize) {
+            let magic: &[u8] = [b"MZ".as_slice(), b"\x1f\x8b", b"", b"QFI\xfb"][magic];
+            if bytes.len() >= magic.len() {
+                bytes[..magic.len()].copy_from_slice(magic);
+            }
+            let facts = detect(&bytes, Some(&bytes));
+            prop_assert!(facts.kernel_version.is_none_or(|version| version.len() <= 80));
+        }
+    }
+}
