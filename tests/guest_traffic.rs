@@ -107,6 +107,20 @@ const SCENARIOS: &[Scenario] = &[
         proofs: &["ping -n -c 3 -i 0.2 -W 2 172.16.0.254"],
     },
     Scenario {
+        name: "ready/proxmox, with a guest in VLAN 3700",
+        profile: &["extends: ready/proxmox", "parameters: {subnet: {default: lan}, vlan: {default: 500}}",
+                   "bonds: {bond0: {nics: [eth0, eth1], lacp-rate: fast}}"],
+        addresses: "{vmbr0.500: 172.16.0.12}",
+        soon: SOON,
+        switch: &[LACP[0], LACP[1], LACP[2], LACP[3], LACP[4], "link set lag up", "link add lag.500 link lag type vlan id 500",
+                  "addr add 172.16.0.254/24 dev lag.500", "link set lag.500 up", "link add lag.3700 link lag type vlan id 3700",
+                  "addr add 10.99.0.254/24 dev lag.3700", "link set lag.3700 up"],
+        // A guest's tap is a port of vmbr0, in a VLAN of the range.
+        proofs: &["ping -n -c 3 -i 0.2 -W 2 172.16.0.254",
+                  "ip link add tap0 type veth peer name guest0; ip link set tap0 master vmbr0 up; bridge vlan add dev tap0 vid 3700 pvid untagged; \
+                   ip addr add 10.99.0.7/24 dev guest0; ip link set guest0 up; ping -n -c 3 -i 0.2 -W 2 10.99.0.254"],
+    },
+    Scenario {
         name: "a bridge for guests without a port",
         profile: &["nics: {eth0: {subnet: boot}}", "bridges: {vmbr1: {interfaces: [], subnet: guests}}"],
         addresses: "{eth0: 10.77.0.12, vmbr1: 10.66.0.1}",
@@ -162,7 +176,7 @@ const SCENARIOS: &[Scenario] = &[
         switch: &["link add sw type bridge forward_delay 0", "link set port0 master sw", "link set port1 master sw",
                   "link set port0 up", "link set port1 up", "addr add 10.77.0.1/24 dev sw", "link set sw up"],
         // Ten broadcasts are ten, and what spanning tree says of itself: not what goes round.
-        proofs: &["ping -n -c 2 -i 0.2 -W 2 10.77.0.1", "bridge link show | grep -q 'state blocking'",
+        proofs: &["ping -n -c 2 -i 0.2 -W 2 10.77.0.1", "bridge link show | busybox grep -q 'state blocking'",
                   "before=$(cat /sys/class/net/eth0/statistics/rx_packets); ip netns exec switch ping -n -b -c 10 -i 0.1 -W 1 10.77.0.255 >/dev/null; \
                    sleep 2; after=$(cat /sys/class/net/eth0/statistics/rx_packets); echo $((after - before)); test $((after - before)) -lt 100"],
     },
@@ -175,9 +189,9 @@ const SCENARIOS: &[Scenario] = &[
                   "link set port0 up", "link set port1 up", "addr add 10.77.0.1/24 dev sw", "link set sw up"],
         // The switch's port is closed with the cable still carrying: only ARP notices it.
         proofs: &["ping -n -c 2 -i 0.2 -W 2 10.77.0.1",
-                  "active=$(cat /sys/class/net/bond0/bonding/active_slave); ip -n switch link set port${active#eth} nomaster; sleep 2; \
+                  "active=$(cat /sys/class/net/bond0/bonding/active_slave); bridge -n switch link set dev port${active#eth} state 0; sleep 3; \
                    test $(cat /sys/class/net/bond0/bonding/active_slave) != $active; status=$?; \
-                   ip -n switch link set port${active#eth} master sw; exit $status",
+                   bridge -n switch link set dev port${active#eth} state 3; exit $status",
                   "ping -n -c 2 -i 0.2 -W 2 10.77.0.1"],
     },
     Scenario {

@@ -205,7 +205,7 @@ proptest! {
         prop_assert_eq!(errors(&site), Vec::<&str>::new());
         for name in site.hosts.keys() {
             let files = render_host(&site, name, Format::Networkd).unwrap();
-            let mut links = files.iter().filter(|file| file.directory == Format::Networkd.directory());
+            let mut links = files.iter().filter(|file| file.directory.as_deref() == Format::Networkd.directory());
             prop_assert!(links.all(|file| file.text.contains("[Match]") || file.text.contains("[NetDev]")));
             for format in Format::ALL {
                 let answer = render_host(&site, name, *format);

@@ -71,7 +71,7 @@ impl Render {
         }
         let mut files = render_host(&snapshot.site, &name, format)?;
         if self.diff.is_some() {
-            files.retain(|file| file.directory == format.directory());
+            files.retain(|file| file.directory.as_deref() == format.directory());
         }
         let before = match (&self.diff, self.since) {
             (Some(dir), _) => read_files(dir, format)?,

@@ -3,8 +3,8 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::Millis;
 use super::link::{is_default, link_spec};
+use super::{Millis, VlanIds};
 
 link_spec! {
     /// A bridge over links.
@@ -57,12 +57,12 @@ pub struct PortSpec {
     /// The VLAN of untagged packets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pvid: Option<u16>,
-    /// VLANs that pass tagged.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tagged: Vec<u16>,
+    /// VLANs that pass tagged: ids and ranges, such as `[10, 2000-2999]` or `2-4094`.
+    #[serde(default, skip_serializing_if = "VlanIds::is_empty")]
+    pub tagged: VlanIds,
     /// VLANs whose tag is taken off on the way out.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub untagged: Vec<u16>,
+    #[serde(default, skip_serializing_if = "VlanIds::is_empty")]
+    pub untagged: VlanIds,
     /// Whether the port reaches only ports that are not isolated.
     #[serde(default, skip_serializing_if = "is_default")]
     pub isolated: bool,

@@ -6,9 +6,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::Mac;
 use super::link::is_default;
 use super::words::words;
+use super::{Mac, VlanIds};
 
 /// One NIC of a host: its permanent MAC, and where its cable ends. In the site file it is the
 /// MAC alone, or a mapping with `mac`, `switch` and `port`.
@@ -142,9 +142,9 @@ pub struct Switch {
     /// The VLAN of untagged packets whose subnet says none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub native_vlan: Option<u16>,
-    /// The VLANs that its ports may carry; none for any.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub vlans: Vec<u16>,
+    /// The VLANs that its ports may carry, ids and ranges such as `[10, 3700-3799]`; none for any.
+    #[serde(default, skip_serializing_if = "VlanIds::is_empty")]
+    pub vlans: VlanIds,
     /// Whether ports of hosts are shut when they send spanning-tree packets; they are unless
     /// told otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -237,6 +237,10 @@ macro_rules! with_link_settings {
             /// What is taken from router advertisements besides the address.
             #[serde(default, skip_serializing_if = "crate::model::link::is_default")]
             ra_overrides: crate::model::link::Overrides,
+            /// Keys of its files that the model has no word for, passed on as they are. Nothing
+            /// checks what they mean.
+            #[serde(default, skip_serializing_if = "crate::model::LinkExtra::is_empty")]
+            extra: crate::model::LinkExtra,
         ] }
     };
 }

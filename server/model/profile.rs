@@ -10,6 +10,7 @@ use super::bgp::BgpSpec;
 use super::bond::BondSpec;
 use super::bridge::BridgeSpec;
 use super::dhcp_options::DhcpOptions;
+use super::extra::ProfileExtra;
 use super::link::{LinkSettings, is_default, link_spec};
 use super::nic::NicSpec;
 use super::virtual_link::{IpvlanSpec, LoopbackSpec, MacvlanSpec, VethSpec};
@@ -69,6 +70,9 @@ pub struct Profile {
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     #[schemars(with = "IndexMap<String, super::Scalar>")]
     pub sysctls: IndexMap<String, String>,
+    /// Whole files that the host has besides, passed on as they are. Nothing checks what they mean.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub extra: ProfileExtra,
     /// Rules, such as `N152`, whose warnings about it are silenced.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<String>,

@@ -1,5 +1,6 @@
 //! What a host's configuration can be written for, and the files that come of it. Pure.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,7 +12,7 @@ pub struct File {
     /// Its name without a directory, such as `05-bond0.netdev`.
     pub name: String,
     /// Where a host keeps it; none for one that it fetches and does not keep.
-    pub directory: Option<&'static str>,
+    pub directory: Option<Cow<'static, str>>,
     /// Its permissions, such as `0o644`.
     pub mode: u32,
     /// All of its text.
@@ -21,7 +22,8 @@ pub struct File {
 impl File {
     /// A file of a format, in the directory of that format.
     pub fn of(format: Format, name: impl Into<String>, text: String) -> Self {
-        Self { name: name.into(), directory: format.directory(), mode: format.mode(), text }
+        let directory = format.directory().map(Cow::Borrowed);
+        Self { name: name.into(), directory, mode: format.mode(), text }
     }
 
     /// The permissions as `chmod` takes them, such as `0644`.
@@ -32,7 +34,7 @@ impl File {
     /// Where a host keeps it, such as `/etc/sysctl.d/90-rackstrap.conf`; the name alone if
     /// it does not.
     pub fn path(&self) -> String {
-        match self.directory {
+        match &self.directory {
             Some(directory) => format!("{directory}/{}", self.name),
             None => self.name.clone(),
         }

@@ -16,6 +16,7 @@ mod consequences;
 mod difference;
 mod domain;
 mod dracut;
+mod extra;
 mod fabric;
 mod format;
 mod frr;
@@ -178,7 +179,10 @@ fn write(network: &HostNetwork, format: Format) -> Result<Vec<File>, Vec<String>
         }
         Format::CloudInit => cloud_init::version2(network, &mut losses),
         Format::CloudInitV1 => cloud_init::version1(network, &mut losses),
-        Format::Ignition => ignition::render(&for_networkd(network, &mut losses)),
+        Format::Ignition => {
+            let files = for_networkd(network, &mut losses);
+            ignition::render(&add_extra(network, Format::Networkd, files, &mut losses))
+        }
         Format::NetworkManager => {
             [network_manager::render(network, &mut losses), beside(network)].concat()
         }
@@ -190,7 +194,32 @@ fn write(network: &HostNetwork, format: Format) -> Result<Vec<File>, Vec<String>
         Format::Frr => frr::render(network),
         Format::Sysctl => sysctl(network),
     };
+    let files = add_extra(network, format, files, &mut losses);
     losses.into_result().map(|()| files)
+}
+
+/// Adds the whole files of a host where a format is files that the host keeps.
+fn add_extra(
+    network: &HostNetwork,
+    format: Format,
+    mut files: Vec<File>,
+    losses: &mut losses::Losses,
+) -> Vec<File> {
+    extra::losses(network, format, losses);
+    // Those are a part of the host's files by themselves, and Ignition has them within.
+    if matches!(format, Format::Frr | Format::Sysctl | Format::Ignition) {
+        return files;
+    }
+    for file in extra::files(network) {
+        let is_made = files.iter().any(|made| made.path() == file.path());
+        losses.add_if(
+            is_made,
+            "profile",
+            &format!("extra file {}, which it writes itself", file.path()),
+        );
+        files.push(file);
+    }
+    files
 }
 
 /// Everything that a host with networkd keeps.

@@ -26,5 +26,5 @@ pub(super) fn render(host: &HostNetwork) -> Option<File> {
     }
     let text = format!("# {}\n{lines}", host.origin());
     let file = File::of(Format::Networkd, "90-rackstrap-modules.conf", text);
-    Some(File { directory: Some(DIRECTORY), ..file })
+    Some(File { directory: Some(DIRECTORY.into()), ..file })
 }

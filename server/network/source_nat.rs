@@ -61,7 +61,7 @@ pub(super) fn render(host: &HostNetwork) -> Vec<File> {
     }
     let file = |name: &str, text| File {
         name: name.to_owned(),
-        directory: Some(DIRECTORY),
+        directory: Some(DIRECTORY.into()),
         mode: 0o644,
         text,
     };

@@ -10,8 +10,10 @@ use crate::model::formula::Formula;
 use crate::model::host_number::INDEX;
 use crate::profile::expression::{Expression, Scope, Term, fill, names_in};
 
-/// How often a loop goes round at most.
-const MOST_ROUNDS: i64 = 256;
+/// How often a loop goes round at most: as often as there are VLAN ids.
+const MOST_ROUNDS: i64 = 4096;
+/// How often all loops of a profile go round at most, those within others included.
+const MOST_IN_ALL: usize = 16_384;
 
 /// The keys whose expressions are computed for each host, not for each profile.
 const HOST_NUMBERS: [&str; 2] = ["host-number", "host-number6"];
@@ -20,6 +22,8 @@ const HOST_NUMBERS: [&str; 2] = ["host-number", "host-number6"];
 pub(super) struct Evaluation<'a, 'b> {
     scope: &'a mut Scope<'b>,
     path: Vec<String>,
+    /// How often the loops have gone round.
+    rounds: usize,
     /// What went wrong: where, and what.
     pub faults: Vec<(String, String)>,
 }
@@ -44,7 +48,7 @@ fn written(text: &str) -> Option<Written<'_>> {
 impl<'a, 'b> Evaluation<'a, 'b> {
     /// Begins with the names that hold everywhere.
     pub(super) fn new(scope: &'a mut Scope<'b>) -> Self {
-        Self { scope, path: Vec::new(), faults: Vec::new() }
+        Self { scope, path: Vec::new(), rounds: 0, faults: Vec::new() }
     }
 
     /// A profile's tree. What it says itself wins over what its loops say.
@@ -72,6 +76,13 @@ impl<'a, 'b> Evaluation<'a, 'b> {
             self.path.push(name.clone());
             if let Some((from, to, body)) = self.bounds(name, body) {
                 for number in from..to {
+                    self.rounds += 1;
+                    if self.rounds > MOST_IN_ALL {
+                        if self.rounds == MOST_IN_ALL + 1 {
+                            self.fault(format!("the loops go round more than {MOST_IN_ALL} times"));
+                        }
+                        break;
+                    }
                     self.scope.names.insert(name.clone(), Term::Number(number));
                     made.push(self.mapping(&body));
                 }

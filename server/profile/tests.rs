@@ -218,8 +218,12 @@ fn what_is_wrong_is_told_where_it_was_written() {
             "hosts.x.index: profile \"a\" uses the host's index: set index or unit",
         ),
         (
-            "profiles: {a: {for-each: {r: {count: 300}}}}\nhosts: {x: {profile: a}}",
-            "profiles.a.for-each.r.count: expected a number from 0 to 256, found 300",
+            "profiles: {a: {for-each: {r: {count: 5000}}}}\nhosts: {x: {profile: a}}",
+            "profiles.a.for-each.r.count: expected a number from 0 to 4096, found 5000",
+        ),
+        (
+            "profiles: {a: {domains: [{for-each: {r: {count: 4096, item: [{for-each: {s: {count: 4096, item: x}}}]}}}]}}\nhosts: {x: {profile: a}}",
+            "profiles.a.domains.0.r.item.0.s: the loops go round more than 16384 times",
         ),
         (
             "profiles: {a: {for-each: {r: {count: 2, nics: {n<r>: {table: =r * 9223372036854775807 * 2}}}}}}\nhosts: {x: {profile: a}}",

@@ -326,9 +326,10 @@ fn modelled(
     let text =
         |address: Option<IpAddr>| address.map(|address| address.to_string()).unwrap_or_default();
     let to = spec.to.to_string();
-    // The kernel leaves the length of a host route away.
+    // The kernel leaves the length of a host route away, and has one word for all of a family.
     let to = to.strip_suffix("/32").or_else(|| to.strip_suffix("/128")).unwrap_or(&to).to_owned();
     let is_ipv6 = to.contains(':') || spec.via.is_some_and(|via| via.is_ipv6());
+    let to = if matches!(&*to, "0.0.0.0/0" | "::/0") { "default".to_owned() } else { to };
     let table = spec.table.or(domain).filter(|table| *table != 254);
     let hops = spec.next_hops.iter().map(|hop| {
         let device = hop.link.as_ref().map_or_else(|| device.to_owned(), &of);

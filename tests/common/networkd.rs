@@ -72,10 +72,10 @@ impl Networkd {
         let settings = directory.path().join("files.conf");
         fs::create_dir(&settings).unwrap();
         for file in rendered {
-            if file.directory == Some("/etc/systemd/networkd.conf.d") {
+            if file.directory.as_deref() == Some("/etc/systemd/networkd.conf.d") {
                 fs::write(settings.join(&file.name), &file.text).unwrap();
             }
-            if file.directory != Format::Networkd.directory() {
+            if file.directory.as_deref() != Format::Networkd.directory() {
                 continue;
             }
             let text = edit(&file.name, matching_by_name(site, file.text));

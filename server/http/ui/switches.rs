@@ -59,7 +59,7 @@ impl SwitchPage {
     /// The VLANs of a port in words.
     fn vlans(&self, lan: &Lan) -> String {
         let native = lan.native.map(|id| format!("{id} untagged"));
-        let tagged = lan.tagged.iter().map(ToString::to_string);
+        let tagged = (!lan.tagged.is_empty()).then(|| lan.tagged.joined(", "));
         native.into_iter().chain(tagged).collect::<Vec<_>>().join(", ")
     }
 

@@ -8,8 +8,8 @@ use crate::model::bgp::{Announcement, RemoteAs};
 use crate::model::dhcp_options::DhcpOptions;
 use crate::model::identity::{Octets, Uuid};
 use crate::model::{
-    ByteSize, Caption, CpuList, Destination, DnsServer, HostNumber, LinkMac, Mac, Millis, Nic,
-    Scalar, VlanId, When,
+    ByteSize, Caption, CpuList, Destination, DnsServer, ExtraValue, HostNumber, LinkMac, Mac,
+    Millis, Nic, Scalar, VlanId, VlanIds, When,
 };
 
 /// An IP network or an address with its prefix length, for fields that hold an `IpNet`.
@@ -45,6 +45,11 @@ values! {
         "description": "DHCP options by name or number, such as {150: 10.0.0.1, 43.1: \"hex:0a0b\"}.",
     },
     DnsServer: {"type": "string", "description": "An address, with :PORT behind it where that is not 53, and with #NAME the name in its certificate."},
+    ExtraValue: {
+        "type": ["string", "integer", "boolean", "array"],
+        "items": {"type": ["string", "integer", "boolean"]},
+        "description": "A value of one line, or a list of them.",
+    },
     HostNumber: {"type": ["integer", "string"], "description": "A number, or an expression over the host's own, such as =index + 10."},
     LinkMac: {"type": "string", "description": "A MAC address in any notation; or inherit, none or persistent."},
     Mac: {"type": "string", "description": "A MAC address, in any notation."},
@@ -71,5 +76,10 @@ values! {
     Scalar: {"type": ["string", "integer", "boolean"], "description": "A number, a text, or true or false."},
     Uuid: {"type": "string", "description": "A UUID as dmidecode prints it."},
     VlanId: {"type": ["integer", "string"], "description": "A VLAN id from 1 to 4094, the name of a subnet that has one, or tenant/ROLE."},
+    VlanIds: {
+        "type": ["array", "integer", "string"],
+        "items": {"type": ["integer", "string"]},
+        "description": "VLAN ids and ranges, such as [10, 2000-2999] or 2-4094.",
+    },
     When: {"type": "string", "description": "A day such as 2026-12-31, or a moment in RFC 3339."},
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::subnet::VLAN_IDS;
 use super::{Findings, ProfileView};
-use crate::model::{BridgeSpec, Millis, PortSpec};
+use crate::model::{BridgeSpec, Millis, PortSpec, VlanIds};
 use crate::network::links::{Borne, Kind, Link, Role};
 use crate::network::nearest;
 
@@ -43,7 +43,7 @@ fn own_side(view: &ProfileView<'_>, link: &Link, bridge: &BridgeSpec, findings: 
     let default = Some(bridge.default_pvid.unwrap_or(DEFAULT_PVID)).filter(|id| *id != 0);
     let pvid = own.and_then(|own| own.pvid).or(default);
     let has = |port: &PortSpec, id: u16| {
-        port.pvid == Some(id) || port.tagged.contains(&id) || port.untagged.contains(&id)
+        port.pvid == Some(id) || port.tagged.contains(id) || port.untagged.contains(id)
     };
     let is_on_port = |id: u16| {
         default == Some(id) || bridge.ports.iter().any(|(port, spec)| port != name && has(spec, id))
@@ -83,7 +83,7 @@ fn own_side(view: &ProfileView<'_>, link: &Link, bridge: &BridgeSpec, findings: 
         );
         findings.warn("N167", view.at(name, "ports"), text);
         let mut tagged = own.map(|own| own.tagged.clone()).unwrap_or_default();
-        tagged.push(id);
+        tagged.insert(id);
         let at = view.path(name, "ports").at(name).at("tagged");
         findings.suggest(at, serde_json::json!(tagged));
     }
@@ -163,17 +163,19 @@ fn ports(
         let hint = nearest::hint(port, bridge.interfaces.iter().map(String::as_str));
         findings.error("N180", at(), format!("{name} has no port \"{port}\"{hint}"));
     }
-    let ids = || spec.pvid.iter().chain(&spec.tagged).chain(&spec.untagged);
-    for id in ids().filter(|id| !VLAN_IDS.contains(id)) {
-        findings.error("N110", at(), format!("{port}: VLAN id {id} is outside 1-4094"));
+    let mut all: VlanIds = spec.pvid.into_iter().collect();
+    [&spec.tagged, &spec.untagged].into_iter().for_each(|ids| all.extend(ids));
+    let outside = all.without(&VlanIds::from(VLAN_IDS));
+    if !outside.is_empty() {
+        findings.error("N110", at(), format!("{port}: VLAN id {outside} is outside 1-4094"));
     }
-    if ids().next().is_some() && !bridge.vlan_filtering {
+    if !all.is_empty() && !bridge.vlan_filtering {
         let text =
             format!("{port} has VLANs, but {name} does not filter VLANs; set vlan-filtering: true");
         findings.error("N165", at(), text);
         findings.suggest(view.path(name, "vlan-filtering"), true);
     }
-    if let Some(id) = spec.tagged.iter().find(|id| spec.untagged.contains(id)) {
+    if let Some(id) = spec.tagged.iter().find(|id| spec.untagged.contains(*id)) {
         findings.error(
             "N165",
             at(),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::subnet::VLAN_IDS;
 use super::{Findings, HostView, Place};
-use crate::model::{BondMode, Cable, Host, Location, Switch, Vendor};
+use crate::model::{BondMode, Cable, Host, Location, Switch, Vendor, VlanIds};
 use crate::network::fabric::{Attachment, Bundling, HEADROOM, attachments, port_mtu};
 use crate::network::links::{Kind, Link};
 use crate::network::nearest;
@@ -35,11 +35,13 @@ pub(super) fn check_all(site: &ResolvedSite, findings: &mut Findings) {
 }
 
 fn vlans(name: &str, switch: &Switch, findings: &mut Findings) {
-    let natives = switch.native_vlan.iter().map(|id| ("native-vlan", id));
-    let ids = natives.chain(switch.vlans.iter().map(|id| ("vlans", id)));
-    for (key, id) in ids.filter(|(_, id)| !VLAN_IDS.contains(id)) {
-        let place = Location::of::<Switch>(name).at(key);
-        findings.error("N110", place, format!("VLAN id {id} is outside 1-4094"));
+    let native: VlanIds = switch.native_vlan.into_iter().collect();
+    for (key, ids) in [("native-vlan", &native), ("vlans", &switch.vlans)] {
+        let outside = ids.without(&VlanIds::from(VLAN_IDS));
+        if !outside.is_empty() {
+            let place = Location::of::<Switch>(name).at(key);
+            findings.error("N110", place, format!("VLAN id {outside} is outside 1-4094"));
+        }
     }
 }
 
@@ -153,16 +155,18 @@ fn carried(view: &HostView<'_>, need: &Attachment<'_>, switch: &Switch, findings
     if switch.vlans.is_empty() {
         return;
     }
-    let allowed: Vec<String> = switch.vlans.iter().map(ToString::to_string).collect();
     let native = need.untagged.subnet().and_then(|name| view.site.subnets.get(name)?.vlan);
-    let ids = need.tagged.iter().copied().chain(native);
-    for id in ids.filter(|id| !switch.vlans.contains(id)) {
+    let mut needed = need.tagged.clone();
+    native.into_iter().for_each(|id| needed.insert(id));
+    let missing = needed.without(&switch.vlans);
+    if !missing.is_empty() {
         let link = need.bond.as_ref().map_or(need.nic, |bond| bond.name.as_str());
         let text = format!(
-            "{link} -> {}: {} does not carry VLAN {id} (allowed: {})",
+            "{link} -> {}: {} does not carry VLAN {} (allowed: {})",
             need.cable,
             need.cable.switch,
-            allowed.join(", ")
+            missing.joined(", "),
+            switch.vlans.joined(", ")
         );
         findings.warn("N114", at(view, need), text);
     }

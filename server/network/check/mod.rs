@@ -9,6 +9,7 @@ mod bgp;
 mod bond;
 mod bridge;
 mod dracut;
+mod extra;
 mod fabric;
 mod finding;
 mod fleet;
@@ -184,6 +185,7 @@ fn check_profile(view: &ProfileView<'_>, findings: &mut Findings) {
     routes::check(view, findings);
     policy::check(view, findings);
     sysctl::check(view, findings);
+    extra::check(view, findings);
     tunnel::check(view, findings);
     shared::check(view, findings);
     bridge::check(view, findings);

@@ -115,6 +115,7 @@ pub const RULES: &[Rule] = &[
     rule("N173", WARNING, "Root file system on the network", "Reconfiguring the link would remove the host's root.", "Set critical: true."),
     rule("N174", ERROR, "Shared address announced too widely", "The host would answer ARP for the whole prefix, or for an address of another host.", "Use a /32 or /128, and the kernel settings that the message names."),
     rule("N175", EITHER, "Impossible virtual functions", "The device does not have them, or the kernel refuses the value.", "Correct count or the function's values."),
+    rule("N176", ERROR, "Unusable extra key or file", "A section, key or path that cannot be written, or that has no effect on such a link.", "Correct the name or the path; what extra keys mean is not checked."),
     rule("N180", EITHER, "Unknown name", "Nothing has this name.", "Correct the spelling; the message proposes the nearest name."),
     rule("N181", EITHER, "Missing NIC", "The profile needs a NIC that the host does not have.", "Add the NIC to the host."),
     rule("N182", ERROR, "Setting without meaning", "It cannot apply to this link.", "Remove it."),

@@ -180,9 +180,10 @@ fn vlan_ids(network: &HostNetwork, link: &Link) -> Vec<u16> {
         }
         Kind::Bridge(bridge) => {
             let ports = bridge.ports.values();
-            let ids =
-                ports.flat_map(|port| port.pvid.iter().chain(&port.tagged).chain(&port.untagged));
-            ids.copied().collect()
+            let ids = ports.flat_map(|port| {
+                port.pvid.into_iter().chain(port.tagged.iter()).chain(port.untagged.iter())
+            });
+            ids.collect()
         }
         Kind::Nic(_) => {
             let sriov = link.nic.as_ref().and_then(|nic| nic.sriov.as_ref());

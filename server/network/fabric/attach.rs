@@ -1,8 +1,8 @@
 //! What a host needs of each switch port that it is cabled to. Pure.
 
-use std::collections::BTreeSet;
-
-use crate::model::{BondMode, BondSpec, Cable, Host, LacpRate, RangeUse, Site, VlanProtocol};
+use crate::model::{
+    BondMode, BondSpec, Cable, Host, LacpRate, RangeUse, Site, VlanIds, VlanProtocol,
+};
 use crate::network::links::{HostNetwork, Kind, Link, Role};
 
 /// Ethernet's MTU, where a link says none.
@@ -20,7 +20,7 @@ pub(crate) struct Attachment<'a> {
     /// The bond that the NIC is in.
     pub bond: Option<Bundle>,
     /// The VLANs of its tagged packets.
-    pub tagged: BTreeSet<u16>,
+    pub tagged: VlanIds,
     /// Whose its untagged packets are.
     pub untagged: Untagged,
     /// Whether its firmware boots over it.
@@ -101,7 +101,7 @@ pub(crate) fn attachments<'a>(
             nic: label,
             cable,
             bond: None,
-            tagged: BTreeSet::new(),
+            tagged: VlanIds::default(),
             untagged,
             boots,
             mtu: ETHERNET_MTU,
@@ -124,7 +124,8 @@ fn look(site: &Site, network: &HostNetwork, nic: &Link, needs: &mut Attachment<'
     }
     let functions = nic.nic.iter().filter_map(|nic| nic.sriov.as_ref());
     let functions = functions.flat_map(|sriov| sriov.functions.values());
-    needs.tagged.extend(functions.filter_map(|function| function.vlan.filter(|vlan| *vlan > 0)));
+    let ids = functions.filter_map(|function| function.vlan.filter(|vlan| *vlan > 0));
+    ids.for_each(|id| needs.tagged.insert(id));
     let mut seen: Vec<&str> = Vec::new();
     let mut whole: Vec<&Link> = vec![nic];
     // Everything that sends the NIC's frames as they are: its bond, and bridges on those.
@@ -146,8 +147,7 @@ fn look(site: &Site, network: &HostNetwork, nic: &Link, needs: &mut Attachment<'
                 }
                 Kind::Bridge(bridge) => {
                     if let Some(port) = bridge.ports.get(&link.name) {
-                        let tagged = port.tagged.iter().filter(|id| !port.untagged.contains(id));
-                        needs.tagged.extend(tagged);
+                        needs.tagged.extend(&port.tagged.without(&port.untagged));
                     }
                     whole.push(upper);
                 }

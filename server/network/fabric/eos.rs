@@ -5,7 +5,6 @@
 use std::fmt::Write as _;
 
 use super::plan::{Lag, Lan, Plan, Port};
-use super::ranges;
 
 /// Seconds without LACP after which a port works alone: less than firmware waits for DHCP.
 const FALLBACK_TIMEOUT: u32 = 5;
@@ -15,7 +14,7 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
     let mut text = format!("! {}: the ports of hosts\n", plan.name);
     let vlans = plan.vlans();
     if !vlans.is_empty() {
-        let _ = writeln!(text, "vlan {}\n!", ranges(&vlans));
+        let _ = writeln!(text, "vlan {}\n!", vlans);
     }
     for lag in &plan.lags {
         group(&mut text, lag);
@@ -74,7 +73,7 @@ fn lan(text: &mut String, lan: &Lan) {
                 // Untagged incoming packets belong to nobody.
                 None => text.push_str("   switchport trunk native vlan tag\n"),
             }
-            let _ = writeln!(text, "   switchport trunk allowed vlan {}", ranges(&lan.vlans()));
+            let _ = writeln!(text, "   switchport trunk allowed vlan {}", lan.vlans());
             text.push_str("   switchport mode trunk\n");
         }
     }

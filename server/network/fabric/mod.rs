@@ -11,7 +11,6 @@ mod plan;
 mod sonic;
 
 use crate::profile::ResolvedSite;
-use std::collections::BTreeSet;
 
 pub(super) use attach::{Attachment, Bundling, attachments};
 pub(super) use mtu::{HEADROOM, port_mtu};
@@ -91,34 +90,9 @@ pub fn render_switch(site: &ResolvedSite, name: &str) -> Result<String, FabricEr
     fabric(site, name)?.text
 }
 
-/// VLAN ids as switches write them: `10,500-502`.
-fn ranges(ids: &BTreeSet<u16>) -> String {
-    let mut runs: Vec<(u16, u16)> = Vec::new();
-    for id in ids {
-        match runs.last_mut() {
-            Some((_, last)) if *last + 1 == *id => *last = *id,
-            _ => runs.push((*id, *id)),
-        }
-    }
-    let text = |(first, last): &(u16, u16)| match first == last {
-        true => first.to_string(),
-        false => format!("{first}-{last}"),
-    };
-    runs.iter().map(text).collect::<Vec<_>>().join(",")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn neighbouring_vlans_are_one_range() {
-        let cases: [(&[u16], &str); 4] =
-            [(&[], ""), (&[5], "5"), (&[5, 6, 7, 9], "5-7,9"), (&[1, 3, 4], "1,3-4")];
-        for (ids, text) in cases {
-            assert_eq!(ranges(&ids.iter().copied().collect()), text);
-        }
-    }
 
     #[test]
     fn a_port_has_a_number_that_no_other_has() {

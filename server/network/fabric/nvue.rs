@@ -6,7 +6,6 @@
 use serde_json::{Map, Value, json};
 
 use super::plan::{Lag, Lan, Plan, Port};
-use super::ranges;
 use crate::network::yaml;
 
 /// The document, to be patched into what the switch has.
@@ -21,7 +20,7 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
     let mut set = Map::new();
     let vlans = plan.vlans();
     if !vlans.is_empty() {
-        let vlans = Map::from_iter([(ranges(&vlans), json!({}))]);
+        let vlans = Map::from_iter([(vlans.to_string(), json!({}))]);
         set.insert("bridge".into(), json!({"domain": {"br_default": {"vlan": vlans}}}));
     }
     set.insert("interface".into(), interfaces.into());
@@ -74,7 +73,7 @@ fn bridge(lan: &Lan) -> Value {
             domain["untagged"] = native.map_or_else(|| "none".into(), Value::from);
             let vlans: Map<String, Value> = match lan.tagged.is_empty() {
                 true => Map::new(),
-                false => Map::from_iter([(ranges(&lan.vlans()), json!({}))]),
+                false => Map::from_iter([(lan.vlans().to_string(), json!({}))]),
             };
             domain["vlan"] = vlans.into();
         }

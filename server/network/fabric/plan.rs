@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::attach::{Attachment, Bundling, attachments};
 use super::mtu::port_mtu;
-use crate::model::{Site, Switch};
+use crate::model::{Site, Switch, VlanIds};
 use crate::network::lower::lower;
 use crate::profile::ResolvedSite;
 
@@ -65,7 +65,7 @@ pub struct Lan {
     /// The VLAN of untagged packets.
     pub native: Option<u16>,
     /// The VLANs of tagged packets.
-    pub tagged: BTreeSet<u16>,
+    pub tagged: VlanIds,
     /// The largest packet, in bytes.
     pub mtu: u32,
     /// Whether spanning-tree packets of the host shut it.
@@ -74,8 +74,10 @@ pub struct Lan {
 
 impl Lan {
     /// All VLANs, tagged or not.
-    pub fn vlans(&self) -> BTreeSet<u16> {
-        self.native.iter().chain(&self.tagged).copied().collect()
+    pub fn vlans(&self) -> VlanIds {
+        let mut all = self.tagged.clone();
+        self.native.iter().for_each(|id| all.insert(*id));
+        all
     }
 }
 
@@ -88,9 +90,11 @@ impl Port {
 
 impl Plan<'_> {
     /// Every VLAN of a port or group.
-    pub(super) fn vlans(&self) -> BTreeSet<u16> {
+    pub(super) fn vlans(&self) -> VlanIds {
         let lans = self.ports.iter().map(|port| &port.lan).chain(self.lags.iter().map(|l| &l.lan));
-        lans.flat_map(Lan::vlans).collect()
+        let mut all = VlanIds::default();
+        lans.for_each(|lan| all.extend(&lan.vlans()));
+        all
     }
 }
 
@@ -142,9 +146,8 @@ impl Plan<'_> {
         let subnet = needs.untagged.subnet();
         let native =
             subnet.and_then(|name| site.subnets.get(name)?.vlan.or(self.switch.native_vlan));
-        let tagged: BTreeSet<u16> =
-            needs.tagged.iter().copied().filter(|id| Some(*id) != native).collect();
-        if let Some(id) = native.filter(|id| needs.tagged.contains(id)) {
+        let tagged = needs.tagged.without(&native.into_iter().collect());
+        if let Some(id) = native.filter(|id| needs.tagged.contains(*id)) {
             let port = &needs.cable.port;
             self.losses
                 .push(format!("{port}: VLAN {id} both tagged and native for {}", needs.host));

@@ -67,7 +67,7 @@ impl Tables {
     }
 
     fn set_lan(&mut self, name: &str, lan: &Lan) {
-        for id in lan.vlans() {
+        for id in lan.vlans().iter() {
             let vlan = format!("Vlan{id}");
             self.set("VLAN", &vlan, json!({"vlanid": id.to_string()}));
             let mode = if lan.native == Some(id) { "untagged" } else { "tagged" };

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::Writer;
-use crate::model::{BondSpec, BridgeSpec, Millis, PortSpec, VlanProtocol, VxlanSpec};
+use crate::model::{BondSpec, BridgeSpec, Millis, PortSpec, VlanIds, VlanProtocol, VxlanSpec};
 use crate::network::bond::{self, Value, Written};
 use crate::network::links::{Kind, Link};
 
@@ -88,7 +88,7 @@ impl Writer<'_> {
         let own = spec.ports.get(&self.link.name);
         let is_brought = |own: &PortSpec| {
             let plain = PortSpec { tagged: own.tagged.clone(), ..PortSpec::default() };
-            *own == plain && own.tagged.iter().all(|id| ids.contains(id))
+            *own == plain && own.tagged.iter().all(|id| ids.contains(&id))
         };
         self.lose(own.is_some_and(|own| !is_brought(own)), "VLANs of the bridge itself");
         let seconds = |time: Option<Millis>| time.map(|time| time.0 / 1000);
@@ -126,12 +126,12 @@ impl Writer<'_> {
         let has_vlans = port.pvid.is_some() || !port.tagged.is_empty() || !port.untagged.is_empty();
         self.lose(has_vlans && !bridge.vlan_filtering, "VLANs without vlan-filtering");
         // What comes untagged goes untagged, and no other VLAN does.
-        let pvid: Vec<u16> = port.pvid.into_iter().collect();
+        let pvid: VlanIds = port.pvid.into_iter().collect();
         self.lose(port.untagged != pvid, "untagged VLANs that are not the pvid");
         if bridge.vlan_filtering {
             self.set_some("bridge-pvid", port.pvid);
-            let tagged = ranges(&port.tagged);
-            self.set_some("bridge-vids", (!tagged.is_empty()).then_some(tagged));
+            let tagged = (!port.tagged.is_empty()).then(|| port.tagged.joined(" "));
+            self.set_some("bridge-vids", tagged);
             self.set_some("bridge-pathcosts", port.cost);
         }
     }
@@ -139,37 +139,4 @@ impl Writer<'_> {
 
 fn yes(value: bool) -> &'static str {
     if value { "yes" } else { "no" }
-}
-
-/// VLAN ids with neighbours joined, such as `10 20-29`.
-fn ranges(ids: &[u16]) -> String {
-    let mut ids = ids.to_vec();
-    ids.sort_unstable();
-    ids.dedup();
-    let mut ranges: Vec<(u16, u16)> = Vec::new();
-    for id in ids {
-        match ranges.last_mut() {
-            Some((_, last)) if *last + 1 == id => *last = id,
-            _ => ranges.push((id, id)),
-        }
-    }
-    let text = |(first, last): (u16, u16)| match first == last {
-        true => first.to_string(),
-        false => format!("{first}-{last}"),
-    };
-    ranges.into_iter().map(text).collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::ranges;
-
-    #[test]
-    fn neighbouring_vlans_are_one_range() {
-        for (ids, text) in
-            [(&[][..], ""), (&[7], "7"), (&[20, 10, 21, 22, 4094, 20], "10 20-22 4094")]
-        {
-            assert_eq!(ranges(ids), text);
-        }
-    }
 }

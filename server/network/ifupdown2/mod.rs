@@ -12,7 +12,7 @@ use std::fmt::Display;
 
 use super::links::{HostNetwork, Kind, Link, Role};
 use super::losses::Losses;
-use super::{File, Format, networkd, settings_file};
+use super::{File, Format, extra, networkd, settings_file};
 use crate::model::{Eswitch, Family};
 
 /// glibc asks no more resolvers than these.
@@ -64,7 +64,7 @@ fn resolvers(host: &HostNetwork, losses: &mut Losses) -> Option<File> {
         text.push_str(&format!("nameserver {}\n", server.address));
     }
     let file = File::of(Format::Ifupdown2, "resolv.conf", text);
-    Some(File { directory: Some("/etc"), ..file })
+    Some(File { directory: Some("/etc".into()), ..file })
 }
 
 /// One interface under construction.
@@ -116,6 +116,7 @@ impl Writer<'_> {
             word = self.addresses(Family::Ipv4);
             self.routes();
         }
+        self.extra();
         let first = self.take();
         let mut text = match self.link.kind {
             // It stands there already.
@@ -131,6 +132,17 @@ impl Writer<'_> {
             }
         }
         text
+    }
+
+    /// What an operator adds: the last lines of the interface's first stanza.
+    fn extra(&mut self) {
+        let attributes = &self.link.settings.extra.interfaces;
+        if !attributes.is_empty() {
+            self.lines.push(format!("\t{}\n", extra::COMMENT));
+        }
+        for (attribute, value) in attributes {
+            value.lines().for_each(|line| self.set(attribute, line));
+        }
     }
 
     fn take(&mut self) -> String {

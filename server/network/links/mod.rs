@@ -12,8 +12,8 @@ use ipnet::IpNet;
 use super::bgp::Bgp;
 use super::source_nat::SourceNat;
 use crate::model::{
-    AddressRole, BondSpec, BridgeSpec, Defaults, Family, IpvlanSpec, LinkMac, LinkSettings, Mac,
-    MacvlanSpec, MatchBy, NicSpec, SharedAddress, VlanProtocol, VxlanSpec,
+    AddressRole, BondSpec, BridgeSpec, Defaults, ExtraFile, Family, IpvlanSpec, LinkMac,
+    LinkSettings, Mac, MacvlanSpec, MatchBy, NicSpec, SharedAddress, VlanProtocol, VxlanSpec,
 };
 
 pub use layer3::{Borne, Computed, Layer3, NotComputed, NotComputedCause};
@@ -40,6 +40,8 @@ pub struct HostNetwork {
     pub allow: Vec<String>,
     /// Kernel settings, by name.
     pub sysctls: BTreeMap<String, String>,
+    /// Whole files that the profile adds, by path.
+    pub extra_files: IndexMap<String, ExtraFile>,
     /// The links by name: NICs in the order of the slots, then bonds, VLANs, bridges.
     pub links: IndexMap<String, Link>,
 }

@@ -43,8 +43,8 @@ fn is_without_mtu(kind: &Kind) -> bool {
     matches!(kind, Kind::Vrf(_) | Kind::Dummy | Kind::Loopback)
 }
 
-/// Gives every bond and bridge the permanent MAC of its first NIC, and every MACVLAN one made
-/// of it, unless the profile leaves the choice to others. Without one networkd hashes the name
+/// Gives every bond and bridge the permanent MAC of its first NIC, and every MACVLAN and VXLAN
+/// one made of it, unless the profile leaves the choice to others. Without one networkd hashes the name
 /// with the machine-id, which cloned images share.
 pub(super) fn set_macs(network: &mut HostNetwork) {
     let mut macs: Vec<Option<Mac>> = vec![None; network.links.len()];
@@ -60,8 +60,16 @@ pub(super) fn set_macs(network: &mut HostNetwork) {
             Kind::Bridge(spec) => &spec.interfaces,
             Kind::Macvlan(spec) => std::slice::from_ref(&spec.link),
             Kind::Ipvlan(spec) => std::slice::from_ref(&spec.link),
-            // A tunnel's end is not a NIC's: two tunnels over one NIC must not share a MAC.
-            Kind::Vxlan { .. } | Kind::Vrf(_) | Kind::Dummy => continue,
+            // A tunnel's end is not a NIC's: two tunnels over one NIC must not share a MAC. Nor may
+            // two hosts: networkd makes one of the machine-id, which cloned images share, and two
+            // such ends never hear each other.
+            Kind::Vxlan { spec, .. } => {
+                let below = network.links.get_index_of(&spec.link).and_then(|at| macs[at]);
+                let nic = below.or_else(|| macs.iter().copied().flatten().next());
+                macs[index] = nic.map(|nic| derived_mac(nic, &network.links[index].name));
+                continue;
+            }
+            Kind::Vrf(_) | Kind::Dummy => continue,
             Kind::Veth { .. } | Kind::Loopback => continue,
         };
         let mac = |name: &String| macs[network.links.get_index_of(name)?];
@@ -75,7 +83,7 @@ pub(super) fn set_macs(network: &mut HostNetwork) {
         |link: &&mut Link| link.settings.mac_policy().unwrap_or(usual) == MacPolicy::Inherit;
     for (link, mac) in network.links.values_mut().zip(macs).filter(|(link, _)| inherits(link)) {
         link.mac = link.mac.or_else(|| match link.kind {
-            Kind::Bond(_) | Kind::Bridge(_) => mac,
+            Kind::Bond(_) | Kind::Bridge(_) | Kind::Vxlan { .. } => mac,
             Kind::Macvlan(_) => mac.map(|nic| derived_mac(nic, &link.name)),
             _ => None,
         });

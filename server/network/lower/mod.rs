@@ -58,6 +58,7 @@ pub(super) fn lower_with(
         source_nat: Vec::new(),
         allow: source.profile.allow.clone(),
         sysctls: Default::default(),
+        extra_files: source.profile.extra.files.clone(),
         links: source.links(),
     };
     set_masters(&mut network, source.profile);

@@ -1,11 +1,11 @@
 //! The sections of a keyfile that are particular to one kind of link. Pure.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::{Keyfile, uuid};
 use crate::model::{
-    BondSpec, BridgeSpec, MacvlanMode, MacvlanSpec, Millis, PortSpec, VlanProtocol, VxlanSpec,
+    BondSpec, BridgeSpec, MacvlanMode, MacvlanSpec, Millis, PortSpec, VlanIds, VlanProtocol,
+    VxlanSpec,
 };
 use crate::network::bond::{self, Value, Written};
 use crate::network::links::Kind;
@@ -132,14 +132,23 @@ impl Keyfile<'_> {
     }
 }
 
-/// A port's VLANs, such as `10 pvid untagged,20`; none for a port without.
+/// A port's VLANs, such as `10 pvid untagged,20-29`; none for a port without.
 fn vlans(port: &PortSpec) -> Option<String> {
-    let mut flags: BTreeMap<u16, &str> = port.tagged.iter().map(|id| (*id, "")).collect();
-    flags.extend(port.untagged.iter().map(|id| (*id, " untagged")));
-    if let Some(id) = port.pvid {
-        let untagged = port.untagged.contains(&id);
-        flags.insert(id, if untagged { " pvid untagged" } else { " pvid" });
+    let pvid: VlanIds = port.pvid.into_iter().collect();
+    let plain = port.tagged.without(&port.untagged).without(&pvid);
+    let untagged = port.untagged.without(&pvid);
+    let mut ranges: Vec<(u16, String)> = Vec::new();
+    for (ids, flags) in [(plain, ""), (untagged, " untagged")] {
+        for range in ids.ranges() {
+            let text = VlanIds::from(range.clone()).to_string();
+            ranges.push((*range.start(), format!("{text}{flags}")));
+        }
     }
-    let texts: Vec<String> = flags.into_iter().map(|(id, flags)| format!("{id}{flags}")).collect();
+    if let Some(id) = port.pvid {
+        let flags = if port.untagged.contains(id) { " pvid untagged" } else { " pvid" };
+        ranges.push((id, format!("{id}{flags}")));
+    }
+    ranges.sort();
+    let texts: Vec<String> = ranges.into_iter().map(|(_, text)| text).collect();
     (!texts.is_empty()).then(|| texts.join(","))
 }

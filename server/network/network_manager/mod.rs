@@ -11,7 +11,7 @@ use sha1::{Digest, Sha1};
 use super::links::{HostNetwork, Kind, Link, Role};
 use super::losses::Losses;
 use super::unit::Unit;
-use super::{File, Format, networkd};
+use super::{File, Format, extra, networkd};
 use crate::model::{DnsOverTls, EmitLldp, Eswitch, Mac, MacPolicy, MatchBy, NicSpec, ReceiveLldp};
 
 /// The namespace of the connections' UUIDs, a random one.
@@ -24,6 +24,7 @@ pub(super) fn render(host: &HostNetwork, losses: &mut Losses) -> Vec<File> {
     files.push(settings(host));
     for link in host.links.values().filter(managed) {
         let text = Keyfile { host, link, unit: Unit::default(), losses }.write();
+        let text = extra::merged(text, &link.settings.extra.keyfile);
         let name = format!("{}.nmconnection", link.name);
         files.push(File::of(Format::NetworkManager, name, text));
     }
@@ -54,7 +55,7 @@ fn settings(host: &HostNetwork) -> File {
     }
     File {
         name: "90-rackstrap-devices.conf".into(),
-        directory: Some("/etc/NetworkManager/conf.d"),
+        directory: Some("/etc/NetworkManager/conf.d".into()),
         mode: 0o644,
         text: unit.finish(),
     }

@@ -26,7 +26,8 @@ fn left_alone(host: &HostNetwork, link: &Link) -> String {
 }
 
 fn nic(host: &HostNetwork, link: &Link) -> Option<String> {
-    let nic = link.nic.as_ref().filter(|nic| nic.needs_link_file())?;
+    let is_extended = !link.settings.extra.link.is_empty();
+    let nic = link.nic.as_ref().filter(|nic| nic.needs_link_file() || is_extended)?;
     let Kind::Nic(mac) = link.kind else { return None };
     let mut unit = begin(host);
     unit.section("Match");

@@ -7,7 +7,7 @@ mod network;
 
 use super::links::{HostNetwork, Kind, Link, Role};
 use super::losses::Losses;
-use super::{File, Format, unit};
+use super::{File, Format, extra, unit};
 use crate::model::{Defaults, Eswitch};
 
 /// The files of a host: for every link a `.link` where udev has to set something, a `.netdev`
@@ -35,7 +35,7 @@ pub(super) fn settings(host: &HostNetwork) -> Option<File> {
         unit.set("ManageForeignRoutingPolicyRules", "no");
     }
     let file = File::of(Format::Networkd, "90-rackstrap-bgp.conf", unit.finish());
-    Some(File { directory: Some("/etc/systemd/networkd.conf.d"), ..file })
+    Some(File { directory: Some("/etc/systemd/networkd.conf.d".into()), ..file })
 }
 
 /// The `.link` files alone, which are udev's whatever brings the links up.
@@ -46,14 +46,17 @@ pub(super) fn link_files(host: &HostNetwork) -> Vec<File> {
 
 fn link_file(host: &HostNetwork, link: &Link) -> Option<File> {
     let name = format!("{}.link", stem(host, link));
-    Some(File::of(Format::Networkd, name, link::render(host, link)?))
+    let text = extra::merged(link::render(host, link)?, &link.settings.extra.link);
+    Some(File::of(Format::Networkd, name, text))
 }
 
 fn files(host: &HostNetwork, link: &Link) -> Vec<File> {
     let stem = stem(host, link);
     let file = |ending, text| File::of(Format::Networkd, format!("{stem}.{ending}"), text);
-    let netdev = netdev::render(host, link).map(|text| file("netdev", text));
-    let network = file("network", network::render(host, link));
+    let added = &link.settings.extra;
+    let netdev = netdev::render(host, link).map(|text| extra::merged(text, &added.netdev));
+    let netdev = netdev.map(|text| file("netdev", text));
+    let network = file("network", extra::merged(network::render(host, link), &added.network));
     link_file(host, link).into_iter().chain(netdev).chain([network]).collect()
 }
 

@@ -189,10 +189,12 @@ fn port(unit: &mut Unit, host: &HostNetwork, link: &Link) {
 fn vlans(unit: &mut Unit, port: &PortSpec) {
     unit.section("BridgeVLAN");
     unit.set_some("PVID", port.pvid);
-    for id in &port.untagged {
-        unit.set("EgressUntagged", id);
-    }
-    for id in &port.tagged {
-        unit.set("VLAN", id);
+    for (key, ids) in [("EgressUntagged", &port.untagged), ("VLAN", &port.tagged)] {
+        for range in ids.ranges() {
+            match range.start() == range.end() {
+                true => unit.set(key, range.start()),
+                false => unit.set(key, format!("{}-{}", range.start(), range.end())),
+            }
+        }
     }
 }

@@ -25,11 +25,12 @@ macro_rules! ready {
 }
 
 /// Every profile that comes with the program.
-pub static READY_PROFILES: [ReadyProfile; 8] = ready![
+pub static READY_PROFILES: [ReadyProfile; 9] = ready![
     "bond",
     "bond-vlan",
     "bond-vlan-bridge",
     "microcloud",
+    "proxmox",
     "rails",
     "two-nics",
     "service",

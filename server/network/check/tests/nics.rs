@@ -4,6 +4,11 @@ use super::{BRIDGE, Case};
 
 #[rustfmt::skip] // a table: a case a line
 pub(super) const ERRORS: &[Case] = &[
+    ("N176", "{interfaces: [vlan500],", "{interfaces: [vlan500], extra: {network: {\"Network]\": {DHCP: \"no\"}}},", "profiles.hypervisor.bridges.br0.extra", "has a section \"Network]\""),
+    ("N176", "{interfaces: [vlan500],", "{interfaces: [vlan500], extra: {network: {Network: {\"DHCP=yes\": \"no\"}}},", "profiles.hypervisor.bridges.br0.extra", "has a key \"DHCP=yes\""),
+    ("N176", "{interfaces: [vlan500],", "{interfaces: [vlan500], extra: {link: {Link: {Alias: x}}},", "profiles.hypervisor.bridges.br0.extra", "only a NIC has a .link file"),
+    ("N176", "    bonds:", "    nics: {eth5: {extra: {netdev: {NetDev: {Name: x}}}}}\n    bonds:", "profiles.hypervisor.nics.eth5.extra", "networkd does not make eth5"),
+    ("N176", "    bonds:", "    extra: {files: {etc/x: {text: x}}}\n    bonds:", "profiles.hypervisor.extra", "needs an absolute path"),
     ("N104", "{interfaces: [vlan500],", "{interfaces: [vlan500], macaddress: \"01:00:5e:00:00:01\",", "profiles.hypervisor.bridges.br0.macaddress", "expected a non-zero unicast address"),
     ("N104", "    vlans:", "    veths: {a: {peer: b, peer-macaddress: \"03:00:00:00:00:01\"}, b: {peer: a}}\n    vlans:", "profiles.hypervisor.veths.a.macaddress", "expected a non-zero unicast address"),
     ("N104", "aa:00:03", "aa:00:01", "hosts.n2.nics.eth0", "belongs to eth0 of n1 and to eth0 of n2"),
