@@ -123,6 +123,7 @@ const ROOMS: [Room; 30] = [
             "serve",
             "logs",
             "lab",
+            "live",
             "agent",
         ],
         &[],

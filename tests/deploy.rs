@@ -40,3 +40,9 @@ fn installs(firmware: &str, layout: &str, top: &str) {
 fn a_uefi_host_gets_its_disk_image_once_and_boots_from_its_disk() {
     installs("uefi", "bond-vlan-bridge", "virbr0");
 }
+
+#[test]
+#[ignore = "a whole guest, installed and powered on again"]
+fn a_bios_host_gets_its_disk_image_once_and_boots_from_its_disk() {
+    installs("bios", "bond-vlan-bridge", "virbr0");
+}

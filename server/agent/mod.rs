@@ -18,6 +18,7 @@ use crate::deploy::disk::{self, Disk, Refusal};
 use crate::deploy::partitions;
 use crate::deploy::{Plan, StepReport};
 use crate::lifecycle::event::DeployStep;
+use crate::lifecycle::install::InstallTask;
 use client::{Answer, Client};
 
 /// How long to ask for the plan, and to say how it ended.
@@ -78,14 +79,20 @@ impl<T, E: Into<std::io::Error>> About<T> for Result<T, E> {
 async fn deploy() -> anyhow::Result<ExitCode> {
     let line = std::fs::read_to_string("/proc/cmdline")?;
     let client = Client::of_command_line(&line)?;
-    let outcome = install(&client).await;
+    let outcome = carry_out(&client).await;
     let text = match &outcome {
-        Ok(done) => format!("installed: {done}"),
+        Ok(Outcome::Installed(done)) => format!("installed: {done}"),
+        Ok(Outcome::Erased(disks)) => format!("erased: {}", disks.join("; ")),
         Err(error) => format!("failed: {error}"),
     };
     println!("rackstrap: {text}");
     let told = report(&client, &text).await;
     match (outcome, told) {
+        (Ok(Outcome::Erased(_)), true) => {
+            // It would ask the network for something to boot, for ever.
+            tools::power_off()?;
+            Ok(ExitCode::SUCCESS)
+        }
         (Ok(_), true) => {
             tools::reboot()?;
             Ok(ExitCode::SUCCESS)
@@ -136,15 +143,25 @@ impl fmt::Display for Done {
     }
 }
 
-async fn install(client: &Client) -> Result<Done, DeployError> {
+/// How it ended.
+enum Outcome {
+    Installed(Done),
+    /// What was done to each disk.
+    Erased(Vec<String>),
+}
+
+async fn carry_out(client: &Client) -> Result<Outcome, DeployError> {
     let began = Instant::now();
     let plan = plan(client).await?;
     let disks = tokio::task::spawn_blocking(inspect::settled_disks)
         .await
         .map_err(std::io::Error::other)
         .about("the disks")??;
+    if plan.task == InstallTask::Erase {
+        return erase(client, &disks).await;
+    }
     let disk = disk::select(&plan.disk, &disks)?;
-    disk::check_data(disk, plan.erase)?;
+    disk::check_data(disk, plan.task.erases())?;
     let head = client.head(&plan.source).await?;
     let image = stream::Image::of(&plan.source, &head)?;
     disk::check_size(disk, image.unpacked_bytes)?;
@@ -158,7 +175,7 @@ async fn install(client: &Client) -> Result<Done, DeployError> {
         .step(&StepReport { disk: Some(name.clone()), ..StepReport::of(DeployStep::Partition) })
         .await;
     tools::wipe(disk)?;
-    let bytes = stream::write(client, &plan.source, image, disk).await?;
+    let bytes = stream::write(client, &plan.source, image, disk, &tools::device(disk)).await?;
     client
         .step(&StepReport { disk: Some(name.clone()), ..StepReport::of(DeployStep::Configure) })
         .await;
@@ -168,7 +185,26 @@ async fn install(client: &Client) -> Result<Done, DeployError> {
         tokio::task::spawn_blocking(move || configure::configure(&own, &of_host, &url, &mac));
     warnings.extend(configured.await.map_err(std::io::Error::other).about("configuring")??);
     let seconds = began.elapsed().as_secs();
-    Ok(Done { image: plan.image, disk: name, bytes, seconds, warnings })
+    Ok(Outcome::Installed(Done { image: plan.image, disk: name, bytes, seconds, warnings }))
+}
+
+/// Erases every disk that an image could be written to.
+async fn erase(client: &Client, disks: &[Disk]) -> Result<Outcome, DeployError> {
+    let own = disk::all_to_erase(disks)?;
+    if let Answer::Refused(why) = ask_to_begin(client).await? {
+        return Err(client::ClientError::Refused(why).into());
+    }
+    let mut erased = Vec::new();
+    for disk in own {
+        let step = StepReport { disk: Some(disk.to_string()), ..StepReport::of(DeployStep::Erase) };
+        client.step(&step).await;
+        let (began, disk) = (Instant::now(), disk.clone());
+        let name = disk.to_string();
+        let method = tokio::task::spawn_blocking(move || tools::erase(&disk));
+        let method = method.await.map_err(std::io::Error::other).about("erasing")??;
+        erased.push(format!("{name} {method} in {} s", began.elapsed().as_secs()));
+    }
+    Ok(Outcome::Erased(erased))
 }
 
 /// Asks for the plan until it comes: the network may still be on its way up.

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +19,6 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, interval, sleep, timeout};
 
 use super::client::{Client, ClientError};
-use super::tools;
 use crate::deploy::disk::{self, Disk, Refusal};
 use crate::deploy::image_format::{ImageFormat, NotAnImage};
 use crate::deploy::partitions;
@@ -112,13 +112,13 @@ pub(crate) async fn write(
     source: &Source,
     image: Image,
     disk: &Disk,
+    device: &Path,
 ) -> Result<u64, StreamError> {
-    let device = tools::device(disk);
     let file = File::options()
         .write(true)
         // Refused while anything else has the disk.
         .custom_flags(OFlag::O_EXCL.bits())
-        .open(&device)
+        .open(device)
         .map_err(|error| StreamError::Open(device.display().to_string(), error))?;
     let writer = ImageWriter::new(Device(file), disk.bytes);
     let (pieces, incoming) = mpsc::channel(WAITING);
@@ -295,4 +295,168 @@ fn pass(
         take(&piece)?;
     }
     Ok((bytes, hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+    use std::sync::Mutex;
+
+    use axum::Router;
+    use axum::body::Body;
+    use axum::extract::State;
+    use axum::http::{HeaderMap, StatusCode, header};
+    use axum::response::{IntoResponse, Response};
+    use axum::routing::get;
+
+    use super::*;
+
+    /// What the server sends: the file, and how it misbehaves.
+    struct Served {
+        file: Vec<u8>,
+        /// Where each connection breaks, in order; then none does.
+        breaks: Mutex<Vec<usize>>,
+        /// How many requests there were for its first byte.
+        starts: AtomicU64,
+    }
+
+    async fn send(State(served): State<Arc<Served>>, headers: HeaderMap) -> Response {
+        let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
+        let from =
+            range.and_then(|range| range.strip_prefix("bytes=")?.split('-').next()?.parse().ok());
+        let from: usize = from.unwrap_or(0);
+        served.starts.fetch_add(u64::from(from == 0), Ordering::Relaxed);
+        let rest = served.file[from..].to_vec();
+        let broken = served.breaks.lock().unwrap().pop();
+        let pieces: Vec<std::io::Result<Bytes>> = match broken {
+            None => vec![Ok(rest.into())],
+            Some(at) => {
+                let cut = Bytes::copy_from_slice(&rest[..at.min(rest.len())]);
+                vec![Ok(cut), Err(std::io::Error::other("cut"))]
+            }
+        };
+        let status = if from > 0 { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+        // A piece has to leave before the connection breaks.
+        let pieces = futures_util::stream::iter(pieces).then(|piece| async {
+            if piece.is_err() {
+                sleep(Duration::from_millis(200)).await;
+            }
+            piece
+        });
+        (status, Body::from_stream(pieces)).into_response()
+    }
+
+    /// A disk image of 9 MiB with a master boot record, a run of zeros, and bytes that do not repeat.
+    fn raw() -> Vec<u8> {
+        let byte = |at: usize| (at as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0];
+        let mut image: Vec<u8> = (0..9 << 20).map(byte).collect();
+        image[4 << 20..8 << 20].fill(0);
+        image[510..512].copy_from_slice(&[0x55, 0xaa]);
+        image
+    }
+
+    fn packed(program: &str, image: &[u8]) -> Vec<u8> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("image");
+        fs::write(&path, image).unwrap();
+        Command::new(program).args(["-c", "-q"]).arg(&path).output().unwrap().stdout
+    }
+
+    fn digest(bytes: &[u8]) -> String {
+        Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    struct Written {
+        outcome: Result<u64, StreamError>,
+        disk: Vec<u8>,
+        starts: u64,
+    }
+
+    const DISK: usize = 12 << 20;
+
+    async fn written(file: Vec<u8>, breaks: &[usize], change: impl FnOnce(&mut Source)) -> Written {
+        let directory = tempfile::tempdir().unwrap();
+        let device: PathBuf = directory.path().join("disk");
+        fs::write(&device, vec![9; DISK]).unwrap();
+        let breaks = Mutex::new(breaks.iter().rev().copied().collect());
+        let mut source = Source {
+            path: "/files/image".into(),
+            bytes: file.len() as u64,
+            sha256: Some(digest(&file)),
+        };
+        change(&mut source);
+        let served = Arc::new(Served { file, breaks, starts: AtomicU64::new(0) });
+        let routes = Router::new().route("/files/image", get(send)).with_state(served.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move { axum::serve(listener, routes).await });
+        let line = format!("rackstrap.url={base} rackstrap.token=t BOOTIF=01-52-54-00-aa-00-01");
+        let client = Client::of_command_line(&line).unwrap();
+        let format = ImageFormat::of(&served.file[..1024]).unwrap();
+        let image = Image { format, unpacked_bytes: None };
+        let disk =
+            Disk { name: "test".into(), bytes: DISK as u64, sector_bytes: 512, ..Disk::default() };
+        let outcome = write(&client, &source, image, &disk, &device).await;
+        server.abort();
+        let starts = served.starts.load(Ordering::Relaxed);
+        Written { outcome, disk: fs::read(&device).unwrap(), starts }
+    }
+
+    #[tokio::test]
+    async fn an_image_comes_whole_however_it_is_compressed() {
+        let image = raw();
+        let files =
+            [image.clone(), packed("zstd", &image), packed("xz", &image), packed("gzip", &image)];
+        for file in files {
+            let format = ImageFormat::of(&file[..1024]);
+            let written = written(file, &[], |_| {}).await;
+            assert_eq!(written.outcome.unwrap(), image.len() as u64, "{format:?}");
+            assert!(written.disk[..image.len()] == image[..], "{format:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_breaks_goes_on_where_it_broke() {
+        let image = raw();
+        let file = packed("zstd", &image);
+        let written = written(file, &[0, 100_000, 1], |_| {}).await;
+        assert_eq!(written.outcome.unwrap(), image.len() as u64);
+        assert!(written.disk[..image.len()] == image[..]);
+        assert_eq!(written.starts, 2, "only what had not come is asked for again");
+    }
+
+    #[tokio::test]
+    async fn an_image_that_is_not_whole_leaves_nothing_that_boots() {
+        let image = raw();
+        let zstd = packed("zstd", &image);
+        let mut damaged = zstd.clone();
+        let middle = damaged.len() / 2;
+        damaged[middle] ^= 0xff;
+        let trailing = [&zstd[..], b"trailing"].concat();
+        let large = vec![[1; 1 << 20].to_vec(); 13].concat();
+        let mut large_raw = image.clone();
+        large_raw.extend(&large);
+        let cut = |file: &[u8]| file[..file.len() - 1000].to_vec();
+        let cases = [
+            ("truncated zstd", cut(&zstd), None, "damaged: "),
+            ("truncated xz", cut(&packed("xz", &image)), None, "damaged: "),
+            ("truncated gzip", cut(&packed("gzip", &image)), None, "damaged: "),
+            ("damaged", damaged, None, "damaged: "),
+            ("trailing bytes", trailing, None, "damaged: "),
+            ("wrong digest", zstd.clone(), Some("0".repeat(64)), "SHA-256 is"),
+            ("wrong digest, raw", image.clone(), Some("0".repeat(64)), "SHA-256 is"),
+            ("too large", packed("zstd", &large_raw), None, "larger than the disk"),
+            ("too large, raw", large_raw.clone(), None, "larger than the disk"),
+        ];
+        for (name, file, sha256, expected) in cases {
+            let written = written(file, &[], |source| {
+                source.sha256 = sha256.or_else(|| source.sha256.clone());
+            });
+            let written = written.await;
+            let error = written.outcome.unwrap_err().to_string();
+            assert!(error.contains(expected), "{name}: {error}");
+            assert!(written.disk[..1 << 20].iter().all(|byte| *byte == 9), "{name}");
+        }
+    }
 }

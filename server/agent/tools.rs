@@ -145,6 +145,32 @@ impl Drop for Mounted {
     }
 }
 
+/// Overwrites a whole disk with zeros, and says how. The kernel has the disk do it where it can.
+/// What a disk keeps in blocks that it has replaced is out of reach of this.
+pub(crate) fn erase(disk: &Disk) -> Result<&'static str, DeployError> {
+    wipe(disk)?;
+    let device = device(disk).display().to_string();
+    run(&["blkdiscard", "--force", "--zeroout", &device])?;
+    let mut block = vec![1; 1 << 20];
+    let file = File::open(&device).about(&device)?;
+    for part in 0..16 {
+        use std::os::unix::fs::FileExt;
+        let at = (disk.bytes / 16 * part).min(disk.bytes.saturating_sub(1 << 20));
+        file.read_exact_at(&mut block, at).about(&device)?;
+        if block.iter().any(|byte| *byte != 0) {
+            let error = std::io::Error::other(format!("byte {at} ff. are not zero"));
+            return Err(error).about(format_args!("{device} is not erased"));
+        }
+    }
+    reread(disk)?;
+    Ok("overwritten with zeros, 16 places read back")
+}
+
+/// Switches the host off.
+pub(crate) fn power_off() -> Result<(), DeployError> {
+    Ok(run(&["systemctl", "poweroff"]).map(drop)?)
+}
+
 /// Restarts the host.
 pub(crate) fn reboot() -> Result<(), DeployError> {
     nix::unistd::sync();

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 use crate::cli::context::{Context, author, moment, operator, table};
 use crate::cli::nouns::{self, Listed, Name, Remove, Set, or_dash};
-use crate::inventory::{ChangeError, EventFilter, Snapshot};
+use crate::inventory::{ChangeError, EventFilter, InstallError, InstallRequest, Snapshot};
+use crate::lifecycle::gate;
+use crate::lifecycle::install::InstallTask;
 use crate::lifecycle::{Event, HostState, HostStatus};
 use crate::model::{Host, Noun};
 use crate::profile::ResolvedSite;
@@ -27,8 +29,22 @@ pub(super) enum HostCommand {
     Rename(Rename),
     /// Arm a host: its next boot installs its image (boot: once) and erases its disk
     Install(Install),
+    /// Arm a host: its next boot erases the data on the disk of its disk image, and installs it
+    Reinstall(Erase),
+    /// Arm a host: its next boot erases all of its disks and switches it off
+    Erase(Erase),
     /// Remove hosts
     Remove(Remove),
+}
+
+/// `rackstrap host reinstall` and `rackstrap host erase`.
+#[derive(Debug, Args)]
+pub(super) struct Erase {
+    /// Name or MAC address
+    name: String,
+    /// The host's name once more, because its data are lost
+    #[arg(long, value_name = "NAME")]
+    confirm: Option<String>,
 }
 
 /// `rackstrap host rename`.
@@ -62,6 +78,8 @@ impl HostCommand {
             Self::Set(set) => nouns::set_by(&context, set, site_file::set_host).await,
             Self::Rename(rename) => self::rename(&context, rename).await,
             Self::Install(install) => self::install(&context, install).await,
+            Self::Reinstall(erase) => self::erase(&context, InstallTask::Reinstall, erase).await,
+            Self::Erase(erase) => self::erase(&context, InstallTask::Erase, erase).await,
             Self::Remove(remove) => nouns::remove::<Host>(&context, remove).await,
         }
     }
@@ -174,6 +192,37 @@ async fn install(context: &Context, install: Install) -> anyhow::Result<ExitCode
             moment(done.armed_until * 1000),
             done.image
         ),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn erase(context: &Context, task: InstallTask, erase: Erase) -> anyhow::Result<ExitCode> {
+    let inventory = context.inventory().await?;
+    let snapshot = inventory.snapshot();
+    let name = name_of(&snapshot, &erase.name);
+    let (_, host) = nouns::find::<Host>(&snapshot.site, name)?;
+    let touched = match task {
+        InstallTask::Erase => "all of its disks".to_owned(),
+        _ if host.disk.is_empty() => "its only disk".to_owned(),
+        _ => format!("the disk that matches {}", json!(host.disk)),
+    };
+    if let Err(refusal) = gate::check_confirmed(task, name, erase.confirm.as_deref()) {
+        bail!("{refusal} (--confirm {name}); it erases {touched}");
+    }
+    let operator = operator();
+    let request = InstallRequest { host: name, author: author(&operator), task, dry_run: false };
+    let armed = inventory.arm_install_if(request, |_| Ok::<(), InstallError>(())).await?;
+    inventory.events.settle().await;
+    context.print(&armed, || {
+        let then = match task {
+            InstallTask::Erase => "and switches it off".to_owned(),
+            _ => format!("and installs {}", armed.image),
+        };
+        format!(
+            "{name} is armed until {}: its next boot erases {touched} {then}\n\
+             Cancel with: rackstrap host install {name} --cancel\n",
+            moment(armed.armed_until * 1000)
+        )
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::cli::context::{
     Context, change, is_interactive, moment, operator, print, status, table,
 };
+use crate::cli::image_build::Build;
 use crate::cli::nouns::{self, Listed, Name, Remove, Set, or_dash};
 use crate::cli::outcome::{print_outcome, refuse_change};
 use crate::images::{
@@ -35,6 +36,8 @@ pub(crate) enum ImageCommand {
     Show(Name),
     /// Copy files into the store and add an image that boots them
     Add(Box<Add>),
+    /// Build the live system, or a Debian disk image, of Debian packages
+    Build(Build),
     /// Set keys of an image, or add one whose files are below files_dir already
     Set(Set),
     /// Compare the files of images with the SHA-256 of what was added
@@ -115,6 +118,7 @@ impl ImageCommand {
             Self::List => list(&context).await,
             Self::Show(Name { name }) => show(&context, &name).await,
             Self::Add(add) => add.run(&context).await,
+            Self::Build(build) => build.run(&context).await,
             Self::Set(set) => nouns::set::<Image>(&context, set).await,
             Self::Verify(verify) => verify.run(&context).await,
             Self::Prune(prune) => prune.run(&context).await,

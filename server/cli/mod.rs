@@ -11,6 +11,7 @@ mod fix;
 mod formats;
 mod host;
 mod image;
+mod image_build;
 mod import;
 mod init;
 mod keys;

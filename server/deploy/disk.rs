@@ -185,6 +185,18 @@ pub(crate) fn select<'a>(rule: &DiskRule, disks: &'a [Disk]) -> Result<&'a Disk,
     }
 }
 
+/// Every disk that is to be erased: all that an image could be written to. None if one is in use.
+pub(crate) fn all_to_erase(disks: &[Disk]) -> Result<Vec<&Disk>, Refusal> {
+    let fit: Vec<&Disk> = disks.iter().filter(|disk| disk.unfit().is_none()).collect();
+    if fit.is_empty() {
+        return Err(Refusal::NoDisk(Vec::new()));
+    }
+    match fit.iter().find(|disk| !disk.used_by.is_empty()) {
+        Some(disk) => Err(Refusal::Busy { disk: disk.to_string(), used_by: disk.used_by.clone() }),
+        None => Ok(fit),
+    }
+}
+
 /// Refuses to overwrite data, unless erasing it was asked for.
 pub(crate) fn check_data(disk: &Disk, may_erase: bool) -> Result<(), Refusal> {
     if may_erase || disk.signatures.is_empty() {
@@ -290,6 +302,11 @@ mod tests {
         let refused = check_data(&full, false).unwrap_err().to_string();
         assert!(refused.contains("has data: ext4 on sda1 (label data)"), "{refused}");
         assert_eq!(check_data(&full, true), Ok(()));
+        let usb = Disk { is_usb: true, ..full.clone() };
+        let two = [usb, full.clone()];
+        let all = all_to_erase(&two).unwrap();
+        assert_eq!(all, [&two[1]], "a USB disk is not the host's");
+        assert!(all_to_erase(&two[..1]).is_err());
         assert_eq!(check_size(&full, Some(240 * GB)), Ok(()));
         assert_eq!(check_size(&full, None), Ok(()));
         let refused = check_size(&full, Some(240 * GB + 1)).unwrap_err().to_string();

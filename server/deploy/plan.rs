@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::lifecycle::install::InstallTask;
 use crate::model::DiskRule;
 
 /// What is to be done to a host.
@@ -17,8 +18,8 @@ pub(crate) struct Plan {
     pub source: Source,
     /// Which disk it is written to.
     pub disk: DiskRule,
-    /// Whether data on that disk may be erased.
-    pub erase: bool,
+    /// What is to be done.
+    pub task: InstallTask,
     /// The host's files, such as those of systemd-networkd.
     pub files: Vec<PlanFile>,
 }

@@ -10,7 +10,7 @@ use crate::inventory::{Error, Inventory, Snapshot, now_ms};
 use crate::lifecycle::EventData;
 use crate::lifecycle::audit::{Action, Author};
 use crate::lifecycle::gate::{self, ArmRefusal, Asker, Verdict};
-use crate::lifecycle::install::{Install, InstallReport, ReportRefusal, ScriptStep};
+use crate::lifecycle::install::{Install, InstallReport, InstallTask, ReportRefusal, ScriptStep};
 use crate::model::{Host, InstallBegins};
 
 /// The length of a boot's token: 186 bits. iPXE and kernel command lines take its letters as they are.
@@ -49,6 +49,8 @@ pub struct InstallRequest<'a> {
     pub host: &'a str,
     /// The user or token.
     pub author: Author<'a>,
+    /// What the host is armed for.
+    pub task: InstallTask,
     /// Only find out whether it is possible.
     pub dry_run: bool,
 }
@@ -73,19 +75,30 @@ impl From<sqlx::Error> for InstallError {
     }
 }
 
-type Row = (String, String, String, i64, String, i64, Option<String>, i64, String);
+type Row = (String, String, String, i64, String, i64, Option<String>, i64, String, String);
 
 fn read_row(row: Row) -> Result<(String, Install), Error> {
-    let (host, image, state, since, armed_by, armed_until, token_hash, token_until, reason) = row;
+    let (host, image, state, since, armed_by, armed_until, token_hash, token_until, reason, task) =
+        row;
+    let task = task.parse().map_err(|error| Error::unreadable("install", &host, error))?;
     let state = state.parse().map_err(|error| Error::unreadable("install", &host, error))?;
-    let install =
-        Install { image, state, since, armed_by, armed_until, token_hash, token_until, reason };
+    let install = Install {
+        image,
+        task,
+        state,
+        since,
+        armed_by,
+        armed_until,
+        token_hash,
+        token_until,
+        reason,
+    };
     Ok((host, install))
 }
 
 async fn find(transaction: &mut Transaction, host: &str) -> Result<Option<Install>, Error> {
     const FIND: &str = "SELECT host, image, state, since, armed_by, armed_until, token_hash,
-         token_until, reason FROM installs WHERE host = $1";
+         token_until, reason, task FROM installs WHERE host = $1";
     let row: Option<Row> = with_connection!(transaction, connection =>
         sqlx::query_as(FIND).bind(host).fetch_optional(connection).await)?;
     Ok(row.map(read_row).transpose()?.map(|(_, install)| install))
@@ -93,14 +106,15 @@ async fn find(transaction: &mut Transaction, host: &str) -> Result<Option<Instal
 
 async fn set(transaction: &mut Transaction, host: &str, install: &Install) -> Result<(), Error> {
     const SET: &str = "INSERT INTO installs (host, version, image, state, since, armed_by,
-             armed_until, token_hash, token_until, reason)
+             armed_until, token_hash, token_until, reason, task)
          SELECT $1, (SELECT COALESCE(MAX(version), 0) + 1 FROM installs),
-             $2, $3, $4, $5, $6, $7, $8, $9
+             $2, $3, $4, $5, $6, $7, $8, $9, $10
          WHERE EXISTS (SELECT 1 FROM hosts WHERE name = $1)
          ON CONFLICT (host) DO UPDATE SET version = excluded.version, image = excluded.image,
              state = excluded.state, since = excluded.since, armed_by = excluded.armed_by,
              armed_until = excluded.armed_until, token_hash = excluded.token_hash,
-             token_until = excluded.token_until, reason = excluded.reason";
+             token_until = excluded.token_until, reason = excluded.reason,
+             task = excluded.task";
     execute!(
         transaction,
         SET,
@@ -112,7 +126,8 @@ async fn set(transaction: &mut Transaction, host: &str, install: &Install) -> Re
         install.armed_until,
         install.token_hash.as_deref(),
         install.token_until,
-        &install.reason
+        &install.reason,
+        install.task.label()
     )?;
     tell_others(transaction).await
 }
@@ -125,7 +140,7 @@ async fn mark(transaction: &mut Transaction) -> Result<Mark, Error> {
 
 async fn list(transaction: &mut Transaction) -> Result<Installs, Error> {
     const LIST: &str = "SELECT host, image, state, since, armed_by, armed_until, token_hash,
-         token_until, reason FROM installs";
+         token_until, reason, task FROM installs";
     let rows: Vec<Row> = with_connection!(&mut *transaction, connection =>
         sqlx::query_as(LIST).fetch_all(connection).await)?;
     let by_host = rows.into_iter().map(read_row).collect::<Result<_, _>>()?;
@@ -222,7 +237,8 @@ impl Inventory {
         host: &str,
         author: impl Into<Author<'a>>,
     ) -> Result<Install, InstallError> {
-        let request = InstallRequest { host, author: author.into(), dry_run: false };
+        let task = InstallTask::Install;
+        let request = InstallRequest { host, author: author.into(), task, dry_run: false };
         self.arm_install_if(request, |_| Ok(())).await
     }
 
@@ -232,21 +248,22 @@ impl Inventory {
         request: InstallRequest<'_>,
         check: impl FnOnce(Option<&Install>) -> Result<(), E>,
     ) -> Result<Install, E> {
-        let InstallRequest { host, author, dry_run } = request;
+        let InstallRequest { host, author, task, dry_run } = request;
         let now = now_ms() / 1000;
         let who = author.who;
         // Read anew: the host may have been protected by another process just now.
         let site = Snapshot::load(&self.database).await.map_err(InstallError::from)?.site;
         let decide = |stored: Option<&Install>| {
             let image = gate::check_arming(&site, host, stored, now)?;
-            Ok(Install::armed(image, who, now))
+            gate::check_task(&site, host, task)?;
+            Ok(Install { task, ..Install::armed(image, who, now) })
         };
         let armed = self.requested_step(request, check, decide).await?;
         if dry_run {
             return Ok(armed);
         }
         let (image, by) = (armed.image.clone(), who.to_owned());
-        self.tell_of_install(host, EventData::InstallArmed { image: image.clone(), by });
+        self.tell_of_install(host, EventData::InstallArmed { image: image.clone(), by, task });
         self.audit(author, Action::InstallArmed { host: host.to_owned(), image }).await;
         Ok(armed)
     }
@@ -260,7 +277,8 @@ impl Inventory {
         host: &str,
         author: impl Into<Author<'a>>,
     ) -> Result<Install, InstallError> {
-        let request = InstallRequest { host, author: author.into(), dry_run: false };
+        let task = InstallTask::Install;
+        let request = InstallRequest { host, author: author.into(), task, dry_run: false };
         self.cancel_install_if(request, |_| Ok(())).await
     }
 
@@ -270,7 +288,7 @@ impl Inventory {
         request: InstallRequest<'_>,
         check: impl FnOnce(Option<&Install>) -> Result<(), E>,
     ) -> Result<Install, E> {
-        let InstallRequest { host, author, dry_run } = request;
+        let InstallRequest { host, author, dry_run, .. } = request;
         let now = now_ms() / 1000;
         let decide = |stored: Option<&Install>| {
             let cancelled = stored.and_then(|install| install.on_cancel(now));
@@ -336,8 +354,8 @@ impl Inventory {
                 (next.clone(), next)
             })
             .await?;
-        if let Some(Install { image, .. }) = began {
-            self.tell_of_install(host, EventData::InstallStarted { image });
+        if let Some(Install { image, task, .. }) = began {
+            self.tell_of_install(host, EventData::InstallStarted { image, task });
         }
         Ok(())
     }
@@ -359,13 +377,13 @@ impl Inventory {
                 }
             })
             .await?;
-        if let Ok(Some(Install { image, .. })) = &outcome {
-            let image = image.clone();
+        if let Ok(Some(Install { image, task, .. })) = &outcome {
+            let (image, task) = (image.clone(), *task);
             self.tell_of_install(
                 host,
                 match report {
-                    InstallReport::Begins => EventData::InstallStarted { image },
-                    InstallReport::Succeeded => EventData::InstallCompleted { image },
+                    InstallReport::Begins => EventData::InstallStarted { image, task },
+                    InstallReport::Succeeded => EventData::InstallCompleted { image, task },
                     InstallReport::Failed(reason) => {
                         EventData::InstallFailed { reason: reason.clone() }
                     }

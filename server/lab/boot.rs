@@ -76,6 +76,7 @@ impl Boot {
         for event in &self.events {
             let what = match &event.data {
                 EventData::InstallStep(report) => match report.step {
+                    DeployStep::Erase => "erasing",
                     DeployStep::Partition => "live system",
                     DeployStep::Write => "writing",
                     DeployStep::Configure => "written",

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::reason::{Detour, NakReason, Reason};
 use crate::lifecycle::client::Client;
+use crate::lifecycle::install::InstallTask;
 use crate::model::Mac;
 
 /// Something that happened.
@@ -122,11 +123,17 @@ pub enum EventData {
         image: String,
         /// The user or token that armed it.
         by: String,
+        /// What for.
+        #[serde(default)]
+        task: InstallTask,
     },
     /// A boot took up the armed installation.
     InstallStarted {
         /// The image.
         image: String,
+        /// What is done.
+        #[serde(default)]
+        task: InstallTask,
     },
     /// The live system that writes a disk image is at this step.
     InstallStep(StepReport),
@@ -134,6 +141,9 @@ pub enum EventData {
     InstallCompleted {
         /// The image.
         image: String,
+        /// What was done.
+        #[serde(default)]
+        task: InstallTask,
     },
     /// The installation failed.
     InstallFailed {
@@ -260,6 +270,8 @@ impl EventData {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeployStep {
+    /// A whole disk is erased.
+    Erase,
     /// The disk is selected, and old data at both of its ends is erased.
     Partition,
     /// The image is written.

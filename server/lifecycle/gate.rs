@@ -4,7 +4,7 @@
 //! leads to `/boot/...`), `/files/...`, UEFI HTTP Boot and a Raspberry Pi's ROM. None of them
 //! looks at an image or an install by itself.
 
-use crate::lifecycle::install::Install;
+use crate::lifecycle::install::{Install, InstallTask};
 use crate::model::{Host, Image, LocalBoot, Site};
 
 /// Who asks, as far as the decision depends on it.
@@ -110,6 +110,26 @@ pub enum ArmRefusal {
         /// Its image.
         image: String,
     },
+    /// It destroys data, and the host was not named once more.
+    #[error("{task} destroys the data of host {host}: confirm it with the name of the host")]
+    NotConfirmed {
+        /// The host.
+        host: String,
+        /// What was asked for.
+        task: InstallTask,
+    },
+    /// Only a live system reinstalls and erases.
+    #[error(
+        "image {image} of host {host} is not a disk image, and only the live system of one can {task}"
+    )]
+    NoLiveSystem {
+        /// The host.
+        host: String,
+        /// Its image.
+        image: String,
+        /// What was asked for.
+        task: InstallTask,
+    },
     /// It is protected.
     #[error("host {host} is protected (protected: true on {by}); remove that first")]
     Protected {
@@ -182,6 +202,34 @@ pub fn check_arming<'a>(
         return Err(ArmRefusal::Running(name.to_owned()));
     }
     Ok(image)
+}
+
+/// Refuses to erase data of a host whose name was not given once more.
+///
+/// # Errors
+/// The task erases, and the name is missing or another one.
+pub fn check_confirmed(
+    task: InstallTask,
+    name: &str,
+    confirmed: Option<&str>,
+) -> Result<(), ArmRefusal> {
+    if !task.erases() || confirmed.map(str::trim) == Some(name) {
+        return Ok(());
+    }
+    Err(ArmRefusal::NotConfirmed { host: name.to_owned(), task })
+}
+
+/// Refuses a task that nothing would carry out: an installer of one's own does not know it.
+///
+/// # Errors
+/// The host's image is not a disk image.
+pub fn check_task(site: &Site, name: &str, task: InstallTask) -> Result<(), ArmRefusal> {
+    let image = site.hosts.get(name).and_then(|host| host.image.as_deref()).unwrap_or_default();
+    if !task.erases() || site.images.get(image).is_some_and(|image| image.disk.is_some()) {
+        return Ok(());
+    }
+    let (host, image) = (name.to_owned(), image.to_owned());
+    Err(ArmRefusal::NoLiveSystem { host, image, task })
 }
 
 #[cfg(test)]

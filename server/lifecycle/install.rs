@@ -61,6 +61,60 @@ impl fmt::Display for InstallState {
     }
 }
 
+/// What a host is armed for.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum InstallTask {
+    /// Install its image. A disk image is not written to a disk that has data.
+    #[default]
+    Install,
+    /// Install its image, and erase the data on the disk that it is written to.
+    Reinstall,
+    /// Erase all of its disks, and install nothing.
+    Erase,
+}
+
+impl InstallTask {
+    /// All tasks.
+    pub const ALL: [Self; 3] = [Self::Install, Self::Reinstall, Self::Erase];
+
+    /// The word that is stored and shown.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Install => "install",
+            Self::Reinstall => "reinstall",
+            Self::Erase => "erase",
+        }
+    }
+
+    /// Whether it destroys data that it was told of, so that the host has to be named twice.
+    pub fn erases(self) -> bool {
+        matches!(self, Self::Reinstall | Self::Erase)
+    }
+}
+
+impl fmt::Display for InstallTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+/// A word that is not a task.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is not a task: expected install, reinstall or erase")]
+pub struct InvalidInstallTask(String);
+
+impl FromStr for InstallTask {
+    type Err = InvalidInstallTask;
+
+    fn from_str(text: &str) -> Result<Self, InvalidInstallTask> {
+        let found = Self::ALL.into_iter().find(|task| task.label() == text);
+        found.ok_or_else(|| InvalidInstallTask(text.to_owned()))
+    }
+}
+
 /// A word that is not the state of an install.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is not the state of an install")]
@@ -81,6 +135,8 @@ impl FromStr for InstallState {
 pub struct Install {
     /// The image that installs.
     pub image: String,
+    /// What is to be done.
+    pub task: InstallTask,
     /// How far it is.
     pub state: InstallState,
     /// Since when it is in that state.
@@ -139,6 +195,7 @@ impl Install {
     pub fn armed(image: &str, by: &str, now: i64) -> Self {
         Self {
             image: image.to_owned(),
+            task: InstallTask::Install,
             state: InstallState::Armed,
             since: now,
             armed_by: by.to_owned(),

@@ -9,6 +9,7 @@ use super::event::{
 use super::reason::{NakReason, Reason};
 use super::{Event, EventData, EventKind};
 use crate::lifecycle::client::{Arch, Client};
+use crate::lifecycle::install::InstallTask;
 
 /// The address of the client.
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
@@ -78,10 +79,14 @@ pub(crate) fn data(kind: EventKind) -> EventData {
         EventKind::Config => EventData::Config(sent("networkd")),
         EventKind::File => EventData::File(sent("other")),
         EventKind::Report => report(Verdict::Up, "bond0 up"),
-        EventKind::InstallArmed => {
-            EventData::InstallArmed { image: "live".into(), by: "ann".into() }
+        EventKind::InstallArmed => EventData::InstallArmed {
+            image: "live".into(),
+            by: "ann".into(),
+            task: InstallTask::Install,
+        },
+        EventKind::InstallStarted => {
+            EventData::InstallStarted { image: "live".into(), task: InstallTask::Install }
         }
-        EventKind::InstallStarted => EventData::InstallStarted { image: "live".into() },
         EventKind::InstallStep => EventData::InstallStep(StepReport {
             disk: Some("vda (4.0 GiB)".into()),
             done: Some(1 << 20),
@@ -89,7 +94,9 @@ pub(crate) fn data(kind: EventKind) -> EventData {
             bytes_per_second: Some(1 << 19),
             ..StepReport::of(DeployStep::Write)
         }),
-        EventKind::InstallCompleted => EventData::InstallCompleted { image: "live".into() },
+        EventKind::InstallCompleted => {
+            EventData::InstallCompleted { image: "live".into(), task: InstallTask::Install }
+        }
         EventKind::InstallFailed => EventData::InstallFailed { reason: "no disk".into() },
         EventKind::Warning => EventData::Warning(Warning::ProxyArp),
         EventKind::Error => {

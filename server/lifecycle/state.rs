@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::boot::{Boot, position};
 use super::client::Client;
 use super::event::{Report, Verdict};
+use super::install::InstallTask;
 use super::stall::{self, BootContext, Cause, Patience};
 use super::timeline::Stage;
 use super::{Event, EventData};
@@ -147,6 +148,8 @@ impl Life {
             | EventData::InstallFailed { .. } => HostState::Failed,
             // The system that installs is up; the installation is not complete.
             EventData::Report(_) if installing => return None,
+            // Nothing is on its disks.
+            EventData::InstallCompleted { task: InstallTask::Erase, .. } => HostState::Waiting,
             EventData::Report(_) | EventData::InstallCompleted { .. } => HostState::Up,
             EventData::InstallStarted { .. } => HostState::Installing,
             data if position(data.kind()).is_none() || installing => return None,
@@ -340,6 +343,16 @@ mod tests {
                 &live,
                 9,
                 S::Up,
+            ),
+            (
+                "one that was erased",
+                vec![
+                    data(InstallStarted),
+                    EventData::InstallCompleted { image: "x".into(), task: InstallTask::Erase },
+                ],
+                &live,
+                9,
+                S::Waiting,
             ),
             (
                 "one that has not",

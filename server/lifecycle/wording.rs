@@ -12,6 +12,7 @@ use super::event::{
 };
 use super::stall::Cause;
 use crate::lifecycle::client::Client;
+use crate::lifecycle::install::InstallTask;
 use crate::model::size_text;
 
 /// Passes text on with its control characters replaced.
@@ -53,12 +54,24 @@ impl Display for EventData {
             | Self::File(sent) => by_http(f, sent),
             Self::Script(script) => script_says(f, script),
             Self::Report(Report { verdict, text }) => reports(f, *verdict, text),
-            Self::InstallArmed { image, by } => {
+            Self::InstallArmed { by, task: InstallTask::Erase, .. } => {
+                write!(f, "{by} armed it: its next boot erases all of its disks")
+            }
+            Self::InstallArmed { image, by, task: InstallTask::Reinstall } => {
+                write!(f, "{by} armed it: its next boot erases its disk and installs {image}")
+            }
+            Self::InstallStarted { task: InstallTask::Erase, .. } => {
+                f.write_str("erases its disks")
+            }
+            Self::InstallCompleted { task: InstallTask::Erase, .. } => {
+                f.write_str("has erased its disks")
+            }
+            Self::InstallArmed { image, by, .. } => {
                 write!(f, "{by} armed it: its next boot may install {image}")
             }
-            Self::InstallStarted { image } => write!(f, "installs {image}"),
+            Self::InstallStarted { image, .. } => write!(f, "installs {image}"),
             Self::InstallStep(step) => write!(f, "{step}"),
-            Self::InstallCompleted { image } => {
+            Self::InstallCompleted { image, .. } => {
                 write!(f, "has installed {image}; it boots its disk from now on")
             }
             Self::InstallFailed { reason } => write!(f, "the installation failed: {reason}"),
@@ -76,6 +89,7 @@ impl Display for EventData {
 impl Display for StepReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.step {
+            DeployStep::Erase => f.write_str("erases the disk")?,
             DeployStep::Partition => f.write_str("erases old data")?,
             DeployStep::Write => f.write_str("writes the image")?,
             DeployStep::Configure => f.write_str("configures the installed system")?,

@@ -16,5 +16,4 @@ mod pages;
 mod security;
 pub(crate) mod server;
 mod switches;
-mod tabs;
 mod tenants;

@@ -14,7 +14,8 @@ use super::precondition::{Preconditions, tag_of};
 use super::problem::Error;
 use crate::app::App;
 use crate::inventory::{InstallError, InstallRequest};
-use crate::lifecycle::install::Install;
+use crate::lifecycle::gate::check_confirmed;
+use crate::lifecycle::install::{Install, InstallTask};
 use crate::model::Host;
 
 impl From<InstallError> for Error {
@@ -44,6 +45,22 @@ pub(super) struct InstallQuery {
     dry_run: Flag,
 }
 
+/// What a host is armed for.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct ArmQuery {
+    /// Find out what would happen, and change nothing: the response has the install as it would be.
+    #[serde(default, alias = "dry_run")]
+    dry_run: Flag,
+    /// `install` leaves a disk alone that has data, `reinstall` erases it, `erase` erases all disks
+    /// and installs nothing. The last two need an image with `disk`.
+    #[serde(default)]
+    task: InstallTask,
+    /// The host's name once more, for `reinstall` and `erase`.
+    #[serde(default)]
+    confirm: Option<String>,
+}
+
 /// `GET /hosts/{name}/install`
 pub(super) async fn show(
     State(app): State<App>,
@@ -62,12 +79,13 @@ pub(super) async fn arm(
     State(app): State<App>,
     Extension(program): Extension<Program>,
     PathOf(Named { name }): PathOf<Named>,
-    Query(InstallQuery { dry_run: Flag(dry_run) }): Query<InstallQuery>,
+    Query(ArmQuery { dry_run: Flag(dry_run), task, confirm }): Query<ArmQuery>,
     headers: HeaderMap,
 ) -> Result<Answer<InstallOfHost>, Error> {
     let preconditions = Preconditions::read(&headers)?;
     check_exists(&app, &name)?;
-    let request = InstallRequest { host: &name, author: program.author(), dry_run };
+    check_confirmed(task, &name, confirm.as_deref()).map_err(InstallError::from)?;
+    let request = InstallRequest { host: &name, author: program.author(), task, dry_run };
     let check = |stored: Option<&Install>| check_tag(&preconditions, &name, stored);
     let install = Some(app.inventory.arm_install_if(request, check).await?);
     Ok(Answer::new(InstallOfHost { name, install }))
@@ -83,7 +101,8 @@ pub(super) async fn cancel(
 ) -> Result<Answer<InstallOfHost>, Error> {
     let preconditions = Preconditions::read(&headers)?;
     check_exists(&app, &name)?;
-    let request = InstallRequest { host: &name, author: program.author(), dry_run };
+    let task = InstallTask::Install;
+    let request = InstallRequest { host: &name, author: program.author(), task, dry_run };
     let check = |stored: Option<&Install>| check_tag(&preconditions, &name, stored);
     let install = Some(app.inventory.cancel_install_if(request, check).await?);
     Ok(Answer::new(InstallOfHost { name, install }))

@@ -74,10 +74,14 @@ pub(super) async fn plan(
         source: Source {
             path: format!("/files/{}", disk.trim_start_matches('/')),
             bytes: file.bytes.len() as u64,
-            sha256: image.sha256.clone(),
+            sha256: image.sha256.clone().or_else(|| {
+                // What the store knows of the file that was added.
+                let stored = app.inventory.stored_files();
+                stored.of(disk).map(|file| file.sha256.clone())
+            }),
         },
         disk: host.disk.clone(),
-        erase: false,
+        task: app.inventory.installs().of(name).map(|install| install.task).unwrap_or_default(),
         files: files
             .map(|file| PlanFile { path: file.path(), mode: file.mode, text: file.text })
             .collect(),

@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::boot::ipxe_text::BootToken;
 use crate::inventory::Report;
 use crate::lifecycle::event::{self, Verdict};
-use crate::lifecycle::install::InstallReport;
+use crate::lifecycle::install::{Install, InstallReport, InstallTask};
 use crate::lifecycle::{EventData, HostState};
 use crate::model::Mac;
 
@@ -43,7 +43,7 @@ pub(super) async fn store(
     // The token of a boot is the installer's right to speak, wherever it asks from; it is not
     // kept in the report.
     let (body, token) = take_token(body);
-    let mut begins = false;
+    let (mut begins, mut is_install) = (false, false);
     match caller.boot_token().or(token) {
         Some(token) => {
             let said = match report.verdict {
@@ -51,6 +51,7 @@ pub(super) async fn store(
                 Verdict::Up if is_beginning(&body) => InstallReport::Begins,
                 Verdict::Up => InstallReport::Succeeded,
             };
+            is_install = true;
             begins = said == InstallReport::Begins;
             app.inventory.report_install(name, token.as_str(), &said).await??;
         }
@@ -61,6 +62,15 @@ pub(super) async fn store(
         return Ok(format!("{name} may be installed\n"));
     }
     let now_ms = now_ms();
+    let is_erased = |install: &Install| install.task == InstallTask::Erase;
+    if is_install
+        && report.verdict == Verdict::Up
+        && app.inventory.installs().of(name).is_some_and(is_erased)
+    {
+        // Its disks are empty: it is not up, and reports nothing of its network.
+        app.inventory.database.set_report(name, &Report { at_ms: now_ms, body }).await?;
+        return Ok(format!("{name} is erased\n"));
+    }
     app.inventory.database.set_report(name, &Report { at_ms: now_ms, body }).await?;
     let state = match report.verdict {
         Verdict::Up => HostState::Up,

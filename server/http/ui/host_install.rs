@@ -10,9 +10,10 @@ use super::form::CheckedForm;
 use super::page::{Frame, Page};
 use super::session::Operator;
 use super::state::Ui;
-use crate::inventory::InstallError;
+use crate::inventory::{InstallError, InstallRequest};
+use crate::lifecycle::audit::Author;
 use crate::lifecycle::gate::{self, ArmRefusal};
-use crate::lifecycle::install::Install;
+use crate::lifecycle::install::{Install, InstallTask};
 use crate::model::Image;
 
 #[derive(Template)]
@@ -26,6 +27,8 @@ struct InstallPage {
     /// Why the host cannot be armed.
     refusal: Option<String>,
     last: Option<Last>,
+    /// Whether a live system installs it, which can also erase.
+    has_live_system: bool,
 }
 
 /// The latest install of the host.
@@ -58,6 +61,7 @@ pub(super) async fn ask(
     Ok(Page(InstallPage {
         frame: operator.frame("hosts").await?,
         files: snapshot.site.images.get(&image).map(files).unwrap_or_default(),
+        has_live_system: snapshot.site.images.get(&image).is_some_and(|it| it.disk.is_some()),
         image,
         refusal: refusal.err().map(|refusal| refusal.to_string()),
         last: install.map(|install| Last {
@@ -83,13 +87,24 @@ pub(super) async fn take(
     let cancel = sent.fields.text("do") == "cancel";
     let done = match cancel {
         true => ui.app.inventory.cancel_install(&name, author).await,
-        false => ui.app.inventory.arm_install(&name, author).await,
+        false => arm(&ui, &sent, &name, author).await,
     };
     match done {
         Ok(install) => {
             let said = match cancel {
                 true => format!("Cancelled the install of {name}."),
-                false => format!("{name} is armed: its next boot installs {}.", install.image),
+                false => match install.task {
+                    InstallTask::Install => {
+                        format!("{name} is armed: its next boot installs {}.", install.image)
+                    }
+                    InstallTask::Reinstall => format!(
+                        "{name} is armed: its next boot erases its disk and installs {}.",
+                        install.image
+                    ),
+                    InstallTask::Erase => {
+                        format!("{name} is armed: its next boot erases all of its disks.")
+                    }
+                },
             };
             sent.operator.notify(said).await?;
             Ok(Redirect::to(&format!("/hosts/{name}")))
@@ -100,4 +115,18 @@ pub(super) async fn take(
         }
         Err(error) => Err(Error::Conflict(error.to_string())),
     }
+}
+
+/// Arms the host for what the form says; what destroys data needs the name typed.
+async fn arm(
+    ui: &Ui,
+    sent: &CheckedForm,
+    name: &str,
+    author: Author<'_>,
+) -> Result<Install, InstallError> {
+    let word = sent.fields.text("task");
+    let task = InstallTask::ALL.into_iter().find(|task| task.label() == word).unwrap_or_default();
+    gate::check_confirmed(task, name, Some(&sent.fields.text("confirm")))?;
+    let request = InstallRequest { host: name, author, task, dry_run: false };
+    ui.app.inventory.arm_install_if(request, |_| Ok(())).await
 }

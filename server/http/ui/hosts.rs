@@ -20,7 +20,7 @@ use crate::lifecycle::HostState;
 use crate::model::{Host, Mac, RentalTerm, Site};
 
 /// How many hosts a page shows.
-pub(super) const PAGE: usize = 100;
+const PAGE: usize = 100;
 
 /// Which hosts are wanted, in which order.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -149,8 +149,6 @@ struct HostsPage {
     frame: Frame,
     wanted: HostsQuery,
     query: String,
-    /// The names of the hosts that are shown, separated by commas.
-    shown: String,
     columns: Vec<Column>,
     states: Vec<(HostState, usize)>,
     rows: Vec<Row>,
@@ -172,7 +170,6 @@ pub(crate) async fn list(
     Ok(Page(HostsPage {
         frame: operator.frame("hosts").await?,
         query: wanted.query(&wanted.sort),
-        shown: names.join(","),
         columns: columns(&wanted),
         states: HostState::ALL.iter().map(|state| (*state, count(*state))).collect(),
         rows,

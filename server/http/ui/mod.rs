@@ -40,7 +40,6 @@ mod progress;
 mod proposal;
 mod query;
 mod racks;
-mod recent;
 mod revisions;
 mod session;
 mod stack;
