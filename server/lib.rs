@@ -22,6 +22,7 @@ pub mod model;
 pub mod network;
 pub(crate) mod options;
 pub mod profile;
+pub mod recipe;
 pub mod site_file;
 pub(crate) mod tree;
 

@@ -23,7 +23,7 @@ const fn room(
     Room { name, uses, edges_use }
 }
 
-const ROOMS: [Room; 30] = [
+const ROOMS: [Room; 31] = [
     // The pure core, from the bottom to the top.
     room("tree", &[], &[]),
     room("options", &[], &[]),
@@ -31,6 +31,7 @@ const ROOMS: [Room; 30] = [
     room("profile", &["model", "tree"], &[]),
     room("network", &["model", "profile", "tree"], &[]),
     room("site_file", &["model", "profile", "tree"], &[]),
+    room("recipe", &["model", "profile", "network", "tree"], &[]),
     room("config", &["model", "tree"], &[]),
     room("lifecycle", &["model", "profile"], &[]),
     room("boot", &["model", "lifecycle", "options"], &[]),
@@ -71,6 +72,7 @@ const ROOMS: [Room; 30] = [
             "lifecycle",
             "boot",
             "bundle",
+            "recipe",
             "deploy",
             "config",
             "leases",
@@ -107,6 +109,7 @@ const ROOMS: [Room; 30] = [
     room(
         "cli",
         &[
+            "recipe",
             "model",
             "options",
             "profile",

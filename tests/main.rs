@@ -64,6 +64,7 @@ mod proxy_boot;
 mod purity;
 mod pxe_rom;
 mod ready_profiles;
+mod recipes;
 mod rental_ends;
 mod schemas;
 mod site_schema;

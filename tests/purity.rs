@@ -3,7 +3,8 @@
 use crate::common::source::source_files;
 
 /// Rooms whose files decide and never act, edges excepted.
-const PURE: [&str; 14] = [
+const PURE: [&str; 15] = [
+    "recipe",
     "tree",
     "options",
     "model",

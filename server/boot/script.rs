@@ -184,6 +184,11 @@ impl Target {
                 let path = format!("config/{}", self.mac.hyphenated());
                 self.base.join(&path).ok().map(|url| url.to_string())
             }
+            HostWord::RecipeUrl => {
+                let token = self.token.as_ref().map_or("-", BootToken::as_str);
+                let path = format!("recipe/{}/{token}", self.mac.hyphenated());
+                self.base.join(&path).ok().map(|url| url.to_string())
+            }
             HostWord::Labels => Some(self.labels.join(",")).filter(|labels| !labels.is_empty()),
         }
     }

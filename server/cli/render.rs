@@ -15,6 +15,7 @@ use crate::inventory::Inventory;
 use crate::network::nearest::hint;
 use crate::network::{File, Format, MICROCLOUD_FILE, render_host, render_switch};
 use crate::profile::ResolvedSite;
+use crate::recipe::{self, Booting};
 
 /// `rackstrap render`.
 #[derive(Debug, Args)]
@@ -38,6 +39,10 @@ pub(crate) struct Render {
     /// Show the differences from this revision of the inventory
     #[arg(long, value_name = "REVISION")]
     since: Option<i64>,
+    /// Print the recipe of the host's image instead, filled in as its installer reads it. The
+    /// token of the boot is TOKEN
+    #[arg(long, conflicts_with_all = ["diff", "since", "switch", "explain", "profile"])]
+    recipe: bool,
     #[command(flatten)]
     members: Members,
 }
@@ -65,6 +70,9 @@ impl Render {
             );
         }
         let name = names.remove(0);
+        if self.recipe {
+            return recipe(&context, &snapshot.site, &name);
+        }
         let format: Format = self.format.parse()?;
         if self.explain {
             return explain(&context, &snapshot.site, &name);
@@ -92,6 +100,22 @@ impl Render {
         context.print(&json!({"difference": difference}), || difference.clone())?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Prints the recipe of a host.
+fn recipe(context: &Context, site: &ResolvedSite, name: &str) -> anyhow::Result<ExitCode> {
+    let Some(host) = site.hosts.get(name) else {
+        let hint = hint(name, site.hosts.keys().map(String::as_str));
+        anyhow::bail!("host \"{name}\" does not exist{hint}");
+    };
+    let nic = host.nics.values().next();
+    let mac = nic.with_context(|| format!("host {name} has no NIC to boot from"))?.mac;
+    let server_url = context.config.machine_base_url(context.config.machine_listen.ip());
+    let booting = Booting { mac, server_url, token: "TOKEN".to_owned() };
+    let filled = recipe::of_host(site, name, &booting)?;
+    let value = json!({"host": name, "format": filled.format, "text": filled.text});
+    context.print(&value, || filled.text.clone())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints every value of a host's profile and the layer that sets it.

@@ -22,14 +22,24 @@ pub enum HostWord {
     Address,
     /// The URL of the host's configuration, such as `http://10.77.0.1/config/52-54-00-aa-00-01`.
     ConfigUrl,
+    /// The URL of the host's filled-in recipe, such as
+    /// `http://10.77.0.1/recipe/52-54-00-aa-00-01/TOKEN`; a name of the installer's own follows.
+    RecipeUrl,
     /// The host's labels with commas between them.
     Labels,
 }
 
 impl HostWord {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Mac, Self::Host, Self::Server, Self::Address, Self::ConfigUrl, Self::Labels];
+    pub const ALL: [Self; 7] = [
+        Self::Mac,
+        Self::Host,
+        Self::Server,
+        Self::Address,
+        Self::ConfigUrl,
+        Self::RecipeUrl,
+        Self::Labels,
+    ];
 
     /// The word with its braces.
     pub fn word(self) -> &'static str {
@@ -39,6 +49,7 @@ impl HostWord {
             Self::Server => "{server}",
             Self::Address => "{address}",
             Self::ConfigUrl => "{config-url}",
+            Self::RecipeUrl => "{recipe-url}",
             Self::Labels => "{labels}",
         }
     }

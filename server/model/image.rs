@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Recipe;
+
 /// The word of a command line in whose place a host's network stands.
 pub const DRACUT_WORD: &str = "{dracut}";
 
@@ -41,6 +43,9 @@ pub struct Image {
     /// The image that boots the live system which writes `disk`; `live` where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live_system: Option<String>,
+    /// The answers of its installer, filled in for each host that boots it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<Recipe>,
     /// Boot the local disk.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub local: bool,

@@ -39,6 +39,7 @@ mod numbered;
 pub(crate) mod parameter;
 mod profile;
 pub(crate) mod profile_tree;
+mod recipe;
 mod route;
 mod scalar;
 pub(crate) mod schema;
@@ -96,6 +97,7 @@ pub use profile::{
     Defaults, DummySpec, MatchBy, Profile, ProfileLink, VlanProtocol, VlanSpec, VrfSpec, VxlanSpec,
 };
 pub use profile_tree::ProfileTree;
+pub use recipe::{Recipe, RecipeFormat};
 pub use route::{
     AddressRole, AddressScope, Destination, InvalidDestination, NextHop, RouteKind, RouteSpec,
     RuleSpec, SharedAddress,

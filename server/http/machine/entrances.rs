@@ -27,7 +27,11 @@ subnets:
 profiles:
   plain: {nics: {eth0: {subnet: internal}}}
 images:
-  installer: {kernel: di/vmlinuz, initrd: [di/initrd], boot: once}
+  installer:
+    kernel: di/vmlinuz
+    initrd: [di/initrd]
+    boot: once
+    recipe: {format: preseed, text: "INSTALLER"}
   efi: {efi: di/setup.efi, boot: once}
   script: {script: di/setup.ipxe, boot: once}
   live: {kernel: ipxe.efi}
@@ -152,7 +156,8 @@ fn urls(path: &str) -> Vec<String> {
         ("/config/", "mac") if behind.is_empty() => {
             ["", ".tar", ".cpio.gz", ".sh", ".json"].map(|end| format!("{MAC}{end}")).to_vec()
         }
-        ("/config/" | "/report/" | "/deploy/", "mac") => vec![MAC.to_owned()],
+        ("/config/" | "/report/" | "/deploy/" | "/recipe/", "mac") => vec![MAC.to_owned()],
+        (_, "token") => ["-", "wr0ng"].map(str::to_owned).to_vec(),
         (_, "format") => vec!["networkd".to_owned(), "netplan.tar".to_owned()],
         (_, "name") => vec!["10-eth0.network".to_owned()],
         other => panic!("say what {other:?} of {path} can stand for"),

@@ -13,6 +13,7 @@ use crate::files::FileError;
 use crate::lifecycle::install::ReportRefusal;
 use crate::model::{InvalidMac, Mac};
 use crate::network::{Format, PreseedError, RenderError};
+use crate::recipe::RecipeError;
 
 /// Why a request is not answered with what it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,9 @@ pub(super) enum Error {
     /// The configuration cannot be generated.
     #[error("{}", mend(.0))]
     Render(#[from] RenderError),
+    /// The recipe of the host's image cannot be filled in.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
     /// The hosts are no MicroCloud, or are not told enough.
     #[error("{}", mend_member(.0))]
     Preseed(#[from] PreseedError),
@@ -155,6 +159,7 @@ impl Error {
             Self::Report(ReportRefusal::Over(_)) => StatusCode::CONFLICT,
             Self::Render(RenderError::Refused { .. } | RenderError::Unsupported { .. })
             | Self::Preseed(_)
+            | Self::Recipe(_)
             | Self::NotByScript { .. } => StatusCode::CONFLICT,
             Self::UnknownFormat(_)
             | Self::UnknownHost(_)

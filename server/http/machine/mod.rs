@@ -12,6 +12,7 @@ mod error;
 pub(crate) mod exercise;
 mod files;
 mod peer;
+mod recipes;
 mod rendered;
 mod report;
 mod scripts;
@@ -85,7 +86,7 @@ pub(crate) struct Route {
 
 /// Every route that a booting host may ask for. A test fetches each of them for a host that must
 /// not be installed.
-pub(crate) const ROUTES: [Route; 13] = [
+pub(crate) const ROUTES: [Route; 14] = [
     Route { path: "/boot/{script}", handlers: || get(scripts::host) },
     Route { path: "/autoexec.ipxe", handlers: || get(scripts::autoexec) },
     Route { path: LOCAL_PATH, handlers: || get(scripts::local) },
@@ -96,6 +97,7 @@ pub(crate) const ROUTES: [Route; 13] = [
     Route { path: "/config/{mac}/{format}", handlers: || get(config::of_format) },
     Route { path: "/config/{mac}/{format}/{name}", handlers: || get(config::one) },
     Route { path: "/deploy/{mac}", handlers: || get(deploy::plan).post(deploy::step) },
+    Route { path: "/recipe/{mac}/{token}/{name}", handlers: || get(recipes::one) },
     Route { path: "/report/{mac}", handlers: || post(report::store) },
     Route { path: "/healthz", handlers: || get(health::alive) },
     Route { path: "/readyz", handlers: || get(health::ready) },

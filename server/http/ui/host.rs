@@ -21,6 +21,7 @@ use super::tenants::{RentalCell, rental_cell};
 use crate::model::{ClientKey, Host, Image, Lease};
 use crate::network::{self, File, Finding, Format, RenderError, Severity};
 use crate::profile::{Explained, ResolvedSite};
+use crate::recipe::{self, Booting, RecipeError};
 
 #[derive(Template)]
 #[template(path = "host.html")]
@@ -40,6 +41,8 @@ struct HostPage {
     /// Every value of its profile and where it comes from.
     explained: Vec<Explained>,
     curl: Option<String>,
+    /// The recipe of its image as its installer reads it, or why it cannot be filled in.
+    recipe: Option<Result<String, RecipeError>>,
     leases: Vec<LeaseLine>,
     report: Option<ReportText>,
     events: EventTable,
@@ -99,6 +102,7 @@ pub(super) async fn show(
         format,
         explained: site.explain(host),
         curl: curl(&ui, host, format),
+        recipe: recipe_of(&ui, site, &name, host),
         leases: leases(&ui, &name, host),
         report: report.map(|r| ReportText { at: ui.moment(r.at_ms), body: r.body }),
         events: EventTable::of_host(&ui, &name).await?,
@@ -135,6 +139,21 @@ fn leases(ui: &Ui, name: &str, host: &Host) -> Vec<LeaseLine> {
         },
     };
     ui.app.leases.list().into_iter().filter(is_own).map(line).collect()
+}
+
+/// The filled-in recipe of the host's image, if it has one.
+fn recipe_of(
+    ui: &Ui,
+    site: &ResolvedSite,
+    name: &str,
+    host: &Host,
+) -> Option<Result<String, RecipeError>> {
+    site.images.get(host.image.as_ref()?)?.recipe.as_ref()?;
+    let mac = host.nics.values().next()?.mac;
+    let towards = host.reservations.values().chain(host.addresses.values()).next();
+    let server_url = ui.app.config.machine_base_url(own_address(ui, towards.copied()));
+    let booting = Booting { mac, server_url, token: "TOKEN".to_owned() };
+    Some(recipe::of_host(site, name, &booting).map(|filled| filled.text))
 }
 
 /// The command that fetches the host's files.

@@ -21,6 +21,7 @@ pub(super) fn check(site: &ResolvedSite, findings: &mut Findings) {
         one_thing_to_boot(name, image, findings);
         disk_image(site, name, image, findings);
         command_line(name, image, findings);
+        recipe(name, image, findings);
     }
 }
 
@@ -277,6 +278,19 @@ fn files_of(name: &str, image: &Image, around: &Surroundings, findings: &mut Fin
         };
         let text = format!("hosts cannot boot this image: {fault}{advice}");
         findings.warn("N220", Location::of::<Image>(name).at(key), text);
+    }
+}
+
+/// Rule N183: a recipe that is none, or is never asked for.
+fn recipe(name: &str, image: &Image, findings: &mut Findings) {
+    let Some(recipe) = &image.recipe else { return };
+    let at = || Location::of::<Image>(name).at("recipe");
+    match (&recipe.shipped, recipe.format, &recipe.text) {
+        (Some(_), None, None) | (None, Some(_), Some(_)) => {}
+        _ => findings.error("N183", at(), "a recipe has either use, or format and text".into()),
+    }
+    if image.kernel.is_none() {
+        findings.error("N183", at(), "recipe is set without a kernel".into());
     }
 }
 

@@ -1,0 +1,190 @@
+//! The values that recipes name. Pure.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::model::{Host, Mac, Scalar, Subnet};
+use crate::network::{Format, render_host};
+use crate::profile::ResolvedSite;
+use crate::tree;
+
+/// How the host reaches the server, and what shows that it may install.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Booting {
+    /// The MAC of the NIC that boots.
+    pub mac: Mac,
+    /// The server as the host reaches it, such as `http://10.77.0.1`.
+    pub server_url: String,
+    /// The token of the boot, with which the installer reports.
+    pub token: String,
+}
+
+/// Everything that a recipe can name.
+#[derive(Clone, Debug, Serialize)]
+pub struct RecipeValues {
+    host: HostValues,
+    rack: RackValues,
+    subnet: Option<SubnetValues>,
+    network: NetworkValues,
+    image: ImageValues,
+    server: ServerValues,
+    /// What the host, its rack and the site give to parameters of profiles.
+    parameters: BTreeMap<String, Scalar>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct HostValues {
+    name: String,
+    serial: Option<String>,
+    unit: Option<u16>,
+    index: Option<u32>,
+    tenant: Option<String>,
+    labels: Vec<String>,
+    /// The MAC of the NIC that boots.
+    mac: Mac,
+    nics: Vec<NicValues>,
+    addresses: BTreeMap<String, IpAddr>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct NicValues {
+    name: String,
+    mac: Mac,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct RackValues {
+    name: Option<String>,
+    location: Option<String>,
+}
+
+/// The subnet of the host's own address that has a gateway.
+#[derive(Clone, Debug, Serialize)]
+struct SubnetValues {
+    name: String,
+    cidr: String,
+    prefix: u8,
+    netmask: IpAddr,
+    vlan: Option<u16>,
+    gateway: Option<IpAddr>,
+    dns: Vec<String>,
+}
+
+/// The host's network, as installers read it; none where it has none or cannot be said so.
+#[derive(Clone, Debug, Default, Serialize)]
+struct NetworkValues {
+    /// The link with the host's own address in `subnet`.
+    link: Option<String>,
+    address: Option<IpAddr>,
+    /// netplan's document.
+    netplan: Option<Value>,
+    /// The words of dracut's command line.
+    dracut: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct ImageValues {
+    name: String,
+    /// `values` of its recipe.
+    values: BTreeMap<String, Scalar>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct ServerValues {
+    url: String,
+    /// Where the host's network configuration is.
+    config_url: String,
+    /// Where the installer reports.
+    report_url: String,
+    token: String,
+}
+
+impl RecipeValues {
+    /// The values of a host; none if it does not exist.
+    pub fn of(site: &ResolvedSite, name: &str, booting: &Booting) -> Option<Self> {
+        let host = site.hosts.get(name)?;
+        let rack = host.rack.as_ref().and_then(|rack| site.racks.get(rack));
+        let image = host.image.as_ref().and_then(|image| site.images.get_key_value(image));
+        let home = home(site, host);
+        let mut parameters = site.parameters.clone();
+        parameters.extend(rack.map(|rack| rack.parameters.clone()).unwrap_or_default());
+        parameters.extend(host.parameters.clone());
+        let file = |format| render_host(site, name, format).ok()?.into_iter().next();
+        let Booting { mac, server_url, token } = booting;
+        let hyphenated = mac.hyphenated();
+        Some(Self {
+            host: HostValues {
+                name: name.to_owned(),
+                serial: host.serial.clone(),
+                unit: host.unit,
+                index: host.number(),
+                tenant: host.tenant.clone(),
+                labels: host.labels.clone(),
+                mac: *mac,
+                nics: host
+                    .nics
+                    .iter()
+                    .map(|(name, nic)| NicValues { name: name.clone(), mac: nic.mac })
+                    .collect(),
+                addresses: host.addresses.clone(),
+            },
+            rack: RackValues {
+                name: host.rack.clone(),
+                location: rack.and_then(|rack| rack.location.clone()),
+            },
+            subnet: home.as_ref().map(|home| subnet(home.subnet_name, home.subnet)),
+            network: NetworkValues {
+                link: home.as_ref().map(|home| home.link.clone()),
+                address: home.as_ref().map(|home| home.address),
+                netplan: file(Format::Netplan)
+                    .and_then(|file| tree::read(&*tree::parse(&file.text).ok()?).ok()),
+                dracut: file(Format::Dracut).map(|file| file.text.trim().to_owned()),
+            },
+            image: ImageValues {
+                name: image.map(|(name, _)| name.clone()).unwrap_or_default(),
+                values: image
+                    .and_then(|(_, image)| Some(image.recipe.as_ref()?.values.clone()))
+                    .unwrap_or_default(),
+            },
+            server: ServerValues {
+                url: server_url.clone(),
+                config_url: format!("{server_url}/config/{hyphenated}"),
+                report_url: format!("{server_url}/report/{hyphenated}"),
+                token: token.clone(),
+            },
+            parameters,
+        })
+    }
+}
+
+/// Where a host is at home: its own address in a subnet with a gateway, else any.
+struct Home<'a> {
+    link: &'a String,
+    address: IpAddr,
+    subnet_name: &'a str,
+    subnet: &'a Subnet,
+}
+
+fn home<'a>(site: &'a ResolvedSite, host: &'a Host) -> Option<Home<'a>> {
+    let at = |(link, address): (&'a String, &'a IpAddr)| {
+        let (name, subnet) = site.subnets.iter().find(|(_, it)| it.cidr.contains(address))?;
+        Some(Home { link, address: *address, subnet_name: name, subnet })
+    };
+    let homes = || host.addresses.iter().filter_map(at);
+    homes().find(|home| home.subnet.gateway.is_some()).or_else(|| homes().next())
+}
+
+fn subnet(name: &str, subnet: &Subnet) -> SubnetValues {
+    SubnetValues {
+        name: name.to_owned(),
+        cidr: subnet.cidr.to_string(),
+        prefix: subnet.cidr.prefix_len(),
+        netmask: subnet.cidr.netmask(),
+        vlan: subnet.vlan,
+        gateway: subnet.gateway,
+        dns: subnet.dns.iter().map(ToString::to_string).collect(),
+    }
+}

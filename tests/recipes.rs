@@ -1,0 +1,129 @@
+//! Recipes filled in for hosts, read by the installers' own checkers, and served to the host alone.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::common::desk::Desk;
+use crate::common::skip::skip;
+use crate::common::store::Store;
+
+const SITE: &str = r#"
+subnets:
+  internal: {cidr: 127.0.0.0/8, gateway: 127.0.0.254, dns: [127.0.0.53]}
+profiles:
+  plain: {nics: {eth0: {subnet: internal}}}
+images:
+  debian: {kernel: k, cmdline: "auto=true url={recipe-url}/preseed.cfg", boot: once,
+           recipe: {use: debian-preseed, values: {ssh-key: "ssh-ed25519 AAAA me@x y", disk: /dev/vda, root-password-hash: "$6$salt$hash"}}}
+  rocky: {kernel: k, boot: once, cmdline: "inst.ks={recipe-url}/ks.cfg",
+          recipe: {use: kickstart, values: {root-password-hash: "$6$salt$hash", ssh-key: "ssh-ed25519 AAAA me@x", disk: vda, repository: "http://mirror/9/BaseOS/x86_64/os/"}}}
+  ubuntu: {kernel: k, recipe: {use: ubuntu-autoinstall, values: {password-hash: "$6$salt$hash", ssh-key: "ssh-ed25519 AAAA me@x"}}}
+  own: {kernel: k, recipe: {format: toml, text: "fqdn = {{ host.name }}\n"}}
+hosts:
+  d: {profile: plain, image: debian, addresses: {eth0: 127.0.0.11}, nics: {eth0: "52:54:00:aa:00:01"}}
+  r: {profile: plain, image: rocky, addresses: {eth0: 127.0.0.12}, nics: {eth0: "52:54:00:aa:00:02"}}
+  u: {profile: plain, image: ubuntu, addresses: {eth0: 127.0.0.13}, nics: {eth0: "52:54:00:aa:00:03"}}
+  o: {profile: plain, image: own, addresses: {eth0: 127.0.0.14}, nics: {eth0: "52:54:00:aa:00:04"}}
+"#;
+
+fn desk() -> Desk {
+    let desk = Desk::new(Store::sqlite());
+    desk.file("site.yaml", SITE);
+    desk.good("apply site.yaml");
+    desk
+}
+
+#[tokio::test]
+async fn recipes_pass_the_checkers_of_their_installers() {
+    let desk = desk();
+    let preseed = desk.file("preseed.cfg", &desk.good("render d --recipe"));
+    let checked = Command::new("debconf-set-selections").arg("-c").arg(&preseed).output().unwrap();
+    assert!(checked.status.success() && checked.stderr.is_empty(), "{checked:?}");
+
+    let document = desk.good("render u --recipe");
+    assert!(document.starts_with("#cloud-config\n"), "{document}");
+    let json = desk.json("render u --recipe");
+    assert_eq!((&json["format"], &json["host"]), (&"yaml".into(), &"u".into()));
+    assert_eq!(desk.good("render o --recipe"), "fqdn = \"o\"\n");
+    assert!(desk.bad("render x --recipe")[0].contains("host \"x\" does not exist"));
+
+    let kickstart = desk.file("ks.cfg", &desk.good("render r --recipe"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tools = root.join("target/recipe-tools");
+    let fetch = Command::new(root.join("tests/tools/fetch-recipe-tools.sh")).arg(&tools).output();
+    let fetch = fetch.unwrap();
+    if !fetch.status.success() {
+        skip("recipes", &String::from_utf8_lossy(&fetch.stderr));
+        return;
+    }
+    for version in ["RHEL9", "F41"] {
+        let mut check = Command::new(tools.join("bin/ksvalidator"));
+        let checked = check.args(["-e", "-v", version]).arg(&kickstart).output().unwrap();
+        assert!(checked.status.success(), "{version}: {checked:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_recipe_is_for_the_boot_that_may_install() {
+    let desk = desk();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let machine = format!("127.0.0.1:{port}");
+    let mut server = Command::new(env!("CARGO_BIN_EXE_rackstrap"))
+        .args(["--database", &desk.store.url, "--data-dir=data", "--machine-listen", &machine])
+        .args(["--admin-listen", "127.0.0.1:0", "serve"])
+        .current_dir(&desk.dir)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let get = async |path: &str| {
+        let url = format!("http://{machine}/recipe/{path}");
+        for _ in 0..200 {
+            match reqwest::get(&url).await {
+                Ok(answer) => return (answer.status().as_u16(), answer.text().await.unwrap()),
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+        panic!("{url} is not served");
+    };
+    // An image that boots always.
+    let (status, text) = get("52-54-00-aa-00-03/-/user-data").await;
+    assert!(status == 200 && text.contains("hostname: \"u\""), "{status} {text}");
+    let (status, text) = get("52-54-00-aa-00-03/-/meta-data").await;
+    assert!(status == 200 && text.starts_with("instance-id: u-"), "{status} {text}");
+    // One that installs, for nobody who cannot show the token of its boot.
+    for token in ["-", "0123456789abcdef"] {
+        let (status, text) = get(&format!("52-54-00-aa-00-01/{token}/preseed.cfg")).await;
+        assert!(status == 403 && !text.contains("d-i "), "{status} {text}");
+    }
+    fs::create_dir_all(desk.dir.path().join("data/files")).unwrap();
+    fs::write(desk.dir.path().join("data/files/k"), "kernel").unwrap();
+    desk.good("host install d");
+    // Only the host itself gets its script: it asks by its own address.
+    let host =
+        reqwest::Client::builder().local_address("127.0.0.11".parse::<std::net::IpAddr>().unwrap());
+    let host = host.build().unwrap();
+    let script = format!("http://{machine}/boot/52-54-00-aa-00-01.ipxe");
+    let mut token = String::new();
+    for _ in 0..100 {
+        let text = host.get(&script).send().await.unwrap().text().await.unwrap();
+        let url = format!("url=http://{machine}/recipe/52-54-00-aa-00-01/");
+        if let Some((_, rest)) = text.split_once(&url) {
+            token = rest.split('/').next().unwrap().to_owned();
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(token.len(), 32);
+    let (status, text) = get(&format!("52-54-00-aa-00-01/{token}/preseed.cfg")).await;
+    assert!(
+        status == 200 && text.contains("d-i netcfg/get_hostname string d\n"),
+        "{status} {text}"
+    );
+    assert!(text.contains(&format!("'Authorization: Bearer {token}'")), "{text}");
+    server.kill().unwrap();
+    server.wait().unwrap();
+}
