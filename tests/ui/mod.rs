@@ -16,4 +16,5 @@ mod pages;
 mod security;
 pub(crate) mod server;
 mod switches;
+mod tabs;
 mod tenants;

@@ -97,7 +97,7 @@ async fn a_stream_sends_what_the_page_would_show() {
     let server = Server::start().await;
     let operator = server.operator().await;
     let events = &server.app.inventory.events;
-    let mut list = operator.get("/live").await;
+    let mut list = operator.get("/live?hosts=r1-n01,r1-n02").await;
     let mut host = operator.get("/live/hosts/r1-n01").await;
     read_until(&mut list, "state r1-n02").await;
     read_until(&mut host, "Power it on").await;

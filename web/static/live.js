@@ -22,21 +22,53 @@ function say(state, text) {
   indicator.textContent = text;
 }
 
-if (source) {
-  const stream = new EventSource(source.dataset.stream);
+// A browser has six connections per server, for all its tabs: only what somebody sees is followed.
+let stream = null;
+
+function follow() {
+  if (document.hidden || stream) return;
+  stream = new EventSource(source.dataset.stream);
   stream.addEventListener("open", () => say("live", "updates itself"));
   stream.addEventListener("error", () => say("lost", "not updating: no answer from the server"));
   stream.addEventListener("message", (event) => show(JSON.parse(event.data)));
-  // A page that is left must give its connection back: browsers have six per server.
-  window.addEventListener("pagehide", () => stream.close());
+}
+
+function rest() {
+  if (stream) stream.close();
+  stream = null;
+}
+
+if (source) {
+  follow();
+  document.addEventListener("visibilitychange", () => (document.hidden ? rest() : follow()));
+  window.addEventListener("pagehide", rest);
+}
+
+// The browser's clipboard exists on HTTPS and on loopback alone; elsewhere the selection is copied.
+async function copy(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const field = document.createElement("textarea");
+  field.value = text;
+  field.readOnly = true;
+  field.className = "unseen";
+  document.body.append(field);
+  field.select();
+  const done = document.execCommand("copy");
+  field.remove();
+  if (!done) throw new Error("the browser does not copy");
 }
 
 // Controls that only help where the script runs, such as "Copy".
 for (const button of document.querySelectorAll("button[data-copy]")) {
   button.hidden = false;
   button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(button.dataset.copy);
-    button.textContent = "Copied";
+    try {
+      await copy(button.dataset.copy);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Select and copy it";
+    }
+    button.focus();
   });
 }
 

@@ -117,9 +117,9 @@ fn summary(boot: &[Event], now_ms: i64) -> String {
         return format!("reported after {took}");
     }
     if silent > SILENCE {
-        return format!("silent since {}", span(silent.as_secs() as i64));
+        return format!("silent for {}", span(silent.as_secs() as i64));
     }
-    format!("{took} so far")
+    format!("{} so far", span((now_ms - first.at_ms).max(0) / 1000))
 }
 
 #[cfg(test)]
@@ -136,8 +136,8 @@ mod tests {
             data: samples::data(kind),
         };
         let boot = [event(0, EventKind::Discover), event(20, EventKind::Kernel)];
-        assert_eq!(summary(&boot, 21_000), "20 s so far");
-        assert_eq!(summary(&boot, 620_000), "silent since 10 min");
+        assert_eq!(summary(&boot, 21_000), "21 s so far");
+        assert_eq!(summary(&boot, 620_000), "silent for 10 min");
         let up = [event(0, EventKind::Discover), event(31, EventKind::Report)];
         assert_eq!(summary(&up, 900_000_000), "reported after 31 s");
         assert!(summary(&[], 0).contains("Power it on"));

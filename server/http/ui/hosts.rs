@@ -20,7 +20,7 @@ use crate::lifecycle::HostState;
 use crate::model::{Host, Mac, RentalTerm, Site};
 
 /// How many hosts a page shows.
-const PAGE: usize = 100;
+pub(super) const PAGE: usize = 100;
 
 /// Which hosts are wanted, in which order.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -149,6 +149,8 @@ struct HostsPage {
     frame: Frame,
     wanted: HostsQuery,
     query: String,
+    /// The names of the hosts that are shown, separated by commas.
+    shown: String,
     columns: Vec<Column>,
     states: Vec<(HostState, usize)>,
     rows: Vec<Row>,
@@ -170,6 +172,7 @@ pub(crate) async fn list(
     Ok(Page(HostsPage {
         frame: operator.frame("hosts").await?,
         query: wanted.query(&wanted.sort),
+        shown: names.join(","),
         columns: columns(&wanted),
         states: HostState::ALL.iter().map(|state| (*state, count(*state))).collect(),
         rows,

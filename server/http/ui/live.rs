@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::response::sse::{Event as Message, KeepAlive, Sse};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
@@ -17,21 +18,24 @@ use super::error::Error;
 use super::events::EventTable;
 use super::host_row::Board;
 use super::host_timeline::Timeline;
-use super::hosts::HostsQuery;
+use super::hosts::PAGE;
 use super::query::UrlQuery;
 use super::racks;
+use super::recent::Recent;
 use super::state::Ui;
 use crate::inventory::Live;
 use crate::lifecycle::{HostState, StateChange};
 
-/// How often a page is brought up to date while something happens.
-const TICK: Duration = Duration::from_millis(300);
+/// How often the page of one host is brought up to date while something happens: its bars move.
+const HOST_TICK: Duration = Duration::from_millis(300);
+/// How often a list or a rack is.
+const LIST_TICK: Duration = Duration::from_secs(1);
 /// How often one host's page is brought up to date while nothing happens: that a boot has
 /// stopped shows in silence.
 const QUIET: Duration = Duration::from_secs(10);
 /// A change is shown in this many ticks: the bus is quicker than the database that the
-/// page is read from.
-const SETTLE: u8 = 4;
+/// page is read from, and what is shown may be a tick old.
+const SETTLE: u8 = 3;
 /// Messages that may wait for a slow browser.
 const BACKLOG: usize = 4;
 
@@ -51,16 +55,41 @@ struct Update {
 /// What a stream follows.
 enum Followed {
     /// The hosts of one page of the list.
-    Hosts(HostsQuery),
+    Hosts(Vec<String>),
     /// One host's boot.
-    Host(String),
+    Host {
+        name: String,
+        /// What its page shows, in every browser that has it open.
+        shared: Arc<Recent<HostUpdate>>,
+    },
     /// The hosts of one rack.
     Rack(String),
 }
 
-/// `GET /live`, with the query of the list
-pub(super) async fn all(State(ui): State<Ui>, UrlQuery(wanted): UrlQuery<HostsQuery>) -> Stream {
-    stream(ui, Followed::Hosts(wanted))
+impl Followed {
+    fn tick(&self) -> Duration {
+        match self {
+            Self::Host { .. } => HOST_TICK,
+            Self::Hosts(_) | Self::Rack(_) => LIST_TICK,
+        }
+    }
+}
+
+/// The moving parts of a host's page, as HTML by the element's `data-live` key.
+pub(crate) struct HostUpdate(BTreeMap<String, String>);
+
+/// What a list shows.
+#[derive(Deserialize)]
+pub(super) struct ListQuery {
+    /// The names of its hosts, separated by commas; those after the first [`PAGE`] are ignored.
+    #[serde(default)]
+    hosts: String,
+}
+
+/// `GET /live`
+pub(super) async fn all(State(ui): State<Ui>, UrlQuery(shown): UrlQuery<ListQuery>) -> Stream {
+    let names = shown.hosts.split(',').filter(|name| !name.is_empty()).take(PAGE);
+    stream(ui, Followed::Hosts(names.map(str::to_owned).collect()))
 }
 
 /// `GET /live/hosts/{name}`
@@ -68,7 +97,8 @@ pub(super) async fn host(State(ui): State<Ui>, Path(name): Path<String>) -> Resu
     if !ui.app.inventory.snapshot().site.hosts.contains_key(&name) {
         return Err(Error::NotFound { what: "host", name });
     }
-    Ok(stream(ui, Followed::Host(name)))
+    let shared = ui.hosts.of(&name);
+    Ok(stream(ui, Followed::Host { name, shared }))
 }
 
 /// `GET /live/racks/{name}`
@@ -108,7 +138,8 @@ impl Pending {
             Live::Audit(_) => return,
             Live::State(change) => {
                 let StateChange { host, status } = change;
-                if status.is_stopped() && !matches!(followed, Followed::Host(name) if name != host)
+                if status.is_stopped()
+                    && !matches!(followed, Followed::Host { name, .. } if name != host)
                 {
                     self.say = Some(format!("{host} is {}: {}", status.state, status.reason));
                 }
@@ -117,8 +148,8 @@ impl Pending {
         };
         let Some(host) = host else { return };
         match followed {
-            Followed::Host(name) if name != host => return,
-            Followed::Host(_) => {
+            Followed::Host { name, .. } if name != host => return,
+            Followed::Host { .. } => {
                 if let Live::Event(event) = live {
                     self.say = Some(format!("{}: {}", event.kind(), event.text()));
                 }
@@ -160,7 +191,7 @@ impl Pending {
 
 async fn follow(ui: Ui, followed: Followed, sender: mpsc::Sender<Result<Message, Infallible>>) {
     let mut live = ui.app.inventory.events.watch();
-    let mut tick = interval(TICK);
+    let mut tick = interval(followed.tick());
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut quiet = interval(QUIET);
     let mut pending = Pending { all: true, ..Pending::default() };
@@ -175,7 +206,7 @@ async fn follow(ui: Ui, followed: Followed, sender: mpsc::Sender<Result<Message,
                 Err(RecvError::Closed) => return,
             },
             _ = quiet.tick() => match followed {
-                Followed::Host(_) => pending.all = true,
+                Followed::Host { .. } => pending.all = true,
                 Followed::Hosts(_) | Followed::Rack(_) => pending.note_stuck(&ui, &mut stuck),
             },
             _ = tick.tick(), if !pending.is_empty() => {
@@ -204,8 +235,8 @@ async fn send(
 async fn update(ui: &Ui, followed: &Followed, pending: &Pending) -> Result<Update, Error> {
     ui.app.inventory.events.settle().await;
     let mut update = match followed {
-        Followed::Hosts(wanted) => update_rows(ui, wanted, pending).await?,
-        Followed::Host(name) => update_host(ui, name).await?,
+        Followed::Hosts(names) => update_rows(ui, names, pending).await?,
+        Followed::Host { name, shared } => update_host(ui, name, shared).await?,
         Followed::Rack(name) => update_rack(ui, name, pending).await?,
     };
     update.say = pending.say.clone();
@@ -216,12 +247,19 @@ async fn update(ui: &Ui, followed: &Followed, pending: &Pending) -> Result<Updat
     Ok(update)
 }
 
-async fn update_rows(ui: &Ui, wanted: &HostsQuery, pending: &Pending) -> Result<Update, Error> {
-    let snapshot = ui.app.inventory.snapshot();
-    let board = Board::read(ui).await?;
-    let (names, _) = wanted.names(&snapshot.site, &board);
+/// What moves in lists and racks, read once for all that are open.
+async fn shared_board(ui: &Ui) -> Result<Arc<Board>, Error> {
+    Ok(ui.board.get(LIST_TICK, Board::read(ui)).await?)
+}
+
+async fn update_rows(ui: &Ui, names: &[String], pending: &Pending) -> Result<Update, Error> {
     let mut update = Update::default();
-    for name in names.into_iter().filter(|name| pending.is_due(name)) {
+    let due: Vec<&String> = names.iter().filter(|name| pending.is_due(name)).collect();
+    if due.is_empty() {
+        return Ok(update);
+    }
+    let board = shared_board(ui).await?;
+    for name in due {
         let (state, event) = (board.state_cell(ui, name), board.event_cell(ui, name));
         update.html.insert(format!("state {name}"), state.to_string());
         update.html.insert(format!("event {name}"), event.to_string());
@@ -231,25 +269,32 @@ async fn update_rows(ui: &Ui, wanted: &HostsQuery, pending: &Pending) -> Result<
 
 async fn update_rack(ui: &Ui, rack: &str, pending: &Pending) -> Result<Update, Error> {
     let names = racks::host_names(&ui.app.inventory.snapshot().site, rack);
-    let board = Board::read(ui).await?;
     let mut update = Update::default();
-    if names.iter().any(|name| pending.is_due(name)) {
-        update.html.insert("stopped".into(), racks::stopped(ui, &board, &names));
+    if !names.iter().any(|name| pending.is_due(name)) {
+        return Ok(update);
     }
+    let board = shared_board(ui).await?;
+    update.html.insert("stopped".into(), racks::stopped(ui, &board, &names));
     for name in names.into_iter().filter(|name| pending.is_due(name)) {
         update.html.insert(format!("rack {name}"), racks::mark(&board, &name));
     }
     Ok(update)
 }
 
-async fn update_host(ui: &Ui, name: &str) -> Result<Update, Error> {
+async fn update_host(ui: &Ui, name: &str, shared: &Recent<HostUpdate>) -> Result<Update, Error> {
+    let HostUpdate(html) = &*shared.get(HOST_TICK, read_host(ui, name)).await?;
+    Ok(Update { html: html.clone(), say: None })
+}
+
+async fn read_host(ui: &Ui, name: &str) -> Result<HostUpdate, Error> {
     let timeline = Timeline::read(ui, name).await?;
-    let board = Board::read(ui).await?;
-    let mut update = Update::default();
-    update.html.insert("timeline".into(), timeline.to_string());
-    update.html.insert("events".into(), EventTable::of_host(ui, name).await?.to_string());
-    update.html.insert("state".into(), board.state_cell(ui, name).to_string());
-    Ok(update)
+    let board = ui.board.get(HOST_TICK, Board::read(ui)).await?;
+    let html = [
+        ("timeline", timeline.to_string()),
+        ("events", EventTable::of_host(ui, name).await?.to_string()),
+        ("state", board.state_cell(ui, name).to_string()),
+    ];
+    Ok(HostUpdate(html.map(|(key, html)| (key.to_owned(), html)).into()))
 }
 
 #[cfg(test)]
@@ -265,7 +310,7 @@ mod tests {
     #[test]
     fn a_change_is_shown_until_the_database_has_settled() {
         let mut pending = Pending::default();
-        let followed = Followed::Host("n1".into());
+        let followed = Followed::Host { name: "n1".into(), shared: Arc::default() };
         pending.note(&event(Some("n2")), &followed);
         pending.note(&event(None), &followed);
         assert!(pending.is_empty());

@@ -40,6 +40,7 @@ mod progress;
 mod proposal;
 mod query;
 mod racks;
+mod recent;
 mod revisions;
 mod session;
 mod stack;

@@ -6,8 +6,11 @@ use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::{Moment, moment};
+use super::host_row::Board;
+use super::live::HostUpdate;
 use super::password_queue::PasswordQueue;
 use super::progress::ProgressBoard;
+use super::recent::{Recent, RecentByName};
 use super::throttle::Throttle;
 use crate::app::App;
 pub(crate) use crate::inventory::now_ms;
@@ -23,6 +26,10 @@ pub(crate) struct Ui {
     pub stop: CancellationToken,
     /// Passwords that wait to be checked.
     pub passwords: PasswordQueue,
+    /// What the open lists and racks show.
+    pub board: Arc<Recent<Board>>,
+    /// What the open pages of hosts show, by host.
+    pub hosts: Arc<RecentByName<HostUpdate>>,
     throttle: Arc<Mutex<Throttle>>,
 }
 
@@ -31,7 +38,8 @@ impl Ui {
     pub(crate) fn start(app: App, stop: CancellationToken) -> Self {
         let progress = ProgressBoard::start(&app.inventory.events, stop.clone());
         let (passwords, throttle) = Default::default();
-        Self { app, progress, stop, passwords, throttle }
+        let (board, hosts) = Default::default();
+        Self { app, progress, stop, passwords, board, hosts, throttle }
     }
 
     /// Now, in Unix milliseconds.
