@@ -354,3 +354,55 @@ async fn check_tells_each_fix_makes_it_when_told_to_and_shows_what_is_silenced()
         assert!(desk.good("check").contains("250ms"), "what is silenced is left as it is");
     }
 }
+
+#[tokio::test]
+async fn a_wrong_word_is_answered_with_what_would_be_right() {
+    let desk = Desk::new(Store::sqlite());
+    desk.file("site.yaml", SITE);
+    desk.good("apply site.yaml");
+    for (line, part) in [
+        ("revision show x", "expected the number of a revision, such as 12"),
+        ("revision revert -- -1", "expected the number of a revision, such as 12"),
+        ("audit --kind x", "\"x\" is not a kind of audit entry: expected changed, "),
+        ("event list --kind x", "\"x\" is not an event kind: expected "),
+        ("audit --from x", "\"x\" is not a time: expected a day such as"),
+        ("token add t --days 0", "0 is not in 1.."),
+    ] {
+        let output = desk.run(line, "");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && said.contains(part), "{line}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn undoing_a_change_that_made_most_of_the_site_asks() {
+    for desk in desks().await {
+        desk.file("site.yaml", SITE);
+        desk.good("apply site.yaml");
+        let refused = desk.bad("revision revert 1").join("\n");
+        assert!(refused.contains("revert it with --prune if that is intended"), "{refused}");
+        desk.good("revision revert 1 --prune");
+        assert_eq!(desk.good("export"), "{}\n");
+    }
+}
+
+#[tokio::test]
+async fn a_host_is_found_by_its_bmc_and_shown_as_armed() {
+    for desk in desks().await {
+        let bmc = "    bmc: {mac: \"52:54:00:aa:09:02\", address: 10.77.0.9}\n";
+        let site =
+            format!("{SITE}{bmc}").replace("[live/initrd.img]}", "[live/initrd.img], boot: once}");
+        desk.file("site.yaml", &site);
+        desk.good("apply site.yaml");
+        assert!(desk.good("host show 52:54:00:aa:09:02").contains("r1-n02:"));
+        let tried = desk.good("host install r1-n01 --dry-run");
+        assert!(tried.contains("its next boot would install live and erase its disk"), "{tried}");
+        assert!(!desk.good("host list").contains("armed"), "nothing was done");
+        desk.good("host install r1-n01");
+        let listed = desk.good("host list");
+        let line = listed.lines().find(|line| line.starts_with("r1-n01")).unwrap();
+        assert!(line.contains("waiting, armed"), "{listed}");
+        assert!(desk.good("host show r1-n01").starts_with("# waiting, armed"));
+        assert!(desk.good("host list --json").contains("\"armed-until\": 1"));
+    }
+}

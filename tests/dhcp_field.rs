@@ -227,6 +227,15 @@ fn firmware_of_all_makes_boots() {
     assert_eq!(reply.your_address(), prov(24));
     assert_eq!((reply.boot_file(), next_server(&reply)), ("pxelinux.0".into(), prov(5)));
     assert_eq!(reply.option(1).unwrap(), [255, 255, 255, 0]);
+    // The cookie of a vendor, a vendor area that is cut short, and none.
+    for (length, area) in [(300, &b"CMU\0"[..]), (240, b"STAN"), (238, b"\0\0"), (236, b"")] {
+        bootp.0.truncate(236);
+        bootp.0.extend(area);
+        bootp.0.resize(length, 0);
+        client.send_bytes(&bootp.0, EVERYBODY);
+        let reply = client.next(Duration::from_secs(5)).unwrap();
+        assert_eq!(reply.your_address(), prov(24), "{length} bytes");
+    }
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn each_problem_is_reported_with_its_fix() {
     let missing = wrong(&server, &on_link);
     assert_reported(&missing, "undionly.kpxe");
     assert_reported(&missing, "apt install ipxe");
-    assert_reported(&missing, "image live of 1 hosts: no file \"live/vmlinuz\"");
+    assert_reported(&missing, "image live of 1 host: no file \"live/vmlinuz\"");
     assert_reported(&missing, "boot-file of host r1-n01");
     fill(server.directory.path());
 

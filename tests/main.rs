@@ -49,6 +49,7 @@ mod ipxe_scripts;
 mod lab;
 mod lease_book;
 mod lease_book_model;
+mod lease_import;
 mod local_disk;
 mod machine_http;
 mod metrics;

@@ -8,7 +8,9 @@ use anyhow::Context as _;
 use clap::Args;
 
 use crate::cli::context::{Context, change, operator};
-use crate::cli::outcome::{in_file, print_outcome_with, refuse, refuse_change, refuse_for, warn};
+use crate::cli::outcome::{
+    WARNINGS, in_file, print_outcome_with, refuse, refuse_change, refuse_for, warn,
+};
 use crate::inventory::{Change, ChangeError};
 use crate::network::{Finding, Severity};
 use crate::site_file::SiteFile;
@@ -56,7 +58,7 @@ impl Apply {
                 if !context.json {
                     let review = inventory.review_site(site()).await;
                     let warnings = review.warnings.iter().map(|finding| in_file(&file, finding));
-                    warn(&warnings.collect::<Vec<_>>(), usize::MAX);
+                    warn(&warnings.collect::<Vec<_>>(), WARNINGS);
                     tell_of_old(
                         &file,
                         &review.findings,
@@ -79,9 +81,14 @@ impl Apply {
 fn tell_of_old(file: &SiteFile, findings: &[Finding], new: &[Finding]) {
     let is_old =
         |finding: &&Finding| finding.severity != Severity::Silenced && !new.contains(finding);
-    for finding in findings.iter().filter(is_old) {
+    let old: Vec<&Finding> = findings.iter().filter(is_old).collect();
+    for finding in old.iter().take(WARNINGS) {
         let (severity, shown) = (finding.severity.label(), in_file(file, finding));
         eprintln!("{severity}: {shown} (in the inventory already)");
+    }
+    if old.len() > WARNINGS {
+        let more = old.len() - WARNINGS;
+        eprintln!("{more} more that are in the inventory already; list them with rackstrap check");
     }
 }
 

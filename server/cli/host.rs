@@ -11,7 +11,7 @@ use crate::cli::nouns::{self, Listed, Name, Remove, Set, or_dash};
 use crate::inventory::{ChangeError, EventFilter, InstallError, InstallRequest, Snapshot};
 use crate::lifecycle::gate;
 use crate::lifecycle::install::InstallTask;
-use crate::lifecycle::{Event, HostState, HostStatus};
+use crate::lifecycle::{Event, HostStatus};
 use crate::model::{Host, Noun};
 use crate::profile::ResolvedSite;
 use crate::site_file;
@@ -67,6 +67,9 @@ pub(super) struct Install {
     /// Cancel: the next boot goes to the local disk, and an installer that runs is refused
     #[arg(long)]
     cancel: bool,
+    /// Show what would be done, without doing it
+    #[arg(long)]
+    dry_run: bool,
 }
 
 impl HostCommand {
@@ -108,18 +111,18 @@ impl Listed for Host {
 async fn list(context: &Context) -> anyhow::Result<ExitCode> {
     let inventory = context.read_inventory().await?;
     let snapshot = inventory.snapshot();
-    let status = inventory.states.list(jiff::Timestamp::now().as_millisecond());
+    let status = inventory.host_statuses(jiff::Timestamp::now().as_millisecond());
     let status_of = |name: &String| status.get(name).cloned().unwrap_or_default();
     let hosts = &snapshot.site.hosts;
     let values: Vec<Value> =
         hosts.iter().map(|(name, host)| as_json(name, host, &status_of(name))).collect();
     context.print(&values, || {
         let row = |(name, host): (&String, &Host)| {
-            let HostStatus { state, reason, .. } = status_of(name);
-            let is_stopped = matches!(state, HostState::Stuck | HostState::Failed);
-            let cause = if is_stopped { reason } else { String::new() };
+            let status = status_of(name);
+            let state = status.state_text();
+            let cause = if status.is_stopped() { status.reason } else { String::new() };
             let cells = host.cells(name, &snapshot.site);
-            [vec![name.clone(), state.to_string()], cells, vec![cause]].concat()
+            [vec![name.clone(), state], cells, vec![cause]].concat()
         };
         let header = ["NAME", "STATE", "RACK", "UNIT", "PROFILE", "IMAGE", "ADDRESSES", "CAUSE"];
         table(&header, &hosts.iter().map(row).collect::<Vec<_>>())
@@ -134,6 +137,7 @@ fn as_json(name: &str, host: &Host, status: &HostStatus) -> Value {
     value["state-reason"] = json!(status.reason);
     value["state-stage"] = json!(status.stage);
     value["state-cause"] = json!(status.cause);
+    value["armed-until"] = json!(status.armed_until);
     value
 }
 
@@ -144,7 +148,7 @@ async fn show(context: &Context, name: &str) -> anyhow::Result<ExitCode> {
     let name = name_of(&snapshot, name);
     let (name, host) = nouns::find::<Host>(&snapshot.site, name)?;
     let now_ms = jiff::Timestamp::now().as_millisecond();
-    let status = inventory.states.find(name, now_ms).unwrap_or_default();
+    let status = inventory.host_status(name, now_ms).unwrap_or_default();
     let filter = EventFilter { host: Some(name.clone()), limit: EVENTS, ..EventFilter::default() };
     let events = inventory.database.list_events(&filter).await?;
     let mut value = as_json(name, host, &status);
@@ -156,14 +160,15 @@ async fn show(context: &Context, name: &str) -> anyhow::Result<ExitCode> {
         };
         let events: String = events.iter().rev().map(event_line).collect();
         let entry = site_file::render(&nouns::fragment(name, host));
-        format!("# {}{since}\n{events}{entry}", status.state)
+        format!("# {}{since}\n{events}{entry}", status.state_text())
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The name of the host with this MAC address, or the text itself.
+/// The name of the host with this MAC address, its BMC's too, or the text itself.
 pub(super) fn name_of<'a>(snapshot: &'a Snapshot, text: &'a str) -> &'a str {
-    let by_mac = text.parse().ok().and_then(|mac| snapshot.host_of_mac(mac));
+    let of_mac = |mac| snapshot.host_of_mac(mac).or_else(|| snapshot.host_of_bmc(mac));
+    let by_mac = text.parse().ok().and_then(of_mac);
     by_mac.map_or(text, |(name, _)| name)
 }
 
@@ -172,19 +177,35 @@ fn event_line(event: &Event) -> String {
 }
 
 async fn install(context: &Context, install: Install) -> anyhow::Result<ExitCode> {
-    let Install { name, cancel } = install;
-    let inventory = context.inventory().await?;
+    let Install { name, cancel, dry_run } = install;
+    let inventory = context.inventory_for(dry_run).await?;
     let snapshot = inventory.snapshot();
     let name = name_of(&snapshot, &name);
     nouns::find::<Host>(&snapshot.site, name)?;
     let operator = operator();
+    let request = InstallRequest {
+        host: name,
+        author: author(&operator),
+        task: InstallTask::Install,
+        dry_run,
+    };
+    let any = |_: Option<&crate::lifecycle::install::Install>| Ok::<(), InstallError>(());
     let done = if cancel {
-        inventory.cancel_install(name, author(&operator)).await?
+        inventory.cancel_install_if(request, any).await?
     } else {
-        inventory.arm_install(name, author(&operator)).await?
+        inventory.arm_install_if(request, any).await?
     };
     inventory.events.settle().await;
     context.print(&done, || match cancel {
+        true if dry_run => {
+            format!("{name}: the install would be cancelled; dry run: nothing changed\n")
+        }
+        false if dry_run => format!(
+            "{name} would be armed until {}: its next boot would install {} and erase its disk\n\
+             dry run: nothing changed\n",
+            moment(done.armed_until * 1000),
+            done.image
+        ),
         true => format!("{name}: install cancelled\n"),
         false => format!(
             "{name} is armed until {}: its next boot installs {} and erases its disk\n\

@@ -16,7 +16,7 @@ pub(super) fn in_file(file: &SiteFile, finding: &Finding) -> String {
 }
 
 /// The most warnings printed after a change.
-const WARNINGS: usize = 20;
+pub(super) const WARNINGS: usize = 20;
 
 /// Prints the differences of a change, its consequences on a dry run, and its warnings.
 pub(crate) async fn print_outcome(

@@ -7,8 +7,8 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::cli::context::{Context, change, moment, operator, table};
-use crate::cli::outcome::{self, print_outcome, refuse_change};
-use crate::inventory::Revision;
+use crate::cli::outcome::{self, print_outcome, refuse, refuse_change};
+use crate::inventory::{Change, ChangeError, Revision};
 
 /// `rackstrap revision`.
 #[derive(Debug, Subcommand)]
@@ -19,6 +19,15 @@ pub(crate) enum RevisionCommand {
     Show(Number),
     /// Undo a revision, unless a later one changed the same values
     Revert(Revert),
+}
+
+/// A text that is not the number of a revision.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected the number of a revision, such as 12; rackstrap revision list shows them")]
+struct InvalidNumber;
+
+fn revision_number(text: &str) -> Result<i64, InvalidNumber> {
+    text.parse().ok().filter(|number| *number > 0).ok_or(InvalidNumber)
 }
 
 /// `rackstrap revision list`.
@@ -33,6 +42,7 @@ pub(crate) struct List {
 #[derive(Debug, Args)]
 pub(crate) struct Number {
     /// Number of the revision
+    #[arg(value_parser = revision_number)]
     revision: i64,
 }
 
@@ -40,10 +50,14 @@ pub(crate) struct Number {
 #[derive(Debug, Args)]
 pub(crate) struct Revert {
     /// Number of the revision
+    #[arg(value_parser = revision_number)]
     revision: i64,
     /// Show what would change, without changing it
     #[arg(long)]
     dry_run: bool,
+    /// Allow it to delete everything, or more than half of the hosts
+    #[arg(long)]
+    prune: bool,
 }
 
 impl RevisionCommand {
@@ -93,11 +107,16 @@ async fn show(context: &Context, id: i64) -> anyhow::Result<ExitCode> {
 }
 
 async fn revert(context: &Context, revert: Revert) -> anyhow::Result<ExitCode> {
-    let Revert { revision, dry_run } = revert;
+    let Revert { revision, dry_run, prune } = revert;
     let inventory = context.inventory_for(dry_run).await?;
     let (who, summary) = (operator(), format!("revert revision {revision}"));
-    match inventory.revert(change(&who, &summary, dry_run), revision).await {
+    let change = Change { prune, ..change(&who, &summary, dry_run) };
+    match inventory.revert(change, revision).await {
         Ok(committed) => print_outcome(context, committed, dry_run).await,
+        Err(ChangeError::MassRemoval(removal)) => {
+            let error = format!("{removal}; revert it with --prune if that is intended");
+            refuse(context, &[error])
+        }
         Err(error) => refuse_change(context, error),
     }
 }

@@ -31,7 +31,7 @@ pub(crate) struct Add {
     #[arg(long)]
     may_change: bool,
     /// Expire after this many days [default: never]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     days: Option<u32>,
 }
 

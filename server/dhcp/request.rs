@@ -205,7 +205,8 @@ mod tests {
                 &[(28, 0), (29, 0), (30, 0), (31, 0), (32, 0), (33, 0)],
                 Err(Unusable::NoClient(1, 6)),
             ),
-            ("no cookie", &[(236, 0)], Err(Malformed::NoCookie.into())),
+            ("BOOTP with the cookie of a vendor", &[(236, 0)], Ok(None)),
+            ("a server without a cookie", &[(0, 2), (236, 0)], Err(Malformed::NoCookie.into())),
             ("BOOTP without a cookie", &[(236, 0), (237, 0), (238, 0), (239, 0)], Ok(None)),
             ("BOOTP", &[(240, 0), (241, 0), (242, 0)], Ok(None)),
             ("a message type of no bytes", &[(241, 0)], Err(Unusable::NoMessageType)),
@@ -214,10 +215,15 @@ mod tests {
             assert_eq!(read_changed(changes), *expected, "{name}");
         }
         assert_eq!(
-            Packet::parse(&discover()[..239]).map(|_| ()),
-            Err(Malformed::TooShort(239)),
-            "239 bytes"
+            Packet::parse(&discover()[..235]).map(|_| ()),
+            Err(Malformed::TooShort(235)),
+            "235 bytes"
         );
+        for length in 236..240 {
+            let bytes = &discover()[..length];
+            let kind = Packet::parse(bytes).map(|packet| packet.message_type());
+            assert_eq!(kind, Ok(None), "BOOTP of {length} bytes");
+        }
     }
 
     /// RFC 2131 section 2: the client identifier is the identity, where there is one.

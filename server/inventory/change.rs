@@ -269,11 +269,20 @@ impl Inventory {
     }
 
     /// Undoes a revision: every entry that it changed becomes what it was before.
+    ///
+    /// # Errors
+    /// [`ChangeError::MassRemoval`] unless the change may prune, and those of every change.
     pub async fn revert(&self, change: Change<'_>, id: i64) -> Result<Committed, ChangeError> {
         let Some(revision) = self.database.find_revision(id).await? else {
             return Err(ChangeError::NoRevision(id));
         };
-        self.change_site(change, |site| revision.undo(site)).await
+        let sparing = !change.prune;
+        let edit = |site: &mut Site| {
+            let racks: Vec<String> = site.racks.keys().cloned().collect();
+            revision.undo(site)?;
+            check_removed_racks(&racks, site)
+        };
+        self.change(change, edit, sparing).await
     }
 
     /// Says who has what the database would not give twice.

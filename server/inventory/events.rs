@@ -141,10 +141,10 @@ impl EventBus {
         let fields = fields.then(|| serde_json::to_string(data).unwrap_or_default());
         match data {
             EventData::Error(_) => {
-                tracing::error!(kind, host, mac, boot, address, fields, "{kind}: {data}");
+                tracing::error!(kind, host, mac, boot, address, fields, "{data}");
             }
             EventData::Warning(_) => {
-                tracing::warn!(kind, host, mac, boot, address, fields, "{kind}: {data}");
+                tracing::warn!(kind, host, mac, boot, address, fields, "{data}");
             }
             _ => tracing::info!(kind, host, mac, boot, address, fields, "{kind}: {data}"),
         }

@@ -1,16 +1,16 @@
 //! Installs: stored first, then shown to the services. Each step is one transaction, and what a
 //! client is told follows from what was committed, so that a server may be killed at any moment.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::inventory::database::{Transaction, execute, with_connection};
 use crate::inventory::revisions::tell_others;
 use crate::inventory::secrets::{random_text, token_hash};
 use crate::inventory::{Error, Inventory, Snapshot, now_ms};
-use crate::lifecycle::EventData;
 use crate::lifecycle::audit::{Action, Author};
 use crate::lifecycle::gate::{self, ArmRefusal, Asker, Verdict};
 use crate::lifecycle::install::{Install, InstallReport, InstallTask, ReportRefusal, ScriptStep};
+use crate::lifecycle::{EventData, HostStatus};
 use crate::model::{Host, InstallBegins};
 
 /// The length of a boot's token: 186 bits. iPXE and kernel command lines take its letters as they are.
@@ -151,6 +151,22 @@ impl Inventory {
     /// The installs as they are known now. Another server's are known half a second later.
     pub fn installs(&self) -> std::sync::Arc<Installs> {
         self.installs.load_full()
+    }
+
+    /// The state of every host at `now_ms` (Unix milliseconds), by name, and whether it is armed.
+    pub fn host_statuses(&self, now_ms: i64) -> BTreeMap<String, HostStatus> {
+        let installs = self.installs.load();
+        let mut statuses = self.states.list(now_ms);
+        for (name, status) in &mut statuses {
+            status.armed_until = installs.of(name).and_then(|it| it.armed_at(now_ms / 1000));
+        }
+        statuses
+    }
+
+    /// [`Self::host_statuses`] of one host, if there is such a host.
+    pub fn host_status(&self, name: &str, now_ms: i64) -> Option<HostStatus> {
+        let armed_until = self.installs.load().of(name).and_then(|it| it.armed_at(now_ms / 1000));
+        Some(HostStatus { armed_until, ..self.states.find(name, now_ms)? })
     }
 
     /// What a client may boot; `token` shows which boot it is.

@@ -79,6 +79,11 @@ impl Snapshot {
         self.host(self.by_bmc.get(&mac)?)?.1.bmc.as_ref()
     }
 
+    /// The host whose baseboard management controller has this MAC, with its name.
+    pub fn host_of_bmc(&self, mac: Mac) -> Option<(&str, &Host)> {
+        self.host(self.by_bmc.get(&mac)?)
+    }
+
     /// Whether some host is known by more than its MACs.
     pub fn knows_identities(&self) -> bool {
         !self.by_identity.is_empty()

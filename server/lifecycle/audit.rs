@@ -120,6 +120,7 @@ impl AuditEntry {
             | Action::TokenReadOnly { .. }
             | Action::LoginRefused => true,
             Action::Changed { .. }
+            | Action::LeasesImported { .. }
             | Action::LeaseRemoved { .. }
             | Action::UserAdded { .. }
             | Action::UserRemoved { .. }
@@ -206,6 +207,13 @@ pub enum Action {
         revision: i64,
         /// What was changed, as whoever changed it put it.
         summary: String,
+    },
+    /// Leases of another DHCP server were taken over.
+    LeasesImported {
+        /// The name of its lease file.
+        file: String,
+        /// How many.
+        leases: u64,
     },
     /// A lease was taken back.
     LeaseRemoved {
@@ -315,6 +323,7 @@ action_kinds! {
     Changed = "changed",
     InstallArmed = "install-armed",
     InstallCancelled = "install-cancelled",
+    LeasesImported = "leases-imported",
     LeaseRemoved = "lease-removed",
     LoggedIn = "logged-in",
     LoginRefused = "login-refused",
@@ -339,8 +348,12 @@ impl fmt::Display for ActionKind {
 
 /// A word that is not in the list of such words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not a word of the audit log")]
+#[error("\"{0}\" is not a kind of audit entry: expected {kinds}", kinds = words(ActionKind::ALL.iter()))]
 pub struct UnknownWord(pub String);
+
+fn words<T: fmt::Display>(all: impl Iterator<Item = T>) -> String {
+    all.map(|word| word.to_string()).collect::<Vec<_>>().join(", ")
+}
 
 impl FromStr for ActionKind {
     type Err = UnknownWord;

@@ -875,7 +875,10 @@ impl fmt::Display for EventKind {
 
 /// A word that names no kind of event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not an event kind")]
+#[error(
+    "\"{0}\" is not an event kind: expected {kinds}",
+    kinds = EventKind::ALL.iter().map(|kind| kind.label()).collect::<Vec<_>>().join(", ")
+)]
 pub struct UnknownKind(pub String);
 
 impl FromStr for EventKind {

@@ -191,6 +191,12 @@ pub enum ReportRefusal {
 }
 
 impl Install {
+    /// Until when the next boot installs, if it does at `now` (both in Unix seconds).
+    pub fn armed_at(&self, now: i64) -> Option<i64> {
+        let is_armed = self.state == InstallState::Armed && self.armed_until > now;
+        is_armed.then_some(self.armed_until)
+    }
+
     /// A host that was armed just now.
     pub fn armed(image: &str, by: &str, now: i64) -> Self {
         Self {

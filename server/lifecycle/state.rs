@@ -9,6 +9,7 @@ use super::boot::{Boot, position};
 use super::client::Client;
 use super::event::{Report, Verdict};
 use super::install::InstallTask;
+use super::reason::Reason;
 use super::stall::{self, BootContext, Cause, Patience};
 use super::timeline::Stage;
 use super::{Event, EventData};
@@ -100,9 +101,20 @@ pub struct HostStatus {
     pub cause: Option<Cause>,
     /// The cause or the report as a sentence; may hold words of the host.
     pub reason: String,
+    /// Until when its next boot installs, in Unix seconds, if it is armed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub armed_until: Option<i64>,
 }
 
 impl HostStatus {
+    /// The state, and whether the host is armed, in words.
+    pub fn state_text(&self) -> String {
+        match self.armed_until {
+            Some(_) => format!("{}, armed", self.state),
+            None => self.state.to_string(),
+        }
+    }
+
     /// Whether the host needs a person.
     pub fn is_stopped(&self) -> bool {
         matches!(self.state, HostState::Stuck | HostState::Failed)
@@ -122,6 +134,11 @@ impl Life {
     /// Takes an event of the host into account. `local` says whether its image is the local disk.
     /// Says whether it begins a new boot.
     pub fn note(&mut self, event: &Event, local: bool) -> bool {
+        // It is never answered, so it neither boots nor stops.
+        if matches!(&event.data, EventData::Discover(question) if question.unanswered == Some(Reason::HostOff))
+        {
+            return false;
+        }
         let began = self.boot.note(event);
         match &event.data {
             EventData::InstallFailed { reason } => {
@@ -205,7 +222,7 @@ impl Life {
         if let Some(old) = self.old_reason.as_ref().filter(|_| reason.is_empty()) {
             reason.clone_from(old);
         }
-        HostStatus { state, since_ms, stage, cause, reason }
+        HostStatus { state, since_ms, stage, cause, reason, armed_until: None }
     }
 
     /// Whether the clock alone may change the state that is shown.

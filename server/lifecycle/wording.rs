@@ -340,6 +340,9 @@ fn acts(f: &mut impl Write, who: &str, action: &Action) -> fmt::Result {
         Action::Changed { revision, summary } => {
             write!(f, "{who}: {summary} (revision {revision})")
         }
+        Action::LeasesImported { file, leases } => {
+            write!(f, "{who} took over {leases} leases from {file}")
+        }
         Action::LeaseRemoved { address, client } => {
             write!(f, "{who} released the lease of {address} ({client})")
         }

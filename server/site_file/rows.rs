@@ -53,9 +53,22 @@ impl std::error::Error for RowError {}
 impl Rows {
     /// Reads rows. All that are wrong in themselves are found, not only the first.
     pub fn parse(text: &str) -> Result<Self, Vec<RowError>> {
+        // Excel writes the separator into a line of its own; an empty one keeps the numbers of
+        // the lines.
+        // The reader counts the lines of a record before the second byte of CRLF.
+        let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
+        let text = text.as_str();
+        let first = text.lines().next().unwrap_or_default();
+        let (separator, text) = match first.to_ascii_lowercase().strip_prefix("sep=") {
+            Some(named) => {
+                let rest = text.find('\n').unwrap_or(text.len());
+                (named.bytes().next().unwrap_or(b','), &text[rest..])
+            }
+            None => (separator(text), text),
+        };
         let mut reader = csv::ReaderBuilder::new()
             .trim(csv::Trim::All)
-            .delimiter(separator(text))
+            .delimiter(separator)
             .flexible(true)
             .from_reader(text.as_bytes());
         let header = reader.headers().map_err(|error| vec![malformed(&error)])?.clone();
@@ -141,13 +154,13 @@ enum Column {
 #[error("{}", unknown("column", .0, &[&["host"][..], &SINGLE_VALUE_KEYS, &RARE, &MAP_COLUMNS].concat()))]
 struct UnknownColumn(String);
 
-/// What separates the cells: whichever of comma, semicolon (where the comma is in numbers) and tab
-/// (pasted) the first row has most of.
+/// What separates the cells: whichever of comma, semicolon (where the comma is in numbers), tab
+/// (pasted) and bar the first row has most of.
 fn separator(text: &str) -> u8 {
-    let header = text.lines().next().unwrap_or_default();
+    let header = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     let count = |separator: &u8| header.bytes().filter(|byte| byte == separator).count();
     // The last of equals is taken.
-    b"\t;,".iter().copied().max_by_key(count).unwrap_or(b',')
+    b"|\t;,".iter().copied().max_by_key(count).unwrap_or(b',')
 }
 
 /// The text of a file that a spreadsheet wrote: UTF-8, or UTF-16 with its mark.
@@ -357,6 +370,18 @@ fn is_matched(site: &Site, key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_separator_is_named_or_found() {
+        for text in [
+            "sep=;\nhost;macs\nn1;52:54:00:aa:00:01\n",
+            "\u{feff}SEP=|\r\nhost|macs\r\nn1|52:54:00:aa:00:01\r\n",
+            "\nhost|macs\nn1|52:54:00:aa:00:01\n",
+        ] {
+            let rows = Rows::parse(text).unwrap();
+            assert_eq!((rows.0[0].host.as_str(), rows.0[0].line), ("n1", 3), "{text}");
+        }
+    }
 
     fn imported(text: &str) -> Result<Site, Vec<String>> {
         let mut site = Site::default();

@@ -112,7 +112,7 @@ impl Doctor {
             print(&findings.iter().map(lines).collect::<String>())?;
             let count = |verdict| findings.iter().filter(|found| found.verdict == verdict).count();
             let (errors, warnings) = (count(Verdict::Error), count(Verdict::Warning));
-            print(&format!("{errors} errors, {warnings} warnings\n"))?;
+            print(&format!("{}, {}\n", counted(errors, "error"), counted(warnings, "warning")))?;
         }
         Ok(status(passed))
     }
@@ -143,6 +143,11 @@ async fn open(context: &Context) -> anyhow::Result<Target> {
     let inventory = context.try_inventory().await?;
     let leases = LeaseBook::open(inventory.database.clone()).await?;
     Ok(Target { config: context.config.clone(), inventory, leases })
+}
+
+/// A number of things: `1 host`, `2 hosts`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn lines(finding: &Finding) -> String {

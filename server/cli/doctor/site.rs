@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 
 use super::links::own_addresses;
-use super::{Finding, Target};
+use super::{Finding, Target, counted};
 use crate::inventory::{EventPageQuery, now_ms};
 use crate::lifecycle::event::Warning;
 use crate::lifecycle::{EventData, EventKind};
@@ -83,19 +83,21 @@ pub(super) fn hosts(target: &Target) -> Vec<Finding> {
             make(check, one.to_string(), fix)
         }));
         if own.len() > MOST_SHOWN {
-            let text = format!("{} more {}s in the site", own.len() - MOST_SHOWN, severity.label());
+            let text =
+                format!("{} more in the site", counted(own.len() - MOST_SHOWN, severity.label()));
             findings.push(make(check, text, "list them with rackstrap check".to_owned()));
         }
     }
     let hosts = &snapshot.site.hosts;
     let without = hosts.values().filter(|host| host.image.is_none()).count();
     if without > 0 {
-        let text = format!("{without} of {} hosts have no image and do not boot", hosts.len());
+        let text =
+            format!("{without} of {} without an image: no boot", counted(hosts.len(), "host"));
         let fix = "assign one: rackstrap host set NAME image=IMAGE";
         findings.push(Finding::warning(check, text, fix));
     }
     if findings.is_empty() {
-        findings.push(Finding::ok(check, format!("no errors in {} hosts", hosts.len())));
+        findings.push(Finding::ok(check, format!("no errors in {}", counted(hosts.len(), "host"))));
     }
     findings
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nix::sys::statvfs::statvfs;
 
-use super::{Finding, Target};
+use super::{Finding, Target, counted};
 use crate::boot::arch::Arch;
 use crate::boot::next::nbp_of;
 use crate::files::FileStore;
@@ -79,7 +79,7 @@ pub(super) fn images(target: &Target) -> Vec<Finding> {
             if let Some(fault) = fault(file) {
                 let users = snapshot.site.hosts.values();
                 let users = users.filter(|host| host.image.as_deref() == Some(name)).count();
-                let text = format!("image {name} of {users} hosts: {fault}");
+                let text = format!("image {name} of {}: {fault}", counted(users, "host"));
                 let fix = match records.of(file) {
                     Some(_) => format!("rackstrap image add {name} --replace"),
                     None => format!("copy it to {}", target.config.files_path().display()),

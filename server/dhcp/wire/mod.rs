@@ -14,6 +14,8 @@ pub(crate) use options::Options;
 pub(crate) use options::decode_option;
 pub(crate) use reply::{EncodedOption, Reply};
 
+/// Bytes before the vendor area (RFC 951).
+const BOOTP_HEADER_BYTES: usize = 236;
 /// Bytes before the options: the BOOTP header and the magic cookie.
 pub(crate) const HEADER_BYTES: usize = 240;
 /// What marks the options as DHCP's (RFC 2131 section 3).
@@ -61,10 +63,10 @@ pub(crate) struct Packet<'a> {
 /// Why bytes are no DHCP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub(crate) enum Malformed {
-    /// Shorter than the header and the cookie.
-    #[error("packet of {0} bytes is shorter than the 240 of a DHCP header")]
+    /// Shorter than the header.
+    #[error("packet of {0} bytes is shorter than the 236 of a BOOTP header")]
     TooShort(usize),
-    /// BOOTP without options, or something else.
+    /// Of a server, without options.
     #[error("packet has no DHCP magic cookie")]
     NoCookie,
     /// A hardware address that the header has no room for.
@@ -76,14 +78,14 @@ impl<'a> Packet<'a> {
     /// Reads a packet of either direction. Options that are cut short end the
     /// option list; what came before them counts.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let (header, rest) =
-            bytes.split_at_checked(HEADER_BYTES).ok_or(Malformed::TooShort(bytes.len()))?;
-        // A BOOTP client may leave its vendor area empty (RFC 951).
-        let is_plain_bootp = header[236..] == [0; 4] && header[0] == 1;
-        if header[236..] != MAGIC_COOKIE && !is_plain_bootp {
-            return Err(Malformed::NoCookie);
-        }
-        let rest = if is_plain_bootp { &[] } else { rest };
+        let (header, vendor_area) =
+            bytes.split_at_checked(BOOTP_HEADER_BYTES).ok_or(Malformed::TooShort(bytes.len()))?;
+        // The vendor area of a BOOTP client may be missing, empty, or a vendor's (RFC 951).
+        let rest = match vendor_area.strip_prefix(&MAGIC_COOKIE) {
+            Some(options) => options,
+            None if header[0] == 1 => &[],
+            None => return Err(Malformed::NoCookie),
+        };
         let hardware_length = header[2];
         if hardware_length > 16 {
             return Err(Malformed::HardwareLength(hardware_length));

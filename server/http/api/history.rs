@@ -37,7 +37,7 @@ pub(super) async fn status(
 ) -> Result<Answer<StatusOfHost>, Error> {
     let database = &app.inventory.database;
     let now_ms = jiff::Timestamp::now().as_millisecond();
-    let Some(status) = app.inventory.states.find(&name, now_ms) else {
+    let Some(status) = app.inventory.host_status(&name, now_ms) else {
         return Err(not_found::<Host>(&app.inventory.snapshot().site, name));
     };
     let report = database.find_report(&name).await?;

@@ -24,7 +24,7 @@ use super::schema::{Entry, Simple, is_host, simple_keys};
 use crate::app::App;
 use crate::inventory::{Change, ChangeError, Committed};
 use crate::lifecycle::{HostState, HostStatus};
-use crate::model::{Difference, Location, Mac, Noun, Site};
+use crate::model::{Difference, Host, Location, Mac, Noun, Site};
 use crate::network::nearest::hint;
 use crate::network::{Consequences, Finding};
 use crate::tree::unknown;
@@ -241,7 +241,7 @@ impl<T: Noun + JsonSchema> OperationInput for ListQuery<T> {
 /// The status of every host, for a list of hosts.
 async fn statuses<T: Noun>(app: &App) -> Result<BTreeMap<String, HostStatus>, Error> {
     match is_host::<T>() {
-        true => Ok(app.inventory.states.list(jiff::Timestamp::now().as_millisecond())),
+        true => Ok(app.inventory.host_statuses(jiff::Timestamp::now().as_millisecond())),
         false => Ok(BTreeMap::new()),
     }
 }
@@ -249,6 +249,11 @@ async fn statuses<T: Noun>(app: &App) -> Result<BTreeMap<String, HostStatus>, Er
 /// What a representation of a noun may have besides its name that is not the operator's to set.
 fn read_only<T: Noun>() -> &'static [&'static str] {
     if is_host::<T>() { &["status"] } else { &[] }
+}
+
+/// Whether a MAC is that of a NIC of the host, or of its BMC.
+fn has_mac(host: &Host, mac: Mac) -> bool {
+    host.has_mac(mac) || host.bmc.as_ref().is_some_and(|bmc| bmc.mac == mac)
 }
 
 /// `GET /{section}`
@@ -266,10 +271,9 @@ pub(super) async fn list<T: Noun + JsonSchema>(
         if query.state.is_some_and(|wanted| !is_in_state(wanted)) {
             continue;
         }
-        if query
-            .mac
-            .is_some_and(|mac| !snapshot.site.hosts.get(name).is_some_and(|host| host.has_mac(mac)))
-        {
+        if query.mac.is_some_and(|mac| {
+            !snapshot.site.hosts.get(name).is_some_and(|host| has_mac(host, mac))
+        }) {
             continue;
         }
         let mut entry = Entry::new(name, noun);

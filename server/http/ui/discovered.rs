@@ -97,7 +97,8 @@ fn unknown_clients(
         client.address = Some(lease.address);
         client.subnet.clone_from(&lease.subnet);
     }
-    clients.into_iter().filter(|(mac, _)| snapshot.host_of_mac(*mac).is_none()).collect()
+    let is_known = |mac| snapshot.host_of_mac(mac).is_some() || snapshot.host_of_bmc(mac).is_some();
+    clients.into_iter().filter(|(mac, _)| !is_known(*mac)).collect()
 }
 
 /// The NIC that a known host shall have.

@@ -20,7 +20,7 @@ impl Board {
     /// Reads state and last event of every host.
     pub(super) async fn read(ui: &Ui) -> Result<Self, Error> {
         let database = &ui.app.inventory.database;
-        let statuses = ui.app.inventory.states.list(ui.now_ms());
+        let statuses = ui.app.inventory.host_statuses(ui.now_ms());
         let last_events = database.list_last_events().await?;
         Ok(Self { statuses, last_events })
     }
@@ -46,7 +46,8 @@ impl Board {
         let transfer = unfinished
             .filter(|_| matches!(state, HostState::Booting | HostState::Installing))
             .map(Transfer::of);
-        StateCell { state, reason, transfer }
+        let is_armed = self.statuses.get(host).is_some_and(|it| it.armed_until.is_some());
+        StateCell { state, is_armed, reason, transfer }
     }
 
     /// The cell of a host's last event.
@@ -66,6 +67,8 @@ impl Board {
 #[template(path = "state_cell.html")]
 pub(super) struct StateCell {
     state: HostState,
+    /// Whether its next boot installs.
+    is_armed: bool,
     /// Why it does not go on.
     reason: String,
     transfer: Option<Transfer>,

@@ -94,6 +94,7 @@ impl Needle {
                 .any(has)
             || addresses.any(|address| address.to_string().contains(text))
             || host.nics.values().any(|nic| self.is_in_mac(nic.mac))
+            || host.bmc.as_ref().is_some_and(|bmc| self.is_in_mac(bmc.mac))
     }
 
     fn is_in_mac(&self, mac: Mac) -> bool {

@@ -98,6 +98,8 @@ pub(crate) async fn take_back(
         who: &sent.operator.name,
         origin: sent.operator.origin,
         summary: &summary,
+        // The page shows what it deletes beside the button.
+        prune: true,
         ..Change::default()
     };
     let outcome = ui.app.inventory.revert(change, revision.id);

@@ -115,6 +115,21 @@ impl LeaseBook {
         }
     }
 
+    /// Tells the server about leases that this process has stored, if another process serves.
+    /// PostgreSQL does so by itself.
+    pub async fn announce(&self, addresses: &[Ipv4Addr]) -> Result<(), sqlx::Error> {
+        const TELL: &str = "INSERT INTO lease_removals (address) \
+                            SELECT value FROM json_each($1) WHERE true ON CONFLICT DO NOTHING";
+        if let Database::Sqlite(sqlite) = &self.database {
+            let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            let rows = serde_json::to_string(&addresses)
+                .map_err(|error| sqlx::Error::Encode(error.into()))?;
+            let _turn = sqlite.turn().await;
+            sqlx::query(TELL).bind(rows).execute(&sqlite.pool).await?;
+        }
+        Ok(())
+    }
+
     /// Ends whatever holds an address: a quarantine or a lease that an operator takes back.
     pub async fn remove(&self, address: Ipv4Addr) -> Result<(), sqlx::Error> {
         const SQL: &str = "DELETE FROM leases WHERE address = $1";

@@ -13,6 +13,7 @@ use crate::network::Domains;
 use crate::profile::ResolvedSite;
 
 pub(super) fn check(site: &ResolvedSite, findings: &mut Findings) {
+    names(site, findings);
     macs(site, findings);
     identities(site, findings);
     addresses(site, findings);
@@ -27,6 +28,18 @@ pub(super) fn check(site: &ResolvedSite, findings: &mut Findings) {
 
 fn at(host: &str, key: &str) -> Location {
     Location::of::<Host>(host).at(key)
+}
+
+/// Rule N101: DNS and file systems of other programs do not tell letters by their case.
+fn names(site: &ResolvedSite, findings: &mut Findings) {
+    let mut owners: HashMap<String, &str> = HashMap::with_capacity(site.hosts.len());
+    for name in site.hosts.keys() {
+        if let Some(other) = owners.insert(name.to_ascii_lowercase(), name) {
+            let text = format!("hosts \"{other}\" and \"{name}\" differ only in case");
+            let place = Place::from(Location::of::<Host>(name.as_str()));
+            findings.error("N101", place.and(Location::of::<Host>(other)), text);
+        }
+    }
 }
 
 /// Rule N104: a MAC is how a host is known.

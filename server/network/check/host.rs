@@ -59,6 +59,10 @@ fn bmc(view: &HostView<'_>, findings: &mut Findings) {
     }
     let Some(address) = bmc.address else { return };
     let around = view.site.subnets.iter().find(|(_, subnet)| subnet.cidr.contains(&address));
+    if around.is_none() {
+        let text = format!("{address} of the BMC is in no subnet: DHCP cannot give it");
+        findings.warn("N214", view.at("bmc"), text);
+    }
     if let Some((name, subnet)) = around
         && let Some(word) = subnet.unusable(address)
     {
@@ -84,6 +88,16 @@ fn nics(view: &HostView<'_>, findings: &mut Findings) {
                  host's address; write bmc: {{mac: \"{mac}\"}} instead of the NIC"
             );
             findings.error("N212", at(), text);
+        }
+        let vendor_name = label.trim_end_matches(|c: char| c.is_ascii_digit()).to_lowercase();
+        let is_bmc = vendor_name == "drac" || BMC_NAMES.contains(&vendor_name.as_str());
+        let is_likely = vendor_name == "mgmt" && view.host.addresses.contains_key(label);
+        if !BMC_NAMES.contains(&label.to_lowercase().as_str()) && (is_bmc || is_likely) {
+            let text = format!(
+                "{label} looks like a management controller: if it is one, write bmc: {{mac: \
+                 \"{mac}\"}} instead of the NIC"
+            );
+            findings.warn("N212", at(), text);
         }
         if mac.is_zero() || mac.is_multicast() {
             let text = format!(

@@ -137,7 +137,9 @@ pub const RULES: &[Rule] = &[
     rule("N205", ERROR, "max-paths out of range", "FRR is built for at most 128.", "Use 1 to 128."),
     rule("N210", ERROR, "Boot file name too long", "A DHCP answer carries 127 bytes.", "Use a shorter name."),
     rule("N211", ERROR, "Unusable lease times", "A lease lasts at least 60 s; it is renewed before it is rebound, and rebound before it ends.", "Set lease-time, renew-time and rebind-time in that order of size."),
-    rule("N212", ERROR, "BMC among the NICs", "DHCP would give it the host's address.", "Move it to bmc: {mac: ...}."),
+    rule("N212", EITHER, "BMC among the NICs", "DHCP would give it the host's address.", "Move it to bmc: {mac: ...}."),
+    rule("N213", ERROR, "Relay of two subnets", "A relay selects one subnet by its address.", "Remove the relay address from one, or name the link of both with shared-network."),
+    rule("N214", WARNING, "BMC outside every subnet", "DHCP gives addresses of subnets only.", "Add the subnet, or correct the BMC's address."),
     rule("N220", WARNING, "File of an image is missing or changed", "A host that boots the image waits until the file is there, or boots something else than what was added.", "Copy the file below files_dir, correct its name, or add it again: rackstrap image add NAME --replace."),
 ];
 

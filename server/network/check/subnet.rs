@@ -1,7 +1,7 @@
 //! Rules about subnets: prefix, gateway, ranges, resolvers, VLAN id, MTU. Pure.
 
-use std::collections::HashSet;
-use std::net::IpAddr;
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
@@ -23,6 +23,7 @@ pub(super) fn check_all(site: &Site, findings: &mut Findings) {
         tenant(site, name, subnet, findings);
     }
     overlaps(site, findings);
+    relay_addresses(site, findings);
 }
 
 /// What is wrong with one subnet by itself.
@@ -32,6 +33,10 @@ pub(super) fn check(name: &str, subnet: &Subnet, findings: &mut Findings) {
         let text = format!("{} has host bits; the subnet is {}", subnet.cidr, subnet.cidr.trunc());
         findings.error("N140", at("cidr"), text);
         findings.suggest(Location::of::<Subnet>(name).at("cidr"), subnet.cidr.trunc());
+    }
+    if let Some(what) = special_purpose(subnet.cidr) {
+        let text = format!("{} is {what}: hosts cannot have its addresses", subnet.cidr);
+        findings.error("N140", at("cidr"), text);
     }
     if let Some(id) = subnet.vlan.filter(|id| !VLAN_IDS.contains(id)) {
         findings.error("N110", at("vlan"), format!("VLAN id {id} is outside 1-4094"));
@@ -66,6 +71,44 @@ pub(super) fn check(name: &str, subnet: &Subnet, findings: &mut Findings) {
                  {server}#NAME"
             );
             findings.warn("N160", at("dns"), text);
+        }
+    }
+}
+
+/// What a prefix is that no network of hosts has (RFC 6890).
+fn special_purpose(cidr: IpNet) -> Option<&'static str> {
+    let (address, length) = (cidr.network(), cidr.prefix_len());
+    match address {
+        _ if length == 0 => Some("every address"),
+        _ if address.is_loopback() => Some("a loopback network"),
+        _ if address.is_multicast() => Some("a multicast network"),
+        IpAddr::V4(address) if address.octets()[0] == 0 => Some("\"this network\" (0.0.0.0/8)"),
+        IpAddr::V4(address) if address.octets()[0] >= 240 => Some("reserved (240.0.0.0/4)"),
+        _ => None,
+    }
+}
+
+/// Rule N213: a relay address that two subnets list: a relay with this address would select either.
+fn relay_addresses(site: &Site, findings: &mut Findings) {
+    let mut owners: HashMap<Ipv4Addr, &str> = HashMap::new();
+    for (name, subnet) in &site.subnets {
+        for relay in &subnet.relay_addresses {
+            let at = |name: &str| Location::of::<Subnet>(name).at("relay-addresses");
+            let Some(other) = owners.insert(*relay, name).filter(|other| other != name) else {
+                continue;
+            };
+            // Subnets of one link share its relay.
+            let network = subnet.shared_network.as_ref();
+            let same =
+                |other: &Subnet| network.is_some() && other.shared_network.as_ref() == network;
+            if site.subnets.get(other).is_some_and(same) {
+                continue;
+            }
+            let text = format!(
+                "relay {relay} is in relay-addresses of subnet \"{other}\" too: give both the same \
+                 shared-network if they are on one link"
+            );
+            findings.error("N213", Place::from(at(name)).and(at(other)), text);
         }
     }
 }

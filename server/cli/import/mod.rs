@@ -1,4 +1,7 @@
-//! `rackstrap import`: hosts from a CSV file, such as a delivery list.
+//! `rackstrap import`: hosts from a CSV file, such as a delivery list, and the leases of another
+//! DHCP server.
+
+mod leases;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,6 +12,7 @@ use crate::cli::apply::read_bytes;
 use crate::cli::context::{Context, change, operator};
 use crate::cli::outcome::{print_outcome, refuse, refuse_change, refuse_for};
 use crate::inventory::ChangeError;
+use crate::leases::foreign_file::LeaseFile;
 use crate::network::Finding;
 use crate::site_file::{RowError, Rows, decode};
 
@@ -17,7 +21,8 @@ use crate::site_file::{RowError, Rows, decode};
 pub(crate) struct Import {
     /// CSV file with commas, semicolons or tabs, or - for standard input. The first row names the columns: host,
     /// rack, unit, serial, tenant, rented-from, rented-until, profile, image, boot-file, local-boot, protected,
-    /// labels, macs, nics.LABEL, addresses.LINK, reservations.SUBNET.
+    /// labels, macs, nics.LABEL, addresses.LINK, reservations.SUBNET. Or the lease file of another DHCP server:
+    /// dhcpd.leases (ISC dhcpd), kea-leases4.csv (Kea), dnsmasq.leases (dnsmasq).
     file: PathBuf,
     /// Show what would change, without changing it
     #[arg(long)]
@@ -25,14 +30,20 @@ pub(crate) struct Import {
 }
 
 impl Import {
-    /// Adds or changes the hosts of all rows, or of none.
+    /// Adds or changes the hosts of all rows, or of none; leases each by itself.
     pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let (name, bytes) = read_bytes(&self.file)?;
-        let rows =
-            match decode(&bytes).map_err(|error| vec![error]).and_then(|text| Rows::parse(&text)) {
-                Ok(rows) => rows,
-                Err(errors) => return refuse(&context, &located(&name, &errors)),
-            };
+        let text = match decode(&bytes) {
+            Ok(text) => text,
+            Err(error) => return refuse(&context, &located(&name, &[error])),
+        };
+        if let Some(writer) = LeaseFile::writer(&text) {
+            return leases::import(&context, &name, &text, writer, self.dry_run).await;
+        }
+        let rows = match Rows::parse(&text) {
+            Ok(rows) => rows,
+            Err(errors) => return refuse(&context, &located(&name, &errors)),
+        };
         let inventory = context.inventory_for(self.dry_run).await?;
         let (who, summary) = (operator(), format!("import {name}"));
         let outcome = inventory.change_site(change(&who, &summary, self.dry_run), |site| {
