@@ -92,6 +92,21 @@ async fn only_a_token_that_may_is_let_in() {
 }
 
 #[tokio::test]
+async fn a_revert_that_removes_most_hosts_is_asked_for_twice() {
+    let api = Api::start().await;
+    let body = json!({"hosts": {"a": {}, "b": {}, "c": {}}}).to_string();
+    let (status, done) = api.ask(&api.writer, "PUT", "/site?prune=true", &body).await;
+    assert_eq!(status, StatusCode::OK, "{done}");
+    let path = format!("/revisions/{}/revert", done["revision"]);
+    let (status, refused) = api.ask(&api.writer, "POST", &path, "").await;
+    assert_eq!(status, StatusCode::CONFLICT, "{refused}");
+    assert!(refused["detail"].as_str().unwrap().contains("?prune=true"), "{refused}");
+    let path = format!("{path}?prune=true");
+    let (status, done) = api.ask(&api.writer, "POST", &path, "").await;
+    assert_eq!(status, StatusCode::OK, "{done}");
+}
+
+#[tokio::test]
 async fn entries_are_listed_shown_put_and_removed() {
     let api = Api::start().await;
     let body = r#"{"cidr": "10.9.0.0/24", "vlan": 9}"#;

@@ -87,6 +87,24 @@ fn serve_fails(data: &Path, database: Option<&str>) -> String {
 }
 
 #[test]
+fn processes_that_create_one_database_at_once_all_use_it() {
+    let dir = TempDir::new().unwrap();
+    let data = dir.path().join("data");
+    let add = |number| {
+        let mut command = program(&data, None);
+        command.args(["tenant", "set", &format!("t{number}"), "contact=ops"]);
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let adding: Vec<Child> = (0..8).map(add).collect();
+    for process in adding {
+        let done = process.wait_with_output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+    let listed = rackstrap(&data, None, "tenant list");
+    assert_eq!(String::from_utf8_lossy(&listed.stdout).matches("ops").count(), 8, "{listed:?}");
+}
+
+#[test]
 fn a_copy_of_the_file_of_a_running_server_has_its_inventory() {
     let dir = TempDir::new().unwrap();
     let data = dir.path().join("data");

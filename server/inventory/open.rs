@@ -1,21 +1,31 @@
 //! Opens the database, and refuses one that this program must not touch.
 
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{AccessFlags, Uid, User, access};
 use sqlx::migrate::Migrate;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Connection};
 
 use super::database::{Database, DatabaseFile, Sqlite, is_sound};
+
+/// How long a locked database is waited for.
+const BUSY: Duration = Duration::from_secs(10);
+/// How soon what does not wait for a lock is tried again.
+const AGAIN: Duration = Duration::from_millis(20);
+/// SQLite's code of a locked database.
+const SQLITE_BUSY: &str = "5";
 
 /// What a process may do to a database that it opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -275,19 +285,54 @@ fn sqlite_options(path: &Path) -> SqliteConnectOptions {
         .foreign_keys(true)
         // More than the default: a checkpoint makes whoever commits wait for the disk twice.
         .pragma("wal_autocheckpoint", WAL_PAGES.to_string())
-        .busy_timeout(Duration::from_secs(10))
+        .busy_timeout(BUSY)
+}
+
+/// Connects. The switch of a new file to its log does not wait for another process that makes the
+/// same switch (SQLite reports `SQLITE_BUSY` at once to avoid a deadlock), so it is repeated.
+async fn connect_sqlite(options: &SqliteConnectOptions) -> sqlx::Result<SqliteConnection> {
+    let end = Instant::now() + BUSY;
+    loop {
+        match options.connect().await {
+            Err(sqlx::Error::Database(error))
+                if error.code().as_deref() == Some(SQLITE_BUSY) && Instant::now() < end =>
+            {
+                tokio::time::sleep(AGAIN).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Takes a database's directory for this process, for as long as the lock is held.
+async fn lock_directory(path: &Path) -> Result<Flock<File>, OpenError> {
+    let failed = |source| OpenError::Unreadable { path: path.display().to_string(), source };
+    let mut directory = File::open(path).map_err(failed)?;
+    let end = Instant::now() + BUSY;
+    loop {
+        match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((unlocked, Errno::EWOULDBLOCK)) if Instant::now() < end => directory = unlocked,
+            Err((_, errno)) => return Err(failed(errno.into())),
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
 }
 
 async fn open_sqlite(path: &Path, access: Access) -> Result<Database, OpenError> {
     let what = path.display().to_string();
-    match access {
+    // Held until the schema is there: of two processes that find none, one creates it.
+    let _creating = match access {
         Access::Use if is_empty_file(path) => return Err(OpenError::Missing { what }),
-        Access::Use => {}
-        Access::Manage => prepare_file(path)?,
-    }
+        Access::Use => None,
+        Access::Manage => {
+            prepare_file(path)?;
+            Some(lock_directory(directory_of(path)).await?)
+        }
+    };
     let options = sqlite_options(path).create_if_missing(false);
     let failed = |source| OpenError::Connect { what: what.clone(), source };
-    check_schema(&mut options.connect().await.map_err(failed)?, &what, access).await?;
+    check_schema(&mut connect_sqlite(&options).await.map_err(failed)?, &what, access).await?;
     let unhurried = options.clone().synchronous(SqliteSynchronous::Normal);
     let open = async |options, connections| {
         let pool = SqlitePoolOptions::new().max_connections(connections);
@@ -471,7 +516,7 @@ trait TableExists {
     async fn has_migrations(&mut self) -> sqlx::Result<bool>;
 }
 
-impl TableExists for sqlx::SqliteConnection {
+impl TableExists for SqliteConnection {
     async fn has_migrations(&mut self) -> sqlx::Result<bool> {
         const SQL: &str = "SELECT count(*) FROM sqlite_master WHERE name = $1";
         let count: i64 = sqlx::query_scalar(SQL).bind(TABLE).fetch_one(self).await?;

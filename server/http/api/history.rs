@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::answer::Answer;
 use super::auth::Program;
 use super::extract::{Named, PathOf, Query};
-use super::nouns::{ChangeResult, How, not_found};
+use super::nouns::{ChangeResult, not_found};
 use super::page::{NewestFirst, Page, Paging, Position, SortValue};
 use super::problem::Error;
+use super::site::SiteQuery;
 use crate::app::App;
 use crate::inventory::{self, EventPageQuery, Report, Revision};
 use crate::lifecycle::audit::Action;
@@ -312,10 +313,10 @@ pub(super) async fn revert(
     State(app): State<App>,
     Extension(program): Extension<Program>,
     PathOf(Numbered { id }): PathOf<Numbered>,
-    Query(how): Query<How>,
+    Query(query): Query<SiteQuery>,
 ) -> Result<Answer<ChangeResult>, Error> {
     find_revision(&app, id).await?;
     let summary = format!("revert revision {id}");
-    let committed = app.inventory.revert(how.change(&program, &summary), id).await?;
-    Ok(Answer::new(ChangeResult::new(committed, how).await))
+    let committed = app.inventory.revert(query.change(&program, &summary), id).await?;
+    Ok(Answer::new(ChangeResult::new(committed, query.how()).await))
 }

@@ -13,7 +13,7 @@ use super::page::{Page, Paging, Position, SortValue};
 use super::precondition::{Preconditions, Tags, site_tag, tagged_revision};
 use super::problem::{Error, Fault};
 use crate::app::App;
-use crate::inventory::ChangeError;
+use crate::inventory::{Change, ChangeError};
 use crate::model::{Location, ProfileTree, Site};
 use crate::network::{
     Cluster, Finding, Format, MICROCLOUD_FILE, PreseedWords, Severity, check_site_within,
@@ -52,9 +52,21 @@ pub(super) struct SiteQuery {
     /// The revision that the author saw: the change is refused with 409 if there is a newer one.
     #[serde(default)]
     base: Option<i64>,
-    /// The body may delete everything, or more than half of the hosts; refused with 409 otherwise.
+    /// The change may delete everything, or more than half of the hosts; refused with 409
+    /// otherwise.
     #[serde(default)]
     prune: Flag,
+}
+
+impl SiteQuery {
+    pub(super) fn how(self) -> How {
+        How::new(self.dry_run, self.base)
+    }
+
+    /// The change, for the inventory.
+    pub(super) fn change<'a>(self, program: &'a Program, summary: &'a str) -> Change<'a> {
+        Change { prune: self.prune.0, ..self.how().change(program, summary) }
+    }
 }
 
 /// `PUT /site`: as `rackstrap apply`.
@@ -67,9 +79,8 @@ pub(super) async fn replace(
 ) -> Result<Answer<ChangeResult>, Error> {
     let preconditions = Preconditions::read(&headers)?;
     let given = body.read()?;
-    let how = How::new(query.dry_run, query.base);
-    let mut change = how.change(&program, "put the site");
-    change.prune = query.prune.0;
+    let how = query.how();
+    let mut change = query.change(&program, "put the site");
     change.base = change.base.or(given.revision);
     let current = site_tag(app.inventory.snapshot().revision);
     let mut is_conditional = false;

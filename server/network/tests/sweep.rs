@@ -294,6 +294,7 @@ const NOT_WRITTEN: &[(&str, &str)] = &[
     ("tenants.NAME *", "who rents hosts"),
     ("switches.NAME *", "configured by the switch formats"),
     ("images.NAME *", "what is booted"),
+    ("images.NAME.recipe *", "what an installer reads"),
     ("subnets.NAME.ranges *", "which addresses are given to hosts and by DHCP"),
     ("hosts.NAME.match *", "how DHCP recognises the host"),
     ("labels.NAME *", "which hosts may be installed"),
