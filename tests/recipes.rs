@@ -48,6 +48,8 @@ async fn recipes_pass_the_checkers_of_their_installers() {
     let json = desk.json("render u --recipe");
     assert_eq!((&json["format"], &json["host"]), (&"yaml".into(), &"u".into()));
     assert_eq!(desk.good("render o --recipe"), "fqdn = \"o\"\n");
+    // The server listens on every address: none of them is the one that hosts reach.
+    assert!(document.contains("\"http://SERVER/report/52-54-00-aa-00-03\""), "{document}");
     assert!(desk.bad("render x --recipe")[0].contains("host \"x\" does not exist"));
 
     let kickstart = desk.file("ks.cfg", &desk.good("render r --recipe"));

@@ -40,7 +40,7 @@ pub(crate) struct Render {
     #[arg(long, value_name = "REVISION")]
     since: Option<i64>,
     /// Print the recipe of the host's image instead, filled in as its installer reads it. The
-    /// token of the boot is TOKEN
+    /// token of the boot is TOKEN, and the server's address SERVER without machine_url
     #[arg(long, conflicts_with_all = ["diff", "since", "switch", "explain", "profile"])]
     recipe: bool,
     #[command(flatten)]
@@ -110,12 +110,23 @@ fn recipe(context: &Context, site: &ResolvedSite, name: &str) -> anyhow::Result<
     };
     let nic = host.nics.values().next();
     let mac = nic.with_context(|| format!("host {name} has no NIC to boot from"))?.mac;
-    let server_url = context.config.machine_base_url(context.config.machine_listen.ip());
-    let booting = Booting { mac, server_url, token: "TOKEN".to_owned() };
+    let booting = Booting { mac, server_url: server_url(context), token: "TOKEN".to_owned() };
     let filled = recipe::of_host(site, name, &booting)?;
     let value = json!({"host": name, "format": filled.format, "text": filled.text});
     context.print(&value, || filled.text.clone())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The server as hosts reach it. Which of its addresses that is depends on the host where it
+/// listens on all of them: SERVER stands for it then.
+fn server_url(context: &Context) -> String {
+    let config = &context.config;
+    let listen = config.machine_listen;
+    match config.machine_url.is_none() && listen.ip().is_unspecified() {
+        false => config.machine_base_url(listen.ip()),
+        true if listen.port() == 80 => "http://SERVER".to_owned(),
+        true => format!("http://SERVER:{}", listen.port()),
+    }
 }
 
 /// Prints every value of a host's profile and the layer that sets it.

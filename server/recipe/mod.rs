@@ -32,6 +32,16 @@ pub enum RecipeError {
     /// It names no recipe, or two.
     #[error("a recipe has either use, or format and text")]
     Ambiguous,
+    /// A key of `values` that the recipe does not read.
+    #[error("recipe {recipe} does not read the value \"{key}\" (it reads: {reads})", reads = .reads.join(", "))]
+    UnknownValue {
+        /// The recipe's name.
+        recipe: &'static str,
+        /// The key.
+        key: String,
+        /// The keys that it reads.
+        reads: &'static [&'static str],
+    },
     /// The host has no image with a recipe.
     #[error("host {0} has no image with a recipe")]
     Missing(String),
@@ -60,6 +70,11 @@ fn source(recipe: &Recipe) -> Result<(RecipeFormat, &str), RecipeError> {
         (Some(name), None, None) => {
             let shipped = SHIPPED.iter().find(|shipped| shipped.name == name);
             let shipped = shipped.ok_or_else(|| RecipeError::Unknown(name.clone()))?;
+            let is_read = |key: &&String| shipped.values.contains(&key.as_str());
+            if let Some(key) = recipe.values.keys().find(|key| !is_read(key)) {
+                let (recipe, key, reads) = (shipped.name, key.clone(), shipped.values);
+                return Err(RecipeError::UnknownValue { recipe, key, reads });
+            }
             Ok((shipped.format, shipped.text))
         }
         (None, Some(format), Some(text)) => Ok((format, text)),

@@ -17,7 +17,7 @@ racks: {r1: {location: "hall 2, row B"}}
 images:
   debian: {kernel: k, boot: once, recipe: {use: debian-preseed, values: {ssh-key: "ssh-ed25519 AAAA me@x", disk: /dev/vda}}}
   ubuntu: {kernel: k, boot: once, recipe: {use: ubuntu-autoinstall, values: {password-hash: "$6$salt$hash"}}}
-  rocky: {kernel: k, boot: once, recipe: {use: kickstart, values: {root-password-hash: "$6$salt$hash", ssh-key: "ssh-ed25519 AAAA me@x"}}}
+  rocky: {kernel: k, boot: once, recipe: {use: kickstart, values: {disk: sda, root-password-hash: "$6$salt$hash", ssh-key: "ssh-ed25519 AAAA me@x"}}}
 hosts:
   r1-n01: {rack: r1, unit: 1, serial: CZ4711, profile: plain, image: debian, addresses: {vlan500: 10.0.0.11},
            nics: {eth0: "52:54:00:aa:00:01", eth1: "52:54:00:aa:00:02"}}
@@ -62,6 +62,90 @@ fn shipped_recipes_are_filled_in() {
         let filled = of_host(&site(image), "r1-n01", &booting()).unwrap();
         assert!(filled.text.contains(line), "{line}: {}", filled.text);
         assert!(!filled.text.contains("{{") && !filled.text.contains("{%"), "{}", filled.text);
+    }
+}
+
+fn shipped(name: &str, values: &str) -> Result<String, RecipeError> {
+    let text = format!("images: {{own: {{kernel: k, recipe: {{use: {name}, values: {values}}}}}}}");
+    let images = site_file::parse(&text, "site.yaml").unwrap().images;
+    let mut site = site_file::parse(SITE, "site.yaml").unwrap();
+    site.images.extend(images);
+    site.hosts.get_mut("r1-n01").unwrap().image = Some("own".to_owned());
+    of_host(&ResolvedSite::from(site), "r1-n01", &booting()).map(|filled| filled.text)
+}
+
+#[test]
+fn a_recipe_writes_to_the_disk_that_it_was_given_or_not_at_all() {
+    for (name, values, line) in [
+        ("kickstart", "{disk: sdb}", "ignoredisk --only-use=sdb\n"),
+        ("kickstart", "{disk: sdb}", "clearpart --all --initlabel --drives=sdb\n"),
+        ("debian-preseed", "{disk: /dev/sdb}", "partman-auto/disk string /dev/sdb\n"),
+        ("debian-preseed", "{disk: /dev/sdb}", "grub-installer/bootdev string /dev/sdb\n"),
+        (
+            "ubuntu-autoinstall",
+            "{password-hash: x, disk: /dev/sdb}",
+            "layout: {name: direct, match: {path: \"/dev/sdb\"}}\n",
+        ),
+        ("ubuntu-autoinstall", "{password-hash: x}", "layout: {name: direct}\n"),
+    ] {
+        let text = shipped(name, values).unwrap();
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    for name in ["kickstart", "debian-preseed"] {
+        let told = shipped(name, "{}").unwrap_err().to_string();
+        assert!(told.contains("set recipe.values.disk"), "{name}: {told}");
+        assert!(shipped(name, "{disk: \"\"}").is_err());
+    }
+    for one in SHIPPED {
+        let told = shipped(one.name, "{dsik: /dev/sdb}").unwrap_err().to_string();
+        let reads = one.values.join(", ");
+        let expected =
+            format!("recipe {} does not read the value \"dsik\" (it reads: {reads})", one.name);
+        assert_eq!(told, expected);
+    }
+}
+
+#[test]
+fn shipped_recipes_declare_the_values_that_they_read() {
+    for one in SHIPPED {
+        let is_key = |c: char| c.is_ascii_lowercase() || c == '-';
+        let key = |rest: &str| {
+            let rest = rest.trim_start_matches(['.', '[', '"']);
+            rest.split(|c| !is_key(c)).next().unwrap().to_owned()
+        };
+        let read: std::collections::BTreeSet<String> =
+            one.text.split("image.values").skip(1).map(key).collect();
+        assert_eq!(read.into_iter().collect::<Vec<_>>(), one.values, "{}", one.name);
+    }
+}
+
+#[test]
+fn what_a_host_does_not_have_is_undefined() {
+    let mut site = site_file::parse(SITE, "site.yaml").unwrap();
+    let host = site.hosts.get_mut("r1-n01").unwrap();
+    (host.serial, host.unit, host.rack, host.tenant) = (None, None, None, None);
+    host.addresses.clear();
+    let values = RecipeValues::of(&ResolvedSite::from(site), "r1-n01", &booting()).unwrap();
+    for path in [
+        "host.serial",
+        "host.unit",
+        "host.tenant",
+        "rack.name",
+        "rack.location",
+        "subnet.name",
+        "subnet.vlan",
+        "subnet.gateway",
+        "network.link",
+        "network.address",
+        "image.values.nothing",
+    ] {
+        let filled = |text: &str| fill(&own(RecipeFormat::Preseed, text), &values);
+        let text = filled(&format!("{{{{ {path} | default(3) }}}}")).map(|filled| filled.text);
+        assert_eq!(text, Ok("3".to_owned()), "{path}");
+        let told = filled(&format!("{{{{ {path} }}}}")).unwrap_err().to_string();
+        assert!(told.contains(MISSING), "{path}: {told}");
+        let text = filled(&format!("{{% if {path} %}}x{{% endif %}}")).map(|filled| filled.text);
+        assert_eq!(text, Ok(String::new()), "{path}");
     }
 }
 

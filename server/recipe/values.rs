@@ -22,12 +22,14 @@ pub struct Booting {
     pub token: String,
 }
 
-/// Everything that a recipe can name.
+/// Everything that a recipe can name. What the host does not have is left out, so that
+/// `default(...)` gives another value and anything else is an error.
 #[derive(Clone, Debug, Serialize)]
 pub struct RecipeValues {
     host: HostValues,
     rack: RackValues,
-    subnet: Option<SubnetValues>,
+    /// Empty for a host without one.
+    subnet: SubnetValues,
     network: NetworkValues,
     image: ImageValues,
     server: ServerValues,
@@ -38,9 +40,13 @@ pub struct RecipeValues {
 #[derive(Clone, Debug, Serialize)]
 struct HostValues {
     name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     serial: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     unit: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<String>,
     labels: Vec<String>,
     /// The MAC of the NIC that boots.
@@ -57,31 +63,44 @@ struct NicValues {
 
 #[derive(Clone, Debug, Serialize)]
 struct RackValues {
+    #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     location: Option<String>,
 }
 
 /// The subnet of the host's own address that has a gateway.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 struct SubnetValues {
-    name: String,
-    cidr: String,
-    prefix: u8,
-    netmask: IpAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cidr: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prefix: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    netmask: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     vlan: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     gateway: Option<IpAddr>,
-    dns: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dns: Option<Vec<String>>,
 }
 
 /// The host's network, as installers read it; none where it has none or cannot be said so.
 #[derive(Clone, Debug, Default, Serialize)]
 struct NetworkValues {
     /// The link with the host's own address in `subnet`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     link: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<IpAddr>,
     /// netplan's document.
+    #[serde(skip_serializing_if = "Option::is_none")]
     netplan: Option<Value>,
     /// The words of dracut's command line.
+    #[serde(skip_serializing_if = "Option::is_none")]
     dracut: Option<String>,
 }
 
@@ -135,7 +154,10 @@ impl RecipeValues {
                 name: host.rack.clone(),
                 location: rack.and_then(|rack| rack.location.clone()),
             },
-            subnet: home.as_ref().map(|home| subnet(home.subnet_name, home.subnet)),
+            subnet: home
+                .as_ref()
+                .map(|home| subnet(home.subnet_name, home.subnet))
+                .unwrap_or_default(),
             network: NetworkValues {
                 link: home.as_ref().map(|home| home.link.clone()),
                 address: home.as_ref().map(|home| home.address),
@@ -179,12 +201,12 @@ fn home<'a>(site: &'a ResolvedSite, host: &'a Host) -> Option<Home<'a>> {
 
 fn subnet(name: &str, subnet: &Subnet) -> SubnetValues {
     SubnetValues {
-        name: name.to_owned(),
-        cidr: subnet.cidr.to_string(),
-        prefix: subnet.cidr.prefix_len(),
-        netmask: subnet.cidr.netmask(),
+        name: Some(name.to_owned()),
+        cidr: Some(subnet.cidr.to_string()),
+        prefix: Some(subnet.cidr.prefix_len()),
+        netmask: Some(subnet.cidr.netmask()),
         vlan: subnet.vlan,
         gateway: subnet.gateway,
-        dns: subnet.dns.iter().map(ToString::to_string).collect(),
+        dns: Some(subnet.dns.iter().map(ToString::to_string).collect()),
     }
 }
