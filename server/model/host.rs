@@ -80,7 +80,11 @@ pub struct Host {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
     /// Which of its disks an image is written to.
-    #[serde(default, skip_serializing_if = "DiskRule::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "DiskRule::is_empty",
+        deserialize_with = "DiskRule::read"
+    )]
     pub disk: DiskRule,
     /// Its NICs by label, in the order of the slots: the permanent MAC, and the switch port
     /// it is cabled to.

@@ -66,7 +66,7 @@ pub use caption::{Caption, InvalidCaption};
 pub use cpu_list::{CpuList, InvalidCpuList};
 pub use dhcp_options::{DhcpOptions, InvalidDhcpOption, InvalidOption};
 pub use diff::{Difference, DifferenceKind, FieldDifference, diff, renamed_hosts};
-pub use disk::{ByteSize, DiskPick, DiskRule, DiskType, InvalidByteSize};
+pub use disk::{ByteSize, DiskPick, DiskRule, DiskType, InvalidByteSize, InvalidDiskRule};
 pub use extra::{ExtraFile, ExtraValue, LinkExtra, ProfileExtra, Sections};
 pub use host::{Bmc, Host, HostDhcp, SINGLE_VALUE_KEYS, current_host_key};
 pub use host_number::{HostNumber, HostNumberError};

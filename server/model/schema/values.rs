@@ -32,7 +32,7 @@ macro_rules! values {
 
 values! {
     Announcement: {"type": "string", "description": "The name of a link, or a prefix such as 192.0.2.10/32."},
-    ByteSize: {"type": "string", "pattern": "^(=|[0-9]+([MGT]i?)?B?$)", "description": "A size such as 400G (powers of 1000) or 400Gi (powers of 1024)."},
+    ByteSize: {"type": "string", "pattern": "^(=|[0-9]+([MGT]i?B?|B)$)", "description": "A size such as 400G (powers of 1000) or 400Gi (powers of 1024)."},
     Caption: {"type": "string", "description": "One line of text, without a backslash."},
     CpuList: {"type": ["string", "integer"], "minimum": 0, "maximum": 8191, "pattern": "^(=|([0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*)?$)", "description": "Processors such as 0-55,112-167."},
     Destination: {"type": "string", "pattern": "^(=|default$|.*/[0-9]+$)", "description": "default, or a prefix such as 10.0.0.0/8."},
