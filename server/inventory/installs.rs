@@ -31,6 +31,14 @@ impl Installs {
     pub fn of(&self, host: &str) -> Option<&Install> {
         self.by_host.get(host)
     }
+
+    /// The host that the boot with this token installs.
+    pub fn host_of_token(&self, token: &str) -> Option<&str> {
+        let hash = token_hash(token);
+        let mut installs = self.by_host.iter();
+        let is = |install: &Install| install.token_hash.as_deref() == Some(hash.as_str());
+        installs.find(|(_, install)| is(install)).map(|(host, _)| host.as_str())
+    }
 }
 
 /// What the script of a host is to say.

@@ -72,20 +72,24 @@ pub fn local_boot(host: &Host, image: &Image) -> LocalBoot {
     host.local_boot.or(image.local_boot).unwrap_or_default()
 }
 
-/// Whether a client may fetch a file. Files are public, except those that install: a host gets
-/// them only in the boot that may install it. `path` is relative to the files directory.
+/// Whether a client may fetch a file. The file decides: one that only images that install use is
+/// for the boot that may install it, whoever asks; any other is public. `path` is relative to the
+/// files directory.
 pub fn may_fetch(verdict: &Verdict<'_>, path: &str, site: &Site) -> bool {
-    let own = match verdict {
-        // It cannot be told which host it is, and boots what its script says: to wait.
-        Verdict::Unknown => return true,
-        Verdict::Image(image) | Verdict::Install { image, is_proven: true } => Some(*image),
-        Verdict::Install { is_proven: false, .. } | Verdict::NoImage | Verdict::Disk(_) => None,
-    };
-    if own.is_some_and(|image| image.has_file(path)) {
+    if is_public(path, site) {
         return true;
     }
-    let installs = |image: &Image| image.installs() && image.has_file(path);
-    !site.images.values().any(installs)
+    match verdict {
+        Verdict::Install { image, is_proven: true } => image.has_file(path),
+        _ => false,
+    }
+}
+
+/// Whether a file is given to anybody: no image that installs uses it, or one that boots every
+/// time does as well.
+pub fn is_public(path: &str, site: &Site) -> bool {
+    let mut users = site.images.values().filter(|image| image.has_file(path)).peekable();
+    users.peek().is_none() || users.any(|image| !image.installs())
 }
 
 /// Whether a Raspberry Pi's ROM may fetch files by TFTP. It boots whatever it finds there.
@@ -299,13 +303,27 @@ mod tests {
     #[test]
     fn a_file_that_installs_is_for_the_boot_that_may_install() {
         let di = installer();
-        let live = Image { kernel: Some("di/vmlinuz".into()), ..Image::default() };
-        let site = Site { images: [("di".into(), di.clone())].into(), ..Site::default() };
+        let live = Image { kernel: Some("live/vmlinuz".into()), ..Image::default() };
+        let raw = Image { disk: Some("di/disk.raw".into()), ..Image::default() };
+        let shared = Image { kernel: Some("both/vmlinuz".into()), ..Image::default() };
+        let mut also = di.clone();
+        also.initrd.push("both/vmlinuz".into());
+        let images = [("di", also.clone()), ("live", live.clone()), ("raw", raw), ("s", shared)];
+        let images = images.map(|(name, image)| (name.to_owned(), image)).into();
+        let site = Site { images, ..Site::default() };
         let to = |is_proven| Verdict::Install { image: &di, is_proven };
         let disk = Verdict::Disk(LocalBoot::Menu);
         #[rustfmt::skip]
         let cases = [
-            (Verdict::Unknown, "di/vmlinuz", true),
+            (Verdict::Unknown, "di/vmlinuz", false),
+            (Verdict::Unknown, "di/initrd", false),
+            (Verdict::Unknown, "di/disk.raw", false),
+            (Verdict::Unknown, "/di/disk.raw", false),
+            (Verdict::Unknown, "live/vmlinuz", true),
+            (Verdict::Unknown, "both/vmlinuz", true),
+            (Verdict::Unknown, "snponly.efi", true),
+            (disk, "both/vmlinuz", true),
+            (disk, "live/vmlinuz", true),
             (disk, "di/vmlinuz", false),
             (disk, "di/initrd", false),
             (disk, "snponly.efi", true),
@@ -313,7 +331,9 @@ mod tests {
             (to(false), "di/vmlinuz", false),
             (to(true), "di/vmlinuz", true),
             (to(true), "di/initrd", true),
-            (Verdict::Image(&live), "di/vmlinuz", true),
+            (to(true), "di/disk.raw", false),
+            (Verdict::Image(&live), "live/vmlinuz", true),
+            (Verdict::Image(&live), "di/vmlinuz", false),
             (Verdict::Image(&live), "di/initrd", false),
         ];
         for (verdict, path, expected) in cases {

@@ -283,8 +283,28 @@ fn the_plan_of_a_deployment_is_for_the_boot_that_installs() {
 }
 
 #[test]
-fn whoever_is_not_a_host_may_read_files() {
+fn a_file_that_installs_is_given_to_a_token_and_not_to_an_address() {
     let rack = Rack::new();
-    let (status, body) = rack.ask(&Method::GET, "/files/di/vmlinuz", STRANGER);
-    assert_eq!((status, body.as_str()), (StatusCode::OK, MARKER));
+    let files = || FILES[..5].iter().map(|name| format!("/files/{name}"));
+    for url in files() {
+        for query in ["", "?token=wr0ng", "?last=wr0ng"] {
+            for peer in [STRANGER, HOST, "10.0.0.12:4000", "[2001:db8::99]:4000"] {
+                let (status, body) = rack.ask(&Method::GET, &format!("{url}{query}"), peer);
+                assert_eq!(status, StatusCode::FORBIDDEN, "{url}{query} {peer}: {body}");
+                assert!(peer != STRANGER || !body.contains("h1"), "{body}");
+            }
+        }
+        let loopback = rack.ask(&Method::GET, &url, "127.0.0.1:4000");
+        assert_eq!(loopback, (StatusCode::OK, MARKER.to_owned()), "an operator: {url}");
+    }
+    let public = rack.ask(&Method::GET, "/files/ipxe.efi", STRANGER);
+    assert_eq!(public, (StatusCode::OK, "harmless".to_owned()));
+    let token = rack.in_state(Some(InstallState::Loading));
+    let with_token =
+        |peer: &str| rack.ask(&Method::GET, &format!("/files/di/vmlinuz?token={token}"), peer).0;
+    assert_eq!(with_token(HOST), StatusCode::OK);
+    assert_eq!(with_token(STRANGER), StatusCode::OK, "the token shows which boot it is");
+    assert_eq!(with_token("10.0.0.12:4000"), StatusCode::FORBIDDEN, "another host");
+    rack.runtime.block_on(rack.app.inventory.cancel_install("h1", "test")).unwrap();
+    assert_eq!(with_token(STRANGER), StatusCode::FORBIDDEN, "over");
 }

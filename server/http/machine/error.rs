@@ -87,6 +87,12 @@ pub(super) enum Error {
         /// The file.
         file: String,
     },
+    /// A file that installs, for somebody who is not a host.
+    #[error("{file} installs, and is given only with the token of the boot that may install it")]
+    OnlyInstalls {
+        /// The file.
+        file: String,
+    },
     /// An installer reported that must not install.
     #[error(transparent)]
     Report(#[from] ReportRefusal),
@@ -151,9 +157,10 @@ impl Error {
             Self::InvalidMac(_) | Self::Preseed(PreseedError::InvalidRange(_)) => {
                 StatusCode::BAD_REQUEST
             }
-            Self::Stranger { .. } | Self::NotArmed { .. } | Self::NotDeploying { .. } => {
-                StatusCode::FORBIDDEN
-            }
+            Self::Stranger { .. }
+            | Self::NotArmed { .. }
+            | Self::OnlyInstalls { .. }
+            | Self::NotDeploying { .. } => StatusCode::FORBIDDEN,
             Self::InvalidStep(_) => StatusCode::BAD_REQUEST,
             Self::Report(ReportRefusal::InvalidToken) => StatusCode::FORBIDDEN,
             Self::Report(ReportRefusal::Over(_)) => StatusCode::CONFLICT,

@@ -183,8 +183,25 @@ impl Caller {
         host: &Host,
         suffices: impl Fn(&Token) -> bool,
     ) -> Result<(), Error> {
-        if self.address.is_loopback() || self.is_host(app, name, host) {
+        if self.is_host(app, name, host) || self.has_access(app, suffices).await? {
             return Ok(());
+        }
+        Err(Error::Stranger { host: name.to_owned(), address: self.address })
+    }
+
+    /// Whether it is an operator: on this very machine, or with any token of the API.
+    pub(super) async fn is_operator(&self, app: &App) -> Result<bool, Error> {
+        self.has_access(app, |_| true).await
+    }
+
+    /// Whether it asks from this very machine, or with a token of the API that suffices.
+    async fn has_access(
+        &self,
+        app: &App,
+        suffices: impl Fn(&Token) -> bool,
+    ) -> Result<bool, Error> {
+        if self.address.is_loopback() {
+            return Ok(true);
         }
         if let Some(token) = &self.token {
             let token = app.inventory.database.find_token(token).await?;
@@ -194,7 +211,7 @@ impl Caller {
                     let who = format!("token {}", token.name);
                     let action = Action::TokenUsed { token: token.name };
                     app.inventory.audit(Author { who: &who, origin }, action).await;
-                    return Ok(());
+                    return Ok(true);
                 }
                 Some(token) => {
                     let who = format!("token {}", token.name);
@@ -207,7 +224,7 @@ impl Caller {
                 }
             }
         }
-        Err(Error::Stranger { host: name.to_owned(), address: self.address })
+        Ok(false)
     }
 
     /// The caller's lease, if it holds one.

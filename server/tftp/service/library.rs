@@ -104,8 +104,11 @@ fn check_gate(app: &App, client: &TftpClient, names: &[String]) -> Result<(), Tf
     if (!is_rom || gate::may_serve_rom(&verdict)) && names.iter().all(may_fetch) {
         return Ok(());
     }
-    let host = client.host().unwrap_or_default();
-    let text = format!("{host} does not boot {} from here", names.join(" or "));
+    let names = names.join(" or ");
+    let text = match client.host() {
+        Some(host) => format!("{host} does not boot {names} from here"),
+        None => format!("{names} installs, and is never sent by TFTP"),
+    };
     Err(TftpError::new(ErrorCode::Access, text))
 }
 
@@ -153,6 +156,9 @@ images:
   efi: {efi: di/setup.efi, boot: once}
   script: {script: di/setup.ipxe, boot: once}
   disk: {local: true}
+  raw: {disk: di/disk.raw}
+  live: {kernel: live/vmlinuz}
+  both: {kernel: live/vmlinuz, boot: once}
 hosts:
   armed: {image: installer, nics: {eth0: "52:54:00:aa:00:01"}}
   disk: {image: disk, nics: {eth0: "52:54:00:aa:00:02"}}
@@ -160,13 +166,14 @@ hosts:
   pi: {image: disk, nics: {eth0: "dc:a6:32:00:00:01"}}
 "#;
     /// Files that install, as clients may write their names.
-    const INSTALLS: [&str; 5] =
-        ["di/vmlinuz", "di/initrd", "di/setup.efi", "di/setup.ipxe", "di/VMLINUZ"];
+    const INSTALLS: [&str; 6] =
+        ["di/vmlinuz", "di/initrd", "di/setup.efi", "di/setup.ipxe", "di/disk.raw", "di/VMLINUZ"];
     /// What a Raspberry Pi's ROM asks for.
     const OF_A_PI: [&str; 5] =
         ["config.txt", "start4.elf", "kernel8.img", "1234abcd/config.txt", "1234abcd/kernel8.img"];
     /// What GRUB, shim and PXELINUX ask for.
-    const OF_PROGRAMS: [&str; 8] = [
+    const OF_PROGRAMS: [&str; 9] = [
+        "live/vmlinuz",
         "grub/grub.cfg",
         "grub/grub.cfg-01-52-54-00-aa-00-01",
         "grub.cfg",
@@ -203,14 +210,15 @@ hosts:
         let stage = Stage::set(Config::default(), SITE);
         let app = &stage.app;
         let local: IpAddr = "10.0.0.1".parse().unwrap();
-        let clients: Vec<(&str, TftpClient)> =
+        let mut clients: Vec<(&str, TftpClient)> =
             [("armed", 11), ("disk", 12), ("bare", 13), ("pi", 14)]
                 .map(|(host, last)| (host, TftpClient::at(app, lease_of(app, host, last))))
                 .into();
+        clients.push(("a stranger", TftpClient::at(app, "10.0.0.99".parse().unwrap())));
         let check = |state: &str| {
             for (host, client) in &clients {
                 for directory in ["", "di"] {
-                    for path in INSTALLS.iter().take(4) {
+                    for path in INSTALLS.iter().take(5) {
                         let found = resolve(app, client, local, path, directory);
                         assert!(found.is_err(), "{state}: {host} gets {path}");
                     }
