@@ -387,6 +387,46 @@ async fn undoing_a_change_that_made_most_of_the_site_asks() {
 }
 
 #[tokio::test]
+async fn what_destroys_data_is_said_before_and_what_is_replaced_after() {
+    for desk in desks().await {
+        let disk = "    disk: {type: nvme, min-size: 400G}\n  r1-n02:";
+        let site = SITE
+            .replace("image: live", "image: deb")
+            .replace("  r1-n02:", disk)
+            .replace("hosts:\n", "  deb: {disk: deb.raw}\nhosts:\n");
+        desk.file("site.yaml", &site);
+        desk.good("apply site.yaml");
+        let rule = "the disk that matches its rule (type nvme, at least 400 GB)";
+        let refused = desk.bad("host set r1-n01 disk.type= disk.min-size=").join("\n");
+        assert!(refused.contains("the rule is empty"), "{refused}");
+        let tried = desk.good("host reinstall r1-n01 --dry-run");
+        assert!(
+            tried.contains(&format!("its next boot erases {rule} and installs deb")),
+            "{tried}"
+        );
+        assert!(tried.ends_with("dry run: nothing changed\n"), "{tried}");
+        let tried = desk.good("host erase r1-n01 --dry-run");
+        assert!(tried.contains("its next boot erases all of its disks"), "{tried}");
+        assert!(!desk.good("host list").contains("armed"), "nothing was done");
+        let refused = desk.bad("host reinstall r1-n01").join("\n");
+        assert!(refused.contains(rule) && refused.contains("--confirm r1-n01"), "{refused}");
+        let refused = desk.bad("host erase r1-n02").join("\n");
+        assert!(refused.contains("erase needs a live system"), "{refused}");
+        let armed = desk.good("host erase r1-n01 --confirm r1-n01");
+        assert!(!armed.contains("replaces"), "{armed}");
+        let armed = desk.good("host install r1-n01");
+        assert!(armed.contains("if that has data, nothing is written"), "{armed}");
+        assert!(armed.contains("replaces what r1-n01 was armed for: erase"), "{armed}");
+        // A file of the image is missing.
+        desk.good("host install r1-n01 --cancel");
+        std::fs::create_dir_all(desk.file("x", "").parent().unwrap().join("data/files")).unwrap();
+        let refused = desk.bad("host install r1-n01").join("\n");
+        assert!(refused.contains("image deb of host r1-n01 cannot be booted"), "{refused}");
+        assert!(!desk.good("host list").contains("armed"), "nothing was done");
+    }
+}
+
+#[tokio::test]
 async fn a_host_is_found_by_its_bmc_and_shown_as_armed() {
     for desk in desks().await {
         let bmc = "    bmc: {mac: \"52:54:00:aa:09:02\", address: 10.77.0.9}\n";
@@ -396,7 +436,7 @@ async fn a_host_is_found_by_its_bmc_and_shown_as_armed() {
         desk.good("apply site.yaml");
         assert!(desk.good("host show 52:54:00:aa:09:02").contains("r1-n02:"));
         let tried = desk.good("host install r1-n01 --dry-run");
-        assert!(tried.contains("its next boot would install live and erase its disk"), "{tried}");
+        assert!(tried.contains("its next boot installs live and erases its disk"), "{tried}");
         assert!(!desk.good("host list").contains("armed"), "nothing was done");
         desk.good("host install r1-n01");
         let listed = desk.good("host list");

@@ -8,9 +8,12 @@ use serde_json::{Value, json};
 
 use crate::cli::context::{Context, author, moment, operator, table};
 use crate::cli::nouns::{self, Listed, Name, Remove, Set, or_dash};
-use crate::inventory::{ChangeError, EventFilter, InstallError, InstallRequest, Snapshot};
+use crate::inventory::{
+    ChangeError, EventFilter, InstallError, InstallRequest, Inventory, Snapshot,
+};
+use crate::lifecycle::effect::{self, Effect};
 use crate::lifecycle::gate;
-use crate::lifecycle::install::InstallTask;
+use crate::lifecycle::install::{Install as Armed, InstallTask};
 use crate::lifecycle::{Event, HostStatus};
 use crate::model::{Host, Noun};
 use crate::profile::ResolvedSite;
@@ -27,7 +30,8 @@ pub(super) enum HostCommand {
     Set(Set),
     /// Rename a host; its state, addresses and history stay
     Rename(Rename),
-    /// Arm a host: its next boot installs its image (boot: once) and erases its disk
+    /// Arm a host: its next boot installs its image. An installer of your own (boot: once) erases
+    /// the disk; a disk image is not written to a disk that has data
     Install(Install),
     /// Arm a host: its next boot erases the data on the disk of its disk image, and installs it
     Reinstall(Erase),
@@ -45,6 +49,9 @@ pub(super) struct Erase {
     /// The host's name once more, because its data are lost
     #[arg(long, value_name = "NAME")]
     confirm: Option<String>,
+    /// Show what would be done, without doing it
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// `rackstrap host rename`.
@@ -181,69 +188,72 @@ async fn install(context: &Context, install: Install) -> anyhow::Result<ExitCode
     let inventory = context.inventory_for(dry_run).await?;
     let snapshot = inventory.snapshot();
     let name = name_of(&snapshot, &name);
-    nouns::find::<Host>(&snapshot.site, name)?;
+    let (_, host) = nouns::find::<Host>(&snapshot.site, name)?;
+    let task = InstallTask::Install;
+    let image = host.image.as_ref().and_then(|image| snapshot.site.images.get(image));
+    let effect = Effect::of(task, host, image);
     let operator = operator();
-    let request = InstallRequest {
-        host: name,
-        author: author(&operator),
-        task: InstallTask::Install,
-        dry_run,
-    };
-    let any = |_: Option<&crate::lifecycle::install::Install>| Ok::<(), InstallError>(());
-    let done = if cancel {
-        inventory.cancel_install_if(request, any).await?
-    } else {
-        inventory.arm_install_if(request, any).await?
-    };
+    let request = InstallRequest { host: name, author: author(&operator), task, dry_run };
+    let any = |_: Option<&Armed>| Ok::<(), InstallError>(());
+    if !cancel {
+        return arm(context, &inventory, request, &effect).await;
+    }
+    let done = inventory.cancel_install_if(request, any).await?;
     inventory.events.settle().await;
-    context.print(&done, || match cancel {
-        true if dry_run => {
-            format!("{name}: the install would be cancelled; dry run: nothing changed\n")
-        }
-        false if dry_run => format!(
-            "{name} would be armed until {}: its next boot would install {} and erase its disk\n\
-             dry run: nothing changed\n",
-            moment(done.armed_until * 1000),
-            done.image
-        ),
-        true => format!("{name}: install cancelled\n"),
-        false => format!(
-            "{name} is armed until {}: its next boot installs {} and erases its disk\n\
-             Cancel with: rackstrap host install {name} --cancel\n",
-            moment(done.armed_until * 1000),
-            done.image
-        ),
+    context.print(&done, || match dry_run {
+        true => format!("{name}: the install would be cancelled; dry run: nothing changed\n"),
+        false => format!("{name}: install cancelled\n"),
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn erase(context: &Context, task: InstallTask, erase: Erase) -> anyhow::Result<ExitCode> {
-    let inventory = context.inventory().await?;
+    let Erase { name, confirm, dry_run } = erase;
+    let inventory = context.inventory_for(dry_run).await?;
     let snapshot = inventory.snapshot();
-    let name = name_of(&snapshot, &erase.name);
+    let name = name_of(&snapshot, &name);
     let (_, host) = nouns::find::<Host>(&snapshot.site, name)?;
-    let touched = match task {
-        InstallTask::Erase => "all of its disks".to_owned(),
-        _ if host.disk.is_empty() => "its only disk".to_owned(),
-        _ => format!("the disk that matches {}", json!(host.disk)),
-    };
-    if let Err(refusal) = gate::check_confirmed(task, name, erase.confirm.as_deref()) {
-        bail!("{refusal} (--confirm {name}); it erases {touched}");
+    gate::check_task(&snapshot.site, name, task)?;
+    let effect = Effect::of(task, host, None);
+    if !dry_run && gate::check_confirmed(task, name, confirm.as_deref()).is_err() {
+        bail!(
+            "{task} destroys the data of host {name}: its next boot {effect}; confirm it with \
+             --confirm {name}"
+        );
     }
     let operator = operator();
-    let request = InstallRequest { host: name, author: author(&operator), task, dry_run: false };
-    let armed = inventory.arm_install_if(request, |_| Ok::<(), InstallError>(())).await?;
+    let request = InstallRequest { host: name, author: author(&operator), task, dry_run };
+    arm(context, &inventory, request, &effect).await
+}
+
+/// Arms a host, or with a dry run says what that would do, and what it replaces.
+async fn arm(
+    context: &Context,
+    inventory: &Inventory,
+    request: InstallRequest<'_>,
+    effect: &Effect,
+) -> anyhow::Result<ExitCode> {
+    let InstallRequest { host: name, task, dry_run, .. } = request;
+    let now = jiff::Timestamp::now().as_second();
+    let mut replaced = None;
+    let note = |stored: Option<&Armed>| {
+        replaced = effect::replaced(stored, task, now);
+        Ok::<(), InstallError>(())
+    };
+    let armed = inventory.arm_install_if(request, note).await?;
     inventory.events.settle().await;
     context.print(&armed, || {
-        let then = match task {
-            InstallTask::Erase => "and switches it off".to_owned(),
-            _ => format!("and installs {}", armed.image),
+        let until = moment(armed.armed_until * 1000);
+        let (is, replaces, end) = match dry_run {
+            true => ("would be", "would replace", "dry run: nothing changed\n".to_owned()),
+            false => {
+                ("is", "replaces", format!("Cancel with: rackstrap host install {name} --cancel\n"))
+            }
         };
-        format!(
-            "{name} is armed until {}: its next boot erases {touched} {then}\n\
-             Cancel with: rackstrap host install {name} --cancel\n",
-            moment(armed.armed_until * 1000)
-        )
+        let before = replaced.map_or_else(String::new, |task| {
+            format!("This {replaces} what {name} was armed for: {task}\n")
+        });
+        format!("{name} {is} armed until {until}: its next boot {effect}\n{before}{end}")
     })?;
     Ok(ExitCode::SUCCESS)
 }

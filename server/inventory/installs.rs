@@ -275,11 +275,13 @@ impl Inventory {
         let InstallRequest { host, author, task, dry_run } = request;
         let now = now_ms() / 1000;
         let who = author.who;
+        let around = self.surroundings();
         // Read anew: the host may have been protected by another process just now.
         let site = Snapshot::load(&self.database).await.map_err(InstallError::from)?.site;
         let decide = |stored: Option<&Install>| {
-            let image = gate::check_arming(&site, host, stored, now)?;
             gate::check_task(&site, host, task)?;
+            let image = gate::check_arming(&site, host, stored, now)?;
+            gate::check_files(&site, host, |file| around.files.fault(file))?;
             Ok(Install { task, ..Install::armed(image, who, now) })
         };
         let armed = self.requested_step(request, check, decide).await?;

@@ -115,7 +115,9 @@ pub enum ArmRefusal {
         image: String,
     },
     /// It destroys data, and the host was not named once more.
-    #[error("{task} destroys the data of host {host}: confirm it with the name of the host")]
+    #[error(
+        "{task} destroys the data of host {host}: confirm it with the name of the host, confirm={host}"
+    )]
     NotConfirmed {
         /// The host.
         host: String,
@@ -124,15 +126,26 @@ pub enum ArmRefusal {
     },
     /// Only a live system reinstalls and erases.
     #[error(
-        "image {image} of host {host} is not a disk image, and only the live system of one can {task}"
+        "{task} needs a live system, and host {host} has none: {}; set image=NAME with a disk image (disk) first",
+        no_disk_image(image.as_deref()),
     )]
     NoLiveSystem {
         /// The host.
         host: String,
-        /// Its image.
-        image: String,
+        /// Its image, if it has one.
+        image: Option<String>,
         /// What was asked for.
         task: InstallTask,
+    },
+    /// A file that its next boot needs cannot be sent.
+    #[error("image {image} of host {host} cannot be booted: {fault}")]
+    Files {
+        /// The host.
+        host: String,
+        /// The image with the file.
+        image: String,
+        /// What is wrong with the file.
+        fault: String,
     },
     /// It is protected.
     #[error("host {host} is protected (protected: true on {by}); remove that first")]
@@ -145,6 +158,10 @@ pub enum ArmRefusal {
     /// An installer runs on it.
     #[error("host {0} is being installed; wait for its report, or cancel it with --cancel")]
     Running(String),
+}
+
+fn no_disk_image(image: Option<&str>) -> String {
+    image.map_or("it has no image".to_owned(), |it| format!("its image {it} is not a disk image"))
 }
 
 /// What protects a host from being armed.
@@ -228,12 +245,36 @@ pub fn check_confirmed(
 /// # Errors
 /// The host's image is not a disk image.
 pub fn check_task(site: &Site, name: &str, task: InstallTask) -> Result<(), ArmRefusal> {
-    let image = site.hosts.get(name).and_then(|host| host.image.as_deref()).unwrap_or_default();
-    if !task.erases() || site.images.get(image).is_some_and(|image| image.disk.is_some()) {
+    let host = site.hosts.get(name).ok_or_else(|| ArmRefusal::NoHost(name.to_owned()))?;
+    let image = host.image.as_ref();
+    let has_disk = |image: &String| site.images.get(image).is_some_and(|it| it.disk.is_some());
+    if !task.erases() || image.is_some_and(has_disk) {
         return Ok(());
     }
-    let (host, image) = (name.to_owned(), image.to_owned());
-    Err(ArmRefusal::NoLiveSystem { host, image, task })
+    Err(ArmRefusal::NoLiveSystem { host: name.to_owned(), image: image.cloned(), task })
+}
+
+/// Refuses to arm a host whose image has a file that is missing or damaged; its next boot could
+/// not begin, or would stop with the disk erased. `fault` says what is wrong with a file.
+///
+/// # Errors
+/// A file of the image, or of the live system that writes it, cannot be sent.
+pub fn check_files(
+    site: &Site,
+    name: &str,
+    fault: impl Fn(&str) -> Option<String>,
+) -> Result<(), ArmRefusal> {
+    let own = site.hosts.get(name).and_then(|host| host.image.as_deref());
+    let Some((own, image)) = own.and_then(|own| site.images.get_key_value(own)) else {
+        return Ok(());
+    };
+    let live = image.disk.as_ref().and_then(|_| site.images.get_key_value(image.live_system()));
+    for (used, image) in [(own, image)].into_iter().chain(live) {
+        if let Some(fault) = image.files().find_map(|(_, file)| fault(file)) {
+            return Err(ArmRefusal::Files { host: name.to_owned(), image: used.clone(), fault });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -339,6 +380,53 @@ mod tests {
         for (verdict, path, expected) in cases {
             assert_eq!(may_fetch(&verdict, path, &site), expected, "{verdict:?} {path}");
         }
+    }
+
+    #[test]
+    fn what_erases_needs_a_live_system_and_whole_files() {
+        let disk = Some("raw.img".to_owned());
+        let live = Image { kernel: Some("live/vmlinuz".into()), ..Image::default() };
+        let images = [
+            ("di", installer()),
+            ("raw", Image { disk, boot: BootMode::Once, ..Image::default() }),
+            ("live", live),
+        ];
+        let host =
+            |image: Option<&str>| Host { image: image.map(str::to_owned), ..Host::default() };
+        let hosts = [("own", host(Some("di"))), ("raw", host(Some("raw"))), ("bare", host(None))];
+        let site = Site {
+            images: images.map(|(name, image)| (name.to_owned(), image)).into(),
+            hosts: hosts.map(|(name, host)| (name.to_owned(), host)).into(),
+            ..Site::default()
+        };
+        let task = |name, task| check_task(&site, name, task).map_err(|error| error.to_string());
+        for (name, expected) in
+            [("own", "its image di is not a disk image"), ("bare", "it has no image")]
+        {
+            let refusal = task(name, InstallTask::Erase).unwrap_err();
+            assert!(refusal.contains("erase needs a live system"), "{refusal}");
+            assert!(refusal.contains(expected), "{refusal}");
+            assert_eq!(task(name, InstallTask::Install), Ok(()));
+        }
+        assert_eq!(task("raw", InstallTask::Reinstall), Ok(()));
+        for (name, broken, expected) in [
+            ("raw", "raw.img", Some("image raw of host raw cannot be booted: raw.img is gone")),
+            (
+                "raw",
+                "live/vmlinuz",
+                Some("image live of host raw cannot be booted: live/vmlinuz is gone"),
+            ),
+            ("raw", "di/vmlinuz", None),
+            ("own", "di/initrd", Some("image di of host own cannot be booted: di/initrd is gone")),
+            ("own", "live/vmlinuz", None),
+            ("bare", "di/initrd", None),
+        ] {
+            let fault = |file: &str| (file == broken).then(|| format!("{file} is gone"));
+            let refusal = check_files(&site, name, fault).err().map(|error| error.to_string());
+            assert_eq!(refusal.as_deref(), expected, "{name} {broken}");
+        }
+        let refusal = check_confirmed(InstallTask::Erase, "raw", Some("own")).unwrap_err();
+        assert!(refusal.to_string().ends_with("confirm=raw"), "{refusal}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod boot;
 pub mod budget;
 pub mod client;
+pub mod effect;
 pub mod event;
 pub mod gate;
 pub mod install;

@@ -72,7 +72,7 @@ impl DiskRule {
     }
 }
 
-/// The keys that are set, in words, such as `type nvme, at least 400G`.
+/// The keys that are set, in words, such as `type nvme, at least 400 GB`.
 impl fmt::Display for DiskRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { serial, wwn, by_path, model, kind, min_size, max_size, pick } = self;
@@ -85,8 +85,8 @@ impl fmt::Display for DiskRule {
             part("by-path", by_path),
             part("model", model),
             kind.map(|kind| format!("type {kind}")),
-            min_size.map(|size| format!("at least {size}")),
-            max_size.map(|size| format!("at most {size}")),
+            min_size.map(|size| format!("at least {}", size.in_words())),
+            max_size.map(|size| format!("at most {}", size.in_words())),
             pick.map(|pick| format!("the {pick} of them")),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
@@ -218,6 +218,15 @@ impl fmt::Display for ByteSize {
     }
 }
 
+impl ByteSize {
+    /// As people read it: `400 GB`.
+    fn in_words(self) -> String {
+        let text = self.to_string();
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        format!("{digits} {}B", text[digits.len()..].trim_end_matches('B'))
+    }
+}
+
 as_text!(ByteSize);
 
 #[cfg(test)]
@@ -273,11 +282,11 @@ mod tests {
         }
         let cases = [
             ("disk", "{serial: S2}", "serial \"S2\""),
-            ("disk", "{type: nvme, min-size: 400G}", "type nvme, at least 400G"),
+            ("disk", "{type: nvme, min-size: 400G}", "type nvme, at least 400 GB"),
             (
                 "disk",
                 "{min-size: 1T, max-size: 1T, pick: largest}",
-                "at least 1T, at most 1T, the largest of them",
+                "at least 1 TB, at most 1 TB, the largest of them",
             ),
             ("disk", "", ""),
         ];

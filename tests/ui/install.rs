@@ -60,6 +60,42 @@ async fn a_host_is_reviewed_armed_and_cancelled() {
 }
 
 #[tokio::test]
+async fn a_disk_image_is_not_said_to_erase_what_it_leaves_alone() {
+    let server = server(|site| {
+        let image = site.images.get_mut("installer").unwrap();
+        (image.kernel, image.initrd) = (None, Vec::new());
+        image.disk = Some("di/disk.raw".to_owned());
+    })
+    .await;
+    let operator = server.operator().await;
+    let page = operator.page(PAGE).await;
+    for text in [
+        "Arm r1-n01?",
+        "installs installer on its only disk; if that has data, nothing is written",
+        "erases its only disk and installs installer",
+        "erases all of its disks",
+        "Arm for the next boot",
+    ] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    assert!(!page.contains("Erase and install"), "{page}");
+    let refused = operator.fill_in(PAGE, &[("task", "erase")]).await;
+    assert_eq!(refused.status(), 409);
+    let refused = refused.text().await.unwrap();
+    assert!(refused.contains("confirm=r1-n01"), "{refused}");
+    assert_eq!(state(&server), None);
+    let armed = operator.fill_in(PAGE, &[("task", "erase"), ("confirm", "r1-n01")]).await;
+    assert_eq!(armed.status(), 303);
+    assert!(operator.page("/hosts/r1-n01").await.contains("its next boot erases all of its disks"));
+    // The first form of the page is the one that cancels.
+    let csrf = fields(&operator.page(PAGE).await).into_iter().find(|it| it.0 == "csrf").unwrap();
+    let body = [csrf, ("task".to_owned(), "install".to_owned())];
+    assert_eq!(operator.post(PAGE, encode(&body)).await.status(), 303);
+    let page = operator.page("/hosts/r1-n01").await;
+    assert!(page.contains("It was armed for: erase."), "{page}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_armed_says_why_and_has_no_button() {
     for (edit, reason) in ARM_REFUSALS {
         let server = server(edit).await;

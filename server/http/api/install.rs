@@ -84,7 +84,9 @@ pub(super) async fn arm(
 ) -> Result<Answer<InstallOfHost>, Error> {
     let preconditions = Preconditions::read(&headers)?;
     check_exists(&app, &name)?;
-    check_confirmed(task, &name, confirm.as_deref()).map_err(InstallError::from)?;
+    if !dry_run {
+        check_confirmed(task, &name, confirm.as_deref()).map_err(InstallError::from)?;
+    }
     let request = InstallRequest { host: &name, author: program.author(), task, dry_run };
     let check = |stored: Option<&Install>| check_tag(&preconditions, &name, stored);
     let install = Some(app.inventory.arm_install_if(request, check).await?);

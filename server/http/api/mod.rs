@@ -160,7 +160,7 @@ fn installs() -> ApiRouter<App> {
         openapi::operation(op, "hosts", "get_host_install", summary, &[400, 404])
     })
     .post_with(install::arm, |op| {
-        let summary = "Arm a host: its next boot installs its image and erases its disk";
+        let summary = "Arm a host: its next boot installs its image, or erases its disks (`task`)";
         openapi::operation(op, "hosts", "arm_host_install", summary, &[400, 403, 404, 409])
     })
     .delete_with(install::cancel, |op| {

@@ -14,6 +14,7 @@ use crate::inventory::Snapshot;
 use crate::lifecycle::EventData;
 use crate::lifecycle::event::StepReport;
 use crate::lifecycle::gate::Verdict;
+use crate::lifecycle::install::Install;
 use crate::model::{Host, Image, Mac};
 use crate::network::{self, Format, RenderError};
 
@@ -33,7 +34,8 @@ impl<'a> Deploying<'a> {
         mac: &str,
     ) -> Result<Self, Error> {
         let mac: Mac = mac.parse()?;
-        let (name, host) = caller.host_of_mac(app, snapshot, mac).ok_or(Error::UnknownHost(mac))?;
+        let (name, host) =
+            caller.host_of_mac(app, snapshot, mac).ok_or(Error::NoDeployment(mac))?;
         let token = caller.boot_token();
         let token = token.as_ref().map(|token| token.as_str());
         let find = || match app.inventory.verdict(snapshot, Some((name, host)), token) {
@@ -46,8 +48,21 @@ impl<'a> Deploying<'a> {
             app.inventory.reload_installs().await?;
             found = find();
         }
-        let image = found.ok_or_else(|| Error::NotDeploying { host: name.to_owned() })?;
-        Ok(Self { name, host, image, mac })
+        match found {
+            Some(image) => Ok(Self { name, host, image, mac }),
+            None if caller.is_host(app, name, host) => Err(refusal(app, name)),
+            None => Err(Error::NoDeployment(mac)),
+        }
+    }
+}
+
+/// Why a host itself may not write its disks now.
+fn refusal(app: &App, name: &str) -> Error {
+    let installs = app.inventory.installs();
+    let host = name.to_owned();
+    match installs.of(name).filter(|install| !install.state.is_over()) {
+        Some(&Install { state, task, .. }) => Error::NotTheBoot { host, state, task },
+        None => Error::NotDeploying { host },
     }
 }
 

@@ -260,6 +260,14 @@ fn the_plan_of_a_deployment_is_for_the_boot_that_installs() {
     assert_eq!(ask(Method::GET, &deploy, "t0ken", "").0, StatusCode::FORBIDDEN, "not armed");
     rack.runtime.block_on(rack.app.inventory.arm_install("h2", "test")).unwrap();
     assert_eq!(ask(Method::GET, &deploy, "t0ken", "").0, StatusCode::FORBIDDEN, "another boot");
+    let (_, refusal) = ask(Method::GET, &deploy, "t0ken", "");
+    assert!(refusal.contains("h2 is armed to install"), "{refusal}");
+    let (status, stranger) = rack.ask(&Method::GET, &deploy, STRANGER);
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    let (status, nobody) = rack.ask(&Method::GET, "/deploy/52:54:00:aa:00:77", STRANGER);
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert_eq!(stranger.replace(mac, "MAC"), nobody.replace("52:54:00:aa:00:77", "MAC"));
+    assert!(!stranger.contains("h2"), "{stranger}");
     let (_, script) = rack.ask(&Method::GET, &format!("/boot/{mac}.ipxe"), peer);
     let token = script.split_once("?last=").unwrap().1[..32].to_owned();
     assert!(script.contains("rackstrap.deploy"), "{script}");

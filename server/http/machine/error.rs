@@ -10,7 +10,7 @@ use crate::boot::ipxe_text::Unsafe;
 use crate::boot::script::ScriptError;
 use crate::bundle::apply::ApplyError;
 use crate::files::FileError;
-use crate::lifecycle::install::ReportRefusal;
+use crate::lifecycle::install::{InstallState, InstallTask, ReportRefusal};
 use crate::model::{InvalidMac, Mac};
 use crate::network::{Format, PreseedError, RenderError};
 use crate::recipe::RecipeError;
@@ -98,12 +98,25 @@ pub(super) enum Error {
     Report(#[from] ReportRefusal),
     /// Nothing may be written to a host's disk now.
     #[error(
-        "{host} is not being installed with a disk image by this boot: arm it with `rackstrap host install {host}`"
+        "{host} is not armed, and nothing may write its disks: arm it with `rackstrap host install {host}`"
     )]
     NotDeploying {
         /// The host.
         host: String,
     },
+    /// A host is armed or being installed, and the caller does not show that it is the boot for it.
+    #[error("{host} is {state} to {task}, by the boot alone that shows its token")]
+    NotTheBoot {
+        /// The host.
+        host: String,
+        /// How far its install is.
+        state: InstallState,
+        /// What it is armed for.
+        task: InstallTask,
+    },
+    /// Who asks is not the host, and learns nothing about it.
+    #[error("the disks of {0} are written only by the boot that shows its token")]
+    NoDeployment(Mac),
     /// A step of a deployment is not one.
     #[error("this is not a step of a deployment: {0}")]
     InvalidStep(#[from] serde_json::Error),
@@ -160,7 +173,9 @@ impl Error {
             Self::Stranger { .. }
             | Self::NotArmed { .. }
             | Self::OnlyInstalls { .. }
-            | Self::NotDeploying { .. } => StatusCode::FORBIDDEN,
+            | Self::NotDeploying { .. }
+            | Self::NotTheBoot { .. }
+            | Self::NoDeployment(_) => StatusCode::FORBIDDEN,
             Self::InvalidStep(_) => StatusCode::BAD_REQUEST,
             Self::Report(ReportRefusal::InvalidToken) => StatusCode::FORBIDDEN,
             Self::Report(ReportRefusal::Over(_)) => StatusCode::CONFLICT,

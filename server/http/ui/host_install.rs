@@ -12,6 +12,7 @@ use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{InstallError, InstallRequest};
 use crate::lifecycle::audit::Author;
+use crate::lifecycle::effect::{self, Effect};
 use crate::lifecycle::gate::{self, ArmRefusal};
 use crate::lifecycle::install::{Install, InstallTask};
 use crate::model::Image;
@@ -29,6 +30,14 @@ struct InstallPage {
     last: Option<Last>,
     /// Whether a live system installs it, which can also erase.
     has_live_system: bool,
+    /// What each task does.
+    tasks: Vec<Choice>,
+}
+
+/// A task that the host can be armed for, and what the next boot then does.
+struct Choice {
+    task: InstallTask,
+    effect: Effect,
 }
 
 /// The latest install of the host.
@@ -58,9 +67,15 @@ pub(super) async fn ask(
     let install = installs.of(&name);
     let refusal = gate::check_arming(&snapshot.site, &name, install, ui.now_ms() / 1000);
     let image = host.image.clone().unwrap_or_default();
+    let around = ui.app.inventory.surroundings();
+    let refusal = refusal
+        .map(drop)
+        .and_then(|()| gate::check_files(&snapshot.site, &name, |file| around.files.fault(file)));
+    let effect = |task| Effect::of(task, host, snapshot.site.images.get(&image));
     Ok(Page(InstallPage {
         frame: operator.frame("hosts").await?,
         files: snapshot.site.images.get(&image).map(files).unwrap_or_default(),
+        tasks: InstallTask::ALL.map(|task| Choice { task, effect: effect(task) }).into(),
         has_live_system: snapshot.site.images.get(&image).is_some_and(|it| it.disk.is_some()),
         image,
         refusal: refusal.err().map(|refusal| refusal.to_string()),
@@ -85,26 +100,16 @@ pub(super) async fn take(
 ) -> Result<Redirect, Error> {
     let author = sent.operator.author();
     let cancel = sent.fields.text("do") == "cancel";
+    let mut replaced = None;
     let done = match cancel {
         true => ui.app.inventory.cancel_install(&name, author).await,
-        false => arm(&ui, &sent, &name, author).await,
+        false => arm(&ui, &sent, &name, author, &mut replaced).await,
     };
     match done {
         Ok(install) => {
             let said = match cancel {
                 true => format!("Cancelled the install of {name}."),
-                false => match install.task {
-                    InstallTask::Install => {
-                        format!("{name} is armed: its next boot installs {}.", install.image)
-                    }
-                    InstallTask::Reinstall => format!(
-                        "{name} is armed: its next boot erases its disk and installs {}.",
-                        install.image
-                    ),
-                    InstallTask::Erase => {
-                        format!("{name} is armed: its next boot erases all of its disks.")
-                    }
-                },
+                false => armed_text(&ui, &name, &install, replaced),
             };
             sent.operator.notify(said).await?;
             Ok(Redirect::to(&format!("/hosts/{name}")))
@@ -117,16 +122,35 @@ pub(super) async fn take(
     }
 }
 
+fn armed_text(ui: &Ui, name: &str, install: &Install, replaced: Option<InstallTask>) -> String {
+    let snapshot = ui.app.inventory.snapshot();
+    let image = snapshot.site.images.get(&install.image);
+    let before = replaced.map_or_else(String::new, |task| format!(" It was armed for: {task}."));
+    match snapshot.site.hosts.get(name) {
+        Some(host) => {
+            let effect = Effect::of(install.task, host, image);
+            format!("{name} is armed: its next boot {effect}.{before}")
+        }
+        None => format!("{name} is armed.{before}"),
+    }
+}
+
 /// Arms the host for what the form says; what destroys data needs the name typed.
 async fn arm(
     ui: &Ui,
     sent: &CheckedForm,
     name: &str,
     author: Author<'_>,
+    replaced: &mut Option<InstallTask>,
 ) -> Result<Install, InstallError> {
     let word = sent.fields.text("task");
     let task = InstallTask::ALL.into_iter().find(|task| task.label() == word).unwrap_or_default();
     gate::check_confirmed(task, name, Some(&sent.fields.text("confirm")))?;
     let request = InstallRequest { host: name, author, task, dry_run: false };
-    ui.app.inventory.arm_install_if(request, |_| Ok(())).await
+    let now = ui.now_ms() / 1000;
+    let note = |stored: Option<&Install>| {
+        *replaced = effect::replaced(stored, task, now);
+        Ok(())
+    };
+    ui.app.inventory.arm_install_if(request, note).await
 }
