@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -40,8 +40,18 @@ pub(crate) struct ForeignLease {
     pub(crate) client_id: Option<Vec<u8>>,
     /// Unix seconds; none of a lease without an end.
     pub(crate) ends_at: Option<i64>,
-    /// Whether a client has it: neither free, nor refused by a client.
-    pub(crate) is_bound: bool,
+    pub(crate) state: ForeignState,
+}
+
+/// What the other server knows of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ForeignState {
+    /// A client has it.
+    Bound,
+    /// A client, or a probe, found somebody else on it (dhcpd: abandoned, Kea: declined).
+    InUse,
+    /// Nobody has it.
+    Free,
 }
 
 /// A part of a file that is not understood.
@@ -69,6 +79,8 @@ pub(crate) enum UnreadReason {
     Ipv6,
     #[error("the line is not a lease")]
     NotALease,
+    #[error("the lease is cut off: its closing brace is missing")]
+    CutOff,
 }
 
 /// What a lease file says: the last word about each address, in the order of the lines.
@@ -130,6 +142,9 @@ fn read_dhcpd(text: &str) -> Vec<Result<ForeignLease, Unread>> {
     for (number, line) in text.lines().map(str::trim).enumerate() {
         let line_number = number + 1;
         if let Some(address) = lease_address(line) {
+            let cut =
+                open.take().map(|lease| Unread { line: lease.line, reason: UnreadReason::CutOff });
+            entries.extend(cut.map(Err));
             open = address
                 .parse()
                 .map(|address| ForeignLease {
@@ -138,7 +153,7 @@ fn read_dhcpd(text: &str) -> Vec<Result<ForeignLease, Unread>> {
                     mac: None,
                     client_id: None,
                     ends_at: None,
-                    is_bound: false,
+                    state: ForeignState::Free,
                 })
                 .map_err(|_| {
                     let reason = UnreadReason::Address(address.to_owned());
@@ -160,6 +175,8 @@ fn read_dhcpd(text: &str) -> Vec<Result<ForeignLease, Unread>> {
             open = None;
         }
     }
+    let cut = open.map(|lease| Err(Unread { line: lease.line, reason: UnreadReason::CutOff }));
+    entries.extend(cut);
     entries
 }
 
@@ -167,7 +184,11 @@ fn dhcpd_statement(lease: &mut ForeignLease, line: &str) -> Result<(), UnreadRea
     if let Some(time) = line.strip_prefix("ends ") {
         lease.ends_at = dhcpd_time(time)?;
     } else if let Some(state) = line.strip_prefix("binding state ") {
-        lease.is_bound = state == "active";
+        lease.state = match state {
+            "active" => ForeignState::Bound,
+            "abandoned" => ForeignState::InUse,
+            _ => ForeignState::Free,
+        };
     } else if let Some(mac) = line.strip_prefix("hardware ethernet ") {
         let mac = mac.trim();
         lease.mac = Some(mac.parse().map_err(|_| UnreadReason::Hardware(mac.to_owned()))?);
@@ -272,9 +293,12 @@ fn kea_lease(line: usize, cells: &[&str]) -> Result<ForeignLease, UnreadReason> 
         mac: hardware.parse().ok(),
         client_id: colon_bytes(id),
         ends_at: (lifetime != i64::from(u32::MAX)).then_some(expire),
-        // State 0 of 0 (assigned), 1 (declined), 2 (expired), 3 (released, Kea 2.6); a lifetime of
-        // 0 takes an earlier row back.
-        is_bound: *state == "0" && lifetime > 0,
+        // 2: expired, 3: released (Kea 2.6). A lifetime of 0 takes an earlier row back.
+        state: match *state {
+            "0" if lifetime > 0 => ForeignState::Bound,
+            "1" => ForeignState::InUse,
+            _ => ForeignState::Free,
+        },
     })
 }
 
@@ -288,8 +312,11 @@ fn read_dnsmasq(text: &str) -> Vec<Result<ForeignLease, Unread>> {
         if line.trim().is_empty() || line.starts_with("duid ") {
             continue;
         }
-        let lease =
-            if is_ipv6 { Err(UnreadReason::Ipv6) } else { dnsmasq_lease(line_number, line) };
+        let address = line.split_whitespace().nth(2).unwrap_or_default();
+        let lease = match address.parse::<Ipv6Addr>() {
+            Ok(_) if is_ipv6 => Err(UnreadReason::Ipv6),
+            _ => dnsmasq_lease(line_number, line),
+        };
         entries.push(lease.map_err(|reason| Unread { line: line_number, reason }));
     }
     entries
@@ -308,7 +335,7 @@ fn dnsmasq_lease(line: usize, text: &str) -> Result<ForeignLease, UnreadReason> 
         mac: hardware.parse().ok(),
         client_id: colon_bytes(id),
         ends_at: (expiry != 0).then_some(expiry),
-        is_bound: true,
+        state: ForeignState::Bound,
     })
 }
 
@@ -330,7 +357,7 @@ mod tests {
             mac: Some(MAC),
             client_id: client_id.map(<[u8]>::to_vec),
             ends_at,
-            is_bound: true,
+            state: ForeignState::Bound,
         }
     }
 
@@ -382,6 +409,11 @@ lease 10.0.0.5 {
 }
 lease fe80::1 {
 }
+lease 10.0.0.6 {
+  binding state abandoned;
+}
+lease 10.0.0.7 {
+  binding state active;
 "#;
         let (writer, file) = read(text);
         assert_eq!(writer, Writer::Dhcpd);
@@ -392,7 +424,11 @@ lease fe80::1 {
                 lease(10, 1, Some(id), Some(1_795_908_600)),
                 lease(21, 2, Some(&[1, 0x52, 0x54]), Some(1_795_914_000)),
                 lease(27, 3, None, None),
-                ForeignLease { is_bound: false, ..lease(32, 4, None, Some(1_795_906_800)) },
+                ForeignLease {
+                    state: ForeignState::Free,
+                    ..lease(32, 4, None, Some(1_795_906_800))
+                },
+                ForeignLease { mac: None, state: ForeignState::InUse, ..lease(42, 6, None, None) },
             ]
         );
         assert_eq!(
@@ -400,6 +436,7 @@ lease fe80::1 {
             [
                 Unread { line: 38, reason: UnreadReason::Time("6 tomorrow".into()) },
                 Unread { line: 40, reason: UnreadReason::Address("fe80::1".into()) },
+                Unread { line: 45, reason: UnreadReason::CutOff },
             ]
         );
     }
@@ -416,8 +453,8 @@ lease fe80::1 {
 ";
         let (writer, file) = read(text);
         assert_eq!(writer, Writer::Kea);
-        let free = |line, last| ForeignLease {
-            is_bound: false,
+        let unbound = |line, last, state| ForeignLease {
+            state,
             ..lease(line, last, None, Some(1_795_900_000))
         };
         assert_eq!(
@@ -425,8 +462,8 @@ lease fe80::1 {
             [
                 lease(3, 2, None, None),
                 lease(4, 1, Some(&[1, 0x52, 0x54]), Some(1_795_900_300)),
-                free(5, 3),
-                free(6, 4),
+                unbound(5, 3, ForeignState::InUse),
+                unbound(6, 4, ForeignState::Free),
             ]
         );
         let unread = Unread { line: 7, reason: UnreadReason::Time("soon".into()) };

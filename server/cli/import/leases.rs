@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::cli::context::{Context, audit, moment};
 use crate::inventory::Snapshot;
-use crate::leases::foreign_file::{ForeignLease, LeaseFile, UnreadReason, Writer};
+use crate::leases::foreign_file::{ForeignLease, ForeignState, LeaseFile, UnreadReason, Writer};
 use crate::leases::pool::Pool;
 use crate::leases::{CommitError, LeaseBook};
 use crate::lifecycle::audit::Action;
@@ -17,6 +17,9 @@ use crate::model::{
     ClientKey, Host, IdentifyBy, Identity, Lease, LeaseState, Mac, Subnet, UnknownClients,
 };
 
+/// For how long a lease without an end is taken over, in seconds: ten years. Its client does not
+/// renew it, so nobody else may get the address before somebody releases the lease.
+const WITHOUT_END_S: i64 = 10 * 365 * 86_400;
 /// How many leases are stored at once.
 const BATCH: usize = 256;
 
@@ -27,6 +30,8 @@ enum NotTaken {
     Unread(#[from] UnreadReason),
     #[error("it ended at {}", moment(.0 * 1000))]
     Ended(i64),
+    #[error("somebody was found on it who has no lease; it is probed before a client gets it")]
+    InUse,
     #[error("no subnet of the site has this address")]
     NoSubnet,
     #[error("subnet {subnet} has no dhcp range with this address")]
@@ -158,9 +163,15 @@ fn plan(snapshot: &Snapshot, file: LeaseFile, now: i64) -> Plan {
     let mut pools = BTreeMap::new();
     for foreign in file.leases {
         let (line, address) = (foreign.line, foreign.address);
-        // That an address is free is nothing to report.
-        if !foreign.is_bound {
-            continue;
+        match foreign.state {
+            ForeignState::Bound => {}
+            // That an address is free is nothing to report.
+            ForeignState::Free => continue,
+            ForeignState::InUse => {
+                let why = NotTaken::InUse;
+                plan.refused.push(Refused { line, address: Some(address), why });
+                continue;
+            }
         }
         match take(snapshot, &owners, &mut pools, foreign, now) {
             Ok(lease) => plan.leases.push(Planned { line, lease }),
@@ -252,8 +263,7 @@ fn take(
         subnet: name,
         state: LeaseState::Bound,
         starts_at: now,
-        // One without an end is renewed here like any other.
-        expires_at: foreign.ends_at.unwrap_or(now + i64::from(subnet.lease_seconds())),
+        expires_at: foreign.ends_at.unwrap_or(now + WITHOUT_END_S),
     })
 }
 
