@@ -58,7 +58,11 @@ const ROOMS: [Room; 31] = [
     room("memory", &[], &[]),
     room("logs", &["config"], &[]),
     room("files", &[], &[]),
-    room("inventory", &["model", "profile", "network", "lifecycle", "site_file", "metrics"], &[]),
+    room(
+        "inventory",
+        &["model", "profile", "network", "recipe", "lifecycle", "site_file", "metrics"],
+        &[],
+    ),
     room("images", &["model", "inventory"], &[]),
     room("app", &["config", "files", "inventory", "leases"], &[]),
     room(

@@ -211,7 +211,11 @@ fn every_rule_has_an_example_that_breaks_it_and_one_that_does_not() {
         };
         // Files whose names begin with "missing" are not there.
         let is_missing = |file: &str| file.starts_with("missing").then(|| "missing".to_owned());
-        let around = Surroundings { files: BootFiles::new(is_missing), ..Default::default() };
+        let around = Surroundings {
+            files: BootFiles::new(is_missing),
+            recipes: Some(rackstrap::recipe::fault_text),
+            ..Default::default()
+        };
         let broken = check_site_within(&side('+'), &around);
         // A mistake may break a second rule: the section then says so.
         let expected = broken.iter().any(|finding| finding.rule == rule)

@@ -171,11 +171,17 @@ async fn what_cannot_boot_is_refused_and_leaves_nothing() {
     write(&desk, "error.html", b"<!DOCTYPE html><title>404</title>");
     write(&desk, "empty", b"");
     write(&desk, "initrd", INITRD);
+    let mut kernel = bz_image("6.1.0");
+    // One sector for the setup code, and what is left of 0x2000 bytes and 16 more in 16 bytes each.
+    kernel[0x1f1] = 1;
+    kernel[0x1f4..0x1f6].copy_from_slice(&0x1c1_u16.to_le_bytes());
+    write(&desk, "cut", &kernel);
     let cases = [
         (
             "--kernel error.html",
             "error.html cannot be used as kernel: expected a Linux kernel, found a web page",
         ),
+        ("--kernel cut", "it has 8192 bytes, and the kernel in it 8208: it was truncated"),
         ("--kernel vmlinuz --initrd empty", "its first bytes are of no known kind"),
         ("--kernel vmlinuz --initrd vmlinuz", "found kernel"),
         ("--efi vmlinuz", "expected an EFI program, found kernel"),
@@ -325,6 +331,14 @@ async fn a_qcow2_image_becomes_what_it_puts_on_a_disk() {
     let stored = desk.dir.path().join("data/files").join(shown["disk"].as_str().unwrap());
     let unpacked = zstd::decode_all(fs::File::open(stored).unwrap()).unwrap();
     assert!(unpacked == disk);
+    // One without its end is refused, which qemu-img convert would fill with zeroes.
+    convert(&["convert", "-f", "raw", "-O", "qcow2"], &raw, &qcow2);
+    let bytes = fs::read(&qcow2).unwrap();
+    write(&desk, "cut.qcow2", &bytes[..bytes.len() - (512 << 10)]);
+    let kept = everything(&desk);
+    let errors = desk.bad("image add cut --disk cut.qcow2").join("\n");
+    assert!(errors.contains("qemu-img check failed"), "{errors}");
+    assert_eq!(everything(&desk), kept);
     // One that reads other files of the server is refused, and nothing is left.
     let before = everything(&desk);
     let overlay = desk.dir.path().join("overlay");

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use rackstrap::inventory::Database;
+
 use crate::common::desk::Desk;
 use crate::common::skip::skip;
 use crate::common::store::Store;
@@ -29,9 +31,14 @@ hosts:
   o: {profile: plain, image: own, addresses: {eth0: 127.0.0.14}, nics: {eth0: "52:54:00:aa:00:04"}}
 "#;
 
+/// The site in a subnet that hosts may be in.
+fn site() -> String {
+    SITE.replace("127.0.0.", "10.0.0.")
+}
+
 fn desk() -> Desk {
     let desk = Desk::new(Store::sqlite());
-    desk.file("site.yaml", SITE);
+    desk.file("site.yaml", &site());
     desk.good("apply site.yaml");
     desk
 }
@@ -69,8 +76,55 @@ async fn recipes_pass_the_checkers_of_their_installers() {
 }
 
 #[tokio::test]
+async fn a_recipe_that_cannot_be_filled_in_is_found_before_a_host_needs_it() {
+    let good = r#"{use: kickstart, values: {root-password-hash: "$6$salt$hash", ssh-key: "ssh-ed25519 AAAA me@x", disk: vda, repository: "http://mirror/9/BaseOS/x86_64/os/"}}"#;
+    assert!(SITE.contains(good));
+    let desk = desk();
+    let cases = [
+        ("{use: nope}", "recipe \"nope\" does not exist"),
+        ("{format: kickstart, text: \"{{ unclosed\"}", "(line 1)"),
+        ("{use: kickstart}", "set recipe.values.disk"),
+        ("{use: kickstart, values: {dsik: vda}}", "does not read the value \"dsik\""),
+        ("{format: kickstart, text: \"{{ host.unit }}\"}", "the host has no such value"),
+    ];
+    for (recipe, expected) in cases {
+        desk.file("broken.yaml", &site().replace(good, recipe));
+        for command in ["check broken.yaml", "apply broken.yaml", "apply --dry-run broken.yaml"] {
+            let output = desk.run(command, "");
+            let text = [output.stdout, output.stderr].concat();
+            let text = String::from_utf8_lossy(&text);
+            assert!(!output.status.success(), "{recipe}: {command}: {text}");
+            assert!(
+                text.contains("N183") && text.contains(expected),
+                "{recipe}: {command}: {text}"
+            );
+            assert!(text.contains("images.rocky.recipe"), "{recipe}: {command}: {text}");
+        }
+    }
+    // An older version let it in.
+    let Database::Sqlite(file) = &desk.store.open().await else { unreachable!() };
+    let spoil = "UPDATE images SET spec = replace(spec, 'vda', 'a b') WHERE name = 'rocky'";
+    sqlx::query(spoil).execute(&file.pool).await.unwrap();
+    assert!(desk.good("host install d --dry-run").contains("d"));
+    for command in ["host install r", "host install r --dry-run"] {
+        let refused = desk.bad(command).join("\n");
+        let expected = "host r cannot be installed: the recipe cannot be filled in (line";
+        assert!(refused.contains(expected) && refused.contains("a b"), "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn a_recipe_is_for_the_boot_that_may_install() {
     let desk = desk();
+    // Behind the inventory's back, which refuses loopback addresses: from there this test asks.
+    let Database::Sqlite(file) = &desk.store.open().await else { unreachable!() };
+    for moved in [
+        "UPDATE host_addresses SET address = replace(address, '10.0.0.', '127.0.0.')",
+        "UPDATE subnets SET cidr = '127.0.0.0/8', spec = replace(spec, '10.0.0.', '127.0.0.')",
+    ] {
+        sqlx::query(moved).execute(&file.pool).await.unwrap();
+    }
+    file.pool.close().await;
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let machine = format!("127.0.0.1:{port}");
     let mut server = Command::new(env!("CARGO_BIN_EXE_rackstrap"))

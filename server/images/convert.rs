@@ -82,6 +82,25 @@ fn run(
     Err(ConvertError::Failed { program, said })
 }
 
+/// Refuses a qcow2 image that is damaged or truncated: qemu-img converts it without a word.
+fn check_qcow2(image: &Path) -> Result<(), ConvertError> {
+    // Clusters that nothing uses (qemu-img(1), check: exit status 3) do no harm.
+    const LEAKS: i32 = 3;
+    let program = "qemu-img check";
+    let mut check = Command::new("qemu-img");
+    let check = check.args(["check", "-q", "-f", "qcow2"]).arg(image).stdin(Stdio::null()).output();
+    let package = "qemu-utils";
+    let check = check.map_err(|source| ConvertError::Missing { program, package, source })?;
+    if matches!(check.status.code(), Some(0 | LEAKS)) {
+        return Ok(());
+    }
+    let said = [check.stderr, check.stdout].concat();
+    let said = String::from_utf8_lossy(&said);
+    let said = said.lines().map(str::trim).find(|line| !line.is_empty());
+    let said = said.unwrap_or("the image is damaged").to_owned();
+    Err(ConvertError::Failed { program, said })
+}
+
 /// Writes what a qcow2 image puts on a disk into `to`, compressed by zstd. The format is given, so
 /// that nothing in the file chooses another one.
 pub(super) fn unpack_qcow2(
@@ -100,6 +119,7 @@ pub(super) fn unpack_qcow2(
     if let Some(other) = other {
         return Err(failed(ConvertError::Backed(other)));
     }
+    check_qcow2(from).map_err(failed)?;
     let mut convert = Command::new("qemu-img");
     convert.args(["convert", "-f", "qcow2", "-O", "raw"]).arg(from).arg(scratch);
     run("qemu-img", "qemu-utils", &mut convert).map_err(failed)?;

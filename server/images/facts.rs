@@ -41,6 +41,23 @@ pub(crate) fn of_file(path: &Path) -> io::Result<Facts> {
     Ok(facts)
 }
 
+/// How long a bzImage is by its header (Linux `Documentation/arch/x86/boot.rst`: `setup_sects` and,
+/// of 32 bits since protocol 2.04, `syssize`), in bytes; none for any other file. A signature may
+/// follow.
+pub(crate) fn kernel_bytes(path: &Path) -> io::Result<Option<u64>> {
+    let mut head = Vec::new();
+    File::open(path)?.take(0x208).read_to_end(&mut head)?;
+    let is_bz_image = head.len() == 0x208
+        && head[0x202..0x206] == *b"HdrS"
+        && u16::from_le_bytes([head[0x206], head[0x207]]) >= 0x204;
+    if !is_bz_image {
+        return Ok(None);
+    }
+    let setup_sectors = if head[0x1f1] == 0 { 4 } else { u64::from(head[0x1f1]) };
+    let paragraphs = u32::from_le_bytes([head[0x1f4], head[0x1f5], head[0x1f6], head[0x1f7]]);
+    Ok(Some((setup_sectors + 1) * 512 + u64::from(paragraphs) * 16))
+}
+
 /// The beginning of what a compressed beginning unpacks to.
 fn unpacked_head(head: &[u8]) -> Option<Vec<u8>> {
     let decoder = decoder(packing(head)?, head).ok()??;

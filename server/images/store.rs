@@ -91,12 +91,12 @@ pub enum StoreError {
         /// What it is.
         content: FileContent,
     },
-    /// It is a disk image that does not unpack.
+    /// It is a disk image that does not unpack, or a kernel without its end.
     #[error("{name} is damaged: {reason}")]
     Damaged {
         /// The file.
         name: String,
-        /// What the decoder says.
+        /// What the decoder says, or what is missing.
         reason: String,
     },
 }
@@ -414,6 +414,19 @@ impl Incoming {
             })?,
         };
         role.check(&name, &facts)?;
+        let needed_bytes = match role {
+            FileRole::Kernel => {
+                facts::kernel_bytes(&self.path).map_err(failed("read", &self.path))?
+            }
+            _ => None,
+        };
+        if let Some(needed) = needed_bytes.filter(|needed| *needed > self.size_bytes) {
+            let reason = format!(
+                "it has {} bytes, and the kernel in it {needed}: it was truncated",
+                self.size_bytes
+            );
+            return Err(StoreError::Damaged { name, reason });
+        }
         let disk = match role {
             FileRole::Disk => facts::disk_contents(&self.path, facts.content)
                 .map_err(|error| StoreError::Damaged { name, reason: error.to_string() })?,

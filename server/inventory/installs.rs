@@ -12,6 +12,7 @@ use crate::lifecycle::gate::{self, ArmRefusal, Asker, Verdict};
 use crate::lifecycle::install::{Install, InstallReport, InstallTask, ReportRefusal, ScriptStep};
 use crate::lifecycle::{EventData, HostStatus};
 use crate::model::{Host, InstallBegins};
+use crate::recipe::{self, RecipeError};
 
 /// The length of a boot's token: 186 bits. iPXE and kernel command lines take its letters as they are.
 const TOKEN_CHARACTERS: usize = 32;
@@ -69,6 +70,14 @@ pub enum InstallError {
     /// It must not be armed.
     #[error(transparent)]
     Refused(#[from] ArmRefusal),
+    /// Its installer would get no recipe.
+    #[error("host {host} cannot be installed: {error}")]
+    Recipe {
+        /// The host.
+        host: String,
+        /// Why not.
+        error: RecipeError,
+    },
     /// Nothing is armed or runs.
     #[error("host {0} is not armed and not being installed: there is nothing to cancel")]
     NothingToCancel(String),
@@ -282,6 +291,9 @@ impl Inventory {
             gate::check_task(&site, host, task)?;
             let image = gate::check_arming(&site, host, stored, now)?;
             gate::check_files(&site, host, |file| around.files.fault(file))?;
+            if let Some(error) = recipe::fault(&site, host) {
+                return Err(InstallError::Recipe { host: host.to_owned(), error });
+            }
             Ok(Install { task, ..Install::armed(image, who, now) })
         };
         let armed = self.requested_step(request, check, decide).await?;

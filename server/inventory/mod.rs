@@ -45,6 +45,7 @@ use arc_swap::ArcSwap;
 
 use crate::model::StoredFile;
 use crate::network::{BootFiles, Surroundings};
+use crate::recipe;
 
 pub use audit_log::{AuditQuery, StoredAuditEntry};
 pub use change::{Change, ChangeError, Committed, Review, Tried};
@@ -95,7 +96,9 @@ impl Inventory {
         let states = Arc::new(HostStates::new(current.clone()));
         states.take_over(database.list_lives().await?);
         let events = EventBus::start(database.clone(), states.clone());
-        let (around, installs, stored_files, repeats, installs_turn) = Default::default();
+        let around = Surroundings { recipes: Some(recipe::fault_text), ..Surroundings::default() };
+        let around = Arc::new(ArcSwap::from_pointee(around));
+        let (installs, stored_files, repeats, installs_turn) = Default::default();
         let inventory = Self {
             database,
             events,
@@ -125,8 +128,10 @@ impl Inventory {
 
     /// Takes note of the addresses that hosts reach this server at.
     pub fn set_servers(&self, servers: &[IpAddr]) {
-        self.around
-            .rcu(|around| Surroundings { servers: servers.to_vec(), files: around.files.clone() });
+        self.around.rcu(|around| Surroundings {
+            servers: servers.to_vec(),
+            ..Surroundings::clone(around)
+        });
     }
 
     /// Takes note of where the files are that hosts boot. `fault` says what is wrong with one, given
@@ -138,7 +143,7 @@ impl Inventory {
         let records = self.stored_files.clone();
         let files = BootFiles::new(move |name| fault(name, records.load().of(name)));
         self.around
-            .rcu(|around| Surroundings { servers: around.servers.clone(), files: files.clone() });
+            .rcu(|around| Surroundings { files: files.clone(), ..Surroundings::clone(around) });
     }
 
     /// Reads the site anew from the database, and says so if it changed.

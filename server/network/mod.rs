@@ -46,7 +46,7 @@ pub use ability::{Ability, Reader, abilities};
 pub use allocate::{Assignment, allocate};
 pub use bgp::{Bgp, Neighbor, Peer};
 pub use check::{
-    BootFiles, Edit, Finding, Fix, RULES, Rule, Severity, Surroundings, check_host,
+    BootFiles, Edit, Finding, Fix, RULES, RecipeCheck, Rule, Severity, Surroundings, check_host,
     check_host_within, check_site, check_site_within, check_switch,
 };
 pub use consequences::{Consequences, Group, SwitchChange, consequences};

@@ -91,6 +91,21 @@ pub fn of_host(site: &ResolvedSite, name: &str, booting: &Booting) -> Result<Fil
     fill(recipe, &RecipeValues::of(site, name, booting).ok_or_else(missing)?)
 }
 
+/// Why the recipe of a host's image cannot be filled in; none for a host that asks for no recipe.
+pub fn fault(site: &ResolvedSite, name: &str) -> Option<RecipeError> {
+    let host = site.hosts.get(name)?;
+    site.images.get(host.image.as_ref()?)?.recipe.as_ref()?;
+    let mac = host.nics.values().next()?.mac;
+    let (server_url, token) = ("http://SERVER".to_owned(), "TOKEN".to_owned());
+    of_host(site, name, &Booting { mac, server_url, token }).err()
+}
+
+/// [`fault`] for the checks, which report by themselves that a recipe is none.
+pub fn fault_text(site: &ResolvedSite, name: &str) -> Option<String> {
+    let fault = fault(site, name).filter(|fault| *fault != RecipeError::Ambiguous)?;
+    Some(fault.to_string())
+}
+
 /// Fills in a recipe.
 pub(crate) fn fill(recipe: &Recipe, values: &RecipeValues) -> Result<Filled, RecipeError> {
     let (format, source) = source(recipe)?;

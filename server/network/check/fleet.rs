@@ -1,6 +1,6 @@
 //! Rules about what two hosts must not have in common, and about images. Pure.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use super::{Findings, Place, Surroundings, shared};
@@ -304,6 +304,33 @@ fn recipe(name: &str, image: &Image, findings: &mut Findings) {
     }
     if image.kernel.is_none() {
         findings.error("N183", at(), "recipe is set without a kernel".into());
+    }
+}
+
+/// Rule N183: a recipe that cannot be filled in for a host that boots its image. One finding for all
+/// hosts with the same fault.
+pub(super) fn recipes<'a>(
+    site: &'a ResolvedSite,
+    around: &Surroundings,
+    hosts: impl Iterator<Item = (&'a String, &'a Host)>,
+    findings: &mut Findings,
+) {
+    let Some(check) = around.recipes else { return };
+    let mut faulty: BTreeMap<&str, BTreeMap<String, Vec<&String>>> = BTreeMap::new();
+    for (name, host) in hosts {
+        let image = host.image.as_ref().and_then(|image| site.images.get_key_value(image));
+        let Some((image, _)) = image.filter(|(_, image)| image.recipe.is_some()) else { continue };
+        if let Some(fault) = check(site, name) {
+            faulty.entry(image).or_default().entry(fault).or_default().push(name);
+        }
+    }
+    for (image, faults) in faulty {
+        for (fault, hosts) in faults {
+            let at = |host: &&String| Location::of::<Host>(host.as_str()).at("image");
+            let place = Place::from(Location::of::<Image>(image).at("recipe"));
+            let place = hosts.iter().map(at).fold(place, Place::and);
+            findings.error("N183", place, fault);
+        }
     }
 }
 

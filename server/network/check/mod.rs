@@ -61,7 +61,12 @@ pub struct Surroundings {
     pub servers: Vec<IpAddr>,
     /// The files that hosts boot.
     pub files: BootFiles,
+    /// Fills in recipes; nothing is wrong with any where nobody can.
+    pub recipes: Option<RecipeCheck>,
 }
+
+/// Fills in the recipe of the image of the host with this name: why that is not possible, or none.
+pub type RecipeCheck = fn(&ResolvedSite, &str) -> Option<String>;
 
 /// Tells why a file cannot be served, by its name in an image; nothing is wrong with any file
 /// where nobody knows.
@@ -106,6 +111,7 @@ pub fn check_site_within(site: &ResolvedSite, around: &Surroundings) -> Vec<Find
     }
     fleet::check(site, &mut findings);
     fleet::files(site, around, &mut findings);
+    fleet::recipes(site, around, site.hosts.iter(), &mut findings);
     free::suggest(site, &mut findings);
     silence::by_entries(site, site.hosts.iter(), &mut findings);
     findings.sorted()
@@ -136,6 +142,7 @@ pub fn check_host_within(
     let owners = tenant::Owners::of(site);
     check_one(&HostView::new(site, host_name, host), &owners, &mut findings);
     fleet::files_of_host(site, host, around, &mut findings);
+    fleet::recipes(site, around, site.hosts.get_key_value(host_name).into_iter(), &mut findings);
     silence::by_entries(site, site.hosts.get_key_value(host_name).into_iter(), &mut findings);
     findings.sorted()
 }
