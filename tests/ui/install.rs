@@ -44,7 +44,10 @@ async fn a_host_is_reviewed_armed_and_cancelled() {
     assert_eq!(answer.headers()["location"], "/hosts/r1-n01");
     assert_eq!(state(&server), Some(InstallState::Armed));
     let page = operator.page("/hosts/r1-n01").await;
-    assert!(page.contains("r1-n01 is armed: its next boot installs installer."), "{page}");
+    assert!(
+        page.contains("r1-n01 is armed: its next boot installs installer and erases its disk."),
+        "{page}"
+    );
     let page = operator.page(PAGE).await;
     assert!(page.contains("armed by ada") && page.contains("Cancel the install"), "{page}");
 
