@@ -298,11 +298,17 @@ fn a_boot_that_was_cut_after_its_installer_was_loaded_is_not_repeated() {
 #[test]
 fn arming_says_what_it_does_and_is_refused_where_it_is_protected() {
     let (server, _clients) = lan_on(None, SITE, &[MAC]);
+    let files = server.directory.path().join("files/di");
+    std::fs::create_dir_all(&files).unwrap();
+    std::fs::write(files.join("vmlinuz"), "kernel").unwrap();
     let run = |words: &str| {
         let output = rackstrap(&server, None, words);
         let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         (output.status.success(), text)
     };
+    let (armed, text) = run("host install n1");
+    assert!(!armed && text.contains("image installer of host n1 cannot be booted"), "{text}");
+    std::fs::write(files.join("initrd"), "initrd").unwrap();
     let (armed, text) = run("host install n1");
     assert!(
         armed && text.contains("its next boot installs installer and erases its disk"),
