@@ -41,7 +41,7 @@ async fn an_image_is_uploaded_file_by_file() {
         (&wrong, &kernel, 422, "was changed or damaged"),
         ("/images/debian/files/kernel", b"<html>", 422, "found a web page"),
         ("/images/debian/files/kernels", &kernel, 400, "expected kernel, initrd"),
-        ("/images/debian/files/kernel?add", &kernel, 400, "only initrds are added"),
+        ("/images/debian/files/kernel?add", &kernel, 409, "only initrds are added"),
         ("/images/debian/files/kernel?sha256=1", &kernel, 400, "64 hexadecimal digits"),
         ("/images/a%20b/files/kernel", &kernel, 400, "image name"),
         // An initrd alone boots nothing.

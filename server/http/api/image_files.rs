@@ -89,6 +89,7 @@ pub(super) struct KeyOfImage {
     /// The image.
     name: String,
     /// `kernel`, `initrd`, `disk`, `efi` or `script`.
+    #[schemars(extend("enum" = FileRole::ALL.map(FileRole::key)))]
     key: String,
 }
 
@@ -102,6 +103,7 @@ pub(super) struct UploadQuery {
     /// Its SHA-256, in hexadecimal: a file with another one is refused.
     #[serde(default)]
     #[schemars(regex(pattern = "^[0-9A-Fa-f]{64}$"))]
+    #[schemars(extend("pattern" = "^[0-9A-Fa-f]{64}$"))]
     sha256: Option<String>,
     /// Of an initrd: add it after those that the image has, instead of replacing them.
     #[serde(default)]
@@ -162,7 +164,7 @@ pub(super) async fn upload(
     })?;
     let Flag(is_added) = query.add;
     if is_added && role != FileRole::Initrd {
-        return Err(refuse("add", format!("an image has one {key}; only initrds are added")));
+        return Err(Error::Conflict(format!("an image has one {key}; only initrds are added")));
     }
     let is_digest = |text: &String| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
     if query.sha256.as_ref().is_some_and(|text| !is_digest(text)) {
