@@ -189,6 +189,7 @@ fn a_host_is_installed_once_whichever_server_answers_each_step() {
     for steps in [0b00_0000, 0b11_1111, 0b10_1010, 0b01_0101, 0b00_1100, 0b11_0011] {
         let of = |step: u32| both[(steps >> step) & 1];
         let mut arm = Command::new(env!("CARGO_BIN_EXE_rackstrap"));
+        arm.arg("--data-dir").arg(first.directory.path());
         arm.args(["--database", &url, "host", "install", "n1"]);
         assert!(arm.status().unwrap().success());
         // A script that is only read, at the other server, does not use the boot up.

@@ -1,5 +1,6 @@
 //! The shared parts of a server on a database of its own, for checks that ask real services.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -17,10 +18,11 @@ use crate::site_file;
 pub(crate) struct Stage {
     pub(crate) app: App,
     runtime: Runtime,
+    directory: PathBuf,
 }
 
 impl Stage {
-    /// Sets one up with a site. Its database has no name any more once it is open.
+    /// Sets one up with a site. Its database goes with it.
     pub(crate) fn set(config: Config, site: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -39,12 +41,17 @@ impl Stage {
             let files = FileStore::new(vec![config.files_path()]);
             App { config: Arc::new(config), inventory, leases, files }
         });
-        let _ = std::fs::remove_dir_all(directory);
-        Self { app, runtime }
+        Self { app, runtime, directory }
     }
 
     /// Waits for something that the server does.
     pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
     }
 }

@@ -103,7 +103,6 @@ pub(super) struct UploadQuery {
     /// Its SHA-256, in hexadecimal: a file with another one is refused.
     #[serde(default)]
     #[schemars(regex(pattern = "^[0-9A-Fa-f]{64}$"))]
-    #[schemars(extend("pattern" = "^[0-9A-Fa-f]{64}$"))]
     sha256: Option<String>,
     /// Of an initrd: add it after those that the image has, instead of replacing them.
     #[serde(default)]
