@@ -1,44 +1,40 @@
 //! Recipes filled in for hosts, read by the installers' own checkers, and served to the host alone.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread::sleep;
 use std::time::Duration;
 
 use rackstrap::inventory::Database;
 
 use crate::common::desk::Desk;
+use crate::common::netns::Netns;
 use crate::common::skip::skip;
 use crate::common::store::Store;
 
 const SITE: &str = r#"
 subnets:
-  internal: {cidr: 127.0.0.0/8, gateway: 127.0.0.254, dns: [127.0.0.53]}
+  internal: {cidr: 10.0.0.0/24, gateway: 10.0.0.254, dns: [10.0.0.53]}
 profiles:
   plain: {nics: {eth0: {subnet: internal}}}
 images:
   debian: {kernel: k, cmdline: "auto=true url={recipe-url}/preseed.cfg", boot: once,
-           recipe: {use: debian-preseed, values: {ssh-key: "ssh-ed25519 AAAA me@x y", disk: /dev/vda, root-password-hash: "$6$salt$hash"}}}
+           recipe: {use: debian-preseed, values: {ssh-key: "ssh-ed25519 AAAA me@x y", disk: /dev/vda, mirror: mirror.example, root-password-hash: "$6$salt$hash"}}}
   rocky: {kernel: k, boot: once, cmdline: "inst.ks={recipe-url}/ks.cfg",
           recipe: {use: kickstart, values: {root-password-hash: "$6$salt$hash", ssh-key: "ssh-ed25519 AAAA me@x", disk: vda, repository: "http://mirror/9/BaseOS/x86_64/os/"}}}
   ubuntu: {kernel: k, recipe: {use: ubuntu-autoinstall, values: {password-hash: "$6$salt$hash", ssh-key: "ssh-ed25519 AAAA me@x"}}}
   own: {kernel: k, recipe: {format: toml, text: "fqdn = {{ host.name }}\n"}}
 hosts:
-  d: {profile: plain, image: debian, addresses: {eth0: 127.0.0.11}, nics: {eth0: "52:54:00:aa:00:01"}}
-  r: {profile: plain, image: rocky, addresses: {eth0: 127.0.0.12}, nics: {eth0: "52:54:00:aa:00:02"}}
-  u: {profile: plain, image: ubuntu, addresses: {eth0: 127.0.0.13}, nics: {eth0: "52:54:00:aa:00:03"}}
-  o: {profile: plain, image: own, addresses: {eth0: 127.0.0.14}, nics: {eth0: "52:54:00:aa:00:04"}}
+  d: {profile: plain, image: debian, addresses: {eth0: 10.0.0.11}, nics: {eth0: "52:54:00:aa:00:01"}}
+  r: {profile: plain, image: rocky, addresses: {eth0: 10.0.0.12}, nics: {eth0: "52:54:00:aa:00:02"}}
+  u: {profile: plain, image: ubuntu, addresses: {eth0: 10.0.0.13}, nics: {eth0: "52:54:00:aa:00:03"}}
+  o: {profile: plain, image: own, addresses: {eth0: 10.0.0.14}, nics: {eth0: "52:54:00:aa:00:04"}}
 "#;
-
-/// The site in a subnet that hosts may be in.
-fn site() -> String {
-    SITE.replace("127.0.0.", "10.0.0.")
-}
 
 fn desk() -> Desk {
     let desk = Desk::new(Store::sqlite());
-    desk.file("site.yaml", &site());
+    desk.file("site.yaml", SITE);
     desk.good("apply site.yaml");
     desk
 }
@@ -88,7 +84,7 @@ async fn a_recipe_that_cannot_be_filled_in_is_found_before_a_host_needs_it() {
         ("{format: kickstart, text: \"{{ host.unit }}\"}", "the host has no such value"),
     ];
     for (recipe, expected) in cases {
-        desk.file("broken.yaml", &site().replace(good, recipe));
+        desk.file("broken.yaml", &SITE.replace(good, recipe));
         for command in ["check broken.yaml", "apply broken.yaml", "apply --dry-run broken.yaml"] {
             let output = desk.run(command, "");
             let text = [output.stdout, output.stderr].concat();
@@ -113,79 +109,66 @@ async fn a_recipe_that_cannot_be_filled_in_is_found_before_a_host_needs_it() {
     }
 }
 
-#[tokio::test]
-async fn a_recipe_is_for_the_boot_that_may_install() {
+/// The body of the answer and its status, after the body; asked from an address of a host.
+fn get(rack: &Netns, from: &str, path: &str) -> String {
+    let mut curl = rack.command("curl");
+    curl.args(["--silent", "--retry-connrefused", "--retry", "40", "--retry-delay", "1"]);
+    curl.args(["--interface", from, "--write-out", "\n%{http_code}"]);
+    let answer = curl.arg(format!("http://10.0.0.1:8080{path}")).output().unwrap();
+    String::from_utf8(answer.stdout).unwrap()
+}
+
+#[test]
+fn a_recipe_is_for_the_boot_that_may_install() {
     let desk = desk();
-    // Behind the inventory's back, which refuses loopback addresses: from there this test asks.
-    let Database::Sqlite(file) = &desk.store.open().await else { unreachable!() };
-    for moved in [
-        "UPDATE host_addresses SET address = replace(address, '10.0.0.', '127.0.0.')",
-        "UPDATE subnets SET cidr = '127.0.0.0/8', spec = replace(spec, '10.0.0.', '127.0.0.')",
-    ] {
-        sqlx::query(moved).execute(&file.pool).await.unwrap();
+    let rack = Netns::new("recipes");
+    rack.ip("link add rack0 type veth peer name rack1");
+    rack.ip("link set rack0 up");
+    for address in ["10.0.0.1", "10.0.0.11", "10.0.0.13"] {
+        rack.ip(&format!("address add {address}/24 dev rack0"));
     }
-    file.pool.close().await;
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let machine = format!("127.0.0.1:{port}");
-    let mut server = Command::new(env!("CARGO_BIN_EXE_rackstrap"))
-        .args(["--database", &desk.store.url, "--data-dir=data", "--machine-listen", &machine])
-        .args(["--admin-listen", "127.0.0.1:0", "serve"])
+    let mut server = rack
+        .command(env!("CARGO_BIN_EXE_rackstrap"))
+        .args(["--database", &desk.store.url, "--data-dir=data"])
+        .args(["--machine-listen=10.0.0.1:8080", "--admin-listen=127.0.0.1:0", "serve"])
         .current_dir(&desk.dir)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let get = async |path: &str| {
-        let url = format!("http://{machine}/recipe/{path}");
-        for _ in 0..200 {
-            match reqwest::get(&url).await {
-                Ok(answer) => return (answer.status().as_u16(), answer.text().await.unwrap()),
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            }
-        }
-        panic!("{url} is not served");
-    };
     // An image that boots always.
-    let (status, text) = get("52-54-00-aa-00-03/-/user-data").await;
-    assert!(status == 200 && text.contains("hostname: \"u\""), "{status} {text}");
-    let (status, text) = get("52-54-00-aa-00-03/-/meta-data").await;
-    assert!(status == 200 && text.starts_with("instance-id: u-"), "{status} {text}");
+    let text = get(&rack, "10.0.0.13", "/recipe/52-54-00-aa-00-03/-/user-data");
+    assert!(text.ends_with("\n200") && text.contains("hostname: \"u\""), "{text}");
+    let text = get(&rack, "10.0.0.13", "/recipe/52-54-00-aa-00-03/-/meta-data");
+    assert!(text.ends_with("\n200") && text.starts_with("instance-id: u-"), "{text}");
     // One that installs, for nobody who cannot show the token of its boot.
     for token in ["-", "0123456789abcdef"] {
-        let (status, text) = get(&format!("52-54-00-aa-00-01/{token}/preseed.cfg")).await;
-        assert!(status == 403 && !text.contains("d-i "), "{status} {text}");
+        let path = format!("/recipe/52-54-00-aa-00-01/{token}/preseed.cfg");
+        let text = get(&rack, "10.0.0.11", &path);
+        assert!(text.ends_with("\n403") && !text.contains("d-i "), "{text}");
     }
     fs::create_dir_all(desk.dir.path().join("data/files")).unwrap();
     fs::write(desk.dir.path().join("data/files/k"), "kernel").unwrap();
     desk.good("host install d");
-    // Only the host itself gets its script: it asks by its own address.
-    let host =
-        reqwest::Client::builder().local_address("127.0.0.11".parse::<std::net::IpAddr>().unwrap());
-    let host = host.build().unwrap();
-    let script = format!("http://{machine}/boot/52-54-00-aa-00-01.ipxe");
     let mut token = String::new();
     for _ in 0..100 {
-        let text = host.get(&script).send().await.unwrap().text().await.unwrap();
-        let url = format!("url=http://{machine}/recipe/52-54-00-aa-00-01/");
-        if let Some((_, rest)) = text.split_once(&url) {
+        let text = get(&rack, "10.0.0.11", "/boot/52-54-00-aa-00-01.ipxe");
+        let url = "url=http://10.0.0.1:8080/recipe/52-54-00-aa-00-01/";
+        if let Some((_, rest)) = text.split_once(url) {
             token = rest.split('/').next().unwrap().to_owned();
             break;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        sleep(Duration::from_millis(50));
     }
-    if token.is_empty() {
-        skip("recipes (the boot's own)", "no host has an address that this test can ask from");
-        server.kill().unwrap();
-        server.wait().unwrap();
-        return;
-    }
-    assert_eq!(token.len(), 32);
-    let (status, text) = get(&format!("52-54-00-aa-00-01/{token}/preseed.cfg")).await;
-    assert!(
-        status == 200 && text.contains("d-i netcfg/get_hostname string d\n"),
-        "{status} {text}"
-    );
+    assert_eq!(token.len(), 32, "the host's own script has no token");
+    let path = format!("/recipe/52-54-00-aa-00-01/{token}/preseed.cfg");
+    let text = get(&rack, "10.0.0.11", &path);
+    let line = "d-i netcfg/get_hostname string d\n";
+    assert!(text.ends_with("\n200") && text.contains(line), "{text}");
     assert!(text.contains(&format!("'Authorization: Bearer {token}'")), "{text}");
+    // Another host has the address, and the token as it was on the wire.
+    let text = get(&rack, "10.0.0.13", &path);
+    assert!(text.ends_with("\n403"), "{text}");
     server.kill().unwrap();
     server.wait().unwrap();
 }

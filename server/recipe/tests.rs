@@ -15,7 +15,7 @@ profiles:
     vlans: {vlan500: {link: bond0, subnet: internal}}
 racks: {r1: {location: "hall 2, row B"}}
 images:
-  debian: {kernel: k, boot: once, recipe: {use: debian-preseed, values: {ssh-key: "ssh-ed25519 AAAA me@x", disk: /dev/vda}}}
+  debian: {kernel: k, boot: once, recipe: {use: debian-preseed, values: {ssh-key: "ssh-ed25519 AAAA me@x", disk: /dev/vda, mirror: mirror.example}}}
   ubuntu: {kernel: k, boot: once, recipe: {use: ubuntu-autoinstall, values: {password-hash: "$6$salt$hash"}}}
   rocky: {kernel: k, boot: once, recipe: {use: kickstart, values: {disk: sda, root-password-hash: "$6$salt$hash", ssh-key: "ssh-ed25519 AAAA me@x"}}}
 hosts:
@@ -79,8 +79,12 @@ fn a_recipe_writes_to_the_disk_that_it_was_given_or_not_at_all() {
     for (name, values, line) in [
         ("kickstart", "{disk: sdb}", "ignoredisk --only-use=sdb\n"),
         ("kickstart", "{disk: sdb}", "clearpart --all --initlabel --drives=sdb\n"),
-        ("debian-preseed", "{disk: /dev/sdb}", "partman-auto/disk string /dev/sdb\n"),
-        ("debian-preseed", "{disk: /dev/sdb}", "grub-installer/bootdev string /dev/sdb\n"),
+        ("debian-preseed", "{disk: /dev/sdb, mirror: m}", "partman-auto/disk string /dev/sdb\n"),
+        (
+            "debian-preseed",
+            "{disk: /dev/sdb, mirror: m}",
+            "grub-installer/bootdev string /dev/sdb\n",
+        ),
         (
             "ubuntu-autoinstall",
             "{password-hash: x, disk: /dev/sdb}",
@@ -91,11 +95,13 @@ fn a_recipe_writes_to_the_disk_that_it_was_given_or_not_at_all() {
         let text = shipped(name, values).unwrap();
         assert!(text.contains(line), "{line}: {text}");
     }
-    for name in ["kickstart", "debian-preseed"] {
-        let told = shipped(name, "{}").unwrap_err().to_string();
+    for (name, others) in [("kickstart", ""), ("debian-preseed", "mirror: m")] {
+        let told = shipped(name, &format!("{{{others}}}")).unwrap_err().to_string();
         assert!(told.contains("set recipe.values.disk"), "{name}: {told}");
-        assert!(shipped(name, "{disk: \"\"}").is_err());
+        assert!(shipped(name, &format!("{{disk: \"\", {others}}}")).is_err());
     }
+    let told = shipped("debian-preseed", "{disk: /dev/sdb}").unwrap_err().to_string();
+    assert!(told.contains("set recipe.values.mirror"), "{told}");
     for one in SHIPPED {
         let told = shipped(one.name, "{dsik: /dev/sdb}").unwrap_err().to_string();
         let reads = one.values.join(", ");
