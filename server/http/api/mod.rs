@@ -20,16 +20,18 @@ mod problem;
 mod schema;
 mod site;
 
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::sync::{Arc, OnceLock};
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with, put_with};
 use axum::Router;
-use axum::extract::Extension;
+use axum::extract::{Extension, Request};
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use tokio_util::sync::CancellationToken;
+use tower::{Service, ServiceExt, service_fn};
 
 use crate::app::App;
 use crate::http::settled::settled;
@@ -42,8 +44,21 @@ pub(crate) fn status_of_upload(error: &ReceiveError) -> StatusCode {
     image_files::kind_of(error).0
 }
 
-/// Every route, without `/api/v1`, for a router of any state.
-pub fn router<S: Clone + Send + Sync + 'static>(app: App, stop: CancellationToken) -> Router<S> {
+/// Every route, without `/api/v1`. They are made with the first request: their description takes
+/// megabytes of code and text that a server whose API nobody uses does not load.
+pub(crate) fn service(
+    app: App,
+    stop: CancellationToken,
+) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync
+{
+    let routes: Arc<OnceLock<Router>> = Arc::default();
+    service_fn(move |request: Request| {
+        let routes = routes.get_or_init(|| router(app.clone(), stop.clone())).clone();
+        routes.oneshot(request)
+    })
+}
+
+fn router(app: App, stop: CancellationToken) -> Router {
     openapi::begin();
     let with_token = ApiRouter::new()
         .merge(whole_site())
@@ -55,7 +70,7 @@ pub fn router<S: Clone + Send + Sync + 'static>(app: App, stop: CancellationToke
         .merge(what_happened())
         .route_layer(from_fn_with_state(app.clone(), settled))
         .route_layer(from_fn_with_state(app.clone(), auth::require_token));
-    let document: Arc<std::sync::OnceLock<String>> = Arc::default();
+    let document: Arc<OnceLock<String>> = Arc::default();
     let described = document.clone();
     let describe = move || {
         let document = described.get().cloned().unwrap_or_default();

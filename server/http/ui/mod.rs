@@ -123,7 +123,7 @@ fn routes(ui: Ui) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics).with_state(ui.app.clone()))
-        .nest("/api/v1", api::router(ui.app.clone(), ui.stop.clone()))
+        .nest_service("/api/v1", api::service(ui.app.clone(), ui.stop.clone()))
         .fallback(error::no_such_page)
         .layer(session::layer(&ui))
         .layer(DefaultBodyLimit::max(FORM_BYTES))
