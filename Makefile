@@ -3,6 +3,7 @@
 # make test-full  the same, and the proofs that take minutes: whole guests, layout after layout
 # make fuzz   every fuzz target for TIME seconds (default 60): TIME=600, TARGETS="url mac"
 # make bench  rackstrap beside its peers, measured on this machine: BENCH=dhcp|tftp|http|render|storm|quick
+# make package  .deb, .rpm, tarball, container image, checksums; SIGN_KEY=..., STATIC=1, ARCH=arm64: see packaging/README.md
 # All install the Debian packages that are missing, and list them first.
 
 SHELL := /bin/bash
@@ -14,11 +15,11 @@ RUN_PACKAGES  := build-essential ca-certificates cpio curl dosfstools dpkg-dev e
                  qemu-system-x86 seabios zstd
 # The clients, databases and browser that the tests drive.
 TEST_PACKAGES := $(RUN_PACKAGES) atftp busybox-static chromium chromium-driver dbus-daemon dhcpcd-base dnsmasq-base ipxe-qemu iptables \
-                 iputils-ping isc-dhcp-client libarchive-tools netplan.io nftables postgresql-15 procps python3-jsonschema python3-venv qemu-utils systemd tcpdump tftp-hpa udhcpc xz-utils
+                 iputils-ping isc-dhcp-client libarchive-tools lintian netplan.io nftables postgresql-15 procps python3-jsonschema python3-venv qemu-utils rpm systemd tcpdump tftp-hpa udhcpc xz-utils
 
 # Programs and schemas that read what we write for them, one of another Debian release. Unpacked for the tests, not installed: their
 # services must not start.
-TEST_TOOLS    := trixie/cloud-init frr ifupdown2 libc-ares2 libjson-c5 libnm0 libyang2 network-manager python3-ironic udev
+TEST_TOOLS    := trixie/cloud-init bind9-libs bind9-utils frr ifupdown2 libc-ares2 libjson-c5 libnm0 libyang2 network-manager prometheus python3-ironic udev umoci
 
 # The servers that the benchmark compares with, and what it measures with. Never started as services.
 BENCH_PACKAGES := ca-certificates dnsmasq-base iproute2 isc-dhcp-server kea-dhcp4-server nftables nginx-light strace \
@@ -29,7 +30,7 @@ export FIRMWARE INSTALL LAYOUT HOSTS ONCE
 # What the benchmark measures, and how often each server has its turn.
 export BENCH ROUNDS
 
-.PHONY: run test test-full fuzz build check fmt bench packages-run packages-test packages-bench trees tools
+.PHONY: package run test test-full fuzz build check fmt bench packages-run packages-test packages-bench trees tools
 run: packages-run build
 	$(AS_ROOT) target/release/rackstrap lab
 
@@ -48,6 +49,13 @@ bench: packages-bench build
 	@test -x target/bench-peers/bin/tftpd || cargo install --quiet --root target/bench-peers tftpd@1.0.0 || \
 	    echo "the crate tftpd is not installed: its row says so"
 	@CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="$(or $(AS_ROOT),env)" cargo bench --locked --bench peers
+
+# The packages, in target/package. PACKAGES chooses among them; the SBOM takes a minute to compile its tool.
+PACKAGES ?= deb rpm tar oci sbom
+package: build
+	@tests/tools/install-packages.sh binutils dpkg-dev python3 rpm
+	packaging/build.sh $(PACKAGES) sums
+	@ls -l target/package
 
 build:
 	cargo build --release --locked

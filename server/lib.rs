@@ -46,6 +46,7 @@ mod memory;
 mod metrics;
 mod priority;
 mod serve;
+mod supervisor;
 mod udp;
 
 // What must hold whatever comes, for tests and the fuzzer.

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -25,7 +24,7 @@ use crate::inventory::{
 };
 use crate::leases::LeaseBook;
 use crate::lifecycle::stall::Patience;
-use crate::{dhcp, dhcp6, http, tftp};
+use crate::{dhcp, dhcp6, http, supervisor, tftp};
 
 /// How long the services may take to finish running transfers when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -124,7 +123,7 @@ impl Server {
         });
         let admin = listen("admin_listen", config.admin_listen)?;
         let machine = listen("machine_listen", config.machine_listen)?;
-        let app = App { config: Arc::new(config), inventory, leases, files };
+        let app = App { config: config.into(), inventory, leases, files };
         Ok(Self { app, admin, machine, _lock: lock })
     }
 
@@ -138,44 +137,55 @@ impl Server {
     pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
         let Self { app, admin, machine, _lock } = self;
         log_services(&app, &admin, &machine);
+        let ending = stop.clone();
         let last = CancellationToken::new();
         let mut http = Services::new(&stop);
         http.start("machine HTTP", http::machine::run(app.clone(), machine, stop.clone()));
         http.start("web UI", http::ui::run(app.clone(), admin, stop.clone()));
         let mut others = Services::new(&stop);
         let inventory = &app.inventory;
-        let Config { event_days, event_boots, event_rows, .. } = *app.config;
-        let retention = Retention { days: event_days, boots: event_boots, rows: event_rows };
+        let live = app.config.clone();
+        let retention = move || {
+            let Config { event_days, event_boots, event_rows, .. } = *live.now();
+            Retention { days: event_days, boots: event_boots, rows: event_rows }
+        };
         others.start("event log", inventory.clone().run_events(retention, last.clone()));
         others.start("host states", inventory.clone().run_states(last.clone()));
         others.start("inventory watch", inventory.clone().run_watch(last.clone()));
         others.start("lease watch", app.leases.clone().run_watch(last.clone()));
-        let audit_days = app.config.audit_days;
+        let live = app.config.clone();
+        let audit_days = move || live.now().audit_days;
         others.start("audit log", inventory.clone().run_audit(audit_days, last.clone()));
         others.start("rental watch", inventory.clone().run_rental_ends(last.clone()));
         let database = inventory.database.clone();
         others.start("database", database.run_upkeep(last.clone()));
-        if !app.config.interfaces.is_empty() {
-            if app.config.dhcp {
+        let config = app.config.now();
+        if !config.interfaces.is_empty() {
+            if config.dhcp {
                 others.start("DHCP", dhcp::run(app.clone(), last.clone()));
             }
-            if app.config.dhcp && app.config.dhcp6 {
+            if config.dhcp && config.dhcp6 {
                 others.start("DHCPv6", dhcp6::run(app.clone(), last.clone()));
             }
-            if app.config.router_advertisements {
+            if config.router_advertisements {
                 others.start("router advertisements", dhcp::advertise(app.clone(), last.clone()));
             }
-            if app.config.tftp {
+            if config.tftp {
                 others.start("TFTP", tftp::run(app.clone(), last.clone()));
             }
         }
+        let leases = app.leases.clone();
+        let lock_is_free = move || drop(leases.table());
+        tokio::spawn(supervisor::run_watchdog(lock_is_free, last.clone()));
+        supervisor::ready();
         let ended = async {
             tokio::join!(http.until_all_end(), others.until_one_ends());
             last.cancel();
             others.until_all_end().await;
         };
         let deadline = async {
-            stop.cancelled().await;
+            ending.cancelled().await;
+            supervisor::stopping();
             tokio::time::sleep(DRAIN).await;
         };
         tokio::select! {
@@ -332,8 +342,9 @@ fn log_services(app: &App, admin: &TcpListener, machine: &TcpListener) {
         listener.local_addr().map_or_else(|e| e.to_string(), |a| a.to_string())
     };
     tracing::info!("web UI at http://{}", shown(admin));
-    tracing::info!("hosts fetch from {}", fetched_from(&app.config, machine));
-    let Config { interfaces, dhcp, tftp, router_advertisements, .. } = app.config.as_ref();
+    tracing::info!("hosts fetch from {}", fetched_from(&app.config.now(), machine));
+    let config = app.config.now();
+    let Config { interfaces, dhcp, tftp, router_advertisements, .. } = config.as_ref();
     if interfaces.is_empty() {
         tracing::warn!(
             "no interface is configured: DHCP, TFTP and router advertisements are off; set \

@@ -2,7 +2,6 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -33,7 +32,7 @@ impl Api {
         let inventory = store.inventory().await;
         let database = inventory.database.clone();
         let app = App {
-            config: Arc::new(Config::default()),
+            config: Config::default().into(),
             leases: LeaseBook::open(database.clone()).await.unwrap(),
             files: FileStore::new(Vec::new()),
             inventory,

@@ -1,7 +1,5 @@
 //! A server of the API on a loopback port, with a real site and tokens.
 
-use std::sync::Arc;
-
 use rackstrap::app::App;
 use rackstrap::config::Config;
 use rackstrap::files::FileStore;
@@ -61,7 +59,7 @@ impl ApiServer {
         let token = inventory.database.add_token("writer", true, None).await.unwrap();
         let leases = LeaseBook::open(inventory.database.clone()).await.unwrap();
         let files = FileStore::new(Vec::new());
-        let app = App { config: Arc::new(Config::default()), inventory, leases, files };
+        let app = App { config: Config::default().into(), inventory, leases, files };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/api/v1", listener.local_addr().unwrap());
         let stop = CancellationToken::new();

@@ -23,7 +23,7 @@ const fn room(
     Room { name, uses, edges_use }
 }
 
-const ROOMS: [Room; 31] = [
+const ROOMS: [Room; 32] = [
     // The pure core, from the bottom to the top.
     room("tree", &[], &[]),
     room("options", &[], &[]),
@@ -56,6 +56,7 @@ const ROOMS: [Room; 31] = [
     room("udp", &[], &[]),
     room("priority", &[], &[]),
     room("memory", &[], &[]),
+    room("supervisor", &[], &[]),
     room("logs", &["config"], &[]),
     room("files", &[], &[]),
     room(
@@ -103,6 +104,7 @@ const ROOMS: [Room; 31] = [
             "dhcp",
             "dhcp6",
             "tftp",
+            "supervisor",
         ],
         &[],
     ),
@@ -127,7 +129,9 @@ const ROOMS: [Room; 31] = [
             "files",
             "images",
             "inventory",
+            "app",
             "serve",
+            "supervisor",
             "logs",
             "lab",
             "live",

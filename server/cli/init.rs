@@ -7,7 +7,7 @@ use std::io::{BufRead, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Output, Stdio};
 use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
@@ -15,6 +15,7 @@ use clap::Args;
 use ipnet::Ipv4Net;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
+use nix::unistd::Uid;
 
 use crate::cli::context::{Context, audit, change, is_interactive, operator, print};
 use crate::cli::settings::Settings;
@@ -23,6 +24,9 @@ use crate::config::Config;
 use crate::inventory::{ChangeError, FIRST_USER, Inventory};
 use crate::lifecycle::audit::Action;
 use crate::model::{Noun, Range, RangeUse, Site, Subnet};
+
+/// The service of the packages.
+const SERVICE: &str = "rackstrap.service";
 
 /// `rackstrap init`. At a terminal it asks for what the flags leave out.
 #[derive(Debug, Args)]
@@ -36,6 +40,9 @@ pub(crate) struct Init {
     /// Name of the subnet
     #[arg(long, value_name = "NAME", default_value = "provisioning")]
     subnet_name: String,
+    /// Leave the service stopped: init by root starts rackstrap.service if it is installed
+    #[arg(long)]
+    no_start: bool,
     /// Overwrite an existing configuration file
     #[arg(long)]
     force: bool,
@@ -82,7 +89,7 @@ impl Init {
     /// Asks, writes the file and prints the next steps.
     pub(crate) async fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let path = settings.path();
-        if path.exists() && !self.force {
+        if path.exists() && !self.force && has_settings(&read(path)?) {
             bail!("{} already exists; overwrite it with --force", path.display());
         }
         let mut config = settings.without_file()?;
@@ -111,6 +118,9 @@ impl Init {
                 "warning: {name} has no address in {subnet}; assign one before you start the server"
             );
         }
+        if !self.no_start && settings.config.is_none() && is_packaged() {
+            return start_service(&context.config);
+        }
         print(&next_steps(path, &context.config))?;
         Ok(ExitCode::SUCCESS)
     }
@@ -133,6 +143,42 @@ impl Init {
         let flag = "--dhcp-range FROM-TO";
         ask("Addresses for DHCP", usual, flag, |text| Ok(text.parse()?)).map(Some)
     }
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Whether a configuration file sets a key. The one of a package has comments only. A file that is
+/// not TOML is somebody's work.
+fn has_settings(text: &str) -> bool {
+    text.parse::<toml::Table>().map_or(true, |table| !table.is_empty())
+}
+
+/// Whether this process may start the service that a package has installed.
+fn is_packaged() -> bool {
+    let has_unit = || systemctl(&["cat", "--no-pager", SERVICE]).is_ok_and(|o| o.status.success());
+    Uid::effective().is_root() && Path::new("/run/systemd/system").is_dir() && has_unit()
+}
+
+/// Starts the service, now and at every boot. Returns when it serves.
+fn start_service(config: &Config) -> anyhow::Result<ExitCode> {
+    for verb in ["enable", "restart"] {
+        let output = systemctl(&[verb, SERVICE]).context("cannot run systemctl")?;
+        if !output.status.success() {
+            let reason = String::from_utf8_lossy(&output.stderr);
+            bail!("cannot {verb} {SERVICE}: {}; see journalctl -u {SERVICE}", reason.trim());
+        }
+    }
+    let listen = config.admin_listen;
+    print(&format!(
+        "started {SERVICE}\nnext:\n  open http://{listen}\n  rackstrap doctor\n  rackstrap apply site.yaml\n"
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn systemctl(words: &[&str]) -> std::io::Result<Output> {
+    Command::new("systemctl").args(words).stdin(Stdio::null()).output()
 }
 
 /// The middle of a subnet, at most 100 addresses: routers and servers are usually at the ends.
@@ -284,6 +330,15 @@ fn next_steps(path: &Path, config: &Config) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_of_comments_sets_nothing() {
+        for (text, expected) in
+            [("", false), ("# comment\n\n", false), ("dhcp = true\n", true), ("dhcp =", true)]
+        {
+            assert_eq!(has_settings(text), expected, "{text}");
+        }
+    }
 
     #[test]
     fn the_usual_range_is_inside_its_subnet_and_leaves_both_ends() {

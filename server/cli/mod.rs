@@ -9,6 +9,7 @@ mod event;
 mod export;
 mod fix;
 mod formats;
+mod generate;
 mod host;
 mod image;
 mod image_build;
@@ -104,6 +105,11 @@ enum Command {
     /// Manage API tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Print a script that completes commands in a shell
+    Completions(generate::Completions),
+    /// Write the man pages
+    #[command(hide = true)]
+    Man(generate::ManPages),
 }
 
 /// The grammar of the command line, as documentation and tests read it.
@@ -129,7 +135,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     // Read on demand: the lab writes its own configuration.
     let context = || anyhow::Ok(Context { config: settings.config()?, json });
     match command {
-        Command::Serve => serve::run(settings.config()?).await,
+        Command::Serve => serve::run(settings).await,
         Command::Init(init) => init.run(&settings).await,
         Command::Lab(arguments) => crate::lab::run(arguments).await,
         Command::Agent(command) => crate::agent::run(command).await,
@@ -151,6 +157,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Revision(revision) => revision.run(context()?).await,
         Command::User(user) => user.run(context()?).await,
         Command::Token(token) => token.run(context()?).await,
+        Command::Completions(completions) => completions.run(),
+        Command::Man(pages) => pages.run(),
     }
 }
 

@@ -10,6 +10,8 @@ struct Key {
     name: &'static str,
     /// The expected value, as the end of "expected ...".
     expected: &'static str,
+    /// Whether a running server takes a new value on when its configuration is reloaded.
+    live: bool,
 }
 
 const KEYS: &[Key] = &[
@@ -19,13 +21,13 @@ const KEYS: &[Key] = &[
     key("interfaces", "a list of interface names, such as [\"eth1\"]"),
     key("dhcp", "true or false"),
     key("dhcp6", "true or false"),
-    key("proxy_dhcp", "\"off\", \"direct\" or \"redirect\""),
-    key("proxy_interfaces", "a list of interface names, such as [\"eth1\"]"),
+    live("proxy_dhcp", "\"off\", \"direct\" or \"redirect\""),
+    live("proxy_interfaces", "a list of interface names, such as [\"eth1\"]"),
     key("tftp", "true or false"),
     key("router_advertisements", "true or false"),
     key("admin_listen", "an address and a port, such as \"127.0.0.1:8080\""),
     key("machine_listen", "an address and a port, such as \"0.0.0.0:80\""),
-    key(
+    live(
         "machine_url",
         "\"http://HOST\" or \"http://HOST:PORT\" of at most 120 bytes (https if the boot \
          programs support it)",
@@ -34,31 +36,36 @@ const KEYS: &[Key] = &[
     key("ipxe_dir", "the directory of the iPXE programs, such as \"/usr/lib/ipxe\""),
     key("tftp_ipv6", "true or false"),
     key("tftp_ports", "a range of UDP ports, such as \"40000-40999\""),
-    key("tftp_rollover", "\"zero\" or \"one\""),
-    key("tftp_without_size", "a list of networks, such as [\"10.77.0.5/32\"]"),
-    key("tftp_max_transfers", "a number from 1 to 65536"),
-    key("boot_patience_percent", "a number from 1 to 10000"),
-    key("offer_seconds", "a number of seconds from 10 to 600"),
-    key("decline_seconds", "a number of seconds from 60 to 2592000"),
-    key("authoritative", "true or false"),
-    key("always_broadcast", "true or false"),
-    key("relays", "a list of IPv4 addresses, such as [\"10.20.0.1\"]"),
+    live("tftp_rollover", "\"zero\" or \"one\""),
+    live("tftp_without_size", "a list of networks, such as [\"10.77.0.5/32\"]"),
+    live("tftp_max_transfers", "a number from 1 to 65536"),
+    live("boot_patience_percent", "a number from 1 to 10000"),
+    live("offer_seconds", "a number of seconds from 10 to 600"),
+    live("decline_seconds", "a number of seconds from 60 to 2592000"),
+    live("authoritative", "true or false"),
+    live("always_broadcast", "true or false"),
+    live("relays", "a list of IPv4 addresses, such as [\"10.20.0.1\"]"),
     key("log_format", "\"text\" or \"json\""),
-    key(
+    live(
         "log_level",
         "\"error\", \"warn\", \"info\", \"debug\" or \"trace\", or a filter such as \
          \"rackstrap::dhcp=debug,info\"",
     ),
-    key("event_days", "a number of days from 1 to 36500"),
-    key("event_boots", "a number of boots from 1 to 100000"),
-    key("event_rows", "a number of events from 10000 to 100000000"),
-    key("audit_days", "a number of days from 1 to 36500"),
+    live("event_days", "a number of days from 1 to 36500"),
+    live("event_boots", "a number of boots from 1 to 100000"),
+    live("event_rows", "a number of events from 10000 to 100000000"),
+    live("audit_days", "a number of days from 1 to 36500"),
     key("session_hours", "a number of hours from 1 to 720"),
-    key("admin_names", "a list of host names, such as [\"rackstrap.example.net\"]"),
+    live("admin_names", "a list of host names, such as [\"rackstrap.example.net\"]"),
 ];
 
 const fn key(name: &'static str, expected: &'static str) -> Key {
-    Key { name, expected }
+    Key { name, expected, live: false }
+}
+
+/// A key that a running server takes on.
+const fn live(name: &'static str, expected: &'static str) -> Key {
+    Key { name, expected, live: true }
 }
 
 /// Why a configuration is refused. `source_name` is the file, `environment NAME` or
@@ -134,6 +141,42 @@ impl Config {
             set(&mut table, "command line", key, value)?;
         }
         table.try_into().map_err(|error| syntax("configuration", &error))
+    }
+}
+
+/// A key whose value differs from that of the running server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyChange {
+    /// The key.
+    pub key: &'static str,
+    /// The new value as TOML, unless it may hold a password; `None` for a default of no value.
+    pub value: Option<String>,
+    /// Whether a running server takes it on; else it needs a restart.
+    pub live: bool,
+}
+
+impl Config {
+    /// What a reload makes of the running configuration: the keys that a running server takes on
+    /// are those of `read`, the others stay. Lists every key that differs.
+    pub fn reloaded(&self, read: &Self) -> Result<(Self, Vec<KeyChange>), ConfigError> {
+        let of = |config| Table::try_from(config).map_err(|error| syntax("configuration", &error));
+        let (mut running, read) = (of(self)?, of(read)?);
+        let mut changes = Vec::new();
+        for Key { name: key, live, .. } in KEYS {
+            let value = read.get(*key);
+            if running.get(*key) == value {
+                continue;
+            }
+            let shown = value.filter(|_| *key != "database").map(Value::to_string);
+            changes.push(KeyChange { key, value: shown, live: *live });
+            match (live, value) {
+                (false, _) => {}
+                (true, Some(value)) => drop(running.insert((*key).to_owned(), value.clone())),
+                (true, None) => drop(running.remove(*key)),
+            }
+        }
+        let config = running.try_into().map_err(|error| syntax("configuration", &error))?;
+        Ok((config, changes))
     }
 }
 
@@ -283,6 +326,41 @@ mod tests {
         assert_eq!(config.tftp_ports.unwrap().ports(), 40_000..=40_999);
         let written = toml::to_string(&config).unwrap();
         assert_eq!(Config::load(&file(&written)), Ok(config));
+    }
+
+    #[test]
+    fn a_reload_takes_on_what_it_may_and_lists_what_needs_a_restart() {
+        let running = "offer_seconds = 30\ninterfaces = [\"eth1\"]\nmachine_url = \"http://10.0.0.1\"\n\
+                       database = \"postgres://a:b@c/d\"\n";
+        let read = "offer_seconds = 40\ninterfaces = [\"eth2\"]\n";
+        let (running, read) =
+            (Config::load(&file(running)).unwrap(), Config::load(&file(read)).unwrap());
+        let (config, changes) = running.reloaded(&read).unwrap();
+        assert_eq!((config.offer_seconds, config.machine_url.as_ref()), (40, None));
+        assert_eq!(
+            (&config.interfaces, &config.database),
+            (&running.interfaces, &running.database)
+        );
+        let changes: Vec<_> = changes.iter().map(|c| (c.key, c.value.as_deref(), c.live)).collect();
+        let expected = [
+            ("database", None, false),
+            ("interfaces", Some("[\"eth2\"]"), false),
+            ("machine_url", None, true),
+            ("offer_seconds", Some("40"), true),
+        ];
+        assert_eq!(changes, expected);
+        assert_eq!(config.reloaded(&running).unwrap().0, running);
+        assert_eq!(running.reloaded(&running), Ok((running.clone(), Vec::new())));
+    }
+
+    #[test]
+    fn the_guide_says_which_keys_a_reload_takes_on() {
+        let page = include_str!("../../docs/guide/configuration.md");
+        let section = page.split("## Reload").nth(1).unwrap();
+        for key in KEYS {
+            let named = section.contains(&format!("`{}`", key.name));
+            assert_eq!(named, key.live, "{}", key.name);
+        }
     }
 
     #[test]

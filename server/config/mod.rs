@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use load::{ConfigError, Sources};
+pub use load::{ConfigError, KeyChange, Sources};
 pub use values::{DatabaseUrl, InvalidValue, MachineUrl, PortRange};
 
 /// How the server runs. Every key is optional.

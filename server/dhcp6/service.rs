@@ -29,7 +29,7 @@ const REST: Duration = Duration::from_secs(1);
 /// Serves on the configured interfaces until `stop`.
 pub(crate) async fn run(app: App, stop: CancellationToken) -> io::Result<()> {
     let mut tasks = JoinSet::new();
-    for interface in app.config.interfaces.clone() {
+    for interface in app.config.now().interfaces.clone() {
         let (app, stop) = (app.clone(), stop.clone());
         tasks.spawn(async move { serve(&app, &interface, stop).await });
     }

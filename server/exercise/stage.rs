@@ -1,7 +1,6 @@
 //! The shared parts of a server on a database of its own, for checks that ask real services.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::runtime::{Builder, Runtime};
@@ -39,7 +38,7 @@ impl Stage {
             inventory.replace_site(change, site).await.expect("a sound site");
             let leases = LeaseBook::open(database).await.expect("a lease book");
             let files = FileStore::new(vec![config.files_path()]);
-            App { config: Arc::new(config), inventory, leases, files }
+            App { config: config.into(), inventory, leases, files }
         });
         Self { app, runtime, directory }
     }

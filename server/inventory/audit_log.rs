@@ -312,8 +312,13 @@ impl Inventory {
         }
     }
 
-    /// Stores what is counted, and removes entries that are older than `keep_days`, until `stop`.
-    pub async fn run_audit(self, keep_days: u32, stop: CancellationToken) -> std::io::Result<()> {
+    /// Stores what is counted, and removes entries that are older than `keep_days` at that time,
+    /// until `stop`.
+    pub async fn run_audit(
+        self,
+        keep_days: impl Fn() -> u32 + Send,
+        stop: CancellationToken,
+    ) -> std::io::Result<()> {
         let mut store = interval(STORE_EVERY);
         let mut trim = interval(TRIM_EVERY);
         for timer in [&mut store, &mut trim] {
@@ -327,7 +332,7 @@ impl Inventory {
                 }
                 _ = store.tick() => self.settle_audit().await,
                 _ = trim.tick() => {
-                    let before_ms = now_ms() - i64::from(keep_days) * 24 * HOUR_MS;
+                    let before_ms = now_ms() - i64::from(keep_days()) * 24 * HOUR_MS;
                     match self.database.remove_audit_before(before_ms).await {
                         Ok(0) => {}
                         Ok(removed) => tracing::info!(removed, "old audit entries removed"),

@@ -328,10 +328,11 @@ impl Inventory {
         }
     }
 
-    /// Removes events that are too old or too many, and indexes the others, until `stop`.
+    /// Removes events that are too old or too many at that time, and indexes the others, until
+    /// `stop`.
     pub async fn run_events(
         self,
-        retention: Retention,
+        retention: impl Fn() -> Retention + Send,
         stop: CancellationToken,
     ) -> std::io::Result<()> {
         let mut trim = interval(TRIM_EVERY);
@@ -348,7 +349,7 @@ impl Inventory {
                         tracing::warn!(%error, "cannot index events; retrying");
                     }
                 }
-                _ = trim.tick() => match self.database.trim_events(retention, now_ms()).await {
+                _ = trim.tick() => match self.database.trim_events(retention(), now_ms()).await {
                     Ok(0) => {}
                     Ok(removed) => tracing::info!(removed, "old events removed"),
                     Err(error) => tracing::warn!(%error, "cannot remove old events"),

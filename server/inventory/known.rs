@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::database::{Database, execute, with_pool};
-use super::open::{Access, OpenError, create_private_directory, shown};
+use super::open::{Access, OpenError, create_private_directory, give_to_owner_of, shown};
 
 /// The file in the data directory that holds the id of the inventory.
 const FILE: &str = "inventory.id";
@@ -74,6 +74,7 @@ impl Database {
         if remembered.as_ref() != Some(&found) {
             fs::write(&file, format!("{found}\n"))
                 .map_err(|source| OpenError::Create { path: file.display().to_string(), source })?;
+            give_to_owner_of(data_dir, &file);
         }
         Ok(database)
     }

@@ -405,7 +405,7 @@ fn check_writable(file: &Path) -> Result<(), OpenError> {
 }
 
 /// `init` by root for a directory of the service's user: the file is that user's too.
-fn give_to_owner_of(directory: &Path, file: &Path) {
+pub(super) fn give_to_owner_of(directory: &Path, file: &Path) {
     if let (true, Ok(owner)) = (Uid::effective().is_root(), fs::metadata(directory))
         && let Err(error) = std::os::unix::fs::chown(file, Some(owner.uid()), Some(owner.gid()))
     {

@@ -1,7 +1,5 @@
 //! The machine-facing server on a loopback port, with a database and boot files of its own.
 
-use std::sync::Arc;
-
 use rackstrap::app::App;
 use rackstrap::config::Config;
 use rackstrap::files::FileStore;
@@ -45,7 +43,7 @@ impl Server {
         let inventory = fill(&config, site).await;
         let leases = LeaseBook::open(inventory.database.clone()).await.unwrap();
         let files = FileStore::new(vec![config.files_path()]);
-        let app = App { config: Arc::new(config), inventory, leases, files };
+        let app = App { config: config.into(), inventory, leases, files };
         let stop = CancellationToken::new();
         tokio::spawn(machine::run(app.clone(), listener, stop.clone()));
         Self { app, url: format!("http://{address}"), directory, stop }

@@ -19,7 +19,7 @@ fn file(name: &str, bytes: &[u8]) -> Part {
 /// What is in the store, whole or not.
 fn stored(server: &Server) -> usize {
     let mut count = 0;
-    let mut waiting = vec![server.app.config.files_path().join("store")];
+    let mut waiting = vec![server.app.config.now().files_path().join("store")];
     while let Some(folder) = waiting.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             match entry.file_type().unwrap().is_dir() {

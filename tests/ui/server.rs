@@ -1,7 +1,5 @@
 //! A UI on a loopback port with a database of its own, and a client that is logged in.
 
-use std::sync::Arc;
-
 use rackstrap::app::App;
 use rackstrap::config::Config;
 use rackstrap::files::FileStore;
@@ -61,7 +59,7 @@ impl Server {
         inventory.replace_site(change, site).await.unwrap();
         let leases = LeaseBook::open(inventory.database.clone()).await.unwrap();
         let files = FileStore::new(vec![config.files_path()]);
-        let app = App { config: Arc::new(config), inventory, leases, files };
+        let app = App { config: config.into(), inventory, leases, files };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();

@@ -129,7 +129,7 @@ fn ask(app: &crate::app::App, entrance: &Entrance, mac: u8, client: &[u8]) -> Op
         addresses: vec!["10.0.0.1/24".parse().unwrap()],
         mtu: 1500,
     };
-    let mut config = (*app.config).clone();
+    let mut config = (*app.config.now()).clone();
     config.proxy_dhcp = entrance.proxy;
     let app = crate::app::App { config: config.into(), ..app.clone() };
     let snapshot = app.inventory.snapshot();

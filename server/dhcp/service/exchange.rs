@@ -71,7 +71,7 @@ fn answer_transaction(
 ) -> Result<Action, Reason> {
     let Transaction { app, snapshot, arrival, .. } = transaction;
     let request = transaction.request;
-    if !allows_relay(&snapshot.site, snapshot.subnets(), &app.config.relays, request) {
+    if !allows_relay(&snapshot.site, snapshot.subnets(), &app.config.now().relays, request) {
         transaction.note_refused_relay(history);
         return Err(Reason::UnknownRelay);
     }
@@ -87,7 +87,7 @@ fn answer_transaction(
     if arrival.port == BOOT_SERVER_PORT {
         return transaction.answer_as_boot_server(history);
     }
-    if app.config.proxy_on(&transaction.link.interface) != ProxyDhcp::Off {
+    if app.config.now().proxy_on(&transaction.link.interface) != ProxyDhcp::Off {
         return transaction.answer_as_proxy(history);
     }
     Exchange::begin(transaction)?.answer(history)
@@ -197,7 +197,7 @@ impl<'a> Exchange<'a> {
             reserved: self.reserved,
             requested: request.subject_address(),
             may_lease: self.transaction.may_lease(self.subnet.subnet),
-            authoritative: app.config.authoritative,
+            authoritative: app.config.now().authoritative,
             nic: request.mac(),
             is_firmware: self.transaction.boots != Client::Plain,
             ..LeaseFacts::default()
@@ -282,7 +282,7 @@ impl<'a> Exchange<'a> {
         }
         if history.sees_foreign_server(server, now) {
             let interface = link.interface.clone();
-            let authoritative = self.transaction.app.config.authoritative;
+            let authoritative = self.transaction.app.config.now().authoritative;
             let warning = Warning::ForeignServer { server, interface, authoritative };
             self.transaction.warn(request.mac(), warning);
         }

@@ -192,7 +192,7 @@ impl Exchange<'_> {
         if !leases.believes_decline(&self.client) {
             return Err(Reason::TooManyDeclines);
         }
-        let seconds = app.config.decline_seconds;
+        let seconds = app.config.now().decline_seconds;
         let own = self.reserved == Some(address);
         let decline = event::Decline { address, own, quarantine_seconds: seconds };
         if own {
@@ -297,7 +297,7 @@ impl Exchange<'_> {
     }
 
     fn offer_ends_at(&self) -> i64 {
-        self.transaction.now + i64::from(self.transaction.app.config.offer_seconds)
+        self.transaction.now + i64::from(self.transaction.app.config.now().offer_seconds)
     }
 
     /// What the client asks for, within what the subnet allows.

@@ -32,7 +32,7 @@ use interface::InterfaceServer;
 /// Serves on the configured interfaces until `stop`.
 pub(crate) async fn run(app: App, stop: CancellationToken) -> io::Result<()> {
     let mut tasks = JoinSet::new();
-    for name in &app.config.interfaces {
+    for name in &app.config.now().interfaces {
         let link = find_link(name)?;
         if link.addresses.is_empty() {
             tracing::warn!(
@@ -67,7 +67,7 @@ async fn serve(app: App, link: ServedLink, stop: CancellationToken) -> io::Resul
 /// served there or not: the iPXE that waits for one may have its address from elsewhere.
 pub(crate) async fn advertise(app: App, stop: CancellationToken) -> io::Result<()> {
     let mut tasks = JoinSet::new();
-    for name in &app.config.interfaces {
+    for name in &app.config.now().interfaces {
         tasks.spawn(advertise::run(find_link(name)?, stop.clone()));
     }
     while let Some(ended) = tasks.join_next().await {

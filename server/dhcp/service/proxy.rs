@@ -73,7 +73,7 @@ impl Transaction<'_> {
         let Self { app, link, arrival, .. } = *self;
         let options = &self.request.options;
         let redirect = kind == MessageType::Offer
-            && app.config.proxy_on(&link.interface) == ProxyDhcp::Redirect
+            && app.config.now().proxy_on(&link.interface) == ProxyDhcp::Redirect
             // There is no file to ask port 4011 for.
             && *next != Next::LocalMenu
             && matches!(self.boots, Client::Pxe(arch) if arch != Arch::Bios);

@@ -118,7 +118,7 @@ impl<'a> Transaction<'a> {
             let nothing = Next::Nothing(WhyNothing::NoBootClient);
             return file.map_or(nothing, |file| Next::NbpByTftp(file.to_owned()));
         }
-        let base_url = history.base_url(local, || app.config.machine_base_url(local.into()));
+        let base_url = history.base_url(local, || app.config.now().machine_base_url(local.into()));
         // InfiniBand has no MAC in its packets: the script is that of the host all the same.
         let first_nic = || host.and_then(|host| host.nics.values().next()).map(|nic| nic.mac);
         let mac = self.request.mac().or_else(first_nic).unwrap_or(Mac([0; 6]));
@@ -181,7 +181,8 @@ impl<'a> Transaction<'a> {
         local: Ipv4Addr,
         event: Option<ClientEvent>,
     ) -> Transmit {
-        let to = destination(self.request, reply, self.arrival, self.app.config.always_broadcast);
+        let to =
+            destination(self.request, reply, self.arrival, self.app.config.now().always_broadcast);
         self.transmit_to(to, reply, local, event)
     }
 
@@ -248,7 +249,7 @@ impl<'a> Transaction<'a> {
         let Some(relay) = self.request.relay_address() else { return };
         if history.warns(&format!("relay {relay}"), self.now) {
             let interface = self.link.interface.clone();
-            let is_listed = !self.app.config.relays.is_empty();
+            let is_listed = !self.app.config.now().relays.is_empty();
             self.warn(None, Warning::RelayRefused { relay, interface, is_listed });
         }
     }

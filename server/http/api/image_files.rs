@@ -170,7 +170,7 @@ pub(super) async fn upload(
         return Err(refuse("sha256", "expected 64 hexadecimal digits".to_owned()));
     }
     let called = query.filename.clone().unwrap_or_else(|| key.clone());
-    let store = ImageStore::new(app.config.files_path());
+    let store = ImageStore::new(app.config.now().files_path());
     let expected = Expected {
         name: called.clone(),
         role: Some(role),

@@ -2,7 +2,6 @@
 //! installer comes out. A route that is added to [`ROUTES`] is tested without further ado.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
@@ -79,7 +78,7 @@ impl Rack {
             let leases = LeaseBook::open(database).await.unwrap();
             let config = Config { files_dir: Some(files.clone()), ..Config::default() };
             let files = FileStore::new(vec![files]);
-            App { config: Arc::new(config), inventory, leases, files }
+            App { config: config.into(), inventory, leases, files }
         });
         let routes = {
             let _inside = runtime.enter();

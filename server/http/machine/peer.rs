@@ -83,7 +83,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 impl Caller {
     /// This server as the caller reaches it.
     pub(super) fn base(&self, app: &App) -> Result<Url, Error> {
-        Ok(app.config.machine_base_url(self.local).parse()?)
+        Ok(app.config.now().machine_base_url(self.local).parse()?)
     }
 
     /// The bearer's token, if it can be that of a boot. The API's tokens contain a `_`.
@@ -109,7 +109,7 @@ impl Caller {
     /// Beside another DHCP server (`proxy_dhcp`) this one has no leases: the caller is the host
     /// whose NIC answers ARP for its address. Not behind a router, where that is the router's.
     fn is_neighbour(&self, app: &App, host: &Host) -> bool {
-        app.config.proxy_dhcp != ProxyDhcp::Off && is_nic_of(self.address, host)
+        app.config.now().proxy_dhcp != ProxyDhcp::Off && is_nic_of(self.address, host)
     }
 
     /// The address that a host boots with: the caller's, if it is the host; else one that DHCP

@@ -117,7 +117,7 @@ pub(crate) async fn list(
     Ok(Page(AuditPage {
         frame: operator.frame("audit").await?,
         rows: found.into_iter().map(row).collect(),
-        keep_days: ui.app.config.audit_days,
+        keep_days: ui.app.config.now().audit_days,
         wanted,
         wrong,
         older,

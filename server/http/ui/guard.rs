@@ -27,7 +27,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
 
 /// Refuses a request for a foreign name or from a foreign page, and sets the security headers.
 pub(crate) async fn check(State(ui): State<Ui>, request: Request, next: Next) -> Response {
-    let mut response = match refusal(&request, &ui.app.config) {
+    let mut response = match refusal(&request, &ui.app.config.now()) {
         Some(error) => error.into_response(),
         None => next.run(request).await,
     };

@@ -151,7 +151,7 @@ fn recipe_of(
     site.images.get(host.image.as_ref()?)?.recipe.as_ref()?;
     let mac = host.nics.values().next()?.mac;
     let towards = host.reservations.values().chain(host.addresses.values()).next();
-    let server_url = ui.app.config.machine_base_url(own_address(ui, towards.copied()));
+    let server_url = ui.app.config.now().machine_base_url(own_address(ui, towards.copied()));
     let booting = Booting { mac, server_url, token: "TOKEN".to_owned() };
     Some(recipe::of_host(site, name, &booting).map(|filled| filled.text))
 }
@@ -160,14 +160,14 @@ fn recipe_of(
 fn curl(ui: &Ui, host: &Host, format: Format) -> Option<String> {
     let mac = host.nics.values().next()?.mac;
     let towards = host.reservations.values().chain(host.addresses.values()).next();
-    let base = ui.app.config.machine_base_url(own_address(ui, towards.copied()));
+    let base = ui.app.config.now().machine_base_url(own_address(ui, towards.copied()));
     let other = (format != Format::Networkd).then(|| format!("/{format}"));
     Some(format!("curl {base}/config/{mac}{}", other.unwrap_or_default()))
 }
 
 /// This server's address as seen from `towards`: the source address that the kernel would use.
 fn own_address(ui: &Ui, towards: Option<IpAddr>) -> IpAddr {
-    let listening = ui.app.config.machine_listen.ip();
+    let listening = ui.app.config.now().machine_listen.ip();
     if !listening.is_unspecified() {
         return listening;
     }

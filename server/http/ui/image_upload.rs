@@ -57,7 +57,7 @@ pub(super) async fn form(
 }
 
 fn store(ui: &Ui) -> ImageStore {
-    ImageStore::new(ui.app.config.files_path())
+    ImageStore::new(ui.app.config.now().files_path())
 }
 
 /// The files that have come, and what the image is to be.

@@ -102,7 +102,7 @@ pub(crate) fn origin(extensions: &Extensions) -> Origin {
 /// The session layer: cookie and store.
 pub(crate) fn layer(ui: &Ui) -> SessionManagerLayer<SessionStore> {
     let store = SessionStore::new(ui.app.inventory.database.clone());
-    let unused = Duration::hours(i64::from(ui.app.config.session_hours));
+    let unused = Duration::hours(i64::from(ui.app.config.now().session_hours));
     SessionManagerLayer::new(store)
         .with_name("rackstrap")
         .with_http_only(true)

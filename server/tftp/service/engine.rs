@@ -81,12 +81,14 @@ impl Engine {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&signal.event, EpollEvent::new(EpollFlags::EPOLLIN, SIGNAL))?;
         let families: &[Family] =
-            if app.config.tftp_ipv6 { &[Family::V4, Family::V6] } else { &[Family::V4] };
-        let listeners = app.config.interfaces.iter();
+            if app.config.now().tftp_ipv6 { &[Family::V4, Family::V6] } else { &[Family::V4] };
+        let config = app.config.now();
+        let listeners = config.interfaces.iter();
         let listeners =
             listeners.flat_map(|name| families.iter().map(|family| Listener::new(name, *family)));
         let listeners = listeners.collect();
-        let transfer_sockets = TransferSockets::new(app.config.tftp_ports.map(PortRange::ports));
+        let transfer_sockets =
+            TransferSockets::new(app.config.now().tftp_ports.map(PortRange::ports));
         let mut engine = Self {
             app,
             tasks: Handle::current(),

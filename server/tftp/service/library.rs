@@ -89,7 +89,7 @@ fn generated(app: &App, local: IpAddr, path: &str) -> Option<Bytes> {
     if name != AUTOEXEC {
         return None;
     }
-    let base = app.config.machine_base_url(local).parse().ok()?;
+    let base = app.config.now().machine_base_url(local).parse().ok()?;
     script::autoexec(&base).ok().map(Bytes::from)
 }
 

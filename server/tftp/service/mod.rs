@@ -31,7 +31,7 @@ use engine::Engine;
 /// Serves TFTP on the configured interfaces until `stop`; transfers that run then
 /// may finish. If the future is dropped they are aborted with an ERROR.
 pub async fn run(app: App, stop: CancellationToken) -> io::Result<()> {
-    if app.config.interfaces.is_empty() {
+    if app.config.now().interfaces.is_empty() {
         tracing::warn!("TFTP is off: no interface is configured");
         stop.cancelled().await;
         return Ok(());

@@ -108,7 +108,7 @@ impl Engine {
     fn check_room(&self, peer: Peer) -> Result<(), TftpError> {
         let busy =
             |what: &str| TftpError::new(ErrorCode::Undefined, format!("busy: {what}, try again"));
-        if self.sessions.len() + self.pending.len() >= self.app.config.tftp_max_transfers {
+        if self.sessions.len() + self.pending.len() >= self.app.config.now().tftp_max_transfers {
             return Err(busy("too many transfers"));
         }
         if self.clients.is_busy(peer.address.ip()) {
@@ -204,7 +204,7 @@ impl Engine {
 
     /// What the configuration says about a client.
     fn quirks_of(&self, client: IpAddr) -> Quirks {
-        let config = &self.app.config;
+        let config = self.app.config.now();
         let without_size = config.tftp_without_size.iter().any(|net| net.contains(&client));
         Quirks { rollover: config.tftp_rollover.into(), keeps_size: without_size }
     }

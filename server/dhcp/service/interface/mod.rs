@@ -205,7 +205,7 @@ impl InterfaceServer {
         let own = addresses.iter().map(ipnet::Ipv4Net::addr).collect();
         let mut table = self.app.leases.table();
         table.set_own_addresses(interface, own);
-        let servers = self.app.config.reached_at(&table.own_addresses());
+        let servers = self.app.config.now().reached_at(&table.own_addresses());
         drop(table);
         self.app.inventory.set_servers(&servers);
         let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();

@@ -23,7 +23,7 @@ impl InterfaceServer {
         if let Found::Somebody(mac) = probed.found
             && self.believes_conflict(mac, now)
         {
-            let decline_seconds = self.app.config.decline_seconds;
+            let decline_seconds = self.app.config.now().decline_seconds;
             let data = EventData::Warning(Warning::AddressInUse {
                 address: probed.probe.address,
                 by: mac,
