@@ -61,6 +61,7 @@ mod network_property;
 mod networkd;
 mod openapi;
 mod own_address;
+mod package_guest;
 mod packages;
 mod proxy_boot;
 mod purity;

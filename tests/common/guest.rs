@@ -47,7 +47,19 @@ pub(crate) struct Image {
     initrd: PathBuf,
 }
 
+/// How much memory a guest has.
+#[derive(Clone, Copy)]
+pub(crate) struct Memory {
+    /// In MiB.
+    pub mebibytes: u32,
+}
+
 impl Image {
+    /// Another image: an initramfs with systemd and busybox, and a kernel for it.
+    pub(crate) fn of(kernel: PathBuf, initrd: PathBuf) -> Self {
+        Self { kernel, initrd }
+    }
+
     /// The lab's image, built of this machine's Debian packages or of those that the apt
     /// configuration `apt` is for.
     ///
@@ -91,7 +103,12 @@ pub(crate) struct Guest {
 
 impl Guest {
     /// Boots a guest that has `files` besides those of the image.
-    pub(crate) fn boot(image: &Image, mut files: Vec<HostFile>) -> Self {
+    pub(crate) fn boot(image: &Image, files: Vec<HostFile>) -> Self {
+        Self::boot_with(image, files, Memory { mebibytes: 512 })
+    }
+
+    /// The same with more memory.
+    pub(crate) fn boot_with(image: &Image, mut files: Vec<HostFile>, memory: Memory) -> Self {
         let directory = tempfile::tempdir().unwrap();
         for (name, text) in UNITS {
             files.push(file(&format!("/etc/systemd/system/{name}"), text));
@@ -101,7 +118,7 @@ impl Guest {
         let mut initrd = std::fs::read(&image.initrd).unwrap();
         initrd.extend(cpio_gz(&files).unwrap());
         std::fs::write(directory.path().join("initrd"), initrd).unwrap();
-        let child = qemu(image, directory.path()).spawn().unwrap();
+        let child = qemu(image, directory.path(), memory).spawn().unwrap();
         let agent = connect(&directory.path().join("agent"));
         let monitor = connect(&directory.path().join("monitor"));
         let mut guest = Self { child, agent, monitor, directory };
@@ -214,13 +231,14 @@ pub(crate) fn file(path: &str, text: &str) -> HostFile {
 
 /// The guest's processor counts its own time, 2 ns an instruction: a machine that is busy
 /// with other things makes the test slower, and not the figures that it prints.
-fn qemu(image: &Image, directory: &Path) -> Command {
+fn qemu(image: &Image, directory: &Path, memory: Memory) -> Command {
     let place = |name: &str| directory.join(name).display().to_string();
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "nice", "-n", "5", "qemu-system-x86_64"]);
     // QEMU 7.2 leaves wrong flags behind cmpxchg16b. An interrupt just there saves them, and
     // the kernel dies of a double fault when it returns: in two of some ten runs.
-    command.args(["-accel", "tcg", "-cpu", "max,cx16=off", "-icount", "shift=1", "-m", "512"]);
+    command.args(["-accel", "tcg", "-cpu", "max,cx16=off", "-icount", "shift=1"]);
+    command.args(["-m", &memory.mebibytes.to_string()]);
     command.args(["-machine", "q35,graphics=off", "-display", "none", "-nodefaults", "-no-reboot"]);
     command.args(["-serial", &format!("file:{}", place("console"))]);
     for (name, device) in [("agent", "-serial"), ("monitor", "-qmp")] {
