@@ -9,6 +9,7 @@ use std::time::Duration;
 use rackstrap::inventory::Database;
 
 use crate::common::desk::Desk;
+use crate::common::dhcp::Running;
 use crate::common::netns::Netns;
 use crate::common::skip::skip;
 use crate::common::store::Store;
@@ -127,15 +128,15 @@ fn a_recipe_is_for_the_boot_that_may_install() {
     for address in ["10.0.0.1", "10.0.0.11", "10.0.0.13"] {
         rack.ip(&format!("address add {address}/24 dev rack0"));
     }
-    let mut server = rack
+    let server = rack
         .command(env!("CARGO_BIN_EXE_rackstrap"))
         .args(["--database", &desk.store.url, "--data-dir=data"])
         .args(["--machine-listen=10.0.0.1:8080", "--admin-listen=127.0.0.1:0", "serve"])
         .current_dir(&desk.dir)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+        .spawn();
+    let _server = Running(server.unwrap());
     // An image that boots always.
     let text = get(&rack, "10.0.0.13", "/recipe/52-54-00-aa-00-03/-/user-data");
     assert!(text.ends_with("\n200") && text.contains("hostname: \"u\""), "{text}");
@@ -169,6 +170,4 @@ fn a_recipe_is_for_the_boot_that_may_install() {
     // Another host has the address, and the token as it was on the wire.
     let text = get(&rack, "10.0.0.13", &path);
     assert!(text.ends_with("\n403"), "{text}");
-    server.kill().unwrap();
-    server.wait().unwrap();
 }

@@ -113,6 +113,7 @@ pub struct Subnet {
     /// Boot files by the firmware's architecture, where they are not the usual ones, such as
     /// a signed chain for Secure Boot. A host's own goes before.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("propertyNames" = {"enum": FirmwareArch::ALL}))]
     pub boot_files: BTreeMap<FirmwareArch, String>,
     /// DHCP options beyond those that follow from the rest, by name or number.
     #[serde(default, skip_serializing_if = "DhcpOptions::is_empty")]

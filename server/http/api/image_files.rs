@@ -87,6 +87,7 @@ pub(super) async fn list(
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct KeyOfImage {
     /// The image.
+    #[schemars(regex(pattern = "^[0-9A-Za-z][0-9A-Za-z._-]{0,62}$"))]
     name: String,
     /// `kernel`, `initrd`, `disk`, `efi` or `script`.
     #[schemars(extend("enum" = FileRole::ALL.map(FileRole::key)))]

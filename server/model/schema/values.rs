@@ -78,7 +78,15 @@ values! {
     VlanId: {"type": ["integer", "string"], "description": "A VLAN id from 1 to 4094, the name of a subnet that has one, or tenant/ROLE."},
     VlanIds: {
         "type": ["array", "integer", "string"],
-        "items": {"type": ["integer", "string"]},
+        "minimum": 0,
+        "maximum": 65535,
+        "pattern": "^(=|[ ,]*([0-9]{1,4}(-[0-9]{1,4})?([ ,]+|$))*$)",
+        "items": {
+            "type": ["integer", "string"],
+            "minimum": 0,
+            "maximum": 65535,
+            "pattern": "^(=|[0-9]{1,4}(-[0-9]{1,4})?$)",
+        },
         "description": "VLAN ids and ranges, such as [10, 2000-2999] or 2-4094.",
     },
     When: {"type": "string", "description": "A day such as 2026-12-31, or a moment in RFC 3339."},
