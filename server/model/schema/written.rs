@@ -11,6 +11,9 @@ use crate::model::{Parameter, Profile, ProfileTree};
 /// The name of the definition of a value that is computed.
 const COMPUTED: &str = "Computed";
 
+/// What an expression, or a text with one in it, looks like.
+const COMPUTED_TEXT: &str = "^=|<";
+
 /// The keys that a profile has beside those of what it comes to.
 impl JsonSchema for ProfileTree {
     fn schema_name() -> Cow<'static, str> {
@@ -125,10 +128,12 @@ fn loosened(mut key: Value) -> Value {
     let is_list = key["type"] == "array"
         || key["type"].as_array().is_some_and(|types| types.contains(&"array".into()));
     if is_list && let Some(item) = key.get_mut("items") {
-        *item = json!({"anyOf": [item.take(), {"$ref": "#/$defs/Computed"}, {
+        let one = json!({"anyOf": [item.take(), {"type": "string", "pattern": COMPUTED_TEXT}]});
+        *item = json!({"anyOf": [one, {
             "type": "object",
             "required": ["for-each"],
-            "properties": {"for-each": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Loop"}}},
+            "additionalProperties": false,
+            "properties": {"for-each": {"type": "object", "additionalProperties": item_loop(&one)}},
         }]});
     }
     let description = key.as_object_mut().and_then(|key| key.remove("description"));
@@ -142,8 +147,16 @@ fn loosened(mut key: Value) -> Value {
 fn computed() -> Value {
     json!({
         "description": "An expression, such as =100 + rail; a text with numbers in it, such as rail<rail>; null takes away what a layer below says.",
-        "anyOf": [{"type": "string", "pattern": "^=|<"}, {"type": "null"}],
+        "anyOf": [{"type": "string", "pattern": COMPUTED_TEXT}, {"type": "null"}],
     })
+}
+
+/// The loop of a list whose items have a schema.
+fn item_loop(item: &Value) -> Value {
+    let mut looped = a_loop();
+    looped["required"] = json!(["item"]);
+    looped["properties"]["item"] = item.clone();
+    looped
 }
 
 fn a_loop() -> Value {
