@@ -207,7 +207,7 @@ fn creating(path: &Path) -> impl Fn(io::Error) -> ServeError {
 
 /// Takes SQLite's database for this server alone: two would give leases without knowing of each
 /// other. The lock ends with the process, however that ends.
-fn lock_database(url: &str) -> Result<Option<Flock<File>>, ServeError> {
+pub(crate) fn lock_database(url: &str) -> Result<Option<Flock<File>>, ServeError> {
     let Some(database) = url.strip_prefix("sqlite:") else { return Ok(None) };
     let path = PathBuf::from(format!("{database}.lock"));
     let failed = creating(&path);

@@ -11,6 +11,7 @@ mod api_install;
 mod api_server;
 mod architecture;
 mod audit;
+mod backup;
 mod command_line;
 mod database_outage;
 mod database_safety;

@@ -22,7 +22,7 @@ const ASK: &str = "ip netns exec client busybox udhcpc -i c0 -n -q -t 10 -s /run
                    -V PXEClient:Arch:00007:UNDI:003016 -x 0x5d:0007 2>/dev/null";
 const INIT: &str = "rackstrap init --interface srv0 --subnet 10.77.0.0/24 \
                     --dhcp-range 10.77.0.100-10.77.0.199";
-const PAGE: &str = "curl -sS --max-time 60 -L http://localhost:8080/";
+const PAGE: &str = "curl -sS --max-time 60 -L http://localhost:8080/ && echo";
 
 /// The image of the guest with the packages in it.
 fn image(directory: &Path, packages: &[PathBuf]) -> Result<Image, String> {
@@ -110,7 +110,7 @@ fn a_server_lives_from_its_package() {
     assert!(log.contains("configuration reloaded: offer_seconds is now 30"), "{log}");
     let process = guest.ok("systemctl show -p MainPID --value rackstrap");
     guest.ok("dpkg -i /packages/rackstrap_1.2.3-1_amd64.deb");
-    assert_eq!(guest.ok("dpkg-query -W -f '${Version}' rackstrap").trim(), "1.2.3-1");
+    assert_eq!(guest.ok("dpkg-query -W -f '${Version}\\n' rackstrap").trim(), "1.2.3-1");
     assert_ne!(guest.ok("systemctl show -p MainPID --value rackstrap"), process);
     assert_eq!(guest.ok("systemctl is-active rackstrap").trim(), "active");
     assert_eq!(guest.ok("rackstrap lease list").contains(&address), true);

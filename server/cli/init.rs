@@ -89,7 +89,7 @@ impl Init {
     /// Asks, writes the file and prints the next steps.
     pub(crate) async fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let path = settings.path();
-        if path.exists() && !self.force && has_settings(&read(path)?) {
+        if !self.force && settings.is_configured()? {
             bail!("{} already exists; overwrite it with --force", path.display());
         }
         let mut config = settings.without_file()?;
@@ -145,14 +145,9 @@ impl Init {
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<String> {
+/// Reads a configuration file.
+pub(super) fn read(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-/// Whether a configuration file sets a key. The one of a package has comments only. A file that is
-/// not TOML is somebody's work.
-fn has_settings(text: &str) -> bool {
-    text.parse::<toml::Table>().map_or(true, |table| !table.is_empty())
 }
 
 /// Whether this process may start the service that a package has installed.
@@ -306,10 +301,14 @@ fn write_file(path: &Path, config: &Config) -> anyhow::Result<()> {
         "# Written by rackstrap init. rackstrap.example.toml explains every key.\n{}",
         toml::to_string(&chosen)?
     );
+    write_private(path, &text)
+}
+
+/// Writes a configuration file, which may hold a password: not for every user.
+pub(super) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     if let Some(dir) = path.parent().filter(|dir| *dir != Path::new("")) {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     }
-    // Not for every user: the URL of the database may hold a password.
     let failed = || format!("cannot write {}", path.display());
     let mut create = OpenOptions::new();
     let create = create.write(true).create(true).truncate(true).mode(0o640);
@@ -330,15 +329,6 @@ fn next_steps(path: &Path, config: &Config) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_file_of_comments_sets_nothing() {
-        for (text, expected) in
-            [("", false), ("# comment\n\n", false), ("dhcp = true\n", true), ("dhcp =", true)]
-        {
-            assert_eq!(has_settings(text), expected, "{text}");
-        }
-    }
 
     #[test]
     fn the_usual_range_is_inside_its_subnet_and_leaves_both_ends() {

@@ -2,8 +2,10 @@
 
 mod apply;
 mod audit;
+mod backup;
 mod check;
 mod context;
+mod database;
 mod doctor;
 mod event;
 mod export;
@@ -99,6 +101,13 @@ enum Command {
     /// Show and revert changes of the inventory
     #[command(subcommand)]
     Revision(revision::RevisionCommand),
+    /// Write the database, the configuration and a list of image files into one file
+    Backup(backup::Backup),
+    /// Fill an empty database from a backup
+    Restore(backup::Restore),
+    /// Copy the inventory from one database to another
+    #[command(subcommand)]
+    Db(database::DatabaseCommand),
     /// Manage users of the web UI
     #[command(subcommand)]
     User(user::UserCommand),
@@ -155,6 +164,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Event(event) => event.run(context()?).await,
         Command::Audit(audit) => audit.run(context()?).await,
         Command::Revision(revision) => revision.run(context()?).await,
+        Command::Backup(backup) => backup.run(&settings, context()?).await,
+        Command::Restore(restore) => restore.run(&settings, json).await,
+        Command::Db(database) => database.run(context()?).await,
         Command::User(user) => user.run(context()?).await,
         Command::Token(token) => token.run(context()?).await,
         Command::Completions(completions) => completions.run(),

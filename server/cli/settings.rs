@@ -60,6 +60,26 @@ impl Settings {
         Ok(Config::load(&sources)?)
     }
 
+    /// The configuration with `text` as that of the file.
+    pub(crate) fn config_of(&self, name: &str, text: &str) -> anyhow::Result<Config> {
+        let file = Some((name.to_owned(), text.to_owned()));
+        let environment = std::env::vars().filter(|(name, _)| name.starts_with("RACKSTRAP_"));
+        let sources = Sources { file, environment: environment.collect(), flags: self.flags() };
+        Ok(Config::load(&sources)?)
+    }
+
+    /// Whether there is a configuration file that sets a key. That of a package has comments only; a
+    /// file that is not TOML is somebody's work.
+    pub(crate) fn is_configured(&self) -> anyhow::Result<bool> {
+        let path = self.path();
+        if !path.exists() {
+            return Ok(false);
+        }
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(sets_a_key(&text))
+    }
+
     /// Path of the configuration file, whether or not it exists.
     pub(crate) fn path(&self) -> &Path {
         self.config.as_deref().unwrap_or_else(|| Path::new(DEFAULT_FILE))
@@ -90,5 +110,24 @@ impl Settings {
         ];
         let pair = |(key, value): (&str, &Option<String>)| Some((key.to_owned(), value.clone()?));
         given.into_iter().filter_map(pair).collect()
+    }
+}
+
+fn sets_a_key(text: &str) -> bool {
+    text.parse::<toml::Table>().map_or(true, |table| !table.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_comments_sets_nothing() {
+        let packaged = include_str!("../../packaging/rackstrap.toml");
+        for (text, expected) in
+            [("", false), (packaged, false), ("dhcp = true\n", true), ("dhcp =", true)]
+        {
+            assert_eq!(sets_a_key(text), expected, "{text}");
+        }
     }
 }

@@ -151,6 +151,20 @@ impl Database {
         touched.map(drop)
     }
 
+    /// How many connections others have to a PostgreSQL database. Of SQLite nobody can tell.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn other_connections(&self) -> sqlx::Result<i64> {
+        const SQL: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+             AND backend_type = 'client backend' AND pid <> ALL($1)";
+        const OWN: &str = "SELECT pg_backend_pid()";
+        let Self::Postgres(pool) = self else { return Ok(0) };
+        let mut connection = pool.acquire().await?;
+        let own: i32 = sqlx::query_scalar(OWN).fetch_one(&mut *connection).await?;
+        sqlx::query_scalar(SQL).bind(vec![own]).fetch_one(&mut *connection).await
+    }
+
     /// Whether it was closed.
     pub fn is_closed(&self) -> bool {
         with_pool!(self, pool => pool.is_closed())

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{AccessFlags, Uid, User, access};
-use sqlx::migrate::Migrate;
+use sqlx::migrate::{Migrate, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
@@ -34,6 +34,10 @@ pub enum Access {
     Manage,
     /// Use it as it is: a command that only reads neither creates nor migrates anything.
     Use,
+    /// Create it with the schema of an earlier version, for rows of that version.
+    CreateAt(i64),
+    /// Use it as it is, if it has the schema of that version.
+    AtSchema(i64),
 }
 
 /// Why the database cannot be used.
@@ -146,7 +150,38 @@ pub enum OpenError {
     },
 }
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// The latest migration that this program knows.
+pub(super) fn latest_schema() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
+}
+
+/// The migrations up to one.
+fn migrations_to(schema: i64) -> Migrator {
+    let seen = MIGRATIONS.iter().filter(|migration| migration.version <= schema);
+    Migrator::with_migrations(seen.cloned().collect())
+}
+
+impl Access {
+    /// The migrations that a process with this access applies.
+    fn migrations(self) -> Option<Migrator> {
+        match self {
+            Self::Manage => Some(migrations_to(latest_schema())),
+            Self::CreateAt(schema) => Some(migrations_to(schema)),
+            Self::Use | Self::AtSchema(_) => None,
+        }
+    }
+
+    /// The schema that a database must have, if this access changes none.
+    fn needs(self) -> Option<i64> {
+        match self {
+            Self::Use => Some(latest_schema()),
+            Self::AtSchema(schema) => Some(schema),
+            Self::Manage | Self::CreateAt(_) => None,
+        }
+    }
+}
 
 /// How many pages the write-ahead log holds before SQLite moves them into the database.
 const WAL_PAGES: u32 = 4000;
@@ -197,6 +232,11 @@ impl Database {
     /// # Errors
     /// See [`OpenError`].
     pub async fn in_memory() -> Result<Self, OpenError> {
+        Self::in_memory_at(latest_schema()).await
+    }
+
+    /// The same with the schema of an earlier version.
+    pub(super) async fn in_memory_at(schema: i64) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Connect { what: "memory".to_owned(), source };
         let options = SqliteConnectOptions::from_str("sqlite::memory:").map_err(failed)?;
         let open = async |connections| {
@@ -204,7 +244,7 @@ impl Database {
             pool.idle_timeout(None).max_lifetime(None).connect_with(options.clone()).await
         };
         let (pool, log) = (open(2).await.map_err(failed)?, open(1).await.map_err(failed)?);
-        MIGRATIONS.run(&pool).await?;
+        migrations_to(schema).run(&pool).await?;
         Ok(Self::Sqlite(Sqlite::new(pool, log, None)))
     }
 
@@ -323,9 +363,11 @@ async fn open_sqlite(path: &Path, access: Access) -> Result<Database, OpenError>
     let what = path.display().to_string();
     // Held until the schema is there: of two processes that find none, one creates it.
     let _creating = match access {
-        Access::Use if is_empty_file(path) => return Err(OpenError::Missing { what }),
-        Access::Use => None,
-        Access::Manage => {
+        Access::Use | Access::AtSchema(_) if is_empty_file(path) => {
+            return Err(OpenError::Missing { what });
+        }
+        Access::Use | Access::AtSchema(_) => None,
+        Access::Manage | Access::CreateAt(_) => {
             prepare_file(path)?;
             Some(lock_directory(directory_of(path)).await?)
         }
@@ -342,8 +384,8 @@ async fn open_sqlite(path: &Path, access: Access) -> Result<Database, OpenError>
     };
     let pool: SqlitePool = open(options, CONNECTIONS).await.map_err(failed)?;
     let log = open(unhurried, 1).await.map_err(failed)?;
-    if access == Access::Manage {
-        MIGRATIONS.run(&pool).await?;
+    if let Some(migrations) = access.migrations() {
+        migrations.run(&pool).await?;
     }
     let file =
         DatabaseFile::of(path).map_err(|source| OpenError::Unreadable { path: what, source })?;
@@ -441,9 +483,9 @@ async fn open_postgres(url: &str, access: Access) -> Result<Database, OpenError>
         return Err(OpenError::Encoding { what, encoding });
     }
     check_schema(&mut connection, &what, access).await?;
-    if access == Access::Manage {
+    if let Some(migrations) = access.migrations() {
         // Not by the pool: a migration of many rows may take longer than its limits allow.
-        MIGRATIONS.run(&mut connection).await?;
+        migrations.run(&mut connection).await?;
     }
     connection.close().await.map_err(failed)?;
     let pool = pool_options(CONNECTIONS, LIMITS).acquire_timeout(ACQUIRE);
@@ -496,17 +538,18 @@ async fn check_schema<C: Migrate + TableExists>(
     what: &str,
     access: Access,
 ) -> Result<(), OpenError> {
-    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
+    let known = latest_schema();
     let what = what.to_owned();
     match latest(connection, &what).await? {
+        Some(found) if access.needs().is_some_and(|needed| found < needed) => {
+            let known = access.needs().unwrap_or(known);
+            Err(OpenError::SchemaTooOld { what, found, known })
+        }
         Some(found) if found > known => {
             let program = env!("CARGO_PKG_VERSION");
             Err(OpenError::ProgramTooOld { what, program, found, known })
         }
-        Some(found) if found < known && access == Access::Use => {
-            Err(OpenError::SchemaTooOld { what, found, known })
-        }
-        None if access == Access::Use => Err(OpenError::Missing { what }),
+        None if access.needs().is_some() => Err(OpenError::Missing { what }),
         Some(_) | None => Ok(()),
     }
 }
@@ -531,7 +574,7 @@ impl TableExists for PgConnection {
 }
 
 /// A database for messages: the path of a file, or the URL of a server without its password.
-pub(super) fn shown(url: &str) -> String {
+pub fn shown(url: &str) -> String {
     url.strip_prefix("sqlite:").map_or_else(|| without_password(url), str::to_owned)
 }
 

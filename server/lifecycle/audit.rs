@@ -121,6 +121,9 @@ impl AuditEntry {
             | Action::LoginRefused => true,
             Action::Changed { .. }
             | Action::LeasesImported { .. }
+            | Action::BackedUp { .. }
+            | Action::Restored { .. }
+            | Action::Migrated { .. }
             | Action::LeaseRemoved { .. }
             | Action::UserAdded { .. }
             | Action::UserRemoved { .. }
@@ -214,6 +217,23 @@ pub enum Action {
         file: String,
         /// How many.
         leases: u64,
+    },
+    /// A backup was made.
+    BackedUp {
+        /// The file.
+        file: String,
+    },
+    /// The inventory was restored from a backup.
+    Restored {
+        /// The file.
+        file: String,
+        /// When the backup was made, in Unix seconds.
+        made_at: i64,
+    },
+    /// The inventory was copied here from another database.
+    Migrated {
+        /// That database, without its password.
+        from: String,
     },
     /// A lease was taken back.
     LeaseRemoved {
@@ -324,6 +344,9 @@ action_kinds! {
     InstallArmed = "install-armed",
     InstallCancelled = "install-cancelled",
     LeasesImported = "leases-imported",
+    BackedUp = "backed-up",
+    Restored = "restored",
+    Migrated = "migrated",
     LeaseRemoved = "lease-removed",
     LoggedIn = "logged-in",
     LoginRefused = "login-refused",

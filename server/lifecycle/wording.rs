@@ -343,6 +343,12 @@ fn acts(f: &mut impl Write, who: &str, action: &Action) -> fmt::Result {
         Action::LeasesImported { file, leases } => {
             write!(f, "{who} took over {leases} leases from {file}")
         }
+        Action::BackedUp { file } => write!(f, "{who} wrote the backup {file}"),
+        Action::Restored { file, made_at } => {
+            let made_at = jiff::Timestamp::from_second(*made_at).unwrap_or_default();
+            write!(f, "{who} restored {file}, which was made at {made_at}")
+        }
+        Action::Migrated { from } => write!(f, "{who} copied the inventory from {from}"),
         Action::LeaseRemoved { address, client } => {
             write!(f, "{who} released the lease of {address} ({client})")
         }
