@@ -118,8 +118,8 @@ impl Server {
             Err(error) => tracing::warn!("files that did not arrive whole remain: {error}"),
         }
         inventory.set_boot_files(move |name, record| {
-            let fault = of_images.fault(name).map(|fault| fault.to_string());
-            fault.or_else(|| images::file_fault(&store, record))
+            let of_record = images::file_fault(&store, record);
+            of_record.or_else(|| of_images.fault(name).map(|fault| fault.to_string()))
         });
         let admin = listen("admin_listen", config.admin_listen)?;
         let machine = listen("machine_listen", config.machine_listen)?;

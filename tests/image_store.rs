@@ -24,8 +24,10 @@ pub(crate) fn bz_image(release: &str) -> Vec<u8> {
     kernel
 }
 
-/// A cpio archive, as far as its beginning shows.
-pub(crate) const INITRD: &[u8] = b"07070100000001 an initrd";
+/// A cpio archive without a file in it.
+pub(crate) const INITRD: &[u8] = b"070701\
+    00000000000000000000000000000000000000010000000000000000\
+    000000000000000000000000000000000000000b00000000TRAILER!!!\0\0\0\0";
 
 fn write(desk: &Desk, name: &str, bytes: &[u8]) -> PathBuf {
     let path = desk.dir.path().join(name);
@@ -74,6 +76,9 @@ async fn an_image_is_added_shown_missed_compared_and_deleted() {
         let words = "image add live --kernel vmlinuz --initrd initrd.img --cmdline quiet";
         let tried = desk.good(&format!("{words} --dry-run"));
         assert!(tried.ends_with("dry run: nothing changed\n"), "{tried}");
+        let path = store_path(&kernel, "vmlinuz");
+        let line = format!("vmlinuz (kernel, amd64, 6.1.0-50-amd64, 8 KiB): kernel {path}\n");
+        assert!(tried.contains(&line) && tried.contains("would copy /"), "{tried}");
         assert!(everything(&desk).is_empty());
         let added = desk.good(words);
         assert!(added.contains("+ image live\n") && added.ends_with("revision 1\n"), "{added}");
@@ -104,7 +109,8 @@ async fn an_image_is_added_shown_missed_compared_and_deleted() {
 
         // What a host uses stays.
         let refused = desk.bad("image remove live");
-        assert!(refused[0].contains("live"), "{refused:?}");
+        let expected = "image \"live\" is in use by host r1-n01: give them another image first";
+        assert!(refused[0].contains(expected), "{refused:?}");
         assert_eq!(desk.good("image prune"), "0 files unused, 0 B\n");
 
         // The same contents are one file.
@@ -176,6 +182,11 @@ async fn what_cannot_boot_is_refused_and_leaves_nothing() {
     kernel[0x1f1] = 1;
     kernel[0x1f4..0x1f6].copy_from_slice(&0x1c1_u16.to_le_bytes());
     write(&desk, "cut", &kernel);
+    let mut packed = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
+    packed.write_all(INITRD).unwrap();
+    let packed = packed.finish().unwrap();
+    write(&desk, "cut.gz", &packed[..packed.len() - 4]);
+    write(&desk, "cut.cpio", &INITRD[..115]);
     let cases = [
         (
             "--kernel error.html",
@@ -186,17 +197,29 @@ async fn what_cannot_boot_is_refused_and_leaves_nothing() {
         ("--kernel vmlinuz --initrd vmlinuz", "found kernel"),
         ("--efi vmlinuz", "expected an EFI program, found kernel"),
         ("--script initrd", "expected an iPXE script"),
+        ("--kernel vmlinuz --initrd cut.gz", "cut.gz is damaged: "),
+        ("--kernel vmlinuz --initrd cut.cpio", "its archive has no end: it was truncated"),
         ("--kernel gone", "cannot read gone"),
         ("--kernel /", "it is not a regular file"),
     ];
     for (words, expected) in cases {
-        let errors = desk.bad(&format!("image add x {words}")).join("\n");
-        assert!(errors.contains(expected), "{words}: {errors}");
-        assert_eq!(everything(&desk), [PathBuf::new(); 0], "{words}");
+        for also in ["", " --dry-run"] {
+            let errors = desk.bad(&format!("image add x {words}{also}")).join("\n");
+            assert!(errors.contains(expected), "{words}{also}: {errors}");
+            assert_eq!(everything(&desk), [PathBuf::new(); 0], "{words}");
+        }
     }
     // A change that breaks a rule is refused before anything is copied.
-    let errors = desk.bad("image add x --kernel vmlinuz --cmdline a||b${c}").join("\n");
-    assert!(errors.contains("N183") || errors.contains("${"), "{errors}");
+    for files in ["--kernel vmlinuz", "--file vmlinuz"] {
+        let errors = desk.bad(&format!("image add x {files} --cmdline a||b${{c}}")).join("\n");
+        assert!(errors.contains("N183") || errors.contains("${"), "{errors}");
+    }
+    // A disk image needs a live system, whichever option names it.
+    let mut disk = vec![0; 1 << 20];
+    disk[510..512].copy_from_slice(b"\x55\xaa");
+    write(&desk, "disk.raw", &disk);
+    let expected = desk.bad("image add x --disk disk.raw").join("\n");
+    assert_eq!(desk.bad("image add x --file disk.raw").join("\n"), expected);
     assert_eq!(everything(&desk), [PathBuf::new(); 0]);
     assert_eq!(desk.good("image prune"), "0 files unused, 0 B\n");
     assert_eq!(desk.good("export"), "{}\n");
@@ -208,6 +231,78 @@ fn incoming(store: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
+/// `image add` of a large disk image that is under way.
+fn slow_add(desk: &Desk, name: &str) -> std::process::Child {
+    let big = desk.dir.path().join("big");
+    if !big.exists() {
+        // It takes a while to hash in a build without optimisation.
+        let mut file = fs::File::create(&big).unwrap();
+        file.write_all(&[0; 510]).unwrap();
+        file.write_all(b"\x55\xaa").unwrap();
+        file.set_len(1 << 30).unwrap();
+    }
+    let store = desk.dir.path().join("data/files/store");
+    let before = incoming(&store).len();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_rackstrap"))
+        .args(["--database", &desk.store.url, "--data-dir=data", "image", "add", name])
+        .args(["--disk", "big"])
+        .current_dir(&desk.dir)
+        .stdin(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    while incoming(&store).len() == before {
+        assert!(child.try_wait().unwrap().is_none(), "it ended too early");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    child
+}
+
+#[tokio::test]
+async fn a_copy_that_is_stopped_leaves_nothing() {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+    let desk = Desk::new(Store::sqlite());
+    write(&desk, "vmlinuz", &bz_image("6.1.0"));
+    desk.good("image add live --kernel vmlinuz");
+    let before = everything(&desk);
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let child = slow_add(&desk, "big");
+        kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(128 + signal as i32), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(said, "rackstrap: interrupted: nothing was added\n");
+        assert_eq!(everything(&desk), before, "{signal}");
+    }
+    assert_eq!(desk.json("image list").as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_a_killed_copy_leaves_goes_with_the_next_add_or_prune_and_a_living_one_stays() {
+    let desk = Desk::new(Store::sqlite());
+    write(&desk, "vmlinuz", &bz_image("6.1.0"));
+    desk.good("image add live --kernel vmlinuz");
+    let store = desk.dir.path().join("data/files/store");
+    for command in ["image add other --kernel vmlinuz", "image prune --yes"] {
+        let mut living = slow_add(&desk, "living");
+        let mut killed = slow_add(&desk, "killed");
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        assert_eq!(incoming(&store).len(), 2, "a killed process cannot clean up");
+        if command.starts_with("image prune") {
+            let listed = desk.good("image prune --dry-run");
+            assert_eq!(listed.matches("store/.incoming/").count(), 1, "{listed}");
+        }
+        desk.good(command);
+        assert_eq!(incoming(&store).len(), 1, "{command}");
+        living.kill().unwrap();
+        living.wait().unwrap();
+        desk.good("image prune --yes");
+    }
+    assert_eq!(everything(&desk).len(), 1);
+}
+
 #[test]
 fn a_copy_that_is_killed_leaves_nothing_once_the_server_starts() {
     use std::process::{Command, Stdio};
@@ -215,24 +310,8 @@ fn a_copy_that_is_killed_leaves_nothing_once_the_server_starts() {
     write(&desk, "vmlinuz", &bz_image("6.1.0"));
     desk.good("image add live --kernel vmlinuz");
     let before = everything(&desk);
-    // A file of 200 MB whose bytes take a while: hashed in a build without optimisation.
-    let big = desk.dir.path().join("big");
-    let mut file = fs::File::create(&big).unwrap();
-    file.write_all(&[0; 510]).unwrap();
-    file.write_all(b"\x55\xaa").unwrap();
-    file.set_len(1 << 30).unwrap();
     let store = desk.dir.path().join("data/files/store");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_rackstrap"))
-        .args(["--database", &desk.store.url, "--data-dir=data", "image", "add", "big"])
-        .args(["--disk", "big"])
-        .current_dir(&desk.dir)
-        .stdin(Stdio::null())
-        .spawn()
-        .unwrap();
-    while incoming(&store).is_empty() {
-        assert!(child.try_wait().unwrap().is_none(), "it ended too early");
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
+    let mut child = slow_add(&desk, "big");
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(incoming(&store).len(), 1, "a killed process cannot clean up");
@@ -276,6 +355,20 @@ async fn disk_images_of_every_form_are_unpacked_when_they_are_added() {
     desk.good("image add live --kernel vmlinuz");
     let errors = desk.bad("image add d --disk vmlinuz").join("\n");
     assert!(errors.contains("expected a disk image"), "{errors}");
+    // A disk without its end has no backup of its GPT.
+    let mut short = vec![0; (1 << 20) - 512];
+    short[510..512].copy_from_slice(b"\x55\xaa");
+    short[512..520].copy_from_slice(b"EFI PART");
+    short[544..552].copy_from_slice(&2047_u64.to_le_bytes());
+    write(&desk, "short.raw", &short);
+    write(&desk, "short.zst", &zstd::encode_all(short.as_slice(), 1).unwrap());
+    let kept = everything(&desk);
+    for words in ["--disk short.raw", "--file short.zst", "--disk short.raw --dry-run"] {
+        let errors = desk.bad(&format!("image add d {words}")).join("\n");
+        let expected = "its backup GPT header ends at 1048576: it was truncated";
+        assert!(errors.contains(expected), "{words}: {errors}");
+        assert_eq!(everything(&desk), kept, "{words}");
+    }
     let forms = [
         ("disk.raw", "raw-disk"),
         ("disk.img", "raw-disk.zst"),
@@ -448,11 +541,14 @@ async fn a_download_goes_on_where_it_was_cut() {
     let mut disk: Vec<u8> = (0..3_000_000_u32).map(|at| (at / 7) as u8).collect();
     disk[510..512].copy_from_slice(b"\x55\xaa");
     let digest = sha256(&disk);
-    let turns = vec![Turn::Cut(1_000_000), Turn::Busy, Turn::Cut(500_000), Turn::WholeAgain];
+    let turns =
+        vec![Turn::Whole, Turn::Cut(1_000_000), Turn::Busy, Turn::Cut(500_000), Turn::WholeAgain];
     let (url, asks) = serve(disk.clone(), turns);
-    desk.good(&format!("image add debian --url {url} --sha256 {}", digest.to_uppercase()));
+    let secret = url.replace("http://", "http://ann:secret@");
+    desk.good(&format!("image add debian --url {secret} --sha256 {}", digest.to_uppercase()));
     let shown = image(&desk, "debian");
     assert!(shown["disk"].as_str().unwrap().ends_with("/debian.raw"), "{shown}");
+    // The password of a server is neither recorded nor shown.
     assert_eq!(
         (&shown["sha256"], &shown["files"][0]["origin"]),
         (&digest.clone().into(), &url.into())
@@ -460,14 +556,19 @@ async fn a_download_goes_on_where_it_was_cut() {
     let stored = desk.dir.path().join("data/files").join(shown["disk"].as_str().unwrap());
     assert!(fs::read(stored).unwrap() == disk);
     let asks: Vec<_> = asks.try_iter().collect();
-    assert_eq!(asks, [None, Some(1_000_000), Some(1_000_000), Some(1_500_000)]);
+    // The first is the look at its beginning.
+    assert_eq!(asks, [None, None, Some(1_000_000), Some(1_000_000), Some(1_500_000)]);
 
     // What is not the file that was meant leaves nothing.
     let before = everything(&desk);
     let other = "0".repeat(64);
     let cases = [
         (vec![Turn::Whole], other.as_str(), format!("is {digest}, not {other}")),
-        (vec![Turn::Cut(1000), Turn::Changed], digest.as_str(), "the file changed".to_owned()),
+        (
+            vec![Turn::Whole, Turn::Cut(1000), Turn::Changed],
+            digest.as_str(),
+            "the file changed".to_owned(),
+        ),
         (vec![Turn::Busy], digest.as_str(), "503".to_owned()),
     ];
     for (turns, digest, expected) in cases {
@@ -480,4 +581,77 @@ async fn a_download_goes_on_where_it_was_cut() {
     assert!(errors.contains("give --sha256"), "{errors}");
     let errors = desk.bad(&format!("image add x --url http://127.0.0.1:9/x --sha256 {digest}"));
     assert!(errors[0].contains("cannot fetch http://127.0.0.1:9/x"), "{errors:?}");
+    let url = "http://ann:secret@127.0.0.1:9/x";
+    let errors = desk.bad(&format!("image add x --url {url} --sha256 {digest}")).join("\n");
+    assert!(errors.contains("http://127.0.0.1:9/x") && !errors.contains("secret"), "{errors}");
+}
+
+#[tokio::test]
+async fn two_adds_of_the_same_files_at_once_lose_none() {
+    for desk in desks().await {
+        for round in 0..8 {
+            write(&desk, "vmlinuz", &bz_image(&format!("6.1.{round}")));
+            let name = format!("live{round}");
+            // One of two gets the name; a third has another name.
+            let add = |name: &str| desk.run(&format!("image add {name} --kernel vmlinuz"), "");
+            let other = format!("other{round}");
+            let outputs = std::thread::scope(|scope| {
+                let adds = [&name, &name, &other].map(|name| scope.spawn(move || add(name)));
+                adds.map(|add| add.join().unwrap())
+            });
+            let done = outputs.iter().filter(|output| output.status.success()).count();
+            assert_eq!(done, 2, "{outputs:?}");
+            for name in [&name, &other] {
+                let shown = image(&desk, name);
+                assert_eq!(shown["faults"], serde_json::json!([]), "{shown}");
+                assert!(shown["files"][0]["sha256"].is_string(), "{shown}");
+            }
+        }
+        assert_eq!(desk.good("image prune"), "0 files unused, 0 B\n");
+        assert!(!desk.good("image verify").contains("missing"));
+    }
+}
+
+#[tokio::test]
+async fn pruning_beside_adds_takes_nothing_that_they_need() {
+    for desk in desks().await {
+        let is_done = std::sync::atomic::AtomicBool::new(false);
+        let before = desk.run("image prune --yes", "");
+        assert!(before.status.success(), "{before:?}");
+        std::thread::scope(|scope| {
+            let prune = scope.spawn(|| {
+                while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+                    let output = desk.run("image prune --yes", "");
+                    assert!(output.status.success(), "{output:?}");
+                }
+            });
+            for round in 0..12 {
+                let name = format!("vmlinuz{round}");
+                write(&desk, &name, &bz_image(&format!("6.1.{round}")));
+                desk.good(&format!("image add live{round} --kernel {name}"));
+            }
+            is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+            prune.join().unwrap();
+        });
+        assert_eq!(everything(&desk).len(), 12);
+        for round in 0..12 {
+            let shown = image(&desk, &format!("live{round}"));
+            assert_eq!(shown["faults"], serde_json::json!([]), "{shown}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_with_another_files_directory_says_so() {
+    let desk = Desk::new(Store::sqlite());
+    write(&desk, "vmlinuz", &bz_image("6.1.0"));
+    desk.good("image add live --kernel vmlinuz");
+    fs::create_dir_all(desk.dir.path().join("elsewhere")).unwrap();
+    desk.file("other.toml", "files_dir = \"elsewhere\"\n");
+    let here = desk.json("--config other.toml image show live");
+    let fault = here["faults"][0].as_str().unwrap();
+    assert!(fault.contains("/elsewhere: it was deleted, or added by a server"), "{fault}");
+    let doctor = desk.run("--config other.toml doctor --quiet", "");
+    assert!(String::from_utf8_lossy(&doctor.stdout).contains("another directory"), "{doctor:?}");
+    assert_eq!(image(&desk, "live")["faults"], serde_json::json!([]));
 }

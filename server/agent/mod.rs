@@ -165,7 +165,7 @@ async fn carry_out(client: &Client) -> Result<Outcome, DeployError> {
     let head = client.head(&plan.source).await?;
     let image = stream::Image::of(&plan.source, &head)?;
     disk::check_size(disk, image.unpacked_bytes)?;
-    let mut warnings = older_copies(disk, &disks);
+    let mut warnings = Vec::new();
     // From here on the disk changes, and only if the server agrees.
     if let Answer::Refused(why) = ask_to_begin(client).await? {
         return Err(client::ClientError::Refused(why).into());
@@ -184,6 +184,10 @@ async fn carry_out(client: &Client) -> Result<Outcome, DeployError> {
     let configured =
         tokio::task::spawn_blocking(move || configure::configure(&own, &of_host, &url, &mac));
     warnings.extend(configured.await.map_err(std::io::Error::other).about("configuring")??);
+    // The image's UUIDs are known once it is on the disk.
+    let written = tokio::task::spawn_blocking(inspect::disks).await;
+    let written = written.map_err(std::io::Error::other).about("the disks")??;
+    warnings.extend(disk::older_copies(&disk.name, &written).iter().map(ToString::to_string));
     let seconds = began.elapsed().as_secs();
     Ok(Outcome::Installed(Done { image: plan.image, disk: name, bytes, seconds, warnings }))
 }
@@ -230,16 +234,4 @@ async fn ask_to_begin(client: &Client) -> Result<Answer, DeployError> {
             Err(_) => sleep(PAUSE).await,
         }
     }
-}
-
-/// Other disks with a file system of the same UUID as one of this disk: the firmware or the
-/// kernel may take that one.
-fn older_copies(own: &Disk, disks: &[Disk]) -> Vec<String> {
-    let uuids: Vec<&String> = own.signatures.iter().filter_map(|it| it.uuid.as_ref()).collect();
-    let others = disks.iter().filter(|disk| disk.name != own.name);
-    others
-        .flat_map(|disk| disk.signatures.iter().map(move |found| (disk, found)))
-        .filter(|(_, found)| found.uuid.as_ref().is_some_and(|uuid| uuids.contains(&uuid)))
-        .map(|(disk, found)| format!("disk {disk} has a file system of the same UUID: {found}"))
-        .collect()
 }

@@ -65,8 +65,8 @@ impl Context {
                 .with_package(self.config.ipxe_dir.clone());
             let store = self.image_store();
             inventory.set_boot_files(move |name, record| {
-                let fault = files.fault(name).map(|fault| fault.to_string());
-                fault.or_else(|| images::file_fault(&store, record))
+                let of_record = images::file_fault(&store, record);
+                of_record.or_else(|| files.fault(name).map(|fault| fault.to_string()))
             });
         }
         Ok(inventory)

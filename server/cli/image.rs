@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail};
 use clap::{ArgGroup, Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::context::{
     Context, change, is_interactive, moment, operator, print, status, table,
@@ -19,9 +20,10 @@ use crate::cli::image_build::Build;
 use crate::cli::nouns::{self, Listed, Name, Remove, Set, or_dash};
 use crate::cli::outcome::{print_outcome, refuse_change};
 use crate::images::{
-    self, Arrived, Download, Expected, FileRole, FileState, ImageStore, Progress, Provenance,
+    self, Arrived, Depth, Download, Examined, Expected, FileRole, FileState, ImageStore, Progress,
+    Provenance, Received, UnusedFile,
 };
-use crate::inventory::{ChangeError, Inventory, StoredFiles, now_ms};
+use crate::inventory::{ChangeError, StoredFiles, now_ms};
 use crate::model::{BootMode, Host, Image, Noun, Site, StoredFile, check_noun_name, size_text};
 use crate::network::Surroundings;
 use crate::profile::ResolvedSite;
@@ -88,7 +90,7 @@ pub(crate) struct Add {
     /// Replace the files of an existing image; its other keys stay
     #[arg(long)]
     replace: bool,
-    /// Show what would change, without copying anything
+    /// Read the files and show what would be copied and changed, without copying anything
     #[arg(long)]
     dry_run: bool,
 }
@@ -339,26 +341,60 @@ impl Add {
         }
         let (operator, summary) = (operator(), format!("add image {}", self.name));
         // Whatever can be refused is, before gigabytes are copied.
-        let named = |source: &Source| Placed {
-            role: source.role.unwrap_or(FileRole::Kernel),
-            path: "store/0/file".to_owned(),
-            sha256: None,
+        let depth = if self.dry_run { Depth::Whole } else { Depth::Beginning };
+        let mut examined = Vec::new();
+        for source in &sources {
+            let found = source.examine(depth).await?;
+            examined.extend(found.into_iter().map(|file| (source, file)));
+        }
+        let named = |(_, file): &(&Source, Examined)| Placed {
+            role: file.role,
+            path: file.path.clone().unwrap_or_else(|| "store/0/file".to_owned()),
+            sha256: file.sha256.clone(),
         };
-        let named: Vec<_> = sources.iter().map(named).collect();
+        let named: Vec<_> = examined.iter().map(named).collect();
         let tried = inventory
             .change_site(change(&operator, &summary, true), |site| self.edit(site, &named))
             .await;
         match tried {
-            Ok(tried) if self.dry_run => return print_outcome(context, tried, true).await,
+            Ok(tried) if self.dry_run => {
+                if !context.json {
+                    print(&plan(&examined, &inventory.stored_files()))?;
+                }
+                return print_outcome(context, tried, true).await;
+            }
             Ok(_) => {}
             Err(error) => return refuse_change(context, error),
         }
         let mut arrived = Vec::new();
+        let mut interrupted = std::pin::pin!(interrupted()?);
         for source in &sources {
-            match receive(&store, &inventory, source, &operator).await {
+            // A copy that is under way ends with it; what came until then is removed.
+            let received = tokio::select! {
+                received = source.receive(&store) => received,
+                signal = &mut interrupted => {
+                    store.interrupt();
+                    images::discard(&store, &inventory, arrived).await?;
+                    eprintln!("rackstrap: interrupted: nothing was added");
+                    // The thread that copies may wait for a disk or a program.
+                    std::process::exit(128 + signal);
+                }
+            };
+            let provenance = || Provenance {
+                origin: source.origin(),
+                who: operator.clone(),
+                at: now_ms() / 1000,
+            };
+            let kept = match received {
+                Ok(received) => images::keep(&store, &inventory, received, &provenance())
+                    .await
+                    .map_err(anyhow::Error::from),
+                Err(error) => Err(error),
+            };
+            match kept {
                 Ok(files) => arrived.extend(files),
                 Err(error) => {
-                    give_back(&store, &inventory, &arrived).await?;
+                    images::discard(&store, &inventory, arrived).await?;
                     return Err(error);
                 }
             }
@@ -375,58 +411,87 @@ impl Add {
         match done {
             Ok(committed) => print_outcome(context, committed, false).await,
             Err(error) => {
-                give_back(&store, &inventory, &arrived).await?;
+                images::discard(&store, &inventory, arrived).await?;
                 refuse_change(context, error)
             }
         }
     }
 }
 
-/// Copies a file into the store and records it: of an ISO its kernel and its initrd.
-async fn receive(
-    store: &ImageStore,
-    inventory: &Inventory,
-    source: &Source,
-    operator: &str,
-) -> anyhow::Result<Vec<Arrived>> {
-    let Source { role, from, sha256 } = source;
-    let expected = |name: &str, size_bytes| Expected {
-        name: name.to_owned(),
-        role: *role,
-        size_bytes,
-        sha256: sha256.clone(),
-        known: inventory.stored_files(),
-    };
-    let (origin, arrived) = if images::is_url(from) {
-        let download = Download::begin(from).await?;
-        let expected = expected(&download.name, download.size_bytes);
-        let progress = progress(from, download.size_bytes);
-        (from.clone(), download.receive(store, expected, progress).await?)
-    } else {
-        let path = Path::new(from);
-        let origin = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let size_bytes = source.size_bytes()?;
-        let progress = progress(from, Some(size_bytes));
-        let expected = expected(from, Some(size_bytes));
-        (origin.display().to_string(), images::receive_file(store, path, expected, progress).await?)
-    };
-    let provenance = Provenance { origin, who: operator.to_owned(), at: now_ms() / 1000 };
-    for file in &arrived {
-        images::record(inventory, file, &provenance).await?;
-    }
-    Ok(arrived)
+/// Ends when this process is asked to end: with the number of the signal.
+fn interrupted() -> anyhow::Result<impl Future<Output = i32>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => SignalKind::interrupt().as_raw_value(),
+            _ = terminate.recv() => SignalKind::terminate().as_raw_value(),
+            _ = hang_up.recv() => SignalKind::hangup().as_raw_value(),
+        }
+    })
 }
 
-/// Takes back what was added for an image that is not.
-async fn give_back(
-    store: &ImageStore,
-    inventory: &Inventory,
-    arrived: &[Arrived],
-) -> anyhow::Result<()> {
-    for file in arrived {
-        images::discard(store, inventory, file).await?;
+/// What `image add` would do with each file, a line each.
+fn plan(files: &[(&Source, Examined)], stored: &StoredFiles) -> String {
+    let line = |(source, file): &(&Source, Examined)| {
+        let Examined { role, content, arch, kernel_version, size_bytes, sha256, path } = file;
+        let known = sha256.as_deref().and_then(|sha256| stored.with_digest(sha256));
+        let words = [
+            Some(content.to_string()),
+            arch.map(|arch| arch.to_string()),
+            kernel_version.clone(),
+            size_bytes.map(size_text),
+        ];
+        let words = words.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        let (from, key) = (source.origin(), role.key());
+        match (known, path) {
+            (Some(known), _) => format!("{from} ({words}) is in the store: {key} {}\n", known.path),
+            (None, Some(path)) => format!("would copy {from} ({words}): {key} {path}\n"),
+            (None, None) => format!("would copy {from} ({words}): {key}\n"),
+        }
+    };
+    files.iter().map(line).collect()
+}
+
+impl Source {
+    fn expected(&self, name: &str, size_bytes: Option<u64>) -> Expected {
+        let (name, sha256) = (name.to_owned(), self.sha256.clone());
+        Expected { name, role: self.role, size_bytes, sha256 }
     }
-    Ok(())
+
+    /// Its absolute path or its URL, as they are recorded.
+    fn origin(&self) -> String {
+        if images::is_url(&self.from) {
+            return images::shown_url(&self.from);
+        }
+        let path = Path::new(&self.from);
+        let origin = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        origin.display().to_string()
+    }
+
+    /// Looks at it, without copying it.
+    async fn examine(&self, depth: Depth) -> anyhow::Result<Vec<Examined>> {
+        if images::is_url(&self.from) {
+            return Ok(images::examine_url(&self.from, self.role).await?);
+        }
+        let expected = self.expected(&self.from, None);
+        Ok(images::examine_file(Path::new(&self.from), expected, depth).await?)
+    }
+
+    /// Copies it: of an ISO its kernel and its initrd.
+    async fn receive(&self, store: &ImageStore) -> anyhow::Result<Vec<Received>> {
+        let from = &self.from;
+        if images::is_url(from) {
+            let download = Download::begin(from).await?;
+            let expected = self.expected(&download.name, download.size_bytes);
+            let progress = progress(&self.origin(), download.size_bytes);
+            return Ok(download.receive(store, expected, progress).await?);
+        }
+        let size_bytes = Some(self.size_bytes()?);
+        let (expected, progress) = (self.expected(from, size_bytes), progress(from, size_bytes));
+        Ok(images::receive_file(store, Path::new(from), expected, progress).await?)
+    }
 }
 
 /// A progress bar on a terminal, else nothing.
@@ -492,26 +557,39 @@ impl Prune {
         let inventory = Arc::new(context.inventory_for(self.dry_run).await?);
         let store = context.image_store();
         let unused = images::unused(&store, &inventory);
-        let total: u64 = unused.iter().map(|(_, bytes)| bytes).sum();
-        let value = |(path, bytes): &(String, u64)| json!({"path": path, "size-bytes": bytes});
+        let total: u64 = unused.iter().map(|file| file.size_bytes).sum();
+        let value = |file: &UnusedFile| {
+            json!({
+                "path": file.path,
+                "size-bytes": file.size_bytes,
+                "being-added": file.is_being_added,
+            })
+        };
         let values: Vec<Value> = unused.iter().map(value).collect();
         context.print(&values, || {
-            let line = |(path, bytes): &(String, u64)| format!("{path}  {}\n", size_text(*bytes));
+            let line = |file: &UnusedFile| {
+                let kept = if file.is_being_added { "  (being added: kept)" } else { "" };
+                format!("{}  {}{kept}\n", file.path, size_text(file.size_bytes))
+            };
             let lines: String = unused.iter().map(line).collect();
             format!("{lines}{} unused, {}\n", counted(unused.len(), "file"), size_text(total))
         })?;
-        if unused.is_empty() || self.dry_run {
+        let removable = unused.into_iter().filter(|file| !file.is_being_added);
+        let removable: Vec<String> = removable.map(|file| file.path).collect();
+        if removable.is_empty() || self.dry_run {
             return Ok(ExitCode::SUCCESS);
         }
         if !self.yes && !is_confirmed()? {
             bail!("nothing was deleted; to delete without a question: rackstrap image prune --yes");
         }
-        for (path, _) in &unused {
-            store.remove(path)?;
-            inventory.forget_stored_file(path).await?;
-        }
+        let listed = removable.len();
+        let removed = images::remove_unused(&store, &inventory, removable).await?;
         if !context.json {
-            print(&format!("deleted {}\n", counted(unused.len(), "file")))?;
+            print(&format!("deleted {}\n", counted(removed.len(), "file")))?;
+        }
+        if removed.len() < listed {
+            let kept = counted(listed - removed.len(), "file");
+            eprintln!("kept {kept} that an image names since, or that is being added");
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -541,7 +619,7 @@ async fn remove(context: &Context, remove: Remove) -> anyhow::Result<ExitCode> {
     let inventory = context.read_inventory().await?;
     let unused = images::unused(&context.image_store(), &inventory);
     if !unused.is_empty() {
-        let total: u64 = unused.iter().map(|(_, bytes)| bytes).sum();
+        let total: u64 = unused.iter().map(|file| file.size_bytes).sum();
         eprintln!(
             "{} of the store ({}) unused now; rackstrap image prune deletes what is unused",
             counted(unused.len(), "file"),

@@ -216,6 +216,37 @@ pub(crate) fn check_size(disk: &Disk, needed: Option<u64>) -> Result<(), Refusal
     }
 }
 
+/// A file system on another disk with a UUID of the image: the firmware or the kernel may take
+/// that one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OlderCopy {
+    disk: String,
+    found: Signature,
+}
+
+impl fmt::Display for OlderCopy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { disk, found } = self;
+        write!(f, "disk {disk} has an older copy of the image: {found} with the same UUID")
+    }
+}
+
+/// The older copies of what is on the disk of this name now.
+pub(crate) fn older_copies(own: &str, disks: &[Disk]) -> Vec<OlderCopy> {
+    let (own, others): (Vec<&Disk>, Vec<&Disk>) = disks.iter().partition(|disk| disk.name == own);
+    let uuids: Vec<&String> =
+        own.iter().flat_map(|disk| &disk.signatures).filter_map(|it| it.uuid.as_ref()).collect();
+    let mut copies = Vec::new();
+    for disk in others {
+        let is_copy =
+            |found: &&Signature| found.uuid.as_ref().is_some_and(|it| uuids.contains(&it));
+        for found in disk.signatures.iter().filter(is_copy) {
+            copies.push(OlderCopy { disk: disk.to_string(), found: found.clone() });
+        }
+    }
+    copies
+}
+
 /// Refuses an image whose partition table counts in other sectors than the disk has: the firmware
 /// would not find it.
 pub(crate) fn check_sectors(disk: &Disk, image: Option<u64>) -> Result<(), Refusal> {
@@ -287,6 +318,36 @@ mod tests {
                     assert!(refusal.to_string().contains(wanted), "{text}: {refusal}");
                 }
                 (selected, expected) => panic!("{text}: {selected:?}, expected {expected:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_older_copy_of_the_image_is_found_on_another_disk() {
+        let with = |name: &str, uuids: &[&str]| {
+            let found = |uuid: &&str| Signature {
+                device: format!("{name}1"),
+                kind: "ext4".into(),
+                uuid: Some((*uuid).to_owned()).filter(|uuid| !uuid.is_empty()),
+                label: None,
+            };
+            Disk { signatures: uuids.iter().map(found).collect(), ..disk(name, 240, DiskType::Ssd) }
+        };
+        let cases: [(&[&str], &[&str], usize); 5] = [
+            (&["a"], &["a"], 1),
+            (&["a", "b"], &["b", "a", "c"], 2),
+            (&["a"], &["b"], 0),
+            (&[""], &[""], 0),
+            (&[], &["a"], 0),
+        ];
+        for (own, other, expected) in cases {
+            let disks = [with("sda", own), with("sdb", other)];
+            let copies = older_copies("sda", &disks);
+            assert_eq!(copies.len(), expected, "{own:?} {other:?}");
+            if let Some(copy) = copies.first() {
+                let text = "disk sdb (223.5 GiB, serial S-sdb) has an older copy of the image: \
+                            ext4 on sdb1 with the same UUID";
+                assert_eq!(copy.to_string(), text);
             }
         }
     }

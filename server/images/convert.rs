@@ -82,8 +82,23 @@ fn run(
     Err(ConvertError::Failed { program, said })
 }
 
-/// Refuses a qcow2 image that is damaged or truncated: qemu-img converts it without a word.
-fn check_qcow2(image: &Path) -> Result<(), ConvertError> {
+/// Refuses a qcow2 image that is damaged or truncated, or that reads other files.
+pub(super) fn check_qcow2(from: &Path) -> Result<(), ConvertError> {
+    let mut info = Command::new("qemu-img");
+    info.args(["info", "-f", "qcow2", "--output=json"]).arg(from);
+    let info = run("qemu-img", "qemu-utils", &mut info)?;
+    let info: QemuInfo = serde_json::from_slice(&info.stdout).map_err(|error| {
+        ConvertError::Failed { program: "qemu-img info", said: error.to_string() }
+    })?;
+    let other = info.specific.and_then(|specific| specific.data?.data_file).or(info.backing);
+    match other {
+        Some(other) => Err(ConvertError::Backed(other)),
+        None => check_clusters(from),
+    }
+}
+
+/// qemu-img converts a truncated image without a word.
+fn check_clusters(image: &Path) -> Result<(), ConvertError> {
     // Clusters that nothing uses (qemu-img(1), check: exit status 3) do no harm.
     const LEAKS: i32 = 3;
     let program = "qemu-img check";
@@ -109,16 +124,6 @@ pub(super) fn unpack_qcow2(
     to: &mut Incoming,
 ) -> Result<(), StoreError> {
     let failed = |error: ConvertError| StoreError::Convert(error);
-    let mut info = Command::new("qemu-img");
-    info.args(["info", "-f", "qcow2", "--output=json"]).arg(from);
-    let info = run("qemu-img", "qemu-utils", &mut info).map_err(failed)?;
-    let info: QemuInfo = serde_json::from_slice(&info.stdout).map_err(|error| {
-        failed(ConvertError::Failed { program: "qemu-img info", said: error.to_string() })
-    })?;
-    let other = info.specific.and_then(|specific| specific.data?.data_file).or(info.backing);
-    if let Some(other) = other {
-        return Err(failed(ConvertError::Backed(other)));
-    }
     check_qcow2(from).map_err(failed)?;
     let mut convert = Command::new("qemu-img");
     convert.args(["convert", "-f", "qcow2", "-O", "raw"]).arg(from).arg(scratch);

@@ -202,6 +202,107 @@ fn efi_program(head: &[u8]) -> Option<Option<CpuArch>> {
     })
 }
 
+/// How long a disk or a program is by its own tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// What ends there.
+    pub(crate) what: &'static str,
+    /// Where, in bytes from the beginning.
+    pub(crate) bytes: u64,
+}
+
+/// How long a disk image has to be, by its partition table or its file system. Sizes are those of
+/// the UEFI specification (section 5.3, GPT), of master boot records, of ext2 to ext4 and of XFS.
+pub(crate) fn disk_extent(head: &[u8]) -> Option<Extent> {
+    let gpt = [512_usize, 4096].into_iter().find_map(|sector| gpt_extent(head, sector));
+    gpt.or_else(|| mbr_extent(head)).or_else(|| file_system_extent(head))
+}
+
+fn gpt_extent(head: &[u8], sector: usize) -> Option<Extent> {
+    let header = head.get(sector..sector + 92).filter(|it| it.starts_with(b"EFI PART"))?;
+    let end_of = |sectors: u64| sectors.saturating_add(1).saturating_mul(sector as u64);
+    let backup =
+        Extent { what: "its backup GPT header ends at", bytes: end_of(u64_at(header, 32)?) };
+    let first = usize::try_from(u64_at(header, 72)?).ok()?.checked_mul(sector)?;
+    let (count, size) = (u32_at(header, 80)? as usize, u32_at(header, 84)? as usize);
+    let entries = (0..count.min(128)).map_while(|number| {
+        let at = first.checked_add(number.checked_mul(size)?)?;
+        head.get(at..at.checked_add(48)?)
+    });
+    let used = entries.filter(|entry| entry[..16] != [0; 16]);
+    let last = used.filter_map(|entry| u64_at(entry, 40)).max().map(end_of);
+    let partition = last.map(|bytes| Extent { what: "its last partition ends at", bytes });
+    partition.filter(|partition| partition.bytes > backup.bytes).or(Some(backup))
+}
+
+fn mbr_extent(head: &[u8]) -> Option<Extent> {
+    // A FAT or NTFS boot sector has the same signature, and code in place of the table.
+    let is_volume = matches!(head.first(), Some(0xeb | 0xe9));
+    if is_volume || head.get(510..512) != Some(b"\x55\xaa") {
+        return None;
+    }
+    let entries: Vec<&[u8]> = head.get(446..510)?.chunks(16).collect();
+    if entries.iter().any(|entry| !matches!(entry[0], 0 | 0x80)) {
+        return None;
+    }
+    let used = entries.into_iter().filter(|entry| !matches!(entry[4], 0 | 0xee));
+    let end =
+        |entry: &[u8]| Some((u64::from(u32_at(entry, 8)?) + u64::from(u32_at(entry, 12)?)) * 512);
+    let bytes = used.filter_map(end).max()?;
+    Some(Extent { what: "its last partition ends at", bytes })
+}
+
+fn file_system_extent(head: &[u8]) -> Option<Extent> {
+    let what = "its file system ends at";
+    if head.starts_with(b"XFSB") {
+        let block = u32::from_be_bytes(head.get(4..8)?.try_into().ok()?);
+        let blocks = u64::from_be_bytes(head.get(8..16)?.try_into().ok()?);
+        return Some(Extent { what, bytes: blocks.saturating_mul(u64::from(block)) });
+    }
+    // The superblock of ext2 to ext4 (Linux Documentation/filesystems/ext4/super.rst).
+    let super_block = head.get(1024..2048).filter(|it| it[0x38..0x3a] == *b"\x53\xef")?;
+    let is_64 = u32_at(super_block, 0x60)? & 0x80 != 0;
+    let high = if is_64 { u32_at(super_block, 0x150)? } else { 0 };
+    let blocks = u64::from(high) << 32 | u64::from(u32_at(super_block, 4)?);
+    let block = 1024_u64.checked_shl(u32_at(super_block, 0x18)?).unwrap_or(u64::MAX);
+    Some(Extent { what, bytes: blocks.saturating_mul(block) })
+}
+
+/// How long a PE program is, by its table of sections (Microsoft PE Format).
+pub(crate) fn program_extent(head: &[u8]) -> Option<Extent> {
+    let header = u32_at(head, 0x3c)? as usize;
+    head.get(header..)?.starts_with(b"PE\0\0").then_some(())?;
+    let count = usize::from(u16_at(head, header + 6)?);
+    let first = header + 24 + usize::from(u16_at(head, header + 20)?);
+    let end = |number: usize| {
+        let at = first + number * 40;
+        Some(u64::from(u32_at(head, at + 16)?) + u64::from(u32_at(head, at + 20)?))
+    };
+    let bytes = (0..count).filter_map(end).max()?;
+    Some(Extent { what: "its last section ends at", bytes })
+}
+
+/// How long a kernel is. A bzImage says it in its header (Linux `Documentation/arch/x86/boot.rst`:
+/// `setup_sects` and, of 32 bits since protocol 2.04, `syssize`), a compressed one with an EFI stub
+/// where its payload is (Linux drivers/firmware/efi/libstub/zboot-header.S). A signature may follow.
+pub(crate) fn kernel_extent(head: &[u8]) -> Option<Extent> {
+    let what = "the kernel in it";
+    if head.starts_with(b"MZ") && head.get(4..8) == Some(b"zimg") {
+        let bytes = u64::from(u32_at(head, 8)?) + u64::from(u32_at(head, 12)?);
+        return Some(Extent { what, bytes });
+    }
+    if head.get(0x202..0x206) != Some(b"HdrS") || u16_at(head, 0x206)? < 0x204 {
+        return None;
+    }
+    let sectors = if *head.get(0x1f1)? == 0 { 4 } else { u64::from(*head.get(0x1f1)?) };
+    let paragraphs = u64::from(u32_at(head, 0x1f4)?);
+    Some(Extent { what, bytes: (sectors + 1) * 512 + paragraphs * 16 })
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use proptest::prelude::*;
@@ -339,5 +440,57 @@ pub(crate) mod tests {
             let facts = detect(&bytes, Some(&bytes));
             prop_assert!(facts.kernel_version.is_none_or(|version| version.len() <= 80));
         }
+    }
+
+    #[test]
+    fn a_file_is_as_long_as_its_own_tables_say() {
+        let number = |at: usize, value: u64| (at, value.to_le_bytes());
+        let filled = |size: usize, magic: &[(usize, &[u8])], numbers: &[(usize, [u8; 8])]| {
+            let mut bytes = with(size, magic);
+            for (at, value) in numbers {
+                bytes[*at..*at + 8].copy_from_slice(value);
+            }
+            bytes
+        };
+        let table = |sector: usize, backup: u64, last: u64| {
+            let entries = (u64::from(128_u32) << 32) | 128;
+            filled(
+                64 << 10,
+                &[(sector, b"EFI PART"), (2 * sector, &[1; 16])],
+                &[
+                    number(sector + 32, backup),
+                    number(sector + 72, 2),
+                    number(sector + 80, entries),
+                    number(2 * sector + 40, last),
+                ],
+            )
+        };
+        let mbr = filled(512, &[(510, b"\x55\xaa"), (450, &[0x83])], &[number(454, (8 << 32) | 2)]);
+        let fat = filled(512, &[(0, b"\xeb"), (510, b"\x55\xaa"), (450, &[0x83])], &[]);
+        let ext4 = filled(2048, &[(0x438, b"\x53\xef")], &[number(0x404, 9), number(0x418, 2)]);
+        let mut xfs = with(512, &[(0, b"XFSB")]);
+        xfs[4..8].copy_from_slice(&4096_u32.to_be_bytes());
+        xfs[8..16].copy_from_slice(&3_u64.to_be_bytes());
+        let cases = [
+            ("GPT", table(512, 99, 50), Some(("its backup GPT header ends at", 51_200))),
+            ("GPT, 4096", table(4096, 99, 50), Some(("its backup GPT header ends at", 409_600))),
+            ("GPT, partition", table(512, 99, 200), Some(("its last partition ends at", 102_912))),
+            ("MBR", mbr, Some(("its last partition ends at", 5120))),
+            ("FAT", fat, None),
+            ("boot code", [vec![7; 510], b"\x55\xaa".to_vec()].concat(), None),
+            ("ext4", ext4, Some(("its file system ends at", 9 * 4096))),
+            ("XFS", xfs, Some(("its file system ends at", 3 * 4096))),
+            ("short", vec![0; 100], None),
+        ];
+        for (name, head, expected) in cases {
+            let found = disk_extent(&head).map(|extent| (extent.what, extent.bytes));
+            assert_eq!(found, expected, "{name}");
+        }
+        let zboot = filled(64, &[(0, b"MZ\0\0zimg")], &[number(8, (100 << 32) | 64)]);
+        assert_eq!(kernel_extent(&zboot).map(|extent| extent.bytes), Some(164));
+        let section = number(0x80 + 24 + 16, (0x400 << 32) | 0x200);
+        let mut program = filled(0x200, &[(0x80, b"PE\0\0"), (0x86, &[1])], &[section]);
+        program[0x3c] = 0x80;
+        assert_eq!(program_extent(&program).map(|extent| extent.bytes), Some(0x600));
     }
 }

@@ -12,8 +12,9 @@ use reqwest::header::{
 };
 use reqwest::{Client, Response, StatusCode};
 
+use super::detect::HEAD_BYTES;
 use super::receive::{Expected, Progress, ReceiveError, receive_stream};
-use super::store::{Arrived, ImageStore};
+use super::store::{ImageStore, Received};
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(15);
@@ -54,6 +55,18 @@ pub fn is_url(text: &str) -> bool {
     text.starts_with("http://") || text.starts_with("https://")
 }
 
+/// A URL without the user name and the password in it: what is recorded and shown.
+pub fn shown_url(url: &str) -> String {
+    let Ok(mut parsed) = reqwest::Url::parse(url) else { return url.to_owned() };
+    if parsed.username().is_empty() && parsed.password().is_none() {
+        return url.to_owned();
+    }
+    // They fail for URLs that have none.
+    let _ = parsed.set_username("");
+    let _ = parsed.set_password(None);
+    parsed.into()
+}
+
 /// A download that begins: the size is known, if the server says it.
 pub struct Download {
     url: String,
@@ -71,7 +84,7 @@ impl Download {
     pub async fn begin(url: &str) -> Result<Self, DownloadError> {
         let response = ask(url, 0, None).await?;
         if response.status() != StatusCode::OK {
-            return Err(DownloadError::Status { url: url.to_owned(), status: response.status() });
+            return Err(DownloadError::Status { url: shown_url(url), status: response.status() });
         }
         let name = response.url().path_segments().and_then(|mut parts| parts.next_back());
         let name = name.filter(|name| !name.is_empty()).unwrap_or("file").to_owned();
@@ -80,13 +93,26 @@ impl Download {
         Ok(Self { url: url.to_owned(), size_bytes, name, response, validator })
     }
 
-    /// Receives the file into the store.
+    /// Its first bytes: what it is follows from them.
+    pub(super) async fn beginning(self) -> io::Result<Vec<u8>> {
+        let mut beginning = Vec::new();
+        let mut pieces = self.into_stream();
+        while beginning.len() < HEAD_BYTES
+            && let Some(piece) = pieces.next().await
+        {
+            beginning.extend_from_slice(&piece?);
+        }
+        beginning.truncate(HEAD_BYTES);
+        Ok(beginning)
+    }
+
+    /// Receives the file.
     pub async fn receive(
         self,
         store: &ImageStore,
         expected: Expected,
         progress: Progress,
-    ) -> Result<Vec<Arrived>, ReceiveError> {
+    ) -> Result<Vec<Received>, ReceiveError> {
         let expected = Expected { size_bytes: self.size_bytes, ..expected };
         receive_stream(store, self.into_stream(), expected, progress).await
     }
@@ -201,7 +227,7 @@ async fn ask(
     from: u64,
     validator: Option<&HeaderValue>,
 ) -> Result<Response, DownloadError> {
-    let failed = |reason: String| DownloadError::Request { url: url.to_owned(), reason };
+    let failed = |reason: String| DownloadError::Request { url: shown_url(url), reason };
     let client = CLIENT.as_ref().map_err(|reason| failed(reason.clone()))?;
     // A compressed transfer has other bytes to go on from.
     let mut request = client.get(url).header(ACCEPT_ENCODING, "identity");

@@ -9,7 +9,11 @@ use flate2::read::MultiGzDecoder;
 use liblzma::read::XzDecoder;
 use sha2::{Digest, Sha256};
 
-use super::detect::{Facts, HEAD_BYTES, Packing, banner, detect, packing};
+use super::detect::{
+    Extent, Facts, HEAD_BYTES, Packing, banner, detect, disk_extent, kernel_extent, packing,
+    program_extent,
+};
+use super::names::FileRole;
 use super::store::hex;
 use crate::model::FileContent;
 
@@ -32,33 +36,20 @@ pub(crate) fn of_file(path: &Path) -> io::Result<Facts> {
     let mut file = File::open(path)?;
     let mut head = vec![];
     file.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
-    // What cannot be unpacked is told by its own magic number.
-    let unpacked = unpacked_head(&head);
-    let mut facts = detect(&head, unpacked.as_deref());
+    let mut facts = of_beginning(&head);
     if facts.content == FileContent::Kernel && facts.kernel_version.is_none() {
         facts.kernel_version = find_version(&mut file, &head).unwrap_or_default();
     }
     Ok(facts)
 }
 
-/// How long a bzImage is by its header (Linux `Documentation/arch/x86/boot.rst`: `setup_sects` and,
-/// of 32 bits since protocol 2.04, `syssize`), in bytes; none for any other file. A signature may
-/// follow.
-pub(crate) fn kernel_bytes(path: &Path) -> io::Result<Option<u64>> {
-    let mut head = Vec::new();
-    File::open(path)?.take(0x208).read_to_end(&mut head)?;
-    let is_bz_image = head.len() == 0x208
-        && head[0x202..0x206] == *b"HdrS"
-        && u16::from_le_bytes([head[0x206], head[0x207]]) >= 0x204;
-    if !is_bz_image {
-        return Ok(None);
-    }
-    let setup_sectors = if head[0x1f1] == 0 { 4 } else { u64::from(head[0x1f1]) };
-    let paragraphs = u32::from_le_bytes([head[0x1f4], head[0x1f5], head[0x1f6], head[0x1f7]]);
-    Ok(Some((setup_sectors + 1) * 512 + u64::from(paragraphs) * 16))
+/// What a file is that begins with these bytes.
+pub(crate) fn of_beginning(head: &[u8]) -> Facts {
+    detect(head, unpacked_head(head).as_deref())
 }
 
 /// The beginning of what a compressed beginning unpacks to.
+// What cannot be unpacked is told by its own magic number.
 fn unpacked_head(head: &[u8]) -> Option<Vec<u8>> {
     let decoder = decoder(packing(head)?, head).ok()??;
     let mut unpacked = vec![];
@@ -125,36 +116,198 @@ fn find_version(file: &mut File, head: &[u8]) -> io::Result<Option<String>> {
     }
 }
 
-/// What a disk image puts on a disk: unpacked to its end, so that a truncated one is found here.
-/// None for what is not a disk as it is.
-pub(crate) fn disk_contents(path: &Path, content: FileContent) -> io::Result<Option<DiskContents>> {
+/// A file without its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it has {size_bytes} bytes, and {what} {needed_bytes}: it was truncated")]
+struct Truncated {
+    what: &'static str,
+    size_bytes: u64,
+    needed_bytes: u64,
+}
+
+fn check_extent(extent: Option<Extent>, size_bytes: u64) -> io::Result<()> {
+    match extent {
+        Some(Extent { what, bytes }) if bytes > size_bytes => {
+            Err(io::Error::other(Truncated { what, size_bytes, needed_bytes: bytes }))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads everything that an image's file has to have, so that a truncated one is found here: a
+/// compressed one is unpacked to its end. Of a disk image, what it puts on a disk.
+pub(crate) fn check_whole(
+    path: &Path,
+    role: FileRole,
+    content: FileContent,
+) -> io::Result<Option<DiskContents>> {
+    let mut file = File::open(path)?;
+    let mut head = vec![];
+    file.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+    let size_bytes = file.metadata()?.len();
+    match role {
+        FileRole::Disk => return disk_contents(path, content),
+        FileRole::Initrd => check_initrd(path)?,
+        FileRole::Efi => check_extent(program_extent(&head), size_bytes)?,
+        FileRole::Kernel => {
+            check_extent(kernel_extent(&head), size_bytes)?;
+            // Whatever follows, such as a signature, is not unpacked.
+            if packing(&head).is_some() {
+                check_initrd(path)?;
+            }
+        }
+        FileRole::Script => {}
+    }
+    Ok(None)
+}
+
+/// Unpacks to the end; `seen` is given each piece.
+fn unpack(packing: Packing, from: impl Read, mut seen: impl FnMut(&[u8])) -> io::Result<()> {
+    let Some(mut bytes) = decoder(packing, from)? else { return Ok(()) };
+    let mut buffer = vec![0; CHUNK_BYTES];
+    loop {
+        match bytes.read(&mut buffer)? {
+            0 => return Ok(()),
+            length => seen(&buffer[..length]),
+        }
+    }
+}
+
+/// What a disk image puts on a disk; none for what is not a disk as it is.
+fn disk_contents(path: &Path, content: FileContent) -> io::Result<Option<DiskContents>> {
+    let mut file = File::open(path)?;
     let packing = match content {
         FileContent::RawDisk => None,
         FileContent::ZstdDisk => Some(Packing::Zstd),
         FileContent::XzDisk => Some(Packing::Xz),
         FileContent::GzipDisk => Some(Packing::Gzip),
+        FileContent::PackedTarball => {
+            let mut head = [0; 6];
+            file.read_exact(&mut head)?;
+            if let Some(packing) = packing(&head) {
+                unpack(packing, File::open(path)?, |_| ())?;
+            }
+            return Ok(None);
+        }
         _ => return Ok(None),
     };
-    let file = File::open(path)?;
-    let mut bytes: Box<dyn Read> = match packing {
-        None => Box::new(file),
-        Some(packing) => match decoder(packing, file)? {
-            Some(decoder) => decoder,
-            None => return Ok(None),
-        },
+    let (mut hash, mut size_bytes, mut head) = (Sha256::new(), 0, Vec::new());
+    let mut seen = |piece: &[u8]| {
+        hash.update(piece);
+        size_bytes += piece.len() as u64;
+        head.extend(piece.iter().take(HEAD_BYTES - head.len().min(HEAD_BYTES)));
     };
-    let (mut hash, mut size_bytes) = (Sha256::new(), 0);
-    let mut buffer = vec![0; CHUNK_BYTES];
-    loop {
-        match bytes.read(&mut buffer)? {
-            0 => break,
-            length => {
-                hash.update(&buffer[..length]);
-                size_bytes += length as u64;
+    match packing {
+        Some(packing) => unpack(packing, file, seen)?,
+        None => {
+            let mut buffer = vec![0; CHUNK_BYTES];
+            while let length @ 1.. = file.read(&mut buffer)? {
+                seen(&buffer[..length]);
             }
         }
     }
+    check_extent(disk_extent(&head), size_bytes)?;
     Ok(Some(DiskContents { size_bytes, sha256: hex(&hash.finalize()) }))
+}
+
+/// Reads an initrd as the kernel does (Linux `init/initramfs.c`): archives, plain or compressed, one
+/// after the other, with zeros between them. Ends at what it does not know.
+fn check_initrd(path: &Path) -> io::Result<()> {
+    let mut bytes = BufReader::with_capacity(CHUNK_BYTES, File::open(path)?);
+    let mut position = 0_u64;
+    loop {
+        let next = io::BufRead::fill_buf(&mut bytes)?;
+        let Some(first) = next.first() else { return Ok(()) };
+        if *first == 0 {
+            let zeros = next.iter().take_while(|byte| **byte == 0).count();
+            io::BufRead::consume(&mut bytes, zeros);
+            position += zeros as u64;
+            continue;
+        }
+        if next.starts_with(b"070701") || next.starts_with(b"070702") {
+            match skip_archive(&mut bytes, position)? {
+                Some(length) => position += length,
+                None => return Ok(()),
+            }
+            continue;
+        }
+        let before = position;
+        match packing(next) {
+            Some(Packing::Gzip) => {
+                io::copy(&mut flate2::bufread::GzDecoder::new(&mut bytes), &mut io::sink())?;
+            }
+            Some(Packing::Xz) => {
+                io::copy(&mut liblzma::bufread::XzDecoder::new(&mut bytes), &mut io::sink())?;
+            }
+            Some(Packing::Zstd) => {
+                let mut decoder = zstd::Decoder::with_buffer(&mut bytes)?.single_frame();
+                decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+                io::copy(&mut decoder, &mut io::sink())?;
+            }
+            Some(Packing::Other) | None => return Ok(()),
+        }
+        // Where the compressed archive ended; cpio aligns to four bytes of the file.
+        position = bytes.stream_position()?;
+        if position == before {
+            return Ok(());
+        }
+    }
+}
+
+/// Skips a cpio archive of the newc format (Linux
+/// `Documentation/driver-api/early-userspace/buffer-format.rst`): how many bytes it has; none for
+/// one that cannot be read on.
+fn skip_archive(bytes: &mut impl Read, start: u64) -> io::Result<Option<u64>> {
+    const HEADER_BYTES: usize = 110;
+    let mut length = 0_u64;
+    loop {
+        let mut header = [0; HEADER_BYTES];
+        read_whole(bytes, &mut header)?;
+        let field = |number: usize| {
+            let digits = &header[6 + number * 8..14 + number * 8];
+            u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+        };
+        let is_entry = header.starts_with(b"070701") || header.starts_with(b"070702");
+        let (Some(size), Some(name)) = (field(6), field(11)) else { return Ok(None) };
+        if !is_entry || name > 4096 {
+            return Ok(None);
+        }
+        let padded = |end: u64| (4 - (start + end) % 4) % 4;
+        length += HEADER_BYTES as u64;
+        let mut text = vec![0; name as usize];
+        read_whole(bytes, &mut text)?;
+        length += name;
+        let is_last = text.starts_with(b"TRAILER!!!");
+        let padding = padded(length);
+        let rest = padding + size;
+        skip(bytes, if is_last { 0 } else { rest })?;
+        if is_last {
+            return Ok(Some(length));
+        }
+        length += rest;
+        let padding = padded(length);
+        skip(bytes, padding)?;
+        length += padding;
+    }
+}
+
+/// The end of an archive is missing.
+#[derive(Debug, thiserror::Error)]
+#[error("its archive has no end: it was truncated")]
+struct NoEnd;
+
+fn read_whole(bytes: &mut impl Read, buffer: &mut [u8]) -> io::Result<()> {
+    bytes.read_exact(buffer).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => io::Error::other(NoEnd),
+        _ => error,
+    })
+}
+
+fn skip(bytes: &mut impl Read, length: u64) -> io::Result<()> {
+    match io::copy(&mut bytes.take(length), &mut io::sink())? {
+        skipped if skipped == length => Ok(()),
+        _ => Err(io::Error::other(NoEnd)),
+    }
 }
 
 #[cfg(test)]
@@ -233,6 +386,81 @@ mod tests {
             if content != FileContent::RawDisk {
                 file.as_file().set_len(bytes.len() as u64 - 5).unwrap();
                 assert!(disk_contents(file.path(), content).is_err(), "{content} was cut");
+            }
+        }
+    }
+
+    /// An archive of the newc format with one file.
+    fn archive(contents: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (name, data) in [("init", contents), ("TRAILER!!!", &b""[..])] {
+            let fields = [1, 0o100_755, 0, 0, 1, 0, data.len(), 0, 0, 0, 0, name.len() + 1, 0];
+            bytes.extend(b"070701");
+            bytes.extend(fields.iter().flat_map(|field| format!("{field:08x}").into_bytes()));
+            bytes.extend(name.as_bytes());
+            bytes.push(0);
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            bytes.extend(data);
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+        }
+        bytes
+    }
+
+    #[test]
+    fn an_initrd_without_its_end_is_noticed_and_a_whole_one_is_not() {
+        let inner: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
+        let plain = archive(&inner);
+        let mut xz = liblzma::write::XzEncoder::new(vec![], 1);
+        xz.write_all(&plain).unwrap();
+        let xz = xz.finish().unwrap();
+        let zstd = zstd::encode_all(plain.as_slice(), 3).unwrap();
+        let microcode = [archive(b"microcode"), vec![0; 388]].concat();
+        let forms = [
+            ("plain", plain.clone()),
+            ("gzip", gzip(&plain)),
+            ("xz", xz),
+            ("zstd", zstd),
+            ("microcode, gzip", [microcode.clone(), gzip(&plain)].concat()),
+            ("microcode, plain", [microcode, plain.clone()].concat()),
+            ("gzip, zeros, gzip", [gzip(&archive(b"1")), vec![0; 3], gzip(&plain)].concat()),
+        ];
+        for (name, bytes) in forms {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(&bytes).unwrap();
+            check_initrd(file.path()).unwrap_or_else(|error| panic!("{name}: {error}"));
+            for cut in [130, bytes.len() / 3] {
+                file.as_file().set_len((bytes.len() - cut) as u64).unwrap();
+                assert!(check_initrd(file.path()).is_err(), "{name} without {cut} bytes");
+            }
+        }
+        // What the kernel reads by programs that are not here is not looked into.
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"\x02\x21\x4c\x18 lz4").unwrap();
+        check_initrd(file.path()).unwrap();
+    }
+
+    #[test]
+    fn a_disk_image_that_ends_before_its_partitions_is_noticed() {
+        let mut disk = vec![0; 1 << 20];
+        disk[510..512].copy_from_slice(b"\x55\xaa");
+        disk[450] = 0x83;
+        disk[454..458].copy_from_slice(&1024_u32.to_le_bytes());
+        disk[458..462].copy_from_slice(&1024_u32.to_le_bytes());
+        for (name, cut) in [("whole", 0), ("cut", 512)] {
+            let bytes = &disk[..disk.len() - cut];
+            for (content, bytes) in [
+                (FileContent::RawDisk, bytes.to_vec()),
+                (FileContent::GzipDisk, gzip(bytes)),
+                (FileContent::ZstdDisk, zstd::encode_all(bytes, 3).unwrap()),
+            ] {
+                let mut file = tempfile::NamedTempFile::new().unwrap();
+                file.write_all(&bytes).unwrap();
+                let found = check_whole(file.path(), FileRole::Disk, content);
+                assert_eq!(found.is_ok(), cut == 0, "{name} {content}: {found:?}");
+                if let Err(error) = found {
+                    let expected = "it has 1048064 bytes, and its last partition ends at 1048576";
+                    assert!(error.to_string().starts_with(expected), "{error}");
+                }
             }
         }
     }

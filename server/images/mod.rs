@@ -7,6 +7,7 @@
 mod convert;
 mod detect;
 mod download;
+mod examine;
 mod facts;
 mod names;
 mod receive;
@@ -14,8 +15,12 @@ mod record;
 mod store;
 
 pub use convert::ConvertError;
-pub use download::{Download, DownloadError, is_url};
+pub use download::{Download, DownloadError, is_url, shown_url};
+pub use examine::{Depth, ExamineError, Examined, examine_file, examine_url};
 pub use names::{FileRole, RoleRefusal};
 pub use receive::{Expected, Progress, ReceiveError, receive_file, receive_stream};
-pub use record::{AddError, FileState, Provenance, discard, file_fault, record, unused, verify};
-pub use store::{Arrived, ImageStore, StoreError};
+pub use record::{
+    AddError, FileState, Provenance, UnusedFile, discard, file_fault, keep, remove_unused, unused,
+    verify,
+};
+pub use store::{Arrived, ImageStore, Received, StoreError};

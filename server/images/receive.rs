@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -11,8 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, spawn_blocking};
 
 use super::names::FileRole;
-use super::store::{Arrived, ImageStore, Incoming, StoreError, Wanted};
-use crate::inventory::StoredFiles;
+use super::store::{ImageStore, Received, StoreError, Wanted};
 
 /// What is read at once.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -30,19 +28,16 @@ pub struct Expected {
     pub size_bytes: Option<u64>,
     /// Its SHA-256 in lower-case hexadecimal, if it was given.
     pub sha256: Option<String>,
-    /// The files that are recorded.
-    pub known: Arc<StoredFiles>,
 }
 
 impl Expected {
-    fn finish(&self, incoming: Incoming) -> Result<Vec<Arrived>, StoreError> {
-        incoming.finish(&Wanted {
+    pub(super) fn wanted(&self) -> Wanted<'_> {
+        Wanted {
             name: &self.name,
             role: self.role,
             size_bytes: self.size_bytes,
             sha256: self.sha256.as_deref(),
-            known: &|sha256| self.known.with_digest(sha256).cloned(),
-        })
+        }
     }
 }
 
@@ -78,13 +73,14 @@ pub enum ReceiveError {
     Thread(#[from] JoinError),
 }
 
-/// Copies a file of this host into the store: of an ISO its kernel and its initrd.
+/// Copies a file of this host: of an ISO its kernel and its initrd. [`keep`](super::keep) adds it to
+/// the store.
 pub async fn receive_file(
     store: &ImageStore,
     path: &Path,
     expected: Expected,
     mut progress: Progress,
-) -> Result<Vec<Arrived>, ReceiveError> {
+) -> Result<Vec<Received>, ReceiveError> {
     let (store, path) = (store.clone(), path.to_owned());
     let copy = move || {
         let failed = |source| ReceiveError::Read { path: path.display().to_string(), source };
@@ -101,21 +97,21 @@ pub async fn receive_file(
             if length == 0 {
                 break;
             }
-            incoming.write(&buffer[..length])?;
+            incoming.write_wanted(&buffer[..length], &expected.wanted())?;
             progress(incoming.size_bytes());
         }
-        Ok(expected.finish(incoming)?)
+        Ok(incoming.finish(&expected.wanted())?)
     };
     spawn_blocking(copy).await?
 }
 
-/// Stores what a stream sends. The disk is waited for by a thread of its own.
+/// Receives what a stream sends. The disk is waited for by a thread of its own.
 pub async fn receive_stream(
     store: &ImageStore,
     mut stream: impl Stream<Item = io::Result<Bytes>> + Unpin,
     expected: Expected,
     mut progress: Progress,
-) -> Result<Vec<Arrived>, ReceiveError> {
+) -> Result<Vec<Received>, ReceiveError> {
     let (sender, mut receiver) = mpsc::channel::<io::Result<Bytes>>(WAITING_PIECES);
     let store = store.clone();
     let write = move || {
@@ -134,7 +130,7 @@ pub async fn receive_stream(
                     return Err(ReceiveError::Stream { name, bytes, source });
                 }
             };
-            incoming.write(&piece)?;
+            incoming.write_wanted(&piece, &expected.wanted())?;
             progress(incoming.size_bytes());
         }
         if !is_whole {
@@ -142,7 +138,7 @@ pub async fn receive_stream(
             let source = io::Error::from(io::ErrorKind::UnexpectedEof);
             return Err(ReceiveError::Stream { name, bytes, source });
         }
-        Ok(expected.finish(incoming)?)
+        Ok(incoming.finish(&expected.wanted())?)
     };
     let writing = spawn_blocking(write);
     while let Some(piece) = stream.next().await {

@@ -1,9 +1,13 @@
 //! What is recorded of the files in the store, and what that says of them later.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use tokio::task::spawn_blocking;
 
 use super::receive::ReceiveError;
-use super::store::{Arrived, ImageStore, StoreError};
+use super::store::{Arrived, ImageStore, Received, StoreError, Turn};
 use crate::inventory::{self, Inventory};
 use crate::model::{Site, StoredFile};
 
@@ -35,19 +39,40 @@ impl From<StoreError> for AddError {
     }
 }
 
-/// Records a file that has arrived.
-pub async fn record(
+/// Moves files that were received to their places in the store and records them. Nobody removes
+/// them as unused before the last copy of what this returns is dropped.
+pub async fn keep(
+    store: &ImageStore,
     inventory: &Inventory,
-    arrived: &Arrived,
+    received: Vec<Received>,
     from: &Provenance,
-) -> Result<StoredFile, inventory::Error> {
-    if let Some(known) = inventory.stored_files().with_digest(&arrived.sha256)
-        && !arrived.is_new
-    {
-        return Ok(known.clone());
+) -> Result<Vec<Arrived>, AddError> {
+    let turn = Arc::new(turn(store).await?);
+    inventory.reload_stored_files().await?;
+    let mut kept = Vec::new();
+    for file in received {
+        let known = inventory.stored_files().with_digest(file.sha256()).cloned();
+        let (own, is_known) = (turn.clone(), known.is_some());
+        let place = move || file.place(&own, known.as_ref());
+        let arrived = spawn_blocking(place).await.map_err(ReceiveError::from)??;
+        if arrived.is_new || !is_known {
+            inventory.record_stored_file(&record_of(&arrived, from)).await?;
+        }
+        kept.push(arrived);
     }
+    Ok(kept)
+}
+
+async fn turn(store: &ImageStore) -> Result<Turn, AddError> {
+    let store = store.clone();
+    let waited = spawn_blocking(move || store.turn()).await.map_err(ReceiveError::from)?;
+    Ok(waited?)
+}
+
+/// What is recorded of a file that was received.
+fn record_of(arrived: &Arrived, from: &Provenance) -> StoredFile {
     let disk = arrived.disk.as_ref();
-    let file = StoredFile {
+    StoredFile {
         path: arrived.path.clone(),
         sha256: arrived.sha256.clone(),
         size_bytes: arrived.size_bytes,
@@ -62,31 +87,79 @@ pub async fn record(
         is_damaged: false,
         disk_bytes: disk.map(|disk| disk.size_bytes),
         disk_sha256: disk.map(|disk| disk.sha256.clone()),
-    };
-    inventory.record_stored_file(&file).await?;
-    Ok(file)
+    }
 }
 
-/// Takes back a file that was just added, unless the store had it before or something uses it.
+/// Takes back files that were just added, except those that the store had before, that something
+/// uses, or that others are adding as well.
 pub async fn discard(
     store: &ImageStore,
     inventory: &Inventory,
-    arrived: &Arrived,
+    arrived: Vec<Arrived>,
 ) -> Result<(), AddError> {
-    if arrived.is_new && !used(&inventory.snapshot().site).contains(arrived.path.as_str()) {
-        store.remove(&arrived.path)?;
-        inventory.forget_stored_file(&arrived.path).await?;
-    }
+    let paths = arrived.iter().filter(|file| file.is_new).map(|file| file.path.clone()).collect();
+    drop(arrived);
+    remove_unused(store, inventory, paths).await?;
     Ok(())
+}
+
+/// Removes files of the store that nothing in the site names as it is stored now, and that nobody
+/// is adding; the paths that were removed.
+pub async fn remove_unused(
+    store: &ImageStore,
+    inventory: &Inventory,
+    paths: Vec<String>,
+) -> Result<Vec<String>, AddError> {
+    let _turn = turn(store).await?;
+    let (parts, paths): (Vec<String>, Vec<String>) =
+        paths.into_iter().partition(|path| store.is_part(path));
+    if !parts.is_empty() {
+        store.sweep()?;
+    }
+    let mut locked = Vec::new();
+    for path in paths {
+        if let Some(lock) = store.unclaimed(&path)? {
+            locked.push((path, lock));
+        }
+    }
+    // Read after the locks: whoever added one of these files has saved its image by now.
+    inventory.reload().await?;
+    let snapshot = inventory.snapshot();
+    let used = used(&snapshot.site);
+    let mut removed = parts;
+    for (path, _lock) in locked {
+        if !used.contains(path.as_str()) {
+            store.remove(&path)?;
+            inventory.forget_stored_file(&path).await?;
+            removed.push(path);
+        }
+    }
+    Ok(removed)
+}
+
+/// A file that is recorded in the database, and not below the files directory of this server.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "no file \"{path}\" in {directory}: it was deleted, or added by a server on this database whose \
+     files_dir is another directory (each server needs every file: copy store/, or share one files_dir)"
+)]
+struct MissingHere {
+    path: String,
+    directory: String,
 }
 
 /// Why a file of the store differs from its record, for
 /// [`Inventory::set_boot_files`].
 pub fn file_fault(store: &ImageStore, record: Option<&StoredFile>) -> Option<String> {
     let record = record?;
-    // A file that is not there has another fault already.
-    let fault = store.fault(record).ok()??;
-    Some(format!("file \"{}\": {fault}", record.path))
+    match store.fault(record) {
+        Ok(fault) => Some(format!("file \"{}\": {}", record.path, fault?)),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let (path, directory) = (record.path.clone(), store.directory().display().to_string());
+            Some(MissingHere { path, directory }.to_string())
+        }
+        Err(_) => None,
+    }
 }
 
 /// What became of a file of the store.
@@ -109,7 +182,7 @@ pub async fn verify(
     seen: impl FnMut(u64) + Send + 'static,
 ) -> Result<FileState, AddError> {
     let (own, path) = (store.clone(), record.path.clone());
-    let read = tokio::task::spawn_blocking(move || own.digest(&path, seen));
+    let read = spawn_blocking(move || own.digest(&path, seen));
     let Ok(digested) = read.await.map_err(ReceiveError::from)? else {
         return Ok(FileState::Unreadable);
     };
@@ -131,13 +204,31 @@ fn used(site: &Site) -> BTreeSet<&str> {
     all.map(|path| path.trim_start_matches('/')).collect()
 }
 
-/// The files of the store that nothing in the site names, recorded or not: path and size in bytes.
-pub fn unused(store: &ImageStore, inventory: &Inventory) -> Vec<(String, u64)> {
+/// A file of the store that nothing in the site names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnusedFile {
+    /// Its path below the files directory.
+    pub path: String,
+    /// Its size in bytes; zero where it is recorded and gone.
+    pub size_bytes: u64,
+    /// Whether an image that names it is being added: it is not removed.
+    pub is_being_added: bool,
+}
+
+/// The files of the store that nothing in the site names, recorded or not, and what was left of
+/// copies that were killed.
+pub fn unused(store: &ImageStore, inventory: &Inventory) -> Vec<UnusedFile> {
     let snapshot = inventory.snapshot();
     let used = used(&snapshot.site);
     let (on_disk, records) = (store.list(), inventory.stored_files());
     let is_here = |path: &str| on_disk.iter().any(|(here, _)| here == path);
     let gone = records.iter().filter(|file| !is_here(&file.path));
     let gone: Vec<_> = gone.map(|file| (file.path.clone(), 0)).collect();
-    on_disk.iter().cloned().chain(gone).filter(|(path, _)| !used.contains(path.as_str())).collect()
+    let all = on_disk.iter().cloned().chain(gone);
+    let all = all.filter(|(path, _)| !used.contains(path.as_str())).chain(store.left_over());
+    all.map(|(path, size_bytes)| {
+        let is_being_added = matches!(store.unclaimed(&path), Ok(None));
+        UnusedFile { path, size_bytes, is_being_added }
+    })
+    .collect()
 }

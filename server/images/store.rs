@@ -6,6 +6,8 @@ use std::os::unix::fs::{
     DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown,
 };
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{collections::BTreeSet, mem};
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, Flock, FlockArg, fallocate};
@@ -14,9 +16,9 @@ use nix::unistd::geteuid;
 use sha2::{Digest, Sha256};
 
 use super::convert::{self, ConvertError};
+use super::detect::{Facts, HEAD_BYTES};
 use super::facts::{self, DiskContents};
 use super::names::{FileRole, RoleRefusal, store_path};
-use crate::images::detect::Facts;
 use crate::model::{FileContent, STORE_FOLDER, StoredFile, StoredFileFault, size_text};
 
 /// What arrives, in the folder of the store.
@@ -91,7 +93,7 @@ pub enum StoreError {
         /// What it is.
         content: FileContent,
     },
-    /// It is a disk image that does not unpack, or a kernel without its end.
+    /// Its end is missing, or it does not unpack.
     #[error("{name} is damaged: {reason}")]
     Damaged {
         /// The file.
@@ -99,6 +101,9 @@ pub enum StoreError {
         /// What the decoder says, or what is missing.
         reason: String,
     },
+    /// Whoever copies it was asked to stop.
+    #[error("interrupted: nothing was added")]
+    Interrupted,
 }
 
 impl StoreError {
@@ -124,18 +129,112 @@ pub struct Arrived {
     pub is_new: bool,
     pub(crate) facts: Facts,
     pub(crate) disk: Option<DiskContents>,
+    pub(super) claim: Claim,
+}
+
+/// Keeps a file of the store from being removed as unused, by any process, until it is dropped:
+/// an image that names it may be about to be saved.
+#[derive(Clone, Debug)]
+pub(super) struct Claim {
+    _lock: Arc<Flock<File>>,
+}
+
+impl PartialEq for Claim {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Claim {}
+
+/// The right to add files to the store and to remove some: one process has it at a time.
+#[derive(Debug)]
+pub(super) struct Turn {
+    _lock: Flock<File>,
+}
+
+/// A file of the store that nobody claims, and that nobody can claim while this exists.
+#[derive(Debug)]
+pub(super) struct Unclaimed {
+    _lock: Option<Flock<File>>,
+}
+
+/// What this process receives.
+#[derive(Debug, Default)]
+struct Receiving {
+    parts: BTreeSet<PathBuf>,
+    is_interrupted: bool,
 }
 
 /// The store below a files directory. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ImageStore {
     files: PathBuf,
+    receiving: Arc<Mutex<Receiving>>,
 }
 
 impl ImageStore {
     /// The store of a files directory.
     pub fn new(files: PathBuf) -> Self {
-        Self { files: std::path::absolute(&files).unwrap_or(files) }
+        let files = std::path::absolute(&files).unwrap_or(files);
+        Self { files, receiving: Arc::default() }
+    }
+
+    /// Stops whatever is received through this store or a clone of it, and removes what has come.
+    pub fn interrupt(&self) {
+        let mut receiving = self.receiving.lock().unwrap_or_else(PoisonError::into_inner);
+        receiving.is_interrupted = true;
+        for part in mem::take(&mut receiving.parts) {
+            let _ = fs::remove_file(part);
+        }
+    }
+
+    fn check_interrupted(&self) -> Result<(), StoreError> {
+        let receiving = self.receiving.lock().unwrap_or_else(PoisonError::into_inner);
+        if receiving.is_interrupted { Err(StoreError::Interrupted) } else { Ok(()) }
+    }
+
+    /// Waits until nobody else adds or removes files.
+    pub(super) fn turn(&self) -> Result<Turn, StoreError> {
+        let folder = self.files.join(STORE_FOLDER);
+        self.create_folder(&folder)?;
+        Ok(Turn { _lock: lock_folder(&folder, FlockArg::LockExclusive)? })
+    }
+
+    /// Keeps a file of the store from being removed.
+    fn claim(&self, full: &Path) -> Result<Claim, StoreError> {
+        let file = File::open(full).map_err(failed("open", full))?;
+        let lock = Flock::lock(file, FlockArg::LockShared);
+        let lock = lock.map_err(|(_, error)| failed("lock", full)(error.into()))?;
+        Ok(Claim { _lock: Arc::new(lock) })
+    }
+
+    /// Locks a file of the store that nobody claims; none if somebody does.
+    pub(super) fn unclaimed(&self, path: &str) -> Result<Option<Unclaimed>, StoreError> {
+        let full = self.files.join(path);
+        // Over NFS an exclusive lock needs a file that is open for writing.
+        let file = match OpenOptions::new().read(true).write(true).open(&full) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Ok(Some(Unclaimed { _lock: None }));
+            }
+            Err(error) => return Err(failed("open", &full)(error)),
+        };
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Some(Unclaimed { _lock: Some(lock) })),
+            Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, error)) => Err(failed("lock", &full)(error.into())),
+        }
+    }
+
+    /// Whether a path is that of a file that did not arrive whole.
+    pub(super) fn is_part(&self, path: &str) -> bool {
+        self.files.join(path).parent() == Some(&self.incoming())
+    }
+
+    /// The files directory.
+    pub fn directory(&self) -> &Path {
+        &self.files
     }
 
     /// The files directory, or the nearest directory above that exists: the first file makes it.
@@ -176,12 +275,22 @@ impl ImageStore {
         self.check_space(size_bytes.unwrap_or_default())?;
         let folder = self.incoming();
         self.create_folder(&folder)?;
+        // What a process left that was killed takes the space of what comes.
+        if let Err(error) = self.sweep() {
+            tracing::warn!("files that did not arrive whole remain: {error}");
+        }
         // Held until the new file has its own lock, so that nobody sweeps it away in between.
         let _creating = lock_folder(&folder, FlockArg::LockShared)?;
         let path = folder.join(format!("{:032x}", rand::random::<u128>()));
         let mut create = OpenOptions::new();
         let create = create.read(true).write(true).create_new(true).mode(0o644);
+        let mut receiving = self.receiving.lock().unwrap_or_else(PoisonError::into_inner);
+        if receiving.is_interrupted {
+            return Err(StoreError::Interrupted);
+        }
         let file = create.open(&path).map_err(failed("create", &path))?;
+        receiving.parts.insert(path.clone());
+        drop(receiving);
         self.give_to_owner(&file).map_err(failed("change the owner of", &path))?;
         let locked = Flock::lock(file, FlockArg::LockExclusiveNonblock);
         let file = locked.map_err(|(_, error)| failed("lock", &path)(error.into()))?;
@@ -190,6 +299,7 @@ impl ImageStore {
             file,
             path,
             hash: Sha256::new(),
+            beginning: Vec::new(),
             size_bytes: 0,
             is_reserved: size_bytes.is_some(),
         };
@@ -206,16 +316,21 @@ impl ImageStore {
             return Ok(0);
         }
         let _sweeping = lock_folder(&folder, FlockArg::LockExclusive)?;
-        let mut swept = 0;
-        for entry in fs::read_dir(&folder).map_err(failed("read", &folder))?.flatten() {
-            let path = entry.path();
-            let Ok(file) = File::open(&path) else { continue };
-            if Flock::lock(file, FlockArg::LockExclusiveNonblock).is_ok() {
-                fs::remove_file(&path).map_err(failed("remove", &path))?;
-                swept += 1;
-            }
+        let left = left_in(&folder)?;
+        for (path, _) in &left {
+            fs::remove_file(path).map_err(failed("remove", path))?;
         }
-        Ok(swept)
+        Ok(left.len())
+    }
+
+    /// What [`sweep`](Self::sweep) would remove: path below the files directory and size in bytes.
+    pub(super) fn left_over(&self) -> Vec<(String, u64)> {
+        let folder = self.incoming();
+        let left = lock_folder(&folder, FlockArg::LockExclusive).and_then(|_| left_in(&folder));
+        let named = |(path, bytes): (PathBuf, u64)| {
+            Some((path.strip_prefix(&self.files).ok()?.to_str()?.to_owned(), bytes))
+        };
+        left.unwrap_or_default().into_iter().filter_map(named).collect()
     }
 
     /// Why a file of the store is not the one that was recorded; none for a sound one. The outer
@@ -325,8 +440,82 @@ pub(crate) struct Wanted<'a> {
     pub size_bytes: Option<u64>,
     /// In lower-case hexadecimal.
     pub sha256: Option<&'a str>,
-    /// The record of the same contents, if there is one.
-    pub known: &'a dyn Fn(&str) -> Option<StoredFile>,
+}
+
+/// A file that has come whole and can be used for what it is wanted for.
+#[derive(Debug)]
+pub struct Received {
+    incoming: Incoming,
+    name: String,
+    role: FileRole,
+    sha256: String,
+    facts: Facts,
+    disk: Option<DiskContents>,
+}
+
+impl Received {
+    /// SHA-256 in lower-case hexadecimal.
+    pub(super) fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// Moves it to its place, or to that of the record of the same contents, and claims it. The
+    /// turn shows that the record is the newest.
+    pub(super) fn place(
+        self,
+        _turn: &Turn,
+        known: Option<&StoredFile>,
+    ) -> Result<Arrived, StoreError> {
+        let Self { incoming, name, role, sha256, facts, disk } = self;
+        let store = incoming.store.clone();
+        store.check_interrupted()?;
+        let is_sound =
+            |known: &StoredFile| !known.is_damaged && matches!(store.fault(known), Ok(None));
+        let is_new = !known.is_some_and(is_sound);
+        let path = known.map_or_else(|| store_path(&sha256, &name), |known| known.path.clone());
+        let full = store.files.join(&path);
+        if is_new {
+            incoming.place(&full)?;
+        }
+        let size_bytes = incoming.size_bytes;
+        // Its lock is exclusive and follows the file to its place.
+        drop(incoming);
+        let claim = store.claim(&full)?;
+        let metadata = fs::metadata(&full).map_err(failed("read", &full))?;
+        let modified_ms = modified_ms(&metadata);
+        Ok(Arrived { role, path, sha256, size_bytes, modified_ms, is_new, facts, disk, claim })
+    }
+}
+
+/// What a file is for, if it can be used for that: what it is wanted for, else what its contents
+/// are for. None for an archive that has such files in it.
+pub(super) fn role_of(
+    wanted: Option<FileRole>,
+    name: &str,
+    facts: &Facts,
+) -> Result<Option<FileRole>, StoreError> {
+    match wanted {
+        Some(role) => {
+            role.check(name, facts)?;
+            Ok(Some(role))
+        }
+        None if facts.content == FileContent::Iso => Ok(None),
+        None => match FileRole::of_content(facts.content) {
+            Some(role) => Ok(Some(role)),
+            None => Err(StoreError::Nameless { name: name.to_owned(), content: facts.content }),
+        },
+    }
+}
+
+/// Checks that a file has its end: of a disk image, what it puts on a disk.
+pub(super) fn check_whole(
+    path: &Path,
+    name: &str,
+    role: FileRole,
+    facts: &Facts,
+) -> Result<Option<DiskContents>, StoreError> {
+    facts::check_whole(path, role, facts.content)
+        .map_err(|error| StoreError::Damaged { name: name.to_owned(), reason: error.to_string() })
 }
 
 /// A file that arrives. Dropped before it is finished, nothing of it is left.
@@ -336,6 +525,8 @@ pub(crate) struct Incoming {
     file: Flock<File>,
     path: PathBuf,
     hash: Sha256,
+    /// Its first bytes, until they have told what it is.
+    beginning: Vec<u8>,
     size_bytes: u64,
     is_reserved: bool,
 }
@@ -351,8 +542,27 @@ impl Incoming {
         }
     }
 
+    /// Adds the next bytes. A file whose beginning shows that it is not what is wanted is refused
+    /// before the rest comes.
+    pub(crate) fn write_wanted(
+        &mut self,
+        bytes: &[u8],
+        wanted: &Wanted<'_>,
+    ) -> Result<(), StoreError> {
+        let before = self.beginning.len();
+        if self.size_bytes < HEAD_BYTES as u64 {
+            self.beginning.extend(bytes.iter().take(HEAD_BYTES - before));
+            if self.beginning.len() == HEAD_BYTES {
+                let facts = facts::of_beginning(&mem::take(&mut self.beginning));
+                role_of(wanted.role, wanted.name, &facts)?;
+            }
+        }
+        self.write(bytes)
+    }
+
     /// Adds the next bytes.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.store.check_interrupted()?;
         let before = self.size_bytes / LOOK_EVERY_BYTES;
         self.size_bytes += bytes.len() as u64;
         if !self.is_reserved && self.size_bytes / LOOK_EVERY_BYTES != before {
@@ -392,70 +602,25 @@ impl Incoming {
         }
     }
 
-    /// Checks the whole file and moves it to its place: of a qcow2 image what it puts on a disk, of
-    /// an ISO its kernel and its initrd.
-    pub(crate) fn finish(mut self, wanted: &Wanted<'_>) -> Result<Vec<Arrived>, StoreError> {
+    /// Checks the whole file: of a qcow2 image what it puts on a disk, of an ISO its kernel and its
+    /// initrd.
+    pub(crate) fn finish(mut self, wanted: &Wanted<'_>) -> Result<Vec<Received>, StoreError> {
         let name = wanted.name.to_owned();
         let sha256 = self.check(wanted)?;
         let facts = facts::of_file(&self.path).map_err(failed("read", &self.path))?;
-        if facts.content == FileContent::Qcow2
-            && wanted.role.is_none_or(|role| role == FileRole::Disk)
-        {
+        let Some(role) = role_of(wanted.role, &name, &facts)? else {
+            return self.finish_iso(wanted);
+        };
+        if facts.content == FileContent::Qcow2 {
             return self.finish_qcow2(wanted);
         }
-        if facts.content == FileContent::Iso && wanted.role.is_none() {
-            return self.finish_iso(wanted);
-        }
-        let role = match wanted.role {
-            Some(role) => role,
-            None => FileRole::of_content(facts.content).ok_or_else(|| StoreError::Nameless {
-                name: name.clone(),
-                content: facts.content,
-            })?,
-        };
-        role.check(&name, &facts)?;
-        let needed_bytes = match role {
-            FileRole::Kernel => {
-                facts::kernel_bytes(&self.path).map_err(failed("read", &self.path))?
-            }
-            _ => None,
-        };
-        if let Some(needed) = needed_bytes.filter(|needed| *needed > self.size_bytes) {
-            let reason = format!(
-                "it has {} bytes, and the kernel in it {needed}: it was truncated",
-                self.size_bytes
-            );
-            return Err(StoreError::Damaged { name, reason });
-        }
-        let disk = match role {
-            FileRole::Disk => facts::disk_contents(&self.path, facts.content)
-                .map_err(|error| StoreError::Damaged { name, reason: error.to_string() })?,
-            _ => None,
-        };
-        let known = (wanted.known)(&sha256);
-        let sound = known
-            .as_ref()
-            .is_some_and(|known| !known.is_damaged && matches!(self.store.fault(known), Ok(None)));
-        let path = known.map_or_else(|| store_path(&sha256, wanted.name), |known| known.path);
-        let full = self.store.files.join(&path);
-        if !sound {
-            self.place(&full)?;
-        }
-        let metadata = fs::metadata(&full).map_err(failed("read", &full))?;
-        Ok(vec![Arrived {
-            role,
-            path,
-            sha256,
-            size_bytes: self.size_bytes,
-            modified_ms: modified_ms(&metadata),
-            is_new: !sound,
-            facts,
-            disk,
-        }])
+        let disk = check_whole(&self.path, &name, role, &facts)?;
+        self.store.check_interrupted()?;
+        Ok(vec![Received { incoming: self, name, role, sha256, facts, disk }])
     }
 
     /// Stores what a qcow2 image puts on a disk, compressed.
-    fn finish_qcow2(self, wanted: &Wanted<'_>) -> Result<Vec<Arrived>, StoreError> {
+    fn finish_qcow2(self, wanted: &Wanted<'_>) -> Result<Vec<Received>, StoreError> {
         // It keeps its lock while qemu-img writes to it, and goes with it.
         let scratch = self.store.receive(None)?;
         let mut packed = self.store.receive(None)?;
@@ -466,7 +631,7 @@ impl Incoming {
     }
 
     /// Stores the kernel and the initrd of an ISO.
-    fn finish_iso(self, wanted: &Wanted<'_>) -> Result<Vec<Arrived>, StoreError> {
+    fn finish_iso(self, wanted: &Wanted<'_>) -> Result<Vec<Received>, StoreError> {
         let mut arrived = Vec::new();
         for (role, member) in convert::find_in_iso(&self.path)? {
             let (role, name) = (Some(role), member.as_str());
@@ -493,7 +658,21 @@ impl Drop for Incoming {
     fn drop(&mut self) {
         // Gone already if it is in its place.
         let _ = fs::remove_file(&self.path);
+        let mut receiving = self.store.receiving.lock().unwrap_or_else(PoisonError::into_inner);
+        receiving.parts.remove(&self.path);
     }
+}
+
+/// The files of a folder that no process writes, with their sizes.
+fn left_in(folder: &Path) -> Result<Vec<(PathBuf, u64)>, StoreError> {
+    let entries = fs::read_dir(folder).map_err(failed("read", folder))?.flatten();
+    let left = |entry: fs::DirEntry| {
+        let path = entry.path();
+        let file = File::open(&path).ok()?;
+        let size_bytes = file.metadata().ok()?.len();
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).ok().map(|_| (path, size_bytes))
+    };
+    Ok(entries.filter_map(left).collect())
 }
 
 fn lock_folder(folder: &Path, how: FlockArg) -> Result<Flock<File>, StoreError> {

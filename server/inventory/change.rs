@@ -122,6 +122,16 @@ pub enum ChangeError {
         /// The hosts and switches that name it.
         used_by: Vec<String>,
     },
+    /// An image was removed that hosts boot or other images need.
+    #[error(
+        "image \"{image}\" is in use by {}: give them another image first", .used_by.join(", ")
+    )]
+    ImageInUse {
+        /// The image.
+        image: String,
+        /// The hosts, and the images whose live system it is.
+        used_by: Vec<String>,
+    },
     /// There is nothing of that name to change.
     #[error("{noun} \"{name}\" does not exist{hint}")]
     Missing {
@@ -213,8 +223,10 @@ impl Inventory {
     ) -> Result<Committed, ChangeError> {
         let edit = |site: &mut Site| {
             let racks: Vec<String> = site.racks.keys().cloned().collect();
+            let images: Vec<String> = site.images.keys().cloned().collect();
             edit(site)?;
-            check_removed_racks(&racks, site)
+            check_removed_racks(&racks, site)?;
+            check_removed_images(&images, site)
         };
         self.change(change, edit, false).await
     }
@@ -310,6 +322,23 @@ fn check_removed_racks(racks: &[String], after: &Site) -> Result<(), ChangeError
         let used_by: Vec<String> = names.cloned().collect();
         if !used_by.is_empty() {
             return Err(ChangeError::RackInUse { rack: rack.clone(), used_by });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses an edit that removed one of these images and left hosts that boot it.
+fn check_removed_images(images: &[String], after: &Site) -> Result<(), ChangeError> {
+    for image in images.iter().filter(|image| !after.images.contains_key(*image)) {
+        let hosts = after.hosts.iter();
+        let hosts = hosts.filter(|(_, host)| host.image.as_ref() == Some(image));
+        let others = after.images.iter();
+        let others = others.filter(|(_, other)| other.live_system.as_ref() == Some(image));
+        let hosts = hosts.map(|(name, _)| format!("host {name}"));
+        let used_by: Vec<String> =
+            hosts.chain(others.map(|(name, _)| format!("image {name}"))).collect();
+        if !used_by.is_empty() {
+            return Err(ChangeError::ImageInUse { image: image.clone(), used_by });
         }
     }
     Ok(())

@@ -70,8 +70,8 @@ pub(super) fn images(target: &Target) -> Vec<Finding> {
     let (store, records) =
         (ImageStore::new(target.config.files_path()), target.inventory.stored_files());
     let fault = |file: &str| {
-        let missing = files.fault(file).map(|fault| fault.to_string());
-        missing.or_else(|| images::file_fault(&store, records.of(file)))
+        let of_record = images::file_fault(&store, records.of(file));
+        of_record.or_else(|| files.fault(file).map(|fault| fault.to_string()))
     };
     let mut findings = Vec::new();
     for (name, image) in &snapshot.site.images {

@@ -170,6 +170,19 @@ pub(super) async fn upload(
     if query.sha256.as_ref().is_some_and(|text| !is_digest(text)) {
         return Err(refuse("sha256", "expected 64 hexadecimal digits".to_owned()));
     }
+    let summary = format!("upload {key} of image {name}");
+    let edit = |site: &mut Site, path: String, sha256: Option<String>| {
+        let image = site.images.entry(name.clone()).or_default();
+        image.set_file(role.key(), path, is_added);
+        if role == FileRole::Disk {
+            image.sha256 = sha256;
+        }
+        Ok(())
+    };
+    // Whatever the site refuses is refused before gigabytes are sent.
+    let trial = How::new(Flag(true), None);
+    let try_edit = |site: &mut Site| edit(site, "store/0/file".to_owned(), None);
+    app.inventory.change_site(trial.change(&program, &summary), try_edit).await?;
     let called = query.filename.clone().unwrap_or_else(|| key.clone());
     let store = ImageStore::new(app.config.now().files_path());
     let expected = Expected {
@@ -177,36 +190,27 @@ pub(super) async fn upload(
         role: Some(role),
         size_bytes: Some(body.size_bytes),
         sha256: query.sha256.map(|text| text.to_ascii_lowercase()),
-        known: app.inventory.stored_files(),
     };
     let pieces = body.bytes.map(|piece| piece.map_err(io::Error::other));
-    let arrived = images::receive_stream(&store, pieces, expected, Box::new(|_| ())).await?;
-    let Some(arrived) = arrived.into_iter().next() else {
-        return Err(Error::Conflict("nothing was stored".to_owned()));
-    };
+    let received = images::receive_stream(&store, pieces, expected, Box::new(|_| ())).await?;
     let from = Provenance {
         origin: format!("upload {called}"),
         who: program.who.clone(),
         at: now_ms() / 1000,
     };
-    let file = images::record(&app.inventory, &arrived, &from).await?;
-    let summary = format!("upload {key} of image {name}");
+    let arrived = images::keep(&store, &app.inventory, received, &from).await?;
+    let stored = app.inventory.stored_files();
+    let file = arrived.first().and_then(|file| stored.of(&file.path)).cloned();
+    let file = file.ok_or_else(|| Error::Conflict("nothing was stored".to_owned()))?;
     let how = How::default();
-    let edit = |site: &mut Site| {
-        let image = site.images.entry(name.clone()).or_default();
-        image.set_file(role.key(), file.path.clone(), is_added);
-        if role == FileRole::Disk {
-            image.sha256 = Some(file.sha256.clone());
-        }
-        Ok(())
-    };
+    let edit = |site: &mut Site| edit(site, file.path.clone(), Some(file.sha256.clone()));
     match app.inventory.change_site(how.change(&program, &summary), edit).await {
         Ok(committed) => {
             let change = ChangeResult::new(committed, how).await;
             Ok(Answer::new(UploadedFile { file, change }))
         }
         Err(error) => {
-            images::discard(&store, &app.inventory, &arrived).await?;
+            images::discard(&store, &app.inventory, arrived).await?;
             Err(error.into())
         }
     }
@@ -228,7 +232,7 @@ pub(super) fn kind_of(error: &ReceiveError) -> (StatusCode, &'static str, &'stat
         ReceiveError::Store(StoreError::Length { .. }) | ReceiveError::Stream { .. } => {
             (StatusCode::BAD_REQUEST, "incomplete", "The upload is incomplete")
         }
-        ReceiveError::Store(StoreError::Io { .. })
+        ReceiveError::Store(StoreError::Io { .. } | StoreError::Interrupted)
         | ReceiveError::Read { .. }
         | ReceiveError::Thread(_) => {
             (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error")

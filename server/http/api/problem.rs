@@ -196,6 +196,11 @@ impl From<ChangeError> for Error {
                 });
                 Self::Refused { faults: faults.collect(), findings }
             }
+            ChangeError::ImageInUse { ref image, .. } => {
+                let path = Some(format!("images.{image}"));
+                let fault = Fault { path, detail: error.to_string(), ..Fault::default() };
+                Self::Refused { faults: vec![fault], findings: Vec::new() }
+            }
             ChangeError::Inventory(error) => Self::Inventory(error),
             ChangeError::MassRemoval(removal) => Self::MassRemoval(removal),
             other => Self::Conflict(other.to_string()),

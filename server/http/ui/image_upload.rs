@@ -2,6 +2,7 @@
 //! are follows from their bytes; the image that they make is reviewed like any other change.
 
 use std::io;
+use std::time::Duration;
 
 use askama::Template;
 use axum::extract::State;
@@ -23,6 +24,8 @@ use crate::images::{self, Arrived, Expected, FileRole, ImageStore, Provenance};
 use crate::model::{BootMode, NounKind, Site, check_noun_name, size_text};
 use crate::site_file;
 
+/// How long files are kept for a review that is not saved.
+const REVIEW: Duration = Duration::from_secs(3600);
 /// The longest value of a field that is not a file, in bytes.
 const TEXT_BYTES: usize = 64 << 10;
 
@@ -104,11 +107,16 @@ pub(super) async fn take(
     let mut arrived = Vec::new();
     let read = read(&ui, &operator, form, &mut arrived).await;
     match read.and_then(|uploaded| complete(uploaded, &arrived)) {
-        Ok(uploaded) => Ok(Redirect::to(&format!("/add-image/review?{}", uploaded.query()))),
+        Ok(uploaded) => {
+            // Nobody prunes them while the image is reviewed.
+            tokio::spawn(async move {
+                tokio::time::sleep(REVIEW).await;
+                drop(arrived);
+            });
+            Ok(Redirect::to(&format!("/add-image/review?{}", uploaded.query())))
+        }
         Err(error) => {
-            for file in &arrived {
-                images::discard(&store(&ui), &ui.app.inventory, file).await?;
-            }
+            images::discard(&store(&ui), &ui.app.inventory, arrived).await?;
             Err(error)
         }
     }
@@ -179,24 +187,15 @@ async fn store_file(
     called: &str,
     field: Field<'_>,
 ) -> Result<Vec<Arrived>, Error> {
-    let expected = Expected {
-        name: called.to_owned(),
-        role: None,
-        size_bytes: None,
-        sha256: None,
-        known: ui.app.inventory.stored_files(),
-    };
+    let expected = Expected { name: called.to_owned(), role: None, size_bytes: None, sha256: None };
     let pieces = field.map(|piece| piece.map_err(|error| io::Error::other(error.body_text())));
-    let arrived = images::receive_stream(&store(ui), pieces, expected, Box::new(|_| ())).await?;
+    let received = images::receive_stream(&store(ui), pieces, expected, Box::new(|_| ())).await?;
     let from = Provenance {
         origin: format!("upload {called}"),
         who: operator.name.clone(),
         at: ui.now_ms() / 1000,
     };
-    for file in &arrived {
-        images::record(&ui.app.inventory, file, &from).await?;
-    }
-    Ok(arrived)
+    Ok(images::keep(&store(ui), &ui.app.inventory, received, &from).await?)
 }
 
 /// What the files make together.
