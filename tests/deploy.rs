@@ -1,6 +1,9 @@
 //! A disk image on a bare virtual server: written once, and booted from its disk ever after.
 
-use crate::lab::{PATIENCE, alone, output_of, remains};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::lab::{PATIENCE, Running, alone, output_of, remains};
 
 /// Netboots a host with an empty disk, installs it, and powers it on once more.
 fn installs(firmware: &str, layout: &str, top: &str) {
@@ -45,4 +48,122 @@ fn a_uefi_host_gets_its_disk_image_once_and_boots_from_its_disk() {
 #[ignore = "a whole guest, installed and powered on again"]
 fn a_bios_host_gets_its_disk_image_once_and_boots_from_its_disk() {
     installs("bios", "bond-vlan-bridge", "virbr0");
+}
+
+/// What a rack of one host says whose disks are odd, or are erased afterwards.
+fn scenario(name: &str) -> String {
+    let _alone = alone();
+    let arguments = ["--install", "--firmware", "uefi", "--layout", "bond-vlan-bridge"];
+    let arguments = [&arguments[..], &["--scenario", name, "--patience", PATIENCE]].concat();
+    let (process, output) = output_of(&arguments);
+    assert_eq!(remains(process), Vec::<String>::new());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A host is refused with this cause, and its disks are as this says.
+fn refused(name: &str, cause: &str, disks: &[&str]) {
+    let text = scenario(name);
+    let failed = text.lines().find(|line| line.contains(": install-failed "));
+    let failed = failed.unwrap_or_else(|| panic!("nothing failed in:\n{text}"));
+    assert!(failed.contains(cause), "{failed}");
+    assert!(!text.contains("install-completed"), "{text}");
+    for disk in disks {
+        assert!(text.contains(disk), "no \"{disk}\" in:\n{text}");
+    }
+}
+
+#[test]
+#[ignore = "a whole guest"]
+fn a_host_with_two_matching_disks_stops_with_the_cause_and_nothing_is_written() {
+    let disks = [
+        "r1-n01.disk: nothing was written, its first MiB is empty",
+        "r1-n01.disk2: nothing was written, its first MiB is empty",
+    ];
+    refused("two-disks", "2 disks match, and only one may: vda (6.0 GiB, serial LAB01)", &disks);
+}
+
+#[test]
+#[ignore = "a whole guest"]
+fn a_disk_with_foreign_data_is_refused_and_stays_as_it_is() {
+    // The superblock is in the first MiB.
+    let disks = ["r1-n01.disk: nothing was written, its first MiB is not empty"];
+    let cause = "has data: ext4 on vda (label not-ours); nothing was changed";
+    refused("foreign-data", cause, &disks);
+}
+
+#[test]
+#[ignore = "a whole guest"]
+fn a_disk_that_is_too_small_is_refused_and_nothing_is_written() {
+    let disks = ["r1-n01.disk: nothing was written, its first MiB is empty"];
+    refused("small-disk", "is too small: the image needs", &disks);
+}
+
+#[test]
+#[ignore = "a whole guest"]
+fn an_image_with_another_digest_fails_and_the_first_mebibyte_stays_empty() {
+    let disks = ["r1-n01.disk: was written to, its first MiB is empty"];
+    refused("wrong-digest", "nothing of it boots", &disks);
+}
+
+#[test]
+#[ignore = "a whole guest, installed twice"]
+fn a_host_is_installed_again_exactly_once_and_the_old_system_is_replaced() {
+    let text = scenario("reinstall");
+    for (expected, count) in [
+        ("install-completed has installed debian", 2),
+        (": script   script to ", 2),
+        ("install-step erases old data on vda", 2),
+        ("r1-n01.disk has another system", 1),
+        ("r1-n01 is up: 172.16.160.12 on virbr0, LACP with 2 ports", 1),
+    ] {
+        assert_eq!(text.matches(expected).count(), count, "{expected} in:\n{text}");
+    }
+}
+
+#[test]
+#[ignore = "a whole guest, installed and erased"]
+fn an_erased_host_reports_and_its_disk_is_blank() {
+    let text = scenario("erase");
+    for expected in [
+        "install-step erases the disk on vda (6.0 GiB, serial LAB01)",
+        "overwritten with zeros, 16 places read back",
+        "r1-n01.disk is blank",
+    ] {
+        assert!(text.contains(expected), "no \"{expected}\" in:\n{text}");
+    }
+    assert_eq!(text.matches("install-completed").count(), 2, "{text}");
+}
+
+#[test]
+#[ignore = "a whole guest, installed and powered on again"]
+fn a_server_killed_at_each_stage_of_a_deployment_installs_exactly_once() {
+    let _alone = alone();
+    let arguments = ["--install", "--firmware", "uefi", "--patience", PATIENCE];
+    let mut rack = Running::start(&arguments);
+    let mut process = rack.line_with("server: runs as process ");
+    let stages = [
+        // Before the kernel, while the image is written, and between the image and the report.
+        ": script   script to ",
+        "install-step writes the image",
+        "install-step configures the installed system",
+    ];
+    let mut all = Vec::new();
+    let mut killed = 0;
+    while let Some(line) = rack.next_line() {
+        if stages.get(killed).is_some_and(|stage| line.contains(stage)) {
+            let server: i32 = process.rsplit(' ').next().unwrap().parse().unwrap();
+            kill(Pid::from_raw(server), Signal::SIGKILL).unwrap();
+            killed += 1;
+        }
+        if line.contains("started again as process ") {
+            process.clone_from(&line);
+        }
+        all.push(line);
+    }
+    let text = all.join("\n");
+    assert!(rack.child.wait().unwrap().success(), "{text}");
+    assert_eq!(killed, stages.len(), "{text}");
+    assert_eq!(text.matches("install-completed has installed debian").count(), 1, "{text}");
+    assert_eq!(text.matches("install-step erases old data").count(), 1, "{text}");
+    assert!(text.contains("powered on again: up "), "{text}");
 }

@@ -32,20 +32,20 @@ fn lab(arguments: &[&str]) -> Command {
 }
 
 /// A lab whose lines are read as they come. Killed and cleared up after when dropped.
-struct Running {
-    child: Child,
+pub(crate) struct Running {
+    pub(crate) child: Child,
     lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
 }
 
 impl Running {
-    fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut child = lab(arguments).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, lines }
     }
 
     /// The next line that has `what` in it; the lab's own patience bounds the wait.
-    fn line_with(&mut self, what: &str) -> String {
+    pub(crate) fn line_with(&mut self, what: &str) -> String {
         let mut all = Vec::new();
         for line in self.lines.by_ref() {
             let line = line.unwrap();
@@ -55,6 +55,11 @@ impl Running {
             all.push(line);
         }
         panic!("the lab ended without \"{what}\":\n{}", all.join("\n"));
+    }
+
+    /// The next line; none once it has ended.
+    pub(crate) fn next_line(&mut self) -> Option<String> {
+        self.lines.next().map(Result::unwrap)
     }
 
     fn signal(&self, signal: Signal) {

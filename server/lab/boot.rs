@@ -1,6 +1,7 @@
 //! A boot by its events: stages reached, current stage, likely cause of a stop. Pure.
 
 use crate::lifecycle::event::DeployStep;
+use crate::lifecycle::install::InstallTask;
 use crate::lifecycle::stall::{self, BootContext, Patience};
 use crate::lifecycle::{self, Event, EventData, EventKind, HostState};
 
@@ -60,6 +61,12 @@ impl Boot {
         installed
             && asked
                 .is_some_and(|at| later[at..].iter().any(|event| event.kind() == EventKind::Report))
+    }
+
+    /// Whether it has reported since it was powered on that a task is done.
+    pub(super) fn has_done(&self, wanted: InstallTask) -> bool {
+        let is_done = |event: &Event| matches!(event.data, EventData::InstallCompleted { task, .. } if task == wanted);
+        self.events.iter().any(is_done)
     }
 
     /// Whether it came up without loading a kernel from the server.

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::fabric::{self, Fabric, PORTS};
 use super::namespace::WorkDirectory;
 use super::rack::Plan;
-use super::{sample_site, switch};
+use super::{sample_site, scenario, switch};
 use crate::live::GuestImage;
 
 const QEMU: &str = "qemu-system-x86_64";
@@ -84,9 +84,6 @@ async fn boots_on_kvm(image: &GuestImage) -> bool {
     String::from_utf8_lossy(&output.stdout).contains("Kernel panic - not syncing: VFS")
 }
 
-/// The size of a host's disk, larger than the image. It takes only what is written.
-const DISK_BYTES: u64 = 6 << 30;
-
 /// Flags of every guest: no screen. `graphics=off` makes firmware use the serial port.
 const MACHINE: &[&str] = &["-machine", "q35,graphics=off", "-display", "none", "-nodefaults"];
 
@@ -143,17 +140,23 @@ pub(super) fn start_host(
     command.args(["-smp", "1"]);
     match plan.install {
         Some(_) => {
-            let disk = work.disks().join(format!("{}.disk", sample_site::host_name(host)));
-            if !disk.exists() {
-                fs::create_dir_all(work.disks())?;
-                File::create(&disk)?.set_len(DISK_BYTES).context("cannot make the host's disk")?;
+            let disks =
+                scenario::disks(plan.scenario, work.disks(), &sample_site::host_name(host))?;
+            for (number, disk) in disks.iter().enumerate() {
+                let drive = format!(
+                    "if=none,id=disk{number},format=raw,cache=unsafe,discard=unmap,file={}",
+                    disk.display()
+                );
+                let serial = match number {
+                    0 => format!("LAB{host:02}"),
+                    _ => format!("LAB{host:02}-{number}"),
+                };
+                let boot_index = 9 + number;
+                let device = format!(
+                    "virtio-blk-pci,drive=disk{number},serial={serial},bootindex={boot_index}"
+                );
+                command.args(["-drive", &drive, "-device", &device]);
             }
-            let drive = format!(
-                "if=none,id=disk,format=raw,cache=unsafe,discard=unmap,file={}",
-                disk.display()
-            );
-            let device = format!("virtio-blk-pci,drive=disk,serial=LAB{host:02},bootindex=9");
-            command.args(["-drive", &drive, "-device", &device]);
         }
         None => {
             command.arg("-no-reboot");

@@ -14,6 +14,7 @@ mod namespace;
 mod rack;
 mod requirements;
 mod sample_site;
+mod scenario;
 mod server;
 mod switch;
 mod traffic;
@@ -31,6 +32,7 @@ use crate::live::{Display, GuestImage, disk_image};
 use guest::{Accelerator, Firmware};
 use rack::{BootResults, InstallFiles, Plan, Rack};
 use sample_site::{Delivery, Layout};
+use scenario::Scenario;
 
 /// The most hosts: what a workstation can run, and what the sample site has addresses for.
 const MOST_HOSTS: u8 = 16;
@@ -53,6 +55,9 @@ pub(crate) struct LabArguments {
     /// Install a disk image on each host, and power it on once more from its disk
     #[arg(long, env, value_parser = FalseyValueParser::new())]
     install: bool,
+    /// What is odd about the hosts' disks, or what is done to hosts that are installed
+    #[arg(long, requires = "install", value_enum)]
+    scenario: Option<Scenario>,
     /// Exit as soon as all hosts are up or have failed [default without a terminal]
     #[arg(long, env, value_parser = FalseyValueParser::new())]
     once: bool,
@@ -112,14 +117,14 @@ async fn boot(arguments: &LabArguments, display: &Display) -> anyhow::Result<(Ra
     let image = guest_image(arguments, display).await?;
     let accelerator = Accelerator::probe(&image).await;
     display.say(&format!("guests run on {accelerator}"));
-    let LabArguments { layout, delivery, .. } = *arguments;
+    let LabArguments { layout, delivery, scenario, .. } = *arguments;
     let unnamed = if arguments.install { Firmware::Uefi } else { Firmware::Bios };
     let firmware = arguments.firmware.and_then(|Chosen(firmware)| firmware).unwrap_or(unnamed);
     let install = match arguments.install {
         true => Some(install_files(&image, display).await?),
         false => None,
     };
-    let plan = Plan { firmware, layout, delivery, hosts, accelerator, install };
+    let plan = Plan { firmware, layout, delivery, hosts, accelerator, install, scenario };
     let mut rack = Rack::build(plan, &image, display).await?;
     let patience = Duration::from_secs(arguments.patience);
     let results = rack.boot(&image, display, patience).await?;

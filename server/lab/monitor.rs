@@ -10,6 +10,7 @@ use super::inside::Inside;
 use super::sample_site::host_name;
 use super::traffic;
 use crate::inventory::{Database, Error, EventFilter};
+use crate::lifecycle::install::InstallTask;
 use crate::lifecycle::state::Life;
 use crate::lifecycle::{Event, EventKind, HostState};
 use crate::live::display::{Display, Task};
@@ -85,6 +86,21 @@ impl BootMonitor {
             if self.rows.iter().all(|row| row.boot.is_over()) {
                 return self.catch_up().await;
             }
+            sleep(TICK).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until the last host has reported that it is done with a task, `patience` at most: one
+    /// that was erased switches itself off.
+    pub(crate) async fn until_done(
+        &mut self,
+        task: InstallTask,
+        patience: Duration,
+    ) -> Result<(), Error> {
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline && !self.rows.iter().all(|row| row.boot.has_done(task)) {
+            self.poll().await?;
             sleep(TICK).await;
         }
         Ok(())

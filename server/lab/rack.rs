@@ -1,5 +1,6 @@
 //! The virtual rack: its processes, and its boot from power-on to the result.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -14,9 +15,13 @@ use super::inside::Inside;
 use super::monitor::BootMonitor;
 use super::namespace::WorkDirectory;
 use super::sample_site::{self, Delivery, Layout};
+use super::scenario::{self, Mark, Scenario};
 use super::server::{ADMIN_PORT, MACHINE_PORT, Server, tail};
 use super::verdict::{HostReport, Proof, Shortfall};
-use crate::inventory::{Change, Database, Inventory, Snapshot, now_ms};
+use crate::inventory::{
+    Change, Database, InstallError, InstallRequest, Inventory, Snapshot, now_ms,
+};
+use crate::lifecycle::install::InstallTask;
 use crate::lifecycle::stall::BootContext;
 use crate::lifecycle::{EventKind, HostState};
 use crate::live::GuestImage;
@@ -53,6 +58,8 @@ pub(super) struct Plan {
     pub accelerator: Accelerator,
     /// Whether a disk image is installed, and which.
     pub install: Option<InstallFiles>,
+    /// What is odd about it.
+    pub scenario: Option<Scenario>,
 }
 
 /// How a host came up, or where it stopped and why.
@@ -162,6 +169,7 @@ impl Rack {
             self.guests.push((sample_site::host_name(host), child));
         }
         display.say(&format!("{} host(s): powered on", self.plan.hosts));
+        let marks = self.marks()?;
         let size = |path| std::fs::metadata(path).map_or(0, |file| file.len());
         let bytes = size(image.kernel()) + size(image.initrd());
         let (database, cables) = (self.database.clone(), self.cables.clone());
@@ -174,7 +182,9 @@ impl Rack {
             broken = self.keep_up(display) => return Err(broken),
         }
         let again_ms = now_ms();
-        let again = self.plan.install.is_some() && monitor.boots().all(|(_, boot)| boot.is_over());
+        let again = self.plan.install.is_some()
+            && self.plan.scenario.is_none()
+            && monitor.boots().all(|(_, boot)| boot.is_over());
         if again {
             self.power_cycle(display).await?;
             monitor.restart();
@@ -184,6 +194,13 @@ impl Rack {
             }
         }
         let mut results = BootResults { verdicts: Vec::new(), reports: Vec::new() };
+        let task = self.plan.scenario.and_then(Scenario::task);
+        if let Some(task) = task.filter(|_| monitor.boots().all(|(_, boot)| boot.is_over())) {
+            results.reports = self.repeat(task, &mut monitor, display, patience).await?;
+        }
+        if self.plan.scenario.is_some_and(Scenario::is_refused) {
+            results.reports = marks.iter().map(Mark::compare).collect::<anyhow::Result<_>>()?;
+        }
         for (index, (name, boot)) in monitor.boots().enumerate() {
             let host = index + 1;
             let (verdict, report) = self.judge(host, name, boot, patience).await?;
@@ -198,6 +215,65 @@ impl Rack {
             results.verdicts.push((name.to_owned(), verdict));
         }
         Ok(results)
+    }
+
+    /// The disks of all hosts.
+    fn disks(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let of_host = |host| {
+            let name = sample_site::host_name(host);
+            scenario::disks(self.plan.scenario, self.directory.disks(), &name)
+        };
+        let all: Vec<Vec<PathBuf>> =
+            (1..=self.plan.hosts).map(of_host).collect::<anyhow::Result<_>>()?;
+        Ok(all.concat())
+    }
+
+    fn marks(&self) -> anyhow::Result<Vec<Mark>> {
+        if self.plan.install.is_none() {
+            return Ok(Vec::new());
+        }
+        self.disks()?.iter().map(|disk| Mark::of(disk)).collect()
+    }
+
+    /// Arms the hosts for a task, powers them on again and waits until it is done: what became of
+    /// their disks.
+    async fn repeat(
+        &mut self,
+        task: InstallTask,
+        monitor: &mut BootMonitor,
+        display: &Display,
+        patience: Duration,
+    ) -> anyhow::Result<Vec<String>> {
+        let disks = self.disks()?;
+        let before: Vec<String> =
+            disks.iter().map(|disk| scenario::machine_id(disk)).collect::<anyhow::Result<_>>()?;
+        let inventory = Inventory::open(self.database.clone()).await?;
+        for host in 1..=self.plan.hosts {
+            let host = sample_site::host_name(host);
+            let author = "lab".into();
+            let request = InstallRequest { host: &host, author, task, dry_run: false };
+            inventory.arm_install_if(request, |_| Ok::<(), InstallError>(())).await?;
+        }
+        self.power_cycle(display).await?;
+        monitor.restart();
+        if task == InstallTask::Erase {
+            monitor.until_done(task, patience).await?;
+            let told = |disk: &PathBuf| {
+                let blank = if scenario::is_blank(disk)? { "blank" } else { "not blank" };
+                anyhow::Ok(format!("the disk {} is {blank}", disk.display()))
+            };
+            return disks.iter().map(told).collect();
+        }
+        tokio::select! {
+            done = monitor.until_over(patience) => done?,
+            broken = self.keep_up(display) => return Err(broken),
+        }
+        let told = |(disk, before): (&PathBuf, &String)| {
+            let now = scenario::machine_id(disk)?;
+            let system = if now == *before { "the same system" } else { "another system" };
+            anyhow::Ok(format!("the disk {} has {system}", disk.display()))
+        };
+        disks.iter().zip(&before).map(told).collect()
     }
 
     /// Restarts the server when it exits. Returns when it keeps exiting, or when a guest exits.

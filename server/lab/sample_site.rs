@@ -5,6 +5,7 @@ use std::fmt::Write;
 use clap::ValueEnum;
 
 use super::rack::{InstallFiles, Plan};
+use super::scenario::Scenario;
 use crate::live::GuestImage;
 
 /// The VLAN of the hosts' network, if the layout has one.
@@ -126,7 +127,10 @@ pub(super) fn site(plan: &Plan) -> String {
          hosts:\n",
         layout = layout.label(),
         links = layout.links(),
-        image = plan.install.as_ref().map_or_else(|| plan.delivery.image(), images),
+        image = match &plan.install {
+            Some(files) => images(files, plan.scenario),
+            None => plan.delivery.image(),
+        },
     );
     for host in 1..=hosts {
         text.push_str(&row(layout, host, if plan.install.is_some() { "debian" } else { "live" }));
@@ -138,13 +142,17 @@ pub(super) fn site(plan: &Plan) -> String {
 const CMDLINE: &str = "console=ttyS0 quiet cryptomgr.notests";
 
 /// The live system that writes the disk image, and the disk image.
-fn images(files: &InstallFiles) -> String {
+fn images(files: &InstallFiles, scenario: Option<Scenario>) -> String {
     let (kernel, initrd, deploy) = (GuestImage::KERNEL, GuestImage::INITRD, GuestImage::DEPLOY);
     let (agent, disk) = (&files.agent, &files.disk);
+    let sha256 = match scenario {
+        Some(Scenario::WrongDigest) => "5".repeat(64),
+        _ => disk.sha256.clone(),
+    };
     format!(
         "{{kernel: {kernel}, initrd: [{initrd}, {deploy}, {agent}], cmdline: \"{CMDLINE}\"}}\n\
          \x20 debian: {{disk: {}, sha256: \"{}\"}}",
-        disk.path, disk.sha256
+        disk.path, sha256
     )
 }
 
@@ -198,6 +206,7 @@ mod tests {
                         hosts: 3,
                         accelerator: Accelerator::Tcg,
                         install,
+                        scenario: None,
                     };
                     let site: Site = serde_saphyr::from_str(&site(&plan)).unwrap();
                     assert_eq!(site.hosts.len(), 3);
