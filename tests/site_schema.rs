@@ -60,10 +60,43 @@ fn every_site_fits_the_schema_and_mistakes_do_not() {
         json!({"profiles": {"p": {"bonds": {"bond0": {"mtu": true}}}}}),
         json!({"profiles": {"p": {"bridges": {"br0": {"interface": []}}}}}),
         json!({"profiles": {"p": {"for-each": {"n": {"count": []}}}}}),
+        json!({"profiles": {"p": {"domains": [null]}}}),
+        json!({"profiles": {"p": {"domains": [{"for-each": {"n": {"count": 2}}}]}}}),
+        json!({"switches": {"s": {"vlans": "ten"}}}),
+        json!({"subnets": {"a": {"cidr": "10.0.0.0/24", "boot-files": {"i386": "x"}}}}),
     ];
     for site in wrong {
         let said = validate(file.path(), &json!({"site": site}).to_string());
         assert!(!said.status.success(), "{site} fits");
+    }
+    let options = [
+        (json!({"ntp-servers": ["10.0.0.1", "10.0.0.2"], "42": "10.0.0.3"}), false),
+        (json!({"ntp-servers": "10.0.0.1", "time-offset": -3600, "150": ["10.0.0.1"]}), true),
+        (json!({"43.1": "hex:0a0b", "175.8": "hexagon", "224": "h", "66": "10.0.0.1"}), true),
+        (json!({"classless-routes": ["10.0.0.0/8 via 10.0.0.1"], "ip-forwarding": true}), true),
+        (json!({"classless-routes": ["10.0.0.0/33 via 10.0.0.1"]}), false),
+        (json!({"ntp-servers": true}), false),
+        (json!({"ntp-servers": ["10.0.0.256"]}), false),
+        (json!({"ip-forwarding": 1}), false),
+        (json!({"default-ttl": 0}), false),
+        (json!({"44.1": "x"}), false),
+        (json!({"51": 10}), false),
+        (json!({"224": "hex:0"}), false),
+        (json!({"224": 5}), false),
+        (json!({"255": "x"}), false),
+        (json!({"bo": "x"}), false),
+        (json!({"root-path": ""}), false),
+    ];
+    for (options, is_good) in options {
+        let site = json!({"subnets": {"a": {"cidr": "10.0.0.0/24", "dhcp-options": options}}});
+        let read = desk.file("options.json", &site.to_string());
+        let read = desk.run(&format!("check {}", read.display()), "");
+        assert_eq!(read.status.success(), is_good, "{options}: {read:?}");
+        // Given twice, by name and by number: no schema can say that.
+        if options.get("42").is_none() {
+            let said = validate(file.path(), &json!({"site": site}).to_string());
+            assert_eq!(said.status.success(), is_good, "{options}: {said:?}");
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! DHCP options that an operator adds by name or number, with typed values. Pure.
 
+mod schema;
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 

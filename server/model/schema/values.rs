@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::model::bgp::{Announcement, RemoteAs};
-use crate::model::dhcp_options::DhcpOptions;
 use crate::model::identity::{Octets, Uuid};
 use crate::model::{
     ByteSize, Caption, CpuList, Destination, DnsServer, ExtraValue, HostNumber, LinkMac, Mac,
@@ -36,14 +35,6 @@ values! {
     Caption: {"type": "string", "description": "One line of text, without a backslash."},
     CpuList: {"type": ["string", "integer"], "minimum": 0, "maximum": 8191, "pattern": "^(=|([0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*)?$)", "description": "Processors such as 0-55,112-167."},
     Destination: {"type": "string", "pattern": "^(=|default$|.*/[0-9]+$)", "description": "default, or a prefix such as 10.0.0.0/8."},
-    DhcpOptions: {
-        "type": "object",
-        "additionalProperties": {
-            "type": ["boolean", "integer", "string", "array"],
-            "items": {"type": ["string", "integer"]},
-        },
-        "description": "DHCP options by name or number, such as {150: 10.0.0.1, 43.1: \"hex:0a0b\"}.",
-    },
     DnsServer: {"type": "string", "description": "An address, with :PORT behind it where that is not 53, and with #NAME the name in its certificate."},
     ExtraValue: {
         "type": ["string", "integer", "boolean", "array"],
