@@ -2,7 +2,7 @@
 //! They are global, because a process runs one server.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -60,6 +60,14 @@ pub(crate) static EVENTS_SET_ASIDE: Family = Family::new(
     "kind",
     "Events that the database cannot store, by kind",
 );
+/// How long commits of leases take, which their ACKs wait for.
+pub(crate) static LEASE_COMMIT_TIME: Histogram =
+    Histogram::new("rackstrap_lease_commit_seconds", "Time of a commit of leases");
+/// How long hosts wait for the head of an HTTP response.
+pub(crate) static HTTP_TIME: Histogram = Histogram::new(
+    "rackstrap_http_answer_seconds",
+    "Time until the head of an HTTP response to a host",
+);
 /// Whether the database is writable.
 pub(crate) static DATABASE: Health = Health::new();
 
@@ -75,6 +83,72 @@ const FAMILIES: &[&Family] = &[
     &EVENTS,
     &EVENTS_SET_ASIDE,
 ];
+
+const HISTOGRAMS: &[&Histogram] = &[&LEASE_COMMIT_TIME, &HTTP_TIME];
+
+/// The upper ends of the buckets of a histogram: microseconds, and the same in seconds.
+const BUCKETS: [(u64, &str); 11] = [
+    (500, "0.0005"),
+    (1_000, "0.001"),
+    (2_500, "0.0025"),
+    (5_000, "0.005"),
+    (10_000, "0.01"),
+    (25_000, "0.025"),
+    (50_000, "0.05"),
+    (100_000, "0.1"),
+    (250_000, "0.25"),
+    (1_000_000, "1"),
+    (5_000_000, "5"),
+];
+
+/// How often something took how long.
+#[derive(Debug)]
+pub(crate) struct Histogram {
+    name: &'static str,
+    help: &'static str,
+    /// Those above the last end are in the count alone.
+    buckets: [AtomicU64; BUCKETS.len()],
+    count: AtomicU64,
+    microseconds: AtomicU64,
+}
+
+impl Histogram {
+    const fn new(name: &'static str, help: &'static str) -> Self {
+        let buckets = [const { AtomicU64::new(0) }; BUCKETS.len()];
+        Self { name, help, buckets, count: AtomicU64::new(0), microseconds: AtomicU64::new(0) }
+    }
+
+    /// Counts something that took this long.
+    pub(crate) fn observe(&self, took: Duration) {
+        let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        if let Some(bucket) = BUCKETS.iter().position(|(end, _)| microseconds <= *end) {
+            self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        }
+        self.microseconds.fetch_add(microseconds, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn write(&self, text: &mut String) {
+        let Self { name, help, buckets, count, microseconds } = self;
+        let _ = writeln!(text, "# HELP {name} {help}.\n# TYPE {name} histogram");
+        // Read first: what is counted meanwhile must not make a bucket larger than all.
+        let below: Vec<u64> = buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
+        let mut sum = 0;
+        for ((_, end), counted) in BUCKETS.iter().zip(&below) {
+            sum += counted;
+            let _ = writeln!(text, "{name}_bucket{{le=\"{end}\"}} {sum}");
+        }
+        let count = count.load(Ordering::Relaxed).max(sum);
+        let seconds = seconds(Duration::from_micros(microseconds.load(Ordering::Relaxed)));
+        let _ = writeln!(text, "{name}_bucket{{le=\"+Inf\"}} {count}");
+        let _ = writeln!(text, "{name}_sum {seconds}\n{name}_count {count}");
+    }
+}
+
+/// A duration as a decimal number of seconds.
+pub(crate) fn seconds(duration: Duration) -> String {
+    format!("{}.{:06}", duration.as_secs(), duration.subsec_micros())
+}
 
 /// Counters with one name and one label.
 #[derive(Debug)]
@@ -115,6 +189,7 @@ impl Family {
 pub(crate) fn counters() -> String {
     let mut text = String::new();
     FAMILIES.iter().for_each(|family| family.write(&mut text));
+    HISTOGRAMS.iter().for_each(|histogram| histogram.write(&mut text));
     text
 }
 
@@ -125,8 +200,23 @@ pub(crate) fn running_transfers() -> u64 {
 
 /// Appends a gauge in the Prometheus text format. Each value has its labels, as `{name="value"}`,
 /// or an empty text.
-pub(crate) fn gauge(text: &mut String, name: &str, help: &str, values: &[(String, u64)]) {
-    let _ = writeln!(text, "# HELP {name} {help}.\n# TYPE {name} gauge");
+pub(crate) fn gauge<T: Display>(text: &mut String, name: &str, help: &str, values: &[(String, T)]) {
+    write_all(text, name, help, "gauge", values);
+}
+
+/// Appends a counter that is kept elsewhere.
+pub(crate) fn counter<T: Display>(text: &mut String, name: &str, help: &str, value: T) {
+    write_all(text, name, help, "counter", &[(String::new(), value)]);
+}
+
+fn write_all<T: Display>(
+    text: &mut String,
+    name: &str,
+    help: &str,
+    kind: &str,
+    values: &[(String, T)],
+) {
+    let _ = writeln!(text, "# HELP {name} {help}.\n# TYPE {name} {kind}");
     for (labels, value) in values {
         let _ = writeln!(text, "{name}{labels} {value}");
     }
@@ -242,6 +332,29 @@ mod tests {
         assert!(text.contains("x_total{reason=\"a \\\"b\\\"\\\\\\n\"} 2\n"), "{text}");
         assert!(text.contains("x_total{reason=\"other\"} 137\n"), "{text}");
         assert_eq!(text.lines().count(), 2 + MAX_LABELS + 1);
+    }
+
+    #[test]
+    fn a_histogram_counts_what_is_below_each_end() {
+        let histogram = Histogram::new("x_seconds", "Time");
+        for microseconds in [400, 500, 501, 60_000, 9_000_000] {
+            histogram.observe(Duration::from_micros(microseconds));
+        }
+        let mut text = String::new();
+        histogram.write(&mut text);
+        for line in [
+            "# TYPE x_seconds histogram",
+            "x_seconds_bucket{le=\"0.0005\"} 2",
+            "x_seconds_bucket{le=\"0.001\"} 3",
+            "x_seconds_bucket{le=\"0.05\"} 3",
+            "x_seconds_bucket{le=\"0.1\"} 4",
+            "x_seconds_bucket{le=\"5\"} 4",
+            "x_seconds_bucket{le=\"+Inf\"} 5",
+            "x_seconds_sum 9.061401",
+            "x_seconds_count 5",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
     }
 
     #[test]

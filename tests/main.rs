@@ -4,6 +4,7 @@
 mod common;
 
 mod accounts;
+mod alerts;
 mod api;
 mod api_contract;
 mod api_images;
@@ -13,6 +14,7 @@ mod architecture;
 mod audit;
 mod backup;
 mod command_line;
+mod consumers;
 mod database_outage;
 mod database_safety;
 mod deploy;

@@ -1,5 +1,6 @@
 //! The command line, one file per command.
 
+mod ansible;
 mod apply;
 mod audit;
 mod backup;
@@ -33,6 +34,7 @@ mod tenant;
 mod token;
 mod user;
 mod watch;
+mod zone;
 
 use std::process::ExitCode;
 
@@ -78,6 +80,10 @@ enum Command {
     Doctor(doctor::Doctor),
     /// Print the network configuration of a host or a switch
     Render(render::Render),
+    /// Print hosts and groups as a dynamic inventory of Ansible
+    AnsibleInventory(ansible::AnsibleInventory),
+    /// Print the addresses of the hosts as a zone file for a DNS server
+    Zone(zone::Zone),
     /// List which network features each output format supports
     Formats,
     /// List the rules of the checks, or explain one
@@ -154,6 +160,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Check(check) => check.run(context()?).await,
         Command::Doctor(doctor) => doctor.run(context()?).await,
         Command::Render(render) => render.run(context()?).await,
+        Command::AnsibleInventory(ansible) => ansible.run(context()?).await,
+        Command::Zone(zone) => zone.run(context()?).await,
         Command::Watch(watch) => watch.run(context()?).await,
         Command::Noun(noun) => noun.run(context()?).await,
         Command::Formats => formats::run(&context()?),

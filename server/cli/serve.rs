@@ -64,11 +64,11 @@ fn reload(settings: &Settings, app: &App, logs: &Logs) -> anyhow::Result<()> {
     }
     for change in changes {
         let (key, value) = (change.key, change.value.as_deref().unwrap_or("its default"));
-        match (change.live, key) {
-            (true, _) => tracing::info!("configuration reloaded: {key} is now {value}"),
-            // Its URL may hold a password.
-            (false, "database") => tracing::warn!("database has changed: restart to apply it"),
-            (false, _) => tracing::warn!("{key} has changed to {value}: restart to apply it"),
+        match (change.live, change.is_secret) {
+            (true, false) => tracing::info!("configuration reloaded: {key} is now {value}"),
+            (true, true) => tracing::info!("configuration reloaded: {key} has changed"),
+            (false, true) => tracing::warn!("{key} has changed: restart to apply it"),
+            (false, false) => tracing::warn!("{key} has changed to {value}: restart to apply it"),
         }
     }
     Ok(())

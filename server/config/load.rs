@@ -56,6 +56,7 @@ const KEYS: &[Key] = &[
     live("event_rows", "a number of events from 10000 to 100000000"),
     live("audit_days", "a number of days from 1 to 36500"),
     key("session_hours", "a number of hours from 1 to 720"),
+    live("metrics_token", "a text of at least 16 characters, or an empty one"),
     live("admin_names", "a list of host names, such as [\"rackstrap.example.net\"]"),
 ];
 
@@ -144,13 +145,18 @@ impl Config {
     }
 }
 
+/// The keys whose values are secrets, or hold a password.
+const SECRETS: [&str; 2] = ["database", "metrics_token"];
+
 /// A key whose value differs from that of the running server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyChange {
     /// The key.
     pub key: &'static str,
-    /// The new value as TOML, unless it may hold a password; `None` for a default of no value.
+    /// The new value as TOML; `None` for a default of no value, and for what may be a secret.
     pub value: Option<String>,
+    /// Whether the value may be a secret, or hold one.
+    pub is_secret: bool,
     /// Whether a running server takes it on; else it needs a restart.
     pub live: bool,
 }
@@ -167,8 +173,9 @@ impl Config {
             if running.get(*key) == value {
                 continue;
             }
-            let shown = value.filter(|_| *key != "database").map(Value::to_string);
-            changes.push(KeyChange { key, value: shown, live: *live });
+            let is_secret = SECRETS.contains(key);
+            let shown = value.filter(|_| !is_secret).map(Value::to_string);
+            changes.push(KeyChange { key, value: shown, is_secret, live: *live });
             match (live, value) {
                 (false, _) => {}
                 (true, Some(value)) => drop(running.insert((*key).to_owned(), value.clone())),
@@ -247,6 +254,7 @@ fn is_in_range(key: &str, config: &Config) -> bool {
             .as_ref()
             .is_none_or(|id| id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit())),
         "audit_days" => (1..=36_500).contains(&config.audit_days),
+        "metrics_token" => config.metrics_token.is_empty() || config.metrics_token.len() >= 16,
         "session_hours" => (1..=720).contains(&config.session_hours),
         "admin_names" => config.admin_names.iter().all(|name| check_host_name(name).is_ok()),
         _ => true,

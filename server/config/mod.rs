@@ -95,6 +95,8 @@ pub struct Config {
     pub audit_days: u32,
     /// Hours without activity after which a login expires.
     pub session_hours: u32,
+    /// What a program must show to read `/metrics`, as a bearer token. Empty: nothing.
+    pub metrics_token: String,
     /// DNS names of the UI, besides localhost and this server's addresses. A request for any
     /// other name is refused, against DNS rebinding.
     pub admin_names: Vec<String>,
@@ -172,6 +174,7 @@ impl Default for Config {
             event_rows: 1_000_000,
             audit_days: 730,
             session_hours: 12,
+            metrics_token: String::new(),
             admin_names: Vec::new(),
         }
     }

@@ -1,12 +1,21 @@
 //! `/healthz`, `/readyz` and `/metrics`, for supervisors and monitoring, without a login.
 
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum_extra::headers::authorization::Bearer;
+use axum_extra::headers::{Authorization, HeaderMapExt};
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
+use nix::sys::time::TimeValLike;
+use nix::unistd::{SysconfVar, sysconf};
+use subtle::ConstantTimeEq;
 
 use crate::app::App;
 use crate::lifecycle::EventKind;
-use crate::metrics::{self, counters, escaped, gauge};
+use crate::metrics::{self, counter, counters, escaped, gauge};
 
 /// `GET /healthz`: 200 while the process runs.
 pub async fn alive() -> &'static str {
@@ -24,9 +33,28 @@ pub async fn ready() -> Response {
     }
 }
 
+/// How long `/metrics` waits for the database.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// `GET /metrics`: counters and gauges in the Prometheus text format. No names of hosts, because
-/// it needs no login.
-pub async fn metrics(State(app): State<App>) -> Response {
+/// it needs no login, and a token only if the configuration has one.
+pub async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
+    let wanted = app.config.now().metrics_token.clone();
+    let shown = headers.typed_get::<Authorization<Bearer>>();
+    let shown = shown.as_ref().map_or("", Authorization::token);
+    if !wanted.is_empty() && !bool::from(wanted.as_bytes().ct_eq(shown.as_bytes())) {
+        let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+        let text = "/metrics needs the metrics_token of the configuration as a bearer token\n";
+        return (StatusCode::UNAUTHORIZED, challenge, text).into_response();
+    }
+    let mut text = in_memory(&app);
+    database(&app, &mut text).await;
+    process(&mut text);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+/// What the process knows without asking anybody.
+fn in_memory(app: &App) -> String {
     // A counter that appears with its first event is an increase of nothing to Prometheus.
     EventKind::ALL.iter().for_each(|kind| metrics::EVENTS.add(kind.label(), 0));
     let mut text = counters();
@@ -34,10 +62,22 @@ pub async fn metrics(State(app): State<App>) -> Response {
     let ready = u64::from(metrics::DATABASE.failure().is_none());
     gauge(&mut text, "rackstrap_ready", "1 if the database is writable", &one(ready));
     let snapshot = app.inventory.snapshot();
-    let states = app.inventory.states.count(jiff::Timestamp::now().as_millisecond());
+    let now_ms = jiff::Timestamp::now().as_millisecond();
+    let states = app.inventory.states.count(now_ms);
     let labels = |(state, count)| (format!("{{state=\"{state}\"}}"), count);
     let hosts: Vec<_> = states.into_iter().map(labels).collect();
     gauge(&mut text, "rackstrap_hosts", "Hosts in the inventory by state", &hosts);
+    let mut boots: BTreeMap<_, u64> = BTreeMap::new();
+    for status in app.inventory.states.list(now_ms).into_values() {
+        if let Some(stage) = status.stage {
+            *boots.entry((stage.word(), status.state.label())).or_default() += 1;
+        }
+    }
+    let labels =
+        |((stage, state), count)| (format!("{{stage=\"{stage}\",state=\"{state}\"}}"), count);
+    let boots: Vec<(String, u64)> = boots.into_iter().map(labels).collect();
+    let help = "Hosts by the last stage of their latest boot and by state";
+    gauge(&mut text, "rackstrap_boots", help, &boots);
     let (mut pools, mut levels) = (Vec::new(), Vec::new());
     let now = jiff::Timestamp::now().as_second();
     let mut table = app.leases.table();
@@ -65,5 +105,43 @@ pub async fn metrics(State(app): State<App>) -> Response {
     gauge(&mut text, "rackstrap_tftp_transfers_running", "Running TFTP transfers", &running);
     let version = [(format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1)];
     gauge(&mut text, "rackstrap_build_info", "Version of the server", &version);
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+    text
+}
+
+/// What the database answers within [`PATIENCE`], and how soon.
+async fn database(app: &App, text: &mut String) {
+    let begin = Instant::now();
+    let asked = app.inventory.database.last_backup();
+    let Ok(Ok(backup_ms)) = tokio::time::timeout(PATIENCE, asked).await else { return };
+    let took = [(String::new(), metrics::seconds(begin.elapsed()))];
+    let help = "Time of a query of the database, just now";
+    gauge(text, "rackstrap_database_answer_seconds", help, &took);
+    let at = [(String::new(), backup_ms.unwrap_or(0) / 1000)];
+    let help = "When the last backup was made (Unix seconds), 0 for never";
+    gauge(text, "rackstrap_backup_timestamp_seconds", help, &at);
+}
+
+/// The metrics that every exporter has of its process.
+fn process(text: &mut String) {
+    let one = |value: u64| [(String::new(), value)];
+    if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
+        let help = "Open file descriptors";
+        gauge(text, "process_open_fds", help, &one(entries.count() as u64));
+    }
+    if let Ok((soft, _)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        gauge(text, "process_max_fds", "The most open file descriptors", &one(soft));
+    }
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    if let (Some(pages), Ok(Some(page))) = (pages, sysconf(SysconfVar::PAGE_SIZE)) {
+        let help = "Memory that is in use (resident), in bytes";
+        gauge(text, "process_resident_memory_bytes", help, &one(pages * page.unsigned_abs()));
+    }
+    if let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) {
+        let micros = |time: nix::sys::time::TimeVal| {
+            Duration::from_micros(time.num_microseconds().unsigned_abs())
+        };
+        let used = metrics::seconds(micros(usage.user_time()) + micros(usage.system_time()));
+        counter(text, "process_cpu_seconds_total", "Processor time used", used);
+    }
 }

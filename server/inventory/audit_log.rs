@@ -268,6 +268,18 @@ impl Repeats {
     }
 }
 
+impl Database {
+    /// When the last backup was made, in Unix milliseconds.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn last_backup(&self) -> sqlx::Result<Option<i64>> {
+        const SQL: &str = "SELECT MAX(at_ms) FROM audit WHERE kind = $1";
+        let kind = ActionKind::BackedUp.label();
+        with_pool!(self, pool => sqlx::query_scalar(SQL).bind(kind).fetch_one(pool).await)
+    }
+}
+
 impl Inventory {
     /// Records in the audit log what was done now. What the database does not take is stored
     /// later; what is only counted, such as a use of a token, waits for it for a moment only.

@@ -72,6 +72,19 @@ impl Stage {
         })
     }
 
+    /// The word in `/metrics`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Program => "program",
+            Self::Script => "script",
+            Self::Kernel => "kernel",
+            Self::Initrd => "initrd",
+            Self::Config => "config",
+            Self::Report => "report",
+        }
+    }
+
     /// What the stage is called on the page.
     pub fn label(self) -> &'static str {
         match self {

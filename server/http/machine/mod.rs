@@ -43,7 +43,7 @@ use crate::http::health;
 use crate::http::listen::{self, Limits};
 use crate::inventory::now_ms;
 use crate::lifecycle::EventData;
-use crate::metrics::HTTP_ANSWERS;
+use crate::metrics::{HTTP_ANSWERS, HTTP_TIME};
 use crate::model::Mac;
 use crate::network::Format;
 use config::Wrapping;
@@ -166,6 +166,7 @@ async fn log(State(app): State<App>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status().as_u16();
     HTTP_ANSWERS.count(status_label(status));
+    HTTP_TIME.observe(started.elapsed());
     let is_failure = status >= 400;
     let address = peer.map(|peer| peer.ip().to_canonical());
     let is_logged = match (is_failure, address) {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -13,7 +13,7 @@ use super::statement::{Kept, Stored, read_starts, store};
 use super::{CommitError, LeaseRow, read_lease};
 use crate::inventory::{Database, database::with_pool};
 use crate::leases::table::Table;
-use crate::metrics::DATABASE;
+use crate::metrics::{DATABASE, LEASE_COMMIT_TIME};
 use crate::model::{Lease, LeaseState};
 
 /// How many leases may wait for the database; beyond that, clients are made to ask again.
@@ -145,7 +145,9 @@ impl Writer {
     /// Writes leases in one commit, each address once.
     async fn commit(&mut self, mut writes: Vec<Write>, waiters: &mut [Waiter]) {
         self.waiting.fetch_sub(writes.len(), Ordering::Relaxed);
+        let begin = Instant::now();
         let stored = self.store(&writes).await;
+        LEASE_COMMIT_TIME.observe(begin.elapsed());
         match &stored {
             Ok(stored) => {
                 DATABASE.works();
