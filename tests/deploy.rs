@@ -18,9 +18,12 @@ fn installs(firmware: &str, layout: &str, top: &str) {
     for expected in [
         // The agent says each step.
         "install-started installs debian",
+        "install-step selects the disk: vda (6.0 GiB, serial LAB01)",
         "install-step erases old data on vda (6.0 GiB, serial LAB01)",
         "install-step writes the image on vda",
         "install-step configures the installed system on vda",
+        "install-step adds the boot entry on vda",
+        "install-step is done and restarts, to boot from its disk",
         "install-completed has installed debian",
         "installed: debian on vda (6.0 GiB, serial LAB01)",
         "1 host(s): powered off and on again",

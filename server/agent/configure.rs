@@ -1,4 +1,4 @@
-//! What makes an image a host: its size, its identity, its network, its report, its boot entry.
+//! What makes an image a host: its size, its identity, its network, its report; then its boot entry.
 
 use std::fs;
 use std::io::Read;
@@ -39,10 +39,18 @@ pub(super) fn configure(
         grow_mounted(&kind, &mut warnings);
         write_system(plan, url, mac)?;
     }
+    nix::unistd::sync();
+    Ok(warnings)
+}
+
+/// Makes the firmware boot the disk. What prevents no boot is a warning.
+pub(super) fn add_boot(disk: &Disk, host: &str) -> Result<Vec<String>, DeployError> {
+    let mut warnings = Vec::new();
+    let layout = layout(disk)?;
     if let Some(esp) = &layout.esp {
         check_esp(esp)?;
         if Path::new("/sys/firmware/efi").exists()
-            && let Err(error) = add_boot_entry(disk, esp, &plan.host)
+            && let Err(error) = add_boot_entry(disk, esp, host)
         {
             warnings.push(format!("no boot entry: {error}; the disk boots by its removable path"));
         }

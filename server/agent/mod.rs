@@ -166,28 +166,31 @@ async fn carry_out(client: &Client) -> Result<Outcome, DeployError> {
     let image = stream::Image::of(&plan.source, &head)?;
     disk::check_size(disk, image.unpacked_bytes)?;
     let mut warnings = Vec::new();
+    let name = disk.to_string();
+    let at = |step| StepReport { disk: Some(name.clone()), ..StepReport::of(step) };
+    client.step(&at(DeployStep::Select)).await;
     // From here on the disk changes, and only if the server agrees.
     if let Answer::Refused(why) = ask_to_begin(client).await? {
         return Err(client::ClientError::Refused(why).into());
     }
-    let name = disk.to_string();
-    client
-        .step(&StepReport { disk: Some(name.clone()), ..StepReport::of(DeployStep::Partition) })
-        .await;
+    client.step(&at(DeployStep::Partition)).await;
     tools::wipe(disk)?;
     let bytes = stream::write(client, &plan.source, image, disk, &tools::device(disk)).await?;
-    client
-        .step(&StepReport { disk: Some(name.clone()), ..StepReport::of(DeployStep::Configure) })
-        .await;
+    client.step(&at(DeployStep::Configure)).await;
     let (own, url, mac) = (disk.clone(), client.base().to_owned(), client.mac().to_owned());
     let of_host = plan.clone();
     let configured =
         tokio::task::spawn_blocking(move || configure::configure(&own, &of_host, &url, &mac));
     warnings.extend(configured.await.map_err(std::io::Error::other).about("configuring")??);
+    client.step(&at(DeployStep::BootEntry)).await;
+    let (own, host) = (disk.clone(), plan.host.clone());
+    let added = tokio::task::spawn_blocking(move || configure::add_boot(&own, &host));
+    warnings.extend(added.await.map_err(std::io::Error::other).about("the boot entry")??);
     // The image's UUIDs are known once it is on the disk.
     let written = tokio::task::spawn_blocking(inspect::disks).await;
     let written = written.map_err(std::io::Error::other).about("the disks")??;
     warnings.extend(disk::older_copies(&disk.name, &written).iter().map(ToString::to_string));
+    client.step(&StepReport::of(DeployStep::Restart)).await;
     let seconds = began.elapsed().as_secs();
     Ok(Outcome::Installed(Done { image: plan.image, disk: name, bytes, seconds, warnings }))
 }

@@ -84,9 +84,12 @@ impl Boot {
             let what = match &event.data {
                 EventData::InstallStep(report) => match report.step {
                     DeployStep::Erase => "erasing",
-                    DeployStep::Partition => "live system",
+                    DeployStep::Select => "live system",
+                    DeployStep::Partition => "erasing old data",
                     DeployStep::Write => "writing",
                     DeployStep::Configure => "written",
+                    DeployStep::BootEntry => "configured",
+                    DeployStep::Restart => continue,
                 },
                 EventData::InstallCompleted { .. } => {
                     installed = true;

@@ -272,12 +272,18 @@ impl EventData {
 pub enum DeployStep {
     /// A whole disk is erased.
     Erase,
-    /// The disk is selected, and old data at both of its ends is erased.
+    /// The disk is selected and fits the image. Nothing has changed yet.
+    Select,
+    /// Old data at both ends of the disk is erased.
     Partition,
     /// The image is written.
     Write,
     /// The last partition grows, and the image becomes this host's.
     Configure,
+    /// The boot loader is looked for, and the firmware gets a boot entry.
+    BootEntry,
+    /// The host restarts, to boot from its disk.
+    Restart,
 }
 
 /// What the live system says of a step.

@@ -90,12 +90,17 @@ impl Display for StepReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.step {
             DeployStep::Erase => f.write_str("erases the disk")?,
+            DeployStep::Select => f.write_str("selects the disk")?,
             DeployStep::Partition => f.write_str("erases old data")?,
             DeployStep::Write => f.write_str("writes the image")?,
             DeployStep::Configure => f.write_str("configures the installed system")?,
+            DeployStep::BootEntry => f.write_str("adds the boot entry")?,
+            DeployStep::Restart => f.write_str("is done and restarts, to boot from its disk")?,
         }
-        if let Some(disk) = &self.disk {
-            write!(f, " on {disk}")?;
+        match (&self.disk, self.step) {
+            (None, _) => {}
+            (Some(disk), DeployStep::Select) => write!(f, ": {disk}")?,
+            (Some(disk), _) => write!(f, " on {disk}")?,
         }
         if let (Some(done), Some(total)) = (self.done, self.total) {
             write!(f, ": {} of {}", size_text(done), size_text(total))?;
@@ -569,6 +574,24 @@ mod tests {
     use crate::lifecycle::reason::Reason;
 
     const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
+
+    #[test]
+    fn every_step_of_a_deployment_is_a_sentence() {
+        let cases = [
+            (DeployStep::Select, "selects the disk: vda (6.0 GiB)"),
+            (DeployStep::Partition, "erases old data on vda (6.0 GiB)"),
+            (DeployStep::Configure, "configures the installed system on vda (6.0 GiB)"),
+            (DeployStep::BootEntry, "adds the boot entry on vda (6.0 GiB)"),
+            (DeployStep::Erase, "erases the disk on vda (6.0 GiB)"),
+        ];
+        for (step, expected) in cases {
+            let disk = Some("vda (6.0 GiB)".to_owned());
+            let report = StepReport { disk, ..StepReport::of(step) };
+            assert_eq!(report.to_string(), expected);
+        }
+        let restart = StepReport::of(DeployStep::Restart);
+        assert_eq!(restart.to_string(), "is done and restarts, to boot from its disk");
+    }
 
     #[test]
     fn an_event_is_a_sentence() {
