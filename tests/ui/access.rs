@@ -33,9 +33,14 @@ async fn a_token_is_shown_once_and_can_be_removed() {
         assert_eq!(operator.post("/access/tokens", body).await.status(), 422, "{days}");
     }
     let path = "/access/tokens/importer/remove";
-    assert_eq!(operator.post(path, format!("csrf={csrf}")).await.status(), 303);
+    let answer = operator.post(path, format!("csrf={csrf}")).await;
+    assert_eq!(answer.status(), 200, "it asks first");
+    assert!(answer.text().await.unwrap().contains("Revoke token importer?"));
+    assert!(database.find_token(&token).await.unwrap().is_some());
+    assert_eq!(operator.fill_in(path, &[]).await.status(), 303);
     assert!(database.find_token(&token).await.unwrap().is_none());
-    assert_eq!(operator.post(path, format!("csrf={csrf}")).await.status(), 404);
+    assert_eq!(operator.post(path, format!("csrf={csrf}&do=save")).await.status(), 404);
+    assert_eq!(operator.get(path).await.status(), 404);
 }
 
 #[tokio::test]

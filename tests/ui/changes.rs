@@ -129,11 +129,24 @@ async fn a_revision_is_reverted_unless_it_was_overtaken() {
     let refused = operator.fill_in("/revisions/2", &[]).await;
     assert_eq!(refused.status(), 405, "the page itself takes no form");
 
-    let csrf = fields(&operator.page("/revisions/2").await)[0].1.clone();
-    let answer = operator.post("/revisions/2/revert", format!("csrf={csrf}")).await;
+    let answer = operator.get("/revisions/2/revert").await;
     assert_eq!(answer.status(), 409);
-    assert!(answer.text().await.unwrap().contains("host r1-n01"));
+    let html = answer.text().await.unwrap();
+    assert!(html.contains("host r1-n01"), "{html}");
+    assert!(!html.contains(">Revert</button>"), "nothing can be confirmed: {html}");
+    // A button of another page only asks, and what was seen is what is done.
+    let html = operator.page("/revisions/3/revert").await;
+    assert!(html.contains("Changes to save") && html.contains("9"), "{html}");
+    let csrf = fields(&html)[0].1.clone();
     let answer = operator.post("/revisions/3/revert", format!("csrf={csrf}")).await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(server.app.inventory.snapshot().revision, 3);
+    let stale = format!("csrf={csrf}&do=save&base=2");
+    let answer = operator.post("/revisions/3/revert", stale).await;
+    assert_eq!(answer.status(), 409);
+    assert!(answer.text().await.unwrap().contains("ada changed the inventory meanwhile"));
+    assert_eq!(server.app.inventory.snapshot().revision, 3);
+    let answer = operator.fill_in("/revisions/3/revert", &[]).await;
     assert_eq!(answer.headers()[LOCATION], "/revisions/4");
     assert_eq!(server.app.inventory.snapshot().site.hosts["r1-n01"].unit, Some(9));
     assert!(operator.page("/revisions/4").await.contains("Reverted revision 3 in revision 4."));

@@ -38,7 +38,12 @@ async fn a_finding_is_shown_with_its_fix_and_a_button_makes_it() {
     }
     // The silenced one comes last and has a button as well: the form before it is the one.
     let first = &html[..html.find("Silenced by allow").unwrap()];
-    let form = encode(&fields(first));
+    let asked = operator.post("/checks/fix", encode(&fields(first))).await;
+    assert_eq!(asked.status(), 200, "the button only asks");
+    assert_eq!(server.app.inventory.snapshot().revision, 1);
+    let html = asked.text().await.unwrap();
+    assert!(html.contains("Changes to save") && html.contains("200ms"), "{html}");
+    let form = encode(&fields(&html));
     let answer = operator.post("/checks/fix", form.clone()).await;
     assert_eq!(answer.status(), 303, "{}", answer.text().await.unwrap());
     assert_eq!(up_delay(&server.app.inventory.snapshot().site), Some(Millis(200)));

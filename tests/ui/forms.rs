@@ -123,6 +123,15 @@ async fn a_host_is_removed_only_by_its_typed_name() {
     let operator = server.operator().await;
     let answer = operator.fill_in("/hosts/r1-n02/remove", &[("name", "r1-n01")]).await;
     assert_eq!(answer.status(), 422);
+    // The page says what goes, before anything is typed.
+    let html = operator.page("/hosts/r1-n02/remove").await;
+    assert!(html.contains("Changes to save") && html.contains("r1-n02"), "{html}");
+    let csrf = fields(&html)[0].1.clone();
+    let unseen = format!("csrf={csrf}&do=save&base=99&name=r1-n02");
+    assert_eq!(operator.post("/hosts/r1-n02/remove", unseen).await.status(), 409);
+    let unasked = format!("csrf={csrf}&name=r1-n02");
+    assert_eq!(operator.post("/hosts/r1-n02/remove", unasked).await.status(), 200);
+    assert_eq!(server.app.inventory.snapshot().site.hosts.len(), 2);
     let answer = operator.fill_in("/hosts/r1-n02/remove", &[("name", "r1-n02")]).await;
     assert_eq!(
         (answer.status().as_u16(), answer.headers()[LOCATION].to_str().unwrap()),

@@ -143,6 +143,7 @@ async fn look_around(browser: &Browser, server: &Server) {
         ("/discovered", "discovered"),
         ("/events", "events"),
         ("/revisions/2", "revision"),
+        ("/revisions/2/revert", "revert"),
         ("/add-host", "add"),
         ("/hosts/nobody", "missing"),
     ] {
@@ -188,6 +189,16 @@ async fn review(browser: &Browser, server: &Server) {
     browser.screenshot("review").await;
     browser.click(".head .first").await;
     browser.wait_for_text(".notice", "Saved as revision 3.").await;
+    // Taken back: one click only asks.
+    browser.click("a[href='/revisions/3/revert']").await;
+    browser.wait_for_text("h1", "Revert revision 3?").await;
+    browser.wait_for_text("#review", "Changes to save").await;
+    browser.wait_for_text(".diff", "+ Id=500").await;
+    assert_eq!(server.app.inventory.snapshot().revision, 3);
+    audit(browser, "the question").await;
+    browser.screenshot("revert-asked").await;
+    browser.click("main form .danger").await;
+    browser.wait_for_text(".notice", "Reverted revision 3 in revision 4.").await;
 }
 
 async fn audit(browser: &Browser, page: &str) {

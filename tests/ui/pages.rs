@@ -170,4 +170,16 @@ async fn a_subnet_whose_pool_runs_low_says_so() {
         assert!(html.contains(fact) && html.contains(notice), "{html}");
         assert_eq!(html.contains("The DHCP ranges are"), !notice.is_empty(), "{html}");
     }
+    // To release one is asked first, with who has it; another holder is asked about anew.
+    let html = operator.page("/leases/10.77.0.100/remove").await;
+    assert!(html.contains("52:54:00:bb:00:00 has 10.77.0.100 in lan: bound"), "{html}");
+    let csrf = super::server::fields(&html)[0].1.clone();
+    let path = "/leases/10.77.0.100/remove";
+    for body in ["", "&do=save", "&do=save&client=mac:52:54:00:bb:00:09"] {
+        let answer = operator.post(path, format!("csrf={csrf}{body}")).await;
+        assert_eq!(answer.status(), 200, "{body}");
+        assert_eq!(server.app.leases.list().len(), 5, "{body}");
+    }
+    assert_eq!(operator.fill_in(path, &[]).await.status(), 303);
+    assert_eq!(server.app.leases.list().len(), 4);
 }

@@ -7,7 +7,7 @@ use reqwest::header::{HOST, LOCATION};
 
 use super::server::{PASSWORD, Server, set_cookies};
 
-const PAGES: [&str; 27] = [
+const PAGES: [&str; 30] = [
     "/hosts/r1-n01/install",
     "/hosts",
     "/hosts?text=r1&state=up&sort=event&page=9",
@@ -32,11 +32,14 @@ const PAGES: [&str; 27] = [
     "/events",
     "/revisions",
     "/revisions/1",
+    "/revisions/1/revert",
+    "/leases/10.77.0.9/remove",
+    "/access/tokens/x/remove",
     "/live",
     "/live/hosts/r1-n01",
     "/live/racks/r1",
 ];
-const FORMS: [&str; 11] = [
+const FORMS: [&str; 13] = [
     "/hosts/r1-n01/install",
     "/logout",
     "/add-host",
@@ -47,6 +50,8 @@ const FORMS: [&str; 11] = [
     "/edit-hosts",
     "/access/tokens",
     "/access/tokens/x/remove",
+    "/leases/10.77.0.9/remove",
+    "/checks/fix",
     "/access/password",
 ];
 

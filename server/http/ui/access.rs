@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::clock::Moment;
+use super::confirm::{Confirmation, Crumb, is_confirmed};
 use super::error::Error;
 use super::form::CheckedForm;
 use super::login::{Guess, PasswordCheck, check_password};
@@ -75,19 +76,53 @@ pub(crate) async fn add_token(State(ui): State<Ui>, sent: CheckedForm) -> Result
     page(&ui, &sent.operator, said).await
 }
 
+/// `GET /access/tokens/{name}/remove`: what would stop working.
+pub(crate) async fn ask_remove_token(
+    State(ui): State<Ui>,
+    operator: Operator,
+    Path(name): Path<String>,
+) -> Result<Response, Error> {
+    ask_remove(&ui, &operator, name).await
+}
+
+async fn ask_remove(ui: &Ui, operator: &Operator, name: String) -> Result<Response, Error> {
+    let tokens = ui.app.inventory.database.list_tokens().await?;
+    let Some(token) = tokens.into_iter().find(|token| token.name == name) else {
+        return Err(Error::NotFound { what: "token", name });
+    };
+    let may = if token.may_change { "reads and changes" } else { "reads" };
+    Confirmation {
+        section: "access",
+        crumbs: vec![Crumb::new("/access", "Access")],
+        question: format!("Revoke token {name}?"),
+        explanation: format!(
+            "Whatever {may} the inventory with this token is refused from now on. A revoked token \
+             cannot be restored; a new one has another value."
+        ),
+        action: "Revoke",
+        cancel: "/access".to_owned(),
+        ..Confirmation::default()
+    }
+    .page(operator)
+    .await
+}
+
 /// `POST /access/tokens/{name}/remove`
 pub(crate) async fn remove_token(
     State(ui): State<Ui>,
     Path(name): Path<String>,
     sent: CheckedForm,
-) -> Result<Redirect, Error> {
+) -> Result<Response, Error> {
+    if !is_confirmed(&sent) {
+        return ask_remove(&ui, &sent.operator, name).await;
+    }
     if !ui.app.inventory.database.remove_token(&name).await? {
         return Err(Error::NotFound { what: "token", name });
     }
     let action = Action::TokenRemoved { token: name.clone() };
     ui.app.inventory.audit(sent.operator.author(), action).await;
     sent.operator.notify(format!("Revoked token {name}.")).await?;
-    Ok(Redirect::to("/access"))
+    Ok(Redirect::to("/access").into_response())
 }
 
 /// `POST /access/password`

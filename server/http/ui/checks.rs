@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::State;
-use axum::response::{IntoResponse, Redirect};
+use axum::response::{IntoResponse, Redirect, Response};
 
+use super::confirm::{Confirmation, Crumb, is_confirmed, reviewed_revision};
 use super::error::Error;
 use super::form::CheckedForm;
 use super::page::{Frame, Page};
+use super::proposal::{Proposal, ProposalResult, propose};
 use super::session::Operator;
 use super::state::Ui;
-use crate::inventory::{Change, ChangeError, Snapshot};
+use crate::inventory::Snapshot;
+use crate::model::Site;
 use crate::network::{Finding, Severity, check_site_within};
 use crate::site_file::set_values;
 
@@ -30,7 +33,6 @@ struct Group {
 #[template(path = "checks.html")]
 struct ChecksPage {
     frame: Frame,
-    revision: i64,
     groups: Vec<Group>,
 }
 
@@ -40,7 +42,6 @@ pub(crate) async fn list(
     operator: Operator,
 ) -> Result<impl IntoResponse, Error> {
     let snapshot = ui.app.inventory.snapshot();
-    let revision = snapshot.revision;
     let findings = check(&ui, snapshot).await?;
     let group = |severity, title, class| {
         let own: Vec<&Finding> = findings.iter().filter(|one| one.severity == severity).collect();
@@ -53,7 +54,7 @@ pub(crate) async fn list(
         group(Severity::Silenced, "Silenced by allow", "card"),
     ];
     let groups = groups.into_iter().filter(|group| !group.shown.is_empty()).collect();
-    Ok(Page(ChecksPage { frame: operator.frame("checks").await?, revision, groups }))
+    Ok(Page(ChecksPage { frame: operator.frame("checks").await?, groups }))
 }
 
 /// All findings, computed on a blocking thread so that packets do not wait.
@@ -63,40 +64,61 @@ async fn check(ui: &Ui, snapshot: Arc<Snapshot>) -> Result<Vec<Finding>, Error> 
     work.await.map_err(|error| Error::Internal(error.to_string()))
 }
 
-/// `POST /checks/fix`: applies the fix that was shown, if it is still the same.
-pub(crate) async fn fix(State(ui): State<Ui>, sent: CheckedForm) -> Result<Redirect, Error> {
+/// `POST /checks/fix`: shows what the fix of a finding would change, or applies what was shown, if it
+/// is still the same.
+pub(crate) async fn fix(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, Error> {
     let (rule, path, fix) =
         (sent.fields.text("rule"), sent.fields.text("path"), sent.fields.text("fix"));
-    let base = sent.fields.text("revision").parse().ok();
     let findings = check(&ui, ui.app.inventory.snapshot()).await?;
     let is_meant = |found: &&Finding| found.rule == rule && found.path() == path;
-    let meant = findings.iter().filter(is_meant).filter_map(|found| found.fix.as_ref());
-    let Some(meant) = meant.into_iter().find(|own| own.to_string() == fix) else {
+    let Some(found) = findings
+        .iter()
+        .filter(is_meant)
+        .find(|found| found.fix.as_ref().is_some_and(|own| own.to_string() == fix))
+    else {
         return Err(Error::Conflict(
             "this finding is already fixed or has changed; reload the page".into(),
         ));
     };
-    let edits = meant.edits.iter().map(|edit| (edit.at.path(), edit.value.clone()));
-    let edits: Vec<(String, String)> = edits.collect();
+    let edits = found.fix.iter().flat_map(|meant| &meant.edits);
+    let edits: Vec<_> = edits.map(|edit| (edit.at.path(), edit.value.clone())).collect();
     let summary = format!("fixed {rule}: {fix}");
-    let change = Change {
-        who: &sent.operator.name,
-        origin: sent.operator.origin,
-        summary: &summary,
-        base,
-        ..Change::default()
+    let propose = async |base: i64, save: bool| {
+        let author = sent.operator.author();
+        let edit = |site: &mut Site| {
+            *site = set_values(Some(&*site), &edits)?;
+            Ok(())
+        };
+        propose(&ui, Proposal { author, summary: &summary, base, save }, edit).await
     };
-    let outcome = ui.app.inventory.change_site(change, |site| {
-        *site = set_values(Some(&*site), &edits)?;
-        Ok(())
-    });
-    match outcome.await {
-        Ok(done) => {
-            let said = format!("Fixed in revision {}: {fix}.", done.revision);
-            sent.operator.notify(said).await?;
-            Ok(Redirect::to("/checks"))
+    let mut form_errors = Vec::new();
+    if let Some(base) = reviewed_revision(&sent).filter(|_| is_confirmed(&sent)) {
+        match propose(base, true).await? {
+            ProposalResult::Saved(revision) => {
+                sent.operator.notify(format!("Fixed in revision {revision}: {fix}.")).await?;
+                return Ok(Redirect::to("/checks").into_response());
+            }
+            ProposalResult::Refused(refusals) => form_errors = refusals,
+            ProposalResult::Reviewed(_) => {}
         }
-        Err(ChangeError::Inventory(error)) => Err(error.into()),
-        Err(error) => Err(Error::Conflict(error.to_string())),
     }
+    let base = ui.app.inventory.snapshot().revision;
+    let mut question = Confirmation {
+        section: "checks",
+        crumbs: vec![Crumb::new("/checks", "Checks")],
+        question: format!("Fix {rule}?"),
+        explanation: format!("{} The fix: {fix}. It can be reverted later.", found.text),
+        action: "Fix",
+        cancel: "/checks".to_owned(),
+        hidden: vec![
+            ("base", base.to_string()),
+            ("rule", rule.to_owned()),
+            ("path", path.to_owned()),
+            ("fix", fix.to_owned()),
+        ],
+        form_errors,
+        ..Confirmation::default()
+    };
+    question.add(propose(base, false).await?);
+    question.page(&sent.operator).await
 }

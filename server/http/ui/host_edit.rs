@@ -6,14 +6,16 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
+use super::confirm::{Confirmation, Crumb, TypedName, is_confirmed, reviewed_revision};
 use super::error::Error;
 use super::form::CheckedForm;
 use super::host_form::{FormErrors, HostForm, digest};
 use super::page::{Frame, Page};
 use super::parameter_choice::{ParameterChoice, parameter_choices};
-use super::proposal::{Review, review};
+use super::proposal::{Proposal, ProposalResult, Review, propose, review};
 use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
@@ -322,24 +324,16 @@ async fn page_with(
     Ok((status, Page(EditPage { frame, form, form_errors, choices, review })).into_response())
 }
 
-#[derive(Template)]
-#[template(path = "host_remove.html")]
-struct RemovePage {
-    frame: Frame,
-    name: String,
-    wrong: Option<String>,
-}
-
 /// `GET /hosts/{name}/remove`
 pub(super) async fn ask_remove(
     State(ui): State<Ui>,
     operator: Operator,
     Path(name): Path<String>,
-) -> Result<impl IntoResponse, Error> {
+) -> Result<Response, Error> {
     if !ui.app.inventory.snapshot().site.hosts.contains_key(&name) {
         return Err(Error::NotFound { what: "host", name });
     }
-    Ok(Page(RemovePage { frame: operator.frame("hosts").await?, name, wrong: None }))
+    question(&ui, &operator, TypedName { name, wrong: None }, Vec::new()).await
 }
 
 /// `POST /hosts/{name}/remove`
@@ -348,33 +342,77 @@ pub(super) async fn remove(
     Path(name): Path<String>,
     sent: CheckedForm,
 ) -> Result<Response, Error> {
-    let typed = sent.fields.text("name");
-    if typed != name {
-        let wrong = Some(format!("the name does not match: type {name} to confirm"));
-        let frame = sent.operator.frame("hosts").await?;
-        let page = Page(RemovePage { frame, name, wrong });
-        return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
+    if !ui.app.inventory.snapshot().site.hosts.contains_key(&name) {
+        return Err(Error::NotFound { what: "host", name });
     }
-    let summary = format!("removed host {name}");
-    let change = Change {
-        who: &sent.operator.name,
-        origin: sent.operator.origin,
-        summary: &summary,
-        ..Change::default()
+    let base = reviewed_revision(&sent).filter(|_| is_confirmed(&sent));
+    let typed = sent.fields.text("name");
+    let wrong = (typed != name).then(|| format!("the name does not match: type {name} to confirm"));
+    let (Some(base), None) = (base, &wrong) else {
+        let wrong = wrong.filter(|_| is_confirmed(&sent));
+        return question(&ui, &sent.operator, TypedName { name, wrong }, Vec::new()).await;
     };
-    let outcome = ui.app.inventory.change_site(change, |site| {
-        site.hosts.remove(&name);
-        Ok(())
-    });
-    match outcome.await {
-        Ok(done) => {
-            let said = format!("Removed {name} in revision {}.", done.revision);
-            sent.operator.notify(said).await?;
+    match removal(&ui, &sent.operator, &name, Removing { base, save: true }).await? {
+        ProposalResult::Saved(revision) => {
+            sent.operator.notify(format!("Removed {name} in revision {revision}.")).await?;
             Ok(Redirect::to("/hosts").into_response())
         }
-        Err(ChangeError::Inventory(error)) => Err(error.into()),
-        Err(error) => Err(Error::Conflict(error.to_string())),
+        ProposalResult::Refused(form_errors) => {
+            let typed = TypedName { name, wrong: None };
+            question(&ui, &sent.operator, typed, form_errors).await
+        }
+        ProposalResult::Reviewed(_) => Err(Error::Internal("a removal was only reviewed".into())),
     }
+}
+
+/// Which revision was seen, and whether the removal is saved.
+struct Removing {
+    base: i64,
+    save: bool,
+}
+
+async fn removal(
+    ui: &Ui,
+    operator: &Operator,
+    name: &str,
+    Removing { base, save }: Removing,
+) -> Result<ProposalResult, Error> {
+    let summary = format!("removed host {name}");
+    let proposal = Proposal { author: operator.author(), summary: &summary, base, save };
+    let edit = |site: &mut Site| {
+        site.hosts.remove(name);
+        Ok(())
+    };
+    propose(ui, proposal, edit).await
+}
+
+/// Shows what a removal would change, and why the one before was refused.
+async fn question(
+    ui: &Ui,
+    operator: &Operator,
+    typed: TypedName,
+    form_errors: Vec<String>,
+) -> Result<Response, Error> {
+    let base = ui.app.inventory.snapshot().revision;
+    let name = typed.name.clone();
+    let page = format!("/hosts/{}", utf8_percent_encode(&name, NON_ALPHANUMERIC));
+    let mut question = Confirmation {
+        section: "hosts",
+        crumbs: vec![Crumb::new("/hosts", "Hosts"), Crumb::new(page.clone(), name.as_str())],
+        question: format!("Remove {name}?"),
+        explanation: "This removes the host with its NICs, addresses and reservations from the \
+                      inventory; it gets no more files. Its disk is not touched and its events \
+                      stay. You can revert the revision later."
+            .to_owned(),
+        action: "Remove host",
+        cancel: page,
+        hidden: vec![("base", base.to_string())],
+        typed: Some(typed),
+        form_errors,
+        ..Confirmation::default()
+    };
+    question.add(removal(ui, operator, &name, Removing { base, save: false }).await?);
+    question.page(operator).await
 }
 
 #[cfg(test)]

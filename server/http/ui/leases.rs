@@ -4,11 +4,12 @@ use std::net::Ipv4Addr;
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Redirect};
+use axum::response::{IntoResponse, Redirect, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::clock::{Moment, span};
+use super::confirm::{Confirmation, Crumb, is_confirmed};
 use super::error::Error;
 use super::form::CheckedForm;
 use super::page::{Frame, Page, Slice};
@@ -66,20 +67,65 @@ pub(crate) async fn list(
     Ok(Page(LeasesPage { frame, wanted, query, rows, slice }))
 }
 
+fn find(ui: &Ui, address: String) -> Result<Lease, Error> {
+    let found = address.parse().ok().and_then(|address| ui.app.leases.find(address));
+    found.ok_or(Error::NotFound { what: "lease", name: address })
+}
+
+/// `GET /leases/{address}/remove`: who would lose what.
+pub(crate) async fn ask_remove(
+    State(ui): State<Ui>,
+    operator: Operator,
+    Path(address): Path<String>,
+) -> Result<Response, Error> {
+    let lease = find(&ui, address)?;
+    ask(&ui, &operator, &lease).await
+}
+
+async fn ask(ui: &Ui, operator: &Operator, lease: &Lease) -> Result<Response, Error> {
+    let Row { address, host, mac, subnet, state, rest, .. } = row(ui, lease);
+    let holder = host.map_or_else(|| mac.to_string(), |host| format!("{host} ({mac})"));
+    let explanation = match lease.state {
+        LeaseState::Declined => format!(
+            "A client found somebody else on {address}. Released, it is given to clients of {subnet} \
+             again, although that other device may still use it. It would be free by itself {rest}."
+        ),
+        LeaseState::Bound | LeaseState::Released => format!(
+            "{holder} has {address} in {subnet}: {state}, ends {rest}. Released, it may be given to \
+             another client, while {holder} uses it until it renews. This cannot be taken back."
+        ),
+    };
+    Confirmation {
+        section: "leases",
+        crumbs: vec![Crumb::new("/leases", "Leases")],
+        question: format!("Release {address}?"),
+        explanation,
+        action: "Release",
+        cancel: "/leases".to_owned(),
+        hidden: vec![("client", lease.client.to_string())],
+        ..Confirmation::default()
+    }
+    .page(operator)
+    .await
+}
+
 /// `POST /leases/{address}/remove`: takes a lease back, or ends a quarantine.
 pub(crate) async fn remove(
     State(ui): State<Ui>,
     Path(address): Path<String>,
     sent: CheckedForm,
-) -> Result<Redirect, Error> {
-    let found = address.parse().ok().and_then(|address| ui.app.leases.find(address));
-    let Some(lease) = found else { return Err(Error::NotFound { what: "lease", name: address }) };
+) -> Result<Response, Error> {
+    let lease = find(&ui, address)?;
+    // Another client may have got it since the question.
+    if !is_confirmed(&sent) || sent.fields.text("client") != lease.client.to_string() {
+        return ask(&ui, &sent.operator, &lease).await;
+    }
     ui.app.leases.remove(lease.address).await.map_err(inventory::Error::from)?;
     let (address, client) = (lease.address, lease.client.to_string());
     let action = Action::LeaseRemoved { address, client };
     ui.app.inventory.audit(sent.operator.author(), action).await;
     sent.operator.notify(format!("Released {address}.")).await?;
-    Ok(Redirect::to("/leases"))
+    Ok(Redirect::to("/leases").into_response())
 }
 
 /// Everything by which somebody may look for a lease.

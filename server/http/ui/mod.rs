@@ -11,6 +11,7 @@ mod bulk;
 mod change;
 mod checks;
 mod clock;
+mod confirm;
 mod definitions;
 mod discovered;
 mod drawing;
@@ -93,20 +94,23 @@ fn routes(ui: Ui) -> Router {
         .route("/keys", get(keys::show))
         .route("/keys/schema.json", get(keys::schema))
         .route("/leases", get(leases::list))
-        .route("/leases/{address}/remove", post(leases::remove))
+        .route("/leases/{address}/remove", get(leases::ask_remove).post(leases::remove))
         .route("/discovered", get(discovered::list))
         .route("/discovered/adopt", get(discovered::adopt))
         .route("/events", get(events::list))
         .route("/audit", get(audit::list))
         .route("/revisions", get(revisions::list))
         .route("/revisions/{id}", get(revisions::show))
-        .route("/revisions/{id}/revert", post(revisions::take_back))
+        .route("/revisions/{id}/revert", get(revisions::ask_revert).post(revisions::take_back))
         .route("/checks", get(checks::list))
         .route("/checks/fix", post(checks::fix))
         .route("/change", get(change::form).post(change::take))
         .route("/access", get(access::show))
         .route("/access/tokens", post(access::add_token))
-        .route("/access/tokens/{name}/remove", post(access::remove_token))
+        .route(
+            "/access/tokens/{name}/remove",
+            get(access::ask_remove_token).post(access::remove_token),
+        )
         .route("/access/password", post(access::set_password))
         .route("/live", get(live::all))
         .route("/live/hosts/{name}", get(live::host))

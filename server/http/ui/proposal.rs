@@ -48,8 +48,15 @@ pub(crate) async fn propose(
 ) -> Result<ProposalResult, Error> {
     let Proposal { author: Author { who, origin }, summary, base, save } = proposal;
     let change = Change { who, origin, summary, base: Some(base), dry_run: !save, prune: false };
-    let outcome = ui.app.inventory.change_site(change, edit);
-    match outcome.await {
+    result_of(ui.app.inventory.change_site(change, edit).await, save).await
+}
+
+/// What became of a change that is saved, or else a dry run.
+pub(crate) async fn result_of(
+    outcome: Result<Committed, ChangeError>,
+    save: bool,
+) -> Result<ProposalResult, Error> {
+    match outcome {
         Ok(done) if save => Ok(ProposalResult::Saved(done.revision)),
         Ok(done) => Ok(ProposalResult::Reviewed(review(done).await)),
         Err(ChangeError::Inventory(error)) => Err(error.into()),

@@ -2,15 +2,17 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Redirect};
+use axum::response::{IntoResponse, Redirect, Response};
 
 use super::clock::Moment;
+use super::confirm::{Confirmation, Crumb, is_confirmed, reviewed_revision};
 use super::error::Error;
 use super::form::CheckedForm;
 use super::page::{Frame, Page};
+use super::proposal::{ProposalResult, result_of};
 use super::session::Operator;
 use super::state::Ui;
-use crate::inventory::{Change, ChangeError, Revision};
+use crate::inventory::{Change, Revision};
 use crate::model::{Difference, DifferenceKind};
 use crate::network::{Consequences, Line, lines};
 
@@ -86,34 +88,89 @@ async fn find(ui: &Ui, id: String) -> Result<Revision, Error> {
     found.ok_or(Error::NotFound { what: "revision", name: id })
 }
 
+/// `GET /revisions/{id}/revert`: what taking a change back would change.
+pub(crate) async fn ask_revert(
+    State(ui): State<Ui>,
+    operator: Operator,
+    Path(id): Path<String>,
+) -> Result<Response, Error> {
+    let revision = find(&ui, id).await?;
+    ask(&ui, &operator, &revision, Vec::new()).await
+}
+
 /// `POST /revisions/{id}/revert`: takes one change back, as a new revision.
 pub(crate) async fn take_back(
     State(ui): State<Ui>,
     Path(id): Path<String>,
     sent: CheckedForm,
-) -> Result<Redirect, Error> {
+) -> Result<Response, Error> {
     let revision = find(&ui, id).await?;
+    let base = reviewed_revision(&sent).filter(|_| is_confirmed(&sent));
+    let Some(base) = base else { return ask(&ui, &sent.operator, &revision, Vec::new()).await };
+    match revert(&ui, &sent.operator, &revision, Reverting { base, save: true }).await? {
+        ProposalResult::Saved(saved) => {
+            let said = format!("Reverted revision {} in revision {saved}.", revision.id);
+            sent.operator.notify(said).await?;
+            Ok(Redirect::to(&format!("/revisions/{saved}")).into_response())
+        }
+        ProposalResult::Refused(form_errors) => {
+            ask(&ui, &sent.operator, &revision, form_errors).await
+        }
+        ProposalResult::Reviewed(_) => Err(Error::Internal("a revert was only reviewed".into())),
+    }
+}
+
+/// Which revision was seen, and whether the revert is saved.
+struct Reverting {
+    base: i64,
+    save: bool,
+}
+
+async fn revert(
+    ui: &Ui,
+    operator: &Operator,
+    revision: &Revision,
+    Reverting { base, save }: Reverting,
+) -> Result<ProposalResult, Error> {
     let summary = format!("reverted revision {}: {}", revision.id, revision.summary);
     let change = Change {
-        who: &sent.operator.name,
-        origin: sent.operator.origin,
+        who: &operator.name,
+        origin: operator.origin,
         summary: &summary,
-        // The page shows what it deletes beside the button.
+        base: Some(base),
+        dry_run: !save,
+        // The page shows what it deletes above the button.
         prune: true,
-        ..Change::default()
     };
-    let outcome = ui.app.inventory.revert(change, revision.id);
-    match outcome.await {
-        Ok(done) => {
-            let said = if done.differences.is_empty() {
-                "No changes.".to_owned()
-            } else {
-                format!("Reverted revision {} in revision {}.", revision.id, done.revision)
-            };
-            sent.operator.notify(said).await?;
-            Ok(Redirect::to(&format!("/revisions/{}", done.revision)))
-        }
-        Err(ChangeError::Inventory(error)) => Err(error.into()),
-        Err(error) => Err(Error::Conflict(error.to_string())),
-    }
+    result_of(ui.app.inventory.revert(change, revision.id).await, save).await
+}
+
+/// Shows what a revert would change, and why the one before was refused.
+async fn ask(
+    ui: &Ui,
+    operator: &Operator,
+    revision: &Revision,
+    form_errors: Vec<String>,
+) -> Result<Response, Error> {
+    let base = ui.app.inventory.snapshot().revision;
+    let page = format!("/revisions/{}", revision.id);
+    let mut question = Confirmation {
+        section: "revisions",
+        crumbs: vec![
+            Crumb::new("/revisions", "Revisions"),
+            Crumb::new(page.clone(), format!("Revision {}", revision.id)),
+        ],
+        question: format!("Revert revision {}?", revision.id),
+        explanation: format!(
+            "This takes back what {} changed ({}), as a new revision that can be reverted in turn.",
+            revision.who, revision.summary
+        ),
+        action: "Revert",
+        cancel: page,
+        hidden: vec![("base", base.to_string())],
+        form_errors,
+        ..Confirmation::default()
+    };
+    question.add(revert(ui, operator, revision, Reverting { base, save: false }).await?);
+    question.page(operator).await
 }
