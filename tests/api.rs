@@ -12,6 +12,7 @@ use rackstrap::app::App;
 use rackstrap::config::Config;
 use rackstrap::files::FileStore;
 use rackstrap::leases::LeaseBook;
+use rackstrap::model::Mac;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -170,7 +171,8 @@ async fn a_dry_run_tells_what_becomes_of_the_hosts() {
 async fn the_whole_site_and_one_host_are_read_and_replaced() {
     let api = Api::start().await;
     let site = "subnets: {lan: {cidr: 10.1.0.0/24}}\nprofiles: {p: {nics: {eth0: {subnet: lan}}}}\n\
-                hosts: {a: {profile: p, nics: {eth0: \"52:54:00:aa:00:01\"}, addresses: {eth0: 10.1.0.5}}}\n";
+                hosts: {a: {profile: p, nics: {eth0: \"52:54:00:aa:00:01\"}, addresses: {eth0: 10.1.0.5},\n\
+                bmc: {mac: \"52:54:00:aa:09:01\"}}}\n";
     let (status, done) = api.ask(&api.writer, "PUT", "/site", site).await;
     assert_eq!(status, StatusCode::OK, "{done}");
     assert_eq!(api.get("/site").await["site"]["hosts"]["a"]["addresses"]["eth0"], "10.1.0.5");
@@ -182,9 +184,14 @@ async fn the_whole_site_and_one_host_are_read_and_replaced() {
     let (status, _) = api.ask(&api.reader, "GET", "/hosts/b/status", "").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert_eq!(api.get("/leases").await, json!({"items": [], "total": 0}));
+    let bmc = Mac([0x52, 0x54, 0, 0xaa, 9, 1]);
     api.app.inventory.events.record(Some("a"), None, boots::ack());
+    api.app.inventory.events.record(None, Some(bmc), boots::discover());
+    api.app.inventory.events.record(None, Some(Mac([2; 6])), boots::discover());
     assert!(api.app.inventory.events.flush(Duration::from_secs(10)).await);
-    assert_eq!(api.get("/events?host=a").await["items"][0]["kind"], "ack");
+    let of_host = api.get("/events?host=a").await;
+    let kinds: Vec<_> = of_host["items"].as_array().unwrap().iter().map(|it| &it["kind"]).collect();
+    assert_eq!(kinds, ["discover", "ack"], "its own and its BMC's");
 }
 
 #[tokio::test]

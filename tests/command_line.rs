@@ -1,5 +1,8 @@
 //! The commands that read and change the inventory, as people type them.
 
+use rackstrap::lifecycle::Event;
+
+use crate::common::boots;
 use crate::common::desk::Desk;
 use crate::common::store::Store;
 
@@ -435,6 +438,20 @@ async fn a_host_is_found_by_its_bmc_and_shown_as_armed() {
         desk.file("site.yaml", &site);
         desk.good("apply site.yaml");
         assert!(desk.good("host show 52:54:00:aa:09:02").contains("r1-n02:"));
+        let database = desk.store.open().await;
+        let bmc = "52:54:00:aa:09:02".parse().ok();
+        for (at_ms, host, mac) in [(1, None, bmc), (2, None, "52:54:00:aa:09:03".parse().ok())] {
+            let event = Event { at_ms, host, mac, data: boots::discover() };
+            database.add_events(&[event], 0, &|_| Some(false)).await.unwrap();
+        }
+        database.close().await;
+        for named in ["r1-n02", "52:54:00:aa:09:02", "52:54:00:aa:01:01"] {
+            let listed = desk.json(&format!("event list {named}"));
+            assert_eq!(listed.as_array().unwrap().len(), 1, "{named}: {listed}");
+            assert_eq!(listed[0]["mac"], "52:54:00:aa:09:02", "{named}");
+        }
+        assert_eq!(desk.json("host show r1-n02")["events"][0]["mac"], "52:54:00:aa:09:02");
+        assert_eq!(desk.json("event list r1-n01"), serde_json::json!([]));
         let tried = desk.good("host install r1-n01 --dry-run");
         assert!(tried.contains("its next boot installs live and erases its disk"), "{tried}");
         assert!(!desk.good("host list").contains("armed"), "nothing was done");

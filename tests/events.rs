@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use rackstrap::inventory::{
-    Change, Database, EventPageQuery, Inventory, Live, Retention, StoredEvent,
+    Change, Database, EventPageQuery, EventsOf, Inventory, Live, Retention, StoredEvent,
 };
 use rackstrap::lifecycle::client::{Arch, Client};
 use rackstrap::lifecycle::event::{
@@ -80,8 +80,9 @@ fn query() -> EventPageQuery {
 
 /// Whether a query is to find an event, in the plainest way.
 fn is_found(query: &EventPageQuery, event: &Event) -> bool {
-    query.host.as_ref().is_none_or(|host| event.host.as_ref() == Some(host))
-        && query.mac.is_none_or(|mac| event.mac == Some(mac))
+    query.host.as_ref().is_none_or(|of| {
+        event.host.as_ref() == Some(&of.name) || (of.bmc.is_some() && event.mac == of.bmc)
+    }) && query.mac.is_none_or(|mac| event.mac == Some(mac))
         && query.kind.is_none_or(|kind| event.kind() == kind)
         && query.address.is_none_or(|address| event.data.address() == Some(address))
         && event.at_ms >= query.from_ms
@@ -106,12 +107,18 @@ async fn all_pages(database: &Database, mut query: EventPageQuery) -> Vec<Stored
 fn queries(events: usize) -> Vec<(&'static str, EventPageQuery)> {
     let at = |part: usize| BEGIN_MS + (events * part / 100) as i64 * 25;
     let text = |text: &str| EventPageQuery { text: text.into(), ..query() };
-    let host = Some("r1-n07".to_owned());
+    let host = Some(EventsOf::from("r1-n07"));
     let mac = "5254.00aa.0006".parse().ok();
+    let with_bmc = EventsOf { name: "r1-n07".to_owned(), bmc: mac };
     let address = "10.77.0.16".parse().ok();
     vec![
         ("everything", query()),
         ("one host", EventPageQuery { host: host.clone(), ..query() }),
+        ("a host and its BMC", EventPageQuery { host: Some(with_bmc.clone()), ..query() }),
+        (
+            "a kind of a host and its BMC",
+            EventPageQuery { host: Some(with_bmc), kind: Some(EventKind::Discover), ..query() },
+        ),
         ("a host without events", EventPageQuery { host: Some("r9-n99".into()), ..query() }),
         ("a common kind", EventPageQuery { kind: Some(EventKind::Discover), ..query() }),
         ("a rare kind", EventPageQuery { kind: Some(EventKind::Warning), ..query() }),

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use crate::cli::context::{Context, moment, parse_moment, table};
 use crate::cli::host::name_of;
-use crate::inventory::EventPageQuery;
+use crate::inventory::{EventPageQuery, EventsOf};
 use crate::lifecycle::{Event, EventKind};
 use crate::model::Mac;
 
@@ -21,7 +21,7 @@ pub(crate) enum EventCommand {
 /// Which events.
 #[derive(Debug, Args)]
 pub(crate) struct List {
-    /// Those of one host only (by name or by any of its MACs)
+    /// Those of one host and of its BMC only (by name or by any of its MACs)
     host: Option<String>,
     /// Only this kind, such as offer, report or warning
     #[arg(long)]
@@ -56,7 +56,7 @@ impl EventCommand {
         let inventory = context.read_inventory().await?;
         let snapshot = inventory.snapshot();
         let query = EventPageQuery {
-            host: host.map(|host| name_of(&snapshot, &host).to_owned()),
+            host: host.map(|host| EventsOf::host(&snapshot.site, name_of(&snapshot, &host))),
             kind,
             mac,
             address,

@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use crate::cli::context::{Context, author, moment, operator, table};
 use crate::cli::nouns::{self, Listed, Name, Remove, Set, or_dash};
 use crate::inventory::{
-    ChangeError, EventFilter, InstallError, InstallRequest, Inventory, Snapshot,
+    ChangeError, EventFilter, EventsOf, InstallError, InstallRequest, Inventory, Snapshot,
 };
 use crate::lifecycle::effect::{self, Effect};
 use crate::lifecycle::gate;
 use crate::lifecycle::install::{Install as Armed, InstallTask};
 use crate::lifecycle::{Event, HostStatus};
-use crate::model::{Host, Noun};
+use crate::model::{Host, NicAddress, Noun};
 use crate::profile::ResolvedSite;
 use crate::site_file;
 
@@ -156,7 +156,11 @@ async fn show(context: &Context, name: &str) -> anyhow::Result<ExitCode> {
     let (name, host) = nouns::find::<Host>(&snapshot.site, name)?;
     let now_ms = jiff::Timestamp::now().as_millisecond();
     let status = inventory.host_status(name, now_ms).unwrap_or_default();
-    let filter = EventFilter { host: Some(name.clone()), limit: EVENTS, ..EventFilter::default() };
+    let filter = EventFilter {
+        host: Some(EventsOf::host(&snapshot.site, name)),
+        limit: EVENTS,
+        ..EventFilter::default()
+    };
     let events = inventory.database.list_events(&filter).await?;
     let mut value = as_json(name, host, &status);
     value["events"] = json!(events);
@@ -174,8 +178,9 @@ async fn show(context: &Context, name: &str) -> anyhow::Result<ExitCode> {
 
 /// The name of the host with this MAC address, its BMC's too, or the text itself.
 pub(super) fn name_of<'a>(snapshot: &'a Snapshot, text: &'a str) -> &'a str {
-    let of_mac = |mac| snapshot.host_of_mac(mac).or_else(|| snapshot.host_of_bmc(mac));
-    let by_mac = text.parse().ok().and_then(of_mac);
+    let of_nic =
+        |nic: NicAddress| snapshot.host_of_nic(nic).or_else(|| snapshot.host_of_bmc(nic.mac()?));
+    let by_mac = text.parse().ok().and_then(of_nic);
     by_mac.map_or(text, |(name, _)| name)
 }
 

@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::cli::context::{Context, audit, moment, print};
 use crate::cli::host::name_of;
-use crate::inventory::{EventFilter, Inventory};
+use crate::inventory::{EventFilter, EventsOf, Inventory};
 use crate::lifecycle::audit::Action;
 use crate::lifecycle::stall::Cause;
 use crate::lifecycle::{Event, HostState, Progress, StateChange};
@@ -52,6 +52,7 @@ impl Watch {
         let added = Action::TokenAdded { token: name.clone(), may_change: false, expires_at };
         audit(&inventory, added).await;
         let mut terminated = signal(SignalKind::terminate())?;
+        let host = host.map(|host| EventsOf::host(&inventory.snapshot().site, &host));
         let mut screen = Screen::new(host, context.json);
         screen.states_at_start(&inventory)?;
         let watched = async {
@@ -143,7 +144,7 @@ async fn poll(inventory: &Inventory, screen: &mut Screen, since_ms: i64) -> anyh
 
 /// Where it is shown: lines that stay, and bars below them at a terminal.
 struct Screen {
-    host: Option<String>,
+    host: Option<EventsOf>,
     json: bool,
     bars: Option<MultiProgress>,
     running: HashMap<(Option<String>, String), ProgressBar>,
@@ -152,7 +153,7 @@ struct Screen {
 }
 
 impl Screen {
-    fn new(host: Option<String>, json: bool) -> Self {
+    fn new(host: Option<EventsOf>, json: bool) -> Self {
         let at_terminal =
             !json && std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
         Self {
@@ -165,13 +166,13 @@ impl Screen {
     }
 
     fn shows(&self, host: Option<&String>) -> bool {
-        self.host.is_none() || self.host.as_ref() == host
+        self.host.as_ref().is_none_or(|of| Some(&of.name) == host)
     }
 
     /// Shows what needs a person already; of one host its state in any case.
     fn states_at_start(&mut self, inventory: &Inventory) -> anyhow::Result<()> {
         for (host, status) in inventory.states.list(jiff::Timestamp::now().as_millisecond()) {
-            if status.is_stopped() || self.host.as_ref() == Some(&host) {
+            if status.is_stopped() || self.host.as_ref().is_some_and(|of| of.name == host) {
                 self.state(&StateChange { host, status })?;
             } else {
                 self.states.insert(host, (status.state, status.cause));
@@ -207,7 +208,7 @@ impl Screen {
     }
 
     fn event(&self, event: &Event) -> anyhow::Result<()> {
-        if !self.shows(event.host.as_ref()) {
+        if self.host.as_ref().is_some_and(|of| !of.has(event)) {
             return Ok(());
         }
         let line = match self.json {

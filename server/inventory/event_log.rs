@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use crate::inventory::database::{execute, insert_rows, with_connection, with_pool};
-use crate::inventory::event_page::{EventPageQuery, StoredEvent};
+use crate::inventory::event_page::{EventPageQuery, EventsOf, StoredEvent};
 use crate::inventory::event_segments::SEGMENT;
 use crate::inventory::host_status::{StoredLife, find_lives, set_life};
 use crate::inventory::revisions::tell_others;
@@ -15,8 +15,8 @@ use crate::lifecycle::{Event, EventData};
 /// Which events are wanted.
 #[derive(Clone, Debug, Default)]
 pub struct EventFilter {
-    /// Those of one host only.
-    pub host: Option<String>,
+    /// Those of one host only, its BMC's included.
+    pub host: Option<EventsOf>,
     /// Those after this moment only, in Unix milliseconds.
     pub after_ms: i64,
     /// The newest so many.

@@ -10,13 +10,46 @@ use crate::inventory::event_segments::{Members, SEGMENT};
 use crate::inventory::{Database, Error};
 use crate::lifecycle::search::{self, Field, Term};
 use crate::lifecycle::{Event, EventKind};
-use crate::model::Mac;
+use crate::model::{Mac, Site};
+
+/// A host, as its events are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventsOf {
+    /// Its name.
+    pub name: String,
+    /// The MAC of its baseboard management controller. What that does is recorded by its MAC alone:
+    /// it is nothing that the host does.
+    pub bmc: Option<Mac>,
+}
+
+impl EventsOf {
+    /// A host of the inventory, or one that it had.
+    pub fn host(site: &Site, name: &str) -> Self {
+        let bmc = site.hosts.get(name).and_then(|host| host.bmc.as_ref());
+        Self { name: name.to_owned(), bmc: bmc.map(|bmc| bmc.mac) }
+    }
+
+    /// Whether an event is one of them.
+    pub fn has(&self, event: &Event) -> bool {
+        event.host.as_ref() == Some(&self.name) || (self.bmc.is_some() && event.mac == self.bmc)
+    }
+}
+
+impl From<&str> for EventsOf {
+    /// Those of the host alone, without its BMC.
+    fn from(name: &str) -> Self {
+        Self { name: name.to_owned(), bmc: None }
+    }
+}
+
+/// Terms of which an event must have one.
+struct Alternatives(Vec<Term>);
 
 /// Which events a page is to have, newest first.
 #[derive(Clone, Debug, Default)]
 pub struct EventPageQuery {
-    /// Those of one host only.
-    pub host: Option<String>,
+    /// Those of one host only, its BMC's included.
+    pub host: Option<EventsOf>,
     /// Those about one hardware address only.
     pub mac: Option<Mac>,
     /// Those of one kind only.
@@ -36,15 +69,20 @@ pub struct EventPageQuery {
 }
 
 impl EventPageQuery {
-    fn terms(&self) -> Vec<Term> {
-        let field = |field, value: Option<String>| Some(Term::Field(field, value?));
+    fn terms(&self) -> Vec<Alternatives> {
+        let field = |field, value: Option<String>| Some(vec![Term::Field(field, value?)]);
+        let of_host = |host: &EventsOf| {
+            let bmc = host.bmc.map(|mac| Term::Field(Field::Mac, mac.to_string()));
+            bmc.into_iter().chain([Term::Field(Field::Host, host.name.clone())]).collect()
+        };
         let fields = [
-            field(Field::Host, self.host.clone()),
+            self.host.as_ref().map(of_host),
             field(Field::Mac, self.mac.map(|mac| mac.to_string())),
             field(Field::Kind, self.kind.map(|kind| kind.label().to_owned())),
             field(Field::Address, self.address.map(|address| address.to_string())),
         ];
-        fields.into_iter().flatten().chain(search::asked(&self.text)).collect()
+        let words = search::asked(&self.text).into_iter().map(|word| vec![word]);
+        fields.into_iter().flatten().chain(words).map(Alternatives).collect()
     }
 
     fn has_time(&self, at_ms: i64) -> bool {
@@ -102,22 +140,28 @@ impl Database {
     async fn search_end(
         &self,
         query: &EventPageQuery,
-        terms: &[Term],
+        terms: &[Alternatives],
         from: i64,
         page: &mut Vec<StoredEvent>,
     ) -> Result<(), Error> {
         let mut texts = Vec::new();
         let mut sql = format!("{SELECT} WHERE number >= $1 AND number < $2 AND at_ms >= $3");
-        for term in terms {
-            let Term::Field(field, value) = term else { continue };
-            let column = match field {
-                Field::Host => "host",
-                Field::Kind => "kind",
-                Field::Mac => "mac",
-                Field::Address => "address",
-            };
-            texts.push(value);
-            sql.push_str(&format!(" AND {column} = ${}", texts.len() + 4));
+        for Alternatives(terms) in terms {
+            let mut conditions = Vec::new();
+            for term in terms {
+                let Term::Field(field, value) = term else { continue };
+                let column = match field {
+                    Field::Host => "host",
+                    Field::Kind => "kind",
+                    Field::Mac => "mac",
+                    Field::Address => "address",
+                };
+                texts.push(value);
+                conditions.push(format!("{column} = ${}", texts.len() + 4));
+            }
+            if !conditions.is_empty() {
+                sql.push_str(&format!(" AND ({})", conditions.join(" OR ")));
+            }
         }
         sql.push_str(" ORDER BY number DESC LIMIT $4");
         let mut before = query.before.unwrap_or(i64::MAX);
@@ -139,7 +183,11 @@ impl Database {
                     return Ok(());
                 }
                 let found = row.read()?;
-                if query.text.is_empty() || search::finds(terms, &search::terms(&found.event)) {
+                let own = search::terms(&found.event);
+                let has = |Alternatives(terms): &Alternatives| {
+                    terms.iter().any(|term| search::finds(std::slice::from_ref(term), &own))
+                };
+                if query.text.is_empty() || terms.iter().all(has) {
                     page.push(found);
                 }
             }
@@ -163,36 +211,38 @@ impl Database {
     async fn members(
         &self,
         segments: &[i64],
-        terms: &[Term],
+        terms: &[Alternatives],
     ) -> Result<HashMap<i64, Members>, Error> {
         let mut found: HashMap<i64, Members> =
             segments.iter().map(|segment| (*segment, Members::ALL)).collect();
         // The values first: they leave the fewest events, and words are ranges.
-        for term in terms {
+        for Alternatives(terms) in terms {
             if found.is_empty() {
                 break;
             }
             let list: Vec<String> = found.keys().map(i64::to_string).collect();
-            let condition = match term {
-                Term::Field(..) => "term = $1",
-                Term::Word(_) => "term >= $1 AND term < $2",
-            };
-            let sql = format!(
-                "SELECT segment, events FROM event_terms WHERE segment IN ({}) AND {condition}",
-                list.join(", ")
-            );
-            let rows: Vec<(i64, String)> = with_pool!(self, pool => {
-                let asked = sqlx::query_as(sqlx::AssertSqlSafe(sql)).persistent(false);
-                let asked = asked.bind(term.key());
-                let asked = match term {
-                    Term::Field(..) => asked,
-                    Term::Word(_) => asked.bind(term.end()),
-                };
-                asked.fetch_all(pool).await
-            })?;
             let mut having: HashMap<i64, Members> = HashMap::new();
-            for (segment, events) in rows {
-                having.entry(segment).or_insert(Members::NONE).add(&Members::decode(&events));
+            for term in terms {
+                let condition = match term {
+                    Term::Field(..) => "term = $1",
+                    Term::Word(_) => "term >= $1 AND term < $2",
+                };
+                let sql = format!(
+                    "SELECT segment, events FROM event_terms WHERE segment IN ({}) AND {condition}",
+                    list.join(", ")
+                );
+                let rows: Vec<(i64, String)> = with_pool!(self, pool => {
+                    let asked = sqlx::query_as(sqlx::AssertSqlSafe(sql)).persistent(false);
+                    let asked = asked.bind(term.key());
+                    let asked = match term {
+                        Term::Field(..) => asked,
+                        Term::Word(_) => asked.bind(term.end()),
+                    };
+                    asked.fetch_all(pool).await
+                })?;
+                for (segment, events) in rows {
+                    having.entry(segment).or_insert(Members::NONE).add(&Members::decode(&events));
+                }
             }
             found.retain(|segment, members| {
                 members.intersect(having.get(segment).unwrap_or(&Members::NONE));

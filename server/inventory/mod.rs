@@ -53,7 +53,7 @@ pub use change::{Change, ChangeError, Committed, Review, Tried};
 pub use database::Database;
 pub use error::Error;
 pub use event_log::{EventFilter, Retention};
-pub use event_page::{EventPageQuery, StoredEvent};
+pub use event_page::{EventPageQuery, EventsOf, StoredEvent};
 pub use events::{EventBus, Live};
 pub use host_status::{HostStates, Report, StoredLife};
 pub use installs::{BootGrant, InstallError, InstallRequest, Installs};

@@ -236,7 +236,7 @@ impl DhcpServer {
 
     /// What happened to a host, in words, the newest first.
     pub(crate) fn events_of(&self, host: &str) -> Vec<String> {
-        let filter = EventFilter { host: Some(host.to_owned()), after_ms: 0, limit: 1000 };
+        let filter = EventFilter { host: Some(host.into()), after_ms: 0, limit: 1000 };
         let mut events = Vec::new();
         self.with_database(async |database| {
             events = database.list_events(&filter).await.unwrap();

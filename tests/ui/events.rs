@@ -50,3 +50,25 @@ async fn events_are_filtered_and_older_ones_are_behind_a_link() {
         assert!(page.contains("role=\"alert\""), "{query}");
     }
 }
+
+/// It is recorded by its MAC alone: what a BMC does is nothing that its host does.
+#[tokio::test]
+async fn what_a_bmc_does_is_on_the_page_of_its_host() {
+    let site = "hosts:\n  n1: {nics: {eth0: \"52:54:00:aa:00:01\"}, bmc: {mac: \"52:54:00:aa:09:01\"}}\n  \
+                n2: {nics: {eth0: \"52:54:00:aa:00:02\"}}\n";
+    let server = Server::with_site(serde_saphyr::from_str(site).unwrap()).await;
+    let at_ms = jiff::Timestamp::now().as_millisecond();
+    let mac = "52:54:00:aa:09:01".parse().ok();
+    let event = Event { at_ms, host: None, mac, data: boots::discover() };
+    server.app.inventory.database.add_events(&[event], 0, &|_| None).await.unwrap();
+    let operator = server.operator().await;
+    let row = "<span class=\"mono\">52:54:00:aa:09:01</span>";
+    for (path, count) in
+        [("/hosts/n1", 1), ("/hosts/n2", 0), ("/events?host=n1", 1), ("/events?host=n2", 0)]
+    {
+        let page = operator.page(path).await;
+        assert_eq!(page.matches(row).count(), count, "{path}: {page}");
+    }
+    let page = operator.page("/hosts/n1").await;
+    assert!(page.contains("This host has not asked for anything yet"), "{page}");
+}

@@ -14,7 +14,7 @@ use super::page::{NewestFirst, Page, Paging, Position, SortValue};
 use super::problem::Error;
 use super::site::SiteQuery;
 use crate::app::App;
-use crate::inventory::{self, EventPageQuery, Report, Revision};
+use crate::inventory::{self, EventPageQuery, EventsOf, Report, Revision};
 use crate::lifecycle::audit::Action;
 use crate::lifecycle::{Event, EventKind, HostStatus};
 use crate::model::{Difference, Host, Lease, LeaseState, Mac};
@@ -189,7 +189,7 @@ pub(super) struct EventQuery {
     /// Where the page begins: from the link to the next page.
     #[serde(default)]
     cursor: Option<i64>,
-    /// Only events of this host.
+    /// Only events of this host and of its BMC.
     #[serde(default)]
     host: Option<String>,
     /// Only events about this hardware address. Other notations are read as well.
@@ -226,8 +226,9 @@ pub(super) async fn events(
     let EventQuery { limit, cursor, host, mac, kind, address, q, until_ms, .. } = query;
     let paging = NewestFirst::new(limit)?;
     let after = query.after_ms.map(|after_ms| after_ms.saturating_add(1));
+    let site = &app.inventory.snapshot().site;
     let wanted = EventPageQuery {
-        host,
+        host: host.map(|name| EventsOf::host(site, &name)),
         mac,
         kind,
         address,

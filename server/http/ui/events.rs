@@ -14,9 +14,10 @@ use super::page::{Frame, Page};
 use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
-use crate::inventory::{self, EventFilter, EventPageQuery};
+use crate::inventory::{self, EventFilter, EventPageQuery, EventsOf};
 use crate::lifecycle::moment::{self, InvalidMoment};
 use crate::lifecycle::{Event, EventKind};
+use crate::model::Site;
 
 /// How many of a host's events its page shows.
 const OF_HOST: u32 = 40;
@@ -47,7 +48,7 @@ impl EventTable {
 
     /// The table of a host's newest events.
     pub(crate) async fn of_host(ui: &Ui, host: &str) -> Result<Self, inventory::Error> {
-        let host = Some(host.to_owned());
+        let host = Some(EventsOf::host(&ui.app.inventory.snapshot().site, host));
         let filter = EventFilter { host, limit: OF_HOST, ..EventFilter::default() };
         Ok(Self::new(ui, ui.app.inventory.database.list_events(&filter).await?))
     }
@@ -85,7 +86,7 @@ pub(super) struct EventsQuery {
 
 impl EventsQuery {
     /// What to ask the database for, or what is wrong with a field.
-    fn query(&self, now_ms: i64) -> Result<EventPageQuery, Wrong> {
+    fn query(&self, site: &Site, now_ms: i64) -> Result<EventPageQuery, Wrong> {
         fn read<T: FromStr>(text: &str, expected: &'static str) -> Result<Option<T>, Wrong> {
             let wrong = |_| Wrong::Field { text: text.trim().to_owned(), expected };
             match text.trim() {
@@ -98,7 +99,8 @@ impl EventsQuery {
             text => moment::parse(text, now_ms, &TimeZone::system()).map(Some),
         };
         Ok(EventPageQuery {
-            host: read(&self.host, "the name of a host")?,
+            host: read(&self.host, "the name of a host")?
+                .map(|name: String| EventsOf::host(site, &name)),
             kind: read(&self.kind, "a kind of event")?,
             mac: read(&self.mac, "a MAC address")?,
             address: read(&self.address, "an IPv4 or IPv6 address")?,
@@ -157,7 +159,7 @@ pub(super) async fn list(
     operator: Operator,
     UrlQuery(wanted): UrlQuery<EventsQuery>,
 ) -> Result<impl IntoResponse, Error> {
-    let (mut found, wrong) = match wanted.query(ui.now_ms()) {
+    let (mut found, wrong) = match wanted.query(&ui.app.inventory.snapshot().site, ui.now_ms()) {
         Ok(query) => (ui.app.inventory.database.page_events(&query).await?, None),
         Err(wrong) => (Vec::new(), Some(wrong.to_string())),
     };

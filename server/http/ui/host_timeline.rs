@@ -59,8 +59,9 @@ struct Bar {
 impl Timeline {
     /// Reads a host's timeline.
     pub(super) async fn read(ui: &Ui, host: &str) -> Result<Self, Error> {
+        // A BMC that asks for an address is no stage of a boot.
         let filter =
-            EventFilter { host: Some(host.to_owned()), limit: EVENTS, ..EventFilter::default() };
+            EventFilter { host: Some(host.into()), limit: EVENTS, ..EventFilter::default() };
         let mut events = ui.app.inventory.database.list_events(&filter).await?;
         events.reverse();
         let boot = latest_boot(&events);
