@@ -42,6 +42,11 @@ hosts:
     nics: {eth0: "52:54:00:01:00:06"}
     match: {client-id: "hex:20000000000000000000000000000000000002c903000a0b0c"}
     reservations: {prov: 10.77.0.26}
+  fabric:
+    image: live
+    nics: {ib0: "0002:c903:000a:0b0d", ib1: "80:00:02:09:fe:80:00:00:00:00:00:00:00:02:c9:03:00:0a:0b:0e"}
+    reservations: {prov: 10.77.0.29}
+  nameless: {image: live, match: {client-id: "hex:ff0102030400010203"}, reservations: {prov: 10.77.0.30}}
   quiet: {dhcp: off, image: live, nics: {eth0: "52:54:00:01:00:07"}, reservations: {prov: 10.77.0.27}}
   disk: {image: disk, boot-file: pxelinux.0, nics: {eth0: "52:54:00:01:00:08"}, reservations: {prov: 10.77.0.28}}
 "#;
@@ -235,6 +240,68 @@ fn firmware_of_all_makes_boots() {
         client.send_bytes(&bootp.0, EVERYBODY);
         let reply = client.next(Duration::from_secs(5)).unwrap();
         assert_eq!(reply.your_address(), prov(24), "{length} bytes");
+    }
+}
+
+/// RFC 4390 and what clients make of it: one host, by either port and in whichever place its packet
+/// tells the GUID.
+#[test]
+fn a_host_is_known_by_the_guid_of_an_infiniband_port() {
+    let (_server, clients, client) = rack(false);
+    let ask = |hardware: &[u8], id: &[u8]| {
+        let mut asked = Message::new(1, [0; 6])
+            .option(61, id)
+            .option(60, b"PXEClient:Arch:00007:UNDI:003016")
+            .option(77, b"iPXE")
+            .option(175, &[0x13, 1, 1])
+            .option(93, &[0, 7]);
+        (asked.0[1], asked.0[2]) = (32, hardware.len() as u8);
+        asked.0[28..28 + hardware.len()].copy_from_slice(hardware);
+        let offer = client.ask(&asked, EVERYBODY).unwrap();
+        let script = String::from_utf8(offer.option(67).unwrap()).unwrap();
+        (offer.your_address(), script.trim_end_matches('\0').to_owned())
+    };
+    let first = [0, 2, 0xc9, 3, 0, 0x0a, 0x0b, 0x0d];
+    let second = [0, 2, 0xc9, 3, 0, 0x0a, 0x0b, 0x0e];
+    let behind = |head: &[u8], guid: &[u8]| [head, guid].concat();
+    let link = [0x20, 0x80, 0, 2, 9, 0xfe, 0x80, 0, 0, 0, 0, 0, 0];
+    let ofed = [0xff, 0, 0, 0, 0, 0, 2, 0, 0, 2, 0xc9, 0];
+    for (name, hardware, id, guid) in [
+        ("iPXE", &first[..], behind(&[0x20], &first), "00:02:c9:03:00:0a:0b:0d"),
+        ("20 bytes", &[], behind(&link, &second), "00:02:c9:03:00:0a:0b:0e"),
+        ("dhclient", &[], behind(&ofed, &second), "00:02:c9:03:00:0a:0b:0e"),
+    ] {
+        let url = format!("http://10.77.0.1/boot/{guid}.ipxe");
+        assert_eq!(ask(hardware, &id), (prov(29), url.clone()), "{name}");
+    }
+    // A host without a NIC is named by its name, and who is nobody by what it says.
+    let nameless = ask(&[], &[0xff, 1, 2, 3, 4, 0, 1, 2, 3]);
+    assert_eq!(nameless, (prov(30), "http://10.77.0.1/boot/nameless.ipxe".into()));
+    let (_, stranger) = ask(&[], &behind(&[0x20], &[0, 2, 0xc9, 3, 0, 0, 0, 1]));
+    assert_eq!(stranger, "http://10.77.0.1/boot/00:02:c9:03:00:00:00:01.ipxe");
+    // What the URLs lead to, asked from the host's address.
+    for (last, name, host) in [
+        (29, "00:02:c9:03:00:0a:0b:0d", "fabric"),
+        (29, "00-02-c9-03-00-0a-0b-0e", "fabric"),
+        (29, "fabric", "fabric"),
+        (30, "nameless", "nameless"),
+    ] {
+        let address = prov(last);
+        clients.ip(&format!("address add {address}/24 dev eth0"));
+        let fetch = |path: &str| {
+            let mut curl = clients.command("curl");
+            curl.args(["-s", "--max-time", "5", "--interface", &address.to_string()]);
+            let output = curl.arg(format!("http://10.77.0.1{path}")).output().unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let script = fetch(&format!("/boot/{name}.ipxe"));
+        let again = format!("/boot/{}.ipxe", name.replace(':', "-"));
+        assert!(script.contains("image live: no file") && script.contains(&again), "{script}");
+        let mut curl = clients.command("curl");
+        curl.args(["-s", "--interface", &address.to_string(), "-d", "up"]);
+        let report = curl.arg(format!("http://10.77.0.1/report/{name}")).output().unwrap();
+        assert_eq!(String::from_utf8(report.stdout).unwrap(), format!("{host} is up\n"));
+        clients.ip(&format!("address del {address}/24 dev eth0"));
     }
 }
 

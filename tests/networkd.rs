@@ -19,12 +19,13 @@ const OTHERS: [u16; 2] = [247, 257];
 
 /// What golden sites use that older versions have no words for: the site, the refusal's
 /// words, and the version that came with it.
-const REFUSED: [(&str, &str, u16); 6] = [
+const REFUSED: [(&str, &str, u16); 7] = [
     ("everything", "outer: [VLAN] Protocol= needs systemd 248", 248),
     ("everything", "br0: [Bridge] Isolated= needs systemd 251", 251),
     ("policy-routing", "eth1: [Route] TCPAdvertisedMaximumSegmentSize= needs systemd 248", 248),
     ("macs", "br0: [NetDev] MACAddress=none needs systemd 250", 250),
     ("online", "eth0: [Link] RequiredFamilyForOnline= needs systemd 249", 249),
+    ("infiniband", "ib0: [Match] PermanentMACAddress= of 20 bytes needs systemd 252", 252),
     ("spread-rails", "lo: [Route] MultiPathRoute= with a link needs systemd 252", 252),
 ];
 

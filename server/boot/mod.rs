@@ -5,3 +5,6 @@ pub(crate) mod ipxe_text;
 pub(crate) mod next;
 pub(crate) mod script;
 pub(crate) mod trail;
+mod url_name;
+
+pub(crate) use url_name::UrlName;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::UrlName;
 use super::arch::{Arch, Client};
 use crate::lifecycle::gate::Verdict;
-use crate::model::{FirmwareArch, Host, LocalBoot, Mac};
+use crate::model::{FirmwareArch, Host, LocalBoot};
 
 /// The path that answers 404, for UEFI HTTP Boot of a host that boots its local disk.
 pub(crate) const LOCAL_PATH: &str = "/local.efi";
@@ -55,8 +56,8 @@ pub(crate) enum WhyNothing {
 pub(crate) struct Booter<'a> {
     /// Its firmware or boot program.
     pub client: Client,
-    /// Its hardware address, for its script's URL.
-    pub mac: Mac,
+    /// What its script's URL names it by.
+    pub url_name: &'a UrlName,
     /// The host of the inventory that it is; none for an unknown one.
     pub host: Option<&'a Host>,
     /// What it may boot.
@@ -84,8 +85,8 @@ pub(crate) fn nbp_of(arch: Arch) -> Option<&'static str> {
 }
 
 /// Where a client's script is.
-pub(crate) fn script_url(base_url: &str, mac: Mac) -> String {
-    format!("{base_url}/boot/{mac}.ipxe")
+pub(crate) fn script_url(base_url: &str, name: &UrlName) -> String {
+    format!("{base_url}/boot/{name}.ipxe")
 }
 
 /// Chooses what the client boots next. A host that is not known gets a script
@@ -149,7 +150,7 @@ fn from_network(booter: &Booter<'_>) -> Next {
     match booter.client {
         Client::Plain => Next::Nothing(WhyNothing::NoBootClient),
         Client::RaspberryPi => Next::RaspberryPi,
-        Client::Ipxe(_) => Next::Script(script_url(booter.base_url, booter.mac)),
+        Client::Ipxe(_) => Next::Script(script_url(booter.base_url, booter.url_name)),
         Client::HttpBoot(arch) => program(booter, arch, |name| {
             Next::NbpByUrl(format!("{}/files/{name}", booter.base_url))
         }),
@@ -176,7 +177,7 @@ fn program(booter: &Booter<'_>, arch: Arch, tell: impl Fn(String) -> Next) -> Ne
 mod tests {
     use super::*;
     use crate::lifecycle::gate::{Asker, decide};
-    use crate::model::Image;
+    use crate::model::{Image, Mac};
 
     const MAC: Mac = Mac([0x52, 0x54, 0, 0xaa, 0, 1]);
 
@@ -238,7 +239,7 @@ mod tests {
         for (name, client, host, image, expected) in cases {
             let booter = Booter {
                 client,
-                mac: MAC,
+                url_name: &MAC.into(),
                 host,
                 verdict: decide(&Asker { host, image, ..Asker::default() }),
                 boot_files: None,
@@ -264,7 +265,7 @@ mod tests {
         for (arch, host, expected) in cases {
             let booter = Booter {
                 client: Client::Pxe(arch),
-                mac: MAC,
+                url_name: &MAC.into(),
                 host,
                 verdict: Verdict::Image(&image),
                 boot_files: Some(&files),
@@ -280,7 +281,7 @@ mod tests {
         let base_url = format!("http://{}", "a".repeat(250));
         let booter = Booter {
             client: Client::Ipxe(Arch::Bios),
-            mac: MAC,
+            url_name: &MAC.into(),
             host: None,
             verdict: Verdict::Unknown,
             boot_files: None,

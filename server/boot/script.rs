@@ -8,17 +8,20 @@ use std::net::IpAddr;
 
 use askama::Template;
 
+use super::UrlName;
 use super::ipxe_text::{BootToken, KernelArg, Unsafe, Url, Words};
 use crate::model::command_line::HostWord;
-use crate::model::{DRACUT_WORD, Image, LocalBoot, Mac};
+use crate::model::{DRACUT_WORD, Image, LocalBoot, NicAddress};
 
 /// Whom a script is for, and where it fetches from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     /// The host's name.
     pub host: String,
-    /// The MAC of the NIC that boots.
-    pub mac: Mac,
+    /// What the URLs name it by: the NIC that boots, or its name.
+    pub url_name: UrlName,
+    /// The NIC that boots, if it is known.
+    pub nic: Option<NicAddress>,
     /// This server as the host reaches it.
     pub base: Url,
     /// The address that the host boots with, if it is known.
@@ -84,7 +87,7 @@ struct Efi {
 struct Custom {
     title: Words,
     base: Url,
-    mac: Mac,
+    mac: UrlName,
     custom: Url,
     script: Url,
     token: Option<BootToken>,
@@ -138,7 +141,8 @@ pub(crate) fn boot(
         }
         (None, None, Some(custom), false) => {
             let custom = target.proven(target.base.of_file(custom)?, true);
-            let (base, mac, token) = (target.base.clone(), target.mac, target.token.clone());
+            let (base, mac, token) =
+                (target.base.clone(), target.url_name.clone(), target.token.clone());
             Custom { title, base, mac, custom, script, token }.render()
         }
         (None, None, None, true) => return local(target, image.local_boot.unwrap_or_default()),
@@ -168,7 +172,7 @@ pub(crate) fn autoexec(base: &Url) -> Result<String, ScriptError> {
 
 /// Where the host fetches its script.
 fn script_url(target: &Target) -> Result<Url, Unsafe> {
-    let url = target.base.join(&format!("boot/{}.ipxe", target.mac.hyphenated()))?;
+    let url = target.base.join(&format!("boot/{}.ipxe", target.url_name.hyphenated()))?;
     Ok(target.proven(url, false))
 }
 
@@ -176,17 +180,17 @@ impl Target {
     /// What a word of the image's command line stands for.
     fn value(&self, word: HostWord) -> Option<String> {
         match word {
-            HostWord::Mac => Some(self.mac.to_string()),
+            HostWord::Mac => self.nic.map(|nic| nic.to_string()),
             HostWord::Host => Some(self.host.clone()),
             HostWord::Server => Some(self.base.authority().to_owned()),
             HostWord::Address => self.address.map(|address| address.to_string()),
             HostWord::ConfigUrl => {
-                let path = format!("config/{}", self.mac.hyphenated());
+                let path = format!("config/{}", self.url_name.hyphenated());
                 self.base.join(&path).ok().map(|url| url.to_string())
             }
             HostWord::RecipeUrl => {
                 let token = self.token.as_ref().map_or("-", BootToken::as_str);
-                let path = format!("recipe/{}/{token}", self.mac.hyphenated());
+                let path = format!("recipe/{}/{token}", self.url_name.hyphenated());
                 self.base.join(&path).ok().map(|url| url.to_string())
             }
             HostWord::Labels => Some(self.labels.join(",")).filter(|labels| !labels.is_empty()),
@@ -210,7 +214,7 @@ fn initrds(target: &Target, image: &Image, with_config: bool) -> Result<Vec<Init
         urls.push(target.base.of_file(name)?);
     }
     if with_config {
-        urls.push(target.base.join(&format!("config/{}.cpio.gz", target.mac.hyphenated()))?);
+        urls.push(target.base.join(&format!("config/{}.cpio.gz", target.url_name.hyphenated()))?);
     }
     let count = urls.len();
     let prove = |(index, url)| target.proven(url, index + 1 == count);
@@ -241,8 +245,11 @@ fn kernel_line(
     for initrd in initrds {
         arguments.push(format!("initrd={}", initrd.name).parse()?);
     }
-    // 01 is the ARP hardware type of Ethernet, as PXELINUX writes it.
-    arguments.push(format!("BOOTIF=01-{}", target.mac.hyphenated()).parse()?);
+    // 01 is the ARP hardware type of Ethernet, as PXELINUX writes it. Initramfs compare it with a
+    // MAC, and find no link of InfiniBand by it.
+    if let Some(mac) = target.nic.and_then(NicAddress::mac) {
+        arguments.push(format!("BOOTIF=01-{}", mac.hyphenated()).parse()?);
+    }
     arguments.push(format!("rackstrap.url={}", target.base).parse()?);
     if let Some(token) = &target.token {
         arguments.push(format!("rackstrap.token={token}").parse()?);
@@ -271,7 +278,8 @@ mod tests {
     fn target() -> Target {
         Target {
             host: "r1-n01".into(),
-            mac: "52:54:00:aa:00:01".parse().unwrap(),
+            url_name: UrlName::Nic("52:54:00:aa:00:01".parse().unwrap()),
+            nic: "52:54:00:aa:00:01".parse().ok(),
             base: "http://10.77.0.1".parse().unwrap(),
             address: Some([10, 77, 0, 12].into()),
             labels: vec!["db".into(), "blue".into()],

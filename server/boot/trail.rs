@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
+use super::UrlName;
 use super::arch::Client;
 use super::next::{Next, script_url};
 pub(crate) use crate::lifecycle::reason::Detour;
-use crate::model::Mac;
 
 /// A program sent this often within `LOOP_SECONDS` is a loop.
 const LOOP_TIMES: u32 = 3;
@@ -20,7 +20,7 @@ const MAX_CLIENTS: usize = 16_384;
 /// The trails of all clients of a link.
 #[derive(Debug, Default)]
 pub(crate) struct BootTrails {
-    of: HashMap<Mac, Trail, RandomState>,
+    of: HashMap<UrlName, Trail, RandomState>,
     /// When room was last made, in Unix seconds.
     swept_at: i64,
 }
@@ -40,7 +40,7 @@ struct Trail {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BootRequest<'a> {
     /// Who boots.
-    pub mac: Mac,
+    pub url_name: &'a UrlName,
     /// What it is.
     pub client: Client,
     /// Its transaction.
@@ -54,13 +54,13 @@ pub(crate) struct BootRequest<'a> {
 impl BootTrails {
     /// What the client boots: `next`, unless that is a loop.
     pub(crate) fn choose(&self, request: &BootRequest<'_>, next: Next) -> (Next, Option<Detour>) {
-        let Some(trail) = self.of.get(&request.mac).filter(|_| is_program(&next)) else {
+        let Some(trail) = self.of.get(request.url_name).filter(|_| is_program(&next)) else {
             return (next, None);
         };
         if trail.last.0 == request.transaction_id {
             return (trail.last.1.clone(), None);
         }
-        let script = || Next::Script(script_url(request.base_url, request.mac));
+        let script = || Next::Script(script_url(request.base_url, request.url_name));
         let chained = trail.chained_at.is_some_and(|at| request.now - at < CHAINED_SECONDS);
         if chained && matches!(request.client, Client::IpxeWithoutHttp(_)) {
             return (script(), Some(Detour::Chained));
@@ -78,13 +78,13 @@ impl BootTrails {
             self.swept_at = request.now;
             self.of.retain(|_, trail| request.now - trail.seen_at < LOOP_SECONDS);
         }
-        let known = self.of.get(&request.mac);
+        let known = self.of.get(request.url_name);
         if known.is_some_and(|trail| trail.last.0 == request.transaction_id)
             || (known.is_none() && self.of.len() >= MAX_CLIENTS)
         {
             return;
         }
-        let trail = self.of.entry(request.mac).or_insert_with(|| Trail {
+        let trail = self.of.entry(request.url_name.clone()).or_insert_with(|| Trail {
             last: (request.transaction_id, next.clone()),
             since: request.now,
             times: 0,
@@ -116,18 +116,15 @@ fn is_program(next: &Next) -> bool {
 mod tests {
     use super::super::arch::Arch;
     use super::*;
+    use crate::model::{Mac, NicAddress};
 
     const BASE_URL: &str = "http://10.0.0.1";
     const SCRIPT: &str = "http://10.0.0.1/boot/52:54:00:00:00:01.ipxe";
 
+    static URL_NAME: UrlName = UrlName::Nic(NicAddress::Mac(Mac([0x52, 0x54, 0, 0, 0, 1])));
+
     fn request(client: Client, transaction_id: u32, now: i64) -> BootRequest<'static> {
-        BootRequest {
-            mac: Mac([0x52, 0x54, 0, 0, 0, 1]),
-            client,
-            transaction_id,
-            now,
-            base_url: BASE_URL,
-        }
+        BootRequest { url_name: &URL_NAME, client, transaction_id, now, base_url: BASE_URL }
     }
 
     /// One boot: the choice of the OFFER is the choice of the ACK, also asked twice.

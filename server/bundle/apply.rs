@@ -7,16 +7,16 @@ use std::net::IpAddr;
 use askama::Template;
 
 use super::archive::HostFile;
+use crate::boot::UrlName;
 use crate::boot::ipxe_text::Url;
-use crate::model::Mac;
 
 /// The host, and what must answer after the files are applied.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// Name of the host.
     pub host: String,
-    /// MAC address in the URL of its report.
-    pub mac: Mac,
+    /// What the URL of its report names it by.
+    pub(crate) url_name: UrlName,
     /// Base URL of this server, as the host reaches it.
     pub base: Url,
     /// Revision of the site that the files are generated from.
@@ -29,7 +29,7 @@ pub struct Target {
 #[template(path = "apply.sh")]
 struct ApplyScript<'a> {
     host: &'a str,
-    mac: Mac,
+    mac: &'a UrlName,
     base: &'a Url,
     revision: i64,
     gateways: &'a BTreeSet<IpAddr>,
@@ -73,7 +73,7 @@ pub fn script(target: &Target, files: &[HostFile]) -> Result<String, ApplyError>
     let Target { host, base, gateways, .. } = target;
     let script = ApplyScript {
         host,
-        mac: target.mac,
+        mac: &target.url_name,
         base,
         revision: target.revision,
         gateways,
@@ -118,7 +118,7 @@ mod tests {
     fn target() -> Target {
         Target {
             host: "r1-n01".into(),
-            mac: "52:54:00:aa:00:01".parse().unwrap(),
+            url_name: UrlName::Nic("52:54:00:aa:00:01".parse().unwrap()),
             base: "http://10.77.0.1".parse().unwrap(),
             revision: 7,
             gateways: ["172.16.160.254".parse().unwrap()].into(),

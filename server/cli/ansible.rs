@@ -68,7 +68,7 @@ fn variables(name: &str, host: &Host, leased: &BTreeMap<String, IpAddr>) -> Valu
     let mut all = Map::new();
     let address = address_of(host).or_else(|| leased.get(name).copied());
     let macs: BTreeMap<&str, String> =
-        host.nics.iter().map(|(label, nic)| (label.as_str(), nic.mac.to_string())).collect();
+        host.nics.iter().map(|(label, nic)| (label.as_str(), nic.address.to_string())).collect();
     let mut set = |key: &str, value: Value| {
         if !value.is_null() {
             all.insert(key.to_owned(), value);

@@ -109,7 +109,8 @@ fn recipe(context: &Context, site: &ResolvedSite, name: &str) -> anyhow::Result<
         anyhow::bail!("host \"{name}\" does not exist{hint}");
     };
     let nic = host.nics.values().next();
-    let mac = nic.with_context(|| format!("host {name} has no NIC to boot from"))?.mac;
+    let mac = nic.with_context(|| format!("host {name} has no NIC to boot from"))?.address;
+    let mac = Some(mac);
     let booting = Booting { mac, server_url: server_url(context), token: "TOKEN".to_owned() };
     let filled = recipe::of_host(site, name, &booting)?;
     let value = json!({"host": name, "format": filled.format, "text": filled.text});

@@ -6,7 +6,7 @@ use dhcproto::v4::MessageType;
 
 use super::relay::RelayInfo;
 use super::wire::{BROADCAST_FLAG, Malformed, Packet};
-use crate::model::{ClientKey, Mac};
+use crate::model::{ClientKey, Mac, NicAddress};
 use crate::options::code;
 
 const ETHERNET: u8 = 1;
@@ -77,6 +77,25 @@ impl Packet<'_> {
         let mac = Mac(self.hardware.try_into().ok()?);
         let is_ethernet = matches!(self.hardware_type, ETHERNET | IEEE_802);
         (is_ethernet && !mac.is_zero() && !mac.is_multicast()).then_some(mac)
+    }
+
+    /// The NICs that the packet may be from, best first: its MAC; of InfiniBand the GUID of its
+    /// port, which has several places. RFC 4390 leaves `chaddr` empty and the client identifier to
+    /// RFC 4361; iPXE puts the GUID in `chaddr` and behind the type in the identifier; ROMs, `dhclient`
+    /// and NetworkManager end the identifier with the GUID, alone or in the link's 20 bytes.
+    pub(crate) fn nics(&self) -> impl Iterator<Item = NicAddress> + use<'_> {
+        let mac = self.mac().map(NicAddress::Mac);
+        let is_infiniband = self.hardware_type == INFINIBAND;
+        let ends = |bytes: &[u8]| bytes.last_chunk().copied();
+        // A type or an IAID stands before it.
+        let of_option = move |code| {
+            self.options.get(code).filter(|bytes| is_infiniband && bytes.len() > 8).and_then(ends)
+        };
+        let of_header = Some(self.hardware).filter(|bytes| is_infiniband && bytes.len() == 8);
+        let guids =
+            [of_header.and_then(ends), of_option(code::CLIENT_ID), of_option(code::CLIENT_UUID)];
+        let guids = guids.into_iter().flatten().map(NicAddress::Guid);
+        mac.into_iter().chain(guids.filter(|guid| !guid.is_impossible()))
     }
 
     /// The client identifier (option 61).
@@ -253,6 +272,52 @@ mod tests {
         let packet = Packet::parse(&bytes).unwrap();
         assert_eq!(packet.check_request(), Ok(()));
         assert_eq!(packet.key(), Some(ClientKey::Id("ffab01".into())));
+        assert_eq!(packet.nics().count(), 0, "too short for a GUID");
+    }
+
+    /// What clients of InfiniBand send, all of the same port.
+    #[test]
+    fn infiniband_tells_the_guid_of_its_port_in_many_ways() {
+        const GUID: [u8; 8] = [0, 2, 0xc9, 3, 0, 0x0a, 0x0b, 0x0c];
+        let link: Vec<u8> = [&[0x80, 0, 2, 8, 0xfe, 0x80, 0, 0, 0, 0, 0, 0][..], &GUID].concat();
+        let behind = |head: &[u8], end: &[u8]| [head, end].concat();
+        let id = |bytes: Vec<u8>| [&[61, bytes.len() as u8][..], &bytes].concat();
+        let cases: [(&str, u8, &[u8], Vec<u8>, Vec<[u8; 8]>); 9] = [
+            ("iPXE", 32, &GUID, id(behind(&[0x20], &GUID)), vec![GUID, GUID]),
+            ("GUID behind the type", 32, &[], id(behind(&[0x20], &GUID)), vec![GUID]),
+            ("the link's 20 bytes", 32, &[], id(behind(&[0x20], &link)), vec![GUID]),
+            (
+                "dhclient of OFED",
+                32,
+                &[],
+                id(behind(&[0xff, 0, 0, 0, 0, 0, 2, 0, 0, 2, 0xc9, 0], &GUID)),
+                vec![GUID],
+            ),
+            (
+                "DUID-LL (RFC 4361)",
+                32,
+                &[],
+                id(behind(&[0xff, 1, 2, 3, 4, 0, 3, 0, 32], &link)),
+                vec![GUID],
+            ),
+            ("option 97", 32, &[], vec![97, 9, 0, 0, 2, 0xc9, 3, 0, 0x0a, 0x0b, 0x0c], vec![GUID]),
+            ("no GUID", 32, &[], id(vec![0x20; 8]), vec![]),
+            ("a GUID of zeros", 32, &[0; 8], id(vec![0; 9]), vec![]),
+            ("not InfiniBand", 1, &GUID, id(behind(&[0x20], &GUID)), vec![]),
+        ];
+        for (name, kind, hardware, options, guids) in cases {
+            let mut bytes = discover();
+            bytes[1] = kind;
+            bytes[2] = hardware.len() as u8;
+            bytes[28..44].fill(0);
+            bytes[28..28 + hardware.len()].copy_from_slice(hardware);
+            bytes.truncate(243);
+            bytes.extend(options);
+            bytes.push(255);
+            let packet = Packet::parse(&bytes).unwrap();
+            let expected: Vec<_> = guids.into_iter().map(NicAddress::Guid).collect();
+            assert_eq!(packet.nics().collect::<Vec<_>>(), expected, "{name}");
+        }
     }
 
     #[test]

@@ -66,10 +66,10 @@ async fn add_nics(transaction: &mut Transaction, hosts: &mut Hosts) -> Result<()
     let rows: Vec<Row> = with_connection!(transaction, connection =>
         sqlx::query_as(NICS).fetch_all(connection).await)?;
     for (host, label, mac, switch, port) in rows {
-        let mac = mac.parse().map_err(|error| Error::unreadable("NIC", &mac, error))?;
+        let address = mac.parse().map_err(|error| Error::unreadable("NIC", &mac, error))?;
         let cable = switch.zip(port).map(|(switch, port)| Cable { switch, port });
         if let Some(host) = hosts.get_mut(&host) {
-            host.nics.insert(label, Nic { mac, cable });
+            host.nics.insert(label, Nic { address, cable });
         }
     }
     Ok(())
@@ -192,7 +192,7 @@ pub(crate) async fn set_changed(
         NICS,
         &nics,
         |(host, (position, (label, nic)))| [
-            nic.mac.to_string(),
+            nic.address.to_string(),
             *host,
             *label,
             *position,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::inventory::database::{Transaction, with_connection};
 use crate::inventory::{Database, Error, hosts, specs, subnets};
-use crate::model::{Bmc, Host, Identity, Image, Mac, NounKind, Site, SubnetIndex};
+use crate::model::{Bmc, Host, Identity, Image, Mac, NicAddress, NounKind, Site, SubnetIndex};
 use crate::profile::ResolvedSite;
 
 /// The site at one revision.
@@ -15,7 +15,7 @@ pub struct Snapshot {
     pub revision: i64,
     /// Everything the operators declared.
     pub site: ResolvedSite,
-    by_mac: HashMap<Mac, String>,
+    by_nic: HashMap<NicAddress, String>,
     by_bmc: HashMap<Mac, String>,
     by_identity: HashMap<Identity, String>,
     subnets: SubnetIndex,
@@ -28,7 +28,7 @@ impl Snapshot {
     /// Makes the indexes for a site.
     pub fn new(revision: i64, site: impl Into<ResolvedSite>) -> Self {
         let site = site.into();
-        let (by_mac, by_identity) = (site.mac_index(), site.identity_index());
+        let (by_nic, by_identity) = (site.nic_index(), site.identity_index());
         let subnets = SubnetIndex::new(&site);
         let bmcs = site.hosts.iter().filter_map(|(name, host)| Some((host.bmc.as_ref()?, name)));
         let by_bmc = bmcs.map(|(bmc, name)| (bmc.mac, name.clone())).collect();
@@ -37,7 +37,7 @@ impl Snapshot {
         let disk_images = disk_images
             .filter_map(|(name, _)| Some((name.clone(), site.image_to_boot(name)?.into_owned())))
             .collect();
-        Self { revision, site, by_mac, by_bmc, by_identity, subnets, shared, disk_images }
+        Self { revision, site, by_nic, by_bmc, by_identity, subnets, shared, disk_images }
     }
 
     /// Reads the whole site: eleven queries, however many hosts there are.
@@ -71,7 +71,12 @@ impl Snapshot {
 
     /// The host that has this MAC, with its name.
     pub fn host_of_mac(&self, mac: Mac) -> Option<(&str, &Host)> {
-        self.host(self.by_mac.get(&mac)?)
+        self.host_of_nic(mac.into())
+    }
+
+    /// The host that has this NIC, with its name.
+    pub fn host_of_nic(&self, nic: NicAddress) -> Option<(&str, &Host)> {
+        self.host(self.by_nic.get(&nic.identity())?)
     }
 
     /// The baseboard management controller that has this MAC.

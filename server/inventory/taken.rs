@@ -36,7 +36,7 @@ pub(crate) fn find_taken(wanted: &ResolvedSite, stored: &ResolvedSite) -> Option
     }
     for (name, host) in &hosts {
         for (label, nic) in &host.nics {
-            macs.add(nic.mac, at(name, "nics").at(label));
+            macs.add(nic.address.identity(), at(name, "nics").at(label));
             if let Some(cable) = &nic.cable {
                 let port = format!("port {} of {}", cable.port, cable.switch);
                 ports.add(port, at(name, "nics").at(label));
@@ -50,7 +50,14 @@ pub(crate) fn find_taken(wanted: &ResolvedSite, stored: &ResolvedSite) -> Option
             identities.add(identity, at(name, "match"));
         }
     }
-    let mac = macs.second.map(|(mac, at, owner)| Taken { what: format!("MAC {mac}"), at, owner });
+    let mac = macs.second.map(|(mac, at, owner)| Taken {
+        what: match mac.mac() {
+            Some(mac) => format!("MAC {mac}"),
+            None => format!("GUID {mac}"),
+        },
+        at,
+        owner,
+    });
     let address = addresses.second.map(|((_, address), at, owner)| Taken {
         what: format!("address {address}"),
         at,

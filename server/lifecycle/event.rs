@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::reason::{Detour, NakReason, Reason};
 use crate::lifecycle::client::Client;
 use crate::lifecycle::install::InstallTask;
-use crate::model::Mac;
+use crate::model::{Mac, NicAddress};
 
 /// Something that happened.
 ///
@@ -575,10 +575,10 @@ pub enum ScriptSays {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WaitReason {
-    /// The MAC belongs to no host of the inventory.
+    /// The NIC belongs to no host of the inventory.
     NotInInventory {
-        /// The MAC.
-        mac: Mac,
+        /// Its MAC, or the GUID of its port.
+        mac: NicAddress,
     },
     /// The host has no image.
     NoImage {

@@ -8,14 +8,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::link::is_default;
 use super::words::words;
-use super::{Mac, VlanIds};
+use super::{Mac, NicAddress, VlanIds};
 
-/// One NIC of a host: its permanent MAC, and where its cable ends. In the site file it is the
-/// MAC alone, or a mapping with `mac`, `switch` and `port`.
+/// One NIC of a host: its permanent address, and where its cable ends. In the site file it is the
+/// address alone, or a mapping with `mac`, `switch` and `port`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Nic {
-    /// The permanent MAC.
-    pub mac: Mac,
+    /// The permanent MAC, or what stands for it on InfiniBand.
+    pub address: NicAddress,
     /// The port of the switch that it is cabled to, where that is known.
     pub cable: Option<Cable>,
 }
@@ -35,15 +35,22 @@ impl fmt::Display for Cable {
     }
 }
 
-impl From<Mac> for Nic {
-    fn from(mac: Mac) -> Self {
-        Self { mac, cable: None }
+impl<T: Into<NicAddress>> From<T> for Nic {
+    fn from(address: T) -> Self {
+        Self { address: address.into(), cable: None }
+    }
+}
+
+impl Nic {
+    /// The MAC of an Ethernet NIC.
+    pub fn mac(&self) -> Option<Mac> {
+        self.address.mac()
     }
 }
 
 impl fmt::Display for Nic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.mac.fmt(f)
+        self.address.fmt(f)
     }
 }
 
@@ -51,7 +58,7 @@ impl fmt::Display for Nic {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fields {
-    mac: Mac,
+    mac: NicAddress,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     switch: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,10 +68,10 @@ struct Fields {
 impl Serialize for Nic {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Some(Cable { switch, port }) = &self.cable else {
-            return self.mac.serialize(serializer);
+            return self.address.serialize(serializer);
         };
         let (switch, port) = (Some(switch.clone()), Some(port.clone()));
-        Fields { mac: self.mac, switch, port }.serialize(serializer)
+        Fields { mac: self.address, switch, port }.serialize(serializer)
     }
 }
 
@@ -84,7 +91,7 @@ impl<'de> Visitor<'de> for NicVisitor {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Nic, E> {
-        text.parse::<Mac>().map(Nic::from).map_err(E::custom)
+        text.parse::<NicAddress>().map(Nic::from).map_err(E::custom)
     }
 
     /// A MAC of decimal digits alone, which YAML reads as a number.
@@ -105,7 +112,7 @@ impl<'de> Visitor<'de> for NicVisitor {
             (None, None) => None,
             _ => return Err(A::Error::custom("a cable needs both switch and port")),
         };
-        Ok(Nic { mac, cable })
+        Ok(Nic { address: mac, cable })
     }
 }
 
@@ -176,6 +183,7 @@ mod tests {
                 r#"{"mac":"52:54:00:aa:00:01","switch":"leaf1a","port":"Ethernet12"}"#,
             ),
             ("1122334455", r#""00:11:22:33:44:55""#),
+            (r#""0002:c903:000a:0b0c""#, r#""00:02:c9:03:00:0a:0b:0c""#),
         ];
         for (text, written) in cases {
             let nic: Nic = serde_json::from_str(text).unwrap();

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Host, Identity, Mac, Noun, NounVisitor, Site, visit_nouns};
+use super::{Host, Identity, NicAddress, Noun, NounVisitor, Site, visit_nouns};
 
 /// One entry of the site that is new, gone or otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
@@ -107,15 +107,15 @@ impl NounVisitor for Differ<'_> {
 /// whatever else it is known by.
 pub fn renamed_hosts(before: &Site, after: &Site) -> BTreeMap<String, String> {
     let gone = || before.hosts.iter().filter(|(name, _)| !after.hosts.contains_key(*name));
-    let macs: HashMap<Mac, &String> = gone()
-        .flat_map(|(name, host)| host.nics.values().map(move |nic| (nic.mac, name)))
+    let macs: HashMap<NicAddress, &String> = gone()
+        .flat_map(|(name, host)| host.nics.values().map(move |nic| (nic.address.identity(), name)))
         .collect();
     let identities: HashMap<Identity, &String> = gone()
         .flat_map(|(name, host)| host.known_by.identities().map(move |it| (it, name)))
         .collect();
     let mut renamed = BTreeMap::new();
     for (name, host) in after.hosts.iter().filter(|(name, _)| !before.hosts.contains_key(*name)) {
-        let by_mac = host.nics.values().find_map(|nic| macs.get(&nic.mac));
+        let by_mac = host.nics.values().find_map(|nic| macs.get(&nic.address.identity()));
         let old = by_mac.or_else(|| host.known_by.identities().find_map(|it| identities.get(&it)));
         if let Some(old) = old {
             renamed.entry((*old).clone()).or_insert_with(|| name.clone());
@@ -210,7 +210,7 @@ pub(crate) fn shown(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Image, Rack};
+    use crate::model::{Image, Mac, Rack};
 
     fn site() -> Site {
         let nics = [("eth0".to_owned(), Mac([2, 0, 0, 0, 0, 1]).into())].into_iter().collect();

@@ -155,6 +155,6 @@ impl Host {
 
     /// Whether `mac` is one of its NICs.
     pub fn has_mac(&self, mac: Mac) -> bool {
-        self.nics.values().any(|nic| nic.mac == mac)
+        self.nics.values().any(|nic| nic.mac() == Some(mac))
     }
 }

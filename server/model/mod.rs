@@ -34,6 +34,7 @@ pub(crate) mod merge;
 mod millis;
 mod name;
 mod nic;
+mod nic_address;
 mod noun;
 mod numbered;
 pub(crate) mod parameter;
@@ -91,6 +92,7 @@ pub use nic::{
     ChannelSpec, Eswitch, FunctionSpec, FunctionState, NicSpec, OffloadSpec, RingSpec, SriovSpec,
     WakeOnLan,
 };
+pub use nic_address::{InvalidNicAddress, NicAddress};
 pub use noun::{Noun, NounKind, NounVisitor, visit_nouns};
 pub use parameter::{Parameter, ParameterKind};
 pub use profile::{

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Host, Identity, Image, Mac, ProfileTree, Scalar, Subnet, Switch, VlanId, VlanSpec};
+use super::{
+    Host, Identity, Image, Mac, NicAddress, ProfileTree, Scalar, Subnet, Switch, VlanId, VlanSpec,
+};
 
 /// Everything that an operator declares. `rackstrap apply` makes the inventory
 /// equal to one of these; `rackstrap export` writes one.
@@ -162,10 +164,10 @@ impl Site {
         self.labels = wide.labels;
     }
 
-    /// Every MAC of the site with the name of its host.
-    pub fn mac_index(&self) -> HashMap<Mac, String> {
+    /// Every NIC of the site, by its [identity](NicAddress::identity), with the name of its host.
+    pub fn nic_index(&self) -> HashMap<NicAddress, String> {
         let nics = |(name, host): (&String, &Host)| {
-            host.nics.values().map(|nic| (nic.mac, name.clone())).collect::<Vec<_>>()
+            host.nics.values().map(|nic| (nic.address.identity(), name.clone())).collect::<Vec<_>>()
         };
         self.hosts.iter().flat_map(nics).collect()
     }

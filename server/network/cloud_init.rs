@@ -5,11 +5,12 @@ use serde_json::{Map, Value, json};
 
 use super::bond;
 use super::links::{HostNetwork, Kind, Layer3, Link, Role};
-use super::losses::Losses;
+use super::losses::{INFINIBAND, Losses};
 use super::netplan::{self, Dialect, present};
 use super::{File, Format, yaml};
 use crate::model::{
-    BondSpec, BridgeSpec, Destination, Family, MatchBy, Millis, Overrides, RouteKind, VlanProtocol,
+    BondSpec, BridgeSpec, Destination, Family, MatchBy, Millis, NicAddress, Overrides, RouteKind,
+    VlanProtocol,
 };
 
 /// What the kernel gives a link by itself, in bytes.
@@ -75,9 +76,12 @@ fn device(host: &HostNetwork, link: &Link, losses: &mut Losses) -> Value {
     // It renames a NIC to its name by its MAC, without being asked.
     lose(renamed && link.kind == Kind::Nic(None), "set-name without a MAC");
     let mac = match link.kind {
-        Kind::Nic(mac) if matches!(host.match_by, MatchBy::PermanentMac | MatchBy::Mac) => mac,
+        Kind::Nic(nic) if matches!(host.match_by, MatchBy::PermanentMac | MatchBy::Mac) => {
+            nic.and_then(NicAddress::mac)
+        }
         _ => link.mac,
     };
+    lose(link.is_infiniband(), INFINIBAND);
     lose(link.is_nic() && link.mac.is_some(), "macaddress of a NIC");
     let (kind, own) = match &link.kind {
         Kind::Nic(_) => ("physical", Value::Null),

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use super::bond;
 use super::links::{HostNetwork, Kind, Link, Role};
-use super::losses::Losses;
+use super::losses::{INFINIBAND, Losses};
 use super::{File, Format};
 use crate::model::{
     BondSpec, Destination, Family, MatchBy, Overrides, RouteKind, RouteSpec, VlanProtocol,
@@ -100,6 +100,7 @@ impl Writer<'_> {
                     name != link.device() && host.links.values().any(|l| l.device() == name);
                 self.lose(taken, &format!("{name} is another link's name"));
                 self.lose(link.mac.is_some(), "macaddress of a NIC");
+                self.lose(link.is_infiniband(), INFINIBAND);
                 let mac = mac.filter(|_| by_mac);
                 self.words.extend(mac.map(|mac| format!("ifname={name}:{mac}")));
             }

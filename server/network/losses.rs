@@ -3,6 +3,9 @@
 use super::links::{HostNetwork, Link};
 use crate::model::{EmitLldp, MacPolicy, MatchBy};
 
+/// What a format has no words for that knows NICs by their MAC.
+pub(super) const INFINIBAND: &str = "a NIC of InfiniBand";
+
 /// Features that would be lost, each once, as `LINK: FEATURE`.
 #[derive(Debug, Default)]
 pub(super) struct Losses(Vec<String>);

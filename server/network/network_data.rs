@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use super::bond;
 use super::links::{HostNetwork, Kind, Layer3, Link, Role};
-use super::losses::Losses;
+use super::losses::{INFINIBAND, Losses};
 use super::netplan::present;
 use super::{File, Format};
 use crate::model::{
-    BondSpec, Destination, Family, Mac, Overrides, RouteKind, RouteSpec, VlanProtocol,
+    BondSpec, Destination, Family, Mac, NicAddress, Overrides, RouteKind, RouteSpec, VlanProtocol,
 };
 
 /// The one document, with the links, the networks on them, and the resolvers.
@@ -43,6 +43,7 @@ fn entry(host: &HostNetwork, link: &Link, losses: &mut Losses) -> Value {
     losses.bring_up(link);
     losses.hardware(host, link);
     let mut lose = |lost: bool, feature: &str| losses.add_if(lost, &link.name, feature);
+    lose(link.is_infiniband(), INFINIBAND);
     lose(link.is_nic() && link.mac.is_some(), "macaddress of a NIC");
     lose(link.nic.as_ref().is_some_and(|nic| nic.set_name.is_some()), "set-name");
     let mac = mac(host, link).map(|mac| json!(mac.to_string()));
@@ -76,7 +77,7 @@ fn entry(host: &HostNetwork, link: &Link, losses: &mut Losses) -> Value {
 /// The MAC that a link has in the end: a VLAN has that of the link below.
 fn mac(host: &HostNetwork, link: &Link) -> Option<Mac> {
     let below = || match &link.kind {
-        Kind::Nic(mac) => *mac,
+        Kind::Nic(nic) => nic.and_then(NicAddress::mac),
         Kind::Bond(spec) => spec.nics.iter().find_map(|name| mac(host, host.links.get(name)?)),
         Kind::Vlan { parent, .. } => mac(host, host.links.get(parent)?),
         _ => None,

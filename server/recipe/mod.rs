@@ -95,7 +95,7 @@ pub fn of_host(site: &ResolvedSite, name: &str, booting: &Booting) -> Result<Fil
 pub fn fault(site: &ResolvedSite, name: &str) -> Option<RecipeError> {
     let host = site.hosts.get(name)?;
     site.images.get(host.image.as_ref()?)?.recipe.as_ref()?;
-    let mac = host.nics.values().next()?.mac;
+    let mac = Some(host.nics.values().next()?.address);
     let (server_url, token) = ("http://SERVER".to_owned(), "TOKEN".to_owned());
     of_host(site, name, &Booting { mac, server_url, token }).err()
 }

@@ -25,7 +25,7 @@ hosts:
 
 pub(super) fn booting() -> Booting {
     Booting {
-        mac: "52:54:00:aa:00:01".parse().unwrap(),
+        mac: "52:54:00:aa:00:01".parse().ok(),
         server_url: "http://10.0.0.1".into(),
         token: "t0ken".into(),
     }

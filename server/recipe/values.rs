@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::model::{Host, Mac, Scalar, Subnet};
+use crate::model::{Host, NicAddress, Scalar, Subnet};
 use crate::network::{Format, render_host};
 use crate::profile::ResolvedSite;
 use crate::tree;
@@ -14,8 +14,9 @@ use crate::tree;
 /// How the host reaches the server, and what shows that it may install.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Booting {
-    /// The MAC of the NIC that boots.
-    pub mac: Mac,
+    /// The NIC that boots, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac: Option<NicAddress>,
     /// The server as the host reaches it, such as `http://10.77.0.1`.
     pub server_url: String,
     /// The token of the boot, with which the installer reports.
@@ -49,8 +50,9 @@ struct HostValues {
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<String>,
     labels: Vec<String>,
-    /// The MAC of the NIC that boots.
-    mac: Mac,
+    /// The NIC that boots: its MAC, or its GUID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mac: Option<NicAddress>,
     nics: Vec<NicValues>,
     addresses: BTreeMap<String, IpAddr>,
 }
@@ -58,7 +60,7 @@ struct HostValues {
 #[derive(Clone, Debug, Serialize)]
 struct NicValues {
     name: String,
-    mac: Mac,
+    mac: NicAddress,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -133,7 +135,7 @@ impl RecipeValues {
         parameters.extend(host.parameters.clone());
         let file = |format| render_host(site, name, format).ok()?.into_iter().next();
         let Booting { mac, server_url, token } = booting;
-        let hyphenated = mac.hyphenated();
+        let url_name = mac.map_or_else(|| name.to_owned(), NicAddress::hyphenated);
         Some(Self {
             host: HostValues {
                 name: name.to_owned(),
@@ -146,7 +148,7 @@ impl RecipeValues {
                 nics: host
                     .nics
                     .iter()
-                    .map(|(name, nic)| NicValues { name: name.clone(), mac: nic.mac })
+                    .map(|(name, nic)| NicValues { name: name.clone(), mac: nic.address })
                     .collect(),
                 addresses: host.addresses.clone(),
             },
@@ -173,8 +175,8 @@ impl RecipeValues {
             },
             server: ServerValues {
                 url: server_url.clone(),
-                config_url: format!("{server_url}/config/{hyphenated}"),
-                report_url: format!("{server_url}/report/{hyphenated}"),
+                config_url: format!("{server_url}/config/{url_name}"),
+                report_url: format!("{server_url}/report/{url_name}"),
                 token: token.clone(),
             },
             parameters,

@@ -80,7 +80,7 @@ fn nic_values(host: Option<&Host>, values: &[(String, String)]) -> Vec<(String, 
     let mut all = Vec::new();
     for (label, nic) in host.into_iter().flat_map(|host| &host.nics) {
         if cabled.contains(label) && nic.cable.is_none() {
-            all.push((format!("nics.{label}"), format!("{{mac: \"{}\"}}", nic.mac)));
+            all.push((format!("nics.{label}"), format!("{{mac: \"{}\"}}", nic.address)));
         }
     }
     for (path, value) in values {

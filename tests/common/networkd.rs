@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rackstrap::model::Mac;
+use rackstrap::model::{Mac, NicAddress};
 use rackstrap::network::{Format, HostNetwork, render_host};
 use rackstrap::profile::ResolvedSite;
 use serde_json::Value;
@@ -68,6 +68,8 @@ impl Networkd {
         let files = directory.path().join("files");
         fs::create_dir(&files).unwrap();
         let rendered = render_host(site, golden::HOST, Format::Networkd).unwrap();
+        let mut nics = site.hosts[golden::HOST].nics.values();
+        let has_infiniband = nics.any(|nic| nic.address.is_infiniband());
         // Beside them, where the script looks for networkd's own settings.
         let settings = directory.path().join("files.conf");
         fs::create_dir(&settings).unwrap();
@@ -78,12 +80,22 @@ impl Networkd {
             if file.directory.as_deref() != Format::Networkd.directory() {
                 continue;
             }
-            let text = edit(&file.name, matching_by_name(site, file.text));
+            let by_name = matching_by_name(site, file.text.clone());
+            if has_infiniband && by_name != file.text {
+                // It matches no link here, and is read all the same.
+                fs::write(files.join(format!("zz-{}", file.name)), &file.text).unwrap();
+            }
+            let text = edit(&file.name, by_name);
             fs::write(files.join(&file.name), text).unwrap();
         }
         let (inside, outside) = (Netns::new("networkd"), Netns::new("switch"));
         for (label, nic) in &site.hosts[golden::HOST].nics {
-            add_nic(&inside, &outside, label, nic.mac);
+            // A veth stands for a port of InfiniBand, whose files find it by its name here.
+            let guid = || match nic.address.identity() {
+                NicAddress::Guid([.., a, b, c]) => Mac([2, 0, 0, a, b, c]),
+                other => panic!("{other}"),
+            };
+            add_nic(&inside, &outside, label, nic.mac().unwrap_or_else(guid));
         }
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/run-networkd.sh");
         let log = fs::File::create(directory.path().join("log")).unwrap();

@@ -18,7 +18,7 @@ use crate::dhcp::wire::Reply;
 use crate::leases::table::Session;
 use crate::lifecycle::EventData;
 use crate::lifecycle::event::{self, Warning};
-use crate::model::{Lease, LeaseState, UnknownClients};
+use crate::model::{Lease, LeaseState, Nic, UnknownClients};
 
 /// How long an unknown client leases an address where it is only to be discovered, in seconds.
 const DISCOVERY_SECONDS: u32 = 300;
@@ -61,7 +61,7 @@ impl Exchange<'_> {
             .transaction
             .host
             .into_iter()
-            .flat_map(|(_, host)| host.nics.values().map(|nic| nic.mac));
+            .flat_map(|(_, host)| host.nics.values().filter_map(Nic::mac));
         Action::Probe(Box::new(Probe {
             address,
             subnet: self.subnet.name.to_owned(),

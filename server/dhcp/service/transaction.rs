@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::action::{ClientEvent, Transmit};
 use super::words;
 use crate::app::App;
+use crate::boot::UrlName;
 use crate::boot::arch::{Client, ClientSigns};
 use crate::boot::next::{Booter, Next, WhyNothing, decide_next, own_boot_file};
 use crate::boot::trail::BootRequest;
@@ -19,7 +20,7 @@ use crate::inventory::Snapshot;
 use crate::lifecycle::EventData;
 use crate::lifecycle::event::{self, Failure, Warning};
 use crate::lifecycle::reason::Reason;
-use crate::model::{Bmc, ClientKey, DhcpOptions, Host, IdentifyBy, Mac, Subnet};
+use crate::model::{Bmc, ClientKey, DhcpOptions, Host, IdentifyBy, Mac, NicAddress, Subnet};
 use crate::options::code;
 use crate::profile::Resolution;
 
@@ -64,8 +65,8 @@ impl<'a> Transaction<'a> {
             // It boots by itself, and is known by nothing of its host.
             Some(_) => None,
             None => request
-                .mac()
-                .and_then(|mac| snapshot.host_of_mac(mac))
+                .nics()
+                .find_map(|nic| snapshot.host_of_nic(nic))
                 .or_else(|| host_of_identity(app, snapshot, request)),
         };
         let boots = if bmc.is_some() { Client::Plain } else { signs.classify() };
@@ -119,12 +120,10 @@ impl<'a> Transaction<'a> {
             return file.map_or(nothing, |file| Next::NbpByTftp(file.to_owned()));
         }
         let base_url = history.base_url(local, || app.config.now().machine_base_url(local.into()));
-        // InfiniBand has no MAC in its packets: the script is that of the host all the same.
-        let first_nic = || host.and_then(|host| host.nics.values().next()).map(|nic| nic.mac);
-        let mac = self.request.mac().or_else(first_nic).unwrap_or(Mac([0; 6]));
+        let url_name = &self.url_name();
         let next = decide_next(&Booter {
             client: self.boots,
-            mac,
+            url_name,
             host,
             verdict,
             boot_files: subnet.map(|subnet| &subnet.boot_files),
@@ -133,7 +132,7 @@ impl<'a> Transaction<'a> {
         });
         let transaction_id = self.request.transaction_id;
         let boot =
-            BootRequest { mac, client: self.boots, transaction_id, now, base_url: &base_url };
+            BootRequest { url_name, client: self.boots, transaction_id, now, base_url: &base_url };
         let (next, detour) = history.boots.choose(&boot, next);
         if let Some((host, _)) = self.host {
             app.inventory.note_power_on(host);
@@ -145,6 +144,24 @@ impl<'a> Transaction<'a> {
             }
         }
         next
+    }
+
+    /// What the URLs of its boot name it by: the NIC that asks, where its packet tells it. InfiniBand
+    /// may tell none; the script is that of the host all the same.
+    fn url_name(&self) -> UrlName {
+        if let Some(mac) = self.request.mac() {
+            return mac.into();
+        }
+        let Some((name, host)) = self.host else {
+            let asks = self.request.nics().next();
+            return UrlName::Nic(asks.unwrap_or(NicAddress::Mac(Mac([0; 6]))));
+        };
+        let own = |asks: &NicAddress| {
+            host.nics.values().any(|nic| nic.address.identity() == asks.identity())
+        };
+        let asks = self.request.nics().find(own);
+        let nic = asks.or_else(|| Some(host.nics.values().next()?.address.identity()));
+        nic.map_or_else(|| UrlName::Host(name.to_owned()), UrlName::Nic)
     }
 
     /// Where boot files are: at the server that the host or its subnet names, else at `local`.

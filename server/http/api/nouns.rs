@@ -24,7 +24,7 @@ use super::schema::{Entry, Simple, is_host, simple_keys};
 use crate::app::App;
 use crate::inventory::{Change, ChangeError, Committed};
 use crate::lifecycle::{HostState, HostStatus};
-use crate::model::{Difference, Host, Location, Mac, Noun, Site};
+use crate::model::{Difference, Host, Location, Nic, NicAddress, Noun, Site};
 use crate::network::nearest::hint;
 use crate::network::{Consequences, Finding};
 use crate::tree::unknown;
@@ -95,7 +95,7 @@ pub(super) struct ListQuery<T> {
     text: Option<String>,
     /// The values that keys of an entry must have.
     equal: Vec<(&'static str, String)>,
-    mac: Option<Mac>,
+    nic: Option<NicAddress>,
     state: Option<HostState>,
     noun: PhantomData<fn() -> T>,
 }
@@ -109,7 +109,7 @@ impl<T: Noun + JsonSchema> ListQuery<T> {
         let refuse =
             |name: &str, detail: String| Err(Error::Request(vec![Fault::parameter(name, detail)]));
         let (mut limit, mut cursor, mut sort) = (None, None, None);
-        let (mut text, mut equal, mut mac, mut state) = (None, Vec::new(), None, None);
+        let (mut text, mut equal, mut nic, mut state) = (None, Vec::new(), None, None);
         let simple = simple_keys::<T>();
         for (name, value) in pairs {
             let key = simple.iter().find(|(key, _)| *key == name);
@@ -122,7 +122,7 @@ impl<T: Noun + JsonSchema> ListQuery<T> {
                 ("sort", _) => sort = Some(value),
                 ("q", _) => text = Some(value.to_lowercase()),
                 ("mac", _) if is_host::<T>() => match value.parse() {
-                    Ok(found) => mac = Some(found),
+                    Ok(found) => nic = Some(found),
                     Err(error) => return refuse(&name, format!("{error}")),
                 },
                 ("state", _) if is_host::<T>() => match value.parse() {
@@ -145,7 +145,7 @@ impl<T: Noun + JsonSchema> ListQuery<T> {
             }
         }
         let paging = Paging::new(limit, cursor, sort.as_deref(), &sort_keys::<T>())?;
-        Ok(Self { paging, text, equal, mac, state, noun: PhantomData })
+        Ok(Self { paging, text, equal, nic, state, noun: PhantomData })
     }
 
     fn has(&self, entry: &Value) -> bool {
@@ -210,7 +210,7 @@ impl<T: Noun + JsonSchema> OperationInput for ListQuery<T> {
             let states = HostState::ALL.map(|state| state.label());
             parameters["mac"] = json!({
                 "type": "string", "pattern": "^[0-9a-f]{2}(:[0-9a-f]{2}){5}$",
-                "description": "Only the host with this NIC. Other notations are read as well.",
+                "description": "Only the host with this NIC. Other notations are read as well, and the GUID of an InfiniBand port.",
             });
             parameters["state"] = json!({
                 "type": "string", "enum": states,
@@ -251,9 +251,10 @@ fn read_only<T: Noun>() -> &'static [&'static str] {
     if is_host::<T>() { &["status"] } else { &[] }
 }
 
-/// Whether a MAC is that of a NIC of the host, or of its BMC.
-fn has_mac(host: &Host, mac: Mac) -> bool {
-    host.has_mac(mac) || host.bmc.as_ref().is_some_and(|bmc| bmc.mac == mac)
+/// Whether it is a NIC of the host, or its BMC.
+fn has_nic(host: &Host, nic: NicAddress) -> bool {
+    let is_it = |own: &Nic| own.address.identity() == nic.identity();
+    host.nics.values().any(is_it) || host.bmc.as_ref().is_some_and(|bmc| nic == bmc.mac.into())
 }
 
 /// `GET /{section}`
@@ -271,8 +272,8 @@ pub(super) async fn list<T: Noun + JsonSchema>(
         if query.state.is_some_and(|wanted| !is_in_state(wanted)) {
             continue;
         }
-        if query.mac.is_some_and(|mac| {
-            !snapshot.site.hosts.get(name).is_some_and(|host| has_mac(host, mac))
+        if query.nic.is_some_and(|nic| {
+            !snapshot.site.hosts.get(name).is_some_and(|host| has_nic(host, nic))
         }) {
             continue;
         }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::conditions::{self, Selection};
 use super::error::Error;
 use super::files::begins;
-use super::peer::Caller;
+use super::peer::{Asked, Caller};
 use super::rendered::Answer;
 use super::scripts::BootQuery;
 use super::{Machine, now_ms, record};
@@ -21,7 +21,7 @@ use crate::bundle::archive::{self, HostFile};
 use crate::inventory::Snapshot;
 use crate::lifecycle::EventData;
 use crate::lifecycle::event::{Sent, Warning};
-use crate::model::{Host, InvalidMac, Mac};
+use crate::model::{Host, NicAddress};
 use crate::network::{self, Cluster, Format, MICROCLOUD_FILE, PreseedWords};
 
 /// Revision of the site that a response is generated from.
@@ -75,23 +75,17 @@ impl Wrapping {
 }
 
 /// Takes the ending off that tells the wrapping.
-fn unsuffixed(name: &str) -> (&str, Wrapping) {
+pub(super) fn unsuffixed(name: &str) -> (&str, Wrapping) {
     let suffixed = |(suffix, wrapping)| Some((name.strip_suffix(suffix)?, wrapping));
     Wrapping::SUFFIXES.into_iter().find_map(suffixed).unwrap_or((name, Wrapping::Text))
 }
 
-/// Splits the last part of the URL into the MAC and the wrapping.
-pub(super) fn split(name: &str) -> Result<(Mac, Wrapping), Error> {
-    let (text, wrapping) = unsuffixed(name);
-    text.parse().map(|mac| (mac, wrapping)).map_err(|invalid: InvalidMac| {
-        // `aabb.ccdd.eeff` has dots of its own, so a suffix is looked for behind each.
-        let dots = text.char_indices().filter(|(_, c)| *c == '.').map(|(at, _)| at);
-        let unknown = dots.map(|at| text.split_at(at)).find(|(mac, _)| mac.parse::<Mac>().is_ok());
-        match unknown {
-            Some((_, suffix)) => Error::UnknownFormat(suffix.chars().take(40).collect()),
-            None => invalid.into(),
-        }
-    })
+/// The ending of a name that is no wrapping, behind what names a NIC or a host.
+fn unknown_suffix<'a>(text: &'a str, snapshot: &Snapshot) -> Option<&'a str> {
+    // `aabb.ccdd.eeff` has dots of its own, so a suffix is looked for behind each.
+    let dots = text.char_indices().filter(|(_, c)| *c == '.').map(|(at, _)| at);
+    let names = |name: &str| name.parse::<NicAddress>().is_ok() || snapshot.host(name).is_some();
+    dots.map(|at| text.split_at(at)).find(|(name, _)| names(name)).map(|(_, suffix)| suffix)
 }
 
 /// `GET /config/{mac}`, `.tar`, `.cpio.gz`, `.sh` and `.json`: all files of networkd.
@@ -101,18 +95,18 @@ pub(super) async fn all(
     query: BootQuery,
     caller: Caller,
 ) -> Result<Response, Error> {
-    let (mac, wrapping) = split(&name)?;
+    let (name, wrapping) = unsuffixed(&name);
     if query.last.is_some() && !caller.only_head {
         // With the archive the boot has all that its script names.
         let inventory = &machine.app.inventory;
         let snapshot = inventory.snapshot();
-        let host = snapshot.host_of_mac(mac);
+        let host = caller.find(&machine.app, &snapshot, name)?.host;
         let verdict = inventory.verdict(&snapshot, host, query.token());
         if let Some(begins) = begins(host.map(|(name, _)| name), &verdict, &query) {
             begins.store(&machine.app).await?;
         }
     }
-    send_all(machine.0, caller, mac, (Format::Networkd, wrapping)).await
+    send_all(machine.0, caller, name, (Format::Networkd, wrapping)).await
 }
 
 /// `GET /config/{mac}/{format}`, with the same endings: all files of another format.
@@ -122,18 +116,18 @@ pub(super) async fn of_format(
     caller: Caller,
 ) -> Result<Response, Error> {
     let (format, wrapping) = unsuffixed(&name);
-    send_all(machine.0, caller, mac.parse()?, (format.parse()?, wrapping)).await
+    send_all(machine.0, caller, &mac, (format.parse()?, wrapping)).await
 }
 
 async fn send_all(
     machine: Machine,
     caller: Caller,
-    mac: Mac,
+    asked: &str,
     form: (Format, Wrapping),
 ) -> Result<Response, Error> {
     let (format, wrapping) = form;
     let snapshot = machine.app.inventory.snapshot();
-    let request = Request::allow(&machine.app, &snapshot, &caller, mac).await?;
+    let request = Request::allow(&machine.app, &snapshot, &caller, asked).await?;
     let make = || request.wrap(&request.files(format)?, wrapping);
     let answer = match wrapping {
         // It names the server as this caller reaches it.
@@ -160,9 +154,8 @@ pub(super) async fn microcloud(
     Query(words): Query<PreseedWords>,
     caller: Caller,
 ) -> Result<Response, Error> {
-    let mac = mac.parse()?;
     let snapshot = machine.app.inventory.snapshot();
-    let request = Request::allow(&machine.app, &snapshot, &caller, mac).await?;
+    let request = Request::allow(&machine.app, &snapshot, &caller, &mac).await?;
     let cluster = words.applied_to(Cluster::of_host(&snapshot.site, request.host))?;
     let text = network::microcloud_preseed(&snapshot.site, &cluster)?;
     let answer = Answer::new(text.into());
@@ -187,9 +180,8 @@ async fn send(
     format: Format,
     name: Option<String>,
 ) -> Result<Response, Error> {
-    let mac = mac.parse()?;
     let snapshot = machine.app.inventory.snapshot();
-    let request = Request::allow(&machine.app, &snapshot, &caller, mac).await?;
+    let request = Request::allow(&machine.app, &snapshot, &caller, &mac).await?;
     let files = network::render_host(&snapshot.site, request.name, format)?;
     let wanted = |file: &&network::File| name.as_ref().is_none_or(|name| file.name == *name);
     let Some(file) = files.iter().find(wanted) else {
@@ -206,7 +198,7 @@ struct Request<'a> {
     app: &'a App,
     snapshot: &'a Snapshot,
     caller: &'a Caller,
-    mac: Mac,
+    asked: Asked<'a>,
     name: &'a str,
     host: &'a Host,
 }
@@ -216,15 +208,21 @@ impl<'a> Request<'a> {
         app: &'a App,
         snapshot: &'a Snapshot,
         caller: &'a Caller,
-        mac: Mac,
+        asked: &str,
     ) -> Result<Self, Error> {
-        let (name, host) = caller.host_of_mac(app, snapshot, mac).ok_or(Error::UnknownHost(mac))?;
+        let asked = caller.find(app, snapshot, asked).map_err(|error| {
+            match unknown_suffix(asked, snapshot) {
+                Some(suffix) => Error::UnknownFormat(suffix.chars().take(40).collect()),
+                None => error,
+            }
+        })?;
+        let (name, host) = asked.known()?;
         if let Err(error) = caller.check_may_read(app, name, host).await {
             let warning = Warning::ConfigRefused { host: name.to_owned(), to: caller.address };
-            record(app, Some(name), Some(mac), EventData::Warning(warning));
+            record(app, Some(name), asked.mac(), EventData::Warning(warning));
             return Err(error);
         }
-        Ok(Self { app, snapshot, caller, mac, name, host })
+        Ok(Self { app, snapshot, caller, asked, name, host })
     }
 
     fn files(&self, format: Format) -> Result<Vec<HostFile>, Error> {
@@ -256,7 +254,7 @@ impl<'a> Request<'a> {
         let gateways = gateways.values().flat_map(|link| link.layer3.gateways.clone()).collect();
         let target = apply::Target {
             host: self.name.to_owned(),
-            mac: self.mac,
+            url_name: self.asked.url_name.clone(),
             base: self.caller.base(self.app)?,
             revision: self.snapshot.revision,
             gateways,
@@ -290,7 +288,7 @@ impl<'a> Request<'a> {
         let data = if own { EventData::Config } else { EventData::File };
         let (to, file) = (self.caller.address, what.to_owned());
         let sent = Sent { to, file, bytes, milliseconds: None };
-        record(self.app, Some(self.name), Some(self.mac), data(sent));
+        record(self.app, Some(self.name), self.asked.mac(), data(sent));
     }
 }
 

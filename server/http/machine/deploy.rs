@@ -23,7 +23,7 @@ struct Deploying<'a> {
     name: &'a str,
     host: &'a Host,
     image: &'a Image,
-    mac: Mac,
+    mac: Option<Mac>,
 }
 
 impl<'a> Deploying<'a> {
@@ -33,9 +33,10 @@ impl<'a> Deploying<'a> {
         caller: &Caller,
         mac: &str,
     ) -> Result<Self, Error> {
-        let mac: Mac = mac.parse()?;
-        let (name, host) =
-            caller.host_of_mac(app, snapshot, mac).ok_or(Error::NoDeployment(mac))?;
+        let asked = caller.find(app, snapshot, mac)?;
+        let mac = asked.mac();
+        let refused = || Error::NoDeployment(asked.url_name.clone());
+        let (name, host) = asked.host.ok_or_else(refused)?;
         let token = caller.boot_token();
         let token = token.as_ref().map(|token| token.as_str());
         let find = || match app.inventory.verdict(snapshot, Some((name, host)), token) {
@@ -51,7 +52,7 @@ impl<'a> Deploying<'a> {
         match found {
             Some(image) => Ok(Self { name, host, image, mac }),
             None if caller.is_host(app, name, host) => Err(refusal(app, name)),
-            None => Err(Error::NoDeployment(mac)),
+            None => Err(refused()),
         }
     }
 }
@@ -113,6 +114,6 @@ pub(super) async fn step(
     let snapshot = app.inventory.snapshot();
     let found = Deploying::find(&app, &snapshot, &caller, &mac).await?;
     let step: StepReport = serde_json::from_slice(&body)?;
-    record(&app, Some(found.name), Some(found.mac), EventData::InstallStep(step));
+    record(&app, Some(found.name), found.mac, EventData::InstallStep(step));
     Ok(format!("{} goes on\n", found.name))
 }

@@ -6,21 +6,22 @@ use std::net::IpAddr;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use crate::boot::UrlName;
 use crate::boot::ipxe_text::Unsafe;
 use crate::boot::script::ScriptError;
 use crate::bundle::apply::ApplyError;
 use crate::files::FileError;
 use crate::lifecycle::install::{InstallState, InstallTask, ReportRefusal};
-use crate::model::{InvalidMac, Mac};
+use crate::model::{InvalidNicAddress, NicAddress};
 use crate::network::{Format, PreseedError, RenderError};
 use crate::recipe::RecipeError;
 
 /// Why a request is not answered with what it asked for.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    /// The MAC in the URL is none.
+    /// What the URL names is neither a NIC nor a host.
     #[error("{0}")]
-    InvalidMac(#[from] InvalidMac),
+    InvalidNic(#[from] InvalidNicAddress),
     /// The configuration is not to be had in this format.
     #[error(
         "\"{0}\" is not a format of the configuration: /config/MAC is one text, and there are MAC.tar, MAC.cpio.gz, MAC.sh, MAC.json, MAC/netplan.yaml, MAC/microcloud-preseed.yaml, MAC/FORMAT (.tar, .cpio.gz, .json) and MAC/FORMAT/NAME, where FORMAT is one of {formats}",
@@ -29,9 +30,10 @@ pub(super) enum Error {
     UnknownFormat(String),
     /// No host has the MAC.
     #[error(
-        "no host of the inventory has the MAC {0}; any NIC's permanent MAC works (`ip -d link` shows it as permaddr); add the host with `rackstrap host set`"
+        "no host of the inventory has the {word} {0}; any NIC's permanent MAC works (`ip -d link` shows it as permaddr); add the host with `rackstrap host set`",
+        word = if .0.is_infiniband() { "GUID" } else { "MAC" }
     )]
-    UnknownHost(Mac),
+    UnknownHost(NicAddress),
     /// Somebody else's configuration.
     #[error(
         "{address} is not an address of {host}, so it may neither read its configuration nor report for it: ask from the host itself, from the server by 127.0.0.1, or with -H \"Authorization: Bearer TOKEN\" (`rackstrap token`)"
@@ -116,7 +118,7 @@ pub(super) enum Error {
     },
     /// Who asks is not the host, and learns nothing about it.
     #[error("the disks of {0} are written only by the boot that shows its token")]
-    NoDeployment(Mac),
+    NoDeployment(UrlName),
     /// A step of a deployment is not one.
     #[error("this is not a step of a deployment: {0}")]
     InvalidStep(#[from] serde_json::Error),
@@ -167,7 +169,7 @@ fn mend_member(error: &PreseedError) -> String {
 impl Error {
     fn status(&self) -> StatusCode {
         match self {
-            Self::InvalidMac(_) | Self::Preseed(PreseedError::InvalidRange(_)) => {
+            Self::InvalidNic(_) | Self::Preseed(PreseedError::InvalidRange(_)) => {
                 StatusCode::BAD_REQUEST
             }
             Self::Stranger { .. }

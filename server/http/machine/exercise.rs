@@ -9,13 +9,13 @@ use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode, Uri};
 use tower::ServiceExt;
 
-use super::config::split;
+use super::config::unsuffixed;
 use super::peer::ConnectionAddresses;
 use super::{Service, service};
 use crate::app::App;
 use crate::config::Config;
 use crate::exercise::Stage;
-use crate::model::Mac;
+use crate::model::{Mac, NicAddress};
 
 const SITE: &str = r#"
 images: {disk: {local: true}}
@@ -28,7 +28,9 @@ const KNOWN: Mac = Mac([0x52, 0x54, 0, 0xaa, 0, 1]);
 /// with a suffix is one, written one way or another.
 pub(crate) fn url(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    if let Ok((mac, _)) = split(text) {
+    let (name, _) = unsuffixed(text);
+    if let Ok(mac) = name.parse::<NicAddress>() {
+        let text = text.strip_prefix("0x").unwrap_or(text);
         // Of six groups, one digit stands for two.
         let groups: Vec<&str> = text.splitn(6, [':', '-']).collect();
         let is_digit = |c: char| c.is_ascii_hexdigit();

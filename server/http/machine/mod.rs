@@ -197,16 +197,20 @@ struct Asker {
 
 impl Asker {
     fn of(app: &App, path: &str, address: Option<IpAddr>) -> Self {
-        let named = path.split('/').nth(2).and_then(|name| name.get(..17)?.parse().ok());
+        let named = path.split('/').nth(2).unwrap_or_default();
+        let mac = named.get(..17).and_then(|name| name.parse::<Mac>().ok());
+        let named = named.split_once('.').map_or(named, |(name, _)| name);
         let lease = match address {
             Some(IpAddr::V4(address)) => app.leases.find(address),
             _ => None,
         };
-        let Some(mac) = named.or(lease.map(|lease| lease.mac)) else { return Self::default() };
+        let mac = mac.or(lease.map(|lease| lease.mac).filter(|mac| !mac.is_zero()));
         let snapshot = app.inventory.snapshot();
-        let host = snapshot.host_of_mac(mac).map(|(name, _)| name.to_owned());
+        let by_nic = || snapshot.host_of_nic(named.parse().ok()?);
+        let host = by_nic().or_else(|| snapshot.host(named));
+        let host = host.or_else(|| snapshot.host_of_mac(mac?)).map(|(name, _)| name.to_owned());
         let boot = host.as_ref().and_then(|host| app.inventory.states.boot_of(host));
-        Self { host, mac: Some(mac), boot }
+        Self { host, mac, boot }
     }
 }
 

@@ -13,11 +13,12 @@ use super::connection::Connection;
 use super::error::Error;
 use super::now_ms;
 use crate::app::App;
+use crate::boot::UrlName;
 use crate::boot::ipxe_text::{BootToken, Url};
 use crate::config::ProxyDhcp;
 use crate::inventory::{Snapshot, Token};
 use crate::lifecycle::audit::{Action, Author, Entrance, Origin};
-use crate::model::{ClientKey, Host, Lease, Mac};
+use crate::model::{ClientKey, Host, Lease, Mac, NicAddress};
 
 /// The addresses of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -121,16 +122,38 @@ impl Caller {
         }
     }
 
-    /// The host of a MAC: the inventory's, else the one that DHCP knew this very caller for,
-    /// by its UUID, client identifier or switch port.
-    pub(super) fn host_of_mac<'a>(
+    /// What a URL names: a NIC, or a host by its name.
+    ///
+    /// # Errors
+    /// It is neither the address of a NIC nor the name of a host.
+    pub(super) fn find<'a>(
         &self,
         app: &App,
         snapshot: &'a Snapshot,
-        mac: Mac,
+        text: &str,
+    ) -> Result<Asked<'a>, Error> {
+        match text.parse::<NicAddress>() {
+            Ok(nic) => Ok(Asked {
+                url_name: UrlName::Nic(nic),
+                host: self.host_of_nic(app, snapshot, nic),
+            }),
+            Err(error) => {
+                let host = snapshot.host(text).ok_or(error)?;
+                Ok(Asked { url_name: UrlName::Host(text.to_owned()), host: Some(host) })
+            }
+        }
+    }
+
+    /// The host of a NIC: the inventory's, else the one that DHCP knew this very caller for,
+    /// by its UUID, client identifier or switch port.
+    fn host_of_nic<'a>(
+        &self,
+        app: &App,
+        snapshot: &'a Snapshot,
+        nic: NicAddress,
     ) -> Option<(&'a str, &'a Host)> {
-        snapshot.host_of_mac(mac).or_else(|| {
-            let lease = self.lease(app).filter(|lease| lease.mac == mac)?;
+        snapshot.host_of_nic(nic).or_else(|| {
+            let lease = self.lease(app).filter(|lease| NicAddress::Mac(lease.mac) == nic)?;
             let ClientKey::Host(name) = &lease.client else { return None };
             snapshot.host(name)
         })
@@ -231,6 +254,37 @@ impl Caller {
     fn lease(&self, app: &App) -> Option<Lease> {
         let IpAddr::V4(address) = self.address else { return None };
         app.leases.find(address).filter(|lease| lease.is_live(now_ms() / 1000))
+    }
+}
+
+/// What a URL names.
+#[derive(Clone, Debug)]
+pub(super) struct Asked<'a> {
+    /// As the URL names it.
+    pub(super) url_name: UrlName,
+    /// The host; none for a NIC of no host.
+    pub(super) host: Option<(&'a str, &'a Host)>,
+}
+
+impl<'a> Asked<'a> {
+    /// The NIC: the one that the URL names, else the host's first.
+    pub(super) fn nic(&self) -> Option<NicAddress> {
+        let first = || Some(self.host?.1.nics.values().next()?.address);
+        self.url_name.nic().or_else(first)
+    }
+
+    /// The MAC of that NIC, for events.
+    pub(super) fn mac(&self) -> Option<Mac> {
+        self.nic().and_then(NicAddress::mac)
+    }
+
+    /// The host that it is.
+    ///
+    /// # Errors
+    /// The NIC is of no host.
+    pub(super) fn known(&self) -> Result<(&'a str, &'a Host), Error> {
+        let nobody = NicAddress::Mac(Mac([0; 6]));
+        self.host.ok_or_else(|| Error::UnknownHost(self.url_name.nic().unwrap_or(nobody)))
     }
 }
 

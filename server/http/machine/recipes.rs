@@ -11,7 +11,6 @@ use crate::app::App;
 use crate::lifecycle::EventData;
 use crate::lifecycle::event::Warning;
 use crate::lifecycle::gate::Verdict;
-use crate::model::Mac;
 use crate::recipe::{self, Booting};
 
 /// `GET /recipe/{mac}/{token}/{name}`. The name is the installer's own (`preseed.cfg`, `user-data`): it
@@ -22,13 +21,13 @@ pub(super) async fn one(
     Path((mac, token, name)): Path<(String, String, String)>,
     caller: Caller,
 ) -> Result<Response, Error> {
-    let mac: Mac = mac.parse()?;
     let snapshot = app.inventory.snapshot();
-    let known = caller.host_of_mac(&app, &snapshot, mac).ok_or(Error::UnknownHost(mac))?;
+    let asked = caller.find(&app, &snapshot, &mac)?;
+    let known = asked.known()?;
     let (host_name, host) = known;
     if let Err(error) = caller.check_may_read(&app, host_name, host).await {
         let warning = Warning::ConfigRefused { host: host_name.to_owned(), to: caller.address };
-        record(&app, Some(host_name), Some(mac), EventData::Warning(warning));
+        record(&app, Some(host_name), asked.mac(), EventData::Warning(warning));
         return Err(error);
     }
     let token = Some(token.as_str()).filter(|token| *token != "-");
@@ -48,7 +47,7 @@ pub(super) async fn one(
         _ => {
             let server_url = caller.base(&app)?.to_string();
             let token = token.unwrap_or("-").to_owned();
-            let booting = Booting { mac, server_url, token };
+            let booting = Booting { mac: asked.nic(), server_url, token };
             recipe::of_host(&snapshot.site, host_name, &booting)?.text
         }
     };

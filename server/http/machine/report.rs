@@ -13,7 +13,6 @@ use crate::inventory::Report;
 use crate::lifecycle::event::{self, Verdict};
 use crate::lifecycle::install::{Install, InstallReport, InstallTask};
 use crate::lifecycle::{EventData, HostState};
-use crate::model::Mac;
 
 /// The longest report that is taken, in bytes.
 pub(super) const MAX_BYTES: usize = 64 * 1024;
@@ -34,9 +33,9 @@ pub(super) async fn store(
     caller: Caller,
     body: Bytes,
 ) -> Result<String, Error> {
-    let mac: Mac = mac.parse()?;
     let snapshot = app.inventory.snapshot();
-    let (name, host) = caller.host_of_mac(&app, &snapshot, mac).ok_or(Error::UnknownHost(mac))?;
+    let asked = caller.find(&app, &snapshot, &mac)?;
+    let (name, host) = asked.known()?;
     // PostgreSQL has no NUL in TEXT.
     let body = String::from_utf8_lossy(&body).replace('\0', "\u{fffd}");
     let report = read(&body);
@@ -76,7 +75,7 @@ pub(super) async fn store(
         Verdict::Up => HostState::Up,
         Verdict::Failed => HostState::Failed,
     };
-    record(&app, Some(name), Some(mac), EventData::Report(report));
+    record(&app, Some(name), asked.mac(), EventData::Report(report));
     app.inventory.events.settle().await;
     Ok(format!("{name} is {state}\n"))
 }

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::error::Error;
-use super::peer::Caller;
+use super::peer::{Asked, Caller};
 use super::record;
 use crate::app::App;
 use crate::boot::ipxe_text::BootToken;
@@ -19,7 +19,7 @@ use crate::lifecycle::EventData;
 use crate::lifecycle::event::{self, ScriptSays, WaitReason};
 use crate::lifecycle::gate::{self, Verdict};
 use crate::lifecycle::wording::wait_lines;
-use crate::model::{Host, Image, LocalBoot, Mac};
+use crate::model::{Host, Image, LocalBoot};
 use crate::network::{self, Format, RenderError};
 use crate::profile::ResolvedSite;
 
@@ -48,7 +48,7 @@ impl BootQuery {
     }
 }
 
-/// `GET /boot/{mac}.ipxe`: the host's script. It is always one that runs, even
+/// `GET /boot/{mac}.ipxe`, by a NIC or the host's name: the host's script. It is always one that runs, even
 /// for a host that cannot boot: iPXE shows no body of an error.
 pub(super) async fn host(
     State(app): State<App>,
@@ -56,19 +56,21 @@ pub(super) async fn host(
     query: BootQuery,
     caller: Caller,
 ) -> Result<Response, Error> {
-    let mac: Mac = name.strip_suffix(".ipxe").unwrap_or(&name).parse()?;
+    let name = name.strip_suffix(".ipxe").unwrap_or(&name);
     let snapshot = app.inventory.snapshot();
-    let known = caller.host_of_mac(&app, &snapshot, mac);
+    let asked = caller.find(&app, &snapshot, name)?;
+    let known = asked.host;
     let mut target = Target {
-        host: known.map_or_else(|| mac.to_string(), |(name, _)| name.to_owned()),
-        mac,
+        host: known.map_or_else(|| asked.url_name.to_string(), |(name, _)| name.to_owned()),
+        url_name: asked.url_name.clone(),
+        nic: asked.nic(),
         base: caller.base(&app)?,
         address: known.and_then(|(name, host)| caller.boot_address(&app, name, host)),
         labels: known.map(|(_, host)| host.labels.clone()).unwrap_or_default(),
         token: None,
     };
-    let entrance = Entrance { app: &app, snapshot: &snapshot, caller: &caller, mac };
-    let (text, says) = match entrance.plan(known, query.token()).await? {
+    let entrance = Entrance { app: &app, snapshot: &snapshot, caller: &caller };
+    let (text, says) = match entrance.plan(&asked, query.token()).await? {
         Plan::Disk(way) => (script::local(&target, way)?, ScriptSays::BootsDisk),
         Plan::Image { name, image, with_config, dracut, token } => {
             target.token = token;
@@ -88,7 +90,7 @@ pub(super) async fn host(
         // A stranger's request says nothing about the host, and changes no state.
         let (host, mac) = match is_stranger {
             true => (None, None),
-            false => (known.map(|(name, _)| name), Some(mac)),
+            false => (known.map(|(name, _)| name), asked.mac()),
         };
         let script = event::Script { to: caller.address, says };
         record(&app, host, mac, EventData::Script(script));
@@ -147,18 +149,17 @@ struct Entrance<'a> {
     app: &'a App,
     snapshot: &'a Snapshot,
     caller: &'a Caller,
-    mac: Mac,
 }
 
 impl<'a> Entrance<'a> {
-    async fn plan(
-        &self,
-        known: Option<(&'a str, &'a Host)>,
-        token: Option<&str>,
-    ) -> Result<Plan<'a>, Error> {
-        let verdict = self.app.inventory.verdict(self.snapshot, known, token);
-        let Some((name, host)) = known else {
-            return Ok(Plan::Wait(WaitReason::NotInInventory { mac: self.mac }));
+    async fn plan(&self, asked: &Asked<'a>, token: Option<&str>) -> Result<Plan<'a>, Error> {
+        let verdict = self.app.inventory.verdict(self.snapshot, asked.host, token);
+        let (name, host) = match asked.known() {
+            Ok(known) => known,
+            Err(Error::UnknownHost(mac)) => {
+                return Ok(Plan::Wait(WaitReason::NotInInventory { mac }));
+            }
+            Err(error) => return Err(error),
         };
         let host_name = || name.to_owned();
         // A command line may hold a password: the rule is that of `/config`.

@@ -149,7 +149,7 @@ fn recipe_of(
     host: &Host,
 ) -> Option<Result<String, RecipeError>> {
     site.images.get(host.image.as_ref()?)?.recipe.as_ref()?;
-    let mac = host.nics.values().next()?.mac;
+    let mac = Some(host.nics.values().next()?.address);
     let towards = host.reservations.values().chain(host.addresses.values()).next();
     let server_url = ui.app.config.now().machine_base_url(own_address(ui, towards.copied()));
     let booting = Booting { mac, server_url, token: "TOKEN".to_owned() };
@@ -158,7 +158,7 @@ fn recipe_of(
 
 /// The command that fetches the host's files.
 fn curl(ui: &Ui, host: &Host, format: Format) -> Option<String> {
-    let mac = host.nics.values().next()?.mac;
+    let mac = host.nics.values().next()?.address.identity();
     let towards = host.reservations.values().chain(host.addresses.values()).next();
     let base = ui.app.config.now().machine_base_url(own_address(ui, towards.copied()));
     let other = (format != Format::Networkd).then(|| format!("/{format}"));

@@ -17,7 +17,7 @@ use super::session::Operator;
 use super::state::Ui;
 use super::tenants::{RentalCell, rental_cell};
 use crate::lifecycle::HostState;
-use crate::model::{Host, Mac, RentalTerm, Site};
+use crate::model::{Host, NicAddress, RentalTerm, Site};
 
 /// How many hosts a page shows.
 pub(super) const PAGE: usize = 100;
@@ -93,11 +93,11 @@ impl Needle {
                 .into_iter()
                 .any(has)
             || addresses.any(|address| address.to_string().contains(text))
-            || host.nics.values().any(|nic| self.is_in_mac(nic.mac))
-            || host.bmc.as_ref().is_some_and(|bmc| self.is_in_mac(bmc.mac))
+            || host.nics.values().any(|nic| self.is_in_mac(nic.address))
+            || host.bmc.as_ref().is_some_and(|bmc| self.is_in_mac(bmc.mac.into()))
     }
 
-    fn is_in_mac(&self, mac: Mac) -> bool {
+    fn is_in_mac(&self, mac: NicAddress) -> bool {
         let bare = || mac.to_string().replace(':', "");
         self.digits.as_ref().is_some_and(|digits| bare().contains(digits))
     }
@@ -230,7 +230,8 @@ mod tests {
         let host = Host {
             rack: Some("R7".into()),
             serial: Some("CZ123".into()),
-            nics: [("eth0".to_owned(), "52:54:00:aa:00:01".parse::<Mac>().unwrap().into())].into(),
+            nics: [("eth0".to_owned(), "52:54:00:aa:00:01".parse::<NicAddress>().unwrap().into())]
+                .into(),
             addresses: [("br0".to_owned(), "172.16.160.12".parse().unwrap())].into(),
             ..Host::default()
         };

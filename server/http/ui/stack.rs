@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::drawing::{Drawing, Node, draw};
-use crate::model::Mac;
+use crate::model::NicAddress;
 use crate::network::{HostNetwork, Kind, Link, Role};
 
 #[derive(Template)]
@@ -44,7 +44,7 @@ fn facts(link: &Link) -> Vec<String> {
     let mut facts = Vec::new();
     match &link.kind {
         Kind::Nic(mac) => {
-            facts.push(mac.map_or("no MAC address".into(), |mac: Mac| mac.to_string()))
+            facts.push(mac.map_or("no MAC address".into(), |mac: NicAddress| mac.to_string()))
         }
         Kind::Bond(bond) => facts.push(bond.mode.label().to_owned()),
         Kind::Vlan { id, .. } => {

@@ -15,7 +15,7 @@ use ipnet::Ipv4Net;
 
 use crate::leases::fill::Level;
 use crate::leases::pool::Pool;
-use crate::model::{ClientKey, Identity, Lease, LeaseState, Mac, Site};
+use crate::model::{ClientKey, Identity, Lease, LeaseState, Mac, NicAddress, Site};
 
 use by_client::ByClient;
 pub use site::v4;
@@ -67,6 +67,8 @@ pub struct Table {
     peers: HashMap<Ipv4Addr, i64>,
     /// Which host is known by what besides its MACs.
     identities: HashMap<Identity, String>,
+    /// Which host has which port of InfiniBand.
+    guids: HashMap<NicAddress, String>,
     names: HashSet<Arc<str>>,
     revision: Option<i64>,
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::by_client::ByClient;
 use super::{Addresses, ByAddress, Held, Network, Table};
 use crate::leases::pool::Pool;
-use crate::model::{ClientKey, Host, Identity, Octets, Site, Subnet};
+use crate::model::{ClientKey, Host, Identity, NicAddress, Octets, Site, Subnet};
 
 impl Table {
     /// Takes in a site if it is another than before: pools, who owns what, and
@@ -79,21 +79,32 @@ impl Table {
     /// A host that was added, renamed or removed keeps what its MAC leases, and one that is
     /// known by something else what it leases by that.
     fn rename_clients(&mut self, site: &Site) {
-        let hosts = site.mac_index();
+        let hosts = site.nic_index();
+        let guids = hosts.iter().filter(|(nic, _)| nic.is_infiniband());
+        let guids = guids.map(|(nic, host)| (*nic, host.clone())).collect();
+        let guids_before = std::mem::replace(&mut self.guids, guids);
         let before = std::mem::replace(&mut self.identities, site.identity_index());
         let now_called = |name: &str| {
             let mut its = before.iter().filter(|(_, host)| *host == name).map(|(it, _)| it);
-            its.find_map(|identity| self.identities.get(identity))
+            let renamed = its.find_map(|identity| self.identities.get(identity));
+            renamed.or_else(|| {
+                let mut its = guids_before.iter().filter(|(_, host)| *host == name);
+                its.find_map(|(guid, _)| self.guids.get(guid))
+            })
         };
-        let client_of = |held: &Held| match (&held.client, hosts.get(&held.mac)) {
+        let client_of = |held: &Held| match (&held.client, hosts.get(&held.mac.into())) {
             (_, Some(host)) => Some(ClientKey::Host(host.clone())),
             (ClientKey::Host(name), None) if !site.hosts.contains_key(name) => {
                 let renamed = now_called(name).cloned().map(ClientKey::Host);
                 Some(renamed.unwrap_or(ClientKey::Mac(held.mac)))
             }
             (ClientKey::Id(id), None) => {
-                let identity = Identity::ClientId(octets(id)?);
-                self.identities.get(&identity).cloned().map(ClientKey::Host)
+                let id = octets(id)?;
+                // That of an InfiniBand port ends with its GUID.
+                let guid = id.last_chunk().map(|guid| NicAddress::Guid(*guid));
+                let known = guid.and_then(|guid| self.guids.get(&guid));
+                let known = known.or_else(|| self.identities.get(&Identity::ClientId(id)));
+                known.cloned().map(ClientKey::Host)
             }
             _ => None,
         };

@@ -39,7 +39,7 @@ impl BootContext {
         let members = lacp.flat_map(|bond| &bond.nics);
         let vlans = profile.vlans.values().filter_map(|vlan| site.vlan_of(vlan));
         Self {
-            lacp_macs: members.filter_map(|label| Some(host.nics.get(label)?.mac)).collect(),
+            lacp_macs: members.filter_map(|label| host.nics.get(label)?.mac()).collect(),
             image,
             vlans: vlans.collect(),
         }

@@ -8,7 +8,7 @@ use crate::model::bgp::{Announcement, RemoteAs};
 use crate::model::identity::{Octets, Uuid};
 use crate::model::{
     ByteSize, Caption, CpuList, Destination, DnsServer, ExtraValue, HostNumber, LinkMac, Mac,
-    Millis, Nic, Scalar, VlanId, VlanIds, When,
+    Millis, Nic, NicAddress, Scalar, VlanId, VlanIds, When,
 };
 
 /// An IP network or an address with its prefix length, for fields that hold an `IpNet`.
@@ -53,14 +53,15 @@ values! {
                 "required": ["mac"],
                 "additionalProperties": false,
                 "properties": {
-                    "mac": {"type": "string", "description": "The NIC's permanent MAC address."},
+                    "mac": {"type": "string", "description": "The NIC's permanent MAC address; of an InfiniBand port its GUID, or the 20 bytes of its link."},
                     "switch": {"type": "string", "description": "The switch that it is cabled to."},
                     "port": {"type": "string", "description": "The switch's name of the port."},
                 },
             },
         ],
-        "description": "A MAC address, or one with the switch and the port that the NIC is cabled to.",
+        "description": "A MAC address (of an InfiniBand port its GUID, or the 20 bytes of its link), or one with the switch and the port that the NIC is cabled to.",
     },
+    NicAddress: {"type": "string", "description": "A MAC address, in any notation; of an InfiniBand port the 8 bytes of its GUID or the 20 bytes of its link."},
     Octets: {"type": "string", "description": "Bytes: a text, or hex: and hexadecimal digits."},
     Prefix: {"type": "string", "pattern": "^(=|.*/[0-9]+$)", "description": "A network or an address with its prefix length, such as 10.77.0.0/24."},
     RemoteAs: {"type": ["integer", "string"], "minimum": 0, "maximum": 4294967295_u32, "pattern": "^(=|external$|internal$|[0-9]+$)", "description": "The number of an autonomous system, external or internal."},

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use super::{Findings, Place, Surroundings, shared};
 use crate::model::command_line::check_command_line;
 use crate::model::{
-    AddressRole, BootMode, DRACUT_WORD, Host, Identity, Image, Location, Mac, Rack, STORE_FOLDER,
-    SharedAddress,
+    AddressRole, BootMode, DRACUT_WORD, Host, Identity, Image, Location, NicAddress, Rack,
+    STORE_FOLDER, SharedAddress,
 };
 use crate::network::Domains;
 use crate::profile::ResolvedSite;
@@ -44,14 +44,16 @@ fn names(site: &ResolvedSite, findings: &mut Findings) {
 
 /// Rule N104: a MAC is how a host is known.
 fn macs(site: &ResolvedSite, findings: &mut Findings) {
-    let mut owners: HashMap<Mac, (&str, &str)> = HashMap::with_capacity(site.hosts.len() * 4);
+    let mut owners: HashMap<NicAddress, (&str, &str)> =
+        HashMap::with_capacity(site.hosts.len() * 4);
     for (host, (label, nic)) in
         site.hosts.iter().flat_map(|(name, host)| host.nics.iter().map(move |nic| (name, nic)))
     {
-        let mac = nic.mac;
+        let mac = nic.address.identity();
         if let Some((other_host, other_label)) = owners.insert(mac, (host, label)) {
             let text = format!(
-                "{mac} belongs to {other_label} of {other_host} and to {label} of {host}; a MAC address identifies one host"
+                "{mac} belongs to {other_label} of {other_host} and to {label} of {host}; {} identifies one host",
+                mac.noun()
             );
             let place = Place::from(at(host, "nics").at(label)).of_link(label.as_str());
             let other = at(other_host, "nics").at(other_label);
@@ -60,7 +62,7 @@ fn macs(site: &ResolvedSite, findings: &mut Findings) {
     }
     let bmcs = site.hosts.iter().filter_map(|(name, host)| Some((name, host.bmc.as_ref()?)));
     for (host, bmc) in bmcs {
-        if let Some((other_host, other_label)) = owners.insert(bmc.mac, (host, "the BMC")) {
+        if let Some((other_host, other_label)) = owners.insert(bmc.mac.into(), (host, "the BMC")) {
             let text = format!(
                 "{} belongs to {other_label} of {other_host} and to the BMC of {host}; a MAC \
                  address identifies one of them",

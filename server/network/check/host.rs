@@ -77,7 +77,7 @@ fn bmc(view: &HostView<'_>, findings: &mut Findings) {
 
 fn nics(view: &HostView<'_>, findings: &mut Findings) {
     bmc(view, findings);
-    for (label, Nic { mac, .. }) in &view.host.nics {
+    for (label, Nic { address: mac, .. }) in &view.host.nics {
         let at = || view.at_link("nics", label);
         if let Err(error) = check_link_name(label) {
             findings.error("N101", at(), error.to_string());
@@ -99,12 +99,12 @@ fn nics(view: &HostView<'_>, findings: &mut Findings) {
             );
             findings.warn("N212", at(), text);
         }
-        if mac.is_zero() || mac.is_multicast() {
+        if mac.is_impossible() {
             let text = format!(
                 "{mac} is not a valid NIC MAC address: expected a non-zero unicast address"
             );
             findings.error("N104", at(), text);
-        } else if mac.is_local() && mac.0[..3] != QEMU {
+        } else if mac.mac().is_some_and(|mac| mac.is_local() && mac.0[..3] != QEMU) {
             let text =
                 format!("{mac} is locally administered: expected the NIC's permanent MAC address");
             findings.warn("N105", at(), text);

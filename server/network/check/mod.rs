@@ -16,6 +16,7 @@ mod fleet;
 mod free;
 mod hardware;
 mod host;
+mod infiniband;
 mod losses;
 mod mtu;
 mod names;
@@ -174,6 +175,7 @@ fn check_one(view: &HostView<'_>, owners: &tenant::Owners<'_>, findings: &mut Fi
     host::check(view, findings);
     tenant::check(view, owners, findings);
     fabric::check(view, findings);
+    infiniband::check(view, findings);
     network_root::check(view, findings);
     dracut::check(view, findings);
     silence::by_hosts_profile(view, findings, start);

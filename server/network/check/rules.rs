@@ -109,6 +109,7 @@ pub const RULES: &[Rule] = &[
     rule("N165", ERROR, "Bridge value out of range", "The kernel refuses it, or ignores it without vlan-filtering.", "Use a value in the range that the message names."),
     rule("N166", EITHER, "Loop through the host", "A bridge over two ways to the network sends a broadcast round for ever, and takes down every switch on the way.", "Use a bond, a bridge for each VLAN, or stp: true."),
     rule("N167", EITHER, "Bridge outside its own VLANs", "A bridge with vlan-filtering filters what is for the host itself as well.", "Add the VLAN to the bridge's own entry under its ports."),
+    rule("N168", ERROR, "InfiniBand where Ethernet is needed", "An IPoIB link carries IP without Ethernet frames: bridges, VLANs and MACVLANs cannot be on it, and bonds only as active-backup.", "Give the port an address of its own, or use an Ethernet NIC."),
     rule("N170", ERROR, "Too new for the host's systemd", "The host would skip the line.", "Remove the setting, or set systemd to the hosts' version."),
     rule("N171", ERROR, "Format cannot express it", "It would be lost.", "Use another format, or remove the setting."),
     rule("N172", WARNING, "Firmware cannot boot from the port", "Firmware speaks no LACP and sends no VLAN tags.", "Enable LACP fallback and set a native VLAN."),

@@ -13,7 +13,8 @@ use super::bgp::Bgp;
 use super::source_nat::SourceNat;
 use crate::model::{
     AddressRole, BondSpec, BridgeSpec, Defaults, ExtraFile, Family, IpvlanSpec, LinkMac,
-    LinkSettings, Mac, MacvlanSpec, MatchBy, NicSpec, SharedAddress, VlanProtocol, VxlanSpec,
+    LinkSettings, Mac, MacvlanSpec, MatchBy, NicAddress, NicSpec, SharedAddress, VlanProtocol,
+    VxlanSpec,
 };
 
 pub use layer3::{Borne, Computed, Layer3, NotComputed, NotComputedCause};
@@ -74,8 +75,8 @@ pub struct Link {
 /// What a link is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A physical NIC with its permanent MAC, if the inventory has one for it.
-    Nic(Option<Mac>),
+    /// A physical NIC with its permanent address, if the inventory has one for it.
+    Nic(Option<NicAddress>),
     /// A bond; its members are the links whose master it is.
     Bond(BondSpec),
     /// A VLAN.
@@ -237,6 +238,11 @@ impl Link {
     /// Whether it is a physical NIC.
     pub fn is_nic(&self) -> bool {
         matches!(self.kind, Kind::Nic(_))
+    }
+
+    /// Whether it is a port of InfiniBand.
+    pub(super) fn is_infiniband(&self) -> bool {
+        matches!(self.kind, Kind::Nic(Some(nic)) if nic.is_infiniband())
     }
 
     /// The VLAN id, of a VLAN that has one.

@@ -1,7 +1,9 @@
 //! MTU and MAC of each link, where the profile leaves them to us. Pure.
 
 use super::virtual_links::derived_mac;
-use crate::model::{BondMode, Defaults, Mac, MacPolicy, Millis, Site, TransmitHashPolicy};
+use crate::model::{
+    BondMode, Defaults, Mac, MacPolicy, Millis, NicAddress, Site, TransmitHashPolicy,
+};
 use crate::network::links::{HostNetwork, Kind, Link, Role};
 
 /// The MTU of Ethernet, where no subnet and no link says another.
@@ -52,7 +54,7 @@ pub(super) fn set_macs(network: &mut HostNetwork) {
         // In the profile's order: its first member is the one the operator thinks of.
         let lower: &[String] = match &network.links[index].kind {
             Kind::Nic(mac) => {
-                macs[index] = *mac;
+                macs[index] = mac.and_then(NicAddress::mac);
                 continue;
             }
             Kind::Bond(spec) => &spec.nics,

@@ -84,7 +84,7 @@ impl<'a> Source<'a> {
     fn links(&self) -> IndexMap<String, Link> {
         let mut links = IndexMap::new();
         for (label, nic) in &self.host.nics {
-            links.insert(label.clone(), self.link(label, Kind::Nic(Some(nic.mac))));
+            links.insert(label.clone(), self.link(label, Kind::Nic(Some(nic.address))));
         }
         for label in self.nic_labels() {
             let link = || self.link(label, Kind::Nic(None));

@@ -9,10 +9,12 @@ mod routes;
 use sha1::{Digest, Sha1};
 
 use super::links::{HostNetwork, Kind, Link, Role};
-use super::losses::Losses;
+use super::losses::{INFINIBAND, Losses};
 use super::unit::Unit;
 use super::{File, Format, extra, networkd};
-use crate::model::{DnsOverTls, EmitLldp, Eswitch, Mac, MacPolicy, MatchBy, NicSpec, ReceiveLldp};
+use crate::model::{
+    DnsOverTls, EmitLldp, Eswitch, Mac, MacPolicy, MatchBy, NicAddress, NicSpec, ReceiveLldp,
+};
 
 /// The namespace of the connections' UUIDs, a random one.
 const NAMESPACE: [u8; 16] = *b"\x8e\x1d\x6a\x52\x0c\x3f\x4b\x97\xa4\x5e\x21\xd0\x7b\x94\xc6\x38";
@@ -75,7 +77,9 @@ enum KnownBy<'a> {
 fn known_by<'a>(host: &HostNetwork, link: &'a Link) -> KnownBy<'a> {
     let path = link.nic.as_ref().and_then(|nic| nic.path.as_deref());
     match (&link.kind, host.match_by, path) {
-        (Kind::Nic(Some(mac)), MatchBy::PermanentMac | MatchBy::Mac, _) => KnownBy::Mac(*mac),
+        (Kind::Nic(Some(NicAddress::Mac(mac))), MatchBy::PermanentMac | MatchBy::Mac, _) => {
+            KnownBy::Mac(*mac)
+        }
         (Kind::Nic(_), MatchBy::Path, Some(path)) => KnownBy::Path(path),
         _ => KnownBy::Name,
     }
@@ -137,6 +141,7 @@ impl Keyfile<'_> {
 
     fn connection(&mut self) {
         let link = self.link;
+        self.lose(link.is_infiniband(), INFINIBAND);
         let (layer3, settings) = (&link.layer3, &link.settings);
         let learns = settings.dhcp4 || self.host.accept_ra(link) == Some(true) || settings.dhcp6;
         self.lose(link.settings.optional && learns, "optional (it waits for what it asks)");

@@ -194,7 +194,7 @@ hosts:
         app.leases.table().put(crate::model::Lease {
             address,
             client: crate::model::ClientKey::Host(host.to_owned()),
-            mac: found.nics.values().next().unwrap().mac,
+            mac: found.nics.values().next().unwrap().mac().unwrap(),
             subnet: "p".into(),
             state: crate::model::LeaseState::Bound,
             starts_at: 0,

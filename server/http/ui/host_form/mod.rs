@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::form::Fields;
 use crate::model::{
-    Bmc, Cable, Host, HostMatch, LocalBoot, Mac, Nic, Scalar, When, check_host_name,
+    Bmc, Cable, Host, HostMatch, LocalBoot, Mac, Nic, NicAddress, Scalar, When, check_host_name,
     check_link_name, check_noun_name,
 };
 use crate::profile::{Resolution, ResolvedSite};
@@ -120,7 +120,7 @@ impl HostForm {
             nics: host
                 .nics
                 .iter()
-                .map(|(label, nic)| (label.clone(), nic.mac.to_string()))
+                .map(|(label, nic)| (label.clone(), nic.address.to_string()))
                 .collect(),
             cables: host.nics.iter().filter_map(cable).collect(),
             addresses: host.addresses.iter().map(pair).collect(),
@@ -353,12 +353,12 @@ impl HostForm {
         let mut nics = indexmap::IndexMap::new();
         for (label, mac) in &self.nics {
             let place = format!("nics.{label}");
-            match (check_link_name(label), mac.parse::<Mac>()) {
+            match (check_link_name(label), mac.parse::<NicAddress>()) {
                 (Err(error), _) => form_errors.add(place, error.to_string()),
                 (_, Err(error)) => form_errors.add(place, error.to_string()),
-                (Ok(()), Ok(mac)) => {
+                (Ok(()), Ok(address)) => {
                     let cable = self.cable_of(label, form_errors);
-                    if nics.insert(label.clone(), Nic { mac, cable }).is_some() {
+                    if nics.insert(label.clone(), Nic { address, cable }).is_some() {
                         form_errors.add(place, format!("duplicate NIC name \"{label}\""));
                     }
                 }

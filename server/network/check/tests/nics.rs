@@ -2,6 +2,9 @@
 
 use super::{BRIDGE, Case};
 
+/// A port of InfiniBand in place of an Ethernet NIC.
+const IPOIB: &str = "\"80:00:02:08:fe:80:00:00:00:00:00:00:00:02:c9:03:00:0a:0b:0c\"";
+
 #[rustfmt::skip] // a table: a case a line
 pub(super) const ERRORS: &[Case] = &[
     ("N176", "{interfaces: [vlan500],", "{interfaces: [vlan500], extra: {network: {\"Network]\": {DHCP: \"no\"}}},", "profiles.hypervisor.bridges.br0.extra", "has a section \"Network]\""),
@@ -18,6 +21,11 @@ pub(super) const ERRORS: &[Case] = &[
     ("N106", "    bonds:", "    match: mac\n    bonds:", "profiles.hypervisor.match", "eth0: [Match] MACAddress= would also match bond0"),
     ("N108", "    bonds:", "    match: path\n    bonds:", "profiles.hypervisor.nics.eth0.path", "has no path"),
     ("N108", "    bonds:", "    match: name\n    nics: {eth7: {set-name: lan7}}\n    bonds:", "hosts.n1.nics.eth7", "by MAC or path"),
+    ("N104", "aa:00:01\"", "aa:00:01\", ib0: \"80:00:02:08:fe:80:00:00:00:00:00:00:00:02:c9:03:00:0a:0b:0c\", ib1: \"0002:c903:000a:0b0c\"", "hosts.n1.nics.ib1", "00:02:c9:03:00:0a:0b:0c belongs to ib0 of n1 and to ib1 of n1; a GUID identifies one host"),
+    ("N104", "aa:00:01\"", "aa:00:01\", ib0: \"00:00:00:00:00:00:00:00\"", "hosts.n1.nics.ib0", "00:00:00:00:00:00:00:00 is not a valid NIC MAC address"),
+    ("N108", "\"52:54:00:aa:00:01\"", "\"0002:c903:000a:0b0c\"", "hosts.n1.nics.eth0", "no file can find an InfiniBand link by its GUID alone"),
+    ("N168", "\"52:54:00:aa:00:01\"", IPOIB, "hosts.n1.nics.eth0", "bond0 is a bond in mode 802.3ad, and eth0 a port of InfiniBand"),
+    ("N168", "\"52:54:00:aa:00:01\"", IPOIB, "hosts.n1.nics.eth0", "bond0 cannot have both eth0, a port of InfiniBand, and eth1, an Ethernet NIC"),
     ("N175", "    bonds:", "    nics: {eth5: {sriov: {count: 1, functions: {1: {}}}}}\n    bonds:", "profiles.hypervisor.nics.eth5.sriov.functions.1", "virtual function 1 does not exist"),
     ("N175", "    bonds:", "    nics: {eth5: {sriov: {count: 1, functions: {0: {vlan: 4096}}}}}\n    bonds:", "profiles.hypervisor.nics.eth5.sriov.functions.0.vlan", "4096 of virtual function 0 is outside 0-4095"),
     ("N175", "    bonds:", "    nics: {eth5: {sriov: {count: 1, functions: {0: {qos: 8}}}}}\n    bonds:", "profiles.hypervisor.nics.eth5.sriov.functions.0.qos", "outside 0-7"),
