@@ -151,7 +151,9 @@ impl fmt::Display for Fault {
 /// Turns what is wrong with a body into an error: of its shape if one is, else of its values.
 pub(super) fn refuse_body(errors: &[SiteFileError], has_positions: bool) -> Error {
     let is_value = errors.iter().all(|error| error.is_value);
-    let faults = errors.iter().map(|error| Fault {
+    // The first is what the title speaks of.
+    let (shapes, values): (Vec<_>, Vec<_>) = errors.iter().partition(|error| !error.is_value);
+    let faults = shapes.into_iter().chain(values).map(|error| Fault {
         pointer: Some(error.pointer.clone()),
         line: has_positions.then_some(error.position.line),
         column: has_positions.then_some(error.position.column),
