@@ -131,7 +131,7 @@ rpm() {
   mv "$root"/rpms/*/*.rpm "$out/"
 }
 
-# A directory to unpack anywhere. The program in it may be linked statically (make package STATIC=1).
+# A directory to unpack anywhere.
 tar_() {
   local name=rackstrap-$version-linux-$arch root=$work/tar
   stage "$root/staged" zsh
