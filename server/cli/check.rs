@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::cli::apply::read_text;
-use crate::cli::context::{Context, operator, print, status};
+use crate::cli::context::{Context, counted, operator, print, status};
 use crate::cli::outcome::{in_file, refuse};
 use crate::inventory::{Change, ChangeError, Inventory};
 use crate::network::{Finding, Severity, check_site_within};
@@ -111,5 +111,6 @@ fn print_findings(
         silenced => format!(", {silenced} silenced"),
     };
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    print(&format!("{errors} errors, {warnings} warnings{silenced}\n"))
+    let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
+    print(&format!("{errors}, {warnings}{silenced}\n"))
 }

@@ -90,6 +90,11 @@ impl Context {
     }
 }
 
+/// A number of things: `1 host`, `2 hosts`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Prints to standard output. Ignores a closed pipe, as `| head` leaves it.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::context::{
-    Context, change, is_interactive, moment, operator, print, status, table,
+    Context, change, counted, is_interactive, moment, operator, print, status, table,
 };
 use crate::cli::image_build::Build;
 use crate::cli::nouns::{self, Listed, Name, Remove, Set, or_dash};
@@ -593,10 +593,6 @@ impl Prune {
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn is_confirmed() -> anyhow::Result<bool> {

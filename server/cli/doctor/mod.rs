@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::context::{Context, print, status};
+use crate::cli::context::{Context, counted, print, status};
 use crate::config::Config;
 use crate::inventory::{Inventory, Snapshot};
 use crate::leases::LeaseBook;
@@ -143,11 +143,6 @@ async fn open(context: &Context) -> anyhow::Result<Target> {
     let inventory = context.try_inventory().await?;
     let leases = LeaseBook::open(inventory.database.clone()).await?;
     Ok(Target { config: context.config.clone(), inventory, leases })
-}
-
-/// A number of things: `1 host`, `2 hosts`.
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn lines(finding: &Finding) -> String {
