@@ -43,6 +43,7 @@ fn fault(origin: Origin, tree: &ProfileTree) -> Option<Fault> {
         keys,
         key,
         text,
+        is_value: false,
         in_itself: true,
     };
     if let Some(key) = META.iter().find(|key| tree.entries().contains_key(**key)) {
@@ -59,7 +60,8 @@ fn fault(origin: Origin, tree: &ProfileTree) -> Option<Fault> {
         let path = refusal.path();
         if !refusal.is_missing() {
             let key = refusal.key().map(str::to_owned);
-            return Some(fault(layer.keys(&path), key, refusal.to_string()));
+            let is_value = refusal.is_value();
+            return Some(Fault { is_value, ..fault(layer.keys(&path), key, refusal.to_string()) });
         }
         remove(&mut written, &layer.keys(&path));
     }

@@ -82,7 +82,14 @@ impl Reading<'_> {
     /// Notes what is wrong with a value of the host's own entry.
     fn fault(&mut self, keys: &[&str], text: String) {
         let keys = keys.iter().map(|key| (*key).to_owned()).collect();
-        self.faults.push(Fault { origin: None, keys, key: None, text, in_itself: false });
+        self.faults.push(Fault {
+            origin: None,
+            keys,
+            key: None,
+            text,
+            is_value: true,
+            in_itself: false,
+        });
     }
 
     /// Refuses what the host gives to a profile that does not ask for it.

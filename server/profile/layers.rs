@@ -125,6 +125,7 @@ fn chain<'a>(site: &'a Site, name: &'a str) -> (Chain<'a>, Option<Fault>) {
             keys: vec!["extends".into()],
             key: None,
             text,
+            is_value: true,
             in_itself: false,
         };
         if chain.iter().any(|(known, _)| *known == name) {

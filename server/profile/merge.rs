@@ -71,7 +71,7 @@ impl Merged {
             Some((layer, path)) => (Some(layer.origin.clone()), layer.keys(&path)),
             None => (None, path.split('.').map(str::to_owned).collect()),
         };
-        Fault { origin, keys, key: None, text, in_itself: true }
+        Fault { origin, keys, key: None, text, is_value: true, in_itself: true }
     }
 
     /// Whether the value at `path` of the merged tree is computed in the layer that says it.
@@ -86,13 +86,14 @@ impl Merged {
             for key in META.iter().filter(|key| layer.tree.entries().contains_key(**key)) {
                 let text = format!("\"{key}\" belongs in a profile");
                 let (origin, keys) = (Some(layer.origin.clone()), vec![(*key).to_owned()]);
-                self.faults.push(Fault { origin, keys, key: None, text, in_itself: true });
+                let (key, is_value) = (None, false);
+                self.faults.push(Fault { origin, keys, key, text, is_value, in_itself: true });
             }
         }
         let extends = self.upper.get("extends");
         if extends.is_some_and(|extends| !extends.is_string()) {
             let fault = self.fault_at("extends", "expected the name of one profile".into());
-            self.faults.push(fault);
+            self.faults.push(Fault { is_value: false, ..fault });
         }
     }
 
@@ -109,7 +110,8 @@ impl Merged {
                 };
                 let key = refusal.key().map(str::to_owned);
                 let fault = self.declared_fault(&path, refusal.to_string());
-                return self.faults.push(Fault { key, ..fault });
+                let is_value = refusal.is_value();
+                return self.faults.push(Fault { key, is_value, ..fault });
             }
         }
         for (name, parameter) in self.parameters.clone().iter() {
@@ -145,7 +147,7 @@ impl Merged {
         let origin = self.layers.iter().find(declares).or_else(|| self.layers.first());
         let origin = origin.map(|layer| layer.origin.clone());
         let keys = path.split('.').map(str::to_owned).collect();
-        Fault { origin, keys, key: None, text, in_itself: true }
+        Fault { origin, keys, key: None, text, is_value: true, in_itself: true }
     }
 
     /// Finds out which names the expressions use, and refuses those that stand for nothing.

@@ -68,6 +68,8 @@ pub struct Fault {
     pub key: Option<String>,
     /// What is wrong and what would be right.
     pub text: String,
+    /// Whether the value has the right type but does not mean anything.
+    pub is_value: bool,
     /// Whether the text of the layer itself is wrong, whatever lies above and below it.
     pub in_itself: bool,
 }

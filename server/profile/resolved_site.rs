@@ -199,7 +199,8 @@ impl ResolvedSite {
                 // What lies above a profile may say what is missing in it, and a host gives
                 // it the values that it is computed with.
                 let in_itself = !refusal.is_missing() && !merged.is_computed_at(&refusal.path());
-                resolution.faults.push(Fault { key, in_itself, ..fault });
+                let is_value = refusal.is_value();
+                resolution.faults.push(Fault { key, is_value, in_itself, ..fault });
             }
         }
         resolution

@@ -239,7 +239,8 @@ fn check_profiles(site: &ResolvedSite, root: &Node, errors: &mut Vec<Refusal>) {
         let path = fault.location(host).path();
         let place = tree::value_place(root, &path, fault.key.as_deref());
         if fault.in_itself && told.insert((path.clone(), fault.text.clone())) {
-            errors.push(Refusal::at(place, fault.text.clone()).within(&path));
+            let refusal = Refusal::at(place, fault.text.clone());
+            errors.push(refusal.of_value(fault.is_value).within(&path));
         }
     };
     site.layer_faults().iter().for_each(|(host, fault)| tell(fault, host));

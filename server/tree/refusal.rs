@@ -26,6 +26,11 @@ impl Refusal {
         Self { position, path, key, is_missing, is_value, message }
     }
 
+    /// The same, of a value that has the right type, or of one that has not.
+    pub(crate) fn of_value(self, is_value: bool) -> Self {
+        Self { is_value, ..self }
+    }
+
     /// The same, where nobody nearer knew the place.
     pub(crate) fn or_at(mut self, position: Position) -> Self {
         self.position.get_or_insert(position);

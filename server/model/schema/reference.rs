@@ -162,7 +162,9 @@ impl<'a> Reader<'a> {
             let words = words.map(|word| (word.to_owned(), String::new())).collect();
             return Shape { kind: "a word".into(), words, ..Shape::default() };
         }
-        if definition.get("properties").is_none() {
+        // Names or numbers of a list that is not ours, such as DHCP options, are one value.
+        let is_open = definition.get("patternProperties").is_some();
+        if is_open || definition.get("properties").is_none() {
             return Shape { kind: phrase(&text(definition)), ..Shape::default() };
         }
         if !self.paths.contains_key(name) {
