@@ -2,7 +2,6 @@
 //! the programs themselves.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -46,20 +45,12 @@ async fn desks() -> [Desk; 2] {
     desks
 }
 
-/// The real ansible-inventory, in a Python environment of its own.
-fn ansible() -> Option<PathBuf> {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let directory = top.join("target/ansible-tools");
-    let script = top.join("tests/tools/fetch-ansible.sh");
-    let fetched = Command::new(script).arg(&directory).output().ok()?.status.success();
-    fetched.then(|| directory.join("bin/ansible-inventory"))
-}
-
 #[tokio::test]
 async fn ansible_reads_the_inventory() {
-    let Some(ansible) = ansible() else {
-        return skip("ansible_reads_the_inventory", "ansible-core cannot be installed");
-    };
+    let test = "ansible_reads_the_inventory";
+    let requirements = ["ansible-core>=2.15,<2.18"];
+    let Some(programs) = tools::python(test, "ansible-tools", &requirements) else { return };
+    let ansible = programs.join("ansible-inventory");
     for desk in desks().await {
         let program = env!("CARGO_BIN_EXE_rackstrap");
         let data = desk.dir.path().join("data");

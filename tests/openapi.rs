@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use crate::api_server::ApiServer;
-use crate::common::skip::skip;
+use crate::common::tools;
 
 async fn description(server: &ApiServer) -> Value {
     let response = server.request("GET", "/openapi.json").send().await.unwrap();
@@ -78,16 +78,9 @@ async fn the_examples_of_the_guide_work() {
 }
 
 /// The checkers; without them the tests are skipped.
-fn tools() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let directory = root.join("target/api-tools");
-    let script = root.join("tests/tools/fetch-api-tools.sh");
-    let output = Command::new(script).arg(&directory).output().unwrap();
-    if !output.status.success() {
-        skip("openapi", &String::from_utf8_lossy(&output.stderr));
-        return None;
-    }
-    Some(directory.join("bin"))
+fn checkers() -> Option<PathBuf> {
+    let requirements = ["openapi-spec-validator==0.9.*", "schemathesis==4.32.*"];
+    tools::python("openapi", "api-tools", &requirements)
 }
 
 fn all_of(output: &Output) -> String {
@@ -100,7 +93,7 @@ fn all_of(output: &Output) -> String {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes: run by make test-full"]
 async fn the_server_does_what_its_description_says() {
-    let Some(tools) = tools() else { return };
+    let Some(tools) = checkers() else { return };
     let server = ApiServer::start().await;
     let directory = tempfile::TempDir::new().unwrap();
     let file = directory.path().join("openapi.json");

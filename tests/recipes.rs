@@ -1,7 +1,6 @@
 //! Recipes filled in for hosts, read by the installers' own checkers, and served to the host alone.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -11,8 +10,8 @@ use rackstrap::inventory::Database;
 use crate::common::desk::Desk;
 use crate::common::dhcp::Running;
 use crate::common::netns::Netns;
-use crate::common::skip::skip;
 use crate::common::store::Store;
+use crate::common::tools;
 
 const SITE: &str = r#"
 subnets:
@@ -57,16 +56,10 @@ async fn recipes_pass_the_checkers_of_their_installers() {
     assert!(desk.bad("render x --recipe")[0].contains("host \"x\" does not exist"));
 
     let kickstart = desk.file("ks.cfg", &desk.good("render r --recipe"));
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let tools = root.join("target/recipe-tools");
-    let fetch = Command::new(root.join("tests/tools/fetch-recipe-tools.sh")).arg(&tools).output();
-    let fetch = fetch.unwrap();
-    if !fetch.status.success() {
-        skip("recipes", &String::from_utf8_lossy(&fetch.stderr));
-        return;
-    }
+    let requirements = ["pykickstart==3.*"];
+    let Some(tools) = tools::python("recipes", "recipe-tools", &requirements) else { return };
     for version in ["RHEL9", "F41"] {
-        let mut check = Command::new(tools.join("bin/ksvalidator"));
+        let mut check = Command::new(tools.join("ksvalidator"));
         let checked = check.args(["-e", "-v", version]).arg(&kickstart).output().unwrap();
         assert!(checked.status.success(), "{version}: {checked:?}");
     }

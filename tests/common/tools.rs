@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use crate::common::skip::skip;
+
 /// Where `tests/tools/fetch-tools.sh` has put them.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/root")
@@ -38,4 +40,18 @@ pub(crate) fn feed(command: &mut Command, text: &str) -> Output {
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     child.wait_with_output().unwrap()
+}
+
+/// The programs of a Python environment below `target`, with these requirements; without them the
+/// test is reported as skipped.
+pub(crate) fn python(test: &str, name: &str, requirements: &[&str]) -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let directory = root.join("target").join(name);
+    let mut fetch = Command::new(root.join("tests/tools/fetch-python.sh"));
+    let output = fetch.arg(&directory).args(requirements).output().unwrap();
+    if !output.status.success() {
+        skip(test, &String::from_utf8_lossy(&output.stderr));
+        return None;
+    }
+    Some(directory.join("bin"))
 }
