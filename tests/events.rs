@@ -56,10 +56,10 @@ fn event(n: usize, hosts: usize) -> Event {
             EventData::Script(Script { to: address.into(), says })
         }
         9 => EventData::Kernel(sent("live/vmlinuz-6.1.0-18-amd64")),
-        14 if n % 7919 == 0 => EventData::Warning(Warning::ProxyArp),
+        14 if n.is_multiple_of(7919) => EventData::Warning(Warning::ProxyArp),
         14 => EventData::Initrd(sent("live/initrd.img")),
         _ => {
-            let verdict = if n % 997 == 0 { Verdict::Failed } else { Verdict::Up };
+            let verdict = if n.is_multiple_of(997) { Verdict::Failed } else { Verdict::Up };
             EventData::Report(Report { verdict, text: format!("bond0 up after {} s", n % 60) })
         }
     };

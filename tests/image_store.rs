@@ -206,7 +206,7 @@ async fn what_cannot_boot_is_refused_and_leaves_nothing() {
         for also in ["", " --dry-run"] {
             let errors = desk.bad(&format!("image add x {words}{also}")).join("\n");
             assert!(errors.contains(expected), "{words}{also}: {errors}");
-            assert_eq!(everything(&desk), [PathBuf::new(); 0], "{words}");
+            assert_eq!(everything(&desk), Vec::<PathBuf>::new(), "{words}");
         }
     }
     // A change that breaks a rule is refused before anything is copied.
@@ -220,7 +220,7 @@ async fn what_cannot_boot_is_refused_and_leaves_nothing() {
     write(&desk, "disk.raw", &disk);
     let expected = desk.bad("image add x --disk disk.raw").join("\n");
     assert_eq!(desk.bad("image add x --file disk.raw").join("\n"), expected);
-    assert_eq!(everything(&desk), [PathBuf::new(); 0]);
+    assert_eq!(everything(&desk), Vec::<PathBuf>::new());
     assert_eq!(desk.good("image prune"), "0 files unused, 0 B\n");
     assert_eq!(desk.good("export"), "{}\n");
 }
@@ -331,7 +331,7 @@ fn a_copy_that_is_killed_leaves_nothing_once_the_server_starts() {
     let output = server.wait_with_output().unwrap();
     let mut log = String::new();
     output.stdout.as_slice().read_to_string(&mut log).unwrap();
-    assert_eq!(incoming(&store), [PathBuf::new(); 0], "{log}");
+    assert_eq!(incoming(&store), Vec::<PathBuf>::new(), "{log}");
     assert_eq!(everything(&desk), before);
 }
 

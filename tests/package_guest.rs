@@ -113,7 +113,7 @@ fn a_server_lives_from_its_package() {
     assert_eq!(guest.ok("dpkg-query -W -f '${Version}\\n' rackstrap").trim(), "1.2.3-1");
     assert_ne!(guest.ok("systemctl show -p MainPID --value rackstrap"), process);
     assert_eq!(guest.ok("systemctl is-active rackstrap").trim(), "active");
-    assert_eq!(guest.ok("rackstrap lease list").contains(&address), true);
+    assert!(guest.ok("rackstrap lease list").contains(&address));
     assert!(guest.ok(ASK).starts_with(&address), "the client keeps its address");
     let config = guest.ok("cat /etc/rackstrap/rackstrap.toml");
     assert!(config.contains("srv0") && config.contains("offer_seconds = 30"), "{config}");

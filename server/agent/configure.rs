@@ -119,7 +119,7 @@ fn inside(path: &str) -> Result<PathBuf, DeployError> {
             if target.is_absolute() {
                 relative.extend(target.strip_prefix("/").ok());
             } else {
-                relative = place.parent().unwrap_or(Path::new(ROOT)).join(target);
+                relative = place.parent().unwrap_or_else(|| Path::new(ROOT)).join(target);
             }
             place = relative;
         }
@@ -128,7 +128,7 @@ fn inside(path: &str) -> Result<PathBuf, DeployError> {
 }
 
 fn write(path: &str, mode: u32, text: &str) -> Result<(), DeployError> {
-    let directory = Path::new(path).parent().unwrap_or(Path::new("/"));
+    let directory = Path::new(path).parent().unwrap_or_else(|| Path::new("/"));
     let directory = inside(&directory.to_string_lossy())?;
     fs::create_dir_all(&directory).about(directory.display())?;
     let place = directory.join(Path::new(path).file_name().unwrap_or_default());
@@ -222,8 +222,8 @@ fn random_hex() -> Result<String, DeployError> {
 fn check_esp(esp: &Partition) -> Result<(), DeployError> {
     let _ = tools::output(&["modprobe", "-q", "-a", "nls_cp437", "nls_ascii"], "", &[0, 1]);
     let _mounted = Mounted::new(&esp.node, Path::new(ESP), "vfat")?;
-    let has = |path: &&str| Path::new(ESP).join(path).exists();
-    if REMOVABLE.iter().any(|path| has(&path)) {
+    let has = |path: &str| Path::new(ESP).join(path).exists();
+    if REMOVABLE.iter().any(|path| has(path)) {
         return Ok(());
     }
     let missing = std::io::Error::other("the image has no boot loader there");

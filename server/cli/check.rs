@@ -1,6 +1,6 @@
 //! `rackstrap check`: the inventory or a site file against all rules.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -48,7 +48,7 @@ impl Check {
     }
 
     /// Checks a file against what there is now, so that the result is that of `apply`.
-    async fn check_file(&self, context: &Context, path: &PathBuf) -> anyhow::Result<ExitCode> {
+    async fn check_file(&self, context: &Context, path: &Path) -> anyhow::Result<ExitCode> {
         let (name, text) = read_text(path)?;
         let file = match SiteFile::parse(&text, &name) {
             Ok(file) => file,

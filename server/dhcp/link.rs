@@ -49,7 +49,7 @@ pub(crate) fn link_subnets<'a>(
 ) -> Vec<LinkSubnet<'a>> {
     let relay = request.relay_address();
     // Option 82 counts only where a relay can have put it.
-    let link_selection = relay.and(request.relay_info()).and_then(|info| info.link_selection);
+    let link_selection = relay.and_then(|_| request.relay_info()?.link_selection);
     let own: Vec<Ipv4Addr> = link.addresses.iter().map(Ipv4Net::addr).collect();
     let selection = subnet_selection(site, index, request, link);
     if let Some(address) = link_selection.or(selection) {

@@ -118,7 +118,7 @@ impl Packet<'_> {
 
     /// The address that the message is about: option 50, else `ciaddr`.
     pub(crate) fn subject_address(&self) -> Option<Ipv4Addr> {
-        self.requested_address().or(self.client_address())
+        self.requested_address().or_else(|| self.client_address())
     }
 
     /// The server that the client chose (option 54).

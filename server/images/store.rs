@@ -609,7 +609,7 @@ impl Incoming {
         let sha256 = self.check(wanted)?;
         let facts = facts::of_file(&self.path).map_err(failed("read", &self.path))?;
         let Some(role) = role_of(wanted.role, &name, &facts)? else {
-            return self.finish_iso(wanted);
+            return self.finish_iso();
         };
         if facts.content == FileContent::Qcow2 {
             return self.finish_qcow2(wanted);
@@ -631,11 +631,11 @@ impl Incoming {
     }
 
     /// Stores the kernel and the initrd of an ISO.
-    fn finish_iso(self, wanted: &Wanted<'_>) -> Result<Vec<Received>, StoreError> {
+    fn finish_iso(self) -> Result<Vec<Received>, StoreError> {
         let mut arrived = Vec::new();
         for (role, member) in convert::find_in_iso(&self.path)? {
             let (role, name) = (Some(role), member.as_str());
-            let own = Wanted { name, role, size_bytes: None, sha256: None, ..wanted.clone() };
+            let own = Wanted { name, role, size_bytes: None, sha256: None };
             arrived.extend(convert::extract(&self.store, &self.path, name)?.finish(&own)?);
         }
         Ok(arrived)

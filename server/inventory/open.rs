@@ -517,9 +517,9 @@ fn pool_options(connections: u32, limits: &'static str) -> PgPoolOptions {
 }
 
 /// The latest migration of a database, or `None` if it has no schema of ours.
-async fn latest<C: Migrate>(connection: &mut C, what: &str) -> Result<Option<i64>, OpenError>
+async fn latest<C>(connection: &mut C, what: &str) -> Result<Option<i64>, OpenError>
 where
-    C: TableExists,
+    C: Migrate + TableExists,
 {
     let failed = |source| OpenError::Connect { what: what.to_owned(), source };
     if !connection.has_migrations().await.map_err(failed)? {

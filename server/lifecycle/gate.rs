@@ -161,7 +161,10 @@ pub enum ArmRefusal {
 }
 
 fn no_disk_image(image: Option<&str>) -> String {
-    image.map_or("it has no image".to_owned(), |it| format!("its image {it} is not a disk image"))
+    match image {
+        Some(image) => format!("its image {image} is not a disk image"),
+        None => "it has no image".to_owned(),
+    }
 }
 
 /// What protects a host from being armed.

@@ -158,7 +158,7 @@ fn what_a_host_does_not_have_is_undefined() {
 #[test]
 fn an_autoinstall_has_the_network_of_the_host() {
     let filled = of_host(&site("ubuntu"), "r1-n01", &booting()).unwrap();
-    let document: Value = tree::read(&*tree::parse(&filled.text).unwrap()).unwrap();
+    let document: Value = tree::read(&tree::parse(&filled.text).unwrap()).unwrap();
     let network = &document["autoinstall"]["network"];
     assert_eq!(network["version"], 2);
     assert_eq!(network["vlans"]["vlan500"]["addresses"][0], "10.0.0.11/24", "{network}");
@@ -241,7 +241,7 @@ proptest! {
         ] {
             if let Ok(text) = fill(format, text) {
                 let document: Value = match format {
-                    F::Yaml => tree::read(&*tree::parse(&text).unwrap()).unwrap(),
+                    F::Yaml => tree::read(&tree::parse(&text).unwrap()).unwrap(),
                     F::Toml => toml::from_str(&text).unwrap(),
                     _ => serde_json::from_str(&text).unwrap(),
                 };
@@ -253,7 +253,7 @@ proptest! {
         // Where the author put quotes around it, too.
         for text in ["{a: \"{{ host.serial }}\", b: 1}", "a: '{{ host.serial }}'", "a: \"{{ host.serial | shell }}\""] {
             if let Ok(text) = fill(F::Yaml, text) {
-                let document: Value = tree::read(&*tree::parse(&text).unwrap()).unwrap();
+                let document: Value = tree::read(&tree::parse(&text).unwrap()).unwrap();
                 let keys: Vec<_> = document.as_object().unwrap().keys().map(String::as_str).collect();
                 prop_assert!(keys == ["a"] || keys == ["a", "b"], "{}", text);
             }

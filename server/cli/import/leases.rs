@@ -254,7 +254,7 @@ fn take(
     let client = match (host, subnet.identify_by) {
         (Some((host, _)), _) => Some(ClientKey::Host(host.to_owned())),
         (None, IdentifyBy::Mac) => mac.map(ClientKey::Mac).or_else(by_id),
-        (None, IdentifyBy::ClientId) => by_id().or(mac.map(ClientKey::Mac)),
+        (None, IdentifyBy::ClientId) => by_id().or_else(|| mac.map(ClientKey::Mac)),
     };
     Ok(Lease {
         address,

@@ -227,11 +227,14 @@ fn ordered_options(request: &Packet<'_>, content: &ReplyContent<'_>) -> Vec<Enco
 fn lease_times(seconds: u32, subnet: Option<LinkSubnet<'_>>) -> [EncodedOption; 3] {
     let rebind =
         subnet.and_then(|it| it.subnet.rebind_seconds()).filter(|rebind| *rebind < seconds);
-    let rebind = rebind.unwrap_or((u64::from(seconds) * 7 / 8) as u32);
+    let rebind = rebind.unwrap_or_else(|| (u64::from(seconds) * 7 / 8) as u32);
     let renew = subnet.and_then(|it| it.subnet.renew_seconds()).filter(|renew| *renew < rebind);
     [
         EncodedOption::number(code::LEASE_TIME, seconds),
-        EncodedOption::number(code::RENEWAL_TIME, renew.unwrap_or((seconds / 2).min(rebind))),
+        EncodedOption::number(
+            code::RENEWAL_TIME,
+            renew.unwrap_or_else(|| (seconds / 2).min(rebind)),
+        ),
         EncodedOption::number(code::REBINDING_TIME, rebind),
     ]
 }

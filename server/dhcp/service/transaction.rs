@@ -291,7 +291,7 @@ fn host_of_identity<'a>(
     }
     let known = identities(request).find_map(|identity| snapshot.host_of_identity(&identity));
     known.or_else(|| {
-        let address = request.client_address().or(request.requested_address())?;
+        let address = request.client_address().or_else(|| request.requested_address())?;
         let lease = app.leases.find(address)?;
         match &lease.client {
             ClientKey::Host(name) if Some(lease.mac) == request.mac() => snapshot.host(name),

@@ -204,7 +204,7 @@ impl Asker {
             Some(IpAddr::V4(address)) => app.leases.find(address),
             _ => None,
         };
-        let mac = mac.or(lease.map(|lease| lease.mac).filter(|mac| !mac.is_zero()));
+        let mac = mac.or_else(|| lease.map(|lease| lease.mac).filter(|mac| !mac.is_zero()));
         let snapshot = app.inventory.snapshot();
         let by_nic = || snapshot.host_of_nic(named.parse().ok()?);
         let host = by_nic().or_else(|| snapshot.host(named));

@@ -39,7 +39,8 @@ pub(super) fn connect(stream: TcpStream, peer: SocketAddr) -> (Connection, Conne
         tracing::debug!(%peer, %error, "congestion control unchanged");
     }
     // A socket that has lost its address is closed already: any answer is lost.
-    let local = stream.local_addr().unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
+    let unknown = || SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let local = stream.local_addr().unwrap_or_else(|_| unknown());
     (Connection::new(stream), ConnectionAddresses { peer, local })
 }
 

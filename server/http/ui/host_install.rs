@@ -145,7 +145,7 @@ async fn arm(
 ) -> Result<Install, InstallError> {
     let word = sent.fields.text("task");
     let task = InstallTask::ALL.into_iter().find(|task| task.label() == word).unwrap_or_default();
-    gate::check_confirmed(task, name, Some(&sent.fields.text("confirm")))?;
+    gate::check_confirmed(task, name, Some(sent.fields.text("confirm")))?;
     let request = InstallRequest { host: name, author, task, dry_run: false };
     let now = ui.now_ms() / 1000;
     let note = |stored: Option<&Install>| {

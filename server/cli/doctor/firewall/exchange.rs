@@ -186,7 +186,7 @@ fn is_half_open(line: &str, port: u16) -> bool {
 /// Gives the client an address of the subnet.
 fn client_address(bench: &Bench) -> Result<Ipv4Addr, TestError> {
     let net = bench.net;
-    let own = net.hosts().filter(|address| *address != net.addr()).last();
+    let own = net.hosts().rfind(|address| *address != net.addr());
     let own = own.ok_or(TestError::NoClientAddress { net })?;
     let with_length = format!("{own}/{}", net.prefix_len());
     bench.client.run(|| run("ip", &["address", "replace", &with_length, "dev", CLIENT], ""))?;
