@@ -15,7 +15,7 @@ use super::form::CheckedForm;
 use super::host_form::{FormErrors, HostForm, digest};
 use super::page::{Frame, Page};
 use super::parameter_choice::{ParameterChoice, parameter_choices};
-use super::proposal::{Proposal, ProposalResult, Review, propose, review};
+use super::proposal::{Proposal, ProposalResult, Review, Step, propose, review};
 use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
@@ -352,7 +352,7 @@ pub(super) async fn remove(
         let wrong = wrong.filter(|_| is_confirmed(&sent));
         return question(&ui, &sent.operator, TypedName { name, wrong }, Vec::new()).await;
     };
-    match removal(&ui, &sent.operator, &name, Removing { base, save: true }).await? {
+    match removal(&ui, &sent.operator, &name, Step::save(base)).await? {
         ProposalResult::Saved(revision) => {
             sent.operator.notify(format!("Removed {name} in revision {revision}.")).await?;
             Ok(Redirect::to("/hosts").into_response())
@@ -365,17 +365,11 @@ pub(super) async fn remove(
     }
 }
 
-/// Which revision was seen, and whether the removal is saved.
-struct Removing {
-    base: i64,
-    save: bool,
-}
-
 async fn removal(
     ui: &Ui,
     operator: &Operator,
     name: &str,
-    Removing { base, save }: Removing,
+    Step { base, save }: Step,
 ) -> Result<ProposalResult, Error> {
     let summary = format!("removed host {name}");
     let proposal = Proposal { author: operator.author(), summary: &summary, base, save };
@@ -411,7 +405,7 @@ async fn question(
         form_errors,
         ..Confirmation::default()
     };
-    question.add(removal(ui, operator, &name, Removing { base, save: false }).await?);
+    question.add(removal(ui, operator, &name, Step::review(base)).await?);
     question.page(operator).await
 }
 

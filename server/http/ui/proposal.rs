@@ -20,6 +20,25 @@ pub(crate) struct Proposal<'a> {
     pub save: bool,
 }
 
+/// How far a change goes: the revision that the user has seen, and whether it is saved.
+#[derive(Clone, Copy)]
+pub(crate) struct Step {
+    pub base: i64,
+    pub save: bool,
+}
+
+impl Step {
+    /// The change is only shown.
+    pub(crate) fn review(base: i64) -> Self {
+        Self { base, save: false }
+    }
+
+    /// The change is saved.
+    pub(crate) fn save(base: i64) -> Self {
+        Self { base, save: true }
+    }
+}
+
 /// The result of a proposal.
 pub(crate) enum ProposalResult {
     /// Saved, as this revision.

@@ -9,7 +9,7 @@ use super::confirm::{Confirmation, Crumb, is_confirmed, reviewed_revision};
 use super::error::Error;
 use super::form::CheckedForm;
 use super::page::{Frame, Page};
-use super::proposal::{ProposalResult, result_of};
+use super::proposal::{ProposalResult, Step, result_of};
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{Change, Revision};
@@ -107,7 +107,7 @@ pub(crate) async fn take_back(
     let revision = find(&ui, id).await?;
     let base = reviewed_revision(&sent).filter(|_| is_confirmed(&sent));
     let Some(base) = base else { return ask(&ui, &sent.operator, &revision, Vec::new()).await };
-    match revert(&ui, &sent.operator, &revision, Reverting { base, save: true }).await? {
+    match revert(&ui, &sent.operator, &revision, Step::save(base)).await? {
         ProposalResult::Saved(saved) => {
             let said = format!("Reverted revision {} in revision {saved}.", revision.id);
             sent.operator.notify(said).await?;
@@ -120,17 +120,11 @@ pub(crate) async fn take_back(
     }
 }
 
-/// Which revision was seen, and whether the revert is saved.
-struct Reverting {
-    base: i64,
-    save: bool,
-}
-
 async fn revert(
     ui: &Ui,
     operator: &Operator,
     revision: &Revision,
-    Reverting { base, save }: Reverting,
+    Step { base, save }: Step,
 ) -> Result<ProposalResult, Error> {
     let summary = format!("reverted revision {}: {}", revision.id, revision.summary);
     let change = Change {
@@ -171,6 +165,6 @@ async fn ask(
         form_errors,
         ..Confirmation::default()
     };
-    question.add(revert(ui, operator, revision, Reverting { base, save: false }).await?);
+    question.add(revert(ui, operator, revision, Step::review(base)).await?);
     question.page(operator).await
 }
