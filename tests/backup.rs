@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, Executor, Row, SqliteConnection};
 use tempfile::TempDir;
 
+use crate::common::dhcp::Running;
 use crate::common::store::Store;
 
 /// How long the restore of 4,000 hosts may take.
@@ -167,12 +168,7 @@ async fn an_inventory_goes_from_sqlite_to_postgresql_and_back_unchanged() {
         refused.contains("is not empty") && refused.contains("nothing was changed"),
         "{refused}"
     );
-    let mut server = machine
-        .command("--admin-listen 127.0.0.1:0 --machine-listen 127.0.0.1:0 serve")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let server = serve(&machine);
     let end = Instant::now() + Duration::from_secs(30);
     let empty = format!("sqlite:{}", machine.path("empty.db").display());
     let served = loop {
@@ -182,35 +178,35 @@ async fn an_inventory_goes_from_sqlite_to_postgresql_and_back_unchanged() {
         }
         fs::remove_file(machine.path("empty.db")).unwrap();
     };
-    server.kill().unwrap();
-    server.wait().unwrap();
+    drop(server);
     assert!(served.contains("another rackstrap"), "{served}");
     let mut other = sqlx::PgConnection::connect(&postgres).await.unwrap();
     let new = format!("sqlite:{}", machine.path("new.db").display());
     let refused = machine.bad(&format!("db migrate --from {postgres} --to {new}"));
-    assert!(refused.contains("1 other connections use"), "{refused}");
+    assert!(refused.contains(" has 1 other connection: stop"), "{refused}");
     machine.good(&format!("db migrate --force --from {postgres} --to {new}"));
     other.execute("SELECT 1").await.unwrap();
+}
+
+/// A server on loopback; it ends with the value.
+fn serve(machine: &Machine) -> Running {
+    let mut server =
+        machine.command("--admin-listen 127.0.0.1:0 --machine-listen 127.0.0.1:0 serve");
+    Running(server.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
 }
 
 /// Makes a backup while a server runs and somebody changes the inventory.
 async fn backed_up() -> (Machine, Vec<(String, u64, String)>) {
     let machine = Machine::new("offer_seconds = 45\nadmin_names = [\"rack.example.net\"]\n");
     fill(&machine, HOSTS).await;
-    let mut server = machine
-        .command("--admin-listen 127.0.0.1:0 --machine-listen 127.0.0.1:0 serve")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let server = serve(&machine);
     std::thread::sleep(Duration::from_secs(1));
     let mut changing = machine.command("tenant set t1 contact=ops").spawn().unwrap();
     let begin = Instant::now();
     let copied = machine.json("backup site.backup");
     println!("backup of {HOSTS} hosts beside a server: {:.2} s", begin.elapsed().as_secs_f64());
     changing.wait().unwrap();
-    server.kill().unwrap();
-    server.wait().unwrap();
+    drop(server);
     (machine, tables(&copied))
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc::channel;
 
-use crate::cli::context::{Context, audit, moment, table};
+use crate::cli::context::{Context, audit, counted, moment, table};
 use crate::cli::init::{read, write_private};
 use crate::cli::settings::Settings;
 use crate::inventory::portable::{
@@ -157,8 +157,9 @@ impl Restore {
         let copied = Copied { tables, seconds: begin.elapsed().as_secs_f64() };
         let hosts = copied.tables.iter().find(|table| table.table == "hosts").map_or(0, |t| t.rows);
         lines.push_str(&format!(
-            "restored {hosts} hosts ({} rows) of inventory {} as it was at {} in {:.1} s\n",
-            copied.rows(),
+            "restored {} ({}) of inventory {} as it was at {} in {:.1} s\n",
+            counted(hosts, "host"),
+            counted(copied.rows(), "row"),
             header.inventory_id,
             moment(made_at * 1000),
             copied.seconds

@@ -1,5 +1,6 @@
 //! State and output that the commands share.
 
+use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -91,8 +92,8 @@ impl Context {
 }
 
 /// A number of things: `1 host`, `2 hosts`.
-pub(super) fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+pub(super) fn counted<N: Display + From<u8> + PartialEq>(count: N, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == N::from(1) { "" } else { "s" })
 }
 
 /// Prints to standard output. Ignores a closed pipe, as `| head` leaves it.

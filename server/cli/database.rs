@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use tokio::sync::mpsc::channel;
 
 use crate::cli::backup::Copied;
-use crate::cli::context::{Context, audit};
+use crate::cli::context::{Context, audit, counted};
 use crate::config::DatabaseUrl;
 use crate::inventory::portable::{self, Target, WAITING, read_preamble};
 use crate::inventory::{Access, Database, Inventory, shown};
@@ -56,8 +56,9 @@ impl Migrate {
         let others = other_connections(&source).await?;
         if others > 0 && !self.force {
             bail!(
-                "{others} other connections use {read}: stop every rackstrap there first, because \
-                 leases that are given meanwhile would be lost (--force copies nevertheless)"
+                "{read} has {}: stop every rackstrap there first, because leases that are given \
+                 meanwhile would be lost (--force copies nevertheless)",
+                counted(others, "other connection")
             );
         }
         let (sink, mut pieces) = channel(WAITING);
