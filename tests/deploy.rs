@@ -128,7 +128,7 @@ fn a_host_is_installed_again_exactly_once_and_the_old_system_is_replaced() {
 fn an_erased_host_reports_and_its_disk_is_blank() {
     let text = scenario("erase");
     for expected in [
-        "install-step erases the disk on vda (6.0 GiB, serial LAB01)",
+        "install-step erases the disk: vda (6.0 GiB, serial LAB01)",
         "overwritten with zeros, 16 places read back",
         "r1-n01.disk is blank",
     ] {

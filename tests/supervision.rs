@@ -145,7 +145,7 @@ fn a_reload_takes_on_what_it_may_and_says_what_needs_a_restart() {
     assert!(refused.contains("log_level"), "{refused}");
     server.write_config("offer_seconds = 40\nlog_level = \"debug\"\n");
     server.signal(Signal::SIGHUP);
-    server.logs("configuration reloaded: no key differs");
+    server.logs("configuration reloaded: no key has changed");
     // The filter has been replaced: what is only a warning is still logged, information is not.
     server.write_config("offer_seconds = 60\nlog_level = \"warn\"\n");
     server.signal(Signal::SIGHUP);

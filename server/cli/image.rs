@@ -589,7 +589,7 @@ impl Prune {
         }
         if removed.len() < listed {
             let kept = counted(listed - removed.len(), "file");
-            eprintln!("kept {kept} that an image names since, or that is being added");
+            eprintln!("kept {kept}: an image uses them by now, or a command is adding them");
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -60,7 +60,7 @@ fn reload(settings: &Settings, app: &App, logs: &Logs) -> anyhow::Result<()> {
     app.inventory.states.set_patience(Patience { percent: config.boot_patience_percent });
     app.config.replace(config);
     if changes.is_empty() {
-        tracing::info!("configuration reloaded: no key differs");
+        tracing::info!("configuration reloaded: no key has changed");
     }
     for change in changes {
         let (key, value) = (change.key, change.value.as_deref().unwrap_or("its default"));

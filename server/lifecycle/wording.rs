@@ -99,7 +99,7 @@ impl Display for StepReport {
         }
         match (&self.disk, self.step) {
             (None, _) => {}
-            (Some(disk), DeployStep::Select) => write!(f, ": {disk}")?,
+            (Some(disk), DeployStep::Select | DeployStep::Erase) => write!(f, ": {disk}")?,
             (Some(disk), _) => write!(f, " on {disk}")?,
         }
         if let (Some(done), Some(total)) = (self.done, self.total) {
@@ -582,7 +582,7 @@ mod tests {
             (DeployStep::Partition, "erases old data on vda (6.0 GiB)"),
             (DeployStep::Configure, "configures the installed system on vda (6.0 GiB)"),
             (DeployStep::BootEntry, "adds the boot entry on vda (6.0 GiB)"),
-            (DeployStep::Erase, "erases the disk on vda (6.0 GiB)"),
+            (DeployStep::Erase, "erases the disk: vda (6.0 GiB)"),
         ];
         for (step, expected) in cases {
             let disk = Some("vda (6.0 GiB)".to_owned());

@@ -100,9 +100,12 @@ fn nics(view: &HostView<'_>, findings: &mut Findings) {
             findings.warn("N212", at(), text);
         }
         if mac.is_impossible() {
-            let text = format!(
-                "{mac} is not a valid NIC MAC address: expected a non-zero unicast address"
-            );
+            let text = match mac.mac() {
+                Some(_) => format!(
+                    "{mac} is not a valid NIC MAC address: expected a non-zero unicast address"
+                ),
+                None => format!("{mac} is not a valid GUID: expected one that is not zero"),
+            };
             findings.error("N104", at(), text);
         } else if mac.mac().is_some_and(|mac| mac.is_local() && mac.0[..3] != QEMU) {
             let text =

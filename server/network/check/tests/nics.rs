@@ -22,7 +22,7 @@ pub(super) const ERRORS: &[Case] = &[
     ("N108", "    bonds:", "    match: path\n    bonds:", "profiles.hypervisor.nics.eth0.path", "has no path"),
     ("N108", "    bonds:", "    match: name\n    nics: {eth7: {set-name: lan7}}\n    bonds:", "hosts.n1.nics.eth7", "by MAC or path"),
     ("N104", "aa:00:01\"", "aa:00:01\", ib0: \"80:00:02:08:fe:80:00:00:00:00:00:00:00:02:c9:03:00:0a:0b:0c\", ib1: \"0002:c903:000a:0b0c\"", "hosts.n1.nics.ib1", "00:02:c9:03:00:0a:0b:0c belongs to ib0 of n1 and to ib1 of n1; a GUID identifies one host"),
-    ("N104", "aa:00:01\"", "aa:00:01\", ib0: \"00:00:00:00:00:00:00:00\"", "hosts.n1.nics.ib0", "00:00:00:00:00:00:00:00 is not a valid NIC MAC address"),
+    ("N104", "aa:00:01\"", "aa:00:01\", ib0: \"00:00:00:00:00:00:00:00\"", "hosts.n1.nics.ib0", "00:00:00:00:00:00:00:00 is not a valid GUID: expected one that is not zero"),
     ("N108", "\"52:54:00:aa:00:01\"", "\"0002:c903:000a:0b0c\"", "hosts.n1.nics.eth0", "no file can find an InfiniBand link by its GUID alone"),
     ("N168", "\"52:54:00:aa:00:01\"", IPOIB, "hosts.n1.nics.eth0", "bond0 is a bond in mode 802.3ad, and eth0 a port of InfiniBand"),
     ("N168", "\"52:54:00:aa:00:01\"", IPOIB, "hosts.n1.nics.eth0", "bond0 cannot have both eth0, a port of InfiniBand, and eth1, an Ethernet NIC"),
