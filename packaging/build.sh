@@ -163,7 +163,9 @@ sbom() {
   [ -x "$tools/bin/cargo-cyclonedx" ] || cargo install --quiet --locked --root "$tools" cargo-cyclonedx@0.5.9
   PATH=$tools/bin:$PATH cargo cyclonedx --quiet --format json --spec-version 1.5 --target x86_64-unknown-linux-gnu \
     --override-filename rackstrap.cdx
-  mv rackstrap.cdx.json "$out/rackstrap-$version.cdx.json"
+  # The tool names parts of the program by the directory in which they were compiled.
+  sed "s|path+file://$top#|path+file:///rackstrap#|g" rackstrap.cdx.json >"$out/rackstrap-$version.cdx.json"
+  rm rackstrap.cdx.json
 }
 
 sums() {
