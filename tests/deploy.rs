@@ -60,6 +60,7 @@ fn scenario(name: &str) -> String {
     let arguments = [&arguments[..], &["--scenario", name, "--patience", PATIENCE]].concat();
     let (process, output) = output_of(&arguments);
     assert_eq!(remains(process), Vec::<String>::new());
+    println!("{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 

@@ -6,6 +6,7 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
@@ -123,8 +124,20 @@ pub(super) fn is_blank(path: &Path) -> anyhow::Result<bool> {
     }
 }
 
-/// The machine-id of the system on a disk: every installation makes another one.
+/// The machine-id of the system on a disk: every installation makes another one. The system
+/// runs, and a reading that meets one of its writes is repeated.
 pub(super) fn machine_id(path: &Path) -> anyhow::Result<String> {
+    const READINGS: u32 = 10;
+    for _ in 1..READINGS {
+        if let Ok(id) = read_machine_id(path) {
+            return Ok(id);
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    read_machine_id(path)
+}
+
+fn read_machine_id(path: &Path) -> anyhow::Result<String> {
     let table = Command::new("sfdisk").arg("--json").arg(path).output()?;
     let table: serde_json::Value = serde_json::from_slice(&table.stdout)?;
     let table = &table["partitiontable"];
@@ -137,6 +150,7 @@ pub(super) fn machine_id(path: &Path) -> anyhow::Result<String> {
     let mut read = Command::new("debugfs");
     let read = read.args(["-R", "cat /etc/machine-id", &device]).output()?;
     let text = String::from_utf8_lossy(&read.stdout).trim().to_owned();
-    ensure!(text.len() == 32, "no machine-id on the disk: {text}");
+    let why = String::from_utf8_lossy(&read.stderr);
+    ensure!(text.len() == 32, "no machine-id on {}: {text}{why}", path.display());
     Ok(text)
 }
