@@ -6,12 +6,11 @@ use std::sync::OnceLock;
 
 use dhcproto::v4::MessageType;
 
-use super::link::LinkSubnet;
 use super::pxe::{boot_data, boot_item};
 use super::relay::RelayInfo;
-use super::reply::{ReplyContent, build_nak, build_reply};
-use super::wire::{EncodedOption, HEADER_BYTES, MAGIC_COOKIE, Packet, Reply, decode_option};
-use crate::boot::arch::ClientSigns;
+use super::reply::Reply;
+use super::wire::{HEADER_BYTES, MAGIC_COOKIE, Packet, decode_option, encode, write_option};
+use crate::boot::arch::{Arch, Client};
 use crate::boot::next::Next;
 use crate::exercise::Dice;
 use crate::model::Subnet;
@@ -29,55 +28,39 @@ const EVERY_CLIENT_TAKES: usize = 576;
 /// Any bytes are a packet or none; what is read is written so that it reads the same.
 pub(crate) fn decode(bytes: &[u8]) {
     let Ok(packet) = Packet::parse(bytes) else { return };
-    let options = &packet.options;
-    for (code, data) in options.iter() {
+    for (code, data) in packet.options() {
         let _ = decode_option(code, data);
         let _ = (sub_option(data, code), boot_item(data), RelayInfo::read(data));
     }
-    let signs = ClientSigns {
-        vendor_class: options.get(code::VENDOR_CLASS).unwrap_or_default(),
-        user_class: options.get(code::USER_CLASS).unwrap_or_default(),
-        client_archs: options.get(code::CLIENT_ARCH).unwrap_or_default(),
-        ipxe: options.get(code::IPXE),
-        client_uuid: options.get(code::CLIENT_UUID).unwrap_or_default(),
-        mac: None,
-    };
-    assert!(!signs.classify().to_string().is_empty());
+    assert!(!packet.client().to_string().is_empty());
     if let Err(refusal) = packet.check_request() {
         assert!(!refusal.to_string().is_empty());
     }
     // Any two bytes of the header do for the size that is allowed.
     let max_bytes = usize::from(u16::from_be_bytes([bytes[8], bytes[9]]));
-    check_written_again(&packet, max_bytes, bytes[3] & 1 == 1);
+    check_written_again(&packet, bytes, max_bytes, bytes[3] & 1 == 1);
 }
 
-fn check_written_again(packet: &Packet<'_>, max_bytes: usize, may_overload: bool) {
+fn check_written_again(packet: &Packet<'_>, read: &[u8], max_bytes: usize, may_overload: bool) {
     let ours = |code: u8| !matches!(code, RELAY_INFO | OVERLOAD);
-    let options = packet.options.iter().filter(|(code, _)| ours(*code));
-    let reply = Reply {
-        message_type: None,
-        hardware_type: packet.hardware_type,
-        hardware: packet.hardware,
-        transaction_id: packet.transaction_id,
-        flags: packet.flags,
-        client_address: packet.ciaddr,
-        your_address: packet.your_address,
-        next_server: packet.next_server,
-        relay_address: packet.giaddr,
-        boot_file: String::new(),
-        options: options.map(|(code, data)| EncodedOption::raw(code, data)).collect(),
-        relay_info: packet.options.get(RELAY_INFO),
-        max_bytes,
-        may_overload,
-    };
-    let (bytes, left_out) = reply.encode();
-    let tail = reply.relay_info.as_ref().map_or(0, |info| encoded_length(info.len())) + 1;
+    // The same header in a server's packet without names.
+    let mut header = [0; HEADER_BYTES];
+    header[..44].copy_from_slice(&read[..44]);
+    header[0] = 2;
+    header[236..].copy_from_slice(&MAGIC_COOKIE);
+    let mut options = Vec::new();
+    for (code, data) in packet.options().filter(|(code, _)| ours(*code)) {
+        write_option(&mut options, code, data);
+    }
+    let relay_info = packet.option(RELAY_INFO);
+    let (bytes, left_out) = encode(&header, None, &options, relay_info, max_bytes, may_overload);
+    let tail = relay_info.map_or(0, |info| encoded_length(info.len())) + 1;
     assert!(bytes.len() <= (max_bytes + tail).max(MIN_BYTES).max(HEADER_BYTES + tail));
     let again = Packet::parse(&bytes).expect("what we write, we read");
     assert_eq!(again.hardware, packet.hardware);
-    for (code, data) in packet.options.iter().filter(|(code, _)| ours(*code)) {
+    for (code, data) in packet.options().filter(|(code, _)| ours(*code)) {
         let expected = Some(data).filter(|_| !left_out.contains(&code));
-        assert_eq!(again.options.get(code), expected, "option {code}");
+        assert_eq!(again.option(code), expected, "option {code}");
     }
     check_relay_info(packet, &bytes);
 }
@@ -97,31 +80,32 @@ pub(crate) fn relay(bytes: &[u8]) {
     }
     let server = Ipv4Addr::new(10, 0, 0, 1);
     let subnet = full_subnet();
-    let net = "10.0.0.0/24".parse().expect("a prefix");
     let name = "n".repeat(usize::from(dice.byte()));
     let boot = match dice.byte() {
         0..128 => Reply::default(),
         length => {
-            let next = Next::NbpByTftp("f".repeat(usize::from(length) - 100));
-            let client = ClientSigns { vendor_class: b"PXEClient", ..ClientSigns::default() };
-            boot_data(client.classify(), &next, server, request.options.get(code::CLIENT_UUID))
+            let (client, name) = (Client::Pxe(Arch::Bios), "f".repeat(usize::from(length) - 100));
+            let next = Next::Nbp(name.clone());
+            boot_data(client, &next, name, server, request.option(code::CLIENT_UUID))
         }
     };
-    let content = ReplyContent {
+    let offer = Reply {
         message_type: Some(dice.pick(&[MessageType::Offer, MessageType::Ack])),
         address: Some(Ipv4Addr::new(10, 0, 0, 9)),
         lease_seconds: dice.number(),
-        subnet: Some(LinkSubnet { name: "provisioning", subnet, net }),
         server_id: server,
+        subnet: Some(subnet),
         host_name: Some(&name),
-        own_options: [None, None],
-        boot,
-        link_mtu: 1500,
-        rapid_commit: false,
-        subnet_selection: None,
+        ..boot
     };
-    for reply in [build_reply(&request, &content), build_nak(&request, server, None, &name)] {
-        let (bytes, left_out) = reply.encode();
+    let nak = Reply {
+        message_type: Some(MessageType::Nak),
+        server_id: server,
+        message: Some(&name),
+        ..Reply::default()
+    };
+    for reply in [offer, nak] {
+        let (bytes, left_out) = reply.encode(&request, 1500);
         check_relay_info(&request, &bytes);
         check_size(&request, &bytes, 1500);
         let long_id = request.client_id().is_some_and(|id| id.len() > 255);
@@ -202,7 +186,7 @@ pub(super) fn check_relay_info(question: &Packet<'_>, answer: &[u8]) {
     assert!(last.iter().all(|(code, _)| *code == RELAY_INFO), "option 82 is not the last");
     let echoed: Vec<u8> = last.iter().flat_map(|(_, data)| data.iter().copied()).collect();
     let echoed = first.map(|_| echoed.as_slice());
-    assert_eq!(echoed, question.options.get(RELAY_INFO), "option 82 comes back otherwise");
+    assert_eq!(echoed, question.option(RELAY_INFO), "option 82 comes back otherwise");
 }
 
 /// Checks that an answer is as long as every BOOTP client needs it, and no longer than its

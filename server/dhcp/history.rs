@@ -17,8 +17,8 @@ const FOREIGN_SECONDS: i64 = 3600;
 const WARN_AGAIN_SECONDS: i64 = 600;
 /// The most foreign servers, and the most kinds of warnings, that are tracked.
 const MAX_ENTRIES: usize = 256;
-/// The ports of more NICs than this are not remembered.
-const MAX_PORTS: usize = 16_384;
+/// The ports of more NICs than this are not remembered. A hash table of 16,384 places is full then.
+const MAX_PORTS: usize = 14_336;
 
 /// The memory of one link. Times are Unix seconds.
 #[derive(Debug, Default)]

@@ -32,7 +32,7 @@ fn uuid(request: &Packet<'_>) -> Option<[u8; 16]> {
         [0, uuid @ ..] => <[u8; 16]>::try_from(uuid).ok(),
         _ => None,
     };
-    let uuid = request.options.get(code::CLIENT_UUID).and_then(typed);
+    let uuid = request.option(code::CLIENT_UUID).and_then(typed);
     let uuid = uuid.or_else(|| request.client_id().and_then(typed));
     let uuid = uuid.or_else(|| request.hardware.try_into().ok());
     // Boards without one of their own.

@@ -14,7 +14,7 @@ pub(crate) use crate::udp::Arrival;
 /// An interface that is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServedLink {
-    /// Its name.
+    /// The name of the interface.
     pub interface: String,
     /// Its number in the kernel.
     pub index: u32,
@@ -24,47 +24,36 @@ pub(crate) struct ServedLink {
     pub mtu: u32,
 }
 
-/// A subnet that a client can be in.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LinkSubnet<'a> {
-    /// The subnet's name.
-    pub name: &'a str,
-    /// The subnet.
-    pub subnet: &'a Subnet,
-    /// Its prefix.
-    pub net: Ipv4Net,
-}
-
-/// The subnets of the client's link: those around the link selection of the
+/// The names of the subnets of the client's link, all of IPv4: those around the link selection of the
 /// relay (RFC 3527), else the subnet selection (RFC 3011), else those of the relay's
 /// address, else those around the addresses of the receiving interface. A renewing client
 /// behind a router is in the subnet of the address that it renews. The other subnets of a
 /// shared network come after.
 pub(crate) fn link_subnets<'a>(
     site: &'a ResolvedSite,
-    index: &SubnetIndex,
+    index: &'a SubnetIndex,
     request: &Packet<'_>,
     link: &ServedLink,
     arrival: &Arrival,
-) -> Vec<LinkSubnet<'a>> {
+) -> Vec<&'a str> {
     let relay = request.relay_address();
     // Option 82 counts only where a relay can have put it.
     let link_selection = relay.and_then(|_| request.relay_info()?.link_selection);
     let own: Vec<Ipv4Addr> = link.addresses.iter().map(Ipv4Net::addr).collect();
     let selection = subnet_selection(site, index, request, link);
     if let Some(address) = link_selection.or(selection) {
-        return with_shared(site, around(site, index, &[address]));
+        return with_shared(site, around(index, &[address]));
     }
     if let Some(relay) = relay {
         return with_shared(site, relayed(site, index, relay));
     }
     if let Some(address) = request.client_address().filter(|_| arrival.is_unicast()) {
-        let found = around(site, index, &[address]);
+        let found = around(index, &[address]);
         if !found.is_empty() {
             return with_shared(site, found);
         }
     }
-    with_shared(site, around(site, index, &own))
+    with_shared(site, around(index, &own))
 }
 
 /// The subnet selection of a message (option 118), where it counts: from a relay, and on a link
@@ -75,21 +64,20 @@ pub(crate) fn subnet_selection(
     request: &Packet<'_>,
     link: &ServedLink,
 ) -> Option<Ipv4Addr> {
-    let selection = request.options.address(code::SUBNET_SELECTION)?;
+    let selection = request.address_option(code::SUBNET_SELECTION)?;
     if request.relay_address().is_some() {
         return Some(selection);
     }
     let own: Vec<Ipv4Addr> = link.addresses.iter().map(Ipv4Net::addr).collect();
-    let allows = |subnet: &LinkSubnet<'_>| subnet.subnet.subnet_selection;
-    around(site, index, &own).iter().any(allows).then_some(selection)
+    let allows = |name: &&str| site.subnets.get(*name).is_some_and(|it| it.subnet_selection);
+    around(index, &own).iter().any(allows).then_some(selection)
 }
 
 /// The subnets of a relay: those that list its address, else those around it.
-fn relayed<'a>(site: &'a Site, index: &SubnetIndex, relay: Ipv4Addr) -> Vec<LinkSubnet<'a>> {
+fn relayed<'a>(site: &'a Site, index: &'a SubnetIndex, relay: Ipv4Addr) -> Vec<&'a str> {
     let lists = |subnet: &Subnet| subnet.relay_addresses.contains(&relay);
-    let listing = site.subnets.iter().filter(|(_, subnet)| lists(subnet));
-    let found: Vec<_> = listing.filter_map(|(name, subnet)| ipv4(name, subnet)).collect();
-    if found.is_empty() { around(site, index, &[relay]) } else { found }
+    let found = ipv4_subnets(site, lists);
+    if found.is_empty() { around(index, &[relay]) } else { found }
 }
 
 /// Whether a relay is one of `listed` or, where none are, of the site: its address or its link
@@ -111,50 +99,53 @@ pub(crate) fn allows_relay(
 }
 
 /// The subnets with the other subnets of their links.
-fn with_shared<'a>(site: &'a Site, mut subnets: Vec<LinkSubnet<'a>>) -> Vec<LinkSubnet<'a>> {
-    let shares = |subnet: &Subnet, with: &[LinkSubnet<'a>]| {
-        let link = subnet.shared_network.as_deref();
-        link.is_some() && with.iter().any(|subnet| subnet.subnet.shared_network.as_deref() == link)
-    };
-    if subnets.iter().all(|subnet| subnet.subnet.shared_network.is_none()) {
-        return subnets;
+fn with_shared<'a>(site: &'a Site, mut names: Vec<&'a str>) -> Vec<&'a str> {
+    let link_of = |name: &&str| site.subnets.get(*name)?.shared_network.as_deref();
+    let links: Vec<&str> = names.iter().filter_map(link_of).collect();
+    if links.is_empty() {
+        return names;
     }
-    let others = site.subnets.iter().filter(|(name, subnet)| {
-        shares(subnet, &subnets) && subnets.iter().all(|subnet| subnet.name != name.as_str())
-    });
-    let others: Vec<_> = others.filter_map(|(name, subnet)| ipv4(name, subnet)).collect();
-    subnets.extend(others);
-    subnets
+    let shares = |subnet: &Subnet| {
+        subnet.shared_network.as_deref().is_some_and(|link| links.contains(&link))
+    };
+    let others = ipv4_subnets(site, shares).into_iter().filter(|name| !names.contains(name));
+    let others: Vec<&str> = others.collect();
+    names.extend(others);
+    names
 }
 
 /// The subnets around any of some addresses, in the order of the site.
-fn around<'a>(site: &'a Site, index: &SubnetIndex, addresses: &[Ipv4Addr]) -> Vec<LinkSubnet<'a>> {
+fn around<'a>(index: &'a SubnetIndex, addresses: &[Ipv4Addr]) -> Vec<&'a str> {
     let mut names: Vec<&str> =
         addresses.iter().flat_map(|address| index.around(*address)).collect();
     names.sort_unstable();
     names.dedup();
-    let found = names.into_iter().filter_map(|name| site.subnets.get_key_value(name));
-    found.filter_map(|(name, subnet)| ipv4(name, subnet)).collect()
+    names
 }
 
-/// An IPv4 subnet as one of a link.
-fn ipv4<'a>(name: &'a str, subnet: &'a Subnet) -> Option<LinkSubnet<'a>> {
+/// The subnets of IPv4 that are so, in the order of the site.
+fn ipv4_subnets(site: &Site, is_so: impl Fn(&Subnet) -> bool) -> Vec<&str> {
+    let found = site.subnets.iter().filter(|(_, it)| is_so(it) && ipv4_net(it).is_some());
+    found.map(|(name, _)| name.as_str()).collect()
+}
+
+/// The prefix of a subnet, if that is of IPv4.
+pub(crate) fn ipv4_net(subnet: &Subnet) -> Option<Ipv4Net> {
     match subnet.cidr {
-        IpNet::V4(net) => Some(LinkSubnet { name, subnet, net: net.trunc() }),
+        IpNet::V4(net) => Some(net.trunc()),
         IpNet::V6(_) => None,
     }
 }
 
-/// The subnet among several where a host owns an address, with that address.
-pub(crate) fn owned_subnet<'a>(
+/// The address that a host owns in a subnet.
+pub(crate) fn owned_address(
     site: &ResolvedSite,
     host: &Host,
-    subnets: &[LinkSubnet<'a>],
-) -> Option<(LinkSubnet<'a>, Ipv4Addr)> {
-    subnets.iter().find_map(|subnet| {
-        let address = v4(site.address_on(host, subnet.name)?)?;
-        subnet.net.contains(&address).then_some((*subnet, address))
-    })
+    subnet_name: &str,
+) -> Option<Ipv4Addr> {
+    let address = v4(site.address_on(host, subnet_name)?)?;
+    let net = ipv4_net(site.subnets.get(subnet_name)?)?;
+    net.contains(&address).then_some(address)
 }
 
 impl ServedLink {
@@ -215,7 +206,7 @@ mod tests {
         let site = site();
         let index = SubnetIndex::new(&site);
         let found = link_subnets(&site, &index, &request, &link, &arrival);
-        found.first().map(|subnet| subnet.name.to_owned())
+        found.first().map(|name| (*name).to_owned())
     }
 
     /// RFC 3527 (82.5) before RFC 3011 (118) before `giaddr` before the interface.
@@ -296,14 +287,14 @@ mod tests {
             let request = Packet::parse(&bytes).unwrap();
             assert_eq!(allows_relay(&site, &index, listed, &request), is_allowed, "{name}");
             let found = link_subnets(&site, &index, &request, &link, &arrival);
-            assert_eq!(found.first().map(|subnet| subnet.name), expected, "{name}");
+            assert_eq!(found.first().copied(), expected, "{name}");
         }
         let chooses = message(1, &[&[118, 4, 10, 3, 0, 0]]);
         let request = Packet::parse(&chooses).unwrap();
         for (allowed, expected) in [(false, "link"), (true, "chosen")] {
             site.subnets.get_mut("link").unwrap().subnet_selection = allowed;
             let found = link_subnets(&site, &index, &request, &link, &arrival);
-            assert_eq!(found.first().map(|subnet| subnet.name), Some(expected));
+            assert_eq!(found.first().copied(), Some(expected));
             let selected = subnet_selection(&site, &index, &request, &link);
             assert_eq!(selected.is_some(), allowed, "what goes back to the client");
         }
@@ -316,13 +307,10 @@ mod tests {
             site.subnets.get_mut(name).unwrap().shared_network = Some("row1".into());
         }
         let index = SubnetIndex::new(&site);
-        let found = around(&site, &index, &[Ipv4Addr::new(10, 1, 0, 254)]);
-        let names =
-            |subnets: Vec<LinkSubnet<'_>>| subnets.iter().map(|p| p.name.to_owned()).collect();
-        let all: Vec<String> = names(with_shared(&site, found));
-        assert_eq!(all, ["relay", "chosen", "selected"]);
-        let alone = around(&site, &index, &[LOCAL, LOCAL]);
-        assert_eq!(names(with_shared(&site, alone)), ["link".to_owned()]);
+        let found = around(&index, &[Ipv4Addr::new(10, 1, 0, 254)]);
+        assert_eq!(with_shared(&site, found), ["relay", "chosen", "selected"]);
+        let alone = around(&index, &[LOCAL, LOCAL]);
+        assert_eq!(with_shared(&site, alone), ["link"]);
     }
 
     #[test]

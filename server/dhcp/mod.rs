@@ -1,10 +1,13 @@
 //! DHCPv4: wire format, decisions and replies are pure; `service` and `socket` do the I/O.
 //!
-//! The path of a packet: [`wire`] parses it, [`request`] reads what is asked, [`link`] finds the
-//! subnets of the client's link, [`leases`](crate::leases) tells what is known, [`decide`] chooses,
-//! [`reply`] and [`pxe`] write the reply, and `service` sends it, an ACK only after its lease is
-//! durable.
+//! The path of a message: [`wire`] parses an `Arrival`'s bytes to a `Packet`; [`request`] and
+//! `client` read who asks and for what. A `Transaction` is the message with its host, an
+//! `Exchange` one that has a subnet, which [`link`] finds. [`leases`](crate::leases) gives the
+//! `LeaseFacts` there, [`decide`] makes a `Decision` of them. [`reply`] and [`pxe`] say it as a
+//! `Reply` and write that into a `Transmit`. The `Action` is to send it, an ACK only after its
+//! lease is durable. Decision 0604 has the list.
 
+mod client;
 pub(crate) mod decide;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod exercise;

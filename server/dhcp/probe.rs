@@ -41,7 +41,7 @@ pub(crate) struct Probes {
 
 /// What is known of an address that somebody is to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum ProbeState {
     /// It may be given.
     Clear,
     /// It is being probed.
@@ -52,12 +52,16 @@ pub(crate) enum Verdict {
 
 impl Probes {
     /// Whether an address may be given now.
-    pub(crate) fn verdict(&self, address: Ipv4Addr, now: i64) -> Verdict {
+    pub(crate) fn state(&self, address: Ipv4Addr, now: i64) -> ProbeState {
         if self.running.contains(&address) {
-            return Verdict::Running;
+            return ProbeState::Running;
         }
         let clear = self.clear.get(&address).is_some_and(|until| *until > now);
-        if clear || self.running.len() >= MAX_RUNNING { Verdict::Clear } else { Verdict::Needed }
+        if clear || self.running.len() >= MAX_RUNNING {
+            ProbeState::Clear
+        } else {
+            ProbeState::Needed
+        }
     }
 
     /// Counts a conflict; returns whether it is to be believed. A
@@ -140,15 +144,15 @@ mod tests {
     #[test]
     fn an_address_is_probed_once_in_a_while() {
         let mut probes = Probes::default();
-        assert_eq!(probes.verdict(ADDRESS, 0), Verdict::Needed);
+        assert_eq!(probes.state(ADDRESS, 0), ProbeState::Needed);
         probes.begin(ADDRESS);
-        assert_eq!(probes.verdict(ADDRESS, 0), Verdict::Running);
+        assert_eq!(probes.state(ADDRESS, 0), ProbeState::Running);
         probes.end(ADDRESS, true, 0);
-        assert_eq!(probes.verdict(ADDRESS, 299), Verdict::Clear);
-        assert_eq!(probes.verdict(ADDRESS, 300), Verdict::Needed);
+        assert_eq!(probes.state(ADDRESS, 299), ProbeState::Clear);
+        assert_eq!(probes.state(ADDRESS, 300), ProbeState::Needed);
         probes.begin(ADDRESS);
         probes.end(ADDRESS, false, 10);
-        assert_eq!(probes.verdict(ADDRESS, 10), Verdict::Needed);
+        assert_eq!(probes.state(ADDRESS, 10), ProbeState::Needed);
     }
 
     #[test]
@@ -164,12 +168,12 @@ mod tests {
         let mut probes = Probes::default();
         let address = |number: u32| Ipv4Addr::from(0x0a00_0000 + number);
         for number in 0..MAX_RUNNING as u32 {
-            assert_eq!(probes.verdict(address(number), 0), Verdict::Needed);
+            assert_eq!(probes.state(address(number), 0), ProbeState::Needed);
             probes.begin(address(number));
         }
         assert_eq!(
-            probes.verdict(ADDRESS.to_bits().wrapping_add(9_000_000).into(), 0),
-            Verdict::Clear
+            probes.state(ADDRESS.to_bits().wrapping_add(9_000_000).into(), 0),
+            ProbeState::Clear
         );
         for number in 0..2 * MAX_CLEAR as u32 {
             probes.end(address(number), true, 0);

@@ -3,7 +3,8 @@
 
 use std::net::Ipv4Addr;
 
-use super::wire::{EncodedOption, Reply};
+use super::reply::Reply;
+use super::wire::{write_option, written_data, written_options};
 use crate::boot::arch::Client;
 use crate::boot::next::Next;
 use crate::options::code::{
@@ -29,10 +30,14 @@ const NO_PROXY: [u8; 3] = [176, 1, 1];
 const RASPBERRY_PI_MENU: &[u8] =
     b"\x06\x01\x03\x0a\x04\x00PXE\x09\x14\x00\x00\x11Raspberry Pi Boot\xff";
 
+/// Capacity that is reserved for boot options; few clients need more.
+const USUAL_BYTES: usize = 128;
+
 /// What sends UEFI to port 4011: PXEClient without boot data.
 pub(crate) fn redirect_data(server: Ipv4Addr) -> Reply<'static> {
-    let options = vec![EncodedOption::raw(VENDOR_CLASS, b"PXEClient")];
-    Reply { next_server: server, options, ..Reply::default() }
+    let mut boot_options = Vec::new();
+    write_option(&mut boot_options, VENDOR_CLASS, b"PXEClient");
+    Reply { next_server: server, boot_options, ..Reply::default() }
 }
 
 /// The boot item that a client chose from a menu (PXE 2.1, option 43 tag 71), as it came.
@@ -44,14 +49,22 @@ impl Reply<'_> {
     /// Repeats the client's boot item, without which it does not take the answer for its own.
     pub(crate) fn echo_boot_item(&mut self, item: Option<&[u8]>) {
         let Some(item) = item.filter(|item| item.len() == 4) else { return };
-        let is_for_file = |option: &&mut EncodedOption| {
-            option.code == VENDOR_SPECIFIC && option.data() != LOCAL_MENU
-        };
-        for option in self.options.iter_mut().filter(is_for_file) {
-            let mut data = vec![BOOT_ITEM, 4];
-            data.extend_from_slice(item);
-            data.extend(USE_BOOT_FILE);
-            *option = EncodedOption::raw(VENDOR_SPECIFIC, &data);
+        let ours = written_data(&self.boot_options, VENDOR_SPECIFIC);
+        if ours.is_some_and(|data| data != LOCAL_MENU) {
+            let data = [&[BOOT_ITEM, 4], item, &USE_BOOT_FILE].concat();
+            replace_option(&mut self.boot_options, VENDOR_SPECIFIC, &data);
+        }
+    }
+}
+
+/// Writes other data of an option in its place.
+fn replace_option(options: &mut Vec<u8>, code: u8, data: &[u8]) {
+    let before = std::mem::take(options);
+    for option in written_options(&before) {
+        if option[0] == code {
+            write_option(options, code, data);
+        } else {
+            options.extend_from_slice(option);
         }
     }
 }
@@ -61,29 +74,28 @@ const SHARED: [u8; 2] = [VENDOR_SPECIFIC, IPXE];
 
 /// Puts the operator's sub-options beside ours in options 43 and 175. One that both have is
 /// the operator's, except in the menu of the local disk, which works only as a whole.
-pub(crate) fn merge_added<'a>(boot: &mut Reply<'_>, added: impl Fn(u8) -> Option<&'a [u8]>) {
-    for option in &mut boot.options {
-        let Some(theirs) = SHARED.contains(&option.code).then(|| added(option.code)).flatten()
-        else {
+pub(crate) fn merge_added<'a>(boot_options: &mut Vec<u8>, added: impl Fn(u8) -> Option<&'a [u8]>) {
+    for code in SHARED {
+        let (Some(ours), Some(theirs)) = (written_data(boot_options, code), added(code)) else {
             continue;
         };
         let mut theirs = sub_options(theirs);
-        if option.data() == LOCAL_MENU {
+        if ours == LOCAL_MENU {
             theirs.retain(|(code, _)| !MENU_TAGS.contains(code));
         }
-        let ours = sub_options(option.data());
+        let ours = sub_options(ours);
         let kept = ours.iter().filter(|(code, _)| theirs.iter().all(|(other, _)| other != code));
         let mut data = Vec::new();
         for (code, value) in kept.chain(&theirs) {
             data.extend([*code, value.len() as u8]);
             data.extend_from_slice(value);
         }
-        if option.code == VENDOR_SPECIFIC {
+        if code == VENDOR_SPECIFIC {
             data.push(255);
         }
         // Firmware takes the first instance of an option only, so that it cannot be split.
         if data.len() <= 255 {
-            *option = EncodedOption::raw(option.code, &data);
+            replace_option(boot_options, code, &data);
         }
     }
 }
@@ -93,56 +105,58 @@ pub(crate) fn merge_added<'a>(boot: &mut Reply<'_>, added: impl Fn(u8) -> Option
 pub(crate) fn boot_data(
     client: Client,
     next: &Next,
+    boot_file: String,
     server: Ipv4Addr,
     client_uuid: Option<&[u8]>,
 ) -> Reply<'static> {
-    let mut options = Vec::new();
-    let boot_file = match next {
-        Next::Nothing(_) => return without_proxy(client),
-        Next::NbpByTftp(name) => name.clone(),
-        Next::NbpByUrl(url) | Next::Script(url) | Next::LocalUrl(url) => url.clone(),
-        Next::RaspberryPi | Next::LocalMenu => String::new(),
-    };
+    if matches!(next, Next::Nothing(_)) {
+        return without_proxy(client);
+    }
+    let mut options = Vec::with_capacity(USUAL_BYTES);
+    let mut write = |code: u8, data: &[u8]| write_option(&mut options, code, data);
     let vendor_options: &[u8] = match next {
         Next::LocalMenu => &LOCAL_MENU,
         _ => &USE_BOOT_FILE,
     };
     match client {
-        Client::HttpBoot(_) => options.push(EncodedOption::raw(VENDOR_CLASS, b"HTTPClient")),
+        Client::HttpBoot(_) => write(VENDOR_CLASS, b"HTTPClient"),
         Client::Ipxe(_) | Client::IpxeWithoutHttp(_) => {
-            options.push(EncodedOption::raw(VENDOR_CLASS, b"PXEClient"));
+            write(VENDOR_CLASS, b"PXEClient");
             if *next == Next::LocalMenu {
-                options.push(EncodedOption::raw(VENDOR_SPECIFIC, vendor_options));
+                write(VENDOR_SPECIFIC, vendor_options);
             }
-            options.push(EncodedOption::raw(IPXE, &NO_PROXY));
+            write(IPXE, &NO_PROXY);
         }
         Client::RaspberryPi => {
-            options.push(EncodedOption::raw(VENDOR_CLASS, b"PXEClient"));
-            options.push(EncodedOption::raw(VENDOR_SPECIFIC, RASPBERRY_PI_MENU));
+            write(VENDOR_CLASS, b"PXEClient");
+            write(VENDOR_SPECIFIC, RASPBERRY_PI_MENU);
             // Without a NUL: the Pi 3 takes it for a part of the address.
             let address = server.to_string();
-            options.push(EncodedOption::raw(TFTP_SERVER_NAME, address.as_bytes()));
+            write(TFTP_SERVER_NAME, address.as_bytes());
         }
         Client::Plain => {}
         Client::Pxe(_) => {
-            options.push(EncodedOption::raw(VENDOR_CLASS, b"PXEClient"));
-            options.push(EncodedOption::raw(VENDOR_SPECIFIC, vendor_options));
+            write(VENDOR_CLASS, b"PXEClient");
+            write(VENDOR_SPECIFIC, vendor_options);
         }
     }
     if !boot_file.is_empty() {
-        options.push(EncodedOption::raw(BOOT_FILE_NAME, &with_nul(&boot_file)));
+        write(BOOT_FILE_NAME, &with_nul(&boot_file));
     }
     if let Some(uuid) = client_uuid {
-        options.push(EncodedOption::raw(CLIENT_UUID, uuid));
+        write(CLIENT_UUID, uuid);
     }
-    Reply { next_server: server, boot_file, options, ..Reply::default() }
+    Reply { next_server: server, boot_file, boot_options: options, ..Reply::default() }
 }
 
 /// Nothing to boot: iPXE is told not to wait for a proxy that might know more.
 fn without_proxy(client: Client) -> Reply<'static> {
     let is_ipxe = matches!(client, Client::Ipxe(_) | Client::IpxeWithoutHttp(_));
-    let options = is_ipxe.then(|| EncodedOption::raw(IPXE, &NO_PROXY)).into_iter().collect();
-    Reply { options, ..Reply::default() }
+    let mut boot_options = Vec::new();
+    if is_ipxe {
+        write_option(&mut boot_options, IPXE, &NO_PROXY);
+    }
+    Reply { boot_options, ..Reply::default() }
 }
 
 /// Old ROMs read past the end of option 67, and EDK2 writes a NUL there.
@@ -156,18 +170,35 @@ fn with_nul(text: &str) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::boot::arch::Arch;
+    use crate::model::Mac;
 
     const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+    const MAC: Mac = Mac([0x52, 0x54, 0, 0xaa, 0, 1]);
+
+    fn boot_data(
+        client: Client,
+        next: &Next,
+        server: Ipv4Addr,
+        client_uuid: Option<&[u8]>,
+    ) -> Reply<'static> {
+        let file = next.boot_file(client, "http://10.0.0.1", &MAC.into(), server);
+        super::boot_data(client, next, file, server, client_uuid)
+    }
 
     fn codes(data: &Reply<'_>) -> Vec<u8> {
-        data.options.iter().map(|option| option.code).collect()
+        written_options(&data.boot_options).map(|option| option[0]).collect()
+    }
+
+    /// The data of an option of the boot data.
+    fn option<'a>(data: &'a Reply<'_>, code: u8) -> Option<&'a [u8]> {
+        written_data(&data.boot_options, code)
     }
 
     #[test]
     fn each_firmware_gets_the_options_it_insists_on() {
-        let tftp = Next::NbpByTftp("snponly.efi".into());
-        let url = Next::NbpByUrl("http://10.0.0.1/files/snponly.efi".into());
-        let script = Next::Script("http://10.0.0.1/boot/x.ipxe".into());
+        let tftp = Next::Nbp("snponly.efi".into());
+        let url = Next::Nbp("snponly.efi".into());
+        let script = Next::Script;
         let uuid: Option<&[u8]> = Some(&[0; 17]);
         let x64 = Arch::X64Efi;
         #[rustfmt::skip]
@@ -200,29 +231,27 @@ mod tests {
             data.echo_boot_item(boot_item(&[71, 4, 0, 0, 0, 0, 255]));
             assert_eq!(codes(&data), expected, "{client}");
             assert_eq!((data.next_server, data.boot_file.as_str()), (SERVER, ""));
-            let option = |code| data.options.iter().find(|option| option.code == code).unwrap();
-            assert_eq!(option(60).data(), b"PXEClient");
-            assert_eq!(option(43).data(), menu);
+            assert_eq!(option(&data, 60).unwrap(), b"PXEClient");
+            assert_eq!(option(&data, 43).unwrap(), menu);
         }
     }
 
     #[test]
     fn an_operators_sub_option_cannot_take_the_local_menu_apart() {
         let mut data = boot_data(Client::Pxe(Arch::X64Efi), &Next::LocalMenu, SERVER, None);
-        merge_added(&mut data, |_| Some(&[9, 1, 7, 10, 1, 255, 1, 1, 5]));
+        merge_added(&mut data.boot_options, |_| Some(&[9, 1, 7, 10, 1, 255, 1, 1, 5]));
         let expected = [&LOCAL_MENU[..21], &[1, 1, 5, 255]].concat();
-        assert!(data.options.contains(&EncodedOption::raw(43, &expected)), "{data:?}");
+        assert_eq!(option(&data, 43), Some(&expected[..]), "{data:?}");
     }
 
     #[test]
     fn http_boot_of_the_local_disk_is_given_a_url_and_its_class() {
-        let next = Next::LocalUrl("http://10.0.0.1/local.efi".into());
+        let next = Next::LocalUrl;
         let data = boot_data(Client::HttpBoot(Arch::X64Efi), &next, SERVER, None);
-        let expected = [
-            EncodedOption::raw(60, b"HTTPClient"),
-            EncodedOption::raw(67, b"http://10.0.0.1/local.efi\0"),
-        ];
-        assert_eq!(data.options, expected);
+        let mut expected = Vec::new();
+        write_option(&mut expected, 60, b"HTTPClient");
+        write_option(&mut expected, 67, b"http://10.0.0.1/local.efi\0");
+        assert_eq!(data.boot_options, expected);
     }
 
     #[test]
@@ -234,18 +263,17 @@ mod tests {
 
     #[test]
     fn a_boot_item_is_repeated_before_the_discovery_control() {
-        let next = Next::NbpByTftp("a".into());
+        let next = Next::Nbp("a".into());
         let mut data = boot_data(Client::Pxe(Arch::X64Efi), &next, SERVER, None);
         data.echo_boot_item(boot_item(&[71, 4, 0, 0, 0, 0, 255]));
-        let expected = EncodedOption::raw(43, &[71, 4, 0, 0, 0, 0, 6, 1, 8, 255]);
-        assert!(data.options.contains(&expected));
+        assert_eq!(option(&data, 43), Some(&[71, 4, 0, 0, 0, 0, 6, 1, 8, 255][..]));
     }
 
     #[test]
     fn an_operators_sub_options_stand_beside_ours() {
-        let script = Next::Script("http://10.0.0.1/boot/x.ipxe".into());
+        let script = Next::Script;
         let x64 = Arch::X64Efi;
-        let tftp = Next::NbpByTftp("a".into());
+        let tftp = Next::Nbp("a".into());
         let long = [&[1, 250][..], &[7; 250]].concat();
         #[rustfmt::skip]
         let cases: [(&str, Client, &Next, u8, &[u8], &[u8]); 6] = [
@@ -258,15 +286,15 @@ mod tests {
         ];
         for (name, client, next, code, added, expected) in cases {
             let mut data = boot_data(client, next, SERVER, None);
-            merge_added(&mut data, |asked| (asked == code).then_some(added));
-            assert!(data.options.contains(&EncodedOption::raw(code, expected)), "{name}: {data:?}");
+            merge_added(&mut data.boot_options, |asked| (asked == code).then_some(added));
+            assert_eq!(option(&data, code), Some(expected), "{name}: {data:?}");
         }
     }
 
     #[test]
     fn the_boot_file_option_ends_with_a_nul() {
-        let data = boot_data(Client::Pxe(Arch::Bios), &Next::NbpByTftp("a".into()), SERVER, None);
-        assert!(data.options.contains(&EncodedOption::raw(67, b"a\0")));
+        let data = boot_data(Client::Pxe(Arch::Bios), &Next::Nbp("a".into()), SERVER, None);
+        assert_eq!(option(&data, 67), Some(&b"a\0"[..]));
         assert_eq!(data.boot_file, "a");
     }
 }

@@ -46,7 +46,17 @@ impl Unusable {
 }
 
 /// What a client's message says. An option with an invalid length counts as absent.
-impl Packet<'_> {
+impl<'a> Packet<'a> {
+    /// Reads a client's message.
+    ///
+    /// # Errors
+    /// It is not a DHCP packet, or not a client's message that identifies its sender.
+    pub(crate) fn parse_request(bytes: &'a [u8]) -> Result<Self, Unusable> {
+        let packet = Self::parse(bytes)?;
+        packet.check_request()?;
+        Ok(packet)
+    }
+
     /// Checks that it is a client's message that identifies its sender.
     ///
     /// # Errors
@@ -55,7 +65,7 @@ impl Packet<'_> {
         if self.op != 1 {
             return Err(Unusable::FromServer);
         }
-        if self.options.get(code::MESSAGE_TYPE).is_some_and(<[u8]>::is_empty) {
+        if self.option(code::MESSAGE_TYPE).is_some_and(<[u8]>::is_empty) {
             return Err(Unusable::NoMessageType);
         }
         // Where the client identifier is the identity, the hardware address may be anything.
@@ -67,7 +77,7 @@ impl Packet<'_> {
 
     /// None for a BOOTP client (RFC 951): a DHCP header without option 53.
     pub(crate) fn message_type(&self) -> Option<MessageType> {
-        let number = *self.options.get(code::MESSAGE_TYPE)?.first()?;
+        let number = *self.option(code::MESSAGE_TYPE)?.first()?;
         Some(MessageType::from(number))
     }
 
@@ -83,13 +93,13 @@ impl Packet<'_> {
     /// port, which has several places. RFC 4390 leaves `chaddr` empty and the client identifier to
     /// RFC 4361; iPXE puts the GUID in `chaddr` and behind the type in the identifier; ROMs, `dhclient`
     /// and NetworkManager end the identifier with the GUID, alone or in the link's 20 bytes.
-    pub(crate) fn nics(&self) -> impl Iterator<Item = NicAddress> + use<'_> {
+    pub(crate) fn nics(&self) -> impl Iterator<Item = NicAddress> + use<'_, 'a> {
         let mac = self.mac().map(NicAddress::Mac);
         let is_infiniband = self.hardware_type == INFINIBAND;
         let ends = |bytes: &[u8]| bytes.last_chunk().copied();
         // A type or an IAID stands before it.
         let of_option = move |code| {
-            self.options.get(code).filter(|bytes| is_infiniband && bytes.len() > 8).and_then(ends)
+            self.option(code).filter(|bytes| is_infiniband && bytes.len() > 8).and_then(ends)
         };
         let of_header = Some(self.hardware).filter(|bytes| is_infiniband && bytes.len() == 8);
         let guids =
@@ -100,12 +110,12 @@ impl Packet<'_> {
 
     /// The client identifier (option 61).
     pub(crate) fn client_id(&self) -> Option<&[u8]> {
-        self.options.filled(code::CLIENT_ID)
+        self.filled_option(code::CLIENT_ID)
     }
 
     /// The address that the client asks for (option 50).
     pub(crate) fn requested_address(&self) -> Option<Ipv4Addr> {
-        self.options.address(code::REQUESTED_ADDRESS)
+        self.address_option(code::REQUESTED_ADDRESS)
     }
 
     /// The address that the client uses already (`ciaddr`). Buggy clients fill it in a DISCOVER
@@ -123,29 +133,29 @@ impl Packet<'_> {
 
     /// The server that the client chose (option 54).
     pub(crate) fn server_id(&self) -> Option<Ipv4Addr> {
-        self.options.address(code::SERVER_ID)
+        self.address_option(code::SERVER_ID)
     }
 
     /// For how long the client asks, in seconds (option 51).
     pub(crate) fn lease_seconds(&self) -> Option<u32> {
-        let bytes = self.options.get(code::LEASE_TIME)?.first_chunk()?;
+        let bytes = self.option(code::LEASE_TIME)?.first_chunk()?;
         Some(u32::from_be_bytes(*bytes))
     }
 
     /// The longest packet that the client takes, in bytes with IP and UDP headers (option 57).
     pub(crate) fn max_message_bytes(&self) -> Option<u16> {
-        let bytes = self.options.get(code::MAX_MESSAGE_SIZE)?.first_chunk()?;
+        let bytes = self.option(code::MAX_MESSAGE_SIZE)?.first_chunk()?;
         Some(u16::from_be_bytes(*bytes))
     }
 
     /// The options that the client asks for, in its order (option 55).
     pub(crate) fn wanted_options(&self) -> &[u8] {
-        self.options.get(code::PARAMETER_REQUEST_LIST).unwrap_or_default()
+        self.option(code::PARAMETER_REQUEST_LIST).unwrap_or_default()
     }
 
     /// What the relay agent said (option 82).
     pub(crate) fn relay_info(&self) -> Option<RelayInfo<'_>> {
-        self.options.get(code::RELAY_INFO).map(RelayInfo::read)
+        self.option(code::RELAY_INFO).map(RelayInfo::read)
     }
 
     /// Who asks, as far as the packet alone tells. Ethernet clients are their
@@ -155,8 +165,12 @@ impl Packet<'_> {
             return Some(ClientKey::Mac(mac));
         }
         match (self.hardware_type, self.hardware.len()) {
-            // InfiniBand has no room for its address and must say who it is (RFC 4390).
-            (INFINIBAND, _) => self.client_id().map(|id| ClientKey::Id(hexadecimal(id))),
+            // InfiniBand has no room for its address and must say who it is (RFC 4390). ROM, iPXE and
+            // OS do so by different identifiers, which end with the GUID of the port.
+            (INFINIBAND, _) => {
+                let guid = self.nics().next().map(ClientKey::from);
+                guid.or_else(|| self.client_id().map(|id| ClientKey::Id(hexadecimal(id))))
+            }
             // UEFI configured to send its GUID as hardware address (EDK2 SendGUID).
             (_, 16) => Some(ClientKey::Id(hexadecimal(self.hardware))),
             _ => None,
@@ -168,11 +182,6 @@ impl Packet<'_> {
     pub(crate) fn strict_key(&self) -> Option<ClientKey> {
         let named = self.client_id().map(|id| ClientKey::Id(hexadecimal(id)));
         named.or_else(|| self.key())
-    }
-
-    /// The MAC, or zero where there is none.
-    pub(crate) fn mac_or_zero(&self) -> Mac {
-        self.mac().unwrap_or(Mac([0; 6]))
     }
 
     /// Whether the client asks for a broadcast answer.

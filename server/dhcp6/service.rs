@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::decide::{self, ClientMessage};
 use crate::app::App;
-use crate::lifecycle::gate::Verdict;
+use crate::lifecycle::gate::BootSource;
 use crate::model::{HostDhcp, Mac};
 
 /// All_DHCP_Relay_Agents_and_Servers (RFC 8415 section 7.1).
@@ -101,8 +101,8 @@ fn answer(
     if host.is_some_and(|(_, host)| host.dhcp == HostDhcp::Off) {
         return None;
     }
-    let verdict = app.inventory.verdict(&snapshot, host, None);
-    let boots_disk = matches!(verdict, Verdict::Disk(_));
+    let boot_source = app.inventory.boot_source(&snapshot, host, None);
+    let boots_disk = matches!(boot_source, BootSource::Disk(_));
     let answer = decide::answer(&message, server_id, boots_disk)?;
     let name = host.map(|(name, _)| name);
     // Not in the usual log: anybody on the link may ask in the name of a host, without end.

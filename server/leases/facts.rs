@@ -2,10 +2,10 @@
 
 use std::net::Ipv4Addr;
 
-use crate::model::Mac;
+use crate::model::NicAddress;
 
 /// What is known about a client and the addresses that it could have. The asker fills in the
-/// first fields, and [`Session::complete`](super::table::Session::complete) the others.
+/// first fields, and [`Table::complete`](super::table::Table::complete) the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeaseFacts {
     /// The address that the client owns here; the table leaves it out while somebody else
@@ -13,10 +13,13 @@ pub struct LeaseFacts {
     pub reserved: Option<Ipv4Addr>,
     /// The address that its message is about.
     pub requested: Option<Ipv4Addr>,
+    /// Whether the server that its message names (option 54) is this one; none if it names none.
+    pub names_us: Option<bool>,
     /// Whether it may have a dynamic address.
     pub may_lease: bool,
-    /// The NIC that asks; none of a client without an Ethernet address.
-    pub nic: Option<Mac>,
+    /// The NIC that asks, by its [identity](NicAddress::identity); none of a client that does not
+    /// tell it.
+    pub nic: Option<NicAddress>,
     /// Whether firmware or a boot program asks. It runs on one NIC at a time, while an operating
     /// system may ask by all of them at once.
     pub is_firmware: bool,

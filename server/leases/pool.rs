@@ -37,9 +37,9 @@ impl Pool {
         }
         // A range that overlaps an earlier one must not offer the same address twice.
         let mut ranges = Vec::new();
-        for range in intervals(subnet, RangeUse::Dhcp) {
-            ranges.extend(subtract(range, &kept_off));
-            kept_off.push(range);
+        for (first, last) in intervals(subnet, RangeUse::Dhcp) {
+            ranges.extend(subtract(first, last, &kept_off));
+            kept_off.push((first, last));
         }
         let ranges = ranges.into_iter().map(|(first, last)| {
             let size = (last - first).saturating_add(1).min(MAX_RANGE);
@@ -107,9 +107,9 @@ fn intervals(subnet: &Subnet, used_for: RangeUse) -> Vec<(u32, u32)> {
         .collect()
 }
 
-/// What is left of an interval without others.
-fn subtract(interval: (u32, u32), others: &[(u32, u32)]) -> Vec<(u32, u32)> {
-    let mut left = vec![interval];
+/// What is left of the interval from `first` to `last` without others.
+fn subtract(first: u32, last: u32, others: &[(u32, u32)]) -> Vec<(u32, u32)> {
+    let mut left = vec![(first, last)];
     for &(from, to) in others {
         let cut = |(first, last): (u32, u32)| {
             let before = (first < from).then(|| (first, last.min(from.saturating_sub(1))));

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::inventory::database::Sqlite;
 use crate::inventory::{Database, now_ms};
 use crate::leases::LeaseBook;
-use crate::leases::book::{LeaseRow, read_lease};
+use crate::leases::book::{LeaseRow, SELECT_LEASES, read_lease, select_leases};
 use crate::model::Lease;
 
 /// The channel of PostgreSQL's notifications about leases.
@@ -130,8 +130,7 @@ impl LeaseBook {
         }
         let unknown: Vec<Ipv4Addr> = unknown.into_iter().collect();
         for addresses in unknown.chunks(CHUNK) {
-            const SQL: &str = "SELECT address, client, mac, subnet, state, starts_at, expires_at
-                               FROM leases WHERE address = ANY($1)";
+            const SQL: &str = concat!(select_leases!(), " WHERE address = ANY($1)");
             let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
             let rows: Vec<LeaseRow> = sqlx::query_as(SQL).bind(texts).fetch_all(pool).await?;
             self.learn(addresses, rows);
@@ -153,10 +152,8 @@ impl LeaseBook {
 
     /// Reads every lease again.
     async fn learn_all(&self, pool: &PgPool) -> sqlx::Result<()> {
-        const SQL: &str =
-            "SELECT address, client, mac, subnet, state, starts_at, expires_at FROM leases";
         let before: Vec<Ipv4Addr> = self.list().iter().map(|lease| lease.address).collect();
-        let rows: Vec<LeaseRow> = sqlx::query_as(SQL).fetch_all(pool).await?;
+        let rows: Vec<LeaseRow> = sqlx::query_as(SELECT_LEASES).fetch_all(pool).await?;
         self.learn(&before, rows);
         Ok(())
     }
@@ -194,8 +191,7 @@ impl LeaseBook {
     async fn take_removals(&self, sqlite: &Sqlite) -> sqlx::Result<()> {
         const REMOVED: &str = "SELECT address FROM lease_removals";
         const TAKEN: &str = "DELETE FROM lease_removals WHERE address = $1";
-        const SQL: &str = "SELECT address, client, mac, subnet, state, starts_at, expires_at
-                           FROM leases WHERE address = $1";
+        const SQL: &str = concat!(select_leases!(), " WHERE address = $1");
         let removed: Vec<String> = sqlx::query_scalar(REMOVED).fetch_all(&sqlite.pool).await?;
         for text in removed {
             let turn = sqlite.turn().await;

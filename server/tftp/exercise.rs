@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::negotiate::{Agreed, negotiate};
-use super::packet::{Mode, Packet, Requested, parse};
-use super::transfer::{Ending, Event, Send, Step, Transfer, block_range};
+use super::packet::{Mode, Requested, TftpPacket, parse};
+use super::transfer::{Event, Send, Step, Transfer, TransferEnd, block_range};
 use crate::exercise::Dice;
 
 /// The most packets that a peer gets which never answers.
@@ -15,7 +15,7 @@ const MAX_MOMENTS: usize = 40;
 
 /// Reads a packet as the service does, and negotiates what it asks for.
 pub(crate) fn request(bytes: &[u8]) {
-    let Ok(Packet::Read(request)) = parse(bytes) else { return };
+    let Ok(TftpPacket::Read(request)) = parse(bytes) else { return };
     assert!(!request.name.is_empty());
     for room in [0, 548, 1472, u16::MAX] {
         let agreed = negotiate(&request.options, request.mode, 1 << 40, room);
@@ -30,7 +30,7 @@ pub(crate) fn session(bytes: &[u8]) {
     let (mut dice, agreed, total_bytes) = begin(bytes);
     let mut now = Duration::ZERO;
     let (mut transfer, first) = Transfer::start(agreed, total_bytes, now);
-    let mut watch = Watch { unanswered: 0, acked_bytes: 0 };
+    let mut watch = TransferCheck { unanswered: 0, acked_bytes: 0 };
     watch.check(&transfer, total_bytes, Step::Go(first));
     while let Some(kind) = dice.next() {
         now += Duration::from_millis(dice.byte().into());
@@ -66,7 +66,7 @@ pub(crate) fn download(bytes: &[u8]) {
     let (mut dice, agreed, total_bytes) = begin(bytes);
     let mut now = Duration::ZERO;
     let (mut transfer, first) = Transfer::start(agreed, total_bytes, now);
-    let mut client = Client { agreed, received: 0, in_window: 0 };
+    let mut client = TestClient { agreed, received: 0, in_window: 0 };
     let mut step = Step::Go(first);
     // With every packet lost a transfer ends after some moments; dice that have
     // run out lose nothing.
@@ -98,7 +98,11 @@ pub(crate) fn download(bytes: &[u8]) {
     }
     let Step::End(ending) = step else { panic!("it goes on for ever") };
     let whole = client.received * u64::from(agreed.block_size()) > total_bytes;
-    assert!(ending != Ending::Complete || whole, "{ending:?} after {} blocks", client.received);
+    assert!(
+        ending != TransferEnd::Complete || whole,
+        "{ending:?} after {} blocks",
+        client.received
+    );
 }
 
 fn begin(bytes: &[u8]) -> (Dice<'_>, Agreed, u64) {
@@ -125,12 +129,12 @@ fn packets(sent: Send) -> std::ops::Range<u64> {
 }
 
 /// What a transfer did so far.
-struct Watch {
+struct TransferCheck {
     unanswered: usize,
     acked_bytes: u64,
 }
 
-impl Watch {
+impl TransferCheck {
     /// Checks a step, and gives whether it was the last one.
     fn check(&mut self, transfer: &Transfer, total_bytes: u64, step: Step) -> bool {
         let acked = transfer.acked_bytes();
@@ -138,7 +142,7 @@ impl Watch {
         self.acked_bytes = acked;
         let sent = match step {
             Step::End(ending) => {
-                assert!(ending != Ending::Complete || acked == total_bytes);
+                assert!(ending != TransferEnd::Complete || acked == total_bytes);
                 return true;
             }
             Step::Go(sent) => sent,
@@ -159,13 +163,13 @@ impl Watch {
 }
 
 /// A client that acknowledges windows and gaps (RFC 7440), and repeated blocks.
-struct Client {
+struct TestClient {
     agreed: Agreed,
     received: u64,
     in_window: u16,
 }
 
-impl Client {
+impl TestClient {
     /// Takes a block, and gives what it acknowledges on the wire.
     fn take(&mut self, block: u64, total_bytes: u64) -> Option<u16> {
         let on_wire = |block| self.agreed.rollover().on_wire(block);

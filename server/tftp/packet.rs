@@ -17,7 +17,7 @@ const OPTION_ACK: u16 = 6;
 
 /// A packet that a client may send.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Packet<'a> {
+pub enum TftpPacket<'a> {
     /// RRQ: the client wants a file.
     Read(ReadRequest<'a>),
     /// WRQ: the client wants to write one.
@@ -94,19 +94,19 @@ pub enum Malformed {
 }
 
 /// Reads a packet that a client sent.
-pub fn parse(bytes: &[u8]) -> Result<Packet<'_>, Malformed> {
+pub fn parse(bytes: &[u8]) -> Result<TftpPacket<'_>, Malformed> {
     let (operation, body) = split_u16(bytes).ok_or(Malformed::Short)?;
     match operation {
-        READ => parse_read(&body[..body.len().min(MAX_REQUEST_BYTES - 2)]).map(Packet::Read),
-        WRITE => Ok(Packet::Write),
-        ACK => split_u16(body).map(|(block, _)| Packet::Ack(block)).ok_or(Malformed::Short),
+        READ => parse_read(&body[..body.len().min(MAX_REQUEST_BYTES - 2)]).map(TftpPacket::Read),
+        WRITE => Ok(TftpPacket::Write),
+        ACK => split_u16(body).map(|(block, _)| TftpPacket::Ack(block)).ok_or(Malformed::Short),
         ERROR => {
             // Some clients leave the text out, some even the code.
             let (code, text) = split_u16(body).unwrap_or((0, &[]));
             let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
-            Ok(Packet::Error { code, text: &text[..end] })
+            Ok(TftpPacket::Error { code, text: &text[..end] })
         }
-        DATA | OPTION_ACK => Ok(Packet::Misdirected),
+        DATA | OPTION_ACK => Ok(TftpPacket::Misdirected),
         other => Err(Malformed::Operation(other)),
     }
 }
@@ -253,7 +253,7 @@ mod tests {
 
     fn read(bytes: &[u8]) -> (String, Mode, Requested) {
         match parse(bytes) {
-            Ok(Packet::Read(ReadRequest { name, mode, options })) => {
+            Ok(TftpPacket::Read(ReadRequest { name, mode, options })) => {
                 (String::from_utf8_lossy(name).into_owned(), mode, options)
             }
             other => panic!("{other:?}"),
@@ -305,14 +305,14 @@ mod tests {
     #[test]
     fn a_name_is_bytes() {
         match parse(b"\0\x01\xff\xfe\0octet\0") {
-            Ok(Packet::Read(request)) => assert_eq!(request.name, b"\xff\xfe"),
+            Ok(TftpPacket::Read(request)) => assert_eq!(request.name, b"\xff\xfe"),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
     fn every_other_packet_is_told_apart() {
-        let table: [(&[u8], Result<Packet, Malformed>); 17] = [
+        let table: [(&[u8], Result<TftpPacket, Malformed>); 17] = [
             (b"", Err(Malformed::Short)),
             (b"\0", Err(Malformed::Short)),
             (b"\0\x01", Err(Malformed::NoName)),
@@ -321,14 +321,14 @@ mod tests {
             (b"\0\x01name\0", Err(Malformed::NoMode)),
             (b"\0\x01name\0\0", Err(Malformed::NoMode)),
             (b"\0\x01name\0binary\0", Err(Malformed::Mode)),
-            (b"\0\x02name\0octet\0", Ok(Packet::Write)),
-            (b"\0\x03\0\x01data", Ok(Packet::Misdirected)),
-            (b"\0\x04\x12\x34", Ok(Packet::Ack(0x1234))),
-            (b"\0\x04\x12\x34trailing", Ok(Packet::Ack(0x1234))),
+            (b"\0\x02name\0octet\0", Ok(TftpPacket::Write)),
+            (b"\0\x03\0\x01data", Ok(TftpPacket::Misdirected)),
+            (b"\0\x04\x12\x34", Ok(TftpPacket::Ack(0x1234))),
+            (b"\0\x04\x12\x34trailing", Ok(TftpPacket::Ack(0x1234))),
             (b"\0\x04\x12", Err(Malformed::Short)),
-            (b"\0\x05\0\x08no\0", Ok(Packet::Error { code: 8, text: b"no" })),
-            (b"\0\x05\0\x08no", Ok(Packet::Error { code: 8, text: b"no" })),
-            (b"\0\x05", Ok(Packet::Error { code: 0, text: b"" })),
+            (b"\0\x05\0\x08no\0", Ok(TftpPacket::Error { code: 8, text: b"no" })),
+            (b"\0\x05\0\x08no", Ok(TftpPacket::Error { code: 8, text: b"no" })),
+            (b"\0\x05", Ok(TftpPacket::Error { code: 0, text: b"" })),
             (b"\0\x07", Err(Malformed::Operation(7))),
         ];
         for (bytes, packet) in table {

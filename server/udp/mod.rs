@@ -23,7 +23,7 @@ type Control = [u64; 7];
 type RawAddress = libc::sockaddr_in6;
 
 /// A packet, or several of one length that the kernel or the NIC cuts apart.
-pub(crate) struct Message<'a> {
+pub(crate) struct Datagram<'a> {
     /// Where it goes.
     pub(crate) to: SocketAddr,
     /// None where the routing table and the address of the socket decide.
@@ -77,7 +77,7 @@ impl Arrival {
 
 /// Sends up to [`BATCH`] messages until the socket takes no more, and gives how many left;
 /// the error is that of the first one.
-pub(crate) fn send(socket: &impl AsRawFd, messages: &[Message<'_>]) -> nix::Result<usize> {
+pub(crate) fn send(socket: &impl AsRawFd, messages: &[Datagram<'_>]) -> nix::Result<usize> {
     let messages = &messages[..messages.len().min(BATCH)];
     // On the stack, and written only as far as there are messages.
     let mut peers = [const { MaybeUninit::<RawAddress>::uninit() }; BATCH];
@@ -101,7 +101,7 @@ pub(crate) fn send(socket: &impl AsRawFd, messages: &[Message<'_>]) -> nix::Resu
 }
 
 fn header(
-    message: &Message<'_>,
+    message: &Datagram<'_>,
     peer: &mut RawAddress,
     control: &mut MaybeUninit<Control>,
 ) -> libc::mmsghdr {

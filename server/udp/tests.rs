@@ -17,8 +17,8 @@ fn segments_arrive_as_packets_and_each_message_at_its_peer() {
     let pieces: [&[u8]; 4] = [b"1:", b"ab", b"2:", b"c"];
     let slices = pieces.map(IoSlice::new);
     let messages = [
-        Message { to: peers[0], egress: None, slices: &slices, segment: Some(4) },
-        Message { to: peers[1], egress: None, slices: &slices[..2], segment: None },
+        Datagram { to: peers[0], egress: None, slices: &slices, segment: Some(4) },
+        Datagram { to: peers[1], egress: None, slices: &slices[..2], segment: None },
     ];
     assert_eq!(send(&sender, &messages), Ok(2));
     let receive = |receiver: &UdpSocket| {
@@ -78,7 +78,7 @@ fn a_packet_tells_where_it_went_and_leaves_from_where_it_is_told() {
     let to = address_of(&client);
     let egress = Some(Egress { interface: 0, address: other });
     let slices = [IoSlice::new(b"!")];
-    assert_eq!(send(&server, &[Message { to, egress, slices: &slices, segment: None }]), Ok(1));
+    assert_eq!(send(&server, &[Datagram { to, egress, slices: &slices, segment: None }]), Ok(1));
     client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let (_, from) = client.recv_from(&mut [0; 4]).unwrap();
     assert_eq!(from.ip(), other);
@@ -97,7 +97,7 @@ fn ipv6_packets_come_and_go_with_their_addresses() {
     let packet = inbox.packets().next().unwrap();
     assert_eq!((packet.peer, packet.to), (address_of(&client), Some((loopback, loopback))));
     let slices = [IoSlice::new(b"1:ab2:c")];
-    let message = Message { to: packet.peer, egress: None, slices: &slices, segment: Some(4) };
+    let message = Datagram { to: packet.peer, egress: None, slices: &slices, segment: Some(4) };
     assert_eq!(send(&server, &[message]), Ok(1));
     client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let mut buffer = [0; 16];

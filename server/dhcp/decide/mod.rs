@@ -11,17 +11,6 @@ pub(crate) use crate::lifecycle::reason::{NakReason, Reason};
 use crate::model::Subnet;
 use crate::options::code;
 
-/// Whom a client named as its server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ChosenServer {
-    /// None: the message has no option 54.
-    None,
-    /// This one.
-    Us,
-    /// Another one.
-    Other,
-}
-
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
@@ -51,11 +40,10 @@ impl LeaseFacts {
     }
 }
 
-/// Chooses the answer to a client of `subnet` that named `server`.
+/// Chooses the answer to a client of `subnet`.
 pub(crate) fn decide(
     request: &Packet<'_>,
     arrival: &Arrival,
-    server: ChosenServer,
     subnet: &Subnet,
     facts: &LeaseFacts,
 ) -> Decision {
@@ -68,9 +56,9 @@ pub(crate) fn decide(
             Decision::Ignore(Reason::TooEarly)
         }
         MessageType::Discover => decide_discover(request, subnet, facts),
-        MessageType::Request => decide_request(request, server, facts),
-        MessageType::Decline => decide_decline(request, server, facts),
-        MessageType::Release => decide_release(request, arrival, server, facts),
+        MessageType::Request => decide_request(request, facts),
+        MessageType::Decline => decide_decline(request, facts),
+        MessageType::Release => decide_release(request, arrival, facts),
         MessageType::Inform => {
             let source = Some(*arrival.source.ip()).filter(|source| !source.is_unspecified());
             let address = request.client_address().or(source);
@@ -84,7 +72,7 @@ pub(crate) fn decide(
 /// previous one, the one it asks for, any free one. In two packets where the client wants that
 /// and the subnet allows it (RFC 4039).
 fn decide_discover(request: &Packet<'_>, subnet: &Subnet, facts: &LeaseFacts) -> Decision {
-    let is_rapid = subnet.rapid_commit && request.options.get(code::RAPID_COMMIT).is_some();
+    let is_rapid = subnet.rapid_commit && request.option(code::RAPID_COMMIT).is_some();
     let offer = if is_rapid { Decision::Ack } else { Decision::Offer };
     if let Some(address) = facts.reserved {
         return offer(address);
@@ -98,14 +86,14 @@ fn decide_discover(request: &Packet<'_>, subnet: &Subnet, facts: &LeaseFacts) ->
 }
 
 /// RFC 2131 section 4.3.2: the client's state follows from which fields are set.
-fn decide_request(request: &Packet<'_>, server: ChosenServer, facts: &LeaseFacts) -> Decision {
-    match (server, request.requested_address(), request.client_address()) {
-        (ChosenServer::Other, _, _) => Decision::Ignore(Reason::OtherServer),
-        (ChosenServer::Us, Some(requested), _) => decide_selecting(requested, facts),
+fn decide_request(request: &Packet<'_>, facts: &LeaseFacts) -> Decision {
+    match (facts.names_us, request.requested_address(), request.client_address()) {
+        (Some(false), _, _) => Decision::Ignore(Reason::OtherServer),
+        (Some(true), Some(requested), _) => decide_selecting(requested, facts),
         // Some clients leave option 50 out and put the offered address into ciaddr.
-        (ChosenServer::Us, None, Some(address)) => decide_selecting(address, facts),
-        (ChosenServer::None, Some(requested), None) => decide_rebooting(requested, facts),
-        (ChosenServer::None, _, Some(address)) => decide_extending(address, facts),
+        (Some(true), None, Some(address)) => decide_selecting(address, facts),
+        (None, Some(requested), None) => decide_rebooting(requested, facts),
+        (None, _, Some(address)) => decide_extending(address, facts),
         (_, None, None) => Decision::Ignore(Reason::NoAddress),
     }
 }
@@ -182,33 +170,25 @@ fn nak_reason(facts: &LeaseFacts) -> NakReason {
     if facts.entitled().is_some() { NakReason::NotYours } else { NakReason::NotAvailable }
 }
 
-fn decide_decline(request: &Packet<'_>, server: ChosenServer, facts: &LeaseFacts) -> Decision {
-    match (request.requested_address(), server) {
+fn decide_decline(request: &Packet<'_>, facts: &LeaseFacts) -> Decision {
+    match (request.requested_address(), facts.names_us) {
         (None, _) => Decision::Ignore(Reason::NoAddress),
-        (_, ChosenServer::Other) => Decision::Ignore(Reason::OtherServer),
-        (Some(address), ChosenServer::Us) if facts.holds_requested => Decision::Decline(address),
+        (_, Some(false)) => Decision::Ignore(Reason::OtherServer),
+        (Some(address), Some(true)) if facts.holds_requested => Decision::Decline(address),
         _ => Decision::Ignore(Reason::NotItsLease),
     }
 }
 
-fn decide_release(
-    request: &Packet<'_>,
-    arrival: &Arrival,
-    server: ChosenServer,
-    facts: &LeaseFacts,
-) -> Decision {
+fn decide_release(request: &Packet<'_>, arrival: &Arrival, facts: &LeaseFacts) -> Decision {
     // systemd-networkd (252) sends its RELEASE without option 54, to this server alone.
-    let server = match server {
-        ChosenServer::None if is_unicast(request, arrival) => ChosenServer::Us,
-        named => named,
-    };
+    let names_us = facts.names_us.or_else(|| is_unicast(request, arrival).then_some(true));
     let comes_from_client =
         request.relay_address().is_some() || request.client_address() == Some(*arrival.source.ip());
-    match (request.client_address(), server) {
+    match (request.client_address(), names_us) {
         (None, _) => Decision::Ignore(Reason::NoAddress),
-        (_, ChosenServer::Other) => Decision::Ignore(Reason::OtherServer),
+        (_, Some(false)) => Decision::Ignore(Reason::OtherServer),
         (Some(_), _) if !comes_from_client => Decision::Ignore(Reason::WrongSource),
-        (Some(address), ChosenServer::Us) if facts.holds_requested => Decision::Release(address),
+        (Some(address), Some(true)) if facts.holds_requested => Decision::Release(address),
         _ => Decision::Ignore(Reason::NotItsLease),
     }
 }

@@ -1,8 +1,12 @@
 use super::*;
 use crate::dhcp::test_packets::message;
-use ChosenServer::{None as Nobody, Other, Us};
 use Decision::{Ack, Ignore, Inform, Nak, Offer};
 use NakReason::{NotAvailable, NotYours};
+
+/// Whom a message names as its server.
+const NOBODY: Option<bool> = None;
+const US: Option<bool> = Some(true);
+const OTHER: Option<bool> = Some(false);
 
 const RESERVED: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 10);
 const LEASED: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 101);
@@ -27,12 +31,12 @@ fn owning() -> LeaseFacts {
 
 /// A client's message, as far as its answer depends on it.
 #[derive(Clone, Copy)]
-struct Sent {
+struct TestMessage {
     /// None for BOOTP.
     message_type: Option<MessageType>,
     requested: Option<Ipv4Addr>,
     client_address: Option<Ipv4Addr>,
-    server: ChosenServer,
+    names_us: Option<bool>,
     unicast: bool,
     /// Whether it comes from the address that the client says it uses.
     source_agrees: bool,
@@ -40,8 +44,8 @@ struct Sent {
 }
 
 /// The decision about a message in a subnet that allows BOOTP or not.
-fn decide_in(sent: &Sent, facts: &LeaseFacts, subnet: &Subnet) -> Decision {
-    let Sent { message_type, requested, client_address, server, .. } = *sent;
+fn decide_in(sent: &TestMessage, facts: &LeaseFacts, subnet: &Subnet) -> Decision {
+    let TestMessage { message_type, requested, client_address, names_us, .. } = *sent;
     let requested = requested.map(|address| [&[50, 4][..], &address.octets()].concat());
     let mut options: Vec<&[u8]> = requested.iter().map(Vec::as_slice).collect();
     if sent.rapid_commit {
@@ -61,42 +65,43 @@ fn decide_in(sent: &Sent, facts: &LeaseFacts, subnet: &Subnet) -> Decision {
         local,
         port: 67,
     };
-    decide(&Packet::parse(&bytes).unwrap(), &arrival, server, subnet, facts)
+    let facts = LeaseFacts { names_us, ..*facts };
+    decide(&Packet::parse(&bytes).unwrap(), &arrival, subnet, &facts)
 }
 
-fn decide_sent(sent: &Sent, facts: &LeaseFacts) -> Decision {
+fn decide_sent(sent: &TestMessage, facts: &LeaseFacts) -> Decision {
     let subnet =
         Subnet { rapid_commit: true, ..crate::dhcp::test_packets::subnet("10.0.0.0/24", &[]) };
     decide_in(sent, facts, &subnet)
 }
 
-fn discover(requested: Option<Ipv4Addr>) -> Sent {
-    Sent {
+fn discover(requested: Option<Ipv4Addr>) -> TestMessage {
+    TestMessage {
         message_type: Some(MessageType::Discover),
         requested,
         client_address: None,
-        server: Nobody,
+        names_us: NOBODY,
         unicast: false,
         source_agrees: true,
         rapid_commit: false,
     }
 }
 
-fn selecting(server: ChosenServer, requested: Ipv4Addr) -> Sent {
-    Sent { message_type: Some(MessageType::Request), server, ..discover(Some(requested)) }
+fn selecting(names_us: Option<bool>, requested: Ipv4Addr) -> TestMessage {
+    TestMessage { message_type: Some(MessageType::Request), names_us, ..discover(Some(requested)) }
 }
 
-fn rebooting(requested: Ipv4Addr) -> Sent {
-    selecting(Nobody, requested)
+fn rebooting(requested: Ipv4Addr) -> TestMessage {
+    selecting(NOBODY, requested)
 }
 
-fn rebinding(address: Ipv4Addr) -> Sent {
+fn rebinding(address: Ipv4Addr) -> TestMessage {
     let client_address = Some(address);
-    Sent { message_type: Some(MessageType::Request), client_address, ..discover(None) }
+    TestMessage { message_type: Some(MessageType::Request), client_address, ..discover(None) }
 }
 
-fn renewing(address: Ipv4Addr) -> Sent {
-    Sent { unicast: true, ..rebinding(address) }
+fn renewing(address: Ipv4Addr) -> TestMessage {
+    TestMessage { unicast: true, ..rebinding(address) }
 }
 
 /// RFC 2131 section 4.3.1.
@@ -135,19 +140,19 @@ fn a_selecting_client_gets_what_it_was_offered() {
     let forgotten = LeaseFacts { requested_is_free: true, ..stranger() };
     let refused = LeaseFacts { may_lease: false, ..forgotten };
     let cases = [
-        ("our offer", selecting(Us, OFFERED), offered, Ack(OFFERED)),
-        ("an offer of our own address", selecting(Us, RESERVED), owning(), Ack(RESERVED)),
-        ("a lease that runs", selecting(Us, LEASED), leasing(), Ack(LEASED)),
-        ("an offer that a restart forgot", selecting(Us, WANTED), forgotten, Ack(WANTED)),
-        ("a stolen address", selecting(Us, WANTED), stranger(), Nak(NotAvailable)),
-        ("an old offer of one who owns another", selecting(Us, WANTED), owning(), Nak(NotYours)),
-        ("a stranger that became refused", selecting(Us, WANTED), refused, Nak(NotAvailable)),
-        ("another server", selecting(Other, OFFERED), offered, Ignore(Reason::OtherServer)),
+        ("our offer", selecting(US, OFFERED), offered, Ack(OFFERED)),
+        ("an offer of our own address", selecting(US, RESERVED), owning(), Ack(RESERVED)),
+        ("a lease that runs", selecting(US, LEASED), leasing(), Ack(LEASED)),
+        ("an offer that a restart forgot", selecting(US, WANTED), forgotten, Ack(WANTED)),
+        ("a stolen address", selecting(US, WANTED), stranger(), Nak(NotAvailable)),
+        ("an old offer of one who owns another", selecting(US, WANTED), owning(), Nak(NotYours)),
+        ("a stranger that became refused", selecting(US, WANTED), refused, Nak(NotAvailable)),
+        ("another server", selecting(OTHER, OFFERED), offered, Ignore(Reason::OtherServer)),
     ];
     for (name, sent, facts, expected) in cases {
         assert_eq!(decide_sent(&sent, &facts), expected, "{name}");
     }
-    let odd = Sent { server: Us, ..rebinding(OFFERED) };
+    let odd = TestMessage { names_us: US, ..rebinding(OFFERED) };
     assert_eq!(decide_sent(&odd, &offered), Ack(OFFERED), "the address stands in ciaddr");
 }
 
@@ -224,7 +229,7 @@ fn a_client_that_extends_keeps_its_own_address_only() {
     for (name, sent, facts, expected) in cases {
         assert_eq!(decide_sent(&sent, &facts), expected, "{name}");
     }
-    let empty = Sent { requested: None, ..rebooting(WANTED) };
+    let empty = TestMessage { requested: None, ..rebooting(WANTED) };
     assert_eq!(decide_sent(&empty, &leasing()), Ignore(Reason::NoAddress), "no address at all");
 }
 
@@ -233,45 +238,45 @@ fn a_client_that_extends_keeps_its_own_address_only() {
 fn only_the_holder_may_refuse_or_return_an_address() {
     let holding = LeaseFacts { holds_requested: true, ..leasing() };
     let decline =
-        |server| Sent { message_type: Some(MessageType::Decline), ..selecting(server, LEASED) };
-    let release = |server, source_agrees| {
+        |whom| TestMessage { message_type: Some(MessageType::Decline), ..selecting(whom, LEASED) };
+    let release = |names_us, source_agrees| {
         let message_type = Some(MessageType::Release);
-        Sent { message_type, server, source_agrees, ..renewing(LEASED) }
+        TestMessage { message_type, names_us, source_agrees, ..renewing(LEASED) }
     };
-    let to_us = |sent| Sent { unicast: true, ..sent };
-    let to_all = |sent| Sent { unicast: false, ..sent };
+    let to_us = |sent| TestMessage { unicast: true, ..sent };
+    let to_all = |sent| TestMessage { unicast: false, ..sent };
     let declined = Decision::Decline(LEASED);
     let released = Decision::Release(LEASED);
     let not_its = Ignore(Reason::NotItsLease);
     let cases = [
-        ("the holder declines", decline(Us), holding, declined),
-        ("a stranger declines", decline(Us), stranger(), not_its),
-        ("a decline for nobody", decline(Nobody), holding, not_its),
-        ("a decline for another server", decline(Other), holding, Ignore(Reason::OtherServer)),
-        ("the holder releases", release(Us, true), holding, released),
-        ("a stranger releases", release(Us, true), stranger(), not_its),
-        ("a release for nobody", to_all(release(Nobody, true)), holding, not_its),
-        ("networkd's release, to us alone", to_us(release(Nobody, true)), holding, released),
-        ("the same of a stranger", to_us(release(Nobody, true)), stranger(), not_its),
+        ("the holder declines", decline(US), holding, declined),
+        ("a stranger declines", decline(US), stranger(), not_its),
+        ("a decline for nobody", decline(NOBODY), holding, not_its),
+        ("a decline for another server", decline(OTHER), holding, Ignore(Reason::OtherServer)),
+        ("the holder releases", release(US, true), holding, released),
+        ("a stranger releases", release(US, true), stranger(), not_its),
+        ("a release for nobody", to_all(release(NOBODY, true)), holding, not_its),
+        ("networkd's release, to us alone", to_us(release(NOBODY, true)), holding, released),
+        ("the same of a stranger", to_us(release(NOBODY, true)), stranger(), not_its),
         (
             "the same from elsewhere",
-            to_us(release(Nobody, false)),
+            to_us(release(NOBODY, false)),
             holding,
             Ignore(Reason::WrongSource),
         ),
         (
             "a release for another server",
-            release(Other, true),
+            release(OTHER, true),
             holding,
             Ignore(Reason::OtherServer),
         ),
-        ("a release from elsewhere", release(Us, false), holding, Ignore(Reason::WrongSource)),
+        ("a release from elsewhere", release(US, false), holding, Ignore(Reason::WrongSource)),
     ];
     for (name, sent, facts, expected) in cases {
         assert_eq!(decide_sent(&sent, &facts), expected, "{name}");
     }
     for kind in [MessageType::Decline, MessageType::Release] {
-        let nothing = Sent { message_type: Some(kind), ..discover(None) };
+        let nothing = TestMessage { message_type: Some(kind), ..discover(None) };
         assert_eq!(
             decide_sent(&nothing, &holding),
             Ignore(Reason::NoAddress),
@@ -283,12 +288,13 @@ fn only_the_holder_may_refuse_or_return_an_address() {
 /// RFC 2131 section 4.3.5; RFC 4388 (LEASEQUERY) is not spoken.
 #[test]
 fn an_inform_is_answered_and_what_servers_say_is_not() {
-    let inform = Sent { message_type: Some(MessageType::Inform), ..renewing(ELSEWHERE) };
+    let inform = TestMessage { message_type: Some(MessageType::Inform), ..renewing(ELSEWHERE) };
     assert_eq!(decide_sent(&inform, &stranger()), Inform(ELSEWHERE));
-    let nameless = Sent { client_address: None, ..inform };
+    let nameless = TestMessage { client_address: None, ..inform };
     assert_eq!(decide_sent(&nameless, &stranger()), Ignore(Reason::NoAddress));
     for number in (0..=255).filter(|number| !matches!(number, 1 | 3 | 4 | 7 | 8)) {
-        let sent = Sent { message_type: Some(MessageType::from(number)), ..renewing(LEASED) };
+        let sent =
+            TestMessage { message_type: Some(MessageType::from(number)), ..renewing(LEASED) };
         assert_eq!(decide_sent(&sent, &leasing()), Ignore(Reason::NotForUs), "type {number}");
     }
 }
@@ -296,7 +302,7 @@ fn an_inform_is_answered_and_what_servers_say_is_not() {
 /// RFC 4039.
 #[test]
 fn a_rapid_client_is_given_at_once_what_it_would_be_offered() {
-    let rapid = Sent { rapid_commit: true, ..discover(Some(WANTED)) };
+    let rapid = TestMessage { rapid_commit: true, ..discover(Some(WANTED)) };
     let cases = [
         ("a new client", stranger(), Ack(FREE)),
         ("its wish", LeaseFacts { requested_is_free: true, ..stranger() }, Ack(WANTED)),
@@ -316,7 +322,7 @@ fn a_standby_server_waits_for_new_clients_only() {
         Subnet { min_secs: Some(4), ..crate::dhcp::test_packets::subnet("10.0.0.0/24", &[]) };
     let cases = [
         ("a discover", discover(None), Ignore(Reason::TooEarly)),
-        ("its own client selects", selecting(Us, LEASED), Ack(LEASED)),
+        ("its own client selects", selecting(US, LEASED), Ack(LEASED)),
         ("its own client renews", renewing(LEASED), Ack(LEASED)),
         ("its own client rebinds", rebinding(LEASED), Ack(LEASED)),
     ];
@@ -328,7 +334,7 @@ fn a_standby_server_waits_for_new_clients_only() {
 /// RFC 1534.
 #[test]
 fn bootp_is_for_hosts_that_own_an_address_where_it_is_allowed() {
-    let bootp = Sent { message_type: None, ..discover(None) };
+    let bootp = TestMessage { message_type: None, ..discover(None) };
     let cases = [
         ("an owner", true, owning(), Decision::Bootp(RESERVED)),
         ("an owner where it is off", false, owning(), Ignore(Reason::NoBootp)),

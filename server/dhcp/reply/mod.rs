@@ -1,17 +1,25 @@
-//! Builds the answer packet and says where it goes (RFC 2131 sections 4.1 and 4.3). Pure.
+//! What a server answers: the reply, its options in their order, and where it goes (RFC 2131
+//! sections 4.1 and 4.3). Pure.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+mod transmit;
 
-use dhcproto::Name;
+use std::net::Ipv4Addr;
+
 use dhcproto::v4::{DhcpOption, MessageType};
+use dhcproto::{Encodable, Encoder, Name};
+use ipnet::IpNet;
 use smallvec::SmallVec;
 
-use super::link::{Arrival, LinkSubnet};
 use super::pxe::merge_added;
-use super::wire::{BROADCAST_FLAG, EncodedOption, Packet, Reply};
+use super::wire::{
+    BOOT_FILE, BROADCAST_FLAG, HEADER_BYTES, MAGIC_COOKIE, Packet, encode, remove_option,
+    write_option, written_data, written_options,
+};
 use crate::leases::table::v4;
-use crate::model::{DhcpOptions, Mac};
+use crate::model::{DhcpOptions, Subnet};
 use crate::options::code;
+
+pub(crate) use transmit::Transmit;
 
 /// Where servers and relays listen.
 pub(crate) const SERVER_PORT: u16 = 67;
@@ -37,206 +45,317 @@ const USUAL_REQUEST: [u8; 7] = [
 const BASIC_OPTIONS: [u8; 4] =
     [code::SUBNET_MASK, code::ROUTER, code::DOMAIN_NAME_SERVER, code::DOMAIN_NAME];
 /// Capacity that is reserved for options; few replies need more.
-const USUAL_OPTIONS: usize = 16;
+const USUAL_OPTION_BYTES: usize = 320;
 /// IP and UDP headers.
-const HEADER_BYTES: u16 = 28;
+const LOWER_HEADER_BYTES: u16 = 28;
 
-/// The content of a reply.
-#[derive(Clone, Debug)]
-pub(crate) struct ReplyContent<'a> {
-    /// Offer or Ack; none in an answer to BOOTP.
+/// A server's answer: the fields of RFC 2131 table 3, which it fills in as its type says, and what
+/// its options are taken from. What goes back to the client as it came is in the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reply<'a> {
+    /// Written as option 53 before all others, where old ROMs look for it; none for BOOTP.
     pub message_type: Option<MessageType>,
-    /// The address; none for the answer to an INFORM.
+    /// The address (`yiaddr`); none for the answer to an INFORM, and in a NAK.
     pub address: Option<Ipv4Addr>,
     /// For how long, in seconds.
     pub lease_seconds: u32,
-    /// The subnet of the client; none where another server gives the settings.
-    pub subnet: Option<LinkSubnet<'a>>,
-    /// The server identifier there (option 54).
+    /// The server identifier on the client's link (option 54).
     pub server_id: Ipv4Addr,
+    /// The subnet of the client; none where another server gives the settings.
+    pub subnet: Option<&'a Subnet>,
+    /// The subnet selection that chose the subnet, which goes back to the client (RFC 3011).
+    pub subnet_selection: Option<Ipv4Addr>,
     /// The client's name.
     pub host_name: Option<&'a str>,
     /// Options that the host adds to those of its profile, and the profile to those of the subnet.
     pub own_options: [Option<&'a DhcpOptions>; 2],
-    /// What it boots: next server, boot file and options alone.
-    pub boot: Reply<'static>,
-    /// The largest packet of the link in bytes.
-    pub link_mtu: u32,
-    /// Whether it answers a DISCOVER with a lease (RFC 4039).
-    pub rapid_commit: bool,
-    /// The subnet selection that chose the subnet, which goes back to the client (RFC 3011).
-    pub subnet_selection: Option<Ipv4Addr>,
+    /// Where the boot file is (`siaddr`).
+    pub next_server: Ipv4Addr,
+    /// The boot file field; left empty where it is longer than 127 bytes.
+    pub boot_file: String,
+    /// Options about booting, whether the client asks for them or not, as [`write_option`] writes
+    /// them.
+    pub boot_options: Vec<u8>,
+    /// Why it is a NAK, for people (option 56).
+    pub message: Option<&'a str>,
 }
 
-impl<'a> ReplyContent<'a> {
+impl Default for Reply<'_> {
+    /// A reply that says nothing yet.
+    fn default() -> Self {
+        Self {
+            message_type: None,
+            address: None,
+            lease_seconds: 0,
+            server_id: Ipv4Addr::UNSPECIFIED,
+            subnet: None,
+            subnet_selection: None,
+            host_name: None,
+            own_options: [None, None],
+            next_server: Ipv4Addr::UNSPECIFIED,
+            boot_file: String::new(),
+            boot_options: Vec::new(),
+            message: None,
+        }
+    }
+}
+
+impl<'a> Reply<'a> {
+    /// The packet's bytes for a client that sent `request` on a link with packets of `link_mtu`
+    /// bytes, and the codes of the options for which there was no room.
+    pub(crate) fn encode(&self, request: &Packet<'_>, link_mtu: u32) -> (Vec<u8>, Vec<u8>) {
+        let header = self.header(request);
+        let relay_info = request.relay_info().map(|info| info.bytes);
+        let options = match self.message_type {
+            None => self.bootp_options(),
+            Some(MessageType::Nak) => self.nak_options(request),
+            Some(_) => self.ordered_options(request),
+        };
+        let may_overload = self.may_overload();
+        // A NAK has nothing that would need more.
+        let is_nak = self.message_type == Some(MessageType::Nak);
+        let link_mtu = if is_nak { u32::from(DEFAULT_MESSAGE_BYTES) } else { link_mtu };
+        let max_bytes = max_bytes(request, link_mtu);
+        encode(&header, self.message_type, &options, relay_info, max_bytes, may_overload)
+    }
+
+    fn header(&self, request: &Packet<'_>) -> [u8; HEADER_BYTES] {
+        let hardware = &request.hardware[..request.hardware.len().min(16)];
+        let client_address = match self.message_type {
+            // Copied from the request, except from a DISCOVER that is answered at once (option
+            // 80): its `ciaddr` means nothing.
+            Some(MessageType::Ack) => request.client_address(),
+            _ => None,
+        };
+        let goes_to_all = match self.message_type {
+            // The relay then broadcasts it: the client's address is wrong.
+            Some(MessageType::Nak) => request.relay_address().is_some(),
+            // Boot data alone: the client has no address yet, and we do not know which it gets.
+            Some(MessageType::Offer) => self.address.is_none(),
+            _ => false,
+        };
+        let flags = request.flags | if goes_to_all { BROADCAST_FLAG } else { 0 };
+        let address = |address: Option<Ipv4Addr>| address.unwrap_or(Ipv4Addr::UNSPECIFIED).octets();
+        let mut header = [0; HEADER_BYTES];
+        header[..3].copy_from_slice(&[2, request.hardware_type, hardware.len() as u8]);
+        header[4..8].copy_from_slice(&request.transaction_id.to_be_bytes());
+        header[10..12].copy_from_slice(&flags.to_be_bytes());
+        header[12..16].copy_from_slice(&address(client_address));
+        header[16..20].copy_from_slice(&address(self.address));
+        header[20..24].copy_from_slice(&self.next_server.octets());
+        header[24..28].copy_from_slice(&request.giaddr.octets());
+        header[28..28 + hardware.len()].copy_from_slice(hardware);
+        if self.boot_file.len() < BOOT_FILE.len() {
+            let end = BOOT_FILE.start + self.boot_file.len();
+            header[BOOT_FILE.start..end].copy_from_slice(self.boot_file.as_bytes());
+        }
+        header[236..].copy_from_slice(&MAGIC_COOKIE);
+        header
+    }
+
+    /// Whether options that do not fit may go into `file` and `sname`. PXE reads `file` as a name
+    /// whatever option 52 says.
+    fn may_overload(&self) -> bool {
+        let is_boot_data = !self.boot_file.is_empty()
+            || !self.boot_options.is_empty()
+            || !self.next_server.is_unspecified();
+        !is_boot_data && !matches!(self.message_type, None | Some(MessageType::Nak))
+    }
+
     /// An option that an operator added: to the host, else its profile, else the subnet.
     pub(crate) fn added(&self, code: u8) -> Option<&'a [u8]> {
         let own = self.own_options.into_iter().flatten().find_map(|options| options.get(code));
-        own.or_else(|| self.subnet.and_then(|subnet| subnet.subnet.dhcp_options.get(code)))
+        own.or_else(|| self.subnet.and_then(|subnet| subnet.dhcp_options.get(code)))
     }
 
     /// The codes of all options that an operator added.
     fn added_codes(&self) -> impl Iterator<Item = u8> {
         let own = self.own_options.into_iter().flatten();
-        let of_subnet = self.subnet.map(|subnet| &subnet.subnet.dhcp_options);
+        let of_subnet = self.subnet.map(|subnet| &subnet.dhcp_options);
         own.chain(of_subnet).flat_map(DhcpOptions::codes)
-    }
-
-    /// An option that an operator added, as it is sent: routes have a default route, since a
-    /// client that gets routes ignores the router (RFC 3442).
-    fn added_option(&self, code: u8) -> Option<EncodedOption> {
-        let data = self.added(code)?;
-        let is_routes = matches!(code, code::CLASSLESS_ROUTES | code::MICROSOFT_ROUTES);
-        let gateway = self.subnet.and_then(|subnet| subnet.subnet.gateway).and_then(v4);
-        match gateway {
-            Some(gateway) if is_routes && !has_default_route(data) => {
-                let mut routes = data.to_vec();
-                routes.push(0);
-                routes.extend(gateway.octets());
-                Some(EncodedOption::raw(code, &routes))
-            }
-            _ => Some(EncodedOption::raw(code, data)),
-        }
     }
 
     /// Puts the operator's vendor options beside those of the boot data.
     pub(crate) fn merge_added(&mut self) {
-        let mut boot = std::mem::take(&mut self.boot);
-        merge_added(&mut boot, |code| self.added(code));
-        self.boot = boot;
+        let mut boot_options = std::mem::take(&mut self.boot_options);
+        merge_added(&mut boot_options, |code| self.added(code));
+        self.boot_options = boot_options;
     }
-}
 
-/// Where an answer goes (RFC 2131 section 4.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Destination {
-    /// To an address and port that the kernel can reach by itself: a relay, or
-    /// a client that has its address already.
-    Routed(SocketAddrV4),
-    /// To everybody on the link, on the client port.
-    Broadcast,
-    /// To a client that does not answer ARP for its address yet.
-    Hardware(Ipv4Addr, Mac),
-}
-
-/// Builds an OFFER or an ACK (RFC 2131 table 3).
-pub(crate) fn build_reply<'a>(request: &'a Packet<'_>, content: &ReplyContent<'_>) -> Reply<'a> {
-    let mut reply = empty_reply(request, content.message_type, content.link_mtu);
-    reply.options = ordered_options(request, content);
-    reply.your_address = content.address.unwrap_or(Ipv4Addr::UNSPECIFIED);
-    if content.message_type == Some(MessageType::Ack) {
-        // Copied from the request, except from a DISCOVER that is answered at once (option 80):
-        // its `ciaddr` means nothing.
-        reply.client_address = request.client_address().unwrap_or(Ipv4Addr::UNSPECIFIED);
+    /// The options of an answer to BOOTP: an address without an end and no DHCP option
+    /// (RFC 1534 section 2). The client's vendor area has 64 bytes, a modern one takes more.
+    fn bootp_options(&self) -> Vec<u8> {
+        let mut options = Vec::with_capacity(USUAL_OPTION_BYTES);
+        for code in USUAL_REQUEST {
+            self.write_setting(&mut options, code);
+        }
+        options
     }
-    reply.next_server = content.boot.next_server;
-    reply.boot_file = content.boot.boot_file.clone();
-    // PXE reads `file` as a name whatever option 52 says.
-    reply.may_overload = content.boot == Reply::default();
-    reply
-}
 
-/// Builds the answer to a BOOTP client: an address without an end and no DHCP option
-/// (RFC 1534 section 2). The client's vendor area has 64 bytes, a modern one takes more.
-pub(crate) fn build_bootp<'a>(request: &'a Packet<'_>, content: &ReplyContent<'_>) -> Reply<'a> {
-    let mut reply = empty_reply(request, None, content.link_mtu);
-    let codes = USUAL_REQUEST.into_iter();
-    reply.options = codes
-        .filter_map(|code| content.added_option(code).or_else(|| inventory_option(code, content)))
-        .collect();
-    reply.your_address = content.address.unwrap_or(Ipv4Addr::UNSPECIFIED);
-    reply.next_server = content.boot.next_server;
-    reply.boot_file = content.boot.boot_file.clone();
-    reply
-}
+    /// The options of a NAK: server, reason, and what was sent along.
+    fn nak_options(&self, request: &Packet<'_>) -> Vec<u8> {
+        let mut options = Vec::with_capacity(USUAL_OPTION_BYTES);
+        self.write_essential(&mut options, request);
+        if let Some(message) = self.message {
+            write_option(&mut options, code::MESSAGE, message.as_bytes());
+        }
+        options
+    }
 
-/// Builds a NAK: message type, server, reason, and what was sent along; no address at all.
-pub(crate) fn build_nak<'a>(
-    request: &'a Packet<'_>,
-    server_id: Ipv4Addr,
-    subnet_selection: Option<Ipv4Addr>,
-    reason: &str,
-) -> Reply<'a> {
-    let mut reply = empty_reply(request, Some(MessageType::Nak), u32::from(DEFAULT_MESSAGE_BYTES));
-    reply.options = vec![EncodedOption::address(code::SERVER_ID, server_id)];
-    reply.options.extend(request.client_id().map(|id| EncodedOption::raw(code::CLIENT_ID, id)));
-    let selection = |it| EncodedOption::address(code::SUBNET_SELECTION, it);
-    reply.options.extend(subnet_selection.map(selection));
-    reply.options.push(EncodedOption::raw(code::MESSAGE, reason.as_bytes()));
-    if request.relay_address().is_some() {
-        // The relay then broadcasts it: the client's address is wrong.
-        reply.flags |= BROADCAST_FLAG;
+    /// The server and what else no answer may lack; then the options that the client asks for, in
+    /// its order (RFC 2132 section 9.8); then boot data.
+    fn ordered_options(&self, request: &Packet<'_>) -> Vec<u8> {
+        let mut options = Vec::with_capacity(USUAL_OPTION_BYTES);
+        self.write_essential(&mut options, request);
+        let mut there = [false; 256];
+        there[usize::from(code::MESSAGE_TYPE)] = true;
+        for option in written_options(&options).chain(written_options(&self.boot_options)) {
+            there[usize::from(option[0])] = true;
+        }
+        for code in self.wanted_in_order(request) {
+            if !std::mem::replace(&mut there[usize::from(code)], true) {
+                self.write_setting(&mut options, code);
+            }
+        }
+        // A client that gets routes ignores routers and static routes (RFC 3442 page 5).
+        if written_data(&options, code::CLASSLESS_ROUTES).is_some() {
+            remove_option(&mut options, code::ROUTER);
+            remove_option(&mut options, code::STATIC_ROUTES);
+        }
+        options.extend_from_slice(&self.boot_options);
+        options
     }
-    reply
-}
 
-fn empty_reply<'a>(
-    request: &'a Packet<'_>,
-    message_type: Option<MessageType>,
-    link_mtu: u32,
-) -> Reply<'a> {
-    let asked = request.max_message_bytes().filter(|bytes| *bytes >= DEFAULT_MESSAGE_BYTES);
-    let mtu = u16::try_from(link_mtu).unwrap_or(u16::MAX).max(DEFAULT_MESSAGE_BYTES);
-    Reply {
-        message_type,
-        hardware_type: request.hardware_type,
-        hardware: request.hardware,
-        transaction_id: request.transaction_id,
-        flags: request.flags,
-        relay_address: request.giaddr,
-        relay_info: request.relay_info().map(|info| info.bytes),
-        max_bytes: usize::from(asked.unwrap_or(DEFAULT_MESSAGE_BYTES).min(mtu) - HEADER_BYTES),
-        ..Reply::default()
-    }
-}
-
-/// The server and what else no answer may lack; then the options that the client asks for, in
-/// its order (RFC 2132 section 9.8); then boot data.
-fn ordered_options(request: &Packet<'_>, content: &ReplyContent<'_>) -> Vec<EncodedOption> {
-    let mut options = Vec::with_capacity(USUAL_OPTIONS);
-    options.push(EncodedOption::address(code::SERVER_ID, content.server_id));
-    if content.address.is_some() {
-        options.extend(lease_times(content.lease_seconds, content.subnet));
-    }
-    options.extend(request.client_id().map(|id| EncodedOption::raw(code::CLIENT_ID, id)));
-    options.extend(content.rapid_commit.then(|| EncodedOption::raw(code::RAPID_COMMIT, &[])));
-    options.extend(
-        content.subnet_selection.map(|it| EncodedOption::address(code::SUBNET_SELECTION, it)),
-    );
-    let mut there = [false; 256];
-    there[usize::from(code::MESSAGE_TYPE)] = true;
-    for option in options.iter().chain(&content.boot.options) {
-        there[usize::from(option.code)] = true;
-    }
-    for code in wanted_in_order(request, content) {
-        if !std::mem::replace(&mut there[usize::from(code)], true) {
-            options.extend(content.added_option(code).or_else(|| inventory_option(code, content)));
+    /// The server, the lease times, and what goes back as it came.
+    fn write_essential(&self, options: &mut Vec<u8>, request: &Packet<'_>) {
+        write_option(options, code::SERVER_ID, &self.server_id.octets());
+        if self.address.is_some() {
+            write_lease_times(options, self.lease_seconds, self.subnet);
+        }
+        if let Some(id) = request.client_id() {
+            write_option(options, code::CLIENT_ID, id);
+        }
+        // A DISCOVER that is answered with a lease (RFC 4039).
+        let is_rapid = self.message_type == Some(MessageType::Ack)
+            && request.message_type() == Some(MessageType::Discover);
+        if is_rapid && self.address.is_some() {
+            write_option(options, code::RAPID_COMMIT, &[]);
+        }
+        if let Some(selection) = self.subnet_selection {
+            write_option(options, code::SUBNET_SELECTION, &selection.octets());
         }
     }
-    // A client that gets routes ignores routers and static routes (RFC 3442 page 5).
-    if options.iter().any(|option| option.code == code::CLASSLESS_ROUTES) {
-        options.retain(|option| !matches!(option.code, code::ROUTER | code::STATIC_ROUTES));
+
+    /// The options that the client asks for and those that it gets anyway, with the mask before
+    /// any router (RFC 2132 section 3.3) and classless routes before the router that they replace
+    /// (RFC 3442).
+    fn wanted_in_order(&self, request: &Packet<'_>) -> SmallVec<[u8; 64]> {
+        let mut codes = SmallVec::from_slice(request.wanted_options());
+        if codes.is_empty() && self.subnet.is_some() {
+            codes.extend(USUAL_REQUEST);
+            codes.extend(self.added_codes().filter(|code| !is_boot_option(*code)));
+        }
+        if self.address.is_some() {
+            codes.extend(BASIC_OPTIONS);
+        }
+        let Some(router) = codes.iter().position(|code| *code == code::ROUTER) else {
+            return codes;
+        };
+        for earlier in [code::CLASSLESS_ROUTES, code::SUBNET_MASK] {
+            let at = codes.iter().position(|code| *code == earlier);
+            if let Some(at) = at.filter(|at| *at > router) {
+                codes.remove(at);
+                codes.insert(router, earlier);
+            }
+        }
+        codes
     }
-    options.extend(content.boot.options.iter().cloned());
-    options
+
+    /// Writes an option that the operator added or that the inventory knows the value of.
+    fn write_setting(&self, options: &mut Vec<u8>, code: u8) {
+        let Some(added) = self.added(code) else { return self.write_known(options, code) };
+        let is_routes = matches!(code, code::CLASSLESS_ROUTES | code::MICROSOFT_ROUTES);
+        let gateway = self.subnet.and_then(|subnet| subnet.gateway).and_then(v4);
+        match gateway {
+            // A client that gets routes ignores the router (RFC 3442).
+            Some(gateway) if is_routes && !has_default_route(added) => {
+                let mut routes = added.to_vec();
+                routes.push(0);
+                routes.extend(gateway.octets());
+                write_option(options, code, &routes);
+            }
+            _ => write_option(options, code, added),
+        }
+    }
+
+    /// Writes an option that the inventory knows the value of.
+    fn write_known(&self, options: &mut Vec<u8>, option: u8) {
+        let Some(subnet) = self.subnet else { return };
+        let IpNet::V4(net) = subnet.cidr else { return };
+        let router = subnet.gateway.and_then(v4);
+        let mut write = |data: &[u8]| {
+            // A list without members is not worth a line.
+            if !data.is_empty() {
+                write_option(options, option, data);
+            }
+        };
+        match option {
+            code::SUBNET_MASK => write(&net.netmask().octets()),
+            code::ROUTER => {
+                if let Some(router) = router {
+                    write(&router.octets());
+                }
+            }
+            code::DOMAIN_NAME_SERVER => write(&octets(subnet.usual_resolvers().filter_map(v4))),
+            code::HOST_NAME => write(self.host_name.unwrap_or_default().as_bytes()),
+            code::DOMAIN_NAME => {
+                let domain = subnet.domains.first().map_or("", String::as_str);
+                write(domain.trim_end_matches('.').as_bytes());
+            }
+            code::INTERFACE_MTU => {
+                if let Some(mtu) = subnet.mtu.and_then(|mtu| u16::try_from(mtu).ok()) {
+                    write(&mtu.to_be_bytes());
+                }
+            }
+            code::BROADCAST_ADDRESS => write(&net.broadcast().octets()),
+            code::NTP_SERVERS => {
+                write(&octets(subnet.ntp.iter().filter_map(|ntp| ntp.parse().ok())));
+            }
+            code::DOMAIN_SEARCH => {
+                let domains = subnet.domains.iter().filter_map(|text| Name::from_utf8(text).ok());
+                write_typed(options, &DhcpOption::DomainSearch(domains.collect()));
+            }
+            // A client that heeds 121 ignores 3, so that the default route is repeated here.
+            code::CLASSLESS_ROUTES => {
+                if let Some(router) = router {
+                    let [a, b, c, d] = router.octets();
+                    write(&[0, a, b, c, d]);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The longest packet that a client takes on a link with packets of `link_mtu` bytes, without IP
+/// and UDP headers.
+fn max_bytes(request: &Packet<'_>, link_mtu: u32) -> usize {
+    let asked = request.max_message_bytes().filter(|bytes| *bytes >= DEFAULT_MESSAGE_BYTES);
+    let mtu = u16::try_from(link_mtu).unwrap_or(u16::MAX).max(DEFAULT_MESSAGE_BYTES);
+    usize::from(asked.unwrap_or(DEFAULT_MESSAGE_BYTES).min(mtu) - LOWER_HEADER_BYTES)
 }
 
 /// How long the address is good, when to renew and when to rebind: as the subnet says, else after
 /// half and seven eighths of that (RFC 2131 section 4.4.5). Times of the subnet that are not before
 /// the end of a short lease do not count.
-fn lease_times(seconds: u32, subnet: Option<LinkSubnet<'_>>) -> [EncodedOption; 3] {
-    let rebind =
-        subnet.and_then(|it| it.subnet.rebind_seconds()).filter(|rebind| *rebind < seconds);
+fn write_lease_times(options: &mut Vec<u8>, seconds: u32, subnet: Option<&Subnet>) {
+    let rebind = subnet.and_then(Subnet::rebind_seconds).filter(|rebind| *rebind < seconds);
     let rebind = rebind.unwrap_or_else(|| (u64::from(seconds) * 7 / 8) as u32);
-    let renew = subnet.and_then(|it| it.subnet.renew_seconds()).filter(|renew| *renew < rebind);
-    [
-        EncodedOption::number(code::LEASE_TIME, seconds),
-        EncodedOption::number(
-            code::RENEWAL_TIME,
-            renew.unwrap_or_else(|| (seconds / 2).min(rebind)),
-        ),
-        EncodedOption::number(code::REBINDING_TIME, rebind),
-    ]
+    let renew = subnet.and_then(Subnet::renew_seconds).filter(|renew| *renew < rebind);
+    let renew = renew.unwrap_or_else(|| (seconds / 2).min(rebind));
+    write_option(options, code::LEASE_TIME, &seconds.to_be_bytes());
+    write_option(options, code::RENEWAL_TIME, &renew.to_be_bytes());
+    write_option(options, code::REBINDING_TIME, &rebind.to_be_bytes());
 }
 
 /// Whether classless routes (RFC 3442) hold a default route; invalid ones are left as they are.
@@ -252,28 +371,6 @@ fn has_default_route(mut routes: &[u8]) -> bool {
     false
 }
 
-/// The options that the client asks for and those that it gets anyway, with the mask before any
-/// router (RFC 2132 section 3.3) and classless routes before the router that they replace
-/// (RFC 3442).
-fn wanted_in_order(request: &Packet<'_>, content: &ReplyContent<'_>) -> SmallVec<[u8; 64]> {
-    let mut codes = SmallVec::from_slice(request.wanted_options());
-    if codes.is_empty() && content.subnet.is_some() {
-        codes.extend(USUAL_REQUEST);
-        codes.extend(content.added_codes().filter(|code| !is_boot_option(*code)));
-    }
-    if content.address.is_some() {
-        codes.extend(BASIC_OPTIONS);
-    }
-    let Some(router) = codes.iter().position(|code| *code == code::ROUTER) else { return codes };
-    for earlier in [code::CLASSLESS_ROUTES, code::SUBNET_MASK] {
-        if let Some(at) = codes.iter().position(|code| *code == earlier).filter(|at| *at > router) {
-            codes.remove(at);
-            codes.insert(router, earlier);
-        }
-    }
-    codes
-}
-
 /// Whether an option belongs to the boot data of firmware, which lists what it asks for.
 fn is_boot_option(code: u8) -> bool {
     matches!(
@@ -286,73 +383,16 @@ fn is_boot_option(code: u8) -> bool {
     )
 }
 
-/// An option that the inventory knows the value of.
-fn inventory_option(option: u8, content: &ReplyContent<'_>) -> Option<EncodedOption> {
-    let LinkSubnet { subnet, net, .. } = content.subnet?;
-    let router = subnet.gateway.and_then(v4);
-    let encoded = match option {
-        code::SUBNET_MASK => EncodedOption::address(option, net.netmask()),
-        code::ROUTER => EncodedOption::address(option, router?),
-        code::DOMAIN_NAME_SERVER => addresses(option, subnet.usual_resolvers().filter_map(v4)),
-        code::HOST_NAME => EncodedOption::raw(option, content.host_name?.as_bytes()),
-        code::DOMAIN_NAME => {
-            let domain = subnet.domains.first()?.trim_end_matches('.');
-            EncodedOption::raw(option, domain.as_bytes())
-        }
-        code::INTERFACE_MTU => {
-            EncodedOption::raw(option, &u16::try_from(subnet.mtu?).ok()?.to_be_bytes())
-        }
-        code::BROADCAST_ADDRESS => EncodedOption::address(option, net.broadcast()),
-        code::NTP_SERVERS => {
-            addresses(option, subnet.ntp.iter().filter_map(|ntp| ntp.parse().ok()))
-        }
-        code::DOMAIN_SEARCH => {
-            let domains = subnet.domains.iter().filter_map(|text| Name::from_utf8(text).ok());
-            EncodedOption::typed(&DhcpOption::DomainSearch(domains.collect()))?
-        }
-        // A client that heeds 121 ignores 3, so that the default route is repeated here.
-        code::CLASSLESS_ROUTES => {
-            let default = vec![(ipnet::Ipv4Net::default(), router?)];
-            EncodedOption::typed(&DhcpOption::ClasslessStaticRoute(default))?
-        }
-        _ => return None,
-    };
-    Some(encoded).filter(|encoded| !encoded.is_empty())
+/// The bytes of several addresses.
+fn octets(addresses: impl Iterator<Item = Ipv4Addr>) -> SmallVec<[u8; 32]> {
+    addresses.flat_map(|address| address.octets()).collect()
 }
 
-/// An option of several addresses.
-fn addresses(code: u8, addresses: impl Iterator<Item = Ipv4Addr>) -> EncodedOption {
-    let bytes: Vec<u8> = addresses.flat_map(|address| address.octets()).collect();
-    EncodedOption::raw(code, &bytes)
-}
-
-/// Says where the answer to a request goes.
-pub(crate) fn destination(
-    request: &Packet<'_>,
-    reply: &Reply<'_>,
-    arrival: &Arrival,
-    always_broadcast: bool,
-) -> Destination {
-    if let Some(relay) = request.relay_address() {
-        // A relay that needs its own port back says so (RFC 8357).
-        let own_port = request.relay_info().is_some_and(|info| info.source_port);
-        let port = if own_port { arrival.source.port() } else { SERVER_PORT };
-        return Destination::Routed(SocketAddrV4::new(relay, port));
-    }
-    if reply.message_type == Some(MessageType::Nak) {
-        return Destination::Broadcast;
-    }
-    if let Some(address) = request.client_address() {
-        return Destination::Routed(SocketAddrV4::new(address, CLIENT_PORT));
-    }
-    if request.message_type() == Some(MessageType::Inform) {
-        return Destination::Routed(SocketAddrV4::new(*arrival.source.ip(), CLIENT_PORT));
-    }
-    match request.mac() {
-        Some(mac) if !request.wants_broadcast() && !always_broadcast => {
-            Destination::Hardware(reply.your_address, mac)
-        }
-        _ => Destination::Broadcast,
+/// Writes an option as dhcproto does, unless it is empty or has no encoding.
+fn write_typed(options: &mut Vec<u8>, option: &DhcpOption) {
+    let mut bytes = Vec::new();
+    if option.encode(&mut Encoder::new(&mut bytes)).is_ok() && bytes.len() > 2 {
+        options.extend(bytes);
     }
 }
 

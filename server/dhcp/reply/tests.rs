@@ -1,9 +1,12 @@
 use super::*;
 use crate::boot::arch::{Arch, Client};
 use crate::boot::next::Next;
+use crate::dhcp::link::Arrival;
 use crate::dhcp::pxe::boot_data;
 use crate::dhcp::test_packets::{message, subnet};
+use crate::model::Mac;
 use crate::model::Subnet;
+use std::net::SocketAddrV4;
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const YOURS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 9);
@@ -32,16 +35,16 @@ fn an_operators_options_go_to_who_asks_and_the_profiles_before_the_subnets() {
     let wanted = message(1, &[&[55, 6, 150, 17, 42, 43, 60, 3]]);
     let plain = (MessageType::Offer, Reply::default());
     answer_with(Some(profile.clone()), &wanted, plain, |packet, _| {
-        assert_eq!(packet.options.get(150), Some(&[10, 0, 0, 66][..]));
-        assert_eq!(packet.options.get(17), Some(&b"/profile"[..]));
-        assert_eq!(packet.options.get(42), Some(&[10, 0, 0, 99][..]), "instead of the subnet's");
-        assert_eq!(packet.options.get(43), Some(&[1, 1, b'x'][..]));
+        assert_eq!(packet.option(150), Some(&[10, 0, 0, 66][..]));
+        assert_eq!(packet.option(17), Some(&b"/profile"[..]));
+        assert_eq!(packet.option(42), Some(&[10, 0, 0, 99][..]), "instead of the subnet's");
+        assert_eq!(packet.option(43), Some(&[1, 1, b'x'][..]));
     });
     // What firmware insists on stays as it is.
-    let next = Next::NbpByTftp("a".into());
-    let boot = boot_data(Client::Pxe(Arch::Bios), &next, SERVER, None);
+    let next = Next::Nbp("a".into());
+    let boot = boot_data(Client::Pxe(Arch::Bios), &next, "a".into(), SERVER, None);
     answer_with(None, &wanted, (MessageType::Offer, boot), |packet, _| {
-        assert_eq!(packet.options.get(43), Some(&[6, 1, 8, 255][..]));
+        assert_eq!(packet.option(43), Some(&[6, 1, 8, 255][..]));
     });
 }
 
@@ -65,29 +68,22 @@ fn answer_with(
     let request = Packet::parse(bytes).unwrap();
     request.check_request().unwrap();
     let subnet = full_subnet();
-    let net = "10.0.0.0/24".parse().unwrap();
-    let reply = build_reply(
-        &request,
-        &ReplyContent {
-            message_type: Some(kind),
-            address: Some(YOURS),
-            lease_seconds: 3600,
-            subnet: Some(LinkSubnet { name: "provisioning", subnet: &subnet, net }),
-            server_id: SERVER,
-            host_name: Some("r1-n01"),
-            own_options: [None, profile.as_ref()],
-            boot,
-            link_mtu: 1500,
-            rapid_commit: false,
-            subnet_selection: None,
-        },
-    );
-    let (encoded, _) = reply.encode();
+    let reply = Reply {
+        message_type: Some(kind),
+        address: Some(YOURS),
+        lease_seconds: 3600,
+        server_id: SERVER,
+        subnet: Some(&subnet),
+        host_name: Some("r1-n01"),
+        own_options: [None, profile.as_ref()],
+        ..boot
+    };
+    let (encoded, _) = reply.encode(&request, 1500);
     check(&Packet::parse(&encoded).unwrap(), &reply);
 }
 
 fn codes(packet: &Packet<'_>) -> Vec<u8> {
-    packet.options.iter().map(|(code, _)| code).collect()
+    packet.options().map(|(code, _)| code).collect()
 }
 
 /// RFC 2131 table 3, where `ciaddr` means nothing: a DISCOVER that is answered at once.
@@ -122,17 +118,22 @@ fn an_answer_has_the_fields_of_table_3() {
             assert_eq!(packet.next_server, Ipv4Addr::UNSPECIFIED);
             assert_eq!(packet.giaddr, RELAY);
             assert!(packet.boot_file.iter().all(|byte| *byte == 0));
-            assert_eq!(packet.options.get(53), Some(&[u8::from(kind)][..]));
-            assert_eq!(packet.options.address(54), Some(SERVER));
-            assert_eq!(packet.options.get(51), Some(&3600_u32.to_be_bytes()[..]));
-            assert_eq!(packet.options.get(58), Some(&1800_u32.to_be_bytes()[..]));
-            assert_eq!(packet.options.get(59), Some(&3150_u32.to_be_bytes()[..]));
-            assert_eq!(packet.options.get(61), Some(&[0, 7, 7][..]));
+            assert_eq!(packet.option(53), Some(&[u8::from(kind)][..]));
+            assert_eq!(packet.address_option(54), Some(SERVER));
+            assert_eq!(packet.option(51), Some(&3600_u32.to_be_bytes()[..]));
+            assert_eq!(packet.option(58), Some(&1800_u32.to_be_bytes()[..]));
+            assert_eq!(packet.option(59), Some(&3150_u32.to_be_bytes()[..]));
+            assert_eq!(packet.option(61), Some(&[0, 7, 7][..]));
             for never in [50, 55, 57] {
-                assert_eq!(packet.options.get(never), None, "{never}");
+                assert_eq!(packet.option(never), None, "{never}");
             }
         });
     }
+}
+
+fn nak(message: &str) -> Reply<'_> {
+    let message_type = Some(MessageType::Nak);
+    Reply { message_type, server_id: SERVER, message: Some(message), ..Reply::default() }
 }
 
 /// RFC 2131 table 3.
@@ -142,12 +143,12 @@ fn a_nak_says_no_and_nothing_else() {
     bytes[24..28].copy_from_slice(&RELAY.octets());
     let request = Packet::parse(&bytes).unwrap();
     request.check_request().unwrap();
-    let (encoded, left_out) = build_nak(&request, SERVER, None, "address not available").encode();
+    let (encoded, left_out) = nak("address not available").encode(&request, 1500);
     assert!(left_out.is_empty());
     assert!(encoded[44..236].iter().all(|byte| *byte == 0), "neither names nor options there");
     let nak = Packet::parse(&encoded).unwrap();
     assert_eq!(codes(&nak), [53, 54, 61, 56, 82]);
-    assert_eq!(nak.options.get(82), Some(&[1, 1, 9][..]));
+    assert_eq!(nak.option(82), Some(&[1, 1, 9][..]));
     assert_eq!(nak.flags, 0x8000, "so that the relay broadcasts it");
     for address in [nak.ciaddr, nak.your_address, nak.next_server] {
         assert!(address.is_unspecified());
@@ -160,7 +161,7 @@ fn options_come_in_the_clients_order_but_for_what_must_come_first() {
     let wanted: &[u8] = &[55, 11, 28, 3, 1, 121, 6, 6, 15, 12, 119, 26, 42];
     answer(&message(1, &[wanted]), MessageType::Offer, Reply::default(), |packet, _| {
         assert_eq!(codes(packet), [53, 54, 51, 58, 59, 28, 1, 121, 6, 15, 12, 119, 26, 42]);
-        let get = |code| packet.options.get(code).unwrap();
+        let get = |code| packet.option(code).unwrap();
         assert_eq!(get(1), [255, 255, 255, 0]);
         assert_eq!(get(121), [0, 10, 0, 0, 254], "the default route in place of the router");
         assert_eq!(get(6), [10, 0, 0, 53], "no IPv6 resolver");
@@ -211,18 +212,18 @@ fn an_operators_routes_keep_the_default_route() {
     for (name, json, code, expected) in cases {
         let plain = (MessageType::Offer, Reply::default());
         answer_with(routes(json), &wanted, plain, |packet, _| {
-            assert_eq!(packet.options.get(code), Some(expected), "{name}");
-            assert_eq!((packet.options.get(3), packet.options.get(33)), (None, None), "{name}");
+            assert_eq!(packet.option(code), Some(expected), "{name}");
+            assert_eq!((packet.option(3), packet.option(33)), (None, None), "{name}");
         });
     }
     let both = r#"{"static-routes": ["10.1.0.1", "10.0.0.8"]}"#;
     answer_with(routes(both), &wanted, (MessageType::Ack, Reply::default()), |packet, _| {
-        assert_eq!((packet.options.get(3), packet.options.get(33)), (None, None));
+        assert_eq!((packet.option(3), packet.option(33)), (None, None));
     });
     let without = message(1, &[&[55, 3, 1, 3, 33]]);
     answer_with(routes(both), &without, (MessageType::Ack, Reply::default()), |packet, _| {
-        assert_eq!(packet.options.get(3), Some(&[10, 0, 0, 254][..]));
-        assert_eq!(packet.options.get(33), Some(&[10, 1, 0, 1, 10, 0, 0, 8][..]));
+        assert_eq!(packet.option(3), Some(&[10, 0, 0, 254][..]));
+        assert_eq!(packet.option(33), Some(&[10, 1, 0, 1, 10, 0, 0, 8][..]));
     });
 }
 
@@ -242,11 +243,11 @@ fn renewal_times_are_the_subnets_within_the_lease() {
     ];
     for (name, renew_time, rebind_time, seconds, renew, rebind) in cases {
         let subnet = Subnet { renew_time, rebind_time, ..full_subnet() };
-        let net = "10.0.0.0/24".parse().unwrap();
-        let link_subnet = LinkSubnet { name: "provisioning", subnet: &subnet, net };
-        let times = lease_times(seconds, Some(link_subnet));
-        let expected = [(51, seconds), (58, renew), (59, rebind)];
-        let expected = expected.map(|(code, time)| EncodedOption::number(code, time));
+        let (mut times, mut expected) = (Vec::new(), Vec::new());
+        write_lease_times(&mut times, seconds, Some(&subnet));
+        for (code, time) in [(51, seconds), (58, renew), (59, rebind)] {
+            write_option(&mut expected, code, &u32::to_be_bytes(time));
+        }
         assert_eq!(times, expected, "{name}");
     }
 }
@@ -254,14 +255,14 @@ fn renewal_times_are_the_subnets_within_the_lease() {
 /// Old ROMs read on until a NUL.
 #[test]
 fn boot_data_is_said_in_the_header_and_in_options() {
-    let boot =
-        boot_data(Client::Pxe(Arch::Bios), &Next::NbpByTftp("undionly.kpxe".into()), SERVER, None);
+    let next = Next::Nbp("undionly.kpxe".into());
+    let boot = boot_data(Client::Pxe(Arch::Bios), &next, "undionly.kpxe".into(), SERVER, None);
     answer(&message(1, &[&[55, 1, 67]]), MessageType::Offer, boot, |packet, reply| {
         assert_eq!(packet.next_server, SERVER);
         assert!(packet.boot_file.starts_with(b"undionly.kpxe\0"));
-        assert_eq!(packet.options.get(67), Some(&b"undionly.kpxe\0"[..]));
-        assert_eq!(packet.options.get(60), Some(&b"PXEClient"[..]));
-        assert!(!reply.may_overload, "PXE reads the file field as a name");
+        assert_eq!(packet.option(67), Some(&b"undionly.kpxe\0"[..]));
+        assert_eq!(packet.option(60), Some(&b"PXEClient"[..]));
+        assert!(!reply.may_overload(), "PXE reads the file field as a name");
     });
 }
 
@@ -276,16 +277,16 @@ fn the_answer_is_no_longer_than_the_client_takes() {
         ("more than the link carries", &[57, 2, 255, 255], 1472),
     ];
     for (name, option, expected) in cases {
-        answer(&message(1, &[option]), MessageType::Offer, Reply::default(), |_, reply| {
-            assert_eq!(reply.max_bytes, expected, "{name}");
-        });
+        let bytes = message(1, &[option]);
+        assert_eq!(max_bytes(&Packet::parse(&bytes).unwrap(), 1500), expected, "{name}");
     }
 }
 
 /// RFC 2131 section 4.1.
 #[test]
 fn an_answer_goes_where_the_client_can_hear_it() {
-    let to = |text: &str| Destination::Routed(text.parse().unwrap());
+    let to = |text: &str| (text.parse::<SocketAddrV4>().unwrap(), None);
+    let (everybody, by_frame) = (to("255.255.255.255:68"), (to("10.0.0.9:68").0, Some(MAC)));
     let none = Ipv4Addr::UNSPECIFIED;
     let (bootp, inform, request) = (1, 8, 3);
     #[rustfmt::skip]
@@ -293,9 +294,9 @@ fn an_answer_goes_where_the_client_can_hear_it() {
         ("a relay", request, RELAY, none, 0x8000, false, to("10.1.0.254:67")),
         ("a relay of a client with an address", request, RELAY, YOURS, 0, false, to("10.1.0.254:67")),
         ("a client with an address", request, none, YOURS, 0x8000, false, to("10.0.0.9:68")),
-        ("one that asks for broadcast", bootp, none, none, 0x8000, false, Destination::Broadcast),
-        ("one without an address", bootp, none, none, 0, false, Destination::Hardware(YOURS, MAC)),
-        ("the same where unicast is lost", bootp, none, none, 0, true, Destination::Broadcast),
+        ("one that asks for broadcast", bootp, none, none, 0x8000, false, everybody),
+        ("one without an address", bootp, none, none, 0, false, by_frame),
+        ("the same where unicast is lost", bootp, none, none, 0, true, everybody),
         ("an inform", inform, none, YOURS, 0, false, to("10.0.0.9:68")),
         ("an inform without ciaddr", inform, none, none, 0, false, to("10.0.0.77:68")),
     ];
@@ -305,7 +306,7 @@ fn an_answer_goes_where_the_client_can_hear_it() {
         bytes[12..16].copy_from_slice(&client_address.octets());
         bytes[24..28].copy_from_slice(&relay.octets());
         assert_eq!(way_of(&bytes, false, always_broadcast), expected, "{name}");
-        let to_nak = if relay.is_unspecified() { Destination::Broadcast } else { expected };
+        let to_nak = if relay.is_unspecified() { everybody } else { expected };
         assert_eq!(way_of(&bytes, true, always_broadcast), to_nak, "a NAK to {name}");
     }
 }
@@ -315,25 +316,26 @@ fn an_answer_goes_where_the_client_can_hear_it() {
 fn a_relay_that_needs_its_source_port_back_gets_it() {
     let mut bytes = message(1, &[&[82, 4, 19, 2, 0, 0]]);
     bytes[24..28].copy_from_slice(&RELAY.octets());
-    let expected = Destination::Routed("10.1.0.254:5067".parse().unwrap());
+    let expected = ("10.1.0.254:5067".parse().unwrap(), None);
     assert_eq!(way_of(&bytes, false, false), expected);
 }
 
-fn way_of(bytes: &[u8], nak: bool, always_broadcast: bool) -> Destination {
+/// Where an ACK or a NAK goes, and the MAC that it is framed for.
+fn way_of(bytes: &[u8], is_nak: bool, always_broadcast: bool) -> (SocketAddrV4, Option<Mac>) {
     let request = Packet::parse(bytes).unwrap();
     request.check_request().unwrap();
-    let mut reply = build_nak(&request, SERVER, None, "no");
-    if !nak {
-        reply.message_type = Some(MessageType::Ack);
-        reply.your_address = YOURS;
-    }
+    let message_type = Some(MessageType::Ack);
+    let ack = Reply { message_type, address: Some(YOURS), ..Reply::default() };
+    let reply = if is_nak { nak("no") } else { ack };
     let arrival = Arrival {
         source: "10.0.0.77:5067".parse().unwrap(),
         destination: SERVER,
         local: SERVER,
         port: 67,
     };
-    destination(&request, &reply, &arrival, always_broadcast)
+    let sent = Transmit::new(vec![], &reply, &request, &arrival, SERVER, always_broadcast);
+    assert_eq!(sent.is_routed(), sent.mac.is_none() && !sent.to.ip().is_broadcast());
+    (sent.to, sent.mac)
 }
 
 /// What a host says goes before its profile, and that before the subnet.
@@ -344,24 +346,12 @@ fn the_nearest_options_count() {
     let profile = options(r#"{"150": "10.0.0.67", "42": "10.0.0.68"}"#);
     let mut subnet = full_subnet();
     subnet.dhcp_options = options(r#"{"42": "10.0.0.69", "2": 3600}"#);
-    let net = "10.0.0.0/24".parse().unwrap();
-    let content = ReplyContent {
-        message_type: Some(MessageType::Offer),
-        address: Some(YOURS),
-        lease_seconds: 3600,
-        subnet: Some(LinkSubnet { name: "provisioning", subnet: &subnet, net }),
-        server_id: SERVER,
-        host_name: None,
-        own_options: [Some(&host), Some(&profile)],
-        boot: Reply::default(),
-        link_mtu: 1500,
-        rapid_commit: false,
-        subnet_selection: None,
-    };
-    assert_eq!(content.added(150), Some(&[10, 0, 0, 66][..]));
-    assert_eq!(content.added(42), Some(&[10, 0, 0, 68][..]));
-    assert_eq!(content.added(2), Some(&3600_u32.to_be_bytes()[..]));
-    assert_eq!(content.added(7), None);
+    let own_options = [Some(&host), Some(&profile)];
+    let reply = Reply { subnet: Some(&subnet), own_options, ..Reply::default() };
+    assert_eq!(reply.added(150), Some(&[10, 0, 0, 66][..]));
+    assert_eq!(reply.added(42), Some(&[10, 0, 0, 68][..]));
+    assert_eq!(reply.added(2), Some(&3600_u32.to_be_bytes()[..]));
+    assert_eq!(reply.added(7), None);
 }
 
 /// The answer in two packets says that it is one (RFC 4039). The answer to BOOTP has
@@ -369,34 +359,63 @@ fn the_nearest_options_count() {
 #[test]
 fn a_lease_in_two_packets_says_so_and_bootp_hears_nothing_of_dhcp() {
     let subnet = full_subnet();
-    let content = |rapid_commit| ReplyContent {
-        message_type: Some(MessageType::Ack),
+    let reply = |message_type| Reply {
+        message_type,
         address: Some(YOURS),
         lease_seconds: 3600,
-        subnet: Some(LinkSubnet {
-            name: "provisioning",
-            subnet: &subnet,
-            net: "10.0.0.0/24".parse().unwrap(),
-        }),
         server_id: SERVER,
+        subnet: Some(&subnet),
         host_name: Some("r1-n01"),
-        own_options: [None, None],
-        boot: Reply { boot_file: "rom".into(), ..Reply::default() },
-        link_mtu: 1500,
-        rapid_commit,
-        subnet_selection: None,
+        boot_file: "rom".into(),
+        ..Reply::default()
     };
     let bytes = message(1, &[&[80, 0]]);
     let request = Packet::parse(&bytes).unwrap();
     request.check_request().unwrap();
-    let (rapid, _) = build_reply(&request, &content(true)).encode();
-    assert_eq!(Packet::parse(&rapid).unwrap().options.get(80), Some(&[][..]));
-    let (bootp, _) = build_bootp(&request, &content(false)).encode();
+    let (rapid, _) = reply(Some(MessageType::Ack)).encode(&request, 1500);
+    assert_eq!(Packet::parse(&rapid).unwrap().option(80), Some(&[][..]));
+    let (offer, _) = reply(Some(MessageType::Offer)).encode(&request, 1500);
+    assert_eq!(Packet::parse(&offer).unwrap().option(80), None, "only in the answer with a lease");
+    let (bootp, _) = reply(None).encode(&request, 1500);
     assert_eq!(bootp.len(), 300);
     let bootp = Packet::parse(&bootp).unwrap();
     assert_eq!((bootp.your_address, bootp.ciaddr), (YOURS, Ipv4Addr::UNSPECIFIED));
     assert!(bootp.boot_file.starts_with(b"rom\0"));
     let dhcp_only = [50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61];
     assert!(codes(&bootp).iter().all(|code| !dhcp_only.contains(code)), "{:?}", codes(&bootp));
-    assert_eq!(bootp.options.get(1), Some(&[255, 255, 255, 0][..]));
+    assert_eq!(bootp.option(1), Some(&[255, 255, 255, 0][..]));
+}
+
+#[test]
+fn a_boot_file_too_long_for_its_field_is_left_out_of_it() {
+    let bytes = message(1, &[]);
+    let request = Packet::parse(&bytes).unwrap();
+    for (length, expected) in [(127, b'a'), (128, 0), (1000, 0)] {
+        let reply = Reply { boot_file: "a".repeat(length), ..Reply::default() };
+        let (bytes, _) = reply.encode(&request, 1500);
+        assert_eq!(bytes[108], expected, "{length}");
+        assert_eq!(bytes[235], 0, "{length}");
+    }
+}
+
+/// Old ROMs look for the type there. Whatever a reply says, nobody has to put it first.
+#[test]
+fn the_message_type_is_the_first_option_of_every_reply_but_bootps() {
+    let bytes = message(3, &[&[61, 3, 0, 7, 7], &[55, 3, 53, 1, 3]]);
+    let request = Packet::parse(&bytes).unwrap();
+    let subnet = full_subnet();
+    for kind in [MessageType::Offer, MessageType::Ack, MessageType::Nak] {
+        let message_type = Some(kind);
+        let next = Next::LocalMenu;
+        let boot = boot_data(Client::Pxe(Arch::Bios), &next, String::new(), SERVER, None);
+        let reply = Reply { message_type, subnet: Some(&subnet), server_id: SERVER, ..boot };
+        for reply in [reply, Reply { message_type, ..Reply::default() }] {
+            let (bytes, _) = reply.encode(&request, 1500);
+            assert_eq!(bytes[240..243], [53, 1, kind.into()]);
+            let again = Packet::parse(&bytes).unwrap();
+            assert_eq!(codes(&again)[..2], [53, 54], "and then the server");
+        }
+    }
+    let (bytes, _) = Reply { subnet: Some(&subnet), ..Reply::default() }.encode(&request, 1500);
+    assert_eq!(Packet::parse(&bytes).unwrap().option(53), None, "BOOTP");
 }

@@ -4,14 +4,15 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use super::action::{Action, Transmit};
+use super::action::Action;
 use super::exchange;
 use crate::config::{Config, ProxyDhcp};
 use crate::dhcp::history::LinkHistory;
 use crate::dhcp::link::{Arrival, ServedLink};
+use crate::dhcp::reply::Transmit;
 use crate::dhcp::test_packets::message;
 use crate::dhcp::wire::Packet;
-use crate::exercise::Stage;
+use crate::exercise::TestServer;
 use crate::inventory::BootGrant;
 use crate::lifecycle::install::InstallReport;
 
@@ -36,7 +37,7 @@ const NOBODY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 
 /// A way by which a client asks DHCP what it boots.
 #[derive(Clone, Copy, Debug)]
-struct Entrance {
+struct DhcpEntrance {
     name: &'static str,
     proxy: ProxyDhcp,
     port: u16,
@@ -50,7 +51,7 @@ struct Entrance {
     options: &'static [u8],
 }
 
-const BROADCAST: Entrance = Entrance {
+const BROADCAST: DhcpEntrance = DhcpEntrance {
     name: "DISCOVER",
     proxy: ProxyDhcp::Off,
     port: 67,
@@ -62,26 +63,43 @@ const BROADCAST: Entrance = Entrance {
 };
 const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 11);
 const RELAY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 254);
-const ENTRANCES: [Entrance; 14] = [
+const ENTRANCES: [DhcpEntrance; 14] = [
     BROADCAST,
-    Entrance { name: "rapid commit", options: &[80, 0], ..BROADCAST },
-    Entrance {
+    DhcpEntrance { name: "rapid commit", options: &[80, 0], ..BROADCAST },
+    DhcpEntrance {
         name: "SELECTING",
         kind: Some(3),
         options: &[50, 4, 10, 0, 0, 11, 54, 4, 10, 0, 0, 1],
         ..BROADCAST
     },
-    Entrance { name: "INIT-REBOOT", kind: Some(3), options: &[50, 4, 10, 0, 0, 11], ..BROADCAST },
-    Entrance { name: "RENEWING", kind: Some(3), destination: SERVER, uses: OWN, ..BROADCAST },
-    Entrance { name: "INFORM", kind: Some(8), destination: SERVER, uses: OWN, ..BROADCAST },
-    Entrance { name: "BOOTP", kind: None, ..BROADCAST },
-    Entrance { name: "relayed", relay: RELAY, destination: SERVER, ..BROADCAST },
-    Entrance { name: "relayed BOOTP", kind: None, relay: RELAY, destination: SERVER, ..BROADCAST },
-    Entrance { name: "proxy", proxy: ProxyDhcp::Direct, ..BROADCAST },
-    Entrance { name: "redirecting proxy", proxy: ProxyDhcp::Redirect, ..BROADCAST },
-    Entrance { name: "4011, DISCOVER", port: 4011, destination: SERVER, ..BROADCAST },
-    Entrance { name: "4011, REQUEST", port: 4011, kind: Some(3), destination: SERVER, ..BROADCAST },
-    Entrance {
+    DhcpEntrance {
+        name: "INIT-REBOOT",
+        kind: Some(3),
+        options: &[50, 4, 10, 0, 0, 11],
+        ..BROADCAST
+    },
+    DhcpEntrance { name: "RENEWING", kind: Some(3), destination: SERVER, uses: OWN, ..BROADCAST },
+    DhcpEntrance { name: "INFORM", kind: Some(8), destination: SERVER, uses: OWN, ..BROADCAST },
+    DhcpEntrance { name: "BOOTP", kind: None, ..BROADCAST },
+    DhcpEntrance { name: "relayed", relay: RELAY, destination: SERVER, ..BROADCAST },
+    DhcpEntrance {
+        name: "relayed BOOTP",
+        kind: None,
+        relay: RELAY,
+        destination: SERVER,
+        ..BROADCAST
+    },
+    DhcpEntrance { name: "proxy", proxy: ProxyDhcp::Direct, ..BROADCAST },
+    DhcpEntrance { name: "redirecting proxy", proxy: ProxyDhcp::Redirect, ..BROADCAST },
+    DhcpEntrance { name: "4011, DISCOVER", port: 4011, destination: SERVER, ..BROADCAST },
+    DhcpEntrance {
+        name: "4011, REQUEST",
+        port: 4011,
+        kind: Some(3),
+        destination: SERVER,
+        ..BROADCAST
+    },
+    DhcpEntrance {
         name: "4011, INFORM",
         port: 4011,
         kind: Some(8),
@@ -107,7 +125,7 @@ const CLIENTS: [(&str, &[u8]); 11] = [
 ];
 
 /// The reply to one client by one entrance.
-fn ask(app: &crate::app::App, entrance: &Entrance, mac: u8, client: &[u8]) -> Option<Transmit> {
+fn ask(app: &crate::app::App, entrance: &DhcpEntrance, mac: u8, client: &[u8]) -> Option<Transmit> {
     let mut bytes = message(entrance.kind.unwrap_or(1), &[entrance.options, client]);
     if entrance.kind.is_none() {
         // Options that are not DHCP's may be there.
@@ -135,7 +153,8 @@ fn ask(app: &crate::app::App, entrance: &Entrance, mac: u8, client: &[u8]) -> Op
     let snapshot = app.inventory.snapshot();
     let now = 1_800_000_000;
     let history = &mut LinkHistory::default();
-    match exchange::answer(&app, &snapshot, &link, history, &arrival, &bytes, now) {
+    let request = Packet::parse_request(&bytes).unwrap();
+    match exchange::answer(&app, &snapshot, &link, history, &arrival, &request, now) {
         Ok(Action::Send(transmit)) => Some(transmit),
         Ok(Action::Commit { reply, .. }) => reply,
         Ok(Action::Probe(_)) | Err(_) => None,
@@ -146,9 +165,9 @@ fn ask(app: &crate::app::App, entrance: &Entrance, mac: u8, client: &[u8]) -> Op
 fn boots(reply: &Transmit) -> Option<String> {
     let packet = Packet::parse(&reply.bytes).unwrap();
     let file = packet.boot_file.split(|byte| *byte == 0).next().unwrap_or_default();
-    let option = packet.options.get(67).unwrap_or_default();
+    let option = packet.option(67).unwrap_or_default();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned();
-    let menu = packet.options.get(43).unwrap_or_default();
+    let menu = packet.option(43).unwrap_or_default();
     if menu.windows(9).any(|words| words == b"Raspberry") {
         return Some("a Raspberry Pi's files".to_owned());
     }
@@ -164,7 +183,7 @@ fn is_script(named: &str) -> bool {
 
 #[test]
 fn no_entrance_boots_a_host_that_is_not_armed() {
-    let stage = Stage::set(Config::default(), SITE);
+    let stage = TestServer::set(Config::default(), SITE);
     let app = &stage.app;
     let check = |state: &str, host: &str, mac: u8| {
         for entrance in &ENTRANCES {
@@ -178,7 +197,7 @@ fn no_entrance_boots_a_host_that_is_not_armed() {
     check("not armed", "n1", 1);
     check("its disk", "d1", 2);
     stage.block_on(async { app.inventory.arm_install("n1", "test").await.unwrap() });
-    let armed = |entrance: &Entrance, client: &[u8]| {
+    let armed = |entrance: &DhcpEntrance, client: &[u8]| {
         ask(app, entrance, 1, client).and_then(|reply| boots(&reply))
     };
     assert_eq!(armed(&BROADCAST, CLIENTS[1].1).as_deref(), Some("di/setup.efi"), "armed");
@@ -195,7 +214,7 @@ fn no_entrance_boots_a_host_that_is_not_armed() {
     let BootGrant::Install(token) = grant else { panic!("{grant:?}") };
     stage.block_on(async {
         let done = InstallReport::Succeeded;
-        app.inventory.report_install("n1", &token, &done).await.unwrap().unwrap();
+        app.inventory.report_install("n1", &token, &done).await.unwrap();
     });
     check("installed", "n1", 1);
 }

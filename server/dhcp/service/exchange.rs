@@ -1,47 +1,46 @@
-//! One packet's way from bytes to an outcome, with the inventory and the lease book at hand.
+//! One message's way to what is done about it, with the inventory and the lease book at hand.
 
 use std::net::Ipv4Addr;
 
 use dhcproto::v4::MessageType;
+use ipnet::Ipv4Net;
 
-use super::action::{Action, Silence};
+use super::action::Action;
 use super::transaction::Transaction;
 use crate::app::App;
 use crate::boot::arch::Client;
 use crate::config::ProxyDhcp;
-use crate::dhcp::decide::{ChosenServer, Decision, Reason, decide, is_of_another_server};
+use crate::dhcp::decide::{Decision, Reason, decide};
 use crate::dhcp::history::LinkHistory;
 use crate::dhcp::identity::identities;
-use crate::dhcp::link::{
-    Arrival, LinkSubnet, ServedLink, allows_relay, server_id, subnet_selection,
-};
-use crate::dhcp::probe::Verdict;
+use crate::dhcp::link::{Arrival, ServedLink, allows_relay, ipv4_net, server_id, subnet_selection};
+use crate::dhcp::probe::ProbeState;
 use crate::dhcp::reply::BOOT_SERVER_PORT;
-use crate::dhcp::request::Unusable;
 use crate::dhcp::wire::Packet;
 use crate::inventory::Snapshot;
 use crate::leases::facts::LeaseFacts;
 use crate::leases::fill::{Level, Usage};
-use crate::leases::table::{Session, Table};
+use crate::leases::table::Table;
 use crate::lifecycle::EventData;
 use crate::lifecycle::event::{Failure, Warning};
 use crate::metrics::DHCP_MESSAGES;
-use crate::model::{ClientKey, ConflictProbe, HostDhcp, Identity};
+use crate::model::{ClientKey, ConflictProbe, HostDhcp, Identity, Subnet};
 
-/// Answers one packet with the inventory and the leases as they are now.
+/// Answers one client's message with the inventory and the leases as they are now.
+///
+/// # Errors
+/// It gets no reply, by the rules of RFC 2131 or of the site.
 pub(super) fn answer(
     app: &App,
     snapshot: &Snapshot,
     link: &ServedLink,
     history: &mut LinkHistory,
     arrival: &Arrival,
-    bytes: &[u8],
+    request: &Packet<'_>,
     now: i64,
-) -> Result<Action, Silence> {
-    let request = Packet::parse(bytes).map_err(Unusable::from)?;
-    request.check_request()?;
+) -> Result<Action, Reason> {
     DHCP_MESSAGES.count(message_name(request.message_type()));
-    let transaction = Transaction::new(app, snapshot, link, arrival, now, &request);
+    let transaction = Transaction::new(app, snapshot, link, arrival, now, request);
     let span = tracing::info_span!(
         "dhcp",
         host = transaction.host.map(|(name, _)| name),
@@ -50,7 +49,8 @@ pub(super) fn answer(
     );
     let _inside = span.enter();
     let action = answer_transaction(transaction, history);
-    action.inspect_err(|reason| tracing::debug!("not answered: {reason}")).map_err(Silence::from)
+    transaction.note_unknown(action.as_ref().err().copied());
+    action.inspect_err(|reason| tracing::debug!("not answered: {reason}"))
 }
 
 /// The type of a message as it is counted.
@@ -96,7 +96,10 @@ fn answer_transaction(
 /// A message about an address: the client's subnet, and who the client is there.
 pub(super) struct Exchange<'a> {
     pub(super) transaction: Transaction<'a>,
-    pub(super) subnet: LinkSubnet<'a>,
+    pub(super) subnet_name: &'a str,
+    pub(super) subnet: &'a Subnet,
+    /// The prefix of `subnet`.
+    pub(super) net: Ipv4Net,
     pub(super) client: ClientKey,
     /// The address that the host owns in `subnet`.
     pub(super) reserved: Option<Ipv4Addr>,
@@ -110,27 +113,38 @@ pub(super) struct Exchange<'a> {
 impl<'a> Exchange<'a> {
     fn begin(transaction: Transaction<'a>) -> Result<Self, Reason> {
         let Transaction { snapshot, link, arrival, request, .. } = transaction;
-        let (subnet, reserved) = transaction.select_subnet()?;
-        let client = transaction.key_in(subnet)?;
-        let local = link.address_for(request, arrival, subnet.net);
+        let subnet_name = transaction.select_subnet()?;
+        let subnet = snapshot.site.subnets.get(subnet_name).ok_or(Reason::NoSubnet)?;
+        let net = ipv4_net(subnet).ok_or(Reason::NoSubnet)?;
+        let client = transaction.key(subnet.identify_by).ok_or(Reason::NoRecord)?;
+        let reserved = transaction.owned_in(subnet_name);
+        let local = link.address_for(request, arrival, net);
         let server_id = server_id(request, local);
         let subnet_selection = subnet_selection(&snapshot.site, snapshot.subnets(), request, link);
-        Ok(Self { transaction, subnet, client, reserved, server_id, local, subnet_selection })
+        Ok(Self {
+            transaction,
+            subnet_name,
+            subnet,
+            net,
+            client,
+            reserved,
+            server_id,
+            local,
+            subnet_selection,
+        })
     }
 
     fn answer(&self, history: &mut LinkHistory) -> Result<Action, Reason> {
         let Transaction { app, snapshot, now, .. } = self.transaction;
-        let mut table = app.leases.table();
-        let mut leases = table.at(snapshot.revision, &snapshot.site, now);
-        let server = self.chosen_server(&leases);
+        let mut leases = app.leases.at(snapshot.revision, &snapshot.site, now);
         let facts = self.facts(&mut leases);
         let Transaction { request, arrival, .. } = self.transaction;
-        let decision = decide(request, arrival, server, self.subnet.subnet, &facts);
+        let decision = decide(request, arrival, self.subnet, &facts);
         if let Some(address) = self.unproven(decision, &facts) {
-            match history.probes.verdict(address, now) {
-                Verdict::Clear => {}
-                Verdict::Running => return Err(Reason::BeingProbed),
-                Verdict::Needed => return Ok(self.probe(&mut leases, history, address)),
+            match history.probes.state(address, now) {
+                ProbeState::Clear => {}
+                ProbeState::Running => return Err(Reason::BeingProbed),
+                ProbeState::Needed => return Ok(self.probe(&mut leases, history, address)),
             }
         }
         self.tell_what_is_asked(decision);
@@ -138,11 +152,7 @@ impl<'a> Exchange<'a> {
             Decision::Offer(address) => Ok(self.offer(&mut leases, history, address)),
             Decision::Ack(address) => {
                 self.note_port(history);
-                if facts.reserved.is_some_and(|own| own != address) && is_of_another_server(&facts)
-                {
-                    leases.note_taken_over(address, &self.client);
-                }
-                Ok(self.ack(&mut leases, history, address))
+                Ok(self.ack(&mut leases, history, address, &facts))
             }
             Decision::Nak(reason) => Ok(Action::Send(self.nak(reason, request.subject_address()))),
             Decision::Inform(address) => Ok(Action::Send(self.inform(history, address))),
@@ -150,7 +160,7 @@ impl<'a> Exchange<'a> {
             Decision::Decline(address) => self.decline(&mut leases, address),
             Decision::Release(address) => self.release(&mut leases, address),
             Decision::Ignore(Reason::OtherServer) => {
-                leases.withdraw(&self.client, self.transaction.request.mac_or_zero());
+                leases.withdraw(&self.client, self.transaction.nic());
                 self.note_foreign_server(&leases, history);
                 Err(Reason::OtherServer)
             }
@@ -175,35 +185,25 @@ impl<'a> Exchange<'a> {
         };
         let owns = facts.reserved == Some(address) && !facts.reserved_needs_probe;
         let had = owns || facts.leased == Some(address);
-        let wanted = self.subnet.subnet.conflict_probe == ConflictProbe::On;
+        let wanted = self.subnet.conflict_probe == ConflictProbe::On;
         (wanted && !had).then_some(address)
     }
 
-    /// Whom the client named as its server.
-    fn chosen_server(&self, table: &Table) -> ChosenServer {
-        let Transaction { request, arrival, .. } = self.transaction;
-        match request.server_id() {
-            None => ChosenServer::None,
-            Some(id) if id == self.server_id || id == arrival.local || table.is_own(id) => {
-                ChosenServer::Us
-            }
-            Some(_) => ChosenServer::Other,
-        }
-    }
-
-    fn facts(&self, leases: &mut Session<'_>) -> LeaseFacts {
-        let Transaction { app, request, .. } = self.transaction;
+    fn facts(&self, leases: &mut Table) -> LeaseFacts {
+        let Transaction { app, request, arrival, .. } = self.transaction;
+        let is_ours = |id| id == self.server_id || id == arrival.local || leases.is_own(id);
         let asked = LeaseFacts {
             reserved: self.reserved,
             requested: request.subject_address(),
-            may_lease: self.transaction.may_lease(self.subnet.subnet),
+            names_us: request.server_id().map(is_ours),
+            may_lease: self.transaction.may_lease(self.subnet),
             authoritative: app.config.now().authoritative,
-            nic: request.mac(),
+            nic: self.transaction.nic(),
             is_firmware: self.transaction.boots != Client::Plain,
             ..LeaseFacts::default()
         };
         let host = self.transaction.host.map(|(_, host)| host);
-        leases.complete(asked, &self.client, host, self.subnet.net)
+        leases.complete(asked, &self.client, host, self.net)
     }
 
     /// Tells of the question, unless it is a stranger's that gets no answer: that is counted.
@@ -224,19 +224,13 @@ impl<'a> Exchange<'a> {
     }
 
     /// Tells once that the subnet's ranges run low, and once that they are exhausted.
-    fn note_filling(
-        &self,
-        decision: Decision,
-        leases: &mut Session<'_>,
-        history: &mut LinkHistory,
-    ) {
+    fn note_filling(&self, decision: Decision, leases: &mut Table, history: &mut LinkHistory) {
         let is_short = match decision {
             Decision::Offer(_) | Decision::Ack(_) => false,
             Decision::Ignore(Reason::PoolExhausted) => true,
             _ => return,
         };
-        let LinkSubnet { name: subnet, net, .. } = self.subnet;
-        let transaction = self.transaction;
+        let Self { transaction, subnet_name: subnet, net, .. } = *self;
         let subnet_name = || subnet.to_owned();
         match leases.fill_news(net) {
             Some((Level::Exhausted, Usage { used, of })) => {

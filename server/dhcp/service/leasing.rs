@@ -4,18 +4,18 @@ use std::net::Ipv4Addr;
 
 use dhcproto::v4::MessageType;
 
-use super::action::{Action, Transmit};
+use super::action::Action;
 use super::exchange::Exchange;
 use super::probe::Probe;
 use super::transaction::Transaction;
 use super::words;
 use crate::boot::arch::Client;
 use crate::boot::next::own_boot_file;
-use crate::dhcp::decide::{NakReason, Reason};
+use crate::dhcp::decide::{NakReason, Reason, is_of_another_server};
 use crate::dhcp::history::LinkHistory;
-use crate::dhcp::reply::{ReplyContent, build_bootp, build_nak, build_reply};
-use crate::dhcp::wire::Reply;
-use crate::leases::table::Session;
+use crate::dhcp::reply::{Reply, Transmit};
+use crate::leases::facts::LeaseFacts;
+use crate::leases::table::Table;
 use crate::lifecycle::EventData;
 use crate::lifecycle::event::{self, Warning};
 use crate::model::{Lease, LeaseState, Nic, UnknownClients};
@@ -24,6 +24,13 @@ use crate::model::{Lease, LeaseState, Nic, UnknownClients};
 const DISCOVERY_SECONDS: u32 = 300;
 /// The shortest lease, in seconds, whatever a client asks for.
 const MIN_LEASE_SECONDS: u32 = 60;
+
+/// Whether the client goes on using an address of the server before, although it owns another one.
+fn takes_over(address: Ipv4Addr, facts: &LeaseFacts) -> bool {
+    let owns_another = facts.reserved.is_some_and(|own| own != address);
+    let keeps = facts.keeps_leased && facts.leased == Some(address);
+    owns_another && (keeps || is_of_another_server(facts))
+}
 
 /// The end of a lease, and its event.
 struct End {
@@ -37,7 +44,7 @@ struct End {
 impl Exchange<'_> {
     pub(super) fn offer(
         &self,
-        leases: &mut Session<'_>,
+        leases: &mut Table,
         history: &mut LinkHistory,
         address: Ipv4Addr,
     ) -> Action {
@@ -51,7 +58,7 @@ impl Exchange<'_> {
     /// Keeps an address for the client while it is probed.
     pub(super) fn probe(
         &self,
-        leases: &mut Session<'_>,
+        leases: &mut Table,
         history: &mut LinkHistory,
         address: Ipv4Addr,
     ) -> Action {
@@ -64,7 +71,7 @@ impl Exchange<'_> {
             .flat_map(|(_, host)| host.nics.values().filter_map(Nic::mac));
         Action::Probe(Box::new(Probe {
             address,
-            subnet: self.subnet.name.to_owned(),
+            subnet: self.subnet_name.to_owned(),
             own: self.transaction.request.mac().into_iter().chain(nics).collect(),
             is_routed: self.transaction.request.relay_address().is_some(),
             held: leases.find(address).filter(|held| {
@@ -77,30 +84,31 @@ impl Exchange<'_> {
     /// has, else after the commit.
     pub(super) fn ack(
         &self,
-        leases: &mut Session<'_>,
+        leases: &mut Table,
         history: &mut LinkHistory,
         address: Ipv4Addr,
+        facts: &LeaseFacts,
     ) -> Action {
         let Transaction { app, now, request, .. } = self.transaction;
-        let lease = self.new_lease(address);
+        let lease = Lease { taken_over: takes_over(address, facts), ..self.new_lease(address) };
         let running = leases.find(address).filter(|held| {
             held.client == lease.client && held.state == LeaseState::Bound && held.is_live(now)
         });
         let if_failed = running.map(|held| {
             let left = u32::try_from(held.expires_at - now).unwrap_or(0);
             let seconds = left.min(self.lease_seconds());
-            self.ack_for(address, seconds, event::Grant::Kept, history)
+            self.ack_for(address, seconds, event::AckKind::Kept, history)
         });
         let is_firmware = self.transaction.boots != Client::Plain;
-        leases.note_firmware(address, request.mac().filter(|_| is_firmware));
+        leases.note_firmware(address, self.transaction.nic().filter(|_| is_firmware));
         let fresh = app.leases.is_alone() && leases.is_fresh(&lease);
         if fresh && let Some(kept) = if_failed {
-            leases.withdraw(&self.client, lease.mac);
+            leases.withdraw(&self.client, lease.nic);
             return Action::Send(kept);
         }
         // Reserved for this client while the commit runs.
         self.reserve(leases, address);
-        let stored = self.ack_for(address, self.lease_seconds(), event::Grant::Given, history);
+        let stored = self.ack_for(address, self.lease_seconds(), event::AckKind::Given, history);
         // A DISCOVER is never refused: its client asks again (RFC 4039 section 3.1).
         let may_refuse = request.message_type() != Some(MessageType::Discover);
         let if_taken =
@@ -111,16 +119,14 @@ impl Exchange<'_> {
     }
 
     /// Keeps an address for the client until it takes it up.
-    fn reserve(&self, leases: &mut Session<'_>, address: Ipv4Addr) {
-        let mac = self.transaction.request.mac_or_zero();
-        leases.offer(&self.client, mac, address, self.offer_ends_at());
+    fn reserve(&self, leases: &mut Table, address: Ipv4Addr) {
+        leases.offer(&self.client, self.transaction.nic(), address, self.offer_ends_at());
     }
 
     /// Ends the other leases that the same NIC has in the subnet, such as the dynamic one of a
     /// host that was adopted since.
-    fn leave_others(&self, leases: &mut Session<'_>, lease: &Lease) -> Vec<Lease> {
-        let mut ended =
-            leases.left_behind(&lease.client, lease.mac, lease.address, self.subnet.net);
+    fn leave_others(&self, leases: &mut Table, lease: &Lease) -> Vec<Lease> {
+        let mut ended = leases.left_behind(&lease.client, lease.nic, lease.address, self.net);
         for other in &mut ended {
             (other.state, other.expires_at) = (LeaseState::Released, self.transaction.now);
             leases.end(other.clone());
@@ -135,18 +141,19 @@ impl Exchange<'_> {
     }
 
     fn nak_without_event(&self, reason: NakReason) -> Transmit {
-        let reply = build_nak(
-            self.transaction.request,
-            self.server_id,
-            self.subnet_selection,
-            &reason.to_string(),
-        );
+        let reply = Reply {
+            message_type: Some(MessageType::Nak),
+            server_id: self.server_id,
+            subnet_selection: self.subnet_selection,
+            message: Some(&reason.to_string()),
+            ..Reply::default()
+        };
         self.transaction.transmit(&reply, self.local, None)
     }
 
     pub(super) fn inform(&self, history: &mut LinkHistory, address: Ipv4Addr) -> Transmit {
         self.reply(MessageType::Ack, None, 0, history, |boots| {
-            let grant = event::Grant::Informed;
+            let grant = event::AckKind::Informed;
             EventData::Ack(event::Ack { grant, address: Some(address), seconds: None, boots })
         })
     }
@@ -154,40 +161,29 @@ impl Exchange<'_> {
     /// Answers a BOOTP client. Nothing is stored: the address is its host's anyway.
     pub(super) fn bootp(&self, address: Ipv4Addr) -> Transmit {
         let Transaction { app, snapshot, host, .. } = self.transaction;
-        let verdict = app.inventory.verdict(snapshot, host, None);
-        let file = own_boot_file(host.map(|(_, host)| host), &verdict);
+        let boot_source = app.inventory.boot_source(snapshot, host, None);
+        let file = own_boot_file(host.map(|(_, host)| host), &boot_source);
         let boot = file.map_or_else(Reply::default, |boot_file| Reply {
-            next_server: self.transaction.tftp_server(self.local, Some(self.subnet.subnet)),
+            next_server: self.transaction.tftp_server(self.local, Some(self.subnet)),
             boot_file: boot_file.to_owned(),
             ..Reply::default()
         });
         let profile = self.transaction.profile();
-        let content = ReplyContent {
-            message_type: None,
+        let reply = Reply {
             address: Some(address),
-            lease_seconds: 0,
             subnet: Some(self.subnet),
-            server_id: self.server_id,
             host_name: self.transaction.host.map(|(name, _)| name),
             own_options: self.transaction.own_options(profile.as_deref()),
-            boot,
-            link_mtu: self.transaction.link.mtu,
-            rapid_commit: false,
-            subnet_selection: self.subnet_selection,
+            ..boot
         };
-        let reply = build_bootp(self.transaction.request, &content);
         let event = self.transaction.event(|| {
-            let (grant, address) = (event::Grant::Bootp, Some(address));
+            let (grant, address) = (event::AckKind::Bootp, Some(address));
             EventData::Ack(event::Ack { grant, address, seconds: None, boots: None })
         });
         self.transaction.transmit(&reply, self.local, event)
     }
 
-    pub(super) fn decline(
-        &self,
-        leases: &mut Session<'_>,
-        address: Ipv4Addr,
-    ) -> Result<Action, Reason> {
+    pub(super) fn decline(&self, leases: &mut Table, address: Ipv4Addr) -> Result<Action, Reason> {
         let Transaction { app, now, .. } = self.transaction;
         if !leases.believes_decline(&self.client) {
             return Err(Reason::TooManyDeclines);
@@ -208,11 +204,7 @@ impl Exchange<'_> {
         self.end(leases, end)
     }
 
-    pub(super) fn release(
-        &self,
-        leases: &mut Session<'_>,
-        address: Ipv4Addr,
-    ) -> Result<Action, Reason> {
+    pub(super) fn release(&self, leases: &mut Table, address: Ipv4Addr) -> Result<Action, Reason> {
         let end = End {
             address,
             state: LeaseState::Released,
@@ -223,7 +215,7 @@ impl Exchange<'_> {
     }
 
     /// Records the end of a lease; the client expects no reply.
-    fn end(&self, leases: &mut Session<'_>, end: End) -> Result<Action, Reason> {
+    fn end(&self, leases: &mut Table, end: End) -> Result<Action, Reason> {
         let End { address, state, expires_at, data } = end;
         if leases.is_offered(address) {
             return Err(Reason::BeingGiven);
@@ -241,7 +233,7 @@ impl Exchange<'_> {
         &self,
         address: Ipv4Addr,
         seconds: u32,
-        grant: event::Grant,
+        grant: event::AckKind,
         history: &mut LinkHistory,
     ) -> Transmit {
         let address = Some(address);
@@ -260,27 +252,26 @@ impl Exchange<'_> {
         data: impl FnOnce(Option<event::Boots>) -> EventData,
     ) -> Transmit {
         let transaction = &self.transaction;
-        let request = transaction.request;
         let for_good = message_type == MessageType::Ack;
-        let next = transaction.next(self.local, Some(self.subnet.subnet), history, for_good);
+        let next = transaction.next(self.local, Some(self.subnet), history, for_good);
+        let boot_file = transaction.boot_file(&next, self.local, Some(self.subnet), history);
+        let boots = words::boots(&next, transaction.boots, &boot_file);
         let profile = transaction.profile();
-        let mut content = ReplyContent {
+        let mut reply = Reply {
             message_type: Some(message_type),
             address,
             lease_seconds,
-            subnet: Some(self.subnet),
             server_id: self.server_id,
+            subnet: Some(self.subnet),
+            subnet_selection: self.subnet_selection,
             host_name: transaction.host.map(|(name, _)| name),
             own_options: transaction.own_options(profile.as_deref()),
-            boot: transaction.boot_part(&next, self.local, Some(self.subnet.subnet)),
-            link_mtu: transaction.link.mtu,
-            rapid_commit: for_good && request.message_type() == Some(MessageType::Discover),
-            subnet_selection: self.subnet_selection,
+            ..transaction.boot_part(&next, boot_file, self.local, Some(self.subnet))
         };
-        content.merge_added();
-        let boots = words::boots(&next).filter(|_| transaction.boots != Client::Plain);
+        reply.merge_added();
+        let boots = boots.filter(|_| transaction.boots != Client::Plain);
         let event = transaction.event(|| data(boots));
-        transaction.transmit(&build_reply(request, &content), self.local, event)
+        transaction.transmit(&reply, self.local, event)
     }
 
     fn new_lease(&self, address: Ipv4Addr) -> Lease {
@@ -288,11 +279,12 @@ impl Exchange<'_> {
         Lease {
             address,
             client: self.client.clone(),
-            mac: self.transaction.request.mac_or_zero(),
-            subnet: self.subnet.name.to_owned(),
+            nic: self.transaction.nic(),
+            subnet: self.subnet_name.to_owned(),
             state: LeaseState::Bound,
             starts_at: now,
             expires_at: now + i64::from(self.lease_seconds()),
+            taken_over: false,
         }
     }
 
@@ -302,7 +294,7 @@ impl Exchange<'_> {
 
     /// What the client asks for, within what the subnet allows.
     fn lease_seconds(&self) -> u32 {
-        let subnet = self.subnet.subnet;
+        let subnet = self.subnet;
         let discovered =
             self.transaction.host.is_none() && subnet.unknown_clients == UnknownClients::Discover;
         let longest = subnet.lease_seconds().max(MIN_LEASE_SECONDS);

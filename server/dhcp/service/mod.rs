@@ -26,7 +26,6 @@ use super::link::ServedLink;
 use super::socket::{interface_names, read_link};
 use crate::app::App;
 use crate::priority;
-pub(in crate::dhcp) use action::Transmit;
 use interface::InterfaceServer;
 
 /// Serves on the configured interfaces until `stop`.

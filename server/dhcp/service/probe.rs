@@ -43,15 +43,15 @@ impl Probed {
         if let Some(held) = &self.probe.held {
             return Lease { state: LeaseState::Declined, starts_at: now, ..held.clone() };
         }
-        let mac = mac.unwrap_or(Mac([0; 6]));
         Lease {
             address: self.probe.address,
-            client: ClientKey::Mac(mac),
-            mac,
+            client: ClientKey::Mac(mac.unwrap_or(Mac([0; 6]))),
+            nic: mac.map(Into::into),
             subnet: self.probe.subnet.clone(),
             state: LeaseState::Declined,
             starts_at: now,
             expires_at: now + i64::from(seconds),
+            taken_over: false,
         }
     }
 }

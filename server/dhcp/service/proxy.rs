@@ -3,7 +3,7 @@
 
 use dhcproto::v4::MessageType;
 
-use super::action::{Action, Transmit};
+use super::action::Action;
 use super::transaction::Transaction;
 use super::words;
 use crate::boot::arch::{Arch, Client};
@@ -12,8 +12,7 @@ use crate::config::ProxyDhcp;
 use crate::dhcp::decide::Reason;
 use crate::dhcp::history::LinkHistory;
 use crate::dhcp::pxe::{boot_item, redirect_data};
-use crate::dhcp::reply::{Destination, ReplyContent, build_reply};
-use crate::dhcp::wire::BROADCAST_FLAG;
+use crate::dhcp::reply::{Reply, Transmit};
 use crate::lifecycle::{EventData, event};
 use crate::model::UnknownClients;
 use crate::options::code;
@@ -27,12 +26,12 @@ impl Transaction<'_> {
         }
         let next = self.next_if_served(history, false)?;
         self.record(|| EventData::Discover(self.question(None, None)));
-        let mut transmit = self.boot_answer(MessageType::Offer, &next);
+        let transmit = self.boot_answer(MessageType::Offer, &next, history);
         // The client has no address yet, and we do not know which it gets.
-        if self.request.relay_address().is_none() {
-            transmit.destination = Destination::Broadcast;
-        }
-        Ok(Action::Send(transmit))
+        Ok(Action::Send(match self.request.relay_address() {
+            Some(_) => transmit,
+            None => transmit.broadcast(),
+        }))
     }
 
     /// Answers on port 4011, whatever kind of question it is, to where it came from.
@@ -45,73 +44,57 @@ impl Transaction<'_> {
             return Err(Reason::NotForUs);
         }
         let next = self.next_if_served(history, true)?;
-        let mut transmit = self.boot_answer(MessageType::Ack, &next);
-        transmit.destination = Destination::Routed(self.arrival.source);
-        Ok(Action::Send(transmit))
+        let transmit = self.boot_answer(MessageType::Ack, &next, history);
+        Ok(Action::Send(transmit.routed_to(self.arrival.source)))
     }
 
     /// What the client boots, unless it boots nothing or is a stranger that is not served.
     fn next_if_served(&self, history: &mut LinkHistory, for_good: bool) -> Result<Next, Reason> {
-        let subnets = self.link_subnets();
-        let refused = |unknown| unknown == UnknownClients::Refuse;
+        let subnet = self.first_subnet();
         // A network that is not in the site is somebody else's: only hosts boot there.
         let stranger_is_served =
-            subnets.first().is_some_and(|subnet| !refused(subnet.subnet.unknown_clients));
+            subnet.is_some_and(|subnet| subnet.unknown_clients != UnknownClients::Refuse);
         if self.host.is_none() && !stranger_is_served {
             return Err(Reason::UnknownRefused);
         }
-        let subnet = subnets.first().map(|subnet| subnet.subnet);
         match self.next(self.arrival.local, subnet, history, for_good) {
             Next::Nothing(_) => Err(Reason::BootsNothing),
             next => Ok(next),
         }
     }
 
-    fn boot_answer(&self, kind: MessageType, next: &Next) -> Transmit {
-        let subnets = self.link_subnets();
-        let subnet = subnets.first().map(|subnet| subnet.subnet);
+    fn boot_answer(&self, kind: MessageType, next: &Next, history: &mut LinkHistory) -> Transmit {
+        let subnet = self.first_subnet();
         let Self { app, link, arrival, .. } = *self;
-        let options = &self.request.options;
         let redirect = kind == MessageType::Offer
             && app.config.now().proxy_on(&link.interface) == ProxyDhcp::Redirect
             // There is no file to ask port 4011 for.
             && *next != Next::LocalMenu
             && matches!(self.boots, Client::Pxe(arch) if arch != Arch::Bios);
+        let boot_file = self.boot_file(next, arrival.local, subnet, history);
+        let boots = words::boots(next, self.boots, &boot_file);
         let mut boot = if redirect {
             redirect_data(arrival.local)
         } else {
-            self.boot_part(next, arrival.local, subnet)
+            self.boot_part(next, boot_file, arrival.local, subnet)
         };
-        boot.echo_boot_item(boot_item(options.get(code::VENDOR_SPECIFIC).unwrap_or_default()));
+        let vendor_options = self.request.option(code::VENDOR_SPECIFIC).unwrap_or_default();
+        boot.echo_boot_item(boot_item(vendor_options));
         let profile = self.profile();
-        let mut content = ReplyContent {
+        let mut reply = Reply {
             message_type: Some(kind),
-            address: None,
-            lease_seconds: 0,
-            subnet: None,
             server_id: arrival.local,
-            host_name: None,
             own_options: self.own_options(profile.as_deref()),
-            boot,
-            link_mtu: link.mtu,
-            rapid_commit: false,
-            subnet_selection: None,
+            ..boot
         };
-        content.merge_added();
-        let mut reply = build_reply(self.request, &content);
-        if kind == MessageType::Offer {
-            reply.flags |= BROADCAST_FLAG;
-        }
-        let event = self.event(|| {
-            let boots = words::boots(next);
-            match kind {
-                MessageType::Offer => {
-                    EventData::Offer(event::Offer { address: None, boots, redirected: redirect })
-                }
-                _ => {
-                    let grant = event::Grant::BootOnly;
-                    EventData::Ack(event::Ack { grant, address: None, seconds: None, boots })
-                }
+        reply.merge_added();
+        let event = self.event(|| match kind {
+            MessageType::Offer => {
+                EventData::Offer(event::Offer { address: None, boots, redirected: redirect })
+            }
+            _ => {
+                let grant = event::AckKind::BootOnly;
+                EventData::Ack(event::Ack { grant, address: None, seconds: None, boots })
             }
         });
         self.transmit(&reply, arrival.local, event)

@@ -8,42 +8,44 @@ use dhcproto::v4::MessageType;
 use super::transaction::Transaction;
 use crate::boot::arch::Client;
 use crate::dhcp::decide::Reason;
-use crate::dhcp::link::{LinkSubnet, link_subnets, owned_subnet};
+use crate::dhcp::link::{ipv4_net, link_subnets, owned_address};
 use crate::leases::facts::LeaseFacts;
 use crate::leases::table::v4;
-use crate::model::{ClientKey, Subnet, UnknownClients};
+use crate::model::{Subnet, UnknownClients};
 
 impl<'a> Transaction<'a> {
-    /// The client's subnet, and the address that it owns there. Only a link with several subnets
-    /// costs a look at the leases.
-    pub(super) fn select_subnet(&self) -> Result<(LinkSubnet<'a>, Option<Ipv4Addr>), Reason> {
+    /// The name of the client's subnet. Only a link with several subnets costs a look at the
+    /// leases.
+    pub(super) fn select_subnet(&self) -> Result<&'a str, Reason> {
         let subnets = self.link_subnets();
         let first = *subnets.first().ok_or(Reason::NoSubnet)?;
-        let site = &self.snapshot.site;
-        let owned = self.host.and_then(|(_, host)| owned_subnet(site, host, &subnets));
-        if let Some((subnet, address)) = owned.or_else(|| self.owned_by_bmc(&subnets)) {
-            return Ok((subnet, Some(address)));
+        if subnets.len() == 1 {
+            return Ok(first);
         }
-        let best = if subnets.len() == 1 { None } else { self.best_of(&subnets) };
-        Ok((best.unwrap_or(first), None))
+        let owned = subnets.iter().copied().find(|subnet| self.owned_in(subnet).is_some());
+        Ok(owned.or_else(|| self.best_of(&subnets)).unwrap_or(first))
     }
 
-    /// The subnet among several where a BMC has its address, with that address.
-    fn owned_by_bmc(&self, subnets: &[LinkSubnet<'a>]) -> Option<(LinkSubnet<'a>, Ipv4Addr)> {
+    /// The address that the client owns in a subnet, as a host or as a BMC.
+    pub(super) fn owned_in(&self, subnet_name: &str) -> Option<Ipv4Addr> {
+        let site = &self.snapshot.site;
+        if let Some((_, host)) = self.host {
+            return owned_address(site, host, subnet_name);
+        }
         let address = v4(self.bmc?.address?)?;
-        let subnet = subnets.iter().find(|subnet| subnet.net.contains(&address))?;
-        Some((*subnet, address))
+        let net = ipv4_net(site.subnets.get(subnet_name)?)?;
+        net.contains(&address).then_some(address)
     }
 
-    /// The subnets of the client's link.
-    pub(super) fn link_subnets(&self) -> Vec<LinkSubnet<'a>> {
+    /// The names of the subnets of the client's link.
+    fn link_subnets(&self) -> Vec<&'a str> {
         let Self { snapshot, request, link, arrival, .. } = *self;
         link_subnets(&snapshot.site, snapshot.subnets(), request, link, arrival)
     }
 
-    /// Who the client is in a subnet.
-    pub(super) fn key_in(&self, subnet: LinkSubnet<'_>) -> Result<ClientKey, Reason> {
-        self.key(subnet.subnet.identify_by).ok_or(Reason::NoRecord)
+    /// The first subnet of the client's link.
+    pub(super) fn first_subnet(&self) -> Option<&'a Subnet> {
+        self.snapshot.site.subnets.get(*self.link_subnets().first()?)
     }
 
     /// Whether the client may have a dynamic address of a subnet.
@@ -54,41 +56,34 @@ impl<'a> Transaction<'a> {
     }
 
     /// The subnet of the address that the message is about, else the one with the best to offer.
-    fn best_of(&self, subnets: &[LinkSubnet<'a>]) -> Option<LinkSubnet<'a>> {
+    fn best_of(&self, names: &[&'a str]) -> Option<&'a str> {
+        let site = &self.snapshot.site;
         let requested = self.request.subject_address();
         if self.request.message_type() != Some(MessageType::Discover) {
-            let mut around = subnets.iter().filter(|subnet| {
-                requested.is_some_and(|requested| subnet.net.contains(&requested))
-            });
-            if let Some(subnet) = around.next() {
-                return Some(*subnet);
-            }
-        }
-        let mut table = self.app.leases.table();
-        let mut leases = table.at(self.snapshot.revision, &self.snapshot.site, self.now);
-        // The first of equals, which are in the order of the site.
-        let mut best: Option<(u8, LinkSubnet<'a>)> = None;
-        for subnet in subnets {
-            let rank = match self.key(subnet.subnet.identify_by) {
-                Some(client) => {
-                    let may_lease = self.may_lease(subnet.subnet);
-                    let asked = LeaseFacts {
-                        requested,
-                        may_lease,
-                        nic: self.request.mac(),
-                        is_firmware: self.boots != Client::Plain,
-                        ..LeaseFacts::default()
-                    };
-                    let host = self.host.map(|(_, host)| host);
-                    rank(&leases.complete(asked, &client, host, subnet.net))
-                }
-                None => u8::MAX,
+            let is_around = |name: &&'a str| {
+                let net = site.subnets.get(*name).and_then(ipv4_net);
+                net.zip(requested).is_some_and(|(net, requested)| net.contains(&requested))
             };
-            if best.is_none_or(|(lowest, _)| rank < lowest) {
-                best = Some((rank, *subnet));
+            if let Some(name) = names.iter().copied().find(is_around) {
+                return Some(name);
             }
         }
-        best.map(|(_, subnet)| subnet)
+        let mut leases = self.app.leases.at(self.snapshot.revision, site, self.now);
+        let mut rank = |name: &&'a str| {
+            let subnet = site.subnets.get(*name)?;
+            let (client, net) = (self.key(subnet.identify_by)?, ipv4_net(subnet)?);
+            let asked = LeaseFacts {
+                requested,
+                may_lease: self.may_lease(subnet),
+                nic: self.nic(),
+                is_firmware: self.boots != Client::Plain,
+                ..LeaseFacts::default()
+            };
+            let host = self.host.map(|(_, host)| host);
+            Some(rank(&leases.complete(asked, &client, host, net)))
+        };
+        // The first of equals, which are in the order of the site.
+        names.iter().copied().min_by_key(|name| rank(name).unwrap_or(u8::MAX))
     }
 }
 

@@ -3,23 +3,21 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use super::action::{ClientEvent, Transmit};
 use super::words;
 use crate::app::App;
 use crate::boot::UrlName;
-use crate::boot::arch::{Client, ClientSigns};
-use crate::boot::next::{Booter, Next, WhyNothing, decide_next, own_boot_file};
-use crate::boot::trail::BootRequest;
+use crate::boot::arch::Client;
+use crate::boot::next::{Next, WhyNothing, decide_next, own_boot_file};
 use crate::dhcp::history::LinkHistory;
 use crate::dhcp::identity::identities;
 use crate::dhcp::link::{Arrival, ServedLink};
 use crate::dhcp::pxe::boot_data;
-use crate::dhcp::reply::{Destination, destination};
-use crate::dhcp::wire::{EncodedOption, Packet, Reply};
+use crate::dhcp::reply::{Reply, Transmit};
+use crate::dhcp::wire::{Packet, write_option};
 use crate::inventory::Snapshot;
-use crate::lifecycle::EventData;
 use crate::lifecycle::event::{self, Failure, Warning};
 use crate::lifecycle::reason::Reason;
+use crate::lifecycle::{Event, EventData};
 use crate::model::{Bmc, ClientKey, DhcpOptions, Host, IdentifyBy, Mac, NicAddress, Subnet};
 use crate::options::code;
 use crate::profile::Resolution;
@@ -51,15 +49,6 @@ impl<'a> Transaction<'a> {
         now: i64,
         request: &'a Packet<'a>,
     ) -> Self {
-        let options = &request.options;
-        let signs = ClientSigns {
-            vendor_class: options.get(code::VENDOR_CLASS).unwrap_or_default(),
-            user_class: options.get(code::USER_CLASS).unwrap_or_default(),
-            client_archs: options.get(code::CLIENT_ARCH).unwrap_or_default(),
-            ipxe: options.get(code::IPXE),
-            client_uuid: options.get(code::CLIENT_UUID).unwrap_or_default(),
-            mac: request.mac(),
-        };
         let bmc = request.mac().and_then(|mac| snapshot.bmc_of_mac(mac));
         let host = match bmc {
             // It boots by itself, and is known by nothing of its host.
@@ -69,7 +58,7 @@ impl<'a> Transaction<'a> {
                 .find_map(|nic| snapshot.host_of_nic(nic))
                 .or_else(|| host_of_identity(app, snapshot, request)),
         };
-        let boots = if bmc.is_some() { Client::Plain } else { signs.classify() };
+        let boots = if bmc.is_some() { Client::Plain } else { request.client() };
         Self { app, snapshot, link, arrival, now, request, host, bmc, boots }
     }
 
@@ -110,35 +99,26 @@ impl<'a> Transaction<'a> {
     ) -> Next {
         let Self { app, snapshot, now, .. } = *self;
         let host = self.host.map(|(_, host)| host);
-        let verdict = app.inventory.verdict(snapshot, self.host, None);
+        let boot_source = app.inventory.boot_source(snapshot, self.host, None);
         if self.boots == Client::Plain {
             // Whatever firmware it is: it asks for a boot file, and its host has one.
             let asks = |code: &u8| matches!(*code, code::TFTP_SERVER_NAME | code::BOOT_FILE_NAME);
-            let file = own_boot_file(host, &verdict);
+            let file = own_boot_file(host, &boot_source);
             let file = file.filter(|_| self.request.wanted_options().iter().any(asks));
             let nothing = Next::Nothing(WhyNothing::NoBootClient);
-            return file.map_or(nothing, |file| Next::NbpByTftp(file.to_owned()));
+            return file.map_or(nothing, |file| Next::Nbp(file.to_owned()));
         }
-        let base_url = history.base_url(local, || app.config.now().machine_base_url(local.into()));
-        let url_name = &self.url_name();
-        let next = decide_next(&Booter {
-            client: self.boots,
-            url_name,
-            host,
-            verdict,
-            boot_files: subnet.map(|subnet| &subnet.boot_files),
-            base_url: &base_url,
-            tftp_server: self.tftp_server(local, subnet),
-        });
-        let transaction_id = self.request.transaction_id;
-        let boot =
-            BootRequest { url_name, client: self.boots, transaction_id, now, base_url: &base_url };
-        let (next, detour) = history.boots.choose(&boot, next);
+        let boot_files = subnet.map(|subnet| &subnet.boot_files);
+        let next = decide_next(self.boots, host, &boot_source, boot_files);
+        let (name, id) = (self.url_name(), self.request.transaction_id);
+        let (next, detour) = history.boots.choose(&name, self.boots, id, next, now);
+        let boot_file = self.boot_file(&next, local, subnet, history);
+        let next = next.if_it_fits(self.boots, &boot_file);
         if let Some((host, _)) = self.host {
             app.inventory.note_power_on(host);
         }
         if for_good {
-            history.boots.record(&boot, &next);
+            history.boots.record(&name, self.boots, id, &next, now);
             if let Some(detour) = detour {
                 self.record(|| EventData::Warning(Warning::Detour { detour }));
             }
@@ -146,20 +126,32 @@ impl<'a> Transaction<'a> {
         next
     }
 
+    /// The name or URL of what the client boots next when it reaches us at `local`.
+    pub(super) fn boot_file(
+        &self,
+        next: &Next,
+        local: Ipv4Addr,
+        subnet: Option<&Subnet>,
+        history: &mut LinkHistory,
+    ) -> String {
+        let config = self.app.config.now();
+        let base_url = history.base_url(local, || config.machine_base_url(local.into()));
+        next.boot_file(self.boots, &base_url, &self.url_name(), self.tftp_server(local, subnet))
+    }
+
+    /// The NIC that asks, as far as its packet tells it: one of its host's before any other.
+    pub(super) fn nic(&self) -> Option<NicAddress> {
+        let own = |nic: &NicAddress| self.host.is_some_and(|(_, host)| host.has_nic(*nic));
+        self.request.nics().find(own).or_else(|| self.request.nics().next())
+    }
+
     /// What the URLs of its boot name it by: the NIC that asks, where its packet tells it. InfiniBand
     /// may tell none; the script is that of the host all the same.
     fn url_name(&self) -> UrlName {
-        if let Some(mac) = self.request.mac() {
-            return mac.into();
-        }
         let Some((name, host)) = self.host else {
-            let asks = self.request.nics().next();
-            return UrlName::Nic(asks.unwrap_or(NicAddress::Mac(Mac([0; 6]))));
+            return UrlName::Nic(self.nic().unwrap_or(NicAddress::Mac(Mac([0; 6]))));
         };
-        let own = |asks: &NicAddress| {
-            host.nics.values().any(|nic| nic.address.identity() == asks.identity())
-        };
-        let asks = self.request.nics().find(own);
+        let asks = self.nic().filter(|nic| nic.mac().is_some() || host.has_nic(*nic));
         let nic = asks.or_else(|| Some(host.nics.values().next()?.address.identity()));
         nic.map_or_else(|| UrlName::Host(name.to_owned()), UrlName::Nic)
     }
@@ -175,18 +167,20 @@ impl<'a> Transaction<'a> {
     pub(super) fn boot_part(
         &self,
         next: &Next,
+        boot_file: String,
         local: Ipv4Addr,
         subnet: Option<&Subnet>,
     ) -> Reply<'static> {
         let server = match next {
-            Next::NbpByTftp(_) | Next::RaspberryPi => self.tftp_server(local, subnet),
+            Next::Nbp(_) if !next.is_url(self.boots) => self.tftp_server(local, subnet),
+            Next::RaspberryPi => self.tftp_server(local, subnet),
             _ => local,
         };
-        let client_uuid = self.request.options.filled(code::CLIENT_UUID);
-        let mut boot = boot_data(self.boots, next, server, client_uuid);
+        let client_uuid = self.request.filled_option(code::CLIENT_UUID);
+        let mut boot = boot_data(self.boots, next, boot_file, server, client_uuid);
         if server != local && self.boots != Client::RaspberryPi {
             let name = server.to_string();
-            boot.options.push(EncodedOption::raw(code::TFTP_SERVER_NAME, name.as_bytes()));
+            write_option(&mut boot.boot_options, code::TFTP_SERVER_NAME, name.as_bytes());
         }
         boot
     }
@@ -196,51 +190,37 @@ impl<'a> Transaction<'a> {
         &self,
         reply: &Reply<'_>,
         local: Ipv4Addr,
-        event: Option<ClientEvent>,
+        event: Option<Event>,
     ) -> Transmit {
-        let to =
-            destination(self.request, reply, self.arrival, self.app.config.now().always_broadcast);
-        self.transmit_to(to, reply, local, event)
-    }
-
-    /// A reply ready to leave from `local` to a destination of its own.
-    pub(super) fn transmit_to(
-        &self,
-        destination: Destination,
-        reply: &Reply<'_>,
-        local: Ipv4Addr,
-        event: Option<ClientEvent>,
-    ) -> Transmit {
-        let (bytes, left_out) = reply.encode();
+        let Self { app, link, arrival, request, .. } = *self;
+        let (bytes, left_out) = reply.encode(request, link.mtu);
         if !left_out.is_empty() {
             tracing::warn!(options = ?left_out, "options do not fit into the reply");
         }
-        let message_type = reply.message_type;
-        Transmit {
-            bytes,
-            destination,
-            local,
-            port: self.arrival.port,
-            message_type,
-            event,
-            if_taken: None,
-            if_failed: None,
-        }
+        let always_broadcast = app.config.now().always_broadcast;
+        let transmit = Transmit::new(bytes, reply, request, arrival, local, always_broadcast);
+        Transmit { event, ..transmit }
     }
 
-    /// An event about the client; none for an unknown one if there are too many of theirs already.
-    pub(super) fn event(&self, data: impl FnOnce() -> EventData) -> Option<ClientEvent> {
+    /// An event about the client, not recorded yet; none for an unknown one if there are too many
+    /// of theirs already.
+    pub(super) fn event(&self, data: impl FnOnce() -> EventData) -> Option<Event> {
         if self.host.is_none() && !self.app.inventory.events.tells_of_stranger() {
             return None;
         }
         let host = self.host.map(|(name, _)| name.to_owned());
-        Some(ClientEvent { host, mac: self.request.mac(), data: data() })
+        Some(Event {
+            at_ms: self.now.saturating_mul(1000),
+            host,
+            mac: self.request.mac(),
+            data: data(),
+        })
     }
 
     /// Records an event now.
     pub(super) fn record(&self, data: impl FnOnce() -> EventData) {
         if let Some(event) = self.event(data) {
-            event.record(&self.app.inventory.events);
+            self.app.inventory.events.record_event(event);
         }
     }
 
@@ -249,15 +229,34 @@ impl<'a> Transaction<'a> {
         &self,
         address: Option<Ipv4Addr>,
         unanswered: Option<Reason>,
-    ) -> event::Question {
+    ) -> event::DhcpMessage {
         let way = words::way(self.request, self.link);
-        event::Question { address, client: self.boots, way, unanswered }
+        event::DhcpMessage { address, client: self.boots, way, unanswered }
     }
 
     /// Warns the operator of something that concerns more than one host.
     pub(super) fn warn(&self, mac: Option<Mac>, warning: Warning) {
         let data = EventData::Warning(warning);
         self.app.inventory.events.record(None, mac, data);
+    }
+
+    /// Takes note of a client that is in no host, and of one that is in one since.
+    pub(super) fn note_unknown(&self, unanswered: Option<Reason>) {
+        let Self { app, request, link, now, .. } = *self;
+        let unknown = &app.inventory.unknown;
+        let is_known = self.host.is_some() || self.bmc.is_some();
+        if is_known && unknown.is_empty() {
+            return;
+        }
+        let Some(client) = request.key().or_else(|| request.strict_key()) else { return };
+        if is_known {
+            unknown.forget(&client);
+        } else {
+            // A probe takes a moment; its client is answered after that.
+            let unanswered = unanswered.filter(|reason| *reason != Reason::BeingProbed);
+            let marks = || words::marks(request, link, self.boots, unanswered);
+            unknown.note(client, marks, now.saturating_mul(1000));
+        }
     }
 
     /// Reports a relay that is not served, once in a while: it would be a whole rack that does
@@ -294,7 +293,9 @@ fn host_of_identity<'a>(
         let address = request.client_address().or_else(|| request.requested_address())?;
         let lease = app.leases.find(address)?;
         match &lease.client {
-            ClientKey::Host(name) if Some(lease.mac) == request.mac() => snapshot.host(name),
+            ClientKey::Host(name) if lease.mac().is_some() && lease.mac() == request.mac() => {
+                snapshot.host(name)
+            }
             _ => None,
         }
     })

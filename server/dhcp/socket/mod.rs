@@ -18,10 +18,9 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use super::link::ServedLink;
-use super::reply::{CLIENT_PORT, Destination, SERVER_PORT};
-use super::service::Transmit;
+use super::reply::{SERVER_PORT, Transmit};
 use crate::model::Mac;
-use crate::udp::{self, Egress, Inbox, Message};
+use crate::udp::{self, Datagram, Egress, Inbox};
 
 pub(super) use icmp::IcmpSocket;
 pub(super) use interface::{interface_names, read_link};
@@ -48,8 +47,9 @@ pub(super) struct DhcpSocket {
 
 /// Whether two packets may leave as one message.
 fn may_share_message(one: &Transmit, other: &Transmit) -> bool {
-    matches!(one.destination, Destination::Routed(_))
-        && one.destination == other.destination
+    one.is_routed()
+        && other.is_routed()
+        && one.to == other.to
         && one.local == other.local
         && one.bytes.len() == other.bytes.len()
         && one.bytes.len() <= MAX_SEGMENT_BYTES
@@ -138,7 +138,7 @@ impl DhcpSocket {
                 let segment = (part.len() > 1).then_some(part[0].bytes.len() as u16);
                 let slices = &slices[places.clone()];
                 groups.push(places);
-                messages.push(Message { to: to.into(), egress, slices, segment });
+                messages.push(Datagram { to: to.into(), egress, slices, segment });
             }
         }
         let mut next = 0;
@@ -176,27 +176,15 @@ impl DhcpSocket {
 
     /// Where a transmit goes by UDP; none if it has left by the raw socket.
     fn routed(&self, transmit: &Transmit) -> io::Result<Option<SocketAddrV4>> {
-        match (transmit.destination, &self.raw) {
-            (Destination::Routed(to), _) => Ok(Some(to)),
-            (Destination::Hardware(address, mac), Some(raw)) => {
-                self.send_raw(raw, transmit, address, mac).map(|()| None)
-            }
-            (Destination::Broadcast | Destination::Hardware(..), _) => {
-                Ok(Some(SocketAddrV4::new(Ipv4Addr::BROADCAST, CLIENT_PORT)))
-            }
+        match (transmit.mac, &self.raw) {
+            (Some(mac), Some(raw)) => self.send_raw(raw, transmit, mac).map(|()| None),
+            _ => Ok(Some(transmit.without_frame())),
         }
     }
 
-    fn send_raw(
-        &self,
-        raw: &Socket,
-        transmit: &Transmit,
-        destination: Ipv4Addr,
-        mac: Mac,
-    ) -> io::Result<()> {
+    fn send_raw(&self, raw: &Socket, transmit: &Transmit, mac: Mac) -> io::Result<()> {
         let from = SocketAddrV4::new(transmit.local, SERVER_PORT);
-        let to = SocketAddrV4::new(destination, CLIENT_PORT);
-        let frame = frame::encode_ipv4_udp(from, to, &transmit.bytes);
+        let frame = frame::encode_ipv4_udp(from, transmit.to, &transmit.bytes);
         raw.send_to(&frame, &hardware_address(self.interface_index, mac, libc::ETH_P_IP)?)?;
         Ok(())
     }

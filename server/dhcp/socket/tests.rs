@@ -14,7 +14,8 @@ fn receive(relay: &UdpSocket) -> Vec<u8> {
 fn transmit(bytes: Vec<u8>, port: u16) -> Transmit {
     Transmit {
         bytes,
-        destination: Destination::Routed(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)),
+        to: SocketAddrV4::new(Ipv4Addr::LOCALHOST, port),
+        mac: None,
         local: Ipv4Addr::LOCALHOST,
         port: SERVER_PORT,
         message_type: None,

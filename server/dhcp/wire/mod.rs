@@ -4,15 +4,15 @@
 //! because its message decoder drops everything after one malformed option and
 //! its encoder reorders option 82, which a relay wants back byte for byte.
 
+mod encode;
 mod options;
-mod reply;
 
+use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
-pub(crate) use options::Options;
+pub(crate) use encode::{encode, remove_option, write_option, written_data, written_options};
 #[cfg(any(test, fuzzing))]
 pub(crate) use options::decode_option;
-pub(crate) use reply::{EncodedOption, Reply};
 
 /// Bytes before the vendor area (RFC 951).
 const BOOTP_HEADER_BYTES: usize = 236;
@@ -24,7 +24,8 @@ pub(crate) const MAGIC_COOKIE: [u8; 4] = [99, 130, 83, 99];
 pub(crate) const BROADCAST_FLAG: u16 = 0x8000;
 
 const SERVER_NAME: std::ops::Range<usize> = 44..108;
-const BOOT_FILE: std::ops::Range<usize> = 108..236;
+/// The boot file field of a header (`file`).
+pub(crate) const BOOT_FILE: std::ops::Range<usize> = 108..236;
 
 /// One packet, borrowed from the buffer that it was received in.
 #[derive(Clone, Debug)]
@@ -54,10 +55,12 @@ pub(crate) struct Packet<'a> {
     /// The hardware address, as long as the packet says (`chaddr`, `hlen`).
     pub hardware: &'a [u8],
     /// The boot file field, all 128 bytes.
-    #[cfg_attr(not(any(test, fuzzing)), expect(dead_code, reason = "compared with dhcproto's"))]
     pub boot_file: &'a [u8],
-    /// The options of all three fields, repeated ones joined.
-    pub options: Options<'a>,
+    /// The options of all three fields in the order in which each came first, repeated ones joined.
+    options: Vec<(u8, Cow<'a, [u8]>)>,
+    /// By code, one more than the place in `options`; 0 where the packet has none.
+    /// At most 254 codes exist, so a byte holds it.
+    places: [u8; 256],
 }
 
 /// Why bytes are no DHCP packet.
@@ -90,7 +93,7 @@ impl<'a> Packet<'a> {
         if hardware_length > 16 {
             return Err(Malformed::HardwareLength(hardware_length));
         }
-        Ok(Self {
+        let mut packet = Self {
             op: header[0],
             hardware_type: header[1],
             hops: header[3],
@@ -103,8 +106,11 @@ impl<'a> Packet<'a> {
             giaddr: four(header, 24).into(),
             hardware: &header[28..28 + usize::from(hardware_length)],
             boot_file: &header[BOOT_FILE],
-            options: Options::parse(rest, &header[BOOT_FILE], &header[SERVER_NAME]),
-        })
+            options: Vec::with_capacity(24),
+            places: [0; 256],
+        };
+        packet.read_options(rest, &header[SERVER_NAME]);
+        Ok(packet)
     }
 }
 

@@ -8,34 +8,24 @@ use dhcproto::v4::{DhcpOption, OptionCode};
 #[cfg(any(test, fuzzing))]
 use dhcproto::{Decodable, Decoder};
 
+use super::Packet;
 #[cfg(any(test, fuzzing))]
-use super::reply::{OptionBytes, append_option};
+use super::write_option;
 use crate::options::code;
 
-/// The options of one packet in the order in which each came first.
-#[derive(Clone, Debug)]
-pub(crate) struct Options<'a> {
-    list: Vec<(u8, Cow<'a, [u8]>)>,
-    /// By code, one more than the place in `list`; 0 where the packet has none.
-    /// At most 254 codes exist, so a byte holds it.
-    places: [u8; 256],
-}
-
-impl<'a> Options<'a> {
+impl<'a> Packet<'a> {
     /// Walks over the option field, then over `file` and `sname` where option 52
     /// says that they hold options too, and joins what has the same code
     /// wherever it stands (RFC 2132 section 9.3, RFC 3396 sections 5 and 7).
-    pub(super) fn parse(options: &'a [u8], boot_file: &'a [u8], server_name: &'a [u8]) -> Self {
-        let mut all = Self { list: Vec::with_capacity(24), places: [0; 256] };
-        all.walk(options);
-        let overload = all.get(code::OVERLOAD).and_then(|data| data.first().copied()).unwrap_or(0);
-        if overload & 1 != 0 {
-            all.walk(boot_file);
+    pub(super) fn read_options(&mut self, options: &'a [u8], server_name: &'a [u8]) {
+        self.walk(options);
+        let overload = self.option(code::OVERLOAD).and_then(|data| data.first().copied());
+        if overload.is_some_and(|fields| fields & 1 != 0) {
+            self.walk(self.boot_file);
         }
-        if overload & 2 != 0 {
-            all.walk(server_name);
+        if overload.is_some_and(|fields| fields & 2 != 0) {
+            self.walk(server_name);
         }
-        all
     }
 
     fn walk(&mut self, mut field: &'a [u8]) {
@@ -56,40 +46,40 @@ impl<'a> Options<'a> {
     fn add(&mut self, code: u8, data: &'a [u8]) {
         let place = &mut self.places[usize::from(code)];
         if let Some(index) = place.checked_sub(1) {
-            self.list[usize::from(index)].1.to_mut().extend_from_slice(data);
+            self.options[usize::from(index)].1.to_mut().extend_from_slice(data);
             return;
         }
-        self.list.push((code, Cow::Borrowed(data)));
-        *place = self.list.len() as u8;
+        self.options.push((code, Cow::Borrowed(data)));
+        *place = self.options.len() as u8;
     }
 
     /// The bytes of an option.
-    pub(crate) fn get(&self, code: u8) -> Option<&[u8]> {
+    pub(crate) fn option(&self, code: u8) -> Option<&[u8]> {
         let index = self.places[usize::from(code)].checked_sub(1)?;
-        Some(&self.list[usize::from(index)].1)
+        Some(&self.options[usize::from(index)].1)
     }
 
     /// The bytes of an option, unless it is there without any.
-    pub(crate) fn filled(&self, code: u8) -> Option<&[u8]> {
-        self.get(code).filter(|data| !data.is_empty())
+    pub(crate) fn filled_option(&self, code: u8) -> Option<&[u8]> {
+        self.option(code).filter(|data| !data.is_empty())
     }
 
     /// An option as dhcproto reads it; none if the packet lacks it or it makes no sense.
     #[cfg(any(test, fuzzing))]
-    pub(crate) fn typed(&self, code: OptionCode) -> Option<DhcpOption> {
-        decode_option(code.into(), self.get(code.into())?)
+    pub(crate) fn typed_option(&self, code: OptionCode) -> Option<DhcpOption> {
+        decode_option(code.into(), self.option(code.into())?)
     }
 
     /// An option that is one address other than 0.0.0.0.
-    pub(crate) fn address(&self, code: u8) -> Option<Ipv4Addr> {
-        let bytes: [u8; 4] = self.get(code)?.try_into().ok()?;
+    pub(crate) fn address_option(&self, code: u8) -> Option<Ipv4Addr> {
+        let bytes: [u8; 4] = self.option(code)?.try_into().ok()?;
         Some(Ipv4Addr::from(bytes)).filter(|address| !address.is_unspecified())
     }
 
     /// Every option in order.
     #[cfg(any(test, fuzzing))]
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u8, &[u8])> {
-        self.list.iter().map(|(code, data)| (*code, &**data))
+    pub(crate) fn options(&self) -> impl Iterator<Item = (u8, &[u8])> {
+        self.options.iter().map(|(code, data)| (*code, &**data))
     }
 }
 
@@ -108,7 +98,7 @@ pub(crate) fn decode_option(option: u8, data: &[u8]) -> Option<DhcpOption> {
     if !sound || matches!(option, code::PAD | code::END) {
         return None;
     }
-    let mut bytes = OptionBytes::with_capacity(data.len() + 2);
-    append_option(&mut bytes, option, data);
+    let mut bytes = Vec::with_capacity(data.len() + 2);
+    write_option(&mut bytes, option, data);
     DhcpOption::decode(&mut Decoder::new(&bytes)).ok()
 }

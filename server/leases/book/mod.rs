@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::inventory::{Database, database::with_pool};
 use crate::leases::table::Table;
-use crate::model::Lease;
+use crate::model::{Lease, Site};
 use writer::Queue;
 
 /// Every lease, in memory and in the database. Cheap to clone.
@@ -73,8 +73,36 @@ impl LeaseBook {
         self.table().list()
     }
 
-    /// The table in memory, for one decision. Never held across an await.
-    pub fn table(&self) -> MutexGuard<'_, Table> {
+    /// The table at `now` (Unix seconds) and for a revision of the site, for one decision: what
+    /// has run out by then is free. Other rooms have no other way to it. Never held across an
+    /// await.
+    pub fn at(&self, revision: i64, site: &Site, now: i64) -> MutexGuard<'_, Table> {
+        let mut table = self.table();
+        table.bring_up_to(revision, site, now);
+        table
+    }
+
+    /// Sets this server's own addresses on an interface, which no client may have. Gives those on
+    /// all interfaces.
+    pub fn set_own_addresses(&self, interface: &str, own: Vec<Ipv4Addr>) -> Vec<Ipv4Addr> {
+        let mut table = self.table();
+        table.set_own_addresses(interface, own);
+        table.own_addresses()
+    }
+
+    /// Waits until no decision is being made: for ever if the thread that makes one hangs.
+    pub fn wait_for_decision(&self) {
+        drop(self.table());
+    }
+
+    /// Another table in place of the one in memory, as after a start of the server.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn replace_table(&self, table: Table) {
+        *self.table() = table;
+    }
+
+    /// The table as it is, for what depends neither on the time nor on the site.
+    pub(super) fn table(&self) -> MutexGuard<'_, Table> {
         // A panic elsewhere leaves at worst one half-made offer: better than no DHCP.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -156,11 +184,12 @@ impl LeaseBook {
 pub(super) struct LeaseRow {
     address: String,
     client: String,
-    mac: String,
+    nic: String,
     subnet: String,
     state: String,
     starts_at: i64,
     expires_at: i64,
+    taken_over: bool,
 }
 
 /// A column that does not hold what it should.
@@ -176,15 +205,20 @@ impl TryFrom<LeaseRow> for Lease {
     type Error = InvalidColumn;
 
     fn try_from(row: LeaseRow) -> Result<Self, InvalidColumn> {
-        let LeaseRow { address, client, mac, subnet, state, starts_at, expires_at } = row;
+        let LeaseRow { address, client, nic, subnet, state, starts_at, expires_at, taken_over } =
+            row;
         Ok(Self {
             address: parse_column("address", &address)?,
             client: parse_column("client", &client)?,
-            mac: parse_column("mac", &mac)?,
+            nic: Some(nic)
+                .filter(|nic| !nic.is_empty())
+                .map(|nic| parse_column("nic", &nic))
+                .transpose()?,
             subnet,
             state: parse_column("state", &state)?,
             starts_at,
             expires_at,
+            taken_over,
         })
     }
 }
@@ -200,11 +234,20 @@ fn parse_column<T: FromStr<Err: Display>>(
     })
 }
 
+/// What a [`LeaseRow`] is read by; a condition may follow.
+macro_rules! select_leases {
+    () => {
+        "SELECT address, client, nic, subnet, state, starts_at, expires_at, taken_over FROM leases"
+    };
+}
+pub(super) use select_leases;
+
+/// Every row.
+pub(super) const SELECT_LEASES: &str = select_leases!();
+
 async fn read_all(database: &Database) -> Result<Vec<Lease>, sqlx::Error> {
-    const SQL: &str =
-        "SELECT address, client, mac, subnet, state, starts_at, expires_at FROM leases";
     let rows: Vec<LeaseRow> = with_pool!(database, pool =>
-        sqlx::query_as(SQL).fetch_all(pool).await)?;
+        sqlx::query_as(SELECT_LEASES).fetch_all(pool).await)?;
     Ok(rows.into_iter().filter_map(read_lease).collect())
 }
 

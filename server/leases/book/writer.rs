@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::statement::{Kept, Stored, read_starts, store};
-use super::{CommitError, LeaseRow, read_lease};
+use super::{CommitError, LeaseRow, read_lease, select_leases};
 use crate::inventory::{Database, database::with_pool};
 use crate::leases::table::Table;
 use crate::metrics::{DATABASE, LEASE_COMMIT_TIME};
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why leases were not stored.
 #[derive(Debug, thiserror::Error)]
-enum StoreError {
+enum LeaseStoreError {
     #[error("the database cannot be reached")]
     Unreachable,
     #[error("PostgreSQL took longer than {} s", PATIENCE.as_secs())]
@@ -44,16 +44,6 @@ struct Batch {
     /// As of when, in Unix seconds.
     now: i64,
     done: oneshot::Sender<Outcomes>,
-}
-
-/// One lease on its way into the database.
-pub(super) struct Write {
-    pub(super) lease: Lease,
-    /// As of when, in Unix seconds.
-    pub(super) now: i64,
-    /// Its batch, and its place there.
-    batch: usize,
-    place: usize,
 }
 
 /// The batches that wait for the database.
@@ -124,39 +114,60 @@ impl Writer {
         self.batches.recv().await
     }
 
-    /// Writes batches in as few commits as possible, and answers each when it is complete.
-    async fn write(&mut self, batches: Vec<Batch>) {
-        let mut waiters = Vec::with_capacity(batches.len());
-        let mut writes = Vec::new();
-        for (batch, Batch { leases, now, done }) in batches.into_iter().enumerate() {
-            waiters.push(Waiter { outcomes: vec![None; leases.len()], done });
-            let places = leases.into_iter().enumerate();
-            writes.extend(places.map(|(place, lease)| Write { lease, now, batch, place }));
-        }
-        while !writes.is_empty() {
-            self.commit(take_commit(&mut writes), &mut waiters).await;
-        }
-        for Waiter { outcomes, done } in waiters {
-            // The service that asked may have stopped.
-            let _ = done.send(outcomes.into_iter().flatten().collect());
+    /// Writes batches in as few commits as possible, each as of one second, and answers them.
+    async fn write(&mut self, mut batches: Vec<Batch>) {
+        while let Some(now) = batches.first().map(|batch| batch.now) {
+            let later = batches.iter().position(|batch| batch.now != now);
+            let later = batches.split_off(later.unwrap_or(batches.len()));
+            self.write_as_of(now, std::mem::replace(&mut batches, later)).await;
         }
     }
 
-    /// Writes leases in one commit, each address once.
-    async fn commit(&mut self, mut writes: Vec<Write>, waiters: &mut [Waiter]) {
-        self.waiting.fetch_sub(writes.len(), Ordering::Relaxed);
+    /// Writes batches of the same second, and answers each when all are complete.
+    async fn write_as_of(&mut self, now: i64, batches: Vec<Batch>) {
+        let mut waiters = Vec::with_capacity(batches.len());
+        let mut leases = Vec::new();
+        for batch in batches {
+            waiters.push(Waiter { leases: batch.leases.len(), done: batch.done });
+            leases.extend(batch.leases);
+        }
+        let mut failures = vec![None; leases.len()];
+        let mut places: Vec<usize> = (0..leases.len()).collect();
+        while !places.is_empty() {
+            let commit = take_commit(&leases, &mut places);
+            self.commit(now, &mut leases, &commit, &mut failures).await;
+        }
+        let ended = leases.into_iter().zip(failures);
+        let mut outcomes = ended.map(|(lease, failure)| failure.map_or(Ok(lease), Err));
+        for Waiter { leases, done } in waiters {
+            // The service that asked may have stopped.
+            let _ = done.send(outcomes.by_ref().take(leases).collect());
+        }
+    }
+
+    /// Writes the leases at some places in one commit, each address once; notes why some are not
+    /// stored.
+    async fn commit(
+        &mut self,
+        now: i64,
+        leases: &mut [Lease],
+        places: &[usize],
+        failures: &mut [Option<CommitError>],
+    ) {
+        self.waiting.fetch_sub(places.len(), Ordering::Relaxed);
         let begin = Instant::now();
-        let stored = self.store(&writes).await;
+        let rows: Vec<&Lease> = places.iter().map(|place| &leases[*place]).collect();
+        let stored = self.store(&rows, now).await;
         LEASE_COMMIT_TIME.observe(begin.elapsed());
         match &stored {
             Ok(stored) => {
                 DATABASE.works();
-                let lost = writes.iter().map(|write| write.lease.address);
+                let lost = rows.iter().map(|lease| lease.address);
                 let lost = lost.filter(|address| !stored.has(*address));
                 learn(&self.database, &self.table, lost).await;
-                self.note_starts(&mut writes, stored).await;
+                self.note_starts(now, leases, places, stored).await;
             }
-            Err(StoreError::Unreachable) => {}
+            Err(LeaseStoreError::Unreachable) => {}
             Err(error) => {
                 DATABASE.failed(error);
                 // The pool checks whether the connection may be used again.
@@ -164,48 +175,49 @@ impl Writer {
             }
         }
         let mut memory = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        for Write { lease, batch, place, .. } in writes {
-            let outcome = match &stored {
-                Err(error) => Err(CommitError::Database(error.to_string())),
+        for place in places {
+            let lease = &leases[*place];
+            failures[*place] = match &stored {
+                Err(error) => Some(CommitError::Database(error.to_string())),
                 Ok(stored) if stored.has(lease.address) => {
                     memory.put(lease.clone());
-                    Ok(lease)
+                    None
                 }
                 Ok(_) => {
-                    memory.withdraw(&lease.client, lease.mac);
-                    Err(CommitError::Taken(lease.address))
+                    memory.withdraw(&lease.client, lease.nic);
+                    Some(CommitError::Taken(lease.address))
                 }
             };
-            waiters[batch].outcomes[place] = Some(outcome);
         }
     }
 
     /// Stores leases by one statement. PostgreSQL is not waited for while it is known not to
     /// answer, nor for long before that is known.
-    async fn store(&mut self, writes: &[Write]) -> Result<Stored, StoreError> {
-        let stored = store(&self.database, &mut self.kept, writes);
+    async fn store(&mut self, leases: &[&Lease], now: i64) -> Result<Stored, LeaseStoreError> {
+        let stored = store(&self.database, &mut self.kept, leases, now);
         match &self.database {
-            _ if DATABASE.is_unreachable() => Err(StoreError::Unreachable),
+            _ if DATABASE.is_unreachable() => Err(LeaseStoreError::Unreachable),
             Database::Sqlite(_) => Ok(stored.await?),
             Database::Postgres(_) => timeout(PATIENCE, stored)
                 .await
-                .map_err(|_| StoreError::TimedOut)?
+                .map_err(|_| LeaseStoreError::TimedOut)?
                 .map_err(Into::into),
         }
     }
 
     /// Notes when the leases of a commit began.
-    async fn note_starts(&self, writes: &mut [Write], stored: &Stored) {
+    async fn note_starts(&self, now: i64, leases: &mut [Lease], places: &[usize], stored: &Stored) {
         let asked;
         let starts = match stored {
             Stored::Some(starts) => starts,
             Stored::All => {
-                let unsure = note_known_starts(&self.table, writes);
+                let unsure = note_known_starts(&self.table, now, leases, places);
                 asked = read_starts(&self.database, &unsure).await;
                 &asked
             }
         };
-        for Write { lease, .. } in writes.iter_mut() {
+        for place in places {
+            let lease = &mut leases[*place];
             if let Some(starts_at) = starts.get(&lease.address) {
                 lease.starts_at = *starts_at;
             }
@@ -213,44 +225,50 @@ impl Writer {
     }
 }
 
-/// A batch whose leases are being written.
+/// Who waits for a batch that is being written.
 struct Waiter {
-    outcomes: Vec<Option<Result<Lease, CommitError>>>,
+    /// How many leases it has.
+    leases: usize,
     done: oneshot::Sender<Outcomes>,
 }
 
 /// Notes when leases began as far as memory knows it, and gives the addresses of the others:
 /// of a lease that ends, and where an end that memory knows already was not stored before.
-fn note_known_starts(table: &Mutex<Table>, writes: &mut [Write]) -> Vec<Ipv4Addr> {
+fn note_known_starts(
+    table: &Mutex<Table>,
+    now: i64,
+    leases: &mut [Lease],
+    places: &[usize],
+) -> Vec<Ipv4Addr> {
     let memory = table.lock().unwrap_or_else(PoisonError::into_inner);
     let mut unsure = Vec::new();
-    for Write { lease, now, .. } in writes.iter_mut() {
+    for place in places {
+        let lease = &mut leases[*place];
         if lease.state != LeaseState::Bound || memory.is_ending(lease.address) {
             unsure.push(lease.address);
         }
         if lease.state == LeaseState::Bound {
-            lease.starts_at = memory.running_since(lease.address, *now).unwrap_or(*now);
+            lease.starts_at = memory.running_since(lease.address, now).unwrap_or(now);
         }
     }
     unsure
 }
 
-/// Takes out what one statement can carry: each address once. The rest keeps its order, so that
+/// Takes out the places of what one statement can carry: each address once. The rest keeps its order, so that
 /// a release comes before the lease that follows it.
-fn take_commit(writes: &mut Vec<Write>) -> Vec<Write> {
-    let mut seen = HashSet::with_capacity(writes.len());
-    let (commit, rest) = std::mem::take(writes)
+fn take_commit(leases: &[Lease], places: &mut Vec<usize>) -> Vec<usize> {
+    let mut seen = HashSet::with_capacity(places.len());
+    let (commit, rest) = std::mem::take(places)
         .into_iter()
-        .partition(|write| seen.len() < MAX_COMMIT && seen.insert(write.lease.address));
-    *writes = rest;
+        .partition(|place| seen.len() < MAX_COMMIT && seen.insert(leases[*place].address));
+    *places = rest;
     commit
 }
 
 /// Reads the leases that another server on the database made, so that their
 /// addresses are not offered again.
 async fn learn(database: &Database, table: &Mutex<Table>, taken: impl Iterator<Item = Ipv4Addr>) {
-    const SQL: &str = "SELECT address, client, mac, subnet, state, starts_at, expires_at \
-                       FROM leases WHERE address = $1";
+    const SQL: &str = concat!(select_leases!(), " WHERE address = $1");
     for address in taken {
         let row: Result<Option<LeaseRow>, _> = with_pool!(database, pool =>
             sqlx::query_as(SQL).bind(address.to_string()).fetch_optional(pool).await);

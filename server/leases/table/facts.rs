@@ -5,11 +5,11 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use smallvec::SmallVec;
 
-use super::{Held, Offer, Session, Table, nic_of};
+use super::{Held, HeldOffer, Table, nic_of};
 use crate::leases::facts::LeaseFacts;
-use crate::model::{ClientKey, Host, LeaseState, Mac};
+use crate::model::{ClientKey, Host, LeaseState, NicAddress};
 
-impl Session<'_> {
+impl Table {
     /// Completes what is known about a client in a subnet of prefix `net`; `host` is the host
     /// that it is.
     pub fn complete(
@@ -25,7 +25,7 @@ impl Session<'_> {
             asked.reserved.filter(|address| self.is_open_to(*address, client, host, &asked));
         facts.reserved_needs_probe = facts.reserved.is_some_and(|address| {
             self.leases.get(&address).is_some_and(|held| {
-                held.is_live(now) && Some(held.mac) != asked.nic && is_former_nic(host, held.mac)
+                held.is_live(now) && held.nic() != asked.nic && is_former_nic(host, held.nic())
             })
         });
         facts.known = asked.reserved.is_some();
@@ -40,19 +40,20 @@ impl Session<'_> {
             if !net.contains(&address) || !self.is_usable(address, &asked) {
                 continue;
             }
-            if live && Some(held.mac) != asked.nic && is_former_nic(host, held.mac) {
+            if live && held.nic() != asked.nic && is_former_nic(host, held.nic()) {
                 continue;
             }
             if live {
                 let requested = facts.leased.filter(|leased| asked.requested == Some(*leased));
-                facts.leased = requested.or(Some(address));
-                facts.keeps_leased =
-                    facts.leased.is_some_and(|leased| self.taken_over.get(&leased) == Some(client));
+                if requested.is_none() {
+                    facts.leased = Some(address);
+                    facts.keeps_leased = held.taken_over;
+                }
             } else if self.is_free(address) {
                 facts.previous = Some(address);
             }
         }
-        let nic = nic_of(client, asked.nic.unwrap_or(Mac([0; 6])));
+        let nic = nic_of(client, asked.nic);
         let offered = self.offer_of.get(&(client.clone(), nic)).copied();
         facts.offered =
             offered.filter(|address| net.contains(address) && self.is_usable(*address, &asked));
@@ -78,7 +79,7 @@ impl Table {
         host: Option<&Host>,
         asked: &LeaseFacts,
     ) -> bool {
-        let nic = nic_of(client, asked.nic.unwrap_or(Mac([0; 6])));
+        let nic = nic_of(client, asked.nic);
         let lease = self.leases.get(&address).filter(|held| held.is_live(self.ticked));
         let offer = self.offers.get(&address).filter(|offer| offer.until > self.ticked);
         let is_its_lease = |held: &Held| {
@@ -86,7 +87,7 @@ impl Table {
                 && held.state == LeaseState::Bound
                 && self.may_take_over(address, held, host, asked)
         };
-        let is_its_offer = |offer: &Offer| {
+        let is_its_offer = |offer: &HeldOffer| {
             offer.client == *client
                 && (offer.nic == nic || asked.is_firmware || is_former_nic(host, offer.nic))
         };
@@ -104,11 +105,11 @@ impl Table {
         asked: &LeaseFacts,
     ) -> bool {
         let (ClientKey::Host(_), Some(nic)) = (&held.client, asked.nic) else { return true };
-        held.mac == nic
-            || held.mac.is_zero()
+        let Some(held_by) = held.nic() else { return true };
+        held_by == nic
             || asked.is_firmware
-            || self.firmware.get(&address) == Some(&held.mac)
-            || is_former_nic(host, held.mac)
+            || self.firmware.get(&address) == Some(&held_by.into())
+            || is_former_nic(host, held.nic())
     }
 
     /// Whether the site still lets the client have the address.
@@ -129,7 +130,7 @@ impl Table {
     }
 }
 
-/// Whether a host had a NIC of this MAC, and has it no longer.
-fn is_former_nic(host: Option<&Host>, mac: Mac) -> bool {
-    !mac.is_zero() && host.is_some_and(|host| !host.has_mac(mac))
+/// Whether a host had this NIC, and has it no longer.
+fn is_former_nic(host: Option<&Host>, nic: Option<NicAddress>) -> bool {
+    nic.is_some_and(|nic| host.is_some_and(|host| !host.has_nic(nic)))
 }

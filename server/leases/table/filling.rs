@@ -2,10 +2,10 @@
 
 use ipnet::Ipv4Net;
 
-use super::{Network, Session};
+use super::{SubnetPool, Table};
 use crate::leases::fill::{Level, Usage};
 
-impl Network {
+impl SubnetPool {
     /// Takes what is not free of a pool in which nothing is leased yet as owned. An address of
     /// this server that comes later counts as in use.
     pub(super) fn count_owned(&mut self) {
@@ -20,10 +20,10 @@ impl Network {
     }
 }
 
-impl Session<'_> {
+impl Table {
     /// How many of a network's dynamic addresses are in use.
     pub fn usage(&self, net: Ipv4Net) -> Usage {
-        self.networks.get(&net.network()).map(Network::usage).unwrap_or_default()
+        self.networks.get(&net.network()).map(SubnetPool::usage).unwrap_or_default()
     }
 
     /// How full a network's pool has become, if that is news: ask whenever an address was given

@@ -8,9 +8,8 @@ mod site;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::Ipv4Addr;
-use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
 
+use indexmap::IndexSet;
 use ipnet::Ipv4Net;
 
 use crate::leases::fill::Level;
@@ -39,20 +38,20 @@ pub struct Table {
     by_client: ByClient,
     /// When each live lease ends.
     ends: BTreeSet<(i64, Ipv4Addr)>,
-    /// When expired leases and offers were last freed, in Unix seconds.
+    /// As of when it is asked, in Unix seconds.
+    now: i64,
+    /// Until when expired leases and offers were freed, in Unix seconds.
     ticked: i64,
-    offers: ByAddress<Offer>,
+    offers: ByAddress<HeldOffer>,
     /// By client, and by NIC where a host has several.
-    offer_of: HashMap<(ClientKey, Mac), Ipv4Addr>,
+    offer_of: HashMap<(ClientKey, Option<NicAddress>), Ipv4Addr>,
     /// Addresses that firmware of this NIC leased last: its operating system may take them over
     /// with another NIC, such as the first one of a bond.
-    firmware: ByAddress<Mac>,
-    /// Addresses of another server that a client of ours went on using at a cut-over.
-    taken_over: ByAddress<ClientKey>,
+    firmware: ByAddress<CompactNic>,
     /// Offers in the order in which they end.
     offers_end: BTreeSet<(i64, Ipv4Addr)>,
     /// The networks by their first addresses.
-    networks: BTreeMap<Ipv4Addr, Network>,
+    networks: BTreeMap<Ipv4Addr, SubnetPool>,
     /// The fill level of each network that was last reported.
     told: BTreeMap<Ipv4Addr, Level>,
     /// Addresses that hosts own, with the host's name.
@@ -69,24 +68,56 @@ pub struct Table {
     identities: HashMap<Identity, String>,
     /// Which host has which port of InfiniBand.
     guids: HashMap<NicAddress, String>,
-    names: HashSet<Arc<str>>,
+    /// The name of every subnet that has or had a lease.
+    subnets: IndexSet<String>,
     revision: Option<i64>,
 }
 
-/// A lease without its address.
+/// A lease without its address. There may be 100,000: each byte counts.
 #[derive(Clone, Debug)]
 struct Held {
     client: ClientKey,
-    mac: Mac,
-    subnet: Arc<str>,
+    nic: Option<CompactNic>,
+    subnet: SubnetNumber,
     state: LeaseState,
     starts_at: i64,
     expires_at: i64,
+    taken_over: bool,
 }
+
+/// The [identity](NicAddress::identity) of a NIC in less than half of the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CompactNic {
+    Mac(Mac),
+    Guid([u8; 8]),
+}
+
+impl From<NicAddress> for CompactNic {
+    fn from(nic: NicAddress) -> Self {
+        match nic {
+            NicAddress::Mac(mac) => Self::Mac(mac),
+            NicAddress::Guid(guid) => Self::Guid(guid),
+            NicAddress::Ipoib([.., a, b, c, d, e, f, g, h]) => Self::Guid([a, b, c, d, e, f, g, h]),
+        }
+    }
+}
+
+impl From<CompactNic> for NicAddress {
+    fn from(nic: CompactNic) -> Self {
+        match nic {
+            CompactNic::Mac(mac) => Self::Mac(mac),
+            CompactNic::Guid(guid) => Self::Guid(guid),
+        }
+    }
+}
+
+/// The place of a subnet's name in `Table::subnets`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct SubnetNumber(u32);
 
 /// One network's dynamic addresses.
 #[derive(Clone, Debug)]
-struct Network {
+struct SubnetPool {
     net: Ipv4Net,
     pool: Pool,
     /// How many addresses of the pool are hosts' own, or the network's.
@@ -95,7 +126,7 @@ struct Network {
     strangers: u64,
 }
 
-impl Network {
+impl SubnetPool {
     /// Whether one more stranger may be offered an address: a flood of invented
     /// MACs must leave addresses for hosts.
     fn has_room_for_strangers(&self) -> bool {
@@ -104,16 +135,16 @@ impl Network {
 }
 
 #[derive(Clone, Debug)]
-struct Offer {
+struct HeldOffer {
     client: ClientKey,
-    /// Zero except for a host's NIC.
-    nic: Mac,
+    /// None except for a host's NIC.
+    nic: Option<NicAddress>,
     until: i64,
 }
 
 /// What tells the offers to one client apart: the NIC of a host, and nothing of another client.
-fn nic_of(client: &ClientKey, mac: Mac) -> Mac {
-    if matches!(client, ClientKey::Host(_)) { mac } else { Mac([0; 6]) }
+fn nic_of(client: &ClientKey, nic: Option<NicAddress>) -> Option<NicAddress> {
+    nic.filter(|_| matches!(client, ClientKey::Host(_)))
 }
 
 impl Held {
@@ -122,37 +153,16 @@ impl Held {
     }
 }
 
-/// The table at one moment and for one revision of the site: what has run out by then is free.
-/// Everything that depends on the time or the site is asked here, so that it cannot be forgotten
-/// to bring the table up to date first.
-pub struct Session<'a> {
-    table: &'a mut Table,
-    /// Unix seconds.
-    now: i64,
-}
-
-impl Deref for Session<'_> {
-    type Target = Table;
-
-    fn deref(&self) -> &Table {
-        self.table
-    }
-}
-
-impl DerefMut for Session<'_> {
-    fn deref_mut(&mut self) -> &mut Table {
-        self.table
-    }
-}
-
-impl Session<'_> {
+/// What depends on the time or the site: asked through [`LeaseBook::at`](super::LeaseBook::at), so
+/// that it cannot be forgotten to bring the table up to date first.
+impl Table {
     /// Whether the same client and NIC already leases the address with at least
     /// three quarters of the time of `wanted` left: one that asks this early is
     /// answered without a write. ROM, iPXE and OS of one boot come within seconds.
     pub fn is_fresh(&self, wanted: &Lease) -> bool {
         let Some(held) = self.leases.get(&wanted.address) else { return false };
         let (left, whole) = (held.expires_at - self.now, wanted.expires_at - self.now);
-        let same = held.client == wanted.client && held.mac == wanted.mac;
+        let same = held.client == wanted.client && held.nic() == wanted.nic;
         same && held.state == LeaseState::Bound && left * 4 >= whole * 3 && left <= whole
     }
 
@@ -175,26 +185,29 @@ impl Session<'_> {
     pub fn count_live(&self) -> BTreeMap<(&str, LeaseState), u64> {
         let mut counts = BTreeMap::new();
         for held in self.leases.values().filter(|held| held.is_live(self.now)) {
-            *counts.entry((&*held.subnet, held.state)).or_default() += 1;
+            *counts.entry((self.subnet(held.subnet), held.state)).or_default() += 1;
         }
         counts
     }
 }
 
 impl Table {
-    /// The table at `now` (Unix seconds) for a revision of the site.
-    pub fn at(&mut self, revision: i64, site: &Site, now: i64) -> Session<'_> {
+    /// Brings the table up to `now` (Unix seconds) and to a revision of the site: what has run
+    /// out by then is free.
+    pub(super) fn bring_up_to(&mut self, revision: i64, site: &Site, now: i64) {
         self.set_site(revision, site, now);
         self.tick(now);
-        Session { table: self, now }
     }
 
     /// Takes in a lease that is durable, or one's end that is. An end that was known before
     /// changes nothing any more: the address may be on offer again by now.
     pub fn put(&mut self, lease: Lease) {
         self.ending.remove(&lease.address);
+        let subnet = self.number(&lease.subnet);
         let held = self.leases.get_mut(&lease.address);
-        match held.filter(|held| held.state != LeaseState::Bound && held.is_same(&lease)) {
+        let is_known =
+            |held: &&mut Held| held.state != LeaseState::Bound && held.is_same(&lease, subnet);
+        match held.filter(is_known) {
             Some(held) => held.starts_at = lease.starts_at,
             None => self.replace(lease),
         }
@@ -214,21 +227,20 @@ impl Table {
     fn replace(&mut self, lease: Lease) {
         let address = lease.address;
         self.drop_offer(address);
-        if lease.state != LeaseState::Bound {
-            self.taken_over.remove(&address);
-        }
         if lease.state == LeaseState::Bound {
             // An end says nothing of another address, whose lease may be on its way to the disk.
-            self.withdraw(&lease.client, lease.mac);
+            self.withdraw(&lease.client, lease.nic);
         }
         self.unindex(address);
         if lease.state != LeaseState::Released {
             self.ends.insert((lease.expires_at, address));
         }
-        let subnet = self.name(&lease.subnet);
-        let Lease { client, mac, state, starts_at, expires_at, .. } = lease;
+        let subnet = self.number(&lease.subnet);
+        let Lease { client, nic, state, starts_at, expires_at, taken_over, .. } = lease;
+        let nic = nic.map(CompactNic::from);
         self.by_client.insert(&client, address);
-        self.leases.insert(address, Held { client, mac, subnet, state, starts_at, expires_at });
+        let held = Held { client, nic, subnet, state, starts_at, expires_at, taken_over };
+        self.leases.insert(address, held);
         self.mark(address, state == LeaseState::Released);
     }
 
@@ -238,25 +250,25 @@ impl Table {
         self.ending.remove(&address);
         self.leases.remove(&address);
         self.firmware.remove(&address);
-        self.taken_over.remove(&address);
         self.mark(address, !self.offers.contains_key(&address));
     }
 
     /// The lease of an address, live or not.
     pub fn find(&self, address: Ipv4Addr) -> Option<Lease> {
-        self.leases.get(&address).map(|held| held.as_lease(address))
+        self.leases.get(&address).map(|held| self.lease(address, held))
     }
 
     /// Every lease, by address.
     pub fn list(&self) -> Vec<Lease> {
         let mut all: Vec<Lease> =
-            self.leases.iter().map(|(address, held)| held.as_lease(*address)).collect();
+            self.leases.iter().map(|(address, held)| self.lease(*address, held)).collect();
         all.sort_by_key(|lease| lease.address);
         all
     }
 
     /// Frees what has run out by `now`.
     fn tick(&mut self, now: i64) {
+        self.now = now;
         self.ticked = self.ticked.max(now);
         while let Some(&(until, address)) = self.offers_end.first() {
             if until > now {
@@ -274,9 +286,15 @@ impl Table {
     }
 
     /// Keeps an address for a client and its NIC until `until`. Any other offer to it is dropped.
-    pub fn offer(&mut self, client: &ClientKey, mac: Mac, address: Ipv4Addr, until: i64) {
-        let nic = nic_of(client, mac);
-        let is_its = |offer: &&mut Offer| offer.client == *client && offer.nic == nic;
+    pub fn offer(
+        &mut self,
+        client: &ClientKey,
+        asks: Option<NicAddress>,
+        address: Ipv4Addr,
+        until: i64,
+    ) {
+        let nic = nic_of(client, asks);
+        let is_its = |offer: &&mut HeldOffer| offer.client == *client && offer.nic == nic;
         // A client that takes up an offer has it once more, until its lease is stored.
         if let Some(offer) = self.offers.get_mut(&address).filter(is_its) {
             let before = std::mem::replace(&mut offer.until, until);
@@ -286,10 +304,10 @@ impl Table {
             }
             return;
         }
-        self.withdraw(client, mac);
+        self.withdraw(client, asks);
         self.drop_offer(address);
         self.offer_of.insert((client.clone(), nic), address);
-        self.offers.insert(address, Offer { client: client.clone(), nic, until });
+        self.offers.insert(address, HeldOffer { client: client.clone(), nic, until });
         self.offers_end.insert((until, address));
         self.mark(address, false);
         self.count_stranger(client, address, 1);
@@ -301,24 +319,19 @@ impl Table {
     }
 
     /// Drops the offer to a client and its NIC, if there is one.
-    pub fn withdraw(&mut self, client: &ClientKey, mac: Mac) {
-        let offered = self.offer_of.get(&(client.clone(), nic_of(client, mac))).copied();
+    pub fn withdraw(&mut self, client: &ClientKey, nic: Option<NicAddress>) {
+        let offered = self.offer_of.get(&(client.clone(), nic_of(client, nic))).copied();
         if let Some(address) = offered {
             self.drop_offer(address);
         }
     }
 
     /// Notes whether firmware leases an address, or an operating system.
-    pub(crate) fn note_firmware(&mut self, address: Ipv4Addr, firmware: Option<Mac>) {
+    pub(crate) fn note_firmware(&mut self, address: Ipv4Addr, firmware: Option<NicAddress>) {
         match firmware {
-            Some(mac) => self.firmware.insert(address, mac),
+            Some(nic) => self.firmware.insert(address, nic.into()),
             None => self.firmware.remove(&address),
         };
-    }
-
-    /// Notes that a client goes on using an address that another server gave it.
-    pub(crate) fn note_taken_over(&mut self, address: Ipv4Addr, client: &ClientKey) {
-        self.taken_over.insert(address, client.clone());
     }
 
     /// The other running leases of a client's NIC in a network: it uses them no longer once it has
@@ -326,16 +339,16 @@ impl Table {
     pub(crate) fn left_behind(
         &self,
         client: &ClientKey,
-        mac: Mac,
+        nic: Option<NicAddress>,
         address: Ipv4Addr,
         net: Ipv4Net,
     ) -> Vec<Lease> {
         let others = self.by_client.find(client).filter(|it| *it != address && net.contains(it));
         let running = others.filter_map(|other| Some((other, self.leases.get(&other)?)));
         running
-            .filter(|(_, held)| held.client == *client && held.mac == mac)
+            .filter(|(_, held)| held.client == *client && held.nic() == nic)
             .filter(|(_, held)| held.state == LeaseState::Bound && held.is_live(self.ticked))
-            .map(|(other, held)| held.as_lease(other))
+            .map(|(other, held)| self.lease(other, held))
             .collect()
     }
 
@@ -365,7 +378,7 @@ impl Table {
         below.find(|network| network.net.contains(&address)).map(|network| &network.pool)
     }
 
-    fn network_around(&mut self, address: Ipv4Addr) -> Option<&mut Network> {
+    fn network_around(&mut self, address: Ipv4Addr) -> Option<&mut SubnetPool> {
         let mut below = self.networks.range_mut(..=address).rev().map(|(_, network)| network);
         below.find(|network| network.net.contains(&address))
     }
@@ -407,35 +420,42 @@ impl Table {
         }
     }
 
-    /// One shared copy of each subnet's name.
-    fn name(&mut self, name: &str) -> Arc<str> {
-        if let Some(known) = self.names.get(name) {
-            return known.clone();
+    /// The number of a subnet, by its name.
+    fn number(&mut self, name: &str) -> SubnetNumber {
+        let place = self.subnets.get_index_of(name);
+        let place = place.unwrap_or_else(|| self.subnets.insert_full(name.to_owned()).0);
+        SubnetNumber(place as u32)
+    }
+
+    /// The name of a subnet.
+    fn subnet(&self, number: SubnetNumber) -> &str {
+        self.subnets.get_index(number.0 as usize).map_or("", String::as_str)
+    }
+
+    fn lease(&self, address: Ipv4Addr, held: &Held) -> Lease {
+        Lease {
+            address,
+            client: held.client.clone(),
+            nic: held.nic(),
+            subnet: self.subnet(held.subnet).to_owned(),
+            state: held.state,
+            starts_at: held.starts_at,
+            expires_at: held.expires_at,
+            taken_over: held.taken_over,
         }
-        let name: Arc<str> = name.into();
-        self.names.insert(name.clone());
-        name
     }
 }
 
 impl Held {
-    /// Whether a lease of the same address is this one, whenever it began.
-    fn is_same(&self, lease: &Lease) -> bool {
-        let Lease { client, mac, subnet, state, expires_at, .. } = lease;
-        (&self.client, &self.mac, &*self.subnet) == (client, mac, subnet)
-            && (self.state, self.expires_at) == (*state, *expires_at)
+    fn nic(&self) -> Option<NicAddress> {
+        self.nic.map(NicAddress::from)
     }
 
-    fn as_lease(&self, address: Ipv4Addr) -> Lease {
-        Lease {
-            address,
-            client: self.client.clone(),
-            mac: self.mac,
-            subnet: self.subnet.to_string(),
-            state: self.state,
-            starts_at: self.starts_at,
-            expires_at: self.expires_at,
-        }
+    /// Whether a lease of the same address, and of this subnet, is this one, whenever it began.
+    fn is_same(&self, lease: &Lease, subnet: SubnetNumber) -> bool {
+        let Lease { client, nic, state, expires_at, .. } = lease;
+        (&self.client, self.nic(), self.subnet) == (client, *nic, subnet)
+            && (self.state, self.expires_at) == (*state, *expires_at)
     }
 }
 

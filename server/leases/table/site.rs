@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::by_client::ByClient;
-use super::{Addresses, ByAddress, Held, Network, Table};
+use super::{Addresses, ByAddress, Held, SubnetPool, Table};
 use crate::leases::pool::Pool;
-use crate::model::{ClientKey, Host, Identity, NicAddress, Octets, Site, Subnet};
+use crate::model::{ClientKey, Host, Identity, Mac, NicAddress, Octets, Site, Subnet};
 
 impl Table {
     /// Takes in a site if it is another than before: pools, who owns what, and
@@ -58,7 +58,7 @@ impl Table {
         owned.extend(&self.kept_off);
         owned.extend(self.own.values().flatten());
         owned.into_iter().for_each(|address| self.mark(address, false));
-        self.networks.values_mut().for_each(Network::count_owned);
+        self.networks.values_mut().for_each(SubnetPool::count_owned);
         let live = self.leases.iter().filter(|(_, held)| held.is_live(now));
         let mut taken: Vec<Ipv4Addr> = live.map(|(address, _)| *address).collect();
         taken.extend(self.offers.keys());
@@ -92,22 +92,24 @@ impl Table {
                 its.find_map(|(guid, _)| self.guids.get(guid))
             })
         };
-        let client_of = |held: &Held| match (&held.client, hosts.get(&held.mac.into())) {
-            (_, Some(host)) => Some(ClientKey::Host(host.clone())),
-            (ClientKey::Host(name), None) if !site.hosts.contains_key(name) => {
-                let renamed = now_called(name).cloned().map(ClientKey::Host);
-                Some(renamed.unwrap_or(ClientKey::Mac(held.mac)))
-            }
-            (ClientKey::Id(id), None) => {
-                let id = octets(id)?;
-                // That of an InfiniBand port ends with its GUID.
-                let guid = id.last_chunk().map(|guid| NicAddress::Guid(*guid));
-                let known = guid.and_then(|guid| self.guids.get(&guid));
-                let known = known.or_else(|| self.identities.get(&Identity::ClientId(id)));
-                known.cloned().map(ClientKey::Host)
-            }
-            _ => None,
-        };
+        let client_of =
+            |held: &Held| match (&held.client, held.nic().and_then(|nic| hosts.get(&nic))) {
+                (_, Some(host)) => Some(ClientKey::Host(host.clone())),
+                (ClientKey::Host(name), None) if !site.hosts.contains_key(name) => {
+                    let renamed = now_called(name).cloned().map(ClientKey::Host);
+                    let stranger = held.nic().unwrap_or(NicAddress::Mac(Mac([0; 6]))).into();
+                    Some(renamed.unwrap_or(stranger))
+                }
+                (ClientKey::Id(id), None) => {
+                    let id = octets(id)?;
+                    // That of an InfiniBand port ends with its GUID.
+                    let guid = id.last_chunk().map(|guid| NicAddress::Guid(*guid));
+                    let known = guid.and_then(|guid| self.guids.get(&guid));
+                    let known = known.or_else(|| self.identities.get(&Identity::ClientId(id)));
+                    known.cloned().map(ClientKey::Host)
+                }
+                _ => None,
+            };
         for held in self.leases.values_mut() {
             if let Some(client) = client_of(held) {
                 held.client = client;
@@ -143,11 +145,11 @@ fn kept_off(site: &Site) -> Addresses {
     site.subnets.values().flat_map(of_subnet).chain(bmcs).collect()
 }
 
-fn networks(site: &Site) -> BTreeMap<Ipv4Addr, Network> {
+fn networks(site: &Site) -> BTreeMap<Ipv4Addr, SubnetPool> {
     let network = |subnet: &Subnet| match subnet.cidr {
         ipnet::IpNet::V4(net) => {
             let (net, pool) = (net.trunc(), Pool::new(subnet));
-            Some((net.network(), Network { net, pool, owned: 0, strangers: 0 }))
+            Some((net.network(), SubnetPool { net, pool, owned: 0, strangers: 0 }))
         }
         ipnet::IpNet::V6(_) => None,
     };

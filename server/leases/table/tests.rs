@@ -5,9 +5,10 @@ use crate::dhcp::test_packets::subnet;
 use crate::leases::facts::LeaseFacts;
 use crate::leases::fill::{Level, Usage};
 use crate::model::Host;
+use crate::model::Mac;
 
 /// A client without an Ethernet address.
-const NIC: Mac = Mac([0; 6]);
+const NIC: Option<NicAddress> = None;
 const NOW: i64 = 1_800_000_000;
 
 fn net() -> Ipv4Net {
@@ -54,18 +55,19 @@ fn lease(last: u8, number: u8, until: i64) -> Lease {
     Lease {
         address: address(last),
         client: client(number),
-        mac: mac(number),
+        nic: Some(mac(number).into()),
         subnet: "provisioning".into(),
         state: LeaseState::Bound,
         starts_at: NOW,
         expires_at: until,
+        taken_over: false,
     }
 }
 
 /// The table at a moment, with the site that it has.
-fn at(table: &mut Table, now: i64) -> Session<'_> {
+fn at(table: &mut Table, now: i64) -> &mut Table {
     table.tick(now);
-    Session { table, now }
+    table
 }
 
 fn facts_of(
@@ -248,7 +250,7 @@ fn only_who_comes_early_in_its_lease_is_answered_from_memory() {
         ("after a quarter", NOW + 900, again(NOW + 900), true),
         ("after more than a quarter", NOW + 901, again(NOW + 901), false),
         ("for a shorter time", NOW, Lease { expires_at: NOW + 60, ..again(NOW) }, false),
-        ("by another NIC", NOW, Lease { mac: mac(9), ..again(NOW) }, false),
+        ("by another NIC", NOW, Lease { nic: Some(mac(9).into()), ..again(NOW) }, false),
         ("by another client", NOW, Lease { client: client(2), ..again(NOW) }, false),
         ("for another address", NOW, Lease { address: address(101), ..again(NOW) }, false),
     ];
@@ -313,7 +315,7 @@ fn ask_by(table: &mut Table, host: &Host, nic: Mac, is_firmware: bool, now: i64)
         reserved: Some(address(101)),
         requested: Some(address(101)),
         may_lease: true,
-        nic: Some(nic),
+        nic: Some(nic.into()),
         is_firmware,
         ..LeaseFacts::default()
     };
@@ -331,11 +333,12 @@ fn bound(address: Ipv4Addr, mac: Mac, until: i64) -> Lease {
     Lease {
         address,
         client: ClientKey::Host("r1-n01".into()),
-        mac,
+        nic: Some(mac.into()),
         subnet: "provisioning".into(),
         state: LeaseState::Bound,
         starts_at: NOW,
         expires_at: until,
+        taken_over: false,
     }
 }
 
@@ -353,7 +356,7 @@ fn the_second_nic_of_a_host_gets_another_address_while_the_first_uses_it() {
     // Firmware runs on one NIC at a time: the host was powered on anew.
     assert_eq!(ask_by(&mut table, &host, eth1, true, NOW).reserved, Some(address(101)));
     // The first NIC of a bond need not be the one that booted.
-    table.note_firmware(address(101), Some(eth0));
+    table.note_firmware(address(101), Some(eth0.into()));
     assert_eq!(ask_by(&mut table, &host, eth1, false, NOW).reserved, Some(address(101)));
     table.note_firmware(address(101), None);
     assert_eq!(ask_by(&mut table, &host, eth1, false, NOW).reserved, None);
@@ -365,9 +368,9 @@ fn both_nics_of_a_host_may_have_an_offer_at_once() {
     let (host, [eth0, eth1]) = two_nics();
     let client = ClientKey::Host("r1-n01".into());
     let mut table = table(&site());
-    table.offer(&client, eth0, address(101), NOW + 60);
+    table.offer(&client, Some(eth0.into()), address(101), NOW + 60);
     assert_eq!(ask_by(&mut table, &host, eth1, false, NOW).reserved, None);
-    table.offer(&client, eth1, address(100), NOW + 60);
+    table.offer(&client, Some(eth1.into()), address(100), NOW + 60);
     assert_eq!(ask_by(&mut table, &host, eth0, false, NOW).offered, Some(address(101)));
     assert_eq!(ask_by(&mut table, &host, eth1, false, NOW).offered, Some(address(100)));
 }
@@ -394,10 +397,10 @@ fn a_nic_leaves_its_other_lease_behind_when_it_takes_an_address() {
     table.put(bound(address(100), eth0, NOW + 600));
     table.put(bound(address(102), eth1, NOW + 600));
     table.put(bound(address(103), eth0, NOW + 1));
-    let table = &at(&mut table, NOW + 2);
-    let left = table.left_behind(&client, eth0, address(101), net());
+    let table = at(&mut table, NOW + 2);
+    let left = table.left_behind(&client, Some(eth0.into()), address(101), net());
     assert_eq!(left.iter().map(|lease| lease.address).collect::<Vec<_>>(), [address(100)]);
-    assert!(table.left_behind(&client, eth0, address(100), net()).is_empty());
+    assert!(table.left_behind(&client, Some(eth0.into()), address(100), net()).is_empty());
     let elsewhere = "10.9.0.0/24".parse().unwrap();
-    assert!(table.left_behind(&client, eth0, address(101), elsewhere).is_empty());
+    assert!(table.left_behind(&client, Some(eth0.into()), address(101), elsewhere).is_empty());
 }

@@ -12,7 +12,7 @@ const KEPT: Duration = Duration::from_secs(600);
 
 /// What one client does and did last.
 #[derive(Default)]
-pub(super) struct Client {
+pub(super) struct ClientUse {
     /// How many transfers it runs.
     pub(super) running: usize,
     /// The directory of the boot program that it fetched last.
@@ -25,12 +25,12 @@ pub(super) struct Client {
 /// All clients that were seen lately.
 #[derive(Default)]
 pub(super) struct Clients {
-    by_address: HashMap<IpAddr, Client>,
+    by_address: HashMap<IpAddr, ClientUse>,
 }
 
 impl Clients {
     /// The client of an address.
-    pub(super) fn of(&mut self, address: IpAddr, now: Duration) -> &mut Client {
+    pub(super) fn of(&mut self, address: IpAddr, now: Duration) -> &mut ClientUse {
         let client = self.by_address.entry(address).or_default();
         client.seen_at = now;
         client

@@ -23,7 +23,7 @@ use super::{Signal, Stop};
 use crate::app::App;
 use crate::config::PortRange;
 use crate::tftp::packet::is_request;
-use crate::tftp::transfer::{Ending, Transfer};
+use crate::tftp::transfer::{Transfer, TransferEnd};
 use crate::udp::{Inbox, Received};
 
 /// How often interfaces are looked for and idle things are put away.
@@ -240,7 +240,7 @@ impl Engine {
             let _ = self.epoll.modify(reply.socket.as_fd(), &mut event);
         }
         for address in flushed.unreadable {
-            self.finish(Peer { link, address }, Ending::Unreadable);
+            self.finish(Peer { link, address }, TransferEnd::Unreadable);
         }
     }
 
@@ -310,7 +310,7 @@ impl Engine {
         }
         let peers: Vec<Peer> = self.sessions.keys().copied().collect();
         for peer in peers {
-            self.finish(peer, Ending::Stopped);
+            self.finish(peer, TransferEnd::Stopped);
         }
         self.send_waiting();
         true

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::report::TftpClient;
 use crate::app::App;
 use crate::boot::arch::is_raspberry_pi;
-use crate::boot::script;
+use crate::boot::{grub_config, script};
 use crate::files::{FileError, FileStore};
 use crate::lifecycle::gate;
 use crate::tftp::packet::ErrorCode;
@@ -62,7 +62,15 @@ pub(super) enum Resolved {
 
 /// Names of files that the gate lets a client fetch, in the order in which they are tried. Only
 /// [`resolve`] makes them, and only they can be opened: no name bypasses the gate.
-pub(super) struct AllowedNames(Vec<String>);
+pub(super) struct AllowedNames {
+    names: Vec<AllowedName>,
+}
+
+/// One of them, and the files that it must not lead to.
+struct AllowedName {
+    path: String,
+    withheld: Vec<String>,
+}
 
 /// Resolves the name that a client asks for; its last boot program lay in `directory`.
 ///
@@ -79,30 +87,39 @@ pub(super) fn resolve(
         return Ok(Resolved::Generated(bytes));
     }
     let names = candidates(path, directory);
-    check_gate(app, client, &names)?;
-    Ok(Resolved::Files(AllowedNames(names)))
+    Ok(Resolved::Files(check_gate(app, client, names)?))
 }
 
 /// Generated content. `local` is this server's address as the client knows it.
 fn generated(app: &App, local: IpAddr, path: &str) -> Option<Bytes> {
     let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
-    if name != AUTOEXEC {
-        return None;
+    let base = || app.config.now().machine_base_url(local).parse().ok();
+    if name == AUTOEXEC {
+        return script::autoexec(&base()?).ok().map(Bytes::from);
     }
-    let base = app.config.now().machine_base_url(local).parse().ok()?;
-    script::autoexec(&base).ok().map(Bytes::from)
+    // An operator's own comes before it.
+    let is_first = grub_config::FIRST_NAMES.contains(&path) && app.files.fault(path).is_some();
+    is_first.then(|| grub_config::first(&base()?).ok().map(Bytes::from)).flatten()
 }
 
 /// Lets a client through that may fetch all of some names. TFTP knows no token of a boot, so that
 /// no installer goes out by it.
-fn check_gate(app: &App, client: &TftpClient, names: &[String]) -> Result<(), TftpError> {
+fn check_gate(
+    app: &App,
+    client: &TftpClient,
+    names: Vec<String>,
+) -> Result<AllowedNames, TftpError> {
     let snapshot = app.inventory.snapshot();
     let host = client.host().and_then(|name| snapshot.host(name));
-    let verdict = app.inventory.verdict(&snapshot, host, None);
+    let boot_source = app.inventory.boot_source(&snapshot, host, None);
     let is_rom = client.mac().is_some_and(is_raspberry_pi);
-    let may_fetch = |name: &String| gate::may_fetch(&verdict, name, &snapshot.site);
-    if (!is_rom || gate::may_serve_rom(&verdict)) && names.iter().all(may_fetch) {
-        return Ok(());
+    let may_fetch = |name: &String| gate::may_fetch(&boot_source, name, &snapshot.site);
+    if (!is_rom || gate::may_serve_rom(&boot_source)) && names.iter().all(may_fetch) {
+        let allow = |path: String| {
+            let withheld = gate::withheld(&boot_source, &path, &snapshot.site);
+            AllowedName { path, withheld }
+        };
+        return Ok(AllowedNames { names: names.into_iter().map(allow).collect() });
     }
     let names = names.join(" or ");
     let text = match client.host() {
@@ -124,16 +141,16 @@ fn candidates(path: &str, directory: &str) -> Vec<String> {
 /// The first of some names that is cached: costs no system call.
 pub(super) fn cached(files: &FileStore, names: &AllowedNames) -> Option<Content> {
     // Only the first: whether the earlier of two names exists takes a look at the disk.
-    let path = names.0.first()?;
-    let bytes = files.cached(path)?.bytes;
+    let AllowedName { path, withheld } = names.names.first()?;
+    let bytes = files.cached_apart(path, withheld)?.bytes;
     Some(Content { path: path.clone(), bytes })
 }
 
 /// Opens the first of some names that exists; the error is that of the first name.
 pub(super) async fn open(files: &FileStore, names: AllowedNames) -> Result<Content, FileError> {
     let mut first_error = None;
-    for path in names.0 {
-        match files.open(&path).await {
+    for AllowedName { path, withheld } in names.names {
+        match files.open_apart(&path, &withheld).await {
             Ok(file) => return Ok(Content { path, bytes: file.bytes }),
             Err(error) => first_error = first_error.or(Some(error)),
         }
@@ -145,7 +162,7 @@ pub(super) async fn open(files: &FileStore, names: AllowedNames) -> Result<Conte
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::exercise::Stage;
+    use crate::exercise::TestServer;
     use crate::inventory::BootGrant;
     use crate::lifecycle::install::InstallReport;
 
@@ -166,15 +183,22 @@ hosts:
   pi: {image: disk, nics: {eth0: "dc:a6:32:00:00:01"}}
 "#;
     /// Files that install, as clients may write their names.
-    const INSTALLS: [&str; 6] =
-        ["di/vmlinuz", "di/initrd", "di/setup.efi", "di/setup.ipxe", "di/disk.raw", "di/VMLINUZ"];
+    const INSTALLS: [&str; 8] = [
+        "di/vmlinuz",
+        "di/initrd",
+        "di/setup.efi",
+        "di/setup.ipxe",
+        "di/disk.raw",
+        "di/VMLINUZ",
+        "DI/vmlinuz",
+        "Di/Disk.RAW",
+    ];
     /// What a Raspberry Pi's ROM asks for.
     const OF_A_PI: [&str; 5] =
         ["config.txt", "start4.elf", "kernel8.img", "1234abcd/config.txt", "1234abcd/kernel8.img"];
     /// What GRUB, shim and PXELINUX ask for.
-    const OF_PROGRAMS: [&str; 9] = [
+    const OF_PROGRAMS: [&str; 8] = [
         "live/vmlinuz",
-        "grub/grub.cfg",
         "grub/grub.cfg-01-52-54-00-aa-00-01",
         "grub.cfg",
         "grubx64.efi",
@@ -185,20 +209,22 @@ hosts:
     ];
 
     /// Every name that is generated: one that is added here is tested like a file.
-    const GENERATED: [&str; 2] = ["autoexec.ipxe", "some/where/autoexec.ipxe"];
+    const GENERATED: [&str; 4] =
+        ["autoexec.ipxe", "some/where/autoexec.ipxe", "grub/grub.cfg", "grub/x86_64-efi/grub.cfg"];
 
     fn lease_of(app: &App, host: &str, last: u8) -> IpAddr {
         let address = std::net::Ipv4Addr::new(10, 0, 0, last);
-        let (_, found) =
-            app.inventory.snapshot().host(host).map(|(n, h)| (n.to_owned(), h.clone())).unwrap();
-        app.leases.table().put(crate::model::Lease {
+        let snapshot = app.inventory.snapshot();
+        let (_, found) = snapshot.host(host).map(|(n, h)| (n.to_owned(), h.clone())).unwrap();
+        app.leases.at(snapshot.revision, &snapshot.site, 0).put(crate::model::Lease {
             address,
             client: crate::model::ClientKey::Host(host.to_owned()),
-            mac: found.nics.values().next().unwrap().mac().unwrap(),
+            nic: found.nics.values().next().map(|nic| nic.address),
             subnet: "p".into(),
             state: crate::model::LeaseState::Bound,
             starts_at: 0,
             expires_at: i64::MAX / 2,
+            taken_over: false,
         });
         IpAddr::V4(address)
     }
@@ -207,7 +233,7 @@ hosts:
     /// TFTP knows no token of a boot.
     #[test]
     fn no_name_installs_a_host() {
-        let stage = Stage::set(Config::default(), SITE);
+        let stage = TestServer::set(Config::default(), SITE);
         let app = &stage.app;
         let local: IpAddr = "10.0.0.1".parse().unwrap();
         let mut clients: Vec<(&str, TftpClient)> =
@@ -218,7 +244,7 @@ hosts:
         let check = |state: &str| {
             for (host, client) in &clients {
                 for directory in ["", "di"] {
-                    for path in INSTALLS.iter().take(5) {
+                    for path in INSTALLS {
                         let found = resolve(app, client, local, path, directory);
                         assert!(found.is_err(), "{state}: {host} gets {path}");
                     }
@@ -233,9 +259,10 @@ hosts:
                     }
                     for path in OF_PROGRAMS.iter().chain(&OF_A_PI) {
                         match resolve(app, client, local, path, directory) {
-                            Ok(Resolved::Files(AllowedNames(names))) => {
-                                let installs = |name: &String| INSTALLS.contains(&name.as_str());
-                                assert!(!names.iter().any(installs), "{state}: {host}: {names:?}");
+                            Ok(Resolved::Files(AllowedNames { names })) => {
+                                let installs =
+                                    |name: &AllowedName| INSTALLS.contains(&name.path.as_str());
+                                assert!(!names.iter().any(installs), "{state}: {host}: {path}");
                                 assert_ne!(
                                     *host, "pi",
                                     "{state}: a ROM boots what it finds: {path}"
@@ -258,7 +285,7 @@ hosts:
         check("loading");
         stage.block_on(async {
             let done = InstallReport::Succeeded;
-            app.inventory.report_install("armed", &token, &done).await.unwrap().unwrap();
+            app.inventory.report_install("armed", &token, &done).await.unwrap();
         });
         check("done");
     }

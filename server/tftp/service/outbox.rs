@@ -10,7 +10,7 @@ use socket2::Socket;
 
 use crate::tftp::blocks::Blocks;
 use crate::tftp::packet::DATA_HEAD_BYTES;
-use crate::udp::{BATCH, Message, send, set_whole};
+use crate::udp::{BATCH, Datagram, send, set_whole};
 
 /// How many packets one message may be cut into (UDP_MAX_SEGMENTS of older kernels).
 const MAX_SEGMENTS: usize = 64;
@@ -20,7 +20,7 @@ const MAX_MESSAGE_BYTES: usize = 65_507;
 /// A packet, or blocks in a row.
 pub(super) enum Outgoing {
     /// OACK or ERROR.
-    Packet(Bytes),
+    TftpPacket(Bytes),
     /// DATA.
     Blocks(Blocks),
 }
@@ -46,7 +46,7 @@ pub(super) struct Flushed {
 }
 
 /// A packet to send: its head, of which `head_bytes` count, and the rest.
-struct Packet<'a> {
+struct QueuedPacket<'a> {
     head: [u8; DATA_HEAD_BYTES],
     head_bytes: usize,
     body: &'a [u8],
@@ -127,7 +127,7 @@ impl Outbox {
         let mut messages = Vec::with_capacity(groups.len());
         for Group { to, count, segment } in &groups {
             let (slices, later) = rest.split_at(count * 2);
-            messages.push(Message { to: *to, egress: None, slices, segment: *segment });
+            messages.push(Datagram { to: *to, egress: None, slices, segment: *segment });
             rest = later;
         }
         let sent = send(socket, &messages)?;
@@ -136,32 +136,29 @@ impl Outbox {
     }
 
     /// The packets in front, and which of them leave together.
-    fn gather(&self) -> (Vec<Packet<'_>>, Vec<Group>) {
+    fn gather(&self) -> (Vec<QueuedPacket<'_>>, Vec<Group>) {
         let expected = self.waiting.len().min(BATCH);
         let (mut packets, mut groups) =
             (Vec::with_capacity(expected), Vec::with_capacity(expected));
         for (to, outgoing) in &self.waiting {
             let before = packets.len();
             let room = BATCH - groups.len();
-            let (together, segment) = match outgoing {
-                Outgoing::Packet(packet) => {
-                    packets.push(Packet { head: [0; 4], head_bytes: 0, body: packet });
-                    (1, 0)
-                }
-                Outgoing::Blocks(blocks) => {
-                    let segment = blocks.packet_bytes();
-                    let fitting = (MAX_MESSAGE_BYTES / segment).clamp(1, MAX_SEGMENTS);
-                    let together = if self.segments { fitting } else { 1 };
-                    packets.extend(
-                        blocks.packets().take(room * together).map(|(head, body)| Packet {
-                            head,
-                            head_bytes: head.len(),
-                            body,
-                        }),
-                    );
-                    (together, segment as u16)
-                }
-            };
+            let (together, segment) =
+                match outgoing {
+                    Outgoing::TftpPacket(packet) => {
+                        packets.push(QueuedPacket { head: [0; 4], head_bytes: 0, body: packet });
+                        (1, 0)
+                    }
+                    Outgoing::Blocks(blocks) => {
+                        let segment = blocks.packet_bytes();
+                        let fitting = (MAX_MESSAGE_BYTES / segment).clamp(1, MAX_SEGMENTS);
+                        let together = if self.segments { fitting } else { 1 };
+                        packets.extend(blocks.packets().take(room * together).map(
+                            |(head, body)| QueuedPacket { head, head_bytes: head.len(), body },
+                        ));
+                        (together, segment as u16)
+                    }
+                };
             let mut left = packets.len() - before;
             while left > 0 {
                 let count = left.min(together);
@@ -180,7 +177,7 @@ impl Outbox {
         while count > 0 {
             let Some((_, front)) = self.waiting.front_mut() else { return };
             let done = match front {
-                Outgoing::Packet(_) => 1,
+                Outgoing::TftpPacket(_) => 1,
                 Outgoing::Blocks(blocks) if blocks.count() > count => {
                     blocks.advance(count);
                     return;

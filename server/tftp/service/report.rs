@@ -8,8 +8,8 @@ use crate::app::App;
 use crate::lifecycle::event::{self, Tftp, TftpEnd};
 use crate::lifecycle::{EventData, EventKind, Progress};
 use crate::metrics::{TFTP_BYTES, TFTP_RUNNING, TFTP_TRANSFERS};
-use crate::model::{ClientKey, Mac};
-use crate::tftp::transfer::{Ending, Transfer};
+use crate::model::{ClientKey, Mac, NicAddress};
+use crate::tftp::transfer::{Transfer, TransferEnd};
 
 /// Smaller files are sent before a person could look.
 const WORTH_WATCHING_BYTES: u64 = 256 * 1024;
@@ -38,9 +38,11 @@ impl TftpClient {
         let Some(lease) = app.leases.find(address) else { return Self::default() };
         let host = match lease.client {
             ClientKey::Host(name) => Some(name),
-            _ => snapshot.host_of_mac(lease.mac).map(|(name, _)| name.to_owned()),
+            _ => {
+                lease.nic.and_then(|nic| snapshot.host_of_nic(nic)).map(|(name, _)| name.to_owned())
+            }
         };
-        Self { host, mac: Some(lease.mac) }
+        Self { host, mac: lease.nic.and_then(NicAddress::mac) }
     }
 
     /// The host that the client is.
@@ -120,7 +122,7 @@ impl TransferLog {
     }
 
     /// Records the end; a size probe is not recorded.
-    pub(super) fn ended(&self, app: &App, transfer: &Transfer, ending: Ending, now: Duration) {
+    pub(super) fn ended(&self, app: &App, transfer: &Transfer, ending: TransferEnd, now: Duration) {
         TFTP_TRANSFERS.count(ending.label());
         TFTP_BYTES.add(ending.label(), transfer.acked_bytes());
         TFTP_RUNNING.fetch_sub(1, Ordering::Relaxed);
@@ -155,16 +157,16 @@ impl TransferLog {
 }
 
 /// How the transfer ended, as it is recorded; none for a size probe.
-fn how(ending: Ending) -> Option<event::Ending> {
+fn how(ending: TransferEnd) -> Option<event::Ending> {
     Some(match ending {
-        Ending::Complete => event::Ending::Complete,
-        Ending::Unconfirmed => event::Ending::Unconfirmed,
-        Ending::Probed => return None,
-        Ending::Refused(code) => event::Ending::Refused(code),
-        Ending::Gone => event::Ending::Gone,
-        Ending::Silent => event::Ending::Silent,
-        Ending::Superseded => event::Ending::Superseded,
-        Ending::Unreadable => event::Ending::Unreadable,
-        Ending::Stopped => event::Ending::Stopped,
+        TransferEnd::Complete => event::Ending::Complete,
+        TransferEnd::Unconfirmed => event::Ending::Unconfirmed,
+        TransferEnd::Probed => return None,
+        TransferEnd::Refused(code) => event::Ending::Refused(code),
+        TransferEnd::Gone => event::Ending::Gone,
+        TransferEnd::Silent => event::Ending::Silent,
+        TransferEnd::Superseded => event::Ending::Superseded,
+        TransferEnd::Unreadable => event::Ending::Unreadable,
+        TransferEnd::Stopped => event::Ending::Stopped,
     })
 }

@@ -18,8 +18,10 @@ use crate::lifecycle::event::Tftp;
 use crate::metrics::TFTP_REFUSED;
 use crate::tftp::negotiate::{Quirks, negotiate};
 use crate::tftp::netascii;
-use crate::tftp::packet::{ErrorCode, Mode, Packet, ReadRequest, Requested, encode_error, parse};
-use crate::tftp::transfer::{Ending, Transfer};
+use crate::tftp::packet::{
+    ErrorCode, Mode, ReadRequest, Requested, TftpPacket, encode_error, parse,
+};
+use crate::tftp::transfer::{Transfer, TransferEnd};
 
 /// A request whose file is being opened.
 pub(super) struct PendingRequest {
@@ -44,14 +46,14 @@ impl Engine {
             return;
         }
         let refusal = match parse(bytes) {
-            Ok(Packet::Read(request)) => match self.on_read(peer, local, &request) {
+            Ok(TftpPacket::Read(request)) => match self.on_read(peer, local, &request) {
                 Ok(()) => return,
                 Err(refusal) => {
                     self.record_refusal(peer, Some(request.name), &refusal);
                     refusal
                 }
             },
-            Ok(Packet::Write) => TftpError::new(ErrorCode::Access, "this server is read-only"),
+            Ok(TftpPacket::Write) => TftpError::new(ErrorCode::Access, "this server is read-only"),
             Ok(_) | Err(crate::tftp::packet::Malformed::Short) => {
                 self.dropped += 1;
                 return;
@@ -101,7 +103,7 @@ impl Engine {
         if session.report.file() == path && session.transfer.is_begun_by_copy(self.now()) {
             return true;
         }
-        self.finish(peer, Ending::Superseded);
+        self.finish(peer, TransferEnd::Superseded);
         false
     }
 
@@ -253,7 +255,7 @@ impl Engine {
         now: Duration,
     ) {
         let packet = encode_error(why.code, &why.text);
-        self.transfer_sockets.queue(reply, to, Outgoing::Packet(packet.into()), now);
+        self.transfer_sockets.queue(reply, to, Outgoing::TftpPacket(packet.into()), now);
     }
 
     fn record_refusal(&self, peer: Peer, name: Option<&[u8]>, refusal: &TftpError) {

@@ -7,16 +7,16 @@ use super::library::TftpError;
 use super::listeners::Peer;
 use super::outbox::Outgoing;
 use crate::tftp::blocks::Blocks;
-use crate::tftp::packet::{ErrorCode, Packet, parse};
-use crate::tftp::transfer::{Ending, Event, Send, Step};
+use crate::tftp::packet::{ErrorCode, TftpPacket, parse};
+use crate::tftp::transfer::{Event, Send, Step, TransferEnd};
 
 impl Engine {
     /// Takes in a packet to a socket that transfers answer from.
     pub(super) fn on_packet(&mut self, peer: Peer, reply: u64, bytes: &[u8], now: Duration) {
         let packet = parse(bytes);
         let event = match packet {
-            Ok(Packet::Ack(block)) => Some(Event::Ack(block)),
-            Ok(Packet::Error { code, .. }) => Some(Event::Error(code)),
+            Ok(TftpPacket::Ack(block)) => Some(Event::Ack(block)),
+            Ok(TftpPacket::Error { code, .. }) => Some(Event::Error(code)),
             _ => None,
         };
         if event.is_some_and(|event| self.on_event(peer, reply, event, now)) {
@@ -24,7 +24,7 @@ impl Engine {
         }
         match packet {
             // A malformed packet, or an ERROR, is never answered: two servers could answer each other endlessly.
-            Ok(Packet::Error { .. }) | Err(_) => self.dropped += 1,
+            Ok(TftpPacket::Error { .. }) | Err(_) => self.dropped += 1,
             // From another port of a client that runs a transfer (RFC 1350 section 4).
             // Late packets of transfers that ended are let go: an ERROR would be taken
             // for the answer to the request that the same port sent since.
@@ -102,15 +102,15 @@ impl Engine {
     }
 
     /// Ends a transfer and records it.
-    pub(super) fn finish(&mut self, peer: Peer, ending: Ending) {
+    pub(super) fn finish(&mut self, peer: Peer, ending: TransferEnd) {
         let Some(session) = self.sessions.remove(&peer) else { return };
         let now = self.now();
         self.clients.end(peer.address.ip());
         self.transfer_sockets.end(session.reply, now);
         session.report.ended(&self.app, &session.transfer, ending, now);
         let why = match ending {
-            Ending::Unreadable => "the file was truncated",
-            Ending::Stopped => "the server stops",
+            TransferEnd::Unreadable => "the file was truncated",
+            TransferEnd::Stopped => "the server stops",
             _ => return,
         };
         let why = TftpError::new(ErrorCode::Undefined, why);
@@ -124,7 +124,7 @@ impl Session {
         let agreed = *self.transfer.agreed();
         match what {
             Send::Nothing => None,
-            Send::OptionAck => Some(Outgoing::Packet(agreed.option_ack().into())),
+            Send::OptionAck => Some(Outgoing::TftpPacket(agreed.option_ack().into())),
             Send::Blocks { first, count } => {
                 Some(Outgoing::Blocks(Blocks::new(self.content.clone(), agreed, first, count)))
             }

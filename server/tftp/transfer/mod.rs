@@ -58,7 +58,7 @@ pub fn block_range(block: u64, block_size: u16, total_bytes: u64) -> std::ops::R
 
 /// How a transfer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum TransferEnd {
     /// The client has everything.
     Complete,
     /// Everything was sent, but the client did not acknowledge the end of it: some
@@ -81,7 +81,7 @@ pub enum Ending {
     Stopped,
 }
 
-impl Ending {
+impl TransferEnd {
     /// The word that it is counted under.
     pub fn label(self) -> &'static str {
         match self {
@@ -109,7 +109,7 @@ pub enum Step {
     /// Sends this and goes on.
     Go(Send),
     /// Is over.
-    End(Ending),
+    End(TransferEnd),
 }
 
 /// The state of one transfer.
@@ -171,8 +171,8 @@ impl Transfer {
         match event {
             Event::Ack(block) => self.on_ack(block, now),
             Event::Error(code) => Step::End(self.on_error(code)),
-            Event::Unreachable if self.all_sent() => Step::End(Ending::Unconfirmed),
-            Event::Unreachable => Step::End(Ending::Gone),
+            Event::Unreachable if self.all_sent() => Step::End(TransferEnd::Unconfirmed),
+            Event::Unreachable => Step::End(TransferEnd::Gone),
             Event::Timer => self.on_timer(now),
         }
     }
@@ -225,9 +225,9 @@ impl Transfer {
         self.sent == self.last_block()
     }
 
-    fn on_error(&self, code: u16) -> Ending {
+    fn on_error(&self, code: u16) -> TransferEnd {
         let probed = self.offering && (code == OPTIONS_REFUSED || self.agreed.tells_size());
-        if probed { Ending::Probed } else { Ending::Refused(code) }
+        if probed { TransferEnd::Probed } else { TransferEnd::Refused(code) }
     }
 
     fn on_ack(&mut self, wire: u16, now: Duration) -> Step {
@@ -248,7 +248,7 @@ impl Transfer {
         self.acked = block;
         self.progress(now);
         if self.acked == self.last_block() {
-            return Step::End(Ending::Complete);
+            return Step::End(TransferEnd::Complete);
         }
         Step::Go(self.send_window(now))
     }
@@ -280,7 +280,11 @@ impl Transfer {
         }
         if self.is_given_up(now) {
             let unconfirmed = self.answered && self.all_sent();
-            return Step::End(if unconfirmed { Ending::Unconfirmed } else { Ending::Silent });
+            return Step::End(if unconfirmed {
+                TransferEnd::Unconfirmed
+            } else {
+                TransferEnd::Silent
+            });
         }
         self.tries += 1;
         self.timer.back_off();

@@ -39,7 +39,7 @@ fn windowed(window: u64, total_blocks: u64) -> Transfer {
 }
 
 /// A client on a perfect network: gives the blocks it saw until the end.
-fn drain(transfer: &mut Transfer, mut step: Step, mut now: Duration) -> (Vec<u64>, Ending) {
+fn drain(transfer: &mut Transfer, mut step: Step, mut now: Duration) -> (Vec<u64>, TransferEnd) {
     let mut seen = Vec::new();
     loop {
         match step {
@@ -61,7 +61,7 @@ fn without_options_block_1_comes_at_once_and_the_last_ack_ends_it() {
         let (mut transfer, first) = start(NONE, total);
         let (seen, ending) = drain(&mut transfer, Step::Go(first), ms(0));
         assert_eq!(seen, (1..=count).collect::<Vec<_>>(), "{total} bytes");
-        assert_eq!(ending, Ending::Complete);
+        assert_eq!(ending, TransferEnd::Complete);
         let sizes: Vec<usize> =
             seen.iter().map(|block| range_of(&transfer, *block).len()).collect();
         assert_eq!(sizes.iter().sum::<usize>() as u64, total);
@@ -79,7 +79,7 @@ fn options_are_offered_and_ack_0_starts_the_data() {
     assert_eq!(range_of(&transfer, 1), 0..1024);
     assert_eq!(transfer.on(Event::Ack(1), ms(2)), blocks(2, 1));
     assert_eq!(range_of(&transfer, 2), 1024..1024);
-    assert_eq!(transfer.on(Event::Ack(2), ms(3)), Step::End(Ending::Complete));
+    assert_eq!(transfer.on(Event::Ack(2), ms(3)), Step::End(TransferEnd::Complete));
 }
 
 #[test]
@@ -87,11 +87,11 @@ fn a_refused_option_ack_ends_it_at_once() {
     let size = Requested { transfer_size: Some(0), ..NONE };
     let block = Requested { block_size: Some(1024), ..NONE };
     let table = [
-        (size, 8, Ending::Probed),
-        (size, 0, Ending::Probed),
-        (block, 8, Ending::Probed),
-        (block, 3, Ending::Refused(3)),
-        (NONE, 0, Ending::Refused(0)),
+        (size, 8, TransferEnd::Probed),
+        (size, 0, TransferEnd::Probed),
+        (block, 8, TransferEnd::Probed),
+        (block, 3, TransferEnd::Refused(3)),
+        (NONE, 0, TransferEnd::Refused(0)),
     ];
     for (options, code, ending) in table {
         let (mut transfer, _) = start(options, 5000);
@@ -99,7 +99,7 @@ fn a_refused_option_ack_ends_it_at_once() {
     }
     let (mut transfer, _) = start(size, 5000);
     transfer.on(Event::Ack(0), ms(1));
-    assert_eq!(transfer.on(Event::Error(3), ms(1)), Step::End(Ending::Refused(3)));
+    assert_eq!(transfer.on(Event::Error(3), ms(1)), Step::End(TransferEnd::Refused(3)));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn windows_follow_each_other_and_the_last_one_is_short() {
         let step = transfer.on(Event::Ack(0), ms(1));
         let (seen, ending) = drain(&mut transfer, step, ms(1));
         assert_eq!(seen, (1..=total_blocks).collect::<Vec<_>>(), "window {window}");
-        assert_eq!((ending, transfer.resent_blocks()), (Ending::Complete, 0));
+        assert_eq!((ending, transfer.resent_blocks()), (TransferEnd::Complete, 0));
     }
 }
 
@@ -203,7 +203,7 @@ fn a_silent_peer_gets_six_packets_and_no_more() {
             }
         };
         assert_eq!(sent, vec![what; 6]);
-        assert_eq!(ending.0, Ending::Silent);
+        assert_eq!(ending.0, TransferEnd::Silent);
         assert!((ms(15_000)..ms(20_000)).contains(&ending.1), "{:?}", ending.1);
     }
 }
@@ -229,7 +229,7 @@ fn a_client_that_answered_is_given_up_after_eighteen_silent_seconds() {
         let now = transfer.deadline();
         match transfer.on(Event::Timer, now) {
             Step::End(ending) => {
-                assert_eq!(ending, Ending::Silent);
+                assert_eq!(ending, TransferEnd::Silent);
                 assert!((ms(18_000)..ms(30_000)).contains(&now), "{now:?}");
                 break;
             }
@@ -245,20 +245,20 @@ fn a_lost_last_ack_counts_as_done() {
     let mut transfer = windowed(1, 2);
     assert_eq!(transfer.on(Event::Ack(1), ms(20)), blocks(2, 1));
     let mut gone = transfer.clone();
-    assert_eq!(gone.on(Event::Unreachable, ms(21)), Step::End(Ending::Unconfirmed));
+    assert_eq!(gone.on(Event::Unreachable, ms(21)), Step::End(TransferEnd::Unconfirmed));
     let ending = loop {
         if let Step::End(ending) = transfer.on(Event::Timer, transfer.deadline()) {
             break ending;
         }
     };
-    assert_eq!(ending, Ending::Unconfirmed);
+    assert_eq!(ending, TransferEnd::Unconfirmed);
     assert!(transfer.deadline() < ms(5_000), "{:?}", transfer.deadline());
 }
 
 #[test]
 fn an_unreachable_client_ends_it_at_once() {
     let mut transfer = windowed(4, 100);
-    assert_eq!(transfer.on(Event::Unreachable, ms(20)), Step::End(Ending::Gone));
+    assert_eq!(transfer.on(Event::Unreachable, ms(20)), Step::End(TransferEnd::Gone));
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn more_than_65535_blocks_go_through_with_either_rollover() {
         let (mut transfer, _) = start(options, 34 * 1024 * 1024);
         let step = transfer.on(Event::Ack(0), ms(1));
         let (seen, ending) = drain(&mut transfer, step, ms(1));
-        assert_eq!((seen.len(), ending), (total_blocks, Ending::Complete), "{rollover:?}");
+        assert_eq!((seen.len(), ending), (total_blocks, TransferEnd::Complete), "{rollover:?}");
         assert!(seen.into_iter().eq(1..=total_blocks as u64));
     }
 }

@@ -6,10 +6,9 @@ use dhcproto::v4::{Message, MessageType};
 use dhcproto::{Decodable, Decoder};
 
 use super::SERVER;
-use super::messages::Sent;
+use super::messages::SentMessage;
 use crate::dhcp::exercise::{check_relay_info, check_size};
-use crate::dhcp::reply::{BOOT_SERVER_PORT, Destination};
-use crate::dhcp::service::action::Transmit;
+use crate::dhcp::reply::{BOOT_SERVER_PORT, Transmit};
 use crate::dhcp::wire::{BROADCAST_FLAG, Packet};
 use crate::options::code;
 
@@ -27,7 +26,7 @@ const IN_A_NAK: [u8; 5] =
     [code::MESSAGE_TYPE, code::SERVER_ID, code::MESSAGE, code::CLIENT_ID, code::RELAY_INFO];
 
 /// Checks an answer to a message. Gives what it promises: an address and for how long.
-pub(super) fn check(sent: &Sent, transmit: &Transmit) -> Option<(Ipv4Addr, u32)> {
+pub(super) fn check(sent: &SentMessage, transmit: &Transmit) -> Option<(Ipv4Addr, u32)> {
     let bytes = &transmit.bytes;
     let request = Packet::parse(&sent.bytes).expect("only a packet is answered");
     request.check_request().expect("only a request is answered");
@@ -41,20 +40,16 @@ pub(super) fn check(sent: &Sent, transmit: &Transmit) -> Option<(Ipv4Addr, u32)>
     }
     check_header(&request, &answer);
     let kind =
-        answer.options.get(code::MESSAGE_TYPE).and_then(|data| data.first().copied()).unwrap_or(0);
+        answer.option(code::MESSAGE_TYPE).and_then(|data| data.first().copied()).unwrap_or(0);
     let others = Message::decode(&mut Decoder::new(bytes)).expect("others read it too");
     assert_eq!(others.opts().msg_type(), Some(MessageType::from(kind)));
     assert_eq!(others.yiaddr(), answer.your_address);
     for never in [code::REQUESTED_ADDRESS, code::PARAMETER_REQUEST_LIST, code::MAX_MESSAGE_SIZE] {
-        assert_eq!(answer.options.get(never), None, "option {never} in an answer");
+        assert_eq!(answer.option(never), None, "option {never} in an answer");
     }
     // RFC 6842; for one that takes several options there may be no room.
     if request.client_id().is_none_or(|id| id.len() <= 255) {
-        assert_eq!(
-            answer.options.get(code::CLIENT_ID),
-            request.client_id(),
-            "the client identifier"
-        );
+        assert_eq!(answer.option(code::CLIENT_ID), request.client_id(), "the client identifier");
     }
     check_destination(&request, transmit);
     if sent.arrival.port == BOOT_SERVER_PORT {
@@ -70,7 +65,7 @@ fn check_bootp(request: &Packet<'_>, answer: &Packet<'_>) {
     assert_eq!(answer.transaction_id, request.transaction_id);
     assert!(!answer.your_address.is_unspecified());
     for never in DHCP_ONLY {
-        assert_eq!(answer.options.get(never), None, "option {never} in an answer by BOOTP");
+        assert_eq!(answer.option(never), None, "option {never} in an answer by BOOTP");
     }
 }
 
@@ -81,29 +76,24 @@ fn check_header(request: &Packet<'_>, answer: &Packet<'_>) {
     assert_eq!(answer.transaction_id, request.transaction_id);
     assert_eq!(answer.giaddr, request.giaddr);
     assert_eq!(answer.flags | BROADCAST_FLAG, request.flags | BROADCAST_FLAG);
-    let server = answer.options.address(code::SERVER_ID).expect("an answer says who gives it");
+    let server = answer.address_option(code::SERVER_ID).expect("an answer says who gives it");
     let said = request.relay_address().and_then(|_| request.relay_info()?.server_id_override);
     assert!(server == SERVER || Some(server) == said, "{server} is not this server");
 }
 
 fn check_destination(request: &Packet<'_>, transmit: &Transmit) {
-    match (transmit.destination, request.relay_address()) {
-        (Destination::Routed(to), Some(relay)) if transmit.port != BOOT_SERVER_PORT => {
-            assert_eq!(*to.ip(), relay);
-        }
-        (_, Some(_)) if transmit.port != BOOT_SERVER_PORT => panic!("a relay's answer goes astray"),
-        (Destination::Hardware(address, mac), _) => {
-            assert!(!address.is_unspecified() && Some(mac) == request.mac());
-            assert!(!request.wants_broadcast());
-        }
-        _ => {}
+    if let Some(relay) = request.relay_address().filter(|_| transmit.port != BOOT_SERVER_PORT) {
+        assert!(transmit.is_routed(), "a relay's answer goes astray");
+        assert_eq!(*transmit.to.ip(), relay);
+    } else if transmit.mac.is_some() {
+        assert!(!transmit.to.ip().is_unspecified() && transmit.mac == request.mac());
+        assert!(!request.wants_broadcast());
     }
 }
 
 fn check_kind(request: &Packet<'_>, answer: &Packet<'_>, kind: u8) -> Option<(Ipv4Addr, u32)> {
-    let options = &answer.options;
-    let seconds = options
-        .get(code::LEASE_TIME)
+    let seconds = answer
+        .option(code::LEASE_TIME)
         .map(|data| u32::from_be_bytes(data.try_into().expect("a time has four bytes")));
     let asked = request.message_type().expect("not BOOTP");
     match (asked, kind) {
@@ -115,9 +105,10 @@ fn check_kind(request: &Packet<'_>, answer: &Packet<'_>, kind: u8) -> Option<(Ip
         (MessageType::Discover, 5) => {
             assert_eq!(answer.ciaddr, NOBODY);
             // RFC 4039: only to who asks for it, and said in the answer.
-            assert!(request.options.get(code::RAPID_COMMIT).is_some());
+            assert!(request.option(code::RAPID_COMMIT).is_some());
             assert!(
-                options.get(code::RAPID_COMMIT).is_some() && !answer.your_address.is_unspecified()
+                answer.option(code::RAPID_COMMIT).is_some()
+                    && !answer.your_address.is_unspecified()
             );
             Some((answer.your_address, seconds.expect("an ACK says for how long")))
         }
@@ -132,15 +123,15 @@ fn check_kind(request: &Packet<'_>, answer: &Packet<'_>, kind: u8) -> Option<(Ip
             let addresses = [answer.ciaddr, answer.your_address, answer.next_server];
             assert_eq!(addresses, [NOBODY; 3], "a NAK with an address");
             assert!(answer.boot_file.iter().all(|byte| *byte == 0));
-            let codes: Vec<u8> = options.iter().map(|(code, _)| code).collect();
+            let codes: Vec<u8> = answer.options().map(|(code, _)| code).collect();
             assert!(codes.iter().all(|code| IN_A_NAK.contains(code)), "{codes:?}");
             None
         }
         (MessageType::Inform, 5) => {
             assert_eq!((answer.your_address, seconds), (NOBODY, None));
             assert!(
-                options.get(code::RENEWAL_TIME).is_none()
-                    && options.get(code::REBINDING_TIME).is_none()
+                answer.option(code::RENEWAL_TIME).is_none()
+                    && answer.option(code::REBINDING_TIME).is_none()
             );
             None
         }

@@ -61,21 +61,21 @@ const INFINIBAND: u8 = 32;
 
 /// A message and how it arrived.
 #[derive(Clone)]
-pub(super) struct Sent {
+pub(super) struct SentMessage {
     pub(super) bytes: Vec<u8>,
     pub(super) arrival: Arrival,
 }
 
 /// Bytes that need not be a message.
-pub(super) fn raw(dice: &mut Dice<'_>) -> Sent {
+pub(super) fn raw(dice: &mut Dice<'_>) -> SentMessage {
     let arrival = arrival(dice, NOBODY);
     let header = dice.take(255);
     let rest = dice.take(600);
-    Sent { bytes: [header, rest].concat(), arrival }
+    SentMessage { bytes: [header, rest].concat(), arrival }
 }
 
 /// A message that is one at first sight: nearly everything in it is the bytes' choice.
-pub(super) fn message(dice: &mut Dice<'_>) -> Sent {
+pub(super) fn message(dice: &mut Dice<'_>) -> SentMessage {
     let hardware = dice.pick(&HARDWARE);
     let client_address = if dice.byte() & 3 == 0 { dice.pick(&ADDRESSES) } else { NOBODY };
     let mut bytes = vec![0; HEADER_BYTES];
@@ -100,7 +100,7 @@ pub(super) fn message(dice: &mut Dice<'_>) -> Sent {
     bytes.push(255);
     bytes.resize(bytes.len().max(300), 0);
     let arrival = arrival(dice, client_address);
-    Sent { bytes, arrival }
+    SentMessage { bytes, arrival }
 }
 
 fn add_options(bytes: &mut Vec<u8>, dice: &mut Dice<'_>) {

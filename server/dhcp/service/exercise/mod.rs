@@ -12,19 +12,20 @@ use std::collections::{HashMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::action::{Action, Transmit};
+use super::action::Action;
 use super::exchange;
 use crate::config::Config;
 use crate::dhcp::history::LinkHistory;
 use crate::dhcp::link::ServedLink;
+use crate::dhcp::reply::Transmit;
 use crate::dhcp::wire::Packet;
-use crate::exercise::{Dice, Stage};
+use crate::exercise::{Dice, TestServer};
 use crate::inventory::Snapshot;
 use crate::leases::CommitError;
 use crate::leases::table::Table;
 use crate::model::{ClientKey, Lease, LeaseState, Mac};
 use crate::site_file;
-use messages::Sent;
+use messages::SentMessage;
 use storage::Storage;
 
 /// The server's address on the link.
@@ -94,7 +95,7 @@ hosts:
 ];
 
 struct Fixture {
-    stage: Stage,
+    stage: TestServer,
     snapshots: [Snapshot; 3],
 }
 
@@ -107,7 +108,7 @@ fn fixture() -> MutexGuard<'static, Fixture> {
             let site = site_file::parse(text, "site.yaml").expect("a sound site");
             Snapshot::new(revision, site)
         });
-        Mutex::new(Fixture { stage: Stage::set(Config::default(), "{}"), snapshots })
+        Mutex::new(Fixture { stage: TestServer::set(Config::default(), "{}"), snapshots })
     });
     fixture.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -116,7 +117,7 @@ fn fixture() -> MutexGuard<'static, Fixture> {
 pub(crate) fn answer(bytes: &[u8]) {
     let fixture = fixture();
     let mut dice = Dice::new(bytes);
-    let mut rack = Rack::new(&fixture);
+    let mut rack = SimulatedServer::new(&fixture);
     for _ in 0..MAX_STEPS {
         let Some(kind) = dice.next() else { break };
         rack.step(kind, &mut dice);
@@ -147,7 +148,7 @@ struct Promise {
 
 /// A commit under way, and the question that it answers.
 struct Pending {
-    sent: Sent,
+    sent: SentMessage,
     person: Person,
     /// As of when, in Unix seconds.
     now: i64,
@@ -155,7 +156,7 @@ struct Pending {
     reply: Option<Transmit>,
 }
 
-struct Rack<'a> {
+struct SimulatedServer<'a> {
     fixture: &'a Fixture,
     site: usize,
     link: ServedLink,
@@ -164,10 +165,10 @@ struct Rack<'a> {
     storage: Storage,
     pending: VecDeque<Pending>,
     promises: HashMap<Ipv4Addr, Promise>,
-    last: Option<Sent>,
+    last: Option<SentMessage>,
 }
 
-impl<'a> Rack<'a> {
+impl<'a> SimulatedServer<'a> {
     fn new(fixture: &'a Fixture) -> Self {
         let net = "10.0.0.1/24".parse().expect("an address");
         let link =
@@ -189,10 +190,10 @@ impl<'a> Rack<'a> {
 
     /// Starts the server on what is stored.
     fn start(&self) {
-        let mut table = self.fixture.stage.app.leases.table();
-        *table = Table::default();
+        let mut table = Table::default();
         table.set_own_addresses("lan", vec![SERVER]);
         self.storage.leases().for_each(|lease| table.put(lease.clone()));
+        self.fixture.stage.app.leases.replace_table(table);
     }
 
     fn step(&mut self, kind: u8, dice: &mut Dice<'_>) {
@@ -218,14 +219,18 @@ impl<'a> Rack<'a> {
         &self.fixture.snapshots[self.site]
     }
 
-    fn send(&mut self, sent: Sent) {
+    fn send(&mut self, sent: SentMessage) {
+        let Ok(request) = Packet::parse_request(&sent.bytes) else {
+            self.last = Some(sent);
+            return;
+        };
         let action = exchange::answer(
             &self.fixture.stage.app,
             self.snapshot(),
             &self.link,
             &mut self.history,
             &sent.arrival,
-            &sent.bytes,
+            &request,
             self.now,
         );
         self.last = Some(sent.clone());
@@ -303,7 +308,9 @@ impl<'a> Rack<'a> {
     fn finish(&mut self, works: bool) {
         let Some(pending) = self.pending.pop_front() else { return };
         let Pending { sent, person, now: asked_at, lease: wanted, reply } = pending;
-        let mut table = self.fixture.stage.app.leases.table();
+        let snapshot = self.snapshot();
+        let leases = &self.fixture.stage.app.leases;
+        let mut table = leases.at(snapshot.revision, &snapshot.site, self.now);
         let stored = if !works {
             Err(CommitError::Database("disk full".into()))
         } else if let Some(lease) = self.storage.claim(&wanted, asked_at) {
@@ -311,7 +318,7 @@ impl<'a> Rack<'a> {
             Ok(lease)
         } else {
             self.storage.find(wanted.address).into_iter().for_each(|lease| table.put(lease));
-            table.withdraw(&wanted.client, wanted.mac);
+            table.withdraw(&wanted.client, wanted.nic);
             Err(CommitError::Taken(wanted.address))
         };
         drop(table);
@@ -331,7 +338,7 @@ impl<'a> Rack<'a> {
     }
 
     /// An answer reaches the client: it must be a proper one, and keep every promise.
-    fn deliver(&mut self, sent: &Sent, person: &Person, asked_at: i64, transmit: &Transmit) {
+    fn deliver(&mut self, sent: &SentMessage, person: &Person, asked_at: i64, transmit: &Transmit) {
         let Some((address, seconds)) = answers::check(sent, transmit) else { return };
         let until = asked_at + i64::from(seconds);
         if let Some(promise) = self.promises.get(&address) {
@@ -340,7 +347,7 @@ impl<'a> Rack<'a> {
         }
         let stored = self.storage.find(address);
         let durable = stored.is_some_and(|lease| {
-            let own = lease.client == person.key || Some(lease.mac) == person.mac;
+            let own = lease.client == person.key || lease.mac() == person.mac;
             own && lease.state == LeaseState::Bound && lease.expires_at >= until
         });
         assert!(durable, "{address} is promised to {person:?} and not stored");

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
-use crate::model::{Lease, LeaseState, Mac};
+use crate::model::{Lease, LeaseState};
 
 /// The stored leases.
 #[derive(Default)]
@@ -37,7 +37,6 @@ impl Storage {
 /// Whether a stored lease gives way to another.
 fn yields(before: &Lease, wanted: &Lease, now: i64) -> bool {
     let over = before.expires_at <= now || before.state == LeaseState::Released;
-    let same =
-        before.client == wanted.client || (before.mac == wanted.mac && before.mac != Mac([0; 6]));
+    let same = before.client == wanted.client || (before.nic == wanted.nic && before.nic.is_some());
     over || (before.state == LeaseState::Bound && same)
 }

@@ -12,15 +12,16 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::action::{Action, Transmit};
+use super::action::Action;
 use super::drops::Drops;
 use super::exchange;
 use super::probe::{Probed, Prober};
 use crate::app::App;
 use crate::dhcp::history::LinkHistory;
 use crate::dhcp::link::{Arrival, ServedLink};
-use crate::dhcp::reply::{BOOT_SERVER_PORT, SERVER_PORT};
+use crate::dhcp::reply::{BOOT_SERVER_PORT, SERVER_PORT, Transmit};
 use crate::dhcp::socket::{DhcpSocket, read_link};
+use crate::dhcp::wire::Packet;
 use crate::inventory::Snapshot;
 use crate::leases::CommitError;
 use crate::lifecycle::EventData;
@@ -51,16 +52,10 @@ pub(super) struct InterfaceServer {
     /// The leases to store with their replies, and the replies to send: those of one wakeup.
     leases: Vec<(Lease, Option<Transmit>)>,
     outbox: Vec<Transmit>,
-    /// Commits that run.
-    commits: FuturesUnordered<BoxFuture<'static, Vec<Committed>>>,
+    /// Commits that run: they give the replies to send, and why leases were not stored.
+    commits: FuturesUnordered<BoxFuture<'static, Vec<Result<Transmit, CommitError>>>>,
     prober: Prober,
     probing: FuturesUnordered<BoxFuture<'static, Probed>>,
-}
-
-/// How the commit of a lease ended, and the reply to its client.
-struct Committed {
-    stored: Result<Lease, CommitError>,
-    reply: Option<Transmit>,
 }
 
 /// The sockets of one interface.
@@ -154,8 +149,11 @@ impl InterfaceServer {
             self.commits.push(Box::pin(async move {
                 let stored = timeout(patience, stored).await;
                 let stored = stored.unwrap_or_else(|_| vec![Err(CommitError::Slow); replies.len()]);
-                let committed = stored.into_iter().zip(replies);
-                committed.map(|(stored, reply)| Committed { stored, reply }).collect()
+                stored
+                    .into_iter()
+                    .zip(replies)
+                    .flat_map(|(stored, reply)| settle(stored, reply))
+                    .collect()
             }));
         }
     }
@@ -203,10 +201,8 @@ impl InterfaceServer {
     fn note_addresses(&self) {
         let ServedLink { interface, addresses, .. } = &self.link;
         let own = addresses.iter().map(ipnet::Ipv4Net::addr).collect();
-        let mut table = self.app.leases.table();
-        table.set_own_addresses(interface, own);
-        let servers = self.app.config.now().reached_at(&table.own_addresses());
-        drop(table);
+        let own = self.app.leases.set_own_addresses(interface, own);
+        let servers = self.app.config.now().reached_at(&own);
         self.app.inventory.set_servers(&servers);
         let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         tracing::info!(interface, addresses = addresses.join(" "), "serving DHCP");
@@ -214,8 +210,12 @@ impl InterfaceServer {
 
     fn handle(&mut self, snapshot: &Snapshot, arrival: Arrival, bytes: &[u8], now: i64) {
         let Self { app, link, history, .. } = self;
-        match exchange::answer(app, snapshot, link, history, &arrival, bytes, now) {
-            Err(silence) => self.drops.count(silence.label()),
+        let request = match Packet::parse_request(bytes) {
+            Ok(request) => request,
+            Err(unusable) => return self.drops.count(unusable.label()),
+        };
+        match exchange::answer(app, snapshot, link, history, &arrival, &request, now) {
+            Err(reason) => self.drops.count(reason.label()),
             Ok(Action::Send(transmit)) => self.outbox.push(transmit),
             Ok(Action::Commit { lease, ended, reply }) => {
                 self.leases.extend(ended.into_iter().map(|lease| (lease, None)));
@@ -225,14 +225,14 @@ impl InterfaceServer {
         }
     }
 
-    /// Sends the replies whose leases are stored.
-    fn finish(&mut self, committed: Vec<Committed>) {
-        for Committed { stored, reply } in committed {
-            LEASE_COMMITS.count(commit_label(&stored));
-            if let Err(CommitError::Database(error)) = &stored {
-                self.warn_of_database(error);
+    /// Sends the replies whose leases are stored, or that go out in their place.
+    fn finish(&mut self, settled: Vec<Result<Transmit, CommitError>>) {
+        for reply in settled {
+            match reply {
+                Ok(reply) => self.outbox.push(reply),
+                Err(CommitError::Database(error)) => self.warn_of_database(&error),
+                Err(_) => {}
             }
-            self.outbox.extend(reply.and_then(|reply| reply.after_commit(&stored)));
         }
     }
 
@@ -269,13 +269,13 @@ impl InterfaceServer {
             DHCP_ANSWERS.count(sent.type_name());
         }
         for (place, error) in failures {
-            let (to, interface) = (answers[place].destination, &self.link.interface);
-            tracing::warn!(interface, "cannot send a reply to {to:?}: {error}");
+            let (to, interface) = (answers[place].to, &self.link.interface);
+            tracing::warn!(interface, "cannot send a reply to {to}: {error}");
             self.drops.count("the reply cannot be sent");
             answers[place].event = None;
         }
         for event in answers.iter_mut().filter_map(|answer| answer.event.take()) {
-            event.record(&self.app.inventory.events);
+            self.app.inventory.events.record_event(event);
         }
     }
 }
@@ -309,6 +309,16 @@ async fn readable(sockets: Option<&Sockets>) -> io::Result<u16> {
         ready = server.readable() => ready.map(|()| SERVER_PORT),
         ready = on_boot_server => ready.map(|()| BOOT_SERVER_PORT),
     }
+}
+
+/// Why a lease was not stored, if it was not, and the reply that fits how its commit ended.
+fn settle(
+    stored: Result<Lease, CommitError>,
+    reply: Option<Transmit>,
+) -> impl Iterator<Item = Result<Transmit, CommitError>> {
+    LEASE_COMMITS.count(commit_label(&stored));
+    let reply = reply.and_then(|reply| reply.after_commit(&stored));
+    stored.err().map(Err).into_iter().chain(reply.map(Ok))
 }
 
 /// How a commit ended, as it is counted.
