@@ -4,7 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use crate::model::RemoteAs;
+use indexmap::IndexMap;
+
+use crate::model::{BgpTimers, Community, Redistribution, RemoteAs, RouteMapRule, SecretText};
 
 /// What one host says and hears by BGP.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,10 +21,41 @@ pub struct Bgp {
     pub neighbors: Vec<Neighbor>,
     /// What it announces, each prefix once.
     pub announced: Vec<IpNet>,
+    /// Whose routes it announces while it has them, and within which networks.
+    pub redistributed: Vec<Redistribution>,
+    /// What everything announced has.
+    pub communities: Vec<Community>,
+    /// How often it speaks to its neighbours, and how long it waits for them.
+    pub timers: Option<BgpTimers>,
+    /// Lists of rules by name.
+    pub route_maps: IndexMap<String, Vec<RouteMapRule>>,
+    /// Ethernet over VXLAN, if it speaks of that.
+    pub evpn: Option<Evpn>,
     /// How many ways to one place are used at a time.
     pub max_paths: Option<u16>,
-    /// Whether BFD finds dead neighbours.
-    pub bfd: bool,
+}
+
+impl Bgp {
+    /// Whether BFD finds some dead neighbour.
+    pub fn has_bfd(&self) -> bool {
+        self.neighbors.iter().any(|neighbor| neighbor.bfd)
+    }
+}
+
+/// Ethernet over VXLAN, by the kernel's names of links.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evpn {
+    /// Routing domains and the numbers of their VXLANs.
+    pub vrfs: Vec<RoutedVni>,
+}
+
+/// A routing domain whose routes travel in a VXLAN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoutedVni {
+    /// The VRF.
+    pub vrf: String,
+    /// The VXLAN's number.
+    pub vni: u32,
 }
 
 /// One router that a host speaks to.
@@ -32,6 +65,16 @@ pub struct Neighbor {
     pub peer: Peer,
     /// Its autonomous system.
     pub remote_as: RemoteAs,
+    /// The rules for what it says.
+    pub inbound: Option<String>,
+    /// The rules for what it is told.
+    pub outbound: Option<String>,
+    /// Timers of its own.
+    pub timers: Option<BgpTimers>,
+    /// Whether BFD finds it dead.
+    pub bfd: bool,
+    /// What signs the session.
+    pub password: Option<SecretText>,
 }
 
 /// Who a neighbour is.
@@ -41,6 +84,13 @@ pub enum Peer {
     Link(String),
     /// The router with this address.
     Address(IpAddr),
+    /// Whoever calls from a network.
+    Range {
+        /// The name of the group that they are in.
+        group: String,
+        /// The network.
+        net: IpNet,
+    },
 }
 
 impl Peer {
@@ -50,6 +100,7 @@ impl Peer {
         match self {
             Self::Link(_) => true,
             Self::Address(address) => address.is_ipv4() == is_ipv4,
+            Self::Range { net, .. } => net.addr().is_ipv4() == is_ipv4,
         }
     }
 }
@@ -59,6 +110,7 @@ impl std::fmt::Display for Peer {
         match self {
             Self::Link(name) => f.write_str(name),
             Self::Address(address) => write!(f, "{address}"),
+            Self::Range { group, .. } => f.write_str(group),
         }
     }
 }

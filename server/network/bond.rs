@@ -3,8 +3,8 @@
 //! A field of [`BondSpec`] without a row does not compile, and neither does a row without a word,
 //! or a refusal, for each format. The formats' names are from systemd.netdev(5), netplan's
 //! reference, cloud-init's schemas, ifupdown2's `bond` addon, NetworkManager's
-//! nm-settings-keyfile(5), OpenStack's network_data.json and, for dracut, the kernel's
-//! Documentation/networking/bonding.rst.
+//! nm-settings-keyfile(5), OpenStack's network_data.json, nmstate's `BondOptions`, Talos's `BondConfig` and, for dracut,
+//! the kernel's Documentation/networking/bonding.rst.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -27,7 +27,7 @@ pub(super) struct Parameter<'a> {
     /// The modes in which the kernel takes it; none for all.
     pub(super) modes: &'static [BondMode],
     /// Its name in each format.
-    pub(super) names: Names,
+    pub(super) names: FormatNames,
 }
 
 /// The value of a parameter.
@@ -46,7 +46,7 @@ pub(super) enum Value<'a> {
 
 /// What a parameter is called in each format.
 #[derive(Clone, Copy)]
-pub(super) struct Names {
+pub(super) struct FormatNames {
     pub(super) networkd: Name,
     pub(super) netplan: Name,
     pub(super) cloud_init: Name,
@@ -54,6 +54,8 @@ pub(super) struct Names {
     pub(super) network_manager: Name,
     pub(super) network_data: Name,
     pub(super) dracut: Name,
+    pub(super) nmstate: Name,
+    pub(super) talos: Name,
 }
 
 /// What a format calls a parameter.
@@ -89,96 +91,102 @@ const ANY: &[BondMode] = &[];
 macro_rules! parameters {
     ($($field:ident, $modes:expr, $since:expr, [
         $networkd:expr, $netplan:expr, $cloud_init:expr, $ifupdown2:expr, $network_manager:expr,
-        $network_data:expr, $dracut:expr
+        $network_data:expr, $dracut:expr, $nmstate:expr,
+        $talos:expr
     ];)*) => {
         /// The parameters that `spec` gives, in the order of the table.
         pub(super) fn parameters(spec: &BondSpec) -> Vec<Parameter<'_>> {
             // Exhaustive: a field without a row is an error here, which rustc words as "pattern
             // requires `..`". Add the row.
             let BondSpec { nics: _, settings: _, $($field,)* } = spec;
-            let rows = [$($field.given().map(|value| Parameter {
-                key: stringify!($field).replace('_', "-"),
-                value,
-                since: $since,
-                modes: $modes,
-                names: Names {
-                    networkd: $networkd.into(),
-                    netplan: $netplan.into(),
-                    cloud_init: $cloud_init.into(),
-                    ifupdown2: $ifupdown2.into(),
-                    network_manager: $network_manager.into(),
-                    network_data: $network_data.into(),
-                    dracut: $dracut.into(),
-                },
-            }),)*];
-            rows.into_iter().flatten().collect()
+            let given = [$($field.given().map(|value| (value, $since, $modes)),)*];
+            let given = rows().into_iter().zip(given).filter_map(|((field, names), given)| {
+                let (value, since, modes) = given?;
+                Some(Parameter { key: field.replace('_', "-"), value, since, modes, names })
+            });
+            given.collect()
+        }
+
+        /// The field of every parameter, with its names.
+        fn rows() -> Vec<(&'static str, FormatNames)> {
+            vec![$((stringify!($field), FormatNames {
+                networkd: $networkd.into(),
+                netplan: $netplan.into(),
+                cloud_init: $cloud_init.into(),
+                ifupdown2: $ifupdown2.into(),
+                network_manager: $network_manager.into(),
+                network_data: $network_data.into(),
+                dracut: $dracut.into(),
+                nmstate: $nmstate.into(),
+                talos: $talos.into(),
+            }),)*]
         }
     };
 }
 
 // Field, modes that it is for, since which systemd;
-// networkd, netplan and cloud-init v2, cloud-init v1, ifupdown2, NetworkManager, network_data, dracut
+// networkd, netplan and cloud-init v2, cloud-init v1, ifupdown2, NetworkManager, network_data, dracut, nmstate, Talos
 parameters! {
     mode, ANY, None,
-        ["Mode", "mode", "bond-mode", "bond-mode", "mode", "bond_mode", "mode"];
+        ["Mode", "mode", "bond-mode", "bond-mode", "mode", "bond_mode", "mode", "mode", "bondMode"];
     // netplan's is a text for cloud-init's schema, which reads it as version 2.
     mii_monitor, ANY, None,
-        ["MIIMonitorSec", Text("mii-monitor-interval"), "bond-miimon", "bond-miimon", "miimon", "bond_miimon", "miimon"];
+        ["MIIMonitorSec", Text("mii-monitor-interval"), "bond-miimon", "bond-miimon", "miimon", "bond_miimon", "miimon", "miimon", "miimon"];
     // The schema of version 1 wants a text here, and a number below; the readers take either.
     up_delay, ANY, None,
-        ["UpDelaySec", "up-delay", Text("bond-updelay"), "bond-updelay", "updelay", LostAs("up-delay and down-delay"), "updelay"];
+        ["UpDelaySec", "up-delay", Text("bond-updelay"), "bond-updelay", "updelay", LostAs("up-delay and down-delay"), "updelay", "updelay", "updelay"];
     down_delay, ANY, None,
-        ["DownDelaySec", "down-delay", "bond-downdelay", "bond-downdelay", "downdelay", LostAs("up-delay and down-delay"), "downdelay"];
+        ["DownDelaySec", "down-delay", "bond-downdelay", "bond-downdelay", "downdelay", LostAs("up-delay and down-delay"), "downdelay", "downdelay", "downdelay"];
     lacp_rate, LACP, None,
-        ["LACPTransmitRate", "lacp-rate", "bond-lacp-rate", "bond-lacp-rate", "lacp_rate", Lost, "lacp_rate"];
+        ["LACPTransmitRate", "lacp-rate", "bond-lacp-rate", "bond-lacp-rate", "lacp_rate", Lost, "lacp_rate", "lacp_rate", "lacpRate"];
     transmit_hash_policy, BY_HASH, None,
-        ["TransmitHashPolicy", "transmit-hash-policy", "bond-xmit-hash-policy", "bond-xmit-hash-policy", "xmit_hash_policy", "bond_xmit_hash_policy", "xmit_hash_policy"];
+        ["TransmitHashPolicy", "transmit-hash-policy", "bond-xmit-hash-policy", "bond-xmit-hash-policy", "xmit_hash_policy", "bond_xmit_hash_policy", "xmit_hash_policy", "xmit_hash_policy", "xmitHashPolicy"];
     // To the kernel 1 is as 0, its default.
     min_links, ANY, None,
-        ["MinLinks", "min-links", "bond-min-links", "bond-min-links", "min_links", LostAbove(1), "min_links"];
+        ["MinLinks", "min-links", "bond-min-links", "bond-min-links", "min_links", LostAbove(1), "min_links", "min_links", "minLinks"];
     ad_select, LACP, None,
-        ["AdSelect", "ad-select", "bond-ad-select", Lost, "ad_select", Lost, "ad_select"];
+        ["AdSelect", "ad-select", "bond-ad-select", Lost, "ad_select", Lost, "ad_select", "ad_select", "adSelect"];
     ad_actor_system_priority, LACP, None,
-        ["AdActorSystemPriority", Lost, Lost, "bond-ad-actor-sys-prio", "ad_actor_sys_prio", Lost, "ad_actor_sys_prio"];
+        ["AdActorSystemPriority", Lost, Lost, "bond-ad-actor-sys-prio", "ad_actor_sys_prio", Lost, "ad_actor_sys_prio", "ad_actor_sys_prio", "adActorSysPrio"];
     // Its colons would end dracut's word.
     ad_actor_system, LACP, None,
-        ["AdActorSystem", Lost, Lost, "bond-ad-actor-system", "ad_actor_system", Lost, Lost];
+        ["AdActorSystem", Lost, Lost, "bond-ad-actor-system", "ad_actor_system", Lost, Lost, "ad_actor_system", Lost];
     ad_user_port_key, LACP, None,
-        ["AdUserPortKey", Lost, Lost, Lost, "ad_user_port_key", Lost, "ad_user_port_key"];
+        ["AdUserPortKey", Lost, Lost, Lost, "ad_user_port_key", Lost, "ad_user_port_key", "ad_user_port_key", "adUserPortKey"];
     arp_interval, ANY, None,
-        ["ARPIntervalSec", "arp-interval", "bond-arp-interval", Lost, "arp_interval", Lost, Lost];
+        ["ARPIntervalSec", "arp-interval", "bond-arp-interval", Lost, "arp_interval", Lost, Lost, "arp_interval", "arpInterval"];
     arp_ip_targets, ANY, None,
-        ["ARPIPTargets", "arp-ip-targets", "bond-arp-ip-target", LostAs("arp-interval"), "arp_ip_target", LostAs("arp-interval"), LostAs("arp-interval")];
+        ["ARPIPTargets", "arp-ip-targets", "bond-arp-ip-target", LostAs("arp-interval"), "arp_ip_target", LostAs("arp-interval"), LostAs("arp-interval"), "arp_ip_target", "arpIpTargets"];
     // networkd has it in the file of the member, as PrimarySlave=.
     primary, WITH_PRIMARY, None,
-        [Elsewhere, "primary", "bond-primary", "bond-primary", "primary", Lost, "primary"];
+        [Elsewhere, "primary", "bond-primary", "bond-primary", "primary", Lost, "primary", "primary", Lost];
     primary_reselect_policy, WITH_PRIMARY, None,
-        ["PrimaryReselectPolicy", "primary-reselect-policy", "bond-primary-reselect", "bond-primary-reselect", "primary_reselect", Lost, "primary_reselect"];
+        ["PrimaryReselectPolicy", "primary-reselect-policy", "bond-primary-reselect", "bond-primary-reselect", "primary_reselect", Lost, "primary_reselect", "primary_reselect", "primaryReselect"];
     fail_over_mac_policy, BACKUP, None,
-        ["FailOverMACPolicy", "fail-over-mac-policy", "bond-fail-over-mac", Lost, "fail_over_mac", Lost, "fail_over_mac"];
+        ["FailOverMACPolicy", "fail-over-mac-policy", "bond-fail-over-mac", Lost, "fail_over_mac", Lost, "fail_over_mac", "fail_over_mac", "failOverMac"];
     gratuitous_arp, BACKUP, None,
-        ["GratuitousARP", "gratuitous-arp", "bond-num-grat-arp", "bond-num-grat-arp", "num_grat_arp", Lost, "num_grat_arp"];
+        ["GratuitousARP", "gratuitous-arp", "bond-num-grat-arp", "bond-num-grat-arp", "num_grat_arp", Lost, "num_grat_arp", "num_grat_arp", "numPeerNotif"];
     arp_validate, ANY, None,
-        ["ARPValidate", Lost, Lost, Lost, Lost, Lost, Lost];
+        ["ARPValidate", Lost, Lost, Lost, Lost, Lost, Lost, "arp_validate", "arpValidate"];
     arp_all_targets, ANY, None,
-        ["ARPAllTargets", Lost, Lost, Lost, Lost, Lost, Lost];
+        ["ARPAllTargets", Lost, Lost, Lost, Lost, Lost, Lost, "arp_all_targets", "arpAllTargets"];
     arp_missed_max, ANY, Some(256),
-        ["ARPMissedMax", Lost, Lost, Lost, Lost, Lost, Lost];
+        ["ARPMissedMax", Lost, Lost, Lost, Lost, Lost, Lost, "arp_missed_max", "missedMax"];
     all_members_active, ANY, None,
-        ["AllSlavesActive", Lost, Lost, Lost, Lost, Lost, Lost];
+        ["AllSlavesActive", Lost, Lost, Lost, Lost, Lost, Lost, "all_slaves_active", "allSlavesActive"];
     packets_per_member, IN_TURN, None,
-        ["PacketsPerSlave", Lost, Lost, Lost, Lost, Lost, Lost];
+        ["PacketsPerSlave", Lost, Lost, Lost, Lost, Lost, Lost, "packets_per_slave", "packetsPerSlave"];
     learn_packet_interval, BY_LOAD, None,
-        ["LearnPacketIntervalSec", Lost, Lost, Lost, Lost, Lost, Lost];
+        ["LearnPacketIntervalSec", Lost, Lost, Lost, Lost, Lost, Lost, "lp_interval", "lpInterval"];
     resend_igmp, ANY, None,
-        ["ResendIGMP", Lost, Lost, Lost, Lost, Lost, Lost];
+        ["ResendIGMP", Lost, Lost, Lost, Lost, Lost, Lost, "resend_igmp", "resendIGMP"];
     dynamic_load_balancing, TLB, None,
-        ["DynamicTransmitLoadBalancing", Lost, Lost, Lost, Lost, Lost, Lost];
+        ["DynamicTransmitLoadBalancing", Lost, Lost, Lost, Lost, Lost, Lost, "tlb_dynamic_lb", "tlbLogicalLb"];
     peer_notify_delay, BACKUP, Some(256),
-        ["PeerNotifyDelaySec", Lost, Lost, Lost, Lost, Lost, Lost];
+        ["PeerNotifyDelaySec", Lost, Lost, Lost, Lost, Lost, Lost, Lost, "peerNotifDelay"];
     // networkd has it in the bond's .network, as BindCarrier=.
     bind_carrier, ANY, None,
-        [Elsewhere, Lost, Lost, Lost, Lost, Lost, Lost];
+        [Elsewhere, Lost, Lost, Lost, Lost, Lost, Lost, Lost, Lost];
 }
 
 impl From<&'static str> for Name {
@@ -187,16 +195,41 @@ impl From<&'static str> for Name {
     }
 }
 
+/// Formats whose names of parameters are read as well as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BondWords {
+    Netplan,
+    Networkd,
+    Ifupdown2,
+    NetworkManager,
+    Nmstate,
+}
+
+/// The key of a site file for the parameter that a format calls `name`.
+pub(crate) fn bond_parameter(words: BondWords, name: &str) -> Option<String> {
+    let is_meant = |(_, names): &(&'static str, FormatNames)| {
+        let own = match words {
+            BondWords::Netplan => names.netplan,
+            BondWords::Networkd => names.networkd,
+            BondWords::Ifupdown2 => names.ifupdown2,
+            BondWords::NetworkManager => names.network_manager,
+            BondWords::Nmstate => names.nmstate,
+        };
+        matches!(own, Name::Key(own) | Text(own) if own == name)
+    };
+    rows().into_iter().find(is_meant).map(|(field, _)| field.replace('_', "-"))
+}
+
 /// The parameters of a bond for one format.
 pub(super) struct Spelled<'a> {
     /// Those that it has a name for.
-    pub(super) written: Vec<Written<'a>>,
+    pub(super) written: Vec<SpelledParameter<'a>>,
     /// What it has no name for.
     pub(super) lost: Vec<String>,
 }
 
 /// A parameter in the words of one format.
-pub(super) struct Written<'a> {
+pub(super) struct SpelledParameter<'a> {
     pub(super) name: &'static str,
     pub(super) value: Value<'a>,
     /// Whether a number is written as a text.
@@ -208,7 +241,7 @@ pub(super) struct Written<'a> {
 /// where something was changed.
 pub(super) fn spell<'a>(
     spec: &'a BondSpec,
-    name: fn(&Names) -> Name,
+    name: fn(&FormatNames) -> Name,
     first: &[&str],
 ) -> Spelled<'a> {
     let mut parameters = parameters(spec);
@@ -217,7 +250,8 @@ pub(super) fn spell<'a>(
     });
     let mut spelled = Spelled { written: Vec::new(), lost: Vec::new() };
     for Parameter { key, value, names, .. } in parameters {
-        let mut write = |name, is_text| spelled.written.push(Written { name, value, is_text });
+        let mut write =
+            |name, is_text| spelled.written.push(SpelledParameter { name, value, is_text });
         match name(&names) {
             Name::Key(name) => write(name, false),
             Text(name) => write(name, true),
@@ -266,29 +300,29 @@ pub(super) fn joined(addresses: &[Ipv4Addr], separator: &str) -> String {
 }
 
 /// A field of a bond, where it is given.
-trait Given {
+trait ParameterValue {
     fn given(&self) -> Option<Value<'_>>;
 }
 
-impl<T: AsValue> Given for Option<T> {
+impl<T: AsValue> ParameterValue for Option<T> {
     fn given(&self) -> Option<Value<'_>> {
         self.as_ref().map(T::as_value)
     }
 }
 
-impl Given for BondMode {
+impl ParameterValue for BondMode {
     fn given(&self) -> Option<Value<'_>> {
         Some(Value::Word(self.label()))
     }
 }
 
-impl Given for bool {
+impl ParameterValue for bool {
     fn given(&self) -> Option<Value<'_>> {
         self.then_some(Value::Switch(true))
     }
 }
 
-impl Given for Vec<Ipv4Addr> {
+impl ParameterValue for Vec<Ipv4Addr> {
     fn given(&self) -> Option<Value<'_>> {
         (!self.is_empty()).then_some(Value::Addresses(self))
     }

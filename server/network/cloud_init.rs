@@ -93,11 +93,15 @@ fn device(host: &HostNetwork, link: &Link, losses: &mut Losses) -> Value {
         }
         Kind::Bridge(spec) => ("bridge", bridge(host, spec, &mut lose)),
         Kind::Loopback => ("loopback", Value::Null),
-        Kind::Vxlan { .. } | Kind::Vrf(_) | Kind::Dummy => {
+        Kind::Wireguard { .. }
+        | Kind::Vxlan { .. }
+        | Kind::Tunnel { .. }
+        | Kind::Vrf(_)
+        | Kind::Dummy => {
             lose(true, link.kind.label());
             ("", Value::Null)
         }
-        Kind::Veth { .. } | Kind::Macvlan(_) | Kind::Ipvlan(_) => {
+        Kind::Veth { .. } | Kind::Macvlan(_) | Kind::Ipvlan(_) | Kind::Partition(_) => {
             lose(true, link.kind.label());
             ("", Value::Null)
         }
@@ -138,7 +142,7 @@ fn bond(host: &HostNetwork, spec: &BondSpec, lose: &mut impl FnMut(bool, &str)) 
     for lost in spelled.lost {
         lose(true, &lost);
     }
-    let value = |written: &bond::Written<'_>| match written.value {
+    let value = |written: &bond::SpelledParameter<'_>| match written.value {
         bond::Value::Member(name) => json!(host.device(name)),
         bond::Value::Addresses(_) => json!(written.value.to_string()),
         value if written.is_text => json!(value.to_string()),

@@ -132,7 +132,7 @@ impl Writer<'_> {
         for lost in spelled.lost {
             self.lose(true, &lost);
         }
-        let option = |written: &bond::Written<'_>| match written.value {
+        let option = |written: &bond::SpelledParameter<'_>| match written.value {
             bond::Value::Member(member) => format!("{}={}", written.name, self.device(member)),
             value => format!("{}={value}", written.name),
         };

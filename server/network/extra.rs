@@ -9,42 +9,57 @@ use std::fmt::Write as _;
 use super::links::HostNetwork;
 use super::losses::Losses;
 use super::{File, Format};
-use crate::model::{LinkExtra, Sections};
+use crate::model::{ExtraSection, LinkExtra, Sections};
 
 /// Stands above what is added.
 pub(super) const COMMENT: &str = "# extra, not checked";
 
 /// Sections that networkd reads several times, each for itself (systemd.network(5),
 /// systemd.netdev(5)).
-const REPEATED: [&str; 16] = [
+const REPEATED: [&str; 22] = [
     "Address",
     "BridgeFDB",
     "BridgeMDB",
     "BridgeVLAN",
     "DHCPServerStaticLease",
+    "DeficitRoundRobinSchedulerClass",
+    "HierarchyTokenBucketClass",
     "IPv6AddressLabel",
     "IPv6Prefix",
     "IPv6PREF64Prefix",
     "IPv6RoutePrefix",
+    "L2TPSession",
     "MACsecReceiveAssociation",
     "MACsecReceiveChannel",
+    "MACsecTransmitAssociation",
     "Neighbor",
     "NextHop",
+    "QuickFairQueueingClass",
     "Route",
     "RoutingPolicyRule",
+    "SR-IOV",
     "WireGuardPeer",
 ];
 
+/// Whether a section may stand several times, each for itself.
+pub(super) fn may_repeat(section: &str) -> bool {
+    REPEATED.contains(&section)
+}
+
 /// The text of a file with the sections added.
 pub(super) fn merged(mut text: String, extra: &Sections) -> String {
-    for (section, keys) in extra {
+    let each = |(section, copies): (&String, &ExtraSection)| {
+        let keys = copies.copies().iter().cloned();
+        keys.map(|keys| (section.clone(), keys)).collect::<Vec<_>>()
+    };
+    for (section, keys) in extra.iter().flat_map(each) {
         let mut added = format!("{COMMENT}\n");
         for (key, value) in keys {
             for line in value.lines() {
                 let _ = writeln!(added, "{key}={line}");
             }
         }
-        match end_of(&text, section).filter(|_| !REPEATED.contains(&section.as_str())) {
+        match end_of(&text, &section).filter(|_| !may_repeat(&section)) {
             Some(end) => text.insert_str(end, &added),
             None => {
                 let gap = if text.is_empty() { "" } else { "\n" };
@@ -84,10 +99,11 @@ pub(super) fn losses(host: &HostNetwork, format: Format, losses: &mut Losses) {
         }
         let LinkExtra { network, netdev, link: udev, keyfile, interfaces } = extra;
         let has_own = match format {
-            Format::Networkd | Format::Ignition => {
+            Format::Networkd | Format::Ignition | Format::NixOs => {
                 !(network.is_empty() && netdev.is_empty() && udev.is_empty())
             }
             Format::NetworkManager => !(keyfile.is_empty() && udev.is_empty()),
+            Format::Nmstate => !udev.is_empty(),
             Format::Ifupdown2 => !(interfaces.is_empty() && udev.is_empty()),
             // Those are not a link's.
             Format::Frr | Format::Sysctl => true,
@@ -101,7 +117,9 @@ pub(super) fn losses(host: &HostNetwork, format: Format, losses: &mut Losses) {
             | Format::Netplan
             | Format::Ignition
             | Format::NetworkManager
+            | Format::Nmstate
             | Format::Ifupdown2
+            | Format::NixOs
             | Format::Frr
             | Format::Sysctl
     );
@@ -135,7 +153,7 @@ mod tests {
         let text = "# head\n\n[Match]\nName=eth0\n\n[Network]\nDNS=10.0.0.1\n\n[Address]\nAddress=10.0.0.2/24\n";
         let extra: Sections = serde_json::from_value(serde_json::json!({
             "Network": {"DHCP": "no", "DNS": ["10.0.0.3", "10.0.0.4"]},
-            "Address": {"Address": "10.0.0.9/32"},
+            "Address": [{"Address": "10.0.0.9/32"}, {"Address": "10.0.0.8/32", "Scope": "link"}],
             "QDisc": {"Parent": "root"},
         }))
         .unwrap();
@@ -143,6 +161,7 @@ mod tests {
                         # extra, not checked\nDHCP=no\nDNS=10.0.0.3\nDNS=10.0.0.4\n\n\
                         [Address]\nAddress=10.0.0.2/24\n\n\
                         [Address]\n# extra, not checked\nAddress=10.0.0.9/32\n\n\
+                        [Address]\n# extra, not checked\nAddress=10.0.0.8/32\nScope=link\n\n\
                         [QDisc]\n# extra, not checked\nParent=root\n";
         assert_eq!(merged(text.to_owned(), &extra), expected);
         assert_eq!(merged(text.to_owned(), &Sections::default()), text);

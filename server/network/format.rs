@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::RenderError;
+use crate::model::NetworkFormat;
 
 /// One generated file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,10 +58,17 @@ pub enum Format {
     Ignition,
     /// NetworkManager's keyfiles, and what [`Sysctl`](Self::Sysctl) gives.
     NetworkManager,
+    /// nmstate's desired state, NetworkManager's own settings, and what
+    /// [`Sysctl`](Self::Sysctl) gives.
+    Nmstate,
     /// `/etc/network/interfaces` for ifupdown2, with the files beside it that it needs.
     Ifupdown2,
     /// OpenStack's `network_data.json`.
     NetworkData,
+    /// Documents of Talos's machine configuration.
+    Talos,
+    /// A NixOS module, and within it what [`Networkd`](Self::Networkd) has.
+    NixOs,
     /// The kernel command line for an initramfs made by dracut.
     Dracut,
     /// FRR's files. None for a host that speaks no BGP.
@@ -79,12 +87,26 @@ impl Format {
         Self::CloudInitV1,
         Self::Ignition,
         Self::NetworkManager,
+        Self::Nmstate,
         Self::Ifupdown2,
         Self::NetworkData,
+        Self::Talos,
+        Self::NixOs,
         Self::Dracut,
         Self::Frr,
         Self::Sysctl,
     ];
+
+    /// The one that the system of a disk image reads.
+    pub fn of_image(format: NetworkFormat) -> Self {
+        match format {
+            NetworkFormat::Networkd => Self::Networkd,
+            NetworkFormat::Netplan => Self::Netplan,
+            NetworkFormat::NetworkManager => Self::NetworkManager,
+            NetworkFormat::Ifupdown2 => Self::Ifupdown2,
+            NetworkFormat::CloudInit => Self::CloudInit,
+        }
+    }
 
     /// The word for it on the command line and in URLs.
     pub fn label(self) -> &'static str {
@@ -95,8 +117,11 @@ impl Format {
             Self::CloudInitV1 => "cloud-init-v1",
             Self::Ignition => "ignition",
             Self::NetworkManager => "networkmanager",
+            Self::Nmstate => "nmstate",
             Self::Ifupdown2 => "ifupdown2",
             Self::NetworkData => "network-data",
+            Self::Talos => "talos",
+            Self::NixOs => "nixos",
             Self::Dracut => "dracut",
             Self::Frr => "frr",
             Self::Sysctl => "sysctl",
@@ -109,11 +134,13 @@ impl Format {
             Self::Networkd => Some("/etc/systemd/network"),
             Self::Netplan => Some("/etc/netplan"),
             Self::NetworkManager => Some("/etc/NetworkManager/system-connections"),
+            Self::Nmstate => Some("/etc/nmstate"),
             Self::Ifupdown2 => Some("/etc/network"),
             Self::Frr => Some("/etc/frr"),
             Self::Sysctl => Some("/etc/sysctl.d"),
             Self::CloudInit | Self::CloudInitV1 | Self::Ignition => None,
-            Self::NetworkData | Self::Dracut => None,
+            Self::NixOs => Some("/etc/nixos"),
+            Self::NetworkData | Self::Talos | Self::Dracut => None,
         }
     }
 

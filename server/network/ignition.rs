@@ -26,7 +26,7 @@ pub(super) fn render(files: &[File]) -> Vec<File> {
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The text as a URL of its own (RFC 2397).
-fn data_url(text: &str) -> String {
+pub(crate) fn data_url(text: &str) -> String {
     format!("data:,{}", utf8_percent_encode(text, ESCAPED))
 }
 

@@ -2,7 +2,7 @@
 //! take. Pure.
 
 use super::links::HostNetwork;
-use crate::model::RuleSpec;
+use crate::model::{RuleSpec, RuleVerdict};
 
 /// A rule of a host. What it says where the rule names no source is the caller's: each tool
 /// wants that said in a way of its own.
@@ -15,10 +15,19 @@ pub(super) fn ip_rule(host: &HostNetwork, rule: &RuleSpec, from: Option<String>)
         ("fwmark", rule.mark.map(|mark| format!("{mark:#x}{mask}"))),
         ("iif", device(&rule.incoming_interface)),
         ("oif", device(&rule.outgoing_interface)),
-        ("table", Some(rule.table.to_string())),
+        ("tos", rule.tos.map(|tos| format!("{tos:#x}"))),
+        ("uidrange", rule.users.map(|users| format!("{}-{}", users.first, users.last))),
+        ("ipproto", rule.protocol.map(|protocol| protocol.to_string())),
+        ("sport", rule.source_port.map(|ports| ports.to_string())),
+        ("dport", rule.destination_port.map(|ports| ports.to_string())),
+        ("table", (rule.verdict == RuleVerdict::Table).then(|| rule.table.to_string())),
         ("suppress_prefixlength", rule.suppress_prefix_length.map(|bits| bits.to_string())),
     ];
     let words = words.into_iter().filter_map(|(key, value)| Some(format!(" {key} {}", value?)));
     let not = if rule.invert { " not" } else { "" };
-    format!("priority {}{not}", rule.priority) + &words.collect::<String>()
+    let verdict = match rule.verdict {
+        RuleVerdict::Table => String::new(),
+        verdict => format!(" {verdict}"),
+    };
+    format!("priority {}{not}", rule.priority) + &words.collect::<String>() + &verdict
 }

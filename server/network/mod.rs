@@ -10,6 +10,7 @@ mod ability;
 mod allocate;
 mod bgp;
 mod bond;
+mod by_hand;
 mod check;
 mod cloud_init;
 mod consequences;
@@ -32,35 +33,50 @@ mod netplan;
 mod network_data;
 mod network_manager;
 mod networkd;
+mod nixos;
+mod nmstate;
+mod own_values;
+mod resolvers;
 mod source_nat;
+mod switch_changes;
+mod talos;
 #[cfg(test)]
 mod tests;
 mod unit;
+mod units;
+mod wireguard;
 mod yaml;
 
 use crate::profile::ResolvedSite;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use crate::tree::nearest;
 pub use ability::{Ability, Reader, abilities};
 pub use allocate::{Assignment, allocate};
-pub use bgp::{Bgp, Neighbor, Peer};
+pub use bgp::{Bgp, Evpn, Neighbor, Peer, RoutedVni};
+pub(crate) use bond::{BondWords, bond_parameter};
+pub(crate) use by_hand::commands;
 pub use check::{
     BootFiles, Edit, Finding, Fix, RULES, RecipeCheck, Rule, Severity, Surroundings, check_host,
     check_host_within, check_site, check_site_within, check_switch,
 };
-pub use consequences::{Consequences, Group, SwitchChange, consequences};
+pub use consequences::{Consequences, Group, consequences, host_consequences};
 pub use difference::{Line, lines};
 pub use domain::Domains;
 pub use fabric::{Fabric, FabricError, Lag, Lan, Port, fabric, render_switch};
 pub use format::{File, Format};
+pub(crate) use ignition::data_url;
 pub use links::{
-    Borne, Computed, HostNetwork, Kind, Layer3, Link, NotComputed, NotComputedCause, Role, Written,
+    Borne, Computed, HostNetwork, Kind, Layer3, Link, NotComputed, NotComputedCause, Role,
+    WrittenAddress,
 };
 pub use microcloud::{
     Cluster, MICROCLOUD_FILE, OvnRange, PreseedError, PreseedWords, microcloud_preseed,
 };
+pub use own_values::OwnValue;
 pub use source_nat::SourceNat;
+pub use switch_changes::SwitchChange;
+pub use wireguard::{Peer as WireguardPeer, Wireguard};
 
 /// Why a host's files cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -154,20 +170,60 @@ fn checked(site: &ResolvedSite, host_name: &str) -> Result<HostNetwork, RenderEr
     Ok(lower::lower(site, host_name, host))
 }
 
+/// Where the files of a host that rackstrap makes itself are kept, `extra` files left out.
+fn own_paths(network: &HostNetwork, format: Format) -> BTreeSet<String> {
+    let bare = HostNetwork { extra_files: Default::default(), ..network.clone() };
+    let mut lost = losses::Losses::default();
+    let files = formatted(&bare, format, &mut lost).into_iter();
+    files.filter(|file| file.directory.is_some()).map(|file| file.path()).collect()
+}
+
+/// What the format of a host's files has no words for, and the links do their work without, each as
+/// `LINK: FEATURE`. None where the files are refused.
+pub fn left_out(site: &ResolvedSite, host_name: &str, format: Format) -> Vec<String> {
+    let written = checked(site, host_name).ok().and_then(|network| written(&network, format).ok());
+    written.map(|written| written.left_out).unwrap_or_default()
+}
+
+/// The files of a host.
+struct Written {
+    files: Vec<File>,
+    /// What is not in them.
+    left_out: Vec<String>,
+}
+
 /// The files of a host without a mistake, or what the format cannot say.
 fn write(network: &HostNetwork, format: Format) -> Result<Vec<File>, Vec<String>> {
+    written(network, format).map(|written| written.files)
+}
+
+/// The same with what is left out.
+fn written(network: &HostNetwork, format: Format) -> Result<Written, Vec<String>> {
     let mut losses = losses::Losses::default();
-    let says_all = matches!(format, Format::Networkd | Format::Netplan | Format::Ignition);
+    let says_all =
+        matches!(format, Format::Networkd | Format::Netplan | Format::Ignition | Format::NixOs);
     // Those that are a part of the host's files by themselves say nothing else.
     if !says_all && !matches!(format, Format::Frr | Format::Sysctl) {
         for nat in &network.source_nat {
-            losses.add_if(true, &nat.link, "cpus");
+            losses.add_if(!nat.cpus.is_empty(), &nat.link, "cpus");
+            losses.add_if(!nat.users.is_empty(), &nat.link, "users");
+            losses.add_if(!nat.slices.is_empty(), &nat.link, "slices");
         }
     }
-    let files = match format {
-        Format::Networkd => for_networkd(network, &mut losses),
+    if !matches!(format, Format::Networkd | Format::Ignition | Format::Frr | Format::Sysctl) {
+        losses.units(network);
+    }
+    let files = formatted(network, format, &mut losses);
+    let files = add_extra(network, format, files, &mut losses);
+    losses.into_result().map(|left_out| Written { files, left_out })
+}
+
+/// The files of a format, without whole files that are added to them.
+fn formatted(network: &HostNetwork, format: Format, losses: &mut losses::Losses) -> Vec<File> {
+    match format {
+        Format::Networkd => for_networkd(network, losses),
         Format::Netplan => {
-            let text = netplan::document(network, netplan::Dialect::Netplan, &mut losses);
+            let text = netplan::document(network, netplan::Dialect::Netplan, losses);
             let text = yaml::write(&serde_json::json!({"network": text}));
             let mut files = vec![File::of(format, "90-rackstrap.yaml", text)];
             // What netplan makes of it is networkd's.
@@ -175,27 +231,27 @@ fn write(network: &HostNetwork, format: Format) -> Result<Vec<File>, Vec<String>
             files.extend(modules::render(network));
             files.extend(beside(network));
             files.extend(source_nat::render(network));
+            files.extend(wireguard::key_files(network));
             files
         }
-        Format::CloudInit => cloud_init::version2(network, &mut losses),
-        Format::CloudInitV1 => cloud_init::version1(network, &mut losses),
+        Format::CloudInit => cloud_init::version2(network, losses),
+        Format::CloudInitV1 => cloud_init::version1(network, losses),
         Format::Ignition => {
-            let files = for_networkd(network, &mut losses);
-            ignition::render(&add_extra(network, Format::Networkd, files, &mut losses))
+            let files = for_networkd(network, losses);
+            ignition::render(&add_extra(network, Format::Networkd, files, losses))
         }
         Format::NetworkManager => {
-            [network_manager::render(network, &mut losses), beside(network)].concat()
+            [network_manager::render(network, losses), beside(network)].concat()
         }
-        Format::Ifupdown2 => {
-            [ifupdown2::render(network, &mut losses), frr::render(network)].concat()
-        }
-        Format::NetworkData => network_data::render(network, &mut losses),
-        Format::Dracut => dracut::render(network, &mut losses),
+        Format::Nmstate => [nmstate::render(network, losses), beside(network)].concat(),
+        Format::Ifupdown2 => [ifupdown2::render(network, losses), frr::render(network)].concat(),
+        Format::NetworkData => network_data::render(network, losses),
+        Format::Talos => talos::render(network, losses),
+        Format::NixOs => nixos::render(network, losses),
+        Format::Dracut => dracut::render(network, losses),
         Format::Frr => frr::render(network),
         Format::Sysctl => sysctl(network),
-    };
-    let files = add_extra(network, format, files, &mut losses);
-    losses.into_result().map(|()| files)
+    }
 }
 
 /// Adds the whole files of a host where a format is files that the host keeps.
@@ -206,8 +262,8 @@ fn add_extra(
     losses: &mut losses::Losses,
 ) -> Vec<File> {
     extra::losses(network, format, losses);
-    // Those are a part of the host's files by themselves, and Ignition has them within.
-    if matches!(format, Format::Frr | Format::Sysctl | Format::Ignition) {
+    // Those are a part of the host's files by themselves, and others have them within.
+    if matches!(format, Format::Frr | Format::Sysctl | Format::Ignition | Format::NixOs) {
         return files;
     }
     for file in extra::files(network) {
@@ -226,7 +282,9 @@ fn add_extra(
 fn for_networkd(network: &HostNetwork, losses: &mut losses::Losses) -> Vec<File> {
     let modules = modules::render(network).into_iter().collect();
     let links = networkd::render(network, losses);
-    [links, modules, beside(network), source_nat::render(network)].concat()
+    let keys = wireguard::key_files(network);
+    [links, modules, beside(network), source_nat::render(network), keys, units::render(network)]
+        .concat()
 }
 
 /// What a host keeps besides its links, whatever brings them up.

@@ -13,7 +13,8 @@ use super::losses::{INFINIBAND, Losses};
 use super::netplan::present;
 use super::{File, Format};
 use crate::model::{
-    BondSpec, Destination, Family, Mac, NicAddress, Overrides, RouteKind, RouteSpec, VlanProtocol,
+    BondMode, BondSpec, Destination, Family, Mac, NicAddress, Overrides, RouteKind, RouteSpec,
+    VlanProtocol,
 };
 
 /// The one document, with the links, the networks on them, and the resolvers.
@@ -47,12 +48,13 @@ fn entry(host: &HostNetwork, link: &Link, losses: &mut Losses) -> Value {
     lose(link.is_nic() && link.mac.is_some(), "macaddress of a NIC");
     lose(link.nic.as_ref().is_some_and(|nic| nic.set_name.is_some()), "set-name");
     let mac = mac(host, link).map(|mac| json!(mac.to_string()));
+    let mut unsaid = Vec::new();
     let (kind, own) = match &link.kind {
         Kind::Nic(permanent) => {
             lose(permanent.is_none(), "a NIC without a MAC");
             ("phy", json!({"ethernet_mac_address": mac}))
         }
-        Kind::Bond(spec) => ("bond", bond(spec, mac, &mut lose)),
+        Kind::Bond(spec) => ("bond", bond(spec, mac, &mut unsaid)),
         Kind::Vlan { parent, id, protocol, qos } => {
             lose(qos.is_some(), "priorities of tags");
             lose(*protocol != VlanProtocol::default(), "protocol 802.1ad");
@@ -63,6 +65,15 @@ fn entry(host: &HostNetwork, link: &Link, losses: &mut Losses) -> Value {
             ("phy", json!({}))
         }
     };
+    for parameter in unsaid {
+        match &link.kind {
+            // The switch and the host agree without them.
+            Kind::Bond(spec) if spec.mode == BondMode::Lacp => {
+                losses.leave_out(&link.name, &parameter);
+            }
+            _ => losses.add_if(true, &link.name, &parameter),
+        }
+    }
     let mut entry = present([
         ("id", Some(json!(link.name))),
         ("type", Some(json!(kind))),
@@ -85,12 +96,10 @@ fn mac(host: &HostNetwork, link: &Link) -> Option<Mac> {
     link.mac.or_else(below)
 }
 
-fn bond(spec: &BondSpec, mac: Option<Value>, lose: &mut impl FnMut(bool, &str)) -> Value {
+fn bond(spec: &BondSpec, mac: Option<Value>, unsaid: &mut Vec<String>) -> Value {
     const FIRST: &[&str] = &["lacp-rate", "min-links", "ad-select", "ad-actor-system-priority"];
     let spelled = bond::spell(spec, |names| names.network_data, FIRST);
-    for lost in spelled.lost {
-        lose(true, &lost);
-    }
+    unsaid.extend(spelled.lost);
     let own = [("ethernet_mac_address", mac), ("bond_links", Some(json!(spec.nics)))];
     let own = own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     let parameters = spelled.written.into_iter();

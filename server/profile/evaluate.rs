@@ -29,18 +29,18 @@ pub(super) struct Evaluation<'a, 'b> {
 }
 
 /// What a text in a tree is.
-enum Written<'a> {
+enum TextKind<'a> {
     /// An expression, after its `=`.
     Expression(&'a str),
     /// A text with numbers in it; `==` at its start stands for `=`.
     Pattern(&'a str),
 }
 
-fn written(text: &str) -> Option<Written<'_>> {
+fn written(text: &str) -> Option<TextKind<'_>> {
     match text.strip_prefix('=') {
-        Some(rest) if rest.starts_with('=') => Some(Written::Pattern(rest)),
-        Some(rest) => Some(Written::Expression(rest)),
-        None if text.contains('<') => Some(Written::Pattern(text)),
+        Some(rest) if rest.starts_with('=') => Some(TextKind::Pattern(rest)),
+        Some(rest) => Some(TextKind::Expression(rest)),
+        None if text.contains('<') => Some(TextKind::Pattern(text)),
         None => None,
     }
 }
@@ -131,7 +131,7 @@ impl<'a, 'b> Evaluation<'a, 'b> {
         for (key, value) in entries {
             self.path.push(key.clone());
             let name = match written(key) {
-                Some(Written::Pattern(text)) => self.filled(text),
+                Some(TextKind::Pattern(text)) => self.filled(text),
                 _ => Some(canonical(key).to_owned()),
             };
             let value = self.value(key, value);
@@ -164,8 +164,8 @@ impl<'a, 'b> Evaluation<'a, 'b> {
             Value::Object(entries) => self.mapping(entries).into(),
             Value::Array(items) => self.list(items).into(),
             Value::String(text) => match written(text) {
-                Some(Written::Pattern(text)) => self.filled(text).into(),
-                Some(Written::Expression(text)) => self.computed(key, text),
+                Some(TextKind::Pattern(text)) => self.filled(text).into(),
+                Some(TextKind::Expression(text)) => self.computed(key, text),
                 None => value.clone(),
             },
             _ => value.clone(),
@@ -252,8 +252,10 @@ impl Names {
     fn text(&mut self, key: &str, text: &str) {
         let mut names = Vec::new();
         let read = match written(text) {
-            Some(Written::Pattern(text)) => names_in(text, &mut |name| names.push(name.to_owned())),
-            Some(Written::Expression(text)) => Expression::parse(text).and_then(|expression| {
+            Some(TextKind::Pattern(text)) => {
+                names_in(text, &mut |name| names.push(name.to_owned()))
+            }
+            Some(TextKind::Expression(text)) => Expression::parse(text).and_then(|expression| {
                 expression.names(&mut |name| names.push(name.to_owned()));
                 let Some(subnet) = expression.subnet() else { return Ok(()) };
                 // A subnet's name may be a parameter's.

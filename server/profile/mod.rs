@@ -32,7 +32,7 @@ pub use explain::Explained;
 pub use layers::{Layer, Origin};
 use merge::Merged;
 pub use ready::{READY_PROFILES, ReadyProfile};
-pub use resolved_site::ResolvedSite;
+pub use resolved_site::{Login, ResolvedSite};
 
 /// How many sets of layers, and how many profiles of one set, are remembered before all are
 /// forgotten: more than the hosts that one server is meant for.

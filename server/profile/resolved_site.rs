@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
@@ -13,7 +14,9 @@ use super::environment::Environment;
 use super::expression::{Scope, Term};
 use super::merge::Merged;
 use super::{Explained, Fault, Layer, Origin, REMEMBERED, Resolution, alone, explain, layers};
-use crate::model::{Host, Site};
+use crate::model::{
+    AuthorizedKey, Host, Keyring, NewHosts, Profile, RootPassword, SecretRef, SecretText, Site,
+};
 use crate::tree;
 
 /// A site, and the profiles of its hosts that were resolved so far. It reads like the
@@ -22,11 +25,14 @@ use crate::tree;
 pub struct ResolvedSite {
     site: Arc<Site>,
     resolver: Resolver,
+    keyring: Arc<Keyring>,
+    /// Whether files have the values of secrets.
+    shows_secrets: bool,
 }
 
 impl From<Site> for ResolvedSite {
     fn from(site: Site) -> Self {
-        Self { site: Arc::new(site), resolver: Resolver::default() }
+        Self { site: Arc::new(site), ..Self::default() }
     }
 }
 
@@ -81,7 +87,33 @@ impl ResolvedSite {
 
     /// Another site, usually a changed copy of this one, that shares what is resolved.
     pub fn with(&self, site: Site) -> Self {
-        Self { site: Arc::new(site), resolver: self.resolver.clone() }
+        Self { site: Arc::new(site), ..self.clone() }
+    }
+
+    /// The same site with these secrets.
+    pub fn with_keyring(self, keyring: Keyring) -> Self {
+        Self { keyring: Arc::new(keyring), ..self }
+    }
+
+    /// The same site for a host to read its own files of: they have the values of its secrets, which
+    /// nobody else may see.
+    pub fn for_the_host(&self) -> Self {
+        Self { shows_secrets: true, ..self.clone() }
+    }
+
+    /// The secrets, with what is known of them.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// What a file has in the place of a secret.
+    pub fn secret_text(&self, named: &SecretRef) -> SecretText {
+        self.keyring.text(named, self.shows_secrets)
+    }
+
+    /// What a file has in the place of the private key of a WireGuard link.
+    pub fn wireguard_private(&self, host: &str, link: &str) -> SecretText {
+        self.keyring.wireguard_private(host, link, self.shows_secrets)
     }
 }
 
@@ -103,6 +135,40 @@ impl ResolvedSite {
         let merged = self.merged(host)?;
         let environment = Environment::of(self, host, &merged);
         Some(self.resolve(&merged, environment))
+    }
+
+    /// Who may log in to a host, whether it has a profile or not: what its own `network`, its
+    /// profile, its rack or the site says, the nearest that says anything.
+    pub fn login_of(&self, host: &Host) -> Login {
+        if let Some(resolution) = self.profile_of(host) {
+            let Profile { ssh_authorized_keys, root_password_hash, .. } = &resolution.profile;
+            return Login {
+                ssh_authorized_keys: ssh_authorized_keys.clone(),
+                root_password_hash: root_password_hash.clone(),
+            };
+        }
+        let find = |key: &str| self.value_without_profile(host, key);
+        Login {
+            ssh_authorized_keys: find("ssh-authorized-keys").map(read_or_none).unwrap_or_default(),
+            root_password_hash: find("root-password-hash").and_then(read_or_none),
+        }
+    }
+
+    /// What happens to a host that was never armed, whether it has a profile or not.
+    pub fn policy_for_new(&self, host: &Host) -> NewHosts {
+        let policy = match self.profile_of(host) {
+            Some(resolution) => resolution.profile.new_hosts.clone(),
+            None => self.value_without_profile(host, "new-hosts").and_then(read_or_none),
+        };
+        policy.unwrap_or_default()
+    }
+
+    /// What the layers of a host without a profile say of a key, the nearest that says anything.
+    fn value_without_profile<'a>(&'a self, host: &'a Host, key: &str) -> Option<&'a Value> {
+        let rack = host.rack.as_ref().and_then(|rack| self.racks.get(rack));
+        let layers = [Some(&host.network), rack.map(|rack| &rack.network), Some(&self.network)];
+        let mut found = layers.into_iter().flatten().filter_map(|layer| layer.entries().get(key));
+        found.next().filter(|value| !value.is_null())
     }
 
     /// A profile as it is without any host: what it needs to know of one is made up.
@@ -205,6 +271,20 @@ impl ResolvedSite {
         }
         resolution
     }
+}
+
+/// A value of a layer without a profile. One that cannot be read was refused when it was set.
+fn read_or_none<T: DeserializeOwned + Default>(value: &Value) -> T {
+    T::deserialize(value).unwrap_or_default()
+}
+
+/// Who may log in to a host as root.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Login {
+    /// The lines of `authorized_keys`; none leaves those of the image.
+    pub ssh_authorized_keys: Vec<AuthorizedKey>,
+    /// Its password; none leaves that of the image.
+    pub root_password_hash: Option<RootPassword>,
 }
 
 type LayersKey = Vec<(Origin, usize)>;

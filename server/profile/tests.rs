@@ -284,3 +284,54 @@ fn one_profile_serves_every_tenant() {
         assert_eq!(subnets, [expected, "a"], "{tenant:?}");
     }
 }
+
+#[test]
+fn who_may_log_in_is_said_by_the_nearest_layer() {
+    const SITE: &str = r#"
+network: {ssh-authorized-keys: [KEY site], root-password-hash: locked}
+racks:
+  r1: {network: {ssh-authorized-keys: [KEY rack]}}
+  r2: {}
+profiles:
+  plain: {nics: {eth0: {}}}
+  own: {extends: plain, ssh-authorized-keys: [KEY profile], root-password-hash: $5$abcdefgh$gruCpC7VkOTspMQTTSAR8mtlO9Upms.fwqE5y16JVM.}
+hosts:
+  a: {rack: r1, profile: own, network: {ssh-authorized-keys: [KEY host, KEY second]}}
+  b: {rack: r1, profile: own}
+  c: {rack: r1, profile: plain}
+  d: {rack: r2, profile: plain}
+  e: {rack: r1}
+  f: {rack: r2, network: {root-password-hash: }}
+  g: {network: {ssh-authorized-keys: []}}
+"#;
+    let site = SITE.replace("KEY", crate::model::login::SAMPLE_KEY.rsplit_once(' ').unwrap().0);
+    let site = ResolvedSite::from(crate::site_file::parse(&site, "site.yaml").unwrap());
+    let of = |name: &str| {
+        let login = site.login_of(&site.hosts[name]);
+        let keys = login.ssh_authorized_keys.iter();
+        let keys: Vec<&str> = keys.map(|key| key.as_str().rsplit(' ').next().unwrap()).collect();
+        let field = login.root_password_hash.as_ref().map(|it| it.shadow_field()[..1].to_owned());
+        (keys.join(" "), field.unwrap_or_default())
+    };
+    for (host, keys, password) in [
+        ("a", "host second", "$"),
+        ("b", "profile", "$"),
+        ("c", "rack", "*"),
+        ("d", "site", "*"),
+        ("e", "rack", "*"),
+        ("f", "site", ""),
+        ("g", "", "*"),
+    ] {
+        assert_eq!(of(host), (keys.to_owned(), password.to_owned()), "{host}");
+    }
+    for wrong in [
+        "network: {ssh-authorized-keys: [nonsense]}",
+        "racks: {r1: {network: {root-password-hash: secret}}}",
+        "profiles: {p: {root-password-hash: secret}}\nhosts: {a: {profile: p}}",
+        "hosts: {a: {network: {root-password-hash: $1$a$b}}}",
+    ] {
+        let refusals = crate::site_file::parse(wrong, "site.yaml").unwrap_err();
+        assert_eq!(refusals.len(), 1, "{wrong}");
+        assert!(!refusals[0].to_string().contains("secret"), "{}", refusals[0]);
+    }
+}

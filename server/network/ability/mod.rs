@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use super::{Format, RenderError, render_host};
+use super::{Format, RenderError, left_out, render_host};
 use crate::profile::ResolvedSite;
 use crate::tree;
 
@@ -47,6 +47,14 @@ pub struct Ability {
     pub feature: &'static str,
     /// For each of [`Reader::all`] why it cannot be told; none where it can.
     pub refusals: Vec<Option<String>>,
+    /// For each of them what is left out of it; none where all is told, or nothing.
+    pub left_out: Vec<Option<String>>,
+}
+
+/// What a reader makes of a feature.
+struct Told {
+    refusal: Option<String>,
+    left_out: Option<String>,
 }
 
 /// Features, each as a part of a profile. `lan` and `lan2` are subnets of IPv4, `lan6` one of IPv6, `tls` one
@@ -78,6 +86,26 @@ const FEATURES: &[(&str, &str)] = &[
     ("veth", "{nics: {eth0: {subnet: lan, host-number: 12}}, veths: {v0: {peer: v1}}}"),
     ("MACVLAN", "macvlans: {m0: {link: eth0, subnet: lan, host-number: 12}}"),
     ("IPVLAN", "ipvlans: {i0: {link: eth0, subnet: lan, host-number: 12}}"),
+    (
+        "partition",
+        "{nics: {eth0: {subnet: lan, host-number: 12}, ib0: {}}, partitions: {p0: {link: ib0, pkey: \"0x8001\", subnet: lan2, host-number: 12}}}",
+    ),
+    (
+        "tunnel",
+        "{nics: {eth0: {subnet: lan, host-number: 12}}, tunnels: {t0: {mode: gre, link: eth0, remote: 10.0.0.9}}}",
+    ),
+    (
+        "WireGuard",
+        "{nics: {eth0: {subnet: lan, host-number: 12}}, wireguards: {wg0: {listen-port: 51820, peers: [{public-key: \"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\", endpoint: \"192.0.2.1:51820\", allowed-ips: [10.5.0.0/24]}]}}}",
+    ),
+    (
+        "IPIP and SIT",
+        "{nics: {eth0: {subnet: lan, host-number: 12}}, tunnels: {t0: {mode: ipip, link: eth0, remote: 10.0.0.9}, t1: {mode: sit, link: eth0, remote: 10.0.0.9}}}",
+    ),
+    (
+        "Geneve",
+        "{nics: {eth0: {subnet: lan, host-number: 12}}, tunnels: {t0: {mode: geneve, id: 7, link: eth0, remote: 10.0.0.9}}}",
+    ),
     ("DHCP", "nics: {eth0: {dhcp4: true}}"),
     ("router advertisements", "nics: {eth0: {accept-ra: true}}"),
     (
@@ -108,6 +136,41 @@ const FEATURES: &[(&str, &str)] = &[
     (
         "source NAT by processor",
         "nics: {eth0: {subnet: lan, host-number: 12, table: 100, mark: 1, cpus: 0-3, default-route: true}}",
+    ),
+    (
+        "source NAT by user and slice",
+        "nics: {eth0: {subnet: lan, host-number: 12, table: 100, mark: 1, users: [1000-1999], slices: [gpu.slice], default-route: true}}",
+    ),
+    (
+        "network namespace",
+        "{nics: {eth0: {subnet: lan, host-number: 12}}, macvlans: {m0: {link: eth0, subnet: lan2, host-number: 12, namespace: blue}}}",
+    ),
+    ("metric of a subnet", "nics: {eth0: {subnet: lan, host-number: 12, metric: 100}}"),
+    (
+        "lossless Ethernet",
+        "nics: {eth0: {subnet: lan, host-number: 12, roce: {priorities: [3], dscp: 26, ecn: true}}}",
+    ),
+    (
+        "processors of interrupts",
+        "nics: {eth0: {subnet: lan, host-number: 12, affinity: {irqs: local, rps: 0-3, xps: local}}}",
+    ),
+    ("coalescing", "nics: {eth0: {subnet: lan, host-number: 12, coalesce: {rx-usecs: 20}}}"),
+    ("queueing discipline", "nics: {eth0: {subnet: lan, host-number: 12, qdisc: fq}}"),
+    (
+        "multicast MACs",
+        "nics: {eth0: {subnet: lan, host-number: 12, multicast-macs: [\"01:00:5e:00:00:05\"]}}",
+    ),
+    (
+        "NCCL",
+        "{nics: {eth0: {subnet: lan, host-number: 12, rail: 0, rdma-device: mlx5_0, set-name: rail0}}, nccl: {socket: eth0}}",
+    ),
+    (
+        "bridge of Open vSwitch",
+        "bridges: {br0: {interfaces: [eth0], openvswitch: true, subnet: lan, host-number: 12}}",
+    ),
+    (
+        "driver of a program",
+        "nics: {eth0: {subnet: lan, host-number: 12}, eth1: {path: pci-0000:41:00.0, driver-override: vfio-pci}}",
     ),
     (
         "state for being online",
@@ -179,6 +242,10 @@ const FEATURES: &[(&str, &str)] = &[
         "isolated ports",
         "bridges: {br0: {interfaces: [eth0], ports: {eth0: {isolated: true}}, subnet: lan, host-number: 12}}",
     ),
+    (
+        "ports that learn no MACs",
+        "bridges: {br0: {interfaces: [eth0], ports: {eth0: {learning: false, neighbor-suppression: true}}, subnet: lan, host-number: 12}}",
+    ),
     ("routing domains", "nics: {eth0: {subnet: lan, host-number: 12, domains: [~corp.example]}}"),
     (
         "congestion window",
@@ -207,6 +274,49 @@ const FEATURES: &[(&str, &str)] = &[
         "networkd's own choice of a MAC",
         "bonds: {bond0: {nics: [eth0, eth1], mode: 802.3ad, macaddress: persistent, subnet: lan, host-number: 12}}",
     ),
+    (
+        "two IPv4 subnets on a link",
+        "nics: {eth0: {subnet: lan, host-number: 12, more-subnets: [{subnet: lan2, host-number: 12}]}}",
+    ),
+    ("SLAAC token", "nics: {eth0: {accept-ra: true, ipv6-token: \"::53\"}}"),
+    (
+        "stable SLAAC addresses",
+        "nics: {eth0: {accept-ra: true, ipv6-token: stable, ipv6-address-generation: stable-privacy}}",
+    ),
+    ("SLAAC addresses that change", "nics: {eth0: {accept-ra: true, ipv6-privacy: true}}"),
+    (
+        "link-local address by RFC 7217",
+        "nics: {eth0: {accept-ra: true, ipv6-address-generation: stable-privacy}}",
+    ),
+    (
+        "router and resolvers by RA, address written",
+        "nics: {eth0: {subnet6: lan6, host-number6: 12, accept-ra: true, ra-overrides: {use-addresses: false}}}",
+    ),
+    ("MTU of DHCP", "nics: {eth0: {dhcp4: true, dhcp4-overrides: {use-mtu: true}}}"),
+    ("host name to DHCP", "nics: {eth0: {dhcp4: true, dhcp4-overrides: {send-hostname: false}}}"),
+    ("DHCPv4 by DUID", "nics: {eth0: {dhcp4: true, dhcp-identifier: duid}}"),
+    ("kind of DUID", "nics: {eth0: {accept-ra: true, dhcp6: true, duid: uuid}}"),
+    ("vendor class", "nics: {eth0: {dhcp4: true, vendor-class: rack}}"),
+    (
+        "rule by port",
+        "nics: {eth0: {subnet: lan, host-number: 12, routing-policy: [{protocol: tcp, destination-port: 80-90, tos: 16, table: 254, priority: 9}]}}",
+    ),
+    (
+        "rule by user",
+        "nics: {eth0: {subnet: lan, host-number: 12, routing-policy: [{users: 1000-1999, table: 254, priority: 9}]}}",
+    ),
+    (
+        "rule that forbids",
+        "nics: {eth0: {subnet: lan, host-number: 12, routing-policy: [{from: 10.9.0.0/16, type: prohibit, priority: 9}]}}",
+    ),
+    (
+        "neighbours whose MACs are written",
+        "nics: {eth0: {subnet: lan, host-number: 12, neighbors: [{address: 10.0.0.9, macaddress: \"02:00:00:00:00:09\"}]}}",
+    ),
+    (
+        "MACs of a VXLAN that are written",
+        "{nics: {eth0: {subnet: lan, host-number: 12}}, vxlans: {vx0: {vni: 7, link: eth0, mtu: 1400, forwarding: [{macaddress: \"02:00:00:00:00:09\", destination: 10.0.0.9}]}}}",
+    ),
     ("kept addresses", "nics: {eth0: {subnet: lan, host-number: 12, critical: true}}"),
 ];
 
@@ -220,7 +330,7 @@ subnets:
   lan6: {cidr: "fd00::/64", gateway: "fd00::1"}
   tls: {cidr: 10.0.0.0/24, gateway: 10.0.0.1, dns: ["10.0.0.1#dns.example.net"], dns-over-tls: true}
 hosts:
-  n: {profile: p, nics: {eth0: "52:54:00:aa:00:01", eth1: "52:54:00:aa:00:02", eth2: "52:54:00:aa:00:03"}}
+  n: {profile: p, nics: {eth0: "52:54:00:aa:00:01", eth1: "52:54:00:aa:00:02", eth2: "52:54:00:aa:00:03", ib0: "80:00:02:08:fe:80:00:00:00:00:00:00:00:02:c9:03:00:0a:0b:0c"}}
 "#;
 
 /// A site with one host, whose profile has nothing but the feature.
@@ -235,14 +345,18 @@ fn sample(part: &str, systemd: Option<u16>, match_by: &str) -> Option<ResolvedSi
     Some(site)
 }
 
-/// Why a reader cannot express a feature, if it cannot. NICs may be found by MAC or by name:
-/// some readers know but one of the two.
-fn refusal(part: &str, reader: Reader) -> Option<String> {
+/// What a reader cannot express of a feature. NICs may be found by MAC or by name: some readers know
+/// but one of the two.
+fn told(part: &str, reader: Reader) -> Told {
     let mut refused = None;
     for match_by in ["permanent-mac", "name"] {
         let site = sample(part, reader.systemd, match_by).unwrap_or_default();
         let error = match render_host(&site, "n", reader.format) {
-            Ok(_) => return None,
+            Ok(_) => {
+                let features = left_out(&site, "n", reader.format);
+                let left_out = (!features.is_empty()).then(|| features.join(", "));
+                return Told { refusal: None, left_out };
+            }
             Err(RenderError::Unsupported { features, .. }) => features.join(", "),
             Err(RenderError::Refused { findings, .. }) => {
                 findings.iter().map(|finding| finding.text.clone()).collect::<Vec<_>>().join("; ")
@@ -251,16 +365,17 @@ fn refusal(part: &str, reader: Reader) -> Option<String> {
         };
         refused = Some(error);
     }
-    refused
+    Told { refusal: refused, left_out: None }
 }
 
 /// What every reader can be told, feature by feature. The same for every site, so found out once.
 pub fn abilities() -> &'static [Ability] {
     static ABILITIES: LazyLock<Vec<Ability>> = LazyLock::new(|| {
         let readers = Reader::all();
-        let row = |(feature, part): &(&'static str, &str)| Ability {
-            feature,
-            refusals: readers.iter().map(|reader| refusal(part, *reader)).collect(),
+        let row = |(feature, part): &(&'static str, &str)| {
+            let told = readers.iter().map(|reader| told(part, *reader));
+            let (refusals, left_out) = told.map(|told| (told.refusal, told.left_out)).unzip();
+            Ability { feature, refusals, left_out }
         };
         FEATURES.iter().map(row).collect()
     });

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::{Findings, HostView, Place};
+use super::{FindingSubject, Findings, HostView};
 use crate::model::{RangeUse, Subnet};
 use crate::network::links::{Borne, Computed, Kind};
 use crate::network::nearest;
@@ -24,7 +24,7 @@ pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
     }
     own_as_other(view, findings);
     for (name, address) in &view.host.reservations {
-        let at = || Place::from(view.at("reservations").at(name));
+        let at = || FindingSubject::from(view.at("reservations").at(name));
         match view.site.subnets.get(name) {
             Some(subnet) => in_subnet(name, subnet, *address, at, findings),
             None => {
@@ -124,12 +124,18 @@ fn own_as_other(view: &HostView<'_>, findings: &mut Findings) {
         });
         for via in link.layer3.gateways.iter().copied().chain(vias) {
             // Rule N143 is about the gateway of the address's own subnet.
-            let Some(bearer) = own.get(&via).filter(|_| !is_gateway(view, via)) else { continue };
+            let is_here = |bearer: &&&str| {
+                let bearer = &view.network.links[**bearer];
+                bearer.settings.namespace == link.settings.namespace
+            };
+            let bearer = own.get(&via).filter(is_here).filter(|_| !is_gateway(view, via));
+            let Some(bearer) = bearer else { continue };
             let text =
                 format!("gateway {via} of {} is the host's own address, on {bearer}", link.name);
             findings.error("N150", view.at_link("addresses", bearer), text);
         }
         let (rule, what, others): (_, _, Vec<IpAddr>) = match &link.kind {
+            Kind::Tunnel { spec, .. } => ("N113", "remote", vec![spec.remote]),
             Kind::Vxlan { spec, .. } => ("N113", "remote", spec.remote.into_iter().collect()),
             // The kernel does not answer its own ARP request.
             Kind::Bond(spec) => {
@@ -155,7 +161,7 @@ fn in_subnet(
     name: &str,
     subnet: &Subnet,
     address: IpAddr,
-    at: impl Fn() -> Place,
+    at: impl Fn() -> FindingSubject,
     findings: &mut Findings,
 ) {
     if !subnet.cidr.contains(&address) {

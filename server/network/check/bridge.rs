@@ -27,8 +27,57 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
             let text = format!("{name}: IGMP version {version} is not supported (2 or 3)");
             findings.error("N165", view.at(name, "multicast-igmp-version"), text);
         }
+        openvswitch(view, name, bridge, findings);
         for (port, spec) in &bridge.ports {
             ports(view, name, bridge, port, spec, findings);
+        }
+    }
+}
+
+/// Rule N232: what Open vSwitch has no word for, or does by itself.
+fn openvswitch(view: &ProfileView<'_>, name: &str, bridge: &BridgeSpec, findings: &mut Findings) {
+    if !bridge.openvswitch {
+        return;
+    }
+    let words = [
+        (bridge.forward_delay.is_some(), "forward-delay"),
+        (bridge.hello_time.is_some(), "hello-time"),
+        (bridge.max_age.is_some(), "max-age"),
+        (bridge.ageing_time.is_some(), "ageing-time"),
+        (bridge.priority.is_some(), "priority"),
+        (bridge.vlan_filtering, "vlan-filtering"),
+        (bridge.default_pvid.is_some(), "default-pvid"),
+        (bridge.multicast_querier.is_some(), "multicast-querier"),
+        (bridge.multicast_igmp_version.is_some(), "multicast-igmp-version"),
+    ];
+    for (_, key) in words.into_iter().filter(|(used, _)| *used) {
+        let text = format!(
+            "{name} is a bridge of Open vSwitch, which has no {key}: it keeps VLANs apart by itself"
+        );
+        findings.error("N232", view.at(name, key), text);
+        findings.suggest(view.path(name, key), "");
+    }
+    for (port, spec) in &bridge.ports {
+        let linux = spec.isolated
+            || spec.hairpin
+            || spec.learning.is_some()
+            || spec.neighbor_suppression
+            || spec.cost.is_some();
+        if linux {
+            let text = format!(
+                "{name}: port {port} of a bridge of Open vSwitch has pvid, tagged and untagged alone"
+            );
+            findings.error("N232", view.at(name, "ports"), text);
+        }
+    }
+    let link = |port: &String| view.network.links.get(port);
+    for port in bridge.interfaces.iter().filter_map(link) {
+        if matches!(port.kind, Kind::Bridge(_)) {
+            continue;
+        }
+        if port.is_nic() && port.has_pattern() {
+            let text = format!("{name}: {} is found by a pattern; a port is one NIC", port.name);
+            findings.error("N232", view.at(name, "interfaces"), text);
         }
     }
 }
@@ -109,7 +158,7 @@ fn uplinks(view: &ProfileView<'_>, link: &Link, bridge: &BridgeSpec, findings: &
         let Some((other, theirs)) = ports[..index].first() else { continue };
         let shared = ports[..index].iter().find(|(_, theirs)| !theirs.is_disjoint(nics));
         if let Some((other, theirs)) = shared {
-            if bridge.vlan_filtering {
+            if bridge.vlan_filtering || bridge.openvswitch {
                 continue;
             }
             let nic = theirs.intersection(nics).next().map_or("", String::as_str);
@@ -169,7 +218,7 @@ fn ports(
     if !outside.is_empty() {
         findings.error("N110", at(), format!("{port}: VLAN id {outside} is outside 1-4094"));
     }
-    if !all.is_empty() && !bridge.vlan_filtering {
+    if !all.is_empty() && !bridge.vlan_filtering && !bridge.openvswitch {
         let text =
             format!("{port} has VLANs, but {name} does not filter VLANs; set vlan-filtering: true");
         findings.error("N165", at(), text);

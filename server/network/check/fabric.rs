@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::subnet::VLAN_IDS;
-use super::{Findings, HostView, Place};
+use super::{FindingSubject, Findings, HostView};
 use crate::model::{BondMode, Cable, Host, Location, Switch, Vendor, VlanIds};
 use crate::network::fabric::{Attachment, Bundling, HEADROOM, attachments, port_mtu};
 use crate::network::links::{Kind, Link};
@@ -22,7 +22,8 @@ pub(super) fn check_all(site: &ResolvedSite, findings: &mut Findings) {
     {
         let Some(cable) = &nic.cable else { continue };
         let nic_of = |host: &str, label: &str| Location::of::<Host>(host).at("nics").at(label);
-        let place = || Place::from(nic_of(host, label)).of_link(label.as_str());
+        let place = || FindingSubject::from(nic_of(host, label)).of_link(label.as_str());
+        other_rack(site, host, cable, place(), findings);
         let port = (cable.switch.as_str(), cable.port.as_str());
         // Rule N119: a port has one cable.
         if let Some((other, nic)) = owners.insert(port, (host, label)) {
@@ -31,6 +32,27 @@ pub(super) fn check_all(site: &ResolvedSite, findings: &mut Findings) {
             let place = place().and(nic_of(other, nic)).and(port_of(cable));
             findings.error("N119", place, text);
         }
+    }
+}
+
+/// Rule N216: a cable to a switch of another rack, though the host's rack has switches.
+fn other_rack(
+    site: &ResolvedSite,
+    host: &str,
+    cable: &Cable,
+    place: FindingSubject,
+    findings: &mut Findings,
+) {
+    let rack = site.hosts.get(host).and_then(|host| host.rack.as_deref());
+    let of_switch = site.switches.get(&cable.switch).and_then(|switch| switch.rack.as_deref());
+    let (Some(rack), Some(of_switch)) = (rack, of_switch) else { return };
+    let has_own = || site.switches.values().any(|switch| switch.rack.as_deref() == Some(rack));
+    if rack != of_switch && has_own() {
+        let text = format!(
+            "{host} is in rack {rack} and cabled to {}, a switch of rack {of_switch}",
+            cable.switch
+        );
+        findings.warn("N216", place.and(Location::of::<Switch>(&cable.switch)), text);
     }
 }
 
@@ -56,20 +78,28 @@ fn pair(site: &ResolvedSite, name: &str, switch: &Switch, findings: &mut Finding
     if other.mlag_peer.as_deref() != Some(name) || peer == name {
         let theirs = other.mlag_peer.as_deref().unwrap_or("none");
         let text = format!("{name} has mlag-peer {peer}, whose own mlag-peer is {theirs}");
-        findings.error("N129", Place::from(place()).and(Location::of::<Switch>(peer)), text);
+        findings.error(
+            "N129",
+            FindingSubject::from(place()).and(Location::of::<Switch>(peer)),
+            text,
+        );
     } else if other.vendor != switch.vendor {
         let text = format!(
             "{name} is {}, but its peer {peer} is {}; an MLAG pair has one vendor",
             switch.vendor, other.vendor
         );
-        findings.error("N129", Place::from(place()).and(Location::of::<Switch>(peer)), text);
+        findings.error(
+            "N129",
+            FindingSubject::from(place()).and(Location::of::<Switch>(peer)),
+            text,
+        );
     }
 }
 
 /// What is wrong between one host and the switches that it is cabled to.
 pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
     if view.host.nics.values().all(|nic| nic.cable.is_none()) {
-        return;
+        return in_rack(view, findings);
     }
     let needs = attachments(view.site, view.name, view.host, &view.network);
     for need in &needs {
@@ -119,7 +149,7 @@ fn loops(view: &HostView<'_>, needs: &[Attachment<'_>], findings: &mut Findings)
     }
 }
 
-fn at(view: &HostView<'_>, need: &Attachment<'_>) -> Place {
+fn at(view: &HostView<'_>, need: &Attachment<'_>) -> FindingSubject {
     view.at_link("nics", need.nic).and(port_of(need.cable))
 }
 
@@ -169,6 +199,39 @@ fn carried(view: &HostView<'_>, need: &Attachment<'_>, switch: &Switch, findings
             switch.vlans.joined(", ")
         );
         findings.warn("N114", at(view, need), text);
+    }
+}
+
+/// Rule N114 for a host without cables: a VLAN that no switch of its rack carries.
+fn in_rack(view: &HostView<'_>, findings: &mut Findings) {
+    let Some(rack) = view.host.rack.as_deref() else { return };
+    let own = |switch: &&Switch| switch.rack.as_deref() == Some(rack);
+    let mut carried = VlanIds::default();
+    let mut switches = view.site.switches.values().filter(own).peekable();
+    if switches.peek().is_none() {
+        return;
+    }
+    for switch in switches {
+        if switch.vlans.is_empty() {
+            return;
+        }
+        carried.extend(&switch.vlans);
+        switch.native_vlan.into_iter().for_each(|id| carried.insert(id));
+    }
+    for (link, id) in
+        view.network.links.values().filter_map(|link| Some((&link.name, link.vlan_id()?)))
+    {
+        if !carried.contains(id) {
+            let text = format!(
+                "{link}: no switch of rack {rack} carries VLAN {id} (allowed: {})",
+                carried.joined(", ")
+            );
+            findings.warn(
+                "N114",
+                FindingSubject::from(view.at("rack")).of_link(link.as_str()),
+                text,
+            );
+        }
     }
 }
 
@@ -251,12 +314,19 @@ fn bonds(view: &HostView<'_>, needs: &[Attachment<'_>], findings: &mut Findings)
             continue;
         }
         let peer = view.site.switches.get(here).and_then(|switch| switch.mlag_peer.as_ref());
-        let why = match bond.bond_mode {
-            BondMode::BalanceRr => "balance-rr sends a flow's packets by both, out of order",
-            _ if peer == Some(there) => continue,
-            _ => "which are not an MLAG pair",
-        };
-        let text = format!("{}: members end on {there} and {here}, {why}", bond.name);
-        findings.warn("N127", at(view, need).and(port_of(first.cable)), text);
+        let text = |why: &str| format!("{}: members end on {there} and {here}, {why}", bond.name);
+        let place = || at(view, need).and(port_of(first.cable));
+        match bond.bond_mode {
+            BondMode::BalanceRr => {
+                let why = "balance-rr sends a flow's packets by both, out of order";
+                findings.warn("N127", place(), text(why));
+            }
+            _ if peer == Some(there) => {}
+            // Two systems at the other end: LACP keeps the members of one and leaves the rest idle.
+            BondMode::Lacp => {
+                findings.error("N127", place(), text("which are not an MLAG pair"));
+            }
+            _ => findings.warn("N127", place(), text("which are not an MLAG pair")),
+        }
     }
 }

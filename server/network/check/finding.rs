@@ -194,13 +194,13 @@ impl fmt::Display for Edit {
 
 /// What a finding is about.
 #[derive(Clone)]
-pub(super) struct Place {
+pub(super) struct FindingSubject {
     pub at: Location,
     pub also: Vec<Location>,
     pub link: Option<String>,
 }
 
-impl Place {
+impl FindingSubject {
     /// The same, about a link.
     pub(super) fn of_link(self, link: impl Into<String>) -> Self {
         Self { link: Some(link.into()), ..self }
@@ -213,7 +213,7 @@ impl Place {
     }
 }
 
-impl From<Location> for Place {
+impl From<Location> for FindingSubject {
     fn from(at: Location) -> Self {
         Self { at, also: Vec::new(), link: None }
     }
@@ -224,16 +224,26 @@ impl From<Location> for Place {
 pub(super) struct Findings(Vec<Finding>);
 
 impl Findings {
-    pub(super) fn error(&mut self, rule: &'static str, place: impl Into<Place>, text: String) {
+    pub(super) fn error(
+        &mut self,
+        rule: &'static str,
+        place: impl Into<FindingSubject>,
+        text: String,
+    ) {
         self.add(rule, Severity::Error, place.into(), text);
     }
 
-    pub(super) fn warn(&mut self, rule: &'static str, place: impl Into<Place>, text: String) {
+    pub(super) fn warn(
+        &mut self,
+        rule: &'static str,
+        place: impl Into<FindingSubject>,
+        text: String,
+    ) {
         self.add(rule, Severity::Warning, place.into(), text);
     }
 
-    fn add(&mut self, rule: &'static str, severity: Severity, place: Place, text: String) {
-        let Place { at, also, link } = place;
+    fn add(&mut self, rule: &'static str, severity: Severity, place: FindingSubject, text: String) {
+        let FindingSubject { at, also, link } = place;
         self.0.push(Finding { rule, severity, at, also, link, text, fix: None });
     }
 

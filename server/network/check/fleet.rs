@@ -1,13 +1,13 @@
 //! Rules about what two hosts must not have in common, and about images. Pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use super::{Findings, Place, Surroundings, shared};
+use super::{FindingSubject, Findings, Surroundings, shared};
 use crate::model::command_line::check_command_line;
 use crate::model::{
-    AddressRole, BootMode, DRACUT_WORD, Host, Identity, Image, Location, NicAddress, Rack,
-    STORE_FOLDER, SharedAddress,
+    AddressRole, BootMode, DRACUT_WORD, Host, Identity, Image, ImageVariant, Location, NewHosts,
+    NicAddress, Rack, STORE_FOLDER, SharedAddress,
 };
 use crate::network::Domains;
 use crate::profile::ResolvedSite;
@@ -18,6 +18,7 @@ pub(super) fn check(site: &ResolvedSite, findings: &mut Findings) {
     identities(site, findings);
     addresses(site, findings);
     units(site, findings);
+    similar_racks(site, findings);
     for (name, image) in &site.images {
         one_thing_to_boot(name, image, findings);
         disk_image(site, name, image, findings);
@@ -36,7 +37,7 @@ fn names(site: &ResolvedSite, findings: &mut Findings) {
     for name in site.hosts.keys() {
         if let Some(other) = owners.insert(name.to_ascii_lowercase(), name) {
             let text = format!("hosts \"{other}\" and \"{name}\" differ only in case");
-            let place = Place::from(Location::of::<Host>(name.as_str()));
+            let place = FindingSubject::from(Location::of::<Host>(name.as_str()));
             findings.error("N101", place.and(Location::of::<Host>(other)), text);
         }
     }
@@ -55,7 +56,7 @@ fn macs(site: &ResolvedSite, findings: &mut Findings) {
                 "{mac} belongs to {other_label} of {other_host} and to {label} of {host}; {} identifies one host",
                 mac.noun()
             );
-            let place = Place::from(at(host, "nics").at(label)).of_link(label.as_str());
+            let place = FindingSubject::from(at(host, "nics").at(label)).of_link(label.as_str());
             let other = at(other_host, "nics").at(other_label);
             findings.error("N104", place.and(other), text);
         }
@@ -68,7 +69,7 @@ fn macs(site: &ResolvedSite, findings: &mut Findings) {
                  address identifies one of them",
                 bmc.mac
             );
-            findings.error("N104", Place::from(at(host, "bmc")), text);
+            findings.error("N104", FindingSubject::from(at(host, "bmc")), text);
         }
     }
 }
@@ -81,7 +82,7 @@ fn identities(site: &ResolvedSite, findings: &mut Findings) {
             let shown = identity.to_string();
             if let Some(other) = owners.insert(identity, name) {
                 let text = format!("{shown} identifies both {other} and {name}; it must be unique");
-                let place = Place::from(at(name, "match")).and(at(other, "match"));
+                let place = FindingSubject::from(at(name, "match")).and(at(other, "match"));
                 findings.error("N109", place, text);
             }
         }
@@ -97,9 +98,9 @@ fn addresses(site: &ResolvedSite, findings: &mut Findings) {
     for (name, host) in &site.hosts {
         for (section, key, owned) in domains.owned(name, host) {
             let (domain, address) = owned;
-            let place = || Place {
+            let place = || FindingSubject {
                 link: (section == "addresses").then(|| key.clone()),
-                ..Place::from(at(name, section).at(key))
+                ..FindingSubject::from(at(name, section).at(key))
             };
             if domain.is_empty() {
                 shared::is_own(&shared, address, place, findings);
@@ -123,7 +124,7 @@ fn addresses(site: &ResolvedSite, findings: &mut Findings) {
         let own = Owner { host: name, section: "bmc", key: "" };
         let Some(other) = owners.insert(("", address), own) else { continue };
         let text = format!("{address} is on {} {} and on the bmc of {name}", other.host, other.key);
-        findings.error("N141", Place::from(at(name, "bmc")).and(other.location()), text);
+        findings.error("N141", FindingSubject::from(at(name, "bmc")).and(other.location()), text);
     }
     let taken = owners.into_iter().filter(|((domain, _), _)| domain.is_empty());
     secondary(site, taken.map(|((_, address), owner)| (address, owner)).collect(), findings);
@@ -166,7 +167,7 @@ fn secondary<'a>(
                     its_key.unwrap_or("beside its subnet"),
                     link.name
                 );
-                let place = Place::from(at(name, "network")).and(other.location());
+                let place = FindingSubject::from(at(name, "network")).and(other.location());
                 findings.error("N141", place, text);
             }
         }
@@ -181,23 +182,64 @@ fn units(site: &ResolvedSite, findings: &mut Findings) {
         let height = site.racks.get(rack).and_then(|rack| rack.units).unwrap_or(42);
         if unit == 0 || unit > height {
             let text = format!("rack {rack} has units 1 to {height}, not {unit}");
-            let place = Place::from(at(name, "unit")).and(Location::of::<Rack>(rack));
+            let place = FindingSubject::from(at(name, "unit")).and(Location::of::<Rack>(rack));
             findings.warn("N184", place, text);
         }
         if let Some(other) = owners.insert((rack, unit), name) {
             let text = format!("unit {unit} of rack {rack} is already occupied by {other}");
-            findings.warn("N184", Place::from(at(name, "unit")).and(at(other, "unit")), text);
+            findings.warn(
+                "N184",
+                FindingSubject::from(at(name, "unit")).and(at(other, "unit")),
+                text,
+            );
         }
     }
 }
 
+/// Rule N215: racks whose names differ in case, zeros or separators only.
+fn similar_racks(site: &ResolvedSite, findings: &mut Findings) {
+    let mut known: BTreeMap<String, &str> = BTreeMap::new();
+    let hosts_in =
+        |rack: &str| site.hosts.values().filter(|host| host.rack.as_deref() == Some(rack)).count();
+    let of_hosts = site.hosts.values().filter_map(|host| host.rack.as_ref());
+    for name in site.racks.keys().chain(of_hosts).collect::<BTreeSet<_>>() {
+        let Some(other) = known.insert(plain_name(name), name) else { continue };
+        // The one with fewer hosts is the one that somebody mistyped.
+        let (wrong, right) = if hosts_in(name) <= hosts_in(other) {
+            (name.as_str(), other)
+        } else {
+            (other, name.as_str())
+        };
+        let place = Location::of::<Rack>(wrong);
+        let text =
+            format!("rack {wrong} has almost the same name as rack {right}, which has more hosts");
+        findings.warn("N215", FindingSubject::from(place).and(Location::of::<Rack>(right)), text);
+        known.insert(plain_name(name), right);
+    }
+}
+
+/// A name in lower case, without separators and leading zeros.
+fn plain_name(name: &str) -> String {
+    let mut plain = String::new();
+    let mut after_digit = false;
+    for c in name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase) {
+        let is_leading_zero = c == '0' && !after_digit;
+        if !is_leading_zero {
+            plain.push(c);
+        }
+        after_digit = c.is_ascii_digit() && !is_leading_zero;
+    }
+    plain
+}
+
 /// Rule N183: an image is one thing to boot.
 fn one_thing_to_boot(name: &str, image: &Image, findings: &mut Findings) {
+    let has = |given: fn(&ImageVariant) -> bool| image.variants.values().any(given);
     let given: Vec<&str> = [
-        ("kernel", image.kernel.is_some()),
-        ("efi", image.efi.is_some()),
+        ("kernel", has(|it| it.kernel.is_some()) || image.kernel.is_some()),
+        ("efi", has(|it| it.efi.is_some()) || image.efi.is_some()),
         ("script", image.script.is_some()),
-        ("disk", image.disk.is_some()),
+        ("disk", has(|it| it.disk.is_some()) || image.disk.is_some()),
         ("local", image.local),
     ]
     .into_iter()
@@ -221,7 +263,7 @@ fn one_thing_to_boot(name: &str, image: &Image, findings: &mut Findings) {
         let text = "boot: once is for an image that installs; the local disk boots always";
         findings.error("N183", place(), text.into());
     }
-    if image.kernel.is_none() && !image.initrd.is_empty() {
+    if image.kernel.is_none() && !has(|it| it.kernel.is_some()) && !image.initrd.is_empty() {
         findings.error("N183", place(), "initrd is set without a kernel".into());
     }
 }
@@ -230,9 +272,11 @@ fn one_thing_to_boot(name: &str, image: &Image, findings: &mut Findings) {
 fn disk_image(site: &ResolvedSite, name: &str, image: &Image, findings: &mut Findings) {
     let at = |key: &str| Location::of::<Image>(name).at(key);
     if image.disk.is_none() {
-        for (key, given) in
-            [("sha256", image.sha256.is_some()), ("live-system", image.live_system.is_some())]
-        {
+        for (key, given) in [
+            ("sha256", image.sha256.is_some()),
+            ("live-system", image.live_system.is_some()),
+            ("network-format", image.network_format.is_some()),
+        ] {
             if given {
                 findings.error("N183", at(key), format!("{key} is set without a disk image"));
             }
@@ -329,10 +373,32 @@ pub(super) fn recipes<'a>(
     for (image, faults) in faulty {
         for (fault, hosts) in faults {
             let at = |host: &&String| Location::of::<Host>(host.as_str()).at("image");
-            let place = Place::from(Location::of::<Image>(image).at("recipe"));
-            let place = hosts.iter().map(at).fold(place, Place::and);
+            let place = FindingSubject::from(Location::of::<Image>(image).at("recipe"));
+            let place = hosts.iter().map(at).fold(place, FindingSubject::and);
             findings.error("N183", place, fault);
         }
+    }
+}
+
+/// Rule N183: a policy for new hosts whose image no live system can write. One finding for all hosts.
+pub(super) fn new_hosts(site: &ResolvedSite, findings: &mut Findings) {
+    let mut faulty: BTreeMap<String, Vec<&String>> = BTreeMap::new();
+    for (name, host) in &site.hosts {
+        let NewHosts::Install(image) = site.policy_for_new(host) else { continue };
+        if site.images.get(&image).is_none_or(|image| image.disk.is_none()) {
+            faulty.entry(image).or_default().push(name);
+        }
+    }
+    for (image, hosts) in faulty {
+        let fault = match site.images.get(&image) {
+            Some(_) => "is not a disk image: only a live system looks at a disk before it writes",
+            None => "does not exist",
+        };
+        let at = |host: &&String| Location::of::<Host>(host.as_str());
+        let mut places = hosts.iter().map(at);
+        let Some(first) = places.next() else { continue };
+        let place = places.fold(FindingSubject::from(first), FindingSubject::and);
+        findings.error("N183", place, format!("new-hosts: image {image} {fault}"));
     }
 }
 

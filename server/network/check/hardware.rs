@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Findings, Place, ProfileView};
+use super::{FindingSubject, Findings, ProfileView};
 use crate::model::{BondMode, MatchBy, NicSpec, check_link_name};
 use crate::network::links::{Kind, Link, Role};
 use crate::network::nearest;
+use crate::network::units::pci_address;
 
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     devices(view, findings);
@@ -38,8 +39,8 @@ fn devices(view: &ProfileView<'_>, findings: &mut Findings) {
     }
 }
 
-fn nic_place(view: &ProfileView<'_>, link: &Link, key: &str) -> Place {
-    Place::from(view.path(&link.name, key)).of_link(link.name.as_str())
+fn nic_place(view: &ProfileView<'_>, link: &Link, key: &str) -> FindingSubject {
+    FindingSubject::from(view.path(&link.name, key)).of_link(link.name.as_str())
 }
 
 /// Rules N106, N107 and N108: how the files find a NIC.
@@ -59,13 +60,47 @@ fn found(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
             upper.name,
             upper.kind.label()
         );
-        let place = Place::from(view.within(["match"])).of_link(link.name.as_str());
+        let place = FindingSubject::from(view.within(["match"])).of_link(link.name.as_str());
         findings.error("N106", place, text);
         findings.suggest(view.within(["match"]), "permanent-mac");
     }
     if network.match_by == MatchBy::Path && nic.is_none_or(|nic| nic.path.is_none()) {
         let text = format!("{} has no path, but the profile finds NICs by path", link.name);
         findings.error("N108", nic_place(view, link, "path"), text);
+    }
+    if let Some(driver) = nic.and_then(|nic| nic.match_driver.as_deref()) {
+        if network.match_by != MatchBy::Name {
+            let text = format!(
+                "{}: match-driver has no effect where NICs are found by {}",
+                link.name, network.match_by
+            );
+            findings.error("N182", nic_place(view, link, "match-driver"), text);
+            findings.suggest(view.path(&link.name, "match-driver"), "");
+        }
+        if !is_driver(driver) {
+            let text = format!(
+                "{}: \"{driver}\" is not a name of a driver: expected one such as mlx5_core",
+                link.name
+            );
+            findings.error("N108", nic_place(view, link, "match-driver"), text);
+        }
+    }
+    if let Some(driver) = nic.and_then(|nic| nic.driver_override.as_deref()) {
+        let address = nic.and_then(|nic| nic.path.as_deref()).and_then(pci_address);
+        let text = match address {
+            _ if !is_driver(driver) => format!(
+                "{}: \"{driver}\" is not a name of a driver: expected one such as vfio-pci",
+                link.name
+            ),
+            None => format!(
+                "{}: driver-override needs a path on the PCI bus, such as pci-0000:41:00.0",
+                link.name
+            ),
+            Some(_) => String::new(),
+        };
+        if !text.is_empty() {
+            findings.error("N108", nic_place(view, link, "driver-override"), text);
+        }
     }
     let Some(pattern) = nic.and_then(|nic| nic.match_name.as_deref()) else { return };
     if network.match_by != MatchBy::Name {
@@ -81,6 +116,11 @@ fn found(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
         let text = format!("{}: Name={pattern} also matches {}", link.name, other.device());
         findings.warn("N107", nic_place(view, link, "match-name"), text);
     }
+}
+
+fn is_driver(name: &str) -> bool {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    !name.is_empty() && name.bytes().all(is_word)
 }
 
 /// Whether a pattern with `*` and `?` covers all of `name`.

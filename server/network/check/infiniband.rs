@@ -11,6 +11,42 @@ pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
         too_old(view, link, findings);
         above(view, link, findings);
     }
+    for link in view.network.links.values() {
+        settings(view, link, findings);
+    }
+}
+
+/// Rule N168: what only a port of InfiniBand has.
+fn settings(view: &HostView<'_>, link: &Link, findings: &mut Findings) {
+    let is_ethernet = |link: &Link| {
+        matches!(&link.kind, Kind::Nic(Some(nic)) if !nic.is_infiniband())
+            || !matches!(link.kind, Kind::Nic(_) | Kind::Partition(_))
+    };
+    if let Kind::Partition(spec) = &link.kind {
+        let below = view.network.links.get(&spec.link);
+        let why = match below {
+            Some(below) if is_ethernet(below) => "not a port of InfiniBand",
+            Some(Link { kind: Kind::Partition(_), .. }) => "a partition itself",
+            _ => return,
+        };
+        let text = format!("{} is a partition on {}, which is {why}", link.name, spec.link);
+        findings.error("N168", view.at_link("nics", &spec.link), text);
+    }
+    let Some(nic) = &link.nic else { return };
+    if nic.infiniband_mode.is_some() && is_ethernet(link) {
+        let text = format!(
+            "{} is an Ethernet NIC, and infiniband-mode is for ports of InfiniBand",
+            link.name
+        );
+        findings.error("N168", view.at_link("nics", &link.name), text);
+    }
+    if nic.roce.is_some() && link.is_infiniband() {
+        let text = format!(
+            "{} is a port of InfiniBand, which loses no packets by itself; roce is for Ethernet NICs",
+            link.name
+        );
+        findings.error("N168", view.at_link("nics", &link.name), text);
+    }
 }
 
 /// The oldest systemd that was seen to read 20 bytes: 247 calls them no MAC address.

@@ -2,7 +2,7 @@
 
 use super::{Findings, ProfileView};
 use crate::network::lower::lower;
-use crate::network::{Format, nearest, write};
+use crate::network::{Format, nearest, written};
 
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     let Some(name) = &view.profile.format else { return };
@@ -16,7 +16,17 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     let bears = |host: &&crate::model::Host| host.profile.as_deref() == Some(view.name);
     let host = view.site.hosts.values().find(bears);
     let network = host.map(|host| lower(view.site, "", host));
-    let Err(features) = write(network.as_ref().unwrap_or(&view.network), format) else { return };
+    let features = match written(network.as_ref().unwrap_or(&view.network), format) {
+        Err(features) => features,
+        Ok(written) => {
+            for feature in written.left_out {
+                let text = format!("{format} leaves out {feature}; the link comes up without it");
+                findings.warn("N171", at(), text);
+                findings.suggest(at(), Format::Networkd);
+            }
+            return;
+        }
+    };
     for feature in features {
         let text = format!("{format} cannot express {feature}; it would be lost");
         findings.error("N171", at(), text);

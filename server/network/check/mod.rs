@@ -20,20 +20,24 @@ mod infiniband;
 mod losses;
 mod mtu;
 mod names;
+mod namespace;
 mod network_root;
 mod online;
 mod peers;
 mod policy;
 mod profile;
+mod rdma;
 mod reach;
 mod resolved;
 mod routes;
 mod rules;
+mod secret;
 mod shared;
 mod silence;
 mod subnet;
 mod sysctl;
 mod tenant;
+mod together;
 mod tunnel;
 mod version;
 mod virtual_links;
@@ -43,7 +47,7 @@ mod ways;
 mod tests;
 
 pub use finding::{Edit, Finding, Fix, Severity};
-use finding::{Findings, Place};
+use finding::{FindingSubject, Findings};
 pub use rules::{RULES, Rule};
 
 use std::fmt;
@@ -107,12 +111,17 @@ pub fn check_site_within(site: &ResolvedSite, around: &Surroundings) -> Vec<Find
     tenant::check_all(site, &mut findings);
     fabric::check_all(site, &mut findings);
     let owners = tenant::Owners::of(site);
+    let mut together = together::Together::default();
     for (name, host) in &site.hosts {
-        check_one(&HostView::new(site, name, host), &owners, &mut findings);
+        let view = HostView::new(site, name, host);
+        check_one(&view, &owners, &mut findings);
+        together.add(&view);
     }
+    together.check(site, &mut findings);
     fleet::check(site, &mut findings);
     fleet::files(site, around, &mut findings);
     fleet::recipes(site, around, site.hosts.iter(), &mut findings);
+    fleet::new_hosts(site, &mut findings);
     free::suggest(site, &mut findings);
     silence::by_entries(site, site.hosts.iter(), &mut findings);
     findings.sorted()
@@ -191,7 +200,13 @@ fn check_profile(view: &ProfileView<'_>, findings: &mut Findings) {
     profile::check(view, findings);
     bond::check(view, findings);
     mtu::check(view, findings);
-    routes::check(view, findings);
+    namespace::check(view, findings);
+    let parts = namespace::parts(view);
+    let own = parts.as_ref().map_or(view, |parts| &parts.host);
+    routes::check(own, findings);
+    for other in parts.iter().flat_map(|parts| &parts.namespaces) {
+        routes::check(other, findings);
+    }
     policy::check(view, findings);
     sysctl::check(view, findings);
     extra::check(view, findings);
@@ -201,9 +216,11 @@ fn check_profile(view: &ProfileView<'_>, findings: &mut Findings) {
     version::check(view, findings);
     online::check(view, findings);
     bgp::check(view, findings);
+    secret::check(view, findings);
     virtual_links::check(view, findings);
     hardware::check(view, findings);
-    reach::check(view, findings);
+    rdma::check(view, findings);
+    reach::check(own, findings);
     peers::check(view, findings);
     losses::check(view, findings);
     silence::by_profile(view, findings, start);
@@ -237,8 +254,8 @@ impl<'a> HostView<'a> {
     }
 
     /// A value of the host's entry that is about a link.
-    fn at_link(&self, key: &str, link: &str) -> Place {
-        Place::from(self.at(key).at(link)).of_link(link)
+    fn at_link(&self, key: &str, link: &str) -> FindingSubject {
+        FindingSubject::from(self.at(key).at(link)).of_link(link)
     }
 }
 
@@ -256,7 +273,7 @@ impl ProfileView<'_> {
     }
 
     /// The place of a link in the profile, or of one of its keys.
-    fn at(&self, link: &str, key: &str) -> Place {
+    fn at(&self, link: &str, key: &str) -> FindingSubject {
         let found = self.profile.links().find(|other| other.name == link);
         // A member that the profile only names stands in the link that has taken it in.
         let (section, entry, key) = match (found, self.profile.master_of(link)) {
@@ -271,6 +288,6 @@ impl ProfileView<'_> {
             (None, None) => ("nics", link, key),
         };
         let key = Some(key).filter(|key| !key.is_empty());
-        Place::from(self.within([section, entry].into_iter().chain(key))).of_link(link)
+        FindingSubject::from(self.within([section, entry].into_iter().chain(key))).of_link(link)
     }
 }

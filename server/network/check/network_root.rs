@@ -1,6 +1,6 @@
 //! Rule N173: a host whose root file system is on the network it configures. Pure.
 
-use super::{Findings, HostView, Place};
+use super::{FindingSubject, Findings, HostView};
 use crate::model::{Location, ProfileTree};
 use crate::network::links::{Link, Role};
 
@@ -44,6 +44,6 @@ pub(super) fn check(view: &HostView<'_>, findings: &mut Findings) {
          root file system; set critical: true",
         link.name
     );
-    findings.warn("N173", Place::from(at()).of_link(link.name.as_str()), text);
+    findings.warn("N173", FindingSubject::from(at()).of_link(link.name.as_str()), text);
     findings.suggest(at(), true);
 }

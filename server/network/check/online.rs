@@ -1,7 +1,7 @@
 //! Rules about how a host comes up: waiting, router advertisements, spanning tree. Pure.
 
 use super::{Findings, ProfileView};
-use crate::model::{Defaults, Family, Millis, Overrides};
+use crate::model::{Defaults, DhcpIdentifier, Family, Millis, Overrides};
 use crate::network::links::{Kind, Link, Role};
 
 /// The kernel's forwarding delay, where a bridge says none (IEEE 802.1D).
@@ -101,6 +101,20 @@ fn dead_options(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
         ("dhcp6-overrides", settings.dhcp6_overrides, hears),
         ("ra-overrides", settings.ra_overrides, hears),
     ];
+    let asks = settings.dhcp4 || hears || settings.dhcp6;
+    let by_duid = settings.dhcp4 && settings.dhcp_identifier == Some(DhcpIdentifier::Duid);
+    let words = [
+        ("ipv6-token", settings.ipv6_token.is_some(), hears),
+        ("ipv6-privacy", settings.ipv6_privacy.is_some(), hears),
+        ("dhcp-identifier", settings.dhcp_identifier.is_some(), settings.dhcp4),
+        ("vendor-class", settings.vendor_class.is_some(), asks),
+        ("duid", settings.duid.is_some(), by_duid || hears || settings.dhcp6),
+    ];
+    for (key, _, _) in words.into_iter().filter(|(_, is_said, is_used)| *is_said && !is_used) {
+        let text = format!("{}: {key} has no effect, because the link asks nobody", link.name);
+        findings.warn("N161", view.at(&link.name, key), text);
+        findings.suggest(view.path(&link.name, key), "");
+    }
     for (key, overrides, asked) in cases {
         if overrides != Overrides::default() && !asked {
             let text = format!(

@@ -5,7 +5,7 @@ use ipnet::IpNet;
 
 use super::routes::reaches;
 use super::{Findings, ProfileView};
-use crate::model::{Defaults, LinkSettings, MacPolicy, SharedAddress};
+use crate::model::{Defaults, Family, LinkSettings, MacPolicy, SharedAddress};
 use crate::network::links::{Kind, Link};
 
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
@@ -32,8 +32,8 @@ fn without_subject(
     let subnet = |name: &Option<String>| Some(view.site.subnets.get(name.as_ref()?)?.cidr);
     let (first, second) = (subnet(&settings.subnet), subnet(&settings.subnet6));
     let learns = |net: &IpNet| match net {
-        IpNet::V4(_) => settings.dhcp4,
-        IpNet::V6(_) => settings.dhcp6 || settings.accept_ra == Some(true),
+        IpNet::V4(_) => settings.learns_addresses(Family::Ipv4),
+        IpNet::V6(_) => settings.learns_addresses(Family::Ipv6),
     };
     let written = |net: Option<IpNet>| net.filter(|net| !learns(net));
     let is_ipv4 = |net: &IpNet| net.addr().is_ipv4();

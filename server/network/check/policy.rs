@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::routes::MAIN;
 use super::{Findings, ProfileView};
-use crate::model::{Family, RuleSpec};
+use crate::model::{Family, IpProtocol, NumberRange, RuleSpec, RuleVerdict};
 use crate::network::links::{Kind, Link};
 use crate::network::lower;
+use crate::network::source_nat;
 
 /// The kernel's own tables: unspecified, default, main, local.
 const KERNEL_TABLES: [u32; 4] = [0, 253, MAIN, LOCAL];
@@ -25,29 +26,76 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     processors(view, findings);
 }
 
-/// Rule N159: processors whose connections cannot leave by the link that they are given to.
+/// Rule N159: processors, users and slices whose connections cannot leave by the link that they
+/// are given to.
 fn processors(view: &ProfileView<'_>, findings: &mut Findings) {
     let links: Vec<_> =
-        view.profile.links().filter(|link| !link.settings.cpus.is_empty()).collect();
+        view.profile.links().filter(|link| source_nat::chooses(link.settings)).collect();
     for (place, link) in links.iter().enumerate() {
         let (name, settings) = (link.name, link.settings);
-        let mut wrong = |text: String| findings.error("N159", view.at(name, "cpus"), text);
+        let key = match () {
+            () if !settings.cpus.is_empty() => "cpus",
+            () if !settings.users.is_empty() => "users",
+            () => "slices",
+        };
+        let mut wrong = |key: &str, text: String| findings.error("N159", view.at(name, key), text);
         if settings.table.is_none() || settings.mark.is_none() {
-            wrong(format!("{name} has cpus and needs a table and a mark: set both"));
+            wrong(key, format!("{name} has {key} and needs a table and a mark: set both"));
         }
         let own = view.network.links.get(name);
         if own.is_none_or(|link| link.layer3.addresses.is_empty()) {
-            wrong(format!("{name} has cpus but no static address for their connections"));
+            wrong(key, format!("{name} has {key} but no static address for their connections"));
+        }
+        for slice in settings.slices.iter().filter(|slice| !is_slice(slice)) {
+            wrong(
+                "slices",
+                format!("\"{slice}\" is not a slice of systemd: expected one such as gpu0.slice"),
+            );
         }
         for other in &links[..place] {
-            if let Some(cpu) = settings.cpus.shared(&other.settings.cpus) {
-                wrong(format!("processor {cpu} is in the cpus of {} and of {name}", other.name));
+            let theirs = other.settings;
+            if let Some(cpu) = settings.cpus.shared(&theirs.cpus) {
+                wrong(
+                    "cpus",
+                    format!("processor {cpu} is in the cpus of {} and of {name}", other.name),
+                );
             }
-            if settings.mark.is_some() && settings.mark == other.settings.mark {
-                wrong(format!("{} and {name} have cpus and the same mark", other.name));
+            let both = settings.users.iter().flat_map(|own| {
+                let shared = |their: &NumberRange| NumberRange {
+                    first: own.first.max(their.first),
+                    last: own.last.min(their.last),
+                };
+                theirs.users.iter().map(shared)
+            });
+            let user = both.filter(|both| both.first <= both.last).map(|both| both.first).min();
+            if let Some(user) = user {
+                wrong(
+                    "users",
+                    format!("user {user} is in the users of {} and of {name}", other.name),
+                );
+            }
+            if let Some(slice) = settings.slices.iter().find(|own| theirs.slices.contains(own)) {
+                wrong(
+                    "slices",
+                    format!("{slice} is in the slices of {} and of {name}", other.name),
+                );
+            }
+            if settings.mark.is_some() && settings.mark == theirs.mark {
+                wrong(key, format!("{} and {name} have {key} and the same mark", other.name));
             }
         }
     }
+}
+
+/// Whether it is a name that systemd takes for a slice (systemd.slice(5)), and that nft takes for
+/// a path.
+fn is_slice(name: &str) -> bool {
+    let Some(name) = name.strip_suffix(".slice") else { return false };
+    let is_part = |part: &str| {
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b':');
+        !part.is_empty() && part.bytes().all(is_word)
+    };
+    name.split('-').all(is_part)
 }
 
 /// Rule N156: a table that is the kernel's, or a VRF's and somebody else's.
@@ -81,6 +129,17 @@ fn tables(view: &ProfileView<'_>, findings: &mut Findings) {
             findings.suggest(view.path(link.name, "table"), free_table(view));
         }
     }
+    for link in view.profile.links() {
+        for table in link.settings.more_subnets.iter().filter_map(|more| more.table) {
+            let why = match domains.get(&table) {
+                _ if KERNEL_TABLES.contains(&table) => "is reserved for the kernel".to_owned(),
+                Some(vrf) => format!("belongs to VRF {vrf}"),
+                None => continue,
+            };
+            let text = format!("{}: table {table} {why}; choose another", link.name);
+            findings.error("N156", view.at(link.name, "more-subnets"), text);
+        }
+    }
     for link in view.network.links.values() {
         let own = view.network.domain(link);
         for table in link.layer3.routes.iter().filter_map(|route| route.table) {
@@ -102,7 +161,10 @@ fn tables(view: &ProfileView<'_>, findings: &mut Findings) {
 
 /// The lowest table from 100 on that the profile does not use.
 fn free_table(view: &ProfileView<'_>) -> u32 {
-    let own = view.profile.links().filter_map(|link| link.settings.table);
+    let own = view.profile.links().flat_map(|link| {
+        let more = link.settings.more_subnets.iter().filter_map(|more| more.table);
+        link.settings.table.into_iter().chain(more)
+    });
     let links = view.network.links.values();
     let routes = links.flat_map(|link| link.layer3.routes.iter().filter_map(|route| route.table));
     let used: BTreeSet<u32> = own.chain(routes).chain(KERNEL_TABLES).collect();
@@ -118,6 +180,15 @@ fn priorities(view: &ProfileView<'_>, rules: &[(&Link, &RuleSpec)], findings: &m
         if !(1..=32_765).contains(&rule.priority) {
             let text = format!("rule priority {} is outside 1-32765", rule.priority);
             findings.error("N155", at(), text);
+        }
+        for ports in [rule.source_port, rule.destination_port].into_iter().flatten() {
+            if ports.first == 0 || ports.last > 65_535 {
+                findings.error("N155", at(), format!("ports {ports} are outside 1-65535"));
+            }
+            if rule.protocol.is_none_or(|protocol| protocol == IpProtocol::Icmp) {
+                let text = format!("a rule with ports {ports} needs protocol: tcp, udp or sctp");
+                findings.error("N155", at(), text);
+            }
         }
         if let Some(other) = taken.insert((rule.priority, rule.family()), &link.name) {
             let text = format!(
@@ -148,7 +219,10 @@ fn empty_tables(view: &ProfileView<'_>, rules: &[(&Link, &RuleSpec)], findings: 
     let routes = links().flat_map(|link| link.layer3.routes.iter().filter_map(|route| route.table));
     let domains = links().filter_map(|link| view.network.domain(link));
     let filled: BTreeSet<u32> = routes.chain(domains).chain([MAIN, 253, 255]).collect();
-    for (link, rule) in rules.iter().filter(|(_, rule)| !filled.contains(&rule.table)) {
+    for (link, rule) in rules
+        .iter()
+        .filter(|(_, rule)| rule.verdict == RuleVerdict::Table && !filled.contains(&rule.table))
+    {
         let text = format!(
             "the rule with priority {} looks up table {}, which is empty",
             rule.priority, rule.table

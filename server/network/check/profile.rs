@@ -62,10 +62,15 @@ fn subnets(view: &ProfileView<'_>, findings: &mut Findings) {
             let names = view.site.subnets.keys().map(String::as_str);
             if let Some(nearest) = nearest::nearest(subnet, names) {
                 let settings = view.profile.links().find(|other| other.name == link);
-                let second =
-                    settings.is_some_and(|link| link.settings.subnet6.as_deref() == Some(subnet));
-                let key = if second { "subnet6" } else { "subnet" };
-                findings.suggest(view.path(link, key), nearest);
+                let is = |own: &Option<String>| own.as_deref() == Some(subnet);
+                let key = settings.and_then(|link| match () {
+                    () if is(&link.settings.subnet) => Some("subnet"),
+                    () if is(&link.settings.subnet6) => Some("subnet6"),
+                    () => None,
+                });
+                if let Some(key) = key {
+                    findings.suggest(view.path(link, key), nearest);
+                }
             }
         }
     }
@@ -186,7 +191,10 @@ fn without_id(view: &ProfileView<'_>, link: &Link) -> String {
 fn out_of_service(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     let mut above = view.network.above(link).filter(|upper| !matches!(upper.kind, Kind::Vrf(_)));
     let Some(upper) = above.next() else { return };
-    let (key, why) = if link.role == Role::Unmanaged {
+    let (key, why) = if view.network.is_of_unit(link) {
+        // Rules N230 and N232 say what it may be.
+        return;
+    } else if link.role == Role::Unmanaged {
         ("unmanaged", "unmanaged, so networkd would not add it")
     } else if link.settings.activation_mode == Some(ActivationMode::Off) {
         ("activation-mode", "never brought up")
@@ -250,7 +258,7 @@ fn outer_vlan<'a>(
             {
                 return Some(below);
             }
-            Kind::Vxlan { .. } => {}
+            Kind::Vxlan { .. } | Kind::Tunnel { .. } | Kind::Wireguard { .. } => {}
             _ => left.extend(view.network.below(below)),
         }
     }

@@ -116,7 +116,10 @@ fn any_host(site: &ResolvedSite, like: &Host, profile: &Profile) -> Host {
             .subnet6
             .as_ref()
             .and_then(|subnet| Some((format!("{}/{subnet}", link.name), first(subnet)?)));
-        host.addresses.extend(main.into_iter().chain(beside));
+        let more = link.settings.more_subnets.iter().filter_map(|more| {
+            Some((format!("{}/{}", link.name, more.subnet), first(&more.subnet)?))
+        });
+        host.addresses.extend(main.into_iter().chain(beside).chain(more));
     }
     host
 }

@@ -32,8 +32,12 @@ fn one_link_per_subnet(view: &ProfileView<'_>, findings: &mut Findings) {
     for link in view.network.links.values() {
         let settings = view.profile.links().find(|other| other.name == link.name);
         let own_table = settings.and_then(|link| link.settings.table);
-        let table = view.network.domain(link).or(own_table);
         for borne in &link.layer3.borne {
+            let more = link.settings.more_subnets.iter();
+            let mut more =
+                more.filter(|more| borne.key == format!("{}/{}", link.name, more.subnet));
+            let own_table = more.next_back().map_or(own_table, |more| more.table);
+            let table = view.network.domain(link).or(own_table);
             let Some(other) = bearers.insert((&borne.subnet, table), &link.name) else { continue };
             let text = format!(
                 "{other} and {} are both in subnet \"{}\"; replies would leave by only one of them; \
@@ -207,7 +211,9 @@ fn default_routes(view: &ProfileView<'_>, findings: &mut Findings) {
     let links = || view.network.links.values();
     let learns = links().any(|link| link.learns());
     let place = || view.within([]);
-    if !links().any(|link| link.role == Role::Addressed) {
+    if links().next().is_some_and(|link| link.settings.namespace.is_some()) {
+        // A namespace that reaches its own subnets alone is what somebody wanted.
+    } else if !links().any(|link| link.role == Role::Addressed) {
         findings.warn("N152", place(), "no link has an address".into());
     } else if !links().any(|link| leads_out(view, link)) && !learns && view.profile.bgp.is_none() {
         let text = "no default route: only the host's own subnets are reachable";

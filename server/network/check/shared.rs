@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::{Findings, Place, ProfileView};
+use super::{FindingSubject, Findings, ProfileView};
 use crate::model::{AddressRole, RangeUse, SharedAddress};
 use crate::network::links::{Kind, Link};
 use crate::profile::{Resolution, ResolvedSite};
@@ -124,7 +124,7 @@ pub(super) fn all(site: &ResolvedSite) -> HashMap<IpAddr, (String, String)> {
 pub(super) fn is_own(
     shared: &HashMap<IpAddr, (String, String)>,
     address: IpAddr,
-    at: impl Fn() -> Place,
+    at: impl Fn() -> FindingSubject,
     findings: &mut Findings,
 ) {
     let Some((profile, link)) = shared.get(&address) else { return };

@@ -5,8 +5,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
-use super::{Findings, Place};
-use crate::model::{DnsOverTls, Location, Range, RangeUse, Site, Subnet, check_noun_name};
+use super::{FindingSubject, Findings};
+use crate::model::{
+    DhcpOptions, DnsOverTls, Host, Location, Range, RangeUse, Site, Subnet, check_noun_name,
+};
 use crate::network::nearest;
 
 /// The VLAN ids that may be used: 0 and 4095 are reserved (IEEE 802.1Q).
@@ -21,6 +23,13 @@ pub(super) fn check_all(site: &Site, findings: &mut Findings) {
     for (name, subnet) in &site.subnets {
         check(name, subnet, findings);
         tenant(site, name, subnet, findings);
+    }
+    for (name, host) in &site.hosts {
+        let next_server = host.next_server.or_else(|| {
+            let mut subnets = host.reservations.keys().filter_map(|name| site.subnets.get(name));
+            subnets.find_map(|subnet| subnet.next_server)
+        });
+        tftp_server(&host.dhcp_options, next_server, Location::of::<Host>(name), findings);
     }
     overlaps(site, findings);
     relay_addresses(site, findings);
@@ -62,6 +71,7 @@ pub(super) fn check(name: &str, subnet: &Subnet, findings: &mut Findings) {
         boot_file(file, at("boot-files").at(arch.to_string()), findings);
     }
     gateway(name, subnet, findings);
+    tftp_server(&subnet.dhcp_options, subnet.next_server, Location::of::<Subnet>(name), findings);
     lease_times(name, subnet, findings);
     ranges(name, subnet, findings);
     if subnet.dns_over_tls == DnsOverTls::Yes {
@@ -108,7 +118,7 @@ fn relay_addresses(site: &Site, findings: &mut Findings) {
                 "relay {relay} is in relay-addresses of subnet \"{other}\" too: give both the same \
                  shared-network if they are on one link"
             );
-            findings.error("N213", Place::from(at(name)).and(at(other)), text);
+            findings.error("N213", FindingSubject::from(at(name)).and(at(other)), text);
         }
     }
 }
@@ -142,7 +152,7 @@ fn lease_times(name: &str, subnet: &Subnet, findings: &mut Findings) {
 /// Rule N210: a boot file whose name a DHCP answer cannot carry. The `file` field has 128
 /// bytes with its NUL (RFC 951), and `machine_url` leaves as much room in option 67, which
 /// firmware takes from one option only.
-pub(super) fn boot_file(name: &str, place: impl Into<Place>, findings: &mut Findings) {
+pub(super) fn boot_file(name: &str, place: impl Into<FindingSubject>, findings: &mut Findings) {
     if name.len() > BOOT_FILE_BYTES {
         let bytes = name.len();
         let text = format!(
@@ -153,11 +163,33 @@ pub(super) fn boot_file(name: &str, place: impl Into<Place>, findings: &mut Find
     }
 }
 
+/// Rule N222: option 66 names another TFTP server than `siaddr`, which firmware takes.
+pub(super) fn tftp_server(
+    options: &DhcpOptions,
+    next_server: Option<Ipv4Addr>,
+    entry: Location,
+    findings: &mut Findings,
+) {
+    let Some(named) = options.tftp_server() else { return };
+    if next_server.is_some_and(|server| named.parse() == Ok(server)) {
+        return;
+    }
+    let siaddr = next_server.map_or_else(|| "this server".to_owned(), |server| server.to_string());
+    let text = format!(
+        "option 66 names {named}, but firmware takes its boot file from the server in siaddr, which \
+         is {siaddr}; set next-server: it fills both"
+    );
+    findings.warn("N222", entry.clone().at("dhcp-options"), text);
+    if let Ok(server) = named.parse::<Ipv4Addr>() {
+        findings.suggest(entry.at("next-server"), server);
+    }
+}
+
 /// Rule N132 for one MTU of a link that carries the family of `address`.
 pub(super) fn mtu_bounds(
     address: IpAddr,
     mtu: u32,
-    place: impl Into<Place>,
+    place: impl Into<FindingSubject>,
     findings: &mut Findings,
 ) {
     // RFC 791 section 3.2 and RFC 8200 section 5.
@@ -257,8 +289,8 @@ fn tenant(site: &Site, name: &str, subnet: &Subnet, findings: &mut Findings) {
 }
 
 /// Rule N145: two subnets of one routing domain that hold the same addresses are mostly a typing
-/// error; of two domains, they are nobody's business but that of DHCP, which has no word for
-/// domains. Sorted by their first address, a subnet can only overlap what comes before it.
+/// error, and with the same prefix they are one subnet; of two domains, they are nobody's business
+/// but that of DHCP, which has no word for domains. Sorted by their first address, a subnet can only overlap what comes before it.
 fn overlaps(site: &Site, findings: &mut Findings) {
     let mut subnets: Vec<(&String, &Subnet)> = site.subnets.iter().collect();
     subnets.sort_by_key(|(_, subnet)| (subnet.cidr.network(), subnet.cidr.prefix_len()));
@@ -276,8 +308,16 @@ fn overlaps(site: &Site, findings: &mut Findings) {
         };
         let same = around.iter().find(|(_, other)| other.vrf == subnet.vrf);
         if let Some((other, net)) = same {
-            let place = Place::from(at()).and(Location::of::<Subnet>(*other));
-            findings.warn("N145", place, text(other, net.cidr));
+            let place = FindingSubject::from(at()).and(Location::of::<Subnet>(*other));
+            if net.cidr.trunc() == cidr {
+                let text = format!(
+                    "{cidr} is subnet \"{other}\" already; set vrf on one of them if they are separate \
+                     networks, else use \"{other}\""
+                );
+                findings.error("N145", place, text);
+            } else {
+                findings.warn("N145", place, text(other, net.cidr));
+            }
         }
         let is_served = |name: &String| served.contains(name.as_str());
         let mut elsewhere = around.iter().filter(|(_, other)| other.vrf != subnet.vrf);
@@ -288,7 +328,7 @@ fn overlaps(site: &Site, findings: &mut Findings) {
                  their addresses",
                 text(other, net.cidr)
             );
-            let place = Place::from(at()).and(Location::of::<Subnet>(*other));
+            let place = FindingSubject::from(at()).and(Location::of::<Subnet>(*other));
             findings.error("N145", place, text);
         }
         around.push((name, subnet));
@@ -301,7 +341,10 @@ fn served(site: &Site) -> HashSet<&str> {
         return HashSet::new();
     }
     let dhcp = |range: &Range| range.used_for == RangeUse::Dhcp;
-    let serves = |subnet: &Subnet| subnet.server.is_some() || subnet.ranges.iter().any(dhcp);
+    let serves = |subnet: &Subnet| {
+        let has_clients = !subnet.relay_addresses.is_empty() || subnet.shared_network.is_some();
+        subnet.server.is_some() || has_clients || subnet.ranges.iter().any(dhcp)
+    };
     let subnets = site.subnets.iter().filter(|(_, subnet)| serves(subnet)).map(|(name, _)| name);
     let reserved = site.hosts.values().flat_map(|host| host.reservations.keys());
     subnets.chain(reserved).map(String::as_str).collect()

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{Findings, HostView, Place};
+use super::{FindingSubject, Findings, HostView};
 use crate::model::{Location, Site, Subnet, VlanProtocol, check_noun_name, tenant_role};
 use crate::network::links::{HostNetwork, Kind, Link, Role};
 
@@ -120,7 +120,7 @@ fn is_of(view: &HostView<'_>, tenant: &str) -> bool {
 /// Rule N190: VLANs keep tenants apart.
 fn refuse(
     view: &HostView<'_>,
-    place: impl Into<Place>,
+    place: impl Into<FindingSubject>,
     what: &str,
     Owned { subnet, tenant }: Owned<'_>,
     findings: &mut Findings,
@@ -158,6 +158,7 @@ fn foreign<'a>(view: &HostView<'a>, owners: &Owners<'a>, link: &Link) -> Vec<(St
     });
     let remote = match &link.kind {
         Kind::Vxlan { spec, .. } => spec.remote,
+        Kind::Tunnel { spec, .. } => Some(spec.remote),
         _ => None,
     };
     let remote = remote.map(|remote| (remote, "remote end"));

@@ -1,8 +1,10 @@
 //! Rule N170: what the target's systemd does not know yet, and rule N182: what has no
 //! meaning where it is said. Pure.
 
+use std::collections::BTreeSet;
+
 use super::{Findings, ProfileView};
-use crate::model::{LinkSettings, MacPolicy, RouteSpec, VlanProtocol};
+use crate::model::{LinkSettings, MacPolicy, RouteSpec, RuleVerdict, VlanProtocol};
 use crate::network::bond::{self, Name, Parameter};
 use crate::network::links::{Kind, Link};
 
@@ -72,6 +74,28 @@ fn newer(link: &Link) -> Vec<Newer> {
         }
         _ => {}
     }
+    if link.layer3.rules.iter().any(|rule| rule.verdict != RuleVerdict::Table) {
+        used.push(Newer::new("routing-policy", "[RoutingPolicyRule] Type=", 252));
+    }
+    let LinkSettings { dhcp6_overrides: dhcp6, ra_overrides: ra, .. } = &link.settings;
+    let words = [
+        (dhcp6.use_domains.is_some(), "dhcp6-overrides", "[DHCPv6] UseDomains=", 252),
+        (dhcp6.use_hostname.is_some(), "dhcp6-overrides", "[DHCPv6] UseHostname=", 252),
+        (dhcp6.send_hostname.is_some(), "dhcp6-overrides", "[DHCPv6] SendHostname=", 255),
+        (link.settings.metric.is_some(), "metric", "[Address] RouteMetric=", 249),
+        (ra.use_routes.is_some(), "ra-overrides", "[IPv6AcceptRA] UseGateway=", 252),
+        (ra.route_metric.is_some(), "ra-overrides", "[IPv6AcceptRA] RouteMetric=", 252),
+        (ra.use_mtu.is_some(), "ra-overrides", "[IPv6AcceptRA] UseMTU=", 252),
+        (link.settings.duid.is_some() && link.settings.dhcp6, "duid", "[DHCPv6] DUIDType=", 252),
+    ];
+    let words = words.into_iter().filter(|(is_used, ..)| *is_used);
+    used.extend(words.map(|(_, key, words, since)| Newer::new(key, words, since)));
+    if matches!(link.kind, Kind::Partition(_)) {
+        used.push(Newer::new("pkey", "[NetDev] Kind=ipoib", 250));
+    }
+    if link.nic.as_ref().is_some_and(|nic| nic.coalesce != Default::default()) {
+        used.push(Newer::new("coalesce", "[Link] RxCoalesceSec= and its like", 250));
+    }
     if link.settings.online_family.is_some() {
         used.push(Newer::new("online-family", "[Link] RequiredFamilyForOnline=", 249));
     }
@@ -99,8 +123,16 @@ fn meaningless(
     settings: &LinkSettings,
     findings: &mut Findings,
 ) {
-    let (dhcp6, ra) = (settings.dhcp6_overrides, settings.ra_overrides);
+    let (dhcp4, dhcp6) = (settings.dhcp4_overrides, settings.dhcp6_overrides);
+    let ra = settings.ra_overrides;
+    let name_of_ra = "routers announce no names of hosts";
+    let only_ra = "it is about router advertisements";
     let cases = [
+        ("dhcp6-overrides", "use-mtu", dhcp6.use_mtu.is_some(), "DHCPv6 carries no MTU"),
+        ("ra-overrides", "use-hostname", ra.use_hostname.is_some(), name_of_ra),
+        ("ra-overrides", "send-hostname", ra.send_hostname.is_some(), "routers are told no names"),
+        ("dhcp4-overrides", "use-addresses", dhcp4.use_addresses.is_some(), only_ra),
+        ("dhcp6-overrides", "use-addresses", dhcp6.use_addresses.is_some(), only_ra),
         ("dhcp6-overrides", "use-routes", dhcp6.use_routes.is_some(), "DHCPv6 carries no routes"),
         (
             "dhcp6-overrides",
@@ -109,8 +141,6 @@ fn meaningless(
             "DHCPv6 carries no routes",
         ),
         ("ra-overrides", "use-ntp", ra.use_ntp.is_some(), "routers announce no time servers"),
-        ("ra-overrides", "use-routes", ra.use_routes.is_some(), "write accept-ra: false"),
-        ("ra-overrides", "route-metric", ra.route_metric.is_some(), "systemd 247 has no such key"),
     ];
     for (key, word, given, why) in cases {
         if given {
@@ -118,6 +148,28 @@ fn meaningless(
             findings.error("N182", view.at(name, key), text);
             findings.suggest(view.path(name, key).at(word), "");
         }
+    }
+    if settings.mtu.is_some() && settings.takes_mtu() {
+        let text = format!("{name} has an mtu, so networkd ignores use-mtu; remove one of them");
+        findings.error("N182", view.at(name, "mtu"), text);
+        findings.suggest(view.path(name, "mtu"), "");
+    }
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
+    for subnet in settings.subnets().filter(|subnet| !seen.insert(subnet)) {
+        let text =
+            format!("{name} has subnet \"{subnet}\" twice; use addresses for a second address");
+        findings.error("N182", view.at(name, "more-subnets"), text);
+    }
+    if settings.metric.is_some()
+        && settings.addresses.is_empty()
+        && settings.subnets().next().is_none()
+    {
+        let text = format!(
+            "{name}: metric has no effect without a subnet or an address; of DHCP and router \
+             advertisements it is route-metric of the overrides"
+        );
+        findings.error("N182", view.at(name, "metric"), text);
+        findings.suggest(view.path(name, "metric"), "");
     }
     if settings.mark.is_some() && settings.table.is_none() {
         let text = format!("{name}: mark needs a routing table of the link: set table");

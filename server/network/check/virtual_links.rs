@@ -11,6 +11,7 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     same_macs(view, findings);
     for link in view.network.links.values() {
         siblings(view, link, findings);
+        forwarding(view, link, findings);
         match &link.kind {
             Kind::Macvlan(spec) => {
                 parent(view, link, &spec.link, findings);
@@ -67,6 +68,23 @@ fn same_macs(view: &ProfileView<'_>, findings: &mut Findings) {
     for (link, mac) in macs {
         let text = format!("{mac} of {link} would be on every host that has the profile");
         findings.warn("N104", view.at(link, "macaddress"), text);
+    }
+}
+
+/// Rule N182: a table of MACs where there is none.
+fn forwarding(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
+    let is_vxlan = matches!(link.kind, Kind::Vxlan { .. });
+    let is_port = view.network.owner(link).is_some_and(|own| matches!(own.kind, Kind::Bridge(_)));
+    for entry in &link.settings.forwarding {
+        let text = if entry.destination.is_some() && !is_vxlan {
+            "a destination is for a VXLAN"
+        } else if !is_vxlan && !is_port {
+            "the link is neither a VXLAN nor a port of a bridge"
+        } else {
+            continue;
+        };
+        let text = format!("{}: forwarding of {}: {text}", link.name, entry.macaddress);
+        findings.error("N182", view.at(&link.name, "forwarding"), text);
     }
 }
 

@@ -157,7 +157,7 @@ fn look(site: &Site, network: &HostNetwork, nic: &Link, needs: &mut Attachment<'
                 Kind::Vlan { protocol: VlanProtocol::Dot1ad, .. } => {
                     needs.provider_tag = Some(upper.name.clone());
                 }
-                Kind::Macvlan(_) | Kind::Ipvlan(_) => whole.push(upper),
+                Kind::Macvlan(_) | Kind::Ipvlan(_) | Kind::Partition(_) => whole.push(upper),
                 _ => {}
             }
         }

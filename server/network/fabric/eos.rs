@@ -4,13 +4,13 @@
 
 use std::fmt::Write as _;
 
-use super::plan::{Lag, Lan, Plan, Port};
+use super::plan::{Lag, Lan, Port, PortPlan};
 
 /// Seconds without LACP after which a port works alone: less than firmware waits for DHCP.
 const FALLBACK_TIMEOUT: u32 = 5;
 
 /// The configuration, to be merged into what the switch has.
-pub(super) fn render(plan: &Plan<'_>) -> String {
+pub(super) fn render(plan: &PortPlan<'_>) -> String {
     let mut text = format!("! {}: the ports of hosts\n", plan.name);
     let vlans = plan.vlans();
     if !vlans.is_empty() {
@@ -39,7 +39,7 @@ fn group(text: &mut String, lag: &Lag) {
     text.push_str("   no shutdown\n!\n");
 }
 
-fn single(text: &mut String, plan: &Plan<'_>, port: &Port) {
+fn single(text: &mut String, plan: &PortPlan<'_>, port: &Port) {
     let _ = writeln!(text, "interface {}", port.name);
     let _ = writeln!(text, "   description {}", port.description());
     let lag = plan.lags.iter().find(|lag| Some(lag.id) == port.lag);

@@ -5,11 +5,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::plan::{Lag, Lan, Plan, Port};
+use super::plan::{Lag, Lan, Port, PortPlan};
 use crate::network::yaml;
 
 /// The document, to be patched into what the switch has.
-pub(super) fn render(plan: &Plan<'_>) -> String {
+pub(super) fn render(plan: &PortPlan<'_>) -> String {
     let mut interfaces = Map::new();
     for port in &plan.ports {
         interfaces.insert(port.name.clone(), single(port));

@@ -10,7 +10,7 @@ use crate::profile::ResolvedSite;
 
 /// What is configured on one switch for its hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Plan<'a> {
+pub(super) struct PortPlan<'a> {
     /// The switch's name.
     pub name: &'a str,
     /// The switch.
@@ -88,7 +88,7 @@ impl Port {
     }
 }
 
-impl Plan<'_> {
+impl PortPlan<'_> {
     /// Every VLAN of a port or group.
     pub(super) fn vlans(&self) -> VlanIds {
         let lans = self.ports.iter().map(|port| &port.lan).chain(self.lags.iter().map(|l| &l.lan));
@@ -99,8 +99,9 @@ impl Plan<'_> {
 }
 
 /// Plans a switch for the hosts that are cabled to it.
-pub(super) fn plan<'a>(site: &'a ResolvedSite, name: &'a str, switch: &'a Switch) -> Plan<'a> {
-    let mut plan = Plan { name, switch, ports: Vec::new(), lags: Vec::new(), losses: Vec::new() };
+pub(super) fn plan<'a>(site: &'a ResolvedSite, name: &'a str, switch: &'a Switch) -> PortPlan<'a> {
+    let mut plan =
+        PortPlan { name, switch, ports: Vec::new(), lags: Vec::new(), losses: Vec::new() };
     let mut bundles: BTreeMap<(&str, String), Vec<Attachment<'_>>> = BTreeMap::new();
     let cabled_here = |host: &crate::model::Host| {
         host.nics.values().any(|nic| nic.cable.as_ref().is_some_and(|end| end.switch == name))
@@ -127,7 +128,7 @@ pub(super) fn plan<'a>(site: &'a ResolvedSite, name: &'a str, switch: &'a Switch
     plan
 }
 
-impl Plan<'_> {
+impl PortPlan<'_> {
     fn add_port(&mut self, site: &Site, needs: &Attachment<'_>, lag: Option<u32>) {
         let lan = self.lan(site, needs);
         if let Some(link) = &needs.provider_tag {

@@ -5,10 +5,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::plan::{Lag, Lan, Plan};
+use super::plan::{Lag, Lan, PortPlan};
 
 /// The document, to be loaded onto what the switch has.
-pub(super) fn render(plan: &Plan<'_>) -> String {
+pub(super) fn render(plan: &PortPlan<'_>) -> String {
     let mut tables = Tables::default();
     for port in &plan.ports {
         let mtu = port.lan.mtu.to_string();
@@ -27,7 +27,7 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
 }
 
 /// What a SONiC switch cannot be told.
-pub(super) fn losses(plan: &Plan<'_>) -> Vec<String> {
+pub(super) fn losses(plan: &PortPlan<'_>) -> Vec<String> {
     let by_hand = plan.lags.iter().filter(|lag| lag.lacp_fast.is_none());
     by_hand
         .map(|lag| format!("PortChannel{}: {} of {} without LACP", lag.id, lag.bond, lag.host))
@@ -43,7 +43,7 @@ impl Tables {
         table[key] = entry;
     }
 
-    fn set_lag(&mut self, plan: &Plan<'_>, lag: &Lag) {
+    fn set_lag(&mut self, plan: &PortPlan<'_>, lag: &Lag) {
         let name = format!("PortChannel{}", lag.id);
         let word = |yes: bool| if yes { "true" } else { "false" };
         let entry = json!({

@@ -3,8 +3,11 @@
 use std::net::IpAddr;
 
 use super::Writer;
-use crate::model::{BondSpec, BridgeSpec, Millis, PortSpec, VlanIds, VlanProtocol, VxlanSpec};
-use crate::network::bond::{self, Value, Written};
+use crate::model::{
+    BondSpec, BridgeSpec, Millis, PortSpec, TunnelMode, TunnelSpec, VlanIds, VlanProtocol,
+    VxlanSpec,
+};
+use crate::network::bond::{self, SpelledParameter, Value};
 use crate::network::links::{Kind, Link};
 
 /// The tables that it takes for VRFs.
@@ -24,6 +27,8 @@ impl Writer<'_> {
                 }
             }
             Kind::Vxlan { spec, local } => self.vxlan(spec, *local),
+            Kind::Wireguard { .. } => self.lose(true, "WireGuard"),
+            Kind::Tunnel { spec, local } => self.tunnel(spec, *local),
             Kind::Bridge(spec) => self.bridge(spec),
             Kind::Vrf(table) => {
                 self.lose(
@@ -38,7 +43,9 @@ impl Writer<'_> {
                 self.set("link-type", "veth");
                 self.set("veth-peer-name", peer);
             }
-            Kind::Macvlan(_) | Kind::Ipvlan(_) => self.lose(true, self.link.kind.label()),
+            Kind::Macvlan(_) | Kind::Ipvlan(_) | Kind::Partition(_) => {
+                self.lose(true, self.link.kind.label())
+            }
         }
     }
 
@@ -54,7 +61,7 @@ impl Writer<'_> {
         }
         self.lose(spec.mii_monitor > Some(Millis(255)), "mii-monitor above 255 ms");
         self.set("bond-slaves", self.names(&spec.nics));
-        for Written { name, value, .. } in spelled.written {
+        for SpelledParameter { name, value, .. } in spelled.written {
             match value {
                 Value::Member(member) => self.set(name, self.host.device(member).to_owned()),
                 other => self.set(name, other),
@@ -76,6 +83,15 @@ impl Writer<'_> {
         }
         self.set("vxlan-port", spec.port.unwrap_or(4789));
         self.set("vxlan-learning", yes(spec.mac_learning.unwrap_or(true)));
+    }
+
+    fn tunnel(&mut self, spec: &TunnelSpec, local: Option<IpAddr>) {
+        self.lose(spec.mode == TunnelMode::Geneve, "Geneve");
+        self.lose(spec.id.is_some(), "the key of a tunnel");
+        self.set("tunnel-mode", spec.mode);
+        self.set_some("tunnel-local", local);
+        self.set("tunnel-endpoint", spec.remote);
+        self.set_some("tunnel-ttl", spec.ttl);
     }
 
     fn bridge(&mut self, spec: &BridgeSpec) {
@@ -123,6 +139,8 @@ impl Writer<'_> {
         let Some(port) = bridge.ports.get(&self.link.name) else { return };
         self.lose(port.isolated, "isolated");
         self.lose(port.hairpin, "hairpin");
+        self.set_some("bridge-learning", port.learning.map(on));
+        self.set_some("bridge-arp-nd-suppress", port.neighbor_suppression.then_some("on"));
         let has_vlans = port.pvid.is_some() || !port.tagged.is_empty() || !port.untagged.is_empty();
         self.lose(has_vlans && !bridge.vlan_filtering, "VLANs without vlan-filtering");
         // What comes untagged goes untagged, and no other VLAN does.
@@ -135,6 +153,10 @@ impl Writer<'_> {
             self.set_some("bridge-pathcosts", port.cost);
         }
     }
+}
+
+fn on(value: bool) -> &'static str {
+    if value { "on" } else { "off" }
 }
 
 fn yes(value: bool) -> &'static str {

@@ -11,14 +11,15 @@ use ipnet::IpNet;
 
 use super::bgp::Bgp;
 use super::source_nat::SourceNat;
+use super::wireguard::Wireguard;
 use crate::model::{
     AddressRole, BondSpec, BridgeSpec, Defaults, ExtraFile, Family, IpvlanSpec, LinkMac,
-    LinkSettings, Mac, MacvlanSpec, MatchBy, NicAddress, NicSpec, SharedAddress, VlanProtocol,
-    VxlanSpec,
+    LinkSettings, Mac, MacvlanSpec, MatchBy, NcclSpec, NicAddress, NicSpec, PartitionSpec,
+    SharedAddress, TunnelMode, TunnelSpec, VlanProtocol, VxlanSpec, WireguardSpec,
 };
 
 pub use layer3::{Borne, Computed, Layer3, NotComputed, NotComputedCause};
-pub use written::Written;
+pub use written::WrittenAddress;
 
 /// Everything that renderers, checks and drawings need to know of one host's network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +36,10 @@ pub struct HostNetwork {
     pub systemd: u16,
     /// What the host says by BGP, if anything.
     pub bgp: Option<Bgp>,
-    /// The links that the connections of processors leave by.
+    /// The links that the connections of processors, users and slices leave by.
     pub source_nat: Vec<SourceNat>,
+    /// What NCCL is told of the links.
+    pub nccl: Option<NcclSpec>,
     /// Rules whose warnings about the profile are silenced.
     pub allow: Vec<String>,
     /// Kernel settings, by name.
@@ -97,6 +100,20 @@ pub enum Kind {
         /// The address that it leaves from: that of the link below.
         local: Option<IpAddr>,
     },
+    /// A tunnel between two hosts, from the link `spec.link`.
+    Tunnel {
+        /// What the profile says of it.
+        spec: TunnelSpec,
+        /// The address that it leaves from: that of the link below.
+        local: Option<IpAddr>,
+    },
+    /// A link of WireGuard.
+    Wireguard {
+        /// What the profile says of it.
+        spec: Box<WireguardSpec>,
+        /// Its keys and its peers.
+        wireguard: Box<Wireguard>,
+    },
     /// A bridge; its ports are the links whose master it is.
     Bridge(BridgeSpec),
     /// A routing domain with its table; the links in it are those whose master it is.
@@ -115,6 +132,8 @@ pub enum Kind {
     Macvlan(MacvlanSpec),
     /// A link that shares the MAC of the link `link` of the spec.
     Ipvlan(IpvlanSpec),
+    /// A partition of InfiniBand on the port `link` of the spec.
+    Partition(PartitionSpec),
     /// The loopback.
     Loopback,
 }
@@ -158,12 +177,15 @@ impl Kind {
             Self::Bond(_) => "bond",
             Self::Vlan { .. } => "VLAN",
             Self::Vxlan { .. } => "VXLAN",
+            Self::Tunnel { .. } => "tunnel",
+            Self::Wireguard { .. } => "WireGuard",
             Self::Bridge(_) => "bridge",
             Self::Vrf(_) => "VRF",
             Self::Dummy => "dummy",
             Self::Veth { .. } => "veth",
             Self::Macvlan(_) => "MACVLAN",
             Self::Ipvlan(_) => "IPVLAN",
+            Self::Partition(_) => "partition",
             Self::Loopback => "loopback",
         }
     }
@@ -176,12 +198,15 @@ impl Kind {
             Self::Bond(_) => Some("bond"),
             Self::Vlan { .. } => Some("vlan"),
             Self::Vxlan { .. } => Some("vxlan"),
+            Self::Tunnel { spec, .. } => Some(spec.mode.label()),
+            Self::Wireguard { .. } => Some("wireguard"),
             Self::Bridge(_) => Some("bridge"),
             Self::Vrf(_) => Some("vrf"),
             Self::Dummy => Some("dummy"),
             Self::Veth { .. } => Some("veth"),
             Self::Macvlan(_) => Some("macvlan"),
             Self::Ipvlan(_) => Some("ipvlan"),
+            Self::Partition(_) => Some("ipoib"),
         }
     }
 
@@ -192,12 +217,15 @@ impl Kind {
             Self::Bond(_) => "bonds",
             Self::Vlan { .. } => "vlans",
             Self::Vxlan { .. } => "vxlans",
+            Self::Tunnel { .. } => "tunnels",
+            Self::Wireguard { .. } => "wireguards",
             Self::Bridge(_) => "bridges",
             Self::Vrf(_) => "vrfs",
             Self::Dummy => "dummies",
             Self::Veth { .. } => "veths",
             Self::Macvlan(_) => "macvlans",
             Self::Ipvlan(_) => "ipvlans",
+            Self::Partition(_) => "partitions",
             Self::Loopback => "loopbacks",
         }
     }
@@ -208,6 +236,13 @@ impl Kind {
             // RFC 7348 section 4: outer IP, UDP, VXLAN and the inner Ethernet header.
             Self::Vxlan { local: Some(IpAddr::V6(_)), .. } => 70,
             Self::Vxlan { .. } => 50,
+            Self::Tunnel { spec, .. } => match spec.mode {
+                // IP, then GRE with or without its key.
+                TunnelMode::Gre => 24 + if spec.id.is_some() { 4 } else { 0 },
+                TunnelMode::Ipip | TunnelMode::Sit => 20,
+                TunnelMode::Geneve if spec.remote.is_ipv6() => 70,
+                TunnelMode::Geneve => 50,
+            },
             _ => 0,
         }
     }
@@ -221,7 +256,7 @@ impl Link {
 
     /// Whether its packets leave the host as they are: it is no tunnel.
     fn is_wired(&self) -> bool {
-        !matches!(self.kind, Kind::Vxlan { .. })
+        !matches!(self.kind, Kind::Vxlan { .. } | Kind::Tunnel { .. } | Kind::Wireguard { .. })
     }
 
     /// The addresses that others may be led to by the host: all but those that it only answers
@@ -242,7 +277,11 @@ impl Link {
 
     /// Whether it is a port of InfiniBand.
     pub(super) fn is_infiniband(&self) -> bool {
-        matches!(self.kind, Kind::Nic(Some(nic)) if nic.is_infiniband())
+        match self.kind {
+            Kind::Nic(Some(nic)) => nic.is_infiniband(),
+            Kind::Partition(_) => true,
+            _ => false,
+        }
     }
 
     /// The VLAN id, of a VLAN that has one.
@@ -258,8 +297,10 @@ impl Link {
         match &self.kind {
             Kind::Vlan { parent, .. } => Some(parent),
             Kind::Vxlan { spec, .. } => Some(&spec.link),
+            Kind::Tunnel { spec, .. } => Some(&spec.link),
             Kind::Macvlan(spec) => Some(&spec.link),
             Kind::Ipvlan(spec) => Some(&spec.link),
+            Kind::Partition(spec) => Some(&spec.link),
             _ => None,
         }
     }
@@ -275,8 +316,11 @@ impl Link {
 
     /// Whether it is a NIC that is found by a pattern of names.
     pub fn has_pattern(&self) -> bool {
-        let name = self.nic.as_ref().and_then(|nic| nic.match_name.as_deref());
-        name.is_some_and(|name| name.contains(['*', '?']))
+        let Some(nic) = &self.nic else { return false };
+        match &nic.match_name {
+            Some(name) => name.contains(['*', '?']),
+            None => nic.match_driver.is_some(),
+        }
     }
 
     /// Whether the kernel makes it by itself: a NIC, or the loopback.
@@ -325,6 +369,14 @@ impl HostNetwork {
         matches!(master.kind, Kind::Bond(_) | Kind::Bridge(_)).then_some(master)
     }
 
+    /// Whether a unit of systemd brings `link` up, and not networkd: it is in a namespace, or a port of
+    /// Open vSwitch.
+    pub(super) fn is_of_unit(&self, link: &Link) -> bool {
+        let is_switched =
+            |owner: &Link| matches!(&owner.kind, Kind::Bridge(spec) if spec.openvswitch);
+        link.settings.namespace.is_some() || self.owner(link).is_some_and(is_switched)
+    }
+
     /// The kernel's name of the link `name`, or `name` where the host has no such link.
     pub fn device<'a>(&'a self, name: &'a str) -> &'a str {
         self.links.get(name).map_or(name, Link::device)
@@ -349,7 +401,10 @@ impl HostNetwork {
     /// Whether a tunnel leaves by whatever link the routes name, because the one that lends it
     /// its address sends nothing: bound to the loopback or a dummy it would lose every packet.
     pub(super) fn is_independent(&self, link: &Link) -> bool {
-        let Kind::Vxlan { spec, .. } = &link.kind else { return false };
+        // What is bound to a link says so in the file of that link, which a tunnel need not be.
+        let Kind::Vxlan { spec, .. } = &link.kind else {
+            return matches!(link.kind, Kind::Tunnel { .. });
+        };
         let below = self.links.get(&spec.link);
         below.is_some_and(|below| matches!(below.kind, Kind::Loopback | Kind::Dummy))
     }
@@ -360,8 +415,10 @@ impl HostNetwork {
         if !self.is_independent(link) {
             return self.links.get(link.parent()?)?.settings.mtu;
         }
-        let leaves = |link: &&Link| {
-            link.role == Role::Addressed && !self.nics_below(link).is_empty() && link.is_wired()
+        let leaves = |other: &&Link| {
+            let is_wired = !self.nics_below(other).is_empty() && other.is_wired();
+            // What the tunnel carries does not carry the tunnel.
+            other.role == Role::Addressed && is_wired && !self.is_built_on(other, link)
         };
         self.links.values().filter(leaves).filter_map(|link| link.settings.mtu).min()
     }
@@ -378,7 +435,7 @@ impl HostNetwork {
         let lacks = |below: &Link| self.lacks_carrier_within(below, depth);
         match &link.kind {
             Kind::Bridge(_) => self.members(&link.name).all(lacks),
-            Kind::Vlan { .. } | Kind::Macvlan(_) | Kind::Ipvlan(_) => {
+            Kind::Vlan { .. } | Kind::Macvlan(_) | Kind::Ipvlan(_) | Kind::Partition(_) => {
                 link.parent().and_then(|name| self.links.get(name)).is_some_and(lacks)
             }
             _ => false,
@@ -410,6 +467,20 @@ impl HostNetwork {
             left.extend(self.below(link));
         }
         nics
+    }
+
+    /// Whether `lower` is below `link`, however far.
+    fn is_built_on(&self, link: &Link, lower: &Link) -> bool {
+        let mut left = vec![link];
+        // A ring of links is found by its bound.
+        for _ in 0..=self.links.len() {
+            let Some(link) = left.pop() else { break };
+            if self.below(link).any(|below| below.name == lower.name) {
+                return true;
+            }
+            left.extend(self.below(link));
+        }
+        false
     }
 
     /// The indexes of the links, each before the links it is built on.

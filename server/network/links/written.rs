@@ -10,7 +10,7 @@ use crate::model::AddressScope;
 
 /// An address that is written down for a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Written {
+pub struct WrittenAddress {
     /// The address with the prefix length that is on the link: that of one address, where
     /// there is a peer.
     pub address: IpNet,
@@ -22,7 +22,7 @@ pub struct Written {
     pub is_own: bool,
 }
 
-impl fmt::Display for Written {
+impl fmt::Display for WrittenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.address)?;
         if let Some(peer) = self.peer {
@@ -32,7 +32,7 @@ impl fmt::Display for Written {
     }
 }
 
-impl Written {
+impl WrittenAddress {
     /// What the link leads to by it: the peer, or the prefix.
     pub fn connected(&self) -> IpNet {
         self.peer.map_or(self.address, IpNet::from)
@@ -48,14 +48,14 @@ impl Borne {
 
 impl Link {
     /// Every address that is written down for it, the host's own first.
-    pub fn written(&self) -> impl Iterator<Item = Written> {
+    pub fn written(&self) -> impl Iterator<Item = WrittenAddress> {
         let layer3 = &self.layer3;
         let own = layer3.borne.iter().filter_map(|borne| {
             let address = borne.address?;
             let scope = self.settings.address_scope.filter(|_| address.addr().is_ipv4());
-            Some(Written { address, peer: borne.known_peer(), scope, is_own: true })
+            Some(WrittenAddress { address, peer: borne.known_peer(), scope, is_own: true })
         });
-        let shared = layer3.shared.iter().map(|one| Written {
+        let shared = layer3.shared.iter().map(|one| WrittenAddress {
             address: one.address,
             peer: one.peer,
             scope: one.scope,

@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use crate::model::{Announcement, BgpSpec, Defaults, Family, Profile};
-use crate::network::bgp::{Bgp, Neighbor, Peer};
+use crate::model::{Announcement, BgpSpec, Defaults, EvpnSpec, Family, Profile};
+use crate::network::bgp::{Bgp, Evpn, Neighbor, Peer, RoutedVni};
 use crate::network::links::{HostNetwork, Kind, Link};
+use crate::profile::ResolvedSite;
 
 /// A neighbour at the other end of a link is reached by its link-local address: a link that
 /// has no other address needs one for it.
@@ -28,16 +29,26 @@ pub(super) fn peer_links(profile: &Profile) -> impl Iterator<Item = &str> {
 }
 
 /// The BGP of a host, if it speaks any.
-pub(super) fn lower(network: &HostNetwork, profile: &Profile) -> Option<Bgp> {
+pub(super) fn lower(site: &ResolvedSite, network: &HostNetwork, profile: &Profile) -> Option<Bgp> {
     let spec = profile.bgp.as_ref()?;
     let home = home(network, spec);
-    let neighbors = spec.neighbors.iter().filter_map(|neighbor| {
+    let neighbors = spec.neighbors.iter().enumerate().filter_map(|(place, neighbor)| {
         let by_link = || {
             let name = network.links.get(neighbor.link.as_deref()?)?.device();
             Some(Peer::Link(name.to_owned()))
         };
-        let peer = neighbor.address.map(Peer::Address).or_else(by_link)?;
-        Some(Neighbor { peer, remote_as: neighbor.remote_as })
+        let group = |net: IpNet| Peer::Range { group: format!("callers{place}"), net: net.trunc() };
+        let by_address = neighbor.address.map(Peer::Address);
+        let peer = by_address.or_else(by_link).or_else(|| neighbor.range.map(group))?;
+        Some(Neighbor {
+            peer,
+            remote_as: neighbor.remote_as,
+            inbound: neighbor.inbound.clone(),
+            outbound: neighbor.outbound.clone(),
+            timers: neighbor.timers,
+            bfd: neighbor.bfd.unwrap_or(spec.bfd),
+            password: neighbor.password.as_ref().map(|named| site.secret_text(named)),
+        })
     });
     Some(Bgp {
         asn: spec.asn,
@@ -45,9 +56,22 @@ pub(super) fn lower(network: &HostNetwork, profile: &Profile) -> Option<Bgp> {
         source6: home.and_then(own_ipv6),
         neighbors: neighbors.collect(),
         announced: announced(network, spec),
+        redistributed: spec.redistribute.clone(),
+        communities: spec.communities.clone(),
+        timers: spec.timers,
+        route_maps: spec.route_maps.clone(),
+        evpn: spec.evpn.as_ref().map(|evpn| lower_evpn(network, evpn)),
         max_paths: spec.max_paths,
-        bfd: spec.bfd,
     })
+}
+
+fn lower_evpn(network: &HostNetwork, spec: &EvpnSpec) -> Evpn {
+    let vrfs = spec.vrfs.iter().filter_map(|one| {
+        let Kind::Vxlan { spec, .. } = &network.links.get(&one.vxlan)?.kind else { return None };
+        let vrf = network.links.get(&one.vrf)?;
+        Some(RoutedVni { vrf: vrf.device().to_owned(), vni: spec.vni })
+    });
+    Evpn { vrfs: vrfs.collect() }
 }
 
 /// The link whose address is the router's identifier.

@@ -2,12 +2,16 @@
 
 use super::virtual_links::derived_mac;
 use crate::model::{
-    BondMode, Defaults, Mac, MacPolicy, Millis, NicAddress, Site, TransmitHashPolicy,
+    BondMode, Defaults, Mac, MacPolicy, Millis, NicAddress, Site, TransmitHashPolicy, TunnelMode,
+    TunnelSpec, VxlanSpec,
 };
 use crate::network::links::{HostNetwork, Kind, Link, Role};
 
 /// The MTU of Ethernet, where no subnet and no link says another.
 const ETHERNET_MTU: u32 = 1500;
+
+/// What is left of that in IPv6, UDP and WireGuard (wg-quick(8)).
+const WIREGUARD_MTU: u32 = 1420;
 
 /// Writes an MTU on every layer, because a bridge without one falls to that of its
 /// smallest port: the profile's, else what the link and those on it need.
@@ -15,26 +19,40 @@ pub(super) fn set_mtus(network: &mut HostNetwork, site: &Site) {
     let order = network.top_down();
     for index in &order {
         let link = &network.links[*index];
-        let elsewhere = matches!(link.role, Role::Unused | Role::Unmanaged);
-        if link.settings.mtu.is_some() || elsewhere || is_without_mtu(&link.kind) {
+        let elsewhere =
+            matches!(link.role, Role::Unused | Role::Unmanaged) && !network.is_of_unit(link);
+        if link.settings.mtu.is_some()
+            || elsewhere
+            || is_without_mtu(&link.kind)
+            // networkd takes no MTU of others on a link that has one written down.
+            || link.settings.takes_mtu()
+        {
             continue;
         }
         let subnets = link.subnets.iter().filter_map(|name| site.subnets.get(name));
-        let own = subnets.map(|subnet| subnet.mtu.unwrap_or(ETHERNET_MTU)).max();
+        // What leads to one other host needs no more than what its way there can carry.
+        let is_wireguard = matches!(link.kind, Kind::Wireguard { .. });
+        let is_direct = !is_wireguard && !matches!(link.kind, Kind::Tunnel { .. });
+        let usual = is_direct.then_some(ETHERNET_MTU);
+        let own = subnets.filter_map(|subnet| subnet.mtu.or(usual)).max();
         let wrapped = network
             .above(link)
             .filter_map(|upper| Some(upper.settings.mtu? + upper.kind.overhead()));
         let needed = own.max(wrapped.max());
         // A tunnel with no need of its own takes what its link leaves it, below.
-        let is_tunnel = matches!(link.kind, Kind::Vxlan { .. });
-        network.links[*index].settings.mtu =
-            needed.or_else(|| (!is_tunnel).then_some(ETHERNET_MTU));
+        let is_tunnel = matches!(link.kind, Kind::Vxlan { .. } | Kind::Tunnel { .. });
+        network.links[*index].settings.mtu = needed.or(match (is_tunnel, is_wireguard) {
+            (true, _) => None,
+            (_, true) => Some(WIREGUARD_MTU),
+            _ => Some(ETHERNET_MTU),
+        });
     }
     for index in order.into_iter().rev() {
         let link = &network.links[index];
         let lower = network.mtu_below(link);
         let left = lower.map(|mtu| mtu.saturating_sub(link.kind.overhead()));
-        if link.settings.mtu.is_none() && matches!(link.kind, Kind::Vxlan { .. }) {
+        let is_tunnel = matches!(link.kind, Kind::Vxlan { .. } | Kind::Tunnel { .. });
+        if link.settings.mtu.is_none() && is_tunnel {
             network.links[index].settings.mtu = left;
         }
     }
@@ -65,13 +83,15 @@ pub(super) fn set_macs(network: &mut HostNetwork) {
             // A tunnel's end is not a NIC's: two tunnels over one NIC must not share a MAC. Nor may
             // two hosts: networkd makes one of the machine-id, which cloned images share, and two
             // such ends never hear each other.
-            Kind::Vxlan { spec, .. } => {
-                let below = network.links.get_index_of(&spec.link).and_then(|at| macs[at]);
+            Kind::Tunnel { spec, .. } if spec.mode != TunnelMode::Geneve => continue,
+            Kind::Vxlan { spec: VxlanSpec { link, .. }, .. }
+            | Kind::Tunnel { spec: TunnelSpec { link, .. }, .. } => {
+                let below = network.links.get_index_of(link).and_then(|at| macs[at]);
                 let nic = below.or_else(|| macs.iter().copied().flatten().next());
                 macs[index] = nic.map(|nic| derived_mac(nic, &network.links[index].name));
                 continue;
             }
-            Kind::Vrf(_) | Kind::Dummy => continue,
+            Kind::Vrf(_) | Kind::Dummy | Kind::Partition(_) | Kind::Wireguard { .. } => continue,
             Kind::Veth { .. } | Kind::Loopback => continue,
         };
         let mac = |name: &String| macs[network.links.get_index_of(name)?];
@@ -85,7 +105,7 @@ pub(super) fn set_macs(network: &mut HostNetwork) {
         |link: &&mut Link| link.settings.mac_policy().unwrap_or(usual) == MacPolicy::Inherit;
     for (link, mac) in network.links.values_mut().zip(macs).filter(|(link, _)| inherits(link)) {
         link.mac = link.mac.or_else(|| match link.kind {
-            Kind::Bond(_) | Kind::Bridge(_) | Kind::Vxlan { .. } => mac,
+            Kind::Bond(_) | Kind::Bridge(_) | Kind::Vxlan { .. } | Kind::Tunnel { .. } => mac,
             Kind::Macvlan(_) => mac.map(|nic| derived_mac(nic, &link.name)),
             _ => None,
         });

@@ -7,10 +7,11 @@ use ipnet::IpNet;
 
 use super::Source;
 use crate::model::{
-    Destination, Family, HostNumber, LinkSettings, NoSuchAddress, RouteSpec, RuleSpec, Subnet,
+    Destination, Family, HostNumber, LinkSettings, MoreSubnet, NoSuchAddress, RouteSpec, RuleSpec,
+    Subnet,
 };
 use crate::network::links::{
-    Borne, Computed, HostNetwork, Kind, Layer3, NotComputed, NotComputedCause,
+    Borne, Computed, HostNetwork, Kind, Layer3, Link, NotComputed, NotComputedCause,
 };
 
 /// The priorities of the rules that a link's own table gets, plus the link's number. A
@@ -18,6 +19,8 @@ use crate::network::links::{
 /// the kernel adds for VRFs at 1000.
 const MARK_PRIORITY: u32 = 100;
 const SOURCE_PRIORITY: u32 = 500;
+/// How far apart the priorities are of the tables of `more-subnets`.
+const MORE_STEP: u32 = 100;
 
 impl Source<'_> {
     /// Gives every link its layer 3, and every tunnel the address that it leaves from.
@@ -35,14 +38,16 @@ impl Source<'_> {
         for index in 0..network.links.len() {
             let parent = network.links[index].parent().and_then(|name| network.links.get(name));
             let address = parent.and_then(|parent| parent.all_addresses().next());
-            if let Kind::Vxlan { local, .. } = &mut network.links[index].kind {
+            if let Kind::Vxlan { local, .. } | Kind::Tunnel { local, .. } =
+                &mut network.links[index].kind
+            {
                 *local = address.map(|address| address.addr());
             }
         }
     }
 
     /// The layer 3 of one link. `carried` are the subnets that links on it have instead.
-    fn layer3(
+    pub(super) fn layer3(
         &self,
         name: &str,
         settings: &LinkSettings,
@@ -56,33 +61,43 @@ impl Source<'_> {
             ..Layer3::default()
         };
         extend_new(&mut layer3.domains, &settings.domains);
-        for (place, subnet_name) in settings.subnets().enumerate() {
+        for Carried { subnet: subnet_name, key, number, peer, place } in carries(name, settings) {
             let Some(subnet) = self.site.subnets.get(subnet_name) else { continue };
             if carried.contains(subnet_name) {
                 continue;
             }
-            let is_first = place == 0 && settings.subnet.is_some();
-            let (key, number, peer) = match is_first {
-                true => (name.to_owned(), &settings.host_number, &settings.peer_number),
-                false => (
-                    format!("{name}/{subnet_name}"),
-                    &settings.host_number6,
-                    &settings.peer_number6,
-                ),
-            };
             let computed = number
-                .as_ref()
                 .map(|number| self.computed(number, |number| subnet.host(subnet_name, number)));
             let peer = peer
-                .as_ref()
                 .map(|number| self.computed(number, |number| subnet.numbered(subnet_name, number)));
-            let numbered = Numbered { key, computed, peer };
+            let numbered = ComputedAddress { key, computed, peer, more: place };
             self.bear(&mut layer3, settings, subnet_name, subnet, numbered);
         }
-        if let Some(table) = settings.table.filter(|_| !self.profile.vrfs.contains_key(name)) {
-            own_table(&mut layer3, table, settings, number, self);
-        }
+        self.own_tables(&mut layer3, name, settings, number);
         layer3
+    }
+
+    /// The tables of the link's own: that of its first subnets, and those of the others.
+    fn own_tables(&self, layer3: &mut Layer3, name: &str, settings: &LinkSettings, number: u32) {
+        let is_more = |borne: &Borne| {
+            let of = |more: &MoreSubnet| borne.key == format!("{name}/{}", more.subnet);
+            settings.more_subnets.iter().position(of)
+        };
+        let borne = layer3.borne.clone();
+        if let Some(table) = settings.table.filter(|_| !self.profile.vrfs.contains_key(name)) {
+            let first: Vec<Borne> =
+                borne.iter().filter(|borne| is_more(borne).is_none()).cloned().collect();
+            let way = OwnTable { table, priority: SOURCE_PRIORITY + number };
+            own_table(layer3, way, &first, settings, self);
+            mark(layer3, table, &first, settings, number, self);
+        }
+        for one in borne {
+            let Some(at) = is_more(&one) else { continue };
+            let Some(table) = settings.more_subnets[at].table else { continue };
+            // Each address has a rule of its own.
+            let priority = SOURCE_PRIORITY + number + MORE_STEP * (at as u32 + 1);
+            own_table(layer3, OwnTable { table, priority }, &[one], settings, self);
+        }
     }
 
     /// The address `of` the number that the profile computes for the host.
@@ -103,13 +118,11 @@ impl Source<'_> {
         settings: &LinkSettings,
         name: &str,
         subnet: &Subnet,
-        Numbered { key, computed, peer }: Numbered,
+        ComputedAddress { key, computed, peer, more }: ComputedAddress,
     ) {
         // With DHCP or SLAAC the wire says all this; written down as well it would be there twice.
-        let learns = match subnet.cidr {
-            IpNet::V4(_) => settings.dhcp4,
-            IpNet::V6(_) => settings.dhcp6 || settings.accept_ra == Some(true),
-        };
+        let family = if subnet.cidr.addr().is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
+        let learns = more.is_none() && settings.learns_addresses(family);
         let given = self.host.addresses.get(&key).copied();
         let address =
             given.or_else(|| computed.as_ref().and_then(|computed| computed.clone().ok()));
@@ -131,14 +144,21 @@ impl Source<'_> {
             computed,
             peer,
         });
-        if learns {
+        // Routers that are heard say who they are, and who resolves names.
+        let hears = family == Family::Ipv6 && settings.accept_ra == Some(true) && more.is_none();
+        if learns || hears {
             return;
         }
-        let gateway = subnet.gateway.filter(|_| settings.sets_default_route() && !alone);
-        if let Some(mss) = settings.advertised_mss {
+        let leads_out = match more {
+            Some(place) => settings.more_subnets[place].default_route,
+            None => settings.sets_default_route(),
+        };
+        let gateway = subnet.gateway.filter(|_| leads_out && !alone);
+        if settings.advertised_mss.is_some() || settings.metric.is_some() {
             let default = gateway.map(|gateway| RouteSpec {
                 via: Some(gateway),
-                advertised_mss: Some(mss),
+                advertised_mss: settings.advertised_mss,
+                metric: settings.metric,
                 ..RouteSpec::to(Destination::Default)
             });
             layer3.routes.extend(default);
@@ -156,11 +176,58 @@ impl Source<'_> {
 }
 
 /// What a profile computes of a link's address in a subnet.
-struct Numbered {
+struct ComputedAddress {
     /// The key of the address under the host's `addresses`.
     key: String,
     computed: Option<Computed>,
     peer: Option<Computed>,
+    /// The place among `more-subnets`, of one of those.
+    more: Option<usize>,
+}
+
+/// A subnet of a link, with what the profile says of the address in it.
+struct Carried<'a> {
+    subnet: &'a str,
+    key: String,
+    number: Option<&'a HostNumber>,
+    peer: Option<&'a HostNumber>,
+    /// The place among `more-subnets`, of one of those.
+    place: Option<usize>,
+}
+
+/// Every subnet of a link. The address of the first has the link's name as its key, all others
+/// are `LINK/SUBNET`.
+fn carries<'a>(name: &'a str, settings: &'a LinkSettings) -> impl Iterator<Item = Carried<'a>> {
+    let beside = move |subnet: &str| format!("{name}/{subnet}");
+    let first = settings.subnet.as_deref().map(|subnet| Carried {
+        subnet,
+        key: name.to_owned(),
+        number: settings.host_number.as_ref(),
+        peer: settings.peer_number.as_ref(),
+        place: None,
+    });
+    let second = settings.subnet6.as_deref().map(|subnet| Carried {
+        subnet,
+        key: beside(subnet),
+        number: settings.host_number6.as_ref(),
+        peer: settings.peer_number6.as_ref(),
+        place: None,
+    });
+    let more = settings.more_subnets.iter().enumerate().map(move |(place, more)| Carried {
+        subnet: &more.subnet,
+        key: beside(&more.subnet),
+        number: more.host_number.as_ref(),
+        peer: None,
+        place: Some(place),
+    });
+    first.into_iter().chain(second).chain(more)
+}
+
+/// A table of a link's own, and the priority of the rules that lead to it.
+#[derive(Clone, Copy)]
+struct OwnTable {
+    table: u32,
+    priority: u32,
 }
 
 /// Adds what is not there yet.
@@ -172,17 +239,17 @@ fn extend_new(list: &mut Vec<String>, more: &[String]) {
     }
 }
 
-/// Sends what comes from the link's addresses, or has its mark, out by the link: its
-/// routes in a table of its own, and rules that lead there.
+/// Sends what comes from these addresses of a link out by it: its routes in a table of its own,
+/// and rules that lead there.
 fn own_table(
     layer3: &mut Layer3,
-    table: u32,
+    OwnTable { table, priority }: OwnTable,
+    all: &[Borne],
     settings: &LinkSettings,
-    number: u32,
     source: &Source<'_>,
 ) {
-    let (mark, advertised_mss) = (settings.mark, settings.advertised_mss);
-    for borne in layer3.borne.clone() {
+    let advertised_mss = settings.advertised_mss;
+    for borne in all {
         let Some(subnet) = source.site.subnets.get(&borne.subnet) else { continue };
         let from = borne.address.map(|address| address.addr());
         let cidr = borne.known_peer().map_or_else(|| subnet.cidr.trunc(), IpNet::from);
@@ -192,13 +259,25 @@ fn own_table(
             layer3.routes.push(RouteSpec { advertised_mss, ..default });
         }
         if let Some(from) = borne.address {
-            let (from, priority) = (IpNet::from(from.addr()), SOURCE_PRIORITY + number);
-            let rule = RuleSpec { from: Some(from), table, priority, ..RuleSpec::default() };
+            let from = Some(IpNet::from(from.addr()));
+            let rule = RuleSpec { from, table, priority, ..RuleSpec::default() };
             layer3.rules.push(rule);
         }
     }
+}
+
+/// Sends what has the link's mark to its table.
+fn mark(
+    layer3: &mut Layer3,
+    table: u32,
+    all: &[Borne],
+    settings: &LinkSettings,
+    number: u32,
+    source: &Source<'_>,
+) {
+    let mark = settings.mark;
     let is_ipv6 = |borne: &Borne| source.site.subnets[&borne.subnet].cidr.addr().is_ipv6();
-    let families: BTreeSet<bool> = layer3.borne.iter().map(is_ipv6).collect();
+    let families: BTreeSet<bool> = all.iter().map(is_ipv6).collect();
     for is_ipv6 in families.into_iter().filter(|_| mark.is_some()) {
         let family = is_ipv6.then_some(Family::Ipv6);
         let priority = MARK_PRIORITY + number;
@@ -216,7 +295,9 @@ fn carried_above(network: &HostNetwork) -> Vec<BTreeSet<String>> {
     let mut carried = vec![BTreeSet::new(); network.links.len()];
     for index in network.top_down() {
         let mut subnets = BTreeSet::new();
-        for upper in network.above(&network.links[index]) {
+        // What is in a namespace is beside the host, which keeps its own address.
+        let is_here = |upper: &&Link| upper.settings.namespace.is_none();
+        for upper in network.above(&network.links[index]).filter(is_here) {
             subnets.extend(upper.subnets.iter().cloned());
             let upper = network.links.get_index_of(&upper.name);
             subnets.extend(upper.into_iter().flat_map(|upper| carried[upper].clone()));

@@ -7,6 +7,7 @@ mod ethernet;
 mod layer3;
 mod sysctl;
 mod virtual_links;
+mod wireguard;
 
 pub(super) use sysctl::needed as needed_sysctls;
 
@@ -14,7 +15,8 @@ use indexmap::IndexMap;
 
 use super::links::{HostNetwork, Kind, Layer3, Link, Qos, Role};
 use super::source_nat;
-use crate::model::{Defaults, Host, NicSpec, Profile, Site};
+use super::wireguard::Wireguard;
+use crate::model::{Defaults, Host, NicSpec, Profile};
 use crate::profile::ResolvedSite;
 
 /// The systemd of Debian 12, where a profile names none.
@@ -25,7 +27,7 @@ const DEEPEST: usize = 32;
 
 /// What the lowering of one host reads.
 struct Source<'a> {
-    site: &'a Site,
+    site: &'a ResolvedSite,
     host: &'a Host,
     profile: &'a Profile,
 }
@@ -41,7 +43,7 @@ pub(super) fn lower(site: &ResolvedSite, name: &str, host: &Host) -> HostNetwork
 
 /// The same with this profile for the host's.
 pub(super) fn lower_with(
-    site: &Site,
+    site: &ResolvedSite,
     name: &str,
     host: &Host,
     profile: Option<&Profile>,
@@ -56,6 +58,7 @@ pub(super) fn lower_with(
         systemd: source.profile.systemd.unwrap_or(SYSTEMD),
         bgp: None,
         source_nat: Vec::new(),
+        nccl: source.profile.nccl.clone(),
         allow: source.profile.allow.clone(),
         sysctls: Default::default(),
         extra_files: source.profile.extra.files.clone(),
@@ -64,10 +67,11 @@ pub(super) fn lower_with(
     set_masters(&mut network, source.profile);
     set_layers(&mut network);
     source.set_layer3(&mut network);
+    wireguard::lower(site, &mut network);
     source.set_vlan_subnets(&mut network);
     bgp::set_link_local(&mut network, source.profile);
     set_roles(&mut network, source.profile);
-    network.bgp = bgp::lower(&network, source.profile);
+    network.bgp = bgp::lower(site, &network, source.profile);
     network.source_nat = source_nat::lower(&network, source.profile);
     ethernet::set_macs(&mut network);
     if network.defaults == Defaults::Safe {
@@ -108,6 +112,16 @@ impl<'a> Source<'a> {
         let vxlans = profile.vxlans.iter();
         let vxlans =
             vxlans.map(|(name, spec)| (name, Kind::Vxlan { spec: spec.clone(), local: None }));
+        let tunnels = profile.tunnels.iter();
+        let tunnels =
+            tunnels.map(|(name, spec)| (name, Kind::Tunnel { spec: spec.clone(), local: None }));
+        let wireguards = profile.wireguards.iter().map(|(name, spec)| {
+            let (spec, wireguard) = (Box::new(spec.clone()), Box::new(Wireguard::unknown()));
+            (name, Kind::Wireguard { spec, wireguard })
+        });
+        let partitions = profile.partitions.iter();
+        let partitions = partitions.map(|(name, spec)| (name, Kind::Partition(spec.clone())));
+        let vxlans = vxlans.chain(tunnels).chain(wireguards).chain(partitions);
         let bridges = profile.bridges.iter();
         let bridges = bridges.map(|(name, spec)| (name, Kind::Bridge(spec.clone())));
         let vrfs = profile.vrfs.iter().map(|(name, spec)| (name, Kind::Vrf(spec.settings.table)));
@@ -123,6 +137,7 @@ impl<'a> Source<'a> {
         let members = profile.masters().flat_map(|(_, _, members)| members);
         let parents = profile.vlans.values().map(|vlan| &vlan.link);
         let underlays = profile.vxlans.values().map(|vxlan| &vxlan.link);
+        let underlays = underlays.chain(profile.tunnels.values().map(|tunnel| &tunnel.link));
         let parents = parents.chain(virtual_links::parents(profile));
         let named = profile.nics.keys().chain(members).chain(parents).chain(underlays);
         named.filter(|name| !profile.makes(name)).map(String::as_str)
@@ -207,7 +222,8 @@ fn set_roles(network: &mut HostNetwork, profile: &Profile) {
         let layer3 = &link.layer3;
         let nic = profile.nics.get(&link.name).filter(|_| link.is_nic());
         let learns = link.learns();
-        if nic.is_some_and(|nic| nic.unmanaged) {
+        let is_taken = nic.is_some_and(|nic| nic.unmanaged || nic.driver_override.is_some());
+        if is_taken || network.is_of_unit(link) {
             Role::Unmanaged
         } else if !layer3.borne.is_empty() || !layer3.shared.is_empty() || learns {
             Role::Addressed

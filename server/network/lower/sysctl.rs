@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::wireguard;
 use crate::model::{AddressRole, Defaults, Profile, RouteSpec};
-use crate::network::links::HostNetwork;
+use crate::network::links::{HostNetwork, Kind, Link, Role};
 
 /// The profile's settings, and in a profile that is not verbatim those without which its
 /// addresses and routes do not work.
@@ -31,6 +32,22 @@ pub(in crate::network) fn needed(network: &HostNetwork) -> Vec<(&'static str, &'
         // Strict reverse path filtering drops packets that come in by another NIC than the main
         // table would send the answer to. The kernel uses the larger of all and the NIC's.
         needed.push(("net.ipv4.conf.all.rp_filter", "2"));
+    }
+    let leaves = |link: &&Link| match &link.kind {
+        Kind::Veth { peer, .. } => {
+            let other = network.links.get(peer);
+            let is_away = other.is_some_and(|other| other.settings.namespace.is_some());
+            is_away && link.settings.namespace.is_none() && link.role == Role::Addressed
+        }
+        _ => false,
+    };
+    let (passes_ipv4, passes_ipv6) = wireguard::forwards(network);
+    // What comes from a namespace goes on by another link.
+    if passes_ipv4 || network.links.values().any(|link| leaves(&link)) {
+        needed.push(("net.ipv4.ip_forward", "1"));
+    }
+    if passes_ipv6 {
+        needed.push(("net.ipv6.conf.all.forwarding", "1"));
     }
     let mut routes = layers().flat_map(|layer3| &layer3.routes);
     if routes.any(RouteSpec::spans_links) {

@@ -10,7 +10,15 @@ pub(super) fn veths(profile: &Profile) -> impl Iterator<Item = (&String, Kind)> 
         let listed = profile.veths.get_full(&spec.peer);
         let given = spec.peer_macaddress.map(LinkMac::Given);
         let peer_mac = listed.map_or(given, |(_, _, peer)| peer.settings.macaddress);
-        let first = listed.is_none_or(|(peer_place, _, _)| place <= peer_place);
+        // The end that stays makes the pair: networkd would make it again whenever it misses the
+        // end that it made.
+        let first = listed.is_none_or(|(peer_place, _, peer)| {
+            match (&spec.settings.namespace, &peer.settings.namespace) {
+                (Some(_), None) => false,
+                (None, Some(_)) => true,
+                _ => place <= peer_place,
+            }
+        });
         let makes_peer = first.then_some(peer_mac);
         let own = (name, Kind::Veth { peer: spec.peer.clone(), makes_peer });
         let other = || (&spec.peer, Kind::Veth { peer: name.clone(), makes_peer: None });
@@ -28,7 +36,8 @@ pub(super) fn on_others(profile: &Profile) -> impl Iterator<Item = (&String, Kin
 /// The links that those are built on.
 pub(super) fn parents(profile: &Profile) -> impl Iterator<Item = &String> {
     let macvlans = profile.macvlans.values().map(|spec| &spec.link);
-    macvlans.chain(profile.ipvlans.values().map(|spec| &spec.link))
+    let partitions = profile.partitions.values().map(|spec| &spec.link);
+    macvlans.chain(profile.ipvlans.values().map(|spec| &spec.link)).chain(partitions)
 }
 
 /// The loopback, where the profile speaks of it.

@@ -39,8 +39,16 @@ impl Writer<'_> {
             self.lose(by_name, "set-name without a MAC");
             self.set("set-name", name.as_str());
         }
+        let mut found = serde_json::Map::new();
         if let Some(name) = nic.match_name.as_deref().filter(|_| by_name) {
-            self.set("match", json!({"name": name}));
+            found.insert("name".to_owned(), json!(name));
+        }
+        if let Some(driver) = nic.match_driver.as_deref().filter(|_| by_name) {
+            self.beyond_cloud_init(true, "match-driver");
+            found.insert("driver".to_owned(), json!(driver));
+        }
+        if !found.is_empty() {
+            self.set("match", found);
         }
         match nic.wake_on_lan.as_deref() {
             None => {}
@@ -51,6 +59,7 @@ impl Writer<'_> {
         self.offload(&nic.offload);
         self.lose(nic.ring != Default::default(), "ring");
         self.lose(nic.channels != Default::default(), "channels");
+        self.lose(nic.coalesce != Default::default(), "coalesce");
         let Some(sriov) = &nic.sriov else { return };
         self.beyond_cloud_init(true, "sriov");
         self.lose(!sriov.functions.is_empty(), "single virtual functions");

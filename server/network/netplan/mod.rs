@@ -10,9 +10,11 @@ use serde_json::{Map, Value, json};
 use super::bond;
 use super::links::{HostNetwork, Kind, Layer3, Link, Role};
 use super::losses::Losses;
+use super::wireguard::{Peer, Wireguard, key_path};
 use crate::model::{
-    BondSpec, BridgeSpec, Defaults, Destination, Family, MatchBy, Millis, Overrides, RouteKind,
-    RouteSpec, RuleSpec, VlanProtocol, VxlanSpec,
+    BondSpec, BridgeSpec, Defaults, Destination, DhcpIdentifier, Family, Ipv6Privacy, Ipv6Token,
+    LinkSettings, MatchBy, Millis, Overrides, RouteKind, RouteSpec, RuleSpec, RuleVerdict,
+    TunnelMode, VlanProtocol, VxlanSpec, WireguardSpec,
 };
 
 /// Whose version 2 it is.
@@ -124,7 +126,7 @@ impl Writer<'_> {
                 self.set("match", json!({"name": "lo"}));
                 "ethernets"
             }
-            Kind::Veth { .. } | Kind::Macvlan(_) | Kind::Ipvlan(_) => {
+            Kind::Veth { .. } | Kind::Macvlan(_) | Kind::Ipvlan(_) | Kind::Partition(_) => {
                 self.lose(true, self.link.kind.label());
                 "ethernets"
             }
@@ -142,6 +144,26 @@ impl Writer<'_> {
             Kind::Vxlan { spec, local } => {
                 self.beyond_cloud_init(true, "VXLAN");
                 self.vxlan(spec, *local);
+                "tunnels"
+            }
+            Kind::Wireguard { spec, wireguard } => {
+                self.beyond_cloud_init(true, "WireGuard");
+                self.wireguard(spec, wireguard);
+                "tunnels"
+            }
+            Kind::Tunnel { spec, local } => {
+                self.beyond_cloud_init(true, "tunnel");
+                self.lose(spec.mode == TunnelMode::Geneve, "Geneve");
+                self.lose(spec.ttl.is_some(), "ttl of a tunnel");
+                self.set("mode", spec.mode.label());
+                for (key, address) in [("local", *local), ("remote", Some(spec.remote))] {
+                    if let Some(address) = address {
+                        self.set(key, address.to_string());
+                    }
+                }
+                if let Some(key) = spec.id {
+                    self.set("key", key);
+                }
                 "tunnels"
             }
             Kind::Bridge(spec) => {
@@ -183,7 +205,7 @@ impl Writer<'_> {
             self.lose(true, &lost);
         }
         self.set("interfaces", spec.nics.clone());
-        let value = |written: bond::Written<'_>| match written.is_text {
+        let value = |written: bond::SpelledParameter<'_>| match written.is_text {
             true => (written.name.to_owned(), json!(written.value.to_string())),
             false => (written.name.to_owned(), written.value.json()),
         };
@@ -203,6 +225,8 @@ impl Writer<'_> {
         for port in spec.ports.values() {
             self.lose(port.isolated, "isolated");
             self.lose(port.hairpin, "hairpin");
+            self.lose(port.learning.is_some(), "learning");
+            self.lose(port.neighbor_suppression, "neighbor-suppression");
         }
         self.beyond_cloud_init(!costs.is_empty(), "cost");
         // It writes one MTU for both files of networkd, which the bridge then loses to its ports.
@@ -224,6 +248,24 @@ impl Writer<'_> {
             ("path-cost", (!costs.is_empty()).then(|| Value::Object(costs))),
         ];
         self.set("parameters", present(parameters));
+    }
+
+    fn wireguard(&mut self, spec: &WireguardSpec, wireguard: &Wireguard) {
+        self.set("mode", "wireguard");
+        self.set("key", key_path(&self.link.name));
+        if let Some(port) = spec.listen_port {
+            self.set("port", port);
+        }
+        let peer = |peer: &Peer| {
+            present([
+                ("keys", Some(json!({"public": peer.public_key}))),
+                ("allowed-ips", Some(json!(peer.allowed()))),
+                ("endpoint", peer.endpoint.as_ref().map(|end| json!(end))),
+                ("keepalive", peer.keepalive_seconds().map(|seconds| json!(seconds))),
+            ])
+        };
+        let peers: Vec<Value> = wireguard.peers.iter().map(peer).collect();
+        self.set("peers", peers);
     }
 
     fn vxlan(&mut self, spec: &VxlanSpec, local: Option<IpAddr>) {
@@ -281,14 +323,17 @@ impl Writer<'_> {
         if settings.dhcp4 {
             self.set("dhcp4", true);
             self.overrides("dhcp4-overrides", &settings.dhcp4_overrides);
-            if safe {
-                self.set("dhcp-identifier", "mac");
+            let identifier =
+                settings.dhcp_identifier.or_else(|| safe.then_some(DhcpIdentifier::Mac));
+            if let Some(identifier) = identifier {
+                self.set("dhcp-identifier", identifier.label());
             }
         }
         if settings.dhcp6 {
             self.set("dhcp6", true);
             self.overrides("dhcp6-overrides", &settings.dhcp6_overrides);
         }
+        self.client(settings);
         self.lose(settings.ra_overrides != Overrides::default(), "ra-overrides");
         if let Some(accept) = self.host.accept_ra(self.link) {
             self.set("accept-ra", accept);
@@ -299,13 +344,43 @@ impl Writer<'_> {
         }
     }
 
+    /// How addresses are made and asked for.
+    fn client(&mut self, settings: &LinkSettings) {
+        match settings.ipv6_token {
+            None => {}
+            Some(Ipv6Token::Stable) => self.lose(true, "ipv6-token: stable"),
+            Some(token) => self.set("ipv6-address-token", token.to_string()),
+        }
+        match settings.ipv6_privacy {
+            None => {}
+            Some(Ipv6Privacy::PreferPublic) => self.lose(true, "ipv6-privacy: prefer-public"),
+            Some(privacy) => self.set("ipv6-privacy", privacy == Ipv6Privacy::Yes),
+        }
+        // It has the word, for NetworkManager alone.
+        self.lose(settings.ipv6_address_generation.is_some(), "ipv6-address-generation");
+        let made = settings.ipv6_token.is_some() || settings.ipv6_privacy.is_some();
+        self.beyond_cloud_init(made, "how IPv6 addresses are made");
+        self.lose(settings.duid.is_some(), "duid");
+        self.lose(settings.vendor_class.is_some(), "vendor-class");
+        let of_dhcp6 = settings.dhcp6_overrides;
+        let name = of_dhcp6.use_hostname.is_some() || of_dhcp6.send_hostname.is_some();
+        self.lose(name, "the host's name in DHCPv6");
+        // netplan writes both into one section, and refuses a text where they differ.
+        let apart = settings.dhcp4 && settings.dhcp6;
+        let apart = apart && settings.dhcp4_overrides != settings.dhcp6_overrides;
+        self.lose(apart, "overrides of DHCPv4 and DHCPv6 apart");
+    }
+
     fn overrides(&mut self, key: &str, overrides: &Overrides) {
-        let Overrides { use_dns, use_domains, use_ntp, use_routes, route_metric } = *overrides;
+        let Overrides { use_dns, use_domains, use_ntp, use_routes, route_metric, .. } = *overrides;
         let flag = |value: Option<bool>| value.map(|value| json!(value));
         let keys = present([
             ("use-dns", flag(use_dns)),
             ("use-domains", use_domains.map(|value| json!(value.to_string()))),
             ("use-ntp", flag(use_ntp)),
+            ("use-mtu", flag(overrides.use_mtu)),
+            ("use-hostname", flag(overrides.use_hostname)),
+            ("send-hostname", flag(overrides.send_hostname)),
             ("use-routes", flag(use_routes)),
             ("route-metric", route_metric.map(|metric| json!(metric))),
         ]);
@@ -373,6 +448,11 @@ impl Writer<'_> {
         self.lose(by_link, "rules by interface");
         let own = rule.invert || rule.suppress_prefix_length.is_some();
         self.lose(own, "rules with invert or suppress-prefix-length");
+        self.lose(rule.users.is_some(), "rules by user");
+        let by_packet =
+            rule.protocol.is_some() || rule.source_port.or(rule.destination_port).is_some();
+        self.lose(by_packet, "rules by protocol or port");
+        self.lose(rule.verdict != RuleVerdict::Table, "rules with a type");
         // Without from and to, netplan has no way to say the family.
         let unsaid = rule.from.or(rule.to).is_none() && rule.family() == Family::Ipv6;
         self.lose(unsaid, "IPv6 rules by mark alone");
@@ -383,6 +463,7 @@ impl Writer<'_> {
             ("from", from.map(|from| json!(from))),
             ("to", rule.to.map(|to| json!(to.to_string()))),
             ("mark", rule.mark.map(|mark| json!(mark))),
+            ("type-of-service", rule.tos.map(|tos| json!(tos))),
             ("table", Some(json!(rule.table))),
             ("priority", Some(json!(rule.priority))),
         ])

@@ -3,7 +3,10 @@
 use std::net::IpAddr;
 
 use super::Keyfile;
-use crate::model::{Defaults, DnsServer, Family, Overrides};
+use crate::model::{
+    AddressGeneration, Defaults, DhcpIdentifier, DnsServer, DuidType, Family, Ipv6Privacy,
+    Ipv6Token, Overrides,
+};
 use crate::network::links::Kind;
 
 /// Where the addresses of one family come from.
@@ -132,24 +135,43 @@ impl Keyfile<'_> {
         };
         if self.link.kind == Kind::Loopback {
             let hears = family == Family::Ipv6 && (settings.dhcp6 || settings.accept_ra.is_some());
+            self.losses.client(self.link);
             self.lose(hears || [asked, ra] != [Overrides::default(); 2], "DHCP on the loopback");
             return;
         }
         if !method.is_learned() {
+            if family == Family::Ipv6 {
+                let settings = &self.link.settings;
+                let made = settings.ipv6_address_generation.is_some();
+                self.lose(made, "ipv6-address-generation without SLAAC");
+            }
             return;
         }
         if family == Family::Ipv4 && self.host.defaults == Defaults::Safe {
             // The server knows the host by its MAC from the ROM on.
-            self.unit.set("dhcp-client-id", "mac");
+            let identifier = settings.dhcp_identifier.unwrap_or(DhcpIdentifier::Mac);
+            self.unit.set("dhcp-client-id", identifier);
+        } else if family == Family::Ipv4 {
+            self.unit.set_some("dhcp-client-id", settings.dhcp_identifier);
+        }
+        let settings = &self.link.settings;
+        self.lose(settings.duid.is_some() && !settings.dhcp6, "duid of DHCPv4 alone");
+        if family == Family::Ipv4 {
+            self.unit.set_some("dhcp-vendor-class-identifier", settings.vendor_class.as_ref());
         }
         if family == Family::Ipv6 {
-            self.unit.set("addr-gen-mode", "eui64");
-            self.unit.set("ip6-privacy", 0);
+            self.slaac();
         }
         let both = family == Family::Ipv6 && method == Method::Auto && settings.dhcp6;
         self.lose(both && asked.use_dns != ra.use_dns, "use-dns of DHCPv6 and of routers apart");
         let all = [asked, ra];
         let any = |value: fn(&Overrides) -> bool| all.iter().any(value);
+        if let Some(tells) = asked.send_hostname {
+            self.unit.set("dhcp-send-hostname", tells);
+        }
+        self.lose(any(|one| one.use_mtu.is_some()), "use-mtu");
+        self.lose(any(|one| one.use_hostname.is_some()), "use-hostname");
+        self.lose(any(|one| one.use_addresses.is_some()), "use-addresses");
         self.lose(any(|one| one.use_ntp.is_some()), "use-ntp");
         self.lose(any(|one| one.use_domains == Some(false)), "use-domains: false");
         let metric = all.iter().find_map(|one| one.route_metric);
@@ -161,6 +183,36 @@ impl Keyfile<'_> {
             self.unit.set("ignore-auto-routes", true);
             self.unit.set("never-default", true);
         }
+    }
+
+    /// How IPv6 addresses are made. It makes the link-local one and the others in one way.
+    fn slaac(&mut self) {
+        let settings = &self.link.settings;
+        let stable = AddressGeneration::StablePrivacy;
+        let is_stable = settings.ipv6_address_generation == Some(stable);
+        let of_prefix = settings.ipv6_token == Some(Ipv6Token::Stable);
+        let other = settings.ipv6_address_generation;
+        let other = matches!(other, Some(AddressGeneration::Random | AddressGeneration::None));
+        self.lose(other, "ipv6-address-generation: random or none");
+        self.lose(is_stable != of_prefix, "stable addresses of the link or of prefixes alone");
+        self.unit.set("addr-gen-mode", if is_stable { "stable-privacy" } else { "eui64" });
+        let privacy = match settings.ipv6_privacy {
+            None | Some(Ipv6Privacy::No) => 0,
+            Some(Ipv6Privacy::PreferPublic) => 1,
+            Some(Ipv6Privacy::Yes) => 2,
+        };
+        self.unit.set("ip6-privacy", privacy);
+        let token = settings.ipv6_token.filter(|token| *token != Ipv6Token::Stable);
+        self.unit.set_some("token", token);
+        let duid = settings.duid.map(|kind| match kind {
+            DuidType::LinkLayer => "ll",
+            DuidType::LinkLayerTime => "llt",
+            DuidType::Uuid => "uuid",
+            DuidType::Vendor => "vendor",
+        });
+        self.lose(duid == Some("vendor"), "duid: vendor");
+        self.unit.set_some("dhcp-duid", duid.filter(|_| settings.dhcp6));
+        self.lose(settings.dhcp6 && settings.vendor_class.is_some(), "vendor-class of DHCPv6");
     }
 
     fn resolvers(&mut self, family: Family, method: Method) {

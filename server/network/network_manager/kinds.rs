@@ -4,11 +4,12 @@ use std::net::IpAddr;
 
 use super::{Keyfile, uuid};
 use crate::model::{
-    BondSpec, BridgeSpec, MacvlanMode, MacvlanSpec, Millis, PortSpec, VlanIds, VlanProtocol,
-    VxlanSpec,
+    BondSpec, BridgeSpec, MacvlanMode, MacvlanSpec, Millis, PortSpec, TunnelMode, TunnelSpec,
+    VlanIds, VlanProtocol, VxlanSpec, WireguardSpec,
 };
-use crate::network::bond::{self, Value, Written};
+use crate::network::bond::{self, SpelledParameter, Value};
 use crate::network::links::Kind;
+use crate::network::wireguard::Wireguard;
 
 impl Keyfile<'_> {
     pub(super) fn kind(&mut self) {
@@ -16,6 +17,7 @@ impl Keyfile<'_> {
             Kind::Nic(_) | Kind::Dummy | Kind::Loopback => {}
             // Known to version 1.52.
             Kind::Ipvlan(_) => self.lose(true, "IPVLAN"),
+            Kind::Partition(_) => self.lose(true, self.link.kind.label()),
             Kind::Macvlan(spec) => self.macvlan(spec),
             Kind::Veth { peer, makes_peer } => {
                 self.lose(matches!(makes_peer, Some(Some(_))), "peer-macaddress");
@@ -33,6 +35,8 @@ impl Keyfile<'_> {
                 }
             }
             Kind::Vxlan { spec, local } => self.vxlan(spec, *local),
+            Kind::Wireguard { spec, wireguard } => self.wireguard(spec, wireguard),
+            Kind::Tunnel { spec, local } => self.tunnel(spec, *local),
             Kind::Bridge(spec) => self.bridge(spec),
             Kind::Vrf(table) => {
                 self.unit.section("vrf");
@@ -60,7 +64,7 @@ impl Keyfile<'_> {
         let unnamed = primary.is_some_and(|link| !self.host.has_known_name(link));
         self.lose(unnamed, "a primary without set-name or match: name");
         self.unit.section("bond");
-        for Written { name, value, .. } in spelled.written {
+        for SpelledParameter { name, value, .. } in spelled.written {
             match value {
                 Value::Member(_) => self.unit.set_some(name, primary.map(|link| link.device())),
                 other => self.unit.set(name, other),
@@ -80,6 +84,45 @@ impl Keyfile<'_> {
         // Its own default is 8472, from before the port was assigned.
         unit.set("destination-port", spec.port.unwrap_or(4789));
         unit.set_some("learning", spec.mac_learning);
+    }
+
+    /// The connection has the key itself: its file is root's alone.
+    fn wireguard(&mut self, spec: &WireguardSpec, wireguard: &Wireguard) {
+        self.unit.section("wireguard");
+        self.unit.set_some("mtu", self.link.settings.mtu);
+        self.unit.set("private-key", &wireguard.private_key);
+        self.unit.set_some("listen-port", spec.listen_port);
+        // Routes are written as those of any link.
+        self.unit.set("peer-routes", false);
+        for peer in &wireguard.peers {
+            self.unit.section(&format!("wireguard-peer.{}", peer.public_key));
+            self.unit.set_some("endpoint", peer.endpoint.as_ref());
+            self.unit.set_some("persistent-keepalive", peer.keepalive_seconds());
+            self.unit.set("allowed-ips", format!("{};", peer.allowed().join(";")));
+        }
+    }
+
+    fn tunnel(&mut self, spec: &TunnelSpec, local: Option<IpAddr>) {
+        let mode = match spec.mode {
+            TunnelMode::Ipip => 1,
+            TunnelMode::Gre => 2,
+            TunnelMode::Sit => 3,
+            TunnelMode::Geneve => {
+                self.lose(true, "Geneve");
+                0
+            }
+        };
+        let unit = &mut self.unit;
+        if self.link.settings.mtu.is_none() {
+            unit.section("ip-tunnel");
+        }
+        unit.set("mode", mode);
+        unit.set_some("local", local);
+        unit.set("remote", spec.remote);
+        unit.set_some("ttl", spec.ttl);
+        // What comes in has the same key.
+        unit.set_some("input-key", spec.id);
+        unit.set_some("output-key", spec.id);
     }
 
     fn macvlan(&mut self, spec: &MacvlanSpec) {
@@ -125,6 +168,8 @@ impl Keyfile<'_> {
         };
         let Some(spec) = bridge.ports.get(&self.link.name) else { return };
         self.lose(spec.isolated, "isolated");
+        self.lose(spec.learning.is_some(), "learning");
+        self.lose(spec.neighbor_suppression, "neighbor-suppression");
         self.unit.section("bridge-port");
         self.unit.set_some("path-cost", spec.cost);
         self.unit.set_some("hairpin-mode", spec.hairpin.then_some(true));

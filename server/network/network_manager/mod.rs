@@ -35,7 +35,7 @@ pub(super) fn render(host: &HostNetwork, losses: &mut Losses) -> Vec<File> {
 
 /// What holds whatever connection a link has. Without it, every NIC that has none gets one
 /// that asks DHCP.
-fn settings(host: &HostNetwork) -> File {
+pub(super) fn settings(host: &HostNetwork) -> File {
     let mut unit = Unit::default();
     unit.comment(&host.origin());
     unit.section("main");
@@ -65,7 +65,7 @@ fn settings(host: &HostNetwork) -> File {
 
 /// How a connection finds its link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum KnownBy<'a> {
+pub(super) enum KnownBy<'a> {
     /// By the permanent MAC of a NIC, whatever it is called.
     Mac(Mac),
     /// By the place of a NIC, whatever it is called.
@@ -74,7 +74,7 @@ enum KnownBy<'a> {
     Name,
 }
 
-fn known_by<'a>(host: &HostNetwork, link: &'a Link) -> KnownBy<'a> {
+pub(super) fn known_by<'a>(host: &HostNetwork, link: &'a Link) -> KnownBy<'a> {
     let path = link.nic.as_ref().and_then(|nic| nic.path.as_deref());
     match (&link.kind, host.match_by, path) {
         (Kind::Nic(Some(NicAddress::Mac(mac))), MatchBy::PermanentMac | MatchBy::Mac, _) => {
@@ -192,6 +192,15 @@ impl Keyfile<'_> {
     fn ethernet(&mut self) {
         let is_loopback = self.link.kind == Kind::Loopback;
         self.lose(is_loopback && self.link.mac.is_some(), "macaddress of the loopback");
+        if let Kind::Tunnel { .. } = self.link.kind {
+            // It has a key of its own for the MTU, and no MAC.
+            self.lose(self.link.mac.is_some(), "macaddress of a tunnel");
+            self.unit.section("ip-tunnel");
+            return self.unit.set_some("mtu", self.link.settings.mtu);
+        }
+        if let Kind::Wireguard { .. } = self.link.kind {
+            return self.lose(self.link.mac.is_some(), "macaddress of a tunnel");
+        }
         self.unit.section(if is_loopback { "loopback" } else { "ethernet" });
         if let KnownBy::Mac(mac) = known_by(self.host, self.link) {
             self.unit.set("mac-address", mac);
@@ -210,5 +219,8 @@ impl Keyfile<'_> {
 
 fn kind_word(kind: &Kind) -> &'static str {
     let found = || if matches!(kind, Kind::Loopback) { "loopback" } else { "ethernet" };
-    kind.kernel_kind().unwrap_or_else(found)
+    match kind {
+        Kind::Tunnel { .. } => "ip-tunnel",
+        _ => kind.kernel_kind().unwrap_or_else(found),
+    }
 }

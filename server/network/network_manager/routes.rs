@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::Keyfile;
 use super::addresses::is_of;
-use crate::model::{Destination, Family, RouteKind, RouteSpec, RuleSpec};
+use crate::model::{Destination, Family, RouteKind, RouteSpec, RuleSpec, RuleVerdict};
 use crate::network::ip_rule::ip_rule;
 
 impl Keyfile<'_> {
@@ -39,12 +39,16 @@ impl Keyfile<'_> {
         }
         let rules = layer3.rules.iter().filter(|rule| rule.family() == family);
         for (index, rule) in rules.enumerate() {
-            self.unit.set(&format!("routing-rule{}", index + 1), self.rule(rule));
+            let words = self.rule(rule);
+            self.unit.set(&format!("routing-rule{}", index + 1), words);
         }
     }
 
     /// A rule in the words of `ip rule`.
-    fn rule(&self, rule: &RuleSpec) -> String {
+    fn rule(&mut self, rule: &RuleSpec) -> String {
+        // Its library refuses the words that `ip rule` has for them.
+        self.lose(rule.users.is_some(), "rules by user");
+        self.lose(rule.verdict != RuleVerdict::Table, "rules with a type");
         let everything = if rule.family() == Family::Ipv4 { "0.0.0.0/0" } else { "::/0" };
         let from = rule.from.map(|net| net.to_string());
         let from = from.or_else(|| rule.to.is_none().then(|| everything.to_owned()));

@@ -3,8 +3,8 @@
 use ipnet::IpNet;
 
 use crate::model::{
-    Defaults, Destination, DnsOverTls, Family, LinkSettings, Overrides, RouteKind, RouteSpec,
-    RuleSpec,
+    Defaults, Destination, DhcpIdentifier, DnsOverTls, Family, Ipv6Token, LinkSettings, Overrides,
+    RouteKind, RouteSpec, RuleSpec, RuleVerdict,
 };
 use crate::network::links::{HostNetwork, Link};
 use crate::network::unit::Unit;
@@ -14,19 +14,50 @@ pub(super) fn learned(unit: &mut Unit, host: &HostNetwork, settings: &LinkSettin
     unit.section("DHCPv4");
     if host.defaults == Defaults::Safe && settings.dhcp4 {
         // The server knows the host by its MAC from the ROM on; a DUID would be a stranger.
-        unit.set("ClientIdentifier", "mac");
+        let identifier = settings.dhcp_identifier.unwrap_or(DhcpIdentifier::Mac);
+        unit.set("ClientIdentifier", identifier);
+    } else {
+        unit.set_some("ClientIdentifier", settings.dhcp_identifier);
     }
+    if settings.dhcp_identifier == Some(DhcpIdentifier::Duid) {
+        unit.set_some("DUIDType", settings.duid);
+    }
+    unit.set_some(
+        "VendorClassIdentifier",
+        settings.vendor_class.as_ref().filter(|_| settings.dhcp4),
+    );
     overrides(unit, &settings.dhcp4_overrides);
     unit.section("DHCPv6");
+    unit.set_some("DUIDType", settings.duid.filter(|_| settings.dhcp6));
+    unit.set_some("VendorClass", settings.vendor_class.as_ref().filter(|_| settings.dhcp6));
     overrides(unit, &settings.dhcp6_overrides);
     unit.section("IPv6AcceptRA");
-    overrides(unit, &settings.ra_overrides);
+    if host.systemd >= TOKEN_OF_RA {
+        unit.set_some("Token", settings.ipv6_token.map(token));
+    }
+    unit.set_yes("UseAutonomousPrefix", settings.ra_overrides.use_addresses);
+    unit.set_yes("UseGateway", settings.ra_overrides.use_routes);
+    unit.set_yes("UseRoutePrefix", settings.ra_overrides.use_routes);
+    overrides(unit, &Overrides { use_routes: None, ..settings.ra_overrides });
+}
+
+/// Since when the token stands in `[IPv6AcceptRA]`.
+const TOKEN_OF_RA: u16 = 250;
+
+fn token(token: Ipv6Token) -> String {
+    match token {
+        Ipv6Token::Stable => "prefixstable".to_owned(),
+        given => given.to_string(),
+    }
 }
 
 fn overrides(unit: &mut Unit, overrides: &Overrides) {
     unit.set_some("UseDNS", overrides.use_dns);
     unit.set_some("UseDomains", overrides.use_domains);
     unit.set_some("UseNTP", overrides.use_ntp);
+    unit.set_some("UseMTU", overrides.use_mtu);
+    unit.set_some("UseHostname", overrides.use_hostname);
+    unit.set_some("SendHostname", overrides.send_hostname);
     unit.set_some("UseRoutes", overrides.use_routes);
     unit.set_some("RouteMetric", overrides.route_metric);
 }
@@ -35,7 +66,12 @@ fn overrides(unit: &mut Unit, overrides: &Overrides) {
 pub(super) fn network(unit: &mut Unit, host: &HostNetwork, link: &Link) {
     let (layer3, settings) = (&link.layer3, &link.settings);
     unit.set_some("LinkLocalAddressing", host.link_local(link).map(link_local));
+    unit.set_some("IPv6LinkLocalAddressGenerationMode", settings.ipv6_address_generation);
+    unit.set_some("IPv6PrivacyExtensions", settings.ipv6_privacy);
     unit.set_yes("IPv6AcceptRA", host.accept_ra(link));
+    if host.systemd < TOKEN_OF_RA {
+        unit.set_some("IPv6Token", settings.ipv6_token.map(token));
+    }
     match (settings.dhcp4, settings.dhcp6) {
         (true, true) => unit.set("DHCP", "yes"),
         (true, false) => unit.set("DHCP", "ipv4"),
@@ -83,6 +119,21 @@ pub(super) fn written(unit: &mut Unit, host: &HostNetwork, link: &Link) {
         let own = written.is_own && written.address.addr().is_ipv4();
         let probed = own && link.settings.duplicate_detection;
         unit.set_some("DuplicateAddressDetection", probed.then_some("ipv4"));
+        unit.set_some("RouteMetric", link.settings.metric);
+    }
+    for neighbor in &link.settings.neighbors {
+        unit.section("Neighbor");
+        unit.set("Address", neighbor.address);
+        unit.set("LinkLayerAddress", neighbor.macaddress);
+    }
+    for entry in &link.settings.forwarding {
+        unit.section("BridgeFDB");
+        unit.set("MACAddress", entry.macaddress);
+        unit.set_some("Destination", entry.destination);
+        unit.set_some("VLANId", entry.vlan);
+        // The table of the bridge that the port is in; a VXLAN has one of its own.
+        let is_port = host.owner(link).is_some() && entry.destination.is_none();
+        unit.set_some("AssociatedWith", is_port.then_some("master"));
     }
     for written in &link.layer3.routes {
         route(unit, host, written);
@@ -134,8 +185,16 @@ fn rule(unit: &mut Unit, host: &HostNetwork, rule: &RuleSpec) {
     let device = |name: &Option<String>| name.as_ref().map(|name| host.device(name).to_owned());
     unit.set_some("IncomingInterface", device(&rule.incoming_interface));
     unit.set_some("OutgoingInterface", device(&rule.outgoing_interface));
+    unit.set_some("TypeOfService", rule.tos);
+    unit.set_some("User", rule.users);
+    unit.set_some("IPProtocol", rule.protocol);
+    unit.set_some("SourcePort", rule.source_port);
+    unit.set_some("DestinationPort", rule.destination_port);
     unit.set_yes("InvertRule", rule.invert.then_some(true));
     unit.set_some("SuppressPrefixLength", rule.suppress_prefix_length);
-    unit.set("Table", rule.table);
+    match rule.verdict {
+        RuleVerdict::Table => unit.set("Table", rule.table),
+        verdict => unit.set("Type", verdict),
+    }
     unit.set("Priority", rule.priority);
 }

@@ -1,7 +1,9 @@
 //! `.link` files: what udev sets on a NIC before the network comes up (systemd.link(5)). Pure.
 
 use super::begin;
-use crate::model::{ChannelSpec, MacPolicy, MatchBy, OffloadSpec, RingSpec, WakeOnLan};
+use crate::model::{
+    ChannelSpec, CoalesceSpec, MacPolicy, MatchBy, OffloadSpec, RingSpec, WakeOnLan,
+};
 use crate::network::links::{HostNetwork, Kind, Link, Role};
 use crate::network::unit::Unit;
 
@@ -53,6 +55,7 @@ fn nic(host: &HostNetwork, link: &Link) -> Option<String> {
     }
     offload(&mut unit, &nic.offload);
     queues(&mut unit, &nic.ring, &nic.channels);
+    coalesce(&mut unit, &nic.coalesce);
     let creates = nic.sriov.as_ref().filter(|_| link.role != Role::Unmanaged);
     unit.set_some("SR-IOVVirtualFunctions", creates.map(|sriov| sriov.count));
     Some(unit.finish())
@@ -66,6 +69,16 @@ fn offload(unit: &mut Unit, offload: &OffloadSpec) {
     unit.set_yes("GenericSegmentationOffload", offload.gso);
     unit.set_yes("GenericReceiveOffload", offload.gro);
     unit.set_yes("LargeReceiveOffload", offload.lro);
+}
+
+fn coalesce(unit: &mut Unit, coalesce: &CoalesceSpec) {
+    unit.set_yes("UseAdaptiveRxCoalesce", coalesce.adaptive_rx);
+    unit.set_yes("UseAdaptiveTxCoalesce", coalesce.adaptive_tx);
+    let time = |usecs: u32| format!("{usecs}us");
+    unit.set_some("RxCoalesceSec", coalesce.rx_usecs.map(time));
+    unit.set_some("RxMaxCoalescedFrames", coalesce.rx_frames);
+    unit.set_some("TxCoalesceSec", coalesce.tx_usecs.map(time));
+    unit.set_some("TxMaxCoalescedFrames", coalesce.tx_frames);
 }
 
 fn queues(unit: &mut Unit, ring: &RingSpec, channels: &ChannelSpec) {

@@ -19,7 +19,13 @@ pub(super) fn render(host: &HostNetwork, losses: &mut Losses) -> Vec<File> {
         let eswitch = sriov.and_then(|sriov| sriov.eswitch);
         losses.add_if(eswitch == Some(Eswitch::Switchdev), &link.name, "eswitch switchdev");
     }
-    let links = host.links.values().filter(used).flat_map(|link| files(host, link));
+    // What is moved to a namespace is networkd's to make or to leave alone; what is made there is not.
+    let is_here = |link: &&Link| {
+        let is_moved = matches!(link.kind, Kind::Nic(_) | Kind::Veth { .. });
+        link.settings.namespace.is_none() || is_moved
+    };
+    let links = host.links.values().filter(used).filter(is_here);
+    let links = links.flat_map(|link| files(host, link));
     links.chain(settings(host)).collect()
 }
 
@@ -70,8 +76,8 @@ fn stem(host: &HostNetwork, link: &Link) -> String {
         Kind::Bond(_) => 5,
         Kind::Vlan { .. } => 10,
         Kind::Bridge(_) => 15,
-        Kind::Macvlan(_) | Kind::Ipvlan(_) => 17,
-        Kind::Vxlan { .. } => 20,
+        Kind::Macvlan(_) | Kind::Ipvlan(_) | Kind::Partition(_) => 17,
+        Kind::Vxlan { .. } | Kind::Tunnel { .. } | Kind::Wireguard { .. } => 20,
         Kind::Vrf(_) => 25,
         Kind::Dummy => 30,
     };

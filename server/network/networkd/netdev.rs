@@ -5,16 +5,23 @@ use std::net::IpAddr;
 
 use super::begin;
 use crate::model::{
-    BondSpec, BridgeSpec, Defaults, LinkMac, MacPolicy, Millis, VlanProtocol, VxlanSpec,
+    BondSpec, BridgeSpec, Defaults, LinkMac, MacPolicy, Millis, TunnelMode, TunnelSpec,
+    VlanProtocol, VxlanSpec, WireguardSpec,
 };
-use crate::network::bond::{self, Value, Written};
+use crate::network::bond::{self, SpelledParameter, Value};
 use crate::network::links::{HostNetwork, Kind, Link};
 use crate::network::unit::Unit;
+use crate::network::wireguard::{Wireguard, key_path};
 
 /// The `.netdev` of a link; none for one that is there already: a NIC, the loopback, or the
 /// end of a cable that the other end's file makes.
 pub(super) fn render(host: &HostNetwork, link: &Link) -> Option<String> {
-    if matches!(link.kind, Kind::Veth { makes_peer: None, .. }) {
+    let is_elsewhere = match &link.kind {
+        Kind::Veth { makes_peer, .. } => makes_peer.is_none(),
+        Kind::Bridge(spec) => spec.openvswitch,
+        _ => false,
+    };
+    if is_elsewhere {
         return None;
     }
     let word = link.kind.kernel_kind()?;
@@ -50,6 +57,10 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> Option<String> {
             vxlan(&mut unit, spec, *local);
             unit.set_yes("Independent", host.is_independent(link).then_some(true));
         }
+        Kind::Tunnel { spec, local } => tunnel(&mut unit, spec, *local),
+        Kind::Wireguard { spec, wireguard } => {
+            self::wireguard(&mut unit, host, link, spec, wireguard);
+        }
         Kind::Bridge(spec) => bridge(&mut unit, spec),
         Kind::Vrf(table) => {
             unit.section("VRF");
@@ -69,6 +80,11 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> Option<String> {
             for mac in &spec.source_macaddresses {
                 unit.set("SourceMACAddress", mac);
             }
+        }
+        Kind::Partition(spec) => {
+            unit.section("IPoIB");
+            unit.set("PartitionKey", spec.pkey);
+            unit.set_some("Mode", spec.mode);
         }
         Kind::Ipvlan(spec) => {
             unit.section("IPVLAN");
@@ -93,7 +109,9 @@ fn bond(unit: &mut Unit, spec: &BondSpec) {
     const FIRST: &[&str] = &["mode", "transmit-hash-policy", "mii-monitor", "lacp-rate"];
     unit.section("Bond");
     // networkd has a word for every parameter.
-    for Written { name, value, .. } in bond::spell(spec, |names| names.networkd, FIRST).written {
+    for SpelledParameter { name, value, .. } in
+        bond::spell(spec, |names| names.networkd, FIRST).written
+    {
         match value {
             Value::Time(time) => unit.set(name, time.as_seconds_text()),
             Value::Addresses(targets) => unit.set(name, bond::joined(targets, " ")),
@@ -118,6 +136,50 @@ fn bridge(unit: &mut Unit, spec: &BridgeSpec) {
     unit.set_yes("MulticastSnooping", spec.multicast_snooping);
     unit.set_yes("MulticastQuerier", spec.multicast_querier);
     unit.set_some("MulticastIGMPVersion", spec.multicast_igmp_version);
+}
+
+fn wireguard(
+    unit: &mut Unit,
+    host: &HostNetwork,
+    link: &Link,
+    spec: &WireguardSpec,
+    wireguard: &Wireguard,
+) {
+    unit.section("WireGuard");
+    unit.set("PrivateKeyFile", key_path(&link.name));
+    if let Some(key) = wireguard.public_key.as_ref().filter(|_| host.defaults == Defaults::Safe) {
+        unit.comment(&format!("Public key: {key}"));
+    }
+    unit.set_some("ListenPort", spec.listen_port);
+    for peer in &wireguard.peers {
+        unit.section("WireGuardPeer");
+        unit.set("PublicKey", &peer.public_key);
+        if let Some(name) = peer.host.as_ref().filter(|_| host.defaults == Defaults::Safe) {
+            unit.comment(name);
+        }
+        unit.set("AllowedIPs", peer.allowed().join(","));
+        unit.set_some("Endpoint", peer.endpoint.as_ref());
+        unit.set_some("PersistentKeepalive", peer.keepalive_seconds());
+    }
+}
+
+fn tunnel(unit: &mut Unit, spec: &TunnelSpec, local: Option<IpAddr>) {
+    if spec.mode == TunnelMode::Geneve {
+        unit.section("GENEVE");
+        unit.set_some("Id", spec.id);
+        unit.set("Remote", spec.remote);
+        unit.set_some("TTL", spec.ttl);
+        // The kernel's own default as well (RFC 8926 section 3.3).
+        unit.set("DestinationPort", 6081);
+        return;
+    }
+    unit.section("Tunnel");
+    // It leaves by whatever link the routes name.
+    unit.set("Independent", "yes");
+    unit.set_some("Local", local);
+    unit.set("Remote", spec.remote);
+    unit.set_some("TTL", spec.ttl);
+    unit.set_some("Key", spec.id);
 }
 
 fn vxlan(unit: &mut Unit, spec: &VxlanSpec, local: Option<IpAddr>) {

@@ -3,6 +3,7 @@
 use super::{begin, layer3};
 use crate::model::{
     ActivationMode, AddressScope, BridgeSpec, Defaults, EmitLldp, FunctionState, MatchBy, PortSpec,
+    Qdisc,
 };
 use crate::network::links::{HostNetwork, Kind, Link, Role};
 use crate::network::unit::Unit;
@@ -44,6 +45,15 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> String {
     layer3::written(&mut unit, host, link);
     port(&mut unit, host, link);
     virtual_functions(&mut unit, link);
+    if let Some(qdisc) = link.settings.qdisc {
+        unit.section(match qdisc {
+            Qdisc::Fq => "FairQueueing",
+            Qdisc::FqCodel => "FairQueueingControlledDelay",
+            Qdisc::Cake => "CAKE",
+            Qdisc::Pfifo => "PFIFO",
+        });
+        unit.set("Parent", "root");
+    }
     unit.finish()
 }
 
@@ -83,7 +93,14 @@ fn matching(unit: &mut Unit, host: &HostNetwork, link: &Link) {
         (Kind::Nic(Some(mac)), MatchBy::PermanentMac, _) => unit.set("PermanentMACAddress", mac),
         (Kind::Nic(Some(mac)), MatchBy::Mac, _) => unit.set("MACAddress", mac),
         (Kind::Nic(_), MatchBy::Path, Some(path)) => unit.set("Path", path),
-        _ => unit.set("Name", pattern.unwrap_or_else(|| link.device())),
+        _ => {
+            let driver = link.nic.as_ref().and_then(|nic| nic.match_driver.as_deref());
+            let driver = driver.filter(|_| !renamed);
+            unit.set_some("Driver", driver);
+            if driver.is_none() || pattern.is_some() {
+                unit.set("Name", pattern.unwrap_or_else(|| link.device()));
+            }
+        }
     }
 }
 
@@ -149,11 +166,14 @@ fn stacking(unit: &mut Unit, host: &HostNetwork, link: &Link) {
         Some((_, name)) => unit.set("Bridge", name),
         None => {}
     }
-    for child in host.children(&link.name).filter(|child| !host.is_independent(child)) {
+    // What is in a namespace is made there.
+    let is_here = |child: &&Link| !host.is_independent(child) && child.settings.namespace.is_none();
+    for child in host.children(&link.name).filter(is_here) {
         let key = match child.kind {
             Kind::Vxlan { .. } => "VXLAN",
             Kind::Macvlan(_) => "MACVLAN",
             Kind::Ipvlan(_) => "IPVLAN",
+            Kind::Partition(_) => "IPoIB",
             _ => "VLAN",
         };
         unit.set(key, &child.name);
@@ -182,6 +202,8 @@ fn port(unit: &mut Unit, host: &HostNetwork, link: &Link) {
     unit.section("Bridge");
     unit.set_yes("Isolated", spec.isolated.then_some(true));
     unit.set_yes("HairPin", spec.hairpin.then_some(true));
+    unit.set_yes("Learning", spec.learning);
+    unit.set_yes("NeighborSuppression", spec.neighbor_suppression.then_some(true));
     unit.set_some("Cost", spec.cost);
     vlans(unit, spec);
 }

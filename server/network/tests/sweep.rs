@@ -6,20 +6,23 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::model::{Site, sections};
 use crate::network::links::HostNetwork;
-use crate::network::{Format, check_host, layout, write};
+use crate::network::{Format, check_host, layout, written};
 use crate::profile::ResolvedSite;
 use crate::site_file::set_values;
 use crate::tree;
 
-const FORMATS: [Format; 9] = [
+const FORMATS: [Format; 12] = [
     Format::Networkd,
     Format::Netplan,
     Format::CloudInit,
     Format::CloudInitV1,
     Format::Ignition,
     Format::NetworkManager,
+    Format::Nmstate,
     Format::Ifupdown2,
     Format::NetworkData,
+    Format::Talos,
+    Format::NixOs,
     Format::Dracut,
 ];
 
@@ -29,10 +32,11 @@ subnets:
   h6: {cidr: "fd00:2::/64", gateway: "fd00:2::1"}
   h6x: {cidr: "fd00:3::/64", gateway: "fd00:3::1"}
   other: {cidr: 10.3.0.0/24, gateway: 10.3.0.1}
+  third: {cidr: 10.4.0.0/24, gateway: 10.4.0.1}
   plain: {cidr: 10.0.0.0/24}
   plain2: {cidr: 10.1.0.0/24}
 hosts:
-  n: {profile: p, nics: {eth0: "52:54:00:aa:00:01", eth1: "52:54:00:aa:00:02", eth2: "52:54:00:aa:00:03"}}
+  n: {profile: p, nics: {eth0: "52:54:00:aa:00:01", eth1: "52:54:00:aa:00:02", eth2: "52:54:00:aa:00:03", ib0: "80:00:02:08:fe:80:00:00:00:00:00:00:00:02:c9:03:00:0a:0b:0c", ib1: "80:00:02:08:fe:80:00:00:00:00:00:00:00:02:c9:03:00:0a:0b:0d"}}
 "#;
 
 const ON_NIC: &str = "nics: {eth0: {subnet: plain, host-number: 12}}";
@@ -46,11 +50,14 @@ fn kinds() -> Vec<(&'static str, &'static str, String)> {
         ("vlans", "vlan500", "vlans: {vlan500: {link: eth0, id: 500, subnet: h, host-number: 12}}".into()),
         ("bridges", "br0", "bridges: {br0: {interfaces: [eth0], subnet: h, host-number: 12}}".into()),
         ("vxlans", "vx0", beside("vxlans: {vx0: {vni: 7, link: eth0, remote: 10.0.0.9, subnet: h, host-number: 12}}")),
+        ("tunnels", "gre0x", beside("tunnels: {gre0x: {mode: gre, link: eth0, remote: 10.0.0.9, subnet: h, host-number: 12}}")),
+        ("wireguards", "wg0", beside("wireguards: {wg0: {listen-port: 51820, peers: [{public-key: \"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\", endpoint: \"192.0.2.1:51820\", allowed-ips: [10.5.0.0/24]}], subnet: h, host-number: 12}}")),
         ("vrfs", "blue", "{nics: {eth0: {subnet: h, host-number: 12}}, vrfs: {blue: {table: 1000, interfaces: [eth0]}}}".into()),
         ("dummies", "d0", beside("dummies: {d0: {subnet: h, host-number: 12}}")),
         ("veths", "v0", beside("veths: {v0: {peer: v1, subnet: h, host-number: 12}}")),
         ("macvlans", "m0", "macvlans: {m0: {link: eth0, subnet: h, host-number: 12}}".into()),
         ("ipvlans", "i0", "ipvlans: {i0: {link: eth0, subnet: h, host-number: 12}}".into()),
+        ("partitions", "p0", "{nics: {ib0: {}, ib1: {}}, partitions: {p0: {link: ib0, pkey: \"0x8001\", subnet: h, host-number: 12}}}".into()),
         ("loopbacks", "lo", beside("loopbacks: {lo: {subnet: h, host-number: 12}}")),
     ]
 }
@@ -65,6 +72,19 @@ const SHARED: &[(&str, &str, &str)] = &[
     ("host-number6", "13", "subnet6=h6 host-number6=12"),
     ("peer-number", "1", ""),
     ("peer-number6", "1", "subnet6=h6 host-number6=12"),
+    ("more-subnets", "[{subnet: other, host-number: 12}]", ""),
+    ("ipv6-token", "\"::53\"", "accept-ra=true"),
+    ("ipv6-token", "stable", "accept-ra=true"),
+    ("ipv6-privacy", "true", "accept-ra=true"),
+    ("ipv6-privacy", "prefer-public", "accept-ra=true"),
+    ("ipv6-address-generation", "stable-privacy", "accept-ra=true"),
+    ("ipv6-address-generation", "random", "accept-ra=true"),
+    ("ipv6-address-generation", "eui64", "accept-ra=true ipv6-address-generation=stable-privacy ipv6-token=stable"),
+    ("dhcp-identifier", "duid", "dhcp4=true"),
+    ("duid", "uuid", "dhcp6=true accept-ra=true"),
+    ("duid", "link-layer", "dhcp4=true dhcp-identifier=duid"),
+    ("vendor-class", "rack", "dhcp4=true"),
+    ("vendor-class", "rack", "dhcp6=true accept-ra=true"),
     ("address-scope", "link", ""),
     ("dhcp4", "true", ""),
     ("dhcp6", "true", ""),
@@ -74,9 +94,17 @@ const SHARED: &[(&str, &str, &str)] = &[
     ("table", "100", ""),
     ("mark", "1", "table=100"),
     ("cpus", "0-3", "table=100 mark=1"),
+    ("users", "[1000-1999]", "table=100 mark=1"),
+    ("slices", "[gpu0.slice]", "table=100 mark=1"),
+    ("namespace", "blue", ""),
+    ("metric", "100", ""),
+    ("multicast-macs", "[\"01:00:5e:00:00:05\"]", ""),
+    ("qdisc", "fq", ""),
     ("addresses", "[{address: 10.8.0.9/32, role: secondary}]", ""),
     ("routes", "[{to: 10.9.0.0/16, via: 10.2.0.9}]", ""),
     ("routing-policy", "[{from: 10.2.0.0/24, table: 254, priority: 9}]", ""),
+    ("neighbors", "[{address: 10.2.0.9, macaddress: \"02:00:00:00:00:09\"}]", ""),
+    ("forwarding", "[{macaddress: \"02:00:00:00:00:09\"}]", ""),
     ("macaddress", "02:00:00:00:00:77", ""),
     ("emit-lldp", "true", ""),
     ("lldp", "false", ""),
@@ -112,6 +140,26 @@ const OWN: &[(&str, &str, &str, &str)] = &[
     ("nics", "offload", "{tso: true}", ""),
     ("nics", "ring", "{rx: 512}", ""),
     ("nics", "channels", "{combined: 4}", ""),
+    ("nics", "match-driver", "mlx5_core", "^match=name match-name=ens*"),
+    ("nics", "driver-override", "vfio-pci", "path=pci-0000:41:00.0"),
+    ("nics", "coalesce", "{rx-usecs: 20}", ""),
+    ("nics", "roce", "{priorities: [3]}", ""),
+    ("nics", "affinity", "{irqs: local}", ""),
+    ("nics", "rdma-device", "mlx5_0", "rail=0 ^nccl={}"),
+    ("nics.coalesce", "rx-usecs", "20", ""),
+    ("nics.coalesce", "rx-frames", "20", ""),
+    ("nics.coalesce", "tx-usecs", "20", ""),
+    ("nics.coalesce", "tx-frames", "20", ""),
+    ("nics.coalesce", "adaptive-rx", "true", ""),
+    ("nics.coalesce", "adaptive-tx", "false", ""),
+    ("nics.roce", "tool", "mlnx_qos", "roce={priorities: [3]}"),
+    ("nics.roce", "trust", "pcp", "roce={priorities: [3]}"),
+    ("nics.roce", "priorities", "[3, 4]", "roce={priorities: [3]}"),
+    ("nics.roce", "dscp", "26", "roce={priorities: [3]}"),
+    ("nics.roce", "ecn", "true", "roce={priorities: [3]}"),
+    ("nics.affinity", "irqs", "0-3", "affinity={irqs: local}"),
+    ("nics.affinity", "rps", "local", ""),
+    ("nics.affinity", "xps", "4-7", ""),
     ("nics.sriov", "count", "3", "sriov={count: 2}"),
     ("nics.sriov", "eswitch", "switchdev", "sriov={count: 2}"),
     ("nics.sriov", "functions", "{0: {vlan: 5}}", "sriov={count: 2}"),
@@ -179,6 +227,7 @@ const OWN: &[(&str, &str, &str, &str)] = &[
     ("bridges", "multicast-snooping", "false", ""),
     ("bridges", "multicast-querier", "true", ""),
     ("bridges", "multicast-igmp-version", "3", ""),
+    ("bridges", "openvswitch", "true", ""),
     ("bridges", "ports", "{eth0: {cost: 5}}", ""),
     ("bridges.ports.eth0", "pvid", "5", "vlan-filtering=true ports={eth0: {untagged: [5]}}"),
     ("bridges.ports.eth0", "tagged", "[6]", "vlan-filtering=true"),
@@ -186,12 +235,24 @@ const OWN: &[(&str, &str, &str, &str)] = &[
     ("bridges.ports.eth0", "untagged", "[5]", "vlan-filtering=true ports={eth0: {pvid: 5}}"),
     ("bridges.ports.eth0", "isolated", "true", ""),
     ("bridges.ports.eth0", "hairpin", "true", ""),
+    ("bridges.ports.eth0", "learning", "false", ""),
+    ("bridges.ports.eth0", "neighbor-suppression", "true", ""),
     ("bridges.ports.eth0", "cost", "9", ""),
     ("vxlans", "vni", "8", ""),
     ("vxlans", "link", "eth1", "^nics.eth1={subnet: plain2, host-number: 12}"),
     ("vxlans", "remote", "10.0.0.8", ""),
     ("vxlans", "port", "4790", ""),
     ("vxlans", "mac-learning", "false", ""),
+    ("tunnels", "mode", "ipip", ""),
+    ("tunnels", "mode", "geneve", "id=7"),
+    ("tunnels", "link", "eth1", "^nics.eth1={subnet: plain2, host-number: 12}"),
+    ("tunnels", "remote", "10.0.0.8", ""),
+    ("tunnels", "id", "8", ""),
+    ("tunnels", "ttl", "64", ""),
+    ("wireguards", "listen-port", "51821", ""),
+    ("wireguards", "networks", "[10.7.0.0/24]", ""),
+    ("wireguards", "hub", "n", ""),
+    ("wireguards", "peers", "[{public-key: \"TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0=\", endpoint: \"192.0.2.1:51820\", allowed-ips: [10.5.0.0/24]}]", ""),
     ("vrfs", "interfaces", "[eth0, eth1]", ""),
     ("veths", "peer", "v2", ""),
     ("veths", "peer-macaddress", "02:00:00:00:00:79", ""),
@@ -200,6 +261,9 @@ const OWN: &[(&str, &str, &str, &str)] = &[
     ("macvlans", "source-macaddresses", "[\"02:00:00:00:00:80\"]", "mode=source"),
     ("ipvlans", "link", "eth1", ""),
     ("ipvlans", "mode", "l3", ""),
+    ("partitions", "link", "ib1", ""),
+    ("partitions", "pkey", "0x8002", ""),
+    ("partitions", "mode", "connected", ""),
 ];
 
 /// Keys of items of a list of a NIC: the key of the list, the key of the item, the list before,
@@ -229,6 +293,14 @@ const ITEMS: &[(&str, &str, &str, &str)] = &[
     ("routing-policy", "mask", "from: 10.2.0.0/24, mark: 1, table: 254, priority: 9", "from: 10.2.0.0/24, mark: 1, mask: 255, table: 254, priority: 9"),
     ("routing-policy", "incoming-interface", "from: 10.2.0.0/24, table: 254, priority: 9", "from: 10.2.0.0/24, incoming-interface: eth0, table: 254, priority: 9"),
     ("routing-policy", "outgoing-interface", "from: 10.2.0.0/24, table: 254, priority: 9", "from: 10.2.0.0/24, outgoing-interface: eth0, table: 254, priority: 9"),
+    ("routing-policy", "tos", "from: 10.2.0.0/24, table: 254, priority: 9", "from: 10.2.0.0/24, table: 254, priority: 9, tos: 16"),
+    ("routing-policy", "users", "from: 10.2.0.0/24, table: 254, priority: 9", "from: 10.2.0.0/24, table: 254, priority: 9, users: 1000-1999"),
+    ("routing-policy", "protocol", "from: 10.2.0.0/24, table: 254, priority: 9", "from: 10.2.0.0/24, table: 254, priority: 9, protocol: tcp"),
+    ("routing-policy", "source-port", "from: 10.2.0.0/24, table: 254, priority: 9, protocol: tcp", "from: 10.2.0.0/24, table: 254, priority: 9, protocol: tcp, source-port: 80"),
+    ("routing-policy", "destination-port", "from: 10.2.0.0/24, table: 254, priority: 9, protocol: tcp", "from: 10.2.0.0/24, table: 254, priority: 9, protocol: tcp, destination-port: 80-90"),
+    ("routing-policy", "type", "from: 10.2.0.0/24, table: 254, priority: 9", "from: 10.2.0.0/24, type: prohibit, priority: 9"),
+    ("neighbors", "address", "address: 10.2.0.9, macaddress: \"02:00:00:00:00:09\"", "address: 10.2.0.8, macaddress: \"02:00:00:00:00:09\""),
+    ("neighbors", "macaddress", "address: 10.2.0.9, macaddress: \"02:00:00:00:00:09\"", "address: 10.2.0.9, macaddress: \"02:00:00:00:00:08\""),
     ("routing-policy", "family", "mark: 1, table: 254, priority: 9", "mark: 1, family: ipv6, table: 254, priority: 9"),
     ("routing-policy", "invert", "from: 10.2.0.0/24, table: 254, priority: 9", "from: 10.2.0.0/24, invert: true, table: 254, priority: 9"),
     ("routing-policy", "suppress-prefix-length", "from: 10.2.0.0/24, table: 254, priority: 9", "from: 10.2.0.0/24, suppress-prefix-length: 0, table: 254, priority: 9"),
@@ -236,7 +308,25 @@ const ITEMS: &[(&str, &str, &str, &str)] = &[
     ("routing-policy", "priority", "from: 10.2.0.0/24, table: 254, priority: 9", "from: 10.2.0.0/24, table: 254, priority: 10"),
 ];
 
+const MORE: &str = "subnet: other, host-number: 12";
+
+/// The same for subnets beside the first ones.
+const MORE_ITEMS: &[(&str, &str)] = &[
+    ("subnet", "subnet: third, host-number: 12"),
+    ("host-number", "subnet: other, host-number: 13"),
+    ("table", "subnet: other, host-number: 12, table: 100"),
+    ("default-route", "subnet: other, host-number: 12, default-route: true"),
+];
+
 const PEER: &str = "bgp={asn: 65001, neighbors: [{address: 10.2.0.1, remote-as: 65000}]}";
+
+const WG: &str = "wireguards={wg1: {listen-port: 51820, peers: [{public-key: \"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\", endpoint: \"192.0.2.1:51820\", allowed-ips: [10.5.0.0/24]}]}}";
+
+const FDB: &str =
+    "vxlans={vx1: {vni: 7, link: eth0, forwarding: [{macaddress: \"02:00:00:00:00:09\"}]}}";
+
+const EVPN: &str = "bgp={asn: 65001, neighbors: [{address: 10.2.0.1, remote-as: 65000}], evpn: {}} \
+                    vxlans={vx1: {vni: 7, link: eth0, mac-learning: false}} vrfs={red: {table: 1001, interfaces: []}}";
 
 /// Keys outside of links, for a host with one NIC: the section, the key, and what is set before
 /// and after. Paths are those of the site.
@@ -249,18 +339,33 @@ const ELSEWHERE: &[(&str, &str, &str, &str)] = &[
     ("profiles.NAME", "vlans", "", "profiles.p.vlans={vlan7: {link: eth0, id: 7}}"),
     ("profiles.NAME", "bridges", "", "profiles.p.bridges={br1: {interfaces: [eth1]}}"),
     ("profiles.NAME", "vxlans", "", "profiles.p.vxlans={vx1: {vni: 7, link: eth0}}"),
+    ("profiles.NAME", "tunnels", "", "profiles.p.tunnels={t1: {mode: gre, link: eth0, remote: 10.2.0.9}}"),
+    ("profiles.NAME", "wireguards", "", "profiles.p.wireguards={wg1: {listen-port: 51820, peers: [{public-key: \"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\", endpoint: \"192.0.2.1:51820\", allowed-ips: [10.5.0.0/24]}]}}"),
+    ("profiles.NAME.wireguards.NAME.peers", "public-key", WG, "profiles.p.wireguards.wg1.peers=[{public-key: \"TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0=\", endpoint: \"192.0.2.1:51820\", allowed-ips: [10.5.0.0/24]}]"),
+    ("profiles.NAME.wireguards.NAME.peers", "endpoint", WG, "profiles.p.wireguards.wg1.peers=[{public-key: \"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\", endpoint: \"192.0.2.2:51820\", allowed-ips: [10.5.0.0/24]}]"),
+    ("profiles.NAME.wireguards.NAME.peers", "allowed-ips", WG, "profiles.p.wireguards.wg1.peers=[{public-key: \"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\", endpoint: \"192.0.2.1:51820\", allowed-ips: [10.6.0.0/24]}]"),
+    ("profiles.NAME.wireguards.NAME.peers", "keepalive", WG, "profiles.p.wireguards.wg1.peers=[{public-key: \"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\", endpoint: \"192.0.2.1:51820\", allowed-ips: [10.5.0.0/24], keepalive: 25s}]"),
     ("profiles.NAME", "vrfs", "", "profiles.p.vrfs={red: {table: 1001, interfaces: [eth1]}}"),
     ("profiles.NAME", "dummies", "", "profiles.p.dummies={d1: {}}"),
     ("profiles.NAME", "veths", "", "profiles.p.veths={v1: {peer: v2}}"),
     ("profiles.NAME", "macvlans", "", "profiles.p.macvlans={m1: {link: eth0}}"),
     ("profiles.NAME", "ipvlans", "", "profiles.p.ipvlans={i1: {link: eth0}}"),
     ("profiles.NAME", "loopbacks", "", "profiles.p.loopbacks={lo: {addresses: [{address: 192.0.2.1/32, role: anycast}]}}"),
+    ("profiles.NAME", "partitions", "", "profiles.p.partitions={p1: {link: ib0, pkey: \"0x8001\"}}"),
+    ("profiles.NAME.nics.NAME", "infiniband-mode", "nics={ib0: {subnet: h, host-number: 12}}", "profiles.p.nics.ib0.infiniband-mode=connected"),
+    ("profiles.NAME", "nccl", "", "profiles.p.nccl={socket: eth0}"),
+    ("profiles.NAME.nccl", "links", "nccl={} nics={eth0: {rdma-device: mlx5_0}}", "profiles.p.nccl.links=[eth0]"),
+    ("profiles.NAME.nccl", "socket", "nccl={}", "profiles.p.nccl.socket=eth0"),
+    ("profiles.NAME.nccl", "variables", "nccl={}", "profiles.p.nccl.variables={NCCL_IB_GID_INDEX: \"3\"}"),
     ("profiles.NAME", "bgp", "", "profiles.p.bgp={asn: 65001, neighbors: [{address: 10.2.0.1, remote-as: 65000}]}"),
     ("profiles.NAME", "sysctls", "", "profiles.p.sysctls={net.core.rmem_max: \"8388608\"}"),
     ("profiles.NAME", "extra", "", "profiles.p.extra={files: {/etc/x/y: {text: z}}}"),
     ("profiles.NAME.extra", "files", "", "profiles.p.extra={files: {/etc/x/y: {text: z}}}"),
     ("profiles.NAME.extra.files.NAME", "text", "extra={files: {/etc/x/y: {text: z}}}", "profiles.p.extra={files: {/etc/x/y: {text: changed}}}"),
     ("profiles.NAME.extra.files.NAME", "private", "extra={files: {/etc/x/y: {text: z}}}", "profiles.p.extra={files: {/etc/x/y: {text: z, private: true}}}"),
+    ("profiles.NAME.dummies.NAME.forwarding", "macaddress", FDB, "profiles.p.vxlans.vx1.forwarding=[{macaddress: \"02:00:00:00:00:08\"}]"),
+    ("profiles.NAME.dummies.NAME.forwarding", "destination", FDB, "profiles.p.vxlans.vx1.forwarding=[{macaddress: \"02:00:00:00:00:09\", destination: 10.2.0.9}]"),
+    ("profiles.NAME.dummies.NAME.forwarding", "vlan", FDB, "profiles.p.vxlans.vx1.forwarding=[{macaddress: \"02:00:00:00:00:09\", vlan: 7}]"),
     ("profiles.NAME.dummies.NAME.extra", "network", "", "profiles.p.nics.eth0.extra={network: {Network: {KeepMaster: true}}}"),
     ("profiles.NAME.dummies.NAME.extra", "netdev", "bridges={br1: {interfaces: [eth1]}}", "profiles.p.bridges.br1.extra={netdev: {Bridge: {Priority: 5}}}"),
     ("profiles.NAME.dummies.NAME.extra", "link", "", "profiles.p.nics.eth0.extra={link: {Link: {Alias: x}}}"),
@@ -270,6 +375,32 @@ const ELSEWHERE: &[(&str, &str, &str, &str)] = &[
     ("profiles.NAME.bgp", "router-id", "bgp={asn: 65001, neighbors: [{address: 10.2.0.1, remote-as: 65000}]} loopbacks={lo: {subnet: plain, host-number: 12}}", "profiles.p.bgp.router-id=eth0"),
     ("profiles.NAME.bgp", "neighbors", PEER, "profiles.p.bgp.neighbors=[{address: 10.2.0.2, remote-as: 65000}]"),
     ("profiles.NAME.bgp", "announce", PEER, "profiles.p.bgp.announce=[eth0]"),
+    ("profiles.NAME.bgp", "redistribute", PEER, "profiles.p.bgp.redistribute=[{from: kernel, within: [10.9.0.0/16]}]"),
+    ("profiles.NAME.bgp.redistribute", "from", PEER, "profiles.p.bgp.redistribute=[{from: connected, within: [10.9.0.0/16]}]"),
+    ("profiles.NAME.bgp.redistribute", "within", PEER, "profiles.p.bgp.redistribute=[{from: kernel, within: [10.8.0.0/16]}]"),
+    ("profiles.NAME.bgp", "communities", "bgp={asn: 65001, neighbors: [{address: 10.2.0.1, remote-as: 65000}], announce: [eth0]}", "profiles.p.bgp.communities=[\"65000:100\"]"),
+    ("profiles.NAME.bgp", "timers", PEER, "profiles.p.bgp.timers={keepalive: 1s, hold: 3s}"),
+    ("profiles.NAME.bgp.timers", "keepalive", PEER, "profiles.p.bgp.timers={keepalive: 1s, hold: 6s}"),
+    ("profiles.NAME.bgp.timers", "hold", PEER, "profiles.p.bgp.timers={keepalive: 1s, hold: 4s}"),
+    ("profiles.NAME.bgp", "route-maps", PEER, "profiles.p.bgp.route-maps={a: [{}]}"),
+    ("profiles.NAME.bgp.route-maps.NAME", "action", PEER, "profiles.p.bgp.route-maps={a: [{action: deny}]}"),
+    ("profiles.NAME.bgp.route-maps.NAME", "prefixes", PEER, "profiles.p.bgp.route-maps={a: [{prefixes: [10.0.0.0/8]}]}"),
+    ("profiles.NAME.bgp.route-maps.NAME", "community", PEER, "profiles.p.bgp.route-maps={a: [{community: \"65000:1\"}]}"),
+    ("profiles.NAME.bgp.route-maps.NAME", "set-communities", PEER, "profiles.p.bgp.route-maps={a: [{set-communities: [no-export]}]}"),
+    ("profiles.NAME.bgp.route-maps.NAME", "local-preference", PEER, "profiles.p.bgp.route-maps={a: [{local-preference: 50}]}"),
+    ("profiles.NAME.bgp.route-maps.NAME", "metric", PEER, "profiles.p.bgp.route-maps={a: [{metric: 50}]}"),
+    ("profiles.NAME.bgp.route-maps.NAME", "prepend", PEER, "profiles.p.bgp.route-maps={a: [{prepend: 2}]}"),
+    ("profiles.NAME.bgp", "evpn", "bgp={asn: 65001, neighbors: [{address: 10.2.0.1, remote-as: 65000}]} vxlans={vx1: {vni: 7, link: eth0, mac-learning: false}}", "profiles.p.bgp.evpn={}"),
+    ("profiles.NAME.bgp.evpn", "vrfs", EVPN, "profiles.p.bgp.evpn.vrfs=[{vrf: red, vxlan: vx1}]"),
+    ("profiles.NAME.bgp.evpn.vrfs", "vrf", EVPN, "profiles.p.bgp.evpn.vrfs=[{vrf: red, vxlan: vx1}]"),
+    ("profiles.NAME.bgp.evpn.vrfs", "vxlan", EVPN, "profiles.p.bgp.evpn.vrfs=[{vrf: red, vxlan: vx1}]"),
+    ("profiles.NAME.bgp.neighbors", "range", PEER, "profiles.p.bgp.neighbors=[{range: 10.2.0.0/25, remote-as: 65000}]"),
+    ("profiles.NAME.bgp.neighbors", "in", PEER, "profiles.p.bgp={asn: 65001, neighbors: [{address: 10.2.0.1, remote-as: 65000, in: a}], route-maps: {a: [{}]}}"),
+    ("profiles.NAME.bgp.neighbors", "out", PEER, "profiles.p.bgp={asn: 65001, neighbors: [{address: 10.2.0.1, remote-as: 65000, out: a}], route-maps: {a: [{}]}}"),
+    ("profiles.NAME.bgp.neighbors", "timers", PEER, "profiles.p.bgp.neighbors=[{address: 10.2.0.1, remote-as: 65000, timers: {keepalive: 1s, hold: 3s}}]"),
+    ("profiles.NAME.bgp.neighbors", "password", PEER, "profiles.p.bgp.neighbors=[{address: 10.2.0.1, remote-as: 65000, password: {secret: leaf}}]"),
+    ("profiles.NAME.bgp.neighbors.password", "secret", PEER, "profiles.p.bgp.neighbors=[{address: 10.2.0.1, remote-as: 65000, password: {secret: spine}}]"),
+    ("profiles.NAME.bgp.neighbors", "bfd", PEER, "profiles.p.bgp.neighbors=[{address: 10.2.0.1, remote-as: 65000, bfd: true}]"),
     ("profiles.NAME.bgp", "max-paths", PEER, "profiles.p.bgp.max-paths=4"),
     ("profiles.NAME.bgp", "bfd", PEER, "profiles.p.bgp.bfd=true"),
     ("profiles.NAME.bgp.neighbors", "address", PEER, "profiles.p.bgp.neighbors=[{address: 10.2.0.2, remote-as: 65000}]"),
@@ -290,10 +421,19 @@ const ELSEWHERE: &[(&str, &str, &str, &str)] = &[
 /// Keys that no format writes, and why. A key that ends in `*` stands for a whole section.
 const NOT_WRITTEN: &[(&str, &str)] = &[
     (" *", "the names of the sections of the site file"),
+    ("profiles.NAME.wireguards.NAME link", "written in the files of other hosts"),
+    ("profiles.NAME.wireguards.NAME endpoint", "written in the files of other hosts"),
+    ("profiles.NAME.wireguards.NAME mesh", "which other hosts are peers: golden/wireguard.yaml"),
+    ("profiles.NAME.wireguards.NAME.mesh *", "which other hosts are peers"),
+    (
+        "profiles.NAME.wireguards.NAME keepalive",
+        "of peers that are other hosts: golden/wireguard.yaml",
+    ),
     ("racks.NAME *", "where hosts are; their network is a layer of the profile"),
     ("tenants.NAME *", "who rents hosts"),
     ("switches.NAME *", "configured by the switch formats"),
     ("images.NAME *", "what is booted"),
+    ("images.NAME.variants.NAME *", "what is booted"),
     ("images.NAME.recipe *", "what an installer reads"),
     ("subnets.NAME.ranges *", "which addresses are given to hosts and by DHCP"),
     ("hosts.NAME.match *", "how DHCP recognises the host"),
@@ -307,6 +447,9 @@ const NOT_WRITTEN: &[(&str, &str)] = &[
     ("hosts.NAME serial", "identifies the host"),
     ("hosts.NAME tenant", "chooses the subnets of the profile"),
     ("hosts.NAME rented-from", "when the rental begins"),
+    ("hosts.NAME notes", "for people"),
+    ("subnets.NAME notes", "for people"),
+    ("subnets.NAME labels", "for queries"),
     ("hosts.NAME rented-until", "when the rental ends"),
     ("hosts.NAME profile", "the base of this sweep"),
     ("hosts.NAME parameters", "read by expressions of the profile"),
@@ -354,6 +497,9 @@ const NOT_WRITTEN: &[(&str, &str)] = &[
     ("profiles.NAME dhcp-options", "given by DHCP"),
     ("profiles.NAME allow", "silences warnings"),
     ("profiles.NAME format", "read by the checks"),
+    ("profiles.NAME ssh-authorized-keys", "written by the live system that installs"),
+    ("profiles.NAME root-password-hash", "written by the live system that installs"),
+    ("profiles.NAME new-hosts", "read when a host first asks to boot"),
     ("profiles.NAME systemd", "read by the checks, and by the files for BGP"),
     ("profiles.NAME.nics.NAME rail", "read by the checks"),
     ("profiles.NAME.nics.NAME numa", "read by the checks"),
@@ -442,10 +588,43 @@ fn samples() -> Vec<Sample> {
             after: vec![(path, format!("[{{{after}}}]"))],
         });
     }
+    for (key, after) in MORE_ITEMS {
+        let path = "profiles.p.nics.eth0.more-subnets";
+        samples.push(Sample {
+            key: format!("profiles.NAME.dummies.NAME.more-subnets {key}"),
+            kind: "nics",
+            before: vec![
+                (path.to_owned(), format!("[{{{MORE}}}]")),
+                ("profiles.p.nics.eth0.default-route".to_owned(), "false".to_owned()),
+            ],
+            after: vec![(path.to_owned(), format!("[{{{after}}}]"))],
+        });
+    }
     for (which, keys, asks) in [
-        ("dhcp4", &["use-dns", "use-domains", "use-ntp", "use-routes"][..], "dhcp4=true"),
-        ("dhcp6", &["use-dns", "use-domains", "use-ntp"][..], "dhcp6=true accept-ra=true"),
-        ("ra", &["use-dns", "use-domains"][..], "accept-ra=true"),
+        (
+            "dhcp4",
+            &[
+                "use-dns",
+                "use-domains",
+                "use-ntp",
+                "use-routes",
+                "use-mtu",
+                "use-hostname",
+                "send-hostname",
+            ][..],
+            "dhcp4=true",
+        ),
+        (
+            "dhcp6",
+            &["use-dns", "use-domains", "use-ntp", "use-hostname", "send-hostname"][..],
+            "dhcp6=true accept-ra=true",
+        ),
+        (
+            "ra",
+            &["use-dns", "use-domains", "use-mtu", "use-addresses", "use-routes"][..],
+            "accept-ra=true",
+        ),
+        ("ra", &["route-metric"][..], "accept-ra=true"),
         ("dhcp4", &["route-metric"][..], "dhcp4=true"),
     ] {
         for key in keys {
@@ -495,9 +674,11 @@ fn network(site: &ResolvedSite) -> Result<HostNetwork, String> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Outcome {
+enum SweepResult {
     /// The files differ.
     Written,
+    /// The format has no word for it, and says so in a warning.
+    LeftOut,
     /// The format refuses the key.
     Refused,
     /// A rule refuses the key, or the sample without it.
@@ -510,14 +691,15 @@ enum Outcome {
     Silent,
 }
 
-fn outcome(without: &HostNetwork, with: &HostNetwork, format: Format) -> Outcome {
-    match (write(without, format), write(with, format)) {
-        (Ok(without), Ok(with)) if without == with => Outcome::NoEffect,
-        (Ok(_) | Err(_), Ok(_)) => Outcome::Written,
-        (Ok(_), Err(_)) => Outcome::Refused,
+fn outcome(without: &HostNetwork, with: &HostNetwork, format: Format) -> SweepResult {
+    match (written(without, format), written(with, format)) {
+        (Ok(without), Ok(with)) if without.left_out != with.left_out => SweepResult::LeftOut,
+        (Ok(without), Ok(with)) if without.files == with.files => SweepResult::NoEffect,
+        (Ok(_) | Err(_), Ok(_)) => SweepResult::Written,
+        (Ok(_), Err(_)) => SweepResult::Refused,
         (Err(without), Err(with)) => match with.iter().all(|lost| without.contains(lost)) {
-            true => Outcome::Kind,
-            false => Outcome::Refused,
+            true => SweepResult::Kind,
+            false => SweepResult::Refused,
         },
     }
 }
@@ -525,13 +707,13 @@ fn outcome(without: &HostNetwork, with: &HostNetwork, format: Format) -> Outcome
 #[test]
 fn every_key_is_written_or_refused_by_every_format() {
     let mut bases: HashMap<(&str, &str), Site> = HashMap::new();
-    let mut best: BTreeMap<(String, Format), Outcome> = BTreeMap::new();
-    let mut cells: BTreeMap<Outcome, usize> = BTreeMap::new();
+    let mut best: BTreeMap<(String, Format), SweepResult> = BTreeMap::new();
+    let mut cells: BTreeMap<SweepResult, usize> = BTreeMap::new();
     let mut silent = BTreeSet::new();
     let mut mistakes = Vec::new();
     for sample in samples() {
         for defaults in ["safe", "verbatim"] {
-            let mut found: BTreeMap<Format, Outcome> = BTreeMap::new();
+            let mut found: BTreeMap<Format, SweepResult> = BTreeMap::new();
             let site: &Site =
                 bases.entry((sample.kind, defaults)).or_insert_with(|| base(sample.kind, defaults));
             // Some formats find NICs by MAC only, others by name only.
@@ -551,7 +733,7 @@ fn every_key_is_written_or_refused_by_every_format() {
                 };
                 let (Ok(without), Ok(with)) = (network(&without), network(&with)) else {
                     for format in FORMATS {
-                        found.entry(format).or_insert(Outcome::Rule);
+                        found.entry(format).or_insert(SweepResult::Rule);
                     }
                     continue;
                 };
@@ -560,15 +742,17 @@ fn every_key_is_written_or_refused_by_every_format() {
                     let worst = found.entry(format).or_insert(now);
                     // No effect under one way to find NICs and a refusal under the other: the
                     // first is the one that can be compared.
-                    if matches!(*worst, Outcome::Kind | Outcome::Rule) || now == Outcome::NoEffect {
+                    if matches!(*worst, SweepResult::Kind | SweepResult::Rule)
+                        || now == SweepResult::NoEffect
+                    {
                         *worst = now;
                     }
                 }
             }
-            let has_effect = found.get(&Format::Networkd) == Some(&Outcome::Written);
+            let has_effect = found.get(&Format::Networkd) == Some(&SweepResult::Written);
             for (format, mut outcome) in found {
-                if has_effect && outcome == Outcome::NoEffect {
-                    outcome = Outcome::Silent;
+                if has_effect && outcome == SweepResult::NoEffect {
+                    outcome = SweepResult::Silent;
                     silent.insert(format!(
                         "{} on {} ({defaults}): {format}",
                         sample.key, sample.kind
@@ -580,16 +764,17 @@ fn every_key_is_written_or_refused_by_every_format() {
             }
         }
     }
-    let count = |outcome: Outcome| best.values().filter(|own| **own == outcome).count();
+    let count = |outcome: SweepResult| best.values().filter(|own| **own == outcome).count();
     println!(
-        "keys x formats: {} written, {} refused by the format, {} refused by a rule, {} on a kind \
+        "keys x formats: {} written, {} left out with a warning, {} refused by the format, {} refused by a rule, {} on a kind \
          of link that the format refuses, {} without effect, {} silent",
-        count(Outcome::Written),
-        count(Outcome::Refused),
-        count(Outcome::Rule),
-        count(Outcome::Kind),
-        count(Outcome::NoEffect),
-        count(Outcome::Silent),
+        count(SweepResult::Written),
+        count(SweepResult::LeftOut),
+        count(SweepResult::Refused),
+        count(SweepResult::Rule),
+        count(SweepResult::Kind),
+        count(SweepResult::NoEffect),
+        count(SweepResult::Silent),
     );
     println!("keys x kinds of link x defaults x formats: {cells:?}");
     assert_eq!(mistakes, [""; 0], "samples that cannot be read");
@@ -611,7 +796,7 @@ fn every_key_is_written_or_refused_by_every_format() {
                 (Some((_, why)), Some(_)) => {
                     missing.push(format!("{name}: excused ({why}), and sampled"))
                 }
-                (None, Some(Outcome::Written | Outcome::Refused)) => {}
+                (None, Some(SweepResult::Written | SweepResult::Refused)) => {}
                 (None, other) => missing.push(format!("{name}: {other:?}")),
             }
         }
@@ -629,6 +814,16 @@ fn is_expected(lost: &str) -> bool {
 /// The beginning of `KEY on KIND (DEFAULTS)`, the format, and why nothing is lost.
 const EXPECTED: &[(&str, &str, &str)] = &[
     ("profiles.NAME match on nics", "network-data", "a NIC is always found by its MAC"),
+    (
+        "profiles.NAME.dummies.NAME accept-ra on",
+        "nmstate",
+        "autoconf, which the link has anyway, hears routers",
+    ),
+    (
+        "profiles.NAME.dummies.NAME dhcp6 on",
+        "nmstate",
+        "autoconf, which the link has anyway, asks DHCPv6 where the router says so",
+    ),
     (
         "profiles.NAME.dummies.NAME accept-ra on",
         "networkmanager",

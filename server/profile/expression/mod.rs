@@ -267,30 +267,30 @@ impl fmt::Display for Expression {
 }
 
 /// A piece of a text that may have numbers in it.
-enum Piece<'a> {
+enum TextPart<'a> {
     Text(&'a str),
     Number(Formula),
 }
 
 /// The pieces of a text, in which `<rail + 1>` stands for a number and `<<` for `<`.
-fn pieces(text: &str) -> Result<Vec<Piece<'_>>, ExpressionError> {
+fn pieces(text: &str) -> Result<Vec<TextPart<'_>>, ExpressionError> {
     let mut found = Vec::new();
     let mut rest = text;
     while let Some(start) = rest.find('<') {
-        found.push(Piece::Text(&rest[..start]));
+        found.push(TextPart::Text(&rest[..start]));
         rest = &rest[start + 1..];
         if let Some(after) = rest.strip_prefix('<') {
-            found.push(Piece::Text("<"));
+            found.push(TextPart::Text("<"));
             rest = after;
             continue;
         }
         let Some((inner, after)) = rest.split_once('>') else {
             return Err(ExpressionError::Unclosed(text.to_owned()));
         };
-        found.push(Piece::Number(Formula::parse(inner)?));
+        found.push(TextPart::Number(Formula::parse(inner)?));
         rest = after;
     }
-    found.push(Piece::Text(rest));
+    found.push(TextPart::Text(rest));
     Ok(found)
 }
 
@@ -299,8 +299,8 @@ pub(crate) fn fill(text: &str, scope: &Scope<'_>) -> Result<String, ExpressionEr
     let mut filled = String::new();
     for piece in pieces(text)? {
         match piece {
-            Piece::Text(text) => filled.push_str(text),
-            Piece::Number(number) => filled.push_str(&scope.number(&number)?.to_string()),
+            TextPart::Text(text) => filled.push_str(text),
+            TextPart::Number(number) => filled.push_str(&scope.number(&number)?.to_string()),
         }
     }
     Ok(filled)
@@ -309,7 +309,7 @@ pub(crate) fn fill(text: &str, scope: &Scope<'_>) -> Result<String, ExpressionEr
 /// Calls `each` with every name in the numbers of a text.
 pub(crate) fn names_in(text: &str, each: &mut impl FnMut(&str)) -> Result<(), ExpressionError> {
     for piece in pieces(text)? {
-        if let Piece::Number(number) = piece {
+        if let TextPart::Number(number) = piece {
             number.names(each);
         }
     }

@@ -25,13 +25,14 @@ macro_rules! ready {
 }
 
 /// Every profile that comes with the program.
-pub static READY_PROFILES: [ReadyProfile; 9] = ready![
+pub static READY_PROFILES: [ReadyProfile; 10] = ready![
     "bond",
     "bond-vlan",
     "bond-vlan-bridge",
     "microcloud",
     "proxmox",
     "rails",
+    "gpu-fabric",
     "two-nics",
     "service",
     "bgp",

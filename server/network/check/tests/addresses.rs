@@ -67,5 +67,8 @@ pub(super) const ERRORS: &[Case] = &[
 #[rustfmt::skip] // a table: a case a line
 pub(super) const WARNINGS: &[Case] = &[
     ("N145", "10.77.0.0/24", "172.16.0.0/16", "subnets.internal.cidr", "overlaps 172.16.0.0/16"),
+    ("N222", "    vlan: 500", "    vlan: 500\n    dhcp-options: {66: 10.77.0.5}", "subnets.internal.dhcp-options", "in siaddr, which is this server; set next-server"),
+    ("N222", "    vlan: 500", "    vlan: 500\n    next-server: 10.77.0.6\n    dhcp-options: {tftp-server-name: 10.77.0.5}", "subnets.internal.dhcp-options", "which is 10.77.0.6"),
+    ("N222", "  n1:\n", "  n1:\n    dhcp-options: {66: tftp.example.net}\n", "hosts.n1.dhcp-options", "option 66 names tftp.example.net"),
     ("N189", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, host-number: =index + 20}}", "hosts.n1.addresses.br0", "keeps 172.16.160.12"),
 ];

@@ -4,6 +4,17 @@ use super::{BOND, BRIDGE, Case, N1, VLAN};
 
 #[rustfmt::skip] // a table: a case a line
 pub(super) const ERRORS: &[Case] = &[
+    ("N242", "    bonds:", "    wireguards: {wg0: {peers: [{public-key: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=, allowed-ips: [10.5.0.0/24]}]}}\n    bonds:", "profiles.hypervisor.wireguards.wg0.peers", "neither can call"),
+    ("N242", "    bonds:", "    wireguards: {wg0: {listen-port: 51820, peers: [{public-key: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=, allowed-ips: [10.5.0.0/24]}, {public-key: TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0=, allowed-ips: [10.5.0.0/24]}]}}\n    bonds:", "profiles.hypervisor.wireguards.wg0.peers", "is behind"),
+    ("N242", "    bonds:", "    wireguards: {wg0: {listen-port: 51820}}\n    bonds:", "profiles.hypervisor.wireguards.wg0.peers", "no peer"),
+    ("N242", "    bonds:", "    wireguards: {wg0: {hub: nobody}}\n    bonds:", "profiles.hypervisor.wireguards.wg0.hub", "does not exist"),
+    ("N242", "    bonds:", "    wireguards: {wg0: {link: bond0, mesh: {}}}\n    bonds:", "profiles.hypervisor.wireguards.wg0.link", "set listen-port"),
+    ("N182", "    bonds:", "    wireguards: {wg0: {listen-port: 51820, mesh: {}, macaddress: \"02:00:00:00:00:09\"}}\n    bonds:", "profiles.hypervisor.wireguards.wg0.macaddress", "without Ethernet"),
+    ("N113", "    bonds:", "    tunnels: {t0: {mode: gre, link: br0, remote: \"fd00::9\"}}\n    bonds:", "profiles.hypervisor.tunnels.t0.remote", "go through IPv4"),
+    ("N113", "    bonds:", "    tunnels: {t0: {mode: ipip, link: br0, remote: 172.16.160.99, id: 7}}\n    bonds:", "profiles.hypervisor.tunnels.t0.id", "has no key"),
+    ("N113", "    bonds:", "    tunnels: {t0: {mode: geneve, link: br0, remote: 172.16.160.99}}\n    bonds:", "profiles.hypervisor.tunnels.t0.id", "needs an id"),
+    ("N113", "    bonds:", "    tunnels: {t0: {mode: sit, link: br0, remote: 172.16.160.99, addresses: [{address: 10.5.0.1/32, role: anycast}]}}\n    bonds:", "profiles.hypervisor.tunnels.t0", "cannot carry"),
+    ("N113", "    bonds:", "    tunnels: {t0: {mode: gre, link: bond0, remote: 172.16.160.99}}\n    bonds:", "profiles.hypervisor.tunnels.t0.link", "no address to use as the source"),
     ("N111", "    bonds:", "    nics: {eth5: {subnet: other}}\n    vlans: {v30: {link: eth5, id: 30}}\n  rest:\n    bonds:", "profiles.hypervisor.vlans.v30.id", "v30 is VLAN 30 on eth5, which carries subnet \"other\" of the same VLAN without a tag"),
     ("N111", VLAN, "{vlan500: {link: bond0, subnet: internal}, v9: {link: vlan500, id: 500}}", "profiles.hypervisor.vlans.v9.id", "v9 is VLAN 500 inside VLAN 500 of vlan500"),
     ("N111", VLAN, "{vlan500: {link: bond0, subnet: internal}, v9: {link: br9, id: 30}, v30: {link: eth9, id: 30}}\n    bridges: {br9: {interfaces: [v30]}}\n  rest:\n    vlans: {}", "profiles.hypervisor.vlans.v9.id", "v9 is VLAN 30 inside VLAN 30 of v30"),

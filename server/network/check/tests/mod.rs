@@ -255,8 +255,8 @@ fn an_address_is_one_hosts_in_each_routing_domain() {
     let rules = |text: &str| {
         check_site(&site(text)).into_iter().map(|found| found.rule).collect::<Vec<_>>()
     };
-    assert_eq!(rules(&text.replace("vrf: red", "vrf: blue")), ["N141", "N145"]);
-    assert_eq!(rules(&text.replace(", vrf: red", "").replace(", vrf: blue", "")), ["N141", "N145"]);
+    assert_eq!(rules(&text.replace("vrf: red", "vrf: blue")), ["N145", "N141"]);
+    assert_eq!(rules(&text.replace(", vrf: red", "").replace(", vrf: blue", "")), ["N145", "N141"]);
     // The next free address is free in its own domain.
     let waiting = text.replace(", addresses: {v20: 10.0.0.7}", "");
     let given = crate::network::allocate(&site(&waiting));
@@ -282,4 +282,76 @@ fn what_a_profile_allows_is_allowed_in_those_that_extend_it() {
     assert_eq!(severity(more), silenced);
     let none = "  child: {extends: hypervisor, bonds: {bond0: {allow: null}}}\n";
     assert_eq!(severity(none), [("N126", Severity::Warning)]);
+}
+
+/// The rule, the place and a piece of the text of every finding of one rule.
+fn found(text: &str, rule: &str) -> Vec<(String, String)> {
+    let findings = check_site(&site(text)).into_iter();
+    findings.filter(|one| one.rule == rule).map(|one| (one.path(), one.text)).collect()
+}
+
+#[test]
+fn hosts_that_share_switches_agree_on_vlans_and_rails() {
+    let fleet = |vlan: u16, leaf: &str| {
+        format!(
+            r#"
+switches:
+  leaf1: {{vendor: eos, rack: r1}}
+  leaf2: {{vendor: eos, rack: r1}}
+subnets:
+  a: {{cidr: 10.1.0.0/24, vlan: 20, gateway: 10.1.0.1}}
+  b: {{cidr: 10.2.0.0/24, vlan: {vlan}, gateway: 10.2.0.1}}
+profiles:
+  one: {{vlans: {{v: {{link: rail0, subnet: a, host-number: =index + 10}}}}, nics: {{rail0: {{rail: 0}}}}}}
+  two: {{vlans: {{v: {{link: eth0, subnet: b, host-number: =index + 10}}}}}}
+hosts:
+  n1: {{rack: r1, index: 1, profile: one, nics: {{rail0: {{mac: "52:54:00:aa:00:01", switch: leaf1, port: Ethernet1}}}}}}
+  n2: {{rack: r1, index: 2, profile: one, nics: {{rail0: {{mac: "52:54:00:aa:00:02", switch: leaf1, port: Ethernet2}}}}}}
+  n3: {{rack: r1, index: 3, profile: one, nics: {{rail0: {{mac: "52:54:00:aa:00:03", switch: {leaf}, port: Ethernet3}}}}}}
+  n4: {{rack: r1, index: 4, profile: two, nics: {{eth0: {{mac: "52:54:00:aa:00:04", switch: leaf1, port: Ethernet4}}}}}}
+"#
+        )
+    };
+    let good = fleet(30, "leaf1");
+    assert_eq!(found(&good, "N217"), []);
+    assert_eq!(found(&good, "N218"), []);
+    let [(path, text)] = &found(&fleet(20, "leaf1"), "N217")[..] else { panic!("N217") };
+    assert_eq!(path, "subnets.b.vlan");
+    assert!(
+        text.contains("VLAN 20 of leaf1 has subnet \"a\" (n1) and subnet \"b\" (n4)"),
+        "{text}"
+    );
+    let [(path, text)] = &found(&fleet(30, "leaf2"), "N218")[..] else { panic!("N218") };
+    assert_eq!(path, "hosts.n3.nics.rail0");
+    assert!(text.contains("rail 0 of n3 ends on leaf2, but on leaf1 for 2 other hosts"), "{text}");
+    let fewer = fleet(30, "leaf1").replace(
+        "hosts:\n",
+        "hosts:\n  n0: {profile: one, network: {nics: {rail1: {rail: 1}}}, nics: {rail0: \"52:54:00:aa:00:08\", rail1: \"52:54:00:aa:00:09\"}}\n",
+    );
+    let [(path, text)] = &found(&fewer, "N218")[..] else { panic!("N218") };
+    assert_eq!(path, "hosts.n0");
+    assert!(
+        text.contains("n0: rails 0, 1 of profile one, but 3 other hosts have rail 0"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_anycast_address_is_on_more_than_one_host() {
+    let fleet = |second: &str| {
+        format!(
+            r#"
+profiles:
+  any: {{nics: {{eth0: {{dhcp4: true}}}}, dummies: {{any0: {{addresses: [{{address: 192.0.2.1/32, role: anycast}}]}}}}}}
+  plain: {{nics: {{eth0: {{dhcp4: true}}}}}}
+hosts:
+  n1: {{profile: any, nics: {{eth0: "52:54:00:aa:00:01"}}}}
+  n2: {{profile: {second}, nics: {{eth0: "52:54:00:aa:00:02"}}}}
+"#
+        )
+    };
+    assert_eq!(found(&fleet("any"), "N221"), []);
+    let [(path, text)] = &found(&fleet("plain"), "N221")[..] else { panic!("N221") };
+    assert_eq!(path, "profiles.any");
+    assert!(text.contains("n1 alone has it"), "{text}");
 }

@@ -4,8 +4,16 @@ use super::{BOND, BRIDGE, Case, VLAN};
 
 #[rustfmt::skip] // a table: a case a line
 pub(super) const ERRORS: &[Case] = &[
-    ("N101", "br0: {int", "virbr-production0: {int", "profiles.hypervisor.bridges.virbr-production0", "is 17 bytes"),
+    ("N101", "br0: {int", "virbr-production0: {int", "profiles.hypervisor.bridges.virbr-production0", "has 17 bytes"),
     ("N101", "  n1:\n", "  n_1:\n", "hosts.n_1", "RFC 1123"),
+    ("N101", "image: live\n", "image: live\n    serial: \"SN\\07\"\n", "hosts.n1.serial", "control character"),
+    ("N101", "image: live\n", "image: live\n    boot-file: \"a\\tb.efi\"\n", "hosts.n1.boot-file", "control character"),
+    ("N101", "image: live\n", "image: live\n    labels: [db, \"a\\nb\"]\n", "hosts.n1.labels", "control character"),
+    ("N101", "image: live\n", "image: live\n    notes: \"two\\nlines\\e[1m\"\n", "hosts.n1.notes", "control character"),
+    ("N101", "racks: {r1: {units: 42}}", "racks: {r1: {units: 42, location: \"hall\\r1\"}}", "racks.r1.location", "control character"),
+    ("N101", "tenants: {acme: {}", "tenants: {acme: {contact: \"a\\x7f\"}", "tenants.acme.contact", "control character"),
+    ("N101", "role: secret", "role: secret, shared-network: \"a\\u0085\"", "subnets.secret.shared-network", "control character"),
+    ("N101", "initrd: [live/initrd.img]", "initrd: [\"live/initrd\\n.img\"]", "images.live.initrd", "control character"),
     ("N101", "images:\n  live:", "images:\n  \"live image\":", "images.live image", "letters, digits"),
     ("N102", "{br0: {int", "{bond0: {int", "profiles.hypervisor.bonds.bond0", "two links are named"),
     ("N180", "profile: hypervisor", "profile: hypervizor", "hosts.n1.profile", "did you mean \"hypervisor\"?"),
@@ -55,4 +63,5 @@ pub(super) const WARNINGS: &[Case] = &[
     ("N187", "racks: {r1: {units: 42}}", "racks: {r1: {units: 42, parameters: {speed: 7}}}", "racks.r1.parameters.speed", "no profile has"),
     ("N184", "unit: 2", "unit: 1", "hosts.n2.unit", "occupied by n1"),
     ("N184", "unit: 2", "unit: 43", "hosts.n2.unit", "units 1 to 42"),
+    ("N215", "racks: {r1: {units: 42}}", "racks: {r1: {units: 42}, R-01: {}}", "racks.R-01", "almost the same name as rack r1"),
 ];

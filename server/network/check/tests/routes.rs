@@ -1,9 +1,12 @@
 //! Broken sites: routes, rules and tables.
 
-use super::{BRIDGE, Case, N1};
+use super::{BRIDGE, Case, N1, VLAN};
 
 #[rustfmt::skip] // a table: a case a line
 pub(super) const ERRORS: &[Case] = &[
+    ("N155", "    bonds:", "    nics: {eth5: {subnet: other, routing-policy: [{destination-port: 70000, protocol: tcp, table: 254, priority: 9}]}}\n    bonds:", "profiles.hypervisor.nics.eth5.routing-policy", "outside 1-65535"),
+    ("N155", "    bonds:", "    nics: {eth5: {subnet: other, routing-policy: [{destination-port: 80, table: 254, priority: 9}]}}\n    bonds:", "profiles.hypervisor.nics.eth5.routing-policy", "needs protocol"),
+    ("N182", "    bonds:", "    nics: {eth5: {subnet: other, forwarding: [{macaddress: \"02:00:00:00:00:09\"}]}}\n    bonds:", "profiles.hypervisor.nics.eth5.forwarding", "neither a VXLAN"),
     ("N150", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 10.0.0.0/8, via: 172.16.160.12}]}}", N1, "gateway 172.16.160.12 of br0 is the host's own address, on br0"),
     ("N150", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, link-local: [], routes: [{to: \"2001:db8::/32\", via: \"fe80::1\"}]}}", "profiles.hypervisor.bridges.br0.link-local", "gateway fe80::1 is unreachable: br0 has no IPv6 link-local address"),
     ("N151", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routes: [{to: 0.0.0.0/0, via: 172.16.160.253}]}}", "profiles.hypervisor.bridges.br0.default-route", "br0 sets the IPv4 default route of table 254 twice with metric 0"),
@@ -33,6 +36,15 @@ pub(super) const ERRORS: &[Case] = &[
     ("N159", BRIDGE, "{br0: {interfaces: [vlan500], dhcp4: true, cpus: 0-3, mark: 1, table: 100}}", "profiles.hypervisor.bridges.br0.cpus", "no static address"),
     ("N159", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, cpus: 0-3, mark: 1, table: 100, default-route: true}}\n    dummies: {d0: {subnet: other, cpus: \"3,7\", mark: 2, table: 101}}", "profiles.hypervisor.dummies.d0.cpus", "processor 3 is in the cpus of br0 and of d0"),
     ("N159", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, cpus: 0-3, mark: 1, table: 100, default-route: true}}\n    dummies: {d0: {subnet: other, cpus: 7, mark: 1, table: 101}}", "profiles.hypervisor.dummies.d0.cpus", "br0 and d0 have cpus and the same mark"),
+    ("N159", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, users: [1000], mark: 1}}", "profiles.hypervisor.bridges.br0.users", "br0 has users and needs a table"),
+    ("N159", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, users: [1000-1999], mark: 1, table: 100, default-route: true}}\n    dummies: {d0: {subnet: other, users: [7, 1500-3000], mark: 2, table: 101}}", "profiles.hypervisor.dummies.d0.users", "user 1500 is in the users of br0 and of d0"),
+    ("N159", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, slices: [gpu.service], mark: 1, table: 100, default-route: true}}", "profiles.hypervisor.bridges.br0.slices", "not a slice of systemd"),
+    ("N159", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, slices: [a-b.slice], mark: 1, table: 100, default-route: true}}\n    dummies: {d0: {subnet: other, slices: [a-b.slice], mark: 2, table: 101}}", "profiles.hypervisor.dummies.d0.slices", "a-b.slice is in the slices of br0"),
+    ("N182", "    bonds:", "    nics: {eth5: {dhcp4: true, metric: 100}}\n    bonds:", "profiles.hypervisor.nics.eth5.metric", "route-metric of the overrides"),
+    ("N230", "    bonds:", "    nics: {eth5: {subnet: other, namespace: a/b}}\n    bonds:", "profiles.hypervisor.nics.eth5.namespace", "not a name of a namespace"),
+    ("N230", "    bonds:", "    nics: {eth5: {dhcp4: true, namespace: blue}}\n    bonds:", "profiles.hypervisor.nics.eth5.dhcp4", "dhcp4 has no effect in a namespace"),
+    ("N230", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, namespace: blue}}", "profiles.hypervisor.bridges.br0.namespace", "br0 is a bridge and cannot be in a namespace"),
+    ("N230", VLAN, "{vlan500: {link: bond0, namespace: blue}}", "profiles.hypervisor.vlans.vlan500.namespace", "br0 cannot be on it"),
 ];
 
 #[rustfmt::skip] // a table: a case a line
