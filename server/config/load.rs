@@ -26,13 +26,18 @@ const KEYS: &[Key] = &[
     key("tftp", "true or false"),
     key("router_advertisements", "true or false"),
     key("admin_listen", "an address and a port, such as \"127.0.0.1:8080\""),
+    live("tls_certificate", "a file with a certificate in PEM, such as \"/etc/rackstrap/tls.crt\""),
+    live("tls_key", "a file with a private key in PEM, such as \"/etc/rackstrap/tls.key\""),
+    live("trusted_proxies", "a list of networks, such as [\"10.77.0.5/32\"]"),
     key("machine_listen", "an address and a port, such as \"0.0.0.0:80\""),
+    key("syslog_listen", "an address and a port, such as \"0.0.0.0:514\""),
     live(
         "machine_url",
         "\"http://HOST\" or \"http://HOST:PORT\" of at most 120 bytes (https if the boot \
          programs support it)",
     ),
     key("files_dir", "a directory, such as \"/srv/boot\""),
+    key("secret_key_file", "a file, such as \"/etc/rackstrap/secret.key\""),
     key("ipxe_dir", "the directory of the iPXE programs, such as \"/usr/lib/ipxe\""),
     key("tftp_ipv6", "true or false"),
     key("tftp_ports", "a range of UDP ports, such as \"40000-40999\""),
@@ -57,6 +62,15 @@ const KEYS: &[Key] = &[
     live("audit_days", "a number of days from 1 to 36500"),
     key("session_hours", "a number of hours from 1 to 720"),
     live("metrics_token", "a text of at least 16 characters, or an empty one"),
+    live("webhook_urls", "a list of URLs, such as [\"https://chat.example.net/hooks/rack\"]"),
+    live(
+        "webhook_events",
+        "a list of \"up\", \"stuck\", \"failed\", \"installed\" and \"warning\"",
+    ),
+    live(
+        "webhook_secret",
+        "\"whsec_\" and 24 to 64 bytes in base64, as echo whsec_$(openssl rand -base64 32) prints them",
+    ),
     live("admin_names", "a list of host names, such as [\"rackstrap.example.net\"]"),
 ];
 
@@ -103,6 +117,14 @@ pub enum ConfigError {
         /// The values that the key takes, as the end of "expected ...".
         expected: String,
     },
+    /// A key that means nothing without another one.
+    #[error("{given} is set, and {missing} is not: set both, or neither")]
+    Half {
+        /// The key that is there.
+        given: &'static str,
+        /// The key that is not.
+        missing: &'static str,
+    },
 }
 
 /// Where the values come from. The environment overrides the file; flags override both.
@@ -141,12 +163,21 @@ impl Config {
             let value = from_text(&table, key, text);
             set(&mut table, "command line", key, value)?;
         }
-        table.try_into().map_err(|error| syntax("configuration", &error))
+        let config: Self = table.try_into().map_err(|error| syntax("configuration", &error))?;
+        match (&config.tls_certificate, &config.tls_key) {
+            (Some(_), None) => {
+                Err(ConfigError::Half { given: "tls_certificate", missing: "tls_key" })
+            }
+            (None, Some(_)) => {
+                Err(ConfigError::Half { given: "tls_key", missing: "tls_certificate" })
+            }
+            _ => Ok(config),
+        }
     }
 }
 
 /// The keys whose values are secrets, or hold a password.
-const SECRETS: [&str; 2] = ["database", "metrics_token"];
+const SECRETS: [&str; 4] = ["database", "metrics_token", "webhook_urls", "webhook_secret"];
 
 /// A key whose value differs from that of the running server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -300,6 +331,7 @@ mod tests {
             ("interface = \"eth1\"", "did you mean \"interfaces\"?"),
             ("dhcp = \"yes\"", "invalid value \"yes\" for dhcp: expected true or false"),
             ("admin_listen = \"8080\"", "an address and a port"),
+            ("syslog_listen = \"514\"", "an address and a port"),
             ("tftp_ports = \"900-100\"", "a range of UDP ports"),
             ("interfaces = [\"a b\"]", "a list of interface names"),
             ("proxy_interfaces = [\"a b\"]", "a list of interface names"),
@@ -309,11 +341,26 @@ mod tests {
             (LONG_URL, "at most 120 bytes"),
             ("database = \"mysql://x\"", "sqlite:PATH"),
             ("log_format = \"xml\"", "\"text\" or \"json\""),
+            ("tls_key = \"x\"", "tls_key is set, and tls_certificate is not"),
+            ("tls_certificate = \"x\"", "tls_certificate is set, and tls_key is not"),
+            ("trusted_proxies = [\"x\"]", "a list of networks"),
+            ("webhook_urls = [\"chat.example.net\"]", "a list of URLs"),
+            ("webhook_events = [\"down\"]", "\"up\", \"stuck\", \"failed\""),
+            ("webhook_secret = \"hunter2\"", "24 to 64 bytes in base64"),
             ("dhcp = ", "rackstrap.toml"),
         ];
         for (text, expected) in cases {
             let error = Config::load(&file(text)).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_topics_of_webhooks_are_called_the_same_everywhere() {
+        let key = KEYS.iter().find(|key| key.name == "webhook_events").unwrap();
+        for topic in Config::default().webhook_events {
+            assert_eq!(serde_json::to_value(topic).unwrap(), topic.label());
+            assert!(key.expected.contains(&format!("\"{}\"", topic.label())), "{topic:?}");
         }
     }
 

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use load::{ConfigError, KeyChange, Sources};
-pub use values::{DatabaseUrl, InvalidValue, MachineUrl, PortRange};
+pub use values::{DatabaseUrl, InvalidValue, MachineUrl, PortRange, WebhookSecret, WebhookUrl};
 
 /// How the server runs. Every key is optional.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,15 +45,32 @@ pub struct Config {
     pub router_advertisements: bool,
     /// Address and port of the web UI and the API.
     pub admin_listen: SocketAddr,
+    /// The certificate of the web UI and the API, in PEM, with those above it behind it. With it
+    /// `admin_listen` speaks HTTPS. Read again when the file changes.
+    #[serde(deserialize_with = "values::optional::deserialize")]
+    pub tls_certificate: Option<PathBuf>,
+    /// The key of `tls_certificate`, in PEM.
+    #[serde(deserialize_with = "values::optional::deserialize")]
+    pub tls_key: Option<PathBuf>,
+    /// Reverse proxies before the web UI and the API: `X-Forwarded-For` and `X-Forwarded-Proto`
+    /// are believed from these addresses.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
     /// Address and port that hosts fetch scripts, files and their network configuration from.
     /// `[::]` listens on every address of both families.
     pub machine_listen: SocketAddr,
+    /// Address and port that take syslog messages of booting hosts, by UDP. Default: none.
+    #[serde(with = "values::optional")]
+    pub syslog_listen: Option<SocketAddr>,
     /// Base URL that hosts are given. Default: this server's address on the link of the request.
     #[serde(with = "values::optional")]
     pub machine_url: Option<MachineUrl>,
     /// Directory of kernels, initrds and other image files. Default: `files` in `data_dir`.
     #[serde(deserialize_with = "values::optional::deserialize")]
     pub files_dir: Option<PathBuf>,
+    /// The key that secrets are sealed with, made when there is none: servers on one database need
+    /// the same. Default: `secret.key` in `data_dir`.
+    #[serde(deserialize_with = "values::optional::deserialize")]
+    pub secret_key_file: Option<PathBuf>,
     /// Directory of the distribution's iPXE programs.
     pub ipxe_dir: PathBuf,
     /// Whether to serve TFTP over IPv6 too, on every address of the interfaces.
@@ -97,6 +114,14 @@ pub struct Config {
     pub session_hours: u32,
     /// What a program must show to read `/metrics`, as a bearer token. Empty: nothing.
     pub metrics_token: String,
+    /// Where messages about hosts are sent by HTTP POST.
+    pub webhook_urls: Vec<WebhookUrl>,
+    /// What they are about.
+    pub webhook_events: Vec<WebhookTopic>,
+    /// What signs them, so that a receiver knows that they are from this server. Without it they are
+    /// not signed.
+    #[serde(with = "values::optional")]
+    pub webhook_secret: Option<WebhookSecret>,
     /// DNS names of the UI, besides localhost and this server's addresses. A request for any
     /// other name is refused, against DNS rebinding.
     pub admin_names: Vec<String>,
@@ -114,6 +139,41 @@ pub enum ProxyDhcp {
     /// The proxy's offer sends UEFI clients to port 4011, for firmware that ignores a boot
     /// file in it. For BIOS clients the offer names the boot file.
     Redirect,
+}
+
+/// What a webhook message is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WebhookTopic {
+    /// A host is up.
+    Up,
+    /// A boot does not go on.
+    Stuck,
+    /// A host reported a failure, or an installation failed.
+    Failed,
+    /// An installation, or the erasing of disks, is complete.
+    Installed,
+    /// Something that the operator should look at.
+    Warning,
+    /// Nothing: a test, which is sent on request.
+    #[serde(skip)]
+    Test,
+}
+
+impl WebhookTopic {
+    const ALL: [Self; 5] = [Self::Up, Self::Stuck, Self::Failed, Self::Installed, Self::Warning];
+
+    /// The word in the configuration, and the `type` of a message.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Stuck => "stuck",
+            Self::Failed => "failed",
+            Self::Installed => "installed",
+            Self::Warning => "warning",
+            Self::Test => "test",
+        }
+    }
 }
 
 /// The number of the TFTP block after 65535.
@@ -152,9 +212,14 @@ impl Default for Config {
             tftp: true,
             router_advertisements: true,
             admin_listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
+            tls_certificate: None,
+            tls_key: None,
+            trusted_proxies: Vec::new(),
             machine_listen: SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 80),
+            syslog_listen: None,
             machine_url: None,
             files_dir: None,
+            secret_key_file: None,
             ipxe_dir: PathBuf::from("/usr/lib/ipxe"),
             tftp_ipv6: true,
             tftp_ports: None,
@@ -175,6 +240,9 @@ impl Default for Config {
             audit_days: 730,
             session_hours: 12,
             metrics_token: String::new(),
+            webhook_urls: Vec::new(),
+            webhook_events: WebhookTopic::ALL.to_vec(),
+            webhook_secret: None,
             admin_names: Vec::new(),
         }
     }
@@ -187,6 +255,17 @@ impl Config {
             Some(url) => url.to_string(),
             None => format!("sqlite:{}", self.data_dir.join("rackstrap.db").display()),
         }
+    }
+
+    /// The key file of secrets.
+    pub fn secret_key_path(&self) -> PathBuf {
+        self.secret_key_file.clone().unwrap_or_else(|| self.data_dir.join("secret.key"))
+    }
+
+    /// The URL of the web UI at an address.
+    pub fn admin_url(&self, address: SocketAddr) -> String {
+        let scheme = if self.tls_certificate.is_some() { "https" } else { "http" };
+        format!("{scheme}://{address}")
     }
 
     /// The directory of image files.

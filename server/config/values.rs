@@ -5,6 +5,9 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 /// A key that may be left out or be `""`, both of which mean its default: for
 /// `#[serde(with = "values::optional")]`.
 pub(super) mod optional {
@@ -144,6 +147,83 @@ impl FromStr for DatabaseUrl {
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Where webhook messages go: an `http` or `https` URL. Its path may be a secret.
+#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct WebhookUrl(String);
+
+impl TryFrom<String> for WebhookUrl {
+    type Error = InvalidValue;
+
+    fn try_from(text: String) -> Result<Self, InvalidValue> {
+        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+        let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).ok_or(InvalidValue)?;
+        let is_plain = text.chars().all(|c| c.is_ascii_graphic());
+        if host.is_empty() || !is_plain || text.len() > WEBHOOK_URL_BYTES {
+            return Err(InvalidValue);
+        }
+        Ok(Self(text))
+    }
+}
+
+/// The longest URL of a webhook: far longer than any in use.
+const WEBHOOK_URL_BYTES: usize = 2000;
+
+impl From<WebhookUrl> for String {
+    fn from(url: WebhookUrl) -> Self {
+        url.0
+    }
+}
+
+impl fmt::Display for WebhookUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for WebhookUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WebhookUrl(..)")
+    }
+}
+
+/// The key that signs webhook messages, written as Standard Webhooks has it: `whsec_` and base64.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WebhookSecret {
+    key: Vec<u8>,
+}
+
+impl WebhookSecret {
+    const PREFIX: &str = "whsec_";
+
+    /// The bytes of the key.
+    pub fn key(&self) -> &[u8] {
+        &self.key
+    }
+}
+
+impl FromStr for WebhookSecret {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let encoded = text.strip_prefix(Self::PREFIX).ok_or(InvalidValue)?;
+        let key = STANDARD.decode(encoded).map_err(|_| InvalidValue)?;
+        if (24..=64).contains(&key.len()) { Ok(Self { key }) } else { Err(InvalidValue) }
+    }
+}
+
+impl fmt::Display for WebhookSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", Self::PREFIX, STANDARD.encode(&self.key))
+    }
+}
+
+impl fmt::Debug for WebhookSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WebhookSecret(..)")
     }
 }
 

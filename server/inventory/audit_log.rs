@@ -1,7 +1,7 @@
 //! The audit log in the database. What repeats is counted: a token that is used a thousand times
 //! an hour is one row.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,9 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::inventory::database::{Transaction, execute, with_pool};
 use crate::inventory::event_log::first_id;
+use crate::inventory::revisions::tell_others;
 use crate::inventory::{Database, Error, Inventory, now_ms};
 use crate::lifecycle::audit::{
-    Action, ActionKind, AuditEntry, Author, HOUR_MS, Origin, carried_over,
+    ActionKind, AuditAction, AuditEntry, Author, HOUR_MS, Origin, carried_over,
 };
 
 /// How soon what was counted in memory is stored.
@@ -31,7 +32,7 @@ const OTHERS_WAIT: Duration = Duration::from_secs(12);
 /// How many entries of an earlier version are carried over in one transaction.
 const CARRIED_AT_ONCE: i64 = 500;
 
-/// Which entries are wanted, newest first.
+/// Which entries are wanted, newest first unless it says otherwise.
 #[derive(Clone, Debug, Default)]
 pub struct AuditQuery {
     /// Those of one user, token (`token NAME`) or login name only.
@@ -46,6 +47,10 @@ pub struct AuditQuery {
     pub until_ms: Option<i64>,
     /// Those older than the entry with this id.
     pub before: Option<String>,
+    /// Those newer than the entry with this id.
+    pub after: Option<String>,
+    /// The oldest first, not the newest.
+    pub oldest_first: bool,
     /// How many at most.
     pub limit: u32,
 }
@@ -92,19 +97,23 @@ impl Row {
 }
 
 /// Adds an entry, or counts it in the row that it is the same as.
-pub(super) async fn add(transaction: &mut Transaction, entry: &AuditEntry) -> Result<(), Error> {
+pub(super) async fn add(
+    transaction: &mut Transaction,
+    stored: &StoredAuditEntry,
+) -> Result<(), Error> {
     const ADD: &str =
         "INSERT INTO audit (id, at_ms, last_ms, times, who, via, address, kind, data, same_as)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          ON CONFLICT (same_as) DO UPDATE SET times = audit.times + excluded.times,
              last_ms = excluded.last_ms";
+    let StoredAuditEntry { id, entry } = stored;
     let AuditEntry { at_ms, last_ms, times, who, origin, action } = entry;
     let data = serde_json::to_string(action)
         .map_err(|error| Error::unreadable("audit entry", action.kind().label(), error))?;
     execute!(
         transaction,
         ADD,
-        next_id(*at_ms),
+        id,
         at_ms,
         last_ms,
         i64::try_from(*times).unwrap_or(i64::MAX),
@@ -123,17 +132,39 @@ fn next_id(at_ms: i64) -> String {
     format!("{}-{:016x}", first_id(at_ms), rand::random::<u64>())
 }
 
+/// Whether a text is the id of an entry: milliseconds and a random number.
+pub fn is_audit_id(text: &str) -> bool {
+    let Some((at_ms, random)) = text.split_once('-') else { return false };
+    let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    (at_ms.len() >= 13 && at_ms.bytes().all(|byte| byte.is_ascii_digit()))
+        && (random.len() == 16 && random.bytes().all(is_hex))
+}
+
+impl From<AuditEntry> for StoredAuditEntry {
+    /// An entry that is about to be stored.
+    fn from(entry: AuditEntry) -> Self {
+        Self { id: next_id(entry.at_ms), entry }
+    }
+}
+
 impl Database {
     /// Adds entries, or counts those that repeat.
     pub async fn add_audit(&self, entries: &[AuditEntry]) -> Result<(), Error> {
+        let entries: Vec<StoredAuditEntry> = entries.iter().cloned().map(Into::into).collect();
+        self.store_audit(&entries).await
+    }
+
+    /// [`Self::add_audit`] of entries that have ids.
+    async fn store_audit(&self, entries: &[StoredAuditEntry]) -> Result<(), Error> {
         let mut transaction = self.begin_writing().await?;
         for entry in entries {
             add(&mut transaction, entry).await?;
         }
+        tell_others(&mut transaction).await?;
         Ok(transaction.commit().await?)
     }
 
-    /// One page of the audit log, newest first.
+    /// One page of the audit log.
     pub async fn page_audit(&self, query: &AuditQuery) -> Result<Vec<StoredAuditEntry>, Error> {
         let mut sql = "SELECT id, at_ms, last_ms, times, who, via, address, data FROM audit \
                        WHERE id >= $1"
@@ -141,6 +172,7 @@ impl Database {
         let mut texts = vec![first_id(query.from_ms.unwrap_or_default())];
         let conditions = [
             ("id <", query.before.clone()),
+            ("id >", query.after.clone()),
             ("id <", query.until_ms.map(first_id)),
             ("who =", query.who.clone()),
             ("kind =", query.kind.map(|kind| kind.label().to_owned())),
@@ -153,7 +185,8 @@ impl Database {
                 sql.push_str(&format!(" AND {condition} ${}", texts.len()));
             }
         }
-        sql.push_str(&format!(" ORDER BY id DESC LIMIT ${}", texts.len() + 1));
+        let direction = if query.oldest_first { "ASC" } else { "DESC" };
+        sql.push_str(&format!(" ORDER BY id {direction} LIMIT ${}", texts.len() + 1));
         let rows: Vec<Row> = with_pool!(self, pool => {
             let mut asked = sqlx::query_as(sqlx::AssertSqlSafe(sql));
             for text in texts {
@@ -188,7 +221,8 @@ impl Database {
             for (id, at_ms, data, text) in rows {
                 // Another server may carry it over at the same time.
                 if execute!(&mut transaction, REMOVE, id)? == 1 {
-                    add(&mut transaction, &carried_over(at_ms, data.as_deref(), text)).await?;
+                    let entry = carried_over(at_ms, data.as_deref(), text);
+                    add(&mut transaction, &entry.into()).await?;
                 }
             }
             transaction.commit().await?;
@@ -198,14 +232,14 @@ impl Database {
 
 /// What waits in memory until it is stored.
 #[derive(Debug, Default)]
-pub(super) struct Repeats(Mutex<Waiting>);
+pub(super) struct Repeats(Mutex<Unstored>);
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct Unstored {
     /// What is counted, by what it is the same as.
     counted: HashMap<String, Repeat>,
     /// What the database has not taken, oldest first.
-    not_stored: Vec<AuditEntry>,
+    not_stored: Vec<StoredAuditEntry>,
 }
 
 #[derive(Debug)]
@@ -216,12 +250,12 @@ struct Repeat {
 }
 
 impl Repeats {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, Unstored> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps entries that the database has not taken, as many as are kept.
-    fn put_back(&self, entries: Vec<AuditEntry>) {
+    fn put_back(&self, entries: Vec<StoredAuditEntry>) {
         let mut waiting = self.lock();
         let room = MOST_NOT_STORED.saturating_sub(waiting.not_stored.len());
         if entries.len() > room {
@@ -259,12 +293,66 @@ impl Repeats {
     }
 
     /// What is to be stored at a moment (Unix milliseconds).
-    fn take(&self, now_ms: i64) -> Vec<AuditEntry> {
+    fn take(&self, now_ms: i64) -> Vec<StoredAuditEntry> {
         let mut all = self.lock();
         let mut waiting = std::mem::take(&mut all.not_stored);
-        waiting.extend(all.counted.values_mut().filter_map(|repeat| repeat.waiting.take()));
+        let counted = all.counted.values_mut().filter_map(|repeat| repeat.waiting.take());
+        waiting.extend(counted.map(StoredAuditEntry::from));
         all.counted.retain(|_, repeat| repeat.hour >= now_ms / HOUR_MS);
         waiting
+    }
+}
+
+/// Which of the newest entries this process has shown.
+#[derive(Debug)]
+pub(super) struct ShownLog(Mutex<ShownEntries>);
+
+#[derive(Debug)]
+struct ShownEntries {
+    /// What is older than this moment (Unix milliseconds) is not shown any more.
+    from_ms: i64,
+    ids: BTreeSet<String>,
+}
+
+impl ShownLog {
+    /// Nothing before a moment (Unix milliseconds) is shown.
+    pub(super) fn since(from_ms: i64) -> Self {
+        Self(Mutex::new(ShownEntries { from_ms, ids: BTreeSet::new() }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ShownEntries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, id: &str) {
+        self.lock().ids.insert(id.to_owned());
+    }
+
+    /// The moment of the oldest entries that may be shown, in Unix milliseconds.
+    pub(super) fn since_ms(&self) -> i64 {
+        self.lock().from_ms
+    }
+
+    /// Nobody watches: what happens until this moment (Unix milliseconds) is not shown later.
+    pub(super) fn skip_until(&self, moment_ms: i64) {
+        let mut shown = self.lock();
+        shown.from_ms = moment_ms;
+        shown.ids = shown.ids.split_off(&first_id(moment_ms));
+    }
+
+    /// Those of `found`, newest first, that were not shown yet, oldest first. What is older than
+    /// `forgotten_ms` (Unix milliseconds) will not be found again.
+    pub(super) fn take_new(
+        &self,
+        found: Vec<StoredAuditEntry>,
+        forgotten_ms: i64,
+    ) -> Vec<StoredAuditEntry> {
+        let mut shown = self.lock();
+        shown.ids = shown.ids.split_off(&first_id(forgotten_ms));
+        let mut new: Vec<StoredAuditEntry> =
+            found.into_iter().filter(|stored| shown.ids.insert(stored.id.clone())).collect();
+        new.reverse();
+        new
     }
 }
 
@@ -283,14 +371,15 @@ impl Database {
 impl Inventory {
     /// Records in the audit log what was done now. What the database does not take is stored
     /// later; what is only counted, such as a use of a token, waits for it for a moment only.
-    pub async fn audit<'a>(&self, author: impl Into<Author<'a>>, action: Action) {
+    pub async fn audit<'a>(&self, author: impl Into<Author<'a>>, action: AuditAction) {
         let entry = AuditEntry::new(author.into(), action, now_ms());
         let Some(entry) = self.repeats.note(entry) else { return };
-        let patience = match entry.same_as() {
+        let entry = self.numbered(entry);
+        let patience = match entry.entry.same_as() {
             Some(_) => COUNTED_WAITS,
             None => OTHERS_WAIT,
         };
-        let storing = self.database.add_audit(std::slice::from_ref(&entry));
+        let storing = self.database.store_audit(std::slice::from_ref(&entry));
         match tokio::time::timeout(patience, storing).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
@@ -303,21 +392,30 @@ impl Inventory {
     }
 
     /// Logs an entry that is stored, and shows it to whoever watches.
-    pub(super) fn tell_of_audit(&self, entry: AuditEntry) {
-        let AuditEntry { who, origin, action, .. } = &entry;
+    pub(super) fn tell_of_audit(&self, stored: StoredAuditEntry) {
+        let entry = &stored.entry;
+        let AuditEntry { who, origin, action, .. } = entry;
         let address = origin.address.map(|address| address.to_string());
         let (via, kind) = (origin.via.label(), action.kind().label());
         tracing::info!(who, via, address, kind, "{}", entry.text());
-        self.events.audited(entry);
+        self.events.audited(stored);
+    }
+
+    /// Gives an entry its id, and notes that this process shows it.
+    pub(super) fn numbered(&self, entry: AuditEntry) -> StoredAuditEntry {
+        let stored = StoredAuditEntry::from(entry);
+        self.shown_audit.note(&stored.id);
+        stored
     }
 
     /// Stores what was only counted so far.
     pub async fn settle_audit(&self) {
         let waiting = self.repeats.take(now_ms());
+        waiting.iter().for_each(|stored| self.shown_audit.note(&stored.id));
         if waiting.is_empty() {
             return;
         }
-        if let Err(error) = self.database.add_audit(&waiting).await {
+        if let Err(error) = self.database.store_audit(&waiting).await {
             let count = waiting.len();
             tracing::error!(%error, "cannot store {count} entries of the audit log; retrying");
             self.repeats.put_back(waiting);
@@ -362,7 +460,32 @@ mod tests {
 
     fn token_use(number: usize, at_ms: i64) -> AuditEntry {
         let who = format!("token t{number}");
-        AuditEntry::new(who.as_str().into(), Action::TokenUsed { token: "t".into() }, at_ms)
+        AuditEntry::new(who.as_str().into(), AuditAction::TokenUsed { token: "t".into() }, at_ms)
+    }
+
+    #[test]
+    fn what_others_stored_is_shown_once_and_its_own_not_again() {
+        let shown = ShownLog::since(5_000);
+        let entry = |at_ms| StoredAuditEntry::from(token_use(1, at_ms));
+        let (own, late, other) = (entry(6_000), entry(5_500), entry(7_000));
+        shown.note(&own.id);
+        assert_eq!(
+            shown.take_new(vec![other.clone(), own.clone()], 0),
+            std::slice::from_ref(&other)
+        );
+        let found = vec![other.clone(), own.clone(), late.clone()];
+        assert_eq!(shown.take_new(found, 0), [late], "stored late with an earlier time");
+        shown.skip_until(8_000);
+        assert_eq!((shown.since_ms(), shown.lock().ids.len()), (8_000, 0));
+    }
+
+    #[test]
+    fn an_id_is_recognised() {
+        assert!(is_audit_id(&next_id(now_ms())) && is_audit_id(&next_id(0)));
+        for text in ["", "zz", "12-00", "1700000000000", "1700000000000-xyz", "1700000000000-00ab"]
+        {
+            assert!(!is_audit_id(text), "{text}");
+        }
     }
 
     #[test]
@@ -373,7 +496,7 @@ mod tests {
             assert_eq!(repeats.note(token_use(1, at_ms)), None);
         }
         let stored = repeats.take(1010);
-        let counts: Vec<_> = stored.iter().map(|entry| (entry.times, entry.last_ms)).collect();
+        let counts: Vec<_> = stored.iter().map(|it| (it.entry.times, it.entry.last_ms)).collect();
         assert_eq!(counts, [(999, 1009)]);
         assert_eq!(repeats.take(1010), []);
         assert_eq!(repeats.note(token_use(1, 1011)), None, "the hour is not over");
@@ -385,7 +508,7 @@ mod tests {
         let repeats = Repeats::default();
         let stored = (0..100_000).filter_map(|number| repeats.note(token_use(number, 5)));
         assert_eq!(stored.count(), MOST_COUNTED + 1);
-        let waiting: u64 = repeats.take(6).iter().map(|entry| entry.times).sum();
+        let waiting: u64 = repeats.take(6).iter().map(|it| it.entry.times).sum();
         assert_eq!(waiting as usize, 100_000 - MOST_COUNTED - 1);
     }
 }

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use crate::inventory::complete::complete;
 use crate::inventory::database::Transaction;
 use crate::inventory::revisions::{self, Revision};
-use crate::inventory::taken::{Taken, find_taken};
+use crate::inventory::taken::{Taken, find_taken, find_taken_prefix};
 use crate::inventory::{Error, Inventory, Snapshot, audit_log, hosts, now_ms, specs, subnets};
-use crate::lifecycle::audit::{Action, AuditEntry, Author, Origin};
-use crate::model::{Difference, MassRemoval, NounKind, Site, diff, renamed_hosts};
+use crate::lifecycle::audit::{AuditAction, AuditEntry, Author, Origin};
+use crate::model::{
+    Difference, Host, Image, Location, MassRemoval, NewHosts, NounKind, Site, Switch, diff,
+    renamed_hosts, some_names,
+};
 use crate::network::{
     Consequences, Finding, Severity, Surroundings, check_site_within, consequences,
 };
@@ -47,7 +50,7 @@ pub struct Review {
 /// What a change did.
 #[derive(Clone, Debug)]
 pub struct Committed {
-    /// The revision that it made; the present one if nothing differed.
+    /// The revision that it made; the present one if nothing differed, and of a dry run.
     pub revision: i64,
     /// What is otherwise now, addresses that the inventory gave included.
     pub differences: Vec<Difference>,
@@ -114,23 +117,25 @@ pub enum ChangeError {
     /// A rack was removed that hosts or switches name: it would be there again, without what was
     /// said of it.
     #[error(
-        "rack \"{rack}\" is in use by {}: move or remove them first", .used_by.join(", ")
+        "rack \"{rack}\" is in use by {}: move or remove them first",
+        some_names(&names(.used_by))
     )]
     RackInUse {
         /// The rack.
         rack: String,
-        /// The hosts and switches that name it.
-        used_by: Vec<String>,
+        /// Where hosts and switches name it.
+        used_by: Vec<Location>,
     },
     /// An image was removed that hosts boot or other images need.
     #[error(
-        "image \"{image}\" is in use by {}: give them another image first", .used_by.join(", ")
+        "image \"{image}\" is in use by {}: give them another image first",
+        some_names(&entries(.used_by))
     )]
     ImageInUse {
         /// The image.
         image: String,
-        /// The hosts, and the images whose live system it is.
-        used_by: Vec<String>,
+        /// Where hosts name it, and images whose live system it is.
+        used_by: Vec<Location>,
     },
     /// There is nothing of that name to change.
     #[error("{noun} \"{name}\" does not exist{hint}")]
@@ -157,13 +162,19 @@ pub enum ChangeError {
         /// The host that the form is of.
         host: String,
     },
+    /// Entries are not what the form was made of any more.
+    #[error("{} changed since you opened this form; review it again", some_names(.entries))]
+    Overtaken {
+        /// The entries that the change is about, such as `subnet internal`.
+        entries: Vec<String>,
+    },
     /// There is no revision with that number.
     #[error("revision {0} does not exist")]
     NoRevision(i64),
     /// A revision cannot be taken back before later ones are.
     #[error(
-        "revision {revision} cannot be reverted: changed again since were {}; revert those \
-         revisions first", .changed_since.join(", ")
+        "revision {revision} cannot be reverted: later revisions changed {} again; revert those \
+         revisions first", some_names(.changed_since)
     )]
     RevertConflict {
         /// The revision.
@@ -177,6 +188,16 @@ pub enum ChangeError {
     /// The database refused or is gone.
     #[error(transparent)]
     Inventory(#[from] Error),
+}
+
+/// The names of the entries at these places.
+fn names(places: &[Location]) -> Vec<String> {
+    places.iter().map(|at| at.name.clone()).collect()
+}
+
+/// What the entries at these places are, and their names.
+fn entries(places: &[Location]) -> Vec<String> {
+    places.iter().map(|at| format!("{} {}", at.noun, at.name)).collect()
 }
 
 impl From<sqlx::Error> for ChangeError {
@@ -206,8 +227,9 @@ impl Inventory {
         change: Change<'_>,
         site: Site,
     ) -> Result<Committed, ChangeError> {
-        let edit = |current: &mut Site| {
-            *current = site;
+        let edit = |current: &mut ResolvedSite| {
+            let before = std::mem::replace(current, current.with(site));
+            keep_images_of_new(&before, current);
             Ok(())
         };
         self.change(change, edit, !change.prune).await
@@ -221,10 +243,14 @@ impl Inventory {
         change: Change<'_>,
         edit: impl FnOnce(&mut Site) -> Result<(), ChangeError>,
     ) -> Result<Committed, ChangeError> {
-        let edit = |site: &mut Site| {
+        let edit = |site: &mut ResolvedSite| {
             let racks: Vec<String> = site.racks.keys().cloned().collect();
             let images: Vec<String> = site.images.keys().cloned().collect();
+            let subnets = site.subnets.clone();
             edit(site)?;
+            if let Some(taken) = find_taken_prefix(&site.subnets, &subnets) {
+                return Err(ChangeError::Taken(taken));
+            }
             check_removed_racks(&racks, site)?;
             check_removed_images(&images, site)
         };
@@ -235,11 +261,11 @@ impl Inventory {
     async fn change(
         &self,
         change: Change<'_>,
-        edit: impl FnOnce(&mut Site) -> Result<(), ChangeError>,
+        edit: impl FnOnce(&mut ResolvedSite) -> Result<(), ChangeError>,
         sparing: bool,
     ) -> Result<Committed, ChangeError> {
         let mut transaction = self.database.begin_changing().await?;
-        let before = Snapshot::read(&mut transaction).await?;
+        let before = self.unsealed(Snapshot::read(&mut transaction).await?);
         if change.base.is_some_and(|base| base != before.revision) {
             return Err(outdated(&mut transaction).await?);
         }
@@ -263,15 +289,17 @@ impl Inventory {
         let revision =
             Revision::new(before.revision + 1, change, &before.site, &after, now_ms() / 1000);
         revisions::add(&mut transaction, &revision).await?;
-        let mut committed = Committed { revision: revision.id, differences, warnings, tried: None };
         if change.dry_run {
             transaction.roll_back().await?;
-            committed.tried = Some(Box::new(Tried { before: before.site, after }));
-            return Ok(committed);
+            let tried = Some(Box::new(Tried { before: before.site, after }));
+            return Ok(Committed { revision: before.revision, differences, warnings, tried });
         }
+        let committed = Committed { revision: revision.id, differences, warnings, tried: None };
         let author = Author { who: change.who, origin: change.origin };
-        let action = Action::Changed { revision: revision.id, summary: change.summary.to_owned() };
+        let action =
+            AuditAction::Changed { revision: revision.id, summary: change.summary.to_owned() };
         let entry = AuditEntry::new(author, action, now_ms());
+        let entry = self.numbered(entry);
         audit_log::add(&mut transaction, &entry).await?;
         transaction.commit().await?;
         self.database.checkpoint().await;
@@ -289,10 +317,12 @@ impl Inventory {
             return Err(ChangeError::NoRevision(id));
         };
         let sparing = !change.prune;
-        let edit = |site: &mut Site| {
+        let edit = |site: &mut ResolvedSite| {
             let racks: Vec<String> = site.racks.keys().cloned().collect();
+            let images: Vec<String> = site.images.keys().cloned().collect();
             revision.undo(site)?;
-            check_removed_racks(&racks, site)
+            check_removed_racks(&racks, site)?;
+            check_removed_images(&images, site)
         };
         self.change(change, edit, sparing).await
     }
@@ -312,14 +342,34 @@ impl Inventory {
     }
 }
 
+/// A host that got its image by the policy for new hosts keeps it where a site file names none: the
+/// file leaves it to the inventory.
+fn keep_images_of_new(before: &ResolvedSite, after: &mut ResolvedSite) {
+    let mut kept = Vec::new();
+    for (name, host) in after.hosts.iter().filter(|(_, host)| host.image.is_none()) {
+        let Some(image) = before.hosts.get(name).and_then(|old| old.image.clone()) else {
+            continue;
+        };
+        if after.policy_for_new(host) == NewHosts::Install(image.clone()) {
+            kept.push((name.clone(), image));
+        }
+    }
+    for (name, image) in kept {
+        if let Some(host) = after.hosts.get_mut(&name) {
+            host.image = Some(image);
+        }
+    }
+}
+
 /// Refuses an edit that removed one of these racks and left hosts or switches in it.
 fn check_removed_racks(racks: &[String], after: &Site) -> Result<(), ChangeError> {
     for rack in racks.iter().filter(|rack| !after.racks.contains_key(*rack)) {
         let is_in = |named: &Option<String>| named.as_ref() == Some(rack);
         let hosts = after.hosts.iter().filter(|(_, host)| is_in(&host.rack));
         let switches = after.switches.iter().filter(|(_, switch)| is_in(&switch.rack));
-        let names = hosts.map(|(name, _)| name).chain(switches.map(|(name, _)| name));
-        let used_by: Vec<String> = names.cloned().collect();
+        let hosts = hosts.map(|(name, _)| Location::of::<Host>(name));
+        let switches = switches.map(|(name, _)| Location::of::<Switch>(name));
+        let used_by: Vec<Location> = hosts.chain(switches).map(|at| at.at("rack")).collect();
         if !used_by.is_empty() {
             return Err(ChangeError::RackInUse { rack: rack.clone(), used_by });
         }
@@ -334,9 +384,9 @@ fn check_removed_images(images: &[String], after: &Site) -> Result<(), ChangeErr
         let hosts = hosts.filter(|(_, host)| host.image.as_ref() == Some(image));
         let others = after.images.iter();
         let others = others.filter(|(_, other)| other.live_system.as_ref() == Some(image));
-        let hosts = hosts.map(|(name, _)| format!("host {name}"));
-        let used_by: Vec<String> =
-            hosts.chain(others.map(|(name, _)| format!("image {name}"))).collect();
+        let hosts = hosts.map(|(name, _)| Location::of::<Host>(name).at("image"));
+        let others = others.map(|(name, _)| Location::of::<Image>(name).at("live-system"));
+        let used_by: Vec<Location> = hosts.chain(others).collect();
         if !used_by.is_empty() {
             return Err(ChangeError::ImageInUse { image: image.clone(), used_by });
         }

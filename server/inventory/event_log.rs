@@ -175,6 +175,24 @@ impl Database {
         rows.into_iter().rev().map(|row| Ok(row.read()?.event)).collect()
     }
 
+    /// At most `limit` events with numbers above `after`, up to `last`, the oldest first.
+    pub async fn list_events_between(
+        &self,
+        after: i64,
+        last: i64,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, Error> {
+        let sql = format!("{SELECT} WHERE number > $1 AND number <= $2 ORDER BY number LIMIT $3");
+        let rows: Vec<EventRow> = with_pool!(self, pool =>
+            sqlx::query_as(sqlx::AssertSqlSafe(sql))
+                .bind(after)
+                .bind(last)
+                .bind(i64::from(limit))
+                .fetch_all(pool)
+                .await)?;
+        rows.into_iter().map(EventRow::read).collect()
+    }
+
     /// The newest event of every host that has one, by the host's name.
     pub async fn list_last_events(&self) -> Result<BTreeMap<String, Event>, Error> {
         const LIST: &str = "SELECT number, at_ms, host, mac, kind, text, data FROM hosts

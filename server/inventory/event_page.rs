@@ -15,7 +15,7 @@ use crate::model::{Mac, Site};
 /// A host, as its events are found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventsOf {
-    /// Its name.
+    /// The name of the host.
     pub name: String,
     /// The MAC of its baseboard management controller. What that does is recorded by its MAC alone:
     /// it is nothing that the host does.
@@ -45,7 +45,7 @@ impl From<&str> for EventsOf {
 /// Terms of which an event must have one.
 struct Alternatives(Vec<Term>);
 
-/// Which events a page is to have, newest first.
+/// Which events a page is to have.
 #[derive(Clone, Debug, Default)]
 pub struct EventPageQuery {
     /// Those of one host only, its BMC's included.
@@ -64,6 +64,10 @@ pub struct EventPageQuery {
     pub until_ms: Option<i64>,
     /// Those stored before the event with this number.
     pub before: Option<i64>,
+    /// Those stored after the event with this number.
+    pub after: Option<i64>,
+    /// The oldest first, not the newest.
+    pub oldest_first: bool,
     /// How many at most.
     pub limit: u32,
 }
@@ -83,6 +87,11 @@ impl EventPageQuery {
         ];
         let words = search::asked(&self.text).into_iter().map(|word| vec![word]);
         fields.into_iter().flatten().chain(words).map(Alternatives).collect()
+    }
+
+    /// How the rows are sorted.
+    fn direction(&self) -> &'static str {
+        if self.oldest_first { "ASC" } else { "DESC" }
     }
 
     fn has_time(&self, at_ms: i64) -> bool {
@@ -107,7 +116,7 @@ const MOST_SEGMENTS: usize = 256;
 const ROWS: i64 = 1000;
 
 impl Database {
-    /// One page of events, newest first.
+    /// One page of events, newest first unless the query says otherwise.
     pub async fn page_events(&self, query: &EventPageQuery) -> Result<Vec<StoredEvent>, Error> {
         // Such as "%": a text without letters and digits is in no event, and not in all of them.
         if !query.text.trim().is_empty() && search::asked(&query.text).is_empty() {
@@ -116,7 +125,11 @@ impl Database {
         let terms = query.terms();
         let mut page = Vec::new();
         let indexed_until = self.first_unindexed().await? * SEGMENT;
-        self.search_end(query, &terms, indexed_until, &mut page).await?;
+        let first = query.after.map_or(0, |after| after.saturating_add(1));
+        let end_from = indexed_until.max(first);
+        if !query.oldest_first {
+            self.search_end(query, &terms, end_from, &mut page).await?;
+        }
         let before = query.before.unwrap_or(i64::MAX).min(indexed_until);
         let segments = self.segments(query, before).await?;
         let mut at = 0;
@@ -128,10 +141,17 @@ impl Database {
             let numbers = numbers.flat_map(|(segment, members)| {
                 members.newest_first().map(move |position| segment * SEGMENT + position)
             });
-            let numbers: Vec<i64> = numbers.filter(|number| *number < before).collect();
+            let mut numbers: Vec<i64> =
+                numbers.filter(|number| (first..before).contains(number)).collect();
+            if query.oldest_first {
+                numbers.sort_unstable();
+            }
             self.fetch(query, &numbers, &mut page).await?;
             at += count;
             count = (count * 4).min(MOST_SEGMENTS);
+        }
+        if query.oldest_first {
+            self.search_end(query, &terms, end_from, &mut page).await?;
         }
         Ok(page)
     }
@@ -163,8 +183,8 @@ impl Database {
                 sql.push_str(&format!(" AND ({})", conditions.join(" OR ")));
             }
         }
-        sql.push_str(" ORDER BY number DESC LIMIT $4");
-        let mut before = query.before.unwrap_or(i64::MAX);
+        sql.push_str(&format!(" ORDER BY number {} LIMIT $4", query.direction()));
+        let (mut from, mut before) = (from, query.before.unwrap_or(i64::MAX));
         while before > from && page.len() < query.limit as usize {
             let rows: Vec<EventRow> = with_pool!(self, pool => {
                 let asked = sqlx::query_as(sqlx::AssertSqlSafe(sql.clone()));
@@ -174,10 +194,11 @@ impl Database {
                 }
                 asked.fetch_all(pool).await
             })?;
-            before = match rows.last() {
-                Some(last) if rows.len() as i64 == ROWS => last.number,
-                _ => from,
-            };
+            match rows.last().filter(|_| rows.len() as i64 == ROWS) {
+                Some(last) if query.oldest_first => from = last.number + 1,
+                Some(last) => before = last.number,
+                None => before = from,
+            }
             for row in rows.into_iter().filter(|row| query.has_time(row.at_ms)) {
                 if page.len() == query.limit as usize {
                     return Ok(());
@@ -195,14 +216,19 @@ impl Database {
         Ok(())
     }
 
-    /// The indexed segments that may have what is asked for, newest first.
+    /// The indexed segments that may have what is asked for, in the order of the query.
     async fn segments(&self, query: &EventPageQuery, before: i64) -> Result<Vec<i64>, Error> {
-        const LIST: &str = "SELECT segment FROM event_segments
-             WHERE segment <= $1 AND last_ms >= $2 AND first_ms < $3 ORDER BY segment DESC";
-        Ok(with_pool!(self, pool => sqlx::query_scalar(LIST)
+        let sql = format!(
+            "SELECT segment FROM event_segments
+             WHERE segment <= $1 AND last_ms >= $2 AND first_ms < $3 AND segment >= $4
+             ORDER BY segment {}",
+            query.direction()
+        );
+        Ok(with_pool!(self, pool => sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
             .bind(before / SEGMENT)
             .bind(query.from_ms)
             .bind(query.until_ms.unwrap_or(i64::MAX))
+            .bind(query.after.unwrap_or_default() / SEGMENT)
             .fetch_all(pool)
             .await)?)
     }
@@ -265,8 +291,11 @@ impl Database {
             let (some, later) = rest.split_at(rest.len().min(wanted.clamp(64, ROWS as usize)));
             rest = later;
             let list: Vec<String> = some.iter().map(i64::to_string).collect();
-            let sql =
-                format!("{SELECT} WHERE number IN ({}) ORDER BY number DESC", list.join(", "));
+            let sql = format!(
+                "{SELECT} WHERE number IN ({}) ORDER BY number {}",
+                list.join(", "),
+                query.direction()
+            );
             let rows: Vec<EventRow> = with_pool!(self, pool =>
                 sqlx::query_as(sqlx::AssertSqlSafe(sql)).persistent(false).fetch_all(pool).await)?;
             for row in rows.into_iter().filter(|row| query.has_time(row.at_ms)) {

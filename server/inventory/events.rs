@@ -1,6 +1,7 @@
 //! The event bus: everything that happens is shown live and written down.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::mem::{Discriminant, discriminant};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,10 +11,13 @@ use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::inventory::{Database, HostStates, Inventory, Retention, now_ms};
-use crate::lifecycle::audit::AuditEntry;
+use crate::inventory::follow::{Following, Publisher};
+use crate::inventory::{
+    Database, Error, HostStates, Inventory, Retention, StoredAuditEntry, now_ms,
+};
 use crate::lifecycle::budget::EventBudget;
-use crate::lifecycle::{Event, EventData, Progress, StateChange, StrangerBudget};
+use crate::lifecycle::stall::Cause;
+use crate::lifecycle::{Event, EventData, HostState, Progress, StateChange, StrangerBudget};
 use crate::metrics::{DATABASE, EVENTS, EVENTS_SET_ASIDE};
 use crate::model::Mac;
 
@@ -38,22 +42,22 @@ const INDEX_EVERY: Duration = Duration::from_secs(1);
 /// How often events that are too old or too many are removed.
 const TRIM_EVERY: Duration = Duration::from_secs(60);
 
-/// What a watcher sees.
+/// What a watcher sees. Shared: the channel keeps room for as many as a watcher may lag.
 #[derive(Clone, Debug)]
 pub enum Live {
     /// Something happened.
-    Event(Event),
+    Event(Arc<Event>),
     /// A long transfer moved.
-    Progress(Progress),
+    Progress(Arc<Progress>),
     /// The inventory changed: its new revision.
     Revision(i64),
-    /// Somebody did something that the audit log has.
-    Audit(AuditEntry),
+    /// Somebody did something that the audit log has, by this process or another one.
+    Audit(Arc<StoredAuditEntry>),
     /// The state of a host changed, by an event or by the clock.
-    State(StateChange),
+    State(Arc<StateChange>),
 }
 
-enum Message {
+enum StoreRequest {
     Store(Event),
     /// Everything sent before is written down: say so.
     Flush(oneshot::Sender<()>),
@@ -65,13 +69,14 @@ pub struct EventBus {
     /// Tells the events that are stored here from those of other servers.
     pub(super) server: i64,
     watchers: broadcast::Sender<Live>,
-    store: mpsc::Sender<Message>,
+    store: mpsc::Sender<StoreRequest>,
     hurry: Arc<Notify>,
     not_stored: Arc<AtomicU64>,
     strangers: Arc<Mutex<StrangerBudget>>,
     budget: Arc<Mutex<EventBudget>>,
     logs_fields: Arc<AtomicBool>,
     states: Arc<HostStates>,
+    publisher: Arc<Publisher>,
 }
 
 impl EventBus {
@@ -82,17 +87,35 @@ impl EventBus {
         let not_stored = Arc::new(AtomicU64::new(0));
         let hurry = Arc::<Notify>::default();
         let server = i64::from(rand::random::<u32>()) + 1;
-        let writer = Writer { server, database, states: states.clone() };
+        let publisher = Arc::new(Publisher::new(database.clone()));
+        let writer =
+            Writer { server, database, states: states.clone(), publisher: publisher.clone() };
         tokio::spawn(write_down(writer, waiting, hurry.clone(), not_stored.clone()));
         let (strangers, budget, logs_fields) = Default::default();
-        Self { server, watchers, store, hurry, not_stored, strangers, budget, logs_fields, states }
+        Self {
+            server,
+            watchers,
+            store,
+            hurry,
+            not_stored,
+            strangers,
+            budget,
+            logs_fields,
+            states,
+            publisher,
+        }
     }
 
     /// Records that something happened now, and logs it; of a client that repeats itself only a
     /// part.
     pub fn record(&self, host: Option<&str>, mac: Option<Mac>, data: EventData) {
-        EVENTS.count(data.kind().label());
-        let event = Event { at_ms: now_ms(), host: host.map(str::to_owned), mac, data };
+        self.record_event(Event { at_ms: 0, host: host.map(str::to_owned), mac, data });
+    }
+
+    /// [`Self::record`] of an event that was made before: it gets the time of now.
+    pub fn record_event(&self, event: Event) {
+        EVENTS.count(event.kind().label());
+        let event = Event { at_ms: now_ms(), ..event };
         let is_taken = self.budget.lock().unwrap_or_else(PoisonError::into_inner).takes(&event);
         if is_taken {
             self.keep(event);
@@ -109,14 +132,19 @@ impl EventBus {
         let boot = self.states.note(&event);
         self.log(&event, boot);
         if self.watchers.receiver_count() > 0 {
-            let _ = self.watchers.send(Live::Event(event.clone()));
+            let _ = self.watchers.send(Live::Event(Arc::new(event.clone())));
         }
         let waiting = STORE_BACKLOG - self.store.capacity();
         let host = event.host.clone();
         let shed = waiting > STRANGERS_BACKLOG && host.is_none();
-        if shed || self.store.try_send(Message::Store(event)).is_err() {
+        let refused = match shed {
+            true => Some(StoreRequest::Store(event)),
+            false => self.store.try_send(StoreRequest::Store(event)).err().map(|e| e.into_inner()),
+        };
+        if let Some(StoreRequest::Store(event)) = refused {
             self.states.will_not_store(host.as_ref());
             self.not_stored.fetch_add(1, Ordering::Relaxed);
+            self.publisher.show_unstored(event);
         }
     }
 
@@ -138,6 +166,11 @@ impl EventBus {
             (data.kind().label(), host.as_deref(), mac.map(|mac| mac.to_string()));
         let address = data.address().map(|address| address.to_string());
         let fields = self.logs_fields.load(Ordering::Relaxed);
+        // What is looked for most, as fields of their own: the logger nests none.
+        let sent = fields.then(|| data.transfer()).flatten();
+        let file = sent.map(|sent| sent.file);
+        let bytes = sent.map(|sent| sent.bytes);
+        let milliseconds = sent.and_then(|sent| sent.milliseconds);
         let fields = fields.then(|| serde_json::to_string(data).unwrap_or_default());
         match data {
             EventData::Error(_) => {
@@ -146,13 +179,24 @@ impl EventBus {
             EventData::Warning(_) => {
                 tracing::warn!(kind, host, mac, boot, address, fields, "{data}");
             }
-            _ => tracing::info!(kind, host, mac, boot, address, fields, "{kind}: {data}"),
+            _ => tracing::info!(
+                kind,
+                host,
+                mac,
+                boot,
+                address,
+                file,
+                bytes,
+                milliseconds,
+                fields,
+                "{kind}: {data}"
+            ),
         }
     }
 
     /// Shows what somebody did, which the audit log has.
-    pub(super) fn audited(&self, entry: AuditEntry) {
-        let _ = self.watchers.send(Live::Audit(entry));
+    pub(super) fn audited(&self, entry: StoredAuditEntry) {
+        let _ = self.watchers.send(Live::Audit(Arc::new(entry)));
     }
 
     /// Whether one more event of an unknown client is recorded. To be asked before the event is
@@ -169,17 +213,30 @@ impl EventBus {
 
     /// Shows an event that another server stored.
     pub(super) fn show(&self, event: Event) {
-        let _ = self.watchers.send(Live::Event(event));
+        let _ = self.watchers.send(Live::Event(Arc::new(event)));
     }
 
     /// Says how far a transfer is.
     pub fn progress(&self, progress: Progress) {
-        let _ = self.watchers.send(Live::Progress(progress));
+        let _ = self.watchers.send(Live::Progress(Arc::new(progress)));
     }
 
     /// Says that the inventory is at a new revision.
     pub fn revision(&self, revision: i64) {
         let _ = self.watchers.send(Live::Revision(revision));
+    }
+
+    /// Every event that is stored from now on, in the order of their numbers.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn follow(&self) -> Result<Following, Error> {
+        self.publisher.follow().await
+    }
+
+    /// Shows what is stored to those who [follow](Self::follow).
+    pub(super) async fn publish(&self) -> Result<(), Error> {
+        self.publisher.publish().await
     }
 
     /// Everything from now on.
@@ -197,7 +254,7 @@ impl EventBus {
     pub async fn flush(&self, limit: Duration) -> bool {
         let (done, written) = oneshot::channel();
         let flushed = async {
-            let asked = self.store.send(Message::Flush(done)).await;
+            let asked = self.store.send(StoreRequest::Flush(done)).await;
             self.hurry.notify_one();
             asked.is_ok() && written.await.is_ok()
         };
@@ -210,11 +267,12 @@ struct Writer {
     server: i64,
     database: Database,
     states: Arc<HostStates>,
+    publisher: Arc<Publisher>,
 }
 
 async fn write_down(
     writer: Writer,
-    mut waiting: mpsc::Receiver<Message>,
+    mut waiting: mpsc::Receiver<StoreRequest>,
     hurry: Arc<Notify>,
     not_stored: Arc<AtomicU64>,
 ) {
@@ -233,8 +291,13 @@ async fn write_down(
 }
 
 /// Adds to a batch what comes soon after, unless it is full or someone waits for it.
-async fn gather(waiting: &mut mpsc::Receiver<Message>, batch: &mut Vec<Message>, hurry: &Notify) {
-    if batch.len() >= BATCH || batch.iter().any(|message| matches!(message, Message::Flush(_))) {
+async fn gather(
+    waiting: &mut mpsc::Receiver<StoreRequest>,
+    batch: &mut Vec<StoreRequest>,
+    hurry: &Notify,
+) {
+    if batch.len() >= BATCH || batch.iter().any(|message| matches!(message, StoreRequest::Flush(_)))
+    {
         return;
     }
     let _ = tokio::time::timeout(GATHER, hurry.notified()).await;
@@ -244,14 +307,14 @@ async fn gather(waiting: &mut mpsc::Receiver<Message>, batch: &mut Vec<Message>,
     }
 }
 
-async fn write_batch(writer: &Writer, batch: &mut Vec<Message>) {
-    let Writer { server, database, states } = writer;
+async fn write_batch(writer: &Writer, batch: &mut Vec<StoreRequest>) {
+    let Writer { server, database, states, publisher } = writer;
     let mut events = Vec::with_capacity(batch.len());
     let mut flushes = Vec::new();
     for message in batch.drain(..) {
         match message {
-            Message::Store(event) => events.push(event),
-            Message::Flush(done) => flushes.push(done),
+            StoreRequest::Store(event) => events.push(event),
+            StoreRequest::Flush(done) => flushes.push(done),
         }
     }
     // A full disk is emptied one day: until then events wait, as many as the channel holds.
@@ -283,12 +346,16 @@ async fn write_batch(writer: &Writer, batch: &mut Vec<Message>) {
     for done in flushes {
         let _ = done.send(());
     }
+    if let Err(error) = publisher.publish().await {
+        // Whoever looks for events of other servers tries again.
+        tracing::debug!(%error, "stored events cannot be shown yet");
+    }
 }
 
 /// Stores events one by one: the database does not take one of them. That one is set aside, so
 /// that it holds up no other.
 async fn store_singly(writer: &Writer, events: &[Event]) {
-    let Writer { server, database, states } = writer;
+    let Writer { server, database, states, publisher } = writer;
     let is_local = |host: &str| states.is_local(host);
     for event in events {
         let one = std::slice::from_ref(event);
@@ -297,33 +364,69 @@ async fn store_singly(writer: &Writer, events: &[Event]) {
             Err(error) => {
                 EVENTS_SET_ASIDE.count(event.kind().label());
                 states.stored(one, Vec::new());
+                publisher.show_unstored(event.clone());
                 tracing::error!(%error, kind = event.kind().label(), "an event cannot be stored; set aside");
             }
         }
     }
 }
 
+/// The last state of each host that the log has, with the kind of its cause.
+type LoggedStates = HashMap<String, (HostState, Option<Discriminant<Cause>>)>;
+
 impl Inventory {
+    /// Writes the state of a host to the log, unless only the numbers in its cause are new: a client
+    /// that asks again and again counts up four times a second.
+    fn log_state(&self, change: &StateChange, logged: &mut LoggedStates) {
+        let StateChange { host, status } = change;
+        let kind = (status.state, status.cause.as_ref().map(discriminant));
+        if logged.insert(host.clone(), kind) == Some(kind) {
+            return;
+        }
+        let (state, reason) = (status.state.label(), &status.reason);
+        let boot = self.states.boot_of(host);
+        match status.is_stopped() {
+            true => tracing::warn!(host, boot, state, reason, "{host} is {state}: {reason}"),
+            false => tracing::info!(host, boot, state, "{host} is {state}"),
+        }
+    }
+
     /// Tells whoever watches, and the log, of hosts whose state changes, until `stop`.
     pub async fn run_states(self, stop: CancellationToken) -> std::io::Result<()> {
         let mut tick = interval(STATES_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut told = HashMap::new();
+        let (mut told, mut logged) = (HashMap::new(), HashMap::new());
         // What was so before the server started is not news.
         self.states.changes(&mut told, now_ms());
+        let mut armed = self.installs().armed(now_ms() / 1000);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 _ = tick.tick() => {}
             }
-            for change in self.states.changes(&mut told, now_ms()) {
-                let StateChange { host, status } = &change;
-                let (state, reason) = (status.state.label(), &status.reason);
-                match status.is_stopped() {
-                    true => tracing::warn!(host, state, reason, "{host} is {state}: {reason}"),
-                    false => tracing::info!(host, state, "{host} is {state}"),
+            let now_ms = now_ms();
+            let before = std::mem::replace(&mut armed, self.installs().armed(now_ms / 1000));
+            let is_new = |host: &String, until: &i64| before.get(host) != Some(until);
+            let mut rearmed = BTreeSet::new();
+            rearmed.extend(
+                armed.iter().filter(|(host, until)| is_new(host, until)).map(|it| it.0.clone()),
+            );
+            rearmed.extend(before.keys().filter(|host| !armed.contains_key(*host)).cloned());
+            for mut change in self.states.changes(&mut told, now_ms) {
+                change.status = change.status.armed(armed.get(&change.host).copied());
+                rearmed.remove(&change.host);
+                self.log_state(&change, &mut logged);
+                let _ = self.events.watchers.send(Live::State(Arc::new(change)));
+            }
+            logged.retain(|host, _| told.contains_key(host));
+            // Armed, cancelled, or no longer armed because time has passed.
+            for host in rearmed {
+                if let Some(status) = self.host_status(&host, now_ms) {
+                    let _ = self
+                        .events
+                        .watchers
+                        .send(Live::State(Arc::new(StateChange { host, status })));
                 }
-                let _ = self.events.watchers.send(Live::State(change));
             }
         }
     }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::inventory::database::{Transaction, execute, with_connection, with_pool};
 use crate::inventory::{Database, Error, Snapshot};
+use crate::lifecycle::client::Arch;
 use crate::lifecycle::stall::{BootContext, Cause, Patience};
 use crate::lifecycle::state::Life;
 use crate::lifecycle::{Event, HostState, HostStatus, StateChange};
@@ -21,7 +22,7 @@ use crate::model::Mac;
 /// which they were stored. What is shown adds the events that this server has not stored yet.
 #[derive(Debug)]
 pub struct HostStates {
-    lives: Mutex<HashMap<String, Known>>,
+    lives: Mutex<HashMap<String, HostRecord>>,
     /// Patience with silent boots, in per cent.
     patience: AtomicU32,
     current: Arc<ArcSwap<Snapshot>>,
@@ -29,7 +30,7 @@ pub struct HostStates {
 
 /// What is known of a host.
 #[derive(Debug, Default)]
-struct Known {
+struct HostRecord {
     stored: Life,
     last_event: i64,
     /// The events that are not stored yet, oldest first.
@@ -40,9 +41,9 @@ struct Known {
 }
 
 /// The states of hosts that were told, by the host's name.
-pub(super) type Told = HashMap<String, (HostState, Option<Cause>)>;
+pub(super) type ToldStates = HashMap<String, (HostState, Option<Cause>)>;
 
-impl Known {
+impl HostRecord {
     /// Takes over what is stored, unless something newer is known.
     fn take_over(&mut self, stored: StoredLife, is_local: bool) {
         if stored.last_event < self.last_event {
@@ -81,7 +82,7 @@ impl HostStates {
         Self { lives: Mutex::default(), patience, current }
     }
 
-    fn lives(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+    fn lives(&self) -> MutexGuard<'_, HashMap<String, HostRecord>> {
         self.lives.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -116,6 +117,16 @@ impl HostStates {
         known.is_new = true;
         known.waiting.push_back(event.clone());
         Some(known.shown.boot.began_ms).filter(|began_ms| *began_ms > 0)
+    }
+
+    /// Whether a report of a host that comes now is of the first boot of an installed system.
+    pub fn awaits_first_boot(&self, host: &str) -> bool {
+        self.lives().get(host).is_some_and(|known| known.shown.awaits_first_boot())
+    }
+
+    /// The architecture that a host's firmware named last, if it asked this or another server.
+    pub fn arch_of(&self, host: &str) -> Option<Arch> {
+        self.lives().get(host)?.shown.boot.arch
     }
 
     /// The MAC of a host that its latest boot was heard of by last.
@@ -178,7 +189,7 @@ impl HostStates {
     /// The state of every host at `now_ms` (Unix milliseconds), by name.
     pub fn list(&self, now_ms: i64) -> BTreeMap<String, HostStatus> {
         let snapshot = self.current.load();
-        let shown = |(name, known): (&String, &Known)| (name.clone(), known.shown.clone());
+        let shown = |(name, known): (&String, &HostRecord)| (name.clone(), known.shown.clone());
         let lives: HashMap<String, Life> = self.lives().iter().map(shown).collect();
         let none = Life::default();
         let status = |name: &String| {
@@ -190,7 +201,7 @@ impl HostStates {
 
     /// The hosts whose state or cause is another one than `told` at `now_ms` (Unix milliseconds);
     /// they are put into `told`. Looks only at hosts that had events or wait for the clock.
-    pub(super) fn changes(&self, told: &mut Told, now_ms: i64) -> Vec<StateChange> {
+    pub(super) fn changes(&self, told: &mut ToldStates, now_ms: i64) -> Vec<StateChange> {
         let snapshot = self.current.load();
         let mut changed = Vec::new();
         let mut lives = self.lives();
@@ -230,7 +241,7 @@ impl HostStates {
 
 /// What a host reported of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-pub struct Report {
+pub struct StoredReport {
     /// When, in Unix milliseconds.
     pub at_ms: i64,
     /// What it sent.
@@ -303,7 +314,7 @@ impl Database {
     }
 
     /// Keeps what a host reported of itself, in place of what it reported before.
-    pub async fn set_report(&self, host: &str, report: &Report) -> Result<(), Error> {
+    pub async fn set_report(&self, host: &str, report: &StoredReport) -> Result<(), Error> {
         const SET: &str = "INSERT INTO reports (host, at_ms, body)
              SELECT name, $2, $3 FROM hosts WHERE name = $1
              ON CONFLICT (host) DO UPDATE SET at_ms = excluded.at_ms, body = excluded.body";
@@ -318,11 +329,11 @@ impl Database {
     }
 
     /// What a host reported of itself last.
-    pub async fn find_report(&self, host: &str) -> Result<Option<Report>, Error> {
+    pub async fn find_report(&self, host: &str) -> Result<Option<StoredReport>, Error> {
         const FIND: &str = "SELECT at_ms, body FROM reports WHERE host = $1";
         let row: Option<(i64, String)> =
             with_pool!(self, pool => sqlx::query_as(FIND).bind(host).fetch_optional(pool).await)?;
-        Ok(row.map(|(at_ms, body)| Report { at_ms, body }))
+        Ok(row.map(|(at_ms, body)| StoredReport { at_ms, body }))
     }
 }
 

@@ -113,11 +113,15 @@ fn client(host: &str) -> String {
     ClientKey::Host(host.to_owned()).to_string()
 }
 
-/// Gives hosts the leases that their NICs have made as strangers.
+/// Gives hosts the leases that their NICs have made as strangers. A port of InfiniBand may be given
+/// by the 20 bytes of its link, which end with its GUID.
 async fn adopt_leases(transaction: &mut Transaction) -> Result<(), Error> {
     const ADOPT: &str = "UPDATE leases SET client =
-         (SELECT 'host:' || nics.host FROM nics WHERE nics.mac = leases.mac)
-         WHERE client LIKE 'mac:%' AND mac IN (SELECT mac FROM nics)";
+         (SELECT 'host:' || nics.host FROM nics WHERE nics.mac = leases.nic
+          OR (length(nics.mac) = 59 AND substr(nics.mac, 37) = leases.nic))
+         WHERE (client LIKE 'mac:%' OR client LIKE 'guid:%') AND EXISTS
+         (SELECT 1 FROM nics WHERE nics.mac = leases.nic
+          OR (length(nics.mac) = 59 AND substr(nics.mac, 37) = leases.nic))";
     execute!(transaction, ADOPT)?;
     Ok(())
 }
@@ -129,8 +133,10 @@ pub(crate) async fn release_changed(
     hosts: &Changing<'_>,
 ) -> Result<(), Error> {
     const REMOVE: &str = "DELETE FROM hosts WHERE name = $1";
-    // Whoever has the MAC keeps what it leases, as a stranger.
-    const FORGET_LEASES: &str = "UPDATE leases SET client = 'mac:' || mac
+    // Whoever has the NIC keeps what it leases, as a stranger.
+    const FORGET_LEASES: &str = "UPDATE leases SET client =
+         CASE length(nic) WHEN 17 THEN 'mac:' || nic WHEN 23 THEN 'guid:' || nic
+         ELSE 'mac:00:00:00:00:00:00' END
          WHERE client LIKE 'host:%' AND substr(client, 6) NOT IN (SELECT name FROM hosts)";
     const FORGET_NICS: &str = "DELETE FROM nics WHERE host = $1";
     const FORGET_ADDRESSES: &str = "DELETE FROM host_addresses WHERE host = $1";

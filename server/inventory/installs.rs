@@ -6,12 +6,14 @@ use std::collections::{BTreeMap, HashMap};
 use crate::inventory::database::{Transaction, execute, with_connection};
 use crate::inventory::revisions::tell_others;
 use crate::inventory::secrets::{random_text, token_hash};
-use crate::inventory::{Error, Inventory, Snapshot, now_ms};
-use crate::lifecycle::audit::{Action, Author};
-use crate::lifecycle::gate::{self, ArmRefusal, Asker, Verdict};
-use crate::lifecycle::install::{Install, InstallReport, InstallTask, ReportRefusal, ScriptStep};
+use crate::inventory::{Change, ChangeError, Error, Inventory, Snapshot, now_ms};
+use crate::lifecycle::audit::{AuditAction, Author};
+use crate::lifecycle::gate::{self, ArmRefusal, BootSource};
+use crate::lifecycle::install::{
+    Install, InstallReport, InstallState, InstallTask, ReportRefusal, ScriptStep,
+};
 use crate::lifecycle::{EventData, HostStatus};
-use crate::model::{Host, InstallBegins};
+use crate::model::{Host, Image, InstallBegins, InstallEnds, Site};
 use crate::recipe::{self, RecipeError};
 
 /// The length of a boot's token: 186 bits. iPXE and kernel command lines take its letters as they are.
@@ -33,6 +35,13 @@ impl Installs {
         self.by_host.get(host)
     }
 
+    /// The hosts that are armed at `now` (Unix seconds), and until when (Unix seconds).
+    pub(super) fn armed(&self, now: i64) -> BTreeMap<String, i64> {
+        let armed =
+            |(host, install): (&String, &Install)| Some((host.clone(), install.armed_at(now)?));
+        self.by_host.iter().filter_map(armed).collect()
+    }
+
     /// The host that the boot with this token installs.
     pub fn host_of_token(&self, token: &str) -> Option<&str> {
         let hash = token_hash(token);
@@ -49,6 +58,15 @@ pub enum BootGrant {
     Disk,
     /// Install, with this token.
     Install(String),
+}
+
+/// A host that is armed, or of a dry run would be.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+pub struct ArmedHost {
+    /// Its name.
+    pub name: String,
+    /// What for.
+    pub install: Install,
 }
 
 /// Who arms a host, or cancels its install.
@@ -113,6 +131,15 @@ fn read_row(row: Row) -> Result<(String, Install), Error> {
     Ok((host, install))
 }
 
+/// What is told of an install that is over.
+fn end_of(install: Install) -> EventData {
+    let Install { state, image, task, reason, .. } = install;
+    match state {
+        InstallState::Done => EventData::InstallCompleted { image, task },
+        _ => EventData::InstallFailed { reason },
+    }
+}
+
 async fn find(transaction: &mut Transaction, host: &str) -> Result<Option<Install>, Error> {
     const FIND: &str = "SELECT host, image, state, since, armed_by, armed_until, token_hash,
          token_until, reason, task FROM installs WHERE host = $1";
@@ -164,6 +191,37 @@ async fn list(transaction: &mut Transaction) -> Result<Installs, Error> {
     Ok(Installs { by_host, mark: mark(transaction).await? })
 }
 
+/// Who arms a new host, as the audit log and the events call it.
+const POLICY: &str = "new-hosts";
+
+/// Why a new host is not armed.
+#[derive(Debug, thiserror::Error)]
+pub enum NewHostError {
+    /// Somebody armed it meanwhile.
+    #[error("it was armed meanwhile")]
+    Known,
+    /// It cannot be armed.
+    #[error(transparent)]
+    Install(#[from] InstallError),
+    /// It cannot get its image.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    /// The database fails.
+    #[error(transparent)]
+    Inventory(#[from] Error),
+}
+
+/// Why the report of an installer is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallReportError {
+    /// The token or the report is not accepted.
+    #[error(transparent)]
+    Refused(#[from] ReportRefusal),
+    /// The database fails.
+    #[error(transparent)]
+    Inventory(#[from] Error),
+}
+
 impl Inventory {
     /// The installs as they are known now. Another server's are known half a second later.
     pub fn installs(&self) -> std::sync::Arc<Installs> {
@@ -175,7 +233,8 @@ impl Inventory {
         let installs = self.installs.load();
         let mut statuses = self.states.list(now_ms);
         for (name, status) in &mut statuses {
-            status.armed_until = installs.of(name).and_then(|it| it.armed_at(now_ms / 1000));
+            let armed_until = installs.of(name).and_then(|it| it.armed_at(now_ms / 1000));
+            *status = std::mem::take(status).armed(armed_until);
         }
         statuses
     }
@@ -183,29 +242,87 @@ impl Inventory {
     /// [`Self::host_statuses`] of one host, if there is such a host.
     pub fn host_status(&self, name: &str, now_ms: i64) -> Option<HostStatus> {
         let armed_until = self.installs.load().of(name).and_then(|it| it.armed_at(now_ms / 1000));
-        Some(HostStatus { armed_until, ..self.states.find(name, now_ms)? })
+        Some(self.states.find(name, now_ms)?.armed(armed_until))
     }
 
     /// What a client may boot; `token` shows which boot it is.
-    pub fn verdict<'a>(
+    pub fn boot_source<'a>(
         &self,
         snapshot: &'a Snapshot,
         host: Option<(&str, &'a Host)>,
         token: Option<&str>,
-    ) -> Verdict<'a> {
+    ) -> BootSource<'a> {
         let installs = self.installs.load();
-        let image = host.and_then(|(_, host)| host.image.as_deref());
         let token_hash = token.map(token_hash);
-        let asker = Asker {
-            host: host.map(|(_, host)| host),
-            image: image.and_then(|image| snapshot.image_to_boot(image)),
-            install: host.and_then(|(name, _)| installs.of(name)),
-            is_protected: host
-                .is_some_and(|(name, _)| gate::protector(&snapshot.site, name).is_some()),
-            token_hash: token_hash.as_deref(),
-            now: now_ms() / 1000,
+        let install = host.and_then(|(name, _)| installs.of(name));
+        let arch = || host.and_then(|(name, _)| self.states.arch_of(name)?.of_firmware());
+        let images = |name: &str| snapshot.image_to_boot_on(name, arch);
+        let new = host.and_then(|(name, _)| self.image_for_new(snapshot, name));
+        if let Some(image) = new.and_then(images) {
+            // It is armed as soon as it fetches its script.
+            return BootSource::Install { image, is_proven: false };
+        }
+        let is_protected =
+            host.is_some_and(|(name, _)| gate::protector(&snapshot.site, name).is_some());
+        gate::decide(
+            host.map(|(_, host)| host),
+            images,
+            install,
+            is_protected,
+            token_hash.as_deref(),
+            now_ms() / 1000,
+        )
+    }
+
+    /// The disk image that a host is armed for when it fetches its script, if it is new.
+    fn image_for_new<'a>(&self, snapshot: &'a Snapshot, name: &str) -> Option<&'a str> {
+        let installs = self.installs.load();
+        let host = snapshot.site.hosts.get(name).filter(|_| installs.of(name).is_none())?;
+        // For the packet path: most hosts boot something else, and need no look at their profile.
+        let is_disk_image = |image: &Image| image.disk.is_some();
+        let own = host.image.as_ref().map(|image| snapshot.site.images.get(image));
+        if own.is_some_and(|own| !own.is_some_and(is_disk_image)) {
+            return None;
+        }
+        let policy = snapshot.site.policy_for_new(host);
+        gate::image_for_new(&snapshot.site, name, &policy, None)
+    }
+
+    /// A host fetches its script: if it is new and its policy says so, it gets the image of the
+    /// policy and is armed for it. Whether it is now.
+    ///
+    /// # Errors
+    /// It should be armed, and cannot be.
+    pub async fn arm_new_host(&self, name: &str) -> Result<bool, NewHostError> {
+        if self.image_for_new(&self.snapshot(), name).is_none() {
+            return Ok(false);
+        }
+        // Another server may have armed it just now.
+        self.reload_installs().await?;
+        let snapshot = self.snapshot();
+        let Some(image) = self.image_for_new(&snapshot, name) else { return Ok(false) };
+        if snapshot.site.hosts.get(name).is_some_and(|host| host.image.is_none()) {
+            let summary = format!("host {name} is new: image {image} by new-hosts");
+            let change = Change { who: POLICY, summary: &summary, ..Change::default() };
+            let edit = |site: &mut Site| {
+                if let Some(host) = site.hosts.get_mut(name) {
+                    host.image.get_or_insert_with(|| image.to_owned());
+                }
+                Ok(())
+            };
+            self.change_site(change, edit).await?;
+        }
+        let (author, task) = (Author::from(POLICY), InstallTask::Install);
+        let request = InstallRequest { host: name, author, task, dry_run: false };
+        let check = |stored: Option<&Install>| match stored {
+            None => Ok(()),
+            Some(_) => Err(NewHostError::Known),
         };
-        gate::decide(&asker)
+        match self.arm_install_if(request, check).await {
+            Ok(_) => Ok(true),
+            Err(NewHostError::Known) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads all installs anew if the table has changed.
@@ -288,10 +405,16 @@ impl Inventory {
         // Read anew: the host may have been protected by another process just now.
         let site = Snapshot::load(&self.database).await.map_err(InstallError::from)?.site;
         let decide = |stored: Option<&Install>| {
-            gate::check_task(&site, host, task)?;
-            let image = gate::check_arming(&site, host, stored, now)?;
-            gate::check_files(&site, host, |file| around.files.fault(file))?;
-            if let Some(error) = recipe::fault(&site, host) {
+            let is_rescue = task == InstallTask::Rescue;
+            let image = match is_rescue {
+                true => gate::check_rescue(&site, host, stored, now)?,
+                false => {
+                    gate::check_task(&site, host, task)?;
+                    gate::check_arming(&site, host, stored, now)?
+                }
+            };
+            gate::check_files_of(&site, host, image, |file| around.files.fault(file))?;
+            if let Some(error) = recipe::fault(&site, host).filter(|_| !is_rescue) {
                 return Err(InstallError::Recipe { host: host.to_owned(), error });
             }
             Ok(Install { task, ..Install::armed(image, who, now) })
@@ -302,8 +425,91 @@ impl Inventory {
         }
         let (image, by) = (armed.image.clone(), who.to_owned());
         self.tell_of_install(host, EventData::InstallArmed { image: image.clone(), by, task });
-        self.audit(author, Action::InstallArmed { host: host.to_owned(), image }).await;
+        self.audit(author, AuditAction::InstallArmed { host: host.to_owned(), image }).await;
         Ok(armed)
+    }
+
+    /// Why a host cannot be armed for a task, as far as that is known without the database.
+    pub fn install_refusal(
+        &self,
+        snapshot: &Snapshot,
+        host: &str,
+        task: InstallTask,
+    ) -> Option<String> {
+        let (installs, around) = (self.installs.load(), self.surroundings());
+        let (site, stored, now) = (&snapshot.site, installs.of(host), now_ms() / 1000);
+        let check = || {
+            let image = match task {
+                InstallTask::Rescue => gate::check_rescue(site, host, stored, now)?,
+                task => {
+                    gate::check_task(site, host, task)?;
+                    gate::check_arming(site, host, stored, now)?
+                }
+            };
+            gate::check_files_of(site, host, image, |file| around.files.fault(file))
+        };
+        check().err().map(|refusal: ArmRefusal| refusal.to_string())
+    }
+
+    /// Arms several hosts for one task: all, or none if one of them cannot be.
+    ///
+    /// # Errors
+    /// Some cannot be armed, each with its reason.
+    pub async fn arm_installs(
+        &self,
+        hosts: &[String],
+        request: InstallRequest<'_>,
+    ) -> Result<Vec<ArmedHost>, Vec<InstallError>> {
+        let any = |_: Option<&Install>| Ok::<(), InstallError>(());
+        let (mut armed, mut refusals) = (Vec::new(), Vec::new());
+        for host in hosts {
+            match self.arm_install_if(InstallRequest { host, dry_run: true, ..request }, any).await
+            {
+                Ok(install) => armed.push(ArmedHost { name: host.clone(), install }),
+                Err(refusal) => refusals.push(refusal),
+            }
+        }
+        if !refusals.is_empty() {
+            return Err(refusals);
+        }
+        if request.dry_run {
+            return Ok(armed);
+        }
+        armed.clear();
+        for host in hosts {
+            match self.arm_install_if(InstallRequest { host, ..request }, any).await {
+                Ok(install) => armed.push(ArmedHost { name: host.clone(), install }),
+                Err(refusal) => refusals.push(refusal),
+            }
+        }
+        if refusals.is_empty() {
+            return Ok(armed);
+        }
+        // One was protected, or began to install, just now: the others are not armed either.
+        for ArmedHost { name, .. } in &armed {
+            let request = InstallRequest { host: name, ..request };
+            if let Err(error) = self.cancel_install_if(request, any).await {
+                refusals.push(error);
+            }
+        }
+        Err(refusals)
+    }
+
+    /// The disks of a host are erased, and it is used for nothing any more. Nothing changes if
+    /// that was done already.
+    ///
+    /// # Errors
+    /// The inventory cannot be changed.
+    pub async fn release_host(&self, name: &str, who: &str) -> Result<(), ChangeError> {
+        let summary = format!("release host {name}");
+        let change = Change { who, summary: &summary, ..Change::default() };
+        let edit = |site: &mut Site| {
+            if let Some(host) = site.hosts.get_mut(name) {
+                *host = host.released();
+            }
+            Ok(())
+        };
+        self.change_site(change, edit).await.map(drop)
     }
 
     /// Calls an install off. An installer that runs already is refused when it reports.
@@ -336,7 +542,7 @@ impl Inventory {
         if dry_run {
             return Ok(cancelled);
         }
-        self.audit(author, Action::InstallCancelled { host: host.to_owned() }).await;
+        self.audit(author, AuditAction::InstallCancelled { host: host.to_owned() }).await;
         Ok(cancelled)
     }
 
@@ -351,22 +557,21 @@ impl Inventory {
         let fresh = random_text(TOKEN_CHARACTERS);
         let fresh_hash = token_hash(&fresh);
         let proof = token.map(token_hash);
+        let ends = self.install_ends(image);
         let step = self
             .step(host, |stored| {
                 let Some(install) = stored else { return (None, ScriptStep::Disk) };
-                let step = install.on_script(image, proof.as_deref(), &fresh_hash, now);
+                let step = install.on_script(image, proof.as_deref(), &fresh_hash, ends, now);
                 match &step {
                     ScriptStep::Disk | ScriptStep::Same => (None, step),
-                    ScriptStep::Boot(next) | ScriptStep::Interrupted(next) => {
-                        (Some(next.clone()), step)
-                    }
+                    ScriptStep::Boot(next) | ScriptStep::Over(next) => (Some(next.clone()), step),
                 }
             })
             .await?;
         Ok(match step {
             ScriptStep::Disk => BootGrant::Disk,
-            ScriptStep::Interrupted(failed) => {
-                self.tell_of_install(host, EventData::InstallFailed { reason: failed.reason });
+            ScriptStep::Over(over) => {
+                self.tell_of_install(host, end_of(over));
                 BootGrant::Disk
             }
             ScriptStep::Same => token.map_or(BootGrant::Disk, |t| BootGrant::Install(t.to_owned())),
@@ -392,19 +597,28 @@ impl Inventory {
                 (next.clone(), next)
             })
             .await?;
-        if let Some(Install { image, task, .. }) = began {
-            self.tell_of_install(host, EventData::InstallStarted { image, task });
+        match began {
+            None => {}
+            Some(Install { image, task: task @ InstallTask::Rescue, .. }) => {
+                self.tell_of_install(host, EventData::InstallCompleted { image, task });
+            }
+            Some(Install { image, task, .. }) => {
+                self.tell_of_install(host, EventData::InstallStarted { image, task });
+            }
         }
         Ok(())
     }
 
     /// An installer reports with its token.
+    ///
+    /// # Errors
+    /// Its token or its report is not accepted, or the database fails.
     pub async fn report_install(
         &self,
         host: &str,
         token: &str,
         report: &InstallReport,
-    ) -> Result<Result<(), ReportRefusal>, Error> {
+    ) -> Result<(), InstallReportError> {
         let (now, proof) = (now_ms() / 1000, token_hash(token));
         let outcome = self
             .step(host, |stored| {
@@ -428,34 +642,38 @@ impl Inventory {
                 },
             );
         }
-        Ok(outcome.map(drop))
+        Ok(outcome.map(drop)?)
     }
 
     /// The firmware of a host boots: an install that had started is over. For the packet path,
     /// which must not wait for the database: that nothing is installed again does not depend on it.
     pub fn note_power_on(&self, host: &str) {
         let now = now_ms() / 1000;
-        let is_started = |install: &Install| install.on_power_on(now).is_some();
-        if !self.installs.load().of(host).is_some_and(is_started) {
-            return;
-        }
+        let installs = self.installs.load();
+        let ends = |install: &Install| self.install_ends(&install.image);
+        let is_over = |install: &Install| install.on_power_on(ends(install), now).is_some();
+        let Some(install) = installs.of(host).filter(|install| is_over(install)) else { return };
+        let ends = ends(install);
         let (inventory, host) = (self.clone(), host.to_owned());
         tokio::spawn(async move {
-            let failed = inventory
+            let over = inventory
                 .step(&host, |stored| {
-                    let next = stored.and_then(|install| install.on_power_on(now));
+                    let next = stored.and_then(|install| install.on_power_on(ends, now));
                     (next.clone(), next)
                 })
                 .await;
-            match failed {
-                Ok(Some(failed)) => {
-                    let reason = failed.reason;
-                    inventory.tell_of_install(&host, EventData::InstallFailed { reason });
-                }
+            match over {
+                Ok(Some(over)) => inventory.tell_of_install(&host, end_of(over)),
                 Ok(None) => {}
                 Err(error) => tracing::warn!(host, %error, "cannot store that an install is over"),
             }
         });
+    }
+
+    /// When an install of this image counts as done.
+    fn install_ends(&self, image: &str) -> InstallEnds {
+        let snapshot = self.snapshot();
+        snapshot.site.images.get(image).map(Image::install_ends).unwrap_or_default()
     }
 
     fn tell_of_install(&self, host: &str, data: EventData) {

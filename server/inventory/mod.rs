@@ -23,10 +23,14 @@ mod specs;
 mod stored_files;
 mod subnets;
 mod tokens;
+mod unknown_clients;
 mod users;
+pub(crate) mod vault;
+mod webhook_messages;
 
 // What the services see.
 mod events;
+mod follow;
 mod rental_ends;
 mod snapshot;
 mod watch;
@@ -38,34 +42,44 @@ mod secrets;
 mod taken;
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 
-use crate::model::StoredFile;
+use crate::model::{KeyState, StoredFile};
 use crate::network::{BootFiles, Surroundings};
 use crate::recipe;
 
-pub use audit_log::{AuditQuery, StoredAuditEntry};
+pub use audit_log::{AuditQuery, StoredAuditEntry, is_audit_id};
 pub use change::{Change, ChangeError, Committed, Review, Tried};
 pub use database::Database;
 pub use error::Error;
 pub use event_log::{EventFilter, Retention};
 pub use event_page::{EventPageQuery, EventsOf, StoredEvent};
 pub use events::{EventBus, Live};
-pub use host_status::{HostStates, Report, StoredLife};
-pub use installs::{BootGrant, InstallError, InstallRequest, Installs};
+pub use follow::{FollowedEvent, Following};
+pub use host_status::{HostStates, StoredLife, StoredReport};
+pub use installs::{
+    ArmedHost, BootGrant, InstallError, InstallReportError, InstallRequest, Installs, NewHostError,
+};
 pub use known::Expected;
 pub use open::{Access, OpenError, create_private_directory, shown};
-pub use revisions::Revision;
-pub use sessions::SessionStore;
+pub(crate) use open::{directory_of, not_writable};
+pub use revisions::{Revision, RevisionPageQuery};
+pub(crate) use sessions::shown_id;
+pub use sessions::{SessionStore, UserSession};
 pub use snapshot::Snapshot;
 pub use stored_files::StoredFiles;
 pub use taken::Taken;
-pub use tokens::Token;
-pub use users::{AccountError, FIRST_USER, User};
+pub use tokens::{NewToken, Token};
+pub use unknown_clients::UnknownClients;
+pub(crate) use users::random_password;
+pub use users::{Account, AccountError, FIRST_USER, User};
+use vault::KeyFile;
+pub use vault::{SecretError, StoredSecret};
+pub use webhook_messages::WaitingMessage;
 
 /// The inventory as the services see it. Cheap to clone.
 #[derive(Clone)]
@@ -76,15 +90,23 @@ pub struct Inventory {
     pub events: EventBus,
     /// The state of each host.
     pub states: Arc<HostStates>,
+    /// Clients that ask DHCP and are in no host.
+    pub unknown: Arc<UnknownClients>,
     current: Arc<ArcSwap<Snapshot>>,
     around: Arc<ArcSwap<Surroundings>>,
     installs: Arc<ArcSwap<Installs>>,
     stored_files: Arc<ArcSwap<StoredFiles>>,
     repeats: Arc<audit_log::Repeats>,
+    /// The entries of the audit log that were shown.
+    shown_audit: Arc<audit_log::ShownLog>,
     /// The number of the newest event of other servers that was taken over.
     seen_event: Arc<AtomicI64>,
     /// Whoever changes `installs` has it, from the first look at the database on.
     installs_turn: Arc<tokio::sync::Mutex<()>>,
+    /// What secrets are sealed with.
+    key: Arc<ArcSwap<KeyState>>,
+    /// Where the key file is, once it is used.
+    key_file: Arc<OnceLock<KeyFile>>,
 }
 
 impl Inventory {
@@ -99,18 +121,23 @@ impl Inventory {
         let events = EventBus::start(database.clone(), states.clone());
         let around = Surroundings { recipes: Some(recipe::fault_text), ..Surroundings::default() };
         let around = Arc::new(ArcSwap::from_pointee(around));
-        let (installs, stored_files, repeats, installs_turn) = Default::default();
+        let (installs, stored_files, repeats, installs_turn, unknown) = Default::default();
+        let shown_audit = Arc::new(audit_log::ShownLog::since(now_ms()));
         let inventory = Self {
             database,
             events,
             states,
+            unknown,
             current,
             around,
             installs,
             stored_files,
             repeats,
+            shown_audit,
             seen_event: Arc::new(AtomicI64::new(last_event)),
             installs_turn,
+            key: Arc::default(),
+            key_file: Arc::default(),
         };
         inventory.reload_installs().await?;
         inventory.reload_stored_files().await?;
@@ -147,10 +174,12 @@ impl Inventory {
             .rcu(|around| Surroundings { files: files.clone(), ..Surroundings::clone(around) });
     }
 
-    /// Reads the site anew from the database, and says so if it changed.
+    /// Reads the site anew from the database, and says so if it changed; and the key file, which
+    /// a reset of the secrets replaces.
     pub async fn reload(&self) -> Result<(), Error> {
+        self.read_key_file().await?;
         let snapshot = Snapshot::load(&self.database).await?;
-        self.show(snapshot);
+        self.show(self.unsealed(snapshot));
         Ok(())
     }
 

@@ -406,7 +406,7 @@ fn prepare_file(path: &Path) -> Result<(), OpenError> {
         Ok(_) => give_to_owner_of(directory, path),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            return Err(not_writable(directory, directory));
+            return Err(not_writable(path, directory));
         }
         Err(source) => {
             return Err(OpenError::Create { path: path.display().to_string(), source });
@@ -432,7 +432,8 @@ fn prepare_file(path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn directory_of(file: &Path) -> &Path {
+/// The directory of a file.
+pub(crate) fn directory_of(file: &Path) -> &Path {
     let directory = file.parent().filter(|path| !path.as_os_str().is_empty());
     directory.unwrap_or_else(|| Path::new("."))
 }
@@ -455,7 +456,9 @@ pub(super) fn give_to_owner_of(directory: &Path, file: &Path) {
     }
 }
 
-fn not_writable(path: &Path, directory: &Path) -> OpenError {
+/// What is to be said of a file of the data directory that this process may not write or make.
+pub(crate) fn not_writable(path: &Path, directory: &Path) -> OpenError {
+    let path = if path.exists() { path } else { directory };
     let name = |uid: Uid| {
         let user = User::from_uid(uid).ok().flatten();
         user.map_or_else(|| uid.to_string(), |user| user.name)

@@ -6,7 +6,8 @@ use crate::inventory::change::{Change, ChangeError};
 use crate::inventory::database::{Transaction, execute, with_connection, with_pool};
 use crate::inventory::{Database, Error, Inventory};
 use crate::model::{Difference, Site, diff, keep_differing, revert};
-use crate::network::{Consequences, consequences};
+use crate::network::{Consequences, Group, consequences, host_consequences};
+use crate::profile::ResolvedSite;
 use crate::site_file;
 
 /// How many newer revisions are taken back to find the site as an older one left it.
@@ -75,6 +76,19 @@ fn join(errors: &[site_file::SiteFileError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
+/// Which revisions a page is to have.
+#[derive(Clone, Debug, Default)]
+pub struct RevisionPageQuery {
+    /// Those of one author only.
+    pub who: Option<String>,
+    /// The oldest first, not the newest.
+    pub oldest_first: bool,
+    /// The number of the last one of the page before.
+    pub behind: Option<i64>,
+    /// How many at most.
+    pub limit: u32,
+}
+
 /// Adds a revision.
 pub(crate) async fn add(transaction: &mut Transaction, revision: &Revision) -> Result<(), Error> {
     const ADD: &str = "INSERT INTO revisions (id, at, who, summary, before, after)
@@ -111,19 +125,29 @@ impl Database {
             sqlx::query_as(LIST).bind(i64::from(limit)).fetch_all(pool).await)?)
     }
 
-    /// The newest revisions before one, newest first; of one author only, where `who` is given.
-    pub async fn list_revisions_before(
-        &self,
-        before: i64,
-        who: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<Revision>, Error> {
-        const LIST: &str = "SELECT id, at, who, summary, before, after FROM revisions
+    /// The newest revisions without what they changed, newest first: that of the first revision
+    /// of a large site is tens of megabytes.
+    pub async fn list_revision_heads(&self, limit: u32) -> Result<Vec<Revision>, Error> {
+        const LIST: &str = "SELECT id, at, who, summary, '' AS before, '' AS after FROM revisions
+             ORDER BY id DESC LIMIT $1";
+        Ok(with_pool!(self, pool =>
+            sqlx::query_as(LIST).bind(i64::from(limit)).fetch_all(pool).await)?)
+    }
+
+    /// One page of revisions.
+    pub async fn page_revisions(&self, query: &RevisionPageQuery) -> Result<Vec<Revision>, Error> {
+        const NEWEST: &str = "SELECT id, at, who, summary, before, after FROM revisions
              WHERE id < $1 AND who = COALESCE($2, who) ORDER BY id DESC LIMIT $3";
-        Ok(with_pool!(self, pool => sqlx::query_as(LIST)
-            .bind(before)
-            .bind(who)
-            .bind(i64::from(limit))
+        const OLDEST: &str = "SELECT id, at, who, summary, before, after FROM revisions
+             WHERE id > $1 AND who = COALESCE($2, who) ORDER BY id LIMIT $3";
+        let (sql, from) = match query.oldest_first {
+            true => (OLDEST, query.behind.unwrap_or_default()),
+            false => (NEWEST, query.behind.unwrap_or(i64::MAX)),
+        };
+        Ok(with_pool!(self, pool => sqlx::query_as(sql)
+            .bind(from)
+            .bind(query.who.as_deref())
+            .bind(i64::from(query.limit))
             .fetch_all(pool)
             .await)?)
     }
@@ -154,6 +178,27 @@ impl Inventory {
     /// What a revision did to the generated files of hosts and switches; none if it is too long
     /// ago to be found out. The site is not kept as it was: what came since is taken back.
     pub async fn find_consequences(&self, id: i64) -> Result<Option<Consequences>, Error> {
+        self.find_in_sites(id, |before, after| consequences(&before, &after)).await
+    }
+
+    /// What a revision did to the generated files of one host; none if it is too long ago.
+    pub async fn find_host_consequences(
+        &self,
+        id: i64,
+        host: String,
+    ) -> Result<Option<Vec<Group>>, Error> {
+        let find = move |before: ResolvedSite, after: ResolvedSite| {
+            host_consequences(&before, &after, &host)
+        };
+        self.find_in_sites(id, find).await
+    }
+
+    /// What `find` finds in the sites before and after a revision.
+    async fn find_in_sites<T: Send + 'static>(
+        &self,
+        id: i64,
+        find: impl FnOnce(ResolvedSite, ResolvedSite) -> T + Send + 'static,
+    ) -> Result<Option<T>, Error> {
         let snapshot = self.snapshot();
         if !(0..FARTHEST).contains(&(snapshot.revision - id)) {
             return Ok(None);
@@ -165,7 +210,7 @@ impl Inventory {
             newer.iter().try_for_each(|newer| newer.undo(&mut after)).ok()?;
             let mut before = after.clone();
             revision.undo(&mut before).ok()?;
-            Some(consequences(&before, &after))
+            Some(find(before, after))
         };
         let found = tokio::task::spawn_blocking(work).await;
         Ok(found.expect("rendering does not panic and is not aborted"))

@@ -1,11 +1,13 @@
 //! The whole site in memory, with the indexes that answering a packet needs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
 use crate::inventory::database::{Transaction, with_connection};
-use crate::inventory::{Database, Error, hosts, specs, subnets};
-use crate::model::{Bmc, Host, Identity, Image, Mac, NicAddress, NounKind, Site, SubnetIndex};
+use crate::inventory::{Database, Error, hosts, specs, subnets, vault};
+use crate::model::{
+    Bmc, FirmwareArch, Host, Identity, Image, Mac, NicAddress, NounKind, Site, SubnetIndex,
+};
 use crate::profile::ResolvedSite;
 
 /// The site at one revision.
@@ -15,6 +17,8 @@ pub struct Snapshot {
     pub revision: i64,
     /// Everything the operators declared.
     pub site: ResolvedSite,
+    /// The secrets as they are stored, by name.
+    pub(super) sealed: BTreeMap<String, String>,
     by_nic: HashMap<NicAddress, String>,
     by_bmc: HashMap<Mac, String>,
     by_identity: HashMap<Identity, String>,
@@ -22,6 +26,8 @@ pub struct Snapshot {
     shared: HashSet<IpAddr>,
     /// The images with a disk image, with what boots to write it.
     disk_images: HashMap<String, Image>,
+    /// The images that differ by architecture, with what boots on each.
+    variants: HashMap<String, BTreeMap<FirmwareArch, Image>>,
 }
 
 impl Snapshot {
@@ -33,14 +39,35 @@ impl Snapshot {
         let bmcs = site.hosts.iter().filter_map(|(name, host)| Some((host.bmc.as_ref()?, name)));
         let by_bmc = bmcs.map(|(bmc, name)| (bmc.mac, name.clone())).collect();
         let shared = shared_addresses(&site);
-        let disk_images = site.images.iter().filter(|(_, image)| image.disk.is_some());
+        let on = |name: &str, arch| Some((arch, site.image_to_boot_on(name, Some(arch))?));
+        let variants = site.images.keys().filter_map(|name| {
+            let images: BTreeMap<_, _> =
+                site.variants_of(name).into_iter().filter_map(|arch| on(name, arch)).collect();
+            (!images.is_empty()).then(|| (name.clone(), images))
+        });
+        let variants = variants.collect();
+        let disk_images = site
+            .images
+            .iter()
+            .filter(|(_, image)| image.disk.is_some() || !image.variants.is_empty());
         let disk_images = disk_images
             .filter_map(|(name, _)| Some((name.clone(), site.image_to_boot(name)?.into_owned())))
             .collect();
-        Self { revision, site, by_nic, by_bmc, by_identity, subnets, shared, disk_images }
+        Self {
+            revision,
+            site,
+            sealed: BTreeMap::new(),
+            by_nic,
+            by_bmc,
+            by_identity,
+            subnets,
+            shared,
+            disk_images,
+            variants,
+        }
     }
 
-    /// Reads the whole site: eleven queries, however many hosts there are.
+    /// Reads the whole site: twelve queries, however many hosts there are.
     pub async fn load(database: &Database) -> Result<Self, Error> {
         let mut transaction = database.begin_reading().await?;
         let snapshot = Self::read(&mut transaction).await?;
@@ -66,7 +93,8 @@ impl Snapshot {
             }
         }
         site.set_wide(specs::list(transaction).await?);
-        Ok(Self::new(revision, site))
+        let sealed = vault::list_sealed(transaction).await?;
+        Ok(Self { sealed, ..Self::new(revision, site) })
     }
 
     /// The host that has this MAC, with its name.
@@ -115,6 +143,16 @@ impl Snapshot {
         self.disk_images.get(name).or_else(|| self.site.images.get(name))
     }
 
+    /// The same on a host of an architecture, which is only asked for where it matters.
+    pub fn image_to_boot_on(
+        &self,
+        name: &str,
+        arch: impl FnOnce() -> Option<FirmwareArch>,
+    ) -> Option<&Image> {
+        let variant = self.variants.get(name).and_then(|variants| variants.get(&arch()?));
+        variant.or_else(|| self.image_to_boot(name))
+    }
+
     /// The host of this name.
     pub fn host(&self, name: &str) -> Option<(&str, &Host)> {
         self.site.hosts.get_key_value(name).map(|(name, host)| (name.as_str(), host))
@@ -138,6 +176,46 @@ fn shared_addresses(site: &ResolvedSite) -> HashSet<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_is_what_the_architecture_of_the_host_needs() {
+        let site: Site = serde_json::from_value(serde_json::json!({"images": {
+            "live": {
+                "kernel": "amd64/vmlinuz", "initrd": ["amd64/initrd.img"], "cmdline": "quiet",
+                "variants": {"arm64": {
+                    "kernel": "arm64/vmlinuz", "initrd": ["arm64/initrd.img"],
+                    "cmdline": "console=ttyAMA0",
+                }},
+            },
+            "debian": {
+                "disk": "amd64.raw", "sha256": "aa",
+                "variants": {"arm64": {"disk": "arm64.raw"}},
+            },
+            "plain": {"disk": "any.raw"},
+        }}))
+        .unwrap();
+        let snapshot = Snapshot::new(1, site);
+        let on = |name: &str, arch| {
+            let image = snapshot.image_to_boot_on(name, || arch).unwrap();
+            let told = (image.kernel.as_deref().unwrap_or_default(), image.disk.as_deref());
+            assert_eq!(image.initrd.len(), 1, "{name}");
+            (told.0, told.1, image.cmdline.as_str(), image.sha256.as_deref())
+        };
+        let (x64, arm64) = (Some(FirmwareArch::X64), Some(FirmwareArch::Arm64));
+        for arch in [x64, None, Some(FirmwareArch::Bios)] {
+            assert_eq!(on("live", arch), ("amd64/vmlinuz", None, "quiet", None));
+            let disk = ("amd64/vmlinuz", Some("amd64.raw"), "quiet", Some("aa"));
+            assert_eq!(on("debian", arch), disk);
+        }
+        assert_eq!(on("live", arm64), ("arm64/vmlinuz", None, "console=ttyAMA0", None));
+        let disk = ("arm64/vmlinuz", Some("arm64.raw"), "console=ttyAMA0", None);
+        assert_eq!(on("debian", arm64), disk);
+        let disk = ("arm64/vmlinuz", Some("any.raw"), "console=ttyAMA0", None);
+        assert_eq!(on("plain", arm64), disk);
+        // A disk image of any architecture is for the boot that may install it alone.
+        assert!(!crate::lifecycle::gate::is_public("arm64.raw", &snapshot.site));
+        assert!(crate::lifecycle::gate::is_public("arm64/vmlinuz", &snapshot.site));
+    }
 
     #[test]
     fn an_address_of_two_hosts_is_shared_and_one_that_a_host_has_twice_is_not() {

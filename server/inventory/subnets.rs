@@ -56,9 +56,14 @@ pub(crate) async fn set_changed(
     // A prefix may pass from one subnet to another: each first lets go of its own. A name
     // holds no slash, so that it is nobody's prefix.
     const LET_GO: &str = "UPDATE subnets SET cidr = name WHERE name = $1";
+    const IN_DOMAIN: &str = "UPDATE subnets SET vrf = $2 WHERE name = $1 AND vrf <> $2";
     for (name, old) in before {
-        if after.get(name).is_none_or(|new| new.cidr != old.cidr) {
+        let stays = |new: &Subnet| (new.cidr, &new.vrf) == (old.cidr, &old.vrf);
+        if !after.get(name).is_some_and(stays) {
             execute!(transaction, LET_GO, name)?;
+        } else if let Some(vrf) = &old.vrf {
+            // The row may be of a version whose subnets had no domain in the database.
+            execute!(transaction, IN_DOMAIN, name, vrf)?;
         }
     }
     for (name, subnet) in after.iter().filter(|(name, new)| before.get(*name) != Some(*new)) {
@@ -68,9 +73,9 @@ pub(crate) async fn set_changed(
 }
 
 async fn set(transaction: &mut Transaction, name: &str, subnet: &Subnet) -> Result<(), Error> {
-    const SET: &str = "INSERT INTO subnets (name, cidr, tenant, spec) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (name) DO UPDATE
-         SET cidr = excluded.cidr, tenant = excluded.tenant, spec = excluded.spec";
+    const SET: &str = "INSERT INTO subnets (name, cidr, vrf, tenant, spec)
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO UPDATE SET cidr = excluded.cidr,
+         vrf = excluded.vrf, tenant = excluded.tenant, spec = excluded.spec";
     const FORGET_RANGES: &str = "DELETE FROM subnet_ranges WHERE subnet = $1";
     const ADD_RANGES: &str = "INSERT INTO subnet_ranges
          (subnet, position, first_address, last_address, used_for) ";
@@ -80,7 +85,8 @@ async fn set(transaction: &mut Transaction, name: &str, subnet: &Subnet) -> Resu
         spec.as_object_mut().map(|spec| spec.shift_remove(in_column));
     }
     let spec = to_json("subnet", name, &spec)?;
-    execute!(transaction, SET, name, subnet.cidr.to_string(), &subnet.tenant, spec)?;
+    let (cidr, vrf) = (subnet.cidr.to_string(), subnet.vrf.as_deref().unwrap_or_default());
+    execute!(transaction, SET, name, cidr, vrf, &subnet.tenant, spec)?;
     execute!(transaction, FORGET_RANGES, name)?;
     let ranges: Vec<(i64, &Range)> = (0..).zip(&subnet.ranges).collect();
     insert_rows!(

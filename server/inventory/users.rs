@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::inventory::database::with_pool;
 use crate::inventory::secrets::{password_hash, password_matches, random_text, token_hash};
 use crate::inventory::{Database, Error, now_ms};
-use crate::model::check_noun_name;
+use crate::model::{Role, check_noun_name};
 
 /// Name of the user that the first start creates.
 pub const FIRST_USER: &str = "admin";
@@ -15,12 +15,49 @@ const SHORTEST: usize = 8;
 const LONGEST: usize = 1024;
 
 /// A user.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct User {
     /// Login name.
     pub name: String,
+    /// What the user may do.
+    pub role: Role,
+    /// Whether the user may not log in now.
+    pub is_disabled: bool,
     /// Creation time, in Unix seconds.
     pub created_at: i64,
+    /// Last login, in Unix seconds; `None` for never.
+    pub last_login_at: Option<i64>,
+}
+
+#[derive(sqlx::FromRow)]
+struct UserRow {
+    name: String,
+    role: String,
+    is_disabled: bool,
+    created_at: i64,
+    last_login_at: Option<i64>,
+}
+
+impl UserRow {
+    fn read(self) -> Result<User, Error> {
+        let Self { name, role, is_disabled, created_at, last_login_at } = self;
+        let role = read_role("user", &name, &role)?;
+        Ok(User { name, role, is_disabled, created_at, last_login_at })
+    }
+}
+
+/// A stored role.
+pub(super) fn read_role(noun: &'static str, name: &str, role: &str) -> Result<Role, Error> {
+    role.parse().map_err(|error| Error::unreadable(noun, name, error))
+}
+
+/// What a session asks for with every request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// What the user may do.
+    pub role: Role,
+    /// Changes with the password, so that sessions which began with another one end.
+    pub password_mark: String,
 }
 
 /// Why a user or token cannot be created.
@@ -37,6 +74,12 @@ pub enum AccountError {
         /// The name.
         name: String,
     },
+    /// Nobody could manage users any more.
+    #[error("\"{0}\" is the last admin who can log in: make another user an admin first")]
+    LastAdmin(String),
+    /// The user does not exist.
+    #[error("user \"{0}\" does not exist")]
+    Missing(String),
     /// The password is too short or too long.
     #[error("a password must have at least {SHORTEST} characters and at most {LONGEST} bytes")]
     Password,
@@ -53,9 +96,14 @@ impl From<sqlx::Error> for AccountError {
 
 impl Database {
     /// Creates a user.
-    pub async fn add_user(&self, name: &str, password: &str) -> Result<(), AccountError> {
-        const ADD: &str = "INSERT INTO users (name, password_hash, created_at)
-             VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING";
+    pub async fn add_user(
+        &self,
+        name: &str,
+        password: &str,
+        role: Role,
+    ) -> Result<(), AccountError> {
+        const ADD: &str = "INSERT INTO users (name, password_hash, created_at, role)
+             VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO NOTHING";
         check_noun_name("user name", name)?;
         check_password(password)?;
         let hash = password_hash(password.to_owned()).await;
@@ -63,6 +111,7 @@ impl Database {
             .bind(name)
             .bind(hash)
             .bind(now_ms() / 1000)
+            .bind(role.label())
             .execute(pool)
             .await
             .map(|done| done.rows_affected()))?;
@@ -72,14 +121,14 @@ impl Database {
         }
     }
 
-    /// Creates the first user, unless one exists, and returns the generated password. Only its
-    /// hash is stored.
+    /// Creates the first user, an admin, unless one exists, and returns the generated password.
+    /// Only its hash is stored.
     pub async fn add_first_user(&self) -> Result<Option<String>, AccountError> {
         if !self.list_users().await?.is_empty() {
             return Ok(None);
         }
-        let password = random_text(20);
-        match self.add_user(FIRST_USER, &password).await {
+        let password = random_password();
+        match self.add_user(FIRST_USER, &password, Role::Admin).await {
             Ok(()) => Ok(Some(password)),
             // Another server on the same database created it first.
             Err(AccountError::Exists { .. }) => Ok(None),
@@ -101,9 +150,58 @@ impl Database {
         Ok(set == 1)
     }
 
-    /// Whether the user exists and has this password. Takes as long for an unknown user.
+    /// Gives a user a role.
+    ///
+    /// # Errors
+    /// If there is no such user, or no other admin could log in.
+    pub async fn set_role(&self, name: &str, role: Role) -> Result<(), AccountError> {
+        const SET: &str = "UPDATE users SET role = $2 WHERE name = $1";
+        if role < Role::Admin {
+            self.keep_an_admin(name).await?;
+        }
+        let set = with_pool!(self, pool => sqlx::query(SET)
+            .bind(name)
+            .bind(role.label())
+            .execute(pool)
+            .await
+            .map(|done| done.rows_affected()))?;
+        if set == 1 { Ok(()) } else { Err(AccountError::Missing(name.to_owned())) }
+    }
+
+    /// Lets a user log in, or not. The sessions of one who may not end with their next request, and
+    /// tokens of the user do not work meanwhile.
+    ///
+    /// # Errors
+    /// If there is no such user, or no other admin could log in.
+    pub async fn set_disabled(&self, name: &str, is_disabled: bool) -> Result<(), AccountError> {
+        const SET: &str = "UPDATE users SET is_disabled = $2 WHERE name = $1";
+        if is_disabled {
+            self.keep_an_admin(name).await?;
+        }
+        let set = with_pool!(self, pool => sqlx::query(SET)
+            .bind(name)
+            .bind(is_disabled)
+            .execute(pool)
+            .await
+            .map(|done| done.rows_affected()))?;
+        if set == 1 { Ok(()) } else { Err(AccountError::Missing(name.to_owned())) }
+    }
+
+    /// Refuses to go on if the user is the only admin who can log in.
+    pub(crate) async fn keep_an_admin(&self, name: &str) -> Result<(), AccountError> {
+        let users = self.list_users().await?;
+        let can = |user: &&User| user.role == Role::Admin && !user.is_disabled;
+        let mut admins = users.iter().filter(can);
+        let is_one = admins.clone().any(|user| user.name == name);
+        if is_one && admins.all(|user| user.name == name) {
+            return Err(AccountError::LastAdmin(name.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Whether the user exists, may log in and has this password. Takes as long for an unknown user.
     pub async fn verify_password(&self, name: &str, password: &str) -> Result<bool, Error> {
-        const FIND: &str = "SELECT password_hash FROM users WHERE name = $1";
+        const FIND: &str = "SELECT password_hash FROM users WHERE name = $1 AND NOT is_disabled";
         let stored: Option<String> = with_pool!(self, pool =>
             sqlx::query_scalar(FIND).bind(name).fetch_optional(pool).await)?;
         if password.len() > LONGEST {
@@ -112,30 +210,51 @@ impl Database {
         Ok(password_matches(password.to_owned(), stored).await)
     }
 
-    /// What changes with a user's password, so that sessions which began with another one end;
-    /// none for a user that does not exist.
-    pub async fn password_mark(&self, name: &str) -> Result<Option<String>, Error> {
-        const FIND: &str = "SELECT password_hash FROM users WHERE name = $1";
-        let stored: Option<String> = with_pool!(self, pool =>
-            sqlx::query_scalar(FIND).bind(name).fetch_optional(pool).await)?;
-        Ok(stored.map(|hash| token_hash(&hash)))
+    /// What a session needs of its user; none for one that does not exist or is disabled.
+    pub async fn find_account(&self, name: &str) -> Result<Option<Account>, Error> {
+        const FIND: &str =
+            "SELECT role, password_hash FROM users WHERE name = $1 AND NOT is_disabled";
+        let stored: Option<(String, String)> = with_pool!(self, pool =>
+            sqlx::query_as(FIND).bind(name).fetch_optional(pool).await)?;
+        let account = |(role, hash): (String, String)| {
+            let role = read_role("user", name, &role)?;
+            Ok(Account { role, password_mark: token_hash(&hash) })
+        };
+        stored.map(account).transpose()
+    }
+
+    /// Notes that a user logged in.
+    pub(crate) async fn note_login(&self, name: &str) -> Result<(), Error> {
+        const SET: &str = "UPDATE users SET last_login_at = $2 WHERE name = $1";
+        with_pool!(self, pool => sqlx::query(SET)
+            .bind(name)
+            .bind(now_ms() / 1000)
+            .execute(pool)
+            .await
+            .map(drop))?;
+        Ok(())
     }
 
     /// One user.
     pub async fn find_user(&self, name: &str) -> Result<Option<User>, Error> {
-        const FIND: &str = "SELECT name, created_at FROM users WHERE name = $1";
-        Ok(with_pool!(self, pool => sqlx::query_as(FIND).bind(name).fetch_optional(pool).await)?)
+        Ok(self.list_users().await?.into_iter().find(|user| user.name == name))
     }
 
     /// All users by name.
     pub async fn list_users(&self) -> Result<Vec<User>, Error> {
-        const LIST: &str = "SELECT name, created_at FROM users ORDER BY name";
-        Ok(with_pool!(self, pool => sqlx::query_as(LIST).fetch_all(pool).await)?)
+        const LIST: &str =
+            "SELECT name, role, is_disabled, created_at, last_login_at FROM users ORDER BY name";
+        let rows: Vec<UserRow> =
+            with_pool!(self, pool => sqlx::query_as(LIST).fetch_all(pool).await)?;
+        rows.into_iter().map(UserRow::read).collect()
     }
 
-    /// Removes a user. Returns whether it existed.
+    /// Removes a user with the user's tokens and sessions. Returns whether it existed.
     pub async fn remove_user(&self, name: &str) -> Result<bool, Error> {
+        const TOKENS: &str = "DELETE FROM tokens WHERE owner = $1";
         const REMOVE: &str = "DELETE FROM users WHERE name = $1";
+        self.end_sessions(name, None).await?;
+        with_pool!(self, pool => sqlx::query(TOKENS).bind(name).execute(pool).await.map(drop))?;
         let removed = with_pool!(self, pool => sqlx::query(REMOVE)
             .bind(name)
             .execute(pool)
@@ -143,6 +262,11 @@ impl Database {
             .map(|done| done.rows_affected()))?;
         Ok(removed == 1)
     }
+}
+
+/// A password that is shown once.
+pub(crate) fn random_password() -> String {
+    random_text(20)
 }
 
 fn check_password(password: &str) -> Result<(), AccountError> {

@@ -1,5 +1,5 @@
 //! Notices what another process stored, such as `rackstrap apply` beside the server, or another
-//! server on the same database: revisions, installs, events and the states of hosts.
+//! server on the same database: revisions, installs, events, audit entries and the states of hosts.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -8,12 +8,17 @@ use sqlx::postgres::PgListener;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::inventory::{Database, Error, Inventory};
+use crate::inventory::{AuditQuery, Database, Error, Inventory, now_ms};
 
 /// How soon a revision of another process is seen.
 const POLL: Duration = Duration::from_millis(500);
 /// How soon one is seen on PostgreSQL, should its notification be lost.
 const POLL_WITH_NOTIFICATIONS: Duration = Duration::from_secs(5);
+/// How late an entry of the audit log may be stored, in milliseconds, and how far the clock of
+/// another server may be behind, so that it is still shown.
+const LATEST_AUDIT_MS: i64 = 120_000;
+/// How many entries of the audit log are shown at once.
+const MOST_AUDIT_SHOWN: u32 = 1000;
 /// How many events of other servers are shown at once.
 const MOST_SHOWN: i64 = 2000;
 
@@ -54,12 +59,30 @@ impl Inventory {
         }
         self.reload_installs().await?;
         self.reload_stored_files().await?;
+        self.take_over_audit().await?;
         self.take_over_events().await
+    }
+
+    /// Shows the entries of the audit log that another process stored to whoever watches here.
+    async fn take_over_audit(&self) -> Result<(), Error> {
+        if !self.events.is_watched() {
+            self.shown_audit.skip_until(now_ms());
+            return Ok(());
+        }
+        let from_ms = self.shown_audit.since_ms().max(now_ms() - LATEST_AUDIT_MS);
+        let (from_ms, limit) = (Some(from_ms), MOST_AUDIT_SHOWN);
+        let query = AuditQuery { from_ms, limit, ..AuditQuery::default() };
+        let found = self.database.page_audit(&query).await?;
+        for entry in self.shown_audit.take_new(found, now_ms() - LATEST_AUDIT_MS) {
+            self.events.audited(entry);
+        }
+        Ok(())
     }
 
     /// Takes over the states that follow from events of other servers, and shows those events to
     /// whoever watches here.
     pub async fn take_over_events(&self) -> Result<(), Error> {
+        self.events.publish().await?;
         let seen = self.seen_event.load(Ordering::Relaxed);
         let last = self.database.last_event().await?;
         if last <= seen {

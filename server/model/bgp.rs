@@ -4,10 +4,14 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use indexmap::IndexMap;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::as_text::as_text;
 use super::link::is_default;
+use super::words::words;
+use super::{Millis, SecretRef};
 
 /// What a host says and hears by BGP (RFC 4271).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -26,6 +30,23 @@ pub struct BgpSpec {
     /// What it announces: links, for all their addresses, or prefixes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub announce: Vec<Announcement>,
+    /// Routes of the host that it announces as they come and go, such as those to its virtual
+    /// machines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redistribute: Vec<Redistribution>,
+    /// Communities that everything announced has (RFC 1997, RFC 8092).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub communities: Vec<Community>,
+    /// How often it speaks to its neighbours, and how long it waits for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timers: Option<BgpTimers>,
+    /// Lists of rules by name, which neighbours refer to: the first rule that matches a route
+    /// decides, and a route that none matches is refused.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub route_maps: IndexMap<String, Vec<RouteMapRule>>,
+    /// Ethernet over VXLAN, with the MACs told by BGP (RFC 7432, RFC 8365).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evpn: Option<EvpnSpec>,
     /// How many ways to one place are used at a time, 1 to 128.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_paths: Option<u16>,
@@ -34,7 +55,143 @@ pub struct BgpSpec {
     pub bfd: bool,
 }
 
-/// One router that a host speaks to: by link, or by address.
+/// Routes that a host announces while it has them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Redistribution {
+    /// Whose routes.
+    pub from: RouteSource,
+    /// The networks whose single addresses (/32, /128) are announced. No other route leaves the
+    /// host, whoever sets it.
+    #[schemars(with = "Vec<super::schema::Prefix>")]
+    pub within: Vec<IpNet>,
+}
+
+words! {
+    /// Whose routes are announced.
+    pub RouteSource {
+        /// Routes that programs set in the kernel, such as a hypervisor for each virtual machine.
+        Kernel = "kernel",
+        /// The addresses of links.
+        Connected = "connected",
+    }
+}
+
+/// The timers of BGP (RFC 4271 section 4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BgpTimers {
+    /// How often a sign of life is sent: whole seconds.
+    pub keepalive: Millis,
+    /// How long a silent neighbour is believed to live: whole seconds, 3 s or more.
+    pub hold: Millis,
+}
+
+words! {
+    /// What becomes of a route.
+    #[derive(Default)]
+    pub RouteVerdict {
+        /// It passes.
+        #[default]
+        Permit = "permit",
+        /// It does not.
+        Deny = "deny",
+    }
+}
+
+/// One rule of a list: what it matches, all of it together, and what is done with the route.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RouteMapRule {
+    /// Whether the route passes.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub action: RouteVerdict,
+    /// Networks whose routes match, longer ones included; every route where none is given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<super::schema::Prefix>")]
+    pub prefixes: Vec<IpNet>,
+    /// A community that a route must have to match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub community: Option<Community>,
+    /// Communities that the route gets in place of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set_communities: Vec<Community>,
+    /// The preference that it gets; the highest is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_preference: Option<u32>,
+    /// The metric that it gets (MED); the lowest is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<u32>,
+    /// How many times the host's own number is put before the path, 1 to 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepend: Option<u8>,
+}
+
+/// Ethernet over VXLAN by BGP. All VXLANs of the profile without a `remote` take part.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct EvpnSpec {
+    /// Routing domains whose networks are announced, each through a VXLAN of its own (symmetric
+    /// IRB, RFC 9135).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vrfs: Vec<EvpnVrf>,
+}
+
+/// One routing domain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct EvpnVrf {
+    /// The VRF of the profile.
+    pub vrf: String,
+    /// The VXLAN of the profile whose number its routes have.
+    pub vxlan: String,
+}
+
+/// A community of a route: `65000:100`, `65000:1:2`, or a word.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Community(String);
+
+/// A text that is not a community.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "\"{0}\" is not a community: expected 65000:100, 65000:1:2, no-export, no-advertise, local-AS, blackhole or graceful-shutdown"
+)]
+pub struct InvalidCommunity(pub String);
+
+impl Community {
+    /// Whether it is one of three numbers (RFC 8092).
+    pub fn is_large(&self) -> bool {
+        self.0.split(':').count() == 3
+    }
+}
+
+impl FromStr for Community {
+    type Err = InvalidCommunity;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCommunity> {
+        const WORDS: [&str; 5] =
+            ["no-export", "no-advertise", "local-AS", "blackhole", "graceful-shutdown"];
+        let parts: Vec<&str> = text.split(':').collect();
+        let is_number = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
+        let fits = match parts.len() {
+            1 => WORDS.contains(&text),
+            2 => parts.iter().all(|part| is_number(part) && part.parse::<u16>().is_ok()),
+            3 => parts.iter().all(|part| is_number(part) && part.parse::<u32>().is_ok()),
+            _ => false,
+        };
+        fits.then(|| Self(text.to_owned())).ok_or_else(|| InvalidCommunity(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Community {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+as_text!(Community);
+
+/// One router that a host speaks to: by link, or by address; or all of a network that call.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct BgpNeighbor {
@@ -44,6 +201,26 @@ pub struct BgpNeighbor {
     /// The router's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
+    /// A network whose routers are answered when they call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<super::schema::Prefix>")]
+    pub range: Option<IpNet>,
+    /// The name in `route-maps` of the rules for what it says.
+    #[serde(default, rename = "in", skip_serializing_if = "Option::is_none")]
+    pub inbound: Option<String>,
+    /// The name in `route-maps` of the rules for what it is told, which is never more than the
+    /// host announces.
+    #[serde(default, rename = "out", skip_serializing_if = "Option::is_none")]
+    pub outbound: Option<String>,
+    /// Timers that are not the host's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timers: Option<BgpTimers>,
+    /// Whether BFD finds it dead, where that is not as with the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bfd: Option<bool>,
+    /// What signs the session (RFC 2385): both ends have the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<SecretRef>,
     /// Its autonomous system; any but the host's where none is given.
     #[serde(default, skip_serializing_if = "is_default")]
     pub remote_as: RemoteAs,
@@ -161,6 +338,16 @@ impl<'de> Deserialize<'de> for Announcement {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_community_is_two_or_three_numbers_or_a_word() {
+        for text in ["65000:100", "4200000001:1:2", "no-export", "blackhole"] {
+            assert_eq!(text.parse::<Community>().unwrap().to_string(), text);
+        }
+        for text in ["", "65536:1", "1", "1:", "+1:2", "internet\n", "1:2:3:4"] {
+            assert!(text.parse::<Community>().is_err(), "{text:?}");
+        }
+    }
 
     #[test]
     fn a_bgp_section_reads_and_writes_alike() {

@@ -44,6 +44,10 @@ link_spec! {
         /// The version of IGMP that it speaks as a querier, 2 or 3; the kernel's 2 where none is given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         multicast_igmp_version: Option<u8>,
+        /// Whether it is a bridge of Open vSwitch, which makes it and owns its ports. Its address is
+        /// networkd's.
+        #[serde(default, skip_serializing_if = "is_default")]
+        openvswitch: bool,
         /// What is particular to single ports, by link name; the bridge's own name for itself.
         #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
         ports: IndexMap<String, PortSpec>,
@@ -69,6 +73,12 @@ pub struct PortSpec {
     /// Whether a packet may leave by the port that it came in by.
     #[serde(default, skip_serializing_if = "is_default")]
     pub hairpin: bool,
+    /// Whether MACs are learnt from the packets of the port; they are unless told otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learning: Option<bool>,
+    /// Whether the bridge answers ARP for neighbours that it was told of, such as by EVPN.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub neighbor_suppression: bool,
     /// The spanning-tree cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<u32>,

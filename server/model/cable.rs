@@ -137,6 +137,12 @@ pub struct Switch {
     /// The rack it stands in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rack: Option<String>,
+    /// Names of labels, to find it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// What people should know of it, in the operator's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
     /// The switch that it is an MLAG pair with: a bond may end on both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mlag_peer: Option<String>,

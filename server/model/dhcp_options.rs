@@ -2,6 +2,7 @@
 
 mod schema;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
@@ -13,15 +14,15 @@ use crate::options::code;
 /// Options beyond those that the inventory knows the values of, such as
 /// `{150: 10.0.0.1, time-offset: 3600, 43.1: "hex:0a0b"}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Given", into = "Given")]
+#[serde(try_from = "OptionValues", into = "OptionValues")]
 pub struct DhcpOptions {
-    given: Given,
+    given: OptionValues,
     /// The options as they go over the wire, each code once.
     encoded: BTreeMap<u8, Vec<u8>>,
 }
 
 /// The options as they are written in the site file.
-type Given = BTreeMap<String, OptionValue>;
+type OptionValues = BTreeMap<String, OptionValue>;
 
 /// One value as it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,12 +36,20 @@ enum OptionValue {
 
 /// An option that cannot be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("DHCP option \"{key}\" {reason}")]
+#[error("DHCP option \"{key}\" {reason}{}", hint(key, reason))]
 pub struct InvalidDhcpOption {
     /// The name or number, as given.
     pub key: String,
     /// What is wrong with it.
     pub reason: InvalidOption,
+}
+
+/// The name that was meant instead of an unknown one, as a sentence's end.
+fn hint(key: &str, reason: &InvalidOption) -> String {
+    let names = KNOWN.iter().map(|(_, name, _)| *name);
+    let nearest = Some(key).filter(|_| *reason == InvalidOption::Unknown);
+    let nearest = nearest.and_then(|key| crate::tree::nearest::nearest(key, names));
+    nearest.map(|name| format!("; did you mean \"{name}\"?")).unwrap_or_default()
 }
 
 /// What is wrong with an option, to follow its name.
@@ -204,6 +213,11 @@ const RESERVED: [u8; 17] = [
 /// The options that hold sub-options, as a key names them: `43.1`, `175.8`.
 const ENCAPSULATING: [u8; 2] = [code::VENDOR_SPECIFIC, code::IPXE];
 
+/// The name of an option that has one.
+pub(crate) fn option_name(code: u8) -> Option<&'static str> {
+    KNOWN.iter().find(|(known, ..)| *known == code).map(|(_, name, _)| *name)
+}
+
 impl DhcpOptions {
     /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
@@ -219,12 +233,17 @@ impl DhcpOptions {
     pub fn get(&self, code: u8) -> Option<&[u8]> {
         self.encoded.get(&code).map(Vec::as_slice)
     }
+
+    /// The TFTP server, an address or a name (option 66).
+    pub fn tftp_server(&self) -> Option<Cow<'_, str>> {
+        self.get(code::TFTP_SERVER_NAME).map(String::from_utf8_lossy)
+    }
 }
 
-impl TryFrom<Given> for DhcpOptions {
+impl TryFrom<OptionValues> for DhcpOptions {
     type Error = InvalidDhcpOption;
 
-    fn try_from(given: Given) -> Result<Self, InvalidDhcpOption> {
+    fn try_from(given: OptionValues) -> Result<Self, InvalidDhcpOption> {
         let mut encoded: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
         for (key, value) in &given {
             let invalid = |reason| InvalidDhcpOption { key: key.clone(), reason };
@@ -246,7 +265,7 @@ impl TryFrom<Given> for DhcpOptions {
     }
 }
 
-impl From<DhcpOptions> for Given {
+impl From<DhcpOptions> for OptionValues {
     fn from(options: DhcpOptions) -> Self {
         options.given
     }

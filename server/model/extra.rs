@@ -4,13 +4,67 @@
 use std::fmt;
 
 use indexmap::IndexMap;
-use serde::de::{Error, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::link::is_default;
 
-/// Sections of a file, each with its keys.
-pub type Sections = IndexMap<String, IndexMap<String, ExtraValue>>;
+/// Sections of a file by their name.
+pub type Sections = IndexMap<String, ExtraSection>;
+
+/// A section with its keys, or several of one name, such as two `[Route]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExtraSection(Vec<IndexMap<String, ExtraValue>>);
+
+impl ExtraSection {
+    /// The keys of each section of the name.
+    pub fn copies(&self) -> &[IndexMap<String, ExtraValue>] {
+        &self.0
+    }
+}
+
+impl Serialize for ExtraSection {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0[..] {
+            [one] => one.serialize(serializer),
+            several => serializer.collect_seq(several),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ExtraSection {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ExtraSectionVisitor)
+    }
+}
+
+struct ExtraSectionVisitor;
+
+impl<'de> Visitor<'de> for ExtraSectionVisitor {
+    type Value = ExtraSection;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("keys of a section (key: value), or a list of such for several sections")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<ExtraSection, E> {
+        Ok(ExtraSection(vec![IndexMap::new()]))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ExtraSection, A::Error> {
+        let keys = Deserialize::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(ExtraSection(vec![keys]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<ExtraSection, A::Error> {
+        let mut copies = Vec::new();
+        while let Some(keys) = list.next_element()? {
+            copies.push(keys);
+        }
+        Ok(ExtraSection(copies))
+    }
+}
 
 /// The value of a key: one line, or several that each repeat the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +81,8 @@ impl ExtraValue {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LinkExtra {
-    /// Sections of networkd's `.network` file, each with its keys (systemd.network(5)).
+    /// Sections of networkd's `.network` file, each with its keys, or a list of them where networkd
+    /// reads several of one name (systemd.network(5)).
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub network: Sections,
     /// Sections of networkd's `.netdev` file (systemd.netdev(5)).
@@ -135,6 +190,24 @@ impl<'de> Visitor<'de> for ExtraValueVisitor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_section_is_one_or_several() {
+        let cases = [
+            ("{A: {x: 1}}", Some(r#"{"A":{"x":"1"}}"#)),
+            ("{A: [{x: 1}, {x: 2}]}", Some(r#"{"A":[{"x":"1"},{"x":"2"}]}"#)),
+            ("{A: [{x: 1}]}", Some(r#"{"A":{"x":"1"}}"#)),
+            ("{A: }", Some(r#"{"A":{}}"#)),
+            ("{A: x}", None),
+            ("{A: [x]}", None),
+        ];
+        for (text, expected) in cases {
+            let node = crate::tree::parse(text).unwrap();
+            let read = crate::tree::read::<Sections>(&node).ok();
+            let json = read.map(|value| serde_json::to_string(&value).unwrap());
+            assert_eq!(json.as_deref(), expected, "{text}");
+        }
+    }
 
     #[test]
     fn a_value_is_one_line_or_several() {

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::link::is_default;
 use super::words::words;
-use super::{DhcpOptions, DiskRule, HostMatch, LocalBoot, Mac, Nic, ProfileTree, Scalar, When};
+use super::{
+    DhcpOptions, DiskRule, HostMatch, LocalBoot, Mac, Nic, NicAddress, ProfileTree, Scalar, When,
+};
 
 /// The key of a host that `key` was called before, or `key` itself: site files, rows and stored
 /// revisions of earlier versions are still read.
@@ -52,6 +54,9 @@ pub struct Host {
     /// Names of labels, such as `database`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
+    /// What people should know of it, in the operator's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
     /// Whether arming it for an install is refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub protected: bool,
@@ -153,8 +158,33 @@ impl Host {
         self.index.or_else(|| self.unit.map(u32::from))
     }
 
+    /// What is left of it when nobody uses it any more: where it is, what it is made of, and how
+    /// its firmware boots.
+    pub fn released(&self) -> Self {
+        Self {
+            rack: self.rack.clone(),
+            unit: self.unit,
+            index: self.index,
+            serial: self.serial.clone(),
+            disk: self.disk.clone(),
+            nics: self.nics.clone(),
+            boot_file: self.boot_file.clone(),
+            next_server: self.next_server,
+            dhcp: self.dhcp,
+            bmc: self.bmc.clone(),
+            local_boot: self.local_boot,
+            known_by: self.known_by.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Whether `mac` is one of its NICs.
     pub fn has_mac(&self, mac: Mac) -> bool {
-        self.nics.values().any(|nic| nic.mac() == Some(mac))
+        self.has_nic(mac.into())
+    }
+
+    /// Whether a NIC is one of the host's own.
+    pub fn has_nic(&self, nic: NicAddress) -> bool {
+        self.nics.values().any(|own| own.address.identity() == nic.identity())
     }
 }

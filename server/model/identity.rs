@@ -128,13 +128,16 @@ impl fmt::Display for Identity {
     }
 }
 
-/// 1 to 255 bytes, written as the text that they are or as `hex:0a0b`.
+/// 1 to 255 bytes, written as the text that they are or, always with control characters, as
+/// `hex:0a0b`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Octets(pub Vec<u8>);
 
 /// A text that stands for no bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not 1 to 255 bytes: write them as a text, or as hex:0a0b")]
+#[error(
+    "{0:?} is not 1 to 255 bytes: write them as a text without control characters, or as hex:0a0b"
+)]
 pub struct InvalidOctets(pub String);
 
 impl FromStr for Octets {
@@ -143,7 +146,7 @@ impl FromStr for Octets {
     fn from_str(text: &str) -> Result<Self, InvalidOctets> {
         let bytes = match text.strip_prefix("hex:") {
             Some(digits) => hexadecimal(digits),
-            None => Some(text.as_bytes().to_vec()),
+            None => Some(text.as_bytes().to_vec()).filter(|_| !text.contains(char::is_control)),
         };
         let fits = |bytes: &Vec<u8>| (1..=255).contains(&bytes.len());
         bytes.filter(fits).map(Self).ok_or_else(|| InvalidOctets(text.to_owned()))
@@ -227,7 +230,7 @@ mod tests {
             assert_eq!(octets.to_string(), expected);
             assert_eq!(octets.to_string().parse(), Ok(octets));
         }
-        for wrong in ["", "hex:", "hex:0", "hex:zz", &"x".repeat(256)] {
+        for wrong in ["", "hex:", "hex:0", "hex:zz", "a\0", "ge-0\n", &"x".repeat(256)] {
             assert_eq!(wrong.parse::<Octets>(), Err(InvalidOctets(wrong.to_owned())));
         }
     }

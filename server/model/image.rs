@@ -1,8 +1,13 @@
 //! Images: what a host boots.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::Recipe;
+use super::command_line::HostWord;
+use super::recipe::{PRESEED, PROXMOX, TALOS};
+use super::words::words;
+use super::{FirmwareArch, Recipe, RecipeFormat};
 
 /// The word of a command line in whose place a host's network stands.
 pub const DRACUT_WORD: &str = "{dracut}";
@@ -43,6 +48,10 @@ pub struct Image {
     /// The image that boots the live system which writes `disk`; `live` where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live_system: Option<String>,
+    /// What the system in `disk` reads its network from; found out from the image where none is
+    /// given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_format: Option<NetworkFormat>,
     /// The answers of its installer, filled in for each host that boots it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<Recipe>,
@@ -56,9 +65,66 @@ pub struct Image {
     /// When an image with `boot: once` counts as used, so that no other boot may install.
     #[serde(default, skip_serializing_if = "InstallBegins::is_loaded")]
     pub install_begins: InstallBegins,
+    /// When an install counts as done.
+    #[serde(default, skip_serializing_if = "InstallEnds::is_reported")]
+    pub install_ends: InstallEnds,
     /// How hosts with this image are sent to their local disk; `menu` where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local_boot: Option<LocalBoot>,
+    /// What hosts of another architecture boot in its place, by the architecture that their
+    /// firmware names (DHCP option 93). What a variant does not say is as the image says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("propertyNames" = {"enum": FirmwareArch::ALL}))]
+    pub variants: BTreeMap<FirmwareArch, ImageVariant>,
+}
+
+/// What an image is on hosts of one architecture.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ImageVariant {
+    /// A Linux kernel, as a path under the files directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
+    /// Initrds in order, as paths under the files directory; with `kernel`, in place of the
+    /// image's even if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub initrd: Vec<String>,
+    /// The kernel's command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cmdline: Option<String>,
+    /// An EFI program, as a path under the files directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub efi: Option<String>,
+    /// A disk image, as a path under the files directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<String>,
+    /// The SHA-256 of the file of `disk`, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+impl ImageVariant {
+    fn files(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let programs = [("kernel", &self.kernel), ("efi", &self.efi), ("disk", &self.disk)];
+        let programs = programs.into_iter().filter_map(|(key, file)| Some((key, file.as_deref()?)));
+        programs.chain(self.initrd.iter().map(|file| ("initrd", file.as_str())))
+    }
+}
+
+words! {
+    /// What a system on a disk reads its network from.
+    pub NetworkFormat {
+        /// systemd-networkd's files in `/etc/systemd/network`.
+        Networkd = "networkd",
+        /// netplan's YAML in `/etc/netplan`.
+        Netplan = "netplan",
+        /// NetworkManager's keyfiles in `/etc/NetworkManager/system-connections`.
+        NetworkManager = "networkmanager",
+        /// `/etc/network/interfaces` as ifupdown2 reads it, such as on Proxmox.
+        Ifupdown2 = "ifupdown2",
+        /// The NoCloud source of cloud-init in `/var/lib/cloud/seed/nocloud`.
+        CloudInit = "cloud-init",
+    }
 }
 
 /// How often a host boots its image.
@@ -98,6 +164,26 @@ pub enum InstallBegins {
 impl InstallBegins {
     fn is_loaded(&self) -> bool {
         *self == Self::Loaded
+    }
+}
+
+/// When an installer counts as done.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum InstallEnds {
+    /// When it reports so with its token. A host that is powered on again before has failed.
+    #[default]
+    Reported,
+    /// When the host boots again. For installers that cannot report; whether they installed
+    /// anything is not known.
+    Rebooted,
+}
+
+impl InstallEnds {
+    fn is_reported(&self) -> bool {
+        *self == Self::Reported
     }
 }
 
@@ -145,7 +231,36 @@ impl Image {
             ("disk", &self.disk),
         ];
         let programs = programs.into_iter().filter_map(|(key, file)| Some((key, file.as_deref()?)));
-        programs.chain(self.initrd.iter().map(|file| ("initrd", file.as_str())))
+        let own = programs.chain(self.initrd.iter().map(|file| ("initrd", file.as_str())));
+        own.chain(self.variants.values().flat_map(ImageVariant::files))
+    }
+
+    /// What it is on hosts of an architecture; the image itself where it has no variant for it.
+    #[must_use]
+    pub fn on(&self, arch: Option<FirmwareArch>) -> Self {
+        let own = Self { variants: BTreeMap::new(), ..self.clone() };
+        let Some(variant) = arch.and_then(|arch| self.variants.get(&arch)) else { return own };
+        let variant = variant.clone();
+        let initrd = match variant.kernel.is_some() || !variant.initrd.is_empty() {
+            true => variant.initrd,
+            false => own.initrd,
+        };
+        let sha256 = if variant.disk.is_some() { variant.sha256 } else { own.sha256 };
+        Self {
+            kernel: variant.kernel.or(own.kernel),
+            initrd,
+            cmdline: variant.cmdline.unwrap_or(own.cmdline),
+            efi: variant.efi.or(own.efi),
+            disk: variant.disk.or(own.disk),
+            sha256,
+            ..own
+        }
+    }
+
+    /// Whether there is anything to boot on hosts without a variant of their own.
+    pub fn boots_anywhere(&self) -> bool {
+        let programs = [&self.kernel, &self.efi, &self.script, &self.disk];
+        self.local || programs.into_iter().any(Option::is_some)
     }
 
     /// Names these files, by their keys, in place of all that it names.
@@ -173,18 +288,47 @@ impl Image {
 
     /// Whether this is one of its files.
     pub fn has_file(&self, path: &str) -> bool {
-        let is_same = |own: &str| own.trim_start_matches('/') == path.trim_start_matches('/');
-        self.files().any(|(_, file)| is_same(file))
+        self.files().any(|(_, file)| file.trim_start_matches('/') == path.trim_start_matches('/'))
+    }
+
+    /// Whether this is one of its files as a client may spell it: files are found in any case.
+    pub fn has_file_in_any_case(&self, path: &str) -> bool {
+        let path = path.trim_start_matches('/');
+        self.files().any(|(_, file)| file.trim_start_matches('/').eq_ignore_ascii_case(path))
     }
 
     /// Whether it changes the disk, so that it boots only once each time its host is armed.
     pub fn installs(&self) -> bool {
-        self.boot == BootMode::Once || self.disk.is_some()
+        let has_disk = |variant: &ImageVariant| variant.disk.is_some();
+        self.boot == BootMode::Once || self.disk.is_some() || self.variants.values().any(has_disk)
     }
 
-    /// When an install counts as started. What writes a disk image always asks first.
+    /// When an install counts as started. What writes a disk image always asks first, and so does
+    /// an installer that fetches its answers when it runs.
     pub fn install_begins(&self) -> InstallBegins {
-        if self.disk.is_some() { InstallBegins::Reported } else { self.install_begins }
+        match self.disk.is_some() || self.uses_recipe(PROXMOX) {
+            true => InstallBegins::Reported,
+            false => self.install_begins,
+        }
+    }
+
+    /// When an install counts as done.
+    pub fn install_ends(&self) -> InstallEnds {
+        if self.uses_recipe(TALOS) { InstallEnds::Rebooted } else { self.install_ends }
+    }
+
+    /// Whether its recipe goes to the host inside an initrd: that of Debian's installer does, which
+    /// reads `/preseed.cfg` before it brings up any network, unless the command line says where
+    /// else it is.
+    pub fn has_recipe_as_initrd(&self) -> bool {
+        let is_preseed =
+            |recipe: &Recipe| recipe.format == Some(RecipeFormat::Preseed) || recipe.uses(PRESEED);
+        self.recipe.as_ref().is_some_and(is_preseed)
+            && !self.cmdline.contains(HostWord::RecipeUrl.word())
+    }
+
+    fn uses_recipe(&self, name: &str) -> bool {
+        self.recipe.as_ref().is_some_and(|recipe| recipe.uses(name))
     }
 
     /// The name of the image with the live system that writes its `disk`.

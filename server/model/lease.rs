@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{InvalidMac, Mac};
+use super::{InvalidNicAddress, Mac, NicAddress};
 
 /// Who holds a lease. A host is one client whichever of its NICs asks, so that
 /// it keeps one address from ROM to OS; a stranger is its MAC. The client
@@ -17,8 +17,20 @@ pub enum ClientKey {
     Host(String),
     /// An unknown client, by hardware address.
     Mac(Mac),
-    /// A client without a usable hardware address (InfiniBand, RFC 4390), by client identifier in hexadecimal.
+    /// An unknown client on InfiniBand, by the GUID of its port.
+    Guid([u8; 8]),
+    /// A client that tells neither (RFC 4390), by client identifier in hexadecimal.
     Id(String),
+}
+
+impl From<NicAddress> for ClientKey {
+    fn from(nic: NicAddress) -> Self {
+        match nic {
+            NicAddress::Mac(mac) => Self::Mac(mac),
+            NicAddress::Guid(guid) => Self::Guid(guid),
+            NicAddress::Ipoib([.., a, b, c, d, e, f, g, h]) => Self::Guid([a, b, c, d, e, f, g, h]),
+        }
+    }
 }
 
 impl fmt::Display for ClientKey {
@@ -26,6 +38,7 @@ impl fmt::Display for ClientKey {
         match self {
             Self::Host(name) => write!(f, "host:{name}"),
             Self::Mac(mac) => write!(f, "mac:{mac}"),
+            Self::Guid(guid) => write!(f, "guid:{}", NicAddress::Guid(*guid)),
             Self::Id(id) => write!(f, "id:{id}"),
         }
     }
@@ -35,8 +48,8 @@ impl fmt::Display for ClientKey {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidClientKey {
     #[error(transparent)]
-    Mac(#[from] InvalidMac),
-    #[error("\"{0}\" is not a client: host:NAME, mac:MAC or id:HEX")]
+    Nic(#[from] InvalidNicAddress),
+    #[error("\"{0}\" is not a client: host:NAME, mac:MAC, guid:GUID or id:HEX")]
     Form(String),
 }
 
@@ -51,7 +64,7 @@ impl FromStr for ClientKey {
     fn from_str(text: &str) -> Result<Self, InvalidClientKey> {
         match text.split_once(':') {
             Some(("host", name)) => Ok(Self::Host(name.to_owned())),
-            Some(("mac", mac)) => Ok(Self::Mac(mac.parse()?)),
+            Some(("mac" | "guid", nic)) => Ok(nic.parse::<NicAddress>()?.into()),
             Some(("id", id)) => Ok(Self::Id(id.to_owned())),
             _ => Err(InvalidClientKey::Form(text.to_owned())),
         }
@@ -65,8 +78,9 @@ pub struct Lease {
     pub address: Ipv4Addr,
     /// Who holds it.
     pub client: ClientKey,
-    /// The hardware address that asked last.
-    pub mac: Mac,
+    /// The NIC that asked last, by its [identity](NicAddress::identity); none of a client that does
+    /// not tell it.
+    pub nic: Option<NicAddress>,
     /// The subnet it belongs to, by name.
     pub subnet: String,
     /// Whether it is in use.
@@ -75,9 +89,17 @@ pub struct Lease {
     pub starts_at: i64,
     /// When it ends, in Unix seconds.
     pub expires_at: i64,
+    /// Whether another server gave the address: its client owns another one here, and keeps this
+    /// one until it asks anew.
+    pub taken_over: bool,
 }
 
 impl Lease {
+    /// The MAC of the NIC that asked last, if it is on Ethernet.
+    pub fn mac(&self) -> Option<Mac> {
+        self.nic?.mac()
+    }
+
     /// Whether nobody else may have the address at `now` (Unix seconds).
     pub fn is_live(&self, now: i64) -> bool {
         self.state != LeaseState::Released && self.expires_at > now

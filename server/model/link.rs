@@ -79,6 +79,20 @@ words! {
     }
 }
 
+words! {
+    /// How packets wait to be sent.
+    pub Qdisc {
+        /// Each flow in turn, at its own pace.
+        Fq = "fq",
+        /// Each flow in turn, and what waits too long is dropped.
+        FqCodel = "fq-codel",
+        /// The same, with a shaper.
+        Cake = "cake",
+        /// As they come, up to a number of packets.
+        Pfifo = "pfifo",
+    }
+}
+
 /// Whether a value is the one that is left out of the site file.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
@@ -96,6 +110,19 @@ pub struct Overrides {
     /// Whether announced search domains are used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub use_domains: Option<bool>,
+    /// Whether the announced MTU is used. Not for DHCPv6.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub use_mtu: Option<bool>,
+    /// Whether the host takes the announced name. Not for router advertisements.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub use_hostname: Option<bool>,
+    /// Whether the host tells its name. Not for router advertisements.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_hostname: Option<bool>,
+    /// Whether addresses are made of announced prefixes. With `false` the link has its written
+    /// address, and router and resolvers of the advertisements. For router advertisements alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub use_addresses: Option<bool>,
     /// Whether announced time servers are used. Not for router advertisements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub use_ntp: Option<bool>,
@@ -105,6 +132,24 @@ pub struct Overrides {
     /// The metric of announced routes. Not for DHCPv6.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route_metric: Option<u32>,
+}
+
+/// A subnet that a link has beside its first ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct MoreSubnet {
+    /// The subnet, or `tenant/ROLE`. Its address stands under `LINK/SUBNET` in the host's addresses.
+    pub subnet: String,
+    /// The number of the address within it, such as `=index + 10`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_number: Option<super::HostNumber>,
+    /// A routing table of this address: what comes from it leaves by this subnet's gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<u32>,
+    /// Whether the subnet's gateway becomes a default route of the main table. It does not unless
+    /// told so.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub default_route: bool,
 }
 
 /// Calls a macro with the settings that links of every kind share appended, in brackets. This is
@@ -138,6 +183,9 @@ macro_rules! with_link_settings {
             /// The number within `subnet6` of that other end.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             peer_number6: Option<crate::model::HostNumber>,
+            /// Subnets beside `subnet` and `subnet6`, of either family.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            more_subnets: Vec<crate::model::MoreSubnet>,
             /// Where the link's own IPv4 address is valid: `global` unless told otherwise.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             address_scope: Option<crate::model::AddressScope>,
@@ -153,6 +201,27 @@ macro_rules! with_link_settings {
             /// Hear router advertisements (IPv6 by SLAAC).
             #[serde(default, skip_serializing_if = "Option::is_none")]
             accept_ra: Option<bool>,
+            /// The half of addresses by SLAAC that the host chooses: the last 64 bits, such as
+            /// `::53`, or `stable` for one made of the prefix and a secret; the MAC's where none
+            /// is given.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            ipv6_token: Option<crate::model::Ipv6Token>,
+            /// Whether there are addresses by SLAAC that change (RFC 8981).
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            ipv6_privacy: Option<crate::model::Ipv6Privacy>,
+            /// How the IPv6 link-local address is made.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            ipv6_address_generation: Option<crate::model::AddressGeneration>,
+            /// What the host calls itself to a DHCPv4 server: its `mac` unless told otherwise.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            dhcp_identifier: Option<crate::model::DhcpIdentifier>,
+            /// The kind of DUID that the host has to DHCPv6 servers, and to DHCPv4 servers with
+            /// `dhcp-identifier: duid`.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            duid: Option<crate::model::DuidType>,
+            /// The vendor class that the host tells DHCP servers (options 60 and, of DHCPv6, 16).
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            vendor_class: Option<crate::model::Caption>,
             /// Whether the subnet's gateway becomes the default route of the main table. It does
             /// unless told otherwise, or the link has a `table`.
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -168,6 +237,28 @@ macro_rules! with_link_settings {
             /// from its address, by rules of nftables. It needs a `table` and a `mark`.
             #[serde(default, skip_serializing_if = "crate::model::CpuList::is_empty")]
             cpus: crate::model::CpuList,
+            /// Users, such as `[1000, 2000-2999]`, whose new connections leave by this link and from
+            /// its address. It needs a `table` and a `mark`, as `cpus` does.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            users: Vec<crate::model::NumberRange>,
+            /// Slices of systemd, such as `gpu0.slice`, whose services' new connections leave by this
+            /// link and from its address. It needs a `table` and a `mark`, as `cpus` does.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            slices: Vec<String>,
+            /// The network namespace that the link is moved to, with its addresses and routes. The
+            /// namespace is made at boot; of a NIC, VLAN, veth, MACVLAN or IPVLAN.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            namespace: Option<String>,
+            /// MACs of multicast groups that the link takes packets for (`ip maddress`).
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            multicast_macs: Vec<crate::model::Mac>,
+            /// How packets wait to be sent (tc(8)), where that is not `net.core.default_qdisc`.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            qdisc: Option<crate::model::link::Qdisc>,
+            /// The metric of the routes to the link's subnets and of the default routes by their
+            /// gateways: the lower, the more they are preferred.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            metric: Option<u32>,
             /// Addresses that every host of the profile has.
             #[serde(default, skip_serializing_if = "Vec::is_empty")]
             addresses: Vec<crate::model::SharedAddress>,
@@ -177,6 +268,13 @@ macro_rules! with_link_settings {
             /// Policy rules beside those of the table.
             #[serde(default, skip_serializing_if = "Vec::is_empty")]
             routing_policy: Vec<crate::model::RuleSpec>,
+            /// Neighbours whose MACs are written down, in place of asking for them.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            neighbors: Vec<crate::model::StaticNeighbor>,
+            /// Where what is for a MAC is sent, in place of learning it: of a VXLAN, or of a port of
+            /// a bridge.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            forwarding: Vec<crate::model::StaticMac>,
             /// The MAC that the link is given; or who chooses it: `inherit` for that of the
             /// first NIC below it, `none` for the kernel's choice, `persistent` for networkd's.
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -260,14 +358,39 @@ macro_rules! define_link_settings {
 with_link_settings! { define_link_settings => }
 
 impl LinkSettings {
-    /// The subnets that the link carries: `subnet`, then `subnet6`.
+    /// The subnets that the link carries: `subnet`, then `subnet6`, then the others.
     pub fn subnets(&self) -> impl Iterator<Item = &str> {
-        self.subnet.iter().chain(&self.subnet6).map(String::as_str)
+        let more = self.more_subnets.iter().map(|more| &more.subnet);
+        self.subnet.iter().chain(&self.subnet6).chain(more).map(String::as_str)
     }
 
     /// The same, to change.
     pub(super) fn subnets_mut(&mut self) -> impl Iterator<Item = &mut String> {
-        self.subnet.iter_mut().chain(&mut self.subnet6)
+        let more = self.more_subnets.iter_mut().map(|more| &mut more.subnet);
+        self.subnet.iter_mut().chain(&mut self.subnet6).chain(more)
+    }
+
+    /// Whether a DHCP server or a router says the link's MTU.
+    pub fn takes_mtu(&self) -> bool {
+        let of_dhcp = self.dhcp4 && self.dhcp4_overrides.use_mtu == Some(true);
+        of_dhcp || self.ra_overrides.use_mtu == Some(true)
+    }
+
+    /// Whether one of its addresses is computed.
+    pub fn computes_address(&self) -> bool {
+        let more = self.more_subnets.iter().map(|more| &more.host_number);
+        more.chain([&self.host_number, &self.host_number6]).any(Option::is_some)
+    }
+
+    /// Whether addresses of the family that the link has are said by the wire.
+    pub fn learns_addresses(&self, family: Family) -> bool {
+        match family {
+            Family::Ipv4 => self.dhcp4,
+            Family::Ipv6 => {
+                let makes = self.ra_overrides.use_addresses != Some(false);
+                self.dhcp6 || (self.accept_ra == Some(true) && makes)
+            }
+        }
     }
 
     /// Whether the subnet's gateway becomes the default route of the main table. It does unless

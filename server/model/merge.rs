@@ -7,6 +7,7 @@ use super::{Noun, NounVisitor, Site, visit_nouns};
 /// Puts every entry of `part` into `site`, in place of those with the same names.
 pub fn merge(site: &mut Site, mut part: Site) {
     site.parameters.append(&mut part.parameters);
+    site.labels.append(&mut part.labels);
     if !part.network.is_empty() {
         site.network = std::mem::take(&mut part.network);
     }

@@ -24,15 +24,19 @@ pub(crate) mod host_number;
 pub(crate) mod identity;
 mod image;
 mod image_kind;
+mod ipv6;
+mod keyring;
 mod lease;
 pub(crate) mod link;
 mod link_mac;
 mod location;
+pub(crate) mod login;
 mod mac;
 mod mass_removal;
 pub(crate) mod merge;
 mod millis;
 mod name;
+mod new_hosts;
 mod nic;
 mod nic_address;
 mod noun;
@@ -41,22 +45,29 @@ pub(crate) mod parameter;
 mod profile;
 pub(crate) mod profile_tree;
 mod recipe;
+mod role;
 mod route;
 mod scalar;
 pub(crate) mod schema;
+mod secret;
 pub(crate) mod site;
 mod size;
 mod stored_file;
 mod subnet;
 mod subnet_index;
 pub(crate) mod tenancy;
+mod three_way;
 mod virtual_link;
 mod vlan_id;
 mod vlan_ids;
 mod when;
+mod wireguard;
 pub(crate) mod words;
 
-pub use bgp::{Announcement, BgpNeighbor, BgpSpec, InvalidRemoteAs, RemoteAs};
+pub use bgp::{
+    Announcement, BgpNeighbor, BgpSpec, BgpTimers, Community, EvpnSpec, EvpnVrf, InvalidCommunity,
+    InvalidRemoteAs, Redistribution, RemoteAs, RouteMapRule, RouteSource, RouteVerdict,
+};
 pub use bond::{
     AdSelect, ArpTargets, ArpValidate, BondMode, BondSpec, FailOverMac, LacpRate, PrimaryReselect,
     TransmitHashPolicy,
@@ -65,47 +76,66 @@ pub use bridge::{BridgeSpec, PortSpec};
 pub use cable::{Cable, Nic, Switch, Vendor};
 pub use caption::{Caption, InvalidCaption};
 pub use cpu_list::{CpuList, InvalidCpuList};
+pub(crate) use dhcp_options::option_name;
 pub use dhcp_options::{DhcpOptions, InvalidDhcpOption, InvalidOption};
 pub use diff::{Difference, DifferenceKind, FieldDifference, diff, renamed_hosts};
 pub use disk::{ByteSize, DiskPick, DiskRule, DiskType, InvalidByteSize, InvalidDiskRule};
-pub use extra::{ExtraFile, ExtraValue, LinkExtra, ProfileExtra, Sections};
+pub use extra::{ExtraFile, ExtraSection, ExtraValue, LinkExtra, ProfileExtra, Sections};
 pub use host::{Bmc, Host, HostDhcp, SINGLE_VALUE_KEYS, current_host_key};
 pub use host_number::{HostNumber, HostNumberError};
 pub use identity::{HostMatch, Identity, InvalidOctets, InvalidUuid, Octets, Uuid};
-pub use image::{BootMode, DEFAULT_LIVE_SYSTEM, DRACUT_WORD, Image, InstallBegins, LocalBoot};
+pub use image::{
+    BootMode, DEFAULT_LIVE_SYSTEM, DRACUT_WORD, Image, ImageVariant, InstallBegins, InstallEnds,
+    LocalBoot, NetworkFormat,
+};
 pub use image_kind::ImageKind;
+pub use ipv6::{
+    AddressGeneration, DhcpIdentifier, DuidType, InvalidIpv6Token, Ipv6Privacy, Ipv6Token,
+};
+pub use keyring::{KeyFault, KeyState, Keyring, MasterKey};
 pub use lease::{ClientKey, Lease, LeaseState};
 pub use link::{
-    ActivationMode, EmitLldp, Family, LinkSettings, OnlineFamily, OnlineState, Overrides,
-    ReceiveLldp,
+    ActivationMode, EmitLldp, Family, LinkSettings, MoreSubnet, OnlineFamily, OnlineState,
+    Overrides, Qdisc, ReceiveLldp,
 };
 pub use link_mac::{InvalidLinkMac, LinkMac, MacPolicy};
 pub use location::Location;
+pub use login::{
+    AuthorizedKey, InvalidAuthorizedKey, InvalidRootPassword, RootPassword, hide_password_hashes,
+};
 pub(crate) use mac::MAC_PATTERN;
 pub use mac::{InvalidMac, Mac};
 pub use mass_removal::{MassRemoval, RemovedEntries};
 pub(crate) use merge::keep_differing;
 pub use merge::{merge, revert};
 pub use millis::{InvalidDuration, Millis};
-pub use name::{InvalidName, check_host_name, check_link_name, check_noun_name};
+pub(crate) use name::suggested_host_name;
+pub use name::{InvalidName, check_host_name, check_link_name, check_noun_name, some_names};
+pub use new_hosts::{InvalidNewHosts, NewHosts};
 pub use nic::{
-    ChannelSpec, Eswitch, FunctionSpec, FunctionState, NicSpec, OffloadSpec, RingSpec, SriovSpec,
-    WakeOnLan,
+    AffinitySpec, ChannelSpec, CoalesceSpec, Eswitch, FunctionSpec, FunctionState, InfinibandMode,
+    InvalidProcessors, NicSpec, OffloadSpec, Processors, RingSpec, RoceSpec, RoceTool, RoceTrust,
+    SriovSpec, WakeOnLan,
 };
 pub use nic_address::{InvalidNicAddress, NicAddress};
 pub use noun::{Noun, NounKind, NounVisitor, visit_nouns};
 pub use parameter::{Parameter, ParameterKind};
 pub use profile::{
-    Defaults, DummySpec, MatchBy, Profile, ProfileLink, VlanProtocol, VlanSpec, VrfSpec, VxlanSpec,
+    Defaults, DummySpec, MatchBy, Profile, ProfileLink, TunnelMode, TunnelSpec, VlanProtocol,
+    VlanSpec, VrfSpec, VxlanSpec,
 };
 pub use profile_tree::ProfileTree;
+pub(crate) use recipe::{PRESEED, PROXMOX, TALOS};
 pub use recipe::{Recipe, RecipeFormat};
+pub use role::{Role, UnknownRole};
 pub use route::{
-    AddressRole, AddressScope, Destination, InvalidDestination, NextHop, RouteKind, RouteSpec,
-    RuleSpec, SharedAddress,
+    AddressRole, AddressScope, Destination, InvalidDestination, InvalidNumberRange, IpProtocol,
+    NextHop, NumberRange, RouteKind, RouteSpec, RuleSpec, RuleVerdict, SharedAddress, StaticMac,
+    StaticNeighbor,
 };
 pub use scalar::Scalar;
 pub use schema::{Key, Section, sections, site_schema};
+pub use secret::{SecretRef, SecretText};
 pub use site::{Label, Rack, Site, SiteWide, Tenant};
 pub use size::size_text;
 pub use stored_file::{
@@ -118,7 +148,15 @@ pub use subnet::{
 };
 pub use subnet_index::SubnetIndex;
 pub use tenancy::{RentalTerm, tenant_role};
-pub use virtual_link::{IpvlanMode, IpvlanSpec, LoopbackSpec, MacvlanMode, MacvlanSpec, VethSpec};
+pub use three_way::{MergeConflict, Merged, merge_changes};
+pub use virtual_link::{
+    InvalidPartitionKey, IpvlanMode, IpvlanSpec, LoopbackSpec, MacvlanMode, MacvlanSpec, NcclSpec,
+    PartitionKey, PartitionSpec, VethSpec,
+};
 pub use vlan_id::VlanId;
 pub use vlan_ids::{InvalidVlanIds, VlanIds};
 pub use when::{InvalidWhen, When};
+pub use wireguard::{
+    HostSelector, InvalidWireguardEndpoint, InvalidWireguardKey, WireguardEndpoint, WireguardKey,
+    WireguardPeer, WireguardSpec,
+};

@@ -37,7 +37,7 @@ pub fn check_host_name(name: &str) -> Result<(), InvalidName> {
 }
 
 /// A valid host name that looks like `name`: with hyphens for what is not allowed.
-fn suggested_host_name(name: &str) -> Option<String> {
+pub(crate) fn suggested_host_name(name: &str) -> Option<String> {
     let label = |label: &str| {
         let allowed = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
         label.chars().map(allowed).collect::<String>().trim_matches('-').to_owned()
@@ -50,8 +50,11 @@ fn suggested_host_name(name: &str) -> Option<String> {
 /// (1 to 15 bytes, no `/`, `:`, `%` or white space, not all digits).
 pub fn check_link_name(name: &str) -> Result<(), InvalidName> {
     let refuse = |why: String| Err(InvalidName { what: "link name", name: name.to_owned(), why });
-    if name.is_empty() || name.len() > 15 {
-        return refuse(format!("is {} bytes; Linux allows 1 to 15 (IFNAMSIZ)", name.len()));
+    if name.is_empty() {
+        return refuse("is empty: expected 1 to 15 characters, such as eth0".into());
+    }
+    if name.len() > 15 {
+        return refuse(format!("has {} bytes: expected at most 15", name.len()));
     }
     let allowed = |c: char| {
         c.is_ascii_graphic()
@@ -105,6 +108,16 @@ pub fn check_noun_name(what: &'static str, name: &str) -> Result<(), InvalidName
     }
     let why = "must be 1 to 63 letters, digits, '.', '_' or '-', beginning with a letter or digit";
     Err(InvalidName { what, name: name.to_owned(), why: why.into() })
+}
+
+/// The first eight names, and how many more there are.
+pub fn some_names(names: &[String]) -> String {
+    const NAMED: usize = 8;
+    let named = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
 }
 
 #[cfg(test)]

@@ -12,8 +12,12 @@ use super::bridge::BridgeSpec;
 use super::dhcp_options::DhcpOptions;
 use super::extra::ProfileExtra;
 use super::link::{LinkSettings, is_default, link_spec};
+use super::login::{AuthorizedKey, RootPassword};
+use super::new_hosts::NewHosts;
 use super::nic::NicSpec;
-use super::virtual_link::{IpvlanSpec, LoopbackSpec, MacvlanSpec, VethSpec};
+use super::virtual_link::{
+    IpvlanSpec, LoopbackSpec, MacvlanSpec, NcclSpec, PartitionSpec, VethSpec,
+};
 use super::vlan_id::VlanId;
 use super::words::words;
 
@@ -45,6 +49,12 @@ pub struct Profile {
     /// VXLAN tunnels, by link name.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub vxlans: IndexMap<String, VxlanSpec>,
+    /// Tunnels by GRE, IPIP, SIT and Geneve, by link name.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub tunnels: IndexMap<String, TunnelSpec>,
+    /// Links of WireGuard, by link name.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub wireguards: IndexMap<String, super::WireguardSpec>,
     /// Routing domains, by link name.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub vrfs: IndexMap<String, VrfSpec>,
@@ -60,6 +70,12 @@ pub struct Profile {
     /// IPVLANs, by link name.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub ipvlans: IndexMap<String, IpvlanSpec>,
+    /// Partitions of InfiniBand fabrics, by link name.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub partitions: IndexMap<String, PartitionSpec>,
+    /// What NCCL is told of the links of an accelerator host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nccl: Option<NcclSpec>,
     /// The loopback, whose name is `lo`.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub loopbacks: IndexMap<String, LoopbackSpec>,
@@ -73,6 +89,18 @@ pub struct Profile {
     /// Whole files that the host has besides, passed on as they are. Nothing checks what they mean.
     #[serde(default, skip_serializing_if = "is_default")]
     pub extra: ProfileExtra,
+    /// Who may log in as root of an installed disk image: lines of `/root/.ssh/authorized_keys`,
+    /// which they replace. Without any the file is the image's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ssh_authorized_keys: Vec<AuthorizedKey>,
+    /// The hash of root's password in an installed disk image (crypt(5), such as `mkpasswd -m
+    /// yescrypt` prints), or `locked` for none; the image's where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_password_hash: Option<RootPassword>,
+    /// What happens to a host that was never armed when it first asks to boot: `ask`, or `install`
+    /// and the name of a disk image. A disk with data is left as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_hosts: Option<NewHosts>,
     /// Rules, such as `N152`, whose warnings about it are silenced.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<String>,
@@ -175,6 +203,39 @@ link_spec! {
     }
 }
 
+words! {
+    /// What a tunnel wraps packets in.
+    pub TunnelMode {
+        /// IP in GRE in IP (RFC 2784, RFC 2890).
+        Gre = "gre",
+        /// IPv4 in IPv4 (RFC 2003).
+        Ipip = "ipip",
+        /// IPv6 in IPv4 (RFC 4213).
+        Sit = "sit",
+        /// Ethernet in UDP (RFC 8926).
+        Geneve = "geneve",
+    }
+}
+
+link_spec! {
+    /// A tunnel between two hosts.
+    TunnelSpec {
+        /// What packets are wrapped in.
+        mode: TunnelMode,
+        /// The link whose address the tunnel leaves from.
+        link: String,
+        /// The other end.
+        remote: IpAddr,
+        /// The key of GRE, or the network identifier of Geneve, 0 to 16777215.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<u32>,
+        /// How many routers its packets may pass, 1 to 255; that of the packet within where none
+        /// is given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ttl: Option<u8>,
+    }
+}
+
 link_spec! {
     /// A link to nowhere that has addresses.
     #[derive(Default)]
@@ -207,6 +268,12 @@ impl Profile {
         let ipvlans = self.ipvlans.iter().map(|(name, spec)| ("ipvlans", name, &spec.settings));
         let loopbacks =
             self.loopbacks.iter().map(|(name, spec)| ("loopbacks", name, &spec.settings));
+        let tunnels = self.tunnels.iter().map(|(name, spec)| ("tunnels", name, &spec.settings));
+        let wireguards = self.wireguards.iter();
+        let wireguards = wireguards.map(|(name, spec)| ("wireguards", name, &spec.settings));
+        let partitions = self.partitions.iter();
+        let partitions = partitions.map(|(name, spec)| ("partitions", name, &spec.settings));
+        let vxlans = vxlans.chain(tunnels).chain(wireguards).chain(partitions);
         let lower = loopbacks.chain(nics).chain(veths).chain(bonds).chain(vlans).chain(vxlans);
         let all = lower.chain(bridges).chain(macvlans).chain(ipvlans).chain(vrfs).chain(dummies);
         all.map(|(section, name, settings)| ProfileLink { section, name, settings })
@@ -237,14 +304,17 @@ impl Profile {
         let lower = of!(self.nics).chain(of!(self.bonds)).chain(vlans);
         let upper = of!(self.bridges).chain(of!(self.vrfs)).chain(of!(self.dummies));
         let virtual_links = of!(self.veths).chain(of!(self.macvlans)).chain(of!(self.ipvlans));
-        let upper = upper.chain(of!(self.vxlans)).chain(virtual_links);
+        let tunnels = of!(self.vxlans)
+            .chain(of!(self.tunnels))
+            .chain(of!(self.wireguards))
+            .chain(of!(self.partitions));
+        let upper = upper.chain(tunnels).chain(virtual_links);
         lower.chain(upper).chain(of!(self.loopbacks))
     }
 
     /// Whether it computes an address of its hosts.
     pub fn computes_addresses(&self) -> bool {
-        self.links()
-            .any(|link| link.settings.host_number.is_some() || link.settings.host_number6.is_some())
+        self.links().any(|link| link.settings.computes_address())
     }
 
     /// The topmost link that carries `subnet`: an address lives there, never on a lower layer.

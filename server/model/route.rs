@@ -143,6 +143,101 @@ impl RouteSpec {
     }
 }
 
+words! {
+    /// What becomes of a packet that a policy rule matches.
+    #[derive(Default)]
+    pub RuleVerdict {
+        /// It is looked up in the rule's table.
+        #[default]
+        Table = "table",
+        /// It is dropped in silence.
+        Blackhole = "blackhole",
+        /// It is refused as unreachable.
+        Unreachable = "unreachable",
+        /// It is refused as forbidden.
+        Prohibit = "prohibit",
+    }
+}
+
+words! {
+    /// What a packet carries.
+    pub IpProtocol {
+        /// TCP.
+        Tcp = "tcp",
+        /// UDP.
+        Udp = "udp",
+        /// SCTP.
+        Sctp = "sctp",
+        /// ICMP.
+        Icmp = "icmp",
+    }
+}
+
+/// A number or a range of them, such as `1000` or `1000-1999`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NumberRange {
+    /// The first.
+    pub first: u32,
+    /// The last.
+    pub last: u32,
+}
+
+/// A text that is not a range of numbers.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is not a number or a range of them: expected one such as 1000 or 1000-1999")]
+pub struct InvalidNumberRange(pub String);
+
+impl FromStr for NumberRange {
+    type Err = InvalidNumberRange;
+
+    fn from_str(text: &str) -> Result<Self, InvalidNumberRange> {
+        let invalid = || InvalidNumberRange(text.to_owned());
+        let number = |part: &str| {
+            let is_plain = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+            part.parse().ok().filter(|_| is_plain)
+        };
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let first = number(first).ok_or_else(invalid)?;
+        let last = number(last).filter(|last| first <= *last).ok_or_else(invalid)?;
+        Ok(Self { first, last })
+    }
+}
+
+impl fmt::Display for NumberRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.first == self.last {
+            true => write!(f, "{}", self.first),
+            false => write!(f, "{}-{}", self.first, self.last),
+        }
+    }
+}
+
+as_text!(NumberRange);
+
+/// A neighbour whose MAC is written down, in place of asking by ARP or neighbour discovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct StaticNeighbor {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its MAC.
+    pub macaddress: super::Mac,
+}
+
+/// Where a bridge or a VXLAN sends what is for a MAC, in place of learning it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct StaticMac {
+    /// The MAC; zeros, of a VXLAN, for every unknown one.
+    pub macaddress: super::Mac,
+    /// The other end, of a VXLAN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<IpAddr>,
+    /// The VLAN, of a port of a bridge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<u16>,
+}
+
 /// One of several routers of a route.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -184,6 +279,24 @@ pub struct RuleSpec {
     /// The IP version, where neither `from` nor `to` tells; IPv4 where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<Family>,
+    /// Its type of service, the byte of the IP header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tos: Option<u8>,
+    /// The users whose sockets it is of, by number such as `1000` or `1000-1999`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<NumberRange>,
+    /// What it carries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<IpProtocol>,
+    /// Its source ports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_port: Option<NumberRange>,
+    /// Its destination ports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination_port: Option<NumberRange>,
+    /// What becomes of it.
+    #[serde(default, rename = "type", skip_serializing_if = "is_default")]
+    pub verdict: RuleVerdict,
     /// Whether it is for every packet that does not match.
     #[serde(default, skip_serializing_if = "is_default")]
     pub invert: bool,
@@ -191,7 +304,8 @@ pub struct RuleSpec {
     /// route of the table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suppress_prefix_length: Option<u8>,
-    /// The table.
+    /// The table, of a rule whose `type` is `table`.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub table: u32,
     /// Rules are tried from the lowest priority up: 1 to 32765.
     pub priority: u32,
@@ -254,6 +368,16 @@ pub struct SharedAddress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_range_is_a_number_or_two() {
+        for text in ["0", "1000", "1000-1999"] {
+            assert_eq!(text.parse::<NumberRange>().unwrap().to_string(), text);
+        }
+        for text in ["", "-1", "2-1", "a", "1-", "+1", "4294967296"] {
+            assert!(text.parse::<NumberRange>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn a_destination_is_default_or_a_prefix() {

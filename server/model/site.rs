@@ -1,12 +1,13 @@
 //! The whole site: everything that the site file holds and the inventory stores.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Host, Identity, Image, Mac, NicAddress, ProfileTree, Scalar, Subnet, Switch, VlanId, VlanSpec,
+    FirmwareArch, Host, Identity, Image, Mac, NicAddress, ProfileTree, Scalar, Subnet, Switch,
+    VlanId, VlanSpec,
 };
 
 /// Everything that an operator declares. `rackstrap apply` makes the inventory
@@ -78,6 +79,12 @@ pub struct Rack {
     /// Where it stands, in the operator's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
+    /// Names of labels, to find it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// What people should know of it, in the operator's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
     /// Whether arming its hosts for an install is refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub protected: bool,
@@ -107,16 +114,30 @@ impl Site {
     /// system that writes it, as an image that installs.
     pub fn image_to_boot(&self, name: &str) -> Option<Cow<'_, Image>> {
         let image = self.images.get(name)?;
-        if image.disk.is_none() {
+        if image.disk.is_none() && image.variants.is_empty() {
             return Some(Cow::Borrowed(image));
         }
-        let live = self.images.get(image.live_system()).cloned().unwrap_or_default();
-        Some(Cow::Owned(Image {
-            kernel: live.kernel,
-            initrd: live.initrd,
-            cmdline: live.cmdline,
-            ..image.clone()
-        }))
+        self.image_to_boot_on(name, None).map(Cow::Owned)
+    }
+
+    /// What boots for an image of this name on hosts of an architecture.
+    pub fn image_to_boot_on(&self, name: &str, arch: Option<FirmwareArch>) -> Option<Image> {
+        let image = self.images.get(name)?.on(arch);
+        if image.disk.is_none() {
+            return Some(image);
+        }
+        let live = self.images.get(image.live_system()).map(|live| live.on(arch));
+        let live = live.unwrap_or_default();
+        let (kernel, initrd, cmdline) = (live.kernel, live.initrd, live.cmdline);
+        Some(Image { kernel, initrd, cmdline, ..image })
+    }
+
+    /// The architectures for which what an image boots differs.
+    pub fn variants_of(&self, name: &str) -> BTreeSet<FirmwareArch> {
+        let Some(image) = self.images.get(name) else { return BTreeSet::new() };
+        let live = image.installs().then(|| self.images.get(image.live_system())).flatten();
+        let images = [Some(image), live].into_iter().flatten();
+        images.flat_map(|image| image.variants.keys().copied()).collect()
     }
 
     /// The host that one of whose NICs has this MAC. A walk over all hosts: the
@@ -126,6 +147,20 @@ impl Site {
             .iter()
             .find(|(_, host)| host.has_mac(mac))
             .map(|(name, host)| (name.as_str(), host))
+    }
+
+    /// The hosts that have a label or are in a rack, or both where both are given; none where
+    /// neither is.
+    pub fn hosts_of(&self, label: Option<&str>, rack: Option<&str>) -> Vec<String> {
+        let is_meant = |host: &Host| {
+            label.is_none_or(|label| host.labels.iter().any(|own| own == label))
+                && rack.is_none_or(|rack| host.rack.as_deref() == Some(rack))
+        };
+        if label.is_none() && rack.is_none() {
+            return Vec::new();
+        }
+        let hosts = self.hosts.iter().filter(|(_, host)| is_meant(host));
+        hosts.map(|(name, _)| name.clone()).collect()
     }
 
     /// The id of a VLAN: its own, or that of the subnet that it names or carries.

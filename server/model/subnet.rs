@@ -23,6 +23,12 @@ pub struct Subnet {
     /// The 802.1Q VLAN id that carries it, 1 to 4094; none when it is untagged everywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlan: Option<u16>,
+    /// Names of labels, to find it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// What people should know of it, in the operator's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
     /// The default router.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<IpAddr>,
@@ -49,7 +55,7 @@ pub struct Subnet {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
     /// What it is for among its tenant's: a link of a profile that says `tenant/ROLE` means
-    /// the one of its host's tenant. One without a tenant is for hosts of nobody.
+    /// the one of its host's tenant. One without a tenant is for hosts that nobody has rented.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
     /// Rules, such as `N152`, whose warnings about it are silenced.
@@ -62,7 +68,8 @@ pub struct Subnet {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rail: Option<u16>,
     /// The routing domain (VRF) of the fabric that it is in, where that is not the usual one. The
-    /// same addresses may be used again in another; DHCP serves none that overlap.
+    /// same addresses, even the same prefix, may be used again in another; DHCP serves none that
+    /// overlap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vrf: Option<String>,
     /// How long a dynamic lease lasts, such as `1h`; an hour where none is given.

@@ -1,15 +1,16 @@
 //! Which subnets of a site an IPv4 address is in, without a look at each. Pure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 
 use foldhash::fast::RandomState;
 use ipnet::{IpNet, Ipv4Net};
 
-use super::Site;
+use super::{Site, Subnet};
 
 /// The names of a site's IPv4 subnets by their prefixes. A lookup costs one step for each
-/// length of prefix that there is, however many racks have a subnet of that length.
+/// length of prefix that there is, however many racks have a subnet of that length. A subnet that
+/// overlaps one of another VRF is left out: an address alone does not say which of them it is in.
 #[derive(Clone, Debug, Default)]
 pub struct SubnetIndex {
     lengths: Vec<u8>,
@@ -20,8 +21,11 @@ impl SubnetIndex {
     /// Makes the index of a site.
     pub fn new(site: &Site) -> Self {
         let mut index = Self::default();
+        let ambiguous = ambiguous(site);
         for (name, subnet) in &site.subnets {
-            if let IpNet::V4(net) = subnet.cidr {
+            if let IpNet::V4(net) = subnet.cidr
+                && !ambiguous.contains(name.as_str())
+            {
                 index.names.entry(net.trunc()).or_default().push(name.clone());
             }
         }
@@ -41,9 +45,44 @@ impl SubnetIndex {
     }
 }
 
+/// The subnets that overlap one of another VRF.
+fn ambiguous(site: &Site) -> HashSet<&str> {
+    let mut found = HashSet::new();
+    if site.subnets.values().all(|subnet| subnet.vrf.is_none()) {
+        return found;
+    }
+    let mut subnets: Vec<(&String, &Subnet)> = site.subnets.iter().collect();
+    subnets.sort_by_key(|(_, subnet)| (subnet.cidr.network(), subnet.cidr.prefix_len()));
+    // Prefixes are nested or apart: these are the ones around the present one.
+    let mut around: Vec<(&String, &Subnet)> = Vec::new();
+    for (name, subnet) in subnets {
+        around.retain(|(_, other)| other.cidr.trunc().contains(&subnet.cidr.trunc()));
+        for (other, _) in around.iter().filter(|(_, other)| other.vrf != subnet.vrf) {
+            found.extend([name.as_str(), other.as_str()]);
+        }
+        around.push((name, subnet));
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_subnet_that_overlaps_one_of_another_vrf_is_left_out() {
+        let site = "{subnets: {a: {cidr: 10.0.0.0/24, vrf: red}, b: {cidr: 10.0.0.0/24}, \
+                    c: {cidr: 10.0.1.0/24, vrf: red}, d: {cidr: 10.0.0.0/25, vrf: red}, \
+                    e: {cidr: 10.0.1.0/25, vrf: red}, f: {cidr: 10.0.2.0/24, vrf: blue}, \
+                    g: {cidr: 10.0.2.64/26, vrf: blue}, h: {cidr: 10.0.2.128/26}}}";
+        let site: Site = serde_saphyr::from_str(site).unwrap();
+        let index = SubnetIndex::new(&site);
+        let around = |address: [u8; 4]| index.around(address.into()).collect::<Vec<_>>();
+        assert_eq!(around([10, 0, 0, 7]), [""; 0]);
+        assert_eq!(around([10, 0, 1, 7]), ["c", "e"]);
+        assert_eq!(around([10, 0, 2, 70]), ["g"]);
+        assert_eq!(around([10, 0, 2, 130]), [""; 0]);
+    }
 
     fn index(subnets: &[(&str, &str)]) -> SubnetIndex {
         let subnet = |cidr| serde_json::from_value(serde_json::json!({ "cidr": cidr })).unwrap();

@@ -1,7 +1,16 @@
-//! Links that stand beside others on one host: veth pairs, MACVLANs, IPVLANs, the loopback. Pure.
+//! Links that stand beside others on one host: veth pairs, MACVLANs, IPVLANs, partitions of InfiniBand,
+//! the loopback. Pure.
+
+use std::fmt;
+use std::str::FromStr;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
 
 use super::Mac;
+use super::as_text::as_text;
 use super::link::{is_default, link_spec};
+use super::nic::InfinibandMode;
 use super::words::words;
 
 words! {
@@ -71,6 +80,70 @@ link_spec! {
         #[serde(default, skip_serializing_if = "is_default")]
         mode: IpvlanMode,
     }
+}
+
+/// The key of a partition of InfiniBand (P_Key), such as `0x8001`: 15 bits, and one for full members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PartitionKey(pub u16);
+
+/// A text that is not a partition key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "\"{0}\" is not a partition key: expected one from 0x0001 to 0xffff, not 0x8000, such as 0x8001"
+)]
+pub struct InvalidPartitionKey(String);
+
+impl FromStr for PartitionKey {
+    type Err = InvalidPartitionKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPartitionKey> {
+        let number = match text.strip_prefix("0x") {
+            Some(digits) => u16::from_str_radix(digits, 16).ok(),
+            None => text.parse().ok(),
+        };
+        // The kernel refuses a number without one of its 15 bits (ipoib_intf_alloc).
+        let number = number.filter(|number| number & 0x7fff != 0);
+        number.map(Self).ok_or_else(|| InvalidPartitionKey(text.to_owned()))
+    }
+}
+
+impl fmt::Display for PartitionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#06x}", self.0)
+    }
+}
+
+as_text!(PartitionKey);
+
+link_spec! {
+    /// A partition of an InfiniBand fabric, on a port of it.
+    PartitionSpec {
+        /// The port.
+        link: String,
+        /// The partition's key, such as `"0x8001"`.
+        #[schemars(with = "super::Scalar")]
+        pkey: PartitionKey,
+        /// How packets are sent, where that is not as the driver has it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mode: Option<InfinibandMode>,
+    }
+}
+
+/// What NCCL is told of the host's links, by `/etc/nccl.conf`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct NcclSpec {
+    /// The NICs whose RDMA devices it uses (`NCCL_IB_HCA`), in order; those with a `rail` and an
+    /// `rdma-device` where none are given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<String>,
+    /// The link that members of a job find each other by (`NCCL_SOCKET_IFNAME`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<String>,
+    /// Other variables, such as `NCCL_IB_GID_INDEX`.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    #[schemars(with = "IndexMap<String, super::Scalar>")]
+    pub variables: IndexMap<String, String>,
 }
 
 link_spec! {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::model::{Host, current_host_key};
+use crate::model::{Host, Site, current_host_key};
 use crate::tree;
 
 /// Why values cannot be set.
@@ -67,6 +67,31 @@ pub(crate) fn set_host(
         new.rented_until = new.rented_until.filter(|_| told("rented-until"));
     }
     Ok(new)
+}
+
+/// A site with another laid over it, key by key: what only the first has stays, lists are
+/// replaced.
+///
+/// # Errors
+/// Two values of an entry do not go together.
+pub(crate) fn lay_over(site: &Site, upper: &Site) -> Result<Site, EditError> {
+    let mut value = serde_json::to_value(site)?;
+    lay_value(&mut value, serde_json::to_value(upper)?);
+    tree::read_json(&value).map_err(EditError::Entry)
+}
+
+fn lay_value(lower: &mut Value, upper: Value) {
+    match (lower, upper) {
+        (Value::Object(lower), Value::Object(upper)) => {
+            for (key, value) in upper {
+                match lower.get_mut(&key) {
+                    Some(lower) => lay_value(lower, value),
+                    None => drop(lower.insert(key, value)),
+                }
+            }
+        }
+        (lower, upper) => *lower = upper,
+    }
 }
 
 /// The values of a host with those of its cabled NICs as a mapping each: `nics.eth0.port`

@@ -19,6 +19,7 @@ use crate::profile::{Fault, ResolvedSite};
 pub use crate::tree::Position;
 use crate::tree::{self, Key, Node, Refusal, Typing, unknown};
 pub use edit::EditError;
+pub(crate) use edit::lay_over;
 pub(crate) use edit::{set_host, set_values};
 pub use rows::{RowError, Rows, decode, render as render_rows};
 
@@ -287,7 +288,7 @@ mod tests {
 
     #[test]
     fn every_error_is_told_with_its_line_column_and_path() {
-        let cases: [(&str, &[&str]); 11] = [
+        let cases: [(&str, &[&str]); 16] = [
             (
                 "hosts: {a: {nics: {eth0: \"52:54\"}}}",
                 &[
@@ -335,7 +336,37 @@ mod tests {
             ),
             (
                 "hosts: *nobody",
-                &["site.yaml:1:8: YAML syntax: while parsing node, found unknown anchor"],
+                &["site.yaml:1:8: no value above has the anchor \"nobody\"; write &nobody before \
+                     the value that *nobody repeats"],
+            ),
+            (
+                "hosts:\n  a: &base {unit: 1}\n  b: &other {unit: 2}\n  c: {<<: *bass, unit: 3}\n",
+                &["site.yaml:4:11: no value above has the anchor \"bass\"; did you mean \"base\"?"],
+            ),
+            (
+                "parameters: {x: [1]}",
+                &[
+                    "site.yaml:1:17: parameters.x: expected a number, a text, or true or false, found a list",
+                ],
+            ),
+            (
+                "hosts: {a: {nics: {e: [1]}}}",
+                &[
+                    "site.yaml:1:23: hosts.a.nics.e: expected a MAC address, or a mapping with mac, \
+                   switch and port, found a list",
+                ],
+            ),
+            (
+                "images: {a: {cernel: x}}",
+                &["site.yaml:1:14: images.a: unknown key \"cernel\"; did you mean \"kernel\"?"],
+            ),
+            (
+                "images: {a: {vm: x}}",
+                &[
+                    "site.yaml:1:14: images.a: unknown key \"vm\"; expected one of: kernel, initrd, \
+                   cmdline, efi, script, disk, sha256, live-system, network-format, recipe, local, \
+                   boot, install-begins, install-ends, local-boot, variants",
+                ],
             ),
             (
                 "---\nhosts: {}\n---\nhosts: {}\n",

@@ -151,8 +151,45 @@ enum Column {
 
 /// A name that no column has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", unknown("column", .0, &[&["host"][..], &SINGLE_VALUE_KEYS, &RARE, &MAP_COLUMNS].concat()))]
+#[error("{}", expected_instead(.0))]
 struct UnknownColumn(String);
+
+/// What delivery lists call a baseboard management controller, before `_mac` and `_ip`.
+const BMC_NAMES: [&str; 6] = ["bmc", "ipmi", "idrac", "ilo", "xcc", "oob"];
+
+/// What to write instead of a column that there is not: names that other lists have, which do
+/// not say enough, and else the nearest name.
+fn expected_instead(name: &str) -> String {
+    let lower = name.to_ascii_lowercase().replace(['_', ' '], "-");
+    let word = lower.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('-');
+    let is_nic = ["eth", "eno", "ens", "enp", "nic", "mac", "port"].contains(&word);
+    let hint = match word {
+        "ip" | "ips" | "ip-address" | "ipaddress" | "ipaddr" | "ip-addr" | "ipv" | "address"
+        | "addresses" | "primary-ip" | "static-ip" => {
+            "for an address that DHCP gives write reservations.SUBNET, for one that is configured \
+             on a link addresses.LINK, such as addresses.eth0"
+        }
+        "os" | "operating-system" | "distro" => "for what the host boots write image",
+        "role" | "group" | "type" | "model" | "vendor" => {
+            "for words to search by write labels, for the network configuration profile"
+        }
+        "vlan" | "vlan-id" | "subnet" | "network" | "gateway" | "netmask" | "prefix" => {
+            "VLAN, gateway and prefix belong to the subnet: write addresses.LINK or \
+             reservations.SUBNET, and the rest in the site file"
+        }
+        "switch" | "switch-port" | "port-name" => {
+            "write nics.LABEL.switch and nics.LABEL.port, such as nics.eth0.port"
+        }
+        _ if is_nic || word.ends_with("-mac") => {
+            "for the MAC of one NIC write nics.LABEL, such as nics.eth0; for all MACs in one cell macs"
+        }
+        _ => {
+            let known = [&["host"][..], &SINGLE_VALUE_KEYS, &RARE, &MAP_COLUMNS].concat();
+            return unknown("column", name, &known);
+        }
+    };
+    format!("unknown column \"{name}\": {hint}")
+}
 
 /// What separates the cells: whichever of comma, semicolon (where the comma is in numbers), tab
 /// (pasted) and bar the first row has most of.
@@ -203,15 +240,35 @@ impl Column {
     fn read(name: &str) -> Result<Self, UnknownColumn> {
         // Spreadsheets put a byte order mark before the first name.
         let name = name.trim_start_matches('\u{feff}');
-        let lower = name.to_ascii_lowercase().replace('_', "-");
+        let lower = name.to_ascii_lowercase().replace(['_', ' '], "-");
         match lower.as_str() {
             "" => return Ok(Self::Unnamed),
-            "host" | "name" | "hostname" => return Ok(Self::Host),
-            "labels" | "label" => return Ok(Self::Labels),
-            "macs" | "mac" => return Ok(Self::Macs),
+            "host" | "name" | "hostname" | "host-name" | "server" | "server-name" | "fqdn" => {
+                return Ok(Self::Host);
+            }
+            "labels" | "label" | "tags" => return Ok(Self::Labels),
+            "macs" | "mac" | "mac-address" | "mac-addresses" | "macaddress" | "mac-addr"
+            | "hwaddr" | "ethernet" | "nics" => return Ok(Self::Macs),
+            "serial-number" | "serialnumber" | "serial-no" | "sn" | "service-tag" => {
+                return Ok(Self::Path("serial".into()));
+            }
+            "rack-unit" | "u" | "position" => return Ok(Self::Path("unit".into())),
+            "rack-name" | "cabinet" => return Ok(Self::Path("rack".into())),
+            "customer" => return Ok(Self::Path("tenant".into())),
+            "uuid" => return Ok(Self::Path("match.uuid".into())),
             "next-server" | "dhcp" => return Ok(Self::Path(lower)),
-            "bmc" | "bmc-mac" => return Ok(Self::Path("bmc.mac".into())),
-            "bmc-ip" | "bmc-address" => return Ok(Self::Path("bmc.address".into())),
+            "bmc" => return Ok(Self::Path("bmc.mac".into())),
+            of_bmc if of_bmc.split_once('-').is_some_and(|(bmc, _)| BMC_NAMES.contains(&bmc)) => {
+                match of_bmc.split_once('-').map(|(_, value)| value) {
+                    Some("mac" | "mac-address" | "macaddress") => {
+                        return Ok(Self::Path("bmc.mac".into()));
+                    }
+                    Some("ip" | "address" | "ip-address" | "ipaddr" | "ipv4") => {
+                        return Ok(Self::Path("bmc.address".into()));
+                    }
+                    _ => {}
+                }
+            }
             plain if SINGLE_VALUE_KEYS.contains(&current_host_key(plain)) => {
                 return Ok(Self::Path(current_host_key(plain).to_owned()));
             }
@@ -481,6 +538,43 @@ mod tests {
         let latin = decode(b"host,serial\nn1,\xe97\n").unwrap_err().to_string();
         assert!(latin.starts_with("row 2: not UTF-8 and not UTF-16"), "{latin}");
         assert!(decode(b"\xff\xfeh\0\x00\xd8").is_err(), "half a character");
+    }
+
+    #[test]
+    fn names_that_other_lists_have_are_read_or_answered_with_the_right_ones() {
+        let expected = imported(
+            "host,macs,serial,unit,tenant,bmc.mac,bmc.address\n\
+                                 n1,02:00:5e:90:00:01,S7,4,acme,02:00:5e:90:00:09,10.9.0.1\n",
+        );
+        for header in [
+            "hostname,mac_address,serial_number,rack_unit,customer,ipmi_mac,ipmi_ip",
+            "Host Name,MAC Address,Serial Number,U,Customer,iDRAC_MAC,iDRAC_IP_Address",
+            "FQDN,hwaddr,sn,position,tenant,ilo-mac,ilo-address",
+            "server,MACs,Service Tag,unit,tenant,BMC MAC,BMC IP",
+        ] {
+            let text =
+                format!("{header}\nn1,02:00:5e:90:00:01,S7,4,acme,02:00:5e:90:00:09,10.9.0.1\n");
+            assert_eq!(imported(&text), expected, "{header}");
+        }
+        for (name, hint) in [
+            ("ip", "reservations.SUBNET"),
+            ("IP_Address", "addresses.LINK"),
+            ("ipaddr", "addresses.LINK"),
+            ("IPv4", "reservations.SUBNET"),
+            ("ip1", "reservations.SUBNET"),
+            ("eth0", "nics.LABEL"),
+            ("eth0_mac", "nics.LABEL"),
+            ("mac1", "nics.LABEL"),
+            ("vlan", "belong to the subnet"),
+            ("OS", "write image"),
+            ("role", "write labels"),
+            ("switch_port", "nics.LABEL.port"),
+            ("serail", "did you mean \"serial\"?"),
+        ] {
+            let errors = imported(&format!("host,{name}\nn1,x\n")).unwrap_err();
+            assert!(errors.len() == 1 && errors[0].contains(hint), "{name}: {errors:?}");
+            assert!(errors[0].contains(&format!("unknown column \"{name}\"")), "{errors:?}");
+        }
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Says what there is when somebody names what there is not. Pure.
 
 /// How many names a sentence lists before it stops.
-const LISTED: usize = 8;
+const LISTED: usize = 20;
+/// How many of more than that stand for all.
+const EXAMPLES: usize = 8;
 
 /// The end of a sentence that says a name is unknown: the nearest name, else all
 /// that there are if they are few.
@@ -12,7 +14,7 @@ pub(crate) fn hint<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Stri
         Some(nearest) => format!("; did you mean \"{nearest}\"?"),
         None if known.len() <= LISTED => format!("; expected one of: {}", known.join(", ")),
         None => {
-            format!("; expected one of {}, such as {}", known.len(), known[..LISTED].join(", "))
+            format!("; expected one of {}, such as {}", known.len(), known[..EXAMPLES].join(", "))
         }
     }
 }

@@ -6,7 +6,7 @@ use super::Position;
 use super::nearest::hint;
 
 /// Why a value is refused.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// Where the value stands; nowhere until the reader that knows has seen it.
     pub position: Option<Position>,
@@ -120,12 +120,44 @@ impl serde::de::Error for Refusal {
     }
 
     fn invalid_type(given: serde::de::Unexpected<'_>, wanted: &dyn serde::de::Expected) -> Self {
-        let refusal = Self::custom(format_args!("expected {wanted}, found {given}"));
+        let refusal = Self::custom(format_args!("expected {wanted}, found {}", FoundValue(given)));
         Self { is_value: false, ..refusal }
+    }
+
+    fn duplicate_field(field: &'static str) -> Self {
+        let refusal = Self::custom(format_args!("the key \"{field}\" appears twice"));
+        Self { is_value: false, ..refusal }.of_key(field)
+    }
+
+    fn invalid_length(length: usize, wanted: &dyn serde::de::Expected) -> Self {
+        Self::custom(format_args!("expected {wanted}, found {length} values"))
     }
 
     fn invalid_value(given: serde::de::Unexpected<'_>, wanted: &dyn serde::de::Expected) -> Self {
         Self { is_value: true, ..Self::invalid_type(given, wanted) }
+    }
+}
+
+/// A value in the words of the site file, in place of serde's.
+struct FoundValue<'a>(serde::de::Unexpected<'a>);
+
+impl fmt::Display for FoundValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use serde::de::Unexpected;
+        match self.0 {
+            Unexpected::Seq | Unexpected::TupleVariant => f.write_str("a list"),
+            Unexpected::Map | Unexpected::StructVariant => f.write_str("a mapping"),
+            Unexpected::Unit | Unexpected::Option | Unexpected::UnitVariant => {
+                f.write_str("nothing")
+            }
+            Unexpected::Bool(value) => write!(f, "\"{value}\""),
+            Unexpected::Unsigned(value) => write!(f, "\"{value}\""),
+            Unexpected::Signed(value) => write!(f, "\"{value}\""),
+            Unexpected::Float(value) => write!(f, "\"{value}\""),
+            Unexpected::Char(value) => write!(f, "\"{value}\""),
+            Unexpected::Str(value) => write!(f, "\"{value}\""),
+            other => other.fmt(f),
+        }
     }
 }
 

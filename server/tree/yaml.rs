@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use granit_parser::{Event, Parser, ScalarStyle};
 
+use super::nearest::hint;
 use super::{Content, Key, Node, Position, Refusal};
 
 /// The longest text that is read, in bytes: some forty thousand hosts.
@@ -32,7 +33,12 @@ pub(crate) fn parse(text: &str) -> Result<Arc<Node>, Refusal> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) = event.map_err(|error| {
-            Refusal::at(error.marker().into(), format!("YAML syntax: {}", error.info()))
+            let position = error.marker().into();
+            let message = match unknown_alias(text, position) {
+                Some(message) => message,
+                None => format!("YAML syntax: {}", error.info()),
+            };
+            Refusal::at(position, message)
         })?;
         builder
             .take(event, Position::from(&span.start))
@@ -40,6 +46,29 @@ pub(crate) fn parse(text: &str) -> Result<Arc<Node>, Refusal> {
     }
     let nothing = || Node { position: start, content: Content::Map(Vec::new()), values: 1 };
     Ok(builder.root.unwrap_or_else(|| Arc::new(nothing())))
+}
+
+/// What is wrong with the alias at a place where reading fails; none where there is no alias: it
+/// repeats an anchor that is not above it.
+fn unknown_alias(text: &str, at: Position) -> Option<String> {
+    let line = text.lines().nth(at.line - 1)?;
+    let rest: String = line.chars().skip(at.column - 1).collect();
+    let name = anchor_name(rest.strip_prefix('*')?);
+    let above = text.lines().take(at.line);
+    let words = above.flat_map(|line| line.split([' ', '\t', '[', '{', ',']));
+    let known: Vec<&str> =
+        words.filter_map(|word| word.strip_prefix('&')).map(anchor_name).collect();
+    let hint = match known.is_empty() {
+        true => format!("; write &{name} before the value that *{name} repeats"),
+        false => hint(name, known.into_iter()),
+    };
+    Some(format!("no value above has the anchor \"{name}\"{hint}"))
+}
+
+/// The name at the beginning of a text (YAML 1.2 section 6.9.2).
+fn anchor_name(text: &str) -> &str {
+    let end = text.find(|c: char| c.is_whitespace() || "[]{},".contains(c));
+    text[..end.unwrap_or(text.len())].trim_end_matches(':')
 }
 
 /// A list or mapping that is being read.

@@ -4,7 +4,7 @@ use futures_util::TryStreamExt;
 use sqlx::{AssertSqlSafe, Row as _};
 use tokio::sync::mpsc::Sender;
 
-use super::layout::{Column, Kind, Layout, Table};
+use super::layout::{Column, Kind, Layout, TableLayout};
 use super::{BATCH, Cell, FORMAT, Header, Piece, Record, Row, TableDigest, Tally, TransferError};
 use crate::inventory::Database;
 use crate::inventory::database::{Transaction, execute};
@@ -100,7 +100,7 @@ macro_rules! read_rows {
 
 async fn read_table(
     transaction: &mut Transaction,
-    table: &Table,
+    table: &TableLayout,
     sink: Option<&Sender<Piece>>,
 ) -> Result<TableDigest, TransferError> {
     let mut tally = Tally::new(&table.name);

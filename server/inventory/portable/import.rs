@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Database as Engine, QueryBuilder};
 use tokio::sync::mpsc::Receiver;
 
-use super::layout::{Layout, Table};
+use super::layout::{Layout, TableLayout};
 use super::{
     BATCH, Cell, FORMAT, Header, ImageFile, Piece, Record, Row, TableDigest, Tally, TransferError,
 };
@@ -55,12 +55,12 @@ pub async fn read_preamble(source: &mut Receiver<Piece>) -> Result<Preamble, Tra
 }
 
 /// An empty database that rows of a schema may go into.
-pub struct Target {
+pub struct ImportTarget {
     database: Database,
     schema: i64,
 }
 
-impl Target {
+impl ImportTarget {
     /// Creates the database, unless it is there and empty. One that has rows is refused.
     pub async fn create(url: &str, schema: i64) -> Result<Self, TransferError> {
         let database = match Database::exists(url).await? {
@@ -91,11 +91,11 @@ impl Target {
 /// Takes all rows in, or none. Reads them back, compares counts and digests, and closes the
 /// database; whoever opens it next brings its schema up to date.
 pub async fn import(
-    target: Target,
+    target: ImportTarget,
     preamble: Preamble,
     mut source: Receiver<Piece>,
 ) -> Result<Vec<TableDigest>, TransferError> {
-    let Target { database, schema } = target;
+    let ImportTarget { database, schema } = target;
     let layout = Layout::of_schema(schema).await?;
     let taken = async {
         let mut transaction = database.begin_changing().await?;
@@ -145,7 +145,7 @@ async fn take(
 
 async fn take_table(
     transaction: &mut Transaction,
-    table: &Table,
+    table: &TableLayout,
     source: &mut Receiver<Piece>,
 ) -> Result<TableDigest, TransferError> {
     let mut tally = Tally::new(&table.name);
@@ -179,7 +179,7 @@ async fn take_table(
 }
 
 /// A statement that adds rows.
-fn insertion<E: Engine>(table: &Table, rows: &[Row]) -> QueryBuilder<E>
+fn insertion<E: Engine>(table: &TableLayout, rows: &[Row]) -> QueryBuilder<E>
 where
     E::Arguments: Default,
     for<'q> String: sqlx::Encode<'q, E> + sqlx::Type<E>,

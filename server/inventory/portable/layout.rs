@@ -10,12 +10,12 @@ use crate::inventory::{Database, OpenError};
 /// The tables of a schema, those first that others refer to.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
-    pub tables: Vec<Table>,
+    pub tables: Vec<TableLayout>,
 }
 
 /// A table, all of whose rows have a key.
 #[derive(Clone, Debug)]
-pub(super) struct Table {
+pub(super) struct TableLayout {
     pub name: String,
     pub columns: Vec<Column>,
 }
@@ -67,11 +67,11 @@ impl Layout {
                 is_key: row.get::<i64, _>("pk") > 0,
             };
             let columns = rows.iter().map(column).collect();
-            waiting.push((Table { name, columns }, parents));
+            waiting.push((TableLayout { name, columns }, parents));
         }
         let mut placed = BTreeSet::new();
         while !waiting.is_empty() {
-            let is_next = |(_, parents): &(Table, Vec<String>)| {
+            let is_next = |(_, parents): &(TableLayout, Vec<String>)| {
                 parents.iter().all(|parent| placed.contains(parent))
             };
             // References never run in a circle: migrations are tested on an empty database.
@@ -83,12 +83,12 @@ impl Layout {
         Ok(Self { tables })
     }
 
-    pub(super) fn table(&self, name: &str) -> Option<&Table> {
+    pub(super) fn table(&self, name: &str) -> Option<&TableLayout> {
         self.tables.iter().find(|table| table.name == name)
     }
 }
 
-impl Table {
+impl TableLayout {
     /// The names of its columns.
     pub(super) fn columns(&self) -> Vec<String> {
         self.columns.iter().map(|column| column.name.clone()).collect()

@@ -14,7 +14,7 @@ use crate::inventory::OpenError;
 
 pub use export::{digests, export};
 pub use file::{read, write};
-pub use import::{Preamble, Target, import, read_preamble};
+pub use import::{ImportTarget, Preamble, import, read_preamble};
 
 /// The version of the format of rows and records.
 const FORMAT: u32 = 1;

@@ -36,7 +36,7 @@ impl Section {
 /// One key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Key {
-    /// Its name.
+    /// The key, as it is written.
     pub name: String,
     /// Whether it must be there.
     pub required: bool,
