@@ -12,8 +12,9 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tokio::time::timeout;
 
+use crate::causes::WithCauses;
 use crate::deploy::image_format::HEAD_BYTES;
-use crate::deploy::{Plan, Source, StepReport};
+use crate::deploy::{ImageSource, Plan, StepReport};
 
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -37,21 +38,21 @@ pub(crate) enum ClientError {
 
 /// What the server says to a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum ReportReply {
     Taken,
     Refused(String),
 }
 
 /// The server.
 #[derive(Clone)]
-pub(crate) struct Client {
+pub(crate) struct DeployClient {
     http: HttpClient<HttpConnector, Body>,
     base: String,
     mac: String,
     token: String,
 }
 
-impl Client {
+impl DeployClient {
     /// The server that the kernel's command line names.
     pub(crate) fn of_command_line(line: &str) -> Result<Self, ClientError> {
         let word = |key: &'static str| {
@@ -93,7 +94,7 @@ impl Client {
         let request = request.body(body).map_err(|error| unreachable(error.to_string()))?;
         let response = timeout(ANSWER, self.http.request(request)).await;
         let response = response.map_err(|_| unreachable("no answer within 15 s".into()))?;
-        Ok(response.map_err(|error| unreachable(chain(&error)))?.map(Body::new))
+        Ok(response.map_err(|error| unreachable(WithCauses(&error).to_string()))?.map(Body::new))
     }
 
     /// The whole of a short answer.
@@ -107,7 +108,8 @@ impl Client {
         let status = response.status();
         let body = timeout(ANSWER, axum::body::to_bytes(response.into_body(), MOST)).await;
         let body = body.map_err(|_| ClientError::Unreachable("the answer stopped".into()))?;
-        let body = body.map_err(|error| ClientError::Unreachable(chain(&error)))?;
+        let body =
+            body.map_err(|error| ClientError::Unreachable(WithCauses(&error).to_string()))?;
         Ok((status, String::from_utf8_lossy(&body).trim().to_owned()))
     }
 
@@ -123,15 +125,15 @@ impl Client {
     }
 
     /// Reports on the install: `installing`, `installed...` or `failed...`.
-    pub(crate) async fn report(&self, text: &str) -> Result<Answer, ClientError> {
+    pub(crate) async fn report(&self, text: &str) -> Result<ReportReply, ClientError> {
         let path = format!("/report/{}", self.mac);
         let (status, answer) = self.ask(Method::POST, &path, text.to_owned()).await?;
         match status {
-            StatusCode::OK => Ok(Answer::Taken),
+            StatusCode::OK => Ok(ReportReply::Taken),
             status if status.is_server_error() => {
                 Err(ClientError::Status { path, status, text: answer })
             }
-            _ => Ok(Answer::Refused(answer)),
+            _ => Ok(ReportReply::Refused(answer)),
         }
     }
 
@@ -143,13 +145,14 @@ impl Client {
     }
 
     /// The first bytes of a file.
-    pub(crate) async fn head(&self, source: &Source) -> Result<Vec<u8>, ClientError> {
+    pub(crate) async fn head(&self, source: &ImageSource) -> Result<Vec<u8>, ClientError> {
         let range = format!("bytes=0-{}", HEAD_BYTES - 1);
         let path = self.with_token(source);
         let response = self.send(Method::GET, &path, Some(range), Body::empty()).await?;
         let status = response.status();
         let body = axum::body::to_bytes(response.into_body(), MOST).await;
-        let body = body.map_err(|error| ClientError::Unreachable(chain(&error)))?;
+        let body =
+            body.map_err(|error| ClientError::Unreachable(WithCauses(&error).to_string()))?;
         match status {
             StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(body.to_vec()),
             status => {
@@ -162,7 +165,7 @@ impl Client {
     /// The file from byte `at` on.
     pub(crate) async fn fetch(
         &self,
-        source: &Source,
+        source: &ImageSource,
         at: u64,
     ) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + Unpin + use<>, ClientError> {
         let range = (at > 0).then(|| format!("bytes={at}-"));
@@ -179,18 +182,7 @@ impl Client {
     }
 
     /// A file of an image that installs is given only with the token in its URL.
-    fn with_token(&self, source: &Source) -> String {
+    fn with_token(&self, source: &ImageSource) -> String {
         format!("{}?token={}", source.path, self.token)
     }
-}
-
-/// An error with its causes, which say what is wrong.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -1,23 +1,21 @@
-//! What makes an image a host: its size, its identity, its network, its report; then its boot entry.
+//! What makes an image a host: its size, what [`system`](super::system) writes into it, and its boot
+//! entry.
 
 use std::fs;
-use std::io::Read;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::system::System;
 use super::tools::{self, Mounted};
 use super::{About, DeployError};
+use crate::deploy::Plan;
 use crate::deploy::boot_order;
 use crate::deploy::disk::Disk;
 use crate::deploy::partitions::{self, Layout, Partition};
-use crate::deploy::{Plan, PlanFile};
+use crate::lifecycle::event::BootEntry;
 
 /// Where the installed system is mounted.
 const ROOT: &str = "/run/rackstrap/root";
 const ESP: &str = "/run/rackstrap/esp";
-/// The report of the installed system: a unit, its program, and where it reports to.
-const UNIT: &str = include_str!("report.service");
-const PROGRAM: &str = include_str!("../live/guest/rackstrap-report.sh");
 /// What a firmware starts from a disk without a boot entry (UEFI specification section 3.5.1.1).
 const REMOVABLE: [&str; 2] = ["EFI/BOOT/BOOTX64.EFI", "EFI/BOOT/BOOTAA64.EFI"];
 
@@ -37,28 +35,38 @@ pub(super) fn configure(
         let kind = file_system(&layout.root)?;
         let _mounted = Mounted::new(&layout.root.node, Path::new(ROOT), &kind)?;
         grow_mounted(&kind, &mut warnings);
-        write_system(plan, url, mac)?;
+        System::new(Path::new(ROOT)).make_own(plan, url, mac)?;
     }
     nix::unistd::sync();
     Ok(warnings)
 }
 
+/// What became of the way from the firmware to the disk.
+pub(super) struct AddedBoot {
+    pub entry: BootEntry,
+    pub warnings: Vec<String>,
+}
+
 /// Makes the firmware boot the disk. What prevents no boot is a warning.
-pub(super) fn add_boot(disk: &Disk, host: &str) -> Result<Vec<String>, DeployError> {
+pub(super) fn add_boot(disk: &Disk, host: &str) -> Result<AddedBoot, DeployError> {
     let mut warnings = Vec::new();
+    let is_uefi = Path::new("/sys/firmware/efi").exists();
+    let mut entry = if is_uefi { BootEntry::Refused } else { BootEntry::NotNeeded };
     let layout = layout(disk)?;
     if let Some(esp) = &layout.esp {
         check_esp(esp)?;
-        if Path::new("/sys/firmware/efi").exists()
-            && let Err(error) = add_boot_entry(disk, esp, host)
-        {
-            warnings.push(format!("no boot entry: {error}; the disk boots by its removable path"));
+        if is_uefi {
+            match add_boot_entry(disk, esp, host) {
+                Ok(()) => entry = BootEntry::Added,
+                Err(error) => warnings
+                    .push(format!("no boot entry: {error}; the disk boots by its removable path")),
+            }
         }
-    } else if Path::new("/sys/firmware/efi").exists() {
+    } else if is_uefi {
         warnings.push("the image has no EFI system partition, and this host boots by UEFI".into());
     }
     nix::unistd::sync();
-    Ok(warnings)
+    Ok(AddedBoot { entry, warnings })
 }
 
 fn layout(disk: &Disk) -> Result<Layout, DeployError> {
@@ -104,118 +112,6 @@ fn grow_mounted(kind: &str, warnings: &mut Vec<String>) {
 fn file_system(partition: &Partition) -> Result<String, DeployError> {
     let words = ["blkid", "-p", "-o", "value", "-s", "TYPE", &partition.node];
     Ok(tools::run(&words)?.trim().to_owned())
-}
-
-/// A path of the installed system. Its own symbolic links must not lead into the live system.
-fn inside(path: &str) -> Result<PathBuf, DeployError> {
-    let mut place = PathBuf::from(ROOT);
-    for part in Path::new(path).components().filter_map(|part| match part {
-        std::path::Component::Normal(name) => Some(name),
-        _ => None,
-    }) {
-        place.push(part);
-        if let Ok(target) = fs::read_link(&place) {
-            let mut relative = PathBuf::from(ROOT);
-            if target.is_absolute() {
-                relative.extend(target.strip_prefix("/").ok());
-            } else {
-                relative = place.parent().unwrap_or_else(|| Path::new(ROOT)).join(target);
-            }
-            place = relative;
-        }
-    }
-    Ok(place)
-}
-
-fn write(path: &str, mode: u32, text: &str) -> Result<(), DeployError> {
-    let directory = Path::new(path).parent().unwrap_or_else(|| Path::new("/"));
-    let directory = inside(&directory.to_string_lossy())?;
-    fs::create_dir_all(&directory).about(directory.display())?;
-    let place = directory.join(Path::new(path).file_name().unwrap_or_default());
-    let _ = fs::remove_file(&place);
-    fs::write(&place, text).about(place.display())?;
-    fs::set_permissions(&place, fs::Permissions::from_mode(mode)).about(place.display())
-}
-
-fn write_system(plan: &Plan, url: &str, mac: &str) -> Result<(), DeployError> {
-    let Plan { host, files, .. } = plan;
-    write("/etc/hostname", 0o644, &format!("{host}\n"))?;
-    let hosts = inside("/etc/hosts")?;
-    let known = fs::read_to_string(&hosts).unwrap_or_default();
-    if !known.lines().any(|line| line.split_whitespace().skip(1).any(|name| name == host)) {
-        let line = if known.is_empty() { "127.0.0.1 localhost\n" } else { known.as_str() };
-        write("/etc/hosts", 0o644, &format!("127.0.1.1 {host}\n{line}"))?;
-    }
-    // Hosts with one machine-id have one DUID, and get one address.
-    write("/etc/machine-id", 0o444, &format!("{}\n", random_hex()?))?;
-    let dbus = inside("/var/lib/dbus/machine-id")?;
-    if dbus.is_file() && !dbus.is_symlink() {
-        fs::remove_file(&dbus).about(dbus.display())?;
-    }
-    for PlanFile { path, mode, text } in files {
-        write(path, *mode, text)?;
-    }
-    enable("systemd-networkd.service")?;
-    write(
-        "/etc/rackstrap/report.env",
-        0o644,
-        &format!("RACKSTRAP_URL={url}\nRACKSTRAP_MAC={mac}\n"),
-    )?;
-    write("/usr/local/lib/rackstrap/report", 0o755, PROGRAM)?;
-    write("/etc/systemd/system/rackstrap-report.service", 0o644, UNIT)?;
-    enable("rackstrap-report.service")?;
-    new_ssh_keys()?;
-    if inside("/etc/selinux/config")?.exists() {
-        // The live system knows no SELinux, so what it wrote has no labels.
-        write("/.autorelabel", 0o644, "")?;
-    }
-    Ok(())
-}
-
-/// Starts a unit at every boot, if the image has it.
-fn enable(unit: &str) -> Result<(), DeployError> {
-    let places = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
-    let mut found = None;
-    for place in places {
-        let path = format!("{place}/{unit}");
-        if inside(&path)?.exists() {
-            found = Some(path);
-            break;
-        }
-    }
-    let Some(target) = found else { return Ok(()) };
-    let wants = inside("/etc/systemd/system/multi-user.target.wants")?;
-    fs::create_dir_all(&wants).about(wants.display())?;
-    let link = wants.join(unit);
-    if !link.is_symlink() {
-        symlink(target, &link).about(link.display())?;
-    }
-    Ok(())
-}
-
-/// Host keys of its own, if the image has an SSH server: those of an image are everybody's.
-fn new_ssh_keys() -> Result<(), DeployError> {
-    let directory = inside("/etc/ssh")?;
-    if !inside("/usr/sbin/sshd")?.exists() {
-        return Ok(());
-    }
-    for entry in fs::read_dir(&directory).about(directory.display())?.filter_map(Result::ok) {
-        if entry.file_name().to_string_lossy().starts_with("ssh_host_") {
-            fs::remove_file(entry.path()).about(entry.path().display())?;
-        }
-    }
-    for kind in ["ecdsa", "ed25519"] {
-        let key = directory.join(format!("ssh_host_{kind}_key")).display().to_string();
-        tools::run(&["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "root@host", "-f", &key])?;
-    }
-    Ok(())
-}
-
-fn random_hex() -> Result<String, DeployError> {
-    let mut bytes = [0; 16];
-    let source = "/dev/urandom";
-    fs::File::open(source).about(source)?.read_exact(&mut bytes).about(source)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The disk has to boot without an entry: firmware loses entries.

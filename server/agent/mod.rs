@@ -4,7 +4,9 @@
 mod client;
 mod configure;
 mod inspect;
+mod network;
 mod stream;
+mod system;
 mod tools;
 
 use std::fmt;
@@ -14,12 +16,12 @@ use std::time::Duration;
 use clap::Subcommand;
 use tokio::time::{Instant, sleep};
 
-use crate::deploy::disk::{self, Disk, Refusal};
+use crate::deploy::disk::{self, Disk, DiskRefusal};
+use crate::deploy::network_format::UnknownNetwork;
 use crate::deploy::partitions;
 use crate::deploy::{Plan, StepReport};
 use crate::lifecycle::event::DeployStep;
-use crate::lifecycle::install::InstallTask;
-use client::{Answer, Client};
+use client::{DeployClient, ReportReply};
 
 /// How long to ask for the plan, and to say how it ended.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -52,15 +54,17 @@ pub(crate) async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DeployError {
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] DiskRefusal),
     #[error(transparent)]
-    Client(#[from] client::ClientError),
+    DeployClient(#[from] client::ClientError),
     #[error(transparent)]
     Stream(#[from] stream::StreamError),
     #[error(transparent)]
     Table(#[from] partitions::InvalidTable),
     #[error(transparent)]
     Tool(#[from] tools::ToolError),
+    #[error(transparent)]
+    Network(#[from] UnknownNetwork),
     #[error("{what}: {error}")]
     Io { what: String, error: std::io::Error },
 }
@@ -78,17 +82,17 @@ impl<T, E: Into<std::io::Error>> About<T> for Result<T, E> {
 
 async fn deploy() -> anyhow::Result<ExitCode> {
     let line = std::fs::read_to_string("/proc/cmdline")?;
-    let client = Client::of_command_line(&line)?;
+    let client = DeployClient::of_command_line(&line)?;
     let outcome = carry_out(&client).await;
     let text = match &outcome {
-        Ok(Outcome::Installed(done)) => format!("installed: {done}"),
-        Ok(Outcome::Erased(disks)) => format!("erased: {}", disks.join("; ")),
+        Ok(TaskResult::Installed(done)) => format!("installed: {done}"),
+        Ok(TaskResult::Erased(disks)) => format!("erased: {}", disks.join("; ")),
         Err(error) => format!("failed: {error}"),
     };
     println!("rackstrap: {text}");
     let told = report(&client, &text).await;
     match (outcome, told) {
-        (Ok(Outcome::Erased(_)), true) => {
+        (Ok(TaskResult::Erased(_)), true) => {
             // It would ask the network for something to boot, for ever.
             tools::power_off()?;
             Ok(ExitCode::SUCCESS)
@@ -107,12 +111,12 @@ async fn deploy() -> anyhow::Result<ExitCode> {
 }
 
 /// Says how it ended, until the server answers. Whether it took the report.
-async fn report(client: &Client, text: &str) -> bool {
+async fn report(client: &DeployClient, text: &str) -> bool {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match client.report(text).await {
-            Ok(Answer::Taken) => return true,
-            Ok(Answer::Refused(why)) => {
+            Ok(ReportReply::Taken) => return true,
+            Ok(ReportReply::Refused(why)) => {
                 println!("rackstrap: the server refuses the report: {why}");
                 return false;
             }
@@ -144,20 +148,20 @@ impl fmt::Display for Done {
 }
 
 /// How it ended.
-enum Outcome {
+enum TaskResult {
     Installed(Done),
     /// What was done to each disk.
     Erased(Vec<String>),
 }
 
-async fn carry_out(client: &Client) -> Result<Outcome, DeployError> {
+async fn carry_out(client: &DeployClient) -> Result<TaskResult, DeployError> {
     let began = Instant::now();
     let plan = plan(client).await?;
     let disks = tokio::task::spawn_blocking(inspect::settled_disks)
         .await
         .map_err(std::io::Error::other)
         .about("the disks")??;
-    if plan.task == InstallTask::Erase {
+    if plan.task.empties() {
         return erase(client, &disks).await;
     }
     let disk = disk::select(&plan.disk, &disks)?;
@@ -170,7 +174,7 @@ async fn carry_out(client: &Client) -> Result<Outcome, DeployError> {
     let at = |step| StepReport { disk: Some(name.clone()), ..StepReport::of(step) };
     client.step(&at(DeployStep::Select)).await;
     // From here on the disk changes, and only if the server agrees.
-    if let Answer::Refused(why) = ask_to_begin(client).await? {
+    if let ReportReply::Refused(why) = ask_to_begin(client).await? {
         return Err(client::ClientError::Refused(why).into());
     }
     client.step(&at(DeployStep::Partition)).await;
@@ -181,24 +185,35 @@ async fn carry_out(client: &Client) -> Result<Outcome, DeployError> {
     let of_host = plan.clone();
     let configured =
         tokio::task::spawn_blocking(move || configure::configure(&own, &of_host, &url, &mac));
-    warnings.extend(configured.await.map_err(std::io::Error::other).about("configuring")??);
+    match configured.await.map_err(std::io::Error::other).about("configuring")? {
+        Ok(found) => warnings.extend(found),
+        Err(error) => {
+            // An image that is not this host's must not boot.
+            let own = disk.clone();
+            let wiped = tokio::task::spawn_blocking(move || tools::wipe(&own)).await;
+            wiped.map_err(std::io::Error::other).about("erasing the image")??;
+            return Err(error);
+        }
+    }
     client.step(&at(DeployStep::BootEntry)).await;
     let (own, host) = (disk.clone(), plan.host.clone());
     let added = tokio::task::spawn_blocking(move || configure::add_boot(&own, &host));
-    warnings.extend(added.await.map_err(std::io::Error::other).about("the boot entry")??);
+    let added = added.await.map_err(std::io::Error::other).about("the boot entry")??;
+    warnings.extend(added.warnings);
     // The image's UUIDs are known once it is on the disk.
     let written = tokio::task::spawn_blocking(inspect::disks).await;
     let written = written.map_err(std::io::Error::other).about("the disks")??;
     warnings.extend(disk::older_copies(&disk.name, &written).iter().map(ToString::to_string));
-    client.step(&StepReport::of(DeployStep::Restart)).await;
+    let restart = StepReport::of(DeployStep::Restart);
+    client.step(&StepReport { boot_entry: Some(added.entry), ..restart }).await;
     let seconds = began.elapsed().as_secs();
-    Ok(Outcome::Installed(Done { image: plan.image, disk: name, bytes, seconds, warnings }))
+    Ok(TaskResult::Installed(Done { image: plan.image, disk: name, bytes, seconds, warnings }))
 }
 
 /// Erases every disk that an image could be written to.
-async fn erase(client: &Client, disks: &[Disk]) -> Result<Outcome, DeployError> {
+async fn erase(client: &DeployClient, disks: &[Disk]) -> Result<TaskResult, DeployError> {
     let own = disk::all_to_erase(disks)?;
-    if let Answer::Refused(why) = ask_to_begin(client).await? {
+    if let ReportReply::Refused(why) = ask_to_begin(client).await? {
         return Err(client::ClientError::Refused(why).into());
     }
     let mut erased = Vec::new();
@@ -211,11 +226,11 @@ async fn erase(client: &Client, disks: &[Disk]) -> Result<Outcome, DeployError> 
         let method = method.await.map_err(std::io::Error::other).about("erasing")??;
         erased.push(format!("{name} {method} in {} s", began.elapsed().as_secs()));
     }
-    Ok(Outcome::Erased(erased))
+    Ok(TaskResult::Erased(erased))
 }
 
 /// Asks for the plan until it comes: the network may still be on its way up.
-async fn plan(client: &Client) -> Result<Plan, DeployError> {
+async fn plan(client: &DeployClient) -> Result<Plan, DeployError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match client.plan().await {
@@ -228,7 +243,7 @@ async fn plan(client: &Client) -> Result<Plan, DeployError> {
 }
 
 /// Asks whether the disk may be changed, until there is an answer.
-async fn ask_to_begin(client: &Client) -> Result<Answer, DeployError> {
+async fn ask_to_begin(client: &DeployClient) -> Result<ReportReply, DeployError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match client.report("installing").await {

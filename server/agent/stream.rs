@@ -18,12 +18,12 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, interval, sleep, timeout};
 
-use super::client::{Client, ClientError};
-use crate::deploy::disk::{self, Disk, Refusal};
+use super::client::{ClientError, DeployClient};
+use crate::deploy::disk::{self, Disk, DiskRefusal};
 use crate::deploy::image_format::{ImageFormat, NotAnImage};
 use crate::deploy::partitions;
-use crate::deploy::write::{ImageWriter, Target, WriteError};
-use crate::deploy::{Source, StepReport};
+use crate::deploy::write::{DiskTarget, ImageWriter, WriteError};
+use crate::deploy::{ImageSource, StepReport};
 use crate::lifecycle::event::DeployStep;
 
 /// A server that sends nothing for so long is asked again.
@@ -61,7 +61,7 @@ pub(crate) enum StreamError {
     #[error("the server refuses the image: {0}")]
     Forbidden(String),
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] DiskRefusal),
     #[error("a thread ended unexpectedly")]
     Thread,
 }
@@ -75,7 +75,7 @@ pub(crate) struct Image {
 
 impl Image {
     /// An image that begins with `head`.
-    pub(crate) fn of(source: &Source, head: &[u8]) -> Result<Self, StreamError> {
+    pub(crate) fn of(source: &ImageSource, head: &[u8]) -> Result<Self, StreamError> {
         let format = ImageFormat::of(head)?;
         Ok(Self { format, unpacked_bytes: format.unpacked_bytes(head, source.bytes) })
     }
@@ -84,7 +84,7 @@ impl Image {
 /// A block device.
 struct Device(File);
 
-impl Target for Device {
+impl DiskTarget for Device {
     type Error = std::io::Error;
 
     fn write_at(&mut self, bytes: &[u8], at: u64) -> std::io::Result<()> {
@@ -108,8 +108,8 @@ impl Target for Device {
 
 /// Writes the image to the disk. The number of its bytes.
 pub(crate) async fn write(
-    client: &Client,
-    source: &Source,
+    client: &DeployClient,
+    source: &ImageSource,
     image: Image,
     disk: &Disk,
     device: &Path,
@@ -151,7 +151,7 @@ pub(crate) async fn write(
 }
 
 /// Says how far it is.
-async fn report(client: Client, source: Source, disk: String, fetched: Arc<AtomicU64>) {
+async fn report(client: DeployClient, source: ImageSource, disk: String, fetched: Arc<AtomicU64>) {
     let began = Instant::now();
     let mut ticks = interval(PROGRESS);
     loop {
@@ -172,8 +172,8 @@ async fn report(client: Client, source: Source, disk: String, fetched: Arc<Atomi
 
 /// Fetches the file into the channel. A connection that breaks is taken up where it broke.
 async fn fetch(
-    client: &Client,
-    source: &Source,
+    client: &DeployClient,
+    source: &ImageSource,
     pieces: mpsc::Sender<Bytes>,
     fetched: &AtomicU64,
 ) -> Result<(), StreamError> {
@@ -375,12 +375,16 @@ mod tests {
 
     const DISK: usize = 12 << 20;
 
-    async fn written(file: Vec<u8>, breaks: &[usize], change: impl FnOnce(&mut Source)) -> Written {
+    async fn written(
+        file: Vec<u8>,
+        breaks: &[usize],
+        change: impl FnOnce(&mut ImageSource),
+    ) -> Written {
         let directory = tempfile::tempdir().unwrap();
         let device: PathBuf = directory.path().join("disk");
         fs::write(&device, vec![9; DISK]).unwrap();
         let breaks = Mutex::new(breaks.iter().rev().copied().collect());
-        let mut source = Source {
+        let mut source = ImageSource {
             path: "/files/image".into(),
             bytes: file.len() as u64,
             sha256: Some(digest(&file)),
@@ -392,7 +396,7 @@ mod tests {
         let base = format!("http://{}", listener.local_addr().unwrap());
         let server = tokio::spawn(async move { axum::serve(listener, routes).await });
         let line = format!("rackstrap.url={base} rackstrap.token=t BOOTIF=01-52-54-00-aa-00-01");
-        let client = Client::of_command_line(&line).unwrap();
+        let client = DeployClient::of_command_line(&line).unwrap();
         let format = ImageFormat::of(&served.file[..1024]).unwrap();
         let image = Image { format, unpacked_bytes: None };
         let disk =

@@ -2,6 +2,7 @@
 //! Pure.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::IpAddr;
 
 use askama::Template;
@@ -12,7 +13,7 @@ use crate::boot::ipxe_text::Url;
 
 /// The host, and what must answer after the files are applied.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub struct ApplyTarget {
     /// Name of the host.
     pub host: String,
     /// What the URL of its report names it by.
@@ -36,7 +37,10 @@ struct ApplyScript<'a> {
     files: Vec<Document<'a>>,
     has_settings: bool,
     has_rules: bool,
+    has_nft: bool,
     has_modules: bool,
+    has_units: bool,
+    has_hints: bool,
 }
 
 /// A file as a here-document.
@@ -50,10 +54,13 @@ struct Document<'a> {
 }
 
 /// Whether the script can apply and restore a file: those of networkd and its service, of
-/// `/etc/sysctl.d` and of `/etc/modprobe.d`.
+/// `/etc/sysctl.d` and of `/etc/modprobe.d`, units, and NCCL's.
 pub fn can_place(file: &HostFile) -> bool {
     let directory = file.path.rsplit_once('/').map(|(directory, _)| directory);
-    directory == Some("/etc/systemd/network") || directory.is_some_and(|it| put(it) != PUT)
+    // What else is in /etc is the host's own, whoever asks for it.
+    let is_own = directory != Some("/etc") || file.path == "/etc/nccl.conf";
+    let is_known = directory.is_some_and(|it| put(it) != PUT);
+    directory == Some("/etc/systemd/network") || (is_known && is_own)
 }
 
 /// The script's template failed to render.
@@ -65,30 +72,97 @@ pub struct ApplyError(#[from] askama::Error);
 ///
 /// # Errors
 /// If the template fails, which would be a bug.
-pub fn script(target: &Target, files: &[HostFile]) -> Result<String, ApplyError> {
+pub fn script(target: &ApplyTarget, files: &[HostFile]) -> Result<String, ApplyError> {
     let files: Vec<Document<'_>> = files.iter().map(document).collect();
     let has = |put: &str| files.iter().any(|file| file.put == put);
     let (has_settings, has_rules, has_modules) =
         (has(PUT_SETTING), has(PUT_RULES), has(PUT_MODULES));
-    let Target { host, base, gateways, .. } = target;
+    let ApplyTarget { host, base, gateways, .. } = target;
     let script = ApplyScript {
         host,
         mac: &target.url_name,
         base,
         revision: target.revision,
         gateways,
-        files,
         has_settings,
         has_rules,
+        has_nft: files.iter().any(|file| file.name.ends_with(".nft")),
         has_modules,
+        has_units: has(PUT_UNIT),
+        has_hints: has(PUT_HINT),
+        files,
     };
     Ok(script.render()?)
+}
+
+#[derive(Template)]
+#[template(path = "unpack.sh")]
+struct UnpackScript<'a> {
+    files: Vec<HereDocument<'a>>,
+}
+
+/// A file as a here-document, with all of its path.
+struct HereDocument<'a> {
+    path: String,
+    directory: String,
+    mode: String,
+    text: Ended<'a>,
+    end: String,
+}
+
+/// A text that ends in a line break, as a here-document does.
+struct Ended<'a>(&'a str);
+
+impl fmt::Display for Ended<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)?;
+        if self.0.ends_with('\n') || self.0.is_empty() { Ok(()) } else { f.write_str("\n") }
+    }
+}
+
+/// A script that writes a host's files, of whatever format, and starts nothing.
+///
+/// # Errors
+/// If the template fails, which would be a bug.
+pub fn unpacker(files: &[HostFile]) -> Result<String, ApplyError> {
+    Ok(UnpackScript { files: files.iter().map(placed).collect() }.render()?)
+}
+
+fn placed(file: &HostFile) -> HereDocument<'_> {
+    let HostFile { path, mode, text } = file;
+    let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+    HereDocument {
+        path: quoted(path),
+        directory: quoted(directory),
+        mode: format!("{mode:04o}"),
+        text: Ended(text),
+        end: delimiter(text),
+    }
+}
+
+/// As it stands between single quotes, inside which only a single quote ends the word.
+fn quoted(text: &str) -> String {
+    text.replace('\'', "'\\''")
+}
+
+/// The end of a here-document, which is not a line of the text.
+fn delimiter(text: &str) -> String {
+    let mut end = "END".to_owned();
+    while text.lines().any(|line| line == end) {
+        end.push('_');
+    }
+    end
 }
 
 const PUT: &str = "put";
 const PUT_SETTING: &str = "put_setting";
 const PUT_RULES: &str = "put_rules";
 const PUT_MODULES: &str = "put_modules";
+const PUT_UNIT: &str = "put_unit";
+const PUT_HINT: &str = "put_hint";
+
+/// Units of systemd and their scripts.
+const UNITS: &str = "/etc/systemd/system";
 
 /// The shell function for the files of a directory.
 fn put(directory: &str) -> &'static str {
@@ -96,27 +170,24 @@ fn put(directory: &str) -> &'static str {
         "/etc/sysctl.d" => PUT_SETTING,
         "/etc/systemd/system/systemd-networkd.service.d" => PUT_RULES,
         "/etc/modprobe.d" => PUT_MODULES,
+        UNITS => PUT_UNIT,
+        "/etc" => PUT_HINT,
         _ => PUT,
     }
 }
 
 fn document(file: &HostFile) -> Document<'_> {
-    let mut end = "END".to_owned();
-    while file.text.lines().any(|line| line == end) {
-        end.push('_');
-    }
     let (directory, name) = file.path.rsplit_once('/').unwrap_or_default();
-    let put = put(directory);
-    // Inside single quotes only a single quote ends the word.
-    Document { put, name: name.replace('\'', "'\\''"), text: &file.text, end }
+    let (put, end) = (put(directory), delimiter(&file.text));
+    Document { put, name: quoted(name), text: &file.text, end }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn target() -> Target {
-        Target {
+    fn target() -> ApplyTarget {
+        ApplyTarget {
             host: "r1-n01".into(),
             url_name: UrlName::Nic("52:54:00:aa:00:01".parse().unwrap()),
             base: "http://10.77.0.1".parse().unwrap(),

@@ -13,7 +13,10 @@ revision='{{ revision }}'
 gateways='{% for gateway in gateways %}{% if !loop.first %} {% endif %}{{ gateway }}{% endfor %}'
 settings={% if has_settings %}yes{% endif %}
 rules={% if has_rules %}yes{% endif %}
+nft={% if has_nft %}yes{% endif %}
 modules={% if has_modules %}yes{% endif %}
+units={% if has_units %}yes{% endif %}
+hints={% if has_hints %}yes{% endif %}
 
 unpack() {
 {%- for file in files %}
@@ -34,6 +37,13 @@ fail() {
 
 put() {
     cat >"$staging/$1" || fail "cannot write $staging/$1"
+    case $1 in
+    # The keys of links, which networkd reads as a user of its own.
+    *.key)
+        chmod 640 "$staging/$1" || fail "cannot protect $staging/$1"
+        chgrp systemd-network "$staging/$1" 2>/dev/null || :
+        ;;
+    esac
 }
 
 put_setting() {
@@ -49,13 +59,23 @@ put_modules() {
     cat >"$modules_staging/$1" || fail "cannot write $modules_staging/$1"
 }
 
-# Calls a function for networkd's files and, if there are any, for the sysctl settings, the nftables
-# rules and the module options. Its arguments: the directory, the staging directory, the name in $state.
+put_unit() {
+    cat >"$units_staging/$1" || fail "cannot write $units_staging/$1"
+}
+
+put_hint() {
+    cat >"$hints_staging/$1" || fail "cannot write $hints_staging/$1"
+}
+
+# Calls a function for networkd's files and, if there are any, for the sysctl settings, the drop-ins
+# with nftables rules, the module options, the units and the hints for programs. Its arguments: the directory, the staging directory, the name in $state.
 each() {
     "$@" "$directory" "$staging" files || return 1
     [ -z "$settings" ] || "$@" "$sysctl_directory" "$sysctl_staging" settings || return 1
     [ -z "$rules" ] || "$@" "$rules_directory" "$rules_staging" rules || return 1
-    [ -z "$modules" ] || "$@" "$modules_directory" "$modules_staging" modules
+    [ -z "$modules" ] || "$@" "$modules_directory" "$modules_staging" modules || return 1
+    [ -z "$units" ] || "$@" "$units_directory" "$units_staging" units || return 1
+    [ -z "$hints" ] || "$@" "$hints_directory" "$hints_staging" hints
 }
 
 fetch() {
@@ -113,8 +133,11 @@ list() {
 
 keep_copy() {
     rm -rf "$state/before.$3"
-    mkdir "$state/before.$3" && cp -a "$1/." "$state/before.$3/" || return 1
-    rm -rf "$state/before.$3"/.rackstrap.*
+    mkdir "$state/before.$3" || return 1
+    # Ours alone: these directories belong to others as well.
+    cat "$state/$3" "$state/$3.new" 2>/dev/null | while read -r name; do
+        [ ! -e "$1/$name" ] || cp -a "$1/$name" "$state/before.$3/" || exit 1
+    done
 }
 
 # Moves each file into place atomically.
@@ -173,10 +196,34 @@ set_values() {
 load_rules() {
     [ -n "$rules" ] || return 0
     if [ -e "$rules_directory/90-rackstrap.nft" ]; then
+        # The rules name the cgroup of a slice, which is there when the slice is.
+        for slice in $(sed -n 's/^Wants=\(.*\.slice\)$/\1/p' "$rules_directory/90-rackstrap-nft.conf" 2>/dev/null); do
+            systemctl start "$slice" >/dev/null 2>&1 || :
+        done
         nft -f "$rules_directory/90-rackstrap.nft" >/dev/null 2>&1
     else
         nft delete table inet rackstrap >/dev/null 2>&1 || :
     fi
+}
+
+# The services in a list of files.
+services() {
+    [ -f "$1" ] && grep '\.service$' "$1"
+}
+
+# Stops the services of a list of files, which undo what they did: a NIC comes back from its namespace.
+stop_units() {
+    for service in $(services "$1"); do
+        systemctl stop "$service" >/dev/null 2>&1 || :
+    done
+}
+
+start_units() {
+    [ -n "$units" ] || return 0
+    systemctl daemon-reload || return 1
+    for service in $(services "$1"); do
+        systemctl restart "$service" >/dev/null 2>&1 || return 1
+    done
 }
 
 # Applies the new files. On failure sets `why`.
@@ -187,6 +234,8 @@ attempt() {
     why='the kernel rejected its nftables rules'
     load_rules || return 1
     $reload
+    why='a unit failed'
+    [ -n "$same_units" ] || start_units "$state/units.new" || return 1
     if ! wait_until_verified "${WAIT-60}"; then
         why="no answer from$silent after ${WAIT-60} s"
         return 1
@@ -209,14 +258,15 @@ find_reload() {
 
 # The virtual devices in the new files that are not in the old ones.
 new_devices() {
-    for netdev in "$directory"/*.netdev; do
-        [ -e "$netdev" ] && [ ! -e "$state/before.files/$(basename "$netdev")" ] || continue
-        sed -n 's/^Name=//p' "$netdev" | head -n 1
-    done
+    while read -r name; do
+        case $name in *.netdev) ;; *) continue ;; esac
+        [ -e "$state/before.files/$name" ] || sed -n 's/^Name=//p' "$directory/$name" | head -n 1
+    done <"$state/files.new"
 }
 
 roll_back() {
     devices=$(new_devices)
+    [ -n "$same_units" ] || stop_units "$state/units.new"
     each restore
     sysctl -q -e -p "$state/values" >/dev/null 2>&1 || :
     load_rules || :
@@ -226,6 +276,7 @@ roll_back() {
     for device in $devices; do
         ip link delete "$device" 2>/dev/null || :
     done
+    [ -n "$same_units" ] || start_units "$state/units" || :
 }
 
 main() {
@@ -237,15 +288,21 @@ main() {
     rules_staging=
     modules_directory=${ROOT-}/etc/modprobe.d
     modules_staging=
+    units_directory=${ROOT-}/etc/systemd/system
+    units_staging=
+    hints_directory=${ROOT-}/etc
+    hints_staging=
     state=${ROOT-}/var/lib/rackstrap
     mkdir -p "$directory" "$state" || fail "cannot create $directory and $state"
     # On the file system of the target, so that mv is atomic.
     staging=$(mktemp -d "$directory/.rackstrap.XXXXXX") || fail "$directory is not writable"
-    trap 'rm -rf "$staging" "$sysctl_staging" "$rules_staging" "$modules_staging"' EXIT
+    trap 'rm -rf "$staging" "$sysctl_staging" "$rules_staging" "$modules_staging" "$units_staging" "$hints_staging"' EXIT
     # Also if only the previous revision had settings, rules or module options: they have to go.
     [ ! -f "$state/settings" ] || settings=yes
     [ ! -f "$state/rules" ] || rules=yes
     [ ! -f "$state/modules" ] || modules=yes
+    [ ! -f "$state/units" ] || units=yes
+    [ ! -f "$state/hints" ] || hints=yes
     if [ -n "$settings" ]; then
         mkdir -p "$sysctl_directory" || fail "cannot create $sysctl_directory"
         sysctl_staging=$(mktemp -d "$sysctl_directory/.rackstrap.XXXXXX") || fail "$sysctl_directory is not writable"
@@ -254,11 +311,18 @@ main() {
     if [ -n "$rules" ]; then
         mkdir -p "$rules_directory" || fail "cannot create $rules_directory"
         rules_staging=$(mktemp -d "$rules_directory/.rackstrap.XXXXXX") || fail "$rules_directory is not writable"
-        [ -n "${ROOT-}" ] || command -v nft >/dev/null || fail 'nft not found: install nftables to apply the nftables rules'
+        [ -n "${ROOT-}" ] || [ -z "$nft" ] || command -v nft >/dev/null || fail 'nft not found: install nftables to apply the nftables rules'
     fi
     if [ -n "$modules" ]; then
         mkdir -p "$modules_directory" || fail "cannot create $modules_directory"
         modules_staging=$(mktemp -d "$modules_directory/.rackstrap.XXXXXX") || fail "$modules_directory is not writable"
+    fi
+    if [ -n "$units" ]; then
+        mkdir -p "$units_directory" || fail "cannot create $units_directory"
+        units_staging=$(mktemp -d "$units_directory/.rackstrap.XXXXXX") || fail "$units_directory is not writable"
+    fi
+    if [ -n "$hints" ]; then
+        hints_staging=$(mktemp -d "$hints_directory/.rackstrap.XXXXXX") || fail "$hints_directory is not writable"
     fi
     unpack
     each list
@@ -272,8 +336,15 @@ main() {
     each keep_copy || fail 'cannot copy the old files: disk full?'
     [ -n "${ROOT-}" ] || keep_values
 
+    # What runs in a namespace is not disturbed by a change elsewhere.
+    same_units=
+    if [ -z "$units" ] || unchanged "$units_directory" "$units_staging" units; then
+        same_units=yes
+    fi
+
     # No signal may stop the script between here and the result.
     trap '' HUP INT TERM PIPE
+    [ -n "$same_units" ] || [ -n "${ROOT-}" ] || stop_units "$state/units"
     each place || fail "cannot write $directory"
     each remove_stale
     if [ -n "${ROOT-}" ]; then

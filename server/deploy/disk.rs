@@ -126,7 +126,7 @@ impl Disk {
 
 /// Why nothing is written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
+pub(crate) enum DiskRefusal {
     #[error("the host has no disk{}", list(.0))]
     NoDisk(Vec<String>),
     #[error("no disk matches the host's rule{}", list(.0))]
@@ -150,7 +150,7 @@ fn list(reasons: &[String]) -> String {
 }
 
 /// The one disk that the rule stands for.
-pub(crate) fn select<'a>(rule: &DiskRule, disks: &'a [Disk]) -> Result<&'a Disk, Refusal> {
+pub(crate) fn select<'a>(rule: &DiskRule, disks: &'a [Disk]) -> Result<&'a Disk, DiskRefusal> {
     let mut reasons = Vec::new();
     let mut fit = Vec::new();
     for disk in disks {
@@ -160,7 +160,7 @@ pub(crate) fn select<'a>(rule: &DiskRule, disks: &'a [Disk]) -> Result<&'a Disk,
         }
     }
     if fit.is_empty() {
-        return Err(Refusal::NoDisk(reasons));
+        return Err(DiskRefusal::NoDisk(reasons));
     }
     let mut matching = Vec::new();
     for disk in fit {
@@ -178,39 +178,41 @@ pub(crate) fn select<'a>(rule: &DiskRule, disks: &'a [Disk]) -> Result<&'a Disk,
         matching.retain(|disk| disk.bytes == bytes);
     }
     match matching[..] {
-        [] => Err(Refusal::NoMatch(reasons)),
+        [] => Err(DiskRefusal::NoMatch(reasons)),
         [disk] if disk.used_by.is_empty() => Ok(disk),
-        [disk] => Err(Refusal::Busy { disk: disk.to_string(), used_by: disk.used_by.clone() }),
-        _ => Err(Refusal::Several(matching.iter().map(ToString::to_string).collect())),
+        [disk] => Err(DiskRefusal::Busy { disk: disk.to_string(), used_by: disk.used_by.clone() }),
+        _ => Err(DiskRefusal::Several(matching.iter().map(ToString::to_string).collect())),
     }
 }
 
 /// Every disk that is to be erased: all that an image could be written to. None if one is in use.
-pub(crate) fn all_to_erase(disks: &[Disk]) -> Result<Vec<&Disk>, Refusal> {
+pub(crate) fn all_to_erase(disks: &[Disk]) -> Result<Vec<&Disk>, DiskRefusal> {
     let fit: Vec<&Disk> = disks.iter().filter(|disk| disk.unfit().is_none()).collect();
     if fit.is_empty() {
-        return Err(Refusal::NoDisk(Vec::new()));
+        return Err(DiskRefusal::NoDisk(Vec::new()));
     }
     match fit.iter().find(|disk| !disk.used_by.is_empty()) {
-        Some(disk) => Err(Refusal::Busy { disk: disk.to_string(), used_by: disk.used_by.clone() }),
+        Some(disk) => {
+            Err(DiskRefusal::Busy { disk: disk.to_string(), used_by: disk.used_by.clone() })
+        }
         None => Ok(fit),
     }
 }
 
 /// Refuses to overwrite data, unless erasing it was asked for.
-pub(crate) fn check_data(disk: &Disk, may_erase: bool) -> Result<(), Refusal> {
+pub(crate) fn check_data(disk: &Disk, may_erase: bool) -> Result<(), DiskRefusal> {
     if may_erase || disk.signatures.is_empty() {
         return Ok(());
     }
     let found = disk.signatures.iter().map(ToString::to_string).collect();
-    Err(Refusal::ForeignData { disk: disk.to_string(), found })
+    Err(DiskRefusal::ForeignData { disk: disk.to_string(), found })
 }
 
 /// Refuses an image that does not fit. `needed` is its size, if it is known before it is written.
-pub(crate) fn check_size(disk: &Disk, needed: Option<u64>) -> Result<(), Refusal> {
+pub(crate) fn check_size(disk: &Disk, needed: Option<u64>) -> Result<(), DiskRefusal> {
     match needed {
         Some(needed) if needed > disk.bytes => {
-            Err(Refusal::TooSmall { disk: disk.to_string(), needed, own: disk.bytes })
+            Err(DiskRefusal::TooSmall { disk: disk.to_string(), needed, own: disk.bytes })
         }
         _ => Ok(()),
     }
@@ -249,10 +251,10 @@ pub(crate) fn older_copies(own: &str, disks: &[Disk]) -> Vec<OlderCopy> {
 
 /// Refuses an image whose partition table counts in other sectors than the disk has: the firmware
 /// would not find it.
-pub(crate) fn check_sectors(disk: &Disk, image: Option<u64>) -> Result<(), Refusal> {
+pub(crate) fn check_sectors(disk: &Disk, image: Option<u64>) -> Result<(), DiskRefusal> {
     match image {
         Some(image) if image != disk.sector_bytes => {
-            Err(Refusal::SectorSize { disk: disk.to_string(), own: disk.sector_bytes, image })
+            Err(DiskRefusal::SectorSize { disk: disk.to_string(), own: disk.sector_bytes, image })
         }
         _ => Ok(()),
     }

@@ -5,9 +5,10 @@
 pub(crate) mod boot_order;
 pub(crate) mod disk;
 pub(crate) mod image_format;
+pub(crate) mod network_format;
 pub(crate) mod partitions;
 mod plan;
 pub(crate) mod write;
 
 pub(crate) use crate::lifecycle::event::StepReport;
-pub(crate) use plan::{Plan, PlanFile, Source};
+pub(crate) use plan::{ImageSource, NOCLOUD_SEED, Plan, PlanFile, PlanNetwork};

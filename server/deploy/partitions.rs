@@ -10,7 +10,7 @@ const NOT_ROOT: [&str; 2] =
 
 /// A partition table.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(crate) struct Table {
+pub(crate) struct PartitionTable {
     /// `gpt` or `dos`.
     pub label: String,
     #[serde(default)]
@@ -33,7 +33,7 @@ pub(crate) struct Partition {
 
 #[derive(Deserialize)]
 struct Document {
-    partitiontable: Table,
+    partitiontable: PartitionTable,
 }
 
 /// Why an image's partitions are of no use.

@@ -7,7 +7,7 @@ pub(crate) const FIRST_BYTES: u64 = 1 << 20;
 pub(crate) const BLOCK_BYTES: usize = 4 << 20;
 
 /// What an image is written to.
-pub(crate) trait Target {
+pub(crate) trait DiskTarget {
     /// What writing fails with.
     type Error;
 
@@ -43,7 +43,7 @@ pub(crate) struct ImageWriter<T> {
     written: u64,
 }
 
-impl<T: Target> ImageWriter<T> {
+impl<T: DiskTarget> ImageWriter<T> {
     pub(crate) fn new(target: T, capacity: u64) -> Self {
         Self { target, capacity, first: Vec::new(), block: Vec::new(), written: 0 }
     }
@@ -120,7 +120,7 @@ mod tests {
     /// A disk in memory.
     struct Memory<'a>(&'a mut Vec<u8>);
 
-    impl Target for Memory<'_> {
+    impl DiskTarget for Memory<'_> {
         type Error = ();
 
         fn write_at(&mut self, bytes: &[u8], at: u64) -> Result<(), ()> {

@@ -26,7 +26,7 @@ pub(super) enum Links {
 
 /// Why a file cannot be opened.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum OpenRefusal {
     /// It does not exist.
     Absent,
     /// It exists and must not be served.
@@ -35,7 +35,7 @@ pub(super) enum Refusal {
     Io(io::Error),
 }
 
-impl From<Errno> for Refusal {
+impl From<Errno> for OpenRefusal {
     fn from(errno: Errno) -> Self {
         match errno {
             Errno::ENOENT | Errno::ENOTDIR => Self::Absent,
@@ -54,22 +54,22 @@ pub(super) fn open_file(
     root: &Path,
     links: Links,
     name: &str,
-) -> Result<(File, Metadata), Refusal> {
+) -> Result<(File, Metadata), OpenRefusal> {
     let directory =
         open(root, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
     // O_NONBLOCK: a fifo without a writer would block for ever.
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let opened = match open_below(&directory, links, name, flags) {
         Err(Errno::ENOENT) => {
-            let spelled = as_spelled(&directory, links, name).ok_or(Refusal::Absent)?;
+            let spelled = as_spelled(&directory, links, name).ok_or(OpenRefusal::Absent)?;
             open_below(&directory, links, &spelled, flags)?
         }
         other => other?,
     };
     let file = File::from(opened);
-    let metadata = file.metadata().map_err(Refusal::Io)?;
+    let metadata = file.metadata().map_err(OpenRefusal::Io)?;
     if !metadata.is_file() {
-        return Err(Refusal::Forbidden("it is not a regular file"));
+        return Err(OpenRefusal::Forbidden("it is not a regular file"));
     }
     Ok((file, metadata))
 }

@@ -27,6 +27,13 @@ pub(super) struct Identity {
     changed_ns: i128,
 }
 
+/// Which file it is, whatever it is called and contains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Inode {
+    device: u64,
+    number: u64,
+}
+
 impl Identity {
     pub(super) fn of(metadata: &Metadata) -> Self {
         let nanoseconds =
@@ -38,6 +45,10 @@ impl Identity {
             modified_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
             changed_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
         }
+    }
+
+    pub(super) fn inode(&self) -> Inode {
+        Inode { device: self.device, number: self.inode }
     }
 
     /// A strong entity tag, with its quotes (RFC 9110 section 8.8.3).

@@ -18,9 +18,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 
-use beneath::{Links, Refusal};
-use contents::Identity;
+use beneath::{Links, OpenRefusal};
 pub use contents::SMALL_BYTES;
+use contents::{Identity, Inode};
 pub use mapped::file_of;
 
 /// How long a file counts as unchanged after a check.
@@ -39,6 +39,8 @@ pub struct FileStore {
 struct Shared {
     roots: Vec<Root>,
     cache: Mutex<HashMap<String, Cached>>,
+    /// What withheld names led to lately; nothing, if there was no such file.
+    withheld: Mutex<HashMap<String, (Option<Inode>, Instant)>>,
 }
 
 #[derive(Clone)]
@@ -65,6 +67,7 @@ pub struct SharedFile {
     pub modified: SystemTime,
     /// A strong HTTP entity tag, with its quotes.
     pub etag: String,
+    inode: Inode,
 }
 
 impl fmt::Debug for SharedFile {
@@ -116,7 +119,9 @@ impl FileStore {
     }
 
     fn of(roots: Vec<Root>) -> Self {
-        Self { shared: Arc::new(Shared { roots, cache: Mutex::default() }) }
+        Self {
+            shared: Arc::new(Shared { roots, cache: Mutex::default(), withheld: Mutex::default() }),
+        }
     }
 
     /// Opens a file by the name in a client's request, see [`names::relative_path`].
@@ -131,9 +136,42 @@ impl FileStore {
         opened.unwrap_or_else(|error| Err(FileError::Io(path, std::io::Error::other(error))))
     }
 
-    /// The file, if it was checked within the last second. Makes no system call.
-    pub fn cached(&self, name: &str) -> Option<SharedFile> {
-        self.shared.fresh(&map_name(name).ok()?)
+    /// Opens a file by the name in a client's request, unless it is one of the files `withheld` by
+    /// another name: a link, or another spelling.
+    pub async fn open_apart(
+        &self,
+        name: &str,
+        withheld: &[String],
+    ) -> Result<SharedFile, FileError> {
+        let file = self.open(name).await?;
+        if withheld.is_empty() {
+            return Ok(file);
+        }
+        let is_withheld = match self.shared.is_one_of(&file, withheld) {
+            Some(known) => known,
+            None => {
+                let (shared, names) = (Arc::clone(&self.shared), withheld.to_vec());
+                let looked = tokio::task::spawn_blocking(move || shared.look_at(&names)).await;
+                looked.map_err(|error| {
+                    FileError::Io(name.to_owned(), std::io::Error::other(error))
+                })?;
+                // What is not known now is given to nobody.
+                self.shared.is_one_of(&file, withheld).unwrap_or(true)
+            }
+        };
+        if is_withheld {
+            let shown = names::shown(name.as_bytes());
+            return Err(FileError::Refused(shown, "it is a file of an image that installs"));
+        }
+        Ok(file)
+    }
+
+    /// The file that [`FileStore::open_apart`] gives, if everything was looked at within the last
+    /// second. Makes no system call.
+    pub fn cached_apart(&self, name: &str, withheld: &[String]) -> Option<SharedFile> {
+        let file = self.shared.fresh(&map_name(name).ok()?)?;
+        let is_apart = withheld.is_empty() || self.shared.is_one_of(&file, withheld) == Some(false);
+        is_apart.then_some(file)
     }
 
     /// Why a file cannot be opened, if it cannot. Waits for the disk.
@@ -176,7 +214,8 @@ impl Shared {
         let bytes = contents::share(&file, metadata.len())
             .map_err(|error| FileError::Io(path.to_owned(), error))?;
         let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        let file = SharedFile { bytes, modified, etag: identity.etag() };
+        let (etag, inode) = (identity.etag(), identity.inode());
+        let file = SharedFile { bytes, modified, etag, inode };
         let now = Instant::now();
         let mut cache = self.cache();
         cache.retain(|_, cached| now.duration_since(cached.checked_at) < KEPT);
@@ -184,15 +223,45 @@ impl Shared {
         Ok(file)
     }
 
+    fn withheld(&self) -> MutexGuard<'_, HashMap<String, (Option<Inode>, Instant)>> {
+        self.withheld.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a file is that of one of some names, if all of them were looked at lately.
+    fn is_one_of(&self, file: &SharedFile, names: &[String]) -> Option<bool> {
+        let known = self.withheld();
+        let mut is_one = false;
+        for name in names {
+            let (inode, looked_at) = known.get(name)?;
+            if looked_at.elapsed() >= FRESH {
+                return None;
+            }
+            is_one |= *inode == Some(file.inode);
+        }
+        Some(is_one)
+    }
+
+    /// Looks at what some names lead to.
+    fn look_at(&self, names: &[String]) {
+        for name in names {
+            let found = map_name(name).and_then(|path| self.find(&path)).ok();
+            let inode = found.map(|(_, metadata)| Identity::of(&metadata).inode());
+            let now = Instant::now();
+            let mut known = self.withheld();
+            known.retain(|_, (_, looked_at)| now.duration_since(*looked_at) < KEPT);
+            known.insert(name.clone(), (inode, now));
+        }
+    }
+
     fn find(&self, path: &str) -> Result<(std::fs::File, std::fs::Metadata), FileError> {
         for root in &self.roots {
             match beneath::open_file(&root.path, root.links, path) {
                 Ok(found) => return Ok(found),
-                Err(Refusal::Absent) => {}
-                Err(Refusal::Forbidden(reason)) => {
+                Err(OpenRefusal::Absent) => {}
+                Err(OpenRefusal::Forbidden(reason)) => {
                     return Err(FileError::Refused(path.to_owned(), reason));
                 }
-                Err(Refusal::Io(error)) => return Err(FileError::Io(path.to_owned(), error)),
+                Err(OpenRefusal::Io(error)) => return Err(FileError::Io(path.to_owned(), error)),
             }
         }
         Err(FileError::NotFound(path.to_owned()))

@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use serde::Deserialize;
 
 use super::names::FileRole;
-use super::store::{ImageStore, Incoming, StoreError};
+use super::store::{ImageStore, IncomingFile, StoreError};
 
 /// What is read at once.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -121,7 +121,7 @@ fn check_clusters(image: &Path) -> Result<(), ConvertError> {
 pub(super) fn unpack_qcow2(
     from: &Path,
     scratch: &Path,
-    to: &mut Incoming,
+    to: &mut IncomingFile,
 ) -> Result<(), StoreError> {
     let failed = |error: ConvertError| StoreError::Convert(error);
     check_qcow2(from).map_err(failed)?;
@@ -135,7 +135,7 @@ pub(super) fn unpack_qcow2(
 }
 
 /// Compresses by zstd, with the size in the header and a checksum at the end.
-fn pack(mut from: impl Read, size_bytes: u64, to: &mut Incoming) -> Result<(), StoreError> {
+fn pack(mut from: impl Read, size_bytes: u64, to: &mut IncomingFile) -> Result<(), StoreError> {
     let failed = |error: io::Error| {
         StoreError::Convert(ConvertError::Failed { program: "zstd", said: error.to_string() })
     };
@@ -210,7 +210,11 @@ pub(super) fn find_in_iso(iso: &Path) -> Result<[(FileRole, String); 2], Convert
 }
 
 /// Copies a file of an ISO into the store.
-pub(super) fn extract(store: &ImageStore, iso: &Path, name: &str) -> Result<Incoming, StoreError> {
+pub(super) fn extract(
+    store: &ImageStore,
+    iso: &Path,
+    name: &str,
+) -> Result<IncomingFile, StoreError> {
     let failed =
         |source| ConvertError::Missing { program: "bsdtar", package: "libarchive-tools", source };
     let mut command = Command::new("bsdtar");
@@ -226,24 +230,22 @@ pub(super) fn extract(store: &ImageStore, iso: &Path, name: &str) -> Result<Inco
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| StoreError::Convert(failed(error)))?;
     let mut incoming = store.receive(None)?;
-    let mut copy = || {
-        let mut from = child.stdout.take().ok_or_else(|| io::Error::other("no output"))?;
+    let mut copy = || -> Result<(), StoreError> {
+        let unreadable = |error| StoreError::io("read", iso, error);
+        let no_output = || unreadable(io::Error::other("no output"));
+        let mut from = child.stdout.take().ok_or_else(no_output)?;
         let mut buffer = vec![0; CHUNK_BYTES];
         loop {
-            match from.read(&mut buffer)? {
-                0 => return Ok(Ok(())),
-                length => {
-                    if let Err(error) = incoming.write(&buffer[..length]) {
-                        return Ok(Err(error));
-                    }
-                }
+            match from.read(&mut buffer).map_err(unreadable)? {
+                0 => return Ok(()),
+                length => incoming.write(&buffer[..length])?,
             }
         }
     };
-    let copied: io::Result<Result<(), StoreError>> = copy();
+    let copied = copy();
     let output = child.wait_with_output();
     let output = output.map_err(|error| StoreError::Convert(failed(error)))?;
-    copied.map_err(|error| StoreError::io("read", iso, error))??;
+    copied?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         return Err(StoreError::Convert(ConvertError::Failed { program: "bsdtar", said }));

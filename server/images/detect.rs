@@ -8,7 +8,7 @@ pub(crate) const HEAD_BYTES: usize = 64 << 10;
 
 /// What the bytes of a file say of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Facts {
+pub(crate) struct FileFacts {
     /// What it is.
     pub content: FileContent,
     /// The processors that it runs on.
@@ -17,7 +17,7 @@ pub(crate) struct Facts {
     pub kernel_version: Option<String>,
 }
 
-impl From<FileContent> for Facts {
+impl From<FileContent> for FileFacts {
     fn from(content: FileContent) -> Self {
         Self { content, arch: None, kernel_version: None }
     }
@@ -29,8 +29,13 @@ pub(crate) enum Packing {
     Gzip,
     Zstd,
     Xz,
-    /// lz4, lzma, bzip2: the kernel unpacks initrds of them.
-    Other,
+    Bzip2,
+    /// The format of LZMA utils, before xz.
+    Lzma,
+    /// A frame of lz4 (LZ4 Frame Format Description).
+    Lz4,
+    /// The legacy frame of lz4, which the kernel reads (Linux lib/decompress_unlz4.c).
+    Lz4Legacy,
 }
 
 /// The compression of a file.
@@ -39,17 +44,17 @@ pub(crate) fn packing(head: &[u8]) -> Option<Packing> {
         (b"\x1f\x8b", Packing::Gzip),
         (b"\x28\xb5\x2f\xfd", Packing::Zstd),
         (b"\xfd7zXZ\0", Packing::Xz),
-        (b"\x02\x21\x4c\x18", Packing::Other),
-        (b"\x04\x22\x4d\x18", Packing::Other),
-        (b"\x5d\0\0", Packing::Other),
-        (b"BZh", Packing::Other),
+        (b"\x02\x21\x4c\x18", Packing::Lz4Legacy),
+        (b"\x04\x22\x4d\x18", Packing::Lz4),
+        (b"\x5d\0\0", Packing::Lzma),
+        (b"BZh", Packing::Bzip2),
     ];
     MAGIC.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, packing)| *packing)
 }
 
 /// What a file is that begins with `head`. `unpacked` is the beginning of what a compressed file
 /// unpacks to, as far as it could be unpacked.
-pub(crate) fn detect(head: &[u8], unpacked: Option<&[u8]>) -> Facts {
+pub(crate) fn detect(head: &[u8], unpacked: Option<&[u8]>) -> FileFacts {
     let Some(packing) = packing(head) else { return of_plain(head) };
     let Some(inner) = unpacked.map(of_plain) else { return FileContent::Compressed.into() };
     match (inner.content, packing) {
@@ -64,12 +69,12 @@ pub(crate) fn detect(head: &[u8], unpacked: Option<&[u8]>) -> Facts {
     }
 }
 
-fn of_plain(head: &[u8]) -> Facts {
+fn of_plain(head: &[u8]) -> FileFacts {
     if let Some(kernel) = linux(head) {
         return kernel;
     }
     if let Some(arch) = efi_program(head) {
-        return Facts { content: FileContent::Efi, arch, kernel_version: None };
+        return FileFacts { content: FileContent::Efi, arch, kernel_version: None };
     }
     let at = |offset: usize, magic: &[u8]| {
         head.get(offset..).is_some_and(|rest| rest.starts_with(magic))
@@ -129,10 +134,10 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 
 /// A Linux kernel: x86's boot protocol (Linux `Documentation/arch/x86/boot.rst`), the `Image` of
 /// arm64, riscv64 and loongarch64, or a compressed one with an EFI stub (`zboot`).
-fn linux(head: &[u8]) -> Option<Facts> {
+fn linux(head: &[u8]) -> Option<FileFacts> {
     let kernel = |arch, kernel_version| {
         let content = FileContent::Kernel;
-        Some(Facts { content, arch: Some(arch), kernel_version })
+        Some(FileFacts { content, arch: Some(arch), kernel_version })
     };
     if head.get(0x202..0x206) == Some(b"HdrS") && u16_at(head, 0x1fe) == Some(0xaa55) {
         // XLF_KERNEL_64, since protocol 2.12.
@@ -395,7 +400,7 @@ pub(crate) mod tests {
         ];
         for (name, bytes, content, arch, version) in cases {
             let kernel_version = version.map(str::to_owned);
-            assert_eq!(detect(&bytes, None), Facts { content, arch, kernel_version }, "{name}");
+            assert_eq!(detect(&bytes, None), FileFacts { content, arch, kernel_version }, "{name}");
         }
     }
 

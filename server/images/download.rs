@@ -14,7 +14,8 @@ use reqwest::{Client, Response, StatusCode};
 
 use super::detect::HEAD_BYTES;
 use super::receive::{Expected, Progress, ReceiveError, receive_stream};
-use super::store::{ImageStore, Received};
+use super::store::{ImageStore, ReceivedFile};
+use crate::causes::WithCauses;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(15);
@@ -23,10 +24,10 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// How often in a row it is asked again without a byte of progress.
 const MOST_TRIES: u32 = 6;
 
-static CLIENT: LazyLock<Result<Client, String>> = LazyLock::new(|| {
+static CLIENT: LazyLock<reqwest::Result<Client>> = LazyLock::new(|| {
     let client = Client::builder().connect_timeout(CONNECT).read_timeout(PAUSE);
     let client = client.user_agent(concat!("rackstrap/", env!("CARGO_PKG_VERSION")));
-    client.build().map_err(|error| error.to_string())
+    client.build()
 });
 
 /// Why a file is not downloaded.
@@ -112,7 +113,7 @@ impl Download {
         store: &ImageStore,
         expected: Expected,
         progress: Progress,
-    ) -> Result<Vec<Received>, ReceiveError> {
+    ) -> Result<Vec<ReceivedFile>, ReceiveError> {
         let expected = Expected { size_bytes: self.size_bytes, ..expected };
         receive_stream(store, self.into_stream(), expected, progress).await
     }
@@ -228,7 +229,7 @@ async fn ask(
     validator: Option<&HeaderValue>,
 ) -> Result<Response, DownloadError> {
     let failed = |reason: String| DownloadError::Request { url: shown_url(url), reason };
-    let client = CLIENT.as_ref().map_err(|reason| failed(reason.clone()))?;
+    let client = CLIENT.as_ref().map_err(|error| failed(error.to_string()))?;
     // A compressed transfer has other bytes to go on from.
     let mut request = client.get(url).header(ACCEPT_ENCODING, "identity");
     if from > 0 {
@@ -255,7 +256,5 @@ fn begins_at(headers: &HeaderMap, start: u64) -> bool {
 
 /// An error with its causes: `reqwest` itself says only that there was one.
 fn reason(error: &reqwest::Error) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
-    let last = causes.last().map(ToString::to_string);
-    last.unwrap_or_else(|| error.to_string())
+    WithCauses(error).to_string()
 }

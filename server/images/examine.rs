@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
 use super::convert;
-use super::detect::Facts;
+use super::detect::FileFacts;
 use super::download::{Download, DownloadError};
 use super::facts;
 use super::names::{FileRole, store_path};
@@ -39,8 +39,8 @@ pub struct Examined {
 }
 
 impl Examined {
-    fn new(role: FileRole, facts: Facts) -> Self {
-        let Facts { content, arch, kernel_version } = facts;
+    fn new(role: FileRole, facts: FileFacts) -> Self {
+        let FileFacts { content, arch, kernel_version } = facts;
         Self { role, content, arch, kernel_version, size_bytes: None, sha256: None, path: None }
     }
 

@@ -10,7 +10,7 @@ use liblzma::read::XzDecoder;
 use sha2::{Digest, Sha256};
 
 use super::detect::{
-    Extent, Facts, HEAD_BYTES, Packing, banner, detect, disk_extent, kernel_extent, packing,
+    Extent, FileFacts, HEAD_BYTES, Packing, banner, detect, disk_extent, kernel_extent, packing,
     program_extent,
 };
 use super::names::FileRole;
@@ -24,6 +24,9 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// The window of zstd that is unpacked: 128 MiB, as the zstd program does by default.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
+/// The memory that a dictionary of lzma may take.
+const LZMA_MEMORY_BYTES: u64 = 256 << 20;
+
 /// What a disk image puts on a disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DiskContents {
@@ -32,7 +35,7 @@ pub(crate) struct DiskContents {
 }
 
 /// What a file is.
-pub(crate) fn of_file(path: &Path) -> io::Result<Facts> {
+pub(crate) fn of_file(path: &Path) -> io::Result<FileFacts> {
     let mut file = File::open(path)?;
     let mut head = vec![];
     file.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
@@ -44,7 +47,7 @@ pub(crate) fn of_file(path: &Path) -> io::Result<Facts> {
 }
 
 /// What a file is that begins with these bytes.
-pub(crate) fn of_beginning(head: &[u8]) -> Facts {
+pub(crate) fn of_beginning(head: &[u8]) -> FileFacts {
     detect(head, unpacked_head(head).as_deref())
 }
 
@@ -71,8 +74,14 @@ fn decoder<'a>(packing: Packing, from: impl Read + 'a) -> io::Result<Option<Box<
             decoder.window_log_max(ZSTD_WINDOW_LOG)?;
             Some(Box::new(decoder))
         }
-        Packing::Other => None,
+        Packing::Bzip2 => Some(Box::new(bzip2::read::MultiBzDecoder::new(from))),
+        Packing::Lzma => Some(Box::new(XzDecoder::new_stream(from, lzma_stream()?))),
+        Packing::Lz4 | Packing::Lz4Legacy => None,
     })
+}
+
+fn lzma_stream() -> io::Result<liblzma::stream::Stream> {
+    Ok(liblzma::stream::Stream::new_lzma_decoder(LZMA_MEMORY_BYTES)?)
 }
 
 /// The version of a kernel whose header does not have it.
@@ -244,7 +253,18 @@ fn check_initrd(path: &Path) -> io::Result<()> {
                 decoder.window_log_max(ZSTD_WINDOW_LOG)?;
                 io::copy(&mut decoder, &mut io::sink())?;
             }
-            Some(Packing::Other) | None => return Ok(()),
+            Some(Packing::Bzip2) => {
+                io::copy(&mut bzip2::bufread::BzDecoder::new(&mut bytes), &mut io::sink())?;
+            }
+            Some(Packing::Lzma) => {
+                let mut decoder =
+                    liblzma::bufread::XzDecoder::new_stream(&mut bytes, lzma_stream()?);
+                io::copy(&mut decoder, &mut io::sink())?;
+            }
+            Some(Packing::Lz4) => skip_lz4(&mut bytes)?,
+            // It has no end of its own: nothing can follow it.
+            Some(Packing::Lz4Legacy) => return skip_lz4_legacy(&mut bytes),
+            None => return Ok(()),
         }
         // Where the compressed archive ended; cpio aligns to four bytes of the file.
         position = bytes.stream_position()?;
@@ -252,6 +272,46 @@ fn check_initrd(path: &Path) -> io::Result<()> {
             return Ok(());
         }
     }
+}
+
+/// Skips a frame of lz4 by the lengths of its blocks (LZ4 Frame Format Description 1.6.4).
+fn skip_lz4(bytes: &mut impl Read) -> io::Result<()> {
+    const BLOCK_CHECKSUMS: u8 = 1 << 4;
+    const CONTENT_SIZE: u8 = 1 << 3;
+    const CONTENT_CHECKSUM: u8 = 1 << 2;
+    const DICTIONARY: u8 = 1;
+    let mut head = [0; 6];
+    read_whole(bytes, &mut head)?;
+    let flags = head[4];
+    let has = |flag: u8| flags & flag != 0;
+    let optional = 8 * u64::from(has(CONTENT_SIZE)) + 4 * u64::from(has(DICTIONARY));
+    // The checksum of the descriptor is its last byte.
+    skip(bytes, optional + 1)?;
+    loop {
+        let mut length = [0; 4];
+        read_whole(bytes, &mut length)?;
+        // The highest bit says that the block is not compressed.
+        let length = u64::from(u32::from_le_bytes(length) & 0x7fff_ffff);
+        if length == 0 {
+            return skip(bytes, 4 * u64::from(has(CONTENT_CHECKSUM)));
+        }
+        skip(bytes, length + 4 * u64::from(has(BLOCK_CHECKSUMS)))?;
+    }
+}
+
+/// Skips a legacy frame of lz4: blocks with their lengths until the file ends. A file that was cut
+/// between two blocks cannot be told from a whole one.
+fn skip_lz4_legacy(bytes: &mut impl io::BufRead) -> io::Result<()> {
+    const MAGIC: [u8; 4] = *b"\x02\x21\x4c\x18";
+    while !bytes.fill_buf()?.is_empty() {
+        let mut length = [0; 4];
+        read_whole(bytes, &mut length)?;
+        // Another frame may follow, and zeros that align it.
+        if length != MAGIC && length != [0; 4] {
+            skip(bytes, u64::from(u32::from_le_bytes(length)))?;
+        }
+    }
+    Ok(())
 }
 
 /// Skips a cpio archive of the newc format (Linux
@@ -317,7 +377,7 @@ mod tests {
     use super::*;
     use crate::model::CpuArch;
 
-    fn facts(bytes: &[u8]) -> Facts {
+    fn facts(bytes: &[u8]) -> FileFacts {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(bytes).unwrap();
         of_file(file.path()).unwrap()
@@ -355,7 +415,7 @@ mod tests {
         for (name, bytes) in
             [("Image", image.clone()), ("Image.gz", gzip(&image)), ("zboot", zboot)]
         {
-            let expected = Facts {
+            let expected = FileFacts {
                 content: FileContent::Kernel,
                 arch: Some(CpuArch::Arm64),
                 kernel_version: Some("6.12.117-arm64".into()),
@@ -415,7 +475,27 @@ mod tests {
         let xz = xz.finish().unwrap();
         let zstd = zstd::encode_all(plain.as_slice(), 3).unwrap();
         let microcode = [archive(b"microcode"), vec![0; 388]].concat();
+        let mut bzip2 = bzip2::write::BzEncoder::new(vec![], bzip2::Compression::fast());
+        bzip2.write_all(&plain).unwrap();
+        let bzip2 = bzip2.finish().unwrap();
+        let options = liblzma::stream::LzmaOptions::new_preset(1).unwrap();
+        let encoder = liblzma::stream::Stream::new_lzma_encoder(&options).unwrap();
+        let mut lzma = liblzma::write::XzEncoder::new_stream(vec![], encoder);
+        lzma.write_all(&plain).unwrap();
+        let lzma = lzma.finish().unwrap();
+        // One block that is not compressed, its end, and no checksum but the descriptor's.
+        let block = (plain.len() as u32 | 1 << 31).to_le_bytes();
+        let lz4 = [&b"\x04\x22\x4d\x18\x60\x70\x73"[..], &block, &plain, &[0; 4]].concat();
+        let block = (plain.len() as u32).to_le_bytes();
+        let lz4_legacy = [&b"\x02\x21\x4c\x18"[..], &block, &plain].concat();
         let forms = [
+            ("bzip2", bzip2.clone()),
+            ("bzip2, bzip2", [bzip2.clone(), bzip2].concat()),
+            ("lzma", lzma),
+            ("lz4", lz4.clone()),
+            ("lz4, gzip", [lz4, gzip(&plain)].concat()),
+            ("lz4 of the kernel", lz4_legacy.clone()),
+            ("microcode, lz4 of the kernel", [microcode.clone(), lz4_legacy].concat()),
             ("plain", plain.clone()),
             ("gzip", gzip(&plain)),
             ("xz", xz),
@@ -433,9 +513,9 @@ mod tests {
                 assert!(check_initrd(file.path()).is_err(), "{name} without {cut} bytes");
             }
         }
-        // What the kernel reads by programs that are not here is not looked into.
+        // What is not known is not looked into.
         let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(b"\x02\x21\x4c\x18 lz4").unwrap();
+        file.write_all(b"\x89LZO\0 of something").unwrap();
         check_initrd(file.path()).unwrap();
     }
 

@@ -23,4 +23,4 @@ pub use record::{
     AddError, FileState, Provenance, UnusedFile, discard, file_fault, keep, remove_unused, unused,
     verify,
 };
-pub use store::{Arrived, ImageStore, Received, StoreError};
+pub use store::{ArrivedFile, ImageStore, ReceivedFile, StoreError};

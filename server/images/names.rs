@@ -1,6 +1,6 @@
 //! Where a file goes in the store, and which files an image can have where. Pure.
 
-use crate::images::detect::Facts;
+use crate::images::detect::FileFacts;
 use crate::model::{FileContent, STORE_FOLDER};
 
 /// How many hexadecimal digits of its digest name the folder of a file.
@@ -83,7 +83,7 @@ impl FileRole {
     }
 
     /// Refuses a file that cannot be what it is given as.
-    pub(crate) fn check(self, name: &str, facts: &Facts) -> Result<(), RoleRefusal> {
+    pub(crate) fn check(self, name: &str, facts: &FileFacts) -> Result<(), RoleRefusal> {
         if self.takes(facts.content) {
             return Ok(());
         }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, spawn_blocking};
 
 use super::names::FileRole;
-use super::store::{ImageStore, Received, StoreError, Wanted};
+use super::store::{ExpectedFile, ImageStore, ReceivedFile, StoreError};
 
 /// What is read at once.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -31,8 +31,8 @@ pub struct Expected {
 }
 
 impl Expected {
-    pub(super) fn wanted(&self) -> Wanted<'_> {
-        Wanted {
+    pub(super) fn wanted(&self) -> ExpectedFile<'_> {
+        ExpectedFile {
             name: &self.name,
             role: self.role,
             size_bytes: self.size_bytes,
@@ -80,7 +80,7 @@ pub async fn receive_file(
     path: &Path,
     expected: Expected,
     mut progress: Progress,
-) -> Result<Vec<Received>, ReceiveError> {
+) -> Result<Vec<ReceivedFile>, ReceiveError> {
     let (store, path) = (store.clone(), path.to_owned());
     let copy = move || {
         let failed = |source| ReceiveError::Read { path: path.display().to_string(), source };
@@ -111,7 +111,7 @@ pub async fn receive_stream(
     mut stream: impl Stream<Item = io::Result<Bytes>> + Unpin,
     expected: Expected,
     mut progress: Progress,
-) -> Result<Vec<Received>, ReceiveError> {
+) -> Result<Vec<ReceivedFile>, ReceiveError> {
     let (sender, mut receiver) = mpsc::channel::<io::Result<Bytes>>(WAITING_PIECES);
     let store = store.clone();
     let write = move || {

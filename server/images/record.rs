@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 use super::receive::ReceiveError;
-use super::store::{Arrived, ImageStore, Received, StoreError, Turn};
+use super::store::{ArrivedFile, ImageStore, ReceivedFile, StoreError, StoreLock};
 use crate::inventory::{self, Inventory};
 use crate::model::{Site, StoredFile};
 
@@ -44,9 +44,9 @@ impl From<StoreError> for AddError {
 pub async fn keep(
     store: &ImageStore,
     inventory: &Inventory,
-    received: Vec<Received>,
+    received: Vec<ReceivedFile>,
     from: &Provenance,
-) -> Result<Vec<Arrived>, AddError> {
+) -> Result<Vec<ArrivedFile>, AddError> {
     let turn = Arc::new(turn(store).await?);
     inventory.reload_stored_files().await?;
     let mut kept = Vec::new();
@@ -63,14 +63,14 @@ pub async fn keep(
     Ok(kept)
 }
 
-async fn turn(store: &ImageStore) -> Result<Turn, AddError> {
+async fn turn(store: &ImageStore) -> Result<StoreLock, AddError> {
     let store = store.clone();
     let waited = spawn_blocking(move || store.turn()).await.map_err(ReceiveError::from)?;
     Ok(waited?)
 }
 
 /// What is recorded of a file that was received.
-fn record_of(arrived: &Arrived, from: &Provenance) -> StoredFile {
+fn record_of(arrived: &ArrivedFile, from: &Provenance) -> StoredFile {
     let disk = arrived.disk.as_ref();
     StoredFile {
         path: arrived.path.clone(),
@@ -95,7 +95,7 @@ fn record_of(arrived: &Arrived, from: &Provenance) -> StoredFile {
 pub async fn discard(
     store: &ImageStore,
     inventory: &Inventory,
-    arrived: Vec<Arrived>,
+    arrived: Vec<ArrivedFile>,
 ) -> Result<(), AddError> {
     let paths = arrived.iter().filter(|file| file.is_new).map(|file| file.path.clone()).collect();
     drop(arrived);

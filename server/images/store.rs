@@ -16,7 +16,7 @@ use nix::unistd::geteuid;
 use sha2::{Digest, Sha256};
 
 use super::convert::{self, ConvertError};
-use super::detect::{Facts, HEAD_BYTES};
+use super::detect::{FileFacts, HEAD_BYTES};
 use super::facts::{self, DiskContents};
 use super::names::{FileRole, RoleRefusal, store_path};
 use crate::model::{FileContent, STORE_FOLDER, StoredFile, StoredFileFault, size_text};
@@ -114,7 +114,7 @@ impl StoreError {
 
 /// A file that was stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Arrived {
+pub struct ArrivedFile {
     /// The key of an image that names it.
     pub role: FileRole,
     /// Its path below the files directory.
@@ -127,7 +127,7 @@ pub struct Arrived {
     pub modified_ms: i64,
     /// Whether the store did not have it.
     pub is_new: bool,
-    pub(crate) facts: Facts,
+    pub(crate) facts: FileFacts,
     pub(crate) disk: Option<DiskContents>,
     pub(super) claim: Claim,
 }
@@ -149,7 +149,7 @@ impl Eq for Claim {}
 
 /// The right to add files to the store and to remove some: one process has it at a time.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct StoreLock {
     _lock: Flock<File>,
 }
 
@@ -195,10 +195,10 @@ impl ImageStore {
     }
 
     /// Waits until nobody else adds or removes files.
-    pub(super) fn turn(&self) -> Result<Turn, StoreError> {
+    pub(super) fn turn(&self) -> Result<StoreLock, StoreError> {
         let folder = self.files.join(STORE_FOLDER);
         self.create_folder(&folder)?;
-        Ok(Turn { _lock: lock_folder(&folder, FlockArg::LockExclusive)? })
+        Ok(StoreLock { _lock: lock_folder(&folder, FlockArg::LockExclusive)? })
     }
 
     /// Keeps a file of the store from being removed.
@@ -271,7 +271,7 @@ impl ImageStore {
     }
 
     /// Begins to receive a file, of `size_bytes` if that is known.
-    pub(crate) fn receive(&self, size_bytes: Option<u64>) -> Result<Incoming, StoreError> {
+    pub(crate) fn receive(&self, size_bytes: Option<u64>) -> Result<IncomingFile, StoreError> {
         self.check_space(size_bytes.unwrap_or_default())?;
         let folder = self.incoming();
         self.create_folder(&folder)?;
@@ -294,7 +294,7 @@ impl ImageStore {
         self.give_to_owner(&file).map_err(failed("change the owner of", &path))?;
         let locked = Flock::lock(file, FlockArg::LockExclusiveNonblock);
         let file = locked.map_err(|(_, error)| failed("lock", &path)(error.into()))?;
-        let incoming = Incoming {
+        let incoming = IncomingFile {
             store: self.clone(),
             file,
             path,
@@ -432,7 +432,7 @@ pub(crate) struct Digested {
 
 /// What is expected of a file that has arrived.
 #[derive(Clone)]
-pub(crate) struct Wanted<'a> {
+pub(crate) struct ExpectedFile<'a> {
     /// What it is called by whoever sends it.
     pub name: &'a str,
     /// What it is for; what its contents are for where none is given.
@@ -444,16 +444,16 @@ pub(crate) struct Wanted<'a> {
 
 /// A file that has come whole and can be used for what it is wanted for.
 #[derive(Debug)]
-pub struct Received {
-    incoming: Incoming,
+pub struct ReceivedFile {
+    incoming: IncomingFile,
     name: String,
     role: FileRole,
     sha256: String,
-    facts: Facts,
+    facts: FileFacts,
     disk: Option<DiskContents>,
 }
 
-impl Received {
+impl ReceivedFile {
     /// SHA-256 in lower-case hexadecimal.
     pub(super) fn sha256(&self) -> &str {
         &self.sha256
@@ -463,9 +463,9 @@ impl Received {
     /// turn shows that the record is the newest.
     pub(super) fn place(
         self,
-        _turn: &Turn,
+        _turn: &StoreLock,
         known: Option<&StoredFile>,
-    ) -> Result<Arrived, StoreError> {
+    ) -> Result<ArrivedFile, StoreError> {
         let Self { incoming, name, role, sha256, facts, disk } = self;
         let store = incoming.store.clone();
         store.check_interrupted()?;
@@ -483,7 +483,7 @@ impl Received {
         let claim = store.claim(&full)?;
         let metadata = fs::metadata(&full).map_err(failed("read", &full))?;
         let modified_ms = modified_ms(&metadata);
-        Ok(Arrived { role, path, sha256, size_bytes, modified_ms, is_new, facts, disk, claim })
+        Ok(ArrivedFile { role, path, sha256, size_bytes, modified_ms, is_new, facts, disk, claim })
     }
 }
 
@@ -492,7 +492,7 @@ impl Received {
 pub(super) fn role_of(
     wanted: Option<FileRole>,
     name: &str,
-    facts: &Facts,
+    facts: &FileFacts,
 ) -> Result<Option<FileRole>, StoreError> {
     match wanted {
         Some(role) => {
@@ -512,7 +512,7 @@ pub(super) fn check_whole(
     path: &Path,
     name: &str,
     role: FileRole,
-    facts: &Facts,
+    facts: &FileFacts,
 ) -> Result<Option<DiskContents>, StoreError> {
     facts::check_whole(path, role, facts.content)
         .map_err(|error| StoreError::Damaged { name: name.to_owned(), reason: error.to_string() })
@@ -520,7 +520,7 @@ pub(super) fn check_whole(
 
 /// A file that arrives. Dropped before it is finished, nothing of it is left.
 #[derive(Debug)]
-pub(crate) struct Incoming {
+pub(crate) struct IncomingFile {
     store: ImageStore,
     file: Flock<File>,
     path: PathBuf,
@@ -531,7 +531,7 @@ pub(crate) struct Incoming {
     is_reserved: bool,
 }
 
-impl Incoming {
+impl IncomingFile {
     /// Takes space on the disk for the whole file.
     fn reserve(&self, size_bytes: u64) -> Result<(), StoreError> {
         let length = i64::try_from(size_bytes).unwrap_or(i64::MAX);
@@ -547,7 +547,7 @@ impl Incoming {
     pub(crate) fn write_wanted(
         &mut self,
         bytes: &[u8],
-        wanted: &Wanted<'_>,
+        wanted: &ExpectedFile<'_>,
     ) -> Result<(), StoreError> {
         let before = self.beginning.len();
         if self.size_bytes < HEAD_BYTES as u64 {
@@ -588,7 +588,7 @@ impl Incoming {
     }
 
     /// Checks the length and the digest of what came.
-    fn check(&mut self, wanted: &Wanted<'_>) -> Result<String, StoreError> {
+    fn check(&mut self, wanted: &ExpectedFile<'_>) -> Result<String, StoreError> {
         let name = wanted.name.to_owned();
         if let Some(expected) = wanted.size_bytes.filter(|size| *size != self.size_bytes) {
             return Err(StoreError::Length { name, expected, found: self.size_bytes });
@@ -604,7 +604,10 @@ impl Incoming {
 
     /// Checks the whole file: of a qcow2 image what it puts on a disk, of an ISO its kernel and its
     /// initrd.
-    pub(crate) fn finish(mut self, wanted: &Wanted<'_>) -> Result<Vec<Received>, StoreError> {
+    pub(crate) fn finish(
+        mut self,
+        wanted: &ExpectedFile<'_>,
+    ) -> Result<Vec<ReceivedFile>, StoreError> {
         let name = wanted.name.to_owned();
         let sha256 = self.check(wanted)?;
         let facts = facts::of_file(&self.path).map_err(failed("read", &self.path))?;
@@ -616,26 +619,31 @@ impl Incoming {
         }
         let disk = check_whole(&self.path, &name, role, &facts)?;
         self.store.check_interrupted()?;
-        Ok(vec![Received { incoming: self, name, role, sha256, facts, disk }])
+        Ok(vec![ReceivedFile { incoming: self, name, role, sha256, facts, disk }])
     }
 
     /// Stores what a qcow2 image puts on a disk, compressed.
-    fn finish_qcow2(self, wanted: &Wanted<'_>) -> Result<Vec<Received>, StoreError> {
+    fn finish_qcow2(self, wanted: &ExpectedFile<'_>) -> Result<Vec<ReceivedFile>, StoreError> {
         // It keeps its lock while qemu-img writes to it, and goes with it.
         let scratch = self.store.receive(None)?;
         let mut packed = self.store.receive(None)?;
         convert::unpack_qcow2(&self.path, &scratch.path, &mut packed)?;
         drop((scratch, self));
         let name = format!("{}.raw.zst", wanted.name.trim_end_matches(".qcow2"));
-        packed.finish(&Wanted { name: &name, size_bytes: None, sha256: None, ..wanted.clone() })
+        packed.finish(&ExpectedFile {
+            name: &name,
+            size_bytes: None,
+            sha256: None,
+            ..wanted.clone()
+        })
     }
 
     /// Stores the kernel and the initrd of an ISO.
-    fn finish_iso(self) -> Result<Vec<Received>, StoreError> {
+    fn finish_iso(self) -> Result<Vec<ReceivedFile>, StoreError> {
         let mut arrived = Vec::new();
         for (role, member) in convert::find_in_iso(&self.path)? {
             let (role, name) = (Some(role), member.as_str());
-            let own = Wanted { name, role, size_bytes: None, sha256: None };
+            let own = ExpectedFile { name, role, size_bytes: None, sha256: None };
             arrived.extend(convert::extract(&self.store, &self.path, name)?.finish(&own)?);
         }
         Ok(arrived)
@@ -654,7 +662,7 @@ impl Incoming {
     }
 }
 
-impl Drop for Incoming {
+impl Drop for IncomingFile {
     fn drop(&mut self) {
         // Gone already if it is in its place.
         let _ = fs::remove_file(&self.path);

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::display::{Display, Task};
+use super::populate::populate;
 use super::{grub, packages};
 
 /// The packages of the image, besides those that every Debian system has.
@@ -36,14 +37,50 @@ const PACKAGES: &[&str] = &[
 const LEFT_OUT: [&str; 4] =
     ["/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*", "/usr/share/info/*"];
 
-/// Fixed, so that equal packages give equal file systems, and an older copy of the image on
-/// another disk is recognised.
-const DISK_ID: &str = "6d0bb6b5-5f6f-4f0b-9a55-1f3a5ad0c001";
-const ROOT_ID: &str = "6d0bb6b5-5f6f-4f0b-9a55-1f3a5ad0c002";
-const BIOS_PART: &str = "6d0bb6b5-5f6f-4f0b-9a55-1f3a5ad0c003";
-const ESP_PART: &str = "6d0bb6b5-5f6f-4f0b-9a55-1f3a5ad0c004";
-const ROOT_PART: &str = "6d0bb6b5-5f6f-4f0b-9a55-1f3a5ad0c005";
-const ESP_ID: &str = "5AD0C0DE";
+/// The identities of an image's partitions and file systems, made of its packages: equal packages
+/// give equal images, and an older copy of the same image on another disk is recognised.
+struct Identities {
+    disk: String,
+    root: String,
+    bios_partition: String,
+    esp_partition: String,
+    root_partition: String,
+    /// Eight hexadecimal digits.
+    esp: String,
+}
+
+impl Identities {
+    /// Of a system that is made of this: the list of its packages, or the digest of its tarball.
+    fn of(source: &[u8]) -> Self {
+        let digest = |what: &str| {
+            let mut hash = Sha256::new();
+            hash.update(fingerprint());
+            hash.update(what);
+            hash.update(source);
+            hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        };
+        // Version 8 of RFC 9562: the bits are the maker's own.
+        let uuid = |what: &str| {
+            let hex = digest(what);
+            format!(
+                "{}-{}-8{}-8{}-{}",
+                &hex[..8],
+                &hex[8..12],
+                &hex[12..15],
+                &hex[15..18],
+                &hex[18..30]
+            )
+        };
+        Self {
+            disk: uuid("disk"),
+            root: uuid("root"),
+            bios_partition: uuid("bios"),
+            esp_partition: uuid("esp"),
+            root_partition: uuid("root partition"),
+            esp: digest("esp volume")[..8].to_ascii_uppercase(),
+        }
+    }
+}
 
 const SECTOR: u64 = 512;
 const MIB: u64 = 1 << 20;
@@ -96,6 +133,7 @@ fn fingerprint() -> String {
     let mut hash = Sha256::new();
     hash.update(include_str!("disk_image.rs"));
     hash.update(include_str!("grub.rs"));
+    hash.update(include_str!("populate.rs"));
     hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -108,15 +146,67 @@ fn build(work: &Path, step: &Task) -> anyhow::Result<(PathBuf, DiskImage)> {
     step.say("installing Debian packages into a directory");
     bootstrap(&tree)?;
     let system = System::find(&tree)?;
-    system.configure()?;
+    let identities = Identities::of(&fs::read(tree.join("var/lib/dpkg/status"))?);
+    system.configure(&identities)?;
+    system.configure_own()?;
+    finish(work, &system, &identities, step)
+}
+
+/// The disk image with the root file system of a tarball, below `files`; built first if it is not
+/// there.
+pub(crate) fn of_tarball(
+    files: &Path,
+    tarball: &Path,
+    display: &Display,
+) -> anyhow::Result<DiskImage> {
+    fs::create_dir_all(files.join("images"))?;
+    let lock = File::create(files.join("images/lock"))?;
+    lock.lock()?;
+    let digest = packages::output("sha256sum", &[tarball])?;
+    let digest = digest.trim_start_matches('\\').get(..64).context("sha256sum says no digest")?;
+    let step = display.step("disk image");
+    let work = files.join("images/unfinished");
+    remove(&work)?;
+    let tree = work.join("tree");
+    fs::create_dir_all(&tree)?;
+    step.say("unpacking the root file system");
+    let mut tar = Command::new("tar");
+    tar.args(["--extract", "--preserve-permissions", "--same-owner", "--numeric-owner"]);
+    tar.args(["--xattrs", "--xattrs-include=*", "--directory"]).arg(&tree);
+    run(tar.arg("--file").arg(tarball))?;
+    let system = System::find(&tree)
+        .with_context(|| format!("{} cannot be made a disk image", tarball.display()))?;
+    let identities = Identities::of(digest.as_bytes());
+    system.configure(&identities)?;
+    let (packed, built) = finish(&work, &system, &identities, &step)?;
+    let name = format!("images/root-{}-{}.raw.zst", &digest[..12], fingerprint());
+    fs::rename(packed, files.join(&name))?;
+    remove(&work)?;
+    let (bytes, unpacked) = (built.bytes / 1_000_000, built.unpacked_bytes / 1_000_000);
+    step.done(&format!("{bytes} MB, {unpacked} MB unpacked"));
+    Ok(DiskImage { path: name, ..built })
+}
+
+/// Makes the image of a system whose files are there, and compresses it.
+fn finish(
+    work: &Path,
+    system: &System<'_>,
+    identities: &Identities,
+    step: &Task,
+) -> anyhow::Result<(PathBuf, DiskImage)> {
+    let tree = system.tree;
     step.say("making the file systems");
-    let root_mib = (used(&tree)? / MIB + AIR_MIB) * 115 / 100;
+    let root_mib = (used(tree)? / MIB + AIR_MIB) * 115 / 100;
     let (esp, root) = (work.join("esp"), work.join("root"));
-    system.make_esp(&esp)?;
-    make_root(&tree, &root, root_mib)?;
+    system.make_esp(&esp, identities)?;
+    make_root(tree, &root, root_mib, &identities.root)?;
     let raw = work.join("disk.raw");
-    assemble(&raw, [(ESP_AT, &esp), (ROOT_AT, &root)], root_mib)?;
-    system.embed_bios(&raw)?;
+    assemble(&raw, [(ESP_AT, &esp), (ROOT_AT, &root)], root_mib, identities)?;
+    if system.boots_by_bios() {
+        system.embed_bios(&raw)?;
+    } else {
+        step.say("without GRUB for BIOS (grub-pc-bin): the image boots by UEFI alone");
+    }
     step.say("compressing the image");
     let packed = work.join("disk.raw.zst");
     run(Command::new("zstd").args(["-q", "-T0", "-3", "-f", "-o"]).arg(&packed).arg(&raw))?;
@@ -191,16 +281,64 @@ fn used(directory: &Path) -> anyhow::Result<u64> {
 /// The installed system in a directory.
 struct System<'a> {
     tree: &'a Path,
-    /// The kernel's version.
+    /// The names of kernel and initrd in `boot`.
     kernel: String,
+    initrd: String,
+    /// The EFI programs: a shim, where the system is signed, and GRUB.
+    shim: Option<PathBuf>,
+    grub: PathBuf,
 }
+
+/// Where Debian and Ubuntu have them.
+const SHIMS: [&str; 2] =
+    ["usr/lib/shim/shimx64.efi.signed", "usr/lib/shim/shimx64.efi.signed.latest"];
+/// Signed, or as `grub-efi-amd64-bin` has it.
+const GRUBS: [&str; 2] = [
+    "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed",
+    "usr/lib/grub/x86_64-efi/monolithic/grubx64.efi",
+];
 
 impl<'a> System<'a> {
     fn find(tree: &'a Path) -> anyhow::Result<Self> {
-        let boot = fs::read_dir(tree.join("boot"))?.filter_map(Result::ok);
-        let mut names = boot.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        let kernel = names.find_map(|name| name.strip_prefix("vmlinuz-").map(str::to_owned));
-        Ok(Self { tree, kernel: kernel.context("the packages have no kernel")? })
+        for directory in ["boot", "boot/grub", "etc", "etc/ssh", "usr", "usr/lib"] {
+            let place = tree.join(directory);
+            // A link of a tarball may lead to this machine's own files.
+            if fs::symlink_metadata(&place).is_ok_and(|told| !told.is_dir()) {
+                bail!("its /{directory} is not a directory");
+            }
+        }
+        let boot = fs::read_dir(tree.join("boot")).context("it has no /boot")?;
+        let names = boot.filter_map(Result::ok).map(|entry| entry.file_name());
+        let names = names.map(|name| name.to_string_lossy().into_owned()).collect::<Vec<_>>();
+        // The newest, as far as the names tell.
+        let version = names.iter().filter_map(|name| name.strip_prefix("vmlinuz-")).max();
+        let version = version.context("it has no kernel: expected /boot/vmlinuz-VERSION")?;
+        let initrds = [format!("initrd.img-{version}"), format!("initramfs-{version}.img")];
+        let initrd = initrds.into_iter().find(|initrd| names.contains(initrd));
+        let initrd = initrd.with_context(|| {
+            format!("it has no /boot/initrd.img-{version} and no /boot/initramfs-{version}.img")
+        })?;
+        let find = |places: [&str; 2]| {
+            let root = tree.canonicalize().ok();
+            let is_inside = |path: &PathBuf| {
+                let target = path.canonicalize().ok();
+                target.zip(root.as_ref()).is_some_and(|(path, root)| path.starts_with(root))
+            };
+            places.map(|place| tree.join(place)).into_iter().find(is_inside)
+        };
+        let grub = find(GRUBS).context(
+            "it has no boot loader for UEFI: expected that of the package grub-efi-amd64-signed \
+             (with shim-signed) or grub-efi-amd64-bin",
+        )?;
+        let is_signed = grub.ends_with(GRUBS[0]);
+        let shim = find(SHIMS).filter(|_| is_signed);
+        Ok(Self { tree, kernel: format!("vmlinuz-{version}"), initrd, shim, grub })
+    }
+
+    /// Whether it has GRUB for BIOS.
+    fn boots_by_bios(&self) -> bool {
+        let needed = ["usr/bin/grub-mkimage", "usr/lib/grub/i386-pc/boot.img"];
+        needed.iter().all(|path| self.tree.join(path).exists())
     }
 
     fn write(&self, path: &str, text: &str) -> anyhow::Result<()> {
@@ -211,23 +349,21 @@ impl<'a> System<'a> {
         Ok(fs::write(path, text)?)
     }
 
-    fn configure(&self) -> anyhow::Result<()> {
+    fn configure(&self, identities: &Identities) -> anyhow::Result<()> {
+        let Identities { root, esp, .. } = identities;
         self.write(
             "etc/fstab",
             &format!(
-                "UUID={ROOT_ID} / ext4 errors=remount-ro 0 1\n\
+                "UUID={root} / ext4 errors=remount-ro 0 1\n\
                  UUID={}-{} /boot/efi vfat umask=0077,nofail 0 1\n",
-                &ESP_ID[..4],
-                &ESP_ID[4..]
+                &esp[..4],
+                &esp[4..]
             ),
         )?;
         fs::create_dir_all(self.tree.join("boot/efi"))?;
-        self.write("etc/hostname", "localhost\n")?;
-        self.write("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n")?;
         // Each host gets its own when it is installed, or at its first boot.
         self.write("etc/machine-id", "")?;
-        self.write("etc/default/grub", GRUB_DEFAULTS)?;
-        let (kernel, root) = (&self.kernel, ROOT_ID);
+        let (kernel, initrd) = (&self.kernel, &self.initrd);
         self.write(
             "boot/grub/grub.cfg",
             &format!(
@@ -235,14 +371,23 @@ impl<'a> System<'a> {
                  terminal_output console serial\nset gfxpayload=text\n\
                  search --no-floppy --fs-uuid --set=root {root}\n\
                  menuentry Debian {{\n\
-                 \x20 linux /boot/vmlinuz-{kernel} root=UUID={root} ro console=tty0 console=ttyS0 quiet\n\
-                 \x20 initrd /boot/initrd.img-{kernel}\n}}\n"
+                 \x20 linux /boot/{kernel} root=UUID={root} ro console=tty0 console=ttyS0 quiet\n\
+                 \x20 initrd /boot/{initrd}\n}}\n"
             ),
         )?;
-        let keys = fs::read_dir(self.tree.join("etc/ssh"))?.filter_map(Result::ok);
+        let keys = fs::read_dir(self.tree.join("etc/ssh")).into_iter().flatten();
+        let keys = keys.filter_map(Result::ok);
         for key in keys.filter(|key| key.file_name().to_string_lossy().starts_with("ssh_host_")) {
             fs::remove_file(key.path())?;
         }
+        Ok(())
+    }
+
+    /// What the image built of Debian's packages has besides.
+    fn configure_own(&self) -> anyhow::Result<()> {
+        self.write("etc/hostname", "localhost\n")?;
+        self.write("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n")?;
+        self.write("etc/default/grub", GRUB_DEFAULTS)?;
         let wants = self.tree.join("etc/systemd/system/multi-user.target.wants");
         fs::create_dir_all(&wants)?;
         let unit = wants.join("systemd-networkd.service");
@@ -254,31 +399,43 @@ impl<'a> System<'a> {
 
     /// The EFI system partition: Debian's signed chain at the removable path, which firmware
     /// starts without an entry, and where an installed Debian looks for it.
-    fn make_esp(&self, esp: &Path) -> anyhow::Result<()> {
+    fn make_esp(&self, esp: &Path, identities: &Identities) -> anyhow::Result<()> {
+        let Identities { root, esp: volume, .. } = identities;
         File::create(esp)?.set_len(ESP_MIB * MIB)?;
         let mut mkfs = Command::new("mkfs.vfat");
-        run(mkfs.args(["--invariant", "-F", "32", "-n", "ESP", "-i", ESP_ID]).arg(esp))?;
+        run(mkfs.args(["--invariant", "-F", "32", "-n", "ESP", "-i", volume]).arg(esp))?;
         let config = esp.with_extension("cfg");
         fs::write(
             &config,
             format!(
-                "search --no-floppy --fs-uuid --set=root {ROOT_ID}\n\
+                "search --no-floppy --fs-uuid --set=root {root}\n\
                  set prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n"
             ),
         )?;
-        let shim = self.tree.join("usr/lib/shim/shimx64.efi.signed");
         let mok = self.tree.join("usr/lib/shim/mmx64.efi.signed");
-        let grub = self.tree.join("usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed");
+        // Without a shim the firmware starts GRUB itself.
+        let first = self.shim.as_ref().unwrap_or(&self.grub);
         let mut mmd = Command::new("mmd");
-        run(mmd.arg("-i").arg(esp).args(["::EFI", "::EFI/BOOT", "::EFI/debian"]))?;
+        run(mmd.env("SOURCE_DATE_EPOCH", "1").arg("-i").arg(esp).args([
+            "::EFI",
+            "::EFI/BOOT",
+            "::EFI/debian",
+            "::EFI/ubuntu",
+        ]))?;
         for (from, to) in [
-            (&shim, "EFI/BOOT/BOOTX64.EFI"),
-            (&grub, "EFI/BOOT/grubx64.efi"),
+            (first, "EFI/BOOT/BOOTX64.EFI"),
+            (&self.grub, "EFI/BOOT/grubx64.efi"),
             (&mok, "EFI/BOOT/mmx64.efi"),
-            (&shim, "EFI/debian/shimx64.efi"),
-            (&grub, "EFI/debian/grubx64.efi"),
+            (first, "EFI/debian/shimx64.efi"),
+            (&self.grub, "EFI/debian/grubx64.efi"),
+            // A GRUB looks for its configuration where its distribution has it.
             (&config, "EFI/debian/grub.cfg"),
+            (&config, "EFI/ubuntu/grub.cfg"),
+            (&config, "EFI/BOOT/grub.cfg"),
         ] {
+            if !from.exists() {
+                continue;
+            }
             let mut mcopy = Command::new("mcopy");
             mcopy.env("SOURCE_DATE_EPOCH", "1").arg("-i").arg(esp).arg(from);
             run(mcopy.arg(format!("::{to}")))?;
@@ -324,27 +481,35 @@ impl<'a> System<'a> {
 const GRUB_DEFAULTS: &str = "GRUB_DEFAULT=0\nGRUB_TIMEOUT=2\nGRUB_DISTRIBUTOR=Debian\n\
     GRUB_CMDLINE_LINUX=\"console=tty0 console=ttyS0\"\nGRUB_TERMINAL=\"console serial\"\n";
 
-fn make_root(tree: &Path, root: &Path, mib: u64) -> anyhow::Result<()> {
+fn make_root(tree: &Path, root: &Path, mib: u64, id: &str) -> anyhow::Result<()> {
     File::create(root)?.set_len(mib * MIB)?;
     let mut mkfs = Command::new("mkfs.ext4");
-    mkfs.env("E2FSPROGS_FAKE_TIME", "1").args(["-q", "-F", "-L", "root", "-m", "1", "-U", ROOT_ID]);
+    mkfs.env("E2FSPROGS_FAKE_TIME", "1").args(["-q", "-F", "-L", "root", "-m", "1", "-U", id]);
     // An older GRUB and an older e2fsck read it, too.
     mkfs.args(["-O", "^metadata_csum_seed,^orphan_file"]);
-    mkfs.args(["-E", &format!("hash_seed={ROOT_ID},lazy_itable_init=1,lazy_journal_init=1")]);
-    run(mkfs.arg("-d").arg(tree).arg(root))
+    mkfs.args(["-E", &format!("hash_seed={id},lazy_itable_init=1,lazy_journal_init=1")]);
+    run(mkfs.arg(root))?;
+    populate(tree, root)
 }
 
 /// Puts the partitions, each at its MiB, into an image.
-fn assemble(raw: &Path, parts: [(u64, &PathBuf); 2], root_mib: u64) -> anyhow::Result<()> {
+fn assemble(
+    raw: &Path,
+    parts: [(u64, &PathBuf); 2],
+    root_mib: u64,
+    identities: &Identities,
+) -> anyhow::Result<()> {
+    let Identities { disk: disk_id, bios_partition, esp_partition, root_partition, .. } =
+        identities;
     let mut disk = File::create(raw)?;
     // A MiB behind the last partition for the backup of the partition table.
     disk.set_len((ROOT_AT + root_mib + 1) * MIB)?;
     let sectors = |mib: u64| mib * MIB / SECTOR;
     let table = format!(
-        "label: gpt\nlabel-id: {DISK_ID}\n\
-         start={}, size={}, type=21686148-6449-6E6F-744E-656564454649, uuid={BIOS_PART}\n\
-         start={}, size={}, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, uuid={ESP_PART}\n\
-         start={}, size={}, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4, uuid={ROOT_PART}\n",
+        "label: gpt\nlabel-id: {disk_id}\n\
+         start={}, size={}, type=21686148-6449-6E6F-744E-656564454649, uuid={bios_partition}\n\
+         start={}, size={}, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, uuid={esp_partition}\n\
+         start={}, size={}, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4, uuid={root_partition}\n",
         sectors(BIOS_AT),
         sectors(ESP_AT - BIOS_AT),
         sectors(ESP_AT),

@@ -12,6 +12,7 @@ mod elf;
 mod grub;
 mod pack;
 mod packages;
+mod populate;
 mod tree;
 
 use std::fs::{self, File};
@@ -24,6 +25,8 @@ use sha2::{Digest, Sha256};
 pub(crate) use display::Display;
 use display::Task;
 pub(crate) use pack::Initramfs;
+pub(crate) use packages::Architecture;
+use packages::PackageSource;
 use tree::Tree;
 
 /// The guest's own files: where each lies, its permissions, and its text.
@@ -105,14 +108,23 @@ impl GuestImage {
 
 /// The guest's image out of the cache, built first if it is not there. Blocks;
 /// of two labs at once one builds and the other waits for it.
-pub(crate) fn ensure(cache: &Path, display: &Display) -> anyhow::Result<GuestImage> {
+pub(crate) fn ensure(
+    cache: &Path,
+    architecture: Architecture,
+    display: &Display,
+) -> anyhow::Result<GuestImage> {
     fs::create_dir_all(cache).with_context(|| format!("{} cannot be made", cache.display()))?;
     let lock = File::create(cache.join("lock"))?;
     lock.lock()?;
-    let directory = cache.join(format!("image-{}", fingerprint()));
+    let name = match architecture == Architecture::own() {
+        true => format!("image-{}", fingerprint()),
+        false => format!("image-{}-{}", architecture.label(), fingerprint()),
+    };
+    let directory = cache.join(name);
     let image = GuestImage { files: directory.clone() };
     if !image.initrd().exists() {
-        build(cache, &directory, display).context("the guest's image cannot be built")?;
+        build(cache, architecture, &directory, display)
+            .context("the guest's image cannot be built")?;
     }
     Ok(image)
 }
@@ -141,22 +153,32 @@ fn fingerprint() -> String {
     hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn download(directory: &Path, step: &Task) -> anyhow::Result<Vec<PathBuf>> {
+fn download(source: &PackageSource, directory: &Path, step: &Task) -> anyhow::Result<Vec<PathBuf>> {
     step.say("asking apt which packages the guest takes");
-    let names = packages::names()?;
+    let names = packages::names(source)?;
     step.say(&format!("downloading {} Debian packages", names.len()));
-    packages::download(&names, directory)
+    packages::download(source, &names, directory)
 }
 
-fn build(cache: &Path, directory: &Path, display: &Display) -> anyhow::Result<()> {
+fn build(
+    cache: &Path,
+    architecture: Architecture,
+    directory: &Path,
+    display: &Display,
+) -> anyhow::Result<()> {
     let step = display.step("guest image");
-    let debs = cache.join("packages");
-    let packages = match download(&debs, &step) {
+    // What an interrupted build left is of the same architecture.
+    let debs = match architecture == Architecture::own() {
+        true => cache.join("packages"),
+        false => cache.join(format!("packages-{}", architecture.label())),
+    };
+    let source = PackageSource::of(architecture, cache)?;
+    let packages = match download(&source, &debs, &step) {
         Ok(packages) => packages,
         Err(_) => {
             step.say("bringing apt's lists up to date");
-            packages::update_lists()?;
-            download(&debs, &step)?
+            packages::update_lists(&source)?;
+            download(&source, &debs, &step)?
         }
     };
     let tree = cache.join("tree");
@@ -169,7 +191,7 @@ fn build(cache: &Path, directory: &Path, display: &Display) -> anyhow::Result<()
     }
     tree::merge_usr(&tree)?;
     step.say("packing the initramfs");
-    let Initramfses { system: initrd, deploy } = initramfses(&tree)?;
+    let Initramfses { system: initrd, deploy } = initramfses(&tree, architecture)?;
     let kernel = kernel(&tree)?;
     // Renamed when it is whole: an interrupted build leaves nothing that looks finished.
     let unfinished = cache.join("unfinished");
@@ -206,8 +228,8 @@ struct Initramfses {
     deploy: Vec<u8>,
 }
 
-fn initramfses(root: &Path) -> anyhow::Result<Initramfses> {
-    let Modules { own, of_deploying } = keep_modules(root)?;
+fn initramfses(root: &Path, architecture: Architecture) -> anyhow::Result<Initramfses> {
+    let Modules { own, of_deploying } = keep_modules(root, architecture)?;
     let tree = Tree::read(root)?;
     let mut initramfs = Initramfs::of_a_system()?;
     initramfs.add_console()?;
@@ -262,15 +284,18 @@ struct Modules {
 }
 
 /// Throws all kernel modules out of the tree but those that are needed. The tree's own `depmod`
-/// indexes them.
-fn keep_modules(root: &Path) -> anyhow::Result<Modules> {
+/// indexes them, or this machine's where that one cannot run.
+fn keep_modules(root: &Path, architecture: Architecture) -> anyhow::Result<Modules> {
     let directories = root.join("lib/modules");
     let version = fs::read_dir(&directories)?.next().context("there are no kernel modules")??;
     let version = version.file_name().to_string_lossy().into_owned();
     let directory = directories.join(&version);
     let depmod = || {
         let root = root.to_str().context("the cache's path is not UTF-8")?;
-        packages::output("chroot", &[root, "/sbin/depmod", &version])
+        match architecture == Architecture::own() {
+            true => packages::output("chroot", &[root, "/sbin/depmod", &version]),
+            false => packages::output("/sbin/depmod", &["-b", root, &version]),
+        }
     };
     depmod()?;
     let dependencies = fs::read_to_string(directory.join("modules.dep"))?;

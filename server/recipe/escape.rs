@@ -117,15 +117,52 @@ pub(super) fn text(format: RecipeFormat, text: &str) -> Result<Value, Error> {
     Ok(Value::from_safe_string(written))
 }
 
-/// `| shell`: one argument of a command of a POSIX shell.
-pub(super) fn shell(text: &str) -> Result<Value, Error> {
+/// `| shell`: one argument of a command of a POSIX shell. The command itself stands in a text of the
+/// file, which is read first; [`shape::first_lost`](super::shape::first_lost) tells whether it comes through.
+pub(super) fn shell(format: RecipeFormat, text: &str) -> Result<Argument, Error> {
     check_line(text)?;
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_.:/@%+=,-".contains(c);
     let quoted = match !text.is_empty() && text.chars().all(is_plain) {
         true => text.to_owned(),
         false => format!("'{}'", text.replace('\'', "'\\''")),
     };
-    Ok(Value::from_safe_string(quoted))
+    if format == RecipeFormat::Preseed && quoted.contains('\\') {
+        // cdebconf unescapes a value when one program hands it to another.
+        return Err(refused(format!(
+            "value {text:?} cannot be an argument of a command in a preseed file: no quote and no backslash"
+        )));
+    }
+    let written = match format {
+        RecipeFormat::Json => inside_json(&quoted),
+        _ => quoted.clone(),
+    };
+    Ok(Argument { quoted, written: Value::from_safe_string(written) })
+}
+
+/// An argument of a command.
+pub(super) struct Argument {
+    /// As the shell reads it.
+    pub(super) quoted: String,
+    /// As it stands in the file.
+    pub(super) written: Value,
+}
+
+/// As it stands between the quotes of a text in JSON.
+fn inside_json(text: &str) -> String {
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+/// `| word`: one plain word inside a longer text, such as an argument in a systemd unit. It has no
+/// sign that a format, a shell or systemd reads as something else.
+pub(super) fn inner_word(text: &str) -> Result<Value, Error> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_.:/@+=,-".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) && !text.starts_with('-') {
+        true => Ok(Value::from_safe_string(text.to_owned())),
+        false => Err(refused(format!(
+            "value {text:?} is not one plain word (letters, digits and _.:/@+=,-)"
+        ))),
+    }
 }
 
 fn toml_value(value: &serde_json::Value) -> Result<String, Error> {

@@ -9,6 +9,8 @@ mod shape;
 mod shipped;
 mod values;
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
@@ -119,7 +121,9 @@ pub(crate) fn fill(recipe: &Recipe, values: &RecipeValues) -> Result<Filled, Rec
         failed(error.line(), detail)
     };
     let values = Value::from_serialize(values);
-    let render = |writing| environment(format, writing).render_str(source, &values);
+    let arguments = Arc::new(Mutex::new(Vec::new()));
+    let render =
+        |writing| environment(format, writing, arguments.clone()).render_str(source, &values);
     let text = render(Writing::Values).map_err(told)?;
     if shape::has_shape(format) {
         let probe = render(Writing::Probes).map_err(told)?;
@@ -130,11 +134,25 @@ pub(crate) fn fill(recipe: &Recipe, values: &RecipeValues) -> Result<Filled, Rec
                           in place of a whole value, without quotes around it";
             return Err(failed(None, detail.to_owned()));
         }
+        let arguments = arguments.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lost) = shape::first_lost(format, &text, &arguments) {
+            let detail = format!(
+                "the argument {lost} of a command is not read as it was written: \
+                 {format} has another meaning for one of its signs at this place"
+            );
+            return Err(failed(None, detail));
+        }
     }
     Ok(Filled { format, text })
 }
 
-fn environment(format: RecipeFormat, writing: Writing) -> Environment<'static> {
+/// The template engine for a format. What stands in the file as an argument of a shell's command
+/// is added to `arguments`.
+fn environment(
+    format: RecipeFormat,
+    writing: Writing,
+    arguments: Arc<Mutex<Vec<String>>>,
+) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.set_fuel(Some(FUEL));
@@ -148,7 +166,15 @@ fn environment(format: RecipeFormat, writing: Writing) -> Environment<'static> {
     environment.remove_filter("tojson");
     environment.remove_filter("escape");
     environment.remove_filter("e");
-    environment.add_filter("shell", move |value: Value| escape::shell(&plain(&value, writing)?));
+    environment.add_filter("shell", move |value: Value| {
+        let argument = escape::shell(format, &plain(&value, writing)?)?;
+        if writing == Writing::Values {
+            arguments.lock().unwrap_or_else(PoisonError::into_inner).push(argument.quoted);
+        }
+        Ok::<_, Error>(argument.written)
+    });
+    environment
+        .add_filter("word", move |value: Value| escape::inner_word(&plain(&value, writing)?));
     environment
         .add_filter("text", move |value: Value| escape::text(format, &plain(&value, writing)?));
     environment.add_filter("require", require);

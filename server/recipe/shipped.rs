@@ -1,6 +1,6 @@
 //! The recipes that come with the program.
 
-use crate::model::RecipeFormat;
+use crate::model::{PRESEED, PROXMOX, RecipeFormat, TALOS};
 
 /// A recipe that comes with the program.
 #[derive(Clone, Copy, Debug)]
@@ -16,9 +16,9 @@ pub struct Shipped {
 }
 
 /// All of them.
-pub const SHIPPED: [Shipped; 3] = [
+pub const SHIPPED: [Shipped; 8] = [
     Shipped {
-        name: "debian-preseed",
+        name: PRESEED,
         format: RecipeFormat::Preseed,
         text: include_str!("shipped/debian-preseed.cfg"),
         values: &[
@@ -38,6 +38,74 @@ pub const SHIPPED: [Shipped; 3] = [
         format: RecipeFormat::Yaml,
         text: include_str!("shipped/ubuntu-autoinstall.yaml"),
         values: &["disk", "keymap", "locale", "password-hash", "ssh-key", "timezone", "user"],
+    },
+    Shipped {
+        name: "flatcar-ignition",
+        format: RecipeFormat::Json,
+        text: include_str!("shipped/flatcar-ignition.json"),
+        values: &["channel", "disk", "mirror", "ssh-key"],
+    },
+    Shipped {
+        name: "coreos-ignition",
+        format: RecipeFormat::Json,
+        text: include_str!("shipped/coreos-ignition.json"),
+        values: &["disk", "image-url", "ssh-key"],
+    },
+    Shipped {
+        name: PROXMOX,
+        format: RecipeFormat::Toml,
+        text: include_str!("shipped/proxmox-answer.toml"),
+        values: &[
+            "country",
+            "disk",
+            "domain",
+            "filesystem",
+            "keymap",
+            "mailto",
+            "root-password-hash",
+            "ssh-key",
+            "timezone",
+        ],
+    },
+    Shipped {
+        name: TALOS,
+        format: RecipeFormat::Yaml,
+        text: include_str!("shipped/talos.yaml"),
+        values: &[
+            "aggregator-ca-crt",
+            "aggregator-ca-key",
+            "cluster-ca-crt",
+            "cluster-ca-key",
+            "cluster-id",
+            "cluster-secret",
+            "cluster-token",
+            "disk",
+            "endpoint",
+            "etcd-ca-crt",
+            "etcd-ca-key",
+            "installer",
+            "machine-ca-crt",
+            "machine-ca-key",
+            "machine-token",
+            "secretbox-secret",
+            "service-account-key",
+            "type",
+        ],
+    },
+    Shipped {
+        name: "autoyast",
+        format: RecipeFormat::Xml,
+        text: include_str!("shipped/autoyast.xml"),
+        values: &[
+            "disk",
+            "keymap",
+            "locale",
+            "pattern",
+            "product",
+            "root-password-hash",
+            "ssh-key",
+            "timezone",
+        ],
     },
     Shipped {
         name: "kickstart",

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::model::{Host, NicAddress, Scalar, Subnet};
-use crate::network::{Format, render_host};
+use crate::network::{File, Format, commands, data_url, render_host};
 use crate::profile::ResolvedSite;
 use crate::tree;
 
@@ -104,6 +104,34 @@ struct NetworkValues {
     /// The words of dracut's command line.
     #[serde(skip_serializing_if = "Option::is_none")]
     dracut: Option<String>,
+    /// Commands that bring up what an installer needs, where its recipe comes as an initrd.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commands: Option<Vec<String>>,
+    /// The files of systemd-networkd.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    networkd: Option<Vec<FileValues>>,
+    /// The files of NetworkManager.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    networkmanager: Option<Vec<FileValues>>,
+    /// The files of ifupdown2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ifupdown2: Option<Vec<FileValues>>,
+}
+
+/// A file that the host keeps.
+#[derive(Clone, Debug, Serialize)]
+struct FileValues {
+    path: String,
+    /// Permissions, as the number that Ignition wants in decimal.
+    mode: u32,
+    /// Its text, as a URL of its own (RFC 2397).
+    source: String,
+}
+
+impl From<File> for FileValues {
+    fn from(file: File) -> Self {
+        Self { path: file.path(), mode: file.mode, source: data_url(&file.text) }
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -120,6 +148,10 @@ struct ServerValues {
     config_url: String,
     /// Where the installer reports.
     report_url: String,
+    /// Where it says how far it is.
+    step_url: String,
+    /// Where this recipe is; a name of the installer's own follows.
+    recipe_url: String,
     token: String,
 }
 
@@ -134,6 +166,9 @@ impl RecipeValues {
         parameters.extend(rack.map(|rack| rack.parameters.clone()).unwrap_or_default());
         parameters.extend(host.parameters.clone());
         let file = |format| render_host(site, name, format).ok()?.into_iter().next();
+        let files = |format| -> Option<Vec<FileValues>> {
+            Some(render_host(site, name, format).ok()?.into_iter().map(FileValues::from).collect())
+        };
         let Booting { mac, server_url, token } = booting;
         let url_name = mac.map_or_else(|| name.to_owned(), NicAddress::hyphenated);
         Some(Self {
@@ -166,6 +201,12 @@ impl RecipeValues {
                 netplan: file(Format::Netplan)
                     .and_then(|file| tree::read(&*tree::parse(&file.text).ok()?).ok()),
                 dracut: file(Format::Dracut).map(|file| file.text.trim().to_owned()),
+                commands: image
+                    .filter(|(_, image)| image.has_recipe_as_initrd())
+                    .and_then(|_| commands(site, name)),
+                networkd: files(Format::Networkd),
+                networkmanager: files(Format::NetworkManager),
+                ifupdown2: files(Format::Ifupdown2),
             },
             image: ImageValues {
                 name: image.map(|(name, _)| name.clone()).unwrap_or_default(),
@@ -177,6 +218,8 @@ impl RecipeValues {
                 url: server_url.clone(),
                 config_url: format!("{server_url}/config/{url_name}"),
                 report_url: format!("{server_url}/report/{url_name}"),
+                step_url: format!("{server_url}/deploy/{url_name}"),
+                recipe_url: format!("{server_url}/recipe/{url_name}/{token}"),
                 token: token.clone(),
             },
             parameters,
