@@ -1,25 +1,7 @@
-//! What kind of client asks DHCP: which firmware, which architecture, or iPXE. Pure.
+//! What kind of client boots: which firmware, which architecture, or iPXE. Pure.
 
 pub(crate) use crate::lifecycle::client::{Arch, Client};
 use crate::model::Mac;
-use crate::options::sub_option;
-
-/// What a DHCP client says of itself, as bytes of its packet.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct ClientSigns<'a> {
-    /// Option 60, such as `PXEClient:Arch:00007:UNDI:003016`.
-    pub vendor_class: &'a [u8],
-    /// Option 77, `iPXE` for iPXE.
-    pub user_class: &'a [u8],
-    /// Option 93: 16-bit architecture types in network order (RFC 4578 section 2.1).
-    pub client_archs: &'a [u8],
-    /// Option 175, iPXE's own encapsulated options.
-    pub ipxe: Option<&'a [u8]>,
-    /// Option 97: a type of 0 and a UUID (RFC 4578 section 2.3).
-    pub client_uuid: &'a [u8],
-    /// The hardware address.
-    pub mac: Option<Mac>,
-}
 
 /// The prefixes of the Raspberry Pi makers' MACs.
 const RASPBERRY_PI: [[u8; 3]; 7] = [
@@ -31,94 +13,10 @@ const RASPBERRY_PI: [[u8; 3]; 7] = [
     [0xd8, 0x3a, 0xdd],
     [0x2c, 0xcf, 0x67],
 ];
-/// "rpiboot", the Raspberry Pi's own architecture (IANA).
-const RPIBOOT: Arch = Arch::Other(41);
-/// iPXE's feature "HTTP" in option 175 (iPXE `src/include/ipxe/features.h`).
-const IPXE_HTTP: u8 = 0x13;
 
 /// Whether a NIC is that of a Raspberry Pi.
 pub(crate) fn is_raspberry_pi(Mac([a, b, c, ..]): Mac) -> bool {
     RASPBERRY_PI.contains(&[a, b, c])
-}
-
-impl ClientSigns<'_> {
-    /// Tells what the client is. iPXE first: it calls itself `PXEClient` too.
-    pub(crate) fn classify(&self) -> Client {
-        let arch = self.arch();
-        if self.is_ipxe() {
-            return match self.ipxe {
-                Some(features) if !has_feature(features, IPXE_HTTP) => {
-                    Client::IpxeWithoutHttp(arch)
-                }
-                _ => Client::Ipxe(arch),
-            };
-        }
-        if self.vendor_class.starts_with(b"HTTPClient") {
-            return Client::HttpBoot(arch);
-        }
-        if !self.vendor_class.starts_with(b"PXEClient") {
-            // Vendors choose their own class (BlueField `NVIDIA/BF/PXE`, U-Boot), but only
-            // firmware states an architecture.
-            let Some(number) = self.arch_numbers().next() else { return Client::Plain };
-            if is_http_arch(number) {
-                return Client::HttpBoot(arch);
-            }
-        }
-        // A Pi 4 and 5 say architecture 0; with UEFI installed they say 11. Their MAC blocks
-        // change, the beginning of their UUID does not.
-        let is_pi = self.mac.is_some_and(is_raspberry_pi)
-            || self.client_uuid.get(1..).is_some_and(|uuid| uuid.starts_with(b"RPi"));
-        if (is_pi && arch == Arch::Bios) || arch == RPIBOOT {
-            return Client::RaspberryPi;
-        }
-        Client::Pxe(arch)
-    }
-
-    /// iPXE sends its user class raw; others that pass it on put its length
-    /// before it (RFC 3004).
-    fn is_ipxe(&self) -> bool {
-        let class = match self.user_class {
-            [length, rest @ ..] if usize::from(*length) <= rest.len() && *length < b' ' => rest,
-            class => class,
-        };
-        class.starts_with(b"iPXE") || self.ipxe.is_some()
-    }
-
-    /// The first architecture of option 93 that is known, else the one in option
-    /// 60, else what option 93 says.
-    fn arch(&self) -> Arch {
-        let mut numbers = self.arch_numbers();
-        let known = |number: &u16| !matches!(Arch::from_number(*number), Arch::Other(_));
-        let first = self.arch_numbers().next();
-        numbers
-            .find(known)
-            .or_else(|| self.arch_of_vendor_class().filter(known))
-            .or(first)
-            .map_or(Arch::Bios, Arch::from_number)
-    }
-
-    /// The architecture types of option 93.
-    fn arch_numbers(&self) -> impl Iterator<Item = u16> {
-        self.client_archs.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
-    }
-
-    /// `Arch:00007` in the vendor class.
-    fn arch_of_vendor_class(&self) -> Option<u16> {
-        let text = std::str::from_utf8(self.vendor_class).ok()?;
-        let number = text.split_once("Arch:")?.1;
-        number.get(..5)?.parse().ok()
-    }
-}
-
-/// Whether an architecture type says that its firmware boots by HTTP (IANA "Processor
-/// Architecture Types").
-fn is_http_arch(number: u16) -> bool {
-    matches!(number, 15..=20 | 23 | 24 | 26 | 28 | 30 | 34 | 36 | 38 | 40)
-}
-
-/// Whether option 175 says that a feature is there.
-fn has_feature(features: &[u8], code: u8) -> bool {
-    sub_option(features, code).is_some_and(|data| data.first().is_some_and(|byte| *byte != 0))
 }
 
 #[cfg(test)]
@@ -126,95 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_of_client_is_told_apart() {
-        let with_http: Option<&[u8]> = Some(&[0x13, 1, 1, 0x24, 1, 1]);
-        let without_http: Option<&[u8]> = Some(&[0x15, 1, 1]);
-        let pi = Some(Mac([0xdc, 0xa6, 0x32, 1, 2, 3]));
-        #[rustfmt::skip]
-        let cases: &[(&str, &[u8], &[u8], &[u8], Option<&[u8]>, Option<Mac>, Client)] = &[
-            ("BIOS PXE", b"PXEClient:Arch:00000:UNDI:002001", b"", &[0, 0], None, None, Client::Pxe(Arch::Bios)),
-            ("UEFI x64", b"PXEClient:Arch:00007:UNDI:003016", b"", &[0, 7], None, None, Client::Pxe(Arch::X64Efi)),
-            ("UEFI that says byte code", b"PXEClient", b"", &[0, 9], None, None, Client::Pxe(Arch::X64Efi)),
-            ("UEFI arm64", b"PXEClient", b"", &[0, 11], None, None, Client::Pxe(Arch::Arm64Efi)),
-            ("32-bit UEFI", b"PXEClient", b"", &[0, 6], None, None, Client::Pxe(Arch::X86Efi)),
-            ("HTTP Boot", b"HTTPClient:Arch:00016:UNDI:003001", b"", &[0, 16], None, None, Client::HttpBoot(Arch::X64Efi)),
-            ("HTTP Boot 32-bit", b"HTTPClient", b"", &[0, 15], None, None, Client::HttpBoot(Arch::X86Efi)),
-            ("HTTP Boot arm64", b"HTTPClient", b"", &[0, 19], None, None, Client::HttpBoot(Arch::Arm64Efi)),
-            ("architecture in option 60 alone", b"PXEClient:Arch:00007:UNDI:003016", b"", b"", None, None, Client::Pxe(Arch::X64Efi)),
-            ("a list with the known one second", b"PXEClient", b"", &[0, 99, 0, 7], None, None, Client::Pxe(Arch::X64Efi)),
-            ("an odd number of bytes", b"PXEClient", b"", &[0, 7, 0], None, None, Client::Pxe(Arch::X64Efi)),
-            ("an unknown architecture", b"PXEClient", b"", &[0, 13], None, None, Client::Pxe(Arch::Other(13))),
-            ("no architecture at all", b"PXEClient", b"", b"", None, None, Client::Pxe(Arch::Bios)),
-            ("iPXE by user class", b"PXEClient:Arch:00000:UNDI:002001", b"iPXE", &[0, 0], with_http, None, Client::Ipxe(Arch::Bios)),
-            ("iPXE with a length before its class", b"PXEClient", b"\x04iPXE", &[0, 7], with_http, None, Client::Ipxe(Arch::X64Efi)),
-            ("iPXE by option 175 alone", b"PXEClient", b"", &[0, 7], with_http, None, Client::Ipxe(Arch::X64Efi)),
-            ("iPXE whose features are not told", b"PXEClient", b"iPXE", &[0, 7], None, None, Client::Ipxe(Arch::X64Efi)),
-            ("an old ROM's iPXE", b"PXEClient", b"iPXE", &[0, 0], without_http, None, Client::IpxeWithoutHttp(Arch::Bios)),
-            ("a Raspberry Pi", b"PXEClient:Arch:00000:UNDI:002001", b"", &[0, 0], None, pi, Client::RaspberryPi),
-            ("a Raspberry Pi of another maker", b"PXEClient", b"", &[0, 41], None, None, Client::RaspberryPi),
-            ("a Raspberry Pi with UEFI", b"PXEClient", b"", &[0, 11], None, pi, Client::Pxe(Arch::Arm64Efi)),
-            ("a Raspberry Pi's Linux", b"dhcpcd-9", b"", b"", None, pi, Client::Plain),
-            ("an operating system", b"systemd", b"", b"", None, None, Client::Plain),
-            ("an Apple", b"AAPLBSDPC", b"", b"", None, None, Client::Plain),
-            ("nothing said", b"", b"", b"", None, None, Client::Plain),
-            ("rubbish", &[0xff; 40], &[200, 1], &[1], None, None, Client::Plain),
-        ];
-        for (name, vendor_class, user_class, client_archs, ipxe, mac, expected) in cases {
-            let signs = ClientSigns {
-                vendor_class,
-                user_class,
-                client_archs,
-                ipxe: *ipxe,
-                mac: *mac,
-                client_uuid: &[],
-            };
-            assert_eq!(signs.classify(), *expected, "{name}");
-        }
-    }
-
-    /// Only firmware states an architecture, whatever it calls itself.
-    #[test]
-    fn an_architecture_boots_whatever_the_vendor_class() {
-        #[rustfmt::skip]
-        let cases: &[(&str, &[u8], &[u8], Client)] = &[
-            ("BlueField", b"NVIDIA/BF/PXE", &[0, 11], Client::Pxe(Arch::Arm64Efi)),
-            ("an older BlueField", b"BF2Client", &[0, 11], Client::Pxe(Arch::Arm64Efi)),
-            ("U-Boot", b"U-Boot.armv8", &[0, 22], Client::Pxe(Arch::Arm64Efi)),
-            ("no class", b"", &[0, 7], Client::Pxe(Arch::X64Efi)),
-            ("BIOS with a class of its own", b"Vendor", &[0, 0], Client::Pxe(Arch::Bios)),
-            ("HTTP Boot with a class of its own", b"NVIDIA/BF/HTTP", &[0, 19], Client::HttpBoot(Arch::Arm64Efi)),
-            ("HTTP Boot of a BIOS", b"", &[0, 20], Client::HttpBoot(Arch::Bios)),
-            ("a class without an architecture", b"NVIDIA/BF/PXE", b"", Client::Plain),
-            ("half an architecture", b"NVIDIA/BF/PXE", &[0], Client::Plain),
-        ];
-        for (name, vendor_class, client_archs, expected) in cases {
-            let signs = ClientSigns { vendor_class, client_archs, ..ClientSigns::default() };
-            assert_eq!(signs.classify(), *expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_raspberry_pi_is_known_by_its_uuid_whatever_its_mac_block() {
-        let pxe: &[u8] = b"PXEClient:Arch:00000:UNDI:002001";
-        #[rustfmt::skip]
-        let cases: &[(&str, &[u8], &[u8], Client)] = &[
-            ("a Pi 5", b"\0RPi5\x17\x10\xd0\0\0\0\0\0\0\0\0\0", &[0, 0], Client::RaspberryPi),
-            ("a Pi 4", b"\0RPi4\x12\x34\x56\x78\0\0\0\0\0\0\0\0", &[0, 0], Client::RaspberryPi),
-            ("a Pi with UEFI", b"\0RPi4\0\0\0\0\0\0\0\0\0\0\0\0", &[0, 11], Client::Pxe(Arch::Arm64Efi)),
-            ("a PC", &[0; 17], &[0, 0], Client::Pxe(Arch::Bios)),
-            ("no UUID", b"", &[0, 0], Client::Pxe(Arch::Bios)),
-        ];
-        for (name, client_uuid, client_archs, expected) in cases {
-            let signs = ClientSigns {
-                vendor_class: pxe,
-                client_archs,
-                client_uuid,
-                mac: Some(Mac([0x52, 0x54, 0, 1, 0, 1])),
-                ..ClientSigns::default()
-            };
-            assert_eq!(signs.classify(), *expected, "{name}");
-        }
-        let newer = Mac([0x88, 0xa2, 0x9e, 0, 0, 1]);
-        assert!(is_raspberry_pi(newer), "the MAC block of newer boards");
+    fn the_mac_block_of_newer_boards_is_known() {
+        assert!(is_raspberry_pi(Mac([0x88, 0xa2, 0x9e, 0, 0, 1])));
     }
 }

@@ -1,10 +1,11 @@
 //! What a client boots next: a program, a script, or nothing. Pure.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use super::UrlName;
 use super::arch::{Arch, Client};
-use crate::lifecycle::gate::Verdict;
+use crate::lifecycle::gate::BootSource;
 use crate::model::{FirmwareArch, Host, LocalBoot};
 
 /// The path that answers 404, for UEFI HTTP Boot of a host that boots its local disk.
@@ -12,7 +13,7 @@ pub(crate) const LOCAL_PATH: &str = "/local.efi";
 /// The longest value of a DHCP option, less the NUL that ends a boot file name.
 const OPTION_BYTES: usize = 254;
 
-/// What DHCP tells a client about booting.
+/// What DHCP tells a client to boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Nothing at all: firmware then goes on to the next device.
@@ -20,15 +21,55 @@ pub(crate) enum Next {
     /// The local disk, by a PXE boot menu with that one item.
     LocalMenu,
     /// The local disk, by a URL that answers 404: UEFI HTTP Boot gives up at once.
-    LocalUrl(String),
-    /// A network boot program by TFTP, by its name on the server.
-    NbpByTftp(String),
-    /// A network boot program by a full URL.
-    NbpByUrl(String),
-    /// The host's iPXE script, by its URL.
-    Script(String),
+    LocalUrl,
+    /// A network boot program, by its name on the server.
+    Nbp(String),
+    /// The host's iPXE script.
+    Script,
     /// A Raspberry Pi's boot files: their names are the ROM's own.
     RaspberryPi,
+}
+
+impl Next {
+    /// What the client is told to load, by a name on the TFTP server or a full URL; empty where
+    /// there is nothing to load or the client knows the names. HTTP is at `base_url`, such as
+    /// `http://10.77.0.1`.
+    pub(crate) fn boot_file(
+        &self,
+        client: Client,
+        base_url: &str,
+        url_name: &UrlName,
+        tftp_server: Ipv4Addr,
+    ) -> String {
+        match (self, client) {
+            (Self::Nothing(_) | Self::LocalMenu | Self::RaspberryPi, _) => String::new(),
+            (Self::LocalUrl, _) => format!("{base_url}{LOCAL_PATH}"),
+            (Self::Script, _) => format!("{base_url}/boot/{url_name}.ipxe"),
+            (Self::Nbp(name), Client::HttpBoot(_)) => format!("{base_url}/files/{name}"),
+            // A bare name would be fetched from next-server too, but some ROMs' iPXE
+            // takes it relative to an empty URL.
+            (Self::Nbp(name), Client::IpxeWithoutHttp(_)) => format!("tftp://{tftp_server}/{name}"),
+            (Self::Nbp(name), _) => name.clone(),
+        }
+    }
+
+    /// Whether the client is told a full URL.
+    pub(crate) fn is_url(&self, client: Client) -> bool {
+        match self {
+            Self::LocalUrl | Self::Script => true,
+            Self::Nbp(_) => matches!(client, Client::HttpBoot(_) | Client::IpxeWithoutHttp(_)),
+            Self::Nothing(_) | Self::LocalMenu | Self::RaspberryPi => false,
+        }
+    }
+
+    /// Nothing in place of a URL that does not fit into a DHCP option: UEFI takes only the first
+    /// instance of an option, so that a URL cannot be split.
+    pub(crate) fn if_it_fits(self, client: Client, boot_file: &str) -> Self {
+        if self.is_url(client) && boot_file.len() > OPTION_BYTES {
+            return Self::Nothing(WhyNothing::UrlTooLong);
+        }
+        self
+    }
 }
 
 /// Why a client gets no boot data.
@@ -51,25 +92,6 @@ pub(crate) enum WhyNothing {
     UrlTooLong,
 }
 
-/// What is known of the one who boots.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Booter<'a> {
-    /// Its firmware or boot program.
-    pub client: Client,
-    /// What its script's URL names it by.
-    pub url_name: &'a UrlName,
-    /// The host of the inventory that it is; none for an unknown one.
-    pub host: Option<&'a Host>,
-    /// What it may boot.
-    pub verdict: Verdict<'a>,
-    /// The subnet's own boot files, by architecture.
-    pub boot_files: Option<&'a BTreeMap<FirmwareArch, String>>,
-    /// Where it fetches from, such as `http://10.77.0.1`.
-    pub base_url: &'a str,
-    /// The address of the TFTP server: this one, or another that the host or subnet names.
-    pub tftp_server: std::net::Ipv4Addr,
-}
-
 /// The program for an architecture, as Debian's iPXE package names it. For UEFI
 /// the one that uses the firmware's own driver: iPXE's native drivers hang on
 /// some NICs, and `boot-file` of the host replaces it where that is better.
@@ -84,91 +106,81 @@ pub(crate) fn nbp_of(arch: Arch) -> Option<&'static str> {
     }
 }
 
-/// Where a client's script is.
-pub(crate) fn script_url(base_url: &str, name: &UrlName) -> String {
-    format!("{base_url}/boot/{name}.ipxe")
-}
-
-/// Chooses what the client boots next. A host that is not known gets a script
-/// too: the script says so on its screen.
-pub(crate) fn decide_next(booter: &Booter<'_>) -> Next {
-    if booter.client == Client::Plain {
+/// Chooses what a client boots next, which may boot from `boot_source`: `host` is the host of the
+/// inventory that it is, and `boot_files` are its subnet's own, by architecture. A host that is not
+/// known gets a script too: the script says so on its screen.
+pub(crate) fn decide_next(
+    client: Client,
+    host: Option<&Host>,
+    boot_source: &BootSource<'_>,
+    boot_files: Option<&BTreeMap<FirmwareArch, String>>,
+) -> Next {
+    if client == Client::Plain {
         return Next::Nothing(WhyNothing::NoBootClient);
     }
-    let own_file = booter.host.and_then(|host| host.boot_file.as_ref());
-    let next = match booter.verdict {
+    let own_file = host.and_then(|host| host.boot_file.as_ref());
+    match (boot_source, own_file) {
         // Such as `filename "pxelinux.0"` of dhcpd: the file decides what boots.
-        Verdict::NoImage => match (own_file, booter.client) {
-            (None, _) | (_, Client::RaspberryPi) => return Next::Nothing(WhyNothing::NoImage),
-            (Some(file), Client::Ipxe(_)) => Next::NbpByTftp(file.clone()),
-            (Some(_), _) => from_network(booter),
+        (BootSource::NoImage, Some(file)) => match client {
+            Client::RaspberryPi => Next::Nothing(WhyNothing::NoImage),
+            Client::Ipxe(_) => Next::Nbp(file.clone()),
+            _ => from_network(client, host, boot_files),
         },
-        Verdict::Disk(way) => to_disk(booter, way),
-        Verdict::Unknown | Verdict::Image(_) | Verdict::Install { .. } => from_network(booter),
-    };
-    match next {
-        // UEFI takes only the first instance of an option, so that a URL cannot be split.
-        Next::NbpByUrl(url) | Next::Script(url) | Next::LocalUrl(url)
-            if url.len() > OPTION_BYTES =>
-        {
-            Next::Nothing(WhyNothing::UrlTooLong)
+        (BootSource::NoImage, None) => Next::Nothing(WhyNothing::NoImage),
+        (BootSource::Disk(way), _) => {
+            to_disk(client, *way).unwrap_or_else(|| from_network(client, host, boot_files))
         }
-        next => next,
+        (BootSource::Unknown | BootSource::Image(_) | BootSource::Install { .. }, _) => {
+            from_network(client, host, boot_files)
+        }
     }
 }
 
 /// The boot file of a client that states no architecture: that of its host, unless the host boots
 /// its local disk.
-pub(crate) fn own_boot_file<'a>(host: Option<&'a Host>, verdict: &Verdict<'_>) -> Option<&'a str> {
-    let boots_disk = matches!(verdict, Verdict::Disk(_));
+pub(crate) fn own_boot_file<'a>(
+    host: Option<&'a Host>,
+    boot_source: &BootSource<'_>,
+) -> Option<&'a str> {
+    let boots_disk = matches!(boot_source, BootSource::Disk(_));
     host.and_then(|host| host.boot_file.as_deref()).filter(|_| !boots_disk)
 }
 
-/// Sends a client to its local disk in the way that its firmware needs. No answer may leave it
-/// in its setup menu, where a boot program that returns success does.
-fn to_disk(booter: &Booter<'_>, way: LocalBoot) -> Next {
-    match (way, booter.client) {
+/// Sends a client to its local disk in the way that its firmware needs; none where that takes a
+/// script. No answer may leave it in its setup menu, where a boot program that returns success does.
+fn to_disk(client: Client, way: LocalBoot) -> Option<Next> {
+    Some(match (way, client) {
         (LocalBoot::NoFile, _) | (_, Client::RaspberryPi | Client::Plain) => {
             Next::Nothing(WhyNothing::LocalDisk)
         }
         (LocalBoot::Menu, Client::Pxe(_)) => Next::LocalMenu,
-        (LocalBoot::Menu, Client::HttpBoot(_)) => {
-            Next::LocalUrl(format!("{}{LOCAL_PATH}", booter.base_url))
-        }
+        (LocalBoot::Menu, Client::HttpBoot(_)) => Next::LocalUrl,
         // As a BIOS option ROM: the BIOS knows its boot order, iPXE only the first disk.
         (LocalBoot::Menu, Client::Ipxe(Arch::Bios) | Client::IpxeWithoutHttp(Arch::Bios)) => {
             Next::LocalMenu
         }
         // It could not fetch a script. Without a file it returns an error to the firmware.
         (_, Client::IpxeWithoutHttp(_)) => Next::Nothing(WhyNothing::LocalDisk),
-        (_, Client::Ipxe(_)) | (LocalBoot::Sanboot | LocalBoot::Exit, _) => from_network(booter),
-    }
+        (_, Client::Ipxe(_)) | (LocalBoot::Sanboot | LocalBoot::Exit, _) => return None,
+    })
 }
 
 /// What loads the client's script, or the script.
-fn from_network(booter: &Booter<'_>) -> Next {
-    match booter.client {
-        Client::Plain => Next::Nothing(WhyNothing::NoBootClient),
-        Client::RaspberryPi => Next::RaspberryPi,
-        Client::Ipxe(_) => Next::Script(script_url(booter.base_url, booter.url_name)),
-        Client::HttpBoot(arch) => program(booter, arch, |name| {
-            Next::NbpByUrl(format!("{}/files/{name}", booter.base_url))
-        }),
-        Client::Pxe(arch) => program(booter, arch, Next::NbpByTftp),
-        // A bare name would be fetched from next-server too, but some ROMs' iPXE
-        // takes it relative to an empty URL.
-        Client::IpxeWithoutHttp(arch) => program(booter, arch, |name| {
-            Next::NbpByUrl(format!("tftp://{}/{name}", booter.tftp_server))
-        }),
-    }
-}
-
-fn program(booter: &Booter<'_>, arch: Arch, tell: impl Fn(String) -> Next) -> Next {
-    let own = booter.host.and_then(|host| host.boot_file.as_deref());
-    let of_subnet =
-        || booter.boot_files.and_then(|files| Some(files.get(&arch.of_firmware()?)?.as_str()));
+fn from_network(
+    client: Client,
+    host: Option<&Host>,
+    boot_files: Option<&BTreeMap<FirmwareArch, String>>,
+) -> Next {
+    let arch = match client {
+        Client::Plain => return Next::Nothing(WhyNothing::NoBootClient),
+        Client::RaspberryPi => return Next::RaspberryPi,
+        Client::Ipxe(_) => return Next::Script,
+        Client::HttpBoot(arch) | Client::Pxe(arch) | Client::IpxeWithoutHttp(arch) => arch,
+    };
+    let own = host.and_then(|host| host.boot_file.as_deref());
+    let of_subnet = || Some(boot_files?.get(&arch.of_firmware()?)?.as_str());
     match own.or_else(of_subnet).or_else(|| nbp_of(arch)) {
-        Some(name) => tell(name.to_owned()),
+        Some(name) => Next::Nbp(name.to_owned()),
         None => Next::Nothing(WhyNothing::UnknownArch),
     }
 }
@@ -176,7 +188,7 @@ fn program(booter: &Booter<'_>, arch: Arch, tell: impl Fn(String) -> Next) -> Ne
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lifecycle::gate::{Asker, decide};
+    use crate::lifecycle::gate::decide;
     use crate::model::{Image, Mac};
 
     const MAC: Mac = Mac([0x52, 0x54, 0, 0xaa, 0, 1]);
@@ -185,19 +197,23 @@ mod tests {
     fn each_client_is_told_what_it_can_load() {
         let live = Image { kernel: Some("vmlinuz".into()), ..Image::default() };
         let disk = Image { local: true, ..Image::default() };
-        let plain = Host::default();
-        let special = Host { boot_file: Some("ipxe.efi".into()), ..Host::default() };
-        let script = || Next::Script("http://10.0.0.1/boot/52:54:00:aa:00:01.ipxe".into());
+        let plain = Host { image: Some("own".into()), ..Host::default() };
+        let special = Host { boot_file: Some("ipxe.efi".into()), ..plain.clone() };
+        const SCRIPT: &str = "http://10.0.0.1/boot/52:54:00:aa:00:01.ipxe";
+        // What is decided, and the name or URL that the client is told.
+        let script = || (Next::Script, SCRIPT);
+        let nothing = |why| (Next::Nothing(why), "");
+        let menu = || (Next::LocalMenu, "");
         let bios = Client::Pxe(Arch::Bios);
         let efi = Client::Pxe(Arch::X64Efi);
         let http = Client::HttpBoot(Arch::X64Efi);
         let ipxe = Client::Ipxe(Arch::X64Efi);
         let old_ipxe = Client::IpxeWithoutHttp(Arch::Bios);
-        let tftp = |name: &str| Next::NbpByTftp(name.into());
-        let url = |url: &str| Next::NbpByUrl(url.into());
+        let tftp = |name: &'static str| (Next::Nbp(name.into()), name);
+        let url = |url: &'static str| (Next::Nbp(url.rsplit_once('/').unwrap().1.into()), url);
         let (known, none) = (Some(&plain), None);
-        let local = || Next::Nothing(WhyNothing::LocalDisk);
-        let sent_by = |way| Host { local_boot: Some(way), ..Host::default() };
+        let local = || nothing(WhyNothing::LocalDisk);
+        let sent_by = |way| Host { local_boot: Some(way), ..plain.clone() };
         let chains = sent_by(LocalBoot::Sanboot);
         let leaves = sent_by(LocalBoot::Exit);
         let silent = sent_by(LocalBoot::NoFile);
@@ -213,15 +229,15 @@ mod tests {
             ("a boot file and no image", bios, Some(&special), None, tftp("ipxe.efi")),
             ("the same, HTTP Boot", http, Some(&special), None, url("http://10.0.0.1/files/ipxe.efi")),
             ("the same, iPXE", ipxe, Some(&special), None, tftp("ipxe.efi")),
-            ("neither", bios, known, None, Next::Nothing(WhyNothing::NoImage)),
-            ("a boot file of a host that boots its disk", bios, Some(&special), Some(&disk), Next::LocalMenu),
-            ("PowerPC", Client::Pxe(Arch::Other(12)), known, Some(&live), Next::Nothing(WhyNothing::UnknownArch)),
-            ("a BIOS ROM of a host that boots its disk", bios, known, Some(&disk), Next::LocalMenu),
-            ("UEFI that boots its disk", efi, known, Some(&disk), Next::LocalMenu),
-            ("HTTP Boot of the disk", http, known, Some(&disk), Next::LocalUrl("http://10.0.0.1/local.efi".into())),
+            ("neither", bios, known, None, nothing(WhyNothing::NoImage)),
+            ("a boot file of a host that boots its disk", bios, Some(&special), Some(&disk), menu()),
+            ("PowerPC", Client::Pxe(Arch::Other(12)), known, Some(&live), nothing(WhyNothing::UnknownArch)),
+            ("a BIOS ROM of a host that boots its disk", bios, known, Some(&disk), menu()),
+            ("UEFI that boots its disk", efi, known, Some(&disk), menu()),
+            ("HTTP Boot of the disk", http, known, Some(&disk), (Next::LocalUrl, "http://10.0.0.1/local.efi")),
             ("iPXE under UEFI that boots its disk", ipxe, known, Some(&disk), script()),
-            ("iPXE as a BIOS ROM that boots its disk", Client::Ipxe(Arch::Bios), known, Some(&disk), Next::LocalMenu),
-            ("an old BIOS iPXE that boots its disk", old_ipxe, known, Some(&disk), Next::LocalMenu),
+            ("iPXE as a BIOS ROM that boots its disk", Client::Ipxe(Arch::Bios), known, Some(&disk), menu()),
+            ("an old BIOS iPXE that boots its disk", old_ipxe, known, Some(&disk), menu()),
             ("an old UEFI iPXE that boots its disk", Client::IpxeWithoutHttp(Arch::X64Efi), known, Some(&disk), local()),
             ("a Raspberry Pi that boots its card", Client::RaspberryPi, known, Some(&disk), local()),
             ("sanboot: UEFI loads iPXE", efi, Some(&chains), Some(&disk), tftp("snponly.efi")),
@@ -230,23 +246,19 @@ mod tests {
             ("exit: UEFI loads iPXE", efi, Some(&leaves), Some(&disk), tftp("snponly.efi")),
             ("no-file: UEFI is told nothing", efi, Some(&silent), Some(&disk), local()),
             ("no-file: iPXE is told nothing", ipxe, Some(&silent), Some(&disk), local()),
-            ("a host without an image", efi, known, None, Next::Nothing(WhyNothing::NoImage)),
+            ("a host without an image", efi, known, None, nothing(WhyNothing::NoImage)),
             ("an unknown host's ROM", bios, none, None, tftp("undionly.kpxe")),
             ("an unknown host's iPXE", ipxe, none, None, script()),
-            ("an operating system", Client::Plain, known, Some(&live), Next::Nothing(WhyNothing::NoBootClient)),
-            ("a Raspberry Pi", Client::RaspberryPi, known, Some(&live), Next::RaspberryPi),
+            ("an operating system", Client::Plain, known, Some(&live), nothing(WhyNothing::NoBootClient)),
+            ("a Raspberry Pi", Client::RaspberryPi, known, Some(&live), (Next::RaspberryPi, "")),
         ];
         for (name, client, host, image, expected) in cases {
-            let booter = Booter {
-                client,
-                url_name: &MAC.into(),
-                host,
-                verdict: decide(&Asker { host, image, ..Asker::default() }),
-                boot_files: None,
-                base_url: "http://10.0.0.1",
-                tftp_server: std::net::Ipv4Addr::new(10, 0, 0, 1),
-            };
-            assert_eq!(decide_next(&booter), expected, "{name}");
+            let boot_source = decide(host, |_| image, None, false, None, 0);
+            let next = decide_next(client, host, &boot_source, None);
+            let server = Ipv4Addr::new(10, 0, 0, 1);
+            let file = next.boot_file(client, "http://10.0.0.1", &MAC.into(), server);
+            assert_eq!((next.clone(), file.as_str()), expected, "{name}");
+            assert_eq!(next.is_url(client), file.contains("://"), "{name}");
         }
     }
 
@@ -263,31 +275,25 @@ mod tests {
         ];
         let image = Image { kernel: Some("vmlinuz".into()), ..Image::default() };
         for (arch, host, expected) in cases {
-            let booter = Booter {
-                client: Client::Pxe(arch),
-                url_name: &MAC.into(),
-                host,
-                verdict: Verdict::Image(&image),
-                boot_files: Some(&files),
-                base_url: "http://10.0.0.1",
-                tftp_server: std::net::Ipv4Addr::LOCALHOST,
-            };
-            assert_eq!(decide_next(&booter), Next::NbpByTftp(expected.into()), "{arch}");
+            let source = BootSource::Image(&image);
+            let next = decide_next(Client::Pxe(arch), host, &source, Some(&files));
+            assert_eq!(next, Next::Nbp(expected.into()), "{arch}");
         }
     }
 
     #[test]
     fn a_url_that_fits_no_option_is_not_sent() {
-        let base_url = format!("http://{}", "a".repeat(250));
-        let booter = Booter {
-            client: Client::Ipxe(Arch::Bios),
-            url_name: &MAC.into(),
-            host: None,
-            verdict: Verdict::Unknown,
-            boot_files: None,
-            base_url: &base_url,
-            tftp_server: std::net::Ipv4Addr::LOCALHOST,
-        };
-        assert_eq!(decide_next(&booter), Next::Nothing(WhyNothing::UrlTooLong));
+        let (client, server) = (Client::Ipxe(Arch::Bios), Ipv4Addr::LOCALHOST);
+        for (letters, expected) in
+            [(200, Next::Script), (250, Next::Nothing(WhyNothing::UrlTooLong))]
+        {
+            let base_url = format!("http://{}", "a".repeat(letters));
+            let next = decide_next(client, None, &BootSource::Unknown, None);
+            let file = next.boot_file(client, &base_url, &MAC.into(), server);
+            assert_eq!(next.if_it_fits(client, &file), expected, "{letters}");
+        }
+        let (bios, long) = (Client::Pxe(Arch::Bios), "a".repeat(300));
+        let nbp = Next::Nbp(long.clone());
+        assert_eq!(nbp.clone().if_it_fits(bios, &long), nbp, "a name has the field `file`, too");
     }
 }

@@ -15,7 +15,7 @@ use crate::model::{DRACUT_WORD, Image, LocalBoot, NicAddress};
 
 /// Whom a script is for, and where it fetches from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Target {
+pub(crate) struct ScriptTarget {
     /// The host's name.
     pub host: String,
     /// What the URLs name it by: the NIC that boots, or its name.
@@ -44,6 +44,12 @@ pub(crate) enum ScriptError {
     /// A placeholder needs the host's network, and it has none.
     #[error("{DRACUT_WORD} is on its command line, and the host has no network to stand there")]
     NoNetwork,
+    /// GRUB would pass it on with other signs.
+    #[error("GRUB changes the kernel argument \"{0}\": no quote and no backslash")]
+    NotByGrub(String),
+    /// An iPXE script, for a host that boots by GRUB.
+    #[error("an image with an iPXE script needs iPXE, and this host boots by GRUB")]
+    OnlyIpxe,
     /// The template failed.
     #[error("the script did not render")]
     Template,
@@ -56,9 +62,9 @@ impl From<askama::Error> for ScriptError {
 }
 
 /// One initrd: its name on the kernel line, and where it is.
-struct Initrd {
+pub(super) struct Initrd {
     name: String,
-    url: Url,
+    pub(super) url: Url,
     /// Where the script goes when it has come.
     next: String,
 }
@@ -118,7 +124,7 @@ struct Autoexec {
 /// `with_config` the host's network configuration goes along as the last initrd; `dracut` is
 /// the same in the words of dracut's command line, for an image that [wants](Image::wants_dracut) it.
 pub(crate) fn boot(
-    target: &Target,
+    target: &ScriptTarget,
     image_name: &str,
     image: &Image,
     with_config: bool,
@@ -153,14 +159,14 @@ pub(crate) fn boot(
 
 /// The script of a host that boots its local disk. It never ends in success, which would leave
 /// UEFI in its setup menu.
-pub(crate) fn local(target: &Target, way: LocalBoot) -> Result<String, ScriptError> {
+pub(crate) fn local(target: &ScriptTarget, way: LocalBoot) -> Result<String, ScriptError> {
     let title = Words::new(&format!("{} boots its disk", target.host));
     Ok(Local { title, starts_disk: way != LocalBoot::Exit }.render()?)
 }
 
 /// The script of a host that cannot boot yet: it says why, a line each, waits
 /// and asks again, so that a host which is adopted or mended goes on by itself.
-pub(crate) fn wait(target: &Target, reasons: &[String]) -> Result<String, ScriptError> {
+pub(crate) fn wait(target: &ScriptTarget, reasons: &[String]) -> Result<String, ScriptError> {
     let lines = reasons.iter().map(|reason| Words::new(reason)).collect();
     Ok(Wait { lines, script: script_url(target)? }.render()?)
 }
@@ -171,12 +177,12 @@ pub(crate) fn autoexec(base: &Url) -> Result<String, ScriptError> {
 }
 
 /// Where the host fetches its script.
-fn script_url(target: &Target) -> Result<Url, Unsafe> {
+fn script_url(target: &ScriptTarget) -> Result<Url, Unsafe> {
     let url = target.base.join(&format!("boot/{}.ipxe", target.url_name.hyphenated()))?;
     Ok(target.proven(url, false))
 }
 
-impl Target {
+impl ScriptTarget {
     /// What a word of the image's command line stands for.
     fn value(&self, word: HostWord) -> Option<String> {
         match word {
@@ -199,7 +205,7 @@ impl Target {
 
     /// A URL with the token of the boot, if there is one. `is_last` marks the file after which
     /// nothing keeps the installer from running.
-    fn proven(&self, url: Url, is_last: bool) -> Url {
+    pub(super) fn proven(&self, url: Url, is_last: bool) -> Url {
         match &self.token {
             Some(token) => url.with_token(token, is_last),
             None => url,
@@ -208,7 +214,11 @@ impl Target {
 }
 
 /// The initrds in the order in which the kernel unpacks them: the host's own files last.
-fn initrds(target: &Target, image: &Image, with_config: bool) -> Result<Vec<Initrd>, Unsafe> {
+pub(super) fn initrds(
+    target: &ScriptTarget,
+    image: &Image,
+    with_config: bool,
+) -> Result<Vec<Initrd>, Unsafe> {
     let mut urls = Vec::new();
     for name in &image.initrd {
         urls.push(target.base.of_file(name)?);
@@ -233,8 +243,8 @@ fn label(index: usize, count: usize) -> String {
 }
 
 /// The image's command line, with what tells the booted system where it comes from.
-fn kernel_line(
-    target: &Target,
+pub(super) fn kernel_line(
+    target: &ScriptTarget,
     image: &Image,
     initrds: &[Initrd],
     dracut: Option<&str>,
@@ -273,28 +283,8 @@ fn kernel_line(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::boot::test_target::{live, target};
     use crate::model::Site;
-
-    fn target() -> Target {
-        Target {
-            host: "r1-n01".into(),
-            url_name: UrlName::Nic("52:54:00:aa:00:01".parse().unwrap()),
-            nic: "52:54:00:aa:00:01".parse().ok(),
-            base: "http://10.77.0.1".parse().unwrap(),
-            address: Some([10, 77, 0, 12].into()),
-            labels: vec!["db".into(), "blue".into()],
-            token: None,
-        }
-    }
-
-    fn live() -> Image {
-        Image {
-            kernel: Some("live/vmlinuz".into()),
-            initrd: vec!["live/initrd.img".into()],
-            cmdline: "console=ttyS0 quiet".into(),
-            ..Image::default()
-        }
-    }
 
     #[test]
     fn every_kind_of_image_has_its_script() {
@@ -318,7 +308,7 @@ mod tests {
 
     #[test]
     fn a_boot_that_installs_shows_its_token_everywhere() {
-        let target = Target { token: Some("t0ken".parse().unwrap()), ..target() };
+        let target = ScriptTarget { token: Some("t0ken".parse().unwrap()), ..target() };
         let script = boot(&target, "debian", &live(), true, None).unwrap();
         let urls: Vec<&str> =
             script.split_whitespace().filter(|word| word.starts_with("http://")).collect();
@@ -350,7 +340,7 @@ mod tests {
                 .into(),
             ..Site::default()
         };
-        let target = Target { token: Some("t0ken".parse().unwrap()), ..target() };
+        let target = ScriptTarget { token: Some("t0ken".parse().unwrap()), ..target() };
         let image = site.image_to_boot("debian").unwrap();
         assert!(image.installs() && image.has_file("images/debian.raw.zst"));
         let script = boot(&target, "debian", &image, true, None).unwrap();
@@ -404,7 +394,7 @@ mod tests {
         let cmdline = "u={config-url}/ignition/config.ign h={host},{mac} s=http://{server}/x \
                        a={address} l={labels} p=$1$a|b#c\\d";
         let image = Image { cmdline: cmdline.into(), ..live() };
-        let line = |target: &Target| {
+        let line = |target: &ScriptTarget| {
             let script = boot(target, "live", &image, false, None)?;
             let kernel = script.lines().find(|line| line.contains("u=")).unwrap_or_default();
             Ok::<_, ScriptError>(kernel.split_once(" u=").unwrap_or_default().1.to_owned())
@@ -413,15 +403,15 @@ mod tests {
                         h=r1-n01,52:54:00:aa:00:01 s=http://10.77.0.1/x a=10.77.0.12 l=db,blue \
                         p=$1$a|b#c\\d && goto";
         assert!(line(&target()).unwrap().starts_with(expected), "{:?}", line(&target()));
-        let ported = Target { base: "http://10.77.0.1:8080".parse().unwrap(), ..target() };
+        let ported = ScriptTarget { base: "http://10.77.0.1:8080".parse().unwrap(), ..target() };
         assert!(line(&ported).unwrap().contains(" s=http://10.77.0.1:8080/x "));
         for lacking in [
-            Target { address: None, ..target() },
-            Target { labels: Vec::new(), ..target() },
+            ScriptTarget { address: None, ..target() },
+            ScriptTarget { labels: Vec::new(), ..target() },
             // Whatever a value is, it adds no argument.
-            Target { host: "a reboot".into(), ..target() },
-            Target { labels: vec!["x || reboot".into()], ..target() },
-            Target { labels: vec!["x\nreboot".into()], ..target() },
+            ScriptTarget { host: "a reboot".into(), ..target() },
+            ScriptTarget { labels: vec!["x || reboot".into()], ..target() },
+            ScriptTarget { labels: vec!["x\nreboot".into()], ..target() },
         ] {
             assert!(line(&lacking).is_err(), "{lacking:?}");
         }

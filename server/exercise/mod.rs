@@ -11,7 +11,7 @@ mod replay;
 mod stage;
 
 pub(crate) use dice::Dice;
-pub(crate) use stage::Stage;
+pub(crate) use stage::TestServer;
 
 use crate::{dhcp, files, http, model, site_file, tftp};
 

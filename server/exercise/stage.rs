@@ -13,14 +13,14 @@ use crate::leases::LeaseBook;
 use crate::site_file;
 
 /// A server without sockets, and the runtime that its tasks are on: they go on only
-/// while somebody waits in [`Stage::block_on`].
-pub(crate) struct Stage {
+/// while somebody waits in [`TestServer::block_on`].
+pub(crate) struct TestServer {
     pub(crate) app: App,
     runtime: Runtime,
     directory: PathBuf,
 }
 
-impl Stage {
+impl TestServer {
     /// Sets one up with a site. Its database goes with it.
     pub(crate) fn set(config: Config, site: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -49,7 +49,7 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for TestServer {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.directory);
     }

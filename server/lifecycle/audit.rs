@@ -8,6 +8,8 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::model::Role;
+
 /// How somebody reached the inventory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -98,7 +100,7 @@ pub struct AuditEntry {
     /// From where.
     pub origin: Origin,
     /// What was done.
-    pub action: Action,
+    pub action: AuditAction,
 }
 
 /// How many characters of a name that somebody claims are kept.
@@ -106,7 +108,7 @@ const CLAIMED_NAME_CHARACTERS: usize = 64;
 
 impl AuditEntry {
     /// Something that was done once, at a moment (Unix milliseconds).
-    pub fn new(author: Author<'_>, action: Action, at_ms: i64) -> Self {
+    pub fn new(author: Author<'_>, action: AuditAction, at_ms: i64) -> Self {
         let who = author.who.chars().take(CLAIMED_NAME_CHARACTERS).collect();
         Self { at_ms, last_ms: at_ms, times: 1, who, origin: author.origin, action }
     }
@@ -115,32 +117,42 @@ impl AuditEntry {
     /// entry of its own.
     pub fn same_as(&self) -> Option<String> {
         let is_counted = match &self.action {
-            Action::TokenUsed { .. }
-            | Action::TokenRefused
-            | Action::TokenReadOnly { .. }
-            | Action::LoginRefused => true,
-            Action::Changed { .. }
-            | Action::LeasesImported { .. }
-            | Action::BackedUp { .. }
-            | Action::Restored { .. }
-            | Action::Migrated { .. }
-            | Action::LeaseRemoved { .. }
-            | Action::UserAdded { .. }
-            | Action::UserRemoved { .. }
-            | Action::PasswordChanged { .. }
-            | Action::PasswordRefused
-            | Action::TokenAdded { .. }
-            | Action::TokenRemoved { .. }
-            | Action::InstallArmed { .. }
-            | Action::InstallCancelled { .. }
-            | Action::LoggedIn
-            | Action::LoggedOut
-            | Action::Recorded { .. } => false,
+            AuditAction::TokenUsed { .. }
+            | AuditAction::TokenRefused
+            | AuditAction::TokenReadOnly { .. }
+            | AuditAction::Forbidden { .. }
+            | AuditAction::LoginRefused => true,
+            AuditAction::Changed { .. }
+            | AuditAction::LeasesImported { .. }
+            | AuditAction::BackedUp { .. }
+            | AuditAction::Restored { .. }
+            | AuditAction::Migrated { .. }
+            | AuditAction::LeaseRemoved { .. }
+            | AuditAction::UserAdded { .. }
+            | AuditAction::UserRemoved { .. }
+            | AuditAction::RoleChanged { .. }
+            | AuditAction::UserDisabled { .. }
+            | AuditAction::UserEnabled { .. }
+            | AuditAction::SessionsEnded { .. }
+            | AuditAction::PasswordChanged { .. }
+            | AuditAction::PasswordRefused
+            | AuditAction::TokenAdded { .. }
+            | AuditAction::TokenRemoved { .. }
+            | AuditAction::InstallArmed { .. }
+            | AuditAction::InstallCancelled { .. }
+            | AuditAction::LoggedIn
+            | AuditAction::LoggedOut
+            | AuditAction::Recorded { .. } => false,
         };
         let Origin { via, address } = self.origin;
         let address = address.map(|address| address.to_string()).unwrap_or_default();
+        let what = match &self.action {
+            AuditAction::Forbidden { path, .. } => path.as_str(),
+            _ => "",
+        };
         is_counted.then(|| {
-            format!("{} {} {via} {address} {}", self.at_ms / HOUR_MS, self.action.kind(), self.who)
+            let (hour, kind) = (self.at_ms / HOUR_MS, self.action.kind());
+            format!("{hour} {kind} {via} {address} {}{what}", self.who)
         })
     }
 }
@@ -167,7 +179,7 @@ struct Document<'a> {
     /// What kind of thing was done.
     kind: ActionKind,
     /// What was done.
-    data: &'a Action,
+    data: &'a AuditAction,
     /// The sentence for a person.
     text: String,
 }
@@ -203,7 +215,7 @@ impl JsonSchema for AuditEntry {
 /// What was done. As JSON an object whose `kind` names the variant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Action {
+pub enum AuditAction {
     /// The inventory was changed.
     Changed {
         /// The revision that it became.
@@ -246,6 +258,40 @@ pub enum Action {
     UserAdded {
         /// The user.
         user: String,
+        /// What the user may do; none in entries of versions without roles.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        role: Option<Role>,
+    },
+    /// A user got another role.
+    RoleChanged {
+        /// The user.
+        user: String,
+        /// The new role.
+        role: Role,
+    },
+    /// A user may not log in any more.
+    UserDisabled {
+        /// The user.
+        user: String,
+    },
+    /// A user may log in again.
+    UserEnabled {
+        /// The user.
+        user: String,
+    },
+    /// Sessions of a user were ended.
+    SessionsEnded {
+        /// The user.
+        user: String,
+        /// How many.
+        count: u64,
+    },
+    /// A user asked for what the user's role does not allow.
+    Forbidden {
+        /// The path of the request, as the routes have it.
+        path: String,
+        /// The role that it needs.
+        needs: Role,
     },
     /// A user was removed.
     UserRemoved {
@@ -266,6 +312,9 @@ pub enum Action {
         /// Whether it can change the inventory.
         #[serde(default)]
         may_change: bool,
+        /// What it may do; none in entries of versions without roles.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        role: Option<Role>,
         /// Expiry, in Unix seconds; none for never.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<i64>,
@@ -330,7 +379,7 @@ macro_rules! action_kinds {
             }
         }
 
-        impl Action {
+        impl AuditAction {
             /// What kind of thing was done.
             pub fn kind(&self) -> ActionKind {
                 match self { $(Self::$variant { .. } => ActionKind::$variant),* }
@@ -353,6 +402,11 @@ action_kinds! {
     LoggedOut = "logged-out",
     UserAdded = "user-added",
     UserRemoved = "user-removed",
+    RoleChanged = "role-changed",
+    UserDisabled = "user-disabled",
+    UserEnabled = "user-enabled",
+    SessionsEnded = "sessions-ended",
+    Forbidden = "forbidden",
     PasswordChanged = "password-changed",
     PasswordRefused = "password-refused",
     TokenAdded = "token-added",
@@ -403,7 +457,7 @@ pub fn carried_over(at_ms: i64, data: Option<&str>, text: String) -> AuditEntry 
     });
     read.unwrap_or_else(|| {
         let author = Author { who: "", origin: unknown };
-        AuditEntry::new(author, Action::Recorded { text }, at_ms)
+        AuditEntry::new(author, AuditAction::Recorded { text }, at_ms)
     })
 }
 
@@ -414,7 +468,11 @@ mod tests {
     fn token_use(who: &str, at_ms: i64) -> AuditEntry {
         let address = Some(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9)));
         let origin = Origin { via: Entrance::Api, address };
-        AuditEntry::new(Author { who, origin }, Action::TokenUsed { token: "ci".into() }, at_ms)
+        AuditEntry::new(
+            Author { who, origin },
+            AuditAction::TokenUsed { token: "ci".into() },
+            at_ms,
+        )
     }
 
     #[test]
@@ -424,7 +482,7 @@ mod tests {
         assert_eq!(first, token_use("token ci", 6 * HOUR_MS - 1).same_as());
         assert_ne!(first, token_use("token ci", 6 * HOUR_MS).same_as());
         assert_ne!(first, token_use("token cd", 5 * HOUR_MS).same_as());
-        let logged_in = AuditEntry::new("ann".into(), Action::LoggedIn, 5 * HOUR_MS);
+        let logged_in = AuditEntry::new("ann".into(), AuditAction::LoggedIn, 5 * HOUR_MS);
         assert_eq!(logged_in.same_as(), None);
     }
 
@@ -446,15 +504,19 @@ mod tests {
             r#"{"kind":"change","who":"ann","action":"changed","revision":7,"summary":"x"}"#;
         let login = r#"{"kind":"login","who":"bob","action":"login-refused","from":"10.0.0.5"}"#;
         let added = r#"{"kind":"change","who":"ann","action":"token-added","token":"ci"}"#;
-        let token_added =
-            Action::TokenAdded { token: "ci".into(), may_change: false, expires_at: None };
+        let token_added = AuditAction::TokenAdded {
+            token: "ci".into(),
+            may_change: false,
+            role: None,
+            expires_at: None,
+        };
         let text = "ann: x (revision 7)";
         let cases = [
-            (Some(changed), "ann", None, Action::Changed { revision: 7, summary: "x".into() }),
-            (Some(login), "bob", Some(from), Action::LoginRefused),
+            (Some(changed), "ann", None, AuditAction::Changed { revision: 7, summary: "x".into() }),
+            (Some(login), "bob", Some(from), AuditAction::LoginRefused),
             (Some(added), "ann", None, token_added),
-            (None, "", None, Action::Recorded { text: text.into() }),
-            (Some("{"), "", None, Action::Recorded { text: text.into() }),
+            (None, "", None, AuditAction::Recorded { text: text.into() }),
+            (Some("{"), "", None, AuditAction::Recorded { text: text.into() }),
         ];
         for (data, who, address, action) in cases {
             let entry = carried_over(7, data, text.into());

@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::event::{Boots, Nak, Report, ScriptSays, Tftp, WaitReason};
+use super::first_boot::FirstBoot;
 use super::reason::Reason;
 use super::stall::Patience;
 use super::timeline::Stage;
 use super::{Event, EventData, EventKind};
-use crate::lifecycle::client::Client;
+use crate::lifecycle::client::{Arch, Client};
 use crate::model::Mac;
 
 /// A client that was silent for so long begins a new boot when it asks again, in milliseconds.
@@ -48,6 +49,9 @@ pub struct Boot {
     /// The MAC that was heard of last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mac: Option<Mac>,
+    /// The architecture that its firmware or iPXE named last; kept over all boots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arch: Option<Arch>,
     /// How many offers there were.
     pub offers: u32,
     /// How many NAKs there were.
@@ -77,6 +81,9 @@ pub struct Boot {
     /// Why the installation failed that this boot, or the one before it, began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub install_failure: Option<String>,
+    /// The host is installed, and its first boot from the disk is awaited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_boot: Option<FirstBoot>,
     /// What has happened since the host asked DHCP in a boot that has its kernel already: its
     /// system does so, or it was reset. A boot program or script decides which it was.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,6 +114,14 @@ impl Boot {
 
     /// Takes the next event of the host into account. Says whether it begins a new boot.
     pub fn note(&mut self, event: &Event) -> bool {
+        let (awaited, arch) = (self.first_boot.take(), self.arch);
+        let began = self.advance(event);
+        self.arch = self.arch.or(arch);
+        self.first_boot = FirstBoot::after(awaited, event, Patience::default());
+        began
+    }
+
+    fn advance(&mut self, event: &Event) -> bool {
         let Some(stage) = Stage::of(event.kind()).filter(|_| position(event.kind()).is_some())
         else {
             return false;
@@ -147,6 +162,9 @@ impl Boot {
         }
         self.last_ms = self.last_ms.max(event.at_ms);
         self.mac = event.mac.or(self.mac);
+        if let EventData::Discover(question) | EventData::Request(question) = &event.data {
+            self.arch = question.client.arch().or(self.arch);
+        }
         match &event.data {
             EventData::Discover(question) if !self.requested => {
                 self.unanswered = question.unanswered;

@@ -45,8 +45,10 @@ impl Account {
     }
 
     /// What is recorded of one kind of event.
-    fn allowance(&self) -> Allowance {
+    fn allowance(&self, kind: EventKind) -> Allowance {
         match self {
+            // A kernel that is asked to be quiet writes some dozen lines.
+            Self::Host(_) if kind == EventKind::Syslog => Allowance { burst: 150, every_ms: 5000 },
             // A boot has some dozen events; a Raspberry Pi asks TFTP for thirty files.
             Self::Host(_) => Allowance { burst: 200, every_ms: 2000 },
             Self::Client(_) => Allowance { burst: 20, every_ms: 10_000 },
@@ -103,7 +105,7 @@ impl EventBudget {
             && self.buckets.len() >= MOST_ACCOUNTS
             && !self.buckets.contains_key(&key);
         let key = if is_full { (Account::Strangers, key.1) } else { key };
-        let Allowance { burst, every_ms } = key.0.allowance();
+        let Allowance { burst, every_ms } = key.0.allowance(kind);
         let full_ms = burst * every_ms;
         let bucket = self.buckets.entry(key).or_insert(Bucket {
             left_ms: full_ms,
@@ -146,7 +148,7 @@ impl EventBudget {
                 told.push(Event { at_ms: now_ms, host, mac: None, data });
                 bucket.left_out = 0;
             }
-            let Allowance { burst, every_ms } = account.allowance();
+            let Allowance { burst, every_ms } = account.allowance(*kind);
             let is_full = bucket.left_ms + (now_ms - bucket.at_ms) >= burst * every_ms;
             bucket.left_out > 0 || !is_full
         });

@@ -49,6 +49,19 @@ pub enum Arch {
     Other(u16),
 }
 
+impl Client {
+    /// The architecture that it names, if it boots.
+    pub fn arch(self) -> Option<Arch> {
+        match self {
+            Self::Ipxe(arch)
+            | Self::IpxeWithoutHttp(arch)
+            | Self::HttpBoot(arch)
+            | Self::Pxe(arch) => Some(arch),
+            Self::RaspberryPi | Self::Plain => None,
+        }
+    }
+}
+
 impl Arch {
     /// The architecture of a number of option 93. HTTP variants are the same machine.
     pub fn from_number(number: u16) -> Self {

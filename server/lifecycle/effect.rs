@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::lifecycle::install::{Install, InstallTask};
-use crate::model::{DiskRule, Host, Image};
+use crate::model::{DEFAULT_LIVE_SYSTEM, DiskRule, Host, Image};
 
 /// What the next boot does, as a clause behind "its next boot".
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,13 @@ pub enum Effect {
     },
     /// A live system erases all disks.
     Erase,
+    /// A live system runs once.
+    Rescue {
+        /// The image with the live system.
+        image: String,
+    },
+    /// A live system erases all disks, and the host is used for nothing any more.
+    Release,
 }
 
 impl Effect {
@@ -38,6 +45,12 @@ impl Effect {
         let is_disk_image = image.is_some_and(|image| image.disk.is_some());
         match task {
             InstallTask::Erase => Self::Erase,
+            InstallTask::Release => Self::Release,
+            InstallTask::Rescue => {
+                let disk_image = image.filter(|image| image.disk.is_some());
+                let live = disk_image.map_or(DEFAULT_LIVE_SYSTEM, Image::live_system);
+                Self::Rescue { image: live.to_owned() }
+            }
             InstallTask::Reinstall => Self::Rewrite { image: name, disk: host.disk.clone() },
             InstallTask::Install if is_disk_image => {
                 Self::Write { image: name, disk: host.disk.clone() }
@@ -73,6 +86,13 @@ impl fmt::Display for Effect {
                 write!(f, "erases {} and installs {image}", Selected(disk))
             }
             Self::Erase => f.write_str("erases all of its disks and switches it off"),
+            Self::Rescue { image } => {
+                write!(f, "starts the live system {image} once and leaves all disks as they are")
+            }
+            Self::Release => f.write_str(
+                "erases all of its disks and switches it off; then its image, profile, tenant, \
+                 labels and addresses are removed from the inventory",
+            ),
         }
     }
 }
@@ -101,6 +121,9 @@ mod tests {
             (InstallTask::Reinstall, &bare, &raw, "erases its only disk and installs deb"),
             (InstallTask::Reinstall, &ruled, &raw, "erases the disk that matches its rule (type nvme, at least 400 GB) and installs deb"),
             (InstallTask::Erase, &ruled, &raw, "erases all of its disks and switches it off"),
+            (InstallTask::Rescue, &ruled, &raw, "starts the live system live once and leaves all disks as they are"),
+            (InstallTask::Rescue, &bare, &own, "starts the live system live once and leaves all disks as they are"),
+            (InstallTask::Release, &bare, &raw, "erases all of its disks and switches it off; then its image, profile, tenant, labels and addresses are removed from the inventory"),
         ];
         for (task, host, image, expected) in cases {
             assert_eq!(Effect::of(task, host, Some(image)).to_string(), expected);

@@ -85,11 +85,11 @@ impl JsonSchema for Event {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum EventData {
     /// The client asked for an address.
-    Discover(Question),
+    Discover(DhcpMessage),
     /// An address, something to boot, or both were offered.
     Offer(Offer),
     /// The client asked for the offered address, or to keep its own.
-    Request(Question),
+    Request(DhcpMessage),
     /// The address was given.
     Ack(Ack),
     /// The client was told that its address is wrong.
@@ -150,6 +150,8 @@ pub enum EventData {
         /// Why, in the words of whoever found out.
         reason: String,
     },
+    /// A host sent a message by syslog while it boots.
+    Syslog(SyslogMessage),
     /// Something that the operator should look at.
     Warning(Warning),
     /// Something that keeps clients from being served.
@@ -163,7 +165,39 @@ pub enum EventData {
     },
 }
 
+/// A file that was sent, by whichever protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SentFile<'a> {
+    /// Its name.
+    pub file: &'a str,
+    /// How many of its bytes the client took.
+    pub bytes: u64,
+    /// How long it took.
+    pub milliseconds: Option<u64>,
+}
+
 impl EventData {
+    /// The file that it says was sent.
+    pub fn transfer(&self) -> Option<SentFile<'_>> {
+        match self {
+            Self::Tftp(Tftp::Ended(end)) => Some(SentFile {
+                file: &end.file,
+                bytes: end.sent_bytes,
+                milliseconds: Some(end.milliseconds),
+            }),
+            Self::Nbp(sent)
+            | Self::Kernel(sent)
+            | Self::Initrd(sent)
+            | Self::Config(sent)
+            | Self::File(sent) => Some(SentFile {
+                file: &sent.file,
+                bytes: sent.bytes,
+                milliseconds: sent.milliseconds,
+            }),
+            _ => None,
+        }
+    }
+
     /// What kind of thing happened.
     pub fn kind(&self) -> EventKind {
         match self {
@@ -187,6 +221,7 @@ impl EventData {
             Self::InstallStep(_) => EventKind::InstallStep,
             Self::InstallCompleted { .. } => EventKind::InstallCompleted,
             Self::InstallFailed { .. } => EventKind::InstallFailed,
+            Self::Syslog(_) => EventKind::Syslog,
             Self::Warning(_) => EventKind::Warning,
             Self::Error(_) => EventKind::Error,
             Self::Recorded { of, .. } => *of,
@@ -202,7 +237,8 @@ impl EventData {
             | Self::Warning(_)
             | Self::Error(_)
             | Self::Tftp(Tftp::Refused { .. }) => true,
-            Self::Report(report) => report.verdict == Verdict::Failed,
+            Self::Report(report) => report.verdict == ReportResult::Failed,
+            Self::Syslog(message) => message.severity <= SyslogSeverity::Error,
             Self::Tftp(Tftp::Ended(end)) => !end.ending.is_success(),
             Self::Recorded { of, .. } => {
                 use EventKind as K;
@@ -243,6 +279,7 @@ impl EventData {
             | Self::Config(sent)
             | Self::File(sent) => Some(sent.to),
             Self::Script(script) => Some(script.to),
+            Self::Syslog(message) => Some(message.from),
             Self::Warning(warning) => warning.address(),
             Self::Tftp(tftp) => tftp.to(),
             Self::Report(_)
@@ -284,6 +321,20 @@ pub enum DeployStep {
     BootEntry,
     /// The host restarts, to boot from its disk.
     Restart,
+    /// The installed system has booted from the disk for the first time, and reports.
+    FirstBoot,
+}
+
+/// What became of the firmware's boot entry for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BootEntry {
+    /// The firmware has it.
+    Added,
+    /// The firmware did not keep it: the disk boots by its removable path, or not at all.
+    Refused,
+    /// BIOS, which has no entries.
+    NotNeeded,
 }
 
 /// What the live system says of a step.
@@ -304,18 +355,75 @@ pub struct StepReport {
     /// How fast they come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_per_second: Option<u64>,
+    /// What became of the boot entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_entry: Option<BootEntry>,
 }
 
 impl StepReport {
     /// A step, and nothing else.
     pub fn of(step: DeployStep) -> Self {
-        Self { step, disk: None, done: None, total: None, bytes_per_second: None }
+        Self { step, disk: None, done: None, total: None, bytes_per_second: None, boot_entry: None }
     }
 
     /// How many seconds the rest takes, if it comes as fast as before.
     pub fn remaining_seconds(&self) -> Option<u64> {
         let left = self.total?.checked_sub(self.done?)?;
         left.checked_div(self.bytes_per_second?)
+    }
+}
+
+/// A message that a host sent by syslog (RFC 5424, and RFC 3164 as programs write it).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SyslogMessage {
+    /// The address that it came from. Whoever is on the path can forge it.
+    pub from: IpAddr,
+    /// How severe it is.
+    pub severity: SyslogSeverity,
+    /// The program that wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+    /// What it says, at most 1,024 bytes.
+    pub text: String,
+}
+
+/// How severe a message is (RFC 5424 section 6.2.1), the worst first.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum SyslogSeverity {
+    /// The system is unusable.
+    Emergency,
+    /// Action must be taken immediately.
+    Alert,
+    /// Critical conditions.
+    Critical,
+    /// Error conditions.
+    Error,
+    /// Warning conditions.
+    Warning,
+    /// Normal but significant.
+    Notice,
+    /// Informational.
+    Informational,
+    /// Of use to who looks for a fault.
+    Debug,
+}
+
+impl SyslogSeverity {
+    /// The word that is shown.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Emergency => "emergency",
+            Self::Alert => "alert",
+            Self::Critical => "critical",
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Notice => "notice",
+            Self::Informational => "info",
+            Self::Debug => "debug",
+        }
     }
 }
 
@@ -332,7 +440,7 @@ pub enum UnreadableEvent {
 
 /// A DISCOVER or a REQUEST.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Question {
+pub struct DhcpMessage {
     /// The address that the client asks for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Ipv4Addr>,
@@ -395,7 +503,7 @@ pub struct Offer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ack {
     /// How the client comes to its address.
-    pub grant: Grant,
+    pub grant: AckKind,
     /// The address; none on port 4011.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Ipv4Addr>,
@@ -410,7 +518,7 @@ pub struct Ack {
 /// How a client comes to its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Grant {
+pub enum AckKind {
     /// A lease was given or extended.
     Given,
     /// The lease that it has is still long enough.
@@ -640,7 +748,7 @@ pub enum WaitReason {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// Whether it is up.
-    pub verdict: Verdict,
+    pub verdict: ReportResult,
     /// The host's words, shortened.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,
@@ -649,7 +757,7 @@ pub struct Report {
 /// What a host reports of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
+pub enum ReportResult {
     /// It is up.
     Up,
     /// Something is wrong.
@@ -867,6 +975,8 @@ event_kinds! {
     InstallCompleted = "install-completed",
     /// The installation failed.
     InstallFailed = "install-failed",
+    /// The host sent a message by syslog.
+    Syslog = "syslog",
     /// Something that the operator should look at.
     Warning = "warning",
     /// Something that keeps clients from being served.
@@ -962,7 +1072,7 @@ mod tests {
         let unanswered = Some(Reason::PoolExhausted);
         let decline = Decline { address, own: true, quarantine_seconds: 60 };
         let all = [
-            EventData::Discover(Question { address: None, client, way, unanswered }),
+            EventData::Discover(DhcpMessage { address: None, client, way, unanswered }),
             EventData::Offer(Offer {
                 address: Some(address),
                 boots: Some(Boots::RaspberryPi),
@@ -985,7 +1095,7 @@ mod tests {
                 to,
                 says: ScriptSays::WaitingFor(vec![WaitReason::NoImage { host: "n1".into() }]),
             }),
-            EventData::Report(Report { verdict: Verdict::Failed, text: "no\npartner".into() }),
+            EventData::Report(Report { verdict: ReportResult::Failed, text: "no\npartner".into() }),
             EventData::Warning(Warning::ProxyArp),
             EventData::Warning(Warning::OwnAddressInUse(decline)),
             EventData::Warning(Warning::Detour { detour: Detour::Loop }),

@@ -5,28 +5,11 @@
 //! looks at an image or an install by itself.
 
 use crate::lifecycle::install::{Install, InstallTask};
-use crate::model::{Host, Image, LocalBoot, Site};
-
-/// Who asks, as far as the decision depends on it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Asker<'site, 'state> {
-    /// The host of the inventory that it is.
-    pub host: Option<&'site Host>,
-    /// The image of that host, if it exists.
-    pub image: Option<&'site Image>,
-    /// The latest install of that host.
-    pub install: Option<&'state Install>,
-    /// Whether something protects the host from being installed.
-    pub is_protected: bool,
-    /// The hash of the token that shows which boot asks.
-    pub token_hash: Option<&'state str>,
-    /// Unix seconds.
-    pub now: i64,
-}
+use crate::model::{DEFAULT_LIVE_SYSTEM, Host, Image, LocalBoot, NewHosts, Site};
 
 /// What a client may boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict<'a> {
+pub enum BootSource<'a> {
     /// The client is not in the inventory: it may load a boot program and the script that says so.
     Unknown,
     /// The host has no image.
@@ -44,25 +27,45 @@ pub enum Verdict<'a> {
     Disk(LocalBoot),
 }
 
-/// Decides what a client may boot.
-pub fn decide<'site>(asker: &Asker<'site, '_>) -> Verdict<'site> {
-    let Some(host) = asker.host else { return Verdict::Unknown };
-    let Some(image) = asker.image else { return Verdict::NoImage };
-    let to_disk = Verdict::Disk(local_boot(host, image));
+/// Decides what a client may boot: `host` is the host of the inventory that it is, `images` finds
+/// an image by its name, `install` is the latest install of the host, `token_hash` that of the
+/// token that shows which boot asks, and `now` is in Unix seconds. A protected host is not
+/// installed.
+pub fn decide<'site>(
+    host: Option<&'site Host>,
+    images: impl Fn(&str) -> Option<&'site Image>,
+    install: Option<&Install>,
+    is_protected: bool,
+    token_hash: Option<&str>,
+    now: i64,
+) -> BootSource<'site> {
+    let Some(host) = host else { return BootSource::Unknown };
+    // Whatever it boots otherwise; its disks are left as they are, protected or not.
+    let rescue = install.filter(|install| install.task == InstallTask::Rescue);
+    if let Some(install) = rescue
+        && let Some(image) = images(&install.image)
+    {
+        let goes_on = |token_hash: &str| install.may_go_on(&install.image, token_hash, now);
+        let is_proven = token_hash.is_some_and(goes_on);
+        if is_proven || install.may_begin(&install.image, now) {
+            return BootSource::Install { image, is_proven };
+        }
+    }
+    let Some(name) = host.image.as_deref() else { return BootSource::NoImage };
+    let Some(image) = images(name) else { return BootSource::NoImage };
+    let to_disk = BootSource::Disk(local_boot(host, image));
     if image.local {
         return to_disk;
     }
     if !image.installs() {
-        return Verdict::Image(image);
+        return BootSource::Image(image);
     }
-    let (Some(install), Some(name)) = (asker.install, host.image.as_deref()) else {
-        return to_disk;
-    };
-    let goes_on = |token_hash: &str| install.may_go_on(name, token_hash, asker.now);
-    let is_proven = asker.token_hash.is_some_and(goes_on);
+    let Some(install) = install else { return to_disk };
+    let goes_on = |token_hash: &str| install.may_go_on(name, token_hash, now);
+    let is_proven = token_hash.is_some_and(goes_on);
     // An install that runs is not stopped halfway.
-    if is_proven || (!asker.is_protected && install.may_begin(name, asker.now)) {
-        return Verdict::Install { image, is_proven };
+    if is_proven || (!is_protected && install.may_begin(name, now)) {
+        return BootSource::Install { image, is_proven };
     }
     to_disk
 }
@@ -75,26 +78,44 @@ pub fn local_boot(host: &Host, image: &Image) -> LocalBoot {
 /// Whether a client may fetch a file. The file decides: one that only images that install use is
 /// for the boot that may install it, whoever asks; any other is public. `path` is relative to the
 /// files directory.
-pub fn may_fetch(verdict: &Verdict<'_>, path: &str, site: &Site) -> bool {
+pub fn may_fetch(boot_source: &BootSource<'_>, path: &str, site: &Site) -> bool {
     if is_public(path, site) {
         return true;
     }
-    match verdict {
-        Verdict::Install { image, is_proven: true } => image.has_file(path),
+    match boot_source {
+        BootSource::Install { image, is_proven: true } => image.has_file_in_any_case(path),
         _ => false,
     }
 }
 
-/// Whether a file is given to anybody: no image that installs uses it, or one that boots every
-/// time does as well.
+/// Whether a file is given to anybody: no image that installs uses it in any spelling, or one that
+/// boots every time has this very name.
 pub fn is_public(path: &str, site: &Site) -> bool {
-    let mut users = site.images.values().filter(|image| image.has_file(path)).peekable();
-    users.peek().is_none() || users.any(|image| !image.installs())
+    let mut installing = site.images.values().filter(|image| image.installs());
+    is_of_a_live_image(path, site) || !installing.any(|image| image.has_file_in_any_case(path))
+}
+
+fn is_of_a_live_image(path: &str, site: &Site) -> bool {
+    site.images.values().any(|image| !image.installs() && image.has_file(path))
+}
+
+/// The files that a client must not get by a name that it [may fetch](may_fetch): a link may lead
+/// to them. None if an image that the client may boot has this very name.
+pub fn withheld(boot_source: &BootSource<'_>, path: &str, site: &Site) -> Vec<String> {
+    let is_its_own = |image: &Image| image.has_file(path);
+    if is_of_a_live_image(path, site)
+        || matches!(boot_source, BootSource::Install { image, is_proven: true } if is_its_own(image))
+    {
+        return Vec::new();
+    }
+    let installing = site.images.values().filter(|image| image.installs());
+    let files = installing.flat_map(|image| image.files().map(|(_, file)| file));
+    files.filter(|file| !may_fetch(boot_source, file, site)).map(str::to_owned).collect()
 }
 
 /// Whether a Raspberry Pi's ROM may fetch files by TFTP. It boots whatever it finds there.
-pub fn may_serve_rom(verdict: &Verdict<'_>) -> bool {
-    matches!(verdict, Verdict::Unknown | Verdict::Image(_))
+pub fn may_serve_rom(boot_source: &BootSource<'_>) -> bool {
+    matches!(boot_source, BootSource::Unknown | BootSource::Image(_))
 }
 
 /// Why a host cannot be armed.
@@ -124,6 +145,19 @@ pub enum ArmRefusal {
         /// What was asked for.
         task: InstallTask,
     },
+    /// It destroys data of several hosts, and their number was not given.
+    #[error(
+        "{task} destroys the data of {} hosts ({}): confirm it with their number, confirm=\"{} hosts\"",
+        hosts.len(),
+        hosts.join(", "),
+        hosts.len()
+    )]
+    NotAllConfirmed {
+        /// The hosts.
+        hosts: Vec<String>,
+        /// What was asked for.
+        task: InstallTask,
+    },
     /// Only a live system reinstalls and erases.
     #[error(
         "{task} needs a live system, and host {host} has none: {}; set image=NAME with a disk image (disk) first",
@@ -147,6 +181,16 @@ pub enum ArmRefusal {
         /// What is wrong with the file.
         fault: String,
     },
+    /// There is nothing to start.
+    #[error(
+        "rescue starts a live system, and image {image} {fault}; make one with rackstrap image build live"
+    )]
+    NoRescue {
+        /// The image that was looked for.
+        image: String,
+        /// What is wrong with it.
+        fault: &'static str,
+    },
     /// It is protected.
     #[error("host {host} is protected (protected: true on {by}); remove that first")]
     Protected {
@@ -156,7 +200,7 @@ pub enum ArmRefusal {
         by: Protector,
     },
     /// An installer runs on it.
-    #[error("host {0} is being installed; wait for its report, or cancel it with --cancel")]
+    #[error("host {0} is being installed; wait for its report, or cancel the installation")]
     Running(String),
 }
 
@@ -228,6 +272,75 @@ pub fn check_arming<'a>(
     Ok(image)
 }
 
+/// The disk image that a host is armed for by the policy for new hosts, if it is new: it was never
+/// armed, nothing protects it, and it has no other image. Only a live system looks at a disk before
+/// it writes there, so no installer is ever started like this.
+pub fn image_for_new<'a>(
+    site: &'a Site,
+    name: &str,
+    policy: &NewHosts,
+    install: Option<&Install>,
+) -> Option<&'a str> {
+    let host = site.hosts.get(name)?;
+    let NewHosts::Install(wanted) = policy else { return None };
+    let (image, _) = site.images.get_key_value(wanted).filter(|(_, it)| it.disk.is_some())?;
+    let has_another = host.image.as_ref().is_some_and(|own| own != wanted);
+    let is_new = install.is_none() && !has_another && protector(site, name).is_none();
+    is_new.then_some(image)
+}
+
+/// The name of the image with the live system that a host starts to be looked at.
+///
+/// # Errors
+/// There is no live system, or the host is being installed.
+pub fn check_rescue<'a>(
+    site: &'a Site,
+    name: &str,
+    install: Option<&Install>,
+    now: i64,
+) -> Result<&'a str, ArmRefusal> {
+    let host = site.hosts.get(name).ok_or_else(|| ArmRefusal::NoHost(name.to_owned()))?;
+    let own = host.image.as_ref().and_then(|image| site.images.get(image));
+    let live =
+        own.filter(|image| image.disk.is_some()).map_or(DEFAULT_LIVE_SYSTEM, Image::live_system);
+    let fault = |fault| ArmRefusal::NoRescue { image: live.to_owned(), fault };
+    let (live, image) = site.images.get_key_value(live).ok_or_else(|| fault("does not exist"))?;
+    if image.kernel.is_none() || image.installs() {
+        return Err(fault("has no kernel that boots every time"));
+    }
+    if install.is_some_and(|install| install.is_running(now)) {
+        return Err(ArmRefusal::Running(name.to_owned()));
+    }
+    Ok(live)
+}
+
+/// What is typed to confirm that these hosts lose data: the name of one, the number of several.
+pub fn confirmation(names: &[String]) -> String {
+    match names {
+        [name] => name.clone(),
+        names => format!("{} hosts", names.len()),
+    }
+}
+
+/// Refuses to erase data of several hosts whose number was not given.
+///
+/// # Errors
+/// The task erases, and the confirmation is missing or another one.
+pub fn check_all_confirmed(
+    task: InstallTask,
+    names: &[String],
+    confirmed: Option<&str>,
+) -> Result<(), ArmRefusal> {
+    if let [name] = names {
+        return check_confirmed(task, name, confirmed);
+    }
+    let expected = confirmation(names);
+    if !task.erases() || confirmed.map(str::trim) == Some(expected.as_str()) {
+        return Ok(());
+    }
+    Err(ArmRefusal::NotAllConfirmed { hosts: names.to_vec(), task })
+}
+
 /// Refuses to erase data of a host whose name was not given once more.
 ///
 /// # Errors
@@ -267,8 +380,23 @@ pub fn check_files(
     name: &str,
     fault: impl Fn(&str) -> Option<String>,
 ) -> Result<(), ArmRefusal> {
-    let own = site.hosts.get(name).and_then(|host| host.image.as_deref());
-    let Some((own, image)) = own.and_then(|own| site.images.get_key_value(own)) else {
+    match site.hosts.get(name).and_then(|host| host.image.as_deref()) {
+        Some(own) => check_files_of(site, name, own, fault),
+        None => Ok(()),
+    }
+}
+
+/// [`check_files`] of an image that the host boots once.
+///
+/// # Errors
+/// A file of the image, or of the live system that writes it, cannot be sent.
+pub fn check_files_of(
+    site: &Site,
+    name: &str,
+    image: &str,
+    fault: impl Fn(&str) -> Option<String>,
+) -> Result<(), ArmRefusal> {
+    let Some((own, image)) = site.images.get_key_value(image) else {
         return Ok(());
     };
     let live = image.disk.as_ref().and_then(|_| site.images.get_key_value(image.live_system()));
@@ -312,15 +440,15 @@ mod tests {
         let di = installer();
         let host = Host { image: Some("di".into()), ..Host::default() };
         let own_way = Host { local_boot: Some(LocalBoot::Sanboot), ..host.clone() };
-        let to = |is_proven| Verdict::Install { image: &di, is_proven };
-        let menu = Verdict::Disk(LocalBoot::Menu);
+        let to = |is_proven| BootSource::Install { image: &di, is_proven };
+        let menu = BootSource::Disk(LocalBoot::Menu);
         #[rustfmt::skip]
         let cases = [
-            (None, None, None, None, Verdict::Unknown),
-            (Some(&host), None, None, None, Verdict::NoImage),
-            (Some(&host), Some(&live), None, None, Verdict::Image(&live)),
-            (Some(&host), Some(&disk), None, None, Verdict::Disk(LocalBoot::Exit)),
-            (Some(&own_way), Some(&disk), None, None, Verdict::Disk(LocalBoot::Sanboot)),
+            (None, None, None, None, BootSource::Unknown),
+            (Some(&host), None, None, None, BootSource::NoImage),
+            (Some(&host), Some(&live), None, None, BootSource::Image(&live)),
+            (Some(&host), Some(&disk), None, None, BootSource::Disk(LocalBoot::Exit)),
+            (Some(&own_way), Some(&disk), None, None, BootSource::Disk(LocalBoot::Sanboot)),
             (Some(&host), Some(&di), None, None, menu),
             (Some(&host), Some(&di), Some(S::Armed), None, to(false)),
             (Some(&host), Some(&di), Some(S::Loading), None, to(false)),
@@ -336,12 +464,72 @@ mod tests {
         for (host, image, state, token_hash, expected) in cases {
             let install = state.map(install);
             let install = install.as_ref();
-            let asker = Asker { host, image, install, is_protected: false, token_hash, now: NOW };
-            assert_eq!(decide(&asker), expected, "{state:?} {token_hash:?}");
-            let protected = decide(&Asker { is_protected: true, ..asker });
+            let decide =
+                |is_protected| decide(host, |_| image, install, is_protected, token_hash, NOW);
+            assert_eq!(decide(false), expected, "{state:?} {token_hash:?}");
+            let protected = decide(true);
             let expected = if expected == to(false) { menu } else { expected };
             assert_eq!(protected, expected, "protected: {state:?} {token_hash:?}");
         }
+    }
+
+    #[test]
+    fn a_live_system_is_started_once_whatever_the_host_boots_otherwise() {
+        use InstallState as S;
+        let live = Image { kernel: Some("vmlinuz".into()), ..Image::default() };
+        let local = Image { local: true, ..Image::default() };
+        let di = installer();
+        let host = Host { image: Some("di".into()), ..Host::default() };
+        let rescue =
+            |state| Install { task: InstallTask::Rescue, image: "live".into(), ..install(state) };
+        let to = |is_proven| BootSource::Install { image: &live, is_proven };
+        let menu = BootSource::Disk(LocalBoot::Menu);
+        for (image, after) in [(Some(&local), menu), (Some(&di), menu), (None, BootSource::NoImage)]
+        {
+            for (state, token_hash, expected) in [
+                (S::Armed, None, to(false)),
+                (S::Loading, None, to(false)),
+                (S::Loading, Some("own"), to(true)),
+                (S::Done, Some("own"), after),
+                (S::Cancelled, None, after),
+            ] {
+                let install = rescue(state);
+                let images = |name: &str| if name == "live" { Some(&live) } else { image };
+                let decided = decide(Some(&host), images, Some(&install), true, token_hash, NOW);
+                assert_eq!(decided, expected, "{state}");
+            }
+        }
+        let host = |image: &str| Host { image: Some(image.into()), ..Host::default() };
+        let disk = Image {
+            disk: Some("a.raw".into()),
+            live_system: Some("other".into()),
+            ..Image::default()
+        };
+        let mut site = Site {
+            images: [("live".into(), live), ("disk".into(), disk), ("di".into(), di.clone())]
+                .into(),
+            hosts: [("a".into(), host("di")), ("b".into(), host("disk"))].into(),
+            ..Site::default()
+        };
+        let check = |site: &Site, name: &str, install: Option<&Install>| {
+            let found = check_rescue(site, name, install, NOW).map(str::to_owned);
+            found.map_err(|refusal| refusal.to_string())
+        };
+        assert_eq!(check(&site, "a", None), Ok("live".to_owned()));
+        assert!(check(&site, "b", None).unwrap_err().contains("image other does not exist"));
+        assert!(check(&site, "a", Some(&install(S::Started))).unwrap_err().contains("installed"));
+        site.images.insert("live".into(), di);
+        assert!(check(&site, "a", None).unwrap_err().contains("no kernel that boots every time"));
+        let names = ["a".to_owned(), "b".to_owned()];
+        let all = |confirm| check_all_confirmed(InstallTask::Release, &names, confirm);
+        assert_eq!(all(Some("2 hosts")), Ok(()));
+        for wrong in [None, Some("a"), Some("3 hosts"), Some("2")] {
+            let refusal = all(wrong).unwrap_err().to_string();
+            assert!(refusal.contains("2 hosts (a, b)"), "{refusal}");
+        }
+        assert_eq!(check_all_confirmed(InstallTask::Erase, &names[..1], Some("a")), Ok(()));
+        assert!(check_all_confirmed(InstallTask::Erase, &names[..1], Some("1 hosts")).is_err());
+        assert_eq!(check_all_confirmed(InstallTask::Rescue, &names, None), Ok(()));
     }
 
     #[test]
@@ -355,33 +543,77 @@ mod tests {
         let images = [("di", also.clone()), ("live", live.clone()), ("raw", raw), ("s", shared)];
         let images = images.map(|(name, image)| (name.to_owned(), image)).into();
         let site = Site { images, ..Site::default() };
-        let to = |is_proven| Verdict::Install { image: &di, is_proven };
-        let disk = Verdict::Disk(LocalBoot::Menu);
+        let to = |is_proven| BootSource::Install { image: &di, is_proven };
+        let disk = BootSource::Disk(LocalBoot::Menu);
         #[rustfmt::skip]
         let cases = [
-            (Verdict::Unknown, "di/vmlinuz", false),
-            (Verdict::Unknown, "di/initrd", false),
-            (Verdict::Unknown, "di/disk.raw", false),
-            (Verdict::Unknown, "/di/disk.raw", false),
-            (Verdict::Unknown, "live/vmlinuz", true),
-            (Verdict::Unknown, "both/vmlinuz", true),
-            (Verdict::Unknown, "snponly.efi", true),
+            (BootSource::Unknown, "di/vmlinuz", false),
+            (BootSource::Unknown, "di/initrd", false),
+            (BootSource::Unknown, "di/disk.raw", false),
+            (BootSource::Unknown, "/di/disk.raw", false),
+            (BootSource::Unknown, "live/vmlinuz", true),
+            (BootSource::Unknown, "both/vmlinuz", true),
+            (BootSource::Unknown, "snponly.efi", true),
             (disk, "both/vmlinuz", true),
             (disk, "live/vmlinuz", true),
             (disk, "di/vmlinuz", false),
             (disk, "di/initrd", false),
             (disk, "snponly.efi", true),
-            (Verdict::NoImage, "di/initrd", false),
+            (BootSource::NoImage, "di/initrd", false),
             (to(false), "di/vmlinuz", false),
             (to(true), "di/vmlinuz", true),
             (to(true), "di/initrd", true),
             (to(true), "di/disk.raw", false),
-            (Verdict::Image(&live), "live/vmlinuz", true),
-            (Verdict::Image(&live), "di/vmlinuz", false),
-            (Verdict::Image(&live), "di/initrd", false),
+            (BootSource::Image(&live), "live/vmlinuz", true),
+            (BootSource::Image(&live), "di/vmlinuz", false),
+            (BootSource::Image(&live), "di/initrd", false),
         ];
-        for (verdict, path, expected) in cases {
-            assert_eq!(may_fetch(&verdict, path, &site), expected, "{verdict:?} {path}");
+        for (boot_source, path, expected) in cases {
+            assert_eq!(may_fetch(&boot_source, path, &site), expected, "{boot_source:?} {path}");
+        }
+    }
+
+    #[test]
+    fn a_new_host_is_armed_where_the_policy_says_so_and_nothing_forbids_it() {
+        let disk = Some("deb.raw".to_owned());
+        let image = Image { disk, boot: BootMode::Once, ..Image::default() };
+        let live = Image { kernel: Some("live/vmlinuz".into()), ..Image::default() };
+        let own = |image: Option<&str>| Host { image: image.map(str::to_owned), ..Host::default() };
+        let hosts = [
+            ("bare", own(None)),
+            ("same", own(Some("deb"))),
+            ("other", own(Some("live"))),
+            ("kept", Host { protected: true, ..own(None) }),
+            ("racked", Host { rack: Some("r1".into()), ..own(None) }),
+        ];
+        let site = Site {
+            images: [("deb".into(), image), ("live".into(), live), ("di".into(), installer())]
+                .into(),
+            racks: [("r1".into(), Rack { protected: true, ..Rack::default() })].into(),
+            hosts: hosts.map(|(name, host)| (name.to_owned(), host)).into(),
+            ..Site::default()
+        };
+        let deb = || NewHosts::Install("deb".into());
+        let cases = [
+            ("bare", deb(), None, Some("deb")),
+            ("same", deb(), None, Some("deb")),
+            ("other", deb(), None, None),
+            ("kept", deb(), None, None),
+            ("racked", deb(), None, None),
+            ("nobody", deb(), None, None),
+            ("bare", NewHosts::Ask, None, None),
+            // An installer would erase whatever is there.
+            ("bare", NewHosts::Install("di".into()), None, None),
+            ("bare", NewHosts::Install("live".into()), None, None),
+            ("bare", NewHosts::Install("gone".into()), None, None),
+        ];
+        for (name, policy, install, expected) in cases {
+            assert_eq!(image_for_new(&site, name, &policy, install), expected, "{name} {policy}");
+        }
+        // Installed, failed, released, or called off by hand: it is for a person to arm it again.
+        for state in InstallState::ALL {
+            let install = install(state);
+            assert_eq!(image_for_new(&site, "bare", &deb(), Some(&install)), None, "{state}");
         }
     }
 

@@ -9,6 +9,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::InstallEnds;
+
 /// How long a host stays armed, in seconds, unless a boot has begun to install it.
 pub const ARMED_SECONDS: i64 = 24 * 3600;
 /// How long the token of a boot is valid, in seconds: longer than any installer takes.
@@ -74,11 +76,16 @@ pub enum InstallTask {
     Reinstall,
     /// Erase all of its disks, and install nothing.
     Erase,
+    /// Start the live system once, and leave all disks as they are.
+    Rescue,
+    /// Erase all of its disks, and remove what the host was used for from the inventory.
+    Release,
 }
 
 impl InstallTask {
     /// All tasks.
-    pub const ALL: [Self; 3] = [Self::Install, Self::Reinstall, Self::Erase];
+    pub const ALL: [Self; 5] =
+        [Self::Install, Self::Reinstall, Self::Erase, Self::Rescue, Self::Release];
 
     /// The word that is stored and shown.
     pub fn label(self) -> &'static str {
@@ -86,12 +93,19 @@ impl InstallTask {
             Self::Install => "install",
             Self::Reinstall => "reinstall",
             Self::Erase => "erase",
+            Self::Rescue => "rescue",
+            Self::Release => "release",
         }
     }
 
     /// Whether it destroys data that it was told of, so that the host has to be named twice.
     pub fn erases(self) -> bool {
-        matches!(self, Self::Reinstall | Self::Erase)
+        matches!(self, Self::Reinstall | Self::Erase | Self::Release)
+    }
+
+    /// Whether nothing is left on the disks.
+    pub fn empties(self) -> bool {
+        matches!(self, Self::Erase | Self::Release)
     }
 }
 
@@ -103,7 +117,7 @@ impl fmt::Display for InstallTask {
 
 /// A word that is not a task.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not a task: expected install, reinstall or erase")]
+#[error("\"{0}\" is not a task: expected install, reinstall, erase, rescue or release")]
 pub struct InvalidInstallTask(String);
 
 impl FromStr for InstallTask {
@@ -161,7 +175,7 @@ pub enum ScriptStep {
     /// Its local disk.
     Disk,
     /// Its local disk: the install that had started is over.
-    Interrupted(Install),
+    Over(Install),
     /// The installer, in the boot that has the token already.
     Same,
     /// The installer, in a boot that is given this token.
@@ -239,7 +253,14 @@ impl Install {
 
     /// The host itself fetches its script. `proof` is the hash of the token that it shows, which
     /// only a repeated request of one boot has; `fresh` that of a token it may be given.
-    pub fn on_script(&self, image: &str, proof: Option<&str>, fresh: &str, now: i64) -> ScriptStep {
+    pub fn on_script(
+        &self,
+        image: &str,
+        proof: Option<&str>,
+        fresh: &str,
+        ends: InstallEnds,
+        now: i64,
+    ) -> ScriptStep {
         if proof.is_some_and(|proof| self.may_go_on(image, proof, now)) {
             return ScriptStep::Same;
         }
@@ -252,25 +273,35 @@ impl Install {
                 ..loading
             });
         }
-        match self.on_power_on(now) {
-            Some(failed) => ScriptStep::Interrupted(failed),
+        match self.on_power_on(ends, now) {
+            Some(over) => ScriptStep::Over(over),
             None => ScriptStep::Disk,
         }
     }
 
     /// The boot with this token is about to get the last byte of its installer. What is to be
-    /// stored before that byte leaves, if anything changes.
+    /// stored before that byte leaves, if anything changes. A live system that only runs is done.
     pub fn on_loaded(&self, proof: &str, now: i64) -> Option<Self> {
         let begins = self.state == InstallState::Loading && self.has_token(proof, now);
-        begins.then(|| self.in_state(InstallState::Started, now))
+        let next = match self.task {
+            InstallTask::Rescue => InstallState::Done,
+            _ => InstallState::Started,
+        };
+        begins.then(|| self.in_state(next, now))
     }
 
     /// The firmware of the host boots. Its installer, if one had started, is over: it cannot be
-    /// told how far it came, so that nobody but a person may run it again.
-    pub fn on_power_on(&self, now: i64) -> Option<Self> {
-        let reason = "the host was powered on again before its installer reported".to_owned();
-        let failed = || Self { reason, ..self.in_state(InstallState::Failed, now) };
-        (self.state == InstallState::Started).then(failed)
+    /// told how far it came, so that nobody but a person may run it again. One that cannot report
+    /// is taken at its word.
+    pub fn on_power_on(&self, ends: InstallEnds, now: i64) -> Option<Self> {
+        let over = || match ends {
+            InstallEnds::Rebooted => self.in_state(InstallState::Done, now),
+            InstallEnds::Reported => {
+                let reason = "the host was powered on again before its installer reported";
+                Self { reason: reason.to_owned(), ..self.in_state(InstallState::Failed, now) }
+            }
+        };
+        (self.state == InstallState::Started).then(over)
     }
 
     /// The installer reports. What is to be stored, if anything changes: a report may be repeated.
@@ -324,11 +355,15 @@ mod tests {
 
     #[test]
     fn a_script_is_for_an_armed_host_and_for_the_boot_that_has_it() {
-        let steps = |state, image, proof: Option<&str>, now| match install(state)
-            .on_script(image, proof, "new", now)
-        {
+        let steps = |state, image, proof: Option<&str>, now| match install(state).on_script(
+            image,
+            proof,
+            "new",
+            InstallEnds::Reported,
+            now,
+        ) {
             ScriptStep::Disk => "disk",
-            ScriptStep::Interrupted(next) => {
+            ScriptStep::Over(next) => {
                 assert_eq!(next.state, S::Failed);
                 "interrupted"
             }
@@ -376,6 +411,23 @@ mod tests {
     }
 
     #[test]
+    fn a_rescue_is_over_when_its_live_system_is_loaded() {
+        for state in S::ALL {
+            let rescue = Install { task: InstallTask::Rescue, ..install(state) };
+            let next = rescue.on_loaded("own", NOW).map(|next| next.state);
+            assert_eq!(next, (state == S::Loading).then_some(S::Done), "{state}");
+        }
+        let done = Install { task: InstallTask::Rescue, ..install(S::Done) };
+        assert_eq!(
+            done.on_script("debian", Some("own"), "new", InstallEnds::Reported, NOW),
+            ScriptStep::Disk
+        );
+        for task in InstallTask::ALL {
+            assert_eq!(task.label().parse(), Ok(task));
+        }
+    }
+
+    #[test]
     fn a_report_counts_once_and_only_with_the_token_of_its_boot() {
         let begins = InstallReport::Begins;
         let succeeded = InstallReport::Succeeded;
@@ -412,8 +464,12 @@ mod tests {
     #[test]
     fn a_power_on_ends_what_had_started_and_nothing_else() {
         for state in S::ALL {
-            let next = install(state).on_power_on(NOW).map(|next| next.state);
-            assert_eq!(next, (state == S::Started).then_some(S::Failed), "{state}");
+            for (ends, end) in
+                [(InstallEnds::Reported, S::Failed), (InstallEnds::Rebooted, S::Done)]
+            {
+                let next = install(state).on_power_on(ends, NOW).map(|next| next.state);
+                assert_eq!(next, (state == S::Started).then_some(end), "{state} {ends:?}");
+            }
         }
     }
 

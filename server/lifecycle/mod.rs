@@ -6,6 +6,7 @@ pub mod budget;
 pub mod client;
 pub mod effect;
 pub mod event;
+pub mod first_boot;
 pub mod gate;
 pub mod install;
 pub mod moment;
@@ -16,6 +17,7 @@ pub mod search;
 pub mod stall;
 pub mod state;
 pub mod timeline;
+pub mod unknown;
 pub mod wording;
 
 pub use event::{Event, EventData, EventKind, Progress, StrangerBudget};

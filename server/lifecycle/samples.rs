@@ -3,8 +3,9 @@
 use std::net::Ipv4Addr;
 
 use super::event::{
-    Ack, Boots, Decline, DeployStep, Ending, Failure, Grant, Nak, Offer, Question, Report, Script,
-    ScriptSays, Sent, StepReport, Tftp, TftpEnd, Verdict, Warning, Way,
+    Ack, AckKind, Boots, Decline, DeployStep, DhcpMessage, Ending, Failure, Nak, Offer, Report,
+    ReportResult, Script, ScriptSays, Sent, StepReport, SyslogMessage, SyslogSeverity, Tftp,
+    TftpEnd, Warning, Way,
 };
 use super::reason::{NakReason, Reason};
 use super::{Event, EventData, EventKind};
@@ -15,8 +16,8 @@ use crate::lifecycle::install::InstallTask;
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 
 /// A DISCOVER or REQUEST.
-pub(crate) fn question(client: Client, unanswered: Option<Reason>) -> Question {
-    Question { address: None, client, way: Way::Interface("eth0".into()), unanswered }
+pub(crate) fn question(client: Client, unanswered: Option<Reason>) -> DhcpMessage {
+    DhcpMessage { address: None, client, way: Way::Interface("eth0".into()), unanswered }
 }
 
 /// The end of a transfer by TFTP.
@@ -34,7 +35,7 @@ pub(crate) fn tftp_end(ending: Ending, sent_bytes: u64) -> EventData {
 }
 
 /// A report.
-pub(crate) fn report(verdict: Verdict, text: &str) -> EventData {
+pub(crate) fn report(verdict: ReportResult, text: &str) -> EventData {
     EventData::Report(Report { verdict, text: text.into() })
 }
 
@@ -55,7 +56,7 @@ pub(crate) fn data(kind: EventKind) -> EventData {
             redirected: false,
         }),
         EventKind::Ack => EventData::Ack(Ack {
-            grant: Grant::Given,
+            grant: AckKind::Given,
             address: Some(ADDRESS),
             seconds: Some(3600),
             boots: None,
@@ -78,7 +79,7 @@ pub(crate) fn data(kind: EventKind) -> EventData {
         EventKind::Initrd => EventData::Initrd(sent("live/initrd.img")),
         EventKind::Config => EventData::Config(sent("networkd")),
         EventKind::File => EventData::File(sent("other")),
-        EventKind::Report => report(Verdict::Up, "bond0 up"),
+        EventKind::Report => report(ReportResult::Up, "bond0 up"),
         EventKind::InstallArmed => EventData::InstallArmed {
             image: "live".into(),
             by: "ann".into(),
@@ -98,6 +99,12 @@ pub(crate) fn data(kind: EventKind) -> EventData {
             EventData::InstallCompleted { image: "live".into(), task: InstallTask::Install }
         }
         EventKind::InstallFailed => EventData::InstallFailed { reason: "no disk".into() },
+        EventKind::Syslog => EventData::Syslog(SyslogMessage {
+            from: ADDRESS.into(),
+            severity: SyslogSeverity::Error,
+            program: Some("kernel".into()),
+            text: "EXT4-fs error (device sda2)".into(),
+        }),
         EventKind::Warning => EventData::Warning(Warning::ProxyArp),
         EventKind::Error => {
             EventData::Error(Failure::PoolExhausted { subnet: "prov".into(), used: 5, of: 5 })

@@ -171,7 +171,7 @@ pub fn finds(asked: &[Term], terms: &BTreeSet<Term>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lifecycle::event::Verdict;
+    use crate::lifecycle::event::ReportResult;
     use crate::lifecycle::{EventKind, samples};
 
     fn event(kind: EventKind) -> Event {
@@ -183,7 +183,7 @@ mod tests {
     fn an_event_is_found_by_beginnings_of_its_words() {
         let kernel = event(EventKind::Kernel);
         let report =
-            Event { data: samples::report(Verdict::Failed, "Zürich: é"), ..kernel.clone() };
+            Event { data: samples::report(ReportResult::Failed, "Zürich: é"), ..kernel.clone() };
         let cases = [
             (&kernel, "", true),
             (&kernel, "vmlinuz", true),
@@ -240,7 +240,8 @@ mod tests {
     #[test]
     fn a_long_report_has_a_bounded_number_of_words() {
         let text: String = (0..5000).map(|n| format!("word{n} ")).collect();
-        let event = Event { data: samples::report(Verdict::Up, &text), ..event(EventKind::Report) };
+        let event =
+            Event { data: samples::report(ReportResult::Up, &text), ..event(EventKind::Report) };
         assert!(terms(&event).len() <= MOST_WORDS + 4);
     }
 }

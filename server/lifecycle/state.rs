@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::boot::{Boot, position};
 use super::client::Client;
-use super::event::{Report, Verdict};
+use super::event::{Report, ReportResult};
+use super::first_boot::FirstBoot;
 use super::install::InstallTask;
 use super::reason::Reason;
 use super::stall::{self, BootContext, Cause, Patience};
@@ -101,12 +102,22 @@ pub struct HostStatus {
     pub cause: Option<Cause>,
     /// The cause or the report as a sentence; may hold words of the host.
     pub reason: String,
-    /// Until when its next boot installs, in Unix seconds, if it is armed.
+    /// Until when its next boot installs, in Unix milliseconds, if it is armed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub armed_until_ms: Option<i64>,
+    /// `armed_until_ms` in Unix seconds, for older programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub armed_until: Option<i64>,
 }
 
 impl HostStatus {
+    /// The same of a host whose next boot installs until then (Unix seconds), if it does.
+    #[must_use]
+    pub fn armed(self, armed_until: Option<i64>) -> Self {
+        let armed_until_ms = armed_until.map(|until| until.saturating_mul(1000));
+        Self { armed_until_ms, armed_until, ..self }
+    }
+
     /// The state, and whether the host is armed, in words.
     pub fn state_text(&self) -> String {
         match self.armed_until {
@@ -161,12 +172,17 @@ impl Life {
     fn after(&self, data: &EventData, began: bool, local: bool) -> Option<HostState> {
         let installing = self.state == HostState::Installing;
         Some(match data {
-            EventData::Report(Report { verdict: Verdict::Failed, .. })
+            EventData::Report(Report { verdict: ReportResult::Failed, .. })
             | EventData::InstallFailed { .. } => HostState::Failed,
             // The system that installs is up; the installation is not complete.
             EventData::Report(_) if installing => return None,
+            // The live system says that it is done, and restarts; the installed one is not up yet.
+            EventData::Report(_) if self.awaits_report() => HostState::Booting,
             // Nothing is on its disks.
-            EventData::InstallCompleted { task: InstallTask::Erase, .. } => HostState::Waiting,
+            EventData::InstallCompleted { task, .. } if task.empties() => HostState::Waiting,
+            // The live system is on its way, and reports by itself.
+            EventData::InstallCompleted { task: InstallTask::Rescue, .. } => return None,
+            EventData::InstallCompleted { .. } if self.awaits_report() => HostState::Booting,
             EventData::Report(_) | EventData::InstallCompleted { .. } => HostState::Up,
             EventData::InstallStarted { .. } => HostState::Installing,
             data if position(data.kind()).is_none() || installing => return None,
@@ -184,22 +200,40 @@ impl Life {
         })
     }
 
+    /// Whether the host is installed, and the report of the installed system is still to come.
+    fn awaits_report(&self) -> bool {
+        self.boot.first_boot.as_ref().is_some_and(|first| first.is_due && first.reports)
+    }
+
+    /// Whether a report that comes now is of the first boot of an installed system.
+    pub fn awaits_first_boot(&self) -> bool {
+        self.boot.first_boot.as_ref().is_some_and(|first| first.is_due)
+    }
+
     /// The state at `now_ms` (Unix milliseconds): a boot that has been silent for longer than its
     /// stage allows, or that cannot go on, is stuck.
     pub fn status(&self, context: &BootContext, patience: Patience, now_ms: i64) -> HostStatus {
         let boot = &self.boot;
         let (mut state, mut since_ms) = (self.state, self.since_ms);
-        let stage = boot.stage();
+        let first_boot = boot.first_boot.as_ref().filter(|first| first.is_due);
+        let stage = first_boot.map(|_| Stage::FirstBoot).or_else(|| boot.stage());
+        let is_late = |first: &FirstBoot| first.cause(boot.last_ms, patience, now_ms);
         let text = |report: &Report| report.text.clone();
         let (mut cause, mut reason) = (None, String::new());
         match state {
             HostState::Booting => {
-                if let Some(stall) = stall::find(boot, context, patience, now_ms) {
+                if let Some(late) = first_boot.and_then(is_late) {
+                    (state, since_ms) = (HostState::Stuck, boot.last_ms);
+                    reason = late.to_string();
+                    cause = Some(late);
+                } else if let Some(stall) = stall::find(boot, context, patience, now_ms) {
                     state = HostState::Stuck;
                     since_ms = boot.last_ms;
                     reason = stall.cause.to_string();
                     cause = Some(stall.cause);
-                } else if boot.is_left_to_disk(context.is_local(), patience, now_ms) {
+                } else if !self.awaits_report()
+                    && boot.is_left_to_disk(context.is_local(), patience, now_ms)
+                {
                     (state, since_ms) = (HostState::Up, boot.last_ms);
                     reason = "it was left to its local disk and has not asked again".into();
                 } else if let Some(stage) = stage {
@@ -222,7 +256,15 @@ impl Life {
         if let Some(old) = self.old_reason.as_ref().filter(|_| reason.is_empty()) {
             reason.clone_from(old);
         }
-        HostStatus { state, since_ms, stage, cause, reason, armed_until: None }
+        HostStatus {
+            state,
+            since_ms,
+            stage,
+            cause,
+            reason,
+            armed_until_ms: None,
+            armed_until: None,
+        }
     }
 
     /// Whether the clock alone may change the state that is shown.
@@ -262,7 +304,7 @@ mod tests {
             events.extend_from_slice(more);
             events
         };
-        let failed = report(Verdict::Failed, "no partner");
+        let failed = report(ReportResult::Failed, "no partner");
         // Events a second apart, then so many seconds of silence.
         let cases: Vec<(&str, Vec<EventData>, &BootContext, i64, S)> = vec![
             ("never seen", vec![], &live, 9999, S::Waiting),

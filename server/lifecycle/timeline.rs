@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::boot::Boot;
-use crate::lifecycle::{Event, EventKind};
+use super::event::DeployStep;
+use super::install::InstallTask;
+use crate::lifecycle::{Event, EventData, EventKind};
 
 /// The stages of a boot, in order.
 #[derive(
@@ -33,21 +35,41 @@ pub enum Stage {
     Initrd,
     /// The generated network configuration goes out.
     Config,
+    /// An installer selects the disk, and erases old data on it.
+    Partition,
+    /// An installer writes the disk.
+    Write,
+    /// The installed system becomes this host's, and the firmware gets its boot entry.
+    Configure,
+    /// The installation is complete, and the host restarts.
+    Reboot,
+    /// The host boots from its disk until the installed system reports.
+    FirstBoot,
     /// The host says that it is up.
     Report,
 }
 
 impl Stage {
     /// All stages, in order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 12] = [
         Self::Address,
         Self::Program,
         Self::Script,
         Self::Kernel,
         Self::Initrd,
         Self::Config,
+        Self::Partition,
+        Self::Write,
+        Self::Configure,
+        Self::Reboot,
+        Self::FirstBoot,
         Self::Report,
     ];
+
+    /// Whether only an installation has it.
+    pub fn is_of_install(self) -> bool {
+        (Self::Partition..=Self::FirstBoot).contains(&self)
+    }
 
     /// The stage that an event belongs to, if it is one of a boot.
     pub fn of(kind: EventKind) -> Option<Self> {
@@ -67,9 +89,21 @@ impl Stage {
             | K::InstallStep
             | K::InstallCompleted
             | K::InstallFailed
+            | K::Syslog
             | K::Warning
             | K::Error => return None,
         })
+    }
+
+    /// The stage of a step that an installer reports.
+    fn of_step(step: DeployStep) -> Self {
+        match step {
+            DeployStep::Erase | DeployStep::Select | DeployStep::Partition => Self::Partition,
+            DeployStep::Write => Self::Write,
+            DeployStep::Configure | DeployStep::BootEntry => Self::Configure,
+            DeployStep::Restart => Self::Reboot,
+            DeployStep::FirstBoot => Self::FirstBoot,
+        }
     }
 
     /// The word in `/metrics`.
@@ -81,6 +115,11 @@ impl Stage {
             Self::Kernel => "kernel",
             Self::Initrd => "initrd",
             Self::Config => "config",
+            Self::Partition => "partition",
+            Self::Write => "write",
+            Self::Configure => "configure",
+            Self::Reboot => "reboot",
+            Self::FirstBoot => "first-boot",
             Self::Report => "report",
         }
     }
@@ -94,6 +133,11 @@ impl Stage {
             Self::Kernel => "Kernel",
             Self::Initrd => "Initrd",
             Self::Config => "Configuration",
+            Self::Partition => "Disk",
+            Self::Write => "Write",
+            Self::Configure => "Configure",
+            Self::Reboot => "Reboot",
+            Self::FirstBoot => "First boot from disk",
             Self::Report => "Report",
         }
     }
@@ -153,12 +197,15 @@ impl Standing {
     }
 }
 
-/// The latest boot among a host's events, which come oldest first.
+/// The latest boot among a host's events, which come oldest first. An installation goes on until
+/// the installed system reports, over as many boots as that takes.
 pub fn latest_boot(events: &[Event]) -> &[Event] {
     let mut boot = Boot::default();
     let mut began_ms = None;
     for event in events {
-        if boot.note(event) {
+        let began = boot.note(event);
+        let goes_on = boot.first_boot.is_some();
+        if (began && !goes_on) || matches!(event.data, EventData::InstallStarted { .. }) {
             began_ms = Some(boot.began_ms);
         }
     }
@@ -169,34 +216,91 @@ pub fn latest_boot(events: &[Event]) -> &[Event] {
     events.get(start..).unwrap_or_default()
 }
 
-/// The stages of a boot, from its events oldest first.
+/// The stages of a boot, from its events oldest first. Those of an installation are there if it
+/// is one, and end with the report of the installed system.
 pub fn steps(boot: &[Event]) -> Vec<StageProgress<'_>> {
-    let reached = boot.iter().filter_map(|event| Stage::of(event.kind())).max();
-    Stage::ALL.iter().map(|stage| step(*stage, reached, boot)).collect()
+    let staged = staged(boot);
+    let installs = staged.iter().any(|(stage, _)| stage.is_of_install());
+    let reached = staged.iter().map(|(stage, _)| *stage).max();
+    let stages = Stage::ALL.into_iter().filter(|stage| match stage {
+        Stage::Report => !installs,
+        stage => installs || !stage.is_of_install(),
+    });
+    stages.map(|stage| step(stage, reached, &staged)).collect()
 }
 
-fn step(stage: Stage, reached: Option<Stage>, boot: &[Event]) -> StageProgress<'_> {
-    let events = || boot.iter().filter(|event| Stage::of(event.kind()) == Some(stage));
-    let last = events().next_back();
+/// The events that belong to a stage, each with its own.
+fn staged(boot: &[Event]) -> Vec<(Stage, &Event)> {
+    let (mut staged, mut is_complete, mut is_up) = (Vec::new(), false, false);
+    let mut furthest = None;
+    for event in boot {
+        let stage = match &event.data {
+            EventData::InstallStarted { .. } => {
+                // A host that is installed once more begins again.
+                (is_complete, is_up) = (false, false);
+                staged.retain(|(stage, _): &(Stage, &Event)| !stage.is_of_install());
+                None
+            }
+            EventData::InstallStep(step) => {
+                is_up |= step.step == DeployStep::FirstBoot;
+                Some(Stage::of_step(step.step))
+            }
+            EventData::InstallCompleted {
+                task: InstallTask::Install | InstallTask::Reinstall,
+                ..
+            } => {
+                is_complete = true;
+                Some(Stage::Reboot)
+            }
+            EventData::InstallFailed { .. } => furthest.max(Some(Stage::Partition)),
+            // The installer says that it is done before the host restarts.
+            EventData::Report(_) if is_complete && !is_up => Some(Stage::Reboot),
+            data => match Stage::of(data.kind()) {
+                Some(_) if is_complete => Some(Stage::FirstBoot),
+                stage => stage,
+            },
+        };
+        if let Some(stage) = stage {
+            furthest = furthest.max(Some(stage).filter(|it| it.is_of_install()));
+            staged.push((stage, event));
+        }
+    }
+    staged
+}
+
+fn step<'a>(
+    stage: Stage,
+    reached: Option<Stage>,
+    staged: &[(Stage, &'a Event)],
+) -> StageProgress<'a> {
+    let own: Vec<&'a Event> =
+        staged.iter().filter(|(of, _)| *of == stage).map(|(_, event)| *event).collect();
+    let last = own.last().copied();
+    let is_over = match stage {
+        Stage::Report => last.is_some(),
+        Stage::FirstBoot => own.iter().any(|event| {
+            matches!(&event.data, EventData::InstallStep(it) if it.step == DeployStep::FirstBoot)
+        }),
+        _ => false,
+    };
     let refused = last.is_some_and(|event| event.data.is_failure());
     let standing = match reached {
         _ if refused => Standing::Trouble,
         Some(reached) if stage < reached && last.is_none() => Standing::Skipped,
-        Some(reached) if stage < reached || stage == Stage::Report && last.is_some() => {
-            Standing::Done
-        }
+        Some(reached) if stage < reached || is_over => Standing::Done,
         Some(reached) if stage == reached => Standing::Now,
         _ => Standing::Pending,
     };
-    StageProgress { stage, standing, first: events().next(), last, count: events().count() }
+    StageProgress { stage, standing, first: own.first().copied(), last, count: own.len() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::lifecycle::client::Client;
-    use crate::lifecycle::event::{Ending, Verdict};
-    use crate::lifecycle::{EventData, samples};
+    use crate::lifecycle::event::StepReport;
+    use crate::lifecycle::event::{Ending, ReportResult};
+    use crate::lifecycle::samples;
     use EventKind::*;
 
     fn events(kinds: &[(i64, EventKind)]) -> Vec<Event> {
@@ -305,11 +409,78 @@ mod tests {
     fn a_failed_report_is_a_failed_step() {
         let all = samples::events([
             (0, samples::data(Config)),
-            (1, samples::report(Verdict::Failed, "no partner")),
+            (1, samples::report(ReportResult::Failed, "no partner")),
         ]);
         let step = *steps(&all).last().map(|step| &step.standing).unwrap();
         assert_eq!((step, step.label(), step.class()), (Standing::Trouble, "failed", "trouble"));
         let stopped = samples::events([(0, samples::tftp_end(Ending::Silent, 0))]);
         assert_eq!(steps(&stopped)[1].standing, Standing::Trouble);
+    }
+
+    /// A disk image from the first question of the firmware on, and what comes after it.
+    fn deployment(more: &[EventData]) -> Vec<Event> {
+        let step = |step| EventData::InstallStep(StepReport::of(step));
+        let mut data: Vec<EventData> =
+            [Discover, Ack, Tftp, Script, Kernel, InstallStarted, Initrd].map(samples::data).into();
+        data.extend([DeployStep::Select, DeployStep::Partition].map(step));
+        data.extend([samples::data(InstallStep), step(DeployStep::Configure)]);
+        data.extend([step(DeployStep::BootEntry), step(DeployStep::Restart)]);
+        data.extend([samples::data(InstallCompleted), samples::data(Report)]);
+        data.extend_from_slice(more);
+        samples::events((0..).zip(data))
+    }
+
+    #[test]
+    fn an_installation_goes_on_until_the_first_boot_from_disk() {
+        use Standing as S;
+        let first = || EventData::InstallStep(StepReport::of(DeployStep::FirstBoot));
+        let of = |kind| samples::data(kind);
+        let first_boot = |events: &[Event]| {
+            let boot = latest_boot(events);
+            let steps = steps(boot);
+            let last = steps.last().unwrap();
+            assert_eq!(last.stage, Stage::FirstBoot, "{events:?}");
+            (events.len() - boot.len(), last.standing, last.count)
+        };
+        for (more, start, standing, count) in [
+            (vec![], 0, S::Pending, 0),
+            (vec![of(Discover), of(Ack)], 0, S::Now, 2),
+            (vec![of(Discover), of(Ack), of(Discover), of(Ack)], 0, S::Now, 4),
+            (vec![of(Discover), of(Ack), first(), of(Report)], 0, S::Done, 4),
+            (
+                vec![of(Discover), first(), samples::report(ReportResult::Failed, "no partner")],
+                0,
+                S::Trouble,
+                3,
+            ),
+        ] {
+            assert_eq!(first_boot(&deployment(&more)), (start, standing, count), "{more:?}");
+        }
+        // The next boot is one like any other.
+        let all = deployment(&[of(Discover), first(), of(Report), of(Discover)]);
+        assert_eq!(latest_boot(&all).len(), 1);
+        assert_eq!(steps(latest_boot(&all)).len(), 7);
+    }
+
+    #[test]
+    fn the_stages_of_an_installation_have_their_own_rows() {
+        use Standing as S;
+        let all = deployment(&[]);
+        let rows = steps(&all);
+        let told: Vec<_> = rows.iter().map(|step| (step.stage, step.standing)).collect();
+        let done = |stage| (stage, S::Done);
+        assert_eq!(told[..2], [done(Stage::Address), done(Stage::Program)]);
+        let expected = [
+            done(Stage::Partition),
+            done(Stage::Write),
+            done(Stage::Configure),
+            (Stage::Reboot, S::Now),
+            (Stage::FirstBoot, S::Pending),
+        ];
+        assert_eq!(told[6..], expected);
+        let mut failed = all[..10].to_vec();
+        failed.extend(samples::events([(99, samples::data(InstallFailed))]));
+        let standings = steps(&failed).iter().map(|step| step.standing).collect::<Vec<_>>();
+        assert_eq!(standings[6..], [S::Done, S::Trouble, S::Pending, S::Pending, S::Pending]);
     }
 }

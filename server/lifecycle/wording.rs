@@ -5,10 +5,11 @@ use std::fmt::{self, Display, Formatter, Write};
 use std::net::Ipv4Addr;
 
 use super::EventKind;
-use super::audit::{Action, AuditEntry};
+use super::audit::{AuditAction, AuditEntry};
 use super::event::{
-    Ack, Boots, Decline, DeployStep, Ending, EventData, Failure, Grant, Nak, Offer, Question,
-    Report, Script, ScriptSays, Sent, StepReport, Tftp, TftpEnd, Verdict, WaitReason, Warning, Way,
+    Ack, AckKind, Boots, Decline, DeployStep, DhcpMessage, Ending, EventData, Failure, Nak, Offer,
+    Report, ReportResult, Script, ScriptSays, Sent, StepReport, SyslogMessage, Tftp, TftpEnd,
+    WaitReason, Warning, Way,
 };
 use super::stall::Cause;
 use crate::lifecycle::client::Client;
@@ -54,16 +55,25 @@ impl Display for EventData {
             | Self::File(sent) => by_http(f, sent),
             Self::Script(script) => script_says(f, script),
             Self::Report(Report { verdict, text }) => reports(f, *verdict, text),
+            Self::InstallArmed { image, by, task: InstallTask::Rescue } => {
+                write!(f, "{by} armed it: its next boot starts the live system {image}")
+            }
+            Self::InstallArmed { by, task: InstallTask::Release, .. } => {
+                write!(f, "{by} armed it: its next boot erases all of its disks to release it")
+            }
+            Self::InstallCompleted { image, task: InstallTask::Rescue } => {
+                write!(f, "has loaded the live system {image}; it boots its disk from now on")
+            }
             Self::InstallArmed { by, task: InstallTask::Erase, .. } => {
                 write!(f, "{by} armed it: its next boot erases all of its disks")
             }
             Self::InstallArmed { image, by, task: InstallTask::Reinstall } => {
                 write!(f, "{by} armed it: its next boot erases its disk and installs {image}")
             }
-            Self::InstallStarted { task: InstallTask::Erase, .. } => {
+            Self::InstallStarted { task: InstallTask::Erase | InstallTask::Release, .. } => {
                 f.write_str("erases its disks")
             }
-            Self::InstallCompleted { task: InstallTask::Erase, .. } => {
+            Self::InstallCompleted { task: InstallTask::Erase | InstallTask::Release, .. } => {
                 f.write_str("has erased its disks")
             }
             Self::InstallArmed { image, by, .. } => {
@@ -75,6 +85,10 @@ impl Display for EventData {
                 write!(f, "has installed {image}; it boots its disk from now on")
             }
             Self::InstallFailed { reason } => write!(f, "the installation failed: {reason}"),
+            Self::Syslog(SyslogMessage { severity, program, text, .. }) => {
+                let program = program.as_deref().unwrap_or("syslog");
+                write!(f, "{program} ({}): {text}", severity.label())
+            }
             Self::Warning(warning) => warns(f, warning),
             Self::Error(Failure::PoolExhausted { subnet, used, of }) => write!(
                 f,
@@ -96,6 +110,7 @@ impl Display for StepReport {
             DeployStep::Configure => f.write_str("configures the installed system")?,
             DeployStep::BootEntry => f.write_str("adds the boot entry")?,
             DeployStep::Restart => f.write_str("is done and restarts, to boot from its disk")?,
+            DeployStep::FirstBoot => f.write_str("has booted from its disk for the first time")?,
         }
         match (&self.disk, self.step) {
             (None, _) => {}
@@ -132,8 +147,8 @@ fn seconds(milliseconds: u64) -> f64 {
     milliseconds as f64 / 1000.0
 }
 
-fn asks(f: &mut impl Write, question: &Question) -> fmt::Result {
-    let Question { address, client, way, unanswered } = question;
+fn asks(f: &mut impl Write, question: &DhcpMessage) -> fmt::Result {
+    let DhcpMessage { address, client, way, unanswered } = question;
     match address {
         Some(address) => write!(f, "asks for {address}")?,
         None => f.write_str("asks for an address")?,
@@ -177,11 +192,11 @@ fn offers(f: &mut impl Write, offer: &Offer) -> fmt::Result {
 fn acknowledges(f: &mut impl Write, ack: &Ack) -> fmt::Result {
     let address = ack.address.unwrap_or(Ipv4Addr::UNSPECIFIED);
     match ack.grant {
-        Grant::Given => write!(f, "given {address}")?,
-        Grant::Kept => write!(f, "keeps {address}")?,
-        Grant::Informed => write!(f, "has {address} and gets its settings")?,
-        Grant::Bootp => write!(f, "given {address} permanently (BOOTP)")?,
-        Grant::BootOnly => f.write_str("told what to boot")?,
+        AckKind::Given => write!(f, "given {address}")?,
+        AckKind::Kept => write!(f, "keeps {address}")?,
+        AckKind::Informed => write!(f, "has {address} and gets its settings")?,
+        AckKind::Bootp => write!(f, "given {address} permanently (BOOTP)")?,
+        AckKind::BootOnly => f.write_str("told what to boot")?,
     }
     if let Some(seconds) = ack.seconds {
         write!(f, " for {}", Duration(seconds))?;
@@ -305,10 +320,10 @@ pub fn wait_lines(reasons: &[WaitReason]) -> Vec<String> {
     lines
 }
 
-fn reports(f: &mut impl Write, verdict: Verdict, text: &str) -> fmt::Result {
+fn reports(f: &mut impl Write, verdict: ReportResult, text: &str) -> fmt::Result {
     let word = match verdict {
-        Verdict::Up => "up",
-        Verdict::Failed => "failed",
+        ReportResult::Up => "up",
+        ReportResult::Failed => "failed",
     };
     // A host that says the word itself need not hear it twice.
     let repeated = text.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
@@ -340,50 +355,68 @@ impl Display for AuditEntry {
     }
 }
 
-fn acts(f: &mut impl Write, who: &str, action: &Action) -> fmt::Result {
+fn acts(f: &mut impl Write, who: &str, action: &AuditAction) -> fmt::Result {
     match action {
-        Action::Changed { revision, summary } => {
+        AuditAction::Changed { revision, summary } => {
             write!(f, "{who}: {summary} (revision {revision})")
         }
-        Action::LeasesImported { file, leases } => {
+        AuditAction::LeasesImported { file, leases } => {
             write!(f, "{who} took over {leases} leases from {file}")
         }
-        Action::BackedUp { file } => write!(f, "{who} wrote the backup {file}"),
-        Action::Restored { file, made_at } => {
+        AuditAction::BackedUp { file } => write!(f, "{who} wrote the backup {file}"),
+        AuditAction::Restored { file, made_at } => {
             let made_at = jiff::Timestamp::from_second(*made_at).unwrap_or_default();
             write!(f, "{who} restored {file}, which was made at {made_at}")
         }
-        Action::Migrated { from } => write!(f, "{who} copied the inventory from {from}"),
-        Action::LeaseRemoved { address, client } => {
+        AuditAction::Migrated { from } => write!(f, "{who} copied the inventory from {from}"),
+        AuditAction::LeaseRemoved { address, client } => {
             write!(f, "{who} released the lease of {address} ({client})")
         }
-        Action::UserAdded { user } => write!(f, "{who} created user {user}"),
-        Action::UserRemoved { user } => write!(f, "{who} removed user {user}"),
-        Action::PasswordChanged { user } if user == who => {
+        AuditAction::UserAdded { user, role: None } => write!(f, "{who} created user {user}"),
+        AuditAction::UserAdded { user, role: Some(role) } => {
+            write!(f, "{who} created user {user} ({role})")
+        }
+        AuditAction::RoleChanged { user, role } => write!(f, "{who} gave {user} the role {role}"),
+        AuditAction::UserDisabled { user } => write!(f, "{who} disabled user {user}"),
+        AuditAction::UserEnabled { user } => write!(f, "{who} enabled user {user}"),
+        AuditAction::SessionsEnded { user, count } => {
+            let plural = if *count == 1 { "" } else { "s" };
+            write!(f, "{who} ended {count} session{plural} of {user}")
+        }
+        AuditAction::Forbidden { path, needs } => {
+            write!(f, "{who} was refused {path}, which needs the role {needs}")
+        }
+        AuditAction::UserRemoved { user } => write!(f, "{who} removed user {user}"),
+        AuditAction::PasswordChanged { user } if user == who => {
             write!(f, "{who} changed the password")
         }
-        Action::PasswordChanged { user } => write!(f, "{who} set the password of {user}"),
-        Action::PasswordRefused => {
+        AuditAction::PasswordChanged { user } => write!(f, "{who} set the password of {user}"),
+        AuditAction::PasswordRefused => {
             write!(f, "{who} gave a wrong current password when changing it")
         }
-        Action::TokenAdded { token, may_change, .. } => {
+        AuditAction::TokenAdded { token, role: Some(role), .. } => {
+            write!(f, "{who} created token {token} ({role})")
+        }
+        AuditAction::TokenAdded { token, may_change, .. } => {
             let access = if *may_change { "may change the inventory" } else { "read-only" };
             write!(f, "{who} created token {token} ({access})")
         }
-        Action::TokenRemoved { token } => write!(f, "{who} removed token {token}"),
-        Action::TokenUsed { token } => write!(f, "token {token} was used"),
-        Action::TokenRefused => f.write_str("an unknown or expired token was refused"),
-        Action::TokenReadOnly { token } => {
+        AuditAction::TokenRemoved { token } => write!(f, "{who} removed token {token}"),
+        AuditAction::TokenUsed { token } => write!(f, "token {token} was used"),
+        AuditAction::TokenRefused => f.write_str("an unknown or expired token was refused"),
+        AuditAction::TokenReadOnly { token } => {
             write!(f, "read-only token {token} was refused a change")
         }
-        Action::InstallArmed { host, image } => {
+        AuditAction::InstallArmed { host, image } => {
             write!(f, "{who} armed {host}: its next boot may install {image}")
         }
-        Action::InstallCancelled { host } => write!(f, "{who} cancelled the install of {host}"),
-        Action::LoggedIn => write!(f, "{who} logged in"),
-        Action::LoginRefused => write!(f, "login as \"{who}\" failed"),
-        Action::LoggedOut => write!(f, "{who} logged out"),
-        Action::Recorded { text } => f.write_str(text),
+        AuditAction::InstallCancelled { host } => {
+            write!(f, "{who} cancelled the install of {host}")
+        }
+        AuditAction::LoggedIn => write!(f, "{who} logged in"),
+        AuditAction::LoginRefused => write!(f, "login as \"{who}\" failed"),
+        AuditAction::LoggedOut => write!(f, "{who} logged out"),
+        AuditAction::Recorded { text } => f.write_str(text),
     }
 }
 
@@ -476,9 +509,27 @@ impl Display for Cause {
         match self {
             Self::HostFailed { text } => {
                 f.write_str("the host reports ")?;
-                reports(f, Verdict::Failed, text)
+                reports(f, ReportResult::Failed, text)
             }
             Self::InstallFailed { reason } => write!(f, "the installation failed: {reason}"),
+            Self::ReturnedToPxe { times } => write!(
+                f,
+                "the installation is complete, and the host returned to PXE {times} time{} after it \
+                 was sent to its disk: its firmware does not boot that disk; check the boot mode \
+                 (UEFI or BIOS, as the image has), Secure Boot, and the disk in its boot order",
+                if *times == 1 { "" } else { "s" }
+            ),
+            Self::NoBootEntry { times } => write!(
+                f,
+                "the installation is complete, and the host returned to PXE {times} time{}: its \
+                 firmware has no boot entry for the disk (it did not keep the one that was added) \
+                 and does not try the removable path; add the disk to its boot order",
+                if *times == 1 { "" } else { "s" }
+            ),
+            Self::NeverReported => f.write_str(
+                "the installation is complete, and the installed system has not reported since: \
+                 see its console; it does not boot, its network does not come up, or it has no curl",
+            ),
             Self::HostWaits { waiting_for } => {
                 write!(f, "the host waits for you: {}", wait_lines(waiting_for).join("; "))
             }
@@ -583,6 +634,7 @@ mod tests {
             (DeployStep::Configure, "configures the installed system on vda (6.0 GiB)"),
             (DeployStep::BootEntry, "adds the boot entry on vda (6.0 GiB)"),
             (DeployStep::Erase, "erases the disk: vda (6.0 GiB)"),
+            (DeployStep::FirstBoot, "has booted from its disk for the first time on vda (6.0 GiB)"),
         ];
         for (step, expected) in cases {
             let disk = Some("vda (6.0 GiB)".to_owned());
@@ -595,7 +647,7 @@ mod tests {
 
     #[test]
     fn an_event_is_a_sentence() {
-        let question = Question {
+        let question = DhcpMessage {
             address: None,
             client: Client::Pxe(Arch::X64Efi),
             way: Way::Interface("eth0".into()),
@@ -624,8 +676,8 @@ mod tests {
                 "asks for an address on eth0 (UEFI x64 PXE); not answered: no free address in the \
                  subnet's dhcp ranges",
             ),
-            (ack(Grant::Given, Some(3600)), "given 10.0.0.5 for 60 min, boots a.efi by TFTP"),
-            (ack(Grant::Bootp, None), "given 10.0.0.5 permanently (BOOTP), boots a.efi by TFTP"),
+            (ack(AckKind::Given, Some(3600)), "given 10.0.0.5 for 60 min, boots a.efi by TFTP"),
+            (ack(AckKind::Bootp, None), "given 10.0.0.5 permanently (BOOTP), boots a.efi by TFTP"),
             (
                 EventData::Tftp(Tftp::Ended(end)),
                 "ipxe.efi stopped after 512 B of 1.0 MiB: the client stopped answering",
@@ -643,11 +695,11 @@ mod tests {
                 "the dhcp ranges of subnet lan are running low: 8 of 10 addresses are in use, soon \
                  new clients get none; make a range larger, or lease-time shorter",
             ),
-            (report(Verdict::Up, ""), "up"),
-            (report(Verdict::Up, "bond0 up"), "up: bond0 up"),
-            (report(Verdict::Up, "up: bond0"), "up: bond0"),
-            (report(Verdict::Failed, "Failed: bond0\nhas 1 port"), "Failed: bond0?has 1 port"),
-            (report(Verdict::Failed, "failedover"), "failed: failedover"),
+            (report(ReportResult::Up, ""), "up"),
+            (report(ReportResult::Up, "bond0 up"), "up: bond0 up"),
+            (report(ReportResult::Up, "up: bond0"), "up: bond0"),
+            (report(ReportResult::Failed, "Failed: bond0\nhas 1 port"), "Failed: bond0?has 1 port"),
+            (report(ReportResult::Failed, "failedover"), "failed: failedover"),
         ];
         for (data, text) in cases {
             assert_eq!(data.to_string(), text);

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::boot::Boot;
-use super::event::{Nak, Verdict, WaitReason};
+use super::event::{Nak, ReportResult, WaitReason};
 use super::reason::Reason;
 use crate::lifecycle::EventKind;
 use crate::model::{BondMode, Image, Mac};
@@ -76,6 +76,19 @@ pub enum Cause {
         /// Why.
         reason: String,
     },
+    /// The host is installed, was sent to its disk, and its firmware asks the network again.
+    ReturnedToPxe {
+        /// How often.
+        times: u32,
+    },
+    /// The same, and the firmware did not keep the boot entry for the disk.
+    NoBootEntry {
+        /// How often it came back.
+        times: u32,
+    },
+    /// The host is installed, and the installed system has not reported for longer than a first
+    /// boot takes.
+    NeverReported,
     /// The script waits until something is done here.
     HostWaits {
         /// For what.
@@ -179,7 +192,7 @@ pub fn find(boot: &Boot, context: &BootContext, patience: Patience, now_ms: i64)
 fn refusal(boot: &Boot, reached: EventKind, context: &BootContext) -> Option<Cause> {
     match reached {
         EventKind::Report => {
-            let report = boot.report.as_ref().filter(|r| r.verdict == Verdict::Failed)?;
+            let report = boot.report.as_ref().filter(|r| r.verdict == ReportResult::Failed)?;
             Some(Cause::HostFailed { text: report.text.clone() })
         }
         EventKind::Script => Some(Cause::HostWaits { waiting_for: boot.waiting_for.clone()? }),

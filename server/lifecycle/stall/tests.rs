@@ -123,7 +123,7 @@ fn a_stopped_boot_has_its_likely_cause() {
         ),
         (
             "failed",
-            and(&[Config], samples::report(Verdict::Failed, "no partner")),
+            and(&[Config], samples::report(ReportResult::Failed, "no partner")),
             &live,
             0,
             "failed: no partner",
