@@ -1,6 +1,7 @@
 //! `/healthz`, `/readyz` and `/metrics`, for supervisors and monitoring, without a login.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
@@ -80,17 +81,16 @@ fn in_memory(app: &App) -> String {
     gauge(&mut text, "rackstrap_boots", help, &boots);
     let (mut pools, mut levels) = (Vec::new(), Vec::new());
     let now = jiff::Timestamp::now().as_second();
-    let mut table = app.leases.table();
-    let leases = table.at(snapshot.revision, &snapshot.site, now);
+    let table = app.leases.at(snapshot.revision, &snapshot.site, now);
     for (name, subnet) in &snapshot.site.subnets {
         let ipnet::IpNet::V4(net) = subnet.cidr else { continue };
-        let (all, free) = leases.count(net.trunc());
-        let level = leases.usage(net.trunc()).level();
+        let (all, free) = table.count(net.trunc());
+        let level = table.usage(net.trunc()).level();
         levels.push((format!("{{subnet=\"{}\"}}", escaped(name)), level as u64));
         let labels = |state: &str| format!("{{subnet=\"{}\",state=\"{state}\"}}", escaped(name));
         pools.extend([(labels("all"), all), (labels("free"), free)]);
     }
-    let live = leases.count_live();
+    let live = table.count_live();
     let leases = live.into_iter().map(|((subnet, state), count)| {
         let labels = format!("{{subnet=\"{}\",state=\"{}\"}}", escaped(subnet), state.label());
         (labels, count)
@@ -103,6 +103,12 @@ fn in_memory(app: &App) -> String {
     gauge(&mut text, "rackstrap_leases", "Leases by subnet and state", &leases);
     let running = one(metrics::running_transfers());
     gauge(&mut text, "rackstrap_tftp_transfers_running", "Running TFTP transfers", &running);
+    let expiry = metrics::CERTIFICATE_EXPIRY.load(Ordering::Relaxed);
+    if expiry != 0 {
+        let help = "When the certificate of the web UI expires (Unix seconds)";
+        let at = [(String::new(), expiry.unsigned_abs())];
+        gauge(&mut text, "rackstrap_certificate_expiry_timestamp_seconds", help, &at);
+    }
     let version = [(format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1)];
     gauge(&mut text, "rackstrap_build_info", "Version of the server", &version);
     text

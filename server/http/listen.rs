@@ -14,9 +14,10 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use ipnet::IpNet;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -35,14 +36,20 @@ const STALLED: Duration = Duration::from_secs(60);
 /// How many connections one address may have at least and at most, an eighth of all between: many
 /// hosts may be behind one NAT. Reverse proxies on the server itself are not limited.
 const PER_ADDRESS: RangeInclusive<usize> = 64..=512;
+/// How many requests an HTTP/2 connection may have under way: a page has some ten parts and streams.
+const STREAMS: u32 = 64;
+/// How large the head of a request over HTTP/2 may be, in bytes.
+const HEADER_BYTES: u32 = 64 << 10;
 /// Descriptors that are kept free for DHCP, TFTP, the database and files.
 const RESERVED: usize = 256;
 /// How often a refused connection is logged.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// Which connections a listener accepts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Limits {
+    /// Reverse proxies, whose address has many clients.
+    pub proxies: Vec<IpNet>,
     /// How many connections there may be.
     pub connections: usize,
     /// How many one address may have.
@@ -62,7 +69,12 @@ impl Limits {
 
     fn of(connections: usize) -> Self {
         let per_address = (connections / 8).clamp(*PER_ADDRESS.start(), *PER_ADDRESS.end());
-        Self { connections, per_address }
+        Self { connections, per_address, proxies: Vec::new() }
+    }
+
+    /// The same, without a limit for each address of reverse proxies.
+    pub(crate) fn without(self, proxies: Vec<IpNet>) -> Self {
+        Self { proxies, ..self }
     }
 }
 
@@ -98,7 +110,7 @@ struct Open {
 }
 
 /// A connection's place among them, as long as it is held.
-struct Place {
+struct ConnectionSlot {
     open: Arc<Mutex<Open>>,
     address: IpAddr,
 }
@@ -117,19 +129,21 @@ impl Connections {
         Self { limits, open: Arc::default() }
     }
 
-    fn admit(&self, address: IpAddr) -> Result<Place, Full> {
+    fn admit(&self, address: IpAddr) -> Result<ConnectionSlot, Full> {
         let address = address.to_canonical();
         let mut open = lock(&self.open);
         if open.count >= self.limits.connections {
             return Err(Full::Listener);
         }
         let of_address = open.by_address.entry(address).or_default();
-        if *of_address >= self.limits.per_address && !address.is_loopback() {
+        let is_limited =
+            !address.is_loopback() && !self.limits.proxies.iter().any(|net| net.contains(&address));
+        if *of_address >= self.limits.per_address && is_limited {
             return Err(Full::Address);
         }
         *of_address += 1;
         open.count += 1;
-        Ok(Place { open: self.open.clone(), address })
+        Ok(ConnectionSlot { open: self.open.clone(), address })
     }
 
     /// Logs a refused connection, at most every [`LOG_EVERY`].
@@ -151,7 +165,7 @@ impl Connections {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut open = lock(&self.open);
         open.count -= 1;
@@ -168,16 +182,35 @@ fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
     open.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Serves `service` on `listener` until `stop`; then requests that are being answered are
-/// finished. `prepare` gets each connection first, and makes of it what is read and written,
-/// and the service for its requests.
-pub(crate) async fn run<I, S>(
+/// The version of HTTP that a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// HTTP/1.1 and HTTP/1.0.
+    Http1,
+    /// HTTP/2, which a client chooses in its TLS handshake.
+    Http2,
+}
+
+/// A connection that requests may come on.
+pub(crate) struct Prepared<I, S> {
+    /// What is read and written.
+    pub io: I,
+    /// What answers its requests.
+    pub service: S,
+    /// What it speaks.
+    pub protocol: Protocol,
+}
+
+/// Serves `listener` until `stop`; then requests that are being answered are finished. `prepare`
+/// gets each connection first; without a result it is closed.
+pub(crate) async fn run<I, S, P>(
     mut listener: TcpListener,
     limits: Limits,
-    prepare: impl Fn(TcpStream, SocketAddr) -> (I, S),
+    prepare: impl Fn(TcpStream, SocketAddr) -> P,
     stop: CancellationToken,
 ) -> io::Result<()>
 where
+    P: Future<Output = Option<Prepared<I, S>>> + Send + 'static,
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
@@ -195,10 +228,12 @@ where
         if let Err(error) = SockRef::from(&stream).set_tcp_user_timeout(Some(STALLED)) {
             tracing::debug!(%peer, %error, "cannot limit how long a client may stall");
         }
-        let (io, service) = prepare(stream, peer);
-        let serve = serve(io, service, peer, stop.clone());
+        let preparing = tokio::time::timeout(HEAD, prepare(stream, peer));
+        let stop = stop.clone();
         tracker.spawn(async move {
-            serve.await;
+            if let Some(Ok(Some(prepared))) = stop.run_until_cancelled(preparing).await {
+                serve(prepared, peer, stop).await;
+            }
             drop(place);
         });
     }
@@ -232,33 +267,58 @@ fn is_of_connection(error: &io::Error) -> bool {
 }
 
 /// Serves one connection.
-async fn serve<I, S>(io: I, service: S, peer: SocketAddr, stop: CancellationToken)
+async fn serve<I, S>(prepared: Prepared<I, S>, peer: SocketAddr, stop: CancellationToken)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
+    let Prepared { io, service, protocol } = prepared;
     let asked = Arc::new(AtomicBool::new(false));
     let has_asked = asked.clone();
     let service = service.map_request(move |request: hyper::Request<Incoming>| {
         asked.store(true, Ordering::Relaxed);
         request.map(Body::new)
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .serve_connection(TokioIo::new(io), TowerToHyperService::new(service));
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = stop.cancelled() => {
-            // A connection without a request yet would wait for its client.
-            if !has_asked.load(Ordering::Relaxed) {
-                return;
+    let (io, service) = (TokioIo::new(io), TowerToHyperService::new(service));
+    // Both kinds of connection are futures with a method of the same name, and no trait.
+    macro_rules! until_stopped {
+        ($connection:expr) => {{
+            let connection = $connection;
+            tokio::pin!(connection);
+            tokio::select! {
+                ended = &mut connection => ended,
+                () = stop.cancelled() => {
+                    // A connection without a request yet would wait for its client.
+                    if !has_asked.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
             }
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+        }};
+    }
+    let ended = match protocol {
+        Protocol::Http1 => until_stopped!(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                // GRUB's client that uses the firmware's HTTP (SUSE's and Debian's net/efi/http.c)
+                // looks for "Content-Length" in exactly these letters, and takes a file without it
+                // for empty.
+                .title_case_headers(true)
+                .header_read_timeout(HEAD)
+                .serve_connection(io, service)
+        ),
+        Protocol::Http2 => until_stopped!(
+            http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .keep_alive_interval(HEAD)
+                .keep_alive_timeout(HEAD)
+                .max_concurrent_streams(STREAMS)
+                .max_header_list_size(HEADER_BYTES)
+                .serve_connection(io, service)
+        ),
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "HTTP connection ended");
@@ -271,7 +331,8 @@ mod tests {
 
     #[test]
     fn an_address_and_all_of_them_have_limits_and_the_server_itself_has_only_the_latter() {
-        let connections = Connections::new(Limits { connections: 5, per_address: 2 });
+        let connections =
+            Connections::new(Limits { connections: 5, per_address: 2, proxies: Vec::new() });
         let (one, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
         let mut places: Vec<_> = (0..2).map(|_| connections.admit(one).ok().unwrap()).collect();
         assert_eq!(connections.admit(one).err(), Some(Full::Address));

@@ -5,4 +5,5 @@ pub mod health;
 pub(crate) mod listen;
 pub mod machine;
 mod settled;
+pub(crate) mod tls;
 pub mod ui;

@@ -72,6 +72,70 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
   });
 }
 
+// Keys: / searches; j and k walk the rows of a table that has the focus, x ticks one, Enter opens it.
+const search = document.querySelector("[data-search]");
+const table = document.querySelector("table[data-keys]");
+
+function isTyping(element) {
+  return element.closest("input:not([type=checkbox]), textarea, select, [contenteditable]") !== null;
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (!search || event.isComposing || isTyping(event.target)) return;
+  event.preventDefault();
+  search.focus();
+  search.select();
+});
+
+if (table) {
+  table.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    const rows = Array.from(table.tBodies[0].rows);
+    const at = rows.indexOf(event.target.closest("tbody tr"));
+    const step = { j: 1, k: -1 }[event.key];
+    if (step) {
+      const row = rows[Math.min(Math.max(at + step, 0), rows.length - 1)];
+      row.querySelector("th a").focus();
+    } else if (event.key === "x" && at >= 0) {
+      rows[at].querySelector("input[type=checkbox]")?.click();
+    } else {
+      return;
+    }
+    event.preventDefault();
+  });
+}
+
+// All rows of the page at once.
+const tickAll = document.querySelector("[data-tick-all]");
+if (tickAll) {
+  tickAll.hidden = false;
+  tickAll.querySelector("input").addEventListener("change", (event) => {
+    for (const box of document.querySelectorAll("input[name=host][form=bulk]")) {
+      box.checked = event.target.checked;
+    }
+  });
+}
+
+// Long texts come when they are opened; without this script there is a link to each.
+for (const details of document.querySelectorAll("details[data-load]")) {
+  details.addEventListener("toggle", async () => {
+    if (!details.open || details.querySelector("pre")) return;
+    const pre = document.createElement("pre");
+    pre.tabIndex = 0;
+    try {
+      const answer = await fetch(details.dataset.load);
+      const text = await answer.text();
+      if (!answer.ok) return;
+      const most = 200_000;
+      pre.textContent = text.length > most ? `${text.slice(0, most)}\n... the rest is behind the link` : text;
+      details.append(pre);
+    } catch {
+      // The link stays.
+    }
+  });
+}
+
 // A page that comes back from the browser's memory shows what was, and its stream is closed.
 window.addEventListener("pageshow", (event) => {
   if (event.persisted && source) location.reload();

@@ -14,13 +14,13 @@ use super::precondition::Preconditions;
 use super::problem::Error;
 
 /// A response with a `T` as JSON.
-pub(super) struct Answer<T> {
+pub(super) struct ApiResponse<T> {
     status: StatusCode,
     headers: HeaderMap,
     body: Option<T>,
 }
 
-impl<T> Answer<T> {
+impl<T> ApiResponse<T> {
     pub(super) fn new(body: T) -> Self {
         Self { status: StatusCode::OK, headers: HeaderMap::new(), body: Some(body) }
     }
@@ -44,6 +44,12 @@ impl<T> Answer<T> {
         self.with(header::LOCATION, location)
     }
 
+    /// The same with these headers.
+    pub(super) fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+
     fn with(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::try_from(value) {
             self.headers.insert(name, value);
@@ -52,14 +58,14 @@ impl<T> Answer<T> {
     }
 }
 
-impl<T> From<Page<T>> for Answer<Page<T>> {
+impl<T> From<Page<T>> for ApiResponse<Page<T>> {
     fn from(page: Page<T>) -> Self {
         let headers = page.headers();
         Self { headers, ..Self::new(page) }
     }
 }
 
-impl<T: Serialize> IntoResponse for Answer<T> {
+impl<T: Serialize> IntoResponse for ApiResponse<T> {
     fn into_response(self) -> Response {
         let Self { status, headers, body } = self;
         match body {
@@ -69,7 +75,7 @@ impl<T: Serialize> IntoResponse for Answer<T> {
     }
 }
 
-impl<T: JsonSchema> OperationOutput for Answer<T> {
+impl<T: JsonSchema> OperationOutput for ApiResponse<T> {
     type Inner = T;
 
     fn operation_response(

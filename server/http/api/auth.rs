@@ -1,17 +1,22 @@
 //! Authentication: a program shows its token.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
+use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum_extra::TypedHeader;
 use axum_extra::headers::Authorization;
 use axum_extra::headers::authorization::Bearer;
 
 use super::problem::Error;
 use crate::app::App;
-use crate::lifecycle::audit::{Action, Author, Entrance, Origin};
+use crate::lifecycle::audit::{AuditAction, Author, Entrance, Origin};
+use crate::model::{Role, hide_password_hashes};
 
 /// The program that sends a request; every handler behind [`require_token`] can extract it.
 #[derive(Clone, Debug)]
@@ -27,6 +32,11 @@ impl Program {
     pub(super) fn author(&self) -> Author<'_> {
         Author { who: &self.who, origin: self.origin }
     }
+}
+
+/// The role that a token needs for a request.
+pub(crate) fn needs(method: &Method) -> Role {
+    if method.is_safe() { Role::Viewer } else { Role::Operator }
 }
 
 /// Lets a request pass whose token allows it.
@@ -46,16 +56,39 @@ pub(super) async fn require_token(
     let origin = Origin { via: Entrance::Api, address };
     let Some(token) = token else {
         let author = Author { who: "unknown token", origin };
-        app.inventory.audit(author, Action::TokenRefused).await;
+        app.inventory.audit(author, AuditAction::TokenRefused).await;
         return Err(Error::NoToken);
     };
     let program = Program { who: format!("token {}", token.name), origin };
-    if !request.method().is_safe() && !token.may_change {
-        let action = Action::TokenReadOnly { token: token.name.clone() };
+    if token.role < needs(request.method()) {
+        let action = AuditAction::TokenReadOnly { token: token.name.clone() };
         app.inventory.audit(program.author(), action).await;
         return Err(Error::MayNotChange(token.name));
     }
-    app.inventory.audit(program.author(), Action::TokenUsed { token: token.name }).await;
+    app.inventory.database.note_use(&token).await?;
+    app.inventory.audit(program.author(), AuditAction::TokenUsed { token: token.name }).await;
     request.extensions_mut().insert(program);
-    Ok(next.run(request).await)
+    let response = next.run(request).await;
+    Ok(if token.may_change { response } else { without_hashes(response).await })
+}
+
+/// A response for somebody who may not change the password of hosts, and so not read its hash,
+/// which could be guessed. A stream of events has none.
+pub(crate) async fn without_hashes(response: Response) -> Response {
+    let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    if kind.is_none_or(|kind| kind.starts_with(b"text/event-stream")) {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let Ok(bytes) = to_bytes(body, usize::MAX).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    match hide_password_hashes(&text) {
+        Cow::Borrowed(_) => Response::from_parts(parts, Body::from(bytes)),
+        Cow::Owned(shown) => {
+            parts.headers.remove(CONTENT_LENGTH);
+            Response::from_parts(parts, Body::from(shown))
+        }
+    }
 }

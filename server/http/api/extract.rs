@@ -8,11 +8,13 @@ use aide::generate::GenContext;
 use aide::openapi::{MediaType, Operation, RequestBody, SchemaObject};
 use aide::operation::{ParamLocation, add_parameters, parameters_from_schema, set_body};
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::path::ErrorKind;
+use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
+use percent_encoding::percent_decode_str;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
@@ -20,7 +22,8 @@ use serde_json::Value;
 
 use super::json;
 use super::problem::{Error, Fault, refuse_body};
-use super::schema::{Given, GivenSiteSchema};
+use super::schema::{Input, SiteInputSchema};
+use super::secrets::{SecretBody, SecretValue};
 use crate::model::Noun;
 use crate::site_file::{SiteFile, SiteFileError, is_blank, placed};
 use crate::tree::{self, Content, Key, Node, Refusal, Typing, unknown};
@@ -47,13 +50,29 @@ impl<T: JsonSchema> OperationInput for Query<T> {
 /// The parameters of a query in their order, each with a name of its own.
 pub(super) fn pairs(query: &str) -> Result<Vec<(String, String)>, Error> {
     let mut found: Vec<(String, String)> = Vec::new();
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let refuse =
+            |name: &str, detail: &str| Err(Error::Request(vec![Fault::parameter(name, detail)]));
+        let Ok(name) = decode(name) else {
+            return refuse(name, "the name of the parameter is not UTF-8");
+        };
+        let Ok(value) = decode(value) else { return refuse(&name, NOT_UTF8) };
         if found.iter().any(|(other, _)| *other == name) {
-            return Err(Error::Request(vec![Fault::parameter(&name, "is given twice")]));
+            return refuse(&name, "is given twice");
         }
-        found.push((name.into_owned(), value.into_owned()));
+        found.push((name, value));
     }
     Ok(found)
+}
+
+/// What is wrong with a parameter whose bytes are not a text.
+const NOT_UTF8: &str =
+    "the value is not UTF-8: write the bytes of other characters than ASCII as %C3%A9 for \u{e9}";
+
+/// A name or a value of a query (application/x-www-form-urlencoded).
+fn decode(text: &str) -> Result<String, std::string::FromUtf8Error> {
+    String::from_utf8(percent_decode_str(&text.replace('+', " ")).collect())
 }
 
 /// Reads the parameters of a query.
@@ -115,6 +134,20 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathOf<
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         match Path::<T>::from_request_parts(parts, state).await {
             Ok(Path(value)) => Ok(Self(value)),
+            Err(PathRejection::FailedToDeserializePathParams(rejection)) => {
+                let fault = match rejection.into_kind() {
+                    ErrorKind::InvalidUtf8InPathParam { key } => Fault::parameter(&key, NOT_UTF8),
+                    ErrorKind::ParseErrorAtKey { key, value, .. } => {
+                        let detail = format!("expected a whole number such as 12, not \"{value}\"");
+                        Fault::parameter(&key, detail)
+                    }
+                    ErrorKind::DeserializeError { key, message, .. } => {
+                        Fault::parameter(&key, message)
+                    }
+                    other => Fault { detail: other.to_string(), ..Fault::default() },
+                };
+                Err(Error::Request(vec![fault]))
+            }
             Err(rejection) => {
                 let detail = rejection.body_text();
                 Err(Error::Request(vec![Fault { detail, ..Fault::default() }]))
@@ -132,7 +165,7 @@ impl<T: JsonSchema> OperationInput for PathOf<T> {
 /// The path of something that has a name.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct Named {
-    /// Its name.
+    /// The name of the entry.
     #[schemars(length(min = 1))]
     pub(super) name: String,
 }
@@ -185,7 +218,7 @@ pub(super) struct EntryBody<T>(PhantomData<fn() -> T>);
 
 impl<T: Noun + JsonSchema> Reads for EntryBody<T> {
     const MAX_BYTES: usize = 1 << 20;
-    type Schema = Given<T>;
+    type Schema = Input<T>;
 }
 
 /// A site, alone or under the key `site` beside its revision.
@@ -194,7 +227,7 @@ pub(super) struct SiteBody;
 impl Reads for SiteBody {
     /// What a site file may have.
     const MAX_BYTES: usize = 32 << 20;
-    type Schema = GivenSiteSchema;
+    type Schema = SiteInputSchema;
 }
 
 impl<T: Reads> OperationInput for Document<T> {
@@ -303,8 +336,16 @@ impl<T: Noun> Document<EntryBody<T>> {
     }
 }
 
+impl Document<SecretBody> {
+    /// Reads the value.
+    pub(super) fn read(&self) -> Result<SecretValue, Error> {
+        tree::read_typed(&self.root, self.typing())
+            .map_err(|refusal: Refusal| self.refuse(&[placed(&refusal, "body", &self.root)]))
+    }
+}
+
 /// A site as a body has it.
-pub(super) struct GivenSite {
+pub(super) struct ParsedSite {
     pub(super) file: SiteFile,
     /// The revision that its author read, if the body says so.
     pub(super) revision: Option<i64>,
@@ -314,13 +355,13 @@ pub(super) struct GivenSite {
 
 impl Document<SiteBody> {
     /// Reads the site: the site file's keys, or `{revision, site}` as `GET /site` has it.
-    pub(super) fn read(&self) -> Result<GivenSite, Error> {
+    pub(super) fn read(&self) -> Result<ParsedSite, Error> {
         let entries = self.root.entries().unwrap_or_default();
         let key = |name: &str| entries.iter().find(|(key, _)| key.text == name);
         let Some((_, site)) = key("site") else {
             let file = SiteFile::read(self.root.clone(), "body", self.typing())
                 .map_err(|errors| self.refuse(&errors))?;
-            return Ok(GivenSite { file, revision: None, within: "" });
+            return Ok(ParsedSite { file, revision: None, within: "" });
         };
         let others = entries.iter().find(|(key, _)| key.text != "site" && key.text != "revision");
         if let Some((other, _)) = others {
@@ -335,6 +376,6 @@ impl Document<SiteBody> {
             errors.iter_mut().for_each(|error| error.pointer.insert_str(0, "/site"));
             self.refuse(&errors)
         })?;
-        Ok(GivenSite { file, revision, within: "/site" })
+        Ok(ParsedSite { file, revision, within: "/site" })
     }
 }

@@ -1,23 +1,31 @@
 //! What happens and happened: states of hosts, leases, events and revisions.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use axum::extract::{Extension, OriginalUri, State};
+use axum::http::HeaderMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::answer::Answer;
+use super::answer::ApiResponse;
 use super::auth::Program;
 use super::extract::{Named, PathOf, Query};
 use super::nouns::{ChangeResult, not_found};
-use super::page::{NewestFirst, Page, Paging, Position, SortValue};
+use super::page::{Page, Paging, Position, SortValue, TimeOrder, TimePaging};
+use super::parsed::{EventNumber, Limit, NumberCursor, Parsed, UnixMillis};
+use super::precondition::{Preconditions, tag_of};
 use super::problem::Error;
 use super::site::SiteQuery;
 use crate::app::App;
-use crate::inventory::{self, EventPageQuery, EventsOf, Report, Revision};
-use crate::lifecycle::audit::Action;
+use crate::inventory::{
+    self, EventPageQuery, EventsOf, FollowedEvent, Revision, RevisionPageQuery, StoredReport,
+};
+use crate::lifecycle::audit::AuditAction;
+use crate::lifecycle::unknown::UnknownClient;
 use crate::lifecycle::{Event, EventKind, HostStatus};
-use crate::model::{Difference, Host, Lease, LeaseState, Mac};
+use crate::model::{Difference, Host, Lease, LeaseState, Mac, NicAddress};
 use crate::network::Consequences;
 
 /// What a host is doing.
@@ -28,21 +36,21 @@ pub(super) struct StatusOfHost {
     /// Its state, since when, and the cause.
     status: HostStatus,
     /// What it reported last.
-    report: Option<Report>,
+    report: Option<StoredReport>,
 }
 
 /// `GET /hosts/{name}/status`
 pub(super) async fn status(
     State(app): State<App>,
     PathOf(Named { name }): PathOf<Named>,
-) -> Result<Answer<StatusOfHost>, Error> {
+) -> Result<ApiResponse<StatusOfHost>, Error> {
     let database = &app.inventory.database;
     let now_ms = jiff::Timestamp::now().as_millisecond();
     let Some(status) = app.inventory.host_status(&name, now_ms) else {
         return Err(not_found::<Host>(&app.inventory.snapshot().site, name));
     };
     let report = database.find_report(&name).await?;
-    Ok(Answer::new(StatusOfHost { name, status, report }))
+    Ok(ApiResponse::new(StatusOfHost { name, status, report }))
 }
 
 /// A lease as programs read it.
@@ -51,39 +59,95 @@ pub(super) async fn status(
 pub(super) struct LeaseItem {
     /// The address.
     address: Ipv4Addr,
-    /// Who holds it: `host:NAME`, `mac:MAC` or `id:HEX`.
+    /// Who holds it: `host:NAME`, `mac:MAC`, `guid:GUID` or `id:HEX`.
     client: String,
-    /// The hardware address that asked last.
+    /// The MAC that asked last; zero if it was no Ethernet NIC.
     mac: Mac,
+    /// The NIC that asked last: its MAC, or on InfiniBand the GUID of its port; null if the client
+    /// does not tell it.
+    nic: Option<NicAddress>,
     /// The subnet's name.
     subnet: String,
     /// Whether the address is in use.
     state: LeaseState,
-    /// When it was first given, in Unix seconds.
+    /// When it was first given, in Unix milliseconds.
+    starts_ms: i64,
+    /// When it ends, in Unix milliseconds.
+    expires_ms: i64,
+    /// `starts_ms` in Unix seconds, for older programs.
     starts_at: i64,
-    /// When it ends, in Unix seconds.
+    /// `expires_ms` in Unix seconds, for older programs.
     expires_at: i64,
+    /// Whether another server gave the address: its client owns another one here, and keeps this
+    /// one until it asks anew.
+    taken_over: bool,
+}
+
+impl LeaseItem {
+    /// Its entity tag: another one as soon as the lease is renewed.
+    fn tag(&self) -> String {
+        tag_of(&json!(self).to_string())
+    }
+}
+
+/// The entity tag of a revision, which does not change.
+fn revision_tag(revision: &Revision) -> String {
+    tag_of(&json!(revision).to_string())
 }
 
 impl From<&Lease> for LeaseItem {
     fn from(lease: &Lease) -> Self {
-        let Lease { address, client, mac, subnet, state, starts_at, expires_at } = lease.clone();
-        let client = client.to_string();
-        Self { address, client, mac, subnet, state, starts_at, expires_at }
+        let Lease { address, client, nic, subnet, state, starts_at, expires_at, taken_over } =
+            lease.clone();
+        let (client, mac) = (client.to_string(), lease.mac().unwrap_or(Mac([0; 6])));
+        let [starts_ms, expires_ms] = [starts_at, expires_at].map(|at| at.saturating_mul(1000));
+        Self {
+            address,
+            client,
+            mac,
+            nic,
+            subnet,
+            state,
+            starts_ms,
+            expires_ms,
+            starts_at,
+            expires_at,
+            taken_over,
+        }
     }
 }
 
-/// What leases can be sorted by.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-pub(super) enum LeaseSort {
-    #[serde(rename = "address")]
-    Address,
-    #[serde(rename = "-address")]
-    AddressDescending,
-    #[serde(rename = "expires_at")]
-    Expires,
-    #[serde(rename = "-expires_at")]
-    ExpiresDescending,
+/// What leases can be sorted by: every key of a lease.
+const LEASE_SORTS: [&str; 9] = [
+    "address",
+    "client",
+    "mac",
+    "subnet",
+    "state",
+    "starts_ms",
+    "expires_ms",
+    "starts_at",
+    "expires_at",
+];
+
+/// A key of [`LEASE_SORTS`], with `-` in front for the opposite order.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct LeaseSort(String);
+
+impl JsonSchema for LeaseSort {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "LeaseSort".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let both = LEASE_SORTS.iter().flat_map(|key| [(*key).to_owned(), format!("-{key}")]);
+        schemars::json_schema!({"type": "string", "enum": both.collect::<Vec<_>>()})
+    }
 }
 
 /// Which leases are wanted.
@@ -93,7 +157,7 @@ pub(super) struct LeaseQuery {
     /// How many items the page has at most.
     #[serde(default)]
     #[schemars(range(min = 1, max = 1000))]
-    limit: Option<u32>,
+    limit: Option<Parsed<Limit>>,
     /// Where the page begins: from the link to the next page.
     #[serde(default)]
     cursor: Option<String>,
@@ -106,9 +170,17 @@ pub(super) struct LeaseQuery {
     /// Only leases in this state.
     #[serde(default)]
     state: Option<LeaseState>,
-    /// Only leases of this client: `host:NAME`, `mac:MAC` or `id:HEX`.
+    /// Only leases of this client: `host:NAME`, `mac:MAC`, `guid:GUID` or `id:HEX`.
     #[serde(default)]
     client: Option<String>,
+    /// Only leases that this NIC asked for last. Other notations are read as well, and the GUID of
+    /// an InfiniBand port.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", regex(pattern = "^[0-9a-f]{2}(:[0-9a-f]{2}){5}$"))]
+    mac: Option<NicAddress>,
+    /// Only leases that have this text anywhere, in upper or lower case.
+    #[serde(default)]
+    q: Option<String>,
 }
 
 /// `GET /leases`: those that have ended included.
@@ -116,31 +188,35 @@ pub(super) async fn leases(
     State(app): State<App>,
     OriginalUri(uri): OriginalUri,
     Query(query): Query<LeaseQuery>,
-) -> Result<Answer<Page<LeaseItem>>, Error> {
-    let LeaseQuery { limit, cursor, sort, subnet, state, client } = query;
-    let sort = match sort.unwrap_or(LeaseSort::Address) {
-        LeaseSort::Address => "address",
-        LeaseSort::AddressDescending => "-address",
-        LeaseSort::Expires => "expires_at",
-        LeaseSort::ExpiresDescending => "-expires_at",
-    };
-    let paging = Paging::new(limit, cursor, Some(sort), &["address", "expires_at"])?;
+) -> Result<ApiResponse<Page<LeaseItem>>, Error> {
+    let LeaseQuery { limit, cursor, sort, subnet, state, client, mac, q } = query;
+    let sort = sort.map(|LeaseSort(sort)| sort);
+    let paging = Paging::new(limit, cursor, sort.as_deref(), &LEASE_SORTS)?;
+    let text = q.map(|text| text.to_lowercase());
     let leases = app.leases.list();
     let is_wanted = |lease: &&Lease| {
         subnet.as_ref().is_none_or(|subnet| lease.subnet == *subnet)
             && state.is_none_or(|state| lease.state == state)
             && client.as_ref().is_none_or(|client| lease.client.to_string() == *client)
+            && mac.is_none_or(|mac| lease.nic == Some(mac.identity()))
     };
-    let items = leases.iter().filter(is_wanted).map(|lease| {
+    let items = leases.iter().filter(is_wanted).map(LeaseItem::from).filter(|lease| {
+        text.as_ref().is_none_or(|text| json!(lease).to_string().to_lowercase().contains(text))
+    });
+    let items = items.map(|lease| {
         let number = i64::from(lease.address.to_bits());
         let value = match paging.sort.as_str() {
-            "expires_at" => lease.expires_at,
-            _ => number,
+            "client" => SortValue::Text(lease.client.clone()),
+            "mac" => SortValue::Text(lease.mac.to_string()),
+            "subnet" => SortValue::Text(lease.subnet.clone()),
+            "state" => SortValue::Text(lease.state.label().to_owned()),
+            "starts_ms" | "starts_at" => SortValue::Number(lease.starts_at),
+            "expires_ms" | "expires_at" => SortValue::Number(lease.expires_at),
+            _ => SortValue::Number(number),
         };
-        let position = Position { value: SortValue::Number(value), key: format!("{number:010}") };
-        (position, LeaseItem::from(lease))
+        (Position { value, key: format!("{number:010}") }, lease)
     });
-    Ok(paging.page(items.collect(), &uri).into())
+    Ok(paging.page(items.collect(), &uri)?.into())
 }
 
 /// The path of a lease.
@@ -155,8 +231,12 @@ pub(super) struct Addressed {
 pub(super) async fn lease(
     State(app): State<App>,
     PathOf(Addressed { address }): PathOf<Addressed>,
-) -> Result<Answer<LeaseItem>, Error> {
-    Ok(Answer::new(LeaseItem::from(&find_lease(&app, &address)?)))
+    headers: HeaderMap,
+) -> Result<ApiResponse<LeaseItem>, Error> {
+    let preconditions = Preconditions::read(&headers)?;
+    let lease = LeaseItem::from(&find_lease(&app, &address)?);
+    let tag = lease.tag();
+    Ok(ApiResponse::current(&preconditions, &tag, lease))
 }
 
 /// `DELETE /leases/{address}`: the address is free again; its client is not told.
@@ -164,18 +244,71 @@ pub(super) async fn remove_lease(
     State(app): State<App>,
     Extension(program): Extension<Program>,
     PathOf(Addressed { address }): PathOf<Addressed>,
-) -> Result<Answer<LeaseItem>, Error> {
+    headers: HeaderMap,
+) -> Result<ApiResponse<LeaseItem>, Error> {
+    let preconditions = Preconditions::read(&headers)?;
     let lease = find_lease(&app, &address)?;
+    let tag = LeaseItem::from(&lease).tag();
+    preconditions.check(&format!("the lease of {address}"), Some(&tag))?;
     app.leases.remove(lease.address).await.map_err(inventory::Error::from)?;
-    let action = Action::LeaseRemoved { address: lease.address, client: lease.client.to_string() };
+    let action =
+        AuditAction::LeaseRemoved { address: lease.address, client: lease.client.to_string() };
     app.inventory.audit(program.author(), action).await;
-    Ok(Answer::new(LeaseItem::from(&lease)))
+    Ok(ApiResponse::new(LeaseItem::from(&lease)))
 }
 
 fn find_lease(app: &App, address: &str) -> Result<Lease, Error> {
     let missing = || Error::NotFound { noun: "lease", name: address.into(), hint: String::new() };
     let parsed: Ipv4Addr = address.parse().map_err(|_| missing())?;
     app.leases.find(parsed).ok_or_else(missing)
+}
+
+/// Which unknown clients are wanted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DiscoveredQuery {
+    /// How many items the page has at most.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1000))]
+    limit: Option<Parsed<Limit>>,
+    /// Where the page begins: from the link to the next page.
+    #[serde(default)]
+    cursor: Option<String>,
+}
+
+/// `GET /discovered`, those that asked last first.
+pub(super) async fn discovered(
+    State(app): State<App>,
+    OriginalUri(uri): OriginalUri,
+    Query(query): Query<DiscoveredQuery>,
+) -> Result<ApiResponse<Page<UnknownClient>>, Error> {
+    let paging = Paging::new(query.limit, query.cursor, Some("-last_seen_ms"), &["last_seen_ms"])?;
+    let now = jiff::Timestamp::now().as_second();
+    let clients = app.inventory.unknown_clients(&app.leases.list(), now).await?;
+    let item = |client: UnknownClient| {
+        let value = SortValue::Number(client.last_seen_ms);
+        (Position { value, key: client.client.clone() }, client)
+    };
+    Ok(paging.page(clients.into_iter().map(item).collect(), &uri)?.into())
+}
+
+/// An event and its number.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "EventItem")]
+pub(super) struct EventItem {
+    /// Its number: events are numbered in the order in which they are stored, whichever server
+    /// stores them. One that is shown and not stored has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default)]
+    id: Option<i64>,
+    #[serde(flatten)]
+    event: Event,
+}
+
+impl From<FollowedEvent> for EventItem {
+    fn from(FollowedEvent { number, event }: FollowedEvent) -> Self {
+        Self { id: number, event: Arc::unwrap_or_clone(event) }
+    }
 }
 
 /// Which events are wanted.
@@ -185,10 +318,13 @@ pub(super) struct EventQuery {
     /// How many items the page has at most.
     #[serde(default)]
     #[schemars(range(min = 1, max = 1000))]
-    limit: Option<u32>,
+    limit: Option<Parsed<Limit>>,
     /// Where the page begins: from the link to the next page.
     #[serde(default)]
-    cursor: Option<i64>,
+    cursor: Option<Parsed<NumberCursor>>,
+    /// What the list is sorted by: `-id` has the newest first.
+    #[serde(default)]
+    sort: TimeOrder,
     /// Only events of this host and of its BMC.
     #[serde(default)]
     host: Option<String>,
@@ -201,20 +337,26 @@ pub(super) struct EventQuery {
     kind: Option<EventKind>,
     /// Only events about this address.
     #[serde(default)]
-    address: Option<IpAddr>,
+    address: Option<Parsed<IpAddr>>,
     /// Only events that have, for each word of this text, a word that begins with it, in upper or
     /// lower case: words of the sentence, the host, the MAC and the kind.
     #[serde(default)]
     q: Option<String>,
     /// Only events of this moment or later, in Unix milliseconds.
     #[serde(default)]
-    from_ms: Option<i64>,
+    from_ms: Option<Parsed<UnixMillis>>,
     /// Only events before this moment, in Unix milliseconds.
     #[serde(default)]
-    until_ms: Option<i64>,
+    until_ms: Option<Parsed<UnixMillis>>,
+    /// Only events with lower numbers than this one.
+    #[serde(default)]
+    before: Option<Parsed<EventNumber>>,
+    /// Only events with higher numbers than this one.
+    #[serde(default)]
+    after: Option<Parsed<EventNumber>>,
     /// Only events after this moment, in Unix milliseconds.
     #[serde(default)]
-    after_ms: Option<i64>,
+    after_ms: Option<Parsed<UnixMillis>>,
 }
 
 /// `GET /events`, newest first.
@@ -222,24 +364,40 @@ pub(super) async fn events(
     State(app): State<App>,
     OriginalUri(uri): OriginalUri,
     Query(query): Query<EventQuery>,
-) -> Result<Answer<Page<Event>>, Error> {
-    let EventQuery { limit, cursor, host, mac, kind, address, q, until_ms, .. } = query;
-    let paging = NewestFirst::new(limit)?;
-    let after = query.after_ms.map(|after_ms| after_ms.saturating_add(1));
+) -> Result<ApiResponse<Page<EventItem>>, Error> {
+    let EventQuery { limit, cursor, sort, host, mac, kind, address, q, until_ms, .. } = query;
+    let paging = TimePaging::new(limit)?;
+    let after = query.after_ms.map(|Parsed(UnixMillis(after_ms))| after_ms.saturating_add(1));
+    let oldest_first = sort == TimeOrder::OldestFirst;
+    let cursor = cursor.map(|Parsed(NumberCursor(number))| number);
+    let (before, behind) = if oldest_first { (None, cursor) } else { (cursor, None) };
+    let from = query.from_ms.map(|Parsed(UnixMillis(from_ms))| from_ms);
     let site = &app.inventory.snapshot().site;
     let wanted = EventPageQuery {
         host: host.map(|name| EventsOf::host(site, &name)),
         mac,
         kind,
-        address,
+        address: address.map(|Parsed(address)| address),
         text: q.unwrap_or_default(),
-        from_ms: query.from_ms.unwrap_or_default().max(after.unwrap_or_default()),
-        until_ms,
-        before: cursor,
+        from_ms: from.unwrap_or_default().max(after.unwrap_or_default()),
+        until_ms: until_ms.map(|Parsed(UnixMillis(until_ms))| until_ms),
+        before: [before, query.before.map(|Parsed(EventNumber(number))| number)]
+            .into_iter()
+            .flatten()
+            .min(),
+        after: behind.max(query.after.map(|Parsed(EventNumber(number))| number)),
+        oldest_first,
         limit: paging.fetched(),
     };
     let found = app.inventory.database.page_events(&wanted).await?;
-    Ok(paging.page(found, &uri, |last| last.number.to_string(), |stored| stored.event).into())
+    Ok(paging
+        .page(
+            found,
+            &uri,
+            |last| last.number.to_string(),
+            |stored| EventItem::from(FollowedEvent::from(stored)),
+        )
+        .into())
 }
 
 /// Which revisions are wanted.
@@ -249,10 +407,13 @@ pub(super) struct RevisionQuery {
     /// How many items the page has at most.
     #[serde(default)]
     #[schemars(range(min = 1, max = 1000))]
-    limit: Option<u32>,
-    /// Only revisions before this one: from the link to the next page.
+    limit: Option<Parsed<Limit>>,
+    /// Where the page begins: from the link to the next page.
     #[serde(default)]
-    cursor: Option<i64>,
+    cursor: Option<Parsed<NumberCursor>>,
+    /// What the list is sorted by: `-id` has the newest first.
+    #[serde(default)]
+    sort: TimeOrder,
     /// Only revisions of this author, such as `token deploy`.
     #[serde(default)]
     who: Option<String>,
@@ -263,12 +424,32 @@ pub(super) async fn revisions(
     State(app): State<App>,
     OriginalUri(uri): OriginalUri,
     Query(query): Query<RevisionQuery>,
-) -> Result<Answer<Page<Revision>>, Error> {
-    let paging = NewestFirst::new(query.limit)?;
-    let (before, who) = (query.cursor.unwrap_or(i64::MAX), query.who.as_deref());
-    let database = &app.inventory.database;
-    let found = database.list_revisions_before(before, who, paging.fetched()).await?;
-    Ok(paging.page(found, &uri, |last| last.id.to_string(), |revision| revision).into())
+) -> Result<ApiResponse<Page<RevisionItem>>, Error> {
+    let paging = TimePaging::new(query.limit)?;
+    let wanted = RevisionPageQuery {
+        who: query.who,
+        oldest_first: query.sort == TimeOrder::OldestFirst,
+        behind: query.cursor.map(|Parsed(NumberCursor(number))| number),
+        limit: paging.fetched(),
+    };
+    let found = app.inventory.database.page_revisions(&wanted).await?;
+    Ok(paging.page(found, &uri, |last| last.id.to_string(), RevisionItem::from).into())
+}
+
+/// A revision as programs read it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RevisionItem")]
+pub(super) struct RevisionItem {
+    #[serde(flatten)]
+    revision: Revision,
+    /// When, in Unix milliseconds.
+    at_ms: i64,
+}
+
+impl From<Revision> for RevisionItem {
+    fn from(revision: Revision) -> Self {
+        Self { at_ms: revision.at.saturating_mul(1000), revision }
+    }
 }
 
 /// The path of a revision.
@@ -282,7 +463,7 @@ pub(super) struct Numbered {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct RevisionDetail {
     /// The revision.
-    revision: Revision,
+    revision: RevisionItem,
     /// What it changed in the inventory.
     differences: Vec<Difference>,
     /// What it changed in the generated files; null where that can no longer be computed.
@@ -293,11 +474,15 @@ pub(super) struct RevisionDetail {
 pub(super) async fn revision(
     State(app): State<App>,
     PathOf(Numbered { id }): PathOf<Numbered>,
-) -> Result<Answer<RevisionDetail>, Error> {
+    headers: HeaderMap,
+) -> Result<ApiResponse<RevisionDetail>, Error> {
+    let preconditions = Preconditions::read(&headers)?;
     let revision = find_revision(&app, id).await?;
     let differences = revision.differences()?;
     let consequences = app.inventory.find_consequences(id).await?;
-    Ok(Answer::new(RevisionDetail { revision, differences, consequences }))
+    let tag = revision_tag(&revision);
+    let detail = RevisionDetail { revision: revision.into(), differences, consequences };
+    Ok(ApiResponse::current(&preconditions, &tag, detail))
 }
 
 async fn find_revision(app: &App, id: i64) -> Result<Revision, Error> {
@@ -315,9 +500,12 @@ pub(super) async fn revert(
     Extension(program): Extension<Program>,
     PathOf(Numbered { id }): PathOf<Numbered>,
     Query(query): Query<SiteQuery>,
-) -> Result<Answer<ChangeResult>, Error> {
-    find_revision(&app, id).await?;
+    headers: HeaderMap,
+) -> Result<ApiResponse<ChangeResult>, Error> {
+    let preconditions = Preconditions::read(&headers)?;
+    let tag = revision_tag(&find_revision(&app, id).await?);
+    preconditions.check(&format!("revision {id}"), Some(&tag))?;
     let summary = format!("revert revision {id}");
     let committed = app.inventory.revert(query.change(&program, &summary), id).await?;
-    Ok(Answer::new(ChangeResult::new(committed, query.how()).await))
+    Ok(ApiResponse::new(ChangeResult::new(committed, query.how()).await))
 }

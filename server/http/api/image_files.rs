@@ -7,16 +7,18 @@ use aide::generate::GenContext;
 use aide::openapi::{MediaType, Operation, RequestBody, SchemaObject};
 use aide::operation::set_body;
 use axum::body::BodyDataStream;
-use axum::extract::{Extension, FromRequest, Request, State};
+use axum::extract::{Extension, FromRequest, OriginalUri, Request, State};
 use axum::http::{StatusCode, header};
 use futures_util::StreamExt;
 use schemars::{JsonSchema, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::answer::Answer;
+use super::answer::ApiResponse;
 use super::auth::Program;
 use super::extract::{Flag, Named, PathOf, Query};
 use super::nouns::{ChangeResult, How, not_found};
+use super::page::{Page, Paging, Position, SortValue};
+use super::parsed::{Limit, Parsed};
 use super::problem::{Error, Fault};
 use crate::app::App;
 use crate::images::{
@@ -46,11 +48,32 @@ pub(super) struct FilesOfImage {
     /// The image's name.
     name: String,
     /// Its files in the order of its keys, initrds in their order.
+    items: Vec<FileOfImage>,
+    /// Where the next page is: a path and a query for the same server. The last page has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default)]
+    next: Option<String>,
+    /// How many files it has.
+    total: usize,
+    /// `items` once more, for older programs.
     files: Vec<FileOfImage>,
 }
 
+/// Which files are wanted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FilesQuery {
+    /// How many items the page has at most.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1000))]
+    limit: Option<Parsed<Limit>>,
+    /// Where the page begins: from the link to the next page.
+    #[serde(default)]
+    cursor: Option<String>,
+}
+
 /// One file of an image.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 struct FileOfImage {
     /// The key that names it, such as `kernel`.
@@ -66,8 +89,11 @@ struct FileOfImage {
 /// `GET /images/{name}/files`
 pub(super) async fn list(
     State(app): State<App>,
+    OriginalUri(uri): OriginalUri,
     PathOf(Named { name }): PathOf<Named>,
-) -> Result<Answer<FilesOfImage>, Error> {
+    Query(FilesQuery { limit, cursor }): Query<FilesQuery>,
+) -> Result<ApiResponse<FilesOfImage>, Error> {
+    let paging = Paging::new(limit, cursor, None, &["key"])?;
     let (snapshot, around) = (app.inventory.snapshot(), app.inventory.surroundings());
     let Some(image) = snapshot.site.images.get(&name) else {
         return Err(not_found::<Image>(&snapshot.site, name));
@@ -79,8 +105,16 @@ pub(super) async fn list(
         record: records.of(path).cloned(),
         fault: around.files.fault(path),
     };
-    let files = image.files().map(file).collect();
-    Ok(Answer::new(FilesOfImage { name, files }))
+    let files = image.files().map(file).zip(0_u32..);
+    let files = files.map(|(file, order)| {
+        let key = format!("{order:010}");
+        (Position { value: SortValue::Missing, key }, file)
+    });
+    let page = paging.page(files.collect(), &uri)?;
+    let headers = page.headers();
+    let Page { items, next, total } = page;
+    let (files, total) = (items.clone(), total.unwrap_or_default());
+    Ok(ApiResponse::new(FilesOfImage { name, items, next, total, files }).with_headers(headers))
 }
 
 /// A file of an image, by its key.
@@ -155,7 +189,7 @@ pub(super) async fn upload(
     PathOf(KeyOfImage { name, key }): PathOf<KeyOfImage>,
     Query(query): Query<UploadQuery>,
     body: FileBody,
-) -> Result<Answer<UploadedFile>, Error> {
+) -> Result<ApiResponse<UploadedFile>, Error> {
     let refuse = |name: &str, detail: String| Error::Request(vec![Fault::parameter(name, detail)]);
     check_noun_name("image name", &name).map_err(|error| refuse("name", error.to_string()))?;
     let role = FileRole::of_key(&key).ok_or_else(|| {
@@ -207,7 +241,7 @@ pub(super) async fn upload(
     match app.inventory.change_site(how.change(&program, &summary), edit).await {
         Ok(committed) => {
             let change = ChangeResult::new(committed, how).await;
-            Ok(Answer::new(UploadedFile { file, change }))
+            Ok(ApiResponse::new(UploadedFile { file, change }))
         }
         Err(error) => {
             images::discard(&store, &app.inventory, arrived).await?;

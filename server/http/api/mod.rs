@@ -15,9 +15,11 @@ mod live;
 mod nouns;
 mod openapi;
 mod page;
+mod parsed;
 mod precondition;
 mod problem;
 mod schema;
+mod secrets;
 mod site;
 
 use std::convert::Infallible;
@@ -37,6 +39,7 @@ use crate::app::App;
 use crate::http::settled::settled;
 use crate::images::ReceiveError;
 use crate::model::{Noun, NounVisitor, visit_nouns};
+pub(crate) use auth::without_hashes;
 pub(crate) use problem::{Explanation, describe_failures};
 
 /// The status of an upload that failed.
@@ -67,6 +70,8 @@ fn router(app: App, stop: CancellationToken) -> Router {
         .merge(installs())
         .merge(image_files())
         .merge(leases())
+        .merge(discovered())
+        .merge(secrets())
         .merge(what_happened())
         .route_layer(from_fn_with_state(app.clone(), settled))
         .route_layer(from_fn_with_state(app.clone(), auth::require_token));
@@ -124,7 +129,7 @@ fn noun<T: Noun>() -> ApiRouter<App> {
         openapi::is_conditional(openapi::may_create(op))
     })
     .delete_with(nouns::remove::<T>, |op| {
-        let failures = [400, 403, 404, 409, 412, 422];
+        let failures = [400, 403, 404, 409, 412];
         let (id, summary) = (format!("delete_{word}"), format!("Delete a {word}"));
         let op = openapi::operation(op, section, &id, &summary, &failures);
         openapi::is_conditional(op)
@@ -172,23 +177,37 @@ fn generated() -> ApiRouter<App> {
 fn installs() -> ApiRouter<App> {
     let install = get_with(install::show, |op| {
         let summary = "Get the latest install of a host, null if it was never armed";
-        openapi::operation(op, "hosts", "get_host_install", summary, &[400, 404])
+        openapi::has_tag(openapi::operation(op, "hosts", "get_host_install", summary, &[400, 404]))
     })
     .post_with(install::arm, |op| {
         let summary = "Arm a host: its next boot installs its image, or erases its disks (`task`)";
-        openapi::operation(op, "hosts", "arm_host_install", summary, &[400, 403, 404, 409])
+        let failures = [400, 403, 404, 409, 412];
+        let op = openapi::operation(op, "hosts", "arm_host_install", summary, &failures);
+        openapi::is_conditional(op)
     })
     .delete_with(install::cancel, |op| {
         let summary = "Cancel the install of a host";
-        openapi::operation(op, "hosts", "cancel_host_install", summary, &[400, 403, 404, 409])
+        let failures = [400, 403, 404, 409, 412];
+        let op = openapi::operation(op, "hosts", "cancel_host_install", summary, &failures);
+        openapi::is_conditional(op)
     });
-    ApiRouter::new().api_route("/hosts/{name}/install", install)
+    let all = post_with(install::arm_all, |op| {
+        let summary = "Arm several hosts: all of them, or none";
+        openapi::operation(op, "hosts", "arm_hosts", summary, &[400, 403, 404, 409])
+    });
+    ApiRouter::new().api_route("/hosts/{name}/install", install).api_route("/installs", all)
 }
 
 fn image_files() -> ApiRouter<App> {
     let list = get_with(image_files::list, |op| {
         let summary = "List the files of an image with what is recorded of them";
-        openapi::operation(op, "images", "list_image_files", summary, &[400, 404])
+        openapi::is_paged(openapi::operation(
+            op,
+            "images",
+            "list_image_files",
+            summary,
+            &[400, 404],
+        ))
     });
     let upload = post_with(image_files::upload, |op| {
         let summary = "Upload a file of an image; an image that does not exist is created";
@@ -206,13 +225,40 @@ fn leases() -> ApiRouter<App> {
         openapi::is_paged(openapi::operation(op, "leases", "list_leases", summary, &[400]))
     });
     let one = get_with(history::lease, |op| {
-        openapi::operation(op, "leases", "get_lease", "Get a lease", &[400, 404])
+        openapi::has_tag(openapi::operation(op, "leases", "get_lease", "Get a lease", &[400, 404]))
     })
     .delete_with(history::remove_lease, |op| {
         let summary = "Release a lease; its client is not notified";
-        openapi::operation(op, "leases", "delete_lease", summary, &[400, 403, 404])
+        let op = openapi::operation(op, "leases", "delete_lease", summary, &[400, 403, 404, 412]);
+        openapi::is_conditional(op)
     });
     ApiRouter::new().api_route("/leases", list).api_route("/leases/{address}", one)
+}
+
+fn discovered() -> ApiRouter<App> {
+    let list = get_with(history::discovered, |op| {
+        let summary = "List unknown clients: who asked DHCP and is in no host, newest first";
+        openapi::is_paged(openapi::operation(op, "leases", "list_discovered", summary, &[400]))
+    });
+    ApiRouter::new().api_route("/discovered", list)
+}
+
+fn secrets() -> ApiRouter<App> {
+    let list = get_with(secrets::list, |op| {
+        let summary = "List secrets by name, and where they are used; values are never shown";
+        openapi::operation(op, "secrets", "get_secrets", summary, &[400])
+    });
+    let one = put_with(secrets::put, |op| {
+        let summary = "Set a secret";
+        let failures = [400, 403, 409, 413, 415, 422];
+        let op = openapi::operation(op, "secrets", "put_secret", summary, &failures);
+        openapi::may_create(op)
+    })
+    .delete_with(secrets::remove, |op| {
+        let summary = "Remove a secret that nothing names";
+        openapi::operation(op, "secrets", "delete_secret", summary, &[400, 403, 404, 409])
+    });
+    ApiRouter::new().api_route("/secrets", list).api_route("/secrets/{name}", one)
 }
 
 fn what_happened() -> ApiRouter<App> {
@@ -239,12 +285,14 @@ fn what_happened() -> ApiRouter<App> {
     });
     let revision = get_with(history::revision, |op| {
         let summary = "Get a revision and what it changed";
-        openapi::operation(op, "revisions", "get_revision", summary, &[400, 404])
+        let op = openapi::operation(op, "revisions", "get_revision", summary, &[400, 404]);
+        openapi::has_tag(op)
     });
     let revert = post_with(history::revert, |op| {
         let summary = "Undo a revision, unless its entries were changed since";
-        let failures = [400, 403, 404, 409, 422];
-        openapi::operation(op, "revisions", "revert_revision", summary, &failures)
+        let failures = [400, 403, 404, 409, 412, 422];
+        let op = openapi::operation(op, "revisions", "revert_revision", summary, &failures);
+        openapi::is_conditional(op)
     });
     ApiRouter::new()
         .api_route("/hosts/{name}/status", status)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
+use std::sync::OnceLock;
 
 use aide::OperationInput;
 use aide::generate::GenContext;
@@ -14,20 +15,23 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::answer::Answer;
+use super::answer::ApiResponse;
 use super::auth::Program;
 use super::extract::{Document, EntryBody, Flag, Named, PathOf, Query, pairs};
 use super::page::{DEFAULT_LIMIT, MAX_LIMIT, Page, Paging, Position, SortValue};
+use super::parsed::{Limit, Parsed, ParsedText, RevisionNumber, expected};
 use super::precondition::{Preconditions, entry_tag};
 use super::problem::{Error, Fault};
 use super::schema::{Entry, Simple, is_host, simple_keys};
 use crate::app::App;
 use crate::inventory::{Change, ChangeError, Committed};
 use crate::lifecycle::{HostState, HostStatus};
-use crate::model::{Difference, Host, Location, Nic, NicAddress, Noun, Site};
+use crate::model::{
+    Difference, Host, Location, Millis, Nic, NicAddress, Noun, Site, Subnet, hide_password_hashes,
+};
 use crate::network::nearest::hint;
 use crate::network::{Consequences, Finding};
-use crate::tree::unknown;
+use crate::tree::{self, Node, Typing, unknown};
 
 /// How a change is to be made.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
@@ -39,17 +43,18 @@ pub(super) struct How {
     dry_run: Flag,
     /// The revision that the author saw: the change is refused with 409 if there is a newer one.
     #[serde(default)]
-    base: Option<i64>,
+    base: Option<Parsed<RevisionNumber>>,
 }
 
 impl How {
-    pub(super) fn new(dry_run: Flag, base: Option<i64>) -> Self {
+    pub(super) fn new(dry_run: Flag, base: Option<Parsed<RevisionNumber>>) -> Self {
         Self { dry_run, base }
     }
 
     /// The change, for the inventory.
     pub(super) fn change<'a>(self, program: &'a Program, summary: &'a str) -> Change<'a> {
         let Self { dry_run: Flag(dry_run), base } = self;
+        let base = base.map(|Parsed(RevisionNumber(number))| number);
         Change { who: &program.who, origin: program.origin, summary, base, dry_run, prune: false }
     }
 
@@ -61,8 +66,12 @@ impl How {
 /// What a change did, or, of a dry run, what it would do.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ChangeResult {
-    /// The revision that it made; the current one if nothing differs.
+    /// The revision that it made; the current one if nothing differs, and of a dry run.
     revision: i64,
+    /// Nothing was changed: the request was a dry run. Left out otherwise.
+    #[serde(skip_serializing_if = "is_false")]
+    #[schemars(default)]
+    dry_run: bool,
     /// What is different, with the addresses that the inventory assigns.
     differences: Vec<Difference>,
     /// New warnings.
@@ -84,8 +93,15 @@ impl ChangeResult {
             false => None,
         };
         let Committed { revision, differences, warnings, .. } = committed;
-        Self { revision, differences, warnings, consequences, etag: None }
+        let dry_run = how.is_dry_run();
+        Self { revision, dry_run, differences, warnings, consequences, etag: None }
     }
+}
+
+/// Whether a mark is left out of a response.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+pub(super) fn is_false(mark: &bool) -> bool {
+    !mark
 }
 
 /// Which entries of a noun a list is to have.
@@ -94,14 +110,78 @@ pub(super) struct ListQuery<T> {
     /// Words that the JSON of an entry must have, in any case.
     text: Option<String>,
     /// The values that keys of an entry must have.
-    equal: Vec<(&'static str, String)>,
+    equal: Vec<KeyFilter>,
     nic: Option<NicAddress>,
     state: Option<HostState>,
+    label: Option<String>,
     noun: PhantomData<fn() -> T>,
 }
 
-fn sort_keys<T: JsonSchema>() -> Vec<&'static str> {
-    ["name"].into_iter().chain(simple_keys::<T>().into_iter().map(|(key, _)| key)).collect()
+/// What subnets do that do not say how long their leases last.
+const LEASE_TIME: &str = "1h";
+
+/// The value that a key of an entry must have.
+#[derive(Clone, Debug)]
+struct KeyFilter {
+    key: &'static str,
+    text: String,
+    /// The value of an entry that does not have the key.
+    default: Option<&'static str>,
+    json: Value,
+    /// Whether an entry that has the value reads the same as one without the key; found out with
+    /// the first of them.
+    is_default: OnceLock<bool>,
+}
+
+impl KeyFilter {
+    fn new<T: Noun>(key: &'static str, simple: Simple, text: String) -> Self {
+        let json = match simple {
+            Simple::Text => json!(text),
+            Simple::Integer => json!(text.parse::<i64>().ok()),
+            Simple::Boolean => json!(text.parse::<bool>().ok()),
+        };
+        let is_lease_time = T::SECTION == Subnet::SECTION && key == "lease-time";
+        let default = is_lease_time.then_some(LEASE_TIME);
+        Self { key, text, default, json, is_default: OnceLock::new() }
+    }
+
+    /// Whether a value as it is shown is the one that is wanted: a duration in any unit.
+    fn is(&self, shown: &str) -> bool {
+        let duration = |text: &str| text.parse::<Millis>().ok();
+        shown == self.text
+            || duration(shown).is_some_and(|shown| Some(shown) == duration(&self.text))
+    }
+
+    fn is_in<T: Noun>(&self, entry: &Value) -> bool {
+        match (entry.get(self.key), self.default) {
+            (Some(Value::String(text)), _) => self.is(text),
+            (Some(value), _) => {
+                let written = value.to_string();
+                written == self.text
+            }
+            (None, Some(default)) => self.is(default),
+            (None, None) => *self.is_default.get_or_init(|| self.reads_the_same::<T>(entry)),
+        }
+    }
+
+    fn reads_the_same<T: Noun>(&self, entry: &Value) -> bool {
+        let mut without = entry.clone();
+        let Some(fields) = without.as_object_mut() else { return false };
+        fields.remove("name");
+        let mut with = fields.clone();
+        with.insert(self.key.to_owned(), self.json.clone());
+        let read = |value: &Value| tree::read_typed::<T>(&Node::from(value), Typing::Strict).ok();
+        read(&Value::Object(with)).is_some_and(|with| Some(with) == read(&without))
+    }
+}
+
+fn sort_keys<T: Noun + JsonSchema>() -> Vec<&'static str> {
+    let state = is_host::<T>().then_some("state");
+    ["name"]
+        .into_iter()
+        .chain(state)
+        .chain(simple_keys::<T>().into_iter().map(|(key, _)| key))
+        .collect()
 }
 
 impl<T: Noun + JsonSchema> ListQuery<T> {
@@ -110,13 +190,14 @@ impl<T: Noun + JsonSchema> ListQuery<T> {
             |name: &str, detail: String| Err(Error::Request(vec![Fault::parameter(name, detail)]));
         let (mut limit, mut cursor, mut sort) = (None, None, None);
         let (mut text, mut equal, mut nic, mut state) = (None, Vec::new(), None, None);
+        let mut label = None;
         let simple = simple_keys::<T>();
         for (name, value) in pairs {
             let key = simple.iter().find(|(key, _)| *key == name);
             match (name.as_str(), key) {
-                ("limit", _) => match value.parse() {
-                    Ok(number) => limit = Some(number),
-                    Err(_) => return refuse(&name, format!("expected a number, not \"{value}\"")),
+                ("limit", _) => match Limit::read(&value) {
+                    Some(number) => limit = Some(Parsed(number)),
+                    None => return refuse(&name, expected::<Limit>(&value)),
                 },
                 ("cursor", _) => cursor = Some(value),
                 ("sort", _) => sort = Some(value),
@@ -129,40 +210,45 @@ impl<T: Noun + JsonSchema> ListQuery<T> {
                     Ok(found) => state = Some(found),
                     Err(error) => return refuse(&name, format!("{error}")),
                 },
+                ("label", _) if is_host::<T>() => label = Some(value),
                 (_, Some((_, Simple::Integer))) if value.parse::<i64>().is_err() => {
                     return refuse(&name, format!("expected a number, not \"{value}\""));
                 }
                 (_, Some((_, Simple::Boolean))) if value.parse::<bool>().is_err() => {
                     return refuse(&name, format!("expected true or false, not \"{value}\""));
                 }
-                (_, Some((key, _))) => equal.push((*key, value)),
+                (_, Some((key, simple))) => equal.push(KeyFilter::new::<T>(key, *simple, value)),
                 (_, None) => {
                     let mut known = vec!["limit", "cursor", "sort", "q"];
-                    known.extend(is_host::<T>().then_some(["mac", "state"]).into_iter().flatten());
+                    known.extend(
+                        is_host::<T>().then_some(["mac", "state", "label"]).into_iter().flatten(),
+                    );
                     known.extend(simple.iter().map(|(key, _)| *key));
                     return refuse(&name, unknown("parameter", &name, &known));
                 }
             }
         }
         let paging = Paging::new(limit, cursor, sort.as_deref(), &sort_keys::<T>())?;
-        Ok(Self { paging, text, equal, nic, state, noun: PhantomData })
+        Ok(Self { paging, text, equal, nic, state, label, noun: PhantomData })
     }
 
     fn has(&self, entry: &Value) -> bool {
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let equal = |(key, wanted): &(&str, String)| {
-            entry.get(*key).is_some_and(|value| text(value) == *wanted)
-        };
-        self.equal.iter().all(equal)
+        self.equal.iter().all(|wanted| wanted.is_in::<T>(entry))
             && self
                 .text
                 .as_ref()
-                .is_none_or(|wanted| entry.to_string().to_lowercase().contains(wanted))
+                // A hash that could be searched for could be found out, letter by letter.
+                .is_none_or(|wanted| {
+                    hide_password_hashes(&entry.to_string()).to_lowercase().contains(wanted)
+                })
     }
 
-    fn position(&self, name: &str, entry: &Value) -> Position {
+    fn position(&self, name: &str, entry: &Value, state: HostState) -> Position {
         let value = match entry.get(&self.paging.sort) {
             _ if self.paging.sort == "name" => SortValue::Missing,
+            _ if self.paging.sort == "state" && is_host::<T>() => {
+                SortValue::Text(state.label().to_owned())
+            }
             None => SortValue::Missing,
             Some(value) => match value.as_i64() {
                 Some(number) => SortValue::Number(number),
@@ -211,6 +297,10 @@ impl<T: Noun + JsonSchema> OperationInput for ListQuery<T> {
             parameters["mac"] = json!({
                 "type": "string", "pattern": "^[0-9a-f]{2}(:[0-9a-f]{2}){5}$",
                 "description": "Only the host with this NIC. Other notations are read as well, and the GUID of an InfiniBand port.",
+            });
+            parameters["label"] = json!({
+                "type": "string",
+                "description": "Only hosts with this label.",
             });
             parameters["state"] = json!({
                 "type": "string", "enum": states,
@@ -262,32 +352,38 @@ pub(super) async fn list<T: Noun + JsonSchema>(
     State(app): State<App>,
     OriginalUri(uri): OriginalUri,
     query: ListQuery<T>,
-) -> Result<Answer<Page<Entry<T>>>, Error> {
+) -> Result<ApiResponse<Page<Entry<T>>>, Error> {
     let snapshot = app.inventory.snapshot();
     let statuses = statuses::<T>(&app).await?;
     let mut items = Vec::new();
     for (name, noun) in T::all(&snapshot.site) {
         let status = statuses.get(name);
-        let is_in_state = |wanted| status.map(|status| status.state).unwrap_or_default() == wanted;
-        if query.state.is_some_and(|wanted| !is_in_state(wanted)) {
+        let state = status.map(|status| status.state).unwrap_or_default();
+        let host = snapshot.site.hosts.get(name).filter(|_| is_host::<T>());
+        if query.state.is_some_and(|wanted| state != wanted) {
             continue;
         }
-        if query.nic.is_some_and(|nic| {
-            !snapshot.site.hosts.get(name).is_some_and(|host| has_nic(host, nic))
-        }) {
+        if query
+            .label
+            .as_ref()
+            .is_some_and(|label| !host.is_some_and(|it| it.labels.contains(label)))
+        {
+            continue;
+        }
+        if query.nic.is_some_and(|nic| !host.is_some_and(|host| has_nic(host, nic))) {
             continue;
         }
         let mut entry = Entry::new(name, noun);
         if !query.has(entry.value()) {
             continue;
         }
-        let position = query.position(name, entry.value());
+        let position = query.position(name, entry.value(), state);
         if let (Some(status), Some(fields)) = (status, entry.fields_mut()) {
             fields.insert("status".to_owned(), json!(status));
         }
         items.push((position, entry));
     }
-    Ok(query.paging.page(items, &uri).into())
+    Ok(query.paging.page(items, &uri)?.into())
 }
 
 /// `GET /{section}/{name}`
@@ -295,13 +391,13 @@ pub(super) async fn show<T: Noun + JsonSchema>(
     State(app): State<App>,
     PathOf(Named { name }): PathOf<Named>,
     headers: HeaderMap,
-) -> Result<Answer<Entry<T>>, Error> {
+) -> Result<ApiResponse<Entry<T>>, Error> {
     let preconditions = Preconditions::read(&headers)?;
     let snapshot = app.inventory.snapshot();
     match T::all(&snapshot.site).get(&name) {
         Some(entry) => {
             let tag = entry_tag(&name, entry);
-            Ok(Answer::current(&preconditions, &tag, Entry::new(&name, entry)))
+            Ok(ApiResponse::current(&preconditions, &tag, Entry::new(&name, entry)))
         }
         None => Err(not_found::<T>(&snapshot.site, name)),
     }
@@ -316,7 +412,7 @@ pub(super) async fn put<T: Noun + JsonSchema>(
     headers: HeaderMap,
     OriginalUri(uri): OriginalUri,
     body: Document<EntryBody<T>>,
-) -> Result<Answer<ChangeResult>, Error> {
+) -> Result<ApiResponse<ChangeResult>, Error> {
     let preconditions = Preconditions::read(&headers)?;
     let entry = body.read(&name, read_only::<T>())?;
     let summary = format!("put {} {name}", T::NOUN);
@@ -340,26 +436,36 @@ pub(super) async fn put<T: Noun + JsonSchema>(
         .map_err(|error| point(error.into(), |at| at.is_in::<T>(&name).then(|| at.pointer())))?;
     let mut result = ChangeResult::new(committed, how).await;
     if how.is_dry_run() {
-        return Ok(Answer::new(result));
+        return Ok(ApiResponse::new(result));
     }
     let snapshot = app.inventory.snapshot();
     if snapshot.revision == result.revision {
         result.etag = T::all(&snapshot.site).get(&name).map(|entry| entry_tag(&name, entry));
     }
-    let answer = Answer::new(result);
+    let answer = ApiResponse::new(result);
     Ok(if is_new { answer.created(uri.path()) } else { answer })
 }
 
 /// Adds to every fault of a refused change where in the body it is, where it is in the body.
 pub(super) fn point(error: Error, pointer: impl Fn(&Location) -> Option<String>) -> Error {
-    let Error::Refused { mut faults, findings } = error else { return error };
-    for (fault, finding) in faults.iter_mut().zip(&findings) {
-        fault.pointer = pointer(&finding.at);
+    let point = |fault: &mut Fault, at: &Location| {
+        fault.pointer = pointer(at);
         if fault.pointer.is_some() {
             fault.path = None;
         }
+    };
+    match error {
+        Error::Refused { mut faults, findings } => {
+            let places = findings.iter().map(|finding| &finding.at);
+            faults.iter_mut().zip(places).for_each(|(fault, at)| point(fault, at));
+            Error::Refused { faults, findings }
+        }
+        Error::InConflict { detail, mut faults, places, findings } => {
+            faults.iter_mut().zip(&places).for_each(|(fault, at)| point(fault, at));
+            Error::InConflict { detail, faults, places, findings }
+        }
+        other => other,
     }
-    Error::Refused { faults, findings }
 }
 
 /// `DELETE /{section}/{name}`
@@ -369,7 +475,7 @@ pub(super) async fn remove<T: Noun>(
     PathOf(Named { name }): PathOf<Named>,
     Query(how): Query<How>,
     headers: HeaderMap,
-) -> Result<Answer<ChangeResult>, Error> {
+) -> Result<ApiResponse<ChangeResult>, Error> {
     let preconditions = Preconditions::read(&headers)?;
     let summary = format!("remove {} {name}", T::NOUN);
     let mut refusal = None;
@@ -389,7 +495,10 @@ pub(super) async fn remove<T: Noun>(
     let outcome = app.inventory.change_site(how.change(&program, &summary), edit).await;
     match refusal {
         Some(error) => Err(error),
-        None => Ok(Answer::new(ChangeResult::new(outcome?, how).await)),
+        None => {
+            let committed = outcome.map_err(|error| Error::from(error).of_removal::<T>(&name))?;
+            Ok(ApiResponse::new(ChangeResult::new(committed, how).await))
+        }
     }
 }
 

@@ -33,20 +33,21 @@ const INTRODUCTION: &str = "The inventory of rackstrap and what its hosts are do
     Every failure is a problem document (RFC 9457).";
 
 /// The failures of the whole API, with what they mean.
-const FAILURES: [(u16, &str); 14] = [
+const FAILURES: [(u16, &str); 15] = [
     (400, "The query, a header or the body cannot be read."),
     (401, "The token is missing, unknown or expired."),
-    (403, "The token may only read."),
+    (403, "The token may only read, or a page of another web site sent the request."),
     (404, "The entry or route does not exist."),
     (409, "The change conflicts with the current inventory, such as an address in use."),
     (411, "The size of the body is not known."),
     (412, "If-Match or If-None-Match does not hold."),
     (413, "The body is too large."),
     (415, "The body is neither JSON nor YAML."),
+    (421, "The Host header does not name this server."),
     (422, "A value does not mean anything, or the change breaks rules."),
     (429, "The token has too many streams open."),
     (500, "The server failed; its log says why."),
-    (503, "The server is not ready."),
+    (503, "The database does not answer; try again."),
     (507, "The disk has not enough space."),
 ];
 
@@ -80,7 +81,7 @@ pub(super) fn operation<'a>(
             response.description = "Done.".to_owned();
         }
     }
-    for status in failures.iter().chain(&[401, 500]) {
+    for status in failures.iter().chain(&[401, 421, 500, 503]) {
         let reference = ReferenceOr::ref_(&format!("#/components/responses/Problem{status}"));
         responses.insert(StatusCode::Code(*status), reference);
     }

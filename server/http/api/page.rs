@@ -4,8 +4,10 @@ use std::cmp::Ordering;
 
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
+use super::parsed::{Limit, Parsed};
 use super::problem::{Error, Fault};
 
 /// How many items a page has when the request does not say.
@@ -66,15 +68,16 @@ impl Position {
         }
     }
 
-    /// Reads a cursor. Any text is one: what no server has made leads somewhere into the list.
-    fn read(cursor: &str) -> Self {
-        let (value, key) = cursor.rsplit_once('~').unwrap_or(("", cursor));
-        let number = || value.strip_prefix('n')?.parse().ok();
-        let value = match value.strip_prefix('t') {
-            Some(text) => SortValue::Text(text.to_owned()),
-            None => number().map_or(SortValue::Missing, SortValue::Number),
+    /// Reads a cursor.
+    fn read(cursor: &str) -> Option<Self> {
+        let (value, key) = cursor.rsplit_once('~')?;
+        let value = match (value.strip_prefix('n'), value.strip_prefix('t')) {
+            (Some(number), _) => SortValue::Number(number.parse().ok()?),
+            (None, Some(text)) => SortValue::Text(text.to_owned()),
+            (None, None) if value.is_empty() => SortValue::Missing,
+            (None, None) => return None,
         };
-        Self { value, key: key.to_owned() }
+        Some(Self { value, key: key.to_owned() })
     }
 }
 
@@ -92,7 +95,7 @@ impl Paging {
     /// Reads `limit`, `cursor` and `sort`; a list is sorted by the first of `sort_keys` unless the
     /// request names another one, with `-` in front for the opposite order.
     pub(super) fn new(
-        limit: Option<u32>,
+        limit: Option<Parsed<Limit>>,
         cursor: Option<String>,
         sort: Option<&str>,
         sort_keys: &[&str],
@@ -111,35 +114,82 @@ impl Paging {
         Ok(Self { limit: limit_of(limit)?, cursor, sort, is_descending })
     }
 
+    /// What a cursor of this list in this order begins with: it is of no use for another one.
+    fn mark(&self, uri: &Uri, position: &str) -> String {
+        let Self { sort, is_descending, .. } = self;
+        let digest = Sha256::digest(format!("{} {sort} {is_descending} {position}", uri.path()));
+        digest[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The cursor that continues behind an item.
+    fn cursor_behind(&self, uri: &Uri, position: &Position) -> String {
+        let position = position.cursor();
+        format!("{}~{position}", self.mark(uri, &position))
+    }
+
+    /// Where the page begins.
+    fn start(&self, uri: &Uri) -> Result<Option<Position>, Error> {
+        let Some(cursor) = &self.cursor else { return Ok(None) };
+        let own = cursor.split_once('~').filter(|(mark, at)| *mark == self.mark(uri, at));
+        match own.and_then(|(_, position)| Position::read(position)) {
+            Some(position) => Ok(Some(position)),
+            None => {
+                let detail = format!(
+                    "\"{cursor}\" is not a cursor of this list in this order: take it from the \
+                     link to the next page"
+                );
+                Err(Error::Request(vec![Fault::parameter("cursor", detail)]))
+            }
+        }
+    }
+
     /// Takes the page out of all items, each with its position.
-    pub(super) fn page<T>(&self, mut items: Vec<(Position, T)>, uri: &Uri) -> Page<T> {
+    ///
+    /// # Errors
+    /// For a cursor that is not of this list.
+    pub(super) fn page<T>(
+        &self,
+        mut items: Vec<(Position, T)>,
+        uri: &Uri,
+    ) -> Result<Page<T>, Error> {
         let total = Some(items.len());
         let order = |a: &Position, b: &Position| -> Ordering {
             if self.is_descending { b.cmp(a) } else { a.cmp(b) }
         };
         items.sort_by(|(a, _), (b, _)| order(a, b));
-        let after = self.cursor.as_deref().map(Position::read);
-        let start = after.map_or(0, |after| {
+        let start = self.start(uri)?.map_or(0, |after| {
             items.partition_point(|(position, _)| order(position, &after) != Ordering::Greater)
         });
         let end = items.len().min(start.saturating_add(self.limit));
-        let next =
-            (start < end && end < items.len()).then(|| next_link(uri, &items[end - 1].0.cursor()));
+        let last = items.get(end.wrapping_sub(1)).filter(|_| start < end && end < items.len());
+        let next = last.map(|(last, _)| next_link(uri, &self.cursor_behind(uri, last)));
         let items = items.drain(start..end).map(|(_, item)| item).collect();
-        Page { items, next, total }
+        Ok(Page { items, next, total })
     }
 }
 
-/// A list that the database pages by itself, newest first: a cursor is the number or id of the last
+/// How a list of what happened is sorted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub(super) enum TimeOrder {
+    /// The newest first.
+    #[default]
+    #[serde(rename = "-id")]
+    NewestFirst,
+    /// The oldest first.
+    #[serde(rename = "id")]
+    OldestFirst,
+}
+
+/// A list that the database pages by itself: a cursor is the number or id of the last
 /// item of the page before.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct NewestFirst {
+pub(super) struct TimePaging {
     limit: usize,
 }
 
-impl NewestFirst {
+impl TimePaging {
     /// Reads `limit`.
-    pub(super) fn new(limit: Option<u32>) -> Result<Self, Error> {
+    pub(super) fn new(limit: Option<Parsed<Limit>>) -> Result<Self, Error> {
         Ok(Self { limit: limit_of(limit)? })
     }
 
@@ -165,8 +215,8 @@ impl NewestFirst {
 }
 
 /// How many items a page is to have.
-fn limit_of(limit: Option<u32>) -> Result<usize, Error> {
-    let limit = limit.map_or(DEFAULT_LIMIT, |limit| limit as usize);
+fn limit_of(limit: Option<Parsed<Limit>>) -> Result<usize, Error> {
+    let limit = limit.map_or(DEFAULT_LIMIT, |Parsed(Limit(limit))| limit as usize);
     if (1..=MAX_LIMIT).contains(&limit) {
         return Ok(limit);
     }
@@ -197,13 +247,14 @@ mod tests {
             let query = form_urlencoded::parse(uri.query().unwrap().as_bytes());
             let cursor = query.into_iter().find(|(name, _)| name == "cursor");
             let cursor = cursor.map(|(_, value)| value.into_owned());
-            let paging = Paging::new(Some(limit), cursor, Some(sort), &["name", "unit"]).unwrap();
+            let limit = Some(Parsed(Limit(limit)));
+            let paging = Paging::new(limit, cursor, Some(sort), &["name", "unit"]).unwrap();
             let items = items.iter().map(|(number, key)| {
                 let value = number.map_or(SortValue::Missing, SortValue::Number);
                 let value = if paging.sort == "unit" { value } else { SortValue::Missing };
                 (Position { value, key: (*key).to_owned() }, (*key).to_owned())
             });
-            let page = paging.page(items.collect(), &uri);
+            let page = paging.page(items.collect(), &uri).unwrap();
             assert_eq!(page.total, Some(4));
             pages.push(page.items);
             let Some(next) = page.next else { return pages };
@@ -227,9 +278,36 @@ mod tests {
     }
 
     #[test]
+    fn a_cursor_is_of_one_list_in_one_order() {
+        let uri: Uri = "/api/v1/things?limit=1".parse().unwrap();
+        let items = || {
+            let item = |key: &str| (Position { value: SortValue::Missing, key: key.into() }, ());
+            vec![item("a"), item("b"), item("c")]
+        };
+        let page = |uri: &Uri, sort: &str, cursor: Option<&str>| {
+            let (limit, cursor) = (Some(Parsed(Limit(1))), cursor.map(str::to_owned));
+            Paging::new(limit, cursor, Some(sort), &["name", "unit"]).unwrap().page(items(), uri)
+        };
+        let next: Uri = page(&uri, "name", None).unwrap().next.unwrap().parse().unwrap();
+        let query = next.query().unwrap().to_owned();
+        let cursor = query.split_once("cursor=").unwrap().1.replace("%7E", "~");
+        let second = page(&uri, "name", Some(&cursor)).unwrap();
+        assert!(second.next.is_some(), "{cursor}");
+        let other: Uri = "/api/v1/others".parse().unwrap();
+        assert!(page(&other, "name", Some(&cursor)).is_err(), "of another list");
+        for sort in ["-name", "unit"] {
+            assert!(page(&uri, sort, Some(&cursor)).is_err(), "{sort}");
+        }
+        for made_up in ["", "zz", "~", "~b", "~~b", "00000000~~b", "n5~b", "00000000", &cursor[1..]]
+        {
+            assert!(page(&uri, "name", Some(made_up)).is_err(), "{made_up}");
+        }
+    }
+
+    #[test]
     fn a_limit_has_bounds_and_a_sort_key_a_name() {
         for (limit, good) in [(0, false), (1, true), (1000, true), (1001, false)] {
-            assert_eq!(limit_of(Some(limit)).is_ok(), good, "{limit}");
+            assert_eq!(limit_of(Some(Parsed(Limit(limit)))).is_ok(), good, "{limit}");
         }
         assert_eq!(limit_of(None).unwrap(), DEFAULT_LIMIT);
         assert!(Paging::new(None, None, Some("-nam"), &["name"]).is_err());

@@ -1,5 +1,6 @@
 //! What a request can fail with, and the problem document (RFC 9457) of each failure.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use axum::Json;
@@ -12,14 +13,18 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::image_files;
+use crate::causes::WithCauses;
 use crate::images::ReceiveError;
 use crate::inventory::{self, ChangeError};
-use crate::model::MassRemoval;
+use crate::model::{Location, MassRemoval, Noun};
 use crate::network::{FabricError, Finding, PreseedError, RenderError};
 use crate::site_file::SiteFileError;
 
 /// The media type of a problem document.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
+
+/// How many entries that use another one are named in a sentence.
+const USERS_NAMED: usize = 5;
 
 /// What a request can fail with.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +33,7 @@ pub(super) enum Error {
         "no token: send Authorization: Bearer TOKEN (create one with rackstrap token add NAME)"
     )]
     NoToken,
-    #[error("token \"{0}\" may read and not change (rackstrap token add NAME --may-change)")]
+    #[error("token \"{0}\" may read and not change (rackstrap token add NAME --role operator)")]
     MayNotChange(String),
     #[error("{noun} \"{name}\" does not exist{hint}")]
     NotFound {
@@ -58,6 +63,9 @@ pub(super) enum Error {
     Refused { faults: Vec<Fault>, findings: Vec<Finding> },
     #[error("{0}")]
     Conflict(String),
+    /// The change does not fit other entries: those that use what it removes, or have what it takes.
+    #[error("{detail}")]
+    InConflict { detail: String, faults: Vec<Fault>, places: Vec<Location>, findings: Vec<Finding> },
     #[error("{0}; repeat the request with ?prune=true if that is intended")]
     MassRemoval(MassRemoval),
     #[error("{0}")]
@@ -198,10 +206,17 @@ impl From<ChangeError> for Error {
                 });
                 Self::Refused { faults: faults.collect(), findings }
             }
-            ChangeError::ImageInUse { ref image, .. } => {
-                let path = Some(format!("images.{image}"));
-                let fault = Fault { path, detail: error.to_string(), ..Fault::default() };
-                Self::Refused { faults: vec![fault], findings: Vec::new() }
+            ChangeError::RackInUse { ref rack, ref used_by } => {
+                let detail = |at: &Location| format!("{} {} is in rack {rack}", at.noun, at.name);
+                Self::in_conflict(error.to_string(), used_by.clone(), detail)
+            }
+            ChangeError::ImageInUse { ref image, ref used_by } => {
+                let detail = |at: &Location| format!("{} {} needs image {image}", at.noun, at.name);
+                Self::in_conflict(error.to_string(), used_by.clone(), detail)
+            }
+            ChangeError::Taken(taken) => {
+                let detail = taken.to_string();
+                Self::in_conflict(detail.clone(), vec![taken.at], |_| detail.clone())
             }
             ChangeError::Inventory(error) => Self::Inventory(error),
             ChangeError::MassRemoval(removal) => Self::MassRemoval(removal),
@@ -211,6 +226,37 @@ impl From<ChangeError> for Error {
 }
 
 impl Error {
+    /// A conflict with the entries at these places.
+    pub(super) fn in_conflict(
+        text: String,
+        places: Vec<Location>,
+        detail: impl Fn(&Location) -> String,
+    ) -> Self {
+        let fault =
+            |at: &Location| Fault { path: Some(at.path()), detail: detail(at), ..Fault::default() };
+        let faults = places.iter().map(fault).collect();
+        Self::InConflict { detail: text, faults, places, findings: Vec::new() }
+    }
+
+    /// The same for the removal of an entry: what breaks rules then are the entries that use it.
+    pub(super) fn of_removal<T: Noun>(self, name: &str) -> Self {
+        let Self::Refused { faults, findings } = self else { return self };
+        let users: BTreeSet<String> = findings
+            .iter()
+            .map(|finding| match finding.at.name.as_str() {
+                "" => "the site".to_owned(),
+                name => format!("{} {name}", finding.at.noun),
+            })
+            .collect();
+        let more = users.len().saturating_sub(USERS_NAMED);
+        let mut named: Vec<String> = users.into_iter().take(USERS_NAMED).collect();
+        named.extend((more > 0).then(|| format!("{more} more")));
+        let (noun, users, first) = (T::NOUN, named.join(", "), first(&faults));
+        let detail = format!("{noun} \"{name}\" is in use by {users}: {first}");
+        let places = findings.iter().map(|finding| finding.at.clone()).collect();
+        Self::InConflict { detail, faults, places, findings }
+    }
+
     /// The status, the last part of the type, and the title.
     fn kind(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
@@ -246,7 +292,9 @@ impl Error {
             Self::Render(_) | Self::Preseed(_) | Self::Fabric(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "not-renderable", "Cannot be generated")
             }
-            Self::Conflict(_) => (StatusCode::CONFLICT, "conflict", "Conflict"),
+            Self::Conflict(_) | Self::InConflict { .. } => {
+                (StatusCode::CONFLICT, "conflict", "Conflict")
+            }
             Self::MassRemoval(_) => {
                 (StatusCode::CONFLICT, "mass-removal", "Most of the inventory would be deleted")
             }
@@ -258,6 +306,9 @@ impl Error {
             Self::TooManyStreams(_) => {
                 (StatusCode::TOO_MANY_REQUESTS, "too-many-streams", "Too many streams")
             }
+            Self::Inventory(error) if error.is_unavailable() => {
+                (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The database does not answer")
+            }
             Self::Inventory(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
         }
     }
@@ -267,14 +318,16 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (status, kind, title) = self.kind();
         if status.is_server_error() {
-            tracing::error!(error = ?self, "API request failed");
+            tracing::error!(error = %WithCauses(&self), "API request failed");
         }
         let detail = self.to_string();
         let (errors, findings) = match self {
             Self::Request(faults) | Self::Body(faults) | Self::Values(faults) => {
                 (faults, Vec::new())
             }
-            Self::Refused { faults, findings } => (faults, findings),
+            Self::Refused { faults, findings } | Self::InConflict { faults, findings, .. } => {
+                (faults, findings)
+            }
             _ => (Vec::new(), Vec::new()),
         };
         let (kind, title) = (kind.to_owned(), title.to_owned());
@@ -284,7 +337,7 @@ impl IntoResponse for Error {
             let bearer = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
         }
-        if status == StatusCode::TOO_MANY_REQUESTS {
+        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
         }
         response

@@ -52,11 +52,11 @@ impl<T: Noun + JsonSchema> JsonSchema for Entry<T> {
 }
 
 /// An entry as it is written: its name may be left out.
-pub(super) struct Given<T>(PhantomData<fn() -> T>);
+pub(super) struct Input<T>(PhantomData<fn() -> T>);
 
-impl<T: Noun + JsonSchema> JsonSchema for Given<T> {
+impl<T: Noun + JsonSchema> JsonSchema for Input<T> {
     fn schema_name() -> Cow<'static, str> {
-        format!("Given{}", capitalised(T::NOUN)).into()
+        format!("{}Input", capitalised(T::NOUN)).into()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
@@ -65,11 +65,11 @@ impl<T: Noun + JsonSchema> JsonSchema for Given<T> {
 }
 
 /// A site as it is written: the site file's keys, or those of `GET /site`.
-pub(super) struct GivenSiteSchema;
+pub(super) struct SiteInputSchema;
 
-impl JsonSchema for GivenSiteSchema {
+impl JsonSchema for SiteInputSchema {
     fn schema_name() -> Cow<'static, str> {
-        "GivenSite".into()
+        "SiteInput".into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {

@@ -5,11 +5,12 @@ use axum::http::HeaderMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::answer::Answer;
+use super::answer::ApiResponse;
 use super::auth::Program;
 use super::extract::{Document, Flag, Named, PathOf, Query, SiteBody};
 use super::nouns::{ChangeResult, How, not_found, point};
 use super::page::{Page, Paging, Position, SortValue};
+use super::parsed::{Limit, Parsed, RevisionNumber};
 use super::precondition::{Preconditions, Tags, site_tag, tagged_revision};
 use super::problem::{Error, Fault};
 use crate::app::App;
@@ -33,12 +34,12 @@ pub(super) struct WholeSite {
 pub(super) async fn show(
     State(app): State<App>,
     headers: HeaderMap,
-) -> Result<Answer<WholeSite>, Error> {
+) -> Result<ApiResponse<WholeSite>, Error> {
     let preconditions = Preconditions::read(&headers)?;
     let snapshot = app.inventory.snapshot();
     let revision = snapshot.revision;
     let site = WholeSite { revision, site: snapshot.site.clone().into_site() };
-    Ok(Answer::current(&preconditions, &site_tag(revision), site))
+    Ok(ApiResponse::current(&preconditions, &site_tag(revision), site))
 }
 
 /// How the whole site is to be changed.
@@ -51,7 +52,7 @@ pub(super) struct SiteQuery {
     dry_run: Flag,
     /// The revision that the author saw: the change is refused with 409 if there is a newer one.
     #[serde(default)]
-    base: Option<i64>,
+    base: Option<Parsed<RevisionNumber>>,
     /// The change may delete everything, or more than half of the hosts; refused with 409
     /// otherwise.
     #[serde(default)]
@@ -76,7 +77,7 @@ pub(super) async fn replace(
     Query(query): Query<SiteQuery>,
     headers: HeaderMap,
     body: Document<SiteBody>,
-) -> Result<Answer<ChangeResult>, Error> {
+) -> Result<ApiResponse<ChangeResult>, Error> {
     let preconditions = Preconditions::read(&headers)?;
     let given = body.read()?;
     let how = query.how();
@@ -112,7 +113,37 @@ pub(super) async fn replace(
     if !how.is_dry_run() {
         result.etag = Some(site_tag(revision));
     }
-    Ok(Answer::new(result))
+    Ok(ApiResponse::new(result))
+}
+
+/// What findings can be sorted by.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+pub(super) enum CheckSort {
+    #[serde(rename = "severity")]
+    Severity,
+    #[serde(rename = "-severity")]
+    SeverityDescending,
+    #[serde(rename = "rule")]
+    Rule,
+    #[serde(rename = "-rule")]
+    RuleDescending,
+    #[serde(rename = "path")]
+    Path,
+    #[serde(rename = "-path")]
+    PathDescending,
+}
+
+impl CheckSort {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Severity => "severity",
+            Self::SeverityDescending => "-severity",
+            Self::Rule => "rule",
+            Self::RuleDescending => "-rule",
+            Self::Path => "path",
+            Self::PathDescending => "-path",
+        }
+    }
 }
 
 /// Which findings are wanted.
@@ -122,10 +153,14 @@ pub(super) struct CheckQuery {
     /// How many items the page has at most.
     #[serde(default)]
     #[schemars(range(min = 1, max = 1000))]
-    limit: Option<u32>,
+    limit: Option<Parsed<Limit>>,
     /// Where the page begins: from the link to the next page.
     #[serde(default)]
     cursor: Option<String>,
+    /// What the list is sorted by; with - in front in the opposite order. `severity` has errors
+    /// first.
+    #[serde(default)]
+    sort: Option<CheckSort>,
     /// Only findings of this severity.
     #[serde(default)]
     severity: Option<Severity>,
@@ -142,9 +177,10 @@ pub(super) async fn check(
     State(app): State<App>,
     OriginalUri(uri): OriginalUri,
     Query(query): Query<CheckQuery>,
-) -> Result<Answer<Page<Finding>>, Error> {
-    let CheckQuery { limit, cursor, severity, host, rule } = query;
-    let paging = Paging::new(limit, cursor, None, &["order"])?;
+) -> Result<ApiResponse<Page<Finding>>, Error> {
+    let CheckQuery { limit, cursor, sort, severity, host, rule } = query;
+    let paging =
+        Paging::new(limit, cursor, sort.map(CheckSort::label), &["severity", "rule", "path"])?;
     let snapshot = app.inventory.snapshot();
     let around = app.inventory.surroundings();
     let work = move || check_site_within(&snapshot.site, &around);
@@ -154,11 +190,17 @@ pub(super) async fn check(
             && host.as_ref().is_none_or(|host| finding.host() == Some(host.as_str()))
             && rule.as_ref().is_none_or(|rule| finding.rule == rule)
     };
-    let findings = findings.into_iter().filter(is_wanted).zip(0..);
+    let findings = findings.into_iter().filter(is_wanted).zip(0_i64..);
     let items = findings.map(|(finding, order)| {
-        (Position { value: SortValue::Number(order), key: String::new() }, finding)
+        let value = match paging.sort.as_str() {
+            "rule" => SortValue::Text(finding.rule.to_owned()),
+            "path" => SortValue::Text(finding.path()),
+            // They are in this order already.
+            _ => SortValue::Missing,
+        };
+        (Position { value, key: format!("{order:010}") }, finding)
     });
-    Ok(paging.page(items.collect(), &uri).into())
+    Ok(paging.page(items.collect(), &uri)?.into())
 }
 
 /// Which format is wanted.
@@ -190,7 +232,7 @@ pub(super) async fn config(
     State(app): State<App>,
     PathOf(Named { name }): PathOf<Named>,
     Query(FormatQuery { format }): Query<FormatQuery>,
-) -> Result<Answer<Vec<GeneratedFile>>, Error> {
+) -> Result<ApiResponse<Vec<GeneratedFile>>, Error> {
     let format: Format = match format.as_deref() {
         None => Format::Networkd,
         Some(format) => format.parse().map_err(|error| {
@@ -204,7 +246,7 @@ pub(super) async fn config(
         name: file.name,
         text: file.text,
     });
-    Ok(Answer::new(files.collect()))
+    Ok(ApiResponse::new(files.collect()))
 }
 
 /// A generated document.
@@ -221,14 +263,14 @@ pub(super) async fn microcloud(
     State(app): State<App>,
     PathOf(Named { name }): PathOf<Named>,
     Query(words): Query<PreseedWords>,
-) -> Result<Answer<Preseed>, Error> {
+) -> Result<ApiResponse<Preseed>, Error> {
     let snapshot = app.inventory.snapshot();
     if !snapshot.site.profiles.contains_key(&name) {
         return Err(not_found::<ProfileTree>(&snapshot.site, name));
     }
     let cluster = words.applied_to(Cluster::of_profile(&snapshot.site, &name))?;
     let text = microcloud_preseed(&snapshot.site, &cluster)?;
-    Ok(Answer::new(Preseed { name: MICROCLOUD_FILE, text }))
+    Ok(ApiResponse::new(Preseed { name: MICROCLOUD_FILE, text }))
 }
 
 /// The configuration of a switch.
@@ -244,7 +286,7 @@ pub(super) struct SwitchConfig {
 pub(super) async fn switch_config(
     State(app): State<App>,
     PathOf(Named { name }): PathOf<Named>,
-) -> Result<Answer<SwitchConfig>, Error> {
+) -> Result<ApiResponse<SwitchConfig>, Error> {
     let text = render_switch(&app.inventory.snapshot().site, &name)?;
-    Ok(Answer::new(SwitchConfig { switch: name, text }))
+    Ok(ApiResponse::new(SwitchConfig { switch: name, text }))
 }

@@ -12,7 +12,7 @@ use super::conditions::{self, Selection};
 use super::error::Error;
 use super::files::begins;
 use super::peer::{Asked, Caller};
-use super::rendered::Answer;
+use super::rendered::RenderedConfig;
 use super::scripts::BootQuery;
 use super::{Machine, now_ms, record};
 use crate::app::App;
@@ -21,13 +21,18 @@ use crate::bundle::archive::{self, HostFile};
 use crate::inventory::Snapshot;
 use crate::lifecycle::EventData;
 use crate::lifecycle::event::{Sent, Warning};
+use crate::lifecycle::gate::BootSource;
 use crate::model::{Host, NicAddress};
-use crate::network::{self, Cluster, Format, MICROCLOUD_FILE, PreseedWords};
+use crate::network::{self, Cluster, Format, MICROCLOUD_FILE, PreseedWords, RenderError};
+use crate::recipe::{self, Booting};
 
 /// Revision of the site that a response is generated from.
 const REVISION: HeaderName = HeaderName::from_static("x-rackstrap-revision");
 /// The former name of [`REVISION`], for scripts on hosts that still read it.
 const GENERATION: HeaderName = HeaderName::from_static("x-rackstrap-generation");
+
+/// Where Debian's installer looks for its answers in its initrd.
+const PRESEED_PATH: &str = "/preseed.cfg";
 
 /// How the files are wrapped up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,14 +45,17 @@ pub(super) enum Wrapping {
     CpioGz,
     /// A script that applies them.
     Installer,
+    /// A script that writes them and nothing else, for a system that is being installed.
+    Unpacker,
     /// For programs.
     Json,
 }
 
 impl Wrapping {
-    const SUFFIXES: [(&str, Self); 4] = [
+    const SUFFIXES: [(&str, Self); 5] = [
         (".tar", Self::Tar),
         (".cpio.gz", Self::CpioGz),
+        (".unpack.sh", Self::Unpacker),
         (".sh", Self::Installer),
         (".json", Self::Json),
     ];
@@ -59,6 +67,7 @@ impl Wrapping {
             Self::Tar => "configuration (tar)",
             Self::CpioGz => "configuration (initrd)",
             Self::Installer => "configuration (install script)",
+            Self::Unpacker => "configuration (script that unpacks)",
             Self::Json => "configuration (JSON)",
         }
     }
@@ -68,7 +77,7 @@ impl Wrapping {
             Self::Text => "text/plain; charset=utf-8",
             Self::Tar => "application/x-tar",
             Self::CpioGz => "application/gzip",
-            Self::Installer => "text/x-shellscript; charset=utf-8",
+            Self::Installer | Self::Unpacker => "text/x-shellscript; charset=utf-8",
             Self::Json => "application/json",
         }
     }
@@ -88,7 +97,7 @@ fn unknown_suffix<'a>(text: &'a str, snapshot: &Snapshot) -> Option<&'a str> {
     dots.map(|at| text.split_at(at)).find(|(name, _)| names(name)).map(|(_, suffix)| suffix)
 }
 
-/// `GET /config/{mac}`, `.tar`, `.cpio.gz`, `.sh` and `.json`: all files of networkd.
+/// `GET /config/{mac}`, `.tar`, `.cpio.gz`, `.sh`, `.unpack.sh` and `.json`: all files of networkd.
 pub(super) async fn all(
     machine: State<Machine>,
     Path(name): Path<String>,
@@ -96,17 +105,60 @@ pub(super) async fn all(
     caller: Caller,
 ) -> Result<Response, Error> {
     let (name, wrapping) = unsuffixed(&name);
+    let recipe = match wrapping {
+        Wrapping::CpioGz => recipe(&machine.app, &caller, name, &query).await?,
+        _ => None,
+    };
     if query.last.is_some() && !caller.only_head {
         // With the archive the boot has all that its script names.
         let inventory = &machine.app.inventory;
         let snapshot = inventory.snapshot();
         let host = caller.find(&machine.app, &snapshot, name)?.host;
-        let verdict = inventory.verdict(&snapshot, host, query.token());
-        if let Some(begins) = begins(host.map(|(name, _)| name), &verdict, &query) {
+        let boot_source = inventory.boot_source(&snapshot, host, query.token());
+        if let Some(begins) = begins(host.map(|(name, _)| name), &boot_source, &query) {
             begins.store(&machine.app).await?;
         }
     }
-    send_all(machine.0, caller, name, (Format::Networkd, wrapping)).await
+    send_all(machine.0, caller, name, Form { format: Format::Networkd, wrapping, recipe }).await
+}
+
+/// The recipe of the host's image as a file for its installer, if it is to be an initrd: only for
+/// the boot that may install it.
+async fn recipe(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    query: &BootQuery,
+) -> Result<Option<HostFile>, Error> {
+    let snapshot = app.inventory.snapshot();
+    let asked = caller.find(app, &snapshot, name)?;
+    let Some((name, host)) = asked.host else { return Ok(None) };
+    let (BootSource::Image(image) | BootSource::Install { image, is_proven: true }) =
+        app.inventory.boot_source(&snapshot, asked.host, query.token())
+    else {
+        return Ok(None);
+    };
+    if !image.has_recipe_as_initrd() {
+        return Ok(None);
+    }
+    caller.check_may_read(app, name, host).await?;
+    let token = query.token().unwrap_or("-").to_owned();
+    let server_url = caller.base(app)?.to_string();
+    let text = recipe::of_host(
+        &snapshot.site.for_the_host(),
+        name,
+        &Booting { mac: asked.nic(), server_url, token },
+    )?
+    .text;
+    Ok(Some(HostFile { path: PRESEED_PATH.to_owned(), mode: 0o600, text }))
+}
+
+/// What of a host's configuration is sent, and how.
+struct Form {
+    format: Format,
+    wrapping: Wrapping,
+    /// Goes along with it.
+    recipe: Option<HostFile>,
 }
 
 /// `GET /config/{mac}/{format}`, with the same endings: all files of another format.
@@ -116,23 +168,36 @@ pub(super) async fn of_format(
     caller: Caller,
 ) -> Result<Response, Error> {
     let (format, wrapping) = unsuffixed(&name);
-    send_all(machine.0, caller, &mac, (format.parse()?, wrapping)).await
+    let form = Form { format: format.parse()?, wrapping, recipe: None };
+    send_all(machine.0, caller, &mac, form).await
 }
 
 async fn send_all(
     machine: Machine,
     caller: Caller,
     asked: &str,
-    form: (Format, Wrapping),
+    form: Form,
 ) -> Result<Response, Error> {
-    let (format, wrapping) = form;
+    let Form { format, wrapping, recipe } = form;
     let snapshot = machine.app.inventory.snapshot();
     let request = Request::allow(&machine.app, &snapshot, &caller, asked).await?;
     let make = || request.wrap(&request.files(format)?, wrapping);
-    let answer = match wrapping {
+    let answer = match (recipe, wrapping) {
+        // Of this boot alone.
+        (Some(recipe), _) => {
+            let mut files = match request.files(format) {
+                Err(Error::Render(RenderError::NoProfile { .. })) => Vec::new(),
+                files => files?,
+            };
+            files.push(recipe);
+            Arc::new(RenderedConfig::new(request.wrap(&files, wrapping)?))
+        }
         // It names the server as this caller reaches it.
-        Wrapping::Installer => Arc::new(Answer::new(make()?)),
-        _ => machine.rendered.find_or_make(snapshot.revision, request.name, form, make)?,
+        (None, Wrapping::Installer) => Arc::new(RenderedConfig::new(make()?)),
+        (None, _) => {
+            let form = (format, wrapping);
+            machine.rendered.find_or_make(snapshot.revision, request.name, form, make)?
+        }
     };
     Ok(request.answer(wrapping.words(), wrapping.content_type(), &answer))
 }
@@ -158,7 +223,7 @@ pub(super) async fn microcloud(
     let request = Request::allow(&machine.app, &snapshot, &caller, &mac).await?;
     let cluster = words.applied_to(Cluster::of_host(&snapshot.site, request.host))?;
     let text = network::microcloud_preseed(&snapshot.site, &cluster)?;
-    let answer = Answer::new(text.into());
+    let answer = RenderedConfig::new(text.into());
     Ok(request.answer(MICROCLOUD_FILE, Wrapping::Text.content_type(), &answer))
 }
 
@@ -182,14 +247,14 @@ async fn send(
 ) -> Result<Response, Error> {
     let snapshot = machine.app.inventory.snapshot();
     let request = Request::allow(&machine.app, &snapshot, &caller, &mac).await?;
-    let files = network::render_host(&snapshot.site, request.name, format)?;
+    let files = network::render_host(&snapshot.site.for_the_host(), request.name, format)?;
     let wanted = |file: &&network::File| name.as_ref().is_none_or(|name| file.name == *name);
     let Some(file) = files.iter().find(wanted) else {
         let name = name.unwrap_or_default();
         let names = files.into_iter().map(|file| file.name).collect();
         return Err(Error::NoSuchFile { host: request.name.to_owned(), name, names });
     };
-    let answer = Answer::new(Bytes::copy_from_slice(file.text.as_bytes()));
+    let answer = RenderedConfig::new(Bytes::copy_from_slice(file.text.as_bytes()));
     Ok(request.answer(&file.name, Wrapping::Text.content_type(), &answer))
 }
 
@@ -226,7 +291,7 @@ impl<'a> Request<'a> {
     }
 
     fn files(&self, format: Format) -> Result<Vec<HostFile>, Error> {
-        let files = network::render_host(&self.snapshot.site, self.name, format)?;
+        let files = network::render_host(&self.snapshot.site.for_the_host(), self.name, format)?;
         let place =
             |file: network::File| HostFile { path: file.path(), mode: file.mode, text: file.text };
         Ok(files.into_iter().map(place).collect())
@@ -238,6 +303,7 @@ impl<'a> Request<'a> {
             Wrapping::Tar => archive::tar(files)?.into(),
             Wrapping::CpioGz => archive::cpio_gz(files)?.into(),
             Wrapping::Installer => self.installer(files)?.into(),
+            Wrapping::Unpacker => apply::unpacker(files)?.into(),
             Wrapping::Json => {
                 let revision = self.snapshot.revision;
                 let all = AllFiles { host: self.name, revision, generation: revision, files };
@@ -251,8 +317,10 @@ impl<'a> Request<'a> {
             return Err(Error::NotByScript { host: self.name.to_owned(), path: file.path.clone() });
         }
         let gateways = network::layout(&self.snapshot.site, self.name).links;
-        let gateways = gateways.values().flat_map(|link| link.layer3.gateways.clone()).collect();
-        let target = apply::Target {
+        // Those of namespaces are not reached from here.
+        let here = gateways.values().filter(|link| link.settings.namespace.is_none());
+        let gateways = here.flat_map(|link| link.layer3.gateways.clone()).collect();
+        let target = apply::ApplyTarget {
             host: self.name.to_owned(),
             url_name: self.asked.url_name.clone(),
             base: self.caller.base(self.app)?,
@@ -263,7 +331,7 @@ impl<'a> Request<'a> {
     }
 
     /// The answer with what lets a host ask again cheaply, and the event of it.
-    fn answer(&self, what: &str, content_type: &'static str, answer: &Answer) -> Response {
+    fn answer(&self, what: &str, content_type: &'static str, answer: &RenderedConfig) -> Response {
         let length = answer.body.len() as u64;
         let common = [
             (header::ETAG, answer.etag_value()),

@@ -1,6 +1,8 @@
 //! Every route, asked for by a host that must not be installed: whichever it is, nothing of the
 //! installer comes out. A route that is added to [`ROUTES`] is tested without further ado.
 
+use std::collections::BTreeMap;
+use std::io::Read;
 use std::net::SocketAddr;
 
 use axum::body::{Body, to_bytes};
@@ -14,11 +16,13 @@ use super::{ROUTES, Service, service};
 use crate::app::App;
 use crate::config::Config;
 use crate::files::FileStore;
-use crate::inventory::{BootGrant, Change, Database, Inventory};
+use crate::inventory::{BootGrant, Change, Database, InstallError, InstallRequest, Inventory};
 use crate::leases::LeaseBook;
-use crate::lifecycle::install::{InstallReport, InstallState};
-use crate::model::InstallBegins;
+use crate::lifecycle::install::{Install, InstallReport, InstallState, InstallTask};
+use crate::model::{InstallBegins, PRESEED, PROXMOX, Recipe, Scalar, TALOS};
+use crate::recipe::SHIPPED;
 use crate::site_file;
+use crate::tree;
 
 const SITE: &str = r#"
 subnets:
@@ -36,7 +40,7 @@ images:
   live: {kernel: ipxe.efi}
   disk: {disk: di/disk.raw}
 hosts:
-  h2: {image: disk, nics: {eth0: "52:54:00:aa:00:02"}, reservations: {internal: 10.0.0.12}}
+  h2: {profile: plain, addresses: {eth0: 10.0.0.12}, image: disk, network: {root-password-hash: locked}, nics: {eth0: "52:54:00:aa:00:02"}, reservations: {internal: 10.0.0.12}}
   h1:
     profile: plain
     image: installer
@@ -51,14 +55,14 @@ const MARKER: &str = "INSTALLER";
 const FILES: [&str; 6] =
     ["di/vmlinuz", "di/initrd", "di/setup.efi", "di/setup.ipxe", "di/disk.raw", "ipxe.efi"];
 
-struct Rack {
+struct BootServer {
     app: App,
     runtime: Runtime,
     routes: Service,
     _directory: tempfile::TempDir,
 }
 
-impl Rack {
+impl BootServer {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let files = directory.path().join("files");
@@ -67,6 +71,10 @@ impl Rack {
             let text = if name.starts_with("di/") { MARKER } else { "harmless" };
             std::fs::write(files.join(name), text).unwrap();
         }
+        // Other ways to the same files.
+        std::os::unix::fs::symlink("di", files.join("pub")).unwrap();
+        std::os::unix::fs::symlink("di/initrd", files.join("link")).unwrap();
+        std::fs::hard_link(files.join("di/vmlinuz"), files.join("hard")).unwrap();
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let url = format!("sqlite:{}", directory.path().join("db").display());
         let app = runtime.block_on(async {
@@ -132,7 +140,7 @@ impl Rack {
                 InstallState::Done => InstallReport::Succeeded,
                 InstallState::Failed => InstallReport::Failed("no disk".into()),
             };
-            inventory.report_install("h1", &token, &report).await.unwrap().unwrap();
+            inventory.report_install("h1", &token, &report).await.unwrap();
             token
         })
     }
@@ -147,10 +155,26 @@ fn urls(path: &str) -> Vec<String> {
     let Some((before, rest)) = path.split_once('{') else { return vec![path.to_owned()] };
     let (parameter, behind) = rest.split_once('}').unwrap();
     let values: Vec<String> = match (before, parameter) {
+        ("/boot/", "script") if !behind.is_empty() => vec![MAC.to_owned()],
+        ("/grub/", "*name") => vec!["grub.cfg".to_owned(), "x86_64-efi/grub.cfg".to_owned()],
         ("/boot/", "script") => vec![format!("{MAC}.ipxe"), MAC.to_owned()],
         ("/files/", "*name") => {
-            let awkward = |name: &str| [name.to_owned(), format!("/{name}"), format!("./{name}")];
-            FILES.iter().flat_map(|name| awkward(name)).collect()
+            let awkward = |name: &str| {
+                let upper = name.to_uppercase();
+                let (first, rest) = name.split_at(1);
+                let first = format!("{}{rest}", first.to_uppercase());
+                [
+                    format!("/{name}"),
+                    format!("./{name}"),
+                    format!("//{upper}"),
+                    upper.replace('/', "%5C"),
+                    name.to_owned(),
+                    upper,
+                    first,
+                ]
+            };
+            let links = ["pub/vmlinuz", "pub/INITRD", "PUB/disk.raw", "link", "hard", "Hard"];
+            FILES.iter().chain(&links).flat_map(|name| awkward(name)).collect()
         }
         ("/config/", "mac") if behind.is_empty() => {
             ["", ".tar", ".cpio.gz", ".sh", ".json"].map(|end| format!("{MAC}{end}")).to_vec()
@@ -165,7 +189,8 @@ fn urls(path: &str) -> Vec<String> {
 }
 
 fn installs(body: &str) -> bool {
-    body.contains(MARKER) || body.contains("di/") && body.starts_with("#!ipxe")
+    let is_script = body.starts_with("#!ipxe") || body.starts_with("echo 'rackstrap");
+    body.contains(MARKER) || body.contains("di/") && is_script
 }
 
 #[test]
@@ -173,7 +198,7 @@ fn no_route_installs_a_host_that_is_not_armed() {
     let others = [None, Some(InstallState::Cancelled), Some(InstallState::Done)];
     for state in others.into_iter().chain([Some(InstallState::Failed), Some(InstallState::Started)])
     {
-        let rack = Rack::new();
+        let rack = BootServer::new();
         let token = rack.in_state(state);
         // What only the boot that has started may show is not shown, but a wrong token.
         let tokens = match state {
@@ -182,6 +207,10 @@ fn no_route_installs_a_host_that_is_not_armed() {
         };
         for url in ROUTES.iter().flat_map(|route| urls(route.path)) {
             for query in &tokens {
+                // The boot's own token is its right to report, late as well.
+                if url.starts_with("/report/") && query.contains("OWN") {
+                    continue;
+                }
                 let url = format!("{url}{}", query.replace("OWN", &token));
                 for method in [Method::GET, Method::HEAD, Method::POST] {
                     let (status, body) = rack.ask(&method, &url, HOST);
@@ -200,7 +229,7 @@ fn no_route_installs_a_host_that_is_not_armed() {
 
 #[test]
 fn the_files_of_an_armed_host_come_only_with_the_token_of_its_script() {
-    let rack = Rack::new();
+    let rack = BootServer::new();
     rack.in_state(Some(InstallState::Armed));
     let files: Vec<String> = FILES[..4].iter().map(|name| format!("/files/{name}")).collect();
     for url in &files {
@@ -225,7 +254,7 @@ fn the_files_of_an_armed_host_come_only_with_the_token_of_its_script() {
 
 #[test]
 fn reading_a_script_consumes_nothing() {
-    let rack = Rack::new();
+    let rack = BootServer::new();
     rack.in_state(Some(InstallState::Armed));
     let url = format!("/boot/{MAC}.ipxe");
     for (method, peer) in
@@ -248,7 +277,7 @@ fn reading_a_script_consumes_nothing() {
 
 #[test]
 fn the_plan_of_a_deployment_is_for_the_boot_that_installs() {
-    let rack = Rack::new();
+    let rack = BootServer::new();
     let (mac, peer) = ("52:54:00:aa:00:02", "10.0.0.12:4000");
     let ask = |method: Method, path: &str, token: &str, body: &str| {
         let request = Request::builder().method(method).uri(path);
@@ -273,6 +302,24 @@ fn the_plan_of_a_deployment_is_for_the_boot_that_installs() {
     let (status, plan) = ask(Method::GET, &deploy, &token, "");
     assert_eq!(status, StatusCode::OK, "{plan}");
     assert!(plan.contains(r#""source":{"path":"/files/di/disk.raw","bytes":9}"#), "{plan}");
+    assert!(plan.contains(r#""root-password-hash":"locked""#), "{plan}");
+    let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
+    let networks = plan["networks"].as_array().unwrap();
+    let formats: Vec<_> = networks.iter().map(|it| it["format"].as_str().unwrap()).collect();
+    assert_eq!(formats, ["networkd", "netplan", "networkmanager", "ifupdown2", "cloud-init"]);
+    let private = |path: &str| {
+        let files =
+            networks.iter().flat_map(|network| network["files"].as_array().into_iter().flatten());
+        let mut own = files.filter(|file| file["path"] == path);
+        own.next().unwrap_or_else(|| panic!("no {path}"))["mode"] == 0o600
+    };
+    let refusals: Vec<_> = networks.iter().filter_map(|it| it["refusal"].as_str()).collect();
+    let refusal = "ifupdown2 cannot express eth0: a NIC without set-name or match: name";
+    assert_eq!(refusals, [refusal]);
+    assert!(private("/etc/netplan/90-rackstrap.yaml"));
+    assert!(private("/var/lib/cloud/seed/nocloud/user-data"));
+    assert_eq!(networks[0]["files"][0]["mode"], 0o644);
+    assert_eq!(plan["address"], "10.0.0.12");
     let disk = format!("/files/di/disk.raw?token={token}");
     assert_eq!(rack.ask(&Method::GET, &disk, peer), (StatusCode::OK, MARKER.to_owned()));
     let state = || rack.app.inventory.installs().of("h2").unwrap().state;
@@ -289,9 +336,77 @@ fn the_plan_of_a_deployment_is_for_the_boot_that_installs() {
     assert_eq!(rack.ask(&Method::GET, &disk, peer).0, StatusCode::FORBIDDEN, "over");
 }
 
+/// `rescue`: one boot gets the live system, whatever the host boots otherwise, and may write nothing.
+#[test]
+fn a_rescue_starts_the_live_system_once() {
+    let rack = BootServer::new();
+    let (mac, peer) = ("52:54:00:aa:00:02", "10.0.0.12:4000");
+    let arm = |task| {
+        let request = InstallRequest { host: "h2", author: "test".into(), task, dry_run: false };
+        let any = |_: Option<&Install>| Ok::<(), InstallError>(());
+        rack.runtime.block_on(rack.app.inventory.arm_install_if(request, any)).unwrap()
+    };
+    let script = || rack.ask(&Method::GET, &format!("/boot/{mac}.ipxe"), peer).1;
+    assert!(!script().contains("ipxe.efi"));
+    assert_eq!(arm(InstallTask::Rescue).image, "live");
+    let text = script();
+    assert!(text.contains("/files/ipxe.efi?"), "{text}");
+    assert!(!text.contains("rackstrap.deploy"), "{text}");
+    let state = || rack.app.inventory.installs().of("h2").unwrap().state;
+    assert_eq!(state(), InstallState::Loading);
+    let token = text.split_once("?last=").unwrap().1[..32].to_owned();
+    let plan = Request::builder().uri(format!("/deploy/{mac}"));
+    let plan = plan.header("authorization", format!("Bearer {token}")).body(Body::empty());
+    assert_eq!(rack.send(plan.unwrap(), peer).0, StatusCode::FORBIDDEN, "it writes nothing");
+    assert_eq!(
+        rack.ask(&Method::GET, &format!("/files/di/disk.raw?token={token}"), peer).0,
+        StatusCode::FORBIDDEN
+    );
+    let last = format!("/files/ipxe.efi?last={token}");
+    assert_eq!(rack.ask(&Method::GET, &last, peer).0, StatusCode::OK);
+    assert_eq!(state(), InstallState::Done);
+    assert!(!script().contains("ipxe.efi"), "the next boot goes to the disk");
+}
+
+/// `release`: the report that the disks are empty takes away what the host was used for.
+#[test]
+fn a_released_host_keeps_its_place_and_its_nics() {
+    let rack = BootServer::new();
+    let (mac, peer) = ("52:54:00:aa:00:02", "10.0.0.12:4000");
+    let request = InstallRequest {
+        host: "h2",
+        author: "ada".into(),
+        task: InstallTask::Release,
+        dry_run: false,
+    };
+    let any = |_: Option<&Install>| Ok::<(), InstallError>(());
+    rack.runtime.block_on(rack.app.inventory.arm_install_if(request, any)).unwrap();
+    let (_, script) = rack.ask(&Method::GET, &format!("/boot/{mac}.ipxe"), peer);
+    let token = script.split_once("?last=").unwrap().1[..32].to_owned();
+    let report = |text: &str| {
+        let request = Request::builder().method(Method::POST).uri(format!("/report/{mac}"));
+        let request = request.header("authorization", format!("Bearer {token}"));
+        rack.send(request.body(Body::from(text.to_owned())).unwrap(), peer)
+    };
+    assert_eq!(report("installing").0, StatusCode::OK);
+    let host = || rack.app.inventory.snapshot().site.hosts["h2"].clone();
+    assert_eq!(host().image.as_deref(), Some("disk"), "nothing is erased yet");
+    for _ in 0..2 {
+        let expected = (StatusCode::OK, "h2 is erased and released\n".to_owned());
+        assert_eq!(report("erased: vda overwritten"), expected, "a report may be repeated");
+        let host = host();
+        assert_eq!(host.nics.len(), 1);
+        assert_eq!((&host.image, &host.profile), (&None, &None));
+        assert!(host.addresses.is_empty() && host.reservations.is_empty());
+        assert!(host.network.is_empty());
+    }
+    let status = rack.app.inventory.host_status("h2", crate::inventory::now_ms()).unwrap();
+    assert_eq!(status.state, crate::lifecycle::HostState::Waiting);
+}
+
 #[test]
 fn a_file_that_installs_is_given_to_a_token_and_not_to_an_address() {
-    let rack = Rack::new();
+    let rack = BootServer::new();
     let files = || FILES[..5].iter().map(|name| format!("/files/{name}"));
     for url in files() {
         for query in ["", "?token=wr0ng", "?last=wr0ng"] {
@@ -314,4 +429,187 @@ fn a_file_that_installs_is_given_to_a_token_and_not_to_an_address() {
     assert_eq!(with_token("10.0.0.12:4000"), StatusCode::FORBIDDEN, "another host");
     rack.runtime.block_on(rack.app.inventory.cancel_install("h1", "test")).unwrap();
     assert_eq!(with_token(STRANGER), StatusCode::FORBIDDEN, "over");
+}
+
+#[test]
+fn grub_gets_what_ipxe_gets_and_its_boot_is_the_one_that_installs() {
+    let rack = BootServer::new();
+    let url = format!("/boot/{MAC}/grub.cfg");
+    let (status, text) = rack.ask(&Method::GET, "/grub/x86_64-efi/grub.cfg", STRANGER);
+    assert_eq!(status, StatusCode::OK);
+    assert!(text.contains("configfile (http,10.0.0.1)/boot/$net_default_mac/grub.cfg\n"), "{text}");
+    let (status, text) = rack.ask(&Method::GET, "/grub/x86_64-efi/command.lst", STRANGER);
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(!text.is_empty(), "shim waits for ever after a 404 without a body");
+    let (_, text) = rack.ask(&Method::GET, &url, HOST);
+    assert!(text.contains("chainloader /EFI/BOOT/BOOTX64.EFI"), "not armed: {text}");
+    rack.in_state(Some(InstallState::Armed));
+    for (method, peer) in [(Method::HEAD, HOST), (Method::GET, STRANGER)] {
+        let (_, text) = rack.ask(&method, &url, peer);
+        assert!(!text.contains("di/") && !text.contains("token"), "{text}");
+        assert_eq!(rack.state(), Some(InstallState::Armed), "{method} {peer}");
+    }
+    let (_, text) = rack.ask(&Method::GET, &url, HOST);
+    assert_eq!(rack.state(), Some(InstallState::Loading));
+    let paths: Vec<String> = text
+        .split("(http,10.0.0.1)")
+        .skip(1)
+        .map(|rest| rest.split('\'').next().unwrap().to_owned())
+        .collect();
+    let [kernel, initrd, config, again] = &paths[..] else { panic!("{text}") };
+    let fetch = |path: &str| rack.ask(&Method::GET, path, HOST);
+    assert_eq!(fetch(kernel), (StatusCode::OK, MARKER.to_owned()));
+    assert_eq!(fetch(initrd), (StatusCode::OK, MARKER.to_owned()));
+    assert_eq!(fetch(config).0, StatusCode::OK);
+    assert_eq!(rack.state(), Some(InstallState::Started));
+    assert_eq!(fetch(again).1, text, "the same boot asks again");
+    let (_, text) = fetch(&url);
+    assert!(text.contains("boots its disk"), "{text}");
+    assert_eq!(rack.state(), Some(InstallState::Failed));
+}
+
+/// The values that the shipped recipes must be given.
+const VALUES: &str = r#"{disk: sda, mirror: mirror.example, password-hash: "$6$x", root-password-hash: "$6$x", machine-token: x,
+    machine-ca-crt: x, cluster-id: x, cluster-secret: x, cluster-token: x, cluster-ca-crt: x, endpoint: "https://10.0.0.9:6443"}"#;
+
+/// The installer's image of [`SITE`], with a shipped recipe.
+fn with_recipe(name: &str) -> BootServer {
+    let rack = BootServer::new();
+    let values: BTreeMap<String, Scalar> = tree::read(&tree::parse(VALUES).unwrap()).unwrap();
+    let shipped = SHIPPED.iter().find(|shipped| shipped.name == name).unwrap();
+    let read = |key: &String| shipped.values.contains(&key.as_str());
+    let values = values.into_iter().filter(|(key, _)| read(key)).collect();
+    // Some of them leave files that find a NIC by its name.
+    let named =
+        SITE.replace("eth0: {subnet: internal}", "eth0: {subnet: internal, set-name: lan0}");
+    let mut site = site_file::parse(&named, "site.yaml").unwrap();
+    let recipe = Recipe { shipped: Some(name.to_owned()), values, ..Recipe::default() };
+    site.images.get_mut("installer").unwrap().recipe = Some(recipe);
+    let change = Change { who: "test", summary: "recipe", ..Change::default() };
+    rack.runtime.block_on(rack.app.inventory.replace_site(change, site)).unwrap();
+    rack
+}
+
+#[test]
+fn every_url_of_a_shipped_recipe_is_served() {
+    for shipped in &SHIPPED {
+        let rack = with_recipe(shipped.name);
+        let token = rack.in_state(Some(InstallState::Loading));
+        let (status, text) = rack.ask(&Method::GET, &format!("/recipe/{MAC}/{token}/x"), HOST);
+        assert_eq!(status, StatusCode::OK, "{}: {text}", shipped.name);
+        let ends = |c: char| c.is_whitespace() || "\"'\\<".contains(c);
+        let urls: Vec<&str> = text
+            .split("http://10.0.0.1")
+            .skip(1)
+            .filter(|rest| rest.starts_with('/'))
+            .map(|rest| rest.split(ends).next().unwrap())
+            .collect();
+        assert!(shipped.name == "talos" || !urls.is_empty(), "{}: {text}", shipped.name);
+        for url in urls.into_iter().filter(|url| *url != "/answer") {
+            let is_report = url.starts_with("/report/") || url.starts_with("/deploy/");
+            let method = if is_report { Method::POST } else { Method::GET };
+            let request = Request::builder().method(&method).uri(url);
+            let request = request.header("authorization", format!("Bearer {token}"));
+            let body =
+                if url.starts_with("/deploy/") { r#"{"step":"write"}"# } else { "installing" };
+            let (status, body) = rack.send(request.body(Body::from(body)).unwrap(), HOST);
+            assert_eq!(status, StatusCode::OK, "{}: {method} {url}: {body}", shipped.name);
+        }
+    }
+}
+
+#[test]
+fn an_installer_without_a_token_gets_its_answers_once() {
+    let rack = with_recipe(PROXMOX);
+    let ask = |peer| rack.ask(&Method::POST, "/answer", peer);
+    assert_eq!(ask(HOST).0, StatusCode::FORBIDDEN, "not armed");
+    assert_eq!(ask(STRANGER).0, StatusCode::FORBIDDEN);
+    let token = rack.in_state(Some(InstallState::Loading));
+    // Its kernel and initrd have come, and nothing has begun.
+    let last = format!("/config/52-54-00-aa-00-01.cpio.gz?last={token}");
+    assert_eq!(rack.ask(&Method::GET, &last, HOST).0, StatusCode::OK);
+    assert_eq!(rack.state(), Some(InstallState::Loading));
+    assert_eq!(rack.ask(&Method::GET, "/answer", HOST).0, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(ask(STRANGER).0, StatusCode::FORBIDDEN, "another host");
+    assert_eq!(rack.state(), Some(InstallState::Loading));
+    let (status, text) = ask(HOST);
+    assert_eq!(status, StatusCode::OK, "{text}");
+    assert_eq!(rack.state(), Some(InstallState::Started));
+    assert_eq!(ask(HOST).0, StatusCode::FORBIDDEN, "a second installer");
+    assert_eq!(rack.state(), Some(InstallState::Started), "and the first goes on");
+    let answers: toml::Value = toml::from_str(&text).unwrap();
+    let webhook = answers["post-installation-webhook"]["url"].as_str().unwrap();
+    let request = Request::builder().method(Method::POST);
+    let request = request.uri(webhook.strip_prefix("http://10.0.0.1").unwrap());
+    let body = r#"{"debian-version":"12.5","fqdn":"h1.localdomain","disks":[]}"#;
+    let (status, said) = rack.send(request.body(Body::from(body)).unwrap(), HOST);
+    assert_eq!((status, said.as_str()), (StatusCode::OK, "h1 is up\n"));
+    assert_eq!(rack.state(), Some(InstallState::Done));
+}
+
+#[test]
+fn the_recipe_of_debians_installer_is_an_initrd_of_the_boot_that_may_install() {
+    let rack = with_recipe(PRESEED);
+    let initrd = |query: &str, peer: &str| {
+        let mut request = Request::builder().uri(format!("/config/{MAC}.cpio.gz{query}"));
+        request = request.method(Method::GET);
+        let mut request = request.body(Body::empty()).unwrap();
+        let ends = ConnectionAddresses {
+            peer: peer.parse().unwrap(),
+            local: SocketAddr::from(([10, 0, 0, 1], 80)),
+        };
+        request.extensions_mut().insert(ConnectInfo(ends));
+        let body = rack.runtime.block_on(async {
+            let Ok(response) = rack.routes.clone().oneshot(request).await;
+            to_bytes(response.into_body(), 1 << 20).await.unwrap()
+        });
+        let mut text = Vec::new();
+        let _ = flate2::read::GzDecoder::new(&body[..]).read_to_end(&mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    assert!(!initrd("", HOST).contains("preseed.cfg"), "not armed");
+    let token = rack.in_state(Some(InstallState::Loading));
+    assert!(!initrd("", HOST).contains("preseed.cfg"), "without its token");
+    assert!(!initrd("?token=wr0ng", HOST).contains("preseed.cfg"));
+    assert!(!initrd(&format!("?token={token}"), STRANGER).contains("d-i "));
+    let text = initrd(&format!("?last={token}"), HOST);
+    let command = "ip address add 10.0.0.11/24 dev $(nic 52:54:00:aa:00:01)";
+    for expected in ["preseed.cfg", "netcfg/enable boolean false", command, &token] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    assert_eq!(rack.state(), Some(InstallState::Started));
+}
+
+#[test]
+fn an_installer_that_cannot_report_is_done_when_its_host_boots_again() {
+    let rack = with_recipe(TALOS);
+    let token = rack.in_state(Some(InstallState::Started));
+    assert_eq!(rack.state(), Some(InstallState::Started));
+    let (_, script) = rack.ask(&Method::GET, &format!("/boot/{MAC}.ipxe"), HOST);
+    assert!(!script.contains("di/"), "{script}");
+    assert_eq!(rack.state(), Some(InstallState::Done));
+    assert_eq!(
+        rack.ask(&Method::GET, &format!("/recipe/{MAC}/{token}/x"), HOST).0,
+        StatusCode::FORBIDDEN
+    );
+}
+
+#[test]
+fn the_script_that_unpacks_has_the_files_of_any_format() {
+    let rack = with_recipe(PRESEED);
+    let root = tempfile::tempdir().unwrap();
+    for (name, path) in [
+        ("ifupdown2.unpack.sh", "etc/network/interfaces"),
+        ("networkd.unpack.sh", "etc/systemd/network"),
+        ("networkmanager.unpack.sh", "etc/NetworkManager/system-connections"),
+    ] {
+        let (status, script) = rack.ask(&Method::GET, &format!("/config/{MAC}/{name}"), HOST);
+        assert_eq!(status, StatusCode::OK, "{script}");
+        let mut shell = std::process::Command::new("sh");
+        let status = shell.args(["-c", &script]).env("ROOT", root.path()).status().unwrap();
+        assert!(status.success() && root.path().join(path).exists(), "{script}");
+    }
+    let format = |name: &str| rack.ask(&Method::GET, &format!("/config/{MAC}/{name}"), HOST).1;
+    let interfaces = std::fs::read_to_string(root.path().join("etc/network/interfaces")).unwrap();
+    assert!(format("ifupdown2").contains(interfaces.trim()), "{interfaces}");
 }

@@ -11,6 +11,7 @@ use crate::boot::ipxe_text::Unsafe;
 use crate::boot::script::ScriptError;
 use crate::bundle::apply::ApplyError;
 use crate::files::FileError;
+use crate::inventory::InstallReportError;
 use crate::lifecycle::install::{InstallState, InstallTask, ReportRefusal};
 use crate::model::{InvalidNicAddress, NicAddress};
 use crate::network::{Format, PreseedError, RenderError};
@@ -44,6 +45,11 @@ pub(super) enum Error {
         /// Who asked.
         address: IpAddr,
     },
+    /// No host has the address of whoever asks.
+    #[error(
+        "{0} is not an address of a host: it must boot by this server's DHCP, or have the address in the inventory"
+    )]
+    UnknownCaller(IpAddr),
     /// The configuration cannot be generated.
     #[error("{}", mend(.0))]
     Render(#[from] RenderError),
@@ -124,12 +130,14 @@ pub(super) enum Error {
     InvalidStep(#[from] serde_json::Error),
     /// Nothing is at this path.
     #[error(
-        "nothing is here: /boot/MAC.ipxe, /autoexec.ipxe, /files/NAME, /config/MAC (also .tar, .cpio.gz, .sh, .json, /netplan.yaml, /microcloud-preseed.yaml, /FORMAT, /FORMAT/NAME with a FORMAT of {formats}), /report/MAC (POST), /deploy/MAC, /healthz",
+        "nothing is here: /boot/MAC.ipxe, /autoexec.ipxe, /files/NAME, /config/MAC (also .tar, .cpio.gz, .sh, .json, /netplan.yaml, /microcloud-preseed.yaml, /FORMAT, /FORMAT/NAME with a FORMAT of {formats}), /recipe/MAC/TOKEN/NAME, /report/MAC and /answer (POST), /deploy/MAC, /healthz",
         formats = Format::labels()
     )]
     Nowhere,
     /// The path is served, but not by this method.
-    #[error("{0} is not served here: GET and HEAD, and POST for /report/MAC only")]
+    #[error(
+        "{0} is not served here: GET and HEAD, and POST for /report/MAC, /deploy/MAC and /answer only"
+    )]
     Method(String),
     /// The configured URL cannot be put into a script.
     #[error("machine_url: {0}")]
@@ -143,6 +151,9 @@ pub(super) enum Error {
     /// The database failed.
     #[error(transparent)]
     Inventory(#[from] crate::inventory::Error),
+    /// The inventory refuses a change that follows from a report.
+    #[error(transparent)]
+    Change(#[from] crate::inventory::ChangeError),
     /// An archive did not come about.
     #[error("the archive could not be packed: {0}")]
     Pack(#[from] io::Error),
@@ -166,6 +177,15 @@ fn mend_member(error: &PreseedError) -> String {
     }
 }
 
+impl From<InstallReportError> for Error {
+    fn from(error: InstallReportError) -> Self {
+        match error {
+            InstallReportError::Refused(refusal) => Self::Report(refusal),
+            InstallReportError::Inventory(error) => Self::Inventory(error),
+        }
+    }
+}
+
 impl Error {
     fn status(&self) -> StatusCode {
         match self {
@@ -173,6 +193,7 @@ impl Error {
                 StatusCode::BAD_REQUEST
             }
             Self::Stranger { .. }
+            | Self::UnknownCaller(_)
             | Self::NotArmed { .. }
             | Self::OnlyInstalls { .. }
             | Self::NotDeploying { .. }
@@ -194,10 +215,12 @@ impl Error {
             | Self::File(FileError::NotFound(_)) => StatusCode::NOT_FOUND,
             Self::File(FileError::Refused(..)) => StatusCode::FORBIDDEN,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Inventory(error) if error.is_unavailable() => StatusCode::SERVICE_UNAVAILABLE,
             Self::File(FileError::Io(..))
             | Self::Url(_)
             | Self::Script(_)
             | Self::Inventory(_)
+            | Self::Change(_)
             | Self::Pack(_)
             | Self::Apply(_)
             | Self::NoPeer => StatusCode::INTERNAL_SERVER_ERROR,

@@ -14,7 +14,7 @@ use super::peer::ConnectionAddresses;
 use super::{Service, service};
 use crate::app::App;
 use crate::config::Config;
-use crate::exercise::Stage;
+use crate::exercise::TestServer;
 use crate::model::{Mac, NicAddress};
 
 const SITE: &str = r#"
@@ -60,10 +60,10 @@ fn ask(path: &str) {
 }
 
 fn status_of(uri: &Uri) -> StatusCode {
-    static ROUTES: OnceLock<(Mutex<Stage>, Service)> = OnceLock::new();
+    static ROUTES: OnceLock<(Mutex<TestServer>, Service)> = OnceLock::new();
     let (stage, routes) = ROUTES.get_or_init(|| {
         let config = Config { files_dir: Some(PathBuf::from("/nonexistent")), ..Config::default() };
-        let stage = Stage::set(config, SITE);
+        let stage = TestServer::set(config, SITE);
         let routes = service(App::clone(&stage.app));
         (Mutex::new(stage), routes)
     });

@@ -16,7 +16,7 @@ use super::transfer::{self, BeforeEnd, Subject};
 use crate::app::App;
 use crate::files::{FileError, SharedFile, names};
 use crate::lifecycle::EventKind;
-use crate::lifecycle::gate::{self, Verdict};
+use crate::lifecycle::gate::{self, BootSource};
 use crate::model::{Image, InstallBegins};
 
 /// `GET /files/{name}`.
@@ -26,8 +26,8 @@ pub(super) async fn file(
     query: BootQuery,
     caller: Caller,
 ) -> Result<Response, Error> {
-    let begins = check_gate(&app, &caller, &name, &query).await?;
-    let file = match app.files.open(&name).await {
+    let Passed { begins, withheld } = check_gate(&app, &caller, &name, &query).await?;
+    let file = match app.files.open_apart(&name, &withheld).await {
         // iPXE asks for it beside its own program before it has said who it is,
         // and some builds stop at a 404.
         Err(FileError::NotFound(_)) if name.rsplit('/').next() == Some("autoexec.ipxe") => {
@@ -86,7 +86,10 @@ fn whole(
     }
     let snapshot = app.inventory.snapshot();
     let host = caller.find_host(app, &snapshot);
-    let image = host.and_then(|(_, host)| snapshot.image_to_boot(host.image.as_deref()?));
+    let image = host.and_then(|host| {
+        let arch = || app.inventory.states.arch_of(host.0)?.of_firmware();
+        snapshot.image_to_boot_on(host.1.image.as_deref()?, arch)
+    });
     let subject = Subject {
         host: host.map(|(name, _)| name.to_owned()),
         kind: stage(image, name),
@@ -114,13 +117,22 @@ impl Begins {
     }
 }
 
+/// What the gate lets through.
+#[derive(Default)]
+struct Passed {
+    /// The install that begins with the end of the file.
+    begins: Option<Begins>,
+    /// The files that the name must not lead to.
+    withheld: Vec<String>,
+}
+
 /// Lets a client through that may fetch a file, and tells which install begins with its end.
 async fn check_gate(
     app: &App,
     caller: &Caller,
     name: &str,
     query: &BootQuery,
-) -> Result<Option<Begins>, Error> {
+) -> Result<Passed, Error> {
     let snapshot = app.inventory.snapshot();
     let path = names::relative_path(name.as_bytes()).unwrap_or_default();
     let decide = || {
@@ -129,33 +141,37 @@ async fn check_gate(
             let installs = app.inventory.installs();
             snapshot.host(installs.host_of_token(query.token()?)?)
         });
-        (host, app.inventory.verdict(&snapshot, host, query.token()))
+        (host, app.inventory.boot_source(&snapshot, host, query.token()))
     };
-    let (mut host, mut verdict) = decide();
-    if !gate::may_fetch(&verdict, &path, &snapshot.site) && query.token().is_some() {
+    let (mut host, mut boot_source) = decide();
+    if !gate::may_fetch(&boot_source, &path, &snapshot.site) && query.token().is_some() {
         // Another server may have given the token just now.
         app.inventory.reload_installs().await?;
-        (host, verdict) = decide();
+        (host, boot_source) = decide();
     }
-    if !gate::may_fetch(&verdict, &path, &snapshot.site) {
+    if !gate::may_fetch(&boot_source, &path, &snapshot.site) {
         if caller.is_operator(app).await? {
-            return Ok(None);
+            return Ok(Passed::default());
         }
         return Err(match host {
             Some((host, _)) => Error::NotArmed { host: host.to_owned(), file: path },
             None => Error::OnlyInstalls { file: path },
         });
     }
-    Ok(begins(host.map(|(name, _)| name), &verdict, query))
+    let withheld = gate::withheld(&boot_source, &path, &snapshot.site);
+    if !withheld.is_empty() && caller.is_operator(app).await? {
+        return Ok(Passed::default());
+    }
+    Ok(Passed { begins: begins(host.map(|(name, _)| name), &boot_source, query), withheld })
 }
 
 /// The install that begins with the last byte of what this request fetches.
 pub(super) fn begins(
     host: Option<&str>,
-    verdict: &Verdict<'_>,
+    boot_source: &BootSource<'_>,
     query: &BootQuery,
 ) -> Option<Begins> {
-    let Verdict::Install { image, is_proven: true } = verdict else { return None };
+    let BootSource::Install { image, is_proven: true } = boot_source else { return None };
     let (host, when) = (host?.to_owned(), image.install_begins());
     Some(Begins { host, when, token: query.last.as_ref()?.as_str().to_owned() })
 }

@@ -20,6 +20,7 @@ mod transfer;
 
 use std::io;
 use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
@@ -40,7 +41,7 @@ use tower_http::timeout::RequestBodyTimeoutLayer;
 use crate::app::App;
 use crate::boot::next::LOCAL_PATH;
 use crate::http::health;
-use crate::http::listen::{self, Limits};
+use crate::http::listen::{self, Limits, Prepared, Protocol};
 use crate::inventory::now_ms;
 use crate::lifecycle::EventData;
 use crate::metrics::{HTTP_ANSWERS, HTTP_TIME};
@@ -86,8 +87,10 @@ pub(crate) struct Route {
 
 /// Every route that a booting host may ask for. A test fetches each of them for a host that must
 /// not be installed.
-pub(crate) const ROUTES: [Route; 14] = [
+pub(crate) const ROUTES: [Route; 17] = [
     Route { path: "/boot/{script}", handlers: || get(scripts::host) },
+    Route { path: "/boot/{script}/grub.cfg", handlers: || get(scripts::host_grub) },
+    Route { path: "/grub/{*name}", handlers: || get(scripts::grub) },
     Route { path: "/autoexec.ipxe", handlers: || get(scripts::autoexec) },
     Route { path: LOCAL_PATH, handlers: || get(scripts::local) },
     Route { path: "/files/{*name}", handlers: || get(files::file) },
@@ -98,6 +101,7 @@ pub(crate) const ROUTES: [Route; 14] = [
     Route { path: "/config/{mac}/{format}/{name}", handlers: || get(config::one) },
     Route { path: "/deploy/{mac}", handlers: || get(deploy::plan).post(deploy::step) },
     Route { path: "/recipe/{mac}/{token}/{name}", handlers: || get(recipes::one) },
+    Route { path: "/answer", handlers: || post(recipes::answer) },
     Route { path: "/report/{mac}", handlers: || post(report::store) },
     Route { path: "/healthz", handlers: || get(health::alive) },
     Route { path: "/readyz", handlers: || get(health::ready) },
@@ -128,7 +132,8 @@ pub async fn run(app: App, listener: TcpListener, stop: CancellationToken) -> io
     let service = service(app);
     let prepare = move |stream, peer| {
         let (connection, addresses) = peer::connect(stream, peer);
-        (connection, Extension(ConnectInfo(addresses)).layer(service.clone()))
+        let service = Extension(ConnectInfo(addresses)).layer(service.clone());
+        std::future::ready(Some(Prepared { io: connection, service, protocol: Protocol::Http1 }))
     };
     listen::run(listener, Limits::of_machines(), prepare, stop).await
 }
@@ -175,13 +180,14 @@ async fn log(State(app): State<App>, request: Request, next: Next) -> Response {
         (false, _) => tracing::enabled!(tracing::Level::DEBUG),
     };
     if is_logged {
-        let elapsed = started.elapsed();
-        let Asker { host, mac, boot } = Asker::of(&app, &path, address);
+        let elapsed_us = started.elapsed().as_micros() as u64;
+        let RequestOrigin { host, mac, boot } = RequestOrigin::of(&app, &path, address);
+        let peer = peer.map(|peer| SocketAddr::new(peer.ip().to_canonical(), peer.port()));
         let (peer, mac) = (peer.map(tracing::field::display), mac.map(|mac| mac.to_string()));
         if is_failure {
-            tracing::info!(peer, host, mac, boot, status, ?elapsed, "{method} {path}");
+            tracing::info!(peer, host, mac, boot, status, elapsed_us, "{method} {path}");
         } else {
-            tracing::debug!(peer, host, mac, boot, status, ?elapsed, "{method} {path}");
+            tracing::debug!(peer, host, mac, boot, status, elapsed_us, "{method} {path}");
         }
     }
     response
@@ -189,13 +195,13 @@ async fn log(State(app): State<App>, request: Request, next: Next) -> Response {
 
 /// Whose request it is, as far as its path or its address says.
 #[derive(Default)]
-struct Asker {
+struct RequestOrigin {
     host: Option<String>,
     mac: Option<Mac>,
     boot: Option<i64>,
 }
 
-impl Asker {
+impl RequestOrigin {
     fn of(app: &App, path: &str, address: Option<IpAddr>) -> Self {
         let named = path.split('/').nth(2).unwrap_or_default();
         let mac = named.get(..17).and_then(|name| name.parse::<Mac>().ok());
@@ -204,11 +210,13 @@ impl Asker {
             Some(IpAddr::V4(address)) => app.leases.find(address),
             _ => None,
         };
-        let mac = mac.or_else(|| lease.map(|lease| lease.mac).filter(|mac| !mac.is_zero()));
+        let nic = lease.and_then(|lease| lease.nic);
+        let mac = mac.or_else(|| nic?.mac());
         let snapshot = app.inventory.snapshot();
         let by_nic = || snapshot.host_of_nic(named.parse().ok()?);
         let host = by_nic().or_else(|| snapshot.host(named));
-        let host = host.or_else(|| snapshot.host_of_mac(mac?)).map(|(name, _)| name.to_owned());
+        let asks = mac.map(Into::into).or(nic);
+        let host = host.or_else(|| snapshot.host_of_nic(asks?)).map(|(name, _)| name.to_owned());
         let boot = host.as_ref().and_then(|host| app.inventory.states.boot_of(host));
         Self { host, mac, boot }
     }

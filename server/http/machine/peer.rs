@@ -11,13 +11,13 @@ use tokio::net::TcpStream;
 use super::congestion;
 use super::connection::Connection;
 use super::error::Error;
-use super::now_ms;
+use crate::address_owner::{host_at, is_nic_of, lease_of, owns_address};
 use crate::app::App;
 use crate::boot::UrlName;
 use crate::boot::ipxe_text::{BootToken, Url};
 use crate::config::ProxyDhcp;
 use crate::inventory::{Snapshot, Token};
-use crate::lifecycle::audit::{Action, Author, Entrance, Origin};
+use crate::lifecycle::audit::{AuditAction, Author, Entrance, Origin};
 use crate::model::{ClientKey, Host, Lease, Mac, NicAddress};
 
 /// The addresses of a connection.
@@ -96,16 +96,9 @@ impl Caller {
     /// Whether the caller is the host itself: its address is one that the host owns or leases, or
     /// that another DHCP server gave to one of its NICs.
     pub(super) fn is_host(&self, app: &App, name: &str, host: &Host) -> bool {
-        self.owns_address_of(&app.inventory.snapshot(), host)
+        owns_address(&app.inventory.snapshot(), host, self.address)
             || self.lease(app).is_some_and(|lease| held_by(&lease, name, host))
             || self.is_neighbour(app, host)
-    }
-
-    /// Whether the caller's address is the host's. If another host has it too, in another VRF,
-    /// the caller's NIC decides.
-    fn owns_address_of(&self, snapshot: &Snapshot, host: &Host) -> bool {
-        owns(host, self.address)
-            && (!snapshot.is_shared(self.address) || is_nic_of(self.address, host))
     }
 
     /// Beside another DHCP server (`proxy_dhcp`) this one has no leases: the caller is the host
@@ -154,7 +147,7 @@ impl Caller {
         nic: NicAddress,
     ) -> Option<(&'a str, &'a Host)> {
         snapshot.host_of_nic(nic).or_else(|| {
-            let lease = self.lease(app).filter(|lease| NicAddress::Mac(lease.mac) == nic)?;
+            let lease = self.lease(app).filter(|lease| lease.nic == Some(nic.identity()))?;
             let ClientKey::Host(name) = &lease.client else { return None };
             snapshot.host(name)
         })
@@ -166,16 +159,7 @@ impl Caller {
         app: &App,
         snapshot: &'a Snapshot,
     ) -> Option<(&'a str, &'a Host)> {
-        let hosts = &snapshot.site.hosts;
-        let by_lease = self.lease(app).and_then(|lease| match lease.client {
-            ClientKey::Host(name) => hosts.get_key_value(&name),
-            ClientKey::Mac(_) | ClientKey::Id(_) => {
-                snapshot.host_of_mac(lease.mac).and_then(|(name, _)| hosts.get_key_value(name))
-            }
-        });
-        let found = by_lease
-            .or_else(|| hosts.iter().find(|(_, host)| self.owns_address_of(snapshot, host)));
-        found.map(|(name, host)| (name.as_str(), host))
+        host_at(app, snapshot, self.address)
     }
 
     /// Lets through who may read a host's configuration: the host itself, this very machine
@@ -232,19 +216,20 @@ impl Caller {
             let origin = Origin { via: Entrance::Api, address: Some(self.address) };
             match token {
                 Some(token) if suffices(&token) => {
+                    app.inventory.database.note_use(&token).await?;
                     let who = format!("token {}", token.name);
-                    let action = Action::TokenUsed { token: token.name };
+                    let action = AuditAction::TokenUsed { token: token.name };
                     app.inventory.audit(Author { who: &who, origin }, action).await;
                     return Ok(true);
                 }
                 Some(token) => {
                     let who = format!("token {}", token.name);
-                    let action = Action::TokenReadOnly { token: token.name };
+                    let action = AuditAction::TokenReadOnly { token: token.name };
                     app.inventory.audit(Author { who: &who, origin }, action).await;
                 }
                 None => {
                     let author = Author { who: "unknown token", origin };
-                    app.inventory.audit(author, Action::TokenRefused).await;
+                    app.inventory.audit(author, AuditAction::TokenRefused).await;
                 }
             }
         }
@@ -253,8 +238,7 @@ impl Caller {
 
     /// The caller's lease, if it holds one.
     fn lease(&self, app: &App) -> Option<Lease> {
-        let IpAddr::V4(address) = self.address else { return None };
-        app.leases.find(address).filter(|lease| lease.is_live(now_ms() / 1000))
+        lease_of(app, self.address)
     }
 }
 
@@ -289,60 +273,12 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Whether the neighbour with this address is a NIC of the host.
-fn is_nic_of(address: IpAddr, host: &Host) -> bool {
-    let IpAddr::V4(address) = address else { return false };
-    neighbour(address).is_some_and(|mac| host.has_mac(mac))
-}
-
-/// The MAC of a neighbour, as the kernel knows it from ARP: it has one of every caller on the
-/// link, which it answers.
-fn neighbour(address: Ipv4Addr) -> Option<Mac> {
-    // As the thread sees it: a server may be in a network namespace of its own.
-    let table = std::fs::read_to_string("/proc/thread-self/net/arp").ok()?;
-    mac_in_arp_table(&table, address)
-}
-
-/// The MAC of an address in `/proc/net/arp` (proc_net(5)): address, type, flags, MAC, mask,
-/// device. An entry whose flags lack ATF_COM (2) is incomplete.
-fn mac_in_arp_table(table: &str, address: Ipv4Addr) -> Option<Mac> {
-    table.lines().skip(1).find_map(|line| {
-        let mut words = line.split_whitespace();
-        let is_its = words.next()?.parse() == Ok(address);
-        let flags = u32::from_str_radix(words.nth(1)?.strip_prefix("0x")?, 16).ok()?;
-        let mac: Mac = words.next()?.parse().ok()?;
-        (is_its && flags & 2 != 0 && !mac.is_zero()).then_some(mac)
-    })
-}
-
-/// Whether the address is one that the inventory gives to the host.
-fn owns(host: &Host, address: IpAddr) -> bool {
-    host.addresses.values().chain(host.reservations.values()).any(|own| *own == address)
-}
-
 /// Whether a lease is the host's, even one from before it was adopted.
 fn held_by(lease: &Lease, name: &str, host: &Host) -> bool {
     match &lease.client {
         ClientKey::Host(holder) => holder == name,
         ClientKey::Mac(mac) => host.has_mac(*mac),
+        ClientKey::Guid(guid) => host.has_nic(NicAddress::Guid(*guid)),
         ClientKey::Id(_) => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_neighbour_is_found_in_the_arp_table() {
-        let table = "IP address       HW type     Flags       HW address            Mask     Device\n\
-                     10.77.0.12       0x1         0x2         52:54:00:aa:00:01     *        lan\n\
-                     10.77.0.13       0x1         0x0         00:00:00:00:00:00     *        lan\n\
-                     10.77.0.14       0x1         0x6         52:54:00:aa:00:04     *        lan\n\
-                     rubbish\n";
-        let found = |last| mac_in_arp_table(table, Ipv4Addr::new(10, 77, 0, last));
-        assert_eq!(found(12), Some(Mac([0x52, 0x54, 0, 0xaa, 0, 1])));
-        assert_eq!((found(13), found(15)), (None, None), "incomplete, and unknown");
-        assert_eq!(found(14), Some(Mac([0x52, 0x54, 0, 0xaa, 0, 4])), "permanent");
     }
 }

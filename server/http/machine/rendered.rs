@@ -18,7 +18,7 @@ const NEWS_MS: i64 = 1000;
 
 /// A configuration in one form, ready to be sent.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct RenderedConfig {
     /// All of it.
     pub body: Bytes,
     /// Its strong entity tag, with quotes.
@@ -26,7 +26,7 @@ pub(crate) struct Answer {
     told_ms: AtomicI64,
 }
 
-impl Answer {
+impl RenderedConfig {
     /// An answer with its entity tag.
     pub(crate) fn new(body: Bytes) -> Self {
         use std::fmt::Write;
@@ -63,7 +63,7 @@ pub(crate) struct Rendered<Form>(Arc<Mutex<Present<Form>>>);
 struct Present<Form> {
     revision: i64,
     count: usize,
-    hosts: HashMap<String, Vec<(Form, Arc<Answer>)>>,
+    hosts: HashMap<String, Vec<(Form, Arc<RenderedConfig>)>>,
 }
 
 impl<Form> Default for Rendered<Form> {
@@ -80,12 +80,12 @@ impl<Form: Copy + PartialEq> Rendered<Form> {
         host: &str,
         form: Form,
         make: impl FnOnce() -> Result<Bytes, Error>,
-    ) -> Result<Arc<Answer>, Error> {
+    ) -> Result<Arc<RenderedConfig>, Error> {
         if let Some(answer) = self.find(revision, host, form) {
             return Ok(answer);
         }
         // Without the lock: two may make the same one, which does no harm.
-        let answer = Arc::new(Answer::new(make()?));
+        let answer = Arc::new(RenderedConfig::new(make()?));
         let mut present = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if present.revision != revision || present.count >= KEPT {
             *present = Present { revision, count: 0, hosts: HashMap::new() };
@@ -95,7 +95,7 @@ impl<Form: Copy + PartialEq> Rendered<Form> {
         Ok(answer)
     }
 
-    fn find(&self, revision: i64, host: &str, form: Form) -> Option<Arc<Answer>> {
+    fn find(&self, revision: i64, host: &str, form: Form) -> Option<Arc<RenderedConfig>> {
         let present = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if present.revision != revision {
             return None;
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn fetching_in_a_loop_is_told_once_a_second() {
-        let answer = Answer::new("x".into());
+        let answer = RenderedConfig::new("x".into());
         let told = [10_000, 10_001, 10_999, 11_000, 11_500, 12_000].map(|now| answer.is_news(now));
         assert_eq!(told, [true, false, false, true, false, true]);
         assert_eq!(answer.etag.len(), 34);

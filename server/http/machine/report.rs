@@ -6,11 +6,12 @@ use serde_json::Value;
 
 use super::error::Error;
 use super::peer::Caller;
+use super::scripts::BootQuery;
 use super::{now_ms, record};
 use crate::app::App;
 use crate::boot::ipxe_text::BootToken;
-use crate::inventory::Report;
-use crate::lifecycle::event::{self, Verdict};
+use crate::inventory::StoredReport;
+use crate::lifecycle::event::{self, DeployStep, ReportResult, StepReport};
 use crate::lifecycle::install::{Install, InstallReport, InstallTask};
 use crate::lifecycle::{EventData, HostState};
 
@@ -23,13 +24,15 @@ const SHOWN: usize = 200;
 /// first line is shown. `"state": "failed"`, or a text that begins with
 /// `failed`, says that something is wrong; anything else that the host is up.
 ///
-/// An installer sends the token of its boot (`Authorization: Bearer`, or `"token"` in JSON). With
+/// An installer sends the token of its boot (`Authorization: Bearer`, `"token"` in JSON, or `?token=`
+/// where it can send neither, as Proxmox's webhook). With
 /// it `installing` means that it is about to change the disk and waits for the answer 200,
 /// `failed` that it gives up, anything else that the host is installed. Any other answer than
 /// 200 means that it must not install. A report may be repeated until it is answered.
 pub(super) async fn store(
     State(app): State<App>,
     Path(mac): Path<String>,
+    query: BootQuery,
     caller: Caller,
     body: Bytes,
 ) -> Result<String, Error> {
@@ -43,16 +46,16 @@ pub(super) async fn store(
     // kept in the report.
     let (body, token) = take_token(body);
     let (mut begins, mut is_install) = (false, false);
-    match caller.boot_token().or(token) {
+    match caller.boot_token().or(token).or(query.token) {
         Some(token) => {
             let said = match report.verdict {
-                Verdict::Failed => InstallReport::Failed(report.text.clone()),
-                Verdict::Up if is_beginning(&body) => InstallReport::Begins,
-                Verdict::Up => InstallReport::Succeeded,
+                ReportResult::Failed => InstallReport::Failed(failure(&report.text).to_owned()),
+                ReportResult::Up if is_beginning(&body) => InstallReport::Begins,
+                ReportResult::Up => InstallReport::Succeeded,
             };
             is_install = true;
             begins = said == InstallReport::Begins;
-            app.inventory.report_install(name, token.as_str(), &said).await??;
+            app.inventory.report_install(name, token.as_str(), &said).await?;
         }
         None => caller.check_may_report(&app, name, host).await?,
     }
@@ -61,23 +64,36 @@ pub(super) async fn store(
         return Ok(format!("{name} may be installed\n"));
     }
     let now_ms = now_ms();
-    let is_erased = |install: &Install| install.task == InstallTask::Erase;
-    if is_install
-        && report.verdict == Verdict::Up
-        && app.inventory.installs().of(name).is_some_and(is_erased)
-    {
+    let installs = app.inventory.installs();
+    let emptied = installs.of(name).filter(|install| {
+        is_install && report.verdict == ReportResult::Up && install.task.empties()
+    });
+    if let Some(Install { task, armed_by, .. }) = emptied {
         // Its disks are empty: it is not up, and reports nothing of its network.
-        app.inventory.database.set_report(name, &Report { at_ms: now_ms, body }).await?;
+        app.inventory.database.set_report(name, &StoredReport { at_ms: now_ms, body }).await?;
+        if *task == InstallTask::Release {
+            // A report that is repeated, because the server was killed here, does it then.
+            app.inventory.release_host(name, armed_by).await?;
+            return Ok(format!("{name} is erased and released\n"));
+        }
         return Ok(format!("{name} is erased\n"));
     }
-    app.inventory.database.set_report(name, &Report { at_ms: now_ms, body }).await?;
+    app.inventory.database.set_report(name, &StoredReport { at_ms: now_ms, body }).await?;
     let state = match report.verdict {
-        Verdict::Up => HostState::Up,
-        Verdict::Failed => HostState::Failed,
+        ReportResult::Up => HostState::Up,
+        ReportResult::Failed => HostState::Failed,
     };
+    if !is_install && app.inventory.states.awaits_first_boot(name) {
+        // Whatever it reports: the system on the disk runs.
+        let step = StepReport::of(DeployStep::FirstBoot);
+        record(&app, Some(name), asked.mac(), EventData::InstallStep(step));
+    }
     record(&app, Some(name), asked.mac(), EventData::Report(report));
     app.inventory.events.settle().await;
-    Ok(format!("{name} is {state}\n"))
+    Ok(match state {
+        HostState::Failed => format!("{name} has failed\n"),
+        state => format!("{name} is {state}\n"),
+    })
 }
 
 /// Takes the token of a boot out of a report that is a JSON object.
@@ -104,7 +120,7 @@ fn read(body: &str) -> event::Report {
         clean.take(SHOWN).collect()
     };
     let verdict_of = |word: &str| {
-        if word.eq_ignore_ascii_case("failed") { Verdict::Failed } else { Verdict::Up }
+        if word.eq_ignore_ascii_case("failed") { ReportResult::Failed } else { ReportResult::Up }
     };
     match serde_json::from_str(body) {
         Ok(Value::Object(report)) => {
@@ -119,6 +135,13 @@ fn read(body: &str) -> event::Report {
     }
 }
 
+/// Why an installation failed, without the word that says that it did.
+fn failure(text: &str) -> &str {
+    let rest = text.strip_prefix("failed").unwrap_or(text);
+    let rest = rest.trim_start_matches([':', ',', ' ', '\n']);
+    if rest.is_empty() { text } else { rest }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +152,20 @@ mod tests {
         assert_eq!(body, r#"{"state":"installed"}"#);
         assert_eq!(token.as_ref().map(BootToken::as_str), Some("abc"));
         assert_eq!(take_token("installed".into()), ("installed".into(), None));
+    }
+
+    #[test]
+    fn a_failure_is_told_without_the_word_failed() {
+        let cases = [
+            ("failed: no disk", "no disk"),
+            ("failed, no disk", "no disk"),
+            ("no disk", "no disk"),
+            ("failed", "failed"),
+            ("", ""),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(failure(text), expected, "{text}");
+        }
     }
 
     #[test]
@@ -148,16 +185,16 @@ mod tests {
     #[test]
     fn a_report_is_json_or_a_text() {
         let cases = [
-            ("", Verdict::Up, ""),
-            ("bond0 up\nmore", Verdict::Up, "bond0 up"),
-            ("failed: no carrier", Verdict::Failed, "failed: no carrier"),
-            ("Failed", Verdict::Failed, "Failed"),
-            ("failedover", Verdict::Up, "failedover"),
-            (r#"{"state":"up","text":"applied 7"}"#, Verdict::Up, "applied 7"),
-            (r#"{"state":"failed","text":"a\nb"}"#, Verdict::Failed, "a b"),
-            (r#"{"state":5}"#, Verdict::Up, ""),
-            (r#"{"broken"#, Verdict::Up, r#"{"broken"#),
-            ("[1]", Verdict::Up, "[1]"),
+            ("", ReportResult::Up, ""),
+            ("bond0 up\nmore", ReportResult::Up, "bond0 up"),
+            ("failed: no carrier", ReportResult::Failed, "failed: no carrier"),
+            ("Failed", ReportResult::Failed, "Failed"),
+            ("failedover", ReportResult::Up, "failedover"),
+            (r#"{"state":"up","text":"applied 7"}"#, ReportResult::Up, "applied 7"),
+            (r#"{"state":"failed","text":"a\nb"}"#, ReportResult::Failed, "a b"),
+            (r#"{"state":5}"#, ReportResult::Up, ""),
+            (r#"{"broken"#, ReportResult::Up, r#"{"broken"#),
+            ("[1]", ReportResult::Up, "[1]"),
         ];
         for (body, verdict, text) in cases {
             assert_eq!(read(body), event::Report { verdict, text: text.to_owned() }, "{body}");

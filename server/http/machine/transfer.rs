@@ -36,7 +36,7 @@ pub(super) struct Subject {
 }
 
 /// The bytes that are still to be sent. When it is dropped, all have left or the client went away.
-struct Transfer {
+struct WatchedBody {
     rest: Bytes,
     subject: Subject,
     total_bytes: u64,
@@ -63,7 +63,7 @@ pub(super) fn watched(
     let now = Instant::now();
     let total_bytes = bytes.len() as u64;
     let (started, told) = (now, now);
-    Body::from_stream(Transfer {
+    Body::from_stream(WatchedBody {
         rest: bytes,
         subject,
         total_bytes,
@@ -74,7 +74,7 @@ pub(super) fn watched(
     })
 }
 
-impl Transfer {
+impl WatchedBody {
     fn sent_bytes(&self) -> u64 {
         self.total_bytes - self.rest.len() as u64
     }
@@ -90,7 +90,7 @@ impl Transfer {
     }
 }
 
-impl Stream for Transfer {
+impl Stream for WatchedBody {
     type Item = io::Result<Bytes>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -117,7 +117,7 @@ impl Stream for Transfer {
     }
 }
 
-impl Drop for Transfer {
+impl Drop for WatchedBody {
     fn drop(&mut self) {
         self.tell_progress();
         let (sent_bytes, total_bytes) = (self.sent_bytes(), self.total_bytes);
@@ -142,7 +142,7 @@ impl Drop for Transfer {
         };
         let host = self.subject.host.as_deref();
         let heard_last = || self.app.inventory.states.mac_of(host?);
-        let mac = lease.map(|lease| lease.mac).or_else(heard_last);
+        let mac = lease.and_then(|lease| lease.mac()).or_else(heard_last);
         record(&self.app, host, mac, data);
     }
 }

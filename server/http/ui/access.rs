@@ -13,8 +13,10 @@ use super::login::{Guess, PasswordCheck, check_password};
 use super::page::{Frame, Page};
 use super::session::Operator;
 use super::state::Ui;
-use crate::inventory::{AccountError, Token};
-use crate::lifecycle::audit::Action;
+use super::users::{SessionRow, sessions};
+use crate::inventory::{AccountError, Change, NewToken, SecretError, StoredSecret, Token};
+use crate::lifecycle::audit::AuditAction;
+use crate::model::Role;
 
 /// The longest life of a token that the form gives, in days.
 const MOST_DAYS: i64 = 3650;
@@ -24,14 +26,17 @@ struct Row {
     made: Moment,
     ends: Option<Moment>,
     ended: bool,
+    used: Option<Moment>,
 }
 
 #[derive(Default)]
-struct Said {
+struct FormResult {
     /// A new token, which is shown this once.
     token: Option<String>,
     /// What was wrong with the form for a token.
     token_wrong: Option<String>,
+    /// What was wrong with the form for a secret.
+    secret_wrong: Option<String>,
     /// What was wrong with the form for the password.
     password_wrong: Option<String>,
 }
@@ -41,37 +46,80 @@ struct Said {
 struct AccessPage {
     frame: Frame,
     rows: Vec<Row>,
-    said: Said,
+    /// The user's own.
+    sessions: Vec<SessionRow>,
+    /// What a token of the user can have.
+    roles: Vec<Role>,
+    secrets: Vec<SecretRow>,
+    /// Why no secret can be read or set here.
+    secret_fault: Option<String>,
+    may_set_secrets: bool,
+    said: FormResult,
+}
+
+struct SecretRow {
+    secret: StoredSecret,
+    set: Moment,
 }
 
 /// `GET /access`
 pub(crate) async fn show(State(ui): State<Ui>, operator: Operator) -> Result<Response, Error> {
-    page(&ui, &operator, Said::default()).await
+    page(&ui, &operator, FormResult::default()).await
 }
 
 /// `POST /access/tokens`: the answer shows the token; there is no second look at it.
 pub(crate) async fn add_token(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, Error> {
     let (name, days) = (sent.fields.text("name"), sent.fields.text("days"));
-    let may_change = !sent.fields.text("may_change").is_empty();
+    let role: Result<Role, _> = sent.fields.text("role").parse();
+    let role = match role {
+        Ok(role) if role <= sent.operator.role => role,
+        Ok(role) => {
+            let wrong =
+                format!("a token of yours can be {} at most, not {role}", sent.operator.role);
+            return page(
+                &ui,
+                &sent.operator,
+                FormResult { token_wrong: Some(wrong), ..FormResult::default() },
+            )
+            .await;
+        }
+        Err(error) => {
+            let wrong = error.to_string();
+            return page(
+                &ui,
+                &sent.operator,
+                FormResult { token_wrong: Some(wrong), ..FormResult::default() },
+            )
+            .await;
+        }
+    };
     let now = ui.now_ms() / 1000;
     let ends = match days.parse::<i64>() {
         _ if days.is_empty() => None,
         Ok(days) if (1..=MOST_DAYS).contains(&days) => Some(now + days * 86_400),
         _ => {
             let wrong = format!("\"{days}\" is not a number of days: expected 1 to {MOST_DAYS}");
-            return page(&ui, &sent.operator, Said { token_wrong: Some(wrong), ..Said::default() })
-                .await;
+            return page(
+                &ui,
+                &sent.operator,
+                FormResult { token_wrong: Some(wrong), ..FormResult::default() },
+            )
+            .await;
         }
     };
-    let said = match ui.app.inventory.database.add_token(name, may_change, ends).await {
+    let owner = Some(sent.operator.name.clone());
+    let new = NewToken { name: name.to_owned(), role, owner, expires_at: ends };
+    let said = match ui.app.inventory.database.add_token(&new).await {
         Ok(token) => {
+            let may_change = role >= Role::Operator;
+            let (token_name, role, expires_at) = (new.name, Some(role), ends);
             let action =
-                Action::TokenAdded { token: name.to_owned(), may_change, expires_at: ends };
+                AuditAction::TokenAdded { token: token_name, may_change, role, expires_at };
             ui.app.inventory.audit(sent.operator.author(), action).await;
-            Said { token: Some(token), ..Said::default() }
+            FormResult { token: Some(token), ..FormResult::default() }
         }
         Err(AccountError::Inventory(error)) => return Err(error.into()),
-        Err(error) => Said { token_wrong: Some(error.to_string()), ..Said::default() },
+        Err(error) => FormResult { token_wrong: Some(error.to_string()), ..FormResult::default() },
     };
     page(&ui, &sent.operator, said).await
 }
@@ -86,10 +134,7 @@ pub(crate) async fn ask_remove_token(
 }
 
 async fn ask_remove(ui: &Ui, operator: &Operator, name: String) -> Result<Response, Error> {
-    let tokens = ui.app.inventory.database.list_tokens().await?;
-    let Some(token) = tokens.into_iter().find(|token| token.name == name) else {
-        return Err(Error::NotFound { what: "token", name });
-    };
+    let token = own_token(ui, operator, &name).await?;
     let may = if token.may_change { "reads and changes" } else { "reads" };
     Confirmation {
         section: "access",
@@ -107,6 +152,38 @@ async fn ask_remove(ui: &Ui, operator: &Operator, name: String) -> Result<Respon
     .await
 }
 
+/// A token that the user may revoke: one's own, and an admin everybody's.
+async fn own_token(ui: &Ui, operator: &Operator, name: &str) -> Result<Token, Error> {
+    let tokens = ui.app.inventory.database.list_tokens().await?;
+    let token = tokens.into_iter().find(|token| token.name == name);
+    let token = token.filter(|token| is_shown(token, operator));
+    token.ok_or_else(|| Error::NotFound { what: "token", name: name.to_owned() })
+}
+
+/// Whether a user sees a token.
+fn is_shown(token: &Token, operator: &Operator) -> bool {
+    operator.role == Role::Admin || token.owner.as_ref() == Some(&operator.name)
+}
+
+/// `POST /access/sessions`: ends one of the user's own sessions, or all of them.
+pub(crate) async fn end_sessions(
+    State(ui): State<Ui>,
+    sent: CheckedForm,
+) -> Result<Redirect, Error> {
+    let user = &sent.operator.name;
+    let id = Some(sent.fields.text("session")).filter(|id| !id.is_empty());
+    let is_this = id.is_none() || sent.operator.session_id().as_deref() == id;
+    let count = ui.app.inventory.database.end_sessions(user, id).await?;
+    let action = AuditAction::SessionsEnded { user: user.clone(), count };
+    ui.app.inventory.audit(sent.operator.author(), action).await;
+    if is_this {
+        sent.operator.leave().await?;
+        return Ok(Redirect::to("/login"));
+    }
+    sent.operator.notify("Ended the session.".into()).await?;
+    Ok(Redirect::to("/access"))
+}
+
 /// `POST /access/tokens/{name}/remove`
 pub(crate) async fn remove_token(
     State(ui): State<Ui>,
@@ -116,13 +193,59 @@ pub(crate) async fn remove_token(
     if !is_confirmed(&sent) {
         return ask_remove(&ui, &sent.operator, name).await;
     }
+    own_token(&ui, &sent.operator, &name).await?;
     if !ui.app.inventory.database.remove_token(&name).await? {
         return Err(Error::NotFound { what: "token", name });
     }
-    let action = Action::TokenRemoved { token: name.clone() };
+    let action = AuditAction::TokenRemoved { token: name.clone() };
     ui.app.inventory.audit(sent.operator.author(), action).await;
     sent.operator.notify(format!("Revoked token {name}.")).await?;
     Ok(Redirect::to("/access").into_response())
+}
+
+/// `POST /access/secrets`: sets a secret.
+pub(crate) async fn set_secret(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, Error> {
+    let (name, value) = (sent.fields.text("name"), sent.fields.raw("value"));
+    // Browsers send each line break as two characters.
+    let value = value.replace("\r\n", "\n");
+    let summary = format!("set secret {name}");
+    let outcome = ui.app.inventory.set_secret(change(&sent, &summary), name, &value).await;
+    secret_changed(&ui, &sent, outcome, format!("Set secret {name}.")).await
+}
+
+/// `POST /access/secrets/remove`: removes a secret that nothing names.
+pub(crate) async fn remove_secret(
+    State(ui): State<Ui>,
+    sent: CheckedForm,
+) -> Result<Response, Error> {
+    let name = sent.fields.text("name");
+    let summary = format!("removed secret {name}");
+    let outcome = ui.app.inventory.remove_secret(change(&sent, &summary), name).await;
+    secret_changed(&ui, &sent, outcome, format!("Removed secret {name}.")).await
+}
+
+fn change<'a>(sent: &'a CheckedForm, summary: &'a str) -> Change<'a> {
+    let author = sent.operator.author();
+    Change { who: &sent.operator.name, origin: author.origin, summary, ..Change::default() }
+}
+
+async fn secret_changed(
+    ui: &Ui,
+    sent: &CheckedForm,
+    outcome: Result<(), SecretError>,
+    done: String,
+) -> Result<Response, Error> {
+    match outcome {
+        Ok(()) => {
+            sent.operator.notify(done).await?;
+            Ok(Redirect::to("/access").into_response())
+        }
+        Err(SecretError::Inventory(error)) => Err(error.into()),
+        Err(error) => {
+            let secret_wrong = Some(error.to_string());
+            page(ui, &sent.operator, FormResult { secret_wrong, ..FormResult::default() }).await
+        }
+    }
 }
 
 /// `POST /access/password`
@@ -137,7 +260,7 @@ pub(crate) async fn set_password(
     let checked =
         check_password(&ui, &Guess { name: user, source: &source, password: old }).await?;
     let wrong = if checked != PasswordCheck::Right {
-        ui.app.inventory.audit(sent.operator.author(), Action::PasswordRefused).await;
+        ui.app.inventory.audit(sent.operator.author(), AuditAction::PasswordRefused).await;
         match checked {
             PasswordCheck::TooSoon { seconds } => {
                 format!("too many wrong passwords: try again in {seconds} s")
@@ -152,10 +275,10 @@ pub(crate) async fn set_password(
     } else {
         match database.set_password(user, new).await {
             Ok(_) => {
-                let action = Action::PasswordChanged { user: user.clone() };
+                let action = AuditAction::PasswordChanged { user: user.clone() };
                 ui.app.inventory.audit(sent.operator.author(), action).await;
-                let mark = database.password_mark(user).await?;
-                sent.operator.keep(mark.unwrap_or_default()).await?;
+                let account = database.find_account(user).await?;
+                sent.operator.keep(account.map(|it| it.password_mark).unwrap_or_default()).await?;
                 let said = "Password changed. Your other sessions have ended.";
                 sent.operator.notify(said.into()).await?;
                 return Ok(Redirect::to("/access").into_response());
@@ -164,20 +287,36 @@ pub(crate) async fn set_password(
             Err(error) => error.to_string(),
         }
     };
-    page(&ui, &sent.operator, Said { password_wrong: Some(wrong), ..Said::default() }).await
+    page(&ui, &sent.operator, FormResult { password_wrong: Some(wrong), ..FormResult::default() })
+        .await
 }
 
-async fn page(ui: &Ui, operator: &Operator, said: Said) -> Result<Response, Error> {
+async fn page(ui: &Ui, operator: &Operator, said: FormResult) -> Result<Response, Error> {
     let now = ui.now_ms() / 1000;
     let row = |token: Token| Row {
+        used: token.last_used_at.map(|at| ui.moment(at.saturating_mul(1000))),
         made: ui.moment(token.created_at.saturating_mul(1000)),
         ends: token.expires_at.map(|at| ui.moment(at.saturating_mul(1000))),
         ended: token.expires_at.is_some_and(|at| at <= now),
         token,
     };
-    let rows = ui.app.inventory.database.list_tokens().await?.into_iter().map(row).collect();
-    let wrong = said.token_wrong.is_some() || said.password_wrong.is_some();
+    let tokens = ui.app.inventory.database.list_tokens().await?.into_iter();
+    let rows = tokens.filter(|token| is_shown(token, operator)).map(row).collect();
+    let sessions = sessions(ui, operator, &operator.name).await?;
+    let roles = Role::ALL.iter().copied().filter(|role| *role <= operator.role).collect();
+    let secret = |secret: StoredSecret| {
+        let set = ui.moment(secret.changed_at.saturating_mul(1000));
+        SecretRow { secret, set }
+    };
+    let secrets = ui.app.inventory.list_secrets().await?.into_iter().map(secret).collect();
+    let snapshot = ui.app.inventory.snapshot();
+    let secret_fault = snapshot.site.keyring().fault().map(ToString::to_string);
+    let may_set_secrets = operator.role >= Role::Operator;
+    let wrong = [&said.token_wrong, &said.secret_wrong, &said.password_wrong];
+    let wrong = wrong.iter().any(|wrong| wrong.is_some());
     let status = if wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let frame = operator.frame("access").await?;
-    Ok((status, Page(AccessPage { frame, rows, said })).into_response())
+    let page =
+        AccessPage { frame, rows, sessions, roles, secrets, secret_fault, may_set_secrets, said };
+    Ok((status, Page(page)).into_response())
 }

@@ -13,8 +13,8 @@ use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{AuditQuery, StoredAuditEntry};
-use crate::lifecycle::audit::ActionKind;
-use crate::lifecycle::moment;
+use crate::lifecycle::audit::{ActionKind, UnknownWord};
+use crate::lifecycle::moment::{self, InvalidMoment};
 
 /// How many entries a page shows.
 const PAGE: u32 = 100;
@@ -39,28 +39,37 @@ pub(crate) struct AuditPageQuery {
     before: String,
 }
 
+/// What is wrong with a field of the query.
+#[derive(Debug, thiserror::Error)]
+enum InvalidAuditQuery {
+    #[error("\"{0}\" is not an address: expected IPv4 or IPv6")]
+    Address(String),
+    #[error(transparent)]
+    Kind(#[from] UnknownWord),
+    #[error(transparent)]
+    Time(#[from] InvalidMoment),
+}
+
 impl AuditPageQuery {
-    /// What to ask the database for, or what is wrong with a field.
-    fn query(&self, now_ms: i64) -> Result<AuditQuery, String> {
+    /// What to ask the database for.
+    fn query(&self, now_ms: i64) -> Result<AuditQuery, InvalidAuditQuery> {
         let Self { who, kind, address, from, until, before } = self;
         let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         let time = |text: &str| {
             let read = |text: String| moment::parse(&text, now_ms, &TimeZone::system());
-            given(text).map(read).transpose().map_err(|error| error.to_string())
+            given(text).map(read).transpose()
         };
-        let address = given(address).map(|text| {
-            text.parse().map_err(|_| format!("\"{text}\" is not an address: expected IPv4 or IPv6"))
-        });
+        let address =
+            given(address).map(|text| text.parse().map_err(|_| InvalidAuditQuery::Address(text)));
         Ok(AuditQuery {
             who: given(who),
-            kind: given(kind)
-                .map(|kind| kind.parse())
-                .transpose()
-                .map_err(|error: crate::lifecycle::audit::UnknownWord| error.to_string())?,
+            kind: given(kind).map(|kind| kind.parse()).transpose()?,
             address: address.transpose()?,
             from_ms: time(from)?,
             until_ms: time(until)?,
             before: given(before),
+            after: None,
+            oldest_first: false,
             limit: PAGE + 1,
         })
     }
@@ -84,7 +93,7 @@ impl AuditPageQuery {
 struct AuditPage {
     frame: Frame,
     wanted: AuditPageQuery,
-    wrong: Option<String>,
+    wrong: Option<InvalidAuditQuery>,
     rows: Vec<Row>,
     older: Option<String>,
     keep_days: u32,

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::confirm::{Confirmation, Crumb, is_confirmed, reviewed_revision};
 use super::error::Error;
 use super::form::CheckedForm;
+use super::overview::Messages;
 use super::page::{Frame, Page};
 use super::proposal::{Proposal, ProposalResult, propose};
 use super::session::Operator;
@@ -89,9 +90,9 @@ pub(crate) async fn fix(State(ui): State<Ui>, sent: CheckedForm) -> Result<Respo
             *site = set_values(Some(&*site), &edits)?;
             Ok(())
         };
-        propose(&ui, Proposal { author, summary: &summary, base, save }, edit).await
+        propose(&ui, Proposal { author, summary: &summary, base: Some(base), save }, edit).await
     };
-    let mut form_errors = Vec::new();
+    let mut form_errors = Messages::default();
     if let Some(base) = reviewed_revision(&sent).filter(|_| is_confirmed(&sent)) {
         match propose(base, true).await? {
             ProposalResult::Saved(revision) => {

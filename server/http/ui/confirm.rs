@@ -6,10 +6,10 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::Error;
 use super::form::CheckedForm;
+use super::overview::Messages;
 use super::page::{Frame, Page};
-use super::proposal::{ProposalResult, Review};
+use super::proposal::{ChangePreview, ProposalResult};
 use super::session::Operator;
-use crate::model::DifferenceKind;
 
 /// A question, with all that the answer depends on.
 #[derive(Default)]
@@ -31,9 +31,9 @@ pub(super) struct Confirmation {
     /// A name that must be typed.
     pub typed: Option<TypedName>,
     /// Why it cannot be done.
-    pub form_errors: Vec<String>,
+    pub form_errors: Messages,
     /// What it would change.
-    pub review: Option<Review>,
+    pub review: Option<ChangePreview>,
 }
 
 /// A link to a page above.
@@ -59,15 +59,15 @@ struct ConfirmPage {
     cancel: String,
     hidden: Vec<(&'static str, String)>,
     typed: Option<TypedName>,
-    form_errors: Vec<String>,
-    review: Option<Review>,
+    form_errors: Messages,
+    review: Option<ChangePreview>,
 }
 
 impl ConfirmPage {
     /// Nothing to change, and nothing that may be changed, needs no button.
     fn can_go_on(&self) -> bool {
         match &self.review {
-            Some(review) => !review.differences.is_empty(),
+            Some(review) => !review.is_empty(),
             None => self.form_errors.is_empty(),
         }
     }

@@ -19,7 +19,7 @@ pub(crate) struct Node {
 
 /// A node with its place, in pixels from the top left.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Placed<'a> {
+pub(crate) struct PlacedNode<'a> {
     /// What it shows.
     pub node: &'a Node,
     /// Its left edge.
@@ -32,7 +32,7 @@ pub(crate) struct Placed<'a> {
     pub height: i32,
 }
 
-impl Placed<'_> {
+impl PlacedNode<'_> {
     /// The lines of text with the place of each baseline.
     pub(crate) fn texts(&self) -> impl Iterator<Item = (i32, &str)> {
         let line = |(index, text)| (self.y + HEAD + LINE * index as i32 + 12, text);
@@ -49,7 +49,7 @@ impl Placed<'_> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Drawing<'a> {
     /// Every box.
-    pub boxes: Vec<Placed<'a>>,
+    pub boxes: Vec<PlacedNode<'a>>,
     /// Every line, as the `d` of an SVG path.
     pub lines: Vec<String>,
     /// How wide it is.
@@ -67,7 +67,7 @@ const CHARACTER: i32 = 8;
 /// Places `nodes` in layers, in their order and, if there is room, centred over the nodes below.
 pub(crate) fn draw(nodes: &[Node]) -> Drawing<'_> {
     let layers = layers(nodes);
-    let mut boxes: Vec<Option<Placed>> = vec![None; nodes.len()];
+    let mut boxes: Vec<Option<PlacedNode>> = vec![None; nodes.len()];
     let mut bottom = layers.iter().map(|layer| layer_height(nodes, layer) + GAP_Y).sum::<i32>();
     let height = (bottom - GAP_Y).max(0) + 2;
     for layer in &layers {
@@ -78,12 +78,12 @@ pub(crate) fn draw(nodes: &[Node]) -> Drawing<'_> {
             let (width, height) = (box_width(node), box_height(node));
             let wanted = middle_of_below(nodes, node, &boxes).map_or(free_x, |m| m - width / 2);
             let x = wanted.max(free_x);
-            boxes[*index] = Some(Placed { node, x, y: bottom - height + 1, width, height });
+            boxes[*index] = Some(PlacedNode { node, x, y: bottom - height + 1, width, height });
             free_x = x + width + GAP_X;
         }
         bottom -= layer_height(nodes, layer);
     }
-    let boxes: Vec<Placed> = boxes.into_iter().flatten().collect();
+    let boxes: Vec<PlacedNode> = boxes.into_iter().flatten().collect();
     let width = boxes.iter().map(|placed| placed.x + placed.width).max().unwrap_or(0) + 1;
     let lines = lines(&boxes);
     Drawing { boxes, lines, width, height }
@@ -110,17 +110,17 @@ fn layer_height(nodes: &[Node], layer: &[usize]) -> i32 {
     layer.iter().map(|index| box_height(&nodes[*index])).max().unwrap_or(0)
 }
 
-fn middle_of_below(nodes: &[Node], node: &Node, boxes: &[Option<Placed>]) -> Option<i32> {
+fn middle_of_below(nodes: &[Node], node: &Node, boxes: &[Option<PlacedNode>]) -> Option<i32> {
     let place = |name: &String| {
         let index = nodes.iter().position(|other| other.name == *name)?;
-        boxes[index].as_ref().map(Placed::middle)
+        boxes[index].as_ref().map(PlacedNode::middle)
     };
     let middles: Vec<i32> = node.below.iter().filter_map(place).collect();
     let (low, high) = (middles.iter().min()?, middles.iter().max()?);
     Some((low + high) / 2)
 }
 
-fn lines(boxes: &[Placed]) -> Vec<String> {
+fn lines(boxes: &[PlacedNode]) -> Vec<String> {
     let mut lines = Vec::new();
     for upper in boxes {
         let below = upper.node.below.iter();

@@ -4,9 +4,12 @@ use askama::Template;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 
+use super::guard;
+use crate::causes::WithCauses;
 use crate::http::api::{self, Explanation};
 use crate::images::{AddError, ReceiveError};
 use crate::inventory;
+use crate::model::Role;
 
 /// Why a page cannot be shown.
 #[derive(Debug, thiserror::Error)]
@@ -28,12 +31,28 @@ pub(crate) enum Error {
     /// Another site's page sent the form.
     #[error("refused: this form was sent by a page of another site")]
     Foreign,
+    /// The user's role does not allow it.
+    #[error(
+        "this needs the role {needs}, and you have the role {has}; an admin can change that under Users"
+    )]
+    Role {
+        /// The user's.
+        has: Role,
+        /// The least that is needed.
+        needs: Role,
+    },
     /// The Host header is not ours.
     #[error(
         "\"{0}\" is not a name of this server; open it as http://localhost or by its address, or \
          add the name to admin_names in rackstrap.toml"
     )]
     WrongHost(String),
+    /// The path and query are longer than any of ours.
+    #[error("the URL has {0} bytes; at most {max} are allowed", max = guard::URI_BYTES)]
+    UriTooLong(usize),
+    /// The header fields are larger than any browser sends.
+    #[error("the request's header fields have {0} bytes; at most {max} are allowed", max = guard::HEADER_BYTES)]
+    HeadersTooLarge(usize),
     /// Something was changed meanwhile in a way that the request cannot know of.
     #[error("{0}")]
     Conflict(String),
@@ -77,10 +96,13 @@ impl Error {
         match self {
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
-            Self::Csrf | Self::Foreign => StatusCode::FORBIDDEN,
+            Self::Csrf | Self::Foreign | Self::Role { .. } => StatusCode::FORBIDDEN,
             Self::WrongHost(_) => StatusCode::MISDIRECTED_REQUEST,
+            Self::UriTooLong(_) => StatusCode::URI_TOO_LONG,
+            Self::HeadersTooLarge(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Upload(error) => api::status_of_upload(error),
+            Self::Database(error) if error.is_unavailable() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Database(_) | Self::Session(_) | Self::Internal(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
@@ -99,7 +121,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = self.status();
         if status.is_server_error() {
-            tracing::error!(error = ?self, "page failed");
+            tracing::error!(error = %WithCauses(&self), "page failed");
         }
         let message = self.to_string();
         let mut response = error_page(status, &message);

@@ -86,9 +86,12 @@ pub(super) struct EventsQuery {
 
 impl EventsQuery {
     /// What to ask the database for, or what is wrong with a field.
-    fn query(&self, site: &Site, now_ms: i64) -> Result<EventPageQuery, Wrong> {
-        fn read<T: FromStr>(text: &str, expected: &'static str) -> Result<Option<T>, Wrong> {
-            let wrong = |_| Wrong::Field { text: text.trim().to_owned(), expected };
+    fn query(&self, site: &Site, now_ms: i64) -> Result<EventPageQuery, InvalidFilter> {
+        fn read<T: FromStr>(
+            text: &str,
+            expected: &'static str,
+        ) -> Result<Option<T>, InvalidFilter> {
+            let wrong = |_| InvalidFilter::Field { text: text.trim().to_owned(), expected };
             match text.trim() {
                 "" => Ok(None),
                 text => text.parse().map(Some).map_err(wrong),
@@ -108,6 +111,8 @@ impl EventsQuery {
             from_ms: time(&self.from)?.unwrap_or_default(),
             until_ms: time(&self.until)?,
             before: read(&self.before, "the number of an event")?,
+            after: None,
+            oldest_first: false,
             // One more than is shown: whether there are older ones.
             limit: PAGE + 1,
         })
@@ -136,7 +141,7 @@ impl EventsQuery {
 
 /// What is wrong with the form.
 #[derive(Debug, thiserror::Error)]
-enum Wrong {
+enum InvalidFilter {
     #[error("\"{text}\" is not {expected}")]
     Field { text: String, expected: &'static str },
     #[error(transparent)]

@@ -1,4 +1,5 @@
-//! Security headers on every response, and a check of the Host header against DNS rebinding.
+//! Security headers on every response, a check of the Host header against DNS rebinding, and
+//! bounds of a request's head.
 
 use std::net::IpAddr;
 
@@ -16,6 +17,13 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
      img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
      frame-ancestors 'none'";
 
+/// The longest path and query, in bytes: a page of hosts follows as many as it shows by name. hyper
+/// answers more than 65,534 bytes by itself, without a body.
+pub(super) const URI_BYTES: usize = 32 << 10;
+/// The most bytes of header fields, each with the 4 around it. hyper answers more than 8 KiB +
+/// 100 x 4 KiB over HTTP/1, and more than 64 KiB over HTTP/2, by itself, without a body.
+pub(super) const HEADER_BYTES: usize = 48 << 10;
+
 const HEADERS: [(HeaderName, &str); 6] = [
     (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -25,7 +33,8 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// Refuses a request for a foreign name or from a foreign page, and sets the security headers.
+/// Refuses a request for a foreign name, from a foreign page or with too large a head, and sets the
+/// security headers.
 pub(crate) async fn check(State(ui): State<Ui>, request: Request, next: Next) -> Response {
     let mut response = match refusal(&request, &ui.app.config.now()) {
         Some(error) => error.into_response(),
@@ -41,6 +50,16 @@ pub(crate) async fn check(State(ui): State<Ui>, request: Request, next: Next) ->
 }
 
 fn refusal(request: &Request, config: &Config) -> Option<Error> {
+    let uri_bytes = request.uri().path_and_query().map_or(0, |it| it.as_str().len());
+    if uri_bytes > URI_BYTES {
+        return Some(Error::UriTooLong(uri_bytes));
+    }
+    let header_bytes =
+        |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
+    let header_bytes: usize = request.headers().iter().map(header_bytes).sum();
+    if header_bytes > HEADER_BYTES {
+        return Some(Error::HeadersTooLarge(header_bytes));
+    }
     let authority = authority(request);
     if !is_own_name(&authority, config) {
         return Some(Error::WrongHost(authority));

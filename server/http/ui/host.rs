@@ -29,14 +29,14 @@ struct HostPage {
     frame: Frame,
     name: String,
     host: Host,
-    lease: Option<RentalCell>,
+    rental: Option<RentalCell>,
     /// Whether its image installs, so that it can be armed.
     installs: bool,
     state: StateCell,
     timeline: Timeline,
     stack: Option<String>,
     findings: Vec<Finding>,
-    files: Result<Vec<File>, String>,
+    files: Result<Vec<File>, NoFiles>,
     format: Format,
     /// Every value of its profile and where it comes from.
     explained: Vec<Explained>,
@@ -111,24 +111,37 @@ pub(super) async fn show(
             .as_ref()
             .and_then(|image| site.images.get(image))
             .is_some_and(Image::installs),
-        lease: rental_cell(host, ui.now_ms() / 1000),
+        rental: rental_cell(host, ui.now_ms() / 1000),
         host: host.clone(),
         name,
     }))
 }
 
-fn files(site: &ResolvedSite, name: &str, format: Format) -> Result<Vec<File>, String> {
+/// Why a host has no files, on its page.
+#[derive(Debug, thiserror::Error)]
+enum NoFiles {
+    #[error("Fix the errors above to generate this host's files.")]
+    Refused,
+    #[error("Set a profile to generate this host's files.")]
+    NoProfile,
+    #[error(transparent)]
+    Other(RenderError),
+}
+
+fn files(site: &ResolvedSite, name: &str, format: Format) -> Result<Vec<File>, NoFiles> {
     network::render_host(site, name, format).map_err(|error| match error {
-        RenderError::Refused { .. } => "Fix the errors above to generate this host's files.".into(),
-        RenderError::NoProfile { .. } => "Set a profile to generate this host's files.".into(),
-        other => other.to_string(),
+        RenderError::Refused { .. } => NoFiles::Refused,
+        RenderError::NoProfile { .. } => NoFiles::NoProfile,
+        other => NoFiles::Other(other),
     })
 }
 
 fn leases(ui: &Ui, name: &str, host: &Host) -> Vec<LeaseLine> {
     let now = ui.now_ms() / 1000;
-    let is_own =
-        |lease: &Lease| lease.client == ClientKey::Host(name.to_owned()) || host.has_mac(lease.mac);
+    let is_own = |lease: &Lease| {
+        lease.client == ClientKey::Host(name.to_owned())
+            || lease.nic.is_some_and(|nic| host.has_nic(nic))
+    };
     let line = |lease: Lease| LeaseLine {
         address: lease.address,
         state: lease.state.label(),

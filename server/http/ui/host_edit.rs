@@ -13,14 +13,16 @@ use super::confirm::{Confirmation, Crumb, TypedName, is_confirmed, reviewed_revi
 use super::error::Error;
 use super::form::CheckedForm;
 use super::host_form::{FormErrors, HostForm, digest};
+use super::last_change::LastChange;
+use super::overview::Messages;
 use super::page::{Frame, Page};
 use super::parameter_choice::{ParameterChoice, parameter_choices};
-use super::proposal::{Proposal, ProposalResult, Review, Step, propose, review};
+use super::proposal::{ChangePreview, EditStep, Proposal, ProposalResult, propose, review};
 use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{Change, ChangeError};
-use crate::model::{DifferenceKind, Host, LocalBoot, Noun, Site};
+use crate::model::{Host, LocalBoot, Location, MergeConflict, Merged, Noun, Site, merge_changes};
 use crate::profile::ResolvedSite;
 
 #[derive(Template)]
@@ -30,7 +32,7 @@ struct EditPage {
     form: HostForm,
     form_errors: FormErrors,
     choices: Choices,
-    review: Option<Review>,
+    review: Option<ChangePreview>,
 }
 
 impl EditPage {
@@ -106,11 +108,16 @@ impl Choices {
     }
 }
 
-/// What a form begins with: the MAC of an unknown client that somebody adopts.
+/// What a form begins with: the NIC of an unknown client that somebody adopts, and the name of the
+/// new host.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct BlankQuery {
     mac: String,
+    /// The name of a new host.
+    name: String,
+    rack: String,
+    unit: String,
 }
 
 /// `GET /add-host`
@@ -119,8 +126,9 @@ pub(super) async fn blank(
     operator: Operator,
     UrlQuery(query): UrlQuery<BlankQuery>,
 ) -> Result<Response, Error> {
-    let mut form = HostForm::default();
-    form.adopt(query.mac);
+    let BlankQuery { mac, name, rack, unit } = query;
+    let mut form = HostForm { name, rack, unit, ..HostForm::default() };
+    form.adopt(mac);
     page(&ui, &operator, form, FormErrors::default()).await
 }
 
@@ -177,6 +185,9 @@ async fn take(ui: &Ui, sent: CheckedForm, was: &str) -> Result<Response, Error> 
             page_with(ui, &sent.operator, form, FormErrors::default(), Some(review)).await
         }
         FormResult::Refused(form_errors) => page(ui, &sent.operator, form, form_errors).await,
+        FormResult::Overtaken { form, form_errors } => {
+            page(ui, &sent.operator, *form, form_errors).await
+        }
     }
 }
 
@@ -192,14 +203,18 @@ struct Proposed<'a> {
     review: bool,
 }
 
-/// What became of a form that could be read.
+/// What became of a form that could be read. Made once a request.
+#[expect(clippy::large_enum_variant)]
 enum FormResult {
     /// It is saved: the notice.
     Saved(String),
     /// It is reviewed: what it would change, and the [`digest`] of the host.
-    Reviewed { review: Review, digest: String },
+    Reviewed { review: ChangePreview, digest: String },
     /// The change is refused.
     Refused(FormErrors),
+    /// Others changed the same values since: the form with the host as it is now, and what was
+    /// entered.
+    Overtaken { form: Box<HostForm>, form_errors: FormErrors },
 }
 
 /// Makes the change or reviews it.
@@ -210,7 +225,6 @@ async fn commit(
     Proposed { name, review: dry_run }: Proposed<'_>,
     host: Host,
 ) -> Result<FormResult, Error> {
-    let reviewed = digest(&host);
     let summary = match form.was.as_str() {
         "" => format!("added host {name}"),
         was if was == name => format!("changed host {name}"),
@@ -223,28 +237,76 @@ async fn commit(
         dry_run,
         ..Change::default()
     };
+    let sent = host.clone();
     let outcome = ui.app.inventory.change_site(change, |site| put(site, form, name, host)).await;
     match outcome {
         Ok(done) if dry_run => {
-            Ok(FormResult::Reviewed { review: review(done).await, digest: reviewed })
+            Ok(FormResult::Reviewed { review: review(done).await, digest: digest(&sent) })
         }
         Ok(done) if done.differences.is_empty() => Ok(FormResult::Saved("Nothing changed.".into())),
         Ok(done) => Ok(FormResult::Saved(format!("Saved as revision {}.", done.revision))),
+        Err(ChangeError::FormOutdated { .. }) => overtaken(ui, form, name, sent).await,
         Err(error) => Ok(FormResult::Refused(form_errors_of(error, form)?)),
     }
 }
 
-/// Puts the host into the site, unless it is not what the form was made of.
+/// Puts the host into the site, together with what others have changed of it since the form was
+/// made; not where both changed the same value.
 fn put(site: &mut Site, form: &HostForm, name: &str, host: Host) -> Result<(), ChangeError> {
     if form.was != name && site.hosts.contains_key(name) {
         return Err(ChangeError::Exists { noun: Host::NOUN, name: name.to_owned() });
     }
     let now = site.hosts.remove(&form.was);
-    if now.as_ref().map(digest).unwrap_or_default() != form.seen {
-        return Err(ChangeError::FormOutdated { host: form.was.clone() });
-    }
-    site.hosts.insert(name.to_owned(), edited(now.unwrap_or_default(), host));
+    let merged = match now {
+        None if form.was.is_empty() => host,
+        Some(now) => {
+            let merged = merged(form, host, &now).filter(|merged| merged.conflicts.is_empty());
+            let outdated = || ChangeError::FormOutdated { host: form.was.clone() };
+            merged.ok_or_else(outdated)?.entry
+        }
+        None => return Err(ChangeError::FormOutdated { host: form.was.clone() }),
+    };
+    site.hosts.insert(name.to_owned(), merged);
     Ok(())
+}
+
+/// The host as sent, together with what was changed since; none for a form that does not say
+/// what it was made of.
+fn merged(form: &HostForm, sent: Host, now: &Host) -> Option<Merged<Host>> {
+    let base: Host = serde_json::from_str(&form.seen).ok()?;
+    let mine = edited(base.clone(), sent);
+    merge_changes(&base, &mine, now)
+}
+
+/// The form again, with what others changed filled in, and both values of what both changed.
+async fn overtaken(ui: &Ui, form: &HostForm, name: &str, sent: Host) -> Result<FormResult, Error> {
+    let snapshot = ui.app.inventory.snapshot();
+    let last = LastChange::find(ui, Host::KIND, &form.was).await?;
+    let mut form_errors = FormErrors::default();
+    let Some(now) = snapshot.site.hosts.get(&form.was) else {
+        form_errors.add("", format!("host {} does not exist any more; {last}", form.was));
+        return Ok(FormResult::Refused(form_errors));
+    };
+    let Some(Merged { entry, conflicts }) = merged(form, sent, now) else {
+        let host = form.was.clone();
+        form_errors.add("", ChangeError::FormOutdated { host }.to_string());
+        return Ok(FormResult::Refused(form_errors));
+    };
+    let mut again = HostForm::of(&form.was, &entry);
+    name.clone_into(&mut again.name);
+    again.seen = serde_json::to_string(now).unwrap_or_default();
+    for MergeConflict { path, base, mine, theirs } in conflicts {
+        let text = |value: Option<String>| value.unwrap_or_else(|| "nothing".into());
+        let at = Location::of::<Host>(again.name.as_str()).within(path);
+        let text = format!(
+            "was {}; now {} ({last}); you entered {}. Save again to keep yours.",
+            text(base),
+            text(theirs),
+            text(mine)
+        );
+        form_errors.add(again.place(std::iter::once(&at)), text);
+    }
+    Ok(FormResult::Overtaken { form: Box::new(again), form_errors })
 }
 
 /// The host with the fields of the form as they were sent, and everything else as it is now.
@@ -273,6 +335,7 @@ fn edited(now: Host, sent: Host) -> Host {
         bmc: _,
         local_boot: _,
         labels: _,
+        notes: _,
         protected: _,
         known_by: _,
         dhcp_options,
@@ -313,7 +376,7 @@ async fn page_with(
     operator: &Operator,
     mut form: HostForm,
     form_errors: FormErrors,
-    review: Option<Review>,
+    review: Option<ChangePreview>,
 ) -> Result<Response, Error> {
     let snapshot = ui.app.inventory.snapshot();
     form.offer_rows(&snapshot.site);
@@ -333,7 +396,7 @@ pub(super) async fn ask_remove(
     if !ui.app.inventory.snapshot().site.hosts.contains_key(&name) {
         return Err(Error::NotFound { what: "host", name });
     }
-    question(&ui, &operator, TypedName { name, wrong: None }, Vec::new()).await
+    question(&ui, &operator, TypedName { name, wrong: None }, Messages::default()).await
 }
 
 /// `POST /hosts/{name}/remove`
@@ -350,9 +413,9 @@ pub(super) async fn remove(
     let wrong = (typed != name).then(|| format!("the name does not match: type {name} to confirm"));
     let (Some(base), None) = (base, &wrong) else {
         let wrong = wrong.filter(|_| is_confirmed(&sent));
-        return question(&ui, &sent.operator, TypedName { name, wrong }, Vec::new()).await;
+        return question(&ui, &sent.operator, TypedName { name, wrong }, Messages::default()).await;
     };
-    match removal(&ui, &sent.operator, &name, Step::save(base)).await? {
+    match removal(&ui, &sent.operator, &name, EditStep::save(base)).await? {
         ProposalResult::Saved(revision) => {
             sent.operator.notify(format!("Removed {name} in revision {revision}.")).await?;
             Ok(Redirect::to("/hosts").into_response())
@@ -369,10 +432,11 @@ async fn removal(
     ui: &Ui,
     operator: &Operator,
     name: &str,
-    Step { base, save }: Step,
+    EditStep { base, save }: EditStep,
 ) -> Result<ProposalResult, Error> {
     let summary = format!("removed host {name}");
-    let proposal = Proposal { author: operator.author(), summary: &summary, base, save };
+    let proposal =
+        Proposal { author: operator.author(), summary: &summary, base: Some(base), save };
     let edit = |site: &mut Site| {
         site.hosts.remove(name);
         Ok(())
@@ -385,7 +449,7 @@ async fn question(
     ui: &Ui,
     operator: &Operator,
     typed: TypedName,
-    form_errors: Vec<String>,
+    form_errors: Messages,
 ) -> Result<Response, Error> {
     let base = ui.app.inventory.snapshot().revision;
     let name = typed.name.clone();
@@ -405,7 +469,7 @@ async fn question(
         form_errors,
         ..Confirmation::default()
     };
-    question.add(removal(ui, operator, &name, Step::review(base)).await?);
+    question.add(removal(ui, operator, &name, EditStep::review(base)).await?);
     question.page(operator).await
 }
 

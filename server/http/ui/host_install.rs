@@ -30,6 +30,8 @@ struct InstallPage {
     last: Option<Last>,
     /// Whether a live system installs it, which can also erase.
     has_live_system: bool,
+    /// What starting the live system does, for a host that is not installed by it.
+    rescue: Option<Effect>,
     /// What each task does.
     tasks: Vec<Choice>,
 }
@@ -65,20 +67,34 @@ pub(super) async fn ask(
     };
     let installs = ui.app.inventory.installs();
     let install = installs.of(&name);
-    let refusal = gate::check_arming(&snapshot.site, &name, install, ui.now_ms() / 1000);
+    let (site, now) = (&snapshot.site, ui.now_ms() / 1000);
     let image = host.image.clone().unwrap_or_default();
     let around = ui.app.inventory.surroundings();
-    let refusal = refusal
-        .map(drop)
-        .and_then(|()| gate::check_files(&snapshot.site, &name, |file| around.files.fault(file)));
+    let refusal = |task| {
+        let used = match task {
+            InstallTask::Rescue => gate::check_rescue(site, &name, install, now)?,
+            task => {
+                gate::check_task(site, &name, task)?;
+                gate::check_arming(site, &name, install, now)?
+            }
+        };
+        gate::check_files_of(site, &name, used, |file| around.files.fault(file))
+    };
+    let possible: Vec<InstallTask> =
+        InstallTask::ALL.into_iter().filter(|task| refusal(*task).is_ok()).collect();
+    let refusal = refusal(InstallTask::Install).err();
+    let has_live_system = site.images.get(&image).is_some_and(|it| it.disk.is_some());
+    let is_apart = refusal.is_some() || !has_live_system;
+    let rescue = possible.contains(&InstallTask::Rescue) && is_apart;
     let effect = |task| Effect::of(task, host, snapshot.site.images.get(&image));
     Ok(Page(InstallPage {
         frame: operator.frame("hosts").await?,
         files: snapshot.site.images.get(&image).map(files).unwrap_or_default(),
-        tasks: InstallTask::ALL.map(|task| Choice { task, effect: effect(task) }).into(),
-        has_live_system: snapshot.site.images.get(&image).is_some_and(|it| it.disk.is_some()),
+        has_live_system,
+        rescue: rescue.then(|| effect(InstallTask::Rescue)),
+        tasks: possible.into_iter().map(|task| Choice { task, effect: effect(task) }).collect(),
         image,
-        refusal: refusal.err().map(|refusal| refusal.to_string()),
+        refusal: refusal.map(|refusal| refusal.to_string()),
         last: install.map(|install| Last {
             install: install.clone(),
             since: ui.moment(install.since.saturating_mul(1000)),

@@ -25,6 +25,23 @@ impl Board {
         Ok(Self { statuses, last_events })
     }
 
+    /// The states of all hosts.
+    pub(super) fn statuses(&self) -> &BTreeMap<String, HostStatus> {
+        &self.statuses
+    }
+
+    /// Why a host does not go on; empty where it does.
+    pub(super) fn reason(&self, host: &str) -> String {
+        let is_stopped = matches!(self.state(host), HostState::Stuck | HostState::Failed);
+        let status = self.statuses.get(host).filter(|_| is_stopped);
+        status.map(|status| status.reason.clone()).unwrap_or_default()
+    }
+
+    /// Since when a host is in its state, in Unix milliseconds; 0 if it was never seen.
+    pub(super) fn since_ms(&self, host: &str) -> i64 {
+        self.statuses.get(host).map_or(0, |status| status.since_ms)
+    }
+
     /// The state of a host.
     pub(super) fn state(&self, host: &str) -> HostState {
         self.statuses.get(host).map(|status| status.state).unwrap_or_default()
@@ -38,14 +55,12 @@ impl Board {
     /// The state cell of a host's row.
     pub(super) fn state_cell(&self, ui: &Ui, host: &str) -> StateCell {
         let state = self.state(host);
-        let is_stopped = matches!(state, HostState::Stuck | HostState::Failed);
-        let reason = self.statuses.get(host).filter(|_| is_stopped);
-        let reason = reason.map(|status| status.reason.clone()).unwrap_or_default();
+        let reason = self.reason(host);
         let transfers = ui.progress.of_host(host, ui.now_ms());
         let unfinished = transfers.iter().rev().find(|transfer| percent(transfer) < 100);
         let transfer = unfinished
             .filter(|_| matches!(state, HostState::Booting | HostState::Installing))
-            .map(Transfer::of);
+            .map(TransferProgress::of);
         let is_armed = self.statuses.get(host).is_some_and(|it| it.armed_until.is_some());
         StateCell { state, is_armed, reason, transfer }
     }
@@ -71,16 +86,16 @@ pub(super) struct StateCell {
     is_armed: bool,
     /// Why it does not go on.
     reason: String,
-    transfer: Option<Transfer>,
+    transfer: Option<TransferProgress>,
 }
 
 /// A transfer in a row.
-struct Transfer {
+struct TransferProgress {
     kind: &'static str,
     percent: u8,
 }
 
-impl Transfer {
+impl TransferProgress {
     fn of(progress: &Progress) -> Self {
         Self { kind: progress.kind.label(), percent: percent(progress) }
     }

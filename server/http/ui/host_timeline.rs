@@ -11,11 +11,11 @@ use crate::inventory::{Error, EventFilter};
 use crate::lifecycle::boot::Boot;
 use crate::lifecycle::stall::{self, BootContext};
 use crate::lifecycle::timeline::{Stage, StageProgress, Standing, latest_boot, steps};
-use crate::lifecycle::{Event, Progress};
+use crate::lifecycle::{Event, EventKind, Progress};
 use crate::model::size_text;
 
-/// How many of a host's events are looked at: a boot has some dozen.
-const EVENTS: u32 = 300;
+/// How many of a host's events are looked at: a boot has some dozen, and what it sends by syslog.
+const EVENTS: u32 = 600;
 /// A boot that said nothing for so long has probably stopped.
 const SILENCE: Duration = Duration::from_secs(120);
 
@@ -69,17 +69,25 @@ impl Timeline {
         let began_ms = boot.first().map_or(0, |event| event.at_ms);
         let mut transfers = ui.progress.of_host(host, ui.now_ms());
         transfers.retain(|_| !boot.is_empty());
+        let states = &ui.app.inventory.states;
+        let status = states.find(host, ui.now_ms());
+        // An installer is silent for as long as it likes, once it has begun.
+        let is_installing = boot.iter().any(|event| {
+            matches!(event.kind(), EventKind::InstallStep | EventKind::InstallCompleted)
+        });
+        let find = || {
+            let (boot, context) = (Boot::of(boot), BootContext::of(site, host));
+            let stall = stall::find(&boot, &context, states.patience(), ui.now_ms());
+            stall.filter(|_| !is_installing).map(|stall| stall.cause)
+        };
         let row = |step: &StageProgress| row(ui, step, &transfers, began_ms);
         Ok(Self {
             started: boot.first().map(|event| ui.moment(event.at_ms)),
             summary: summary(boot, ui.now_ms()),
-            cause: stall::find(
-                &Boot::of(boot),
-                &BootContext::of(site, host),
-                ui.app.inventory.states.patience(),
-                ui.now_ms(),
-            )
-            .map(|stall| stall.cause.to_string()),
+            cause: status
+                .and_then(|status| status.cause)
+                .or_else(find)
+                .map(|cause| cause.to_string()),
             rows: steps(boot).iter().map(row).collect(),
         })
     }
@@ -111,11 +119,23 @@ fn summary(boot: &[Event], now_ms: i64) -> String {
                 its boot order."
             .into();
     };
-    let took = span((last.at_ms - first.at_ms) / 1000);
     let silent = Duration::from_millis(now_ms.saturating_sub(last.at_ms).max(0) as u64);
-    let is_up = boot.iter().any(|event| Stage::of(event.kind()) == Some(Stage::Report));
-    if is_up {
-        return format!("reported after {took}");
+    let newest = |kind| boot.iter().rfind(|event| event.kind() == kind);
+    let after = |event: &Event| span((event.at_ms - first.at_ms) / 1000);
+    let report = newest(EventKind::Report);
+    if let Some(completed) = newest(EventKind::InstallCompleted) {
+        let up = steps(boot).into_iter().find(|step| step.stage == Stage::FirstBoot);
+        return match up.map(|step| step.standing) {
+            Some(Standing::Done | Standing::Trouble) => {
+                let report = report.unwrap_or(last);
+                format!("installed, and reported from its disk after {}", after(report))
+            }
+            Some(_) => format!("installed; {} so far", span((now_ms - first.at_ms).max(0) / 1000)),
+            None => format!("done after {}", after(completed)),
+        };
+    }
+    if let Some(report) = report {
+        return format!("reported after {}", after(report));
     }
     if silent > SILENCE {
         return format!("silent for {}", span(silent.as_secs() as i64));
@@ -126,7 +146,7 @@ fn summary(boot: &[Event], now_ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lifecycle::{EventKind, samples};
+    use crate::lifecycle::samples;
 
     #[test]
     fn the_summary_says_where_the_boot_is() {

@@ -1,128 +1,31 @@
-//! All hosts: a list that is searched, sorted, paged and live.
+//! All hosts: a list that is searched, narrowed by facets, sorted, paged and live.
 
-use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::response::IntoResponse;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
 
+use super::csv_answer::CsvAnswer;
 use super::error::Error;
+use super::host_query::{Extra, Facet, FacetCounts, HostView, Hosts, HostsQuery};
 use super::host_row::{Board, EventCell, StateCell};
 use super::natural::natural;
+use super::overview::thousands;
 use super::page::{Frame, Page, Slice};
-use super::query::UrlQuery;
 use super::session::Operator;
+use super::site_facts::SiteFacts;
 use super::state::Ui;
 use super::tenants::{RentalCell, rental_cell};
-use crate::lifecycle::HostState;
-use crate::model::{Host, NicAddress, RentalTerm, Site};
+use crate::inventory::Snapshot;
+use crate::model::{ClientKey, LeaseState, RentalTerm};
 
 /// How many hosts a page shows.
 pub(super) const PAGE: usize = 100;
-
-/// Which hosts are wanted, in which order.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct HostsQuery {
-    /// Part of a name, rack, serial, address or MAC.
-    pub text: String,
-    /// A state, or nothing for all.
-    pub state: String,
-    /// `place`, `name`, `state` or `event`; anything else is `place`.
-    pub sort: String,
-    /// Which page, from 1.
-    pub page: usize,
-}
-
-impl HostsQuery {
-    /// The names of the hosts on the page, and where in the list the page is.
-    pub(crate) fn names<'a>(&self, site: &'a Site, board: &Board) -> (Vec<&'a str>, Slice) {
-        let needle = Needle::new(&self.text);
-        let state: Option<HostState> = self.state.parse().ok();
-        let mut found: Vec<(&String, &Host)> = site
-            .hosts
-            .iter()
-            .filter(|(name, host)| needle.is_in(name, host))
-            .filter(|(name, _)| state.is_none_or(|state| board.state(name) == state))
-            .collect();
-        match self.sort.as_str() {
-            "name" => found.sort_by(|a, b| natural(a.0, b.0)),
-            "state" => found.sort_by_key(|(name, _)| urgency(board.state(name))),
-            "event" => found.sort_by_key(|(name, _)| std::cmp::Reverse(board.last_ms(name))),
-            _ => found.sort_by(by_place),
-        }
-        let slice = Slice::new(self.page, found.len(), PAGE);
-        (slice.of(&found).iter().map(|(name, _)| name.as_str()).collect(), slice)
-    }
-
-    /// The query without the page, each part with its `&`.
-    fn query(&self, sort: &str) -> String {
-        let pairs = [("text", self.text.as_str()), ("state", &self.state), ("sort", sort)];
-        let given = pairs.iter().filter(|(_, value)| !value.is_empty());
-        given
-            .map(|(key, value)| format!("{key}={}&", utf8_percent_encode(value, NON_ALPHANUMERIC)))
-            .collect()
-    }
-}
-
-/// What the operator searches for.
-struct Needle {
-    text: String,
-    /// The hexadecimal digits alone, where it may be part of a MAC in any notation.
-    digits: Option<String>,
-}
-
-impl Needle {
-    fn new(text: &str) -> Self {
-        let text = text.trim().to_lowercase();
-        let digits: String = text.chars().filter(|c| !matches!(c, ':' | '-' | '.')).collect();
-        let hexadecimal = digits.len() >= 4 && digits.chars().all(|c| c.is_ascii_hexdigit());
-        Self { text, digits: hexadecimal.then_some(digits) }
-    }
-
-    fn is_in(&self, name: &str, host: &Host) -> bool {
-        let text = self.text.as_str();
-        let has = |value: &Option<String>| {
-            value.as_ref().is_some_and(|value| value.to_lowercase().contains(text))
-        };
-        let mut addresses = host.addresses.values().chain(host.reservations.values());
-        name.to_lowercase().contains(text)
-            || [&host.rack, &host.serial, &host.profile, &host.image, &host.tenant]
-                .into_iter()
-                .any(has)
-            || addresses.any(|address| address.to_string().contains(text))
-            || host.nics.values().any(|nic| self.is_in_mac(nic.address))
-            || host.bmc.as_ref().is_some_and(|bmc| self.is_in_mac(bmc.mac.into()))
-    }
-
-    fn is_in_mac(&self, mac: NicAddress) -> bool {
-        let bare = || mac.to_string().replace(':', "");
-        self.digits.as_ref().is_some_and(|digits| bare().contains(digits))
-    }
-}
-
-/// By rack and unit, then by name; hosts without a rack come last.
-fn by_place(a: &(&String, &Host), b: &(&String, &Host)) -> Ordering {
-    let rack = match (&a.1.rack, &b.1.rack) {
-        (Some(a), Some(b)) => natural(a, b),
-        (a, b) => b.is_some().cmp(&a.is_some()),
-    };
-    rack.then_with(|| a.1.unit.cmp(&b.1.unit)).then_with(|| natural(a.0, b.0))
-}
-
-/// What needs a person comes first.
-fn urgency(state: HostState) -> u8 {
-    match state {
-        HostState::Failed => 0,
-        HostState::Stuck => 1,
-        HostState::Installing => 2,
-        HostState::Booting => 3,
-        HostState::Waiting => 4,
-        HostState::Up => 5,
-    }
-}
+/// Values of a facet that are offered.
+const MOST_VALUES: usize = 14;
 
 struct Row {
     name: String,
@@ -131,8 +34,9 @@ struct Row {
     address: String,
     state: StateCell,
     event: EventCell,
-    /// That its tenant's lease has ended.
+    /// That its tenant's rental has ended.
     ended: Option<RentalCell>,
+    extra: Vec<String>,
 }
 
 /// A column's heading: a link that sorts by it.
@@ -144,42 +48,219 @@ struct Column {
     order: &'static str,
 }
 
+/// A facet with its values.
+struct FacetList {
+    label: &'static str,
+    values: Vec<FacetValue>,
+    /// Values that are not offered.
+    more: usize,
+    /// How many values are chosen.
+    chosen: usize,
+    key: &'static str,
+}
+
+/// A value of a facet: a link that adds it, or takes it away.
+struct FacetValue {
+    value: String,
+    count: usize,
+    query: String,
+    is_chosen: bool,
+}
+
+/// A set of hosts that people look for every day.
+struct View {
+    label: &'static str,
+    query: &'static str,
+    is_shown: bool,
+}
+
+const VIEWS: [(&str, &str); 5] = [
+    ("All", ""),
+    ("Need attention", "state=failed&state=stuck"),
+    ("In progress", "state=booting&state=installing"),
+    ("Not seen yet", "state=waiting"),
+    ("Without profile", "profile=none"),
+];
+
 #[derive(Template)]
 #[template(path = "hosts.html")]
 struct HostsPage {
     frame: Frame,
     wanted: HostsQuery,
+    /// The query without the page.
     query: String,
+    /// The query without order and page, for a change of all that match.
+    filter: String,
     /// The names of the hosts that are shown, separated by commas.
     shown: String,
     columns: Vec<Column>,
-    states: Vec<(HostState, usize)>,
+    views: Vec<View>,
+    facets: Vec<FacetList>,
     rows: Vec<Row>,
     slice: Slice,
+    /// How many hosts there are, whatever is wanted.
+    all: usize,
+}
+
+impl HostsPage {
+    fn total(&self) -> String {
+        thousands(self.slice.total)
+    }
+
+    fn all(&self) -> String {
+        thousands(self.all)
+    }
+
+    fn has(&self, extra: Extra) -> bool {
+        self.wanted.extra.contains(&extra)
+    }
+}
+
+/// The addresses that hosts have by DHCP now.
+pub(super) fn leased(ui: &Ui) -> HashMap<String, Vec<Ipv4Addr>> {
+    let now = ui.now_ms() / 1000;
+    let snapshot = ui.app.inventory.snapshot();
+    let mut leased: HashMap<String, Vec<Ipv4Addr>> = HashMap::new();
+    for lease in ui.app.leases.list() {
+        if lease.state != LeaseState::Bound || !lease.is_live(now) {
+            continue;
+        }
+        let owner = match &lease.client {
+            ClientKey::Host(name) => Some(name.clone()),
+            ClientKey::Mac(_) | ClientKey::Guid(_) | ClientKey::Id(_) => {
+                let owner = lease.nic.and_then(|nic| snapshot.host_of_nic(nic));
+                owner.map(|(name, _)| name.to_owned())
+            }
+        };
+        if let Some(name) = owner {
+            leased.entry(name).or_default().push(lease.address);
+        }
+    }
+    leased
+}
+
+/// What a query of hosts looks at.
+struct HostListData {
+    facts: Arc<SiteFacts>,
+    board: Board,
+    snapshot: Arc<Snapshot>,
+}
+
+impl HostListData {
+    async fn read(ui: &Ui, wanted: &HostsQuery) -> Result<Self, Error> {
+        let facts = SiteFacts::read(ui, wanted.needs_facts()).await?;
+        let board = Board::read(ui).await?;
+        Ok(Self { facts, board, snapshot: ui.app.inventory.snapshot() })
+    }
+
+    fn hosts(&self, ui: &Ui) -> Hosts<'_> {
+        let Self { facts, board, snapshot } = self;
+        Hosts { site: &snapshot.site, statuses: board.statuses(), leases: leased(ui), facts }
+    }
 }
 
 /// `GET /hosts`
 pub(crate) async fn list(
     State(ui): State<Ui>,
     operator: Operator,
-    UrlQuery(wanted): UrlQuery<HostsQuery>,
+    RawQuery(raw): RawQuery,
 ) -> Result<impl IntoResponse, Error> {
-    let snapshot = ui.app.inventory.snapshot();
-    let board = Board::read(&ui).await?;
-    let (names, slice) = wanted.names(&snapshot.site, &board);
-    let rows = names.iter().map(|name| row(&ui, &snapshot.site, &board, name)).collect();
-    let count =
-        |state| snapshot.site.hosts.keys().filter(|name| board.state(name) == state).count();
+    let wanted = HostsQuery::parse(&raw.unwrap_or_default())?;
+    let known = HostListData::read(&ui, &wanted).await?;
+    let (board, hosts) = (&known.board, known.hosts(&ui));
+    let found = wanted.find(&hosts, |name| board.last_ms(name));
+    let slice = Slice::new(wanted.page, found.hosts.len(), PAGE);
+    let shown = slice.of(&found.hosts);
+    let names: Vec<&str> = shown.iter().map(|(name, _)| name.as_str()).collect();
+    let views = shown.iter().map(|(name, host)| hosts.view(name, host));
+    let rows = views.map(|view| row(&ui, board, &view, &wanted.extra)).collect();
+    let filter = wanted.filter_text();
     Ok(Page(HostsPage {
         frame: operator.frame("hosts").await?,
-        query: wanted.query(&wanted.sort),
+        query: wanted.link(),
         shown: names.join(","),
         columns: columns(&wanted),
-        states: HostState::ALL.iter().map(|state| (*state, count(*state))).collect(),
+        views: VIEWS
+            .map(|(label, query)| View { label, query, is_shown: filter == query })
+            .into_iter()
+            .collect(),
+        facets: facets(&wanted, found.counts),
         rows,
         slice,
+        all: known.snapshot.site.hosts.len(),
+        filter,
         wanted,
     }))
+}
+
+/// `GET /hosts.csv`: every host that the query finds, with all columns.
+pub(super) async fn csv(
+    State(ui): State<Ui>,
+    _: Operator,
+    RawQuery(raw): RawQuery,
+) -> Result<CsvAnswer, Error> {
+    let wanted = HostsQuery::parse(&raw.unwrap_or_default())?;
+    let known = HostListData::read(&ui, &wanted).await?;
+    let (board, hosts) = (&known.board, known.hosts(&ui));
+    let found = wanted.find(&hosts, |name| board.last_ms(name));
+    let mut heading: Vec<String> =
+        ["name", "rack", "unit", "state", "cause", "addresses"].map(str::to_owned).into();
+    heading.extend(Extra::ALL.map(|extra| extra.key().to_owned()));
+    let line = |(name, host): &(&String, &crate::model::Host)| {
+        let view = hosts.view(name, host);
+        let reason = board.reason(name);
+        let addresses = host.addresses.values().chain(host.reservations.values());
+        let addresses: Vec<String> = addresses.map(ToString::to_string).collect();
+        let mut cells = vec![
+            (*name).clone(),
+            host.rack.clone().unwrap_or_default(),
+            host.unit.map(|unit| unit.to_string()).unwrap_or_default(),
+            view.state.label().to_owned(),
+            reason,
+            addresses.join(" "),
+        ];
+        cells.extend(Extra::ALL.map(|extra| extra.text(&view)));
+        cells
+    };
+    let rows = std::iter::once(heading).chain(found.hosts.iter().map(line)).collect();
+    Ok(CsvAnswer { name: "hosts", rows })
+}
+
+fn facets(wanted: &HostsQuery, mut counts: FacetCounts) -> Vec<FacetList> {
+    let list = |facet: Facet| {
+        let mut counted = counts.remove(&facet).unwrap_or_default();
+        let chosen = wanted.facets.get(&facet).map(Vec::as_slice).unwrap_or_default();
+        for value in chosen {
+            counted.entry(value.clone()).or_default();
+        }
+        let mut values: Vec<(String, usize)> = counted.into_iter().collect();
+        values.sort_by(|a, b| natural(&a.0, &b.0));
+        // With many values those that matter are offered, in their order.
+        let mut largest: Vec<(bool, usize)> =
+            values.iter().map(|(value, count)| (wanted.has(facet, value), *count)).collect();
+        largest.sort_by(|a, b| b.cmp(a));
+        let least = largest.get(MOST_VALUES - 1).copied().unwrap_or_default();
+        let all = values.len();
+        values.retain(|(value, count)| (wanted.has(facet, value), *count) >= least);
+        values.truncate(MOST_VALUES);
+        let more = all - values.len();
+        let value = |(value, count): (String, usize)| FacetValue {
+            count,
+            query: wanted.toggled(facet, &value).link(),
+            is_chosen: wanted.has(facet, &value),
+            value,
+        };
+        FacetList {
+            label: facet.label(),
+            key: facet.key(),
+            values: values.into_iter().map(value).collect(),
+            more,
+            chosen: chosen.len(),
+        }
+    };
+    let lists = Facet::ALL.map(list).into_iter();
+    // A facet in which all hosts are alike, and nothing is chosen, tells nothing apart.
+    lists.filter(|list| list.values.len() > 1 || list.chosen > 0).collect()
 }
 
 fn columns(wanted: &HostsQuery) -> Vec<Column> {
@@ -194,7 +275,10 @@ fn columns(wanted: &HostsQuery) -> Vec<Column> {
     let column = |(key, label, class): (&'static str, _, _)| Column {
         label,
         class,
-        query: if key.is_empty() { String::new() } else { wanted.query(key) },
+        query: match key {
+            "" => String::new(),
+            key => HostsQuery { sort: key.to_owned(), ..wanted.clone() }.link(),
+        },
         order: match key == sort {
             true if key == "event" => "descending",
             true => "ascending",
@@ -204,75 +288,19 @@ fn columns(wanted: &HostsQuery) -> Vec<Column> {
     columns.into_iter().map(column).collect()
 }
 
-fn row(ui: &Ui, site: &Site, board: &Board, name: &str) -> Row {
-    let none = Host::default();
-    let host = site.hosts.get(name).unwrap_or(&none);
+fn row(ui: &Ui, board: &Board, view: &HostView<'_>, extra: &[Extra]) -> Row {
+    let HostView { name, host, .. } = view;
     let now = ui.now_ms() / 1000;
     let is_ended = matches!(host.rental_term(now), Some(RentalTerm::Ended(_)));
     let address = host.addresses.values().chain(host.reservations.values()).next();
     Row {
-        name: name.to_owned(),
+        name: (*name).clone(),
         rack: host.rack.clone().unwrap_or_default(),
         unit: host.unit.map(|unit| unit.to_string()).unwrap_or_default(),
         address: address.map(ToString::to_string).unwrap_or_default(),
         state: board.state_cell(ui, name),
         event: board.event_cell(ui, name),
         ended: rental_cell(host, now).filter(|_| is_ended),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_is_found_by_anything_that_stands_on_it() {
-        let host = Host {
-            rack: Some("R7".into()),
-            serial: Some("CZ123".into()),
-            nics: [("eth0".to_owned(), "52:54:00:aa:00:01".parse::<NicAddress>().unwrap().into())]
-                .into(),
-            addresses: [("br0".to_owned(), "172.16.160.12".parse().unwrap())].into(),
-            ..Host::default()
-        };
-        for text in [
-            "",
-            "n01",
-            "R7-N",
-            "r7",
-            "cz12",
-            "160.12",
-            "5254.00aa",
-            "52-54-00-AA-00-01",
-            "aa:00:01",
-        ] {
-            assert!(Needle::new(text).is_in("r7-n01", &host), "{text}");
-        }
-        for text in ["n02", "r8", "52:54:00:aa:00:02", "10.0"] {
-            assert!(!Needle::new(text).is_in("r7-n01", &host), "{text}");
-        }
-    }
-
-    #[test]
-    fn hosts_stand_in_the_order_of_the_racks() {
-        let host = |rack: Option<&str>, unit| Host {
-            rack: rack.map(str::to_owned),
-            unit,
-            ..Host::default()
-        };
-        let names: Vec<String> = ["z", "b", "a", "y", "c"].map(str::to_owned).into();
-        let hosts = [
-            host(Some("r2"), Some(1)),
-            host(Some("r2"), Some(10)),
-            host(Some("r2"), Some(9)),
-            host(Some("r10"), None),
-            host(None, None),
-        ];
-        let mut list: Vec<(&String, &Host)> = names.iter().zip(&hosts).rev().collect();
-        list.sort_by(by_place);
-        assert_eq!(
-            list.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
-            ["z", "a", "b", "y", "c"]
-        );
+        extra: extra.iter().map(|extra| extra.text(view)).collect(),
     }
 }

@@ -20,7 +20,7 @@ use super::page::{Frame, Page};
 use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
-use crate::images::{self, Arrived, Expected, FileRole, ImageStore, Provenance};
+use crate::images::{self, ArrivedFile, Expected, FileRole, ImageStore, Provenance};
 use crate::model::{BootMode, NounKind, Site, check_noun_name, size_text};
 use crate::site_file;
 
@@ -127,7 +127,7 @@ async fn read(
     ui: &Ui,
     operator: &Operator,
     mut form: Multipart,
-    arrived: &mut Vec<Arrived>,
+    arrived: &mut Vec<ArrivedFile>,
 ) -> Result<Uploaded, Error> {
     let malformed = |error: axum::extract::multipart::MultipartError| {
         Error::Malformed(format!("cannot read the form: {}", error.body_text().to_lowercase()))
@@ -186,7 +186,7 @@ async fn store_file(
     operator: &Operator,
     called: &str,
     field: Field<'_>,
-) -> Result<Vec<Arrived>, Error> {
+) -> Result<Vec<ArrivedFile>, Error> {
     let expected = Expected { name: called.to_owned(), role: None, size_bytes: None, sha256: None };
     let pieces = field.map(|piece| piece.map_err(|error| io::Error::other(error.body_text())));
     let received = images::receive_stream(&store(ui), pieces, expected, Box::new(|_| ())).await?;
@@ -199,7 +199,7 @@ async fn store_file(
 }
 
 /// What the files make together.
-fn complete(mut uploaded: Uploaded, arrived: &[Arrived]) -> Result<Uploaded, Error> {
+fn complete(mut uploaded: Uploaded, arrived: &[ArrivedFile]) -> Result<Uploaded, Error> {
     if uploaded.name.is_empty() {
         return Err(Error::Malformed("the image needs a name".into()));
     }

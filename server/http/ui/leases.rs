@@ -17,8 +17,8 @@ use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory;
-use crate::lifecycle::audit::Action;
-use crate::model::{ClientKey, Lease, LeaseState, Mac};
+use crate::lifecycle::audit::AuditAction;
+use crate::model::{ClientKey, Lease, LeaseState};
 
 /// How many leases a page shows.
 const PAGE: usize = 200;
@@ -26,7 +26,7 @@ const PAGE: usize = 200;
 struct Row {
     address: Ipv4Addr,
     host: Option<String>,
-    mac: Mac,
+    nic: String,
     subnet: String,
     state: &'static str,
     since: Moment,
@@ -83,8 +83,8 @@ pub(crate) async fn ask_remove(
 }
 
 async fn ask(ui: &Ui, operator: &Operator, lease: &Lease) -> Result<Response, Error> {
-    let Row { address, host, mac, subnet, state, rest, .. } = row(ui, lease);
-    let holder = host.map_or_else(|| mac.to_string(), |host| format!("{host} ({mac})"));
+    let Row { address, host, nic, subnet, state, rest, .. } = row(ui, lease);
+    let holder = host.map_or_else(|| nic.clone(), |host| format!("{host} ({nic})"));
     let explanation = match lease.state {
         LeaseState::Declined => format!(
             "A client found somebody else on {address}. Released, it is given to clients of {subnet} \
@@ -122,15 +122,20 @@ pub(crate) async fn remove(
     }
     ui.app.leases.remove(lease.address).await.map_err(inventory::Error::from)?;
     let (address, client) = (lease.address, lease.client.to_string());
-    let action = Action::LeaseRemoved { address, client };
+    let action = AuditAction::LeaseRemoved { address, client };
     ui.app.inventory.audit(sent.operator.author(), action).await;
     sent.operator.notify(format!("Released {address}.")).await?;
     Ok(Redirect::to("/leases").into_response())
 }
 
+/// The NIC that has a lease; of a client that does not tell it what it calls itself.
+fn nic_text(lease: &Lease) -> String {
+    lease.nic.map_or_else(|| lease.client.to_string(), |nic| nic.to_string())
+}
+
 /// Everything by which somebody may look for a lease.
 fn names(lease: &Lease) -> String {
-    format!("{} {} {} {}", lease.address, lease.client, lease.mac, lease.subnet)
+    format!("{} {} {} {}", lease.address, lease.client, nic_text(lease), lease.subnet)
 }
 
 fn row(ui: &Ui, lease: &Lease) -> Row {
@@ -140,9 +145,9 @@ fn row(ui: &Ui, lease: &Lease) -> Row {
         address: lease.address,
         host: match &lease.client {
             ClientKey::Host(name) => Some(name.clone()),
-            ClientKey::Mac(_) | ClientKey::Id(_) => None,
+            ClientKey::Mac(_) | ClientKey::Guid(_) | ClientKey::Id(_) => None,
         },
-        mac: lease.mac,
+        nic: nic_text(lease),
         subnet: lease.subnet.clone(),
         state: if expired { "expired" } else { lease.state.label() },
         since: ui.moment(lease.starts_at.saturating_mul(1000)),

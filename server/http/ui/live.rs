@@ -23,8 +23,9 @@ use super::query::UrlQuery;
 use super::racks;
 use super::recent::Recent;
 use super::state::Ui;
-use crate::inventory::Live;
+use crate::inventory::{EventsOf, Live};
 use crate::lifecycle::{HostState, StateChange};
+use crate::model::Site;
 
 /// How often the page of one host is brought up to date while something happens: its bars move.
 const HOST_TICK: Duration = Duration::from_millis(300);
@@ -53,7 +54,7 @@ struct Update {
 }
 
 /// What a stream follows.
-enum Followed {
+enum StreamScope {
     /// The hosts of one page of the list.
     Hosts(Vec<String>),
     /// One host's boot.
@@ -66,7 +67,7 @@ enum Followed {
     Rack(String),
 }
 
-impl Followed {
+impl StreamScope {
     fn tick(&self) -> Duration {
         match self {
             Self::Host { .. } => HOST_TICK,
@@ -89,7 +90,7 @@ pub(super) struct ListQuery {
 /// `GET /live`
 pub(super) async fn all(State(ui): State<Ui>, UrlQuery(shown): UrlQuery<ListQuery>) -> Stream {
     let names = shown.hosts.split(',').filter(|name| !name.is_empty()).take(PAGE);
-    stream(ui, Followed::Hosts(names.map(str::to_owned).collect()))
+    stream(ui, StreamScope::Hosts(names.map(str::to_owned).collect()))
 }
 
 /// `GET /live/hosts/{name}`
@@ -98,7 +99,7 @@ pub(super) async fn host(State(ui): State<Ui>, Path(name): Path<String>) -> Resu
         return Err(Error::NotFound { what: "host", name });
     }
     let shared = ui.hosts.of(&name);
-    Ok(stream(ui, Followed::Host { name, shared }))
+    Ok(stream(ui, StreamScope::Host { name, shared }))
 }
 
 /// `GET /live/racks/{name}`
@@ -106,10 +107,10 @@ pub(super) async fn rack(State(ui): State<Ui>, Path(name): Path<String>) -> Resu
     if !ui.app.inventory.snapshot().site.racks.contains_key(&name) {
         return Err(Error::NotFound { what: "rack", name });
     }
-    Ok(stream(ui, Followed::Rack(name)))
+    Ok(stream(ui, StreamScope::Rack(name)))
 }
 
-fn stream(ui: Ui, followed: Followed) -> Stream {
+fn stream(ui: Ui, followed: StreamScope) -> Stream {
     let (sender, receiver) = mpsc::channel(BACKLOG);
     tokio::spawn(follow(ui, followed, sender));
     Sse::new(ReceiverStream::new(receiver)).keep_alive(KeepAlive::default())
@@ -127,9 +128,15 @@ struct Pending {
 }
 
 impl Pending {
-    fn note(&mut self, live: &Live, followed: &Followed) {
+    fn note(&mut self, live: &Live, followed: &StreamScope, site: &Site) {
         let host = match live {
-            Live::Event(event) => event.host.as_ref(),
+            // What its BMC does is among the events of a host's page.
+            Live::Event(event) => match followed {
+                StreamScope::Host { name, .. } if EventsOf::host(site, name).has(event) => {
+                    Some(name)
+                }
+                _ => event.host.as_ref(),
+            },
             Live::Progress(progress) => progress.host.as_ref(),
             Live::Revision(_) => {
                 self.changed = true;
@@ -137,9 +144,9 @@ impl Pending {
             }
             Live::Audit(_) => return,
             Live::State(change) => {
-                let StateChange { host, status } = change;
+                let StateChange { host, status } = &**change;
                 if status.is_stopped()
-                    && !matches!(followed, Followed::Host { name, .. } if name != host)
+                    && !matches!(followed, StreamScope::Host { name, .. } if name != host)
                 {
                     self.say = Some(format!("{host} is {}: {}", status.state, status.reason));
                 }
@@ -148,13 +155,13 @@ impl Pending {
         };
         let Some(host) = host else { return };
         match followed {
-            Followed::Host { name, .. } if name != host => return,
-            Followed::Host { .. } => {
+            StreamScope::Host { name, .. } if name != host => return,
+            StreamScope::Host { .. } => {
                 if let Live::Event(event) = live {
                     self.say = Some(format!("{}: {}", event.kind(), event.text()));
                 }
             }
-            Followed::Hosts(_) | Followed::Rack(_) => {}
+            StreamScope::Hosts(_) | StreamScope::Rack(_) => {}
         }
         self.hosts.insert(host.clone(), SETTLE);
     }
@@ -189,7 +196,7 @@ impl Pending {
     }
 }
 
-async fn follow(ui: Ui, followed: Followed, sender: mpsc::Sender<Result<Message, Infallible>>) {
+async fn follow(ui: Ui, followed: StreamScope, sender: mpsc::Sender<Result<Message, Infallible>>) {
     let mut live = ui.app.inventory.events.watch();
     let mut tick = interval(followed.tick());
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -201,13 +208,15 @@ async fn follow(ui: Ui, followed: Followed, sender: mpsc::Sender<Result<Message,
             () = ui.stop.cancelled() => return,
             () = sender.closed() => return,
             message = live.recv() => match message {
-                Ok(message) => pending.note(&message, &followed),
+                Ok(message) => {
+                    pending.note(&message, &followed, &ui.app.inventory.snapshot().site);
+                }
                 Err(RecvError::Lagged(_)) => pending.all = true,
                 Err(RecvError::Closed) => return,
             },
             _ = quiet.tick() => match followed {
-                Followed::Host { .. } => pending.all = true,
-                Followed::Hosts(_) | Followed::Rack(_) => pending.note_stuck(&ui, &mut stuck),
+                StreamScope::Host { .. } => pending.all = true,
+                StreamScope::Hosts(_) | StreamScope::Rack(_) => pending.note_stuck(&ui, &mut stuck),
             },
             _ = tick.tick(), if !pending.is_empty() => {
                 match update(&ui, &followed, &pending).await {
@@ -232,16 +241,16 @@ async fn send(
     sender.send(Ok(message)).await
 }
 
-async fn update(ui: &Ui, followed: &Followed, pending: &Pending) -> Result<Update, Error> {
+async fn update(ui: &Ui, followed: &StreamScope, pending: &Pending) -> Result<Update, Error> {
     ui.app.inventory.events.settle().await;
     let mut update = match followed {
-        Followed::Hosts(names) => update_rows(ui, names, pending).await?,
-        Followed::Host { name, shared } => update_host(ui, name, shared).await?,
-        Followed::Rack(name) => update_rack(ui, name, pending).await?,
+        StreamScope::Hosts(names) => update_rows(ui, names, pending).await?,
+        StreamScope::Host { name, shared } => update_host(ui, name, shared).await?,
+        StreamScope::Rack(name) => update_rack(ui, name, pending).await?,
     };
     update.say = pending.say.clone();
     if pending.changed {
-        let link = "<a href=\"\">The inventory was changed: show it anew</a>";
+        let link = "<a href=\"\">The inventory has changed: reload this page</a>";
         update.html.insert("changed".into(), link.into());
     }
     Ok(update)
@@ -304,17 +313,42 @@ mod tests {
 
     fn event(host: Option<&str>) -> Live {
         let (host, data) = (host.map(str::to_owned), samples::data(EventKind::Kernel));
-        Live::Event(Event { at_ms: 0, host, mac: None, data })
+        Live::Event(Arc::new(Event { at_ms: 0, host, mac: None, data }))
+    }
+
+    #[test]
+    fn what_a_bmc_does_shows_on_the_page_of_its_host() {
+        let site: Site = serde_json::from_str(
+            r#"{"hosts": {"n1": {"bmc": {"mac": "52:54:00:bb:00:01"}}, "n2": {}}}"#,
+        )
+        .unwrap();
+        let host = |name: &str| StreamScope::Host { name: name.into(), shared: Arc::default() };
+        let of_bmc = |mac: &str| {
+            let data = samples::data(EventKind::Offer);
+            Live::Event(Arc::new(Event { at_ms: 0, host: None, mac: mac.parse().ok(), data }))
+        };
+        let cases = [
+            (host("n1"), "52:54:00:bb:00:01", true),
+            (host("n2"), "52:54:00:bb:00:01", false),
+            (host("n1"), "52:54:00:bb:00:02", false),
+            (StreamScope::Hosts(vec!["n1".into()]), "52:54:00:bb:00:01", false),
+        ];
+        for (followed, mac, shows) in cases {
+            let mut pending = Pending::default();
+            pending.note(&of_bmc(mac), &followed, &site);
+            assert_eq!(!pending.is_empty(), shows, "{mac}");
+        }
     }
 
     #[test]
     fn a_change_is_shown_until_the_database_has_settled() {
         let mut pending = Pending::default();
-        let followed = Followed::Host { name: "n1".into(), shared: Arc::default() };
-        pending.note(&event(Some("n2")), &followed);
-        pending.note(&event(None), &followed);
+        let followed = StreamScope::Host { name: "n1".into(), shared: Arc::default() };
+        let site = Site::default();
+        pending.note(&event(Some("n2")), &followed, &site);
+        pending.note(&event(None), &followed, &site);
         assert!(pending.is_empty());
-        pending.note(&event(Some("n1")), &followed);
+        pending.note(&event(Some("n1")), &followed, &site);
         assert_eq!(
             pending.say.as_deref(),
             Some("kernel: live/vmlinuz to 10.0.0.5: 1000 B in 0.0 s")

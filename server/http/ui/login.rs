@@ -14,7 +14,7 @@ use super::page::Page;
 use super::query::UrlQuery;
 use super::session::{begin, origin, random_token};
 use super::state::{Ui, now_ms};
-use crate::lifecycle::audit::{Action, Author};
+use crate::lifecycle::audit::{AuditAction, Author};
 
 /// Holds the login form's token: before the login there is no session to hold one, and
 /// strangers shall not fill the database with sessions.
@@ -61,7 +61,7 @@ pub(crate) async fn enter(
     match check_password(&ui, &Guess { name: &name, source: &source, password }).await? {
         PasswordCheck::Right => {}
         PasswordCheck::Wrong => {
-            ui.app.inventory.audit(author, Action::LoginRefused).await;
+            ui.app.inventory.audit(author, AuditAction::LoginRefused).await;
             let error = "Wrong name or password.".to_owned();
             return again(StatusCode::UNAUTHORIZED, &fields, error);
         }
@@ -74,9 +74,11 @@ pub(crate) async fn enter(
             return again(StatusCode::SERVICE_UNAVAILABLE, &fields, error);
         }
     }
-    ui.app.inventory.audit(author, Action::LoggedIn).await;
-    let mark = ui.app.inventory.database.password_mark(&name).await?;
-    begin(&session, name, mark.unwrap_or_default()).await?;
+    let database = &ui.app.inventory.database;
+    let account = database.find_account(&name).await?;
+    begin(&session, &author, account.map(|it| it.password_mark).unwrap_or_default()).await?;
+    database.note_login(&name).await?;
+    ui.app.inventory.audit(author, AuditAction::LoggedIn).await;
     Ok(Redirect::to(&own_path(fields.text("then"))).into_response())
 }
 
@@ -118,7 +120,7 @@ pub(crate) async fn check_password(ui: &Ui, guess: &Guess<'_>) -> Result<Passwor
 
 /// `POST /logout`
 pub(crate) async fn leave(State(ui): State<Ui>, form: CheckedForm) -> Result<Redirect, Error> {
-    ui.app.inventory.audit(form.operator.author(), Action::LoggedOut).await;
+    ui.app.inventory.audit(form.operator.author(), AuditAction::LoggedOut).await;
     form.operator.leave().await?;
     Ok(Redirect::to("/login"))
 }

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
 
 use super::error::Error;
-use crate::model::NounKind;
+use crate::model::{NounKind, Role};
 
 /// A section of the UI: an entry of the menu.
 pub(crate) struct Section {
@@ -32,8 +32,8 @@ const NOUNS: [NounKind; NounKind::ALL.len()] = [
 ];
 
 /// What the menu has after the nouns.
-const OTHERS: [&str; 7] =
-    ["checks", "leases", "discovered", "events", "revisions", "audit", "access"];
+const OTHERS: [&str; 8] =
+    ["checks", "leases", "discovered", "events", "revisions", "audit", "users", "access"];
 
 /// The menu.
 pub(crate) fn sections() -> impl Iterator<Item = Section> {
@@ -47,6 +47,8 @@ pub(crate) struct Frame {
     pub section: &'static str,
     /// Name of the logged-in user.
     pub user: String,
+    /// What the user may do.
+    pub role: Role,
     /// CSRF token of the session, for every form.
     pub csrf: String,
     /// Result of the last action, shown once.
@@ -54,6 +56,11 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
+    /// Whether the menu has a section.
+    pub(crate) fn shows(&self, section: &str) -> bool {
+        section != "users" || self.role == Role::Admin
+    }
+
     /// Whether the page belongs to a section.
     pub(crate) fn is_in(&self, section: &str) -> bool {
         self.section == section

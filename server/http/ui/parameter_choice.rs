@@ -7,7 +7,7 @@ use crate::model::{Parameter, ParameterKind, Scalar, Site};
 /// A parameter in the form.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ParameterChoice {
-    /// Its name.
+    /// The name of the parameter.
     pub name: String,
     /// Purpose, range and default.
     pub hint: String,

@@ -22,9 +22,9 @@ pub(crate) struct Turn<'a> {
 }
 
 /// Leaves the queue, also where the client has gone.
-struct Waiting<'a>(&'a AtomicUsize);
+struct QueuePlace<'a>(&'a AtomicUsize);
 
-impl Drop for Waiting<'_> {
+impl Drop for QueuePlace<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -34,7 +34,7 @@ impl PasswordQueue {
     /// Waits for one's turn; none if too many wait already.
     pub(crate) async fn turn(&self) -> Option<Turn<'_>> {
         let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _waiting = Waiting(&self.waiting);
+        let _waiting = QueuePlace(&self.waiting);
         if waiting >= WAITING {
             return None;
         }

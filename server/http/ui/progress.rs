@@ -35,7 +35,7 @@ impl ProgressBoard {
                     message = live.recv() => message,
                 };
                 match message {
-                    Ok(Live::Progress(progress)) => own.set(progress, now_ms()),
+                    Ok(Live::Progress(progress)) => own.set((*progress).clone(), now_ms()),
                     Ok(_) | Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return,
                 }

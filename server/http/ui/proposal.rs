@@ -1,12 +1,11 @@
 //! A change that is reviewed before it is saved, by a dry run.
 
+use super::error::Error;
+use super::overview::{Messages, Overview, Places};
+use super::state::Ui;
 use crate::inventory::{Change, ChangeError, Committed};
 use crate::lifecycle::audit::Author;
-use crate::model::{Difference, Site};
-use crate::network::Consequences;
-
-use super::error::Error;
-use super::state::Ui;
+use crate::model::Site;
 
 /// A proposed change.
 pub(crate) struct Proposal<'a> {
@@ -14,20 +13,20 @@ pub(crate) struct Proposal<'a> {
     pub author: Author<'a>,
     /// Summary for the list of revisions.
     pub summary: &'a str,
-    /// The revision that the user has seen.
-    pub base: i64,
+    /// The revision that the user has seen; none where the edit itself compares what it touches.
+    pub base: Option<i64>,
     /// Whether to save the change or only review it.
     pub save: bool,
 }
 
 /// How far a change goes: the revision that the user has seen, and whether it is saved.
 #[derive(Clone, Copy)]
-pub(crate) struct Step {
+pub(crate) struct EditStep {
     pub base: i64,
     pub save: bool,
 }
 
-impl Step {
+impl EditStep {
     /// The change is only shown.
     pub(crate) fn review(base: i64) -> Self {
         Self { base, save: false }
@@ -44,19 +43,24 @@ pub(crate) enum ProposalResult {
     /// Saved, as this revision.
     Saved(i64),
     /// Valid, with its effects.
-    Reviewed(Review),
+    Reviewed(ChangePreview),
     /// Refused, with the reasons.
-    Refused(Vec<String>),
+    Refused(Messages),
 }
 
 /// The effects of a change.
-pub(crate) struct Review {
-    /// On the inventory.
-    pub differences: Vec<Difference>,
-    /// On the generated files.
-    pub consequences: Consequences,
+pub(crate) struct ChangePreview {
+    /// On the inventory and on the generated files.
+    pub overview: Overview,
     /// New warnings.
-    pub warnings: Vec<String>,
+    pub warnings: Messages,
+}
+
+impl ChangePreview {
+    /// Whether nothing would change.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.overview.entries.is_empty()
+    }
 }
 
 /// Saves or reviews a change.
@@ -66,7 +70,7 @@ pub(crate) async fn propose(
     edit: impl FnOnce(&mut Site) -> Result<(), ChangeError>,
 ) -> Result<ProposalResult, Error> {
     let Proposal { author: Author { who, origin }, summary, base, save } = proposal;
-    let change = Change { who, origin, summary, base: Some(base), dry_run: !save, prune: false };
+    let change = Change { who, origin, summary, base, dry_run: !save, prune: false };
     result_of(ui.app.inventory.change_site(change, edit).await, save).await
 }
 
@@ -79,16 +83,15 @@ pub(crate) async fn result_of(
         Ok(done) if save => Ok(ProposalResult::Saved(done.revision)),
         Ok(done) => Ok(ProposalResult::Reviewed(review(done).await)),
         Err(ChangeError::Inventory(error)) => Err(error.into()),
-        Err(ChangeError::Refused(findings)) => {
-            Ok(ProposalResult::Refused(findings.iter().map(ToString::to_string).collect()))
-        }
-        Err(error) => Ok(ProposalResult::Refused(vec![error.to_string()])),
+        Err(error) => Ok(ProposalResult::Refused(Messages::of_refusal(&error))),
     }
 }
 
 /// The result of a dry run.
-pub(crate) async fn review(mut done: Committed) -> Review {
+pub(crate) async fn review(mut done: Committed) -> ChangePreview {
+    let places = done.tried.as_deref().map(Places::of_tried).unwrap_or_default();
     let consequences = done.take_consequences().await;
-    let warnings = done.warnings.iter().map(ToString::to_string).collect();
-    Review { differences: done.differences, consequences, warnings }
+    let warnings = Messages::of_findings(&done.warnings);
+    let overview = Overview::new(&done.differences, consequences, &places);
+    ChangePreview { overview, warnings }
 }

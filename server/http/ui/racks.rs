@@ -132,9 +132,9 @@ pub(crate) async fn show(
     };
     let board = Board::read(&ui).await?;
     let hosts: Vec<(&String, &Host)> = hosts_of(site, &name).collect();
-    let places: Vec<Place> = places(rack, &hosts);
+    let places: Vec<RackPosition> = places(rack, &hosts);
     let top = unit_count(rack, &hosts);
-    let slot = |place: Place| Slot {
+    let slot = |place: RackPosition| Slot {
         name: place.host.to_owned(),
         x: 40 + place.column * (320 / place.columns),
         y: u32::from(top - place.unit) * PITCH,
@@ -154,21 +154,21 @@ pub(crate) async fn show(
 
 /// Where a host stands; hosts that claim one unit share it side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place<'a> {
+struct RackPosition<'a> {
     host: &'a str,
     unit: u16,
     column: u32,
     columns: u32,
 }
 
-fn places<'a>(rack: &Rack, hosts: &[(&'a String, &Host)]) -> Vec<Place<'a>> {
+fn places<'a>(rack: &Rack, hosts: &[(&'a String, &Host)]) -> Vec<RackPosition<'a>> {
     let top = unit_count(rack, hosts);
     let mut places = Vec::new();
     for unit in (1..=top).rev() {
         let here: Vec<&(&String, &Host)> =
             hosts.iter().filter(|(_, host)| host.unit == Some(unit)).collect();
         for (column, (host, _)) in (0..).zip(&here) {
-            places.push(Place { host, unit, column, columns: here.len() as u32 });
+            places.push(RackPosition { host, unit, column, columns: here.len() as u32 });
         }
     }
     places

@@ -1,6 +1,6 @@
 //! Sessions: cookie, user and CSRF token.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::Extensions;
@@ -18,8 +18,9 @@ use tower_sessions::{Expiry, Session, SessionManagerLayer};
 use super::error::Error;
 use super::page::Frame;
 use super::state::{Ui, now_ms};
-use crate::inventory::SessionStore;
+use crate::inventory::{Account, SessionStore, shown_id};
 use crate::lifecycle::audit::{Author, Entrance, Origin};
+use crate::model::Role;
 
 const LOGIN: &str = "login";
 const NOTICE: &str = "notice";
@@ -32,11 +33,11 @@ const RENEW_MS: i64 = 10 * 60 * 1000;
 struct Login {
     user: String,
     csrf: String,
+    /// When it began, and where from: [`UserSession`](crate::inventory::UserSession) shows it.
+    began_ms: i64,
+    address: Option<IpAddr>,
     renewed_ms: i64,
-    /// The mark of the password that was given ([`Database::password_mark`]).
-    ///
-    /// [`Database::password_mark`]: crate::inventory::Database::password_mark
-    #[serde(default)]
+    /// The mark of the password that was given ([`Account`](crate::inventory::Account)).
     password_mark: String,
 }
 
@@ -45,6 +46,8 @@ struct Login {
 pub(crate) struct Operator {
     /// The user's name.
     pub name: String,
+    /// What the user may do.
+    pub role: Role,
     /// Where the browser is.
     pub origin: Origin,
     /// The session's CSRF token.
@@ -61,7 +64,8 @@ impl Operator {
     /// The frame of a page, with the pending notice, which is then removed.
     pub(crate) async fn frame(&self, section: &'static str) -> Result<Frame, Error> {
         let notice = self.session.remove(NOTICE).await?;
-        Ok(Frame { section, user: self.name.clone(), csrf: self.csrf.clone(), notice })
+        let (user, role, csrf) = (self.name.clone(), self.role, self.csrf.clone());
+        Ok(Frame { section, user, role, csrf, notice })
     }
 
     /// Sets the notice of the next page.
@@ -75,6 +79,11 @@ impl Operator {
             self.session.insert(LOGIN, Login { password_mark, ..login }).await?;
         }
         Ok(())
+    }
+
+    /// The session, as lists of sessions show it.
+    pub(crate) fn session_id(&self) -> Option<String> {
+        self.session.id().as_ref().map(shown_id)
     }
 
     /// Ends the session.
@@ -115,12 +124,14 @@ pub(crate) fn layer(ui: &Ui) -> SessionManagerLayer<SessionStore> {
 /// Starts a session for a user whose password was right.
 pub(crate) async fn begin(
     session: &Session,
-    user: String,
+    author: &Author<'_>,
     password_mark: String,
 ) -> Result<(), Error> {
     // A new identifier, against session fixation.
     session.cycle_id().await?;
-    let login = Login { user, csrf: random_token(), renewed_ms: now_ms(), password_mark };
+    let (user, address, now) = (author.who.to_owned(), author.origin.address, now_ms());
+    let csrf = random_token();
+    let login = Login { user, csrf, began_ms: now, address, renewed_ms: now, password_mark };
     Ok(session.insert(LOGIN, login).await?)
 }
 
@@ -140,20 +151,23 @@ pub(crate) async fn require_login(
     let Some(mut login) = login else {
         return Ok(to_login(request.method(), request.uri()).into_response());
     };
-    let mark = ui.app.inventory.database.password_mark(&login.user).await?;
-    // The user was removed, or the password changed since.
-    if mark.is_none_or(|mark| mark != login.password_mark) {
+    let account = ui.app.inventory.database.find_account(&login.user).await?;
+    // The user was removed or disabled, or the password changed since.
+    let Some(Account { role, .. }) =
+        account.filter(|account| account.password_mark == login.password_mark)
+    else {
         session.flush().await?;
         return Ok(to_login(&Method::GET, request.uri()).into_response());
-    }
+    };
     let now = now_ms();
     if now - login.renewed_ms > RENEW_MS {
         login.renewed_ms = now;
         session.insert(LOGIN, login.clone()).await?;
     }
     let origin = origin(request.extensions());
-    let operator = Operator { name: login.user, origin, csrf: login.csrf, session };
+    let operator = Operator { name: login.user, role, origin, csrf: login.csrf, session };
     request.extensions_mut().insert(operator);
+    request.extensions_mut().insert(ui);
     Ok(next.run(request).await)
 }
 

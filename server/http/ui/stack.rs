@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::drawing::{Drawing, Node, draw};
+use crate::http::ui::overview::counted;
 use crate::model::NicAddress;
 use crate::network::{HostNetwork, Kind, Link, Role};
 
@@ -54,10 +55,16 @@ fn facts(link: &Link) -> Vec<String> {
             facts.push(if bridge.stp == Some(true) { "STP on" } else { "STP off" }.to_owned());
         }
         Kind::Vxlan { spec, .. } => facts.push(format!("VNI {}", spec.vni)),
+        Kind::Wireguard { wireguard, .. } => {
+            facts.push(counted(wireguard.peers.len(), "peer", "peers"));
+            facts.extend(wireguard.public_key.as_ref().map(|key| format!("key {key}")));
+        }
+        Kind::Tunnel { spec, .. } => facts.push(format!("{} to {}", spec.mode, spec.remote)),
         Kind::Vrf(table) => facts.extend(table.map(|table| format!("table {table}"))),
         Kind::Veth { peer, .. } => facts.push(format!("to {peer}")),
         Kind::Macvlan(spec) => facts.push(format!("mode {}", spec.mode)),
         Kind::Ipvlan(spec) => facts.push(format!("mode {}", spec.mode)),
+        Kind::Partition(spec) => facts.push(format!("P_Key {}", spec.pkey)),
         Kind::Dummy | Kind::Loopback => {}
     }
     let layer3 = &link.layer3;

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arc_swap::ArcSwapOption;
 use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
@@ -11,6 +12,8 @@ use super::live::HostUpdate;
 use super::password_queue::PasswordQueue;
 use super::progress::ProgressBoard;
 use super::recent::{Recent, RecentByName};
+use super::revisions::ShownRevision;
+use super::site_facts::SiteFacts;
 use super::throttle::Throttle;
 use crate::app::App;
 pub(crate) use crate::inventory::now_ms;
@@ -30,6 +33,12 @@ pub(crate) struct Ui {
     pub board: Arc<Recent<Board>>,
     /// What the open pages of hosts show, by host.
     pub hosts: Arc<RecentByName<HostUpdate>>,
+    /// The revision whose page was opened last: its files are not rendered for every reader.
+    pub revision: Arc<ArcSwapOption<ShownRevision>>,
+    /// The VLANs and findings of the site at the revision that was last asked for.
+    pub facts: Arc<ArcSwapOption<SiteFacts>>,
+    /// Whose turn it is to find them out.
+    pub facts_turn: Arc<tokio::sync::Mutex<()>>,
     throttle: Arc<Mutex<Throttle>>,
 }
 
@@ -38,8 +47,9 @@ impl Ui {
     pub(crate) fn start(app: App, stop: CancellationToken) -> Self {
         let progress = ProgressBoard::start(&app.inventory.events, stop.clone());
         let (passwords, throttle) = Default::default();
-        let (board, hosts) = Default::default();
-        Self { app, progress, stop, passwords, board, hosts, throttle }
+        let (board, hosts, revision) = Default::default();
+        let (facts, facts_turn) = Default::default();
+        Self { app, progress, stop, passwords, board, hosts, revision, facts, facts_turn, throttle }
     }
 
     /// Now, in Unix milliseconds.

@@ -128,7 +128,7 @@ pub(crate) async fn show(
         height: cells.len().div_ceil(ROW) * PITCH,
         width: cells.len().min(ROW) * PITCH,
         summary: summary(&cells),
-        cells: cells.into_iter().enumerate().map(place).collect(),
+        cells: cells.into_iter().enumerate().map(|(index, cell)| place(index, cell)).collect(),
         occupants: slice.of(&occupants).to_vec(),
         slice,
         pool: pool(&ui, &snapshot, subnet, now),
@@ -138,12 +138,11 @@ pub(crate) async fn show(
 /// How many of the subnet's dynamic addresses are in use: as its DHCP clients find them.
 fn pool(ui: &Ui, snapshot: &Snapshot, subnet: &Subnet, now: i64) -> Option<Usage> {
     let ipnet::IpNet::V4(net) = subnet.cidr else { return None };
-    let mut table = ui.app.leases.table();
-    let leases = table.at(snapshot.revision, &snapshot.site, now);
+    let leases = ui.app.leases.at(snapshot.revision, &snapshot.site, now);
     Some(leases.usage(net.trunc())).filter(|usage| usage.of > 0)
 }
 
-fn place((index, cell): (usize, Cell)) -> Drawn {
+fn place(index: usize, cell: Cell) -> Drawn {
     Drawn { x: index % ROW * PITCH, y: index / ROW * PITCH, cell }
 }
 

@@ -104,7 +104,8 @@ pub(crate) fn occupants(site: &Site, name: &str, leases: &[Lease], now: i64) -> 
     for lease in leases.iter().filter(|lease| lease.subnet == name && lease.is_live(now)) {
         let class =
             if lease.state == LeaseState::Declined { Class::Declined } else { Class::Lease };
-        put(lease.address.into(), class, None, format!("{} by {}", lease.state.label(), lease.mac));
+        let by = lease.nic.map_or_else(|| lease.client.to_string(), |nic| nic.to_string());
+        put(lease.address.into(), class, None, format!("{} by {}", lease.state.label(), by));
     }
     for (host_name, host) in &site.hosts {
         for (link, address) in host.addresses.iter().filter(|(_, a)| subnet.cidr.contains(*a)) {
@@ -206,9 +207,16 @@ mod tests {
 
     fn lease(address: &str, state: LeaseState) -> Lease {
         let mac = "52:54:00:aa:00:09".parse().unwrap();
-        let address = address.parse().unwrap();
-        let client = ClientKey::Mac(mac);
-        Lease { address, client, mac, subnet: "prov".into(), state, starts_at: 0, expires_at: 100 }
+        Lease {
+            address: address.parse().unwrap(),
+            client: ClientKey::Mac(mac),
+            nic: Some(mac.into()),
+            subnet: "prov".into(),
+            state,
+            starts_at: 0,
+            expires_at: 100,
+            taken_over: false,
+        }
     }
 
     #[test]

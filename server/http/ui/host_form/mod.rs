@@ -27,7 +27,7 @@ const SPARE_ROWS: usize = 2;
 pub(crate) struct HostForm {
     /// The host's name before; empty for a new host.
     pub was: String,
-    /// What the host was when the form was made ([`digest`]).
+    /// What the host was when the form was made, as JSON; empty for a new host.
     pub seen: String,
     /// The [`digest`] of the host as it was reviewed; empty where nothing was.
     pub reviewed: String,
@@ -59,6 +59,8 @@ pub(crate) struct HostForm {
     pub local_boot: String,
     /// Its labels, separated by commas.
     pub labels: String,
+    /// What people should know of it.
+    pub notes: String,
     /// Whether arming it is refused.
     pub protected: bool,
     /// The MAC of its BMC.
@@ -93,7 +95,7 @@ impl HostForm {
         let when = |when: Option<When>| when.map(|when| when.to_string()).unwrap_or_default();
         Self {
             was: name.to_owned(),
-            seen: digest(host),
+            seen: serde_json::to_string(host).unwrap_or_default(),
             reviewed: String::new(),
             name: name.to_owned(),
             rack: text(&host.rack),
@@ -109,6 +111,7 @@ impl HostForm {
             boot_file: text(&host.boot_file),
             local_boot: host.local_boot.map_or("", LocalBoot::label).to_owned(),
             labels: host.labels.join(", "),
+            notes: text(&host.notes),
             protected: host.protected,
             bmc_mac: host.bmc.as_ref().map(|bmc| bmc.mac.to_string()).unwrap_or_default(),
             bmc_address: host
@@ -137,6 +140,7 @@ impl HostForm {
     /// What was sent. `was` is the host of the URL.
     pub(crate) fn read(fields: &Fields, was: &str) -> Self {
         let text = |name| fields.text(name).to_owned();
+        let (nics, cables) = read_nics(fields);
         let pairs = |first, second| {
             let pairs = fields.texts(first).zip(fields.texts(second));
             let given = pairs.filter(|(a, b)| !a.is_empty() || !b.is_empty());
@@ -160,11 +164,12 @@ impl HostForm {
             boot_file: text("boot-file"),
             local_boot: text("local-boot"),
             labels: text("labels"),
+            notes: text("notes"),
             protected: !fields.text("protected").is_empty(),
             bmc_mac: text("bmc-mac"),
             bmc_address: text("bmc-address"),
-            nics: pairs("nic.label", "nic.mac"),
-            cables: pairs("nic.label", "nic.cable"),
+            nics,
+            cables,
             addresses: pairs("address.link", "address"),
             reservations: pairs("reservation.subnet", "reservation"),
             known_by: pairs("match.key", "match"),
@@ -176,13 +181,20 @@ impl HostForm {
         self.known_by.iter().any(|(_, value)| !value.is_empty())
     }
 
-    /// Fills in a NIC with the next free label; no MAC adds none.
+    /// Fills in a NIC with the next free label, `ib` for a port of InfiniBand; no address adds none.
     pub(crate) fn adopt(&mut self, mac: String) {
-        let label = |number: usize| format!("eth{number}");
-        let free = |number: &usize| !self.nics.iter().any(|(own, _)| *own == label(*number));
-        if let (false, Some(number)) = (mac.is_empty(), (0..).find(free)) {
-            self.nics.push((label(number), mac));
+        if !mac.is_empty() {
+            let is_port = mac.parse::<NicAddress>().is_ok_and(NicAddress::is_infiniband);
+            let labels = self.nics.iter().map(|(label, _)| label.as_str());
+            let label = free_label(if is_port { "ib" } else { "eth" }, labels);
+            self.nics.push((label, mac));
         }
+    }
+
+    /// Whether it is the name of a NIC that is wrong, rather than its MAC or its port.
+    pub(crate) fn has_wrong_nic_name(&self, label: &str) -> bool {
+        check_link_name(label).is_err()
+            || self.nics.iter().filter(|(other, _)| other == label).count() > 1
     }
 
     /// The profile as the host would have it with what is filled in so far; with made-up values
@@ -219,7 +231,10 @@ impl HostForm {
                 }
             }
         }
-        self.nics.extend(std::iter::repeat_n(<(String, String)>::default(), SPARE_ROWS));
+        for _ in 0..SPARE_ROWS {
+            let label = free_label("eth", self.nics.iter().map(|(label, _)| label.as_str()));
+            self.nics.push((label, String::new()));
+        }
         self.reservations.push(<(String, String)>::default());
         for key in HostMatch::KEYS {
             if !self.known_by.iter().any(|(known, _)| known == key) {
@@ -257,6 +272,7 @@ impl HostForm {
             boot_file: given(&self.boot_file),
             local_boot: self.local_boot(&mut form_errors),
             labels: self.labels(&mut form_errors),
+            notes: given(&self.notes),
             protected: self.protected,
             bmc: self.bmc(&mut form_errors),
             known_by: self.known_by(&mut form_errors),
@@ -388,6 +404,37 @@ impl HostForm {
             }
         }
     }
+}
+
+/// The first of eth0, eth1, ... or ib0, ib1, ... that no NIC has.
+fn free_label<'a>(kind: &str, taken: impl Iterator<Item = &'a str> + Clone) -> String {
+    let mut labels = (0..).map(|number| format!("{kind}{number}"));
+    let free = labels.find(|label| !taken.clone().any(|other| other == label));
+    free.unwrap_or_default()
+}
+
+/// Label and MAC, and label and switch port, of every NIC. A row with a name alone is one that
+/// nobody filled in; a NIC without a name gets the next one.
+#[allow(clippy::type_complexity)]
+fn read_nics(fields: &Fields) -> (Vec<(String, String)>, Vec<(String, String)>) {
+    let rows = fields.texts("nic.label").zip(fields.texts("nic.mac"));
+    let mut cables_of_rows = fields.texts("nic.cable");
+    let rows = rows.map(|(label, mac)| (label, mac, cables_of_rows.next().unwrap_or_default()));
+    let rows: Vec<_> =
+        rows.filter(|(_, mac, cable)| !mac.is_empty() || !cable.is_empty()).collect();
+    let (mut nics, mut cables) = (Vec::<(String, String)>::new(), Vec::new());
+    for (label, mac, cable) in &rows {
+        let label = if label.is_empty() {
+            let given = rows.iter().map(|(label, _, _)| *label);
+            let made = nics.iter().map(|(label, _)| label.as_str());
+            free_label("eth", given.chain(made))
+        } else {
+            (*label).to_owned()
+        };
+        cables.extend((!cable.is_empty()).then(|| (label.clone(), (*cable).to_owned())));
+        nics.push((label, (*mac).to_owned()));
+    }
+    (nics, cables)
 }
 
 /// A day or time of the form; nothing for an empty field.

@@ -94,3 +94,34 @@ fn a_finding_stands_at_the_field_that_it_is_about() {
         assert_eq!(form().place(subjects.iter()), place, "{subjects:?}");
     }
 }
+
+#[test]
+fn macs_alone_make_nics() {
+    let read = |text: &str| {
+        let form = HostForm::read(&Fields::parse(text.as_bytes()).unwrap(), "");
+        let nic = |(label, mac): &(String, String)| format!("{label}={mac}");
+        let rows: Vec<String> = form.nics.iter().chain(&form.cables).map(nic).collect();
+        rows.join(" ")
+    };
+    let cases = [
+        ("nic.label=&nic.mac=m1&nic.cable=&nic.label=&nic.mac=m2&nic.cable=", "eth0=m1 eth1=m2"),
+        ("nic.label=eth0&nic.mac=&nic.cable=&nic.label=eth1&nic.mac=m2&nic.cable=", "eth1=m2"),
+        (
+            "nic.label=eth0&nic.mac=m1&nic.cable=&nic.label=&nic.mac=m2&nic.cable=s+p",
+            "eth0=m1 eth1=m2 eth1=s p",
+        ),
+        (
+            "nic.label=&nic.mac=m1&nic.cable=&nic.label=eth0&nic.mac=m2&nic.cable=",
+            "eth1=m1 eth0=m2",
+        ),
+        ("nic.label=&nic.mac=&nic.cable=s+p", "eth0= eth0=s p"),
+        ("nic.label=&nic.mac=", ""),
+    ];
+    for (fields, nics) in cases {
+        assert_eq!(read(fields), nics, "{fields}");
+    }
+    let mut form = HostForm::default();
+    form.offer_rows(&ResolvedSite::default());
+    let labels: Vec<&str> = form.nics.iter().map(|(label, _)| label.as_str()).collect();
+    assert_eq!(labels, ["eth0", "eth1"]);
+}
