@@ -36,8 +36,15 @@ impl Audit {
     /// Lists entries, the newest last.
     pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let Self { who, kind, address, from, until, limit } = self;
-        let query =
-            AuditQuery { who, kind, address, from_ms: from, until_ms: until, before: None, limit };
+        let query = AuditQuery {
+            who,
+            kind,
+            address,
+            from_ms: from,
+            until_ms: until,
+            limit,
+            ..AuditQuery::default()
+        };
         let found = context.read_inventory().await?.database.page_audit(&query).await?;
         let entry = |stored: StoredAuditEntry| stored.entry;
         let entries: Vec<AuditEntry> = found.into_iter().rev().map(entry).collect();

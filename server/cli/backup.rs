@@ -15,10 +15,10 @@ use crate::cli::context::{Context, audit, counted, moment, table};
 use crate::cli::init::{read, write_private};
 use crate::cli::settings::Settings;
 use crate::inventory::portable::{
-    self, ImageFile, Record, TableDigest, Target, WAITING, read_preamble,
+    self, ImageFile, ImportTarget, Record, TableDigest, WAITING, read_preamble,
 };
 use crate::inventory::{Inventory, create_private_directory};
-use crate::lifecycle::audit::Action;
+use crate::lifecycle::audit::AuditAction;
 use crate::serve;
 
 /// `rackstrap backup`. The server may run.
@@ -91,14 +91,20 @@ impl Backup {
         // If it could not be written, that is why the rows found no taker.
         let bytes = writing.await?.with_context(|| format!("cannot write {file}"))?;
         let tables = exported.context("cannot read the database")?;
-        audit(&inventory, Action::BackedUp { file: file.clone() }).await;
+        audit(&inventory, AuditAction::BackedUp { file: file.clone() }).await;
+        let has_secrets = inventory.snapshot().site.keyring().names().next().is_some();
+        let key = context.config.secret_key_path();
+        let note = match has_secrets {
+            true => format!("Secrets are in it sealed: keep {} as well.\n", key.display()),
+            false => String::new(),
+        };
         inventory.database.close().await;
         let copied = Copied { tables, seconds: begin.elapsed().as_secs_f64() };
         context.print(&copied, || {
             format!(
                 "wrote {file}: {} rows of {} tables and a list of {images} image files, {bytes} bytes, in \
                  {:.1} s\nIt has password hashes and the configuration: keep it private. The bytes of image \
-                 files are not in it.\n",
+                 files are not in it.\n{note}",
                 copied.rows(),
                 copied.tables.len(),
                 copied.seconds
@@ -137,7 +143,7 @@ impl Restore {
         create_private_directory(&config.data_dir)?;
         let url = config.database_url();
         let lock = serve::lock_database(&url)?;
-        let target = Target::create(&url, header.schema).await?;
+        let target = ImportTarget::create(&url, header.schema).await?;
         let imported = portable::import(target, preamble, source).await;
         reading.await?.with_context(|| format!("cannot read {file}"))?;
         let tables = imported.with_context(|| format!("cannot restore {file}"))?;
@@ -150,7 +156,7 @@ impl Restore {
         let context = Context { config, json };
         let inventory = context.inventory().await?;
         let made_at = header.created_at;
-        audit(&inventory, Action::Restored { file: file.clone(), made_at }).await;
+        audit(&inventory, AuditAction::Restored { file: file.clone(), made_at }).await;
         inventory.database.close().await;
         drop(lock);
         let missing = missing(&files, &context.config.files_path());

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::files::FileStore;
 use crate::images::{self, ImageStore};
 use crate::inventory::{Access, Change, Database, Expected, Inventory, OpenError};
-use crate::lifecycle::audit::{Action, Author, Origin};
+use crate::lifecycle::audit::{AuditAction, Author, Origin};
 use crate::lifecycle::moment::InvalidMoment;
 use crate::lifecycle::stall::Patience;
 
@@ -30,7 +30,7 @@ impl Context {
         let Config { data_dir, inventory_id, .. } = &self.config;
         let expected = Expected { data_dir, id: inventory_id.as_deref() };
         let database = Database::open_known(&self.config.database_url(), &expected).await?;
-        self.open(database).await
+        self.open(database, true).await
     }
 
     /// Opens the inventory as it is. Nothing is created, and no schema is upgraded.
@@ -38,15 +38,15 @@ impl Context {
         let Config { data_dir, inventory_id, .. } = &self.config;
         let expected = Expected { data_dir, id: inventory_id.as_deref() };
         let opened = Database::open_for(&self.config.database_url(), Access::Use).await;
-        self.open(opened.map_err(|error| expected.explain(error))?).await
+        self.open(opened.map_err(|error| expected.explain(error))?, false).await
     }
 
     /// Opens the inventory to try something that is not kept: as it is, or an empty one in
     /// memory where there is none.
     pub(super) async fn try_inventory(&self) -> anyhow::Result<Inventory> {
         match Database::open_for(&self.config.database_url(), Access::Use).await {
-            Err(OpenError::Missing { .. }) => self.open(Database::in_memory().await?).await,
-            opened => self.open(opened?).await,
+            Err(OpenError::Missing { .. }) => self.open(Database::in_memory().await?, false).await,
+            opened => self.open(opened?, false).await,
         }
     }
 
@@ -55,8 +55,9 @@ impl Context {
         if dry_run { self.try_inventory().await } else { self.inventory().await }
     }
 
-    async fn open(&self, database: Database) -> anyhow::Result<Inventory> {
+    async fn open(&self, database: Database, may_change: bool) -> anyhow::Result<Inventory> {
         let inventory = Inventory::open(database).await?;
+        inventory.use_key_file(&self.config.secret_key_path(), may_change).await?;
         let percent = self.config.boot_patience_percent;
         inventory.states.set_patience(Patience { percent });
         inventory.set_servers(&self.config.reached_at(&[]));
@@ -122,7 +123,7 @@ pub(super) fn author(operator: &str) -> Author<'_> {
 }
 
 /// Records in the audit log what the operator did.
-pub(super) async fn audit(inventory: &Inventory, action: Action) {
+pub(super) async fn audit(inventory: &Inventory, action: AuditAction) {
     inventory.audit(author(&operator()), action).await;
 }
 

@@ -10,9 +10,9 @@ use tokio::sync::mpsc::channel;
 use crate::cli::backup::Copied;
 use crate::cli::context::{Context, audit, counted};
 use crate::config::DatabaseUrl;
-use crate::inventory::portable::{self, Target, WAITING, read_preamble};
+use crate::inventory::portable::{self, ImportTarget, WAITING, read_preamble};
 use crate::inventory::{Access, Database, Inventory, shown};
-use crate::lifecycle::audit::Action;
+use crate::lifecycle::audit::AuditAction;
 use crate::serve;
 
 /// `rackstrap db`.
@@ -67,14 +67,14 @@ impl Migrate {
             tokio::spawn(async move { portable::export(&source, Vec::new(), sink).await })
         };
         let preamble = read_preamble(&mut pieces).await?;
-        let target = Target::create(&to, preamble.header.schema).await?;
+        let target = ImportTarget::create(&to, preamble.header.schema).await?;
         let _to_lock = serve::lock_database(&to)?;
         let imported = portable::import(target, preamble, pieces).await;
         let tables = imported.with_context(|| format!("cannot copy {read} to {written}"))?;
         exporting.await??;
         source.close().await;
         let inventory = Inventory::open(Database::open(&to).await?).await?;
-        audit(&inventory, Action::Migrated { from: read.clone() }).await;
+        audit(&inventory, AuditAction::Migrated { from: read.clone() }).await;
         inventory.database.close().await;
         let copied = Copied { tables, seconds: begin.elapsed().as_secs_f64() };
         context.print(&copied, || {

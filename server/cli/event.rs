@@ -64,6 +64,8 @@ impl EventCommand {
             from_ms: from.unwrap_or_default(),
             until_ms: until,
             before,
+            after: None,
+            oldest_first: false,
             // One more than is shown: whether there are older ones.
             limit: limit.saturating_add(1),
         };

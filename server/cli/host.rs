@@ -1,5 +1,6 @@
 //! `rackstrap host ...`.
 
+use std::collections::HashSet;
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -9,7 +10,8 @@ use serde_json::{Value, json};
 use crate::cli::context::{Context, author, moment, operator, table};
 use crate::cli::nouns::{self, Listed, Name, Remove, Set, or_dash};
 use crate::inventory::{
-    ChangeError, EventFilter, EventsOf, InstallError, InstallRequest, Inventory, Snapshot,
+    ArmedHost, ChangeError, EventFilter, EventsOf, InstallError, InstallRequest, Inventory,
+    Snapshot,
 };
 use crate::lifecycle::effect::{self, Effect};
 use crate::lifecycle::gate;
@@ -30,23 +32,73 @@ pub(super) enum HostCommand {
     Set(Set),
     /// Rename a host; its state, addresses and history stay
     Rename(Rename),
-    /// Arm a host: its next boot installs its image. An installer of your own (boot: once) erases
+    /// Arm hosts: the next boot installs the image. An installer of your own (boot: once) erases
     /// the disk; a disk image is not written to a disk that has data
     Install(Install),
-    /// Arm a host: its next boot erases the data on the disk of its disk image, and installs it
+    /// Arm hosts: the next boot erases the data on the disk of the disk image, and installs it
     Reinstall(Erase),
-    /// Arm a host: its next boot erases all of its disks and switches it off
+    /// Arm hosts: the next boot erases all disks and switches the host off
     Erase(Erase),
+    /// Arm hosts: the next boot starts the live system once and leaves all disks as they are
+    Rescue(Rescue),
+    /// Arm hosts: the next boot erases all disks; then nothing is left of what the host was used for
+    /// (image, profile, tenant, labels, addresses)
+    Release(Erase),
     /// Remove hosts
     Remove(Remove),
 }
 
-/// `rackstrap host reinstall` and `rackstrap host erase`.
+/// Which hosts are armed.
+#[derive(Debug, Args)]
+pub(super) struct Selection {
+    /// Names or MAC addresses
+    #[arg(value_name = "NAME", required_unless_present_any = ["label", "rack"])]
+    names: Vec<String>,
+    /// All hosts with this label
+    #[arg(long)]
+    label: Option<String>,
+    /// All hosts of this rack
+    #[arg(long)]
+    rack: Option<String>,
+}
+
+impl Selection {
+    /// The names of the hosts, each once, in order.
+    fn hosts(&self, snapshot: &Snapshot) -> anyhow::Result<Vec<String>> {
+        let site = &snapshot.site;
+        let mut hosts = Vec::new();
+        for name in &self.names {
+            let (name, _) = nouns::find::<Host>(site, name_of(snapshot, name))?;
+            hosts.push(name.to_owned());
+        }
+        hosts.extend(site.hosts_of(self.label.as_deref(), self.rack.as_deref()));
+        let mut known = HashSet::new();
+        hosts.retain(|name| known.insert(name.clone()));
+        match (&self.label, &self.rack) {
+            _ if !hosts.is_empty() => Ok(hosts),
+            (Some(label), None) => bail!("no host has the label \"{label}\""),
+            (None, Some(rack)) => bail!("no host is in rack \"{rack}\""),
+            _ => bail!("no host is selected"),
+        }
+    }
+}
+
+/// `rackstrap host rescue`.
+#[derive(Debug, Args)]
+pub(super) struct Rescue {
+    #[command(flatten)]
+    selection: Selection,
+    /// Show what would be done, without doing it
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// `rackstrap host reinstall`, `rackstrap host erase` and `rackstrap host release`.
 #[derive(Debug, Args)]
 pub(super) struct Erase {
-    /// Name or MAC address
-    name: String,
-    /// The host's name once more, because its data are lost
+    #[command(flatten)]
+    selection: Selection,
+    /// What is lost: the name of one host once more, or "3 hosts" of several
     #[arg(long, value_name = "NAME")]
     confirm: Option<String>,
     /// Show what would be done, without doing it
@@ -69,8 +121,8 @@ pub(super) struct Rename {
 /// `rackstrap host install`.
 #[derive(Debug, Args)]
 pub(super) struct Install {
-    /// Name or MAC address
-    name: String,
+    #[command(flatten)]
+    selection: Selection,
     /// Cancel: the next boot goes to the local disk, and an installer that runs is refused
     #[arg(long)]
     cancel: bool,
@@ -90,6 +142,11 @@ impl HostCommand {
             Self::Install(install) => self::install(&context, install).await,
             Self::Reinstall(erase) => self::erase(&context, InstallTask::Reinstall, erase).await,
             Self::Erase(erase) => self::erase(&context, InstallTask::Erase, erase).await,
+            Self::Release(erase) => self::erase(&context, InstallTask::Release, erase).await,
+            Self::Rescue(Rescue { selection, dry_run }) => {
+                let erase = Erase { selection, confirm: None, dry_run };
+                self::erase(&context, InstallTask::Rescue, erase).await
+            }
             Self::Remove(remove) => nouns::remove::<Host>(&context, remove).await,
         }
     }
@@ -189,46 +246,106 @@ fn event_line(event: &Event) -> String {
 }
 
 async fn install(context: &Context, install: Install) -> anyhow::Result<ExitCode> {
-    let Install { name, cancel, dry_run } = install;
-    let inventory = context.inventory_for(dry_run).await?;
-    let snapshot = inventory.snapshot();
-    let name = name_of(&snapshot, &name);
-    let (_, host) = nouns::find::<Host>(&snapshot.site, name)?;
-    let task = InstallTask::Install;
-    let image = host.image.as_ref().and_then(|image| snapshot.site.images.get(image));
-    let effect = Effect::of(task, host, image);
-    let operator = operator();
-    let request = InstallRequest { host: name, author: author(&operator), task, dry_run };
-    let any = |_: Option<&Armed>| Ok::<(), InstallError>(());
+    let Install { selection, cancel, dry_run } = install;
     if !cancel {
-        return arm(context, &inventory, request, &effect).await;
+        let erase = Erase { selection, confirm: None, dry_run };
+        return self::erase(context, InstallTask::Install, erase).await;
     }
-    let done = inventory.cancel_install_if(request, any).await?;
+    let inventory = context.inventory_for(dry_run).await?;
+    let hosts = selection.hosts(&inventory.snapshot())?;
+    let (operator, task) = (operator(), InstallTask::Install);
+    let any = |_: Option<&Armed>| Ok::<(), InstallError>(());
+    let mut cancelled = Vec::new();
+    for name in &hosts {
+        let request = InstallRequest { host: name, author: author(&operator), task, dry_run };
+        match inventory.cancel_install_if(request, any).await {
+            Ok(install) => cancelled.push(ArmedHost { name: name.clone(), install }),
+            // Of several hosts those that are armed are meant.
+            Err(InstallError::NothingToCancel(_)) if hosts.len() > 1 => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     inventory.events.settle().await;
-    context.print(&done, || match dry_run {
-        true => format!("{name}: the install would be cancelled; dry run: nothing changed\n"),
-        false => format!("{name}: install cancelled\n"),
-    })?;
+    let text = || {
+        let line = |ArmedHost { name, .. }: &ArmedHost| match dry_run {
+            true => format!("{name}: the install would be cancelled; dry run: nothing changed\n"),
+            false => format!("{name}: install cancelled\n"),
+        };
+        cancelled.iter().map(line).collect()
+    };
+    match &cancelled[..] {
+        [] => bail!("none of {} hosts is armed or being installed", hosts.len()),
+        [ArmedHost { install, .. }] if hosts.len() == 1 => context.print(install, text)?,
+        _ => context.print(&cancelled, text)?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 
+/// Arms hosts for a task; what destroys data is said before, and has to be confirmed.
 async fn erase(context: &Context, task: InstallTask, erase: Erase) -> anyhow::Result<ExitCode> {
-    let Erase { name, confirm, dry_run } = erase;
+    let Erase { selection, confirm, dry_run } = erase;
     let inventory = context.inventory_for(dry_run).await?;
     let snapshot = inventory.snapshot();
-    let name = name_of(&snapshot, &name);
-    let (_, host) = nouns::find::<Host>(&snapshot.site, name)?;
-    gate::check_task(&snapshot.site, name, task)?;
-    let effect = Effect::of(task, host, None);
-    if !dry_run && gate::check_confirmed(task, name, confirm.as_deref()).is_err() {
-        bail!(
-            "{task} destroys the data of host {name}: its next boot {effect}; confirm it with \
-             --confirm {name}"
-        );
+    let site = &snapshot.site;
+    let hosts = selection.hosts(&snapshot)?;
+    let effect = |name: &String| {
+        let host = &site.hosts[name];
+        let image = host.image.as_ref().and_then(|image| site.images.get(image));
+        Effect::of(task, host, image)
+    };
+    for name in &hosts {
+        gate::check_task(site, name, task)?;
+    }
+    if !dry_run && gate::check_all_confirmed(task, &hosts, confirm.as_deref()).is_err() {
+        match &hosts[..] {
+            [name] => bail!(
+                "{task} destroys the data of host {name}: its next boot {}; confirm it with \
+                 --confirm {name}",
+                effect(name)
+            ),
+            hosts => {
+                let line = |name| format!("\n  the next boot of {name} {}", effect(name));
+                let lines: String = hosts.iter().map(line).collect();
+                let confirmation = gate::confirmation(hosts);
+                bail!(
+                    "{task} destroys the data of {confirmation}; confirm it with \
+                     --confirm \"{confirmation}\":{lines}"
+                )
+            }
+        }
     }
     let operator = operator();
-    let request = InstallRequest { host: name, author: author(&operator), task, dry_run };
-    arm(context, &inventory, request, &effect).await
+    let request = InstallRequest { host: "", author: author(&operator), task, dry_run };
+    if let [name] = &hosts[..] {
+        let request = InstallRequest { host: name, ..request };
+        return arm(context, &inventory, request, &effect(name)).await;
+    }
+    let armed = match inventory.arm_installs(&hosts, request).await {
+        Ok(armed) => armed,
+        Err(refusals) => {
+            let lines: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+            bail!(
+                "no host is armed: {} of {} cannot be:\n  {}",
+                lines.len(),
+                hosts.len(),
+                lines.join("\n  ")
+            );
+        }
+    };
+    inventory.events.settle().await;
+    context.print(&armed, || {
+        let is = if dry_run { "would be" } else { "is" };
+        let line = |ArmedHost { name, install }: &ArmedHost| {
+            let until = moment(install.armed_until * 1000);
+            format!("{name} {is} armed until {until}: its next boot {}\n", effect(name))
+        };
+        let lines: String = armed.iter().map(line).collect();
+        match dry_run {
+            true => lines + "dry run: nothing changed\n",
+            false => lines + "Cancel with: rackstrap host install NAME... --cancel\n",
+        }
+    })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Arms a host, or with a dry run says what that would do, and what it replaces.

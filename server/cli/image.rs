@@ -20,8 +20,8 @@ use crate::cli::image_build::Build;
 use crate::cli::nouns::{self, Listed, Name, Remove, Set, or_dash};
 use crate::cli::outcome::{print_outcome, refuse_change};
 use crate::images::{
-    self, Arrived, Depth, Download, Examined, Expected, FileRole, FileState, ImageStore, Progress,
-    Provenance, Received, UnusedFile,
+    self, ArrivedFile, Depth, Download, Examined, Expected, FileRole, FileState, ImageStore,
+    Progress, Provenance, ReceivedFile, UnusedFile,
 };
 use crate::inventory::{ChangeError, StoredFiles, now_ms};
 use crate::model::{BootMode, Host, Image, Noun, Site, StoredFile, check_noun_name, size_text};
@@ -249,7 +249,7 @@ impl FromStr for Sha256Text {
 }
 
 /// A file that is to be added, and what for.
-struct Source {
+struct FileSource {
     /// None for what its contents are for.
     role: Option<FileRole>,
     /// Its path or URL.
@@ -257,7 +257,7 @@ struct Source {
     sha256: Option<String>,
 }
 
-impl Source {
+impl FileSource {
     fn size_bytes(&self) -> anyhow::Result<u64> {
         if images::is_url(&self.from) {
             return Ok(0);
@@ -268,14 +268,14 @@ impl Source {
 }
 
 /// A file and the key that names it.
-struct Placed {
+struct NamedFile {
     role: FileRole,
     path: String,
     sha256: Option<String>,
 }
 
 impl Add {
-    fn sources(&self) -> anyhow::Result<Vec<Source>> {
+    fn sources(&self) -> anyhow::Result<Vec<FileSource>> {
         let one = [
             (None, &self.file),
             (Some(FileRole::Kernel), &self.kernel),
@@ -295,7 +295,7 @@ impl Add {
             );
         }
         let mut digests = self.sha256.iter().map(|Sha256Text(text)| text.clone());
-        let source = |(role, from): (Option<FileRole>, &String)| Source {
+        let source = |(role, from): (Option<FileRole>, &String)| FileSource {
             role,
             from: from.clone(),
             sha256: digests.next(),
@@ -304,7 +304,7 @@ impl Add {
     }
 
     /// The image that boots these files.
-    fn image(&self, before: Option<&Image>, files: &[Placed]) -> Image {
+    fn image(&self, before: Option<&Image>, files: &[NamedFile]) -> Image {
         let mut image = before.cloned().unwrap_or_default();
         image.set_files(files.iter().map(|file| (file.role.key(), file.path.clone())));
         let disk = files.iter().find(|file| file.role == FileRole::Disk);
@@ -319,7 +319,7 @@ impl Add {
         image
     }
 
-    fn edit(&self, site: &mut Site, files: &[Placed]) -> Result<(), ChangeError> {
+    fn edit(&self, site: &mut Site, files: &[NamedFile]) -> Result<(), ChangeError> {
         let before = site.images.get(&self.name);
         if before.is_some() && !self.replace {
             return Err(ChangeError::Exists { noun: Image::NOUN, name: self.name.clone() });
@@ -333,7 +333,7 @@ impl Add {
         check_noun_name("image name", &self.name)?;
         let sources = self.sources()?;
         let store = context.image_store();
-        let sizes = sources.iter().map(Source::size_bytes).sum::<anyhow::Result<u64>>()?;
+        let sizes = sources.iter().map(FileSource::size_bytes).sum::<anyhow::Result<u64>>()?;
         store.check_space(sizes)?;
         let inventory = context.inventory_for(self.dry_run).await?;
         if !self.replace && inventory.snapshot().site.images.contains_key(&self.name) {
@@ -347,7 +347,7 @@ impl Add {
             let found = source.examine(depth).await?;
             examined.extend(found.into_iter().map(|file| (source, file)));
         }
-        let named = |(_, file): &(&Source, Examined)| Placed {
+        let named = |(_, file): &(&FileSource, Examined)| NamedFile {
             role: file.role,
             path: file.path.clone().unwrap_or_else(|| "store/0/file".to_owned()),
             sha256: file.sha256.clone(),
@@ -399,12 +399,12 @@ impl Add {
                 }
             }
         }
-        let placed = |file: &Arrived| Placed {
+        let placed = |file: &ArrivedFile| NamedFile {
             role: file.role,
             path: file.path.clone(),
             sha256: Some(file.sha256.clone()),
         };
-        let files: Vec<Placed> = arrived.iter().map(placed).collect();
+        let files: Vec<NamedFile> = arrived.iter().map(placed).collect();
         let done = inventory
             .change_site(change(&operator, &summary, false), |site| self.edit(site, &files))
             .await;
@@ -433,8 +433,8 @@ fn interrupted() -> anyhow::Result<impl Future<Output = i32>> {
 }
 
 /// What `image add` would do with each file, a line each.
-fn plan(files: &[(&Source, Examined)], stored: &StoredFiles) -> String {
-    let line = |(source, file): &(&Source, Examined)| {
+fn plan(files: &[(&FileSource, Examined)], stored: &StoredFiles) -> String {
+    let line = |(source, file): &(&FileSource, Examined)| {
         let Examined { role, content, arch, kernel_version, size_bytes, sha256, path } = file;
         let known = sha256.as_deref().and_then(|sha256| stored.with_digest(sha256));
         let words = [
@@ -454,7 +454,7 @@ fn plan(files: &[(&Source, Examined)], stored: &StoredFiles) -> String {
     files.iter().map(line).collect()
 }
 
-impl Source {
+impl FileSource {
     fn expected(&self, name: &str, size_bytes: Option<u64>) -> Expected {
         let (name, sha256) = (name.to_owned(), self.sha256.clone());
         Expected { name, role: self.role, size_bytes, sha256 }
@@ -480,7 +480,7 @@ impl Source {
     }
 
     /// Copies it: of an ISO its kernel and its initrd.
-    async fn receive(&self, store: &ImageStore) -> anyhow::Result<Vec<Received>> {
+    async fn receive(&self, store: &ImageStore) -> anyhow::Result<Vec<ReceivedFile>> {
         let from = &self.from;
         if images::is_url(from) {
             let download = Download::begin(from).await?;

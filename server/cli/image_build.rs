@@ -1,20 +1,26 @@
 //! `rackstrap image build`: the live system and a disk image, of Debian packages.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
 use super::context::Context;
-use crate::live::{self, Display, disk_image};
+use crate::live::{self, Architecture, Display, disk_image};
 
 /// `rackstrap image build`.
 #[derive(Debug, Args)]
 pub(crate) struct Build {
     /// What to build
     what: What,
+    /// Architecture of the live system [default: that of this machine]
+    #[arg(long, value_enum)]
+    arch: Option<Architecture>,
+    /// Make the disk image of the root file system in this tarball, in place of Debian's packages
+    #[arg(long, value_name = "FILE")]
+    tarball: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -34,9 +40,22 @@ impl Build {
             bail!("packages are unpacked as their owners: run with sudo");
         }
         let files = context.config.files_path();
+        let own = Architecture::own();
+        let arch = self.arch.unwrap_or(own);
+        if self.tarball.is_some() && matches!(self.what, What::Live) {
+            bail!("--tarball is for a disk image: rackstrap image build disk --tarball FILE");
+        }
+        if matches!(self.what, What::Disk) && arch != own {
+            bail!(
+                "a disk image is built for the architecture of this machine, {}: its packages run \
+                 their scripts; build it on an {} machine",
+                own.label(),
+                arch.label(),
+            );
+        }
         let build = move || match self.what {
-            What::Live => live_system(&files),
-            What::Disk => disk(&files),
+            What::Live => live_system(&files, arch),
+            What::Disk => disk(&files, self.tarball.as_deref()),
         };
         let then = tokio::task::spawn_blocking(build).await??;
         println!("{then}");
@@ -44,27 +63,43 @@ impl Build {
     }
 }
 
-fn live_system(files: &Path) -> anyhow::Result<String> {
-    let image = live::ensure(&files.join(".build"), &Display::new())?;
-    let directory = files.join("live");
+fn live_system(files: &Path, arch: Architecture) -> anyhow::Result<String> {
+    let is_own = arch == Architecture::own();
+    let image = live::ensure(&files.join(".build"), arch, &Display::new())?;
+    let name = if is_own { "live".to_owned() } else { format!("live-{}", arch.label()) };
+    let directory = files.join(&name);
     fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
     // The kernel unpacks archives that follow each other as if they were one.
     let mut initrd = fs::read(image.initrd())?;
     initrd.extend(fs::read(image.files.join(live::GuestImage::DEPLOY))?);
-    initrd.extend(fs::read(image.files.join(image.agent()?))?);
+    if is_own {
+        initrd.extend(fs::read(image.files.join(image.agent()?))?);
+    }
     // Renamed when they are whole: hosts may be loading the ones from before.
     for (name, bytes) in [("vmlinuz", fs::read(image.kernel())?), ("initrd.img", initrd)] {
         let unfinished = directory.join(format!("{name}.unfinished"));
         fs::write(&unfinished, bytes)?;
         fs::rename(unfinished, directory.join(name))?;
     }
-    Ok("Use it with:\n  rackstrap image set live kernel=live/vmlinuz initrd=live/initrd.img \
-        'cmdline=console=tty0 console=ttyS0 quiet'"
-        .into())
+    let console = if arch == Architecture::Arm64 { "ttyAMA0" } else { "ttyS0" };
+    let mut then = format!(
+        "Use it with:\n  rackstrap image set {name} kernel={name}/vmlinuz initrd={name}/initrd.img \
+         'cmdline=console=tty0 console={console} quiet'"
+    );
+    if !is_own {
+        then.push_str(
+            "\nIt has no agent, which is this program: it writes no disk images. Build it on a \
+             machine of its architecture for that.",
+        );
+    }
+    Ok(then)
 }
 
-fn disk(files: &Path) -> anyhow::Result<String> {
-    let image = disk_image::ensure(files, &Display::new())?;
+fn disk(files: &Path, tarball: Option<&Path>) -> anyhow::Result<String> {
+    let (image, name) = match tarball {
+        Some(tarball) => (disk_image::of_tarball(files, tarball, &Display::new())?, "NAME"),
+        None => (disk_image::ensure(files, &Display::new())?, "debian"),
+    };
     let (path, sha256) = (image.path, image.sha256);
-    Ok(format!("Use it with:\n  rackstrap image set debian disk={path} sha256={sha256}"))
+    Ok(format!("Use it with:\n  rackstrap image set {name} disk={path} sha256={sha256}"))
 }

@@ -18,12 +18,13 @@ use nix::net::if_::InterfaceFlags;
 use nix::unistd::Uid;
 
 use crate::cli::context::{Context, audit, change, is_interactive, operator, print};
+use crate::cli::self_signed;
 use crate::cli::settings::Settings;
 use crate::cli::user::print_first_password;
 use crate::config::Config;
 use crate::inventory::{ChangeError, FIRST_USER, Inventory};
-use crate::lifecycle::audit::Action;
-use crate::model::{Noun, Range, RangeUse, Site, Subnet};
+use crate::lifecycle::audit::AuditAction;
+use crate::model::{Noun, Range, RangeUse, Role, Site, Subnet};
 
 /// The service of the packages.
 const SERVICE: &str = "rackstrap.service";
@@ -43,6 +44,9 @@ pub(crate) struct Init {
     /// Leave the service stopped: init by root starts rackstrap.service if it is installed
     #[arg(long)]
     no_start: bool,
+    /// Serve the web UI by HTTPS, with a certificate that is made now and signed by itself
+    #[arg(long)]
+    self_signed: bool,
     /// Overwrite an existing configuration file
     #[arg(long)]
     force: bool,
@@ -104,12 +108,22 @@ impl Init {
         let mut context = Context { config, json: false };
         let inventory = context.inventory().await?;
         context.config.inventory_id = Some(inventory.database.inventory_id().await?);
+        if self.self_signed {
+            let made = self_signed::write(&context.config)?;
+            print(&format!(
+                "wrote {}, valid for {}\n",
+                made.certificate.display(),
+                made.names.join(", ")
+            ))?;
+            context.config.tls_certificate = Some(made.certificate);
+            context.config.tls_key = Some(made.key);
+        }
         let added = add_subnet(&inventory, &self.subnet_name, subnet, range).await?;
         write_file(path, &context.config)?;
         print(&format!("wrote {}\n{added}\n", path.display()))?;
         if let Some(password) = inventory.database.add_first_user().await? {
             let user = FIRST_USER.to_owned();
-            audit(&inventory, Action::UserAdded { user }).await;
+            audit(&inventory, AuditAction::UserAdded { user, role: Some(Role::Admin) }).await;
             print_first_password(&password)?;
         }
         if !own.is_some_and(|own| subnet.contains(&own.net.addr())) {
@@ -165,9 +179,9 @@ fn start_service(config: &Config) -> anyhow::Result<ExitCode> {
             bail!("cannot {verb} {SERVICE}: {}; see journalctl -u {SERVICE}", reason.trim());
         }
     }
-    let listen = config.admin_listen;
+    let url = config.admin_url(config.admin_listen);
     print(&format!(
-        "started {SERVICE}\nnext:\n  open http://{listen}\n  rackstrap doctor\n  rackstrap apply site.yaml\n"
+        "started {SERVICE}\nnext:\n  open {url}\n  rackstrap doctor\n  rackstrap apply site.yaml\n"
     ))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -321,8 +335,8 @@ fn next_steps(path: &Path, config: &Config) -> String {
     let config_flag = format!(" --config {}", path.display());
     format!(
         "next:\n  rackstrap{config_flag} serve\n  rackstrap{config_flag} apply site.yaml\n  \
-         open http://{}\n",
-        config.admin_listen
+         open {}\n",
+        config.admin_url(config.admin_listen)
     )
 }
 

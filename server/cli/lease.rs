@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::cli::context::{Context, audit, moment, table};
 use crate::leases::LeaseBook;
-use crate::lifecycle::audit::Action;
-use crate::model::Lease;
+use crate::lifecycle::audit::AuditAction;
+use crate::model::{Lease, Mac};
 
 /// `rackstrap lease`.
 #[derive(Debug, Subcommand)]
@@ -63,11 +63,11 @@ impl LeaseCommand {
                 };
                 book.remove(address).await?;
                 let client = lease.client.to_string();
-                audit(&inventory, Action::LeaseRemoved { address, client }).await;
+                audit(&inventory, AuditAction::LeaseRemoved { address, client }).await;
             }
         }
         context.print(&leases.iter().map(as_json).collect::<Vec<_>>(), || {
-            let header = ["ADDRESS", "CLIENT", "MAC", "SUBNET", "STATE", "UNTIL"];
+            let header = ["ADDRESS", "CLIENT", "NIC", "SUBNET", "STATE", "UNTIL"];
             table(&header, &leases.iter().map(row).collect::<Vec<_>>())
         })?;
         Ok(ExitCode::SUCCESS)
@@ -78,7 +78,7 @@ fn row(lease: &Lease) -> Vec<String> {
     vec![
         lease.address.to_string(),
         lease.client.to_string(),
-        lease.mac.to_string(),
+        lease.nic.map(|nic| nic.to_string()).unwrap_or_default(),
         lease.subnet.clone(),
         lease.state.label().into(),
         moment(lease.expires_at * 1000),
@@ -86,9 +86,10 @@ fn row(lease: &Lease) -> Vec<String> {
 }
 
 fn as_json(lease: &Lease) -> Value {
-    let Lease { address, client, mac, subnet, state, starts_at, expires_at } = lease;
+    let Lease { address, client, nic, subnet, state, starts_at, expires_at, taken_over } = lease;
     json!({
-        "address": address, "client": client.to_string(), "mac": mac, "subnet": subnet,
-        "state": state.label(), "starts_at": starts_at, "expires_at": expires_at,
+        "address": address, "client": client.to_string(), "nic": nic,
+        "mac": lease.mac().unwrap_or(Mac([0; 6])), "subnet": subnet, "state": state.label(),
+        "starts_at": starts_at, "expires_at": expires_at, "taken_over": taken_over,
     })
 }

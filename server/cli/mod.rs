@@ -7,6 +7,7 @@ mod backup;
 mod check;
 mod context;
 mod database;
+mod discovered;
 mod doctor;
 mod event;
 mod export;
@@ -28,12 +29,15 @@ mod profile;
 mod render;
 mod revision;
 mod rules;
+mod secret;
+mod self_signed;
 mod serve;
 mod settings;
 mod tenant;
 mod token;
 mod user;
 mod watch;
+mod webhook;
 mod zone;
 
 use std::process::ExitCode;
@@ -42,6 +46,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use context::Context;
 use settings::Settings;
+
+use crate::causes;
 
 /// Bare-metal provisioning: DHCP, TFTP, HTTP boot and generated network configuration for
 /// every host, from one inventory
@@ -70,7 +76,7 @@ enum Command {
     Agent(crate::agent::AgentCommand),
     /// Replace the inventory with a site file
     Apply(apply::Apply),
-    /// Add or change hosts from a CSV file
+    /// Import hosts, networks and leases from tables and from the files of other systems
     Import(import::Import),
     /// Print the inventory as a site file or as CSV
     Export(export::Export),
@@ -99,6 +105,8 @@ enum Command {
     /// Show and release DHCP leases
     #[command(subcommand)]
     Lease(lease::LeaseCommand),
+    /// List unknown clients: who asked DHCP and is in no host, and what marks them
+    Discovered(discovered::Discovered),
     /// Show events
     #[command(subcommand)]
     Event(event::EventCommand),
@@ -120,6 +128,12 @@ enum Command {
     /// Manage API tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Manage secrets that profiles name, such as passwords of BGP
+    #[command(subcommand)]
+    Secret(secret::SecretCommand),
+    /// Send test messages to webhook receivers
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
     /// Print a script that completes commands in a shell
     Completions(generate::Completions),
     /// Write the man pages
@@ -169,6 +183,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Rules(rules) => rules.run(&context()?),
         Command::Schema => keys::schema(),
         Command::Lease(lease) => lease.run(context()?).await,
+        Command::Discovered(discovered) => discovered.run(context()?).await,
         Command::Event(event) => event.run(context()?).await,
         Command::Audit(audit) => audit.run(context()?).await,
         Command::Revision(revision) => revision.run(context()?).await,
@@ -177,6 +192,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Db(database) => database.run(context()?).await,
         Command::User(user) => user.run(context()?).await,
         Command::Token(token) => token.run(context()?).await,
+        Command::Secret(secret) => secret.run(context()?).await,
+        Command::Webhook(webhook) => webhook.run(context()?).await,
         Command::Completions(completions) => completions.run(),
         Command::Man(pages) => pages.run(),
     }
@@ -184,8 +201,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 /// Prints an error, with each cause on its own line.
 fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("rackstrap: {error}");
-    for cause in error.chain().skip(1) {
+    let mut texts = causes::texts(error.as_ref()).into_iter();
+    eprintln!("rackstrap: {}", texts.next().unwrap_or_default());
+    for cause in texts {
         eprintln!("  caused by: {cause}");
     }
     ExitCode::FAILURE

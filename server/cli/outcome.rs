@@ -67,11 +67,17 @@ pub(super) fn consequence_lines(consequences: &Consequences) -> Vec<String> {
     let mut lines = Vec::new();
     for group in consequences.hosts.iter().filter(|group| !group.is_new) {
         lines.push(format!("network of {}:", group.some_hosts()));
+        let own = group.own_values.iter().map(|own| format!("{{{}}} {}", own.name, own.value));
+        let own: Vec<String> = own.collect();
+        if let Some(first) = group.hosts.first().filter(|_| !own.is_empty()) {
+            lines.push(format!("  ({first}: {})", own.join(", ")));
+        }
         lines.extend(group.facts.iter().map(|fact| format!("  {fact}")));
         lines.extend(group.lines.iter().map(|line| format!("  {}", line.text)));
     }
     for change in &consequences.switches {
-        lines.push(format!("switch {}:", change.switch));
+        let word = if change.switches.len() == 1 { "switch" } else { "switches" };
+        lines.push(format!("{word} {}:", change.some_switches()));
         lines.extend(change.lines.iter().map(|line| format!("  {}", line.text)));
     }
     let new: usize =

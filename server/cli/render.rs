@@ -1,7 +1,7 @@
 //! `rackstrap render`: the network configuration of a host or a switch.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -10,10 +10,14 @@ use serde_json::{Value, json};
 
 use crate::cli::context::Context;
 use crate::cli::host::name_of;
+use crate::cli::import::read_directory;
 use crate::cli::microcloud::{self, Members};
+use crate::import::networks::meaning::{Meaning, MeaningDifference};
+use crate::import::networks::{Dialect, read_host};
+use crate::import::{Kind, Source};
 use crate::inventory::Inventory;
 use crate::network::nearest::hint;
-use crate::network::{File, Format, MICROCLOUD_FILE, render_host, render_switch};
+use crate::network::{File, Format, MICROCLOUD_FILE, layout, left_out, render_host, render_switch};
 use crate::profile::ResolvedSite;
 use crate::recipe::{self, Booting};
 
@@ -21,7 +25,7 @@ use crate::recipe::{self, Booting};
 #[derive(Debug, Args)]
 pub(crate) struct Render {
     /// Host, by name or MAC address; several for microcloud-preseed
-    #[arg(required_unless_present_any = ["profile", "switch"], conflicts_with = "switch")]
+    #[arg(required_unless_present_any = ["profile", "switch", "diff"], conflicts_with = "switch")]
     hosts: Vec<String>,
     /// Print the port configuration of this switch instead, for Arista EOS, NVUE or SONiC
     #[arg(long, value_name = "SWITCH", conflicts_with_all = ["format", "diff", "profile"])]
@@ -29,10 +33,11 @@ pub(crate) struct Render {
     /// Output format (see rackstrap formats), or microcloud-preseed for one document of several hosts
     #[arg(long, default_value = "networkd")]
     format: String,
-    /// Show the differences from the files in this directory, such as a copy of the host's
-    /// /etc/systemd/network. Files of other directories are not compared
-    #[arg(long, value_name = "DIR", conflicts_with = "since")]
-    diff: Option<PathBuf>,
+    /// Show what the network means otherwise than the files in this directory, such as a copy of the
+    /// host's /etc/systemd/network or /etc/netplan, or than the network of another host: links, addresses,
+    /// routes and rules. Without a host the directory has one directory for each host, by its name
+    #[arg(long, value_name = "DIR|HOST", conflicts_with = "since")]
+    diff: Option<String>,
     /// Show every value of the host's profile and where it is set, instead of files
     #[arg(long, conflicts_with_all = ["diff", "since", "switch"])]
     explain: bool,
@@ -63,6 +68,9 @@ impl Render {
             context.print(&value, || text.clone())?;
             return Ok(ExitCode::SUCCESS);
         }
+        if let (Some(diff), []) = (&self.diff, names.as_slice()) {
+            return fleet(&context, &snapshot.site, Path::new(diff), self.format.parse()?);
+        }
         if names.len() != 1 || self.members != Members::default() {
             anyhow::bail!(
                 "several hosts, and the flags of a cluster, need --format {}",
@@ -77,12 +85,23 @@ impl Render {
         if self.explain {
             return explain(&context, &snapshot.site, &name);
         }
+        if let Some(other) = self.diff.as_deref().filter(|diff| !Path::new(diff).is_dir()) {
+            let other = name_of(&snapshot, other).to_owned();
+            return beside(&context, &snapshot.site, &name, &other);
+        }
+        let meant = match &self.diff {
+            Some(dir) => meant_otherwise(&snapshot.site, &name, Path::new(dir), format)?,
+            None => None,
+        };
         let mut files = render_host(&snapshot.site, &name, format)?;
+        for feature in left_out(&snapshot.site, &name, format) {
+            eprintln!("warning: {format} leaves out {feature}; the link comes up without it");
+        }
         if self.diff.is_some() {
             files.retain(|file| file.directory.as_deref() == format.directory());
         }
         let before = match (&self.diff, self.since) {
-            (Some(dir), _) => read_files(dir, format)?,
+            (Some(dir), _) => read_files(Path::new(dir), format)?,
             (None, Some(revision)) => {
                 let site = site_at(&inventory, revision).await?;
                 render_host(&site, &name, format).unwrap_or_default()
@@ -96,10 +115,87 @@ impl Render {
                 return Ok(ExitCode::SUCCESS);
             }
         };
-        let difference = difference(&before, &files);
-        context.print(&json!({"difference": difference}), || difference.clone())?;
+        let mut difference = difference(&before, &files);
+        // Files that mean the same are not shown, however they are written.
+        if meant.as_ref().is_some_and(Vec::is_empty) {
+            difference.clear();
+        }
+        let value = json!({"meaning": meant, "difference": difference});
+        let lines: String = meant.iter().flatten().map(|one| format!("{one}\n")).collect();
+        context.print(&value, || lines + &difference)?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What the network of a host means otherwise than the files in a directory; none for a format
+/// whose files are not read.
+fn meant_otherwise(
+    site: &ResolvedSite,
+    name: &str,
+    dir: &Path,
+    format: Format,
+) -> anyhow::Result<Option<Vec<MeaningDifference>>> {
+    let mut sources = Vec::new();
+    read_directory(dir, &mut sources)?;
+    let dialect = Dialect::of(format, &sources);
+    let Some(dialect) = dialect else { return Ok(None) };
+    let is_meant =
+        |file: &&Source| Kind::of(&file.name, &file.text) == Some(Kind::Network(dialect));
+    let files: Vec<&Source> = sources.iter().filter(is_meant).collect();
+    let read = read_host(dialect, &files)?;
+    Ok(Some(read.meaning.differences(&Meaning::of(&layout(site, name)))))
+}
+
+/// Compares the networks of all hosts that a directory has a directory for.
+fn fleet(
+    context: &Context,
+    site: &ResolvedSite,
+    dir: &Path,
+    format: Format,
+) -> anyhow::Result<ExitCode> {
+    let mut found = BTreeMap::new();
+    let mut compared = 0;
+    for entry in std::fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let Some(name) = name.filter(|name| path.is_dir() && site.hosts.contains_key(name)) else {
+            eprintln!("{}: not a directory of a host of the inventory", path.display());
+            continue;
+        };
+        if let Some(differences) = meant_otherwise(site, &name, &path, format)? {
+            compared += 1;
+            found.insert(name, differences);
+        }
+    }
+    found.retain(|_, differences| !differences.is_empty());
+    context.print(&found, || {
+        let of_host = |(name, differences): (&String, &Vec<MeaningDifference>)| {
+            let lines: String = differences.iter().map(|one| format!("{one}\n")).collect();
+            format!("{name}:\n{lines}")
+        };
+        let same = compared - found.len();
+        found.iter().map(of_host).collect::<String>()
+            + &format!("{same} of {compared} hosts agree\n")
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Compares the networks of two hosts of the inventory.
+fn beside(
+    context: &Context,
+    site: &ResolvedSite,
+    name: &str,
+    other: &str,
+) -> anyhow::Result<ExitCode> {
+    if !site.hosts.contains_key(other) {
+        let hint = hint(other, site.hosts.keys().map(String::as_str));
+        anyhow::bail!("\"{other}\" is neither a directory nor a host{hint}");
+    }
+    let differences =
+        Meaning::of(&layout(site, other)).differences(&Meaning::of(&layout(site, name)));
+    let lines: String = differences.iter().map(|one| format!("{one}\n")).collect();
+    context.print(&json!({"meaning": differences}), || lines)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints the recipe of a host.

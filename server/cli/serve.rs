@@ -1,18 +1,27 @@
 //! `rackstrap serve`.
 
+use std::fs::{OpenOptions, Permissions};
+use std::io::{IsTerminal, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::causes::WithCauses;
 use crate::cli::settings::Settings;
 use crate::cli::user::print_first_password;
 use crate::inventory::FIRST_USER;
-use crate::lifecycle::audit::Action;
+use crate::lifecycle::audit::AuditAction;
 use crate::lifecycle::stall::Patience;
 use crate::logs::Logs;
+use crate::model::Role;
 use crate::{logs, serve, supervisor};
+
+/// The file of the data directory that holds the password of the first user.
+const FIRST_PASSWORD: &str = "first-password";
 
 /// Serves until SIGINT or SIGTERM, or until a service fails. SIGHUP reloads the configuration.
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
@@ -35,16 +44,22 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let server = serve::Server::open(config).await?;
     let inventory = &server.app().inventory;
     if let Some(password) = inventory.database.add_first_user().await? {
-        let action = Action::UserAdded { user: FIRST_USER.to_owned() };
+        let action =
+            AuditAction::UserAdded { user: FIRST_USER.to_owned(), role: Some(Role::Admin) };
         inventory.audit("rackstrap", action).await;
-        print_first_password(&password)?;
+        hand_over(&password, server.app())?;
     }
     let app = server.app().clone();
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             supervisor::reloading();
             if let Err(error) = reload(&settings, &app, &logs) {
-                tracing::error!("configuration not reloaded: {error:#}");
+                let error = WithCauses(error.as_ref());
+                tracing::error!("configuration not reloaded: {error}");
+            }
+            // A key file that was put back is used again.
+            if let Err(error) = app.inventory.reload().await {
+                tracing::error!("inventory not read again: {}", WithCauses(&error));
             }
             supervisor::ready();
         }
@@ -53,9 +68,32 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Gives the password of the first user to whoever started the server: on the terminal, or else in
+/// a file of the data directory that its owner alone can read. What a service prints is in a
+/// journal that many can read.
+fn hand_over(password: &str, app: &App) -> anyhow::Result<()> {
+    if std::io::stdout().is_terminal() {
+        return print_first_password(password);
+    }
+    let path = app.config.now().data_dir.join(FIRST_PASSWORD);
+    let create = || {
+        let mut create = OpenOptions::new();
+        let mut file = create.write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        writeln!(file, "{password}")
+    };
+    create().with_context(|| format!("cannot create {}", path.display()))?;
+    tracing::warn!(
+        "the first user is {FIRST_USER}; its password is in {}: log in, change it, remove the file",
+        path.display()
+    );
+    Ok(())
+}
+
 /// Reads file and environment again; flags stay. All of it is taken on, or nothing.
 fn reload(settings: &Settings, app: &App, logs: &Logs) -> anyhow::Result<()> {
     let (config, changes) = app.config.now().reloaded(&settings.config()?)?;
+    serve::check_certificate(&config)?;
     logs.set_level(&config)?;
     app.inventory.states.set_patience(Patience { percent: config.boot_patience_percent });
     app.config.replace(config);

@@ -8,8 +8,9 @@ use serde_json::json;
 
 use crate::cli::context::{Context, audit, moment, table};
 use crate::cli::nouns::or_dash;
-use crate::inventory::Token;
-use crate::lifecycle::audit::Action;
+use crate::inventory::{NewToken, Token};
+use crate::lifecycle::audit::AuditAction;
+use crate::model::Role;
 
 /// `rackstrap token`.
 #[derive(Debug, Subcommand)]
@@ -27,9 +28,15 @@ pub(crate) enum TokenCommand {
 pub(crate) struct Add {
     /// Name of the token
     name: String,
-    /// Allow changes of the inventory; without this, the token is read-only
+    /// What it may do: viewer (read), operator (change the inventory too) or admin [default: viewer]
+    #[arg(long, conflicts_with = "may_change")]
+    role: Option<Role>,
+    /// The same as --role operator
     #[arg(long)]
     may_change: bool,
+    /// The user whose token it is: it does at most what that user may, and ends with the user
+    #[arg(long, value_name = "USER")]
+    owner: Option<String>,
     /// Expire after this many days [default: never]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     days: Option<u32>,
@@ -54,18 +61,35 @@ impl TokenCommand {
         match self {
             Self::List => {
                 let tokens = database.list_tokens().await?;
-                let header = ["NAME", "ACCESS", "CREATED", "EXPIRES"];
+                let header = ["NAME", "ROLE", "OWNER", "CREATED", "EXPIRES", "LAST USE"];
                 context.print(&tokens, || {
                     table(&header, &tokens.iter().map(row).collect::<Vec<_>>())
                 })?;
             }
-            Self::Add(Add { name, may_change, days }) => {
+            Self::Add(Add { name, role, may_change, owner, days }) => {
+                let usual = if may_change { Role::Operator } else { Role::Viewer };
+                let role = role.unwrap_or(usual);
+                if let Some(owner) = &owner
+                    && database.find_user(owner).await?.is_none()
+                {
+                    bail!("user \"{owner}\" does not exist");
+                }
                 let now = jiff::Timestamp::now().as_second();
                 let expires_at = days.map(|days| now + i64::from(days) * 86_400);
-                let token = database.add_token(&name, may_change, expires_at).await?;
-                let action = Action::TokenAdded { token: name.clone(), may_change, expires_at };
+                let new = NewToken { name: name.clone(), role, owner, expires_at };
+                let token = database.add_token(&new).await?;
+                let (token_name, may_change) = (name.clone(), role >= Role::Operator);
+                let added = Some(role);
+                let action = AuditAction::TokenAdded {
+                    token: token_name,
+                    may_change,
+                    role: added,
+                    expires_at,
+                };
                 audit(&inventory, action).await;
-                let value = json!({"name": name, "token": token, "expires_at": expires_at});
+                let value = json!({
+                    "name": name, "role": role, "token": token, "expires_at": expires_at,
+                });
                 context.print(&value, || format!("{token}\n"))?;
             }
             Self::Remove(Names { names }) => {
@@ -73,7 +97,7 @@ impl TokenCommand {
                     if !database.remove_token(name).await? {
                         bail!("token \"{name}\" does not exist");
                     }
-                    audit(&inventory, Action::TokenRemoved { token: name.clone() }).await;
+                    audit(&inventory, AuditAction::TokenRemoved { token: name.clone() }).await;
                 }
                 context.print(&json!({"removed": names}), String::new)?;
             }
@@ -83,8 +107,14 @@ impl TokenCommand {
 }
 
 fn row(token: &Token) -> Vec<String> {
-    let Token { name, may_change, created_at, expires_at } = token;
-    let access = if *may_change { "change" } else { "read" };
-    let until = or_dash(expires_at.map(|at| moment(at * 1000)));
-    vec![name.clone(), access.into(), moment(created_at * 1000), until]
+    let Token { name, role, owner, created_at, expires_at, last_used_at, .. } = token;
+    let at = |seconds: Option<i64>| or_dash(seconds.map(|at| moment(at * 1000)));
+    vec![
+        name.clone(),
+        role.to_string(),
+        or_dash(owner.clone()),
+        moment(created_at * 1000),
+        at(*expires_at),
+        at(*last_used_at),
+    ]
 }

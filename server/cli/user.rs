@@ -5,23 +5,67 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::context::{Context, audit, is_interactive, moment, print, table};
-use crate::cli::nouns::Name;
-use crate::lifecycle::audit::Action;
+use crate::cli::nouns::{Name, or_dash};
+use crate::inventory::{Database, User, UserSession, random_password};
+use crate::lifecycle::audit::AuditAction;
+use crate::model::Role;
 
 /// `rackstrap user`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum UserCommand {
-    /// List users
+    /// List users with role, last login and number of sessions
     List,
-    /// Show a user
+    /// Show a user with the user's sessions
     Show(Name),
-    /// Create a user or set a password. Asks for the password, or reads it from standard input
+    /// Create a user. Asks for the password, or reads it from standard input
+    Add(Add),
+    /// Create an admin or set a password. Asks for the password, or reads it from standard input
     Set(Name),
-    /// Remove users
+    /// Give a user another role: viewer, operator or admin
+    Role(SetRole),
+    /// Keep a user from logging in. Sessions end, and the user's tokens do not work
+    Disable(Name),
+    /// Let a user log in again
+    Enable(Name),
+    /// Set a random password and print it; it is shown only once. Sessions end
+    Reset(Name),
+    /// End all sessions of a user, or one
+    Logout(Logout),
+    /// Remove users with their tokens and sessions
     Remove(Names),
+}
+
+/// `rackstrap user add`.
+#[derive(Debug, Args)]
+pub(crate) struct Add {
+    /// Login name
+    name: String,
+    /// What the user may do: viewer, operator or admin
+    #[arg(long, default_value = "operator")]
+    role: Role,
+}
+
+/// `rackstrap user role`.
+#[derive(Debug, Args)]
+pub(crate) struct SetRole {
+    /// Login name
+    name: String,
+    /// viewer, operator or admin
+    role: Role,
+}
+
+/// `rackstrap user logout`.
+#[derive(Debug, Args)]
+pub(crate) struct Logout {
+    /// Login name
+    name: String,
+    /// One session only, by its id in "rackstrap user show NAME"
+    #[arg(long, value_name = "ID")]
+    session: Option<String>,
 }
 
 /// `rackstrap user remove`.
@@ -41,42 +85,78 @@ impl UserCommand {
         };
         let database = &inventory.database;
         match self {
-            Self::List => {
-                let users = database.list_users().await?;
-                context.print(&users, || {
-                    let row = |user: &crate::inventory::User| {
-                        vec![user.name.clone(), moment(user.created_at * 1000)]
-                    };
-                    table(&["NAME", "CREATED"], &users.iter().map(row).collect::<Vec<_>>())
-                })?;
+            Self::List => list(&context, database).await?,
+            Self::Show(Name { name }) => show(&context, database, &name).await?,
+            Self::Add(Add { name, role }) => {
+                let password = read_password()?;
+                database.add_user(&name, &password, role).await?;
+                let action = AuditAction::UserAdded { user: name.clone(), role: Some(role) };
+                audit(&inventory, action).await;
+                let value = json!({"name": name, "role": role});
+                context.print(&value, || format!("created user {name} ({role})\n"))?;
             }
-            Self::Show(Name { name }) => match database.find_user(&name).await? {
-                Some(user) => context.print(&user, || {
-                    format!("{}, created {}\n", user.name, moment(user.created_at * 1000))
-                })?,
-                None => bail!("user \"{name}\" does not exist"),
-            },
             Self::Set(Name { name }) => {
                 let password = read_password()?;
                 let changed = database.set_password(&name, &password).await?;
                 if !changed {
-                    database.add_user(&name, &password).await?;
+                    database.add_user(&name, &password, Role::Admin).await?;
                 }
                 let user = name.clone();
                 let action = match changed {
-                    true => Action::PasswordChanged { user },
-                    false => Action::UserAdded { user },
+                    true => AuditAction::PasswordChanged { user },
+                    false => AuditAction::UserAdded { user, role: Some(Role::Admin) },
                 };
                 audit(&inventory, action).await;
                 let done = if changed { "set the password of" } else { "created user" };
                 context.print(&json!({"name": name}), || format!("{done} {name}\n"))?;
+            }
+            Self::Role(SetRole { name, role }) => {
+                database.set_role(&name, role).await?;
+                audit(&inventory, AuditAction::RoleChanged { user: name.clone(), role }).await;
+                let value = json!({"name": name, "role": role});
+                context.print(&value, || format!("{name} has the role {role}\n"))?;
+            }
+            Self::Disable(Name { name }) => {
+                database.set_disabled(&name, true).await?;
+                let ended = database.end_sessions(&name, None).await?;
+                audit(&inventory, AuditAction::UserDisabled { user: name.clone() }).await;
+                let value = json!({"name": name, "is_disabled": true, "ended_sessions": ended});
+                context.print(&value, || format!("disabled {name}, {}\n", ended_text(ended)))?;
+            }
+            Self::Enable(Name { name }) => {
+                database.set_disabled(&name, false).await?;
+                audit(&inventory, AuditAction::UserEnabled { user: name.clone() }).await;
+                let value = json!({"name": name, "is_disabled": false});
+                context.print(&value, || format!("enabled {name}\n"))?;
+            }
+            Self::Reset(Name { name }) => {
+                let password = random_password();
+                if !database.set_password(&name, &password).await? {
+                    bail!("user \"{name}\" does not exist");
+                }
+                let ended = database.end_sessions(&name, None).await?;
+                audit(&inventory, AuditAction::PasswordChanged { user: name.clone() }).await;
+                let value = json!({"name": name, "password": password, "ended_sessions": ended});
+                context.print(&value, || format!("{password}\n"))?;
+            }
+            Self::Logout(Logout { name, session }) => {
+                if database.find_user(&name).await?.is_none() {
+                    bail!("user \"{name}\" does not exist");
+                }
+                let count = database.end_sessions(&name, session.as_deref()).await?;
+                if let Some(session) = session.filter(|_| count == 0) {
+                    bail!("{name} has no session \"{session}\": rackstrap user show {name}");
+                }
+                audit(&inventory, AuditAction::SessionsEnded { user: name.clone(), count }).await;
+                let value = json!({"name": name, "ended_sessions": count});
+                context.print(&value, || format!("{}\n", ended_text(count)))?;
             }
             Self::Remove(Names { names }) => {
                 for name in &names {
                     if !database.remove_user(name).await? {
                         bail!("user \"{name}\" does not exist");
                     }
-                    audit(&inventory, Action::UserRemoved { user: name.clone() }).await;
+                    audit(&inventory, AuditAction::UserRemoved { user: name.clone() }).await;
                 }
                 let none_left = database.list_users().await?.is_empty();
                 context.print(&json!({"removed": names}), || match none_left {
@@ -91,6 +171,62 @@ impl UserCommand {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn ended_text(count: u64) -> String {
+    format!("ended {count} session{}", if count == 1 { "" } else { "s" })
+}
+
+/// A user, with what only lists of users have.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    user: User,
+    sessions: Vec<UserSession>,
+}
+
+async fn list(context: &Context, database: &Database) -> anyhow::Result<()> {
+    let mut users = Vec::new();
+    for user in database.list_users().await? {
+        let sessions = database.list_sessions(&user.name).await?;
+        users.push(Listed { user, sessions });
+    }
+    let row = |Listed { user, sessions }: &Listed| {
+        let state = if user.is_disabled { "disabled" } else { "enabled" };
+        vec![
+            user.name.clone(),
+            user.role.to_string(),
+            state.to_owned(),
+            moment(user.created_at * 1000),
+            or_dash(user.last_login_at.map(|at| moment(at * 1000))),
+            sessions.len().to_string(),
+        ]
+    };
+    let header = ["NAME", "ROLE", "STATE", "CREATED", "LAST LOGIN", "SESSIONS"];
+    context.print(&users, || table(&header, &users.iter().map(row).collect::<Vec<_>>()))
+}
+
+async fn show(context: &Context, database: &Database, name: &str) -> anyhow::Result<()> {
+    let Some(user) = database.find_user(name).await? else {
+        bail!("user \"{name}\" does not exist");
+    };
+    let listed = Listed { user, sessions: database.list_sessions(name).await? };
+    let Listed { user, sessions } = &listed;
+    context.print(&listed, || {
+        let state = if user.is_disabled { ", disabled" } else { "" };
+        let created = moment(user.created_at * 1000);
+        let mut text = format!("{}, {}{state}, created {created}\n", user.name, user.role);
+        if !sessions.is_empty() {
+            let row = |session: &UserSession| {
+                let address = session.address.map(|address| address.to_string());
+                let (began, used) = (moment(session.began_ms), moment(session.used_ms));
+                vec![session.id.clone(), began, used, or_dash(address)]
+            };
+            let rows: Vec<_> = sessions.iter().map(row).collect();
+            text.push_str(&table(&["SESSION", "BEGAN", "LAST USE", "FROM"], &rows));
+        }
+        text
+    })
 }
 
 /// Reads a password: at a terminal twice, without echo; otherwise one line.

@@ -14,12 +14,14 @@ use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
+use crate::causes::WithCauses;
 use crate::cli::context::{Context, audit, moment, print};
 use crate::cli::host::name_of;
-use crate::inventory::{EventFilter, EventsOf, Inventory};
-use crate::lifecycle::audit::Action;
+use crate::inventory::{EventFilter, EventsOf, Inventory, NewToken};
+use crate::lifecycle::audit::AuditAction;
 use crate::lifecycle::stall::Cause;
 use crate::lifecycle::{Event, HostState, Progress, StateChange};
+use crate::model::Role;
 
 /// How often the database is looked at where no server can be asked.
 const POLL: Duration = Duration::from_millis(500);
@@ -48,18 +50,26 @@ impl Watch {
         let now = jiff::Timestamp::now();
         let name = format!("watch-{}-{}", std::process::id(), now.as_millisecond());
         let expires_at = Some(now.as_second() + TOKEN_SECONDS);
-        let token = database.add_token(&name, false, expires_at).await?;
-        let added = Action::TokenAdded { token: name.clone(), may_change: false, expires_at };
+        let role = Role::Viewer;
+        let new = NewToken { expires_at, ..NewToken::new(&name, role) };
+        let token = database.add_token(&new).await?;
+        let (token_name, role) = (name.clone(), Some(role));
+        let added =
+            AuditAction::TokenAdded { token: token_name, may_change: false, role, expires_at };
         audit(&inventory, added).await;
         let mut terminated = signal(SignalKind::terminate())?;
         let host = host.map(|host| EventsOf::host(&inventory.snapshot().site, &host));
         let mut screen = Screen::new(host, context.json);
-        screen.states_at_start(&inventory)?;
         let watched = async {
-            match connect(&context, &token).await {
+            let connected = connect(&context, &token).await;
+            // Only now: what changes before the server sends it would be seen by neither.
+            inventory.take_over_events().await?;
+            screen.states_at_start(&inventory)?;
+            match connected {
                 Ok(lines) => follow(lines, &mut screen).await,
                 Err(error) => {
-                    eprintln!("{error:#}: events come from the database, without progress");
+                    let error = WithCauses(error.as_ref());
+                    eprintln!("{error}: events come from the database, without progress");
                     poll(&inventory, &mut screen, now.as_millisecond()).await
                 }
             }
@@ -70,7 +80,7 @@ impl Watch {
             _ = terminated.recv() => Ok(()),
         };
         database.remove_token(&name).await?;
-        audit(&inventory, Action::TokenRemoved { token: name }).await;
+        audit(&inventory, AuditAction::TokenRemoved { token: name }).await;
         outcome.map(|()| ExitCode::SUCCESS)
     }
 }

@@ -9,7 +9,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-use super::Finding;
+use super::CheckResult;
 use super::links::own_addresses;
 use crate::config::{Config, ProxyDhcp};
 use crate::dhcp::reply::{CLIENT_PORT, SERVER_PORT};
@@ -19,14 +19,14 @@ use crate::options::code;
 const CHECK: &str = "other DHCP servers";
 
 /// Checks that another DHCP server answers if, and only if, `proxy_dhcp` is on.
-pub(super) async fn servers(config: &Config, wait: Duration) -> Vec<Finding> {
+pub(super) async fn servers(config: &Config, wait: Duration) -> Vec<CheckResult> {
     let mut findings = Vec::new();
     for interface in config.interfaces.iter().filter(|_| config.dhcp) {
         match discover_servers(interface, wait).await {
             Ok(found) => findings.push(finding(interface, &found, config.proxy_on(interface))),
             Err(error) => {
                 let text = format!("cannot send a DHCPDISCOVER on {interface}: {error}");
-                findings.push(Finding::warning(
+                findings.push(CheckResult::warning(
                     CHECK,
                     text,
                     "run rackstrap doctor as root, with the link up",
@@ -37,28 +37,29 @@ pub(super) async fn servers(config: &Config, wait: Duration) -> Vec<Finding> {
     findings
 }
 
-fn finding(interface: &str, found: &BTreeSet<Ipv4Addr>, proxy: ProxyDhcp) -> Finding {
+fn finding(interface: &str, found: &BTreeSet<Ipv4Addr>, proxy: ProxyDhcp) -> CheckResult {
     let shown: Vec<String> = found.iter().map(ToString::to_string).collect();
     let shown = shown.join(", ");
     match (found.is_empty(), proxy) {
         (true, ProxyDhcp::Off) => {
-            Finding::ok(CHECK, format!("no other DHCP server answers on {interface}"))
+            CheckResult::ok(CHECK, format!("no other DHCP server answers on {interface}"))
         }
-        (false, ProxyDhcp::Off) => Finding::error(
+        (false, ProxyDhcp::Off) => CheckResult::error(
             CHECK,
             format!(
                 "DHCP server {shown} also assigns addresses on {interface}: hosts that accept its offer do not boot"
             ),
             "disable that server on this link, or let it assign the addresses: proxy_dhcp = \"direct\"",
         ),
-        (true, _) => Finding::error(
+        (true, _) => CheckResult::error(
             CHECK,
             format!("proxy_dhcp is on, but no DHCP server assigns addresses on {interface}"),
             "start that DHCP server, or set proxy_dhcp = \"off\"",
         ),
-        (false, _) => {
-            Finding::ok(CHECK, format!("DHCP server {shown} assigns the addresses on {interface}"))
-        }
+        (false, _) => CheckResult::ok(
+            CHECK,
+            format!("DHCP server {shown} assigns the addresses on {interface}"),
+        ),
     }
 }
 
@@ -106,7 +107,6 @@ fn offered_by(bytes: &[u8], number: u32) -> Option<Ipv4Addr> {
     let packet = Packet::parse(bytes).ok()?;
     let is_ours = packet.op == 2 && packet.transaction_id == number;
     packet
-        .options
-        .address(code::SERVER_ID)
+        .address_option(code::SERVER_ID)
         .filter(|_| is_ours && !packet.your_address.is_unspecified())
 }

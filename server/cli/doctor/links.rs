@@ -6,19 +6,19 @@ use ipnet::Ipv4Net;
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::InterfaceFlags;
 
-use super::{Finding, Target};
+use super::{CheckResult, Installation};
 use crate::model::Site;
 
 const CHECK: &str = "interfaces";
 
 /// Checks that every served interface exists, is up, and is in a subnet of the site.
-pub(super) fn interfaces(target: &Target) -> Vec<Finding> {
+pub(super) fn interfaces(target: &Installation) -> Vec<CheckResult> {
     let entries: Vec<InterfaceAddress> = getifaddrs().map(Iterator::collect).unwrap_or_default();
     let named = &target.config.interfaces;
     if named.is_empty() {
         let fix = format!("set interfaces = [\"NAME\"] (available: {})", names(&entries));
         let text = "no interface is configured: DHCP and TFTP are off";
-        return vec![Finding::error(CHECK, text, fix)];
+        return vec![CheckResult::error(CHECK, text, fix)];
     }
     let site = &target.snapshot().site;
     named.iter().map(|name| interface(name, &entries, site)).collect()
@@ -31,25 +31,29 @@ fn names(entries: &[InterfaceAddress]) -> String {
     names.join(", ")
 }
 
-fn interface(name: &str, entries: &[InterfaceAddress], site: &Site) -> Finding {
+fn interface(name: &str, entries: &[InterfaceAddress], site: &Site) -> CheckResult {
     let own: Vec<&InterfaceAddress> =
         entries.iter().filter(|entry| entry.interface_name == name).collect();
     let Some(flags) = own.first().map(|entry| entry.flags) else {
         let fix = format!("use an existing interface (available: {})", names(entries));
-        return Finding::error(CHECK, format!("{name} does not exist"), fix);
+        return CheckResult::error(CHECK, format!("{name} does not exist"), fix);
     };
     if !flags.contains(InterfaceFlags::IFF_UP) {
         let fix = format!("ip link set {name} up");
-        return Finding::error(CHECK, format!("{name} is down"), fix);
+        return CheckResult::error(CHECK, format!("{name} is down"), fix);
     }
     if !flags.contains(InterfaceFlags::IFF_RUNNING) {
         let text = format!("{name} has no carrier");
-        return Finding::error(CHECK, text, "check its cable and its switch port");
+        return CheckResult::error(CHECK, text, "check its cable and its switch port");
     }
     let addresses: Vec<Ipv4Net> = own.iter().filter_map(|entry| net(entry)).collect();
     if addresses.is_empty() {
         let text = format!("{name} has no IPv4 address: only clients behind relays get an answer");
-        return Finding::error(CHECK, text, format!("ip address add ADDRESS/PREFIX dev {name}"));
+        return CheckResult::error(
+            CHECK,
+            text,
+            format!("ip address add ADDRESS/PREFIX dev {name}"),
+        );
     }
     let subnet = site.subnets.iter().find(|(_, subnet)| {
         addresses.iter().any(|net| subnet.cidr.contains(&IpAddr::V4(net.addr())))
@@ -57,8 +61,8 @@ fn interface(name: &str, entries: &[InterfaceAddress], site: &Site) -> Finding {
     let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     let shown = shown.join(", ");
     match subnet {
-        Some((subnet, _)) => Finding::ok(CHECK, format!("{name} has {shown}, subnet {subnet}")),
-        None => Finding::error(
+        Some((subnet, _)) => CheckResult::ok(CHECK, format!("{name} has {shown}, subnet {subnet}")),
+        None => CheckResult::error(
             CHECK,
             format!(
                 "{name} has {shown}, which is not in a subnet of the site: its clients get no answer"

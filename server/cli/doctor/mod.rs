@@ -14,6 +14,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
+use crate::causes::WithCauses;
 use crate::cli::context::{Context, counted, print, status};
 use crate::config::Config;
 use crate::inventory::{Inventory, Snapshot};
@@ -33,7 +34,7 @@ pub(crate) struct Doctor {
 /// How serious a finding is, most serious first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Verdict {
+enum CheckStatus {
     /// Hosts cannot boot.
     Error,
     /// Some hosts cannot boot, or may not.
@@ -42,7 +43,7 @@ enum Verdict {
     Ok,
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for CheckStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Error => "error",
@@ -54,40 +55,40 @@ impl fmt::Display for Verdict {
 
 /// The result of a check.
 #[derive(Debug, Serialize)]
-struct Finding {
+struct CheckResult {
     /// Name of the check, such as `ports`.
     check: &'static str,
-    verdict: Verdict,
+    verdict: CheckStatus,
     text: String,
     /// How to fix it.
     #[serde(skip_serializing_if = "Option::is_none")]
     fix: Option<String>,
 }
 
-impl Finding {
+impl CheckResult {
     fn ok(check: &'static str, text: impl Into<String>) -> Self {
-        Self { check, verdict: Verdict::Ok, text: text.into(), fix: None }
+        Self { check, verdict: CheckStatus::Ok, text: text.into(), fix: None }
     }
 
     fn warning(check: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Self {
         let fix = Some(fix.into());
-        Self { check, verdict: Verdict::Warning, text: text.into(), fix }
+        Self { check, verdict: CheckStatus::Warning, text: text.into(), fix }
     }
 
     fn error(check: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Self {
         let fix = Some(fix.into());
-        Self { check, verdict: Verdict::Error, text: text.into(), fix }
+        Self { check, verdict: CheckStatus::Error, text: text.into(), fix }
     }
 }
 
 /// The installation to check.
-struct Target {
+struct Installation {
     config: Config,
     inventory: Inventory,
     leases: LeaseBook,
 }
 
-impl Target {
+impl Installation {
     fn snapshot(&self) -> std::sync::Arc<Snapshot> {
         self.inventory.snapshot()
     }
@@ -98,28 +99,28 @@ impl Doctor {
     pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let mut findings = match open(&context).await {
             Ok(target) => self.check(&target).await,
-            Err(error) => vec![Finding::error(
+            Err(error) => vec![CheckResult::error(
                 "database",
-                format!("{error:#}"),
+                WithCauses(error.as_ref()).to_string(),
                 "repair the database; the server does not start without it",
             )],
         };
         findings.sort_by_key(|finding| finding.verdict);
-        let passed = findings.iter().all(|finding| finding.verdict != Verdict::Error);
+        let passed = findings.iter().all(|finding| finding.verdict != CheckStatus::Error);
         if context.json {
             context.print(&findings, String::new)?;
         } else {
             print(&findings.iter().map(lines).collect::<String>())?;
             let count = |verdict| findings.iter().filter(|found| found.verdict == verdict).count();
-            let (errors, warnings) = (count(Verdict::Error), count(Verdict::Warning));
+            let (errors, warnings) = (count(CheckStatus::Error), count(CheckStatus::Warning));
             print(&format!("{}, {}\n", counted(errors, "error"), counted(warnings, "warning")))?;
         }
         Ok(status(passed))
     }
 
-    async fn check(&self, target: &Target) -> Vec<Finding> {
+    async fn check(&self, target: &Installation) -> Vec<CheckResult> {
         let mut findings = Vec::new();
-        let mut add = |found: Vec<Finding>| findings.extend(found);
+        let mut add = |found: Vec<CheckResult>| findings.extend(found);
         add(links::interfaces(target));
         add(ports::ports(&target.config));
         add(ports::capabilities(&target.config));
@@ -139,14 +140,14 @@ impl Doctor {
     }
 }
 
-async fn open(context: &Context) -> anyhow::Result<Target> {
+async fn open(context: &Context) -> anyhow::Result<Installation> {
     let inventory = context.try_inventory().await?;
     let leases = LeaseBook::open(inventory.database.clone()).await?;
-    Ok(Target { config: context.config.clone(), inventory, leases })
+    Ok(Installation { config: context.config.clone(), inventory, leases })
 }
 
-fn lines(finding: &Finding) -> String {
-    let Finding { check, verdict, text, fix } = finding;
+fn lines(finding: &CheckResult) -> String {
+    let CheckResult { check, verdict, text, fix } = finding;
     let line = format!("{verdict:8} {check}: {text}\n");
     match fix {
         Some(fix) => format!("{line}         fix: {fix}\n"),

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 
-use super::Finding;
+use super::CheckResult;
 use crate::config::Config;
 use crate::serve;
 
@@ -18,7 +18,7 @@ const GRANT: &str =
     "run as root, or set AmbientCapabilities=CAP_NET_BIND_SERVICE CAP_NET_RAW in the unit file";
 
 /// Checks that every port is free, or in use by rackstrap.
-pub(super) fn ports(config: &Config) -> Vec<Finding> {
+pub(super) fn ports(config: &Config) -> Vec<CheckResult> {
     let mut findings = Vec::new();
     let on_links = !config.interfaces.is_empty();
     for (port, what, served) in [(67, "DHCP", config.dhcp), (69, "TFTP", config.tftp)] {
@@ -39,26 +39,26 @@ pub(super) fn ports(config: &Config) -> Vec<Finding> {
     findings
 }
 
-fn port_finding(protocol: &str, port: u16, what: &str, bound: io::Result<()>) -> Finding {
+fn port_finding(protocol: &str, port: u16, what: &str, bound: io::Result<()>) -> CheckResult {
     let check = "ports";
     let shown = format!("{} port {port} for {what}", protocol.to_uppercase());
-    let Err(error) = bound else { return Finding::ok(check, format!("{shown} is free")) };
+    let Err(error) = bound else { return CheckResult::ok(check, format!("{shown} is free")) };
     if error.kind() != io::ErrorKind::AddrInUse {
-        return Finding::error(check, format!("{shown} is not available: {error}"), GRANT);
+        return CheckResult::error(check, format!("{shown} is not available: {error}"), GRANT);
     }
     match holder(protocol, port) {
         Some(program) if program == "rackstrap" => {
-            Finding::ok(check, format!("{shown} is in use by rackstrap"))
+            CheckResult::ok(check, format!("{shown} is in use by rackstrap"))
         }
         Some(program) => {
             let fix =
                 format!("stop {program}, or move one of the two to another port or interface");
-            Finding::error(check, format!("{shown} is in use by {program}"), fix)
+            CheckResult::error(check, format!("{shown} is in use by {program}"), fix)
         }
         None => {
             let fix =
                 format!("find the program that uses port {port} (ss -lpn, as root) and stop it");
-            Finding::error(check, format!("{shown} is in use by another program"), fix)
+            CheckResult::error(check, format!("{shown} is in use by another program"), fix)
         }
     }
 }
@@ -90,7 +90,7 @@ fn has_open(process: &Path, socket: &str) -> bool {
 }
 
 /// Checks that this user can bind low ports and open raw sockets.
-pub(super) fn capabilities(config: &Config) -> Vec<Finding> {
+pub(super) fn capabilities(config: &Config) -> Vec<CheckResult> {
     let check = "capabilities";
     let Some(held) = effective_capabilities() else { return Vec::new() };
     let has = |bit: u32| held & (1 << bit) != 0;
@@ -99,14 +99,14 @@ pub(super) fn capabilities(config: &Config) -> Vec<Finding> {
         !config.interfaces.is_empty() || low(config.machine_listen) || low(config.admin_listen);
     if needs_low && !has(NET_BIND_SERVICE) {
         let text = "this user cannot bind ports below 1024 (CAP_NET_BIND_SERVICE)";
-        return vec![Finding::error(check, text, GRANT)];
+        return vec![CheckResult::error(check, text, GRANT)];
     }
     if !has(NET_RAW) {
         let text = "this user cannot open raw sockets (CAP_NET_RAW): replies to clients without an \
                     address are broadcast, and addresses are not probed";
-        return vec![Finding::warning(check, text, GRANT)];
+        return vec![CheckResult::warning(check, text, GRANT)];
     }
-    vec![Finding::ok(check, "this user can bind low ports and open raw sockets")]
+    vec![CheckResult::ok(check, "this user can bind low ports and open raw sockets")]
 }
 
 fn effective_capabilities() -> Option<u64> {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 
 use super::links::own_addresses;
-use super::{Finding, Target, counted};
+use super::{CheckResult, Installation, counted};
 use crate::inventory::{EventPageQuery, now_ms};
 use crate::lifecycle::event::Warning;
 use crate::lifecycle::{EventData, EventKind};
@@ -16,16 +16,15 @@ use crate::network::{Severity, check_site_within};
 /// The most errors of the site to print, and the most warnings.
 const MOST_SHOWN: usize = 5;
 /// Makes a finding of one severity.
-type Make = fn(&'static str, String, String) -> Finding;
+type Make = fn(&'static str, String, String) -> CheckResult;
 /// A range is nearly full when less than one in this many addresses is free.
 const NEARLY_FULL: u64 = 20;
 
 /// Checks that every served subnet has free addresses.
-pub(super) fn pools(target: &Target) -> Vec<Finding> {
+pub(super) fn pools(target: &Installation) -> Vec<CheckResult> {
     let check = "addresses";
     let (snapshot, now) = (target.snapshot(), jiff::Timestamp::now().as_second());
-    let mut table = target.leases.table();
-    let leases = table.at(snapshot.revision, &snapshot.site, now);
+    let leases = target.leases.at(snapshot.revision, &snapshot.site, now);
     let own = own_addresses();
     let mut findings = Vec::new();
     for (name, subnet) in &snapshot.site.subnets {
@@ -40,22 +39,22 @@ pub(super) fn pools(target: &Target) -> Vec<Finding> {
                     "subnet {name} has no dhcp range: only hosts with an address in it get an answer"
                 );
                 let fix = "add a range with for: dhcp, or set unknown-clients: refuse";
-                findings.push(Finding::warning(check, text, fix));
+                findings.push(CheckResult::warning(check, text, fix));
             }
         } else if free == 0 {
             let text = format!("all {size} dynamic addresses of subnet {name} are in use");
-            findings.push(Finding::error(check, text, fix));
+            findings.push(CheckResult::error(check, text, fix));
         } else if free * NEARLY_FULL < size {
             let text = format!("only {free} of {size} dynamic addresses of subnet {name} are free");
-            findings.push(Finding::warning(check, text, fix));
+            findings.push(CheckResult::warning(check, text, fix));
         } else {
             let text = format!("{free} of {size} dynamic addresses of subnet {name} are free");
-            findings.push(Finding::ok(check, text));
+            findings.push(CheckResult::ok(check, text));
         }
     }
     if snapshot.site.subnets.is_empty() {
         let text = "the site has no subnet: no client gets an answer";
-        findings.push(Finding::error(
+        findings.push(CheckResult::error(
             check,
             text,
             "add one with rackstrap apply or rackstrap init",
@@ -65,14 +64,14 @@ pub(super) fn pools(target: &Target) -> Vec<Finding> {
 }
 
 /// Checks that the rules find no error, and that every host has an image.
-pub(super) fn hosts(target: &Target) -> Vec<Finding> {
+pub(super) fn hosts(target: &Installation) -> Vec<CheckResult> {
     let check = "hosts";
     let snapshot = target.snapshot();
     let found = check_site_within(&snapshot.site, &target.inventory.surroundings());
     let mut findings = Vec::new();
     for (severity, make, fix) in [
-        (Severity::Error, Finding::error as Make, "correct it: hosts with errors get no files"),
-        (Severity::Warning, Finding::warning, "correct it, or silence it with allow"),
+        (Severity::Error, CheckResult::error as Make, "correct it: hosts with errors get no files"),
+        (Severity::Warning, CheckResult::warning, "correct it, or silence it with allow"),
     ] {
         // What N220 finds is in the check of the images, as an error.
         let is_own =
@@ -94,10 +93,11 @@ pub(super) fn hosts(target: &Target) -> Vec<Finding> {
         let text =
             format!("{without} of {} without an image: no boot", counted(hosts.len(), "host"));
         let fix = "assign one: rackstrap host set NAME image=IMAGE";
-        findings.push(Finding::warning(check, text, fix));
+        findings.push(CheckResult::warning(check, text, fix));
     }
     if findings.is_empty() {
-        findings.push(Finding::ok(check, format!("no errors in {}", counted(hosts.len(), "host"))));
+        findings
+            .push(CheckResult::ok(check, format!("no errors in {}", counted(hosts.len(), "host"))));
     }
     findings
 }
@@ -108,7 +108,7 @@ const RECENT_MS: i64 = 2 * 86_400_000;
 const MAX_WARNINGS: u32 = 1000;
 
 /// Finds the relays whose packets were refused lately: no host behind them boots.
-pub(super) async fn refused_relays(target: &Target) -> Vec<Finding> {
+pub(super) async fn refused_relays(target: &Installation) -> Vec<CheckResult> {
     let check = "relays";
     let query = EventPageQuery {
         kind: Some(EventKind::Warning),
@@ -120,7 +120,7 @@ pub(super) async fn refused_relays(target: &Target) -> Vec<Finding> {
         Ok(events) => events,
         Err(error) => {
             let fix = "repair the database";
-            return vec![Finding::warning(check, format!("cannot read events: {error}"), fix)];
+            return vec![CheckResult::warning(check, format!("cannot read events: {error}"), fix)];
         }
     };
     let mut refused: BTreeMap<Ipv4Addr, String> = BTreeMap::new();
@@ -148,13 +148,13 @@ pub(super) async fn refused_relays(target: &Target) -> Vec<Finding> {
                 "set relay-addresses: [{relay}] on the subnet of its clients, or add \"{relay}\" \
                  to relays"
             );
-            Finding::error(check, text, fix)
+            CheckResult::error(check, text, fix)
         })
         .collect()
 }
 
 /// Checks that every configured relay is in a subnet of the site.
-pub(super) fn relays(target: &Target) -> Vec<Finding> {
+pub(super) fn relays(target: &Installation) -> Vec<CheckResult> {
     let check = "relays";
     let snapshot = target.snapshot();
     let in_site =
@@ -169,7 +169,7 @@ pub(super) fn relays(target: &Target) -> Vec<Finding> {
             "relay {relay} is not in a subnet of the site: its clients get an answer only if it \
              sends the link selection suboption (82.5)"
         );
-        Finding::warning(check, text, "add the subnet of the relay's link")
+        CheckResult::warning(check, text, "add the subnet of the relay's link")
     });
     warned.collect()
 }

@@ -12,9 +12,9 @@ use crate::inventory::Snapshot;
 use crate::leases::foreign_file::{ForeignLease, ForeignState, LeaseFile, UnreadReason, Writer};
 use crate::leases::pool::Pool;
 use crate::leases::{CommitError, LeaseBook};
-use crate::lifecycle::audit::Action;
+use crate::lifecycle::audit::AuditAction;
 use crate::model::{
-    ClientKey, Host, IdentifyBy, Identity, Lease, LeaseState, Mac, Subnet, UnknownClients,
+    ClientKey, Host, IdentifyBy, Identity, Lease, LeaseState, Subnet, UnknownClients,
 };
 
 /// For how long a lease without an end is taken over, in seconds: ten years. Its client does not
@@ -54,7 +54,7 @@ enum NotTaken {
 
 /// What becomes of a file.
 #[derive(Debug, Default)]
-struct Plan {
+struct ImportPlan {
     leases: Vec<Planned>,
     refused: Vec<Refused>,
 }
@@ -99,7 +99,7 @@ pub(super) async fn import(
         for Planned { line, lease } in &plan.leases {
             if let Some(held) = book.find(lease.address)
                 && held.is_live(now)
-                && (held.client != lease.client && held.mac != lease.mac)
+                && (held.client != lease.client && (held.nic.is_none() || held.nic != lease.nic))
             {
                 taken -= 1;
                 let why = CommitError::Taken(lease.address).into();
@@ -109,7 +109,8 @@ pub(super) async fn import(
     } else {
         taken = store(&book, &mut plan, now).await?;
         if taken > 0 {
-            let action = Action::LeasesImported { file: name.to_owned(), leases: taken as u64 };
+            let action =
+                AuditAction::LeasesImported { file: name.to_owned(), leases: taken as u64 };
             audit(&inventory, action).await;
         }
     }
@@ -134,7 +135,7 @@ pub(super) async fn import(
 }
 
 /// Stores the leases that are free here; says how many.
-async fn store(book: &LeaseBook, plan: &mut Plan, now: i64) -> anyhow::Result<usize> {
+async fn store(book: &LeaseBook, plan: &mut ImportPlan, now: i64) -> anyhow::Result<usize> {
     let mut stored = Vec::new();
     for batch in plan.leases.chunks(BATCH) {
         let leases = batch.iter().map(|planned| planned.lease.clone()).collect();
@@ -154,8 +155,8 @@ async fn store(book: &LeaseBook, plan: &mut Plan, now: i64) -> anyhow::Result<us
     Ok(stored.len())
 }
 
-fn plan(snapshot: &Snapshot, file: LeaseFile, now: i64) -> Plan {
-    let mut plan = Plan::default();
+fn plan(snapshot: &Snapshot, file: LeaseFile, now: i64) -> ImportPlan {
+    let mut plan = ImportPlan::default();
     for unread in file.unread {
         plan.refused.push(Refused { line: unread.line, address: None, why: unread.reason.into() });
     }
@@ -259,11 +260,12 @@ fn take(
     Ok(Lease {
         address,
         client: client.ok_or_else(|| NotTaken::NoClient { subnet: name.clone() })?,
-        mac: mac.unwrap_or(Mac([0; 6])),
+        nic: mac.map(Into::into),
         subnet: name,
         state: LeaseState::Bound,
         starts_at: now,
         expires_at: foreign.ends_at.unwrap_or(now + WITHOUT_END_S),
+        taken_over: false,
     })
 }
 

@@ -1,7 +1,10 @@
-//! `rackstrap import`: hosts from a CSV file, such as a delivery list, and the leases of another
-//! DHCP server.
+//! `rackstrap import`: hosts from a CSV file, such as a delivery list, the leases of another DHCP
+//! server, and the configuration of other systems.
 
+mod foreign;
 mod leases;
+
+pub(super) use foreign::read_directory;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,6 +14,7 @@ use clap::Args;
 use crate::cli::apply::read_bytes;
 use crate::cli::context::{Context, change, operator};
 use crate::cli::outcome::{print_outcome, refuse, refuse_change, refuse_for};
+use crate::import::{Kind, Source};
 use crate::inventory::ChangeError;
 use crate::leases::foreign_file::LeaseFile;
 use crate::network::Finding;
@@ -23,25 +27,82 @@ pub(crate) struct Import {
     /// rack, unit, serial, tenant, rented-from, rented-until, profile, image, boot-file, local-boot, protected,
     /// labels, macs, nics.LABEL, addresses.LINK, reservations.SUBNET. Or the lease file of another DHCP server:
     /// dhcpd.leases (ISC dhcpd), kea-leases4.csv (Kea), dnsmasq.leases (dnsmasq).
-    file: PathBuf,
+    /// Or files of other systems, which are recognised by what is in them: dhcpd.conf, dnsmasq.conf with
+    /// its hosts files, Kea's JSON; CSV with other columns; inventories of Ansible, Warewulf and MAAS; the
+    /// netplan files or the networkd directories of hosts. They become a site file on standard output, with a report of every line
+    /// that was not taken over on standard error.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
     /// Show what would change, without changing it
     #[arg(long)]
     dry_run: bool,
+    /// Add what files of other systems say to the inventory; nothing is removed
+    #[arg(long, conflicts_with = "dry_run")]
+    apply: bool,
+    /// Write the site file here instead of to standard output
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Take over boot files and next-server: hosts go on booting from the old TFTP server
+    #[arg(long)]
+    keep_boot_server: bool,
+    /// A subnet that the files leave out, because the old server took it from its interface
+    #[arg(long, value_name = "CIDR")]
+    subnet: Vec<ipnet::IpNet>,
+    /// What a column of a table is, such as "Mgmt IP=bmc.address"; - leaves it out
+    #[arg(long, value_name = "NAME=KEY", value_parser = column)]
+    column: Vec<ColumnKey>,
+    /// The host whose network the files say, where their paths do not tell
+    #[arg(long, value_name = "NAME")]
+    host: Option<String>,
+}
+
+/// What a column is.
+#[derive(Clone, Debug)]
+struct ColumnKey {
+    name: String,
+    key: String,
+}
+
+fn column(text: &str) -> Result<ColumnKey, clap::Error> {
+    let missing = || clap::Error::raw(clap::error::ErrorKind::ValueValidation, "expected NAME=KEY");
+    let (name, key) = text.rsplit_once('=').ok_or_else(missing)?;
+    Ok(ColumnKey { name: name.trim().to_owned(), key: key.trim().to_owned() })
 }
 
 impl Import {
     /// Adds or changes the hosts of all rows, or of none; leases each by itself.
     pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        let (name, bytes) = read_bytes(&self.file)?;
-        let text = match decode(&bytes) {
-            Ok(text) => text,
-            Err(error) => return refuse(&context, &located(&name, &[error])),
+        let mut sources = Vec::new();
+        for path in &self.files {
+            if path.is_dir() {
+                read_directory(path, &mut sources)?;
+                continue;
+            }
+            let (name, bytes) = read_bytes(path)?;
+            match decode(&bytes) {
+                Ok(text) => sources.push(Source::new(&name, text)),
+                Err(error) => match foreign::latin1(&bytes) {
+                    Some(text) => sources.push(Source::new(&name, text)),
+                    None => return refuse(&context, &located(&name, &[error])),
+                },
+            }
+        }
+        let is_foreign = |source: &Source| Kind::of(&source.name, &source.text).is_some();
+        let [one] = sources.as_slice() else {
+            return foreign::run(&context, &self, sources).await;
         };
+        let (name, text) = (one.name.to_string(), one.text.clone());
         if let Some(writer) = LeaseFile::writer(&text) {
             return leases::import(&context, &name, &text, writer, self.dry_run).await;
         }
+        if is_foreign(one) {
+            return foreign::run(&context, &self, sources).await;
+        }
         let rows = match Rows::parse(&text) {
             Ok(rows) => rows,
+            Err(errors) if is_foreign_table(one, &errors) => {
+                return foreign::run(&context, &self, sources).await;
+            }
             Err(errors) => return refuse(&context, &located(&name, &errors)),
         };
         let inventory = context.inventory_for(self.dry_run).await?;
@@ -59,6 +120,13 @@ impl Import {
             Err(error) => refuse_change(&context, error),
         }
     }
+}
+
+/// Whether a table is to become a site file: its columns, and not its rows, are other than ours.
+fn is_foreign_table(source: &Source, errors: &[RowError]) -> bool {
+    let is_of_head = errors.iter().all(|error| error.line == 1);
+    let is_table = Kind::or_table(&source.name, &source.text) == Some(Kind::Table);
+    is_table && is_of_head
 }
 
 fn located(file: &str, errors: &[RowError]) -> Vec<String> {

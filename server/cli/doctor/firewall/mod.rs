@@ -20,7 +20,7 @@ use nix::unistd::geteuid;
 use self::bench::Bench;
 use self::exchange::{Dropped, Exchange};
 use self::rules::Rules;
-use super::Finding;
+use super::CheckResult;
 use crate::config::Config;
 
 const CHECK: &str = "firewall";
@@ -45,17 +45,17 @@ enum TestError {
 }
 
 /// Sends packets through a copy of the rules, for every served interface.
-pub(super) async fn rules(config: &Config) -> Vec<Finding> {
+pub(super) async fn rules(config: &Config) -> Vec<CheckResult> {
     let config = config.clone();
     let checked = tokio::task::spawn_blocking(move || check(&config)).await;
     checked.unwrap_or_else(|error| vec![not_tested(&error.to_string(), "report this")])
 }
 
-fn not_tested(why: &str, fix: &str) -> Finding {
-    Finding::warning(CHECK, format!("packet filter rules are not tested: {why}"), fix)
+fn not_tested(why: &str, fix: &str) -> CheckResult {
+    CheckResult::warning(CHECK, format!("packet filter rules are not tested: {why}"), fix)
 }
 
-fn check(config: &Config) -> Vec<Finding> {
+fn check(config: &Config) -> Vec<CheckResult> {
     if config.interfaces.is_empty() {
         return Vec::new();
     }
@@ -65,7 +65,7 @@ fn check(config: &Config) -> Vec<Finding> {
     let (rules, mut findings) = Rules::read();
     if rules.is_empty() {
         if findings.is_empty() {
-            findings.push(Finding::ok(CHECK, "no packet filter has rules"));
+            findings.push(CheckResult::ok(CHECK, "no packet filter has rules"));
         }
         return findings;
     }
@@ -80,7 +80,7 @@ fn check(config: &Config) -> Vec<Finding> {
         }
     }
     if findings.is_empty() {
-        findings.push(Finding::ok(CHECK, "test packets of clients pass the rules"));
+        findings.push(CheckResult::ok(CHECK, "test packets of clients pass the rules"));
     }
     findings
 }
@@ -105,7 +105,7 @@ fn test_interface(
     nets: &[Ipv4Net],
     rules: &Rules,
     config: &Config,
-) -> Result<Vec<Finding>, TestError> {
+) -> Result<Vec<CheckResult>, TestError> {
     let exchanges = Exchange::of(config);
     // Without the rules first: what is lost then says nothing about them.
     let bare = Bench::new(interface, nets)?;
@@ -116,7 +116,7 @@ fn test_interface(
     }
     let bench = Bench::new(interface, nets)?;
     rules.load(&bench)?;
-    let mut findings: Vec<Finding> = Vec::new();
+    let mut findings: Vec<CheckResult> = Vec::new();
     let mut fixes: Vec<String> = Vec::new();
     for exchange in &exchanges {
         let Some(lost) = exchange.run(&bench)? else { continue };
@@ -129,7 +129,7 @@ fn test_interface(
         }
         let by = rules.dropping(&bench, || exchange.run(&bench).map(drop))?;
         let text = format!("{interface}: {lost} are dropped by {by}");
-        findings.push(Finding::error(CHECK, text, format!("add a rule before it: {fix}")));
+        findings.push(CheckResult::error(CHECK, text, format!("add a rule before it: {fix}")));
         fixes.push(fix);
     }
     Ok(findings)

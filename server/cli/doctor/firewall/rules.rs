@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::bench::{Bench, run, spawn};
-use super::{Finding, TestError, not_tested};
+use super::{CheckResult, TestError, not_tested};
 
 /// Marks every packet, so that `nft monitor trace` names the rule that drops it.
 const TRACE: &str = "table inet rackstrap_trace {
@@ -29,7 +29,7 @@ pub(super) struct Rules {
 
 impl Rules {
     /// The rules, and a finding for each kind that cannot be read.
-    pub(super) fn read() -> (Self, Vec<Finding>) {
+    pub(super) fn read() -> (Self, Vec<CheckResult>) {
         let mut findings = Vec::new();
         let mut failed = |error: &TestError, fix: &str| {
             findings.push(not_tested(&error.to_string(), fix));
