@@ -7,15 +7,17 @@
 //! and initrds by [`http`]; and the host's own network configuration, which
 //! [`network`] generates from the site that [`model`] describes, goes along.
 //!
-//! `tree <- model <- network | dhcp | tftp | boot | config` are pure: no sockets, no
-//! files, no clock (their `service` and `socket` files excepted). `inventory`,
-//! `files`, `http` and the services are the edges; [`serve`] starts them all.
+//! `tree <- model <- profile <- network | lifecycle | dhcp | tftp | boot | config` are pure: no
+//! sockets, no files, no clock (their `service` and `socket` files excepted). `inventory`, `files`,
+//! `http` and the services are the edges; [`serve`] starts them all. `tests/architecture.rs` has
+//! every arrow.
 
 // Nouns and decisions: pure.
 mod boot;
 pub mod bundle;
 pub mod config;
 pub(crate) mod deploy;
+pub(crate) mod import;
 pub mod leases;
 pub mod lifecycle;
 pub mod model;
@@ -29,11 +31,14 @@ pub(crate) mod tree;
 // Protocols: pure cores, each with a service at its edge.
 mod dhcp;
 mod dhcp6;
+mod syslog;
 pub mod tftp;
 
 // Edges.
+mod address_owner;
 mod agent;
 pub mod app;
+mod causes;
 pub mod cli;
 pub mod files;
 pub mod http;
@@ -48,6 +53,7 @@ mod priority;
 mod serve;
 mod supervisor;
 mod udp;
+mod webhooks;
 
 // What must hold whatever comes, for tests and the fuzzer.
 #[cfg(any(test, fuzzing))]

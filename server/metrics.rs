@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -46,6 +46,8 @@ pub(crate) static TFTP_BYTES: Family = Family::new(
     "ending",
     "Bytes acknowledged by TFTP clients, by how the transfer ended",
 );
+/// When the certificate of the web UI expires, in Unix seconds; 0 without one.
+pub(crate) static CERTIFICATE_EXPIRY: AtomicI64 = AtomicI64::new(0);
 /// Running TFTP transfers.
 pub(crate) static TFTP_RUNNING: AtomicU64 = AtomicU64::new(0);
 /// HTTP responses to hosts, by status.
@@ -59,6 +61,18 @@ pub(crate) static EVENTS_SET_ASIDE: Family = Family::new(
     "rackstrap_events_set_aside_total",
     "kind",
     "Events that the database cannot store, by kind",
+);
+/// Syslog messages, by what became of them.
+pub(crate) static SYSLOG_MESSAGES: Family = Family::new(
+    "rackstrap_syslog_messages_total",
+    "outcome",
+    "Syslog messages received, by what became of them",
+);
+/// Messages of webhooks, by outcome.
+pub(crate) static WEBHOOK_MESSAGES: Family = Family::new(
+    "rackstrap_webhook_messages_total",
+    "outcome",
+    "Attempts to send a webhook message, by outcome",
 );
 /// How long commits of leases take, which their ACKs wait for.
 pub(crate) static LEASE_COMMIT_TIME: Histogram =
@@ -82,6 +96,8 @@ const FAMILIES: &[&Family] = &[
     &HTTP_ANSWERS,
     &EVENTS,
     &EVENTS_SET_ASIDE,
+    &SYSLOG_MESSAGES,
+    &WEBHOOK_MESSAGES,
 ];
 
 const HISTOGRAMS: &[&Histogram] = &[&LEASE_COMMIT_TIME, &HTTP_TIME];

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::libc;
 use socket2::{Domain, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -21,10 +21,11 @@ use crate::files::FileStore;
 use crate::images::{self, ImageStore};
 use crate::inventory::{
     self, Database, Expected, Inventory, OpenError, Retention, create_private_directory,
+    directory_of, not_writable,
 };
 use crate::leases::LeaseBook;
 use crate::lifecycle::stall::Patience;
-use crate::{dhcp, dhcp6, http, supervisor, tftp};
+use crate::{dhcp, dhcp6, http, memory, supervisor, syslog, tftp, webhooks};
 
 /// How long the services may take to finish running transfers when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -62,6 +63,9 @@ pub(crate) enum ServeError {
     /// The leases cannot be read.
     #[error("cannot read the leases: {0}")]
     Leases(#[from] sqlx::Error),
+    /// The certificate of the web UI cannot be used.
+    #[error("{0}; correct tls_certificate and tls_key, or remove them")]
+    Tls(#[from] http::tls::TlsError),
     /// A listener cannot be bound: the port is in use or not allowed.
     #[error("cannot listen on {address}: {source}; set {key} to another address")]
     Listen {
@@ -87,6 +91,7 @@ pub(crate) struct Server {
     app: App,
     admin: TcpListener,
     machine: TcpListener,
+    syslog: Option<UdpSocket>,
     /// Keeps other servers from SQLite's file, until this one ends.
     _lock: Option<Flock<File>>,
 }
@@ -94,7 +99,9 @@ pub(crate) struct Server {
 impl Server {
     /// Opens the database, reads the inventory and binds both HTTP listeners.
     pub(crate) async fn open(config: Config) -> Result<Self, ServeError> {
+        memory::keep_no_large_blocks();
         http::listen::raise_descriptor_limit();
+        http::tls::check(&config)?;
         let Config { data_dir, inventory_id, .. } = &config;
         let url = config.database_url();
         create_private_directory(data_dir).map_err(creating(data_dir))?;
@@ -105,6 +112,7 @@ impl Server {
         let files = config.files_path();
         std::fs::create_dir_all(&files).map_err(creating(&files))?;
         let inventory = Inventory::open(database.clone()).await?;
+        inventory.use_key_file(&config.secret_key_path(), true).await?;
         inventory.states.set_patience(Patience { percent: config.boot_patience_percent });
         if config.log_format == LogFormat::Json {
             inventory.events.log_fields();
@@ -123,8 +131,9 @@ impl Server {
         });
         let admin = listen("admin_listen", config.admin_listen)?;
         let machine = listen("machine_listen", config.machine_listen)?;
+        let syslog = config.syslog_listen.map(listen_for_syslog).transpose()?;
         let app = App { config: config.into(), inventory, leases, files };
-        Ok(Self { app, admin, machine, _lock: lock })
+        Ok(Self { app, admin, machine, syslog, _lock: lock })
     }
 
     /// The state that the services share.
@@ -135,7 +144,7 @@ impl Server {
     /// Runs all services until `stop`, or until one fails; then stops the others: HTTP first, and
     /// DHCP and TFTP when its requests are answered, so that a host that boots meanwhile goes on.
     pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
-        let Self { app, admin, machine, _lock } = self;
+        let Self { app, admin, machine, syslog, _lock } = self;
         log_services(&app, &admin, &machine);
         let ending = stop.clone();
         let last = CancellationToken::new();
@@ -156,7 +165,12 @@ impl Server {
         let live = app.config.clone();
         let audit_days = move || live.now().audit_days;
         others.start("audit log", inventory.clone().run_audit(audit_days, last.clone()));
+        others.start("unknown clients", inventory.clone().run_unknown_clients(last.clone()));
         others.start("rental watch", inventory.clone().run_rental_ends(last.clone()));
+        if let Some(socket) = syslog {
+            others.start("syslog", syslog::run(app.clone(), socket, last.clone()));
+        }
+        others.start("webhooks", webhooks::run(app.clone(), last.clone()));
         let database = inventory.database.clone();
         others.start("database", database.run_upkeep(last.clone()));
         let config = app.config.now();
@@ -175,7 +189,7 @@ impl Server {
             }
         }
         let leases = app.leases.clone();
-        let lock_is_free = move || drop(leases.table());
+        let lock_is_free = move || leases.wait_for_decision();
         tokio::spawn(supervisor::run_watchdog(lock_is_free, last.clone()));
         supervisor::ready();
         let ended = async {
@@ -200,6 +214,12 @@ impl Server {
         outcome
     }
 }
+
+/// Whether the certificate that the configuration names can be used.
+pub(crate) fn check_certificate(config: &Config) -> Result<(), ServeError> {
+    Ok(http::tls::check(config)?)
+}
+
 /// The error of a file or directory that cannot be made.
 fn creating(path: &Path) -> impl Fn(io::Error) -> ServeError {
     move |source| ServeError::Create { path: path.display().to_string(), source }
@@ -213,7 +233,10 @@ pub(crate) fn lock_database(url: &str) -> Result<Option<Flock<File>>, ServeError
     let failed = creating(&path);
     let mut create = OpenOptions::new();
     let file = create.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let file = file.open(&path).map_err(&failed)?;
+    let file = file.open(&path).map_err(|source| match source.kind() {
+        io::ErrorKind::PermissionDenied => not_writable(&path, directory_of(&path)).into(),
+        _ => failed(source),
+    })?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(mut lock) => {
             let written = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
@@ -287,6 +310,19 @@ fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, ServeEr
     listener.map_err(|source| ServeError::Listen { key, address, source })
 }
 
+/// Takes datagrams on an address. `[::]` means every address, as for [`bind`].
+fn listen_for_syslog(address: SocketAddr) -> Result<UdpSocket, ServeError> {
+    let bound = |address: SocketAddr| {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking(), None)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(!address.ip().is_unspecified())?;
+        }
+        socket.bind(&address.into())?;
+        UdpSocket::from_std(socket.into())
+    };
+    bound(address).map_err(|source| ServeError::Listen { key: "syslog_listen", address, source })
+}
+
 /// Listens on an address. `[::]` means every address: IPv4 too, and IPv4 only if the kernel
 /// has no IPv6.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<Socket> {
@@ -338,10 +374,8 @@ fn fetched_from(config: &Config, machine: &TcpListener) -> String {
 
 /// Logs the listening addresses and which services are on.
 fn log_services(app: &App, admin: &TcpListener, machine: &TcpListener) {
-    let shown = |listener: &TcpListener| {
-        listener.local_addr().map_or_else(|e| e.to_string(), |a| a.to_string())
-    };
-    tracing::info!("web UI at http://{}", shown(admin));
+    let at = admin.local_addr().map(|address| app.config.now().admin_url(address));
+    tracing::info!("web UI at {}", at.unwrap_or_else(|error| error.to_string()));
     tracing::info!("hosts fetch from {}", fetched_from(&app.config.now(), machine));
     let config = app.config.now();
     let Config { interfaces, dhcp, tftp, router_advertisements, .. } = config.as_ref();

@@ -10,7 +10,7 @@ const LONG_MS: i64 = 3_600_000;
 
 /// What has been seen of one host's boot.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Boot {
+pub(super) struct WatchedBoot {
     /// Its events in order.
     events: Vec<Event>,
     /// What the host said of itself, or what the server thinks of it.
@@ -23,7 +23,7 @@ pub(super) struct Boot {
     since: usize,
 }
 
-impl Boot {
+impl WatchedBoot {
     /// Takes an event of this host into account.
     pub(super) fn note(&mut self, event: &Event) {
         self.events.push(event.clone());
@@ -89,7 +89,7 @@ impl Boot {
                     DeployStep::Write => "writing",
                     DeployStep::Configure => "written",
                     DeployStep::BootEntry => "configured",
-                    DeployStep::Restart => continue,
+                    DeployStep::Restart | DeployStep::FirstBoot => continue,
                 },
                 EventData::InstallCompleted { .. } => {
                     installed = true;
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_stage_is_the_last_event_that_belongs_to_a_boot() {
-        let mut boot = Boot::default();
+        let mut boot = WatchedBoot::default();
         assert_eq!(boot.doing(), "its firmware starts");
         assert!(boot.likely_cause(&BootContext::default()).contains("never asked"));
         for (at, kind) in [(1000, EventKind::Discover), (1500, EventKind::Ack)] {

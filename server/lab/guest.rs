@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::fabric::{self, Fabric, PORTS};
 use super::namespace::WorkDirectory;
-use super::rack::Plan;
+use super::rack::RackPlan;
 use super::{sample_site, scenario, switch};
 use crate::live::GuestImage;
 
@@ -98,7 +98,7 @@ struct Nic {
 pub(super) fn start_switch(
     fabric: &Fabric,
     image: &GuestImage,
-    plan: &Plan,
+    plan: &RackPlan,
     directory: &Path,
 ) -> anyhow::Result<Child> {
     let mut initrd = fs::read(image.initrd())?;
@@ -129,7 +129,7 @@ pub(super) fn start_switch(
 /// Powers on a host: firmware and two NICs, no disk.
 pub(super) fn start_host(
     fabric: &Fabric,
-    plan: &Plan,
+    plan: &RackPlan,
     host: usize,
     work: &WorkDirectory,
 ) -> anyhow::Result<Child> {

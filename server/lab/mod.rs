@@ -28,9 +28,9 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::live::{Display, GuestImage, disk_image};
+use crate::live::{Architecture, Display, GuestImage, disk_image};
 use guest::{Accelerator, Firmware};
-use rack::{BootResults, InstallFiles, Plan, Rack};
+use rack::{BootResults, InstallFiles, RackPlan, VirtualRack};
 use sample_site::{Delivery, Layout};
 use scenario::Scenario;
 
@@ -108,7 +108,10 @@ pub(crate) async fn run(arguments: LabArguments) -> anyhow::Result<ExitCode> {
 const INTERRUPTED: u8 = 130;
 
 /// Builds the rack and boots the hosts until each is up, has failed, or the time is over.
-async fn boot(arguments: &LabArguments, display: &Display) -> anyhow::Result<(Rack, BootResults)> {
+async fn boot(
+    arguments: &LabArguments,
+    display: &Display,
+) -> anyhow::Result<(VirtualRack, BootResults)> {
     let hosts = usize::from(arguments.hosts);
     let leftovers = namespace::remove_leftovers();
     if leftovers > 0 {
@@ -120,12 +123,15 @@ async fn boot(arguments: &LabArguments, display: &Display) -> anyhow::Result<(Ra
     let LabArguments { layout, delivery, scenario, .. } = *arguments;
     let unnamed = if arguments.install { Firmware::Uefi } else { Firmware::Bios };
     let firmware = arguments.firmware.and_then(|Chosen(firmware)| firmware).unwrap_or(unnamed);
-    let install = match arguments.install {
+    let mut install = match arguments.install {
         true => Some(install_files(&image, display).await?),
         false => None,
     };
-    let plan = Plan { firmware, layout, delivery, hosts, accelerator, install, scenario };
-    let mut rack = Rack::build(plan, &image, display).await?;
+    if let Some(files) = install.as_mut().filter(|_| scenario == Some(Scenario::TruncatedImage)) {
+        files.disk.path = scenario::truncate(&image.files, &files.disk.path)?;
+    }
+    let plan = RackPlan { firmware, layout, delivery, hosts, accelerator, install, scenario };
+    let mut rack = VirtualRack::build(plan, &image, display).await?;
     let patience = Duration::from_secs(arguments.patience);
     let results = rack.boot(&image, display, patience).await?;
     Ok((rack, results))
@@ -144,11 +150,12 @@ async fn install_files(image: &GuestImage, display: &Display) -> anyhow::Result<
 async fn guest_image(arguments: &LabArguments, display: &Display) -> anyhow::Result<GuestImage> {
     let cache = arguments.cache.clone().unwrap_or_else(requirements::default_cache);
     let display = display.clone();
-    tokio::task::spawn_blocking(move || crate::live::ensure(&cache, &display)).await?
+    tokio::task::spawn_blocking(move || crate::live::ensure(&cache, Architecture::own(), &display))
+        .await?
 }
 
 /// Prints the hosts' reports, a host's configuration and how to fetch it.
-async fn report(rack: &Rack, results: &BootResults, display: &Display, stay: bool) {
+async fn report(rack: &VirtualRack, results: &BootResults, display: &Display, stay: bool) {
     for line in &results.reports {
         display.print(line);
     }

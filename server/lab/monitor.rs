@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use super::boot::Boot;
+use super::boot::WatchedBoot;
 use super::inside::Inside;
 use super::sample_site::host_name;
 use super::traffic;
@@ -28,7 +28,7 @@ const NEWEST: u32 = 10_000;
 /// A host on the screen.
 struct Row {
     name: String,
-    boot: Boot,
+    boot: WatchedBoot,
     step: Option<Task>,
     /// Bytes it had received when its kernel began to come.
     base: Option<u64>,
@@ -58,7 +58,7 @@ impl BootMonitor {
         let row = |host| {
             let name = host_name(host);
             let step = Some(display.step(&name));
-            Row { name, boot: Boot::default(), step, base: None }
+            Row { name, boot: WatchedBoot::default(), step, base: None }
         };
         let rows = (1..=hosts).map(row).collect();
         let (display, seen) = (display.clone(), HashSet::new());
@@ -120,7 +120,7 @@ impl BootMonitor {
     }
 
     /// Name and boot of every host, in order.
-    pub(crate) fn boots(&self) -> impl Iterator<Item = (&str, &Boot)> {
+    pub(crate) fn boots(&self) -> impl Iterator<Item = (&str, &WatchedBoot)> {
         self.rows.iter().map(|row| (row.name.as_str(), &row.boot))
     }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow};
 use tokio::process::Child;
 use tokio::time::sleep;
 
-use super::boot::Boot;
+use super::boot::WatchedBoot;
 use super::fabric::Fabric;
 use super::forward::Forward;
 use super::guest::{self, Accelerator, Firmware};
@@ -45,7 +45,7 @@ pub(super) struct InstallFiles {
 
 /// The configuration of the rack.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
+pub(super) struct RackPlan {
     /// Firmware of the hosts.
     pub firmware: Firmware,
     /// Network of the hosts.
@@ -63,7 +63,7 @@ pub(super) struct Plan {
 }
 
 /// How a host came up, or where it stopped and why.
-pub(super) type Verdict = Result<Proof, NotUp>;
+pub(super) type BootResult = Result<Proof, NotUp>;
 
 /// Why a host is not up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,7 +82,7 @@ pub(super) enum NotUp {
 /// The result of the boot.
 pub(super) struct BootResults {
     /// Result per host, by name.
-    pub verdicts: Vec<(String, Verdict)>,
+    pub verdicts: Vec<(String, BootResult)>,
     /// Report of the first host, and the times of each host.
     pub reports: Vec<String>,
 }
@@ -95,8 +95,8 @@ impl BootResults {
 }
 
 /// The running rack. Fields drop in order: guests first, cables last.
-pub(super) struct Rack {
-    plan: Plan,
+pub(super) struct VirtualRack {
+    plan: RackPlan,
     guests: Vec<(String, Child)>,
     server: Server,
     /// Local port of the web UI.
@@ -110,10 +110,10 @@ pub(super) struct Rack {
     directory: WorkDirectory,
 }
 
-impl Rack {
+impl VirtualRack {
     /// Creates cables and inventory, starts the switch and the server.
     pub(super) async fn build(
-        plan: Plan,
+        plan: RackPlan,
         image: &GuestImage,
         display: &Display,
     ) -> anyhow::Result<Self> {
@@ -200,6 +200,11 @@ impl Rack {
         }
         if self.plan.scenario.is_some_and(Scenario::is_refused) {
             results.reports = marks.iter().map(Mark::compare).collect::<anyhow::Result<_>>()?;
+        }
+        if again {
+            for disk in self.disks()? {
+                results.reports.push(scenario::login(&disk)?);
+            }
         }
         for (index, (name, boot)) in monitor.boots().enumerate() {
             let host = index + 1;
@@ -313,9 +318,9 @@ impl Rack {
         &self,
         host: usize,
         name: &str,
-        boot: &Boot,
+        boot: &WatchedBoot,
         patience: Duration,
-    ) -> anyhow::Result<(Verdict, Option<HostReport>)> {
+    ) -> anyhow::Result<(BootResult, Option<HostReport>)> {
         if !boot.is_over() {
             return Ok((Err(NotUp::Late(self.late(host, name, boot, patience).await?)), None));
         }
@@ -339,7 +344,7 @@ impl Rack {
         &self,
         host: usize,
         name: &str,
-        boot: &Boot,
+        boot: &WatchedBoot,
         patience: Duration,
     ) -> anyhow::Result<String> {
         let site = Snapshot::load(&self.database).await?.site;
@@ -355,7 +360,7 @@ impl Rack {
 }
 
 /// Applies the sample site.
-async fn fill(database: &Database, plan: &Plan) -> anyhow::Result<()> {
+async fn fill(database: &Database, plan: &RackPlan) -> anyhow::Result<()> {
     let text = sample_site::site(plan);
     let site = site_file::parse(&text, "site.yaml").map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -387,7 +392,7 @@ async fn first_end(guests: &mut [(String, Child)]) -> anyhow::Error {
 }
 
 /// The seconds of an installation, and of the power-on that follows it.
-fn install_times(name: &str, boot: &Boot, start_ms: i64, again_ms: i64) -> String {
+fn install_times(name: &str, boot: &WatchedBoot, start_ms: i64, again_ms: i64) -> String {
     let seconds = |at_ms: i64, from_ms: i64| (at_ms - from_ms) as f64 / 1000.0;
     let steps = boot.install_times();
     let steps: Vec<String> = steps
@@ -400,7 +405,7 @@ fn install_times(name: &str, boot: &Boot, start_ms: i64, again_ms: i64) -> Strin
 }
 
 /// The seconds from power-on to each stage.
-fn times(name: &str, boot: &Boot, start_ms: i64) -> String {
+fn times(name: &str, boot: &WatchedBoot, start_ms: i64) -> String {
     let stages = boot.times(start_ms);
     let stages: Vec<String> =
         stages.iter().map(|(kind, seconds)| format!("{kind} {seconds:.1}")).collect();

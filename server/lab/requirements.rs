@@ -11,6 +11,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("/usr/bin/qemu-system-x86_64", "qemu-system-x86"),
     ("/usr/bin/mmdebstrap", "mmdebstrap"),
     ("/usr/bin/mcopy", "mtools"),
+    ("/sbin/getcap", "libcap2-bin"),
     ("/usr/bin/zstd", "zstd"),
     ("/sbin/mkfs.ext4", "e2fsprogs"),
     ("/sbin/mkfs.vfat", "dosfstools"),

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use clap::ValueEnum;
 
-use super::rack::{InstallFiles, Plan};
+use super::rack::{InstallFiles, RackPlan};
 use super::scenario::Scenario;
 use crate::live::GuestImage;
 
@@ -84,6 +84,11 @@ impl Layout {
     }
 }
 
+/// Who may log in to installed hosts: a key whose other half nobody has, and the hash of
+/// `rackstrap`.
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIATvr1QJEModcaFsSYTdM6Z8BiMbqhqZKzaFPfp1AhlF lab@rackstrap";
+const PASSWORD: &str = "$6$rackstraplab$k7S5a.Rf..mFz2I84FTh6pd4jbaDY0aUPpY9zf6tQwweGy9.W0OhOh3aT3UnHHuI6.6MfqWwkiK6dlXKEw4sY1";
+
 /// The name of a host, counted from 1.
 pub(crate) fn host_name(host: usize) -> String {
     format!("r1-n{host:02}")
@@ -100,7 +105,7 @@ pub(crate) fn host_address(host: usize) -> String {
 }
 
 /// The site file.
-pub(super) fn site(plan: &Plan) -> String {
+pub(super) fn site(plan: &RackPlan) -> String {
     let (layout, hosts) = (plan.layout, plan.hosts);
     let vlan = if layout == Layout::Bond { String::new() } else { format!("    vlan: {VLAN}\n") };
     let mut text = format!(
@@ -132,6 +137,12 @@ pub(super) fn site(plan: &Plan) -> String {
             None => plan.delivery.image(),
         },
     );
+    if plan.install.is_some() {
+        text.insert_str(
+            0,
+            &format!("network: {{ssh-authorized-keys: [{KEY}], root-password-hash: {PASSWORD}}}\n"),
+        );
+    }
     for host in 1..=hosts {
         text.push_str(&row(layout, host, if plan.install.is_some() { "debian" } else { "live" }));
     }
@@ -199,7 +210,7 @@ mod tests {
         for layout in Layout::value_variants() {
             for delivery in Delivery::value_variants() {
                 for install in [None, Some(install.clone())] {
-                    let plan = Plan {
+                    let plan = RackPlan {
                         firmware: Firmware::Uefi,
                         layout: *layout,
                         delivery: *delivery,

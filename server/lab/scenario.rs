@@ -33,6 +33,8 @@ pub(super) enum Scenario {
     SmallDisk,
     /// The image's SHA-256 is another one
     WrongDigest,
+    /// The image's file was cut after it was added
+    TruncatedImage,
     /// Each host is installed again once it is up
     Reinstall,
     /// Each host is erased once it is up
@@ -45,7 +47,11 @@ impl Scenario {
         match self {
             Self::Reinstall => Some(InstallTask::Reinstall),
             Self::Erase => Some(InstallTask::Erase),
-            Self::TwoDisks | Self::ForeignData | Self::SmallDisk | Self::WrongDigest => None,
+            Self::TwoDisks
+            | Self::ForeignData
+            | Self::SmallDisk
+            | Self::WrongDigest
+            | Self::TruncatedImage => None,
         }
     }
 
@@ -80,6 +86,16 @@ pub(super) fn disks(
         }
     }
     Ok(paths)
+}
+
+/// Cuts a copy of an image's file, for the scenario that wants it: the path of the copy.
+pub(super) fn truncate(files: &Path, image: &str) -> anyhow::Result<String> {
+    const CUT: &str = "images/truncated.raw.zst";
+    let mut whole = File::open(files.join(image))?;
+    let kept = whole.metadata()?.len() / 3 * 2;
+    let mut cut = File::create(files.join(CUT))?;
+    std::io::copy(&mut (&mut whole).take(kept), &mut cut)?;
+    Ok(CUT.to_owned())
 }
 
 /// What is on a disk, to see whether it has changed.
@@ -138,6 +154,38 @@ pub(super) fn machine_id(path: &Path) -> anyhow::Result<String> {
 }
 
 fn read_machine_id(path: &Path) -> anyhow::Result<String> {
+    let text = of_root(path, "cat /etc/machine-id")?.trim().to_owned();
+    ensure!(text.len() == 32, "no machine-id on {}: {text}", path.display());
+    Ok(text)
+}
+
+/// Who may log in to the system on a disk: the file of keys with its owner and mode, and root's
+/// password.
+pub(super) fn login(path: &Path) -> anyhow::Result<String> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let of = |file: &str| -> anyhow::Result<String> {
+        let told = of_root(path, &format!("stat {file}"))?;
+        let word = |key: &str| {
+            let mut words = told.split_whitespace().skip_while(|word| *word != key);
+            words.nth(1).unwrap_or("?").to_owned()
+        };
+        Ok(format!("{file} is {} of {}:{}", word("Mode:"), word("User:"), word("Group:")))
+    };
+    let keys = of_root(path, "cat /root/.ssh/authorized_keys")?;
+    let shadow = of_root(path, "cat /etc/shadow")?;
+    let root = shadow.lines().find(|line| line.starts_with("root:")).unwrap_or("no root");
+    let lines = [
+        of("/root/.ssh")?,
+        of("/root/.ssh/authorized_keys")?,
+        of("/etc/shadow")?,
+        format!("keys: {}", keys.trim()),
+        format!("shadow: {root}"),
+    ];
+    Ok(lines.map(|line| format!("{name}: {line}")).join("\n"))
+}
+
+/// What debugfs prints of the root file system of a disk.
+fn of_root(path: &Path, request: &str) -> anyhow::Result<String> {
     let table = Command::new("sfdisk").arg("--json").arg(path).output()?;
     let table: serde_json::Value = serde_json::from_slice(&table.stdout)?;
     let table = &table["partitiontable"];
@@ -148,9 +196,6 @@ fn read_machine_id(path: &Path) -> anyhow::Result<String> {
         largest.and_then(|partition| partition["start"].as_u64()).context("no partition")?;
     let device = format!("{}?offset={}", path.display(), start * sector);
     let mut read = Command::new("debugfs");
-    let read = read.args(["-R", "cat /etc/machine-id", &device]).output()?;
-    let text = String::from_utf8_lossy(&read.stdout).trim().to_owned();
-    let why = String::from_utf8_lossy(&read.stderr);
-    ensure!(text.len() == 32, "no machine-id on {}: {text}{why}", path.display());
-    Ok(text)
+    let read = read.args(["-R", request, &device]).output()?;
+    Ok(String::from_utf8_lossy(&read.stdout).into_owned())
 }
