@@ -6,6 +6,7 @@
 
 mod burst;
 mod contender;
+mod deploy;
 mod dhcp;
 mod figures;
 mod http;
@@ -33,6 +34,7 @@ const SECTIONS: &[Section] = &[
     ("dhcp", dhcp::bench),
     ("tftp", tftp::bench),
     ("http", http::bench),
+    ("deploy", deploy::bench),
     ("render", render::bench),
     ("storm", storm::bench),
 ];

@@ -55,13 +55,9 @@ impl Turn<'_> {
     }
 }
 
-/// An OFFER's delay against the target, where the machine lets it be judged, and against the echo's.
-pub(super) fn verdicts(board: &Board) -> [Verdict; 2] {
-    let target = "OFFER p99 at half rate <= 0.35 ms";
+/// An OFFER's delay against the target, or against the echo's where that is slow itself.
+pub(super) fn verdict(board: &Board) -> Verdict {
     let (ours, echo) = (board.median(OURS, OFFER_P99), board.median(ECHO, OFFER_P99));
-    let absolute = match ours > TARGET && echo > TARGET {
-        true => Verdict::open(target, format!("{ours:.2}; an echo takes {echo:.2} itself")),
-        false => Verdict::at_most(target, ours, TARGET),
-    };
-    [absolute, Verdict::at_most("OFFER p99 <= 1.5x a bare echo's", ours / echo, 1.5)]
+    let target = "OFFER p99 at half rate: <= 0.35 ms, or <= 1.5x a bare echo's";
+    Verdict::at_most(target, ours, TARGET.max(1.5 * echo))
 }

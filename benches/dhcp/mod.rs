@@ -136,7 +136,7 @@ fn verdicts(board: &Board, large: &Board) -> Vec<Verdict> {
         ),
         Verdict::at_most("idle <= 25 MB", board.median(OURS, IDLE), 25.0),
     ];
-    verdicts.extend(delay::verdicts(board));
+    verdicts.push(delay::verdict(board));
     verdicts
 }
 

@@ -195,7 +195,7 @@ fn answers(lab: &Lab, path: &str) -> bool {
 }
 
 /// nginx as the distribution configures it, with two workers and the small file in its root.
-fn start_nginx(lab: &Lab, name: &str, config: &[u8]) -> Result<Process, String> {
+pub(crate) fn start_nginx(lab: &Lab, name: &str, config: &[u8]) -> Result<Process, String> {
     let make = |dir: &Path| {
         let root = dir.join("root");
         let small = root.join(CONFIG.trim_start_matches('/'));
