@@ -16,11 +16,22 @@ async fn the_first_start_makes_one_user_and_no_second_one() {
 async fn a_user_logs_in_with_the_latest_password_only() {
     for store in Store::both().await {
         let database = store.open().await;
-        database.add_user("ann", "first password").await.unwrap();
-        let again = database.add_user("ann", "other password").await.unwrap_err();
+        database.add_user("ann", "first password", rackstrap::model::Role::Admin).await.unwrap();
+        let again = database
+            .add_user("ann", "other password", rackstrap::model::Role::Admin)
+            .await
+            .unwrap_err();
         assert_eq!(again.to_string(), "user \"ann\" already exists", "{}", store.kind);
-        assert!(database.add_user("bob", "short").await.is_err(), "{}", store.kind);
-        assert!(database.add_user("<b>", "long enough").await.is_err(), "{}", store.kind);
+        assert!(
+            database.add_user("bob", "short", rackstrap::model::Role::Admin).await.is_err(),
+            "{}",
+            store.kind
+        );
+        assert!(
+            database.add_user("<b>", "long enough", rackstrap::model::Role::Admin).await.is_err(),
+            "{}",
+            store.kind
+        );
         assert!(database.set_password("ann", "second password").await.unwrap());
         assert!(!database.set_password("nobody", "second password").await.unwrap());
         for (name, password, expected) in [
@@ -42,9 +53,28 @@ async fn a_user_logs_in_with_the_latest_password_only() {
 async fn a_token_works_until_it_ends_or_is_removed() {
     for store in Store::both().await {
         let database = store.open().await;
-        let reader = database.add_token("ci", false, None).await.unwrap();
-        let ended = database.add_token("old", true, Some(1)).await.unwrap();
-        assert!(database.add_token("ci", true, None).await.is_err(), "{}", store.kind);
+        let reader = database
+            .add_token(&rackstrap::inventory::NewToken::new("ci", rackstrap::model::Role::Viewer))
+            .await
+            .unwrap();
+        let ended = database
+            .add_token(&rackstrap::inventory::NewToken {
+                expires_at: Some(1),
+                ..rackstrap::inventory::NewToken::new("old", rackstrap::model::Role::Operator)
+            })
+            .await
+            .unwrap();
+        assert!(
+            database
+                .add_token(&rackstrap::inventory::NewToken::new(
+                    "ci",
+                    rackstrap::model::Role::Operator
+                ))
+                .await
+                .is_err(),
+            "{}",
+            store.kind
+        );
         let found = database.find_token(&reader).await.unwrap().unwrap();
         assert_eq!((found.name.as_str(), found.may_change), ("ci", false), "{}", store.kind);
         assert_eq!(database.find_token(&ended).await.unwrap(), None, "{}", store.kind);

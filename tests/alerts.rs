@@ -29,7 +29,14 @@ tests:
       - {series: 'rackstrap_pool_level{instance="a",subnet="p"}', values: '2x20'}
       - {series: 'rackstrap_backup_timestamp_seconds{instance="a"}', values: '0x100'}
       - {series: 'rackstrap_lease_commits_total{instance="a",outcome="failed"}', values: '0 0 0 5x20'}
+      - {series: 'rackstrap_certificate_expiry_timestamp_seconds{instance="a"}', values: '864000x100'}
     alert_rule_test:
+      - eval_time: 80m
+        alertname: RackstrapCertificateExpires
+        exp_alerts:
+          - exp_labels: {severity: warning, instance: a}
+            exp_annotations: {summary: "the certificate of a expires in 9d 22h 40m 0s"}
+      - {eval_time: 30m, alertname: RackstrapCertificateExpires, exp_alerts: []}
       - eval_time: 10m
         alertname: RackstrapNotReady
         exp_alerts:
@@ -75,7 +82,7 @@ fn promtool_accepts_the_alert_rules_and_they_fire_when_they_should() {
     let output = promtool.command().args(["check", "rules"]).arg(&rules).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("11 rules found"), "{said}");
+    assert!(said.contains("12 rules found"), "{said}");
     let dir = TempDir::new().unwrap();
     let situations = SITUATIONS.replace("RULES", rules.to_str().unwrap());
     std::fs::write(dir.path().join("situations.yml"), situations).unwrap();

@@ -12,7 +12,7 @@ use rackstrap::app::App;
 use rackstrap::config::Config;
 use rackstrap::files::FileStore;
 use rackstrap::leases::LeaseBook;
-use rackstrap::model::Mac;
+use rackstrap::model::{ClientKey, Mac};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -38,8 +38,20 @@ impl Api {
             files: FileStore::new(Vec::new()),
             inventory,
         };
-        let reader = database.add_token("reader", false, None).await.unwrap();
-        let writer = database.add_token("writer", true, None).await.unwrap();
+        let reader = database
+            .add_token(&rackstrap::inventory::NewToken::new(
+                "reader",
+                rackstrap::model::Role::Viewer,
+            ))
+            .await
+            .unwrap();
+        let writer = database
+            .add_token(&rackstrap::inventory::NewToken::new(
+                "writer",
+                rackstrap::model::Role::Operator,
+            ))
+            .await
+            .unwrap();
         let router = rackstrap::http::ui::router(app.clone());
         Self { router, app, reader, writer, _store: store }
     }
@@ -148,6 +160,30 @@ async fn entries_are_listed_shown_put_and_removed() {
 }
 
 #[tokio::test]
+async fn one_prefix_is_a_subnet_in_each_vrf() {
+    let api = Api::start().await;
+    for (name, vrf, dry, expected) in [
+        ("red", "red", "", StatusCode::CREATED),
+        ("blue", "blue", "?dry_run=true", StatusCode::OK),
+        ("blue", "blue", "", StatusCode::CREATED),
+        ("other", "blue", "?dry_run=true", StatusCode::CONFLICT),
+        ("other", "blue", "", StatusCode::CONFLICT),
+    ] {
+        let body = json!({"cidr": "10.50.0.0/24", "vrf": vrf}).to_string();
+        let path = format!("/subnets/{name}{dry}");
+        let (status, said) = api.ask(&api.writer, "PUT", &path, &body).await;
+        assert_eq!(status, expected, "{name} {dry}: {said}");
+        if status == StatusCode::CONFLICT {
+            let taken = "prefix 10.50.0.0/24 (cidr of other) already belongs to subnet blue";
+            assert_eq!(
+                (&said["detail"], &said["errors"][0]["pointer"]),
+                (&json!(taken), &json!("/cidr"))
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_dry_run_tells_what_becomes_of_the_hosts() {
     let api = Api::start().await;
     let site = "subnets: {lan: {cidr: 10.1.0.0/24, vlan: 7}}\n\
@@ -184,6 +220,14 @@ async fn the_whole_site_and_one_host_are_read_and_replaced() {
     let (status, _) = api.ask(&api.reader, "GET", "/hosts/b/status", "").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert_eq!(api.get("/leases").await, json!({"items": [], "total": 0}));
+    assert_eq!(api.get("/discovered").await, json!({"items": [], "total": 0}));
+    let guid = ClientKey::Guid([0, 2, 0xc9, 3, 0, 0x0a, 0x0b, 0x0c]);
+    let marks = json!({"client": {"pxe": "x64-efi"}, "way": {"interface": "lan"}, "vendor_class": "PXEClient"});
+    let marks = serde_json::from_value(marks).unwrap();
+    api.app.inventory.unknown.note(guid, || marks, jiff::Timestamp::now().as_millisecond());
+    let unknown = &api.get("/discovered").await["items"][0];
+    assert_eq!(unknown["nic"], "00:02:c9:03:00:0a:0b:0c", "{unknown}");
+    assert_eq!(unknown["marks"]["client"], json!({"pxe": "x64-efi"}), "{unknown}");
     let bmc = Mac([0x52, 0x54, 0, 0xaa, 9, 1]);
     api.app.inventory.events.record(Some("a"), None, boots::ack());
     api.app.inventory.events.record(None, Some(bmc), boots::discover());
@@ -293,4 +337,42 @@ async fn watch_shows_what_happens_with_a_server_and_without() {
         assert!(line.contains("discover asks for an address"), "{with_server}: {line}");
         child.kill().await.unwrap();
     }
+}
+
+/// Who may only read gets no hash to guess passwords with, wherever it stands, and cannot find it
+/// out by searching; who may change gets what may be put back.
+#[tokio::test]
+async fn password_hashes_are_for_tokens_that_may_change() {
+    const HASH: &str = "$5$abcdefgh$gruCpC7VkOTspMQTTSAR8mtlO9Upms.fwqE5y16JVM.";
+    let api = Api::start().await;
+    let site = json!({
+        "network": {"root-password-hash": HASH},
+        "racks": {"r1": {"network": {"root-password-hash": HASH}}},
+        "profiles": {"p": {"root-password-hash": HASH}},
+        "images": {"i": {
+            "kernel": "k", "boot": "once",
+            "recipe": {"use": "kickstart", "values": {"disk": "sda", "root-password-hash": HASH}},
+        }},
+        "hosts": {"a": {"rack": "r1", "profile": "p", "network": {"root-password-hash": HASH}}},
+    });
+    let (status, done) = api.ask(&api.writer, "PUT", "/site", &site.to_string()).await;
+    assert_eq!(status, StatusCode::OK, "{done}");
+    let revision = format!("/revisions/{}", done["revision"]);
+    let paths = ["/site", "/racks/r1", "/profiles/p", "/images/i", "/hosts/a", "/hosts", &revision];
+    for path in paths {
+        let (status, read) = api.ask(&api.reader, "GET", path, "").await;
+        assert_eq!(status, StatusCode::OK, "{path}: {read}");
+        assert!(!read.to_string().contains("gruCpC7"), "{path}: {read}");
+        let (_, whole) = api.ask(&api.writer, "GET", path, "").await;
+        assert!(whole.to_string().contains(HASH), "{path}: {whole}");
+        assert_eq!(whole.to_string().replace(HASH, "(hidden)"), read.to_string(), "{path}");
+    }
+    for (words, found) in [("$5$abcdefgh$gru", 0), ("gruCpC7", 0), ("root-password-hash", 1)] {
+        let (_, page) = api.ask(&api.reader, "GET", &format!("/hosts?q={words}"), "").await;
+        assert_eq!(page["items"].as_array().unwrap().len(), found, "{words}: {page}");
+    }
+    let secret = json!({"network": {"root-password-hash": "hunter2"}}).to_string();
+    let (status, refused) = api.ask(&api.writer, "PUT", "/hosts/a", &secret).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{refused}");
+    assert!(!refused.to_string().contains("hunter2"), "{refused}");
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use rackstrap::lifecycle::EventData;
-use rackstrap::model::{Host, Mac};
+use rackstrap::model::{ClientKey, Host, Lease, LeaseState, Mac};
 use reqwest::Response;
 use serde_json::{Value, json};
 
@@ -141,8 +141,19 @@ async fn every_failure_is_a_problem_document_that_says_where() {
         case(get("/hosts?q=a&q=b"), 400, "invalid-request", Some(("parameter", "q"))),
         case(get("/leases?state=odd"), 400, "invalid-request", Some(("parameter", "state"))),
         case(get("/events?limt=1"), 400, "invalid-request", Some(("parameter", "limt"))),
-        case(get("/revisions/one"), 400, "invalid-request", None),
-        case(get("/racks/%ff"), 400, "invalid-request", None),
+        case(get("/revisions/one"), 400, "invalid-request", Some(("parameter", "id"))),
+        case(get("/racks/%ff"), 400, "invalid-request", Some(("parameter", "name"))),
+        case(get("/hosts/%ff/status"), 400, "invalid-request", Some(("parameter", "name"))),
+        case(get("/leases/%ff"), 400, "invalid-request", Some(("parameter", "address"))),
+        case(get("/hosts?q=%ff"), 400, "invalid-request", Some(("parameter", "q"))),
+        case(get("/events?q=a%ffb"), 400, "invalid-request", Some(("parameter", "q"))),
+        case(get("/hosts?%ff=1"), 400, "invalid-request", Some(("parameter", "%ff"))),
+        case(get("/events?limit=x"), 400, "invalid-request", Some(("parameter", "limit"))),
+        case(get("/events?from_ms=x"), 400, "invalid-request", Some(("parameter", "from_ms"))),
+        case(get("/audit?until_ms=1h"), 400, "invalid-request", Some(("parameter", "until_ms"))),
+        case(get("/events?address=zz"), 400, "invalid-request", Some(("parameter", "address"))),
+        case(get("/audit?address=zz"), 400, "invalid-request", Some(("parameter", "address"))),
+        case(put("/racks/r1?base=x", "{}"), 400, "invalid-request", Some(("parameter", "base"))),
         case(
             get("/racks/r1").header("if-none-match", "{}"),
             400,
@@ -189,7 +200,12 @@ async fn every_failure_is_a_problem_document_that_says_where() {
             "rules",
             Some(("pointer", "/hosts/a.b/profile")),
         ),
-        case(put("/subnets/more", "{\"cidr\": \"10.77.0.0/24\"}"), 409, "conflict", None),
+        case(
+            put("/subnets/more", "{\"cidr\": \"10.77.0.0/24\"}"),
+            409,
+            "conflict",
+            Some(("pointer", "/cidr")),
+        ),
         case(
             server.request("PUT", "/racks/r1").header("content-type", "text/html").body("x"),
             415,
@@ -197,6 +213,8 @@ async fn every_failure_is_a_problem_document_that_says_where() {
             None,
         ),
         case(put("/racks/r1", &" ".repeat((1 << 20) + 1)), 413, "too-large", None),
+        case(get(&format!("/racks?text={}", "x".repeat(33 << 10))), 414, "414", None),
+        case(get("/racks").header("x-forwarded-for", "1".repeat(49 << 10)), 431, "431", None),
         case(get("/racks").header("host", "evil.example"), 421, "421", None),
         case(put("/racks/r1", "{}").header("origin", "http://evil.example"), 403, "403", None),
     ];
@@ -224,6 +242,126 @@ async fn every_failure_is_a_problem_document_that_says_where() {
 }
 
 #[tokio::test]
+async fn a_cursor_that_no_list_gave_is_refused() {
+    let server = ApiServer::start().await;
+    let sections = SECTIONS.map(|section| format!("/{section}"));
+    let others = ["/leases", "/check", "/events", "/audit", "/revisions"].map(str::to_owned);
+    for list in sections.into_iter().chain(others) {
+        for cursor in ["zz", "~", "n5~x", "", "1700000000000-xyz"] {
+            let path = format!("{list}?cursor={cursor}");
+            let refused = server.request("GET", &path).send().await.unwrap();
+            assert_eq!(refused.status(), 400, "{path}");
+            let problem = json_of(refused).await;
+            assert_eq!(problem["errors"][0]["parameter"], "cursor", "{path}: {problem}");
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(detail.contains("link to the next page"), "{path}: {problem}");
+        }
+    }
+    let next = get(&server, "/subnets?limit=1").await["next"].as_str().unwrap().to_owned();
+    let other = next.strip_prefix("/api/v1").unwrap().replace("/subnets", "/hosts");
+    assert_eq!(server.request("GET", &other).send().await.unwrap().status(), 400, "{other}");
+}
+
+#[tokio::test]
+async fn a_refusal_says_what_would_be_right() {
+    let server = ApiServer::start().await;
+    let cases = [
+        ("/events?address=zz", "expected an IPv4 or IPv6 address, such as 10.77.0.5, not \"zz\""),
+        (
+            "/events?from_ms=x",
+            "expected a moment in Unix milliseconds, such as 1767225600000, not \"x\"",
+        ),
+        ("/audit?limit=x", "expected a number from 1 to 1000, not \"x\""),
+        ("/hosts?limit=x", "expected a number from 1 to 1000, not \"x\""),
+        ("/revisions/x", "expected a whole number such as 12, not \"x\""),
+        ("/hosts/%ff", "is not UTF-8"),
+    ];
+    for (path, expected) in cases {
+        let problem = json_of(server.request("GET", path).send().await.unwrap()).await;
+        let detail = problem["errors"][0]["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains(expected), "{path}: {problem}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_use_is_not_removed_and_its_users_are_named() {
+    let server = ApiServer::start().await;
+    let put = |path: &str, body: Value| server.request("PUT", path).json(&body);
+    let leaf = put("/switches/leaf2", json!({"vendor": "eos", "rack": "r2"}));
+    assert_eq!(put("/racks/r2", json!({})).send().await.unwrap().status(), 201);
+    assert_eq!(leaf.send().await.unwrap().status(), 201);
+    let cases = [
+        ("/racks/r1", "hosts.r1-n01.rack"),
+        ("/racks/r2", "switches.leaf2.rack"),
+        ("/images/live", "hosts.r1-n01.image"),
+        ("/tenants/acme", "hosts.r1-n01.tenant"),
+        ("/profiles/hypervisor", "hosts.r1-n01.profile"),
+        ("/switches/leaf1", "hosts.r1-n02.nics.eth0"),
+        ("/subnets/internal", "profiles.hypervisor"),
+    ];
+    for (path, user) in cases {
+        for query in ["", "?dry-run"] {
+            let path = format!("{path}{query}");
+            let refused = server.request("DELETE", &path).send().await.unwrap();
+            let status = refused.status();
+            let problem = json_of(refused).await;
+            assert_eq!(status, 409, "{path}: {problem}");
+            assert_eq!(problem["type"], "urn:rackstrap:problem:conflict", "{path}: {problem}");
+            assert!(problem["detail"].as_str().unwrap().contains("is in use by"), "{problem}");
+            let errors = problem["errors"].as_array().unwrap();
+            let names = |one: &Value| one["path"].as_str().is_some_and(|at| at.starts_with(user));
+            assert!(errors.iter().any(names), "{path}: {problem}");
+        }
+    }
+    let twice = put("/subnets/another", json!({"cidr": "10.77.0.0/24"})).send().await.unwrap();
+    let problem = json_of(twice).await;
+    let expected = "prefix 10.77.0.0/24 (cidr of another) already belongs to subnet provisioning";
+    assert_eq!(problem["detail"], expected, "{problem}");
+    assert_eq!(problem["errors"][0]["pointer"], "/cidr", "{problem}");
+}
+
+#[tokio::test]
+async fn a_lease_and_a_revision_have_entity_tags() {
+    let server = ApiServer::start().await;
+    let tag = |response: &Response| response.headers()["etag"].to_str().unwrap().to_owned();
+    let body = json!({"location": "hall 3"});
+    assert_eq!(server.request("PUT", "/racks/r1").json(&body).send().await.unwrap().status(), 200);
+    let mac = Mac([2, 0, 0, 0, 0, 9]);
+    let lease = Lease {
+        address: "10.77.0.99".parse().unwrap(),
+        client: ClientKey::Mac(mac),
+        nic: Some(mac.into()),
+        taken_over: false,
+        subnet: "provisioning".to_owned(),
+        state: LeaseState::Bound,
+        starts_at: 1,
+        expires_at: 4_000_000_000,
+    };
+    server.app.leases.commit(lease.clone(), 1).await.unwrap();
+    let before = tag(&server.request("GET", "/leases/10.77.0.99").send().await.unwrap());
+    let renewed = Lease { expires_at: 4_000_000_100, ..lease };
+    server.app.leases.commit(renewed, 2).await.unwrap();
+    let late = server.request("DELETE", "/leases/10.77.0.99").header("if-match", before);
+    assert_eq!(late.send().await.unwrap().status(), 412, "it was renewed since");
+    for (read, method, change) in [
+        ("/revisions/2", "POST", "/revisions/2/revert"),
+        ("/leases/10.77.0.99", "DELETE", "/leases/10.77.0.99"),
+    ] {
+        let shown = server.request("GET", read).send().await.unwrap();
+        assert_eq!(shown.status(), 200, "{read}");
+        let current = tag(&shown);
+        let again = server.request("GET", read).header("if-none-match", &current);
+        assert_eq!(again.send().await.unwrap().status(), 304, "{read}");
+        let send = |tag: &str| server.request(method, change).header("if-match", tag).send();
+        let late = send("\"other\"").await.unwrap();
+        assert_eq!(late.status(), 412, "{change}");
+        assert_eq!(json_of(late).await["type"], "urn:rackstrap:problem:precondition");
+        assert_eq!(send("{x}").await.unwrap().status(), 400, "{change}");
+        assert_eq!(send(&current).await.unwrap().status(), 200, "{change}");
+    }
+}
+
+#[tokio::test]
 async fn lists_have_pages_an_order_and_filters() {
     let server = ApiServer::start().await;
     let mut site = server.app.inventory.snapshot().site.clone();
@@ -233,6 +371,8 @@ async fn lists_have_pages_an_order_and_filters() {
         let host = Host { rack: Some("r2".to_owned()), index, nics, ..Host::default() };
         site.hosts.insert(format!("r2-n{number:03}"), host);
     }
+    site.labels.insert("gold".to_owned(), Default::default());
+    site.hosts.get_mut("r1-n02").unwrap().labels = vec!["gold".to_owned()];
     let done = server.request("PUT", "/site").json(&site).send().await.unwrap();
     assert_eq!(done.status(), 200, "{}", done.text().await.unwrap());
 
@@ -265,6 +405,18 @@ async fn lists_have_pages_an_order_and_filters() {
         ("/hosts?state=up", vec![]),
         ("/subnets?vlan=500", vec!["internal"]),
         ("/images?local=true", vec!["disk"]),
+        ("/images?local=false", vec!["live"]),
+        ("/images?boot=always", vec!["disk", "live"]),
+        ("/images?boot=once", vec![]),
+        ("/hosts?protected=false&rack=r1", vec!["r1-n01", "r1-n02"]),
+        ("/hosts?dhcp=on&rack=r1", vec!["r1-n01", "r1-n02"]),
+        ("/hosts?dhcp=off", vec![]),
+        ("/subnets?lease-time=1h", vec!["internal", "provisioning"]),
+        ("/subnets?lease-time=60m", vec!["internal", "provisioning"]),
+        ("/subnets?lease-time=2h", vec![]),
+        ("/hosts?label=gold", vec!["r1-n02"]),
+        ("/hosts?label=gol", vec![]),
+        ("/hosts?sort=-state&rack=r1", vec!["r1-n02", "r1-n01"]),
     ];
     for (path, expected) in cases {
         let page = get(&server, path).await;
@@ -284,6 +436,72 @@ async fn lists_have_pages_an_order_and_filters() {
     };
     assert_eq!((ids(&page), ids(&rest)), (vec![5, 4], vec![3, 2]));
     assert_eq!(ids(&get(&server, "/revisions?who=ada").await), [1]);
+    let oldest = get(&server, "/revisions?sort=id&limit=3").await;
+    let next = oldest["next"].as_str().unwrap().strip_prefix("/api/v1").unwrap();
+    let rest = get(&server, next).await;
+    assert_eq!((ids(&oldest), ids(&rest)), (vec![1, 2, 3], vec![4, 5]));
+    let first = &oldest["items"][0];
+    assert_eq!(first["at_ms"].as_i64().unwrap(), first["at"].as_i64().unwrap() * 1000);
+}
+
+#[tokio::test]
+async fn leases_and_findings_have_orders_and_filters() {
+    let server = ApiServer::start().await;
+    let mac = |last: u8| Mac([2, 0, 0, 0, 0, last]);
+    for (last, holder, expires_at) in
+        [(10, 3, 4_000_000_300), (11, 1, 4_000_000_100), (12, 2, 4_000_000_200)]
+    {
+        let lease = Lease {
+            address: [10, 77, 0, last].into(),
+            client: ClientKey::Mac(mac(holder)),
+            nic: Some(mac(holder).into()),
+            taken_over: false,
+            subnet: "provisioning".to_owned(),
+            state: LeaseState::Bound,
+            starts_at: 1,
+            expires_at,
+        };
+        server.app.leases.commit(lease, 1).await.unwrap();
+    }
+    let cases: [(&str, &[u8]); 12] = [
+        ("", &[10, 11, 12]),
+        ("?sort=-address", &[12, 11, 10]),
+        ("?sort=mac", &[11, 12, 10]),
+        ("?sort=-client", &[10, 12, 11]),
+        ("?sort=expires_at", &[11, 12, 10]),
+        ("?sort=-expires_ms", &[10, 12, 11]),
+        ("?sort=subnet", &[10, 11, 12]),
+        ("?sort=state", &[10, 11, 12]),
+        ("?sort=starts_ms", &[10, 11, 12]),
+        ("?mac=0200.0000.0002", &[12]),
+        ("?q=00:01", &[11]),
+        ("?q=nowhere", &[]),
+    ];
+    for (query, expected) in cases {
+        let list = get(&server, &format!("/leases{query}")).await;
+        let items = list["items"].as_array().unwrap().iter();
+        let found: Vec<_> = items.map(|it| it["address"].as_str().unwrap().to_owned()).collect();
+        let expected: Vec<_> = expected.iter().map(|last| format!("10.77.0.{last}")).collect();
+        assert_eq!(found, expected, "{query}");
+    }
+    let lease = get(&server, "/leases/10.77.0.11").await;
+    assert_eq!(
+        (&lease["starts_ms"], &lease["expires_ms"]),
+        (&json!(1000), &json!(4_000_000_100_000_i64))
+    );
+    let odd = server.request("GET", "/leases?sort=colour").send().await.unwrap();
+    assert_eq!(json_of(odd).await["errors"][0]["parameter"], "sort");
+
+    for (sort, key) in [("rule", "rule"), ("path", "path"), ("severity", "severity")] {
+        let list = async |sort: &str| -> Vec<Value> {
+            let found = get(&server, &format!("/check?sort={sort}")).await;
+            found["items"].as_array().unwrap().iter().map(|it| it[key].clone()).collect()
+        };
+        let (up, mut down) = (list(sort).await, list(&format!("-{sort}")).await);
+        down.reverse();
+        assert_eq!(up, down, "{sort}");
+        assert!(key == "severity" || up.is_sorted_by_key(Value::to_string), "{sort}: {up:?}");
+    }
 }
 
 #[tokio::test]
@@ -330,6 +548,35 @@ async fn events_are_filtered_and_paged_in_the_database() {
 }
 
 #[tokio::test]
+async fn a_dry_run_says_that_it_is_one_and_which_revision_there_is() {
+    let server = ApiServer::start().await;
+    let rack = json!({"location": "hall 9"});
+    let put = server.request("PUT", "/racks/r1").json(&rack).send().await.unwrap();
+    let done = json_of(put).await;
+    assert_eq!((&done["revision"], done.get("dry_run")), (&json!(2), None), "{done}");
+    let dry_runs = [
+        ("PUT", "/racks/r9?dry-run"),
+        ("PUT", "/racks/r1?dry-run=true"),
+        ("PUT", "/site?dry-run&prune"),
+        ("DELETE", "/hosts/r1-n02?dry-run"),
+        ("POST", "/revisions/2/revert?dry_run=true"),
+    ];
+    for (method, path) in dry_runs {
+        let response = server.request(method, path).json(&json!({})).send().await.unwrap();
+        let (status, told) = (response.status(), json_of(response).await);
+        assert_eq!(status, 200, "{method} {path}: {told}");
+        assert_eq!(told["dry_run"], true, "{method} {path}: {told}");
+        assert_eq!(told["revision"], 2, "{method} {path}: {told}");
+        assert!(!told["differences"].as_array().unwrap().is_empty(), "{method} {path}: {told}");
+    }
+    assert_eq!(get(&server, "/site").await["revision"], 2);
+    let same = server.request("PUT", "/racks/r1?dry-run").json(&rack).send().await.unwrap();
+    let told = json_of(same).await;
+    let nothing = (&json!(2), &json!(true), &json!([]));
+    assert_eq!((&told["revision"], &told["dry_run"], &told["differences"]), nothing, "{told}");
+}
+
+#[tokio::test]
 async fn a_dry_run_answers_200_with_its_consequences() {
     let server = ApiServer::start().await;
     let rack = server.request("PUT", "/racks/r9?dry-run").json(&json!({})).send().await.unwrap();
@@ -343,7 +590,7 @@ async fn a_dry_run_answers_200_with_its_consequences() {
     let told = json_of(put.send().await.unwrap()).await;
     assert_eq!(told["consequences"]["hosts"][0]["hosts"], json!(["r1-n01", "r1-n02"]), "{told}");
     let delete = server.request("DELETE", "/images/disk?dry-run").send().await.unwrap();
-    assert!([200, 422].contains(&delete.status().as_u16()), "{}", delete.status());
+    assert_eq!(delete.status(), 409, "a host boots it");
     assert_eq!(get(&server, "/site").await["revision"], 1);
 }
 

@@ -35,6 +35,20 @@ async fn an_image_is_uploaded_file_by_file() {
     assert_eq!(keys, ["kernel", "initrd", "initrd"]);
     assert_eq!(list["files"][2]["record"]["size-bytes"], other.len());
 
+    assert_eq!((&list["items"], &list["total"]), (&list["files"], &Value::from(3)));
+    let mut path = "/images/debian/files?limit=2".to_owned();
+    let mut keys = Vec::new();
+    loop {
+        let page = server.request("GET", &path).send().await.unwrap();
+        let has_link = page.headers().contains_key("link");
+        let page: Value = page.json().await.unwrap();
+        keys.extend(page["items"].as_array().unwrap().iter().map(|file| file["key"].clone()));
+        assert_eq!(has_link, page["next"].is_string(), "{page}");
+        let Some(next) = page["next"].as_str() else { break };
+        path = next.strip_prefix("/api/v1").unwrap().to_owned();
+    }
+    assert_eq!(keys, ["kernel", "initrd", "initrd"]);
+
     let wrong = "0".repeat(64);
     let wrong = format!("/images/debian/files/kernel?sha256={wrong}");
     let cases: [(&str, &[u8], u16, &str); 7] = [

@@ -57,10 +57,12 @@ async fn a_host_is_armed_and_cancelled() {
         for flag in ["dry-run", "dry-run=true", "dry_run=true"] {
             let tried = ask(&server, "POST", &format!("{PATH}?{flag}"), &[]).await;
             assert_eq!((tried.status, &tried.body["install"]["state"]), (200, &json!("armed")));
+            assert_eq!(tried.body["dry_run"], true, "{flag}: {}", tried.body);
             assert_eq!(ask(&server, "GET", PATH, &[]).await.body["install"], Value::Null, "{flag}");
         }
         let armed = ask(&server, "POST", PATH, &[]).await;
         assert_eq!(armed.status, 200, "{}", armed.body);
+        assert_eq!(armed.body.get("dry_run"), None, "{}", armed.body);
         let install = &armed.body["install"];
         assert_eq!((&install["state"], &install["image"]), (&json!("armed"), &json!("installer")));
         assert!(install["armed-by"].as_str().unwrap().contains("writer"), "{install}");
@@ -68,6 +70,7 @@ async fn a_host_is_armed_and_cancelled() {
 
         let tried = ask(&server, "DELETE", &format!("{PATH}?dry-run"), &[]).await;
         assert_eq!((tried.status, &tried.body["install"]["state"]), (200, &json!("cancelled")));
+        assert_eq!(tried.body["dry_run"], true, "{}", tried.body);
         assert_eq!(ask(&server, "GET", PATH, &[]).await.body["install"]["state"], "armed");
         let cancelled = ask(&server, "DELETE", PATH, &[]).await;
         assert_eq!(cancelled.body["install"]["state"], "cancelled", "{}", cancelled.body);
@@ -118,10 +121,71 @@ async fn what_cannot_be_armed_is_refused_with_its_reason() {
         assert_eq!(nobody.status, 404, "{method}: {}", nobody.body);
         assert!(nobody.body["detail"].as_str().unwrap().contains("r1-n99"), "{}", nobody.body);
     }
-    let reader = server.app.inventory.database.add_token("reader", false, None).await.unwrap();
+    let reader = server
+        .app
+        .inventory
+        .database
+        .add_token(&rackstrap::inventory::NewToken::new("reader", rackstrap::model::Role::Viewer))
+        .await
+        .unwrap();
     for (token, expected) in [(reader.as_str(), 403), ("wrong", 401)] {
         let url = format!("{}{PATH}", server.url);
         let answer = reqwest::Client::new().post(url).bearer_auth(token).send().await.unwrap();
         assert_eq!(answer.status(), expected);
+    }
+}
+
+#[tokio::test]
+async fn several_hosts_are_armed_together_or_none() {
+    for store in Store::both().await {
+        let server = server(store).await;
+        edit(&server, |site| {
+            let image = rackstrap::model::Image {
+                disk: Some("deb.raw".into()),
+                ..rackstrap::model::Image::default()
+            };
+            site.images.insert("deb".into(), image);
+            site.hosts.insert("r1-n03".into(), rackstrap::model::Host::default());
+            for (name, host) in &mut site.hosts {
+                host.image = (*name != "r1-n03").then(|| "deb".to_owned());
+                host.labels = vec!["spare".to_owned()];
+            }
+        })
+        .await;
+        let states = || {
+            let installs = server.app.inventory.installs();
+            ["r1-n01", "r1-n02"].map(|name| installs.of(name).map(|it| it.task.label()))
+        };
+        let path = "/installs?hosts=r1-n01,r1-n02&task=reinstall";
+        let tried = ask(&server, "POST", &format!("{path}&dry-run"), &[]).await;
+        assert_eq!(tried.status, 200, "{}", tried.body);
+        assert_eq!(tried.body["confirmation"], "2 hosts");
+        let next = &tried.body["items"][1]["next-boot"];
+        assert_eq!(next, "erases its only disk and installs deb", "{}", tried.body);
+        assert_eq!(states(), [None, None], "a dry run");
+        for confirm in ["", "&confirm=r1-n01", "&confirm=3+hosts"] {
+            let refused = ask(&server, "POST", &format!("{path}{confirm}"), &[]).await;
+            assert_eq!(refused.status, 409, "{}", refused.body);
+            let detail = refused.body["detail"].as_str().unwrap();
+            assert!(detail.contains("2 hosts (r1-n01, r1-n02)"), "{detail}");
+        }
+        let done = ask(&server, "POST", &format!("{path}&confirm=2+hosts"), &[]).await;
+        assert_eq!(done.status, 200, "{}", done.body);
+        assert_eq!(states(), [Some("reinstall"), Some("reinstall")]);
+        // One without an image: none of them is armed for something else.
+        let all = ask(&server, "POST", "/installs?label=spare&task=install", &[]).await;
+        assert_eq!(all.status, 409, "{}", all.body);
+        assert!(
+            all.body["detail"].as_str().unwrap().contains("r1-n03 has no image"),
+            "{}",
+            all.body
+        );
+        assert_eq!(states(), [Some("reinstall"), Some("reinstall")]);
+        for (query, status) in
+            [("label=nobody", 409), ("", 409), ("hosts=r1-n99", 404), ("hosts=r1-n01&task=x", 400)]
+        {
+            let refused = ask(&server, "POST", &format!("/installs?{query}"), &[]).await;
+            assert_eq!(refused.status, status, "{query}: {}", refused.body);
+        }
     }
 }

@@ -54,9 +54,18 @@ impl ApiServer {
 
     pub(crate) async fn with_store(store: Store) -> Self {
         let inventory = store.inventory().await;
+        let keys = tempfile::TempDir::new().unwrap();
+        inventory.use_key_file(&keys.path().join("secret.key"), true).await.unwrap();
         let change = Change { who: "ada", summary: "first site", ..Change::default() };
         inventory.replace_site(change, serde_saphyr::from_str(&site()).unwrap()).await.unwrap();
-        let token = inventory.database.add_token("writer", true, None).await.unwrap();
+        let token = inventory
+            .database
+            .add_token(&rackstrap::inventory::NewToken::new(
+                "writer",
+                rackstrap::model::Role::Operator,
+            ))
+            .await
+            .unwrap();
         let leases = LeaseBook::open(inventory.database.clone()).await.unwrap();
         let files = FileStore::new(Vec::new());
         let app = App { config: Config::default().into(), inventory, leases, files };

@@ -23,7 +23,7 @@ const fn room(
     Room { name, uses, edges_use }
 }
 
-const ROOMS: [Room; 32] = [
+const ROOMS: [Room; 37] = [
     // The pure core, from the bottom to the top.
     room("tree", &[], &[]),
     room("options", &[], &[]),
@@ -32,6 +32,7 @@ const ROOMS: [Room; 32] = [
     room("network", &["model", "profile", "tree"], &[]),
     room("site_file", &["model", "profile", "tree"], &[]),
     room("recipe", &["model", "profile", "network", "tree"], &[]),
+    room("import", &["model", "options", "profile", "network", "site_file", "tree"], &[]),
     room("config", &["model", "tree"], &[]),
     room("lifecycle", &["model", "profile"], &[]),
     room("boot", &["model", "lifecycle", "options"], &[]),
@@ -55,6 +56,7 @@ const ROOMS: [Room; 32] = [
     room("metrics", &[], &[]),
     room("udp", &[], &[]),
     room("priority", &[], &[]),
+    room("causes", &[], &[]),
     room("memory", &[], &[]),
     room("supervisor", &[], &[]),
     room("logs", &["config"], &[]),
@@ -64,8 +66,11 @@ const ROOMS: [Room; 32] = [
         &["model", "profile", "network", "recipe", "lifecycle", "site_file", "metrics"],
         &[],
     ),
-    room("images", &["model", "inventory"], &[]),
+    room("images", &["model", "inventory", "causes"], &[]),
     room("app", &["config", "files", "inventory", "leases"], &[]),
+    room("address_owner", &["model", "inventory", "leases", "app"], &[]),
+    room("syslog", &["lifecycle", "inventory", "app", "metrics", "address_owner"], &[]),
+    room("webhooks", &["config", "lifecycle", "inventory", "app", "metrics"], &[]),
     room(
         "http",
         &[
@@ -87,6 +92,8 @@ const ROOMS: [Room; 32] = [
             "app",
             "metrics",
             "memory",
+            "causes",
+            "address_owner",
         ],
         &[],
     ),
@@ -104,17 +111,22 @@ const ROOMS: [Room; 32] = [
             "dhcp",
             "dhcp6",
             "tftp",
+            "memory",
             "supervisor",
+            "syslog",
+            "webhooks",
         ],
         &[],
     ),
     // What is built of Debian packages, and what runs in it on a host.
     room("live", &["bundle"], &[]),
-    room("agent", &["model", "lifecycle", "deploy"], &[]),
+    room("agent", &["model", "lifecycle", "deploy", "causes"], &[]),
     room("lab", &["model", "site_file", "lifecycle", "bundle", "inventory", "live"], &[]),
     room(
         "cli",
         &[
+            "causes",
+            "import",
             "recipe",
             "model",
             "options",
@@ -132,6 +144,8 @@ const ROOMS: [Room; 32] = [
             "app",
             "serve",
             "supervisor",
+            "memory",
+            "webhooks",
             "logs",
             "lab",
             "live",

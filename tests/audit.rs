@@ -3,14 +3,14 @@
 use std::process::{Command, Stdio};
 
 use rackstrap::inventory::{AuditQuery, Database};
-use rackstrap::lifecycle::audit::{Action, ActionKind, AuditEntry, Author, Entrance, Origin};
+use rackstrap::lifecycle::audit::{ActionKind, AuditAction, AuditEntry, Author, Entrance, Origin};
 use serde_json::Value;
 
 use crate::api_server::ApiServer;
 use crate::common::store::Store;
 
 /// An entry of two hours ago.
-fn old(who: &str, action: Action, now_ms: i64) -> AuditEntry {
+fn old(who: &str, action: AuditAction, now_ms: i64) -> AuditEntry {
     AuditEntry::new(who.into(), action, now_ms - 7_200_000)
 }
 
@@ -28,13 +28,14 @@ async fn entries_are_filtered_paged_counted_and_removed_by_age() {
         let origin = Origin { via: Entrance::Api, address };
         let uses = |at_ms| {
             let author = Author { who: "token ci", origin };
-            AuditEntry::new(author, Action::TokenUsed { token: "ci".into() }, at_ms)
+            AuditEntry::new(author, AuditAction::TokenUsed { token: "ci".into() }, at_ms)
         };
-        database.add_audit(&[old("ann", Action::LoggedOut, now_ms)]).await.unwrap();
+        database.add_audit(&[old("ann", AuditAction::LoggedOut, now_ms)]).await.unwrap();
         for second in 0..40 {
             database.add_audit(&[uses(3_600_000_000 + second * 1000)]).await.unwrap();
         }
-        let changed = |revision| Action::Changed { revision, summary: "set host \"é\"".into() };
+        let changed =
+            |revision| AuditAction::Changed { revision, summary: "set host \"é\"".into() };
         let changes: Vec<_> =
             (1..=5).map(|n| AuditEntry::new("bob".into(), changed(n), now_ms + n)).collect();
         database.add_audit(&changes).await.unwrap();
@@ -114,7 +115,16 @@ async fn what_people_and_programs_do_is_in_the_audit_log() {
         for _ in 0..3 {
             assert_eq!(stranger().send().await.unwrap().status(), 401);
         }
-        let reader = server.app.inventory.database.add_token("reader", false, None).await.unwrap();
+        let reader = server
+            .app
+            .inventory
+            .database
+            .add_token(&rackstrap::inventory::NewToken::new(
+                "reader",
+                rackstrap::model::Role::Viewer,
+            ))
+            .await
+            .unwrap();
         let change = http.delete(format!("{}/racks/r7", server.url)).bearer_auth(reader);
         assert_eq!(change.send().await.unwrap().status(), 403);
         program(&url, &["user", "set", "eve"]);

@@ -25,7 +25,8 @@ const LEASES: usize = 5000;
 /// A site of so many hosts.
 fn site(hosts: usize) -> String {
     let mut text = "racks: {r1: {}}\nprofiles: {plain: {nics: {eth0: {mtu: 9000}}}}\n\
-                    subnets: {p: {cidr: 10.64.0.0/12}}\nhosts:\n"
+                    subnets: {p: {cidr: 10.64.0.0/12}, red: {cidr: 10.8.0.0/24, vrf: red}, \
+                    blue: {cidr: 10.8.0.0/24, vrf: blue}}\nhosts:\n"
         .to_owned();
     for number in 0..hosts {
         let (high, low) = (number / 256, number % 256);
@@ -101,7 +102,7 @@ async fn fill(machine: &Machine, hosts: usize) -> String {
     for number in 0..LEASES {
         let (high, low) = (number / 256, number % 256);
         let lease = format!(
-            "INSERT INTO leases (address, client, mac, subnet, state, starts_at, expires_at) VALUES \
+            "INSERT INTO leases (address, client, nic, subnet, state, starts_at, expires_at) VALUES \
              ('10.70.{high}.{low}', 'mac:52:54:00:bb:{high:02x}:{low:02x}', '52:54:00:bb:{high:02x}:{low:02x}', \
              'p', 'bound', 1700000000, 4000000000)"
         );

@@ -165,7 +165,7 @@ async fn a_host_can_be_renamed_and_a_revision_undone() {
         assert_eq!(desk.good("revision revert 2"), "no changes\n");
         desk.good("host set r1-n02 unit=6");
         let again = desk.bad("revision revert 3");
-        assert!(again[0].contains("changed again since were host r1-n02"), "{again:?}");
+        assert!(again[0].contains("later revisions changed host r1-n02 again"), "{again:?}");
         let shown = desk.good("revision show 3");
         assert!(shown.contains("ann: set host r1-n02\n~ host r1-n02 unit: 2 -> 5\n"), "{shown}");
         let list = desk.json("revision list");
@@ -420,6 +420,26 @@ async fn what_destroys_data_is_said_before_and_what_is_replaced_after() {
         let armed = desk.good("host install r1-n01");
         assert!(armed.contains("if that has data, nothing is written"), "{armed}");
         assert!(armed.contains("replaces what r1-n01 was armed for: erase"), "{armed}");
+        let rescue = desk.good("host rescue r1-n01");
+        assert!(
+            rescue.contains("starts the live system live once and leaves all disks"),
+            "{rescue}"
+        );
+        let released = desk.bad("host release r1-n01").join("\n");
+        assert!(released.contains("removed from the inventory"), "{released}");
+        // Several hosts: all of them, or none.
+        desk.good("host set r1-n02 image=deb");
+        let refused = desk.bad("host erase r1-n01 r1-n02 --confirm r1-n01").join("\n");
+        assert!(refused.contains("--confirm \"2 hosts\""), "{refused}");
+        assert!(refused.contains("the next boot of r1-n02 erases all of its disks"), "{refused}");
+        let tried = desk.good("host erase --rack r1 --dry-run");
+        assert!(tried.contains("r1-n01 would be armed") && tried.contains("r1-n02"), "{tried}");
+        let refused = desk.bad("host erase --label nothing").join("\n");
+        assert!(refused.contains("no host has the label \"nothing\""), "{refused}");
+        let cancelled = desk.good("host install r1-n01 r1-n02 --cancel");
+        assert_eq!(cancelled, "r1-n01: install cancelled\n");
+        desk.good("host set r1-n02 image=live");
+        desk.good("host install r1-n01");
         // A file of the image is missing.
         desk.good("host install r1-n01 --cancel");
         std::fs::create_dir_all(desk.file("x", "").parent().unwrap().join("data/files")).unwrap();

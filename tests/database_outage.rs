@@ -104,6 +104,7 @@ fn a_lock_that_somebody_holds_stops_changes_and_not_dhcp() {
     server.start(&["lan"]);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let mut holder = runtime.block_on(PgConnection::connect(&postgres.url())).unwrap();
+    let token = server.token();
     let hold = "BEGIN; LOCK TABLE revisions IN EXCLUSIVE MODE";
     runtime.block_on(sqlx::raw_sql(hold).execute(&mut holder)).unwrap();
     let url = postgres.url();
@@ -124,6 +125,14 @@ fn a_lock_that_somebody_holds_stops_changes_and_not_dhcp() {
     let address = acquire(&client, mac(1));
     println!("a new lease of {address} took {:?}", begun.elapsed());
     assert!(begun.elapsed() < Duration::from_secs(2));
+    // A program is told to try again, and not that the server is broken.
+    let put = "http://127.0.0.1:8080/api/v1/tenants/t99";
+    let bearer = format!("Authorization: Bearer {token}");
+    let mut curl = server.inside.command("curl");
+    curl.args(["-s", "-w", " %{http_code} %header{retry-after}", "-X", "PUT", "-H", &bearer]);
+    let answer = curl.args(["--json", "{\"contact\": \"ops\"}", put]).output().unwrap();
+    let answer = String::from_utf8_lossy(&answer.stdout).into_owned();
+    assert!(answer.contains("problem:unavailable") && answer.ends_with(" 503 10"), "{answer}");
     // The changes end with an error instead of waiting for as long as the lock is held.
     wait_until(Duration::from_secs(30), "the changes give up", || {
         changes.iter_mut().all(|change| change.try_wait().unwrap().is_some())

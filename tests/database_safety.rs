@@ -295,6 +295,39 @@ fn a_file_of_another_user_is_named_with_its_remedy() {
     let told = error_of(&command.output().unwrap());
     assert!(told.contains("belongs to user root, and rackstrap runs as nobody"), "{told}");
     assert!(told.contains("chown -R nobody"), "{told}");
+    // The server, in a directory that it may read, and in one that it may not even enter.
+    for mode in [0o755, 0o750] {
+        fs::set_permissions(&data, fs::Permissions::from_mode(mode)).unwrap();
+        let mut serve = Command::new("setpriv");
+        serve.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]).arg(&program);
+        serve.args(["--config", "/dev/null", "--data-dir"]).arg(&data).arg("serve");
+        let told = error_of(&serve.output().unwrap());
+        assert!(told.contains("belongs to user root, and rackstrap runs as nobody"), "{told}");
+        assert!(told.contains("chown -R nobody"), "{told}");
+    }
+}
+
+/// What a service prints is in a journal that others can read.
+#[test]
+fn the_first_password_is_in_a_file_of_its_owner_and_nowhere_else() {
+    let dir = TempDir::new().unwrap();
+    let (data, said) = (dir.path().join("data"), dir.path().join("said"));
+    let out = fs::File::create(&said).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rackstrap"));
+    command.args(["--config", "/dev/null", "--data-dir"]).arg(&data);
+    command.args(["--admin-listen", "127.0.0.1:0", "--machine-listen", "127.0.0.1:0", "serve"]);
+    command.stdout(out.try_clone().unwrap()).stderr(out);
+    let server = crate::common::dhcp::Running(command.spawn().unwrap());
+    crate::common::dhcp::wait_for("the server serves", || {
+        fs::read_to_string(&said).unwrap().contains("web UI at")
+    });
+    drop(server);
+    let (file, said) = (data.join("first-password"), fs::read_to_string(&said).unwrap());
+    let password = fs::read_to_string(&file).unwrap();
+    assert!(password.trim().len() >= 12, "{password:?}");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!said.contains(password.trim()), "{said}");
+    assert!(said.contains(&format!("its password is in {}", file.display())), "{said}");
 }
 
 #[test]

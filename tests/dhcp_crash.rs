@@ -95,7 +95,7 @@ fn check(promised: &Promised, leases: &[rackstrap::model::Lease], round: u32) {
     let stored: HashMap<Ipv4Addr, Mac> = leases
         .iter()
         .filter(|lease| lease.state == LeaseState::Bound)
-        .map(|lease| (lease.address, lease.mac))
+        .map(|lease| (lease.address, lease.mac().unwrap()))
         .collect();
     for (mac, address) in promised {
         assert_eq!(

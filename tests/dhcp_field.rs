@@ -4,9 +4,12 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use crate::common::dhcp::{Client, DhcpServer, Message, lan};
+use serde_json::{Value, json};
+
+use crate::common::dhcp::{Client, DhcpServer, Message, lan, lan_on};
 use crate::common::message::Reply;
 use crate::common::netns::Netns;
+use crate::common::store::databases;
 
 const SITE: &str = r#"
 subnets:
@@ -26,6 +29,7 @@ subnets:
 images:
   live: {kernel: vmlinuz}
   disk: {local: true}
+profiles: {fabric: {nics: {ib0: {dhcp4: true}, ib1: {}}}}
 hosts:
   two:
     image: live
@@ -44,7 +48,8 @@ hosts:
     reservations: {prov: 10.77.0.26}
   fabric:
     image: live
-    nics: {ib0: "0002:c903:000a:0b0d", ib1: "80:00:02:09:fe:80:00:00:00:00:00:00:00:02:c9:03:00:0a:0b:0e"}
+    profile: fabric
+    nics: {ib0: "80:00:02:08:fe:80:00:00:00:00:00:00:00:02:c9:03:00:0a:0b:0d", ib1: "80:00:02:09:fe:80:00:00:00:00:00:00:00:02:c9:03:00:0a:0b:0e"}
     reservations: {prov: 10.77.0.29}
   nameless: {image: live, match: {client-id: "hex:ff0102030400010203"}, reservations: {prov: 10.77.0.30}}
   quiet: {dhcp: off, image: live, nics: {eth0: "52:54:00:01:00:07"}, reservations: {prov: 10.77.0.27}}
@@ -186,6 +191,183 @@ fn a_host_that_the_server_before_knew_loses_no_address() {
     }
 }
 
+/// A power cut makes the server forget neither who keeps which address of another server, nor who
+/// does not any more.
+#[test]
+fn an_address_of_the_server_before_is_kept_over_a_power_cut() {
+    for database in databases() {
+        let (mut server, clients) = lan_on(database.as_deref(), SITE, &["52:54:00:cc:00:01"]);
+        server.set("authoritative", "true");
+        server.start(&["lan"]);
+        let client = Client::bind(&clients, Ipv4Addr::UNSPECIFIED, 68, Some("eth0"));
+        clients.ip("address add 10.77.0.130/24 dev eth0");
+        let renewing = Client::bind(&clients, prov(130), 68, None);
+        let renewal = Message::new(3, nic(5)).address(12, prov(130));
+        for round in 0..3 {
+            let reply = renewing.ask(&renewal, SERVER).unwrap();
+            assert_eq!((reply.kind(), reply.your_address()), (5, prov(130)), "{round}");
+            server.kill();
+            // Renamed meanwhile, it is the same client.
+            server.set_site(&SITE.replace("  bf: {", &format!("  bf{round}: {{")));
+            server.start(&["lan"]);
+        }
+        // It asks anew, and has its own from then on.
+        assert_eq!(client.acquire(nic(5)), Some(prov(25)));
+        server.kill();
+        server.start(&["lan"]);
+        renewing.send(&renewal, SERVER);
+        let reply = renewing.receive(&renewal, SILENCE);
+        assert_ne!(reply.map(|reply| reply.kind()), Some(5), "that is over");
+    }
+}
+
+/// A message of an InfiniBand port (RFC 4390): no hardware address, and an identifier that ends
+/// with the GUID.
+fn of_port(kind: u8, head: &[u8], last: u8) -> Message {
+    let guid = [0, 2, 0xc9, 3, 0, 0x0a, 0x0b, last];
+    let mut message = Message::new(kind, [0; 6]).option(61, &[head, &guid].concat());
+    (message.0[1], message.0[2], message.0[7]) = (32, 0, last);
+    message
+}
+
+/// The head of `dhclient`'s identifier, and of iPXE's.
+const OFED: [u8; 12] = [0xff, 0, 0, 0, 0, 0, 2, 0, 0, 2, 0xc9, 0];
+const IPXE: [u8; 1] = [0x20];
+
+#[test]
+fn two_infiniband_ports_that_ask_at_once_have_an_address_each() {
+    for database in databases() {
+        let (mut server, clients) = lan_on(database.as_deref(), SITE, &["52:54:00:cc:00:01"]);
+        server.start(&["lan"]);
+        let client = Client::bind(&clients, Ipv4Addr::UNSPECIFIED, 68, Some("eth0"));
+        let take = |offer: &Reply, last| {
+            let asked = of_port(3, &OFED, last).option(50, &offer.your_address().octets());
+            let ack = client.ask(&asked.option(54, &SERVER.octets()), EVERYBODY).unwrap();
+            assert_eq!((ack.kind(), ack.your_address()), (5, offer.your_address()));
+        };
+        let discover = |head: &[u8], last| client.ask(&of_port(1, head, last), EVERYBODY).unwrap();
+        // Both ask before either takes what it is offered.
+        let (first, second) = (discover(&OFED, 0x0d), discover(&OFED, 0x0e));
+        assert_eq!(first.your_address(), prov(29));
+        assert_ne!(second.your_address(), prov(29));
+        take(&first, 0x0d);
+        take(&second, 0x0e);
+        let owner = |last: u8| {
+            let leases = server.leases().into_iter();
+            leases.filter(|lease| lease.address == prov(last)).find_map(|lease| lease.nic)
+        };
+        assert_eq!(owner(29), "00:02:c9:03:00:0a:0b:0d".parse().ok());
+        // The second port finds the first one's address in use, and declines it.
+        let decline = of_port(4, &OFED, 0x0e).option(50, &prov(29).octets());
+        client.send(&decline.option(54, &SERVER.octets()), EVERYBODY);
+        server.wait_for_log("the client does not hold that address");
+        // Each keeps its own, also over a power cut.
+        server.kill();
+        server.start(&["lan"]);
+        let again = (discover(&OFED, 0x0d), discover(&OFED, 0x0e));
+        assert_eq!(again.0.your_address(), prov(29));
+        assert_eq!(again.1.your_address(), second.your_address());
+        // A port that nobody knows has one address from iPXE to its operating system, and the host
+        // that adopts it has the lease.
+        let stranger = discover(&IPXE, 0x77);
+        take(&stranger, 0x77);
+        assert_eq!(discover(&OFED, 0x77).your_address(), stranger.your_address());
+        for nic in [
+            "00:02:c9:03:00:0a:0b:77",
+            "80:00:02:0a:fe:80:00:00:00:00:00:00:00:02:c9:03:00:0a:0b:77",
+        ] {
+            server.set_site(&format!("{SITE}  new: {{nics: {{ib0: \"{nic}\"}}}}\n"));
+            let holder = || {
+                let mut leases = server.leases().into_iter();
+                leases.find(|it| it.address == stranger.your_address()).unwrap().client.to_string()
+            };
+            assert_eq!(holder(), "host:new", "{nic}");
+            server.set_site(SITE);
+            assert_eq!(holder(), "guid:00:02:c9:03:00:0a:0b:77");
+        }
+    }
+}
+
+/// What `rackstrap discovered` lists of a running server.
+fn discovered(server: &DhcpServer) -> Vec<Value> {
+    let mut command = server.inside.command(env!("CARGO_BIN_EXE_rackstrap"));
+    command.args(["--database", &server.database, "--json", "discovered", "--data-dir"]);
+    let output = command.arg(server.directory.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Waits until a client is listed as it should be: it is stored a moment after it asked.
+fn wait_for_client(server: &DhcpServer, client: &str, is_right: impl Fn(&Value) -> bool) -> Value {
+    let mut last = Vec::new();
+    for _ in 0..100 {
+        last = discovered(server);
+        if let Some(found) = last.iter().find(|it| it["client"] == client && is_right(it)) {
+            return found.clone();
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("{client} is not listed so: {last:#?}");
+}
+
+#[test]
+fn an_unknown_client_is_listed_with_what_marks_it() {
+    for database in databases() {
+        let (mut server, clients) = lan_on(database.as_deref(), SITE, &["52:54:00:cc:00:01"]);
+        server.start(&["lan"]);
+        let client = Client::bind(&clients, Ipv4Addr::UNSPECIFIED, 68, Some("eth0"));
+        let (new, bmc) = ([0x52, 0x54, 0, 9, 0, 1], [0x52, 0x54, 0, 9, 0, 2]);
+        let uuid: Vec<u8> = (0..=16).collect();
+        let rom = firmware(new, b"PXEClient:Arch:00007:UNDI:003016", 7).option(97, &uuid);
+        client.ask(&rom, EVERYBODY).unwrap();
+        // Its operating system knows no architecture.
+        let system = Message::new(1, new).option(12, b"new-server-1");
+        client.ask(&system, EVERYBODY).unwrap();
+        client.ask(&Message::new(1, bmc).option(60, b"iDRAC"), EVERYBODY).unwrap();
+        client.acquire(bmc).unwrap();
+        client.ask(&of_port(1, &IPXE, 0x78), EVERYBODY).unwrap();
+        // Through a relay that names the switch port; and one whose subnet nobody knows.
+        clients.ip("address add 10.77.0.2/24 dev eth0");
+        let relay = Client::bind(&clients, prov(2), 67, None);
+        let behind = Message::new(1, [0x52, 0x54, 0, 9, 0, 3]).address(24, prov(2));
+        let port = [1, 8, b'g', b'e', b'-', b'0', b'/', b'0', b'/', b'1', 2, 3, b's', b'w', b'1'];
+        relay.ask(&behind.option(82, &port), SERVER).unwrap();
+
+        let host = wait_for_client(&server, "mac:52:54:00:09:00:01", |it| {
+            it["marks"]["host_name"] == "new-server-1"
+        });
+        let marks = &host["marks"];
+        assert_eq!(marks["client"], json!({"pxe": "x64-efi"}), "{host}");
+        assert_eq!(marks["vendor_class"], "PXEClient:Arch:00007:UNDI:003016");
+        assert_eq!(marks["way"], json!({"interface": "lan"}));
+        assert!(marks["uuid"].is_string() && host["lease"].is_null(), "{host}");
+        assert!(host["first_seen_ms"].as_i64() <= host["last_seen_ms"].as_i64());
+        let bmc = wait_for_client(&server, "mac:52:54:00:09:00:02", |it| !it["lease"].is_null());
+        assert_eq!(
+            (&bmc["looks_like_bmc"], &host["looks_like_bmc"]),
+            (&json!("vendor-class"), &Value::Null)
+        );
+        assert_eq!(bmc["lease"]["subnet"], "prov");
+        let port = wait_for_client(&server, "mac:52:54:00:09:00:03", |_| true);
+        let way = json!({"relay": {"address": "10.77.0.2", "port": "\"ge-0/0/1\""}});
+        assert_eq!((&port["marks"]["way"], &port["marks"]["remote_id"]), (&way, &json!("\"sw1\"")));
+        let guid = "guid:00:02:c9:03:00:0a:0b:78";
+        let fabric = wait_for_client(&server, guid, |_| true);
+        assert_eq!(fabric["nic"], "00:02:c9:03:00:0a:0b:78");
+        // A power cut does not make it young again, and a host that has its NIC is not unknown.
+        server.kill();
+        server.set_site(&format!("{SITE}  new: {{nics: {{ib0: \"00:02:c9:03:00:0a:0b:78\"}}}}\n"));
+        server.start(&["lan"]);
+        client.ask(&system, EVERYBODY).unwrap();
+        let again = wait_for_client(&server, "mac:52:54:00:09:00:01", |it| {
+            it["last_seen_ms"] != host["last_seen_ms"]
+        });
+        assert_eq!(again["first_seen_ms"], host["first_seen_ms"]);
+        assert_eq!(again["marks"]["client"], host["marks"]["client"], "what its firmware said");
+        assert!(discovered(&server).iter().all(|it| it["client"] != guid));
+    }
+}
+
 /// Anybody on the link can name a server that does not exist.
 #[test]
 fn a_forged_request_does_not_overrule_the_operator() {
@@ -297,6 +479,27 @@ fn a_host_is_known_by_the_guid_of_an_infiniband_port() {
         let script = fetch(&format!("/boot/{name}.ipxe"));
         let again = format!("/boot/{}.ipxe", name.replace(':', "-"));
         assert!(script.contains("image live: no file") && script.contains(&again), "{script}");
+        if host == "fabric" {
+            let config = fetch(&format!("/config/{name}"));
+            assert!(config.contains("[Match]") && config.contains("ib0"), "{name}: {config}");
+            let recipe = fetch(&format!("/recipe/{name}/-/preseed.cfg"));
+            assert!(recipe.contains("fabric has no image with a recipe"), "{name}: {recipe}");
+            let deploy = fetch(&format!("/deploy/{name}"));
+            assert!(deploy.contains("fabric"), "{name}: {deploy}");
+            // From an address that is not the host's, the GUID opens nothing.
+            let stranger = prov(190);
+            clients.ip(&format!("address add {stranger}/24 dev eth0"));
+            for path in ["config/", "recipe/", "deploy/"] {
+                let end = if path == "recipe/" { "/-/preseed.cfg" } else { "" };
+                let url = format!("http://10.77.0.1/{path}{name}{end}");
+                let mut curl = clients.command("curl");
+                curl.args(["-s", "-o", "/dev/null", "-w", "%{http_code}"]);
+                let output = curl.args(["--interface", &stranger.to_string(), &url]).output();
+                let status = String::from_utf8(output.unwrap().stdout).unwrap();
+                assert_eq!(status, "403", "{url}");
+            }
+            clients.ip(&format!("address del {stranger}/24 dev eth0"));
+        }
         let mut curl = clients.command("curl");
         curl.args(["-s", "--interface", &address.to_string(), "-d", "up"]);
         let report = curl.arg(format!("http://10.77.0.1/report/{name}")).output().unwrap();

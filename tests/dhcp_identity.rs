@@ -304,3 +304,45 @@ fn a_lease_is_as_long_as_its_client_asks_within_the_subnets_bounds() {
         );
     }
 }
+
+/// Addresses alone tell DHCP and HTTP which client is which, and here they tell nothing: DHCP serves
+/// neither subnet, and a host is known by its NIC.
+#[test]
+fn two_hosts_with_one_address_in_two_vrfs_do_not_read_each_other() {
+    const SITE: &str = r#"
+subnets:
+  red: {cidr: 10.77.0.0/24, vrf: red}
+  blue: {cidr: 10.77.0.0/24, vrf: blue}
+profiles: {red: {nics: {eth0: {subnet: red}}}, blue: {nics: {eth0: {subnet: blue}}}}
+hosts:
+  n1: {profile: red, nics: {eth0: "52:54:00:cc:00:01"}, addresses: {eth0: 10.77.0.12}}
+  n2: {profile: blue, nics: {eth0: "52:54:00:cc:00:02"}, addresses: {eth0: 10.77.0.12}}
+"#;
+    let macs = ["52:54:00:cc:00:01", "52:54:00:cc:00:02"];
+    for database in crate::common::store::databases() {
+        let (mut server, clients) = crate::common::dhcp::lan_on(database.as_deref(), SITE, &macs);
+        server.start(&["lan"]);
+        let sender = client(&clients);
+        for number in [1, 2, 9] {
+            let discover = Message::new(1, mac(number));
+            sender.send(&discover, EVERYBODY);
+            assert!(sender.receive(&discover, std::time::Duration::from_millis(700)).is_none());
+        }
+        assert!(server.leases().is_empty());
+        for (nic, own) in ["eth0", "eth1"].into_iter().zip(macs) {
+            clients.ip(&format!("address add 10.77.0.12/24 dev {nic}"));
+            server.inside.ip("neighbour flush all");
+            for asked in macs {
+                for path in ["config", "boot"] {
+                    let end = if path == "boot" { ".ipxe" } else { "" };
+                    let line = format!("curl -s -m 20 http://10.77.0.1/{path}/{asked}{end}");
+                    let said = String::from_utf8(clients.sh(&line).stdout).unwrap();
+                    let is_refused = said.contains("10.77.0.12 is not an address of")
+                        || said.contains("this script is for");
+                    assert_eq!(is_refused, asked != own, "{nic} {path} {asked}: {said}");
+                }
+            }
+            clients.ip(&format!("address del 10.77.0.12/24 dev {nic}"));
+        }
+    }
+}

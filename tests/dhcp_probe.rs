@@ -72,7 +72,7 @@ fn an_address_that_somebody_uses_is_put_aside_until_an_operator_ends_that() {
     server.wait_for_log(&format!("{SQUATTER} uses 10.77.0.100 without a lease"));
     let quarantined = &server.leases()[0];
     assert_eq!((quarantined.address, quarantined.state), (address(100), LeaseState::Declined));
-    assert_eq!(quarantined.mac, SQUATTER);
+    assert_eq!(quarantined.mac(), Some(SQUATTER));
     assert!(lease_command(&server, &["list"]).contains("declined"));
     // Nothing is left for a second client, until the squatter is gone and somebody says so.
     let second = Message::new(1, mac(2));

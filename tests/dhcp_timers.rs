@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(75);
 
 fn lease_of(server: &DhcpServer, mac: &str) -> Option<Lease> {
     let mac: Mac = mac.parse().unwrap();
-    server.leases().into_iter().find(|lease| lease.mac == mac)
+    server.leases().into_iter().find(|lease| lease.mac() == Some(mac))
 }
 
 /// Waits until every client's lease ends later than it did.

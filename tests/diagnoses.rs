@@ -42,7 +42,7 @@ const fn failed(
     Row { number, cause, says, state: "failed", stops }
 }
 
-const ROWS: [Row; 20] = [
+const ROWS: [Row; 23] = [
     row(1, "asked-once", "it asked once and gave up", |rack, host| {
         // The subnet answers only clients that have asked for 5 s.
         let relay = Ipv4Addr::new(10, 78, 0, 1);
@@ -115,15 +115,27 @@ const ROWS: [Row; 20] = [
         rack.get(host, &url);
     }),
     failed(19, "install-failed", "the installation failed: ", |rack, host| {
-        rack.command(&["host", "install", &host.name()]);
-        // The server sees what a command stored within half a second.
-        std::thread::sleep(Duration::from_millis(1500));
-        rack.acquire(host);
-        let script = rack.get(host, &format!("/boot/{}.ipxe", host.mac_text()));
-        let token = script.split("token=").nth(1).expect(&script);
-        let token: String = token.chars().take_while(char::is_ascii_alphanumeric).collect();
-        let report = format!("-H 'Authorization: Bearer {token}' -d 'failed: no disk'");
-        rack.get(host, &format!("{report} /report/{}", host.mac_text()));
+        let bearer = rack.begin_install(host);
+        rack.get(host, &format!("{bearer} -d 'failed: no disk' /report/{}", host.mac_text()));
+    }),
+    row(
+        21,
+        "returned-to-pxe",
+        "returned to PXE 1 time after it was sent to its disk",
+        |rack, host| {
+            let bearer = rack.begin_install(host);
+            rack.get(host, &format!("{bearer} -d installed /report/{}", host.mac_text()));
+            rack.return_to_pxe(host);
+        },
+    ),
+    row(22, "no-boot-entry", "its firmware has no boot entry for the disk", |rack, host| {
+        let bearer = rack.begin_install(host);
+        rack.restart(host, &bearer, "refused");
+        rack.return_to_pxe(host);
+    }),
+    row(23, "never-reported", "the installed system has not reported since", |rack, host| {
+        let bearer = rack.begin_install(host);
+        rack.restart(host, &bearer, "added");
     }),
     // The last one, for nothing can be stored meanwhile.
     row(20, "request-unanswered", "it asked for the address and was not answered", |rack, host| {
@@ -152,6 +164,7 @@ profiles:
 hosts:
 "#
     .to_owned();
+    site += &format!("  {}: {{nics: {{eth0: \"{}\"}}}}\n", SPARE.name(), SPARE.mac_text());
     for row in &ROWS {
         let host = Host(row.number);
         let (name, mac, address) = (host.name(), host.mac_text(), host.address());
@@ -161,7 +174,7 @@ hosts:
         };
         let image = match row.number {
             14 => "",
-            19 => "image: system, ",
+            19 | 21..=23 => "image: system, ",
             _ => "image: live, ",
         };
         let reservations = match row.number {
@@ -178,6 +191,9 @@ hosts:
 
 /// A host by its number.
 struct Host(u8);
+
+/// A host that stops nowhere: it asks until `watch` shows that it sees what happens.
+const SPARE: Host = Host(99);
 
 impl Host {
     fn name(&self) -> String {
@@ -242,6 +258,32 @@ impl Rack {
     fn acquire(&self, host: &Host) {
         self.ask(&host.discover());
         self.ask(&host.request(host.address()).option(54, &SERVER.octets()));
+    }
+
+    /// Arms a host and has it begin to install; gives the header with its boot's token.
+    fn begin_install(&self, host: &Host) -> String {
+        self.command(&["host", "install", &host.name()]);
+        // The server sees what a command stored within half a second.
+        std::thread::sleep(Duration::from_millis(1500));
+        self.acquire(host);
+        let script = self.get(host, &format!("/boot/{}.ipxe", host.mac_text()));
+        let token = script.split("token=").nth(1).expect(&script);
+        let token: String = token.chars().take_while(char::is_ascii_alphanumeric).collect();
+        format!("-H 'Authorization: Bearer {token}'")
+    }
+
+    /// The live system has written the disk and restarts.
+    fn restart(&self, host: &Host, bearer: &str, boot_entry: &str) {
+        let step = format!("{{\"step\":\"restart\",\"boot_entry\":\"{boot_entry}\"}}");
+        self.get(host, &format!("{bearer} -d '{step}' /deploy/{}", host.mac_text()));
+        self.get(host, &format!("{bearer} -d installed /report/{}", host.mac_text()));
+    }
+
+    /// The firmware is sent to its disk, and asks the network again.
+    fn return_to_pxe(&self, host: &Host) {
+        self.acquire(host);
+        std::thread::sleep(Duration::from_millis(3200));
+        self.ask(&host.discover());
     }
 
     fn tftp(&self, host: &Host) -> Raw {
@@ -352,8 +394,11 @@ fn every_stop_is_diagnosed_everywhere() {
     watch.stdout(fs::File::create(&watched).unwrap());
     let mut watch = watch.spawn().unwrap();
     let token = rack.server.token();
-    wait_for("watch has a token", || rack.command(&["token", "list"]).contains("watch-"));
-    std::thread::sleep(Duration::from_secs(1));
+    wait_for("watch shows what happens", || {
+        rack.client.send(&SPARE.discover(), Ipv4Addr::BROADCAST);
+        std::thread::sleep(Duration::from_millis(300));
+        fs::read_to_string(&watched).unwrap().contains(&SPARE.name())
+    });
 
     for row in &ROWS {
         (row.stops)(&rack, &Host(row.number));
@@ -389,7 +434,6 @@ fn every_stop_is_diagnosed_everywhere() {
     let (list, rack_page) = (plain(&rack.page("/hosts")), plain(&rack.page("/racks/r1")));
     let racks = plain(&rack.page("/racks"));
     let listed = rack.command(&["host", "list"]);
-    let said = fs::read_to_string(&watched).unwrap();
     for row in &ROWS {
         let (host, says) = (Host(row.number).name(), row.says);
         let is_in = |what: &str, text: &str| {
@@ -409,10 +453,18 @@ fn every_stop_is_diagnosed_everywhere() {
         is_in("host list", line);
         assert!(line.contains(row.state), "{line}");
         is_in("host show", &rack.command(&["host", "show", &host]));
-        let mut lines = said.lines().filter(|line| line.contains(&host));
-        let is_told =
-            |line: &str| line.contains(&format!("= {}", row.state)) && line.contains(says);
-        assert!(lines.any(is_told), "watch does not say \"{says}\" of {host}: {said}");
+        // What the clock brings about reaches `watch` with its next look.
+        let says_so = |said: &str| {
+            let mut lines = said.lines().filter(|line| line.contains(&host));
+            lines.any(|line| line.contains(&format!("= {}", row.state)) && line.contains(says))
+        };
+        let end = Instant::now() + Duration::from_secs(10);
+        let mut said = String::new();
+        while !says_so(&said) {
+            assert!(Instant::now() < end, "watch does not say \"{says}\" of {host}: {said}");
+            std::thread::sleep(Duration::from_millis(100));
+            said = fs::read_to_string(&watched).unwrap();
+        }
     }
     // A failure is marked in the timeline, for eyes and for screen readers.
     let page = rack.page("/hosts/h18");

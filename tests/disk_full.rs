@@ -113,7 +113,10 @@ fn a_full_disk_costs_no_running_lease_and_is_over_when_there_is_room() {
     assert!(client.acquire(refused).is_some());
     assert!(fetch(&server, "http://127.0.0.1:8080/metrics").1.contains("rackstrap_ready 1"));
     let leases = server.leases();
-    assert!(leases.iter().any(|lease| lease.mac.0 == refused), "{leases:?}");
+    assert!(
+        leases.iter().any(|lease| lease.mac() == Some(rackstrap::model::Mac(refused))),
+        "{leases:?}"
+    );
     assert!(leases.iter().any(|lease| lease.address == address), "{leases:?}");
     server.kill();
 }

@@ -230,6 +230,24 @@ fn a_database_that_is_not_writable_is_reported() {
 }
 
 #[test]
+fn an_ipxe_that_waits_behind_relays_is_reported_unless_a_newer_one_goes_first() {
+    let (server, _clients) = sound();
+    let program = server.directory.path().join("ipxe/snponly.efi");
+    fs::write(&program, b"MZ 1.0.0+git-20190125.36a4c85-5.1 ").unwrap();
+    assert_eq!(wrong(&server, &QUIET), [""; 0], "the server's own link gets advertisements");
+    let far = "far: {cidr: 10.88.0.0/24, ranges: [{from: 10.88.0.9, to: 10.88.0.9, for: dhcp}]}";
+    server.set_site(&SITE.replacen("subnets:\n", &format!("subnets:\n  {far}\n"), 1));
+    let found = wrong(&server, &QUIET);
+    assert_reported(&found, "snponly.efi is iPXE 1.0 (2019), which waits 13 to 16 s");
+    assert_reported(&found, "none of this server's reaches subnet far -> install a newer iPXE");
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let quiet = wrong_by(&server, &["env", "RACKSTRAP_ROUTER_ADVERTISEMENTS=false"], &QUIET);
+    assert_reported(&quiet, "reaches subnet far, provisioning");
+    fs::write(server.directory.path().join("files/snponly.efi"), b"MZ 1.21.1+git").unwrap();
+    assert_eq!(wrong(&server, &QUIET), [""; 0]);
+}
+
+#[test]
 fn full_ranges_and_unknown_relays_are_reported() {
     let (server, _clients) = sound();
     let strangers = SITE.replace("10.77.0.199", "10.77.0.129");

@@ -8,7 +8,8 @@ use rackstrap::inventory::{
 };
 use rackstrap::lifecycle::client::{Arch, Client};
 use rackstrap::lifecycle::event::{
-    Ack, Boots, Grant, Offer, Question, Report, Script, ScriptSays, Sent, Verdict, Warning, Way,
+    Ack, AckKind, Boots, DhcpMessage, Offer, Report, ReportResult, Script, ScriptSays, Sent,
+    Warning, Way,
 };
 use rackstrap::lifecycle::{Event, EventData, EventKind, HostState, search};
 use rackstrap::model::Mac;
@@ -28,7 +29,7 @@ fn event(n: usize, hosts: usize) -> Event {
     let mac = Mac([0x52, 0x54, 0, 0xaa, (host >> 8) as u8, host as u8]);
     let address = std::net::Ipv4Addr::new(10, 77, (host >> 7) as u8, (host & 127) as u8 + 10);
     let way = Way::Interface("provisioning".into());
-    let question = |address| Question {
+    let question = |address| DhcpMessage {
         address,
         client: Client::Pxe(Arch::X64Efi),
         way: way.clone(),
@@ -46,7 +47,7 @@ fn event(n: usize, hosts: usize) -> Event {
         1 | 5 | 11 => EventData::Offer(Offer { address: Some(address), boots, redirected: false }),
         2 | 6 | 12 => EventData::Request(question(Some(address))),
         3 | 7 | 13 => EventData::Ack(Ack {
-            grant: Grant::Given,
+            grant: AckKind::Given,
             address: Some(address),
             seconds: Some(3600),
             boots,
@@ -59,7 +60,8 @@ fn event(n: usize, hosts: usize) -> Event {
         14 if n.is_multiple_of(7919) => EventData::Warning(Warning::ProxyArp),
         14 => EventData::Initrd(sent("live/initrd.img")),
         _ => {
-            let verdict = if n.is_multiple_of(997) { Verdict::Failed } else { Verdict::Up };
+            let verdict =
+                if n.is_multiple_of(997) { ReportResult::Failed } else { ReportResult::Up };
             EventData::Report(Report { verdict, text: format!("bond0 up after {} s", n % 60) })
         }
     };
@@ -95,7 +97,10 @@ async fn all_pages(database: &Database, mut query: EventPageQuery) -> Vec<Stored
     loop {
         let page = database.page_events(&query).await.unwrap();
         let is_last = page.len() < query.limit as usize;
-        query.before = page.last().map(|last| last.number);
+        match query.oldest_first {
+            true => query.after = page.last().map(|last| last.number),
+            false => query.before = page.last().map(|last| last.number),
+        }
         found.extend(page);
         if is_last {
             return found;
@@ -181,6 +186,11 @@ async fn every_query_finds_what_a_look_at_every_event_finds() {
                     let what = format!("{}: {name}, indexed: {indexed}, {limit}", store.kind);
                     assert_eq!(found.len(), expected.len(), "{what}");
                     assert!(found == expected, "{what}");
+                    let query = EventPageQuery { oldest_first: true, ..query };
+                    let mut found = all_pages(&database, query).await;
+                    found.reverse();
+                    let found: Vec<Event> = found.into_iter().map(|stored| stored.event).collect();
+                    assert!(found == expected, "{what}, oldest first");
                 }
             }
         }
@@ -311,8 +321,12 @@ async fn servers_on_one_database_agree_on_states() {
     stop.cancel();
 }
 
+/// How long a query may take, in milliseconds. Without optimisation our own code takes several times
+/// as long as it does for users.
+const QUERY_MS: f64 = if cfg!(debug_assertions) { 250.0 } else { 100.0 };
+
 /// Prints how long each query takes among `EVENTS` (default: 1,000,000) stored events, and what
-/// storing them costs. Part of `make test-full`.
+/// storing them costs. Part of `make test-full`; `cargo test --release` has the times of users.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes"]
 async fn every_query_among_a_million_events_takes_less_than_100_ms() {
@@ -348,7 +362,7 @@ async fn every_query_among_a_million_events_takes_less_than_100_ms() {
             }
             let milliseconds = spent.as_secs_f64() * 1000.0;
             println!("| {name} | {found} | {milliseconds:.1} |");
-            if milliseconds >= 100.0 {
+            if milliseconds >= QUERY_MS {
                 slow.push(format!("{}: {name}: {milliseconds:.0} ms", store.kind));
             }
         }

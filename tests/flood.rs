@@ -106,6 +106,9 @@ fn a_flood_fills_neither_the_database_nor_the_log() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+    // Of a host that asks again and again, its state is logged once.
+    let states = server.log().matches("n1 is stuck").count();
+    assert!(states <= 2, "{states} lines that n1 is stuck");
 
     // The host itself is heard at once.
     let report = "curl -sSf --interface 10.77.0.12 -d up http://10.77.0.1/report/52:54:00:aa:00:01";
@@ -150,6 +153,7 @@ fn log_lines_are_fields_with_the_mac_and_the_boot() {
     get("http://10.77.0.1/files/live/none");
     get("-d 'failed: no partner' http://10.77.0.1/report/52:54:00:aa:00:01");
     wait_for("the report is logged", || server.log().contains("no partner"));
+    wait_for("the state is logged", || server.log().contains("n1 is failed"));
 
     let lines: Vec<Value> =
         server.log().lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
@@ -161,8 +165,18 @@ fn log_lines_are_fields_with_the_mac_and_the_boot() {
         assert_eq!(line["host"], "n1", "{line}");
         let fields: Value = serde_json::from_str(line["fields"].as_str().unwrap()).unwrap();
         assert_eq!(fields["kind"], kind, "{line}");
+        if ["tftp", "kernel"].contains(&kind) {
+            assert_eq!(
+                (&line["file"], &line["bytes"]),
+                (&"live/vmlinuz".into(), &3000.into()),
+                "{line}"
+            );
+            assert!(line["milliseconds"].is_u64(), "{line}");
+        }
         boots.push(line["boot"].as_i64().unwrap_or_else(|| panic!("no boot: {line}")));
     }
+    let state = lines.iter().find(|line| line["state"] == "failed").expect("the state");
+    boots.push(state["boot"].as_i64().unwrap_or_else(|| panic!("no boot: {state}")));
     boots.dedup();
     assert_eq!(boots.len(), 1, "one boot: {boots:?}");
     let refused = lines.iter().find(|line| line["status"] == 404).expect("the refused request");

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rackstrap::model::{KeyState, Keyring, MasterKey};
 use rackstrap::network::{Format, layout, render_host};
 use rackstrap::profile::ResolvedSite;
 
@@ -199,5 +200,302 @@ fn a_host_announces_its_own_address_by_both_cables_and_no_other() {
     match Systemd::unpacked(257) {
         Some(systemd) => a_host_is_announced(&systemd),
         None => skip(test, "tests/tools/get-trees.sh could not unpack systemd 257"),
+    }
+}
+
+/// A hypervisor with a cable to each of two leaves.
+fn hypervisor(number: u8) -> ResolvedSite {
+    let site = serde_json::json!({
+        "subnets": {
+            "boot": {"cidr": "10.77.0.0/24", "gateway": "10.77.0.1", "server": "10.77.0.2"},
+            "own": {"cidr": "10.255.0.0/24", "dns": ["10.77.0.53"]},
+        },
+        "profiles": {"p": {
+            "match": "name",
+            "nics": {"leaf1": {}, "leaf2": {}},
+            "loopbacks": {"lo": {"subnet": "own"}},
+            "vxlans": {"vx100": {"vni": 100, "link": "lo", "mac-learning": false, "mtu": 1450}},
+            "bridges": {"guests": {
+                "interfaces": ["vx100"],
+                "ports": {"vx100": {"learning": false, "neighbor-suppression": true}},
+                "mtu": 1450,
+            }},
+            "bgp": {
+                "asn": 65010 + u32::from(number), "announce": ["lo"], "max-paths": 2, "evpn": {},
+                "neighbors": [
+                    {"link": "leaf1"},
+                    {"link": "leaf2", "out": "second", "timers": {"keepalive": "2s", "hold": "6s"}},
+                ],
+                "timers": {"keepalive": "1s", "hold": "3s"},
+                "communities": ["65010:7"],
+                "route-maps": {"second": [{"prefixes": ["10.9.99.0/24"], "action": "deny"}, {}]},
+                "redistribute": [
+                    {"from": "kernel", "within": ["10.9.0.0/16"]},
+                    {"from": "connected", "within": ["10.9.255.0/24"]},
+                ],
+            },
+        }},
+        "hosts": {(golden::HOST): {
+            "profile": "p",
+            "nics": {"leaf1": "52:54:00:aa:00:01", "leaf2": "52:54:00:aa:00:02"},
+            "addresses": {"lo": format!("10.255.0.{number}")},
+        }},
+    });
+    serde_json::from_value(site).unwrap()
+}
+
+/// A leaf with a port to each of the two hypervisors.
+fn leaf(number: u8) -> String {
+    format!(
+        "frr defaults datacenter
+hostname leaf{number}
+router bgp {asn}
+ bgp router-id 10.254.0.{number}
+ no bgp default ipv4-unicast
+ no bgp ebgp-requires-policy
+ bgp bestpath as-path multipath-relax
+ neighbor host1 interface remote-as external
+ neighbor host2 interface remote-as external
+ address-family ipv4 unicast
+  neighbor host1 activate
+  neighbor host1 default-originate
+  neighbor host2 activate
+  neighbor host2 default-originate
+ exit-address-family
+ address-family l2vpn evpn
+  neighbor host1 activate
+  neighbor host2 activate
+ exit-address-family
+exit
+",
+        asn = 65000 + u32::from(number)
+    )
+}
+
+/// Two hosts, two leaves, and a cable from each host to each leaf.
+struct Racks {
+    hosts: [Netns; 2],
+    leaves: [Netns; 2],
+    _frr: Vec<Frr>,
+}
+
+impl Racks {
+    fn start() -> Self {
+        let hosts = [Netns::new("hv1"), Netns::new("hv2")];
+        let leaves = [Netns::new("leaf1"), Netns::new("leaf2")];
+        for (number, host) in (1..).zip(&hosts) {
+            host.ip("link set lo up");
+            host.ip(&format!("addr add 10.255.0.{number}/32 dev lo"));
+            for (place, leaf) in (1..).zip(&leaves) {
+                let name = &leaf.name;
+                host.ip(&format!(
+                    "link add leaf{place} type veth peer name host{number} netns {name}"
+                ));
+                host.ip(&format!("link set leaf{place} up"));
+                leaf.ip(&format!("link set host{number} up"));
+            }
+        }
+        for leaf in &leaves {
+            leaf.ip("link set lo up");
+            leaf.sh("sysctl -qw net.ipv4.ip_forward=1");
+        }
+        let configuration = |number: u8| {
+            let files = render_host(&hypervisor(number), golden::HOST, Format::Frr).unwrap();
+            files.into_iter().find(|file| file.name == "frr.conf").unwrap().text
+        };
+        let of_hosts =
+            (1..).zip(&hosts).map(|(number, host)| Frr::start(host, &configuration(number)));
+        let of_leaves = (1..).zip(&leaves).map(|(number, one)| Frr::start(one, &leaf(number)));
+        let _frr = of_hosts.chain(of_leaves).collect();
+        Self { hosts, leaves, _frr }
+    }
+
+    /// Waits until every leaf has a route by exactly these ports, or none without any.
+    fn wait_for_way(&self, what: &str, to: &str, ports: [&str; 2], on: &[usize]) {
+        for place in on {
+            wait_for(&format!("{what} at leaf {}", place + 1), || {
+                let seen = routes(&self.leaves[*place], to);
+                let by = ["host1", "host2"].map(|port| seen.contains(&format!("dev {port} ")));
+                let wanted = ["host1", "host2"].map(|port| ports.contains(&port));
+                if by == wanted { Ok(()) } else { Err(seen) }
+            });
+        }
+    }
+}
+
+fn has_bgpd(test: &str) -> bool {
+    let found = tools::find("usr/lib/frr/bgpd", &["--version"]).is_some();
+    if !found {
+        skip(test, "bgpd of the package frr is not unpacked, or does not start");
+    }
+    found
+}
+
+#[test]
+fn a_guests_address_follows_it_to_another_host_and_nothing_else_is_announced() {
+    if !has_bgpd("a_guests_address_follows_it_to_another_host_and_nothing_else_is_announced") {
+        return;
+    }
+    let racks = Racks::start();
+    let [first, second] = &racks.hosts;
+    for host in &racks.hosts {
+        host.ip("link add tap0 type veth peer name guest0");
+        host.ip("link set tap0 up");
+        host.ip("link set guest0 up");
+        // Outside of the guard, and wider than one address.
+        host.ip("route add 10.8.0.7/32 dev tap0");
+        host.ip("route add 10.9.1.0/24 dev tap0");
+        host.ip("addr add 10.9.255.1/32 dev lo");
+    }
+    first.ip("route add 10.9.0.7/32 dev tap0");
+    first.ip("route add 10.9.99.7/32 dev tap0");
+    racks.wait_for_way("the guest", "10.9.0.7", ["host1", ""], &[0, 1]);
+    racks.wait_for_way("the anycast address", "10.9.255.1", ["host1", "host2"], &[0, 1]);
+    // The second leaf is told what the list of rules leaves over.
+    racks.wait_for_way("the guest that one leaf is told of", "10.9.99.7", ["host1", ""], &[0]);
+    for leaf in &racks.leaves {
+        for hidden in ["10.8.0.7", "10.9.1.0/24"] {
+            assert_eq!(routes(leaf, hidden), "", "{hidden}");
+        }
+    }
+    assert_eq!(routes(&racks.leaves[1], "10.9.99.7"), "");
+    wait_for("the host's default route by both leaves", || {
+        let seen = routes(first, "default");
+        let both = ["dev leaf1", "dev leaf2"].iter().all(|way| seen.contains(way));
+        if both { Ok(()) } else { Err(seen) }
+    });
+    first.ip("route del 10.9.0.7/32");
+    second.ip("route add 10.9.0.7/32 dev tap0");
+    racks.wait_for_way("the guest that has moved", "10.9.0.7", ["host2", ""], &[0, 1]);
+    second.ip("addr del 10.9.255.1/32 dev lo");
+    racks.wait_for_way("the address that one withdraws", "10.9.255.1", ["host1", ""], &[0, 1]);
+}
+
+#[test]
+fn guests_of_two_hosts_reach_each_other_by_evpn() {
+    if !has_bgpd("guests_of_two_hosts_reach_each_other_by_evpn") {
+        return;
+    }
+    let racks = Racks::start();
+    let guests = [Netns::new("guest1"), Netns::new("guest2")];
+    for ((number, host), guest) in (1..).zip(&racks.hosts).zip(&guests) {
+        // What networkd makes of the same profile; `networkd::` proves that it does.
+        host.ip(&format!(
+            "link add vx100 type vxlan id 100 local 10.255.0.{number} dstport 4789 nolearning"
+        ));
+        host.ip("link add guests type bridge");
+        host.ip("link set vx100 master guests");
+        host.sh("bridge link set dev vx100 learning off neigh_suppress on");
+        let name = &guest.name;
+        host.ip(&format!("link add tap0 type veth peer name eth0 netns {name}"));
+        host.ip("link set tap0 master guests");
+        for link in ["vx100", "guests", "tap0"] {
+            host.ip(&format!("link set {link} up"));
+        }
+        guest.ip(&format!("addr add 10.66.0.{number}/24 dev eth0"));
+        guest.ip("link set eth0 mtu 1400 up");
+    }
+    wait_for("the other guest", || {
+        let said = guests[0].sh("ping -n -c 2 -i 0.2 -W 1 10.66.0.2");
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        if said.contains(" 0% packet loss") { Ok(()) } else { Err(said) }
+    });
+    // Its MAC was told by BGP, not learnt from a packet.
+    wait_for("the other guest's MAC", || {
+        let said = racks.hosts[0].sh("bridge fdb show dev vx100");
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let told = |line: &str| line.contains("dst 10.255.0.2") && !line.starts_with("00:00:00");
+        let is_told = said.lines().any(|line| told(line) && line.contains("extern_learn"));
+        if is_told { Ok(()) } else { Err(said) }
+    });
+}
+
+/// A host that speaks to a leaf by address and by link, and signs both sessions.
+fn signing_host() -> ResolvedSite {
+    let password = serde_json::json!({"secret": "leaf"});
+    let site = serde_json::json!({
+        "subnets": {
+            "boot": {"cidr": "10.77.0.0/24", "dns": ["10.77.0.1"]},
+            "own": {"cidr": "10.255.0.0/24"},
+        },
+        "profiles": {"p": {
+            "match": "name",
+            "nics": {"leaf1": {"subnet": "boot", "host-number": 2}, "leaf2": {}},
+            "loopbacks": {"lo": {"subnet": "own"}},
+            "bgp": {
+                "asn": 65011, "announce": ["lo"], "timers": {"keepalive": "1s", "hold": "3s"},
+                "neighbors": [
+                    {"address": "10.77.0.1", "remote-as": 65001, "password": password},
+                    {"link": "leaf2", "password": password},
+                ],
+            },
+        }},
+        "hosts": {(golden::HOST): {
+            "profile": "p",
+            "nics": {"leaf1": "52:54:00:aa:00:01", "leaf2": "52:54:00:aa:00:02"},
+            "addresses": {"lo": "10.255.0.1"},
+        }},
+    });
+    let site: ResolvedSite = serde_json::from_value(site).unwrap();
+    let secrets = [("leaf".to_owned(), Some("correct-horse".to_owned()))].into();
+    site.with_keyring(Keyring::new(secrets, KeyState::Open(MasterKey::new([1; 32]).into())))
+}
+
+fn signing_leaf(password: &str) -> String {
+    format!(
+        "frr defaults datacenter
+hostname leaf
+router bgp 65001
+ bgp router-id 10.254.0.1
+ no bgp ebgp-requires-policy
+ neighbor 10.77.0.2 remote-as 65011
+ neighbor 10.77.0.2 password {password}
+ neighbor host2 interface remote-as external
+ neighbor host2 password {password}
+exit
+"
+    )
+}
+
+#[test]
+fn a_session_with_a_password_begins_with_the_same_password_alone() {
+    if !has_bgpd("a_session_with_a_password_begins_with_the_same_password_alone") {
+        return;
+    }
+    let site = signing_host();
+    let text = |site: &ResolvedSite| {
+        let files = render_host(site, golden::HOST, Format::Frr).unwrap();
+        files.into_iter().find(|file| file.name == "frr.conf").unwrap().text
+    };
+    assert!(!text(&site).contains("correct-horse"));
+    for (password, begins) in [("correct-horse", true), ("wrong-horse", false)] {
+        let (host, leaf) = (Netns::new("signed"), Netns::new("signleaf"));
+        for number in [1, 2] {
+            let peer = format!("peer name host{number} netns {}", leaf.name);
+            host.ip(&format!("link add leaf{number} type veth {peer}"));
+            host.ip(&format!("link set leaf{number} up"));
+            leaf.ip(&format!("link set host{number} up"));
+        }
+        host.ip("link set lo up");
+        host.ip("addr add 10.255.0.1/32 dev lo");
+        host.ip("addr add 10.77.0.2/24 dev leaf1");
+        leaf.ip("addr add 10.77.0.1/24 dev host1");
+        let _frr = [
+            Frr::start(&host, &text(&site.for_the_host())),
+            Frr::start(&leaf, &signing_leaf(password)),
+        ];
+        let ways = || {
+            let seen = routes(&leaf, "10.255.0.1");
+            (["dev host1", "dev host2"].map(|way| seen.contains(way)), seen)
+        };
+        if begins {
+            wait_for("both sessions", || match ways() {
+                ([true, true], _) => Ok(()),
+                (_, seen) => Err(seen),
+            });
+        } else {
+            std::thread::sleep(Duration::from_secs(8));
+            assert_eq!(ways().0, [false, false], "{}", ways().1);
+        }
     }
 }

@@ -96,11 +96,16 @@ fn ignition_writes_the_very_files_of_networkd() {
         let written = config["storage"]["files"].as_array().unwrap().iter().map(|file| {
             let url = file["contents"]["source"].as_str().unwrap();
             let text = percent_encoding::percent_decode_str(url.strip_prefix("data:,").unwrap());
-            assert_eq!((&file["mode"], &file["overwrite"]), (&420.into(), &true.into()));
-            (file["path"].as_str().unwrap().to_owned(), text.decode_utf8().unwrap().into_owned())
+            assert_eq!(file["overwrite"], true);
+            let mode = file["mode"].as_u64().unwrap();
+            (
+                file["path"].as_str().unwrap().to_owned(),
+                mode,
+                text.decode_utf8().unwrap().into_owned(),
+            )
         });
         let files = render_host(&site, HOST, Format::Networkd).unwrap();
-        let files = files.into_iter().map(|file| (file.path(), file.text));
+        let files = files.into_iter().map(|file| (file.path(), file.mode.into(), file.text));
         assert_eq!(written.collect::<Vec<_>>(), files.collect::<Vec<_>>(), "{name}");
     }
 }

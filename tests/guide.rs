@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rackstrap::config::Config;
+use rackstrap::model::{KeyState, Keyring, MasterKey};
 use rackstrap::network::{
-    BootFiles, Finding, Severity, Surroundings, check_site, check_site_within,
+    BootFiles, Finding, Format, Severity, Surroundings, check_site, check_site_within,
 };
 use rackstrap::profile::ResolvedSite;
 
@@ -208,6 +209,7 @@ fn every_rule_has_an_example_that_breaks_it_and_one_that_does_not() {
                 lines.map(|line| format!("{}\n", line.get(2..).unwrap_or(""))).collect();
             serde_saphyr::from_str::<ResolvedSite>(&text)
                 .unwrap_or_else(|e| panic!("{rule}: {e}\n{text}"))
+                .with_keyring(keyring())
         };
         // Files whose names begin with "missing" are not there.
         let is_missing = |file: &str| file.starts_with("missing").then(|| "missing".to_owned());
@@ -229,6 +231,15 @@ fn every_rule_has_an_example_that_breaks_it_and_one_that_does_not() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(explained, rules());
 }
+
+/// The secrets that the examples of rules name: none is called `missing`.
+fn keyring() -> Keyring {
+    let values = [("leaf-bgp", "correct-horse"), ("sentence", "two words"), ("macsec", MACSEC)];
+    let secrets = values.map(|(name, value)| (name.to_owned(), Some(value.to_owned()))).into();
+    Keyring::new(secrets, KeyState::Open(MasterKey::new([0; 32]).into()))
+}
+
+const MACSEC: &str = "0123456789abcdef0123456789abcdef";
 
 /// The words of a shell command, up to a pipe, a redirection or a comment.
 fn words(line: &str) -> Vec<String> {
@@ -343,4 +354,13 @@ fn every_metric_of_the_guide_exists() {
     let in_guide = metrics(page.split(separators));
     let unknown: Vec<_> = in_guide.difference(&in_code).collect();
     assert!(unknown.is_empty() && in_guide.len() > 10, "not in the code: {unknown:?}");
+}
+
+#[test]
+fn the_table_of_formats_has_every_format() {
+    let page = guide_page("networks.md");
+    let table = page.split("## Formats").nth(1).unwrap().split("\n## ").next().unwrap();
+    for format in Format::ALL {
+        assert!(table.contains(&format!("`{format}`")), "{format} is not in the table of formats");
+    }
 }

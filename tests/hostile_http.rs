@@ -179,6 +179,23 @@ fn unfinished_logins_hold_little_memory() {
     }
 }
 
+/// Each with a whole request, as a browser or a program that guesses passwords has them.
+#[test]
+fn a_thousand_connections_to_the_web_ui_hold_little_memory() {
+    let (mut server, _clients) = lan(SITE, &["52:54:00:cc:00:01"]);
+    server.start(&["lan"]);
+    let before = server.memory_kib();
+    let job = serde_json::json!({
+        "from": ["127.0.0.1"], "to": "127.0.0.1", "port": 8080, "count": 1000, "body": 0,
+        "head": "GET /login HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n",
+    });
+    let mut opener = Opener::start(&server.inside, &job);
+    let (open, during) = (opener.still_open(), server.memory_kib());
+    println!("memory before {before} KiB, with {open} connections {during} KiB");
+    // A debug build needs more than another.
+    assert!(during < before + 60 * 1024, "{before} KiB, then {during} KiB");
+}
+
 #[test]
 fn the_end_waits_for_no_stream_and_no_silent_client() {
     let (mut server, clients) = lan(SITE, &["52:54:00:cc:00:01"]);

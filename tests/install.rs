@@ -265,8 +265,8 @@ async fn a_host_is_installed_once_on_postgresql_too() {
     tokio::task::spawn_blocking(move || ten_power_cycles_install_once(Some(&url))).await.unwrap();
 }
 
-#[test]
-fn a_boot_that_was_cut_after_its_installer_was_loaded_is_not_repeated() {
+/// A server that runs, with an installer, whose host is armed and has its address.
+fn armed() -> (DhcpServer, Netns) {
     let (mut server, clients) = lan_on(None, SITE, &[MAC]);
     let files = server.directory.path().join("files/di");
     std::fs::create_dir_all(&files).unwrap();
@@ -275,6 +275,12 @@ fn a_boot_that_was_cut_after_its_installer_was_loaded_is_not_repeated() {
     arm(&server, None);
     server.start(&["lan"]);
     clients.ip(&format!("address add {OWN}/24 dev eth0"));
+    (server, clients)
+}
+
+#[test]
+fn a_boot_that_was_cut_after_its_installer_was_loaded_is_not_repeated() {
+    let (mut server, clients) = armed();
     let client = Client::bind(&clients, Ipv4Addr::UNSPECIFIED, 68, Some("eth0"));
     let mut host = Host { clients: &clients, client, transaction: 0, installs: 0 };
     let url = format!("http://{SERVER}/boot/{MAC}.ipxe");
@@ -293,6 +299,140 @@ fn a_boot_that_was_cut_after_its_installer_was_loaded_is_not_repeated() {
     // A second stage, from the disk, still says that all went well.
     assert!(host.reports(&format!("http://{SERVER}"), token));
     assert_eq!(host.power_on(&mut server, &[]), Outcome::Disk);
+}
+
+#[test]
+fn an_installed_host_that_returns_to_pxe_is_stuck_until_its_system_reports() {
+    let (mut server, clients) = armed();
+    let client = Client::bind(&clients, Ipv4Addr::UNSPECIFIED, 68, Some("eth0"));
+    let mut host = Host { clients: &clients, client, transaction: 0, installs: 0 };
+    assert_eq!(host.power_on(&mut server, &[]), Outcome::Installed);
+    let shows = |server: &DhcpServer, text: &str| {
+        wait_for(text, || {
+            let shown = rackstrap(server, None, "host show n1");
+            String::from_utf8_lossy(&shown.stdout).contains(text)
+        });
+    };
+    // The offer and the ACK send it to its disk, and it asks again at once: nothing boots there.
+    assert_eq!(host.ask(&mut server, false, None), Some(String::new()));
+    for times in ["1 time", "2 times"] {
+        std::thread::sleep(Duration::from_millis(3200));
+        assert_eq!(host.ask(&mut server, false, None), Some(String::new()));
+        shows(&server, &format!("returned to PXE {times}"));
+    }
+    let report = format!("curl -sS -m 20 -d 'up: bond0' http://{SERVER}/report/{MAC}");
+    assert!(clients.sh(&report).status.success());
+    let events = rackstrap(&server, None, "event list n1");
+    let events = String::from_utf8_lossy(&events.stdout).into_owned();
+    let first = "has booted from its disk for the first time";
+    assert_eq!(events.matches(first).count(), 1, "{events}");
+    // The second report is one like any other, and so is the next boot.
+    assert!(clients.sh(&report).status.success());
+    assert_eq!(host.ask(&mut server, false, None), Some(String::new()));
+    let events = rackstrap(&server, None, "event list n1");
+    assert_eq!(String::from_utf8_lossy(&events.stdout).matches(first).count(), 1);
+    let shown = rackstrap(&server, None, "host show n1");
+    assert!(!String::from_utf8_lossy(&shown.stdout).contains("returned to PXE"));
+}
+
+/// A rack whose new hosts are installed, one whose hosts wait, and hosts that are not new.
+const NEW: &str = r#"
+subnets:
+  provisioning:
+    cidr: 10.77.0.0/24
+    conflict-probe: off
+    ranges: [{from: 10.77.0.100, to: 10.77.0.199, for: dhcp}]
+images:
+  live: {kernel: di/vmlinuz, initrd: [di/initrd], cmdline: quiet}
+  debian: {disk: di/disk.raw}
+racks:
+  r1: {network: {new-hosts: install debian}}
+  r2: {network: {new-hosts: ask}}
+hosts:
+  n1: {rack: RACK, nics: {eth0: "52:54:00:aa:00:01"}, reservations: {provisioning: 10.77.0.12}}
+"#;
+
+/// Starts a server whose only host has never been armed, with the clients that stand for it.
+fn new_host(site: &str) -> (DhcpServer, Netns) {
+    let (mut server, clients) = lan_on(None, site, &[MAC]);
+    let files = server.directory.path().join("files/di");
+    std::fs::create_dir_all(&files).unwrap();
+    for name in ["vmlinuz", "initrd", "disk.raw"] {
+        std::fs::write(files.join(name), name).unwrap();
+    }
+    server.start(&["lan"]);
+    clients.ip(&format!("address add {OWN}/24 dev eth0"));
+    (server, clients)
+}
+
+#[test]
+fn a_new_host_is_armed_once_by_the_policy_of_its_rack() {
+    let (mut server, clients) = new_host(&NEW.replace("RACK", "r1"));
+    let client = Client::bind(&clients, Ipv4Addr::UNSPECIFIED, 68, Some("eth0"));
+    let mut host = Host { clients: &clients, client, transaction: 0, installs: 0 };
+    let url = format!("http://{SERVER}/boot/{MAC}.ipxe");
+    // A look at the script from elsewhere arms nothing.
+    let events = |server: &DhcpServer| {
+        let events = rackstrap(server, None, "event list n1");
+        String::from_utf8_lossy(&events.stdout).into_owned()
+    };
+    assert!(!events(&server).contains("armed"));
+    let program = host.ask(&mut server, false, None).unwrap();
+    assert!(!program.is_empty(), "it is not sent to its disk");
+    let script = host.script(&url);
+    assert!(script.contains("rackstrap.token="), "{script}");
+    let armed = "new-hosts armed it: its next boot may install debian";
+    wait_for("the event is stored", || events(&server).contains(armed));
+    let shown = rackstrap(&server, None, "export");
+    let site = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(site.contains("image: debian"), "{site}");
+    let audit = rackstrap(&server, None, "audit");
+    let audit = String::from_utf8_lossy(&audit.stdout).into_owned();
+    assert!(audit.contains("new-hosts"), "{audit}");
+    // It installs as if a person had armed it, once.
+    let words: Vec<&str> = script.split_whitespace().collect();
+    for file in words.iter().filter(|word| word.contains("/files/")) {
+        host.fetch(file).unwrap();
+    }
+    let token = script.split_once("rackstrap.token=").unwrap().1.split_whitespace().next().unwrap();
+    wait_for("the report is taken", || host.reports(&format!("http://{SERVER}"), token));
+    assert_eq!(host.power_on(&mut server, &[]), Outcome::Disk);
+    assert_eq!(host.power_on(&mut server, &[]), Outcome::Disk);
+    assert_eq!(events(&server).matches("new-hosts armed it").count(), 1);
+    // The same site file once more: it leaves the image to the inventory.
+    let file = server.directory.path().join("site-again.yaml");
+    std::fs::write(&file, NEW.replace("RACK", "r1")).unwrap();
+    let applied = rackstrap(&server, None, &format!("apply {}", file.display()));
+    assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
+    let shown = rackstrap(&server, None, "export");
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("image: debian"));
+}
+
+#[test]
+fn a_new_host_waits_where_the_policy_asks_or_something_forbids_it() {
+    let protected = NEW.replace("rack: RACK", "rack: r1, protected: true");
+    let cancelled = NEW.replace("rack: RACK", "rack: r1, image: debian");
+    for (name, site) in [
+        ("ask", NEW.replace("RACK", "r2")),
+        ("protected", protected),
+        ("cancelled by hand", cancelled),
+    ] {
+        let (mut server, clients) = new_host(&site);
+        let client = Client::bind(&clients, Ipv4Addr::UNSPECIFIED, 68, Some("eth0"));
+        let mut host = Host { clients: &clients, client, transaction: 0, installs: 0 };
+        if name == "cancelled by hand" {
+            arm(&server, None);
+            assert!(rackstrap(&server, None, "host install n1 --cancel").status.success());
+            // Another process did it: the server learns it within half a second.
+            std::thread::sleep(Duration::from_secs(1));
+            assert_eq!(host.power_on(&mut server, &[]), Outcome::Disk);
+            continue;
+        }
+        host.ask(&mut server, false, None).unwrap();
+        let script = host.script(&format!("http://{SERVER}/boot/{MAC}.ipxe"));
+        assert!(script.contains("n1 has no image to boot"), "{name}: {script}");
+        assert!(!script.contains("rackstrap.token="), "{name}: {script}");
+    }
 }
 
 #[test]

@@ -203,6 +203,43 @@ async fn rules_for_packets_are_loaded_with_the_files_and_put_back_with_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn units_are_started_with_the_files_and_put_back_with_them() {
+    let with = |processors: &str| {
+        SITE.replace(
+            "{subnet: rack}",
+            &format!("{{subnet: rack, affinity: {{rps: {processors}}}}}"),
+        )
+    };
+    let (server, mut host, _wire) = rack(&with("1")).await;
+    // There is no manager of services here: what it is told is written down.
+    host.run(
+        "mkdir /run/tools && printf '#!/bin/sh\\necho \"$@\" >>/run/called\\n' >/run/tools/systemctl && \
+         chmod +x /run/tools/systemctl",
+    );
+    let apply = format!("export PATH=/run/tools:$PATH; {FETCH} | WAIT=4 sh");
+    let called = |host: &mut Host| host.run("cat /run/called; rm -f /run/called").0;
+    let started = "daemon-reload\nrestart rackstrap-nics.service\n";
+    assert_eq!(host.run(&apply), ("rackstrap: applied revision 1\n".into(), 0));
+    assert_eq!(called(&mut host), started);
+    let script = "grep '^ *receive [0-9]' /etc/systemd/system/rackstrap-nics.sh";
+    assert_eq!(host.run(script).0.trim(), "receive 1");
+    let wanted = "cat /etc/systemd/system/systemd-networkd.service.d/90-rackstrap-units.conf";
+    assert!(host.run(wanted).0.ends_with("[Unit]\nWants=rackstrap-nics.service\n"));
+
+    set_site(&server, &with("0").replace("gateway: 10.77.0.1}", "gateway: 10.77.0.254}")).await;
+    let verdict = "rolled back revision 2: no answer from gateway 10.77.0.254 after 4 s";
+    assert_eq!(host.run(&apply), (format!("rackstrap: {verdict}\n"), 1));
+    let stopped = "stop rackstrap-nics.service\n";
+    assert_eq!(called(&mut host), [stopped, started, stopped, started].concat());
+    assert_eq!(host.run(script).0.trim(), "receive 1");
+
+    set_site(&server, SITE).await;
+    assert_eq!(host.run(&apply), ("rackstrap: applied revision 3\n".into(), 0));
+    assert_eq!(called(&mut host), format!("{stopped}daemon-reload\n"));
+    assert_eq!(host.run("ls -A /etc/systemd/system").0, "systemd-networkd.service.d\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_configuration_is_applied_if_it_works_and_put_back_if_not() {
     let (server, mut host, _wire) = rack(SITE).await;
     let default_route = |host: &mut Host| host.run("ip -4 route show default").0;

@@ -1,12 +1,13 @@
 //! The inventory on both databases: what goes in comes out, and nothing is given twice.
 
+mod constraints;
 mod owners;
 
 use std::time::Duration;
 
 use rackstrap::inventory::{Change, ChangeError, Committed, EventFilter, Inventory, Live};
 use rackstrap::lifecycle::client::{Arch, Client};
-use rackstrap::lifecycle::event::{Ack, Grant, Question, Verdict, Way};
+use rackstrap::lifecycle::event::{Ack, AckKind, DhcpMessage, ReportResult, Way};
 use rackstrap::lifecycle::{EventData, EventKind, HostState};
 use rackstrap::model::{Mac, Site};
 use rackstrap::site_file;
@@ -196,12 +197,12 @@ async fn hosts_may_exchange_nics_and_addresses_and_subnets_their_prefixes() {
 
 #[tokio::test]
 async fn a_renamed_host_keeps_its_state_and_its_report() {
-    use rackstrap::inventory::Report;
+    use rackstrap::inventory::StoredReport;
     for store in Store::both().await {
         let inventory = store.inventory().await;
         apply(&inventory, site()).await.unwrap();
-        let report = Report { at_ms: 6, body: "{}".into() };
-        inventory.events.record(Some("r1-n01"), None, boots::report(Verdict::Up, "bond0 up"));
+        let report = StoredReport { at_ms: 6, body: "{}".into() };
+        inventory.events.record(Some("r1-n01"), None, boots::report(ReportResult::Up, "bond0 up"));
         assert!(inventory.events.flush(Duration::from_secs(10)).await);
         let status = inventory.states.find("r1-n01", 0).unwrap();
         assert_eq!((status.state, status.reason.as_str()), (HostState::Up, "bond0 up"));
@@ -292,10 +293,10 @@ async fn events_are_kept_and_move_the_hosts_they_are_about() {
         let mac = Some("52:54:00:aa:00:01".parse().unwrap());
         let events = &inventory.events;
         let (way, client) = (Way::Interface("eth\n0".into()), Client::Pxe(Arch::X64Efi));
-        let question = Question { address: None, client, way, unanswered: None };
+        let question = DhcpMessage { address: None, client, way, unanswered: None };
         events.record(Some("r1-n01"), mac, EventData::Discover(question));
         let address = Some("10.77.0.12".parse().unwrap());
-        let ack = Ack { grant: Grant::Given, address, seconds: Some(60), boots: None };
+        let ack = Ack { grant: AckKind::Given, address, seconds: Some(60), boots: None };
         events.record(Some("r1-n01"), mac, EventData::Ack(ack));
         let release = EventData::Release { address: "10.77.0.12".parse().unwrap() };
         events.record(None, mac, release);

@@ -25,11 +25,12 @@ fn lease(number: u32, client: u32, now: i64) -> Lease {
     Lease {
         address: address(number),
         client: ClientKey::Mac(mac(client)),
-        mac: mac(client),
+        nic: Some(mac(client).into()),
         subnet: "provisioning".into(),
         state: LeaseState::Bound,
         starts_at: now,
         expires_at: now + HOUR,
+        taken_over: false,
     }
 }
 
@@ -94,11 +95,8 @@ async fn a_lease_follows_its_nic_when_the_host_gets_a_name() {
         let named = Lease { client: ClientKey::Host("r1-n01".into()), ..lease(1, 1, NOW) };
         assert_eq!(book.commit(named.clone(), NOW + 5).await, Ok(named), "{}", store.kind);
         // A client without a MAC shares none with others.
-        let nobody = |id: &str| Lease {
-            client: ClientKey::Id(id.into()),
-            mac: Mac([0; 6]),
-            ..lease(2, 1, NOW)
-        };
+        let nobody =
+            |id: &str| Lease { client: ClientKey::Id(id.into()), nic: None, ..lease(2, 1, NOW) };
         book.commit(nobody("ff01"), NOW).await.unwrap();
         let other = book.commit(nobody("ff02"), NOW).await;
         assert_eq!(other, Err(CommitError::Taken(address(2))), "{}", store.kind);
@@ -212,7 +210,7 @@ async fn a_lease_follows_its_host_through_every_name() {
             let host = ClientKey::Host(name.into());
             assert_eq!(holder().await, host, "{name} on {}", store.kind);
             // Its other NIC may have it as well.
-            let other = Lease { client: host, mac: mac(2), ..lease(1, 1, NOW) };
+            let other = Lease { client: host, nic: Some(mac(2).into()), ..lease(1, 1, NOW) };
             let granted = open(&store).await.commit(other.clone(), NOW + 1).await;
             assert_eq!(granted, Ok(other), "{name} on {}", store.kind);
         }

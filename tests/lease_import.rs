@@ -7,8 +7,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::common::dhcp::{Client, DhcpServer, Message, lan, start, wait_for};
+use crate::common::dhcp::{Client, DhcpServer, Message, lan_on, start, wait_for};
 use crate::common::skip::skip;
+use crate::common::store::databases;
 
 const SITE: &str = r#"
 subnets:
@@ -97,6 +98,7 @@ const OLD: &[Old] = &[
 
 fn import(server: &DhcpServer, file: &Path, words: &[&str]) -> Value {
     let mut command = server.inside.command(env!("CARGO_BIN_EXE_rackstrap"));
+    command.args(["--database", &server.database]);
     command.arg("--data-dir").arg(server.directory.path()).args(["--json", "import"]);
     let output = command.arg(file).args(words).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -105,84 +107,95 @@ fn import(server: &DhcpServer, file: &Path, words: &[&str]) -> Value {
 
 #[test]
 fn clients_of_a_real_server_keep_their_addresses() {
-    for Old { name, program, make } in OLD {
-        let is_installed =
-            Command::new("sh").args(["-c", &format!("command -v {program}")]).output();
-        if !is_installed.unwrap().status.success() {
-            skip(&format!("lease_import ({name})"), &format!("{program} is not installed"));
+    for old in OLD {
+        for database in databases() {
+            check_cut_over(old, database.as_deref());
+        }
+    }
+}
+
+fn check_cut_over(Old { name, program, make }: &Old, database: Option<&str>) {
+    let is_installed = Command::new("sh").args(["-c", &format!("command -v {program}")]).output();
+    if !is_installed.unwrap().status.success() {
+        skip(&format!("lease_import ({name})"), &format!("{program} is not installed"));
+        return;
+    }
+    println!("{name}");
+    let (mut server, clients) = lan_on(database, SITE, &["52:54:00:cc:00:01"]);
+    let directory = tempfile::tempdir().unwrap();
+    let (mut command, file) = make(&server, directory.path());
+    let old = start(&mut command, &directory.path().join("log"));
+    let client = Client::bind(&clients, Ipv4Addr::UNSPECIFIED, 68, Some("eth0"));
+    let mut addresses: Vec<Ipv4Addr> = Vec::new();
+    wait_for("the server before answers", || {
+        addresses.extend(client.acquire(mac(1)));
+        !addresses.is_empty()
+    });
+    addresses.extend([2, 3].map(|last| client.acquire(mac(last)).unwrap()));
+    // One that is given back, and one that is outside the ranges here.
+    let gone = client.acquire(mac(4)).unwrap();
+    let release = Message::new(7, mac(4)).address(12, gone).option(54, &SERVER.octets());
+    clients.ip(&format!("address add {gone}/24 dev eth0"));
+    Client::bind(&clients, gone, 68, None).send(&release, SERVER);
+    clients.ip(&format!("address del {gone}/24 dev eth0"));
+    wait_for("the leases are in the file", || {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        addresses.iter().all(|address| text.contains(&address.to_string()))
+    });
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    drop(old);
+
+    server.start(&["lan"]);
+    let tried = import(&server, &file, &["--dry-run"]);
+    assert!(server.leases().is_empty());
+    let done = import(&server, &file, &[]);
+    assert_eq!((&tried["leases"], &tried["not_taken"]), (&done["leases"], &done["not_taken"]));
+    assert_eq!(done["from"], *name);
+    let reasons: Vec<&str> = done["not_taken"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["reason"].as_str().unwrap())
+        .collect();
+    for (last, address) in [(1, addresses[0]), (2, addresses[1]), (3, addresses[2])] {
+        let is_in_range = address.octets()[3] >= 100;
+        let held = server.leases().into_iter().find(|lease| lease.address == address);
+        let held = held.map(|lease| lease.client.to_string());
+        let expected = match last {
+            1 => Some("mac:52:54:00:01:00:01"),
+            2 => Some("host:known"),
+            _ => None,
+        };
+        assert_eq!(held.as_deref(), expected.filter(|_| is_in_range), "{name}: {reasons:?}");
+        if held.is_none() {
             continue;
         }
-        println!("{name}");
-        let (mut server, clients) = lan(SITE, &["52:54:00:cc:00:01"]);
-        let directory = tempfile::tempdir().unwrap();
-        let (mut command, file) = make(&server, directory.path());
-        let old = start(&mut command, &directory.path().join("log"));
-        let client = Client::bind(&clients, Ipv4Addr::UNSPECIFIED, 68, Some("eth0"));
-        let mut addresses: Vec<Ipv4Addr> = Vec::new();
-        wait_for("the server before answers", || {
-            addresses.extend(client.acquire(mac(1)));
-            !addresses.is_empty()
-        });
-        addresses.extend([2, 3].map(|last| client.acquire(mac(last)).unwrap()));
-        // One that is given back, and one that is outside the ranges here.
-        let gone = client.acquire(mac(4)).unwrap();
-        let release = Message::new(7, mac(4)).address(12, gone).option(54, &SERVER.octets());
-        clients.ip(&format!("address add {gone}/24 dev eth0"));
-        Client::bind(&clients, gone, 68, None).send(&release, SERVER);
-        clients.ip(&format!("address del {gone}/24 dev eth0"));
-        wait_for("the leases are in the file", || {
-            let text = fs::read_to_string(&file).unwrap_or_default();
-            addresses.iter().all(|address| text.contains(&address.to_string()))
-        });
-        std::thread::sleep(std::time::Duration::from_millis(300));
-        drop(old);
-
-        server.start(&["lan"]);
-        let tried = import(&server, &file, &["--dry-run"]);
-        assert!(server.leases().is_empty());
-        let done = import(&server, &file, &[]);
-        assert_eq!((&tried["leases"], &tried["not_taken"]), (&done["leases"], &done["not_taken"]));
-        assert_eq!(done["from"], *name);
-        let reasons: Vec<&str> = done["not_taken"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|one| one["reason"].as_str().unwrap())
-            .collect();
-        for (last, address) in [(1, addresses[0]), (2, addresses[1]), (3, addresses[2])] {
-            let is_in_range = address.octets()[3] >= 100;
-            let held = server.leases().into_iter().find(|lease| lease.address == address);
-            let held = held.map(|lease| lease.client.to_string());
-            let expected = match last {
-                1 => Some("mac:52:54:00:01:00:01"),
-                2 => Some("host:known"),
-                _ => None,
-            };
-            assert_eq!(held.as_deref(), expected.filter(|_| is_in_range), "{name}: {reasons:?}");
-            if held.is_none() {
-                continue;
-            }
-            clients.ip(&format!("address add {address}/24 dev eth0"));
-            let renewing = Client::bind(&clients, address, 68, None);
-            let renewal = Message::new(3, mac(last)).address(12, address);
-            let ack = renewing.ask(&renewal, SERVER).unwrap();
-            assert_eq!((ack.kind(), ack.your_address()), (5, address), "{name}");
-            clients.ip(&format!("address del {address}/24 dev eth0"));
-        }
-        let outside = reasons.iter().filter(|reason| reason.contains("no dhcp range")).count();
-        let own = reasons.iter().filter(|reason| reason.contains("own address is 10.77.0.9"));
-        assert_eq!(own.count(), 1, "{name}: {reasons:?}");
-        assert_eq!(done["leases"].as_u64().unwrap() as usize + outside, 2, "{name}: {reasons:?}");
+        clients.ip(&format!("address add {address}/24 dev eth0"));
+        let renewing = Client::bind(&clients, address, 68, None);
+        let renewal = Message::new(3, mac(last)).address(12, address);
+        let ack = renewing.ask(&renewal, SERVER).unwrap();
+        assert_eq!((ack.kind(), ack.your_address()), (5, address), "{name}");
+        clients.ip(&format!("address del {address}/24 dev eth0"));
     }
+    let outside = reasons.iter().filter(|reason| reason.contains("no dhcp range")).count();
+    let own = reasons.iter().filter(|reason| reason.contains("own address is 10.77.0.9"));
+    assert_eq!(own.count(), 1, "{name}: {reasons:?}");
+    assert_eq!(done["leases"].as_u64().unwrap() as usize + outside, 2, "{name}: {reasons:?}");
 }
 
 #[test]
 fn what_is_not_taken_is_reported_by_its_line() {
+    for database in databases() {
+        check_report(database.as_deref());
+    }
+}
+
+fn check_report(database: Option<&str>) {
     let site = format!(
         "{SITE}  other: {{nics: {{eth0: \"52:54:00:01:00:05\"}}, reservations: {{s: 10.77.0.150}}, \
          bmc: {{mac: \"52:54:00:01:01:05\", address: 10.77.0.151}}}}\n"
     );
-    let (server, _clients) = lan(&site, &[]);
+    let (server, _clients) = lan_on(database, &site, &[]);
     server.lease_to_strangers([Ipv4Addr::new(10, 77, 0, 120)].into_iter());
     let file = server.directory.path().join("dnsmasq.leases");
     let text = "4000000000 52:54:00:02:00:01 10.77.0.110 * *
@@ -201,6 +214,7 @@ rubbish
 ";
     fs::write(&file, text.replace("4000000000 52:54:00:02:00:05 10.77.0.150 * *\n", "")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_rackstrap"));
+    command.args(["--database", &server.database]);
     command.arg("--data-dir").arg(server.directory.path()).arg("import").arg(&file);
     let output = command.output().unwrap();
     let said =

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rackstrap::inventory::{AuditQuery, Change, Database, EventFilter, Inventory};
 use rackstrap::leases::LeaseBook;
-use rackstrap::model::{ClientKey, Host, Identity, Lease, LeaseState, Site};
+use rackstrap::model::{ClientKey, Host, Identity, Lease, LeaseState, Role, Site};
 use rackstrap::site_file;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
@@ -55,7 +55,8 @@ INSERT INTO host_addresses (address, host, link, subnet)
 INSERT INTO leases (address, client, mac, subnet, state, starts_at, expires_at) VALUES
     ('10.77.0.10', 'host:n01', '52:54:00:aa:00:01', 'provisioning', 'bound', 1700000000, 4000000000),
     ('10.77.0.100', 'mac:52:54:00:bb:00:01', '52:54:00:bb:00:01', 'provisioning', 'declined',
-     1700000000, 4000000000);
+     1700000000, 4000000000),
+    ('10.77.0.110', 'id:ff01', '00:00:00:00:00:00', 'provisioning', 'bound', 1700000000, 4000000000);
 INSERT INTO events (id, at_ms, host, mac, kind, text)
     VALUES ('1790000000000-0000000000-00000001', 1790000000000, 'n01', '52:54:00:aa:00:01', 'ack', '10.77.0.10');
 INSERT INTO events (id, at_ms, host, mac, kind, text)
@@ -71,7 +72,7 @@ INSERT INTO reports (host, at_ms, body) VALUES ('n01', 1700000000000, 'NIC eth0 
 
 /// Rows in the tables and columns that later migrations made, as the version that made them
 /// wrote them: the migration, the rows, and what the site file says since then.
-const LATER: [(&str, &str, fn(Site) -> Site); 6] = [
+const LATER: [(&str, &str, fn(Site) -> Site); 8] = [
     (
         "0002_host_identities.sql",
         // A UUID is one key for both orders of its bytes: the lesser one.
@@ -146,10 +147,21 @@ const LATER: [(&str, &str, fn(Site) -> Site); 6] = [
         "#,
         |site| site,
     ),
+    ("0071_roles.sql", "UPDATE tokens SET role = 'operator' WHERE name = 'ci';", |site| site),
+    (
+        "0009_address_domains.sql",
+        // A subnet of a VRF, whose domain the database did not know.
+        r#"INSERT INTO subnets (name, cidr, tenant, spec) VALUES ('red', '10.88.0.0/24', NULL, '{"vrf":"red"}');"#,
+        |mut site| {
+            let red = r#"{"cidr": "10.88.0.0/24", "vrf": "red"}"#;
+            site.subnets.insert("red".into(), serde_json::from_str(red).unwrap());
+            site
+        },
+    ),
 ];
 
 /// What later migrations moved: the migration, the rows before it and after it.
-const MOVED: [(&str, &str, &str); 5] = [
+const MOVED: [(&str, &str, &str); 7] = [
     ("0014_told_rental_ends.sql", "told_lease_ends", "told_rental_ends"),
     (
         "0017_numbered_events.sql",
@@ -176,6 +188,12 @@ UPDATE event_numbers SET last = 1;",
             VALUES ('1780000000001-1', 1780000000001, 1780000000001, 1, 'bob', 'unknown', '10.0.0.5',
             'login-refused', '{"kind":"login-refused"}');"#,
     ),
+    (
+        "0061_lease_nics.sql",
+        "INSERT INTO leases (address, client, mac,",
+        "INSERT INTO leases (address, client, nic,",
+    ),
+    ("0061_lease_nics.sql", "'00:00:00:00:00:00'", "''"),
     (
         "0015_host_states.sql",
         "profile, image, spec, state, state_at_ms, state_text)
@@ -262,7 +280,10 @@ async fn check_kept(database: &Database, migrations: &[PathBuf]) {
     assert_eq!((snapshot.revision, &*snapshot.site), (7, &expected));
     let leases = LeaseBook::open(database.clone()).await.unwrap();
     let own = leases.find("10.77.0.10".parse().unwrap()).unwrap();
-    assert_eq!((own.client, own.expires_at), (ClientKey::Host("n01".into()), 4_000_000_000));
+    let nic = "52:54:00:aa:00:01".parse().ok();
+    let expected = (ClientKey::Host("n01".into()), nic, 4_000_000_000, false);
+    assert_eq!((own.client, own.nic, own.expires_at, own.taken_over), expected);
+    assert_eq!(leases.find("10.77.0.110".parse().unwrap()).unwrap().nic, None);
     let quarantine = leases.find("10.77.0.100".parse().unwrap()).unwrap();
     assert_eq!(quarantine.state, LeaseState::Declined);
     let status = inventory.states.find("n01", 0).unwrap();
@@ -278,8 +299,11 @@ async fn check_kept(database: &Database, migrations: &[PathBuf]) {
     let login = typed.then_some("login as \"bob\" failed from 10.0.0.5");
     let expected: Vec<_> = login.into_iter().chain(["ann: apply (revision 7)"]).collect();
     assert_eq!(audit, expected);
-    assert!(database.find_user("ann").await.unwrap().is_some());
-    assert!(database.find_token(&token()).await.unwrap().unwrap().may_change);
+    // Whoever could log in could do everything.
+    let user = database.find_user("ann").await.unwrap().unwrap();
+    assert_eq!((user.role, user.is_disabled), (Role::Admin, false));
+    let token = database.find_token(&token()).await.unwrap().unwrap();
+    assert!(token.may_change && token.role == Role::Operator && token.owner.is_none());
     assert_eq!(database.find_revision(7).await.unwrap().unwrap().who, "ann");
 }
 
@@ -291,6 +315,7 @@ async fn check_meant(store: &Store, database: &Database, migrations: &[PathBuf])
             "0002_host_identities.sql" => check_identities(&inventory).await,
             "0006_lease_removals.sql" => check_removals(store, database).await,
             "0007_switches.sql" => check_port(&inventory).await,
+            "0009_address_domains.sql" => check_domains(&inventory).await,
             "0008_told_lease_ends.sql" => {
                 let after = 1_767_225_600 + 60;
                 assert_eq!(inventory.tell_rental_ends(after).await.unwrap(), 0, "told already");
@@ -364,6 +389,24 @@ async fn check_port(inventory: &Inventory) {
     assert!(said.contains("n01"), "{said}");
 }
 
+/// The prefix of a subnet in a VRF is free in another, and stays its own in that one.
+async fn check_domains(inventory: &Inventory) {
+    let add = async |name: &str, vrf: &str| {
+        let subnet = serde_json::json!({"cidr": "10.88.0.0/24", "vrf": vrf});
+        let subnet = serde_json::from_value(subnet).unwrap();
+        let change =
+            Change { who: "test", summary: "a domain", dry_run: true, ..Change::default() };
+        let add = |site: &mut Site| {
+            site.subnets.insert(name.to_owned(), subnet);
+            Ok(())
+        };
+        inventory.change_site(change, add).await.map(|done| done.revision)
+    };
+    assert_eq!(add("blue", "blue").await.unwrap(), 7);
+    let twice = add("twice", "red").await.unwrap_err().to_string();
+    assert!(twice.contains("already belongs to subnet red"), "{twice}");
+}
+
 async fn check_works(database: &Database) {
     let inventory = Inventory::open(database.clone()).await.unwrap();
     let change = Change { who: "test", summary: "grow", ..Change::default() };
@@ -374,11 +417,12 @@ async fn check_works(database: &Database) {
     let lease = Lease {
         address: "10.77.0.101".parse().unwrap(),
         client: ClientKey::Mac(mac),
-        mac,
+        nic: Some(mac.into()),
         subnet: "provisioning".into(),
         state: LeaseState::Bound,
         starts_at: 1_800_000_000,
         expires_at: 4_000_000_000,
+        taken_over: false,
     };
     assert_eq!(leases.commit(lease.clone(), 1_800_000_000).await, Ok(lease));
     leases.remove("10.77.0.100".parse().unwrap()).await.unwrap();

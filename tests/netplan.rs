@@ -46,19 +46,46 @@ const DIFFERENCES: &[(Says, &str, &str)] = &[
     (Refused, "several routers for one route", "a route has one `via`, so none over several links either"),
     (Refused, "advertised-mss", "`advertised-receive-window` is all it has"),
     (Refused, "rules with a mask", "`mark` is a number"),
+    (Refused, "rules by user", "rules go by source, destination, mark and TOS"),
+    (Refused, "rules by protocol or port", "rules go by source, destination, mark and TOS"),
+    (Refused, "rules with a type", "a rule leads to a table"),
+    (Refused, "neighbors", "no word for it"),
+    (Refused, "forwarding", "no word for it"),
     (Refused, "rules by interface", "rules go by source, destination, mark and TOS"),
     (Refused, "rules with invert or suppress-prefix-length", "rules go by source, destination, mark and TOS"),
     (Refused, "IPv6 rules by mark alone", "the family of a rule is that of its source or destination"),
     (Refused, "ra-overrides", "overrides are for DHCP"),
+    (Refused, "ipv6-token: stable", "a token is an address"),
+    (Refused, "ipv6-privacy: prefer-public", "`ipv6-privacy` is yes or no"),
+    (Refused, "ipv6-address-generation", "for NetworkManager alone: with networkd netplan refuses its own word"),
+    (Refused, "duid", "`dhcp-identifier` is all that it says of it"),
+    (Refused, "vendor-class", "no word for it"),
+    (Refused, "overrides of DHCPv4 and DHCPv6 apart", "it writes one section for both, and refuses a text where they differ"),
     (Refused, "protocol 802.1ad", "a VLAN has `id` and `link`"),
     (Refused, "priorities of tags", "a VLAN has `id` and `link`"),
     (Refused, "vlan-filtering", "a bridge has no VLANs of its own"),
     (Refused, "multicast-snooping", "a bridge's `parameters` are those of spanning tree"),
     (Refused, "multicast-querier", "a bridge's `parameters` are those of spanning tree"),
     (Refused, "isolated", "of ports it knows `path-cost` and `port-priority`"),
+    (Refused, "learning", "of ports it knows `path-cost` and `port-priority`"),
+    (Refused, "neighbor-suppression", "of ports it knows `path-cost` and `port-priority`"),
     (Refused, "hairpin", "of ports it knows `path-cost` and `port-priority`"),
     (Refused, "dummy link", "from 0.107 on; 0.106 is what Debian 12 has"),
+    (Refused, "Geneve", "no mode of its tunnels"),
+    (Refused, "ttl of a tunnel", "from 0.107 on"),
     (Refused, "veth", "from 0.107 on; 0.106 is what Debian 12 has"),
+    (Refused, "namespace", "no word for it"),
+    (Refused, "metric", "metrics are those of single routes"),
+    (Refused, "multicast-macs", "no word for it"),
+    (Refused, "qdisc", "no word for it"),
+    (Refused, "coalesce", "of the hardware it knows offloads, wake-on-LAN and the count of virtual functions"),
+    (Refused, "roce", "no word for it"),
+    (Refused, "affinity", "no word for it"),
+    (Refused, "infiniband-mode", "what it makes of its own word no networkd reads"),
+    (Refused, "driver-override", "no word for it"),
+    (Refused, "nccl", "no word for it"),
+    (Refused, "partition", "no kind of link"),
+    (Refused, "openvswitch", "its own `openvswitch` was not compared with ours"),
     (Refused, "MACVLAN", "no kind of link"),
     (Refused, "IPVLAN", "no kind of link"),
     (Refused, "set-name without a MAC", "a NIC that is found by its name keeps it"),
@@ -180,6 +207,8 @@ fn meanings(
     (who, met): (Says, &mut Met),
 ) -> BTreeMap<String, Meaning> {
     let mut meanings = BTreeMap::new();
+    // A file of a key says nothing of a link.
+    let files = files.into_iter().filter(|(name, _)| !name.ends_with(".key"));
     for (name, text) in files {
         // `01-eth0.network` is ours, `10-netplan-eth0.network` is theirs.
         let name = name.split_once('-').unwrap().1.trim_start_matches("netplan-").to_owned();
@@ -210,7 +239,7 @@ impl Reading<'_> {
         let mut meaning = Meaning::new();
         let mut section = String::new();
         let mut block = BTreeSet::new();
-        for line in text.lines().chain(["[End]"]) {
+        for line in text.lines().filter(|line| !line.starts_with('#')).chain(["[End]"]) {
             if let Some(next) = line.strip_prefix('[') {
                 self.end_section(&mut meaning, &section, std::mem::take(&mut block));
                 section = next.trim_end_matches(']').replace("DHCP", "DHCPv4").replace("v4v", "v");
@@ -278,6 +307,11 @@ fn alone(section: &str, (key, value): (String, String)) -> (String, BTreeSet<(St
         "Gateway" => {
             let all = if value.contains(':') { "::/0" } else { "0.0.0.0/0" };
             ("Route".into(), [pair("Destination", all), (key, value)].into())
+        }
+        // Where it was until systemd 250, which still reads it.
+        "IPv6Token" => {
+            let token = value.trim_start_matches("static:").to_owned();
+            ("IPv6AcceptRA".into(), [("Token".into(), token)].into())
         }
         "Address" => ("Address".into(), [(key, value)].into()),
         _ => (section.into(), [(key, value)].into()),

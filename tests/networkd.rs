@@ -19,12 +19,14 @@ const OTHERS: [u16; 2] = [247, 257];
 
 /// What golden sites use that older versions have no words for: the site, the refusal's
 /// words, and the version that came with it.
-const REFUSED: [(&str, &str, u16); 7] = [
+const REFUSED: [(&str, &str, u16); 9] = [
     ("everything", "outer: [VLAN] Protocol= needs systemd 248", 248),
     ("everything", "br0: [Bridge] Isolated= needs systemd 251", 251),
     ("policy-routing", "eth1: [Route] TCPAdvertisedMaximumSegmentSize= needs systemd 248", 248),
     ("macs", "br0: [NetDev] MACAddress=none needs systemd 250", 250),
     ("online", "eth0: [Link] RequiredFamilyForOnline= needs systemd 249", 249),
+    ("gpu-fabric", "ib0.8001: [NetDev] Kind=ipoib needs systemd 250", 250),
+    ("gpu-fabric", "eth1: [Link] RxCoalesceSec= and its like needs systemd 250", 250),
     ("infiniband", "ib0: [Match] PermanentMACAddress= of 20 bytes needs systemd 252", 252),
     ("spread-rails", "lo: [Route] MultiPathRoute= with a link needs systemd 252", 252),
 ];
@@ -157,8 +159,11 @@ fn plain_sites() -> BTreeMap<String, ResolvedSite> {
     let mut sites = golden::sites();
     sites.retain(|_, site| {
         let network = layout(site, golden::HOST);
-        let is_plain =
-            |kind: &Kind| matches!(kind, Kind::Nic(_) | Kind::Bridge(_) | Kind::Loopback);
+        let is_plain = |kind: &Kind| match kind {
+            Kind::Nic(_) | Kind::Loopback => true,
+            Kind::Bridge(spec) => !spec.openvswitch,
+            _ => false,
+        };
         network.links.values().all(|link| is_plain(&link.kind))
     });
     sites

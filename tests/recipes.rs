@@ -17,18 +17,29 @@ const SITE: &str = r#"
 subnets:
   internal: {cidr: 10.0.0.0/24, gateway: 10.0.0.254, dns: [10.0.0.53]}
 profiles:
-  plain: {nics: {eth0: {subnet: internal}}}
+  plain: {nics: {eth0: {subnet: internal, set-name: lan0}}}
 images:
   debian: {kernel: k, cmdline: "auto=true url={recipe-url}/preseed.cfg", boot: once,
            recipe: {use: debian-preseed, values: {ssh-key: "ssh-ed25519 AAAA me@x y", disk: /dev/vda, mirror: mirror.example, root-password-hash: "$6$salt$hash"}}}
   rocky: {kernel: k, boot: once, cmdline: "inst.ks={recipe-url}/ks.cfg",
           recipe: {use: kickstart, values: {root-password-hash: "$6$salt$hash", ssh-key: "ssh-ed25519 AAAA me@x", disk: vda, repository: "http://mirror/9/BaseOS/x86_64/os/"}}}
   ubuntu: {kernel: k, recipe: {use: ubuntu-autoinstall, values: {password-hash: "$6$salt$hash", ssh-key: "ssh-ed25519 AAAA me@x"}}}
+  flatcar: {kernel: k, boot: once, recipe: {use: flatcar-ignition, values: {disk: /dev/vda, ssh-key: "ssh-ed25519 AAAA me@x", mirror: "http://mirror/flatcar"}}}
+  coreos: {kernel: k, boot: once, recipe: {use: coreos-ignition, values: {disk: /dev/vda, ssh-key: "ssh-ed25519 AAAA me@x"}}}
+  proxmox: {kernel: k, boot: once, recipe: {use: proxmox-answer, values: {disk: vda, root-password-hash: "$6$salt$hash", ssh-key: "ssh-ed25519 AAAA me@x"}}}
+  suse: {kernel: k, boot: once, recipe: {use: autoyast, values: {disk: /dev/vda, root-password-hash: "$6$salt$hash", ssh-key: "ssh-ed25519 AAAA <me@x>"}}}
+  initrd: {kernel: k, boot: once, cmdline: "auto=true priority=critical",
+           recipe: {use: debian-preseed, values: {disk: /dev/vda, mirror: mirror.example}}}
   own: {kernel: k, recipe: {format: toml, text: "fqdn = {{ host.name }}\n"}}
 hosts:
   d: {profile: plain, image: debian, addresses: {eth0: 10.0.0.11}, nics: {eth0: "52:54:00:aa:00:01"}}
   r: {profile: plain, image: rocky, addresses: {eth0: 10.0.0.12}, nics: {eth0: "52:54:00:aa:00:02"}}
   u: {profile: plain, image: ubuntu, addresses: {eth0: 10.0.0.13}, nics: {eth0: "52:54:00:aa:00:03"}}
+  fc: {profile: plain, image: flatcar, addresses: {eth0: 10.0.0.21}, nics: {eth0: "52:54:00:aa:00:21"}}
+  co: {profile: plain, image: coreos, addresses: {eth0: 10.0.0.22}, nics: {eth0: "52:54:00:aa:00:22"}}
+  pve: {profile: plain, image: proxmox, addresses: {eth0: 10.0.0.23}, nics: {eth0: "52:54:00:aa:00:23"}}
+  s: {profile: plain, image: suse, addresses: {eth0: 10.0.0.24}, nics: {eth0: "52:54:00:aa:00:24"}}
+  i: {profile: plain, image: initrd, addresses: {eth0: 10.0.0.25}, nics: {eth0: "52:54:00:aa:00:25"}}
   o: {profile: plain, image: own, addresses: {eth0: 10.0.0.14}, nics: {eth0: "52:54:00:aa:00:04"}}
 "#;
 
@@ -46,6 +57,24 @@ async fn recipes_pass_the_checkers_of_their_installers() {
     let checked = Command::new("debconf-set-selections").arg("-c").arg(&preseed).output().unwrap();
     assert!(checked.status.success() && checked.stderr.is_empty(), "{checked:?}");
 
+    let text = desk.good("render i --recipe");
+    assert!(
+        text.contains("ip address add 10.0.0.25/24 dev $(nic 52:54:00:aa:00:25); \\\n"),
+        "{text}"
+    );
+    let preseed = desk.file("preseed.cfg", &text);
+    let checked = Command::new("debconf-set-selections").arg("-c").arg(&preseed).output().unwrap();
+    assert!(checked.status.success() && checked.stderr.is_empty(), "{checked:?}");
+    let commands: String = text
+        .lines()
+        .skip_while(|line| !line.starts_with("d-i preseed/early_command"))
+        .skip(1)
+        .take_while(|line| line.starts_with(' '))
+        .map(|line| line.trim_end_matches('\\'))
+        .collect();
+    let checked = Command::new("busybox").args(["sh", "-n", "-c", &commands]).output().unwrap();
+    assert!(!commands.is_empty() && checked.status.success(), "{commands}: {checked:?}");
+
     let document = desk.good("render u --recipe");
     assert!(document.starts_with("#cloud-config\n"), "{document}");
     let json = desk.json("render u --recipe");
@@ -62,6 +91,157 @@ async fn recipes_pass_the_checkers_of_their_installers() {
         let mut check = Command::new(tools.join("ksvalidator"));
         let checked = check.args(["-e", "-v", version]).arg(&kickstart).output().unwrap();
         assert!(checked.status.success(), "{version}: {checked:?}");
+    }
+}
+
+/// Keys of the Ignition specification 3.3.0 that the recipes use; any other is refused.
+mod ignition {
+    use serde::Deserialize;
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct Config {
+        pub(super) ignition: Version,
+        pub(super) passwd: Passwd,
+        pub(super) storage: Storage,
+        pub(super) systemd: Systemd,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct Version {
+        pub(super) version: String,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct Passwd {
+        pub(super) users: Vec<User>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "camelCase")]
+    pub(super) struct User {
+        pub(super) name: String,
+        pub(super) ssh_authorized_keys: Vec<String>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct Storage {
+        pub(super) files: Vec<File>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct File {
+        pub(super) path: String,
+        pub(super) mode: u32,
+        pub(super) overwrite: bool,
+        pub(super) contents: Contents,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct Contents {
+        pub(super) source: String,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct Systemd {
+        pub(super) units: Vec<Unit>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct Unit {
+        pub(super) name: String,
+        pub(super) enabled: bool,
+        pub(super) contents: String,
+    }
+}
+
+#[tokio::test]
+async fn ignition_recipes_follow_the_specification_and_their_units_are_systemds() {
+    let desk = desk();
+    for (host, directory, installer) in [
+        (
+            "fc",
+            "/etc/systemd/network/",
+            "/usr/bin/flatcar-install -d /dev/vda -C stable -b http://mirror/flatcar",
+        ),
+        (
+            "co",
+            "/etc/NetworkManager/system-connections/",
+            "/usr/bin/coreos-installer install --ignition-file",
+        ),
+    ] {
+        let text = desk.good(&format!("render {host} --recipe"));
+        let config: ignition::Config = serde_json::from_str(&text).unwrap();
+        assert_eq!(config.ignition.version, "3.3.0");
+        let user = &config.passwd.users[0];
+        assert_eq!((user.name.as_str(), user.ssh_authorized_keys.len()), ("core", 1));
+        let network = config.storage.files.iter().filter(|file| file.path.starts_with(directory));
+        assert!(network.count() > 0, "{text}");
+        for file in &config.storage.files {
+            assert!(file.overwrite && file.contents.source.starts_with("data:,"), "{}", file.path);
+            assert!(file.mode == 0o644 || file.mode == 0o600, "{}: {:o}", file.path, file.mode);
+        }
+        let units = tempfile::tempdir().unwrap();
+        for unit in &config.systemd.units {
+            assert!(unit.enabled);
+            fs::write(units.path().join(&unit.name), &unit.contents).unwrap();
+        }
+        assert!(config.systemd.units[0].contents.contains(installer), "{text}");
+        // A program that this machine lacks is no fault of the unit.
+        let names = config.systemd.units.iter().map(|unit| units.path().join(&unit.name));
+        let checked = Command::new("systemd-analyze").arg("verify").args(names).output().unwrap();
+        let said = String::from_utf8_lossy(&checked.stderr);
+        let own = |line: &&str| line.contains("rackstrap-") && !line.contains("is not executable");
+        assert_eq!(said.lines().filter(own).collect::<Vec<_>>(), Vec::<&str>::new(), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn the_answers_of_proxmox_and_autoyast_are_files_of_their_formats() {
+    let desk = desk();
+    let answers: toml::Table = toml::from_str(&desk.good("render pve --recipe")).unwrap();
+    // The sections and keys of Proxmox's answer file.
+    let known = ["disk-setup", "first-boot", "global", "network", "post-installation-webhook"];
+    assert_eq!(answers.keys().collect::<Vec<_>>(), known);
+    let global = [
+        "country",
+        "fqdn",
+        "keyboard",
+        "mailto",
+        "reboot-mode",
+        "root-password-hashed",
+        "root-ssh-keys",
+        "timezone",
+    ];
+    assert_eq!(answers["global"].as_table().unwrap().keys().collect::<Vec<_>>(), global);
+    assert_eq!(answers["disk-setup"]["disk-list"][0].as_str(), Some("vda"));
+    let profile = desk.file("autoinst.xml", &desk.good("render s --recipe"));
+    let document = fs::read_to_string(&profile).unwrap();
+    let document = roxmltree::Document::parse(&document).unwrap();
+    let keys: Vec<&str> = document
+        .descendants()
+        .filter(|node| node.has_tag_name(("http://www.suse.com/1.0/yast2ns", "listentry")))
+        .filter_map(|node| node.text())
+        .collect();
+    assert_eq!(keys, ["ssh-ed25519 AAAA <me@x>"]);
+    let scripts = document.descendants().filter(|node| node.tag_name().name() == "source");
+    let mut count = 0;
+    for script in scripts {
+        let checked =
+            Command::new("sh").args(["-n", "-c", script.text().unwrap()]).output().unwrap();
+        assert!(checked.status.success(), "{checked:?}");
+        count += 1;
+    }
+    assert_eq!(count, 3);
+    if let Ok(checked) = Command::new("xmllint").arg("--noout").arg(&profile).output() {
+        assert!(checked.status.success(), "{checked:?}");
     }
 }
 

@@ -5,16 +5,16 @@ use std::net::Ipv4Addr;
 use rackstrap::lifecycle::EventData;
 use rackstrap::lifecycle::client::{Arch, Client};
 use rackstrap::lifecycle::event::{
-    Ack, Boots, Ending, Grant, Offer, Question, Report, Script, ScriptSays, Sent, Tftp, TftpEnd,
-    Verdict, Way,
+    Ack, AckKind, Boots, DhcpMessage, Ending, Offer, Report, ReportResult, Script, ScriptSays,
+    Sent, Tftp, TftpEnd, Way,
 };
 
 /// The address of the host that boots.
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
 
-fn question() -> Question {
+fn question() -> DhcpMessage {
     let (way, client) = (Way::Interface("provisioning".into()), Client::Pxe(Arch::X64Efi));
-    Question { address: None, client, way, unanswered: None }
+    DhcpMessage { address: None, client, way, unanswered: None }
 }
 
 pub(crate) fn discover() -> EventData {
@@ -22,7 +22,7 @@ pub(crate) fn discover() -> EventData {
 }
 
 pub(crate) fn request() -> EventData {
-    EventData::Request(Question { address: Some(ADDRESS), ..question() })
+    EventData::Request(DhcpMessage { address: Some(ADDRESS), ..question() })
 }
 
 pub(crate) fn offer() -> EventData {
@@ -32,7 +32,7 @@ pub(crate) fn offer() -> EventData {
 
 pub(crate) fn ack() -> EventData {
     let (address, seconds) = (Some(ADDRESS), Some(3600));
-    EventData::Ack(Ack { grant: Grant::Given, address, seconds, boots: None })
+    EventData::Ack(Ack { grant: AckKind::Given, address, seconds, boots: None })
 }
 
 pub(crate) fn tftp(file: &str) -> EventData {
@@ -64,6 +64,6 @@ pub(crate) fn initrd(file: &str) -> EventData {
     EventData::Initrd(sent(file))
 }
 
-pub(crate) fn report(verdict: Verdict, text: &str) -> EventData {
+pub(crate) fn report(verdict: ReportResult, text: &str) -> EventData {
     EventData::Report(Report { verdict, text: text.into() })
 }

@@ -71,7 +71,8 @@ pub(crate) struct DhcpServer {
     process: Option<Child>,
     settings: Vec<(String, String)>,
     by: Option<std::path::PathBuf>,
-    database: String,
+    /// What `--database` takes.
+    pub(crate) database: String,
     log_level: String,
 }
 
@@ -205,11 +206,12 @@ impl DhcpServer {
                 let lease = Lease {
                     address,
                     client: ClientKey::Mac(mac),
-                    mac,
+                    nic: Some(mac.into()),
                     subnet: "provisioning".into(),
                     state: LeaseState::Bound,
                     starts_at: now,
                     expires_at: now + 3600,
+                    taken_over: false,
                 };
                 book.commit(lease, now).await.unwrap();
             }
@@ -229,7 +231,13 @@ impl DhcpServer {
     pub(crate) fn token(&self) -> String {
         let mut token = String::new();
         self.with_database(async |database| {
-            token = database.add_token("test", true, None).await.unwrap();
+            token = database
+                .add_token(&rackstrap::inventory::NewToken::new(
+                    "test",
+                    rackstrap::model::Role::Operator,
+                ))
+                .await
+                .unwrap();
         });
         token
     }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use rackstrap::model::{
-    AddressScope, MacPolicy, Millis, RouteKind, RouteSpec, RuleSpec, VlanProtocol,
+    AddressScope, MacPolicy, Millis, RouteKind, RouteSpec, RuleSpec, RuleVerdict, VlanProtocol,
 };
-use rackstrap::network::{HostNetwork, Kind, Link, Role, Written};
+use rackstrap::network::{HostNetwork, Kind, Link, Role, WrittenAddress};
 use serde_json::{Value, json};
 
 /// Routes that somebody wrote down, as networkd installs them.
@@ -73,7 +73,8 @@ impl Kernel {
         let by_label = |name: &str| network.links.get(name).map(|link| self.name(link).to_owned());
         let mut expected = expected(link);
         expected.insert("/master", json!(link.master));
-        if let Some(parent) = link.parent() {
+        let is_free = matches!(link.kind, Kind::Tunnel { .. });
+        if let Some(parent) = link.parent().filter(|_| !is_free) {
             let is_tunnel = matches!(link.kind, Kind::Vxlan { .. });
             let place = if is_tunnel { "/linkinfo/info_data/link" } else { "/link" };
             // A tunnel only has its address from the loopback or a dummy, and leaves by any link.
@@ -187,7 +188,7 @@ fn addresses_of(real: &Value) -> BTreeSet<String> {
     infos.filter(is_written).map(text).collect()
 }
 
-fn modelled_address(written: &Written) -> String {
+fn modelled_address(written: &WrittenAddress) -> String {
     let peer = written.peer.map(|peer| peer.to_string()).unwrap_or_default();
     let scope = written.scope.unwrap_or(AddressScope::Global);
     format!("{} peer {peer} scope {scope}", written.address)
@@ -380,7 +381,9 @@ fn modelled_rule(rule: &RuleSpec) -> String {
         host.unwrap_or(&text).to_owned()
     };
     let mark = rule.mark.map(|mark| format!("{mark:#x}")).unwrap_or_default();
-    let (from, to, table) = (net(rule.from), net(rule.to), rule.table);
+    let leads = rule.verdict == RuleVerdict::Table;
+    let table = if leads { rule.table.to_string() } else { String::new() };
+    let (from, to) = (net(rule.from), net(rule.to));
     let mut words = format!("{}: from {from} to {to} mark {mark} ", rule.priority);
     for link in [&rule.incoming_interface, &rule.outgoing_interface] {
         words.push_str(&format!("if {} ", link.as_deref().unwrap_or_default()));

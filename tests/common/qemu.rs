@@ -134,6 +134,18 @@ impl Guest {
         Self { _child: child, console, shown: String::new() }
     }
 
+    /// Takes what the console shows within a time.
+    pub(crate) async fn look(&mut self, time: Duration) {
+        let end = tokio::time::Instant::now() + time;
+        let mut buffer = [0; 4096];
+        while let Ok(read) = tokio::time::timeout_at(end, self.console.read(&mut buffer)).await {
+            match read {
+                Ok(count) if count > 0 => self.shown.push_str(&plain(&buffer[..count])),
+                _ => panic!("the guest ended:\n{}", self.shown),
+            }
+        }
+    }
+
     /// Waits until the console shows all of `texts`, in this order; panics with what it
     /// showed after `limit`, or when the guest ends before.
     pub(crate) async fn wait_for(&mut self, texts: &[&str], limit: Duration) {

@@ -23,6 +23,12 @@ pub(crate) struct Store {
     _dir: Option<TempDir>,
 }
 
+/// SQLite of a server's own, and an empty PostgreSQL database: what a `DhcpServer` takes.
+pub(crate) fn databases() -> [Option<String>; 2] {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    [None, Some(runtime.block_on(Store::postgres()).url)]
+}
+
 impl Store {
     /// An empty SQLite and an empty PostgreSQL database.
     pub(crate) async fn both() -> [Self; 2] {

@@ -259,13 +259,18 @@ pub(crate) fn error_of(packet: &[u8]) -> (u16, String) {
     (u16::from_be_bytes([packet[2], packet[3]]), String::from_utf8_lossy(text).into_owned())
 }
 
-/// Reads a whole file, block by block, and gives it with the address that sent it.
+/// Reads a whole file, block by block, and gives it with the address that sent it. A block that
+/// comes again, for its acknowledgement was late, is acknowledged again and counts once.
 pub(crate) fn read_all(client: &Raw, name: &str) -> (Vec<u8>, SocketAddr) {
     client.read(name, &[]);
-    let mut content = Vec::new();
+    let (mut content, mut next) = (Vec::new(), 1);
     loop {
         let (packet, from) = client.receive();
         client.ack(block_of(&packet), from);
+        if block_of(&packet) != next {
+            continue;
+        }
+        next = next.wrapping_add(1);
         content.extend_from_slice(&packet[4..]);
         if packet.len() < 516 {
             return (content, from);

@@ -28,7 +28,8 @@ impl Tool {
     pub(crate) fn command(&self) -> Command {
         let libraries = root().join("usr/lib/x86_64-linux-gnu");
         let mut command = Command::new(&self.0);
-        let path = format!("{}:{}/frr", libraries.display(), libraries.display());
+        let libraries = libraries.display();
+        let path = format!("{libraries}:{libraries}/frr:{libraries}/../nix");
         command.env("LD_LIBRARY_PATH", path).env("LC_ALL", "C");
         command
     }

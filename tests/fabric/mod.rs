@@ -163,7 +163,7 @@ fn a_host_that_is_given_to_another_tenant_changes_its_switches_too() {
     let (before, mut after) = (site(), site());
     after.hosts.get_mut("r1-n01").unwrap().give_to(Some("globex".into()));
     let changes = consequences(&before, &after).switches;
-    let names: Vec<&str> = changes.iter().map(|change| change.switch.as_str()).collect();
+    let names: Vec<&String> = changes.iter().flat_map(|change| &change.switches).collect();
     assert_eq!(names, ["leaf1a", "leaf1b"]);
     let text: Vec<&str> = changes[0].lines.iter().map(|line| line.text.as_str()).collect();
     let wanted = "+    switchport trunk allowed vlan 10,501,600-601";

@@ -1,6 +1,7 @@
 //! What is one host's is no other's: two writers, and the constraints of the database itself.
 
 use super::*;
+use crate::common::desk::Desk;
 
 /// The constraints themselves, without any check of ours before them.
 #[tokio::test]
@@ -119,5 +120,43 @@ async fn of_two_writers_who_want_one_mac_or_address_one_is_refused_by_name() {
                 store.kind
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn one_cidr_is_a_subnet_in_each_routing_domain() {
+    const TWO: &str = "subnets: {a: {cidr: 10.0.0.0/24, vrf: red}, \
+                       b: {cidr: 10.0.0.0/24, vrf: blue}, c: {cidr: 10.0.0.0/24}, \
+                       d: {cidr: 'fd00::/64', vrf: red}, e: {cidr: 'fd00::/64'}}\n";
+    for store in Store::both().await {
+        let desk = Desk::new(store);
+        desk.file("two.yaml", TWO);
+        desk.good("apply two.yaml");
+        // Each takes the other's place, then one the other's prefix.
+        let swapped = TWO.replace("red", "x").replace("blue", "red").replace("vrf: x", "vrf: blue");
+        desk.file("swapped.yaml", &swapped);
+        desk.good("apply swapped.yaml");
+        let exported = desk.good("export");
+        let (_, a) = exported.split_once("  a:").unwrap();
+        assert!(a.split("  b:").next().unwrap().contains("vrf: blue"), "{exported}");
+        desk.file("again.yaml", &exported);
+        assert!(desk.good("apply again.yaml").contains("no changes"), "{exported}");
+        let other = swapped.replacen("10.0.0.0/24", "10.0.1.0/24", 1);
+        desk.file(
+            "other.yaml",
+            &other.replacen(
+                "b: {cidr: 10.0.0.0/24, vrf: red",
+                "b: {cidr: 10.0.0.0/24, vrf: blue",
+                1,
+            ),
+        );
+        desk.good("apply other.yaml");
+        desk.file("same.yaml", &TWO.replace("vrf: red", "vrf: blue"));
+        let said = desk.bad("apply same.yaml").join("\n");
+        assert!(said.contains("10.0.0.0/24 is subnet \"a\" already"), "{said}");
+        // DHCP is told apart from addresses alone.
+        desk.file("served.yaml", &TWO.replacen("vrf: red", "vrf: red, server: 10.0.0.1", 1));
+        let said = desk.bad("apply served.yaml").join("\n");
+        assert!(said.contains("of another VRF, and DHCP serves one of them"), "{said}");
     }
 }

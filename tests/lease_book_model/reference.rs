@@ -45,11 +45,12 @@ impl Change {
         Lease {
             address: address(self.address),
             client,
-            mac: mac(self.client),
+            nic: Some(mac(self.client).into()),
             subnet: "lan".into(),
             state: self.state,
             starts_at: now,
             expires_at: now + lasts,
+            taken_over: false,
         }
     }
 }
@@ -87,7 +88,7 @@ impl Model {
         let before = self.0.get(&wanted.address);
         let runs = |lease: &&Lease| lease.state != LeaseState::Released && lease.expires_at > now;
         if let Some(before) = before.filter(runs) {
-            let own = before.client == wanted.client || before.mac == wanted.mac;
+            let own = before.client == wanted.client || before.nic == wanted.nic;
             if before.state == LeaseState::Declined || !own {
                 return Err(CommitError::Taken(wanted.address));
             }

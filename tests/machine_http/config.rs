@@ -272,11 +272,12 @@ async fn lease_to_r1_n01(database: &Database, address: Ipv4Addr) {
     let lease = Lease {
         address,
         client: ClientKey::Host("r1-n01".into()),
-        mac: "52:54:00:aa:00:01".parse().unwrap(),
+        nic: Some("52:54:00:aa:00:01".parse().unwrap()),
         subnet: "provisioning".into(),
         state: LeaseState::Bound,
         starts_at: now,
         expires_at: now + 3600,
+        taken_over: false,
     };
     let leases = LeaseBook::open(database.clone()).await.unwrap();
     leases.commit(lease, now).await.unwrap();
@@ -287,7 +288,10 @@ async fn only_the_host_itself_reads_its_configuration() {
     let directory = TempDir::new().unwrap();
     let config = Config { data_dir: directory.path().to_owned(), ..Config::default() };
     let database = fill(&config, SITE).await.database;
-    let token = database.add_token("reader", false, None).await.unwrap();
+    let token = database
+        .add_token(&rackstrap::inventory::NewToken::new("reader", rackstrap::model::Role::Viewer))
+        .await
+        .unwrap();
     lease_to_r1_n01(&database, Ipv4Addr::new(10, 77, 0, 100)).await;
     database.close().await;
     let (rack, host) = (Netns::new("rack"), Netns::new("host"));

@@ -117,7 +117,7 @@ async fn a_report_sets_the_state_of_its_host() {
     let mac = "52:54:00:aa:00:02";
     let body = r#"{"state": "failed", "text": "no partner on bond0"}"#;
     let answer = server.report(mac, body).await;
-    assert_eq!(answer.text().await.unwrap(), "r1-n01 is failed\n");
+    assert_eq!(answer.text().await.unwrap(), "r1-n01 has failed\n");
     assert_eq!(status(&server).await, ("failed", "no partner on bond0".to_owned()));
     assert_eq!(server.report(mac, "bond0: up\nall well").await.status(), 200);
     assert_eq!(status(&server).await, ("up", "bond0: up".to_owned()));

@@ -6,34 +6,11 @@
 # `APT_CONFIG=... rackstrap lab --build-image` makes a guest of that release.
 set -euo pipefail
 trees=$(cd "$(dirname "$0")/../.." && pwd)/target/trees
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 mkdir -p "$trees"
 exec 9>"$trees/lock"
 flock 9
 
-# The address of the first Debian archive among apt's sources.
-mirror() {
-  apt-get indextargets --format '$(ORIGIN) $(COMPONENT) $(REPO_URI)' 2>/dev/null |
-    awk '$1 == "Debian" && $2 == "main" && $3 !~ /security/ { print $3; exit }'
-}
-
-# An apt of its own for a release: configuration, lists and cache below DIRECTORY.
-configure() {
-  local directory=$1 release=$2
-  mkdir -p "$directory"/{lists/partial,archives/partial}
-  : >"$directory/status"
-  echo "deb [signed-by=$keyring] $mirror $release main" >"$directory/sources.list"
-  cat >"$directory/apt.conf" <<CONF
-Dir::State "$directory";
-Dir::State::Lists "$directory/lists";
-Dir::State::status "$directory/status";
-Dir::Cache "$directory";
-Dir::Etc::SourceList "$directory/sources.list";
-Dir::Etc::SourceParts "-";
-APT::Sandbox::User "root";
-Acquire::Languages "none";
-CONF
-}
+. "$(dirname "$0")/other-release.sh"
 
 unpack() {
   local directory=$1 tree=$2 names

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs inside a guest: takes away all that networkd made of a host's files, and the files.
 systemctl stop systemd-networkd.socket systemd-networkd.service
-for kind in vxlan vlan macvlan ipvlan bridge bond vrf dummy veth; do
+for kind in wireguard gre ipip sit geneve macsec vxlan vlan macvlan ipvlan bridge bond vrf dummy veth; do
     ip -o link show type "$kind" | while read -r _ name _; do
         name=${name%%:*}
         ip link del "${name%%@*}" 2>/dev/null

@@ -13,7 +13,7 @@ async fn a_token_is_shown_once_and_can_be_removed() {
     let server = Server::start().await;
     let operator = server.operator().await;
     let csrf = token_of(&operator).await;
-    let body = format!("csrf={csrf}&name=importer&days=30&may_change=on");
+    let body = format!("csrf={csrf}&name=importer&days=30&role=operator");
     let html = operator.post("/access/tokens", body.clone()).await.text().await.unwrap();
     let (_, rest) = html.split_once("<code>").unwrap();
     let token = rest.split('<').next().unwrap().to_owned();
@@ -29,7 +29,7 @@ async fn a_token_is_shown_once_and_can_be_removed() {
     assert_eq!(again.status(), 422);
     assert!(again.text().await.unwrap().contains("token &#34;importer&#34; already exists"));
     for days in ["0", "-1", "x", "99999"] {
-        let body = format!("csrf={csrf}&name=other&days={days}");
+        let body = format!("csrf={csrf}&name=other&role=viewer&days={days}");
         assert_eq!(operator.post("/access/tokens", body).await.status(), 422, "{days}");
     }
     let path = "/access/tokens/importer/remove";

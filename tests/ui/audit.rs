@@ -27,11 +27,15 @@ async fn logins_are_on_the_page_and_can_be_filtered() {
 
 #[tokio::test]
 async fn older_entries_are_behind_a_link() {
-    use rackstrap::lifecycle::audit::{Action, AuditEntry};
+    use rackstrap::lifecycle::audit::{AuditAction, AuditEntry};
     let server = Server::start().await;
     let entry = |n: i64| {
         let user = format!("user-{n:03}");
-        AuditEntry::new("ada".into(), Action::UserAdded { user }, 1_700_000_000_000 + n)
+        AuditEntry::new(
+            "ada".into(),
+            AuditAction::UserAdded { user, role: None },
+            1_700_000_000_000 + n,
+        )
     };
     let entries: Vec<_> = (0..250).map(entry).collect();
     server.app.inventory.database.add_audit(&entries).await.unwrap();

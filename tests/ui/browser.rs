@@ -11,11 +11,13 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::common::netns::{Netns, run};
+
 /// How long anything on a page may take to appear.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A browser; gone when dropped.
-pub(super) struct Browser {
+pub(crate) struct Browser {
     pub client: Client,
     driver: Child,
     _profile: TempDir,
@@ -23,8 +25,31 @@ pub(super) struct Browser {
 
 impl Browser {
     /// Starts a browser with an empty profile.
-    pub(super) async fn start() -> Self {
-        let mut driver = Command::new("chromedriver")
+    pub(crate) async fn start() -> Self {
+        Self::driven(Command::new("chromedriver"), "127.0.0.1").await
+    }
+
+    /// Starts one inside a namespace, which accepts any certificate.
+    pub(crate) async fn inside(namespace: &Netns) -> Self {
+        // The driver is reached from here by a link of its own.
+        let number = std::process::id() % 200;
+        let (near, far) = (format!("10.92.{number}.1"), format!("10.92.{number}.2"));
+        let name = format!("rsb{}", std::process::id());
+        let link = format!("link add {name} type veth peer name drv netns {}", namespace.name);
+        let lines =
+            [link, format!("address add {near}/24 dev {name}"), format!("link set {name} up")];
+        for line in lines {
+            run(&["ip"].into_iter().chain(line.split(' ')).collect::<Vec<_>>());
+        }
+        namespace.ip(&format!("address add {far}/24 dev drv"));
+        namespace.ip("link set drv up");
+        let mut command = namespace.command("chromedriver");
+        command.args(["--allowed-ips=", "--allowed-origins=*"]);
+        Self::driven(command, &far).await
+    }
+
+    async fn driven(mut command: Command, address: &str) -> Self {
+        let mut driver = command
             .arg("--port=0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -35,7 +60,7 @@ impl Browser {
         let profile = TempDir::new().unwrap();
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities(profile.path()))
-            .connect(&format!("http://127.0.0.1:{port}"))
+            .connect(&format!("http://{address}:{port}"))
             .await
             .unwrap();
         client.set_window_size(1440, 1000).await.unwrap();
@@ -43,18 +68,18 @@ impl Browser {
     }
 
     /// Ends the browser.
-    pub(super) async fn close(self) {
+    pub(crate) async fn close(self) {
         self.client.clone().close().await.unwrap();
     }
 
     /// The element, once it is there.
-    pub(super) async fn find(&self, css: &str) -> Element {
+    pub(crate) async fn find(&self, css: &str) -> Element {
         let waiting = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css));
         waiting.await.unwrap_or_else(|error| panic!("{css}: {error}"))
     }
 
     /// Waits until the element has a word in its text.
-    pub(super) async fn wait_for_text(&self, css: &str, word: &str) {
+    pub(crate) async fn wait_for_text(&self, css: &str, word: &str) {
         let begin = std::time::Instant::now();
         loop {
             // Read by script: an element that the page replaces meanwhile is no error then.
@@ -70,23 +95,23 @@ impl Browser {
     }
 
     /// Types into a field in place of what is there.
-    pub(super) async fn fill(&self, css: &str, text: &str) {
+    pub(crate) async fn fill(&self, css: &str, text: &str) {
         let field = self.find(css).await;
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
     }
 
-    pub(super) async fn click(&self, css: &str) {
+    pub(crate) async fn click(&self, css: &str) {
         self.find(css).await.click().await.unwrap();
     }
 
     /// What a script returns.
-    pub(super) async fn run(&self, script: &str) -> serde_json::Value {
+    pub(crate) async fn run(&self, script: &str) -> serde_json::Value {
         self.client.execute(script, Vec::new()).await.unwrap()
     }
 
     /// Saves what the window shows, whole, as `target/screenshots/NAME.png`.
-    pub(super) async fn screenshot(&self, name: &str) {
+    pub(crate) async fn screenshot(&self, name: &str) {
         let height = self.run("return document.documentElement.scrollHeight").await;
         let height = height.as_u64().unwrap().clamp(600, 4000) as u32;
         let width = self.client.get_window_size().await.unwrap().0 as u32;
@@ -132,6 +157,7 @@ fn capabilities(profile: &Path) -> serde_json::Map<String, serde_json::Value> {
     ];
     let capabilities = json!({
         "browserName": "chrome",
+        "acceptInsecureCerts": true,
         "goog:chromeOptions": {"args": arguments},
         "goog:loggingPrefs": {"browser": "ALL"},
     });

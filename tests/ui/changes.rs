@@ -109,15 +109,27 @@ async fn a_change_that_was_overtaken_is_told() {
     let server = Server::start().await;
     let operator = server.operator().await;
     let url = "/change?noun=subnets&name=internal";
+    let vlan = || server.app.inventory.snapshot().site.subnets["internal"].vlan;
+    let opened = fields(&operator.page(url).await);
     let reviewed = send(&operator, url, ("vlan: 500", "vlan: 501"), "review").await;
     let reviewed = fields(&reviewed.text().await.unwrap());
+    // What somebody changes elsewhere is no reason to refuse it.
     assert_eq!(operator.fill_in("/hosts/r1-n01/edit", &[("unit", "9")]).await.status(), 303);
-    let answer = resend(&operator, reviewed, ("", ""), "save").await;
-    assert_eq!(answer.status(), 422);
-    let html = answer.text().await.unwrap();
-    assert!(html.contains("ada changed the inventory meanwhile"), "{html}");
-    let again = resend(&operator, fields(&html), ("", ""), "review").await;
-    assert_eq!(again.status(), 200);
+    let answer = resend(&operator, reviewed.clone(), ("", ""), "save").await;
+    assert_eq!(answer.status(), 303, "{}", answer.text().await.unwrap());
+    assert_eq!(vlan(), Some(501));
+
+    // The same subnet: neither what was reviewed nor what was only opened is saved over it.
+    for old in [opened, reviewed] {
+        let answer = resend(&operator, old, ("", ""), "save").await;
+        assert_eq!(answer.status(), 422);
+        let html = answer.text().await.unwrap();
+        assert!(html.contains("subnet internal changed since you opened this form"), "{html}");
+        assert!(html.contains("last changed by ada at") && html.contains("revision 3"), "{html}");
+        let again = resend(&operator, fields(&html), ("", ""), "review").await;
+        assert_eq!(again.status(), 200);
+    }
+    assert_eq!(server.app.inventory.snapshot().revision, 3);
 }
 
 #[tokio::test]

@@ -105,16 +105,101 @@ async fn showing_a_profile_s_addresses_saves_nothing() {
     assert_eq!(server.app.inventory.snapshot().revision, 1);
 }
 
+/// The form as it was, with other values in some of its fields.
+fn with(old: &[(String, String)], values: &[(&str, &str)]) -> String {
+    let mut form = old.to_vec();
+    for (name, value) in values {
+        let field = form.iter_mut().find(|(field, _)| field == name).unwrap();
+        field.1 = (*value).to_owned();
+    }
+    super::server::encode(&form)
+}
+
 #[tokio::test]
-async fn a_form_that_is_overtaken_is_refused() {
+async fn two_editors_of_a_host_are_put_together_by_field() {
     let server = Server::start().await;
     let operator = server.operator().await;
     let old = fields(&operator.page("/hosts/r1-n01/edit").await);
     assert_eq!(operator.fill_in("/hosts/r1-n01/edit", &[("unit", "5")]).await.status(), 303);
-    let answer = operator.post("/hosts/r1-n01/edit", super::server::encode(&old)).await;
+    // Another field: both are there.
+    let answer = operator.post("/hosts/r1-n01/edit", with(&old, &[("serial", "NEW")])).await;
+    assert_eq!(answer.status(), 303, "{}", answer.text().await.unwrap());
+    let host = || server.app.inventory.snapshot().site.hosts["r1-n01"].clone();
+    assert_eq!((host().unit, host().serial.as_deref()), (Some(5), Some("NEW")));
+
+    // The same field: both values are told, with who and when, and nothing is saved.
+    let values = [("unit", "7"), ("image", "")];
+    let answer = operator.post("/hosts/r1-n01/edit", with(&old, &values)).await;
+    assert_eq!(answer.status(), 422);
+    let html = answer.text().await.unwrap();
+    let said = wrong(&html, "unit").unwrap_or_else(|| panic!("nothing at unit: {html}"));
+    for words in ["was 1; now 5 (ada at ", "revision 3", "you entered 7", "Save again"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert_eq!(host().unit, Some(5));
+    // The form has what others changed, and what was entered.
+    let again = fields(&html);
+    let has = |name: &str, value: &str| again.contains(&(name.to_owned(), value.to_owned()));
+    assert!(has("serial", "NEW") && has("unit", "7") && has("image", ""), "{again:?}");
+    let answer = operator.post("/hosts/r1-n01/edit", super::server::encode(&again)).await;
+    assert_eq!(answer.status(), 303, "{}", answer.text().await.unwrap());
+    assert_eq!((host().unit, host().image), (Some(7), None));
+
+    // A host that is gone, and a form that says nothing of what it was made of.
+    let answer = operator.post("/hosts/r1-n01/edit", with(&old, &[("seen", "{}x")])).await;
     assert_eq!(answer.status(), 422);
     assert!(answer.text().await.unwrap().contains("r1-n01 has changed since"));
-    assert_eq!(server.app.inventory.snapshot().site.hosts["r1-n01"].unit, Some(5));
+    assert_eq!(operator.fill_in("/hosts/r1-n01/remove", &[("name", "r1-n01")]).await.status(), 303);
+    let answer = operator.post("/hosts/r1-n01/edit", with(&old, &[("unit", "9")])).await;
+    assert_eq!(answer.status(), 422);
+    assert!(answer.text().await.unwrap().contains("r1-n01 does not exist any more"));
+}
+
+#[tokio::test]
+async fn macs_alone_add_a_host() {
+    let server = Server::start().await;
+    let operator = server.operator().await;
+    let html = operator.page("/add-host").await;
+    let first = |name: &str| html.find(&format!("name=\"{name}\"")).unwrap();
+    assert!(first("name") < first("nic.mac") && first("nic.mac") < first("profile"), "the order");
+    let mut form = fields(&html);
+    let mut macs = ["52:54:00:aa:00:11", "52:54:00:aa:00:12"].into_iter();
+    for (name, value) in &mut form {
+        match name.as_str() {
+            "name" => *value = "r1-n05".into(),
+            "nic.mac" => *value = macs.next().unwrap().into(),
+            _ => {}
+        }
+    }
+    form.push(("do".into(), "save".into()));
+    let answer = operator.post("/add-host", super::server::encode(&form)).await;
+    assert_eq!(answer.status(), 303, "{}", answer.text().await.unwrap());
+    let host = server.app.inventory.snapshot().site.hosts["r1-n05"].clone();
+    assert_eq!(host.nics.keys().collect::<Vec<_>>(), ["eth0", "eth1"]);
+    // A wrong name is wrong at the name, not at the MAC.
+    let values = [("nic.label", "a b"), ("nic.mac", "52:54:00:aa:00:13"), ("name", "r1-n06")];
+    let answer = operator.fill_in("/add-host", &values).await;
+    assert_eq!(answer.status(), 422);
+    let html = answer.text().await.unwrap();
+    let invalid = html.split('<').find(|tag| tag.contains("aria-invalid")).unwrap();
+    assert!(invalid.contains("name=\"nic.label\""), "{invalid}");
+}
+
+#[tokio::test]
+async fn a_client_is_adopted_under_a_new_name() {
+    let server = Server::start().await;
+    let operator = server.operator().await;
+    let cases = [
+        ("", "/add-host?mac=52:54:00:aa:00:21"),
+        ("brand-new", "/add-host?mac=52:54:00:aa:00:21&name=brand-new"),
+        (" r1-n01 ", "/hosts/r1-n01/edit?mac=52:54:00:aa:00:21"),
+    ];
+    for (name, location) in cases {
+        let path = format!("/discovered/adopt?mac=52:54:00:aa:00:21&host={name}");
+        assert_eq!(operator.get(&path).await.headers()[LOCATION], location, "{name}");
+    }
+    let form = fields(&operator.page(cases[1].1).await);
+    assert!(form.contains(&("name".into(), "brand-new".into())), "{form:?}");
 }
 
 #[tokio::test]
@@ -169,14 +254,9 @@ async fn malformed_forms_and_queries_get_a_clear_answer() {
         let html = answer.text().await.unwrap();
         assert!(path == "/hosts/%ff" || html.contains("invalid query"), "{path}: {html}");
     }
-    for path in [
-        "/hosts/nobody",
-        "/subnets/nothing",
-        "/revisions/x",
-        "/revisions/99",
-        "/hosts/..%2fx",
-        "/discovered/adopt?mac=52:54:00:aa:00:09&host=nobody",
-    ] {
+    for path in
+        ["/hosts/nobody", "/subnets/nothing", "/revisions/x", "/revisions/99", "/hosts/..%2fx"]
+    {
         let answer = operator.get(path).await;
         assert_eq!(answer.status(), 404, "{path}");
         assert!(answer.text().await.unwrap().contains("does not exist"), "{path}");

@@ -162,3 +162,95 @@ async fn what_an_install_depends_on_is_edited_in_the_form() {
     assert_eq!(operator.post(edit, encode(&form)).await.status(), 303);
     assert!(!host().protected);
 }
+
+/// All of a selection or none, with what happens to each host, after its number was typed.
+#[tokio::test]
+async fn a_selection_of_hosts_is_armed_after_its_number_was_typed() {
+    let server = server(|site| {
+        let image = site.images.get_mut("installer").unwrap();
+        (image.kernel, image.initrd) = (None, Vec::new());
+        image.disk = Some("di/disk.raw".to_owned());
+        site.hosts.get_mut("r1-n02").unwrap().image = Some("installer".to_owned());
+    })
+    .await;
+    let operator = server.operator().await;
+    let task = |name: &str| server.app.inventory.installs().of(name).map(|it| it.task.label());
+    assert!(operator.page("/hosts").await.contains("formaction=\"/install-hosts\""));
+
+    // Nothing is destroyed, so nothing is typed.
+    let url = "/install-hosts?which=selected&host=r1-n01&host=nobody&host=r1-n02";
+    let page = operator.page(&format!("{url}&task=rescue")).await;
+    assert!(page.contains("starts the live system live once") && !page.contains("to confirm"));
+    let url = format!("{url}&task=reinstall");
+    let page = operator.page(&url).await;
+    for text in ["2 hosts", "erases its only disk and installs installer", "Type <strong>2 hosts"] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    let form = |page: &str, confirm: &str| {
+        // The last form of the page is the one that arms.
+        let mut form = fields(page);
+        form.retain(|(name, _)| name != "confirm");
+        form.push(("confirm".to_owned(), confirm.to_owned()));
+        encode(&form)
+    };
+    for wrong in ["", "r1-n01", "3 hosts"] {
+        let refused = operator.post("/install-hosts", form(&page, wrong)).await;
+        assert_eq!(refused.status(), 422, "{wrong}");
+        assert!(refused.text().await.unwrap().contains("confirm=&#34;2 hosts&#34;"), "{wrong}");
+    }
+    assert_eq!((task("r1-n01"), task("r1-n02")), (None, None));
+    assert_eq!(operator.post("/install-hosts", form(&page, "2 hosts")).await.status(), 303);
+    assert_eq!((task("r1-n01"), task("r1-n02")), (Some("reinstall"), Some("reinstall")));
+    assert!(operator.page("/hosts").await.contains("2 hosts are armed: reinstall"));
+
+    // What was reviewed is what is done.
+    let all = "/install-hosts?which=all&query=rack%3Dr1&task=erase";
+    let page = operator.page(all).await;
+    assert_eq!(operator.fill_in("/hosts/r1-n02/edit", &[("rack", "r2")]).await.status(), 303);
+    let overtaken = operator.post("/install-hosts", form(&page, "2 hosts")).await;
+    assert_eq!(overtaken.status(), 422);
+    assert!(overtaken.text().await.unwrap().contains("changed since"));
+
+    // One that cannot be armed keeps the others from it, and is left out by a click.
+    assert_eq!(
+        operator.fill_in("/hosts/r1-n02/edit", &[("protected", "true")]).await.status(),
+        303
+    );
+    let page = operator.page(&url).await;
+    assert!(
+        page.contains("protected: true on host r1-n02") && !page.contains("id=\"arm\""),
+        "{page}"
+    );
+    assert!(page.contains("Leave out 1"), "{page}");
+    let page = operator.page("/install-hosts?which=selected&host=r1-n01&task=erase").await;
+    assert_eq!(operator.post("/install-hosts", form(&page, "r1-n01")).await.status(), 303);
+    assert_eq!(task("r1-n01"), Some("erase"));
+}
+
+/// Whatever a host boots, its live system can be started; the disk image's host is released too.
+#[tokio::test]
+async fn a_host_is_rescued_and_released() {
+    let server = server(|site| site.hosts.get_mut("r1-n01").unwrap().image = None).await;
+    let operator = server.operator().await;
+    let page = operator.page(PAGE).await;
+    assert!(page.contains("starts the live system live once and leaves all disks"), "{page}");
+    let answer = operator.fill_in(PAGE, &[("task", "rescue")]).await;
+    assert_eq!(answer.status(), 303);
+    let task = || server.app.inventory.installs().of("r1-n01").map(|install| install.task.label());
+    assert_eq!(task(), Some("rescue"));
+
+    let disk_image = |site: &mut rackstrap::model::Site| {
+        let image = site.images.get_mut("installer").unwrap();
+        (image.kernel, image.initrd) = (None, Vec::new());
+        image.disk = Some("di/disk.raw".to_owned());
+    };
+    let server = self::server(disk_image).await;
+    let operator = server.operator().await;
+    let page = operator.page(PAGE).await;
+    assert!(page.contains("are removed from the inventory"), "{page}");
+    let refused = operator.fill_in(PAGE, &[("task", "release")]).await;
+    assert_eq!(refused.status(), 409);
+    let answer = operator.fill_in(PAGE, &[("task", "release"), ("confirm", "r1-n01")]).await;
+    assert_eq!(answer.status(), 303);
+    assert!(operator.page("/hosts/r1-n01").await.contains("to release it"));
+}

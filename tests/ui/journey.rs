@@ -1,7 +1,7 @@
 //! An operator's way through the pages, in a real browser with script.
 
-use rackstrap::inventory::Report;
-use rackstrap::lifecycle::event::Verdict;
+use rackstrap::inventory::StoredReport;
+use rackstrap::lifecycle::event::ReportResult;
 use rackstrap::lifecycle::{EventKind, Progress};
 use rackstrap::model::Mac;
 
@@ -15,6 +15,9 @@ async fn an_operator_follows_a_boot_and_corrects_an_address() {
     fill(&server).await;
     let browser = Browser::start().await;
     log_in(&browser, &server).await;
+    browser.screenshot("fleet").await;
+    audit(&browser, "the fleet").await;
+    browser.client.goto(&format!("{}/hosts", server.url)).await.unwrap();
     browser.wait_for_text("#stream-state", "updates itself").await;
     browser.screenshot("hosts").await;
 
@@ -40,14 +43,14 @@ async fn log_in(browser: &Browser, server: &Server) {
     browser.wait_for_text(".trouble-box", "Wrong name or password.").await;
     browser.fill("#password", PASSWORD).await;
     browser.click("button").await;
-    browser.wait_for_text("h1", "Hosts").await;
+    browser.wait_for_text("h1", "Fleet").await;
 }
 
 /// Things that happened before the operator came.
 async fn fill(server: &Server) {
     let events = &server.app.inventory.events;
     let mac = Mac([0x52, 0x54, 0, 0xaa, 0, 3]);
-    let report = boots::report(Verdict::Up, "revision 1: virbr0 up with 172.16.160.13");
+    let report = boots::report(ReportResult::Up, "revision 1: virbr0 up with 172.16.160.13");
     for data in [boots::discover(), boots::ack(), boots::tftp("ipxe.efi"), report] {
         events.record(Some("r1-n02"), Some(mac), data);
     }
@@ -55,7 +58,7 @@ async fn fill(server: &Server) {
     events.record(None, Some(stranger), boots::discover());
     let database = &server.app.inventory.database;
     let body = "bond0: 802.3ad, 2 ports, partner 02:00:00:00:00:01\nvirbr0: 172.16.160.12/24\n";
-    let report = Report { at_ms: 1_790_000_000_000, body: body.into() };
+    let report = StoredReport { at_ms: 1_790_000_000_000, body: body.into() };
     database.set_report("r1-n01", &report).await.unwrap();
 }
 
@@ -119,11 +122,13 @@ async fn correct_address(browser: &Browser) {
 /// or use no mouse, and nothing on it was refused by the browser.
 async fn look_around(browser: &Browser, server: &Server) {
     for (path, name) in [
+        ("/", "fleet-after"),
         ("/hosts", "hosts-after"),
         ("/hosts/r1-n01", "host-after"),
         ("/hosts/r1-n01/edit", "edit"),
         ("/hosts/r1-n01/remove", "remove"),
         ("/edit-hosts?host=r1-n01&host=r1-n02", "bulk"),
+        ("/install-hosts?host=r1-n01&host=r1-n02&task=erase", "bulk-install"),
         ("/racks", "racks"),
         ("/racks/r1", "rack"),
         ("/profiles", "profiles"),
@@ -153,7 +158,7 @@ async fn look_around(browser: &Browser, server: &Server) {
         browser.screenshot(name).await;
         browser.run("document.documentElement.style.colorScheme = 'dark'").await;
         audit(browser, &format!("{path} in the dark")).await;
-        if matches!(name, "host-after" | "hosts-after" | "change") {
+        if matches!(name, "fleet-after" | "host-after" | "hosts-after" | "change") {
             browser.screenshot(&format!("{name}-dark")).await;
         }
     }
@@ -168,7 +173,7 @@ async fn watch_rack(browser: &Browser, server: &Server) {
     browser.client.goto(&format!("{}/racks/r1", server.url)).await.unwrap();
     browser.wait_for_text("#stream-state", "updates itself").await;
     browser.wait_for_text("[data-live='rack r1-n01']", "booting").await;
-    server.app.inventory.events.record(Some("r1-n01"), None, boots::report(Verdict::Up, ""));
+    server.app.inventory.events.record(Some("r1-n01"), None, boots::report(ReportResult::Up, ""));
     browser.wait_for_text("[data-live='rack r1-n01']", "up").await;
     browser.run("document.querySelector('main').append(document.createElement('input'))").await;
     let wrong = browser.run(include_str!("audit.js")).await;

@@ -50,7 +50,13 @@ async fn a_flood_of_guesses_is_counted_before_it_is_looked_at() {
     assert!((3..=6).contains(&looked_at), "{seen:?}");
     assert!(!seen.contains_key(&303) && seen.contains_key(&429), "{seen:?}");
     // Another person is not kept waiting by it.
-    server.app.inventory.database.add_user("bob", "warm aisle 43").await.unwrap();
+    server
+        .app
+        .inventory
+        .database
+        .add_user("bob", "warm aisle 43", rackstrap::model::Role::Admin)
+        .await
+        .unwrap();
     let start = Instant::now();
     assert_eq!(server.stranger().log_in("bob", "warm aisle 43").await.status(), 303);
     println!("another login meanwhile: {:?}", start.elapsed());

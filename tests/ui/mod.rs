@@ -2,7 +2,7 @@
 
 mod access;
 mod audit;
-mod browser;
+pub(crate) mod browser;
 mod bulk;
 mod changes;
 mod checks;
@@ -13,6 +13,7 @@ mod install;
 mod journey;
 mod logins;
 mod pages;
+mod scale;
 mod security;
 pub(crate) mod server;
 mod switches;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rackstrap::lifecycle::unknown::ClientMarks;
 use rackstrap::lifecycle::{EventKind, Progress};
 use rackstrap::model::{ClientKey, Lease, LeaseState, Mac, Site};
 use tokio::time::timeout;
@@ -28,6 +29,53 @@ async fn a_host_page_says_all_of_a_host() {
 }
 
 #[tokio::test]
+async fn the_fleet_names_what_needs_somebody() {
+    use rackstrap::lifecycle::event::ReportResult;
+    let server = Server::start().await;
+    let mac = Mac([0x52, 0x54, 0, 0xaa, 0, 1]);
+    let events = &server.app.inventory.events;
+    events.record(Some("r1-n01"), Some(mac), boots::discover());
+    let report = boots::report(ReportResult::Failed, "eth1 has <no> carrier");
+    events.record(Some("r1-n01"), Some(mac), report);
+    let operator = server.operator().await;
+    wait_for(&operator, "/", "eth1 has &#60;no&#62; carrier").await;
+    let html = operator.page("/").await;
+    for words in [
+        "class=\"state failed\">1 failed</span>",
+        "href=\"/hosts/r1-n01\"",
+        "<h3>hall 2</h3>",
+        "aria-label=\"1 waiting, 1 failed\"",
+        "first site",
+        "href=\"/racks/r1\"",
+    ] {
+        assert!(html.contains(words), "{words} is not in {html}");
+    }
+    assert!(!html.contains("steps to the first boot"), "{html}");
+}
+
+#[tokio::test]
+async fn an_empty_site_begins_with_the_first_run() {
+    let server = Server::with_site(Site::default()).await;
+    let operator = server.operator().await;
+    let html = operator.page("/").await;
+    assert!(html.contains("Five steps to the first boot") && html.contains("0 done"), "{html}");
+    // Every step that is open has a way to do it in the browser, but for the server's own file.
+    for href in ["/change?noun=subnets", "/add-image", "/change?noun=profiles", "/add-host"] {
+        assert!(html.contains(&format!("href=\"{href}\"")), "{href} is not in {html}");
+        operator.page(href).await;
+    }
+    let subnet = "subnets:\n  p:\n    cidr: 10.0.0.0/24\n    ranges: [{from: 10.0.0.9, to: 10.0.0.99, for: dhcp}]\n";
+    let values = [("text", subnet), ("do", "review")];
+    let answer = operator.fill_in("/change?noun=subnets", &values).await;
+    let mut reviewed = super::server::fields(&answer.text().await.unwrap());
+    reviewed.push(("do".into(), "save".into()));
+    let answer = operator.post("/change", super::server::encode(&reviewed)).await;
+    assert_eq!(answer.status(), 303, "{}", answer.text().await.unwrap());
+    let html = operator.page("/").await;
+    assert!(html.contains("1 done") && html.contains("There is one subnet."), "{html}");
+}
+
+#[tokio::test]
 async fn every_list_says_what_is_in_it() {
     let server = Server::start().await;
     let mac = Mac([2, 0, 0, 0, 0, 7]);
@@ -50,6 +98,37 @@ async fn every_list_says_what_is_in_it() {
         assert!(!html.contains(absent), "{path} has {absent}: {html}");
     }
     wait_for(&operator, "/discovered", "02:00:00:00:00:07").await;
+    let marks = serde_json::json!({"client": "plain", "way": {"interface": "lan"},
+        "vendor_class": "iDRAC", "host_name": "idrac-4RX2"});
+    let marks: ClientMarks = serde_json::from_value(marks).unwrap();
+    let now_ms = jiff::Timestamp::now().as_millisecond();
+    let unknown = &server.app.inventory.unknown;
+    unknown.note(ClientKey::Guid([0, 2, 0xc9, 3, 0, 0x0a, 0x0b, 0x0c]), || marks.clone(), now_ms);
+    unknown.note(ClientKey::Id("ff01".into()), || marks.clone(), now_ms);
+    let html = operator.page("/discovered").await;
+    for text in [
+        "00:02:c9:03:00:0a:0b:0c",
+        "may be a BMC",
+        "class iDRAC",
+        "calls itself idrac-4RX2",
+        "on lan",
+        "id:ff01",
+        "by its identifier",
+    ] {
+        assert!(html.contains(text), "{text} is not in {html}");
+    }
+    // It is adopted as the port that it is, by a host that is new or not.
+    let adopt = "/discovered/adopt?mac=00:02:c9:03:00:0a:0b:0c";
+    for path in
+        [format!("{adopt}&host=n77&new=yes"), format!("{adopt}&host=r1-n01"), adopt.to_owned()]
+    {
+        let answer = operator.get(&path).await;
+        assert_eq!(answer.status(), 303, "{path}");
+        let form = operator.page(answer.headers()["location"].to_str().unwrap()).await;
+        assert!(form.contains("value=\"00:02:c9:03:00:0a:0b:0c\""), "{path}: {form}");
+        assert!(form.contains("value=\"ib0\""), "{path}: {form}");
+        assert_eq!(form.contains("value=\"n77\""), path.contains("n77"), "{path}");
+    }
     wait_for(&operator, "/events?kind=discover", "asks for an address on provisioning").await;
 }
 
@@ -113,7 +192,7 @@ async fn a_stream_sends_what_the_page_would_show() {
     read_until(&mut host, "vmlinuz &#60;b&#62; to 10.77.0.11").await;
     read_until(&mut list, "initrd 45 %").await;
     server.app.inventory.events.revision(9);
-    read_until(&mut list, "The inventory was changed").await;
+    read_until(&mut list, "The inventory has changed").await;
 }
 
 #[tokio::test]
@@ -157,11 +236,12 @@ async fn a_subnet_whose_pool_runs_low_says_so() {
             let lease = Lease {
                 address: std::net::Ipv4Addr::new(10, 77, 0, 100 + given),
                 client: ClientKey::Mac(mac),
-                mac,
+                nic: Some(mac.into()),
                 subnet: "lan".into(),
                 state: LeaseState::Bound,
                 starts_at: now,
                 expires_at: now + 3600,
+                taken_over: false,
             };
             server.app.leases.commit(lease, now).await.unwrap();
             given += 1;

@@ -53,7 +53,7 @@ impl Server {
         let directory = TempDir::new().unwrap();
         let config = Config { data_dir: directory.path().to_owned(), ..Config::default() };
         let database = Database::open(&config.database_url()).await.unwrap();
-        database.add_user("ada", PASSWORD).await.unwrap();
+        database.add_user("ada", PASSWORD, rackstrap::model::Role::Admin).await.unwrap();
         let inventory = Inventory::open(database).await.unwrap();
         let change = Change { who: "ada", summary: "first site", ..Change::default() };
         inventory.replace_site(change, site).await.unwrap();

@@ -22,7 +22,7 @@ async fn a_switch_shows_its_ports_and_a_change_of_a_host_shows_its_switch() {
     let form = [("nic.cable", "leaf1a Ethernet7"), ("do", "save")];
     assert_eq!(operator.fill_in("/hosts/r1-n01/edit", &form).await.status(), 303);
     let revision = operator.page("/revisions/2").await;
-    assert_eq!(revision.matches("<h3>Switch leaf1a</h3>").count(), 1, "{revision}");
+    assert_eq!(revision.matches("<summary>Switch leaf1a ").count(), 1, "{revision}");
     assert!(revision.contains("+ interface Ethernet7"), "{revision}");
     assert!(revision.contains("No generated file changes."), "{revision}");
 

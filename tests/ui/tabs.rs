@@ -12,7 +12,7 @@ async fn log_in(browser: &Browser, url: &str) {
     browser.fill("#name", "ada").await;
     browser.fill("#password", PASSWORD).await;
     browser.click("button").await;
-    browser.wait_for_text("h1", "Hosts").await;
+    browser.wait_for_text("h1", "Fleet").await;
 }
 
 /// A browser opens six connections to a server: each live page that nobody sees gives its own back.
@@ -21,6 +21,7 @@ async fn twenty_tabs_are_open_and_each_loads() {
     let server = Server::start().await;
     let browser = Browser::start().await;
     log_in(&browser, &server.url).await;
+    browser.client.goto(&format!("{}/hosts", server.url)).await.unwrap();
     let first = browser.client.window().await.unwrap();
     for _ in 1..TABS {
         let tab = browser.client.new_window(true).await.unwrap();

@@ -34,9 +34,9 @@ async fn a_tenants_page_shows_its_hosts_and_their_leases() {
     assert!(page.contains("/hosts/n2") && page.contains("2025-12-31"), "{page}");
     assert!(page.contains("ended") && page.contains("/subnets/acme-internal"), "{page}");
     assert_eq!(operator.get("/tenants/initech").await.status(), 404);
-    assert!(operator.page("/hosts/n1").await.contains("lease ended"));
+    assert!(operator.page("/hosts/n1").await.contains("rental ended"));
     let hosts = operator.page("/hosts").await;
-    assert_eq!(hosts.matches("lease ended").count(), 1, "{hosts}");
+    assert_eq!(hosts.matches("rental ended").count(), 1, "{hosts}");
     assert_eq!(server.app.inventory.tell_rental_ends(i64::from(u32::MAX)).await.unwrap(), 1);
     assert!(server.app.inventory.events.flush(std::time::Duration::from_secs(10)).await);
     let host = operator.page("/hosts/n1").await;

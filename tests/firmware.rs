@@ -1,0 +1,301 @@
+//! Firmware with Secure Boot, and firmware of arm64, from power-on to a live system with its
+//! configuration, and to the local disk. What is booted is in `docs/guide/firmware.md`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::common::dhcp::{DhcpServer, lan};
+use crate::common::guest::Image;
+use crate::common::skip::skip;
+
+const SITE: &str = r#"
+subnets:
+  provisioning:
+    cidr: 10.77.0.0/24
+    gateway: 10.77.0.1
+    conflict-probe: off
+    boot-files: {x64: signed/shimx64.efi}
+    ranges: [{from: 10.77.0.100, to: 10.77.0.199, for: dhcp}]
+profiles:
+  plain: {nics: {eth0: {subnet: provisioning}}}
+images:
+  live: {kernel: live/vmlinuz, initrd: [live/initrd.img], cmdline: "console=ttyS0"}
+  arm: {kernel: live-arm64/vmlinuz, initrd: [live-arm64/initrd.img], cmdline: "console=ttyAMA0"}
+  disk: {local: true}
+hosts:
+  live: {profile: plain, image: live, addresses: {eth0: 10.77.0.11}, nics: {eth0: "52:54:00:aa:00:01"}}
+  menu: {image: disk, nics: {eth0: "52:54:00:aa:00:02"}}
+  chain: {image: disk, local-boot: sanboot, nics: {eth0: "52:54:00:aa:00:03"}}
+  arm: {profile: plain, image: arm, addresses: {eth0: 10.77.0.14}, nics: {eth0: "52:54:00:aa:00:04"}}
+  signed-arm: {profile: plain, image: arm, boot-file: signed/shimaa64.efi, addresses: {eth0: 10.77.0.15}, nics: {eth0: "52:54:00:aa:00:05"}}
+"#;
+
+/// How long a guest may take on a busy machine.
+const LIMIT: Duration = Duration::from_secs(1500);
+/// What the disk's own GRUB says.
+const DISK_STARTED: &str = "DISK HAS STARTED";
+
+/// How firmware asks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Pxe,
+    Http,
+}
+
+/// A guest without its host's processor: what it is emulated as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Machine {
+    /// OVMF with Microsoft's keys and Secure Boot.
+    SecureX64,
+    /// AAVMF.
+    Arm64,
+    /// AAVMF with Microsoft's keys and Secure Boot.
+    SecureArm64,
+}
+
+/// A running guest; ended when dropped.
+struct Guest {
+    process: Child,
+    console: PathBuf,
+    started: Instant,
+}
+
+impl Guest {
+    fn start(
+        server: &DhcpServer,
+        machine: Machine,
+        by: Protocol,
+        mac: &str,
+        disk: Option<&Path>,
+    ) -> Self {
+        let directory = server.directory.path();
+        let (variables, console) = (directory.join("variables"), directory.join("console"));
+        let (program, code, settings) = match machine {
+            Machine::SecureX64 => {
+                ("qemu-system-x86_64", "OVMF/OVMF_CODE_4M.secboot.fd", "OVMF/OVMF_VARS_4M.ms.fd")
+            }
+            Machine::Arm64 => ("qemu-system-aarch64", "AAVMF/AAVMF_CODE.fd", "AAVMF/AAVMF_VARS.fd"),
+            Machine::SecureArm64 => {
+                ("qemu-system-aarch64", "AAVMF/AAVMF_CODE.ms.fd", "AAVMF/AAVMF_VARS.ms.fd")
+            }
+        };
+        fs::copy(Path::new("/usr/share").join(settings), &variables).unwrap();
+        server.inside.ip("tuntap add tap0 mode tap");
+        server.inside.ip("link set tap0 master lan up");
+        let mut qemu = server.inside.command(program);
+        qemu.args([
+            "-accel",
+            "tcg,thread=multi",
+            "-m",
+            "1024",
+            "-display",
+            "none",
+            "-nodefaults",
+            "-no-reboot",
+        ]);
+        match machine {
+            Machine::SecureX64 => qemu
+                .args(["-machine", "q35,smm=on,graphics=off", "-cpu", "qemu64"])
+                .args(["-global", "driver=cfi.pflash01,property=secure,value=on"]),
+            _ => qemu.args(["-machine", "virt", "-cpu", "cortex-a57"]),
+        };
+        qemu.args(["-drive", &format!("if=pflash,format=raw,readonly=on,file=/usr/share/{code}")]);
+        qemu.args(["-drive", &format!("if=pflash,format=raw,file={}", variables.display())]);
+        qemu.arg("-serial").arg(format!("file:{}", console.display()));
+        qemu.args([
+            "-device",
+            "virtio-rng-pci",
+            "-netdev",
+            "tap,id=n,ifname=tap0,script=no,downscript=no",
+        ]);
+        qemu.args(["-device", &format!("virtio-net-pci,netdev=n,mac={mac},bootindex=0,romfile=")]);
+        if by == Protocol::Http {
+            for family in ["IPv4", "IPv6"] {
+                qemu.args(["-fw_cfg", &format!("opt/org.tianocore/{family}PXESupport,string=n")]);
+            }
+        }
+        if let Some(disk) = disk {
+            qemu.args([
+                "-drive",
+                &format!("if=none,format=raw,id=d,file=fat:rw:{}", disk.display()),
+            ]);
+            qemu.args(["-device", "virtio-blk-pci,drive=d,bootindex=9"]);
+        }
+        let process = qemu.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap();
+        Self { process, console, started: Instant::now() }
+    }
+
+    fn shown(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.console).unwrap_or_default()).into_owned()
+    }
+
+    /// Waits until something is so; panics with what the console showed.
+    fn wait(&mut self, what: &str, mut is_so: impl FnMut(&str) -> bool) -> Duration {
+        loop {
+            let shown = self.shown();
+            if is_so(&shown) {
+                return self.started.elapsed();
+            }
+            let tail: String =
+                shown.chars().skip(shown.chars().count().saturating_sub(6000)).collect();
+            assert!(
+                self.process.try_wait().unwrap().is_none(),
+                "the guest ended without {what}:\n{tail}"
+            );
+            assert!(self.started.elapsed() < LIMIT, "{what} is not so after {LIMIT:?}:\n{tail}");
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Where `tests/tools/get-signed.sh` has put signed programs; none, and the test is skipped, without them.
+fn signed(test: &str) -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new(root.join("tests/tools/get-signed.sh")).output().unwrap();
+    if !output.status.success() {
+        skip(
+            test,
+            &format!(
+                "Debian 13 is not in apt's mirror: {}",
+                String::from_utf8_lossy(&output.stderr)
+            ),
+        );
+        return None;
+    }
+    Some(root.join("target/signed"))
+}
+
+fn server_with(programs: &Path) -> DhcpServer {
+    let (server, _clients) = lan(SITE, &[]);
+    let files = server.directory.path().join("files");
+    fs::create_dir_all(files.join("signed")).unwrap();
+    for name in ["shimx64.efi", "grubx64.efi", "shimaa64.efi", "grubaa64.efi"] {
+        fs::copy(programs.join(name), files.join("signed").join(name)).unwrap();
+    }
+    fs::copy(programs.join("ipxe-arm64.efi"), files.join("ipxe-arm64.efi")).unwrap();
+    server
+}
+
+/// Waits until the host has its configuration and reports that it is up.
+fn wait_until_up(server: &DhcpServer, guest: &mut Guest, host: &str, boot: &str) {
+    let took = guest.wait("the host reports that it is up", |_| {
+        server.events_of(host).iter().any(|event| event.contains("gateway 10.77.0.1 answers"))
+    });
+    let events = server.events_of(host);
+    for file in ["/vmlinuz to ", "/initrd.img to ", "configuration (initrd) to "] {
+        assert!(events.iter().any(|event| event.contains(file)), "{file}: {events:#?}");
+    }
+    println!("{boot}: up and configured {:.0} s after power-on", took.as_secs_f64());
+}
+
+fn live_on_x64(test: &str, by: Protocol) {
+    let Some(programs) = signed(test) else { return };
+    let image = match Image::build(None) {
+        Ok(image) => image,
+        Err(why) => return skip(test, &why),
+    };
+    let mut server = server_with(&programs);
+    let live = server.directory.path().join("files/live");
+    fs::create_dir_all(&live).unwrap();
+    fs::copy(image.kernel(), live.join("vmlinuz")).unwrap();
+    fs::copy(image.initrd(), live.join("initrd.img")).unwrap();
+    server.start(&["lan"]);
+    let mut guest = Guest::start(&server, Machine::SecureX64, by, "52:54:00:aa:00:01", None);
+    guest.wait("Secure Boot is enabled", |shown| shown.contains("Secure boot enabled"));
+    guest.wait("the kernel is locked down", |shown| {
+        shown.contains("Kernel is locked down from EFI Secure Boot")
+    });
+    wait_until_up(&server, &mut guest, "live", test);
+    let log = server.log();
+    assert!(!log.contains("snponly.efi") && !log.contains("(iPXE"), "iPXE was not needed: {log}");
+}
+
+#[test]
+#[ignore = "a whole OVMF boot: make test-full"]
+fn a_secure_boot_host_comes_up_by_pxe() {
+    live_on_x64("a_secure_boot_host_comes_up_by_pxe", Protocol::Pxe);
+}
+
+#[test]
+#[ignore = "a whole OVMF boot: make test-full"]
+fn a_secure_boot_host_comes_up_by_http_boot() {
+    live_on_x64("a_secure_boot_host_comes_up_by_http_boot", Protocol::Http);
+}
+
+/// A directory that QEMU shows as a disk with Debian's signed loaders.
+fn signed_disk(programs: &Path, directory: &Path) {
+    let (boot, debian) = (directory.join("EFI/BOOT"), directory.join("EFI/debian"));
+    fs::create_dir_all(&boot).unwrap();
+    fs::create_dir_all(&debian).unwrap();
+    fs::copy(programs.join("shimx64.efi"), boot.join("BOOTX64.EFI")).unwrap();
+    fs::copy(programs.join("disk-grubx64.efi"), boot.join("grubx64.efi")).unwrap();
+    fs::write(debian.join("grub.cfg"), format!("echo '{DISK_STARTED}'\nsleep 3600\n")).unwrap();
+}
+
+#[test]
+#[ignore = "two whole OVMF boots: make test-full"]
+fn a_secure_boot_host_goes_to_its_disk_by_the_menu_and_by_grub() {
+    let test = "a_secure_boot_host_goes_to_its_disk_by_the_menu_and_by_grub";
+    let Some(programs) = signed(test) else { return };
+    for (host, mac, loads) in
+        [("menu", "52:54:00:aa:00:02", false), ("chain", "52:54:00:aa:00:03", true)]
+    {
+        let mut server = server_with(&programs);
+        let disk = server.directory.path().join("disk");
+        signed_disk(&programs, &disk);
+        server.start(&["lan"]);
+        let mut guest = Guest::start(&server, Machine::SecureX64, Protocol::Pxe, mac, Some(&disk));
+        let took = guest.wait("the disk's GRUB runs", |shown| shown.contains(DISK_STARTED));
+        println!("{test}, {host}: {:.0} s from power-on to the disk's GRUB", took.as_secs_f64());
+        let events = server.events_of(host);
+        let loaded = events.iter().any(|event| event.contains("shimx64.efi ("));
+        assert_eq!(loaded, loads, "{events:#?}");
+    }
+}
+
+fn live_on_arm64(test: &str, machine: Machine, host: &str, mac: &str) {
+    let Some(programs) = signed(test) else { return };
+    if !Path::new("/usr/bin/qemu-system-aarch64").exists()
+        || !Path::new("/usr/share/AAVMF/AAVMF_CODE.fd").exists()
+    {
+        return skip(test, "qemu-system-arm and qemu-efi-aarch64 are not installed");
+    }
+    let mut server = server_with(&programs);
+    let mut build = Command::new(env!("CARGO_BIN_EXE_rackstrap"));
+    build
+        .arg("--data-dir")
+        .arg(server.directory.path())
+        .args(["image", "build", "live", "--arch", "arm64"]);
+    let built = build.output().unwrap();
+    if !built.status.success() {
+        return skip(test, &String::from_utf8_lossy(&built.stderr));
+    }
+    server.start(&["lan"]);
+    let mut guest = Guest::start(&server, machine, Protocol::Pxe, mac, None);
+    if machine == Machine::SecureArm64 {
+        guest.wait("Secure Boot is enabled", |shown| shown.contains("UEFI Secure Boot is enabled"));
+    }
+    wait_until_up(&server, &mut guest, host, test);
+}
+
+#[test]
+#[ignore = "a whole boot on an emulated arm64: make test-full"]
+fn an_arm64_host_comes_up_by_ipxe() {
+    live_on_arm64("an_arm64_host_comes_up_by_ipxe", Machine::Arm64, "arm", "52:54:00:aa:00:04");
+}
+
+#[test]
+#[ignore = "a whole boot on an emulated arm64: make test-full"]
+fn an_arm64_host_with_secure_boot_comes_up_by_grub() {
+    let test = "an_arm64_host_with_secure_boot_comes_up_by_grub";
+    live_on_arm64(test, Machine::SecureArm64, "signed-arm", "52:54:00:aa:00:05");
+}

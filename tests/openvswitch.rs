@@ -1,0 +1,158 @@
+//! A bridge of Open vSwitch: the unit's script tells a real ovsdb-server and ovs-vswitchd, and packets
+//! go through the bridge that they make.
+
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use rackstrap::network::{Format, render_host};
+use rackstrap::profile::ResolvedSite;
+
+use crate::common::netns::Netns;
+use crate::common::skip::skip;
+use crate::golden;
+
+/// Open vSwitch of its own in a namespace, which forwards in user space.
+struct Daemons {
+    children: Vec<Child>,
+    directory: tempfile::TempDir,
+}
+
+impl Daemons {
+    fn start(host: &Netns) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let run = directory.path();
+        let database = run.join("conf.db");
+        let made = Command::new("ovsdb-tool").arg("create").arg(&database).status().unwrap();
+        assert!(made.success());
+        let spawn = |program: &str, words: &[String]| {
+            let mut command = host.command(program);
+            command.args(words).env("OVS_RUNDIR", run).env("OVS_LOGDIR", run);
+            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        };
+        let socket = run.join("db.sock");
+        let words =
+            [database.display().to_string(), format!("--remote=punix:{}", socket.display())];
+        let mut children = vec![spawn("ovsdb-server", &words)];
+        wait_for(&socket);
+        // Where the kernel has no datapath, it is not asked for one.
+        let words = [format!("unix:{}", socket.display()), "--disable-system".into()];
+        children.push(spawn("ovs-vswitchd", &words));
+        Self { children, directory }
+    }
+
+    fn run(&self, host: &Netns, words: &[&str]) -> Output {
+        let mut command = host.command(words[0]);
+        command.args(&words[1..]).env("OVS_RUNDIR", self.directory.path());
+        command.output().unwrap()
+    }
+
+    fn vsctl(&self, host: &Netns, words: &str) -> String {
+        let words: Vec<&str> =
+            ["ovs-vsctl", "--timeout=30"].into_iter().chain(words.split_whitespace()).collect();
+        let output = self.run(host, &words);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{words:?}: {said}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+}
+
+impl Drop for Daemons {
+    fn drop(&mut self) {
+        for child in self.children.iter_mut().rev() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn wait_for(path: &Path) {
+    for _ in 0..100 {
+        if path.exists() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    panic!("{} does not appear", path.display());
+}
+
+/// A host whose bridge has a port for tagged guests and one for its own network.
+const SITE: &str = r#"
+subnets: {lan: {cidr: 10.1.0.0/24, gateway: 10.1.0.1, dns: [10.1.0.53]}}
+profiles:
+  own:
+    nics: {eth0: {mtu: 1600}, eth1: {mtu: 1600}}
+    bridges:
+      br0:
+        interfaces: [eth0, eth1]
+        openvswitch: true
+        subnet: lan
+        ports: {eth0: {pvid: 5}, eth1: {pvid: 5, tagged: [10, 20-22]}, br0: {pvid: 5}}
+hosts:
+  r1-n01:
+    profile: own
+    nics: {eth0: "52:54:00:aa:00:01", eth1: "52:54:00:aa:00:02"}
+    addresses: {br0: 10.1.0.12}
+"#;
+
+#[test]
+fn a_bridge_of_open_vswitch_has_the_ports_and_vlans_of_the_site_file() {
+    const TEST: &str = "a_bridge_of_open_vswitch_has_the_ports_and_vlans_of_the_site_file";
+    if Command::new("ovs-vsctl").arg("--version").output().is_err() {
+        return skip(TEST, "openvswitch-switch is not installed");
+    }
+    let rendered = |site: &str| {
+        let site: ResolvedSite = serde_saphyr::from_str(site).unwrap();
+        render_host(&site, golden::HOST, Format::Networkd).unwrap()
+    };
+    let files = rendered(SITE);
+    let text = |name: &str| files.iter().find(|file| file.name == name).map(|file| &file.text);
+    assert_eq!(text("15-br0.netdev"), None, "Open vSwitch makes it");
+    assert!(text("01-eth0.network").unwrap().contains("Unmanaged=yes"));
+    assert!(text("15-br0.network").unwrap().contains("Address=10.1.0.12/24"));
+    let script = text("rackstrap-openvswitch.sh").unwrap();
+
+    let (host, left, right) = (Netns::new("ovs"), Netns::new("left"), Netns::new("right"));
+    left.join("port", &host, "enx1");
+    right.join("port", &host, "enx2");
+    host.ip("link set enx1 address 52:54:00:aa:00:01 down");
+    host.ip("link set enx2 address 52:54:00:aa:00:02 down");
+    left.ip("address add 10.1.0.1/24 dev port");
+    right.ip("address add 10.1.0.2/24 dev port");
+    let daemons = Daemons::start(&host);
+    // This kernel may lack the module: the bridge of the test forwards in user space.
+    daemons.vsctl(&host, "add-br br0 -- set bridge br0 datapath_type=netdev");
+    let path = daemons.directory.path().join("script.sh");
+    std::fs::write(&path, script).unwrap();
+    let run = |path: &Path| {
+        let output = daemons.run(&host, &["sh", path.to_str().unwrap(), "start"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    run(&path);
+    run(&path);
+    assert_eq!(daemons.vsctl(&host, "list-ports br0"), "enx1\nenx2");
+    assert_eq!(daemons.vsctl(&host, "get port enx1 tag vlan_mode"), "5\naccess");
+    assert_eq!(
+        daemons.vsctl(&host, "get port enx2 tag trunks vlan_mode"),
+        "5\n[10, 20, 21, 22]\nnative-untagged"
+    );
+    let links = String::from_utf8(host.sh("ip link show enx1").stdout).unwrap();
+    assert!(links.contains("mtu 1600") && links.contains(",UP"), "{links}");
+
+    // What networkd does with the bridge's own side.
+    host.ip("address add 10.1.0.12/24 dev br0");
+    host.ip("link set br0 up");
+    let pings = |from: &Netns, to: &str| {
+        from.sh(&format!("ping -n -c 3 -i 0.3 -W 2 {to} >/dev/null")).status.success()
+    };
+    assert!(pings(&left, "10.1.0.2"), "from port to port");
+    assert!(pings(&left, "10.1.0.12"), "from a port to the host");
+
+    let one = SITE
+        .replace("interfaces: [eth0, eth1]", "interfaces: [eth0]")
+        .replace(", eth1: {pvid: 5, tagged: [10, 20-22]}", "");
+    let files = rendered(&one);
+    let fewer = files.iter().find(|file| file.name == "rackstrap-openvswitch.sh").unwrap();
+    std::fs::write(&path, &fewer.text).unwrap();
+    run(&path);
+    assert_eq!(daemons.vsctl(&host, "list-ports br0"), "enx1", "a port that is gone is taken away");
+}
