@@ -2,7 +2,7 @@
 # make test   every test, on the real components
 # make test-full  the same, and the proofs that take minutes: whole guests, layout after layout
 # make fuzz   every fuzz target for TIME seconds (default 60): TIME=600, TARGETS="url mac"
-# make bench  rackstrap beside its peers, measured on this machine: BENCH=dhcp|tftp|http|render|storm|quick
+# make bench  rackstrap beside its peers, measured on this machine: BENCH=dhcp|tftp|http|deploy|render|storm|quick
 # make package  .deb, .rpm, tarball, container image, checksums; SIGN_KEY=...: see packaging/README.md
 # All install the Debian packages that are missing, and list them first.
 
@@ -11,15 +11,17 @@ SHELL := /bin/bash
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=FIRMWARE,INSTALL,LAYOUT,HOSTS,ONCE,BENCH,ROUNDS)
 
 # The virtual rack: emulator, firmware, network boot programs, and what unpacks an image.
-RUN_PACKAGES  := build-essential ca-certificates cpio curl dosfstools dpkg-dev e2fsprogs fdisk ipxe iproute2 kmod mmdebstrap mtools ovmf \
+RUN_PACKAGES  := build-essential ca-certificates cpio curl dosfstools dpkg-dev e2fsprogs fdisk ipxe iproute2 kmod libcap2-bin mmdebstrap mtools ovmf \
                  qemu-system-x86 seabios zstd
 # The clients, databases and browser that the tests drive.
 TEST_PACKAGES := $(RUN_PACKAGES) atftp busybox-static chromium chromium-driver dbus-daemon dhcpcd-base dnsmasq-base ipxe-qemu iptables \
-                 iputils-ping isc-dhcp-client libarchive-tools lintian netplan.io nftables postgresql-15 procps python3-jsonschema python3-venv qemu-utils rpm systemd tcpdump tftp-hpa udhcpc xz-utils
+                 iputils-ping isc-dhcp-client libarchive-tools lintian netplan.io nftables openvswitch-switch postgresql-15 procps python3-jsonschema python3-venv qemu-utils rpm systemd tcpdump tftp-hpa udhcpc xz-utils
 
 # Programs and schemas that read what we write for them, one of another Debian release. Unpacked for the tests, not installed: their
 # services must not start.
-TEST_TOOLS    := trixie/cloud-init bind9-libs bind9-utils frr ifupdown2 libc-ares2 libjson-c5 libnm0 libyang2 network-manager prometheus python3-ironic udev umoci
+TEST_TOOLS    := trixie/cloud-init wireguard-tools bind9-libs bind9-utils frr ifupdown2 libarchive13 libboost-context1.74.0 libbrotli1 libc-ares2 \
+                 libcpuid16 libcurl3-gnutls libfstrm0 libgc1 libjemalloc2 libjson-c5 liblmdb0 libmaxminddb0 libnghttp2-14 libnm0 libprotobuf-c1 \
+                 libseccomp2 libsodium23 libuv1 libyang2 network-manager nix-bin prometheus python3-ironic udev umoci
 
 # The servers that the benchmark compares with, and what it measures with. Never started as services.
 BENCH_PACKAGES := ca-certificates dnsmasq-base iproute2 isc-dhcp-server kea-dhcp4-server nftables nginx-light strace \
