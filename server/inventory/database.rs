@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::postgres_tls;
 use crate::metrics::DATABASE;
 
 /// How often SQLite's log is moved into the file.
@@ -229,7 +230,9 @@ async fn ask_postgres(options: &PgConnectOptions) {
     loop {
         let failure = match timeout(ASK_EVERY, ask(&mut connection, options)).await {
             Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error.to_string()),
+            Ok(Err(error)) => {
+                Some(postgres_tls::refusal(&error).unwrap_or_else(|| error.to_string()))
+            }
             Err(_) => Some("PostgreSQL does not answer".to_owned()),
         };
         if failure.is_some() {

@@ -17,6 +17,7 @@ mod installs;
 mod known;
 mod open;
 pub mod portable;
+mod postgres_tls;
 mod revisions;
 mod sessions;
 mod specs;

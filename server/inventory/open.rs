@@ -19,6 +19,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection};
 
 use super::database::{Database, DatabaseFile, Sqlite, is_sound};
+use super::postgres_tls;
 
 /// How long a locked database is waited for.
 const BUSY: Duration = Duration::from_secs(10);
@@ -114,6 +115,22 @@ pub enum OpenError {
         what: String,
         /// Its encoding.
         encoding: String,
+    },
+    /// What the URL says of TLS cannot be done.
+    #[error("invalid database {what}: {why}")]
+    Parameter {
+        /// The URL without its password.
+        what: String,
+        /// Which parameter, and what would be right.
+        why: String,
+    },
+    /// The PostgreSQL server is not the one that is wanted, or does not encrypt.
+    #[error("cannot open database {what}: {why}")]
+    Encryption {
+        /// The URL without its password.
+        what: String,
+        /// What it is, and what would help.
+        why: String,
     },
     /// There was an inventory, and now there is none.
     #[error(
@@ -267,7 +284,7 @@ impl Database {
             }
             Location::Server(url) => {
                 let what = without_password(&url);
-                let failed = |source| OpenError::Connect { what: what.clone(), source };
+                let failed = |source| not_opened(&what, source);
                 let mut connection = connect(&pg_options(&url)?).await.map_err(failed)?;
                 let schema = latest(&mut connection, &what).await?;
                 connection.close().await.map_err(failed)?;
@@ -475,7 +492,7 @@ pub(crate) fn not_writable(path: &Path, directory: &Path) -> OpenError {
 async fn open_postgres(url: &str, access: Access) -> Result<Database, OpenError> {
     let what = without_password(url);
     let options = pg_options(url)?;
-    let failed = |source| OpenError::Connect { what: what.clone(), source };
+    let failed = |source| not_opened(&what, source);
     // A connection of its own first: a pool says only that it waited in vain.
     let mut connection = connect(&options).await.map_err(failed)?;
     let encoding: String = sqlx::query_scalar("SHOW server_encoding")
@@ -496,8 +513,19 @@ async fn open_postgres(url: &str, access: Access) -> Result<Database, OpenError>
 }
 
 fn pg_options(url: &str) -> Result<PgConnectOptions, OpenError> {
-    let failed = |source| OpenError::Connect { what: without_password(url), source };
-    PgConnectOptions::from_str(url).map_err(failed)
+    let what = without_password(url);
+    if let Err(why) = postgres_tls::check(url) {
+        return Err(OpenError::Parameter { what, why });
+    }
+    PgConnectOptions::from_str(url).map_err(|source| OpenError::Connect { what, source })
+}
+
+fn not_opened(what: &str, source: sqlx::Error) -> OpenError {
+    let what = what.to_owned();
+    match postgres_tls::refusal(&source) {
+        Some(why) => OpenError::Encryption { what, why },
+        None => OpenError::Connect { what, source },
+    }
 }
 
 /// Connects once, within [`CONNECT`].

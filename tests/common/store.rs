@@ -80,16 +80,24 @@ fn with_database(base: &str, name: &str) -> String {
 
 /// Sets up a server in `$1` with the programs in `$2`, says "ready", and waits for the end of
 /// its input, which is the end of the test program, however that comes. `initdb` and
-/// `postgres` refuse to be root.
+/// `postgres` refuse to be root. With `$3`, a directory with `tls.crt` and `tls.key`, it takes
+/// connections by TLS, and by TCP no others.
 const SERVER: &str = r#"
-    dir=$1 bin=$2
+    dir=$1 bin=$2 tls=$3
     as=; if [ "$(id -u)" = 0 ]; then
         chown postgres "$dir"; as="setpriv --reuid=postgres --regid=postgres --clear-groups"
     fi
     cd "$dir"
     $as "$bin/initdb" -D "$dir/data" -U postgres --auth=trust --no-sync >"$dir/log" 2>&1 ||
         { cat "$dir/log"; exit 1; }
-    $as "$bin/postgres" -D "$dir/data" -k "$dir" -c listen_addresses= -c fsync=off \
+    set -- -c listen_addresses=
+    if [ "$tls" ]; then
+        owner=$(stat -c %U "$dir")
+        install -m 600 -o "$owner" "$tls/tls.crt" "$tls/tls.key" "$dir/data"
+        printf '%s\n' 'local all all trust' 'hostssl all all all trust' >"$dir/data/pg_hba.conf"
+        set -- -c listen_addresses=127.0.0.1 -c ssl=on -c ssl_cert_file=tls.crt -c ssl_key_file=tls.key
+    fi
+    $as "$bin/postgres" -D "$dir/data" -k "$dir" "$@" -c fsync=off \
         -c max_connections=400 >>"$dir/log" 2>&1 &
     server=$!
     until "$bin/pg_isready" -q -h "$dir" -U postgres; do
@@ -111,10 +119,17 @@ pub(crate) struct PostgresServer {
 impl PostgresServer {
     /// Starts one with an empty database `postgres`.
     pub(crate) fn start() -> Self {
+        Self::start_with(Path::new(""))
+    }
+
+    /// Starts one at 127.0.0.1:5432 of this thread's namespace, with the certificate and key in a
+    /// directory; it refuses connections without TLS there.
+    pub(crate) fn start_with(tls: &Path) -> Self {
         let directory = TempDir::new().unwrap().keep();
         let mut child = Command::new("sh")
             .args(["-c", SERVER, "postgres-for-tests"])
             .args([&directory, &programs()])
+            .arg(tls)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
