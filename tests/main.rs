@@ -90,6 +90,7 @@ mod recipes;
 mod rental_ends;
 mod roles;
 mod schemas;
+mod second_factor;
 mod secrets;
 mod site_schema;
 mod source_nat;

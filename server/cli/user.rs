@@ -33,6 +33,8 @@ pub(crate) enum UserCommand {
     Enable(Name),
     /// Set a random password and print it; it is shown only once. Sessions end
     Reset(Name),
+    /// Remove the second factor of a user, who lost the authenticator: the password alone logs in
+    ResetSecondFactor(Name),
     /// End all sessions of a user, or one
     Logout(Logout),
     /// Remove users with their tokens and sessions
@@ -139,6 +141,21 @@ impl UserCommand {
                 let value = json!({"name": name, "password": password, "ended_sessions": ended});
                 context.print(&value, || format!("{password}\n"))?;
             }
+            Self::ResetSecondFactor(Name { name }) => {
+                if database.find_user(&name).await?.is_none() {
+                    bail!("user \"{name}\" does not exist");
+                }
+                let was_on = inventory.remove_second_factor(&name).await?;
+                if was_on {
+                    audit(&inventory, AuditAction::SecondFactorRemoved { user: name.clone() })
+                        .await;
+                }
+                let value = json!({"name": name, "removed": was_on});
+                context.print(&value, || match was_on {
+                    true => format!("removed the second factor of {name}\n"),
+                    false => format!("{name} has no second factor\n"),
+                })?;
+            }
             Self::Logout(Logout { name, session }) => {
                 if database.find_user(&name).await?.is_none() {
                     bail!("user \"{name}\" does not exist");
@@ -199,10 +216,11 @@ async fn list(context: &Context, database: &Database) -> anyhow::Result<()> {
             state.to_owned(),
             moment(user.created_at * 1000),
             or_dash(user.last_login_at.map(|at| moment(at * 1000))),
+            if user.has_second_factor { "yes" } else { "no" }.to_owned(),
             sessions.len().to_string(),
         ]
     };
-    let header = ["NAME", "ROLE", "STATE", "CREATED", "LAST LOGIN", "SESSIONS"];
+    let header = ["NAME", "ROLE", "STATE", "CREATED", "LAST LOGIN", "SECOND FACTOR", "SESSIONS"];
     context.print(&users, || table(&header, &users.iter().map(row).collect::<Vec<_>>()))
 }
 
@@ -214,8 +232,9 @@ async fn show(context: &Context, database: &Database, name: &str) -> anyhow::Res
     let Listed { user, sessions } = &listed;
     context.print(&listed, || {
         let state = if user.is_disabled { ", disabled" } else { "" };
+        let second = if user.has_second_factor { ", second factor" } else { "" };
         let created = moment(user.created_at * 1000);
-        let mut text = format!("{}, {}{state}, created {created}\n", user.name, user.role);
+        let mut text = format!("{}, {}{state}{second}, created {created}\n", user.name, user.role);
         if !sessions.is_empty() {
             let row = |session: &UserSession| {
                 let address = session.address.map(|address| address.to_string());

@@ -27,6 +27,8 @@ pub struct User {
     pub created_at: i64,
     /// Last login, in Unix seconds; `None` for never.
     pub last_login_at: Option<i64>,
+    /// Whether a login asks for a code, too.
+    pub has_second_factor: bool,
 }
 
 #[derive(sqlx::FromRow)]
@@ -36,13 +38,14 @@ struct UserRow {
     is_disabled: bool,
     created_at: i64,
     last_login_at: Option<i64>,
+    has_second_factor: bool,
 }
 
 impl UserRow {
     fn read(self) -> Result<User, Error> {
-        let Self { name, role, is_disabled, created_at, last_login_at } = self;
+        let Self { name, role, is_disabled, created_at, last_login_at, has_second_factor } = self;
         let role = read_role("user", &name, &role)?;
-        Ok(User { name, role, is_disabled, created_at, last_login_at })
+        Ok(User { name, role, is_disabled, created_at, last_login_at, has_second_factor })
     }
 }
 
@@ -58,6 +61,8 @@ pub struct Account {
     pub role: Role,
     /// Changes with the password, so that sessions which began with another one end.
     pub password_mark: String,
+    /// Whether a login asks for a code, too.
+    pub has_second_factor: bool,
 }
 
 /// Why a user or token cannot be created.
@@ -212,13 +217,14 @@ impl Database {
 
     /// What a session needs of its user; none for one that does not exist or is disabled.
     pub async fn find_account(&self, name: &str) -> Result<Option<Account>, Error> {
-        const FIND: &str =
-            "SELECT role, password_hash FROM users WHERE name = $1 AND NOT is_disabled";
-        let stored: Option<(String, String)> = with_pool!(self, pool =>
+        const FIND: &str = "SELECT role, password_hash, EXISTS (SELECT 1 FROM second_factors
+                WHERE username = name AND is_on)
+             FROM users WHERE name = $1 AND NOT is_disabled";
+        let stored: Option<(String, String, bool)> = with_pool!(self, pool =>
             sqlx::query_as(FIND).bind(name).fetch_optional(pool).await)?;
-        let account = |(role, hash): (String, String)| {
+        let account = |(role, hash, has_second_factor): (String, String, bool)| {
             let role = read_role("user", name, &role)?;
-            Ok(Account { role, password_mark: token_hash(&hash) })
+            Ok(Account { role, password_mark: token_hash(&hash), has_second_factor })
         };
         stored.map(account).transpose()
     }
@@ -242,8 +248,10 @@ impl Database {
 
     /// All users by name.
     pub async fn list_users(&self) -> Result<Vec<User>, Error> {
-        const LIST: &str =
-            "SELECT name, role, is_disabled, created_at, last_login_at FROM users ORDER BY name";
+        const LIST: &str = "SELECT name, role, is_disabled, created_at, last_login_at,
+                EXISTS (SELECT 1 FROM second_factors WHERE username = name AND is_on)
+                    AS has_second_factor
+             FROM users ORDER BY name";
         let rows: Vec<UserRow> =
             with_pool!(self, pool => sqlx::query_as(LIST).fetch_all(pool).await)?;
         rows.into_iter().map(UserRow::read).collect()

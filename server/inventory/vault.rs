@@ -234,6 +234,15 @@ impl Inventory {
         Ok(rows.into_iter().map(secret).collect())
     }
 
+    /// The key that values are sealed with.
+    pub(super) fn master_key(&self) -> Result<Arc<MasterKey>, SecretError> {
+        match &**self.key.load() {
+            KeyState::Open(master) => Ok(master.clone()),
+            KeyState::Faulty(fault) => Err(fault.clone().into()),
+            KeyState::Unknown => Err(SecretError::NoKey),
+        }
+    }
+
     /// Sets a secret, and makes a revision of it without the value: the files of hosts change.
     ///
     /// # Errors
@@ -253,11 +262,7 @@ impl Inventory {
         }
         // Somebody may have reset the secrets a moment ago.
         self.read_key_file().await?;
-        let sealed = match &**self.key.load() {
-            KeyState::Open(master) => seal(master, name, value),
-            KeyState::Faulty(fault) => return Err(fault.clone().into()),
-            KeyState::Unknown => return Err(SecretError::NoKey),
-        };
+        let sealed = seal(&*self.master_key()?, name, value);
         let mut transaction = self.database.begin_changing().await?;
         execute!(&mut transaction, SET, name, sealed, now_ms() / 1000)?;
         self.commit_secrets(transaction, change).await
@@ -360,7 +365,7 @@ fn cipher(key: &MasterKey) -> LessSafeKey {
 }
 
 /// Seals a value under its name: one secret cannot be put in the place of another.
-fn seal(key: &MasterKey, name: &str, value: &str) -> String {
+pub(super) fn seal(key: &MasterKey, name: &str, value: &str) -> String {
     let nonce: [u8; NONCE] = rand::random();
     let mut bytes = value.as_bytes().to_vec();
     cipher(key)
@@ -374,7 +379,7 @@ fn seal(key: &MasterKey, name: &str, value: &str) -> String {
 }
 
 /// The value; none with another key, or if somebody changed the row.
-fn unseal(key: &MasterKey, name: &str, sealed: &str) -> Option<String> {
+pub(super) fn unseal(key: &MasterKey, name: &str, sealed: &str) -> Option<String> {
     let bytes = STANDARD.decode(sealed.strip_prefix(SEALED)?).ok()?;
     let (nonce, value) = bytes.split_at_checked(NONCE)?;
     let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;

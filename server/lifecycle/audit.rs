@@ -121,7 +121,8 @@ impl AuditEntry {
             | AuditAction::TokenRefused
             | AuditAction::TokenReadOnly { .. }
             | AuditAction::Forbidden { .. }
-            | AuditAction::LoginRefused => true,
+            | AuditAction::LoginRefused
+            | AuditAction::SecondFactorRefused => true,
             AuditAction::Changed { .. }
             | AuditAction::LeasesImported { .. }
             | AuditAction::BackedUp { .. }
@@ -136,6 +137,10 @@ impl AuditEntry {
             | AuditAction::SessionsEnded { .. }
             | AuditAction::PasswordChanged { .. }
             | AuditAction::PasswordRefused
+            | AuditAction::SecondFactorSet { .. }
+            | AuditAction::SecondFactorRemoved { .. }
+            | AuditAction::RecoveryCodesMade { .. }
+            | AuditAction::RecoveryCodeUsed { .. }
             | AuditAction::TokenAdded { .. }
             | AuditAction::TokenRemoved { .. }
             | AuditAction::InstallArmed { .. }
@@ -303,8 +308,30 @@ pub enum AuditAction {
         /// The user.
         user: String,
     },
-    /// A user who wanted to change the password gave a wrong current one.
+    /// A user who wanted to change the password or the second factor gave a wrong current password.
     PasswordRefused,
+    /// A user set up a second factor.
+    SecondFactorSet {
+        /// The user.
+        user: String,
+    },
+    /// A user's second factor was removed.
+    SecondFactorRemoved {
+        /// The user.
+        user: String,
+    },
+    /// The password was right and the code was not, or was given before.
+    SecondFactorRefused,
+    /// A user got new recovery codes.
+    RecoveryCodesMade {
+        /// The user.
+        user: String,
+    },
+    /// A recovery code stood for a code.
+    RecoveryCodeUsed {
+        /// How many the user has left.
+        left: u64,
+    },
     /// An API token was created.
     TokenAdded {
         /// The token's name.
@@ -409,6 +436,11 @@ action_kinds! {
     Forbidden = "forbidden",
     PasswordChanged = "password-changed",
     PasswordRefused = "password-refused",
+    SecondFactorSet = "second-factor-set",
+    SecondFactorRemoved = "second-factor-removed",
+    SecondFactorRefused = "second-factor-refused",
+    RecoveryCodesMade = "recovery-codes-made",
+    RecoveryCodeUsed = "recovery-code-used",
     TokenAdded = "token-added",
     TokenRemoved = "token-removed",
     TokenUsed = "token-used",

@@ -392,7 +392,26 @@ fn acts(f: &mut impl Write, who: &str, action: &AuditAction) -> fmt::Result {
         }
         AuditAction::PasswordChanged { user } => write!(f, "{who} set the password of {user}"),
         AuditAction::PasswordRefused => {
-            write!(f, "{who} gave a wrong current password when changing it")
+            write!(f, "{who} gave a wrong current password")
+        }
+        AuditAction::SecondFactorSet { user } if user == who => {
+            write!(f, "{who} set up a second factor")
+        }
+        AuditAction::SecondFactorSet { user } => {
+            write!(f, "{who} set up a second factor of {user}")
+        }
+        AuditAction::SecondFactorRemoved { user } if user == who => {
+            write!(f, "{who} removed the second factor")
+        }
+        AuditAction::SecondFactorRemoved { user } => {
+            write!(f, "{who} removed the second factor of {user}")
+        }
+        AuditAction::SecondFactorRefused => {
+            write!(f, "{who} gave a wrong code after the right password")
+        }
+        AuditAction::RecoveryCodesMade { user } => write!(f, "{user} got new recovery codes"),
+        AuditAction::RecoveryCodeUsed { left } => {
+            write!(f, "{who} used a recovery code ({left} left)")
         }
         AuditAction::TokenAdded { token, role: Some(role), .. } => {
             write!(f, "{who} created token {token} ({role})")

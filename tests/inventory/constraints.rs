@@ -88,6 +88,10 @@ const GUARDS: &[(&str, Guard)] = &[
     ("unknown_clients key client", Program),
     ("webhook_messages key id, url", Program),
     ("secrets key name", Program),
+    ("second_factors key username", Program),
+    ("second_factors username of users", Program),
+    ("recovery_codes key username, hash", Program),
+    ("recovery_codes username of second_factors", Program),
     ("secret_key key id", Program),
 ];
 

@@ -54,6 +54,7 @@ struct AccessPage {
     /// Why no secret can be read or set here.
     secret_fault: Option<String>,
     may_set_secrets: bool,
+    has_second_factor: bool,
     said: FormResult,
 }
 
@@ -312,11 +313,22 @@ async fn page(ui: &Ui, operator: &Operator, said: FormResult) -> Result<Response
     let snapshot = ui.app.inventory.snapshot();
     let secret_fault = snapshot.site.keyring().fault().map(ToString::to_string);
     let may_set_secrets = operator.role >= Role::Operator;
+    let factor = ui.app.inventory.second_factor(&operator.name).await?;
+    let has_second_factor = factor.is_some_and(|factor| factor.is_on);
     let wrong = [&said.token_wrong, &said.secret_wrong, &said.password_wrong];
     let wrong = wrong.iter().any(|wrong| wrong.is_some());
     let status = if wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let frame = operator.frame("access").await?;
-    let page =
-        AccessPage { frame, rows, sessions, roles, secrets, secret_fault, may_set_secrets, said };
+    let page = AccessPage {
+        frame,
+        rows,
+        sessions,
+        roles,
+        secrets,
+        secret_fault,
+        may_set_secrets,
+        has_second_factor,
+        said,
+    };
     Ok((status, Page(page)).into_response())
 }

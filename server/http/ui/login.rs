@@ -12,8 +12,9 @@ use super::error::Error;
 use super::form::{self, CheckedForm, Fields};
 use super::page::Page;
 use super::query::UrlQuery;
-use super::session::{begin, origin, random_token};
+use super::session::{HalfLogin, begin, origin, random_token};
 use super::state::{Ui, now_ms};
+use crate::inventory::{CodeCheck, SecondFactorError};
 use crate::lifecycle::audit::{AuditAction, Author};
 
 /// Holds the login form's token: before the login there is no session to hold one, and
@@ -74,12 +75,129 @@ pub(crate) async fn enter(
             return again(StatusCode::SERVICE_UNAVAILABLE, &fields, error);
         }
     }
-    let database = &ui.app.inventory.database;
-    let account = database.find_account(&name).await?;
-    begin(&session, &author, account.map(|it| it.password_mark).unwrap_or_default()).await?;
-    database.note_login(&name).await?;
+    // One who was disabled a moment ago gets a session that the next request ends.
+    let account = ui.app.inventory.database.find_account(&name).await?;
+    let has_second_factor = account.as_ref().is_some_and(|account| account.has_second_factor);
+    let password_mark = account.map(|account| account.password_mark).unwrap_or_default();
+    let then = own_path(fields.text("then"));
+    if has_second_factor {
+        let half = HalfLogin {
+            user: name.clone(),
+            password_mark,
+            token: random_token(),
+            then,
+            at_ms: now_ms(),
+        };
+        half.keep(&session).await?;
+        return Ok(Redirect::to("/login/code").into_response());
+    }
+    log_in(&ui, &session, author, password_mark).await?;
+    Ok(Redirect::to(&then).into_response())
+}
+
+/// Begins the session of a user who showed all that is asked for.
+async fn log_in(
+    ui: &Ui,
+    session: &Session,
+    author: Author<'_>,
+    password_mark: String,
+) -> Result<(), Error> {
+    begin(session, &author, password_mark).await?;
+    ui.app.inventory.database.note_login(author.who).await?;
     ui.app.inventory.audit(author, AuditAction::LoggedIn).await;
-    Ok(Redirect::to(&own_path(fields.text("then"))).into_response())
+    Ok(())
+}
+
+#[derive(Template)]
+#[template(path = "login_code.html")]
+struct CodePage {
+    token: String,
+    user: String,
+    error: Option<String>,
+}
+
+/// `GET /login/code`: asks for the second factor of a user whose password was right.
+pub(crate) async fn code_form(session: Session) -> Result<Response, Error> {
+    let Some(half) = HalfLogin::of(&session).await? else {
+        return Ok(Redirect::to("/login").into_response());
+    };
+    Ok(Page(CodePage { token: half.token, user: half.user, error: None }).into_response())
+}
+
+/// `POST /login/code`
+pub(crate) async fn enter_code(
+    State(ui): State<Ui>,
+    session: Session,
+    request: Request,
+) -> Result<Response, Error> {
+    let Some(half) = HalfLogin::of(&session).await? else {
+        return Ok(Redirect::to("/login").into_response());
+    };
+    let origin = origin(request.extensions());
+    let fields = form::read(request, &ui).await?;
+    if !fields.has_token(&half.token) {
+        return Err(Error::Csrf);
+    }
+    // The password was changed, or the user disabled, since.
+    let account = ui.app.inventory.database.find_account(&half.user).await?;
+    if account.is_none_or(|account| account.password_mark != half.password_mark) {
+        session.flush().await?;
+        return Ok(Redirect::to("/login").into_response());
+    }
+    let author = Author { who: &half.user, origin };
+    let guess = CodeGuess { author: &author, code: fields.text("code") };
+    if let Err(refusal) = check_code(&ui, &guess).await? {
+        let page = CodePage { token: half.token, user: half.user, error: Some(refusal.text) };
+        return Ok((refusal.status, Page(page)).into_response());
+    }
+    HalfLogin::forget(&session).await?;
+    log_in(&ui, &session, author, half.password_mark).await?;
+    Ok(Redirect::to(&half.then).into_response())
+}
+
+/// A code that somebody gives for a user whose password was right.
+pub(crate) struct CodeGuess<'a> {
+    pub(crate) author: &'a Author<'a>,
+    pub(crate) code: &'a str,
+}
+
+/// Why a code is not taken.
+pub(crate) struct CodeRefusal {
+    pub(crate) status: StatusCode,
+    pub(crate) text: String,
+}
+
+/// Checks a code of a second factor, if it may be checked now, and uses it up. Wrong ones are counted
+/// as wrong passwords are.
+pub(crate) async fn check_code(
+    ui: &Ui,
+    guess: &CodeGuess<'_>,
+) -> Result<Result<(), CodeRefusal>, Error> {
+    let CodeGuess { author, code } = *guess;
+    let now = now_ms() / 1000;
+    let source = author.origin.address.map(|address| address.to_string()).unwrap_or_default();
+    if let Err(seconds) = ui.code_throttle().begin(author.who, &source, now) {
+        let text = format!("Too many wrong codes. Try again in {seconds} s.");
+        return Ok(Err(CodeRefusal { status: StatusCode::TOO_MANY_REQUESTS, text }));
+    }
+    match ui.app.inventory.check_code(author.who, code, now).await {
+        Ok(CodeCheck::Right) => {}
+        Ok(CodeCheck::Recovery { left }) => {
+            ui.app.inventory.audit(*author, AuditAction::RecoveryCodeUsed { left }).await;
+        }
+        Ok(CodeCheck::Wrong) => {
+            ui.app.inventory.audit(*author, AuditAction::SecondFactorRefused).await;
+            let text = "Wrong code, or one that was used already. Wait for the next one.".into();
+            return Ok(Err(CodeRefusal { status: StatusCode::UNAUTHORIZED, text }));
+        }
+        Err(SecondFactorError::Inventory(error)) => return Err(error.into()),
+        Err(error) => {
+            let (status, text) = (StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+            return Ok(Err(CodeRefusal { status, text }));
+        }
+    }
+    ui.code_throttle().succeeded(author.who, &source);
+    Ok(Ok(()))
 }
 
 /// A password that somebody gives for a user.

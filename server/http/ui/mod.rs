@@ -51,6 +51,7 @@ mod racks;
 mod recent;
 mod revisions;
 mod routes;
+mod second_factor;
 mod session;
 mod site_facts;
 mod stack;
@@ -116,6 +117,10 @@ fn routes(ui: Ui) -> Router {
             "/login",
             get(login::form).post(login::enter).layer(DefaultBodyLimit::max(LOGIN_BYTES)),
         )
+        .route(
+            "/login/code",
+            get(login::code_form).post(login::enter_code).layer(DefaultBodyLimit::max(LOGIN_BYTES)),
+        )
         .route("/static/{file}", get(assets::file))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
@@ -170,12 +175,14 @@ fn guarded() -> Guarded {
         .route("/access/secrets/remove", CHANGE, post(access::remove_secret))
         .route("/access/password", OWN, post(access::set_password))
         .route("/access/sessions", OWN, post(access::end_sessions))
+        .route("/access/second-factor", ASK_OWN, get(second_factor::show).post(second_factor::take))
         .route("/users", MANAGE, get(users::list).post(users::add))
         .route("/users/{name}", MANAGE_VIEW, get(users::show))
         .route("/users/{name}/role", MANAGE_CHANGE, post(users::set_role))
         .route("/users/{name}/disable", MANAGE_CHANGE, post(users::disable))
         .route("/users/{name}/enable", MANAGE_CHANGE, post(users::enable))
         .route("/users/{name}/reset", MANAGE_CHANGE, post(users::reset))
+        .route("/users/{name}/second-factor", MANAGE_CHANGE, post(users::reset_second_factor))
         .route("/users/{name}/sessions", MANAGE_CHANGE, post(users::end_sessions))
         .route("/users/{name}/remove", MANAGE, get(users::ask_remove).post(users::remove))
         .route("/live", VIEW, get(live::all))

@@ -24,6 +24,9 @@ use crate::model::Role;
 
 const LOGIN: &str = "login";
 const NOTICE: &str = "notice";
+const HALF_LOGIN: &str = "half-login";
+/// How long a code may be waited for.
+const HALF_LOGIN_MS: i64 = 10 * 60 * 1000;
 /// How often a session in use is renewed so that it does not expire. Renewing with every request
 /// would cost a commit each.
 const RENEW_MS: i64 = 10 * 60 * 1000;
@@ -119,6 +122,40 @@ pub(crate) fn layer(ui: &Ui) -> SessionManagerLayer<SessionStore> {
         // The listener speaks plain HTTP; SameSite and HttpOnly work behind a TLS proxy, too.
         .with_secure(false)
         .with_expiry(Expiry::OnInactivity(unused))
+}
+
+/// A user whose password was right and who has not given a code yet. A session that has only this is
+/// no login.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct HalfLogin {
+    pub user: String,
+    /// The mark of the password that was given ([`Account`](crate::inventory::Account)).
+    pub password_mark: String,
+    /// The form's CSRF token.
+    pub token: String,
+    /// Where the login leads.
+    pub then: String,
+    pub at_ms: i64,
+}
+
+impl HalfLogin {
+    /// The one of a session, unless it is too old.
+    pub(crate) async fn of(session: &Session) -> Result<Option<Self>, Error> {
+        let half: Option<Self> = session.get(HALF_LOGIN).await?;
+        Ok(half.filter(|half| now_ms() - half.at_ms < HALF_LOGIN_MS))
+    }
+
+    /// Puts it into a session with a new identifier, in place of any login.
+    pub(crate) async fn keep(self, session: &Session) -> Result<(), Error> {
+        session.flush().await?;
+        Ok(session.insert(HALF_LOGIN, self).await?)
+    }
+
+    /// Takes it out of a session.
+    pub(crate) async fn forget(session: &Session) -> Result<(), Error> {
+        session.remove_value(HALF_LOGIN).await?;
+        Ok(())
+    }
 }
 
 /// Starts a session for a user whose password was right.

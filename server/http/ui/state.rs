@@ -40,16 +40,29 @@ pub(crate) struct Ui {
     /// Whose turn it is to find them out.
     pub facts_turn: Arc<tokio::sync::Mutex<()>>,
     throttle: Arc<Mutex<Throttle>>,
+    code_throttle: Arc<Mutex<Throttle>>,
 }
 
 impl Ui {
     /// Makes the state and starts following the transfers until `stop`.
     pub(crate) fn start(app: App, stop: CancellationToken) -> Self {
         let progress = ProgressBoard::start(&app.inventory.events, stop.clone());
-        let (passwords, throttle) = Default::default();
+        let (passwords, throttle, code_throttle) = Default::default();
         let (board, hosts, revision) = Default::default();
         let (facts, facts_turn) = Default::default();
-        Self { app, progress, stop, passwords, board, hosts, revision, facts, facts_turn, throttle }
+        Self {
+            app,
+            progress,
+            stop,
+            passwords,
+            board,
+            hosts,
+            revision,
+            facts,
+            facts_turn,
+            throttle,
+            code_throttle,
+        }
     }
 
     /// Now, in Unix milliseconds.
@@ -65,5 +78,10 @@ impl Ui {
     /// The failed logins.
     pub(crate) fn throttle(&self) -> MutexGuard<'_, Throttle> {
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The wrong codes of second factors: a right password before each does not take them back.
+    pub(crate) fn code_throttle(&self) -> MutexGuard<'_, Throttle> {
+        self.code_throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

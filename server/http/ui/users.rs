@@ -263,6 +263,21 @@ pub(crate) async fn reset(
     user_page(&ui, &sent.operator, found.name, FormResult { new, wrong: None }).await
 }
 
+/// `POST /users/{name}/second-factor`: removes it, for a user who lost the authenticator.
+pub(crate) async fn reset_second_factor(
+    State(ui): State<Ui>,
+    Path(user): Path<String>,
+    sent: CheckedForm,
+) -> Result<Response, Error> {
+    let user = find(&ui, user).await?.name;
+    if !ui.app.inventory.remove_second_factor(&user).await? {
+        sent.operator.notify(format!("{user} has no second factor.")).await?;
+        return Ok(Redirect::to(&format!("/users/{user}")).into_response());
+    }
+    let action = AuditAction::SecondFactorRemoved { user: user.clone() };
+    done(&ui, &sent, &user, action, format!("Removed the second factor of {user}.")).await
+}
+
 /// `POST /users/{name}/sessions`: ends one, or all of them.
 pub(crate) async fn end_sessions(
     State(ui): State<Ui>,
