@@ -45,6 +45,7 @@ mod tests;
 mod unit;
 mod units;
 mod wireguard;
+mod word;
 mod yaml;
 
 use crate::profile::ResolvedSite;

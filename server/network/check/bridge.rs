@@ -69,6 +69,21 @@ fn openvswitch(view: &ProfileView<'_>, name: &str, bridge: &BridgeSpec, findings
             );
             findings.error("N232", view.at(name, "ports"), text);
         }
+        let own: VlanIds = spec.pvid.into_iter().collect();
+        let others = spec.untagged.without(&own);
+        if !others.is_empty() {
+            let which = match spec.pvid {
+                Some(id) => format!("only its pvid {id}"),
+                None => "only a pvid, and it has none".to_owned(),
+            };
+            let text = format!(
+                "{name}: port {port} of a bridge of Open vSwitch has one VLAN without a tag, {which}: \
+                 untagged {others} has no effect"
+            );
+            findings.error("N232", view.at(name, "ports"), text);
+            let at = view.path(name, "ports").at(port).at("untagged");
+            findings.suggest(at, spec.pvid.map(|id| format!("[{id}]")).unwrap_or_default());
+        }
     }
     let link = |port: &String| view.network.links.get(port);
     for port in bridge.interfaces.iter().filter_map(link) {

@@ -6,7 +6,7 @@ use super::{FindingSubject, Findings, ProfileView};
 use crate::model::{BondMode, MatchBy, NicSpec, check_link_name};
 use crate::network::links::{Kind, Link, Role};
 use crate::network::nearest;
-use crate::network::units::pci_address;
+use crate::network::word::{is_id_path, is_word, pci_address};
 
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     devices(view, findings);
@@ -64,6 +64,13 @@ fn found(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
         findings.error("N106", place, text);
         findings.suggest(view.within(["match"]), "permanent-mac");
     }
+    if let Some(path) = nic.and_then(|nic| nic.path.as_deref()).filter(|path| !is_id_path(path)) {
+        let text = format!(
+            "{}: \"{path}\" is not a path of udev: expected one such as pci-0000:41:00.0",
+            link.name
+        );
+        findings.error("N108", nic_place(view, link, "path"), text);
+    }
     if network.match_by == MatchBy::Path && nic.is_none_or(|nic| nic.path.is_none()) {
         let text = format!("{} has no path, but the profile finds NICs by path", link.name);
         findings.error("N108", nic_place(view, link, "path"), text);
@@ -77,7 +84,7 @@ fn found(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
             findings.error("N182", nic_place(view, link, "match-driver"), text);
             findings.suggest(view.path(&link.name, "match-driver"), "");
         }
-        if !is_driver(driver) {
+        if !is_word(driver) {
             let text = format!(
                 "{}: \"{driver}\" is not a name of a driver: expected one such as mlx5_core",
                 link.name
@@ -88,7 +95,7 @@ fn found(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     if let Some(driver) = nic.and_then(|nic| nic.driver_override.as_deref()) {
         let address = nic.and_then(|nic| nic.path.as_deref()).and_then(pci_address);
         let text = match address {
-            _ if !is_driver(driver) => format!(
+            _ if !is_word(driver) => format!(
                 "{}: \"{driver}\" is not a name of a driver: expected one such as vfio-pci",
                 link.name
             ),
@@ -111,6 +118,15 @@ fn found(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
         findings.error("N182", nic_place(view, link, "match-name"), text);
         findings.suggest(view.path(&link.name, "match-name"), "");
     }
+    if !is_pattern(pattern) {
+        let text = format!(
+            "{}: \"{pattern}\" is not a name of a link, or one pattern with * and ?: expected one such \
+             as enp65s0f0 or ens*",
+            link.name
+        );
+        findings.error("N108", nic_place(view, link, "match-name"), text);
+        return;
+    }
     let others = network.links.values().filter(|other| other.name != link.name);
     for other in others.filter(|other| is_matched(pattern, other.device())) {
         let text = format!("{}: Name={pattern} also matches {}", link.name, other.device());
@@ -118,9 +134,14 @@ fn found(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     }
 }
 
-fn is_driver(name: &str) -> bool {
-    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    !name.is_empty() && name.bytes().all(is_word)
+/// Whether `pattern` is one pattern of networkd's for names: a space would begin another, `!` would
+/// turn it round, and what is no pattern is a name.
+fn is_pattern(pattern: &str) -> bool {
+    let plain: String = pattern.chars().filter(|letter| !matches!(letter, '*' | '?')).collect();
+    // Beside `*` and `?` a pattern has what a name has.
+    let is_short = plain.len() == pattern.len() || plain.len() <= 15;
+    let filled = if plain.is_empty() { "x" } else { &plain };
+    !pattern.is_empty() && is_short && check_link_name(filled).is_ok()
 }
 
 /// Whether a pattern with `*` and `?` covers all of `name`.

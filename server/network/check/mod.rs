@@ -39,6 +39,7 @@ mod sysctl;
 mod tenant;
 mod together;
 mod tunnel;
+mod unmanaged;
 mod version;
 mod virtual_links;
 mod ways;
@@ -220,6 +221,7 @@ fn check_profile(view: &ProfileView<'_>, findings: &mut Findings) {
     virtual_links::check(view, findings);
     hardware::check(view, findings);
     rdma::check(view, findings);
+    unmanaged::check(view, findings);
     reach::check(own, findings);
     peers::check(view, findings);
     losses::check(view, findings);

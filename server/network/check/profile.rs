@@ -191,7 +191,10 @@ fn without_id(view: &ProfileView<'_>, link: &Link) -> String {
 fn out_of_service(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     let mut above = view.network.above(link).filter(|upper| !matches!(upper.kind, Kind::Vrf(_)));
     let Some(upper) = above.next() else { return };
-    let (key, why) = if view.network.is_of_unit(link) {
+    let nic = link.nic.as_ref();
+    let (key, why) = if nic.is_some_and(|nic| nic.driver_override.is_some()) {
+        ("driver-override", "bound to another driver and no link of the kernel")
+    } else if view.network.is_of_unit(link) {
         // Rules N230 and N232 say what it may be.
         return;
     } else if link.role == Role::Unmanaged {

@@ -3,6 +3,7 @@
 use super::{Findings, ProfileView};
 use crate::model::{Processors, RoceSpec};
 use crate::network::links::Link;
+use crate::network::word::is_word;
 use crate::tree::nearest;
 
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
@@ -12,7 +13,7 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
             roce(view, link, spec, findings);
         }
         if let Some(device) = &nic.rdma_device
-            && !is_device(device.as_str())
+            && !is_word(device.as_str())
         {
             let text = format!(
                 "{}: \"{device}\" is not a name of an RDMA device: expected one such as mlx5_0",
@@ -57,11 +58,6 @@ fn roce(view: &ProfileView<'_>, link: &Link, spec: &RoceSpec, findings: &mut Fin
         );
         findings.warn("N231", view.at(&link.name, "roce"), text);
     }
-}
-
-fn is_device(name: &str) -> bool {
-    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    !name.is_empty() && name.bytes().all(is_word)
 }
 
 /// Rule N231: what NCCL would look for and not find.

@@ -9,6 +9,7 @@ use crate::network::links::{Kind, Link};
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     pairs(view, findings);
     same_macs(view, findings);
+    groups(view, findings);
     for link in view.network.links.values() {
         siblings(view, link, findings);
         forwarding(view, link, findings);
@@ -68,6 +69,20 @@ fn same_macs(view: &ProfileView<'_>, findings: &mut Findings) {
     for (link, mac) in macs {
         let text = format!("{mac} of {link} would be on every host that has the profile");
         findings.warn("N104", view.at(link, "macaddress"), text);
+    }
+}
+
+/// Rule N104: a NIC takes packets for its own MAC by itself, and for another host's never.
+fn groups(view: &ProfileView<'_>, findings: &mut Findings) {
+    for link in view.profile.links() {
+        for mac in link.settings.multicast_macs.iter().filter(|mac| !mac.is_multicast()) {
+            let text = format!(
+                "{}: {mac} is not the MAC of a multicast group: expected one whose first byte is odd, \
+                 such as 01:00:5e:00:00:05",
+                link.name
+            );
+            findings.error("N104", view.at(link.name, "multicast-macs"), text);
+        }
     }
 }
 

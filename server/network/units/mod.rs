@@ -129,13 +129,6 @@ fn finder(host: &HostNetwork, link: &Link) -> String {
     }
 }
 
-/// The address on the PCI bus of a NIC at a place (udev's `ID_PATH`), such as `0000:41:00.0`.
-pub(super) fn pci_address(path: &str) -> Option<&str> {
-    let address = path.strip_prefix("pci-")?;
-    let is_part = |byte: u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
-    (address.len() == "0000:41:00.0".len() && address.bytes().all(is_part)).then_some(address)
-}
-
 /// A word of the shell that stays a word.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))

@@ -3,9 +3,10 @@
 
 use std::fmt::Write as _;
 
-use super::{Service, finder, head, pci_address};
+use super::{Service, finder, head};
 use crate::model::{AffinitySpec, Processors, RoceSpec, RoceTool, RoceTrust};
 use crate::network::links::{HostNetwork, Role};
+use crate::network::word::pci_address;
 
 /// The service; none for a host whose NICs need nothing of it.
 pub(super) fn service(host: &HostNetwork) -> Option<Service> {

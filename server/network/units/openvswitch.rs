@@ -97,7 +97,9 @@ fn vlans(spec: &PortSpec) -> String {
         let ids: Vec<String> = ids.map(|id| id.to_string()).collect();
         let _ = write!(words, " trunks={}", ids.join(","));
     }
+    let is_tagged = spec.pvid.is_some_and(|id| spec.tagged.contains(id));
     let mode = match (spec.pvid.is_some(), spec.tagged.is_empty()) {
+        (true, false) if is_tagged => "native-tagged",
         (true, false) => "native-untagged",
         (true, true) => "access",
         (false, false) => "trunk",

@@ -25,6 +25,7 @@ pub(super) const ERRORS: &[Case] = &[
     ("N113", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal}}\n    vxlans: {vx1: {link: br0, vni: 5, remote: 172.16.160.12}}", N1, "remote 172.16.160.12 is the host's own address, on br0"),
     ("N120", "    bonds:", "    nics: {eth0: {unmanaged: true}}\n    bonds:", "profiles.hypervisor.nics.eth0.unmanaged", "bond0 needs eth0, which is unmanaged"),
     ("N120", "    bonds:", "    nics: {eth7: {unmanaged: true}}\n    dummies: {}\n    macvlans: {mv: {link: eth7}}\n    bonds:", "profiles.hypervisor.nics.eth7.unmanaged", "mv needs eth7, which is unmanaged"),
+    ("N120", "    bonds:", "    nics: {eth0: {path: pci-0000:41:00.0, driver-override: vfio-pci}}\n    bonds:", "profiles.hypervisor.nics.eth0.driver-override", "bond0 needs eth0, which is bound to another driver and no link of the kernel; remove driver-override"),
     ("N120", "lacp-rate: fast", "activation-mode: \"off\"", "profiles.hypervisor.bonds.bond0.activation-mode", "vlan500 needs bond0, which is never brought up"),
     ("N166", BRIDGE, "{br0: {interfaces: [vlan500, v9], subnet: internal}}\n  two:\n    vlans: {v1: {link: eth0, id: 1}, v2: {link: eth0, id: 2}}\n    bridges: {br1: {interfaces: [v1, v2], dhcp4: true}}", "profiles.two.bridges.br1.interfaces", "v1 and v2 both leave by eth0"),
     ("N166", BRIDGE, "{br0: {interfaces: [bond0, vlan500], subnet: internal}}", "profiles.hypervisor.bridges.br0.interfaces", "bond0 and vlan500 both leave by eth0"),
