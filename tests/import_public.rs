@@ -441,7 +441,7 @@ interface-name=eth1
 mac-address=02:00:5E:00:53:06
 "),
         ],
-        left: &["[connection] autoconnect-priority=120", "[user] org.freedesktop.NetworkManager.origin=cloud-init"],
+        left: &["[connection] autoconnect-priority=120", "[ipv4] may-fail=false", "[user] org.freedesktop.NetworkManager.origin=cloud-init"],
     },
     Public {
         seen: "canonical/netplan tests/generator/test_ethernets.py and RHEL's guide: a VLAN on a bond as keyfiles",

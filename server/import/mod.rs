@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::model::Site;
+use crate::model::{InvalidCaption, Site};
 use crate::tree::Refusal;
 use draft::Draft;
 pub(crate) use recognise::Kind;
@@ -121,6 +121,9 @@ pub(crate) enum InvalidValue {
     /// A route, a rule or a parameter that the model refuses.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// A text of more than one line, or with a backslash.
+    #[error(transparent)]
+    Caption(#[from] InvalidCaption),
     /// Words that are not pairs of a key and a value.
     #[error("\"{0}\" is not a rule: expected pairs such as priority 90 table 100")]
     NotARule(String),
@@ -129,8 +132,24 @@ pub(crate) enum InvalidValue {
 /// Why something is not taken over.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Reason {
-    #[error("a site file has no key for this")]
+    #[error("a site file has no word for this")]
     NoCounterpart,
+    #[error("the importer does not read it; a site file has {0}")]
+    NotRead(&'static str),
+    #[error("neither a section nor KEY=VALUE")]
+    NotALine,
+    #[error("has no [Match] section, so networkd uses it for no link")]
+    WithoutMatch,
+    #[error("{0}, which it adds to, is masked or not given")]
+    WithoutUnit(String),
+    #[error("the link is no port of a bridge")]
+    OfNoBridge,
+    #[error("link {0} is not taken over")]
+    OfUntaken(String),
+    #[error("a member of {bond} has the MTU of {bond}, {mtu}")]
+    MtuOfBond { bond: String, mtu: u32 },
+    #[error("VLANs of a port have a meaning on a bridge with bridge-vlan-aware yes alone")]
+    NotFiltered,
     #[error("a setting of the old server itself; rackstrap's are in rackstrap.toml")]
     OfServer,
     #[error("a dynamic DNS update; rackstrap zone prints the zone instead")]

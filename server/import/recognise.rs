@@ -1,6 +1,9 @@
 //! What a file is, by its text and its name. Pure.
 
+use std::sync::Arc;
+
 use super::networks::Dialect;
+use crate::tree::{self, Content, Node};
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +38,13 @@ impl Kind {
 
     /// What a text is, if anything that is known.
     pub(crate) fn of(name: &str, text: &str) -> Option<Self> {
+        let ends = [".network", ".netdev", ".link"];
+        let is_networkd =
+            ends.iter().any(|end| name.ends_with(end)) || is_drop_in_of_networkd(name);
+        // One that is empty masks another.
+        if is_networkd && text.trim().is_empty() {
+            return Some(Self::Network(Dialect::Networkd));
+        }
         let first = text.trim_start_matches('\u{feff}').lines().map(str::trim);
         let first = first.clone().find(|line| !line.is_empty() && !line.starts_with(['#', ';']))?;
         if is_kea(text) {
@@ -47,12 +57,8 @@ impl Kind {
         if begins("nodeprofiles:") || begins("nodes:") {
             return Some(Self::Warewulf);
         }
-        if text.lines().any(|line| line.starts_with("network:"))
-            && ["ethernets:", "bonds:", "vlans:", "bridges:", "version:"]
-                .iter()
-                .any(|key| text.contains(key))
-        {
-            return Some(Self::Network(Dialect::Netplan));
+        if let Some(dialect) = yaml_network(text) {
+            return Some(Self::Network(dialect));
         }
         if text.contains("[connection]") && text.contains("type=") {
             return Some(Self::Network(Dialect::NetworkManager));
@@ -64,12 +70,6 @@ impl Kind {
         if text.lines().any(|line| is_iface(line.trim())) {
             return Some(Self::Network(Dialect::Ifupdown));
         }
-        if begins("interfaces:")
-            && text.lines().any(|line| line.trim_start_matches([' ', '-']).starts_with("type:"))
-        {
-            return Some(Self::Network(Dialect::Nmstate));
-        }
-        let is_networkd = [".network", ".netdev", ".link"].iter().any(|end| name.ends_with(end));
         let has_section = text.contains("[Match]") || text.contains("[NetDev]");
         if is_networkd && has_section || is_drop_in_of_networkd(name) {
             return Some(Self::Network(Dialect::Networkd));
@@ -120,6 +120,36 @@ fn is_ansible_yaml(text: &str) -> bool {
         && names_nothing_of_ours
         && inner.starts_with(' ')
         && ["hosts:", "children:", "vars:"].contains(&inner_key)
+}
+
+/// The network of a host in YAML, in whichever of its styles it is written. A file of netplan's that is
+/// broken is still one, whose error is shown.
+fn yaml_network(text: &str) -> Option<Dialect> {
+    let says = |word: &str| text.contains(word);
+    let parts = ["ethernets", "bonds", "vlans", "bridges", "version"];
+    if text.lines().any(|line| line.starts_with("network:")) && parts.into_iter().any(says) {
+        return Some(Dialect::Netplan);
+    }
+    if text.lines().any(|line| line.trim_end() == "interfaces:")
+        && text.lines().any(|line| line.trim_start_matches([' ', '-']).starts_with("type:"))
+    {
+        return Some(Dialect::Nmstate);
+    }
+    if !(says("network") && parts.into_iter().any(says) || says("interfaces") && says("name")) {
+        return None;
+    }
+    let root = tree::parse(text).ok()?;
+    let field = |node: &Node, name: &str| {
+        let found = node.entries().ok()?.iter().find(|(key, _)| key.text == name)?;
+        Some(found.1.clone())
+    };
+    if field(&root, "network").is_some_and(|it| parts.iter().any(|key| field(&it, key).is_some())) {
+        return Some(Dialect::Netplan);
+    }
+    let interfaces = field(&root, "interfaces")?;
+    let Content::List(items) = &interfaces.content else { return None };
+    let is_interface = |item: &Arc<Node>| field(item, "name").is_some();
+    (!items.is_empty() && items.iter().all(is_interface)).then_some(Dialect::Nmstate)
 }
 
 /// `[group]` heads, and lines that begin with a name.

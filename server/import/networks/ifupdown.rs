@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use serde_json::{Map, Value, json};
 
-use super::Read;
+use super::counterparts::reason;
 use super::meaning::Link;
 use super::netplan::route_of;
+use super::{Dialect, Read, rule_words};
 use crate::import::draft::place;
 use crate::import::{ImportError, Place, Reason, Source};
-use crate::model::{PortSpec, VlanIds};
+use crate::model::{PortSpec, RuleSpec, VlanIds};
 use crate::network::BondWords;
 
 /// A line of a stanza.
@@ -21,11 +22,23 @@ struct Setting {
     text: String,
 }
 
+/// What the VLANs of a port are said by.
+#[derive(Default)]
+struct PortVlans {
+    spec: PortSpec,
+    lines: Vec<(Place, String)>,
+}
+
+/// Why a word is not taken over.
+fn left(word: &str) -> Reason {
+    reason(Dialect::Ifupdown, word)
+}
+
 /// Reads the files of one host.
 pub(super) fn read(files: &[&Source]) -> Result<Read, ImportError> {
     let mut read = Read::default();
     let mut members: Vec<(String, String)> = Vec::new();
-    let mut vlans: BTreeMap<String, PortSpec> = BTreeMap::new();
+    let mut vlans: BTreeMap<String, PortVlans> = BTreeMap::new();
     for file in files {
         let mut current: Option<(String, Place, Vec<Setting>)> = None;
         let text = file.text.replace("\\\n", " ");
@@ -70,7 +83,7 @@ pub(super) fn read(files: &[&Source]) -> Result<Read, ImportError> {
         finish(&mut read, &mut members, &mut vlans, current);
     }
     super::join_members(&mut read, members);
-    ports(&mut read, &vlans);
+    ports(&mut read, vlans);
     Ok(read)
 }
 
@@ -83,8 +96,39 @@ fn section_of(name: &str, options: &[Setting]) -> &'static str {
         _ if has("bridge-ports") => "bridges",
         _ if has("vrf-table") => "vrfs",
         _ if has("vlan-raw-device") || vlan_of(name).is_some() => "vlans",
+        _ if is_dummy(options) => "dummies",
         _ => "nics",
     }
+}
+
+fn is_dummy(options: &[Setting]) -> bool {
+    options.iter().any(|option| option.key == "link-type" && option.value == "dummy")
+}
+
+/// What a stanza is of that is not read: a tunnel, a port of Open vSwitch, WireGuard.
+fn unread(options: &[Setting]) -> Option<&Setting> {
+    let is_unread = |option: &&Setting| {
+        let word = option.value.as_str();
+        match option.key.as_str() {
+            "method" => !matches!(
+                word,
+                "inet static"
+                    | "inet manual"
+                    | "inet dhcp"
+                    | "inet loopback"
+                    | "inet6 static"
+                    | "inet6 manual"
+                    | "inet6 dhcp"
+                    | "inet6 auto"
+                    | "inet6 loopback"
+            ),
+            "link-type" => word != "dummy",
+            "ovs-type" | "vxlan-id" | "tunnel-mode" => true,
+            "pre-up" | "up" => word.contains("type wireguard") || word.starts_with("wg-quick"),
+            _ => false,
+        }
+    };
+    options.iter().find(is_unread)
 }
 
 /// The link below and the id of `eth0.120`.
@@ -93,37 +137,65 @@ fn vlan_of(name: &str) -> Option<(&str, u16)> {
     Some((parent, id.parse().ok()?))
 }
 
-/// The VLANs of ports: their own, or those of the bridge, which has VLAN 1 without a tag.
-fn ports(read: &mut Read, vlans: &BTreeMap<String, PortSpec>) {
-    for (name, link) in &mut read.meaning.links {
+/// The VLANs of ports: their own, or those of the bridge, which has VLAN 1 without a tag. A VLAN on the
+/// bridge is one of the bridge's own side, to which ifupdown2 adds it by itself.
+fn ports(read: &mut Read, mut vlans: BTreeMap<String, PortVlans>) {
+    let links = &mut read.meaning.links;
+    let mut on: Vec<(String, u16)> = Vec::new();
+    for link in links.values().filter(|link| link.section == "vlans") {
+        let id = link.keys.get("id").and_then(Value::as_u64).and_then(|id| u16::try_from(id).ok());
+        on.extend(link.parent().map(str::to_owned).zip(id));
+    }
+    for (name, link) in links {
         if link.keys.get("vlan-filtering") != Some(&json!(true)) {
             continue;
         }
-        let of_bridge = vlans.get(name);
+        let of_bridge = vlans.remove(name);
         let mut all = Map::new();
         for port in link.members() {
-            let Some(spec) = vlans.get(port).or(of_bridge) else { continue };
-            let mut spec = spec.clone();
-            let native = spec.pvid.or_else(|| of_bridge.and_then(|bridge| bridge.pvid));
+            let own = vlans.remove(port);
+            let Some(PortVlans { mut spec, .. }) = own.or_else(|| {
+                of_bridge.as_ref().map(|of| PortVlans { spec: of.spec.clone(), lines: Vec::new() })
+            }) else {
+                continue;
+            };
+            let native = spec.pvid.or_else(|| of_bridge.as_ref().and_then(|of| of.spec.pvid));
             let native = native.unwrap_or(1);
             spec.pvid = Some(native);
             spec.untagged = [native].into_iter().collect();
             spec.tagged = spec.tagged.without(&spec.untagged);
             all.insert(port.to_owned(), json!(spec));
         }
+        let tagged: VlanIds =
+            on.iter().filter(|(parent, _)| parent == name).map(|(_, id)| *id).collect();
+        if !tagged.is_empty() {
+            all.insert(name.clone(), json!(PortSpec { tagged, ..PortSpec::default() }));
+        }
         if !all.is_empty() {
             link.keys.insert("ports".into(), Value::Object(all));
         }
+    }
+    for (place, text) in vlans.into_values().flat_map(|of| of.lines) {
+        read.report(&place, text, Reason::NotFiltered);
     }
 }
 
 fn finish(
     read: &mut Read,
     members: &mut Vec<(String, String)>,
-    vlans: &mut BTreeMap<String, PortSpec>,
+    vlans: &mut BTreeMap<String, PortVlans>,
     stanza: Option<(String, Place, Vec<Setting>)>,
 ) {
     let Some((name, at, options)) = stanza else { return };
+    if let Some(option) = unread(&options) {
+        let word = match (option.key.as_str(), option.value.as_str()) {
+            ("link-type", kind) => format!("link-type.{kind}"),
+            ("pre-up" | "up", _) => "wireguard".to_owned(),
+            (key, _) => key.to_owned(),
+        };
+        let text = format!("{name}: {}", option.text);
+        return read.leave_link(&option.place, &name, text, left(&word));
+    }
     let mut link = read.meaning.links.remove(&name).unwrap_or_else(|| Link {
         place: Some(at),
         section: section_of(&name, &options),
@@ -147,8 +219,11 @@ fn finish(
             "method" => match word {
                 "inet dhcp" => drop(link.keys.insert("dhcp4".into(), json!(true))),
                 "inet6 dhcp" => drop(link.keys.insert("dhcp6".into(), json!(true))),
+                "inet6 auto" => drop(link.quiet.insert("accept-ra".into(), json!(true))),
+                // Those that are read no further, by `unread`.
                 _ => {}
             },
+            "link-type" => {}
             "netmask" | "broadcast" | "network" => {}
             "address" => match address(word, netmask.as_deref()) {
                 Some(address) => link.addresses.push(address),
@@ -158,7 +233,7 @@ fn finish(
                 Ok(route) => link.routes.push(route),
                 Err(error) => read.report(&option.place, option.text.clone(), Reason::Value(error)),
             },
-            "mtu" => link.mtu = word.parse().ok(),
+            "mtu" if word.parse::<u32>().is_ok() => link.mtu = word.parse().ok(),
             "hwaddress" => {
                 let mac = word.trim_start_matches("ether").trim().to_ascii_lowercase();
                 link.keys.insert("macaddress".into(), json!(mac));
@@ -187,11 +262,15 @@ fn finish(
                 let port = vlans.entry(name.clone()).or_default();
                 match (option.key.as_str(), ids, word.parse().ok()) {
                     ("bridge-vids", Some(ids), _) => {
-                        ids.iter().for_each(|ids| port.tagged.extend(ids))
+                        ids.iter().for_each(|ids| port.spec.tagged.extend(ids))
                     }
-                    ("bridge-pvid" | "bridge-access", _, Some(id)) => port.pvid = Some(id),
-                    _ => read.report(&option.place, option.text.clone(), Reason::NoCounterpart),
+                    ("bridge-pvid" | "bridge-access", _, Some(id)) => port.spec.pvid = Some(id),
+                    _ => {
+                        read.report(&option.place, option.text.clone(), Reason::NoCounterpart);
+                        continue;
+                    }
                 }
+                port.lines.push((option.place.clone(), option.text.clone()));
             }
             "bridge-vlan-aware" => {
                 link.keys.insert("vlan-filtering".into(), json!(word == "yes"));
@@ -205,9 +284,13 @@ fn finish(
             "up" | "post-up" if route_words(word).is_some() => {
                 link.routes.extend(route_words(word));
             }
+            "up" | "post-up" if rule_added(word).is_some() => {
+                link.rules.extend(rule_added(word));
+            }
             // What takes away again what `up` adds.
-            "down" | "pre-down" if word.contains("route del") => {}
-            _ => read.report(&option.place, option.text.clone(), Reason::NoCounterpart),
+            "down" | "pre-down" | "post-down"
+                if word.contains("route del") || word.contains("rule del") => {}
+            word => read.report(&option.place, option.text.clone(), left(word)),
         }
     }
     read.meaning.links.insert(name, link);
@@ -225,6 +308,14 @@ fn address(word: &str, netmask: Option<&str>) -> Option<IpNet> {
             Err(_) => IpNet::with_netmask(address, mask.parse().ok()?).ok(),
         },
     }
+}
+
+/// `ip rule add from 10.0.0.5 table 100`.
+fn rule_added(command: &str) -> Option<RuleSpec> {
+    let (head, rest) = command.split_once(" add ")?;
+    let words: Vec<&str> = head.split_whitespace().collect();
+    let is_rule = matches!(words[..], ["ip" | "/sbin/ip" | "/bin/ip", "rule" | "ru"]);
+    rule_words(rest).ok().filter(|_| is_rule)
 }
 
 /// `ip route add 10.8.0.0/16 via 10.0.0.9 metric 5`.

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::Read;
+use super::counterparts::reason;
 use super::ini::{Line, lines, value};
 use super::meaning::Link;
 use super::netplan::route_of;
+use super::{Dialect, Read};
 use crate::import::draft::place;
 use crate::import::{ImportError, Reason, Source};
 use crate::network::BondWords;
@@ -28,7 +29,14 @@ const TYPES: [(&str, &str); 9] = [
 /// Reads the connections of one host.
 pub(super) fn read(files: &[&Source]) -> Result<Read, ImportError> {
     let mut read = Read::default();
-    let parsed: Vec<(&Source, Vec<Line>)> = files.iter().map(|file| (*file, lines(file))).collect();
+    let mut parsed: Vec<(&Source, Vec<Line>)> = Vec::new();
+    for &file in files {
+        let found = lines(file);
+        for stray in found.strays {
+            read.report(&stray.place, stray.text, Reason::NotALine);
+        }
+        parsed.push((file, found.lines));
+    }
     // Connections name each other by their UUIDs as well.
     let mut names = BTreeMap::new();
     for (file, lines) in &parsed {
@@ -49,7 +57,8 @@ pub(super) fn read(files: &[&Source]) -> Result<Read, ImportError> {
             ("loopback", _) => "loopbacks",
             (_, Some((_, section))) => section,
             _ => {
-                read.report(&at, format!("connection of the type {kind}"), Reason::NoCounterpart);
+                let text = format!("connection of the type {kind}");
+                read.leave_link(&at, &name, text, left(&format!("type.{kind}")));
                 continue;
             }
         };
@@ -70,27 +79,41 @@ pub(super) fn read(files: &[&Source]) -> Result<Read, ImportError> {
                     | "interface-name"
                     | "slave-type"
                     | "port-type"
-                    | "autoconnect"
                     | "timestamp"
-                    | "wait-device-timeout"
-                    | "lldp"
-                    | "permissions",
+                    | "wait-device-timeout",
                 ) => {}
+                ("connection", "autoconnect") if word == "true" => {}
+                ("connection", "permissions") if word.is_empty() => {}
+                ("connection", "lldp") if matches!(word, "-1" | "0" | "default" | "disable") => {}
+                ("connection", "lldp") => drop(link.quiet.insert("lldp".into(), json!(true))),
                 ("ethernet" | "802-3-ethernet", "mac-address") => link.mac = word.parse().ok(),
                 ("ethernet" | "802-3-ethernet", "cloned-mac-address") => {
                     set("macaddress", json!(word.to_ascii_lowercase()));
                 }
-                ("ethernet" | "802-3-ethernet" | "loopback", "mtu") => link.mtu = word.parse().ok(),
+                ("ethernet" | "802-3-ethernet" | "loopback" | "infiniband", "mtu") => {
+                    // 0 is the driver's own.
+                    link.mtu = word.parse().ok().filter(|mtu| *mtu != 0);
+                }
                 ("vlan", "id") => set("id", json!(word.parse::<u16>().ok())),
                 ("vlan" | "vxlan", "parent") => set("link", json!(named(word))),
-                ("vlan", "flags") => {}
+                ("vlan", "flags") if matches!(word, "0" | "1") => {}
+                ("vlan", "protocol") if word.eq_ignore_ascii_case("802.1q") => {}
+                ("vlan", "protocol") => set("protocol", json!(word.to_ascii_lowercase())),
                 ("vrf", "table") => set("table", json!(word.parse::<u32>().ok())),
                 ("vxlan", "id") => set("vni", json!(word.parse::<u32>().ok())),
                 ("vxlan", "remote") => set("remote", json!(word)),
                 ("vxlan", "destination-port") if word == "4789" => {}
                 ("vxlan", "destination-port") => set("port", json!(word.parse::<u16>().ok())),
+                // That of the link below.
                 ("vxlan", "local") => {}
+                ("vxlan", "learning") => set("mac-learning", json!(word == "true")),
                 ("bridge", "stp") => set("stp", json!(word == "true")),
+                ("bridge", "multicast-snooping" | "multicast-querier") => {
+                    set(&line.key, json!(word == "true"));
+                }
+                ("bridge", "vlan-default-pvid") => {
+                    set("default-pvid", json!(word.parse::<u16>().ok()))
+                }
                 ("bridge", "vlan-filtering") => set("vlan-filtering", json!(word == "true")),
                 ("bridge", "priority") => set("priority", json!(word.parse::<u16>().ok())),
                 ("bridge", "forward-delay" | "hello-time" | "max-age" | "ageing-time") => {
@@ -104,7 +127,10 @@ pub(super) fn read(files: &[&Source]) -> Result<Read, ImportError> {
                 }
                 ("ipv4" | "ipv6", key) => ip(&mut read, &mut link, &mut routes, line, key),
                 ("proxy", _) => {}
-                _ => read.report(&line.place, line.text(), Reason::NoCounterpart),
+                (section, key) => {
+                    let section = if section == "802-3-ethernet" { "ethernet" } else { section };
+                    read.report(&line.place, line.text(), left(&format!("{section}.{key}")));
+                }
             }
         }
         // NetworkManager's own default.
@@ -123,6 +149,11 @@ pub(super) fn read(files: &[&Source]) -> Result<Read, ImportError> {
     }
     super::join_members(&mut read, members);
     Ok(read)
+}
+
+/// Why a word is not taken over.
+fn left(word: &str) -> Reason {
+    reason(Dialect::NetworkManager, word)
 }
 
 fn name_of(file: &Source, lines: &[Line]) -> String {
@@ -144,6 +175,11 @@ fn ip(
     let numbered = key.trim_end_matches(|c: char| c.is_ascii_digit());
     let list =
         || word.split([';', ',']).map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned);
+    let group = if line.section == "ipv4" { "dhcp4-overrides" } else { "ra-overrides" };
+    let learned = |link: &mut Link, key: &str, value: Value| {
+        let keys = link.quiet.entry(group).or_insert_with(|| json!({}));
+        keys[key] = value;
+    };
     let gateway = |link: &mut Link, via: &str| {
         let route = route_of(Map::from_iter([("via".to_owned(), json!(via))]));
         link.routes.extend(route.ok());
@@ -154,7 +190,14 @@ fn ip(
             match line.section.as_str() {
                 "ipv4" if is_learned => drop(link.keys.insert("dhcp4".into(), json!(true))),
                 "ipv6" if word == "dhcp" => drop(link.keys.insert("dhcp6".into(), json!(true))),
-                _ => {}
+                "ipv6" if word == "auto" => {
+                    drop(link.quiet.insert("accept-ra".into(), json!(true)))
+                }
+                family if word == "link-local" => {
+                    drop(link.quiet.insert("link-local".into(), json!([family])))
+                }
+                _ if matches!(word, "manual" | "disabled" | "ignore") => {}
+                _ => read.report(&line.place, line.text(), Reason::NoCounterpart),
             }
         }
         ("addresses", _) | (_, "address") => {
@@ -205,12 +248,39 @@ fn ip(
             Ok(rule) => link.rules.push(rule),
             Err(error) => read.report(&line.place, line.text(), Reason::Value(error)),
         },
-        (
-            "addr-gen-mode" | "ip6-privacy" | "may-fail" | "dhcp-client-id" | "link-local"
-            | "never-default",
-            _,
-        ) => {}
-        ("ignore-auto-dns" | "ignore-auto-routes", _) if word == "false" => {}
-        _ => read.report(&line.place, line.text(), Reason::NoCounterpart),
+        ("ignore-auto-dns" | "ignore-auto-routes" | "never-default", _) if word == "false" => {}
+        ("ignore-auto-dns", _) => learned(link, "use-dns", json!(false)),
+        ("ignore-auto-routes", _) => learned(link, "use-routes", json!(false)),
+        ("dhcp-send-hostname", _) if matches!(word, "true" | "1" | "-1") => {}
+        ("dhcp-send-hostname", _) => learned(link, "send-hostname", json!(false)),
+        ("route-metric", _) if word == "-1" => {}
+        ("route-metric", _) if word.parse::<u32>().is_ok() => {
+            learned(link, "route-metric", json!(word.parse::<u32>().ok()));
+        }
+        // What NetworkManager does where nothing is said, and what networkd does.
+        ("addr-gen-mode", _) if matches!(word, "default" | "default-or-eui64" | "eui64" | "0") => {}
+        ("addr-gen-mode", _) if matches!(word, "stable-privacy" | "1") => {
+            let mode = json!("stable-privacy");
+            link.quiet.insert("ipv6-address-generation".into(), mode);
+        }
+        ("ip6-privacy", _) if matches!(word, "-1" | "0") => {}
+        ("ip6-privacy", _) if matches!(word, "1" | "2") => {
+            let choice = if word == "1" { json!("prefer-public") } else { json!(true) };
+            link.quiet.insert("ipv6-privacy".into(), choice);
+        }
+        ("token", _) => drop(link.quiet.insert("ipv6-token".into(), json!(word))),
+        ("may-fail", _) if word == "true" => {}
+        ("link-local", _) if matches!(word, "0" | "default" | "auto") => {}
+        // That is what rackstrap's profiles say where nothing else is said.
+        ("dhcp-client-id", _) if word == "mac" => {}
+        ("dhcp-client-id", _) if word == "duid" => {
+            drop(link.quiet.insert("dhcp-identifier".into(), json!("duid")))
+        }
+        ("dhcp-vendor-class-identifier", _) => {
+            read.caption(link, "vendor-class", word, &line.place)
+        }
+        _ => {
+            read.report(&line.place, line.text(), left(&format!("{}.{key}", line.section)));
+        }
     }
 }

@@ -201,6 +201,10 @@ impl Meaning {
     fn facts(&self, name: &str) -> BTreeMap<String, BTreeSet<String>> {
         let mut facts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let Some(link) = self.links.get(name) else { return facts };
+        // What it is, is for another program to say.
+        if link.quiet.get("unmanaged") == Some(&json!(true)) {
+            return facts;
+        }
         // Every host has a loopback.
         if link.section == "loopbacks" && link.addresses.is_empty() && link.routes.is_empty() {
             return facts;

@@ -28,6 +28,13 @@ pub(super) fn merge(draft: &mut Draft, networks: BTreeMap<String, Meaning>) {
     for meaning in networks.values() {
         for (name, link) in &meaning.links {
             learn_subnets(draft, meaning.mtu(name), link);
+            if let (Some(bond), Some(own)) = (bond_of(meaning, name), link.mtu)
+                && own != meaning.mtu(name)
+                && let Some(at) = &link.place
+            {
+                let reason = Reason::MtuOfBond { bond: bond.clone(), mtu: meaning.mtu(name) };
+                draft.report(at, format!("{name}: MTU {own}"), reason);
+            }
         }
     }
     let mut planned = Vec::new();
@@ -172,7 +179,9 @@ fn plan(draft: &Draft, host: String, at: Place, meaning: &Meaning) -> Planned {
     // Files that find NICs by their names say no MAC.
     let mut nics = meaning.links.values().filter(|link| link.section == "nics").peekable();
     if nics.peek().is_some() && nics.all(|link| link.mac.is_none()) {
-        planned.tree.insert("match".to_owned(), json!("name"));
+        let mut nics = meaning.links.values().filter(|link| link.section == "nics");
+        let by_path = nics.all(|link| link.quiet.contains_key("path"));
+        planned.tree.insert("match".to_owned(), json!(if by_path { "path" } else { "name" }));
     }
     planned
 }
@@ -192,11 +201,7 @@ fn plan_link(
         keys.entry("transmit-hash-policy").or_insert_with(|| json!("layer2"));
     }
     let mtu = meaning.mtu(name);
-    let is_member = meaning
-        .links
-        .values()
-        .any(|other| other.section == "bonds" && other.members().contains(&name));
-    if mtu != 1500 && !is_member {
+    if mtu != 1500 && bond_of(meaning, name).is_none() {
         keys.insert("mtu".into(), json!(mtu));
     }
     let mut own_addresses = Vec::new();
@@ -206,6 +211,25 @@ fn plan_link(
         let subnet = draft.subnet_of(address.addr()).filter(|_| is_shared(address));
         let is_first = if address.addr().is_ipv4() { !has_v4 } else { !has_v6 };
         match subnet.filter(|_| is_first) {
+            Some(subnet) if learns(&keys, address.addr().is_ipv4()) => {
+                let known = draft.site.subnets.get(&subnet);
+                let gateway = known.and_then(|known| known.gateway);
+                let leads_out = gateway.is_some_and(|it| link.gateways().any(|own| own == it));
+                gateway_is_set |= leads_out;
+                let mut more = Map::from_iter([("subnet".to_owned(), json!(subnet))]);
+                if leads_out {
+                    more.insert("default-route".into(), json!(true));
+                }
+                planned.addresses.insert(format!("{name}/{subnet}"), address.addr());
+                let all = keys.entry("more-subnets").or_insert_with(|| json!([]));
+                if let Some(all) = all.as_array_mut() {
+                    all.push(Value::Object(more));
+                }
+                match address.addr().is_ipv4() {
+                    true => has_v4 = true,
+                    false => has_v6 = true,
+                }
+            }
             Some(subnet) => {
                 let known = draft.site.subnets.get(&subnet);
                 let gateway = known.and_then(|known| known.gateway);
@@ -254,6 +278,26 @@ fn plan_link(
         section[name] = json!({"addresses": own_addresses});
     }
     keys
+}
+
+/// The bond that a link is in.
+fn bond_of<'a>(meaning: &'a Meaning, name: &str) -> Option<&'a String> {
+    let mut links = meaning.links.iter();
+    let found = links.find(|(_, link)| link.section == "bonds" && link.members().contains(&name));
+    found.map(|(bond, _)| bond)
+}
+
+/// Whether the wire says the addresses of a family, so that one that is written has to be beside them.
+fn learns(keys: &Map<String, Value>, is_ipv4: bool) -> bool {
+    let is_set = |key: &str| keys.get(key) == Some(&json!(true));
+    let makes = || {
+        let overrides = keys.get("ra-overrides");
+        overrides.and_then(|overrides| overrides.get("use-addresses")) != Some(&json!(false))
+    };
+    match is_ipv4 {
+        true => is_set("dhcp4"),
+        false => is_set("dhcp6") || is_set("accept-ra") && makes(),
+    }
 }
 
 /// A name after what is in the profile: `bond-vlan`, `nics`.

@@ -1,6 +1,7 @@
 //! The networks of hosts, as their own files say them, turned into subnets, profiles that hosts
 //! share, and values of single hosts. Pure.
 
+mod counterparts;
 mod ifupdown;
 mod ini;
 mod keyfile;
@@ -10,13 +11,13 @@ mod netplan;
 mod networkd;
 mod nmstate;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
 use super::draft::Draft;
-use super::{ImportError, InvalidValue, Reason, Source};
-use crate::model::{BondSpec, RuleSpec};
+use super::{ImportError, InvalidValue, Place, Reason, Source};
+use crate::model::{BondSpec, Caption, RuleSpec};
 use crate::network::{BondWords, bond_parameter};
 use crate::tree;
 use meaning::Meaning;
@@ -57,12 +58,28 @@ impl Dialect {
 pub(crate) struct Read {
     pub(crate) meaning: Meaning,
     pub(crate) left_out: Vec<super::NotTaken>,
+    /// Links of kinds that are not read: what is on them or has them is no NIC of theirs.
+    untaken: BTreeSet<String>,
 }
 
 impl Read {
-    fn report(&mut self, place: &super::Place, text: impl Into<String>, reason: Reason) {
+    fn report(&mut self, place: &Place, text: impl Into<String>, reason: Reason) {
         let place = place.clone();
         self.left_out.push(super::NotTaken { place, text: text.into(), reason });
+    }
+
+    /// Takes a text of one line over, or reports it.
+    fn caption(&mut self, link: &mut meaning::Link, key: &str, word: &str, place: &Place) {
+        match word.parse::<Caption>() {
+            Ok(_) => drop(link.quiet.insert(key.to_owned(), json!(word))),
+            Err(error) => self.report(place, format!("{key} {word}"), Reason::Value(error.into())),
+        }
+    }
+
+    /// Reports a link of a kind that is not read.
+    fn leave_link(&mut self, place: &Place, name: &str, text: impl Into<String>, reason: Reason) {
+        self.untaken.insert(name.to_owned());
+        self.report(place, text, reason);
     }
 }
 
@@ -78,8 +95,45 @@ pub(crate) fn read_host(dialect: Dialect, files: &[&Source]) -> Result<Read, Imp
         Dialect::Ifupdown => ifupdown::read(files),
         Dialect::Nmstate => nmstate::read(files),
     }?;
+    leave_untaken(&mut read);
     leave_domains(&mut read);
     Ok(read)
+}
+
+/// Takes links that were not read from those that have them, and leaves out what is on them: a profile
+/// would take their names for NICs.
+fn leave_untaken(read: &mut Read) {
+    loop {
+        let Read { meaning, untaken, .. } = &*read;
+        let is_on =
+            |link: &meaning::Link| link.parent().is_some_and(|parent| untaken.contains(parent));
+        let found =
+            meaning.links.iter().find(|(name, link)| untaken.contains(*name) || is_on(link));
+        let Some((name, link)) = found.map(|(name, link)| (name.clone(), link.clone())) else {
+            break;
+        };
+        read.meaning.links.remove(&name);
+        if let (Some(place), Some(parent)) = (&link.place, link.parent()) {
+            let reason = Reason::OfUntaken(parent.to_owned());
+            read.report(place, format!("{name} on {parent}"), reason);
+        }
+        read.untaken.insert(name);
+    }
+    let mut taken_out = Vec::new();
+    for (name, link) in &mut read.meaning.links {
+        for key in ["nics", "interfaces"] {
+            let Some(Value::Array(members)) = link.keys.get_mut(key) else { continue };
+            let is_untaken =
+                |member: &Value| member.as_str().is_some_and(|one| read.untaken.contains(one));
+            for member in members.extract_if(.., |member| is_untaken(member)) {
+                let member = member.as_str().unwrap_or_default().to_owned();
+                taken_out.extend(link.place.clone().map(|place| (place, name.clone(), member)));
+            }
+        }
+    }
+    for (place, name, member) in taken_out {
+        read.report(&place, format!("{member} in {name}"), Reason::OfUntaken(member));
+    }
 }
 
 /// Takes the table of a VRF from the routes of the links in it: they are there by themselves.
@@ -304,11 +358,33 @@ fn rule_words(text: &str) -> Result<RuleSpec, InvalidValue> {
             "iif" => "incoming-interface",
             "oif" => "outgoing-interface",
             "fwmark" => "mark",
+            "lookup" => "table",
+            "pref" | "prio" | "preference" | "order" => "priority",
             "suppress_prefixlength" => "suppress-prefix-length",
             other => other,
         };
         let number = word.parse::<i64>().map(|number| json!(number));
         keys.insert(key.to_owned(), number.unwrap_or_else(|_| json!(word)));
+    }
+    rule_of(keys)
+}
+
+/// A rule as the model has it. An address without a length is itself alone, as `ip rule` has it.
+///
+/// # Errors
+/// The model refuses it.
+fn rule_of(mut keys: Map<String, Value>) -> Result<RuleSpec, InvalidValue> {
+    for key in ["from", "to"] {
+        let Some(word) = keys.get(key).and_then(Value::as_str) else { continue };
+        match word {
+            "all" | "any" | "default" => drop(keys.shift_remove(key)),
+            word if word.contains('/') => {}
+            word => {
+                let length = if word.contains(':') { 128 } else { 32 };
+                let net = json!(format!("{word}/{length}"));
+                keys.insert(key.to_owned(), net);
+            }
+        }
     }
     Ok(tree::read_json(&Value::Object(keys))?)
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::Read;
+use super::counterparts::reason;
 use super::meaning::Link;
+use super::{Dialect, Read, rule_of};
 use crate::import::draft::place;
 use crate::import::{ImportError, InvalidValue, Place, Reason, Source};
-use crate::model::{Destination, Mac, RouteSpec, RuleSpec};
+use crate::model::{Destination, Mac, RouteSpec};
 use crate::network::BondWords;
 use crate::tree::{self, Content, Node};
 
@@ -53,6 +54,28 @@ fn list(node: &Node) -> Vec<String> {
     }
 }
 
+fn is_on(word: &str) -> bool {
+    matches!(word, "true" | "yes" | "on" | "y")
+}
+
+fn is_off(word: &str) -> bool {
+    matches!(word, "false" | "no" | "off" | "n")
+}
+
+/// What a NIC does in place of the kernel.
+fn offload_of(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "receive-checksum-offload" => "rx-checksum",
+        "transmit-checksum-offload" => "tx-checksum",
+        "tcp-segmentation-offload" => "tso",
+        "tcp6-segmentation-offload" => "tso6",
+        "generic-segmentation-offload" => "gso",
+        "generic-receive-offload" => "gro",
+        "large-receive-offload" => "lro",
+        _ => return None,
+    })
+}
+
 fn nodes(node: &Node) -> &[Arc<Node>] {
     match &node.content {
         Content::List(items) => items,
@@ -73,6 +96,11 @@ const SECTIONS: [(&str, &str); 6] = [
 impl Reader<'_> {
     fn at(&self, node: &Node) -> Place {
         place(&self.file.name, node.position.line)
+    }
+
+    /// Reports a word that is not read.
+    fn leave(&mut self, word: &str, key: &str, node: &Node) {
+        self.report_node(key, node, reason(Dialect::Netplan, word));
     }
 
     fn report_node(&mut self, key: &str, node: &Node, reason: Reason) {
@@ -99,7 +127,11 @@ impl Reader<'_> {
                         self.link(section, &name.text, link);
                     }
                 }
-                _ => self.report_node(&key.text, node, Reason::NoCounterpart),
+                _ => {
+                    let links = node.entries().unwrap_or_default().iter();
+                    self.read.untaken.extend(links.map(|(name, _)| name.text.clone()));
+                    self.leave(&key.text, &key.text, node);
+                }
             }
         }
     }
@@ -109,7 +141,12 @@ impl Reader<'_> {
         let mode = entries.iter().find(|(key, _)| key.text == "mode").map(|(_, node)| scalar(node));
         match mode {
             Some("vxlan") => self.link("vxlans", name, node),
-            _ => self.report_node(name, node, Reason::NoCounterpart),
+            mode => {
+                let at = self.at(node);
+                let mode = mode.unwrap_or("(none)");
+                let why = reason(Dialect::Netplan, &format!("tunnel.{mode}"));
+                self.read.leave_link(&at, name, format!("{name}: tunnel of mode {mode}"), why);
+            }
         }
     }
 
@@ -128,7 +165,7 @@ impl Reader<'_> {
                             ("macaddress", Ok(mac)) => link.mac = Some(mac),
                             ("name", _) if scalar(value) == "lo" => is_loopback = true,
                             ("name", _) if scalar(value) == name => {}
-                            _ => self.report_node(&key.text, value, Reason::NoCounterpart),
+                            _ => self.leave(&format!("match.{}", key.text), &key.text, value),
                         }
                     }
                 }
@@ -187,11 +224,36 @@ impl Reader<'_> {
                 ("mac-learning", _) => set("mac-learning", json!(word == "true")),
                 ("parameters", "bonds") => self.bond(&mut link, value),
                 ("parameters", "bridges") => self.bridge(&mut link, value),
+                ("dhcp4-overrides" | "dhcp6-overrides" | "ra-overrides", _) => {
+                    self.overrides(&mut link, name, &key.text, value);
+                }
+                ("wakeonlan", "nics") if is_on(word) => {
+                    drop(link.quiet.insert("wake-on-lan".into(), json!(["magic"])))
+                }
+                ("wakeonlan", "nics") if is_off(word) => {}
+                ("emit-lldp", _) if is_on(word) => {
+                    drop(link.quiet.insert("emit-lldp".into(), json!(true)))
+                }
+                ("emit-lldp", _) if is_off(word) => {}
+                ("ipv6-privacy", _) if is_on(word) || is_off(word) => {
+                    drop(link.quiet.insert("ipv6-privacy".into(), json!(is_on(word))))
+                }
+                ("ipv6-address-generation", _) if matches!(word, "eui64" | "stable-privacy") => {
+                    drop(link.quiet.insert("ipv6-address-generation".into(), json!(word)))
+                }
+                ("ipv6-address-token", _) => {
+                    drop(link.quiet.insert("ipv6-token".into(), json!(word)))
+                }
+                ("activation-mode", _) if matches!(word, "manual" | "off") => {
+                    drop(link.quiet.insert("activation-mode".into(), json!(word)))
+                }
+                (offload, "nics") if offload_of(offload).is_some() => {
+                    let keys = link.quiet.entry("offload").or_insert_with(|| json!({}));
+                    keys[offload_of(offload).unwrap_or_default()] = json!(is_on(word));
+                }
                 // How the old renderer does it; rackstrap has its own way.
                 ("renderer" | "dhcp-identifier", _) => {}
-                _ => {
-                    self.report_node(&format!("{name}.{}", key.text), value, Reason::NoCounterpart)
-                }
+                _ => self.leave(&key.text, &format!("{name}.{}", key.text), value),
             }
         }
         // netplan's own default.
@@ -202,6 +264,33 @@ impl Reader<'_> {
             link.section = "loopbacks";
         }
         self.read.meaning.links.insert(name.to_owned(), link);
+    }
+
+    /// What is taken from DHCP and routers.
+    fn overrides(&mut self, link: &mut Link, name: &str, group: &str, node: &Node) {
+        for (key, value) in node.entries().unwrap_or_default() {
+            let word = scalar(value);
+            let found = match key.text.as_str() {
+                "use-dns" | "use-ntp" | "use-hostname" | "use-mtu" | "send-hostname"
+                | "use-routes" | "use-domains"
+                    if is_on(word) || is_off(word) =>
+                {
+                    Some(json!(is_on(word)))
+                }
+                "route-metric" => word.parse::<u32>().ok().map(|metric| json!(metric)),
+                _ => None,
+            };
+            match found {
+                Some(found) => {
+                    let keys = link.quiet.entry(group).or_insert_with(|| json!({}));
+                    keys[&key.text] = found;
+                }
+                None => {
+                    let text = format!("{name}.{group}.{}", key.text);
+                    self.report_node(&text, value, Reason::NoCounterpart);
+                }
+            }
+        }
     }
 
     fn addresses(&mut self, link: &mut Link, node: &Node) {
@@ -234,9 +323,13 @@ impl Reader<'_> {
     }
 
     fn rule(&mut self, link: &mut Link, node: &Node) {
-        match tree::read_json::<RuleSpec>(&Value::Object(values(node))) {
+        let mut keys = values(node);
+        if let Some(tos) = keys.shift_remove("type-of-service") {
+            keys.insert("tos".into(), tos);
+        }
+        match rule_of(keys) {
             Ok(rule) => link.rules.push(rule),
-            Err(refusal) => self.report_node("routing-policy", node, Reason::Value(refusal.into())),
+            Err(error) => self.report_node("routing-policy", node, Reason::Value(error)),
         }
     }
 

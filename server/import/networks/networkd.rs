@@ -6,15 +6,15 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value, json};
 
-use super::Read;
-use super::ini::{Line, lines, value};
+use super::counterparts::reason;
+use super::ini::{Line, Stray, continued, value};
 use super::meaning::Link;
 use super::netplan::route_of;
+use super::{Dialect, Read, rule_of};
 use crate::import::draft::place;
 use crate::import::{ImportError, Reason, Source};
-use crate::model::{Mac, PortSpec, RuleSpec, VlanIds};
+use crate::model::{Caption, Mac, PortSpec, VlanIds};
 use crate::network::BondWords;
-use crate::tree;
 
 /// A file with what its drop-ins add.
 struct Unit<'a> {
@@ -22,10 +22,27 @@ struct Unit<'a> {
     lines: Vec<Line>,
 }
 
+/// The files of one host, laid over each other.
+#[derive(Default)]
+struct Units<'a> {
+    units: Vec<Unit<'a>>,
+    strays: Vec<Stray>,
+    /// Drop-ins of units that are masked or were not given.
+    alone: Vec<&'a Source>,
+}
+
 /// Reads the files of one host.
 pub(super) fn read(files: &[&Source]) -> Result<Read, ImportError> {
     let mut reader = Reader::default();
-    let units = units(files);
+    let Units { units, strays, alone } = units(files);
+    for stray in strays {
+        reader.read.report(&stray.place, stray.text, Reason::NotALine);
+    }
+    for file in alone {
+        let unit = dropped_into(&file.name).unwrap_or_default().to_owned();
+        let reason = Reason::WithoutUnit(unit);
+        reader.read.report(&place(&file.name, 1), base(&file.name), reason);
+    }
     let of_kind =
         |ending: &'static str| units.iter().filter(move |unit| unit.file.name.ends_with(ending));
     of_kind(".link").for_each(|unit| reader.link_file(unit));
@@ -56,8 +73,9 @@ fn rank(path: &str) -> usize {
     found.unwrap_or(0)
 }
 
-/// The files by name, with the lines of their drop-ins behind their own.
-fn units<'a>(files: &[&'a Source]) -> Vec<Unit<'a>> {
+/// The files by name, with the lines of their drop-ins behind their own. One that is empty, as a link to
+/// /dev/null is, masks those of its name: systemd then reads none of them, nor their drop-ins.
+fn units<'a>(files: &[&'a Source]) -> Units<'a> {
     let mut named: BTreeMap<&str, &'a Source> = BTreeMap::new();
     let mut added: BTreeMap<(&str, &str), &'a Source> = BTreeMap::new();
     for &file in files {
@@ -69,20 +87,24 @@ fn units<'a>(files: &[&'a Source]) -> Vec<Unit<'a>> {
             *before = file;
         }
     }
-    let mut units: Vec<Unit<'a>> = Vec::new();
-    for (name, file) in named {
-        let mut all = lines(file);
+    named.retain(|_, file| !file.text.is_empty());
+    let mut found = Units::default();
+    for (&name, &file) in &named {
+        let mut all = continued(file);
         for (_, drop_in) in added.iter().filter(|((unit, _), _)| *unit == name) {
-            let sections = all.iter().map(|line| line.number).max().unwrap_or(0);
-            all.extend(
-                lines(drop_in)
-                    .into_iter()
-                    .map(|line| Line { number: line.number + sections, ..line }),
-            );
+            let sections = all.lines.iter().map(|line| line.number).max().unwrap_or(0);
+            let more = continued(drop_in);
+            let lines = more.lines.into_iter();
+            all.lines.extend(lines.map(|line| Line { number: line.number + sections, ..line }));
+            all.strays.extend(more.strays);
         }
-        units.push(Unit { file, lines: settled(all) });
+        found.strays.extend(all.strays);
+        found.units.push(Unit { file, lines: settled(all.lines) });
     }
-    units
+    let is_alone = |(unit, _): &&(&str, &str)| !named.contains_key(unit);
+    let alone = added.iter().filter(|(at, file)| is_alone(at) && !file.text.is_empty());
+    found.alone = alone.map(|(_, file)| *file).collect();
+    found
 }
 
 /// The lines that count: an empty value takes back what was said of the key before it.
@@ -230,6 +252,12 @@ impl Reader {
         self.read.report(&line.place, line.text(), reason);
     }
 
+    /// Reports a line that is not read.
+    fn leave(&mut self, line: &Line) {
+        let word = format!("{}.{}", line.section, line.key);
+        self.report(line, reason(Dialect::Networkd, &word));
+    }
+
     /// `.link`: what a NIC with a MAC is called, and what udev sets on it.
     fn link_file(&mut self, unit: &Unit<'_>) {
         let lines = &unit.lines;
@@ -275,7 +303,7 @@ impl Reader {
                     keys[key] = value;
                 }
                 _ => {
-                    self.report(line, Reason::NoCounterpart);
+                    self.leave(line);
                     continue;
                 }
             }
@@ -292,8 +320,10 @@ impl Reader {
         let (name, kind) = (value(lines, "NetDev", "Name"), value(lines, "NetDev", "Kind"));
         let section = KINDS.iter().find(|(theirs, _)| Some(*theirs) == kind).map(|(_, ours)| *ours);
         let (Some(name), Some(section)) = (name.map(str::to_owned), section) else {
-            let text = format!("link of the kind {}", kind.unwrap_or("(none)"));
-            return self.read.report(&at, text, Reason::NoCounterpart);
+            let kind = kind.unwrap_or("(none)");
+            let why = reason(Dialect::Networkd, &format!("Kind.{kind}"));
+            let name = name.unwrap_or_default();
+            return self.read.leave_link(&at, name, format!("link of the kind {kind}"), why);
         };
         let mut link = Link { place: Some(at), section, ..Link::default() };
         if section == "tunnels" {
@@ -306,7 +336,7 @@ impl Reader {
             match (line.section.as_str(), line.key.as_str()) {
                 ("NetDev", "Name" | "Kind") => {}
                 ("NetDev", "Description") => {
-                    drop(link.quiet.insert("description".into(), json!(word)))
+                    self.read.caption(&mut link, "description", word, &line.place)
                 }
                 // The .network has it.
                 ("NetDev", "MTUBytes") if word.parse::<u32>().is_ok() => {
@@ -382,7 +412,7 @@ impl Reader {
                         Err(reason) => self.report(line, reason),
                     }
                 }
-                _ => self.report(line, Reason::NoCounterpart),
+                _ => self.leave(line),
             }
         }
         self.read.meaning.links.insert(name, link);
@@ -396,16 +426,29 @@ impl Reader {
         let mac = mac.and_then(|mac| mac.parse::<Mac>().ok());
         let of_mac = mac.and_then(|mac| self.names.get(&mac).cloned());
         let matched = value(lines, "Match", "Name").map(str::to_owned);
-        let name = of_mac.or(matched).unwrap_or_else(|| stem(&unit.file.name));
-        if name.contains(['*', '?', ' ']) {
-            return self.read.report(&at, format!("[Match] Name={name}"), Reason::Pattern);
+        let path = value(lines, "Match", "Path").map(str::to_owned);
+        let is_found = mac.is_some() || matched.is_some() || path.is_some();
+        if !is_found {
+            // What finds it instead, or nothing at all.
+            let by = lines.iter().find(|line| line.section == "Match").cloned();
+            return match by {
+                Some(by) => self.leave(&by),
+                None => self.read.report(&at, base(&unit.file.name), Reason::WithoutMatch),
+            };
         }
-        if value(lines, "Link", "Unmanaged").is_some_and(is_yes) {
-            return self.read.report(
-                &at,
-                format!("{name}: [Link] Unmanaged=yes"),
-                Reason::NoCounterpart,
-            );
+        let name = of_mac.or(matched).unwrap_or_else(|| stem(&unit.file.name));
+        let is_pattern = |name: &str| name.contains(['*', '?', ' ', '[', '!']);
+        if is_pattern(&name) {
+            let why = Reason::NotRead("match-name of NICs");
+            return self.read.report(&at, format!("[Match] Name={name}"), why);
+        }
+        if let Some(path) = path.as_ref().filter(|path| is_pattern(path)) {
+            let text = format!("[Match] Path={path}");
+            return self.read.report(&at, text, Reason::NoCounterpart);
+        }
+        if self.read.untaken.contains(&name) {
+            let why = Reason::OfUntaken(name.clone());
+            return self.read.report(&at, format!("[Match] Name={name}"), why);
         }
         let mut link = self.read.meaning.links.remove(&name).unwrap_or_else(|| Link {
             section: if name == "lo" { "loopbacks" } else { "nics" },
@@ -413,11 +456,17 @@ impl Reader {
         });
         link.place.get_or_insert(at);
         link.mac = link.mac.or_else(|| mac.filter(|_| link.section == "nics"));
+        if let Some(path) = path.filter(|_| link.section == "nics") {
+            link.quiet.insert("path".into(), json!(path));
+        }
         let mut groups = Groups::default();
         for line in lines {
             let taken = match line.section.as_str() {
                 "Match" => {
-                    matches!(line.key.as_str(), "Name" | "MACAddress" | "PermanentMACAddress")
+                    matches!(
+                        line.key.as_str(),
+                        "Name" | "MACAddress" | "PermanentMACAddress" | "Path"
+                    )
                 }
                 "Link" => of_link(&mut link, line),
                 "Network" => self.of_network(&mut link, &name, line),
@@ -427,7 +476,7 @@ impl Reader {
                 _ => false,
             };
             if !taken {
-                self.report(line, Reason::NoCounterpart);
+                self.leave(line);
             }
         }
         self.close(&mut link, groups);
@@ -495,7 +544,7 @@ impl Reader {
             "EmitLLDP" if is_no(word) => {}
             "EmitLLDP" if is_yes(word) => quiet("emit-lldp", json!(true)),
             "EmitLLDP" => quiet("emit-lldp", json!(word)),
-            "Description" => quiet("description", json!(word)),
+            "Description" => self.read.caption(link, "description", word, &line.place),
             "ConfigureWithoutCarrier" if is_no(word) => {}
             "ConfigureWithoutCarrier" if is_yes(word) => quiet("ignore-carrier", json!(true)),
             "KeepConfiguration" if is_no(word) => {}
@@ -562,9 +611,9 @@ impl Reader {
             }
         }
         for (line, rule) in groups.rules.into_values() {
-            match tree::read_json::<RuleSpec>(&Value::Object(rule)) {
+            match rule_of(rule) {
                 Ok(rule) => link.rules.push(rule),
-                Err(refusal) => self.report(&line, Reason::Value(refusal.into())),
+                Err(error) => self.report(&line, Reason::Value(error)),
             }
         }
     }
@@ -620,7 +669,7 @@ impl Reader {
                 let unmet = hardware.lines.iter().filter(|line| !is_policy(&line.key));
                 let report = |line: &Line| (line.place.clone(), line.text());
                 for (place, text) in unmet.map(report) {
-                    let reason = Reason::NoCounterpart;
+                    let reason = Reason::OfUntaken(hardware.name.clone());
                     self.read.left_out.push(crate::import::NotTaken { place, text, reason });
                 }
                 continue;
@@ -639,7 +688,7 @@ impl Reader {
         }
         for (name, line) in std::mem::take(&mut self.port_lines) {
             if of_no_bridge.contains(&name) {
-                self.report(&line, Reason::NoCounterpart);
+                self.report(&line, Reason::OfNoBridge);
             }
         }
     }
@@ -685,6 +734,7 @@ fn of_link(link: &mut Link, line: &Line) -> bool {
         "ActivationPolicy" if word == "manual" => quiet("activation-mode", json!("manual")),
         "ActivationPolicy" if word == "always-down" => quiet("activation-mode", json!("off")),
         "Unmanaged" if is_no(word) => {}
+        "Unmanaged" if link.section == "nics" && is_yes(word) => quiet("unmanaged", json!(true)),
         _ => return false,
     }
     true
@@ -720,7 +770,9 @@ fn learned(link: &mut Link, line: &Line) -> bool {
         "ClientIdentifier" if word == "mac" => {}
         "ClientIdentifier" if word == "duid" => quiet("dhcp-identifier", json!("duid")),
         "DUIDType" => quiet("duid", json!(word)),
-        "VendorClassIdentifier" | "VendorClass" => quiet("vendor-class", json!(word)),
+        "VendorClassIdentifier" | "VendorClass" if word.parse::<Caption>().is_ok() => {
+            quiet("vendor-class", json!(word))
+        }
         "Token" => quiet("ipv6-token", json!(token(word))),
         // It says the same as the gateway's.
         "UseRoutePrefix" => {
@@ -778,12 +830,6 @@ impl Groups {
                 return true;
             }
             ("RoutingPolicyRule", "Family") if word == "ipv4" => return true,
-            ("RoutingPolicyRule", "From" | "To") if !word.contains('/') => {
-                let length = if word.contains(':') { 128 } else { 32 };
-                let key = line.key.to_ascii_lowercase();
-                keys.insert(key, json!(format!("{word}/{length}")));
-                return true;
-            }
             _ => {}
         }
         let Some(key) = found else { return false };

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use serde_json::{Map, Value, json};
 
-use super::Read;
+use super::counterparts::reason;
 use super::meaning::Link;
 use super::netplan::route_of;
+use super::{Dialect, Read, rule_of};
 use crate::import::draft::place;
 use crate::import::{ImportError, Place, Reason, Source};
-use crate::model::{NextHop, PortSpec, RouteSpec, RuleSpec};
+use crate::model::{NextHop, PortSpec, RouteSpec};
 use crate::network::BondWords;
 use crate::tree::{self, Content, Key, Node};
 
@@ -56,6 +57,11 @@ fn number(word: &str) -> Option<u32> {
         Some(digits) => u32::from_str_radix(digits, 16).ok(),
         None => word.parse().ok(),
     }
+}
+
+/// Why a word is not taken over.
+fn left(word: &str) -> Reason {
+    reason(Dialect::Nmstate, word)
 }
 
 /// Reads the files of one host.
@@ -140,7 +146,7 @@ impl Reader<'_> {
             let is_read = ["interfaces", "routes", "route-rules", "dns-resolver"]
                 .contains(&key.text.as_str());
             if !is_read {
-                self.report(&key.text, node, Reason::NoCounterpart);
+                self.report(&key.text, node, left(&key.text));
             }
         }
     }
@@ -148,8 +154,17 @@ impl Reader<'_> {
     fn interface(&mut self, node: &Node) {
         let name = text(node, "name").unwrap_or_default().to_owned();
         let kind = text(node, "type").unwrap_or("ethernet");
-        if matches!(text(node, "state"), Some("absent" | "ignore" | "down")) {
-            return;
+        match text(node, "state") {
+            // What is shown of it says that nobody brought it up.
+            Some("ignore" | "down") if self.is_shown => return,
+            // It is not to be there.
+            Some("absent") => return,
+            Some(state @ ("ignore" | "down")) => {
+                let at = self.at(node);
+                let word = format!("state.{state}");
+                return self.read.leave_link(&at, &name, format!("{name}: {state}"), left(&word));
+            }
+            _ => {}
         }
         let section = match kind {
             "ethernet" => "nics",
@@ -164,7 +179,11 @@ impl Reader<'_> {
             "mac-vlan" => "macvlans",
             "ipvlan" => "ipvlans",
             "ip-tunnel" => "tunnels",
-            _ => return self.report(&format!("{kind} {name}"), node, Reason::NoCounterpart),
+            _ => {
+                let at = self.at(node);
+                let word = format!("type.{kind}");
+                return self.read.leave_link(&at, &name, format!("{kind} {name}"), left(&word));
+            }
         };
         let mut link = Link { place: Some(self.at(node)), section, ..Link::default() };
         for (key, value) in entries(node) {
@@ -191,7 +210,10 @@ impl Reader<'_> {
                 // The kernel's choice.
                 "mac-address" | "permanent-mac-address" if self.is_shown => {}
                 "mac-address" => set("macaddress", json!(word.to_ascii_lowercase())),
-                "description" => drop(link.quiet.insert("description".into(), json!(word))),
+                "description" => {
+                    let at = self.at(value);
+                    self.read.caption(&mut link, "description", word, &at);
+                }
                 "lldp" => {
                     if text(value, "enabled").is_some_and(is_on) {
                         link.quiet.insert("lldp".into(), json!(true));
@@ -212,9 +234,7 @@ impl Reader<'_> {
                 "ip-tunnel" => self.tunnel(&mut link, &name, value),
                 "ethernet" if section == "nics" => self.ethernet(&mut link, value),
                 "ethtool" if !self.is_shown => self.ethtool(&mut link, value),
-                other => {
-                    self.report(&format!("{name}.{other}"), value, Reason::NoCounterpart);
-                }
+                other => self.report(&format!("{name}.{other}"), value, left(other)),
             }
         }
         self.read.meaning.links.insert(name, link);
@@ -309,6 +329,10 @@ impl Reader<'_> {
     }
 
     fn bridge(&mut self, link: &mut Link, node: &Node) {
+        let is_read = |key: &str| matches!(key, "options" | "port" | "ports");
+        for (key, value) in entries(node).iter().filter(|(key, _)| !is_read(&key.text)) {
+            self.report(&format!("bridge.{}", key.text), value, Reason::NoCounterpart);
+        }
         for (key, value) in field(node, "options").map(entries).unwrap_or_default() {
             let word = scalar(value).unwrap_or_default();
             let mut set = |key: &str, value: Value| drop(link.keys.insert(key.to_owned(), value));
@@ -478,7 +502,7 @@ impl Reader<'_> {
                     }
                     None => {
                         let key = format!("ethtool.{}.{}", part.text, key.text);
-                        self.report(&key, value, Reason::NoCounterpart);
+                        self.report(&key, value, left(&key));
                     }
                 }
             }
@@ -546,7 +570,8 @@ impl Reader<'_> {
                 ("address", _) => self.written(link, family, value),
                 ("allow-extra-address" | "mptcp" | "addr-gen-mode", _) if self.is_shown => {}
                 (other, _) => {
-                    self.report(&format!("{family}.{other}"), value, Reason::NoCounterpart)
+                    let word = format!("{family}.{other}");
+                    self.report(&word, value, left(&word));
                 }
             }
         }
@@ -717,13 +742,9 @@ impl Reader<'_> {
         let mut keys = Map::new();
         for (key, value) in entries(node) {
             let word = scalar(value).unwrap_or_default();
-            let prefix = || match word.contains('/') {
-                true => word.to_owned(),
-                false => format!("{word}/{}", if word.contains(':') { 128 } else { 32 }),
-            };
             let (ours, value) = match key.text.as_str() {
-                "ip-from" => ("from", json!(prefix())),
-                "ip-to" => ("to", json!(prefix())),
+                "ip-from" => ("from", json!(word)),
+                "ip-to" => ("to", json!(word)),
                 "priority" => ("priority", json!(number(word))),
                 "route-table" => ("table", json!(number(word))),
                 "fwmark" => ("mark", json!(number(word))),
@@ -745,9 +766,9 @@ impl Reader<'_> {
         if keys.contains_key("from") || keys.contains_key("to") {
             keys.shift_remove("family");
         }
-        let rule = match tree::read_json::<RuleSpec>(&Value::Object(keys)) {
+        let rule = match rule_of(keys) {
             Ok(rule) => rule,
-            Err(refusal) => return self.report("route-rule", node, Reason::Value(refusal.into())),
+            Err(error) => return self.report("route-rule", node, Reason::Value(error)),
         };
         let from = rule.from;
         let has = |link: &Link| {

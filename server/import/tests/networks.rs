@@ -145,7 +145,7 @@ fn what_netplan_says_and_a_profile_cannot_is_reported() {
                 gateway4: 10.0.0.1\n      wakeonlan: true\n      routing-policy: [{from: 10.0.0.5/32, table: 5}]\n";
     let (_, found) = imported("n.yaml", text);
     let lines: Vec<&str> = found.iter().map(|line| line.split(": ").next().unwrap()).collect();
-    assert_eq!(lines, ["n.yaml:3", "n.yaml:6", "n.yaml:9", "n.yaml:10"], "{found:#?}");
+    assert_eq!(lines, ["n.yaml:3", "n.yaml:6", "n.yaml:10"], "{found:#?}");
 }
 
 /// The same network in every notation: a bond, a VLAN with an address, a default route and another one.
@@ -276,10 +276,11 @@ fn desired_states_that_are_rendered_mean_the_same_when_they_are_read() {
 
 /// Lines of networkd's, by their beginnings, that are what a host does without them, or that another
 /// line says as well.
-const SAID_ANYWAY: [&str; 22] = [
+const SAID_ANYWAY: [&str; 23] = [
     "MACVLAN Mode=bridge",
     "IPVLAN Mode=L2",
     "Match Name=",
+    "Match Path=",
     "Match OriginalName=",
     "Match PermanentMACAddress=",
     "Link RequiredForOnline=",
@@ -346,7 +347,7 @@ fn every_line_of_networkds_files_is_taken_or_reported() {
                 // its keys.
                 let is_reported = whole.1.iter().any(|one| {
                     let is_whole = one.text.starts_with("link of the kind")
-                        || one.text.starts_with("[Match] Name=");
+                        || one.text.starts_with("[Match] ");
                     one.place.file == source.name && (is_whole || one.place.line == number + 1)
                 });
                 let shown = format!("{section} {line}");
@@ -428,5 +429,187 @@ fn drop_ins_and_directories_of_systemd_are_laid_over_each_other() {
              routing-policy: [{from: 192.0.2.5/32, table: 7, priority: 9}]}}\n\
              hosts: {n1: {profile: plain, addresses: {eth0: 192.0.2.5}}}"
         )
+    );
+}
+
+/// What files of networkd come to: the site, and the report.
+fn networkd(files: &[(&str, &str)]) -> (String, Vec<String>) {
+    let source = |(name, text): &(&str, &str)| Source::new(&format!("n1/{name}"), *text);
+    let sources: Vec<Source> = files.iter().map(source).collect();
+    let imported = import(&sources, &Shelf::default(), &Choices::default()).unwrap();
+    let report = imported.not_taken.iter().map(ToString::to_string).collect();
+    (crate::site_file::render(&imported.site), report)
+}
+
+#[test]
+fn an_empty_file_masks_those_of_its_name_and_their_drop_ins() {
+    let (made, found) = networkd(&[
+        ("usr/lib/systemd/network/10-eth0.network", "[Match]\nName=eth0\n[Network]\nDHCP=yes\n"),
+        ("etc/systemd/network/10-eth0.network", ""),
+        ("etc/systemd/network/10-eth0.network.d/20-mtu.conf", "[Link]\nMTUBytes=9000\n"),
+        ("usr/lib/systemd/network/20-eth1.network", "[Match]\nName=eth1\n[Network]\nDHCP=yes\n"),
+        ("usr/lib/systemd/network/20-eth1.network.d/20-mtu.conf", "[Link]\nMTUBytes=9000\n"),
+        ("etc/systemd/network/20-eth1.network.d/20-mtu.conf", ""),
+        ("etc/systemd/network/30-gone.network.d/20-mtu.conf", "[Link]\nMTUBytes=9000\n"),
+    ]);
+    let expected = "profiles: {plain: {nics: {eth1: {dhcp4: true, dhcp6: true}}, match: name}}\n\
+                    hosts: {n1: {profile: plain}}";
+    assert_eq!(made, site(expected));
+    assert_eq!(
+        found,
+        [
+            "n1/etc/systemd/network/10-eth0.network.d/20-mtu.conf:1: 20-mtu.conf: 10-eth0.network, which it adds to, is masked or not given",
+            "n1/etc/systemd/network/30-gone.network.d/20-mtu.conf:1: 20-mtu.conf: 30-gone.network, which it adds to, is masked or not given",
+        ]
+    );
+}
+
+#[test]
+fn a_line_of_networkd_goes_on_behind_a_backslash() {
+    let text = "[Match]\nName=eth0\n[Network]\nDomains=a.example \\\n# between\n  b.example \\\n  c.example\n\
+                Description=x\\\\\nDNS=192.0.2.1\nDescription of nothing\n";
+    let source = Source::new("10-eth0.network", text);
+    let read = read_host(Dialect::Networkd, &[&source]).unwrap();
+    let link = &read.meaning.links["eth0"];
+    assert_eq!(link.domains, ["a.example", "b.example", "c.example"]);
+    // Two of them are one that is meant.
+    assert_eq!(link.dns, ["192.0.2.1"]);
+    let found: Vec<String> = read.left_out.iter().map(ToString::to_string).collect();
+    let not_one_line = "\"x\\\\\\\\\" is not allowed in a file: expected one line of at most";
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found.iter().any(|line| line.contains(not_one_line)), "{found:#?}");
+    let stray = "10-eth0.network:10: Description of nothing: neither a section nor KEY=VALUE";
+    assert!(found.iter().any(|line| line == stray), "{found:#?}");
+}
+
+#[test]
+fn an_address_beside_dhcp_stays_beside_it() {
+    let text = "[Match]\nName=eth0\n[Network]\nDHCP=ipv4\nAddress=192.0.2.5/24\nGateway=192.0.2.1\n\
+                Address=2001:db8::5/64\n";
+    let (made, found) = networkd(&[("etc/systemd/network/10-eth0.network", text)]);
+    assert_eq!(found, Vec::<String>::new());
+    assert!(made.contains("eth0/192.0.2.0-24: \"192.0.2.5\""), "{made}");
+    let resolved = ResolvedSite::from(crate::site_file::parse(&made, "made").unwrap());
+    let files = render_host(&resolved, "n1", Format::Networkd).unwrap();
+    let network = files.iter().find(|file| file.name == "01-eth0.network").unwrap();
+    for line in ["DHCP=ipv4", "Address=192.0.2.5/24", "Gateway=192.0.2.1", "Address=2001:db8::5/64"]
+    {
+        assert!(network.text.contains(line), "{line}: {}", network.text);
+    }
+}
+
+#[test]
+fn netplan_in_any_style_with_what_it_overrides_and_rules_of_single_addresses() {
+    let text = "network: {version: 2, ethernets: {eth0: {dhcp4: true, dhcp4-overrides: {use-dns: false, route-metric: 50, hostname: x}, \
+                wakeonlan: true, tcp-segmentation-offload: false, routing-policy: [{from: 192.0.2.5, table: 7, priority: 9}]}}}\n";
+    for text in [
+        text.to_owned(),
+        format!("{{{}}}", text.trim_end()),
+        text.replace("{version", "\n  {version"),
+    ] {
+        let (made, found) = imported("n1.yaml", &text);
+        assert_eq!(
+            made,
+            site(
+                "profiles: {plain: {nics: {eth0: {dhcp4: true, dhcp4-overrides: {use-dns: false, route-metric: 50}, \
+                 wake-on-lan: [magic], offload: {tso: false}, routing-policy: [{from: 192.0.2.5/32, table: 7, priority: 9}]}}, match: name}}\n\
+                 hosts: {n1: {profile: plain}}"
+            ),
+            "{text}"
+        );
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(
+            found[0].contains("eth0.dhcp4-overrides.hostname: x: a site file has no word"),
+            "{found:#?}"
+        );
+    }
+}
+
+#[test]
+fn nmstate_in_one_line() {
+    let text = "{interfaces: [{name: eth0, type: ethernet, state: up, ipv4: {enabled: true, dhcp: true, auto-dns: false}}], \
+                \"route-rules\": {config: [{ip-from: 192.0.2.5, route-table: 7, priority: 9}]}}\n";
+    let (made, found) = imported("n1.yml", text);
+    assert!(
+        made.contains("dhcp4-overrides: {use-dns: false}") || made.contains("use-dns: false"),
+        "{made}"
+    );
+    // Nothing tells of which link the rule is.
+    assert_eq!(found.len(), 1, "{found:#?}");
+}
+
+#[test]
+fn a_link_of_a_kind_that_is_not_read_is_no_nic() {
+    let wireguard = "[NetDev]\nName=wg0\nKind=wireguard\n[WireGuard]\nListenPort=51820\n";
+    let (made, found) = networkd(&[
+        ("etc/systemd/network/10-eth0.network", "[Match]\nName=eth0\n[Network]\nDHCP=ipv4\n"),
+        ("etc/systemd/network/20-wg0.netdev", wireguard),
+        (
+            "etc/systemd/network/20-wg0.network",
+            "[Match]\nName=wg0\n[Network]\nAddress=10.5.0.1/24\n",
+        ),
+    ]);
+    let expected = "profiles: {plain: {nics: {eth0: {dhcp4: true}}, match: name}}\nhosts: {n1: {profile: plain}}";
+    assert_eq!(made, site(expected));
+    assert_eq!(
+        found,
+        [
+            "n1/etc/systemd/network/20-wg0.netdev:2: link of the kind wireguard: the importer does not read it; a site file has wireguards, whose keys are its own",
+            "n1/etc/systemd/network/20-wg0.network:2: [Match] Name=wg0: link wg0 is not taken over",
+        ]
+    );
+    // Nor where another link has it, or is on it.
+    let others = [
+        (
+            "n1.yaml",
+            "network:\n  version: 2\n  ethernets: {eth0: {dhcp4: true}}\n  tunnels: {wg0: {mode: wireguard, key: x}}\n  \
+             vlans: {v5: {id: 5, link: wg0}}\n  bridges: {br0: {interfaces: [wg0, eth0]}}\n",
+        ),
+        (
+            "n1.yml",
+            "interfaces:\n- {name: eth0, type: ethernet, state: up, ipv4: {enabled: true, dhcp: true}}\n- {name: wg0, type: wireguard, state: up}\n\
+             - {name: v5, type: vlan, state: up, vlan: {base-iface: wg0, id: 5}}\n\
+             - {name: br0, type: linux-bridge, state: up, bridge: {port: [{name: wg0}, {name: eth0}]}}\n",
+        ),
+        (
+            "n1/etc/network/interfaces",
+            "iface eth0 inet dhcp\niface wg0 inet static\n address 10.5.0.1/24\n pre-up ip link add wg0 type wireguard\n\
+             iface v5 inet manual\n vlan-raw-device wg0\niface br0 inet manual\n bridge-ports wg0 eth0\n",
+        ),
+    ];
+    for (name, text) in others {
+        let (made, found) = imported(name, text);
+        assert!(!made.contains("wg0") && !made.contains("v5"), "{name}: {made}");
+        let says = |text: &str| found.iter().any(|line| line.contains(text));
+        assert!(says("a site file has wireguards"), "{name}: {found:#?}");
+        assert!(says("v5 on wg0: link wg0 is not taken over"), "{name}: {found:#?}");
+        assert!(says("wg0 in br0: link wg0 is not taken over"), "{name}: {found:#?}");
+    }
+}
+
+#[test]
+fn vlans_of_a_bridge_of_proxmox_are_its_own_as_well() {
+    let text = "iface eno1 inet manual\n mtu 9000\niface eno2 inet manual\n bridge-vids 7\n\
+                iface bond0 inet manual\n bond-slaves eno1\n bond-mode active-backup\n bond-miimon 100\n\
+                iface vmbr0 inet manual\n bridge-ports bond0\n bridge-vlan-aware yes\n bridge-vids 2-4094\n bridge-stp off\n\
+                iface vmbr0.10 inet static\n address 10.30.0.12/24\n gateway 10.30.0.1\n up ip rule add from 10.30.0.12 lookup 7 prio 9\n";
+    let (made, found) = imported("n1/etc/network/interfaces", text);
+    let of = ResolvedSite::from(crate::site_file::parse(&made, "made").unwrap());
+    let network = layout(&of, "n1");
+    let crate::network::Kind::Bridge(bridge) = &network.links["vmbr0"].kind else {
+        panic!("{made}")
+    };
+    assert_eq!(bridge.ports["vmbr0"].tagged.to_string(), "10", "{made}");
+    assert_eq!(bridge.ports["bond0"].pvid, Some(1), "{made}");
+    assert_eq!(
+        network.links["vmbr0.10"].layer3.rules[0].from.unwrap().to_string(),
+        "10.30.0.12/32"
+    );
+    assert_eq!(
+        found,
+        [
+            "n1/etc/network/interfaces:1: eno1: MTU 9000: a member of bond0 has the MTU of bond0, 1500",
+            "n1/etc/network/interfaces:4: bridge-vids 7: VLANs of a port have a meaning on a bridge with bridge-vlan-aware yes alone",
+        ]
     );
 }

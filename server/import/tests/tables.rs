@@ -147,7 +147,7 @@ fn ansible_in_both_notations() {
     assert_eq!(
         found,
         [
-            "host_vars/n2.yml:2: unknown_thing: 5: a site file has no key for this",
+            "host_vars/n2.yml:2: unknown_thing: 5: a site file has no word for this",
             "hosts:4: ansible_user: root: how Ansible logs in",
             "hosts:6: mtu=9000: a variable of a group; hosts of a group share a profile or a rack here",
             "hosts:8: compute: a group of groups; labels are not nested",
@@ -177,7 +177,7 @@ fn warewulf_and_maas() {
              hosts: {n1: {notes: first, nics: {eth0: \"02:00:5e:00:00:01\"}, reservations: {prov: 10.0.0.11}}}"
         )
     );
-    assert_eq!(found, ["nodes.conf:12: image name of n1: a site file has no key for this"]);
+    assert_eq!(found, ["nodes.conf:12: image name of n1: a site file has no word for this"]);
     let text = r#"[
   {"system_id": "abc", "hostname": "n1", "fqdn": "n1.maas", "tag_names": ["gpu"], "hardware_uuid": "6d2e0a1c-0000-4000-8000-000000000001",
    "hardware_info": {"system_serial": "S1"}, "interface_set": [
