@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::config::{Config, LogFormat};
 use crate::files::FileStore;
 use crate::images::{self, ImageStore};
+use crate::inventory::vault::exposed_mode;
 use crate::inventory::{
     self, Database, Expected, Inventory, OpenError, Retention, create_private_directory,
     directory_of, not_writable,
@@ -112,7 +113,15 @@ impl Server {
         let files = config.files_path();
         std::fs::create_dir_all(&files).map_err(creating(&files))?;
         let inventory = Inventory::open(database.clone()).await?;
-        inventory.use_key_file(&config.secret_key_path(), true).await?;
+        let key = config.secret_key_path();
+        inventory.use_key_file(&key, true).await?;
+        if let Some(mode) = exposed_mode(&key) {
+            let path = key.display();
+            tracing::warn!(
+                "key file {path} has mode {mode:04o}: other users of this machine can use the key of all \
+                 secrets; chmod 600 {path}"
+            );
+        }
         inventory.states.set_patience(Patience { percent: config.boot_patience_percent });
         if config.log_format == LogFormat::Json {
             inventory.events.log_fields();

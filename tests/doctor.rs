@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::Value;
@@ -134,6 +135,16 @@ END";
     );
     assert_eq!(wrong(&server, &["--interface", "lan", "--quiet"]), [""; 0]);
     drop(foreign);
+
+    let key = server.directory.path().join("secret.key");
+    for (mode, is_wrong) in [(0o600, false), (0o640, false), (0o644, true), (0o660, true)] {
+        fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+        let found = wrong(&server, &["--interface", "lan", "--quiet"]);
+        let text = format!("secret.key has mode {mode:04o}: other users of this machine");
+        assert_eq!(found.iter().any(|line| line.contains(&text)), is_wrong, "{found:#?}");
+        assert_eq!(found.iter().any(|line| line.contains("-> chmod 600 ")), is_wrong, "{found:#?}");
+    }
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
 
     server.inside.ip("address flush dev lan");
     assert_reported(&wrong(&server, &on_link), "lan has no IPv4 address");

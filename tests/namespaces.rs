@@ -137,4 +137,20 @@ fn links_are_moved_to_their_namespaces_and_packets_go_by_them() {
     assert!(!std::path::Path::new("/run/netns").join(nic).exists());
     let links = String::from_utf8(host.sh("ip -br link show").stdout).unwrap();
     assert!(links.contains("eth1@"), "the NIC is back: {links}");
+
+    // Another link of the host has the NIC's label by then.
+    good(&run(&host, &script, "start"));
+    host.ip("link add eth1 type dummy");
+    let output = run(&host, &script, "stop");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(said, "rackstrap: the host has a link eth1: the NIC comes back as back0\n");
+    assert!(!std::path::Path::new("/run/netns").join(nic).exists());
+    let back = String::from_utf8(host.sh("ip -br link show back0").stdout).unwrap();
+    assert!(back.contains("52:54:00:aa:00:02"), "{back}");
+    // It is found again by its MAC.
+    good(&run(&host, &script, "start"));
+    assert!(pings(nic, "-M do -s 8868 198.51.100.1"), "as before");
+    host.ip("link delete eth1");
+    good(&run(&host, &script, "stop"));
 }

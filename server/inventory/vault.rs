@@ -388,6 +388,14 @@ pub(super) fn unseal(key: &MasterKey, name: &str, sealed: &str) -> Option<String
     String::from_utf8(opened.to_vec()).ok()
 }
 
+/// The mode of a key file that others than its owner can read, or a group can write. That a group reads
+/// it is how a service that is not root has a key of root's.
+pub(crate) fn exposed_mode(path: &Path) -> Option<u32> {
+    const OF_OTHERS: u32 = 0o037;
+    let mode = fs::metadata(path).ok()?.mode() & 0o777;
+    (mode & OF_OTHERS != 0).then_some(mode)
+}
+
 /// Reads a key file: 32 bytes in base64.
 fn read_key(path: &Path) -> Result<Option<MasterKey>, KeyFault> {
     let text = match fs::read_to_string(path) {

@@ -209,7 +209,7 @@ impl Subnet {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoSuchAddress {
     /// It is too large, or too small.
-    #[error("number {number} is not inside {cidr} (subnet \"{subnet}\")")]
+    #[error("number {number} is outside {cidr} (subnet \"{subnet}\")")]
     Outside {
         /// The number.
         number: i64,

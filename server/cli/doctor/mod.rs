@@ -130,6 +130,7 @@ impl Doctor {
         add(firewall::rules(&target.config).await);
         add(store::boot_programs(target).await);
         add(store::images(target));
+        add(store::key_file(target));
         add(store::database(target).await);
         add(store::clock(target).await);
         add(site::pools(target));

@@ -13,6 +13,7 @@ use crate::boot::next::nbp_of;
 use crate::files::FileStore;
 use crate::images::{self, ImageStore};
 use crate::inventory::EventFilter;
+use crate::inventory::vault::exposed_mode;
 use crate::model::{RangeUse, Subnet, size_text, some_names};
 
 /// Free space below which the disk counts as full.
@@ -177,6 +178,23 @@ pub(super) async fn database(target: &Installation) -> Vec<CheckResult> {
 fn bytes_left(directory: &Path) -> Option<u64> {
     let disk = statvfs(directory).ok()?;
     Some(disk.blocks_available().saturating_mul(disk.fragment_size()))
+}
+
+/// Checks that nobody but the server reads the file that secrets are sealed with.
+pub(super) fn key_file(target: &Installation) -> Vec<CheckResult> {
+    let check = "key file";
+    let path = target.config.secret_key_path();
+    match exposed_mode(&path) {
+        Some(mode) => {
+            let path = path.display();
+            let text = format!(
+                "{path} has mode {mode:04o}: other users of this machine can use the key of all secrets"
+            );
+            vec![CheckResult::warning(check, text, format!("chmod 600 {path}"))]
+        }
+        None if path.exists() => vec![CheckResult::ok(check, path.display().to_string())],
+        None => Vec::new(),
+    }
 }
 
 /// Checks that the clock is plausible: leases expire by it.

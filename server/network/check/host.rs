@@ -126,8 +126,8 @@ fn missing_nic(view: &HostView<'_>, link: &Link, findings: &mut Findings) {
     let hint = nearest::hint(&link.name, made.map(|other| other.name.as_str()));
     let user = link.master.as_deref().map(|master| format!(" for {master}")).unwrap_or_default();
     let text = format!(
-        "profile \"{profile}\" needs NIC \"{}\"{user}, which the host does not have{hint}",
-        link.name
+        "{} has no NIC \"{}\", which profile \"{profile}\" needs{user}; add it under nics{hint}",
+        view.name, link.name
     );
     match view.network.match_by {
         MatchBy::PermanentMac | MatchBy::Mac | MatchBy::Path => {

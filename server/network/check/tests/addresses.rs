@@ -44,7 +44,7 @@ pub(super) const ERRORS: &[Case] = &[
     ("N148", "to: 172.16.160.99", "to: 172.16.160.210", "subnets.internal.ranges", "overlaps the hosts range"),
     ("N174", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, addresses: [{address: 192.0.2.1/24, role: dsr}]}}", "profiles.hypervisor.bridges.br0.addresses", "write 192.0.2.1/32"),
     ("N174", "    bonds:", "    sysctls: {net.ipv4.conf.all.arp_ignore: \"0\"}\n    dummies: {vip: {addresses: [{address: 192.0.2.1/32, role: dsr}]}}\n    bonds:", "profiles.hypervisor.sysctls", "arp_ignore is 0"),
-    ("N188", "addresses: {br0: 172.16.160.12}", "network: {bridges: {br0: {host-number: =index + 300}}}", "hosts.n1.addresses.br0", "=index + 300 with index 1: number 301 is not inside 172.16.160.0/24"),
+    ("N188", "addresses: {br0: 172.16.160.12}", "network: {bridges: {br0: {host-number: =index + 300}}}", "hosts.n1.addresses.br0", "=index + 300 with index 1: number 301 is outside 172.16.160.0/24"),
     ("N188", "addresses: {br0: 172.16.160.12}", "network: {bridges: {br0: {host-number: =index + 253}}}", "hosts.n1.addresses.br0", "the gateway of subnet"),
     ("N140", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, addresses: [{address: 192.0.2.0/24, role: vrrp}]}}", "profiles.hypervisor.bridges.br0.addresses", "192.0.2.0/24 on br0 is the network address"),
     ("N143", "vlan: 500", "vlan: 500\n    server: 172.16.160.12", N1, "172.16.160.12 is the provisioning server"),

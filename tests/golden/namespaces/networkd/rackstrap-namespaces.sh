@@ -89,8 +89,20 @@ clear() {
     ip netns exec "$1" sysctl -qe -w "net.ipv6.conf.$2.accept_ra=0" || :
 }
 
+# Gives a NIC back to the host, by another name where a link of the host has its name meanwhile.
 give_back() {
-    ! has "$1" "$2" || ip -n "$1" link set dev "$2" netns $$
+    has "$1" "$2" || return 0
+    name=$2 number=0
+    while ip link show dev "$name" >/dev/null 2>&1; do
+        name=back$number
+        number=$((number + 1))
+    done
+    if [ "$name" != "$2" ]; then
+        echo "rackstrap: the host has a link $2: the NIC comes back as $name" >&2
+        ip -n "$1" link set dev "$2" down
+        ip -n "$1" link set dev "$2" name "$name"
+    fi
+    ip -n "$1" link set dev "$name" netns $$
 }
 
 remove() {
