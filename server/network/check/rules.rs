@@ -154,6 +154,7 @@ pub const RULES: &[Rule] = &[
     rule("N220", WARNING, "File of an image is missing or changed", "A host that boots the image waits until the file is there, or boots something else than what was added.", "Copy the file below files_dir, correct its name, or add it again: rackstrap image add NAME --replace."),
     rule("N221", WARNING, "Anycast address of one host", "Nobody else answers when the host is down.", "Give it to another host, or set role: secondary."),
     rule("N222", WARNING, "Option 66 beside another siaddr", "Firmware takes its boot file from siaddr.", "Set next-server: it fills both."),
+    rule("N223", WARNING, "Packets larger than the path takes", "A switch or the other host drops them without a message: small packets pass, and transfers stop.", "Give all hosts of the subnet one MTU, and its switches room for it."),
     rule("N230", ERROR, "Unusable network namespace", "The link would not be there, or what networkd does on other links is not done in a namespace.", "Give the namespace a NIC, VLAN, veth, MACVLAN or IPVLAN with addresses and routes."),
     rule("N231", EITHER, "Unusable settings of RDMA", "Packets of RDMA would be lost or sent as others, or NCCL would look for what is not there.", "Use priorities 0 to 7 and a DSCP of 0 to 63, and name NICs that have an rdma-device."),
     rule("N232", ERROR, "Setting that Open vSwitch does not have", "The bridge is made by ovs-vsctl, and such a setting would be lost.", "Remove it, or openvswitch."),

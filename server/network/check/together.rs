@@ -8,7 +8,9 @@ use ipnet::IpNet;
 
 use super::finding::Severity;
 use super::{FindingSubject, Findings, HostView};
-use crate::model::{AddressRole, Host, Location, ProfileTree, RemoteAs, Subnet};
+use crate::model::{AddressRole, Host, Location, ProfileTree, RemoteAs, Subnet, Switch};
+use crate::network::fabric::HEADROOM;
+use crate::network::links::{Kind, Link};
 use crate::profile::ResolvedSite;
 
 /// What is known of all hosts together.
@@ -23,6 +25,8 @@ pub(super) struct Together<'a> {
     /// The hosts of an autonomous system that refuse routes of each other.
     systems: BTreeMap<(u32, &'a str), Sharing<'a>>,
     router_ids: BTreeMap<Ipv4Addr, Vec<&'a str>>,
+    /// The ways to each subnet that leave a host by a wire.
+    paths: BTreeMap<&'a str, Paths<'a>>,
     /// The hosts with an anycast address.
     anycast: BTreeMap<(IpNet, &'a str, String), Sharing<'a>>,
 }
@@ -48,6 +52,21 @@ struct NicOf<'a> {
     is_allowed: bool,
 }
 
+/// How large packets are that hosts of a subnet send and take, and those that switches pass on.
+#[derive(Default)]
+struct Paths<'a> {
+    /// The first link of each MTU, and how many hosts have it.
+    ends: BTreeMap<u32, (End<'a>, usize)>,
+    /// What a switch passes on that has a bound, or its peer, and the first host that needs it.
+    switches: BTreeMap<&'a str, (u32, &'a str)>,
+}
+
+/// A link with an address of a subnet.
+struct End<'a> {
+    host: &'a str,
+    link: String,
+}
+
 /// Hosts that share something, and whether their profile lives with it.
 #[derive(Default)]
 struct Sharing<'a> {
@@ -59,6 +78,7 @@ impl<'a> Together<'a> {
     /// Notes what a host has.
     pub(super) fn add(&mut self, view: &HostView<'a>) {
         self.add_vlans(view);
+        self.add_paths(view);
         self.add_rails(view);
         self.add_rail_sets(view);
         let allows = |rule: &str| view.network.allow.iter().any(|own| own == rule);
@@ -105,6 +125,42 @@ impl<'a> Together<'a> {
         }
     }
 
+    fn add_paths(&mut self, view: &HostView<'a>) {
+        let is_wired = |link: &&Link| {
+            !matches!(
+                link.kind,
+                Kind::Vxlan { .. }
+                    | Kind::Tunnel { .. }
+                    | Kind::Wireguard { .. }
+                    | Kind::Loopback
+                    | Kind::Dummy
+            )
+        };
+        for link in view.network.links.values().filter(is_wired) {
+            let Some(mtu) = link.settings.mtu else { continue };
+            for borne in link.layer3.borne.iter().filter(|borne| borne.known_peer().is_none()) {
+                let Some((name, _)) = view.site.subnets.get_key_value(&borne.subnet) else {
+                    continue;
+                };
+                let paths = self.paths.entry(name).or_default();
+                let first = || (End { host: view.name, link: link.name.clone() }, 0);
+                paths.ends.entry(mtu).or_insert_with(first).1 += 1;
+                for nic in view.network.nics_below(link) {
+                    let cable = view.host.nics.get(&nic.name).and_then(|nic| nic.cable.as_ref());
+                    let switches = &view.site.switches;
+                    let leaf = cable.and_then(|cable| switches.get_key_value(&cable.switch));
+                    let peer = leaf.and_then(|(_, leaf)| leaf.mlag_peer.as_ref());
+                    let peer = peer.and_then(|peer| switches.get_key_value(peer));
+                    for (name, switch) in leaf.into_iter().chain(peer) {
+                        if let Some(mtu) = switch.mtu {
+                            paths.switches.entry(name).or_insert((mtu, view.name));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     fn add_rail_sets(&mut self, view: &HostView<'a>) {
         let Some(profile) = view.host.profile.as_deref() else { return };
         let nics = view.network.links.values().filter_map(|link| link.nic.as_ref());
@@ -135,6 +191,7 @@ impl<'a> Together<'a> {
     /// What does not fit together.
     pub(super) fn check(self, site: &ResolvedSite, findings: &mut Findings) {
         vlans(site, &self.vlans, findings);
+        paths(&self.paths, findings);
         rails(&self.rails, findings);
         unequal_rails(&self.rail_sets, findings);
         numbers(&self.systems, &self.router_ids, findings);
@@ -170,6 +227,37 @@ fn vlans(
             );
             let at = |name: &str| Location::of::<Subnet>(name).at("vlan");
             findings.warn("N217", FindingSubject::from(at(other)).and(at(first)), text);
+        }
+    }
+}
+
+/// Rule N223: what a host sends is lost without a message where a switch or the other host takes less.
+fn paths(paths: &BTreeMap<&str, Paths<'_>>, findings: &mut Findings) {
+    for (subnet, Paths { ends, switches }) in paths {
+        let Some((&most, (End { host, link }, _))) = ends.last_key_value() else { continue };
+        let at = || FindingSubject::from(Location::of::<Subnet>(*subnet).at("mtu"));
+        let of_host = |host: &str| Location::of::<Host>(host);
+        let smaller = ends.iter().filter(|(mtu, _)| **mtu < most);
+        for (mtu, (End { host: other, link: its_link }, count)) in smaller {
+            let take = match count - 1 {
+                0 => "takes".to_owned(),
+                more => format!("and {more} more take"),
+            };
+            let text = format!(
+                "subnet \"{subnet}\": {host} sends packets of {most} bytes ({link}), and {other} {take} \
+                 {mtu} ({its_link}): larger ones are lost without a message; give all the same MTU"
+            );
+            findings.warn("N223", at().and(of_host(other)).and(of_host(host)), text);
+        }
+        // Rule N132 is about a host's own packets on its own port.
+        let small = switches.iter().filter(|(_, (room, of))| most + HEADROOM > *room && of != host);
+        for (switch, (room, other)) in small {
+            let text = format!(
+                "subnet \"{subnet}\": {host} sends packets of {most} bytes ({link}), which need {} on \
+                 {switch} on the way to {other}, and it has {room}",
+                most + HEADROOM
+            );
+            findings.warn("N223", at().and(Location::of::<Switch>(*switch)), text);
         }
     }
 }

@@ -355,3 +355,71 @@ hosts:
     assert_eq!(path, "profiles.any");
     assert!(text.contains("n1 alone has it"), "{text}");
 }
+
+#[test]
+fn packets_fit_the_path_to_every_host_of_a_subnet() {
+    let fleet = |mtu: &str, room: &str, its_room: &str| {
+        format!(
+            r#"
+switches:
+  leaf1: {{vendor: eos}}
+  leaf2: {{vendor: eos, mlag-peer: leaf3{room}}}
+  leaf3: {{vendor: eos, mlag-peer: leaf2{its_room}}}
+subnets:
+  a: {{cidr: 10.1.0.0/24, gateway: 10.1.0.1, mtu: 9000}}
+profiles:
+  big: {{nics: {{eth0: {{subnet: a, host-number: =index + 10}}}}}}
+  small: {{nics: {{eth0: {{subnet: a, host-number: =index + 10{mtu}}}}}}}
+hosts:
+  n1: {{index: 1, profile: big, nics: {{eth0: {{mac: "52:54:00:aa:00:01", switch: leaf1, port: Ethernet1}}}}}}
+  n2: {{index: 2, profile: small, nics: {{eth0: {{mac: "52:54:00:aa:00:02", switch: leaf2, port: Ethernet1}}}}}}
+  n3: {{index: 3, profile: small, nics: {{eth0: {{mac: "52:54:00:aa:00:03", switch: leaf2, port: Ethernet2}}}}}}
+"#
+        )
+    };
+    assert_eq!(found(&fleet("", ", mtu: 9216", ", mtu: 9216"), "N223"), []);
+    let [(path, text)] = &found(&fleet(", mtu: 1500", "", ""), "N223")[..] else { panic!("hosts") };
+    assert_eq!(path, "subnets.a.mtu");
+    let says = "n1 sends packets of 9000 bytes (eth0), and n2 and 1 more take 1500 (eth0)";
+    assert!(text.contains(says), "{text}");
+    let leaf = found(&fleet(", mtu: 1500", ", mtu: 1600", ""), "N223");
+    assert!(
+        leaf.iter().any(|(_, text)| text.contains("on leaf2 on the way to n2, and it has 1600")),
+        "{leaf:#?}"
+    );
+    let peer = found(&fleet("", "", ", mtu: 1600"), "N223");
+    assert!(
+        peer.iter().any(|(_, text)| text.contains("on leaf3 on the way to n2, and it has 1600")),
+        "{peer:#?}"
+    );
+    let allowed = fleet(", mtu: 1500", "", "").replace("mtu: 9000}", "mtu: 9000, allow: [N223]}");
+    let severities: Vec<Severity> = check_site(&site(&allowed))
+        .into_iter()
+        .filter(|one| one.rule == "N223")
+        .map(|one| one.severity)
+        .collect();
+    assert_eq!(severities, [Severity::Silenced]);
+}
+
+#[test]
+fn router_ids_are_one_hosts_each() {
+    let fleet = |second: &str| {
+        format!(
+            r#"
+subnets:
+  lo1: {{cidr: 10.255.0.0/24, vrf: red}}
+  lo2: {{cidr: 10.255.0.0/24, vrf: blue}}
+profiles:
+  one: {{nics: {{eth0: {{}}}}, loopbacks: {{lo: {{subnet: lo1}}}}, bgp: {{asn: 65001, neighbors: [{{link: eth0}}], router-id: lo}}}}
+  two: {{nics: {{eth0: {{}}}}, loopbacks: {{lo: {{subnet: lo2}}}}, bgp: {{asn: 65002, neighbors: [{{link: eth0}}], router-id: lo}}}}
+hosts:
+  n1: {{profile: one, nics: {{eth0: "52:54:00:aa:00:01"}}, addresses: {{lo: 10.255.0.1}}}}
+  n2: {{profile: two, nics: {{eth0: "52:54:00:aa:00:02"}}, addresses: {{lo: {second}}}}}
+"#
+        )
+    };
+    assert_eq!(found(&fleet("10.255.0.2"), "N219"), []);
+    let [(path, text)] = &found(&fleet("10.255.0.1"), "N219")[..] else { panic!("N219") };
+    assert_eq!(path, "hosts.n2.addresses");
+    assert!(text.contains("router id 10.255.0.1 is that of n1 and of n2"), "{text}");
+}
