@@ -212,9 +212,13 @@ services() {
 }
 
 # Stops the services of a list of files, which undo what they did: a NIC comes back from its namespace.
+# Those that are not in the other list are told that they go for good: a bridge of Open vSwitch goes then.
 stop_units() {
+    mkdir -p /run/rackstrap/gone
     for service in $(services "$1"); do
+        services "$2" | grep -qxF "$service" || : >"/run/rackstrap/gone/$service"
         systemctl stop "$service" >/dev/null 2>&1 || :
+        rm -f "/run/rackstrap/gone/$service"
     done
 }
 
@@ -266,7 +270,7 @@ new_devices() {
 
 roll_back() {
     devices=$(new_devices)
-    [ -n "$same_units" ] || stop_units "$state/units.new"
+    [ -n "$same_units" ] || stop_units "$state/units.new" "$state/units"
     each restore
     sysctl -q -e -p "$state/values" >/dev/null 2>&1 || :
     load_rules || :
@@ -344,7 +348,7 @@ main() {
 
     # No signal may stop the script between here and the result.
     trap '' HUP INT TERM PIPE
-    [ -n "$same_units" ] || [ -n "${ROOT-}" ] || stop_units "$state/units"
+    [ -n "$same_units" ] || [ -n "${ROOT-}" ] || stop_units "$state/units" "$state/units.new"
     each place || fail "cannot write $directory"
     each remove_stale
     if [ -n "${ROOT-}" ]; then

@@ -7,7 +7,7 @@ use super::words::words;
 use super::{Mac, Millis};
 
 words! {
-    /// The kernel's bonding modes.
+    /// The kernel's bonding modes, and one of Open vSwitch's.
     pub BondMode {
         /// Packets in turn.
         BalanceRr = "balance-rr",
@@ -23,6 +23,20 @@ words! {
         BalanceTlb = "balance-tlb",
         /// Sending and receiving are balanced by load.
         BalanceAlb = "balance-alb",
+        /// MACs and VLANs are balanced by load, without the switch (of Open vSwitch alone).
+        BalanceSlb = "balance-slb",
+    }
+}
+
+words! {
+    /// Who begins with LACP.
+    #[derive(Default)]
+    pub LacpStart {
+        /// The bond, whatever the switch does.
+        #[default]
+        Active = "active",
+        /// The switch: the bond only answers.
+        Passive = "passive",
     }
 }
 
@@ -199,5 +213,12 @@ link_spec! {
         /// Take the bond down when all members are (`BindCarrier=`, by name).
         #[serde(default, skip_serializing_if = "crate::model::link::is_default")]
         bind_carrier: bool,
+        /// Whether it is a bond of Open vSwitch's own: a port of a bridge with `openvswitch`, and no
+        /// link of the kernel. Its mode is 802.3ad, active-backup or balance-slb.
+        #[serde(default, skip_serializing_if = "crate::model::link::is_default")]
+        openvswitch: bool,
+        /// Who begins with LACP: the bond, where nothing is said (Open vSwitch's, 802.3ad only).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lacp: Option<LacpStart>,
     }
 }

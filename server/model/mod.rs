@@ -69,8 +69,8 @@ pub use bgp::{
     InvalidRemoteAs, Redistribution, RemoteAs, RouteMapRule, RouteSource, RouteVerdict,
 };
 pub use bond::{
-    AdSelect, ArpTargets, ArpValidate, BondMode, BondSpec, FailOverMac, LacpRate, PrimaryReselect,
-    TransmitHashPolicy,
+    AdSelect, ArpTargets, ArpValidate, BondMode, BondSpec, FailOverMac, LacpRate, LacpStart,
+    PrimaryReselect, TransmitHashPolicy,
 };
 pub use bridge::{BridgeSpec, PortSpec};
 pub use cable::{Cable, Nic, Switch, Vendor};

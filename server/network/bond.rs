@@ -98,7 +98,8 @@ macro_rules! parameters {
         pub(super) fn parameters(spec: &BondSpec) -> Vec<Parameter<'_>> {
             // Exhaustive: a field without a row is an error here, which rustc words as "pattern
             // requires `..`". Add the row.
-            let BondSpec { nics: _, settings: _, $($field,)* } = spec;
+            // Open vSwitch's own have their words in its unit, and formats refuse the bond.
+            let BondSpec { nics: _, settings: _, openvswitch: _, lacp: _, $($field,)* } = spec;
             let given = [$($field.given().map(|value| (value, $since, $modes)),)*];
             let given = rows().into_iter().zip(given).filter_map(|((field, names), given)| {
                 let (value, since, modes) = given?;

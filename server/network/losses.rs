@@ -122,7 +122,7 @@ impl Losses {
                 (nic.is_some_and(|nic| nic.infiniband_mode.is_some()), "infiniband-mode"),
                 (nic.is_some_and(|nic| nic.roce.is_some()), "roce"),
                 (nic.is_some_and(|nic| nic.driver_override.is_some()), "driver-override"),
-                (matches!(&link.kind, Kind::Bridge(spec) if spec.openvswitch), "openvswitch"),
+                (link.is_openvswitch(), "openvswitch"),
                 (nic.is_some_and(|nic| nic.affinity != Default::default()), "affinity"),
             ];
             for (used, feature) in words {

@@ -10,7 +10,7 @@ const DIRECTORY: &str = "/etc/modprobe.d";
 /// What keeps a module from making a link as soon as it is loaded: its word for the links, and
 /// whether a host's network has links of that kind.
 const MODULES: [(&str, fn(&Kind) -> bool); 2] = [
-    ("bonding max_bonds=0", |kind| matches!(kind, Kind::Bond(_))),
+    ("bonding max_bonds=0", |kind| matches!(kind, Kind::Bond(spec) if !spec.openvswitch)),
     ("dummy numdummies=0", |kind| matches!(kind, Kind::Dummy)),
 ];
 

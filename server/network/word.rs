@@ -72,7 +72,9 @@ mod tests {
 
     #[test]
     fn a_path_of_udev_is_one_place() {
-        for path in ["pci-0000:41:00.0", "platform-fd580000.ethernet", "pci-0000:00:14.0-usb-0:3:1.0"] {
+        for path in
+            ["pci-0000:41:00.0", "platform-fd580000.ethernet", "pci-0000:00:14.0-usb-0:3:1.0"]
+        {
             assert!(is_id_path(path), "{path}");
         }
         for path in ["", "!pci-0000:41:00.0", "pci-0000:41:00.*", "pci-a pci-b", "-x"] {

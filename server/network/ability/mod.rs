@@ -169,6 +169,10 @@ const FEATURES: &[(&str, &str)] = &[
         "bridges: {br0: {interfaces: [eth0], openvswitch: true, subnet: lan, host-number: 12}}",
     ),
     (
+        "bond of Open vSwitch",
+        "{bonds: {bond0: {nics: [eth0, eth1], mode: 802.3ad, openvswitch: true}}, bridges: {br0: {interfaces: [bond0], openvswitch: true, subnet: lan, host-number: 12}}}",
+    ),
+    (
         "driver of a program",
         "nics: {eth0: {subnet: lan, host-number: 12}, eth1: {path: pci-0000:41:00.0, driver-override: vfio-pci}}",
     ),

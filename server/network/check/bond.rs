@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 
 use super::routes::connected;
+use super::unmanaged::{OF_MEMBERS, keys};
 use super::{Findings, ProfileView};
 use crate::model::{BondMode, BondSpec, Defaults, Millis};
 use crate::network::bond::{Parameter, parameters};
@@ -15,7 +16,98 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
         members(view, name, bond, findings);
         modes(view, name, bond, findings);
         bounds(view, name, bond, findings);
-        monitoring(view, name, bond, findings);
+        match bond.openvswitch {
+            true => openvswitch(view, name, bond, findings),
+            false => {
+                monitoring(view, name, bond, findings);
+                kernels(view, name, bond, findings);
+            }
+        }
+    }
+}
+
+/// What a bond of Open vSwitch's own has.
+const OF_OPENVSWITCH: &[&str] = &[
+    "nics",
+    "mode",
+    "openvswitch",
+    "lacp",
+    "lacp-rate",
+    "up-delay",
+    "down-delay",
+    "primary",
+    "ad-actor-system",
+    "ad-actor-system-priority",
+    "mtu",
+    "allow",
+];
+
+/// The modes that Open vSwitch has, and the kernel.
+const MODES_OF_OPENVSWITCH: [BondMode; 3] =
+    [BondMode::Lacp, BondMode::ActiveBackup, BondMode::BalanceSlb];
+
+/// Rule N232: what the kernel's bonds do not have.
+fn kernels(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mut Findings) {
+    let words = [("mode", bond.mode == BondMode::BalanceSlb), ("lacp", bond.lacp.is_some())];
+    for (key, _) in words.into_iter().filter(|(_, used)| *used) {
+        let text = match key {
+            "mode" => {
+                format!("{name}: balance-slb is a mode of Open vSwitch; set openvswitch: true")
+            }
+            _ => format!(
+                "{name}: lacp is a word of Open vSwitch's bonds; remove it, or set openvswitch: true"
+            ),
+        };
+        findings.error("N232", view.at(name, key), text);
+    }
+}
+
+/// Rule N232: a bond of Open vSwitch's own is a port of one of its bridges, with what it has.
+fn openvswitch(view: &ProfileView<'_>, name: &str, bond: &BondSpec, findings: &mut Findings) {
+    let Some(link) = view.network.links.get(name) else { return };
+    let owner = view.network.owner(link);
+    let bridge = owner.filter(|owner| owner.is_openvswitch());
+    match bridge.map(|bridge| (&bridge.name, &bridge.kind)) {
+        None => {
+            let text = format!(
+                "{name} is a bond of Open vSwitch's own, and in no bridge of it: add it to the interfaces \
+                 of a bridge with openvswitch: true"
+            );
+            findings.error("N232", view.at(name, "openvswitch"), text);
+        }
+        Some((bridge, Kind::Bridge(spec))) if spec.stp == Some(true) => {
+            let text =
+                format!("{bridge}: Open vSwitch runs no spanning tree on bonds, such as {name}");
+            findings.error("N232", view.at(bridge, "stp"), text);
+            findings.suggest(view.path(bridge, "stp"), false);
+        }
+        Some(_) => {}
+    }
+    if !MODES_OF_OPENVSWITCH.contains(&bond.mode) {
+        let text = format!(
+            "{name}: Open vSwitch has no mode {}: expected {}",
+            bond.mode,
+            listed(&MODES_OF_OPENVSWITCH)
+        );
+        findings.error("N232", view.at(name, "mode"), text);
+    }
+    if bond.nics.len() == 1 {
+        let text = format!("{name}: a bond of Open vSwitch has two members at least");
+        findings.error("N232", view.at(name, "nics"), text);
+    }
+    if bond.lacp.is_some() && bond.mode != BondMode::Lacp {
+        let text = format!("{name}: lacp is only for 802.3ad (mode is {})", bond.mode);
+        findings.error("N124", view.at(name, "lacp"), text);
+        findings.suggest(view.path(name, "lacp"), "");
+    }
+    for key in keys(bond).into_iter().filter(|key| !OF_OPENVSWITCH.contains(&key.as_str())) {
+        // Rule N121 says what a member has not.
+        if OF_MEMBERS.contains(&key.as_str()) && owner.is_some() {
+            continue;
+        }
+        let text = format!("{name} is a bond of Open vSwitch, which has no {key}");
+        findings.error("N232", view.at(name, &key), text);
+        findings.suggest(view.path(name, &key), "");
     }
 }
 

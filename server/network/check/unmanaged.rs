@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Findings, ProfileView};
 use crate::model::NicSpec;
-use crate::network::links::{Kind, Link};
+use crate::network::links::Link;
 
 /// What is known of a NIC and how it is found, whoever owns it.
 const FACTS: &[&str] = &[
@@ -44,7 +44,7 @@ const BESIDE_NETWORKD: &[&str] = &[
 const OF_PORTS: &[&str] = &["mtu", "multicast-macs", "extra", "allow"];
 
 /// What rule N121 says of every link that is in another.
-const OF_MEMBERS: &[&str] = &[
+pub(super) const OF_MEMBERS: &[&str] = &[
     "subnet",
     "subnet6",
     "host-number",
@@ -83,9 +83,8 @@ fn owned(view: &ProfileView<'_>, link: &Link, nic: &NicSpec, findings: &mut Find
     };
     // The unit that sets the mode sets the MTU after it.
     let has_mtu = word == "unmanaged" && nic.infiniband_mode.is_some();
-    let is_set = |key: &str| {
-        allowed.iter().any(|keys| keys.contains(&key)) || (key == "mtu" && has_mtu)
-    };
+    let is_set =
+        |key: &str| allowed.iter().any(|keys| keys.contains(&key)) || (key == "mtu" && has_mtu);
     for key in keys(nic).into_iter().filter(|key| !is_set(key)) {
         let text = format!("{why}: {key} has no effect; remove it, or {word}");
         findings.error("N182", view.at(name, &key), text);
@@ -95,8 +94,18 @@ fn owned(view: &ProfileView<'_>, link: &Link, nic: &NicSpec, findings: &mut Find
 
 /// Rule N232: a port of Open vSwitch, and what nobody sets on it.
 fn port(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
-    let Some(owner) = view.network.owner(link) else { return };
-    if !matches!(&owner.kind, Kind::Bridge(spec) if spec.openvswitch) {
+    let owner = view.network.owner(link).filter(|owner| owner.is_openvswitch());
+    let Some(owner) = owner else { return };
+    for upper in view.network.children(&link.name) {
+        let text = format!(
+            "{} cannot be on {}, a port of {}: Open vSwitch has all its packets; use a port or a VLAN of \
+             the bridge",
+            upper.name, link.name, owner.name
+        );
+        findings.error("N232", view.at(&upper.name, "link"), text);
+    }
+    // Rule of bonds says what one of Open vSwitch's own has.
+    if link.is_openvswitch() {
         return;
     }
     let Some(found) = view.profile.links().find(|found| found.name == link.name) else { return };
@@ -109,8 +118,10 @@ fn port(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     let is_set = |key: &str| OF_PORTS.contains(&key) || OF_MEMBERS.contains(&key);
     for key in words.into_iter().filter(|key| !is_set(key)) {
         let text = format!(
-            "{} is a port of {}, a bridge of Open vSwitch: {key} has no effect on it; remove it",
-            link.name, owner.name
+            "{} is a port of {}, a {} of Open vSwitch: {key} has no effect on it; remove it",
+            link.name,
+            owner.name,
+            owner.kind.label()
         );
         findings.error("N232", view.at(&link.name, &key), text);
         findings.suggest(view.path(&link.name, &key), "");
@@ -119,7 +130,7 @@ fn port(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
 
 /// The words that are said: those that are written to a site file. A word that is new is one of
 /// them by itself.
-fn keys(spec: &impl Serialize) -> Vec<String> {
+pub(super) fn keys(spec: &impl Serialize) -> Vec<String> {
     match serde_json::to_value(spec) {
         Ok(Value::Object(words)) => words.into_iter().map(|(key, _)| key).collect(),
         _ => Vec::new(),

@@ -79,7 +79,10 @@ impl Bundling {
         match bond.mode {
             BondMode::Lacp => Self::Lacp { fast: bond.lacp_rate == Some(LacpRate::Fast) },
             BondMode::BalanceRr | BondMode::BalanceXor | BondMode::Broadcast => Self::Static,
-            BondMode::ActiveBackup | BondMode::BalanceTlb | BondMode::BalanceAlb => Self::Apart,
+            BondMode::ActiveBackup
+            | BondMode::BalanceTlb
+            | BondMode::BalanceAlb
+            | BondMode::BalanceSlb => Self::Apart,
         }
     }
 }

@@ -275,6 +275,15 @@ impl Link {
         matches!(self.kind, Kind::Nic(_))
     }
 
+    /// Whether it is a bridge or a bond of Open vSwitch, which makes it and has its ports.
+    pub(super) fn is_openvswitch(&self) -> bool {
+        match &self.kind {
+            Kind::Bridge(spec) => spec.openvswitch,
+            Kind::Bond(spec) => spec.openvswitch,
+            _ => false,
+        }
+    }
+
     /// Whether it is a port of InfiniBand.
     pub(super) fn is_infiniband(&self) -> bool {
         match self.kind {
@@ -372,9 +381,7 @@ impl HostNetwork {
     /// Whether a unit of systemd brings `link` up, and not networkd: it is in a namespace, or a port of
     /// Open vSwitch.
     pub(super) fn is_of_unit(&self, link: &Link) -> bool {
-        let is_switched =
-            |owner: &Link| matches!(&owner.kind, Kind::Bridge(spec) if spec.openvswitch);
-        link.settings.namespace.is_some() || self.owner(link).is_some_and(is_switched)
+        link.settings.namespace.is_some() || self.owner(link).is_some_and(Link::is_openvswitch)
     }
 
     /// The kernel's name of the link `name`, or `name` where the host has no such link.

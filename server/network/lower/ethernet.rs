@@ -117,6 +117,7 @@ pub(super) fn set_macs(network: &mut HostNetwork) {
 pub(super) fn set_parameters(network: &mut HostNetwork) {
     for link in network.links.values_mut() {
         match &mut link.kind {
+            Kind::Bond(spec) if spec.openvswitch => {}
             Kind::Bond(spec) => {
                 if spec.arp_interval.is_none() {
                     spec.mii_monitor.get_or_insert(Millis(100));

@@ -22,7 +22,9 @@ pub(super) fn render(host: &HostNetwork, losses: &mut Losses) -> Vec<File> {
     // What is moved to a namespace is networkd's to make or to leave alone; what is made there is not.
     let is_here = |link: &&Link| {
         let is_moved = matches!(link.kind, Kind::Nic(_) | Kind::Veth { .. });
-        link.settings.namespace.is_none() || is_moved
+        // Of a bond of Open vSwitch's the kernel has no link.
+        let is_bond = matches!(link.kind, Kind::Bond(_)) && link.is_openvswitch();
+        (link.settings.namespace.is_none() || is_moved) && !is_bond
     };
     let links = host.links.values().filter(used).filter(is_here);
     let links = links.flat_map(|link| files(host, link));

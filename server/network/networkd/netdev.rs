@@ -18,8 +18,7 @@ use crate::network::wireguard::{Wireguard, key_path};
 pub(super) fn render(host: &HostNetwork, link: &Link) -> Option<String> {
     let is_elsewhere = match &link.kind {
         Kind::Veth { makes_peer, .. } => makes_peer.is_none(),
-        Kind::Bridge(spec) => spec.openvswitch,
-        _ => false,
+        _ => link.is_openvswitch(),
     };
     if is_elsewhere {
         return None;

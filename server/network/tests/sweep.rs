@@ -131,7 +131,6 @@ const ARP: &str = "mode=active-backup arp-interval=100ms arp-ip-targets=[10.2.0.
 /// value, and what must be set before. Paths are those within the link.
 #[rustfmt::skip] // a table: a key a line
 const OWN: &[(&str, &str, &str, &str)] = &[
-    ("nics", "unmanaged", "true", ""),
     ("nics", "match-name", "en*", "^match=name"),
     ("nics", "set-name", "lan0", ""),
     ("nics", "path", "pci-0000:42:00.0", "^match=path path=pci-0000:41:00.0"),
@@ -141,7 +140,6 @@ const OWN: &[(&str, &str, &str, &str)] = &[
     ("nics", "ring", "{rx: 512}", ""),
     ("nics", "channels", "{combined: 4}", ""),
     ("nics", "match-driver", "mlx5_core", "^match=name match-name=ens*"),
-    ("nics", "driver-override", "vfio-pci", "path=pci-0000:41:00.0"),
     ("nics", "coalesce", "{rx-usecs: 20}", ""),
     ("nics", "roce", "{priorities: [3]}", ""),
     ("nics", "affinity", "{irqs: local}", ""),
@@ -336,6 +334,10 @@ const ELSEWHERE: &[(&str, &str, &str, &str)] = &[
     ("profiles.NAME", "match", "profiles.p.match=permanent-mac", "profiles.p.match=name"),
     ("profiles.NAME", "nics", "", "profiles.p.nics.eth1={}"),
     ("profiles.NAME", "bonds", "", "profiles.p.bonds={bond1: {nics: [eth1, eth2], mode: 802.3ad}}"),
+    ("profiles.NAME.nics.NAME", "unmanaged", "nics={eth1: {}}", "profiles.p.nics.eth1.unmanaged=true"),
+    ("profiles.NAME.nics.NAME", "driver-override", "nics={eth1: {path: pci-0000:41:00.0}}", "profiles.p.nics.eth1.driver-override=vfio-pci"),
+    ("profiles.NAME.bonds.NAME", "openvswitch", "bonds={bond1: {nics: [eth1, eth2], mode: active-backup}} bridges={br1: {interfaces: [bond1], openvswitch: true}}", "profiles.p.bonds.bond1.openvswitch=true"),
+    ("profiles.NAME.bonds.NAME", "lacp", "bonds={bond1: {nics: [eth1, eth2], mode: 802.3ad, openvswitch: true}} bridges={br1: {interfaces: [bond1], openvswitch: true}}", "profiles.p.bonds.bond1.lacp=passive"),
     ("profiles.NAME", "vlans", "", "profiles.p.vlans={vlan7: {link: eth0, id: 7}}"),
     ("profiles.NAME", "bridges", "", "profiles.p.bridges={br1: {interfaces: [eth1]}}"),
     ("profiles.NAME", "vxlans", "", "profiles.p.vxlans={vx1: {vni: 7, link: eth0}}"),

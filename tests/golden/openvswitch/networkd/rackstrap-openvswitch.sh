@@ -48,13 +48,56 @@ vsctl() {
     ovs-vsctl --timeout=30 "$@"
 }
 
+# Prints the port that an interface is in: itself, or a bond.
+port_of() {
+    interface=$(vsctl --bare --columns=_uuid find interface "name=\"$1\"")
+    [ -z "$interface" ] || vsctl --bare --columns=name find port "interfaces{>=}$interface"
+}
+
+# Prints the interfaces of a port, in order.
+interfaces_of() {
+    for interface in $(vsctl --bare --columns=interfaces find port "name=\"$1\""); do
+        vsctl get interface "$interface" name
+    done | tr -d '"' | sort | xargs
+}
+
+# Prints the words that take an interface from the port that has it, where that is not this port of
+# this bridge: they are of one transaction with what puts it here.
+release() {
+    holder=$(port_of "$3")
+    [ -n "$holder" ] || return 0
+    [ "$holder" != "$2" ] || [ "$(vsctl port-to-br "$holder")" != "$1" ] || return 0
+    echo "-- --if-exists del-port $holder"
+}
+
 # Brings a port up, which Open vSwitch leaves to others, and adds it to a bridge.
 add_port() {
     bridge=$1 port=$2 mtu=$3
     shift 3
     ip link set dev "$port" ${mtu:+mtu "$mtu"} up
-    vsctl --may-exist add-port "$bridge" "$port" -- clear port "$port" tag trunks vlan_mode -- \
+    moved=$(release "$bridge" "$port" "$port")
+    vsctl $moved -- --may-exist add-port "$bridge" "$port" -- clear port "$port" tag trunks vlan_mode -- \
         set port "$port" external_ids:rackstrap=true "$@"
+}
+
+# The same for a bond of several members, which are one word.
+add_bond() {
+    bridge=$1 bond=$2 mtu=$3 members=$4
+    shift 4
+    moved=
+    for member in $members; do
+        ip link set dev "$member" ${mtu:+mtu "$mtu"} up
+        moved="$moved $(release "$bridge" "$bond" "$member")"
+    done
+    before=$(interfaces_of "$bond")
+    # Members cannot be added to a bond that is there, nor taken from it.
+    if [ -n "$before" ] && { [ -n "${moved# }" ] || [ "$before" != "$(echo "$members" | xargs -n 1 | sort | xargs)" ] ||
+        [ "$(vsctl port-to-br "$bond")" != "$bridge" ]; }; then
+        moved="$moved -- --if-exists del-port $bond"
+    fi
+    vsctl $moved -- --may-exist add-bond "$bridge" "$bond" $members -- clear port "$bond" tag trunks vlan_mode -- \
+        remove port "$bond" other_config lacp-time lacp-system-id lacp-system-priority bond-primary -- \
+        set port "$bond" external_ids:rackstrap=true "$@"
 }
 
 # Takes away ports of an earlier revision: those that rackstrap added and that are not among the words.
@@ -67,10 +110,36 @@ prune() {
     done
 }
 
-vsctl --may-exist add-br br0 -- set bridge br0 stp_enable=false mcast_snooping_enable=false other_config:hwaddr=\"52:54:00:aa:00:01\" -- set interface br0 mtu_request=9000
-vsctl clear port br0 tag trunks vlan_mode -- set port br0 tag=5 vlan_mode=access
-port0=$(find_link by_name eth0)
-add_port br0 "$port0" "9000" trunks=5,10,11,12 vlan_mode=trunk
-port1=$(find_link by_name eth1)
-add_port br0 "$port1" "9000" tag=7 vlan_mode=native-untagged
-prune br0 "$port0" "$port1"
+# Takes away bridges of an earlier revision: those that rackstrap made and that are not among the words.
+# One that ports of other programs are in stays for them, and its own side is taken down.
+leave_bridges() {
+    for old in $(vsctl list-br); do
+        case " $* " in *" $old "*) continue ;; esac
+        [ "$(vsctl br-get-external-id "$old" rackstrap)" = true ] || continue
+        prune "$old"
+        others=$(vsctl list-ports "$old" | xargs)
+        if [ -z "$others" ]; then
+            vsctl --if-exists del-br "$old"
+        else
+            echo "rackstrap: bridge $old stays for ports of other programs: $others" >&2
+            ip link set dev "$old" down
+        fi
+    done
+}
+
+start() {
+    leave_bridges br0
+    vsctl --may-exist add-br br0 -- br-set-external-id br0 rackstrap true -- set bridge br0 stp_enable=false mcast_snooping_enable=false other_config:hwaddr=\"52:54:00:aa:00:01\" -- set interface br0 mtu_request=9000
+    vsctl clear port br0 tag trunks vlan_mode -- set port br0 tag=5 vlan_mode=access
+    port0=$(find_link by_name eth0)
+    add_port br0 "$port0" "9000" trunks=5,10,11,12 vlan_mode=trunk
+    port1=$(find_link by_name eth1)
+    add_port br0 "$port1" "9000" tag=7 vlan_mode=native-untagged
+    prune br0 "$port0" "$port1"
+}
+
+stop() {
+    [ ! -e /run/rackstrap/gone/rackstrap-openvswitch.service ] || leave_bridges
+}
+
+"$1"
