@@ -1,6 +1,6 @@
 //! What a format cannot say of a host, by name: it is refused, never dropped. Pure.
 
-use super::links::{HostNetwork, Kind, Link};
+use super::links::{HostNetwork, Link};
 use crate::model::{EmitLldp, MacPolicy, MatchBy};
 
 /// What a format has no words for that knows NICs by their MAC.
