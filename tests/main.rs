@@ -81,7 +81,6 @@ mod openvswitch;
 mod own_address;
 mod package_guest;
 mod packages;
-mod port_auth;
 mod postgres_tls;
 mod proxy_boot;
 mod purity;

@@ -32,7 +32,6 @@ mod link_mac;
 mod location;
 pub(crate) mod login;
 mod mac;
-mod macsec;
 mod mass_removal;
 pub(crate) mod merge;
 mod millis;
@@ -43,7 +42,6 @@ mod nic_address;
 mod noun;
 mod numbered;
 pub(crate) mod parameter;
-mod port_auth;
 mod profile;
 pub(crate) mod profile_tree;
 mod recipe;
@@ -107,7 +105,6 @@ pub use login::{
 };
 pub(crate) use mac::MAC_PATTERN;
 pub use mac::{InvalidMac, Mac};
-pub use macsec::{MacsecPeer, MacsecSpec};
 pub use mass_removal::{MassRemoval, RemovedEntries};
 pub(crate) use merge::keep_differing;
 pub use merge::{merge, revert};
@@ -123,9 +120,6 @@ pub use nic::{
 pub use nic_address::{InvalidNicAddress, NicAddress};
 pub use noun::{Noun, NounKind, NounVisitor, visit_nouns};
 pub use parameter::{Parameter, ParameterKind};
-pub use port_auth::{
-    AuthSpec, EapIdentity, EapMethod, InnerAuth, InvalidEapIdentity, KeyManagement,
-};
 pub use profile::{
     Defaults, DummySpec, MatchBy, Profile, ProfileLink, TunnelMode, TunnelSpec, VlanProtocol,
     VlanSpec, VrfSpec, VxlanSpec,
@@ -140,7 +134,7 @@ pub use route::{
     StaticNeighbor,
 };
 pub use scalar::Scalar;
-pub use schema::{Key, Section, sections, site_schema};
+pub use schema::{Field, Input, Key, Section, sections, site_schema};
 pub use secret::{SecretRef, SecretText};
 pub use site::{Label, Rack, Site, SiteWide, Tenant};
 pub use size::size_text;

@@ -94,7 +94,6 @@ fn device(host: &HostNetwork, link: &Link, losses: &mut Losses) -> Value {
         Kind::Bridge(spec) => ("bridge", bridge(host, spec, &mut lose)),
         Kind::Loopback => ("loopback", Value::Null),
         Kind::Wireguard { .. }
-        | Kind::Macsec { .. }
         | Kind::Vxlan { .. }
         | Kind::Tunnel { .. }
         | Kind::Vrf(_)

@@ -8,7 +8,6 @@
 
 mod ability;
 mod allocate;
-mod auth;
 mod bgp;
 mod bond;
 mod by_hand;
@@ -25,11 +24,9 @@ mod frr;
 mod ifupdown2;
 mod ignition;
 mod ip_rule;
-mod keys;
 mod links;
 mod losses;
 mod lower;
-mod macsec;
 mod microcloud;
 mod modules;
 mod netplan;
@@ -57,7 +54,6 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) use crate::tree::nearest;
 pub use ability::{Ability, Reader, abilities};
 pub use allocate::{Assignment, allocate};
-pub use auth::PortAuth;
 pub use bgp::{Bgp, Evpn, Neighbor, Peer, RoutedVni};
 pub(crate) use bond::{BondWords, bond_parameter};
 pub(crate) use by_hand::commands;
@@ -75,7 +71,6 @@ pub use links::{
     Borne, Computed, HostNetwork, Kind, Layer3, Link, NotComputed, NotComputedCause, Role,
     WrittenAddress,
 };
-pub use macsec::{Channel as MacsecChannel, Macsec};
 pub use microcloud::{
     Cluster, MICROCLOUD_FILE, OvnRange, PreseedError, PreseedWords, microcloud_preseed,
 };
@@ -217,7 +212,7 @@ fn written(network: &HostNetwork, format: Format) -> Result<Written, Vec<String>
         }
     }
     if !matches!(format, Format::Networkd | Format::Ignition | Format::Frr | Format::Sysctl) {
-        losses.units(network, format);
+        losses.units(network);
     }
     let files = formatted(network, format, &mut losses);
     let files = add_extra(network, format, files, &mut losses);
@@ -231,16 +226,13 @@ fn formatted(network: &HostNetwork, format: Format, losses: &mut losses::Losses)
         Format::Netplan => {
             let text = netplan::document(network, netplan::Dialect::Netplan, losses);
             let text = yaml::write(&serde_json::json!({"network": text}));
-            let is_private = network.links.values().any(|link| link.auth.is_some());
-            let mode = if is_private { 0o600 } else { 0o644 };
-            let mut files = vec![File { mode, ..File::of(format, "90-rackstrap.yaml", text) }];
+            let mut files = vec![File::of(format, "90-rackstrap.yaml", text)];
             // What netplan makes of it is networkd's.
             files.extend(networkd::settings(network));
             files.extend(modules::render(network));
             files.extend(beside(network));
             files.extend(source_nat::render(network));
-            files.extend(keys::files(network));
-            files.extend(auth::key_files(network));
+            files.extend(wireguard::key_files(network));
             files
         }
         Format::CloudInit => cloud_init::version2(network, losses),
@@ -250,8 +242,7 @@ fn formatted(network: &HostNetwork, format: Format, losses: &mut losses::Losses)
             ignition::render(&add_extra(network, Format::Networkd, files, losses))
         }
         Format::NetworkManager => {
-            let keys = auth::key_files(network);
-            [network_manager::render(network, losses), beside(network), keys].concat()
+            [network_manager::render(network, losses), beside(network)].concat()
         }
         Format::Nmstate => [nmstate::render(network, losses), beside(network)].concat(),
         Format::Ifupdown2 => [ifupdown2::render(network, losses), frr::render(network)].concat(),
@@ -292,7 +283,7 @@ fn add_extra(
 fn for_networkd(network: &HostNetwork, losses: &mut losses::Losses) -> Vec<File> {
     let modules = modules::render(network).into_iter().collect();
     let links = networkd::render(network, losses);
-    let keys = keys::files(network);
+    let keys = wireguard::key_files(network);
     [links, modules, beside(network), source_nat::render(network), keys, units::render(network)]
         .concat()
 }

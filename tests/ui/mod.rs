@@ -6,6 +6,7 @@ pub(crate) mod browser;
 mod bulk;
 mod changes;
 mod checks;
+mod entry_forms;
 mod events;
 mod forms;
 mod images;

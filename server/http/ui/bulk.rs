@@ -352,7 +352,8 @@ pub(crate) async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Resp
             bulk.seen = bulk.digest_of_hosts(&ui.app.inventory.snapshot().site);
             page(&ui, &sent.operator, bulk, form_errors, Some(review)).await
         }
-        ProposalResult::Refused(form_errors) => {
+        ProposalResult::Refused(error) => {
+            let form_errors = Messages::of_refusal(&error);
             bulk.reviewed.clear();
             page(&ui, &sent.operator, bulk, form_errors, None).await
         }

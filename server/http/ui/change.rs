@@ -1,15 +1,20 @@
-//! Editing a part of the site file as text, with a review of its effect on every host
-//! before saving.
+//! Editing a part of the site file, as text or one entry as fields, with a review of its effect on
+//! every host before saving.
+
+use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use super::entry_form::{EntryForm, FieldValue};
 use super::error::Error;
 use super::form::CheckedForm;
+use super::host_form::FormErrors;
 use super::last_change::LastChange;
 use super::overview::Messages;
 use super::page::{Frame, Page};
@@ -18,13 +23,12 @@ use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::ChangeError;
-use crate::model::{Noun, NounKind, NounVisitor, Site, merge, some_names, visit_nouns};
-use crate::site_file;
+use crate::model::{Input, Noun, NounKind, NounVisitor, Site, merge, some_names, visit_nouns};
+use crate::site_file::{self, SiteFileError};
 
 /// Which entry the change begins with.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub(super) struct Entry {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Entry {
     /// A section of the site file: `subnets`, `profiles`, `images`, `tenants`, `racks`, `hosts`.
     noun: String,
     /// The entry's name; empty for a new one.
@@ -92,10 +96,32 @@ impl NounVisitor for Removal<'_> {
     }
 }
 
+/// How a change is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum View {
+    /// As a part of a site file.
+    #[default]
+    Text,
+    /// As one entry with a field for each key.
+    Fields,
+}
+
+/// Which entry is wanted, and how.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ChangeQuery {
+    noun: String,
+    name: String,
+    view: View,
+}
+
 /// What was sent, and what was read of it.
 struct Draft {
     entry: Entry,
     text: String,
+    /// The form that the text is written by.
+    fields: Option<EntryForm>,
     remove: bool,
     base: i64,
     /// The [`Draft::digest`] of what was reviewed.
@@ -161,7 +187,10 @@ impl Draft {
         let noun = self.entry.kind().map_or(noun.as_str(), |kind| kind.label());
         match (self.remove, name.as_str()) {
             (true, _) => format!("removed {noun} {name}"),
-            (false, "") => "edited the site file".into(),
+            (false, "") => match &self.fields {
+                Some(form) => format!("added {noun} {}", form.name),
+                None => "edited the site file".into(),
+            },
             (false, _) => format!("changed {noun} {name}"),
         }
     }
@@ -176,26 +205,127 @@ struct ChangePage {
     review: Option<ChangePreview>,
 }
 
+impl ChangePage {
+    /// Whether the entry can be edited as fields.
+    fn has_fields(&self) -> bool {
+        self.draft.entry.kind().is_some_and(EntryForm::exists)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "entry_form.html")]
+struct FieldsPage {
+    frame: Frame,
+    draft: Draft,
+    form: EntryForm,
+    form_errors: FormErrors,
+    review: Option<ChangePreview>,
+    names: Names,
+}
+
+impl FieldsPage {
+    /// Where the entry is shown, or all of its kind.
+    fn back(&self) -> String {
+        let section = self.form.kind.section();
+        if self.form.is_new {
+            return format!("/{section}");
+        }
+        format!("/{section}/{}", utf8_percent_encode(&self.form.name, NON_ALPHANUMERIC))
+    }
+}
+
+/// Names of other entries that fields offer.
+struct Names(Vec<(&'static str, Vec<String>)>);
+
+impl Names {
+    fn of(site: &Site) -> Self {
+        fn keys<T>(all: &BTreeMap<String, T>) -> Vec<String> {
+            all.keys().cloned().collect()
+        }
+        Self(vec![
+            ("rack", keys(&site.racks)),
+            ("tenant", keys(&site.tenants)),
+            ("mlag-peer", keys(&site.switches)),
+            ("live-system", keys(&site.images)),
+        ])
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|(own, names)| *own == key && !names.is_empty())
+    }
+}
+
+/// Why a draft is not saved.
+enum Refusal {
+    Text(Vec<SiteFileError>),
+    /// What fields have is wrong by itself.
+    Fields(FormErrors),
+    Change(ChangeError),
+    /// What else has to be said of the draft.
+    Said(Vec<String>),
+}
+
+impl Refusal {
+    /// By their lines, as the text shows them.
+    fn messages(&self) -> Messages {
+        let told = |error: &SiteFileError| {
+            let place = if error.path.is_empty() { "" } else { ": " };
+            format!("line {}{place}{}: {}", error.position.line, error.path, error.message)
+        };
+        match self {
+            Self::Text(errors) => errors.iter().map(told).collect(),
+            Self::Fields(errors) => errors.iter().map(|(_, text)| text.to_owned()).collect(),
+            Self::Change(error) => Messages::of_refusal(error),
+            Self::Said(texts) => texts.iter().cloned().collect(),
+        }
+    }
+
+    /// At the fields of a form.
+    fn form_errors(self, form: &EntryForm) -> FormErrors {
+        match self {
+            Self::Text(errors) => form.text_errors(&errors),
+            Self::Fields(errors) => errors,
+            Self::Change(error) => form.refusal(&error),
+            Self::Said(texts) => {
+                let mut form_errors = FormErrors::default();
+                texts.into_iter().for_each(|text| form_errors.add("", text));
+                form_errors
+            }
+        }
+    }
+}
+
 /// `GET /change`
 pub(super) async fn form(
     State(ui): State<Ui>,
     operator: Operator,
-    UrlQuery(entry): UrlQuery<Entry>,
+    UrlQuery(ChangeQuery { noun, name, view }): UrlQuery<ChangeQuery>,
 ) -> Result<Response, Error> {
+    let entry = Entry { noun, name };
     let snapshot = ui.app.inventory.snapshot();
-    let text = if entry.name.is_empty() {
-        entry.example().to_owned()
+    let alone = if entry.name.is_empty() {
+        None
     } else {
         let alone = entry.alone(&snapshot.site);
-        let alone = alone.ok_or(Error::NotFound { what: "entry", name: entry.name.clone() })?;
-        site_file::render(&alone)
+        Some(alone.ok_or_else(|| Error::NotFound { what: "entry", name: entry.name.clone() })?)
     };
+    let text = alone.as_ref().map_or_else(|| entry.example().to_owned(), site_file::render);
+    let with_fields = entry.kind().filter(|kind| view == View::Fields && EntryForm::exists(*kind));
+    let fields = with_fields.map(|kind| entry_form(kind, &entry.name, alone.as_ref()));
     let (base, reviewed) = (snapshot.revision, String::new());
-    let mut draft = Draft { entry, text, remove: false, base, reviewed, seen: String::new() };
+    let mut draft =
+        Draft { entry, text, fields, remove: false, base, reviewed, seen: String::new() };
     if !draft.entry.name.is_empty() {
         draft.seen = Touched::of(&draft, &Site::default()).digest(&snapshot.site);
     }
-    page(&operator, draft, Messages::default(), None).await
+    page(&ui, &operator, draft, None, None).await
+}
+
+/// The form of the entry that a site has alone, or an empty one.
+fn entry_form(kind: NounKind, name: &str, alone: Option<&Site>) -> EntryForm {
+    // Every model type serialises.
+    let whole = alone.and_then(|site| serde_json::to_value(site).ok()).unwrap_or_default();
+    EntryForm::of(kind, name, &whole[kind.section()][name])
 }
 
 /// A change of an entry that another page has written, reviewed and not saved.
@@ -211,24 +341,73 @@ pub(super) async fn reviewed(
     let name = if is_known.alone(&snapshot.site).is_some() { name } else { "" };
     let entry = Entry { noun: kind.section().to_owned(), name: name.to_owned() };
     let (base, reviewed) = (snapshot.revision, String::new());
-    let draft = Draft { entry, text, remove: false, base, reviewed, seen: String::new() };
+    let (fields, seen) = (None, String::new());
+    let draft = Draft { entry, text, fields, remove: false, base, reviewed, seen };
     go_on(ui, operator, draft, false).await
 }
 
-/// `POST /change`: reviews, or saves what was reviewed.
+/// `POST /change`: reviews, saves what was reviewed, or shows it in the other way.
 pub(super) async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, Error> {
     let text = |name| sent.fields.text(name).to_owned();
-    let draft = Draft {
-        entry: Entry { noun: text("noun"), name: text("name") },
-        text: sent.fields.raw("text").to_owned(),
+    let entry = Entry { noun: text("noun"), name: text("name") };
+    let with_fields = entry.kind().filter(|_| sent.fields.text("view") == "fields");
+    let fields = with_fields
+        .filter(|kind| EntryForm::exists(*kind))
+        .map(|kind| EntryForm::read(kind, &entry.name, &sent.fields));
+    let mut draft = Draft {
+        text: match &fields {
+            Some(form) => form.write().text,
+            None => sent.fields.raw("text").to_owned(),
+        },
+        entry,
+        fields,
         remove: !sent.fields.text("remove").is_empty(),
         base: sent.fields.text("base").parse().unwrap_or_default(),
         reviewed: text("reviewed"),
         seen: text("seen"),
     };
-    // A text that was edited after its review needs another one.
-    let save = sent.fields.text("do") == "save" && draft.reviewed == draft.digest();
-    go_on(&ui, &sent.operator, draft, save).await
+    match sent.fields.text("do") {
+        "text" => {
+            draft.fields = None;
+            page(&ui, &sent.operator, draft, None, None).await
+        }
+        "fields" => as_fields(&ui, &sent.operator, draft).await,
+        "more" => page(&ui, &sent.operator, draft, None, None).await,
+        wanted => {
+            // A text that was edited after its review needs another one.
+            let save = wanted == "save" && draft.reviewed == draft.digest();
+            go_on(&ui, &sent.operator, draft, save).await
+        }
+    }
+}
+
+/// The draft with a field for each key, where its text is the one entry that it began with.
+async fn as_fields(ui: &Ui, operator: &Operator, mut draft: Draft) -> Result<Response, Error> {
+    let part = match read(&draft) {
+        Ok(part) => part,
+        Err(refusal) => return page(ui, operator, draft, Some(refusal), None).await,
+    };
+    let mut names = ChangedNames::default();
+    visit_nouns(&mut NamesOf { site: &part, names: &mut names });
+    let kind = draft.entry.kind().filter(|kind| EntryForm::exists(*kind));
+    match (names.0.as_slice(), kind) {
+        ([(only, name)], Some(kind))
+            if *only == kind && (draft.entry.name.is_empty() || draft.entry.name == *name) =>
+        {
+            let mut form = entry_form(kind, name, Some(&part));
+            form.is_new = draft.entry.name.is_empty();
+            draft.fields = Some(form);
+            page(ui, operator, draft, None, None).await
+        }
+        _ => {
+            let what = draft.entry.kind().map_or("entry", NounKind::label);
+            let name = draft.entry.name.as_str();
+            let text = format!(
+                "the text is more or other than {what} {name}, and a form shows one entry: review it as text",
+            );
+            page(ui, operator, draft, Some(Refusal::Said(vec![text])), None).await
+        }
+    }
 }
 
 async fn go_on(
@@ -239,7 +418,7 @@ async fn go_on(
 ) -> Result<Response, Error> {
     let part = match read(&draft) {
         Ok(part) => part,
-        Err(form_errors) => return page(operator, draft, form_errors, None).await,
+        Err(refusal) => return page(ui, operator, draft, Some(refusal), None).await,
     };
     let touched = Touched::of(&draft, &part);
     // The form of one entry knows it from the beginning; what else a text has, since its review.
@@ -261,8 +440,8 @@ async fn go_on(
         );
         draft.seen = alone.digest(&site);
         draft.reviewed = String::new();
-        let form_errors = std::iter::once(head).chain(texts).collect();
-        return page(operator, draft, form_errors, None).await;
+        let said = Refusal::Said(std::iter::once(head).chain(texts).collect());
+        return page(ui, operator, draft, Some(said), None).await;
     }
     let summary = draft.summary();
     let proposal = Proposal { author: operator.author(), summary: &summary, base: None, save };
@@ -270,6 +449,15 @@ async fn go_on(
     let edit = |site: &mut Site| {
         if save && touched.digest(site) != seen {
             return Err(ChangeError::Overtaken { entries: touched.names() });
+        }
+        if let Some(form) = draft.fields.as_ref().filter(|form| form.is_new) {
+            let entry = Entry { noun: form.kind.section().to_owned(), name: form.name.clone() };
+            if entry.alone(site).is_some() {
+                return Err(ChangeError::Exists {
+                    noun: form.kind.label(),
+                    name: form.name.clone(),
+                });
+            }
         }
         if draft.remove {
             draft.entry.remove_from(site);
@@ -285,39 +473,45 @@ async fn go_on(
         ProposalResult::Reviewed(review) => {
             draft.reviewed = draft.digest();
             draft.seen = touched.digest(&site);
-            page(operator, draft, Messages::default(), Some(review)).await
+            page(ui, operator, draft, None, Some(review)).await
         }
-        ProposalResult::Refused(form_errors) => {
+        ProposalResult::Refused(error) => {
             draft.reviewed = String::new();
             draft.seen =
                 if draft.entry.name.is_empty() { String::new() } else { alone.digest(&site) };
-            page(operator, draft, form_errors, None).await
+            page(ui, operator, draft, Some(Refusal::Change(error)), None).await
         }
     }
 }
 
-/// The part of the site that the text describes, or its errors with their lines.
-fn read(draft: &Draft) -> Result<Site, Messages> {
+/// The part of the site that the draft describes.
+fn read(draft: &Draft) -> Result<Site, Refusal> {
     if draft.remove {
         return Ok(Site::default());
     }
-    let told = |error: &site_file::SiteFileError| {
-        let place = if error.path.is_empty() { "" } else { ": " };
-        format!("line {}{place}{}: {}", error.position.line, error.path, error.message)
-    };
-    let part = site_file::parse(&draft.text, "the text");
-    part.map_err(|errors| errors.iter().map(told).collect())
+    let own = draft.fields.as_ref().map(EntryForm::errors).unwrap_or_default();
+    if !own.is_empty() {
+        return Err(Refusal::Fields(own));
+    }
+    site_file::parse(&draft.text, "the text").map_err(Refusal::Text)
 }
 
 async fn page(
+    ui: &Ui,
     operator: &Operator,
-    draft: Draft,
-    form_errors: Messages,
+    mut draft: Draft,
+    refusal: Option<Refusal>,
     review: Option<ChangePreview>,
 ) -> Result<Response, Error> {
-    let status =
-        if form_errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let status = if refusal.is_none() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let section = draft.entry.kind().unwrap_or(NounKind::Host).section();
     let frame = operator.frame(section).await?;
-    Ok((status, Page(ChangePage { frame, draft, form_errors, review })).into_response())
+    let Some(form) = draft.fields.take() else {
+        let form_errors = refusal.as_ref().map(Refusal::messages).unwrap_or_default();
+        return Ok((status, Page(ChangePage { frame, draft, form_errors, review })).into_response());
+    };
+    let form_errors = refusal.map(|refusal| refusal.form_errors(&form)).unwrap_or_default();
+    let names = Names::of(&ui.app.inventory.snapshot().site);
+    Ok((status, Page(FieldsPage { frame, draft, form, form_errors, review, names }))
+        .into_response())
 }

@@ -99,7 +99,7 @@ pub(crate) async fn fix(State(ui): State<Ui>, sent: CheckedForm) -> Result<Respo
                 sent.operator.notify(format!("Fixed in revision {revision}: {fix}.")).await?;
                 return Ok(Redirect::to("/checks").into_response());
             }
-            ProposalResult::Refused(refusals) => form_errors = refusals,
+            ProposalResult::Refused(error) => form_errors = Messages::of_refusal(&error),
             ProposalResult::Reviewed(_) => {}
         }
     }

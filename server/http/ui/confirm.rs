@@ -78,7 +78,7 @@ impl Confirmation {
     pub(super) fn add(&mut self, result: ProposalResult) {
         match result {
             ProposalResult::Reviewed(review) => self.review = Some(review),
-            ProposalResult::Refused(form_errors) => self.form_errors.extend(form_errors),
+            ProposalResult::Refused(error) => self.form_errors.extend(Messages::of_refusal(&error)),
             ProposalResult::Saved(_) => {}
         }
     }

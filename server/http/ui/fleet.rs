@@ -345,7 +345,7 @@ fn steps(site: &Site, interfaces: &[String]) -> Vec<SetupStep> {
                 some if has_range(RangeUse::Dhcp) => some,
                 some => format!("{some} None has a range for DHCP."),
             },
-            links: vec![link("/change?noun=subnets", "Add a subnet")],
+            links: vec![link("/change?noun=subnets&view=fields", "Add a subnet")],
         },
         SetupStep {
             is_done: !site.images.is_empty(),

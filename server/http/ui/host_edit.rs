@@ -420,9 +420,9 @@ pub(super) async fn remove(
             sent.operator.notify(format!("Removed {name} in revision {revision}.")).await?;
             Ok(Redirect::to("/hosts").into_response())
         }
-        ProposalResult::Refused(form_errors) => {
+        ProposalResult::Refused(error) => {
             let typed = TypedName { name, wrong: None };
-            question(&ui, &sent.operator, typed, form_errors).await
+            question(&ui, &sent.operator, typed, Messages::of_refusal(&error)).await
         }
         ProposalResult::Reviewed(_) => Err(Error::Internal("a removal was only reviewed".into())),
     }

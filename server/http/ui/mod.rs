@@ -17,6 +17,7 @@ mod csv_answer;
 mod definitions;
 mod discovered;
 mod drawing;
+mod entry_form;
 mod error;
 mod events;
 mod fleet;

@@ -44,8 +44,8 @@ pub(crate) enum ProposalResult {
     Saved(i64),
     /// Valid, with its effects.
     Reviewed(ChangePreview),
-    /// Refused, with the reasons.
-    Refused(Messages),
+    /// Refused, and why.
+    Refused(ChangeError),
 }
 
 /// The effects of a change.
@@ -83,7 +83,7 @@ pub(crate) async fn result_of(
         Ok(done) if save => Ok(ProposalResult::Saved(done.revision)),
         Ok(done) => Ok(ProposalResult::Reviewed(review(done).await)),
         Err(ChangeError::Inventory(error)) => Err(error.into()),
-        Err(error) => Ok(ProposalResult::Refused(Messages::of_refusal(&error))),
+        Err(error) => Ok(ProposalResult::Refused(error)),
     }
 }
 

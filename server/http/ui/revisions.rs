@@ -199,8 +199,8 @@ pub(crate) async fn take_back(
             sent.operator.notify(said).await?;
             Ok(Redirect::to(&format!("/revisions/{saved}")).into_response())
         }
-        ProposalResult::Refused(form_errors) => {
-            ask(&ui, &sent.operator, &revision, form_errors).await
+        ProposalResult::Refused(error) => {
+            ask(&ui, &sent.operator, &revision, Messages::of_refusal(&error)).await
         }
         ProposalResult::Reviewed(_) => Err(Error::Internal("a revert was only reviewed".into())),
     }

@@ -1,6 +1,7 @@
 //! The site file as a JSON Schema, made of the model itself: for editors, and for the pages that
 //! list every key. Pure.
 
+mod fields;
 mod reference;
 mod values;
 mod written;
@@ -11,6 +12,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use super::Site;
+pub use fields::{Field, Input};
 pub use reference::{Key, Section, sections};
 pub(super) use values::Prefix;
 

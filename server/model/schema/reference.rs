@@ -176,7 +176,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn reference(value: &Value) -> Option<&str> {
+pub(super) fn reference(value: &Value) -> Option<&str> {
     value.get("$ref")?.as_str()?.strip_prefix("#/$defs/")
 }
 
@@ -229,7 +229,7 @@ fn many(kind: &str) -> String {
 }
 
 /// A description as one line.
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     let text = value["description"].as_str().unwrap_or_default();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -5,7 +5,6 @@
 //! found here, before anything is served. The rules' ids are stable.
 
 mod addresses;
-mod auth;
 mod bgp;
 mod bond;
 mod bridge;
@@ -19,7 +18,6 @@ mod hardware;
 mod host;
 mod infiniband;
 mod losses;
-mod macsec;
 mod mtu;
 mod names;
 mod namespace;
@@ -45,7 +43,6 @@ mod unmanaged;
 mod version;
 mod virtual_links;
 mod ways;
-mod wireguard;
 
 #[cfg(test)]
 mod tests;
@@ -189,7 +186,6 @@ fn check_one(view: &HostView<'_>, owners: &tenant::Owners<'_>, findings: &mut Fi
     tenant::check(view, owners, findings);
     fabric::check(view, findings);
     infiniband::check(view, findings);
-    wireguard::check(view, findings);
     network_root::check(view, findings);
     dracut::check(view, findings);
     silence::by_hosts_profile(view, findings, start);
@@ -216,8 +212,6 @@ fn check_profile(view: &ProfileView<'_>, findings: &mut Findings) {
     sysctl::check(view, findings);
     extra::check(view, findings);
     tunnel::check(view, findings);
-    macsec::check(view, findings);
-    auth::check(view, findings);
     shared::check(view, findings);
     bridge::check(view, findings);
     version::check(view, findings);

@@ -261,10 +261,7 @@ fn outer_vlan<'a>(
             {
                 return Some(below);
             }
-            Kind::Vxlan { .. }
-            | Kind::Tunnel { .. }
-            | Kind::Wireguard { .. }
-            | Kind::Macsec { .. } => {}
+            Kind::Vxlan { .. } | Kind::Tunnel { .. } | Kind::Wireguard { .. } => {}
             _ => left.extend(view.network.below(below)),
         }
     }

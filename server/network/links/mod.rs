@@ -9,15 +9,13 @@ use std::net::IpAddr;
 use indexmap::IndexMap;
 use ipnet::IpNet;
 
-use super::auth::PortAuth;
 use super::bgp::Bgp;
-use super::macsec::Macsec;
 use super::source_nat::SourceNat;
 use super::wireguard::Wireguard;
 use crate::model::{
     AddressRole, BondSpec, BridgeSpec, Defaults, ExtraFile, Family, IpvlanSpec, LinkMac,
-    LinkSettings, Mac, MacsecSpec, MacvlanSpec, MatchBy, NcclSpec, NicAddress, NicSpec,
-    PartitionSpec, SharedAddress, TunnelMode, TunnelSpec, VlanProtocol, VxlanSpec, WireguardSpec,
+    LinkSettings, Mac, MacvlanSpec, MatchBy, NcclSpec, NicAddress, NicSpec, PartitionSpec,
+    SharedAddress, TunnelMode, TunnelSpec, VlanProtocol, VxlanSpec, WireguardSpec,
 };
 
 pub use layer3::{Borne, Computed, Layer3, NotComputed, NotComputedCause};
@@ -71,8 +69,6 @@ pub struct Link {
     pub settings: LinkSettings,
     /// What the profile says of the hardware, of a NIC that it speaks of.
     pub nic: Option<Box<NicSpec>>,
-    /// How it is let in where its switch asks who is there.
-    pub auth: Option<Box<PortAuth>>,
     /// The subnets that it carries, even where a link above has the address.
     pub subnets: Vec<String>,
     /// Addresses, routes and resolvers.
@@ -117,13 +113,6 @@ pub enum Kind {
         spec: Box<WireguardSpec>,
         /// Its keys and its peers.
         wireguard: Box<Wireguard>,
-    },
-    /// A link of MACsec on the link `spec.link`.
-    Macsec {
-        /// What the profile says of it.
-        spec: Box<MacsecSpec>,
-        /// Its key, and whom it hears.
-        macsec: Box<Macsec>,
     },
     /// A bridge; its ports are the links whose master it is.
     Bridge(BridgeSpec),
@@ -190,7 +179,6 @@ impl Kind {
             Self::Vxlan { .. } => "VXLAN",
             Self::Tunnel { .. } => "tunnel",
             Self::Wireguard { .. } => "WireGuard",
-            Self::Macsec { .. } => "MACsec",
             Self::Bridge(_) => "bridge",
             Self::Vrf(_) => "VRF",
             Self::Dummy => "dummy",
@@ -212,7 +200,6 @@ impl Kind {
             Self::Vxlan { .. } => Some("vxlan"),
             Self::Tunnel { spec, .. } => Some(spec.mode.label()),
             Self::Wireguard { .. } => Some("wireguard"),
-            Self::Macsec { .. } => Some("macsec"),
             Self::Bridge(_) => Some("bridge"),
             Self::Vrf(_) => Some("vrf"),
             Self::Dummy => Some("dummy"),
@@ -232,7 +219,6 @@ impl Kind {
             Self::Vxlan { .. } => "vxlans",
             Self::Tunnel { .. } => "tunnels",
             Self::Wireguard { .. } => "wireguards",
-            Self::Macsec { .. } => "macsecs",
             Self::Bridge(_) => "bridges",
             Self::Vrf(_) => "vrfs",
             Self::Dummy => "dummies",
@@ -257,8 +243,6 @@ impl Kind {
                 TunnelMode::Geneve if spec.remote.is_ipv6() => 70,
                 TunnelMode::Geneve => 50,
             },
-            // IEEE 802.1AE section 9: SecTAG with its SCI, and the ICV.
-            Self::Macsec { .. } => 32,
             _ => 0,
         }
     }
@@ -317,12 +301,11 @@ impl Link {
         }
     }
 
-    /// The link that a VLAN, VXLAN, MACsec, MACVLAN or IPVLAN is built on.
+    /// The link that a VLAN, VXLAN, MACVLAN or IPVLAN is built on.
     pub fn parent(&self) -> Option<&str> {
         match &self.kind {
             Kind::Vlan { parent, .. } => Some(parent),
             Kind::Vxlan { spec, .. } => Some(&spec.link),
-            Kind::Macsec { spec, .. } => Some(&spec.link),
             Kind::Tunnel { spec, .. } => Some(&spec.link),
             Kind::Macvlan(spec) => Some(&spec.link),
             Kind::Ipvlan(spec) => Some(&spec.link),
@@ -439,11 +422,6 @@ impl HostNetwork {
         if !self.is_independent(link) {
             return self.links.get(link.parent()?)?.settings.mtu;
         }
-        self.mtu_of_ways(link)
-    }
-
-    /// The least MTU of the links by which a tunnel may leave that goes where the routes say.
-    pub(super) fn mtu_of_ways(&self, link: &Link) -> Option<u32> {
         let leaves = |other: &&Link| {
             let is_wired = !self.nics_below(other).is_empty() && other.is_wired();
             // What the tunnel carries does not carry the tunnel.
@@ -464,11 +442,7 @@ impl HostNetwork {
         let lacks = |below: &Link| self.lacks_carrier_within(below, depth);
         match &link.kind {
             Kind::Bridge(_) => self.members(&link.name).all(lacks),
-            Kind::Vlan { .. }
-            | Kind::Macsec { .. }
-            | Kind::Macvlan(_)
-            | Kind::Ipvlan(_)
-            | Kind::Partition(_) => {
+            Kind::Vlan { .. } | Kind::Macvlan(_) | Kind::Ipvlan(_) | Kind::Partition(_) => {
                 link.parent().and_then(|name| self.links.get(name)).is_some_and(lacks)
             }
             _ => false,

@@ -5,7 +5,6 @@
 mod bgp;
 mod ethernet;
 mod layer3;
-mod macsec;
 mod sysctl;
 mod virtual_links;
 mod wireguard;
@@ -14,12 +13,10 @@ pub(super) use sysctl::needed as needed_sysctls;
 
 use indexmap::IndexMap;
 
-use super::auth::PortAuth;
 use super::links::{HostNetwork, Kind, Layer3, Link, Qos, Role};
-use super::macsec::Macsec;
 use super::source_nat;
 use super::wireguard::Wireguard;
-use crate::model::{Defaults, Host, NicSpec, Profile, SecretRef};
+use crate::model::{Defaults, Host, NicSpec, Profile};
 use crate::profile::ResolvedSite;
 
 /// The systemd of Debian 12, where a profile names none.
@@ -71,7 +68,6 @@ pub(super) fn lower_with(
     set_layers(&mut network);
     source.set_layer3(&mut network);
     wireguard::lower(site, &mut network);
-    macsec::lower(site, &mut network);
     source.set_vlan_subnets(&mut network);
     bgp::set_link_local(&mut network, source.profile);
     set_roles(&mut network, source.profile);
@@ -125,11 +121,6 @@ impl<'a> Source<'a> {
         });
         let partitions = profile.partitions.iter();
         let partitions = partitions.map(|(name, spec)| (name, Kind::Partition(spec.clone())));
-        let macsecs = profile.macsecs.iter().map(|(name, spec)| {
-            let (spec, macsec) = (Box::new(spec.clone()), Box::new(Macsec::unknown()));
-            (name, Kind::Macsec { spec, macsec })
-        });
-        let vlans = vlans.chain(macsecs);
         let vxlans = vxlans.chain(tunnels).chain(wireguards).chain(partitions);
         let bridges = profile.bridges.iter();
         let bridges = bridges.map(|(name, spec)| (name, Kind::Bridge(spec.clone())));
@@ -145,7 +136,6 @@ impl<'a> Source<'a> {
         let profile = self.profile;
         let members = profile.masters().flat_map(|(_, _, members)| members);
         let parents = profile.vlans.values().map(|vlan| &vlan.link);
-        let parents = parents.chain(profile.macsecs.values().map(|macsec| &macsec.link));
         let underlays = profile.vxlans.values().map(|vxlan| &vxlan.link);
         let underlays = underlays.chain(profile.tunnels.values().map(|tunnel| &tunnel.link));
         let parents = parents.chain(virtual_links::parents(profile));
@@ -166,7 +156,6 @@ impl<'a> Source<'a> {
             role: Role::Unused,
             mac: settings.macaddress.and_then(|mac| mac.given()),
             nic: self.nic_spec(name, &kind),
-            auth: self.auth(name, &kind),
             subnets: settings.subnets().map(str::to_owned).collect(),
             layer3: Layer3::default(),
             kind,
@@ -190,21 +179,6 @@ impl Source<'_> {
     fn nic_spec(&self, name: &str, kind: &Kind) -> Option<Box<NicSpec>> {
         let spec = self.profile.nics.get(name).filter(|_| matches!(kind, Kind::Nic(_)));
         spec.cloned().map(Box::new)
-    }
-}
-
-impl Source<'_> {
-    /// How a NIC is let in, with what files have in the place of its secrets.
-    fn auth(&self, name: &str, kind: &Kind) -> Option<Box<PortAuth>> {
-        let spec = self.profile.nics.get(name).filter(|_| matches!(kind, Kind::Nic(_)))?;
-        let spec = spec.auth.clone()?;
-        let text = |named: &Option<SecretRef>| Some(self.site.secret_text(named.as_ref()?));
-        Some(Box::new(PortAuth {
-            password: text(&spec.password),
-            client_key: text(&spec.sealed_client_key),
-            client_key_password: text(&spec.client_key_password),
-            spec,
-        }))
     }
 }
 
