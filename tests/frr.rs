@@ -410,29 +410,40 @@ fn guests_of_two_hosts_reach_each_other_by_evpn() {
     });
 }
 
-/// A host that speaks to a leaf by address and by link, and signs both sessions.
+/// A host that speaks to a leaf by address and by link, is called by it from a range of addresses, and
+/// signs all three sessions.
 fn signing_host() -> ResolvedSite {
     let password = serde_json::json!({"secret": "leaf"});
     let site = serde_json::json!({
         "subnets": {
             "boot": {"cidr": "10.77.0.0/24", "dns": ["10.77.0.1"]},
+            "callers": {"cidr": "10.78.0.0/24"},
             "own": {"cidr": "10.255.0.0/24"},
         },
         "profiles": {"p": {
             "match": "name",
-            "nics": {"leaf1": {"subnet": "boot", "host-number": 2}, "leaf2": {}},
+            "nics": {
+                "leaf1": {"subnet": "boot", "host-number": 2},
+                "leaf2": {},
+                "leaf3": {"subnet": "callers", "host-number": 2},
+            },
             "loopbacks": {"lo": {"subnet": "own"}},
             "bgp": {
                 "asn": 65011, "announce": ["lo"], "timers": {"keepalive": "1s", "hold": "3s"},
                 "neighbors": [
                     {"address": "10.77.0.1", "remote-as": 65001, "password": password},
                     {"link": "leaf2", "password": password},
+                    {"range": "10.78.0.0/24", "remote-as": 65001, "password": password},
                 ],
             },
         }},
         "hosts": {(golden::HOST): {
             "profile": "p",
-            "nics": {"leaf1": "52:54:00:aa:00:01", "leaf2": "52:54:00:aa:00:02"},
+            "nics": {
+                "leaf1": "52:54:00:aa:00:01",
+                "leaf2": "52:54:00:aa:00:02",
+                "leaf3": "52:54:00:aa:00:03",
+            },
             "addresses": {"lo": "10.255.0.1"},
         }},
     });
@@ -452,6 +463,8 @@ router bgp 65001
  neighbor 10.77.0.2 password {password}
  neighbor host2 interface remote-as external
  neighbor host2 password {password}
+ neighbor 10.78.0.2 remote-as 65011
+ neighbor 10.78.0.2 password {password}
 exit
 "
     )
@@ -470,7 +483,7 @@ fn a_session_with_a_password_begins_with_the_same_password_alone() {
     assert!(!text(&site).contains("correct-horse"));
     for (password, begins) in [("correct-horse", true), ("wrong-horse", false)] {
         let (host, leaf) = (Netns::new("signed"), Netns::new("signleaf"));
-        for number in [1, 2] {
+        for number in [1, 2, 3] {
             let peer = format!("peer name host{number} netns {}", leaf.name);
             host.ip(&format!("link add leaf{number} type veth {peer}"));
             host.ip(&format!("link set leaf{number} up"));
@@ -480,22 +493,24 @@ fn a_session_with_a_password_begins_with_the_same_password_alone() {
         host.ip("addr add 10.255.0.1/32 dev lo");
         host.ip("addr add 10.77.0.2/24 dev leaf1");
         leaf.ip("addr add 10.77.0.1/24 dev host1");
+        host.ip("addr add 10.78.0.2/24 dev leaf3");
+        leaf.ip("addr add 10.78.0.1/24 dev host3");
         let _frr = [
             Frr::start(&host, &text(&site.for_the_host())),
             Frr::start(&leaf, &signing_leaf(password)),
         ];
         let ways = || {
             let seen = routes(&leaf, "10.255.0.1");
-            (["dev host1", "dev host2"].map(|way| seen.contains(way)), seen)
+            (["dev host1", "dev host2", "dev host3"].map(|way| seen.contains(way)), seen)
         };
         if begins {
-            wait_for("both sessions", || match ways() {
-                ([true, true], _) => Ok(()),
+            wait_for("all sessions", || match ways() {
+                ([true, true, true], _) => Ok(()),
                 (_, seen) => Err(seen),
             });
         } else {
             std::thread::sleep(Duration::from_secs(8));
-            assert_eq!(ways().0, [false, false], "{}", ways().1);
+            assert_eq!(ways().0, [false; 3], "{}", ways().1);
         }
     }
 }
