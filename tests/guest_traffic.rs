@@ -272,6 +272,29 @@ const SCENARIOS: &[Scenario] = &[
                   "ping -n -c 2 -i 0.2 -W 2 10.41.0.1", "test $(busybox stat -c %a:%G /etc/systemd/network/over0.key) = 640:systemd-network",
                   "/run/wg show over0"],
     },
+    Scenario {
+        name: "MACsec, a mesh of two hosts",
+        profile: &["nics: {eth0: {subnet: boot}}", "macsecs: {sec0: {link: eth0, subnet: far, mesh: {label: office}}}"],
+        addresses: "{eth0: 10.77.0.12, sec0: 172.29.0.1}\n    labels: [office]\n  r1-n02:\n    profile: p\n    labels: [office]\n    \
+                    nics: {eth0: \"52:54:00:bb:00:01\"}\n    addresses: {eth0: 10.77.0.1, sec0: 172.29.0.2}",
+        soon: SOON,
+        switch: &["addr add 10.77.0.1/24 dev port0", "link set port0 up", "link add over0 link port0 type macsec port 1 encrypt on",
+                  "addr add 172.29.0.2/24 dev over0", "macsec add over0 rx port 1 address 52:54:00:aa:00:01"],
+        // The other host sends with the key that follows for it, and hears with the first one's.
+        proofs: &["ip -n switch macsec add over0 tx sa 0 pn 1 on key 00 $(cat /usr/lib/proof/macsec-peer.key); \
+                   ip -n switch macsec add over0 rx port 1 address 52:54:00:aa:00:01 sa 0 pn 1 on key 00 $(cat /usr/lib/proof/macsec-own.key); \
+                   ip -n switch link set over0 up",
+                  "ping -n -c 3 -i 0.2 -W 2 -M do -s 1440 172.29.0.2", "ip netns exec switch ping -n -c 3 -i 0.2 -W 2 172.29.0.1", PAYLOAD,
+                  "test $(cat /sys/class/net/sec0/mtu) = 1468", "ip macsec show sec0 | busybox grep -q 'encrypt on'",
+                  "test $(busybox stat -c %a:%G /etc/systemd/network/sec0.r1-n02.key) = 640:systemd-network",
+                  // Nobody with another key is heard, and nothing is heard without one.
+                  "ip -n switch macsec del over0 tx sa 0; \
+                   ip -n switch macsec add over0 tx sa 0 pn 1 on key 00 $(cat /usr/lib/proof/macsec-own.key); \
+                   ! ping -n -c 2 -i 0.2 -W 1 172.29.0.2",
+                  "ip -n switch macsec del over0 tx sa 0; \
+                   ip -n switch macsec add over0 tx sa 0 pn 1 on key 00 $(cat /usr/lib/proof/macsec-peer.key); \
+                   ping -n -c 2 -i 0.2 -W 2 172.29.0.2"],
+    },
 ];
 
 /// A megabyte of random bytes comes through as it was. Each end keeps its input open until the
@@ -293,9 +316,17 @@ fn files_of_other_end() -> Vec<HostFile> {
     let peer = keyring.wireguard_private("r1-n02", "over0", true).to_string();
     let own = keyring.wireguard_public(golden::HOST, "over0").unwrap();
     let program = std::fs::read(tools::root().join("usr/bin/wg")).unwrap_or_default();
-    [("peer.key", peer), ("own.pub", own), ("wg.b64", STANDARD.encode(program))]
-        .map(|(name, text)| file(&format!("/usr/lib/proof/{name}"), &format!("{text}\n")))
-        .into()
+    let macsec = |host| keyring.macsec_key(host, "sec0", true).to_string();
+    let (macsec_own, macsec_peer) = (macsec(golden::HOST), macsec("r1-n02"));
+    [
+        ("peer.key", peer),
+        ("own.pub", own),
+        ("wg.b64", STANDARD.encode(program)),
+        ("macsec-own.key", macsec_own),
+        ("macsec-peer.key", macsec_peer),
+    ]
+    .map(|(name, text)| file(&format!("/usr/lib/proof/{name}"), &format!("{text}\n")))
+    .into()
 }
 
 fn site(scenario: &Scenario, systemd: u16) -> ResolvedSite {

@@ -176,6 +176,19 @@ impl Keyring {
         }
     }
 
+    /// The key that a MACsec link of a host sends with, in hexadecimal if `shows`.
+    pub fn macsec_key(&self, host: &str, link: &str, shows: bool) -> SecretText {
+        match self.master().filter(|_| shows) {
+            Some(master) => {
+                let derived = master.derive(&["macsec", host, link]);
+                // GCM-AES-128 (IEEE 802.1AE section 14.5): half of it.
+                let digits = derived.iter().take(16).map(|byte| format!("{byte:02x}"));
+                SecretText::Shown(digits.collect())
+            }
+            None => SecretText::Hidden(format!("key of {link} on {host}")),
+        }
+    }
+
     /// The private key of a WireGuard link of a host, in base64 if `shows`.
     pub fn wireguard_private(&self, host: &str, link: &str, shows: bool) -> SecretText {
         match self.master().filter(|_| shows) {

@@ -32,6 +32,7 @@ mod link_mac;
 mod location;
 pub(crate) mod login;
 mod mac;
+mod macsec;
 mod mass_removal;
 pub(crate) mod merge;
 mod millis;
@@ -105,6 +106,7 @@ pub use login::{
 };
 pub(crate) use mac::MAC_PATTERN;
 pub use mac::{InvalidMac, Mac};
+pub use macsec::{MacsecPeer, MacsecSpec};
 pub use mass_removal::{MassRemoval, RemovedEntries};
 pub(crate) use merge::keep_differing;
 pub use merge::{merge, revert};

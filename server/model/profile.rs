@@ -55,6 +55,9 @@ pub struct Profile {
     /// Links of WireGuard, by link name.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub wireguards: IndexMap<String, super::WireguardSpec>,
+    /// Links of MACsec, by link name.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub macsecs: IndexMap<String, super::MacsecSpec>,
     /// Routing domains, by link name.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub vrfs: IndexMap<String, VrfSpec>,
@@ -273,6 +276,8 @@ impl Profile {
         let wireguards = wireguards.map(|(name, spec)| ("wireguards", name, &spec.settings));
         let partitions = self.partitions.iter();
         let partitions = partitions.map(|(name, spec)| ("partitions", name, &spec.settings));
+        let macsecs = self.macsecs.iter().map(|(name, spec)| ("macsecs", name, &spec.settings));
+        let vlans = vlans.chain(macsecs);
         let vxlans = vxlans.chain(tunnels).chain(wireguards).chain(partitions);
         let lower = loopbacks.chain(nics).chain(veths).chain(bonds).chain(vlans).chain(vxlans);
         let all = lower.chain(bridges).chain(macvlans).chain(ipvlans).chain(vrfs).chain(dummies);
@@ -307,6 +312,7 @@ impl Profile {
         let tunnels = of!(self.vxlans)
             .chain(of!(self.tunnels))
             .chain(of!(self.wireguards))
+            .chain(of!(self.macsecs))
             .chain(of!(self.partitions));
         let upper = upper.chain(tunnels).chain(virtual_links);
         lower.chain(upper).chain(of!(self.loopbacks))

@@ -94,6 +94,7 @@ fn device(host: &HostNetwork, link: &Link, losses: &mut Losses) -> Value {
         Kind::Bridge(spec) => ("bridge", bridge(host, spec, &mut lose)),
         Kind::Loopback => ("loopback", Value::Null),
         Kind::Wireguard { .. }
+        | Kind::Macsec { .. }
         | Kind::Vxlan { .. }
         | Kind::Tunnel { .. }
         | Kind::Vrf(_)

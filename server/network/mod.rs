@@ -24,9 +24,11 @@ mod frr;
 mod ifupdown2;
 mod ignition;
 mod ip_rule;
+mod keys;
 mod links;
 mod losses;
 mod lower;
+mod macsec;
 mod microcloud;
 mod modules;
 mod netplan;
@@ -71,6 +73,7 @@ pub use links::{
     Borne, Computed, HostNetwork, Kind, Layer3, Link, NotComputed, NotComputedCause, Role,
     WrittenAddress,
 };
+pub use macsec::{Channel as MacsecChannel, Macsec};
 pub use microcloud::{
     Cluster, MICROCLOUD_FILE, OvnRange, PreseedError, PreseedWords, microcloud_preseed,
 };
@@ -232,7 +235,7 @@ fn formatted(network: &HostNetwork, format: Format, losses: &mut losses::Losses)
             files.extend(modules::render(network));
             files.extend(beside(network));
             files.extend(source_nat::render(network));
-            files.extend(wireguard::key_files(network));
+            files.extend(keys::files(network));
             files
         }
         Format::CloudInit => cloud_init::version2(network, losses),
@@ -283,7 +286,7 @@ fn add_extra(
 fn for_networkd(network: &HostNetwork, losses: &mut losses::Losses) -> Vec<File> {
     let modules = modules::render(network).into_iter().collect();
     let links = networkd::render(network, losses);
-    let keys = wireguard::key_files(network);
+    let keys = keys::files(network);
     [links, modules, beside(network), source_nat::render(network), keys, units::render(network)]
         .concat()
 }

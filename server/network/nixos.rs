@@ -52,7 +52,7 @@ pub(super) fn render(host: &HostNetwork, losses: &mut Losses) -> Vec<File> {
     losses.add_if(host.bgp.is_some(), "profile", "bgp");
     for link in host.links.values() {
         // Everybody may read what is in its store, the file of a key among them.
-        let is_private = matches!(link.kind, Kind::Wireguard { .. });
+        let is_private = matches!(link.kind, Kind::Wireguard { .. } | Kind::Macsec { .. });
         losses.add_if(is_private, &link.name, link.kind.label());
     }
     let files = networkd::render(host, losses);

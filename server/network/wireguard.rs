@@ -1,15 +1,10 @@
-//! Links of WireGuard: the peers that follow from the inventory, and the files of keys. Pure.
+//! Links of WireGuard: the peers that follow from the inventory. Pure data.
 
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
-use super::links::{HostNetwork, Kind};
-use super::{File, Format};
 use crate::model::{Millis, SecretText};
-
-/// Where the file is that hands networkd the keys of its links.
-const DIRECTORY: &str = "/etc/systemd/system/systemd-networkd.service.d";
 
 /// What a host's link of WireGuard comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,40 +55,4 @@ impl Peer {
 /// An address and a port, as an endpoint has them.
 pub(super) fn endpoint(address: std::net::IpAddr, port: u16) -> String {
     SocketAddr::new(address, port).to_string()
-}
-
-/// The file of a link's own key, for networkd.
-pub(super) fn key_path(link: &str) -> String {
-    format!("/etc/systemd/network/{link}.key")
-}
-
-/// The files of keys that networkd reads, and what lets it: it runs as a user of its own, whose
-/// number is another on each host. None for a host without.
-pub(super) fn key_files(host: &HostNetwork) -> Vec<File> {
-    let mut files: Vec<File> = Vec::new();
-    for link in host.links.values() {
-        if let Kind::Wireguard { wireguard, .. } = &link.kind {
-            let text = format!("{}\n", wireguard.private_key);
-            let name = format!("{}.key", link.name);
-            files.push(File { mode: 0o640, ..File::of(Format::Networkd, name, text) });
-        }
-    }
-    if files.is_empty() {
-        return files;
-    }
-    let paths: Vec<String> = files.iter().map(File::path).collect();
-    // With `+`, because networkd may not change groups; with `-`, so that a host comes up whose
-    // networkd runs as root and has no such group.
-    let text = format!(
-        "# {}\n[Service]\nExecStartPre=+-/bin/chgrp systemd-network {}\n",
-        host.origin(),
-        paths.join(" ")
-    );
-    files.push(File {
-        name: "90-rackstrap-keys.conf".into(),
-        directory: Some(DIRECTORY.into()),
-        mode: 0o644,
-        text,
-    });
-    files
 }

@@ -111,6 +111,15 @@ impl ResolvedSite {
         self.keyring.text(named, self.shows_secrets)
     }
 
+    /// What a file has in the place of the key that a MACsec link sends with: the secret that its
+    /// profile names, or the key that follows from the key file.
+    pub fn macsec_key(&self, named: Option<&SecretRef>, host: &str, link: &str) -> SecretText {
+        match named {
+            Some(named) => self.secret_text(named),
+            None => self.keyring.macsec_key(host, link, self.shows_secrets),
+        }
+    }
+
     /// What a file has in the place of the private key of a WireGuard link.
     pub fn wireguard_private(&self, host: &str, link: &str) -> SecretText {
         self.keyring.wireguard_private(host, link, self.shows_secrets)

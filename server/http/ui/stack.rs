@@ -59,6 +59,9 @@ fn facts(link: &Link) -> Vec<String> {
             facts.push(counted(wireguard.peers.len(), "peer", "peers"));
             facts.extend(wireguard.public_key.as_ref().map(|key| format!("key {key}")));
         }
+        Kind::Macsec { macsec, .. } => {
+            facts.push(counted(macsec.channels.len(), "peer", "peers"));
+        }
         Kind::Tunnel { spec, .. } => facts.push(format!("{} to {}", spec.mode, spec.remote)),
         Kind::Vrf(table) => facts.extend(table.map(|table| format!("table {table}"))),
         Kind::Veth { peer, .. } => facts.push(format!("to {peer}")),

@@ -99,6 +99,10 @@ const FEATURES: &[(&str, &str)] = &[
         "{nics: {eth0: {subnet: lan, host-number: 12}}, wireguards: {wg0: {listen-port: 51820, peers: [{public-key: \"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\", endpoint: \"192.0.2.1:51820\", allowed-ips: [10.5.0.0/24]}]}}}",
     ),
     (
+        "MACsec",
+        "{nics: {eth0: {subnet: lan, host-number: 12}}, macsecs: {sec0: {link: eth0, subnet: lan2, host-number: 12, peers: [{macaddress: \"02:00:00:00:00:09\", key: {secret: theirs}}]}}}",
+    ),
+    (
         "IPIP and SIT",
         "{nics: {eth0: {subnet: lan, host-number: 12}}, tunnels: {t0: {mode: ipip, link: eth0, remote: 10.0.0.9}, t1: {mode: sit, link: eth0, remote: 10.0.0.9}}}",
     ),

@@ -37,6 +37,7 @@ fn every_kind_of_link_is_rendered_or_refused_by_name_in_every_format() {
         "partition",
         "tunnel",
         "WireGuard",
+        "MACsec",
     ];
     assert_eq!(seen, BTreeSet::from(all));
     for (kind, part) in &FEATURES[..all.len()] {

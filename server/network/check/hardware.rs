@@ -48,7 +48,14 @@ fn found(view: &ProfileView<'_>, link: &Link, findings: &mut Findings) {
     let network = &view.network;
     let nic = link.nic.as_deref();
     let shares_mac = |upper: &&Link| {
-        matches!(upper.kind, Kind::Bond(_) | Kind::Bridge(_) | Kind::Vlan { .. } | Kind::Ipvlan(_))
+        matches!(
+            upper.kind,
+            Kind::Bond(_)
+                | Kind::Bridge(_)
+                | Kind::Vlan { .. }
+                | Kind::Ipvlan(_)
+                | Kind::Macsec { .. }
+        )
     };
     if network.match_by == MatchBy::Mac
         && let Some(upper) = network.above(link).find(shares_mac)

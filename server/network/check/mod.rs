@@ -18,6 +18,7 @@ mod hardware;
 mod host;
 mod infiniband;
 mod losses;
+mod macsec;
 mod mtu;
 mod names;
 mod namespace;
@@ -212,6 +213,7 @@ fn check_profile(view: &ProfileView<'_>, findings: &mut Findings) {
     sysctl::check(view, findings);
     extra::check(view, findings);
     tunnel::check(view, findings);
+    macsec::check(view, findings);
     shared::check(view, findings);
     bridge::check(view, findings);
     version::check(view, findings);

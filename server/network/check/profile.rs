@@ -261,7 +261,10 @@ fn outer_vlan<'a>(
             {
                 return Some(below);
             }
-            Kind::Vxlan { .. } | Kind::Tunnel { .. } | Kind::Wireguard { .. } => {}
+            Kind::Vxlan { .. }
+            | Kind::Tunnel { .. }
+            | Kind::Wireguard { .. }
+            | Kind::Macsec { .. } => {}
             _ => left.extend(view.network.below(below)),
         }
     }

@@ -8,6 +8,8 @@ use crate::network::nearest;
 pub(super) enum SecretUse {
     /// It signs a session of BGP.
     BgpPassword,
+    /// A link of MACsec sends with it.
+    MacsecKey,
 }
 
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
@@ -19,7 +21,12 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
     let passwords = neighbors.filter_map(|neighbor| neighbor.password.as_ref());
     let of_bgp = passwords
         .map(|named| (view.within(["bgp", "neighbors"]).into(), named, SecretUse::BgpPassword));
-    let named: Vec<_> = of_bgp.collect();
+    let of_macsec = view.profile.macsecs.iter().flat_map(|(link, spec)| {
+        let own = spec.key.iter().map(move |named| (view.at(link, "key"), named));
+        let peers = spec.peers.iter().map(move |peer| (view.at(link, "peers"), &peer.key));
+        own.chain(peers).map(|(at, named)| (at, named, SecretUse::MacsecKey))
+    });
+    let named: Vec<_> = of_bgp.chain(of_macsec).collect();
     for (at, named, purpose) in named {
         let at: super::FindingSubject = at;
         let name = &named.secret;
@@ -52,6 +59,10 @@ impl SecretUse {
     /// Why a value cannot be used for it.
     fn mistake(self, value: &str) -> Option<&'static str> {
         match self {
+            Self::MacsecKey => {
+                let fits = value.len() == 32 && value.bytes().all(|byte| byte.is_ascii_hexdigit());
+                (!fits).then_some("is not a key of MACsec: expected 32 hexadecimal digits")
+            }
             // TCP_MD5SIG_MAXKEYLEN; and a word of FRR's grammar.
             Self::BgpPassword => {
                 let fits = value.len() <= 80 && value.bytes().all(|byte| byte.is_ascii_graphic());

@@ -161,6 +161,7 @@ fn look(site: &Site, network: &HostNetwork, nic: &Link, needs: &mut Attachment<'
                     needs.provider_tag = Some(upper.name.clone());
                 }
                 Kind::Macvlan(_) | Kind::Ipvlan(_) | Kind::Partition(_) => whole.push(upper),
+                // What is on a link of MACsec is encrypted, tags and all.
                 _ => {}
             }
         }

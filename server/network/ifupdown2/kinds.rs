@@ -27,7 +27,7 @@ impl Writer<'_> {
                 }
             }
             Kind::Vxlan { spec, local } => self.vxlan(spec, *local),
-            Kind::Wireguard { .. } => self.lose(true, "WireGuard"),
+            Kind::Wireguard { .. } | Kind::Macsec { .. } => self.lose(true, self.link.kind.label()),
             Kind::Tunnel { spec, local } => self.tunnel(spec, *local),
             Kind::Bridge(spec) => self.bridge(spec),
             Kind::Vrf(table) => {

@@ -10,12 +10,13 @@ use indexmap::IndexMap;
 use ipnet::IpNet;
 
 use super::bgp::Bgp;
+use super::macsec::Macsec;
 use super::source_nat::SourceNat;
 use super::wireguard::Wireguard;
 use crate::model::{
     AddressRole, BondSpec, BridgeSpec, Defaults, ExtraFile, Family, IpvlanSpec, LinkMac,
-    LinkSettings, Mac, MacvlanSpec, MatchBy, NcclSpec, NicAddress, NicSpec, PartitionSpec,
-    SharedAddress, TunnelMode, TunnelSpec, VlanProtocol, VxlanSpec, WireguardSpec,
+    LinkSettings, Mac, MacsecSpec, MacvlanSpec, MatchBy, NcclSpec, NicAddress, NicSpec,
+    PartitionSpec, SharedAddress, TunnelMode, TunnelSpec, VlanProtocol, VxlanSpec, WireguardSpec,
 };
 
 pub use layer3::{Borne, Computed, Layer3, NotComputed, NotComputedCause};
@@ -114,6 +115,13 @@ pub enum Kind {
         /// Its keys and its peers.
         wireguard: Box<Wireguard>,
     },
+    /// A link of MACsec on the link `spec.link`.
+    Macsec {
+        /// What the profile says of it.
+        spec: Box<MacsecSpec>,
+        /// Its key, and whom it hears.
+        macsec: Box<Macsec>,
+    },
     /// A bridge; its ports are the links whose master it is.
     Bridge(BridgeSpec),
     /// A routing domain with its table; the links in it are those whose master it is.
@@ -179,6 +187,7 @@ impl Kind {
             Self::Vxlan { .. } => "VXLAN",
             Self::Tunnel { .. } => "tunnel",
             Self::Wireguard { .. } => "WireGuard",
+            Self::Macsec { .. } => "MACsec",
             Self::Bridge(_) => "bridge",
             Self::Vrf(_) => "VRF",
             Self::Dummy => "dummy",
@@ -200,6 +209,7 @@ impl Kind {
             Self::Vxlan { .. } => Some("vxlan"),
             Self::Tunnel { spec, .. } => Some(spec.mode.label()),
             Self::Wireguard { .. } => Some("wireguard"),
+            Self::Macsec { .. } => Some("macsec"),
             Self::Bridge(_) => Some("bridge"),
             Self::Vrf(_) => Some("vrf"),
             Self::Dummy => Some("dummy"),
@@ -219,6 +229,7 @@ impl Kind {
             Self::Vxlan { .. } => "vxlans",
             Self::Tunnel { .. } => "tunnels",
             Self::Wireguard { .. } => "wireguards",
+            Self::Macsec { .. } => "macsecs",
             Self::Bridge(_) => "bridges",
             Self::Vrf(_) => "vrfs",
             Self::Dummy => "dummies",
@@ -243,6 +254,8 @@ impl Kind {
                 TunnelMode::Geneve if spec.remote.is_ipv6() => 70,
                 TunnelMode::Geneve => 50,
             },
+            // IEEE 802.1AE section 9: SecTAG with its SCI, and the ICV.
+            Self::Macsec { .. } => 32,
             _ => 0,
         }
     }
@@ -301,11 +314,12 @@ impl Link {
         }
     }
 
-    /// The link that a VLAN, VXLAN, MACVLAN or IPVLAN is built on.
+    /// The link that a VLAN, VXLAN, MACsec, MACVLAN or IPVLAN is built on.
     pub fn parent(&self) -> Option<&str> {
         match &self.kind {
             Kind::Vlan { parent, .. } => Some(parent),
             Kind::Vxlan { spec, .. } => Some(&spec.link),
+            Kind::Macsec { spec, .. } => Some(&spec.link),
             Kind::Tunnel { spec, .. } => Some(&spec.link),
             Kind::Macvlan(spec) => Some(&spec.link),
             Kind::Ipvlan(spec) => Some(&spec.link),
@@ -442,7 +456,11 @@ impl HostNetwork {
         let lacks = |below: &Link| self.lacks_carrier_within(below, depth);
         match &link.kind {
             Kind::Bridge(_) => self.members(&link.name).all(lacks),
-            Kind::Vlan { .. } | Kind::Macvlan(_) | Kind::Ipvlan(_) | Kind::Partition(_) => {
+            Kind::Vlan { .. }
+            | Kind::Macsec { .. }
+            | Kind::Macvlan(_)
+            | Kind::Ipvlan(_)
+            | Kind::Partition(_) => {
                 link.parent().and_then(|name| self.links.get(name)).is_some_and(lacks)
             }
             _ => false,

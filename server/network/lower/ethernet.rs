@@ -32,7 +32,8 @@ pub(super) fn set_mtus(network: &mut HostNetwork, site: &Site) {
         let subnets = link.subnets.iter().filter_map(|name| site.subnets.get(name));
         // What leads to one other host needs no more than what its way there can carry.
         let is_wireguard = matches!(link.kind, Kind::Wireguard { .. });
-        let is_direct = !is_wireguard && !matches!(link.kind, Kind::Tunnel { .. });
+        let is_direct =
+            !is_wireguard && !matches!(link.kind, Kind::Tunnel { .. } | Kind::Macsec { .. });
         let usual = is_direct.then_some(ETHERNET_MTU);
         let own = subnets.filter_map(|subnet| subnet.mtu.or(usual)).max();
         let wrapped = network
@@ -40,7 +41,7 @@ pub(super) fn set_mtus(network: &mut HostNetwork, site: &Site) {
             .filter_map(|upper| Some(upper.settings.mtu? + upper.kind.overhead()));
         let needed = own.max(wrapped.max());
         // A tunnel with no need of its own takes what its link leaves it, below.
-        let is_tunnel = matches!(link.kind, Kind::Vxlan { .. } | Kind::Tunnel { .. });
+        let is_tunnel = takes_what_is_left(&link.kind);
         network.links[*index].settings.mtu = needed.or(match (is_tunnel, is_wireguard) {
             (true, _) => None,
             (_, true) => Some(WIREGUARD_MTU),
@@ -51,11 +52,16 @@ pub(super) fn set_mtus(network: &mut HostNetwork, site: &Site) {
         let link = &network.links[index];
         let lower = network.mtu_below(link);
         let left = lower.map(|mtu| mtu.saturating_sub(link.kind.overhead()));
-        let is_tunnel = matches!(link.kind, Kind::Vxlan { .. } | Kind::Tunnel { .. });
+        let is_tunnel = takes_what_is_left(&link.kind);
         if link.settings.mtu.is_none() && is_tunnel {
             network.links[index].settings.mtu = left;
         }
     }
+}
+
+/// Whether a link without a need of its own has the MTU that its wrapping leaves of the one below.
+fn takes_what_is_left(kind: &Kind) -> bool {
+    matches!(kind, Kind::Vxlan { .. } | Kind::Tunnel { .. } | Kind::Macsec { .. })
 }
 
 /// Whether packets of the link never see a wire.
@@ -77,6 +83,7 @@ pub(super) fn set_macs(network: &mut HostNetwork) {
             }
             Kind::Bond(spec) => &spec.nics,
             Kind::Vlan { parent, .. } => std::slice::from_ref(parent),
+            Kind::Macsec { spec, .. } => std::slice::from_ref(&spec.link),
             Kind::Bridge(spec) => &spec.interfaces,
             Kind::Macvlan(spec) => std::slice::from_ref(&spec.link),
             Kind::Ipvlan(spec) => std::slice::from_ref(&spec.link),

@@ -5,6 +5,7 @@
 mod bgp;
 mod ethernet;
 mod layer3;
+mod macsec;
 mod sysctl;
 mod virtual_links;
 mod wireguard;
@@ -14,6 +15,7 @@ pub(super) use sysctl::needed as needed_sysctls;
 use indexmap::IndexMap;
 
 use super::links::{HostNetwork, Kind, Layer3, Link, Qos, Role};
+use super::macsec::Macsec;
 use super::source_nat;
 use super::wireguard::Wireguard;
 use crate::model::{Defaults, Host, NicSpec, Profile};
@@ -68,6 +70,7 @@ pub(super) fn lower_with(
     set_layers(&mut network);
     source.set_layer3(&mut network);
     wireguard::lower(site, &mut network);
+    macsec::lower(site, &mut network);
     source.set_vlan_subnets(&mut network);
     bgp::set_link_local(&mut network, source.profile);
     set_roles(&mut network, source.profile);
@@ -121,6 +124,11 @@ impl<'a> Source<'a> {
         });
         let partitions = profile.partitions.iter();
         let partitions = partitions.map(|(name, spec)| (name, Kind::Partition(spec.clone())));
+        let macsecs = profile.macsecs.iter().map(|(name, spec)| {
+            let (spec, macsec) = (Box::new(spec.clone()), Box::new(Macsec::unknown()));
+            (name, Kind::Macsec { spec, macsec })
+        });
+        let vlans = vlans.chain(macsecs);
         let vxlans = vxlans.chain(tunnels).chain(wireguards).chain(partitions);
         let bridges = profile.bridges.iter();
         let bridges = bridges.map(|(name, spec)| (name, Kind::Bridge(spec.clone())));
@@ -136,6 +144,7 @@ impl<'a> Source<'a> {
         let profile = self.profile;
         let members = profile.masters().flat_map(|(_, _, members)| members);
         let parents = profile.vlans.values().map(|vlan| &vlan.link);
+        let parents = parents.chain(profile.macsecs.values().map(|macsec| &macsec.link));
         let underlays = profile.vxlans.values().map(|vxlan| &vxlan.link);
         let underlays = underlays.chain(profile.tunnels.values().map(|tunnel| &tunnel.link));
         let parents = parents.chain(virtual_links::parents(profile));

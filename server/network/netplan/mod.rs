@@ -8,9 +8,10 @@ use std::net::IpAddr;
 use serde_json::{Map, Value, json};
 
 use super::bond;
+use super::keys::key_path;
 use super::links::{HostNetwork, Kind, Layer3, Link, Role};
 use super::losses::Losses;
-use super::wireguard::{Peer, Wireguard, key_path};
+use super::wireguard::{Peer, Wireguard};
 use crate::model::{
     BondSpec, BridgeSpec, Defaults, Destination, DhcpIdentifier, Family, Ipv6Privacy, Ipv6Token,
     LinkSettings, MatchBy, Millis, Overrides, RouteKind, RouteSpec, RuleSpec, RuleVerdict,
@@ -126,7 +127,11 @@ impl Writer<'_> {
                 self.set("match", json!({"name": "lo"}));
                 "ethernets"
             }
-            Kind::Veth { .. } | Kind::Macvlan(_) | Kind::Ipvlan(_) | Kind::Partition(_) => {
+            Kind::Veth { .. }
+            | Kind::Macsec { .. }
+            | Kind::Macvlan(_)
+            | Kind::Ipvlan(_)
+            | Kind::Partition(_) => {
                 self.lose(true, self.link.kind.label());
                 "ethernets"
             }

@@ -18,6 +18,8 @@ impl Keyfile<'_> {
             // Known to version 1.52.
             Kind::Ipvlan(_) => self.lose(true, "IPVLAN"),
             Kind::Partition(_) => self.lose(true, self.link.kind.label()),
+            // It has keys that are agreed on (MKA), and none that are written down.
+            Kind::Macsec { .. } => self.lose(true, "MACsec with written keys"),
             Kind::Macvlan(spec) => self.macvlan(spec),
             Kind::Veth { peer, makes_peer } => {
                 self.lose(matches!(makes_peer, Some(Some(_))), "peer-macaddress");

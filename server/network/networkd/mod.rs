@@ -77,6 +77,7 @@ fn stem(host: &HostNetwork, link: &Link) -> String {
         Kind::Veth { .. } => 3,
         Kind::Bond(_) => 5,
         Kind::Vlan { .. } => 10,
+        Kind::Macsec { .. } => 12,
         Kind::Bridge(_) => 15,
         Kind::Macvlan(_) | Kind::Ipvlan(_) | Kind::Partition(_) => 17,
         Kind::Vxlan { .. } | Kind::Tunnel { .. } | Kind::Wireguard { .. } => 20,

@@ -5,13 +5,15 @@ use std::net::IpAddr;
 
 use super::begin;
 use crate::model::{
-    BondSpec, BridgeSpec, Defaults, LinkMac, MacPolicy, Millis, TunnelMode, TunnelSpec,
+    BondSpec, BridgeSpec, Defaults, LinkMac, MacPolicy, MacsecSpec, Millis, TunnelMode, TunnelSpec,
     VlanProtocol, VxlanSpec, WireguardSpec,
 };
 use crate::network::bond::{self, SpelledParameter, Value};
+use crate::network::keys::key_path;
 use crate::network::links::{HostNetwork, Kind, Link};
+use crate::network::macsec::{Macsec, PORT};
 use crate::network::unit::Unit;
-use crate::network::wireguard::{Wireguard, key_path};
+use crate::network::wireguard::Wireguard;
 
 /// The `.netdev` of a link; none for one that is there already: a NIC, the loopback, or the
 /// end of a cable that the other end's file makes.
@@ -60,6 +62,7 @@ pub(super) fn render(host: &HostNetwork, link: &Link) -> Option<String> {
         Kind::Wireguard { spec, wireguard } => {
             self::wireguard(&mut unit, host, link, spec, wireguard);
         }
+        Kind::Macsec { spec, macsec } => self::macsec(&mut unit, host, link, spec, macsec),
         Kind::Bridge(spec) => bridge(&mut unit, spec),
         Kind::Vrf(table) => {
             unit.section("VRF");
@@ -159,6 +162,36 @@ fn wireguard(
         unit.set("AllowedIPs", peer.allowed().join(","));
         unit.set_some("Endpoint", peer.endpoint.as_ref());
         unit.set_some("PersistentKeepalive", peer.keepalive_seconds());
+    }
+}
+
+/// The identifier of a key, which nobody reads where none is agreed on: in hexadecimal.
+const KEY_ID: &str = "00";
+
+/// A channel to send by, and one to hear each peer by, all with keys that are there from the start.
+fn macsec(unit: &mut Unit, host: &HostNetwork, link: &Link, spec: &MacsecSpec, macsec: &Macsec) {
+    unit.section("MACsec");
+    unit.set("Port", PORT);
+    // The kernel's own default is no.
+    unit.set_yes("Encrypt", Some(spec.encrypt != Some(false)));
+    unit.section("MACsecTransmitAssociation");
+    // The kernel makes no sending association without a number to begin with.
+    unit.set("PacketNumber", 1);
+    unit.set("KeyId", KEY_ID);
+    unit.set("KeyFile", key_path(&link.name));
+    for channel in &macsec.channels {
+        let Some((mac, path)) = channel.mac.zip(channel.key_path(&link.name)) else { continue };
+        unit.section("MACsecReceiveChannel");
+        unit.set("Port", channel.port);
+        if let Some(name) = channel.host.as_ref().filter(|_| host.defaults == Defaults::Safe) {
+            unit.comment(name);
+        }
+        unit.set("MACAddress", mac);
+        unit.section("MACsecReceiveAssociation");
+        unit.set("Port", channel.port);
+        unit.set("MACAddress", mac);
+        unit.set("KeyId", KEY_ID);
+        unit.set("KeyFile", path);
     }
 }
 

@@ -171,6 +171,7 @@ fn stacking(unit: &mut Unit, host: &HostNetwork, link: &Link) {
     for child in host.children(&link.name).filter(is_here) {
         let key = match child.kind {
             Kind::Vxlan { .. } => "VXLAN",
+            Kind::Macsec { .. } => "MACsec",
             Kind::Macvlan(_) => "MACVLAN",
             Kind::Ipvlan(_) => "IPVLAN",
             Kind::Partition(_) => "IPoIB",

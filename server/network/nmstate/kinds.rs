@@ -27,6 +27,8 @@ impl Writer<'_> {
             Kind::Partition(_) => self.lose(true, "partition"),
             // Its keys would be in the document, and nmstate has no type for it.
             Kind::Wireguard { .. } => self.lose(true, self.link.kind.label()),
+            // It has keys that are agreed on (MKA), and none that are written down.
+            Kind::Macsec { .. } => self.lose(true, "MACsec with written keys"),
             Kind::Loopback => self.lose(self.link.mac.is_some(), "macaddress of the loopback"),
             Kind::Bond(spec) => self.bond(spec),
             Kind::Vlan { parent, id, protocol, qos } => {

@@ -52,6 +52,7 @@ fn kinds() -> Vec<(&'static str, &'static str, String)> {
         ("vxlans", "vx0", beside("vxlans: {vx0: {vni: 7, link: eth0, remote: 10.0.0.9, subnet: h, host-number: 12}}")),
         ("tunnels", "gre0x", beside("tunnels: {gre0x: {mode: gre, link: eth0, remote: 10.0.0.9, subnet: h, host-number: 12}}")),
         ("wireguards", "wg0", beside("wireguards: {wg0: {listen-port: 51820, peers: [{public-key: \"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\", endpoint: \"192.0.2.1:51820\", allowed-ips: [10.5.0.0/24]}], subnet: h, host-number: 12}}")),
+        ("macsecs", "sec0", beside("macsecs: {sec0: {link: eth0, peers: [{macaddress: \"02:00:00:00:00:09\", key: {secret: theirs}}], subnet: h, host-number: 12}}")),
         ("vrfs", "blue", "{nics: {eth0: {subnet: h, host-number: 12}}, vrfs: {blue: {table: 1000, interfaces: [eth0]}}}".into()),
         ("dummies", "d0", beside("dummies: {d0: {subnet: h, host-number: 12}}")),
         ("veths", "v0", beside("veths: {v0: {peer: v1, subnet: h, host-number: 12}}")),
@@ -251,6 +252,11 @@ const OWN: &[(&str, &str, &str, &str)] = &[
     ("wireguards", "networks", "[10.7.0.0/24]", ""),
     ("wireguards", "hub", "n", ""),
     ("wireguards", "peers", "[{public-key: \"TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0=\", endpoint: \"192.0.2.1:51820\", allowed-ips: [10.5.0.0/24]}]", ""),
+    ("macsecs", "link", "eth1", ""),
+    ("macsecs", "peers", "[{macaddress: \"02:00:00:00:00:08\", key: {secret: theirs}}]", ""),
+    ("macsecs", "key", "{secret: own}", ""),
+    ("macsecs", "encrypt", "false", ""),
+    ("macsecs.key", "secret", "other", "key={secret: own}"),
     ("vrfs", "interfaces", "[eth0, eth1]", ""),
     ("veths", "peer", "v2", ""),
     ("veths", "peer-macaddress", "02:00:00:00:00:79", ""),
@@ -320,6 +326,8 @@ const PEER: &str = "bgp={asn: 65001, neighbors: [{address: 10.2.0.1, remote-as: 
 
 const WG: &str = "wireguards={wg1: {listen-port: 51820, peers: [{public-key: \"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\", endpoint: \"192.0.2.1:51820\", allowed-ips: [10.5.0.0/24]}]}}";
 
+const SEC: &str = "macsecs={sec1: {link: eth0, peers: [{macaddress: \"02:00:00:00:00:09\", key: {secret: theirs}}]}}";
+
 const FDB: &str =
     "vxlans={vx1: {vni: 7, link: eth0, forwarding: [{macaddress: \"02:00:00:00:00:09\"}]}}";
 
@@ -347,6 +355,10 @@ const ELSEWHERE: &[(&str, &str, &str, &str)] = &[
     ("profiles.NAME.wireguards.NAME.peers", "endpoint", WG, "profiles.p.wireguards.wg1.peers=[{public-key: \"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\", endpoint: \"192.0.2.2:51820\", allowed-ips: [10.5.0.0/24]}]"),
     ("profiles.NAME.wireguards.NAME.peers", "allowed-ips", WG, "profiles.p.wireguards.wg1.peers=[{public-key: \"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\", endpoint: \"192.0.2.1:51820\", allowed-ips: [10.6.0.0/24]}]"),
     ("profiles.NAME.wireguards.NAME.peers", "keepalive", WG, "profiles.p.wireguards.wg1.peers=[{public-key: \"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\", endpoint: \"192.0.2.1:51820\", allowed-ips: [10.5.0.0/24], keepalive: 25s}]"),
+    ("profiles.NAME", "macsecs", "", "profiles.p.macsecs={sec1: {link: eth0, peers: [{macaddress: \"02:00:00:00:00:09\", key: {secret: theirs}}]}}"),
+    ("profiles.NAME.macsecs.NAME.peers", "macaddress", SEC, "profiles.p.macsecs.sec1.peers=[{macaddress: \"02:00:00:00:00:08\", key: {secret: theirs}}]"),
+    ("profiles.NAME.macsecs.NAME.peers", "port", SEC, "profiles.p.macsecs.sec1.peers=[{macaddress: \"02:00:00:00:00:09\", port: 2, key: {secret: theirs}}]"),
+    ("profiles.NAME.macsecs.NAME.peers", "key", SEC, "profiles.p.macsecs.sec1.peers=[{macaddress: \"02:00:00:00:00:09\", key: {secret: others}}]"),
     ("profiles.NAME", "vrfs", "", "profiles.p.vrfs={red: {table: 1001, interfaces: [eth1]}}"),
     ("profiles.NAME", "dummies", "", "profiles.p.dummies={d1: {}}"),
     ("profiles.NAME", "veths", "", "profiles.p.veths={v1: {peer: v2}}"),
@@ -431,6 +443,7 @@ const NOT_WRITTEN: &[(&str, &str)] = &[
         "profiles.NAME.wireguards.NAME keepalive",
         "of peers that are other hosts: golden/wireguard.yaml",
     ),
+    ("profiles.NAME.macsecs.NAME mesh", "which other hosts are heard: golden/macsec.yaml"),
     ("racks.NAME *", "where hosts are; their network is a layer of the profile"),
     ("tenants.NAME *", "who rents hosts"),
     ("switches.NAME *", "configured by the switch formats"),

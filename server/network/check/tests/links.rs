@@ -9,6 +9,12 @@ pub(super) const ERRORS: &[Case] = &[
     ("N242", "    bonds:", "    wireguards: {wg0: {listen-port: 51820}}\n    bonds:", "profiles.hypervisor.wireguards.wg0.peers", "no peer"),
     ("N242", "    bonds:", "    wireguards: {wg0: {hub: nobody}}\n    bonds:", "profiles.hypervisor.wireguards.wg0.hub", "does not exist"),
     ("N242", "    bonds:", "    wireguards: {wg0: {link: bond0, mesh: {}}}\n    bonds:", "profiles.hypervisor.wireguards.wg0.link", "set listen-port"),
+    ("N245", "    bonds:", "    macsecs: {s0: {link: br0}}\n    bonds:", "profiles.hypervisor.macsecs.s0.peers", "no peer"),
+    ("N245", "    bonds:", "    macsecs: {s0: {link: br0, mesh: {}}, s1: {link: br0, mesh: {}}}\n    bonds:", "profiles.hypervisor.macsecs.s1.link", "s0 and s1 are both on br0"),
+    ("N245", "    bonds:", "    macsecs: {s0: {link: br0, peers: [{macaddress: \"02:00:00:00:00:09\", key: {secret: a}}, {macaddress: \"02:00:00:00:00:09\", key: {secret: a}}]}}\n    bonds:", "profiles.hypervisor.macsecs.s0.peers", "both send from 02:00:00:00:00:09, port 1"),
+    ("N245", "    bonds:", "    macsecs: {s0: {link: s1, mesh: {}}, s1: {link: br0, mesh: {}}}\n    bonds:", "profiles.hypervisor.macsecs.s0.link", "does not carry Ethernet of its own"),
+    ("N112", "    bonds:", "    macsecs: {s0: {link: eth0, mesh: {}}}\n    bonds:", "profiles.hypervisor.macsecs.s0.link", "put it on bond0"),
+    ("N116", "    bonds:", "    macsecs: {s0: {link: br0, mesh: {}}}\n    macvlans: {m0: {link: br0}}\n    bonds:", "profiles.hypervisor.macsecs.s0.link", "cannot carry s0 and the MACVLAN m0"),
     ("N182", "    bonds:", "    wireguards: {wg0: {listen-port: 51820, mesh: {}, macaddress: \"02:00:00:00:00:09\"}}\n    bonds:", "profiles.hypervisor.wireguards.wg0.macaddress", "without Ethernet"),
     ("N113", "    bonds:", "    tunnels: {t0: {mode: gre, link: br0, remote: \"fd00::9\"}}\n    bonds:", "profiles.hypervisor.tunnels.t0.remote", "go through IPv4"),
     ("N113", "    bonds:", "    tunnels: {t0: {mode: ipip, link: br0, remote: 172.16.160.99, id: 7}}\n    bonds:", "profiles.hypervisor.tunnels.t0.id", "has no key"),
@@ -77,6 +83,7 @@ pub(super) const ERRORS: &[Case] = &[
 
 #[rustfmt::skip] // a table: a case a line
 pub(super) const WARNINGS: &[Case] = &[
+    ("N245", "    bonds:", "    macsecs: {s0: {link: br0, mesh: {label: nobody}}}\n    bonds:", "profiles.hypervisor.macsecs.s0.mesh", "no host has the label"),
     ("N113", "    vlans:", "    dummies: {d0: {subnet: other}}\n    vxlans: {vx1: {link: d0, vni: 5, remote: 10.98.0.20, mtu: 1400}}\n    bridges: {br1: {interfaces: [eth7], subnet: provisioning, default-route: false}}\n  rest:\n    vlans:", "profiles.hypervisor.vxlans.vx1.remote", "remote 10.98.0.20 is unreachable"),
     ("N161", "    bonds:", "    nics: {eth7: {offload: {lro: true}}}\n    sysctls: {net.ipv4.ip_forward: \"1\"}\n    bonds:", "profiles.hypervisor.nics.eth7.offload", "on a host that forwards packets (net.ipv4.ip_forward)"),
     ("N167", "    vlans:", "    bridges: {br1: {interfaces: [eth7], vlan-filtering: true, ports: {eth7: {tagged: [30]}}}}\n    vlans: {v30: {link: br1, subnet: other}}\n  rest:\n    bonds: {}\n    vlans:", "profiles.hypervisor.bridges.br1.ports", "v30 is VLAN 30 on br1, but the own side of br1 is not in it"),
