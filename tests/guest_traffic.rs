@@ -273,6 +273,33 @@ const SCENARIOS: &[Scenario] = &[
                   "/run/wg show over0"],
     },
     Scenario {
+        name: "tunnel: WireGuard, the hub of two hosts",
+        profile: &["nics: {eth0: {subnet: boot}}",
+                   "wireguards: {over0: {subnet: far, listen-port: 51820, link: eth0, hub: r1-n01}}"],
+        addresses: "{eth0: 10.77.0.12, over0: 172.29.0.1}\n  r1-n02:\n    profile: p\n    \
+                    network: {wireguards: {over0: {networks: [10.42.0.0/16], link: null}}}\n    \
+                    nics: {eth0: \"52:54:00:bb:00:01\"}\n    addresses: {eth0: 10.77.0.1, over0: 172.29.0.2}\n  r1-n03:\n    profile: p\n    \
+                    network: {wireguards: {over0: {networks: [10.43.0.0/16], link: null}}}\n    \
+                    nics: {eth0: \"52:54:00:bb:00:02\"}\n    addresses: {eth0: 10.77.0.3, over0: 172.29.0.3}",
+        soon: SOON,
+        switch: &["addr add 10.77.0.1/24 dev port0", "link set port0 up", "link add over0 type wireguard",
+                  "addr add 172.29.0.2/24 dev over0", "addr add 10.42.0.1/32 dev lo", "link set over0 up mtu 1420",
+                  "route add 10.43.0.0/16 dev over0 src 10.42.0.1", "link add over1 type wireguard"],
+        // The second spoke's link is moved to a namespace of its own, and still calls from the switch.
+        proofs: &["busybox base64 -d /usr/lib/proof/wg.b64 >/run/wg; busybox chmod 755 /run/wg; ip netns add spoke; \
+                   ip -n switch link set over1 netns spoke; ip -n spoke link set lo up; ip -n spoke addr add 172.29.0.3/24 dev over1; \
+                   ip -n spoke addr add 10.43.0.1/32 dev lo; ip -n spoke link set over1 up mtu 1420; \
+                   ip -n spoke route add 10.42.0.0/16 dev over1 src 10.43.0.1",
+                  "ip netns exec switch /run/wg set over0 private-key /usr/lib/proof/peer.key \
+                   peer $(cat /usr/lib/proof/own.pub) endpoint 10.77.0.12:51820 allowed-ips 172.29.0.0/24,10.43.0.0/16",
+                  "ip netns exec spoke /run/wg set over1 private-key /usr/lib/proof/peer3.key \
+                   peer $(cat /usr/lib/proof/own.pub) endpoint 10.77.0.12:51820 allowed-ips 172.29.0.0/24,10.42.0.0/16",
+                  "ip netns exec switch ping -n -c 2 -i 0.2 -W 2 172.29.0.1", "ip netns exec spoke ping -n -c 2 -i 0.2 -W 2 172.29.0.1",
+                  "ping -n -c 3 -i 0.2 -W 2 -M do -s 1392 172.29.0.2", PAYLOAD,
+                  "ip netns exec spoke ping -n -c 3 -i 0.2 -W 2 -M do -s 1392 172.29.0.2",
+                  "ip netns exec switch ping -n -c 2 -i 0.2 -W 2 -I 10.42.0.1 10.43.0.1"],
+    },
+    Scenario {
         name: "MACsec, a mesh of two hosts",
         profile: &["nics: {eth0: {subnet: boot}}", "macsecs: {sec0: {link: eth0, subnet: far, mesh: {label: office}}}"],
         addresses: "{eth0: 10.77.0.12, sec0: 172.29.0.1}\n    labels: [office]\n  r1-n02:\n    profile: p\n    labels: [office]\n    \
@@ -318,8 +345,10 @@ fn files_of_other_end() -> Vec<HostFile> {
     let program = std::fs::read(tools::root().join("usr/bin/wg")).unwrap_or_default();
     let macsec = |host| keyring.macsec_key(host, "sec0", true).to_string();
     let (macsec_own, macsec_peer) = (macsec(golden::HOST), macsec("r1-n02"));
+    let third = keyring.wireguard_private("r1-n03", "over0", true).to_string();
     [
         ("peer.key", peer),
+        ("peer3.key", third),
         ("own.pub", own),
         ("wg.b64", STANDARD.encode(program)),
         ("macsec-own.key", macsec_own),

@@ -44,6 +44,7 @@ mod unmanaged;
 mod version;
 mod virtual_links;
 mod ways;
+mod wireguard;
 
 #[cfg(test)]
 mod tests;
@@ -187,6 +188,7 @@ fn check_one(view: &HostView<'_>, owners: &tenant::Owners<'_>, findings: &mut Fi
     tenant::check(view, owners, findings);
     fabric::check(view, findings);
     infiniband::check(view, findings);
+    wireguard::check(view, findings);
     network_root::check(view, findings);
     dracut::check(view, findings);
     silence::by_hosts_profile(view, findings, start);

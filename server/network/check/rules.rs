@@ -160,7 +160,7 @@ pub const RULES: &[Rule] = &[
     rule("N232", ERROR, "Setting that Open vSwitch does not have", "The bridge is made by ovs-vsctl, and such a setting would be lost.", "Remove it, or openvswitch."),
     rule("N240", ERROR, "Secret that is missing or sealed", "The host would get a file without its password or key.", "Set it with rackstrap secret set, or copy the key file to this server."),
     rule("N241", ERROR, "Secret that does not fit", "The program that reads it would refuse it.", "Set another value with rackstrap secret set."),
-    rule("N242", ERROR, "WireGuard that cannot connect", "One network is behind one peer, and one of two ends calls the other.", "Set listen-port and link, or the endpoint of the peer; give each network to one peer."),
+    rule("N242", EITHER, "WireGuard that cannot connect", "One network is behind one peer, and one of two ends calls the other. A network that the host is in is not behind a peer, and packets that do not fit are cut.", "Set listen-port and link, or the endpoint of the peer; give each network to one peer; lower the MTU."),
     rule("N245", EITHER, "MACsec that hears nobody", "The kernel would not make the link, or would drop every frame of a peer.", "Put it on a NIC, bond, VLAN or bridge; give it mesh or peers with different MACs."),
 ];
 

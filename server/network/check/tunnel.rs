@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::{Findings, ProfileView, reach};
 use crate::model::{Millis, TunnelMode, TunnelSpec, WireguardSpec};
 use crate::network::links::{Kind, Link};
-use crate::network::{Wireguard, nearest};
+use crate::network::{Wireguard, WireguardPeer, nearest};
 
 /// The port of VXLAN (RFC 7348 section 5).
 const PORT: u16 = 4789;
@@ -125,6 +125,13 @@ fn wireguard(
             );
         }
     }
+    if spec.mesh.is_some() || spec.hub.is_some() || !spec.peers.is_empty() {
+        size(view, link, spec, wireguard, findings);
+    }
+    let mut error = |key: &str, text: String| {
+        let text = format!("{}: {text}", link.name);
+        findings.error("N242", view.at(&link.name, key), text);
+    };
     let mut keys = BTreeSet::new();
     let mut behind: BTreeMap<IpNet, String> = BTreeMap::new();
     for peer in &wireguard.peers {
@@ -140,6 +147,35 @@ fn wireguard(
                 error("peers", format!("{net} is behind {other} and behind {name}"));
             }
         }
+    }
+}
+
+/// Rule N242: what WireGuard adds has to fit as well. The kernel cuts a packet in two that does not,
+/// and many routers on the way drop such parts.
+fn size(
+    view: &ProfileView<'_>,
+    link: &Link,
+    spec: &WireguardSpec,
+    wireguard: &Wireguard,
+    findings: &mut Findings,
+) {
+    let below = spec.link.as_ref().and_then(|name| view.network.links.get(name));
+    let (whose, least) = match below {
+        Some(below) => (below.name.as_str(), below.settings.mtu),
+        None => ("a link by which it leaves", view.network.mtu_of_ways(link)),
+    };
+    let Some((mtu, least)) = link.settings.mtu.zip(least) else { return };
+    // The outer IP and UDP headers, and 32 bytes of WireGuard's own.
+    let is_ipv6 = |peer: &WireguardPeer| peer.endpoint.iter().any(|end| end.starts_with('['));
+    let overhead = if wireguard.peers.iter().any(is_ipv6) { 80 } else { 60 };
+    if mtu + overhead > least {
+        let text = format!(
+            "{}: MTU {mtu} needs {} on {whose}, which has {least}: every large packet is cut in two",
+            link.name,
+            mtu + overhead
+        );
+        findings.warn("N242", view.at(&link.name, "mtu"), text);
+        findings.suggest(view.path(&link.name, "mtu"), least.saturating_sub(overhead));
     }
 }
 

@@ -436,6 +436,11 @@ impl HostNetwork {
         if !self.is_independent(link) {
             return self.links.get(link.parent()?)?.settings.mtu;
         }
+        self.mtu_of_ways(link)
+    }
+
+    /// The least MTU of the links by which a tunnel may leave that goes where the routes say.
+    pub(super) fn mtu_of_ways(&self, link: &Link) -> Option<u32> {
         let leaves = |other: &&Link| {
             let is_wired = !self.nics_below(other).is_empty() && other.is_wired();
             // What the tunnel carries does not carry the tunnel.

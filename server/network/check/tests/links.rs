@@ -7,6 +7,11 @@ pub(super) const ERRORS: &[Case] = &[
     ("N242", "    bonds:", "    wireguards: {wg0: {peers: [{public-key: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=, allowed-ips: [10.5.0.0/24]}]}}\n    bonds:", "profiles.hypervisor.wireguards.wg0.peers", "neither can call"),
     ("N242", "    bonds:", "    wireguards: {wg0: {listen-port: 51820, peers: [{public-key: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=, allowed-ips: [10.5.0.0/24]}, {public-key: TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0=, allowed-ips: [10.5.0.0/24]}]}}\n    bonds:", "profiles.hypervisor.wireguards.wg0.peers", "is behind"),
     ("N242", "    bonds:", "    wireguards: {wg0: {listen-port: 51820}}\n    bonds:", "profiles.hypervisor.wireguards.wg0.peers", "no peer"),
+    ("N242", "    bonds:", "    wireguards: {wg0: {mesh: {}}}\n    bonds:", "hosts.n1", "neither n1 nor n2 can be called"),
+    ("N242", "    bonds:", "    wireguards: {wg0: {hub: n1}}\n    bonds:", "hosts.n2", "neither n2 nor n1 can be called"),
+    ("N242", "    bonds:", "    wireguards: {wg0: {hub: n1, link: br0, listen-port: 51820, networks: [10.5.0.0/24], peers: [{public-key: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=, allowed-ips: [10.5.0.0/24]}]}}\n    bonds:", "hosts.n1", "10.5.0.0/24 is behind n2 and behind"),
+    ("N242", "    bonds:", "    wireguards: {wg0: {mesh: {}, link: br0, listen-port: 51820, networks: [172.16.160.0/24]}}\n    bonds:", "hosts.n1", "172.16.160.0/24 is behind n2, and is the network of br0"),
+    ("N242", "    bonds:", "    wireguards: {wg0: {mesh: {}, link: br0, listen-port: 51820, networks: [172.16.160.0/25]}}\n    bonds:", "hosts.n1", "would call 172.16.160.13:51820 through itself"),
     ("N242", "    bonds:", "    wireguards: {wg0: {hub: nobody}}\n    bonds:", "profiles.hypervisor.wireguards.wg0.hub", "does not exist"),
     ("N242", "    bonds:", "    wireguards: {wg0: {link: bond0, mesh: {}}}\n    bonds:", "profiles.hypervisor.wireguards.wg0.link", "set listen-port"),
     ("N245", "    bonds:", "    macsecs: {s0: {link: br0}}\n    bonds:", "profiles.hypervisor.macsecs.s0.peers", "no peer"),
@@ -83,6 +88,9 @@ pub(super) const ERRORS: &[Case] = &[
 
 #[rustfmt::skip] // a table: a case a line
 pub(super) const WARNINGS: &[Case] = &[
+    ("N242", "    bonds:", "    wireguards: {wg0: {mesh: {}, link: br0, listen-port: 51820, mtu: 9000}}\n    bonds:", "profiles.hypervisor.wireguards.wg0.mtu", "MTU 9000 needs 9060 on br0, which has 9000"),
+    ("N242", "    bonds:", "    wireguards: {wg0: {mesh: {label: nobody}, link: br0, listen-port: 51820}}\n    bonds:", "hosts.n1", "no host has the label \"nobody\""),
+    ("N242", "    bonds:", "    wireguards: {wg0: {mesh: {}, peers: [{public-key: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=, endpoint: \"192.0.2.1:1\", allowed-ips: [10.5.0.0/24]}]}}\n    bonds:", "hosts.n1", "n1 and n2 never meet"),
     ("N245", "    bonds:", "    macsecs: {s0: {link: br0, mesh: {label: nobody}}}\n    bonds:", "profiles.hypervisor.macsecs.s0.mesh", "no host has the label"),
     ("N113", "    vlans:", "    dummies: {d0: {subnet: other}}\n    vxlans: {vx1: {link: d0, vni: 5, remote: 10.98.0.20, mtu: 1400}}\n    bridges: {br1: {interfaces: [eth7], subnet: provisioning, default-route: false}}\n  rest:\n    vlans:", "profiles.hypervisor.vxlans.vx1.remote", "remote 10.98.0.20 is unreachable"),
     ("N161", "    bonds:", "    nics: {eth7: {offload: {lro: true}}}\n    sysctls: {net.ipv4.ip_forward: \"1\"}\n    bonds:", "profiles.hypervisor.nics.eth7.offload", "on a host that forwards packets (net.ipv4.ip_forward)"),
