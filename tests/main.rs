@@ -81,6 +81,7 @@ mod openvswitch;
 mod own_address;
 mod package_guest;
 mod packages;
+mod port_auth;
 mod postgres_tls;
 mod proxy_boot;
 mod purity;

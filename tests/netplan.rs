@@ -86,6 +86,7 @@ const DIFFERENCES: &[(Says, &str, &str)] = &[
     (Refused, "nccl", "no word for it"),
     (Refused, "partition", "no kind of link"),
     (Refused, "openvswitch", "its own `openvswitch` was not compared with ours"),
+    (Refused, "MACsec", "no kind of link"),
     (Refused, "MACVLAN", "no kind of link"),
     (Refused, "IPVLAN", "no kind of link"),
     (Refused, "set-name without a MAC", "a NIC that is found by its name keeps it"),

@@ -61,6 +61,12 @@ put_modules() {
 
 put_unit() {
     cat >"$units_staging/$1" || fail "cannot write $units_staging/$1"
+    case $1 in
+    # How NICs are let in, with its passwords and keys.
+    rackstrap-auth-*.conf | rackstrap-auth-*.pem)
+        chmod 600 "$units_staging/$1" || fail "cannot protect $units_staging/$1"
+        ;;
+    esac
 }
 
 put_hint() {

@@ -43,6 +43,7 @@ mod nic_address;
 mod noun;
 mod numbered;
 pub(crate) mod parameter;
+mod port_auth;
 mod profile;
 pub(crate) mod profile_tree;
 mod recipe;
@@ -122,6 +123,9 @@ pub use nic::{
 pub use nic_address::{InvalidNicAddress, NicAddress};
 pub use noun::{Noun, NounKind, NounVisitor, visit_nouns};
 pub use parameter::{Parameter, ParameterKind};
+pub use port_auth::{
+    AuthSpec, EapIdentity, EapMethod, InnerAuth, InvalidEapIdentity, KeyManagement,
+};
 pub use profile::{
     Defaults, DummySpec, MatchBy, Profile, ProfileLink, TunnelMode, TunnelSpec, VlanProtocol,
     VlanSpec, VrfSpec, VxlanSpec,

@@ -89,6 +89,9 @@ link_spec! {
         /// Which processors its interrupts and queues go to.
         #[serde(default, skip_serializing_if = "is_default")]
         affinity: AffinitySpec,
+        /// How the host is let in where its switch asks who is there (IEEE 802.1X).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        auth: Option<super::AuthSpec>,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a format cannot say of a host, by name: it is refused, never dropped. Pure.
 
-use super::links::{HostNetwork, Kind, Link};
+use super::Format;
+use super::links::{HostNetwork, Link};
 use crate::model::{EmitLldp, MacPolicy, MatchBy};
 
 /// What a format has no words for that knows NICs by their MAC.
@@ -113,7 +114,9 @@ impl Losses {
     }
 
     /// Notes what units of systemd do for networkd.
-    pub(super) fn units(&mut self, host: &HostNetwork) {
+    pub(super) fn units(&mut self, host: &HostNetwork, format: Format) {
+        // Those have words of their own for it.
+        let lets_in = matches!(format, Format::Netplan | Format::NetworkManager);
         for link in host.links.values() {
             let nic = link.nic.as_deref();
             let words = [
@@ -124,6 +127,7 @@ impl Losses {
                 (nic.is_some_and(|nic| nic.driver_override.is_some()), "driver-override"),
                 (link.is_openvswitch(), "openvswitch"),
                 (nic.is_some_and(|nic| nic.affinity != Default::default()), "affinity"),
+                (link.auth.is_some() && !lets_in, "auth"),
             ];
             for (used, feature) in words {
                 self.add_if(used, &link.name, feature);

@@ -8,6 +8,7 @@
 
 mod ability;
 mod allocate;
+mod auth;
 mod bgp;
 mod bond;
 mod by_hand;
@@ -56,6 +57,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) use crate::tree::nearest;
 pub use ability::{Ability, Reader, abilities};
 pub use allocate::{Assignment, allocate};
+pub use auth::PortAuth;
 pub use bgp::{Bgp, Evpn, Neighbor, Peer, RoutedVni};
 pub(crate) use bond::{BondWords, bond_parameter};
 pub(crate) use by_hand::commands;
@@ -215,7 +217,7 @@ fn written(network: &HostNetwork, format: Format) -> Result<Written, Vec<String>
         }
     }
     if !matches!(format, Format::Networkd | Format::Ignition | Format::Frr | Format::Sysctl) {
-        losses.units(network);
+        losses.units(network, format);
     }
     let files = formatted(network, format, &mut losses);
     let files = add_extra(network, format, files, &mut losses);
@@ -229,13 +231,16 @@ fn formatted(network: &HostNetwork, format: Format, losses: &mut losses::Losses)
         Format::Netplan => {
             let text = netplan::document(network, netplan::Dialect::Netplan, losses);
             let text = yaml::write(&serde_json::json!({"network": text}));
-            let mut files = vec![File::of(format, "90-rackstrap.yaml", text)];
+            let is_private = network.links.values().any(|link| link.auth.is_some());
+            let mode = if is_private { 0o600 } else { 0o644 };
+            let mut files = vec![File { mode, ..File::of(format, "90-rackstrap.yaml", text) }];
             // What netplan makes of it is networkd's.
             files.extend(networkd::settings(network));
             files.extend(modules::render(network));
             files.extend(beside(network));
             files.extend(source_nat::render(network));
             files.extend(keys::files(network));
+            files.extend(auth::key_files(network));
             files
         }
         Format::CloudInit => cloud_init::version2(network, losses),
@@ -245,7 +250,8 @@ fn formatted(network: &HostNetwork, format: Format, losses: &mut losses::Losses)
             ignition::render(&add_extra(network, Format::Networkd, files, losses))
         }
         Format::NetworkManager => {
-            [network_manager::render(network, losses), beside(network)].concat()
+            let keys = auth::key_files(network);
+            [network_manager::render(network, losses), beside(network), keys].concat()
         }
         Format::Nmstate => [nmstate::render(network, losses), beside(network)].concat(),
         Format::Ifupdown2 => [ifupdown2::render(network, losses), frr::render(network)].concat(),

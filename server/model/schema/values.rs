@@ -7,10 +7,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use crate::model::bgp::{Announcement, RemoteAs};
 use crate::model::identity::{Octets, Uuid};
 use crate::model::{
-    AuthorizedKey, ByteSize, Caption, Community, CpuList, Destination, DnsServer, ExtraSection,
-    ExtraValue, HostNumber, Ipv6Token, LinkMac, Mac, Millis, NewHosts, Nic, NicAddress,
-    NumberRange, Processors, RootPassword, Scalar, VlanId, VlanIds, When, WireguardEndpoint,
-    WireguardKey,
+    AuthorizedKey, ByteSize, Caption, Community, CpuList, Destination, DnsServer, EapIdentity,
+    ExtraSection, ExtraValue, HostNumber, Ipv6Token, LinkMac, Mac, Millis, NewHosts, Nic,
+    NicAddress, NumberRange, Processors, RootPassword, Scalar, VlanId, VlanIds, When,
+    WireguardEndpoint, WireguardKey,
 };
 
 /// An IP network or an address with its prefix length, for fields that hold an `IpNet`.
@@ -60,6 +60,7 @@ values! {
         "description": "A value of one line, or a list of them.",
     },
     HostNumber: {"type": ["integer", "string"], "description": "A number, or an expression over the host's own, such as =index + 10."},
+    EapIdentity: {"type": "string", "description": "Who the host is to a server of IEEE 802.1X, such as host/n1.example.net."},
     Community: {"type": "string", "description": "A community such as 65000:100 or 65000:1:2, or no-export, no-advertise, local-AS, blackhole or graceful-shutdown."},
     Ipv6Token: {"type": "string", "description": "The last 64 bits of an address, such as ::53, or stable."},
     WireguardKey: {"type": "string", "description": "A public key in base64, 44 characters."},

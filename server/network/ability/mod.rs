@@ -165,6 +165,10 @@ const FEATURES: &[(&str, &str)] = &[
         "nics: {eth0: {subnet: lan, host-number: 12, multicast-macs: [\"01:00:5e:00:00:05\"]}}",
     ),
     (
+        "802.1X",
+        "nics: {eth0: {subnet: lan, host-number: 12, auth: {method: peap, identity: n1, password: {secret: own}, ca-certificate: /etc/ssl/ca.pem}}}",
+    ),
+    (
         "NCCL",
         "{nics: {eth0: {subnet: lan, host-number: 12, rail: 0, rdma-device: mlx5_0, set-name: rail0}}, nccl: {socket: eth0}}",
     ),

@@ -5,6 +5,7 @@
 //! found here, before anything is served. The rules' ids are stable.
 
 mod addresses;
+mod auth;
 mod bgp;
 mod bond;
 mod bridge;
@@ -216,6 +217,7 @@ fn check_profile(view: &ProfileView<'_>, findings: &mut Findings) {
     extra::check(view, findings);
     tunnel::check(view, findings);
     macsec::check(view, findings);
+    auth::check(view, findings);
     shared::check(view, findings);
     bridge::check(view, findings);
     version::check(view, findings);

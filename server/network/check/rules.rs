@@ -162,6 +162,7 @@ pub const RULES: &[Rule] = &[
     rule("N241", ERROR, "Secret that does not fit", "The program that reads it would refuse it.", "Set another value with rackstrap secret set."),
     rule("N242", EITHER, "WireGuard that cannot connect", "One network is behind one peer, and one of two ends calls the other. A network that the host is in is not behind a peer, and packets that do not fit are cut.", "Set listen-port and link, or the endpoint of the peer; give each network to one peer; lower the MTU."),
     rule("N245", EITHER, "MACsec that hears nobody", "The kernel would not make the link, or would drop every frame of a peer.", "Put it on a NIC, bond, VLAN or bridge; give it mesh or peers with different MACs."),
+    rule("N246", EITHER, "NIC that the switch would not let in", "The program that asks to be let in (IEEE 802.1X) would lack something, or show a password to anybody.", "Give the method what it needs: password for peap and ttls, client-certificate and client-key for tls; set ca-certificate."),
 ];
 
 #[cfg(test)]

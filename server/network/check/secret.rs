@@ -10,6 +10,10 @@ pub(super) enum SecretUse {
     BgpPassword,
     /// A link of MACsec sends with it.
     MacsecKey,
+    /// It lets a NIC in, or opens the key that does.
+    AuthPassword,
+    /// It is the key of a certificate.
+    ClientKey,
 }
 
 pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
@@ -26,7 +30,17 @@ pub(super) fn check(view: &ProfileView<'_>, findings: &mut Findings) {
         let peers = spec.peers.iter().map(move |peer| (view.at(link, "peers"), &peer.key));
         own.chain(peers).map(|(at, named)| (at, named, SecretUse::MacsecKey))
     });
-    let named: Vec<_> = of_bgp.chain(of_macsec).collect();
+    let of_auth = view.profile.nics.iter().flat_map(|(link, nic)| {
+        let named = nic.auth.iter().flat_map(|auth| auth.secrets());
+        named.map(move |(key, named)| {
+            let purpose = match key {
+                "sealed-client-key" => SecretUse::ClientKey,
+                _ => SecretUse::AuthPassword,
+            };
+            (view.path(link, &format!("auth.{key}")).into(), named, purpose)
+        })
+    });
+    let named: Vec<_> = of_bgp.chain(of_macsec).chain(of_auth).collect();
     for (at, named, purpose) in named {
         let at: super::FindingSubject = at;
         let name = &named.secret;
@@ -62,6 +76,16 @@ impl SecretUse {
             Self::MacsecKey => {
                 let fits = value.len() == 32 && value.bytes().all(|byte| byte.is_ascii_hexdigit());
                 (!fits).then_some("is not a key of MACsec: expected 32 hexadecimal digits")
+            }
+            Self::AuthPassword => {
+                let fits = (1..=128).contains(&value.len()) && !value.chars().any(char::is_control);
+                (!fits)
+                    .then_some("is not a password of 802.1X: expected one line of 1 to 128 bytes")
+            }
+            Self::ClientKey => {
+                let fits = value.starts_with("-----BEGIN") && value.contains("PRIVATE KEY-----");
+                (!fits)
+                    .then_some("is not a private key in PEM: expected -----BEGIN PRIVATE KEY-----")
             }
             // TCP_MD5SIG_MAXKEYLEN; and a word of FRR's grammar.
             Self::BgpPassword => {

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use indexmap::IndexMap;
 use ipnet::IpNet;
 
+use super::auth::PortAuth;
 use super::bgp::Bgp;
 use super::macsec::Macsec;
 use super::source_nat::SourceNat;
@@ -70,6 +71,8 @@ pub struct Link {
     pub settings: LinkSettings,
     /// What the profile says of the hardware, of a NIC that it speaks of.
     pub nic: Option<Box<NicSpec>>,
+    /// How it is let in where its switch asks who is there.
+    pub auth: Option<Box<PortAuth>>,
     /// The subnets that it carries, even where a link above has the address.
     pub subnets: Vec<String>,
     /// Addresses, routes and resolvers.

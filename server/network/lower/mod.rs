@@ -14,11 +14,12 @@ pub(super) use sysctl::needed as needed_sysctls;
 
 use indexmap::IndexMap;
 
+use super::auth::PortAuth;
 use super::links::{HostNetwork, Kind, Layer3, Link, Qos, Role};
 use super::macsec::Macsec;
 use super::source_nat;
 use super::wireguard::Wireguard;
-use crate::model::{Defaults, Host, NicSpec, Profile};
+use crate::model::{Defaults, Host, NicSpec, Profile, SecretRef};
 use crate::profile::ResolvedSite;
 
 /// The systemd of Debian 12, where a profile names none.
@@ -165,6 +166,7 @@ impl<'a> Source<'a> {
             role: Role::Unused,
             mac: settings.macaddress.and_then(|mac| mac.given()),
             nic: self.nic_spec(name, &kind),
+            auth: self.auth(name, &kind),
             subnets: settings.subnets().map(str::to_owned).collect(),
             layer3: Layer3::default(),
             kind,
@@ -188,6 +190,21 @@ impl Source<'_> {
     fn nic_spec(&self, name: &str, kind: &Kind) -> Option<Box<NicSpec>> {
         let spec = self.profile.nics.get(name).filter(|_| matches!(kind, Kind::Nic(_)));
         spec.cloned().map(Box::new)
+    }
+}
+
+impl Source<'_> {
+    /// How a NIC is let in, with what files have in the place of its secrets.
+    fn auth(&self, name: &str, kind: &Kind) -> Option<Box<PortAuth>> {
+        let spec = self.profile.nics.get(name).filter(|_| matches!(kind, Kind::Nic(_)))?;
+        let spec = spec.auth.clone()?;
+        let text = |named: &Option<SecretRef>| Some(self.site.secret_text(named.as_ref()?));
+        Some(Box::new(PortAuth {
+            password: text(&spec.password),
+            client_key: text(&spec.sealed_client_key),
+            client_key_password: text(&spec.client_key_password),
+            spec,
+        }))
     }
 }
 

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use super::Writer;
-use crate::model::{EmitLldp, MacPolicy, MatchBy, NicSpec, OffloadSpec, WakeOnLan};
+use super::{Writer, present};
+use crate::model::{EapMethod, EmitLldp, MacPolicy, MatchBy, NicSpec, OffloadSpec, WakeOnLan};
+use crate::network::PortAuth;
 
 impl Writer<'_> {
     /// What is said of how the link is announced and brought up.
@@ -30,6 +31,28 @@ impl Writer<'_> {
             self.set("critical", true);
         }
         self.beyond_cloud_init(self.link.settings.critical, "critical");
+    }
+
+    /// How the NIC is let in by IEEE 802.1X.
+    pub(super) fn auth(&mut self, auth: &PortAuth) {
+        let PortAuth { spec, password, client_key_password, .. } = auth;
+        let is_tls = spec.method == EapMethod::Tls;
+        let text = |value: &dyn std::fmt::Display| json!(value.to_string());
+        // Passed on to wpa_supplicant, whose words are in capitals.
+        let inner = spec.phase2_auth.unwrap_or_default().label().to_ascii_uppercase();
+        let keys = present([
+            ("key-management", Some(json!(spec.key_management.label()))),
+            ("method", Some(json!(spec.method.label()))),
+            ("identity", Some(text(&spec.identity))),
+            ("anonymous-identity", spec.anonymous_identity.as_ref().map(|name| text(name))),
+            ("password", password.as_ref().map(|password| text(password))),
+            ("phase2-auth", (!is_tls).then(|| json!(inner))),
+            ("ca-certificate", spec.ca_certificate.as_ref().map(|path| text(path))),
+            ("client-certificate", spec.client_certificate.as_ref().map(|path| text(path))),
+            ("client-key", auth.key_path(&self.link.name).map(|path| json!(path))),
+            ("client-key-password", client_key_password.as_ref().map(|password| text(password))),
+        ]);
+        self.set("auth", keys);
     }
 
     /// What is said of the hardware. `.link` files are netplan's as well: it writes them.

@@ -121,6 +121,9 @@ impl Writer<'_> {
                 if let Some(nic) = &self.link.nic {
                     self.nic(nic);
                 }
+                if let Some(auth) = &self.link.auth {
+                    self.auth(auth);
+                }
                 "ethernets"
             }
             Kind::Loopback => {

@@ -11,9 +11,10 @@ use sha1::{Digest, Sha1};
 use super::links::{HostNetwork, Kind, Link, Role};
 use super::losses::{INFINIBAND, Losses};
 use super::unit::Unit;
-use super::{File, Format, extra, networkd};
+use super::{File, Format, PortAuth, extra, networkd};
 use crate::model::{
-    DnsOverTls, EmitLldp, Eswitch, Mac, MacPolicy, MatchBy, NicAddress, NicSpec, ReceiveLldp,
+    DnsOverTls, EapMethod, EmitLldp, Eswitch, Mac, MacPolicy, MatchBy, NicAddress, NicSpec,
+    ReceiveLldp,
 };
 
 /// The namespace of the connections' UUIDs, a random one.
@@ -127,6 +128,7 @@ impl Keyfile<'_> {
             self.unit.set("path", path);
         }
         self.ethernet();
+        self.auth();
         self.kind();
         self.port();
         if let Some(nic) = &self.link.nic {
@@ -209,12 +211,40 @@ impl Keyfile<'_> {
         self.unit.set_some("mtu", self.link.settings.mtu);
     }
 
+    /// How a NIC is let in by IEEE 802.1X.
+    fn auth(&mut self) {
+        let Some(auth) = &self.link.auth else { return };
+        let PortAuth { spec, password, client_key_password, .. } = &**auth;
+        let unit = &mut self.unit;
+        unit.section("802-1x");
+        unit.set("eap", format!("{};", spec.method));
+        unit.set("identity", escaped(&spec.identity));
+        unit.set_some("anonymous-identity", spec.anonymous_identity.as_ref().map(escaped));
+        unit.set_some("password", password.as_ref().map(escaped));
+        let is_tls = spec.method == EapMethod::Tls;
+        let inner = spec.phase2_auth.unwrap_or_default();
+        unit.set_some("phase2-auth", (!is_tls).then_some(inner));
+        unit.set_some("ca-cert", spec.ca_certificate.as_ref());
+        unit.set_some("client-cert", spec.client_certificate.as_ref());
+        unit.set_some("private-key", auth.key_path(&self.link.name));
+        unit.set_some("private-key-password", client_key_password.as_ref().map(escaped));
+        if is_tls && client_key_password.is_none() {
+            // It has none, and nobody is asked for it.
+            unit.set("private-key-password-flags", 4);
+        }
+    }
+
     /// Their number is in the `.link` file.
     fn virtual_functions(&mut self, nic: &NicSpec) {
         let Some(sriov) = &nic.sriov else { return };
         self.lose(sriov.eswitch == Some(Eswitch::Switchdev), "eswitch switchdev");
         self.lose(!sriov.functions.is_empty(), "single virtual functions");
     }
+}
+
+/// A value in which GLib reads no escape.
+fn escaped(value: &impl std::fmt::Display) -> String {
+    value.to_string().replace('\\', "\\\\")
 }
 
 fn kind_word(kind: &Kind) -> &'static str {

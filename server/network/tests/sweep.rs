@@ -128,6 +128,9 @@ const SHARED: &[(&str, &str, &str)] = &[
 
 const ARP: &str = "mode=active-backup arp-interval=100ms arp-ip-targets=[10.2.0.1]";
 
+const PEAP: &str = "auth={method: peap, identity: n1, password: {secret: own}}";
+const EAP_TLS: &str = "auth={method: tls, identity: n1, client-certificate: /etc/ssl/n1.pem, client-key: /etc/ssl/n1.key}";
+
 /// Keys of one kind of link, or of a mapping within one: the section of the model, the key, a
 /// value, and what must be set before. Paths are those within the link.
 #[rustfmt::skip] // a table: a key a line
@@ -144,6 +147,18 @@ const OWN: &[(&str, &str, &str, &str)] = &[
     ("nics", "coalesce", "{rx-usecs: 20}", ""),
     ("nics", "roce", "{priorities: [3]}", ""),
     ("nics", "affinity", "{irqs: local}", ""),
+    ("nics", "auth", "{method: peap, identity: n1, password: {secret: own}}", ""),
+    ("nics.auth", "method", "ttls", PEAP),
+    ("nics.auth", "identity", "n2", PEAP),
+    ("nics.auth", "anonymous-identity", "anonymous", PEAP),
+    ("nics.auth", "password", "{secret: other}", PEAP),
+    ("nics.auth.password", "secret", "other", PEAP),
+    ("nics.auth", "phase2-auth", "pap", "auth={method: ttls, identity: n1, password: {secret: own}}"),
+    ("nics.auth", "ca-certificate", "/etc/ssl/ca.pem", PEAP),
+    ("nics.auth", "client-certificate", "/etc/ssl/other.pem", EAP_TLS),
+    ("nics.auth", "client-key", "/etc/ssl/other.key", EAP_TLS),
+    ("nics.auth", "sealed-client-key", "{secret: other}", "auth={method: tls, identity: n1, client-certificate: /etc/ssl/n1.pem, sealed-client-key: {secret: own}}"),
+    ("nics.auth", "client-key-password", "{secret: other}", EAP_TLS),
     ("nics", "rdma-device", "mlx5_0", "rail=0 ^nccl={}"),
     ("nics.coalesce", "rx-usecs", "20", ""),
     ("nics.coalesce", "rx-frames", "20", ""),
@@ -444,6 +459,7 @@ const NOT_WRITTEN: &[(&str, &str)] = &[
         "of peers that are other hosts: golden/wireguard.yaml",
     ),
     ("profiles.NAME.macsecs.NAME mesh", "which other hosts are heard: golden/macsec.yaml"),
+    ("profiles.NAME.nics.NAME.auth key-management", "one value, which is always written"),
     ("racks.NAME *", "where hosts are; their network is a layer of the profile"),
     ("tenants.NAME *", "who rents hosts"),
     ("switches.NAME *", "configured by the switch formats"),

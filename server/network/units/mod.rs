@@ -1,6 +1,7 @@
 //! Units of systemd for what networkd has no words for: each a service that runs a script once, and
 //! a drop-in that has networkd start them. Pure.
 
+mod auth;
 mod namespaces;
 mod nccl;
 mod nics;
@@ -34,11 +35,11 @@ pub(super) fn render(host: &HostNetwork) -> Vec<File> {
             .flatten()
             .collect();
     let hints = nccl::render(host);
-    if services.is_empty() {
+    let names = services.iter().map(|service| format!("{}.service", service.name));
+    let names: Vec<String> = names.chain(auth::services(host)).collect();
+    if names.is_empty() {
         return hints.into_iter().collect();
     }
-    let names: Vec<String> =
-        services.iter().map(|service| format!("{}.service", service.name)).collect();
     let wanted = format!("# {}\n[Unit]\nWants={}\n", host.origin(), names.join(" "));
     let mut files = vec![file(DROP_IN, "90-rackstrap-units.conf", 0o644, wanted)];
     for service in services {
@@ -46,6 +47,7 @@ pub(super) fn render(host: &HostNetwork) -> Vec<File> {
         files.push(file(DIRECTORY, &format!("{name}.service"), 0o644, unit(host, &service)));
         files.push(file(DIRECTORY, &format!("{name}.sh"), 0o644, service.script));
     }
+    files.extend(auth::render(host));
     files.extend(hints);
     files
 }

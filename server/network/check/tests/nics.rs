@@ -7,6 +7,12 @@ const IPOIB: &str = "\"80:00:02:08:fe:80:00:00:00:00:00:00:00:02:c9:03:00:0a:0b:
 
 #[rustfmt::skip] // a table: a case a line
 pub(super) const ERRORS: &[Case] = &[
+    ("N246", "    bonds:", "    nics: {eth0: {auth: {method: peap, identity: n1}}}\n    bonds:", "profiles.hypervisor.nics.eth0.auth.password", "method peap needs a password"),
+    ("N246", "    bonds:", "    nics: {eth0: {auth: {method: tls, identity: n1, client-certificate: /a.pem}}}\n    bonds:", "profiles.hypervisor.nics.eth0.auth.client-key", "needs a client-key"),
+    ("N246", "    bonds:", "    nics: {eth0: {auth: {method: tls, identity: n1, client-certificate: a.pem, client-key: /a.key}}}\n    bonds:", "profiles.hypervisor.nics.eth0.auth.client-certificate", "is not a path"),
+    ("N246", "    bonds:", "    nics: {eth0: {auth: {method: tls, identity: n1, client-certificate: /a.pem, client-key: /a.key, password: {secret: a}}}}\n    bonds:", "profiles.hypervisor.nics.eth0.auth.password", "for the methods peap and ttls"),
+    ("N246", "    bonds:", "    nics: {eth0: {auth: {method: peap, identity: n1, password: {secret: a}, phase2-auth: pap}}}\n    bonds:", "profiles.hypervisor.nics.eth0.auth.phase2-auth", "has no pap"),
+    ("N246", "    bonds:", "    nics: {eth7: {unmanaged: true, auth: {method: peap, identity: n1, password: {secret: a}}}}\n    bonds:", "profiles.hypervisor.nics.eth7.auth", "another program has it"),
     ("N176", "{interfaces: [vlan500],", "{interfaces: [vlan500], extra: {network: {\"Network]\": {DHCP: \"no\"}}},", "profiles.hypervisor.bridges.br0.extra", "has a section \"Network]\""),
     ("N176", "{interfaces: [vlan500],", "{interfaces: [vlan500], extra: {network: {Network: {\"DHCP=yes\": \"no\"}}},", "profiles.hypervisor.bridges.br0.extra", "has a key \"DHCP=yes\""),
     ("N176", "{interfaces: [vlan500],", "{interfaces: [vlan500], extra: {link: {Link: {Alias: x}}},", "profiles.hypervisor.bridges.br0.extra", "only a NIC has a .link file"),
@@ -76,6 +82,7 @@ pub(super) const ERRORS: &[Case] = &[
 
 #[rustfmt::skip] // a table: a case a line
 pub(super) const WARNINGS: &[Case] = &[
+    ("N246", "    bonds:", "    nics: {eth0: {auth: {method: peap, identity: n1, password: {secret: a}}}}\n    bonds:", "profiles.hypervisor.nics.eth0.auth", "to whoever asks"),
     ("N107", "    bonds:", "    match: name\n    nics: {eth5: {match-name: \"b*\"}}\n    bonds:", "profiles.hypervisor.nics.eth5.match-name", "Name=b* also matches bond0"),
     ("N108", "lacp-rate: fast", "bind-carrier: true", "profiles.hypervisor.bonds.bond0.bind-carrier", "BindCarrier=eth1 refers to the NIC's kernel name"),
     ("N108", BRIDGE, "{br0: {interfaces: [vlan500], subnet: internal, routing-policy: [{incoming-interface: br9, table: 254, priority: 9}]}}", "profiles.hypervisor.bridges.br0.routing-policy", "refers to link \"br9\", which does not exist"),
