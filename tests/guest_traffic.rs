@@ -315,10 +315,10 @@ const SCENARIOS: &[Scenario] = &[
                   "test $(cat /sys/class/net/sec0/mtu) = 1468", "ip macsec show sec0 | busybox grep -q 'encrypt on'",
                   "test $(busybox stat -c %a:%G /etc/systemd/network/sec0.r1-n02.key) = 640:systemd-network",
                   // Nobody with another key is heard, and nothing is heard without one.
-                  "ip -n switch macsec del over0 tx sa 0; \
+                  "ip -n switch macsec set over0 tx sa 0 off; ip -n switch macsec del over0 tx sa 0; \
                    ip -n switch macsec add over0 tx sa 0 pn 1 on key 00 $(cat /usr/lib/proof/macsec-own.key); \
                    ! ping -n -c 2 -i 0.2 -W 1 172.29.0.2",
-                  "ip -n switch macsec del over0 tx sa 0; \
+                  "ip -n switch macsec set over0 tx sa 0 off; ip -n switch macsec del over0 tx sa 0; \
                    ip -n switch macsec add over0 tx sa 0 pn 1 on key 00 $(cat /usr/lib/proof/macsec-peer.key); \
                    ping -n -c 2 -i 0.2 -W 2 172.29.0.2"],
     },

@@ -113,6 +113,8 @@ pub(super) fn set_macs(network: &mut HostNetwork) {
     for (link, mac) in network.links.values_mut().zip(macs).filter(|(link, _)| inherits(link)) {
         link.mac = link.mac.or_else(|| match link.kind {
             Kind::Bond(_) | Kind::Bridge(_) | Kind::Vxlan { .. } | Kind::Tunnel { .. } => mac,
+            // Peers know it by the MAC of the link below; networkd would make another one.
+            Kind::Macsec { .. } => mac,
             Kind::Macvlan(_) => mac.map(|nic| derived_mac(nic, &link.name)),
             _ => None,
         });

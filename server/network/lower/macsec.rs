@@ -55,15 +55,15 @@ fn mac_of(host: &Host, profile: &Profile, name: &str, depth: usize) -> Option<Ma
     if let Some(vlan) = profile.vlans.get(name) {
         return below(&vlan.link);
     }
-    if let Some(macsec) = profile.macsecs.get(name) {
-        return below(&macsec.link);
-    }
     // networkd would make one of the machine-id.
     let usual = match profile.defaults {
         Defaults::Safe => MacPolicy::Inherit,
         Defaults::Verbatim => MacPolicy::Persistent,
     };
     let policy = settings.and_then(|settings| settings.mac_policy()).unwrap_or(usual);
+    if let Some(macsec) = profile.macsecs.get(name).filter(|_| policy == MacPolicy::Inherit) {
+        return below(&macsec.link);
+    }
     let members: &[String] = match (profile.bonds.get(name), profile.bridges.get(name)) {
         _ if policy != MacPolicy::Inherit => &[],
         (Some(bond), _) => &bond.nics,

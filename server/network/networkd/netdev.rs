@@ -179,6 +179,8 @@ fn macsec(unit: &mut Unit, host: &HostNetwork, link: &Link, spec: &MacsecSpec, m
     unit.set("PacketNumber", 1);
     unit.set("KeyId", KEY_ID);
     unit.set("KeyFile", key_path(&link.name));
+    // What is not said to be active sends and hears nothing.
+    unit.set("Activate", "yes");
     for channel in &macsec.channels {
         let Some((mac, path)) = channel.mac.zip(channel.key_path(&link.name)) else { continue };
         unit.section("MACsecReceiveChannel");
@@ -192,6 +194,7 @@ fn macsec(unit: &mut Unit, host: &HostNetwork, link: &Link, spec: &MacsecSpec, m
         unit.set("MACAddress", mac);
         unit.set("KeyId", KEY_ID);
         unit.set("KeyFile", path);
+        unit.set("Activate", "yes");
     }
 }
 
