@@ -282,6 +282,11 @@ fn a_bond_of_open_vswitch_speaks_lacp_and_outlives_a_cable() {
         switch.join(&format!("port{number}"), &host, name);
         host.ip(&format!("link set {name} address 52:54:00:aa:00:0{number} down"));
     }
+    // The bridges forward in user space: left to itself the kernel answers ARP on their ports as well, with
+    // the MAC of a port that may not be the bridge's.
+    for side in [&host, &switch] {
+        side.sh("sysctl -qw net.ipv4.conf.all.arp_ignore=1");
+    }
     let (daemons, other) = (Daemons::start(&host), Daemons::start(&switch));
     daemons.vsctl(&host, "add-br br0 -- set bridge br0 datapath_type=netdev");
     other.vsctl(&switch, "add-br sw -- set bridge sw datapath_type=netdev");
