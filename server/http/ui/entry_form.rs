@@ -331,11 +331,10 @@ impl EntryForm {
         }
         for FormField { field, value } in &self.fields {
             match value {
-                value if value.is_empty() => {
-                    if field.required {
-                        form_errors.add(&*field.key, format!("enter a value: a {noun} needs one"));
-                    }
+                value if value.is_empty() && field.required => {
+                    form_errors.add(&*field.key, format!("enter a value: a {noun} needs one"));
                 }
+                value if value.is_empty() => {}
                 FieldValue::Yaml(text) => {
                     let read = site_file::parse_entry::<Value>(text, "");
                     if let Err(SiteFileError { position, message, .. }) = read {
@@ -471,9 +470,8 @@ mod tests {
         let entry = json!({"cidr": "10.0.0.0/24", "vlan": 500});
         let mut form = EntryForm::of(NounKind::Subnet, "it", &entry);
         for field in &mut form.fields {
-            match field.field.key.as_str() {
-                "vlan" => field.value = FieldValue::Text("ten".into()),
-                _ => {}
+            if field.field.key == "vlan" {
+                field.value = FieldValue::Text("ten".into());
             }
         }
         let told = |form: &EntryForm| {
