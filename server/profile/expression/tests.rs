@@ -61,8 +61,8 @@ fn what_cannot_be_computed_is_refused_in_words() {
         ("address 255 of rail3", "broadcast"),
         ("address 0 of rail3", "network"),
         ("address 1 of rail3", "gateway"),
-        ("address 256 of rail3", "not inside 10.13.0.0/24"),
-        ("address 0 - 1 of rail3", "not inside 10.13.0.0/24"),
+        ("address 256 of rail3", "is outside 10.13.0.0/24"),
+        ("address 0 - 1 of rail3", "is outside 10.13.0.0/24"),
     ];
     for (text, expected) in cases {
         let found = with_scope(|scope| Expression::parse(text)?.compute(scope));
