@@ -180,7 +180,7 @@ fn the_ui_speaks_https_and_a_renewed_certificate_is_used_at_once() {
 fn a_handshake_that_does_not_go_on_holds_nobody_up() {
     let site = Site::start("");
     let line = format!(
-        "for i in $(seq 40); do (printf '\\026\\003\\001'; sleep 20) | nc -w 20 {SERVER} 8443 & done; sleep 1"
+        "for i in $(seq 40); do (printf '\\026\\003\\001'; sleep 20) | busybox nc -w 20 {SERVER} 8443 & done; sleep 1"
     );
     let stalled = site.client.command("bash").args(["-c", &line]).spawn();
     std::thread::sleep(Duration::from_secs(2));
