@@ -36,7 +36,7 @@ impl WebhookCommand {
         let Self::Test = self;
         let config = &context.config;
         if config.webhook_urls.is_empty() {
-            bail!("there are no receivers: set webhook_urls in the configuration");
+            bail!("no receiver is configured: set webhook_urls in the configuration");
         }
         let deliverer = Deliverer::new()?;
         let message = Message::test(now_ms());

@@ -142,7 +142,7 @@ pub(crate) enum Reason {
     WithoutMatch,
     #[error("{0}, which it adds to, is masked or not given")]
     WithoutUnit(String),
-    #[error("the link is no port of a bridge")]
+    #[error("the link is not a port of a bridge")]
     OfNoBridge,
     #[error("link {0} is not taken over")]
     OfUntaken(String),

@@ -69,6 +69,7 @@ pub use installs::{
 pub use known::Expected;
 pub use open::{Access, OpenError, create_private_directory, shown};
 pub(crate) use open::{directory_of, not_writable};
+pub use postgres_tls::{AuthorityFileError, TlsParameterError};
 pub use revisions::{Revision, RevisionPageQuery};
 pub use second_factor::{CodeCheck, Enrolment, SecondFactor, SecondFactorError};
 pub(crate) use sessions::shown_id;

@@ -19,7 +19,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection};
 
 use super::database::{Database, DatabaseFile, Sqlite, is_sound};
-use super::postgres_tls;
+use super::postgres_tls::{self, TlsParameterError};
 
 /// How long a locked database is waited for.
 const BUSY: Duration = Duration::from_secs(10);
@@ -117,12 +117,12 @@ pub enum OpenError {
         encoding: String,
     },
     /// What the URL says of TLS cannot be done.
-    #[error("invalid database {what}: {why}")]
+    #[error("invalid database {what}: {source}")]
     Parameter {
         /// The URL without its password.
         what: String,
         /// Which parameter, and what would be right.
-        why: String,
+        source: TlsParameterError,
     },
     /// The PostgreSQL server is not the one that is wanted, or does not encrypt.
     #[error("cannot open database {what}: {why}")]
@@ -514,8 +514,8 @@ async fn open_postgres(url: &str, access: Access) -> Result<Database, OpenError>
 
 fn pg_options(url: &str) -> Result<PgConnectOptions, OpenError> {
     let what = without_password(url);
-    if let Err(why) = postgres_tls::check(url) {
-        return Err(OpenError::Parameter { what, why });
+    if let Err(source) = postgres_tls::check(url) {
+        return Err(OpenError::Parameter { what, source });
     }
     PgConnectOptions::from_str(url).map_err(|source| OpenError::Connect { what, source })
 }

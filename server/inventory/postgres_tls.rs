@@ -1,7 +1,7 @@
 //! What a database URL says of TLS, and what a failed handshake means.
 
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::{CertificateError, Error as TlsError, RootCertStore};
 
 /// How a PostgreSQL server is to be known, in the words of libpq.
@@ -21,48 +21,85 @@ const PARAMETERS: [&str; 9] = [
     "ssl-key",
 ];
 
+/// What a URL says of TLS that cannot be done.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsParameterError {
+    /// No such mode.
+    #[error("{key} \"{value}\" is not one of {}", MODES.join(", "))]
+    Mode {
+        /// The parameter, as it is written.
+        key: String,
+        /// What it says.
+        value: String,
+    },
+    /// sqlx would pass over it.
+    #[error("parameter \"{0}\" is not supported: expected {}", PARAMETERS[..4].join(", "))]
+    Unknown(String),
+    /// Its certificates cannot be used.
+    #[error("{key} {path}: {source}")]
+    Authorities {
+        /// The parameter, as it is written.
+        key: String,
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        source: AuthorityFileError,
+    },
+    /// The system's authorities sign for anybody, and the name is not compared.
+    #[error("verify-ca needs sslrootcert=FILE, the certificate of the authority")]
+    NoAuthority,
+}
+
+/// Why a file is none of authorities.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorityFileError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Pem(#[from] pem::Error),
+    /// A certificate in it cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] TlsError),
+    /// It has nothing in it.
+    #[error("has no certificate in PEM")]
+    Empty,
+}
+
 /// Refuses parameters that would not do what they seem to.
-pub(super) fn check(url: &str) -> Result<(), String> {
+pub(super) fn check(url: &str) -> Result<(), TlsParameterError> {
     let Some((_, query)) = url.split_once('?') else { return Ok(()) };
     let (mut mode, mut authority) = (None, None);
     for (key, value) in form_urlencoded::parse(query.as_bytes()) {
         match &*key {
             "sslmode" | "ssl-mode" => {
                 if !MODES.contains(&&*value) {
-                    let modes = MODES.join(", ");
-                    return Err(format!("{key} \"{value}\" is not one of {modes}"));
+                    let (key, value) = (key.into_owned(), value.into_owned());
+                    return Err(TlsParameterError::Mode { key, value });
                 }
                 mode = Some(value.into_owned());
             }
             "sslrootcert" | "ssl-root-cert" | "ssl-ca" => authority = Some((key, value)),
             key if key.starts_with("ssl") && !PARAMETERS.contains(&key) => {
-                let known = PARAMETERS[..4].join(", ");
-                return Err(format!("parameter \"{key}\" is not supported: expected {known}"));
+                return Err(TlsParameterError::Unknown(key.to_owned()));
             }
             _ => {}
         }
     }
     match authority {
-        Some((key, path)) => check_authorities(&path).map_err(|why| format!("{key} {path}: {why}")),
-        // The system's authorities sign for anybody, and the name is not compared.
-        None if mode.as_deref() == Some("verify-ca") => {
-            Err("verify-ca needs sslrootcert=FILE, the certificate of the authority".to_owned())
-        }
+        Some((key, path)) => check_authorities(&path).map_err(|source| {
+            let (key, path) = (key.into_owned(), path.into_owned());
+            TlsParameterError::Authorities { key, path, source }
+        }),
+        None if mode.as_deref() == Some("verify-ca") => Err(TlsParameterError::NoAuthority),
         None => Ok(()),
     }
 }
 
-fn check_authorities(path: &str) -> Result<(), String> {
-    let certificates = CertificateDer::pem_file_iter(path).map_err(|error| error.to_string())?;
+fn check_authorities(path: &str) -> Result<(), AuthorityFileError> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates {
-        let added = certificate.map_err(|error| error.to_string());
-        added.and_then(|it| roots.add(it).map_err(|error| error.to_string()))?;
+    for certificate in CertificateDer::pem_file_iter(path)? {
+        roots.add(certificate?)?;
     }
-    if roots.is_empty() {
-        return Err("has no certificate in PEM".to_owned());
-    }
-    Ok(())
+    if roots.is_empty() { Err(AuthorityFileError::Empty) } else { Ok(()) }
 }
 
 /// Why no encrypted connection came about, in words; none if it is another failure.

@@ -400,10 +400,9 @@ async fn as_fields(ui: &Ui, operator: &Operator, mut draft: Draft) -> Result<Res
             page(ui, operator, draft, None, None).await
         }
         _ => {
-            let what = draft.entry.kind().map_or("entry", NounKind::label);
-            let name = draft.entry.name.as_str();
+            let noun = draft.entry.kind().map_or("entry", NounKind::label);
             let text = format!(
-                "the text is more or other than {what} {name}, and a form shows one entry: review it as text",
+                "the form shows one {noun}, but the text contains more, or another one: review it as text"
             );
             page(ui, operator, draft, Some(Refusal::Said(vec![text])), None).await
         }

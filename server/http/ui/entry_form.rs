@@ -332,7 +332,7 @@ impl EntryForm {
         for FormField { field, value } in &self.fields {
             match value {
                 value if value.is_empty() && field.required => {
-                    form_errors.add(&*field.key, format!("enter a value: a {noun} needs one"));
+                    form_errors.add(&*field.key, format!("enter a value: every {noun} needs one"));
                 }
                 value if value.is_empty() => {}
                 FieldValue::Yaml(text) => {

@@ -72,7 +72,7 @@ fn owned(view: &ProfileView<'_>, link: &Link, nic: &NicSpec, findings: &mut Find
     let name = &link.name;
     let (word, why, allowed): (_, _, &[&[&str]]) = match (&nic.driver_override, nic.unmanaged) {
         (Some(driver), _) => {
-            let why = format!("{name} is bound to {driver} and is no link of the kernel");
+            let why = format!("{name} is bound to {driver}, so the kernel has no link for it");
             ("driver-override", why, &[FACTS, &["driver-override", "unmanaged"]])
         }
         (None, true) => {

@@ -67,7 +67,7 @@ pub(super) const ERRORS: &[Case] = &[
     ("N182", "    bonds:", "    nics: {eth5: {unmanaged: true, mtu: 9000}}\n    bonds:", "profiles.hypervisor.nics.eth5.mtu", "mtu has no effect; remove it, or unmanaged"),
     ("N182", "    bonds:", "    nics: {eth5: {unmanaged: true, sriov: {count: 1}}}\n    bonds:", "profiles.hypervisor.nics.eth5.sriov", "sriov has no effect"),
     ("N182", "    bonds:", "    nics: {eth5: {unmanaged: true, namespace: blue}}\n    bonds:", "profiles.hypervisor.nics.eth5.namespace", "namespace has no effect"),
-    ("N182", "    bonds:", "    nics: {eth5: {path: pci-0000:41:00.0, driver-override: vfio-pci, subnet: other}}\n    bonds:", "profiles.hypervisor.nics.eth5.subnet", "eth5 is bound to vfio-pci and is no link of the kernel: subnet has no effect; remove it, or driver-override"),
+    ("N182", "    bonds:", "    nics: {eth5: {path: pci-0000:41:00.0, driver-override: vfio-pci, subnet: other}}\n    bonds:", "profiles.hypervisor.nics.eth5.subnet", "eth5 is bound to vfio-pci, so the kernel has no link for it: subnet has no effect; remove it, or driver-override"),
     ("N182", "    bonds:", "    nics: {eth5: {path: pci-0000:41:00.0, driver-override: vfio-pci, roce: {priorities: [3]}}}\n    bonds:", "profiles.hypervisor.nics.eth5.roce", "roce has no effect"),
     ("N182", "    bonds:", "    nics: {eth5: {path: pci-0000:41:00.0, driver-override: vfio-pci, namespace: blue}}\n    bonds:", "profiles.hypervisor.nics.eth5.namespace", "namespace has no effect"),
     ("N108", "    bonds:", "    nics: {eth5: {path: pci-0000:41:00.0, driver-override: \"-f\"}}\n    bonds:", "profiles.hypervisor.nics.eth5.driver-override", "\"-f\" is not a name of a driver"),
