@@ -33,8 +33,11 @@ pub enum TlsParameterError {
         value: String,
     },
     /// sqlx would pass over it.
-    #[error("parameter \"{0}\" is not supported: expected {}", PARAMETERS[..4].join(", "))]
-    Unknown(String),
+    #[error("parameter \"{key}\" is not supported: expected {}", PARAMETERS[..4].join(", "))]
+    Unknown {
+        /// The parameter.
+        key: String,
+    },
     /// Its certificates cannot be used.
     #[error("{key} {path}: {source}")]
     Authorities {
@@ -79,7 +82,7 @@ pub(super) fn check(url: &str) -> Result<(), TlsParameterError> {
             }
             "sslrootcert" | "ssl-root-cert" | "ssl-ca" => authority = Some((key, value)),
             key if key.starts_with("ssl") && !PARAMETERS.contains(&key) => {
-                return Err(TlsParameterError::Unknown(key.to_owned()));
+                return Err(TlsParameterError::Unknown { key: key.to_owned() });
             }
             _ => {}
         }
