@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 mkdir -p target
 log=$(pwd)/target/test.log
 export RACKSTRAP_SKIPPED=$(pwd)/target/test.skipped
-: >"$log"; : >"$RACKSTRAP_SKIPPED"
+: >"$log"; : >"$RACKSTRAP_SKIPPED"; rm -f "$log.again"
 started=$SECONDS
 cargo test --locked --no-fail-fast -- "$@" 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}
@@ -31,6 +31,15 @@ if [ "$((skipped + ignored))" -gt 0 ]; then
   sed 's/^/  /' "$RACKSTRAP_SKIPPED"
   sed -nE 's/^test (.*) \.\.\. ignored(, )?/  \1: /p' "$log"
 fi
+# Last, so that whoever sees only the end of this output sees why: what each failed test said first, in full in the log.
+for output in "$log" "$log.again"; do
+  [ "$failed" -gt 0 ] && [ -e "$output" ] || continue
+  echo "What the failed tests said ($output):"
+  awk '/^---- .* stdout ----$/ { name = $2; lines = 0 }
+       /panicked at/ { lines = 4 }
+       /^failures:$/ { name = "" }
+       name != "" && lines > 0 { print "  " name ": " substr($0, 1, 400); lines-- }' "$output" | head -n 60
+done
 if [ "$flaky" -gt 0 ]; then
   echo "FLAKY, failed beside other tests and passed alone:"
   printf '  %s\n' "${again[@]}"
