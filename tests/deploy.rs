@@ -13,7 +13,7 @@ fn installs(firmware: &str, layout: &str, top: &str) {
     let (process, output) = output_of(&arguments);
     let text = String::from_utf8(output.stdout).unwrap();
     let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}\n{complaint}");
+    assert!(output.status.success(), "{complaint}\n{text}");
     let verdict = format!("r1-n01 is up: 172.16.160.12 on {top}, LACP with 2 ports");
     for expected in [
         // The agent says each step.

@@ -16,7 +16,7 @@ use rackstrap::inventory::Database;
 static ONE_RACK: Mutex<()> = Mutex::new(());
 
 /// How long guests may take on a busy machine without KVM, in seconds.
-pub(crate) const PATIENCE: &str = "400";
+pub(crate) const PATIENCE: &str = "900";
 
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     ONE_RACK.lock().unwrap_or_else(|poisoned| poisoned.into_inner())

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::ValueEnum;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -190,6 +192,24 @@ pub(super) fn start_host(
         command.args(nic_arguments(&nic, rom));
     }
     command.spawn().context("cannot run QEMU")
+}
+
+/// A guest that stands still until this is dropped.
+pub(super) struct Paused(Option<Pid>);
+
+impl Paused {
+    pub(super) fn new(guest: &Child) -> Self {
+        let process = guest.id().and_then(|process| Some(Pid::from_raw(process.try_into().ok()?)));
+        Self(process.filter(|process| kill(*process, Signal::SIGSTOP).is_ok()))
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        if let Some(process) = self.0 {
+            let _ = kill(process, Signal::SIGCONT);
+        }
+    }
 }
 
 /// The log of a host's serial console.

@@ -10,12 +10,12 @@ use tokio::time::sleep;
 use super::boot::WatchedBoot;
 use super::fabric::Fabric;
 use super::forward::Forward;
-use super::guest::{self, Accelerator, Firmware};
+use super::guest::{self, Accelerator, Firmware, Paused};
 use super::inside::Inside;
 use super::monitor::BootMonitor;
 use super::namespace::WorkDirectory;
 use super::sample_site::{self, Delivery, Layout};
-use super::scenario::{self, Mark, Scenario};
+use super::scenario::{self, Mark, RootCopy, Scenario};
 use super::server::{ADMIN_PORT, MACHINE_PORT, Server, tail};
 use super::verdict::{HostReport, Proof, Shortfall};
 use crate::inventory::{
@@ -202,9 +202,7 @@ impl VirtualRack {
             results.reports = marks.iter().map(Mark::compare).collect::<anyhow::Result<_>>()?;
         }
         if again {
-            for disk in self.disks()? {
-                results.reports.push(scenario::login(&disk)?);
-            }
+            results.reports.extend(self.read_disks(RootCopy::login)?);
         }
         for (index, (name, boot)) in monitor.boots().enumerate() {
             let host = index + 1;
@@ -250,8 +248,7 @@ impl VirtualRack {
         patience: Duration,
     ) -> anyhow::Result<Vec<String>> {
         let disks = self.disks()?;
-        let before: Vec<String> =
-            disks.iter().map(|disk| scenario::machine_id(disk)).collect::<anyhow::Result<_>>()?;
+        let before = self.read_disks(RootCopy::machine_id)?;
         let inventory = Inventory::open(self.database.clone()).await?;
         for host in 1..=self.plan.hosts {
             let host = sample_site::host_name(host);
@@ -273,12 +270,22 @@ impl VirtualRack {
             done = monitor.until_over(patience) => done?,
             broken = self.keep_up(display) => return Err(broken),
         }
-        let told = |(disk, before): (&PathBuf, &String)| {
-            let now = scenario::machine_id(disk)?;
-            let system = if now == *before { "the same system" } else { "another system" };
-            anyhow::Ok(format!("the disk {} has {system}", disk.display()))
+        let after = self.read_disks(RootCopy::machine_id)?;
+        let told = |(disk, changed): (&PathBuf, bool)| {
+            let system = if changed { "another system" } else { "the same system" };
+            format!("the disk {} has {system}", disk.display())
         };
-        disks.iter().zip(&before).map(told).collect()
+        let changed = before.iter().zip(&after).map(|(before, after)| before != after);
+        Ok(disks.iter().zip(changed).map(told).collect())
+    }
+
+    /// Reads the root file system of every disk. The guests stand still until all are read.
+    fn read_disks<T>(
+        &self,
+        read: impl Fn(&RootCopy) -> anyhow::Result<T>,
+    ) -> anyhow::Result<Vec<T>> {
+        let _still = self.guests.iter().map(|(_, guest)| Paused::new(guest)).collect::<Vec<_>>();
+        self.disks()?.iter().map(|disk| read(&RootCopy::of(disk)?)).collect()
     }
 
     /// Restarts the server when it exits. Returns when it keeps exiting, or when a guest exits.

@@ -14,6 +14,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("/sbin/getcap", "libcap2-bin"),
     ("/usr/bin/zstd", "zstd"),
     ("/sbin/mkfs.ext4", "e2fsprogs"),
+    ("/sbin/e2fsck", "e2fsprogs"),
+    ("/sbin/debugfs", "e2fsprogs"),
     ("/sbin/mkfs.vfat", "dosfstools"),
     ("/sbin/sfdisk", "fdisk"),
     ("/usr/lib/ipxe/undionly.kpxe", "ipxe"),

@@ -6,7 +6,6 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
@@ -140,62 +139,98 @@ pub(super) fn is_blank(path: &Path) -> anyhow::Result<bool> {
     }
 }
 
-/// The machine-id of the system on a disk: every installation makes another one. The system
-/// runs, and a reading that meets one of its writes is repeated.
-pub(super) fn machine_id(path: &Path) -> anyhow::Result<String> {
-    const READINGS: u32 = 10;
-    for _ in 1..READINGS {
-        if let Ok(id) = read_machine_id(path) {
-            return Ok(id);
-        }
-        std::thread::sleep(Duration::from_secs(1));
+/// The root file system of a disk as it is now, in a file beside it. The host that runs on it must
+/// stand still meanwhile. What its kernel has written only to the journal so far is brought to its
+/// place in the copy.
+pub(super) struct RootCopy {
+    /// The name of the disk.
+    disk: String,
+    path: PathBuf,
+}
+
+impl RootCopy {
+    /// Copies the largest partition of a disk.
+    pub(super) fn of(disk: &Path) -> anyhow::Result<Self> {
+        let table = output_of(Command::new("sfdisk").arg("--json").arg(disk))?;
+        let table: serde_json::Value = serde_json::from_str(&table)?;
+        let table = &table["partitiontable"];
+        let sector = table["sectorsize"].as_u64().unwrap_or(512);
+        let partitions = table["partitions"].as_array().into_iter().flatten();
+        let largest = partitions.max_by_key(|partition| partition["size"].as_u64());
+        let bytes = |key: &str| Some(largest?[key].as_u64()? * sector);
+        let start = bytes("start").context("no partition")?;
+        let size = bytes("size").context("a partition without a size")?;
+        let name = disk.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let copy = Self { path: disk.with_file_name(format!("{name}.root")), disk: name };
+        let mut dd = Command::new("dd");
+        dd.args(["bs=4M", "conv=sparse", "status=none", "iflag=skip_bytes,count_bytes"]);
+        dd.args([format!("skip={start}"), format!("count={size}")]);
+        dd.arg(format!("if={}", disk.display())).arg(format!("of={}", copy.path.display()));
+        output_of(&mut dd)?;
+        let checked = Command::new("e2fsck").args(["-f", "-y"]).arg(&copy.path).output()?;
+        // e2fsck(8): bits of 4 and above are errors that are left, or that of the program.
+        let clean = checked.status.code().is_some_and(|code| code < 4);
+        ensure!(clean, "e2fsck of {}: {}", copy.disk, String::from_utf8_lossy(&checked.stdout));
+        Ok(copy)
     }
-    read_machine_id(path)
-}
 
-fn read_machine_id(path: &Path) -> anyhow::Result<String> {
-    let text = of_root(path, "cat /etc/machine-id")?.trim().to_owned();
-    ensure!(text.len() == 32, "no machine-id on {}: {text}", path.display());
-    Ok(text)
-}
+    /// The machine-id of the system: every installation makes another one.
+    pub(super) fn machine_id(&self) -> anyhow::Result<String> {
+        let text = self.debugfs("cat /etc/machine-id")?.trim().to_owned();
+        ensure!(text.len() == 32, "no machine-id on {}: {text}", self.disk);
+        Ok(text)
+    }
 
-/// Who may log in to the system on a disk: the file of keys with its owner and mode, and root's
-/// password.
-pub(super) fn login(path: &Path) -> anyhow::Result<String> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let of = |file: &str| -> anyhow::Result<String> {
-        let told = of_root(path, &format!("stat {file}"))?;
-        let word = |key: &str| {
-            let mut words = told.split_whitespace().skip_while(|word| *word != key);
-            words.nth(1).unwrap_or("?").to_owned()
+    /// Who may log in to the system: the file of keys with its owner and mode, and root's password.
+    pub(super) fn login(&self) -> anyhow::Result<String> {
+        let of = |file: &str| -> anyhow::Result<String> {
+            let told = self.debugfs(&format!("stat {file}"))?;
+            let word = |key: &str| {
+                let mut words = told.split_whitespace().skip_while(|word| *word != key);
+                words.nth(1).with_context(|| format!("stat {file}: no {key} in {told}"))
+            };
+            let (mode, user, group) = (word("Mode:")?, word("User:")?, word("Group:")?);
+            Ok(format!("{file} is {mode} of {user}:{group}"))
         };
-        Ok(format!("{file} is {} of {}:{}", word("Mode:"), word("User:"), word("Group:")))
-    };
-    let keys = of_root(path, "cat /root/.ssh/authorized_keys")?;
-    let shadow = of_root(path, "cat /etc/shadow")?;
-    let root = shadow.lines().find(|line| line.starts_with("root:")).unwrap_or("no root");
-    let lines = [
-        of("/root/.ssh")?,
-        of("/root/.ssh/authorized_keys")?,
-        of("/etc/shadow")?,
-        format!("keys: {}", keys.trim()),
-        format!("shadow: {root}"),
-    ];
-    Ok(lines.map(|line| format!("{name}: {line}")).join("\n"))
+        let keys = self.debugfs("cat /root/.ssh/authorized_keys")?;
+        let shadow = self.debugfs("cat /etc/shadow")?;
+        let root = shadow.lines().find(|line| line.starts_with("root:")).unwrap_or("no root");
+        let lines = [
+            of("/root/.ssh")?,
+            of("/root/.ssh/authorized_keys")?,
+            of("/etc/shadow")?,
+            format!("keys: {}", keys.trim()),
+            format!("shadow: {root}"),
+        ];
+        Ok(lines.map(|line| format!("{}: {line}", self.disk)).join("\n"))
+    }
+
+    /// What debugfs prints. It exits with 0 whatever happens.
+    fn debugfs(&self, request: &str) -> anyhow::Result<String> {
+        let mut read = Command::new("debugfs");
+        let read = read.args(["-R", request]).arg(&self.path).output()?;
+        let complaint = String::from_utf8_lossy(&read.stderr);
+        // Its first line is its version.
+        let complaint: Vec<&str> = complaint.lines().skip(1).collect();
+        ensure!(complaint.is_empty(), "debugfs {request}: {}", complaint.join("; "));
+        Ok(String::from_utf8_lossy(&read.stdout).into_owned())
+    }
 }
 
-/// What debugfs prints of the root file system of a disk.
-fn of_root(path: &Path, request: &str) -> anyhow::Result<String> {
-    let table = Command::new("sfdisk").arg("--json").arg(path).output()?;
-    let table: serde_json::Value = serde_json::from_slice(&table.stdout)?;
-    let table = &table["partitiontable"];
-    let sector = table["sectorsize"].as_u64().unwrap_or(512);
-    let partitions = table["partitions"].as_array().into_iter().flatten();
-    let largest = partitions.max_by_key(|partition| partition["size"].as_u64());
-    let start =
-        largest.and_then(|partition| partition["start"].as_u64()).context("no partition")?;
-    let device = format!("{}?offset={}", path.display(), start * sector);
-    let mut read = Command::new("debugfs");
-    let read = read.args(["-R", request, &device]).output()?;
-    Ok(String::from_utf8_lossy(&read.stdout).into_owned())
+impl Drop for RootCopy {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// What a program prints; its complaint where it fails.
+fn output_of(command: &mut Command) -> anyhow::Result<String> {
+    let output = command.output()?;
+    let program = command.get_program().to_string_lossy();
+    ensure!(
+        output.status.success(),
+        "{program}: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
