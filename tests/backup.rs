@@ -17,7 +17,6 @@ use tempfile::TempDir;
 use crate::common::dhcp::Running;
 use crate::common::store::Store;
 
-const HOSTS: usize = 4000;
 const LEASES: usize = 5000;
 
 /// A site of so many hosts.
@@ -195,23 +194,34 @@ fn serve(machine: &Machine) -> Running {
 }
 
 /// Makes a backup while a server runs and somebody changes the inventory.
-async fn backed_up() -> (Machine, Vec<(String, u64, String)>) {
+async fn backed_up(hosts: usize) -> (Machine, Vec<(String, u64, String)>) {
     let machine = Machine::new("offer_seconds = 45\nadmin_names = [\"rack.example.net\"]\n");
-    fill(&machine, HOSTS).await;
+    fill(&machine, hosts).await;
     let server = serve(&machine);
     std::thread::sleep(Duration::from_secs(1));
     let mut changing = machine.command("tenant set t1 contact=ops").spawn().unwrap();
     let begin = Instant::now();
     let copied = machine.json("backup site.backup");
-    println!("backup of {HOSTS} hosts beside a server: {:.2} s", begin.elapsed().as_secs_f64());
+    println!("backup of {hosts} hosts beside a server: {:.2} s", begin.elapsed().as_secs_f64());
     changing.wait().unwrap();
     drop(server);
     (machine, tables(&copied))
 }
 
 #[tokio::test]
+async fn a_backup_restores_a_site_onto_a_new_machine() {
+    restores(400).await;
+}
+
+#[tokio::test]
+#[ignore = "takes minutes: make test-full"]
 async fn a_backup_restores_4000_hosts_onto_a_new_machine() {
-    let (old, expected) = backed_up().await;
+    restores(4000).await;
+}
+
+/// Backs a site of so many hosts up while somebody changes it, and restores it into either database.
+async fn restores(hosts: usize) {
+    let (old, expected) = backed_up(hosts).await;
     let mode = fs::metadata(old.path("site.backup")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     assert!(old.bad("backup site.backup").contains("already exists"));
@@ -227,8 +237,8 @@ async fn a_backup_restores_4000_hosts_onto_a_new_machine() {
         let begin = Instant::now();
         let said = new.good(&words);
         let took = begin.elapsed();
-        println!("restore of {HOSTS} hosts into {}: {:.2} s", store.kind, took.as_secs_f64());
-        assert!(said.contains(&format!("restored {HOSTS} hosts")), "{said}");
+        println!("restore of {hosts} hosts into {}: {:.2} s", store.kind, took.as_secs_f64());
+        assert!(said.contains(&format!("restored {hosts} hosts")), "{said}");
         assert!(said.contains("1 of 1 image files are not in"), "{said}");
         assert!(said.contains("live/vmlinuz"), "{said}");
         let config = fs::read_to_string(new.path("rackstrap.toml")).unwrap();
@@ -245,6 +255,22 @@ async fn a_backup_restores_4000_hosts_onto_a_new_machine() {
         let audit = new.good(&format!("{database}audit --kind restored"));
         assert!(audit.contains("ann restored"), "{audit}");
     }
+}
+
+#[tokio::test]
+async fn a_backup_is_in_the_audit_log_whoever_holds_the_database_meanwhile() {
+    let machine = Machine::new("");
+    fill(&machine, 5).await;
+    let file = format!("sqlite:{}", machine.path("data/rackstrap.db").display());
+    let mut holder = SqliteConnection::connect(&file).await.unwrap();
+    let held = holder.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let mut copying = machine.command("backup site.backup").stdout(Stdio::null()).spawn().unwrap();
+    // Longer than an entry is waited for beside a server.
+    tokio::time::sleep(Duration::from_secs(14)).await;
+    held.rollback().await.unwrap();
+    assert!(copying.wait().unwrap().success());
+    let audit = machine.good("audit --kind backed-up");
+    assert!(audit.contains("ann wrote the backup site.backup"), "{audit}");
 }
 
 /// A backup with other lines.

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -97,6 +98,10 @@ pub(super) fn counted<N: Display + From<u8> + PartialEq>(count: N, noun: &str) -
     format!("{count} {noun}{}", if count == N::from(1) { "" } else { "s" })
 }
 
+/// How long the audit log is waited for. A change of thousands of hosts takes seconds.
+const AUDIT_WAITS: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// Prints to standard output. Ignores a closed pipe, as `| head` leaves it.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
@@ -122,9 +127,22 @@ pub(super) fn author(operator: &str) -> Author<'_> {
     Author { who: operator, origin: Origin::COMMAND_LINE }
 }
 
-/// Records in the audit log what the operator did.
+/// Records in the audit log what the operator did. What waits in the memory of this process would be
+/// lost with it, so it waits for whoever changes the inventory meanwhile.
 pub(super) async fn audit(inventory: &Inventory, action: AuditAction) {
     inventory.audit(author(&operator()), action).await;
+    let end = Instant::now() + AUDIT_WAITS;
+    while inventory.audit_waits() && Instant::now() < end {
+        tokio::time::sleep(AGAIN).await;
+        inventory.settle_audit().await;
+    }
+    if inventory.audit_waits() {
+        eprintln!(
+            "warning: the audit log does not have what this command did: the database was busy for \
+             {} s",
+            AUDIT_WAITS.as_secs()
+        );
+    }
 }
 
 /// The exit code of a command that ran but may have found errors.

@@ -408,6 +408,11 @@ impl Inventory {
         stored
     }
 
+    /// Whether the database has not taken an entry yet that it is to have at once.
+    pub fn audit_waits(&self) -> bool {
+        !self.repeats.lock().not_stored.is_empty()
+    }
+
     /// Stores what was only counted so far.
     pub async fn settle_audit(&self) {
         let waiting = self.repeats.take(now_ms());
