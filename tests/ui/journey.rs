@@ -34,7 +34,7 @@ async fn an_operator_follows_a_boot_and_corrects_an_address() {
     browser.close().await;
 }
 
-async fn log_in(browser: &Browser, server: &Server) {
+pub(super) async fn log_in(browser: &Browser, server: &Server) {
     browser.client.goto(&server.url).await.unwrap();
     browser.screenshot("login").await;
     browser.fill("#name", "ada").await;
@@ -47,7 +47,7 @@ async fn log_in(browser: &Browser, server: &Server) {
 }
 
 /// Things that happened before the operator came.
-async fn fill(server: &Server) {
+pub(super) async fn fill(server: &Server) {
     let events = &server.app.inventory.events;
     let mac = Mac([0x52, 0x54, 0, 0xaa, 0, 3]);
     let report = boots::report(ReportResult::Up, "revision 1: virbr0 up with 172.16.160.13");

@@ -2,6 +2,7 @@
 
 mod access;
 mod audit;
+mod axe;
 pub(crate) mod browser;
 mod bulk;
 mod changes;
