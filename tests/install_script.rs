@@ -6,8 +6,9 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use rackstrap::config::Config;
-use rackstrap::inventory::Change;
+use rackstrap::inventory::{Change, HostConfig};
 use rackstrap::model::Site;
+use rackstrap::network::ConfigState;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -150,6 +151,55 @@ async fn kernel_settings_are_applied_with_the_files_and_put_back_with_them() {
     set_site(&server, SITE).await;
     assert_eq!(host.run(&apply), ("rackstrap: applied revision 5\n".into(), 0));
     assert_eq!(host.run("ls -A /etc/sysctl.d").0, "");
+}
+
+/// The files that the host does not run as the inventory has them; none if it has not said.
+async fn differing(server: &Server) -> Option<Vec<String>> {
+    let inventory = &server.app.inventory;
+    let report = inventory.database.find_report("n1").await.unwrap();
+    let compared = HostConfig::compare(&inventory.snapshot(), "n1", report.as_ref());
+    let listed = inventory.config_states().await.unwrap().remove("n1");
+    assert_eq!(listed.unwrap_or(ConfigState::Unknown), compared.state);
+    (compared.state != ConfigState::Unknown).then_some(compared.differing)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_host_runs_is_compared_with_the_inventory() {
+    let site = |policy: &str, gateway: &str| {
+        let sysctls = format!("sysctls: {{net.ipv4.fib_multipath_hash_policy: \"{policy}\"}}");
+        let site = SITE.replace("match: name,", &format!("match: name, {sysctls},"));
+        site.replace("gateway: 10.77.0.1}", &format!("gateway: {gateway}}}"))
+    };
+    let (server, mut host, _wire) = rack(&site("1", "10.77.0.1")).await;
+    let (settings, network) =
+        ("/etc/sysctl.d/90-rackstrap.conf", "/etc/systemd/network/01-eth0.network");
+    assert_eq!(differing(&server).await, None);
+    let apply = format!("{FETCH} | WAIT=4 sh");
+    assert_eq!(host.run(&apply).1, 0);
+    assert_eq!(differing(&server).await.unwrap(), [""; 0]);
+
+    // The inventory goes on, the host does not.
+    set_site(&server, &site("0", "10.77.0.1")).await;
+    assert_eq!(differing(&server).await.unwrap(), [settings]);
+    set_site(&server, &site("0", "10.77.0.254")).await;
+    assert_eq!(host.run(&apply).1, 1);
+    let mut rolled_back = differing(&server).await.unwrap();
+    rolled_back.sort();
+    assert_eq!(rolled_back, [settings, network]);
+    // What it returned to is in the inventory again.
+    set_site(&server, &site("1", "10.77.0.1")).await;
+    assert_eq!(differing(&server).await.unwrap(), [""; 0]);
+
+    // The report unit of a live system says the same, also of what somebody edited by hand.
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("server/live/guest/rackstrap-report.sh");
+    let words = "RACKSTRAP_URL=http://10.77.0.1 RACKSTRAP_MAC=52:54:00:aa:00:01";
+    let report = format!("{words} sh {} 2>&1", unit.display());
+    host.run(&format!("echo '# mine' >>{network}"));
+    let (said, _) = host.run(&report);
+    assert_eq!(differing(&server).await.unwrap(), [network], "{said}");
+    host.run(&format!("sed -i '/# mine/d' {network}"));
+    host.run(&report);
+    assert_eq!(differing(&server).await.unwrap(), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -92,8 +92,21 @@ fetch() {
     fi 2>/dev/null
 }
 
+# The SHA-256 of the files that are in place, by their paths: the server compares them with the
+# inventory.
+digests() {
+    [ -f "$state/$3" ] || return 0
+    while read -r name; do
+        case $name in *[!A-Za-z0-9._@:-]*) continue ;; esac
+        sum=$(sha256sum "$1/$name" 2>/dev/null) || continue
+        config="$config${config:+,}\"$1/$name\":\"${sum%% *}\""
+    done <"$state/$3"
+}
+
 report() {
-    body="{\"state\":\"$1\",\"revision\":$revision,\"text\":\"$2\"}"
+    config=
+    each digests
+    body="{\"state\":\"$1\",\"revision\":$revision,\"text\":\"$2\",\"config\":{$config}}"
     if command -v curl >/dev/null; then
         fetch --data-binary "$body" "$server/report/$mac"
     else

@@ -15,6 +15,7 @@ use crate::lifecycle::stall::{BootContext, Cause, Patience};
 use crate::lifecycle::state::Life;
 use crate::lifecycle::{Event, HostState, HostStatus, StateChange};
 use crate::model::Mac;
+use crate::network::ReportedFiles;
 
 /// The states of all hosts.
 ///
@@ -315,13 +316,17 @@ impl Database {
 
     /// Keeps what a host reported of itself, in place of what it reported before.
     pub async fn set_report(&self, host: &str, report: &StoredReport) -> Result<(), Error> {
-        const SET: &str = "INSERT INTO reports (host, at_ms, body)
-             SELECT name, $2, $3 FROM hosts WHERE name = $1
-             ON CONFLICT (host) DO UPDATE SET at_ms = excluded.at_ms, body = excluded.body";
+        const SET: &str = "INSERT INTO reports (host, at_ms, body, configuration)
+             SELECT name, $2, $3, $4 FROM hosts WHERE name = $1
+             ON CONFLICT (host) DO UPDATE SET at_ms = excluded.at_ms, body = excluded.body,
+                 configuration = excluded.configuration";
+        let files = ReportedFiles::of_report(&report.body);
+        let files = files.map(|files| files.fingerprint().to_string());
         with_pool!(self, pool => sqlx::query(SET)
             .bind(host)
             .bind(report.at_ms)
             .bind(&report.body)
+            .bind(&files)
             .execute(pool)
             .await
             .map(drop))?;

@@ -19,6 +19,7 @@ mod open;
 pub mod portable;
 mod postgres_tls;
 mod revisions;
+mod roll_out;
 mod second_factor;
 mod sessions;
 mod specs;
@@ -71,6 +72,7 @@ pub use open::{Access, OpenError, create_private_directory, shown};
 pub(crate) use open::{directory_of, not_writable};
 pub use postgres_tls::{AuthorityFileError, TlsParameterError};
 pub use revisions::{Revision, RevisionPageQuery};
+pub use roll_out::HostConfig;
 pub use second_factor::{CodeCheck, Enrolment, SecondFactor, SecondFactorError};
 pub(crate) use sessions::shown_id;
 pub use sessions::{SessionStore, UserSession};
@@ -111,6 +113,8 @@ pub struct Inventory {
     key: Arc<ArcSwap<KeyState>>,
     /// Where the key file is, once it is used.
     key_file: Arc<OnceLock<KeyFile>>,
+    /// The files that hosts are to have, rendered once for each site.
+    wanted_files: Arc<tokio::sync::Mutex<roll_out::WantedFiles>>,
 }
 
 impl Inventory {
@@ -142,6 +146,7 @@ impl Inventory {
             installs_turn,
             key: Arc::default(),
             key_file: Arc::default(),
+            wanted_files: Arc::default(),
         };
         inventory.reload_installs().await?;
         inventory.reload_stored_files().await?;

@@ -8,6 +8,7 @@
 
 mod ability;
 mod allocate;
+mod applied;
 mod auth;
 mod bgp;
 mod bond;
@@ -57,6 +58,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) use crate::tree::nearest;
 pub use ability::{Ability, Reader, abilities};
 pub use allocate::{Assignment, allocate};
+pub use applied::{ConfigState, Fingerprint, FingerprintError, ReportedFiles};
 pub use auth::PortAuth;
 pub use bgp::{Bgp, Evpn, Neighbor, Peer, RoutedVni};
 pub(crate) use bond::{BondWords, bond_parameter};

@@ -20,13 +20,14 @@ use super::problem::Error;
 use super::site::SiteQuery;
 use crate::app::App;
 use crate::inventory::{
-    self, EventPageQuery, EventsOf, FollowedEvent, Revision, RevisionPageQuery, StoredReport,
+    self, EventPageQuery, EventsOf, FollowedEvent, HostConfig, Revision, RevisionPageQuery,
+    StoredReport,
 };
 use crate::lifecycle::audit::AuditAction;
 use crate::lifecycle::unknown::UnknownClient;
 use crate::lifecycle::{Event, EventKind, HostStatus};
 use crate::model::{Difference, Host, Lease, LeaseState, Mac, NicAddress};
-use crate::network::Consequences;
+use crate::network::{ConfigState, Consequences};
 
 /// What a host is doing.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -37,6 +38,11 @@ pub(super) struct StatusOfHost {
     status: HostStatus,
     /// What it reported last.
     report: Option<StoredReport>,
+    /// Whether it runs the network configuration that the inventory has for it, by the SHA-256 of
+    /// its files in the report.
+    configuration: ConfigState,
+    /// The paths of the files that it does not have, or has otherwise.
+    differing_files: Vec<String>,
 }
 
 /// `GET /hosts/{name}/status`
@@ -46,11 +52,14 @@ pub(super) async fn status(
 ) -> Result<ApiResponse<StatusOfHost>, Error> {
     let database = &app.inventory.database;
     let now_ms = jiff::Timestamp::now().as_millisecond();
+    let snapshot = app.inventory.snapshot();
     let Some(status) = app.inventory.host_status(&name, now_ms) else {
-        return Err(not_found::<Host>(&app.inventory.snapshot().site, name));
+        return Err(not_found::<Host>(&snapshot.site, name));
     };
     let report = database.find_report(&name).await?;
-    Ok(ApiResponse::new(StatusOfHost { name, status, report }))
+    let HostConfig { state: configuration, differing: differing_files } =
+        HostConfig::compare(&snapshot, &name, report.as_ref());
+    Ok(ApiResponse::new(StatusOfHost { name, status, report, configuration, differing_files }))
 }
 
 /// A lease as programs read it.

@@ -10,14 +10,12 @@ use sha2::{Digest, Sha256};
 
 use super::error::Error;
 use super::form::{CheckedForm, Fields};
-use super::host_query::{Hosts, HostsQuery};
-use super::host_row::Board;
-use super::hosts::leased;
+use super::host_query::HostsQuery;
+use super::hosts::HostListData;
 use super::overview::{Messages, thousands};
 use super::page::{Frame, Page};
 use super::proposal::{ChangePreview, Proposal, ProposalResult, propose};
 use super::session::Operator;
-use super::site_facts::SiteFacts;
 use super::state::Ui;
 use crate::inventory::ChangeError;
 use crate::model::{Cable, Host, Scalar, Site, When, check_noun_name, some_names};
@@ -272,11 +270,8 @@ impl BulkPage {
 /// The hosts that a query finds now, in the order of their names.
 pub(super) async fn matching(ui: &Ui, query: &str) -> Result<Vec<String>, Error> {
     let wanted = HostsQuery::parse(query)?;
-    let facts = SiteFacts::read(ui, wanted.needs_facts()).await?;
-    let board = Board::read(ui).await?;
-    let snapshot = ui.app.inventory.snapshot();
-    let (site, leases) = (&snapshot.site, leased(ui));
-    let hosts = Hosts { site, statuses: board.statuses(), leases, facts: &facts };
+    let known = HostListData::read(ui, &wanted).await?;
+    let hosts = known.hosts(ui);
     let found = wanted.find(&hosts, |_| 0).hosts.into_iter();
     let mut names: Vec<String> = found.map(|(name, _)| name.clone()).collect();
     names.sort();

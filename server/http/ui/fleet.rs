@@ -22,6 +22,7 @@ use crate::inventory::{Inventory, Snapshot};
 use crate::leases::fill::{Level, Usage};
 use crate::lifecycle::HostState;
 use crate::model::{RangeUse, Site};
+use crate::network::ConfigState;
 
 /// Hosts of a cause that are named.
 const NAMED: usize = 4;
@@ -88,6 +89,13 @@ struct Pool {
     level: &'static str,
 }
 
+/// How many hosts run the configuration that the inventory has, or do not.
+struct ConfigCount {
+    state: ConfigState,
+    count: String,
+    is_any: bool,
+}
+
 struct ChangeRow {
     id: i64,
     at: Moment,
@@ -125,6 +133,8 @@ struct FleetPage {
     pools: Vec<Pool>,
     errors: usize,
     warnings: usize,
+    configs: Vec<ConfigCount>,
+    revision: i64,
     changes: Vec<ChangeRow>,
     steps: Vec<SetupStep>,
     interfaces: String,
@@ -183,6 +193,8 @@ pub(super) async fn show(
         more_troubles,
         places: places(site, &board),
         pools: pools(&ui, &snapshot, now_ms / 1000),
+        configs: configs(site, &ui.app.inventory.config_states().await?),
+        revision: snapshot.revision,
         errors: facts.error_count(),
         warnings: facts.warning_count(),
         changes: changes(&ui, &ui.app.inventory).await?,
@@ -199,6 +211,15 @@ fn counts(site: &Site, board: &Board) -> Vec<Count> {
         Count { state, count: thousands(count), is_any: count > 0 }
     };
     states.into_iter().map(count).collect()
+}
+
+fn configs(site: &Site, known: &BTreeMap<String, ConfigState>) -> Vec<ConfigCount> {
+    let of = |name: &String| known.get(name).copied().unwrap_or(ConfigState::Unknown);
+    let count = |state: ConfigState| {
+        let count = site.hosts.keys().filter(|name| of(name) == state).count();
+        ConfigCount { state, count: thousands(count), is_any: count > 0 }
+    };
+    ConfigState::ALL.into_iter().map(count).collect()
 }
 
 fn since(board: &Board, host: &str, now_ms: i64) -> String {

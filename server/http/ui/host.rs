@@ -18,8 +18,9 @@ use super::session::Operator;
 use super::stack;
 use super::state::Ui;
 use super::tenants::{RentalCell, rental_cell};
+use crate::inventory::HostConfig;
 use crate::model::{ClientKey, Host, Image, Lease};
-use crate::network::{self, File, Finding, Format, RenderError, Severity};
+use crate::network::{self, ConfigState, File, Finding, Format, RenderError, Severity};
 use crate::profile::{Explained, ResolvedSite};
 use crate::recipe::{self, Booting, RecipeError};
 
@@ -45,6 +46,10 @@ struct HostPage {
     recipe: Option<Result<String, RecipeError>>,
     leases: Vec<LeaseLine>,
     report: Option<ReportText>,
+    /// Whether it runs what the inventory has for it.
+    config: HostConfig,
+    /// The command that applies it on the host.
+    apply: Option<String>,
     events: EventTable,
 }
 
@@ -102,6 +107,8 @@ pub(super) async fn show(
         format,
         explained: site.explain(host),
         curl: curl(&ui, host, format),
+        config: HostConfig::compare(&snapshot, &name, report.as_ref()),
+        apply: url(&ui, host).map(|url| format!("curl -fsS {url}.sh | sudo sh")),
         recipe: recipe_of(&ui, site, &name, host),
         leases: leases(&ui, &name, host),
         report: report.map(|r| ReportText { at: ui.moment(r.at_ms), body: r.body }),
@@ -171,11 +178,17 @@ fn recipe_of(
 
 /// The command that fetches the host's files.
 fn curl(ui: &Ui, host: &Host, format: Format) -> Option<String> {
+    let url = url(ui, host)?;
+    let other = (format != Format::Networkd).then(|| format!("/{format}"));
+    Some(format!("curl {url}{}", other.unwrap_or_default()))
+}
+
+/// Where the host's files are.
+fn url(ui: &Ui, host: &Host) -> Option<String> {
     let mac = host.nics.values().next()?.address.identity();
     let towards = host.reservations.values().chain(host.addresses.values()).next();
     let base = ui.app.config.now().machine_base_url(own_address(ui, towards.copied()));
-    let other = (format != Format::Networkd).then(|| format!("/{format}"));
-    Some(format!("curl {base}/config/{mac}{}", other.unwrap_or_default()))
+    Some(format!("{base}/config/{mac}"))
 }
 
 /// This server's address as seen from `towards`: the source address that the kernel would use.

@@ -13,6 +13,7 @@ use super::natural::natural;
 use super::site_facts::SiteFacts;
 use crate::lifecycle::{HostState, HostStatus};
 use crate::model::{Host, NicAddress, Site};
+use crate::network::ConfigState;
 
 /// How many hexadecimal digits may be part of a MAC.
 const MAC_DIGITS: usize = 3;
@@ -28,11 +29,13 @@ pub(crate) enum Facet {
     Vlan,
     Label,
     Finding,
+    Config,
 }
 
 impl Facet {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::State,
+        Self::Config,
         Self::Rack,
         Self::Profile,
         Self::Image,
@@ -53,6 +56,7 @@ impl Facet {
             Self::Vlan => "vlan",
             Self::Label => "label",
             Self::Finding => "finding",
+            Self::Config => "config",
         }
     }
 
@@ -66,6 +70,7 @@ impl Facet {
             Self::Vlan => "VLAN",
             Self::Label => "Label",
             Self::Finding => "Finding",
+            Self::Config => "Configuration",
         }
     }
 
@@ -162,6 +167,8 @@ pub(crate) struct Hosts<'a> {
     pub statuses: &'a BTreeMap<String, HostStatus>,
     /// The addresses that hosts have by DHCP now.
     pub leases: HashMap<String, Vec<Ipv4Addr>>,
+    /// What the hosts run, compared with the inventory, as far as they have said.
+    pub configs: &'a BTreeMap<String, ConfigState>,
     pub facts: &'a SiteFacts,
 }
 
@@ -171,6 +178,7 @@ pub(crate) struct HostView<'a> {
     pub host: &'a Host,
     pub state: HostState,
     pub leased: &'a [Ipv4Addr],
+    config: ConfigState,
     location: Option<&'a str>,
     vlans: &'a [u16],
     rules: &'a [&'static str],
@@ -183,6 +191,7 @@ impl<'a> Hosts<'a> {
             name,
             host,
             state: self.statuses.get(name).map(|status| status.state).unwrap_or_default(),
+            config: self.configs.get(name).copied().unwrap_or(ConfigState::Unknown),
             leased: self.leases.get(name).map(Vec::as_slice).unwrap_or_default(),
             location: rack.and_then(|rack| rack.location.as_deref()),
             vlans: self.facts.vlans_of(name),
@@ -204,6 +213,7 @@ impl HostView<'_> {
             Facet::Vlan => self.vlans.iter().map(ToString::to_string).collect(),
             Facet::Label => self.host.labels.clone(),
             Facet::Finding => self.rules.iter().map(|rule| (*rule).to_owned()).collect(),
+            Facet::Config => vec![self.config.label().to_owned()],
         };
         if values.is_empty() {
             values.push("none".into());
@@ -535,7 +545,9 @@ mod tests {
         )]);
         let leases = HashMap::from([("r7-n01".to_owned(), vec![Ipv4Addr::new(10, 64, 0, 29)])]);
         let facts = SiteFacts::with_vlans([("r7-n01".to_owned(), vec![509])]);
-        let hosts = Hosts { site: &site, statuses: &statuses, leases, facts: &facts };
+        let configs = BTreeMap::from([("r7-n01".to_owned(), ConfigState::Outdated)]);
+        let hosts =
+            Hosts { site: &site, statuses: &statuses, leases, configs: &configs, facts: &facts };
         let found = HostsQuery::parse(query).unwrap().find(&hosts, |_| 0);
         found.hosts.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" ")
     }
@@ -604,6 +616,8 @@ mod tests {
             ("rack=R7&state=waiting", ""),
             ("tenant=none&label=gold", "r7-n01"),
             ("vlan=509", "r7-n01"),
+            ("config=outdated", "r7-n01"),
+            ("config=unknown", "r8-n02"),
             ("finding=none&unknown=1", "r7-n01 r8-n02"),
         ];
         for (query, expected) in cases {
@@ -614,8 +628,9 @@ mod tests {
     #[test]
     fn counts_say_what_another_value_would_find() {
         let (site, statuses, facts) = (site(), BTreeMap::new(), SiteFacts::default());
+        let (leases, configs) = Default::default();
         let hosts =
-            Hosts { site: &site, statuses: &statuses, leases: HashMap::new(), facts: &facts };
+            Hosts { site: &site, statuses: &statuses, leases, configs: &configs, facts: &facts };
         let found = HostsQuery::parse("rack=R7").unwrap().find(&hosts, |_| 0);
         assert_eq!(
             found.counts[&Facet::Rack],

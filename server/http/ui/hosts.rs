@@ -1,6 +1,6 @@
 //! All hosts: a list that is searched, narrowed by facets, sorted, paged and live.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ use super::state::Ui;
 use super::tenants::{RentalCell, rental_cell};
 use crate::inventory::Snapshot;
 use crate::model::{ClientKey, LeaseState, RentalTerm};
+use crate::network::ConfigState;
 
 /// How many hosts a page shows.
 pub(super) const PAGE: usize = 100;
@@ -74,11 +75,12 @@ struct View {
     is_shown: bool,
 }
 
-const VIEWS: [(&str, &str); 5] = [
+const VIEWS: [(&str, &str); 6] = [
     ("All", ""),
     ("Need attention", "state=failed&state=stuck"),
     ("In progress", "state=booting&state=installing"),
     ("Not seen yet", "state=waiting"),
+    ("Outdated configuration", "config=outdated"),
     ("Without profile", "profile=none"),
 ];
 
@@ -140,22 +142,25 @@ pub(super) fn leased(ui: &Ui) -> HashMap<String, Vec<Ipv4Addr>> {
 }
 
 /// What a query of hosts looks at.
-struct HostListData {
+pub(super) struct HostListData {
     facts: Arc<SiteFacts>,
     board: Board,
+    configs: BTreeMap<String, ConfigState>,
     snapshot: Arc<Snapshot>,
 }
 
 impl HostListData {
-    async fn read(ui: &Ui, wanted: &HostsQuery) -> Result<Self, Error> {
+    pub(super) async fn read(ui: &Ui, wanted: &HostsQuery) -> Result<Self, Error> {
         let facts = SiteFacts::read(ui, wanted.needs_facts()).await?;
         let board = Board::read(ui).await?;
-        Ok(Self { facts, board, snapshot: ui.app.inventory.snapshot() })
+        let configs = ui.app.inventory.config_states().await?;
+        Ok(Self { facts, board, configs, snapshot: ui.app.inventory.snapshot() })
     }
 
-    fn hosts(&self, ui: &Ui) -> Hosts<'_> {
-        let Self { facts, board, snapshot } = self;
-        Hosts { site: &snapshot.site, statuses: board.statuses(), leases: leased(ui), facts }
+    pub(super) fn hosts(&self, ui: &Ui) -> Hosts<'_> {
+        let Self { facts, board, configs, snapshot } = self;
+        let (site, leases) = (&snapshot.site, leased(ui));
+        Hosts { site, statuses: board.statuses(), leases, configs, facts }
     }
 }
 

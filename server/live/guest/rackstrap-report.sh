@@ -15,6 +15,15 @@ json() {
         awk 'BEGIN { printf "\"" } NR > 1 { printf "\\n" } { printf "%s", $0 } END { printf "\"" }'
 }
 
+# The SHA-256 of each file of the network, by its path: the server compares them with the inventory.
+config() {
+    sha256sum /etc/systemd/network/* /etc/netplan/* /etc/NetworkManager/system-connections/* /etc/network/* \
+        /etc/modprobe.d/*rackstrap* /etc/sysctl.d/*rackstrap* /etc/systemd/system/*rackstrap* \
+        /etc/systemd/system/systemd-networkd.service.d/*rackstrap* 2>/dev/null |
+        awk 'NF == 2 && length($1) == 64 && $2 ~ /^[A-Za-z0-9._@:\/-]+$/ && n < 500 {
+            printf "%s\"%s\":\"%s\"", n++ ? "," : "", $2, $1 }'
+}
+
 state=up
 # Of another network manager the gateway alone tells.
 if [ -d /run/systemd/netif/links ]; then
@@ -52,6 +61,7 @@ uptime=$(cut -d ' ' -f 1 /proc/uptime)
     printf ',"links":%s' "$(ip -d -o link | json)"
     printf ',"routes":%s' "$(ip route | json)"
     printf ',"ping":%s' "$(printf '%s\n' "$ping" | json)"
+    printf ',"config":{%s}' "$(config)"
     printf ',"files":%s' "$(ls /etc/systemd/network 2>/dev/null | json)"
     printf ',"bonding":{'
     comma=
