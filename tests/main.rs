@@ -62,6 +62,7 @@ mod lab;
 mod lease_book;
 mod lease_book_model;
 mod lease_import;
+mod limits;
 mod local_disk;
 mod machine_http;
 mod metrics;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rackstrap::http::ui::{RouteRule, route_rules};
 use rackstrap::inventory::{AccountError, NewToken};
-use rackstrap::model::Role;
+use rackstrap::model::{Limits, Role};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -41,18 +41,30 @@ fn user_of(role: Role) -> &'static str {
     }
 }
 
+/// An operator with limits.
+const LIMITED: &str = "lena";
+
+fn limits() -> Limits {
+    Limits { racks: ["r1".to_owned()].into(), ..Limits::default() }
+}
+
 async fn server() -> Server {
     let server = Server::start().await;
     let database = &server.app.inventory.database;
     for role in [Role::Viewer, Role::Operator] {
         database.add_user(user_of(role), PASSWORD, role).await.unwrap();
     }
+    database.add_limited_user(LIMITED, PASSWORD, Role::Operator, &limits()).await.unwrap();
     server
 }
 
 async fn log_in(server: &Server, role: Role) -> (Visitor, String) {
+    log_in_as(server, user_of(role)).await
+}
+
+async fn log_in_as(server: &Server, name: &str) -> (Visitor, String) {
     let visitor = server.stranger();
-    assert_eq!(visitor.log_in(user_of(role), PASSWORD).await.status(), 303, "{role}");
+    assert_eq!(visitor.log_in(name, PASSWORD).await.status(), 303, "{name}");
     let csrf = fields(&visitor.page("/access").await)[0].1.clone();
     (visitor, csrf)
 }
@@ -65,7 +77,7 @@ async fn every_page_and_form_asks_for_its_role() {
     let mut wrong = Vec::new();
     for role in Role::ALL {
         let (mut visitor, mut csrf) = log_in(&server, *role).await;
-        for RouteRule { path, method, role: needs } in &rules {
+        for RouteRule { path, method, role: needs, .. } in &rules {
             let answer = match *method {
                 "GET" => visitor.get(&filled(path)).await,
                 _ => visitor.post(&filled(path), format!("csrf={csrf}")).await,
@@ -91,6 +103,46 @@ async fn every_page_and_form_asks_for_its_role() {
     let texts: Vec<String> = entries.iter().map(|stored| stored.entry.text()).collect();
     let said = "vera was refused /users/{name}/role, which needs the role admin";
     assert!(texts.iter().any(|text| text.contains(said)), "{texts:#?}");
+}
+
+#[tokio::test]
+async fn nobody_with_limits_opens_what_all_hosts_share() {
+    let server = server().await;
+    let (mut visitor, mut csrf) = log_in_as(&server, LIMITED).await;
+    let mut wrong = Vec::new();
+    for RouteRule { path, method, role, is_shared } in route_rules() {
+        let answer = match method {
+            "GET" => visitor.get(&filled(path)).await,
+            _ => visitor.post(&filled(path), format!("csrf={csrf}")).await,
+        };
+        let status = answer.status().as_u16();
+        if (status == 403) != (is_shared || role == Role::Admin) {
+            wrong.push(format!("{method} {path}: {status}, is_shared: {is_shared}"));
+        }
+        if ["/logout", "/access/sessions"].contains(&path) {
+            (visitor, csrf) = log_in_as(&server, LIMITED).await;
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    // The same in the API: what the table says is shared is refused whatever is sent.
+    let new = NewToken { limits: limits(), ..NewToken::new("limited", Role::Operator) };
+    let token = server.app.inventory.database.add_token(&new).await.unwrap();
+    for (path, method) in operations(&server).await {
+        let url = format!("{}{}", server.url, filled(&path_of(&path)));
+        let request = reqwest::Client::new().request(method.parse().unwrap(), url);
+        let status = request.bearer_auth(&token).send().await.unwrap().status().as_u16();
+        if (status == 403) != (method != "GET" && !is_of_hosts(&path)) {
+            wrong.push(format!("{method} {path}: {status}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Whether an operation that changes is decided for each host that it changes.
+fn is_of_hosts(path: &str) -> bool {
+    let of_hosts = ["hosts", "installs", "leases", "revisions", "site"];
+    let path = path.trim_start_matches("/api/v1").trim_start_matches('/');
+    of_hosts.contains(&path.split('/').next().unwrap())
 }
 
 /// Every operation of the API, from its description.
@@ -153,18 +205,27 @@ async fn every_operation_of_the_api_asks_for_its_role() {
 #[tokio::test]
 async fn the_guide_has_the_table_of_every_route_and_role() {
     let server = server().await;
-    let mut rows: BTreeMap<(String, Role), Vec<String>> = BTreeMap::new();
-    for RouteRule { path, method, role } in route_rules() {
-        rows.entry((path.to_owned(), role)).or_default().push(method.to_owned());
+    let mut rows: BTreeMap<(String, Role, bool), Vec<String>> = BTreeMap::new();
+    for RouteRule { path, method, role, is_shared } in route_rules() {
+        rows.entry((path.to_owned(), role, is_shared)).or_default().push(method.to_owned());
     }
     for (path, method) in operations(&server).await {
-        rows.entry((path_of(&path), needs(&method))).or_default().push(method);
+        let role = needs(&method);
+        let is_shared = role > Role::Viewer && !is_of_hosts(&path);
+        rows.entry((path_of(&path), role, is_shared)).or_default().push(method);
     }
-    let mut table =
-        String::from("| route | methods | viewer | operator | admin |\n|---|---|---|---|---|\n");
-    for ((path, role), methods) in rows {
-        let marks = Role::ALL.iter().map(|own| if *own >= role { "yes" } else { "" });
-        let marks = marks.collect::<Vec<_>>().join(" | ");
+    let mut table = String::from(
+        "| route | methods | viewer | operator with limits | operator | admin |\n|---|---|---|---|---|---|\n",
+    );
+    for ((path, role, is_shared), methods) in rows {
+        let [viewer, operator, admin] = [Role::Viewer, Role::Operator, Role::Admin]
+            .map(|own| if own >= role { "yes" } else { "" });
+        let limited = match role {
+            Role::Viewer => "yes",
+            Role::Operator if !is_shared => "hosts",
+            _ => "",
+        };
+        let marks = [viewer, limited, operator, admin].join(" | ");
         let _ = writeln!(table, "| `{path}` | {} | {marks} |", methods.join(", "));
     }
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide/security.md");

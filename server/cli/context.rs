@@ -5,6 +5,7 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use serde::Serialize;
 
 use crate::config::Config;
@@ -14,6 +15,7 @@ use crate::inventory::{Access, Change, Database, Expected, Inventory, OpenError}
 use crate::lifecycle::audit::{AuditAction, Author, Origin};
 use crate::lifecycle::moment::InvalidMoment;
 use crate::lifecycle::stall::Patience;
+use crate::model::Limits;
 
 /// The configuration and output format of a command.
 #[derive(Clone, Debug)]
@@ -114,6 +116,31 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
 /// The metadata of a change made from the command line.
 pub(super) fn change<'a>(who: &'a str, summary: &'a str, dry_run: bool) -> Change<'a> {
     Change { who, origin: Origin::COMMAND_LINE, summary, dry_run, ..Change::default() }
+}
+
+/// Which hosts a user or a token may change.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct LimitArgs {
+    /// Let it change only hosts of this tenant; repeat for more tenants
+    #[arg(long = "tenant", value_name = "TENANT")]
+    tenants: Vec<String>,
+    /// Let it change only hosts in this rack; repeat for more racks
+    #[arg(long = "rack", value_name = "RACK")]
+    racks: Vec<String>,
+    /// Let it change only hosts with this label; repeat for more labels
+    #[arg(long = "label", value_name = "LABEL")]
+    labels: Vec<String>,
+}
+
+impl LimitArgs {
+    /// The limits, of names that the site has.
+    pub(super) fn read(self, inventory: &Inventory) -> anyhow::Result<Limits> {
+        let set = |names: Vec<String>| names.into_iter().collect();
+        let (tenants, racks, labels) = (set(self.tenants), set(self.racks), set(self.labels));
+        let limits = Limits { tenants, racks, labels };
+        limits.check(&inventory.snapshot().site)?;
+        Ok(limits)
+    }
 }
 
 /// The login name of the operator, also under sudo.

@@ -257,7 +257,8 @@ async fn install(context: &Context, install: Install) -> anyhow::Result<ExitCode
     let any = |_: Option<&Armed>| Ok::<(), InstallError>(());
     let mut cancelled = Vec::new();
     for name in &hosts {
-        let request = InstallRequest { host: name, author: author(&operator), task, dry_run };
+        let request =
+            InstallRequest { host: name, author: author(&operator), limits: &[], task, dry_run };
         match inventory.cancel_install_if(request, any).await {
             Ok(install) => cancelled.push(ArmedHost { name: name.clone(), install }),
             // Of several hosts those that are armed are meant.
@@ -315,7 +316,8 @@ async fn erase(context: &Context, task: InstallTask, erase: Erase) -> anyhow::Re
         }
     }
     let operator = operator();
-    let request = InstallRequest { host: "", author: author(&operator), task, dry_run };
+    let request =
+        InstallRequest { host: "", author: author(&operator), limits: &[], task, dry_run };
     if let [name] = &hosts[..] {
         let request = InstallRequest { host: name, ..request };
         return arm(context, &inventory, request, &effect(name)).await;

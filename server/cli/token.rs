@@ -6,11 +6,11 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::cli::context::{Context, audit, moment, table};
+use crate::cli::context::{Context, LimitArgs, audit, moment, table};
 use crate::cli::nouns::or_dash;
 use crate::inventory::{NewToken, Token};
 use crate::lifecycle::audit::AuditAction;
-use crate::model::Role;
+use crate::model::{Limits, Role};
 
 /// `rackstrap token`.
 #[derive(Debug, Subcommand)]
@@ -40,6 +40,8 @@ pub(crate) struct Add {
     /// Expire after this many days [default: never]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     days: Option<u32>,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 /// `rackstrap token remove`.
@@ -61,12 +63,13 @@ impl TokenCommand {
         match self {
             Self::List => {
                 let tokens = database.list_tokens().await?;
-                let header = ["NAME", "ROLE", "OWNER", "CREATED", "EXPIRES", "LAST USE"];
+                let header = ["NAME", "ROLE", "OWNER", "CREATED", "EXPIRES", "LAST USE", "LIMITS"];
                 context.print(&tokens, || {
                     table(&header, &tokens.iter().map(row).collect::<Vec<_>>())
                 })?;
             }
-            Self::Add(Add { name, role, may_change, owner, days }) => {
+            Self::Add(Add { name, role, may_change, owner, days, limits }) => {
+                let limits = limits.read(&inventory)?;
                 let usual = if may_change { Role::Operator } else { Role::Viewer };
                 let role = role.unwrap_or(usual);
                 if let Some(owner) = &owner
@@ -76,7 +79,13 @@ impl TokenCommand {
                 }
                 let now = jiff::Timestamp::now().as_second();
                 let expires_at = days.map(|days| now + i64::from(days) * 86_400);
-                let new = NewToken { name: name.clone(), role, owner, expires_at };
+                let new = NewToken {
+                    name: name.clone(),
+                    role,
+                    owner,
+                    expires_at,
+                    limits: limits.clone(),
+                };
                 let token = database.add_token(&new).await?;
                 let (token_name, may_change) = (name.clone(), role >= Role::Operator);
                 let added = Some(role);
@@ -85,10 +94,12 @@ impl TokenCommand {
                     may_change,
                     role: added,
                     expires_at,
+                    limits: limits.clone(),
                 };
                 audit(&inventory, action).await;
                 let value = json!({
                     "name": name, "role": role, "token": token, "expires_at": expires_at,
+                    "limits": limits,
                 });
                 context.print(&value, || format!("{token}\n"))?;
             }
@@ -106,6 +117,11 @@ impl TokenCommand {
     }
 }
 
+/// Limits that all hold.
+fn limits_text(limits: &[Limits]) -> String {
+    limits.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
 fn row(token: &Token) -> Vec<String> {
     let Token { name, role, owner, created_at, expires_at, last_used_at, .. } = token;
     let at = |seconds: Option<i64>| or_dash(seconds.map(|at| moment(at * 1000)));
@@ -116,5 +132,6 @@ fn row(token: &Token) -> Vec<String> {
         moment(created_at * 1000),
         at(*expires_at),
         at(*last_used_at),
+        or_dash(Some(limits_text(&token.all_limits())).filter(|text| !text.is_empty())),
     ]
 }

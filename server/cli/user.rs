@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::cli::context::{Context, audit, is_interactive, moment, print, table};
+use crate::cli::context::{Context, LimitArgs, audit, is_interactive, moment, print, table};
 use crate::cli::nouns::{Name, or_dash};
 use crate::inventory::{Database, User, UserSession, random_password};
 use crate::lifecycle::audit::AuditAction;
@@ -27,6 +27,8 @@ pub(crate) enum UserCommand {
     Set(Name),
     /// Give a user another role: viewer, operator or admin
     Role(SetRole),
+    /// Let a user change only hosts of some tenants, in some racks or with some labels
+    Limit(SetLimits),
     /// Keep a user from logging in. Sessions end, and the user's tokens do not work
     Disable(Name),
     /// Let a user log in again
@@ -49,6 +51,20 @@ pub(crate) struct Add {
     /// What the user may do: viewer, operator or admin
     #[arg(long, default_value = "operator")]
     role: Role,
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+/// `rackstrap user limit`.
+#[derive(Debug, Args)]
+pub(crate) struct SetLimits {
+    /// Login name
+    name: String,
+    /// Let the user change all hosts, and everything else that the role allows
+    #[arg(long, conflicts_with_all = ["tenants", "racks", "labels"])]
+    none: bool,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 /// `rackstrap user role`.
@@ -89,13 +105,21 @@ impl UserCommand {
         match self {
             Self::List => list(&context, database).await?,
             Self::Show(Name { name }) => show(&context, database, &name).await?,
-            Self::Add(Add { name, role }) => {
+            Self::Add(Add { name, role, limits }) => {
+                let limits = limits.read(&inventory)?;
                 let password = read_password()?;
-                database.add_user(&name, &password, role).await?;
+                database.add_limited_user(&name, &password, role, &limits).await?;
                 let action = AuditAction::UserAdded { user: name.clone(), role: Some(role) };
                 audit(&inventory, action).await;
-                let value = json!({"name": name, "role": role});
-                context.print(&value, || format!("created user {name} ({role})\n"))?;
+                let text = match limits.is_empty() {
+                    true => format!("created user {name} ({role})\n"),
+                    false => format!("created user {name} ({role}), limits: {limits}\n"),
+                };
+                let value = json!({"name": name, "role": role, "limits": limits});
+                if !limits.is_empty() {
+                    audit(&inventory, AuditAction::LimitsChanged { user: name, limits }).await;
+                }
+                context.print(&value, || text)?;
             }
             Self::Set(Name { name }) => {
                 let password = read_password()?;
@@ -117,6 +141,17 @@ impl UserCommand {
                 audit(&inventory, AuditAction::RoleChanged { user: name.clone(), role }).await;
                 let value = json!({"name": name, "role": role});
                 context.print(&value, || format!("{name} has the role {role}\n"))?;
+            }
+            Self::Limit(SetLimits { name, none, limits }) => {
+                let limits = limits.read(&inventory)?;
+                if limits.is_empty() && !none {
+                    bail!("say which hosts, with --tenant, --rack or --label, or --none");
+                }
+                database.set_limits(&name, &limits).await?;
+                let text = format!("limits of {name}: {limits}\n");
+                let value = json!({"name": name, "limits": limits});
+                audit(&inventory, AuditAction::LimitsChanged { user: name, limits }).await;
+                context.print(&value, || text)?;
             }
             Self::Disable(Name { name }) => {
                 database.set_disabled(&name, true).await?;
@@ -218,9 +253,11 @@ async fn list(context: &Context, database: &Database) -> anyhow::Result<()> {
             or_dash(user.last_login_at.map(|at| moment(at * 1000))),
             if user.has_second_factor { "yes" } else { "no" }.to_owned(),
             sessions.len().to_string(),
+            or_dash((!user.limits.is_empty()).then(|| user.limits.to_string())),
         ]
     };
-    let header = ["NAME", "ROLE", "STATE", "CREATED", "LAST LOGIN", "SECOND FACTOR", "SESSIONS"];
+    let header =
+        ["NAME", "ROLE", "STATE", "CREATED", "LAST LOGIN", "SECOND FACTOR", "SESSIONS", "LIMITS"];
     context.print(&users, || table(&header, &users.iter().map(row).collect::<Vec<_>>()))
 }
 
@@ -235,6 +272,9 @@ async fn show(context: &Context, database: &Database, name: &str) -> anyhow::Res
         let second = if user.has_second_factor { ", second factor" } else { "" };
         let created = moment(user.created_at * 1000);
         let mut text = format!("{}, {}{state}{second}, created {created}\n", user.name, user.role);
+        if !user.limits.is_empty() {
+            text.push_str(&format!("limits: {}\n", user.limits));
+        }
         if !sessions.is_empty() {
             let row = |session: &UserSession| {
                 let address = session.address.map(|address| address.to_string());

@@ -21,7 +21,7 @@ use crate::inventory::{EventFilter, EventsOf, Inventory, NewToken};
 use crate::lifecycle::audit::AuditAction;
 use crate::lifecycle::stall::Cause;
 use crate::lifecycle::{Event, HostState, Progress, StateChange};
-use crate::model::Role;
+use crate::model::{Limits, Role};
 
 /// How often the database is looked at where no server can be asked.
 const POLL: Duration = Duration::from_millis(500);
@@ -53,9 +53,13 @@ impl Watch {
         let role = Role::Viewer;
         let new = NewToken { expires_at, ..NewToken::new(&name, role) };
         let token = database.add_token(&new).await?;
-        let (token_name, role) = (name.clone(), Some(role));
-        let added =
-            AuditAction::TokenAdded { token: token_name, may_change: false, role, expires_at };
+        let added = AuditAction::TokenAdded {
+            token: name.clone(),
+            may_change: false,
+            role: Some(role),
+            expires_at,
+            limits: Limits::default(),
+        };
         audit(&inventory, added).await;
         let mut terminated = signal(SignalKind::terminate())?;
         let host = host.map(|host| EventsOf::host(&inventory.snapshot().site, &host));

@@ -10,8 +10,8 @@ use crate::inventory::taken::{Taken, find_taken, find_taken_prefix};
 use crate::inventory::{Error, Inventory, Snapshot, audit_log, hosts, now_ms, specs, subnets};
 use crate::lifecycle::audit::{AuditAction, AuditEntry, Author, Origin};
 use crate::model::{
-    Difference, Host, Image, Location, MassRemoval, NewHosts, NounKind, Site, Switch, diff,
-    renamed_hosts, some_names,
+    Difference, Host, Image, Limits, Location, MassRemoval, NewHosts, NounKind, OutsideLimits,
+    Site, Switch, decide, diff, renamed_hosts, some_names,
 };
 use crate::network::{
     Consequences, Finding, Severity, Surroundings, check_site_within, consequences,
@@ -26,6 +26,8 @@ pub struct Change<'a> {
     pub who: &'a str,
     /// Where the author is.
     pub origin: Origin,
+    /// Which hosts the author may change; all of these hold.
+    pub limits: &'a [Limits],
     /// What is done, in a few words.
     pub summary: &'a str,
     /// The revision that the author saw: the change is refused if there is a newer one.
@@ -34,6 +36,19 @@ pub struct Change<'a> {
     pub dry_run: bool,
     /// A whole new site may delete everything, or most hosts.
     pub prune: bool,
+}
+
+impl<'a> Change<'a> {
+    /// A change of somebody, within the limits.
+    pub fn by(author: Author<'a>, limits: &'a [Limits], summary: &'a str) -> Self {
+        let Author { who, origin } = author;
+        Self { who, origin, limits, summary, ..Self::default() }
+    }
+
+    /// Who makes it.
+    pub fn author(&self) -> Author<'a> {
+        Author { who: self.who, origin: self.origin }
+    }
 }
 
 /// What the rules say of a site that somebody wants.
@@ -103,6 +118,9 @@ pub enum ChangeError {
     /// A MAC, an address or an identity is another host's.
     #[error(transparent)]
     Taken(#[from] Taken),
+    /// It goes beyond the limits of its author.
+    #[error(transparent)]
+    Denied(#[from] OutsideLimits),
     /// It would delete everything, or most hosts, and [`Change::prune`] is not set.
     #[error("{0}")]
     MassRemoval(MassRemoval),
@@ -273,6 +291,11 @@ impl Inventory {
         edit(&mut after)?;
         let (before, after, verdict) =
             completed_and_checked(before, after, self.surroundings()).await;
+        if let Err(denied) = decide(change.limits, &before.site, &after) {
+            transaction.roll_back().await?;
+            self.audit_denied(change.author(), &denied).await;
+            return Err(denied.into());
+        }
         let warnings = verdict?;
         if sparing && let Some(removal) = MassRemoval::find(&before.site, &after) {
             return Err(ChangeError::MassRemoval(removal));
@@ -295,7 +318,7 @@ impl Inventory {
             return Ok(Committed { revision: before.revision, differences, warnings, tried });
         }
         let committed = Committed { revision: revision.id, differences, warnings, tried: None };
-        let author = Author { who: change.who, origin: change.origin };
+        let author = change.author();
         let action =
             AuditAction::Changed { revision: revision.id, summary: change.summary.to_owned() };
         let entry = AuditEntry::new(author, action, now_ms());

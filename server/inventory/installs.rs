@@ -13,7 +13,7 @@ use crate::lifecycle::install::{
     Install, InstallReport, InstallState, InstallTask, ReportRefusal, ScriptStep,
 };
 use crate::lifecycle::{EventData, HostStatus};
-use crate::model::{Host, Image, InstallBegins, InstallEnds, Site};
+use crate::model::{Host, Image, InstallBegins, InstallEnds, Limits, OutsideLimits, Site};
 use crate::recipe::{self, RecipeError};
 
 /// The length of a boot's token: 186 bits. iPXE and kernel command lines take its letters as they are.
@@ -76,6 +76,8 @@ pub struct InstallRequest<'a> {
     pub host: &'a str,
     /// The user or token.
     pub author: Author<'a>,
+    /// Which hosts the author may arm; all of these hold.
+    pub limits: &'a [Limits],
     /// What the host is armed for.
     pub task: InstallTask,
     /// Only find out whether it is possible.
@@ -88,6 +90,9 @@ pub enum InstallError {
     /// It must not be armed.
     #[error(transparent)]
     Refused(#[from] ArmRefusal),
+    /// It is outside the limits of who wants it.
+    #[error(transparent)]
+    Denied(#[from] OutsideLimits),
     /// Its installer would get no recipe.
     #[error("host {host} cannot be installed: {error}")]
     Recipe {
@@ -313,7 +318,7 @@ impl Inventory {
             self.change_site(change, edit).await?;
         }
         let (author, task) = (Author::from(POLICY), InstallTask::Install);
-        let request = InstallRequest { host: name, author, task, dry_run: false };
+        let request = InstallRequest { host: name, author, limits: &[], task, dry_run: false };
         let check = |stored: Option<&Install>| match stored {
             None => Ok(()),
             Some(_) => Err(NewHostError::Known),
@@ -387,8 +392,8 @@ impl Inventory {
         host: &str,
         author: impl Into<Author<'a>>,
     ) -> Result<Install, InstallError> {
-        let task = InstallTask::Install;
-        let request = InstallRequest { host, author: author.into(), task, dry_run: false };
+        let (author, task) = (author.into(), InstallTask::Install);
+        let request = InstallRequest { host, author, limits: &[], task, dry_run: false };
         self.arm_install_if(request, |_| Ok(())).await
     }
 
@@ -398,12 +403,14 @@ impl Inventory {
         request: InstallRequest<'_>,
         check: impl FnOnce(Option<&Install>) -> Result<(), E>,
     ) -> Result<Install, E> {
-        let InstallRequest { host, author, task, dry_run } = request;
+        let InstallRequest { host, author, limits, task, dry_run } = request;
         let now = now_ms() / 1000;
         let who = author.who;
         let around = self.surroundings();
         // Read anew: the host may have been protected by another process just now.
         let site = Snapshot::load(&self.database).await.map_err(InstallError::from)?.site;
+        let within = self.check_install(author, limits, &site, (host, task)).await;
+        within.map_err(InstallError::from)?;
         let decide = |stored: Option<&Install>| {
             let is_rescue = task == InstallTask::Rescue;
             let image = match is_rescue {
@@ -435,7 +442,11 @@ impl Inventory {
         snapshot: &Snapshot,
         host: &str,
         task: InstallTask,
+        limits: &[Limits],
     ) -> Option<String> {
+        if let Err(denied) = gate::check_limits(limits, &snapshot.site, host, task) {
+            return Some(denied.to_string());
+        }
         let (installs, around) = (self.installs.load(), self.surroundings());
         let (site, stored, now) = (&snapshot.site, installs.of(host), now_ms() / 1000);
         let check = || {
@@ -521,8 +532,8 @@ impl Inventory {
         host: &str,
         author: impl Into<Author<'a>>,
     ) -> Result<Install, InstallError> {
-        let task = InstallTask::Install;
-        let request = InstallRequest { host, author: author.into(), task, dry_run: false };
+        let (author, task) = (author.into(), InstallTask::Install);
+        let request = InstallRequest { host, author, limits: &[], task, dry_run: false };
         self.cancel_install_if(request, |_| Ok(())).await
     }
 
@@ -532,8 +543,14 @@ impl Inventory {
         request: InstallRequest<'_>,
         check: impl FnOnce(Option<&Install>) -> Result<(), E>,
     ) -> Result<Install, E> {
-        let InstallRequest { host, author, dry_run, .. } = request;
+        let InstallRequest { host, author, limits, dry_run, .. } = request;
         let now = now_ms() / 1000;
+        if !limits.is_empty() {
+            let site = Snapshot::load(&self.database).await.map_err(InstallError::from)?.site;
+            let task = InstallTask::Install;
+            let within = self.check_install(author, limits, &site, (host, task)).await;
+            within.map_err(InstallError::from)?;
+        }
         let decide = |stored: Option<&Install>| {
             let cancelled = stored.and_then(|install| install.on_cancel(now));
             cancelled.ok_or_else(|| InstallError::NothingToCancel(host.to_owned()))

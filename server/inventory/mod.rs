@@ -15,6 +15,7 @@ mod host_status;
 mod hosts;
 mod installs;
 mod known;
+mod limits;
 mod open;
 pub mod portable;
 mod postgres_tls;

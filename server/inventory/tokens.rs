@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use crate::inventory::database::with_pool;
 use crate::inventory::secrets::{random_text, token_hash};
-use crate::inventory::users::{AccountError, read_role};
+use crate::inventory::users::{AccountError, read_limits, read_role, stored_limits};
 use crate::inventory::{Database, Error, now_ms};
-use crate::model::{Role, check_noun_name};
+use crate::model::{Limits, Role, check_noun_name};
 
 /// Prefix of every token, so that people and secret scanners recognise one.
 const PREFIX: &str = "rackstrap_";
@@ -30,6 +30,20 @@ pub struct Token {
     pub expires_at: Option<i64>,
     /// Last use, in Unix seconds, to the minute; `None` for never.
     pub last_used_at: Option<i64>,
+    /// Which hosts it may change: its own limits.
+    #[serde(skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
+    /// Those of its owner, which hold, too.
+    #[serde(skip_serializing_if = "Limits::is_empty")]
+    pub owner_limits: Limits,
+}
+
+impl Token {
+    /// All limits that hold for it.
+    pub fn all_limits(&self) -> Vec<Limits> {
+        let both = [&self.limits, &self.owner_limits].into_iter();
+        both.filter(|limits| !limits.is_empty()).cloned().collect()
+    }
 }
 
 /// A token that is to be created.
@@ -43,12 +57,15 @@ pub struct NewToken {
     pub owner: Option<String>,
     /// Expiry, in Unix seconds; `None` for never.
     pub expires_at: Option<i64>,
+    /// Which hosts it may change.
+    pub limits: Limits,
 }
 
 impl NewToken {
     /// One without an owner that never expires.
     pub fn new(name: &str, role: Role) -> Self {
-        Self { name: name.to_owned(), role, owner: None, expires_at: None }
+        let limits = Limits::default();
+        Self { name: name.to_owned(), role, owner: None, expires_at: None, limits }
     }
 }
 
@@ -61,17 +78,31 @@ struct TokenRow {
     expires_at: Option<i64>,
     last_used_at: Option<i64>,
     owner_role: Option<String>,
+    limits: Option<String>,
+    owner_limits: Option<String>,
 }
 
 impl TokenRow {
     fn read(self) -> Result<Token, Error> {
-        let Self { name, role, owner, created_at, expires_at, last_used_at, owner_role } = self;
-        let mut role = read_role("token", &name, &role)?;
-        if let Some(of_owner) = owner_role {
+        let Self { name, owner, created_at, expires_at, last_used_at, .. } = self;
+        let mut role = read_role("token", &name, &self.role)?;
+        if let Some(of_owner) = self.owner_role {
             role = role.min(read_role("token", &name, &of_owner)?);
         }
         let may_change = role >= Role::Operator;
-        Ok(Token { name, role, may_change, owner, created_at, expires_at, last_used_at })
+        let limits = read_limits("token", &name, self.limits.as_deref())?;
+        let owner_limits = read_limits("token", &name, self.owner_limits.as_deref())?;
+        Ok(Token {
+            name,
+            role,
+            may_change,
+            owner,
+            created_at,
+            expires_at,
+            last_used_at,
+            limits,
+            owner_limits,
+        })
     }
 }
 
@@ -79,10 +110,13 @@ impl Database {
     /// Creates a token and returns it. Only its hash is stored.
     pub async fn add_token(&self, new: &NewToken) -> Result<String, AccountError> {
         const ADD: &str = "INSERT INTO tokens
-             (hash, name, may_change, created_at, expires_at, role, owner)
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING";
-        let NewToken { name, role, owner, expires_at } = new;
+             (hash, name, may_change, created_at, expires_at, role, owner, limits)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name) DO NOTHING";
+        let NewToken { name, role, owner, expires_at, limits } = new;
         check_noun_name("token name", name)?;
+        if *role == Role::Admin && !limits.is_empty() {
+            return Err(AccountError::LimitedAdmin { noun: "token", name: name.clone() });
+        }
         let token = format!("{PREFIX}{}", random_text(40));
         let added = with_pool!(self, pool => sqlx::query(ADD)
             .bind(token_hash(&token))
@@ -92,6 +126,7 @@ impl Database {
             .bind(expires_at)
             .bind(role.label())
             .bind(owner)
+            .bind(stored_limits(limits))
             .execute(pool)
             .await
             .map(|done| done.rows_affected()))?;
@@ -104,7 +139,8 @@ impl Database {
     /// The rights of a token, if it exists, has not expired, and its owner is not disabled.
     pub async fn find_token(&self, token: &str) -> Result<Option<Token>, Error> {
         const FIND: &str = "SELECT tokens.name, tokens.role, owner, tokens.created_at, expires_at,
-                last_used_at, users.role AS owner_role
+                last_used_at, users.role AS owner_role, tokens.limits,
+                users.limits AS owner_limits
              FROM tokens LEFT JOIN users ON users.name = owner
              WHERE hash = $1 AND (expires_at IS NULL OR expires_at > $2)
                 AND (owner IS NULL OR (users.name IS NOT NULL AND NOT users.is_disabled))";
@@ -138,7 +174,8 @@ impl Database {
     /// All tokens by name, including expired ones.
     pub async fn list_tokens(&self) -> Result<Vec<Token>, Error> {
         const LIST: &str = "SELECT tokens.name, tokens.role, owner, tokens.created_at, expires_at,
-                last_used_at, users.role AS owner_role
+                last_used_at, users.role AS owner_role, tokens.limits,
+                users.limits AS owner_limits
              FROM tokens LEFT JOIN users ON users.name = owner ORDER BY tokens.name";
         let rows: Vec<TokenRow> =
             with_pool!(self, pool => sqlx::query_as(LIST).fetch_all(pool).await)?;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::inventory::database::with_pool;
 use crate::inventory::secrets::{password_hash, password_matches, random_text, token_hash};
 use crate::inventory::{Database, Error, now_ms};
-use crate::model::{Role, check_noun_name};
+use crate::model::{Limits, Role, UnknownLimit, check_noun_name};
 
 /// Name of the user that the first start creates.
 pub const FIRST_USER: &str = "admin";
@@ -29,6 +29,9 @@ pub struct User {
     pub last_login_at: Option<i64>,
     /// Whether a login asks for a code, too.
     pub has_second_factor: bool,
+    /// Which hosts the user may change.
+    #[serde(skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
 }
 
 #[derive(sqlx::FromRow)]
@@ -39,19 +42,36 @@ struct UserRow {
     created_at: i64,
     last_login_at: Option<i64>,
     has_second_factor: bool,
+    limits: Option<String>,
 }
 
 impl UserRow {
     fn read(self) -> Result<User, Error> {
-        let Self { name, role, is_disabled, created_at, last_login_at, has_second_factor } = self;
-        let role = read_role("user", &name, &role)?;
-        Ok(User { name, role, is_disabled, created_at, last_login_at, has_second_factor })
+        let Self { name, is_disabled, created_at, last_login_at, has_second_factor, .. } = self;
+        let role = read_role("user", &name, &self.role)?;
+        let limits = read_limits("user", &name, self.limits.as_deref())?;
+        Ok(User { name, role, is_disabled, created_at, last_login_at, has_second_factor, limits })
     }
 }
 
 /// A stored role.
 pub(super) fn read_role(noun: &'static str, name: &str, role: &str) -> Result<Role, Error> {
     role.parse().map_err(|error| Error::unreadable(noun, name, error))
+}
+
+/// Stored limits: what cannot be read must not let everything through.
+pub(super) fn read_limits(
+    noun: &'static str,
+    name: &str,
+    limits: Option<&str>,
+) -> Result<Limits, Error> {
+    let read = limits.map(serde_json::from_str).transpose();
+    Ok(read.map_err(|error| Error::unreadable(noun, name, error))?.unwrap_or_default())
+}
+
+/// Limits as they are stored.
+pub(super) fn stored_limits(limits: &Limits) -> Option<String> {
+    (!limits.is_empty()).then(|| serde_json::json!(limits).to_string())
 }
 
 /// What a session asks for with every request.
@@ -63,6 +83,8 @@ pub struct Account {
     pub password_mark: String,
     /// Whether a login asks for a code, too.
     pub has_second_factor: bool,
+    /// Which hosts the user may change.
+    pub limits: Limits,
 }
 
 /// Why a user or token cannot be created.
@@ -82,6 +104,19 @@ pub enum AccountError {
     /// Nobody could manage users any more.
     #[error("\"{0}\" is the last admin who can log in: make another user an admin first")]
     LastAdmin(String),
+    /// Nobody with limits manages users, who could take them away.
+    #[error(
+        "{noun} \"{name}\" cannot be an admin with limits: give the role operator or viewer, or no limits"
+    )]
+    LimitedAdmin {
+        /// `user` or `token`.
+        noun: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A limit names nothing.
+    #[error(transparent)]
+    Limit(#[from] UnknownLimit),
     /// The user does not exist.
     #[error("user \"{0}\" does not exist")]
     Missing(String),
@@ -100,15 +135,32 @@ impl From<sqlx::Error> for AccountError {
 }
 
 impl Database {
-    /// Creates a user.
+    /// Creates a user who may change every host.
     pub async fn add_user(
         &self,
         name: &str,
         password: &str,
         role: Role,
     ) -> Result<(), AccountError> {
-        const ADD: &str = "INSERT INTO users (name, password_hash, created_at, role)
-             VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO NOTHING";
+        self.add_limited_user(name, password, role, &Limits::default()).await
+    }
+
+    /// Creates a user.
+    ///
+    /// # Errors
+    /// If the name is in use, name or password are not allowed, or it would be an admin with limits.
+    pub async fn add_limited_user(
+        &self,
+        name: &str,
+        password: &str,
+        role: Role,
+        limits: &Limits,
+    ) -> Result<(), AccountError> {
+        const ADD: &str = "INSERT INTO users (name, password_hash, created_at, role, limits)
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO NOTHING";
+        if role == Role::Admin && !limits.is_empty() {
+            return Err(AccountError::LimitedAdmin { noun: "user", name: name.to_owned() });
+        }
         check_noun_name("user name", name)?;
         check_password(password)?;
         let hash = password_hash(password.to_owned()).await;
@@ -117,6 +169,7 @@ impl Database {
             .bind(hash)
             .bind(now_ms() / 1000)
             .bind(role.label())
+            .bind(stored_limits(limits))
             .execute(pool)
             .await
             .map(|done| done.rows_affected()))?;
@@ -158,9 +211,10 @@ impl Database {
     /// Gives a user a role.
     ///
     /// # Errors
-    /// If there is no such user, or no other admin could log in.
+    /// If there is no such user, no other admin could log in, or one with limits would be an admin.
     pub async fn set_role(&self, name: &str, role: Role) -> Result<(), AccountError> {
-        const SET: &str = "UPDATE users SET role = $2 WHERE name = $1";
+        const SET: &str =
+            "UPDATE users SET role = $2 WHERE name = $1 AND (limits IS NULL OR $2 <> 'admin')";
         if role < Role::Admin {
             self.keep_an_admin(name).await?;
         }
@@ -170,7 +224,33 @@ impl Database {
             .execute(pool)
             .await
             .map(|done| done.rows_affected()))?;
-        if set == 1 { Ok(()) } else { Err(AccountError::Missing(name.to_owned())) }
+        if set == 1 { Ok(()) } else { Err(self.why_not_set(name).await) }
+    }
+
+    /// Why role and limits of a user were not set together.
+    async fn why_not_set(&self, name: &str) -> AccountError {
+        let name = name.to_owned();
+        match self.find_user(&name).await {
+            Ok(Some(_)) => AccountError::LimitedAdmin { noun: "user", name },
+            Ok(None) => AccountError::Missing(name),
+            Err(error) => error.into(),
+        }
+    }
+
+    /// Limits which hosts a user may change, or with empty limits no more.
+    ///
+    /// # Errors
+    /// If there is no such user, or the user is an admin.
+    pub async fn set_limits(&self, name: &str, limits: &Limits) -> Result<(), AccountError> {
+        const SET: &str =
+            "UPDATE users SET limits = $2 WHERE name = $1 AND (role <> 'admin' OR $2 IS NULL)";
+        let set = with_pool!(self, pool => sqlx::query(SET)
+            .bind(name)
+            .bind(stored_limits(limits))
+            .execute(pool)
+            .await
+            .map(|done| done.rows_affected()))?;
+        if set == 1 { Ok(()) } else { Err(self.why_not_set(name).await) }
     }
 
     /// Lets a user log in, or not. The sessions of one who may not end with their next request, and
@@ -218,13 +298,15 @@ impl Database {
     /// What a session needs of its user; none for one that does not exist or is disabled.
     pub async fn find_account(&self, name: &str) -> Result<Option<Account>, Error> {
         const FIND: &str = "SELECT role, password_hash, EXISTS (SELECT 1 FROM second_factors
-                WHERE username = name AND is_on)
+                WHERE username = name AND is_on), limits
              FROM users WHERE name = $1 AND NOT is_disabled";
-        let stored: Option<(String, String, bool)> = with_pool!(self, pool =>
+        type Stored = (String, String, bool, Option<String>);
+        let stored: Option<Stored> = with_pool!(self, pool =>
             sqlx::query_as(FIND).bind(name).fetch_optional(pool).await)?;
-        let account = |(role, hash, has_second_factor): (String, String, bool)| {
+        let account = |(role, hash, has_second_factor, limits): Stored| {
             let role = read_role("user", name, &role)?;
-            Ok(Account { role, password_mark: token_hash(&hash), has_second_factor })
+            let limits = read_limits("user", name, limits.as_deref())?;
+            Ok(Account { role, password_mark: token_hash(&hash), has_second_factor, limits })
         };
         stored.map(account).transpose()
     }
@@ -248,7 +330,7 @@ impl Database {
 
     /// All users by name.
     pub async fn list_users(&self) -> Result<Vec<User>, Error> {
-        const LIST: &str = "SELECT name, role, is_disabled, created_at, last_login_at,
+        const LIST: &str = "SELECT name, role, is_disabled, created_at, last_login_at, limits,
                 EXISTS (SELECT 1 FROM second_factors WHERE username = name AND is_on)
                     AS has_second_factor
              FROM users ORDER BY name";

@@ -16,9 +16,10 @@ use crate::inventory::change::Change;
 use crate::inventory::database::{Transaction, execute, with_connection, with_pool};
 use crate::inventory::revisions::{self, Revision};
 use crate::inventory::{Error, Inventory, Snapshot, audit_log, now_ms};
-use crate::lifecycle::audit::{AuditAction, AuditEntry, Author};
+use crate::lifecycle::audit::{AuditAction, AuditEntry};
 use crate::model::{
-    InvalidName, KeyFault, KeyState, Keyring, Location, MasterKey, check_noun_name, some_names,
+    InvalidName, KeyFault, KeyState, Keyring, Location, MasterKey, OutsideLimits, check_noun_name,
+    some_names,
 };
 
 /// How a sealed value begins: the nonce and the value behind it are of ChaCha20-Poly1305 (RFC 8439).
@@ -78,6 +79,9 @@ pub enum SecretError {
         /// Where it is named.
         used_by: Vec<Location>,
     },
+    /// Somebody with limits wants to change it.
+    #[error(transparent)]
+    Denied(#[from] OutsideLimits),
     /// There is none of that name.
     #[error("secret \"{0}\" does not exist")]
     Missing(String),
@@ -256,6 +260,7 @@ impl Inventory {
         const SET: &str = "INSERT INTO secrets (name, sealed, changed_at) VALUES ($1, $2, $3)
              ON CONFLICT (name) DO UPDATE SET sealed = excluded.sealed,
                  changed_at = excluded.changed_at";
+        self.check_shared(change.author(), change.limits, "secret", name).await?;
         check_noun_name("secret name", name)?;
         if value.is_empty() || value.len() > MOST_BYTES || value.contains('\0') {
             return Err(SecretError::Value { name: name.to_owned(), bytes: value.len() });
@@ -274,6 +279,7 @@ impl Inventory {
     /// When it is in use, or does not exist.
     pub async fn remove_secret(&self, change: Change<'_>, name: &str) -> Result<(), SecretError> {
         const REMOVE: &str = "DELETE FROM secrets WHERE name = $1";
+        self.check_shared(change.author(), change.limits, "secret", name).await?;
         let mut transaction = self.database.begin_changing().await?;
         let before = Snapshot::read(&mut transaction).await?;
         let used_by = before.site.secret_uses(name);
@@ -341,7 +347,7 @@ impl Inventory {
         let id = after.revision + 1;
         let revision = Revision::new(id, change, &after.site, &after.site, now_ms() / 1000);
         revisions::add(&mut transaction, &revision).await?;
-        let author = Author { who: change.who, origin: change.origin };
+        let author = change.author();
         let action = AuditAction::Changed { revision: id, summary: change.summary.to_owned() };
         let entry = self.numbered(AuditEntry::new(author, action, now_ms()));
         audit_log::add(&mut transaction, &entry).await?;

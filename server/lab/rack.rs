@@ -253,7 +253,7 @@ impl VirtualRack {
         for host in 1..=self.plan.hosts {
             let host = sample_site::host_name(host);
             let author = "lab".into();
-            let request = InstallRequest { host: &host, author, task, dry_run: false };
+            let request = InstallRequest { host: &host, author, limits: &[], task, dry_run: false };
             inventory.arm_install_if(request, |_| Ok::<(), InstallError>(())).await?;
         }
         self.power_cycle(display).await?;

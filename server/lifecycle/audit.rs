@@ -8,7 +8,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::Role;
+use crate::model::{Denied, Limits, OutsideLimits, Role};
 
 /// How somebody reached the inventory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -121,6 +121,7 @@ impl AuditEntry {
             | AuditAction::TokenRefused
             | AuditAction::TokenReadOnly { .. }
             | AuditAction::Forbidden { .. }
+            | AuditAction::OutsideLimits { .. }
             | AuditAction::LoginRefused
             | AuditAction::SecondFactorRefused => true,
             AuditAction::Changed { .. }
@@ -132,6 +133,7 @@ impl AuditEntry {
             | AuditAction::UserAdded { .. }
             | AuditAction::UserRemoved { .. }
             | AuditAction::RoleChanged { .. }
+            | AuditAction::LimitsChanged { .. }
             | AuditAction::UserDisabled { .. }
             | AuditAction::UserEnabled { .. }
             | AuditAction::SessionsEnded { .. }
@@ -152,8 +154,9 @@ impl AuditEntry {
         let Origin { via, address } = self.origin;
         let address = address.map(|address| address.to_string()).unwrap_or_default();
         let what = match &self.action {
-            AuditAction::Forbidden { path, .. } => path.as_str(),
-            _ => "",
+            AuditAction::Forbidden { path, .. } => path.clone(),
+            AuditAction::OutsideLimits { denied, .. } => format!("{} {}", denied.noun, denied.name),
+            _ => String::new(),
         };
         is_counted.then(|| {
             let (hour, kind) = (self.at_ms / HOUR_MS, self.action.kind());
@@ -274,6 +277,13 @@ pub enum AuditAction {
         /// The new role.
         role: Role,
     },
+    /// What a user may change was limited, or is not any more.
+    LimitsChanged {
+        /// The user.
+        user: String,
+        /// The new limits; none where they are empty.
+        limits: Limits,
+    },
     /// A user may not log in any more.
     UserDisabled {
         /// The user.
@@ -297,6 +307,14 @@ pub enum AuditAction {
         path: String,
         /// The role that it needs.
         needs: Role,
+    },
+    /// A user or a token wanted to change what is outside the limits.
+    OutsideLimits {
+        /// What it was; of several the first.
+        denied: Denied,
+        /// How many more there were.
+        #[serde(default)]
+        more: u64,
     },
     /// A user was removed.
     UserRemoved {
@@ -345,6 +363,9 @@ pub enum AuditAction {
         /// Expiry, in Unix seconds; none for never.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<i64>,
+        /// Which hosts it may change.
+        #[serde(default, skip_serializing_if = "Limits::is_empty")]
+        limits: Limits,
     },
     /// An API token was removed.
     TokenRemoved {
@@ -386,6 +407,15 @@ pub enum AuditAction {
         /// The sentence.
         text: String,
     },
+}
+
+impl AuditAction {
+    /// That something goes beyond the limits of its author.
+    pub fn outside(OutsideLimits(denied): &OutsideLimits) -> Option<Self> {
+        let [first, rest @ ..] = denied.as_slice() else { return None };
+        let more = u64::try_from(rest.len()).unwrap_or(u64::MAX);
+        Some(Self::OutsideLimits { denied: first.clone(), more })
+    }
 }
 
 macro_rules! action_kinds {
@@ -430,10 +460,12 @@ action_kinds! {
     UserAdded = "user-added",
     UserRemoved = "user-removed",
     RoleChanged = "role-changed",
+    LimitsChanged = "limits-changed",
     UserDisabled = "user-disabled",
     UserEnabled = "user-enabled",
     SessionsEnded = "sessions-ended",
     Forbidden = "forbidden",
+    OutsideLimits = "outside-limits",
     PasswordChanged = "password-changed",
     PasswordRefused = "password-refused",
     SecondFactorSet = "second-factor-set",
@@ -541,6 +573,7 @@ mod tests {
             may_change: false,
             role: None,
             expires_at: None,
+            limits: Limits::default(),
         };
         let text = "ann: x (revision 7)";
         let cases = [

@@ -5,7 +5,9 @@
 //! looks at an image or an install by itself.
 
 use crate::lifecycle::install::{Install, InstallTask};
-use crate::model::{DEFAULT_LIVE_SYSTEM, Host, Image, LocalBoot, NewHosts, Site};
+use crate::model::{
+    DEFAULT_LIVE_SYSTEM, Host, Image, Limits, LocalBoot, NewHosts, OutsideLimits, Site, decide_host,
+};
 
 /// What a client may boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -354,6 +356,22 @@ pub fn check_confirmed(
         return Ok(());
     }
     Err(ArmRefusal::NotConfirmed { host: name.to_owned(), task })
+}
+
+/// Whether somebody with these limits may arm a host for a task, or call that off: a release takes the
+/// host from its tenant and its labels, and may lead out of the limits.
+///
+/// # Errors
+/// The host is outside the limits, or would be. Of a host that does not exist others say so.
+pub fn check_limits(
+    limits: &[Limits],
+    site: &Site,
+    name: &str,
+    task: InstallTask,
+) -> Result<(), OutsideLimits> {
+    let Some(host) = site.hosts.get(name) else { return Ok(()) };
+    let released = (task == InstallTask::Release).then(|| host.released());
+    decide_host(limits, name, Some(host), Some(released.as_ref().unwrap_or(host)))
 }
 
 /// Refuses a task that nothing would carry out: an installer of one's own does not know it.

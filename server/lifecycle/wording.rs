@@ -377,6 +377,9 @@ fn acts(f: &mut impl Write, who: &str, action: &AuditAction) -> fmt::Result {
             write!(f, "{who} created user {user} ({role})")
         }
         AuditAction::RoleChanged { user, role } => write!(f, "{who} gave {user} the role {role}"),
+        AuditAction::LimitsChanged { user, limits } => {
+            write!(f, "{who} set the limits of {user}: {limits}")
+        }
         AuditAction::UserDisabled { user } => write!(f, "{who} disabled user {user}"),
         AuditAction::UserEnabled { user } => write!(f, "{who} enabled user {user}"),
         AuditAction::SessionsEnded { user, count } => {
@@ -385,6 +388,12 @@ fn acts(f: &mut impl Write, who: &str, action: &AuditAction) -> fmt::Result {
         }
         AuditAction::Forbidden { path, needs } => {
             write!(f, "{who} was refused {path}, which needs the role {needs}")
+        }
+        AuditAction::OutsideLimits { denied, more: 0 } => {
+            write!(f, "{who} was refused a change: {denied}")
+        }
+        AuditAction::OutsideLimits { denied, more } => {
+            write!(f, "{who} was refused a change: {denied}; and {more} more")
         }
         AuditAction::UserRemoved { user } => write!(f, "{who} removed user {user}"),
         AuditAction::PasswordChanged { user } if user == who => {
@@ -413,8 +422,9 @@ fn acts(f: &mut impl Write, who: &str, action: &AuditAction) -> fmt::Result {
         AuditAction::RecoveryCodeUsed { left } => {
             write!(f, "{who} used a recovery code ({left} left)")
         }
-        AuditAction::TokenAdded { token, role: Some(role), .. } => {
-            write!(f, "{who} created token {token} ({role})")
+        AuditAction::TokenAdded { token, role: Some(role), limits, .. } => {
+            write!(f, "{who} created token {token} ({role})")?;
+            if limits.is_empty() { Ok(()) } else { write!(f, ", limits: {limits}") }
         }
         AuditAction::TokenAdded { token, may_change, .. } => {
             let access = if *may_change { "may change the inventory" } else { "read-only" };

@@ -27,6 +27,7 @@ mod image_kind;
 mod ipv6;
 mod keyring;
 mod lease;
+mod limits;
 pub(crate) mod link;
 mod link_mac;
 mod location;
@@ -96,6 +97,10 @@ pub use ipv6::{
 };
 pub use keyring::{KeyFault, KeyState, Keyring, MasterKey};
 pub use lease::{ClientKey, Lease, LeaseState};
+pub use limits::{
+    Denied, LimitKind, Limits, Outside, OutsideLimits, UnknownLimit, decide, decide_host,
+    decide_shared,
+};
 pub use link::{
     ActivationMode, EmitLldp, Family, LinkSettings, MoreSubnet, OnlineFamily, OnlineState,
     Overrides, Qdisc, ReceiveLldp,

@@ -283,6 +283,14 @@ async fn lease_to_r1_n01(database: &Database, address: Ipv4Addr) {
     leases.commit(lease, now).await.unwrap();
 }
 
+/// The audit log of a server that has ended.
+async fn audit_texts(config: &Config) -> Vec<String> {
+    let database = Database::open(&config.database_url()).await.unwrap();
+    let query = rackstrap::inventory::AuditQuery { limit: 1000, ..Default::default() };
+    let entries = database.page_audit(&query).await.unwrap();
+    entries.iter().map(|stored| stored.entry.text()).collect()
+}
+
 #[tokio::test]
 async fn only_the_host_itself_reads_its_configuration() {
     let directory = TempDir::new().unwrap();
@@ -292,6 +300,17 @@ async fn only_the_host_itself_reads_its_configuration() {
         .add_token(&rackstrap::inventory::NewToken::new("reader", rackstrap::model::Role::Viewer))
         .await
         .unwrap();
+    let operator = |name: &str, racks: &[&str]| {
+        let racks = racks.iter().map(|rack| (*rack).to_owned()).collect();
+        let limits = rackstrap::model::Limits { racks, ..Default::default() };
+        let operator = rackstrap::model::Role::Operator;
+        rackstrap::inventory::NewToken {
+            limits,
+            ..rackstrap::inventory::NewToken::new(name, operator)
+        }
+    };
+    let writer = database.add_token(&operator("writer", &[])).await.unwrap();
+    let limited = database.add_token(&operator("limited", &["r9"])).await.unwrap();
     lease_to_r1_n01(&database, Ipv4Addr::new(10, 77, 0, 100)).await;
     database.close().await;
     let (rack, host) = (Netns::new("rack"), Netns::new("host"));
@@ -308,7 +327,8 @@ async fn only_the_host_itself_reads_its_configuration() {
         .spawn()
         .unwrap();
     let curl = |source: &str, words: &str| {
-        let url = "http://10.77.0.1/config/52:54:00:aa:00:02";
+        let kind = if words.contains("-d ") { "report" } else { "config" };
+        let url = format!("http://10.77.0.1/{kind}/52:54:00:aa:00:02");
         let line = format!(
             "curl -s --retry 60 --retry-connrefused --retry-delay 1 -m 60 --interface {source} -w '%{{http_code}}' {words} {url}"
         );
@@ -319,8 +339,19 @@ async fn only_the_host_itself_reads_its_configuration() {
     let strange = curl("10.77.0.66", "");
     let wrong_token = curl("10.77.0.66", "-H 'Authorization: Bearer rackstrap_wrong'");
     let right_token = curl("10.77.0.66", &format!("-H 'Authorization: Bearer {token}'"));
+    let bearer = |token: &str| format!("-H 'Authorization: Bearer {token}'");
+    let limited_reads = curl("10.77.0.66", &bearer(&limited));
+    // A report speaks for the host.
+    let report = |token: &str| curl("10.77.0.66", &format!("{} -d 'failed: x'", bearer(token)));
+    let [by_reader, by_limited, by_writer] = [&token, &limited, &writer].map(|token| report(token));
     server.kill().unwrap();
     server.wait().unwrap();
+    assert!(limited_reads.ends_with("200"), "{limited_reads}");
+    assert!(by_reader.ends_with("403") && by_limited.ends_with("403"), "{by_reader} {by_limited}");
+    assert!(by_writer.ends_with("200"), "{by_writer}");
+    let texts = audit_texts(&config).await;
+    let said = "token limited was refused a change: host r1-n01 is outside the limits: rack none, allowed: r9";
+    assert!(texts.iter().any(|text| text.starts_with(said)), "{texts:#?}");
     assert!(own.ends_with("200") && own.contains("Address=172.16.160.12/24"), "{own}");
     assert!(leased.ends_with("200"), "{leased}");
     assert!(strange.ends_with("403"), "{strange}");

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
@@ -15,8 +16,10 @@ use axum_extra::headers::authorization::Bearer;
 
 use super::problem::Error;
 use crate::app::App;
+use crate::inventory::{Change, InstallRequest};
 use crate::lifecycle::audit::{AuditAction, Author, Entrance, Origin};
-use crate::model::{Role, hide_password_hashes};
+use crate::lifecycle::install::InstallTask;
+use crate::model::{Limits, Role, hide_password_hashes};
 
 /// The program that sends a request; every handler behind [`require_token`] can extract it.
 #[derive(Clone, Debug)]
@@ -25,6 +28,8 @@ pub(super) struct Program {
     pub(super) who: String,
     /// Where it is.
     pub(super) origin: Origin,
+    /// Which hosts it may change; all of these hold.
+    pub(super) limits: Arc<[Limits]>,
 }
 
 impl Program {
@@ -32,11 +37,35 @@ impl Program {
     pub(super) fn author(&self) -> Author<'_> {
         Author { who: &self.who, origin: self.origin }
     }
+
+    /// A change of the program's.
+    pub(super) fn change<'a>(&'a self, summary: &'a str) -> Change<'a> {
+        Change::by(self.author(), &self.limits, summary)
+    }
+
+    /// The program arms a host, or calls that off.
+    pub(super) fn install<'a>(
+        &'a self,
+        host: &'a str,
+        task: InstallTask,
+        dry_run: bool,
+    ) -> InstallRequest<'a> {
+        InstallRequest { host, author: self.author(), limits: &self.limits, task, dry_run }
+    }
 }
 
 /// The role that a token needs for a request.
 pub(crate) fn needs(method: &Method) -> Role {
     if method.is_safe() { Role::Viewer } else { Role::Operator }
+}
+
+/// Whether a request changes what all hosts share, so that no token with limits may send it. What
+/// may change hosts is decided for each of them.
+pub(crate) fn is_shared(method: &Method, path: &str) -> bool {
+    const OF_HOSTS: [&str; 5] = ["hosts", "installs", "leases", "revisions", "site"];
+    let path = path.strip_prefix("/api/v1").unwrap_or(path);
+    let section = path.split('/').find(|part| !part.is_empty()).unwrap_or_default();
+    !method.is_safe() && !OF_HOSTS.contains(&section)
 }
 
 /// Lets a request pass whose token allows it.
@@ -59,11 +88,17 @@ pub(super) async fn require_token(
         app.inventory.audit(author, AuditAction::TokenRefused).await;
         return Err(Error::NoToken);
     };
-    let program = Program { who: format!("token {}", token.name), origin };
+    let limits = token.all_limits().into();
+    let program = Program { who: format!("token {}", token.name), origin, limits };
     if token.role < needs(request.method()) {
         let action = AuditAction::TokenReadOnly { token: token.name.clone() };
         app.inventory.audit(program.author(), action).await;
         return Err(Error::MayNotChange(token.name));
+    }
+    if is_shared(request.method(), request.uri().path()) {
+        let path = request.uri().path();
+        let (author, limits) = (program.author(), &program.limits);
+        app.inventory.check_shared(author, limits, "path", path).await?;
     }
     app.inventory.database.note_use(&token).await?;
     app.inventory.audit(program.author(), AuditAction::TokenUsed { token: token.name }).await;

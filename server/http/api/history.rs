@@ -259,6 +259,7 @@ pub(super) async fn remove_lease(
     let lease = find_lease(&app, &address)?;
     let tag = LeaseItem::from(&lease).tag();
     preconditions.check(&format!("the lease of {address}"), Some(&tag))?;
+    app.inventory.check_lease(program.author(), &program.limits, &lease).await?;
     app.leases.remove(lease.address).await.map_err(inventory::Error::from)?;
     let action =
         AuditAction::LeaseRemoved { address: lease.address, client: lease.client.to_string() };

@@ -13,16 +13,17 @@ use super::nouns::{is_false, not_found};
 use super::precondition::{Preconditions, tag_of};
 use super::problem::{Error, Fault};
 use crate::app::App;
-use crate::inventory::{ArmedHost, InstallError, InstallRequest};
+use crate::inventory::{ArmedHost, InstallError};
 use crate::lifecycle::effect::Effect;
 use crate::lifecycle::gate::{check_all_confirmed, check_confirmed, confirmation};
 use crate::lifecycle::install::{Install, InstallTask};
-use crate::model::Host;
+use crate::model::{Host, OutsideLimits};
 
 impl From<InstallError> for Error {
     fn from(error: InstallError) -> Self {
         match error {
             InstallError::Inventory(error) => Self::Inventory(error),
+            InstallError::Denied(denied) => Self::Outside(denied),
             other => Self::Conflict(other.to_string()),
         }
     }
@@ -114,7 +115,7 @@ pub(super) async fn arm(
     if !dry_run {
         check_confirmed(task, &name, confirm.as_deref()).map_err(InstallError::from)?;
     }
-    let request = InstallRequest { host: &name, author: program.author(), task, dry_run };
+    let request = program.install(&name, task, dry_run);
     let check = |stored: Option<&Install>| check_tag(&preconditions, &name, stored);
     let install = Some(app.inventory.arm_install_if(request, check).await?.into());
     Ok(ApiResponse::new(InstallOfHost { name, dry_run, install }))
@@ -192,8 +193,16 @@ pub(super) async fn arm_all(
     if !dry_run {
         check_all_confirmed(task, &names, confirm.as_deref()).map_err(InstallError::from)?;
     }
-    let request = InstallRequest { host: "", author: program.author(), task, dry_run };
+    let request = program.install("", task, dry_run);
     let armed = app.inventory.arm_installs(&names, request).await.map_err(|refusals| {
+        let denied = |refusal: &InstallError| match refusal {
+            InstallError::Denied(denied) => Some(denied.0.clone()),
+            _ => None,
+        };
+        let denied: Vec<_> = refusals.iter().filter_map(denied).flatten().collect();
+        if !denied.is_empty() {
+            return Error::Outside(OutsideLimits(denied));
+        }
         let texts: Vec<String> = refusals.iter().map(ToString::to_string).collect();
         Error::Conflict(format!("no host is armed: {}", texts.join("; ")))
     })?;
@@ -221,7 +230,7 @@ pub(super) async fn cancel(
     let preconditions = Preconditions::read(&headers)?;
     check_exists(&app, &name)?;
     let task = InstallTask::Install;
-    let request = InstallRequest { host: &name, author: program.author(), task, dry_run };
+    let request = program.install(&name, task, dry_run);
     let check = |stored: Option<&Install>| check_tag(&preconditions, &name, stored);
     let install = Some(app.inventory.cancel_install_if(request, check).await?.into());
     Ok(ApiResponse::new(InstallOfHost { name, dry_run, install }))

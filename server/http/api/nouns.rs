@@ -55,7 +55,7 @@ impl How {
     pub(super) fn change<'a>(self, program: &'a Program, summary: &'a str) -> Change<'a> {
         let Self { dry_run: Flag(dry_run), base } = self;
         let base = base.map(|Parsed(RevisionNumber(number))| number);
-        Change { who: &program.who, origin: program.origin, summary, base, dry_run, prune: false }
+        Change { base, dry_run, ..program.change(summary) }
     }
 
     pub(super) fn is_dry_run(self) -> bool {

@@ -36,7 +36,10 @@ const INTRODUCTION: &str = "The inventory of rackstrap and what its hosts are do
 const FAILURES: [(u16, &str); 15] = [
     (400, "The query, a header or the body cannot be read."),
     (401, "The token is missing, unknown or expired."),
-    (403, "The token may only read, or a page of another web site sent the request."),
+    (
+        403,
+        "The token may only read, its limits do not allow it, or a page of another web site sent the request.",
+    ),
     (404, "The entry or route does not exist."),
     (409, "The change conflicts with the current inventory, such as an address in use."),
     (411, "The size of the body is not known."),

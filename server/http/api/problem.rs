@@ -16,7 +16,7 @@ use super::image_files;
 use crate::causes::WithCauses;
 use crate::images::ReceiveError;
 use crate::inventory::{self, ChangeError};
-use crate::model::{Location, MassRemoval, Noun};
+use crate::model::{Denied, Host, Location, MassRemoval, Noun, OutsideLimits};
 use crate::network::{FabricError, Finding, PreseedError, RenderError};
 use crate::site_file::SiteFileError;
 
@@ -35,6 +35,9 @@ pub(super) enum Error {
     NoToken,
     #[error("token \"{0}\" may read and not change (rackstrap token add NAME --role operator)")]
     MayNotChange(String),
+    /// The token's limits do not allow it.
+    #[error("{0}")]
+    Outside(#[from] OutsideLimits),
     #[error("{noun} \"{name}\" does not exist{hint}")]
     NotFound {
         noun: &'static str,
@@ -140,6 +143,13 @@ impl Fault {
         Self { header, detail: detail.into(), ..Self::default() }
     }
 
+    /// Something outside the limits; a host with its place in the site.
+    fn denied(denied: &Denied) -> Self {
+        let is_host = denied.noun == Host::NOUN;
+        let path = is_host.then(|| Location::of::<Host>(denied.name.as_str()).path());
+        Self { path, detail: denied.to_string(), ..Self::default() }
+    }
+
     pub(super) fn pointer(pointer: &str, detail: impl Into<String>) -> Self {
         let pointer = Some(pointer.to_owned());
         Self { pointer, detail: detail.into(), ..Self::default() }
@@ -219,6 +229,7 @@ impl From<ChangeError> for Error {
                 Self::in_conflict(detail.clone(), vec![taken.at], |_| detail.clone())
             }
             ChangeError::Inventory(error) => Self::Inventory(error),
+            ChangeError::Denied(denied) => Self::Outside(denied),
             ChangeError::MassRemoval(removal) => Self::MassRemoval(removal),
             other => Self::Conflict(other.to_string()),
         }
@@ -262,6 +273,9 @@ impl Error {
         match self {
             Self::NoToken => (StatusCode::UNAUTHORIZED, "no-token", "No valid token"),
             Self::MayNotChange(_) => (StatusCode::FORBIDDEN, "read-only", "Read-only token"),
+            Self::Outside(_) => {
+                (StatusCode::FORBIDDEN, "outside-limits", "Outside the token's limits")
+            }
             Self::NotFound { .. }
             | Self::Render(RenderError::UnknownHost { .. })
             | Self::Fabric(FabricError::UnknownSwitch { .. }) => {
@@ -324,6 +338,9 @@ impl IntoResponse for Error {
         let (errors, findings) = match self {
             Self::Request(faults) | Self::Body(faults) | Self::Values(faults) => {
                 (faults, Vec::new())
+            }
+            Self::Outside(OutsideLimits(denied)) => {
+                (denied.iter().map(Fault::denied).collect(), Vec::new())
             }
             Self::Refused { faults, findings } | Self::InConflict { faults, findings, .. } => {
                 (faults, findings)

@@ -79,7 +79,7 @@ pub(super) async fn remove(
 }
 
 fn change<'a>(program: &'a Program, summary: &'a str) -> Change<'a> {
-    Change { who: &program.who, origin: program.origin, summary, ..Change::default() }
+    program.change(summary)
 }
 
 impl From<SecretError> for Error {
@@ -98,6 +98,7 @@ impl From<SecretError> for Error {
             SecretError::Missing(name) => {
                 Self::NotFound { noun: "secret", name, hint: String::new() }
             }
+            SecretError::Denied(denied) => Self::Outside(denied),
             SecretError::Inventory(error) => Self::Inventory(error),
         }
     }

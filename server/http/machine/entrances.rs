@@ -342,7 +342,8 @@ fn a_rescue_starts_the_live_system_once() {
     let rack = BootServer::new();
     let (mac, peer) = ("52:54:00:aa:00:02", "10.0.0.12:4000");
     let arm = |task| {
-        let request = InstallRequest { host: "h2", author: "test".into(), task, dry_run: false };
+        let request =
+            InstallRequest { host: "h2", author: "test".into(), limits: &[], task, dry_run: false };
         let any = |_: Option<&Install>| Ok::<(), InstallError>(());
         rack.runtime.block_on(rack.app.inventory.arm_install_if(request, any)).unwrap()
     };
@@ -376,6 +377,7 @@ fn a_released_host_keeps_its_place_and_its_nics() {
     let request = InstallRequest {
         host: "h2",
         author: "ada".into(),
+        limits: &[],
         task: InstallTask::Release,
         dry_run: false,
     };

@@ -18,7 +18,7 @@ use crate::boot::ipxe_text::{BootToken, Url};
 use crate::config::ProxyDhcp;
 use crate::inventory::{Snapshot, Token};
 use crate::lifecycle::audit::{AuditAction, Author, Entrance, Origin};
-use crate::model::{ClientKey, Host, Lease, Mac, NicAddress};
+use crate::model::{ClientKey, Host, Lease, Mac, NicAddress, decide_host};
 
 /// The addresses of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +43,9 @@ pub(super) fn connect(stream: TcpStream, peer: SocketAddr) -> (Connection, Conne
     let local = stream.local_addr().unwrap_or_else(|_| unknown());
     (Connection::new(stream), ConnectionAddresses { peer, local })
 }
+
+/// Whether a token is enough, or what is recorded of it.
+type Suffices = Result<(), Option<AuditAction>>;
 
 /// Who asks, from where, with which token.
 #[derive(Clone, Debug)]
@@ -171,7 +174,7 @@ impl Caller {
         name: &str,
         host: &Host,
     ) -> Result<(), Error> {
-        self.check(app, name, host, |_| true).await
+        self.check(app, name, host, |_| Ok(())).await
     }
 
     /// Lets through who may speak for a host: the same, but a token that may change.
@@ -181,7 +184,14 @@ impl Caller {
         name: &str,
         host: &Host,
     ) -> Result<(), Error> {
-        self.check(app, name, host, |token| token.may_change).await
+        let suffices = |token: &Token| {
+            if !token.may_change {
+                return Err(Some(AuditAction::TokenReadOnly { token: token.name.clone() }));
+            }
+            let decided = decide_host(&token.all_limits(), name, Some(host), Some(host));
+            decided.map_err(|denied| AuditAction::outside(&denied))
+        };
+        self.check(app, name, host, suffices).await
     }
 
     async fn check(
@@ -189,7 +199,7 @@ impl Caller {
         app: &App,
         name: &str,
         host: &Host,
-        suffices: impl Fn(&Token) -> bool,
+        suffices: impl Fn(&Token) -> Suffices,
     ) -> Result<(), Error> {
         if self.is_host(app, name, host) || self.has_access(app, suffices).await? {
             return Ok(());
@@ -199,14 +209,14 @@ impl Caller {
 
     /// Whether it is an operator: on this very machine, or with any token of the API.
     pub(super) async fn is_operator(&self, app: &App) -> Result<bool, Error> {
-        self.has_access(app, |_| true).await
+        self.has_access(app, |_| Ok(())).await
     }
 
     /// Whether it asks from this very machine, or with a token of the API that suffices.
     async fn has_access(
         &self,
         app: &App,
-        suffices: impl Fn(&Token) -> bool,
+        suffices: impl Fn(&Token) -> Suffices,
     ) -> Result<bool, Error> {
         if self.address.is_loopback() {
             return Ok(true);
@@ -215,17 +225,19 @@ impl Caller {
             let token = app.inventory.database.find_token(token).await?;
             let origin = Origin { via: Entrance::Api, address: Some(self.address) };
             match token {
-                Some(token) if suffices(&token) => {
-                    app.inventory.database.note_use(&token).await?;
-                    let who = format!("token {}", token.name);
-                    let action = AuditAction::TokenUsed { token: token.name };
-                    app.inventory.audit(Author { who: &who, origin }, action).await;
-                    return Ok(true);
-                }
                 Some(token) => {
                     let who = format!("token {}", token.name);
-                    let action = AuditAction::TokenReadOnly { token: token.name };
-                    app.inventory.audit(Author { who: &who, origin }, action).await;
+                    let author = Author { who: &who, origin };
+                    match suffices(&token) {
+                        Ok(()) => {
+                            app.inventory.database.note_use(&token).await?;
+                            let action = AuditAction::TokenUsed { token: token.name };
+                            app.inventory.audit(author, action).await;
+                            return Ok(true);
+                        }
+                        Err(Some(action)) => app.inventory.audit(author, action).await,
+                        Err(None) => {}
+                    }
                 }
                 None => {
                     let author = Author { who: "unknown token", origin };

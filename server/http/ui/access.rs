@@ -13,7 +13,7 @@ use super::login::{Guess, PasswordCheck, check_password};
 use super::page::{Frame, Page};
 use super::session::Operator;
 use super::state::Ui;
-use super::users::{SessionRow, sessions};
+use super::users::{SessionRow, limits_of, sessions};
 use crate::inventory::{AccountError, Change, NewToken, SecretError, StoredSecret, Token};
 use crate::lifecycle::audit::AuditAction;
 use crate::model::Role;
@@ -23,6 +23,8 @@ const MOST_DAYS: i64 = 3650;
 
 struct Row {
     token: Token,
+    /// The limits that hold, in words.
+    limits: String,
     made: Moment,
     ends: Option<Moment>,
     ended: bool,
@@ -109,13 +111,22 @@ pub(crate) async fn add_token(State(ui): State<Ui>, sent: CheckedForm) -> Result
         }
     };
     let owner = Some(sent.operator.name.clone());
-    let new = NewToken { name: name.to_owned(), role, owner, expires_at: ends };
+    let limits = match limits_of(&ui, &sent.fields) {
+        Ok(limits) => limits,
+        Err(error) => {
+            let token_wrong = Some(error.to_string());
+            let said = FormResult { token_wrong, ..FormResult::default() };
+            return page(&ui, &sent.operator, said).await;
+        }
+    };
+    let new =
+        NewToken { name: name.to_owned(), role, owner, expires_at: ends, limits: limits.clone() };
     let said = match ui.app.inventory.database.add_token(&new).await {
         Ok(token) => {
             let may_change = role >= Role::Operator;
             let (token_name, role, expires_at) = (new.name, Some(role), ends);
             let action =
-                AuditAction::TokenAdded { token: token_name, may_change, role, expires_at };
+                AuditAction::TokenAdded { token: token_name, may_change, role, expires_at, limits };
             ui.app.inventory.audit(sent.operator.author(), action).await;
             FormResult { token: Some(token), ..FormResult::default() }
         }
@@ -226,8 +237,7 @@ pub(crate) async fn remove_secret(
 }
 
 fn change<'a>(sent: &'a CheckedForm, summary: &'a str) -> Change<'a> {
-    let author = sent.operator.author();
-    Change { who: &sent.operator.name, origin: author.origin, summary, ..Change::default() }
+    sent.operator.change(summary)
 }
 
 async fn secret_changed(
@@ -242,6 +252,7 @@ async fn secret_changed(
             Ok(Redirect::to("/access").into_response())
         }
         Err(SecretError::Inventory(error)) => Err(error.into()),
+        Err(SecretError::Denied(denied)) => Err(denied.into()),
         Err(error) => {
             let secret_wrong = Some(error.to_string());
             page(ui, &sent.operator, FormResult { secret_wrong, ..FormResult::default() }).await
@@ -299,6 +310,7 @@ async fn page(ui: &Ui, operator: &Operator, said: FormResult) -> Result<Response
         made: ui.moment(token.created_at.saturating_mul(1000)),
         ends: token.expires_at.map(|at| ui.moment(at.saturating_mul(1000))),
         ended: token.expires_at.is_some_and(|at| at <= now),
+        limits: token.all_limits().iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
         token,
     };
     let tokens = ui.app.inventory.database.list_tokens().await?.into_iter();
@@ -312,7 +324,7 @@ async fn page(ui: &Ui, operator: &Operator, said: FormResult) -> Result<Response
     let secrets = ui.app.inventory.list_secrets().await?.into_iter().map(secret).collect();
     let snapshot = ui.app.inventory.snapshot();
     let secret_fault = snapshot.site.keyring().fault().map(ToString::to_string);
-    let may_set_secrets = operator.role >= Role::Operator;
+    let may_set_secrets = operator.role >= Role::Operator && operator.limits.is_empty();
     let factor = ui.app.inventory.second_factor(&operator.name).await?;
     let has_second_factor = factor.is_some_and(|factor| factor.is_on);
     let wrong = [&said.token_wrong, &said.secret_wrong, &said.password_wrong];

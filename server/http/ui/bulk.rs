@@ -318,8 +318,7 @@ pub(crate) async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Resp
         save = false;
     }
     let summary = bulk.summary();
-    let author = sent.operator.author();
-    let proposal = Proposal { author, summary: &summary, base: None, save };
+    let proposal = Proposal { operator: &sent.operator, summary: &summary, base: None, save };
     let mut wrong = None;
     let edit = |site: &mut Site| {
         if save && bulk.digest_of_hosts(site) != bulk.seen {

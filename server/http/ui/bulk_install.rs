@@ -12,11 +12,11 @@ use super::form::{CheckedForm, Fields};
 use super::page::{Frame, Page};
 use super::session::Operator;
 use super::state::Ui;
-use crate::inventory::{ArmedHost, InstallRequest};
+use crate::inventory::ArmedHost;
 use crate::lifecycle::effect::Effect;
 use crate::lifecycle::gate;
 use crate::lifecycle::install::InstallTask;
-use crate::model::{Site, some_names};
+use crate::model::{Limits, Site, some_names};
 
 /// The selected hosts, and what they are to be armed for.
 struct Selection {
@@ -78,7 +78,7 @@ impl Selection {
     }
 
     /// What happens to each host, tried and not done.
-    fn rows(&self, ui: &Ui) -> Vec<Row> {
+    fn rows(&self, ui: &Ui, limits: &[Limits]) -> Vec<Row> {
         let inventory = &ui.app.inventory;
         let snapshot = inventory.snapshot();
         let mut rows = Vec::new();
@@ -86,7 +86,7 @@ impl Selection {
             let host = snapshot.site.hosts.get(name).cloned().unwrap_or_default();
             let image = host.image.as_ref().and_then(|image| snapshot.site.images.get(image));
             let effect = Effect::of(self.task, &host, image);
-            let refusal = inventory.install_refusal(&snapshot, name, self.task);
+            let refusal = inventory.install_refusal(&snapshot, name, self.task, limits);
             rows.push(Row { name: name.clone(), effect, refusal });
         }
         rows
@@ -125,7 +125,7 @@ pub(super) async fn ask(
 pub(super) async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, Error> {
     let selection = Selection::read(&ui, &sent.fields).await?;
     let snapshot = ui.app.inventory.snapshot();
-    let rows = selection.rows(&ui);
+    let rows = selection.rows(&ui, &sent.operator.limits);
     if selection.hosts.is_empty() {
         return page(&ui, &sent.operator, selection, vec!["No host is selected.".into()]).await;
     }
@@ -144,8 +144,8 @@ pub(super) async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Resp
         );
         return page(&ui, &sent.operator, selection, vec![text]).await;
     }
-    let (author, task) = (sent.operator.author(), selection.task);
-    let request = InstallRequest { host: "", author, task, dry_run: false };
+    let task = selection.task;
+    let request = sent.operator.install("", task);
     match ui.app.inventory.arm_installs(&selection.hosts, request).await {
         Ok(armed) => {
             let names: Vec<String> = armed.into_iter().map(|ArmedHost { name, .. }| name).collect();
@@ -173,7 +173,7 @@ async fn page(
     selection: Selection,
     wrong: Vec<String>,
 ) -> Result<Response, Error> {
-    let rows = selection.rows(ui);
+    let rows = selection.rows(ui, &operator.limits);
     let snapshot = ui.app.inventory.snapshot();
     let seen = digest(&selection, &rows, &snapshot.site);
     let confirmation = selection.confirmation(&rows);

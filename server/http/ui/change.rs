@@ -443,7 +443,7 @@ async fn go_on(
         return page(ui, operator, draft, Some(said), None).await;
     }
     let summary = draft.summary();
-    let proposal = Proposal { author: operator.author(), summary: &summary, base: None, save };
+    let proposal = Proposal { operator, summary: &summary, base: None, save };
     let seen = draft.seen.clone();
     let edit = |site: &mut Site| {
         if save && touched.digest(site) != seen {

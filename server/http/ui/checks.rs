@@ -85,12 +85,16 @@ pub(crate) async fn fix(State(ui): State<Ui>, sent: CheckedForm) -> Result<Respo
     let edits: Vec<_> = edits.map(|edit| (edit.at.path(), edit.value.clone())).collect();
     let summary = format!("fixed {rule}: {fix}");
     let propose = async |base: i64, save: bool| {
-        let author = sent.operator.author();
         let edit = |site: &mut Site| {
             *site = set_values(Some(&*site), &edits)?;
             Ok(())
         };
-        propose(&ui, Proposal { author, summary: &summary, base: Some(base), save }, edit).await
+        propose(
+            &ui,
+            Proposal { operator: &sent.operator, summary: &summary, base: Some(base), save },
+            edit,
+        )
+        .await
     };
     let mut form_errors = Messages::default();
     if let Some(base) = reviewed_revision(&sent).filter(|_| is_confirmed(&sent)) {

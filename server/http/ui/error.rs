@@ -9,7 +9,7 @@ use crate::causes::WithCauses;
 use crate::http::api::{self, Explanation};
 use crate::images::{AddError, ReceiveError};
 use crate::inventory;
-use crate::model::Role;
+use crate::model::{OutsideLimits, Role};
 
 /// Why a page cannot be shown.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,9 @@ pub(crate) enum Error {
         /// The least that is needed.
         needs: Role,
     },
+    /// The user's limits do not allow it.
+    #[error("{0}; an admin can change your limits under Users")]
+    Outside(#[from] OutsideLimits),
     /// The Host header is not ours.
     #[error(
         "\"{0}\" is not a name of this server; open it as http://localhost or by its address, or \
@@ -96,7 +99,9 @@ impl Error {
         match self {
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
-            Self::Csrf | Self::Foreign | Self::Role { .. } => StatusCode::FORBIDDEN,
+            Self::Csrf | Self::Foreign | Self::Role { .. } | Self::Outside(_) => {
+                StatusCode::FORBIDDEN
+            }
             Self::WrongHost(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::UriTooLong(_) => StatusCode::URI_TOO_LONG,
             Self::HeadersTooLarge(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,

@@ -19,7 +19,7 @@ use super::stack;
 use super::state::Ui;
 use super::tenants::{RentalCell, rental_cell};
 use crate::inventory::HostConfig;
-use crate::model::{ClientKey, Host, Image, Lease};
+use crate::model::{ClientKey, Host, Image, Lease, decide_host};
 use crate::network::{self, ConfigState, File, Finding, Format, RenderError, Severity};
 use crate::profile::{Explained, ResolvedSite};
 use crate::recipe::{self, Booting, RecipeError};
@@ -95,10 +95,12 @@ pub(super) async fn show(
     let Some(host) = site.hosts.get(&name) else {
         return Err(Error::NotFound { what: "host", name });
     };
+    let mut frame = operator.frame("hosts").await?;
+    frame.outside = decide_host(&operator.limits, &name, Some(host), Some(host)).err();
     let database = &ui.app.inventory.database;
     let report = database.find_report(&name).await?;
     Ok(Page(HostPage {
-        frame: operator.frame("hosts").await?,
+        frame,
         state: Board::read(&ui).await?.state_cell(&ui, &name),
         timeline: Timeline::read(&ui, &name).await?,
         stack: stack::svg(&network::layout(site, &name))?,

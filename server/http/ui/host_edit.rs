@@ -230,13 +230,7 @@ async fn commit(
         was if was == name => format!("changed host {name}"),
         was => format!("renamed host {was} to {name} and changed it"),
     };
-    let change = Change {
-        who: &operator.name,
-        origin: operator.origin,
-        summary: &summary,
-        dry_run,
-        ..Change::default()
-    };
+    let change = Change { dry_run, ..operator.change(&summary) };
     let sent = host.clone();
     let outcome = ui.app.inventory.change_site(change, |site| put(site, form, name, host)).await;
     match outcome {
@@ -435,8 +429,7 @@ async fn removal(
     EditStep { base, save }: EditStep,
 ) -> Result<ProposalResult, Error> {
     let summary = format!("removed host {name}");
-    let proposal =
-        Proposal { author: operator.author(), summary: &summary, base: Some(base), save };
+    let proposal = Proposal { operator, summary: &summary, base: Some(base), save };
     let edit = |site: &mut Site| {
         site.hosts.remove(name);
         Ok(())

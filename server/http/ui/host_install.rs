@@ -10,8 +10,7 @@ use super::form::CheckedForm;
 use super::page::{Frame, Page};
 use super::session::Operator;
 use super::state::Ui;
-use crate::inventory::{InstallError, InstallRequest};
-use crate::lifecycle::audit::Author;
+use crate::inventory::InstallError;
 use crate::lifecycle::effect::{self, Effect};
 use crate::lifecycle::gate::{self, ArmRefusal};
 use crate::lifecycle::install::{Install, InstallTask};
@@ -80,9 +79,14 @@ pub(super) async fn ask(
         };
         gate::check_files_of(site, &name, used, |file| around.files.fault(file))
     };
-    let possible: Vec<InstallTask> =
-        InstallTask::ALL.into_iter().filter(|task| refusal(*task).is_ok()).collect();
-    let refusal = refusal(InstallTask::Install).err();
+    let is_allowed = |task| gate::check_limits(&operator.limits, site, &name, task).is_ok();
+    let possible: Vec<InstallTask> = InstallTask::ALL
+        .into_iter()
+        .filter(|task| is_allowed(*task) && refusal(*task).is_ok())
+        .collect();
+    let refusal = refusal(InstallTask::Install).err().map(|refusal| refusal.to_string());
+    let outside = gate::check_limits(&operator.limits, site, &name, InstallTask::Install).err();
+    let refusal = outside.map(|denied| denied.to_string()).or(refusal);
     let has_live_system = site.images.get(&image).is_some_and(|it| it.disk.is_some());
     let is_apart = refusal.is_some() || !has_live_system;
     let rescue = possible.contains(&InstallTask::Rescue) && is_apart;
@@ -94,7 +98,7 @@ pub(super) async fn ask(
         rescue: rescue.then(|| effect(InstallTask::Rescue)),
         tasks: possible.into_iter().map(|task| Choice { task, effect: effect(task) }).collect(),
         image,
-        refusal: refusal.map(|refusal| refusal.to_string()),
+        refusal,
         last: install.map(|install| Last {
             install: install.clone(),
             since: ui.moment(install.since.saturating_mul(1000)),
@@ -114,12 +118,14 @@ pub(super) async fn take(
     Path(name): Path<String>,
     sent: CheckedForm,
 ) -> Result<Redirect, Error> {
-    let author = sent.operator.author();
     let cancel = sent.fields.text("do") == "cancel";
     let mut replaced = None;
     let done = match cancel {
-        true => ui.app.inventory.cancel_install(&name, author).await,
-        false => arm(&ui, &sent, &name, author, &mut replaced).await,
+        true => {
+            let request = sent.operator.install(&name, InstallTask::Install);
+            ui.app.inventory.cancel_install_if(request, |_| Ok::<(), InstallError>(())).await
+        }
+        false => arm(&ui, &sent, &name, &mut replaced).await,
     };
     match done {
         Ok(install) => {
@@ -131,6 +137,7 @@ pub(super) async fn take(
             Ok(Redirect::to(&format!("/hosts/{name}")))
         }
         Err(InstallError::Inventory(error)) => Err(error.into()),
+        Err(InstallError::Denied(denied)) => Err(denied.into()),
         Err(InstallError::Refused(ArmRefusal::NoHost(name))) => {
             Err(Error::NotFound { what: "host", name })
         }
@@ -156,13 +163,12 @@ async fn arm(
     ui: &Ui,
     sent: &CheckedForm,
     name: &str,
-    author: Author<'_>,
     replaced: &mut Option<InstallTask>,
 ) -> Result<Install, InstallError> {
     let word = sent.fields.text("task");
     let task = InstallTask::ALL.into_iter().find(|task| task.label() == word).unwrap_or_default();
     gate::check_confirmed(task, name, Some(sent.fields.text("confirm")))?;
-    let request = InstallRequest { host: name, author, task, dry_run: false };
+    let request = sent.operator.install(name, task);
     let now = ui.now_ms() / 1000;
     let note = |stored: Option<&Install>| {
         *replaced = effect::replaced(stored, task, now);

@@ -120,6 +120,8 @@ pub(crate) async fn remove(
     if !is_confirmed(&sent) || sent.fields.text("client") != lease.client.to_string() {
         return ask(&ui, &sent.operator, &lease).await;
     }
+    let Operator { limits, .. } = &sent.operator;
+    ui.app.inventory.check_lease(sent.operator.author(), limits, &lease).await?;
     ui.app.leases.remove(lease.address).await.map_err(inventory::Error::from)?;
     let (address, client) = (lease.address, lease.client.to_string());
     let action = AuditAction::LeaseRemoved { address, client };

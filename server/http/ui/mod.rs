@@ -92,7 +92,8 @@ use crate::model::NounKind;
 use proxy::Transport;
 pub use routes::RouteRule;
 use routes::{
-    ASK_OWN, CHANGE, EDIT, Guarded, MANAGE, MANAGE_CHANGE, MANAGE_VIEW, OWN, PREPARE, VIEW,
+    ASK_OWN, CHANGE, CHANGE_SHARED, EDIT, EDIT_SHARED, Guarded, MANAGE, MANAGE_CHANGE, MANAGE_VIEW,
+    OWN, PREPARE, PREPARE_SHARED, VIEW,
 };
 use state::Ui;
 
@@ -172,14 +173,15 @@ fn guarded() -> Guarded {
             ASK_OWN,
             get(access::ask_remove_token).post(access::remove_token),
         )
-        .route("/access/secrets", CHANGE, post(access::set_secret))
-        .route("/access/secrets/remove", CHANGE, post(access::remove_secret))
+        .route("/access/secrets", CHANGE_SHARED, post(access::set_secret))
+        .route("/access/secrets/remove", CHANGE_SHARED, post(access::remove_secret))
         .route("/access/password", OWN, post(access::set_password))
         .route("/access/sessions", OWN, post(access::end_sessions))
         .route("/access/second-factor", ASK_OWN, get(second_factor::show).post(second_factor::take))
         .route("/users", MANAGE, get(users::list).post(users::add))
         .route("/users/{name}", MANAGE_VIEW, get(users::show))
         .route("/users/{name}/role", MANAGE_CHANGE, post(users::set_role))
+        .route("/users/{name}/limits", MANAGE_CHANGE, post(users::set_limits))
         .route("/users/{name}/disable", MANAGE_CHANGE, post(users::disable))
         .route("/users/{name}/enable", MANAGE_CHANGE, post(users::enable))
         .route("/users/{name}/reset", MANAGE_CHANGE, post(users::reset))
@@ -248,13 +250,13 @@ fn pages(kind: NounKind) -> Guarded {
             .route("/images/{name}", VIEW, get(images::show))
             .route(
                 "/add-image",
-                EDIT,
+                EDIT_SHARED,
                 get(image_upload::form)
                     .post(image_upload::take)
                     // Files are stored while they come, as far as the disk has space.
                     .layer(DefaultBodyLimit::disable()),
             )
-            .route("/add-image/review", PREPARE, get(image_upload::review)),
+            .route("/add-image/review", PREPARE_SHARED, get(image_upload::review)),
     }
 }
 

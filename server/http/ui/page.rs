@@ -1,10 +1,12 @@
 //! The frame of every page, and the response of a template.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
 
 use super::error::Error;
-use crate::model::{NounKind, Role};
+use crate::model::{Limits, NounKind, OutsideLimits, Role};
 
 /// A section of the UI: an entry of the menu.
 pub(crate) struct Section {
@@ -49,6 +51,10 @@ pub(crate) struct Frame {
     pub user: String,
     /// What the user may do.
     pub role: Role,
+    /// Which hosts the user may change; all of these hold.
+    pub limits: Arc<[Limits]>,
+    /// Why the user cannot change the host that the page is about.
+    pub outside: Option<OutsideLimits>,
     /// CSRF token of the session, for every form.
     pub csrf: String,
     /// Result of the last action, shown once.
@@ -56,6 +62,19 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
+    /// The class of the page: what a viewer cannot do is not offered to somebody either whose limits
+    /// do not allow it.
+    pub(crate) fn class(&self) -> Role {
+        const SHARED: [&str; 6] = ["racks", "switches", "subnets", "tenants", "profiles", "images"];
+        let is_shared = !self.limits.is_empty() && SHARED.contains(&self.section);
+        if is_shared || self.outside.is_some() { Role::Viewer } else { self.role }
+    }
+
+    /// The user's limits in words.
+    pub(crate) fn limits_text(&self) -> String {
+        self.limits.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    }
+
     /// Whether the menu has a section.
     pub(crate) fn shows(&self, section: &str) -> bool {
         section != "users" || self.role == Role::Admin

@@ -2,15 +2,15 @@
 
 use super::error::Error;
 use super::overview::{Messages, Overview, Places};
+use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{Change, ChangeError, Committed};
-use crate::lifecycle::audit::Author;
 use crate::model::Site;
 
 /// A proposed change.
 pub(crate) struct Proposal<'a> {
     /// The user.
-    pub author: Author<'a>,
+    pub operator: &'a Operator,
     /// Summary for the list of revisions.
     pub summary: &'a str,
     /// The revision that the user has seen; none where the edit itself compares what it touches.
@@ -69,8 +69,8 @@ pub(crate) async fn propose(
     proposal: Proposal<'_>,
     edit: impl FnOnce(&mut Site) -> Result<(), ChangeError>,
 ) -> Result<ProposalResult, Error> {
-    let Proposal { author: Author { who, origin }, summary, base, save } = proposal;
-    let change = Change { who, origin, summary, base, dry_run: !save, prune: false };
+    let Proposal { operator, summary, base, save } = proposal;
+    let change = Change { base, dry_run: !save, ..operator.change(summary) };
     result_of(ui.app.inventory.change_site(change, edit).await, save).await
 }
 

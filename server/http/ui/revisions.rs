@@ -214,13 +214,11 @@ async fn revert(
 ) -> Result<ProposalResult, Error> {
     let summary = format!("reverted revision {}: {}", revision.id, revision.summary);
     let change = Change {
-        who: &operator.name,
-        origin: operator.origin,
-        summary: &summary,
         base: Some(base),
         dry_run: !save,
         // The page shows what it deletes above the button.
         prune: true,
+        ..operator.change(&summary)
     };
     result_of(ui.app.inventory.revert(change, revision.id).await, save).await
 }

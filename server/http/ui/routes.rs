@@ -18,26 +18,45 @@ use crate::model::Role;
 pub(super) struct Needs {
     get: Option<Role>,
     post: Option<Role>,
+    /// Whether it changes what all hosts share, so that nobody with limits may.
+    is_shared: bool,
+}
+
+impl Needs {
+    const fn new(get: Option<Role>, post: Option<Role>) -> Self {
+        Self { get, post, is_shared: false }
+    }
+
+    /// The same, for what all hosts share.
+    const fn shared(self) -> Self {
+        Self { is_shared: true, ..self }
+    }
 }
 
 /// A page for everybody who is logged in.
-pub(super) const VIEW: Needs = Needs { get: Some(Role::Viewer), post: None };
+pub(super) const VIEW: Needs = Needs::new(Some(Role::Viewer), None);
 /// What a user does with what is the user's own.
-pub(super) const OWN: Needs = Needs { get: None, post: Some(Role::Viewer) };
+pub(super) const OWN: Needs = Needs::new(None, Some(Role::Viewer));
 /// The same, with a question before.
-pub(super) const ASK_OWN: Needs = Needs { get: Some(Role::Viewer), post: Some(Role::Viewer) };
+pub(super) const ASK_OWN: Needs = Needs::new(Some(Role::Viewer), Some(Role::Viewer));
 /// A form that changes the inventory.
-pub(super) const EDIT: Needs = Needs { get: Some(Role::Operator), post: Some(Role::Operator) };
+pub(super) const EDIT: Needs = Needs::new(Some(Role::Operator), Some(Role::Operator));
 /// A page that leads to a change.
-pub(super) const PREPARE: Needs = Needs { get: Some(Role::Operator), post: None };
+pub(super) const PREPARE: Needs = Needs::new(Some(Role::Operator), None);
 /// A change without a page of its own.
-pub(super) const CHANGE: Needs = Needs { get: None, post: Some(Role::Operator) };
+pub(super) const CHANGE: Needs = Needs::new(None, Some(Role::Operator));
+/// [`EDIT`] of what all hosts share.
+pub(super) const EDIT_SHARED: Needs = EDIT.shared();
+/// [`PREPARE`] for what all hosts share.
+pub(super) const PREPARE_SHARED: Needs = PREPARE.shared();
+/// [`CHANGE`] of what all hosts share.
+pub(super) const CHANGE_SHARED: Needs = CHANGE.shared();
 /// A page about users.
-pub(super) const MANAGE: Needs = Needs { get: Some(Role::Admin), post: Some(Role::Admin) };
+pub(super) const MANAGE: Needs = Needs::new(Some(Role::Admin), Some(Role::Admin));
 /// A page about one user.
-pub(super) const MANAGE_VIEW: Needs = Needs { get: Some(Role::Admin), post: None };
+pub(super) const MANAGE_VIEW: Needs = Needs::new(Some(Role::Admin), None);
 /// A change of a user.
-pub(super) const MANAGE_CHANGE: Needs = Needs { get: None, post: Some(Role::Admin) };
+pub(super) const MANAGE_CHANGE: Needs = Needs::new(None, Some(Role::Admin));
 
 /// Which role a request needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +67,8 @@ pub struct RouteRule {
     pub method: &'static str,
     /// The least role.
     pub role: Role,
+    /// Whether it changes what all hosts share, so that nobody with limits may.
+    pub is_shared: bool,
 }
 
 /// Routes behind a login.
@@ -65,7 +86,10 @@ impl Guarded {
         needs: Needs,
         methods: MethodRouter<Ui>,
     ) -> Self {
-        let rule = |method, role: Option<Role>| role.map(|role| RouteRule { path, method, role });
+        let Needs { is_shared, .. } = needs;
+        let rule = |method, role: Option<Role>| {
+            role.map(|role| RouteRule { path, method, role, is_shared })
+        };
         self.rules.extend(rule("GET", needs.get));
         self.rules.extend(rule("POST", needs.post));
         let check = from_fn(move |request: Request, next: Next| check(needs, request, next));
@@ -85,18 +109,23 @@ impl Guarded {
 async fn check(needs: Needs, request: Request, next: Next) -> Result<Response, Error> {
     let is_safe = request.method().is_safe();
     // A method that is not in the table is nobody's.
+    let Needs { is_shared, .. } = needs;
     let Some(needs) = (if is_safe { needs.get } else { needs.post }) else {
         return Err(Error::Internal(format!("{} has no role", request.uri().path())));
     };
     let missing = || Error::Internal("a page without login asks for the user".into());
     let operator = request.extensions().get::<Operator>().ok_or_else(missing)?;
+    let ui = request.extensions().get::<Ui>().ok_or_else(missing)?;
+    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     if operator.role >= needs {
+        if is_shared {
+            let (author, limits) = (operator.author(), &operator.limits);
+            ui.app.inventory.check_shared(author, limits, "page", path).await?;
+        }
         let may_change = operator.role >= Role::Operator;
         let response = next.run(request).await;
         return Ok(if may_change { response } else { without_hashes(response).await });
     }
-    let ui = request.extensions().get::<Ui>().ok_or_else(missing)?;
-    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let action = AuditAction::Forbidden { path: path.to_owned(), needs };
     ui.app.inventory.audit(operator.author(), action).await;
     Err(Error::Role { has: operator.role, needs })

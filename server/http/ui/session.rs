@@ -1,6 +1,7 @@
 //! Sessions: cookie, user and CSRF token.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::Extensions;
@@ -18,9 +19,10 @@ use tower_sessions::{Expiry, Session, SessionManagerLayer};
 use super::error::Error;
 use super::page::Frame;
 use super::state::{Ui, now_ms};
-use crate::inventory::{Account, SessionStore, shown_id};
+use crate::inventory::{Account, Change, InstallRequest, SessionStore, shown_id};
 use crate::lifecycle::audit::{Author, Entrance, Origin};
-use crate::model::Role;
+use crate::lifecycle::install::InstallTask;
+use crate::model::{Limits, Role};
 
 const LOGIN: &str = "login";
 const NOTICE: &str = "notice";
@@ -51,6 +53,8 @@ pub(crate) struct Operator {
     pub name: String,
     /// What the user may do.
     pub role: Role,
+    /// Which hosts the user may change; all of these hold.
+    pub limits: Arc<[Limits]>,
     /// Where the browser is.
     pub origin: Origin,
     /// The session's CSRF token.
@@ -64,11 +68,23 @@ impl Operator {
         Author { who: &self.name, origin: self.origin }
     }
 
+    /// A change of the user's.
+    pub(crate) fn change<'a>(&'a self, summary: &'a str) -> Change<'a> {
+        Change::by(self.author(), &self.limits, summary)
+    }
+
+    /// The user arms a host, or calls that off.
+    pub(crate) fn install<'a>(&'a self, host: &'a str, task: InstallTask) -> InstallRequest<'a> {
+        let (author, limits) = (self.author(), &*self.limits);
+        InstallRequest { host, author, limits, task, dry_run: false }
+    }
+
     /// The frame of a page, with the pending notice, which is then removed.
     pub(crate) async fn frame(&self, section: &'static str) -> Result<Frame, Error> {
         let notice = self.session.remove(NOTICE).await?;
         let (user, role, csrf) = (self.name.clone(), self.role, self.csrf.clone());
-        Ok(Frame { section, user, role, csrf, notice })
+        let (limits, outside) = (self.limits.clone(), None);
+        Ok(Frame { section, user, role, limits, outside, csrf, notice })
     }
 
     /// Sets the notice of the next page.
@@ -190,7 +206,7 @@ pub(crate) async fn require_login(
     };
     let account = ui.app.inventory.database.find_account(&login.user).await?;
     // The user was removed or disabled, or the password changed since.
-    let Some(Account { role, .. }) =
+    let Some(Account { role, limits, .. }) =
         account.filter(|account| account.password_mark == login.password_mark)
     else {
         session.flush().await?;
@@ -202,7 +218,8 @@ pub(crate) async fn require_login(
         session.insert(LOGIN, login.clone()).await?;
     }
     let origin = origin(request.extensions());
-    let operator = Operator { name: login.user, role, origin, csrf: login.csrf, session };
+    let limits = (!limits.is_empty()).then_some(limits).into_iter().collect();
+    let operator = Operator { name: login.user, role, limits, origin, csrf: login.csrf, session };
     request.extensions_mut().insert(operator);
     request.extensions_mut().insert(ui);
     Ok(next.run(request).await)

@@ -1,5 +1,7 @@
 //! Users: who may log in, what each may do, and where they are logged in. For admins.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -8,13 +10,13 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::clock::Moment;
 use super::confirm::{Confirmation, Crumb, is_confirmed};
 use super::error::Error;
-use super::form::CheckedForm;
+use super::form::{CheckedForm, Fields};
 use super::page::{Frame, Page};
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{AccountError, User, UserSession, random_password};
 use crate::lifecycle::audit::AuditAction;
-use crate::model::Role;
+use crate::model::{Limits, Role};
 
 struct Row {
     user: User,
@@ -61,6 +63,13 @@ struct UserPage {
     wrong: Option<String>,
 }
 
+impl UserPage {
+    /// Names as the form has them.
+    fn names(&self, names: &BTreeSet<String>) -> String {
+        names.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// What a form led to.
 #[derive(Default)]
 struct FormResult {
@@ -100,16 +109,36 @@ pub(crate) async fn add(State(ui): State<Ui>, sent: CheckedForm) -> Result<Respo
         }
     };
     let password = random_password();
-    let said = match ui.app.inventory.database.add_user(name, &password, role).await {
+    let limits = match limits_of(&ui, &sent.fields) {
+        Ok(limits) => limits,
+        Err(error) => return list_page(&ui, &sent.operator, FormResult::wrong(error)?).await,
+    };
+    let database = &ui.app.inventory.database;
+    let said = match database.add_limited_user(name, &password, role, &limits).await {
         Ok(()) => {
             let user = name.to_owned();
             let action = AuditAction::UserAdded { user: user.clone(), role: Some(role) };
             ui.app.inventory.audit(sent.operator.author(), action).await;
+            if !limits.is_empty() {
+                let action = AuditAction::LimitsChanged { user: user.clone(), limits };
+                ui.app.inventory.audit(sent.operator.author(), action).await;
+            }
             FormResult { new: Some(NewPassword { user, password }), wrong: None }
         }
         Err(error) => FormResult::wrong(error)?,
     };
     list_page(&ui, &sent.operator, said).await
+}
+
+/// The limits that a form has: names with commas or spaces between them.
+pub(super) fn limits_of(ui: &Ui, fields: &Fields) -> Result<Limits, AccountError> {
+    let list = |key: &str| {
+        let names = fields.text(key).split([',', ' ']).filter(|name| !name.is_empty());
+        names.map(str::to_owned).collect()
+    };
+    let limits = Limits { tenants: list("tenants"), racks: list("racks"), labels: list("labels") };
+    limits.check(&ui.app.inventory.snapshot().site)?;
+    Ok(limits)
 }
 
 async fn list_page(ui: &Ui, operator: &Operator, said: FormResult) -> Result<Response, Error> {
@@ -193,6 +222,29 @@ pub(crate) async fn set_role(
         Ok(()) => {
             let action = AuditAction::RoleChanged { user: user.clone(), role };
             done(&ui, &sent, &user, action, format!("{user} has the role {role}.")).await
+        }
+        Err(error) => user_page(&ui, &sent.operator, user, FormResult::wrong(error)?).await,
+    }
+}
+
+/// `POST /users/{name}/limits`: which hosts the user may change.
+pub(crate) async fn set_limits(
+    State(ui): State<Ui>,
+    Path(user): Path<String>,
+    sent: CheckedForm,
+) -> Result<Response, Error> {
+    let set = match limits_of(&ui, &sent.fields) {
+        Ok(limits) => ui.app.inventory.database.set_limits(&user, &limits).await.map(|()| limits),
+        Err(error) => Err(error),
+    };
+    match set {
+        Ok(limits) => {
+            let sentence = match limits.is_empty() {
+                true => format!("{user} has no limits."),
+                false => format!("{user} may change only hosts within: {limits}."),
+            };
+            let action = AuditAction::LimitsChanged { user: user.clone(), limits };
+            done(&ui, &sent, &user, action, sentence).await
         }
         Err(error) => user_page(&ui, &sent.operator, user, FormResult::wrong(error)?).await,
     }
