@@ -189,8 +189,8 @@ async fn a_program_older_than_its_database_says_so() {
             rackstrap::inventory::Database::Sqlite(sqlite) => {
                 sqlx::query(SQL).execute(&sqlite.pool).await.map(drop).unwrap();
             }
-            rackstrap::inventory::Database::Postgres(pool) => {
-                sqlx::query(SQL).execute(pool).await.map(drop).unwrap();
+            rackstrap::inventory::Database::Postgres(postgres) => {
+                sqlx::query(SQL).execute(&postgres.pool()).await.map(drop).unwrap();
             }
         }
         database.close().await;
@@ -225,8 +225,8 @@ async fn a_command_that_reads_neither_creates_nor_upgrades() {
             rackstrap::inventory::Database::Sqlite(sqlite) => {
                 sqlx::query(SQL).execute(&sqlite.pool).await.map(drop).unwrap();
             }
-            rackstrap::inventory::Database::Postgres(pool) => {
-                sqlx::query(SQL).execute(pool).await.map(drop).unwrap();
+            rackstrap::inventory::Database::Postgres(postgres) => {
+                sqlx::query(SQL).execute(&postgres.pool()).await.map(drop).unwrap();
             }
         }
         database.close().await;

@@ -94,6 +94,7 @@ mod roles;
 mod schemas;
 mod second_factor;
 mod secrets;
+mod several_servers;
 mod site_schema;
 mod source_nat;
 mod supervision;

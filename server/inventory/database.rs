@@ -8,13 +8,14 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sqlx::Connection;
 use sqlx::pool::PoolConnectionMetadata;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
+use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::postgres_tls;
+use super::primary::{Postgres, is_standby};
 use crate::metrics::DATABASE;
 
 /// How often SQLite's log is moved into the file.
@@ -29,7 +30,7 @@ pub enum Database {
     /// One file, the default.
     Sqlite(Sqlite),
     /// A server that several rackstraps may share.
-    Postgres(PgPool),
+    Postgres(Postgres),
 }
 
 /// An open SQLite file.
@@ -103,7 +104,10 @@ macro_rules! with_pool {
                 let $pool = &sqlite.pool;
                 $body
             }
-            $crate::inventory::Database::Postgres($pool) => $body,
+            $crate::inventory::Database::Postgres(postgres) => {
+                let $pool = &postgres.pool();
+                $body
+            }
         }
     };
 }
@@ -115,7 +119,9 @@ impl Database {
         const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         Ok(match self {
             Self::Sqlite(sqlite) => Transaction::Sqlite(sqlite.pool.begin().await?, None),
-            Self::Postgres(pool) => Transaction::Postgres(pool.begin_with(SNAPSHOT).await?),
+            Self::Postgres(postgres) => {
+                Transaction::Postgres(postgres.pool().begin_with(SNAPSHOT).await?)
+            }
         })
     }
 
@@ -124,8 +130,8 @@ impl Database {
     pub(crate) async fn begin_changing(&self) -> sqlx::Result<Transaction> {
         match self {
             Self::Sqlite(sqlite) => sqlite.begin(&sqlite.pool).await,
-            Self::Postgres(pool) => {
-                let mut transaction = pool.begin().await?;
+            Self::Postgres(postgres) => {
+                let mut transaction = postgres.pool().begin().await?;
                 sqlx::query("LOCK TABLE revisions IN EXCLUSIVE MODE")
                     .execute(&mut *transaction)
                     .await?;
@@ -139,7 +145,7 @@ impl Database {
     pub(crate) async fn begin_writing(&self) -> sqlx::Result<Transaction> {
         match self {
             Self::Sqlite(sqlite) => sqlite.begin(&sqlite.log).await,
-            Self::Postgres(pool) => Ok(Transaction::Postgres(pool.begin().await?)),
+            Self::Postgres(postgres) => Ok(Transaction::Postgres(postgres.pool().begin().await?)),
         }
     }
 
@@ -160,8 +166,8 @@ impl Database {
         const SQL: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
              AND backend_type = 'client backend' AND pid <> ALL($1)";
         const OWN: &str = "SELECT pg_backend_pid()";
-        let Self::Postgres(pool) = self else { return Ok(0) };
-        let mut connection = pool.acquire().await?;
+        let Self::Postgres(postgres) = self else { return Ok(0) };
+        let mut connection = postgres.pool().acquire().await?;
         let own: i32 = sqlx::query_scalar(OWN).fetch_one(&mut *connection).await?;
         sqlx::query_scalar(SQL).bind(vec![own]).fetch_one(&mut *connection).await
     }
@@ -195,7 +201,7 @@ impl Database {
                     }
                     self.checkpoint().await;
                 },
-                Self::Postgres(pool) => ask_postgres(&pool.connect_options()).await,
+                Self::Postgres(postgres) => ask_postgres(postgres).await,
             }
         };
         stop.run_until_cancelled(upkeep).await;
@@ -224,34 +230,46 @@ pub(super) fn is_sound(
 }
 
 /// Asks PostgreSQL once a second by a connection of its own, which has to wait for nobody and
-/// whose errors name their cause. Ends never.
-async fn ask_postgres(options: &PgConnectOptions) {
-    let mut connection = None;
+/// whose errors name their cause. Of several servers another is asked when one does not answer or takes
+/// no changes. Ends never.
+async fn ask_postgres(postgres: &Postgres) {
+    let (mut connection, mut is_away) = (None, false);
     loop {
-        let failure = match timeout(ASK_EVERY, ask(&mut connection, options)).await {
+        let failure = match timeout(ASK_EVERY, ask(&mut connection, postgres)).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => {
                 Some(postgres_tls::refusal(&error).unwrap_or_else(|| error.to_string()))
             }
             Err(_) => Some("PostgreSQL does not answer".to_owned()),
         };
-        if failure.is_some() {
-            connection = None;
-        }
+        let failure = match failure {
+            None => {
+                if std::mem::take(&mut is_away) {
+                    postgres.renew();
+                }
+                None
+            }
+            Some(failure) => {
+                (connection, is_away) = (None, true);
+                // Known before another server is looked for.
+                DATABASE.reached(Some(&failure));
+                Some(postgres.find_primary().await.unwrap_or(failure))
+            }
+        };
         DATABASE.reached(failure.as_deref());
         tokio::time::sleep(ASK_EVERY).await;
     }
 }
 
-async fn ask(
-    connection: &mut Option<PgConnection>,
-    options: &PgConnectOptions,
-) -> sqlx::Result<()> {
+async fn ask(connection: &mut Option<PgConnection>, postgres: &Postgres) -> sqlx::Result<()> {
     let connection = match connection {
         Some(connection) => connection,
-        None => connection.insert(PgConnection::connect_with(options).await?),
+        None => connection.insert(PgConnection::connect_with(&postgres.options()).await?),
     };
-    sqlx::query("SELECT 1").execute(connection).await.map(drop)
+    match is_standby(connection).await? {
+        true => Err(std::io::Error::other("PostgreSQL is a standby: it takes no changes").into()),
+        false => Ok(()),
+    }
 }
 
 /// A transaction on whichever database is open; dropped without a commit, it is rolled back.

@@ -20,6 +20,7 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::database::{Database, DatabaseFile, Sqlite, is_sound};
 use super::postgres_tls::{self, TlsParameterError};
+use super::primary::{Postgres, connect_to_primary, urls_of};
 
 /// How long a locked database is waited for.
 const BUSY: Duration = Duration::from_secs(10);
@@ -285,7 +286,8 @@ impl Database {
             Location::Server(url) => {
                 let what = without_password(&url);
                 let failed = |source| not_opened(&what, source);
-                let mut connection = connect(&pg_options(&url)?).await.map_err(failed)?;
+                let (_, mut connection) =
+                    connect_to_primary(&pg_options(&url)?).await.map_err(failed)?;
                 let schema = latest(&mut connection, &what).await?;
                 connection.close().await.map_err(failed)?;
                 Ok(schema.is_some())
@@ -297,11 +299,9 @@ impl Database {
     pub(crate) fn for_leases(&self) -> Self {
         match self {
             Self::Sqlite(sqlite) => Self::Sqlite(sqlite.clone()),
-            Self::Postgres(pool) => {
-                let options = pool.connect_options().as_ref().clone();
-                let pool = pool_options(LEASE_CONNECTIONS, LEASE_LIMITS)
-                    .acquire_timeout(Duration::from_secs(1));
-                Self::Postgres(pool.connect_lazy_with(options))
+            Self::Postgres(postgres) => {
+                let pool = pool_options(LEASE_CONNECTIONS, LEASE_LIMITS);
+                Self::Postgres(postgres.by(pool.acquire_timeout(Duration::from_secs(1))))
             }
         }
     }
@@ -491,10 +491,10 @@ pub(crate) fn not_writable(path: &Path, directory: &Path) -> OpenError {
 
 async fn open_postgres(url: &str, access: Access) -> Result<Database, OpenError> {
     let what = without_password(url);
-    let options = pg_options(url)?;
+    let servers = pg_options(url)?;
     let failed = |source| not_opened(&what, source);
     // A connection of its own first: a pool says only that it waited in vain.
-    let mut connection = connect(&options).await.map_err(failed)?;
+    let (primary, mut connection) = connect_to_primary(&servers).await.map_err(failed)?;
     let encoding: String = sqlx::query_scalar("SHOW server_encoding")
         .fetch_one(&mut connection)
         .await
@@ -509,15 +509,18 @@ async fn open_postgres(url: &str, access: Access) -> Result<Database, OpenError>
     }
     connection.close().await.map_err(failed)?;
     let pool = pool_options(CONNECTIONS, LIMITS).acquire_timeout(ACQUIRE);
-    Ok(Database::Postgres(pool.connect_with(options).await.map_err(failed)?))
+    Ok(Database::Postgres(Postgres::new(servers, primary, pool)))
 }
 
-fn pg_options(url: &str) -> Result<PgConnectOptions, OpenError> {
+/// How to connect to each server of a URL.
+fn pg_options(url: &str) -> Result<Vec<PgConnectOptions>, OpenError> {
     let what = without_password(url);
     if let Err(source) = postgres_tls::check(url) {
         return Err(OpenError::Parameter { what, source });
     }
-    PgConnectOptions::from_str(url).map_err(|source| OpenError::Connect { what, source })
+    let read = |url: &String| PgConnectOptions::from_str(url);
+    let options: Result<Vec<_>, _> = urls_of(url).iter().map(read).collect();
+    options.map_err(|source| OpenError::Connect { what, source })
 }
 
 fn not_opened(what: &str, source: sqlx::Error) -> OpenError {

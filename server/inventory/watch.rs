@@ -14,6 +14,8 @@ use crate::inventory::{AuditQuery, Database, Error, Inventory, now_ms};
 const POLL: Duration = Duration::from_millis(500);
 /// How soon one is seen on PostgreSQL, should its notification be lost.
 const POLL_WITH_NOTIFICATIONS: Duration = Duration::from_secs(5);
+/// How long PostgreSQL may take to answer by the connection that listens.
+const ANSWER: Duration = Duration::from_secs(2);
 /// How late an entry of the audit log may be stored, in milliseconds, and how far the clock of
 /// another server may be behind, so that it is still shown.
 const LATEST_AUDIT_MS: i64 = 120_000;
@@ -106,19 +108,24 @@ impl Inventory {
 /// listener (any more).
 async fn heard(listener: &mut Option<PgListener>) -> bool {
     let Some(open) = listener else { return false };
-    match timeout(POLL_WITH_NOTIFICATIONS, open.recv()).await {
-        Ok(Ok(_)) | Err(_) => true,
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "PostgreSQL sends no notifications; looking instead");
-            *listener = None;
-            false
-        }
-    }
+    let lost = match timeout(POLL_WITH_NOTIFICATIONS, open.recv()).await {
+        Ok(Ok(_)) => return true,
+        Ok(Err(error)) => error,
+        // One that lost its server without a word would be silent for ever.
+        Err(_) => match timeout(ANSWER, sqlx::query("SELECT 1").execute(&mut *open)).await {
+            Ok(Ok(_)) => return true,
+            Ok(Err(error)) => error,
+            Err(late) => std::io::Error::from(late).into(),
+        },
+    };
+    tracing::warn!(error = %lost, "PostgreSQL sends no notifications; looking instead");
+    *listener = None;
+    false
 }
 
 async fn listen(database: &Database) -> Option<PgListener> {
-    let Database::Postgres(pool) = database else { return None };
-    let mut listener = PgListener::connect_with(pool).await.ok()?;
+    let Database::Postgres(postgres) = database else { return None };
+    let mut listener = PgListener::connect_with(&postgres.pool()).await.ok()?;
     listener.listen("rackstrap_revision").await.ok()?;
     Some(listener)
 }

@@ -6,11 +6,11 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use sqlx::postgres::{PgListener, PgPool};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::inventory::database::Sqlite;
-use crate::inventory::{Database, now_ms};
+use crate::inventory::{Database, Postgres, now_ms};
 use crate::leases::LeaseBook;
 use crate::leases::book::{LeaseRow, SELECT_LEASES, read_lease, select_leases};
 use crate::model::Lease;
@@ -22,6 +22,9 @@ const HELLO: Duration = Duration::from_secs(5);
 const PEER_SECONDS: i64 = 30;
 /// How often SQLite is asked for leases that another process removed.
 const POLL: Duration = Duration::from_millis(500);
+/// How long an announcement may take. It is sent by the connection that listens: one that lost its
+/// server without a word would be silent for ever.
+const ANSWER: Duration = Duration::from_secs(2);
 /// The delay before reconnecting to PostgreSQL.
 const RECONNECT: Duration = Duration::from_secs(1);
 /// How many leases are taken in under one lock.
@@ -56,7 +59,7 @@ impl LeaseBook {
         let watch = async {
             match self.database() {
                 Database::Sqlite(sqlite) => self.watch_removals(sqlite).await,
-                Database::Postgres(pool) => self.watch_notifications(pool).await,
+                Database::Postgres(postgres) => self.watch_notifications(postgres).await,
             }
         };
         tokio::select! {
@@ -66,9 +69,9 @@ impl LeaseBook {
         Ok(())
     }
 
-    async fn watch_notifications(&self, pool: &PgPool) {
+    async fn watch_notifications(&self, postgres: &Postgres) {
         loop {
-            if let Err(error) = self.listen(pool).await {
+            if let Err(error) = self.listen(&postgres.pool()).await {
                 tracing::warn!(%error, "lost the notification channel to PostgreSQL; reconnecting");
             }
             sleep(RECONNECT).await;
@@ -93,7 +96,8 @@ impl LeaseBook {
             tokio::select! {
                 _ = hello.tick() => {
                     known = self.table().own_addresses();
-                    announce_addresses(pool, &known).await?;
+                    let announced = announce_addresses(&mut listener, &known);
+                    timeout(ANSWER, announced).await.map_err(std::io::Error::from)??;
                 }
                 received = listener.try_recv() => {
                     let Some(first) = received? else { return Ok(()) };
@@ -213,9 +217,9 @@ fn summary(lease: &Lease) -> String {
 
 /// Announces the addresses of this server, so that the others do not report it as a foreign
 /// DHCP server.
-async fn announce_addresses(pool: &PgPool, own: &[Ipv4Addr]) -> sqlx::Result<()> {
+async fn announce_addresses(listener: &mut PgListener, own: &[Ipv4Addr]) -> sqlx::Result<()> {
     let addresses: Vec<String> = own.iter().map(ToString::to_string).collect();
     let text = format!("@{}", addresses.join(" "));
-    sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(text).execute(pool).await?;
+    sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(text).execute(listener).await?;
     Ok(())
 }

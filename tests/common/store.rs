@@ -2,6 +2,7 @@
 //! server that lives as long as the test program.
 
 use std::io::{BufRead, BufReader};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -11,6 +12,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rackstrap::inventory::{Database, Inventory};
 use tempfile::TempDir;
+
+use super::netns::Netns;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -81,21 +84,32 @@ fn with_database(base: &str, name: &str) -> String {
 /// Sets up a server in `$1` with the programs in `$2`, says "ready", and waits for the end of
 /// its input, which is the end of the test program, however that comes. `initdb` and
 /// `postgres` refuse to be root. With `$3`, a directory with `tls.crt` and `tls.key`, it takes
-/// connections by TLS, and by TCP no others.
+/// connections by TLS, and by TCP no others. With `$4`, a network, it takes connections from there, and
+/// with `$5` it is a standby of the server at that address.
 const SERVER: &str = r#"
-    dir=$1 bin=$2 tls=$3
+    dir=$1 bin=$2 tls=$3 network=$4 primary=$5
     as=; if [ "$(id -u)" = 0 ]; then
         chown postgres "$dir"; as="setpriv --reuid=postgres --regid=postgres --clear-groups"
     fi
     cd "$dir"
-    $as "$bin/initdb" -D "$dir/data" -U postgres --auth=trust --no-sync >"$dir/log" 2>&1 ||
-        { cat "$dir/log"; exit 1; }
+    if [ "$primary" ]; then
+        $as "$bin/pg_basebackup" -h "$primary" -U postgres -D "$dir/data" -R -c fast -N >"$dir/log" 2>&1 ||
+            { cat "$dir/log"; exit 1; }
+    else
+        $as "$bin/initdb" -D "$dir/data" -U postgres --auth=trust --no-sync >"$dir/log" 2>&1 ||
+            { cat "$dir/log"; exit 1; }
+    fi
     set -- -c listen_addresses=
     if [ "$tls" ]; then
         owner=$(stat -c %U "$dir")
         install -m 600 -o "$owner" "$tls/tls.crt" "$tls/tls.key" "$dir/data"
         printf '%s\n' 'local all all trust' 'hostssl all all all trust' >"$dir/data/pg_hba.conf"
         set -- -c listen_addresses=127.0.0.1 -c ssl=on -c ssl_cert_file=tls.crt -c ssl_key_file=tls.key
+    fi
+    if [ "$network" ]; then
+        set -- -c 'listen_addresses=*' -c wal_sender_timeout=10s
+        printf '%s\n' 'local all all trust' "host all all $network trust" \
+            "host replication all $network trust" >"$dir/data/pg_hba.conf"
     fi
     $as "$bin/postgres" -D "$dir/data" -k "$dir" "$@" -c fsync=off \
         -c max_connections=400 >>"$dir/log" 2>&1 &
@@ -125,11 +139,23 @@ impl PostgresServer {
     /// Starts one at 127.0.0.1:5432 of this thread's namespace, with the certificate and key in a
     /// directory; it refuses connections without TLS there.
     pub(crate) fn start_with(tls: &Path) -> Self {
+        Self::spawn(Command::new("sh"), tls, ["", ""])
+    }
+
+    /// Starts one in a namespace, for connections from a network (an IPv4 prefix); a standby of the
+    /// server at `primary`, if one is given.
+    pub(crate) fn start_in(inside: &Netns, network: &str, primary: Option<Ipv4Addr>) -> Self {
+        let primary = primary.map(|address| address.to_string()).unwrap_or_default();
+        Self::spawn(inside.command("sh"), Path::new(""), [network, &primary])
+    }
+
+    fn spawn(mut shell: Command, tls: &Path, more: [&str; 2]) -> Self {
         let directory = TempDir::new().unwrap().keep();
-        let mut child = Command::new("sh")
+        let mut child = shell
             .args(["-c", SERVER, "postgres-for-tests"])
             .args([&directory, &programs()])
             .arg(tls)
+            .args(more)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -145,6 +171,16 @@ impl PostgresServer {
     /// What `--database` takes.
     pub(crate) fn url(&self) -> String {
         format!("postgres://postgres@localhost/postgres?host={}", self.directory.display())
+    }
+
+    /// What a query of one value gives, as text.
+    pub(crate) fn sql(&self, query: &str) -> String {
+        let mut psql = Command::new(programs().join("psql"));
+        psql.arg("-h").arg(&self.directory).args(["-U", "postgres", "-XAtc", query, "postgres"]);
+        let output = psql.output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{query}: {errors}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
     /// The server's processes: the first is the one that starts the others.

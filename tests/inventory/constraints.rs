@@ -159,7 +159,7 @@ async fn every_constraint_has_words_that_come_first() {
         let database = store.open().await;
         let found = match &database {
             Database::Sqlite(file) => of_sqlite(&file.pool).await,
-            Database::Postgres(pool) => of_postgres(pool).await,
+            Database::Postgres(postgres) => of_postgres(&postgres.pool()).await,
         };
         database.close().await;
         assert_eq!(found, listed, "{}", store.kind);

@@ -32,7 +32,9 @@ async fn the_database_refuses_what_is_somebodys_already() {
             use rackstrap::inventory::Database::{Postgres, Sqlite};
             let refused = match &inventory.database {
                 Sqlite(file) => sqlx::query(statement).execute(&file.pool).await.map(drop),
-                Postgres(pool) => sqlx::query(statement).execute(pool).await.map(drop),
+                Postgres(postgres) => {
+                    sqlx::query(statement).execute(&postgres.pool()).await.map(drop)
+                }
             };
             let error = refused.expect_err(what);
             let unique = error.as_database_error().is_some_and(|e| e.is_unique_violation());

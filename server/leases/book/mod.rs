@@ -170,8 +170,8 @@ impl LeaseBook {
                 // For the server, if it is another process that removes the lease.
                 sqlx::query(TELL).bind(address.to_string()).execute(&sqlite.pool).await?;
             }
-            Database::Postgres(pool) => {
-                sqlx::query(SQL).bind(address.to_string()).execute(pool).await?;
+            Database::Postgres(postgres) => {
+                sqlx::query(SQL).bind(address.to_string()).execute(&postgres.pool()).await?;
             }
         }
         self.table().forget(address);

@@ -84,7 +84,7 @@ pub(super) async fn store(
             let granted = sqlx::query_as(GRANTED).bind(rows).fetch_all(&mut **connection).await?;
             starts(granted).map(Stored::Some)
         }
-        Database::Postgres(pool) => {
+        Database::Postgres(postgres) => {
             let sql = concat!(
                 "INSERT INTO leases (address, client, nic, subnet, state, starts_at, expires_at, ",
                 "taken_over) SELECT address, client, nic, subnet, state, $2::bigint, expires_at, taken_over ",
@@ -93,7 +93,7 @@ pub(super) async fn store(
                 claim_guard!(),
                 " RETURNING address, starts_at"
             );
-            starts(sqlx::query_as(sql).bind(rows).bind(now).fetch_all(pool).await?)
+            starts(sqlx::query_as(sql).bind(rows).bind(now).fetch_all(&postgres.pool()).await?)
                 .map(Stored::Some)
         }
     }
