@@ -26,6 +26,7 @@ async fn an_operator_follows_a_boot_and_corrects_an_address() {
     watch_boot(&browser, &server).await;
     correct_address(&browser).await;
     look_around(&browser, &server).await;
+    go_anywhere(&browser).await;
 
     browser.click(".top form button").await;
     browser.find("#password").await;
@@ -178,6 +179,21 @@ async fn watch_rack(browser: &Browser, server: &Server) {
     browser.run("document.querySelector('main').append(document.createElement('input'))").await;
     let wrong = browser.run(include_str!("audit.js")).await;
     assert_eq!(wrong, serde_json::json!(["no name: <input>"]));
+}
+
+/// Ctrl-K leads from any page to any other, without a mouse.
+async fn go_anywhere(browser: &Browser) {
+    const CTRL_K: &str = "\u{e009}k";
+    const ENTER: &str = "\u{e007}";
+    browser.find("body").await.send_keys(CTRL_K).await.unwrap();
+    browser.wait_for_text(".palette li[aria-selected=true]", "Fleet").await;
+    let word = browser.find(".palette input").await;
+    word.send_keys("n02").await.unwrap();
+    browser.wait_for_text(".palette li[aria-selected=true]", "r1-n02").await;
+    audit(browser, "the palette").await;
+    browser.screenshot("palette").await;
+    word.send_keys(ENTER).await.unwrap();
+    browser.wait_for_text("h1", "r1-n02").await;
 }
 
 /// A VLAN is changed in the text of its subnet, reviewed, and saved.

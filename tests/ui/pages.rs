@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rackstrap::inventory::StoredReport;
 use rackstrap::lifecycle::unknown::ClientMarks;
 use rackstrap::lifecycle::{EventKind, Progress};
 use rackstrap::model::{ClientKey, Lease, LeaseState, Mac, Site};
@@ -26,6 +27,52 @@ async fn a_host_page_says_all_of_a_host() {
     ] {
         assert!(html.contains(word), "{word} is not in {html}");
     }
+}
+
+#[tokio::test]
+async fn anything_is_found_by_a_word() {
+    let server = Server::start().await;
+    let operator = server.operator().await;
+    for (text, link) in [
+        ("", "<a href=\"/revisions\">Revisions</a>"),
+        ("rev", "<a href=\"/revisions\">Revisions</a>"),
+        ("n02", "<a href=\"/hosts/r1-n02\">r1-n02</a>"),
+        ("aa0003", "<a href=\"/hosts/r1-n02\">r1-n02</a>"),
+        ("LEAF", "<a href=\"/switches/leaf1a\">leaf1a</a>"),
+        ("172.16.160.99", "<a href=\"/subnets/internal\">internal</a>"),
+        ("hyper", "<a href=\"/profiles/hypervisor\">hypervisor</a>"),
+    ] {
+        let html = operator.page(&format!("/find?text={text}")).await;
+        assert!(html.contains(link), "{text}: {html}");
+    }
+    let html = operator.page("/find?text=%3Cb%3Enowhere").await;
+    assert!(html.contains("Nothing has \"&#60;b&#62;nowhere\""), "{html}");
+}
+
+#[tokio::test]
+async fn what_a_host_runs_is_on_its_page_and_on_fleet() {
+    let server = Server::start().await;
+    let (operator, database) = (server.operator().await, &server.app.inventory.database);
+    let fleet = operator.page("/").await;
+    assert!(fleet.contains("Configuration of revision 1"), "{fleet}");
+    let report = async |body: String| {
+        let report = StoredReport { at_ms: 1_790_000_000_000, body };
+        database.set_report("r1-n01", &report).await.unwrap();
+    };
+    report(r#"{"state": "up", "config": {"/etc/systemd/network/05-bond0.netdev": "00"}}"#.into())
+        .await;
+    let host = operator.page("/hosts/r1-n01").await;
+    assert!(host.contains("does not run the network configuration"), "{host}");
+    assert!(
+        host.contains("<li class=\"mono\">/etc/systemd/network/05-bond0.netdev</li>"),
+        "{host}"
+    );
+    assert!(host.contains("/config/52:54:00:aa:00:01.sh | sudo sh"), "{host}");
+    let list = operator.page("/hosts?config=outdated").await;
+    assert!(list.contains("r1-n01") && !list.contains("/hosts/r1-n02"), "{list}");
+    report("up".into()).await;
+    let host = operator.page("/hosts/r1-n01").await;
+    assert!(host.contains("does not say which network configuration"), "{host}");
 }
 
 #[tokio::test]

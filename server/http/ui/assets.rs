@@ -1,4 +1,4 @@
-//! The style sheet, the script and the icon, which are part of the program.
+//! The style sheet, the scripts and the icon, which are part of the program.
 
 use std::sync::LazyLock;
 
@@ -25,6 +25,11 @@ const ASSETS: &[Asset] = &[
         name: "live.js",
         content_type: "text/javascript; charset=utf-8",
         text: include_str!("../../../web/static/live.js"),
+    },
+    Asset {
+        name: "palette.js",
+        content_type: "text/javascript; charset=utf-8",
+        text: include_str!("../../../web/static/palette.js"),
     },
     Asset {
         name: "upload.js",

@@ -20,6 +20,7 @@ mod drawing;
 mod entry_form;
 mod error;
 mod events;
+mod find;
 mod fleet;
 mod form;
 mod formats;
@@ -145,6 +146,7 @@ fn guarded() -> Guarded {
         .route("/", VIEW, get(fleet::show))
         .route("/logout", OWN, post(login::leave))
         .merge(nouns())
+        .route("/find", VIEW, get(find::show))
         .route("/formats", VIEW, get(formats::show))
         .route("/keys", VIEW, get(keys::show))
         .route("/keys/schema.json", VIEW, get(keys::schema))
