@@ -36,7 +36,7 @@ impl Cluster {
     /// How to connect to the primary.
     fn options(&self) -> PgConnectOptions {
         let known = self.servers.get(self.primary.load(Ordering::Relaxed));
-        known.or(self.servers.first()).cloned().unwrap_or_default()
+        known.or_else(|| self.servers.first()).cloned().unwrap_or_default()
     }
 }
 
