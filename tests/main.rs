@@ -77,6 +77,7 @@ mod networkd;
 mod nic_units;
 mod nixos;
 mod nmstate;
+mod oidc;
 mod openapi;
 mod openvswitch;
 mod own_address;

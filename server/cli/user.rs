@@ -252,12 +252,22 @@ async fn list(context: &Context, database: &Database) -> anyhow::Result<()> {
             moment(user.created_at * 1000),
             or_dash(user.last_login_at.map(|at| moment(at * 1000))),
             if user.has_second_factor { "yes" } else { "no" }.to_owned(),
+            user.issuer.clone().unwrap_or_else(|| "password".into()),
             sessions.len().to_string(),
             or_dash((!user.limits.is_empty()).then(|| user.limits.to_string())),
         ]
     };
-    let header =
-        ["NAME", "ROLE", "STATE", "CREATED", "LAST LOGIN", "SECOND FACTOR", "SESSIONS", "LIMITS"];
+    let header = [
+        "NAME",
+        "ROLE",
+        "STATE",
+        "CREATED",
+        "LAST LOGIN",
+        "SECOND FACTOR",
+        "LOGIN BY",
+        "SESSIONS",
+        "LIMITS",
+    ];
     context.print(&users, || table(&header, &users.iter().map(row).collect::<Vec<_>>()))
 }
 
@@ -270,8 +280,10 @@ async fn show(context: &Context, database: &Database, name: &str) -> anyhow::Res
     context.print(&listed, || {
         let state = if user.is_disabled { ", disabled" } else { "" };
         let second = if user.has_second_factor { ", second factor" } else { "" };
-        let created = moment(user.created_at * 1000);
-        let mut text = format!("{}, {}{state}{second}, created {created}\n", user.name, user.role);
+        let by = user.issuer.as_ref().map(|issuer| format!(", logs in with {issuer}"));
+        let (by, created) = (by.unwrap_or_default(), moment(user.created_at * 1000));
+        let mut text =
+            format!("{}, {}{state}{second}{by}, created {created}\n", user.name, user.role);
         if !user.limits.is_empty() {
             text.push_str(&format!("limits: {}\n", user.limits));
         }

@@ -72,6 +72,16 @@ const KEYS: &[Key] = &[
         "\"whsec_\" and 24 to 64 bytes in base64, as echo whsec_$(openssl rand -base64 32) prints them",
     ),
     live("admin_names", "a list of host names, such as [\"rackstrap.example.net\"]"),
+    live("oidc_issuer", "\"https://HOST\" or \"https://HOST/PATH\", or http on this server itself"),
+    live("oidc_name", "a text of at most 40 characters, such as \"Example SSO\""),
+    live("oidc_client_id", "the identifier that the provider gave, such as \"rackstrap\""),
+    live("oidc_client_secret_file", "a file, such as \"/etc/rackstrap/oidc.secret\""),
+    live("oidc_scopes", "a list of scopes, such as [\"profile\", \"groups\"]"),
+    live("oidc_name_claim", "the name of a claim, such as \"preferred_username\" or \"email\""),
+    live("oidc_groups_claim", "the name of a claim, such as \"groups\" or \"realm_access.roles\""),
+    live("oidc_admins", "a list of groups, such as [\"infra-admins\"]"),
+    live("oidc_operators", "a list of groups, such as [\"infra\"]"),
+    live("oidc_viewers", "a list of groups, such as [\"staff\"]"),
 ];
 
 const fn key(name: &'static str, expected: &'static str) -> Key {
@@ -125,6 +135,11 @@ pub enum ConfigError {
         /// The key that is not.
         missing: &'static str,
     },
+    /// Nobody could log in by the provider.
+    #[error(
+        "oidc_issuer is set, and no group has a role: set oidc_admins, oidc_operators or oidc_viewers"
+    )]
+    NoGroups,
 }
 
 /// Where the values come from. The environment overrides the file; flags override both.
@@ -164,15 +179,28 @@ impl Config {
             set(&mut table, "command line", key, value)?;
         }
         let config: Self = table.try_into().map_err(|error| syntax("configuration", &error))?;
-        match (&config.tls_certificate, &config.tls_key) {
-            (Some(_), None) => {
-                Err(ConfigError::Half { given: "tls_certificate", missing: "tls_key" })
+        let has_client = !config.oidc_client_id.is_empty();
+        let pairs = [
+            (
+                "tls_certificate",
+                config.tls_certificate.is_some(),
+                "tls_key",
+                config.tls_key.is_some(),
+            ),
+            ("oidc_issuer", config.oidc_issuer.is_some(), "oidc_client_id", has_client),
+        ];
+        for (one, has_one, other, has_other) in pairs {
+            match (has_one, has_other) {
+                (true, false) => return Err(ConfigError::Half { given: one, missing: other }),
+                (false, true) => return Err(ConfigError::Half { given: other, missing: one }),
+                (true, true) | (false, false) => {}
             }
-            (None, Some(_)) => {
-                Err(ConfigError::Half { given: "tls_key", missing: "tls_certificate" })
-            }
-            _ => Ok(config),
         }
+        let groups = [&config.oidc_admins, &config.oidc_operators, &config.oidc_viewers];
+        if config.oidc_issuer.is_some() && groups.iter().all(|groups| groups.is_empty()) {
+            return Err(ConfigError::NoGroups);
+        }
+        Ok(config)
     }
 }
 
@@ -288,6 +316,18 @@ fn is_in_range(key: &str, config: &Config) -> bool {
         "metrics_token" => config.metrics_token.is_empty() || config.metrics_token.len() >= 16,
         "session_hours" => (1..=720).contains(&config.session_hours),
         "admin_names" => config.admin_names.iter().all(|name| check_host_name(name).is_ok()),
+        "oidc_name" => {
+            config.oidc_name.chars().count() <= 40 && !config.oidc_name.contains(char::is_control)
+        }
+        "oidc_scopes" => config.oidc_scopes.iter().all(|scope| {
+            // RFC 6749 section 3.3.
+            !scope.is_empty() && scope.chars().all(|c| c.is_ascii_graphic() && !"\"\\".contains(c))
+        }),
+        "oidc_name_claim" => !config.oidc_name_claim.is_empty(),
+        "oidc_groups_claim" => !config.oidc_groups_claim.is_empty(),
+        "oidc_admins" => config.oidc_admins.iter().all(|group| !group.is_empty()),
+        "oidc_operators" => config.oidc_operators.iter().all(|group| !group.is_empty()),
+        "oidc_viewers" => config.oidc_viewers.iter().all(|group| !group.is_empty()),
         _ => true,
     }
 }
@@ -347,6 +387,19 @@ mod tests {
             ("webhook_urls = [\"chat.example.net\"]", "a list of URLs"),
             ("webhook_events = [\"down\"]", "\"up\", \"stuck\", \"failed\""),
             ("webhook_secret = \"hunter2\"", "24 to 64 bytes in base64"),
+            ("oidc_issuer = \"http://id.example.net\"", "or http on this server itself"),
+            ("oidc_issuer = \"https://id.example.net?x\"", "\"https://HOST/PATH\""),
+            ("oidc_scopes = [\"a b\"]", "a list of scopes"),
+            ("oidc_admins = [\"\"]", "a list of groups"),
+            (
+                "oidc_issuer = \"https://id.example.net\"",
+                "oidc_issuer is set, and oidc_client_id is not",
+            ),
+            ("oidc_client_id = \"x\"", "oidc_client_id is set, and oidc_issuer is not"),
+            (
+                "oidc_issuer = \"https://id.example.net\"\noidc_client_id = \"x\"",
+                "set oidc_admins, oidc_operators or oidc_viewers",
+            ),
             ("dhcp = ", "rackstrap.toml"),
         ];
         for (text, expected) in cases {

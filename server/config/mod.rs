@@ -11,7 +11,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use load::{ConfigError, KeyChange, Sources};
-pub use values::{DatabaseUrl, InvalidValue, MachineUrl, PortRange, WebhookSecret, WebhookUrl};
+pub use values::{
+    DatabaseUrl, InvalidValue, MachineUrl, OidcIssuer, PortRange, WebhookSecret, WebhookUrl,
+};
 
 /// How the server runs. Every key is optional.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +127,28 @@ pub struct Config {
     /// DNS names of the UI, besides localhost and this server's addresses. A request for any
     /// other name is refused, against DNS rebinding.
     pub admin_names: Vec<String>,
+    /// The OpenID Connect provider by which people may log in to the UI, besides local users.
+    #[serde(with = "values::optional")]
+    pub oidc_issuer: Option<OidcIssuer>,
+    /// What the button of the login page calls it. Empty: its host name.
+    pub oidc_name: String,
+    /// What the provider knows this server as.
+    pub oidc_client_id: String,
+    /// The file with the secret of that client. Default: none, for a public client.
+    #[serde(deserialize_with = "values::optional::deserialize")]
+    pub oidc_client_secret_file: Option<PathBuf>,
+    /// What is asked for besides `openid`.
+    pub oidc_scopes: Vec<String>,
+    /// The claim with the name of the user here.
+    pub oidc_name_claim: String,
+    /// The claim with the groups of the user.
+    pub oidc_groups_claim: String,
+    /// Groups whose members are admins.
+    pub oidc_admins: Vec<String>,
+    /// Groups whose members are operators.
+    pub oidc_operators: Vec<String>,
+    /// Groups whose members are viewers. Who is in no group of a role is refused.
+    pub oidc_viewers: Vec<String>,
 }
 
 /// Whether another DHCP server assigns the addresses, and how this server then sends boot data.
@@ -244,6 +268,16 @@ impl Default for Config {
             webhook_events: WebhookTopic::ALL.to_vec(),
             webhook_secret: None,
             admin_names: Vec::new(),
+            oidc_issuer: None,
+            oidc_name: String::new(),
+            oidc_client_id: String::new(),
+            oidc_client_secret_file: None,
+            oidc_scopes: vec!["profile".into()],
+            oidc_name_claim: "preferred_username".into(),
+            oidc_groups_claim: "groups".into(),
+            oidc_admins: Vec::new(),
+            oidc_operators: Vec::new(),
+            oidc_viewers: Vec::new(),
         }
     }
 }

@@ -190,6 +190,52 @@ impl fmt::Debug for WebhookUrl {
     }
 }
 
+/// An OpenID Connect provider: the URL that it calls itself (`iss`), which is compared byte by byte.
+/// Plain HTTP would show the client's secret to others, so it has to stay on this server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OidcIssuer(String);
+
+impl OidcIssuer {
+    /// The URL as the operator wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The host's name, for people.
+    pub fn host(&self) -> &str {
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        rest.split('/').next().unwrap_or_default()
+    }
+}
+
+impl FromStr for OidcIssuer {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let issuer = Self(text.to_owned());
+        let is_plain =
+            text.chars().all(|c| c.is_ascii_graphic()) && !text.contains(['?', '#', '@']);
+        let is_here = ["localhost", "127.0.0.1", "[::1]"].iter().any(|own| {
+            let port = issuer.host().strip_prefix(own);
+            port.is_some_and(|port| port.is_empty() || port.starts_with(':'))
+        });
+        let is_safe = text.starts_with("https://") || (text.starts_with("http://") && is_here);
+        if issuer.host().is_empty() || !is_plain || !is_safe || text.len() > ISSUER_BYTES {
+            return Err(InvalidValue);
+        }
+        Ok(issuer)
+    }
+}
+
+/// The longest URL of a provider: far longer than any in use.
+const ISSUER_BYTES: usize = 500;
+
+impl fmt::Display for OidcIssuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// The key that signs webhook messages, written as Standard Webhooks has it: `whsec_` and base64.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WebhookSecret {
@@ -246,6 +292,33 @@ mod tests {
         }
         for text in ["", "http://", "http:///", "ftp://x", "http://a b", "http://x${y}"] {
             assert_eq!(text.parse::<MachineUrl>(), Err(InvalidValue), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_provider_is_reached_by_https_or_on_this_server() {
+        for (text, host) in [
+            ("https://id.example.net", "id.example.net"),
+            ("https://id.example.net:8443/realms/infra/", "id.example.net:8443"),
+            ("http://localhost:9400", "localhost:9400"),
+            ("http://[::1]/x", "[::1]"),
+        ] {
+            let issuer: OidcIssuer = text.parse().unwrap();
+            assert_eq!((issuer.as_str(), issuer.host()), (text, host));
+        }
+        for text in [
+            "",
+            "https://",
+            "id.example.net",
+            "http://id.example.net",
+            "http://localhost.example.net",
+            "http://127.0.0.1.example.net",
+            "http://localhost@id.example.net",
+            "https://id.example.net/a b",
+            "https://id.example.net?x=1",
+            "https://id.example.net#x",
+        ] {
+            assert_eq!(text.parse::<OidcIssuer>(), Err(InvalidValue), "{text}");
         }
     }
 

@@ -13,6 +13,7 @@ mod event_page;
 mod event_segments;
 mod host_status;
 mod hosts;
+mod identities;
 mod installs;
 mod known;
 mod limits;
@@ -66,6 +67,7 @@ pub use event_page::{EventPageQuery, EventsOf, StoredEvent};
 pub use events::{EventBus, Live};
 pub use follow::{FollowedEvent, Following};
 pub use host_status::{HostStates, StoredLife, StoredReport};
+pub use identities::{IdentityError, ProvidedUser};
 pub use installs::{
     ArmedHost, BootGrant, InstallError, InstallReportError, InstallRequest, Installs, NewHostError,
 };

@@ -32,6 +32,8 @@ pub struct User {
     /// Which hosts the user may change.
     #[serde(skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
+    /// The OpenID Connect provider that the user logs in with; none for a local user.
+    pub issuer: Option<String>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -43,14 +45,23 @@ struct UserRow {
     last_login_at: Option<i64>,
     has_second_factor: bool,
     limits: Option<String>,
+    issuer: Option<String>,
 }
 
 impl UserRow {
     fn read(self) -> Result<User, Error> {
-        let Self { name, is_disabled, created_at, last_login_at, has_second_factor, .. } = self;
-        let role = read_role("user", &name, &self.role)?;
-        let limits = read_limits("user", &name, self.limits.as_deref())?;
-        Ok(User { name, role, is_disabled, created_at, last_login_at, has_second_factor, limits })
+        let role = read_role("user", &self.name, &self.role)?;
+        let limits = read_limits("user", &self.name, self.limits.as_deref())?;
+        Ok(User {
+            name: self.name,
+            role,
+            is_disabled: self.is_disabled,
+            created_at: self.created_at,
+            last_login_at: self.last_login_at,
+            has_second_factor: self.has_second_factor,
+            limits,
+            issuer: self.issuer,
+        })
     }
 }
 
@@ -102,7 +113,9 @@ pub enum AccountError {
         name: String,
     },
     /// Nobody could manage users any more.
-    #[error("\"{0}\" is the last admin who can log in: make another user an admin first")]
+    #[error(
+        "\"{0}\" is the last admin who can log in with a password: make another such user an admin first"
+    )]
     LastAdmin(String),
     /// Nobody with limits manages users, who could take them away.
     #[error(
@@ -117,6 +130,24 @@ pub enum AccountError {
     /// A limit names nothing.
     #[error(transparent)]
     Limit(#[from] UnknownLimit),
+    /// The user logs in with a provider, which knows the password.
+    #[error("\"{name}\" logs in with {issuer} and has no password here")]
+    NoPassword {
+        /// The user.
+        name: String,
+        /// The provider.
+        issuer: String,
+    },
+    /// The user's groups at a provider say the role.
+    #[error(
+        "the role of \"{name}\" follows from the groups at {issuer}: change them there, or disable the user here"
+    )]
+    RoleOfGroups {
+        /// The user.
+        name: String,
+        /// The provider.
+        issuer: String,
+    },
     /// The user does not exist.
     #[error("user \"{0}\" does not exist")]
     Missing(String),
@@ -194,10 +225,18 @@ impl Database {
         }
     }
 
-    /// Sets the password of a user. Returns whether the user exists.
+    /// The provider that a user logs in with; none for a local user, and for nobody.
+    async fn issuer_of(&self, name: &str) -> Result<Option<String>, Error> {
+        Ok(self.find_user(name).await?.and_then(|user| user.issuer))
+    }
+
+    /// Sets the password of a local user. Returns whether the user exists.
     pub async fn set_password(&self, name: &str, password: &str) -> Result<bool, AccountError> {
         const SET: &str = "UPDATE users SET password_hash = $2 WHERE name = $1";
         check_password(password)?;
+        if let Some(issuer) = self.issuer_of(name).await? {
+            return Err(AccountError::NoPassword { name: name.to_owned(), issuer });
+        }
         let hash = password_hash(password.to_owned()).await;
         let set = with_pool!(self, pool => sqlx::query(SET)
             .bind(name)
@@ -211,10 +250,14 @@ impl Database {
     /// Gives a user a role.
     ///
     /// # Errors
-    /// If there is no such user, no other admin could log in, or one with limits would be an admin.
+    /// If there is no such user, no other admin could log in, one with limits would be an admin, or a
+    /// provider says the role.
     pub async fn set_role(&self, name: &str, role: Role) -> Result<(), AccountError> {
         const SET: &str =
             "UPDATE users SET role = $2 WHERE name = $1 AND (limits IS NULL OR $2 <> 'admin')";
+        if let Some(issuer) = self.issuer_of(name).await? {
+            return Err(AccountError::RoleOfGroups { name: name.to_owned(), issuer });
+        }
         if role < Role::Admin {
             self.keep_an_admin(name).await?;
         }
@@ -272,10 +315,12 @@ impl Database {
         if set == 1 { Ok(()) } else { Err(AccountError::Missing(name.to_owned())) }
     }
 
-    /// Refuses to go on if the user is the only admin who can log in.
+    /// Refuses to go on if the user is the only admin who can log in with a password: one of a
+    /// provider cannot while that is unreachable.
     pub(crate) async fn keep_an_admin(&self, name: &str) -> Result<(), AccountError> {
         let users = self.list_users().await?;
-        let can = |user: &&User| user.role == Role::Admin && !user.is_disabled;
+        let can =
+            |user: &&User| user.role == Role::Admin && !user.is_disabled && user.issuer.is_none();
         let mut admins = users.iter().filter(can);
         let is_one = admins.clone().any(|user| user.name == name);
         if is_one && admins.all(|user| user.name == name) {
@@ -286,7 +331,8 @@ impl Database {
 
     /// Whether the user exists, may log in and has this password. Takes as long for an unknown user.
     pub async fn verify_password(&self, name: &str, password: &str) -> Result<bool, Error> {
-        const FIND: &str = "SELECT password_hash FROM users WHERE name = $1 AND NOT is_disabled";
+        const FIND: &str = "SELECT password_hash FROM users
+             WHERE name = $1 AND NOT is_disabled AND issuer IS NULL";
         let stored: Option<String> = with_pool!(self, pool =>
             sqlx::query_scalar(FIND).bind(name).fetch_optional(pool).await)?;
         if password.len() > LONGEST {
@@ -332,7 +378,7 @@ impl Database {
     pub async fn list_users(&self) -> Result<Vec<User>, Error> {
         const LIST: &str = "SELECT name, role, is_disabled, created_at, last_login_at, limits,
                 EXISTS (SELECT 1 FROM second_factors WHERE username = name AND is_on)
-                    AS has_second_factor
+                    AS has_second_factor, issuer
              FROM users ORDER BY name";
         let rows: Vec<UserRow> =
             with_pool!(self, pool => sqlx::query_as(LIST).fetch_all(pool).await)?;

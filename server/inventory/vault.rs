@@ -247,6 +247,21 @@ impl Inventory {
         }
     }
 
+    /// Seals what a browser keeps for the servers of this inventory. Secrets have no such names, so
+    /// neither can stand for the other.
+    pub(crate) fn seal_for_browser(&self, what: &str, value: &str) -> Result<String, SecretError> {
+        Ok(seal(&*self.master_key()?, &format!("browser:{what}"), value))
+    }
+
+    /// What a browser kept; none if it is not what was sealed.
+    pub(crate) fn unseal_from_browser(
+        &self,
+        what: &str,
+        sealed: &str,
+    ) -> Result<Option<String>, SecretError> {
+        Ok(unseal(&*self.master_key()?, &format!("browser:{what}"), sealed))
+    }
+
     /// Sets a secret, and makes a revision of it without the value: the files of hosts change.
     ///
     /// # Errors

@@ -123,6 +123,7 @@ impl AuditEntry {
             | AuditAction::Forbidden { .. }
             | AuditAction::OutsideLimits { .. }
             | AuditAction::LoginRefused
+            | AuditAction::ProviderLoginRefused { .. }
             | AuditAction::SecondFactorRefused => true,
             AuditAction::Changed { .. }
             | AuditAction::LeasesImported { .. }
@@ -147,7 +148,7 @@ impl AuditEntry {
             | AuditAction::TokenRemoved { .. }
             | AuditAction::InstallArmed { .. }
             | AuditAction::InstallCancelled { .. }
-            | AuditAction::LoggedIn
+            | AuditAction::LoggedIn { .. }
             | AuditAction::LoggedOut
             | AuditAction::Recorded { .. } => false,
         };
@@ -156,6 +157,7 @@ impl AuditEntry {
         let what = match &self.action {
             AuditAction::Forbidden { path, .. } => path.clone(),
             AuditAction::OutsideLimits { denied, .. } => format!("{} {}", denied.noun, denied.name),
+            AuditAction::ProviderLoginRefused { reason } => reason.label().to_owned(),
             _ => String::new(),
         };
         is_counted.then(|| {
@@ -397,9 +399,18 @@ pub enum AuditAction {
         host: String,
     },
     /// The user logged in.
-    LoggedIn,
+    LoggedIn {
+        /// The OpenID Connect provider that said who it is; none for a password.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        issuer: Option<String>,
+    },
     /// A login was refused.
     LoginRefused,
+    /// A login by an OpenID Connect provider was refused.
+    ProviderLoginRefused {
+        /// Why.
+        reason: ProviderRefusal,
+    },
     /// The user logged out.
     LoggedOut,
     /// An entry of a version that stored sentences only.
@@ -415,6 +426,41 @@ impl AuditAction {
         let [first, rest @ ..] = denied.as_slice() else { return None };
         let more = u64::try_from(rest.len()).unwrap_or(u64::MAX);
         Some(Self::OutsideLimits { denied: first.clone(), more })
+    }
+}
+
+/// Why a login by an OpenID Connect provider is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProviderRefusal {
+    /// The answer belongs to no login that this browser began a moment ago.
+    NotBegun,
+    /// The login was completed before.
+    Replayed,
+    /// The provider did not let the user in.
+    Denied,
+    /// What the provider said about the user does not hold.
+    Invalid,
+    /// None of the user's groups has a role here.
+    NoGroup,
+    /// The user's name cannot be one here, or is somebody else's.
+    Name,
+    /// The user is disabled here.
+    Disabled,
+}
+
+impl ProviderRefusal {
+    /// The word that is stored.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NotBegun => "not-begun",
+            Self::Replayed => "replayed",
+            Self::Denied => "denied",
+            Self::Invalid => "invalid",
+            Self::NoGroup => "no-group",
+            Self::Name => "name",
+            Self::Disabled => "disabled",
+        }
     }
 }
 
@@ -456,6 +502,7 @@ action_kinds! {
     LeaseRemoved = "lease-removed",
     LoggedIn = "logged-in",
     LoginRefused = "login-refused",
+    ProviderLoginRefused = "provider-login-refused",
     LoggedOut = "logged-out",
     UserAdded = "user-added",
     UserRemoved = "user-removed",
@@ -546,7 +593,8 @@ mod tests {
         assert_eq!(first, token_use("token ci", 6 * HOUR_MS - 1).same_as());
         assert_ne!(first, token_use("token ci", 6 * HOUR_MS).same_as());
         assert_ne!(first, token_use("token cd", 5 * HOUR_MS).same_as());
-        let logged_in = AuditEntry::new("ann".into(), AuditAction::LoggedIn, 5 * HOUR_MS);
+        let logged_in =
+            AuditEntry::new("ann".into(), AuditAction::LoggedIn { issuer: None }, 5 * HOUR_MS);
         assert_eq!(logged_in.same_as(), None);
     }
 

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter, Write};
 use std::net::Ipv4Addr;
 
 use super::EventKind;
-use super::audit::{AuditAction, AuditEntry};
+use super::audit::{AuditAction, AuditEntry, ProviderRefusal};
 use super::event::{
     Ack, AckKind, Boots, Decline, DeployStep, DhcpMessage, Ending, EventData, Failure, Nak, Offer,
     Report, ReportResult, Script, ScriptSays, Sent, StepReport, SyslogMessage, Tftp, TftpEnd,
@@ -442,8 +442,26 @@ fn acts(f: &mut impl Write, who: &str, action: &AuditAction) -> fmt::Result {
         AuditAction::InstallCancelled { host } => {
             write!(f, "{who} cancelled the install of {host}")
         }
-        AuditAction::LoggedIn => write!(f, "{who} logged in"),
+        AuditAction::LoggedIn { issuer: None } => write!(f, "{who} logged in"),
+        AuditAction::LoggedIn { issuer: Some(issuer) } => {
+            write!(f, "{who} logged in with {issuer}")
+        }
         AuditAction::LoginRefused => write!(f, "login as \"{who}\" failed"),
+        AuditAction::ProviderLoginRefused { reason } => {
+            let why = match reason {
+                ProviderRefusal::NotBegun => "it was not begun in this browser, or took too long",
+                ProviderRefusal::Replayed => "it was completed before",
+                ProviderRefusal::Denied => "the provider refused it",
+                ProviderRefusal::Invalid => "the provider's answer is not valid",
+                ProviderRefusal::NoGroup => "none of the user's groups has a role",
+                ProviderRefusal::Name => "the name is taken or not allowed",
+                ProviderRefusal::Disabled => "the user is disabled",
+            };
+            match who {
+                "" => write!(f, "login by the provider failed: {why}"),
+                who => write!(f, "login as \"{who}\" by the provider failed: {why}"),
+            }
+        }
         AuditAction::LoggedOut => write!(f, "{who} logged out"),
         AuditAction::Recorded { text } => f.write_str(text),
     }

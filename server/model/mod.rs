@@ -118,7 +118,9 @@ pub(crate) use merge::keep_differing;
 pub use merge::{merge, revert};
 pub use millis::{InvalidDuration, Millis};
 pub(crate) use name::suggested_host_name;
-pub use name::{InvalidName, check_host_name, check_link_name, check_noun_name, some_names};
+pub use name::{
+    InvalidName, check_host_name, check_link_name, check_noun_name, check_user_name, some_names,
+};
 pub use new_hosts::{InvalidNewHosts, NewHosts};
 pub use nic::{
     AffinitySpec, ChannelSpec, CoalesceSpec, Eswitch, FunctionSpec, FunctionState, InfinibandMode,

@@ -110,6 +110,21 @@ pub fn check_noun_name(what: &'static str, name: &str) -> Result<(), InvalidName
     Err(InvalidName { what, name: name.to_owned(), why: why.into() })
 }
 
+/// Checks the name of a user of an OpenID Connect provider: that of a noun, or an address of mail.
+pub fn check_user_name(name: &str) -> Result<(), InvalidName> {
+    let is_good = |part: &str| check_noun_name("user name", part).is_ok();
+    let fits = match name.split_once('@') {
+        Some((before, domain)) => is_good(before) && is_good(domain) && name.len() <= 63,
+        None => is_good(name),
+    };
+    if fits {
+        return Ok(());
+    }
+    let why = "must be 1 to 63 letters, digits, '.', '_', '-' or one '@', beginning with a letter \
+               or digit";
+    Err(InvalidName { what: "user name", name: name.to_owned(), why: why.into() })
+}
+
 /// The first eight names, and how many more there are.
 pub fn some_names(names: &[String]) -> String {
     const NAMED: usize = 8;
@@ -131,6 +146,17 @@ mod tests {
         }
         for bad in ["", "virbr-production0", "a/b", "a b", "12", "..", "all", "é", "a:b", "x\n"] {
             assert!(check_link_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_user_of_a_provider_may_be_called_by_an_address() {
+        for good in ["ann", "ann.b@example.net", "A-1", "x@y"] {
+            assert_eq!(check_user_name(good), Ok(()), "{good}");
+        }
+        let long = format!("{}@example.net", "a".repeat(60));
+        for bad in ["", "@", "a@", "@b", "a@b@c", "a b", "token x", "a:b", "é", "a/b", &long] {
+            assert!(check_user_name(bad).is_err(), "{bad}");
         }
     }
 

@@ -58,6 +58,8 @@ const GUARDS: &[(&str, Guard)] = &[
     ("host_identities host of hosts", Program),
     ("site_wide key name", Program),
     ("users key name", Commands(&["user set bob", "user set bob"], "set the password of bob")),
+    ("users key issuer, subject", Program),
+    ("completed_logins key state_hash", Program),
     ("tokens key hash", Program),
     ("tokens key name", Commands(&["token add ci", "token add ci"], "token \"ci\" already exists")),
     ("sessions key id", Program),

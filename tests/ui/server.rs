@@ -50,8 +50,17 @@ impl Server {
 
     /// Starts one with a site of the test's own.
     pub(crate) async fn with_site(site: Site) -> Self {
+        Self::with(site, Config::default()).await
+    }
+
+    /// Starts one with an empty site and a configuration of the test's own.
+    pub(crate) async fn with_config(config: Config) -> Self {
+        Self::with(Site::default(), config).await
+    }
+
+    async fn with(site: Site, config: Config) -> Self {
         let directory = TempDir::new().unwrap();
-        let config = Config { data_dir: directory.path().to_owned(), ..Config::default() };
+        let config = Config { data_dir: directory.path().to_owned(), ..config };
         let database = Database::open(&config.database_url()).await.unwrap();
         database.add_user("ada", PASSWORD, rackstrap::model::Role::Admin).await.unwrap();
         let inventory = Inventory::open(database).await.unwrap();

@@ -57,6 +57,8 @@ struct AccessPage {
     secret_fault: Option<String>,
     may_set_secrets: bool,
     has_second_factor: bool,
+    /// The provider that the user logs in with; none for a password.
+    issuer: Option<String>,
     said: FormResult,
 }
 
@@ -327,6 +329,8 @@ async fn page(ui: &Ui, operator: &Operator, said: FormResult) -> Result<Response
     let may_set_secrets = operator.role >= Role::Operator && operator.limits.is_empty();
     let factor = ui.app.inventory.second_factor(&operator.name).await?;
     let has_second_factor = factor.is_some_and(|factor| factor.is_on);
+    let issuer = ui.app.inventory.database.find_user(&operator.name).await?;
+    let issuer = issuer.and_then(|user| user.issuer);
     let wrong = [&said.token_wrong, &said.secret_wrong, &said.password_wrong];
     let wrong = wrong.iter().any(|wrong| wrong.is_some());
     let status = if wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
@@ -340,6 +344,7 @@ async fn page(ui: &Ui, operator: &Operator, said: FormResult) -> Result<Response
         secret_fault,
         may_set_secrets,
         has_second_factor,
+        issuer,
         said,
     };
     Ok((status, Page(page)).into_response())

@@ -71,7 +71,7 @@ fn refusal(request: &Request, config: &Config) -> Option<Error> {
 }
 
 /// The authority of the request, as the client wrote it.
-fn authority(request: &Request) -> String {
+pub(super) fn authority(request: &Request) -> String {
     let header = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
     let authority = header.or_else(|| request.uri().authority().map(|a| a.as_str()));
     authority.unwrap_or_default().to_owned()

@@ -10,6 +10,7 @@ use tower_sessions::cookie::{Cookie, SameSite};
 
 use super::error::Error;
 use super::form::{self, CheckedForm, Fields};
+use super::oidc;
 use super::page::Page;
 use super::query::UrlQuery;
 use super::session::{HalfLogin, begin, origin, random_token};
@@ -23,25 +24,35 @@ const COOKIE: &str = "rackstrap-login";
 
 #[derive(Template)]
 #[template(path = "login.html")]
-struct LoginPage {
+pub(super) struct LoginPage {
     token: String,
     then: String,
     name: String,
     error: Option<String>,
+    /// What the button of the OpenID Connect provider says; none if there is no provider.
+    provider: Option<String>,
+}
+
+impl LoginPage {
+    pub(super) fn new(ui: &Ui, then: String, name: String, error: Option<String>) -> Self {
+        let provider = oidc::button(&ui.app.config.now());
+        Self { token: random_token(), then, name, error, provider }
+    }
 }
 
 /// Where the login leads.
 #[derive(Deserialize)]
 pub(crate) struct LoginQuery {
     #[serde(default)]
-    then: String,
+    pub(super) then: String,
 }
 
 /// `GET /login`
-pub(crate) async fn form(UrlQuery(wanted): UrlQuery<LoginQuery>) -> Result<Response, Error> {
-    let page =
-        LoginPage { token: random_token(), then: wanted.then, name: String::new(), error: None };
-    answer(StatusCode::OK, page)
+pub(crate) async fn form(
+    State(ui): State<Ui>,
+    UrlQuery(wanted): UrlQuery<LoginQuery>,
+) -> Result<Response, Error> {
+    login_page(StatusCode::OK, LoginPage::new(&ui, wanted.then, String::new(), None))
 }
 
 /// `POST /login`
@@ -51,7 +62,7 @@ pub(crate) async fn enter(
     request: Request,
 ) -> Result<Response, Error> {
     let origin = origin(request.extensions());
-    let token = token_cookie(request.headers());
+    let token = cookie_of(request.headers(), COOKIE);
     let fields = form::read(request, &ui).await?;
     if !fields.has_token(&token) {
         return Err(Error::Csrf);
@@ -64,15 +75,15 @@ pub(crate) async fn enter(
         PasswordCheck::Wrong => {
             ui.app.inventory.audit(author, AuditAction::LoginRefused).await;
             let error = "Wrong name or password.".to_owned();
-            return again(StatusCode::UNAUTHORIZED, &fields, error);
+            return again(&ui, StatusCode::UNAUTHORIZED, &fields, error);
         }
         PasswordCheck::TooSoon { seconds } => {
             let error = format!("Too many failed logins. Try again in {seconds} s.");
-            return again(StatusCode::TOO_MANY_REQUESTS, &fields, error);
+            return again(&ui, StatusCode::TOO_MANY_REQUESTS, &fields, error);
         }
         PasswordCheck::Busy => {
             let error = "Too many logins at once. Try again in a few seconds.".to_owned();
-            return again(StatusCode::SERVICE_UNAVAILABLE, &fields, error);
+            return again(&ui, StatusCode::SERVICE_UNAVAILABLE, &fields, error);
         }
     }
     // One who was disabled a moment ago gets a session that the next request ends.
@@ -91,20 +102,22 @@ pub(crate) async fn enter(
         half.keep(&session).await?;
         return Ok(Redirect::to("/login/code").into_response());
     }
-    log_in(&ui, &session, author, password_mark).await?;
+    log_in(&ui, &session, author, password_mark, None).await?;
     Ok(Redirect::to(&then).into_response())
 }
 
-/// Begins the session of a user who showed all that is asked for.
-async fn log_in(
+/// Begins the session of a user who showed all that is asked for, or for whom the provider `issuer`
+/// vouches.
+pub(super) async fn log_in(
     ui: &Ui,
     session: &Session,
     author: Author<'_>,
     password_mark: String,
+    issuer: Option<String>,
 ) -> Result<(), Error> {
     begin(session, &author, password_mark).await?;
     ui.app.inventory.database.note_login(author.who).await?;
-    ui.app.inventory.audit(author, AuditAction::LoggedIn).await;
+    ui.app.inventory.audit(author, AuditAction::LoggedIn { issuer }).await;
     Ok(())
 }
 
@@ -151,7 +164,7 @@ pub(crate) async fn enter_code(
         return Ok((refusal.status, Page(page)).into_response());
     }
     HalfLogin::forget(&session).await?;
-    log_in(&ui, &session, author, half.password_mark).await?;
+    log_in(&ui, &session, author, half.password_mark, None).await?;
     Ok(Redirect::to(&half.then).into_response())
 }
 
@@ -244,17 +257,12 @@ pub(crate) async fn leave(State(ui): State<Ui>, form: CheckedForm) -> Result<Red
 }
 
 /// The form once more, with what was typed (but the password) and what was wrong.
-fn again(status: StatusCode, fields: &Fields, error: String) -> Result<Response, Error> {
-    let page = LoginPage {
-        token: random_token(),
-        then: fields.text("then").to_owned(),
-        name: fields.text("name").to_owned(),
-        error: Some(error),
-    };
-    answer(status, page)
+fn again(ui: &Ui, status: StatusCode, fields: &Fields, error: String) -> Result<Response, Error> {
+    let (then, name) = (fields.text("then").to_owned(), fields.text("name").to_owned());
+    login_page(status, LoginPage::new(ui, then, name, Some(error)))
 }
 
-fn answer(status: StatusCode, page: LoginPage) -> Result<Response, Error> {
+pub(super) fn login_page(status: StatusCode, page: LoginPage) -> Result<Response, Error> {
     let cookie = Cookie::build((COOKIE, page.token.clone()))
         .path("/login")
         .http_only(true)
@@ -267,18 +275,19 @@ fn answer(status: StatusCode, page: LoginPage) -> Result<Response, Error> {
     Ok(response)
 }
 
-fn token_cookie(headers: &HeaderMap) -> String {
+/// The value of a cookie, or an empty text.
+pub(super) fn cookie_of(headers: &HeaderMap, name: &str) -> String {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let cookies = lines.flat_map(Cookie::split_parse).filter_map(Result::ok);
     cookies
-        .filter(|cookie| cookie.name() == COOKIE)
+        .filter(|cookie| cookie.name() == name)
         .map(|c| c.value().to_owned())
         .last()
         .unwrap_or_default()
 }
 
 /// A path of this site, never another one: `//evil.example` and `/\evil.example` are others.
-fn own_path(then: &str) -> String {
+pub(super) fn own_path(then: &str) -> String {
     let own = then.starts_with('/')
         && !then[1..].starts_with(['/', '\\'])
         && !then.chars().any(|c| c.is_control() || c.is_whitespace());
@@ -309,7 +318,7 @@ mod tests {
     fn the_token_is_found_among_other_cookies() {
         let mut headers = HeaderMap::new();
         headers.insert(header::COOKIE, HeaderValue::from_static("a=b; rackstrap-login=t; c"));
-        assert_eq!(token_cookie(&headers), "t");
-        assert_eq!(token_cookie(&HeaderMap::new()), "");
+        assert_eq!(cookie_of(&headers, COOKIE), "t");
+        assert_eq!(cookie_of(&HeaderMap::new(), COOKIE), "");
     }
 }

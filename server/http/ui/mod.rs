@@ -41,6 +41,7 @@ mod leases;
 mod live;
 mod login;
 mod natural;
+mod oidc;
 mod overview;
 mod page;
 mod parameter_choice;
@@ -124,6 +125,8 @@ fn routes(ui: Ui) -> Router {
             "/login/code",
             get(login::code_form).post(login::enter_code).layer(DefaultBodyLimit::max(LOGIN_BYTES)),
         )
+        .route("/login/oidc", get(oidc::begin))
+        .route("/login/oidc/callback", get(oidc::callback))
         .route("/static/{file}", get(assets::file))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

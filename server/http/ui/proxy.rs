@@ -14,7 +14,7 @@ use super::state::Ui;
 /// Browsers use HTTPS alone for a year (RFC 6797).
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// How the connection of a request carries it.
+/// How a request comes: its connection says so, and [`settle`] puts how its client sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Transport {
     Plain,
@@ -36,6 +36,8 @@ pub(super) async fn settle(State(ui): State<Ui>, mut request: Request, next: Nex
             request.extensions_mut().insert(ConnectInfo(SocketAddr::new(found.address, 0)));
         }
     }
+    let transport = if is_encrypted { Transport::Tls } else { Transport::Plain };
+    request.extensions_mut().insert(transport);
     let mut response = next.run(request).await;
     if is_encrypted {
         response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HSTS);

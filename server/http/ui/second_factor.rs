@@ -86,6 +86,11 @@ pub(crate) async fn show(State(ui): State<Ui>, operator: Operator) -> Result<Res
 
 /// `POST /access/second-factor`: one of its forms.
 pub(crate) async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, Error> {
+    let user = ui.app.inventory.database.find_user(&sent.operator.name).await?;
+    if let Some(issuer) = user.and_then(|user| user.issuer) {
+        let wrong = format!("you log in with {issuer}: set up a second factor there");
+        return page(&ui, &sent.operator, Said::wrong(&wrong)).await;
+    }
     match sent.fields.text("do") {
         "begin" => begin(&ui, &sent).await,
         "confirm" => confirm(&ui, &sent).await,

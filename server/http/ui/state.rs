@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::clock::{Moment, moment};
 use super::host_row::Board;
 use super::live::HostUpdate;
+use super::oidc::Provider;
 use super::password_queue::PasswordQueue;
 use super::progress::ProgressBoard;
 use super::recent::{Recent, RecentByName};
@@ -39,6 +40,8 @@ pub(crate) struct Ui {
     pub facts: Arc<ArcSwapOption<SiteFacts>>,
     /// Whose turn it is to find them out.
     pub facts_turn: Arc<tokio::sync::Mutex<()>>,
+    /// The OpenID Connect provider.
+    pub provider: Arc<Provider>,
     throttle: Arc<Mutex<Throttle>>,
     code_throttle: Arc<Mutex<Throttle>>,
 }
@@ -49,7 +52,7 @@ impl Ui {
         let progress = ProgressBoard::start(&app.inventory.events, stop.clone());
         let (passwords, throttle, code_throttle) = Default::default();
         let (board, hosts, revision) = Default::default();
-        let (facts, facts_turn) = Default::default();
+        let (facts, facts_turn, provider) = Default::default();
         Self {
             app,
             progress,
@@ -60,6 +63,7 @@ impl Ui {
             revision,
             facts,
             facts_turn,
+            provider,
             throttle,
             code_throttle,
         }
