@@ -40,6 +40,7 @@ mod agent;
 pub mod app;
 mod causes;
 pub mod cli;
+mod dns;
 pub mod files;
 pub mod http;
 pub mod images;

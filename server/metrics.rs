@@ -74,6 +74,12 @@ pub(crate) static WEBHOOK_MESSAGES: Family = Family::new(
     "outcome",
     "Attempts to send a webhook message, by outcome",
 );
+/// Dynamic updates of DNS, by outcome.
+pub(crate) static DNS_UPDATES: Family = Family::new(
+    "rackstrap_dns_updates_total",
+    "outcome",
+    "Dynamic updates of DNS zones, by outcome",
+);
 /// How long commits of leases take, which their ACKs wait for.
 pub(crate) static LEASE_COMMIT_TIME: Histogram =
     Histogram::new("rackstrap_lease_commit_seconds", "Time of a commit of leases");
@@ -98,6 +104,7 @@ const FAMILIES: &[&Family] = &[
     &EVENTS_SET_ASIDE,
     &SYSLOG_MESSAGES,
     &WEBHOOK_MESSAGES,
+    &DNS_UPDATES,
 ];
 
 const HISTOGRAMS: &[&Histogram] = &[&LEASE_COMMIT_TIME, &HTTP_TIME];

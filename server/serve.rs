@@ -26,7 +26,7 @@ use crate::inventory::{
 };
 use crate::leases::LeaseBook;
 use crate::lifecycle::stall::Patience;
-use crate::{dhcp, dhcp6, http, memory, supervisor, syslog, tftp, webhooks};
+use crate::{dhcp, dhcp6, dns, http, memory, supervisor, syslog, tftp, webhooks};
 
 /// How long the services may take to finish running transfers when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -179,6 +179,7 @@ impl Server {
         if let Some(socket) = syslog {
             others.start("syslog", syslog::run(app.clone(), socket, last.clone()));
         }
+        others.start("DNS updates", dns::run(app.clone(), last.clone()));
         others.start("webhooks", webhooks::run(app.clone(), last.clone()));
         let database = inventory.database.clone();
         others.start("database", database.run_upkeep(last.clone()));

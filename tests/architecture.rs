@@ -23,7 +23,7 @@ const fn room(
     Room { name, uses, edges_use }
 }
 
-const ROOMS: [Room; 37] = [
+const ROOMS: [Room; 38] = [
     // The pure core, from the bottom to the top.
     room("tree", &[], &[]),
     room("options", &[], &[]),
@@ -70,6 +70,7 @@ const ROOMS: [Room; 37] = [
     room("app", &["config", "files", "inventory", "leases"], &[]),
     room("address_owner", &["model", "inventory", "leases", "app"], &[]),
     room("syslog", &["lifecycle", "inventory", "app", "metrics", "address_owner"], &[]),
+    room("dns", &["config", "lifecycle", "inventory", "app", "metrics", "model"], &[]),
     room("webhooks", &["config", "lifecycle", "inventory", "app", "metrics"], &[]),
     room(
         "http",
@@ -115,6 +116,7 @@ const ROOMS: [Room; 37] = [
             "supervisor",
             "syslog",
             "webhooks",
+            "dns",
         ],
         &[],
     ),

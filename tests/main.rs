@@ -34,6 +34,7 @@ mod dhcp_timers;
 mod dhcp_wire;
 mod diagnoses;
 mod disk_full;
+mod dns_updates;
 mod doctor;
 mod dracut;
 mod events;

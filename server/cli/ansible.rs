@@ -59,14 +59,9 @@ fn leased(book: &LeaseBook) -> BTreeMap<String, IpAddr> {
     .collect()
 }
 
-/// The address that a host is reached at: of its first link, else reserved for it, else leased.
-pub(super) fn address_of(host: &Host) -> Option<IpAddr> {
-    host.addresses.values().chain(host.reservations.values()).next().copied()
-}
-
 fn variables(name: &str, host: &Host, leased: &BTreeMap<String, IpAddr>) -> Value {
     let mut all = Map::new();
-    let address = address_of(host).or_else(|| leased.get(name).copied());
+    let address = host.main_address().or_else(|| leased.get(name).copied());
     let macs: BTreeMap<&str, String> =
         host.nics.iter().map(|(label, nic)| (label.as_str(), nic.address.to_string())).collect();
     let mut set = |key: &str, value: Value| {

@@ -3,7 +3,7 @@
 use toml::{Table, Value};
 
 use super::Config;
-use crate::model::{check_host_name, check_link_name};
+use crate::model::{Zone, check_host_name, check_link_name};
 
 /// A key of the configuration and the values it takes.
 struct Key {
@@ -72,6 +72,11 @@ const KEYS: &[Key] = &[
         "\"whsec_\" and 24 to 64 bytes in base64, as echo whsec_$(openssl rand -base64 32) prints them",
     ),
     live("admin_names", "a list of host names, such as [\"rackstrap.example.net\"]"),
+    live("dns_server", "an address and a port, such as \"10.0.0.53:53\""),
+    live("dns_zones", "a list of zones, such as [\"example.net\", \"77.10.in-addr.arpa\"]"),
+    live("dns_domain", "the domain of the hosts, such as \"example.net\""),
+    live("dns_key_file", "a file, such as \"/etc/rackstrap/dns.key\""),
+    live("dns_ttl", "a number of seconds from 1 to 604800"),
     live("oidc_issuer", "\"https://HOST\" or \"https://HOST/PATH\", or http on this server itself"),
     live("oidc_name", "a text of at most 40 characters, such as \"Example SSO\""),
     live("oidc_client_id", "the identifier that the provider gave, such as \"rackstrap\""),
@@ -188,6 +193,12 @@ impl Config {
                 config.tls_key.is_some(),
             ),
             ("oidc_issuer", config.oidc_issuer.is_some(), "oidc_client_id", has_client),
+            (
+                "dns_server",
+                config.dns_server.is_some(),
+                "dns_key_file",
+                config.dns_key_file.is_some(),
+            ),
         ];
         for (one, has_one, other, has_other) in pairs {
             match (has_one, has_other) {
@@ -195,6 +206,10 @@ impl Config {
                 (false, true) => return Err(ConfigError::Half { given: other, missing: one }),
                 (true, true) | (false, false) => {}
             }
+        }
+        let has_reverse_only = config.dns_zones.iter().all(|zone| Zone::new(zone).is_reverse());
+        if !config.dns_zones.is_empty() && has_reverse_only && config.dns_domain.is_none() {
+            return Err(ConfigError::Half { given: "dns_zones", missing: "dns_domain" });
         }
         let groups = [&config.oidc_admins, &config.oidc_operators, &config.oidc_viewers];
         if config.oidc_issuer.is_some() && groups.iter().all(|groups| groups.is_empty()) {
@@ -294,6 +309,11 @@ fn nearest(key: &str) -> String {
     )
 }
 
+/// Whether a text is a domain's name, with or without the dot at its end.
+fn is_zone(text: &str) -> bool {
+    check_host_name(text.strip_suffix('.').unwrap_or(text)).is_ok()
+}
+
 /// Checks what the types do not: ranges of numbers and forms of names.
 fn is_in_range(key: &str, config: &Config) -> bool {
     match key {
@@ -316,6 +336,9 @@ fn is_in_range(key: &str, config: &Config) -> bool {
         "metrics_token" => config.metrics_token.is_empty() || config.metrics_token.len() >= 16,
         "session_hours" => (1..=720).contains(&config.session_hours),
         "admin_names" => config.admin_names.iter().all(|name| check_host_name(name).is_ok()),
+        "dns_zones" => config.dns_zones.iter().all(|zone| is_zone(zone)),
+        "dns_domain" => config.dns_domain.as_deref().is_none_or(is_zone),
+        "dns_ttl" => (1..=604_800).contains(&config.dns_ttl),
         "oidc_name" => {
             config.oidc_name.chars().count() <= 40 && !config.oidc_name.contains(char::is_control)
         }
@@ -387,6 +410,11 @@ mod tests {
             ("webhook_urls = [\"chat.example.net\"]", "a list of URLs"),
             ("webhook_events = [\"down\"]", "\"up\", \"stuck\", \"failed\""),
             ("webhook_secret = \"hunter2\"", "24 to 64 bytes in base64"),
+            ("dns_server = \"10.0.0.53\"", "an address and a port"),
+            ("dns_zones = [\"a b\"]", "a list of zones"),
+            ("dns_ttl = 0", "from 1 to 604800"),
+            ("dns_server = \"10.0.0.53:53\"", "dns_server is set, and dns_key_file is not"),
+            ("dns_zones = [\"10.in-addr.arpa\"]", "dns_zones is set, and dns_domain is not"),
             ("oidc_issuer = \"http://id.example.net\"", "or http on this server itself"),
             ("oidc_issuer = \"https://id.example.net?x\"", "\"https://HOST/PATH\""),
             ("oidc_scopes = [\"a b\"]", "a list of scopes"),

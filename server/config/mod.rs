@@ -127,6 +127,19 @@ pub struct Config {
     /// DNS names of the UI, besides localhost and this server's addresses. A request for any
     /// other name is refused, against DNS rebinding.
     pub admin_names: Vec<String>,
+    /// The name server that takes dynamic updates (RFC 2136) of `dns_zones`. Default: none.
+    #[serde(with = "values::optional")]
+    pub dns_server: Option<SocketAddr>,
+    /// The zones that get the addresses of hosts, forward and reverse.
+    pub dns_zones: Vec<String>,
+    /// The domain of the names in reverse zones. Default: the first forward zone.
+    #[serde(deserialize_with = "values::optional::deserialize")]
+    pub dns_domain: Option<String>,
+    /// The key that signs updates (TSIG), as `tsig-keygen` prints it.
+    #[serde(deserialize_with = "values::optional::deserialize")]
+    pub dns_key_file: Option<PathBuf>,
+    /// Seconds for which resolvers may keep a record.
+    pub dns_ttl: u32,
     /// The OpenID Connect provider by which people may log in to the UI, besides local users.
     #[serde(with = "values::optional")]
     pub oidc_issuer: Option<OidcIssuer>,
@@ -268,6 +281,11 @@ impl Default for Config {
             webhook_events: WebhookTopic::ALL.to_vec(),
             webhook_secret: None,
             admin_names: Vec::new(),
+            dns_server: None,
+            dns_zones: Vec::new(),
+            dns_domain: None,
+            dns_key_file: None,
+            dns_ttl: 300,
             oidc_issuer: None,
             oidc_name: String::new(),
             oidc_client_id: String::new(),

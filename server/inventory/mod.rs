@@ -7,6 +7,7 @@
 // The database: one file per noun.
 mod audit_log;
 pub(crate) mod database;
+mod dns_records;
 mod error;
 mod event_log;
 mod event_page;

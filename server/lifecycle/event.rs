@@ -870,6 +870,13 @@ pub enum Warning {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<String>,
     },
+    /// A DNS zone is not up to date.
+    DnsNotUpdated {
+        /// The zone.
+        zone: String,
+        /// Why.
+        cause: String,
+    },
 }
 
 impl Warning {
@@ -887,7 +894,8 @@ impl Warning {
             | Self::ProxyArp
             | Self::LeasesNotStored { .. }
             | Self::Detour { .. }
-            | Self::RentalEnded { .. } => None,
+            | Self::RentalEnded { .. }
+            | Self::DnsNotUpdated { .. } => None,
         }
     }
 }

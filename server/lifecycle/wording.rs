@@ -547,6 +547,9 @@ fn warns(f: &mut impl Write, warning: &Warning) -> fmt::Result {
             }
             f.write_str("; nothing was changed")
         }
+        Warning::DnsNotUpdated { zone, cause } => {
+            write!(f, "DNS zone {zone} is not up to date: {cause}; retrying")
+        }
     }
 }
 

@@ -153,6 +153,11 @@ pub struct Bmc {
 }
 
 impl Host {
+    /// The address that it is reached at: of its first link, else reserved for it.
+    pub fn main_address(&self) -> Option<IpAddr> {
+        self.addresses.values().chain(self.reservations.values()).next().copied()
+    }
+
     /// The number that profiles know it by.
     pub fn number(&self) -> Option<u32> {
         self.index.or_else(|| self.unit.map(u32::from))

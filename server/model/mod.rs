@@ -15,6 +15,7 @@ mod cpu_list;
 pub(crate) mod dhcp_options;
 pub(crate) mod diff;
 mod disk;
+mod dns_record;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod exercise;
 mod extra;
@@ -83,6 +84,7 @@ pub(crate) use dhcp_options::option_name;
 pub use dhcp_options::{DhcpOptions, InvalidDhcpOption, InvalidOption};
 pub use diff::{Difference, DifferenceKind, FieldDifference, diff, renamed_hosts};
 pub use disk::{ByteSize, DiskPick, DiskRule, DiskType, InvalidByteSize, InvalidDiskRule};
+pub use dns_record::{HostRecord, RecordType, Zone, absolute_name};
 pub use extra::{ExtraFile, ExtraSection, ExtraValue, LinkExtra, ProfileExtra, Sections};
 pub use host::{Bmc, Host, HostDhcp, SINGLE_VALUE_KEYS, current_host_key};
 pub use host_number::{HostNumber, HostNumberError};

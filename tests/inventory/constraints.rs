@@ -89,6 +89,8 @@ const GUARDS: &[(&str, Guard)] = &[
     ("stored_files key path", Program),
     ("unknown_clients key client", Program),
     ("webhook_messages key id, url", Program),
+    ("dns_records key zone, owner, kind, data", Program),
+    ("dns_zones key zone", Program),
     ("secrets key name", Program),
     ("second_factors key username", Program),
     ("second_factors username of users", Program),
