@@ -15,7 +15,7 @@ use crate::lifecycle::stall::{BootContext, Cause, Patience};
 use crate::lifecycle::state::Life;
 use crate::lifecycle::{Event, HostState, HostStatus, StateChange};
 use crate::model::Mac;
-use crate::network::ReportedFiles;
+use crate::network::{Fingerprint, take_fingerprint};
 
 /// The states of all hosts.
 ///
@@ -314,18 +314,19 @@ impl Database {
         rows.into_iter().map(LifeRow::read).collect()
     }
 
-    /// Keeps what a host reported of itself, in place of what it reported before.
+    /// Keeps what a host reported of itself, in place of what it reported before; the digests of its
+    /// files apart from the rest.
     pub async fn set_report(&self, host: &str, report: &StoredReport) -> Result<(), Error> {
         const SET: &str = "INSERT INTO reports (host, at_ms, body, configuration)
              SELECT name, $2, $3, $4 FROM hosts WHERE name = $1
              ON CONFLICT (host) DO UPDATE SET at_ms = excluded.at_ms, body = excluded.body,
                  configuration = excluded.configuration";
-        let files = ReportedFiles::of_report(&report.body);
-        let files = files.map(|files| files.fingerprint().to_string());
+        let (body, files) = take_fingerprint(report.body.clone());
+        let files = files.map(|files| files.to_string());
         with_pool!(self, pool => sqlx::query(SET)
             .bind(host)
             .bind(report.at_ms)
-            .bind(&report.body)
+            .bind(&body)
             .bind(&files)
             .execute(pool)
             .await
@@ -339,6 +340,15 @@ impl Database {
         let row: Option<(i64, String)> =
             with_pool!(self, pool => sqlx::query_as(FIND).bind(host).fetch_optional(pool).await)?;
         Ok(row.map(|(at_ms, body)| StoredReport { at_ms, body }))
+    }
+
+    /// The files of its network that a host reported last.
+    pub async fn find_fingerprint(&self, host: &str) -> Result<Option<Fingerprint>, Error> {
+        const FIND: &str =
+            "SELECT configuration FROM reports WHERE host = $1 AND configuration IS NOT NULL";
+        let row: Option<String> = with_pool!(self, pool =>
+            sqlx::query_scalar(FIND).bind(host).fetch_optional(pool).await)?;
+        row.map(|text| super::roll_out::read_fingerprint(host, &text)).transpose()
     }
 }
 

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::{Database, Error, Inventory, Snapshot, StoredReport};
+use super::{Database, Error, Inventory, Snapshot};
 use crate::inventory::database::with_pool;
-use crate::network::{ConfigState, Fingerprint, Format, ReportedFiles, render_host};
+use crate::network::{ConfigState, Fingerprint, Format, render_host};
 
 /// What a host runs, compared with the inventory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,10 +17,9 @@ pub struct HostConfig {
 }
 
 impl HostConfig {
-    /// Compares what a host reported with the site.
-    pub fn compare(snapshot: &Snapshot, host: &str, report: Option<&StoredReport>) -> Self {
+    /// Compares the files that a host reported with the site.
+    pub fn compare(snapshot: &Snapshot, host: &str, reported: Option<&Fingerprint>) -> Self {
         let unknown = Self { state: ConfigState::Unknown, differing: Vec::new() };
-        let reported = report.and_then(|report| ReportedFiles::of_report(&report.body));
         let Some(reported) = reported else { return unknown };
         let files = render_host(&snapshot.site.for_the_host(), host, reported.format);
         let Ok(files) = files else { return unknown };
@@ -91,10 +90,14 @@ impl Database {
         let rows: Vec<(String, String)> =
             with_pool!(self, pool => sqlx::query_as(LIST).fetch_all(pool).await)?;
         let read = |(host, text): (String, String)| {
-            let files = text.parse();
-            let files = files.map_err(|error| Error::unreadable("report of", &host, error))?;
+            let files = read_fingerprint(&host, &text)?;
             Ok((host, files))
         };
         rows.into_iter().map(read).collect()
     }
+}
+
+/// The stored files of a host.
+pub(super) fn read_fingerprint(host: &str, text: &str) -> Result<Fingerprint, Error> {
+    text.parse().map_err(|error| Error::unreadable("report of", host, error))
 }

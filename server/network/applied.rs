@@ -42,52 +42,14 @@ impl ConfigState {
     }
 }
 
-/// The files of its network that a host has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReportedFiles {
-    /// What they are written for.
-    pub format: Format,
-    /// The SHA-256 of each in hexadecimal, by its path.
-    digests: BTreeMap<String, String>,
+/// Takes what a report has under `config` out of it: an object with the SHA-256 of each file by its
+/// path. Some of the files have passwords, and whoever sees the report could try them by its digest.
+/// None if it names no file of a network.
+pub fn take_fingerprint(body: String) -> (String, Option<Fingerprint>) {
+    let Ok(Value::Object(mut report)) = serde_json::from_str(&body) else { return (body, None) };
+    let Some(files) = report.remove("config") else { return (body, None) };
+    (Value::Object(report).to_string(), Fingerprint::of_digests(&files))
 }
-
-impl ReportedFiles {
-    /// What a report says under `config`: an object with the SHA-256 of each file by its path. None
-    /// if it names no file of a network.
-    pub fn of_report(body: &str) -> Option<Self> {
-        let report: Value = serde_json::from_str(body).ok()?;
-        let files = report.get("config")?.as_object()?;
-        let digest = |(path, digest): (&String, &Value)| {
-            Some((path.clone(), digest.as_str()?.to_ascii_lowercase()))
-        };
-        let digests: BTreeMap<String, String> =
-            files.iter().take(MOST_FILES).filter_map(digest).collect();
-        let count = |format: &Format| {
-            let in_it = |path: &&String| format.directory() == directory_of(path);
-            digests.keys().filter(in_it).count()
-        };
-        // An installed system may have the empty directories of another manager.
-        let format = REPORTED.into_iter().max_by_key(count)?;
-        (count(&format) > 0).then_some(Self { format, digests })
-    }
-
-    /// The paths of those among `files` that the host does not have, or has otherwise.
-    pub fn differing(&self, files: &[File]) -> Vec<String> {
-        let differs = |path: &String, text: &str| {
-            self.digests.get(path).is_none_or(|digest| *digest != digest_of(text))
-        };
-        let files = files.iter().map(|file| (file.path(), &file.text));
-        let files = files.filter(|(path, _)| is_reported(path));
-        files.filter(|(path, text)| differs(path, text)).map(|(path, _)| path).collect()
-    }
-
-    /// As it is stored beside the report.
-    pub fn fingerprint(&self) -> Fingerprint {
-        let marks = self.digests.iter().map(|(path, digest)| mark(path, digest));
-        Fingerprint::new(self.format, marks)
-    }
-}
-
 /// Files by a number for each path and contents, in a row that is short enough to be read for every
 /// host of a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +60,23 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
+    /// That of files by their digests, the SHA-256 in hexadecimal.
+    fn of_digests(files: &Value) -> Option<Self> {
+        let digest = |(path, digest): (&String, &Value)| {
+            Some((path.clone(), digest.as_str()?.to_ascii_lowercase()))
+        };
+        let digests: BTreeMap<String, String> =
+            files.as_object()?.iter().take(MOST_FILES).filter_map(digest).collect();
+        let count = |format: &Format| {
+            let in_it = |path: &&String| format.directory() == directory_of(path);
+            digests.keys().filter(in_it).count()
+        };
+        // An installed system may have the empty directories of another manager.
+        let format = REPORTED.into_iter().max_by_key(count)?;
+        let marks = digests.iter().map(|(path, digest)| mark(path, digest));
+        (count(&format) > 0).then(|| Self::new(format, marks))
+    }
+
     fn new(format: Format, marks: impl Iterator<Item = u64>) -> Self {
         let mut marks: Vec<u64> = marks.collect();
         marks.sort_unstable();
@@ -109,6 +88,15 @@ impl Fingerprint {
         let files = files.iter().map(|file| (file.path(), &file.text));
         let files = files.filter(|(path, _)| is_reported(path));
         Self::new(format, files.map(|(path, text)| mark(&path, &digest_of(text))))
+    }
+
+    /// The paths of those among `files` that the host does not have, or has otherwise.
+    pub fn differing(&self, files: &[File]) -> Vec<String> {
+        let files = files.iter().map(|file| (file.path(), &file.text));
+        let files = files.filter(|(path, _)| is_reported(path));
+        let is_here = |mark: u64| self.marks.binary_search(&mark).is_ok();
+        let files = files.filter(|(path, text)| !is_here(mark(path, &digest_of(text))));
+        files.map(|(path, _)| path).collect()
     }
 
     /// Whether all files of `wanted` are among these. A host may have others beside them.
@@ -227,10 +215,12 @@ mod tests {
         let wanted = Fingerprint::of_files(Format::Networkd, &files);
         // What lies where no report looks is not compared.
         let seen = |name: &str, digest: String| (name != "90-own.conf").then_some(digest);
-        let reported = ReportedFiles::of_report(&report(&files, seen)).unwrap();
+        let (body, reported) = take_fingerprint(report(&files, seen));
+        let reported = reported.unwrap();
+        assert_eq!(body, r#"{"state":"up"}"#);
         assert_eq!(reported.format, Format::Networkd);
         assert_eq!(reported.differing(&files), Vec::<String>::new());
-        assert!(reported.fingerprint().has_all(&wanted));
+        assert!(reported.has_all(&wanted));
     }
 
     #[test]
@@ -245,9 +235,9 @@ mod tests {
                 let seen = |name: &str, digest: String| {
                     if name == change { other.clone() } else { Some(digest) }
                 };
-                let reported = ReportedFiles::of_report(&report(&files, seen)).unwrap();
+                let reported = take_fingerprint(report(&files, seen)).1.unwrap();
                 assert_eq!(reported.differing(&files), [path]);
-                assert!(!reported.fingerprint().has_all(&wanted), "{path}");
+                assert!(!reported.has_all(&wanted), "{path}");
             }
         }
     }
@@ -262,10 +252,10 @@ mod tests {
             r#"{"config": {"/etc/passwd": "00", "x": "00"}}"#,
             r#"{"config": {"/etc/systemd/network/a.network": 7}}"#,
         ] {
-            assert_eq!(ReportedFiles::of_report(body), None, "{body}");
+            assert_eq!(take_fingerprint(body.into()).1, None, "{body}");
         }
         let netplan = r#"{"config": {"/etc/netplan/90-rackstrap.yaml": "00"}}"#;
-        assert_eq!(ReportedFiles::of_report(netplan).unwrap().format, Format::Netplan);
+        assert_eq!(take_fingerprint(netplan.into()).1.unwrap().format, Format::Netplan);
     }
 
     #[test]

@@ -58,7 +58,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) use crate::tree::nearest;
 pub use ability::{Ability, Reader, abilities};
 pub use allocate::{Assignment, allocate};
-pub use applied::{ConfigState, Fingerprint, FingerprintError, ReportedFiles};
+pub use applied::{ConfigState, Fingerprint, FingerprintError, take_fingerprint};
 pub use auth::PortAuth;
 pub use bgp::{Bgp, Evpn, Neighbor, Peer, RoutedVni};
 pub(crate) use bond::{BondWords, bond_parameter};

@@ -58,7 +58,7 @@ pub(super) async fn status(
     };
     let report = database.find_report(&name).await?;
     let HostConfig { state: configuration, differing: differing_files } =
-        HostConfig::compare(&snapshot, &name, report.as_ref());
+        HostConfig::compare(&snapshot, &name, database.find_fingerprint(&name).await?.as_ref());
     Ok(ApiResponse::new(StatusOfHost { name, status, report, configuration, differing_files }))
 }
 

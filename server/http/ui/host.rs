@@ -99,6 +99,7 @@ pub(super) async fn show(
     frame.outside = decide_host(&operator.limits, &name, Some(host), Some(host)).err();
     let database = &ui.app.inventory.database;
     let report = database.find_report(&name).await?;
+    let reported = database.find_fingerprint(&name).await?;
     Ok(Page(HostPage {
         frame,
         state: Board::read(&ui).await?.state_cell(&ui, &name),
@@ -109,7 +110,7 @@ pub(super) async fn show(
         format,
         explained: site.explain(host),
         curl: curl(&ui, host, format),
-        config: HostConfig::compare(&snapshot, &name, report.as_ref()),
+        config: HostConfig::compare(&snapshot, &name, reported.as_ref()),
         apply: url(&ui, host).map(|url| format!("curl -fsS {url}.sh | sudo sh")),
         recipe: recipe_of(&ui, site, &name, host),
         leases: leases(&ui, &name, host),
