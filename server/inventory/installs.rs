@@ -498,7 +498,8 @@ impl Inventory {
         }
         // One was protected, or began to install, just now: the others are not armed either.
         for ArmedHost { name, .. } in &armed {
-            let request = InstallRequest { host: name, ..request };
+            // Whoever armed a host may call that off, even if it was moved out of the limits meanwhile.
+            let request = InstallRequest { host: name, limits: &[], ..request };
             if let Err(error) = self.cancel_install_if(request, any).await {
                 refusals.push(error);
             }
