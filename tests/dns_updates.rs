@@ -174,7 +174,7 @@ async fn zones_follow_the_inventory_and_keep_what_is_not_ours(store: Store) {
     let running = serve(one.path(), &url, &server, &wrong);
     let log = one.path().join("log");
     let end = Instant::now() + PATIENCE;
-    while !std::fs::read_to_string(&log).unwrap_or_default().contains("does not take the key") {
+    while !std::fs::read_to_string(&log).unwrap_or_default().contains("rejected the key") {
         assert!(Instant::now() < end, "{}", std::fs::read_to_string(&log).unwrap());
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

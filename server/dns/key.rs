@@ -4,7 +4,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use domain::tsig::{Algorithm, Key, KeyName};
+use domain::tsig::{Algorithm, Key, KeyName, NewKeyError};
 
 /// Why a key file cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,8 +23,34 @@ pub(super) enum KeyFileError {
         /// The file.
         path: String,
         /// What is wrong.
-        cause: String,
+        #[source]
+        cause: KeySyntaxError,
     },
+}
+
+/// What is wrong with the text of a key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum KeySyntaxError {
+    #[error("it does not begin with \"key\"")]
+    NotAKey,
+    #[error("the key has no {0}")]
+    Lacks(&'static str),
+    #[error("\"{0}\" is missing")]
+    Missing(char),
+    #[error("unknown word \"{0}\"")]
+    Word(String),
+    #[error("\"{0}\" follows the key: one key is expected")]
+    More(String),
+    #[error("algorithm \"{0}\" is not supported: use hmac-sha256, hmac-sha384 or hmac-sha512")]
+    Algorithm(String),
+    #[error("the secret is not base64")]
+    Secret,
+    #[error("\"{0}\" is not a name of a key")]
+    Name(String),
+    #[error(transparent)]
+    Key(#[from] NewKeyError),
+    #[error("a {0} has no end")]
+    Endless(&'static str),
 }
 
 /// Reads a key file.
@@ -36,15 +62,15 @@ pub(super) fn read_key(path: &Path) -> Result<Key, KeyFileError> {
 }
 
 /// Reads `key "NAME" { algorithm ALGORITHM; secret "BASE64"; };`, as named.conf has it.
-fn parse(text: &str) -> Result<Key, String> {
+fn parse(text: &str) -> Result<Key, KeySyntaxError> {
     let words = words(text)?;
     let mut words = words.iter().map(String::as_str);
     if words.next() != Some("key") {
-        return Err("it does not begin with \"key\"".into());
+        return Err(KeySyntaxError::NotAKey);
     }
-    let name = words.next().ok_or("the key has no name")?;
+    let name = words.next().ok_or(KeySyntaxError::Lacks("name"))?;
     if words.next() != Some("{") {
-        return Err("\"{\" is missing".into());
+        return Err(KeySyntaxError::Missing('{'));
     }
     let (mut algorithm, mut secret) = (None, None);
     loop {
@@ -53,32 +79,28 @@ fn parse(text: &str) -> Result<Key, String> {
             Some("secret") => secret = words.next(),
             Some(";") => {}
             Some("}") => break,
-            Some(word) => return Err(format!("unknown word \"{word}\"")),
-            None => return Err("\"}\" is missing".into()),
+            Some(word) => return Err(KeySyntaxError::Word(word.to_owned())),
+            None => return Err(KeySyntaxError::Missing('}')),
         }
     }
     if let Some(word) = words.find(|word| *word != ";") {
-        return Err(format!("\"{word}\" follows the key: one key is expected"));
+        return Err(KeySyntaxError::More(word.to_owned()));
     }
-    let algorithm = match algorithm.ok_or("the key has no algorithm")? {
+    let algorithm = match algorithm.ok_or(KeySyntaxError::Lacks("algorithm"))? {
         "hmac-sha1" => Algorithm::Sha1,
         "hmac-sha256" => Algorithm::Sha256,
         "hmac-sha384" => Algorithm::Sha384,
         "hmac-sha512" => Algorithm::Sha512,
-        other => {
-            return Err(format!(
-                "algorithm \"{other}\" is not supported: use hmac-sha256, hmac-sha384 or hmac-sha512"
-            ));
-        }
+        other => return Err(KeySyntaxError::Algorithm(other.to_owned())),
     };
-    let secret = secret.ok_or("the key has no secret")?;
-    let secret = STANDARD.decode(secret).map_err(|_| "the secret is not base64")?;
-    let name: KeyName = name.parse().map_err(|_| format!("\"{name}\" is not a name of a key"))?;
-    Key::new(algorithm, &secret, name, None, None).map_err(|error| error.to_string())
+    let secret = secret.ok_or(KeySyntaxError::Lacks("secret"))?;
+    let secret = STANDARD.decode(secret).map_err(|_| KeySyntaxError::Secret)?;
+    let name: KeyName = name.parse().map_err(|_| KeySyntaxError::Name(name.to_owned()))?;
+    Ok(Key::new(algorithm, &secret, name, None, None)?)
 }
 
 /// The words of a file of BIND, without comments; braces and semicolons are words.
-fn words(text: &str) -> Result<Vec<String>, String> {
+fn words(text: &str) -> Result<Vec<String>, KeySyntaxError> {
     let mut words = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
@@ -87,9 +109,10 @@ fn words(text: &str) -> Result<Vec<String>, String> {
         } else if rest.starts_with('#') || rest.starts_with("//") {
             rest.split_once('\n').map_or("", |(_, rest)| rest)
         } else if let Some(comment) = rest.strip_prefix("/*") {
-            comment.split_once("*/").ok_or("a comment has no end")?.1
+            comment.split_once("*/").ok_or(KeySyntaxError::Endless("comment"))?.1
         } else if let Some(quoted) = rest.strip_prefix('"') {
-            let (word, rest) = quoted.split_once('"').ok_or("a quotation has no end")?;
+            let (word, rest) =
+                quoted.split_once('"').ok_or(KeySyntaxError::Endless("quotation"))?;
             words.push(word.to_owned());
             rest
         } else if "{};".contains(first) {
@@ -133,7 +156,7 @@ mod tests {
             (&format!("{text}{text}"), "one key is expected"),
         ];
         for (text, expected) in cases {
-            let error = parse(text).unwrap_err();
+            let error = parse(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");
         }
     }

@@ -73,8 +73,10 @@ fn target(config: &Config) -> Option<Target> {
 /// What this process knows of a zone.
 #[derive(Default)]
 struct ZoneState {
-    /// The revision that the zone has, and what it was sent to.
-    done: Option<(i64, Target)>,
+    /// What it was sent to last, whether that succeeded or not.
+    tried: Option<Target>,
+    /// The revision that the zone has.
+    done: Option<i64>,
     all_at: Option<Instant>,
     failures: usize,
     next_at: Option<Instant>,
@@ -135,8 +137,9 @@ async fn keep_zone(app: &App, server: &str, target: &Target, zone: &Zone, state:
     match database.claim_dns_zone(zone.name(), server, CLAIM_MS).await {
         Ok(true) => {}
         Ok(false) => {
-            // Another server has it: what that one did is not known here.
-            *state = ZoneState::default();
+            // Another server has it: what that one did is not known here. The name server is the same.
+            let ZoneState { tried, failures, next_at, .. } = std::mem::take(state);
+            *state = ZoneState { tried, failures, next_at, ..ZoneState::default() };
             return;
         }
         Err(error) => {
@@ -146,10 +149,12 @@ async fn keep_zone(app: &App, server: &str, target: &Target, zone: &Zone, state:
     }
     let now = Instant::now();
     let snapshot = app.inventory.snapshot();
-    let is_other_target = state.done.as_ref().is_some_and(|(_, done)| done != target);
-    let is_all = is_other_target || state.all_at.is_none_or(|at| now - at >= ALL_EVERY);
-    let is_current = state.done.as_ref().is_some_and(|(done, _)| *done == snapshot.revision);
-    let waits = state.next_at.is_some_and(|at| now < at) && !is_other_target;
+    if state.tried.as_ref() != Some(target) {
+        *state = ZoneState { tried: Some(target.clone()), ..ZoneState::default() };
+    }
+    let is_all = state.all_at.is_none_or(|at| now - at >= ALL_EVERY);
+    let is_current = state.done == Some(snapshot.revision);
+    let waits = state.next_at.is_some_and(|at| now < at);
     if waits || (is_current && !is_all) {
         return;
     }
@@ -159,11 +164,14 @@ async fn keep_zone(app: &App, server: &str, target: &Target, zone: &Zone, state:
     for record in left_out {
         let zone = zone.name();
         tracing::warn!(
-            "DNS updates: zone {zone} cannot have the record {record}: a name is too long"
+            "DNS updates: zone {zone} cannot have the record {record}: its name is not a valid DNS name \
+             (1 to 63 characters between dots, 253 at most)"
         );
     }
     match sync(app, server, target, zone, &wanted, is_all).await {
-        Ok(sent) => {
+        // Another server took the zone over meanwhile.
+        Ok(None) => {}
+        Ok(Some(sent)) => {
             if state.failures > 0 {
                 tracing::info!("DNS updates: zone {} is up to date again", zone.name());
             }
@@ -171,7 +179,8 @@ async fn keep_zone(app: &App, server: &str, target: &Target, zone: &Zone, state:
                 tracing::info!("DNS updates: {sent} changes of zone {}", zone.name());
             }
             *state = ZoneState {
-                done: Some((snapshot.revision, target.clone())),
+                tried: state.tried.take(),
+                done: Some(snapshot.revision),
                 all_at: if is_all { Some(now) } else { state.all_at },
                 failures: 0,
                 next_at: None,
@@ -194,7 +203,7 @@ async fn keep_zone(app: &App, server: &str, target: &Target, zone: &Zone, state:
 }
 
 /// Sends what a zone lacks, and takes out of it what is ours and not wanted any more. Returns how many
-/// changes there were.
+/// changes there were; none if another server took the zone over meanwhile.
 async fn sync(
     app: &App,
     server: &str,
@@ -202,7 +211,7 @@ async fn sync(
     zone: &Zone,
     wanted: &BTreeSet<HostRecord>,
     is_all: bool,
-) -> Result<usize, SyncError> {
+) -> Result<Option<usize>, SyncError> {
     let database = &app.inventory.database;
     let known = database.list_dns_records(zone.name()).await?;
     let is_due = |record: &&HostRecord| is_all || known.get(*record) != Some(&true);
@@ -211,7 +220,7 @@ async fn sync(
         known.keys().filter(|record| !wanted.contains(*record)).cloned().collect();
     let count = add.len() + remove.len();
     if count == 0 {
-        return Ok(0);
+        return Ok(Some(0));
     }
     let key = read_key(&target.key_file)?;
     // What goes is sent first: an address that moves to another host has one name at a time.
@@ -222,14 +231,14 @@ async fn sync(
     for changes in removals.chain(additions) {
         // A long series takes longer than a claim lasts.
         if !database.claim_dns_zone(zone.name(), server, CLAIM_MS).await? {
-            return Ok(0);
+            return Ok(None);
         }
         database.note_dns_records(zone.name(), &changes.add).await?;
         send(target, zone, &changes, &key).await?;
         DNS_UPDATES.count("sent");
         database.settle_dns_records(zone.name(), &changes.add, &changes.remove).await?;
     }
-    Ok(count)
+    Ok(Some(count))
 }
 
 /// Sends one update by TCP, and waits for the answer.

@@ -32,7 +32,7 @@ pub(super) enum UpdateError {
     Unreachable(String),
     #[error("the name server's answer cannot be read: {0}")]
     Unreadable(&'static str),
-    #[error("the name server does not take the key: {0}")]
+    #[error("the name server rejected the key: {0}")]
     Key(String),
     #[error("the name server refuses the update: {0}{hint}", hint = hint(.0))]
     Refused(Rcode),
@@ -41,7 +41,7 @@ pub(super) enum UpdateError {
 fn hint(code: &Rcode) -> &'static str {
     match *code {
         Rcode::REFUSED => " (does the zone allow updates with this key?)",
-        Rcode::NOTAUTH => " (has it this zone, and this key?)",
+        Rcode::NOTAUTH => " (does the server have this zone and this key?)",
         Rcode::SERVFAIL => " (can it write the zone's journal?)",
         _ => "",
     }

@@ -17,9 +17,8 @@ impl Database {
         let rows: Vec<(String, String, String, bool)> = with_pool!(self, pool =>
             sqlx::query_as(LIST).bind(zone).fetch_all(pool).await)?;
         let read = |(owner, kind, data, is_set): (String, String, String, bool)| {
-            let kind = kind
-                .parse()
-                .map_err(|error: String| Error::unreadable("DNS record", &owner, error))?;
+            let kind = kind.parse();
+            let kind = kind.map_err(|error| Error::unreadable("DNS record", &owner, error))?;
             Ok((HostRecord { owner, kind, data }, is_set))
         };
         rows.into_iter().map(read).collect()

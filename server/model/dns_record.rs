@@ -34,13 +34,18 @@ impl fmt::Display for RecordType {
     }
 }
 
-impl FromStr for RecordType {
-    type Err = String;
+/// A word that is no type of record.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is not a type of record: expected A, AAAA or PTR")]
+pub struct UnknownRecordType(String);
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for RecordType {
+    type Err = UnknownRecordType;
+
+    fn from_str(text: &str) -> Result<Self, UnknownRecordType> {
         let all = [Self::A, Self::Aaaa, Self::Ptr];
         let named = all.into_iter().find(|kind| kind.label() == text);
-        named.ok_or_else(|| format!("\"{text}\" is not a type of record: expected A, AAAA or PTR"))
+        named.ok_or_else(|| UnknownRecordType(text.to_owned()))
     }
 }
 
