@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use sqlx::Connection;
@@ -229,11 +229,15 @@ pub(super) fn is_sound(
     Box::pin(async move { Ok(sound) })
 }
 
+/// How long PostgreSQL may be away until its connections are given up.
+const OUTAGE: Duration = Duration::from_secs(5);
+
 /// Asks PostgreSQL once a second by a connection of its own, which has to wait for nobody and
 /// whose errors name their cause. Of several servers another is asked when one does not answer or takes
 /// no changes. Ends never.
 async fn ask_postgres(postgres: &Postgres) {
-    let (mut connection, mut is_away) = (None, false);
+    let (mut connection, mut away_since) = (None, None::<Instant>);
+    let mut primary = postgres.primary();
     loop {
         let failure = match timeout(ASK_EVERY, ask(&mut connection, postgres)).await {
             Ok(Ok(())) => None,
@@ -244,13 +248,17 @@ async fn ask_postgres(postgres: &Postgres) {
         };
         let failure = match failure {
             None => {
-                if std::mem::take(&mut is_away) {
+                // A server that was slow for a moment still has its connections.
+                let was_away = away_since.take().is_some_and(|since| since.elapsed() > OUTAGE);
+                let before = std::mem::replace(&mut primary, postgres.primary());
+                if was_away || before != primary {
                     postgres.renew();
                 }
                 None
             }
             Some(failure) => {
-                (connection, is_away) = (None, true);
+                connection = None;
+                away_since.get_or_insert_with(Instant::now);
                 // Known before another server is looked for.
                 DATABASE.reached(Some(&failure));
                 Some(postgres.find_primary().await.unwrap_or(failure))

@@ -204,7 +204,7 @@ impl Access {
 /// How many pages the write-ahead log holds before SQLite moves them into the database.
 const WAL_PAGES: u32 = 4000;
 /// How long PostgreSQL may take to accept a connection.
-const CONNECT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT: Duration = Duration::from_secs(5);
 /// How long a request waits for a connection of the pool.
 const ACQUIRE: Duration = Duration::from_secs(3);
 /// Connections for everything but leases.

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use super::open::connect;
+use super::open::{CONNECT, connect};
 use super::postgres_tls;
 
 /// A pool of connections, and the servers that it may connect to.
@@ -66,6 +67,11 @@ impl Postgres {
     /// The connections, for one use: after an outage there are others.
     pub fn pool(&self) -> PgPool {
         PgPool::clone(&self.pool.load())
+    }
+
+    /// Which of the servers takes changes, as far as is known.
+    pub(super) fn primary(&self) -> usize {
+        self.cluster.primary.load(Ordering::Relaxed)
     }
 
     /// How to connect to the primary.
@@ -127,7 +133,7 @@ pub(super) async fn connect_to_primary(
     while let Some(answer) = asked.join_next().await {
         match answer {
             Ok((number, Ok(connection))) => return Ok((number, connection)),
-            Ok((number, Err(why))) => failures.push((number, why)),
+            Ok((number, Err(why))) => failures.push((number, why.to_string())),
             Err(error) => failures.push((servers.len(), error.to_string())),
         }
     }
@@ -137,17 +143,28 @@ pub(super) async fn connect_to_primary(
     Err(io::Error::other(text).into())
 }
 
-/// Connects to a server that takes changes. Why it does not.
-async fn ask(options: &PgConnectOptions) -> Result<PgConnection, String> {
+/// Why a server is not the primary.
+#[derive(Debug, thiserror::Error)]
+enum NotPrimary {
+    #[error("{server}: {}", postgres_tls::refusal(.source).unwrap_or_else(|| .source.to_string()))]
+    Unreachable { server: String, source: sqlx::Error },
+    #[error("{server}: it is a standby")]
+    Standby { server: String },
+}
+
+/// Connects to a server that takes changes. One that is behind a proxy may take the connection and
+/// answer nothing.
+async fn ask(options: &PgConnectOptions) -> Result<PgConnection, NotPrimary> {
     let server = shown(options);
-    let failed = |error: sqlx::Error| {
-        let why = postgres_tls::refusal(&error).unwrap_or_else(|| error.to_string());
-        format!("{server}: {why}")
+    let asked = async {
+        let mut connection = connect(options).await?;
+        let standby = timeout(CONNECT, is_standby(&mut connection)).await;
+        Ok((standby.map_err(io::Error::from)??, connection))
     };
-    let mut connection = connect(options).await.map_err(failed)?;
-    match is_standby(&mut connection).await.map_err(failed)? {
-        true => Err(format!("{server}: it is a standby")),
-        false => Ok(connection),
+    match asked.await {
+        Ok((false, connection)) => Ok(connection),
+        Ok((true, _)) => Err(NotPrimary::Standby { server }),
+        Err(source) => Err(NotPrimary::Unreachable { server, source }),
     }
 }
 
