@@ -282,10 +282,14 @@ async fn who_may_not_log_in_reads_why() {
         claims
     };
     let cases = [
-        (claims("eve", &["guests"]), 403, "\"eve\" is in no group that may log in here."),
-        (claims("eve", &[]), 403, "\"eve\" is in no group"),
-        (json!({"preferred_username": "eve"}), 403, "\"eve\" is in no group"),
-        (json!({"groups": ["infra"]}), 403, "the claim \"preferred_username\" is missing"),
+        (claims("eve", &["guests"]), 403, "None of the groups of \"eve\" may log in here"),
+        (claims("eve", &[]), 403, "None of the groups of \"eve\""),
+        (json!({"preferred_username": "eve"}), 403, "None of the groups of \"eve\""),
+        (
+            json!({"groups": ["infra"]}),
+            403,
+            "the claim \"preferred_username\" (oidc_name_claim) is missing",
+        ),
         (claims("ada", &["infra"]), 403, "the name \"ada\" belongs to another user of this server"),
         (claims("a b", &["infra"]), 403, "letters, digits"),
         (claims("token ci", &["infra"]), 403, "letters, digits"),
@@ -332,7 +336,7 @@ async fn an_answer_belongs_to_one_login_of_one_browser() {
     let server = server(config(&provider)).await;
     provider.user("u-1", claims("nora", &["infra"])).await;
     let callback = "/login/oidc/callback";
-    let not_begun = "was not begun in this browser";
+    let not_begun = "was started in another browser or tab";
 
     // Whatever anybody makes up.
     for (query, status, text) in [
@@ -381,7 +385,7 @@ async fn an_answer_belongs_to_one_login_of_one_browser() {
         let page = location(&visitor.get("/login/oidc").await);
         let answer = visitor.get(&format!("{callback}?{code}&{}", state_of(&page))).await;
         let (status, text) = said(answer).await;
-        assert!(status == 403 && text.contains("does not take the login"), "{code}: {text}");
+        assert!(status == 403 && text.contains("rejected the login"), "{code}: {text}");
     }
 
     // The same answer twice: the browser has forgotten the login.
@@ -403,7 +407,7 @@ async fn an_answer_belongs_to_one_login_of_one_browser() {
     let get = async |url: &str| thief.get(url).header(COOKIE, &cookie).send().await.unwrap();
     assert_eq!(get(&codes[0]).await.status(), 200);
     let (status, text) = said(get(&codes[0]).await).await;
-    assert!(status == 403 && text.contains("does not take the login"), "{text}");
+    assert!(status == 403 && text.contains("rejected the login"), "{text}");
     let (status, text) = said(get(&codes[1]).await).await;
     assert!(status == 400 && text.contains("was completed before"), "{text}");
 

@@ -2,7 +2,7 @@
 //! there, and stays here what it was at the first login.
 
 use crate::inventory::database::with_pool;
-use crate::inventory::secrets::token_hash;
+use crate::inventory::secrets::{random_text, token_hash};
 use crate::inventory::users::read_role;
 use crate::inventory::{Database, Error, Inventory, now_ms};
 use crate::lifecycle::audit::{AuditAction, Author, Origin};
@@ -20,6 +20,9 @@ pub struct ProvidedUser<'a> {
     /// What the user's groups allow.
     pub role: Role,
 }
+
+/// Letters and digits in the place of a password's hash.
+const MARK_CHARACTERS: usize = 20;
 
 /// Why somebody whom a provider vouches for is not let in.
 #[derive(Debug, thiserror::Error)]
@@ -71,13 +74,15 @@ impl Database {
     async fn add_identity(&self, user: ProvidedUser<'_>) -> Result<bool, Error> {
         const ADD: &str =
             "INSERT INTO users (name, password_hash, created_at, role, issuer, subject)
-             VALUES ($1, '', $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+             VALUES ($1, $6, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
         let added = with_pool!(self, pool => sqlx::query(ADD)
             .bind(user.name)
             .bind(now_ms() / 1000)
             .bind(user.role.label())
             .bind(user.issuer)
             .bind(user.subject)
+            // No hash of any password. Sessions of an earlier user of this name are known by it.
+            .bind(random_text(MARK_CHARACTERS))
             .execute(pool)
             .await
             .map(|done| done.rows_affected()))?;
@@ -85,7 +90,8 @@ impl Database {
     }
 
     async fn follow_role(&self, name: &str, role: Role) -> Result<(), Error> {
-        const SET: &str = "UPDATE users SET role = $2 WHERE name = $1";
+        const SET: &str = "UPDATE users SET role = $2 WHERE name = $1
+             AND (limits IS NULL OR $2 <> 'admin')";
         with_pool!(self, pool => sqlx::query(SET)
             .bind(name)
             .bind(role.label())

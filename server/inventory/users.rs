@@ -280,13 +280,15 @@ impl Database {
         }
     }
 
-    /// Limits which hosts a user may change, or with empty limits no more.
+    /// Limits which hosts a user may change, or with empty limits no more. An admin by the groups of a
+    /// provider becomes an operator, as with the next login.
     ///
     /// # Errors
-    /// If there is no such user, or the user is an admin.
+    /// If there is no such user, or the user is an admin here.
     pub async fn set_limits(&self, name: &str, limits: &Limits) -> Result<(), AccountError> {
-        const SET: &str =
-            "UPDATE users SET limits = $2 WHERE name = $1 AND (role <> 'admin' OR $2 IS NULL)";
+        const SET: &str = "UPDATE users SET limits = $2,
+                 role = CASE WHEN role = 'admin' AND $2 IS NOT NULL THEN 'operator' ELSE role END
+             WHERE name = $1 AND (issuer IS NOT NULL OR role <> 'admin' OR $2 IS NULL)";
         let set = with_pool!(self, pool => sqlx::query(SET)
             .bind(name)
             .bind(stored_limits(limits))

@@ -46,7 +46,7 @@ fn issuer(config: &Config) -> Result<&OidcIssuer, Error> {
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
     #[error(
-        "This login was not begun in this browser, or took longer than 10 minutes. Begin again."
+        "This login was started in another browser or tab, or more than 10 minutes ago. Start again."
     )]
     NotBegun,
     #[error("The answer of the provider cannot be read: {0}. Begin again.")]
@@ -57,9 +57,13 @@ enum Refusal {
     Denied(String),
     #[error("{0}")]
     Provider(#[from] ProviderError),
-    #[error("The provider names no user: the claim \"{0}\" is missing (oidc_name_claim).")]
+    #[error(
+        "The provider sent no name: the claim \"{0}\" (oidc_name_claim) is missing or not a text."
+    )]
     NoName(String),
-    #[error("\"{0}\" is in no group that may log in here.")]
+    #[error(
+        "None of the groups of \"{0}\" may log in here (oidc_admins, oidc_operators, oidc_viewers)."
+    )]
     NoGroup(String),
     #[error("{0}")]
     Identity(#[from] IdentityError),

@@ -101,9 +101,9 @@ pub(super) enum ProviderError {
     Secret { path: String, cause: String },
     #[error("too many logins at once: try again in a few seconds")]
     Busy,
-    #[error("{issuer} does not take the login: {cause}")]
+    #[error("{issuer} rejected the login: {cause}")]
     Refused { issuer: String, cause: String },
-    #[error("what {issuer} says about the user is not valid: {cause}")]
+    #[error("the answer of {issuer} is not valid: {cause}")]
     Invalid { issuer: String, cause: String },
 }
 
