@@ -14,6 +14,8 @@ const word = dialog.querySelector("input");
 const list = dialog.querySelector("ul");
 let asked = 0;
 let chosen = 0;
+// The text whose answer the list shows.
+let shown = "";
 
 function choose(at) {
   const options = [...list.children];
@@ -26,8 +28,9 @@ function choose(at) {
 
 async function find() {
   const mine = ++asked;
+  const text = word.value;
   try {
-    const answer = await fetch(`/find?text=${encodeURIComponent(word.value)}`);
+    const answer = await fetch(`/find?text=${encodeURIComponent(text)}`);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     // An answer that a later one has overtaken.
     if (mine !== asked) return;
@@ -41,9 +44,10 @@ async function find() {
       option.querySelector("a").tabIndex = -1;
       return option;
     }));
+    shown = text;
     choose(0);
   } catch {
-    list.replaceChildren();
+    if (mine === asked) list.replaceChildren();
   }
 }
 
@@ -51,8 +55,10 @@ word.addEventListener("input", find);
 word.addEventListener("keydown", (event) => {
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (step) choose(chosen + step);
-  else if (event.key === "Enter" && list.children[chosen]) location.assign(list.children[chosen].dataset.href);
-  else return;
+  else if (event.key === "Enter") {
+    const option = word.value === shown && list.children[chosen];
+    location.assign(option ? option.dataset.href : `/find?text=${encodeURIComponent(word.value)}`);
+  } else return;
   event.preventDefault();
 });
 document.addEventListener("keydown", (event) => {
