@@ -10,7 +10,7 @@ use crate::cli::context::{Context, LimitArgs, audit, moment, table};
 use crate::cli::nouns::or_dash;
 use crate::inventory::{NewToken, Token};
 use crate::lifecycle::audit::AuditAction;
-use crate::model::{Limits, Role};
+use crate::model::{Role, limits_text};
 
 /// `rackstrap token`.
 #[derive(Debug, Subcommand)]
@@ -115,11 +115,6 @@ impl TokenCommand {
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// Limits that all hold.
-fn limits_text(limits: &[Limits]) -> String {
-    limits.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 fn row(token: &Token) -> Vec<String> {

@@ -78,12 +78,17 @@ const NAMED: usize = 8;
 
 fn some(names: &[String]) -> String {
     match names.len() {
-        0 => "nothing, because the site has none".to_owned(),
+        0 => "none, as the site has none".to_owned(),
         count if count > NAMED => {
             format!("{} or {} more", names[..NAMED].join(", "), count - NAMED)
         }
         _ => names.join(", "),
     }
+}
+
+/// Limits that all hold, for people.
+pub fn limits_text(limits: &[Limits]) -> String {
+    limits.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 impl Limits {
@@ -488,7 +493,7 @@ mod tests {
         assert_eq!(
             texts,
             [
-                "tenant \"x\" does not exist: expected nothing, because the site has none",
+                "tenant \"x\" does not exist: expected none, as the site has none",
                 "rack \"r9\" does not exist: expected r1, r2",
                 "label \"dbs\" does not exist: expected db, web",
             ]

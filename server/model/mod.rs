@@ -84,7 +84,7 @@ pub(crate) use dhcp_options::option_name;
 pub use dhcp_options::{DhcpOptions, InvalidDhcpOption, InvalidOption};
 pub use diff::{Difference, DifferenceKind, FieldDifference, diff, renamed_hosts};
 pub use disk::{ByteSize, DiskPick, DiskRule, DiskType, InvalidByteSize, InvalidDiskRule};
-pub use dns_record::{HostRecord, RecordType, Zone, absolute_name};
+pub use dns_record::{HostRecord, RecordType, UnknownRecordType, Zone, absolute_name};
 pub use extra::{ExtraFile, ExtraSection, ExtraValue, LinkExtra, ProfileExtra, Sections};
 pub use host::{Bmc, Host, HostDhcp, SINGLE_VALUE_KEYS, current_host_key};
 pub use host_number::{HostNumber, HostNumberError};
@@ -101,7 +101,7 @@ pub use keyring::{KeyFault, KeyState, Keyring, MasterKey};
 pub use lease::{ClientKey, Lease, LeaseState};
 pub use limits::{
     Denied, LimitKind, Limits, Outside, OutsideLimits, UnknownLimit, decide, decide_host,
-    decide_shared,
+    decide_shared, limits_text,
 };
 pub use link::{
     ActivationMode, EmitLldp, Family, LinkSettings, MoreSubnet, OnlineFamily, OnlineState,

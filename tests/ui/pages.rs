@@ -216,8 +216,6 @@ async fn four_thousand_hosts_stay_usable() {
     assert!(html.contains("4000 hosts, page 40 of 40") && html.contains(">n3999<"), "{html}");
     assert!(html.len() < 100_000, "{} bytes", html.len());
     println!("a page of 4,000 hosts: {took:?}, {} bytes", html.len());
-    // Wide, for a debug build on a busy machine; it takes some ten milliseconds.
-    assert!(took < Duration::from_secs(3), "{took:?}");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use super::state::Ui;
 use super::users::{SessionRow, limits_of, sessions};
 use crate::inventory::{AccountError, Change, NewToken, SecretError, StoredSecret, Token};
 use crate::lifecycle::audit::AuditAction;
-use crate::model::Role;
+use crate::model::{Role, limits_text};
 
 /// The longest life of a token that the form gives, in days.
 const MOST_DAYS: i64 = 3650;
@@ -312,7 +312,7 @@ async fn page(ui: &Ui, operator: &Operator, said: FormResult) -> Result<Response
         made: ui.moment(token.created_at.saturating_mul(1000)),
         ends: token.expires_at.map(|at| ui.moment(at.saturating_mul(1000))),
         ended: token.expires_at.is_some_and(|at| at <= now),
-        limits: token.all_limits().iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+        limits: limits_text(&token.all_limits()),
         token,
     };
     let tokens = ui.app.inventory.database.list_tokens().await?.into_iter();

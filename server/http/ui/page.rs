@@ -6,7 +6,7 @@ use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
 
 use super::error::Error;
-use crate::model::{Limits, NounKind, OutsideLimits, Role};
+use crate::model::{Limits, NounKind, OutsideLimits, Role, limits_text};
 
 /// A section of the UI: an entry of the menu.
 pub(crate) struct Section {
@@ -72,7 +72,7 @@ impl Frame {
 
     /// The user's limits in words.
     pub(crate) fn limits_text(&self) -> String {
-        self.limits.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        limits_text(&self.limits)
     }
 
     /// Whether the menu has a section.
