@@ -1,4 +1,4 @@
-//! Pages at 4,000 hosts in 100 racks: how large they are, whatever changed.
+//! Pages at 400 and at 4,000 hosts: how large they are, whatever changed.
 
 use rackstrap::model::Site;
 use serde_json::{Map, json};
@@ -8,9 +8,9 @@ use super::server::{Server, Visitor, encode, fields};
 /// The most bytes of any page.
 const MOST_BYTES: usize = 300_000;
 
-/// 100 racks of 40 hosts with a bond, a VLAN and a bridge each, 200 switches, 20 profiles and
+/// Racks of 40 hosts with a bond, a VLAN and a bridge each, two switches in each rack, 20 profiles and
 /// 50 subnets.
-pub(crate) fn site() -> Site {
+fn site(racks_of_40: u32) -> Site {
     let (mut racks, mut switches, mut hosts) = (Map::new(), Map::new(), Map::new());
     let (mut subnets, mut profiles) = (Map::new(), Map::new());
     subnets.insert("prov".into(), json!({"cidr": "10.64.0.0/19", "gateway": "10.64.0.1"}));
@@ -30,7 +30,7 @@ pub(crate) fn site() -> Site {
         });
         profiles.insert(format!("kind{number:02}"), profile);
     }
-    for rack in 1..=100_u32 {
+    for rack in 1..=racks_of_40 {
         let name = format!("r{rack:03}");
         let location = format!("hall {} row {}", rack.div_ceil(50), rack.div_ceil(10));
         racks.insert(name.clone(), json!({"location": location, "units": 48}));
@@ -85,21 +85,33 @@ async fn lean(operator: &Visitor, path: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_hundreds_of_hosts_is_a_page_that_can_be_read() {
+    pages_can_be_read(10, "400").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes: make test-full"]
 async fn a_change_of_four_thousand_hosts_is_a_page_that_can_be_read() {
-    let server = Server::with_site(site()).await;
+    pages_can_be_read(100, "4,000").await;
+}
+
+/// Looks at every page of a site with so many racks, and changes a tenth of its hosts.
+async fn pages_can_be_read(racks: u32, hosts: &str) {
+    let (of_a_profile, switches) = (racks * 2, racks * 2);
+    let server = Server::with_site(site(racks)).await;
     let operator = server.operator().await;
     let html = lean(&operator, "/").await;
     assert!(html.len() < 180_000, "{} bytes", html.len());
     for path in [
-        "/hosts?page=40&rack=r100&rack=r099",
+        "/hosts?page=40&rack=r010&rack=r009",
         "/hosts",
         "/hosts/r007-n12",
         "/hosts/r007-n12/edit",
         "/edit-hosts?which=all&query=",
         "/racks",
-        "/racks/r050",
+        "/racks/r005",
         "/switches",
-        "/switches/leaf050a",
+        "/switches/leaf005a",
         "/subnets",
         "/subnets/int03",
         "/profiles",
@@ -112,11 +124,16 @@ async fn a_change_of_four_thousand_hosts_is_a_page_that_can_be_read() {
         lean(&operator, path).await;
     }
     let html = lean(&operator, "/revisions/1").await;
-    for words in ["4,000 hosts", "200 switches", "50 subnets", "kind00 <strong>200</strong>"] {
-        assert!(html.contains(words), "{words} is not in {html}");
+    for words in [
+        format!("{hosts} hosts"),
+        format!("{switches} switches"),
+        "50 subnets".to_owned(),
+        format!("kind00 <strong>{of_a_profile}</strong>"),
+    ] {
+        assert!(html.contains(&words), "{words} is not in {html}");
     }
 
-    // A VLAN of every host of a profile: one change of 200 hosts, and one of their switches.
+    // A VLAN of every host of a profile: one change of these hosts, and one of their switches.
     let mut form = fields(&operator.page("/change?noun=subnets&name=int03").await);
     for (name, value) in &mut form {
         if name == "text" {
@@ -130,8 +147,8 @@ async fn a_change_of_four_thousand_hosts_is_a_page_that_can_be_read() {
     println!("review: {} bytes, {} nodes", html.len(), nodes(&html));
     assert!(html.len() < MOST_BYTES / 4, "{} bytes", html.len());
     for words in [
-        "Generated files of 200 hosts change",
-        "200 switches",
+        &format!("Generated files of {of_a_profile} hosts change"),
+        &format!("{switches} switches"),
         "+ Id=903",
         "interface Port-Channel{number}",
         "2 times on each",
@@ -141,7 +158,7 @@ async fn a_change_of_four_thousand_hosts_is_a_page_that_can_be_read() {
     }
     assert_eq!(html.matches("<details class=\"group\"").count(), 2, "{html}");
 
-    // Renumbering is refused for 200 hosts: that is one reason, not 200 lines.
+    // Renumbering is refused for all of them: that is one reason, not a line for each.
     let mut form = fields(&operator.page("/change?noun=subnets&name=int03").await);
     for (name, value) in &mut form {
         if name == "text" {
