@@ -157,6 +157,8 @@ impl Server {
         log_services(&app, &admin, &machine);
         let ending = stop.clone();
         let last = CancellationToken::new();
+        // Before a host can report.
+        let webhooks = webhooks::run(app.clone(), last.clone());
         let mut http = Services::new(&stop);
         http.start("machine HTTP", http::machine::run(app.clone(), machine, stop.clone()));
         http.start("web UI", http::ui::run(app.clone(), admin, stop.clone()));
@@ -180,7 +182,7 @@ impl Server {
             others.start("syslog", syslog::run(app.clone(), socket, last.clone()));
         }
         others.start("DNS updates", dns::run(app.clone(), last.clone()));
-        others.start("webhooks", webhooks::run(app.clone(), last.clone()));
+        others.start("webhooks", webhooks);
         let database = inventory.database.clone();
         others.start("database", database.run_upkeep(last.clone()));
         let config = app.config.now();

@@ -8,6 +8,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, StatusCode, redirect};
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
@@ -122,26 +123,34 @@ pub(crate) fn shown_receiver(url: &str) -> String {
     }
 }
 
-/// Stores and sends messages until `stop`.
-pub(crate) async fn run(app: App, stop: CancellationToken) -> io::Result<()> {
-    let noticing = note_what_happens(app.clone());
-    let sending = send_what_is_due(app);
-    let both = async { tokio::join!(noticing, sending) };
-    stop.run_until_cancelled(both).await;
-    Ok(())
+/// Stores and sends messages until `stop`. What happens after this call is noticed, however late the
+/// future runs first: the report of a host must not be lost that comes while the server starts.
+pub(crate) fn run(
+    app: App,
+    stop: CancellationToken,
+) -> impl Future<Output = io::Result<()>> + Send + 'static {
+    let live = watched(&app);
+    async move {
+        let noticing = note_what_happens(app.clone(), live);
+        let sending = send_what_is_due(app);
+        let both = async { tokio::join!(noticing, sending) };
+        stop.run_until_cancelled(both).await;
+        Ok(())
+    }
+}
+
+/// What happens from now on. Nobody watches in vain: a watcher costs each event a copy.
+fn watched(app: &App) -> Option<Receiver<Live>> {
+    (!app.config.now().webhook_urls.is_empty()).then(|| app.inventory.events.watch())
 }
 
 /// Stores messages as things happen, while there are receivers.
-async fn note_what_happens(app: App) {
+async fn note_what_happens(app: App, mut watching: Option<Receiver<Live>>) {
     let mut timer = interval(DUE_EVERY);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        // Nobody watches in vain: a watcher costs each event a copy.
         timer.tick().await;
-        if app.config.now().webhook_urls.is_empty() {
-            continue;
-        }
-        let mut live = app.inventory.events.watch();
+        let Some(mut live) = watching.take().or_else(|| watched(&app)) else { continue };
         while !app.config.now().webhook_urls.is_empty() {
             let happened = tokio::select! {
                 happened = live.recv() => happened,
