@@ -432,6 +432,32 @@ fn code_of(page: &str) -> &str {
 }
 
 #[tokio::test]
+async fn made_up_codes_make_their_sender_wait_before_the_provider_is_asked() {
+    let test = "made_up_codes_make_their_sender_wait_before_the_provider_is_asked";
+    let Some(provider) = Provider::start(test).await else { return };
+    let server = server(config(&provider)).await;
+    let (mut asked, mut waited) = (0, 0);
+    for number in 0..40 {
+        let visitor = server.stranger();
+        let page = location(&visitor.get("/login/oidc").await);
+        let url = format!("/login/oidc/callback?code=made-up-{number}&{}", state_of(&page));
+        let (status, text) = said(visitor.get(&url).await).await;
+        match status.as_u16() {
+            429 => {
+                assert!(text.contains("Too many logins from your address failed"), "{text}");
+                waited += 1;
+            }
+            _ => {
+                assert!(status == 403 && text.contains("rejected the login"), "{text}");
+                asked += 1;
+            }
+        }
+    }
+    // A slow machine lets one more through for each second that passes.
+    assert!(asked >= 30 && waited > 0, "{asked} asked, {waited} waited");
+}
+
+#[tokio::test]
 async fn local_users_log_in_while_the_provider_is_away() {
     let Some(mut provider) = Provider::start("oidc").await else { return };
     provider.stop();

@@ -44,13 +44,14 @@ pub(crate) struct Ui {
     pub provider: Arc<Provider>,
     throttle: Arc<Mutex<Throttle>>,
     code_throttle: Arc<Mutex<Throttle>>,
+    provider_throttle: Arc<Mutex<Throttle>>,
 }
 
 impl Ui {
     /// Makes the state and starts following the transfers until `stop`.
     pub(crate) fn start(app: App, stop: CancellationToken) -> Self {
         let progress = ProgressBoard::start(&app.inventory.events, stop.clone());
-        let (passwords, throttle, code_throttle) = Default::default();
+        let (passwords, throttle, code_throttle, provider_throttle) = Default::default();
         let (board, hosts, revision) = Default::default();
         let (facts, facts_turn, provider) = Default::default();
         Self {
@@ -66,6 +67,7 @@ impl Ui {
             provider,
             throttle,
             code_throttle,
+            provider_throttle,
         }
     }
 
@@ -87,5 +89,10 @@ impl Ui {
     /// The wrong codes of second factors: a right password before each does not take them back.
     pub(crate) fn code_throttle(&self) -> MutexGuard<'_, Throttle> {
         self.code_throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The codes that a provider was asked about and that logged nobody in.
+    pub(crate) fn provider_throttle(&self) -> MutexGuard<'_, Throttle> {
+        self.provider_throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -49,10 +49,12 @@ enum Refusal {
         "This login was started in another browser or tab, or more than 10 minutes ago. Start again."
     )]
     NotBegun,
-    #[error("The answer of the provider cannot be read: {0}. Begin again.")]
+    #[error("The answer of the provider cannot be read: {0}. Start again.")]
     Unreadable(#[from] answer::BadAnswer),
-    #[error("This login was completed before. Begin again.")]
+    #[error("This login was completed before. Start again.")]
     Replayed,
+    #[error("Too many logins from your address failed: try again in {seconds} s.")]
+    TooSoon { seconds: i64 },
     #[error("The provider refused the login: {0}")]
     Denied(String),
     #[error("{0}")]
@@ -92,6 +94,7 @@ impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
             Self::NotBegun | Self::Unreadable(_) | Self::Replayed => StatusCode::BAD_REQUEST,
+            Self::TooSoon { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Provider(ProviderError::Busy) | Self::Key(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Provider(ProviderError::Secret { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Provider(
@@ -120,7 +123,8 @@ impl Refusal {
                 Some(ProviderRefusal::Name)
             }
             Self::Identity(IdentityError::Disabled(_)) => Some(ProviderRefusal::Disabled),
-            Self::Provider(_)
+            Self::TooSoon { .. }
+            | Self::Provider(_)
             | Self::Key(_)
             | Self::Identity(IdentityError::Inventory(_))
             | Self::Page(_) => None,
@@ -232,6 +236,10 @@ async fn end(
             return Err(Refusal::Denied(shown(format!("{error} {description}").trim_end())));
         }
     };
+    // Anybody can begin a login and make up a code, and each one is a request to the provider.
+    let source = origin.address.map(|address| address.to_string()).unwrap_or_default();
+    let begun = ui.provider_throttle().begin(&pending.state, &source, now_ms() / 1000);
+    begun.map_err(|seconds| Refusal::TooSoon { seconds })?;
     let person = ui.provider.identify(config, issuer, &pending, code).await?;
     if !inventory.database.complete_login(&pending.state, pending.expires_at).await? {
         return Err(Refusal::Replayed);
@@ -242,6 +250,7 @@ async fn end(
     let role = role.ok_or_else(|| Refusal::NoGroup(shown(name)))?;
     let user = ProvidedUser { issuer: issuer.as_str(), subject: &person.subject, name, role };
     let user = inventory.admit(user, origin).await?;
+    ui.provider_throttle().succeeded(&pending.state, &source);
     Ok(LoggedIn { user, issuer: issuer.to_string() })
 }
 
@@ -257,14 +266,27 @@ async fn refuse(
         Refusal::Identity(IdentityError::Inventory(error)) => return Err(error.into()),
         refusal => refusal,
     };
-    match refusal.reason() {
-        Some(reason) => {
-            tracing::info!(reason = reason.label(), "login by the provider refused: {refusal}");
-            let author = Author { who: refusal.who(), origin };
-            let action = AuditAction::ProviderLoginRefused { reason };
-            ui.app.inventory.audit(author, action).await;
-        }
-        None => tracing::warn!("cannot log anybody in by the OpenID Connect provider: {refusal}"),
+    let reason = refusal.reason();
+    if let Some(reason) = reason {
+        let author = Author { who: refusal.who(), origin };
+        let action = AuditAction::ProviderLoginRefused { reason };
+        ui.app.inventory.audit(author, action).await;
+    }
+    let text = "login by the OpenID Connect provider refused";
+    match refusal {
+        // Whoever can open the page can cause these as often as they like. That the provider does not
+        // answer is logged where it is asked.
+        Refusal::NotBegun
+        | Refusal::Unreadable(_)
+        | Refusal::Denied(_)
+        | Refusal::TooSoon { .. }
+        | Refusal::Provider(
+            ProviderError::Busy
+            | ProviderError::Unreachable { .. }
+            | ProviderError::NoProvider { .. },
+        ) => tracing::debug!("{text}: {refusal}"),
+        _ if reason.is_some() => tracing::info!("{text}: {refusal}"),
+        _ => tracing::warn!("{text}: {refusal}"),
     }
     let error = match &refusal {
         // Files of the server are not a stranger's to know.

@@ -160,6 +160,10 @@ impl Provider {
         }
         let at = Instant::now();
         let found = self.discover(issuer).await.map(Arc::new);
+        if let Err(error) = &found {
+            // As often as it is asked again at most: the answer is kept for seconds.
+            tracing::warn!("nobody can log in by the OpenID Connect provider: {error}");
+        }
         let known = Known { issuer: issuer.as_str().to_owned(), found: found.clone(), at };
         self.known.store(Some(Arc::new(known)));
         found
