@@ -165,8 +165,8 @@ pub(super) async fn audit(inventory: &Inventory, action: AuditAction) {
     }
     if inventory.audit_waits() {
         eprintln!(
-            "warning: the audit log does not have what this command did: the database was busy for \
-             {} s",
+            "warning: the audit log does not have what this command did: the database took no entry \
+             for {} s; see rackstrap doctor",
             AUDIT_WAITS.as_secs()
         );
     }
