@@ -89,19 +89,6 @@ impl Database {
         Ok(added == 1)
     }
 
-    /// Returns whether the user has the role now: one who was given limits meanwhile is no admin.
-    async fn follow_role(&self, name: &str, role: Role) -> Result<bool, Error> {
-        const SET: &str = "UPDATE users SET role = $2 WHERE name = $1
-             AND (limits IS NULL OR $2 <> 'admin')";
-        let set = with_pool!(self, pool => sqlx::query(SET)
-            .bind(name)
-            .bind(role.label())
-            .execute(pool)
-            .await
-            .map(|done| done.rows_affected()))?;
-        Ok(set == 1)
-    }
-
     /// Notes that the login with this state was completed, until when it could be (Unix seconds).
     /// Returns whether it is the first time.
     pub async fn complete_login(&self, state: &str, expires_at: i64) -> Result<bool, Error> {
@@ -157,7 +144,7 @@ impl Inventory {
         }
         // An admin with limits could take them away.
         let now = if has_limits { user.role.min(Role::Operator) } else { user.role };
-        if role != now && self.database.follow_role(&name, now).await? {
+        if role != now && self.database.store_role(&name, now).await? {
             let action = AuditAction::RoleChanged { user: name.clone(), role: now };
             self.audit(Author { who: &name, origin }, action).await;
         }

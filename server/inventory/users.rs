@@ -253,21 +253,27 @@ impl Database {
     /// If there is no such user, no other admin could log in, one with limits would be an admin, or a
     /// provider says the role.
     pub async fn set_role(&self, name: &str, role: Role) -> Result<(), AccountError> {
-        const SET: &str =
-            "UPDATE users SET role = $2 WHERE name = $1 AND (limits IS NULL OR $2 <> 'admin')";
         if let Some(issuer) = self.issuer_of(name).await? {
             return Err(AccountError::RoleOfGroups { name: name.to_owned(), issuer });
         }
         if role < Role::Admin {
             self.keep_an_admin(name).await?;
         }
+        if self.store_role(name, role).await? { Ok(()) } else { Err(self.why_not_set(name).await) }
+    }
+
+    /// Stores a role, but not that of an admin with limits, who could take them away. Returns whether
+    /// it was stored.
+    pub(super) async fn store_role(&self, name: &str, role: Role) -> Result<bool, Error> {
+        const SET: &str =
+            "UPDATE users SET role = $2 WHERE name = $1 AND (limits IS NULL OR $2 <> 'admin')";
         let set = with_pool!(self, pool => sqlx::query(SET)
             .bind(name)
             .bind(role.label())
             .execute(pool)
             .await
             .map(|done| done.rows_affected()))?;
-        if set == 1 { Ok(()) } else { Err(self.why_not_set(name).await) }
+        Ok(set == 1)
     }
 
     /// Why role and limits of a user were not set together.
