@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::postgres_tls;
-use super::primary::{Postgres, is_standby};
+use super::primary::{Connections, Postgres, is_standby};
 use crate::metrics::DATABASE;
 
 /// How often SQLite's log is moved into the file.
@@ -96,7 +96,7 @@ impl Sqlite {
     }
 }
 
-/// Evaluates `$body` with `$pool` bound to whichever pool is open.
+/// Evaluates `$body`, whose value is a `sqlx::Result`, with `$pool` bound to whichever pool is open.
 macro_rules! with_pool {
     ($db:expr, $pool:ident => $body:expr) => {
         match $db {
@@ -105,8 +105,9 @@ macro_rules! with_pool {
                 $body
             }
             $crate::inventory::Database::Postgres(postgres) => {
-                let $pool = &postgres.pool();
-                $body
+                let connections = postgres.connections();
+                let $pool = &connections.pool;
+                connections.wait_for(async { $body }).await
             }
         }
     };
@@ -119,9 +120,7 @@ impl Database {
         const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         Ok(match self {
             Self::Sqlite(sqlite) => Transaction::Sqlite(sqlite.pool.begin().await?, None),
-            Self::Postgres(postgres) => {
-                Transaction::Postgres(postgres.pool().begin_with(SNAPSHOT).await?)
-            }
+            Self::Postgres(postgres) => Transaction::begin(postgres, SNAPSHOT).await?,
         })
     }
 
@@ -131,11 +130,9 @@ impl Database {
         match self {
             Self::Sqlite(sqlite) => sqlite.begin(&sqlite.pool).await,
             Self::Postgres(postgres) => {
-                let mut transaction = postgres.pool().begin().await?;
-                sqlx::query("LOCK TABLE revisions IN EXCLUSIVE MODE")
-                    .execute(&mut *transaction)
-                    .await?;
-                Ok(Transaction::Postgres(transaction))
+                let mut transaction = Transaction::begin(postgres, "BEGIN").await?;
+                execute!(&mut transaction, "LOCK TABLE revisions IN EXCLUSIVE MODE")?;
+                Ok(transaction)
             }
         }
     }
@@ -145,7 +142,7 @@ impl Database {
     pub(crate) async fn begin_writing(&self) -> sqlx::Result<Transaction> {
         match self {
             Self::Sqlite(sqlite) => sqlite.begin(&sqlite.log).await,
-            Self::Postgres(postgres) => Ok(Transaction::Postgres(postgres.pool().begin().await?)),
+            Self::Postgres(postgres) => Transaction::begin(postgres, "BEGIN").await,
         }
     }
 
@@ -174,7 +171,10 @@ impl Database {
 
     /// Whether it was closed.
     pub fn is_closed(&self) -> bool {
-        with_pool!(self, pool => pool.is_closed())
+        match self {
+            Self::Sqlite(sqlite) => sqlite.pool.is_closed(),
+            Self::Postgres(postgres) => postgres.pool().is_closed(),
+        }
     }
 
     /// Moves what SQLite's write-ahead log holds into the file as far as nobody reads it, so that
@@ -211,10 +211,13 @@ impl Database {
     /// Closes every connection; what was committed stays. SQLite's log is moved into the file.
     pub async fn close(&self) {
         self.checkpoint().await;
-        if let Self::Sqlite(sqlite) = self {
-            sqlite.log.close().await;
+        match self {
+            Self::Sqlite(sqlite) => {
+                sqlite.log.close().await;
+                sqlite.pool.close().await;
+            }
+            Self::Postgres(postgres) => postgres.pool().close().await,
         }
-        with_pool!(self, pool => pool.close().await);
     }
 }
 
@@ -237,7 +240,6 @@ const OUTAGE: Duration = Duration::from_secs(5);
 /// no changes. Ends never.
 async fn ask_postgres(postgres: &Postgres) {
     let (mut connection, mut away_since) = (None, None::<Instant>);
-    let mut primary = postgres.primary();
     loop {
         let failure = match timeout(ASK_EVERY, ask(&mut connection, postgres)).await {
             Ok(Ok(())) => None,
@@ -249,9 +251,7 @@ async fn ask_postgres(postgres: &Postgres) {
         let failure = match failure {
             None => {
                 // A server that was slow for a moment still has its connections.
-                let was_away = away_since.take().is_some_and(|since| since.elapsed() > OUTAGE);
-                let before = std::mem::replace(&mut primary, postgres.primary());
-                if was_away || before != primary {
+                if away_since.take().is_some_and(|since| since.elapsed() > OUTAGE) {
                     postgres.renew();
                 }
                 None
@@ -284,11 +284,12 @@ async fn ask(connection: &mut Option<PgConnection>, postgres: &Postgres) -> sqlx
 pub(crate) enum Transaction {
     /// On SQLite, with the turn to write if it writes.
     Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>, Option<OwnedMutexGuard<()>>),
-    /// On PostgreSQL.
-    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+    /// On PostgreSQL, by one of the connections.
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>, Arc<Connections>),
 }
 
-/// Evaluates `$body` with `$connection` bound to the connection of a [`Transaction`].
+/// Evaluates `$body`, whose value is a `sqlx::Result`, with `$connection` bound to the connection of a
+/// [`Transaction`].
 macro_rules! with_connection {
     ($transaction:expr, $connection:ident => $body:expr) => {
         match $transaction {
@@ -296,9 +297,9 @@ macro_rules! with_connection {
                 let $connection = &mut **inner;
                 $body
             }
-            $crate::inventory::database::Transaction::Postgres(inner) => {
+            $crate::inventory::database::Transaction::Postgres(inner, connections) => {
                 let $connection = &mut **inner;
-                $body
+                connections.wait_for(async { $body }).await
             }
         }
     };
@@ -335,11 +336,17 @@ macro_rules! insert_rows {
 pub(crate) use insert_rows;
 
 impl Transaction {
+    async fn begin(postgres: &Postgres, statement: &'static str) -> sqlx::Result<Self> {
+        let connections = postgres.connections();
+        let begun = connections.wait_for(connections.pool.begin_with(statement)).await?;
+        Ok(Self::Postgres(begun, connections))
+    }
+
     /// Makes everything done in it last.
     pub(crate) async fn commit(self) -> sqlx::Result<()> {
         match self {
             Self::Sqlite(inner, _turn) => inner.commit().await,
-            Self::Postgres(inner) => inner.commit().await,
+            Self::Postgres(inner, connections) => connections.wait_for(inner.commit()).await,
         }
     }
 
@@ -347,7 +354,7 @@ impl Transaction {
     pub(crate) async fn roll_back(self) -> sqlx::Result<()> {
         match self {
             Self::Sqlite(inner, _turn) => inner.rollback().await,
-            Self::Postgres(inner) => inner.rollback().await,
+            Self::Postgres(inner, connections) => connections.wait_for(inner.rollback()).await,
         }
     }
 }

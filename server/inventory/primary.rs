@@ -1,6 +1,7 @@
 //! PostgreSQL as several servers of which one takes changes: connections go to that one, also after
 //! another took its place.
 
+use std::future::Future;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +10,7 @@ use arc_swap::ArcSwap;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::open::{CONNECT, connect};
 use super::postgres_tls;
@@ -16,8 +18,32 @@ use super::postgres_tls;
 /// A pool of connections, and the servers that it may connect to.
 #[derive(Clone, Debug)]
 pub struct Postgres {
-    pool: Arc<ArcSwap<PgPool>>,
+    connections: Arc<ArcSwap<Connections>>,
     cluster: Arc<Cluster>,
+}
+
+/// Connections to the primary, until they are given up.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    pub(crate) pool: PgPool,
+    given_up: CancellationToken,
+}
+
+impl Connections {
+    fn new(options: PgPoolOptions, server: PgConnectOptions) -> Self {
+        let given_up = CancellationToken::new();
+        Self { pool: options.connect_lazy_with(server), given_up }
+    }
+
+    /// Waits for what is done by these connections, and fails as soon as they are given up: a server
+    /// that lost its power answers nothing, which the kernel notices a quarter of an hour later.
+    pub(crate) async fn wait_for<T>(
+        &self,
+        work: impl Future<Output = sqlx::Result<T>>,
+    ) -> sqlx::Result<T> {
+        let done = self.given_up.run_until_cancelled(work).await;
+        done.unwrap_or_else(|| Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()))
+    }
 }
 
 #[derive(Debug)]
@@ -26,11 +52,11 @@ struct Cluster {
     /// Which of them takes changes, as far as is known.
     primary: AtomicUsize,
     /// Every pool that connects to them, and how it was made.
-    pools: Mutex<Vec<(Arc<ArcSwap<PgPool>>, PgPoolOptions)>>,
+    pools: Mutex<Vec<(Arc<ArcSwap<Connections>>, PgPoolOptions)>>,
 }
 
 impl Cluster {
-    fn pools(&self) -> MutexGuard<'_, Vec<(Arc<ArcSwap<PgPool>>, PgPoolOptions)>> {
+    fn pools(&self) -> MutexGuard<'_, Vec<(Arc<ArcSwap<Connections>>, PgPoolOptions)>> {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -58,20 +84,20 @@ impl Postgres {
     }
 
     fn of(cluster: Arc<Cluster>, options: PgPoolOptions) -> Self {
-        let pool = options.clone().connect_lazy_with(cluster.options());
-        let pool = Arc::new(ArcSwap::from_pointee(pool));
-        cluster.pools().push((pool.clone(), options));
-        Self { pool, cluster }
+        let connections = Connections::new(options.clone(), cluster.options());
+        let connections = Arc::new(ArcSwap::from_pointee(connections));
+        cluster.pools().push((connections.clone(), options));
+        Self { connections, cluster }
+    }
+
+    /// The pool, for one use: after an outage there is another.
+    pub fn pool(&self) -> PgPool {
+        self.connections.load().pool.clone()
     }
 
     /// The connections, for one use: after an outage there are others.
-    pub fn pool(&self) -> PgPool {
-        PgPool::clone(&self.pool.load())
-    }
-
-    /// Which of the servers takes changes, as far as is known.
-    pub(super) fn primary(&self) -> usize {
-        self.cluster.primary.load(Ordering::Relaxed)
+    pub(crate) fn connections(&self) -> Arc<Connections> {
+        self.connections.load_full()
     }
 
     /// How to connect to the primary.
@@ -79,7 +105,8 @@ impl Postgres {
         self.cluster.options()
     }
 
-    /// Looks which of several servers is the primary now. Why none was found.
+    /// Looks which of several servers is the primary now, and connects to it if it is another. Why
+    /// none was found.
     pub(super) async fn find_primary(&self) -> Option<String> {
         let Cluster { servers, primary, .. } = &*self.cluster;
         if servers.len() < 2 {
@@ -90,6 +117,7 @@ impl Postgres {
                 if primary.swap(number, Ordering::Relaxed) != number {
                     let server = servers.get(number).map(shown).unwrap_or_default();
                     tracing::warn!("PostgreSQL at {server} is the primary now");
+                    self.renew();
                 }
                 None
             }
@@ -97,14 +125,13 @@ impl Postgres {
         }
     }
 
-    /// Gives up every connection after an outage: those to a server that lost its power would be
-    /// waited for until the kernel gives them up, a quarter of an hour later. What still runs on one
-    /// may end; who waits for notifications connects again.
+    /// Gives up every connection after an outage, and what waits for an answer by one.
     pub(super) fn renew(&self) {
-        for (pool, options) in self.cluster.pools().iter() {
-            let new = options.clone().connect_lazy_with(self.options());
-            let old = pool.swap(Arc::new(new));
-            tokio::spawn(async move { old.close().await });
+        for (connections, options) in self.cluster.pools().iter() {
+            let new = Connections::new(options.clone(), self.options());
+            let old = connections.swap(Arc::new(new));
+            old.given_up.cancel();
+            tokio::spawn(async move { old.pool.close().await });
         }
     }
 }

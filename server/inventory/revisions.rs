@@ -101,7 +101,7 @@ pub(crate) async fn add(transaction: &mut Transaction, revision: &Revision) -> R
 /// Lets the other servers on this database know, once it is committed, that there is news.
 pub(crate) async fn tell_others(transaction: &mut Transaction) -> Result<(), Error> {
     const TELL: &str = "SELECT pg_notify('rackstrap_revision', '')";
-    if let Transaction::Postgres(_) = transaction {
+    if let Transaction::Postgres(..) = transaction {
         execute!(transaction, TELL)?;
     }
     Ok(())

@@ -77,8 +77,9 @@ async fn list(transaction: &mut Transaction) -> Result<StoredFiles, Error> {
             let rows = sqlx::query(sql()).fetch_all(&mut **inner).await?;
             rows.iter().map(|row| read_row!(row)).collect()
         }
-        Transaction::Postgres(inner) => {
-            let rows = sqlx::query(sql()).fetch_all(&mut **inner).await?;
+        Transaction::Postgres(inner, connections) => {
+            let read = sqlx::query(sql()).fetch_all(&mut **inner);
+            let rows = connections.wait_for(read).await?;
             rows.iter().map(|row| read_row!(row)).collect()
         }
     };

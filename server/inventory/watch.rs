@@ -125,7 +125,11 @@ async fn heard(listener: &mut Option<PgListener>) -> bool {
 
 async fn listen(database: &Database) -> Option<PgListener> {
     let Database::Postgres(postgres) = database else { return None };
-    let mut listener = PgListener::connect_with(&postgres.pool()).await.ok()?;
-    listener.listen("rackstrap_revision").await.ok()?;
-    Some(listener)
+    let connections = postgres.connections();
+    let opened = connections.wait_for(async {
+        let mut listener = PgListener::connect_with(&connections.pool).await?;
+        listener.listen("rackstrap_revision").await?;
+        Ok(listener)
+    });
+    opened.await.ok()
 }

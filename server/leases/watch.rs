@@ -71,7 +71,8 @@ impl LeaseBook {
 
     async fn watch_notifications(&self, postgres: &Postgres) {
         loop {
-            if let Err(error) = self.listen(&postgres.pool()).await {
+            let connections = postgres.connections();
+            if let Err(error) = connections.wait_for(self.listen(&connections.pool)).await {
                 tracing::warn!(%error, "lost the notification channel to PostgreSQL; reconnecting");
             }
             sleep(RECONNECT).await;

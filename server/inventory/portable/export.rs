@@ -56,7 +56,7 @@ pub async fn digests(database: &Database, schema: i64) -> Result<Vec<TableDigest
 /// One state of the database throughout, however long it takes to write it down.
 async fn begin(database: &Database) -> sqlx::Result<Transaction> {
     let mut transaction = database.begin_reading().await?;
-    if let Transaction::Postgres(_) = &transaction {
+    if let Transaction::Postgres(..) = &transaction {
         for limit in ["statement_timeout", "idle_in_transaction_session_timeout"] {
             execute!(&mut transaction, AssertSqlSafe(format!("SET LOCAL {limit} = 0")))?;
         }
@@ -108,7 +108,7 @@ async fn read_table(
         Transaction::Sqlite(inner, _) => {
             read_rows!(&mut **inner, table.select("BINARY"), table, sink, tally);
         }
-        Transaction::Postgres(inner) => {
+        Transaction::Postgres(inner, _) => {
             read_rows!(&mut **inner, table.select("\"C\""), table, sink, tally);
         }
     }

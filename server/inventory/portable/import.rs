@@ -159,7 +159,7 @@ async fn take_table(
                             let mut insert = insertion::<sqlx::Sqlite>(table, chunk);
                             insert.build().persistent(false).execute(&mut **inner).await?;
                         }
-                        Transaction::Postgres(inner) => {
+                        Transaction::Postgres(inner, _) => {
                             let mut insert = insertion::<sqlx::Postgres>(table, chunk);
                             insert.build().persistent(false).execute(&mut **inner).await?;
                         }

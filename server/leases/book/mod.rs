@@ -171,7 +171,9 @@ impl LeaseBook {
                 sqlx::query(TELL).bind(address.to_string()).execute(&sqlite.pool).await?;
             }
             Database::Postgres(postgres) => {
-                sqlx::query(SQL).bind(address.to_string()).execute(&postgres.pool()).await?;
+                let connections = postgres.connections();
+                let removal = sqlx::query(SQL).bind(address.to_string());
+                connections.wait_for(removal.execute(&connections.pool)).await?;
             }
         }
         self.table().forget(address);

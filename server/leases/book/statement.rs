@@ -93,8 +93,9 @@ pub(super) async fn store(
                 claim_guard!(),
                 " RETURNING address, starts_at"
             );
-            starts(sqlx::query_as(sql).bind(rows).bind(now).fetch_all(&postgres.pool()).await?)
-                .map(Stored::Some)
+            let connections = postgres.connections();
+            let claim = sqlx::query_as(sql).bind(rows).bind(now).fetch_all(&connections.pool);
+            starts(connections.wait_for(claim).await?).map(Stored::Some)
         }
     }
 }
