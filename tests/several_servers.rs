@@ -303,6 +303,11 @@ fn what_was_acknowledged_survives_a_killed_server_and_a_lost_primary() {
 }
 
 #[test]
+fn the_same_by_an_address_that_follows_the_primary() {
+    prove(800, Duration::from_secs(3), Database::Virtual);
+}
+
+#[test]
 #[ignore = "takes minutes: make test-full"]
 fn ten_thousand_clients_are_served_while_servers_are_killed_and_the_primary_is_lost() {
     prove(10_000, Duration::from_secs(4), Database::Virtual);

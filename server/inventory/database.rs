@@ -232,6 +232,8 @@ pub(super) fn is_sound(
     Box::pin(async move { Ok(sound) })
 }
 
+/// How soon a server that was found to be the primary is asked.
+const ASK_ANOTHER: Duration = Duration::from_millis(20);
 /// How long PostgreSQL may be away until its connections are given up.
 const OUTAGE: Duration = Duration::from_secs(5);
 
@@ -240,43 +242,54 @@ const OUTAGE: Duration = Duration::from_secs(5);
 /// no changes. Ends never.
 async fn ask_postgres(postgres: &Postgres) {
     let (mut connection, mut away_since) = (None, None::<Instant>);
+    let mut known = None::<ServerStart>;
     loop {
         let failure = match timeout(ASK_EVERY, ask(&mut connection, postgres)).await {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => {
-                Some(postgres_tls::refusal(&error).unwrap_or_else(|| error.to_string()))
-            }
-            Err(_) => Some("PostgreSQL does not answer".to_owned()),
-        };
-        let failure = match failure {
-            None => {
-                // A server that was slow for a moment still has its connections.
-                if away_since.take().is_some_and(|since| since.elapsed() > OUTAGE) {
+            Ok(Ok(answered)) => {
+                let is_other = known.replace(answered.clone()).is_some_and(|it| it != answered);
+                let was_away = away_since.take().is_some_and(|since| since.elapsed() > OUTAGE);
+                // One that was slow for a moment still has its connections.
+                if is_other || was_away {
                     postgres.renew();
                 }
-                None
+                DATABASE.reached(None);
+                tokio::time::sleep(ASK_EVERY).await;
+                continue;
             }
-            Some(failure) => {
-                connection = None;
-                away_since.get_or_insert_with(Instant::now);
-                // Known before another server is looked for.
-                DATABASE.reached(Some(&failure));
-                Some(postgres.find_primary().await.unwrap_or(failure))
-            }
+            Ok(Err(error)) => postgres_tls::refusal(&error).unwrap_or_else(|| error.to_string()),
+            Err(_) => "PostgreSQL does not answer".to_owned(),
         };
-        DATABASE.reached(failure.as_deref());
-        tokio::time::sleep(ASK_EVERY).await;
+        connection = None;
+        away_since.get_or_insert_with(Instant::now);
+        // Known before another server is looked for.
+        DATABASE.reached(Some(&failure));
+        match postgres.find_primary().await {
+            Ok(true) => tokio::time::sleep(ASK_ANOTHER).await,
+            Ok(false) => tokio::time::sleep(ASK_EVERY).await,
+            Err(error) => {
+                DATABASE.reached(Some(&error.to_string()));
+                tokio::time::sleep(ASK_EVERY).await;
+            }
+        }
     }
 }
 
-async fn ask(connection: &mut Option<PgConnection>, postgres: &Postgres) -> sqlx::Result<()> {
+/// When a PostgreSQL server was started, to the microsecond: another one behind the same address
+/// was started at another time.
+type ServerStart = String;
+
+async fn ask(
+    connection: &mut Option<PgConnection>,
+    postgres: &Postgres,
+) -> sqlx::Result<ServerStart> {
+    const STARTED: &str = "SELECT pg_postmaster_start_time()::text";
     let connection = match connection {
         Some(connection) => connection,
         None => connection.insert(PgConnection::connect_with(&postgres.options()).await?),
     };
     match is_standby(connection).await? {
         true => Err(std::io::Error::other("PostgreSQL is a standby: it takes no changes").into()),
-        false => Ok(()),
+        false => sqlx::query_scalar(STARTED).fetch_one(connection).await,
     }
 }
 

@@ -105,24 +105,19 @@ impl Postgres {
         self.cluster.options()
     }
 
-    /// Looks which of several servers is the primary now, and connects to it if it is another. Why
-    /// none was found.
-    pub(super) async fn find_primary(&self) -> Option<String> {
+    /// Looks which of several servers is the primary now. Whether it is another.
+    pub(super) async fn find_primary(&self) -> sqlx::Result<bool> {
         let Cluster { servers, primary, .. } = &*self.cluster;
         if servers.len() < 2 {
-            return None;
+            return Ok(false);
         }
-        match connect_to_primary(servers).await {
-            Ok((number, _)) => {
-                if primary.swap(number, Ordering::Relaxed) != number {
-                    let server = servers.get(number).map(shown).unwrap_or_default();
-                    tracing::warn!("PostgreSQL at {server} is the primary now");
-                    self.renew();
-                }
-                None
-            }
-            Err(error) => Some(error.to_string()),
+        let (number, _) = connect_to_primary(servers).await?;
+        let is_other = primary.swap(number, Ordering::Relaxed) != number;
+        if is_other {
+            let server = servers.get(number).map(shown).unwrap_or_default();
+            tracing::warn!("PostgreSQL at {server} is the primary now");
         }
+        Ok(is_other)
     }
 
     /// Gives up every connection after an outage, and what waits for an answer by one.
