@@ -21,3 +21,4 @@ pub(crate) mod server;
 mod switches;
 mod tabs;
 mod tenants;
+mod theme;

@@ -42,7 +42,7 @@ const PAGES: [&str; 31] = [
     "/live/hosts/r1-n01",
     "/live/racks/r1",
 ];
-const FORMS: [&str; 14] = [
+const FORMS: [&str; 15] = [
     "/install-hosts",
     "/hosts/r1-n01/install",
     "/logout",
@@ -57,6 +57,7 @@ const FORMS: [&str; 14] = [
     "/leases/10.77.0.9/remove",
     "/checks/fix",
     "/access/password",
+    "/access/theme",
 ];
 
 #[tokio::test]
@@ -289,7 +290,7 @@ fn assert_nothing_inline(path: &str, html: &str) {
 }
 
 /// The token of a page's first form.
-fn csrf(html: &str) -> String {
+pub(super) fn csrf(html: &str) -> String {
     let (_, rest) = html.split_once("name=\"csrf\" value=\"").unwrap();
     rest.split('"').next().unwrap().to_owned()
 }

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
 use super::error::Error;
+use super::theme::Theme;
 
 struct Asset {
     name: &'static str,
@@ -15,9 +16,12 @@ struct Asset {
     text: &'static str,
 }
 
+/// What has the colours.
+const SHEET: &str = "ui.css";
+
 const ASSETS: &[Asset] = &[
     Asset {
-        name: "ui.css",
+        name: SHEET,
         content_type: "text/css; charset=utf-8",
         text: include_str!("../../../web/static/ui.css"),
     },
@@ -43,14 +47,13 @@ const ASSETS: &[Asset] = &[
     },
 ];
 
-/// One entity tag for all of them: they change together, with the program.
-static ETAG: LazyLock<String> = LazyLock::new(|| {
+/// One for all of them: they change together, with the program.
+static DIGEST: LazyLock<String> = LazyLock::new(|| {
     let mut hash = Sha256::new();
     for asset in ASSETS {
         hash.update(asset.text);
     }
-    let digest: String = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
-    format!("\"{digest}\"")
+    hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect()
 });
 
 /// `GET /static/{file}`
@@ -60,11 +63,18 @@ pub(crate) async fn file(Path(name): Path<String>, headers: HeaderMap) -> Result
         .find(|asset| asset.name == name)
         .ok_or(Error::NotFound { what: "file", name })?;
     // Revalidated on each load, so that an old script never runs in a new page.
-    let caching = [(header::ETAG, ETAG.as_str()), (header::CACHE_CONTROL, "no-cache")];
-    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|tag| tag == ETAG.as_str());
+    let theme = Theme::of(&headers);
+    let tag = format!("\"{}-{}\"", *DIGEST, theme.word());
+    let caching = [
+        (header::ETAG, tag.as_str()),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::VARY, "Cookie"),
+    ];
+    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known == tag.as_str());
     if known {
         return Ok((StatusCode::NOT_MODIFIED, caching).into_response());
     }
     let content_type = [(header::CONTENT_TYPE, asset.content_type)];
-    Ok((caching, content_type, asset.text).into_response())
+    let text = if asset.name == SHEET { theme.sheet(asset.text) } else { asset.text.into() };
+    Ok((caching, content_type, text.into_owned()).into_response())
 }

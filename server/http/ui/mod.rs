@@ -62,6 +62,7 @@ mod state;
 mod subnets;
 mod switches;
 mod tenants;
+mod theme;
 mod throttle;
 mod usage;
 mod users;
@@ -182,6 +183,7 @@ fn guarded() -> Guarded {
         .route("/access/secrets/remove", CHANGE_SHARED, post(access::remove_secret))
         .route("/access/password", OWN, post(access::set_password))
         .route("/access/sessions", OWN, post(access::end_sessions))
+        .route("/access/theme", OWN, post(theme::choose))
         .route("/access/second-factor", ASK_OWN, get(second_factor::show).post(second_factor::take))
         .route("/users", MANAGE, get(users::list).post(users::add))
         .route("/users/{name}", MANAGE_VIEW, get(users::show))

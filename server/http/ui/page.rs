@@ -6,6 +6,7 @@ use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
 
 use super::error::Error;
+use super::theme::Theme;
 use crate::model::{Limits, NounKind, OutsideLimits, Role, limits_text};
 
 /// A section of the UI: an entry of the menu.
@@ -57,6 +58,8 @@ pub(crate) struct Frame {
     pub outside: Option<OutsideLimits>,
     /// CSRF token of the session, for every form.
     pub csrf: String,
+    /// The colours that the browser has chosen.
+    pub theme: Theme,
     /// Result of the last action, shown once.
     pub notice: Option<String>,
 }

@@ -19,6 +19,7 @@ use tower_sessions::{Expiry, Session, SessionManagerLayer};
 use super::error::Error;
 use super::page::Frame;
 use super::state::{Ui, now_ms};
+use super::theme::Theme;
 use crate::inventory::{Account, Change, InstallRequest, SessionStore, shown_id};
 use crate::lifecycle::audit::{Author, Entrance, Origin};
 use crate::lifecycle::install::InstallTask;
@@ -59,6 +60,8 @@ pub(crate) struct Operator {
     pub origin: Origin,
     /// The session's CSRF token.
     pub csrf: String,
+    /// The colours that the browser has chosen.
+    pub theme: Theme,
     session: Session,
 }
 
@@ -84,7 +87,7 @@ impl Operator {
         let notice = self.session.remove(NOTICE).await?;
         let (user, role, csrf) = (self.name.clone(), self.role, self.csrf.clone());
         let (limits, outside) = (self.limits.clone(), None);
-        Ok(Frame { section, user, role, limits, outside, csrf, notice })
+        Ok(Frame { section, user, role, limits, outside, csrf, theme: self.theme, notice })
     }
 
     /// Sets the notice of the next page.
@@ -219,7 +222,8 @@ pub(crate) async fn require_login(
     }
     let origin = origin(request.extensions());
     let limits = (!limits.is_empty()).then_some(limits).into_iter().collect();
-    let operator = Operator { name: login.user, role, limits, origin, csrf: login.csrf, session };
+    let (csrf, theme) = (login.csrf, Theme::of(request.headers()));
+    let operator = Operator { name: login.user, role, limits, origin, csrf, theme, session };
     request.extensions_mut().insert(operator);
     request.extensions_mut().insert(ui);
     Ok(next.run(request).await)
