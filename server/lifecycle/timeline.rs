@@ -197,23 +197,42 @@ impl Standing {
     }
 }
 
-/// The latest boot among a host's events, which come oldest first. An installation goes on until
-/// the installed system reports, over as many boots as that takes.
+/// The latest boot among a host's events, which come oldest first.
 pub fn latest_boot(events: &[Event]) -> &[Event] {
+    boots(events).pop().unwrap_or(events)
+}
+
+/// The boots among a host's events, both oldest first. An installation goes on until the installed
+/// system reports, over as many boots as that takes. What came before the first boot is left out.
+pub fn boots(events: &[Event]) -> Vec<&[Event]> {
     let mut boot = Boot::default();
-    let mut began_ms = None;
+    let mut starts: Vec<usize> = Vec::new();
     for event in events {
         let began = boot.note(event);
         let goes_on = boot.first_boot.is_some();
         if (began && !goes_on) || matches!(event.data, EventData::InstallStarted { .. }) {
-            began_ms = Some(boot.began_ms);
+            let is_first =
+                |event: &Event| event.at_ms == boot.began_ms && Stage::of(event.kind()).is_some();
+            starts.push(events.iter().position(is_first).unwrap_or_default());
         }
     }
-    let start = began_ms.map_or(0, |began_ms| {
-        let began = |event: &Event| event.at_ms == began_ms && Stage::of(event.kind()).is_some();
-        events.iter().position(began).unwrap_or_default()
-    });
-    events.get(start..).unwrap_or_default()
+    // An installation begins within a boot.
+    starts.dedup();
+    let ends = starts.iter().skip(1).copied().chain([events.len()]);
+    starts.iter().zip(ends).filter_map(|(start, end)| events.get(*start..end)).collect()
+}
+
+/// How long a boot was in each stage that it reached, in milliseconds: until the next one began. The
+/// last one has no end.
+pub fn durations(boot: &[Event]) -> Vec<(Stage, Option<i64>)> {
+    let began = |step: StageProgress<'_>| Some((step.first?.at_ms, step.stage));
+    let mut began: Vec<(i64, Stage)> = steps(boot).into_iter().filter_map(began).collect();
+    began.sort();
+    let nexts = began.iter().skip(1).map(|(at_ms, _)| Some(*at_ms)).chain([None]);
+    let spent = |((at_ms, stage), next): (&(i64, Stage), Option<i64>)| {
+        (*stage, next.map(|next| next - at_ms))
+    };
+    began.iter().zip(nexts).map(spent).collect()
 }
 
 /// The stages of a boot, from its events oldest first. Those of an installation are there if it
@@ -305,6 +324,35 @@ mod tests {
 
     fn events(kinds: &[(i64, EventKind)]) -> Vec<Event> {
         samples::events(kinds.iter().map(|(at, kind)| (*at, samples::data(*kind))))
+    }
+
+    #[test]
+    fn boots_are_told_apart_and_timed() {
+        let kinds = [
+            (0, Report),
+            (10, Discover),
+            (11, Ack),
+            (12, Script),
+            (30, Kernel),
+            (34, Report),
+            (90, Discover),
+            (92, Script),
+        ];
+        let events = events(&kinds);
+        let boots = boots(&events);
+        assert_eq!(boots.iter().map(|boot| boot.len()).collect::<Vec<_>>(), [5, 2]);
+        assert_eq!(latest_boot(&events), &events[6..]);
+        let spent: Vec<_> = boots.iter().map(|boot| durations(boot)).collect();
+        let second = |seconds: i64| Some(seconds * 1000);
+        let first = [
+            (Stage::Address, second(2)),
+            (Stage::Script, second(18)),
+            (Stage::Kernel, second(4)),
+            (Stage::Report, None),
+        ];
+        assert_eq!(spent[0], first);
+        assert_eq!(spent[1], [(Stage::Address, second(2)), (Stage::Script, None)]);
+        assert!(super::boots(&[]).is_empty());
     }
 
     #[test]

@@ -310,3 +310,20 @@ async fn a_subnet_whose_pool_runs_low_says_so() {
     assert_eq!(operator.fill_in(path, &[]).await.status(), 303);
     assert_eq!(server.app.leases.list().len(), 4);
 }
+
+#[tokio::test]
+async fn the_last_boots_of_a_host_are_compared() {
+    let server = Server::start().await;
+    let operator = server.operator().await;
+    let empty = operator.page("/hosts/r1-n01/boots").await;
+    assert!(empty.contains("No boot of this host is stored"), "{empty}");
+    let events = &server.app.inventory.events;
+    events.record(Some("r1-n01"), None, boots::kernel("vmlinuz"));
+    assert!(events.flush(Duration::from_secs(60)).await);
+    let html = operator.page("/hosts/r1-n01/boots").await;
+    for word in ["<th scope=\"row\">Kernel</th>", "reached", "no report yet"] {
+        assert!(html.contains(word), "{word} is not in {html}");
+    }
+    assert!(operator.page("/hosts/r1-n01").await.contains("href=\"/hosts/r1-n01/boots\""));
+    assert_eq!(operator.get("/hosts/nobody/boots").await.status(), 404);
+}

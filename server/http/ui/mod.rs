@@ -26,6 +26,7 @@ mod form;
 mod formats;
 mod guard;
 mod host;
+mod host_boots;
 mod host_edit;
 mod host_form;
 mod host_install;
@@ -220,6 +221,7 @@ fn pages(kind: NounKind) -> Guarded {
             .route("/edit-hosts", EDIT, get(bulk::form).post(bulk::take))
             .route("/install-hosts", EDIT, get(bulk_install::ask).post(bulk_install::take))
             .route("/hosts/{name}", VIEW, get(host::show))
+            .route("/hosts/{name}/boots", VIEW, get(host_boots::show))
             .route("/hosts/{name}/edit", EDIT, get(host_edit::form).post(host_edit::save))
             .route("/hosts/{name}/install", EDIT, get(host_install::ask).post(host_install::take))
             .route(
