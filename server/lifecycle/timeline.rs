@@ -340,9 +340,9 @@ mod tests {
         ];
         let events = events(&kinds);
         let boots = boots(&events);
-        assert_eq!(boots.iter().map(|boot| boot.len()).collect::<Vec<_>>(), [5, 2]);
+        assert_eq!(boots.iter().map(|boot| boot.len()).collect::<Vec<_>>(), [1, 5, 2]);
         assert_eq!(latest_boot(&events), &events[6..]);
-        let spent: Vec<_> = boots.iter().map(|boot| durations(boot)).collect();
+        let spent: Vec<_> = boots.iter().skip(1).map(|boot| durations(boot)).collect();
         let second = |seconds: i64| Some(seconds * 1000);
         let first = [
             (Stage::Address, second(2)),

@@ -61,6 +61,8 @@ pub(super) async fn show(
     let mut events = ui.app.inventory.database.list_events(&filter).await?;
     events.reverse();
     let mut boots = boots(&events);
+    // One of which only the end is stored says nothing of its stages.
+    boots.retain(|boot| boot.first().is_some_and(|first| first.kind() != EventKind::Report));
     boots.drain(..boots.len().saturating_sub(BOOTS));
     boots.reverse();
     let columns = boots.iter().enumerate().map(|(place, boot)| column(&ui, boot, place == 0));
