@@ -15,6 +15,7 @@ mod install;
 mod journey;
 mod logins;
 mod pages;
+mod profile_builder;
 mod scale;
 mod security;
 pub(crate) mod server;

@@ -18,9 +18,11 @@ use super::host_form::FormErrors;
 use super::last_change::LastChange;
 use super::overview::Messages;
 use super::page::{Frame, Page};
+use super::profile_builder::{Builder, Control, LinkForm};
 use super::proposal::{ChangePreview, Proposal, ProposalResult, propose};
 use super::query::UrlQuery;
 use super::session::Operator;
+use super::stack;
 use super::state::Ui;
 use crate::inventory::ChangeError;
 use crate::model::{Input, Noun, NounKind, NounVisitor, Site, merge, some_names, visit_nouns};
@@ -105,6 +107,8 @@ enum View {
     Text,
     /// As one entry with a field for each key.
     Fields,
+    /// As a drawing of a profile's links.
+    Build,
 }
 
 /// Which entry is wanted, and how.
@@ -122,6 +126,8 @@ struct Draft {
     text: String,
     /// The form that the text is written by.
     fields: Option<EntryForm>,
+    /// The drawing that the text is written by.
+    builder: Option<Builder>,
     remove: bool,
     base: i64,
     /// The [`Draft::digest`] of what was reviewed.
@@ -177,6 +183,14 @@ impl NounVisitor for NamesOf<'_> {
 }
 
 impl Draft {
+    /// The entry that a form adds.
+    fn new_entry(&self) -> Option<Entry> {
+        let of_form = self.fields.as_ref().filter(|form| form.is_new).map(|form| &form.name);
+        let built = self.builder.as_ref().filter(|built| built.is_new).map(|built| &built.name);
+        let name = of_form.or(built)?.clone();
+        Some(Entry { noun: self.entry.noun.clone(), name })
+    }
+
     fn digest(&self) -> String {
         let text = format!("{:?} {} {}", self.entry, self.remove, self.text);
         Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
@@ -187,8 +201,8 @@ impl Draft {
         let noun = self.entry.kind().map_or(noun.as_str(), |kind| kind.label());
         match (self.remove, name.as_str()) {
             (true, _) => format!("removed {noun} {name}"),
-            (false, "") => match &self.fields {
-                Some(form) => format!("added {noun} {}", form.name),
+            (false, "") => match self.new_entry() {
+                Some(Entry { name, .. }) => format!("added {noun} {name}"),
                 None => "edited the site file".into(),
             },
             (false, _) => format!("changed {noun} {name}"),
@@ -209,6 +223,54 @@ impl ChangePage {
     /// Whether the entry can be edited as fields.
     fn has_fields(&self) -> bool {
         self.draft.entry.kind().is_some_and(EntryForm::exists)
+    }
+
+    /// Whether the entry can be edited as a drawing.
+    fn has_drawing(&self) -> bool {
+        is_drawn(&self.draft.entry)
+    }
+}
+
+fn is_drawn(entry: &Entry) -> bool {
+    entry.kind() == Some(NounKind::ProfileTree)
+}
+
+#[derive(Template)]
+#[template(path = "profile_builder.html")]
+struct BuilderPage {
+    frame: Frame,
+    draft: Draft,
+    builder: Builder,
+    link: Option<LinkForm>,
+    /// The drawing; empty without links.
+    stack: String,
+    form_errors: FormErrors,
+    review: Option<ChangePreview>,
+}
+
+impl BuilderPage {
+    fn back(&self) -> String {
+        if self.builder.is_new {
+            return "/profiles".to_owned();
+        }
+        format!("/profiles/{}", utf8_percent_encode(&self.builder.name, NON_ALPHANUMERIC))
+    }
+
+    /// Whether the page has the field of a place.
+    fn is_shown(&self, place: &str) -> bool {
+        let link = self.builder.link_at(place);
+        let shown = self.link.as_ref().filter(|shown| link == Some(shown.name.as_str()));
+        shown.is_some_and(|shown| {
+            shown.place == place || shown.fields.iter().any(|field| field.place == place)
+        })
+    }
+
+    /// What people call a place.
+    fn label(&self, place: &str) -> String {
+        match place {
+            "entry-name" => "Name".to_owned(),
+            place => self.builder.link_at(place).unwrap_or(place).to_owned(),
+        }
     }
 }
 
@@ -280,19 +342,31 @@ impl Refusal {
         }
     }
 
+    /// At the fields of a profile's links.
+    fn builder_errors(self, builder: &Builder) -> FormErrors {
+        match self {
+            Self::Text(errors) => builder.text_errors(&errors),
+            Self::Fields(errors) => errors,
+            Self::Change(error) => builder.refusal(&error),
+            Self::Said(texts) => said(texts),
+        }
+    }
+
     /// At the fields of a form.
     fn form_errors(self, form: &EntryForm) -> FormErrors {
         match self {
             Self::Text(errors) => form.text_errors(&errors),
             Self::Fields(errors) => errors,
             Self::Change(error) => form.refusal(&error),
-            Self::Said(texts) => {
-                let mut form_errors = FormErrors::default();
-                texts.into_iter().for_each(|text| form_errors.add("", text));
-                form_errors
-            }
+            Self::Said(texts) => said(texts),
         }
     }
+}
+
+fn said(texts: Vec<String>) -> FormErrors {
+    let mut form_errors = FormErrors::default();
+    texts.into_iter().for_each(|text| form_errors.add("", text));
+    form_errors
 }
 
 /// `GET /change`
@@ -312,9 +386,13 @@ pub(super) async fn form(
     let text = alone.as_ref().map_or_else(|| entry.example().to_owned(), site_file::render);
     let with_fields = entry.kind().filter(|kind| view == View::Fields && EntryForm::exists(*kind));
     let fields = with_fields.map(|kind| entry_form(kind, &entry.name, alone.as_ref()));
-    let (base, reviewed) = (snapshot.revision, String::new());
-    let mut draft =
-        Draft { entry, text, fields, remove: false, base, reviewed, seen: String::new() };
+    let builder = (view == View::Build && is_drawn(&entry)).then(|| {
+        let tree = snapshot.site.profiles.get(&entry.name);
+        Builder::of(&entry.name, tree, &snapshot.site)
+    });
+    let text = builder.as_ref().map_or(text, Builder::text);
+    let (base, reviewed, seen) = (snapshot.revision, String::new(), String::new());
+    let mut draft = Draft { entry, text, fields, builder, remove: false, base, reviewed, seen };
     if !draft.entry.name.is_empty() {
         draft.seen = Touched::of(&draft, &Site::default()).digest(&snapshot.site);
     }
@@ -341,8 +419,8 @@ pub(super) async fn reviewed(
     let name = if is_known.alone(&snapshot.site).is_some() { name } else { "" };
     let entry = Entry { noun: kind.section().to_owned(), name: name.to_owned() };
     let (base, reviewed) = (snapshot.revision, String::new());
-    let (fields, seen) = (None, String::new());
-    let draft = Draft { entry, text, fields, remove: false, base, reviewed, seen };
+    let (fields, builder, seen) = (None, None, String::new());
+    let draft = Draft { entry, text, fields, builder, remove: false, base, reviewed, seen };
     go_on(ui, operator, draft, false).await
 }
 
@@ -354,13 +432,26 @@ pub(super) async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Resp
     let fields = with_fields
         .filter(|kind| EntryForm::exists(*kind))
         .map(|kind| EntryForm::read(kind, &entry.name, &sent.fields));
+    let mut builder = None;
+    if sent.fields.text("view") == "build" && is_drawn(&entry) {
+        let site = &ui.app.inventory.snapshot().site;
+        let read = Builder::of_text(sent.fields.raw("text"), site);
+        let read = read.map_err(|error| Error::Malformed(error.to_string()))?;
+        let mut read = read.ok_or_else(|| Error::Malformed("expected one profile".into()))?;
+        read.is_new = entry.name.is_empty();
+        read.name = if read.is_new { text("entry-name") } else { entry.name.clone() };
+        read.take(&sent.fields, site);
+        builder = Some(read);
+    }
+    let built = builder.as_ref().map(Builder::text);
     let mut draft = Draft {
         text: match &fields {
             Some(form) => form.write().text,
-            None => sent.fields.raw("text").to_owned(),
+            None => built.unwrap_or_else(|| sent.fields.raw("text").to_owned()),
         },
         entry,
         fields,
+        builder,
         remove: !sent.fields.text("remove").is_empty(),
         base: sent.fields.text("base").parse().unwrap_or_default(),
         reviewed: text("reviewed"),
@@ -369,9 +460,14 @@ pub(super) async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Resp
     match sent.fields.text("do") {
         "text" => {
             draft.fields = None;
+            draft.builder = None;
             page(&ui, &sent.operator, draft, None, None).await
         }
         "fields" => as_fields(&ui, &sent.operator, draft).await,
+        "build" => as_drawing(&ui, &sent.operator, draft).await,
+        wanted if draft.builder.is_some() && !matches!(wanted, "review" | "save") => {
+            page(&ui, &sent.operator, draft, None, None).await
+        }
         "more" => page(&ui, &sent.operator, draft, None, None).await,
         wanted => {
             // A text that was edited after its review needs another one.
@@ -407,6 +503,28 @@ async fn as_fields(ui: &Ui, operator: &Operator, mut draft: Draft) -> Result<Res
             page(ui, operator, draft, Some(Refusal::Said(vec![text])), None).await
         }
     }
+}
+
+/// The draft as a drawing, where its text is the one profile that it began with.
+async fn as_drawing(ui: &Ui, operator: &Operator, mut draft: Draft) -> Result<Response, Error> {
+    let read = Builder::of_text(&draft.text, &ui.app.inventory.snapshot().site);
+    let refusal = match read {
+        Ok(Some(mut builder))
+            if is_drawn(&draft.entry)
+                && [builder.name.as_str(), ""].contains(&draft.entry.name.as_str()) =>
+        {
+            builder.is_new = draft.entry.name.is_empty();
+            draft.text = builder.text();
+            draft.builder = Some(builder);
+            return page(ui, operator, draft, None, None).await;
+        }
+        Ok(_) => Refusal::Said(vec![
+            "the drawing shows one profile, but the text contains more, or another one: review it as text"
+                .to_owned(),
+        ]),
+        Err(error) => Refusal::Text(vec![error]),
+    };
+    page(ui, operator, draft, Some(refusal), None).await
 }
 
 async fn go_on(
@@ -449,14 +567,11 @@ async fn go_on(
         if save && touched.digest(site) != seen {
             return Err(ChangeError::Overtaken { entries: touched.names() });
         }
-        if let Some(form) = draft.fields.as_ref().filter(|form| form.is_new) {
-            let entry = Entry { noun: form.kind.section().to_owned(), name: form.name.clone() };
-            if entry.alone(site).is_some() {
-                return Err(ChangeError::Exists {
-                    noun: form.kind.label(),
-                    name: form.name.clone(),
-                });
-            }
+        if let Some(entry) = draft.new_entry()
+            && entry.alone(site).is_some()
+        {
+            let noun = entry.kind().map_or("entry", NounKind::label);
+            return Err(ChangeError::Exists { noun, name: entry.name });
         }
         if draft.remove {
             draft.entry.remove_from(site);
@@ -488,7 +603,8 @@ fn read(draft: &Draft) -> Result<Site, Refusal> {
     if draft.remove {
         return Ok(Site::default());
     }
-    let own = draft.fields.as_ref().map(EntryForm::errors).unwrap_or_default();
+    let built = draft.builder.as_ref().map(Builder::own_errors);
+    let own = draft.fields.as_ref().map(EntryForm::errors).or(built).unwrap_or_default();
     if !own.is_empty() {
         return Err(Refusal::Fields(own));
     }
@@ -505,6 +621,18 @@ async fn page(
     let status = if refusal.is_none() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let section = draft.entry.kind().unwrap_or(NounKind::Host).section();
     let frame = operator.frame(section).await?;
+    if let Some(mut builder) = draft.builder.take() {
+        let refused = refusal.map(|refusal| refusal.builder_errors(&builder));
+        let form_errors = refused.unwrap_or_else(|| builder.errors.clone());
+        builder.select_wrong(&form_errors);
+        let subnets: Vec<String> =
+            ui.app.inventory.snapshot().site.subnets.keys().cloned().collect();
+        let link = builder.form(&subnets);
+        let nodes = builder.network().map_or_else(|| builder.nodes(), stack::nodes);
+        let stack = stack::buttons(&nodes, builder.selected.as_deref().unwrap_or_default())?;
+        let page = BuilderPage { frame, draft, builder, link, stack, form_errors, review };
+        return Ok((status, Page(page)).into_response());
+    }
     let Some(form) = draft.fields.take() else {
         let form_errors = refusal.as_ref().map(Refusal::messages).unwrap_or_default();
         return Ok((status, Page(ChangePage { frame, draft, form_errors, review })).into_response());

@@ -47,6 +47,7 @@ mod overview;
 mod page;
 mod parameter_choice;
 mod password_queue;
+mod profile_builder;
 mod progress;
 mod proposal;
 mod proxy;

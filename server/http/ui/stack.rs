@@ -20,9 +20,29 @@ pub(crate) fn svg(network: &HostNetwork) -> Result<Option<String>, askama::Error
     if network.links.is_empty() {
         return Ok(None);
     }
-    let nodes: Vec<Node> = network.links.values().map(|link| node(network, link)).collect();
+    let nodes = nodes(network);
     let stack = Stack { host: &network.host, text: in_words(network), drawing: draw(&nodes) };
     stack.render().map(Some)
+}
+
+#[derive(Template)]
+#[template(path = "stack_buttons.html")]
+struct StackButtons<'a> {
+    selected: &'a str,
+    drawing: Drawing<'a>,
+}
+
+/// The links of a network as boxes of a drawing.
+pub(super) fn nodes(network: &HostNetwork) -> Vec<Node> {
+    network.links.values().map(|link| node(network, link)).collect()
+}
+
+/// The drawing with a button in each box, which selects the link; empty without links.
+pub(super) fn buttons(nodes: &[Node], selected: &str) -> Result<String, askama::Error> {
+    if nodes.is_empty() {
+        return Ok(String::new());
+    }
+    StackButtons { selected, drawing: draw(nodes) }.render()
 }
 
 fn node(network: &HostNetwork, link: &Link) -> Node {
