@@ -355,7 +355,7 @@ impl Builder {
             }
         }
         if self.tree.get(section).is_some_and(|links| *links == json!({})) {
-            self.tree.remove(&section);
+            self.tree.remove(section);
         }
         self.whole = Value::Null;
         self.replace(name, None);
