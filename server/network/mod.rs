@@ -170,12 +170,12 @@ fn checked(site: &ResolvedSite, host_name: &str) -> Result<HostNetwork, RenderEr
     if host.profile.is_none() {
         return Err(RenderError::NoProfile { host: host_name.to_owned() });
     }
-    let mut findings = check_host(site, host_name);
+    let (network, mut findings) = check::lower_and_check(site, host_name, host);
     findings.retain(|finding| finding.severity == Severity::Error);
     if !findings.is_empty() {
         return Err(RenderError::Refused { host: host_name.to_owned(), findings });
     }
-    Ok(lower::lower(site, host_name, host))
+    Ok(network)
 }
 
 /// Where the files of a host that rackstrap makes itself are kept, `extra` files left out.

@@ -143,8 +143,24 @@ pub fn check_host_within(
     host_name: &str,
     around: &Surroundings,
 ) -> Vec<Finding> {
-    let mut findings = Findings::default();
     let Some(host) = site.hosts.get(host_name) else { return Vec::new() };
+    check_view(&HostView::new(site, host_name, host), around)
+}
+
+/// The links of a host, with what is wrong with it, its profile and its subnets.
+pub(super) fn lower_and_check(
+    site: &ResolvedSite,
+    host_name: &str,
+    host: &Host,
+) -> (HostNetwork, Vec<Finding>) {
+    let view = HostView::new(site, host_name, host);
+    let findings = check_view(&view, &Surroundings::default());
+    (view.network, findings)
+}
+
+fn check_view(view: &HostView<'_>, around: &Surroundings) -> Vec<Finding> {
+    let HostView { site, name: host_name, host, .. } = *view;
+    let mut findings = Findings::default();
     if let Some(resolution) = site.profile_of(host) {
         let profile = &resolution.profile;
         let subnets = profile.subnets().chain(profile.vlan_subnets());
@@ -154,7 +170,7 @@ pub fn check_host_within(
         resolved::check(site, around, host_name, host, &resolution, &mut findings);
     }
     let owners = tenant::Owners::of(site);
-    check_one(&HostView::new(site, host_name, host), &owners, &mut findings);
+    check_one(view, &owners, &mut findings);
     fleet::files_of_host(site, host, around, &mut findings);
     fleet::recipes(site, around, site.hosts.get_key_value(host_name).into_iter(), &mut findings);
     silence::by_entries(site, site.hosts.get_key_value(host_name).into_iter(), &mut findings);
