@@ -35,6 +35,8 @@ pub(super) struct Builder {
     tree: Map<String, Value>,
     /// What the tree and all that it extends come to.
     whole: Value,
+    /// The sections of its links that have no forms.
+    others: BTreeSet<&'static str>,
     network: Option<HostNetwork>,
 }
 
@@ -91,6 +93,7 @@ impl Builder {
             errors: FormErrors::default(),
             tree,
             whole: Value::Null,
+            others: BTreeSet::new(),
             network: None,
         };
         builder.resolve(site);
@@ -137,6 +140,9 @@ impl Builder {
         let example = Host { profile: Some(name.clone()), index: Some(1), ..Host::default() };
         site.hosts = [(name.clone(), example)].into();
         let profile = site.profile_named(&name, None);
+        let links = profile.iter().flat_map(|found| found.profile.links());
+        let sections = links.map(|link| link.section);
+        self.others = sections.filter(|own| KINDS.iter().all(|(kind, _)| kind != own)).collect();
         // Every model type serialises.
         self.whole = profile
             .and_then(|found| serde_json::to_value::<&Profile>(&found.profile).ok())
@@ -187,7 +193,8 @@ impl Builder {
         let mut names: BTreeSet<String> = keys(self.tree.get(section)).into_iter().collect();
         names.extend(keys(self.whole.get(section)).into_iter().filter(|name| !is_gone(name)));
         if section == "nics" {
-            let others: BTreeSet<String> = Self::sections()
+            let others: BTreeSet<String> = self
+                .sections()
                 .filter(|other| *other != "nics")
                 .flat_map(|s| self.names(s))
                 .collect();
@@ -205,15 +212,13 @@ impl Builder {
         names
     }
 
-    /// Sections of links that the profile has or that have forms.
-    fn sections() -> impl Iterator<Item = &'static str> {
-        let known = KINDS.map(|(section, _)| section);
-        let others = ["vxlans", "vrfs", "dummies", "veths", "macvlans", "ipvlans", "tunnels"];
-        known.into_iter().chain(others).chain(["wireguards", "macsecs", "partitions", "loopbacks"])
+    /// The sections of links that have forms, and those of the other links of the profile.
+    fn sections(&self) -> impl Iterator<Item = &'static str> {
+        KINDS.map(|(section, _)| section).into_iter().chain(self.others.iter().copied())
     }
 
     fn section_of(&self, name: &str) -> Option<&'static str> {
-        Self::sections().find(|section| self.names(section).iter().any(|own| own == name))
+        self.sections().find(|section| self.names(section).iter().any(|own| own == name))
     }
 
     fn has(&self, name: &str) -> bool {
@@ -479,7 +484,7 @@ impl Builder {
         };
         let mut networks = words(&[("", "none")]);
         networks.extend(subnets.iter().map(plain));
-        let hint = "Of links with the same subnet on each other, the topmost has the address.";
+        let hint = "Where links on each other name one subnet, the topmost has the address.";
         fields.push(field("subnet", "Subnet", hint, Control::Choice(networks)));
         fields.push(field("dhcp4", "Address by DHCP", "", Control::Tick));
         fields.push(field("mtu", "MTU", "In bytes. Empty: that of the subnet.", Control::Text));
