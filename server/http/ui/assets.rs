@@ -1,5 +1,6 @@
 //! The style sheet, the scripts and the icon, which are part of the program.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use axum::extract::Path;
@@ -75,6 +76,7 @@ pub(crate) async fn file(Path(name): Path<String>, headers: HeaderMap) -> Result
         return Ok((StatusCode::NOT_MODIFIED, caching).into_response());
     }
     let content_type = [(header::CONTENT_TYPE, asset.content_type)];
-    let text = if asset.name == SHEET { theme.sheet(asset.text) } else { asset.text.into() };
-    Ok((caching, content_type, text.into_owned()).into_response())
+    let text: Cow<'static, str> =
+        if asset.name == SHEET { theme.sheet(asset.text) } else { asset.text.into() };
+    Ok((caching, content_type, text).into_response())
 }

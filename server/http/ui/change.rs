@@ -258,6 +258,9 @@ impl BuilderPage {
 
     /// Whether the page has the field of a place.
     fn is_shown(&self, place: &str) -> bool {
+        if place == "entry-name" {
+            return self.builder.is_new;
+        }
         let link = self.builder.link_at(place);
         let shown = self.link.as_ref().filter(|shown| link == Some(shown.name.as_str()));
         shown.is_some_and(|shown| {
@@ -286,6 +289,16 @@ struct FieldsPage {
 }
 
 impl FieldsPage {
+    /// What a place in the form is called.
+    fn label(&self, place: &str) -> String {
+        self.form.label(place)
+    }
+
+    /// Whether the page has the field of a place: a form has all of them.
+    fn is_shown(&self, _: &str) -> bool {
+        true
+    }
+
     /// Where the entry is shown, or all of its kind.
     fn back(&self) -> String {
         let section = self.form.kind.section();

@@ -380,18 +380,13 @@ impl EntryForm {
 
     /// Why a change is refused, at its fields.
     pub(super) fn refusal(&self, error: &ChangeError) -> FormErrors {
-        let mut form_errors = FormErrors::default();
-        match error {
-            ChangeError::Refused(findings) => {
-                for finding in findings {
-                    let place = finding.subjects().find_map(|subject| self.place(subject));
-                    form_errors.add(place.unwrap_or_default(), &*finding.text);
-                }
-            }
-            ChangeError::Exists { .. } => form_errors.add("entry-name", error.to_string()),
-            error => form_errors.add("", error.to_string()),
-        }
-        form_errors
+        FormErrors::of_change(error, |finding| {
+            finding
+                .subjects()
+                .find_map(|subject| self.place(subject))
+                .unwrap_or_default()
+                .to_owned()
+        })
     }
 
     /// The field of a value; none for what is not of this entry.

@@ -525,20 +525,11 @@ impl Builder {
 
     /// Why a change is refused, at the fields of the links.
     pub(super) fn refusal(&self, error: &ChangeError) -> FormErrors {
-        let mut form_errors = FormErrors::default();
-        match error {
-            ChangeError::Refused(findings) => {
-                for finding in findings {
-                    let own = finding.subjects().find(|at| at.is_in::<ProfileTree>(&self.name));
-                    let field = own.map(|at| at.field.as_slice()).unwrap_or_default();
-                    let place = self.place(field, finding.link.as_deref());
-                    form_errors.add(place, &*finding.text);
-                }
-            }
-            ChangeError::Exists { .. } => form_errors.add("entry-name", error.to_string()),
-            error => form_errors.add("", error.to_string()),
-        }
-        form_errors
+        FormErrors::of_change(error, |finding| {
+            let own = finding.subjects().find(|at| at.is_in::<ProfileTree>(&self.name));
+            let field = own.map(|at| at.field.as_slice()).unwrap_or_default();
+            self.place(field, finding.link.as_deref())
+        })
     }
 
     /// The keys of a path in the profile; names of links may have dots.

@@ -1,5 +1,8 @@
 //! What is wrong with a form, each at its place. Pure.
 
+use crate::inventory::ChangeError;
+use crate::network::Finding;
+
 /// What is wrong, by the place in the host: `name`, `unit`, `nics.eth0`,
 /// `addresses.virbr0`, or nothing for the host as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -9,6 +12,19 @@ impl FormErrors {
     /// Notes something wrong.
     pub(crate) fn add(&mut self, place: impl Into<String>, text: impl Into<String>) {
         self.0.push((place.into(), text.into()));
+    }
+
+    /// Why a change of an entry is refused, each finding at its `place`.
+    pub(crate) fn of_change(error: &ChangeError, place: impl Fn(&Finding) -> String) -> Self {
+        let mut form_errors = Self::default();
+        match error {
+            ChangeError::Refused(findings) => {
+                findings.iter().for_each(|found| form_errors.add(place(found), &*found.text));
+            }
+            ChangeError::Exists { .. } => form_errors.add("entry-name", error.to_string()),
+            error => form_errors.add("", error.to_string()),
+        }
+        form_errors
     }
 
     /// Whether nothing is wrong.
