@@ -20,7 +20,8 @@ profiles:
   plain: {nics: {eth0: {subnet: internal, set-name: lan0}}}
 images:
   debian: {kernel: k, cmdline: "auto=true url={recipe-url}/preseed.cfg", boot: once,
-           recipe: {use: debian-preseed, values: {ssh-key: "ssh-ed25519 AAAA me@x y", disk: /dev/vda, mirror: mirror.example, root-password-hash: "$6$salt$hash"}}}
+           recipe: {use: debian-preseed, values: {ssh-key: "ssh-ed25519 AAAA me@x y", disk: /dev/vda, mirror: mirror.example, security-mirror: security.example,
+                                                root-password-hash: "$6$salt$hash"}}}
   rocky: {kernel: k, boot: once, cmdline: "inst.ks={recipe-url}/ks.cfg",
           recipe: {use: kickstart, values: {root-password-hash: "$6$salt$hash", ssh-key: "ssh-ed25519 AAAA me@x", disk: vda, repository: "http://mirror/9/BaseOS/x86_64/os/"}}}
   ubuntu: {kernel: k, recipe: {use: ubuntu-autoinstall, values: {password-hash: "$6$salt$hash", ssh-key: "ssh-ed25519 AAAA me@x"}}}
@@ -29,7 +30,7 @@ images:
   proxmox: {kernel: k, boot: once, recipe: {use: proxmox-answer, values: {disk: vda, root-password-hash: "$6$salt$hash", ssh-key: "ssh-ed25519 AAAA me@x"}}}
   suse: {kernel: k, boot: once, recipe: {use: autoyast, values: {disk: /dev/vda, root-password-hash: "$6$salt$hash", ssh-key: "ssh-ed25519 AAAA <me@x>"}}}
   initrd: {kernel: k, boot: once, cmdline: "auto=true priority=critical",
-           recipe: {use: debian-preseed, values: {disk: /dev/vda, mirror: mirror.example}}}
+           recipe: {use: debian-preseed, values: {disk: /dev/vda, mirror: mirror.example, mirror-key: "bWlycm9y+A==", services: none}}}
   own: {kernel: k, recipe: {format: toml, text: "fqdn = {{ host.name }}\n"}}
 hosts:
   d: {profile: plain, image: debian, addresses: {eth0: 10.0.0.11}, nics: {eth0: "52:54:00:aa:00:01"}}
@@ -53,15 +54,28 @@ fn desk() -> Desk {
 #[tokio::test]
 async fn recipes_pass_the_checkers_of_their_installers() {
     let desk = desk();
-    let preseed = desk.file("preseed.cfg", &desk.good("render d --recipe"));
+    let text = desk.good("render d --recipe");
+    for expected in [
+        "apt-setup/services-select multiselect security, updates\n",
+        "apt-setup/security_host string security.example\n",
+        "passwd/root-password-crypted password $6$salt$hash\n",
+    ] {
+        assert!(text.contains(expected), "no {expected:?} in:\n{text}");
+    }
+    let preseed = desk.file("preseed.cfg", &text);
     let checked = Command::new("debconf-set-selections").arg("-c").arg(&preseed).output().unwrap();
     assert!(checked.status.success() && checked.stderr.is_empty(), "{checked:?}");
 
     let text = desk.good("render i --recipe");
-    assert!(
-        text.contains("ip address add 10.0.0.25/24 dev $(nic 52:54:00:aa:00:25); \\\n"),
-        "{text}"
-    );
+    for expected in [
+        "ip address add 10.0.0.25/24 dev $(nic 52:54:00:aa:00:25); \\\n",
+        "echo bWlycm9y+A== | base64 -d > /usr/share/keyrings/archive.gpg; \\\n",
+        "apt-setup/services-select multiselect\n",
+        // With "!" the installer's user-setup asks for root's password.
+        "passwd/root-password-crypted password *\n",
+    ] {
+        assert!(text.contains(expected), "no {expected:?} in:\n{text}");
+    }
     let preseed = desk.file("preseed.cfg", &text);
     let checked = Command::new("debconf-set-selections").arg("-c").arg(&preseed).output().unwrap();
     assert!(checked.status.success() && checked.stderr.is_empty(), "{checked:?}");
