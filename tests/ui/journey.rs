@@ -222,7 +222,7 @@ async fn review(browser: &Browser, server: &Server) {
     browser.wait_for_text(".notice", "Reverted revision 3 in revision 4.").await;
 }
 
-async fn audit(browser: &Browser, page: &str) {
+pub(super) async fn audit(browser: &Browser, page: &str) {
     let wrong = browser.run(include_str!("audit.js")).await;
     assert_eq!(wrong, serde_json::json!([]), "{page}");
     let policy = "const done = arguments[0]; \

@@ -1,6 +1,7 @@
 //! The web UI: real pages from the real server, by HTTP and in a real browser.
 
 mod access;
+mod address_map;
 mod audit;
 mod axe;
 pub(crate) mod browser;

@@ -123,6 +123,41 @@ pub(super) struct BlankQuery {
     name: String,
     rack: String,
     unit: String,
+    profile: String,
+    /// An address, and the link that has it, or the subnet in which it is reserved.
+    address: String,
+    link: String,
+    subnet: String,
+}
+
+impl BlankQuery {
+    /// Fills in what the query says.
+    fn fill_in(self, form: &mut HostForm) {
+        let Self { mac, name, rack, unit, profile, address, link, subnet } = self;
+        form.adopt(mac);
+        for (field, text) in [
+            (&mut form.name, name),
+            (&mut form.rack, rack),
+            (&mut form.unit, unit),
+            (&mut form.profile, profile),
+        ] {
+            if !text.is_empty() {
+                *field = text;
+            }
+        }
+        for (rows, key) in [(&mut form.addresses, link), (&mut form.reservations, subnet)] {
+            if !key.is_empty() {
+                rows.retain(|(own, _)| *own != key);
+                rows.push((key, address.clone()));
+            }
+        }
+    }
+
+    /// Whether it says what a host that exists would have: that is reviewed at once. A NIC that is
+    /// adopted is not, since it may be one of several.
+    fn is_proposal(&self) -> bool {
+        !(self.rack.is_empty() && self.unit.is_empty() && self.address.is_empty())
+    }
 }
 
 /// `GET /add-host`
@@ -131,9 +166,8 @@ pub(super) async fn blank(
     operator: Operator,
     UrlQuery(query): UrlQuery<BlankQuery>,
 ) -> Result<Response, Error> {
-    let BlankQuery { mac, name, rack, unit } = query;
-    let mut form = HostForm { name, rack, unit, ..HostForm::default() };
-    form.adopt(mac);
+    let mut form = HostForm::default();
+    query.fill_in(&mut form);
     page(&ui, &operator, form, FormErrors::default()).await
 }
 
@@ -149,7 +183,12 @@ pub(super) async fn form(
         return Err(Error::NotFound { what: "host", name });
     };
     let mut form = HostForm::of(&name, host);
-    form.adopt(query.mac);
+    let is_proposal = query.is_proposal();
+    // Its name stays: a link may not rename a host.
+    BlankQuery { name: String::new(), ..query }.fill_in(&mut form);
+    if is_proposal {
+        return answer(&ui, &operator, form, true).await;
+    }
     page(&ui, &operator, form, FormErrors::default()).await
 }
 
@@ -173,26 +212,34 @@ async fn take(ui: &Ui, sent: CheckedForm, was: &str) -> Result<Response, Error> 
     if wanted == "show" {
         return page(ui, &sent.operator, form, FormErrors::default()).await;
     }
+    answer(ui, &sent.operator, form, wanted == "review").await
+}
+
+/// Saves or reviews what a form says.
+async fn answer(
+    ui: &Ui,
+    operator: &Operator,
+    form: HostForm,
+    is_review: bool,
+) -> Result<Response, Error> {
     let (name, host) = match form.host() {
         Ok(read) => read,
-        Err(form_errors) => return page(ui, &sent.operator, form, form_errors).await,
+        Err(form_errors) => return page(ui, operator, form, form_errors).await,
     };
     // A host that is given to another tenant moves to its networks: nobody saves that unseen.
     let unseen = moves(ui, &form, &host) && form.reviewed != digest(&host);
-    let change = Proposed { name: &name, review: wanted == "review" || unseen };
-    match commit(ui, &sent.operator, &form, change, host).await? {
+    let change = Proposed { name: &name, review: is_review || unseen };
+    match commit(ui, operator, &form, change, host).await? {
         FormResult::Saved(said) => {
-            sent.operator.notify(said).await?;
+            operator.notify(said).await?;
             Ok(Redirect::to(&format!("/hosts/{name}")).into_response())
         }
         FormResult::Reviewed { review, digest } => {
             let form = HostForm { reviewed: digest, ..form };
-            page_with(ui, &sent.operator, form, FormErrors::default(), Some(review)).await
+            page_with(ui, operator, form, FormErrors::default(), Some(review)).await
         }
-        FormResult::Refused(form_errors) => page(ui, &sent.operator, form, form_errors).await,
-        FormResult::Overtaken { form, form_errors } => {
-            page(ui, &sent.operator, *form, form_errors).await
-        }
+        FormResult::Refused(form_errors) => page(ui, operator, form, form_errors).await,
+        FormResult::Overtaken { form, form_errors } => page(ui, operator, *form, form_errors).await,
     }
 }
 

@@ -24,6 +24,7 @@ mod find;
 mod fleet;
 mod form;
 mod formats;
+mod give_address;
 mod guard;
 mod host;
 mod host_boots;
@@ -235,11 +236,10 @@ fn pages(kind: NounKind) -> Guarded {
             VIEW,
             get(racks::show),
         ),
-        NounKind::Subnet => pages.route("/subnets", VIEW, get(subnets::list)).route(
-            "/subnets/{name}",
-            VIEW,
-            get(subnets::show),
-        ),
+        NounKind::Subnet => pages
+            .route("/subnets", VIEW, get(subnets::list))
+            .route("/subnets/{name}", VIEW, get(subnets::show))
+            .route("/subnets/{name}/give", PREPARE, get(give_address::show)),
         NounKind::Switch => pages.route("/switches", VIEW, get(switches::list)).route(
             "/switches/{name}",
             VIEW,

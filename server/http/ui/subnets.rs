@@ -3,24 +3,30 @@
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
+use ipnet::{IpNet, Ipv4Net};
 use serde::Deserialize;
 
 use super::error::Error;
+use super::give_address::{self, GivenAddress, NewHostUse};
 use super::page::{Frame, Page, Slice};
 use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
-use super::usage::{Cell, Class, Occupant, capacity, cells, occupants};
+use super::usage::{
+    Cell, CellTarget, Class, Occupant, Stretch, capacity, cells, free_stretches, occupants,
+};
 use crate::inventory::Snapshot;
 use crate::leases::fill::{Level, Usage};
-use crate::model::{Lease, RangeUse, Site, Subnet};
+use crate::model::{Lease, RangeUse, Role, Site, Subnet};
 
 /// How many addresses a page lists.
 const PAGE: usize = 200;
+/// How many stretches of free addresses it lists.
+const STRETCHES: usize = 40;
 /// Cells in a row of the drawing.
-const ROW: usize = 64;
-/// The pitch of the cells, in pixels.
-const PITCH: usize = 14;
+const ROW: usize = 32;
+/// The pitch of the cells, in pixels; as in the style sheet.
+const PITCH: usize = 18;
 
 struct Row {
     name: String,
@@ -90,10 +96,21 @@ struct Drawn {
 struct SubnetPage {
     frame: Frame,
     row: Row,
+    /// The part of the subnet that is drawn; none for IPv6, which is too large.
+    drawn: Option<Ipv4Net>,
     cells: Vec<Drawn>,
     height: usize,
     width: usize,
     summary: String,
+    /// The address that somebody chose.
+    chosen: Option<GivenAddress>,
+    /// The hosts that are offered for it, if they are few.
+    hosts: Vec<String>,
+    /// What a new host could have it for.
+    new_uses: Vec<NewHostUse>,
+    free: Vec<Stretch>,
+    /// How many stretches are not listed.
+    more_free: usize,
     occupants: Vec<Occupant>,
     slice: Slice,
     /// None where DHCP gives no addresses.
@@ -105,6 +122,10 @@ struct SubnetPage {
 #[serde(default)]
 pub(crate) struct SubnetsQuery {
     page: usize,
+    /// The address that is chosen.
+    at: String,
+    /// The part that is drawn, as a prefix.
+    block: String,
 }
 
 /// `GET /subnets/{name}`
@@ -120,11 +141,24 @@ pub(crate) async fn show(
     };
     let (leases, now) = (ui.app.leases.list(), ui.now_ms() / 1000);
     let occupants = occupants(&snapshot.site, &name, &leases, now);
-    let cells = cells(subnet, &occupants);
+    let drawn = drawn_part(subnet, &wanted.block)?;
+    let cells = drawn.map(|net| cells(subnet, net, &occupants)).unwrap_or_default();
+    let chosen = GivenAddress::find(subnet, &occupants, &wanted.at);
+    let is_free = chosen.as_ref().is_some_and(|chosen| chosen.is_free);
+    let site = &snapshot.site;
+    let mut free = free_stretches(subnet, &occupants);
+    let more_free = free.len().saturating_sub(STRETCHES);
+    free.truncate(STRETCHES);
     let slice = Slice::new(wanted.page, occupants.len(), PAGE);
     Ok(Page(SubnetPage {
         frame: operator.frame("subnets").await?,
-        row: row(&snapshot.site, &name, &leases, now),
+        row: row(site, &name, &leases, now),
+        drawn,
+        hosts: if is_free { give_address::offered_hosts(site) } else { Vec::new() },
+        new_uses: if is_free { give_address::new_uses(site, &name) } else { Vec::new() },
+        chosen,
+        free,
+        more_free,
         height: cells.len().div_ceil(ROW) * PITCH,
         width: cells.len().min(ROW) * PITCH,
         summary: summary(&cells),
@@ -135,9 +169,21 @@ pub(crate) async fn show(
     }))
 }
 
+/// The part that is drawn: the whole subnet, or the block of it that somebody chose.
+fn drawn_part(subnet: &Subnet, block: &str) -> Result<Option<Ipv4Net>, Error> {
+    let IpNet::V4(whole) = subnet.cidr else { return Ok(None) };
+    if block.is_empty() {
+        return Ok(Some(whole.trunc()));
+    }
+    let part = block.parse::<Ipv4Net>().ok().filter(|part| whole.contains(part));
+    part.map(|part| Some(part.trunc())).ok_or_else(|| {
+        Error::Malformed(format!("\"{block}\" is not a prefix within {whole}, such as {whole}"))
+    })
+}
+
 /// How many of the subnet's dynamic addresses are in use: as its DHCP clients find them.
 fn pool(ui: &Ui, snapshot: &Snapshot, subnet: &Subnet, now: i64) -> Option<Usage> {
-    let ipnet::IpNet::V4(net) = subnet.cidr else { return None };
+    let IpNet::V4(net) = subnet.cidr else { return None };
     let leases = ui.app.leases.at(snapshot.revision, &snapshot.site, now);
     Some(leases.usage(net.trunc())).filter(|usage| usage.of > 0)
 }

@@ -1,9 +1,9 @@
 //! The use of each address of a subnet. Pure.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::model::{Lease, LeaseState, RangeUse, Site, Subnet};
 
@@ -125,11 +125,21 @@ pub(crate) struct Cell {
     pub class: Class,
     /// The tooltip.
     pub title: String,
+    /// What it stands for.
+    pub target: CellTarget,
 }
 
-/// The cells of the drawing; none for IPv6, which is too large.
-pub(crate) fn cells(subnet: &Subnet, occupants: &[Occupant]) -> Vec<Cell> {
-    let IpNet::V4(net) = subnet.cidr else { return Vec::new() };
+/// What a cell stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CellTarget {
+    /// One address.
+    Address(Ipv4Addr),
+    /// Several; the block of addresses that is drawn when somebody wants to see them.
+    Block(Ipv4Net),
+}
+
+/// The cells of the part `net` of a subnet.
+pub(crate) fn cells(subnet: &Subnet, net: Ipv4Net, occupants: &[Occupant]) -> Vec<Cell> {
     let size = 1_u64 << (32 - net.prefix_len());
     let step = size.div_ceil(MOST_CELLS).next_power_of_two();
     let first = u64::from(u32::from(net.network()));
@@ -158,7 +168,87 @@ fn cell(subnet: &Subnet, taken: &BTreeMap<u64, &Occupant>, from: u64, step: u64)
         (1, None) => format!("{}: {}", address(from), class.label()),
         _ => format!("{} to {}: {count} of {step} in use", address(from), address(to)),
     };
-    Cell { class, title }
+    let target = if step == 1 { CellTarget::Address(address(from)) } else { block(from, step) };
+    Cell { class, title, target }
+}
+
+/// What is drawn for `step` addresses at `from`: they, or as many around them as a drawing has
+/// cells.
+fn block(from: u64, step: u64) -> CellTarget {
+    let prefix = 32 - step.max(MOST_CELLS).ilog2() as u8;
+    let net = Ipv4Net::new(address(from), prefix).map(|net| net.trunc());
+    CellTarget::Block(net.unwrap_or_default())
+}
+
+/// Addresses in a row that are free, from the first to the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    /// The first.
+    pub from: IpAddr,
+    /// The last.
+    pub to: IpAddr,
+    /// What they are for.
+    pub class: Class,
+}
+
+/// The addresses that a host can be given, those for hosts before the others. Neither the addresses
+/// of the network and of all its hosts nor reserved ones are among them.
+pub(crate) fn free_stretches(subnet: &Subnet, occupants: &[Occupant]) -> Vec<Stretch> {
+    let Some((first, last)) = usable(subnet.cidr) else { return Vec::new() };
+    let taken: BTreeSet<u128> = occupants.iter().map(|occupant| number(occupant.address)).collect();
+    let mut cuts = BTreeSet::from([first]);
+    for (from, to) in subnet.ranges.iter().map(|range| (number(range.from), number(range.to))) {
+        cuts.extend([from, to.saturating_add(1)]);
+    }
+    cuts.extend(taken.iter().flat_map(|at| [*at, at.saturating_add(1)]));
+    let starts: Vec<u128> = cuts.into_iter().filter(|at| (first..=last).contains(at)).collect();
+    let ends = starts.iter().skip(1).map(|next| next - 1).chain([last]);
+    let free = starts.iter().zip(ends).filter(|(from, _)| !taken.contains(from));
+    let ip = |number| match subnet.cidr {
+        IpNet::V4(_) => IpAddr::V4(Ipv4Addr::from(number as u32)),
+        IpNet::V6(_) => IpAddr::V6(Ipv6Addr::from(number)),
+    };
+    let stretch = |(from, to): (&u128, u128)| Stretch {
+        from: ip(*from),
+        to: ip(to),
+        class: unused_class(subnet, ip(*from)),
+    };
+    let mut found: Vec<Stretch> = free.map(stretch).collect();
+    found.retain(|stretch| stretch.class != Class::Reserved);
+    found.sort_by_key(|stretch| stretch.class != Class::Hosts);
+    found
+}
+
+/// The use of an address that nobody has.
+pub(crate) fn unused_class(subnet: &Subnet, address: IpAddr) -> Class {
+    subnet.range_of(address).map_or(Class::Free, |range| class_of(range.used_for))
+}
+
+/// Whether hosts may have it: not the address of the network nor of all its hosts.
+pub(crate) fn is_usable(subnet: &Subnet, address: IpAddr) -> bool {
+    let within = |(first, last)| (first..=last).contains(&number(address));
+    subnet.cidr.contains(&address) && usable(subnet.cidr).is_some_and(within)
+}
+
+/// The first and the last address that hosts may have.
+fn usable(cidr: IpNet) -> Option<(u128, u128)> {
+    let (first, last) = (number(cidr.network()), number(cidr.broadcast()));
+    let (first, last) = match cidr {
+        // A link between two routers (RFC 3021), and a single address.
+        IpNet::V4(net) if net.prefix_len() >= 31 => (first, last),
+        IpNet::V4(_) => (first + 1, last - 1),
+        IpNet::V6(net) if net.prefix_len() >= 127 => (first, last),
+        // The first is the anycast address of the subnet's routers (RFC 4291 section 2.6.1).
+        IpNet::V6(_) => (first + 1, last),
+    };
+    (first <= last).then_some((first, last))
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(u32::from(address)),
+        IpAddr::V6(address) => u128::from(address),
+    }
 }
 
 fn class_of(used_for: RangeUse) -> Class {
@@ -229,7 +319,7 @@ mod tests {
             lease("10.0.0.10", LeaseState::Released),
         ];
         let occupants = occupants(&site, "prov", &leases, 50);
-        let cells = cells(&site.subnets["prov"], &occupants);
+        let cells = cells(&site.subnets["prov"], net("10.0.0.0/28"), &occupants);
         let classes: Vec<Class> = cells.iter().map(|cell| cell.class).collect();
         use Class::*;
         let expected = [
@@ -240,18 +330,76 @@ mod tests {
         assert_eq!(cells[4].title, "10.0.0.4: n1, on br0");
     }
 
+    fn net(cidr: &str) -> Ipv4Net {
+        cidr.parse().unwrap()
+    }
+
     #[test]
-    fn a_large_subnet_is_drawn_in_blocks() {
+    fn a_large_subnet_is_drawn_in_blocks_that_are_drawn_in_turn() {
         let mut site = site();
-        for (cidr, count) in
-            [("10.0.0.0/22", 1024), ("10.0.0.0/16", 1024), ("0.0.0.0/0", 1024), ("10.0.0.0/32", 1)]
-        {
+        for (cidr, count, target) in [
+            ("10.0.0.0/22", 1024, CellTarget::Address("10.0.0.5".parse().unwrap())),
+            ("10.0.0.0/21", 1024, CellTarget::Block(net("10.0.0.0/22"))),
+            ("10.0.0.0/16", 1024, CellTarget::Block(net("10.0.0.0/22"))),
+            ("10.0.0.0/8", 1024, CellTarget::Block(net("10.1.64.0/18"))),
+            ("0.0.0.0/0", 1024, CellTarget::Block(net("1.64.0.0/10"))),
+        ] {
             site.subnets.get_mut("prov").unwrap().cidr = cidr.parse().unwrap();
-            let cells = cells(&site.subnets["prov"], &occupants(&site, "prov", &[], 0));
-            assert_eq!(cells.len(), count, "{cidr}");
+            let occupants = occupants(&site, "prov", &[], 0);
+            let cells = cells(&site.subnets["prov"], net(cidr), &occupants);
+            assert_eq!((cells.len(), cells[5].target), (count, target), "{cidr}");
         }
-        site.subnets.get_mut("prov").unwrap().cidr = "fd00::/64".parse().unwrap();
-        assert!(cells(&site.subnets["prov"], &[]).is_empty());
+        let one = cells(&site.subnets["prov"], net("10.0.0.0/32"), &[]);
+        assert_eq!(one.len(), 1);
+    }
+
+    #[test]
+    fn what_is_free_is_listed_in_stretches_those_for_hosts_first() {
+        let listed = |site: &Site| {
+            let found = free_stretches(&site.subnets["prov"], &occupants(site, "prov", &[], 0));
+            let line = |s: &Stretch| format!("{} {} {}", s.from, s.to, s.class.class());
+            found.iter().map(line).collect::<Vec<_>>()
+        };
+        let mut site = site();
+        let expected = [
+            "10.0.0.6 10.0.0.7 hosts",
+            "10.0.0.2 10.0.0.3 free",
+            "10.0.0.8 10.0.0.11 dhcp",
+            "10.0.0.12 10.0.0.14 free",
+        ];
+        assert_eq!(listed(&site), expected);
+        let prov = site.subnets.get_mut("prov").unwrap();
+        prov.ranges[1].used_for = RangeUse::Reserved;
+        assert_eq!(listed(&site).len(), 3, "reserved addresses are not given");
+        let prov = site.subnets.get_mut("prov").unwrap();
+        (prov.ranges, prov.gateway) = (Vec::new(), Some("fd00::1".parse().unwrap()));
+        for (cidr, expected) in [
+            ("fd00::/64", vec!["fd00::2 fd00::ffff:ffff:ffff:ffff free"]),
+            (
+                "::/0",
+                vec!["::1 fd00:: free", "fd00::2 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff free"],
+            ),
+            ("10.0.0.0/31", vec!["10.0.0.0 10.0.0.1 free"]),
+            ("10.0.0.4/32", vec![]),
+        ] {
+            site.subnets.get_mut("prov").unwrap().cidr = cidr.parse().unwrap();
+            assert_eq!(listed(&site), expected, "{cidr}");
+        }
+        let cidr = |site: &mut Site, cidr: &str| {
+            site.subnets.get_mut("prov").unwrap().cidr = cidr.parse().unwrap();
+        };
+        for (own, address, usable) in [
+            ("10.0.0.0/28", "10.0.0.0", false),
+            ("10.0.0.0/28", "10.0.0.1", true),
+            ("10.0.0.0/28", "10.0.0.15", false),
+            ("10.0.0.0/28", "10.0.0.16", false),
+            ("fd00::/64", "fd00::", false),
+            ("fd00::/64", "10.0.0.1", false),
+        ] {
+            cidr(&mut site, own);
+            let found = is_usable(&site.subnets["prov"], address.parse().unwrap());
+            assert_eq!(found, usable, "{own} {address}");
+        }
     }
 
     #[test]
