@@ -137,6 +137,12 @@ pub struct Switch {
     /// The rack it stands in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rack: Option<String>,
+    /// The lowest rack unit it fills, counted from 1 at the bottom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<u16>,
+    /// How many units it fills, 1 where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u16>,
     /// Names of labels, to find it by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,

@@ -48,6 +48,9 @@ pub struct Host {
     /// The lowest rack unit it fills, counted from 1 at the bottom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<u16>,
+    /// How many units it fills, 1 where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u16>,
     /// Its own number, for profiles that compute with it; its unit where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<u32>,
@@ -169,6 +172,7 @@ impl Host {
         Self {
             rack: self.rack.clone(),
             unit: self.unit,
+            height: self.height,
             index: self.index,
             serial: self.serial.clone(),
             disk: self.disk.clone(),

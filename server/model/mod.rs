@@ -39,6 +39,7 @@ mod mass_removal;
 pub(crate) mod merge;
 mod millis;
 mod name;
+mod natural;
 mod new_hosts;
 mod nic;
 mod nic_address;
@@ -48,6 +49,7 @@ pub(crate) mod parameter;
 mod port_auth;
 mod profile;
 pub(crate) mod profile_tree;
+mod rack_units;
 mod recipe;
 mod role;
 mod route;
@@ -123,6 +125,7 @@ pub(crate) use name::suggested_host_name;
 pub use name::{
     InvalidName, check_host_name, check_link_name, check_noun_name, check_user_name, some_names,
 };
+pub(crate) use natural::natural;
 pub use new_hosts::{InvalidNewHosts, NewHosts};
 pub use nic::{
     AffinitySpec, ChannelSpec, CoalesceSpec, Eswitch, FunctionSpec, FunctionState, InfinibandMode,
@@ -140,6 +143,7 @@ pub use profile::{
     VlanSpec, VrfSpec, VxlanSpec,
 };
 pub use profile_tree::ProfileTree;
+pub use rack_units::RackItem;
 pub(crate) use recipe::{PRESEED, PROXMOX, TALOS};
 pub use recipe::{Recipe, RecipeFormat};
 pub use role::{Role, UnknownRole};

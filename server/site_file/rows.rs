@@ -19,7 +19,7 @@ use crate::model::{
 use crate::tree::unknown;
 
 /// Columns that are written only where a host has such a value.
-const RARE: [&str; 4] = ["next-server", "dhcp", "bmc.mac", "bmc.address"];
+const RARE: [&str; 5] = ["next-server", "dhcp", "bmc.mac", "bmc.address", "height"];
 const MAPS: [&str; 6] = ["nics", "addresses", "reservations", "parameters", "match", "bmc"];
 
 /// Rows that were read: which host each is about, and what it says of it.
@@ -256,7 +256,7 @@ impl Column {
             "rack-name" | "cabinet" => return Ok(Self::Path("rack".into())),
             "customer" => return Ok(Self::Path("tenant".into())),
             "uuid" => return Ok(Self::Path("match.uuid".into())),
-            "next-server" | "dhcp" => return Ok(Self::Path(lower)),
+            "next-server" | "dhcp" | "height" => return Ok(Self::Path(lower)),
             "bmc" => return Ok(Self::Path("bmc.mac".into())),
             of_bmc if of_bmc.split_once('-').is_some_and(|(bmc, _)| BMC_NAMES.contains(&bmc)) => {
                 match of_bmc.split_once('-').map(|(_, value)| value) {
@@ -414,6 +414,7 @@ fn rare_values(host: &Host) -> [Option<String>; RARE.len()] {
         dhcp.map(|dhcp| dhcp.to_string()),
         bmc.map(|bmc| bmc.mac.to_string()),
         bmc.and_then(|bmc| bmc.address).map(|address| address.to_string()),
+        host.height.map(|height| height.to_string()),
     ]
 }
 

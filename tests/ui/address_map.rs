@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::browser::Browser;
 use super::journey::{audit, log_in};
-use super::server::{Server, Visitor};
+use super::server::{Server, Visitor, encode, fields};
 
 /// Where an answer leads.
 async fn leads_to(visitor: &Visitor, path: &str) -> String {
@@ -75,8 +75,17 @@ async fn a_new_host_and_a_reservation_can_have_it_too() {
     let give = "/subnets/internal/give?address=172.16.160.77";
     let to = leads_to(&operator, &format!("{give}&new=virbr0%2Fhypervisor")).await;
     assert_eq!(to, "/add-host?profile=hypervisor&link=virbr0&address=172.16.160.77");
-    let values = [("name", "r1-n03"), ("nic.mac", "52:54:00:aa:00:05"), ("do", "save")];
-    let answer = operator.fill_in(&to, &values).await;
+    let mut form = fields(&operator.page(&to).await);
+    let mut macs = ["52:54:00:aa:00:05", "52:54:00:aa:00:06"].into_iter();
+    for (name, value) in &mut form {
+        match name.as_str() {
+            "name" => *value = "r1-n03".into(),
+            "nic.mac" => *value = macs.next().unwrap().into(),
+            _ => {}
+        }
+    }
+    form.push(("do".into(), "save".into()));
+    let answer = operator.post("/add-host", encode(&form)).await;
     assert_eq!(answer.status(), 303, "{}", answer.text().await.unwrap());
     let site = server.app.inventory.snapshot();
     assert_eq!(site.site.hosts["r1-n03"].addresses["virbr0"].to_string(), "172.16.160.77");
@@ -102,8 +111,7 @@ async fn a_large_subnet_is_a_page_that_can_be_read() {
     let operator = server.operator().await;
     let mut sizes = Vec::new();
     for (path, has) in [
-        ("/subnets/big", "href=\"?block=10.64.64.0/18\""),
-        ("/subnets/big?block=10.64.64.0/18", "href=\"?block=10.64.64.0/22\""),
+        ("/subnets/big", "href=\"?block=10.64.64.0/22\""),
         ("/subnets/big?block=10.64.64.0/22", "href=\"?at=10.64.67.255\""),
         ("/subnets/six", "<a href=\"?at=2001:db8::2\">2001:db8::2</a>"),
         ("/subnets/six?at=2001:db8::77", "id=\"give-host\""),

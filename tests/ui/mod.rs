@@ -17,6 +17,7 @@ mod journey;
 mod logins;
 mod pages;
 mod profile_builder;
+mod racks;
 mod scale;
 mod security;
 pub(crate) mod server;

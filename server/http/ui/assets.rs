@@ -42,6 +42,11 @@ const ASSETS: &[Asset] = &[
         text: include_str!("../../../web/static/upload.js"),
     },
     Asset {
+        name: "rack.js",
+        content_type: "text/javascript; charset=utf-8",
+        text: include_str!("../../../web/static/rack.js"),
+    },
+    Asset {
         name: "icon.svg",
         content_type: "image/svg+xml",
         text: include_str!("../../../web/static/icon.svg"),

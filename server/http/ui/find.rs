@@ -10,11 +10,11 @@ use serde::Deserialize;
 use super::error::Error;
 use super::host_query::HostsQuery;
 use super::hosts::HostListData;
-use super::natural::natural;
 use super::page::{Frame, Page, sections};
 use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
+use crate::model::natural;
 use crate::model::{Noun, NounKind, NounVisitor, Site, visit_nouns};
 
 /// How many of a kind are shown.

@@ -12,7 +12,6 @@ use super::clock::{Moment, span};
 use super::error::Error;
 use super::host_query::urgency;
 use super::host_row::{Board, StateCell};
-use super::natural::natural;
 use super::overview::thousands;
 use super::page::{Frame, Page};
 use super::session::Operator;
@@ -21,6 +20,7 @@ use super::state::Ui;
 use crate::inventory::{Inventory, Snapshot};
 use crate::leases::fill::{Level, Usage};
 use crate::lifecycle::HostState;
+use crate::model::natural;
 use crate::model::{RangeUse, Site};
 use crate::network::ConfigState;
 

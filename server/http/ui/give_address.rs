@@ -14,17 +14,17 @@ use serde::Deserialize;
 
 use super::error::Error;
 use super::host_form::HostForm;
-use super::natural::natural;
 use super::page::{Frame, Page};
 use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
 use super::usage::{Class, Occupant, is_usable, occupants, unused_class};
+use crate::model::natural;
 use crate::model::{Host, Subnet};
 use crate::profile::ResolvedSite;
 
 /// In a larger site the name of a host is typed: a list of all would be most of the page.
-const MOST_OFFERED_HOSTS: usize = 200;
+pub(super) const MOST_OFFERED_HOSTS: usize = 200;
 /// How many uses by a new host are offered.
 const MOST_NEW_USES: usize = 40;
 
@@ -90,15 +90,14 @@ impl NewHostUse {
     }
 }
 
-/// The links of profiles that are in a subnet.
+/// The links of profiles that have an address of a subnet.
 pub(super) fn new_uses(site: &ResolvedSite, subnet: &str) -> Vec<NewHostUse> {
     let of_profile = |profile: &String| {
         let resolution = site.profile_named(profile, None)?;
-        let links = resolution.profile.subnets().filter(|(_, own)| *own == subnet);
-        let uses: Vec<_> = links.map(|(link, _)| link.to_owned()).collect();
-        Some(uses.into_iter().map(|link| NewHostUse { profile: profile.clone(), link }))
+        let link = resolution.profile.link_of_subnet(subnet)?.to_owned();
+        Some(NewHostUse { profile: profile.clone(), link })
     };
-    let uses = site.profiles.keys().filter_map(of_profile).flatten();
+    let uses = site.profiles.keys().filter_map(of_profile);
     uses.take(MOST_NEW_USES).collect()
 }
 
@@ -116,9 +115,9 @@ const RESERVATION: &str = "/";
 
 fn ways(site: &ResolvedSite, subnet: &str, name: &str, host: &Host) -> Vec<Way> {
     let resolution = HostForm::of(name, host).resolution(site).unwrap_or_default();
-    let of_profile = resolution.profile.subnets().filter(|(_, own)| *own == subnet);
+    let of_profile = resolution.profile.link_of_subnet(subnet);
     let mut links: BTreeMap<&str, Option<IpAddr>> =
-        of_profile.map(|(link, _)| (link, host.addresses.get(link).copied())).collect();
+        of_profile.map(|link| (link, host.addresses.get(link).copied())).into_iter().collect();
     let cidr = site.subnets[subnet].cidr;
     let own = host.addresses.iter().filter(|(_, address)| cidr.contains(*address));
     links.extend(own.map(|(link, address)| (link.as_str(), Some(*address))));

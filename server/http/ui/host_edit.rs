@@ -361,6 +361,7 @@ fn edited(now: Host, sent: Host) -> Host {
     let Host {
         rack: _,
         unit: _,
+        height: _,
         index: _,
         serial: _,
         tenant: _,

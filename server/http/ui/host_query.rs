@@ -9,9 +9,9 @@ use std::str::FromStr;
 use ipnet::IpNet;
 
 use super::error::Error;
-use super::natural::natural;
 use super::site_facts::SiteFacts;
 use crate::lifecycle::{HostState, HostStatus};
+use crate::model::natural;
 use crate::model::{Host, NicAddress, Site};
 use crate::network::ConfigState;
 

@@ -12,7 +12,6 @@ use super::csv_answer::CsvAnswer;
 use super::error::Error;
 use super::host_query::{Extra, Facet, FacetCounts, HostView, Hosts, HostsQuery};
 use super::host_row::{Board, EventCell, StateCell};
-use super::natural::natural;
 use super::overview::thousands;
 use super::page::{Frame, Page, Slice};
 use super::session::Operator;
@@ -20,6 +19,7 @@ use super::site_facts::SiteFacts;
 use super::state::Ui;
 use super::tenants::{RentalCell, rental_cell};
 use crate::inventory::Snapshot;
+use crate::model::natural;
 use crate::model::{ClientKey, LeaseState, RentalTerm};
 use crate::network::ConfigState;
 

@@ -17,6 +17,7 @@ mod csv_answer;
 mod definitions;
 mod discovered;
 mod drawing;
+mod elevation;
 mod entry_form;
 mod error;
 mod events;
@@ -42,7 +43,6 @@ mod last_change;
 mod leases;
 mod live;
 mod login;
-mod natural;
 mod oidc;
 mod overview;
 mod page;
@@ -231,11 +231,10 @@ fn pages(kind: NounKind) -> Guarded {
                 EDIT,
                 get(host_edit::ask_remove).post(host_edit::remove),
             ),
-        NounKind::Rack => pages.route("/racks", VIEW, get(racks::list)).route(
-            "/racks/{name}",
-            VIEW,
-            get(racks::show),
-        ),
+        NounKind::Rack => pages
+            .route("/racks", VIEW, get(racks::list))
+            .route("/racks/{name}", VIEW, get(racks::show))
+            .route("/racks/{name}/place", PREPARE, get(racks::place)),
         NounKind::Subnet => pages
             .route("/subnets", VIEW, get(subnets::list))
             .route("/subnets/{name}", VIEW, get(subnets::show))

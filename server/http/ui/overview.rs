@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
-use super::natural::natural;
 use crate::inventory::{ChangeError, Tried};
+use crate::model::natural;
 use crate::model::{Difference, DifferenceKind, FieldDifference, Mac, Site, some_names};
 use crate::network::{Consequences, Finding, Line, OwnValue};
 

@@ -1,20 +1,26 @@
-//! Racks: which there are, and what stands where in one, drawn from the front.
+//! Racks: which there are, and what stands where in one, drawn from the front; placing hosts in them.
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::response::IntoResponse;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
 
+use super::elevation::{Elevation, PlacedItem};
 use super::error::Error;
+use super::give_address::MOST_OFFERED_HOSTS;
 use super::host_row::{Board, StateCell};
-use super::natural::natural;
 use super::page::{Frame, Page};
+use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
 use crate::lifecycle::HostState;
-use crate::model::{Host, Rack, Site};
+use crate::model::natural;
+use crate::model::{Host, Rack, Role, Site};
 
-/// How many units a rack has where nobody says.
-const UNITS: u16 = 42;
+/// The width of the drawing of its units, in pixels.
+const WIDTH: u32 = 320;
 /// The height of a unit, in pixels.
 const PITCH: u32 = 24;
 
@@ -69,12 +75,16 @@ pub(crate) fn host_names(site: &Site, rack: &str) -> Vec<String> {
     hosts_of(site, rack).map(|(name, _)| name.clone()).collect()
 }
 
-/// A host in the drawing.
+/// A host or a switch in the drawing.
 struct Slot {
     name: String,
+    is_switch: bool,
+    unit: u16,
+    units: u16,
     x: u32,
     y: u32,
     width: u32,
+    height: u32,
     mark: SlotMark,
 }
 
@@ -107,16 +117,37 @@ pub(crate) fn mark(board: &Board, host: &str) -> String {
     SlotMark { state: board.state(host) }.to_string()
 }
 
+/// What somebody fills in to place a host.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct PlaceQuery {
+    unit: String,
+    host: String,
+}
+
+/// The form that places a host.
+struct PlaceForm {
+    query: PlaceQuery,
+    /// The free units, the topmost first.
+    units: Vec<u16>,
+    /// The hosts that are offered, those without a place first.
+    hosts: Vec<String>,
+    /// What is wrong with the host or its place.
+    wrong: Option<String>,
+}
+
 #[derive(Template)]
 #[template(path = "rack.html")]
 struct RackPage {
     frame: Frame,
     row: Row,
-    /// The number of each unit and where its line is, from the top.
-    units: Vec<(u16, u32)>,
+    /// The number of each unit, where its line is, from the top, and whether it is free.
+    units: Vec<(u16, u32, bool)>,
     height: u32,
     slots: Vec<Slot>,
     unplaced: Vec<String>,
+    unplaced_switches: Vec<String>,
+    place: PlaceForm,
 }
 
 /// `GET /racks/{name}`
@@ -124,77 +155,120 @@ pub(crate) async fn show(
     State(ui): State<Ui>,
     operator: Operator,
     Path(name): Path<String>,
-) -> Result<impl IntoResponse, Error> {
+    UrlQuery(query): UrlQuery<PlaceQuery>,
+) -> Result<Response, Error> {
+    page(&ui, &operator, &name, query, None).await
+}
+
+/// `GET /racks/{name}/place`: leads to the form of the host, with its new place filled in and
+/// reviewed.
+pub(crate) async fn place(
+    State(ui): State<Ui>,
+    operator: Operator,
+    Path(name): Path<String>,
+    UrlQuery(query): UrlQuery<PlaceQuery>,
+) -> Result<Response, Error> {
     let snapshot = ui.app.inventory.snapshot();
     let site = &snapshot.site;
     let Some(rack) = site.racks.get(&name) else {
         return Err(Error::NotFound { what: "rack", name });
     };
-    let board = Board::read(&ui).await?;
-    let hosts: Vec<(&String, &Host)> = hosts_of(site, &name).collect();
-    let places: Vec<RackPosition> = places(rack, &hosts);
-    let top = unit_count(rack, &hosts);
-    let slot = |place: RackPosition| Slot {
-        name: place.host.to_owned(),
-        x: 40 + place.column * (320 / place.columns),
-        y: u32::from(top - place.unit) * PITCH,
-        width: 320 / place.columns,
-        mark: SlotMark { state: board.state(place.host) },
-    };
-    let unplaced = hosts.iter().filter(|(_, host)| host.unit.is_none());
-    Ok(Page(RackPage {
-        frame: operator.frame("racks").await?,
-        row: row(&ui, site, &board, &name, rack),
-        units: (1..=top).rev().map(|unit| (unit, u32::from(top - unit) * PITCH)).collect(),
-        height: u32::from(top) * PITCH,
-        unplaced: unplaced.map(|(name, _)| (*name).clone()).collect(),
-        slots: places.into_iter().map(slot).collect(),
-    }))
-}
-
-/// Where a host stands; hosts that claim one unit share it side by side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct RackPosition<'a> {
-    host: &'a str,
-    unit: u16,
-    column: u32,
-    columns: u32,
-}
-
-fn places<'a>(rack: &Rack, hosts: &[(&'a String, &Host)]) -> Vec<RackPosition<'a>> {
-    let top = unit_count(rack, hosts);
-    let mut places = Vec::new();
-    for unit in (1..=top).rev() {
-        let here: Vec<&(&String, &Host)> =
-            hosts.iter().filter(|(_, host)| host.unit == Some(unit)).collect();
-        for (column, (host, _)) in (0..).zip(&here) {
-            places.push(RackPosition { host, unit, column, columns: here.len() as u32 });
+    let host_name = query.host.trim();
+    let wrong = match (site.hosts.get(host_name), query.unit.parse::<u16>()) {
+        (None, _) if host_name.is_empty() => "enter the name of a host".to_owned(),
+        (None, _) => format!("host \"{host_name}\" does not exist"),
+        (_, Err(_)) => format!("\"{}\" is not a unit: expected a number", query.unit),
+        (Some(host), Ok(unit)) => {
+            let height = host.height.unwrap_or(1);
+            if Elevation::of(site, &name, rack).has_room(unit, height, host_name) {
+                let segment = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+                let (host, rack) = (segment(host_name), segment(&name));
+                let to = format!("/hosts/{host}/edit?rack={rack}&unit={unit}");
+                return Ok(Redirect::to(&to).into_response());
+            }
+            let room = if height == 1 { String::new() } else { format!(" for {height} units") };
+            format!("unit {unit} of {name} has no room{room}: choose a free one")
         }
-    }
-    places
+    };
+    page(&ui, &operator, &name, query, Some(wrong)).await
 }
 
-fn unit_count(rack: &Rack, hosts: &[(&String, &Host)]) -> u16 {
-    let highest = hosts.iter().filter_map(|(_, host)| host.unit).max().unwrap_or(1);
-    // What a host claims is shown even above the rack's end, but not without an end.
-    rack.units.unwrap_or(UNITS).max(highest).min(100)
+async fn page(
+    ui: &Ui,
+    operator: &Operator,
+    name: &str,
+    query: PlaceQuery,
+    wrong: Option<String>,
+) -> Result<Response, Error> {
+    let snapshot = ui.app.inventory.snapshot();
+    let site = &snapshot.site;
+    let Some(rack) = site.racks.get(name) else {
+        return Err(Error::NotFound { what: "rack", name: name.to_owned() });
+    };
+    let board = Board::read(ui).await?;
+    let Elevation { units: top, items, free } = Elevation::of(site, name, rack);
+    let slot = |placed: PlacedItem| {
+        let PlacedItem { item, column, columns } = placed;
+        // What reaches above the drawing is cut off there.
+        let shown_top = item.top().min(top);
+        let width = WIDTH / columns;
+        Slot {
+            name: item.name.to_owned(),
+            is_switch: item.is_switch,
+            unit: item.unit,
+            units: item.height,
+            x: 40 + column * width,
+            y: u32::from(top - shown_top) * PITCH,
+            width,
+            height: u32::from(shown_top + 1 - item.unit) * PITCH,
+            mark: SlotMark { state: board.state(item.name) },
+        }
+    };
+    let switches = site.switches.iter();
+    let here = switches.filter(|(_, own)| own.rack.as_deref() == Some(name) && own.unit.is_none());
+    let mut unplaced: Vec<String> = hosts_of(site, name)
+        .filter(|(_, host)| host.unit.is_none())
+        .map(|(name, _)| name.clone())
+        .collect();
+    unplaced.sort_by(|a, b| natural(a, b));
+    let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let page = RackPage {
+        frame: operator.frame("racks").await?,
+        row: row(ui, site, &board, name, rack),
+        height: u32::from(top) * PITCH,
+        unplaced_switches: here.map(|(name, _)| name.clone()).collect(),
+        slots: items.into_iter().map(slot).collect(),
+        place: PlaceForm {
+            query,
+            units: free.iter().rev().copied().collect(),
+            hosts: offered_hosts(site, name, &unplaced),
+            wrong,
+        },
+        units: (1..=top)
+            .rev()
+            .map(|unit| (unit, u32::from(top - unit) * PITCH, free.contains(&unit)))
+            .collect(),
+        unplaced,
+    };
+    Ok((status, Page(page)).into_response())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_stand_at_their_units_and_share_one_if_they_must() {
-        let names = ["a", "b", "c", "d", "e"].map(str::to_owned);
-        let host = |unit| Host { unit, ..Host::default() };
-        let hosts = [host(Some(1)), host(Some(3)), host(Some(3)), host(None), host(Some(9999))];
-        let list: Vec<(&String, &Host)> = names.iter().zip(&hosts).collect();
-        let rack = Rack { units: Some(4), ..Rack::default() };
-        let places = places(&rack, &list);
-        let found: Vec<_> = places.iter().map(|p| (p.host, p.unit, p.column, p.columns)).collect();
-        assert_eq!(found, [("b", 3, 0, 2), ("c", 3, 1, 2), ("a", 1, 0, 1)]);
-        assert_eq!(unit_count(&rack, &list[..4]), 4);
-        assert_eq!(unit_count(&Rack::default(), &[]), UNITS);
-    }
+/// The hosts that a rack offers: its own without a unit, those without a rack, and its others.
+fn offered_hosts(site: &Site, rack: &str, unplaced: &[String]) -> Vec<String> {
+    let named = |is_one: fn(&Host) -> bool| {
+        let mut names: Vec<String> = site
+            .hosts
+            .iter()
+            .filter(|(_, host)| is_one(host))
+            .map(|(name, _)| name.clone())
+            .collect();
+        names.sort_by(|a, b| natural(a, b));
+        names
+    };
+    let homeless = named(|host| host.rack.is_none());
+    let mut own = host_names(site, rack);
+    own.retain(|name| !unplaced.contains(name));
+    own.sort_by(|a, b| natural(a, b));
+    let all = unplaced.iter().cloned().chain(homeless).chain(own);
+    all.take(MOST_OFFERED_HOSTS).collect()
 }

@@ -7,7 +7,7 @@ use super::{FindingSubject, Findings, Surroundings, shared};
 use crate::model::command_line::check_command_line;
 use crate::model::{
     AddressRole, BootMode, DRACUT_WORD, Host, Identity, Image, ImageVariant, Location, NewHosts,
-    NicAddress, Rack, STORE_FOLDER, SharedAddress,
+    NicAddress, Rack, RackItem, STORE_FOLDER, SharedAddress,
 };
 use crate::network::Domains;
 use crate::profile::ResolvedSite;
@@ -174,24 +174,32 @@ fn secondary<'a>(
     }
 }
 
-/// Rule N184: two hosts that claim one unit of one rack.
+/// Rule N184: two hosts or switches that claim one unit of one rack.
 fn units(site: &ResolvedSite, findings: &mut Findings) {
-    let mut owners: HashMap<(&str, u16), &str> = HashMap::new();
-    for (name, host) in &site.hosts {
-        let (Some(rack), Some(unit)) = (host.rack.as_deref(), host.unit) else { continue };
-        let height = site.racks.get(rack).and_then(|rack| rack.units).unwrap_or(42);
-        if unit == 0 || unit > height {
-            let text = format!("rack {rack} has units 1 to {height}, not {unit}");
-            let place = FindingSubject::from(at(name, "unit")).and(Location::of::<Rack>(rack));
+    let mut owners: HashMap<(&str, u16), RackItem> = HashMap::new();
+    for item in site.rack_items() {
+        let RackItem { rack, unit, .. } = item;
+        let units = site.racks.get(rack).and_then(|rack| rack.units).unwrap_or(42);
+        if unit == 0 || item.top() > units {
+            let claimed = match item.top() {
+                top if top == unit => unit.to_string(),
+                top => format!("{unit} to {top}"),
+            };
+            let text = format!("rack {rack} has units 1 to {units}, not {claimed}");
+            let place = FindingSubject::from(item.location()).and(Location::of::<Rack>(rack));
             findings.warn("N184", place, text);
         }
-        if let Some(other) = owners.insert((rack, unit), name) {
-            let text = format!("unit {unit} of rack {rack} is already occupied by {other}");
-            findings.warn(
-                "N184",
-                FindingSubject::from(at(name, "unit")).and(at(other, "unit")),
-                text,
-            );
+        // One finding, however many units two of them share.
+        let taken: Vec<(u16, RackItem)> = (unit..=item.top().min(units.max(unit)))
+            .filter_map(|unit| Some((unit, owners.insert((rack, unit), item)?)))
+            .collect();
+        for (index, (unit, other)) in taken.iter().enumerate() {
+            if taken[..index].iter().any(|(_, known)| known == other) {
+                continue;
+            }
+            let text = format!("unit {unit} of rack {rack} is already occupied by {}", other.name);
+            let place = FindingSubject::from(item.location()).and(other.location());
+            findings.warn("N184", place, text);
         }
     }
 }

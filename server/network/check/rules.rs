@@ -122,7 +122,7 @@ pub const RULES: &[Rule] = &[
     rule("N181", EITHER, "Missing NIC", "The profile needs a NIC that the host does not have.", "Add the NIC to the host."),
     rule("N182", ERROR, "Setting without meaning", "It cannot apply to this link.", "Remove it."),
     rule("N183", ERROR, "Image that cannot boot", "An image boots exactly one thing, and its installer needs its recipe filled in.", "Set one of kernel, efi, script, disk and local; correct the recipe at the line that the message names."),
-    rule("N184", WARNING, "Rack unit in use", "A unit holds one host, and a rack has a fixed number of units.", "Correct unit or rack."),
+    rule("N184", WARNING, "Rack unit in use", "A unit holds one host or switch, and a rack has a fixed number of units.", "Correct unit or rack."),
     rule("N185", WARNING, "Error in allow", "An error cannot be silenced.", "Fix the error and remove the rule from allow."),
     rule("N186", ERROR, "Unreadable profile", "It cannot be resolved for the host.", "Correct the profile at the named place."),
     rule("N187", EITHER, "Parameter without value or without profile", "A profile needs a value, or no profile takes the parameter.", "Set it at the host, its rack or the site, or remove it."),

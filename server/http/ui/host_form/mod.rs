@@ -37,6 +37,8 @@ pub(crate) struct HostForm {
     pub rack: String,
     /// Its unit.
     pub unit: String,
+    /// How many units it fills.
+    pub height: String,
     /// Its own number.
     pub index: String,
     /// What it gives to the parameters of its profile: name and value.
@@ -100,6 +102,7 @@ impl HostForm {
             name: name.to_owned(),
             rack: text(&host.rack),
             unit: host.unit.map(|unit| unit.to_string()).unwrap_or_default(),
+            height: host.height.map(|height| height.to_string()).unwrap_or_default(),
             index: host.index.map(|index| index.to_string()).unwrap_or_default(),
             parameters: host.parameters.iter().map(|(k, v)| (k.clone(), v.to_string())).collect(),
             serial: text(&host.serial),
@@ -153,6 +156,7 @@ impl HostForm {
             name: text("name"),
             rack: text("rack"),
             unit: text("unit"),
+            height: text("height"),
             index: text("index"),
             parameters: pairs("parameter.name", "parameter"),
             serial: text("serial"),
@@ -258,6 +262,7 @@ impl HostForm {
         let host = Host {
             rack: given(&self.rack),
             unit: self.unit(&mut form_errors),
+            height: self.height(&mut form_errors),
             index: self.index(&mut form_errors),
             parameters: self.parameters(),
             serial: given(&self.serial),
@@ -363,6 +368,18 @@ impl HostForm {
             );
         }
         unit
+    }
+
+    fn height(&self, form_errors: &mut FormErrors) -> Option<u16> {
+        if self.height.is_empty() {
+            return None;
+        }
+        let height = self.height.parse().ok().filter(|height| (1..=100).contains(height));
+        if height.is_none() {
+            let text = format!("\"{}\" is not a height: expected 1 to 100 units", self.height);
+            form_errors.add("height", text);
+        }
+        height
     }
 
     fn nics(&self, form_errors: &mut FormErrors) -> indexmap::IndexMap<String, Nic> {

@@ -27,7 +27,7 @@ impl HostForm {
             // The entry itself: what is wrong with that is its name.
             [] => Some("name".into()),
             [key] if SINGLE_VALUE_KEYS.contains(&key.as_str()) => Some(key.clone()),
-            [key, ..] if key == "labels" || key == "bmc" => Some(key.clone()),
+            [key, ..] if key == "labels" || key == "bmc" || key == "height" => Some(key.clone()),
             [_] => None,
             [table, key, ..] => {
                 rows(table)?.iter().any(|(own, _)| own == key).then(|| format!("{table}.{key}"))

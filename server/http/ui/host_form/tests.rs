@@ -5,6 +5,7 @@ fn form() -> HostForm {
     HostForm {
         name: "r1-n01".into(),
         unit: "7".into(),
+        height: "2".into(),
         nics: vec![("eth0".into(), "5254.00AA.0001".into())],
         addresses: vec![("virbr0".into(), "172.16.160.12".into())],
         index: "12".into(),
@@ -28,6 +29,7 @@ fn a_host_and_its_form_say_the_same() {
     );
     assert_eq!((again.labels.as_str(), host.labels.len()), ("database, db", 2));
     assert_eq!((again.local_boot.as_str(), again.protected), ("no-file", true));
+    assert_eq!((again.height.as_str(), host.height), ("2", Some(2)));
     assert_eq!((again.index.as_str(), host.index), ("12", Some(12)));
     assert_eq!(again.host().unwrap(), (name, host));
 }
@@ -35,13 +37,14 @@ fn a_host_and_its_form_say_the_same() {
 #[test]
 fn every_refused_value_is_named_at_its_field() {
     type Change = fn(&mut HostForm);
-    let cases: [(Change, &str, &str); 13] = [
+    let cases: [(Change, &str, &str); 14] = [
         (|f| f.local_boot = "disk".into(), "local-boot", "expected one of menu, sanboot, exit"),
         (|f| f.labels = "db, a b".into(), "labels", "\"a b\""),
         (|f| f.index = "-1".into(), "index", "\"-1\" is not a number of 0 or more"),
         (|f| f.name = "a_b".into(), "name", "\"a_b\""),
         (|f| f.rack = "a b".into(), "rack", "\"a b\""),
         (|f| f.unit = "0".into(), "unit", "1 to 100"),
+        (|f| f.height = "0".into(), "height", "1 to 100"),
         (|f| f.rented_until = "soon".into(), "rented-until", "\"soon\" is not a day"),
         (|f| f.nics[0].1 = "52:54".into(), "nics.eth0", "\"52:54\""),
         (|f| f.nics[0].0 = String::new(), "nics.", "1 to 15"),
