@@ -177,6 +177,7 @@ impl Server {
         let audit_days = move || live.now().audit_days;
         others.start("audit log", inventory.clone().run_audit(audit_days, last.clone()));
         others.start("unknown clients", inventory.clone().run_unknown_clients(last.clone()));
+        others.start("roll-outs", inventory.clone().run_roll_outs(last.clone()));
         others.start("rental watch", inventory.clone().run_rental_ends(last.clone()));
         if let Some(socket) = syslog {
             others.start("syslog", syslog::run(app.clone(), socket, last.clone()));

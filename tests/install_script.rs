@@ -28,12 +28,16 @@ hosts:
     addresses: {eth0: 10.77.0.12}
 "#;
 
-/// What the host had before: its address, no gateway.
-const OLD: &str = "[Match]\nName=eth0\n\n[Network]\nAddress=10.77.0.12/24\n\
-                   LinkLocalAddressing=no\nIPv6AcceptRA=no\n";
+/// What a host had before: its address, no gateway.
+fn old(address: &str) -> String {
+    format!(
+        "[Match]\nName=eth0\n\n[Network]\nAddress={address}/24\n\
+         LinkLocalAddressing=no\nIPv6AcceptRA=no\n"
+    )
+}
 
 /// A shell on a host with networkd; all of it ends when dropped.
-struct Host {
+pub(crate) struct Host {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
@@ -41,10 +45,10 @@ struct Host {
 }
 
 impl Host {
-    /// Starts networkd in the namespace with one old file.
-    fn start(inside: &Netns) -> Self {
+    /// Starts networkd in the namespace with one old file, which has this address.
+    pub(crate) fn start(inside: &Netns, address: &str) -> Self {
         let files = TempDir::new().unwrap();
-        std::fs::write(files.path().join("50-old.network"), OLD).unwrap();
+        std::fs::write(files.path().join("50-old.network"), old(address)).unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/networkd-host.sh");
         let mut child = Command::new("ip")
             .args(["netns", "exec", &inside.name])
@@ -60,7 +64,7 @@ impl Host {
     }
 
     /// Runs one line and gives what it printed and its exit status.
-    fn run(&mut self, line: &str) -> (String, i32) {
+    pub(crate) fn run(&mut self, line: &str) -> (String, i32) {
         writeln!(self.stdin.as_mut().unwrap(), "{line}").unwrap();
         let mut printed = String::new();
         loop {
@@ -96,7 +100,7 @@ async fn rack(site: &str) -> (Server, Host, [Netns; 2]) {
     listener.set_nonblocking(true).unwrap();
     let listener = TcpListener::from_std(listener).unwrap();
     let server = Server::start_on(listener, site, Config::default()).await;
-    let host = Host::start(&inside);
+    let host = Host::start(&inside, "10.77.0.12");
     (server, host, [rack, inside])
 }
 
@@ -104,7 +108,7 @@ const FETCH: &str = "curl -fs --retry 30 --retry-all-errors --retry-delay 1 \
                      http://10.77.0.1/config/52:54:00:aa:00:01.sh";
 
 /// Puts another site in the place of the server's.
-async fn set_site(server: &Server, text: &str) {
+pub(crate) async fn set_site(server: &Server, text: &str) {
     let change = Change { who: "test", summary: "another site", ..Change::default() };
     let replace = |site: &mut Site| {
         *site = serde_saphyr::from_str(text).unwrap();

@@ -93,6 +93,7 @@ mod ready_profiles;
 mod recipes;
 mod rental_ends;
 mod roles;
+mod roll_out;
 mod schemas;
 mod second_factor;
 mod secrets;

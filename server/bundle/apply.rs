@@ -96,6 +96,22 @@ pub fn script(target: &ApplyTarget, files: &[HostFile]) -> Result<String, ApplyE
 }
 
 #[derive(Template)]
+#[template(path = "follow.sh")]
+struct FollowScript<'a> {
+    host: &'a str,
+    mac: &'a UrlName,
+    base: &'a Url,
+}
+
+/// The script that installs a timer with which a host asks whether to apply its configuration.
+///
+/// # Errors
+/// If the template fails, which would be a bug.
+pub(crate) fn follower(host: &str, mac: &UrlName, base: &Url) -> Result<String, ApplyError> {
+    Ok(FollowScript { host, mac, base }.render()?)
+}
+
+#[derive(Template)]
 #[template(path = "unpack.sh")]
 struct UnpackScript<'a> {
     files: Vec<HereDocument<'a>>,

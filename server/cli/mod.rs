@@ -28,6 +28,7 @@ mod outcome;
 mod profile;
 mod render;
 mod revision;
+mod roll_out;
 mod rules;
 mod secret;
 mod self_signed;
@@ -112,6 +113,9 @@ enum Command {
     Event(event::EventCommand),
     /// Show the audit log: who changed what, logged in, or used a token
     Audit(audit::Audit),
+    /// Let hosts apply their new network configuration in waves
+    #[command(subcommand, alias = "rollout")]
+    RollOut(roll_out::RollOutCommand),
     /// Show and revert changes of the inventory
     #[command(subcommand)]
     Revision(revision::RevisionCommand),
@@ -183,6 +187,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Rules(rules) => rules.run(&context()?),
         Command::Schema => keys::schema(),
         Command::Lease(lease) => lease.run(context()?).await,
+        Command::RollOut(command) => command.run(context()?).await,
         Command::Discovered(discovered) => discovered.run(context()?).await,
         Command::Event(event) => event.run(context()?).await,
         Command::Audit(audit) => audit.run(context()?).await,

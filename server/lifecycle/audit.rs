@@ -148,6 +148,7 @@ impl AuditEntry {
             | AuditAction::TokenRemoved { .. }
             | AuditAction::InstallArmed { .. }
             | AuditAction::InstallCancelled { .. }
+            | AuditAction::RollOut { .. }
             | AuditAction::LoggedIn { .. }
             | AuditAction::LoggedOut
             | AuditAction::Recorded { .. } => false,
@@ -398,6 +399,13 @@ pub enum AuditAction {
         /// The host.
         host: String,
     },
+    /// A roll-out was started, resumed or ended.
+    RollOut {
+        /// Its number.
+        roll_out: i64,
+        /// Which of these.
+        action: RollOutAction,
+    },
     /// The user logged in.
     LoggedIn {
         /// The OpenID Connect provider that said who it is; none for a password.
@@ -464,6 +472,29 @@ impl ProviderRefusal {
     }
 }
 
+/// What somebody does to a roll-out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RollOutAction {
+    /// It began.
+    Started,
+    /// It had halted, and goes on.
+    Resumed,
+    /// No further host applies.
+    Ended,
+}
+
+impl RollOutAction {
+    /// The word that is shown.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Resumed => "resumed",
+            Self::Ended => "ended",
+        }
+    }
+}
+
 macro_rules! action_kinds {
     ($($variant:ident = $label:literal),* $(,)?) => {
         /// What kind of thing was done: the word that is stored, shown and filtered by.
@@ -495,6 +526,7 @@ action_kinds! {
     Changed = "changed",
     InstallArmed = "install-armed",
     InstallCancelled = "install-cancelled",
+    RollOut = "roll-out",
     LeasesImported = "leases-imported",
     BackedUp = "backed-up",
     Restored = "restored",

@@ -870,6 +870,13 @@ pub enum Warning {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<String>,
     },
+    /// A roll-out halts, because of the host of the event or of a whole wave.
+    RollOutHalted {
+        /// Its number.
+        roll_out: i64,
+        /// Why.
+        cause: String,
+    },
     /// A DNS zone is not up to date.
     DnsNotUpdated {
         /// The zone.
@@ -895,6 +902,7 @@ impl Warning {
             | Self::LeasesNotStored { .. }
             | Self::Detour { .. }
             | Self::RentalEnded { .. }
+            | Self::RollOutHalted { .. }
             | Self::DnsNotUpdated { .. } => None,
         }
     }

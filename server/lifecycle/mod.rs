@@ -11,6 +11,7 @@ pub mod gate;
 pub mod install;
 pub mod moment;
 pub mod reason;
+pub mod roll_out;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod search;

@@ -442,6 +442,9 @@ fn acts(f: &mut impl Write, who: &str, action: &AuditAction) -> fmt::Result {
         AuditAction::InstallCancelled { host } => {
             write!(f, "{who} cancelled the install of {host}")
         }
+        AuditAction::RollOut { roll_out, action } => {
+            write!(f, "{who} {} roll-out {roll_out}", action.label())
+        }
         AuditAction::LoggedIn { issuer: None } => write!(f, "{who} logged in"),
         AuditAction::LoggedIn { issuer: Some(issuer) } => {
             write!(f, "{who} logged in with {issuer}")
@@ -546,6 +549,9 @@ fn warns(f: &mut impl Write, warning: &Warning) -> fmt::Result {
                 write!(f, " ({until})")?;
             }
             f.write_str("; nothing was changed")
+        }
+        Warning::RollOutHalted { roll_out, cause } => {
+            write!(f, "roll-out {roll_out} halts here: {cause}")
         }
         Warning::DnsNotUpdated { zone, cause } => {
             write!(f, "DNS zone {zone} is not up to date: {cause}; retrying")

@@ -18,6 +18,7 @@ mod logins;
 mod pages;
 mod profile_builder;
 mod racks;
+mod roll_outs;
 mod scale;
 mod security;
 pub(crate) mod server;

@@ -47,15 +47,18 @@ pub(super) enum Wrapping {
     Installer,
     /// A script that writes them and nothing else, for a system that is being installed.
     Unpacker,
+    /// A script that installs the timer which asks whether to apply them.
+    Follower,
     /// For programs.
     Json,
 }
 
 impl Wrapping {
-    const SUFFIXES: [(&str, Self); 5] = [
+    const SUFFIXES: [(&str, Self); 6] = [
         (".tar", Self::Tar),
         (".cpio.gz", Self::CpioGz),
         (".unpack.sh", Self::Unpacker),
+        (".follow.sh", Self::Follower),
         (".sh", Self::Installer),
         (".json", Self::Json),
     ];
@@ -68,6 +71,7 @@ impl Wrapping {
             Self::CpioGz => "configuration (initrd)",
             Self::Installer => "configuration (install script)",
             Self::Unpacker => "configuration (script that unpacks)",
+            Self::Follower => "timer that asks for the configuration",
             Self::Json => "configuration (JSON)",
         }
     }
@@ -77,7 +81,9 @@ impl Wrapping {
             Self::Text => "text/plain; charset=utf-8",
             Self::Tar => "application/x-tar",
             Self::CpioGz => "application/gzip",
-            Self::Installer | Self::Unpacker => "text/x-shellscript; charset=utf-8",
+            Self::Installer | Self::Unpacker | Self::Follower => {
+                "text/x-shellscript; charset=utf-8"
+            }
             Self::Json => "application/json",
         }
     }
@@ -193,13 +199,41 @@ async fn send_all(
             Arc::new(RenderedConfig::new(request.wrap(&files, wrapping)?))
         }
         // It names the server as this caller reaches it.
-        (None, Wrapping::Installer) => Arc::new(RenderedConfig::new(make()?)),
+        (None, Wrapping::Installer | Wrapping::Follower) => Arc::new(RenderedConfig::new(make()?)),
         (None, _) => {
             let form = (format, wrapping);
             machine.rendered.find_or_make(snapshot.revision, request.name, form, make)?
         }
     };
     Ok(request.answer(wrapping.words(), wrapping.content_type(), &answer))
+}
+
+/// `GET /roll-out/{mac}`: a host asks whether to apply its configuration now. The answer is the script
+/// that applies it, or 204: while no roll-out runs, before its wave opens, and once it has it.
+pub(super) async fn roll_out(
+    machine: State<Machine>,
+    Path(name): Path<String>,
+    caller: Caller,
+) -> Result<Response, Error> {
+    let app = &machine.app;
+    let snapshot = app.inventory.snapshot();
+    let request = Request::allow(app, &snapshot, &caller, &name).await?;
+    // Whoever else may read it only looks.
+    if caller.only_head || !caller.is_host(app, request.name, request.host) {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    // First, so that a host is not said to have what cannot be made.
+    let script = request.wrap(&request.files(Format::Networkd)?, Wrapping::Installer)?;
+    if !app.inventory.may_apply(&snapshot, request.name).await? {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    request.record_sent(Wrapping::Installer.words(), script.len() as u64);
+    let headers = [
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::CONTENT_TYPE, HeaderValue::from_static(Wrapping::Installer.content_type())),
+        (REVISION, snapshot.revision.into()),
+    ];
+    Ok((headers, script).into_response())
 }
 
 /// `GET /config/{mac}/netplan.yaml`: the one file that netplan needs.
@@ -304,6 +338,10 @@ impl<'a> Request<'a> {
             Wrapping::CpioGz => archive::cpio_gz(files)?.into(),
             Wrapping::Installer => self.installer(files)?.into(),
             Wrapping::Unpacker => apply::unpacker(files)?.into(),
+            Wrapping::Follower => {
+                let url_name = self.asked.url_name.clone();
+                apply::follower(self.name, &url_name, &self.caller.base(self.app)?)?.into()
+            }
             Wrapping::Json => {
                 let revision = self.snapshot.revision;
                 let all = AllFiles { host: self.name, revision, generation: revision, files };

@@ -87,7 +87,7 @@ pub(crate) struct Route {
 
 /// Every route that a booting host may ask for. A test fetches each of them for a host that must
 /// not be installed.
-pub(crate) const ROUTES: [Route; 17] = [
+pub(crate) const ROUTES: [Route; 18] = [
     Route { path: "/boot/{script}", handlers: || get(scripts::host) },
     Route { path: "/boot/{script}/grub.cfg", handlers: || get(scripts::host_grub) },
     Route { path: "/grub/{*name}", handlers: || get(scripts::grub) },
@@ -99,6 +99,7 @@ pub(crate) const ROUTES: [Route; 17] = [
     Route { path: "/config/{mac}/microcloud-preseed.yaml", handlers: || get(config::microcloud) },
     Route { path: "/config/{mac}/{format}", handlers: || get(config::of_format) },
     Route { path: "/config/{mac}/{format}/{name}", handlers: || get(config::one) },
+    Route { path: "/roll-out/{mac}", handlers: || get(config::roll_out) },
     Route { path: "/deploy/{mac}", handlers: || get(deploy::plan).post(deploy::step) },
     Route { path: "/recipe/{mac}/{token}/{name}", handlers: || get(recipes::one) },
     Route { path: "/answer", handlers: || post(recipes::answer) },

@@ -88,7 +88,9 @@ pub(super) async fn store(
         let step = StepReport::of(DeployStep::FirstBoot);
         record(&app, Some(name), asked.mac(), EventData::InstallStep(step));
     }
+    let failure = (report.verdict == ReportResult::Failed).then(|| report.text.clone());
     record(&app, Some(name), asked.mac(), EventData::Report(report));
+    app.inventory.note_roll_out_report(name, failure.as_deref()).await?;
     app.inventory.events.settle().await;
     Ok(match state {
         HostState::Failed => format!("{name} has failed\n"),

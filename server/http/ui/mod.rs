@@ -56,6 +56,7 @@ mod query;
 mod racks;
 mod recent;
 mod revisions;
+mod roll_out;
 mod routes;
 mod second_factor;
 mod session;
@@ -172,6 +173,10 @@ fn guarded() -> Guarded {
             EDIT,
             get(revisions::ask_revert).post(revisions::take_back),
         )
+        .route("/roll-out", VIEW, get(roll_out::show))
+        .route("/roll-out/start", EDIT_SHARED, get(roll_out::review).post(roll_out::start))
+        .route("/roll-out/resume", EDIT_SHARED, get(roll_out::ask_resume).post(roll_out::resume))
+        .route("/roll-out/end", EDIT_SHARED, get(roll_out::ask_end).post(roll_out::end))
         .route("/checks", VIEW, get(checks::list))
         .route("/checks/fix", CHANGE, post(checks::fix))
         .route("/change", EDIT, get(change::form).post(change::take))

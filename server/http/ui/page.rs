@@ -35,8 +35,17 @@ const NOUNS: [NounKind; NounKind::ALL.len()] = [
 ];
 
 /// What the menu has after the nouns.
-const OTHERS: [&str; 8] =
-    ["checks", "leases", "discovered", "events", "revisions", "audit", "users", "access"];
+const OTHERS: [&str; 9] = [
+    "checks",
+    "leases",
+    "discovered",
+    "roll-out",
+    "events",
+    "revisions",
+    "audit",
+    "users",
+    "access",
+];
 
 /// The menu.
 pub(crate) fn sections() -> impl Iterator<Item = Section> {

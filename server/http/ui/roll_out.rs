@@ -1,0 +1,326 @@
+//! The roll-out: which hosts run the configuration that the inventory has, and those that may apply
+//! it now, in waves.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use super::confirm::{Confirmation, Crumb, is_confirmed};
+use super::error::Error;
+use super::form::{CheckedForm, Fields};
+use super::page::{Frame, Page};
+use super::query::UrlQuery;
+use super::session::Operator;
+use super::state::Ui;
+use crate::inventory::{RollOutError, RollOutPlan, RollOutStatus, WaveStatus};
+use crate::lifecycle::roll_out::{Division, PlannedWave, RollOutState};
+use crate::model::Role;
+use crate::network::ConfigState;
+
+/// The page of it.
+const PAGE: &str = "/roll-out";
+/// How many hosts of a wave a review names.
+const NAMED: usize = 8;
+
+/// What the form says of the waves.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct WavesForm {
+    /// The host that goes before all others.
+    first: String,
+    /// `racks`, `labels` or `all`.
+    by: String,
+    /// How many racks a wave has.
+    size: String,
+    /// Labels, separated by commas, in the order of their waves.
+    labels: String,
+}
+
+impl WavesForm {
+    fn read(fields: &Fields) -> Self {
+        let text = |name| fields.text(name).to_owned();
+        Self { first: text("first"), by: text("by"), size: text("size"), labels: text("labels") }
+    }
+
+    fn first(&self) -> Option<&str> {
+        Some(self.first.trim()).filter(|first| !first.is_empty())
+    }
+
+    /// What is wrong with it is a sentence.
+    fn division(&self) -> Result<Division, String> {
+        match self.by.as_str() {
+            "all" => Ok(Division::AtOnce),
+            "labels" => {
+                let labels = self.labels.split(',').map(str::trim);
+                let labels: Vec<String> =
+                    labels.filter(|label| !label.is_empty()).map(str::to_owned).collect();
+                if labels.is_empty() {
+                    return Err("enter the labels in the order of their waves".into());
+                }
+                Ok(Division::Labels(labels))
+            }
+            "racks" | "" => match self.size.trim() {
+                "" => Ok(Division::Racks(1)),
+                text => {
+                    let size = text.parse().ok().filter(|size| *size > 0);
+                    let refusal =
+                        || format!("\"{text}\" is not a number of racks: expected 1 or more");
+                    size.map(Division::Racks).ok_or_else(refusal)
+                }
+            },
+            other => Err(format!("\"{other}\" is unknown: expected racks, labels or all")),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "roll_out.html")]
+struct RollOutPage {
+    frame: Frame,
+    revision: i64,
+    /// How many hosts run what.
+    counts: Vec<(ConfigState, usize)>,
+    /// How many hosts ask whether to apply.
+    followers: usize,
+    status: Option<RollOutStatus>,
+    form: WavesForm,
+    /// What is wrong with the form.
+    wrong: Option<String>,
+}
+
+impl RollOutPage {
+    fn may_change(&self) -> bool {
+        self.frame.role >= Role::Operator && self.frame.limits.is_empty()
+    }
+
+    fn is_open(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| status.roll_out.state.is_open())
+    }
+
+    fn word(status: &RollOutStatus, wave: &WaveStatus) -> &'static str {
+        let open = status.roll_out.wave;
+        match status.roll_out.state {
+            RollOutState::Done => "through",
+            _ if wave.number < open => "through",
+            RollOutState::Running if wave.number == open => "open",
+            RollOutState::Halted { .. } if wave.number == open => "halted",
+            _ => "shut",
+        }
+    }
+}
+
+/// `GET /roll-out`
+pub(super) async fn show(State(ui): State<Ui>, operator: Operator) -> Result<Response, Error> {
+    page(&ui, &operator, WavesForm::default(), None).await
+}
+
+async fn page(
+    ui: &Ui,
+    operator: &Operator,
+    form: WavesForm,
+    wrong: Option<String>,
+) -> Result<Response, Error> {
+    let inventory = &ui.app.inventory;
+    let states = inventory.config_states().await?;
+    let snapshot = inventory.snapshot();
+    let mut counts: BTreeMap<ConfigState, usize> = BTreeMap::new();
+    for name in snapshot.site.hosts.keys() {
+        let state = states.get(name).copied().unwrap_or(ConfigState::Unknown);
+        *counts.entry(state).or_default() += 1;
+    }
+    let of = |state: ConfigState| (state, counts.get(&state).copied().unwrap_or_default());
+    let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let page = RollOutPage {
+        frame: operator.frame("roll-out").await?,
+        revision: snapshot.revision,
+        counts: ConfigState::ALL.into_iter().map(of).collect(),
+        followers: inventory.database.list_followers().await?.len(),
+        status: inventory.roll_out_status(ui.now_ms()).await?,
+        form,
+        wrong,
+    };
+    Ok((status, Page(page)).into_response())
+}
+
+#[derive(Template)]
+#[template(path = "roll_out_review.html")]
+struct ReviewPage {
+    frame: Frame,
+    form: WavesForm,
+    plan: RollOutPlan,
+    digest: String,
+    /// Why it was not begun.
+    refusal: Option<String>,
+}
+
+impl ReviewPage {
+    /// The first hosts of a wave.
+    fn named(wave: &PlannedWave) -> String {
+        let named =
+            wave.hosts.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+        match wave.hosts.len().saturating_sub(NAMED) {
+            0 => named,
+            more => format!("{named} and {more} more"),
+        }
+    }
+}
+
+async fn plan(ui: &Ui, form: &WavesForm) -> Result<Result<RollOutPlan, String>, Error> {
+    let division = match form.division() {
+        Ok(division) => division,
+        Err(wrong) => return Ok(Err(wrong)),
+    };
+    match ui.app.inventory.plan_roll_out(form.first(), &division).await {
+        Ok(plan) => Ok(Ok(plan)),
+        Err(RollOutError::Inventory(error)) => Err(error.into()),
+        Err(error) => Ok(Err(error.to_string())),
+    }
+}
+
+/// `GET /roll-out/start`: the waves, before they begin.
+pub(super) async fn review(
+    State(ui): State<Ui>,
+    operator: Operator,
+    UrlQuery(form): UrlQuery<WavesForm>,
+) -> Result<Response, Error> {
+    ask(&ui, &operator, form, None).await
+}
+
+async fn ask(
+    ui: &Ui,
+    operator: &Operator,
+    form: WavesForm,
+    refusal: Option<String>,
+) -> Result<Response, Error> {
+    let plan = match plan(ui, &form).await? {
+        Ok(plan) => plan,
+        Err(wrong) => return page(ui, operator, form, Some(wrong)).await,
+    };
+    let status = if refusal.is_some() { StatusCode::CONFLICT } else { StatusCode::OK };
+    let frame = operator.frame("roll-out").await?;
+    let digest = plan.digest();
+    Ok((status, Page(ReviewPage { frame, form, plan, digest, refusal })).into_response())
+}
+
+/// `POST /roll-out/start`
+pub(super) async fn start(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, Error> {
+    let form = WavesForm::read(&sent.fields);
+    let plan = match plan(&ui, &form).await? {
+        Ok(plan) => plan,
+        Err(wrong) => return page(&ui, &sent.operator, form, Some(wrong)).await,
+    };
+    if plan.digest() != sent.fields.text("digest") {
+        let refusal = RollOutError::Outdated.to_string();
+        return ask(&ui, &sent.operator, form, Some(refusal)).await;
+    }
+    match ui.app.inventory.begin_roll_out(sent.operator.author(), &plan).await {
+        Ok(id) => leave(&sent.operator, format!("Roll-out {id} has begun.")).await,
+        Err(RollOutError::Inventory(error)) => Err(error.into()),
+        Err(error) => ask(&ui, &sent.operator, form, Some(error.to_string())).await,
+    }
+}
+
+async fn leave(operator: &Operator, said: String) -> Result<Response, Error> {
+    operator.notify(said).await?;
+    Ok(Redirect::to(PAGE).into_response())
+}
+
+/// `GET /roll-out/resume`
+pub(super) async fn ask_resume(
+    State(ui): State<Ui>,
+    operator: Operator,
+) -> Result<Response, Error> {
+    question(&ui, Turn::Resume, None).await?.page(&operator).await
+}
+
+/// `POST /roll-out/resume`
+pub(super) async fn resume(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, Error> {
+    turn(&ui, sent, Turn::Resume).await
+}
+
+/// `GET /roll-out/end`
+pub(super) async fn ask_end(State(ui): State<Ui>, operator: Operator) -> Result<Response, Error> {
+    question(&ui, Turn::End, None).await?.page(&operator).await
+}
+
+/// `POST /roll-out/end`
+pub(super) async fn end(State(ui): State<Ui>, sent: CheckedForm) -> Result<Response, Error> {
+    turn(&ui, sent, Turn::End).await
+}
+
+/// What can become of a roll-out that is not over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Resume,
+    End,
+}
+
+async fn turn(ui: &Ui, sent: CheckedForm, turn: Turn) -> Result<Response, Error> {
+    if !is_confirmed(&sent) {
+        return question(ui, turn, None).await?.page(&sent.operator).await;
+    }
+    let author = sent.operator.author();
+    let (done, said) = match turn {
+        Turn::Resume => (ui.app.inventory.resume_roll_out(author).await, "goes on"),
+        Turn::End => (ui.app.inventory.end_roll_out(author).await, "has ended"),
+    };
+    match done {
+        Ok(id) => leave(&sent.operator, format!("Roll-out {id} {said}.")).await,
+        Err(RollOutError::Inventory(error)) => Err(error.into()),
+        Err(error) => question(ui, turn, Some(error)).await?.page(&sent.operator).await,
+    }
+}
+
+/// The question before the turn: where the roll-out is, and what follows.
+async fn question(
+    ui: &Ui,
+    turn: Turn,
+    refused: Option<RollOutError>,
+) -> Result<Confirmation, Error> {
+    let status = ui.app.inventory.roll_out_status(ui.now_ms()).await?;
+    let Some(status) = status.filter(|status| status.roll_out.state.is_open()) else {
+        return Err(Error::Conflict(RollOutError::NotOpen.to_string()));
+    };
+    let id = status.roll_out.id;
+    let current: usize = status.waves.iter().map(|wave| wave.current).sum();
+    let all: usize = status.waves.iter().map(|wave| wave.hosts).sum();
+    let (question, action, follows) = match turn {
+        Turn::Resume => (
+            format!("Resume roll-out {id}?"),
+            "Resume",
+            "The hosts that failed may apply again when they ask next, and so may the others of \
+             the open waves.",
+        ),
+        Turn::End => (
+            format!("End roll-out {id}?"),
+            "End",
+            "Hosts that have not applied keep what they have until another roll-out or their next \
+             boot from the network; those that have applied keep the new configuration.",
+        ),
+    };
+    let halted = match &status.roll_out.state {
+        RollOutState::Halted { host: Some(host), cause } => format!(" Halted at {host}: {cause}."),
+        RollOutState::Halted { host: None, cause } => format!(" Halted: {cause}."),
+        _ => String::new(),
+    };
+    let mut asked = Confirmation {
+        section: "roll-out",
+        crumbs: vec![Crumb::new(PAGE, "Roll-out")],
+        question,
+        explanation: format!(
+            "{current} of {all} hosts run revision {}'s configuration.{halted} {follows}",
+            status.roll_out.revision
+        ),
+        action,
+        cancel: PAGE.to_owned(),
+        ..Confirmation::default()
+    };
+    if let Some(refused) = refused {
+        asked.form_errors.extend([refused.to_string()].into_iter().collect());
+    }
+    Ok(asked)
+}
