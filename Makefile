@@ -2,7 +2,7 @@
 # make test   every test, on the real components
 # make test-full  the same, and the proofs that take minutes: whole guests, layout after layout
 # make fuzz   every fuzz target for TIME seconds (default 60): TIME=600, TARGETS="url mac"
-# make bench  rackstrap beside its peers, measured on this machine: BENCH=dhcp|tftp|http|deploy|render|storm|quick
+# make bench  rackstrap beside its peers, measured on this machine: BENCH=dhcp|tftp|http|deploy|render|storm|viewers|quick
 # make package  .deb, .rpm, tarball, container image, checksums; SIGN_KEY=...: see packaging/README.md
 # All install the Debian packages that are missing, and list them first.
 

@@ -16,6 +16,7 @@ mod process;
 mod render;
 mod storm;
 mod tftp;
+mod viewers;
 
 #[path = "../tests/common/netns.rs"]
 #[allow(dead_code)]
@@ -37,6 +38,7 @@ const SECTIONS: &[Section] = &[
     ("deploy", deploy::bench),
     ("render", render::bench),
     ("storm", storm::bench),
+    ("viewers", viewers::bench),
 ];
 
 fn main() -> ExitCode {

@@ -29,7 +29,7 @@ const CONFIGURATION: usize = 3;
 
 /// What became of a host that came through.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Booted {
+pub(crate) struct Booted {
     /// Seconds in DHCP, TFTP, for the script and for the configuration.
     pub stages: [f64; 4],
     /// How many packets it had to repeat.

@@ -35,12 +35,7 @@ const STAGES: [&str; 4] = ["3 x DHCP", "NBP by TFTP", "script", "configuration"]
 /// Boots them all, once.
 pub(crate) fn bench(lab: &Lab, effort: Effort) -> Findings {
     let count = HOSTS / effort.divisor as u32;
-    let program: Vec<u8> =
-        (0..1 << 18).flat_map(|n: u32| (n ^ 0x5a5a_1234).to_le_bytes()).collect();
-    // The kernel and initrd are never fetched here, but a script names only files that are there.
-    for name in ["storm.efi", "vmlinuz", "initrd.img"] {
-        std::fs::write(lab.dir.join("files").join(name), &program).expect("room on the disk");
-    }
+    let program = write_files(lab);
     let mut findings = Findings::default();
     let mut board = Board::default();
     let make = |dir: &Path| ours::command(lab, dir, &site(count));
@@ -52,7 +47,7 @@ pub(crate) fn bench(lab: &Lab, effort: Effort) -> Findings {
             return findings;
         }
     };
-    let (booted, usage) = server.weigh(|| lab.in_client(|| storm(count, &program)));
+    let (booted, usage) = server.weigh(|| lab.in_client(|| boot_all(count, POWER_ON, &program)));
     let through: Vec<&Booted> = booted.iter().filter_map(|host| host.as_ref().ok()).collect();
     let times: Vec<f64> = through.iter().map(|host| host.total()).collect();
     let samples = board.of(OURS);
@@ -98,8 +93,23 @@ pub(crate) fn bench(lab: &Lab, effort: Effort) -> Findings {
     findings
 }
 
-/// Runs all hosts on this thread.
-fn storm(count: u32, program: &[u8]) -> Vec<Result<Booted, String>> {
+/// Writes what hosts load, and gives the boot program.
+pub(crate) fn write_files(lab: &Lab) -> Vec<u8> {
+    let program: Vec<u8> =
+        (0..1 << 18).flat_map(|n: u32| (n ^ 0x5a5a_1234).to_le_bytes()).collect();
+    // The kernel and initrd are never fetched here, but a script names only files that are there.
+    for name in ["storm.efi", "vmlinuz", "initrd.img"] {
+        std::fs::write(lab.dir.join("files").join(name), &program).expect("room on the disk");
+    }
+    program
+}
+
+/// Runs all hosts on this thread; the last one is switched on after `power_on`.
+pub(crate) fn boot_all(
+    count: u32,
+    power_on: Duration,
+    program: &[u8],
+) -> Vec<Result<Booted, String>> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let hosts = tokio::task::LocalSet::new();
@@ -111,7 +121,7 @@ fn storm(count: u32, program: &[u8]) -> Vec<Result<Booted, String>> {
             .map(|number| {
                 let (dhcp, program) = (Rc::clone(&dhcp), Rc::clone(&program));
                 tokio::task::spawn_local(async move {
-                    tokio::time::sleep_until(began + POWER_ON * number / count).await;
+                    tokio::time::sleep_until(began + power_on * number / count).await;
                     let name = format!("host {number}");
                     match tokio::time::timeout_at(began + LIMIT, boot(number, &dhcp, &program))
                         .await
@@ -133,7 +143,8 @@ fn storm(count: u32, program: &[u8]) -> Vec<Result<Booted, String>> {
     })
 }
 
-fn site(count: u32) -> serde_json::Value {
+/// A site of so many hosts.
+pub(crate) fn site(count: u32) -> serde_json::Value {
     let pool = AddressPool::LARGE;
     let hosts: serde_json::Map<String, serde_json::Value> = (0..count)
         .map(|number| {
