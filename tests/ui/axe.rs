@@ -4,7 +4,9 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
+use fantoccini::wd::TimeoutConfiguration;
 use serde_json::Value;
 
 use super::browser::Browser;
@@ -28,6 +30,9 @@ async fn every_page_passes_axe_in_both_themes() {
     fill(&server).await;
     let browser = Browser::start().await;
     log_in(&browser, &server).await;
+    // A drawing of a subnet has hundreds of elements, and the machine may be busy.
+    let patience = TimeoutConfiguration::new(Some(Duration::from_secs(240)), None, None);
+    browser.client.update_timeouts(patience).await.unwrap();
     let (mut wrong, mut pages) = (Vec::new(), BTreeSet::new());
     for theme in ["light", "dark"] {
         choose(&browser, &server, theme).await;
@@ -37,7 +42,9 @@ async fn every_page_passes_axe_in_both_themes() {
             browser.client.goto(&format!("{}{path}", server.url)).await.unwrap();
             browser.find("h1").await;
             browser.run(&axe).await;
+            let begin = Instant::now();
             let found = browser.client.execute_async(RUN, Vec::new()).await.unwrap();
+            println!("{path} ({theme}): {:?}", begin.elapsed());
             let found = found.as_array().unwrap().iter().map(|one| one.as_str().unwrap());
             wrong.extend(found.map(|one| format!("{path} ({theme}): {one}")));
             let links = "return [...document.querySelectorAll('a[href]')].map((a) => a.getAttribute('href'))";
