@@ -97,15 +97,20 @@ impl Guest {
                 format!("file=fat:rw:{}", disk.display())
             }
         };
-        for (index, Nic { tap, mac }) in nics.iter().enumerate() {
-            // The NIC's own ROM has an iPXE for BIOS and one for UEFI; OVMF brings its own driver.
-            let rom = if matches!(firmware, Firmware::Bios) { "" } else { ",romfile=" };
-            let netdev = format!("tap,id=n{index},ifname={tap},script=no,downscript=no");
-            let device = format!("virtio-net-pci,netdev=n{index},mac={mac},bootindex={index}{rom}");
-            qemu.args(["-netdev", &netdev, "-device", &device]);
-        }
-        qemu.args(["-drive", &format!("if=none,format=raw,id=d,{disk}")]);
-        qemu.args(["-device", "virtio-blk-pci,drive=d,bootindex=9"]);
+        // The NIC's own ROM has an iPXE for BIOS and one for UEFI; OVMF brings its own driver.
+        let rom = if matches!(firmware, Firmware::Bios) { "" } else { ",romfile=" };
+        attach(&mut qemu, nics, rom, &disk);
+        qemu.arg("-no-reboot");
+        Self::spawn(qemu)
+    }
+
+    /// Powers on a guest with BIOS and the memory that an installer needs. It restarts when its
+    /// system does.
+    pub(crate) fn installing(inside: &Netns, nics: &[Nic<'_>], disk: &Path) -> Self {
+        let mut qemu: Command = inside.command(QEMU).into();
+        // RDRAND: the installer waits minutes for its first random bytes without it.
+        qemu.args(["-m", "2048", "-smp", "2", "-cpu", "max"]);
+        attach(&mut qemu, nics, "", &format!("file={}", disk.display()));
         Self::spawn(qemu)
     }
 
@@ -117,13 +122,14 @@ impl Guest {
     fn run(mut qemu: Command, mac: &str, netdev: &str, arguments: &[&str]) -> Self {
         qemu.args(["-netdev", netdev])
             .args(["-device", &format!("virtio-net-pci,netdev=n,mac={mac}")])
-            .args(arguments);
+            .args(arguments)
+            .arg("-no-reboot");
         Self::spawn(qemu)
     }
 
     fn spawn(mut qemu: Command) -> Self {
         let mut child = qemu
-            .args(["-accel", "tcg,thread=multi", "-nographic", "-no-reboot"])
+            .args(["-accel", "tcg,thread=multi", "-nographic"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -160,6 +166,17 @@ impl Guest {
             }
         }
     }
+}
+
+/// NICs on taps, first in the boot order, and a disk behind them.
+fn attach(qemu: &mut Command, nics: &[Nic<'_>], rom: &str, disk: &str) {
+    for (index, Nic { tap, mac }) in nics.iter().enumerate() {
+        let netdev = format!("tap,id=n{index},ifname={tap},script=no,downscript=no");
+        let device = format!("virtio-net-pci,netdev=n{index},mac={mac},bootindex={index}{rom}");
+        qemu.args(["-netdev", &netdev, "-device", &device]);
+    }
+    qemu.args(["-drive", &format!("if=none,format=raw,id=d,{disk}")]);
+    qemu.args(["-device", "virtio-blk-pci,drive=d,bootindex=9"]);
 }
 
 /// The first of `texts` that `shown` does not have behind the one before it.
