@@ -50,6 +50,7 @@ mod live;
 mod logs;
 mod memory;
 mod metrics;
+mod netbox;
 mod priority;
 mod serve;
 mod supervisor;

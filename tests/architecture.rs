@@ -23,7 +23,7 @@ const fn room(
     Room { name, uses, edges_use }
 }
 
-const ROOMS: [Room; 38] = [
+const ROOMS: [Room; 39] = [
     // The pure core, from the bottom to the top.
     room("tree", &[], &[]),
     room("options", &[], &[]),
@@ -32,7 +32,8 @@ const ROOMS: [Room; 38] = [
     room("network", &["model", "profile", "tree"], &[]),
     room("site_file", &["model", "profile", "tree"], &[]),
     room("recipe", &["model", "profile", "network", "tree"], &[]),
-    room("import", &["model", "options", "profile", "network", "site_file", "tree"], &[]),
+    room("netbox", &["model", "profile", "network"], &["causes"]),
+    room("import", &["model", "options", "profile", "network", "site_file", "tree", "netbox"], &[]),
     room("config", &["model", "tree"], &[]),
     room("lifecycle", &["model", "profile"], &[]),
     room("boot", &["model", "lifecycle", "options"], &[]),
@@ -129,6 +130,7 @@ const ROOMS: [Room; 38] = [
         &[
             "causes",
             "import",
+            "netbox",
             "recipe",
             "model",
             "options",

@@ -70,6 +70,7 @@ mod metrics;
 mod migrations;
 mod mixed_rack;
 mod namespaces;
+mod netbox;
 mod netplan;
 mod network_cases;
 mod network_manager;

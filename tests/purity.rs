@@ -3,8 +3,9 @@
 use crate::common::source::source_files;
 
 /// Rooms whose files decide and never act, edges excepted.
-const PURE: [&str; 16] = [
+const PURE: [&str; 17] = [
     "import",
+    "netbox",
     "recipe",
     "tree",
     "options",

@@ -22,6 +22,7 @@ mod init;
 mod keys;
 mod lease;
 mod microcloud;
+mod netbox;
 mod noun_command;
 mod nouns;
 mod outcome;
@@ -79,6 +80,9 @@ enum Command {
     Apply(apply::Apply),
     /// Import hosts, networks and leases from tables and from the files of other systems
     Import(import::Import),
+    /// Take hosts, cables, addresses and subnets over from NetBox, or write to it what it lacks
+    #[command(subcommand)]
+    Netbox(netbox::NetBoxCommand),
     /// Print the inventory as a site file or as CSV
     Export(export::Export),
     /// Check the inventory, or a site file, against all rules
@@ -174,6 +178,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Agent(command) => crate::agent::run(command).await,
         Command::Apply(apply) => apply.run(context()?).await,
         Command::Import(import) => import.run(context()?).await,
+        Command::Netbox(netbox) => netbox.run(context()?).await,
         Command::Export(export) => export.run(context()?).await,
         Command::Check(check) => check.run(context()?).await,
         Command::Doctor(doctor) => doctor.run(context()?).await,

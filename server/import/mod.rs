@@ -11,6 +11,7 @@ mod draft;
 mod facts;
 mod inventories;
 mod kea;
+pub(crate) mod netbox;
 pub(crate) mod networks;
 mod options;
 mod recognise;
@@ -78,9 +79,10 @@ pub(crate) struct Choices {
     pub(crate) known: BTreeMap<String, ipnet::IpNet>,
 }
 
-/// A line of a file.
+/// A line of a file; or an object of a NetBox, by the URL of its kind and its id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct Place {
+    /// A URL ends with a slash, which no file does.
     pub(crate) file: Arc<str>,
     /// Counted from 1.
     pub(crate) line: usize,
@@ -88,7 +90,10 @@ pub(crate) struct Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
+        match self.file.ends_with('/') {
+            true => write!(f, "{}{}/", self.file, self.line),
+            false => write!(f, "{}:{}", self.file, self.line),
+        }
     }
 }
 
@@ -226,6 +231,33 @@ pub(crate) enum Reason {
     OtherMeaning,
     #[error("no file has a subnet for it")]
     WithoutSubnet,
+    #[error("{devices} devices that are no hosts here; --role {slug} takes them")]
+    OtherRole { devices: usize, slug: String },
+    #[error("its status is {0}")]
+    Status(String),
+    #[error("host {0} of the inventory has this NIC: give both the same name")]
+    NicOfHost(String),
+    #[error("not a whole unit of its rack")]
+    NotAUnit,
+    #[error("a host has one BMC here")]
+    SecondBmc,
+    #[error("a {0} address, which several devices share")]
+    SharedAddress(String),
+    #[error("ends at no interface")]
+    OpenCable,
+    #[error("ends at something else than one port of a switch")]
+    NotAPort,
+    #[error(
+        "its platform names neither EOS, Cumulus nor SONiC; add the switch here, and its cables are \
+         taken over"
+    )]
+    UnknownVendor,
+    #[error(
+        "{0} is within it: the inner prefix is the subnet (status container says so in NetBox)"
+    )]
+    Around(ipnet::IpNet),
+    #[error("subnet {0} has the same prefix already")]
+    OverlapsSubnet(String),
 }
 
 /// Why nothing is taken over.

@@ -125,7 +125,7 @@ fn question(table: &Table, question: Question) -> ImportError {
 }
 
 /// What NICs are called that are BMCs.
-fn is_bmc_name(name: &str) -> bool {
+pub(super) fn is_bmc_name(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     ["idrac", "ilo", "ipmi", "bmc", "xcc", "imm", "irmc", "drac", "oob", "mgmt"]
         .iter()

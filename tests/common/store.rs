@@ -173,6 +173,19 @@ impl PostgresServer {
         format!("postgres://postgres@localhost/postgres?host={}", self.directory.display())
     }
 
+    /// Where its socket is.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// A program of PostgreSQL, for its database.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(programs().join(program));
+        command.arg("--host").arg(&self.directory);
+        command.args(["--username", "postgres", "--dbname", "postgres"]);
+        command
+    }
+
     /// What a query of one value gives, as text.
     pub(crate) fn sql(&self, query: &str) -> String {
         let mut psql = Command::new(programs().join("psql"));
