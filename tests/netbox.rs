@@ -244,7 +244,7 @@ async fn racks_of_a_netbox_are_taken_over_and_the_second_time_nothing_changes() 
 
     let first = netbox.pull(&["--site", "hall-1"]).good();
     assert!(first.out.ends_with("revision 1\n"), "{}", first.out);
-    assert!(first.errors.contains("role pdu: 1 devices"), "{}", first.errors);
+    assert!(first.errors.contains("role pdu: 1 device"), "{}", first.errors);
     let site = netbox.site();
     let expected = json!({
         "rack": "R001", "unit": 1, "labels": ["gpu"], "serial": "S00000", "tenant": "acme-corp",

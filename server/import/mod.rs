@@ -231,7 +231,10 @@ pub(crate) enum Reason {
     OtherMeaning,
     #[error("no file has a subnet for it")]
     WithoutSubnet,
-    #[error("{devices} devices that are no hosts here; --role {slug} takes them")]
+    #[error(
+        "{devices} device{s} of this role left out; --role {slug} takes them",
+        s = if *devices == 1 { "" } else { "s" }
+    )]
     OtherRole { devices: usize, slug: String },
     #[error("its status is {0}")]
     Status(String),

@@ -30,6 +30,10 @@ const AT_ONCE: usize = 4;
 const MOST_BYTES: usize = 64 << 20;
 /// How often something is read that NetBox could not give just then.
 const TRIES: u32 = 3;
+/// What a user of NetBox must be allowed.
+const TO_READ: &str = "view devices, racks, interfaces, cables and IPAM";
+const TO_WRITE: &str = "add and change interfaces, MAC addresses, IP addresses and cables, and change \
+                        devices; the token with writing enabled";
 /// The first version whose MAC addresses are objects of their own, and prefixes have scopes.
 const FIRST_VERSION: (u32, u32) = (4, 2);
 
@@ -48,16 +52,15 @@ pub(crate) enum NetBoxError {
     #[error("{url} leads to {to}: give that NetBox's URL instead")]
     Redirect { url: String, to: String },
     #[error(
-        "{url}: NetBox refuses the token ({detail}): expected a token of a user who may view devices, \
-         racks, interfaces, cables and IPAM"
+        "{url}: NetBox refuses the token ({detail}): expected a token of a user who may {rights}"
     )]
-    Refused { url: String, detail: String },
+    Refused { url: String, detail: String, rights: &'static str },
     #[error("{url} does not exist: expected the URL at which NetBox's own pages begin")]
     NotFound { url: String },
     #[error("{url}: NetBox answers {status}{detail}")]
     Status { url: String, status: StatusCode, detail: String },
     #[error(
-        "{url} answers no JSON ({content_type}): expected the URL at which NetBox's own pages begin"
+        "{url} does not answer JSON ({content_type}): expected the URL at which NetBox's own pages begin"
     )]
     NotJson { url: String, content_type: String },
     #[error("{url}: {noun} in a form that this version does not know: {reason}")]
@@ -249,7 +252,8 @@ impl NetBox {
         };
         let request = self.client.request(method, url.clone());
         let request = request.header(CONTENT_TYPE, "application/json");
-        let body = self.send(&url, request.body(Value::Array(bodies.to_vec()).to_string())).await?;
+        let request = request.body(Value::Array(bodies.to_vec()).to_string());
+        let body = self.send(&url, request, TO_WRITE).await?;
         let form =
             |reason: String| NetBoxError::Form { url: shown(&url), noun: "its answer", reason };
         let written: Vec<Written> =
@@ -284,7 +288,8 @@ impl NetBox {
     ) -> Result<T, NetBoxError> {
         let mut tries = 1;
         let body = loop {
-            let asked = self.send(url, self.client.request(Method::GET, url.clone())).await;
+            let request = self.client.request(Method::GET, url.clone());
+            let asked = self.send(url, request, TO_READ).await;
             match asked {
                 Err(error) if error.passes() && tries < TRIES => {
                     tokio::time::sleep(Duration::from_secs(tries.into())).await;
@@ -301,7 +306,12 @@ impl NetBox {
     }
 
     /// The body of a good answer.
-    async fn send(&self, url: &Url, request: RequestBuilder) -> Result<Vec<u8>, NetBoxError> {
+    async fn send(
+        &self,
+        url: &Url,
+        request: RequestBuilder,
+        rights: &'static str,
+    ) -> Result<Vec<u8>, NetBoxError> {
         let failed = |error: reqwest::Error| NetBoxError::Request {
             url: shown(url),
             reason: WithCauses(&error.without_url()).to_string(),
@@ -327,6 +337,7 @@ impl NetBox {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(NetBoxError::Refused {
                 url,
                 detail: detail(&body).unwrap_or(status.to_string()),
+                rights,
             }),
             StatusCode::NOT_FOUND => Err(NetBoxError::NotFound { url }),
             status if !status.is_success() => {

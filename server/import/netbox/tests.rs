@@ -120,10 +120,8 @@ fn a_device_becomes_a_host_with_all_that_is_around_it() {
     assert_eq!(made, site(expected));
     assert_eq!(
         left,
-        [
-            "https://netbox.example/dcim/device-roles/20/: role role-20: 1 devices that are no hosts \
-             here; --role role-20 takes them"
-        ]
+        ["https://netbox.example/dcim/device-roles/20/: role role-20: 1 device of this role left \
+             out; --role role-20 takes them"]
     );
 }
 
@@ -332,7 +330,8 @@ fn a_mac_that_is_no_primary_one_counts_if_it_is_the_only_one() {
     let (made, _) = taken(&found, &Site::default());
     let nics: Vec<String> = made.hosts["r1-n01"].nics.values().map(ToString::to_string).collect();
     assert_eq!(nics, ["02:00:5e:50:00:01", "02:00:5e:50:00:02"]);
-    found.interfaces[1].other_macs.push(found.interfaces[1].other_macs[0].clone());
+    let another = found.interfaces[1].other_macs[0].clone();
+    found.interfaces[1].other_macs.push(another);
     assert_eq!(taken(&found, &Site::default()).0.hosts["r1-n01"].nics.len(), 1);
 }
 

@@ -257,10 +257,10 @@ fn where_netbox_says_otherwise_it_stays_and_that_is_told() {
 #[test]
 fn what_is_there_and_free_is_used() {
     let mut there = full();
-    there.interfaces[0].mac_addresses.clear();
-    there.interfaces[0].mac_address = None;
+    there.interfaces[0].primary_mac_address = None;
     there.macs =
-        read(json!([{"id": 41, "mac_address": "02:00:5E:50:00:01", "assigned_object_id": null}]));
+        read(json!([{"id": 41, "mac_address": "02:00:5E:50:00:01", "assigned_object_type": null,
+        "assigned_object_id": null}]));
     there.interfaces[0].name = "ETH0".into();
     there.addresses[1].assigned_object_id = None;
     there.interfaces[1].other_macs =
