@@ -4,12 +4,14 @@
 use std::fs;
 use std::path::Path;
 
+use super::mirror::{self, Mirror};
 use super::system::System;
 use super::tools::{self, Mounted};
 use super::{About, DeployError};
 use crate::deploy::Plan;
 use crate::deploy::boot_order;
-use crate::deploy::disk::Disk;
+use crate::deploy::disk::{Disk, Target};
+use crate::deploy::mirror::check_room;
 use crate::deploy::partitions::{self, Layout, Partition};
 use crate::lifecycle::event::BootEntry;
 
@@ -19,25 +21,46 @@ const ESP: &str = "/run/rackstrap/esp";
 /// What a firmware starts from a disk without a boot entry (UEFI specification section 3.5.1.1).
 const REMOVABLE: [&str; 2] = ["EFI/BOOT/BOOTX64.EFI", "EFI/BOOT/BOOTAA64.EFI"];
 
-/// Makes the image on the disk this host's own. What could not be done and prevents no boot is a
-/// warning.
+/// Makes the image on the disk this host's own, and the second disk its mirror. What could not be
+/// done and prevents no boot is a warning.
 pub(super) fn configure(
-    disk: &Disk,
+    target: &Target,
     plan: &Plan,
     url: &str,
     mac: &str,
 ) -> Result<Vec<String>, DeployError> {
     let mut warnings = Vec::new();
+    let Target { disk, mirror: second } = target;
     tools::reread(disk)?;
-    let layout = layout(disk)?;
-    grow(disk, &layout, &mut warnings)?;
+    let of_image = layout(disk)?;
+    let kind = file_system(&of_image.root)?;
+    let system = System::new(Path::new(ROOT));
+    if second.is_some() {
+        let _mounted = Mounted::new(&of_image.root.node, Path::new(ROOT), &kind)?;
+        mirror::check(&of_image, &system)?;
+    }
+    grow(disk, &of_image, &mut warnings)?;
+    let mirror = match second {
+        None => None,
+        Some(_) => {
+            let grown = layout(disk)?.root;
+            let bytes = |partition: &Partition| partition.size.saturating_mul(disk.sector_bytes);
+            check_room(bytes(&of_image.root), bytes(&grown))?;
+            Some(Mirror::create(&grown.node, &plan.host)?)
+        }
+    };
+    let root = mirror.as_ref().map_or(&of_image.root.node, |mirror| &mirror.device);
+    grow_file_system(root, &kind)?;
     {
-        let kind = file_system(&layout.root)?;
-        let _mounted = Mounted::new(&layout.root.node, Path::new(ROOT), &kind)?;
+        let _mounted = Mounted::new(root, Path::new(ROOT), &kind)?;
         grow_mounted(&kind, &mut warnings);
-        System::new(Path::new(ROOT)).make_own(plan, url, mac)?;
+        system.make_own(plan, url, mac)?;
+        mirror.iter().try_for_each(|mirror| mirror.record(&system))?;
     }
     nix::unistd::sync();
+    if let (Some(mirror), Some(second)) = (mirror, second) {
+        mirror.complete(disk, second)?;
+    }
     Ok(warnings)
 }
 
@@ -47,26 +70,45 @@ pub(super) struct AddedBoot {
     pub warnings: Vec<String>,
 }
 
-/// Makes the firmware boot the disk. What prevents no boot is a warning.
-pub(super) fn add_boot(disk: &Disk, host: &str) -> Result<AddedBoot, DeployError> {
-    let mut warnings = Vec::new();
-    let is_uefi = Path::new("/sys/firmware/efi").exists();
-    let mut entry = if is_uefi { BootEntry::Refused } else { BootEntry::NotNeeded };
-    let layout = layout(disk)?;
-    if let Some(esp) = &layout.esp {
-        check_esp(esp)?;
-        if is_uefi {
-            match add_boot_entry(disk, esp, host) {
-                Ok(()) => entry = BootEntry::Added,
-                Err(error) => warnings
-                    .push(format!("no boot entry: {error}; the disk boots by its removable path")),
-            }
-        }
-    } else if is_uefi {
-        warnings.push("the image has no EFI system partition, and this host boots by UEFI".into());
+/// Makes the firmware boot the disks, the first one first. What prevents no boot is a warning.
+pub(super) fn add_boot(target: &Target, host: &str) -> Result<AddedBoot, DeployError> {
+    let mut added = AddedBoot { entry: BootEntry::NotNeeded, warnings: Vec::new() };
+    // Each entry is put right behind the network's, so the last one that is added comes first.
+    let labels = [format!("rackstrap {host}"), format!("rackstrap {host} mirror")];
+    let disks: Vec<(&Disk, String)> = target.disks().zip(labels).collect();
+    for (disk, label) in disks.into_iter().rev() {
+        added.entry = add_boot_of(disk, &label, &mut added.warnings)?;
     }
     nix::unistd::sync();
-    Ok(AddedBoot { entry, warnings })
+    Ok(added)
+}
+
+/// Makes the firmware boot a disk by an entry with this label.
+fn add_boot_of(
+    disk: &Disk,
+    label: &str,
+    warnings: &mut Vec<String>,
+) -> Result<BootEntry, DeployError> {
+    let is_uefi = Path::new("/sys/firmware/efi").exists();
+    let layout = layout(disk)?;
+    let Some(esp) = &layout.esp else {
+        if !is_uefi {
+            return Ok(BootEntry::NotNeeded);
+        }
+        warnings.push("the image has no EFI system partition, and this host boots by UEFI".into());
+        return Ok(BootEntry::Refused);
+    };
+    check_esp(esp)?;
+    if !is_uefi {
+        return Ok(BootEntry::NotNeeded);
+    }
+    Ok(match add_boot_entry(disk, esp, label) {
+        Ok(()) => BootEntry::Added,
+        Err(error) => {
+            warnings.push(format!("no boot entry: {error}; {disk} boots by its removable path"));
+            BootEntry::Refused
+        }
+    })
 }
 
 fn layout(disk: &Disk) -> Result<Layout, DeployError> {
@@ -74,7 +116,7 @@ fn layout(disk: &Disk) -> Result<Layout, DeployError> {
     Ok(partitions::read(&tools::run(&["sfdisk", "--json", &device])?)?)
 }
 
-/// Lets the last partition take the rest of the disk, and its ext4 file system with it.
+/// Lets the last partition take the rest of the disk.
 fn grow(disk: &Disk, layout: &Layout, warnings: &mut Vec<String>) -> Result<(), DeployError> {
     let device = tools::device(disk).display().to_string();
     if layout.is_gpt {
@@ -87,12 +129,15 @@ fn grow(disk: &Disk, layout: &Layout, warnings: &mut Vec<String>) -> Result<(), 
     } else {
         warnings.push("the root partition is not the last one, so it keeps its size".into());
     }
-    tools::reread(disk)?;
-    if file_system(&layout.root)? == "ext4" {
-        let node = layout.root.node.as_str();
+    tools::reread(disk)
+}
+
+/// Grows a file system that must not be mounted for it.
+fn grow_file_system(device: &str, kind: &str) -> Result<(), DeployError> {
+    if kind == "ext4" {
         // 1: errors were corrected.
-        tools::output(&["e2fsck", "-f", "-p", node], "", &[0, 1])?;
-        tools::run(&["resize2fs", node])?;
+        tools::output(&["e2fsck", "-f", "-p", device], "", &[0, 1])?;
+        tools::run(&["resize2fs", device])?;
     }
     Ok(())
 }
@@ -127,27 +172,26 @@ fn check_esp(esp: &Partition) -> Result<(), DeployError> {
 }
 
 /// Adds the disk to the firmware's boot order behind the network, and reads it back.
-fn add_boot_entry(disk: &Disk, esp: &Partition, host: &str) -> Result<(), DeployError> {
+fn add_boot_entry(disk: &Disk, esp: &Partition, label: &str) -> Result<(), DeployError> {
     let _ = tools::output(&["modprobe", "-q", "efivarfs"], "", &[0, 1]);
     let variables = Path::new("/sys/firmware/efi/efivars");
     let _mounted = match fs::read_dir(variables).is_ok_and(|mut entries| entries.next().is_some()) {
         true => None,
         false => Some(Mounted::new("efivarfs", variables, "efivarfs")?),
     };
-    let label = format!("rackstrap {host}");
-    for number in boot_order::read(&tools::run(&["efibootmgr"])?).labelled(&label) {
+    for number in boot_order::read(&tools::run(&["efibootmgr"])?).labelled(label) {
         tools::run(&["efibootmgr", "-q", "-b", &number, "-B"])?;
     }
     let device = tools::device(disk).display().to_string();
     let loader = if cfg!(target_arch = "aarch64") { "BOOTAA64" } else { "BOOTX64" };
     let loader = format!("\\EFI\\BOOT\\{loader}.EFI");
     let words =
-        ["efibootmgr", "-q", "-C", "-d", &device, "-p", esp.number(), "-L", &label, "-l", &loader];
+        ["efibootmgr", "-q", "-C", "-d", &device, "-p", esp.number(), "-L", label, "-l", &loader];
     tools::run(&words)?;
     let missing =
         |what: &str| Err(std::io::Error::other("the firmware did not keep it")).about(what);
     let entries = boot_order::read(&tools::run(&["efibootmgr"])?);
-    let Some(new) = entries.labelled(&label).pop() else { return missing("the boot entry") };
+    let Some(new) = entries.labelled(label).pop() else { return missing("the boot entry") };
     let order = entries.order_with(&new);
     tools::run(&["efibootmgr", "-q", "-o", &order.join(",")])?;
     if boot_order::read(&tools::run(&["efibootmgr"])?).order != order {

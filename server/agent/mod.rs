@@ -4,6 +4,7 @@
 mod client;
 mod configure;
 mod inspect;
+mod mirror;
 mod network;
 mod stream;
 mod system;
@@ -16,7 +17,8 @@ use std::time::Duration;
 use clap::Subcommand;
 use tokio::time::{Instant, sleep};
 
-use crate::deploy::disk::{self, Disk, DiskRefusal};
+use crate::deploy::disk::{self, Disk, DiskRefusal, Target};
+use crate::deploy::mirror::{MirrorRefusal, RESERVED_BYTES};
 use crate::deploy::network_format::UnknownNetwork;
 use crate::deploy::partitions;
 use crate::deploy::{Plan, StepReport};
@@ -61,6 +63,8 @@ pub(crate) enum DeployError {
     Stream(#[from] stream::StreamError),
     #[error(transparent)]
     Table(#[from] partitions::InvalidTable),
+    #[error(transparent)]
+    Mirror(#[from] MirrorRefusal),
     #[error(transparent)]
     Tool(#[from] tools::ToolError),
     #[error(transparent)]
@@ -164,13 +168,15 @@ async fn carry_out(client: &DeployClient) -> Result<TaskResult, DeployError> {
     if plan.task.empties() {
         return erase(client, &disks).await;
     }
-    let disk = disk::select(&plan.disk, &disks)?;
-    disk::check_data(disk, plan.task.erases())?;
+    let target = disk::select(&plan.disk, &disks)?;
+    let disk = &target.disk;
+    target.disks().try_for_each(|disk| disk::check_data(disk, plan.task.erases()))?;
     let head = client.head(&plan.source).await?;
     let image = stream::Image::of(&plan.source, &head)?;
-    disk::check_size(disk, image.unpacked_bytes)?;
+    let reserved = if target.mirror.is_some() { RESERVED_BYTES } else { 0 };
+    disk::check_size(disk, image.unpacked_bytes.map(|bytes| bytes.saturating_add(reserved)))?;
     let mut warnings = Vec::new();
-    let name = disk.to_string();
+    let name = target.to_string();
     let at = |step| StepReport { disk: Some(name.clone()), ..StepReport::of(step) };
     client.step(&at(DeployStep::Select)).await;
     // From here on the disk changes, and only if the server agrees.
@@ -178,10 +184,10 @@ async fn carry_out(client: &DeployClient) -> Result<TaskResult, DeployError> {
         return Err(client::ClientError::Refused(why).into());
     }
     client.step(&at(DeployStep::Partition)).await;
-    tools::wipe(disk)?;
+    wipe(&target)?;
     let bytes = stream::write(client, &plan.source, image, disk, &tools::device(disk)).await?;
     client.step(&at(DeployStep::Configure)).await;
-    let (own, url, mac) = (disk.clone(), client.base().to_owned(), client.mac().to_owned());
+    let (own, url, mac) = (target.clone(), client.base().to_owned(), client.mac().to_owned());
     let of_host = plan.clone();
     let configured =
         tokio::task::spawn_blocking(move || configure::configure(&own, &of_host, &url, &mac));
@@ -189,25 +195,32 @@ async fn carry_out(client: &DeployClient) -> Result<TaskResult, DeployError> {
         Ok(found) => warnings.extend(found),
         Err(error) => {
             // An image that is not this host's must not boot.
-            let own = disk.clone();
-            let wiped = tokio::task::spawn_blocking(move || tools::wipe(&own)).await;
+            let own = target.clone();
+            let wiped = tokio::task::spawn_blocking(move || wipe(&own)).await;
             wiped.map_err(std::io::Error::other).about("erasing the image")??;
             return Err(error);
         }
     }
     client.step(&at(DeployStep::BootEntry)).await;
-    let (own, host) = (disk.clone(), plan.host.clone());
+    let (own, host) = (target.clone(), plan.host.clone());
     let added = tokio::task::spawn_blocking(move || configure::add_boot(&own, &host));
     let added = added.await.map_err(std::io::Error::other).about("the boot entry")??;
     warnings.extend(added.warnings);
     // The image's UUIDs are known once it is on the disk.
     let written = tokio::task::spawn_blocking(inspect::disks).await;
     let written = written.map_err(std::io::Error::other).about("the disks")??;
-    warnings.extend(disk::older_copies(&disk.name, &written).iter().map(ToString::to_string));
+    let own: Vec<&str> = target.disks().map(|disk| disk.name.as_str()).collect();
+    warnings.extend(disk::older_copies(&own, &written).iter().map(ToString::to_string));
     let restart = StepReport::of(DeployStep::Restart);
     client.step(&StepReport { boot_entry: Some(added.entry), ..restart }).await;
     let seconds = began.elapsed().as_secs();
     Ok(TaskResult::Installed(Done { image: plan.image, disk: name, bytes, seconds, warnings }))
+}
+
+/// Takes the signatures off all disks of a target, whatever became of one of them.
+fn wipe(target: &Target) -> Result<(), DeployError> {
+    let wiped: Vec<_> = target.disks().map(tools::wipe).collect();
+    wiped.into_iter().collect()
 }
 
 /// Erases every disk that an image could be written to.

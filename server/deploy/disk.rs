@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::{ByteSize, DiskPick, DiskRule, DiskType, size_text};
+use crate::model::{ByteSize, DiskPick, DiskRule, DiskType, RaidLevel, size_text};
 
 /// What is known of a disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -133,6 +133,10 @@ pub(crate) enum DiskRefusal {
     NoMatch(Vec<String>),
     #[error("{} disks match, and only one may: {}; set disk of the host, such as disk: {{serial: ...}}", .0.len(), .0.join(", "))]
     Several(Vec<String>),
+    #[error("RAID 1 takes two disks, and {} match{}: {}", .0.len(), if .0.len() == 1 { "es" } else { "" }, .0.join(", "))]
+    NotTwo(Vec<String>),
+    #[error("RAID 1 takes two disks with sectors of one size, and they differ: {}", .0.join(", "))]
+    SectorsDiffer(Vec<String>),
     #[error("disk {disk} is in use by {}", used_by.join(", "))]
     Busy { disk: String, used_by: Vec<String> },
     #[error("disk {disk} has data: {}; nothing was changed", found.join(", "))]
@@ -149,8 +153,34 @@ fn list(reasons: &[String]) -> String {
     if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) }
 }
 
-/// The one disk that the rule stands for.
-pub(crate) fn select<'a>(rule: &DiskRule, disks: &'a [Disk]) -> Result<&'a Disk, DiskRefusal> {
+/// What an image is written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// The disk that the image is written to; of two that make a mirror, the one with fewer bytes.
+    pub disk: Disk,
+    /// The disk that becomes its mirror.
+    pub mirror: Option<Disk>,
+}
+
+impl Target {
+    /// Both, the first one first.
+    pub(crate) fn disks(&self) -> impl DoubleEndedIterator<Item = &Disk> {
+        std::iter::once(&self.disk).chain(&self.mirror)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.disk)?;
+        match &self.mirror {
+            Some(mirror) => write!(f, " and {mirror}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What the rule stands for: one disk, or the two of a mirror.
+pub(crate) fn select(rule: &DiskRule, disks: &[Disk]) -> Result<Target, DiskRefusal> {
     let mut reasons = Vec::new();
     let mut fit = Vec::new();
     for disk in disks {
@@ -177,12 +207,23 @@ pub(crate) fn select<'a>(rule: &DiskRule, disks: &'a [Disk]) -> Result<&'a Disk,
     if let Some(bytes) = extreme {
         matching.retain(|disk| disk.bytes == bytes);
     }
-    match matching[..] {
-        [] => Err(DiskRefusal::NoMatch(reasons)),
-        [disk] if disk.used_by.is_empty() => Ok(disk),
-        [disk] => Err(DiskRefusal::Busy { disk: disk.to_string(), used_by: disk.used_by.clone() }),
-        _ => Err(DiskRefusal::Several(matching.iter().map(ToString::to_string).collect())),
-    }
+    matching.sort_by_key(|disk| disk.bytes);
+    let names = || matching.iter().map(ToString::to_string).collect();
+    let (disk, mirror) = match (&matching[..], rule.raid) {
+        ([], _) => return Err(DiskRefusal::NoMatch(reasons)),
+        ([disk], None) => (*disk, None),
+        (_, None) => return Err(DiskRefusal::Several(names())),
+        ([disk, mirror], Some(RaidLevel::Raid1)) if disk.sector_bytes != mirror.sector_bytes => {
+            return Err(DiskRefusal::SectorsDiffer(names()));
+        }
+        ([disk, mirror], Some(RaidLevel::Raid1)) => (*disk, Some(*mirror)),
+        (_, Some(RaidLevel::Raid1)) => return Err(DiskRefusal::NotTwo(names())),
+    };
+    let target = Target { disk: disk.clone(), mirror: mirror.cloned() };
+    let busy = target.disks().find(|disk| !disk.used_by.is_empty());
+    let of_busy = busy
+        .map(|busy| DiskRefusal::Busy { disk: busy.to_string(), used_by: busy.used_by.clone() });
+    of_busy.map_or(Ok(target), Err)
 }
 
 /// Every disk that is to be erased: all that an image could be written to. None if one is in use.
@@ -233,9 +274,10 @@ impl fmt::Display for OlderCopy {
     }
 }
 
-/// The older copies of what is on the disk of this name now.
-pub(crate) fn older_copies(own: &str, disks: &[Disk]) -> Vec<OlderCopy> {
-    let (own, others): (Vec<&Disk>, Vec<&Disk>) = disks.iter().partition(|disk| disk.name == own);
+/// The older copies of what is on the disks of these names now.
+pub(crate) fn older_copies(own: &[&str], disks: &[Disk]) -> Vec<OlderCopy> {
+    let is_own = |disk: &&Disk| own.contains(&disk.name.as_str());
+    let (own, others): (Vec<&Disk>, Vec<&Disk>) = disks.iter().partition(is_own);
     let uuids: Vec<&String> =
         own.iter().flat_map(|disk| &disk.signatures).filter_map(|it| it.uuid.as_ref()).collect();
     let mut copies = Vec::new();
@@ -291,9 +333,12 @@ mod tests {
         let large = disk("nvme0n1", 960, DiskType::Nvme);
         let twin = Disk { name: "nvme1n1".into(), ..large.clone() };
         let two = [usb.clone(), config.clone(), small.clone(), large.clone()];
-        let three = [small.clone(), large.clone(), twin];
+        let three = [large.clone(), small.clone(), twin.clone()];
+        let large_sectors = Disk { sector_bytes: 4096, ..large.clone() };
+        let unequal = [small.clone(), large_sectors];
+        let busy = [Disk { used_by: vec!["/".into()], ..twin }, small.clone()];
         let none: [Disk; 0] = [];
-        let cases: [(&[Disk], &str, Result<&str, &str>); 17] = [
+        let cases: [(&[Disk], &str, Result<&str, &str>); 24] = [
             (std::slice::from_ref(&small), "{}", Ok("sdb")),
             (&two[..3], "{}", Ok("sdb")),
             (&none, "{}", Err("the host has no disk")),
@@ -311,11 +356,21 @@ mod tests {
             (&three, r#"{"type":"hdd"}"#, Err("sdb (223.5 GiB, serial S-sdb) differs in type")),
             (&three, r#"{"min-size":"2T"}"#, Err("differs in min-size")),
             (&two, r#"{"model":"X"}"#, Err("differs in model")),
+            // The smaller one is written first.
+            (&three[..2], r#"{"raid":"raid1"}"#, Ok("sdb, nvme0n1")),
+            (&three, r#"{"type":"nvme","raid":"raid1"}"#, Ok("nvme0n1, nvme1n1")),
+            (&three, r#"{"pick":"largest","raid":"raid1"}"#, Ok("nvme0n1, nvme1n1")),
+            (&three, r#"{"raid":"raid1"}"#, Err("RAID 1 takes two disks, and 3 match: nvme0n1")),
+            (&two[..3], r#"{"raid":"raid1"}"#, Err("takes two disks, and 1 matches: sdb (223.5")),
+            (&unequal, r#"{"raid":"raid1"}"#, Err("sectors of one size, and they differ: sdb")),
+            (&busy, r#"{"raid":"raid1"}"#, Err("disk nvme1n1 (894.1 GiB, serial S-nvme0n1) is in")),
         ];
         for (disks, text, expected) in cases {
-            let selected = select(&rule(text), disks).map(|disk| disk.name.as_str());
-            match (selected, expected) {
-                (Ok(name), Ok(wanted)) => assert_eq!(name, wanted, "{text}"),
+            let names = |target: Target| {
+                target.disks().map(|disk| disk.name.as_str()).collect::<Vec<_>>().join(", ")
+            };
+            match (select(&rule(text), disks).map(names), expected) {
+                (Ok(names), Ok(wanted)) => assert_eq!(names, wanted, "{text}"),
                 (Err(refusal), Err(wanted)) => {
                     assert!(refusal.to_string().contains(wanted), "{text}: {refusal}");
                 }
@@ -344,13 +399,14 @@ mod tests {
         ];
         for (own, other, expected) in cases {
             let disks = [with("sda", own), with("sdb", other)];
-            let copies = older_copies("sda", &disks);
+            let copies = older_copies(&["sda"], &disks);
             assert_eq!(copies.len(), expected, "{own:?} {other:?}");
             if let Some(copy) = copies.first() {
                 let text = "disk sdb (223.5 GiB, serial S-sdb) has an older copy of the image: \
                             ext4 on sdb1 with the same UUID";
                 assert_eq!(copy.to_string(), text);
             }
+            assert_eq!(older_copies(&["sda", "sdb"], &disks), [], "the halves of a mirror");
         }
     }
 

@@ -5,6 +5,7 @@
 pub(crate) mod boot_order;
 pub(crate) mod disk;
 pub(crate) mod image_format;
+pub(crate) mod mirror;
 pub(crate) mod network_format;
 pub(crate) mod partitions;
 mod plan;

@@ -59,8 +59,18 @@ pub(crate) struct Layout {
 }
 
 /// Reads the answer of `sfdisk --json`.
+pub(crate) fn table(json: &str) -> Result<PartitionTable, InvalidTable> {
+    let Document { partitiontable } = serde_json::from_str(json)?;
+    Ok(partitiontable)
+}
+
+/// Reads the answer of `sfdisk --json`: what a deployment works on.
 pub(crate) fn read(json: &str) -> Result<Layout, InvalidTable> {
-    let Document { partitiontable: table } = serde_json::from_str(json)?;
+    of_table(&table(json)?)
+}
+
+/// The partitions of a table that a deployment works on.
+pub(crate) fn of_table(table: &PartitionTable) -> Result<Layout, InvalidTable> {
     let is = |partition: &Partition, kinds: &[&str]| {
         kinds.iter().any(|kind| partition.kind.eq_ignore_ascii_case(kind))
     };

@@ -67,6 +67,9 @@ impl fmt::Display for Selected<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.is_empty() {
             true => f.write_str("its only disk"),
+            false if self.0.raid.is_some() => {
+                write!(f, "the two disks that match its rule ({})", self.0)
+            }
             false => write!(f, "the disk that matches its rule ({})", self.0),
         }
     }
@@ -113,13 +116,16 @@ mod tests {
         let image = Some("deb".to_owned());
         let bare = Host { image: image.clone(), ..Host::default() };
         let disk = serde_json::from_str(r#"{"type":"nvme","min-size":"400G"}"#).unwrap();
-        let ruled = Host { image, disk, ..Host::default() };
+        let ruled = Host { image: image.clone(), disk, ..Host::default() };
+        let disk = serde_json::from_str(r#"{"type":"ssd","raid":"raid1"}"#).unwrap();
+        let mirrored = Host { image, disk, ..Host::default() };
         #[rustfmt::skip]
         let cases = [
             (InstallTask::Install, &bare, &own, "installs deb and erases its disk"),
             (InstallTask::Install, &bare, &raw, "installs deb on its only disk; if that has data, nothing is written, and what is on it is reported"),
             (InstallTask::Reinstall, &bare, &raw, "erases its only disk and installs deb"),
             (InstallTask::Reinstall, &ruled, &raw, "erases the disk that matches its rule (type nvme, at least 400 GB) and installs deb"),
+            (InstallTask::Reinstall, &mirrored, &raw, "erases the two disks that match its rule (type ssd, two disks as RAID 1) and installs deb"),
             (InstallTask::Erase, &ruled, &raw, "erases all of its disks and switches it off"),
             (InstallTask::Rescue, &ruled, &raw, "starts the live system live once and leaves all disks as they are"),
             (InstallTask::Rescue, &bare, &own, "starts the live system live once and leaves all disks as they are"),

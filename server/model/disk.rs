@@ -45,6 +45,9 @@ pub struct DiskRule {
     /// Of the disks that match, the smallest or the largest. Two of the same size are refused.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub pick: Option<DiskPick>,
+    /// Two disks instead of one: the root file system is mirrored.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub raid: Option<RaidLevel>,
 }
 
 impl DiskRule {
@@ -75,7 +78,7 @@ impl DiskRule {
 /// The keys that are set, in words, such as `type nvme, at least 400 GB`.
 impl fmt::Display for DiskRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { serial, wwn, by_path, model, kind, min_size, max_size, pick } = self;
+        let Self { serial, wwn, by_path, model, kind, min_size, max_size, pick, raid } = self;
         let part = |name: &str, value: &Option<String>| {
             value.as_ref().map(|value| format!("{name} \"{value}\""))
         };
@@ -88,6 +91,7 @@ impl fmt::Display for DiskRule {
             min_size.map(|size| format!("at least {}", size.in_words())),
             max_size.map(|size| format!("at most {}", size.in_words())),
             pick.map(|pick| format!("the {pick} of them")),
+            raid.map(|raid| format!("two disks as {}", raid.in_words())),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         f.write_str(&parts.join(", "))
@@ -99,7 +103,7 @@ impl fmt::Display for DiskRule {
 pub enum InvalidDiskRule {
     /// It has no key.
     #[error(
-        "the rule is empty, and would select any only disk: set serial, wwn, by-path, model, type, min-size, max-size or pick, or remove disk"
+        "the rule is empty, and would select any only disk: set serial, wwn, by-path, model, type, min-size, max-size, pick or raid, or remove disk"
     )]
     Empty,
     /// A key has no value.
@@ -173,6 +177,22 @@ words! {
         Smallest = "smallest",
         /// The one with the most bytes.
         Largest = "largest",
+    }
+}
+
+words! {
+    /// How an image lies on several disks (mdadm(8), `--level`).
+    pub RaidLevel {
+        /// Two disks with the same data.
+        Raid1 = "raid1",
+    }
+}
+
+impl RaidLevel {
+    fn in_words(self) -> &'static str {
+        match self {
+            Self::Raid1 => "RAID 1",
+        }
     }
 }
 
@@ -262,6 +282,8 @@ mod tests {
             ("disk", "{type: }", "type"),
             ("disk", "{type: tape}", "tape"),
             ("disk", "{pick: }", "pick"),
+            ("disk", "{raid: 5}", "raid"),
+            ("disk", "{raid: raid5}", "raid5"),
             ("disk", "{min-size: }", "min-size"),
             ("disk", "{min-size: 400}", "\"400\" is not a size"),
             ("disk.max-size", "400", "\"400\" is not a size"),
@@ -288,6 +310,7 @@ mod tests {
                 "{min-size: 1T, max-size: 1T, pick: largest}",
                 "at least 1 TB, at most 1 TB, the largest of them",
             ),
+            ("disk", "{type: ssd, raid: raid1}", "type ssd, two disks as RAID 1"),
             ("disk", "", ""),
         ];
         for (key, value, expected) in cases {

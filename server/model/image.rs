@@ -1,6 +1,7 @@
 //! Images: what a host boots.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -124,6 +125,22 @@ words! {
         Ifupdown2 = "ifupdown2",
         /// The NoCloud source of cloud-init in `/var/lib/cloud/seed/nocloud`.
         CloudInit = "cloud-init",
+    }
+}
+
+/// A word that is not a format.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "\"{0}\" is not a format: expected networkd, netplan, networkmanager, ifupdown2 or cloud-init"
+)]
+pub struct InvalidNetworkFormat(pub String);
+
+impl FromStr for NetworkFormat {
+    type Err = InvalidNetworkFormat;
+
+    fn from_str(word: &str) -> Result<Self, InvalidNetworkFormat> {
+        let known = Self::ALL.iter().find(|format| format.label() == word);
+        known.copied().ok_or_else(|| InvalidNetworkFormat(word.to_owned()))
     }
 }
 
@@ -339,5 +356,19 @@ impl Image {
     /// Whether its command line has [`DRACUT_WORD`].
     pub fn wants_dracut(&self) -> bool {
         self.cmdline.split_whitespace().any(|word| word == DRACUT_WORD)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_format_has_a_word_that_the_refusal_names() {
+        let refusal = "nmstate".parse::<NetworkFormat>().unwrap_err().to_string();
+        for format in NetworkFormat::ALL {
+            assert_eq!(format.label().parse(), Ok(*format));
+            assert!(refusal.contains(format.label()), "{format}: {refusal}");
+        }
     }
 }

@@ -85,7 +85,9 @@ pub use cpu_list::{CpuList, InvalidCpuList};
 pub(crate) use dhcp_options::option_name;
 pub use dhcp_options::{DhcpOptions, InvalidDhcpOption, InvalidOption};
 pub use diff::{Difference, DifferenceKind, FieldDifference, diff, renamed_hosts};
-pub use disk::{ByteSize, DiskPick, DiskRule, DiskType, InvalidByteSize, InvalidDiskRule};
+pub use disk::{
+    ByteSize, DiskPick, DiskRule, DiskType, InvalidByteSize, InvalidDiskRule, RaidLevel,
+};
 pub use dns_record::{HostRecord, RecordType, UnknownRecordType, Zone, absolute_name};
 pub use extra::{ExtraFile, ExtraSection, ExtraValue, LinkExtra, ProfileExtra, Sections};
 pub use host::{Bmc, Host, HostDhcp, SINGLE_VALUE_KEYS, current_host_key};
@@ -93,7 +95,7 @@ pub use host_number::{HostNumber, HostNumberError};
 pub use identity::{HostMatch, Identity, InvalidOctets, InvalidUuid, Octets, Uuid};
 pub use image::{
     BootMode, DEFAULT_LIVE_SYSTEM, DRACUT_WORD, Image, ImageVariant, InstallBegins, InstallEnds,
-    LocalBoot, NetworkFormat,
+    InvalidNetworkFormat, LocalBoot, NetworkFormat,
 };
 pub use image_kind::ImageKind;
 pub use ipv6::{
