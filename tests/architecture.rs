@@ -122,7 +122,7 @@ const ROOMS: [Room; 39] = [
         &[],
     ),
     // What is built of Debian packages, and what runs in it on a host.
-    room("live", &["bundle"], &[]),
+    room("live", &["bundle", "model"], &[]),
     room("agent", &["model", "lifecycle", "deploy", "causes"], &[]),
     room("lab", &["model", "site_file", "lifecycle", "bundle", "inventory", "live"], &[]),
     room(

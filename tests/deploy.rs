@@ -5,11 +5,12 @@ use nix::unistd::Pid;
 
 use crate::lab::{PATIENCE, Running, alone, output_of, remains};
 
-/// Netboots a host with an empty disk, installs it, and powers it on once more.
-fn installs(firmware: &str, layout: &str, top: &str) {
+/// Netboots a host with an empty disk, installs it, and powers it on once more; gives what the lab
+/// says.
+fn installs(firmware: &str, layout: &str, top: &str, odd: &[&str]) -> String {
     let _alone = alone();
     let arguments = ["--install", "--firmware", firmware, "--layout", layout];
-    let arguments = [&arguments[..], &["--patience", PATIENCE]].concat();
+    let arguments = [&arguments[..], &["--patience", PATIENCE], odd].concat();
     let (process, output) = output_of(&arguments);
     let text = String::from_utf8(output.stdout).unwrap();
     let complaint = String::from_utf8_lossy(&output.stderr);
@@ -47,17 +48,77 @@ fn installs(firmware: &str, layout: &str, top: &str) {
     // One boot loads the installer, and none after it.
     assert_eq!(text.matches(": script   script to ").count(), 1, "{text}");
     assert_eq!(remains(process), Vec::<String>::new());
+    text
 }
 
 #[test]
 fn a_uefi_host_gets_its_disk_image_once_and_boots_from_its_disk() {
-    installs("uefi", "bond-vlan-bridge", "virbr0");
+    installs("uefi", "bond-vlan-bridge", "virbr0", &[]);
 }
 
 #[test]
 #[ignore = "a whole guest, installed and powered on again"]
 fn a_bios_host_gets_its_disk_image_once_and_boots_from_its_disk() {
-    installs("bios", "bond-vlan-bridge", "virbr0");
+    installs("bios", "bond-vlan-bridge", "virbr0", &[]);
+}
+
+/// An image that reads its network in another format than networkd's has the host's bond, VLAN and
+/// bridge all the same.
+fn reads(format: &str, file: &str) {
+    let odd = ["--network-format", format];
+    let text = installs("uefi", "bond-vlan-bridge", "virbr0", &odd);
+    let network = format!("r1-n01.disk: network: {file}");
+    assert!(text.contains(&network), "no \"{network}\" in:\n{text}");
+}
+
+#[test]
+#[ignore = "a whole guest, installed and powered on again"]
+fn an_image_with_netplan_comes_up_on_bond_vlan_and_bridge() {
+    reads("netplan", "/etc/netplan/90-rackstrap.yaml");
+}
+
+#[test]
+#[ignore = "a whole guest, installed and powered on again"]
+fn an_image_with_networkmanager_comes_up_on_bond_vlan_and_bridge() {
+    reads("networkmanager", "/etc/NetworkManager/system-connections/bond0.nmconnection");
+}
+
+#[test]
+#[ignore = "a whole guest, installed and powered on again"]
+fn an_image_with_ifupdown2_comes_up_on_bond_vlan_and_bridge() {
+    reads("ifupdown2", "/etc/network/interfaces");
+}
+
+#[test]
+#[ignore = "a whole guest, installed and powered on again"]
+fn an_image_with_cloud_init_comes_up_on_bond_vlan_and_bridge() {
+    reads("cloud-init", "/var/lib/cloud/seed/nocloud/network-config");
+}
+
+/// A host whose root file system is mirrored comes up from its second disk alone.
+fn mirrors(firmware: &str) {
+    let text = installs(firmware, "bond-vlan-bridge", "virbr0", &["--scenario", "raid1"]);
+    for expected in [
+        "installed: debian on vda (6.0 GiB, serial LAB01) and vdb (6.0 GiB, serial LAB01-2)",
+        "every mirror is complete: the first disks are taken out",
+        // Both halves have the same file system.
+        "r1-n01.disk2: /root/.ssh is 0700 of 0:0",
+    ] {
+        assert!(text.contains(expected), "no \"{expected}\" in:\n{text}");
+    }
+    assert_eq!(text.matches("1 host(s): powered off and on again").count(), 2, "{text}");
+}
+
+#[test]
+#[ignore = "a whole guest, installed and powered on twice"]
+fn a_mirrored_uefi_host_comes_up_from_its_second_disk_alone() {
+    mirrors("uefi");
+}
+
+#[test]
+#[ignore = "a whole guest, installed and powered on twice"]
+fn a_mirrored_bios_host_comes_up_from_its_second_disk_alone() {
+    mirrors("bios");
 }
 
 /// What a rack of one host says whose disks are odd, or are erased afterwards.

@@ -24,11 +24,14 @@ images:
   live: {kernel: live/vmlinuz, initrd: [live/initrd.img], cmdline: "console=ttyS0"}
   arm: {kernel: live-arm64/vmlinuz, initrd: [live-arm64/initrd.img], cmdline: "console=ttyAMA0"}
   disk: {local: true}
+  debian: {disk: images/debian.raw.zst, live-system: deploy}
+  deploy: {kernel: deploy/vmlinuz, initrd: [deploy/initrd.img], cmdline: "console=ttyS0"}
 hosts:
   live: {profile: plain, image: live, addresses: {eth0: 10.77.0.11}, nics: {eth0: "52:54:00:aa:00:01"}}
   menu: {image: disk, nics: {eth0: "52:54:00:aa:00:02"}}
   chain: {image: disk, local-boot: sanboot, nics: {eth0: "52:54:00:aa:00:03"}}
   arm: {profile: plain, image: arm, addresses: {eth0: 10.77.0.14}, nics: {eth0: "52:54:00:aa:00:04"}}
+  installed: {profile: plain, image: debian, addresses: {eth0: 10.77.0.16}, nics: {eth0: "52:54:00:aa:00:06"}}
   signed-arm: {profile: plain, image: arm, boot-file: signed/shimaa64.efi, addresses: {eth0: 10.77.0.15}, nics: {eth0: "52:54:00:aa:00:05"}}
 "#;
 
@@ -55,6 +58,14 @@ enum Machine {
     SecureArm64,
 }
 
+/// The disk of a guest.
+#[derive(Clone, Copy)]
+enum Disk<'a> {
+    File(&'a Path),
+    /// A directory that is shown as a disk with a FAT file system.
+    Directory(&'a Path),
+}
+
 /// A running guest; ended when dropped.
 struct Guest {
     process: Child,
@@ -68,7 +79,7 @@ impl Guest {
         machine: Machine,
         by: Protocol,
         mac: &str,
-        disk: Option<&Path>,
+        disk: Option<Disk<'_>>,
     ) -> Self {
         let directory = server.directory.path();
         let (variables, console) = (directory.join("variables"), directory.join("console"));
@@ -85,16 +96,7 @@ impl Guest {
         server.inside.ip("tuntap add tap0 mode tap");
         server.inside.ip("link set tap0 master lan up");
         let mut qemu = server.inside.command(program);
-        qemu.args([
-            "-accel",
-            "tcg,thread=multi",
-            "-m",
-            "1024",
-            "-display",
-            "none",
-            "-nodefaults",
-            "-no-reboot",
-        ]);
+        qemu.args(["-accel", "tcg,thread=multi", "-m", "1024", "-display", "none", "-nodefaults"]);
         match machine {
             Machine::SecureX64 => qemu
                 .args(["-machine", "q35,smm=on,graphics=off", "-cpu", "qemu64"])
@@ -116,11 +118,17 @@ impl Guest {
                 qemu.args(["-fw_cfg", &format!("opt/org.tianocore/{family}PXESupport,string=n")]);
             }
         }
-        if let Some(disk) = disk {
-            qemu.args([
-                "-drive",
-                &format!("if=none,format=raw,id=d,file=fat:rw:{}", disk.display()),
-            ]);
+        let file = match disk {
+            // What is installed restarts.
+            Some(Disk::File(path)) => Some(path.display().to_string()),
+            Some(Disk::Directory(path)) => Some(format!("fat:rw:{}", path.display())),
+            None => None,
+        };
+        if !matches!(disk, Some(Disk::File(_))) {
+            qemu.arg("-no-reboot");
+        }
+        if let Some(file) = file {
+            qemu.args(["-drive", &format!("if=none,format=raw,id=d,file={file}")]);
             qemu.args(["-device", "virtio-blk-pci,drive=d,bootindex=9"]);
         }
         let process = qemu.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap();
@@ -231,6 +239,68 @@ fn a_secure_boot_host_comes_up_by_http_boot() {
     live_on_x64("a_secure_boot_host_comes_up_by_http_boot", Protocol::Http);
 }
 
+/// Builds the live system and the disk image as people do, below the server's files.
+fn build_images(server: &DhcpServer) {
+    let files = server.directory.path().join("files");
+    for what in ["live", "disk"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rackstrap"));
+        command.arg("--data-dir").arg(server.directory.path()).args(["image", "build", what]);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        if let Some((_, path)) = said.split_once("disk=") {
+            let path = path.split_whitespace().next().unwrap();
+            fs::rename(files.join(path), files.join("images/debian.raw.zst")).unwrap();
+        }
+    }
+    fs::rename(files.join("live"), files.join("deploy")).unwrap();
+}
+
+/// An installation with Secure Boot, and the boot from the disk after it.
+fn installs_with_secure_boot(test: &str, by: Protocol) {
+    let Some(programs) = signed(test) else { return };
+    let mut server = server_with(&programs);
+    build_images(&server);
+    let disk = server.directory.path().join("disk.raw");
+    fs::File::create(&disk).unwrap().set_len(4 << 30).unwrap();
+    server.start(&["lan"]);
+    let mut arm = Command::new(env!("CARGO_BIN_EXE_rackstrap"));
+    arm.arg("--data-dir").arg(server.directory.path()).args(["host", "install", "installed"]);
+    let output = arm.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let mac = "52:54:00:aa:00:06";
+    let mut guest = Guest::start(&server, Machine::SecureX64, by, mac, Some(Disk::File(&disk)));
+    guest.wait("the live system is locked down", |shown| {
+        shown.contains("Kernel is locked down from EFI Secure Boot")
+    });
+    let has = |what: &str| server.events_of("installed").iter().any(|event| event.contains(what));
+    let installed = guest.wait("the image is installed", |_| has("has installed debian"));
+    let up = guest.wait("the host reports from its disk", |_| {
+        has("has booted from its disk for the first time") && has("gateway 10.77.0.1 answers")
+    });
+    let (installed, up) = (installed.as_secs_f64(), up.as_secs_f64());
+    println!("{test}: installed {installed:.0} s, up from its disk {up:.0} s after power-on");
+    let events = server.events_of("installed");
+    let loads = events.iter().filter(|event| event.contains("/vmlinuz to ")).count();
+    assert_eq!(loads, 1, "one boot loads the live system: {events:#?}");
+    let log = server.log();
+    assert!(!log.contains("snponly.efi") && !log.contains("(iPXE"), "iPXE was not needed: {log}");
+}
+
+#[test]
+#[ignore = "a whole OVMF boot, installed: make test-full"]
+fn a_secure_boot_host_is_installed_by_pxe_and_boots_from_its_disk() {
+    let test = "a_secure_boot_host_is_installed_by_pxe_and_boots_from_its_disk";
+    installs_with_secure_boot(test, Protocol::Pxe);
+}
+
+#[test]
+#[ignore = "a whole OVMF boot, installed: make test-full"]
+fn a_secure_boot_host_is_installed_by_http_boot_and_boots_from_its_disk() {
+    let test = "a_secure_boot_host_is_installed_by_http_boot_and_boots_from_its_disk";
+    installs_with_secure_boot(test, Protocol::Http);
+}
+
 /// A directory that QEMU shows as a disk with Debian's signed loaders.
 fn signed_disk(programs: &Path, directory: &Path) {
     let (boot, debian) = (directory.join("EFI/BOOT"), directory.join("EFI/debian"));
@@ -253,7 +323,13 @@ fn a_secure_boot_host_goes_to_its_disk_by_the_menu_and_by_grub() {
         let disk = server.directory.path().join("disk");
         signed_disk(&programs, &disk);
         server.start(&["lan"]);
-        let mut guest = Guest::start(&server, Machine::SecureX64, Protocol::Pxe, mac, Some(&disk));
+        let mut guest = Guest::start(
+            &server,
+            Machine::SecureX64,
+            Protocol::Pxe,
+            mac,
+            Some(Disk::Directory(&disk)),
+        );
         let took = guest.wait("the disk's GRUB runs", |shown| shown.contains(DISK_STARTED));
         println!("{test}, {host}: {:.0} s from power-on to the disk's GRUB", took.as_secs_f64());
         let events = server.events_of(host);

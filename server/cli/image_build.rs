@@ -8,19 +8,25 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
 use super::context::Context;
-use crate::live::{self, Architecture, Display, disk_image};
+use crate::live::disk_image::{self, Flavour};
+use crate::live::{self, Architecture, Display};
+use crate::model::NetworkFormat;
 
 /// `rackstrap image build`.
 #[derive(Debug, Args)]
 pub(crate) struct Build {
     /// What to build
     what: What,
-    /// Architecture of the live system [default: that of this machine]
+    /// Architecture of the hosts [default: that of this machine]
     #[arg(long, value_enum)]
     arch: Option<Architecture>,
     /// Make the disk image of the root file system in this tarball, in place of Debian's packages
     #[arg(long, value_name = "FILE")]
     tarball: Option<PathBuf>,
+    /// What reads the network of the disk image: networkd, netplan, networkmanager, ifupdown2 or
+    /// cloud-init [default: networkd]
+    #[arg(long, value_name = "FORMAT", conflicts_with = "tarball")]
+    network_format: Option<NetworkFormat>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -45,17 +51,24 @@ impl Build {
         if self.tarball.is_some() && matches!(self.what, What::Live) {
             bail!("--tarball is for a disk image: rackstrap image build disk --tarball FILE");
         }
-        if matches!(self.what, What::Disk) && arch != own {
+        if self.network_format.is_some() && matches!(self.what, What::Live) {
             bail!(
-                "a disk image is built for the architecture of this machine, {}: its packages run \
-                 their scripts; build it on an {} machine",
-                own.label(),
+                "--network-format is for a disk image: rackstrap image build disk --network-format netplan"
+            );
+        }
+        let runs_scripts = matches!(self.what, What::Disk) && self.tarball.is_none();
+        if runs_scripts && arch != own && !runs_programs_of(arch) {
+            bail!(
+                "the packages of a disk image run their scripts, and this machine does not run \
+                 programs of {}: install qemu-user-static and binfmt-support, or build it on an \
+                 {} machine",
+                arch.label(),
                 arch.label(),
             );
         }
         let build = move || match self.what {
             What::Live => live_system(&files, arch),
-            What::Disk => disk(&files, self.tarball.as_deref()),
+            What::Disk => disk(&files, arch, self.tarball.as_deref(), self.network_format),
         };
         let then = tokio::task::spawn_blocking(build).await??;
         println!("{then}");
@@ -95,11 +108,38 @@ fn live_system(files: &Path, arch: Architecture) -> anyhow::Result<String> {
     Ok(then)
 }
 
-fn disk(files: &Path, tarball: Option<&Path>) -> anyhow::Result<String> {
+/// Whether the kernel runs programs of another architecture by QEMU (binfmt_misc of the kernel's
+/// documentation).
+fn runs_programs_of(architecture: Architecture) -> bool {
+    let name = match architecture {
+        Architecture::Amd64 => "qemu-x86_64",
+        Architecture::Arm64 => "qemu-aarch64",
+    };
+    let state = fs::read_to_string(Path::new("/proc/sys/fs/binfmt_misc").join(name));
+    state.is_ok_and(|state| state.starts_with("enabled"))
+}
+
+fn disk(
+    files: &Path,
+    architecture: Architecture,
+    tarball: Option<&Path>,
+    format: Option<NetworkFormat>,
+) -> anyhow::Result<String> {
+    let of_packages = format.unwrap_or(NetworkFormat::Networkd);
+    let flavour = Flavour { architecture, format: of_packages };
+    let name = match architecture == Architecture::own() {
+        true => "debian".to_owned(),
+        false => format!("debian-{}", architecture.label()),
+    };
     let (image, name) = match tarball {
-        Some(tarball) => (disk_image::of_tarball(files, tarball, &Display::new())?, "NAME"),
-        None => (disk_image::ensure(files, &Display::new())?, "debian"),
+        Some(tarball) => (disk_image::of_tarball(files, tarball, &Display::new())?, "NAME".into()),
+        None => (disk_image::ensure(files, flavour, &Display::new())?, name),
     };
     let (path, sha256) = (image.path, image.sha256);
-    Ok(format!("Use it with:\n  rackstrap image set {name} disk={path} sha256={sha256}"))
+    // It has netplan, too, which would be taken.
+    let named = match format {
+        Some(NetworkFormat::CloudInit) => " network-format=cloud-init",
+        _ => "",
+    };
+    Ok(format!("Use it with:\n  rackstrap image set {name} disk={path} sha256={sha256}{named}"))
 }

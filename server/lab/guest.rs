@@ -14,9 +14,8 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::fabric::{self, Fabric, PORTS};
-use super::namespace::WorkDirectory;
 use super::rack::RackPlan;
-use super::{sample_site, scenario, switch};
+use super::{sample_site, switch};
 use crate::live::GuestImage;
 
 const QEMU: &str = "qemu-system-x86_64";
@@ -128,30 +127,28 @@ pub(super) fn start_switch(
     command.spawn().context("cannot run QEMU")
 }
 
-/// Powers on a host: firmware and two NICs, no disk.
+/// Powers on a host: firmware, two NICs and its disks.
 pub(super) fn start_host(
     fabric: &Fabric,
     plan: &RackPlan,
     host: usize,
-    work: &WorkDirectory,
+    directory: &Path,
+    disks: &[PathBuf],
 ) -> anyhow::Result<Child> {
-    let directory = work.path();
     let console = console(directory, host);
     let memory = if plan.install.is_some() { "1024" } else { "768" };
     let mut command = qemu(fabric, plan.accelerator, memory, &console);
     command.args(["-smp", "1"]);
     match plan.install {
         Some(_) => {
-            let disks =
-                scenario::disks(plan.scenario, work.disks(), &sample_site::host_name(host))?;
             for (number, disk) in disks.iter().enumerate() {
                 let drive = format!(
                     "if=none,id=disk{number},format=raw,cache=unsafe,discard=unmap,file={}",
                     disk.display()
                 );
-                let serial = match number {
-                    0 => format!("LAB{host:02}"),
-                    _ => format!("LAB{host:02}-{number}"),
+                let serial = match disk.extension().is_some_and(|name| name == "disk2") {
+                    false => format!("LAB{host:02}"),
+                    true => format!("LAB{host:02}-2"),
                 };
                 let boot_index = 9 + number;
                 let device = format!(

@@ -28,7 +28,9 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::live::{Architecture, Display, GuestImage, disk_image};
+use crate::live::disk_image::{self, Flavour};
+use crate::live::{Architecture, Display, GuestImage};
+use crate::model::NetworkFormat;
 use guest::{Accelerator, Firmware};
 use rack::{BootResults, InstallFiles, RackPlan, VirtualRack};
 use sample_site::{Delivery, Layout};
@@ -55,6 +57,10 @@ pub(crate) struct LabArguments {
     /// Install a disk image on each host, and power it on once more from its disk
     #[arg(long, env, value_parser = FalseyValueParser::new())]
     install: bool,
+    /// What reads the network of the disk image: networkd, netplan, networkmanager, ifupdown2 or
+    /// cloud-init [default: networkd]
+    #[arg(long, requires = "install", value_name = "FORMAT")]
+    network_format: Option<NetworkFormat>,
     /// What is odd about the hosts' disks, or what is done to hosts that are installed
     #[arg(long, requires = "install", value_enum)]
     scenario: Option<Scenario>,
@@ -124,7 +130,7 @@ async fn boot(
     let unnamed = if arguments.install { Firmware::Uefi } else { Firmware::Bios };
     let firmware = arguments.firmware.and_then(|Chosen(firmware)| firmware).unwrap_or(unnamed);
     let mut install = match arguments.install {
-        true => Some(install_files(&image, display).await?),
+        true => Some(install_files(&image, arguments.network_format, display).await?),
         false => None,
     };
     if let Some(files) = install.as_mut().filter(|_| scenario == Some(Scenario::TruncatedImage)) {
@@ -138,11 +144,16 @@ async fn boot(
 }
 
 /// The agent and the disk image, built first if they are missing.
-async fn install_files(image: &GuestImage, display: &Display) -> anyhow::Result<InstallFiles> {
+async fn install_files(
+    image: &GuestImage,
+    format: Option<NetworkFormat>,
+    display: &Display,
+) -> anyhow::Result<InstallFiles> {
     let (image, display) = (image.clone(), display.clone());
+    let format = format.unwrap_or(NetworkFormat::Networkd);
     let build = move || {
-        let disk = disk_image::ensure(&image.files, &display)?;
-        anyhow::Ok(InstallFiles { agent: image.agent()?, disk })
+        let disk = disk_image::ensure(&image.files, Flavour::own(format), &display)?;
+        anyhow::Ok(InstallFiles { agent: image.agent()?, disk, format })
     };
     tokio::task::spawn_blocking(build).await?
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use tokio::process::Child;
 use tokio::time::sleep;
 
@@ -27,6 +27,7 @@ use crate::lifecycle::{EventKind, HostState};
 use crate::live::GuestImage;
 use crate::live::disk_image::DiskImage;
 use crate::live::display::Display;
+use crate::model::NetworkFormat;
 use crate::site_file;
 
 /// How often to check that the guests run.
@@ -41,6 +42,8 @@ pub(super) struct InstallFiles {
     pub agent: String,
     /// The disk image.
     pub disk: DiskImage,
+    /// What reads its network.
+    pub format: NetworkFormat,
 }
 
 /// The configuration of the rack.
@@ -108,6 +111,8 @@ pub(super) struct VirtualRack {
     cables: Inside,
     fabric: Fabric,
     directory: WorkDirectory,
+    /// Whether each host has lost its first disk.
+    without_first_disk: bool,
 }
 
 impl VirtualRack {
@@ -142,6 +147,7 @@ impl VirtualRack {
             cables,
             fabric,
             directory,
+            without_first_disk: false,
         };
         display.print(&rack.welcome());
         Ok(rack)
@@ -165,7 +171,7 @@ impl VirtualRack {
     ) -> anyhow::Result<BootResults> {
         let start_ms = now_ms();
         for host in 1..=self.plan.hosts {
-            let child = guest::start_host(&self.fabric, &self.plan, host, &self.directory)?;
+            let child = self.start_host(host)?;
             self.guests.push((sample_site::host_name(host), child));
         }
         display.say(&format!("{} host(s): powered on", self.plan.hosts));
@@ -183,7 +189,7 @@ impl VirtualRack {
         }
         let again_ms = now_ms();
         let again = self.plan.install.is_some()
-            && self.plan.scenario.is_none()
+            && self.plan.scenario.is_none_or(Scenario::is_installed_as_usual)
             && monitor.boots().all(|(_, boot)| boot.is_over());
         if again {
             self.power_cycle(display).await?;
@@ -202,7 +208,11 @@ impl VirtualRack {
             results.reports = marks.iter().map(Mark::compare).collect::<anyhow::Result<_>>()?;
         }
         if again {
-            results.reports.extend(self.read_disks(RootCopy::login)?);
+            let read = |disk: &RootCopy| Ok(format!("{}\n{}", disk.login()?, disk.network()?));
+            results.reports.extend(self.read_disks(read)?);
+        }
+        if again && self.plan.scenario == Some(Scenario::Raid1) {
+            self.lose_first_disks(&mut monitor, display, patience).await?;
         }
         for (index, (name, boot)) in monitor.boots().enumerate() {
             let host = index + 1;
@@ -297,6 +307,42 @@ impl VirtualRack {
         }
     }
 
+    /// Waits until every second disk has a copy, takes the first one out of each host and powers it
+    /// on again.
+    async fn lose_first_disks(
+        &mut self,
+        monitor: &mut BootMonitor,
+        display: &Display,
+        patience: Duration,
+    ) -> anyhow::Result<()> {
+        let (began, disks) = (tokio::time::Instant::now(), self.disks()?);
+        for disk in &disks {
+            while !scenario::is_synchronised(disk)? {
+                ensure!(began.elapsed() < patience, "{} is not complete", disk.display());
+                sleep(GUEST_CHECK).await;
+            }
+        }
+        display.say("every mirror is complete: the first disks are taken out");
+        self.without_first_disk = true;
+        self.power_cycle(display).await?;
+        monitor.restart();
+        tokio::select! {
+            done = monitor.until_over(patience) => Ok(done?),
+            broken = self.keep_up(display) => Err(broken),
+        }
+    }
+
+    /// Powers on a host with the disks that it has now.
+    fn start_host(&self, host: usize) -> anyhow::Result<Child> {
+        let mut disks = Vec::new();
+        if self.plan.install.is_some() {
+            let name = sample_site::host_name(host);
+            disks = scenario::disks(self.plan.scenario, self.directory.disks(), &name)?;
+            disks.drain(..usize::from(self.without_first_disk));
+        }
+        guest::start_host(&self.fabric, &self.plan, host, self.directory.path(), &disks)
+    }
+
     /// Stops the server and removes everything.
     pub(super) async fn stop(self) {
         let Self { guests, server, fabric, directory, database, .. } = self;
@@ -314,7 +360,10 @@ impl VirtualRack {
             let guest = self.guests.iter_mut().find(|(own, _)| *own == name);
             let (_, child) = guest.context("the host's QEMU is not known")?;
             child.kill().await?;
-            *child = guest::start_host(&self.fabric, &self.plan, host, &self.directory)?;
+            let started = self.start_host(host)?;
+            let guest = self.guests.iter_mut().find(|(own, _)| *own == name);
+            let (_, child) = guest.context("the host's QEMU is not known")?;
+            *child = started;
         }
         display.say(&format!("{} host(s): powered off and on again", self.plan.hosts));
         Ok(())

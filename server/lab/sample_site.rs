@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use super::rack::{InstallFiles, RackPlan};
 use super::scenario::Scenario;
 use crate::live::GuestImage;
+use crate::model::NetworkFormat;
 
 /// The VLAN of the hosts' network, if the layout has one.
 pub(crate) const VLAN: u16 = 500;
@@ -145,6 +146,9 @@ pub(super) fn site(plan: &RackPlan) -> String {
     }
     for host in 1..=hosts {
         text.push_str(&row(layout, host, if plan.install.is_some() { "debian" } else { "live" }));
+        if plan.scenario == Some(Scenario::Raid1) {
+            text.push_str("    disk: {raid: raid1}\n");
+        }
     }
     text
 }
@@ -155,14 +159,19 @@ const CMDLINE: &str = "console=ttyS0 quiet cryptomgr.notests";
 /// The live system that writes the disk image, and the disk image.
 fn images(files: &InstallFiles, scenario: Option<Scenario>) -> String {
     let (kernel, initrd, deploy) = (GuestImage::KERNEL, GuestImage::INITRD, GuestImage::DEPLOY);
-    let (agent, disk) = (&files.agent, &files.disk);
+    let InstallFiles { agent, disk, format } = files;
+    // An image that was built for cloud-init has netplan, too.
+    let format = match format {
+        NetworkFormat::CloudInit => ", network-format: cloud-init",
+        _ => "",
+    };
     let sha256 = match scenario {
         Some(Scenario::WrongDigest) => "5".repeat(64),
         _ => disk.sha256.clone(),
     };
     format!(
         "{{kernel: {kernel}, initrd: [{initrd}, {deploy}, {agent}], cmdline: \"{CMDLINE}\"}}\n\
-         \x20 debian: {{disk: {}, sha256: \"{}\"}}",
+         \x20 debian: {{disk: {}, sha256: \"{}\"{format}}}",
         disk.path, sha256
     )
 }
@@ -206,7 +215,8 @@ mod tests {
             unpacked_bytes: 1,
             sha256: "5".repeat(64),
         };
-        let install = InstallFiles { agent: "live/agent.img".into(), disk };
+        let format = NetworkFormat::CloudInit;
+        let install = InstallFiles { agent: "live/agent.img".into(), disk, format };
         for layout in Layout::value_variants() {
             for delivery in Delivery::value_variants() {
                 for install in [None, Some(install.clone())] {

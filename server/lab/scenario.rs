@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -26,6 +26,8 @@ const FOREIGN_LABEL: &str = "not-ours";
 pub(super) enum Scenario {
     /// Each host has two disks, and no rule says which one
     TwoDisks,
+    /// Each host has two disks as RAID 1, and loses the first one once it is up
+    Raid1,
     /// The disk has a file system
     ForeignData,
     /// The disk is smaller than the image
@@ -47,6 +49,7 @@ impl Scenario {
             Self::Reinstall => Some(InstallTask::Reinstall),
             Self::Erase => Some(InstallTask::Erase),
             Self::TwoDisks
+            | Self::Raid1
             | Self::ForeignData
             | Self::SmallDisk
             | Self::WrongDigest
@@ -56,7 +59,12 @@ impl Scenario {
 
     /// Whether nothing may be installed.
     pub(super) fn is_refused(self) -> bool {
-        self.task().is_none()
+        self.task().is_none() && !self.is_installed_as_usual()
+    }
+
+    /// Whether the image is installed, and the host powered on again from its disks.
+    pub(super) fn is_installed_as_usual(self) -> bool {
+        self == Self::Raid1
     }
 }
 
@@ -68,7 +76,9 @@ pub(super) fn disks(
 ) -> anyhow::Result<Vec<PathBuf>> {
     std::fs::create_dir_all(directory)?;
     let names = match scenario {
-        Some(Scenario::TwoDisks) => vec![format!("{host}.disk"), format!("{host}.disk2")],
+        Some(Scenario::TwoDisks | Scenario::Raid1) => {
+            vec![format!("{host}.disk"), format!("{host}.disk2")]
+        }
         _ => vec![format!("{host}.disk")],
     };
     let paths: Vec<PathBuf> = names.into_iter().map(|name| directory.join(name)).collect();
@@ -126,6 +136,41 @@ impl Mark {
     }
 }
 
+/// Whether a half of a mirror has all of the data: its superblock (struct mdp_superblock_1 of
+/// linux/raid/md_p.h, version 1.0) gives it a place in the array, and does not say how far the copy
+/// has come.
+pub(super) fn is_synchronised(disk: &Path) -> anyhow::Result<bool> {
+    const MAGIC: u32 = 0xa92b_4efc;
+    const RECOVERY_OFFSET: u32 = 2;
+    /// Of the places that no member has.
+    const SPARE: u32 = 0xfffe;
+    let (start, size) = root_partition(disk)?;
+    // 8 KiB before the end, at a whole 4 KiB.
+    let at = start + (size / 512 - 16) / 8 * 8 * 512;
+    let mut block = [0; 4096];
+    File::open(disk)?.read_exact_at(&mut block, at)?;
+    let word = |at: usize, bytes: usize| {
+        block[at..at + bytes].iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte))
+    };
+    ensure!(word(0, 4) == MAGIC, "{} is no part of an array", disk.display());
+    let (features, number) = (word(8, 4), word(160, 4) as usize);
+    let place = word(256 + 2 * number.min(1900), 2);
+    Ok(features & RECOVERY_OFFSET == 0 && place < SPARE)
+}
+
+/// Where the largest partition of a disk begins and how long it is, in bytes.
+fn root_partition(disk: &Path) -> anyhow::Result<(u64, u64)> {
+    let table = output_of(Command::new("sfdisk").arg("--json").arg(disk))?;
+    let table: serde_json::Value = serde_json::from_str(&table)?;
+    let table = &table["partitiontable"];
+    let sector = table["sectorsize"].as_u64().unwrap_or(512);
+    let partitions = table["partitions"].as_array().into_iter().flatten();
+    let largest = partitions.max_by_key(|partition| partition["size"].as_u64());
+    let bytes = |key: &str| Some(largest?[key].as_u64()? * sector);
+    let start = bytes("start").context("no partition")?;
+    Ok((start, bytes("size").context("a partition without a size")?))
+}
+
 /// Whether every byte of a disk is zero.
 pub(super) fn is_blank(path: &Path) -> anyhow::Result<bool> {
     let mut file = File::open(path)?;
@@ -151,15 +196,7 @@ pub(super) struct RootCopy {
 impl RootCopy {
     /// Copies the largest partition of a disk.
     pub(super) fn of(disk: &Path) -> anyhow::Result<Self> {
-        let table = output_of(Command::new("sfdisk").arg("--json").arg(disk))?;
-        let table: serde_json::Value = serde_json::from_str(&table)?;
-        let table = &table["partitiontable"];
-        let sector = table["sectorsize"].as_u64().unwrap_or(512);
-        let partitions = table["partitions"].as_array().into_iter().flatten();
-        let largest = partitions.max_by_key(|partition| partition["size"].as_u64());
-        let bytes = |key: &str| Some(largest?[key].as_u64()? * sector);
-        let start = bytes("start").context("no partition")?;
-        let size = bytes("size").context("a partition without a size")?;
+        let (start, size) = root_partition(disk)?;
         let name = disk.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let copy = Self { path: disk.with_file_name(format!("{name}.root")), disk: name };
         let mut dd = Command::new("dd");
@@ -203,6 +240,20 @@ impl RootCopy {
             format!("shadow: {root}"),
         ];
         Ok(lines.map(|line| format!("{}: {line}", self.disk)).join("\n"))
+    }
+
+    /// Which of the files that a host's network may be in the system has.
+    pub(super) fn network(&self) -> anyhow::Result<String> {
+        const PLACES: [&str; 5] = [
+            "/etc/systemd/network/05-bond0.netdev",
+            "/etc/netplan/90-rackstrap.yaml",
+            "/etc/NetworkManager/system-connections/bond0.nmconnection",
+            "/etc/network/interfaces",
+            "/var/lib/cloud/seed/nocloud/network-config",
+        ];
+        let has = |place: &&str| self.debugfs(&format!("stat {place}")).is_ok();
+        let line = |place: &str| format!("{}: network: {place}", self.disk);
+        Ok(PLACES.into_iter().filter(has).map(line).collect::<Vec<_>>().join("\n"))
     }
 
     /// What debugfs prints. It exits with 0 whatever happens.

@@ -107,7 +107,7 @@ impl HostReport {
 
     /// Checks that the system runs from the host's own disk, under its own name.
     pub(super) fn check_installed(&self, name: &str) -> Result<(), Shortfall> {
-        if !self.root.starts_with("/dev/vd") {
+        if !["/dev/vd", "/dev/md"].iter().any(|disk| self.root.starts_with(disk)) {
             return Err(Shortfall::Root(self.root.clone()));
         }
         match self.hostname == name {
@@ -173,6 +173,8 @@ mod tests {
     #[test]
     fn an_installed_host_runs_from_its_disk() {
         assert_eq!(report().check_installed("r1-n01"), Ok(()));
+        let mirror = HostReport { root: "/dev/md127".into(), ..report() };
+        assert_eq!(mirror.check_installed("r1-n01"), Ok(()));
         let live = HostReport { root: "none".into(), ..report() };
         assert_eq!(live.check_installed("r1-n01"), Err(Shortfall::Root("none".into())));
         let other = Shortfall::HostName("r1-n01".into());

@@ -12,20 +12,19 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::display::{Display, Task};
+use super::packages::Architecture;
 use super::populate::populate;
 use super::{grub, packages};
+use crate::model::NetworkFormat;
 
 /// The packages of the image, besides those that every Debian system has.
 const PACKAGES: &[&str] = &[
     "systemd-sysv",
     "udev",
     "dbus",
-    "linux-image-cloud-amd64",
     "initramfs-tools",
     "zstd",
-    "grub-efi-amd64-signed",
     "shim-signed",
-    "grub-pc-bin",
     "iproute2",
     "iputils-ping",
     "curl",
@@ -33,6 +32,26 @@ const PACKAGES: &[&str] = &[
     "e2fsprogs",
     "mdadm",
 ];
+/// The packages of an architecture: its kernel and its boot loaders.
+fn boot_packages(architecture: Architecture) -> &'static [&'static str] {
+    match architecture {
+        Architecture::Amd64 => &["linux-image-cloud-amd64", "grub-efi-amd64-signed", "grub-pc-bin"],
+        Architecture::Arm64 => &["linux-image-cloud-arm64", "grub-efi-arm64-signed"],
+    }
+}
+
+/// What reads the network of the image, besides the systemd-networkd that it always has.
+fn network_packages(format: NetworkFormat) -> &'static [&'static str] {
+    match format {
+        NetworkFormat::Networkd => &[],
+        NetworkFormat::Netplan => &["netplan.io"],
+        NetworkFormat::NetworkManager => &["network-manager"],
+        NetworkFormat::Ifupdown2 => &["ifupdown2"],
+        // Of its renderers netplan's alone loses nothing of what it is given.
+        NetworkFormat::CloudInit => &["cloud-init", "netplan.io"],
+    }
+}
+
 /// What of the packages is left out.
 const LEFT_OUT: [&str; 4] =
     ["/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*", "/usr/share/info/*"];
@@ -105,12 +124,46 @@ pub(crate) struct DiskImage {
     pub sha256: String,
 }
 
-/// The disk image below `files`, built first if it is not there.
-pub(crate) fn ensure(files: &Path, display: &Display) -> anyhow::Result<DiskImage> {
+/// What a disk image is built for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flavour {
+    /// The architecture of its hosts.
+    pub architecture: Architecture,
+    /// What reads its network.
+    pub format: NetworkFormat,
+}
+
+impl Flavour {
+    /// For hosts of the architecture of this machine.
+    pub(crate) fn own(format: NetworkFormat) -> Self {
+        Self { architecture: Architecture::own(), format }
+    }
+
+    /// The name of its files.
+    fn name(self) -> String {
+        let Self { architecture, format } = self;
+        let mut name = "images/debian".to_owned();
+        if architecture != Architecture::own() {
+            name.push_str(&format!("-{}", architecture.label()));
+        }
+        if format != NetworkFormat::Networkd {
+            name.push_str(&format!("-{format}"));
+        }
+        format!("{name}-{}", fingerprint())
+    }
+}
+
+/// The disk image below `files` that is for this, built first if it is not there.
+pub(crate) fn ensure(
+    files: &Path,
+    flavour: Flavour,
+    display: &Display,
+) -> anyhow::Result<DiskImage> {
     fs::create_dir_all(files.join("images"))?;
     let lock = File::create(files.join("images/lock"))?;
     lock.lock()?;
-    let about = files.join(format!("images/debian-{}.json", fingerprint()));
+    let name = flavour.name();
+    let about = files.join(format!("{name}.json"));
     if let Ok(text) = fs::read_to_string(&about) {
         return Ok(serde_json::from_str(&text)?);
     }
@@ -118,8 +171,8 @@ pub(crate) fn ensure(files: &Path, display: &Display) -> anyhow::Result<DiskImag
     let work = files.join("images/unfinished");
     remove(&work)?;
     fs::create_dir_all(&work)?;
-    let built = build(&work, &step).context("the disk image cannot be built")?;
-    let name = format!("images/debian-{}.raw.zst", fingerprint());
+    let built = build(&work, flavour, &step).context("the disk image cannot be built")?;
+    let name = format!("{name}.raw.zst");
     fs::rename(&built.0, files.join(&name))?;
     let image = DiskImage { path: name, ..built.1 };
     fs::write(&about, serde_json::to_string_pretty(&image)?)?;
@@ -141,14 +194,14 @@ fn remove(directory: &Path) -> io::Result<()> {
     if directory.exists() { fs::remove_dir_all(directory) } else { Ok(()) }
 }
 
-fn build(work: &Path, step: &Task) -> anyhow::Result<(PathBuf, DiskImage)> {
+fn build(work: &Path, flavour: Flavour, step: &Task) -> anyhow::Result<(PathBuf, DiskImage)> {
     let tree = work.join("tree");
     step.say("installing Debian packages into a directory");
-    bootstrap(&tree)?;
+    bootstrap(&tree, flavour)?;
     let system = System::find(&tree)?;
     let identities = Identities::of(&fs::read(tree.join("var/lib/dpkg/status"))?);
     system.configure(&identities)?;
-    system.configure_own()?;
+    system.configure_own(flavour.format)?;
     finish(work, &system, &identities, step)
 }
 
@@ -232,7 +285,7 @@ fn run(command: &mut Command) -> anyhow::Result<()> {
 }
 
 /// Installs the packages of this machine's Debian release into `tree`.
-fn bootstrap(tree: &Path) -> anyhow::Result<()> {
+fn bootstrap(tree: &Path, flavour: Flavour) -> anyhow::Result<()> {
     let release = fs::read_to_string("/etc/os-release")?;
     let suite = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
     let suite = suite.context("/etc/os-release has no VERSION_CODENAME")?;
@@ -248,7 +301,12 @@ fn bootstrap(tree: &Path) -> anyhow::Result<()> {
         command.args(line.map(|line| format!("--aptopt={}", line.trim_end_matches(';'))));
     }
     command.args(LEFT_OUT.map(|path| format!("--dpkgopt=path-exclude={path}")));
-    command.arg(format!("--include={}", PACKAGES.join(",")));
+    let Flavour { architecture, format } = flavour;
+    if architecture != Architecture::own() {
+        command.arg(format!("--architectures={}", architecture.label()));
+    }
+    let packages = [PACKAGES, boot_packages(architecture), network_packages(format)].concat();
+    command.arg(format!("--include={}", packages.join(",")));
     command.arg(suite).arg(tree);
     let sources = ["/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"];
     let names_packages = |path: &&&str| {
@@ -285,17 +343,49 @@ struct System<'a> {
     kernel: String,
     initrd: String,
     /// The EFI programs: a shim, where the system is signed, and GRUB.
+    efi: &'static EfiPrograms,
     shim: Option<PathBuf>,
     grub: PathBuf,
 }
 
-/// Where Debian and Ubuntu have them.
-const SHIMS: [&str; 2] =
-    ["usr/lib/shim/shimx64.efi.signed", "usr/lib/shim/shimx64.efi.signed.latest"];
-/// Signed, or as `grub-efi-amd64-bin` has it.
-const GRUBS: [&str; 2] = [
-    "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed",
-    "usr/lib/grub/x86_64-efi/monolithic/grubx64.efi",
+/// The EFI programs of an architecture: where Debian and Ubuntu have them, and what firmware and shim
+/// look for (UEFI specification section 3.5.1.1).
+struct EfiPrograms {
+    shims: [&'static str; 2],
+    /// Signed, or as the package with GRUB's modules has it.
+    grubs: [&'static str; 2],
+    /// shim's keys.
+    mok: &'static str,
+    removable: &'static str,
+    /// How the names of the others end.
+    suffix: &'static str,
+    /// Its serial console.
+    console: &'static str,
+}
+
+const EFI: [EfiPrograms; 2] = [
+    EfiPrograms {
+        shims: ["usr/lib/shim/shimx64.efi.signed", "usr/lib/shim/shimx64.efi.signed.latest"],
+        grubs: [
+            "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed",
+            "usr/lib/grub/x86_64-efi/monolithic/grubx64.efi",
+        ],
+        mok: "usr/lib/shim/mmx64.efi.signed",
+        removable: "BOOTX64.EFI",
+        suffix: "x64.efi",
+        console: "ttyS0",
+    },
+    EfiPrograms {
+        shims: ["usr/lib/shim/shimaa64.efi.signed", "usr/lib/shim/shimaa64.efi.signed.latest"],
+        grubs: [
+            "usr/lib/grub/arm64-efi-signed/grubaa64.efi.signed",
+            "usr/lib/grub/arm64-efi/monolithic/grubaa64.efi",
+        ],
+        mok: "usr/lib/shim/mmaa64.efi.signed",
+        removable: "BOOTAA64.EFI",
+        suffix: "aa64.efi",
+        console: "ttyAMA0",
+    },
 ];
 
 impl<'a> System<'a> {
@@ -318,7 +408,7 @@ impl<'a> System<'a> {
         let initrd = initrd.with_context(|| {
             format!("it has no /boot/initrd.img-{version} and no /boot/initramfs-{version}.img")
         })?;
-        let find = |places: [&str; 2]| {
+        let find = |places: &[&str; 2]| {
             let root = tree.canonicalize().ok();
             let is_inside = |path: &PathBuf| {
                 let target = path.canonicalize().ok();
@@ -326,13 +416,14 @@ impl<'a> System<'a> {
             };
             places.map(|place| tree.join(place)).into_iter().find(is_inside)
         };
-        let grub = find(GRUBS).context(
+        let found = EFI.iter().find_map(|efi| Some((efi, find(&efi.grubs)?)));
+        let (efi, grub) = found.context(
             "it has no boot loader for UEFI: expected that of the package grub-efi-amd64-signed \
-             (with shim-signed) or grub-efi-amd64-bin",
+             (with shim-signed) or grub-efi-amd64-bin, or those of arm64",
         )?;
-        let is_signed = grub.ends_with(GRUBS[0]);
-        let shim = find(SHIMS).filter(|_| is_signed);
-        Ok(Self { tree, kernel: format!("vmlinuz-{version}"), initrd, shim, grub })
+        let is_signed = grub.ends_with(efi.grubs[0]);
+        let shim = find(&efi.shims).filter(|_| is_signed);
+        Ok(Self { tree, kernel: format!("vmlinuz-{version}"), initrd, efi, shim, grub })
     }
 
     /// Whether it has GRUB for BIOS.
@@ -363,15 +454,19 @@ impl<'a> System<'a> {
         fs::create_dir_all(self.tree.join("boot/efi"))?;
         // Each host gets its own when it is installed, or at its first boot.
         self.write("etc/machine-id", "")?;
-        let (kernel, initrd) = (&self.kernel, &self.initrd);
+        // Of other architectures the firmware's console is the serial one.
+        let serial = match self.boots_by_bios() {
+            true => "serial --unit=0 --speed=115200\nterminal_output console serial\n",
+            false => "",
+        };
+        let (kernel, initrd, console) = (&self.kernel, &self.initrd, self.efi.console);
         self.write(
             "boot/grub/grub.cfg",
             &format!(
-                "set timeout=0\nserial --unit=0 --speed=115200\n\
-                 terminal_output console serial\nset gfxpayload=text\n\
+                "set timeout=0\n{serial}set gfxpayload=text\n\
                  search --no-floppy --fs-uuid --set=root {root}\n\
                  menuentry Debian {{\n\
-                 \x20 linux /boot/{kernel} root=UUID={root} ro console=tty0 console=ttyS0 quiet\n\
+                 \x20 linux /boot/{kernel} root=UUID={root} ro console=tty0 console={console} quiet\n\
                  \x20 initrd /boot/{initrd}\n}}\n"
             ),
         )?;
@@ -383,11 +478,16 @@ impl<'a> System<'a> {
         Ok(())
     }
 
-    /// What the image built of Debian's packages has besides.
-    fn configure_own(&self) -> anyhow::Result<()> {
+    /// What the image built of Debian's packages has besides. Each package enables its own services;
+    /// systemd does not enable networkd.
+    fn configure_own(&self, format: NetworkFormat) -> anyhow::Result<()> {
         self.write("etc/hostname", "localhost\n")?;
         self.write("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n")?;
-        self.write("etc/default/grub", GRUB_DEFAULTS)?;
+        let defaults = GRUB_DEFAULTS.replace("ttyS0", self.efi.console);
+        self.write("etc/default/grub", &defaults)?;
+        if format != NetworkFormat::Networkd {
+            return Ok(());
+        }
         let wants = self.tree.join("etc/systemd/system/multi-user.target.wants");
         fs::create_dir_all(&wants)?;
         let unit = wants.join("systemd-networkd.service");
@@ -412,7 +512,8 @@ impl<'a> System<'a> {
                  set prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n"
             ),
         )?;
-        let mok = self.tree.join("usr/lib/shim/mmx64.efi.signed");
+        let EfiPrograms { mok, removable, suffix, .. } = self.efi;
+        let mok = self.tree.join(mok);
         // Without a shim the firmware starts GRUB itself.
         let first = self.shim.as_ref().unwrap_or(&self.grub);
         let mut mmd = Command::new("mmd");
@@ -423,15 +524,15 @@ impl<'a> System<'a> {
             "::EFI/ubuntu",
         ]))?;
         for (from, to) in [
-            (first, "EFI/BOOT/BOOTX64.EFI"),
-            (&self.grub, "EFI/BOOT/grubx64.efi"),
-            (&mok, "EFI/BOOT/mmx64.efi"),
-            (first, "EFI/debian/shimx64.efi"),
-            (&self.grub, "EFI/debian/grubx64.efi"),
+            (first, format!("EFI/BOOT/{removable}")),
+            (&self.grub, format!("EFI/BOOT/grub{suffix}")),
+            (&mok, format!("EFI/BOOT/mm{suffix}")),
+            (first, format!("EFI/debian/shim{suffix}")),
+            (&self.grub, format!("EFI/debian/grub{suffix}")),
             // A GRUB looks for its configuration where its distribution has it.
-            (&config, "EFI/debian/grub.cfg"),
-            (&config, "EFI/ubuntu/grub.cfg"),
-            (&config, "EFI/BOOT/grub.cfg"),
+            (&config, "EFI/debian/grub.cfg".to_owned()),
+            (&config, "EFI/ubuntu/grub.cfg".to_owned()),
+            (&config, "EFI/BOOT/grub.cfg".to_owned()),
         ] {
             if !from.exists() {
                 continue;
